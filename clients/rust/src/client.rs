@@ -1,0 +1,78 @@
+//! The calls.
+
+use tonic::transport::{Channel, Endpoint};
+
+use crate::v1::image::Source;
+use crate::v1::inference_service_client::InferenceServiceClient;
+use crate::v1::model_service_client::ModelServiceClient;
+use crate::v1::{
+    GenerateRequest, GetModelRequest, HookPoint, Image, ListHookPointsRequest, ListModelsRequest, ModelInfo,
+    PreviewRequest, PreviewResponse, Prompt, ScoreRequest, ScoreResponse,
+};
+use crate::{Answer, Error};
+
+const MAX_MESSAGE_BYTES: usize = 64 << 20;
+
+/// A connection to a server; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Client {
+    inference: InferenceServiceClient<Channel>,
+    models: ModelServiceClient<Channel>,
+}
+
+impl Client {
+    /// Connects to an address such as `http://127.0.0.1:7878`.
+    pub async fn connect(address: &str) -> Result<Self, Error> {
+        let channel = Endpoint::from_shared(address.to_owned())?.connect().await?;
+        Ok(Self::new(channel))
+    }
+
+    /// Over a channel made elsewhere.
+    pub fn new(channel: Channel) -> Self {
+        Self {
+            inference: InferenceServiceClient::new(channel.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES),
+            models: ModelServiceClient::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES),
+        }
+    }
+
+    /// Streams an answer; dropping it cancels. A deadline is set with `tonic::Request::set_timeout`.
+    pub async fn generate(&mut self, request: impl tonic::IntoRequest<GenerateRequest>) -> Result<Answer, Error> {
+        Answer::begin(self.inference.generate(request).await?.into_inner()).await
+    }
+
+    /// The likelihood of given continuations.
+    pub async fn score(&mut self, request: impl tonic::IntoRequest<ScoreRequest>) -> Result<ScoreResponse, Error> {
+        Ok(self.inference.score(request).await?.into_inner())
+    }
+
+    /// The picture as the model will see it.
+    pub async fn preview(
+        &mut self,
+        request: impl tonic::IntoRequest<PreviewRequest>,
+    ) -> Result<PreviewResponse, Error> {
+        Ok(self.inference.preview(request).await?.into_inner())
+    }
+
+    /// The resident models.
+    pub async fn list_models(&mut self) -> Result<Vec<ModelInfo>, Error> {
+        Ok(self.models.list_models(ListModelsRequest {}).await?.into_inner().models)
+    }
+
+    /// One resident model; the first one where `model` is empty.
+    pub async fn get_model(&mut self, model: &str) -> Result<ModelInfo, Error> {
+        let response = self.models.get_model(GetModelRequest { model: model.to_owned() }).await?.into_inner();
+        Ok(response.model.unwrap_or_default())
+    }
+
+    /// The named places in a model's forward pass.
+    pub async fn list_hook_points(&mut self, model: &str) -> Result<Vec<HookPoint>, Error> {
+        let request = ListHookPointsRequest { model: model.to_owned() };
+        Ok(self.models.list_hook_points(request).await?.into_inner().hook_points)
+    }
+}
+
+/// A question about pictures given as the bytes of their files.
+pub fn prompt(text: &str, images: impl IntoIterator<Item = Vec<u8>>) -> Prompt {
+    let images = images.into_iter().map(|data| Image { source: Some(Source::Data(data)) }).collect();
+    Prompt { text: text.to_owned(), images, raw: false }
+}

@@ -1,0 +1,43 @@
+//! Rust client of the Scotoma server.
+//!
+//! ```no_run
+//! # async fn run() -> Result<(), scotoma_client::Error> {
+//! use scotoma_client::{Client, GenerateRequest, permute_tokens, prompt};
+//!
+//! let mut client = Client::connect("http://127.0.0.1:7878").await?;
+//! let image = std::fs::read("picture.png").unwrap_or_default();
+//! let request = GenerateRequest {
+//!     prompt: Some(prompt("Is there a red circle?", [image])),
+//!     interventions: vec![permute_tokens(7)],
+//!     ..Default::default()
+//! };
+//! let mut answer = client.generate(request).await?;
+//! while let Some(token) = answer.next().await? {
+//!     print!("{}", token.text);
+//! }
+//! # Ok(())
+//! # }
+//! ```
+
+mod client;
+mod error;
+mod interventions;
+mod stream;
+
+/// The messages of the contract.
+#[expect(clippy::all, clippy::pedantic, reason = "generated")]
+pub mod v1 {
+    tonic::include_proto!("scotoma.v1");
+}
+
+pub use client::{Client, prompt};
+pub use error::{Error, FieldViolation};
+pub use interventions::{
+    drop_layers, drop_tower_layers, occlude_at_random, occlude_patches, occlude_salient, permute_tokens, swap_projector_at_random,
+    swap_projector_by_identity, swap_projector_by_name,
+};
+pub use stream::Answer;
+pub use v1::{
+    Finished, GenerateRequest, Intervention, ModelInfo, PreviewRequest, PreviewResponse, Sampling, ScoreRequest,
+    ScoreResponse, Started, Token,
+};

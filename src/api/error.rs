@@ -1,0 +1,58 @@
+//! Why a request fails.
+
+use crate::{engine, intervention, model, vision};
+
+/// Every way in which a request can fail; `status.rs` gives each its code.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A field that is out of its range.
+    #[error("{field}: {message}")]
+    Invalid {
+        /// Path of the field in the request.
+        field: String,
+        /// The limit, and what would be valid.
+        message: String,
+    },
+    /// No such model.
+    #[error("no model {name:?}; resident: {}", .resident.join(", "))]
+    UnknownModel {
+        /// As asked.
+        name: String,
+        /// What there is.
+        resident: Vec<String>,
+    },
+    /// No picture of that hash.
+    #[error("{field}: no picture {handle:?} is kept; send its bytes")]
+    UnknownImage {
+        /// Path of the field in the request.
+        field: String,
+        /// As asked.
+        handle: String,
+    },
+    /// A picture.
+    #[error("{field}: {source}")]
+    Image {
+        /// Path of the field in the request.
+        field: String,
+        /// What is wrong with it.
+        source: vision::Error,
+    },
+    /// An intervention.
+    #[error(transparent)]
+    Intervention(#[from] intervention::Error),
+    /// The engine.
+    #[error(transparent)]
+    Engine(#[from] engine::Error),
+    /// The model, while a request was prepared: a fault of the server.
+    #[error(transparent)]
+    Model(#[from] model::Error),
+    /// Any other fault of the server.
+    #[error("{0}")]
+    Fault(String),
+}
+
+impl Error {
+    pub(super) fn invalid(field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::Invalid { field: field.into(), message: message.into() }
+    }
+}

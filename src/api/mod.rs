@@ -1,0 +1,80 @@
+//! The contract: validates, converts, serves, and maps errors to statuses. The only folder that knows prost and tonic.
+//!
+//! A request lives so: [`inference`] takes it, `prepare` turns pictures and text into a job (on a pool beside the engine),
+//! the engine admits it, and its events are turned into messages until the stream ends, where its metrics are recorded.
+
+mod convert;
+mod deadline;
+mod error;
+pub mod inference;
+pub mod models;
+mod observe;
+mod prepare;
+mod provenance;
+mod status;
+
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+
+pub use error::Error;
+
+use crate::engine::Engine;
+use crate::model::Model;
+
+/// The messages and services of the contract, generated from proto/.
+#[expect(clippy::all, clippy::pedantic, reason = "generated")]
+pub mod v1 {
+    tonic::include_proto!("scotoma.v1");
+    include!(concat!(env!("OUT_DIR"), "/scotoma.v1.serde.rs"));
+
+    /// The descriptor of the contract, for reflection.
+    pub const DESCRIPTOR: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptor.bin"));
+}
+
+/// What a request may hold.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Pictures of one request.
+    pub images: usize,
+    /// Pixels of one picture.
+    pub image_pixels: u64,
+    /// Bytes of one message.
+    pub message_bytes: usize,
+}
+
+/// What all services share.
+#[derive(Debug)]
+pub struct State {
+    /// Resident, in the order of loading; at least one.
+    pub models: Vec<Arc<Model>>,
+    /// Runs them.
+    pub engine: Engine,
+    /// What a request may hold.
+    pub limits: Limits,
+    /// Pictures that may be decoded at once.
+    decoders: Semaphore,
+    /// Held by every stream that runs.
+    alive: Arc<()>,
+}
+
+impl State {
+    /// `models` are resident on the device of `engine`.
+    pub fn new(models: Vec<Arc<Model>>, engine: Engine, limits: Limits) -> Self {
+        let decoders = std::thread::available_parallelism().map_or(2, usize::from);
+        Self { models, engine, limits, decoders: Semaphore::new(decoders), alive: Arc::default() }
+    }
+
+    /// Answers that are being streamed.
+    pub fn streams(&self) -> usize {
+        Arc::strong_count(&self.alive) - 1
+    }
+
+    /// The model of that name; the first one where it is empty.
+    fn model(&self, name: &str) -> Result<&Arc<Model>, Error> {
+        self.models.iter().find(|m| name.is_empty() || m.name == name).ok_or_else(|| Error::UnknownModel {
+            name: name.to_owned(),
+            resident: self.models.iter().map(|m| m.name.clone()).collect(),
+        })
+    }
+}

@@ -1,0 +1,116 @@
+//! ModelService: what is resident and what it can do.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tonic::{Request, Response, Status};
+
+use super::observe::Observation;
+use super::{State, provenance, v1};
+use crate::intervention;
+use crate::model::Model;
+use crate::nn::{HOOK_TABLE, HookRow, Stack};
+
+/// The service.
+#[derive(Debug, Clone)]
+pub struct Models(pub Arc<State>);
+
+impl Models {
+    fn info(&self, model: &Model) -> v1::ModelInfo {
+        let (tower, decoder) = (&model.tower, model.decoder.config());
+        let vision = tower.config();
+        v1::ModelInfo {
+            name: model.name.clone(),
+            family: model.family().into(),
+            digest: model.digest.clone(),
+            dtype: model.dtype.as_str().into(),
+            device: provenance::device_name(model),
+            resident_bytes: model.resident_bytes,
+            parameters: model.parameters,
+            vision_tower: Some(v1::StackInfo {
+                layers: vision.num_hidden_layers as u32,
+                width: vision.hidden_size as u32,
+                heads: vision.num_attention_heads as u32,
+                kv_heads: vision.num_attention_heads as u32,
+                layers_run: tower.feature_layers() as u32,
+            }),
+            language_model: Some(v1::StackInfo {
+                layers: decoder.num_hidden_layers as u32,
+                width: decoder.hidden_size as u32,
+                heads: decoder.num_attention_heads as u32,
+                kv_heads: decoder.kv_heads() as u32,
+                layers_run: decoder.num_hidden_layers as u32,
+            }),
+            vision_feature_layer: tower.feature_layers() as i32 - vision.num_hidden_layers as i32 - 1,
+            vision_feature_select_strategy: tower.strategy().name().into(),
+            image_size: vision.image_size as u32,
+            patch_grid: vision.grid() as u32,
+            vocabulary: decoder.vocab_size as u32,
+            projectors: model.projectors.keys().cloned().collect(),
+            limits: Some(v1::Limits {
+                max_context: decoder.max_position_embeddings as u32,
+                max_images: self.0.limits.images as u32,
+                max_image_pixels: self.0.limits.image_pixels,
+                max_message_bytes: self.0.limits.message_bytes as u64,
+            }),
+            interventions: intervention::NAMES.iter().map(ToString::to_string).collect(),
+        }
+    }
+
+    /// Answers with what `make` makes of the model that is asked for, and records the request.
+    fn answer<T>(
+        &self,
+        method: &'static str,
+        name: &str,
+        make: impl FnOnce(&Model) -> T,
+    ) -> Result<Response<T>, Status> {
+        let mut observation = Observation::begin(method);
+        let result = self.0.model(name).map_err(|e| e.status("", Duration::ZERO)).map(|model| {
+            observation.model(&model.name);
+            Response::new(make(model))
+        });
+        observation.result(&result);
+        result
+    }
+}
+
+#[tonic::async_trait]
+impl v1::model_service_server::ModelService for Models {
+    async fn list_models(
+        &self,
+        _: Request<v1::ListModelsRequest>,
+    ) -> Result<Response<v1::ListModelsResponse>, Status> {
+        let models = self.0.models.iter().map(|m| self.info(m)).collect();
+        self.answer("ListModels", "", |_| v1::ListModelsResponse { models })
+    }
+
+    async fn get_model(
+        &self,
+        request: Request<v1::GetModelRequest>,
+    ) -> Result<Response<v1::GetModelResponse>, Status> {
+        let name = request.into_inner().model;
+        self.answer("GetModel", &name, |model| v1::GetModelResponse { model: Some(self.info(model)) })
+    }
+
+    async fn list_hook_points(
+        &self,
+        request: Request<v1::ListHookPointsRequest>,
+    ) -> Result<Response<v1::ListHookPointsResponse>, Status> {
+        let name = request.into_inner().model;
+        self.answer("ListHookPoints", &name, |model| {
+            let layers = |row: &HookRow| match row.stack {
+                _ if !row.per_layer() => 0,
+                Stack::VisionTower => model.tower.feature_layers(),
+                Stack::LanguageModel => model.decoder.config().num_hidden_layers,
+                Stack::Projector => 0,
+            };
+            let point = |row: &HookRow| v1::HookPoint {
+                name: row.name.into(),
+                layers: layers(row) as u32,
+                equation: row.equation.into(),
+                shape: row.shape.into(),
+            };
+            v1::ListHookPointsResponse { hook_points: HOOK_TABLE.iter().map(point).collect() }
+        })
+    }
+}

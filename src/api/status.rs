@@ -1,0 +1,68 @@
+//! Errors to statuses: the only place that chooses a code.
+
+use std::time::Duration;
+
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt};
+
+use super::Error;
+use crate::{engine, intervention};
+
+const DOMAIN: &str = "scotoma";
+
+struct Kind<'a> {
+    code: Code,
+    reason: &'static str,
+    field: Option<&'a str>,
+    retry: bool,
+}
+
+impl Error {
+    fn kind(&self) -> Kind<'_> {
+        let of = |code, reason, field, retry| Kind { code, reason, field, retry };
+        match self {
+            Self::Invalid { field, .. } => of(Code::InvalidArgument, "INVALID_FIELD", Some(field), false),
+            Self::Image { field, .. } => of(Code::InvalidArgument, "INVALID_IMAGE", Some(field), false),
+            Self::UnknownModel { .. } => of(Code::NotFound, "UNKNOWN_MODEL", Some("model"), false),
+            Self::UnknownImage { field, .. } => of(Code::NotFound, "UNKNOWN_IMAGE", Some(field), false),
+            Self::Intervention(e) => match e {
+                intervention::Error::Invalid { field, .. } => {
+                    of(Code::InvalidArgument, "INVALID_INTERVENTION", Some(field), false)
+                }
+                intervention::Error::UnknownProjector { field, .. } => {
+                    of(Code::NotFound, "UNKNOWN_PROJECTOR", Some(field), false)
+                }
+                intervention::Error::NeverFired { field, .. } => {
+                    of(Code::FailedPrecondition, "INTERVENTION_NEVER_FIRED", Some(field), false)
+                }
+                intervention::Error::Model(_) => of(Code::Internal, "FAULT", None, false),
+            },
+            Self::Engine(e) => match e {
+                engine::Error::QueueFull { .. } => of(Code::ResourceExhausted, "QUEUE_FULL", None, true),
+                engine::Error::Draining => of(Code::Unavailable, "DRAINING", None, true),
+                engine::Error::Deadline { .. } => of(Code::DeadlineExceeded, "DEADLINE", None, false),
+                engine::Error::NotFinite => of(Code::Internal, "NOT_FINITE", None, false),
+                engine::Error::Fault(_) => of(Code::Internal, "FAULT", None, false),
+            },
+            Self::Model(_) | Self::Fault(_) => of(Code::Internal, "FAULT", None, false),
+        }
+    }
+
+    /// The status of a request that failed so; `retry_after` goes with those worth trying again.
+    pub fn status(&self, request_id: &str, retry_after: Duration) -> Status {
+        let kind = self.kind();
+        let metadata = [("request_id".to_owned(), request_id.to_owned())];
+        let mut details = ErrorDetails::new();
+        details.set_error_info(kind.reason, DOMAIN, metadata);
+        let message = self.to_string();
+        if let Some(field) = kind.field {
+            let text = message.strip_prefix(&format!("{field}: ")).unwrap_or(&message);
+            details.add_bad_request_violation(field, text);
+        }
+        if kind.retry {
+            details.set_retry_info(Some(retry_after));
+        }
+        let message = if kind.code == Code::Internal { format!("{message} (request {request_id})") } else { message };
+        Status::with_error_details(kind.code, message, details)
+    }
+}

@@ -1,0 +1,96 @@
+//! The command line. Talks to a server through the Rust client, as any other program would.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line prints")]
+
+mod ask;
+mod demo;
+mod flags;
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tokio::task::JoinHandle;
+
+use crate::server::{Config, Server};
+use scotoma_client::Client;
+
+/// A gRPC server that runs LLaVA-family models under composable interventions.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Keep models resident and answer requests.
+    Serve(Box<serve::Serve>),
+    /// Ask a question about a picture, with or without interventions.
+    Generate(ask::Generate),
+    /// Write the picture as the model will see it.
+    Preview(ask::Preview),
+    /// List the resident models.
+    Models(ask::Models),
+    /// Start a server on the embedded model, run its benchmark under six conditions, print the table.
+    Demo(demo::Demo),
+    /// Ask a server's health service; exits with 0 if it serves. For container health checks.
+    Health(ask::Health),
+}
+
+/// Anything that ends a command.
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(e) => {
+            eprintln!("error: {e}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let result = runtime.block_on(async {
+        match cli.command {
+            Command::Serve(serve) => serve.run().await,
+            Command::Generate(generate) => generate.run().await,
+            Command::Preview(preview) => preview.run().await,
+            Command::Models(models) => models.run().await,
+            Command::Demo(demo) => demo.run().await,
+            Command::Health(health) => health.run().await,
+        }
+    });
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("error: {e}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// A server in this process on a free port, for commands that are given none.
+struct Local {
+    stop: tokio::sync::oneshot::Sender<()>,
+    task: JoinHandle<Result<(), crate::server::Error>>,
+}
+
+impl Local {
+    async fn start() -> Result<(Self, Client), Failure> {
+        let config = Config::shapes();
+        let server = tokio::task::spawn_blocking(move || Server::load(&config)).await??;
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+        let address = format!("http://{}", listener.local_addr()?);
+        let (stop, stopped) = tokio::sync::oneshot::channel();
+        let task = tokio::spawn(server.run(listener, async {
+            let _ = stopped.await;
+        }));
+        Ok((Self { stop, task }, Client::connect(&address).await?))
+    }
+
+    async fn stop(self) -> Result<(), Failure> {
+        let _ = self.stop.send(());
+        Ok(self.task.await??)
+    }
+}

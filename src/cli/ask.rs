@@ -1,0 +1,179 @@
+//! `scotoma generate`, `preview`, `models` and `health`: one question to a server.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use clap::Args;
+use scotoma_client::v1::Image;
+use scotoma_client::v1::image::Source;
+use scotoma_client::{Client, GenerateRequest, PreviewRequest, prompt};
+
+use super::flags::Flags;
+use super::{Failure, Local};
+
+/// Where to ask.
+#[derive(Debug, Args)]
+struct Target {
+    /// Address of a server, http://127.0.0.1:7878 for instance. Without it the embedded model answers in this process
+    #[arg(long, env = "SCOTOMA_SERVER")]
+    server: Option<String>,
+}
+
+impl Target {
+    async fn connect(&self) -> Result<(Option<Local>, Client), Failure> {
+        match &self.server {
+            Some(address) => Ok((None, Client::connect(address).await.map_err(|e| format!("{address}: {e}"))?)),
+            None => Local::start().await.map(|(local, client)| (Some(local), client)),
+        }
+    }
+}
+
+/// Flags of `generate`.
+#[derive(Debug, Args)]
+pub(super) struct Generate {
+    /// The picture: PNG, JPEG or WebP
+    image: PathBuf,
+    /// The question
+    question: String,
+    #[command(flatten)]
+    target: Target,
+    /// Name of the model; the server's first one by default
+    #[arg(long, default_value = "")]
+    model: String,
+    /// Tokens of the answer; 0 leaves it to the server
+    #[arg(long, default_value_t = 0)]
+    max_tokens: u32,
+    #[command(flatten)]
+    flags: Flags,
+}
+
+impl Generate {
+    pub(super) async fn run(self) -> Result<(), Failure> {
+        let image = std::fs::read(&self.image).map_err(|e| format!("{}: {e}", self.image.display()))?;
+        let (local, mut client) = self.target.connect().await?;
+        let request = GenerateRequest {
+            model: self.model,
+            prompt: Some(prompt(&self.question, [image])),
+            interventions: self.flags.interventions(),
+            max_tokens: self.max_tokens,
+            ..Default::default()
+        };
+        let mut answer = client.generate(request).await?;
+        while let Some(token) = answer.next().await? {
+            print!("{}", token.text);
+            std::io::stdout().flush()?;
+        }
+        println!();
+        let finished = answer.finish().await?;
+        let (usage, record) = (finished.usage.unwrap_or_default(), finished.provenance.unwrap_or_default());
+        eprintln!(
+            "{} prompt tokens ({} visual), {} generated in {:.0} ms; record {}",
+            usage.prompt_tokens,
+            usage.image_tokens,
+            usage.generation_tokens,
+            1e3 * usage.total_seconds,
+            &record.digest.get(..16).unwrap_or_default()
+        );
+        for resolved in record.plan.iter().filter(|r| r.changed_nothing) {
+            eprintln!("note: an intervention changed nothing: {:?}", resolved.intervention);
+        }
+        match local {
+            Some(local) => local.stop().await,
+            None => Ok(()),
+        }
+    }
+}
+
+/// Flags of `preview`.
+#[derive(Debug, Args)]
+pub(super) struct Preview {
+    /// The picture: PNG, JPEG or WebP
+    image: PathBuf,
+    /// Where the PNG goes
+    #[arg(short, long, default_value = "preview.png")]
+    out: PathBuf,
+    #[command(flatten)]
+    target: Target,
+    /// Name of the model; the server's first one by default
+    #[arg(long, default_value = "")]
+    model: String,
+    #[command(flatten)]
+    flags: Flags,
+}
+
+impl Preview {
+    pub(super) async fn run(self) -> Result<(), Failure> {
+        let data = std::fs::read(&self.image).map_err(|e| format!("{}: {e}", self.image.display()))?;
+        let (local, mut client) = self.target.connect().await?;
+        let request = PreviewRequest {
+            model: self.model,
+            image: Some(Image { source: Some(Source::Data(data)) }),
+            interventions: self.flags.interventions(),
+            ..Default::default()
+        };
+        let preview = client.preview(request).await?;
+        std::fs::write(&self.out, &preview.png).map_err(|e| format!("{}: {e}", self.out.display()))?;
+        println!(
+            "{}: {} x {} pixels, {} x {} patches",
+            self.out.display(),
+            preview.width,
+            preview.height,
+            preview.grid_rows,
+            preview.grid_columns
+        );
+        match local {
+            Some(local) => local.stop().await,
+            None => Ok(()),
+        }
+    }
+}
+
+/// Flags of `models`.
+#[derive(Debug, Args)]
+pub(super) struct Models {
+    #[command(flatten)]
+    target: Target,
+}
+
+impl Models {
+    pub(super) async fn run(self) -> Result<(), Failure> {
+        let (local, mut client) = self.target.connect().await?;
+        println!("{:<16} {:<8} {:>10} {:<5} {:<7} {:<22} digest", "name", "family", "parameters", "dtype", "device", "projectors");
+        for model in client.list_models().await? {
+            println!(
+                "{:<16} {:<8} {:>10} {:<5} {:<7} {:<22} {}",
+                model.name,
+                model.family,
+                model.parameters,
+                model.dtype,
+                model.device,
+                model.projectors.join(","),
+                model.digest.get(..16).unwrap_or_default()
+            );
+        }
+        match local {
+            Some(local) => local.stop().await,
+            None => Ok(()),
+        }
+    }
+}
+
+/// Flags of `health`.
+#[derive(Debug, Args)]
+pub(super) struct Health {
+    /// Address of the server
+    #[arg(long, env = "SCOTOMA_SERVER", default_value = "http://127.0.0.1:7878")]
+    server: String,
+}
+
+impl Health {
+    pub(super) async fn run(self) -> Result<(), Failure> {
+        use tonic_health::pb::health_check_response::ServingStatus;
+        use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
+        let unreachable = |e| format!("{}: {e}", self.server);
+        let endpoint = tonic::transport::Endpoint::from_shared(self.server.clone()).map_err(unreachable)?;
+        let mut client = HealthClient::new(endpoint.connect().await.map_err(unreachable)?);
+        let status = client.check(HealthCheckRequest::default()).await?.into_inner().status();
+        if status == ServingStatus::Serving { Ok(()) } else { Err(format!("{status:?}").into()) }
+    }
+}

@@ -1,0 +1,71 @@
+//! Interventions as flags.
+
+use clap::Args;
+use scotoma_client::v1::occlude_patches::Choice;
+use scotoma_client::v1::salient_patches::Amount;
+use scotoma_client::v1::{PatchIndices, RandomPatches, SalientPatches};
+use scotoma_client::{self as client, Intervention};
+
+/// The changes to the forward pass; they are applied in data-path order whatever their order here.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Interventions")]
+pub(super) struct Flags {
+    /// Hide patches: random:RATIO[:SEED], salient:MASS, non-salient:MASS, or cell:N[,N...]
+    #[arg(long, value_name = "CHOICE", value_parser = occlude)]
+    occlude: Vec<Intervention>,
+    /// Drop layers of the vision tower, from 0
+    #[arg(long, value_name = "LAYERS", value_delimiter = ',')]
+    drop_tower_layers: Vec<u32>,
+    /// Another projector: random:SEED, identity, or the name of a resident one
+    #[arg(long, value_name = "SOURCE", value_parser = swap)]
+    swap_projector: Option<Intervention>,
+    /// Permute the visual tokens by this seed
+    #[arg(long, value_name = "SEED")]
+    permute: Option<u64>,
+    /// Drop layers of the language model, from 0
+    #[arg(long, value_name = "LAYERS", value_delimiter = ',')]
+    drop_layers: Vec<u32>,
+}
+
+impl Flags {
+    pub(super) fn interventions(&self) -> Vec<Intervention> {
+        let mut list = self.occlude.clone();
+        if !self.drop_tower_layers.is_empty() {
+            list.push(client::drop_tower_layers(self.drop_tower_layers.iter().copied()));
+        }
+        list.extend(self.swap_projector.clone());
+        list.extend(self.permute.map(client::permute_tokens));
+        if !self.drop_layers.is_empty() {
+            list.push(client::drop_layers(self.drop_layers.iter().copied()));
+        }
+        list
+    }
+}
+
+fn number<T: std::str::FromStr>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|_| format!("{text:?} is not a number"))
+}
+
+fn occlude(text: &str) -> Result<Intervention, String> {
+    let parts: Vec<&str> = text.split(':').collect();
+    let salient = |mass: &str| Ok::<_, String>(SalientPatches { amount: Some(Amount::Mass(number(mass)?)) });
+    let choice = match parts[..] {
+        ["random", ratio] => Choice::Random(RandomPatches { ratio: number(ratio)?, seed: None }),
+        ["random", ratio, seed] => Choice::Random(RandomPatches { ratio: number(ratio)?, seed: Some(number(seed)?) }),
+        ["salient", mass] => Choice::Salient(salient(mass)?),
+        ["non-salient", mass] => Choice::NonSalient(salient(mass)?),
+        ["cell", cells] => {
+            Choice::Indices(PatchIndices { indices: cells.split(',').map(number).collect::<Result<_, _>>()? })
+        }
+        _ => return Err("random:RATIO[:SEED], salient:MASS, non-salient:MASS or cell:N,N is needed".into()),
+    };
+    Ok(client::occlude_patches(choice))
+}
+
+fn swap(text: &str) -> Result<Intervention, String> {
+    Ok(match text.split_once(':') {
+        Some(("random", seed)) => client::swap_projector_at_random(number(seed)?),
+        _ if text == "identity" => client::swap_projector_by_identity(),
+        _ => client::swap_projector_by_name(text),
+    })
+}

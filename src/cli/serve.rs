@@ -1,0 +1,159 @@
+//! `scotoma serve`.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use candle_core::{DType, Device};
+use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::Failure;
+use crate::model;
+use crate::server::{Config, ModelSpec, Server, folder_name};
+use crate::telemetry::{self, LogFormat};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Dtype {
+    F32,
+    Bf16,
+    F16,
+}
+
+/// Flags of `serve`.
+#[derive(Debug, Args)]
+pub(super) struct Serve {
+    /// Address of gRPC, gRPC-Web and /metrics. Use 0.0.0.0:7878 to serve other machines
+    #[arg(long, env = "SCOTOMA_LISTEN", default_value = "127.0.0.1:7878")]
+    listen: SocketAddr,
+    /// A model: `shapes` (inside the binary), or a folder as save_pretrained writes it, optionally NAME=FOLDER. Repeat
+    /// for several
+    #[arg(long, env = "SCOTOMA_MODEL", value_delimiter = ',', default_value = model::SHAPES)]
+    model: Vec<String>,
+    /// One more projector for the first model, NAME=FILE.safetensors, for SwapProjector. Repeat for several
+    #[arg(long, env = "SCOTOMA_PROJECTOR", value_delimiter = ',')]
+    projector: Vec<String>,
+    /// cpu, cuda:N, or auto: the first GPU if the binary was built for one, else the CPU
+    #[arg(long, env = "SCOTOMA_DEVICE", default_value = "auto")]
+    device: String,
+    /// What weights are kept as. Default: f32 on the CPU, bf16 on a GPU
+    #[arg(long, env = "SCOTOMA_DTYPE", value_enum)]
+    dtype: Option<Dtype>,
+    /// Requests that may wait; more are refused with RESOURCE_EXHAUSTED. Raise it for bursts
+    #[arg(long, env = "SCOTOMA_QUEUE", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    queue: u32,
+    /// Requests that share a batch. Lower it where memory for keys and values is short
+    #[arg(long, env = "SCOTOMA_MAX_RUNNING", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=4096))]
+    max_running: u32,
+    /// Prefill rows of one step; lower it for steadier token latency, raise it for throughput
+    #[arg(long, env = "SCOTOMA_MAX_STEP_ROWS", default_value_t = 4096, value_parser = clap::value_parser!(u32).range(1..=1_048_576))]
+    max_step_rows: u32,
+    /// Pictures in one request
+    #[arg(long, env = "SCOTOMA_MAX_IMAGES", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    max_images: u32,
+    /// Pixels of one picture, checked before it is decoded
+    #[arg(long, env = "SCOTOMA_MAX_IMAGE_PIXELS", default_value_t = 64 << 20, value_parser = clap::value_parser!(u64).range(1..=1 << 32))]
+    max_image_pixels: u64,
+    /// MiB of one message
+    #[arg(long, env = "SCOTOMA_MAX_MESSAGE_MIB", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    max_message_mib: u32,
+    /// Seconds that running streams have to finish after SIGTERM
+    #[arg(long, env = "SCOTOMA_DRAIN_TIMEOUT", default_value_t = 60, value_parser = clap::value_parser!(u64).range(0..=86_400))]
+    drain_timeout: u64,
+    /// What is logged: error, warn, info, debug, trace, or a filter as tracing-subscriber takes it
+    #[arg(long, env = "SCOTOMA_LOG", default_value = "info")]
+    log: String,
+    /// How it is logged: json for machines
+    #[arg(long, env = "SCOTOMA_LOG_FORMAT", value_enum, default_value = "text")]
+    log_format: LogFormat,
+}
+
+impl Serve {
+    pub(super) async fn run(self) -> Result<(), Failure> {
+        telemetry::init_logs(&self.log, self.log_format);
+        let config = self.config()?;
+        let server = tokio::task::spawn_blocking(move || Server::load(&config)).await??;
+        let listener = tokio::net::TcpListener::bind(self.listen).await.map_err(|e| format!("{}: {e}", self.listen))?;
+        let address = listener.local_addr()?;
+        tracing::info!(%address, "serving");
+        println!("scotoma {} serves on http://{address} (metrics: http://{address}/metrics)", telemetry::VERSION);
+        let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        let shutdown = async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        };
+        Ok(server.run(listener, shutdown).await?)
+    }
+
+    /// All mistakes are reported together.
+    fn config(&self) -> Result<Config, Failure> {
+        let mut mistakes = Vec::new();
+        let mut config = Config::shapes();
+        config.models = self.model.iter().map(|text| spec(text)).collect();
+        for spec in &config.models {
+            if let model::Source::Folder(folder) = &spec.source
+                && !folder.is_dir()
+            {
+                mistakes.push(format!("--model {}: not a folder, and not `{}`", folder.display(), model::SHAPES));
+            }
+        }
+        for text in &self.projector {
+            match (text.split_once('='), config.models.first_mut()) {
+                (Some((name, file)), Some(first)) if Path::new(file).is_file() => {
+                    first.projectors.push((name.into(), file.into()));
+                }
+                (Some((_, file)), _) => mistakes.push(format!("--projector {text}: no file {file}")),
+                (None, _) => mistakes.push(format!("--projector {text}: NAME=FILE is needed")),
+            }
+        }
+        match device(&self.device) {
+            Ok(device) => config.device = device,
+            Err(message) => mistakes.push(message),
+        }
+        config.dtype = match self.dtype {
+            Some(Dtype::F32) => DType::F32,
+            Some(Dtype::Bf16) => DType::BF16,
+            Some(Dtype::F16) => DType::F16,
+            None if config.device.is_cpu() => DType::F32,
+            None => DType::BF16,
+        };
+        config.engine = crate::engine::Limits {
+            queue: self.queue as usize,
+            running: self.max_running as usize,
+            step_rows: self.max_step_rows as usize,
+        };
+        config.limits = crate::api::Limits {
+            images: self.max_images as usize,
+            image_pixels: self.max_image_pixels,
+            message_bytes: (self.max_message_mib as usize) << 20,
+        };
+        config.drain_timeout = Duration::from_secs(self.drain_timeout);
+        if mistakes.is_empty() { Ok(config) } else { Err(mistakes.join("\nerror: ").into()) }
+    }
+}
+
+/// `shapes`, `FOLDER` or `NAME=FOLDER`.
+fn spec(text: &str) -> ModelSpec {
+    let (name, place) = match text.split_once('=') {
+        Some((name, place)) => (name.to_owned(), place),
+        None => (folder_name(Path::new(text)), text),
+    };
+    let source =
+        if place == model::SHAPES { model::shapes() } else { model::Source::Folder(PathBuf::from(place)) };
+    ModelSpec { name, source, projectors: Vec::new() }
+}
+
+fn device(text: &str) -> Result<Device, String> {
+    let number = match text {
+        "cpu" => return Ok(Device::Cpu),
+        "auto" => return Device::cuda_if_available(0).map_err(|e| format!("--device auto: {e}")),
+        other => other.strip_prefix("cuda:").and_then(|n| n.parse().ok()),
+    };
+    let Some(number) = number else { return Err(format!("--device {text}: cpu, cuda:N or auto is needed")) };
+    if !cfg!(feature = "cuda") {
+        return Err(format!("--device {text}: this binary was built without the cuda feature"));
+    }
+    Device::new_cuda(number).map_err(|e| format!("--device {text}: {e}"))
+}

@@ -1,0 +1,87 @@
+//! What the engine is asked to do, and what it tells.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use candle_core::Tensor;
+
+use super::Sampling;
+use crate::intervention::Plan;
+use crate::model::Model;
+
+/// One request, ready to run.
+#[derive(Debug)]
+pub struct Job {
+    /// The model.
+    pub model: Arc<Model>,
+    /// The interventions.
+    pub plan: Arc<Plan>,
+    /// Each picture as the tower takes it, `(3, S, S)`.
+    pub pixels: Vec<Tensor>,
+    /// The prompt, one image token for each visual token.
+    pub prompt: Vec<u32>,
+    /// What to do with it.
+    pub work: Work,
+    /// When to give up.
+    pub deadline: Option<Instant>,
+}
+
+/// What to do with a prompt.
+#[derive(Debug)]
+pub enum Work {
+    /// Go on writing.
+    Generate {
+        /// How tokens are chosen.
+        sampling: Sampling,
+        /// At least 1; prompt and answer fit the context together.
+        max_tokens: usize,
+        /// How many of the likeliest tokens to report.
+        top_logprobs: usize,
+    },
+    /// Give the likelihood of each of these.
+    Score(Vec<Vec<u32>>),
+}
+
+/// What happened.
+#[derive(Debug)]
+pub enum Event {
+    /// One token was generated.
+    Token(Token),
+    /// The likelihoods, one list per continuation, one entry per token.
+    Scored(Vec<Vec<f64>>, Timing),
+    /// The answer is complete; the last event.
+    Finished(Finish),
+}
+
+/// One generated token.
+#[derive(Debug, Clone)]
+pub struct Token {
+    /// Number in the vocabulary.
+    pub id: u32,
+    /// Natural logarithm of its probability, before temperature and truncation.
+    pub logprob: f64,
+    /// The likeliest tokens, likeliest first.
+    pub top: Vec<(u32, f64)>,
+    /// What the request has cost up to here.
+    pub timing: Timing,
+}
+
+/// Why an answer ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Finish {
+    /// The model wrote its end token.
+    Eos,
+    /// The limit of tokens was reached.
+    Length,
+}
+
+/// What a request has cost so far.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Timing {
+    /// From admission to the first step.
+    pub queued: Duration,
+    /// From admission to now.
+    pub elapsed: Duration,
+    /// (row, layer) pairs computed.
+    pub rows_computed: u64,
+}

@@ -1,0 +1,241 @@
+//! The engine's loop: who runs in the next step.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use candle_core::{DType, Device, Tensor};
+use metrics::{counter, gauge, histogram};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, error::TryRecvError};
+
+use super::sampling::{likeliest, log_softmax};
+use super::step::{self, Rows};
+use super::{Command, Error, Event, Finish, Job, Limits, Timing, Token, Work};
+use crate::model::Model;
+use crate::nn::KvCache;
+use crate::telemetry::names;
+
+/// A request that is admitted.
+pub(super) struct Request {
+    pub(super) job: Job,
+    events: UnboundedSender<Result<Event, Error>>,
+    admitted: Instant,
+    queued: Duration,
+    rows_computed: u64,
+    /// Keys and values; none before the prefill.
+    pub(super) cache: Option<KvCache>,
+    kv_bytes: usize,
+    /// What has been generated.
+    pub(super) answer: Vec<u32>,
+    done: bool,
+}
+
+impl Request {
+    fn new(job: Job, events: UnboundedSender<Result<Event, Error>>) -> Self {
+        Self {
+            job,
+            events,
+            admitted: Instant::now(),
+            queued: Duration::ZERO,
+            rows_computed: 0,
+            cache: None,
+            kv_bytes: 0,
+            answer: Vec::new(),
+            done: false,
+        }
+    }
+
+    /// Rows of its prefill.
+    pub(super) fn rows(&self) -> usize {
+        let prompt = self.job.prompt.len();
+        match &self.job.work {
+            Work::Generate { .. } => prompt,
+            Work::Score(continuations) => continuations.iter().map(|c| prompt + c.len()).sum(),
+        }
+    }
+
+    fn send(&mut self, event: Result<Event, Error>) {
+        self.done |= !matches!(event, Ok(Event::Token(_)));
+        // A receiver that is gone is found before the next step.
+        let _ = self.events.send(event);
+    }
+
+    fn timing(&self) -> Timing {
+        Timing { queued: self.queued, elapsed: self.admitted.elapsed(), rows_computed: self.rows_computed }
+    }
+
+    /// Whether it goes on; says so to the client where its deadline has passed.
+    fn goes_on(&mut self, now: Instant) -> bool {
+        if self.job.deadline.is_some_and(|d| d <= now) && !self.done {
+            let tokens = self.answer.len();
+            self.send(Err(Error::Deadline { tokens }));
+        }
+        !self.done && !self.events.is_closed()
+    }
+}
+
+/// Owns all requests.
+pub(super) struct Scheduler {
+    inbox: UnboundedReceiver<Command>,
+    waiting_count: Arc<AtomicUsize>,
+    limits: Limits,
+    waiting: VecDeque<Request>,
+    running: Vec<Request>,
+}
+
+impl Scheduler {
+    pub(super) fn new(inbox: UnboundedReceiver<Command>, waiting_count: Arc<AtomicUsize>, limits: Limits) -> Self {
+        Self { inbox, waiting_count, limits, waiting: VecDeque::new(), running: Vec::new() }
+    }
+
+    /// Until all handles are gone and all requests done.
+    pub(super) fn run(mut self) {
+        while self.receive() {
+            self.shed();
+            self.admit();
+            self.report();
+            if !self.running.is_empty() {
+                self.step();
+            }
+        }
+    }
+
+    /// Takes what has come; waits where there is nothing else to do. False at the end of all work.
+    fn receive(&mut self) -> bool {
+        loop {
+            let idle = self.waiting.is_empty() && self.running.is_empty();
+            let command = if idle {
+                self.report();
+                match self.inbox.blocking_recv() {
+                    Some(command) => command,
+                    None => return false,
+                }
+            } else {
+                match self.inbox.try_recv() {
+                    Ok(command) => command,
+                    Err(TryRecvError::Empty | TryRecvError::Disconnected) => return true,
+                }
+            };
+            match command {
+                Command::Run(job, events) => self.waiting.push_back(Request::new(job, events)),
+                Command::Attention(model, pixels, reply) => {
+                    let _ = reply.send(guarded(|| attention(&model, &pixels)));
+                }
+            }
+        }
+    }
+
+    /// Lets go of those that are done, cancelled or late.
+    fn shed(&mut self) {
+        let now = Instant::now();
+        self.running.retain_mut(|r| r.goes_on(now));
+        let before = self.waiting.len();
+        self.waiting.retain_mut(|r| r.goes_on(now));
+        self.waiting_count.fetch_sub(before - self.waiting.len(), Ordering::AcqRel);
+    }
+
+    /// Moves waiting requests to the batch, first come first served, while there is room.
+    fn admit(&mut self) {
+        let mut rows = 0;
+        while self.running.len() < self.limits.running {
+            let Some(next) = self.waiting.front() else { break };
+            if rows > 0 && rows + next.rows() > self.limits.step_rows {
+                break;
+            }
+            rows += next.rows();
+            let Some(mut request) = self.waiting.pop_front() else { break };
+            self.waiting_count.fetch_sub(1, Ordering::AcqRel);
+            request.queued = request.admitted.elapsed();
+            histogram!(names::QUEUE_DURATION).record(request.queued);
+            if let Work::Generate { max_tokens, .. } = request.job.work {
+                let positions = request.job.prompt.len() + max_tokens;
+                let model = &request.job.model;
+                let config = model.decoder.config();
+                request.cache = Some(model.decoder.cache(positions));
+                request.kv_bytes = 2 * positions * config.num_hidden_layers * config.kv_heads() * config.head_width()
+                    * model.dtype.size_in_bytes();
+            }
+            self.running.push(request);
+        }
+    }
+
+    fn report(&self) {
+        gauge!(names::REQUESTS_RUNNING).set(self.running.len() as f64);
+        gauge!(names::REQUESTS_WAITING).set(self.waiting.len() as f64);
+        gauge!(names::KV_CACHE_BYTES).set(self.running.iter().map(|r| r.kv_bytes).sum::<usize>() as f64);
+    }
+
+    /// One packed step of each model that has work.
+    fn step(&mut self) {
+        let mut models: Vec<Arc<Model>> = Vec::new();
+        for request in &self.running {
+            if !models.iter().any(|m| Arc::ptr_eq(m, &request.job.model)) {
+                models.push(request.job.model.clone());
+            }
+        }
+        for model in models {
+            let mut batch: Vec<&mut Request> =
+                self.running.iter_mut().filter(|r| Arc::ptr_eq(&r.job.model, &model)).collect();
+            match guarded(|| step::run(&model, &mut batch)) {
+                Ok(rows) => batch.iter_mut().zip(rows).for_each(|(request, rows)| advance(request, rows)),
+                Err(error) => {
+                    tracing::error!(%error, requests = batch.len(), "a step failed");
+                    let reason = error.to_string();
+                    batch.iter_mut().for_each(|r| r.send(Err(Error::Fault(reason.clone()))));
+                }
+            }
+        }
+    }
+}
+
+/// Runs `work`; a panic in it is an error, and the engine goes on.
+fn guarded<T>(work: impl FnOnce() -> Result<T, crate::model::Error>) -> Result<T, Error> {
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(result) => result.map_err(|e| Error::Fault(e.to_string())),
+        Err(panic) => {
+            let text = panic.downcast_ref::<String>().cloned();
+            let text = text.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string));
+            Err(Error::Fault(text.unwrap_or_else(|| "panic".into())))
+        }
+    }
+}
+
+fn attention(model: &Model, pixels: &[Tensor]) -> Result<Vec<Vec<f32>>, crate::model::Error> {
+    let mass = model.tower.attention(&Tensor::stack(pixels, 0)?)?;
+    Ok(mass.to_dtype(DType::F32)?.to_device(&Device::Cpu)?.to_vec2()?)
+}
+
+/// What the logits of a request's rows mean for it.
+fn advance(request: &mut Request, rows: Rows) {
+    request.rows_computed += rows.computed;
+    let Some(logprobs) = rows.logits.iter().map(|l| log_softmax(l)).collect::<Option<Vec<_>>>() else {
+        return request.send(Err(Error::NotFinite));
+    };
+    match &mut request.job.work {
+        Work::Score(continuations) => {
+            let mut rows = logprobs.iter();
+            let scores = continuations
+                .iter()
+                .map(|ids| ids.iter().zip(&mut rows).map(|(&id, row)| row[id as usize]).collect())
+                .collect();
+            let timing = request.timing();
+            request.send(Ok(Event::Scored(scores, timing)));
+        }
+        Work::Generate { sampling, max_tokens, top_logprobs } => {
+            let Some(logprobs) = logprobs.first() else { return };
+            let id = sampling.choose(logprobs);
+            let top = likeliest(logprobs, *top_logprobs);
+            let length = request.answer.len() + 1 == *max_tokens;
+            request.answer.push(id);
+            counter!(names::GENERATION_TOKENS).increment(1);
+            let token = Token { id, logprob: logprobs[id as usize], top, timing: request.timing() };
+            let eos = request.job.model.eos.contains(&id);
+            request.send(Ok(Event::Token(token)));
+            if eos || length {
+                request.send(Ok(Event::Finished(if eos { Finish::Eos } else { Finish::Length })));
+            }
+        }
+    }
+}

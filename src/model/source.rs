@@ -1,0 +1,68 @@
+//! Where a model's files are: a folder, or the binary.
+
+use std::path::PathBuf;
+
+use serde::de::DeserializeOwned;
+
+use super::Error;
+use crate::weights::Checkpoint;
+
+/// The files of one model.
+#[derive(Debug, Clone)]
+pub enum Source {
+    /// A folder as `save_pretrained` writes it.
+    Folder(PathBuf),
+    /// Files that stand in the binary, by name.
+    Embedded(&'static [(&'static str, &'static [u8])]),
+}
+
+impl Source {
+    fn path(&self, name: &str) -> PathBuf {
+        match self {
+            Self::Folder(folder) => folder.join(name),
+            Self::Embedded(_) => PathBuf::from("embedded").join(name),
+        }
+    }
+
+    /// The bytes of file `name`, or `None` where there is none.
+    pub fn read(&self, name: &str) -> Result<Option<Vec<u8>>, Error> {
+        match self {
+            Self::Folder(_) => match std::fs::read(self.path(name)) {
+                Ok(bytes) => Ok(Some(bytes)),
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+                Err(e) => Err(Error::File { path: self.path(name), reason: e.to_string() }),
+            },
+            Self::Embedded(files) => Ok(files.iter().find(|f| f.0 == name).map(|f| f.1.to_vec())),
+        }
+    }
+
+    /// The bytes of file `name`, which must be there.
+    pub fn require(&self, name: &str) -> Result<Vec<u8>, Error> {
+        self.read(name)?.ok_or_else(|| self.missing(name))
+    }
+
+    /// The error that file `name` is not there.
+    pub fn missing(&self, name: &str) -> Error {
+        Error::File { path: self.path(name), reason: "not found".into() }
+    }
+
+    /// File `name` read as JSON, or `None` where there is none.
+    pub fn json<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, Error> {
+        let parse = |bytes: Vec<u8>| {
+            serde_json::from_slice(&bytes).map_err(|e| Error::File { path: self.path(name), reason: e.to_string() })
+        };
+        self.read(name)?.map(parse).transpose()
+    }
+
+    /// The tensors.
+    pub fn checkpoint(&self) -> Result<Checkpoint, Error> {
+        match self {
+            Self::Folder(folder) => Ok(Checkpoint::open_folder(folder)?),
+            Self::Embedded(files) => {
+                let weights = files.iter().find(|f| f.0.ends_with(".safetensors"));
+                let Some((_, bytes)) = weights else { return Err(Error::Config("no weights in the binary".into())) };
+                Ok(Checkpoint::embedded(bytes)?)
+            }
+        }
+    }
+}

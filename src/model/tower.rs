@@ -1,0 +1,271 @@
+//! The vision transformer of CLIP (Radford et al. 2021).
+
+use candle_core::{IndexOp, Tensor};
+use serde::Deserialize;
+
+use super::Error;
+use crate::nn::{
+    Activation, Attention, Block, Hooks, Layout, Linear, Mlp, Norm, Point, Site, Stack, Transformer,
+};
+use crate::weights::Tensors;
+
+/// `vision_config` of config.json; absent fields have the defaults of Hugging Face's `CLIPVisionConfig`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default)]
+#[expect(missing_docs, reason = "the fields are Hugging Face's")]
+pub struct TowerConfig {
+    pub model_type: String,
+    pub hidden_size: usize,
+    pub intermediate_size: usize,
+    pub num_hidden_layers: usize,
+    pub num_attention_heads: usize,
+    pub image_size: usize,
+    pub patch_size: usize,
+    pub hidden_act: Activation,
+    pub layer_norm_eps: f64,
+}
+
+impl Default for TowerConfig {
+    fn default() -> Self {
+        Self {
+            model_type: "clip_vision_model".into(),
+            hidden_size: 768,
+            intermediate_size: 3072,
+            num_hidden_layers: 12,
+            num_attention_heads: 12,
+            image_size: 224,
+            patch_size: 32,
+            hidden_act: Activation::QuickGelu,
+            layer_norm_eps: 1e-5,
+        }
+    }
+}
+
+impl TowerConfig {
+    /// Patches along each side.
+    pub fn grid(&self) -> usize {
+        self.image_size / self.patch_size
+    }
+
+    /// Fails on shapes that no tower can have.
+    pub fn check(&self) -> Result<(), Error> {
+        let config = |m: String| Err(Error::Config(format!("vision_config: {m}")));
+        if self.model_type != "clip_vision_model" {
+            return config(format!("model_type {:?}; clip_vision_model is supported", self.model_type));
+        }
+        let sizes = [self.hidden_size, self.intermediate_size, self.num_hidden_layers, self.num_attention_heads];
+        if sizes.contains(&0) || self.patch_size == 0 {
+            return config("sizes must be at least 1".into());
+        }
+        if !self.hidden_size.is_multiple_of(self.num_attention_heads) {
+            return config(format!("hidden_size {} over {} heads", self.hidden_size, self.num_attention_heads));
+        }
+        if self.grid() == 0 || self.image_size > 1 << 14 {
+            return config(format!("image_size {} with patches of {}", self.image_size, self.patch_size));
+        }
+        Ok(())
+    }
+}
+
+/// `vision_feature_select_strategy` of config.json.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SelectStrategy {
+    /// The CLS token is dropped.
+    Default,
+    /// The CLS token is kept.
+    Full,
+}
+
+impl SelectStrategy {
+    /// Hugging Face's word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Default => "default",
+            Self::Full => "full",
+        }
+    }
+}
+
+/// A CLIP vision tower.
+#[derive(Debug)]
+pub struct VisionTower {
+    config: TowerConfig,
+    patches: Linear,
+    class: Tensor,
+    position: Tensor,
+    pre_norm: Norm,
+    blocks: Transformer,
+    /// Layers that run: `hidden_states[i]` needs i.
+    feature_layers: usize,
+    strategy: SelectStrategy,
+}
+
+pub(super) fn linear(weights: &Tensors<'_>, name: &str, out: usize, input: usize, bias: bool) -> Result<Linear, Error> {
+    let weight = weights.get(&format!("{name}.weight"), &[out, input])?;
+    let bias = if bias { Some(weights.get(&format!("{name}.bias"), &[out])?) } else { None };
+    Ok(Linear::new(weight, bias))
+}
+
+impl VisionTower {
+    /// Reads the tower from `vision_tower.*`. `feature_layer` follows Hugging Face's rule: `hidden_states` counts the
+    /// embeddings as entry 0, negative numbers count from the end.
+    pub fn load(
+        config: TowerConfig,
+        feature_layer: i64,
+        strategy: SelectStrategy,
+        weights: &Tensors<'_>,
+    ) -> Result<Self, Error> {
+        let entries = config.num_hidden_layers as i64 + 1;
+        let entry = if feature_layer < 0 { feature_layer + entries } else { feature_layer };
+        if !(0..entries).contains(&entry) {
+            let message = format!("vision_feature_layer {feature_layer} is not in {}..{}", -entries, entries - 1);
+            return Err(Error::Config(message));
+        }
+        let (width, patch) = (config.hidden_size, config.patch_size);
+        let norm = |name: &str| -> Result<Norm, Error> {
+            Ok(Norm::Layer {
+                weight: weights.get(&format!("{name}.weight"), &[width])?,
+                bias: weights.get(&format!("{name}.bias"), &[width])?,
+                eps: config.layer_norm_eps,
+            })
+        };
+        let block = |layer: usize| -> Result<Block, Error> {
+            let at = format!("vision_tower.encoder.layers.{layer}");
+            let project = |name: &str| linear(weights, &format!("{at}.self_attn.{name}"), width, width, true);
+            let inner = config.intermediate_size;
+            Ok(Block {
+                ln1: norm(&format!("{at}.layer_norm1"))?,
+                attention: Attention {
+                    q: project("q_proj")?,
+                    k: project("k_proj")?,
+                    v: project("v_proj")?,
+                    o: project("out_proj")?,
+                    heads: config.num_attention_heads,
+                    kv_heads: config.num_attention_heads,
+                    head_dim: width / config.num_attention_heads,
+                    causal: false,
+                },
+                ln2: norm(&format!("{at}.layer_norm2"))?,
+                mlp: Mlp {
+                    pre: linear(weights, &format!("{at}.mlp.fc1"), inner, width, true)?,
+                    linear: None,
+                    out: linear(weights, &format!("{at}.mlp.fc2"), width, inner, true)?,
+                    activation: config.hidden_act,
+                },
+            })
+        };
+        let embeddings = "vision_tower.embeddings";
+        let kernel = weights.get(&format!("{embeddings}.patch_embedding.weight"), &[width, 3, patch, patch])?;
+        let cells = config.grid() * config.grid();
+        let position = weights.get(&format!("{embeddings}.position_embedding.weight"), &[cells + 1, width])?;
+        let blocks = (0..config.num_hidden_layers).map(block).collect::<Result<_, _>>()?;
+        // Part of every checkpoint; it serves the pooled output, which LLaVA does not read.
+        weights.ignore("vision_tower.post_layernorm.weight");
+        weights.ignore("vision_tower.post_layernorm.bias");
+        Ok(Self {
+            patches: Linear::new(kernel.flatten_from(1)?, None), // (D, 3 P P)
+            class: weights.get(&format!("{embeddings}.class_embedding"), &[width])?.unsqueeze(0)?,
+            position,
+            // Spelled so in every CLIP checkpoint.
+            pre_norm: norm("vision_tower.pre_layrnorm")?,
+            blocks: Transformer { stack: Stack::VisionTower, blocks, rope: None },
+            feature_layers: entry as usize,
+            strategy,
+            config,
+        })
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &TowerConfig {
+        &self.config
+    }
+
+    /// How many layers run.
+    pub fn feature_layers(&self) -> usize {
+        self.feature_layers
+    }
+
+    /// Whether CLS reaches the projector.
+    pub fn strategy(&self) -> SelectStrategy {
+        self.strategy
+    }
+
+    /// Visual tokens per picture.
+    pub fn tokens(&self) -> usize {
+        let cells = self.config.grid() * self.config.grid();
+        match self.strategy {
+            SelectStrategy::Default => cells,
+            SelectStrategy::Full => cells + 1,
+        }
+    }
+
+    /// `pixels (B, 3, S, S)` -> the selected layer `(B N, D)` with its layout.
+    /// `owners[i]` is the (sequence, picture) of picture i, for the hooks.
+    pub fn forward(
+        &self,
+        pixels: &Tensor,
+        owners: &[(usize, usize)],
+        hooks: &mut dyn Hooks,
+    ) -> Result<(Tensor, Layout), Error> {
+        let layout = Self::layout(owners, self.config.grid() * self.config.grid() + 1);
+        let x = self.embed(pixels, &layout, hooks)?;
+        let x = self.blocks.forward(x, self.feature_layers, &layout, &mut [], hooks)?;
+        let x = match self.strategy {
+            SelectStrategy::Full => x,
+            SelectStrategy::Default => {
+                let rows = layout.rows() / owners.len();
+                x.reshape((owners.len(), rows, ()))?.i((.., 1..))?.flatten_to(1)? // (B N, D)
+            }
+        };
+        let layout = Self::layout(owners, self.tokens());
+        let x = hooks.on(Point::of(Stack::Projector, Site::In), &layout.spans, x.contiguous()?)?;
+        Ok((x, layout))
+    }
+
+    /// The share of attention that the CLS token of the last block pays to each patch, mean over heads: `(B, N)`, row by
+    /// row of the grid. All layers run.
+    pub fn attention(&self, pixels: &Tensor) -> Result<Tensor, Error> {
+        struct Keep(usize, Vec<Tensor>);
+        impl Hooks for Keep {
+            fn on(&mut self, point: Point, _: &[crate::nn::Span], value: Tensor) -> crate::nn::Result<Tensor> {
+                if point == Point::at(Stack::VisionTower, self.0, Site::Pattern) {
+                    self.1.push(value.i((.., 0, 1..))?.mean(0)?); // (N)
+                }
+                Ok(value)
+            }
+        }
+        let owners: Vec<_> = (0..pixels.dim(0)?).map(|i| (i, i)).collect();
+        let layout = Self::layout(&owners, self.config.grid() * self.config.grid() + 1);
+        let mut keep = Keep(self.config.num_hidden_layers - 1, Vec::new());
+        let x = self.embed(pixels, &layout, &mut keep)?;
+        self.blocks.forward(x, self.config.num_hidden_layers, &layout, &mut [], &mut keep)?;
+        Ok(Tensor::stack(&keep.1, 0)?)
+    }
+
+    fn layout(owners: &[(usize, usize)], rows: usize) -> Layout {
+        let mut layout = Layout::default();
+        for &(sequence, image) in owners {
+            layout.prefill(sequence, image, rows, 0);
+        }
+        layout
+    }
+
+    fn embed(&self, pixels: &Tensor, layout: &Layout, hooks: &mut dyn Hooks) -> Result<Tensor, Error> {
+        let (batch, grid, patch) = (pixels.dim(0)?, self.config.grid(), self.config.patch_size);
+        let side = grid * patch;
+        // A convolution whose stride is its kernel is a linear layer over cut-out patches.
+        let cut = pixels
+            .narrow(2, 0, side)?
+            .narrow(3, 0, side)?
+            .reshape(vec![batch, 3, grid, patch, grid, patch])?
+            .permute(vec![0, 2, 4, 1, 3, 5])?
+            .reshape((batch * grid * grid, 3 * patch * patch))?; // (B N, 3 P P)
+        let patches = self.patches.forward_rows(&cut, batch * grid * grid)?;
+        let patches = patches.reshape((batch, grid * grid, self.config.hidden_size))?;
+        let class = self.class.unsqueeze(0)?.broadcast_as((batch, 1, self.config.hidden_size))?;
+        let x = Tensor::cat(&[&class, &patches], 1)?.broadcast_add(&self.position)?; // (B, N + 1, D)
+        let x = self.pre_norm.forward(&x.reshape(((), self.config.hidden_size))?)?; // (B (N + 1), D)
+        Ok(hooks.on(Point::of(Stack::VisionTower, Site::Embed), &layout.spans, x)?)
+    }
+}

@@ -1,0 +1,131 @@
+//! Multi-head attention over packed rows: one set of projections for all sequences, one softmax for each.
+
+use candle_core::{D, DType, Device, Tensor};
+use candle_nn::kv_cache::Cache;
+
+use super::{Hooks, Layout, Linear, Point, Result, Rope, Site, Span, Stack};
+
+/// The keys and values of one sequence, layer by layer, `(K, S, Dh)` each. Not `Clone`: clones would share their storage.
+#[derive(Debug)]
+pub struct KvCache {
+    layers: Vec<(Cache, Cache)>,
+}
+
+impl KvCache {
+    /// Room for `positions` positions; memory is taken when a layer is first written.
+    pub fn new(layers: usize, positions: usize) -> Self {
+        let cache = || Cache::new(1, positions.max(1));
+        Self { layers: (0..layers).map(|_| (cache(), cache())).collect() }
+    }
+
+    /// Appends `k`, `v (K, T, Dh)` and returns all keys and values so far.
+    fn extend(&mut self, layer: usize, k: &Tensor, v: &Tensor) -> Result<(Tensor, Tensor)> {
+        let Some((keys, values)) = self.layers.get_mut(layer) else {
+            candle_core::bail!("the cache has {} layers, asked for layer {layer}", self.layers.len());
+        };
+        keys.append(k)?;
+        values.append(v)?;
+        match (keys.current_data()?, values.current_data()?) {
+            (Some(k), Some(v)) => Ok((k, v)),
+            _ => candle_core::bail!("empty cache after an append"),
+        }
+    }
+}
+
+/// Attention with `heads` query heads over `kv_heads` key-value heads (GQA, Ainslie et al. 2023).
+#[derive(Debug, Clone)]
+pub struct Attention {
+    /// `(H Dh, D)`.
+    pub q: Linear,
+    /// `(K Dh, D)`.
+    pub k: Linear,
+    /// `(K Dh, D)`.
+    pub v: Linear,
+    /// `(D, H Dh)`.
+    pub o: Linear,
+    /// H.
+    pub heads: usize,
+    /// K; divides H.
+    pub kv_heads: usize,
+    /// Dh.
+    pub head_dim: usize,
+    /// Whether a query sees only keys at or before its own position, and q and k are rotated.
+    pub causal: bool,
+}
+
+impl Attention {
+    /// `x (R, D) -> (R, D)`. `angles` rotate q and k; `caches[i]` belongs to `layout.spans[i]`; a sequence
+    /// without one attends to its own rows alone.
+    #[expect(clippy::too_many_arguments, reason = "the forward pass of a layer needs them all")]
+    pub fn forward(
+        &self,
+        x: &Tensor,
+        layout: &Layout,
+        (stack, layer): (Stack, usize),
+        angles: Option<&(Tensor, Tensor)>,
+        caches: &mut [Option<&mut KvCache>],
+        hooks: &mut dyn Hooks,
+    ) -> Result<Tensor> {
+        let spans = &layout.spans;
+        let mut project = |linear: &Linear, heads: usize, site: Site| {
+            let y = linear.forward(x, layout)?.reshape(((), heads, self.head_dim))?; // (R, H, Dh)
+            hooks.on(Point::at(stack, layer, site), spans, y)
+        };
+        let mut q = project(&self.q, self.heads, Site::Q)?;
+        let mut k = project(&self.k, self.kv_heads, Site::K)?;
+        let v = project(&self.v, self.kv_heads, Site::V)?;
+        if let Some(angles) = angles {
+            q = hooks.on(Point::at(stack, layer, Site::RotQ), spans, Rope::rotate(&q, angles)?)?;
+            k = hooks.on(Point::at(stack, layer, Site::RotK), spans, Rope::rotate(&k, angles)?)?;
+        }
+        let mut parts = Vec::with_capacity(spans.len());
+        for (i, span) in spans.iter().enumerate() {
+            let part = |t: &Tensor| t.narrow(0, span.rows.start, span.rows.len())?.transpose(0, 1)?.contiguous();
+            let (q, mut k, mut v) = (part(&q)?, part(&k)?, part(&v)?); // (H, T, Dh), (K, T, Dh)
+            if let Some(Some(cache)) = caches.get_mut(i) {
+                (k, v) = cache.extend(layer, &k, &v)?; // (K, S, Dh)
+            }
+            parts.push(self.attend(&q, &k, &v, span, (stack, layer), hooks)?);
+        }
+        let z = if parts.len() == 1 { parts.swap_remove(0) } else { Tensor::cat(&parts, 0)? }; // (R, H, Dh)
+        let z = hooks.on(Point::at(stack, layer, Site::Z), spans, z)?;
+        self.o.forward(&z.flatten_from(1)?, layout)
+    }
+
+    /// One sequence: `q (H, T, Dh)`, `k`, `v (K, S, Dh)` -> `(T, H, Dh)`.
+    fn attend(
+        &self,
+        q: &Tensor,
+        k: &Tensor,
+        v: &Tensor,
+        span: &Span,
+        (stack, layer): (Stack, usize),
+        hooks: &mut dyn Hooks,
+    ) -> Result<Tensor> {
+        let (rows, keys) = (q.dim(1)?, k.dim(1)?);
+        let group = self.heads / self.kv_heads;
+        // Heads that share keys stand together, so that one batched matmul serves a group.
+        let q = q.reshape((self.kv_heads, group * rows, self.head_dim))?; // (K, G T, Dh)
+        let scale = (self.head_dim as f64).sqrt().recip();
+        let scores = (q.matmul(&k.t()?.contiguous()?)? * scale)?; // (K, G T, S)
+        let mut scores = scores.reshape((self.heads, rows, keys))?; // (H, T, S)
+        if self.causal && rows > 1 {
+            scores = scores.broadcast_add(&causal_mask(rows, keys, q.dtype(), q.device())?)?;
+        }
+        // The softmax runs in f32 whatever the dtype, as Hugging Face's eager attention does.
+        let pattern = candle_nn::ops::softmax(&scores.to_dtype(DType::F32)?, D::Minus1)?.to_dtype(q.dtype())?;
+        let pattern = hooks.on(Point::at(stack, layer, Site::Pattern), std::slice::from_ref(span), pattern)?;
+        let pattern = pattern.reshape((self.kv_heads, group * rows, keys))?;
+        let z = pattern.matmul(&v.contiguous()?)?; // (K, G T, Dh)
+        z.reshape((self.heads, rows, self.head_dim))?.transpose(0, 1)?.contiguous() // (T, H, Dh)
+    }
+}
+
+/// `(T, S)`: 0 where query `i`, at position `S - T + i`, may look, minus infinity elsewhere.
+fn causal_mask(rows: usize, keys: usize, dtype: DType, device: &Device) -> Result<Tensor> {
+    let past = keys - rows;
+    let mask: Vec<f32> = (0..rows)
+        .flat_map(|i| (0..keys).map(move |j| if j <= past + i { 0.0 } else { f32::NEG_INFINITY }))
+        .collect();
+    Tensor::from_vec(mask, (rows, keys), device)?.to_dtype(dtype)
+}

@@ -1,0 +1,61 @@
+//! The pre-norm transformer block, which both towers and decoders are made of.
+
+use candle_core::Tensor;
+
+use super::{Activation, Attention, Hooks, KvCache, Layout, Linear, Norm, Point, Result, Site, Stack};
+
+/// Two linear layers with an activation between, or three with a gate (SwiGLU, Shazeer 2020).
+#[derive(Debug, Clone)]
+pub struct Mlp {
+    /// `(F, D)`: `fc1` of a plain MLP, the gate of a gated one.
+    pub pre: Linear,
+    /// `(F, D)`: the up projection of a gated MLP.
+    pub linear: Option<Linear>,
+    /// `(D, F)`.
+    pub out: Linear,
+    /// Applied to `pre`.
+    pub activation: Activation,
+}
+
+/// `m = x + attn(ln1(x)); y = m + mlp(ln2(m))`.
+#[derive(Debug, Clone)]
+pub struct Block {
+    /// Before the attention.
+    pub ln1: Norm,
+    /// The attention.
+    pub attention: Attention,
+    /// Before the MLP.
+    pub ln2: Norm,
+    /// The MLP.
+    pub mlp: Mlp,
+}
+
+impl Block {
+    /// `x (R, D) -> (R, D)`.
+    pub fn forward(
+        &self,
+        x: Tensor,
+        layout: &Layout,
+        (stack, layer): (Stack, usize),
+        angles: Option<&(Tensor, Tensor)>,
+        caches: &mut [Option<&mut KvCache>],
+        hooks: &mut dyn Hooks,
+    ) -> Result<Tensor> {
+        let spans = &layout.spans;
+        let at = |site| Point::at(stack, layer, site);
+        let x = hooks.on(at(Site::ResidPre), spans, x)?;
+        let normed = hooks.on(at(Site::Ln1Normalized), spans, self.ln1.forward(&x)?)?;
+        let attended = self.attention.forward(&normed, layout, (stack, layer), angles, caches, hooks)?;
+        let attended = hooks.on(at(Site::AttnOut), spans, attended)?;
+        let middle = hooks.on(at(Site::ResidMid), spans, (x + attended)?)?;
+        let normed = hooks.on(at(Site::Ln2Normalized), spans, self.ln2.forward(&middle)?)?;
+        let pre = hooks.on(at(Site::MlpPre), spans, self.mlp.pre.forward(&normed, layout)?)?;
+        let mut post = self.mlp.activation.forward(&pre)?;
+        if let Some(linear) = &self.mlp.linear {
+            post = (post * hooks.on(at(Site::MlpPreLinear), spans, linear.forward(&normed, layout)?)?)?;
+        }
+        let post = hooks.on(at(Site::MlpPost), spans, post)?; // (R, F)
+        let out = hooks.on(at(Site::MlpOut), spans, self.mlp.out.forward(&post, layout)?)?;
+        hooks.on(at(Site::ResidPost), spans, (middle + out)?)
+    }
+}

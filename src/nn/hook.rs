@@ -1,0 +1,214 @@
+//! Hook points: the named places in the forward pass, each defined once, by an equation and a shape.
+//!
+//! Names are those of [TransformerLens](https://github.com/TransformerLensOrg/TransformerLens), prefixed by the stack.
+
+use std::fmt;
+
+use candle_core::Tensor;
+
+use super::{Result, Span};
+
+/// A part of the model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Stack {
+    /// The vision transformer.
+    VisionTower,
+    /// The map from the tower's width to the language model's.
+    Projector,
+    /// The decoder.
+    LanguageModel,
+}
+
+impl Stack {
+    /// The prefix of its hook points, which is also Hugging Face's module name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::VisionTower => "vision_tower",
+            Self::Projector => "projector",
+            Self::LanguageModel => "language_model",
+        }
+    }
+}
+
+/// A place within a stack.
+#[expect(missing_docs, reason = "HOOK_TABLE defines each by its equation")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Site {
+    In,
+    Pre,
+    Post,
+    Out,
+    Embed,
+    ResidPre,
+    Ln1Normalized,
+    Q,
+    K,
+    V,
+    RotQ,
+    RotK,
+    Pattern,
+    Z,
+    AttnOut,
+    ResidMid,
+    Ln2Normalized,
+    MlpPre,
+    MlpPreLinear,
+    MlpPost,
+    MlpOut,
+    ResidPost,
+    LnFinalNormalized,
+    Logits,
+}
+
+/// One hook point of one layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Point {
+    /// The part of the model.
+    pub stack: Stack,
+    /// The layer, for the sites that every layer has.
+    pub layer: Option<usize>,
+    /// The place.
+    pub site: Site,
+}
+
+impl Point {
+    /// A point outside the layers.
+    pub const fn of(stack: Stack, site: Site) -> Self {
+        Self { stack, layer: None, site }
+    }
+
+    /// A point of layer `layer`.
+    pub const fn at(stack: Stack, layer: usize, site: Site) -> Self {
+        Self { stack, layer: Some(layer), site }
+    }
+}
+
+impl fmt::Display for Point {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = HOOK_TABLE
+            .iter()
+            .find(|row| row.stack == self.stack && row.site == self.site)
+            .map_or("unlisted", |row| row.name);
+        match self.layer {
+            Some(layer) => f.write_str(&name.replace("{l}", &layer.to_string())),
+            None => f.write_str(name),
+        }
+    }
+}
+
+/// One line of the hook table.
+#[derive(Debug)]
+pub struct HookRow {
+    /// The part of the model.
+    pub stack: Stack,
+    /// The place.
+    pub site: Site,
+    /// The name; `{l}` stands for a layer number.
+    pub name: &'static str,
+    /// The value, as an equation.
+    pub equation: &'static str,
+    /// R rows, D width, H heads, K key-value heads, Dh width of a head, F width of the MLP, T queries, S keys, V vocabulary.
+    pub shape: &'static str,
+}
+
+impl HookRow {
+    /// Whether every layer has this point.
+    pub fn per_layer(&self) -> bool {
+        self.name.contains("{l}")
+    }
+}
+
+const fn row(
+    stack: Stack,
+    site: Site,
+    name: &'static str,
+    equation: &'static str,
+    shape: &'static str,
+) -> HookRow {
+    HookRow { stack, site, name, equation, shape }
+}
+
+/// Every hook point, in data-path order. The tower's MLP has no gate and its attention no rotation.
+pub const HOOK_TABLE: &[HookRow] = &{
+    use Site::{
+        AttnOut, Embed, In, K, Ln1Normalized, Ln2Normalized, LnFinalNormalized, Logits, MlpOut, MlpPost, MlpPre,
+        MlpPreLinear, Out, Pattern, Post, Pre, Q, ResidMid, ResidPost, ResidPre, RotK, RotQ, V, Z,
+    };
+    use Stack::{LanguageModel as L, Projector as P, VisionTower as T};
+    [
+        row(T, Embed, "vision_tower.hook_embed", "pre_layrnorm([class; patches W] + position)", "(R, D)"),
+        row(T, ResidPre, "vision_tower.blocks.{l}.hook_resid_pre", "x", "(R, D)"),
+        row(T, Ln1Normalized, "vision_tower.blocks.{l}.ln1.hook_normalized", "n = layer_norm1(x)", "(R, D)"),
+        row(T, Q, "vision_tower.blocks.{l}.attn.hook_q", "q = n Wq + bq", "(R, H, Dh)"),
+        row(T, K, "vision_tower.blocks.{l}.attn.hook_k", "k = n Wk + bk", "(R, H, Dh)"),
+        row(T, V, "vision_tower.blocks.{l}.attn.hook_v", "v = n Wv + bv", "(R, H, Dh)"),
+        row(T, Pattern, "vision_tower.blocks.{l}.attn.hook_pattern", "a = softmax(q k^T / sqrt(Dh))", "(H, T, S)"),
+        row(T, Z, "vision_tower.blocks.{l}.attn.hook_z", "z = a v", "(R, H, Dh)"),
+        row(T, AttnOut, "vision_tower.blocks.{l}.hook_attn_out", "z Wo + bo", "(R, D)"),
+        row(T, ResidMid, "vision_tower.blocks.{l}.hook_resid_mid", "m = x + attn_out", "(R, D)"),
+        row(T, Ln2Normalized, "vision_tower.blocks.{l}.ln2.hook_normalized", "u = layer_norm2(m)", "(R, D)"),
+        row(T, MlpPre, "vision_tower.blocks.{l}.mlp.hook_pre", "h = u W1 + b1", "(R, F)"),
+        row(T, MlpPost, "vision_tower.blocks.{l}.mlp.hook_post", "act(h)", "(R, F)"),
+        row(T, MlpOut, "vision_tower.blocks.{l}.hook_mlp_out", "act(h) W2 + b2", "(R, D)"),
+        row(T, ResidPost, "vision_tower.blocks.{l}.hook_resid_post", "m + mlp_out", "(R, D)"),
+        row(P, In, "projector.hook_in", "the selected layer of the tower, CLS dropped by \"default\"", "(R, D)"),
+        row(P, Pre, "projector.hook_pre", "h = x W1 + b1", "(R, F)"),
+        row(P, Post, "projector.hook_post", "gelu(h)", "(R, F)"),
+        row(P, Out, "projector.hook_out", "gelu(h) W2 + b2: the visual tokens", "(R, D)"),
+        row(L, Embed, "language_model.hook_embed", "embed_tokens(ids), visual tokens spliced in", "(R, D)"),
+        row(L, ResidPre, "language_model.blocks.{l}.hook_resid_pre", "x", "(R, D)"),
+        row(L, Ln1Normalized, "language_model.blocks.{l}.ln1.hook_normalized", "n = input_layernorm(x)", "(R, D)"),
+        row(L, Q, "language_model.blocks.{l}.attn.hook_q", "q = n Wq", "(R, H, Dh)"),
+        row(L, K, "language_model.blocks.{l}.attn.hook_k", "k = n Wk", "(R, K, Dh)"),
+        row(L, V, "language_model.blocks.{l}.attn.hook_v", "v = n Wv", "(R, K, Dh)"),
+        row(L, RotQ, "language_model.blocks.{l}.attn.hook_rot_q", "rope(q, position)", "(R, H, Dh)"),
+        row(L, RotK, "language_model.blocks.{l}.attn.hook_rot_k", "rope(k, position)", "(R, K, Dh)"),
+        row(
+            L,
+            Pattern,
+            "language_model.blocks.{l}.attn.hook_pattern",
+            "a = softmax(rot_q rot_k^T / sqrt(Dh) + causal)",
+            "(H, T, S)",
+        ),
+        row(L, Z, "language_model.blocks.{l}.attn.hook_z", "z = a v", "(R, H, Dh)"),
+        row(L, AttnOut, "language_model.blocks.{l}.hook_attn_out", "z Wo", "(R, D)"),
+        row(L, ResidMid, "language_model.blocks.{l}.hook_resid_mid", "m = x + attn_out", "(R, D)"),
+        row(
+            L,
+            Ln2Normalized,
+            "language_model.blocks.{l}.ln2.hook_normalized",
+            "u = post_attention_layernorm(m)",
+            "(R, D)",
+        ),
+        row(L, MlpPre, "language_model.blocks.{l}.mlp.hook_pre", "g = u Wgate", "(R, F)"),
+        row(L, MlpPreLinear, "language_model.blocks.{l}.mlp.hook_pre_linear", "h = u Wup", "(R, F)"),
+        row(L, MlpPost, "language_model.blocks.{l}.mlp.hook_post", "act(g) * h", "(R, F)"),
+        row(L, MlpOut, "language_model.blocks.{l}.hook_mlp_out", "(act(g) * h) Wdown", "(R, D)"),
+        row(L, ResidPost, "language_model.blocks.{l}.hook_resid_post", "m + mlp_out", "(R, D)"),
+        row(L, LnFinalNormalized, "language_model.ln_final.hook_normalized", "norm(x)", "(R, D)"),
+        row(L, Logits, "language_model.hook_logits", "norm(x) Wu at the rows that are asked for", "(R, V)"),
+    ]
+};
+
+/// What the forward pass calls at every hook point. The model knows nothing of who answers.
+pub trait Hooks {
+    /// Takes the value at `point`, returns what the forward pass goes on with (same shape). `spans` says whose rows these
+    /// are; at [`Site::Pattern`] it holds the one sequence whose `(H, T, S)` pattern this is.
+    fn on(&mut self, point: Point, spans: &[Span], value: Tensor) -> Result<Tensor>;
+
+    /// Whether `sequence` runs layer `layer` of `stack`; one that does not sits the layer out.
+    fn runs(&self, stack: Stack, layer: usize, sequence: usize) -> bool {
+        let _ = (stack, layer, sequence);
+        true
+    }
+}
+
+/// Changes nothing.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct NoHooks;
+
+impl Hooks for NoHooks {
+    fn on(&mut self, _: Point, _: &[Span], value: Tensor) -> Result<Tensor> {
+        Ok(value)
+    }
+}

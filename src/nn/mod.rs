@@ -1,0 +1,30 @@
+//! The blocks that transformers are made of. Every GEMM and every attention of the server lives here.
+//!
+//! Tensors are *packed rows*: the rows of all sequences of a step stand end to end in one `(R, D)` tensor without padding,
+//! and [`Layout`] says which rows are whose. Linear layers, norms and activations see rows and nothing else; attention runs
+//! per sequence over its own keys. So sequences under different interventions share every GEMM.
+//!
+//! This folder knows tensors and hook points; it must never see an intervention, a prompt or a request.
+
+mod activation;
+mod attention;
+mod block;
+mod hook;
+mod layout;
+mod linear;
+mod norm;
+mod rope;
+mod transformer;
+
+pub use activation::Activation;
+pub use attention::{Attention, KvCache};
+pub use block::{Block, Mlp};
+pub use hook::{HOOK_TABLE, HookRow, Hooks, NoHooks, Point, Site, Stack};
+pub use layout::{Layout, Span};
+pub use linear::Linear;
+pub use norm::Norm;
+pub use rope::{Rope, RopeConfig};
+pub use transformer::Transformer;
+
+/// All of nn/ fails as candle fails: shapes, dtypes, the device.
+pub type Result<T> = candle_core::Result<T>;

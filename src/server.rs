@@ -1,0 +1,246 @@
+//! The server: services, health, reflection, gRPC-Web and `/metrics` on one port, and how it goes down.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use axum::routing::get;
+use candle_core::{DType, Device};
+use metrics::gauge;
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use tokio::net::TcpListener;
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::service::Routes;
+use tonic_health::server::HealthReporter;
+use tower_http::cors::{Any, CorsLayer};
+
+use crate::api::inference::Inference;
+use crate::api::models::Models;
+use crate::api::v1::inference_service_server::InferenceServiceServer;
+use crate::api::v1::model_service_server::ModelServiceServer;
+use crate::api::{self, State, v1};
+use crate::engine::{self, Engine};
+use crate::model::{self, Model, Source};
+use crate::telemetry::{self, names};
+
+/// A model to load.
+#[derive(Debug, Clone)]
+pub struct ModelSpec {
+    /// Its name in requests.
+    pub name: String,
+    /// Where its files are.
+    pub source: Source,
+    /// More projectors for it: name and safetensors file.
+    pub projectors: Vec<(String, PathBuf)>,
+}
+
+/// What to serve.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// In the order of loading; at least one.
+    pub models: Vec<ModelSpec>,
+    /// Where the tensors go.
+    pub device: Device,
+    /// What the tensors are.
+    pub dtype: DType,
+    /// How much the engine takes on.
+    pub engine: engine::Limits,
+    /// What a request may hold.
+    pub limits: api::Limits,
+    /// How long running streams may take to finish when the server goes down.
+    pub drain_timeout: Duration,
+}
+
+impl Config {
+    /// The embedded model on the CPU.
+    pub fn shapes() -> Self {
+        Self {
+            models: vec![ModelSpec {
+                name: model::SHAPES.into(),
+                source: model::shapes(),
+                projectors: Vec::new(),
+            }],
+            device: Device::Cpu,
+            dtype: DType::F32,
+            engine: engine::Limits::default(),
+            limits: api::Limits { images: 16, image_pixels: 64 << 20, message_bytes: 64 << 20 },
+            drain_timeout: Duration::from_secs(60),
+        }
+    }
+}
+
+/// Why the server does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A model does not load.
+    #[error("model {name}: {source}")]
+    Model {
+        /// Which model.
+        name: String,
+        /// Why.
+        source: model::Error,
+    },
+    /// Two models of one name.
+    #[error("two models are called {0}")]
+    SameName(String),
+    /// The address or the engine's thread cannot be had.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    /// The transport.
+    #[error(transparent)]
+    Transport(#[from] tonic::transport::Error),
+    /// Reflection or metrics cannot be set up: a fault of the server.
+    #[error("{0}")]
+    Setup(String),
+}
+
+/// A server whose models are loaded.
+#[derive(Debug)]
+pub struct Server {
+    state: Arc<State>,
+    drain_timeout: Duration,
+}
+
+impl Server {
+    /// Loads the models and starts the engine.
+    pub fn load(config: &Config) -> Result<Self, Error> {
+        metrics_handle()?;
+        let mut models: Vec<Arc<Model>> = Vec::new();
+        for spec in &config.models {
+            if models.iter().any(|m| m.name == spec.name) {
+                return Err(Error::SameName(spec.name.clone()));
+            }
+            models.push(Arc::new(load(spec, config)?));
+        }
+        let engine = Engine::start(config.engine)?;
+        let state = Arc::new(State::new(models, engine, config.limits));
+        Ok(Self { state, drain_timeout: config.drain_timeout })
+    }
+
+    /// Serves on `listener` until `shutdown` resolves and the running streams have finished.
+    pub async fn run(self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
+        let (health, health_service) = tonic_health::server::health_reporter();
+        for name in self.health_names() {
+            health.set_service_status(name, tonic_health::ServingStatus::Serving).await;
+        }
+        let reflection = |e: tonic_reflection::server::Error| Error::Setup(e.to_string());
+        let descriptors = || {
+            tonic_reflection::server::Builder::configure()
+                .register_encoded_file_descriptor_set(v1::DESCRIPTOR)
+                .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        };
+        let limit = self.state.limits.message_bytes;
+        let mut routes = Routes::builder();
+        routes
+            .add_service(health_service)
+            .add_service(descriptors().build_v1().map_err(reflection)?)
+            .add_service(descriptors().build_v1alpha().map_err(reflection)?)
+            .add_service(
+                InferenceServiceServer::new(Inference(self.state.clone())).max_decoding_message_size(limit),
+            )
+            .add_service(ModelServiceServer::new(Models(self.state.clone())).max_decoding_message_size(limit));
+        let metrics = metrics_handle()?;
+        let router = routes.routes().into_axum_router().route("/metrics", get(move || async move { metrics.render() }));
+
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let serving = tonic::transport::Server::builder()
+            // gRPC-Web comes over HTTP/1 as well, and so does Prometheus.
+            .accept_http1(true)
+            .layer(browser_access())
+            .layer(tonic_web::GrpcWebLayer::new())
+            .add_routes(Routes::from(router))
+            .serve_with_incoming_shutdown(TcpListenerStream::new(listener), async {
+                // A dropped sender means the same as a message.
+                let _ = stopped.await;
+            });
+        let going_down = async {
+            shutdown.await;
+            self.drain(&health).await;
+            let _ = stop.send(());
+        };
+        let upkeep = async {
+            loop {
+                tokio::time::sleep(Duration::from_secs(5)).await;
+                if let Ok(handle) = metrics_handle() {
+                    handle.run_upkeep();
+                }
+            }
+        };
+        let served = async { tokio::join!(serving, going_down).0 };
+        tokio::select! {
+            result = served => Ok(result?),
+            () = upkeep => Ok(()),
+        }
+    }
+
+    fn health_names(&self) -> Vec<String> {
+        let services = ["", "scotoma.v1.InferenceService", "scotoma.v1.ModelService"];
+        let models = self.state.models.iter().map(|m| format!("model/{}", m.name));
+        services.into_iter().map(String::from).chain(models).collect()
+    }
+
+    /// Refuses what is new, then waits for what runs.
+    async fn drain(&self, health: &HealthReporter) {
+        tracing::info!("draining");
+        self.state.engine.drain();
+        for name in self.health_names() {
+            health.set_service_status(name, tonic_health::ServingStatus::NotServing).await;
+        }
+        let until = Instant::now() + self.drain_timeout;
+        while self.state.streams() > 0 && Instant::now() < until {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        tracing::info!(streams_left = self.state.streams(), "drained");
+    }
+}
+
+fn load(spec: &ModelSpec, config: &Config) -> Result<Model, Error> {
+    let start = Instant::now();
+    let fail = |source| Error::Model { name: spec.name.clone(), source };
+    let mut model = Model::load(&spec.name, &spec.source, config.dtype, &config.device).map_err(fail)?;
+    for (name, path) in &spec.projectors {
+        model.add_projector(name, path).map_err(fail)?;
+    }
+    let seconds = start.elapsed().as_secs_f64();
+    gauge!(names::MODEL_RESIDENT_BYTES, "model" => spec.name.clone()).set(model.resident_bytes as f64);
+    gauge!(names::MODEL_LOAD_DURATION, "model" => spec.name.clone()).set(seconds);
+    tracing::info!(model = %spec.name, digest = %model.digest, bytes = model.resident_bytes, seconds, "resident");
+    Ok(model)
+}
+
+/// Lets pages of any origin call the server; it has no cookies that they could misuse.
+fn browser_access() -> CorsLayer {
+    let headers = ["grpc-status", "grpc-message", "grpc-status-details-bin"];
+    CorsLayer::new()
+        .allow_origin(Any)
+        .allow_headers(Any)
+        .allow_methods(Any)
+        .expose_headers(headers.map(axum::http::HeaderName::from_static))
+}
+
+/// The process has one recorder, whoever asks first.
+fn metrics_handle() -> Result<PrometheusHandle, Error> {
+    static HANDLE: OnceLock<Result<PrometheusHandle, String>> = OnceLock::new();
+    let install = || {
+        const SECONDS: [f64; 14] =
+            [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0];
+        const ROWS: [f64; 13] =
+            [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0, 2048.0, 4096.0];
+        let handle = PrometheusBuilder::new()
+            .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &SECONDS)
+            .and_then(|b| b.set_buckets_for_metric(Matcher::Full(names::BATCH_ROWS.into()), &ROWS))
+            .and_then(PrometheusBuilder::install_recorder)
+            .map_err(|e| e.to_string())?;
+        telemetry::describe();
+        let features = if cfg!(feature = "cuda") { "cuda" } else { "cpu" };
+        gauge!(names::BUILD_INFO, "version" => telemetry::VERSION, "features" => features).set(1.0);
+        Ok(handle)
+    };
+    HANDLE.get_or_init(install).clone().map_err(Error::Setup)
+}
+
+
+/// A model called by its folder's name.
+pub fn folder_name(path: &Path) -> String {
+    path.file_name().map_or_else(|| "model".into(), |n| n.to_string_lossy().into_owned())
+}

@@ -1,0 +1,10 @@
+//! What the server says about itself: the table of metrics, logs, build information.
+
+mod logs;
+mod metrics;
+
+pub use logs::{LogFormat, init_logs};
+pub use metrics::{Kind, METRICS, Metric, describe, names};
+
+/// Version of the server.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");

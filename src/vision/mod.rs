@@ -1,0 +1,80 @@
+//! Pictures: from the bytes of a file to the tensor that the tower sees.
+//!
+//! bytes -> [`decode`] -> [`Rgb`] -> [`Processor::view`] (resize, crop: what the model sees) -> image interventions ->
+//! [`Processor::normalise`] -> `(3, H, W)`. It agrees with Hugging Face's Pillow-backed processors to the last bit; it must
+//! not know which model asks.
+
+mod decode;
+mod paint;
+mod processor;
+mod resize;
+
+pub use decode::decode;
+pub use paint::{Grid, encode_png};
+pub use processor::{Aspect, Processor};
+pub use resize::{Filter, resize};
+
+/// What can be wrong with a picture or the settings of its processing.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Not PNG, JPEG or WebP.
+    #[error("not a PNG, JPEG or WebP picture")]
+    Format,
+    /// The file is damaged.
+    #[error("the picture cannot be decoded: {0}")]
+    Damaged(String),
+    /// More pixels than the limit.
+    #[error("the picture has {width} x {height} pixels, the limit is {limit} pixels")]
+    TooLarge {
+        /// Pixels.
+        width: u32,
+        /// Pixels.
+        height: u32,
+        /// Pixels in all.
+        limit: u64,
+    },
+    /// No pixels at all, or a shape that shrinks to none.
+    #[error("the picture of {width} x {height} pixels leaves nothing after resizing")]
+    Empty {
+        /// Pixels.
+        width: usize,
+        /// Pixels.
+        height: usize,
+    },
+    /// A setting of the image processor that is not understood.
+    #[error("image processor: {0}")]
+    Setting(String),
+}
+
+/// 8-bit RGB, row by row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rgb {
+    /// Pixels.
+    pub width: usize,
+    /// Pixels.
+    pub height: usize,
+    /// `3 * width * height` bytes.
+    pub data: Vec<u8>,
+}
+
+impl Rgb {
+    /// One colour.
+    pub fn filled(width: usize, height: usize, colour: [u8; 3]) -> Self {
+        Self { width, height, data: colour.repeat(width * height) }
+    }
+
+    /// Copies `other` in with its corner at (`x`, `y`); what stands out is cut off.
+    pub fn paste(&mut self, other: &Self, x: isize, y: isize) {
+        let columns = |width: usize| (0..width as isize).filter(|c| (0..self.width as isize).contains(&(c + x)));
+        let (Some(first), Some(last)) = (columns(other.width).next(), columns(other.width).next_back()) else { return };
+        let length = 3 * (last - first + 1) as usize;
+        for row in 0..other.height {
+            let target = row as isize + y;
+            if (0..self.height as isize).contains(&target) {
+                let to = 3 * (target as usize * self.width + (first + x) as usize);
+                let from = 3 * (row * other.width + first as usize);
+                self.data[to..to + length].copy_from_slice(&other.data[from..from + length]);
+            }
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! Hugging Face's image processor configuration, and what it does to a picture.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Error, Filter, Rgb, resize};
+
+/// How a picture that is not square becomes square.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Aspect {
+    /// Shortest edge to size, then the centre is cut out (Hugging Face's CLIP processor).
+    Crop,
+    /// Padded to a square with the mean colour (the original LLaVA-1.5).
+    Pad,
+}
+
+/// The steps from a decoded picture to the tower's input.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Processor {
+    /// Side of the square that comes out, pixels.
+    pub side: usize,
+    /// Length of the shortest edge before the cut, pixels; at least `side`.
+    pub shortest_edge: usize,
+    /// Pillow's number of the kernel: 1 Lanczos, 2 bilinear, 3 bicubic.
+    pub resample: u32,
+    /// What happens to pictures that are not square.
+    pub aspect: Aspect,
+    /// Pixels are multiplied by this.
+    pub rescale_factor: f64,
+    /// Subtracted after rescaling, by channel.
+    pub mean: [f32; 3],
+    /// Divided by, by channel.
+    pub std: [f32; 3],
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Size {
+    Side(usize),
+    Edge { shortest_edge: usize },
+    Box { height: usize, width: usize },
+}
+
+impl Size {
+    fn side(&self, field: &str) -> Result<usize, Error> {
+        match *self {
+            Self::Side(side) | Self::Edge { shortest_edge: side } => Ok(side),
+            Self::Box { height, width } if height == width => Ok(height),
+            Self::Box { height, width } => Err(Error::Setting(format!("{field} is {width} x {height}, not square"))),
+        }
+    }
+}
+
+/// preprocessor_config.json as people have it; absent fields have CLIP's defaults.
+#[derive(Deserialize)]
+struct Config {
+    size: Option<Size>,
+    crop_size: Option<Size>,
+    resample: Option<u32>,
+    do_pad: Option<bool>,
+    rescale_factor: Option<f64>,
+    image_mean: Option<[f32; 3]>,
+    image_std: Option<[f32; 3]>,
+    do_resize: Option<bool>,
+    do_center_crop: Option<bool>,
+    do_rescale: Option<bool>,
+    do_normalize: Option<bool>,
+}
+
+impl Processor {
+    /// From preprocessor_config.json, or from processor_config.json with the settings under `image_processor`.
+    /// `side` is what the tower takes; a processor that makes anything else is an error.
+    pub fn from_json(json: &serde_json::Value, side: usize) -> Result<Self, Error> {
+        let json = json.get("image_processor").unwrap_or(json);
+        let config = Config::deserialize(json).map_err(|e| Error::Setting(e.to_string()))?;
+        for (name, value) in [
+            ("do_resize", config.do_resize),
+            ("do_rescale", config.do_rescale),
+            ("do_normalize", config.do_normalize),
+        ] {
+            if value == Some(false) {
+                return Err(Error::Setting(format!("{name} is false; only processors that do it are supported")));
+            }
+        }
+        let shortest_edge = config.size.map_or(Ok(side), |s| s.side("size"))?;
+        let cut = config.crop_size.map_or(Ok(shortest_edge), |s| s.side("crop_size"))?;
+        let cut = if config.do_center_crop == Some(false) { shortest_edge } else { cut };
+        if cut != side || shortest_edge < side {
+            let message = format!("makes pictures of {cut} pixels (size {shortest_edge}), the tower takes {side}");
+            return Err(Error::Setting(message));
+        }
+        let resample = config.resample.unwrap_or(3);
+        if Filter::from_pillow(resample).is_none() {
+            return Err(Error::Setting(format!("resample {resample}; 1 (Lanczos), 2 (bilinear), 3 (bicubic) are valid")));
+        }
+        let std = config.image_std.unwrap_or([0.268_629_54, 0.261_302_58, 0.275_777_11]);
+        if std.iter().any(|s| !s.is_finite() || *s <= 0.0) {
+            return Err(Error::Setting("image_std must be positive".into()));
+        }
+        Ok(Self {
+            side,
+            shortest_edge,
+            resample,
+            aspect: if config.do_pad == Some(true) { Aspect::Pad } else { Aspect::Crop },
+            rescale_factor: config.rescale_factor.unwrap_or(1.0 / 255.0),
+            mean: config.image_mean.unwrap_or([0.481_454_66, 0.457_827_5, 0.408_210_73]),
+            std,
+        })
+    }
+
+    /// The picture as the model sees it: square, `side` pixels.
+    pub fn view(&self, picture: &Rgb) -> Result<Rgb, Error> {
+        let filter = Filter::from_pillow(self.resample).unwrap_or(Filter::Bicubic);
+        let square = match self.aspect {
+            Aspect::Pad => Some(self.pad(picture)),
+            Aspect::Crop => None,
+        };
+        let picture = square.as_ref().unwrap_or(picture);
+        let (short, long) = (picture.width.min(picture.height), picture.width.max(picture.height));
+        // The long edge is truncated, as in Hugging Face's get_resize_output_image_size.
+        let long = (self.shortest_edge as f64 * long as f64 / short as f64) as usize;
+        if short == 0 || long > 1 << 16 {
+            return Err(Error::Empty { width: picture.width, height: picture.height });
+        }
+        let (width, height) =
+            if picture.width <= picture.height { (self.shortest_edge, long) } else { (long, self.shortest_edge) };
+        let resized = resize(picture, width, height, filter);
+        let mut view = Rgb::filled(self.side, self.side, [0; 3]);
+        let (left, top) = ((width - self.side) / 2, (height - self.side) / 2);
+        view.paste(&resized, -(left as isize), -(top as isize));
+        Ok(view)
+    }
+
+    fn pad(&self, picture: &Rgb) -> Rgb {
+        let side = picture.width.max(picture.height);
+        let mut square = Rgb::filled(side, side, self.mean_colour());
+        let (x, y) = ((side - picture.width) / 2, (side - picture.height) / 2);
+        square.paste(picture, x as isize, y as isize);
+        square
+    }
+
+    /// The colour that is nearest to zero after normalisation, truncated as the original LLaVA does.
+    pub fn mean_colour(&self) -> [u8; 3] {
+        self.mean.map(|m| (f64::from(m) / self.rescale_factor).clamp(0.0, 255.0) as u8)
+    }
+
+    /// `(v * rescale_factor - mean) / std`, channel by channel: `3 * side * side` values, `(3, H, W)`.
+    pub fn normalise(&self, view: &Rgb) -> Vec<f32> {
+        let plane = |channel: usize| {
+            view.data.iter().skip(channel).step_by(3).map(move |&v| {
+                let scaled = (f64::from(v) * self.rescale_factor) as f32;
+                (scaled - self.mean[channel]) / self.std[channel]
+            })
+        };
+        (0..3).flat_map(plane).collect()
+    }
+}

@@ -1,0 +1,37 @@
+//! A file's bytes without reading them: the one place where a file is mapped.
+#![allow(unsafe_code)]
+
+use std::fs::File;
+use std::ops::Deref;
+use std::path::Path;
+
+use super::Error;
+
+/// Bytes that stand in a file, or in the binary.
+#[derive(Debug)]
+pub(super) enum Bytes {
+    Mapped(memmap2::Mmap),
+    Embedded(&'static [u8]),
+}
+
+impl Bytes {
+    /// Maps `path` read-only.
+    pub(super) fn map(path: &Path) -> Result<Self, Error> {
+        let io = |source| Error::Io { path: path.to_owned(), source };
+        let file = File::open(path).map_err(io)?;
+        // SAFETY: the map is read-only and private to this process. Whoever truncates a checkpoint while it is being
+        // loaded gets a SIGBUS, as with every mapped reader; nothing is read from it after loading.
+        unsafe { memmap2::Mmap::map(&file) }.map(Self::Mapped).map_err(io)
+    }
+}
+
+impl Deref for Bytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Mapped(map) => map,
+            Self::Embedded(bytes) => bytes,
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Checkpoints: from files to named tensors.
+//!
+//! Owns the safetensors containers and the three name layouts in the wild. It must not know what the tensors mean: shapes
+//! are what the model asks for, and a tensor that is missing, misshapen or left over is an error that names it.
+
+mod checkpoint;
+mod mapped;
+mod names;
+
+pub use checkpoint::{Checkpoint, Tensors};
+
+use std::path::PathBuf;
+
+/// What can be wrong with a checkpoint.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file cannot be read.
+    #[error("{path}: {source}")]
+    Io {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The container is damaged.
+    #[error("{path}: not a valid safetensors file: {reason}")]
+    Container {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// A folder without weights.
+    #[error("{0}: no *.safetensors file")]
+    Empty(PathBuf),
+    /// Two tensors that mean the same.
+    #[error("{path}: tensor {name} occurs twice")]
+    Twice {
+        /// Which file.
+        path: PathBuf,
+        /// Which tensor.
+        name: String,
+    },
+    /// The model needs a tensor that is not there.
+    #[error("missing tensor {0}")]
+    Missing(String),
+    /// The model has no use for these tensors.
+    #[error("unused tensors: {}", .0.join(", "))]
+    Unused(Vec<String>),
+    /// Not the shape that config.json implies.
+    #[error("tensor {name} has shape {found:?}, config.json implies {expected:?}")]
+    Shape {
+        /// Which tensor.
+        name: String,
+        /// In the file.
+        found: Vec<usize>,
+        /// By the configuration.
+        expected: Vec<usize>,
+    },
+    /// Not a floating-point tensor.
+    #[error("tensor {name} has dtype {dtype}; f32, f16 and bf16 are read")]
+    Dtype {
+        /// Which tensor.
+        name: String,
+        /// In the file.
+        dtype: String,
+    },
+    /// The device refused.
+    #[error("tensor {name}: {source}")]
+    Device {
+        /// Which tensor.
+        name: String,
+        /// Why.
+        source: candle_core::Error,
+    },
+}
