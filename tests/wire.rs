@@ -1,0 +1,438 @@
+//! Over the wire: a real server, the real client, and what happens to bad input, leavers and deadlines.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+mod common;
+
+use std::time::Duration;
+
+use common::{Running, picture};
+use scotoma::server::Config;
+use scotoma_client::v1::{self, generate_response::Event, inference_service_client::InferenceServiceClient};
+use scotoma_client::{
+    Client, Error, GenerateRequest, Intervention, ScoreRequest, drop_layers, drop_tower_layers, occlude_at_random, occlude_salient,
+    permute_tokens, prompt, swap_projector_at_random, swap_projector_by_identity, swap_projector_by_name,
+};
+use tonic::Code;
+
+fn ask(interventions: Vec<Intervention>) -> GenerateRequest {
+    GenerateRequest {
+        prompt: Some(prompt("Is there a red circle?", [picture()])),
+        interventions,
+        max_tokens: 8,
+        ..Default::default()
+    }
+}
+
+async fn generate(client: &mut Client, request: GenerateRequest) -> Result<v1::Finished, Error> {
+    client.generate(request).await?.finish().await
+}
+
+/// A smaller context and a smaller queue than the default, to run into.
+fn config() -> Config {
+    let mut config = Config::shapes();
+    config.limits.images = 3;
+    config
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_carries_what_replays_it() {
+    let server = Running::start(config()).await;
+    let mut client = server.client().await;
+    let list = || vec![occlude_at_random(0.5, 7), swap_projector_at_random(7), permute_tokens(7), drop_layers([2, 3])];
+    let first = generate(&mut client, ask(list())).await.unwrap();
+    let second = generate(&mut client, ask(list())).await.unwrap();
+    let record = first.provenance.clone().unwrap();
+    assert_eq!(Some(record.clone()), second.provenance, "the same request, the same record");
+    assert_eq!(first.text, second.text);
+    assert_eq!(record.plan.len(), 4);
+    assert_eq!(record.plan[0].resolutions[0].indices.len(), 18);
+    let mut order = record.plan[2].resolutions[0].indices.clone();
+    assert!(!order.is_sorted());
+    order.sort_unstable();
+    assert_eq!(order, (0..36).collect::<Vec<u32>>());
+    assert_eq!(record.plan[3].resolutions[0].indices, [2, 3]);
+    assert_eq!([record.digest.len(), record.model_digest.len(), record.output_digest.len()], [64; 3]);
+    assert!(record.prompt_text.contains("<image>"));
+    let visual: Vec<_> = record.layout.iter().filter(|s| s.kind() == v1::SpanKind::BaseView).collect();
+    assert_eq!((visual.len(), visual[0].end - visual[0].start, visual[0].grid_rows), (1, 36, 6));
+    assert_eq!(record.layout.last().unwrap().end, first.usage.unwrap().prompt_tokens);
+
+    // An open seed is drawn and returned; given back, it makes the same choice.
+    let open = v1::PermuteTokens::default();
+    let open = Intervention { kind: Some(v1::intervention::Kind::PermuteTokens(open)) };
+    let drawn = generate(&mut client, ask(vec![open])).await.unwrap().provenance.unwrap();
+    let given = drawn.plan[0].intervention.clone().unwrap();
+    let again = generate(&mut client, ask(vec![given])).await.unwrap().provenance.unwrap();
+    assert_eq!(drawn.plan, again.plan);
+    assert_eq!(drawn.output_digest, again.output_digest);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_add_up_to_the_text() {
+    let server = Running::start(config()).await;
+    let mut client = server.client().await;
+    let mut request = ask(vec![]);
+    request.top_logprobs = 5;
+    let mut answer = client.generate(request.clone()).await.unwrap();
+    let mut text = String::new();
+    let mut tokens = 0;
+    while let Some(token) = answer.next().await.unwrap() {
+        text.push_str(&token.text);
+        tokens += 1;
+        assert_eq!(token.top.len(), 5);
+        assert_eq!((token.top[0].id, token.top[0].logprob.to_bits()), (token.id, token.logprob.to_bits()), "greedy");
+        assert!(token.top.is_sorted_by(|a, b| a.logprob >= b.logprob));
+    }
+    let finished = answer.finish().await.unwrap();
+    assert_eq!(finished.text, text);
+    assert_eq!(finished.usage.unwrap().generation_tokens, tokens);
+
+    // A stop string ends the answer before itself.
+    let stop = text.trim().chars().next().unwrap().to_string();
+    request.stop = vec![stop.clone()];
+    let stopped = generate(&mut client, request).await.unwrap();
+    assert_eq!(stopped.reason(), v1::FinishReason::Stop);
+    assert!(!stopped.text.contains(&stop));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn scores_are_the_likelihoods_of_the_generated_tokens() {
+    let server = Running::start(config()).await;
+    let mut client = server.client().await;
+    let request = ScoreRequest {
+        prompt: Some(prompt("Is there a red circle?", [picture()])),
+        continuations: vec![" yes".into(), " no".into(), " left".into()],
+        interventions: vec![permute_tokens(1)],
+        ..Default::default()
+    };
+    let scores = client.score(request).await.unwrap();
+    assert_eq!(scores.scores.len(), 3);
+    let generated = client.generate(ask(vec![permute_tokens(1)])).await.unwrap().next().await.unwrap().unwrap();
+    let matching = scores.scores.iter().flat_map(|s| s.tokens.first()).find(|t| t.id == generated.id);
+    let matching = matching.expect("the answer is yes or no");
+    assert!((matching.logprob - generated.logprob).abs() < 1e-5);
+    let best = &scores.scores[scores.best as usize];
+    assert!(scores.scores.iter().all(|s| s.mean_logprob <= best.mean_logprob && s.logprob < 0.0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_preview_shows_what_is_hidden() {
+    let server = Running::start(config()).await;
+    let mut client = server.client().await;
+    let image = v1::Image { source: Some(v1::image::Source::Data(picture())) };
+    let preview = async |client: &mut Client, interventions| {
+        let request = v1::PreviewRequest { image: Some(image.clone()), interventions, ..Default::default() };
+        let response = client.preview(request).await.unwrap();
+        (scotoma::vision::decode(&response.png, 1 << 20).unwrap(), response)
+    };
+    let (clean, _) = preview(&mut client, vec![]).await;
+    let (hidden, response) = preview(&mut client, vec![occlude_salient(0.3)]).await;
+    assert_eq!((clean.width, clean.height, response.grid_rows), (84, 84, 6));
+    let cells = &response.plan[0].resolutions[0].indices;
+    assert!(!cells.is_empty() && cells.len() < 36);
+    for (i, (before, after)) in clean.data.chunks(3).zip(hidden.data.chunks(3)).enumerate() {
+        let cell = (i / 84 / 14 * 6 + i % 84 / 14) as u32;
+        if cells.contains(&cell) {
+            assert_eq!(after, [0; 3]);
+        } else {
+            assert_eq!(after, before);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_models_and_their_hook_points_are_listed() {
+    let server = Running::start(config()).await;
+    let mut client = server.client().await;
+    let models = client.list_models().await.unwrap();
+    assert_eq!(models.len(), 1);
+    assert_eq!(models[0], client.get_model("shapes").await.unwrap());
+    assert_eq!((models[0].vision_feature_layer, models[0].patch_grid), (-2, 6));
+    let points = client.list_hook_points("").await.unwrap();
+    assert_eq!(points.len(), scotoma::nn::HOOK_TABLE.len());
+    assert_eq!(points.iter().find(|p| p.name == "language_model.blocks.{l}.hook_resid_pre").unwrap().layers, 8);
+    assert_eq!(client.get_model("nobody").await.unwrap_err().code(), Some(Code::NotFound));
+}
+
+/// What the server must say of a request: the code, the field, and a word that tells what would be valid.
+struct Bad {
+    name: &'static str,
+    request: GenerateRequest,
+    code: Code,
+    field: &'static str,
+    says: &'static str,
+}
+
+fn bad(name: &'static str, code: Code, field: &'static str, says: &'static str, request: GenerateRequest) -> Bad {
+    Bad { name, request, code, field, says }
+}
+
+fn with(interventions: Vec<Intervention>) -> GenerateRequest {
+    ask(interventions)
+}
+
+fn with_image(data: Vec<u8>) -> GenerateRequest {
+    GenerateRequest { prompt: Some(prompt("Is there a red circle?", [data])), ..Default::default() }
+}
+
+fn with_text(text: &str) -> GenerateRequest {
+    GenerateRequest { prompt: Some(prompt(text, [picture()])), ..Default::default() }
+}
+
+/// The header of a PNG that claims `side` x `side` pixels.
+fn huge_png(side: u32) -> Vec<u8> {
+    let mut chunk = b"IHDR".to_vec();
+    chunk.extend(side.to_be_bytes());
+    chunk.extend(side.to_be_bytes());
+    chunk.extend([8, 2, 0, 0, 0]);
+    let crc = chunk.iter().fold(u32::MAX, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(*byte), |c, _| if c & 1 == 1 { 0xEDB8_8320 ^ (c >> 1) } else { c >> 1 })
+    });
+    let mut png = b"\x89PNG\r\n\x1a\n\0\0\0\x0d".to_vec();
+    png.extend(chunk);
+    png.extend((!crc).to_be_bytes());
+    png.extend(b"\0\0\0\0IDAT");
+    png
+}
+
+fn intervention(kind: v1::intervention::Kind) -> Vec<Intervention> {
+    vec![Intervention { kind: Some(kind) }]
+}
+
+fn bad_requests() -> Vec<Bad> {
+    use Code::{FailedPrecondition, InvalidArgument, NotFound};
+    use v1::intervention::Kind;
+    let order = |indices: Vec<u32>| {
+        let source = Some(v1::permute_tokens::Source::Order(v1::TokenOrder { indices }));
+        with(intervention(Kind::PermuteTokens(v1::PermuteTokens { source, ..Default::default() })))
+    };
+    let mut truncated = picture();
+    truncated.truncate(truncated.len() / 2);
+    let scope = v1::PermuteTokens { scope: 77, ..Default::default() };
+    let blocks = v1::PermuteTokens { scope: 4, blocks: 9, ..Default::default() };
+    let grid = v1::OccludePatches {
+        choice: Some(v1::occlude_patches::Choice::Indices(v1::PatchIndices::default())),
+        grid: 85,
+        ..Default::default()
+    };
+    let nan = v1::Sampling { temperature: f64::NAN, ..Default::default() };
+    let top_p = v1::Sampling { top_p: Some(1.5), ..Default::default() };
+    let no_image = GenerateRequest {
+        prompt: Some(prompt("Is there a red circle?", [])),
+        interventions: vec![permute_tokens(1)],
+        ..Default::default()
+    };
+    let handle = v1::Image { source: Some(v1::image::Source::Handle("00".into())) };
+    let handle = v1::Prompt { text: "What?".into(), images: vec![handle], raw: false };
+    let swaps = vec![swap_projector_at_random(1), swap_projector_at_random(2)];
+    vec![
+        bad("truncated PNG", InvalidArgument, "prompt.images[0].data", "decoded", with_image(truncated)),
+        bad("huge PNG", InvalidArgument, "prompt.images[0].data", "50000 x 50000", with_image(huge_png(50_000))),
+        bad("text as image", InvalidArgument, "prompt.images[0].data", "PNG, JPEG or WebP", with_image(b"hello".to_vec())),
+        bad("empty image", InvalidArgument, "prompt.images[0].data", "PNG, JPEG or WebP", with_image(vec![])),
+        bad("too many images", InvalidArgument, "prompt.images", "at most 3", GenerateRequest {
+            prompt: Some(prompt("What?", vec![picture(); 4])),
+            ..Default::default()
+        }),
+        bad("handle", NotFound, "prompt.images[0].handle", "send its bytes", GenerateRequest { prompt: Some(handle), ..Default::default() }),
+        bad("layer 99", InvalidArgument, "interventions[0].drop_layers.layers[1]", "0 to 7", with(vec![drop_layers([1, 99])])),
+        bad("tower layer", InvalidArgument, "interventions[0].drop_layers.layers[0]", "0 to 2", with(vec![drop_tower_layers([3])])),
+        bad("ratio 1.5", InvalidArgument, "interventions[1].occlude_patches.random.ratio", "0 to 1", with(vec![permute_tokens(1), occlude_at_random(1.5, 1)])),
+        bad("ratio NaN", InvalidArgument, "interventions[0].occlude_patches.random.ratio", "0 to 1", with(vec![occlude_at_random(f64::NAN, 1)])),
+        bad("mass NaN", InvalidArgument, "interventions[0].occlude_patches.salient.mass", "0 to 1", with(vec![occlude_salient(f64::NAN)])),
+        bad("grid", InvalidArgument, "interventions[0].occlude_patches.grid", "84 pixels", with(intervention(Kind::OccludePatches(grid)))),
+        bad("short order", InvalidArgument, "interventions[0].permute_tokens.order.indices", "36 visual tokens", order(vec![0, 1])),
+        bad("order with twins", InvalidArgument, "interventions[0].permute_tokens.order.indices", "twice", order(vec![0; 36])),
+        bad("order too high", InvalidArgument, "interventions[0].permute_tokens.order.indices", "below 36", order((1..37).collect())),
+        bad("scope number", InvalidArgument, "interventions[0].permute_tokens.scope", "SCOPE_WITHIN_TILES", with(intervention(Kind::PermuteTokens(scope)))),
+        bad("blocks", InvalidArgument, "interventions[0].permute_tokens.blocks", "1 to 6", with(intervention(Kind::PermuteTokens(blocks)))),
+        bad("no kind", InvalidArgument, "interventions[0].kind", "drop_layers", with(vec![Intervention { kind: None }])),
+        bad("many", InvalidArgument, "interventions", "at most 64", with(vec![permute_tokens(1); 65])),
+        bad("projector", NotFound, "interventions[0].swap_projector.name", "resident: default", with(vec![swap_projector_by_name("nobody")])),
+        bad("two swaps", InvalidArgument, "interventions[1].swap_projector", "once", with(swaps)),
+        bad("never fires", FailedPrecondition, "interventions[0].permute_tokens", "no picture", no_image),
+        bad("temperature", InvalidArgument, "sampling.temperature", "0 to 100", GenerateRequest { sampling: Some(nan), ..ask(vec![]) }),
+        bad("top_p", InvalidArgument, "sampling.top_p", "at most 1", GenerateRequest { sampling: Some(top_p), ..ask(vec![]) }),
+        bad("top_logprobs", InvalidArgument, "top_logprobs", "20", GenerateRequest { top_logprobs: 21, ..ask(vec![]) }),
+        bad("stop", InvalidArgument, "stop[1]", "at least one", GenerateRequest { stop: vec!["a".into(), String::new()], ..ask(vec![]) }),
+        bad("no prompt", InvalidArgument, "prompt", "unset", GenerateRequest::default()),
+        bad("empty prompt", InvalidArgument, "prompt.text", "needed", with_text("  ")),
+        bad("past the context", InvalidArgument, "prompt", "2048", with_text(&"red circle ".repeat(2000))),
+        bad("markers", InvalidArgument, "prompt.text", "2 markers", with_text("<image> and <image>")),
+        bad("model", NotFound, "model", "resident: shapes", GenerateRequest { model: "nobody".into(), ..ask(vec![]) }),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_input_is_named_and_the_next_request_works() {
+    let server = Running::start(config()).await;
+    let mut client = server.client().await;
+    let good = generate(&mut client, ask(vec![])).await.unwrap().provenance;
+    for case in bad_requests() {
+        let error = generate(&mut client, case.request).await.expect_err(case.name);
+        let Error::Server { code, message, reason, fields, .. } = error else { panic!("{}: {error}", case.name) };
+        assert_eq!(code, case.code, "{}: {message}", case.name);
+        let field = fields.first().unwrap_or_else(|| panic!("{}: no field in {message}", case.name));
+        assert_eq!(field.field, case.field, "{}: {message}", case.name);
+        assert!(field.description.contains(case.says), "{}: {:?} does not say {:?}", case.name, field.description, case.says);
+        assert!(message.contains(case.says) && reason.is_some(), "{}: {message}", case.name);
+        assert_eq!(generate(&mut client, ask(vec![])).await.unwrap().provenance, good, "after {}", case.name);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_200_mb_message_is_refused() {
+    let server = Running::start(config()).await;
+    let mut client = server.client().await;
+    let error = generate(&mut client, with_image(vec![0; 200_000_000])).await.unwrap_err();
+    // Refused by its length before it is read; the transport's own code for it.
+    assert_eq!(error.code(), Some(Code::OutOfRange), "{error}");
+    assert!(error.to_string().contains("67108864"), "{error}");
+    generate(&mut client, ask(vec![])).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn identity_needs_equal_widths() {
+    // Both stacks of `shapes` are equally wide, so the identity is a projector for it.
+    let server = Running::start(config()).await;
+    let mut client = server.client().await;
+    let record = generate(&mut client, ask(vec![swap_projector_by_identity()])).await.unwrap().provenance.unwrap();
+    assert_eq!(record.plan[0].resolutions[0].digest, "identity");
+}
+
+/// A long answer: the end token is never chosen at such a temperature, or hardly.
+fn long() -> GenerateRequest {
+    let sampling = v1::Sampling { temperature: 100.0, seed: Some(1), ..Default::default() };
+    GenerateRequest { max_tokens: 1900, sampling: Some(sampling), ..ask(vec![]) }
+}
+
+async fn running_requests(address: &str) -> f64 {
+    metric(&scrape(address).await, "scotoma_requests_running")
+}
+
+fn metric(text: &str, name: &str) -> f64 {
+    let line = text.lines().find(|l| l.starts_with(name)).unwrap_or_else(|| panic!("no {name}"));
+    line.rsplit(' ').next().unwrap().parse().unwrap()
+}
+
+async fn scrape(address: &str) -> String {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let host = address.trim_start_matches("http://");
+    let mut stream = tokio::net::TcpStream::connect(host).await.unwrap();
+    let request = format!("GET /metrics HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).await.unwrap();
+    text
+}
+
+/// Waits until `done` holds; gives up after ten seconds.
+async fn eventually(what: &str, mut done: impl AsyncFnMut() -> bool) {
+    for _ in 0..1000 {
+        if done().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("{what} did not come about");
+}
+
+// The gauges belong to the process, so these three share one test: no other server of this binary runs long requests.
+#[tokio::test(flavor = "multi_thread")]
+async fn leavers_deadlines_and_full_queues() {
+    let mut config = config();
+    config.engine.queue = 1;
+    config.engine.running = 1;
+    let server = Running::start(config).await;
+    let mut client = server.client().await;
+
+    let mut answer = client.generate(long()).await.unwrap();
+    answer.next().await.unwrap();
+    assert!(running_requests(&server.address).await >= 1.0);
+    // One runs, one may wait, the third is refused and told when to come back.
+    let waiting = client.generate(ask(vec![])).await.unwrap();
+    let error = generate(&mut client, ask(vec![])).await.unwrap_err();
+    let Error::Server { code, reason, retry_after, .. } = error else { panic!("{error}") };
+    assert_eq!((code, reason.as_deref()), (Code::ResourceExhausted, Some("QUEUE_FULL")));
+    assert!(retry_after.is_some_and(|d| d > Duration::ZERO));
+    // Who leaves makes room.
+    drop(answer);
+    waiting.finish().await.unwrap();
+    eventually("an empty batch", async || running_requests(&server.address).await < 1.0).await;
+
+    let mut request = tonic::Request::new(long());
+    request.set_timeout(Duration::from_millis(150));
+    let error = match client.generate(request).await {
+        Ok(answer) => answer.finish().await.unwrap_err(),
+        Err(error) => error,
+    };
+    assert!(matches!(error.code(), Some(Code::DeadlineExceeded | Code::Cancelled)), "{error}");
+    eventually("an empty batch", async || running_requests(&server.address).await < 1.0).await;
+
+    // The server's own word in the trailers, seen by a client that keeps no clock.
+    let mut raw = InferenceServiceClient::connect(server.address.clone()).await.unwrap();
+    let mut request = tonic::Request::new(long());
+    request.metadata_mut().insert("grpc-timeout", "150m".parse().unwrap());
+    let mut stream = raw.generate(request).await.unwrap().into_inner();
+    let status = loop {
+        match stream.message().await {
+            Ok(Some(message)) => assert!(!matches!(message.event, Some(Event::Finished(_)))),
+            Ok(None) => panic!("ended well"),
+            Err(status) => break status,
+        }
+    };
+    assert_eq!(status.code(), Code::DeadlineExceeded, "{status}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_goes_down_finishes_what_runs() {
+    let server = Running::start(config()).await;
+    let mut client = server.client().await;
+    let request = GenerateRequest { max_tokens: 300, ..long() };
+    let whole = generate(&mut client, request.clone()).await.unwrap();
+    let mut answer = client.generate(request).await.unwrap();
+    let mut text = answer.next().await.unwrap().unwrap().text;
+    server.stop.send(()).unwrap();
+    let mut other = client.clone();
+    eventually("draining", async || {
+        let refused = generate(&mut other, ask(vec![])).await.err();
+        refused.is_some_and(|e| e.code() == Some(Code::Unavailable) || matches!(e, Error::Transport(_)))
+    })
+    .await;
+    while let Some(token) = answer.next().await.unwrap() {
+        text.push_str(&token.text);
+    }
+    let finished = answer.finish().await.unwrap();
+    assert_eq!((text, &finished.provenance), (whole.text, &whole.provenance), "no token is lost");
+    drop((client, other));
+    server.task.await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_scrape_agrees_with_the_table() {
+    use scotoma::telemetry::{Kind, METRICS};
+    let server = Running::start(config()).await;
+    let mut client = server.client().await;
+    generate(&mut client, ask(vec![permute_tokens(1)])).await.unwrap();
+    let text = scrape(&server.address).await;
+    let types: Vec<(&str, &str)> =
+        text.lines().filter_map(|l| l.strip_prefix("# TYPE ")).filter_map(|l| l.split_once(' ')).collect();
+    for (name, kind) in &types {
+        let row = METRICS.iter().find(|m| m.name == *name).unwrap_or_else(|| panic!("{name} is not in the table"));
+        let expected = match row.kind {
+            Kind::Counter => "counter",
+            Kind::Gauge => "gauge",
+            Kind::Histogram => "histogram",
+        };
+        assert_eq!(*kind, expected, "{name}");
+    }
+    // Rejections happen in another test, or not at all.
+    for row in METRICS.iter().filter(|m| m.name != "scotoma_requests_rejected_total") {
+        assert!(types.iter().any(|t| t.0 == row.name), "{} was not scraped", row.name);
+        let line = text.lines().find(|l| l.starts_with(&format!("{}{{", row.name)));
+        for label in row.labels {
+            assert!(line.is_some_and(|l| l.contains(&format!("{label}=\""))), "{} lacks label {label}", row.name);
+        }
+    }
+    assert!(text.contains(r#"method="Generate",model="shapes",code="Ok""#), "the status at the end of the stream");
+}
