@@ -12,6 +12,7 @@ use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::service::Routes;
 use tonic_health::server::HealthReporter;
+use tower::Layer as _;
 use tower_http::cors::{Any, CorsLayer};
 
 use crate::api::inference::Inference;
@@ -140,14 +141,17 @@ impl Server {
             )
             .add_service(ModelServiceServer::new(Models(self.state.clone())).max_decoding_message_size(limit));
         let metrics = metrics_handle()?;
-        let router = routes.routes().into_axum_router().route("/metrics", get(move || async move { metrics.render() }));
+        // gRPC-Web turns away what is not gRPC, so that `/metrics` stands beside it.
+        let grpc = tonic_web::GrpcWebLayer::new().layer(routes.routes().prepare());
+        let router = axum::Router::new()
+            .route("/metrics", get(move || async move { metrics.render() }))
+            .fallback_service(grpc);
 
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let serving = tonic::transport::Server::builder()
             // gRPC-Web comes over HTTP/1 as well, and so does Prometheus.
             .accept_http1(true)
             .layer(browser_access())
-            .layer(tonic_web::GrpcWebLayer::new())
             .add_routes(Routes::from(router))
             .serve_with_incoming_shutdown(TcpListenerStream::new(listener), async {
                 // A dropped sender means the same as a message.

@@ -84,8 +84,13 @@ fn greedy(engine: &Engine, model: &Arc<Model>, plan: &Plan, pixels: Vec<Tensor>,
     let mut answer = Vec::new();
     loop {
         match events.blocking_recv().unwrap().unwrap() {
-            Event::Token(token) => answer.push(token.id),
-            _ => return answer,
+            Event::Token(token) => {
+                answer.push(token.id);
+                if token.finish.is_some() {
+                    return answer;
+                }
+            }
+            Event::Scored(..) => panic!("scores"),
         }
     }
 }

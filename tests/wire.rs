@@ -99,20 +99,28 @@ async fn tokens_add_up_to_the_text() {
 async fn scores_are_the_likelihoods_of_the_generated_tokens() {
     let server = Running::start(config()).await;
     let mut client = server.client().await;
+    let generated = client.generate(ask(vec![permute_tokens(1)])).await.unwrap().next().await.unwrap().unwrap();
     let request = ScoreRequest {
         prompt: Some(prompt("Is there a red circle?", [picture()])),
-        continuations: vec![" yes".into(), " no".into(), " left".into()],
+        continuations: vec![" 7 left".into(), generated.text.clone(), " blue".into()],
         interventions: vec![permute_tokens(1)],
         ..Default::default()
     };
-    let scores = client.score(request).await.unwrap();
-    assert_eq!(scores.scores.len(), 3);
-    let generated = client.generate(ask(vec![permute_tokens(1)])).await.unwrap().next().await.unwrap().unwrap();
-    let matching = scores.scores.iter().flat_map(|s| s.tokens.first()).find(|t| t.id == generated.id);
-    let matching = matching.expect("the answer is yes or no");
-    assert!((matching.logprob - generated.logprob).abs() < 1e-5);
-    let best = &scores.scores[scores.best as usize];
-    assert!(scores.scores.iter().all(|s| s.mean_logprob <= best.mean_logprob && s.logprob < 0.0));
+    let response = client.score(request.clone()).await.unwrap();
+    assert_eq!(response.scores.len(), 3);
+    assert_eq!(response.scores[1].tokens[0].id, generated.id);
+    assert!((response.scores[1].logprob - generated.logprob).abs() < 1e-5);
+    assert_eq!(response.best, 1, "the greedy token is the likeliest");
+    for score in &response.scores {
+        let sum: f64 = score.tokens.iter().map(|t| t.logprob).sum();
+        assert!((score.logprob - sum).abs() < 1e-12 && sum < 0.0);
+        assert!((score.mean_logprob - sum / score.tokens.len() as f64).abs() < 1e-12);
+    }
+    // A continuation's score does not depend on what else is scored.
+    let alone = client.score(ScoreRequest { continuations: vec![" 7 left".into()], ..request }).await.unwrap();
+    assert_eq!(alone.scores[0], response.scores[0]);
+    let record = response.provenance.unwrap();
+    assert_eq!((record.sampling, record.digest.len()), (None, 64));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -414,6 +422,7 @@ async fn the_scrape_agrees_with_the_table() {
     let server = Running::start(config()).await;
     let mut client = server.client().await;
     generate(&mut client, ask(vec![permute_tokens(1)])).await.unwrap();
+    eventually("a counted request", async || scrape(&server.address).await.contains(r#"code="Ok""#)).await;
     let text = scrape(&server.address).await;
     let types: Vec<(&str, &str)> =
         text.lines().filter_map(|l| l.strip_prefix("# TYPE ")).filter_map(|l| l.split_once(' ')).collect();

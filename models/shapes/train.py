@@ -1,11 +1,12 @@
 """Trains the `shapes` model: a small LLaVA-1.5 in the Hugging Face format.
 
-    python train.py --work WORK_FOLDER --out WEIGHTS_FOLDER [--steps 2300] [--threads 2]
+    python train.py --work WORK_FOLDER --out WEIGHTS_FOLDER [--steps 1800] [--threads 2]
 
 Stage 1 trains the CLIP tower with two throw-away heads: what stands in each cell (from the layer that LLaVA reads) and
 which classes the picture holds (from the pooled CLS token). Stage 2 aligns the projector: a visual token comes to point where
 the embeddings of the words for its colour and its form point. Stage 3 trains projector and language model on
-question-answer pairs and captions, the tower frozen throughout; all questions of a picture share its visual tokens in one sequence, and a block mask keeps
+question-answer pairs and captions by the loss of the answers alone; stage 4 adds the loss of the questions, whose words
+depend on the picture and so teach to find what a word names. The tower is frozen after stage 1; all questions of a picture share its visual tokens in one sequence, and a block mask keeps
 them from seeing each other. The tower has no position embedding (zeros, frozen): the order of the visual tokens, which
 the language model knows by RoPE, is the only carrier of place, so that permuting them has something to break.
 """
@@ -131,10 +132,12 @@ class Packer:
         return self.cache[text]
 
     def pack(self, lists: list[list[Question]]) -> dict[str, torch.Tensor]:
-        """ids, positions, labels (B, T), mask (B, 1, T, T) and the block of each token (B, T; 0 = prefix, -1 = padding)."""
+        """ids, positions, labels of answers and of questions (B, T), mask (B, 1, T, T) and the block of each token (B, T;
+        0 = prefix, -1 = padding)."""
         rows = []
         for questions in lists:
-            ids, blocks, positions, labels = list(self.prefix), [0] * len(self.prefix), [], [-100] * len(self.prefix)
+            ids, blocks, labels = list(self.prefix), [0] * len(self.prefix), [-100] * len(self.prefix)
+            asked = list(labels)
             positions = list(range(len(ids)))
             for number, question in enumerate(questions, 1):
                 ask_ids = self.encode(f"{question.prompt()} ASSISTANT:")
@@ -142,21 +145,23 @@ class Packer:
                 block = ask_ids + answer_ids
                 # The label of a token is the next token of its block.
                 labels += [-100] * (len(ask_ids) - 1) + answer_ids + [-100]
+                asked += [*ask_ids[1:]] + [-100] * (len(answer_ids) + 1)
                 ids += block
                 blocks += [number] * len(block)
                 positions += range(len(self.prefix), len(self.prefix) + len(block))
-            rows.append((ids, blocks, positions, labels))
+            rows.append((ids, blocks, positions, labels, asked))
         longest = max(len(r[0]) for r in rows)
         longest = -(-longest // 16) * 16
         pad = lambda i, value: torch.tensor([r[i] + [value] * (longest - len(r[i])) for r in rows])  # noqa: E731
-        ids, blocks, positions, labels = pad(0, PAD), pad(1, -1), pad(2, 0), pad(3, -100)
+        ids, blocks, positions, labels, asked = pad(0, PAD), pad(1, -1), pad(2, 0), pad(3, -100), pad(4, -100)
         causal = torch.ones(longest, longest, dtype=torch.bool).tril()
         same = (blocks[:, None, :] == blocks[:, :, None]) | (blocks[:, None, :] == 0)
-        return {"ids": ids, "positions": positions, "labels": labels, "mask": (causal & same)[:, None], "blocks": blocks}
+        mask = (causal & same)[:, None]
+        return {"ids": ids, "positions": positions, "labels": labels, "asked": asked, "mask": mask, "blocks": blocks}
 
 
-def logits_of(model: LlavaForConditionalGeneration, packer: Packer, batch: dict, images: torch.Tensor) -> torch.Tensor:
-    """Logits at the labelled positions (number of labels, vocabulary)."""
+def hidden_of(model: LlavaForConditionalGeneration, packer: Packer, batch: dict, images: torch.Tensor) -> torch.Tensor:
+    """The last layer's normed output (B, T, D)."""
     with torch.no_grad():
         states = model.model.vision_tower(images, output_hidden_states=True).hidden_states[-2][:, 1:]
     visual = model.model.multi_modal_projector(states)
@@ -164,10 +169,14 @@ def logits_of(model: LlavaForConditionalGeneration, packer: Packer, batch: dict,
     start = packer.first_image
     embeddings = torch.cat([embeddings[:, :start], visual, embeddings[:, start + TOKENS :]], 1)
     mask = torch.zeros(batch["mask"].shape).masked_fill(~batch["mask"], -1e9)
-    hidden = model.model.language_model(
+    return model.model.language_model(
         inputs_embeds=embeddings, attention_mask=mask, position_ids=batch["positions"], use_cache=False
     ).last_hidden_state
-    return model.lm_head(hidden[batch["labels"] != -100])
+
+
+def loss_of(model: LlavaForConditionalGeneration, hidden: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Mean cross-entropy at the labelled positions."""
+    return F.cross_entropy(model.lm_head(hidden[labels != -100]), labels[labels != -100])
 
 
 def train_tower(model: LlavaForConditionalGeneration, steps: int, size: int, log) -> None:
@@ -235,40 +244,41 @@ def accuracy(model: LlavaForConditionalGeneration, packer: Packer, count: int, s
         scenes = [draw_scene(rng) for _ in range(50)]
         lists = [questions_of(s, rng) for s in scenes]
         batch = packer.pack(lists)
-        hits = logits_of(model, packer, batch, pixels(scenes)).argmax(-1) == batch["labels"][batch["labels"] != -100]
-        spread = torch.ones_like(batch["labels"], dtype=torch.bool)
-        spread[batch["labels"] != -100] = hits
+        predicted = model.lm_head(hidden_of(model, packer, batch, pixels(scenes))).argmax(-1)
+        spread = (predicted == batch["labels"]) | (batch["labels"] == -100)
         for row, questions in enumerate(lists):
             for number, question in enumerate(questions, 1):
                 right[question.category].append(bool(spread[row][batch["blocks"][row] == number].all()))
     return {c: round(sum(v) / max(1, len(v)), 3) for c, v in right.items()}
 
 
-def train_language(model, packer: Packer, steps: int, size: int, work: Path, log) -> None:
-    """Stage 3: projector and language model on question-answer pairs, the tower frozen."""
+def train_language(model, packer: Packer, stage: int, steps: int, size: int, work: Path, log) -> None:
+    """Stage 3 (answers alone, constant rate) or 4 (questions too, at half weight, rate going down)."""
     model.model.vision_tower.requires_grad_(False)
     parameters = [p for p in model.parameters() if p.requires_grad]
     optimiser = torch.optim.AdamW(parameters, lr=1.5e-3, weight_decay=0.02, betas=(0.9, 0.98))
     warmup, decay = 150, int(steps * 0.35)
-    scale = lambda s: min(1.0, (s + 1) / warmup, max(0.02, (steps - s) / decay))  # noqa: E731
+    falling = lambda s: max(0.02, (steps - s) / decay) if stage == 4 else 1.0  # noqa: E731
+    scale = lambda s: min(1.0, (s + 1) / warmup, falling(s))  # noqa: E731
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, scale)
-    rng = random.Random(202)
+    rng = random.Random(202 if stage == 3 else 505)
     start = time.monotonic()
     for step in range(steps):
         scenes = [draw_scene(rng) for _ in range(size)]
         batch = packer.pack([questions_of(s, rng) for s in scenes])
-        logits = logits_of(model, packer, batch, pixels(scenes))
-        loss = F.cross_entropy(logits, batch["labels"][batch["labels"] != -100])
+        hidden = hidden_of(model, packer, batch, pixels(scenes))
+        answers = loss_of(model, hidden, batch["labels"])
+        loss = answers if stage == 3 else answers + 0.5 * loss_of(model, hidden, batch["asked"])
         optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimiser.step()
         schedule.step()
         if step % 25 == 0:
-            log(stage=3, step=step, loss=round(loss.item(), 4), seconds=round(time.monotonic() - start))
+            log(stage=stage, step=step, loss=round(answers.item(), 4), seconds=round(time.monotonic() - start))
         if step % 100 == 99 or step == steps - 1:
-            log(stage=3, step=step, **accuracy(model, packer, 150, seed=303))
-            torch.save(model.state_dict(), work / "stage3.pt")
+            log(stage=stage, step=step, **accuracy(model, packer, 150, seed=303))
+            torch.save(model.state_dict(), work / f"stage{stage}.pt")
 
 
 def export(model: LlavaForConditionalGeneration, tokenizer: Tokenizer, out: Path) -> None:
@@ -289,11 +299,12 @@ def export(model: LlavaForConditionalGeneration, tokenizer: Tokenizer, out: Path
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--work", type=Path, required=True, help="folder for the log and the checkpoints")
+    parser.add_argument("--work", type=Path, required=True, help="folder for the log and the stages that are done")
     parser.add_argument("--out", type=Path, required=True, help="folder for the finished model")
     parser.add_argument("--tower-steps", type=int, default=600)
     parser.add_argument("--align-steps", type=int, default=300)
-    parser.add_argument("--steps", type=int, default=2300)
+    parser.add_argument("--answer-steps", type=int, default=900)
+    parser.add_argument("--steps", type=int, default=1800)
     parser.add_argument("--batch", type=int, default=48)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=7)
@@ -310,14 +321,19 @@ def main() -> None:
     model = new_model(tokenizer.get_vocab_size())
     packer = Packer(tokenizer)
     log(parameters=sum(p.numel() for p in model.parameters()), vocabulary=tokenizer.get_vocab_size())
-    first = args.work / "stage1.pt"
-    if first.exists():
-        model.model.vision_tower.load_state_dict(torch.load(first))
-    else:
-        train_tower(model, args.tower_steps, 128, log)
-        torch.save(model.model.vision_tower.state_dict(), first)
-    align_projector(model, packer, args.align_steps, 64, log)
-    train_language(model, packer, args.steps, args.batch, args.work, log)
+    stages = {
+        1: lambda: train_tower(model, args.tower_steps, 128, log),
+        2: lambda: align_projector(model, packer, args.align_steps, 64, log),
+        3: lambda: train_language(model, packer, 3, args.answer_steps, args.batch, args.work, log),
+        4: lambda: train_language(model, packer, 4, args.steps, args.batch, args.work, log),
+    }
+    for stage, run in stages.items():
+        done = args.work / f"stage{stage}.done.pt"
+        if done.exists():
+            model.load_state_dict(torch.load(done))
+        else:
+            run()
+            torch.save(model.state_dict(), done)
     model.load_state_dict({k: v.to(torch.bfloat16).float() for k, v in model.state_dict().items()})
     log(final=accuracy(model, packer, 2000, seed=404))
     export(model, tokenizer, args.out)

@@ -209,8 +209,11 @@ fn sampler(sampling: &mut v1::Sampling, sample_key: &str) -> Result<Sampling, Er
     if !(top_p > 0.0 && top_p <= 1.0) {
         return Err(Error::invalid("sampling.top_p", format!("{top_p} is not above 0 and at most 1")));
     }
-    let seed = *sampling.seed.get_or_insert_with(intervention::fresh_seed);
-    let draws = Draws::new(seed, sample_key, SAMPLER, 0);
+    if temperature > 0.0 {
+        sampling.seed.get_or_insert_with(intervention::fresh_seed);
+    }
+    // Greedy decoding draws nothing.
+    let draws = Draws::new(sampling.seed.unwrap_or(0), sample_key, SAMPLER, 0);
     Ok(Sampling { temperature, top_k: sampling.top_k as usize, top_p, draws })
 }
 
@@ -314,18 +317,6 @@ impl Writer {
     fn take(&mut self, admitted: &Admitted, event: Event) -> Result<Vec<generate_response::Event>, Error> {
         match event {
             Event::Token(token) => self.token(admitted, token),
-            Event::Finished(finish) => {
-                let rest = self.detokenizer.finish(&admitted.scene.model.text)?;
-                self.text.push_str(&rest);
-                let reason = match finish {
-                    Finish::Eos => v1::FinishReason::Eos,
-                    Finish::Length => v1::FinishReason::Length,
-                };
-                let stop = self.stop_at();
-                self.text.truncate(stop.unwrap_or(self.text.len()));
-                let reason = if stop.is_some() { v1::FinishReason::Stop } else { reason };
-                Ok(vec![self.finished(admitted, reason)])
-            }
             Event::Scored(..) => Err(Error::Fault("scores for an answer".into())),
         }
     }
@@ -342,9 +333,18 @@ impl Writer {
         self.timing = token.timing;
         self.ids.push(token.id);
         self.text.push_str(&self.detokenizer.push(token.id, text)?);
+        if token.finish.is_some() {
+            self.text.push_str(&self.detokenizer.finish(text)?);
+        }
         let stop = self.stop_at();
         self.text.truncate(stop.unwrap_or(self.text.len()));
-        let until = if stop.is_some() { self.text.len() } else { self.text.len() - self.held_back() };
+        let reason = match (stop, token.finish) {
+            (Some(_), _) => Some(v1::FinishReason::Stop),
+            (None, Some(Finish::Eos)) => Some(v1::FinishReason::Eos),
+            (None, Some(Finish::Length)) => Some(v1::FinishReason::Length),
+            (None, None) => None,
+        };
+        let until = if reason.is_some() { self.text.len() } else { self.text.len() - self.held_back() };
         let top = token.top.iter().map(|&(id, logprob)| {
             Ok(v1::TokenLogprob { id, text: text.decode(&[id])?, logprob })
         });
@@ -356,9 +356,7 @@ impl Writer {
         };
         self.sent = until.max(self.sent);
         let mut events = vec![generate_response::Event::Token(message)];
-        if stop.is_some() {
-            events.push(self.finished(admitted, v1::FinishReason::Stop));
-        }
+        events.extend(reason.map(|reason| self.finished(admitted, reason)));
         Ok(events)
     }
 

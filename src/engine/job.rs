@@ -45,12 +45,10 @@ pub enum Work {
 /// What happened.
 #[derive(Debug)]
 pub enum Event {
-    /// One token was generated.
+    /// One token was generated; the last event where its `finish` is set.
     Token(Token),
-    /// The likelihoods, one list per continuation, one entry per token.
+    /// The likelihoods, one list per continuation, one entry per token; the only event.
     Scored(Vec<Vec<f64>>, Timing),
-    /// The answer is complete; the last event.
-    Finished(Finish),
 }
 
 /// One generated token.
@@ -62,6 +60,8 @@ pub struct Token {
     pub logprob: f64,
     /// The likeliest tokens, likeliest first.
     pub top: Vec<(u32, f64)>,
+    /// Set on the last one.
+    pub finish: Option<Finish>,
     /// What the request has cost up to here.
     pub timing: Timing,
 }

@@ -66,7 +66,7 @@ impl Default for Limits {
     }
 }
 
-/// What happens to a request, in order; the last one is [`Event::Finished`] or an error.
+/// What happens to a request, in order; the last one is a token that finishes, the scores, or an error.
 pub type Events = mpsc::UnboundedReceiver<Result<Event, Error>>;
 
 #[expect(clippy::large_enum_variant, reason = "jobs are what the channel is for")]

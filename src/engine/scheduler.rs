@@ -57,7 +57,7 @@ impl Request {
     }
 
     fn send(&mut self, event: Result<Event, Error>) {
-        self.done |= !matches!(event, Ok(Event::Token(_)));
+        self.done |= !matches!(event, Ok(Event::Token(Token { finish: None, .. })));
         // A receiver that is gone is found before the next step.
         let _ = self.events.send(event);
     }
@@ -230,12 +230,13 @@ fn advance(request: &mut Request, rows: Rows) {
             let length = request.answer.len() + 1 == *max_tokens;
             request.answer.push(id);
             counter!(names::GENERATION_TOKENS).increment(1);
-            let token = Token { id, logprob: logprobs[id as usize], top, timing: request.timing() };
-            let eos = request.job.model.eos.contains(&id);
+            let finish = match (request.job.model.eos.contains(&id), length) {
+                (true, _) => Some(Finish::Eos),
+                (false, true) => Some(Finish::Length),
+                (false, false) => None,
+            };
+            let token = Token { id, logprob: logprobs[id as usize], top, finish, timing: request.timing() };
             request.send(Ok(Event::Token(token)));
-            if eos || length {
-                request.send(Ok(Event::Finished(if eos { Finish::Eos } else { Finish::Length })));
-            }
         }
     }
 }
