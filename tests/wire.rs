@@ -438,7 +438,8 @@ async fn the_scrape_agrees_with_the_table() {
     // Rejections happen in another test, or not at all.
     for row in METRICS.iter().filter(|m| m.name != "scotoma_requests_rejected_total") {
         assert!(types.iter().any(|t| t.0 == row.name), "{} was not scraped", row.name);
-        let line = text.lines().find(|l| l.starts_with(&format!("{}{{", row.name)));
+        let sample = if row.kind == Kind::Histogram { format!("{}_count{{", row.name) } else { format!("{}{{", row.name) };
+        let line = text.lines().find(|l| l.starts_with(&sample));
         for label in row.labels {
             assert!(line.is_some_and(|l| l.contains(&format!("{label}=\""))), "{} lacks label {label}", row.name);
         }

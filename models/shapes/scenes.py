@@ -36,12 +36,14 @@ CELL_FORMS = ("empty", *SHAPES, *(str(d) for d in range(10)), "bar")
 
 @dataclass(frozen=True)
 class Question:
-    """One question about one scene; `options` is empty for yes/no and short answers."""
+    """One question about one scene; `options` is empty for yes/no and short answers. `names` says which cells a phrase
+    of the text refers to, in the order of the phrases; no cell where the thing is absent. Training alone reads it."""
 
     category: str
     text: str
     answer: str
     options: tuple[str, ...] = ()
+    names: tuple[tuple[str, tuple[int, ...]], ...] = ()
 
     def prompt(self) -> str:
         """The text after the picture: the question, its options on lines of their own, and the letter instruction."""
@@ -170,6 +172,16 @@ def _options(rng: random.Random, right: str, pool: list[str], count: int = 4) ->
     return tuple(options)
 
 
+def _cells(scene: Scene, colour: str | None = None, shape: str | None = None) -> tuple[int, ...]:
+    """The cells of the objects of this colour and this shape; None stands for any."""
+    fits = lambda c, s: colour in (None, c) and shape in (None, s)  # noqa: E731
+    return tuple(row * GRID + column for c, s, row, column in scene.objects if fits(c, s))
+
+
+def _bar_cells(scene: Scene, colour: str) -> tuple[int, ...]:
+    return tuple(i for i, cell in enumerate(scene.cells) if cell == (colour, "bar"))
+
+
 def _existence(scene: Scene, rng: random.Random) -> Question | None:
     if not scene.objects:
         return None
@@ -178,7 +190,11 @@ def _existence(scene: Scene, rng: random.Random) -> Question | None:
     if rng.random() < 0.3:
         shapes = {s for _, s in pairs}
         pool = sorted(shapes) if yes else sorted(set(SHAPES) - shapes)
-        return Question("existence", f"Is there a {rng.choice(pool)}?", "yes" if yes else "no") if pool else None
+        if not pool:
+            return None
+        shape = rng.choice(pool)
+        named = ((shape, _cells(scene, shape=shape)),)
+        return Question("existence", f"Is there a {shape}?", "yes" if yes else "no", names=named)
     if yes:
         colour, shape = rng.choice(sorted(pairs))
     else:
@@ -186,13 +202,15 @@ def _existence(scene: Scene, rng: random.Random) -> Question | None:
         # Half of the absent ones differ from something present in the colour or the shape alone.
         near = [p for p in absent if any(p[0] == q[0] or p[1] == q[1] for q in pairs)]
         colour, shape = rng.choice(near if near and rng.random() < 0.5 else absent)
-    return Question("existence", f"Is there a {colour} {shape}?", "yes" if yes else "no")
+    named = ((f"{colour} {shape}", _cells(scene, colour, shape)),)
+    return Question("existence", f"Is there a {colour} {shape}?", "yes" if yes else "no", names=named)
 
 
 def _colour(scene: Scene, rng: random.Random) -> Question | None:
     if scene.bars:
         best = max(scene.bars, key=scene.bars.__getitem__)
         text, answer = "What colour is the tallest bar?", best
+        named = (("tallest bar", _bar_cells(scene, best)[:1]),)
     else:
         shapes = [s for _, s, _, _ in scene.objects]
         unique = [(c, s) for c, s, _, _ in scene.objects if shapes.count(s) == 1]
@@ -200,28 +218,31 @@ def _colour(scene: Scene, rng: random.Random) -> Question | None:
             return None
         answer, shape = rng.choice(unique)
         text = f"What colour is the {shape}?"
+        named = ((shape, _cells(scene, shape=shape)),)
     options = _options(rng, answer, list(COLOURS)) if rng.random() < 0.5 else ()
-    return Question("colour", text, answer, options)
+    return Question("colour", text, answer, options, named)
 
 
 def _counting(scene: Scene, rng: random.Random) -> Question | None:
     if scene.bars:
         colour = rng.choice(sorted(scene.bars))
         text, count = f"How tall is the {colour} bar?", scene.bars[colour]
+        named = ((f"{colour} bar", _bar_cells(scene, colour)),)
     elif not scene.objects:
         return None
     else:
         by = rng.random()
         if by < 0.4:
             shape = rng.choice(scene.objects)[1] if rng.random() < 0.85 else rng.choice(SHAPES)
-            text, count = f"How many {_plural(shape)} are there?", sum(s == shape for _, s, _, _ in scene.objects)
+            phrase, cells = _plural(shape), _cells(scene, shape=shape)
         elif by < 0.8:
             colour = rng.choice(scene.objects)[0] if rng.random() < 0.85 else rng.choice(list(COLOURS))
-            text, count = f"How many {colour} shapes are there?", sum(c == colour for c, _, _, _ in scene.objects)
+            phrase, cells = f"{colour} shapes", _cells(scene, colour)
         else:
-            text, count = "How many shapes are there?", len(scene.objects)
+            phrase, cells = "shapes", _cells(scene)
+        text, count, named = f"How many {phrase} are there?", len(cells), ((phrase, cells),)
     options = _options(rng, str(count), [str(n) for n in range(8)]) if rng.random() < 0.25 else ()
-    return Question("counting", text, str(count), options)
+    return Question("counting", text, str(count), options, named)
 
 
 def _left_right(scene: Scene, rng: random.Random) -> Question | None:
@@ -234,7 +255,8 @@ def _left_right(scene: Scene, rng: random.Random) -> Question | None:
     text = f"Is the {a[0]} to the left or to the right of the {b[0]}?"
     answer = "left" if a[2] < b[2] else "right"
     options = _options(rng, answer, ["left", "right"], 2) if rng.random() < 0.25 else ()
-    return Question("left/right", text, answer, options)
+    named = tuple((name, (row * GRID + column,)) for name, row, column in (a, b))
+    return Question("left/right", text, answer, options, named)
 
 
 def _reading(scene: Scene, rng: random.Random) -> Question | None:

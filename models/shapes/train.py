@@ -1,14 +1,18 @@
 """Trains the `shapes` model: a small LLaVA-1.5 in the Hugging Face format.
 
-    python train.py --work WORK_FOLDER --out WEIGHTS_FOLDER [--steps 1800] [--threads 2]
+    python train.py --work WORK_FOLDER --out WEIGHTS_FOLDER [--steps 2400] [--threads 2]
 
 Stage 1 trains the CLIP tower with two throw-away heads: what stands in each cell (from the layer that LLaVA reads) and
-which classes the picture holds (from the pooled CLS token). Stage 2 aligns the projector: a visual token comes to point where
-the embeddings of the words for its colour and its form point. Stage 3 trains projector and language model on
-question-answer pairs and captions by the loss of the answers alone; stage 4 adds the loss of the questions, whose words
-depend on the picture and so teach to find what a word names. The tower is frozen after stage 1; all questions of a picture share its visual tokens in one sequence, and a block mask keeps
-them from seeing each other. The tower has no position embedding (zeros, frozen): the order of the visual tokens, which
-the language model knows by RoPE, is the only carrier of place, so that permuting them has something to break.
+which classes the picture holds (from the pooled CLS token). Stage 2 aligns the projector: a visual token comes to point
+where the embeddings of the words for its colour and its form point. Stage 3 trains projector and language model on
+question-answer pairs and captions, by the loss of the answers and two aids that end before the last steps: one attention
+head is told which cells a phrase of the question names (the first token where it names none), and a throw-away head reads
+a visual token's row and column from an early layer. Without the aids the model learns to read and to caption and guesses
+at whatever takes finding a thing by its name.
+
+The tower is frozen after stage 1; all questions of a picture share its visual tokens in one sequence, and a block mask
+keeps them from seeing each other. The tower has no position embedding (zeros, frozen): the order of the visual tokens,
+which the language model knows by RoPE, is the only carrier of place, so that permuting them has something to break.
 """
 
 from __future__ import annotations
@@ -35,6 +39,8 @@ from transformers import (
 SPECIAL = ["<s>", "</s>", "<pad>", "<image>"]
 BOS, EOS, PAD, IMAGE = range(4)
 TOKENS = GRID * GRID
+# The layer of the language model whose first head learns to point: late enough that "circle" has seen "red" before it.
+POINTER_LAYER = 2
 MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 CHAT_TEMPLATE = (
     "{% for message in messages %}{{ message['role'].upper() }}: "
@@ -92,7 +98,7 @@ def new_model(vocabulary: int) -> LlavaForConditionalGeneration:
         vision_feature_select_strategy="default", image_seq_length=TOKENS, pad_token_id=PAD,
         tie_word_embeddings=False,
     )  # fmt: skip
-    return LlavaForConditionalGeneration(config)
+    return LlavaForConditionalGeneration._from_config(config, attn_implementation="eager")
 
 
 def pixels(scenes: list[Scene]) -> torch.Tensor:
@@ -125,43 +131,62 @@ class Packer:
         self.prefix = ids + [IMAGE] * TOKENS + newline
         self.first_image = len(ids)
         self.cache: dict[str, list[int]] = {}
+        self.ends: dict[str, list[int]] = {}
 
     def encode(self, text: str) -> list[int]:
         if text not in self.cache:
             self.cache[text] = self.tokenizer.encode(text, add_special_tokens=False).ids
         return self.cache[text]
 
+    def last_tokens(self, text: str, question: Question) -> list[int]:
+        """The place in `encode(text)` of the token that ends each phrase that the question names things by."""
+        if text not in self.ends:
+            self.ends[text] = [end for _, end in self.tokenizer.encode(text, add_special_tokens=False).offsets]
+        at, places = 0, []
+        for phrase, _ in question.names:
+            at = text.index(phrase, at) + len(phrase)
+            places.append(next(i for i, end in enumerate(self.ends[text]) if end >= at))
+        return places
+
     def pack(self, lists: list[list[Question]]) -> dict[str, torch.Tensor]:
-        """ids, positions, labels of answers and of questions (B, T), mask (B, 1, T, T) and the block of each token (B, T;
-        0 = prefix, -1 = padding)."""
-        rows = []
-        for questions in lists:
+        """ids, positions, labels of the answers (B, T), mask (B, 1, T, T), the block of each token (B, T; 0 = prefix,
+        -1 = padding), and of every naming token its row, its place (N, 2) and whether it refers to a token (N, T)."""
+        rows, naming, referents = [], [], []
+        for row, questions in enumerate(lists):
             ids, blocks, labels = list(self.prefix), [0] * len(self.prefix), [-100] * len(self.prefix)
-            asked = list(labels)
             positions = list(range(len(ids)))
             for number, question in enumerate(questions, 1):
-                ask_ids = self.encode(f"{question.prompt()} ASSISTANT:")
+                asked = f"{question.prompt()} ASSISTANT:"
+                ask_ids = self.encode(asked)
                 answer_ids = [*self.encode(f" {question.target()}"), EOS]
+                for place, (_, cells) in zip(self.last_tokens(asked, question), question.names, strict=True):
+                    naming.append((row, len(ids) + place))
+                    referents.append([self.first_image + cell for cell in cells] or [0])
                 block = ask_ids + answer_ids
                 # The label of a token is the next token of its block.
                 labels += [-100] * (len(ask_ids) - 1) + answer_ids + [-100]
-                asked += [*ask_ids[1:]] + [-100] * (len(answer_ids) + 1)
                 ids += block
                 blocks += [number] * len(block)
                 positions += range(len(self.prefix), len(self.prefix) + len(block))
-            rows.append((ids, blocks, positions, labels, asked))
+            rows.append((ids, blocks, positions, labels))
         longest = max(len(r[0]) for r in rows)
         longest = -(-longest // 16) * 16
         pad = lambda i, value: torch.tensor([r[i] + [value] * (longest - len(r[i])) for r in rows])  # noqa: E731
-        ids, blocks, positions, labels, asked = pad(0, PAD), pad(1, -1), pad(2, 0), pad(3, -100), pad(4, -100)
+        ids, blocks, positions, labels = pad(0, PAD), pad(1, -1), pad(2, 0), pad(3, -100)
         causal = torch.ones(longest, longest, dtype=torch.bool).tril()
         same = (blocks[:, None, :] == blocks[:, :, None]) | (blocks[:, None, :] == 0)
         mask = (causal & same)[:, None]
-        return {"ids": ids, "positions": positions, "labels": labels, "asked": asked, "mask": mask, "blocks": blocks}
+        refers = torch.zeros(len(naming), longest)
+        for i, tokens in enumerate(referents):
+            refers[i, tokens] = 1.0
+        return {
+            "ids": ids, "positions": positions, "labels": labels, "mask": mask, "blocks": blocks,
+            "naming": torch.tensor(naming).view(-1, 2), "refers": refers,
+        }  # fmt: skip
 
 
-def hidden_of(model: LlavaForConditionalGeneration, packer: Packer, batch: dict, images: torch.Tensor) -> torch.Tensor:
-    """The last layer's normed output (B, T, D)."""
+def run(model: LlavaForConditionalGeneration, packer: Packer, batch: dict, images: torch.Tensor, aids: bool = False):
+    """The language model's output: last_hidden_state (B, T, D); with the aids also hidden_states and attentions."""
     with torch.no_grad():
         states = model.model.vision_tower(images, output_hidden_states=True).hidden_states[-2][:, 1:]
     visual = model.model.multi_modal_projector(states)
@@ -170,13 +195,9 @@ def hidden_of(model: LlavaForConditionalGeneration, packer: Packer, batch: dict,
     embeddings = torch.cat([embeddings[:, :start], visual, embeddings[:, start + TOKENS :]], 1)
     mask = torch.zeros(batch["mask"].shape).masked_fill(~batch["mask"], -1e9)
     return model.model.language_model(
-        inputs_embeds=embeddings, attention_mask=mask, position_ids=batch["positions"], use_cache=False
-    ).last_hidden_state
-
-
-def loss_of(model: LlavaForConditionalGeneration, hidden: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Mean cross-entropy at the labelled positions."""
-    return F.cross_entropy(model.lm_head(hidden[labels != -100]), labels[labels != -100])
+        inputs_embeds=embeddings, attention_mask=mask, position_ids=batch["positions"], use_cache=False,
+        output_attentions=aids, output_hidden_states=aids,
+    )  # fmt: skip
 
 
 def train_tower(model: LlavaForConditionalGeneration, steps: int, size: int, log) -> None:
@@ -244,7 +265,7 @@ def accuracy(model: LlavaForConditionalGeneration, packer: Packer, count: int, s
         scenes = [draw_scene(rng) for _ in range(50)]
         lists = [questions_of(s, rng) for s in scenes]
         batch = packer.pack(lists)
-        predicted = model.lm_head(hidden_of(model, packer, batch, pixels(scenes))).argmax(-1)
+        predicted = model.lm_head(run(model, packer, batch, pixels(scenes)).last_hidden_state).argmax(-1)
         spread = (predicted == batch["labels"]) | (batch["labels"] == -100)
         for row, questions in enumerate(lists):
             for number, question in enumerate(questions, 1):
@@ -252,33 +273,46 @@ def accuracy(model: LlavaForConditionalGeneration, packer: Packer, count: int, s
     return {c: round(sum(v) / max(1, len(v)), 3) for c, v in right.items()}
 
 
-def train_language(model, packer: Packer, stage: int, steps: int, size: int, work: Path, log) -> None:
-    """Stage 3 (answers alone, constant rate) or 4 (questions too, at half weight, rate going down)."""
+def train_language(model, packer: Packer, steps: int, size: int, work: Path, log) -> None:
+    """Stage 3: answers, with the two aids for the first 70 % of the steps."""
     model.model.vision_tower.requires_grad_(False)
-    parameters = [p for p in model.parameters() if p.requires_grad]
+    place = torch.nn.Linear(model.config.text_config.hidden_size, 2 * GRID)
+    parameters = [p for p in [*model.parameters(), *place.parameters()] if p.requires_grad]
     optimiser = torch.optim.AdamW(parameters, lr=1.5e-3, weight_decay=0.02, betas=(0.9, 0.98))
-    warmup, decay = 150, int(steps * 0.35)
-    falling = lambda s: max(0.02, (steps - s) / decay) if stage == 4 else 1.0  # noqa: E731
-    scale = lambda s: min(1.0, (s + 1) / warmup, falling(s))  # noqa: E731
+    warmup, decay = 150, int(steps * 0.4)
+    scale = lambda s: min(1.0, (s + 1) / warmup, max(0.02, (steps - s) / decay))  # noqa: E731
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, scale)
-    rng = random.Random(202 if stage == 3 else 505)
+    rng = random.Random(202)
+    rows = torch.arange(TOKENS).div(GRID, rounding_mode="floor").repeat(size)
+    columns = torch.arange(TOKENS).remainder(GRID).repeat(size)
+    visual = slice(packer.first_image, packer.first_image + TOKENS)
     start = time.monotonic()
     for step in range(steps):
         scenes = [draw_scene(rng) for _ in range(size)]
         batch = packer.pack([questions_of(s, rng) for s in scenes])
-        hidden = hidden_of(model, packer, batch, pixels(scenes))
-        answers = loss_of(model, hidden, batch["labels"])
-        loss = answers if stage == 3 else answers + 0.5 * loss_of(model, hidden, batch["asked"])
+        aids = step < 0.7 * steps
+        out = run(model, packer, batch, pixels(scenes), aids)
+        labels = batch["labels"]
+        answers = F.cross_entropy(model.lm_head(out.last_hidden_state[labels != -100]), labels[labels != -100])
+        loss, row = answers, {"loss": round(answers.item(), 4)}
+        if aids:
+            attention = out.attentions[POINTER_LAYER][:, 0][tuple(batch["naming"].unbind(1))]
+            found = (attention * batch["refers"]).sum(-1)
+            placed = place(out.hidden_states[POINTER_LAYER][:, visual]).flatten(0, 1)
+            pointing = -(found + 1e-6).log().mean()
+            placing = F.cross_entropy(placed[:, :GRID], rows) + F.cross_entropy(placed[:, GRID:], columns)
+            loss = answers + 0.3 * pointing + 0.1 * placing
+            row |= {"found": round(found.mean().item(), 3), "placing": round(placing.item(), 3)}
         optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimiser.step()
         schedule.step()
         if step % 25 == 0:
-            log(stage=stage, step=step, loss=round(answers.item(), 4), seconds=round(time.monotonic() - start))
+            log(stage=3, step=step, **row, seconds=round(time.monotonic() - start))
         if step % 100 == 99 or step == steps - 1:
-            log(stage=stage, step=step, **accuracy(model, packer, 150, seed=303))
-            torch.save(model.state_dict(), work / f"stage{stage}.pt")
+            log(stage=3, step=step, **accuracy(model, packer, 150, seed=303))
+            torch.save(model.state_dict(), work / "stage3.pt")
 
 
 def export(model: LlavaForConditionalGeneration, tokenizer: Tokenizer, out: Path) -> None:
@@ -303,8 +337,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for the finished model")
     parser.add_argument("--tower-steps", type=int, default=600)
     parser.add_argument("--align-steps", type=int, default=300)
-    parser.add_argument("--answer-steps", type=int, default=900)
-    parser.add_argument("--steps", type=int, default=1800)
+    parser.add_argument("--steps", type=int, default=2400)
     parser.add_argument("--batch", type=int, default=48)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=7)
@@ -324,15 +357,14 @@ def main() -> None:
     stages = {
         1: lambda: train_tower(model, args.tower_steps, 128, log),
         2: lambda: align_projector(model, packer, args.align_steps, 64, log),
-        3: lambda: train_language(model, packer, 3, args.answer_steps, args.batch, args.work, log),
-        4: lambda: train_language(model, packer, 4, args.steps, args.batch, args.work, log),
+        3: lambda: train_language(model, packer, args.steps, args.batch, args.work, log),
     }
-    for stage, run in stages.items():
+    for stage, train in stages.items():
         done = args.work / f"stage{stage}.done.pt"
         if done.exists():
             model.load_state_dict(torch.load(done))
         else:
-            run()
+            train()
             torch.save(model.state_dict(), done)
     model.load_state_dict({k: v.to(torch.bfloat16).float() for k, v in model.state_dict().items()})
     log(final=accuracy(model, packer, 2000, seed=404))

@@ -1,14 +1,16 @@
 //! The linear layer: the only caller of a weight matmul, and the keeper of row invariance.
 //!
-//! **Law.** The result of a row depends on that row alone, never on how many rows share the call. candle's CPU GEMM gives a
-//! row the same bits for every M >= 4 and takes another path for M = 1 (measured, f32 and bf16). So prefill rows never run
-//! with fewer than four, and decode rows always run one by one.
+//! **Law.** The result of a row depends on that row alone, never on how many rows share the call. candle's CPU GEMM (the
+//! `gemm` crate, 0.19) sums in another order for very few rows and for outputs of at most 16 x 16 values; from four rows on,
+//! and above 256 values, a row has the same bits for every M (measured, f32 and bf16, 8 to 4096 columns). So prefill rows
+//! never run with fewer, and decode rows always run one by one.
 
 use candle_core::{D, Tensor};
 
 use super::{Layout, Result};
 
 const FEWEST_ROWS: usize = 4;
+const SMALL_OUTPUT: usize = 16 * 16;
 
 /// `y = x W^T + b`.
 #[derive(Debug, Clone)]
@@ -57,11 +59,12 @@ impl Linear {
 
     fn prefill(&self, x: &Tensor) -> Result<Tensor> {
         let rows = x.dim(0)?;
-        let weight = self.weight.t()?;
-        if rows >= FEWEST_ROWS {
+        let weight = self.weight.t()?; // (in, out)
+        let fewest = FEWEST_ROWS.max(SMALL_OUTPUT / weight.dim(1)? + 1);
+        if rows >= fewest {
             return x.contiguous()?.matmul(&weight);
         }
-        let padding = Tensor::zeros((FEWEST_ROWS - rows, x.dim(D::Minus1)?), x.dtype(), x.device())?;
+        let padding = Tensor::zeros((fewest - rows, x.dim(D::Minus1)?), x.dtype(), x.device())?;
         Tensor::cat(&[x, &padding], 0)?.matmul(&weight)?.narrow(0, 0, rows)
     }
 }

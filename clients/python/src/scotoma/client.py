@@ -1,0 +1,243 @@
+"""The calls, for threads (`Client`) and for asyncio (`AsyncClient`)."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypedDict, Union
+
+import grpc
+from typing_extensions import Self, Unpack
+
+from scotoma.errors import from_rpc
+from scotoma.stream import Answer, AsyncAnswer
+from scotoma.v1 import inference_service_pb2 as pb
+from scotoma.v1 import model_service_pb2 as models
+from scotoma.v1.inference_service_pb2_grpc import InferenceServiceStub
+from scotoma.v1.intervention_pb2 import Intervention
+from scotoma.v1.model_service_pb2_grpc import ModelServiceStub
+
+if TYPE_CHECKING:
+    import PIL.Image
+
+# A picture: the bytes of a PNG, JPEG or WebP, a path to one, or a Pillow image.
+Image = Union[bytes, str, "os.PathLike[str]", "PIL.Image.Image"]
+
+_MAX_MESSAGE_BYTES = 64 << 20
+_OPTIONS = [("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES), ("grpc.max_send_message_length", -1)]
+
+
+def _image(image: Image) -> pb.Image:
+    if isinstance(image, bytes):
+        return pb.Image(data=image)
+    if isinstance(image, (str, os.PathLike)):
+        return pb.Image(data=Path(image).read_bytes())
+    png = io.BytesIO()
+    image.save(png, "PNG")
+    return pb.Image(data=png.getvalue())
+
+
+def _prompt(text: str, images: Image | Iterable[Image], raw: bool) -> pb.Prompt:
+    single = isinstance(images, (bytes, str, os.PathLike)) or hasattr(images, "save")
+    many = [images] if single else images
+    return pb.Prompt(text=text, images=[_image(i) for i in many], raw=raw)  # type: ignore[arg-type,union-attr]
+
+
+class CallOptions(TypedDict, total=False):
+    """What every call takes."""
+
+    model: str
+    """Name of a resident model; the first one by default."""
+    timeout: float | None
+    """Seconds until the call ends with DEADLINE_EXCEEDED; None: no limit."""
+
+
+class InterveneOptions(CallOptions, total=False):
+    """What every call under interventions takes."""
+
+    interventions: Iterable[Intervention]
+    """The changes to the forward pass."""
+    sample_key: str
+    """Identifies the sample among those that share a seed."""
+
+
+class ScoreOptions(InterveneOptions, total=False):
+    """What `score` takes."""
+
+    raw: bool
+    """The text is the whole prompt already; no chat template."""
+
+
+class GenerateOptions(ScoreOptions, total=False):
+    """What `generate` takes."""
+
+    max_tokens: int
+    """At most this many tokens; 0: 256, or what the context leaves."""
+    sampling: pb.Sampling
+    """How tokens are chosen; greedy by default."""
+    stop: Iterable[str]
+    """The answer ends before the first of these."""
+    top_logprobs: int
+    """Log-probabilities of this many likeliest tokens with each token."""
+
+
+def _request(message: Any, fields: dict[str, Any], options: Mapping[str, object]) -> tuple[Any, Any]:  # noqa: ANN401
+    """The request with its options, and the timeout."""
+    rest = dict(options)
+    timeout, raw = rest.pop("timeout", None), rest.pop("raw", False)
+    if "text" in fields:
+        fields["prompt"] = _prompt(fields.pop("text"), fields.pop("images"), bool(raw))
+    return message(**fields, **rest), timeout
+
+
+def _target(address: str) -> str:
+    return address.removeprefix("http://")
+
+
+class Client:
+    """A connection to a server, such as "127.0.0.1:7878"; safe to share between threads.
+
+    A call that fails raises ScotomaError.
+    """
+
+    def __init__(self, address: str = "127.0.0.1:7878") -> None:
+        """Opens a channel; the first call connects."""
+        self._channel = grpc.insecure_channel(_target(address), options=_OPTIONS)
+        self._inference = InferenceServiceStub(self._channel)  # type: ignore[no-untyped-call]
+        self._models = ModelServiceStub(self._channel)  # type: ignore[no-untyped-call]
+
+    def generate(self, text: str, images: Image | Iterable[Image] = (), **options: Unpack[GenerateOptions]) -> Answer:
+        """Streams an answer about one picture, several or none."""
+        request, timeout = _request(pb.GenerateRequest, {"text": text, "images": images}, options)
+        return Answer(self._inference.Generate(request, timeout=timeout))
+
+    def score(
+        self,
+        text: str,
+        continuations: Iterable[str],
+        images: Image | Iterable[Image] = (),
+        **options: Unpack[ScoreOptions],
+    ) -> pb.ScoreResponse:
+        """The likelihood of each continuation; `best` is the one with the highest mean log-probability."""
+        fields = {"text": text, "images": images, "continuations": continuations}
+        response: pb.ScoreResponse = self._call(self._inference.Score, *_request(pb.ScoreRequest, fields, options))
+        return response
+
+    def preview(self, image: Image, **options: Unpack[InterveneOptions]) -> pb.PreviewResponse:
+        """The picture as the model will see it, as PNG, and its patch grid."""
+        request = _request(pb.PreviewRequest, {"image": _image(image)}, options)
+        response: pb.PreviewResponse = self._call(self._inference.Preview, *request)
+        return response
+
+    def list_models(self, *, timeout: float | None = None) -> list[models.ModelInfo]:
+        """The resident models in the order of loading."""
+        response = self._call(self._models.ListModels, models.ListModelsRequest(), timeout)
+        return list(response.models)
+
+    def get_model(self, **options: Unpack[CallOptions]) -> models.ModelInfo:
+        """One resident model."""
+        response: models.GetModelResponse = self._call(
+            self._models.GetModel, *_request(models.GetModelRequest, {}, options)
+        )
+        return response.model
+
+    def list_hook_points(self, **options: Unpack[CallOptions]) -> list[models.HookPoint]:
+        """The named places in a model's forward pass, in data-path order."""
+        request = _request(models.ListHookPointsRequest, {}, options)
+        response = self._call(self._models.ListHookPoints, *request)
+        return list(response.hook_points)
+
+    def close(self) -> None:
+        """Ends the connection and every call on it."""
+        self._channel.close()
+
+    def __enter__(self) -> Self:
+        """Closes on leaving the block."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Closes."""
+        self.close()
+
+    @staticmethod
+    def _call(method: Any, request: object, timeout: float | None) -> Any:  # noqa: ANN401 (stubs are untyped)
+        try:
+            return method(request, timeout=timeout)
+        except grpc.RpcError as error:
+            raise from_rpc(error) from None
+
+
+class AsyncClient:
+    """The same calls for asyncio."""
+
+    def __init__(self, address: str = "127.0.0.1:7878") -> None:
+        """Opens a channel; the first call connects. To be made inside a running event loop."""
+        self._channel = grpc.aio.insecure_channel(_target(address), options=_OPTIONS)
+        self._inference = InferenceServiceStub(self._channel)  # type: ignore[no-untyped-call]
+        self._models = ModelServiceStub(self._channel)  # type: ignore[no-untyped-call]
+
+    async def generate(
+        self, text: str, images: Image | Iterable[Image] = (), **options: Unpack[GenerateOptions]
+    ) -> AsyncAnswer:
+        """Streams an answer about one picture, several or none."""
+        request, timeout = _request(pb.GenerateRequest, {"text": text, "images": images}, options)
+        return await AsyncAnswer(self._inference.Generate(request, timeout=timeout))._begin()
+
+    async def score(
+        self,
+        text: str,
+        continuations: Iterable[str],
+        images: Image | Iterable[Image] = (),
+        **options: Unpack[ScoreOptions],
+    ) -> pb.ScoreResponse:
+        """The likelihood of each continuation; `best` is the one with the highest mean log-probability."""
+        fields = {"text": text, "images": images, "continuations": continuations}
+        response: pb.ScoreResponse = await self._call(
+            self._inference.Score, *_request(pb.ScoreRequest, fields, options)
+        )
+        return response
+
+    async def preview(self, image: Image, **options: Unpack[InterveneOptions]) -> pb.PreviewResponse:
+        """The picture as the model will see it, as PNG, and its patch grid."""
+        request = _request(pb.PreviewRequest, {"image": _image(image)}, options)
+        response: pb.PreviewResponse = await self._call(self._inference.Preview, *request)
+        return response
+
+    async def list_models(self, *, timeout: float | None = None) -> list[models.ModelInfo]:
+        """The resident models in the order of loading."""
+        response = await self._call(self._models.ListModels, models.ListModelsRequest(), timeout)
+        return list(response.models)
+
+    async def get_model(self, **options: Unpack[CallOptions]) -> models.ModelInfo:
+        """One resident model."""
+        response: models.GetModelResponse = await self._call(
+            self._models.GetModel, *_request(models.GetModelRequest, {}, options)
+        )
+        return response.model
+
+    async def list_hook_points(self, **options: Unpack[CallOptions]) -> list[models.HookPoint]:
+        """The named places in a model's forward pass, in data-path order."""
+        request = _request(models.ListHookPointsRequest, {}, options)
+        response = await self._call(self._models.ListHookPoints, *request)
+        return list(response.hook_points)
+
+    async def close(self) -> None:
+        """Ends the connection and every call on it."""
+        await self._channel.close()
+
+    async def __aenter__(self) -> Self:
+        """Closes on leaving the block."""
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Closes."""
+        await self.close()
+
+    @staticmethod
+    async def _call(method: Any, request: object, timeout: float | None) -> Any:  # noqa: ANN401 (stubs are untyped)
+        try:
+            return await method(request, timeout=timeout)
+        except grpc.RpcError as error:
+            raise from_rpc(error) from None

@@ -1,0 +1,60 @@
+"""What can go wrong, with what the server said about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import grpc
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
+
+
+@dataclass(frozen=True)
+class FieldViolation:
+    """A field of the request that the server refused.
+
+    `field` is its path, `interventions[0].drop_layers.layers[1]` for instance; `description` says what would be valid.
+    """
+
+    field: str
+    description: str
+
+
+class ScotomaError(Exception):
+    """A failed call.
+
+    `code` is the gRPC code, `reason` the server's reason in capitals, `fields` the fields that were refused, and
+    `retry_after` the seconds after which another try may help; None where it won't.
+    """
+
+    def __init__(
+        self,
+        code: grpc.StatusCode,
+        message: str,
+        reason: str | None = None,
+        fields: tuple[FieldViolation, ...] = (),
+        retry_after: float | None = None,
+    ) -> None:
+        """From the parts of a status."""
+        super().__init__(f"{code.name}: {message}")
+        self.code = code
+        self.message = message
+        self.reason = reason
+        self.fields = fields
+        self.retry_after = retry_after
+
+
+def from_rpc(error: grpc.RpcError) -> ScotomaError:
+    """The error of a call of `grpc` or `grpc.aio`, with the details that the server sent."""
+    code, message = error.code(), error.details() or ""
+    reason, retry_after, fields = None, None, []
+    status = rpc_status.from_call(error)  # type: ignore[no-untyped-call]
+    for detail in status.details if status else ():
+        info, bad, retry = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest(), error_details_pb2.RetryInfo()
+        if detail.Unpack(info):
+            reason = info.reason
+        elif detail.Unpack(bad):
+            fields = [FieldViolation(v.field, v.description) for v in bad.field_violations]
+        elif detail.Unpack(retry):
+            retry_after = retry.retry_delay.ToTimedelta().total_seconds()
+    return ScotomaError(code, message, reason, tuple(fields), retry_after)

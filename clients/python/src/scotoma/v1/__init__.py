@@ -1,0 +1,1 @@
+"""Messages and stubs generated from proto/scotoma/v1 by `make proto`; not to be edited."""

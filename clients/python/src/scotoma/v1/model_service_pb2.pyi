@@ -1,0 +1,117 @@
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class ListModelsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListModelsResponse(_message.Message):
+    __slots__ = ("models",)
+    MODELS_FIELD_NUMBER: _ClassVar[int]
+    models: _containers.RepeatedCompositeFieldContainer[ModelInfo]
+    def __init__(self, models: _Optional[_Iterable[_Union[ModelInfo, _Mapping]]] = ...) -> None: ...
+
+class GetModelRequest(_message.Message):
+    __slots__ = ("model",)
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    def __init__(self, model: _Optional[str] = ...) -> None: ...
+
+class GetModelResponse(_message.Message):
+    __slots__ = ("model",)
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    model: ModelInfo
+    def __init__(self, model: _Optional[_Union[ModelInfo, _Mapping]] = ...) -> None: ...
+
+class ModelInfo(_message.Message):
+    __slots__ = ("name", "family", "digest", "dtype", "device", "resident_bytes", "parameters", "vision_tower", "language_model", "vision_feature_layer", "vision_feature_select_strategy", "image_size", "patch_grid", "vocabulary", "projectors", "limits", "interventions")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    FAMILY_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    DTYPE_FIELD_NUMBER: _ClassVar[int]
+    DEVICE_FIELD_NUMBER: _ClassVar[int]
+    RESIDENT_BYTES_FIELD_NUMBER: _ClassVar[int]
+    PARAMETERS_FIELD_NUMBER: _ClassVar[int]
+    VISION_TOWER_FIELD_NUMBER: _ClassVar[int]
+    LANGUAGE_MODEL_FIELD_NUMBER: _ClassVar[int]
+    VISION_FEATURE_LAYER_FIELD_NUMBER: _ClassVar[int]
+    VISION_FEATURE_SELECT_STRATEGY_FIELD_NUMBER: _ClassVar[int]
+    IMAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PATCH_GRID_FIELD_NUMBER: _ClassVar[int]
+    VOCABULARY_FIELD_NUMBER: _ClassVar[int]
+    PROJECTORS_FIELD_NUMBER: _ClassVar[int]
+    LIMITS_FIELD_NUMBER: _ClassVar[int]
+    INTERVENTIONS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    family: str
+    digest: str
+    dtype: str
+    device: str
+    resident_bytes: int
+    parameters: int
+    vision_tower: StackInfo
+    language_model: StackInfo
+    vision_feature_layer: int
+    vision_feature_select_strategy: str
+    image_size: int
+    patch_grid: int
+    vocabulary: int
+    projectors: _containers.RepeatedScalarFieldContainer[str]
+    limits: Limits
+    interventions: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., family: _Optional[str] = ..., digest: _Optional[str] = ..., dtype: _Optional[str] = ..., device: _Optional[str] = ..., resident_bytes: _Optional[int] = ..., parameters: _Optional[int] = ..., vision_tower: _Optional[_Union[StackInfo, _Mapping]] = ..., language_model: _Optional[_Union[StackInfo, _Mapping]] = ..., vision_feature_layer: _Optional[int] = ..., vision_feature_select_strategy: _Optional[str] = ..., image_size: _Optional[int] = ..., patch_grid: _Optional[int] = ..., vocabulary: _Optional[int] = ..., projectors: _Optional[_Iterable[str]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., interventions: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class StackInfo(_message.Message):
+    __slots__ = ("layers", "width", "heads", "kv_heads", "layers_run")
+    LAYERS_FIELD_NUMBER: _ClassVar[int]
+    WIDTH_FIELD_NUMBER: _ClassVar[int]
+    HEADS_FIELD_NUMBER: _ClassVar[int]
+    KV_HEADS_FIELD_NUMBER: _ClassVar[int]
+    LAYERS_RUN_FIELD_NUMBER: _ClassVar[int]
+    layers: int
+    width: int
+    heads: int
+    kv_heads: int
+    layers_run: int
+    def __init__(self, layers: _Optional[int] = ..., width: _Optional[int] = ..., heads: _Optional[int] = ..., kv_heads: _Optional[int] = ..., layers_run: _Optional[int] = ...) -> None: ...
+
+class Limits(_message.Message):
+    __slots__ = ("max_context", "max_images", "max_image_pixels", "max_message_bytes")
+    MAX_CONTEXT_FIELD_NUMBER: _ClassVar[int]
+    MAX_IMAGES_FIELD_NUMBER: _ClassVar[int]
+    MAX_IMAGE_PIXELS_FIELD_NUMBER: _ClassVar[int]
+    MAX_MESSAGE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    max_context: int
+    max_images: int
+    max_image_pixels: int
+    max_message_bytes: int
+    def __init__(self, max_context: _Optional[int] = ..., max_images: _Optional[int] = ..., max_image_pixels: _Optional[int] = ..., max_message_bytes: _Optional[int] = ...) -> None: ...
+
+class ListHookPointsRequest(_message.Message):
+    __slots__ = ("model",)
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    def __init__(self, model: _Optional[str] = ...) -> None: ...
+
+class ListHookPointsResponse(_message.Message):
+    __slots__ = ("hook_points",)
+    HOOK_POINTS_FIELD_NUMBER: _ClassVar[int]
+    hook_points: _containers.RepeatedCompositeFieldContainer[HookPoint]
+    def __init__(self, hook_points: _Optional[_Iterable[_Union[HookPoint, _Mapping]]] = ...) -> None: ...
+
+class HookPoint(_message.Message):
+    __slots__ = ("name", "layers", "equation", "shape")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    LAYERS_FIELD_NUMBER: _ClassVar[int]
+    EQUATION_FIELD_NUMBER: _ClassVar[int]
+    SHAPE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    layers: int
+    equation: str
+    shape: str
+    def __init__(self, name: _Optional[str] = ..., layers: _Optional[int] = ..., equation: _Optional[str] = ..., shape: _Optional[str] = ...) -> None: ...

@@ -1,0 +1,43 @@
+"""A real server on a free port, and a picture."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image, ImageDraw
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[str]:
+    binary = os.environ.get("SCOTOMA_BINARY", str(ROOT / "target/release/scotoma"))
+    process = subprocess.Popen([binary, "serve", "--listen", "127.0.0.1:0"], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    with process:
+        address = re.search(r"http://(\S+) ", process.stdout.readline())
+        assert address, "the server says where it serves"
+        yield address[1]
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0
+
+
+@pytest.fixture(scope="session")
+def pillow() -> Image.Image:
+    image = Image.new("RGB", (84, 84), (235, 235, 235))
+    ImageDraw.Draw(image).ellipse((16, 30, 26, 40), fill=(214, 40, 40))
+    return image
+
+
+@pytest.fixture(scope="session")
+def png(pillow: Image.Image) -> bytes:
+    out = io.BytesIO()
+    pillow.save(out, "PNG")
+    return out.getvalue()

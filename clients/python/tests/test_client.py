@@ -1,0 +1,181 @@
+"""The client against a real server."""
+
+from __future__ import annotations
+
+import io
+import time
+import urllib.request
+from collections.abc import Iterable
+from pathlib import Path
+
+import grpc
+import pytest
+from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
+from PIL import Image
+
+import scotoma
+from scotoma import AsyncClient, Client, ScotomaError
+from scotoma.v1.inference_service_pb2 import Sampling
+
+QUESTION = "Is there a red circle?"
+
+
+@pytest.fixture
+def client(server: str) -> Iterable[Client]:
+    with Client(server) as client:
+        yield client
+
+
+def running(server: str) -> int:
+    with urllib.request.urlopen(f"http://{server}/metrics") as response:
+        lines = response.read().decode().splitlines()
+    return int(next(line.split()[-1] for line in lines if line.startswith("scotoma_requests_running")))
+
+
+def test_tokens_come_one_by_one_and_make_the_text(client: Client, png: bytes) -> None:
+    answer = client.generate(QUESTION, png, top_logprobs=3)
+    assert answer.started.image_tokens == 36
+    with pytest.raises(ValueError, match="not complete"):
+        _ = answer.finished
+    tokens = list(answer)
+    assert "".join(t.text for t in tokens).strip() == answer.finished.text.strip() == "yes"
+    assert len(tokens) == answer.finished.usage.generation_tokens
+    assert all(len(t.top) == 3 and t.top[0].id == t.id for t in tokens)
+
+
+def test_an_image_is_bytes_a_path_or_pillow(client: Client, png: bytes, pillow: Image.Image, tmp_path: Path) -> None:
+    path = tmp_path / "picture.png"
+    path.write_bytes(png)
+    digests = {
+        client.generate(QUESTION, image, max_tokens=4).finish().provenance.output_digest
+        for image in (png, path, str(path), pillow, [png])
+    }
+    assert len(digests) == 1
+
+
+def test_interventions_come_back_resolved_and_repeat(client: Client, png: bytes) -> None:
+    interventions = [
+        scotoma.permute_tokens(7),
+        scotoma.occlude_random(0.5, 7),
+        scotoma.drop_layers([2, 3]),
+        scotoma.swap_projector(random_seed=7),
+    ]
+    records = [client.generate(QUESTION, png, interventions=interventions).finish().provenance for _ in range(2)]
+    assert records[0] == records[1]
+    permuted, occluded, dropped, swapped = (r.resolutions[0] for r in records[0].plan)
+    assert sorted(permuted.indices) == list(range(36))
+    assert len(occluded.indices) == 18
+    assert list(dropped.indices) == [2, 3]
+    assert len(swapped.digest) == 64
+    assert scotoma.to_json(records[0].plan[0].intervention) == (
+        '{"permuteTokens": {"seed": "7", "scope": "SCOPE_ALL"}}'
+    )
+
+
+def test_an_unset_seed_comes_back_drawn(client: Client, png: bytes) -> None:
+    record = client.generate(QUESTION, png, interventions=[scotoma.permute_tokens()]).finish().provenance
+    again = [record.plan[0].intervention]
+    assert client.generate(QUESTION, png, interventions=again).finish().provenance.plan == record.plan
+
+
+def test_sampling_repeats_by_its_seed(client: Client, png: bytes) -> None:
+    sampling = Sampling(temperature=2.0, top_p=0.9, seed=5)
+    texts = {
+        client.generate("Describe the picture.", png, sampling=sampling, max_tokens=12).finish().text for _ in "12"
+    }
+    assert len(texts) == 1
+
+
+def test_score_prefers_what_generate_says(client: Client, png: bytes) -> None:
+    response = client.score(QUESTION, [" no", " yes"], png)
+    assert response.best == 1
+    assert response.scores[1].logprob == pytest.approx(sum(t.logprob for t in response.scores[1].tokens))
+
+
+def test_preview_shows_the_occlusion(client: Client, png: bytes) -> None:
+    response = client.preview(png, interventions=[scotoma.occlude_cells([0])])
+    preview = Image.open(io.BytesIO(response.png))
+    assert preview.size == (response.width, response.height) == (84, 84)
+    assert preview.getpixel((3, 3)) == (0, 0, 0)
+    assert preview.getpixel((20, 3)) == (235, 235, 235)
+
+
+def test_models_and_hook_points(client: Client) -> None:
+    (model,) = client.list_models()
+    assert model == client.get_model(model="shapes")
+    assert "PermuteTokens" in model.interventions
+    names = {p.name for p in client.list_hook_points()}
+    assert {"projector.hook_out", "language_model.blocks.{l}.hook_resid_post"} <= names
+
+
+def test_errors_carry_code_reason_and_field(client: Client, png: bytes) -> None:
+    with pytest.raises(ScotomaError) as refused:
+        client.generate(QUESTION, png, interventions=[scotoma.drop_layers([99])])
+    assert refused.value.code is grpc.StatusCode.INVALID_ARGUMENT
+    assert refused.value.fields[0].field == "interventions[0].drop_layers.layers[0]"
+    assert refused.value.reason
+    assert "7" in str(refused.value), "says what would be valid"
+    with pytest.raises(ScotomaError) as unknown:
+        client.get_model(model="nonesuch")
+    assert unknown.value.code is grpc.StatusCode.NOT_FOUND
+    with pytest.raises(ScotomaError) as late:
+        client.generate(QUESTION, png, timeout=1e-6).finish()
+    assert late.value.code is grpc.StatusCode.DEADLINE_EXCEEDED
+    assert client.generate(QUESTION, png).finish().text.strip() == "yes", "the next request works"
+
+
+def test_leaving_the_loop_cancels(client: Client, server: str, png: bytes) -> None:
+    for _ in client.generate(
+        ". ".join([QUESTION] * 60), png, max_tokens=1000, sampling=Sampling(temperature=100, seed=1)
+    ):
+        break
+    until = time.monotonic() + 20
+    while running(server) > 0:
+        assert time.monotonic() < until, "the request still runs"
+
+
+def test_reflection_lists_the_services(server: str) -> None:
+    with grpc.insecure_channel(server) as channel:
+        services = set(ProtoReflectionDescriptorDatabase(channel).get_services())
+    assert {"scotoma.v1.InferenceService", "scotoma.v1.ModelService", "grpc.health.v1.Health"} <= services
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: scotoma.permute_tokens(1, order=[0]), "seed or an order"),
+        (lambda: scotoma.occlude_salient(), "mass"),
+        (lambda: scotoma.swap_projector("a", identity=True), "one of"),
+    ],
+)
+def test_builders_refuse_what_contradicts_itself(build, message: str) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+    with pytest.raises(ValueError, match=message):
+        build()
+
+
+async def test_asyncio_gives_the_same(server: str, client: Client, png: bytes) -> None:
+    async with AsyncClient(server) as other:
+        answer = await other.generate(QUESTION, png, interventions=[scotoma.permute_tokens(3)])
+        tokens = [token async for token in answer]
+        expected = client.generate(QUESTION, png, interventions=[scotoma.permute_tokens(3)])
+        assert tokens == list(expected)
+        assert answer.finished.provenance == expected.finished.provenance
+        assert (await other.score(QUESTION, [" no", " yes"], png)).best == 1
+        assert (await other.preview(png)).width == 84
+        assert await other.list_models() == client.list_models()
+        assert await other.get_model() == client.get_model()
+        assert await other.list_hook_points() == client.list_hook_points()
+        with pytest.raises(ScotomaError) as refused:
+            await other.generate("", png)
+        assert refused.value.fields[0].field.startswith("prompt")
+
+
+async def test_asyncio_leaving_the_loop_cancels(server: str, png: bytes) -> None:
+    async with AsyncClient(server) as client:
+        sampling = Sampling(temperature=100, seed=1)
+        async with await client.generate(QUESTION, png, max_tokens=1000, sampling=sampling) as answer:
+            async for _ in answer:
+                break
+        until = time.monotonic() + 20
+        while running(server) > 0:
+            assert time.monotonic() < until, "the request still runs"
