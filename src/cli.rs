@@ -94,3 +94,22 @@ impl Local {
         Ok(self.task.await??)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::Cli;
+
+    #[test]
+    fn help() {
+        let mut cli = Cli::command().term_width(100);
+        cli.build();
+        let mut text = cli.render_long_help().to_string();
+        for command in cli.get_subcommands().filter(|c| c.get_name() != "help") {
+            let help = command.clone().mut_args(|a| a.hide_env_values(true)).render_long_help().to_string();
+            text.extend(["\n=== ", command.get_name(), "\n\n", &help]);
+        }
+        insta::assert_snapshot!(text);
+    }
+}

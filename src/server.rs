@@ -56,11 +56,7 @@ impl Config {
     /// The embedded model on the CPU.
     pub fn shapes() -> Self {
         Self {
-            models: vec![ModelSpec {
-                name: model::SHAPES.into(),
-                source: model::shapes(),
-                projectors: Vec::new(),
-            }],
+            models: vec![ModelSpec { name: model::SHAPES.into(), source: model::shapes(), projectors: Vec::new() }],
             device: Device::Cpu,
             dtype: DType::F32,
             engine: engine::Limits::default(),
@@ -79,7 +75,7 @@ pub enum Error {
         /// Which model.
         name: String,
         /// Why.
-        source: model::Error,
+        source: Box<model::Error>,
     },
     /// Two models of one name.
     #[error("two models are called {0}")]
@@ -136,16 +132,13 @@ impl Server {
             .add_service(health_service)
             .add_service(descriptors().build_v1().map_err(reflection)?)
             .add_service(descriptors().build_v1alpha().map_err(reflection)?)
-            .add_service(
-                InferenceServiceServer::new(Inference(self.state.clone())).max_decoding_message_size(limit),
-            )
+            .add_service(InferenceServiceServer::new(Inference(self.state.clone())).max_decoding_message_size(limit))
             .add_service(ModelServiceServer::new(Models(self.state.clone())).max_decoding_message_size(limit));
         let metrics = metrics_handle()?;
         // gRPC-Web turns away what is not gRPC, so that `/metrics` stands beside it.
         let grpc = tonic_web::GrpcWebLayer::new().layer(routes.routes().prepare());
-        let router = axum::Router::new()
-            .route("/metrics", get(move || async move { metrics.render() }))
-            .fallback_service(grpc);
+        let router =
+            axum::Router::new().route("/metrics", get(move || async move { metrics.render() })).fallback_service(grpc);
 
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let serving = tonic::transport::Server::builder()
@@ -200,7 +193,7 @@ impl Server {
 
 fn load(spec: &ModelSpec, config: &Config) -> Result<Model, Error> {
     let start = Instant::now();
-    let fail = |source| Error::Model { name: spec.name.clone(), source };
+    let fail = |source| Error::Model { name: spec.name.clone(), source: Box::new(source) };
     let mut model = Model::load(&spec.name, &spec.source, config.dtype, &config.device).map_err(fail)?;
     for (name, path) in &spec.projectors {
         model.add_projector(name, path).map_err(fail)?;
@@ -228,8 +221,7 @@ fn metrics_handle() -> Result<PrometheusHandle, Error> {
     let install = || {
         const SECONDS: [f64; 14] =
             [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0];
-        const ROWS: [f64; 13] =
-            [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0, 2048.0, 4096.0];
+        const ROWS: [f64; 13] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0, 2048.0, 4096.0];
         let handle = PrometheusBuilder::new()
             .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &SECONDS)
             .and_then(|b| b.set_buckets_for_metric(Matcher::Full(names::BATCH_ROWS.into()), &ROWS))
@@ -242,7 +234,6 @@ fn metrics_handle() -> Result<PrometheusHandle, Error> {
     };
     HANDLE.get_or_init(install).clone().map_err(Error::Setup)
 }
-
 
 /// A model called by its folder's name.
 pub fn folder_name(path: &Path) -> String {

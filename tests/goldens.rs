@@ -1,7 +1,7 @@
 //! Parity with Hugging Face transformers: every hook point of every golden, and the same greedy tokens.
 //!
 //! tests/goldens/capture.py is the only writer of the goldens.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout, clippy::panic, reason = "tests")]
 
 mod common;
 
@@ -120,27 +120,22 @@ fn every_hook_point_agrees_with_hugging_face() {
     assert!(failures.is_empty(), "{}", failures.join("\n"));
     let worst = table.values().map(|v| v.0).fold(0.0, f64::max);
     assert!(worst <= TOLERANCE, "worst relative error {worst:.2e}");
-    assert_eq!(table.len(), scotoma::nn::HOOK_TABLE.len() + 1, "a row of the hook table (or the pixels) was not compared");
+    assert_eq!(
+        table.len(),
+        scotoma::nn::HOOK_TABLE.len() + 1,
+        "a row of the hook table (or the pixels) was not compared"
+    );
 }
 
 /// By kind of point: the worst error, how many values were compared, where the worst was.
 type Table = BTreeMap<String, (f64, usize, String)>;
 
-fn check(
-    engine: &Engine,
-    set: &str,
-    model: &Arc<Model>,
-    case: &Case,
-    table: &mut Table,
-    failures: &mut Vec<String>,
-) {
+fn check(engine: &Engine, set: &str, model: &Arc<Model>, case: &Case, table: &mut Table, failures: &mut Vec<String>) {
     let at = format!("{set}/{}", case.name);
     let (plan, pixels, ids) = case.prepare(model);
     let file = Path::new(common::FOLDER).join(set).join(format!("{}.safetensors", case.name));
     let golden = candle_core::safetensors::load(&file, &Device::Cpu).unwrap();
-    let integers = |name: &str| -> Vec<u32> {
-        golden[name].to_dtype(DType::U32).unwrap().to_vec1().unwrap()
-    };
+    let integers = |name: &str| -> Vec<u32> { golden[name].to_dtype(DType::U32).unwrap().to_vec1().unwrap() };
     assert_eq!(ids, integers("input_ids"), "{at}: token ids");
     let mut values = forward(model, &plan, &pixels, &ids);
     values.insert(
@@ -175,7 +170,8 @@ fn every_row_of_the_hook_table_fires() {
     for row in scotoma::nn::HOOK_TABLE {
         let layers = if row.stack == scotoma::nn::Stack::VisionTower { tower } else { decoder };
         for layer in if row.per_layer() { 0..layers } else { 0..1 } {
-            let point = if row.per_layer() { Point::at(row.stack, layer, row.site) } else { Point::of(row.stack, row.site) };
+            let point =
+                if row.per_layer() { Point::at(row.stack, layer, row.site) } else { Point::of(row.stack, row.site) };
             assert!(values.contains_key(&point.to_string()), "{point} did not fire");
             expected += 1;
         }

@@ -9,8 +9,8 @@ use candle_core::{DType, Device, Tensor};
 use common::{goldens, model};
 use scotoma::engine::{Engine, Event, Events, Job, Limits, Sampling, Work};
 use scotoma::intervention::{
-    Amount, Applied, Choice, Context, DropLayers, Draws, Fill, Intervention, OccludePatches, Order, PermuteTokens, Plan,
-    Scope, SwapProjector, compile,
+    Amount, Applied, Choice, Context, Draws, DropLayers, Fill, Intervention, OccludePatches, Order, PermuteTokens,
+    Plan, Scope, SwapProjector, compile,
 };
 use scotoma::model::{DEFAULT_PROJECTOR, Model};
 use scotoma::nn::{KvCache, Layout, Linear, NoHooks, Stack};
@@ -194,10 +194,14 @@ fn a_row_of_a_linear_layer_depends_on_itself_alone() {
         let mut draws = Draws::new(seed, "", 0, 0);
         (0..count).map(|_| draws.gaussian() as f32).collect::<Vec<_>>()
     };
-    let shapes = [(8, 8), (32, 32), (32, 48), (56, 32), (128, 128), (128, 192), (160, 96), (588, 128), (128, 452), (1024, 96)];
+    let shapes =
+        [(8, 8), (32, 32), (32, 48), (56, 32), (128, 128), (128, 192), (160, 96), (588, 128), (128, 452), (1024, 96)];
     for (dtype, (k, n)) in [DType::F32, DType::BF16].into_iter().flat_map(|d| shapes.map(|s| (d, s))) {
         let tensor = |seed, rows: usize, columns: usize| {
-            Tensor::from_vec(draw(seed, rows * columns), (rows, columns), &Device::Cpu).unwrap().to_dtype(dtype).unwrap()
+            Tensor::from_vec(draw(seed, rows * columns), (rows, columns), &Device::Cpu)
+                .unwrap()
+                .to_dtype(dtype)
+                .unwrap()
         };
         let linear = Linear::new(tensor(1, n, k), None);
         let x = tensor(2, 40, k);

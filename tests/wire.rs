@@ -9,8 +9,9 @@ use common::{Running, picture};
 use scotoma::server::Config;
 use scotoma_client::v1::{self, generate_response::Event, inference_service_client::InferenceServiceClient};
 use scotoma_client::{
-    Client, Error, GenerateRequest, Intervention, ScoreRequest, drop_layers, drop_tower_layers, occlude_at_random, occlude_salient,
-    permute_tokens, prompt, swap_projector_at_random, swap_projector_by_identity, swap_projector_by_name,
+    Client, Error, GenerateRequest, Intervention, ScoreRequest, drop_layers, drop_tower_layers, occlude_at_random,
+    occlude_salient, permute_tokens, prompt, swap_projector_at_random, swap_projector_by_identity,
+    swap_projector_by_name,
 };
 use tonic::Code;
 
@@ -207,6 +208,7 @@ fn intervention(kind: v1::intervention::Kind) -> Vec<Intervention> {
     vec![Intervention { kind: Some(kind) }]
 }
 
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn bad_requests() -> Vec<Bad> {
     use Code::{FailedPrecondition, InvalidArgument, NotFound};
     use v1::intervention::Kind;
@@ -236,33 +238,144 @@ fn bad_requests() -> Vec<Bad> {
     vec![
         bad("truncated PNG", InvalidArgument, "prompt.images[0].data", "decoded", with_image(truncated)),
         bad("huge PNG", InvalidArgument, "prompt.images[0].data", "50000 x 50000", with_image(huge_png(50_000))),
-        bad("text as image", InvalidArgument, "prompt.images[0].data", "PNG, JPEG or WebP", with_image(b"hello".to_vec())),
+        bad(
+            "text as image",
+            InvalidArgument,
+            "prompt.images[0].data",
+            "PNG, JPEG or WebP",
+            with_image(b"hello".to_vec()),
+        ),
         bad("empty image", InvalidArgument, "prompt.images[0].data", "PNG, JPEG or WebP", with_image(vec![])),
-        bad("too many images", InvalidArgument, "prompt.images", "at most 3", GenerateRequest {
-            prompt: Some(prompt("What?", vec![picture(); 4])),
-            ..Default::default()
-        }),
-        bad("handle", NotFound, "prompt.images[0].handle", "send its bytes", GenerateRequest { prompt: Some(handle), ..Default::default() }),
-        bad("layer 99", InvalidArgument, "interventions[0].drop_layers.layers[1]", "0 to 7", with(vec![drop_layers([1, 99])])),
-        bad("tower layer", InvalidArgument, "interventions[0].drop_layers.layers[0]", "0 to 2", with(vec![drop_tower_layers([3])])),
-        bad("ratio 1.5", InvalidArgument, "interventions[1].occlude_patches.random.ratio", "0 to 1", with(vec![permute_tokens(1), occlude_at_random(1.5, 1)])),
-        bad("ratio NaN", InvalidArgument, "interventions[0].occlude_patches.random.ratio", "0 to 1", with(vec![occlude_at_random(f64::NAN, 1)])),
-        bad("mass NaN", InvalidArgument, "interventions[0].occlude_patches.salient.mass", "0 to 1", with(vec![occlude_salient(f64::NAN)])),
-        bad("grid", InvalidArgument, "interventions[0].occlude_patches.grid", "84 pixels", with(intervention(Kind::OccludePatches(grid)))),
-        bad("short order", InvalidArgument, "interventions[0].permute_tokens.order.indices", "36 visual tokens", order(vec![0, 1])),
-        bad("order with twins", InvalidArgument, "interventions[0].permute_tokens.order.indices", "twice", order(vec![0; 36])),
-        bad("order too high", InvalidArgument, "interventions[0].permute_tokens.order.indices", "below 36", order((1..37).collect())),
-        bad("scope number", InvalidArgument, "interventions[0].permute_tokens.scope", "SCOPE_WITHIN_TILES", with(intervention(Kind::PermuteTokens(scope)))),
-        bad("blocks", InvalidArgument, "interventions[0].permute_tokens.blocks", "1 to 6", with(intervention(Kind::PermuteTokens(blocks)))),
-        bad("no kind", InvalidArgument, "interventions[0].kind", "drop_layers", with(vec![Intervention { kind: None }])),
+        bad(
+            "too many images",
+            InvalidArgument,
+            "prompt.images",
+            "at most 3",
+            GenerateRequest { prompt: Some(prompt("What?", vec![picture(); 4])), ..Default::default() },
+        ),
+        bad(
+            "handle",
+            NotFound,
+            "prompt.images[0].handle",
+            "send its bytes",
+            GenerateRequest { prompt: Some(handle), ..Default::default() },
+        ),
+        bad(
+            "layer 99",
+            InvalidArgument,
+            "interventions[0].drop_layers.layers[1]",
+            "0 to 7",
+            with(vec![drop_layers([1, 99])]),
+        ),
+        bad(
+            "tower layer",
+            InvalidArgument,
+            "interventions[0].drop_layers.layers[0]",
+            "0 to 2",
+            with(vec![drop_tower_layers([3])]),
+        ),
+        bad(
+            "ratio 1.5",
+            InvalidArgument,
+            "interventions[1].occlude_patches.random.ratio",
+            "0 to 1",
+            with(vec![permute_tokens(1), occlude_at_random(1.5, 1)]),
+        ),
+        bad(
+            "ratio NaN",
+            InvalidArgument,
+            "interventions[0].occlude_patches.random.ratio",
+            "0 to 1",
+            with(vec![occlude_at_random(f64::NAN, 1)]),
+        ),
+        bad(
+            "mass NaN",
+            InvalidArgument,
+            "interventions[0].occlude_patches.salient.mass",
+            "0 to 1",
+            with(vec![occlude_salient(f64::NAN)]),
+        ),
+        bad(
+            "grid",
+            InvalidArgument,
+            "interventions[0].occlude_patches.grid",
+            "84 pixels",
+            with(intervention(Kind::OccludePatches(grid))),
+        ),
+        bad(
+            "short order",
+            InvalidArgument,
+            "interventions[0].permute_tokens.order.indices",
+            "36 visual tokens",
+            order(vec![0, 1]),
+        ),
+        bad(
+            "order with twins",
+            InvalidArgument,
+            "interventions[0].permute_tokens.order.indices",
+            "twice",
+            order(vec![0; 36]),
+        ),
+        bad(
+            "order too high",
+            InvalidArgument,
+            "interventions[0].permute_tokens.order.indices",
+            "below 36",
+            order((1..37).collect()),
+        ),
+        bad(
+            "scope number",
+            InvalidArgument,
+            "interventions[0].permute_tokens.scope",
+            "SCOPE_WITHIN_TILES",
+            with(intervention(Kind::PermuteTokens(scope))),
+        ),
+        bad(
+            "blocks",
+            InvalidArgument,
+            "interventions[0].permute_tokens.blocks",
+            "1 to 6",
+            with(intervention(Kind::PermuteTokens(blocks))),
+        ),
+        bad(
+            "no kind",
+            InvalidArgument,
+            "interventions[0].kind",
+            "drop_layers",
+            with(vec![Intervention { kind: None }]),
+        ),
         bad("many", InvalidArgument, "interventions", "at most 64", with(vec![permute_tokens(1); 65])),
-        bad("projector", NotFound, "interventions[0].swap_projector.name", "resident: default", with(vec![swap_projector_by_name("nobody")])),
+        bad(
+            "projector",
+            NotFound,
+            "interventions[0].swap_projector.name",
+            "resident: default",
+            with(vec![swap_projector_by_name("nobody")]),
+        ),
         bad("two swaps", InvalidArgument, "interventions[1].swap_projector", "once", with(swaps)),
         bad("never fires", FailedPrecondition, "interventions[0].permute_tokens", "no picture", no_image),
-        bad("temperature", InvalidArgument, "sampling.temperature", "0 to 100", GenerateRequest { sampling: Some(nan), ..ask(vec![]) }),
-        bad("top_p", InvalidArgument, "sampling.top_p", "at most 1", GenerateRequest { sampling: Some(top_p), ..ask(vec![]) }),
+        bad(
+            "temperature",
+            InvalidArgument,
+            "sampling.temperature",
+            "0 to 100",
+            GenerateRequest { sampling: Some(nan), ..ask(vec![]) },
+        ),
+        bad(
+            "top_p",
+            InvalidArgument,
+            "sampling.top_p",
+            "at most 1",
+            GenerateRequest { sampling: Some(top_p), ..ask(vec![]) },
+        ),
         bad("top_logprobs", InvalidArgument, "top_logprobs", "20", GenerateRequest { top_logprobs: 21, ..ask(vec![]) }),
-        bad("stop", InvalidArgument, "stop[1]", "at least one", GenerateRequest { stop: vec!["a".into(), String::new()], ..ask(vec![]) }),
+        bad(
+            "stop",
+            InvalidArgument,
+            "stop[1]",
+            "at least one",
+            GenerateRequest { stop: vec!["a".into(), String::new()], ..ask(vec![]) },
+        ),
         bad("no prompt", InvalidArgument, "prompt", "unset", GenerateRequest::default()),
         bad("empty prompt", InvalidArgument, "prompt.text", "needed", with_text("  ")),
         bad("past the context", InvalidArgument, "prompt", "2048", with_text(&"red circle ".repeat(2000))),
@@ -282,7 +395,13 @@ async fn bad_input_is_named_and_the_next_request_works() {
         assert_eq!(code, case.code, "{}: {message}", case.name);
         let field = fields.first().unwrap_or_else(|| panic!("{}: no field in {message}", case.name));
         assert_eq!(field.field, case.field, "{}: {message}", case.name);
-        assert!(field.description.contains(case.says), "{}: {:?} does not say {:?}", case.name, field.description, case.says);
+        assert!(
+            field.description.contains(case.says),
+            "{}: {:?} does not say {:?}",
+            case.name,
+            field.description,
+            case.says
+        );
         assert!(message.contains(case.says) && reason.is_some(), "{}: {message}", case.name);
         assert_eq!(generate(&mut client, ask(vec![])).await.unwrap().provenance, good, "after {}", case.name);
     }
@@ -438,7 +557,8 @@ async fn the_scrape_agrees_with_the_table() {
     // Rejections happen in another test, or not at all.
     for row in METRICS.iter().filter(|m| m.name != "scotoma_requests_rejected_total") {
         assert!(types.iter().any(|t| t.0 == row.name), "{} was not scraped", row.name);
-        let sample = if row.kind == Kind::Histogram { format!("{}_count{{", row.name) } else { format!("{}{{", row.name) };
+        let sample =
+            if row.kind == Kind::Histogram { format!("{}_count{{", row.name) } else { format!("{}{{", row.name) };
         let line = text.lines().find(|l| l.starts_with(&sample));
         for label in row.labels {
             assert!(line.is_some_and(|l| l.contains(&format!("{label}=\""))), "{} lacks label {label}", row.name);

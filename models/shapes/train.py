@@ -5,10 +5,10 @@
 Stage 1 trains the CLIP tower with two throw-away heads: what stands in each cell (from the layer that LLaVA reads) and
 which classes the picture holds (from the pooled CLS token). Stage 2 aligns the projector: a visual token comes to point
 where the embeddings of the words for its colour and its form point. Stage 3 trains projector and language model on
-question-answer pairs and captions, by the loss of the answers and two aids that end before the last steps: one attention
-head is told which cells a phrase of the question names (the first token where it names none), and a throw-away head reads
-a visual token's row and column from an early layer. Without the aids the model learns to read and to caption and guesses
-at whatever takes finding a thing by its name.
+question-answer pairs and captions, by the loss of the answers and three aids that end before the last steps: one attention
+head is told which cells a phrase of the question names (the first token where it names none), one a layer below to look at
+the word before ("red" in "red circle"), and a throw-away head reads a visual token's row and column from an early layer.
+Without the aids the model learns to read and to caption and guesses at whatever takes finding a thing by its name.
 
 The tower is frozen after stage 1; all questions of a picture share its visual tokens in one sequence, and a block mask
 keeps them from seeing each other. The tower has no position embedding (zeros, frozen): the order of the visual tokens,
@@ -296,13 +296,14 @@ def train_language(model, packer: Packer, steps: int, size: int, work: Path, log
         answers = F.cross_entropy(model.lm_head(out.last_hidden_state[labels != -100]), labels[labels != -100])
         loss, row = answers, {"loss": round(answers.item(), 4)}
         if aids:
-            attention = out.attentions[POINTER_LAYER][:, 0][tuple(batch["naming"].unbind(1))]
-            found = (attention * batch["refers"]).sum(-1)
+            row_of, place_of = batch["naming"].unbind(1)
+            found = (out.attentions[POINTER_LAYER][row_of, 0, place_of] * batch["refers"]).sum(-1)
+            before = out.attentions[POINTER_LAYER - 1][row_of, -1, place_of, place_of - 1]
             placed = place(out.hidden_states[POINTER_LAYER][:, visual]).flatten(0, 1)
-            pointing = -(found + 1e-6).log().mean()
+            pointing = -(found + 1e-6).log().mean() - (before + 1e-6).log().mean()
             placing = F.cross_entropy(placed[:, :GRID], rows) + F.cross_entropy(placed[:, GRID:], columns)
-            loss = answers + 0.3 * pointing + 0.1 * placing
-            row |= {"found": round(found.mean().item(), 3), "placing": round(placing.item(), 3)}
+            loss = answers + 0.5 * pointing + 0.1 * placing
+            row |= {"found": round(found.mean().item(), 3), "before": round(before.mean().item(), 3), "placing": round(placing.item(), 3)}
         optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)

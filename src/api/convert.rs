@@ -1,7 +1,9 @@
 //! Messages to the server's own types and back, with every enum number and every absent oneof checked.
 
 use super::{Error, v1};
-use crate::intervention::{Amount, Choice, DropLayers, Fill, Intervention, OccludePatches, Order, PermuteTokens, Scope, SwapProjector};
+use crate::intervention::{
+    Amount, Choice, DropLayers, Fill, Intervention, OccludePatches, Order, PermuteTokens, Scope, SwapProjector,
+};
 use crate::nn::Stack;
 
 /// Interventions of one request.
@@ -19,11 +21,20 @@ pub(super) fn interventions(list: &[v1::Intervention]) -> Result<Vec<Interventio
 fn intervention(at: &str, message: &v1::Intervention) -> Result<Intervention, Error> {
     use v1::intervention::Kind;
     match &message.kind {
-        None => Err(Error::invalid(format!("{at}.kind"), format!("unset; one of {} is needed", crate::intervention::NAMES.join(", ")))),
-        Some(Kind::PermuteTokens(p)) => permute_tokens(&format!("{at}.permute_tokens"), p).map(Intervention::PermuteTokens),
-        Some(Kind::OccludePatches(o)) => occlude_patches(&format!("{at}.occlude_patches"), o).map(Intervention::OccludePatches),
+        None => Err(Error::invalid(
+            format!("{at}.kind"),
+            format!("unset; one of {} is needed", crate::intervention::NAMES.join(", ")),
+        )),
+        Some(Kind::PermuteTokens(p)) => {
+            permute_tokens(&format!("{at}.permute_tokens"), p).map(Intervention::PermuteTokens)
+        }
+        Some(Kind::OccludePatches(o)) => {
+            occlude_patches(&format!("{at}.occlude_patches"), o).map(Intervention::OccludePatches)
+        }
         Some(Kind::DropLayers(d)) => drop_layers(&format!("{at}.drop_layers"), d).map(Intervention::DropLayers),
-        Some(Kind::SwapProjector(s)) => swap_projector(&format!("{at}.swap_projector"), s).map(Intervention::SwapProjector),
+        Some(Kind::SwapProjector(s)) => {
+            swap_projector(&format!("{at}.swap_projector"), s).map(Intervention::SwapProjector)
+        }
     }
 }
 
@@ -110,12 +121,17 @@ pub(super) fn with_seeds(messages: &[v1::Intervention], drawn: &[Intervention]) 
     let mut messages = messages.to_vec();
     for (message, drawn) in messages.iter_mut().zip(drawn) {
         match (&mut message.kind, drawn) {
-            (Some(Kind::PermuteTokens(p)), Intervention::PermuteTokens(PermuteTokens { order: Order::Seed(Some(seed)), .. })) => {
+            (
+                Some(Kind::PermuteTokens(p)),
+                Intervention::PermuteTokens(PermuteTokens { order: Order::Seed(Some(seed)), .. }),
+            ) => {
                 p.source = Some(v1::permute_tokens::Source::Seed(*seed));
             }
             (Some(Kind::OccludePatches(o)), Intervention::OccludePatches(drawn)) => {
                 o.fill_seed = drawn.fill_seed;
-                if let (Some(v1::occlude_patches::Choice::Random(r)), Choice::Random { seed, .. }) = (&mut o.choice, &drawn.choice) {
+                if let (Some(v1::occlude_patches::Choice::Random(r)), Choice::Random { seed, .. }) =
+                    (&mut o.choice, &drawn.choice)
+                {
                     r.seed = *seed;
                 }
             }

@@ -136,10 +136,7 @@ impl State {
 impl InferenceService for Inference {
     type GenerateStream = ReceiverStream<Result<v1::GenerateResponse, Status>>;
 
-    async fn generate(
-        &self,
-        request: Request<v1::GenerateRequest>,
-    ) -> Result<Response<Self::GenerateStream>, Status> {
+    async fn generate(&self, request: Request<v1::GenerateRequest>) -> Result<Response<Self::GenerateStream>, Status> {
         let mut call = Call::begin("Generate", &request);
         let request = request.into_inner();
         let begun = begin_answer(&self.0, &mut call, request).await;
@@ -160,10 +157,7 @@ impl InferenceService for Inference {
         }
     }
 
-    async fn preview(
-        &self,
-        request: Request<v1::PreviewRequest>,
-    ) -> Result<Response<v1::PreviewResponse>, Status> {
+    async fn preview(&self, request: Request<v1::PreviewRequest>) -> Result<Response<v1::PreviewResponse>, Status> {
         let mut call = Call::begin("Preview", &request);
         match preview(&self.0, &mut call, request.into_inner()).await {
             Ok(response) => {
@@ -345,9 +339,8 @@ impl Writer {
             (None, None) => None,
         };
         let until = if reason.is_some() { self.text.len() } else { self.text.len() - self.held_back() };
-        let top = token.top.iter().map(|&(id, logprob)| {
-            Ok(v1::TokenLogprob { id, text: text.decode(&[id])?, logprob })
-        });
+        let top =
+            token.top.iter().map(|&(id, logprob)| Ok(v1::TokenLogprob { id, text: text.decode(&[id])?, logprob }));
         let message = v1::Token {
             id: token.id,
             text: self.text[self.sent..until.max(self.sent)].to_owned(),
@@ -398,7 +391,11 @@ async fn score(state: &Arc<State>, call: &mut Call, request: v1::ScoreRequest) -
             }
             let ids = model.text.encode_continuation(&words.text, continuation)?;
             if ids.is_empty() || words.ids.len() + ids.len() > context {
-                let message = format!("{} tokens after {} of the prompt; the context holds {context}", ids.len(), words.ids.len());
+                let message = format!(
+                    "{} tokens after {} of the prompt; the context holds {context}",
+                    ids.len(),
+                    words.ids.len()
+                );
                 return Err(Error::invalid(field(), message));
             }
             tokens.push(ids);

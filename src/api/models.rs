@@ -76,18 +76,12 @@ impl Models {
 
 #[tonic::async_trait]
 impl v1::model_service_server::ModelService for Models {
-    async fn list_models(
-        &self,
-        _: Request<v1::ListModelsRequest>,
-    ) -> Result<Response<v1::ListModelsResponse>, Status> {
+    async fn list_models(&self, _: Request<v1::ListModelsRequest>) -> Result<Response<v1::ListModelsResponse>, Status> {
         let models = self.0.models.iter().map(|m| self.info(m)).collect();
         self.answer("ListModels", "", |_| v1::ListModelsResponse { models })
     }
 
-    async fn get_model(
-        &self,
-        request: Request<v1::GetModelRequest>,
-    ) -> Result<Response<v1::GetModelResponse>, Status> {
+    async fn get_model(&self, request: Request<v1::GetModelRequest>) -> Result<Response<v1::GetModelResponse>, Status> {
         let name = request.into_inner().model;
         self.answer("GetModel", &name, |model| v1::GetModelResponse { model: Some(self.info(model)) })
     }

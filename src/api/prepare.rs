@@ -55,7 +55,8 @@ impl State {
         let interventions = convert::with_seeds(&interventions, &list);
 
         let max_pixels = self.limits.image_pixels;
-        let (views, image_digests) = self.blocking(model, move |model| views(model, &images, field, max_pixels)).await?;
+        let (views, image_digests) =
+            self.blocking(model, move |model| views(model, &images, field, max_pixels)).await?;
         let saliency = if intervention::needs_saliency(&list) && !views.is_empty() {
             let pixels = pixels(model, &views)?;
             self.engine.attention(model.clone(), pixels).await?
@@ -111,12 +112,7 @@ fn pixels(model: &Model, views: &[Rgb]) -> Result<Vec<Tensor>, Error> {
     Ok(views.iter().map(|v| model.pixels(v)).collect::<Result<_, _>>()?)
 }
 
-fn views(
-    model: &Model,
-    images: &[v1::Image],
-    field: &str,
-    max_pixels: u64,
-) -> Result<(Vec<Rgb>, Vec<String>), Error> {
+fn views(model: &Model, images: &[v1::Image], field: &str, max_pixels: u64) -> Result<(Vec<Rgb>, Vec<String>), Error> {
     let mut views = Vec::with_capacity(images.len());
     let mut digests = Vec::with_capacity(images.len());
     for (i, image) in images.iter().enumerate() {
@@ -182,10 +178,8 @@ pub(super) fn words(model: &Model, prompt: &v1::Prompt) -> Result<Words, Error> 
     let ids = model.expand(&ids);
     let context = model.decoder.config().max_position_embeddings;
     if ids.len() >= context {
-        let message = format!(
-            "{} tokens; the context holds {context}, and the answer needs at least one of them",
-            ids.len()
-        );
+        let message =
+            format!("{} tokens; the context holds {context}, and the answer needs at least one of them", ids.len());
         return Err(Error::invalid("prompt", message));
     }
     Ok(Words { text, ids })

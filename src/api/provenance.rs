@@ -54,11 +54,7 @@ pub(super) fn plan(scene: &Scene) -> Vec<v1::ResolvedIntervention> {
             resolutions: resolved
                 .resolutions
                 .iter()
-                .map(|r| v1::Resolution {
-                    image: r.image as u32,
-                    indices: r.indices.clone(),
-                    digest: r.digest.clone(),
-                })
+                .map(|r| v1::Resolution { image: r.image as u32, indices: r.indices.clone(), digest: r.digest.clone() })
                 .collect(),
             changed_nothing: resolved.changed_nothing,
         })

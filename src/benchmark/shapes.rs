@@ -55,7 +55,7 @@ fn parse(line: usize, text: &str) -> Result<Item, Error> {
     let options: Vec<&str> = [a, b, c, d].into_iter().filter(|o| !o.is_empty()).collect();
     let mut prompt = question.to_owned();
     for (letter, option) in ('A'..).zip(&options) {
-        prompt.push_str(&format!("\n{letter}. {option}"));
+        prompt.extend(["\n", letter.to_string().as_str(), ". ", option]);
     }
     if !options.is_empty() {
         prompt.push_str("\nAnswer with the letter.");
@@ -97,7 +97,14 @@ mod tests {
     use super::*;
 
     fn item(answer: &str, options: usize) -> Item {
-        Item { index: String::new(), image: Vec::new(), prompt: String::new(), answer: answer.into(), options, category: String::new() }
+        Item {
+            index: String::new(),
+            image: Vec::new(),
+            prompt: String::new(),
+            answer: answer.into(),
+            options,
+            category: String::new(),
+        }
     }
 
     #[test]

@@ -138,7 +138,10 @@ pub(super) struct Models {
 impl Models {
     pub(super) async fn run(self) -> Result<(), Failure> {
         let (local, mut client) = self.target.connect().await?;
-        println!("{:<16} {:<8} {:>10} {:<5} {:<7} {:<22} digest", "name", "family", "parameters", "dtype", "device", "projectors");
+        println!(
+            "{:<16} {:<8} {:>10} {:<5} {:<7} {:<22} digest",
+            "name", "family", "parameters", "dtype", "device", "projectors"
+        );
         for model in client.list_models().await? {
             println!(
                 "{:<16} {:<8} {:>10} {:<5} {:<7} {:<22} {}",

@@ -107,9 +107,10 @@ async fn measure(client: &Client, items: &[Item], conditions: &[Condition]) -> R
         bar.set_style(style);
     }
     let items: Vec<Arc<Item>> = items.iter().cloned().map(Arc::new).collect();
-    let asks = conditions.iter().enumerate().flat_map(|(c, condition)| {
-        items.iter().map(move |item| (c, condition.interventions.clone(), item.clone()))
-    });
+    let asks = conditions
+        .iter()
+        .enumerate()
+        .flat_map(|(c, condition)| items.iter().map(move |item| (c, condition.interventions.clone(), item.clone())));
     let mut cells = Cells::new();
     let mut answers = stream::iter(asks.map(|(c, interventions, item)| {
         let mut client = client.clone();

@@ -113,11 +113,10 @@ impl Serve {
             Err(message) => mistakes.push(message),
         }
         config.dtype = match self.dtype {
-            Some(Dtype::F32) => DType::F32,
-            Some(Dtype::Bf16) => DType::BF16,
-            Some(Dtype::F16) => DType::F16,
             None if config.device.is_cpu() => DType::F32,
-            None => DType::BF16,
+            Some(Dtype::F32) => DType::F32,
+            Some(Dtype::Bf16) | None => DType::BF16,
+            Some(Dtype::F16) => DType::F16,
         };
         config.engine = crate::engine::Limits {
             queue: self.queue as usize,
@@ -140,8 +139,7 @@ fn spec(text: &str) -> ModelSpec {
         Some((name, place)) => (name.to_owned(), place),
         None => (folder_name(Path::new(text)), text),
     };
-    let source =
-        if place == model::SHAPES { model::shapes() } else { model::Source::Folder(PathBuf::from(place)) };
+    let source = if place == model::SHAPES { model::shapes() } else { model::Source::Folder(PathBuf::from(place)) };
     ModelSpec { name, source, projectors: Vec::new() }
 }
 

@@ -28,6 +28,7 @@ pub struct Job {
 
 /// What to do with a prompt.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "one per request, and most requests generate")]
 pub enum Work {
     /// Go on writing.
     Generate {

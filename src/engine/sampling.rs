@@ -33,7 +33,12 @@ impl Sampling {
         let mut weights: Vec<f64> = candidates.iter().map(|c| (c.1 - highest).exp()).collect();
         let wanted = self.top_p * weights.iter().sum::<f64>();
         let mut held = 0.0;
-        weights.retain(|w| held < wanted && { held += w; true });
+        weights.retain(|w| {
+            held < wanted && {
+                held += w;
+                true
+            }
+        });
         let mut point = self.draws.unit() * weights.iter().sum::<f64>();
         for (candidate, weight) in candidates.iter().zip(&weights) {
             point -= weight;
@@ -86,7 +91,7 @@ mod tests {
     #[test]
     fn truncation_keeps_the_likeliest() {
         let logprobs = log_softmax(&[0.0, 3.0, 2.0, 1.0]).unwrap();
-        let mut seen = |s: &mut Sampling| {
+        let seen = |s: &mut Sampling| {
             let mut ids: Vec<u32> = (0..500).map(|_| s.choose(&logprobs)).collect();
             ids.sort_unstable();
             ids.dedup();

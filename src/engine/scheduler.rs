@@ -154,7 +154,11 @@ impl Scheduler {
                 let model = &request.job.model;
                 let config = model.decoder.config();
                 request.cache = Some(model.decoder.cache(positions));
-                request.kv_bytes = 2 * positions * config.num_hidden_layers * config.kv_heads() * config.head_width()
+                request.kv_bytes = 2
+                    * positions
+                    * config.num_hidden_layers
+                    * config.kv_heads()
+                    * config.head_width()
                     * model.dtype.size_in_bytes();
             }
             self.running.push(request);
@@ -183,7 +187,9 @@ impl Scheduler {
                 Err(error) => {
                     tracing::error!(%error, requests = batch.len(), "a step failed");
                     let reason = error.to_string();
-                    batch.iter_mut().for_each(|r| r.send(Err(Error::Fault(reason.clone()))));
+                    for request in &mut batch {
+                        request.send(Err(Error::Fault(reason.clone())));
+                    }
                 }
             }
         }

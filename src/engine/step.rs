@@ -47,7 +47,8 @@ pub(super) fn run(model: &Model, batch: &mut [&mut Request]) -> Result<Vec<Rows>
     histogram!(names::STAGE_DURATION, "stage" => stage).record(start.elapsed());
     histogram!(names::BATCH_ROWS).record(input.layout.rows() as f64);
 
-    let mut rows: Vec<Rows> = (0..batch.len()).map(|i| Rows { logits: Vec::new(), computed: computed(model, batch[i]) }).collect();
+    let mut rows: Vec<Rows> =
+        (0..batch.len()).map(|i| Rows { logits: Vec::new(), computed: computed(model, batch[i]) }).collect();
     for (owner, logits) in input.owners.iter().zip(logits) {
         rows[*owner].logits.push(logits);
     }

@@ -25,11 +25,8 @@ impl DropLayers {
             }
         };
         if let Some((i, layer)) = self.layers.iter().enumerate().find(|(_, l)| **l as usize >= run) {
-            let message = format!(
-                "layer {layer} of {} is not in 0 to {}{why}",
-                self.stack.name(),
-                run.saturating_sub(1)
-            );
+            let message =
+                format!("layer {layer} of {} is not in 0 to {}{why}", self.stack.name(), run.saturating_sub(1));
             return Err(place.invalid(&format!("layers[{i}]"), message));
         }
         let mut indices = self.layers.clone();

@@ -163,9 +163,5 @@ pub fn compile(list: &[Intervention], context: &Context<'_>) -> Result<Plan, Err
 
 /// Fails unless `value` is a share.
 fn check_share(place: Place, path: &str, value: f64) -> Result<(), Error> {
-    if (0.0..=1.0).contains(&value) {
-        Ok(())
-    } else {
-        Err(place.invalid(path, format!("{value} is not in 0 to 1")))
-    }
+    if (0.0..=1.0).contains(&value) { Ok(()) } else { Err(place.invalid(path, format!("{value} is not in 0 to 1"))) }
 }

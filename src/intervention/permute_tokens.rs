@@ -78,7 +78,9 @@ impl PermuteTokens {
                     Scope::All | Scope::WithinTiles | Scope::BaseView => 1,
                     Scope::WithinBlocks(n) if (1..=side).contains(&n) => n,
                     Scope::WithinBlocks(n) => {
-                        return Err(place.invalid("blocks", format!("{n} is not in 1 to {side}, the side of the patch grid")));
+                        return Err(
+                            place.invalid("blocks", format!("{n} is not in 1 to {side}, the side of the patch grid"))
+                        );
                     }
                 };
                 // CLS, where the model keeps it, stands before the patches and stays.

@@ -133,7 +133,8 @@ impl Decoder {
             let attn = |name: &str, out, input| {
                 linear(weights, &format!("{at}.self_attn.{name}"), out, input, config.attention_bias)
             };
-            let mlp = |name: &str, out, input| linear(weights, &format!("{at}.mlp.{name}"), out, input, config.mlp_bias);
+            let mlp =
+                |name: &str, out, input| linear(weights, &format!("{at}.mlp.{name}"), out, input, config.mlp_bias);
             Ok(Block {
                 ln1: norm(&format!("{at}.input_layernorm"))?,
                 attention: Attention {

@@ -46,9 +46,7 @@ impl Text {
         templates.add_function("raise_exception", |message: String| -> Result<String, minijinja::Error> {
             Err(minijinja::Error::new(ErrorKind::InvalidOperation, message))
         });
-        templates
-            .add_template_owned("chat", template)
-            .map_err(|e| Error::Text(format!("chat template: {e:#}")))?;
+        templates.add_template_owned("chat", template).map_err(|e| Error::Text(format!("chat template: {e:#}")))?;
         // A special token is a string, or an object with its `content`.
         let special = |name: &str| {
             let token = &config[name];

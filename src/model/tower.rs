@@ -4,9 +4,7 @@ use candle_core::{IndexOp, Tensor};
 use serde::Deserialize;
 
 use super::Error;
-use crate::nn::{
-    Activation, Attention, Block, Hooks, Layout, Linear, Mlp, Norm, Point, Site, Stack, Transformer,
-};
+use crate::nn::{Activation, Attention, Block, Hooks, Layout, Linear, Mlp, Norm, Point, Site, Stack, Transformer};
 use crate::weights::Tensors;
 
 /// `vision_config` of config.json; absent fields have the defaults of Hugging Face's `CLIPVisionConfig`.

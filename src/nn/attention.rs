@@ -56,7 +56,6 @@ pub struct Attention {
 impl Attention {
     /// `x (R, D) -> (R, D)`. `angles` rotate q and k; `caches[i]` belongs to `layout.spans[i]`; a sequence
     /// without one attends to its own rows alone.
-    #[expect(clippy::too_many_arguments, reason = "the forward pass of a layer needs them all")]
     pub fn forward(
         &self,
         x: &Tensor,
@@ -124,8 +123,7 @@ impl Attention {
 /// `(T, S)`: 0 where query `i`, at position `S - T + i`, may look, minus infinity elsewhere.
 fn causal_mask(rows: usize, keys: usize, dtype: DType, device: &Device) -> Result<Tensor> {
     let past = keys - rows;
-    let mask: Vec<f32> = (0..rows)
-        .flat_map(|i| (0..keys).map(move |j| if j <= past + i { 0.0 } else { f32::NEG_INFINITY }))
-        .collect();
+    let mask: Vec<f32> =
+        (0..rows).flat_map(|i| (0..keys).map(move |j| if j <= past + i { 0.0 } else { f32::NEG_INFINITY })).collect();
     Tensor::from_vec(mask, (rows, keys), device)?.to_dtype(dtype)
 }

@@ -118,13 +118,7 @@ impl HookRow {
     }
 }
 
-const fn row(
-    stack: Stack,
-    site: Site,
-    name: &'static str,
-    equation: &'static str,
-    shape: &'static str,
-) -> HookRow {
+const fn row(stack: Stack, site: Site, name: &'static str, equation: &'static str, shape: &'static str) -> HookRow {
     HookRow { stack, site, name, equation, shape }
 }
 

@@ -30,7 +30,14 @@ pub struct Rope {
 
 impl Rope {
     /// `angle(p, i) = p / factor * theta^(-2 i / Dh)` for `positions` positions, computed in f32 as Hugging Face does.
-    pub fn new(head_dim: usize, positions: usize, theta: f64, factor: f64, dtype: DType, device: &Device) -> Result<Self> {
+    pub fn new(
+        head_dim: usize,
+        positions: usize,
+        theta: f64,
+        factor: f64,
+        dtype: DType,
+        device: &Device,
+    ) -> Result<Self> {
         let half = head_dim / 2;
         let inverse: Vec<f32> =
             (0..half).map(|i| 1.0 / (theta as f32).powf(2.0 * i as f32 / head_dim as f32) / factor as f32).collect();

@@ -73,11 +73,9 @@ impl Processor {
     pub fn from_json(json: &serde_json::Value, side: usize) -> Result<Self, Error> {
         let json = json.get("image_processor").unwrap_or(json);
         let config = Config::deserialize(json).map_err(|e| Error::Setting(e.to_string()))?;
-        for (name, value) in [
-            ("do_resize", config.do_resize),
-            ("do_rescale", config.do_rescale),
-            ("do_normalize", config.do_normalize),
-        ] {
+        for (name, value) in
+            [("do_resize", config.do_resize), ("do_rescale", config.do_rescale), ("do_normalize", config.do_normalize)]
+        {
             if value == Some(false) {
                 return Err(Error::Setting(format!("{name} is false; only processors that do it are supported")));
             }
@@ -91,9 +89,11 @@ impl Processor {
         }
         let resample = config.resample.unwrap_or(3);
         if Filter::from_pillow(resample).is_none() {
-            return Err(Error::Setting(format!("resample {resample}; 1 (Lanczos), 2 (bilinear), 3 (bicubic) are valid")));
+            return Err(Error::Setting(format!(
+                "resample {resample}; 1 (Lanczos), 2 (bilinear), 3 (bicubic) are valid"
+            )));
         }
-        let std = config.image_std.unwrap_or([0.268_629_54, 0.261_302_58, 0.275_777_11]);
+        let std = config.image_std.unwrap_or([0.268_629_54, 0.261_302_6, 0.275_777_1]);
         if std.iter().any(|s| !s.is_finite() || *s <= 0.0) {
             return Err(Error::Setting("image_std must be positive".into()));
         }

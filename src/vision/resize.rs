@@ -64,8 +64,7 @@ fn coefficients(from: usize, to: usize, filter: Filter) -> Vec<(usize, Vec<i64>)
             let centre = (i as f64 + 0.5) * scale;
             let first = (centre - support + 0.5).max(0.0) as usize;
             let end = ((centre + support + 0.5) as usize).min(from);
-            let weights: Vec<f64> =
-                (first..end).map(|x| filter.at((x as f64 - centre + 0.5) / stretch)).collect();
+            let weights: Vec<f64> = (first..end).map(|x| filter.at((x as f64 - centre + 0.5) / stretch)).collect();
             let total: f64 = weights.iter().sum();
             let fixed = |w: &f64| {
                 let scaled = if total == 0.0 { *w } else { w / total } * f64::from(1u32 << FRACTION_BITS);

@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use candle_core::{DType, Device, Tensor};
 use safetensors::{Dtype, SafeTensors};
 
+use super::Error;
 use super::mapped::Bytes;
 use super::names::{canonical, is_buffer};
-use super::Error;
 
 #[derive(Debug)]
 struct Entry {
@@ -70,7 +70,8 @@ impl Checkpoint {
     }
 
     fn add(&mut self, bytes: Bytes, path: &Path) -> Result<(), Error> {
-        let container = |e: safetensors::SafeTensorError| Error::Container { path: path.to_owned(), reason: e.to_string() };
+        let container =
+            |e: safetensors::SafeTensorError| Error::Container { path: path.to_owned(), reason: e.to_string() };
         // Checks the header's length, that the tensors tile the buffer, and that shapes fit sizes.
         let (header, metadata) = SafeTensors::read_metadata(&bytes).map_err(container)?;
         let data = header + 8;

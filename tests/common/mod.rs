@@ -53,7 +53,9 @@ impl Spec {
                 fill_seed: None,
             }));
         }
-        for (stack, layers) in [(Stack::VisionTower, &self.drop_tower_layers), (Stack::LanguageModel, &self.drop_layers)] {
+        for (stack, layers) in
+            [(Stack::VisionTower, &self.drop_tower_layers), (Stack::LanguageModel, &self.drop_layers)]
+        {
             if let Some(layers) = layers {
                 list.push(Intervention::DropLayers(DropLayers { stack, layers: layers.clone() }));
             }
@@ -62,7 +64,10 @@ impl Spec {
             list.push(Intervention::SwapProjector(SwapProjector::Named(name.clone())));
         }
         if let Some(order) = &self.permute {
-            list.push(Intervention::PermuteTokens(PermuteTokens { order: Order::Given(order.clone()), scope: Scope::All }));
+            list.push(Intervention::PermuteTokens(PermuteTokens {
+                order: Order::Given(order.clone()),
+                scope: Scope::All,
+            }));
         }
         list
     }
@@ -136,4 +141,3 @@ impl Running {
 pub fn picture() -> Vec<u8> {
     scotoma::benchmark::shapes().unwrap().swap_remove(0).image
 }
-

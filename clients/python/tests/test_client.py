@@ -103,7 +103,7 @@ def test_preview_shows_the_occlusion(client: Client, png: bytes) -> None:
 def test_models_and_hook_points(client: Client) -> None:
     (model,) = client.list_models()
     assert model == client.get_model(model="shapes")
-    assert "PermuteTokens" in model.interventions
+    assert "permute_tokens" in model.interventions
     names = {p.name for p in client.list_hook_points()}
     assert {"projector.hook_out", "language_model.blocks.{l}.hook_resid_post"} <= names
 

@@ -33,8 +33,8 @@ pub mod v1 {
 pub use client::{Client, prompt};
 pub use error::{Error, FieldViolation};
 pub use interventions::{
-    drop_layers, drop_tower_layers, occlude_at_random, occlude_patches, occlude_salient, permute_tokens, swap_projector_at_random,
-    swap_projector_by_identity, swap_projector_by_name,
+    drop_layers, drop_tower_layers, occlude_at_random, occlude_patches, occlude_salient, permute_tokens,
+    swap_projector_at_random, swap_projector_by_identity, swap_projector_by_name,
 };
 pub use stream::Answer;
 pub use v1::{

@@ -55,9 +55,9 @@ impl Config {
     pub fn feature_layer(&self) -> Result<i64, Error> {
         match &self.vision_feature_layer {
             None => Ok(-2),
-            Some(value) => value.as_i64().ok_or_else(|| {
-                Error::Config(format!("vision_feature_layer {value}; one layer number is supported"))
-            }),
+            Some(value) => value
+                .as_i64()
+                .ok_or_else(|| Error::Config(format!("vision_feature_layer {value}; one layer number is supported"))),
         }
     }
 

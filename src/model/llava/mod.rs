@@ -129,5 +129,4 @@ impl Model {
         let times = |id: u32| if id == self.image_token { self.tower.tokens() } else { 1 };
         ids.iter().flat_map(|&id| std::iter::repeat_n(id, times(id))).collect()
     }
-
 }
