@@ -1,0 +1,38 @@
+# docker build -t scotoma .                            the CPU server
+# docker build -t scotoma --build-arg FEATURES=cuda .  the GPU server; --build-arg CUDA_COMPUTE_CAP=80 for an A100
+# docker run -p 7878:7878 scotoma
+
+ARG FEATURES=cpu
+
+FROM rust:1.95-slim-bookworm AS build-cpu
+FROM debian:bookworm-slim AS run-cpu
+
+FROM nvidia/cuda:13.0.1-devel-ubuntu24.04 AS build-cuda
+ENV RUSTUP_HOME=/usr/local/rustup CARGO_HOME=/usr/local/cargo PATH=/usr/local/cargo/bin:$PATH
+COPY --from=build-cpu /usr/local/rustup /usr/local/rustup
+COPY --from=build-cpu /usr/local/cargo /usr/local/cargo
+FROM nvidia/cuda:13.0.1-runtime-ubuntu24.04 AS run-cuda
+
+FROM build-${FEATURES} AS build
+ARG FEATURES
+ARG CUDA_COMPUTE_CAP=90
+ENV CUDA_COMPUTE_CAP=${CUDA_COMPUTE_CAP}
+WORKDIR /scotoma
+COPY Cargo.toml Cargo.lock build.rs ./
+COPY benches benches
+COPY clients/rust clients/rust
+COPY models models
+COPY proto proto
+COPY src src
+RUN features=$([ "$FEATURES" = cpu ] || echo "--features $FEATURES"); \
+    cargo build --release --locked --package scotoma $features && strip target/release/scotoma
+
+FROM run-${FEATURES}
+COPY --from=build /scotoma/target/release/scotoma /usr/local/bin/scotoma
+# Of no name and no home: it reads models and writes nothing.
+USER 65532:65532
+ENV SCOTOMA_LISTEN=0.0.0.0:7878
+EXPOSE 7878
+HEALTHCHECK --interval=10s --timeout=5s --start-period=60s CMD ["scotoma", "health"]
+ENTRYPOINT ["scotoma"]
+CMD ["serve"]
