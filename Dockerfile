@@ -2,18 +2,18 @@
 # docker build -t scotoma --build-arg FEATURES=cuda .  the GPU server; --build-arg CUDA_COMPUTE_CAP=80 for an A100
 # docker run -p 7878:7878 scotoma
 
-ARG FEATURES=cpu
+# Empty, or features of the crate; all of them need CUDA.
+ARG FEATURES=
+ARG BUILD_IMAGE=${FEATURES:+nvidia/cuda:13.0.1-devel-ubuntu24.04}
+ARG RUN_IMAGE=${FEATURES:+nvidia/cuda:13.0.1-runtime-ubuntu24.04}
 
-FROM rust:1.95-slim-bookworm AS build-cpu
-FROM debian:bookworm-slim AS run-cpu
+FROM rust:1.95-slim-bookworm AS rust
 
-FROM nvidia/cuda:13.0.1-devel-ubuntu24.04 AS build-cuda
+FROM ${BUILD_IMAGE:-debian:bookworm-slim} AS build
+RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates gcc g++ libc6-dev
+COPY --from=rust /usr/local/rustup /usr/local/rustup
+COPY --from=rust /usr/local/cargo /usr/local/cargo
 ENV RUSTUP_HOME=/usr/local/rustup CARGO_HOME=/usr/local/cargo PATH=/usr/local/cargo/bin:$PATH
-COPY --from=build-cpu /usr/local/rustup /usr/local/rustup
-COPY --from=build-cpu /usr/local/cargo /usr/local/cargo
-FROM nvidia/cuda:13.0.1-runtime-ubuntu24.04 AS run-cuda
-
-FROM build-${FEATURES} AS build
 ARG FEATURES
 ARG CUDA_COMPUTE_CAP=90
 ENV CUDA_COMPUTE_CAP=${CUDA_COMPUTE_CAP}
@@ -24,10 +24,9 @@ COPY clients/rust clients/rust
 COPY models models
 COPY proto proto
 COPY src src
-RUN features=$([ "$FEATURES" = cpu ] || echo "--features $FEATURES"); \
-    cargo build --release --locked --package scotoma $features && strip target/release/scotoma
+RUN cargo build --release --locked --package scotoma ${FEATURES:+--features $FEATURES} && strip target/release/scotoma
 
-FROM run-${FEATURES}
+FROM ${RUN_IMAGE:-debian:bookworm-slim}
 COPY --from=build /scotoma/target/release/scotoma /usr/local/bin/scotoma
 # Of no name and no home: it reads models and writes nothing.
 USER 65532:65532

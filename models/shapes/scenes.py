@@ -182,6 +182,10 @@ def _bar_cells(scene: Scene, colour: str) -> tuple[int, ...]:
     return tuple(i for i, cell in enumerate(scene.cells) if cell == (colour, "bar"))
 
 
+def _digit_cells(scene: Scene) -> tuple[int, ...]:
+    return tuple(i for i, (_, form) in enumerate(scene.cells) if form.isdigit())
+
+
 def _existence(scene: Scene, rng: random.Random) -> Question | None:
     if not scene.objects:
         return None
@@ -262,13 +266,14 @@ def _left_right(scene: Scene, rng: random.Random) -> Question | None:
 def _reading(scene: Scene, rng: random.Random) -> Question | None:
     if not scene.number:
         return None
-    return Question("reading", "What number is written?", scene.number)
+    return Question("reading", "What number is written?", scene.number, names=(("number", _digit_cells(scene)),))
 
 
 def _arithmetic(scene: Scene, rng: random.Random) -> Question | None:
     if len(scene.number) != 2:
         return None
-    return Question("arithmetic", "What is the sum of the two digits?", str(sum(map(int, scene.number))))
+    named = (("digits", _digit_cells(scene)),)
+    return Question("arithmetic", "What is the sum of the two digits?", str(sum(map(int, scene.number))), names=named)
 
 
 CAPTION = "Describe the picture."

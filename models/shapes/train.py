@@ -5,10 +5,11 @@
 Stage 1 trains the CLIP tower with two throw-away heads: what stands in each cell (from the layer that LLaVA reads) and
 which classes the picture holds (from the pooled CLS token). Stage 2 aligns the projector: a visual token comes to point
 where the embeddings of the words for its colour and its form point. Stage 3 trains projector and language model on
-question-answer pairs and captions, by the loss of the answers and three aids that end before the last steps: one attention
-head is told which cells a phrase of the question names (the first token where it names none), one a layer below to look at
-the word before ("red" in "red circle"), and a throw-away head reads a visual token's row and column from an early layer.
-Without the aids the model learns to read and to caption and guesses at whatever takes finding a thing by its name.
+question-answer pairs and captions, by the loss of the answers and of aids that end before the last steps. Without the
+aids the model learns to read and to caption, and guesses at whatever takes finding a thing by its name. They are about the
+tokens that end a phrase that names things ("red circle"): one attention head looks at the word before, one a layer above
+points at the cells named (the first token where there are none), one counts them by how much attention it leaves to the
+first token, and throw-away heads read row and column, of every visual token and of the cell pointed at.
 
 The tower is frozen after stage 1; all questions of a picture share its visual tokens in one sequence, and a block mask
 keeps them from seeing each other. The tower has no position embedding (zeros, frozen): the order of the visual tokens,
@@ -41,6 +42,8 @@ BOS, EOS, PAD, IMAGE = range(4)
 TOKENS = GRID * GRID
 # The layer of the language model whose first head learns to point: late enough that "circle" has seen "red" before it.
 POINTER_LAYER = 2
+# Cells that a question can name, at most.
+MOST_THINGS = 7
 MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 CHAT_TEMPLATE = (
     "{% for message in messages %}{{ message['role'].upper() }}: "
@@ -273,37 +276,64 @@ def accuracy(model: LlavaForConditionalGeneration, packer: Packer, count: int, s
     return {c: round(sum(v) / max(1, len(v)), 3) for c, v in right.items()}
 
 
+class Aids(torch.nn.Module):
+    """The losses of stage 3 beside that of the answers."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.place = torch.nn.Linear(width, 2 * GRID)
+        self.named_place = torch.nn.Linear(width, 2 * GRID)
+
+    def forward(self, out, batch: dict, first_image: int) -> dict[str, torch.Tensor]:
+        """Over a language model's output with hidden states and attentions (B, H, T, T)."""
+        row, at = batch["naming"].unbind(1)
+        refers = batch["refers"]  # (N, T)
+        below, here = out.attentions[POINTER_LAYER - 1], out.attentions[POINTER_LAYER]
+        log = lambda mass: (mass + 1e-6).log()  # noqa: E731
+        counted = refers / (MOST_THINGS + 1)
+        counted[:, 0] = 1.0 - counted[:, 1:].sum(1)
+        cell = torch.arange(TOKENS).repeat(len(batch["ids"]))
+        visual = out.hidden_states[POINTER_LAYER][:, first_image : first_image + TOKENS].flatten(0, 1)
+        single = (refers.sum(1) == 1) & (refers[:, 0] == 0)
+        pointed = out.hidden_states[POINTER_LAYER + 1][row, at][single]
+        return {
+            "before": -0.5 * log(below[row, -1, at, at - 1]).mean(),
+            "found": -0.5 * log((here[row, 0, at] * refers).sum(1)).mean(),
+            "counted": -0.5 * (counted * log(here[row, -1, at])).sum(1).mean(),
+            "placed": 0.1 * self.off(self.place(visual), cell),
+            "named_placed": 0.1 * self.off(self.named_place(pointed), refers[single].argmax(1) - first_image),
+        }
+
+    @staticmethod
+    def off(logits: torch.Tensor, cell: torch.Tensor) -> torch.Tensor:
+        """Cross-entropy of row and column."""
+        row, column = cell.div(GRID, rounding_mode="floor"), cell.remainder(GRID)
+        return F.cross_entropy(logits[:, :GRID], row) + F.cross_entropy(logits[:, GRID:], column)
+
+
 def train_language(model, packer: Packer, steps: int, size: int, work: Path, log) -> None:
-    """Stage 3: answers, with the two aids for the first 70 % of the steps."""
+    """Stage 3: answers, with the aids for the first 70 % of the steps."""
     model.model.vision_tower.requires_grad_(False)
-    place = torch.nn.Linear(model.config.text_config.hidden_size, 2 * GRID)
-    parameters = [p for p in [*model.parameters(), *place.parameters()] if p.requires_grad]
+    aids = Aids(model.config.text_config.hidden_size)
+    parameters = [p for p in [*model.parameters(), *aids.parameters()] if p.requires_grad]
     optimiser = torch.optim.AdamW(parameters, lr=1.5e-3, weight_decay=0.02, betas=(0.9, 0.98))
     warmup, decay = 150, int(steps * 0.4)
     scale = lambda s: min(1.0, (s + 1) / warmup, max(0.02, (steps - s) / decay))  # noqa: E731
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, scale)
     rng = random.Random(202)
-    rows = torch.arange(TOKENS).div(GRID, rounding_mode="floor").repeat(size)
-    columns = torch.arange(TOKENS).remainder(GRID).repeat(size)
-    visual = slice(packer.first_image, packer.first_image + TOKENS)
     start = time.monotonic()
     for step in range(steps):
         scenes = [draw_scene(rng) for _ in range(size)]
         batch = packer.pack([questions_of(s, rng) for s in scenes])
-        aids = step < 0.7 * steps
-        out = run(model, packer, batch, pixels(scenes), aids)
+        aided = step < 0.7 * steps
+        out = run(model, packer, batch, pixels(scenes), aided)
         labels = batch["labels"]
         answers = F.cross_entropy(model.lm_head(out.last_hidden_state[labels != -100]), labels[labels != -100])
         loss, row = answers, {"loss": round(answers.item(), 4)}
-        if aids:
-            row_of, place_of = batch["naming"].unbind(1)
-            found = (out.attentions[POINTER_LAYER][row_of, 0, place_of] * batch["refers"]).sum(-1)
-            before = out.attentions[POINTER_LAYER - 1][row_of, -1, place_of, place_of - 1]
-            placed = place(out.hidden_states[POINTER_LAYER][:, visual]).flatten(0, 1)
-            pointing = -(found + 1e-6).log().mean() - (before + 1e-6).log().mean()
-            placing = F.cross_entropy(placed[:, :GRID], rows) + F.cross_entropy(placed[:, GRID:], columns)
-            loss = answers + 0.5 * pointing + 0.1 * placing
-            row |= {"found": round(found.mean().item(), 3), "before": round(before.mean().item(), 3), "placing": round(placing.item(), 3)}
+        if aided:
+            parts = aids(out, batch, packer.first_image)
+            loss = answers + sum(parts.values())
+            row |= {name: round(part.item(), 3) for name, part in parts.items()}
         optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
