@@ -47,8 +47,8 @@ fmt: $(VENV)/ready ## Format Rust and Python
 	$(CARGO) fmt
 	cd $(PY_CLIENT) && .venv/bin/ruff format -q . && .venv/bin/ruff check -q --fix .
 
-bench: tools ## Measure what BENCHMARKS.md reports
-	$(CARGO) bench --workspace --locked
+bench: tools ## Measure what BENCHMARKS.md reports; RAYON_NUM_THREADS says on how many threads
+	RAYON_NUM_THREADS=$${RAYON_NUM_THREADS:-1} $(CARGO) bench --bench serving --locked
 
 proto: $(VENV)/ready ## Generate the Python client's messages from proto/
 	$(VENV)/bin/python -m grpc_tools.protoc -I proto --python_out=$(PY_CLIENT)/src --pyi_out=$(PY_CLIENT)/src \
