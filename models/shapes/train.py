@@ -1,15 +1,16 @@
 """Trains the `shapes` model: a small LLaVA-1.5 in the Hugging Face format.
 
-    python train.py --work WORK_FOLDER --out WEIGHTS_FOLDER [--steps 2400] [--threads 2]
+    python train.py --work WORK_FOLDER --out WEIGHTS_FOLDER [--steps 2000] [--threads 2]
 
 Stage 1 trains the CLIP tower with two throw-away heads: what stands in each cell (from the layer that LLaVA reads) and
 which classes the picture holds (from the pooled CLS token). Stage 2 aligns the projector: a visual token comes to point
 where the embeddings of the words for its colour and its form point. Stage 3 trains projector and language model on
-question-answer pairs and captions, by the loss of the answers and of aids that end before the last steps. Without the
-aids the model learns to read and to caption, and guesses at whatever takes finding a thing by its name. They are about the
-tokens that end a phrase that names things ("red circle"): one attention head looks at the word before, one a layer above
-points at the cells named (the first token where there are none), one counts them by how much attention it leaves to the
-first token, and throw-away heads read row and column, of every visual token and of the cell pointed at.
+question-answer pairs and captions, by the loss of the answers and of aids. Without the aids the model learns to read and
+to caption, and guesses at whatever takes finding a thing by its name. They are about the tokens that end a phrase that
+names things ("red circle"): one attention head looks at the word before, one a layer above points at the cells named (the
+first token where there are none), one counts them by how much attention it leaves to the first token, and throw-away heads
+read row and column, of every visual token and of the cell pointed at. Stage 4 goes on with two aids more, for multiple
+choice: an option looks at its letter, and the end of the question at the right option. The aids end before the last steps.
 
 The tower is frozen after stage 1; all questions of a picture share its visual tokens in one sequence, and a block mask
 keeps them from seeing each other. The tower has no position embedding (zeros, frozen): the order of the visual tokens,
@@ -42,6 +43,8 @@ BOS, EOS, PAD, IMAGE = range(4)
 TOKENS = GRID * GRID
 # The layer of the language model whose first head learns to point: late enough that "circle" has seen "red" before it.
 POINTER_LAYER = 2
+# The layer whose first head learns to look from the end of the question at the right option.
+CHOOSER_LAYER = 5
 # Cells that a question can name, at most.
 MOST_THINGS = 7
 MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
@@ -141,20 +144,34 @@ class Packer:
             self.cache[text] = self.tokenizer.encode(text, add_special_tokens=False).ids
         return self.cache[text]
 
-    def last_tokens(self, text: str, question: Question) -> list[int]:
-        """The place in `encode(text)` of the token that ends each phrase that the question names things by."""
+    def token_ending(self, text: str, at: int) -> int:
+        """The place in `encode(text)` of the token that holds character `at - 1`."""
         if text not in self.ends:
             self.ends[text] = [end for _, end in self.tokenizer.encode(text, add_special_tokens=False).offsets]
+        return next(i for i, end in enumerate(self.ends[text]) if end >= at)
+
+    def naming_tokens(self, text: str, question: Question) -> list[int]:
+        """The token that ends each phrase that the question names things by."""
         at, places = 0, []
         for phrase, _ in question.names:
             at = text.index(phrase, at) + len(phrase)
-            places.append(next(i for i, end in enumerate(self.ends[text]) if end >= at))
+            places.append(self.token_ending(text, at))
+        return places
+
+    def option_tokens(self, text: str, question: Question) -> list[tuple[int, int]]:
+        """The token that ends each option, and that of its letter."""
+        places = []
+        for number, option in enumerate(question.options):
+            line = f"\n{chr(65 + number)}. {option}"
+            at = text.index(line)
+            places.append((self.token_ending(text, at + len(line)), self.token_ending(text, at + 2)))
         return places
 
     def pack(self, lists: list[list[Question]]) -> dict[str, torch.Tensor]:
         """ids, positions, labels of the answers (B, T), mask (B, 1, T, T), the block of each token (B, T; 0 = prefix,
-        -1 = padding), and of every naming token its row, its place (N, 2) and whether it refers to a token (N, T)."""
-        rows, naming, referents = [], [], []
+        -1 = padding), and of every naming token its row, its place (N, 2) and whether it refers to a token (N, T); of every
+        option its row, its place and its letter's (M, 3); of every choice its row, its place and the right option's."""
+        rows, naming, referents, lettered, chosen = [], [], [], [], []
         for row, questions in enumerate(lists):
             ids, blocks, labels = list(self.prefix), [0] * len(self.prefix), [-100] * len(self.prefix)
             positions = list(range(len(ids)))
@@ -162,9 +179,13 @@ class Packer:
                 asked = f"{question.prompt()} ASSISTANT:"
                 ask_ids = self.encode(asked)
                 answer_ids = [*self.encode(f" {question.target()}"), EOS]
-                for place, (_, cells) in zip(self.last_tokens(asked, question), question.names, strict=True):
+                for place, (_, cells) in zip(self.naming_tokens(asked, question), question.names, strict=True):
                     naming.append((row, len(ids) + place))
                     referents.append([self.first_image + cell for cell in cells] or [0])
+                for option, (place, letter) in zip(question.options, self.option_tokens(asked, question), strict=True):
+                    lettered.append((row, len(ids) + place, len(ids) + letter))
+                    if option == question.answer:
+                        chosen.append((row, len(ids) + len(ask_ids) - 1, len(ids) + place))
                 block = ask_ids + answer_ids
                 # The label of a token is the next token of its block.
                 labels += [-100] * (len(ask_ids) - 1) + answer_ids + [-100]
@@ -185,6 +206,7 @@ class Packer:
         return {
             "ids": ids, "positions": positions, "labels": labels, "mask": mask, "blocks": blocks,
             "naming": torch.tensor(naming).view(-1, 2), "refers": refers,
+            "lettered": torch.tensor(lettered).view(-1, 3), "chosen": torch.tensor(chosen).view(-1, 3),
         }  # fmt: skip
 
 
@@ -260,15 +282,17 @@ def align_projector(model: LlavaForConditionalGeneration, packer: Packer, steps:
 
 
 @torch.no_grad()
-def accuracy(model: LlavaForConditionalGeneration, packer: Packer, count: int, seed: int) -> dict[str, float]:
-    """Share of questions per category whose whole answer is the greedy one, over `count` unseen scenes."""
+def accuracy(model, packer: Packer, count: int, seed: int, blind: bool = False) -> dict[str, float]:
+    """Share of questions per category whose whole answer is the greedy one, over `count` unseen scenes; `blind` shows the
+    mean colour instead of each scene."""
     rng = random.Random(seed)
     right: dict[str, list[bool]] = {c: [] for c in (*CATEGORIES, "caption")}
     for _ in range(0, count, 50):
         scenes = [draw_scene(rng) for _ in range(50)]
         lists = [questions_of(s, rng) for s in scenes]
         batch = packer.pack(lists)
-        predicted = model.lm_head(run(model, packer, batch, pixels(scenes)).last_hidden_state).argmax(-1)
+        seen = pixels(scenes) * (0.0 if blind else 1.0)
+        predicted = model.lm_head(run(model, packer, batch, seen).last_hidden_state).argmax(-1)
         spread = (predicted == batch["labels"]) | (batch["labels"] == -100)
         for row, questions in enumerate(lists):
             for number, question in enumerate(questions, 1):
@@ -277,10 +301,11 @@ def accuracy(model: LlavaForConditionalGeneration, packer: Packer, count: int, s
 
 
 class Aids(torch.nn.Module):
-    """The losses of stage 3 beside that of the answers."""
+    """The losses of stages 3 and 4 beside that of the answers; those about options in stage 4 alone."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, options: bool) -> None:
         super().__init__()
+        self.options = options
         self.place = torch.nn.Linear(width, 2 * GRID)
         self.named_place = torch.nn.Linear(width, 2 * GRID)
 
@@ -296,7 +321,13 @@ class Aids(torch.nn.Module):
         visual = out.hidden_states[POINTER_LAYER][:, first_image : first_image + TOKENS].flatten(0, 1)
         single = (refers.sum(1) == 1) & (refers[:, 0] == 0)
         pointed = out.hidden_states[POINTER_LAYER + 1][row, at][single]
-        return {
+        row_of, option, letter = batch["lettered"].unbind(1)
+        row_in, answer, right = batch["chosen"].unbind(1)
+        about_options = {
+            "lettered": -0.5 * log(below[row_of, 1, option, letter]).mean(),
+            "chosen": -0.5 * log(out.attentions[CHOOSER_LAYER][row_in, 0, answer, right]).mean(),
+        }
+        return (about_options if self.options else {}) | {
             "before": -0.5 * log(below[row, -1, at, at - 1]).mean(),
             "found": -0.5 * log((here[row, 0, at] * refers).sum(1)).mean(),
             "counted": -0.5 * (counted * log(here[row, -1, at])).sum(1).mean(),
@@ -311,21 +342,23 @@ class Aids(torch.nn.Module):
         return F.cross_entropy(logits[:, :GRID], row) + F.cross_entropy(logits[:, GRID:], column)
 
 
-def train_language(model, packer: Packer, steps: int, size: int, work: Path, log) -> None:
-    """Stage 3: answers, with the aids for the first 70 % of the steps."""
+def train_language(model, packer: Packer, stage: int, steps: int, size: int, work: Path, log) -> None:
+    """Stage 3: answers with aids, at a constant rate. Stage 4: with those about options too, for the first 70 % of the
+    steps, and the rate goes down in the last 40 %."""
     model.model.vision_tower.requires_grad_(False)
-    aids = Aids(model.config.text_config.hidden_size)
+    aids = Aids(model.config.text_config.hidden_size, options=stage == 4)
     parameters = [p for p in [*model.parameters(), *aids.parameters()] if p.requires_grad]
     optimiser = torch.optim.AdamW(parameters, lr=1.5e-3, weight_decay=0.02, betas=(0.9, 0.98))
     warmup, decay = 150, int(steps * 0.4)
-    scale = lambda s: min(1.0, (s + 1) / warmup, max(0.02, (steps - s) / decay))  # noqa: E731
+    falling = lambda s: max(0.02, (steps - s) / decay) if stage == 4 else 1.0  # noqa: E731
+    scale = lambda s: min(1.0, (s + 1) / warmup, falling(s))  # noqa: E731
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, scale)
-    rng = random.Random(202)
+    rng = random.Random(202 if stage == 3 else 505)
     start = time.monotonic()
     for step in range(steps):
         scenes = [draw_scene(rng) for _ in range(size)]
         batch = packer.pack([questions_of(s, rng) for s in scenes])
-        aided = step < 0.7 * steps
+        aided = stage == 3 or step < 0.7 * steps
         out = run(model, packer, batch, pixels(scenes), aided)
         labels = batch["labels"]
         answers = F.cross_entropy(model.lm_head(out.last_hidden_state[labels != -100]), labels[labels != -100])
@@ -340,10 +373,10 @@ def train_language(model, packer: Packer, steps: int, size: int, work: Path, log
         optimiser.step()
         schedule.step()
         if step % 25 == 0:
-            log(stage=3, step=step, **row, seconds=round(time.monotonic() - start))
+            log(stage=stage, step=step, **row, seconds=round(time.monotonic() - start))
         if step % 100 == 99 or step == steps - 1:
-            log(stage=3, step=step, **accuracy(model, packer, 150, seed=303))
-            torch.save(model.state_dict(), work / "stage3.pt")
+            log(stage=stage, step=step, **accuracy(model, packer, 150, seed=303))
+            torch.save(model.state_dict(), work / f"stage{stage}.pt")
 
 
 def export(model: LlavaForConditionalGeneration, tokenizer: Tokenizer, out: Path) -> None:
@@ -368,7 +401,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for the finished model")
     parser.add_argument("--tower-steps", type=int, default=600)
     parser.add_argument("--align-steps", type=int, default=300)
-    parser.add_argument("--steps", type=int, default=2400)
+    parser.add_argument("--naming-steps", type=int, default=800)
+    parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--batch", type=int, default=48)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=7)
@@ -388,7 +422,8 @@ def main() -> None:
     stages = {
         1: lambda: train_tower(model, args.tower_steps, 128, log),
         2: lambda: align_projector(model, packer, args.align_steps, 64, log),
-        3: lambda: train_language(model, packer, args.steps, args.batch, args.work, log),
+        3: lambda: train_language(model, packer, 3, args.naming_steps, args.batch, args.work, log),
+        4: lambda: train_language(model, packer, 4, args.steps, args.batch, args.work, log),
     }
     for stage, train in stages.items():
         done = args.work / f"stage{stage}.done.pt"
@@ -398,7 +433,7 @@ def main() -> None:
             train()
             torch.save(model.state_dict(), done)
     model.load_state_dict({k: v.to(torch.bfloat16).float() for k, v in model.state_dict().items()})
-    log(final=accuracy(model, packer, 2000, seed=404))
+    log(final=accuracy(model, packer, 2000, seed=404), blind=accuracy(model, packer, 2000, seed=404, blind=True))
     export(model, tokenizer, args.out)
 
 
