@@ -443,14 +443,32 @@ fn metric(text: &str, name: &str) -> f64 {
 }
 
 async fn scrape(address: &str) -> String {
+    http(address, "GET /metrics", "", b"").await
+}
+
+/// The head and the body of an HTTP/1.1 response, bytes that are no text replaced.
+async fn http(address: &str, line: &str, headers: &str, body: &[u8]) -> String {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let host = address.trim_start_matches("http://");
     let mut stream = tokio::net::TcpStream::connect(host).await.unwrap();
-    let request = format!("GET /metrics HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).await.unwrap();
-    let mut text = String::new();
-    stream.read_to_string(&mut text).await.unwrap();
-    text
+    let length = body.len();
+    let head =
+        format!("{line} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Length: {length}\r\n{headers}\r\n");
+    stream.write_all(&[head.as_bytes(), body].concat()).await.unwrap();
+    let mut response = Vec::new();
+    stream.read_to_end(&mut response).await.unwrap();
+    String::from_utf8_lossy(&response).into_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_browser_reaches_the_server_by_grpc_web() {
+    let server = Running::start(config()).await;
+    let headers = "Content-Type: application/grpc-web+proto\r\nX-Grpc-Web: 1\r\nOrigin: http://a.example\r\n";
+    // An empty message: no compression, length 0.
+    let response = http(&server.address, "POST /scotoma.v1.ModelService/ListModels", headers, &[0; 5]).await;
+    assert!(response.starts_with("HTTP/1.1 200 OK"), "{response}");
+    assert!(response.contains("shapes") && response.contains("grpc-status:0"), "{response}");
+    assert!(response.contains("access-control-allow-origin: *"), "{response}");
 }
 
 /// Waits until `done` holds; gives up after ten seconds.

@@ -1,6 +1,6 @@
 """Trains the `shapes` model: a small LLaVA-1.5 in the Hugging Face format.
 
-    python train.py --work WORK_FOLDER --out WEIGHTS_FOLDER [--steps 2000] [--threads 2]
+    python train.py --work WORK_FOLDER --out WEIGHTS_FOLDER [--steps 1800] [--threads 2]
 
 Stage 1 trains the CLIP tower with two throw-away heads: what stands in each cell (from the layer that LLaVA reads) and
 which classes the picture holds (from the pooled CLS token). Stage 2 aligns the projector: a visual token comes to point
@@ -344,14 +344,13 @@ class Aids(torch.nn.Module):
 
 def train_language(model, packer: Packer, stage: int, steps: int, size: int, work: Path, log) -> None:
     """Stage 3: answers with aids, at a constant rate. Stage 4: with those about options too, for the first 70 % of the
-    steps, and the rate goes down in the last 40 %."""
+    steps, and a rate that goes down from the start."""
     model.model.vision_tower.requires_grad_(False)
     aids = Aids(model.config.text_config.hidden_size, options=stage == 4)
     parameters = [p for p in [*model.parameters(), *aids.parameters()] if p.requires_grad]
-    optimiser = torch.optim.AdamW(parameters, lr=1.5e-3, weight_decay=0.02, betas=(0.9, 0.98))
-    warmup, decay = 150, int(steps * 0.4)
-    falling = lambda s: max(0.02, (steps - s) / decay) if stage == 4 else 1.0  # noqa: E731
-    scale = lambda s: min(1.0, (s + 1) / warmup, falling(s))  # noqa: E731
+    rate = 1.5e-3 if stage == 3 else 1e-3
+    optimiser = torch.optim.AdamW(parameters, lr=rate, weight_decay=0.02, betas=(0.9, 0.98))
+    scale = lambda s: min(1.0, (s + 1) / 150) * (1.0 if stage == 3 else 1.02 - s / steps)  # noqa: E731
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, scale)
     rng = random.Random(202 if stage == 3 else 505)
     start = time.monotonic()
@@ -402,7 +401,7 @@ def main() -> None:
     parser.add_argument("--tower-steps", type=int, default=600)
     parser.add_argument("--align-steps", type=int, default=300)
     parser.add_argument("--naming-steps", type=int, default=800)
-    parser.add_argument("--steps", type=int, default=2000)
+    parser.add_argument("--steps", type=int, default=1800)
     parser.add_argument("--batch", type=int, default=48)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=7)

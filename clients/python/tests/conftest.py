@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,17 +17,24 @@ from PIL import Image, ImageDraw
 ROOT = Path(__file__).parents[3]
 
 
-@pytest.fixture(scope="session")
-def server() -> Iterator[str]:
+@contextmanager
+def serving() -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A server and its address; it has to end well on SIGTERM."""
     binary = os.environ.get("SCOTOMA_BINARY", str(ROOT / "target/release/scotoma"))
     process = subprocess.Popen([binary, "serve", "--listen", "127.0.0.1:0"], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     with process:
         address = re.search(r"http://(\S+) ", process.stdout.readline())
         assert address, "the server says where it serves"
-        yield address[1]
+        yield process, address[1]
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[str]:
+    with serving() as (_, address):
+        yield address
 
 
 @pytest.fixture(scope="session")

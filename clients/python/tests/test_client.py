@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import signal
 import time
 import urllib.request
 from collections.abc import Iterable
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import grpc
 import pytest
+from conftest import serving
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 from PIL import Image
 
@@ -132,6 +134,17 @@ def test_leaving_the_loop_cancels(client: Client, server: str, png: bytes) -> No
     until = time.monotonic() + 20
     while running(server) > 0:
         assert time.monotonic() < until, "the request still runs"
+
+
+def test_sigterm_in_the_middle_of_a_stream_loses_no_token(png: bytes) -> None:
+    options = {"max_tokens": 600, "sampling": Sampling(temperature=100, seed=1)}
+    with serving() as (process, address), Client(address) as client:
+        whole = client.generate(QUESTION, png, **options).finish()  # type: ignore[arg-type]
+        tokens = iter(client.generate(QUESTION, png, **options))  # type: ignore[arg-type]
+        text = next(tokens).text
+        process.send_signal(signal.SIGTERM)
+        text += "".join(token.text for token in tokens)
+        assert text == whole.text
 
 
 def test_reflection_lists_the_services(server: str) -> None:
