@@ -68,16 +68,17 @@ fn wire(criterion: &mut Criterion) {
 fn engine(criterion: &mut Criterion) {
     let model = Arc::new(Model::load("shapes", &model::shapes(), DType::F32, &Device::Cpu).unwrap());
     let engine = Engine::start(Limits::default()).unwrap();
-    let view = model.processor.view(&scotoma::vision::decode(&picture(), 1 << 20).unwrap()).unwrap();
-    let pixels = model.pixels(&view).unwrap();
+    let view = model.processor.picture(&scotoma::vision::decode(&picture(), 1 << 20).unwrap(), 1).unwrap();
+    let (pixels, image) = (model.pixels(&view).unwrap(), model.tokens(&view));
     let text = model.text.chat(QUESTION, 1).unwrap();
-    let prompt = model.expand(&model.text.encode(&text).unwrap());
+    let prompt = model.expand(&model.text.encode(&text).unwrap(), &[image.len()]);
     let answer = |max_tokens| {
         let sampling = Sampling { temperature: HOT, draws: Draws::new(SEED, "", 0, 0), ..Sampling::greedy() };
         let job = Job {
             model: model.clone(),
             plan: Arc::new(Plan::default()),
             pixels: vec![pixels.clone()],
+            images: vec![image.clone()],
             prompt: prompt.clone(),
             work: Work::Generate { sampling, max_tokens, top_logprobs: 0 },
             deadline: None,

@@ -10,14 +10,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
-use common::{Case, goldens, model};
-use scotoma::engine::{Engine, Event, Job, Limits, Sampling, Work};
-use scotoma::intervention::{Applied, Plan};
+use common::{Case, Prepared, goldens, model};
+use scotoma::engine::{Engine, Event, Limits, Sampling, Work};
+use scotoma::intervention::Applied;
 use scotoma::model::{DEFAULT_PROJECTOR, Model};
 use scotoma::nn::{Hooks, Layout, Point, Site, Span};
 
 const TOLERANCE: f64 = 1e-5;
-const SETS: [&str; 3] = ["tiny-gqa-tied", "tiny-full-old-names", "shapes"];
+const SETS: [&str; 6] =
+    ["tiny-gqa-tied", "tiny-full-old-names", "tiny-next-llama", "tiny-next-mistral", "tiny-onevision", "shapes"];
 
 /// Applies the plan and writes down what every point then holds.
 struct Recorder<'a> {
@@ -39,16 +40,18 @@ impl Hooks for Recorder<'_> {
 }
 
 /// One whole forward pass, logits at all positions.
-fn forward(model: &Model, plan: &Plan, pixels: &[Tensor], ids: &[u32]) -> BTreeMap<String, Vec<f32>> {
+fn forward(model: &Model, case: &Prepared) -> BTreeMap<String, Vec<f32>> {
+    let Prepared { plan, pixels, images, ids } = case;
     let plans = [plan];
     let mut recorder = Recorder { applied: Applied::new(&plans), values: BTreeMap::new() };
     let mut x = model.decoder.embed(ids).unwrap();
     if !pixels.is_empty() {
-        let owners: Vec<_> = (0..pixels.len()).map(|i| (0, i)).collect();
-        let batch = Tensor::stack(pixels, 0).unwrap();
+        let owners: Vec<_> = images.iter().enumerate().flat_map(|(i, t)| vec![(0, i); t.views]).collect();
+        let batch = Tensor::cat(pixels, 0).unwrap();
         let (features, layout) = model.tower.forward(&batch, &owners, &mut recorder).unwrap();
         let projector = plan.projector.as_ref().unwrap_or(&model.projectors[DEFAULT_PROJECTOR]);
-        let visual = projector.forward(&features, &layout, &mut recorder).unwrap();
+        let projected = projector.forward(&features, &layout, &mut recorder).unwrap();
+        let visual = model.pack(&projected, images.iter().map(|i| (0, i)), &mut recorder).unwrap();
         let mut next = 0;
         let rows: Vec<Tensor> = (0..ids.len())
             .map(|row| {
@@ -76,11 +79,9 @@ fn relative_error(found: &[f32], expected: &[f32]) -> f64 {
     difference / square(&mut expected.iter().map(|b| f64::from(*b))).max(f64::MIN_POSITIVE)
 }
 
-fn greedy(engine: &Engine, model: &Arc<Model>, plan: &Plan, pixels: Vec<Tensor>, prompt: Vec<u32>) -> Vec<u32> {
+fn greedy(engine: &Engine, model: &Arc<Model>, case: &Prepared) -> Vec<u32> {
     let work = Work::Generate { sampling: Sampling::greedy(), max_tokens: 8, top_logprobs: 0 };
-    let plan = Arc::new(plan.clone());
-    let job = Job { model: model.clone(), plan, pixels, prompt, work, deadline: None };
-    let mut events = engine.submit(job).unwrap();
+    let mut events = engine.submit(case.job(model, case.plan.clone(), work)).unwrap();
     let mut answer = Vec::new();
     loop {
         match events.blocking_recv().unwrap().unwrap() {
@@ -132,15 +133,16 @@ type Table = BTreeMap<String, (f64, usize, String)>;
 
 fn check(engine: &Engine, set: &str, model: &Arc<Model>, case: &Case, table: &mut Table, failures: &mut Vec<String>) {
     let at = format!("{set}/{}", case.name);
-    let (plan, pixels, ids) = case.prepare(model);
-    let file = Path::new(common::FOLDER).join(set).join(format!("{}.safetensors", case.name));
+    let case_name = &case.name;
+    let case = case.prepare(model);
+    let file = Path::new(common::FOLDER).join(set).join(format!("{case_name}.safetensors"));
     let golden = candle_core::safetensors::load(&file, &Device::Cpu).unwrap();
     let integers = |name: &str| -> Vec<u32> { golden[name].to_dtype(DType::U32).unwrap().to_vec1().unwrap() };
-    assert_eq!(ids, integers("input_ids"), "{at}: token ids");
-    let mut values = forward(model, &plan, &pixels, &ids);
+    assert_eq!(case.ids, integers("input_ids"), "{at}: token ids");
+    let mut values = forward(model, &case);
     values.insert(
         "pixel_values".into(),
-        pixels.iter().flat_map(|p| p.flatten_all().unwrap().to_vec1::<f32>().unwrap()).collect(),
+        case.pixels.iter().flat_map(|p| p.flatten_all().unwrap().to_vec1::<f32>().unwrap()).collect(),
     );
     for (name, expected) in golden.iter().filter(|(n, _)| !["input_ids", "greedy"].contains(&n.as_str())) {
         let expected = expected.flatten_all().unwrap().to_vec1::<f32>().unwrap();
@@ -152,7 +154,7 @@ fn check(engine: &Engine, set: &str, model: &Arc<Model>, case: &Case, table: &mu
             (entry.0, entry.2) = (error, at.clone());
         }
     }
-    let answer = greedy(engine, model, &plan, pixels, ids);
+    let answer = greedy(engine, model, &case);
     let expected = integers("greedy");
     if answer != expected {
         failures.push(format!("{at}: greedy tokens {answer:?}, expected {expected:?}"));
@@ -163,8 +165,7 @@ fn check(engine: &Engine, set: &str, model: &Arc<Model>, case: &Case, table: &mu
 fn every_row_of_the_hook_table_fires() {
     let model = model("tiny-gqa-tied");
     let cases = goldens("tiny-gqa-tied");
-    let (plan, pixels, ids) = cases.cases[0].prepare(&model);
-    let values = forward(&model, &plan, &pixels, &ids);
+    let values = forward(&model, &cases.cases[0].prepare(&model));
     let (tower, decoder) = (model.tower.feature_layers(), model.decoder.config().num_hidden_layers);
     let mut expected = 0;
     for row in scotoma::nn::HOOK_TABLE {

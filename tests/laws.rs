@@ -6,13 +6,13 @@ mod common;
 use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
-use common::{goldens, model};
-use scotoma::engine::{Engine, Event, Events, Job, Limits, Sampling, Work};
+use common::{Case, goldens, model};
+use scotoma::engine::{Engine, Event, Events, Limits, Sampling, Work};
 use scotoma::intervention::{
     Amount, Applied, Choice, Context, Draws, DropLayers, Fill, Intervention, OccludePatches, Order, PermuteTokens,
     Plan, Scope, SwapProjector, compile,
 };
-use scotoma::model::{DEFAULT_PROJECTOR, Model};
+use scotoma::model::{DEFAULT_PROJECTOR, Model, Place};
 use scotoma::nn::{KvCache, Layout, Linear, NoHooks, Stack};
 
 /// Token ids with the bits of the 20 highest log-probabilities.
@@ -30,26 +30,29 @@ impl Bench {
 
     fn plan(&self, list: &[Intervention]) -> Plan {
         let saliency = self.saliency();
-        compile(list, &Context { model: &self.model, images: 1, sample_key: "item", saliency: &[saliency] }).unwrap()
+        let images = self.case().prepare(&self.model).images;
+        let context = Context { model: &self.model, images: &images, sample_key: "item", saliency: &[saliency] };
+        compile(list, &context).unwrap()
+    }
+
+    fn case(&self) -> Case {
+        goldens(&self.model.name).cases.swap_remove(0)
     }
 
     fn saliency(&self) -> Vec<f32> {
-        let (_, pixels, _) = goldens(&self.model.name).cases[0].prepare(&self.model);
-        let mass = self.model.tower.attention(&Tensor::stack(&pixels, 0).unwrap()).unwrap();
-        mass.squeeze(0).unwrap().to_vec1().unwrap()
+        let base = self.case().prepare(&self.model).pixels[0].narrow(0, 0, 1).unwrap();
+        self.model.tower.attention(&base).unwrap().squeeze(0).unwrap().to_vec1().unwrap()
     }
 
     fn submit(&self, list: &[Intervention], sampling: Sampling, max_tokens: usize) -> Events {
         let plan = self.plan(list);
-        let case = &goldens(&self.model.name).cases[0];
-        let (_, _, prompt) = case.prepare(&self.model);
-        let bytes = std::fs::read(format!("{}/pictures/{}.png", common::FOLDER, case.images[0])).unwrap();
-        let mut view = self.model.processor.view(&scotoma::vision::decode(&bytes, 1 << 20).unwrap()).unwrap();
-        plan.paints.iter().for_each(|p| p.apply(&mut view, &self.model.processor));
+        let case = self.case();
+        let mut prepared = case.prepare(&self.model);
+        let mut picture = case.pictures(&self.model).swap_remove(0);
+        plan.paints.iter().for_each(|p| p.apply(&mut picture, &self.model.processor));
+        prepared.pixels = vec![self.model.pixels(&picture).unwrap()];
         let work = Work::Generate { sampling, max_tokens, top_logprobs: 20 };
-        let pixels = vec![self.model.pixels(&view).unwrap()];
-        let job = Job { model: self.model.clone(), plan: Arc::new(plan), pixels, prompt, work, deadline: None };
-        self.engine.submit(job).unwrap()
+        self.engine.submit(prepared.job(&self.model, plan, work)).unwrap()
     }
 
     fn answer(&self, list: &[Intervention]) -> Answer {
@@ -57,7 +60,7 @@ impl Bench {
     }
 
     fn tokens(&self) -> usize {
-        self.model.tower.tokens()
+        self.case().prepare(&self.model).images[0].len()
     }
 }
 
@@ -87,7 +90,7 @@ fn drop_layers(stack: Stack, layers: &[u32]) -> Intervention {
 
 #[test]
 fn what_changes_nothing_changes_no_bit() {
-    for set in ["tiny-gqa-tied", "tiny-full-old-names", "shapes"] {
+    for set in ["tiny-gqa-tied", "tiny-full-old-names", "tiny-next-mistral", "tiny-onevision", "shapes"] {
         let bench = Bench::new(set);
         let baseline = bench.answer(&[]);
         let identity = (0..bench.tokens() as u32).collect();
@@ -121,7 +124,7 @@ fn a_permutation_and_its_inverse_cancel() {
 
 #[test]
 fn company_changes_no_bit() {
-    for set in ["tiny-gqa-tied", "shapes"] {
+    for set in ["tiny-gqa-tied", "tiny-next-mistral", "tiny-onevision", "shapes"] {
         let bench = Bench::new(set);
         let lists: Vec<Vec<Intervention>> = vec![
             vec![],
@@ -236,8 +239,8 @@ fn the_same_seed_gives_the_same_bits() {
 #[test]
 fn permuting_before_the_projector_is_permuting_after_it() {
     let model = model("tiny-gqa-tied");
-    let (_, pixels, _) = goldens("tiny-gqa-tied").cases[0].prepare(&model);
-    let (features, layout) = model.tower.forward(&Tensor::stack(&pixels, 0).unwrap(), &[(0, 0)], &mut NoHooks).unwrap();
+    let pixels = goldens("tiny-gqa-tied").cases[0].prepare(&model).pixels;
+    let (features, layout) = model.tower.forward(&Tensor::cat(&pixels, 0).unwrap(), &[(0, 0)], &mut NoHooks).unwrap();
     let order = Draws::new(3, "", 0, 0).permutation(model.tower.tokens());
     let index = Tensor::from_vec(order.clone(), order.len(), &Device::Cpu).unwrap();
     let project = |x: &Tensor| model.projectors[DEFAULT_PROJECTOR].forward(x, &layout, &mut NoHooks).unwrap();
@@ -271,4 +274,35 @@ fn blocks_keep_tokens_in_their_block() {
     let block = |i: u32| ((i / 6) / 2, (i % 6) / 2);
     assert!(order.iter().enumerate().all(|(i, &o)| block(i as u32) == block(o)));
     assert!(order.iter().enumerate().any(|(i, &o)| i as u32 != o));
+}
+
+#[test]
+fn scopes_keep_tokens_where_they_belong() {
+    for set in ["tiny-next-llama", "tiny-onevision"] {
+        let bench = Bench::new(set);
+        let places = bench.case().prepare(&bench.model).images.swap_remove(0).places;
+        let order = |scope| {
+            let plan = bench.plan(&[Intervention::PermuteTokens(PermuteTokens { order: Order::Seed(Some(3)), scope })]);
+            plan.resolved[0].resolutions[0].indices.clone()
+        };
+        let tile = |place: Place| match place {
+            Place::Class | Place::Newline => None,
+            Place::Base { .. } => Some(0),
+            Place::Canvas { tile, .. } => Some(1 + tile),
+        };
+        for scope in [Scope::All, Scope::WithinTiles, Scope::BaseView, Scope::WithinBlocks(2)] {
+            let order = order(scope);
+            assert!(!order.is_sorted(), "{set} {scope:?}");
+            for (i, &o) in order.iter().enumerate() {
+                let (from, to) = (tile(places[o as usize]), tile(places[i]));
+                assert_eq!(from.is_none(), to.is_none(), "newlines stay");
+                assert!(to.is_some() || o as usize == i, "newlines stay");
+                match scope {
+                    Scope::WithinTiles => assert_eq!(from, to, "{set}"),
+                    Scope::BaseView => assert!(to == Some(0) || o as usize == i, "{set}: tiles stay"),
+                    Scope::All | Scope::WithinBlocks(_) => {}
+                }
+            }
+        }
+    }
 }

@@ -9,13 +9,14 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use super::observe::Observation;
-use super::prepare::{Scene, Words, words};
+use super::prepare::{Scene, Words, text, words};
 use super::v1::{self, generate_response, inference_service_server::InferenceService};
 use super::{Error, State, deadline, provenance};
 use crate::engine::{self, Event, Events, Finish, Job, Sampling, Timing, Work};
 use crate::intervention::{self, Draws};
-use crate::model::{Detokenizer, Model};
+use crate::model::{Detokenizer, ImageTokens, Model};
 use crate::telemetry::names;
+use crate::vision::Picture;
 
 const DEFAULT_MAX_TOKENS: usize = 256;
 const MAX_STOPS: usize = 8;
@@ -83,7 +84,7 @@ struct Admitted {
 
 impl Admitted {
     fn image_tokens(&self) -> usize {
-        self.scene.views.len() * self.scene.model.tower.tokens()
+        self.scene.images.iter().map(ImageTokens::len).sum()
     }
 
     fn usage(&self, generated: usize, timing: Timing, first_token: f64) -> v1::Usage {
@@ -112,15 +113,17 @@ impl State {
         let model = self.model(model)?;
         call.observation.model(&model.name);
         let mut prompt = prompt.ok_or_else(|| Error::invalid("prompt", "unset"))?;
-        let words = words(model, &prompt)?;
-        let work = work(model, &words)?;
+        let text = text(model, &prompt)?;
         let images = std::mem::take(&mut prompt.images);
         let scene = self.scene(model, images, "prompt.images", interventions, sample_key);
         let scene = before(call.deadline, scene).await??;
+        let words = words(model, text, &scene.images)?;
+        let work = work(model, &words)?;
         let job = Job {
             model: model.clone(),
             plan: scene.plan.clone(),
             pixels: scene.pixels()?,
+            images: scene.images.clone(),
             prompt: words.ids.clone(),
             work,
             deadline: call.deadline,
@@ -441,7 +444,9 @@ async fn preview(
     let image = request.image.ok_or_else(|| Error::invalid("image", "unset; a picture is needed"))?;
     let scene = state.scene(model, vec![image], "image", request.interventions, &request.sample_key);
     let scene = before(call.deadline, scene).await??;
-    let Some(view) = scene.views.first() else { return Err(Error::Fault("the picture was lost".into())) };
+    let Some(view) = scene.pictures.first().map(Picture::shown) else {
+        return Err(Error::Fault("the picture was lost".into()));
+    };
     let png = crate::vision::encode_png(view).map_err(|e| Error::Fault(e.to_string()))?;
     let grid = model.tower.config().grid() as u32;
     Ok(v1::PreviewResponse {

@@ -21,7 +21,7 @@ impl Models {
         let vision = tower.config();
         v1::ModelInfo {
             name: model.name.clone(),
-            family: model.family().into(),
+            family: model.family.model_type().into(),
             digest: model.digest.clone(),
             dtype: model.dtype.as_str().into(),
             device: provenance::device_name(model),

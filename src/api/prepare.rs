@@ -8,9 +8,9 @@ use metrics::{counter, histogram};
 
 use super::{Error, State, convert, v1};
 use crate::intervention::{self, Context, Intervention, Plan};
-use crate::model::{IMAGE_MARKER, Model};
+use crate::model::{IMAGE_MARKER, ImageTokens, Model};
 use crate::telemetry::names;
-use crate::vision::{self, Rgb};
+use crate::vision::{self, Picture};
 
 /// Bytes of a prompt's text.
 const MAX_TEXT_BYTES: usize = 1 << 20;
@@ -20,7 +20,9 @@ const MAX_TEXT_BYTES: usize = 1 << 20;
 pub(super) struct Scene {
     pub(super) model: Arc<Model>,
     /// As the model sees them, image interventions applied.
-    pub(super) views: Vec<Rgb>,
+    pub(super) pictures: Vec<Picture>,
+    /// Their visual tokens.
+    pub(super) images: Vec<ImageTokens>,
     pub(super) image_digests: Vec<String>,
     pub(super) plan: Arc<Plan>,
     /// As asked, drawn seeds filled in.
@@ -55,17 +57,21 @@ impl State {
         let interventions = convert::with_seeds(&interventions, &list);
 
         let max_pixels = self.limits.image_pixels;
-        let (views, image_digests) =
-            self.blocking(model, move |model| views(model, &images, field, max_pixels)).await?;
-        let saliency = if intervention::needs_saliency(&list) && !views.is_empty() {
-            let pixels = pixels(model, &views)?;
-            self.engine.attention(model.clone(), pixels).await?
+        let (pictures, image_digests) =
+            self.blocking(model, move |model| pictures(model, &images, field, max_pixels)).await?;
+        let saliency = if intervention::needs_saliency(&list) && !pictures.is_empty() {
+            // The attention is that on the base view.
+            let base = |p: &Picture| model.pixels(p).and_then(|views| Ok(views.narrow(0, 0, 1)?));
+            let base = pictures.iter().map(base).collect::<Result<_, _>>()?;
+            self.engine.attention(model.clone(), base).await?
         } else {
             Vec::new()
         };
+        let images: Vec<ImageTokens> = pictures.iter().map(|p| model.tokens(p)).collect();
         let key = sample_key.to_owned();
-        let (views, plan) = self.blocking(model, move |model| alter(model, views, &list, &key, &saliency)).await?;
-        Ok(Scene { model: model.clone(), views, image_digests, plan: Arc::new(plan), interventions })
+        let alter = move |model: &Model| alter(model, pictures, images, &list, &key, &saliency);
+        let (pictures, images, plan) = self.blocking(model, alter).await?;
+        Ok(Scene { model: model.clone(), pictures, images, image_digests, plan: Arc::new(plan), interventions })
     }
 
     /// Runs `work` on the pool beside the engine, as many at once as there are cores.
@@ -81,9 +87,9 @@ impl State {
 }
 
 impl Scene {
-    /// Each picture as the tower takes it.
+    /// The views of each picture as the tower takes them.
     pub(super) fn pixels(&self) -> Result<Vec<Tensor>, Error> {
-        pixels(&self.model, &self.views)
+        Ok(self.pictures.iter().map(|p| self.model.pixels(p)).collect::<Result<_, _>>()?)
     }
 
     /// Counts the interventions of a request that runs.
@@ -108,12 +114,13 @@ fn kind_name(kind: &v1::intervention::Kind) -> &'static str {
     }
 }
 
-fn pixels(model: &Model, views: &[Rgb]) -> Result<Vec<Tensor>, Error> {
-    Ok(views.iter().map(|v| model.pixels(v)).collect::<Result<_, _>>()?)
-}
-
-fn views(model: &Model, images: &[v1::Image], field: &str, max_pixels: u64) -> Result<(Vec<Rgb>, Vec<String>), Error> {
-    let mut views = Vec::with_capacity(images.len());
+fn pictures(
+    model: &Model,
+    images: &[v1::Image],
+    field: &str,
+    max_pixels: u64,
+) -> Result<(Vec<Picture>, Vec<String>), Error> {
+    let mut pictures = Vec::with_capacity(images.len());
     let mut digests = Vec::with_capacity(images.len());
     for (i, image) in images.iter().enumerate() {
         let at = |part: &str| if field == "image" { format!("image.{part}") } else { format!("{field}[{i}].{part}") };
@@ -129,32 +136,33 @@ fn views(model: &Model, images: &[v1::Image], field: &str, max_pixels: u64) -> R
         let picture = vision::decode(bytes, max_pixels).map_err(wrong)?;
         histogram!(names::STAGE_DURATION, "stage" => "decode_image").record(start.elapsed());
         let start = Instant::now();
-        views.push(model.processor.view(&picture).map_err(wrong)?);
+        pictures.push(model.processor.picture(&picture, images.len()).map_err(wrong)?);
         histogram!(names::STAGE_DURATION, "stage" => "preprocess").record(start.elapsed());
         digests.push(blake3::hash(bytes).to_hex().to_string());
     }
-    Ok((views, digests))
+    Ok((pictures, digests))
 }
 
 fn alter(
     model: &Model,
-    mut views: Vec<Rgb>,
+    mut pictures: Vec<Picture>,
+    images: Vec<ImageTokens>,
     list: &[Intervention],
     sample_key: &str,
     saliency: &[Vec<f32>],
-) -> Result<(Vec<Rgb>, Plan), Error> {
-    let context = Context { model, images: views.len(), sample_key, saliency };
+) -> Result<(Vec<Picture>, Vec<ImageTokens>, Plan), Error> {
+    let context = Context { model, images: &images, sample_key, saliency };
     let plan = intervention::compile(list, &context)?;
     for paint in &plan.paints {
-        if let Some(view) = views.get_mut(paint.image) {
-            paint.apply(view, &model.processor);
+        if let Some(picture) = pictures.get_mut(paint.image) {
+            paint.apply(picture, &model.processor);
         }
     }
-    Ok((views, plan))
+    Ok((pictures, images, plan))
 }
 
-/// The prompt of a request in tokens, checked against the context.
-pub(super) fn words(model: &Model, prompt: &v1::Prompt) -> Result<Words, Error> {
+/// The words of a request: checked, put through the chat template, with `images` pictures placed. Not yet in tokens.
+pub(super) fn text(model: &Model, prompt: &v1::Prompt) -> Result<String, Error> {
     let (text, images) = (&prompt.text, prompt.images.len());
     if text.trim().is_empty() {
         return Err(Error::invalid("prompt.text", "empty; some words are needed"));
@@ -168,14 +176,19 @@ pub(super) fn words(model: &Model, prompt: &v1::Prompt) -> Result<Words, Error> 
         let message = format!("{markers} markers {IMAGE_MARKER} for {images} pictures; as many, or (not raw) none");
         return Err(Error::invalid("prompt.text", message));
     }
-    let text = if prompt.raw { text.clone() } else { model.text.chat(text, images)? };
+    if prompt.raw { Ok(text.clone()) } else { Ok(model.text.chat(text, images)?) }
+}
+
+/// The prompt of a request in tokens, checked against the context.
+pub(super) fn words(model: &Model, text: String, images: &[ImageTokens]) -> Result<Words, Error> {
     let ids = model.text.encode(&text)?;
     let placed = ids.iter().filter(|&&id| id == model.image_token).count();
-    if placed != images {
-        let message = format!("the tokenizer and the chat template place {placed} pictures, the request has {images}");
+    if placed != images.len() {
+        let count = images.len();
+        let message = format!("the tokenizer and the chat template place {placed} pictures, the request has {count}");
         return Err(Error::invalid("prompt.text", message));
     }
-    let ids = model.expand(&ids);
+    let ids = model.expand(&ids, &images.iter().map(ImageTokens::len).collect::<Vec<_>>());
     let context = model.decoder.config().max_position_embeddings;
     if ids.len() >= context {
         let message =

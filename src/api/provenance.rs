@@ -2,7 +2,7 @@
 
 use super::prepare::{Scene, Words};
 use super::v1;
-use crate::model::Model;
+use crate::model::{ImageTokens, Model, Place};
 use crate::telemetry;
 
 /// What ran, but for what came out.
@@ -17,7 +17,7 @@ pub(super) fn begin(scene: &Scene, words: &Words, sampling: Option<v1::Sampling>
         image_digests: scene.image_digests.clone(),
         preprocessing: serde_json::to_value(&model.processor).map(|v| v.to_string()).unwrap_or_default(),
         prompt_text: words.text.clone(),
-        layout: layout(model, &words.ids),
+        layout: layout(scene, &words.ids),
         plan: plan(scene),
         sampling,
         sample_key: sample_key.into(),
@@ -61,31 +61,60 @@ pub(super) fn plan(scene: &Scene) -> Vec<v1::ResolvedIntervention> {
         .collect()
 }
 
-/// Runs of text and pictures in the language model's input.
-fn layout(model: &Model, ids: &[u32]) -> Vec<v1::Span> {
-    let tokens = model.tower.tokens();
-    let side = model.tower.config().grid() as u32;
+/// Runs of text and of visual tokens of one kind in the language model's input.
+fn layout(scene: &Scene, ids: &[u32]) -> Vec<v1::Span> {
     let mut spans: Vec<v1::Span> = Vec::new();
-    let mut images = 0;
-    for run in ids.chunk_by(|a, b| (*a == model.image_token) == (*b == model.image_token)) {
-        let start = spans.last().map_or(0, |s| s.end);
-        if run[0] != model.image_token {
-            let end = start + run.len() as u32;
-            spans.push(v1::Span { kind: v1::SpanKind::Text.into(), start, end, ..Default::default() });
+    let mut push = |mut span: v1::Span, length: usize| {
+        span.start = spans.last().map_or(0, |s| s.end);
+        span.end = span.start + length as u32;
+        spans.push(span);
+    };
+    let mut images = scene.images.iter().enumerate();
+    let mut rest = ids;
+    while let Some(&first) = rest.first() {
+        let is_image = |id: &u32| *id == scene.model.image_token;
+        let length = rest.iter().take_while(|id| is_image(id) == is_image(&first)).count();
+        let (run, after) = rest.split_at(length);
+        rest = after;
+        if !is_image(&first) {
+            push(v1::Span { kind: v1::SpanKind::Text.into(), ..Default::default() }, run.len());
             continue;
         }
-        for picture in run.chunks(tokens) {
-            let start = spans.last().map_or(0, |s| s.end);
-            spans.push(v1::Span {
-                kind: v1::SpanKind::BaseView.into(),
-                start,
-                end: start + picture.len() as u32,
-                image: images,
-                grid_rows: side,
-                grid_columns: side,
-            });
-            images += 1;
+        let mut left = run.len();
+        while left > 0 {
+            let Some((image, tokens)) = images.next() else { return spans };
+            for run in tokens.places.chunk_by(same_span) {
+                push(span(image, tokens, run[0]), run.len());
+            }
+            left = left.saturating_sub(tokens.len());
         }
     }
     spans
+}
+
+/// Whether two neighbours stand in one span: a whole base view, a row of one tile, a newline.
+fn same_span(a: &Place, b: &Place) -> bool {
+    match (a, b) {
+        (Place::Base { .. } | Place::Class, Place::Base { .. }) => true,
+        (Place::Canvas { tile, row, .. }, Place::Canvas { tile: next, row: below, .. }) => (tile, row) == (next, below),
+        _ => false,
+    }
+}
+
+fn span(image: usize, tokens: &ImageTokens, first: Place) -> v1::Span {
+    let (kind, grid, tile, row, column) = match first {
+        Place::Class | Place::Base { .. } => (v1::SpanKind::BaseView, tokens.base, 0, 0, 0),
+        Place::Canvas { tile, row, column } => (v1::SpanKind::Tile, tokens.canvas, tile, row, column),
+        Place::Newline => (v1::SpanKind::Newline, (0, 0), 0, 0, 0),
+    };
+    v1::Span {
+        kind: kind.into(),
+        image: image as u32,
+        grid_rows: grid.0 as u32,
+        grid_columns: grid.1 as u32,
+        tile: tile as u32,
+        row: row as u32,
+        column: column as u32,
+        ..Default::default()
+    }
 }

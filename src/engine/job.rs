@@ -7,7 +7,7 @@ use candle_core::Tensor;
 
 use super::Sampling;
 use crate::intervention::Plan;
-use crate::model::Model;
+use crate::model::{ImageTokens, Model};
 
 /// One request, ready to run.
 #[derive(Debug)]
@@ -16,8 +16,10 @@ pub struct Job {
     pub model: Arc<Model>,
     /// The interventions.
     pub plan: Arc<Plan>,
-    /// Each picture as the tower takes it, `(3, S, S)`.
+    /// The views of each picture as the tower takes them, `(V, 3, S, S)`.
     pub pixels: Vec<Tensor>,
+    /// The visual tokens of each picture.
+    pub images: Vec<ImageTokens>,
     /// The prompt, one image token for each visual token.
     pub prompt: Vec<u32>,
     /// What to do with it.

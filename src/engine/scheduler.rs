@@ -209,7 +209,7 @@ fn guarded<T>(work: impl FnOnce() -> Result<T, crate::model::Error>) -> Result<T
 }
 
 fn attention(model: &Model, pixels: &[Tensor]) -> Result<Vec<Vec<f32>>, crate::model::Error> {
-    let mass = model.tower.attention(&Tensor::stack(pixels, 0)?)?;
+    let mass = model.tower.attention(&Tensor::cat(pixels, 0)?)?;
     Ok(mass.to_dtype(DType::F32)?.to_device(&Device::Cpu)?.to_vec2()?)
 }
 

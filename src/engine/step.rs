@@ -1,5 +1,6 @@
 //! One packed step: pictures, projector, prompts and decode rows of all requests of a model in one forward pass.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -9,7 +10,7 @@ use metrics::{counter, histogram};
 use super::Work;
 use super::scheduler::Request;
 use crate::intervention::{Applied, Plan};
-use crate::model::{DEFAULT_PROJECTOR, Error, Model, Projector};
+use crate::model::{DEFAULT_PROJECTOR, Error, ImageTokens, Model, Projector};
 use crate::nn::{Hooks, KvCache, Layout, Stack};
 use crate::telemetry::names;
 
@@ -56,21 +57,21 @@ pub(super) fn run(model: &Model, batch: &mut [&mut Request]) -> Result<Vec<Rows>
     Ok(rows)
 }
 
-/// Towers and projectors of the fresh requests: the visual tokens of all pictures end to end, `(V, D)`.
+/// Towers and projectors of the fresh requests: the visual tokens of all pictures end to end, `(N, D)`.
 fn encode_images(model: &Model, fresh: &[&mut Request], hooks: &mut dyn Hooks) -> Result<Option<Tensor>, Error> {
     let mut owners = Vec::new();
     let mut pixels = Vec::new();
     for (sequence, request) in fresh.iter().enumerate() {
-        for (image, picture) in request.job.pixels.iter().enumerate() {
-            owners.push((sequence, image));
-            pixels.push(picture);
+        for (image, views) in request.job.pixels.iter().enumerate() {
+            owners.extend((0..views.dim(0)?).map(|_| (sequence, image)));
+            pixels.push(views);
         }
     }
     if pixels.is_empty() {
         return Ok(None);
     }
     let start = Instant::now();
-    let (features, layout) = model.tower.forward(&Tensor::stack(&pixels, 0)?, &owners, hooks)?; // (V, D_vision)
+    let (features, layout) = model.tower.forward(&Tensor::cat(&pixels, 0)?, &owners, hooks)?; // (V N, D_vision)
     histogram!(names::STAGE_DURATION, "stage" => "vision_tower").record(start.elapsed());
     let start = Instant::now();
     let own = &model.projectors[DEFAULT_PROJECTOR];
@@ -86,7 +87,9 @@ fn encode_images(model: &Model, fresh: &[&mut Request], hooks: &mut dyn Hooks) -
         let rows = features.narrow(0, run[0].rows.start, part.rows())?;
         parts.push(projector.forward(&rows, &part, hooks)?);
     }
-    let tokens = Tensor::cat(&parts, 0)?; // (V, D)
+    let projected = Tensor::cat(&parts, 0)?; // (V N, D)
+    let pictures = fresh.iter().enumerate().flat_map(|(i, r)| r.job.images.iter().map(move |image| (i, image)));
+    let tokens = model.pack(&projected, pictures, hooks)?; // (N, D)
     histogram!(names::STAGE_DURATION, "stage" => "projector").record(start.elapsed());
     Ok(Some(tokens))
 }
@@ -96,8 +99,8 @@ struct Input {
     layout: Layout,
     /// Token ids row by row.
     ids: Vec<u32>,
-    /// For each span of a fresh request: its first picture among all of them, and how many it has.
-    pictures: Vec<std::ops::Range<usize>>,
+    /// For each span of a fresh request: its visual tokens among those of all.
+    visual: Vec<Range<usize>>,
     /// Rows whose logits are wanted, ascending.
     wanted: Vec<u32>,
     /// Of those, how many are prefill rows.
@@ -111,21 +114,21 @@ impl Input {
         let mut input = Self {
             layout: Layout::default(),
             ids: Vec::new(),
-            pictures: Vec::new(),
+            visual: Vec::new(),
             wanted: Vec::new(),
             wanted_prefill: 0,
             owners: Vec::new(),
         };
         let mut first = 0;
         for (sequence, request) in batch[..fresh].iter().enumerate() {
-            let pictures = first..first + request.job.pixels.len();
-            first = pictures.end;
+            let visual = first..first + request.job.images.iter().map(ImageTokens::len).sum::<usize>();
+            first = visual.end;
             let prompt = &request.job.prompt;
             match &request.job.work {
-                Work::Generate { .. } => input.prefill(sequence, prompt, &[], pictures),
+                Work::Generate { .. } => input.prefill(sequence, prompt, &[], visual),
                 Work::Score(continuations) => {
                     for continuation in continuations {
-                        input.prefill(sequence, prompt, continuation, pictures.clone());
+                        input.prefill(sequence, prompt, continuation, visual.clone());
                     }
                 }
             }
@@ -141,7 +144,7 @@ impl Input {
         input
     }
 
-    fn prefill(&mut self, sequence: usize, prompt: &[u32], continuation: &[u32], pictures: std::ops::Range<usize>) {
+    fn prefill(&mut self, sequence: usize, prompt: &[u32], continuation: &[u32], visual: Range<usize>) {
         // The last token of a continuation predicts nothing that is asked for, but is cheap beside the rest.
         self.ids.extend_from_slice(prompt);
         self.ids.extend_from_slice(continuation);
@@ -150,7 +153,7 @@ impl Input {
         let rows = start..start + continuation.len().max(1);
         self.owners.extend(rows.clone().map(|_| sequence));
         self.wanted.extend(rows.map(|r| r as u32));
-        self.pictures.push(pictures);
+        self.visual.push(visual);
     }
 
     /// Token embeddings with the visual tokens of each request at its image tokens: `(R, D)`.
@@ -158,10 +161,9 @@ impl Input {
         let words = model.decoder.embed(&self.ids)?; // (R, D)
         let Some(visual) = visual else { return Ok(words) };
         let rows = self.ids.len() as u32;
-        let per_picture = model.tower.tokens();
         let mut index: Vec<u32> = (0..rows).collect();
-        for (span, pictures) in self.layout.spans.iter().zip(&self.pictures) {
-            let mut tokens = pictures.start * per_picture..pictures.end * per_picture;
+        for (span, tokens) in self.layout.spans.iter().zip(&self.visual) {
+            let mut tokens = tokens.clone();
             for row in span.rows.clone().filter(|&r| self.ids[r] == model.image_token) {
                 if let Some(token) = tokens.next() {
                     index[row] = rows + token as u32;
@@ -196,8 +198,7 @@ fn computed(model: &Model, request: &Request) -> u64 {
     if !request.answer.is_empty() {
         return layers as u64;
     }
-    let grid = model.tower.config().grid();
     let tower_layers = model.tower.feature_layers() - dropped(Stack::VisionTower);
-    let tower_rows = request.job.pixels.len() * (grid * grid + 1);
+    let tower_rows = request.job.images.iter().map(|i| i.views).sum::<usize>() * model.tower.rows();
     (request.rows() * layers + tower_rows * tower_layers) as u64
 }

@@ -20,7 +20,7 @@ pub use plan::{Edit, Operation, Paint, Plan, Resolution, Resolved};
 pub use random::{Draws, fresh_seed};
 pub use swap_projector::SwapProjector;
 
-use crate::model::{self, Model};
+use crate::model::{self, ImageTokens, Model};
 
 /// One change to the forward pass.
 #[derive(Debug, Clone, PartialEq)]
@@ -89,8 +89,8 @@ pub enum Error {
 pub struct Context<'a> {
     /// The model.
     pub model: &'a Model,
-    /// Number of pictures in the request.
-    pub images: usize,
+    /// The visual tokens of each picture of the request.
+    pub images: &'a [ImageTokens],
     /// Tells samples that share a seed apart.
     pub sample_key: &'a str,
     /// Attention mass of each patch of the tower's grid, by picture; empty unless [`needs_saliency`].
@@ -141,7 +141,7 @@ impl Place {
 
     /// Fails where there is no picture to act on.
     fn needs_image(self, context: &Context<'_>) -> Result<(), Error> {
-        if context.images == 0 { Err(self.never_fired("the request has no picture")) } else { Ok(()) }
+        if context.images.is_empty() { Err(self.never_fired("the request has no picture")) } else { Ok(()) }
     }
 }
 

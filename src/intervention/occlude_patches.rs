@@ -85,7 +85,7 @@ impl OccludePatches {
         self.check(place, grid)?;
         place.needs_image(context)?;
         let mut resolved = Resolved { changed_nothing: true, ..Resolved::default() };
-        for image in 0..context.images {
+        for image in 0..context.images.len() {
             let cells = self.cells(place, context, grid, image)?;
             resolved.changed_nothing &= cells.is_empty();
             resolved.resolutions.push(Resolution { image, indices: cells.clone(), ..Resolution::default() });

@@ -1,11 +1,13 @@
-//! Permute the visual tokens (Lee et al. 2024, section 3.2): row i of the projector's output becomes what row `order[i]` was.
+//! Permute the visual tokens (Lee et al. 2024, section 3.2): token i of a picture becomes what token `order[i]` was.
 //!
 //! Law: permuting by an order and then by its inverse changes nothing; since the projector maps row by row, permuting before
-//! it or after it is the same.
+//! it or after it is the same. Class tokens and newlines stay where they are, unless a given order moves them.
+
+use std::collections::BTreeMap;
 
 use super::plan::{Edit, Operation, Plan, Resolution, Resolved};
 use super::{Context, Error, Place};
-use crate::model::SelectStrategy;
+use crate::model::{ImageTokens, Place as Shows};
 use crate::nn::{Point, Site, Stack};
 use crate::vision::Grid;
 
@@ -50,65 +52,77 @@ impl PermuteTokens {
     pub(super) fn compile(&self, place: Place, context: &Context<'_>, plan: &mut Plan) -> Result<Resolved, Error> {
         place.needs_image(context)?;
         let mut resolved = Resolved { changed_nothing: true, ..Resolved::default() };
-        for image in 0..context.images {
-            let order = self.order_of(place, context, image)?;
+        for (image, tokens) in context.images.iter().enumerate() {
+            let order = self.order_of(place, context, image, tokens)?;
             resolved.changed_nothing &= order.iter().enumerate().all(|(i, &o)| i == o as usize);
             resolved.resolutions.push(Resolution { image, indices: order.clone(), ..Resolution::default() });
-            let point = Point::of(Stack::Projector, Site::Out);
+            let point = Point::of(Stack::Projector, Site::Tokens);
             plan.edits.push(Edit { point, image, operation: Operation::Gather(order) });
         }
         Ok(resolved)
     }
 
-    fn order_of(&self, place: Place, context: &Context<'_>, image: usize) -> Result<Vec<u32>, Error> {
-        let tower = &context.model.tower;
-        let (side, tokens) = (tower.config().grid(), tower.tokens());
+    fn order_of(
+        &self,
+        place: Place,
+        context: &Context<'_>,
+        image: usize,
+        tokens: &ImageTokens,
+    ) -> Result<Vec<u32>, Error> {
         match &self.order {
             Order::Given(order) => {
                 if self.scope != Scope::All {
                     return Err(place.invalid("scope", "a given order needs SCOPE_ALL"));
                 }
-                check_permutation(place, order, tokens)?;
+                check_permutation(place, order, tokens.len())?;
                 Ok(order.clone())
             }
             Order::Seed(seed) => {
                 let seed = seed.ok_or_else(|| place.invalid("seed", "not drawn"))?;
                 let mut draws = place.draws(seed, context, image);
-                let blocks = match self.scope {
-                    Scope::All | Scope::WithinTiles | Scope::BaseView => 1,
-                    Scope::WithinBlocks(n) if (1..=side).contains(&n) => n,
-                    Scope::WithinBlocks(n) => {
-                        return Err(
-                            place.invalid("blocks", format!("{n} is not in 1 to {side}, the side of the patch grid"))
-                        );
-                    }
-                };
-                // CLS, where the model keeps it, stands before the patches and stays.
-                let first = match tower.strategy() {
-                    SelectStrategy::Default => 0,
-                    SelectStrategy::Full => 1,
-                };
-                let mut order: Vec<u32> = (0..tokens as u32).collect();
-                for members in partition(side, blocks) {
+                let mut order: Vec<u32> = (0..tokens.len() as u32).collect();
+                for members in self.groups(place, tokens)? {
                     for (i, &to) in draws.permutation(members.len()).iter().zip(&members) {
-                        order[first + to] = (first + members[*i as usize]) as u32;
+                        order[to] = members[*i as usize] as u32;
                     }
                 }
                 Ok(order)
             }
         }
     }
-}
 
-/// The patches of each block of a `blocks` x `blocks` partition of a `side` x `side` grid, row by row.
-fn partition(side: usize, blocks: usize) -> Vec<Vec<usize>> {
-    let grid = Grid { side: blocks };
-    (0..grid.cells())
-        .map(|block| {
-            let rows = grid.cut(block / blocks, side);
-            rows.flat_map(|row| grid.cut(block % blocks, side).map(move |column| row * side + column)).collect()
-        })
-        .collect()
+    /// The tokens that may change places with each other.
+    fn groups(&self, place: Place, tokens: &ImageTokens) -> Result<Vec<Vec<usize>>, Error> {
+        let blocks = match self.scope {
+            Scope::WithinBlocks(blocks) => {
+                let side = tokens.base.0;
+                if !(1..=side).contains(&blocks) {
+                    let message = format!("{blocks} is not in 1 to {side}, the side of the patch grid");
+                    return Err(place.invalid("blocks", message));
+                }
+                blocks
+            }
+            Scope::All | Scope::WithinTiles | Scope::BaseView => 1,
+        };
+        let block = |row: usize, column: usize, (rows, columns): (usize, usize)| {
+            let grid = Grid { side: blocks };
+            grid.cell_of(row, rows) * blocks + grid.cell_of(column, columns)
+        };
+        let mut groups: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        for (i, shows) in tokens.places.iter().enumerate() {
+            let group = match (shows, self.scope) {
+                (Shows::Class | Shows::Newline, _) | (Shows::Canvas { .. }, Scope::BaseView) => continue,
+                (_, Scope::All) | (Shows::Base { .. }, Scope::WithinTiles | Scope::BaseView) => 0,
+                (Shows::Canvas { tile, .. }, Scope::WithinTiles) => 1 + tile,
+                (Shows::Base { row, column }, Scope::WithinBlocks(_)) => block(*row, *column, tokens.base),
+                (Shows::Canvas { row, column, .. }, Scope::WithinBlocks(_)) => {
+                    blocks * blocks + block(*row, *column, tokens.canvas)
+                }
+            };
+            groups.entry(group).or_default().push(i);
+        }
+        Ok(groups.into_values().collect())
+    }
 }
 
 fn check_permutation(place: Place, order: &[u32], tokens: usize) -> Result<(), Error> {
@@ -125,20 +139,4 @@ fn check_permutation(place: Place, order: &[u32], tokens: usize) -> Result<(), E
         }
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::partition;
-
-    #[test]
-    fn blocks_cover_the_grid_once() {
-        for side in 1..9 {
-            for blocks in 1..=side {
-                let mut all: Vec<usize> = partition(side, blocks).concat();
-                all.sort_unstable();
-                assert_eq!(all, (0..side * side).collect::<Vec<_>>());
-            }
-        }
-    }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{Draws, Fill};
 use crate::model::Projector;
 use crate::nn::{Point, Stack};
-use crate::vision::{Grid, Processor, Rgb};
+use crate::vision::{Grid, Picture, Processor};
 
 /// The primitive operations of one request.
 #[derive(Debug, Clone, Default)]
@@ -39,13 +39,13 @@ pub struct Paint {
 }
 
 impl Paint {
-    /// Paints the cells of `view`.
-    pub fn apply(&self, view: &mut Rgb, processor: &Processor) {
+    /// Paints the cells of `picture`, in all its views.
+    pub fn apply(&self, picture: &mut Picture, processor: &Processor) {
         let mut draws = self.draws.clone();
         let mean = processor.mean_colour();
         let scale = processor.rescale_factor;
         for &cell in &self.cells {
-            self.grid.paint(view, cell as usize, |pixel| {
+            picture.paint(self.grid, cell as usize, |pixel| {
                 for (channel, value) in pixel.iter_mut().enumerate() {
                     *value = match self.fill {
                         Fill::Black => 0,

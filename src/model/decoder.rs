@@ -1,4 +1,4 @@
-//! The decoder of Llama (Touvron et al. 2023).
+//! The decoder of Llama (Touvron et al. 2023), Mistral (Jiang et al. 2023) and Qwen2 (Yang et al. 2024).
 
 use candle_core::Tensor;
 use serde::Deserialize;
@@ -11,7 +11,8 @@ use crate::nn::{
 };
 use crate::weights::Tensors;
 
-/// `text_config` of config.json; absent fields have the defaults of Hugging Face's `LlamaConfig`.
+/// `text_config` of config.json; absent fields have the defaults of Hugging Face's `LlamaConfig`, or what
+/// `Config::parse` filled in for the other types.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default)]
 #[expect(missing_docs, reason = "the fields are Hugging Face's")]
@@ -33,6 +34,10 @@ pub struct DecoderConfig {
     pub tie_word_embeddings: Option<bool>,
     pub attention_bias: bool,
     pub mlp_bias: bool,
+    pub sliding_window: Option<usize>,
+    pub use_sliding_window: bool,
+    pub max_window_layers: usize,
+    pub layer_types: Option<Vec<String>>,
     pub eos_token_id: Option<serde_json::Value>,
 }
 
@@ -56,6 +61,10 @@ impl Default for DecoderConfig {
             tie_word_embeddings: None,
             attention_bias: false,
             mlp_bias: false,
+            sliding_window: None,
+            use_sliding_window: false,
+            max_window_layers: 28,
+            layer_types: None,
             eos_token_id: None,
         }
     }
@@ -85,11 +94,32 @@ impl DecoderConfig {
         }
     }
 
+    /// How many keys a query of layer `layer` sees, itself included; all without a window.
+    fn window(&self, layer: usize) -> Option<usize> {
+        let slides = match self.model_type.as_str() {
+            "mistral" => true,
+            "qwen2" if self.use_sliding_window => match &self.layer_types {
+                Some(types) => types.get(layer).is_some_and(|t| t == "sliding_attention"),
+                None => layer >= self.max_window_layers,
+            },
+            _ => false,
+        };
+        self.sliding_window.filter(|_| slides)
+    }
+
+    /// Whether the projections to queries, keys and values, and the one back, have a bias.
+    fn attention_biases(&self) -> (bool, bool) {
+        if self.model_type == "qwen2" { (true, false) } else { (self.attention_bias, self.attention_bias) }
+    }
+
     /// Fails on shapes that no decoder can have.
     pub fn check(&self) -> Result<(), Error> {
         let config = |m: String| Err(Error::Config(format!("text_config: {m}")));
-        if self.model_type != "llama" {
-            return config(format!("model_type {:?}; llama is supported", self.model_type));
+        if !["llama", "mistral", "qwen2"].contains(&self.model_type.as_str()) {
+            return config(format!("model_type {:?}; llama, mistral and qwen2 are supported", self.model_type));
+        }
+        if self.sliding_window == Some(0) {
+            return config("sliding_window 0; at least 1, or null".into());
         }
         let sizes = [self.vocab_size, self.hidden_size, self.intermediate_size, self.num_hidden_layers];
         if sizes.contains(&0) || self.num_attention_heads == 0 || self.kv_heads() == 0 || self.head_width() == 0 {
@@ -110,7 +140,7 @@ impl DecoderConfig {
     }
 }
 
-/// A Llama decoder over input embeddings.
+/// A decoder over input embeddings.
 #[derive(Debug)]
 pub struct Decoder {
     config: DecoderConfig,
@@ -130,22 +160,23 @@ impl Decoder {
         let block = |layer: usize| -> Result<Block, Error> {
             let at = format!("language_model.layers.{layer}");
             let (queries, keys) = (config.num_attention_heads * head_dim, config.kv_heads() * head_dim);
-            let attn = |name: &str, out, input| {
-                linear(weights, &format!("{at}.self_attn.{name}"), out, input, config.attention_bias)
-            };
+            let (bias, back) = config.attention_biases();
+            let attn =
+                |name: &str, out, input, bias| linear(weights, &format!("{at}.self_attn.{name}"), out, input, bias);
             let mlp =
                 |name: &str, out, input| linear(weights, &format!("{at}.mlp.{name}"), out, input, config.mlp_bias);
             Ok(Block {
                 ln1: norm(&format!("{at}.input_layernorm"))?,
                 attention: Attention {
-                    q: attn("q_proj", queries, width)?,
-                    k: attn("k_proj", keys, width)?,
-                    v: attn("v_proj", keys, width)?,
-                    o: attn("o_proj", width, queries)?,
+                    q: attn("q_proj", queries, width, bias)?,
+                    k: attn("k_proj", keys, width, bias)?,
+                    v: attn("v_proj", keys, width, bias)?,
+                    o: attn("o_proj", width, queries, back)?,
                     heads: config.num_attention_heads,
                     kv_heads: config.kv_heads(),
                     head_dim,
                     causal: true,
+                    window: config.window(layer),
                 },
                 ln2: norm(&format!("{at}.post_attention_layernorm"))?,
                 mlp: Mlp {

@@ -1,24 +1,34 @@
 //! Models: configuration, processor and forward pass, with Hugging Face's names.
 //!
-//! A family is a folder here ([`llava`] is LLaVA-1.5), a line in the registry of [`Model::load`], and a golden set. A forward pass calls [`nn::Hooks`](crate::nn::Hooks) at every hook
-//! point and knows nothing of interventions, prompts or requests.
+//! A family is a folder here, a line in [`FAMILIES`], and a golden set; one vision transformer and one decoder serve all of
+//! them by configuration. A forward pass calls [`nn::Hooks`](crate::nn::Hooks) at every hook point and knows nothing of
+//! interventions, prompts or requests.
 
+mod config;
 mod decoder;
 mod embedded;
+mod family;
 pub mod llava;
+pub mod llava_next;
+pub mod llava_onevision;
 mod projector;
+mod resident;
 mod source;
 mod text;
+mod tokens;
 mod tower;
 
 use std::path::PathBuf;
 
+pub use config::Config;
 pub use decoder::{Decoder, DecoderConfig};
 pub use embedded::{SHAPES, shapes};
-pub use llava::{DEFAULT_PROJECTOR, Model};
+pub use family::{FAMILIES, Family};
 pub use projector::Projector;
+pub use resident::{DEFAULT_PROJECTOR, Model};
 pub use source::Source;
 pub use text::{Detokenizer, IMAGE_MARKER, Text};
+pub use tokens::{ImageTokens, Place};
 pub use tower::{SelectStrategy, TowerConfig, VisionTower};
 
 /// What can keep a model from loading, or a prompt from being read.

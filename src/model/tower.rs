@@ -1,4 +1,4 @@
-//! The vision transformer of CLIP (Radford et al. 2021).
+//! The vision transformers of CLIP (Radford et al. 2021) and SigLIP (Zhai et al. 2023).
 
 use candle_core::{IndexOp, Tensor};
 use serde::Deserialize;
@@ -7,7 +7,8 @@ use super::Error;
 use crate::nn::{Activation, Attention, Block, Hooks, Layout, Linear, Mlp, Norm, Point, Site, Stack, Transformer};
 use crate::weights::Tensors;
 
-/// `vision_config` of config.json; absent fields have the defaults of Hugging Face's `CLIPVisionConfig`.
+/// `vision_config` of config.json; absent fields have the defaults of Hugging Face's `CLIPVisionConfig`, or
+/// what `Config::parse` filled in for SigLIP.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default)]
 #[expect(missing_docs, reason = "the fields are Hugging Face's")]
@@ -40,6 +41,11 @@ impl Default for TowerConfig {
 }
 
 impl TowerConfig {
+    /// SigLIP has no class token, no norm before the first layer, and a bias in the patch embedding.
+    fn is_siglip(&self) -> bool {
+        self.model_type == "siglip_vision_model"
+    }
+
     /// Patches along each side.
     pub fn grid(&self) -> usize {
         self.image_size / self.patch_size
@@ -48,8 +54,9 @@ impl TowerConfig {
     /// Fails on shapes that no tower can have.
     pub fn check(&self) -> Result<(), Error> {
         let config = |m: String| Err(Error::Config(format!("vision_config: {m}")));
-        if self.model_type != "clip_vision_model" {
-            return config(format!("model_type {:?}; clip_vision_model is supported", self.model_type));
+        if !["clip_vision_model", "siglip_vision_model"].contains(&self.model_type.as_str()) {
+            let message = "clip_vision_model and siglip_vision_model are supported";
+            return config(format!("model_type {:?}; {message}", self.model_type));
         }
         let sizes = [self.hidden_size, self.intermediate_size, self.num_hidden_layers, self.num_attention_heads];
         if sizes.contains(&0) || self.patch_size == 0 {
@@ -85,14 +92,14 @@ impl SelectStrategy {
     }
 }
 
-/// A CLIP vision tower.
+/// A vision tower.
 #[derive(Debug)]
 pub struct VisionTower {
     config: TowerConfig,
     patches: Linear,
-    class: Tensor,
+    class: Option<Tensor>,
     position: Tensor,
-    pre_norm: Norm,
+    pre_norm: Option<Norm>,
     blocks: Transformer,
     /// Layers that run: `hidden_states[i]` needs i.
     feature_layers: usize,
@@ -143,6 +150,7 @@ impl VisionTower {
                     kv_heads: config.num_attention_heads,
                     head_dim: width / config.num_attention_heads,
                     causal: false,
+                    window: None,
                 },
                 ln2: norm(&format!("{at}.layer_norm2"))?,
                 mlp: Mlp {
@@ -155,18 +163,23 @@ impl VisionTower {
         };
         let embeddings = "vision_tower.embeddings";
         let kernel = weights.get(&format!("{embeddings}.patch_embedding.weight"), &[width, 3, patch, patch])?;
-        let cells = config.grid() * config.grid();
-        let position = weights.get(&format!("{embeddings}.position_embedding.weight"), &[cells + 1, width])?;
+        let siglip = config.is_siglip();
+        let bias = || weights.get(&format!("{embeddings}.patch_embedding.bias"), &[width]);
+        let bias = siglip.then(bias).transpose()?;
+        let class = || weights.get(&format!("{embeddings}.class_embedding"), &[width]);
+        let class = (!siglip).then(class).transpose()?.map(|c| c.unsqueeze(0)).transpose()?;
+        let rows = config.grid() * config.grid() + usize::from(!siglip);
+        let position = weights.get(&format!("{embeddings}.position_embedding.weight"), &[rows, width])?;
         let blocks = (0..config.num_hidden_layers).map(block).collect::<Result<_, _>>()?;
         // Part of every checkpoint; it serves the pooled output, which LLaVA does not read.
-        weights.ignore("vision_tower.post_layernorm.weight");
-        weights.ignore("vision_tower.post_layernorm.bias");
+        weights.ignore_all("vision_tower.post_layernorm.");
+        weights.ignore_all("vision_tower.head.");
         Ok(Self {
-            patches: Linear::new(kernel.flatten_from(1)?, None), // (D, 3 P P)
-            class: weights.get(&format!("{embeddings}.class_embedding"), &[width])?.unsqueeze(0)?,
+            patches: Linear::new(kernel.flatten_from(1)?, bias), // (D, 3 P P)
+            class,
             position,
             // Spelled so in every CLIP checkpoint.
-            pre_norm: norm("vision_tower.pre_layrnorm")?,
+            pre_norm: if siglip { None } else { Some(norm("vision_tower.pre_layrnorm")?) },
             blocks: Transformer { stack: Stack::VisionTower, blocks, rope: None },
             feature_layers: entry as usize,
             strategy,
@@ -189,24 +202,33 @@ impl VisionTower {
         self.strategy
     }
 
-    /// Visual tokens per picture.
+    /// Whether there is a class token before the patches.
+    pub fn has_class(&self) -> bool {
+        self.class.is_some()
+    }
+
+    /// Rows of one view within the tower.
+    pub fn rows(&self) -> usize {
+        self.config.grid() * self.config.grid() + usize::from(self.has_class())
+    }
+
+    /// Rows of one view that reach the projector.
     pub fn tokens(&self) -> usize {
-        let cells = self.config.grid() * self.config.grid();
         match self.strategy {
-            SelectStrategy::Default => cells,
-            SelectStrategy::Full => cells + 1,
+            SelectStrategy::Default => self.rows() - 1,
+            SelectStrategy::Full => self.rows(),
         }
     }
 
     /// `pixels (B, 3, S, S)` -> the selected layer `(B N, D)` with its layout.
-    /// `owners[i]` is the (sequence, picture) of picture i, for the hooks.
+    /// `owners[i]` is the (sequence, picture) of view i, for the hooks.
     pub fn forward(
         &self,
         pixels: &Tensor,
         owners: &[(usize, usize)],
         hooks: &mut dyn Hooks,
     ) -> Result<(Tensor, Layout), Error> {
-        let layout = Self::layout(owners, self.config.grid() * self.config.grid() + 1);
+        let layout = Self::layout(owners, self.rows());
         let x = self.embed(pixels, &layout, hooks)?;
         let x = self.blocks.forward(x, self.feature_layers, &layout, &mut [], hooks)?;
         let x = match self.strategy {
@@ -221,24 +243,25 @@ impl VisionTower {
         Ok((x, layout))
     }
 
-    /// The share of attention that the CLS token of the last block pays to each patch, mean over heads: `(B, N)`, row by
-    /// row of the grid. All layers run.
+    /// The share of attention that the CLS token of the last block pays to each patch, mean over heads (without a CLS token
+    /// the mean over all patches that look): `(B, N)`, row by row of the grid. All layers run.
     pub fn attention(&self, pixels: &Tensor) -> Result<Tensor, Error> {
-        struct Keep(usize, Vec<Tensor>);
+        struct Keep(usize, bool, Vec<Tensor>);
         impl Hooks for Keep {
             fn on(&mut self, point: Point, _: &[crate::nn::Span], value: Tensor) -> crate::nn::Result<Tensor> {
                 if point == Point::at(Stack::VisionTower, self.0, Site::Pattern) {
-                    self.1.push(value.i((.., 0, 1..))?.mean(0)?); // (N)
+                    let looks = if self.1 { value.i((.., 0, 1..))? } else { value.mean(1)? }; // (H, N)
+                    self.2.push(looks.mean(0)?); // (N)
                 }
                 Ok(value)
             }
         }
         let owners: Vec<_> = (0..pixels.dim(0)?).map(|i| (i, i)).collect();
-        let layout = Self::layout(&owners, self.config.grid() * self.config.grid() + 1);
-        let mut keep = Keep(self.config.num_hidden_layers - 1, Vec::new());
+        let layout = Self::layout(&owners, self.rows());
+        let mut keep = Keep(self.config.num_hidden_layers - 1, self.has_class(), Vec::new());
         let x = self.embed(pixels, &layout, &mut keep)?;
         self.blocks.forward(x, self.config.num_hidden_layers, &layout, &mut [], &mut keep)?;
-        Ok(Tensor::stack(&keep.1, 0)?)
+        Ok(Tensor::stack(&keep.2, 0)?)
     }
 
     fn layout(owners: &[(usize, usize)], rows: usize) -> Layout {
@@ -261,9 +284,18 @@ impl VisionTower {
             .reshape((batch * grid * grid, 3 * patch * patch))?; // (B N, 3 P P)
         let patches = self.patches.forward_rows(&cut, batch * grid * grid)?;
         let patches = patches.reshape((batch, grid * grid, self.config.hidden_size))?;
-        let class = self.class.unsqueeze(0)?.broadcast_as((batch, 1, self.config.hidden_size))?;
-        let x = Tensor::cat(&[&class, &patches], 1)?.broadcast_add(&self.position)?; // (B, N + 1, D)
-        let x = self.pre_norm.forward(&x.reshape(((), self.config.hidden_size))?)?; // (B (N + 1), D)
+        let x = match &self.class {
+            Some(class) => {
+                let class = class.unsqueeze(0)?.broadcast_as((batch, 1, self.config.hidden_size))?;
+                Tensor::cat(&[&class, &patches], 1)? // (B, N + 1, D)
+            }
+            None => patches,
+        };
+        let x = x.broadcast_add(&self.position)?.flatten_to(1)?; // (B N', D)
+        let x = match &self.pre_norm {
+            Some(norm) => norm.forward(&x)?,
+            None => x,
+        };
         Ok(hooks.on(Point::of(Stack::VisionTower, Site::Embed), &layout.spans, x)?)
     }
 }

@@ -51,6 +51,8 @@ pub struct Attention {
     pub head_dim: usize,
     /// Whether a query sees only keys at or before its own position, and q and k are rotated.
     pub causal: bool,
+    /// A causal query sees at most this many keys, itself included.
+    pub window: Option<usize>,
 }
 
 impl Attention {
@@ -108,8 +110,8 @@ impl Attention {
         let scale = (self.head_dim as f64).sqrt().recip();
         let scores = (q.matmul(&k.t()?.contiguous()?)? * scale)?; // (K, G T, S)
         let mut scores = scores.reshape((self.heads, rows, keys))?; // (H, T, S)
-        if self.causal && rows > 1 {
-            scores = scores.broadcast_add(&causal_mask(rows, keys, q.dtype(), q.device())?)?;
+        if self.causal && (rows > 1 || self.window.is_some_and(|w| keys > w)) {
+            scores = scores.broadcast_add(&causal_mask(rows, keys, self.window, q.dtype(), q.device())?)?;
         }
         // The softmax runs in f32 whatever the dtype, as Hugging Face's eager attention does.
         let pattern = candle_nn::ops::softmax(&scores.to_dtype(DType::F32)?, D::Minus1)?.to_dtype(q.dtype())?;
@@ -121,9 +123,11 @@ impl Attention {
 }
 
 /// `(T, S)`: 0 where query `i`, at position `S - T + i`, may look, minus infinity elsewhere.
-fn causal_mask(rows: usize, keys: usize, dtype: DType, device: &Device) -> Result<Tensor> {
+fn causal_mask(rows: usize, keys: usize, window: Option<usize>, dtype: DType, device: &Device) -> Result<Tensor> {
     let past = keys - rows;
-    let mask: Vec<f32> =
-        (0..rows).flat_map(|i| (0..keys).map(move |j| if j <= past + i { 0.0 } else { f32::NEG_INFINITY })).collect();
+    let sees = |query: usize, key: usize| key <= query && window.is_none_or(|w| query - key < w);
+    let mask: Vec<f32> = (0..rows)
+        .flat_map(|i| (0..keys).map(move |j| if sees(past + i, j) { 0.0 } else { f32::NEG_INFINITY }))
+        .collect();
     Tensor::from_vec(mask, (rows, keys), device)?.to_dtype(dtype)
 }

@@ -38,6 +38,7 @@ pub enum Site {
     Pre,
     Post,
     Out,
+    Tokens,
     Embed,
     ResidPre,
     Ln1Normalized,
@@ -126,7 +127,7 @@ const fn row(stack: Stack, site: Site, name: &'static str, equation: &'static st
 pub const HOOK_TABLE: &[HookRow] = &{
     use Site::{
         AttnOut, Embed, In, K, Ln1Normalized, Ln2Normalized, LnFinalNormalized, Logits, MlpOut, MlpPost, MlpPre,
-        MlpPreLinear, Out, Pattern, Post, Pre, Q, ResidMid, ResidPost, ResidPre, RotK, RotQ, V, Z,
+        MlpPreLinear, Out, Pattern, Post, Pre, Q, ResidMid, ResidPost, ResidPre, RotK, RotQ, Tokens, V, Z,
     };
     use Stack::{LanguageModel as L, Projector as P, VisionTower as T};
     [
@@ -148,7 +149,8 @@ pub const HOOK_TABLE: &[HookRow] = &{
         row(P, In, "projector.hook_in", "the selected layer of the tower, CLS dropped by \"default\"", "(R, D)"),
         row(P, Pre, "projector.hook_pre", "h = x W1 + b1", "(R, F)"),
         row(P, Post, "projector.hook_post", "gelu(h)", "(R, F)"),
-        row(P, Out, "projector.hook_out", "gelu(h) W2 + b2: the visual tokens", "(R, D)"),
+        row(P, Out, "projector.hook_out", "gelu(h) W2 + b2", "(R, D)"),
+        row(P, Tokens, "projector.hook_tokens", "a picture's visual tokens: views packed, newlines set in", "(R, D)"),
         row(L, Embed, "language_model.hook_embed", "embed_tokens(ids), visual tokens spliced in", "(R, D)"),
         row(L, ResidPre, "language_model.blocks.{l}.hook_resid_pre", "x", "(R, D)"),
         row(L, Ln1Normalized, "language_model.blocks.{l}.ln1.hook_normalized", "n = input_layernorm(x)", "(R, D)"),

@@ -1,17 +1,21 @@
 //! Pictures: from the bytes of a file to the tensor that the tower sees.
 //!
-//! bytes -> [`decode`] -> [`Rgb`] -> [`Processor::view`] (resize, crop: what the model sees) -> image interventions ->
-//! [`Processor::normalise`] -> `(3, H, W)`. It agrees with Hugging Face's Pillow-backed processors to the last bit; it must
+//! bytes -> [`decode`] -> [`Rgb`] -> [`Processor::picture`] (resize, crop or tile: what the model sees) -> image
+//! interventions -> [`Processor::normalise`] -> `(3, H, W)` for each view. It agrees with Hugging Face's Pillow-backed processors to the last bit; it must
 //! not know which model asks.
 
+mod anyres;
 mod decode;
 mod paint;
+mod picture;
 mod processor;
 mod resize;
 
+pub use anyres::{Size, best_canvas, fitted};
 pub use decode::decode;
 pub use paint::{Grid, encode_png};
-pub use processor::{Aspect, Processor};
+pub use picture::{Area, Canvas, Picture};
+pub use processor::{Aspect, Processor, Tiling};
 pub use resize::{Filter, resize};
 
 /// What can be wrong with a picture or the settings of its processing.

@@ -2,16 +2,36 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Error, Filter, Rgb, resize};
+use super::{Area, Canvas, Error, Filter, Picture, Rgb, Size, best_canvas, fitted, resize};
 
 /// How a picture that is not square becomes square.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Aspect {
     /// Shortest edge to size, then the centre is cut out (Hugging Face's CLIP processor).
     Crop,
     /// Padded to a square with the mean colour (the original LLaVA-1.5).
     Pad,
+    /// Both edges to size, whatever the ratio.
+    Stretch,
+    /// Stretched for the base view, and fitted on one of these canvases for the tiles (LLaVA-NeXT).
+    AnyResolution {
+        /// `(height, width)`, pixels; multiples of the side.
+        canvases: Vec<Size>,
+        /// Tiles for a picture that comes alone; several pictures are padded to squares (LLaVA-OneVision).
+        alone: bool,
+    },
+}
+
+/// What a family's image processor does beyond its configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tiling {
+    /// One view a picture.
+    None,
+    /// Tiles for every picture.
+    Always,
+    /// Tiles for a picture that comes alone.
+    Alone,
 }
 
 /// The steps from a decoded picture to the tower's input.
@@ -35,13 +55,13 @@ pub struct Processor {
 
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Size {
+enum Edges {
     Side(usize),
     Edge { shortest_edge: usize },
     Box { height: usize, width: usize },
 }
 
-impl Size {
+impl Edges {
     fn side(&self, field: &str) -> Result<usize, Error> {
         match *self {
             Self::Side(side) | Self::Edge { shortest_edge: side } => Ok(side),
@@ -54,8 +74,8 @@ impl Size {
 /// preprocessor_config.json as people have it; absent fields have CLIP's defaults.
 #[derive(Deserialize)]
 struct Config {
-    size: Option<Size>,
-    crop_size: Option<Size>,
+    size: Option<Edges>,
+    crop_size: Option<Edges>,
     resample: Option<u32>,
     do_pad: Option<bool>,
     rescale_factor: Option<f64>,
@@ -65,12 +85,16 @@ struct Config {
     do_center_crop: Option<bool>,
     do_rescale: Option<bool>,
     do_normalize: Option<bool>,
+    image_grid_pinpoints: Option<Vec<Size>>,
 }
+
+/// More would be a fault of the configuration: 6 x 6 tiles is what the largest known model has.
+const MOST_TILES: usize = 256;
 
 impl Processor {
     /// From preprocessor_config.json, or from processor_config.json with the settings under `image_processor`.
-    /// `side` is what the tower takes; a processor that makes anything else is an error.
-    pub fn from_json(json: &serde_json::Value, side: usize) -> Result<Self, Error> {
+    /// `side` is what the tower takes; a processor that makes anything else is an error. `tiling` is the family's.
+    pub fn from_json(json: &serde_json::Value, side: usize, tiling: Tiling) -> Result<Self, Error> {
         let json = json.get("image_processor").unwrap_or(json);
         let config = Config::deserialize(json).map_err(|e| Error::Setting(e.to_string()))?;
         for (name, value) in
@@ -80,6 +104,7 @@ impl Processor {
                 return Err(Error::Setting(format!("{name} is false; only processors that do it are supported")));
             }
         }
+        let stretch = matches!(config.size, Some(Edges::Box { .. }));
         let shortest_edge = config.size.map_or(Ok(side), |s| s.side("size"))?;
         let cut = config.crop_size.map_or(Ok(shortest_edge), |s| s.side("crop_size"))?;
         let cut = if config.do_center_crop == Some(false) { shortest_edge } else { cut };
@@ -101,34 +126,67 @@ impl Processor {
             side,
             shortest_edge,
             resample,
-            aspect: if config.do_pad == Some(true) { Aspect::Pad } else { Aspect::Crop },
+            aspect: match tiling {
+                Tiling::None if config.do_pad == Some(true) => Aspect::Pad,
+                Tiling::None if stretch => Aspect::Stretch,
+                Tiling::None => Aspect::Crop,
+                Tiling::Always | Tiling::Alone => Aspect::AnyResolution {
+                    canvases: canvases(config.image_grid_pinpoints, side)?,
+                    alone: tiling == Tiling::Alone,
+                },
+            },
             rescale_factor: config.rescale_factor.unwrap_or(1.0 / 255.0),
             mean: config.image_mean.unwrap_or([0.481_454_66, 0.457_827_5, 0.408_210_73]),
             std,
         })
     }
 
-    /// The picture as the model sees it: square, `side` pixels.
-    pub fn view(&self, picture: &Rgb) -> Result<Rgb, Error> {
-        let filter = Filter::from_pillow(self.resample).unwrap_or(Filter::Bicubic);
-        let square = match self.aspect {
-            Aspect::Pad => Some(self.pad(picture)),
-            Aspect::Crop => None,
+    /// The picture as the model sees it; `pictures` come in one request.
+    pub fn picture(&self, picture: &Rgb, pictures: usize) -> Result<Picture, Error> {
+        let size = (picture.height, picture.width);
+        if size.0 == 0 || size.1 == 0 {
+            return Err(Error::Empty { width: picture.width, height: picture.height });
+        }
+        let square = |picture: &Rgb| resize(picture, self.side, self.side, self.filter());
+        let (base, canvas) = match &self.aspect {
+            Aspect::Crop => (self.crop(picture)?, None),
+            Aspect::Pad => (self.crop(&self.pad(picture))?, None),
+            Aspect::Stretch => (square(picture), None),
+            Aspect::AnyResolution { alone: true, .. } if pictures > 1 => (square(&self.pad(picture)), None),
+            Aspect::AnyResolution { canvases, .. } => (square(picture), self.canvas(picture, canvases)),
         };
-        let picture = square.as_ref().unwrap_or(picture);
+        Ok(Picture { size, base, canvas })
+    }
+
+    fn filter(&self) -> Filter {
+        Filter::from_pillow(self.resample).unwrap_or(Filter::Bicubic)
+    }
+
+    /// Shortest edge to size, the centre cut out.
+    fn crop(&self, picture: &Rgb) -> Result<Rgb, Error> {
         let (short, long) = (picture.width.min(picture.height), picture.width.max(picture.height));
         // The long edge is truncated, as in Hugging Face's get_resize_output_image_size.
         let long = (self.shortest_edge as f64 * long as f64 / short as f64) as usize;
-        if short == 0 || long > 1 << 16 {
+        if long > 1 << 16 {
             return Err(Error::Empty { width: picture.width, height: picture.height });
         }
         let (width, height) =
             if picture.width <= picture.height { (self.shortest_edge, long) } else { (long, self.shortest_edge) };
-        let resized = resize(picture, width, height, filter);
+        let resized = resize(picture, width, height, self.filter());
         let mut view = Rgb::filled(self.side, self.side, [0; 3]);
         let (left, top) = ((width - self.side) / 2, (height - self.side) / 2);
         view.paste(&resized, -(left as isize), -(top as isize));
         Ok(view)
+    }
+
+    /// The picture fitted on the best canvas, in its middle.
+    fn canvas(&self, picture: &Rgb, canvases: &[Size]) -> Option<Canvas> {
+        let canvas = best_canvas((picture.height, picture.width), canvases)?;
+        let (height, width) = fitted((picture.height, picture.width), canvas);
+        let (top, left) = ((canvas.0 - height) / 2, (canvas.1 - width) / 2);
+        let mut image = Rgb::filled(canvas.1, canvas.0, [0; 3]);
+        image.paste(&resize(picture, width, height, self.filter()), left as isize, top as isize);
+        Some(Canvas { image, content: Area { left, top, width, height } })
     }
 
     fn pad(&self, picture: &Rgb) -> Rgb {
@@ -154,4 +212,21 @@ impl Processor {
         };
         (0..3).flat_map(plane).collect()
     }
+}
+
+/// The pinpoints of a configuration, each a whole number of tiles.
+fn canvases(pinpoints: Option<Vec<Size>>, side: usize) -> Result<Vec<Size>, Error> {
+    let Some(canvases) = pinpoints.filter(|p| !p.is_empty()) else {
+        return Err(Error::Setting("image_grid_pinpoints are missing".into()));
+    };
+    let whole = |edge: usize| edge > 0 && edge.is_multiple_of(side);
+    for &(height, width) in &canvases {
+        if !whole(height) || !whole(width) || (height / side) * (width / side) > MOST_TILES {
+            let message = format!(
+                "image_grid_pinpoints: {height} x {width} is not 1 to {MOST_TILES} whole tiles of {side} pixels"
+            );
+            return Err(Error::Setting(message));
+        }
+    }
+    Ok(canvases)
 }

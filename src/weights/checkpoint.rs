@@ -143,6 +143,12 @@ impl Tensors<'_> {
         self.used.borrow_mut().insert(name.to_owned());
     }
 
+    /// The same for all tensors whose name begins with `prefix`.
+    pub fn ignore_all(&self, prefix: &str) {
+        let names = self.checkpoint.entries.keys().filter(|n| n.starts_with(prefix)).cloned();
+        self.used.borrow_mut().extend(names);
+    }
+
     /// Fails if a tensor was never asked for.
     pub fn finish(self) -> Result<(), Error> {
         let used = self.used.into_inner();

@@ -9,7 +9,8 @@
 
 /// The name used here for a tensor called `name` in a checkpoint.
 pub(super) fn canonical(name: &str) -> String {
-    const RULES: [(&str, &str); 6] = [
+    const RULES: [(&str, &str); 7] = [
+        ("model.image_newline", "image_newline"),
         ("model.vision_tower.", "vision_tower."),
         ("model.multi_modal_projector.", "multi_modal_projector."),
         ("model.language_model.", "language_model."),

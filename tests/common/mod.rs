@@ -2,15 +2,18 @@
 #![allow(dead_code, unreachable_pub, missing_docs, clippy::unwrap_used, reason = "each test uses a part")]
 
 use std::path::Path;
+use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
+use scotoma::engine::{Job, Work};
 use scotoma::intervention::{
     Choice, Context, DropLayers, Fill, Intervention, OccludePatches, Order, PermuteTokens, Plan, Scope, SwapProjector,
     compile,
 };
-use scotoma::model::{Model, Source};
+use scotoma::model::{ImageTokens, Model, Source};
 use scotoma::nn::Stack;
 use scotoma::server::{Config, Server};
+use scotoma::vision::Picture;
 use scotoma_client::Client;
 use serde::Deserialize;
 
@@ -73,24 +76,52 @@ impl Spec {
     }
 }
 
-impl Case {
-    /// The plan, the pixels with image interventions applied, and the expanded token ids.
-    pub fn prepare(&self, model: &Model) -> (Plan, Vec<Tensor>, Vec<u32>) {
-        let context = Context { model, images: self.images.len(), sample_key: "", saliency: &[] };
-        let plan = compile(&self.interventions.list(), &context).unwrap();
-        let mut views: Vec<_> = self
-            .images
-            .iter()
-            .map(|name| {
-                let bytes = std::fs::read(Path::new(FOLDER).join(format!("pictures/{name}.png"))).unwrap();
-                model.processor.view(&scotoma::vision::decode(&bytes, 1 << 20).unwrap()).unwrap()
-            })
-            .collect();
-        for paint in &plan.paints {
-            paint.apply(&mut views[paint.image], &model.processor);
+/// A case ready to run.
+pub struct Prepared {
+    pub plan: Plan,
+    pub pixels: Vec<Tensor>,
+    pub images: Vec<ImageTokens>,
+    pub ids: Vec<u32>,
+}
+
+impl Prepared {
+    pub fn job(&self, model: &Arc<Model>, plan: Plan, work: Work) -> Job {
+        Job {
+            model: model.clone(),
+            plan: Arc::new(plan),
+            pixels: self.pixels.clone(),
+            images: self.images.clone(),
+            prompt: self.ids.clone(),
+            work,
+            deadline: None,
         }
-        let pixels = views.iter().map(|v| model.pixels(v).unwrap()).collect();
-        (plan, pixels, model.expand(&model.text.encode(&self.text).unwrap()))
+    }
+}
+
+impl Case {
+    /// The case compiled against a model, image interventions applied, tokens expanded.
+    pub fn prepare(&self, model: &Model) -> Prepared {
+        let mut pictures = self.pictures(model);
+        let images: Vec<ImageTokens> = pictures.iter().map(|p| model.tokens(p)).collect();
+        let context = Context { model, images: &images, sample_key: "", saliency: &[] };
+        let plan = compile(&self.interventions.list(), &context).unwrap();
+        for paint in &plan.paints {
+            paint.apply(&mut pictures[paint.image], &model.processor);
+        }
+        let pixels = pictures.iter().map(|p| model.pixels(p).unwrap()).collect();
+        let counts: Vec<usize> = images.iter().map(ImageTokens::len).collect();
+        let ids = model.expand(&model.text.encode(&self.text).unwrap(), &counts);
+        Prepared { plan, pixels, images, ids }
+    }
+
+    /// The pictures of the case as the model sees them.
+    pub fn pictures(&self, model: &Model) -> Vec<Picture> {
+        let load = |name: &String| {
+            let bytes = std::fs::read(Path::new(FOLDER).join(format!("pictures/{name}.png"))).unwrap();
+            let picture = scotoma::vision::decode(&bytes, 1 << 20).unwrap();
+            model.processor.picture(&picture, self.images.len()).unwrap()
+        };
+        self.images.iter().map(load).collect()
     }
 }
 

@@ -1,6 +1,6 @@
 """Captures the goldens from Hugging Face transformers; the only writer of this folder's sets.
 
-    python capture.py [SET ...]          sets: tiny-gqa-tied, tiny-full-old-names, shapes (default: all)
+    python capture.py [SET ...]          default: all of SETS, and sizes.json
 
 A set is a folder: model/ (a tiny seeded checkpoint; `shapes` uses models/shapes), cases.json, one safetensors file a case
 with the value at every hook point as rows, the logits at all positions and the greedy tokens. Interventions are applied
@@ -10,6 +10,8 @@ with PyTorch forward hooks, written here from their definitions and not from the
 from __future__ import annotations
 
 import argparse
+import hashlib
+import importlib
 import json
 import platform
 import random
@@ -21,49 +23,133 @@ import numpy as np
 import tokenizers
 import torch
 import transformers
-import transformers.models.llama.modeling_llama as modeling_llama
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from transformers import (
+    AutoModelForImageTextToText,
     AutoTokenizer,
     CLIPImageProcessorPil,
     CLIPVisionConfig,
     LlamaConfig,
     LlavaConfig,
     LlavaForConditionalGeneration,
+    LlavaNextConfig,
+    LlavaNextForConditionalGeneration,
+    LlavaNextProcessor,
+    LlavaOnevisionConfig,
+    LlavaOnevisionForConditionalGeneration,
+    LlavaOnevisionProcessor,
+    LlavaOnevisionVideoProcessor,
+    MistralConfig,
+    PreTrainedModel,
+    Qwen2Config,
+    SiglipVisionConfig,
 )
+from transformers.image_processing_utils import get_patch_output_size, select_best_resolution
 from transformers.models.llava.image_processing_pil_llava import LlavaImageProcessorPil
+from transformers.models.llava_next.image_processing_pil_llava_next import LlavaNextImageProcessorPil
+from transformers.models.llava_onevision.image_processing_pil_llava_onevision import LlavaOnevisionImageProcessorPil
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 SHAPES = ROOT / "models" / "shapes"
 TOLERANCE = 1e-5
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
-SIZES = {"square": (84, 84), "wide": (120, 50), "tall": (40, 97), "tiny": (9, 7)}
+SIZES = {"square": (84, 84), "wide": (120, 50), "tall": (40, 97), "tiny": (9, 7), "huge": (420, 330)}
+SETS = ("tiny-gqa-tied", "tiny-full-old-names", "tiny-next-llama", "tiny-next-mistral", "tiny-onevision", "shapes")
+NEXT_PINPOINTS = [[1, 2], [2, 1], [2, 2], [3, 1], [1, 3]]
+ONEVISION_PINPOINTS = [[rows, columns] for rows in range(1, 7) for columns in range(1, 7)]
 
 
 def draw_pictures() -> None:
-    """Four seeded pictures: flat blocks under noise, so that resizing has edges and texture to get wrong."""
+    """Seeded pictures: flat blocks under noise, so that resizing has edges and texture to get wrong; the huge one is all
+    blocks, to be small as a file."""
     folder = HERE / "pictures"
     folder.mkdir(exist_ok=True)
     rng = np.random.default_rng(5)
     for name, (width, height) in SIZES.items():
         blocks = rng.integers(0, 256, (max(1, height // 12), max(1, width // 12), 3), dtype=np.uint8)
         picture = np.asarray(Image.fromarray(blocks).resize((width, height), Image.Resampling.NEAREST), dtype=int)
-        picture = np.clip(picture + rng.integers(-20, 21, picture.shape), 0, 255).astype(np.uint8)
+        noise = rng.integers(-20, 21, picture.shape) if name != "huge" else 0
+        picture = np.clip(picture + noise, 0, 255).astype(np.uint8)
         Image.fromarray(picture).save(folder / f"{name}.png", optimize=True)
 
 
-def tiny(name: str) -> LlavaForConditionalGeneration:
+def vocabulary() -> int:
+    return json.loads((SHAPES / "config.json").read_text())["text_config"]["vocab_size"]
+
+
+def tiny_next(name: str) -> LlavaNextForConditionalGeneration:
+    """A CLIP tower under a Llama, or under a Mistral whose window is shorter than any prompt."""
+    vision = CLIPVisionConfig(
+        hidden_size=32, intermediate_size=48, num_hidden_layers=3, num_attention_heads=4, image_size=28, patch_size=7,
+        projection_dim=16, initializer_factor=4.0,
+    )  # fmt: skip
+    common = {
+        "vocab_size": vocabulary(), "hidden_size": 32, "intermediate_size": 56, "num_hidden_layers": 3,
+        "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8, "max_position_embeddings": 1024,
+        "initializer_range": 0.2, "bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 2,
+    }  # fmt: skip
+    text = MistralConfig(**common, sliding_window=24) if name == "tiny-next-mistral" else LlamaConfig(**common)
+    torch.manual_seed(13)
+    return LlavaNextForConditionalGeneration(
+        LlavaNextConfig(
+            vision_config=vision, text_config=text, image_token_index=3, vision_feature_layer=-2, pad_token_id=2,
+            vision_feature_select_strategy="default", image_grid_pinpoints=tiles_of(NEXT_PINPOINTS, 28),
+        )  # fmt: skip
+    )
+
+
+def tiny_onevision() -> LlavaOnevisionForConditionalGeneration:
+    """A SigLIP tower under a Qwen2 with a tied head; more than two tiles' worth of tokens are scaled down."""
+    vision = SiglipVisionConfig(
+        hidden_size=32, intermediate_size=48, num_hidden_layers=3, num_attention_heads=4, image_size=28, patch_size=7,
+        vision_use_head=False,
+    )  # fmt: skip
+    text = Qwen2Config(
+        vocab_size=vocabulary(), hidden_size=32, intermediate_size=56, num_hidden_layers=3, num_attention_heads=4,
+        num_key_value_heads=2, max_position_embeddings=1024, initializer_range=0.2, bos_token_id=0, eos_token_id=1,
+        pad_token_id=2, tie_word_embeddings=True,
+    )  # fmt: skip
+    torch.manual_seed(14)
+    return LlavaOnevisionForConditionalGeneration(
+        LlavaOnevisionConfig(
+            vision_config=vision, text_config=text, image_token_index=3, vision_aspect_ratio="anyres_max_2",
+            image_grid_pinpoints=tiles_of(ONEVISION_PINPOINTS, 28), tie_word_embeddings=True, pad_token_id=2,
+        )  # fmt: skip
+    )
+
+
+def tiles_of(pinpoints: list[list[int]], side: int) -> list[list[int]]:
+    return [[rows * side, columns * side] for rows, columns in pinpoints]
+
+
+def tiny(name: str) -> PreTrainedModel:
+    """A seeded checkpoint whose norms, biases and projector are not at their initial values."""
+    if name.startswith("tiny-next"):
+        model = tiny_next(name)
+    elif name == "tiny-onevision":
+        model = tiny_onevision()
+    else:
+        model = tiny_llava(name)
+    with torch.no_grad():
+        for parameter_name, parameter in model.named_parameters():
+            if "norm" in parameter_name or "bias" in parameter_name:
+                parameter.add_(torch.randn_like(parameter) * 0.1)
+            elif "multi_modal_projector" in parameter_name or "patch_embedding" in parameter_name:
+                parameter.normal_(0.0, 0.2)
+    return model.to(torch.bfloat16).eval()
+
+
+def tiny_llava(name: str) -> LlavaForConditionalGeneration:
     """Two checkpoints that differ in all that LLaVA-1.5 configurations differ in."""
     gqa = name == "tiny-gqa-tied"
     vision = CLIPVisionConfig(
         hidden_size=32, intermediate_size=48, num_hidden_layers=3, num_attention_heads=4, image_size=28, patch_size=7,
         projection_dim=16, initializer_factor=4.0, hidden_act="quick_gelu" if gqa else "gelu",
     )  # fmt: skip
-    vocabulary = json.loads((SHAPES / "config.json").read_text())["text_config"]["vocab_size"]
     text = LlamaConfig(
-        vocab_size=vocabulary, hidden_size=32, intermediate_size=56, num_hidden_layers=3, num_attention_heads=4,
+        vocab_size=vocabulary(), hidden_size=32, intermediate_size=56, num_hidden_layers=3, num_attention_heads=4,
         num_key_value_heads=2 if gqa else 4, head_dim=8 if gqa else 12, max_position_embeddings=256, initializer_range=0.2,
         rms_norm_eps=1e-5 if gqa else 1e-6, bos_token_id=0, eos_token_id=1, pad_token_id=2, tie_word_embeddings=gqa,
         attention_bias=not gqa,
@@ -77,14 +163,7 @@ def tiny(name: str) -> LlavaForConditionalGeneration:
         projector_hidden_act="gelu" if gqa else "silu",
     )  # fmt: skip
     torch.manual_seed(11 if gqa else 12)
-    model = LlavaForConditionalGeneration(config)
-    with torch.no_grad():
-        for parameter_name, parameter in model.named_parameters():
-            if "norm" in parameter_name or "bias" in parameter_name:
-                parameter.add_(torch.randn_like(parameter) * 0.1)
-            elif "multi_modal_projector" in parameter_name:
-                parameter.normal_(0.0, 0.2)
-    return model.to(torch.bfloat16).eval()
+    return LlavaForConditionalGeneration(config)
 
 
 def save_tiny(name: str) -> Path:
@@ -96,7 +175,15 @@ def save_tiny(name: str) -> Path:
     for file in TOKENIZER_FILES:
         shutil.copy(SHAPES / file, folder / file)
     square = {"height": 28, "width": 28}
-    if name == "tiny-gqa-tied":
+    if name.startswith("tiny-next"):
+        LlavaNextImageProcessorPil(
+            size={"shortest_edge": 28}, crop_size=square, image_grid_pinpoints=model.config.image_grid_pinpoints
+        ).save_pretrained(folder)
+    elif name == "tiny-onevision":
+        LlavaOnevisionImageProcessorPil(
+            size=square, image_grid_pinpoints=model.config.image_grid_pinpoints
+        ).save_pretrained(folder)
+    elif name == "tiny-gqa-tied":
         CLIPImageProcessorPil(size={"shortest_edge": 32}, crop_size=square).save_pretrained(folder)
     else:
         LlavaImageProcessorPil(size={"shortest_edge": 28}, crop_size=square, do_pad=True).save_pretrained(folder)
@@ -106,7 +193,7 @@ def save_tiny(name: str) -> Path:
     return folder
 
 
-def projector_weights(model: LlavaForConditionalGeneration) -> dict[str, torch.Tensor]:
+def projector_weights(model: PreTrainedModel) -> dict[str, torch.Tensor]:
     weights = model.model.multi_modal_projector.state_dict()
     return {f"multi_modal_projector.{k}": v.clone() for k, v in weights.items()}
 
@@ -136,7 +223,7 @@ def rename_and_shard(folder: Path) -> None:
 class Recorder:
     """Records the value at every hook point, as rows, and applies interventions on the way."""
 
-    def __init__(self, model: LlavaForConditionalGeneration, spec: dict) -> None:
+    def __init__(self, model: PreTrainedModel, spec: dict) -> None:
         self.model, self.spec = model, spec
         self.values: dict[str, torch.Tensor] = {}
         self.handles: list = []
@@ -181,7 +268,7 @@ class Recorder:
         tower = model.vision_tower
         entries = tower.config.num_hidden_layers + 1
         run = self.model.config.vision_feature_layer % entries
-        self.out(tower.pre_layrnorm, "vision_tower.hook_embed")
+        self.out(getattr(tower, "pre_layrnorm", tower.embeddings), "vision_tower.hook_embed")
         for index, layer in enumerate(tower.encoder.layers[:run]):
             at = f"vision_tower.blocks.{index}"
             if index in self.spec.get("drop_tower_layers", []):
@@ -200,7 +287,7 @@ class Recorder:
         self.into(projector.linear_1, "projector.hook_in")
         self.out(projector.linear_1, "projector.hook_pre")
         self.into(projector.linear_2, "projector.hook_post")
-        self.on(projector, self.projected)
+        self.out(projector, "projector.hook_out")
         language = model.language_model
         self.handles.append(
             language.register_forward_pre_hook(
@@ -226,16 +313,23 @@ class Recorder:
         self.out(language.norm, "language_model.ln_final.hook_normalized")
         self.out(self.model.lm_head, "language_model.hook_logits")
 
-    def projected(self, _module, _args, output):
-        order = self.spec.get("permute")
-        if order is not None:
-            output = output[:, torch.tensor(order)]
-        self.keep("projector.hook_out", output)
-        return output
+    def pack(self, *args, **kwargs):
+        """The model's get_image_features, with the tokens of each picture permuted."""
+        outputs = self.packed(*args, **kwargs)
+        tokens = list(outputs.pooler_output)
+        if "permute" in self.spec:
+            tokens = [picture[torch.tensor(self.spec["permute"])] for picture in tokens]
+        self.keep("projector.hook_tokens", torch.cat(tokens))
+        outputs.pooler_output = tokens
+        return outputs
 
     def __enter__(self):
         self.install()
-        self.rotate = modeling_llama.apply_rotary_pos_emb
+        kind = self.model.config.text_config.model_type
+        self.module = importlib.import_module(f"transformers.models.{kind}.modeling_{kind}")
+        self.rotate = self.module.apply_rotary_pos_emb
+        self.packed = self.model.model.get_image_features
+        self.model.model.get_image_features = self.pack
 
         def rotate(q, k, *args, **kwargs):
             q, k = self.rotate(q, k, *args, **kwargs)
@@ -244,43 +338,58 @@ class Recorder:
                 self.keep(f"language_model.blocks.{self.layer}.attn.hook_rot_k", k, heads=True)
             return q, k
 
-        modeling_llama.apply_rotary_pos_emb = rotate
+        self.module.apply_rotary_pos_emb = rotate
         return self
 
     def __exit__(self, *_exc):
-        modeling_llama.apply_rotary_pos_emb = self.rotate
+        self.module.apply_rotary_pos_emb = self.rotate
+        del self.model.model.get_image_features
         for handle in self.handles:
             handle.remove()
         for layer in self.skipped:
             del layer.forward
 
 
-def occlude(pixels: torch.Tensor, cells: list[int], grid: int, processor) -> torch.Tensor:
-    """Cells of a grid x grid partition set to black before normalisation, which is (0 - mean) / std after it."""
+def occlude(pixels: torch.Tensor, picture: Image.Image, cells: list[int], grid: int, processor) -> torch.Tensor:
+    """The views of one picture (V, 3, S, S) with cells of a grid over the picture set to black before normalisation, which
+    is (0 - mean) / std after it: on the base view, and on the part of the canvas that the picture covers."""
     mean, std = (torch.tensor(v).view(3, 1, 1) for v in (processor.image_mean, processor.image_std))
     pixels, side = pixels.clone(), pixels.shape[-1]
-    for cell in cells:
-        (top, bottom), (left, right) = (
-            (i * side // grid, (i + 1) * side // grid) for i in (cell // grid, cell % grid)
-        )
-        pixels[:, :, top:bottom, left:right] = -mean / std
+    paint = [(pixels[0], 0, 0, side, side)]
+    if len(pixels) > 1:
+        size = (picture.height, picture.width)
+        height, width = select_best_resolution(size, processor.image_grid_pinpoints)
+        rows, columns = height // side, width // side
+        tiles = pixels[1:].view(rows, columns, 3, side, side).permute(2, 0, 3, 1, 4).reshape(3, height, width)
+        inner = get_patch_output_size(np.zeros((3, *size)), (height, width), "channels_first")
+        paint.append((tiles, (height - inner[0]) // 2, (width - inner[1]) // 2, *inner))
+    for view, top, left, height, width in paint:
+        for cell in cells:
+            (y, y_end), (x, x_end) = (
+                (start + i * length // grid, start + (i + 1) * length // grid)
+                for i, start, length in ((cell // grid, top, height), (cell % grid, left, width))
+            )
+            view[:, y:y_end, x:x_end] = -mean / std
+    if len(pixels) > 1:
+        pixels[1:] = tiles.view(3, rows, side, columns, side).permute(1, 3, 0, 2, 4).reshape(-1, 3, side, side)
     return pixels
 
 
-def cases(name: str, tokens: int, patches: int) -> list[dict]:
-    """Pictures of all shapes; one in front, in the middle, two, none; then each intervention, and four together."""
+def cases(name: str, model, inputs_of) -> list[dict]:
+    """Pictures of all shapes; one in front, in the middle, two, three, none; then each intervention, and several together."""
     ask = "Is there a red circle?"
+    one = {"text": f"USER: <image>\n{ask} ASSISTANT:", "images": ["wide"]}
+    tokens = int((inputs_of(one)[1]["input_ids"] == model.config.image_token_id).sum())
+    patches = (model.config.vision_config.image_size // model.config.vision_config.patch_size) ** 2
     shuffled = lambda seed: random.Random(seed).sample(range(tokens), tokens)  # noqa: E731
     half = sorted(random.Random(3).sample(range(patches), patches // 2))
-    listed = [
-        {"name": size, "text": f"USER: <image>\n{ask} ASSISTANT:", "images": [size]} for size in ("square", "wide", "tall", "tiny")
-    ]
+    listed = [{"name": size, "text": one["text"], "images": [size]} for size in SIZES]
     listed += [
         {"name": "middle", "text": f"USER: Look: <image> {ask} ASSISTANT:", "images": ["wide"]},
         {"name": "two", "text": "USER: <image>\nand <image>\nWhat colour? ASSISTANT:", "images": ["square", "tall"]},
+        {"name": "three", "text": "USER: <image> <image>\n<image> ASSISTANT:", "images": ["tall", "tiny", "wide"]},
         {"name": "none", "text": f"USER: {ask} ASSISTANT:", "images": []},
     ]
-    one = {"text": f"USER: <image>\n{ask} ASSISTANT:", "images": ["wide"]}
     changes = {
         "permute": {"permute": shuffled(1)},
         "occlude": {"occlude": half},
@@ -295,43 +404,92 @@ def cases(name: str, tokens: int, patches: int) -> list[dict]:
     return listed
 
 
+def preparer(model, tokenizer, processor):
+    """A function from a case to its pictures and the model's inputs, visual tokens counted by Hugging Face's processor."""
+    config = model.config
+    patch = config.vision_config.patch_size
+    family = {
+        "llava_next": lambda: LlavaNextProcessor(
+            processor, tokenizer, patch_size=patch, vision_feature_select_strategy="default",
+            num_additional_image_tokens=1,
+        ),
+        "llava_onevision": lambda: LlavaOnevisionProcessor(
+            processor, tokenizer, LlavaOnevisionVideoProcessor(), num_image_tokens=(config.vision_config.image_size // patch) ** 2,
+            vision_feature_select_strategy="full", vision_aspect_ratio=config.vision_aspect_ratio,
+        ),
+    }.get(config.model_type)  # fmt: skip
+    together = family() if family else None
+
+    def inputs_of(case: dict) -> tuple[list[Image.Image], dict]:
+        pictures = [Image.open(HERE / "pictures" / f"{p}.png").convert("RGB") for p in case["images"]]
+        if together and pictures:
+            inputs = dict(together(text=case["text"], images=[pictures], return_tensors="pt"))
+            inputs.pop("attention_mask")
+            return pictures, inputs
+        inputs = {}
+        if pictures:
+            inputs["pixel_values"] = processor(images=pictures, return_tensors="pt")["pixel_values"]
+        ids = []
+        for token in tokenizer(case["text"]).input_ids:
+            ids += [token] * (config.image_seq_length if token == config.image_token_id else 1)
+        return pictures, inputs | {"input_ids": torch.tensor([ids])}
+
+    return inputs_of
+
+
+def views_of(pixels: torch.Tensor, picture: int, model, size: tuple[int, int], several: bool) -> int:
+    """How many of the views that `pixels` holds for a picture are real; the rest pads a batch."""
+    if pixels.dim() == 4:
+        return 1
+    if model.config.model_type == "llava_onevision" and several:
+        return 1
+    side = model.config.vision_config.image_size
+    height, width = select_best_resolution(size, model.config.image_grid_pinpoints)
+    return 1 + (height // side) * (width // side)
+
+
 @torch.no_grad()
-def capture(name: str, case: dict, model, tokenizer, processor) -> dict[str, torch.Tensor]:
+def capture(name: str, case: dict, model, inputs_of, processor) -> dict[str, torch.Tensor]:
     spec = case.get("interventions", {})
-    pictures = [Image.open(HERE / "pictures" / f"{p}.png").convert("RGB") for p in case["images"]]
-    arguments = {}
+    pictures, inputs = inputs_of(case)
+    views = []
     if pictures:
-        pixels = processor(images=pictures, return_tensors="pt")["pixel_values"]
-        pixels = occlude(pixels, spec.get("occlude", []), model.config.vision_config.image_size // model.config.vision_config.patch_size, processor)
-        arguments["pixel_values"] = pixels
-    ids = []
-    for token in tokenizer(case["text"]).input_ids:
-        ids += [token] * (model.config.image_seq_length if token == model.config.image_token_id else 1)
-    ids = torch.tensor([ids])
+        pixels = inputs["pixel_values"]
+        grid = model.config.vision_config.image_size // model.config.vision_config.patch_size
+        for i, picture in enumerate(pictures):
+            real = views_of(pixels, i, model, (picture.height, picture.width), len(pictures) > 1)
+            own = pixels[i : i + 1] if pixels.dim() == 4 else pixels[i][:real]
+            views.append(occlude(own, picture, spec.get("occlude", []), grid, processor))
+            if pixels.dim() == 4:
+                pixels[i : i + 1] = views[-1]
+            else:
+                pixels[i][:real] = views[-1]
+    ids = inputs["input_ids"]
     own = projector_weights(model)
     if "swap_projector" in spec:
         second = load_file(HERE / name / "second_projector.safetensors")
         swap_projector(model, second)
     with Recorder(model, spec) as recorder:
-        model(input_ids=ids, **arguments, use_cache=False)
+        model(**inputs, use_cache=False)
         recorder.recording = False
-        greedy = model.generate(input_ids=ids, **arguments, do_sample=False, max_new_tokens=8, attention_mask=torch.ones_like(ids))
+        greedy = model.generate(**inputs, do_sample=False, max_new_tokens=8, attention_mask=torch.ones_like(ids))
     swap_projector(model, own)
     values = {k: v for k, v in recorder.values.items() if kept(name, case["name"], k)}
-    if "interventions" not in case and name != "shapes":
-        values |= {k: v.float().contiguous() for k, v in arguments.items()}
-    values["input_ids"] = ids[0].to(torch.int64)
+    if "interventions" not in case and name != "shapes" and views:
+        values["pixel_values"] = torch.cat(views).float().contiguous()
+    values["input_ids"] = ids[0].to(torch.int64).contiguous()
     values["greedy"] = greedy[0, ids.shape[1] :].to(torch.int64).contiguous()
     return values
 
 
 def kept(name: str, case: str, point: str) -> bool:
-    """Two cases of the tiny sets hold every hook point; the others, and `shapes`, what keeps the repository small."""
-    if name != "shapes" and case in ("wide", "together"):
+    """One or two cases of a tiny set hold every hook point; the others, and `shapes`, what keeps the repository small."""
+    tiled = name.startswith(("tiny-next", "tiny-onevision"))
+    if name != "shapes" and case in (("tiny",) if tiled else ("wide", "together")):
         return True
-    if case == "wide" and point.endswith("hook_resid_post"):
+    if case in (("wide", "together") if tiled else ("wide",)) and point.endswith("hook_resid_post"):
         return True
-    return point.endswith(("projector.hook_out", "ln_final.hook_normalized"))
+    return point.endswith(("projector.hook_tokens", "ln_final.hook_normalized"))
 
 
 def swap_projector(model, weights: dict[str, torch.Tensor]) -> None:
@@ -345,14 +503,19 @@ def write_set(name: str) -> None:
     for old in folder.glob("*.safetensors"):
         old.unlink()
     source = SHAPES if name == "shapes" else save_tiny(name)
-    model = LlavaForConditionalGeneration.from_pretrained(source, dtype=torch.float32, attn_implementation="eager").eval()
+    model = AutoModelForImageTextToText.from_pretrained(source, dtype=torch.float32, attn_implementation="eager").eval()
     tokenizer = AutoTokenizer.from_pretrained(source)
     config = json.loads((source / "preprocessor_config.json").read_text())
-    processor = (LlavaImageProcessorPil if config.get("do_pad") else CLIPImageProcessorPil).from_pretrained(source)
-    patches = (model.config.vision_config.image_size // model.config.vision_config.patch_size) ** 2
-    listed = cases(name, model.config.image_seq_length, patches)
+    kinds = {
+        "llava": LlavaImageProcessorPil if config.get("do_pad") else CLIPImageProcessorPil,
+        "llava_next": LlavaNextImageProcessorPil,
+        "llava_onevision": LlavaOnevisionImageProcessorPil,
+    }
+    processor = kinds[model.config.model_type].from_pretrained(source)
+    inputs_of = preparer(model, tokenizer, processor)
+    listed = cases(name, model, inputs_of)
     for case in listed:
-        values = capture(name, case, model, tokenizer, processor)
+        values = capture(name, case, model, inputs_of, processor)
         save_file(values, folder / f"{case['name']}.safetensors")
         print(name, case["name"], len(values), values["greedy"].tolist())
     chat = [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "Is there a red circle?"}]}]
@@ -370,12 +533,67 @@ def write_set(name: str) -> None:
     (folder / "provenance.json").write_text(json.dumps(provenance, indent=1))
 
 
+def pattern(width: int, height: int) -> Image.Image:
+    """A picture that any language can draw: (7 x + 13 y + 29 c + x y) mod 256."""
+    y, x, c = np.meshgrid(np.arange(height), np.arange(width), np.arange(3), indexing="ij")
+    return Image.fromarray(((7 * x + 13 * y + 29 * c + x * y) % 256).astype(np.uint8))
+
+
+def write_sizes() -> None:
+    """sizes.json: for 200 random sizes a family at the real resolutions, the canvas and the number of visual tokens by
+    Hugging Face's processors; and the SHA-256 of the pixel values (f32, little-endian) at the tiny resolutions."""
+    rng = random.Random(9)
+    tokenizer = AutoTokenizer.from_pretrained(SHAPES)
+    square = {"height": 28, "width": 28}
+    families = {
+        "llava_next": (
+            LlavaNextProcessor(
+                LlavaNextImageProcessorPil(image_grid_pinpoints=tiles_of(NEXT_PINPOINTS, 336)), tokenizer, patch_size=14,
+                vision_feature_select_strategy="default", num_additional_image_tokens=1,
+            ),
+            336,
+            LlavaNextImageProcessorPil(
+                size={"shortest_edge": 28}, crop_size=square, image_grid_pinpoints=tiles_of(NEXT_PINPOINTS, 28)
+            ),
+        ),
+        "llava_onevision": (
+            LlavaOnevisionProcessor(
+                LlavaOnevisionImageProcessorPil(), tokenizer, LlavaOnevisionVideoProcessor(), num_image_tokens=729,
+                vision_feature_select_strategy="full", vision_aspect_ratio="anyres_max_9",
+            ),
+            384,
+            LlavaOnevisionImageProcessorPil(size=square, image_grid_pinpoints=tiles_of(ONEVISION_PINPOINTS, 28)),
+        ),
+    }  # fmt: skip
+    out = {}
+    for name, (processor, side, small) in families.items():
+        rows = []
+        for _ in range(200):
+            width, height = (round(2 ** rng.uniform(1, 12)) for _ in range(2))
+            tokens = processor._get_number_of_features(height, width, side, side) - (name == "llava_next")
+            canvas = select_best_resolution((height, width), processor.image_processor.image_grid_pinpoints)
+            tiny_width, tiny_height = (round(2 ** rng.uniform(1, 8)) for _ in range(2))
+            pixels = small(images=pattern(tiny_width, tiny_height), return_tensors="np")["pixel_values"][0]
+            digest = hashlib.sha256(np.ascontiguousarray(pixels, dtype="<f4").tobytes()).hexdigest()
+            rows.append(
+                {
+                    "width": width, "height": height, "tokens": tokens, "canvas": list(canvas),
+                    "tiny_width": tiny_width, "tiny_height": tiny_height, "views": len(pixels), "sha256": digest,
+                }
+            )  # fmt: skip
+        out[name] = rows
+    (HERE / "sizes.json").write_text(json.dumps(out, indent=0))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("sets", nargs="*", default=["tiny-gqa-tied", "tiny-full-old-names", "shapes"])
+    parser.add_argument("sets", nargs="*", default=[*SETS, "sizes"])
     draw_pictures()
     for name in parser.parse_args().sets:
-        write_set(name)
+        if name == "sizes":
+            write_sizes()
+        else:
+            write_set(name)
 
 
 if __name__ == "__main__":

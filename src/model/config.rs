@@ -1,0 +1,137 @@
+//! config.json of Hugging Face's LLaVA models.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::family::family;
+use super::{DecoderConfig, Error, Family, SelectStrategy, TowerConfig};
+use crate::nn::Activation;
+
+/// config.json; absent fields have Hugging Face's defaults, which depend on the `model_type`s.
+#[derive(Debug, Clone, Deserialize)]
+#[expect(missing_docs, reason = "the fields are Hugging Face's")]
+pub struct Config {
+    pub model_type: String,
+    pub vision_config: TowerConfig,
+    pub text_config: DecoderConfig,
+    #[serde(alias = "image_token_id")]
+    pub image_token_index: u32,
+    pub vision_feature_layer: Value,
+    pub vision_feature_select_strategy: SelectStrategy,
+    pub projector_hidden_act: Activation,
+    pub multimodal_projector_bias: bool,
+    pub tie_word_embeddings: Option<bool>,
+    pub vision_aspect_ratio: Option<String>,
+}
+
+/// A field by its JSON pointer or key, and its default as JSON.
+pub(super) type Default = (&'static str, &'static str);
+
+/// Defaults of every family.
+const DEFAULTS: [Default; 7] = [
+    ("/vision_config/model_type", r#""clip_vision_model""#),
+    ("/text_config/model_type", r#""llama""#),
+    ("/image_token_index", "32000"),
+    ("/vision_feature_layer", "-2"),
+    ("/vision_feature_select_strategy", r#""default""#),
+    ("/projector_hidden_act", r#""gelu""#),
+    ("/multimodal_projector_bias", "true"),
+];
+
+/// Defaults of a sub-configuration by its `model_type`, where they differ from those of its struct.
+const BY_TYPE: [(&str, &str, &[Default]); 3] = [
+    (
+        "vision_config",
+        "siglip_vision_model",
+        &[("patch_size", "16"), ("hidden_act", r#""gelu_pytorch_tanh""#), ("layer_norm_eps", "1e-6")],
+    ),
+    (
+        "text_config",
+        "mistral",
+        &[
+            ("intermediate_size", "14336"),
+            ("num_key_value_heads", "8"),
+            ("max_position_embeddings", "131072"),
+            ("sliding_window", "4096"),
+        ],
+    ),
+    (
+        "text_config",
+        "qwen2",
+        &[
+            ("vocab_size", "151936"),
+            ("intermediate_size", "22016"),
+            ("num_key_value_heads", "32"),
+            ("max_position_embeddings", "32768"),
+            ("sliding_window", "4096"),
+        ],
+    ),
+];
+
+fn set_default(json: &mut Value, pointer: &str, value: &str) {
+    let (parent, key) = pointer.rsplit_once('/').unwrap_or_default();
+    if let (Some(Value::Object(fields)), Ok(value)) = (json.pointer_mut(parent), serde_json::from_str(value)) {
+        fields.entry(key).or_insert(value);
+    }
+}
+
+impl Config {
+    /// Parses and checks config.json.
+    pub fn parse(bytes: &[u8]) -> Result<(Self, &'static dyn Family), Error> {
+        let mut json: Value = serde_json::from_slice(bytes).map_err(|e| Error::Config(e.to_string()))?;
+        let family = family(json["model_type"].as_str().unwrap_or_default())?;
+        if let Some(fields) = json.as_object_mut() {
+            for part in ["vision_config", "text_config"] {
+                fields.entry(part).or_insert_with(|| Value::Object(serde_json::Map::new()));
+            }
+            if let Some(id) = fields.remove("image_token_id") {
+                fields.entry("image_token_index").or_insert(id);
+            }
+        }
+        for (pointer, value) in family.defaults().iter().chain(&DEFAULTS) {
+            set_default(&mut json, pointer, value);
+        }
+        for (part, model_type, defaults) in BY_TYPE {
+            if json[part]["model_type"] == model_type {
+                for (key, value) in defaults {
+                    set_default(&mut json, &format!("/{part}/{key}"), value);
+                }
+            }
+        }
+        let config = Self::deserialize(json).map_err(|e| Error::Config(e.to_string()))?;
+        config.vision_config.check()?;
+        config.text_config.check()?;
+        Ok((config, family))
+    }
+
+    /// Layer whose output is read.
+    pub fn feature_layer(&self) -> Result<i64, Error> {
+        let value = &self.vision_feature_layer;
+        value
+            .as_i64()
+            .ok_or_else(|| Error::Config(format!("vision_feature_layer {value}; one layer number is supported")))
+    }
+
+    /// Whether the head is the embedding table.
+    pub fn tied(&self) -> bool {
+        self.tie_word_embeddings == Some(true) || self.text_config.tie_word_embeddings == Some(true)
+    }
+
+    /// The limit in `anyres_max_N`.
+    pub fn most_tiles(&self) -> Result<Option<usize>, Error> {
+        let Some(ratio) = &self.vision_aspect_ratio else { return Ok(None) };
+        let most = ratio.strip_prefix("anyres_max_").and_then(|n| n.parse().ok()).filter(|n| (1..=1024).contains(n));
+        most.map(Some).ok_or_else(|| {
+            Error::Config(format!("vision_aspect_ratio {ratio:?}; anyres_max_N with N of 1 to 1024 is supported"))
+        })
+    }
+}
+
+/// A token id, or a list of them.
+pub(super) fn token_ids(value: &Value) -> Vec<u32> {
+    let one = |v: &Value| v.as_u64().and_then(|id| u32::try_from(id).ok());
+    match value.as_array() {
+        Some(list) => list.iter().filter_map(one).collect(),
+        None => one(value).into_iter().collect(),
+    }
+}

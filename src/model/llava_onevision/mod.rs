@@ -1,0 +1,44 @@
+//! LLaVA-OneVision (Li et al. 2024): SigLIP tower, Qwen2 decoder; a picture that comes alone is tiled, and its canvas scaled
+//! down where it would hold too many tokens; several pictures are one view each.
+//!
+//! The reference is Hugging Face's `LlavaOnevisionForConditionalGeneration`.
+
+use super::family::tiles;
+use super::{Family, ImageTokens};
+use crate::vision::{Picture, Tiling};
+
+/// The family.
+#[derive(Debug)]
+pub struct LlavaOnevision;
+
+impl Family for LlavaOnevision {
+    fn model_type(&self) -> &'static str {
+        "llava_onevision"
+    }
+
+    fn defaults(&self) -> &'static [(&'static str, &'static str)] {
+        &[
+            ("/vision_config/model_type", r#""siglip_vision_model""#),
+            ("/text_config/model_type", r#""qwen2""#),
+            ("/image_token_index", "151646"),
+            ("/vision_feature_layer", "-1"),
+            ("/vision_feature_select_strategy", r#""full""#),
+            ("/vision_aspect_ratio", r#""anyres_max_9""#),
+        ]
+    }
+
+    fn tiling(&self) -> Tiling {
+        Tiling::Alone
+    }
+
+    fn has_newline(&self) -> bool {
+        true
+    }
+
+    fn tokens(&self, picture: &Picture, side: usize, _: bool, most_tiles: Option<usize>) -> ImageTokens {
+        match tiles(picture) {
+            Some(tiles) => ImageTokens::of_tiles(side, tiles, picture.size, most_tiles),
+            None => ImageTokens::of_view_with_newline(side),
+        }
+    }
+}
