@@ -30,7 +30,8 @@ pub(super) struct Serve {
     /// for several
     #[arg(long, env = "SCOTOMA_MODEL", value_delimiter = ',', default_value = model::SHAPES)]
     model: Vec<String>,
-    /// One more projector for the first model, NAME=FILE.safetensors, for SwapProjector. Repeat for several
+    /// One more projector for the first model, NAME=FILE (safetensors or mm_projector.bin), for SwapProjector. Repeat for
+    /// several
     #[arg(long, env = "SCOTOMA_PROJECTOR", value_delimiter = ',')]
     projector: Vec<String>,
     /// cpu, cuda:N, or auto: the first GPU if the binary was built for one, else the CPU

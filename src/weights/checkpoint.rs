@@ -1,4 +1,4 @@
-//! A checkpoint: safetensors files, single or sharded, as one map of names.
+//! A checkpoint: safetensors or PyTorch files, single or sharded, as one map of names.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -6,11 +6,14 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device, Tensor};
+use safetensors::tensor::TensorInfo;
 use safetensors::{Dtype, SafeTensors};
+use serde::Deserialize;
 
 use super::Error;
 use super::mapped::Bytes;
 use super::names::{canonical, is_buffer};
+use super::pickled::{self, Located};
 
 #[derive(Debug)]
 struct Entry {
@@ -20,7 +23,7 @@ struct Entry {
     shape: Vec<usize>,
 }
 
-/// The tensors of one or more safetensors files, mapped, not read.
+/// The tensors of one or more files, mapped, not read.
 #[derive(Debug)]
 pub struct Checkpoint {
     files: Vec<Bytes>,
@@ -37,55 +40,75 @@ pub struct Tensors<'a> {
 }
 
 impl Checkpoint {
-    /// All `*.safetensors` files of a folder.
+    /// The weights of a folder as Hugging Face writes one: the shards that an index lists, or one file; safetensors where
+    /// there are some, else PyTorch's.
     pub fn open_folder(folder: &Path) -> Result<Self, Error> {
-        let io = |source| Error::Io { path: folder.to_owned(), source };
-        let mut paths: Vec<PathBuf> = std::fs::read_dir(folder)
-            .map_err(io)?
-            .map(|entry| entry.map(|e| e.path()))
-            .collect::<Result<_, _>>()
-            .map_err(io)?;
-        paths.retain(|p| p.extension().is_some_and(|e| e == "safetensors"));
-        paths.sort();
-        if paths.is_empty() {
-            return Err(Error::Empty(folder.to_owned()));
+        for (index, single) in [
+            ("model.safetensors.index.json", "model.safetensors"),
+            ("pytorch_model.bin.index.json", "pytorch_model.bin"),
+        ] {
+            if folder.join(index).is_file() {
+                return Self::open_index(folder, &folder.join(index));
+            }
+            if folder.join(single).is_file() {
+                return Self::open(&[folder.join(single)]);
+            }
         }
-        Self::open(&paths)
+        Err(Error::Empty(folder.to_owned()))
+    }
+
+    /// The shards that an index lists; each tensor must stand in the shard that the index names.
+    fn open_index(folder: &Path, path: &Path) -> Result<Self, Error> {
+        let damaged = |reason: String| Error::Index { path: path.to_owned(), reason };
+        let json = std::fs::read(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
+        let index: Index = serde_json::from_slice(&json).map_err(|e| damaged(e.to_string()))?;
+        let files: BTreeSet<&String> = index.weight_map.values().collect();
+        // A name with a folder in it could lead anywhere.
+        if let Some(file) = files.iter().find(|f| Path::new(f).file_name().is_none_or(|name| name != f.as_str())) {
+            return Err(damaged(format!("{file:?} is not the name of a file")));
+        }
+        let paths: Vec<PathBuf> = files.iter().map(|f| folder.join(f)).collect();
+        let checkpoint = Self::open(&paths)?;
+        for (name, file) in &index.weight_map {
+            let entry = checkpoint.entries.get(&canonical(name));
+            let stands = entry.is_some_and(|e| paths[e.file].file_name().is_some_and(|f| f == file.as_str()));
+            if !stands && !is_buffer(name) {
+                return Err(damaged(format!("tensor {name} is not in {file}")));
+            }
+        }
+        Ok(checkpoint)
     }
 
     /// The given files.
     pub fn open(paths: &[PathBuf]) -> Result<Self, Error> {
         let mut checkpoint = Self { files: Vec::new(), entries: BTreeMap::new() };
         for path in paths {
-            checkpoint.add(Bytes::map(path)?, path)?;
+            let bytes = Bytes::map(path)?;
+            let located = if path.extension().is_some_and(|e| e == "safetensors") {
+                safetensors(path, &bytes)?
+            } else {
+                pickled::locate(path, &bytes)?
+            };
+            checkpoint.add(bytes, path, located)?;
         }
         Ok(checkpoint)
     }
 
-    /// One file that stands in the binary.
+    /// One safetensors file that stands in the binary.
     pub fn embedded(bytes: &'static [u8]) -> Result<Self, Error> {
         let mut checkpoint = Self { files: Vec::new(), entries: BTreeMap::new() };
-        checkpoint.add(Bytes::Embedded(bytes), Path::new("embedded"))?;
+        let path = Path::new("embedded");
+        checkpoint.add(Bytes::Embedded(bytes), path, safetensors(path, bytes)?)?;
         Ok(checkpoint)
     }
 
-    fn add(&mut self, bytes: Bytes, path: &Path) -> Result<(), Error> {
-        let container =
-            |e: safetensors::SafeTensorError| Error::Container { path: path.to_owned(), reason: e.to_string() };
-        // Checks the header's length, that the tensors tile the buffer, and that shapes fit sizes.
-        let (header, metadata) = SafeTensors::read_metadata(&bytes).map_err(container)?;
-        let data = header + 8;
+    fn add(&mut self, bytes: Bytes, path: &Path, located: Vec<Located>) -> Result<(), Error> {
         let file = self.files.len();
-        for (name, info) in metadata.tensors() {
-            let entry = Entry {
-                file,
-                bytes: data + info.data_offsets.0..data + info.data_offsets.1,
-                dtype: info.dtype,
-                shape: info.shape.clone(),
-            };
-            if entry.bytes.end > bytes.len() {
+        for Located { name, bytes: range, dtype, shape } in located {
+            if range.end > bytes.len() {
                 return Err(Error::Container { path: path.to_owned(), reason: format!("tensor {name} is cut off") });
             }
+            let entry = Entry { file, bytes: range, dtype, shape };
             if !is_buffer(&name) && self.entries.insert(canonical(&name), entry).is_some() {
                 return Err(Error::Twice { path: path.to_owned(), name });
             }
@@ -165,4 +188,25 @@ impl Tensors<'_> {
     pub fn dtype(&self) -> DType {
         self.dtype
     }
+}
+
+/// `model.safetensors.index.json` or `pytorch_model.bin.index.json`.
+#[derive(Deserialize)]
+struct Index {
+    weight_map: BTreeMap<String, String>,
+}
+
+/// Where the tensors of a safetensors file stand.
+fn safetensors(path: &Path, bytes: &[u8]) -> Result<Vec<Located>, Error> {
+    // Checks the header's length, that the tensors tile the buffer, and that shapes fit sizes.
+    let (header, metadata) = SafeTensors::read_metadata(bytes)
+        .map_err(|e| Error::Container { path: path.to_owned(), reason: e.to_string() })?;
+    let data = header + 8;
+    let located = |(name, info): (String, &TensorInfo)| Located {
+        name,
+        bytes: data + info.data_offsets.0..data + info.data_offsets.1,
+        dtype: info.dtype,
+        shape: info.shape.clone(),
+    };
+    Ok(metadata.tensors().into_iter().map(located).collect())
 }

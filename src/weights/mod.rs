@@ -1,11 +1,12 @@
 //! Checkpoints: from files to named tensors.
 //!
-//! Owns the safetensors containers and the three name layouts in the wild. It must not know what the tensors mean: shapes
+//! Owns the containers (safetensors, PyTorch's zip files) and the name layouts in the wild. It must not know what the tensors mean: shapes
 //! are what the model asks for, and a tensor that is missing, misshapen or left over is an error that names it.
 
 mod checkpoint;
 mod mapped;
 mod names;
+mod pickled;
 
 pub use checkpoint::{Checkpoint, Tensors};
 
@@ -30,8 +31,24 @@ pub enum Error {
         /// Why.
         reason: String,
     },
+    /// The PyTorch file is damaged, or holds what is not read.
+    #[error("{path}: not a PyTorch checkpoint that can be read: {reason}")]
+    Pickle {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// The index does not fit the shards.
+    #[error("{path}: {reason}")]
+    Index {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
     /// A folder without weights.
-    #[error("{0}: no *.safetensors file")]
+    #[error("{0}: neither model.safetensors nor pytorch_model.bin, nor an index of one")]
     Empty(PathBuf),
     /// Two tensors that mean the same.
     #[error("{path}: tensor {name} occurs twice")]

@@ -5,11 +5,12 @@
 //! | transformers < 4.52, the hub's llava-1.5 | `vision_tower.vision_model.*` | `language_model.model.*` | `language_model.lm_head.weight` |
 //! | transformers 4.52 and later, in memory | `model.vision_tower.vision_model.*` | `model.language_model.*` | `lm_head.weight` |
 //! | transformers 5 | `vision_tower.*` or `model.vision_tower.*` | `language_model.model.*` | `language_model.lm_head.weight` |
+//! | the original LLaVA's mm_projector.bin | | projector: `model.mm_projector.0|2.*` | |
 //! | here | `vision_tower.*` | `language_model.*` | `lm_head.weight` |
 
 /// The name used here for a tensor called `name` in a checkpoint.
 pub(super) fn canonical(name: &str) -> String {
-    const RULES: [(&str, &str); 7] = [
+    const RULES: [(&str, &str); 10] = [
         ("model.image_newline", "image_newline"),
         ("model.vision_tower.", "vision_tower."),
         ("model.multi_modal_projector.", "multi_modal_projector."),
@@ -17,6 +18,9 @@ pub(super) fn canonical(name: &str) -> String {
         ("vision_tower.vision_model.", "vision_tower."),
         ("language_model.model.", "language_model."),
         ("language_model.lm_head.", "lm_head."),
+        ("model.mm_projector.", "mm_projector."),
+        ("mm_projector.0.", "multi_modal_projector.linear_1."),
+        ("mm_projector.2.", "multi_modal_projector.linear_2."),
     ];
     let mut name = name.to_owned();
     for (from, to) in RULES {

@@ -220,6 +220,28 @@ def rename_and_shard(folder: Path) -> None:
     (folder / "model.safetensors.index.json").write_text(json.dumps(index, indent=1, sort_keys=True))
 
 
+def as_pickles(folder: Path) -> None:
+    """PyTorch's zip files in place of safetensors: two shards with an index, and the second projector as the original LLaVA
+    writes it."""
+    model = folder / "model"
+    tensors = load_file(model / "model.safetensors")
+    (model / "model.safetensors").unlink()
+    keys = sorted(tensors)
+    shards = {"pytorch_model-00001-of-00002.bin": keys[::2], "pytorch_model-00002-of-00002.bin": keys[1::2]}
+    for file, members in shards.items():
+        torch.save({k: tensors[k] for k in members}, model / file)
+    index = {"metadata": {}, "weight_map": {k: f for f, members in shards.items() for k in members}}
+    (model / "pytorch_model.bin.index.json").write_text(json.dumps(index, indent=1, sort_keys=True))
+    second = load_file(folder / "second_projector.safetensors")
+    (folder / "second_projector.safetensors").unlink()
+    original = {"linear_1": "0", "linear_2": "2"}
+    named = {}
+    for key, value in second.items():
+        _, layer, kind = key.split(".")
+        named[f"model.mm_projector.{original[layer]}.{kind}"] = value
+    torch.save(named, folder / "mm_projector.bin")
+
+
 class Recorder:
     """Records the value at every hook point, as rows, and applies interventions on the way."""
 
@@ -518,6 +540,8 @@ def write_set(name: str) -> None:
         values = capture(name, case, model, inputs_of, processor)
         save_file(values, folder / f"{case['name']}.safetensors")
         print(name, case["name"], len(values), values["greedy"].tolist())
+    if name == "tiny-next-llama":
+        as_pickles(folder)
     chat = [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "Is there a red circle?"}]}]
     rendered = tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
     (folder / "cases.json").write_text(json.dumps({"chat": rendered, "cases": listed}, indent=1))

@@ -1,0 +1,217 @@
+//! Damaged checkpoints: an error that names the file and the tensor, never a panic.
+#![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
+
+mod common;
+
+use std::io::{Cursor, Write};
+use std::path::{Path, PathBuf};
+
+use candle_core::{DType, Device};
+use proptest::prelude::*;
+use scotoma::model::{Error, Model, Source};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use zip::write::SimpleFileOptions;
+use zip::{CompressionMethod, ZipWriter};
+
+const SAFETENSORS: &str = "tiny-gqa-tied";
+const SHARDED: &str = "tiny-full-old-names";
+const PICKLED: &str = "tiny-next-llama";
+
+/// A copy of a golden set's model.
+struct Copy(TempDir);
+
+impl Copy {
+    fn of(set: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        for file in std::fs::read_dir(Path::new(common::FOLDER).join(set).join("model")).unwrap() {
+            let file = file.unwrap();
+            std::fs::copy(file.path(), folder.path().join(file.file_name())).unwrap();
+        }
+        Self(folder)
+    }
+
+    fn path(&self, file: &str) -> PathBuf {
+        self.0.path().join(file)
+    }
+
+    fn read(&self, file: &str) -> Vec<u8> {
+        std::fs::read(self.path(file)).unwrap()
+    }
+
+    fn write(&self, file: &str, bytes: &[u8]) {
+        std::fs::write(self.path(file), bytes).unwrap();
+    }
+
+    fn edit(&self, file: &str, change: impl FnOnce(&mut Value)) {
+        let mut json: Value = serde_json::from_slice(&self.read(file)).unwrap();
+        change(&mut json);
+        self.write(file, &serde_json::to_vec(&json).unwrap());
+    }
+
+    /// Changes the header of model.safetensors.
+    fn edit_header(&self, change: impl FnOnce(&mut Value)) {
+        let bytes = self.read("model.safetensors");
+        let end = 8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+        let mut header: Value = serde_json::from_slice(&bytes[8..end]).unwrap();
+        change(&mut header);
+        let header = serde_json::to_vec(&header).unwrap();
+        self.write("model.safetensors", &[&(header.len() as u64).to_le_bytes()[..], &header, &bytes[end..]].concat());
+    }
+
+    fn load(&self) -> Result<Model, Error> {
+        Model::load("copy", &Source::Folder(self.0.path().to_owned()), DType::F32, &Device::Cpu)
+    }
+
+    /// The message of the error that loading ends with, which must hold every one of `says`.
+    fn fails(&self, says: &[&str]) {
+        let message = self.load().map(|m| m.name).unwrap_err().to_string();
+        for part in says {
+            assert!(message.contains(part), "{message:?} does not say {part:?}");
+        }
+    }
+}
+
+const WEIGHT: &str = "multi_modal_projector.linear_1.weight";
+
+#[test]
+fn safetensors() {
+    let copy = Copy::of(SAFETENSORS);
+    copy.load().unwrap();
+    let whole = copy.read("model.safetensors");
+    copy.write("model.safetensors", &whole[..whole.len() - 100]);
+    copy.fails(&["model.safetensors", "not a valid safetensors file"]);
+    copy.write("model.safetensors", &[&(1_u64 << 60).to_le_bytes()[..], &whole[8..]].concat());
+    copy.fails(&["model.safetensors", "not a valid safetensors file"]);
+    copy.write("model.safetensors", b"{}");
+    copy.fails(&["model.safetensors"]);
+    copy.write("model.safetensors", &whole);
+    copy.edit_header(|header| {
+        let offsets = header[WEIGHT]["data_offsets"].clone();
+        header["lm_head.extra"] = json!({ "dtype": "BF16", "shape": [1], "data_offsets": offsets });
+    });
+    copy.fails(&["model.safetensors", "not a valid safetensors file"]);
+    copy.write("model.safetensors", &whole);
+    copy.edit_header(|header| header[WEIGHT]["dtype"] = json!("I16"));
+    copy.fails(&["multi_modal_projector.linear_1.weight", "dtype I16", "f32, f16 and bf16"]);
+    copy.write("model.safetensors", &whole);
+    copy.edit_header(|header| {
+        let tensor = header.as_object_mut().unwrap().remove(WEIGHT).unwrap();
+        header["multi_modal_projector.linear_9.weight"] = tensor;
+    });
+    copy.fails(&["missing tensor multi_modal_projector.linear_1.weight"]);
+    std::fs::remove_file(copy.path("model.safetensors")).unwrap();
+    copy.fails(&["neither model.safetensors nor pytorch_model.bin"]);
+}
+
+#[test]
+fn shards_and_their_index() {
+    let index = "model.safetensors.index.json";
+    let copy = Copy::of(SHARDED);
+    copy.load().unwrap();
+    let whole = copy.read(index);
+    copy.edit(index, |json| json["weight_map"]["no.such.tensor"] = json!("model-00001-of-00002.safetensors"));
+    copy.fails(&[index, "no.such.tensor is not in model-00001-of-00002.safetensors"]);
+    copy.write(index, &whole);
+    copy.edit(index, |json| json["weight_map"]["no.such.tensor"] = json!("../model.safetensors"));
+    copy.fails(&[index, "is not the name of a file"]);
+    copy.write(index, b"[");
+    copy.fails(&[index]);
+    copy.write(index, &whole);
+    std::fs::remove_file(copy.path("model-00002-of-00002.safetensors")).unwrap();
+    copy.fails(&["model-00002-of-00002.safetensors"]);
+}
+
+/// A torch file whose pickle is `pickle`.
+fn torch_file(pickle: &[u8]) -> Vec<u8> {
+    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+    let stored = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
+    zip.start_file("archive/data.pkl", stored).unwrap();
+    zip.write_all(pickle).unwrap();
+    zip.finish().unwrap().into_inner()
+}
+
+#[test]
+fn pickles() {
+    let shard = "pytorch_model-00001-of-00002.bin";
+    let copy = Copy::of(PICKLED);
+    copy.load().unwrap();
+    let whole = copy.read(shard);
+    copy.write(shard, &whole[..whole.len() / 2]);
+    copy.fails(&[shard, "not a PyTorch checkpoint"]);
+    copy.write(shard, b"\x80\x02}q\x00.");
+    copy.fails(&[shard, "not a PyTorch checkpoint"]);
+    // An opcode that no pickle has.
+    copy.write(shard, &torch_file(b"\x80\x02\xff."));
+    copy.fails(&[shard, "not a PyTorch checkpoint"]);
+    // os.system("true"), which a pickle machine would call: the tensors are not there, and nothing has run.
+    copy.write(shard, &torch_file(b"\x80\x02cos\nsystem\nq\x00X\x04\x00\x00\x00trueq\x01\x85q\x02Rq\x03."));
+    copy.fails(&["pytorch_model.bin.index.json", "is not in pytorch_model-00001-of-00002.bin"]);
+}
+
+#[test]
+fn configurations() {
+    let copy = Copy::of(SAFETENSORS);
+    let whole = copy.read("config.json");
+    let bad: [(&str, Value, &str); 9] = [
+        ("/text_config/num_attention_heads", json!(0), "text_config: sizes must be at least 1"),
+        ("/vision_config/num_attention_heads", json!(0), "vision_config: sizes must be at least 1"),
+        ("/vision_config/patch_size", json!(0), "vision_config"),
+        ("/text_config/num_attention_heads", json!(3), "missing"),
+        ("/text_config/model_type", json!("rwkv"), "llama, mistral and qwen2 are supported"),
+        ("/model_type", json!("llava_later"), "llava, llava_next, llava_onevision are supported"),
+        ("/vision_feature_layer", json!(9), "vision_feature_layer 9 is not in"),
+        ("/text_config/max_position_embeddings", json!(1_u64 << 40), "max_position_embeddings"),
+        ("/text_config/hidden_size", json!(-1), "invalid value"),
+    ];
+    for (pointer, value, says) in bad {
+        copy.edit("config.json", |json| *json.pointer_mut(pointer).unwrap() = value);
+        let message = copy.load().map(|m| m.name).unwrap_err().to_string();
+        assert!(message.contains(says) || says == "missing", "{pointer}: {message}");
+        copy.write("config.json", &whole);
+    }
+    copy.load().unwrap();
+}
+
+/// Loads a copy with some bytes changed; whatever comes, it must come as a result.
+fn survives(set: &str, file: &str, limit: usize, changes: &[(prop::sample::Index, u8)]) {
+    let copy = Copy::of(set);
+    let mut bytes = copy.read(file);
+    let limit = limit.min(bytes.len());
+    for (at, value) in changes {
+        bytes[at.index(limit)] = *value;
+    }
+    copy.write(file, &bytes);
+    let _ = copy.load();
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn changed_headers_never_panic(changes in prop::collection::vec(any::<(prop::sample::Index, u8)>(), 1..8)) {
+        survives(SAFETENSORS, "model.safetensors", 4096, &changes);
+    }
+
+    #[test]
+    fn changed_pickles_never_panic(changes in prop::collection::vec(any::<(prop::sample::Index, u8)>(), 1..8)) {
+        survives(PICKLED, "pytorch_model-00001-of-00002.bin", 16384, &changes);
+    }
+
+    #[test]
+    fn changed_configurations_never_panic(changes in prop::collection::vec(any::<(prop::sample::Index, u8)>(), 1..4)) {
+        survives(SAFETENSORS, "config.json", usize::MAX, &changes);
+    }
+
+    #[test]
+    fn changed_pictures_never_panic(changes in prop::collection::vec(any::<(prop::sample::Index, u8)>(), 1..8)) {
+        let mut bytes = common::picture();
+        let length = bytes.len();
+        for (at, value) in changes {
+            bytes[at.index(length)] = value;
+        }
+        if let Ok(picture) = scotoma::vision::decode(&bytes, 1 << 20) {
+            prop_assert!(picture.data.len() == 3 * picture.width * picture.height);
+        }
+    }
+}
