@@ -6,7 +6,8 @@ mod common;
 use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
-use common::{Case, goldens, model};
+use common::{goldens, job, model};
+use scotoma::engine::parity::Prepared;
 use scotoma::engine::{Engine, Event, Events, Limits, Sampling, Work};
 use scotoma::intervention::{
     Amount, Applied, Choice, Context, Draws, DropLayers, Fill, Intervention, OccludePatches, Order, PermuteTokens,
@@ -30,29 +31,30 @@ impl Bench {
 
     fn plan(&self, list: &[Intervention]) -> Plan {
         let saliency = self.saliency();
-        let images = self.case().prepare(&self.model).images;
+        let images = self.prepared().images;
         let context = Context { model: &self.model, images: &images, sample_key: "item", saliency: &[saliency] };
         compile(list, &context).unwrap()
     }
 
-    fn case(&self) -> Case {
-        goldens(&self.model.name).cases.swap_remove(0)
+    fn prepared(&self) -> Prepared {
+        let goldens = goldens(&self.model.name);
+        goldens.prepare(&self.model, &goldens.cases[0]).unwrap()
     }
 
     fn saliency(&self) -> Vec<f32> {
-        let base = self.case().prepare(&self.model).pixels[0].narrow(0, 0, 1).unwrap();
+        let base = self.prepared().pixels[0].narrow(0, 0, 1).unwrap();
         self.model.tower.attention(&base).unwrap().squeeze(0).unwrap().to_vec1().unwrap()
     }
 
     fn submit(&self, list: &[Intervention], sampling: Sampling, max_tokens: usize) -> Events {
         let plan = self.plan(list);
-        let case = self.case();
-        let mut prepared = case.prepare(&self.model);
-        let mut picture = case.pictures(&self.model).swap_remove(0);
+        let mut prepared = self.prepared();
+        let goldens = goldens(&self.model.name);
+        let mut picture = goldens.pictures(&self.model, &goldens.cases[0]).unwrap().swap_remove(0);
         plan.paints.iter().for_each(|p| p.apply(&mut picture, &self.model.processor));
         prepared.pixels = vec![self.model.pixels(&picture).unwrap()];
         let work = Work::Generate { sampling, max_tokens, top_logprobs: 20 };
-        self.engine.submit(prepared.job(&self.model, plan, work)).unwrap()
+        self.engine.submit(job(&prepared, &self.model, plan, work)).unwrap()
     }
 
     fn answer(&self, list: &[Intervention]) -> Answer {
@@ -60,7 +62,7 @@ impl Bench {
     }
 
     fn tokens(&self) -> usize {
-        self.case().prepare(&self.model).images[0].len()
+        self.prepared().images[0].len()
     }
 }
 
@@ -239,7 +241,8 @@ fn the_same_seed_gives_the_same_bits() {
 #[test]
 fn permuting_before_the_projector_is_permuting_after_it() {
     let model = model("tiny-gqa-tied");
-    let pixels = goldens("tiny-gqa-tied").cases[0].prepare(&model).pixels;
+    let goldens = goldens("tiny-gqa-tied");
+    let pixels = goldens.prepare(&model, &goldens.cases[0]).unwrap().pixels;
     let (features, layout) = model.tower.forward(&Tensor::cat(&pixels, 0).unwrap(), &[(0, 0)], &mut NoHooks).unwrap();
     let order = Draws::new(3, "", 0, 0).permutation(model.tower.tokens());
     let index = Tensor::from_vec(order.clone(), order.len(), &Device::Cpu).unwrap();
@@ -280,7 +283,7 @@ fn blocks_keep_tokens_in_their_block() {
 fn scopes_keep_tokens_where_they_belong() {
     for set in ["tiny-next-llama", "tiny-onevision"] {
         let bench = Bench::new(set);
-        let places = bench.case().prepare(&bench.model).images.swap_remove(0).places;
+        let places = bench.prepared().images.swap_remove(0).places;
         let order = |scope| {
             let plan = bench.plan(&[Intervention::PermuteTokens(PermuteTokens { order: Order::Seed(Some(3)), scope })]);
             plan.resolved[0].resolutions[0].indices.clone()

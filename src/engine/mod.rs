@@ -7,6 +7,7 @@
 //! [`Events`] of a request frees its rows at the next step; deadlines are looked at before every step.
 
 mod job;
+pub mod parity;
 mod sampling;
 mod scheduler;
 mod step;
@@ -20,6 +21,8 @@ use tokio::sync::{mpsc, oneshot};
 
 pub use job::{Event, Finish, Job, Timing, Token, Work};
 pub use sampling::Sampling;
+
+use parity::{Comparison, GoldenSet};
 
 use crate::model::Model;
 
@@ -72,6 +75,7 @@ pub type Events = mpsc::UnboundedReceiver<Result<Event, Error>>;
 #[expect(clippy::large_enum_variant, reason = "jobs are what the channel is for")]
 enum Command {
     Run(Job, mpsc::UnboundedSender<Result<Event, Error>>),
+    Parity(Arc<Model>, Arc<GoldenSet>, usize, oneshot::Sender<Result<Comparison, parity::Error>>),
     Attention(Arc<Model>, Vec<Tensor>, oneshot::Sender<Result<Vec<Vec<f32>>, Error>>),
 }
 
@@ -119,6 +123,18 @@ impl Engine {
         let (sender, reply) = oneshot::channel();
         self.commands.send(Command::Attention(model, pixels, sender)).map_err(|_| Error::Draining)?;
         reply.await.map_err(|_| Error::Draining)?
+    }
+
+    /// Compares case `case` of a golden set with the reference.
+    pub async fn parity(
+        &self,
+        model: Arc<Model>,
+        goldens: Arc<GoldenSet>,
+        case: usize,
+    ) -> Result<Result<Comparison, parity::Error>, Error> {
+        let (sender, reply) = oneshot::channel();
+        self.commands.send(Command::Parity(model, goldens, case, sender)).map_err(|_| Error::Draining)?;
+        reply.await.map_err(|_| Error::Draining)
     }
 
     /// From now on nothing is admitted; what runs goes on.

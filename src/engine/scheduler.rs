@@ -12,7 +12,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, error::TryRecvError}
 
 use super::sampling::{likeliest, log_softmax};
 use super::step::{self, Rows};
-use super::{Command, Error, Event, Finish, Job, Limits, Timing, Token, Work};
+use super::{Command, parity, Error, Event, Finish, Job, Limits, Timing, Token, Work};
 use crate::model::Model;
 use crate::nn::KvCache;
 use crate::telemetry::names;
@@ -120,6 +120,12 @@ impl Scheduler {
             };
             match command {
                 Command::Run(job, events) => self.waiting.push_back(Request::new(job, events)),
+                Command::Parity(model, goldens, case, reply) => {
+                    let compare = || goldens.compare(&model, &goldens.cases[case]);
+                    let result = catch_unwind(AssertUnwindSafe(compare));
+                    let panicked = |_| Err(parity::Error::Set("the forward pass panicked".into()));
+                    let _ = reply.send(result.unwrap_or_else(panicked));
+                }
                 Command::Attention(model, pixels, reply) => {
                     let _ = reply.send(guarded(|| attention(&model, &pixels)));
                 }

@@ -4,124 +4,26 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Device};
+use scotoma::engine::parity::{GoldenSet, Prepared};
 use scotoma::engine::{Job, Work};
-use scotoma::intervention::{
-    Choice, Context, DropLayers, Fill, Intervention, OccludePatches, Order, PermuteTokens, Plan, Scope, SwapProjector,
-    compile,
-};
-use scotoma::model::{ImageTokens, Model, Source};
-use scotoma::nn::Stack;
+use scotoma::intervention::Plan;
+use scotoma::model::{Model, Source};
 use scotoma::server::{Config, Server};
-use scotoma::vision::Picture;
 use scotoma_client::Client;
-use serde::Deserialize;
 
 pub const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/goldens");
 
-#[derive(Deserialize)]
-pub struct Goldens {
-    pub chat: String,
-    pub cases: Vec<Case>,
-}
-
-#[derive(Deserialize)]
-pub struct Case {
-    pub name: String,
-    pub text: String,
-    pub images: Vec<String>,
-    #[serde(default)]
-    pub interventions: Spec,
-}
-
-/// The interventions of a case, in the capture script's words.
-#[derive(Deserialize, Default)]
-#[serde(default, deny_unknown_fields)]
-pub struct Spec {
-    occlude: Option<Vec<u32>>,
-    drop_tower_layers: Option<Vec<u32>>,
-    swap_projector: Option<String>,
-    permute: Option<Vec<u32>>,
-    drop_layers: Option<Vec<u32>>,
-}
-
-impl Spec {
-    fn list(&self) -> Vec<Intervention> {
-        let mut list = Vec::new();
-        if let Some(cells) = &self.occlude {
-            list.push(Intervention::OccludePatches(OccludePatches {
-                choice: Choice::Indices(cells.clone()),
-                grid: 0,
-                fill: Fill::Black,
-                fill_seed: None,
-            }));
-        }
-        for (stack, layers) in
-            [(Stack::VisionTower, &self.drop_tower_layers), (Stack::LanguageModel, &self.drop_layers)]
-        {
-            if let Some(layers) = layers {
-                list.push(Intervention::DropLayers(DropLayers { stack, layers: layers.clone() }));
-            }
-        }
-        if let Some(name) = &self.swap_projector {
-            list.push(Intervention::SwapProjector(SwapProjector::Named(name.clone())));
-        }
-        if let Some(order) = &self.permute {
-            list.push(Intervention::PermuteTokens(PermuteTokens {
-                order: Order::Given(order.clone()),
-                scope: Scope::All,
-            }));
-        }
-        list
-    }
-}
-
-/// A case ready to run.
-pub struct Prepared {
-    pub plan: Plan,
-    pub pixels: Vec<Tensor>,
-    pub images: Vec<ImageTokens>,
-    pub ids: Vec<u32>,
-}
-
-impl Prepared {
-    pub fn job(&self, model: &Arc<Model>, plan: Plan, work: Work) -> Job {
-        Job {
-            model: model.clone(),
-            plan: Arc::new(plan),
-            pixels: self.pixels.clone(),
-            images: self.images.clone(),
-            prompt: self.ids.clone(),
-            work,
-            deadline: None,
-        }
-    }
-}
-
-impl Case {
-    /// The case compiled against a model, image interventions applied, tokens expanded.
-    pub fn prepare(&self, model: &Model) -> Prepared {
-        let mut pictures = self.pictures(model);
-        let images: Vec<ImageTokens> = pictures.iter().map(|p| model.tokens(p)).collect();
-        let context = Context { model, images: &images, sample_key: "", saliency: &[] };
-        let plan = compile(&self.interventions.list(), &context).unwrap();
-        for paint in &plan.paints {
-            paint.apply(&mut pictures[paint.image], &model.processor);
-        }
-        let pixels = pictures.iter().map(|p| model.pixels(p).unwrap()).collect();
-        let counts: Vec<usize> = images.iter().map(ImageTokens::len).collect();
-        let ids = model.expand(&model.text.encode(&self.text).unwrap(), &counts);
-        Prepared { plan, pixels, images, ids }
-    }
-
-    /// The pictures of the case as the model sees them.
-    pub fn pictures(&self, model: &Model) -> Vec<Picture> {
-        let load = |name: &String| {
-            let bytes = std::fs::read(Path::new(FOLDER).join(format!("pictures/{name}.png"))).unwrap();
-            let picture = scotoma::vision::decode(&bytes, 1 << 20).unwrap();
-            model.processor.picture(&picture, self.images.len()).unwrap()
-        };
-        self.images.iter().map(load).collect()
+/// What the engine runs for a prepared case.
+pub fn job(case: &Prepared, model: &Arc<Model>, plan: Plan, work: Work) -> Job {
+    Job {
+        model: model.clone(),
+        plan: Arc::new(plan),
+        pixels: case.pixels.clone(),
+        images: case.images.clone(),
+        prompt: case.ids.clone(),
+        work,
+        deadline: None,
     }
 }
 
@@ -141,9 +43,9 @@ pub fn model(set: &str) -> Model {
     model
 }
 
-pub fn goldens(set: &str) -> Goldens {
-    let bytes = std::fs::read(Path::new(FOLDER).join(set).join("cases.json")).unwrap();
-    serde_json::from_slice(&bytes).unwrap()
+pub fn goldens(set: &str) -> GoldenSet {
+    let folder = |name: &str| Source::Folder(Path::new(FOLDER).join(name));
+    GoldenSet::open(folder(set), folder("pictures")).unwrap()
 }
 
 /// A real server on a free port, and how to end it.

@@ -1,0 +1,298 @@
+//! Parity with Hugging Face transformers: a golden set, as tests/goldens/capture.py writes it, run against a resident model.
+//!
+//! A golden set is cases.json, the pictures it names, and for each case a safetensors file with the value that the reference
+//! found at hook points, the token ids of its input and its greedy answer.
+
+use std::collections::{BTreeMap, HashMap};
+
+use candle_core::{DType, Device, Tensor};
+use serde::Deserialize;
+
+use super::sampling::likeliest;
+use crate::intervention::{
+    Applied, Choice, Context, DropLayers, Error as InterventionError, Fill, Intervention, OccludePatches, Order,
+    PermuteTokens, Plan, Scope, SwapProjector, compile,
+};
+use crate::model::{DEFAULT_PROJECTOR, Error as ModelError, ImageTokens, Model, Source};
+use crate::nn::{Hooks, Layout, Point, Result as TensorResult, Span, Stack};
+use crate::vision::{self, Picture};
+
+/// The largest relative error `|a - b| / |b|` at a hook point that passes in f32.
+pub const TOLERANCE: f64 = 1e-5;
+/// The same in bf16 and f16, whose numbers have 8 and 11 bits.
+pub const HALF_TOLERANCE: f64 = 5e-2;
+
+const MAX_PICTURE_PIXELS: u64 = 1 << 26;
+
+/// Why a golden set cannot be read or run.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The set does not fit the model, or is damaged.
+    #[error("goldens: {0}")]
+    Set(String),
+    /// A file, or the forward pass.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// An intervention of a case.
+    #[error(transparent)]
+    Intervention(#[from] InterventionError),
+    /// A picture of a case.
+    #[error("goldens: {0}")]
+    Picture(#[from] vision::Error),
+    /// A tensor.
+    #[error(transparent)]
+    Tensor(#[from] candle_core::Error),
+}
+
+/// A golden set, read case by case.
+#[derive(Debug)]
+pub struct GoldenSet {
+    source: Source,
+    pictures: Source,
+    /// A question put through the reference's chat template with one picture.
+    pub chat: String,
+    /// What to compare.
+    pub cases: Vec<Case>,
+}
+
+/// One input with its interventions.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Case {
+    /// Its name, and its file's.
+    pub name: String,
+    /// The prompt, pictures as `<image>`.
+    pub text: String,
+    /// Names of the pictures.
+    pub images: Vec<String>,
+    /// The interventions, in the capture script's words.
+    #[serde(default)]
+    pub interventions: Spec,
+}
+
+/// The interventions of a case.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[expect(missing_docs, reason = "each is the intervention of its name")]
+pub struct Spec {
+    pub occlude: Option<Vec<u32>>,
+    pub drop_tower_layers: Option<Vec<u32>>,
+    pub swap_projector: Option<String>,
+    pub permute: Option<Vec<u32>>,
+    pub drop_layers: Option<Vec<u32>>,
+}
+
+#[derive(Deserialize)]
+struct Listed {
+    chat: String,
+    cases: Vec<Case>,
+}
+
+impl Spec {
+    /// As interventions.
+    pub fn list(&self) -> Vec<Intervention> {
+        let drop = |stack, layers: &Vec<u32>| Intervention::DropLayers(DropLayers { stack, layers: layers.clone() });
+        let occlude = |cells: &Vec<u32>| OccludePatches {
+            choice: Choice::Indices(cells.clone()),
+            grid: 0,
+            fill: Fill::Black,
+            fill_seed: None,
+        };
+        let permute = |order: &Vec<u32>| PermuteTokens { order: Order::Given(order.clone()), scope: Scope::All };
+        [
+            self.occlude.as_ref().map(|cells| Intervention::OccludePatches(occlude(cells))),
+            self.drop_tower_layers.as_ref().map(|layers| drop(Stack::VisionTower, layers)),
+            self.swap_projector.as_ref().map(|name| Intervention::SwapProjector(SwapProjector::Named(name.clone()))),
+            self.permute.as_ref().map(|order| Intervention::PermuteTokens(permute(order))),
+            self.drop_layers.as_ref().map(|layers| drop(Stack::LanguageModel, layers)),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+}
+
+/// A case compiled against a model.
+#[derive(Debug, Clone)]
+pub struct Prepared {
+    /// Its interventions.
+    pub plan: Plan,
+    /// The views of each picture, image interventions applied, `(V, 3, S, S)`.
+    pub pixels: Vec<Tensor>,
+    /// The visual tokens of each picture.
+    pub images: Vec<ImageTokens>,
+    /// The prompt, one image token for each visual token.
+    pub ids: Vec<u32>,
+}
+
+/// What comparing one case found.
+#[derive(Debug, Clone)]
+pub struct Comparison {
+    /// Relative error and number of values, by hook point.
+    pub points: BTreeMap<String, (f64, usize)>,
+    /// The greedy answer of the model.
+    pub answer: Vec<u32>,
+    /// The greedy answer of the reference.
+    pub expected: Vec<u32>,
+}
+
+impl Comparison {
+    /// The largest relative error and where it is.
+    pub fn worst(&self) -> (f64, &str) {
+        let mut worst = (0.0, "");
+        for (name, &(error, _)) in &self.points {
+            if error >= worst.0 {
+                worst = (error, name);
+            }
+        }
+        worst
+    }
+}
+
+impl GoldenSet {
+    /// Opens the set in `source`; `pictures` holds its pictures as `NAME.png`.
+    pub fn open(source: Source, pictures: Source) -> Result<Self, Error> {
+        let listed: Listed = source.json("cases.json")?.ok_or_else(|| source.missing("cases.json"))?;
+        Ok(Self { source, pictures, chat: listed.chat, cases: listed.cases })
+    }
+
+    /// The pictures of a case as the model sees them.
+    pub fn pictures(&self, model: &Model, case: &Case) -> Result<Vec<Picture>, Error> {
+        let load = |name: &String| {
+            let bytes = self.pictures.require(&format!("{name}.png"))?;
+            Ok(model.processor.picture(&vision::decode(&bytes, MAX_PICTURE_PIXELS)?, case.images.len())?)
+        };
+        case.images.iter().map(load).collect()
+    }
+
+    /// Compiles a case against a model.
+    pub fn prepare(&self, model: &Model, case: &Case) -> Result<Prepared, Error> {
+        let mut pictures = self.pictures(model, case)?;
+        let images: Vec<ImageTokens> = pictures.iter().map(|p| model.tokens(p)).collect();
+        let context = Context { model, images: &images, sample_key: "", saliency: &[] };
+        let plan = compile(&case.interventions.list(), &context)?;
+        for paint in &plan.paints {
+            paint.apply(&mut pictures[paint.image], &model.processor);
+        }
+        let pixels = pictures.iter().map(|p| model.pixels(p)).collect::<Result<_, _>>()?;
+        let counts: Vec<usize> = images.iter().map(ImageTokens::len).collect();
+        let ids = model.expand(&model.text.encode(&case.text)?, &counts);
+        Ok(Prepared { plan, pixels, images, ids })
+    }
+
+    /// Runs a case and compares it with what the reference found.
+    pub fn compare(&self, model: &Model, case: &Case) -> Result<Comparison, Error> {
+        let set = |message: String| Error::Set(format!("{}: {message}", case.name));
+        let golden = self.values(case)?;
+        let integers = |name: &str| -> Result<Vec<u32>, Error> {
+            let tensor = golden.get(name).ok_or_else(|| set(format!("{name} is missing")))?;
+            Ok(tensor.to_dtype(DType::U32)?.to_vec1()?)
+        };
+        let prepared = self.prepare(model, case)?;
+        let (ids, expected) = (integers("input_ids")?, integers("greedy")?);
+        if prepared.ids != ids {
+            return Err(set(format!("{} token ids, the reference has {}, or others", prepared.ids.len(), ids.len())));
+        }
+        let values = prepared.values(model)?;
+        let mut points = BTreeMap::new();
+        for (name, expected) in golden.iter().filter(|(n, _)| !["input_ids", "greedy"].contains(&n.as_str())) {
+            let expected = expected.flatten_all()?.to_vec1::<f32>()?;
+            let found = values.get(name).ok_or_else(|| set(format!("{name} never fired")))?;
+            if found.len() != expected.len() {
+                return Err(set(format!("{name}: {} values, the reference has {}", found.len(), expected.len())));
+            }
+            points.insert(name.clone(), (relative_error(found, &expected), expected.len()));
+        }
+        let answer = prepared.greedy(model, expected.len())?;
+        Ok(Comparison { points, answer, expected })
+    }
+
+    /// What the reference found.
+    fn values(&self, case: &Case) -> Result<HashMap<String, Tensor>, Error> {
+        let bytes = self.source.require(&format!("{}.safetensors", case.name))?;
+        Ok(candle_core::safetensors::load_buffer(&bytes, &Device::Cpu)?)
+    }
+}
+
+impl Prepared {
+    /// What every hook point holds in one whole forward pass, logits at all positions; and the pixel values.
+    pub fn values(&self, model: &Model) -> Result<BTreeMap<String, Vec<f32>>, Error> {
+        let plans = [&self.plan];
+        let mut recorder = Recorder { applied: Applied::new(&plans), values: BTreeMap::new() };
+        let (hidden, layout) = self.forward(model, &self.ids, &mut recorder)?;
+        model.decoder.logits(&hidden, &layout, &mut recorder)?;
+        let mut values = recorder.values;
+        for views in &self.pixels {
+            let flat = views.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;
+            values.entry("pixel_values".into()).or_default().extend(flat);
+        }
+        Ok(values)
+    }
+
+    /// The likeliest `count` tokens, each by a whole forward pass: nothing of the cache and the batch is trusted here.
+    fn greedy(&self, model: &Model, count: usize) -> Result<Vec<u32>, Error> {
+        let plans = [&self.plan];
+        let mut ids = self.ids.clone();
+        for _ in 0..count {
+            let mut applied = Applied::new(&plans);
+            let (hidden, _) = self.forward(model, &ids, &mut applied)?;
+            let mut last = Layout::default();
+            last.prefill(0, 0, 1, 0);
+            let logits = model.decoder.logits(&hidden.narrow(0, ids.len() - 1, 1)?, &last, &mut applied)?;
+            let logits: Vec<f32> = logits.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?;
+            let logits: Vec<f64> = logits.into_iter().map(f64::from).collect();
+            ids.extend(likeliest(&logits, 1).first().map(|best| best.0));
+        }
+        Ok(ids.split_off(self.ids.len()))
+    }
+
+    /// Normed rows of the last layer for all of `ids`.
+    fn forward(&self, model: &Model, ids: &[u32], hooks: &mut dyn Hooks) -> Result<(Tensor, Layout), Error> {
+        let words = model.decoder.embed(ids)?; // (R, D)
+        let x = if self.pixels.is_empty() {
+            words
+        } else {
+            let owners: Vec<_> = self.images.iter().enumerate().flat_map(|(i, t)| vec![(0, i); t.views]).collect();
+            let (features, layout) = model.tower.forward(&Tensor::cat(&self.pixels, 0)?, &owners, hooks)?;
+            let projector = self.plan.projector.as_ref().unwrap_or(&model.projectors[DEFAULT_PROJECTOR]);
+            let projected = projector.forward(&features, &layout, hooks)?;
+            let visual = model.pack(&projected, self.images.iter().map(|image| (0, image)), hooks)?;
+            let mut next = ids.len() as u32..;
+            // An image token that the model wrote itself stands for no picture.
+            let visual_at = |i: usize, id: u32| i < self.ids.len() && id == model.image_token;
+            let row = |(i, &id): (usize, &u32)| if visual_at(i, id) { next.next() } else { Some(i as u32) };
+            let index: Vec<u32> = ids.iter().enumerate().filter_map(row).collect();
+            let index = Tensor::from_slice(&index, index.len(), words.device())?;
+            Tensor::cat(&[words, visual], 0)?.index_select(&index, 0)?
+        };
+        let mut layout = Layout::default();
+        layout.prefill(0, 0, ids.len(), 0);
+        Ok((model.decoder.forward(x, &layout, &mut [], hooks)?, layout))
+    }
+}
+
+/// Applies a plan and writes down what every point then holds.
+struct Recorder<'a> {
+    applied: Applied<'a>,
+    values: BTreeMap<String, Vec<f32>>,
+}
+
+impl Hooks for Recorder<'_> {
+    fn on(&mut self, point: Point, spans: &[Span], value: Tensor) -> TensorResult<Tensor> {
+        let value = self.applied.on(point, spans, value)?;
+        let flat = value.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;
+        self.values.entry(point.to_string()).or_default().extend(flat);
+        Ok(value)
+    }
+
+    fn runs(&self, stack: Stack, layer: usize, sequence: usize) -> bool {
+        self.applied.runs(stack, layer, sequence)
+    }
+}
+
+/// `|found - expected| / |expected|` in the Euclidean norm; not a number counts as infinite.
+fn relative_error(found: &[f32], expected: &[f32]) -> f64 {
+    let norm = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>().sqrt();
+    let difference = norm(&mut found.iter().zip(expected).map(|(a, b)| f64::from(*a) - f64::from(*b)));
+    let error = difference / norm(&mut expected.iter().map(|b| f64::from(*b))).max(f64::MIN_POSITIVE);
+    if error.is_nan() { f64::INFINITY } else { error }
+}
