@@ -4,6 +4,7 @@
 mod ask;
 mod demo;
 mod flags;
+mod parity;
 mod serve;
 
 use std::process::ExitCode;
@@ -35,6 +36,8 @@ enum Command {
     Preview(ask::Preview),
     /// List the resident models.
     Models(ask::Models),
+    /// Compare every hook point of a model with Hugging Face transformers, by its golden set.
+    Parity(parity::Parity),
     /// Start a server on the embedded model, run its benchmark under six conditions, print the table.
     Demo(demo::Demo),
     /// Ask a server's health service; exits with 0 if it serves. For container health checks.
@@ -61,6 +64,7 @@ pub fn main() -> ExitCode {
             Command::Generate(generate) => generate.run().await,
             Command::Preview(preview) => preview.run().await,
             Command::Models(models) => models.run().await,
+            Command::Parity(parity) => parity.run().await,
             Command::Demo(demo) => demo.run().await,
             Command::Health(health) => health.run().await,
         }
@@ -97,8 +101,7 @@ struct Local {
 }
 
 impl Local {
-    async fn start() -> Result<(Self, Client), Failure> {
-        let config = Config::shapes();
+    async fn start(config: Config) -> Result<(Self, Client), Failure> {
         let server = tokio::task::spawn_blocking(move || Server::load(&config)).await??;
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
         let address = format!("http://{}", listener.local_addr()?);

@@ -6,12 +6,14 @@
 mod common;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
+use candle_core::{DType, Device};
 use common::{goldens, job, model};
 use scotoma::engine::parity::{GoldenSet, Prepared, TOLERANCE};
 use scotoma::engine::{Engine, Event, Limits, Sampling, Work};
-use scotoma::model::Model;
+use scotoma::model::{Model, Source};
 use scotoma::nn::{HOOK_TABLE, Point, Site, Stack};
 
 const SETS: [&str; 6] =
@@ -110,4 +112,27 @@ fn every_row_of_the_hook_table_fires() {
     }
     assert_eq!(values.len(), expected, "points fired that the table does not have");
     assert_eq!(Point::of(Stack::Projector, Site::Out).to_string(), "projector.hook_out");
+}
+
+/// A check that cannot fail would certify nothing.
+#[test]
+fn one_changed_weight_is_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let original = Path::new(common::FOLDER).join("tiny-onevision/model");
+    for file in std::fs::read_dir(&original).unwrap() {
+        let file = file.unwrap();
+        std::fs::copy(file.path(), folder.path().join(file.file_name())).unwrap();
+    }
+    let path = folder.path().join("model.safetensors");
+    let mut bytes = std::fs::read(&path).unwrap();
+    let header = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    let index: serde_json::Value = serde_json::from_slice(&bytes[8..8 + header]).unwrap();
+    let tensor = index.as_object().unwrap().iter().find(|(name, _)| name.ends_with("layers.1.mlp.down_proj.weight"));
+    let at = 8 + header + tensor.unwrap().1["data_offsets"][0].as_u64().unwrap() as usize;
+    bytes[at..at + 2].copy_from_slice(&0x3fc0_u16.to_le_bytes()); // 1.5 in bf16
+    std::fs::write(&path, bytes).unwrap();
+    let model = Model::load("changed", &Source::Folder(folder.path().into()), DType::F32, &Device::Cpu).unwrap();
+    let set = goldens("tiny-onevision");
+    let (error, point) = set.compare(&model, &set.cases[0]).map(|c| (c.worst().0, c.worst().1.to_owned())).unwrap();
+    assert!(error > 100.0 * TOLERANCE, "{error:.1e} at {point}");
 }

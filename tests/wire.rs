@@ -559,6 +559,13 @@ async fn the_scrape_agrees_with_the_table() {
     let server = Running::start(config()).await;
     let mut client = server.client().await;
     generate(&mut client, ask(vec![permute_tokens(1)])).await.unwrap();
+    let mut check = client.check_parity("").await.unwrap();
+    let mut report = None;
+    while let Some(response) = check.message().await.unwrap() {
+        report = response.event;
+    }
+    let Some(v1::check_parity_response::Event::Report(report)) = report else { panic!("no report") };
+    assert!(report.passed && report.max_relative_error > 0.0, "{report:?}");
     eventually("a counted request", async || scrape(&server.address).await.contains(r#"code="Ok""#)).await;
     let text = scrape(&server.address).await;
     let types: Vec<(&str, &str)> =

@@ -29,6 +29,14 @@ pub enum Error {
         /// As asked.
         handle: String,
     },
+    /// A golden set that is not there or does not fit.
+    #[error("no parity check of {model}: {reason}")]
+    Goldens {
+        /// The model.
+        model: String,
+        /// What is wrong.
+        reason: String,
+    },
     /// A picture.
     #[error("{field}: {source}")]
     Image {

@@ -9,6 +9,7 @@ mod error;
 pub mod inference;
 pub mod models;
 mod observe;
+mod parity;
 mod prepare;
 mod provenance;
 mod status;

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use super::observe::Observation;
-use super::{State, provenance, v1};
+use super::{State, parity, provenance, v1};
 use crate::intervention;
 use crate::model::Model;
 use crate::nn::{HOOK_TABLE, HookRow, Stack};
@@ -76,6 +78,27 @@ impl Models {
 
 #[tonic::async_trait]
 impl v1::model_service_server::ModelService for Models {
+    type CheckParityStream = ReceiverStream<Result<v1::CheckParityResponse, Status>>;
+
+    async fn check_parity(
+        &self,
+        request: Request<v1::CheckParityRequest>,
+    ) -> Result<Response<Self::CheckParityStream>, Status> {
+        let mut observation = Observation::begin("CheckParity");
+        let begun = self.0.model(&request.into_inner().model).and_then(|model| {
+            observation.model(&model.name);
+            Ok((model.clone(), parity::goldens(model)?))
+        });
+        let (model, goldens) = begun.map_err(|e| {
+            let status = e.status("", Duration::ZERO);
+            observation.end(status.code());
+            status
+        })?;
+        let (sender, stream) = mpsc::channel(16);
+        tokio::spawn(parity::check(self.0.clone(), observation, model, goldens, sender));
+        Ok(Response::new(ReceiverStream::new(stream)))
+    }
+
     async fn list_models(&self, _: Request<v1::ListModelsRequest>) -> Result<Response<v1::ListModelsResponse>, Status> {
         let models = self.0.models.iter().map(|m| self.info(m)).collect();
         self.answer("ListModels", "", |_| v1::ListModelsResponse { models })

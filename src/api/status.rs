@@ -25,6 +25,7 @@ impl Error {
             Self::Image { field, .. } => of(Code::InvalidArgument, "INVALID_IMAGE", Some(field), false),
             Self::UnknownModel { .. } => of(Code::NotFound, "UNKNOWN_MODEL", Some("model"), false),
             Self::UnknownImage { field, .. } => of(Code::NotFound, "UNKNOWN_IMAGE", Some(field), false),
+            Self::Goldens { .. } => of(Code::FailedPrecondition, "NO_GOLDENS", Some("model"), false),
             Self::Intervention(e) => match e {
                 intervention::Error::Invalid { field, .. } => {
                     of(Code::InvalidArgument, "INVALID_INTERVENTION", Some(field), false)

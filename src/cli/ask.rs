@@ -10,6 +10,7 @@ use scotoma_client::{Client, GenerateRequest, PreviewRequest, prompt};
 
 use super::flags::Flags;
 use super::{Failure, Local};
+use crate::server::Config;
 
 /// Where to ask.
 #[derive(Debug, Args)]
@@ -23,7 +24,7 @@ impl Target {
     async fn connect(&self) -> Result<(Option<Local>, Client), Failure> {
         match &self.server {
             Some(address) => Ok((None, Client::connect(address).await.map_err(|e| format!("{address}: {e}"))?)),
-            None => Local::start().await.map(|(local, client)| (Some(local), client)),
+            None => Local::start(Config::shapes()).await.map(|(local, client)| (Some(local), client)),
         }
     }
 }

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::{Failure, Local};
 use crate::benchmark::{self, Interval, Item, Verdict, wilson};
+use crate::server::Config;
 
 /// Requests in flight.
 const CONCURRENCY: usize = 32;
@@ -83,7 +84,7 @@ impl Demo {
         if self.items > 0 {
             items.truncate(self.items);
         }
-        let (local, mut client) = Local::start().await?;
+        let (local, mut client) = Local::start(Config::shapes()).await?;
         let layers = client.get_model("").await?.language_model.map_or(0, |l| l.layers);
         let conditions = conditions(layers, self.seed);
         let cells = measure(&client, &items, &conditions).await?;

@@ -135,7 +135,7 @@ impl Serve {
 }
 
 /// `shapes`, `FOLDER` or `NAME=FOLDER`.
-fn spec(text: &str) -> ModelSpec {
+pub(super) fn spec(text: &str) -> ModelSpec {
     let (name, place) = match text.split_once('=') {
         Some((name, place)) => (name.to_owned(), place),
         None => (folder_name(Path::new(text)), text),

@@ -155,6 +155,22 @@ impl GoldenSet {
         Ok(Self { source, pictures, chat: listed.chat, cases: listed.cases })
     }
 
+    /// The set in the folder `goldens` beside a model's files; `None` where there is none.
+    pub fn of(model: &Model) -> Result<Option<Self>, Error> {
+        let source = model.source.within("goldens");
+        if source.read("cases.json")?.is_none() {
+            return Ok(None);
+        }
+        let pictures = source.within("pictures");
+        Self::open(source, pictures).map(Some)
+    }
+
+    /// The versions that made the set, as its provenance.json has them; empty where it has none.
+    pub fn reference(&self) -> Result<String, Error> {
+        let provenance: Option<serde_json::Value> = self.source.json("provenance.json")?;
+        Ok(provenance.map(|p| p["versions"].to_string()).unwrap_or_default())
+    }
+
     /// The pictures of a case as the model sees them.
     pub fn pictures(&self, model: &Model, case: &Case) -> Result<Vec<Picture>, Error> {
         let load = |name: &String| {

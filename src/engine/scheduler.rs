@@ -12,7 +12,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, error::TryRecvError}
 
 use super::sampling::{likeliest, log_softmax};
 use super::step::{self, Rows};
-use super::{Command, parity, Error, Event, Finish, Job, Limits, Timing, Token, Work};
+use super::{Command, Error, Event, Finish, Job, Limits, Timing, Token, Work, parity};
 use crate::model::Model;
 use crate::nn::KvCache;
 use crate::telemetry::names;

@@ -11,9 +11,9 @@ macro_rules! files {
 /// The name of the embedded model.
 pub const SHAPES: &str = "shapes";
 
-/// Its files.
+/// Its files, and the golden set that it is certified by.
 pub fn shapes() -> Source {
-    Source::Embedded(files![
+    const FILES: &[(&str, &[u8])] = files![
         "config.json",
         "model.safetensors",
         "tokenizer.json",
@@ -21,5 +21,27 @@ pub fn shapes() -> Source {
         "preprocessor_config.json",
         "generation_config.json",
         "tokenizer_config.json",
-    ])
+        "goldens/cases.json",
+        "goldens/drop-tower.safetensors",
+        "goldens/drop.safetensors",
+        "goldens/huge.safetensors",
+        "goldens/middle.safetensors",
+        "goldens/none.safetensors",
+        "goldens/occlude.safetensors",
+        "goldens/permute.safetensors",
+        "goldens/pictures/huge.png",
+        "goldens/pictures/square.png",
+        "goldens/pictures/tall.png",
+        "goldens/pictures/tiny.png",
+        "goldens/pictures/wide.png",
+        "goldens/provenance.json",
+        "goldens/square.safetensors",
+        "goldens/tall.safetensors",
+        "goldens/three.safetensors",
+        "goldens/tiny.safetensors",
+        "goldens/together.safetensors",
+        "goldens/two.safetensors",
+        "goldens/wide.safetensors",
+    ];
+    Source::Embedded(FILES, String::new())
 }

@@ -17,6 +17,8 @@ use crate::weights::Checkpoint;
 pub struct Model {
     /// Its name in requests.
     pub name: String,
+    /// Where its files are.
+    pub source: Source,
     /// What its family adds to the parts below.
     pub family: &'static dyn Family,
     /// Words to token ids and back.
@@ -95,6 +97,7 @@ impl Model {
         eos.extend(text.token_id("</s>").filter(|_| eos.is_empty()));
         Ok(Self {
             name: name.to_owned(),
+            source: source.clone(),
             family,
             text,
             processor,

@@ -12,15 +12,23 @@ use crate::weights::Checkpoint;
 pub enum Source {
     /// A folder as `save_pretrained` writes it.
     Folder(PathBuf),
-    /// Files that stand in the binary, by name.
-    Embedded(&'static [(&'static str, &'static [u8])]),
+    /// Files that stand in the binary, by name; those whose name begins with the prefix.
+    Embedded(&'static [(&'static str, &'static [u8])], String),
 }
 
 impl Source {
     fn path(&self, name: &str) -> PathBuf {
         match self {
             Self::Folder(folder) => folder.join(name),
-            Self::Embedded(_) => PathBuf::from("embedded").join(name),
+            Self::Embedded(_, prefix) => PathBuf::from(format!("embedded/{prefix}{name}")),
+        }
+    }
+
+    /// A folder within.
+    pub fn within(&self, folder: &str) -> Self {
+        match self {
+            Self::Folder(path) => Self::Folder(path.join(folder)),
+            Self::Embedded(files, prefix) => Self::Embedded(files, format!("{prefix}{folder}/")),
         }
     }
 
@@ -32,7 +40,10 @@ impl Source {
                 Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
                 Err(e) => Err(Error::File { path: self.path(name), reason: e.to_string() }),
             },
-            Self::Embedded(files) => Ok(files.iter().find(|f| f.0 == name).map(|f| f.1.to_vec())),
+            Self::Embedded(files, prefix) => {
+                let file = files.iter().find(|f| f.0.strip_prefix(prefix.as_str()) == Some(name));
+                Ok(file.map(|f| f.1.to_vec()))
+            }
         }
     }
 
@@ -58,8 +69,8 @@ impl Source {
     pub fn checkpoint(&self) -> Result<Checkpoint, Error> {
         match self {
             Self::Folder(folder) => Ok(Checkpoint::open_folder(folder)?),
-            Self::Embedded(files) => {
-                let weights = files.iter().find(|f| f.0.ends_with(".safetensors"));
+            Self::Embedded(files, _) => {
+                let weights = files.iter().find(|f| f.0 == "model.safetensors");
                 let Some((_, bytes)) = weights else { return Err(Error::Config("no weights in the binary".into())) };
                 Ok(Checkpoint::embedded(bytes)?)
             }

@@ -58,6 +58,7 @@ table! {
     KV_CACHE_BYTES = "scotoma_kv_cache_bytes", Gauge, [], "Bytes set aside for keys and values of running requests.";
     MODEL_RESIDENT_BYTES = "scotoma_model_resident_bytes", Gauge, ["model"], "Bytes of a model's tensors.";
     MODEL_LOAD_DURATION = "scotoma_model_load_duration_seconds", Gauge, ["model"], "Time that loading took.";
+    PARITY_MAX_RELATIVE_ERROR = "scotoma_parity_max_relative_error", Gauge, ["model"], "Largest relative error of the last parity check.";
     BUILD_INFO = "scotoma_build_info", Gauge, ["version", "features"], "1, labelled with what was built.";
 }
 

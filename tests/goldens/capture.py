@@ -1,8 +1,12 @@
 """Captures the goldens from Hugging Face transformers; the only writer of this folder's sets.
 
     python capture.py [SET ...]          default: all of SETS, and sizes.json
+    python capture.py --model PATH_OR_ID [--out FOLDER] [--dtype float32]
 
-A set is a folder: model/ (a tiny seeded checkpoint; `shapes` uses models/shapes), cases.json, one safetensors file a case
+The second form makes a golden set for any checkpoint of the families, in PATH/goldens, where `scotoma parity` looks for it.
+For a model of 7 billion parameters it takes 30 GB of memory in float32 and writes about 0.5 GB.
+
+A set is a folder: model/ (a tiny seeded checkpoint; the set of `shapes` is models/shapes/goldens), cases.json, one safetensors file a case
 with the value at every hook point as rows, the logits at all positions and the greedy tokens. Interventions are applied
 with PyTorch forward hooks, written here from their definitions and not from the server's code.
 """
@@ -46,6 +50,7 @@ from transformers import (
     SiglipVisionConfig,
 )
 from transformers.image_processing_utils import get_patch_output_size, select_best_resolution
+from transformers.utils import cached_file
 from transformers.models.llava.image_processing_pil_llava import LlavaImageProcessorPil
 from transformers.models.llava_next.image_processing_pil_llava_next import LlavaNextImageProcessorPil
 from transformers.models.llava_onevision.image_processing_pil_llava_onevision import LlavaOnevisionImageProcessorPil
@@ -56,16 +61,16 @@ SHAPES = ROOT / "models" / "shapes"
 TOLERANCE = 1e-5
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
 SIZES = {"square": (84, 84), "wide": (120, 50), "tall": (40, 97), "tiny": (9, 7), "huge": (420, 330)}
-SETS = ("tiny-gqa-tied", "tiny-full-old-names", "tiny-next-llama", "tiny-next-mistral", "tiny-onevision", "shapes")
+TINY = ("tiny-gqa-tied", "tiny-full-old-names", "tiny-next-llama", "tiny-next-mistral", "tiny-onevision")
+SETS = (*TINY, "shapes")
 NEXT_PINPOINTS = [[1, 2], [2, 1], [2, 2], [3, 1], [1, 3]]
 ONEVISION_PINPOINTS = [[rows, columns] for rows in range(1, 7) for columns in range(1, 7)]
 
 
-def draw_pictures() -> None:
+def draw_pictures(folder: Path) -> None:
     """Seeded pictures: flat blocks under noise, so that resizing has edges and texture to get wrong; the huge one is all
     blocks, to be small as a file."""
-    folder = HERE / "pictures"
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(exist_ok=True, parents=True)
     rng = np.random.default_rng(5)
     for name, (width, height) in SIZES.items():
         blocks = rng.integers(0, 256, (max(1, height // 12), max(1, width // 12), 3), dtype=np.uint8)
@@ -397,7 +402,7 @@ def occlude(pixels: torch.Tensor, picture: Image.Image, cells: list[int], grid: 
     return pixels
 
 
-def cases(name: str, model, inputs_of) -> list[dict]:
+def cases(swap: bool, model, inputs_of) -> list[dict]:
     """Pictures of all shapes; one in front, in the middle, two, three, none; then each intervention, and several together."""
     ask = "Is there a red circle?"
     one = {"text": f"USER: <image>\n{ask} ASSISTANT:", "images": ["wide"]}
@@ -420,13 +425,13 @@ def cases(name: str, model, inputs_of) -> list[dict]:
         "swap": {"swap_projector": "second"},
         "together": {"occlude": half[:3], "drop_tower_layers": [1], "permute": shuffled(2), "drop_layers": [0, 2]},
     }
-    if name == "shapes":
+    if not swap:
         del changes["swap"]
     listed += [{"name": key, **one, "interventions": spec} for key, spec in changes.items()]
     return listed
 
 
-def preparer(model, tokenizer, processor):
+def preparer(model, tokenizer, processor, pictures_in: Path):
     """A function from a case to its pictures and the model's inputs, visual tokens counted by Hugging Face's processor."""
     config = model.config
     patch = config.vision_config.patch_size
@@ -443,7 +448,7 @@ def preparer(model, tokenizer, processor):
     together = family() if family else None
 
     def inputs_of(case: dict) -> tuple[list[Image.Image], dict]:
-        pictures = [Image.open(HERE / "pictures" / f"{p}.png").convert("RGB") for p in case["images"]]
+        pictures = [Image.open(pictures_in / f"{p}.png").convert("RGB") for p in case["images"]]
         if together and pictures:
             inputs = dict(together(text=case["text"], images=[pictures], return_tensors="pt"))
             inputs.pop("attention_mask")
@@ -471,7 +476,7 @@ def views_of(pixels: torch.Tensor, picture: int, model, size: tuple[int, int], s
 
 
 @torch.no_grad()
-def capture(name: str, case: dict, model, inputs_of, processor) -> dict[str, torch.Tensor]:
+def capture(name: str, folder: Path, case: dict, model, inputs_of, processor) -> dict[str, torch.Tensor]:
     spec = case.get("interventions", {})
     pictures, inputs = inputs_of(case)
     views = []
@@ -489,7 +494,7 @@ def capture(name: str, case: dict, model, inputs_of, processor) -> dict[str, tor
     ids = inputs["input_ids"]
     own = projector_weights(model)
     if "swap_projector" in spec:
-        second = load_file(HERE / name / "second_projector.safetensors")
+        second = load_file(folder / "second_projector.safetensors")
         swap_projector(model, second)
     with Recorder(model, spec) as recorder:
         model(**inputs, use_cache=False)
@@ -497,7 +502,7 @@ def capture(name: str, case: dict, model, inputs_of, processor) -> dict[str, tor
         greedy = model.generate(**inputs, do_sample=False, max_new_tokens=8, attention_mask=torch.ones_like(ids))
     swap_projector(model, own)
     values = {k: v for k, v in recorder.values.items() if kept(name, case["name"], k)}
-    if "interventions" not in case and name != "shapes" and views:
+    if "interventions" not in case and name in TINY and views:
         values["pixel_values"] = torch.cat(views).float().contiguous()
     values["input_ids"] = ids[0].to(torch.int64).contiguous()
     values["greedy"] = greedy[0, ids.shape[1] :].to(torch.int64).contiguous()
@@ -507,9 +512,10 @@ def capture(name: str, case: dict, model, inputs_of, processor) -> dict[str, tor
 def kept(name: str, case: str, point: str) -> bool:
     """One or two cases of a tiny set hold every hook point; the others, and `shapes`, what keeps the repository small."""
     tiled = name.startswith(("tiny-next", "tiny-onevision"))
-    if name != "shapes" and case in (("tiny",) if tiled else ("wide", "together")):
+    if name in TINY and case in (("tiny",) if tiled else ("wide", "together")):
         return True
-    if case in (("wide", "together") if tiled else ("wide",)) and point.endswith("hook_resid_post"):
+    with_layers = ("wide",) if name == "shapes" else ("wide", "together") if name in TINY else ("tiny", "none")
+    if case in with_layers and point.endswith("hook_resid_post"):
         return True
     return point.endswith(("projector.hook_tokens", "ln_final.hook_normalized"))
 
@@ -520,38 +526,44 @@ def swap_projector(model, weights: dict[str, torch.Tensor]) -> None:
 
 
 def write_set(name: str) -> None:
-    folder = HERE / name
-    folder.mkdir(exist_ok=True)
+    folder = SHAPES / "goldens" if name == "shapes" else HERE / name
+    write(name, SHAPES if name == "shapes" else save_tiny(name), folder, torch.float32, f"capture.py {name}")
+    if name == "tiny-next-llama":
+        as_pickles(folder)
+
+
+def write(name: str, source: Path | str, folder: Path, dtype: torch.dtype, command: str) -> None:
+    """Captures the set `name` from the model in `source` (a folder or a hub id) to `folder`."""
+    folder.mkdir(exist_ok=True, parents=True)
     for old in folder.glob("*.safetensors"):
-        old.unlink()
-    source = SHAPES if name == "shapes" else save_tiny(name)
-    model = AutoModelForImageTextToText.from_pretrained(source, dtype=torch.float32, attn_implementation="eager").eval()
+        if old.name != "second_projector.safetensors":
+            old.unlink()
+    model = AutoModelForImageTextToText.from_pretrained(source, dtype=dtype, attn_implementation="eager").eval()
     tokenizer = AutoTokenizer.from_pretrained(source)
-    config = json.loads((source / "preprocessor_config.json").read_text())
+    config = json.loads(Path(cached_file(source, "preprocessor_config.json")).read_text())
     kinds = {
         "llava": LlavaImageProcessorPil if config.get("do_pad") else CLIPImageProcessorPil,
         "llava_next": LlavaNextImageProcessorPil,
         "llava_onevision": LlavaOnevisionImageProcessorPil,
     }
     processor = kinds[model.config.model_type].from_pretrained(source)
-    inputs_of = preparer(model, tokenizer, processor)
-    listed = cases(name, model, inputs_of)
+    own = folder / "pictures"
+    inputs_of = preparer(model, tokenizer, processor, own if own.exists() else HERE / "pictures")
+    listed = cases((folder / "second_projector.safetensors").exists(), model, inputs_of)
     for case in listed:
-        values = capture(name, case, model, inputs_of, processor)
+        values = capture(name, folder, case, model, inputs_of, processor)
         save_file(values, folder / f"{case['name']}.safetensors")
         print(name, case["name"], len(values), values["greedy"].tolist())
-    if name == "tiny-next-llama":
-        as_pickles(folder)
     chat = [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "Is there a red circle?"}]}]
     rendered = tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
     (folder / "cases.json").write_text(json.dumps({"chat": rendered, "cases": listed}, indent=1))
     provenance = {
-        "command": f"python tests/goldens/capture.py {name}",
+        "command": f"python {command}",
         "versions": {
             "python": platform.python_version(), "torch": torch.__version__, "transformers": transformers.__version__,
             "tokenizers": tokenizers.__version__, "numpy": np.__version__,
         },
-        "machine": platform.machine(), "weights": "bfloat16", "computed_in": "float32", "attention": "eager",
+        "machine": platform.machine(), "computed_in": str(dtype).removeprefix("torch."), "attention": "eager",
         "tolerance": {"relative_l2_per_hook_point": TOLERANCE, "greedy_tokens": "equal"},
     }  # fmt: skip
     (folder / "provenance.json").write_text(json.dumps(provenance, indent=1))
@@ -612,8 +624,20 @@ def write_sizes() -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sets", nargs="*", default=[*SETS, "sizes"])
-    draw_pictures()
-    for name in parser.parse_args().sets:
+    parser.add_argument("--model", help="a folder or a hub id")
+    parser.add_argument("--out", type=Path, help="folder of the golden set; default: MODEL/goldens")
+    parser.add_argument("--dtype", default="float32", choices=("float32", "bfloat16", "float16"))
+    args = parser.parse_args()
+    if args.model:
+        out = args.out or Path(args.model) / "goldens"
+        if not args.out and not Path(args.model).is_dir():
+            parser.error("--out is needed where --model is a hub id")
+        draw_pictures(out / "pictures")
+        write("model", args.model, out, getattr(torch, args.dtype), f"capture.py --model {Path(args.model).name}")
+        return
+    for folder in (HERE / "pictures", SHAPES / "goldens" / "pictures"):
+        draw_pictures(folder)
+    for name in args.sets:
         if name == "sizes":
             write_sizes()
         else:

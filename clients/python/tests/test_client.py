@@ -110,6 +110,13 @@ def test_models_and_hook_points(client: Client) -> None:
     assert {"projector.hook_out", "language_model.blocks.{l}.hook_resid_post"} <= names
 
 
+def test_the_embedded_model_is_certified(client: Client) -> None:
+    *cases, last = client.check_parity()
+    assert [c.case.done for c in cases] == list(range(1, cases[0].case.total + 1))
+    assert last.report.passed
+    assert 0 < last.report.max_relative_error <= last.report.tolerance == 1e-5
+
+
 def test_errors_carry_code_reason_and_field(client: Client, png: bytes) -> None:
     with pytest.raises(ScotomaError) as refused:
         client.generate(QUESTION, png, interventions=[scotoma.drop_layers([99])])

@@ -1,13 +1,14 @@
 //! The calls.
 
+use tonic::Streaming;
 use tonic::transport::{Channel, Endpoint};
 
 use crate::v1::image::Source;
 use crate::v1::inference_service_client::InferenceServiceClient;
 use crate::v1::model_service_client::ModelServiceClient;
 use crate::v1::{
-    GenerateRequest, GetModelRequest, HookPoint, Image, ListHookPointsRequest, ListModelsRequest, ModelInfo,
-    PreviewRequest, PreviewResponse, Prompt, ScoreRequest, ScoreResponse,
+    CheckParityRequest, CheckParityResponse, GenerateRequest, GetModelRequest, HookPoint, Image, ListHookPointsRequest,
+    ListModelsRequest, ModelInfo, PreviewRequest, PreviewResponse, Prompt, ScoreRequest, ScoreResponse,
 };
 use crate::{Answer, Error};
 
@@ -62,6 +63,12 @@ impl Client {
     pub async fn get_model(&mut self, model: &str) -> Result<ModelInfo, Error> {
         let response = self.models.get_model(GetModelRequest { model: model.to_owned() }).await?.into_inner();
         Ok(response.model.unwrap_or_default())
+    }
+
+    /// Runs the golden set of a model: cases as they are compared, then the report.
+    pub async fn check_parity(&mut self, model: &str) -> Result<Streaming<CheckParityResponse>, Error> {
+        let request = CheckParityRequest { model: model.to_owned() };
+        Ok(self.models.check_parity(request).await?.into_inner())
     }
 
     /// The named places in a model's forward pass.

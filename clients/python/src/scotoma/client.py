@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, Union
 
@@ -149,6 +149,14 @@ class Client:
         response = self._call(self._models.ListHookPoints, *request)
         return list(response.hook_points)
 
+    def check_parity(self, **options: Unpack[CallOptions]) -> Iterator[models.CheckParityResponse]:
+        """Runs the golden set of a model: cases as they are compared, then the report."""
+        request, timeout = _request(models.CheckParityRequest, {}, options)
+        try:
+            yield from self._models.CheckParity(request, timeout=timeout)
+        except grpc.RpcError as error:
+            raise from_rpc(error) from None
+
     def close(self) -> None:
         """Ends the connection and every call on it."""
         self._channel.close()
@@ -222,6 +230,15 @@ class AsyncClient:
         request = _request(models.ListHookPointsRequest, {}, options)
         response = await self._call(self._models.ListHookPoints, *request)
         return list(response.hook_points)
+
+    async def check_parity(self, **options: Unpack[CallOptions]) -> AsyncIterator[models.CheckParityResponse]:
+        """Runs the golden set of a model: cases as they are compared, then the report."""
+        request, timeout = _request(models.CheckParityRequest, {}, options)
+        try:
+            async for response in self._models.CheckParity(request, timeout=timeout):
+                yield response
+        except grpc.RpcError as error:
+            raise from_rpc(error) from None
 
     async def close(self) -> None:
         """Ends the connection and every call on it."""

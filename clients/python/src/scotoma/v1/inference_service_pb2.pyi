@@ -241,20 +241,26 @@ class Resolution(_message.Message):
     def __init__(self, image: _Optional[int] = ..., indices: _Optional[_Iterable[int]] = ..., digest: _Optional[str] = ...) -> None: ...
 
 class Span(_message.Message):
-    __slots__ = ("kind", "start", "end", "image", "grid_rows", "grid_columns")
+    __slots__ = ("kind", "start", "end", "image", "grid_rows", "grid_columns", "tile", "row", "column")
     KIND_FIELD_NUMBER: _ClassVar[int]
     START_FIELD_NUMBER: _ClassVar[int]
     END_FIELD_NUMBER: _ClassVar[int]
     IMAGE_FIELD_NUMBER: _ClassVar[int]
     GRID_ROWS_FIELD_NUMBER: _ClassVar[int]
     GRID_COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    TILE_FIELD_NUMBER: _ClassVar[int]
+    ROW_FIELD_NUMBER: _ClassVar[int]
+    COLUMN_FIELD_NUMBER: _ClassVar[int]
     kind: SpanKind
     start: int
     end: int
     image: int
     grid_rows: int
     grid_columns: int
-    def __init__(self, kind: _Optional[_Union[SpanKind, str]] = ..., start: _Optional[int] = ..., end: _Optional[int] = ..., image: _Optional[int] = ..., grid_rows: _Optional[int] = ..., grid_columns: _Optional[int] = ...) -> None: ...
+    tile: int
+    row: int
+    column: int
+    def __init__(self, kind: _Optional[_Union[SpanKind, str]] = ..., start: _Optional[int] = ..., end: _Optional[int] = ..., image: _Optional[int] = ..., grid_rows: _Optional[int] = ..., grid_columns: _Optional[int] = ..., tile: _Optional[int] = ..., row: _Optional[int] = ..., column: _Optional[int] = ...) -> None: ...
 
 class Provenance(_message.Message):
     __slots__ = ("server_version", "model", "model_digest", "dtype", "device", "image_digests", "preprocessing", "prompt_text", "layout", "plan", "sampling", "sample_key", "output_digest", "digest")

@@ -115,3 +115,69 @@ class HookPoint(_message.Message):
     equation: str
     shape: str
     def __init__(self, name: _Optional[str] = ..., layers: _Optional[int] = ..., equation: _Optional[str] = ..., shape: _Optional[str] = ...) -> None: ...
+
+class CheckParityRequest(_message.Message):
+    __slots__ = ("model",)
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    def __init__(self, model: _Optional[str] = ...) -> None: ...
+
+class CheckParityResponse(_message.Message):
+    __slots__ = ("case", "report")
+    CASE_FIELD_NUMBER: _ClassVar[int]
+    REPORT_FIELD_NUMBER: _ClassVar[int]
+    case: ParityCase
+    report: ParityReport
+    def __init__(self, case: _Optional[_Union[ParityCase, _Mapping]] = ..., report: _Optional[_Union[ParityReport, _Mapping]] = ...) -> None: ...
+
+class ParityCase(_message.Message):
+    __slots__ = ("name", "done", "total", "max_relative_error", "worst_hook_point", "same_tokens")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    DONE_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_FIELD_NUMBER: _ClassVar[int]
+    MAX_RELATIVE_ERROR_FIELD_NUMBER: _ClassVar[int]
+    WORST_HOOK_POINT_FIELD_NUMBER: _ClassVar[int]
+    SAME_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    done: int
+    total: int
+    max_relative_error: float
+    worst_hook_point: str
+    same_tokens: bool
+    def __init__(self, name: _Optional[str] = ..., done: _Optional[int] = ..., total: _Optional[int] = ..., max_relative_error: _Optional[float] = ..., worst_hook_point: _Optional[str] = ..., same_tokens: _Optional[bool] = ...) -> None: ...
+
+class ParityReport(_message.Message):
+    __slots__ = ("model", "model_digest", "dtype", "device", "reference", "points", "max_relative_error", "tolerance", "other_tokens", "passed")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    MODEL_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    DTYPE_FIELD_NUMBER: _ClassVar[int]
+    DEVICE_FIELD_NUMBER: _ClassVar[int]
+    REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    POINTS_FIELD_NUMBER: _ClassVar[int]
+    MAX_RELATIVE_ERROR_FIELD_NUMBER: _ClassVar[int]
+    TOLERANCE_FIELD_NUMBER: _ClassVar[int]
+    OTHER_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    PASSED_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    model_digest: str
+    dtype: str
+    device: str
+    reference: str
+    points: _containers.RepeatedCompositeFieldContainer[PointParity]
+    max_relative_error: float
+    tolerance: float
+    other_tokens: _containers.RepeatedScalarFieldContainer[str]
+    passed: bool
+    def __init__(self, model: _Optional[str] = ..., model_digest: _Optional[str] = ..., dtype: _Optional[str] = ..., device: _Optional[str] = ..., reference: _Optional[str] = ..., points: _Optional[_Iterable[_Union[PointParity, _Mapping]]] = ..., max_relative_error: _Optional[float] = ..., tolerance: _Optional[float] = ..., other_tokens: _Optional[_Iterable[str]] = ..., passed: _Optional[bool] = ...) -> None: ...
+
+class PointParity(_message.Message):
+    __slots__ = ("name", "max_relative_error", "values", "worst_case")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    MAX_RELATIVE_ERROR_FIELD_NUMBER: _ClassVar[int]
+    VALUES_FIELD_NUMBER: _ClassVar[int]
+    WORST_CASE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    max_relative_error: float
+    values: int
+    worst_case: str
+    def __init__(self, name: _Optional[str] = ..., max_relative_error: _Optional[float] = ..., values: _Optional[int] = ..., worst_case: _Optional[str] = ...) -> None: ...

@@ -50,6 +50,11 @@ class ModelServiceStub:
                 request_serializer=scotoma_dot_v1_dot_model__service__pb2.ListHookPointsRequest.SerializeToString,
                 response_deserializer=scotoma_dot_v1_dot_model__service__pb2.ListHookPointsResponse.FromString,
                 _registered_method=True)
+        self.CheckParity = channel.unary_stream(
+                '/scotoma.v1.ModelService/CheckParity',
+                request_serializer=scotoma_dot_v1_dot_model__service__pb2.CheckParityRequest.SerializeToString,
+                response_deserializer=scotoma_dot_v1_dot_model__service__pb2.CheckParityResponse.FromString,
+                _registered_method=True)
 
 
 class ModelServiceServicer:
@@ -77,6 +82,14 @@ class ModelServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CheckParity(self, request, context):
+        """Runs the golden set of a resident model and compares every hook point with Hugging Face transformers: a response per
+        case, then the report. FAILED_PRECONDITION where the model has no golden set.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ModelServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -94,6 +107,11 @@ def add_ModelServiceServicer_to_server(servicer, server):
                     servicer.ListHookPoints,
                     request_deserializer=scotoma_dot_v1_dot_model__service__pb2.ListHookPointsRequest.FromString,
                     response_serializer=scotoma_dot_v1_dot_model__service__pb2.ListHookPointsResponse.SerializeToString,
+            ),
+            'CheckParity': grpc.unary_stream_rpc_method_handler(
+                    servicer.CheckParity,
+                    request_deserializer=scotoma_dot_v1_dot_model__service__pb2.CheckParityRequest.FromString,
+                    response_serializer=scotoma_dot_v1_dot_model__service__pb2.CheckParityResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -178,6 +196,33 @@ class ModelService:
             '/scotoma.v1.ModelService/ListHookPoints',
             scotoma_dot_v1_dot_model__service__pb2.ListHookPointsRequest.SerializeToString,
             scotoma_dot_v1_dot_model__service__pb2.ListHookPointsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CheckParity(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/scotoma.v1.ModelService/CheckParity',
+            scotoma_dot_v1_dot_model__service__pb2.CheckParityRequest.SerializeToString,
+            scotoma_dot_v1_dot_model__service__pb2.CheckParityResponse.FromString,
             options,
             channel_credentials,
             insecure,

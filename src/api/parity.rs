@@ -1,0 +1,118 @@
+//! ModelService.CheckParity: a golden set run against a resident model, case by case.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use candle_core::DType;
+use metrics::gauge;
+use tokio::sync::mpsc;
+use tonic::Status;
+
+use super::observe::Observation;
+use super::v1::{CheckParityResponse, ParityCase, ParityReport, PointParity, check_parity_response::Event};
+use super::{Error, State, provenance};
+use crate::engine::parity::{Comparison, GoldenSet, HALF_TOLERANCE, TOLERANCE};
+use crate::model::Model;
+use crate::telemetry::names;
+
+type Sender = mpsc::Sender<Result<CheckParityResponse, Status>>;
+
+/// Opens the golden set of a model.
+pub(super) fn goldens(model: &Model) -> Result<Arc<GoldenSet>, Error> {
+    let set = GoldenSet::of(model).map_err(|e| Error::Goldens { model: model.name.clone(), reason: e.to_string() })?;
+    let missing = "there is no folder goldens beside its files; tests/goldens/capture.py --model makes one";
+    set.map(Arc::new).ok_or_else(|| Error::Goldens { model: model.name.clone(), reason: missing.into() })
+}
+
+/// Compares every case and sends what was found; ends early where the client leaves.
+pub(super) async fn check(
+    state: Arc<State>,
+    mut observation: Observation,
+    model: Arc<Model>,
+    set: Arc<GoldenSet>,
+    sender: Sender,
+) {
+    let _alive = state.alive.clone();
+    let mut report = Report::new(&model);
+    for (i, case) in set.cases.iter().enumerate() {
+        let compared = match state.engine.parity(model.clone(), set.clone(), i).await {
+            Ok(Ok(comparison)) => Ok(report.add(&case.name, &comparison)),
+            Ok(Err(e)) => Err(Error::Goldens { model: model.name.clone(), reason: e.to_string() }),
+            Err(e) => Err(e.into()),
+        };
+        let response = compared.map(|mut found| {
+            (found.done, found.total) = (i as u32 + 1, set.cases.len() as u32);
+            CheckParityResponse { event: Some(Event::Case(found)) }
+        });
+        let response = response.map_err(|e| e.status("", state.engine.retry_after()));
+        let failed = response.as_ref().err().map(Status::code);
+        if sender.send(response).await.is_err() {
+            return;
+        }
+        if let Some(code) = failed {
+            return observation.end(code);
+        }
+    }
+    let report = report.finish(set.reference().unwrap_or_default());
+    gauge!(names::PARITY_MAX_RELATIVE_ERROR, "model" => model.name.clone()).set(report.max_relative_error);
+    if sender.send(Ok(CheckParityResponse { event: Some(Event::Report(report)) })).await.is_ok() {
+        observation.end(tonic::Code::Ok);
+    }
+}
+
+struct Report {
+    report: ParityReport,
+    points: BTreeMap<String, PointParity>,
+}
+
+impl Report {
+    fn new(model: &Model) -> Self {
+        let report = ParityReport {
+            model: model.name.clone(),
+            model_digest: model.digest.clone(),
+            dtype: model.dtype.as_str().into(),
+            device: provenance::device_name(model),
+            tolerance: if model.dtype == DType::F32 { TOLERANCE } else { HALF_TOLERANCE },
+            ..Default::default()
+        };
+        Self { report, points: BTreeMap::new() }
+    }
+
+    fn add(&mut self, case: &str, comparison: &Comparison) -> ParityCase {
+        for (point, &(error, values)) in &comparison.points {
+            let kind = kind(point);
+            let entry = self.points.entry(kind.clone()).or_insert(PointParity { name: kind, ..Default::default() });
+            entry.values += values as u64;
+            if error >= entry.max_relative_error {
+                (entry.max_relative_error, entry.worst_case) = (error, case.to_owned());
+            }
+        }
+        let (error, point) = comparison.worst();
+        let same_tokens = comparison.answer == comparison.expected;
+        if !same_tokens {
+            self.report.other_tokens.push(case.to_owned());
+        }
+        ParityCase {
+            name: case.to_owned(),
+            max_relative_error: error,
+            worst_hook_point: point.to_owned(),
+            same_tokens,
+            ..Default::default()
+        }
+    }
+
+    fn finish(self, reference: String) -> ParityReport {
+        let mut report = self.report;
+        report.points = self.points.into_values().collect();
+        report.max_relative_error = report.points.iter().map(|p| p.max_relative_error).fold(0.0, f64::max);
+        report.passed = report.max_relative_error <= report.tolerance
+            && (report.dtype != DType::F32.as_str() || report.other_tokens.is_empty());
+        report.reference = reference;
+        report
+    }
+}
+
+/// A hook point with `{l}` for its layer.
+fn kind(point: &str) -> String {
+    point.split('.').map(|part| if part.parse::<usize>().is_ok() { "{l}" } else { part }).collect::<Vec<_>>().join(".")
+}

@@ -1,0 +1,82 @@
+//! `scotoma parity`: the certificate of a model.
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use scotoma_client::v1::ParityReport;
+use scotoma_client::v1::check_parity_response::Event;
+
+use super::serve::spec;
+use super::{Failure, Local};
+use crate::server::Config;
+use scotoma_client::Client;
+
+/// Flags of `parity`.
+#[derive(Debug, Args)]
+pub(super) struct Parity {
+    /// `shapes`, or a folder with a model and its golden set in `goldens`; with --server the name of a resident model
+    #[arg(default_value = crate::model::SHAPES)]
+    model: String,
+    /// Address of a server. Without it the model is loaded in this process, in f32 on the CPU
+    #[arg(long, env = "SCOTOMA_SERVER")]
+    server: Option<String>,
+}
+
+impl Parity {
+    pub(super) async fn run(self) -> Result<(), Failure> {
+        let (local, client, name) = if let Some(address) = self.server {
+            let client = Client::connect(&address).await.map_err(|e| format!("{address}: {e}"))?;
+            (None, client, self.model)
+        } else {
+            let (local, client) = Local::start(Config { models: vec![spec(&self.model)], ..Config::shapes() }).await?;
+            (Some(local), client, String::new())
+        };
+        let report = check(client, &name).await?;
+        print(&report);
+        if let Some(local) = local {
+            local.stop().await?;
+        }
+        if report.passed { Ok(()) } else { Err("not at parity".into()) }
+    }
+}
+
+async fn check(mut client: Client, model: &str) -> Result<ParityReport, Failure> {
+    let bar = ProgressBar::no_length();
+    if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} cases, {msg}") {
+        bar.set_style(style);
+    }
+    let mut stream = client.check_parity(model).await?;
+    while let Some(response) = stream.message().await? {
+        match response.event {
+            Some(Event::Case(case)) => {
+                bar.set_length(case.total.into());
+                bar.set_position(case.done.into());
+                bar.set_message(format!("{}: {:.1e}", case.name, case.max_relative_error));
+            }
+            Some(Event::Report(report)) => {
+                bar.finish_and_clear();
+                return Ok(report);
+            }
+            None => {}
+        }
+    }
+    Err("the stream ended without a report".into())
+}
+
+fn print(report: &ParityReport) {
+    println!("{:<50} {:>10} {:>9}  worst in", "hook point", "error", "values");
+    for point in &report.points {
+        let (error, values) = (point.max_relative_error, point.values);
+        println!("{:<50} {error:>10.2e} {values:>9}  {}", point.name, point.worst_case);
+    }
+    println!();
+    println!("model      {} {} on {}, {}", report.model, report.dtype, report.device, report.model_digest);
+    println!("reference  {}", report.reference);
+    println!("error      {:.2e} at most, {:.0e} passes", report.max_relative_error, report.tolerance);
+    let tokens = if report.other_tokens.is_empty() {
+        "the same".into()
+    } else {
+        format!("differ in {}", report.other_tokens.join(", "))
+    };
+    println!("tokens     {tokens}");
+    println!("{}", if report.passed { "PASSED" } else { "FAILED" });
+}
