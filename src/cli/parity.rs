@@ -5,7 +5,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use scotoma_client::v1::ParityReport;
 use scotoma_client::v1::check_parity_response::Event;
 
-use super::serve::spec;
+use super::serve::{resolve, spec};
 use super::{Failure, Local};
 use crate::server::Config;
 use scotoma_client::Client;
@@ -27,7 +27,9 @@ impl Parity {
             let client = Client::connect(&address).await.map_err(|e| format!("{address}: {e}"))?;
             (None, client, self.model)
         } else {
-            let (local, client) = Local::start(Config { models: vec![spec(&self.model)], ..Config::shapes() }).await?;
+            let mut spec = spec(&self.model);
+            resolve(&mut spec).await?;
+            let (local, client) = Local::start(Config { models: vec![spec], ..Config::shapes() }).await?;
             (Some(local), client, String::new())
         };
         let report = check(client, &name).await?;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use candle_core::{DType, Device};
 use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::Failure;
@@ -26,8 +27,9 @@ pub(super) struct Serve {
     /// Address of gRPC, gRPC-Web and /metrics. Use 0.0.0.0:7878 to serve other machines
     #[arg(long, env = "SCOTOMA_LISTEN", default_value = "127.0.0.1:7878")]
     listen: SocketAddr,
-    /// A model: `shapes` (inside the binary), or a folder as save_pretrained writes it, optionally NAME=FOLDER. Repeat
-    /// for several
+    /// A model: `shapes` (inside the binary), a folder as save_pretrained writes it, or an id of the Hugging Face hub
+    /// (ORGANISATION/NAME[@REVISION]; HF_HOME, HF_TOKEN, HF_ENDPOINT and HF_HUB_OFFLINE are honoured); optionally
+    /// NAME=PLACE. Repeat for several
     #[arg(long, env = "SCOTOMA_MODEL", value_delimiter = ',', default_value = model::SHAPES)]
     model: Vec<String>,
     /// One more projector for the first model, NAME=FILE (safetensors or mm_projector.bin), for SwapProjector. Repeat for
@@ -72,7 +74,10 @@ pub(super) struct Serve {
 impl Serve {
     pub(super) async fn run(self) -> Result<(), Failure> {
         telemetry::init_logs(&self.log, self.log_format);
-        let config = self.config()?;
+        let mut config = self.config()?;
+        for spec in &mut config.models {
+            resolve(spec).await?;
+        }
         let server = tokio::task::spawn_blocking(move || Server::load(&config)).await??;
         let listener = tokio::net::TcpListener::bind(self.listen).await.map_err(|e| format!("{}: {e}", self.listen))?;
         let address = listener.local_addr()?;
@@ -96,8 +101,9 @@ impl Serve {
         for spec in &config.models {
             if let model::Source::Folder(folder) = &spec.source
                 && !folder.is_dir()
+                && let Err(e) = hub_id(folder)
             {
-                mistakes.push(format!("--model {}: not a folder, and not `{}`", folder.display(), model::SHAPES));
+                mistakes.push(format!("--model {}: not a folder, not `{}`, and {e}", folder.display(), model::SHAPES));
             }
         }
         for text in &self.projector {
@@ -134,11 +140,40 @@ impl Serve {
     }
 }
 
-/// `shapes`, `FOLDER` or `NAME=FOLDER`.
+fn hub_id(path: &Path) -> Result<model::HubId, String> {
+    path.to_str().unwrap_or_default().parse()
+}
+
+/// Fetches a model that is not a folder from the hub, with a progress bar.
+pub(super) async fn resolve(spec: &mut ModelSpec) -> Result<(), Failure> {
+    let model::Source::Folder(path) = &spec.source else { return Ok(()) };
+    if path.is_dir() {
+        return Ok(());
+    }
+    let id = hub_id(path)?;
+    let bar = ProgressBar::no_length();
+    if let Ok(style) = ProgressStyle::with_template("{msg} {bar:40} {bytes}/{total_bytes}, {eta} left") {
+        bar.set_style(style);
+    }
+    let folder = tokio::task::spawn_blocking(move || {
+        let folder = model::Hub::from_env().fetch(&id, &mut |file, done, total| {
+            bar.set_message(file.to_owned());
+            bar.set_length(total);
+            bar.set_position(done);
+        });
+        bar.finish_and_clear();
+        folder
+    });
+    spec.source = model::Source::Folder(folder.await??);
+    Ok(())
+}
+
+/// `shapes`, `PLACE` or `NAME=PLACE`; a place is a folder or a hub id.
 pub(super) fn spec(text: &str) -> ModelSpec {
     let (name, place) = match text.split_once('=') {
         Some((name, place)) => (name.to_owned(), place),
-        None => (folder_name(Path::new(text)), text),
+        // The revision of a hub id is no part of the name.
+        None => (folder_name(Path::new(text.split('@').next().unwrap_or(text))), text),
     };
     let source = if place == model::SHAPES { model::shapes() } else { model::Source::Folder(PathBuf::from(place)) };
     ModelSpec { name, source, projectors: Vec::new() }

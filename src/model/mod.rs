@@ -8,6 +8,7 @@ mod config;
 mod decoder;
 mod embedded;
 mod family;
+mod hub;
 pub mod llava;
 pub mod llava_next;
 pub mod llava_onevision;
@@ -24,6 +25,7 @@ pub use config::Config;
 pub use decoder::{Decoder, DecoderConfig};
 pub use embedded::{SHAPES, shapes};
 pub use family::{FAMILIES, Family};
+pub use hub::{Hub, HubId};
 pub use projector::Projector;
 pub use resident::{DEFAULT_PROJECTOR, Model};
 pub use source::Source;
@@ -39,6 +41,14 @@ pub enum Error {
     File {
         /// Which file.
         path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// The hub, or what it sent.
+    #[error("{id}: {reason}")]
+    Hub {
+        /// Name and revision.
+        id: String,
         /// Why.
         reason: String,
     },

@@ -1,0 +1,183 @@
+//! Models of the Hugging Face hub: fetched once to the cache that all of its tools share, then read as a folder.
+
+use std::io::BufRead as _;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use hf_hub::api::Progress;
+use hf_hub::api::sync::{ApiBuilder, ApiRepo};
+use hf_hub::{Cache, Repo, RepoType};
+use sha2::{Digest, Sha256};
+
+use super::Error;
+
+/// `ORGANISATION/NAME`, or `ORGANISATION/NAME@REVISION` with a branch, a tag or a commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HubId {
+    /// Organisation and name.
+    pub name: String,
+    /// `main` where none is said.
+    pub revision: String,
+}
+
+impl FromStr for HubId {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, revision) = text.split_once('@').unwrap_or((text, "main"));
+        let plain = |part: &str| {
+            let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+            !part.is_empty() && part.chars().all(allowed) && !part.starts_with('.')
+        };
+        match name.split_once('/') {
+            Some((organisation, model)) if plain(organisation) && plain(model) && revision.split('/').all(plain) => {
+                Ok(Self { name: name.into(), revision: revision.into() })
+            }
+            _ => Err(format!("{text:?} is no hub id; ORGANISATION/NAME or ORGANISATION/NAME@REVISION is")),
+        }
+    }
+}
+
+/// Where models come from and where they are kept.
+#[derive(Debug, Clone)]
+pub struct Hub {
+    /// Address of the hub.
+    pub endpoint: String,
+    /// The folder of the cache.
+    pub cache: PathBuf,
+    /// For gated models.
+    pub token: Option<String>,
+    /// Ask nobody; what is cached has to do.
+    pub offline: bool,
+}
+
+impl Hub {
+    /// As HF_ENDPOINT, HF_HOME, HF_TOKEN (or the token that `hf auth login` keeps) and HF_HUB_OFFLINE say.
+    pub fn from_env() -> Self {
+        let cache = Cache::from_env();
+        let set = |name: &str| std::env::var(name).ok().filter(|v| !v.is_empty());
+        Self {
+            endpoint: set("HF_ENDPOINT").unwrap_or_else(|| "https://huggingface.co".into()),
+            token: set("HF_TOKEN").or_else(|| cache.token()),
+            cache: cache.path().clone(),
+            offline: set("HF_HUB_OFFLINE")
+                .is_some_and(|v| ["1", "true", "yes", "on"].contains(&v.to_lowercase().as_str())),
+        }
+    }
+
+    /// The folder with the files of a model, fetched where they are not cached; `progress` hears of a file's name, its bytes
+    /// so far and its bytes in all. A download that was broken off goes on where it ended. A file whose SHA-256 is not the
+    /// one that the hub names is an error, and is not kept.
+    pub fn fetch(&self, id: &HubId, progress: &mut dyn FnMut(&str, u64, u64)) -> Result<PathBuf, Error> {
+        let fail = |reason: String| Error::Hub { id: format!("{}@{}", id.name, id.revision), reason };
+        let repo = Repo::with_revision(id.name.clone(), RepoType::Model, id.revision.clone());
+        let cached = Cache::new(self.cache.clone()).repo(repo.clone());
+        if self.offline {
+            let config = cached.get("config.json").and_then(|p| p.parent().map(Path::to_owned));
+            return config.ok_or_else(|| fail(format!("not in {} (offline)", self.cache.display())));
+        }
+        let api = ApiBuilder::from_cache(Cache::new(self.cache.clone()))
+            .with_endpoint(self.endpoint.clone())
+            .with_token(self.token.clone())
+            .with_user_agent("scotoma", crate::telemetry::VERSION)
+            .with_retries(3)
+            .build()
+            .map_err(|e| fail(e.to_string()))?
+            .repo(repo);
+        let info = api.info().map_err(|e| fail(format!("{}: {e}", self.endpoint)))?;
+        let names: Vec<&str> = info.siblings.iter().map(|s| s.rfilename.as_str()).collect();
+        let mut folder = None;
+        for name in wanted(&names) {
+            let path = match cached.get(name) {
+                Some(path) => path,
+                None => download(&api, name, progress).map_err(|e| fail(format!("{name}: {e}")))?,
+            };
+            folder = path.parent().map(Path::to_owned);
+        }
+        folder.ok_or_else(|| fail("the repository has no files of a model".into()))
+    }
+}
+
+/// The files that loading reads: configurations, tokenizer, template, and weights as safetensors, or else as pickles.
+fn wanted<'a>(names: &[&'a str]) -> Vec<&'a str> {
+    let ends = |name: &str, ending: &str| Path::new(name).extension().is_some_and(|e| e == ending);
+    let safetensors = |name: &str| name.starts_with("model") && ends(name, "safetensors");
+    let has_safetensors = names.iter().any(|n| safetensors(n));
+    let pickle = |name: &str| name.starts_with("pytorch_model") && ends(name, "bin");
+    let weights = |name: &str| if has_safetensors { safetensors(name) } else { pickle(name) };
+    let text = |name: &str| ends(name, "json") || ends(name, "jinja");
+    names.iter().copied().filter(|n| !n.contains('/') && (text(n) || weights(n))).collect()
+}
+
+struct Report<'a> {
+    file: String,
+    done: u64,
+    total: u64,
+    tell: &'a mut dyn FnMut(&str, u64, u64),
+}
+
+impl Progress for Report<'_> {
+    fn init(&mut self, size: usize, filename: &str) {
+        (self.file, self.done, self.total) = (filename.to_owned(), 0, size as u64);
+    }
+
+    fn update(&mut self, size: usize) {
+        self.done += size as u64;
+        (self.tell)(&self.file, self.done, self.total);
+    }
+
+    fn finish(&mut self) {}
+}
+
+fn download(api: &ApiRepo, name: &str, tell: &mut dyn FnMut(&str, u64, u64)) -> Result<PathBuf, String> {
+    let report = Report { file: String::new(), done: 0, total: 0, tell };
+    let path = api.download_with_progress(name, report).map_err(|e| e.to_string())?;
+    // The cache calls a file by its etag, which for large files is the SHA-256 of its content.
+    let blob = path.canonicalize().map_err(|e| e.to_string())?;
+    let named = blob.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+    if named.len() == 64 && named.chars().all(|c| c.is_ascii_hexdigit()) {
+        let found = sha256(&blob).map_err(|e| e.to_string())?;
+        let expected = (0..64).step_by(2).map(|i| u8::from_str_radix(&named[i..i + 2], 16).unwrap_or_default());
+        if !expected.eq(found) {
+            let removed = std::fs::remove_file(&path).and_then(|()| std::fs::remove_file(&blob));
+            let kept = removed.err().map(|e| format!(" and could not be removed: {e}")).unwrap_or_default();
+            return Err(format!("its SHA-256 is not {named}{kept}"));
+        }
+    }
+    Ok(path)
+}
+
+fn sha256(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut file = std::io::BufReader::with_capacity(1 << 20, std::fs::File::open(path)?);
+    let mut hash = Sha256::new();
+    loop {
+        let bytes = file.fill_buf()?;
+        if bytes.is_empty() {
+            return Ok(hash.finalize().to_vec());
+        }
+        hash.update(bytes);
+        let length = bytes.len();
+        file.consume(length);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{HubId, wanted};
+
+    #[test]
+    fn ids() {
+        let id: HubId = "llava-hf/llava-1.5-7b-hf@v1".parse().unwrap();
+        assert_eq!((id.name.as_str(), id.revision.as_str()), ("llava-hf/llava-1.5-7b-hf", "v1"));
+        for bad in ["", "llava", "a/b/c", "/b", "a/", "a/..", "../b", "a/b@", "a b/c"] {
+            assert!(bad.parse::<HubId>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn safetensors_before_pickles() {
+        let all = ["config.json", "README.md", "model.safetensors", "pytorch_model.bin", "original/params.json"];
+        assert_eq!(wanted(&all), ["config.json", "model.safetensors"]);
+        assert_eq!(wanted(&all[3..]), ["pytorch_model.bin"]);
+    }
+}
