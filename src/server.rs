@@ -11,7 +11,8 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio::net::TcpListener;
 use tonic::service::Routes;
 use tonic::transport::server::TcpIncoming;
-use tonic_health::server::HealthReporter;
+use tonic_health::pb::health_server::HealthServer;
+use tonic_health::server::{HealthReporter, HealthService};
 use tower::Layer as _;
 use tower_http::cors::{Any, CorsLayer};
 
@@ -19,9 +20,9 @@ use crate::api::inference::Inference;
 use crate::api::models::Models;
 use crate::api::v1::inference_service_server::InferenceServiceServer;
 use crate::api::v1::model_service_server::ModelServiceServer;
-use crate::api::{self, State, v1};
+use crate::api::{self, Placement, Registry, State, v1};
 use crate::engine::{self, Engine};
-use crate::model::{self, Model, Source};
+use crate::model::{self, Source};
 use crate::telemetry::{self, names};
 
 /// A model to load.
@@ -48,6 +49,10 @@ pub struct Config {
     pub engine: engine::Limits,
     /// What a request may hold.
     pub limits: api::Limits,
+    /// Bytes that all models may hold together.
+    pub memory_budget: u64,
+    /// Whether clients may load and unload models.
+    pub allow_load: bool,
     /// How long running streams may take to finish when the server goes down.
     pub drain_timeout: Duration,
 }
@@ -61,6 +66,8 @@ impl Config {
             dtype: DType::F32,
             engine: engine::Limits::default(),
             limits: api::Limits { images: 16, image_pixels: 64 << 20, message_bytes: 64 << 20 },
+            memory_budget: u64::MAX,
+            allow_load: false,
             drain_timeout: Duration::from_secs(60),
         }
     }
@@ -75,11 +82,8 @@ pub enum Error {
         /// Which model.
         name: String,
         /// Why.
-        source: Box<model::Error>,
+        source: Box<api::Error>,
     },
-    /// Two models of one name.
-    #[error("two models are called {0}")]
-    SameName(String),
     /// The address or the engine's thread cannot be had.
     #[error(transparent)]
     Io(#[from] std::io::Error),
@@ -102,21 +106,29 @@ impl Server {
     /// Loads the models and starts the engine.
     pub fn load(config: &Config) -> Result<Self, Error> {
         metrics_handle()?;
-        let mut models: Vec<Arc<Model>> = Vec::new();
+        let placement = Placement {
+            device: config.device.clone(),
+            dtype: config.dtype,
+            budget: config.memory_budget,
+            open: config.allow_load,
+        };
+        let models = Registry::new(placement);
         for spec in &config.models {
-            if models.iter().any(|m| m.name == spec.name) {
-                return Err(Error::SameName(spec.name.clone()));
+            let fail = |source| Error::Model { name: spec.name.clone(), source: Box::new(source) };
+            let model = models.load(&spec.name, &spec.source, None, &|_, _| {}).map_err(fail)?;
+            for (name, path) in &spec.projectors {
+                model.add_projector(name, path).map_err(|e| fail(e.into()))?;
             }
-            models.push(Arc::new(load(spec, config)?));
         }
         let engine = Engine::start(config.engine)?;
-        let state = Arc::new(State::new(models, engine, config.limits));
+        let state = Arc::new(State::new(models, engine, config.limits, HealthReporter::new()));
         Ok(Self { state, drain_timeout: config.drain_timeout })
     }
 
     /// Serves on `listener` until `shutdown` resolves and the running streams have finished.
     pub async fn run(self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
-        let (health, health_service) = tonic_health::server::health_reporter();
+        let health = &self.state.health;
+        let health_service = HealthServer::new(HealthService::from_health_reporter(health.clone()));
         for name in self.health_names() {
             health.set_service_status(name, tonic_health::ServingStatus::Serving).await;
         }
@@ -154,7 +166,7 @@ impl Server {
             });
         let going_down = async {
             shutdown.await;
-            self.drain(&health).await;
+            self.drain().await;
             let _ = stop.send(());
         };
         let upkeep = async {
@@ -174,16 +186,17 @@ impl Server {
 
     fn health_names(&self) -> Vec<String> {
         let services = ["", "scotoma.v1.InferenceService", "scotoma.v1.ModelService"];
-        let models = self.state.models.iter().map(|m| format!("model/{}", m.name));
+        let models = self.state.models.all();
+        let models = models.iter().map(|m| format!("model/{}", m.name));
         services.into_iter().map(String::from).chain(models).collect()
     }
 
     /// Refuses what is new, then waits for what runs.
-    async fn drain(&self, health: &HealthReporter) {
+    async fn drain(&self) {
         tracing::info!("draining");
         self.state.engine.drain();
         for name in self.health_names() {
-            health.set_service_status(name, tonic_health::ServingStatus::NotServing).await;
+            self.state.health.set_service_status(name, tonic_health::ServingStatus::NotServing).await;
         }
         let until = Instant::now() + self.drain_timeout;
         while self.state.streams() > 0 && Instant::now() < until {
@@ -191,20 +204,6 @@ impl Server {
         }
         tracing::info!(streams_left = self.state.streams(), "drained");
     }
-}
-
-fn load(spec: &ModelSpec, config: &Config) -> Result<Model, Error> {
-    let start = Instant::now();
-    let fail = |source| Error::Model { name: spec.name.clone(), source: Box::new(source) };
-    let mut model = Model::load(&spec.name, &spec.source, config.dtype, &config.device).map_err(fail)?;
-    for (name, path) in &spec.projectors {
-        model.add_projector(name, path).map_err(fail)?;
-    }
-    let seconds = start.elapsed().as_secs_f64();
-    gauge!(names::MODEL_RESIDENT_BYTES, "model" => spec.name.clone()).set(model.resident_bytes as f64);
-    gauge!(names::MODEL_LOAD_DURATION, "model" => spec.name.clone()).set(seconds);
-    tracing::info!(model = %spec.name, digest = %model.digest, bytes = model.resident_bytes, seconds, "resident");
-    Ok(model)
 }
 
 /// Lets pages of any origin call the server; it has no cookies that they could misuse.

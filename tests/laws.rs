@@ -246,7 +246,7 @@ fn permuting_before_the_projector_is_permuting_after_it() {
     let (features, layout) = model.tower.forward(&Tensor::cat(&pixels, 0).unwrap(), &[(0, 0)], &mut NoHooks).unwrap();
     let order = Draws::new(3, "", 0, 0).permutation(model.tower.tokens());
     let index = Tensor::from_vec(order.clone(), order.len(), &Device::Cpu).unwrap();
-    let project = |x: &Tensor| model.projectors[DEFAULT_PROJECTOR].forward(x, &layout, &mut NoHooks).unwrap();
+    let project = |x: &Tensor| model.own_projector().forward(x, &layout, &mut NoHooks).unwrap();
     let before = project(&features.index_select(&index, 0).unwrap());
     let after = project(&features).index_select(&index, 0).unwrap();
     let difference = (before - after).unwrap().abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();

@@ -591,3 +591,112 @@ async fn the_scrape_agrees_with_the_table() {
     }
     assert!(text.contains(r#"method="Generate",model="shapes",code="Ok""#), "the status at the end of the stream");
 }
+
+/// A server whose clients may load, with room for `budget` bytes.
+async fn open(budget: u64) -> (Running, Client) {
+    let mut config = config();
+    (config.allow_load, config.memory_budget) = (true, budget);
+    let server = Running::start(config).await;
+    let client = server.client().await;
+    (server, client)
+}
+
+fn tiny(set: &str) -> String {
+    format!("{}/{set}/model", common::FOLDER)
+}
+
+async fn load(client: &mut Client, name: &str, place: &str) -> Result<v1::ModelInfo, Error> {
+    use v1::load_model_response::Event;
+    let request = v1::LoadModelRequest { name: name.into(), place: place.into(), dtype: String::new() };
+    let mut stream = client.load_model(request).await?;
+    let (mut done, mut model) = (0, None);
+    while let Some(response) = stream.message().await? {
+        match response.event.unwrap() {
+            Event::Progress(progress) => {
+                assert!(progress.done >= done && progress.done <= progress.total, "{progress:?}");
+                done = progress.done;
+            }
+            Event::Model(info) => model = Some(info),
+        }
+    }
+    assert!(done > 0, "no progress");
+    Ok(model.unwrap())
+}
+
+fn refused(error: &Error, code: Code, says: &str) {
+    assert_eq!(error.code(), Some(code), "{error}");
+    assert!(error.to_string().contains(says), "{error} does not say {says}");
+}
+
+fn on(model: &str, interventions: Vec<Intervention>) -> GenerateRequest {
+    GenerateRequest { model: model.into(), ..ask(interventions) }
+}
+
+async fn serving(server: &Running, model: &str) -> i32 {
+    use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
+    let endpoint = tonic::transport::Endpoint::from_shared(server.address.clone()).unwrap();
+    let mut client = HealthClient::new(endpoint.connect().await.unwrap());
+    let request = HealthCheckRequest { service: format!("model/{model}") };
+    client.check(request).await.unwrap().into_inner().status
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn models_come_and_go() {
+    let (server, mut client) = open(u64::MAX).await;
+    let shapes = generate(&mut client, ask(vec![])).await.unwrap().provenance;
+    let first = load(&mut client, "next", &tiny("tiny-next-llama")).await.unwrap();
+    assert_eq!((first.name.as_str(), first.family.as_str()), ("next", "llava_next"));
+    assert_eq!(serving(&server, "next").await, 1);
+    let alone = generate(&mut client, on("next", vec![permute_tokens(1)])).await.unwrap();
+    assert!(alone.usage.unwrap().image_tokens > 16, "tiles");
+    let alone = alone.provenance.unwrap().output_digest;
+
+    // The same files again share tower and decoder.
+    let again = load(&mut client, "again", &tiny("tiny-next-llama")).await.unwrap();
+    assert_eq!((&again.digest, again.parameters), (&first.digest, first.parameters));
+    assert!(again.resident_bytes * 4 < first.resident_bytes, "{} of {}", again.resident_bytes, first.resident_bytes);
+    let shared = generate(&mut client, on("again", vec![permute_tokens(1)])).await.unwrap();
+    assert_eq!(shared.provenance.unwrap().output_digest, alone);
+
+    refused(&load(&mut client, "next", "shapes").await.unwrap_err(), Code::AlreadyExists, "unload it");
+    refused(&load(&mut client, "x", "/no/such/folder").await.unwrap_err(), Code::InvalidArgument, "ORGANISATION/NAME");
+    refused(&load(&mut client, "x", common::FOLDER).await.unwrap_err(), Code::InvalidArgument, "config.json");
+
+    let projector = format!("{}/tiny-next-llama/mm_projector.bin", common::FOLDER);
+    let info = client.load_projector("next", "second", &projector).await.unwrap();
+    assert_eq!(info.projectors, ["default", "second"]);
+    let swapped = generate(&mut client, on("next", vec![permute_tokens(1), swap_projector_by_name("second")])).await;
+    assert_ne!(swapped.unwrap().provenance.unwrap().output_digest, alone);
+    let misshapen = client.load_projector("shapes", "second", &projector).await.unwrap_err();
+    refused(&misshapen, Code::InvalidArgument, "has shape");
+
+    // An unload waits for what runs.
+    let sampling = v1::Sampling { temperature: 100.0, seed: Some(1), ..Default::default() };
+    let request = GenerateRequest { max_tokens: 150, sampling: Some(sampling), ..on("next", vec![]) };
+    let mut running = client.generate(request).await.unwrap();
+    running.next().await.unwrap().unwrap();
+    let mut other = client.clone();
+    let unload = tokio::spawn(async move { other.unload_model("next").await });
+    eventually("not found", async || {
+        let error = generate(&mut client.clone(), on("next", vec![])).await.err();
+        error.is_some_and(|e| e.code() == Some(Code::NotFound))
+    })
+    .await;
+    running.finish().await.unwrap();
+    assert_eq!(unload.await.unwrap().unwrap(), first.resident_bytes);
+    assert_eq!(serving(&server, "next").await, 2);
+    assert_eq!(client.list_models().await.unwrap().len(), 2);
+    assert_eq!(generate(&mut client, ask(vec![])).await.unwrap().provenance, shapes, "the others never noticed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_budget_is_not_broken_and_strangers_do_not_load() {
+    let (_server, mut client) = open(7_000_000).await;
+    let error = load(&mut client, "two", &tiny("tiny-next-llama")).await.unwrap_err();
+    refused(&error, Code::ResourceExhausted, "are left of the memory budget");
+    generate(&mut client, ask(vec![])).await.unwrap();
+    let server = Running::start(config()).await;
+    let mut client = server.client().await;
+    refused(&load(&mut client, "x", "shapes").await.unwrap_err(), Code::PermissionDenied, "--allow-load");
+    refused(&client.unload_model("shapes").await.unwrap_err(), Code::PermissionDenied, "--allow-load");
+}

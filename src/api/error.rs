@@ -21,6 +21,15 @@ pub enum Error {
         /// What there is.
         resident: Vec<String>,
     },
+    /// A model of that name is resident already.
+    #[error("name: a model called {name:?} is resident; unload it or take another name")]
+    SameName {
+        /// As asked.
+        name: String,
+    },
+    /// Clients may not load.
+    #[error("this server was started without --allow-load")]
+    Closed,
     /// No picture of that hash.
     #[error("{field}: no picture {handle:?} is kept; send its bytes")]
     UnknownImage {

@@ -110,7 +110,7 @@ impl State {
         sample_key: &str,
         work: impl FnOnce(&Model, &Words) -> Result<Work, Error>,
     ) -> Result<Admitted, Error> {
-        let model = self.model(model)?;
+        let model = &self.models.get(model)?;
         call.observation.model(&model.name);
         let mut prompt = prompt.ok_or_else(|| Error::invalid("prompt", "unset"))?;
         let text = text(model, &prompt)?;
@@ -439,7 +439,7 @@ async fn preview(
     call: &mut Call,
     request: v1::PreviewRequest,
 ) -> Result<v1::PreviewResponse, Error> {
-    let model = state.model(&request.model)?;
+    let model = &state.models.get(&request.model)?;
     call.observation.model(&model.name);
     let image = request.image.ok_or_else(|| Error::invalid("image", "unset; a picture is needed"))?;
     let scene = state.scene(model, vec![image], "image", request.interventions, &request.sample_key);

@@ -12,16 +12,19 @@ mod observe;
 mod parity;
 mod prepare;
 mod provenance;
+mod registry;
+mod residency;
 mod status;
 
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
+use tonic_health::server::HealthReporter;
 
 pub use error::Error;
+pub use registry::{Placement, Registry};
 
 use crate::engine::Engine;
-use crate::model::Model;
 
 /// The messages and services of the contract, generated from proto/.
 #[expect(clippy::all, clippy::pedantic, reason = "generated")]
@@ -47,8 +50,10 @@ pub struct Limits {
 /// What all services share.
 #[derive(Debug)]
 pub struct State {
-    /// Resident, in the order of loading; at least one.
-    pub models: Vec<Arc<Model>>,
+    /// Resident.
+    pub models: Registry,
+    /// What the health service says.
+    pub health: HealthReporter,
     /// Runs them.
     pub engine: Engine,
     /// What a request may hold.
@@ -60,22 +65,14 @@ pub struct State {
 }
 
 impl State {
-    /// `models` are resident on the device of `engine`.
-    pub fn new(models: Vec<Arc<Model>>, engine: Engine, limits: Limits) -> Self {
+    /// `models` are on the device of `engine`.
+    pub fn new(models: Registry, engine: Engine, limits: Limits, health: HealthReporter) -> Self {
         let decoders = std::thread::available_parallelism().map_or(2, usize::from);
-        Self { models, engine, limits, decoders: Semaphore::new(decoders), alive: Arc::default() }
+        Self { models, health, engine, limits, decoders: Semaphore::new(decoders), alive: Arc::default() }
     }
 
     /// Answers that are being streamed.
     pub fn streams(&self) -> usize {
         Arc::strong_count(&self.alive) - 1
-    }
-
-    /// The model of that name; the first one where it is empty.
-    fn model(&self, name: &str) -> Result<&Arc<Model>, Error> {
-        self.models.iter().find(|m| name.is_empty() || m.name == name).ok_or_else(|| Error::UnknownModel {
-            name: name.to_owned(),
-            resident: self.models.iter().map(|m| m.name.clone()).collect(),
-        })
     }
 }

@@ -8,7 +8,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use super::observe::Observation;
-use super::{State, parity, provenance, v1};
+use super::{State, parity, provenance, residency, v1};
 use crate::intervention;
 use crate::model::Model;
 use crate::nn::{HOOK_TABLE, HookRow, Stack};
@@ -17,8 +17,9 @@ use crate::nn::{HOOK_TABLE, HookRow, Stack};
 #[derive(Debug, Clone)]
 pub struct Models(pub Arc<State>);
 
-impl Models {
-    fn info(&self, model: &Model) -> v1::ModelInfo {
+impl State {
+    /// What is said of a resident model.
+    pub(super) fn info(&self, model: &Model) -> v1::ModelInfo {
         let (tower, decoder) = (&model.tower, model.decoder.config());
         let vision = tower.config();
         v1::ModelInfo {
@@ -48,17 +49,19 @@ impl Models {
             image_size: vision.image_size as u32,
             patch_grid: vision.grid() as u32,
             vocabulary: decoder.vocab_size as u32,
-            projectors: model.projectors.keys().cloned().collect(),
+            projectors: model.projector_names(),
             limits: Some(v1::Limits {
                 max_context: decoder.max_position_embeddings as u32,
-                max_images: self.0.limits.images as u32,
-                max_image_pixels: self.0.limits.image_pixels,
-                max_message_bytes: self.0.limits.message_bytes as u64,
+                max_images: self.limits.images as u32,
+                max_image_pixels: self.limits.image_pixels,
+                max_message_bytes: self.limits.message_bytes as u64,
             }),
             interventions: intervention::NAMES.iter().map(ToString::to_string).collect(),
         }
     }
+}
 
+impl Models {
     /// Answers with what `make` makes of the model that is asked for, and records the request.
     fn answer<T>(
         &self,
@@ -67,9 +70,9 @@ impl Models {
         make: impl FnOnce(&Model) -> T,
     ) -> Result<Response<T>, Status> {
         let mut observation = Observation::begin(method);
-        let result = self.0.model(name).map_err(|e| e.status("", Duration::ZERO)).map(|model| {
+        let result = self.0.models.get(name).map_err(|e| e.status("", Duration::ZERO)).map(|model| {
             observation.model(&model.name);
-            Response::new(make(model))
+            Response::new(make(&model))
         });
         observation.result(&result);
         result
@@ -78,6 +81,47 @@ impl Models {
 
 #[tonic::async_trait]
 impl v1::model_service_server::ModelService for Models {
+    type LoadModelStream = ReceiverStream<Result<v1::LoadModelResponse, Status>>;
+
+    async fn load_model(
+        &self,
+        request: Request<v1::LoadModelRequest>,
+    ) -> Result<Response<Self::LoadModelStream>, Status> {
+        let (sender, stream) = mpsc::channel(64);
+        // The work records the call at its end, unless it does not begin.
+        let mut observation = Some(Observation::begin("LoadModel"));
+        residency::load(&self.0, &mut observation, request.into_inner(), sender).map_err(|e| {
+            let status = e.status("", Duration::ZERO);
+            if let Some(observation) = &mut observation {
+                observation.end(status.code());
+            }
+            status
+        })?;
+        Ok(Response::new(ReceiverStream::new(stream)))
+    }
+
+    async fn unload_model(
+        &self,
+        request: Request<v1::UnloadModelRequest>,
+    ) -> Result<Response<v1::UnloadModelResponse>, Status> {
+        let mut observation = Observation::begin("UnloadModel");
+        let result = residency::unload(&self.0, request.into_inner()).await;
+        let result = result.map(Response::new).map_err(|e| e.status("", Duration::ZERO));
+        observation.result(&result);
+        result
+    }
+
+    async fn load_projector(
+        &self,
+        request: Request<v1::LoadProjectorRequest>,
+    ) -> Result<Response<v1::LoadProjectorResponse>, Status> {
+        let mut observation = Observation::begin("LoadProjector");
+        let result = residency::load_projector(&self.0, request.into_inner()).await;
+        let result = result.map(Response::new).map_err(|e| e.status("", Duration::ZERO));
+        observation.result(&result);
+        result
+    }
+
     type CheckParityStream = ReceiverStream<Result<v1::CheckParityResponse, Status>>;
 
     async fn check_parity(
@@ -85,9 +129,9 @@ impl v1::model_service_server::ModelService for Models {
         request: Request<v1::CheckParityRequest>,
     ) -> Result<Response<Self::CheckParityStream>, Status> {
         let mut observation = Observation::begin("CheckParity");
-        let begun = self.0.model(&request.into_inner().model).and_then(|model| {
+        let begun = self.0.models.get(&request.into_inner().model).and_then(|model| {
             observation.model(&model.name);
-            Ok((model.clone(), parity::goldens(model)?))
+            Ok((model.clone(), parity::goldens(&model)?))
         });
         let (model, goldens) = begun.map_err(|e| {
             let status = e.status("", Duration::ZERO);
@@ -100,13 +144,14 @@ impl v1::model_service_server::ModelService for Models {
     }
 
     async fn list_models(&self, _: Request<v1::ListModelsRequest>) -> Result<Response<v1::ListModelsResponse>, Status> {
-        let models = self.0.models.iter().map(|m| self.info(m)).collect();
-        self.answer("ListModels", "", |_| v1::ListModelsResponse { models })
+        let models = self.0.models.all().iter().map(|m| self.0.info(m)).collect();
+        Observation::begin("ListModels").end(tonic::Code::Ok);
+        Ok(Response::new(v1::ListModelsResponse { models }))
     }
 
     async fn get_model(&self, request: Request<v1::GetModelRequest>) -> Result<Response<v1::GetModelResponse>, Status> {
         let name = request.into_inner().model;
-        self.answer("GetModel", &name, |model| v1::GetModelResponse { model: Some(self.info(model)) })
+        self.answer("GetModel", &name, |model| v1::GetModelResponse { model: Some(self.0.info(model)) })
     }
 
     async fn list_hook_points(

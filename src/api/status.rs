@@ -25,6 +25,19 @@ impl Error {
             Self::Image { field, .. } => of(Code::InvalidArgument, "INVALID_IMAGE", Some(field), false),
             Self::UnknownModel { .. } => of(Code::NotFound, "UNKNOWN_MODEL", Some("model"), false),
             Self::UnknownImage { field, .. } => of(Code::NotFound, "UNKNOWN_IMAGE", Some(field), false),
+            Self::SameName { .. } => of(Code::AlreadyExists, "SAME_NAME", Some("name"), false),
+            Self::Closed => of(Code::PermissionDenied, "LOADING_NOT_ALLOWED", None, false),
+            Self::Model(crate::model::Error::Budget { .. }) => {
+                of(Code::ResourceExhausted, "MEMORY_BUDGET", Some("place"), false)
+            }
+            Self::Model(
+                crate::model::Error::File { .. }
+                | crate::model::Error::Config(_)
+                | crate::model::Error::Weights(_)
+                | crate::model::Error::Vision(_)
+                | crate::model::Error::Text(_),
+            ) => of(Code::InvalidArgument, "BAD_MODEL", Some("place"), false),
+            Self::Model(crate::model::Error::Hub { .. }) => of(Code::Unavailable, "HUB", Some("place"), false),
             Self::Goldens { .. } => of(Code::FailedPrecondition, "NO_GOLDENS", Some("model"), false),
             Self::Intervention(e) => match e {
                 intervention::Error::Invalid { field, .. } => {

@@ -60,6 +60,12 @@ pub(super) struct Serve {
     /// MiB of one message
     #[arg(long, env = "SCOTOMA_MAX_MESSAGE_MIB", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=1024))]
     max_message_mib: u32,
+    /// GiB that all models may hold together; loading more is refused. Default: no limit
+    #[arg(long, env = "SCOTOMA_MEMORY_BUDGET", value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    memory_budget: Option<u32>,
+    /// Let clients load and unload models. They name folders of this machine and ids of the hub, so trust them
+    #[arg(long, env = "SCOTOMA_ALLOW_LOAD")]
+    allow_load: bool,
     /// Seconds that running streams have to finish after SIGTERM
     #[arg(long, env = "SCOTOMA_DRAIN_TIMEOUT", default_value_t = 60, value_parser = clap::value_parser!(u64).range(0..=86_400))]
     drain_timeout: u64,
@@ -135,6 +141,8 @@ impl Serve {
             image_pixels: self.max_image_pixels,
             message_bytes: (self.max_message_mib as usize) << 20,
         };
+        config.memory_budget = self.memory_budget.map_or(u64::MAX, |gib| u64::from(gib) << 30);
+        config.allow_load = self.allow_load;
         config.drain_timeout = Duration::from_secs(self.drain_timeout);
         if mistakes.is_empty() { Ok(config) } else { Err(mistakes.join("\nerror: ").into()) }
     }

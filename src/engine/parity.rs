@@ -13,7 +13,7 @@ use crate::intervention::{
     Applied, Choice, Context, DropLayers, Error as InterventionError, Fill, Intervention, OccludePatches, Order,
     PermuteTokens, Plan, Scope, SwapProjector, compile,
 };
-use crate::model::{DEFAULT_PROJECTOR, Error as ModelError, ImageTokens, Model, Source};
+use crate::model::{Error as ModelError, ImageTokens, Model, Source};
 use crate::nn::{Hooks, Layout, Point, Result as TensorResult, Span, Stack};
 use crate::vision::{self, Picture};
 
@@ -269,7 +269,7 @@ impl Prepared {
         } else {
             let owners: Vec<_> = self.images.iter().enumerate().flat_map(|(i, t)| vec![(0, i); t.views]).collect();
             let (features, layout) = model.tower.forward(&Tensor::cat(&self.pixels, 0)?, &owners, hooks)?;
-            let projector = self.plan.projector.as_ref().unwrap_or(&model.projectors[DEFAULT_PROJECTOR]);
+            let projector = self.plan.projector.as_ref().unwrap_or(model.own_projector());
             let projected = projector.forward(&features, &layout, hooks)?;
             let visual = model.pack(&projected, self.images.iter().map(|image| (0, image)), hooks)?;
             let mut next = ids.len() as u32..;

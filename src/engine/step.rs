@@ -10,7 +10,7 @@ use metrics::{counter, histogram};
 use super::Work;
 use super::scheduler::Request;
 use crate::intervention::{Applied, Plan};
-use crate::model::{DEFAULT_PROJECTOR, Error, ImageTokens, Model, Projector};
+use crate::model::{Error, ImageTokens, Model, Projector};
 use crate::nn::{Hooks, KvCache, Layout, Stack};
 use crate::telemetry::names;
 
@@ -74,7 +74,7 @@ fn encode_images(model: &Model, fresh: &[&mut Request], hooks: &mut dyn Hooks) -
     let (features, layout) = model.tower.forward(&Tensor::cat(&pixels, 0)?, &owners, hooks)?; // (V N, D_vision)
     histogram!(names::STAGE_DURATION, "stage" => "vision_tower").record(start.elapsed());
     let start = Instant::now();
-    let own = &model.projectors[DEFAULT_PROJECTOR];
+    let own = model.own_projector();
     let of = |sequence: usize| fresh[sequence].job.plan.projector.as_ref().unwrap_or(own);
     // Neighbours that share a projector share its GEMMs.
     let mut parts = Vec::new();

@@ -21,10 +21,10 @@ impl SwapProjector {
     pub(super) fn compile(&self, place: Place, context: &Context<'_>, plan: &mut Plan) -> Result<Resolved, Error> {
         let model = context.model;
         let resident = |name: &str, path: &str| {
-            model.projectors.get(name).cloned().ok_or_else(|| Error::UnknownProjector {
+            model.projector(name).ok_or_else(|| Error::UnknownProjector {
                 field: place.field(path),
                 name: name.to_owned(),
-                resident: model.projectors.keys().cloned().collect(),
+                resident: model.projector_names(),
             })
         };
         let projector = match self {

@@ -27,7 +27,7 @@ pub use embedded::{SHAPES, shapes};
 pub use family::{FAMILIES, Family};
 pub use hub::{Hub, HubId};
 pub use projector::Projector;
-pub use resident::{DEFAULT_PROJECTOR, Model};
+pub use resident::{DEFAULT_PROJECTOR, Load, Model};
 pub use source::Source;
 pub use text::{Detokenizer, IMAGE_MARKER, Text};
 pub use tokens::{ImageTokens, Place};
@@ -43,6 +43,14 @@ pub enum Error {
         path: PathBuf,
         /// Why.
         reason: String,
+    },
+    /// It does not fit.
+    #[error("the model needs {needed} bytes, {left} are left of the memory budget; unload a model or raise the budget")]
+    Budget {
+        /// Bytes.
+        needed: u64,
+        /// Bytes.
+        left: u64,
     },
     /// The hub, or what it sent.
     #[error("{id}: {reason}")]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use candle_core::{DType, Device, Tensor};
 
@@ -26,15 +26,19 @@ pub struct Model {
     /// Pictures to pixels.
     pub processor: Processor,
     /// The vision tower.
-    pub tower: VisionTower,
+    pub tower: Arc<VisionTower>,
     /// By name; the model's own is "default".
-    pub projectors: BTreeMap<String, Arc<Projector>>,
+    projectors: RwLock<BTreeMap<String, Arc<Projector>>>,
+    /// The model's own.
+    projector: Arc<Projector>,
     /// Ends the rows of a canvas, `(D)`.
     pub newline: Option<Tensor>,
     /// The limit in `vision_aspect_ratio`.
     most_tiles: Option<usize>,
     /// The language model.
-    pub decoder: Decoder,
+    pub decoder: Arc<Decoder>,
+    /// BLAKE3 of the tower's tensors and configuration, and of the decoder's.
+    parts: (blake3::Hash, blake3::Hash),
     /// The id that stands for a visual token.
     pub image_token: u32,
     /// Ids that end an answer.
@@ -43,7 +47,7 @@ pub struct Model {
     pub digest: String,
     /// Number of parameters.
     pub parameters: u64,
-    /// Bytes of its tensors on the device.
+    /// Bytes of its tensors on the device that it shares with no model loaded before it.
     pub resident_bytes: u64,
     /// What the tensors are.
     pub dtype: DType,
@@ -51,12 +55,37 @@ pub struct Model {
     pub device: Device,
 }
 
+/// How a model is loaded.
+#[expect(missing_debug_implementations, reason = "holds a closure")]
+pub struct Load<'a> {
+    /// What the tensors are kept as.
+    pub dtype: DType,
+    /// Where they go.
+    pub device: &'a Device,
+    /// Bytes that they may take.
+    pub budget: u64,
+    /// Models whose parts may be shared.
+    pub resident: &'a [Arc<Model>],
+    /// Hears of bytes loaded and bytes in all.
+    pub progress: &'a dyn Fn(u64, u64),
+}
+
+const TOWER: [&str; 1] = ["vision_tower."];
+const DECODER: [&str; 2] = ["language_model.", "lm_head."];
+
 /// The name of the projector that a checkpoint brings.
 pub const DEFAULT_PROJECTOR: &str = "default";
 
 impl Model {
     /// Loads the model in `source` to `device` as `dtype`. A missing, misshapen or unused tensor is an error.
     pub fn load(name: &str, source: &Source, dtype: DType, device: &Device) -> Result<Self, Error> {
+        let options = Load { dtype, device, budget: u64::MAX, resident: &[], progress: &|_, _| {} };
+        Self::load_with(name, source, &options)
+    }
+
+    /// The same, sharing the tower or the decoder with a resident model whose own is equal, within a budget of bytes.
+    pub fn load_with(name: &str, source: &Source, options: &Load<'_>) -> Result<Self, Error> {
+        let Load { dtype, device, .. } = *options;
         let raw = source.require("config.json")?;
         let (config, family) = Config::parse(&raw)?;
         let processor_config: Option<serde_json::Value> = match source.json("preprocessor_config.json")? {
@@ -67,28 +96,64 @@ impl Model {
         let processor = Processor::from_json(&processor_config, config.vision_config.image_size, family.tiling())?;
         let text = Text::load(source)?;
         let checkpoint = source.checkpoint()?;
-        let weights = checkpoint.tensors(dtype, device);
+        let part = |field: &str, prefixes: &[&str]| {
+            let json: serde_json::Value = serde_json::from_slice(&raw).unwrap_or_default();
+            let mut hasher = blake3::Hasher::new();
+            hasher.update(checkpoint.digest(prefixes).as_bytes());
+            hasher.update(json[field].to_string().as_bytes());
+            // What else shapes the parts.
+            for field in ["vision_feature_layer", "vision_feature_select_strategy", "tie_word_embeddings"] {
+                hasher.update(json[field].to_string().as_bytes());
+            }
+            hasher.finalize()
+        };
+        let parts = (part("vision_config", &TOWER), part("text_config", &DECODER));
+        let like = |m: &&Arc<Self>| m.dtype == dtype && m.device.same_device(device);
+        let tower = options.resident.iter().filter(like).find(|m| m.parts.0 == parts.0).map(|m| m.tower.clone());
+        let decoder = options.resident.iter().filter(like).find(|m| m.parts.1 == parts.1).map(|m| m.decoder.clone());
+        let shared = |prefixes: &[&str], found: bool| if found { checkpoint.parameters(prefixes) } else { 0 };
+        let parameters = checkpoint.parameters(&[""]);
+        let own = parameters - shared(&TOWER, tower.is_some()) - shared(&DECODER, decoder.is_some());
+        let resident_bytes = own * dtype.size_in_bytes() as u64;
+        if resident_bytes > options.budget {
+            return Err(Error::Budget { needed: resident_bytes, left: options.budget });
+        }
+        let weights = checkpoint.tensors(dtype, device, options.progress);
         let strategy = config.vision_feature_select_strategy;
-        let tower = VisionTower::load(config.vision_config.clone(), config.feature_layer()?, strategy, &weights)?;
-        let projector = Projector::load(
+        let tower = if let Some(tower) = tower {
+            for prefix in TOWER {
+                weights.ignore_all(prefix);
+            }
+            tower
+        } else {
+            Arc::new(VisionTower::load(config.vision_config.clone(), config.feature_layer()?, strategy, &weights)?)
+        };
+        let projector = Arc::new(Projector::load(
             config.vision_config.hidden_size,
             config.text_config.hidden_size,
             config.projector_hidden_act,
             config.multimodal_projector_bias,
             &weights,
-        )?;
+        )?);
         if family.has_newline() && tower.tokens() != tower.config().grid().pow(2) {
             let message = format!("vision_feature_select_strategy: {} takes the patches alone", family.model_type());
             return Err(Error::Config(message));
         }
         let newline = || weights.get("image_newline", &[config.text_config.hidden_size]);
         let newline = family.has_newline().then(newline).transpose()?;
-        let decoder = Decoder::load(config.text_config.clone(), config.tied(), &weights)?;
+        let decoder = if let Some(decoder) = decoder {
+            for prefix in DECODER {
+                weights.ignore_all(prefix);
+            }
+            decoder
+        } else {
+            Arc::new(Decoder::load(config.text_config.clone(), config.tied(), &weights)?)
+        };
         weights.finish()?;
         let mut hasher = blake3::Hasher::new();
         hasher.update(&raw);
-        checkpoint.hash_into(&mut hasher);
-        let parameters = checkpoint.parameters();
+        hasher.update(parts.0.as_bytes()).update(parts.1.as_bytes());
+        hasher.update(checkpoint.digest(&["multi_modal_projector.", "image_newline"]).as_bytes());
         let generation: serde_json::Value = source.json("generation_config.json")?.unwrap_or_default();
         let mut eos = config::token_ids(&generation["eos_token_id"]);
         if eos.is_empty() {
@@ -102,7 +167,8 @@ impl Model {
             text,
             processor,
             tower,
-            projectors: BTreeMap::from([(DEFAULT_PROJECTOR.to_owned(), Arc::new(projector))]),
+            projectors: RwLock::new(BTreeMap::from([(DEFAULT_PROJECTOR.to_owned(), projector.clone())])),
+            projector,
             newline,
             most_tiles: config.most_tiles()?,
             decoder,
@@ -110,21 +176,37 @@ impl Model {
             eos,
             digest: hasher.finalize().to_hex().to_string(),
             parameters,
-            resident_bytes: parameters * dtype.size_in_bytes() as u64,
+            resident_bytes,
+            parts,
             dtype,
             device: device.clone(),
         })
     }
 
-    /// Makes the projector in a safetensors file resident under `name`; it must have the shapes of the model's own.
-    pub fn add_projector(&mut self, name: &str, path: &Path) -> Result<(), Error> {
+    /// Makes the projector in a file (safetensors, or PyTorch's) resident under `name`; it must have the shapes of the
+    /// model's own. One of that name is replaced.
+    pub fn add_projector(&self, name: &str, path: &Path) -> Result<(), Error> {
         let checkpoint = Checkpoint::open(&[path.to_owned()])?;
-        let weights = checkpoint.tensors(self.dtype, &self.device);
-        let own = self.projectors.get(DEFAULT_PROJECTOR).ok_or_else(|| Error::Config("no projector".into()))?;
-        let projector = own.reload(&weights)?;
+        let weights = checkpoint.tensors(self.dtype, &self.device, &|_, _| {});
+        let projector = Arc::new(self.projector.reload(&weights)?);
         weights.finish()?;
-        self.projectors.insert(name.to_owned(), Arc::new(projector));
+        self.projectors.write().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), projector);
         Ok(())
+    }
+
+    /// The projector that the checkpoint brings.
+    pub fn own_projector(&self) -> &Arc<Projector> {
+        &self.projector
+    }
+
+    /// A resident projector.
+    pub fn projector(&self, name: &str) -> Option<Arc<Projector>> {
+        self.projectors.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
+
+    /// Names of the resident projectors.
+    pub fn projector_names(&self) -> Vec<String> {
+        self.projectors.read().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
     }
 
     /// The views of a picture as the tower takes them: `(V, 3, S, S)`.

@@ -1,6 +1,6 @@
 //! A checkpoint: safetensors or PyTorch files, single or sharded, as one map of names.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -31,12 +31,14 @@ pub struct Checkpoint {
 }
 
 /// A view of a checkpoint that loads tensors to a device and remembers which were used.
-#[derive(Debug)]
 pub struct Tensors<'a> {
     checkpoint: &'a Checkpoint,
     device: Device,
     dtype: DType,
     used: RefCell<BTreeSet<String>>,
+    /// Hears of bytes loaded and bytes in all.
+    progress: &'a dyn Fn(u64, u64),
+    loaded: Cell<u64>,
 }
 
 impl Checkpoint {
@@ -117,22 +119,40 @@ impl Checkpoint {
         Ok(())
     }
 
-    /// BLAKE3 over name, dtype, shape and bytes of every tensor, in the order of their names.
-    pub fn hash_into(&self, hasher: &mut blake3::Hasher) {
-        for (name, entry) in &self.entries {
+    /// BLAKE3 over name, dtype, shape and bytes of every tensor whose name begins with one of `prefixes`, in the order of
+    /// their names.
+    pub fn digest(&self, prefixes: &[&str]) -> blake3::Hash {
+        let mut hasher = blake3::Hasher::new();
+        for (name, entry) in self.part(prefixes) {
             hasher.update(format!("{name} {} {:?}\n", entry.dtype, entry.shape).as_bytes());
             hasher.update(&self.files[entry.file][entry.bytes.clone()]);
         }
+        hasher.finalize()
     }
 
-    /// Number of elements of all tensors.
-    pub fn parameters(&self) -> u64 {
-        self.entries.values().map(|e| e.shape.iter().map(|&d| d as u64).product::<u64>()).sum()
+    /// Number of elements of those tensors.
+    pub fn parameters(&self, prefixes: &[&str]) -> u64 {
+        self.part(prefixes).map(|(_, e)| e.shape.iter().map(|&d| d as u64).product::<u64>()).sum()
     }
 
-    /// Loads to `device` as `dtype`.
-    pub fn tensors(&self, dtype: DType, device: &Device) -> Tensors<'_> {
-        Tensors { checkpoint: self, device: device.clone(), dtype, used: RefCell::default() }
+    fn part(&self, prefixes: &[&str]) -> impl Iterator<Item = (&String, &Entry)> {
+        self.entries.iter().filter(move |(name, _)| prefixes.iter().any(|p| name.starts_with(p)))
+    }
+
+    /// Loads to `device` as `dtype`; `progress` hears of bytes loaded and bytes in all.
+    pub fn tensors<'a>(&'a self, dtype: DType, device: &Device, progress: &'a dyn Fn(u64, u64)) -> Tensors<'a> {
+        let (used, loaded) = (RefCell::default(), Cell::default());
+        Tensors { checkpoint: self, device: device.clone(), dtype, used, progress, loaded }
+    }
+
+    fn bytes(&self) -> u64 {
+        self.entries.values().map(|e| e.bytes.len() as u64).sum()
+    }
+}
+
+impl std::fmt::Debug for Tensors<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tensors").field("device", &self.device).field("dtype", &self.dtype).finish_non_exhaustive()
     }
 }
 
@@ -151,6 +171,8 @@ impl Tensors<'_> {
             other => return Err(Error::Dtype { name: name.to_owned(), dtype: other.to_string() }),
         };
         let bytes = &self.checkpoint.files[entry.file][entry.bytes.clone()];
+        self.loaded.set(self.loaded.get() + bytes.len() as u64);
+        (self.progress)(self.loaded.get(), self.checkpoint.bytes());
         Tensor::from_raw_buffer(bytes, dtype, shape, &self.device)
             .and_then(|t| t.to_dtype(self.dtype))
             .map_err(|source| Error::Device { name: name.to_owned(), source })
@@ -174,6 +196,7 @@ impl Tensors<'_> {
 
     /// Fails if a tensor was never asked for.
     pub fn finish(self) -> Result<(), Error> {
+        (self.progress)(self.checkpoint.bytes(), self.checkpoint.bytes());
         let used = self.used.into_inner();
         let unused: Vec<String> = self.checkpoint.entries.keys().filter(|n| !used.contains(*n)).cloned().collect();
         if unused.is_empty() { Ok(()) } else { Err(Error::Unused(unused)) }

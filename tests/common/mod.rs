@@ -33,7 +33,7 @@ pub fn source(set: &str) -> Source {
 
 /// The model of a golden set, in f32 on the CPU, with its second projector.
 pub fn model(set: &str) -> Model {
-    let mut model = Model::load(set, &source(set), DType::F32, &Device::Cpu).unwrap();
+    let model = Model::load(set, &source(set), DType::F32, &Device::Cpu).unwrap();
     for file in ["second_projector.safetensors", "mm_projector.bin"] {
         let second = Path::new(FOLDER).join(set).join(file);
         if second.exists() {

@@ -18,17 +18,20 @@ ROOT = Path(__file__).parents[3]
 
 
 @contextmanager
-def serving() -> Iterator[tuple[subprocess.Popen[str], str]]:
+def serving(*flags: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """A server and its address; it has to end well on SIGTERM."""
     binary = os.environ.get("SCOTOMA_BINARY", str(ROOT / "target/release/scotoma"))
-    process = subprocess.Popen([binary, "serve", "--listen", "127.0.0.1:0"], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen([binary, "serve", "--listen", "127.0.0.1:0", *flags], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     with process:
         address = re.search(r"http://(\S+) ", process.stdout.readline())
         assert address, "the server says where it serves"
-        yield process, address[1]
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(60) == 0
+        try:
+            yield process, address[1]
+        finally:
+            process.send_signal(signal.SIGTERM)
+            code = process.wait(60)
+        assert code == 0
 
 
 @pytest.fixture(scope="session")

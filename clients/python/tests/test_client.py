@@ -11,7 +11,7 @@ from pathlib import Path
 
 import grpc
 import pytest
-from conftest import serving
+from conftest import ROOT, serving
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 from PIL import Image
 
@@ -108,6 +108,27 @@ def test_models_and_hook_points(client: Client) -> None:
     assert "permute_tokens" in model.interventions
     names = {p.name for p in client.list_hook_points()}
     assert {"projector.hook_out", "language_model.blocks.{l}.hook_resid_post"} <= names
+
+
+def test_models_come_and_go(png: bytes) -> None:
+    goldens = ROOT / "tests/goldens/tiny-next-llama"
+    with serving("--allow-load") as (_, address), Client(address) as client:
+        *progress, last = client.load_model(str(goldens / "model"), name="next")
+        assert 0 < progress[-1].progress.done <= progress[-1].progress.total
+        assert last.model.family == "llava_next"
+        assert client.generate(QUESTION, png, model="next", max_tokens=2).finish().usage.image_tokens > 36
+        info = client.load_projector("second", str(goldens / "mm_projector.bin"), model="next")
+        assert list(info.projectors) == ["default", "second"]
+        assert client.unload_model("next") == last.model.resident_bytes
+        with pytest.raises(ScotomaError) as gone:
+            client.generate(QUESTION, png, model="next")
+        assert gone.value.code is grpc.StatusCode.NOT_FOUND
+
+
+def test_loading_needs_leave(client: Client) -> None:
+    with pytest.raises(ScotomaError) as refused:
+        list(client.load_model("shapes", name="more"))
+    assert refused.value.code is grpc.StatusCode.PERMISSION_DENIED
 
 
 def test_the_embedded_model_is_certified(client: Client) -> None:

@@ -8,7 +8,8 @@ use crate::v1::inference_service_client::InferenceServiceClient;
 use crate::v1::model_service_client::ModelServiceClient;
 use crate::v1::{
     CheckParityRequest, CheckParityResponse, GenerateRequest, GetModelRequest, HookPoint, Image, ListHookPointsRequest,
-    ListModelsRequest, ModelInfo, PreviewRequest, PreviewResponse, Prompt, ScoreRequest, ScoreResponse,
+    ListModelsRequest, LoadModelRequest, LoadModelResponse, LoadProjectorRequest, ModelInfo, PreviewRequest,
+    PreviewResponse, Prompt, ScoreRequest, ScoreResponse, UnloadModelRequest,
 };
 use crate::{Answer, Error};
 
@@ -62,6 +63,24 @@ impl Client {
     /// One resident model; the first one where `model` is empty.
     pub async fn get_model(&mut self, model: &str) -> Result<ModelInfo, Error> {
         let response = self.models.get_model(GetModelRequest { model: model.to_owned() }).await?.into_inner();
+        Ok(response.model.unwrap_or_default())
+    }
+
+    /// Makes a model resident: progress, then the model. `place` is a folder of the server, a hub id, or `shapes`.
+    pub async fn load_model(&mut self, request: LoadModelRequest) -> Result<Streaming<LoadModelResponse>, Error> {
+        Ok(self.models.load_model(request).await?.into_inner())
+    }
+
+    /// Takes a model away, waits for the requests that run on it, and returns the bytes that became free.
+    pub async fn unload_model(&mut self, model: &str) -> Result<u64, Error> {
+        let request = UnloadModelRequest { model: model.to_owned() };
+        Ok(self.models.unload_model(request).await?.into_inner().freed_bytes)
+    }
+
+    /// Makes the projector in a file of the server resident under `name`.
+    pub async fn load_projector(&mut self, model: &str, name: &str, file: &str) -> Result<ModelInfo, Error> {
+        let (model, name, file) = (model.to_owned(), name.to_owned(), file.to_owned());
+        let response = self.models.load_projector(LoadProjectorRequest { model, name, file }).await?.into_inner();
         Ok(response.model.unwrap_or_default())
     }
 

@@ -149,6 +149,29 @@ class Client:
         response = self._call(self._models.ListHookPoints, *request)
         return list(response.hook_points)
 
+    def load_model(
+        self, place: str, *, name: str = "", dtype: str = "", timeout: float | None = None
+    ) -> Iterator[models.LoadModelResponse]:
+        """Makes a model resident: progress, then the model. `place`: a folder of the server, a hub id, or "shapes"."""
+        request = models.LoadModelRequest(name=name, place=place, dtype=dtype)
+        call = self._models.LoadModel(request, timeout=timeout)
+        try:
+            yield from call
+        except grpc.RpcError as error:
+            raise from_rpc(error) from None
+
+    def unload_model(self, model: str, *, timeout: float | None = None) -> int:
+        """Takes a model away, waits for the requests that run on it, and returns the bytes that became free."""
+        response = self._call(self._models.UnloadModel, models.UnloadModelRequest(model=model), timeout)
+        freed: int = response.freed_bytes
+        return freed
+
+    def load_projector(self, name: str, file: str, **options: Unpack[CallOptions]) -> models.ModelInfo:
+        """Makes the projector in a file of the server resident under `name`."""
+        request = _request(models.LoadProjectorRequest, {"name": name, "file": file}, options)
+        response: models.LoadProjectorResponse = self._call(self._models.LoadProjector, *request)
+        return response.model
+
     def check_parity(self, **options: Unpack[CallOptions]) -> Iterator[models.CheckParityResponse]:
         """Runs the golden set of a model: cases as they are compared, then the report."""
         request, timeout = _request(models.CheckParityRequest, {}, options)
@@ -230,6 +253,30 @@ class AsyncClient:
         request = _request(models.ListHookPointsRequest, {}, options)
         response = await self._call(self._models.ListHookPoints, *request)
         return list(response.hook_points)
+
+    async def load_model(
+        self, place: str, *, name: str = "", dtype: str = "", timeout: float | None = None
+    ) -> AsyncIterator[models.LoadModelResponse]:
+        """Makes a model resident: progress, then the model. `place`: a folder of the server, a hub id, or "shapes"."""
+        request = models.LoadModelRequest(name=name, place=place, dtype=dtype)
+        call = self._models.LoadModel(request, timeout=timeout)
+        try:
+            async for response in call:
+                yield response
+        except grpc.RpcError as error:
+            raise from_rpc(error) from None
+
+    async def unload_model(self, model: str, *, timeout: float | None = None) -> int:
+        """Takes a model away, waits for the requests that run on it, and returns the bytes that became free."""
+        response = await self._call(self._models.UnloadModel, models.UnloadModelRequest(model=model), timeout)
+        freed: int = response.freed_bytes
+        return freed
+
+    async def load_projector(self, name: str, file: str, **options: Unpack[CallOptions]) -> models.ModelInfo:
+        """Makes the projector in a file of the server resident under `name`."""
+        request = _request(models.LoadProjectorRequest, {"name": name, "file": file}, options)
+        response: models.LoadProjectorResponse = await self._call(self._models.LoadProjector, *request)
+        return response.model
 
     async def check_parity(self, **options: Unpack[CallOptions]) -> AsyncIterator[models.CheckParityResponse]:
         """Runs the golden set of a model: cases as they are compared, then the report."""

@@ -50,6 +50,21 @@ class ModelServiceStub:
                 request_serializer=scotoma_dot_v1_dot_model__service__pb2.ListHookPointsRequest.SerializeToString,
                 response_deserializer=scotoma_dot_v1_dot_model__service__pb2.ListHookPointsResponse.FromString,
                 _registered_method=True)
+        self.LoadModel = channel.unary_stream(
+                '/scotoma.v1.ModelService/LoadModel',
+                request_serializer=scotoma_dot_v1_dot_model__service__pb2.LoadModelRequest.SerializeToString,
+                response_deserializer=scotoma_dot_v1_dot_model__service__pb2.LoadModelResponse.FromString,
+                _registered_method=True)
+        self.UnloadModel = channel.unary_unary(
+                '/scotoma.v1.ModelService/UnloadModel',
+                request_serializer=scotoma_dot_v1_dot_model__service__pb2.UnloadModelRequest.SerializeToString,
+                response_deserializer=scotoma_dot_v1_dot_model__service__pb2.UnloadModelResponse.FromString,
+                _registered_method=True)
+        self.LoadProjector = channel.unary_unary(
+                '/scotoma.v1.ModelService/LoadProjector',
+                request_serializer=scotoma_dot_v1_dot_model__service__pb2.LoadProjectorRequest.SerializeToString,
+                response_deserializer=scotoma_dot_v1_dot_model__service__pb2.LoadProjectorResponse.FromString,
+                _registered_method=True)
         self.CheckParity = channel.unary_stream(
                 '/scotoma.v1.ModelService/CheckParity',
                 request_serializer=scotoma_dot_v1_dot_model__service__pb2.CheckParityRequest.SerializeToString,
@@ -82,6 +97,28 @@ class ModelServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def LoadModel(self, request, context):
+        """Makes a model resident: progress, then the model. PERMISSION_DENIED unless the server was started with --allow-load;
+        RESOURCE_EXHAUSTED where it does not fit the memory budget; what fails leaves the other models serving.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UnloadModel(self, request, context):
+        """Takes a model away: new requests get NOT_FOUND, running ones finish, and the call waits for them.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def LoadProjector(self, request, context):
+        """Makes one more projector of a model resident, for SwapProjector.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def CheckParity(self, request, context):
         """Runs the golden set of a resident model and compares every hook point with Hugging Face transformers: a response per
         case, then the report. FAILED_PRECONDITION where the model has no golden set.
@@ -107,6 +144,21 @@ def add_ModelServiceServicer_to_server(servicer, server):
                     servicer.ListHookPoints,
                     request_deserializer=scotoma_dot_v1_dot_model__service__pb2.ListHookPointsRequest.FromString,
                     response_serializer=scotoma_dot_v1_dot_model__service__pb2.ListHookPointsResponse.SerializeToString,
+            ),
+            'LoadModel': grpc.unary_stream_rpc_method_handler(
+                    servicer.LoadModel,
+                    request_deserializer=scotoma_dot_v1_dot_model__service__pb2.LoadModelRequest.FromString,
+                    response_serializer=scotoma_dot_v1_dot_model__service__pb2.LoadModelResponse.SerializeToString,
+            ),
+            'UnloadModel': grpc.unary_unary_rpc_method_handler(
+                    servicer.UnloadModel,
+                    request_deserializer=scotoma_dot_v1_dot_model__service__pb2.UnloadModelRequest.FromString,
+                    response_serializer=scotoma_dot_v1_dot_model__service__pb2.UnloadModelResponse.SerializeToString,
+            ),
+            'LoadProjector': grpc.unary_unary_rpc_method_handler(
+                    servicer.LoadProjector,
+                    request_deserializer=scotoma_dot_v1_dot_model__service__pb2.LoadProjectorRequest.FromString,
+                    response_serializer=scotoma_dot_v1_dot_model__service__pb2.LoadProjectorResponse.SerializeToString,
             ),
             'CheckParity': grpc.unary_stream_rpc_method_handler(
                     servicer.CheckParity,
@@ -196,6 +248,87 @@ class ModelService:
             '/scotoma.v1.ModelService/ListHookPoints',
             scotoma_dot_v1_dot_model__service__pb2.ListHookPointsRequest.SerializeToString,
             scotoma_dot_v1_dot_model__service__pb2.ListHookPointsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def LoadModel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/scotoma.v1.ModelService/LoadModel',
+            scotoma_dot_v1_dot_model__service__pb2.LoadModelRequest.SerializeToString,
+            scotoma_dot_v1_dot_model__service__pb2.LoadModelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UnloadModel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/scotoma.v1.ModelService/UnloadModel',
+            scotoma_dot_v1_dot_model__service__pb2.UnloadModelRequest.SerializeToString,
+            scotoma_dot_v1_dot_model__service__pb2.UnloadModelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def LoadProjector(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/scotoma.v1.ModelService/LoadProjector',
+            scotoma_dot_v1_dot_model__service__pb2.LoadProjectorRequest.SerializeToString,
+            scotoma_dot_v1_dot_model__service__pb2.LoadProjectorResponse.FromString,
             options,
             channel_credentials,
             insecure,

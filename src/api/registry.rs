@@ -1,0 +1,99 @@
+//! Which models are resident, and how they come and go.
+
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Instant;
+
+use candle_core::{DType, Device};
+use metrics::gauge;
+
+use super::Error;
+use crate::model::{self, Model, Source};
+use crate::telemetry::names;
+
+/// Where models go, and how much of them.
+#[derive(Debug, Clone)]
+pub struct Placement {
+    /// Where the tensors go.
+    pub device: Device,
+    /// What the tensors are, unless a request says otherwise.
+    pub dtype: DType,
+    /// Bytes that all models may hold together.
+    pub budget: u64,
+    /// Whether clients may load and unload.
+    pub open: bool,
+}
+
+/// The resident models, in the order of loading.
+#[derive(Debug)]
+pub struct Registry {
+    models: RwLock<Vec<Arc<Model>>>,
+    /// One model is loaded at a time, so that the budget holds.
+    turn: Mutex<()>,
+    placement: Placement,
+}
+
+impl Registry {
+    /// Nothing is resident yet.
+    pub fn new(placement: Placement) -> Self {
+        Self { models: RwLock::default(), turn: Mutex::default(), placement }
+    }
+
+    /// Where models go.
+    pub fn placement(&self) -> &Placement {
+        &self.placement
+    }
+
+    /// All models.
+    pub fn all(&self) -> Vec<Arc<Model>> {
+        self.models.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The model of that name; the first one where it is empty.
+    pub fn get(&self, name: &str) -> Result<Arc<Model>, Error> {
+        let models = self.all();
+        models.iter().find(|m| name.is_empty() || m.name == name).cloned().ok_or_else(|| Error::UnknownModel {
+            name: name.to_owned(),
+            resident: models.iter().map(|m| m.name.clone()).collect(),
+        })
+    }
+
+    /// Loads a model, which takes as long as it takes. Parts that a resident model has already are shared. `progress` hears of
+    /// bytes loaded and bytes in all. What fails leaves the others as they are.
+    pub fn load(
+        &self,
+        name: &str,
+        source: &Source,
+        dtype: Option<DType>,
+        progress: &dyn Fn(u64, u64),
+    ) -> Result<Arc<Model>, Error> {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let resident = self.all();
+        if resident.iter().any(|m| m.name == name) {
+            return Err(Error::SameName { name: name.to_owned() });
+        }
+        let start = Instant::now();
+        let held: u64 = resident.iter().map(|m| m.resident_bytes).sum();
+        let options = model::Load {
+            dtype: dtype.unwrap_or(self.placement.dtype),
+            device: &self.placement.device,
+            budget: self.placement.budget.saturating_sub(held),
+            resident: &resident,
+            progress,
+        };
+        let model = Arc::new(Model::load_with(name, source, &options)?);
+        let seconds = start.elapsed().as_secs_f64();
+        gauge!(names::MODEL_RESIDENT_BYTES, "model" => name.to_owned()).set(model.resident_bytes as f64);
+        gauge!(names::MODEL_LOAD_DURATION, "model" => name.to_owned()).set(seconds);
+        tracing::info!(model = name, digest = %model.digest, bytes = model.resident_bytes, seconds, "resident");
+        self.models.write().unwrap_or_else(PoisonError::into_inner).push(model.clone());
+        Ok(model)
+    }
+
+    /// Takes a model away from new requests; those that run hold it until they end.
+    pub fn remove(&self, name: &str) -> Result<Arc<Model>, Error> {
+        let model = self.get(name)?;
+        self.models.write().unwrap_or_else(PoisonError::into_inner).retain(|m| !Arc::ptr_eq(m, &model));
+        gauge!(names::MODEL_RESIDENT_BYTES, "model" => model.name.clone()).set(0.0);
+        Ok(model)
+    }
+}

@@ -1,0 +1,151 @@
+//! ModelService.LoadModel, UnloadModel and LoadProjector.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use candle_core::DType;
+use tokio::sync::mpsc;
+use tonic::Status;
+use tonic_health::ServingStatus;
+
+use super::observe::Observation;
+use super::v1::{self, LoadModelResponse, load_model_response::Event};
+use super::{Error, State};
+use crate::model::{self, Hub, HubId, Source};
+
+/// How often an unload looks whether the last request has ended.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// A folder, a hub id, or the embedded model.
+enum Place {
+    Ready(Source),
+    Hub(HubId),
+}
+
+impl State {
+    /// Fails where the server was started without leave to load.
+    pub(super) fn may_load(&self) -> Result<(), Error> {
+        if self.models.placement().open { Ok(()) } else { Err(Error::Closed) }
+    }
+
+    /// The health service knows each model by this name.
+    pub(super) async fn announce(&self, model: &str, status: ServingStatus) {
+        self.health.set_service_status(format!("model/{model}"), status).await;
+    }
+}
+
+fn place(text: &str) -> Result<Place, Error> {
+    if text == model::SHAPES {
+        return Ok(Place::Ready(model::shapes()));
+    }
+    let path = Path::new(text);
+    if path.is_dir() {
+        return Ok(Place::Ready(Source::Folder(path.to_owned())));
+    }
+    let message = |e| format!("{text:?} is no folder of the server, and {e}");
+    text.parse().map(Place::Hub).map_err(|e: String| Error::invalid("place", message(e)))
+}
+
+/// The name of a model that is given none: its folder's, or that on the hub.
+fn default_name(place: &str) -> String {
+    let path = PathBuf::from(place.split('@').next().unwrap_or(place));
+    path.file_name().map_or_else(|| "model".into(), |n| n.to_string_lossy().into_owned())
+}
+
+fn dtype(text: &str) -> Result<Option<DType>, Error> {
+    match text {
+        "" => Ok(None),
+        "f32" => Ok(Some(DType::F32)),
+        "bf16" => Ok(Some(DType::BF16)),
+        "f16" => Ok(Some(DType::F16)),
+        other => Err(Error::invalid("dtype", format!("{other:?}; f32, bf16, f16 or empty"))),
+    }
+}
+
+type Sender = mpsc::Sender<Result<LoadModelResponse, Status>>;
+
+/// Checks a request and starts its work; events go to the stream.
+pub(super) fn load(
+    state: &Arc<State>,
+    observation: &mut Option<Observation>,
+    request: v1::LoadModelRequest,
+    sender: Sender,
+) -> Result<(), Error> {
+    state.may_load()?;
+    let (place, dtype) = (place(&request.place)?, dtype(&request.dtype)?);
+    let Some(observation) = observation.take() else { return Err(Error::Fault("not observed".into())) };
+    let name = if request.name.is_empty() { default_name(&request.place) } else { request.name };
+    let state = state.clone();
+    tokio::spawn(async move {
+        let mut observation = observation;
+        let _alive = state.alive.clone();
+        let (worker, events) = (state.clone(), sender.clone());
+        let loaded = tokio::task::spawn_blocking(move || {
+            let source = match place {
+                Place::Ready(source) => source,
+                Place::Hub(id) => {
+                    let mut tell = |file: &str, done, total| progress(&events, file, done, total);
+                    Source::Folder(Hub::from_env().fetch(&id, &mut tell)?)
+                }
+            };
+            worker.models.load(&name, &source, dtype, &|done, total| progress(&events, "", done, total))
+        });
+        let loaded = loaded.await.unwrap_or_else(|e| Err(Error::Fault(e.to_string())));
+        let response = match loaded {
+            Ok(model) => {
+                state.announce(&model.name, ServingStatus::Serving).await;
+                observation.model(&model.name);
+                observation.end(tonic::Code::Ok);
+                Ok(LoadModelResponse { event: Some(Event::Model(state.info(&model))) })
+            }
+            Err(error) => {
+                let status = error.status("", Duration::from_secs(1));
+                observation.end(status.code());
+                Err(status)
+            }
+        };
+        let _ = sender.send(response).await;
+    });
+    Ok(())
+}
+
+/// Tells how far a file, or the tensors, have come. A slow client misses some of it.
+fn progress(sender: &Sender, file: &str, done: u64, total: u64) {
+    let progress = v1::LoadProgress { file: file.into(), done, total };
+    let _ = sender.try_send(Ok(LoadModelResponse { event: Some(Event::Progress(progress)) }));
+}
+
+/// Takes a model away, and waits until the last request that runs on it has ended.
+pub(super) async fn unload(state: &State, request: v1::UnloadModelRequest) -> Result<v1::UnloadModelResponse, Error> {
+    state.may_load()?;
+    if request.model.is_empty() {
+        return Err(Error::invalid("model", "empty; say which model"));
+    }
+    let model = state.models.remove(&request.model)?;
+    state.announce(&model.name, ServingStatus::NotServing).await;
+    while Arc::strong_count(&model) > 1 {
+        tokio::time::sleep(LOOK).await;
+    }
+    tracing::info!(model = %model.name, "unloaded");
+    Ok(v1::UnloadModelResponse { freed_bytes: model.resident_bytes })
+}
+
+/// Makes one more projector of a model resident.
+pub(super) async fn load_projector(
+    state: &Arc<State>,
+    request: v1::LoadProjectorRequest,
+) -> Result<v1::LoadProjectorResponse, Error> {
+    state.may_load()?;
+    let model = state.models.get(&request.model)?;
+    if request.name.is_empty() || request.name == model::DEFAULT_PROJECTOR {
+        return Err(Error::invalid("name", format!("{:?}; a name other than default is needed", request.name)));
+    }
+    if !Path::new(&request.file).is_file() {
+        return Err(Error::invalid("file", format!("{:?} is no file of the server", request.file)));
+    }
+    let loading = model.clone();
+    let load = move || loading.add_projector(&request.name, Path::new(&request.file));
+    tokio::task::spawn_blocking(load).await.map_err(|e| Error::Fault(e.to_string()))??;
+    Ok(v1::LoadProjectorResponse { model: Some(state.info(&model)) })
+}
