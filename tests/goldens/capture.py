@@ -2,9 +2,12 @@
 
     python capture.py [SET ...]          default: all of SETS, and sizes.json
     python capture.py --model PATH_OR_ID [--out FOLDER] [--dtype float32]
+    python capture.py --full-size FAMILY --out FOLDER
 
 The second form makes a golden set for any checkpoint of the families, in PATH/goldens, where `scotoma parity` looks for it.
-For a model of 7 billion parameters it takes 30 GB of memory in float32 and writes about 0.5 GB.
+For a model of 7 billion parameters it takes 30 GB of memory in float32 and writes about 0.5 GB. The third form writes a
+checkpoint with the dimensions of a family's 7B model, two layers that run in each stack and random weights, and its golden
+set; for `scotoma parity FOLDER`.
 
 A set is a folder: model/ (a tiny seeded checkpoint; the set of `shapes` is models/shapes/goldens), cases.json, one safetensors file a case
 with the value at every hook point as rows, the logits at all positions and the greedy tokens. Interventions are applied
@@ -247,6 +250,64 @@ def as_pickles(folder: Path) -> None:
     torch.save(named, folder / "mm_projector.bin")
 
 
+def full_size(family: str) -> PreTrainedModel:
+    """The real dimensions of a 7B model, but for the layers: two run in each stack."""
+    clip = CLIPVisionConfig(
+        hidden_size=1024, intermediate_size=4096, num_hidden_layers=3, num_attention_heads=16, image_size=336,
+        patch_size=14, projection_dim=768,
+    )  # fmt: skip
+    ids = {"bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 2}
+    torch.manual_seed(15)
+    if family == "llava":
+        text = LlamaConfig(
+            vocab_size=32064, hidden_size=4096, intermediate_size=11008, num_hidden_layers=2, num_attention_heads=32,
+            max_position_embeddings=4096, rms_norm_eps=1e-5, **ids,
+        )  # fmt: skip
+        config = LlavaConfig(vision_config=clip, text_config=text, image_token_index=3, image_seq_length=576)
+        return LlavaForConditionalGeneration(config)
+    if family == "llava_next":
+        text = MistralConfig(
+            vocab_size=32064, hidden_size=4096, intermediate_size=14336, num_hidden_layers=2, num_attention_heads=32,
+            num_key_value_heads=8, max_position_embeddings=32768, rms_norm_eps=1e-5, sliding_window=None,
+            rope_parameters={"rope_type": "default", "rope_theta": 1e6}, **ids,
+        )  # fmt: skip
+        pinpoints = tiles_of(NEXT_PINPOINTS, 336)
+        return LlavaNextForConditionalGeneration(
+            LlavaNextConfig(vision_config=clip, text_config=text, image_token_index=3, image_grid_pinpoints=pinpoints)
+        )
+    siglip = SiglipVisionConfig(
+        hidden_size=1152, intermediate_size=4304, num_hidden_layers=2, num_attention_heads=16, image_size=384,
+        patch_size=14, vision_use_head=False,
+    )  # fmt: skip
+    text = Qwen2Config(
+        vocab_size=152000, hidden_size=3584, intermediate_size=18944, num_hidden_layers=2, num_attention_heads=28,
+        num_key_value_heads=4, max_position_embeddings=32768, rope_parameters={"rope_type": "default", "rope_theta": 1e6},
+        **ids,
+    )  # fmt: skip
+    return LlavaOnevisionForConditionalGeneration(
+        LlavaOnevisionConfig(vision_config=siglip, text_config=text, image_token_index=3)
+    )
+
+
+def write_full_size(family: str, folder: Path) -> None:
+    model = full_size(family).to(torch.bfloat16).eval()
+    model.save_pretrained(folder)
+    for file in TOKENIZER_FILES:
+        shutil.copy(SHAPES / file, folder / file)
+    processor = {
+        "llava": lambda: CLIPImageProcessorPil(size={"shortest_edge": 336}, crop_size={"height": 336, "width": 336}),
+        "llava_next": lambda: LlavaNextImageProcessorPil(
+            size={"shortest_edge": 336}, crop_size={"height": 336, "width": 336},
+            image_grid_pinpoints=tiles_of(NEXT_PINPOINTS, 336),
+        ),
+        "llava_onevision": LlavaOnevisionImageProcessorPil,
+    }[family]  # fmt: skip
+    processor().save_pretrained(folder)
+    del model
+    draw_pictures(folder / "goldens" / "pictures")
+    write("full", folder, folder / "goldens", torch.float32, f"capture.py --full-size {family}", ("tiny", "none"), 2)
+
+
 class Recorder:
     """Records the value at every hook point, as rows, and applies interventions on the way."""
 
@@ -476,7 +537,7 @@ def views_of(pixels: torch.Tensor, picture: int, model, size: tuple[int, int], s
 
 
 @torch.no_grad()
-def capture(name: str, folder: Path, case: dict, model, inputs_of, processor) -> dict[str, torch.Tensor]:
+def capture(name: str, folder: Path, case: dict, model, inputs_of, processor, answer: int) -> dict[str, torch.Tensor]:
     spec = case.get("interventions", {})
     pictures, inputs = inputs_of(case)
     views = []
@@ -499,7 +560,7 @@ def capture(name: str, folder: Path, case: dict, model, inputs_of, processor) ->
     with Recorder(model, spec) as recorder:
         model(**inputs, use_cache=False)
         recorder.recording = False
-        greedy = model.generate(**inputs, do_sample=False, max_new_tokens=8, attention_mask=torch.ones_like(ids))
+        greedy = model.generate(**inputs, do_sample=False, max_new_tokens=answer, attention_mask=torch.ones_like(ids))
     swap_projector(model, own)
     values = {k: v for k, v in recorder.values.items() if kept(name, case["name"], k)}
     if "interventions" not in case and name in TINY and views:
@@ -532,8 +593,11 @@ def write_set(name: str) -> None:
         as_pickles(folder)
 
 
-def write(name: str, source: Path | str, folder: Path, dtype: torch.dtype, command: str) -> None:
-    """Captures the set `name` from the model in `source` (a folder or a hub id) to `folder`."""
+def write(
+    name: str, source: Path | str, folder: Path, dtype: torch.dtype, command: str, only: tuple[str, ...] = (), answer: int = 8
+) -> None:
+    """Captures the set `name` from the model in `source` (a folder or a hub id) to `folder`: all cases or `only` some, with
+    greedy answers of up to `answer` tokens."""
     folder.mkdir(exist_ok=True, parents=True)
     for old in folder.glob("*.safetensors"):
         if old.name != "second_projector.safetensors":
@@ -550,8 +614,9 @@ def write(name: str, source: Path | str, folder: Path, dtype: torch.dtype, comma
     own = folder / "pictures"
     inputs_of = preparer(model, tokenizer, processor, own if own.exists() else HERE / "pictures")
     listed = cases((folder / "second_projector.safetensors").exists(), model, inputs_of)
+    listed = [case for case in listed if not only or case["name"] in only]
     for case in listed:
-        values = capture(name, folder, case, model, inputs_of, processor)
+        values = capture(name, folder, case, model, inputs_of, processor, answer)
         save_file(values, folder / f"{case['name']}.safetensors")
         print(name, case["name"], len(values), values["greedy"].tolist())
     chat = [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "Is there a red circle?"}]}]
@@ -582,6 +647,10 @@ def write_sizes() -> None:
     tokenizer = AutoTokenizer.from_pretrained(SHAPES)
     square = {"height": 28, "width": 28}
     families = {
+        "llava": (None, 336, CLIPImageProcessorPil(size={"shortest_edge": 28}, crop_size=square)),
+        "llava_padded": (
+            None, 336, LlavaImageProcessorPil(size={"shortest_edge": 28}, crop_size=square, do_pad=True),
+        ),
         "llava_next": (
             LlavaNextProcessor(
                 LlavaNextImageProcessorPil(image_grid_pinpoints=tiles_of(NEXT_PINPOINTS, 336)), tokenizer, patch_size=14,
@@ -606,10 +675,13 @@ def write_sizes() -> None:
         rows = []
         for _ in range(200):
             width, height = (round(2 ** rng.uniform(1, 12)) for _ in range(2))
-            tokens = processor._get_number_of_features(height, width, side, side) - (name == "llava_next")
-            canvas = select_best_resolution((height, width), processor.image_processor.image_grid_pinpoints)
+            tokens, canvas = 576, (side, side)
+            if processor:
+                tokens = processor._get_number_of_features(height, width, side, side) - (name == "llava_next")
+                canvas = select_best_resolution((height, width), processor.image_processor.image_grid_pinpoints)
             tiny_width, tiny_height = (round(2 ** rng.uniform(1, 8)) for _ in range(2))
             pixels = small(images=pattern(tiny_width, tiny_height), return_tensors="np")["pixel_values"][0]
+            pixels = pixels[None] if pixels.ndim == 3 else pixels
             digest = hashlib.sha256(np.ascontiguousarray(pixels, dtype="<f4").tobytes()).hexdigest()
             rows.append(
                 {
@@ -625,9 +697,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sets", nargs="*", default=[*SETS, "sizes"])
     parser.add_argument("--model", help="a folder or a hub id")
+    parser.add_argument("--full-size", choices=("llava", "llava_next", "llava_onevision"))
     parser.add_argument("--out", type=Path, help="folder of the golden set; default: MODEL/goldens")
     parser.add_argument("--dtype", default="float32", choices=("float32", "bfloat16", "float16"))
     args = parser.parse_args()
+    if args.full_size:
+        if not args.out:
+            parser.error("--out is needed")
+        write_full_size(args.full_size, args.out)
+        return
     if args.model:
         out = args.out or Path(args.model) / "goldens"
         if not args.out and not Path(args.model).is_dir():

@@ -1,5 +1,5 @@
-//! Any resolution: canvas, visual tokens and pixel values of 200 random sizes a family, as Hugging Face's processors make
-//! them (tests/goldens/sizes.json, written by capture.py).
+//! Canvas, visual tokens and pixel values of 200 random sizes a family, as Hugging Face's processors make them
+//! (tests/goldens/sizes.json, written by capture.py).
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
 use scotoma::model::ImageTokens;
@@ -29,12 +29,17 @@ struct Family {
     most_tiles: Option<usize>,
     /// Rows and columns of tiles.
     pinpoints: Vec<Size>,
-    mean: [f32; 3],
-    std: [f32; 3],
 }
 
-fn families() -> [Family; 2] {
+const MEAN: [f32; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
+const STD: [f32; 3] = [0.268_629_54, 0.261_302_6, 0.275_777_1];
+
+fn families() -> [Family; 4] {
+    let llava =
+        |name| Family { name, tiling: Tiling::None, side: 336, patches: 24, most_tiles: None, pinpoints: vec![] };
     [
+        llava("llava"),
+        llava("llava_padded"),
         Family {
             name: "llava_next",
             tiling: Tiling::Always,
@@ -42,8 +47,6 @@ fn families() -> [Family; 2] {
             patches: 24,
             most_tiles: None,
             pinpoints: vec![(1, 2), (2, 1), (2, 2), (3, 1), (1, 3)],
-            mean: [0.481_454_66, 0.457_827_5, 0.408_210_73],
-            std: [0.268_629_54, 0.261_302_6, 0.275_777_1],
         },
         Family {
             name: "llava_onevision",
@@ -52,8 +55,6 @@ fn families() -> [Family; 2] {
             patches: 27,
             most_tiles: Some(9),
             pinpoints: (1..=6).flat_map(|rows| (1..=6).map(move |columns| (rows, columns))).collect(),
-            mean: [0.481_454_66, 0.457_827_5, 0.408_210_73],
-            std: [0.268_629_54, 0.261_302_6, 0.275_777_1],
         },
     ]
 }
@@ -75,6 +76,10 @@ fn canvases_and_visual_tokens_are_those_of_hugging_face() {
         assert_eq!(rows.len(), 200);
         for row in rows {
             let size = (row.height, row.width);
+            if family.tiling == Tiling::None {
+                assert_eq!(ImageTokens::of_view(family.patches, false).len(), row.tokens);
+                continue;
+            }
             let canvas = best_canvas(size, &canvases(&family.pinpoints, family.side)).unwrap();
             assert_eq!(canvas, row.canvas, "{} {size:?}", family.name);
             let tiles = (canvas.0 / family.side, canvas.1 / family.side);
@@ -96,9 +101,11 @@ fn pattern(width: usize, height: usize) -> Rgb {
 fn pixel_values_are_those_of_hugging_face_to_the_bit() {
     for family in families() {
         let json = json!({
-            "size": { "height": 28, "width": 28 },
-            "image_mean": family.mean,
-            "image_std": family.std,
+            "size": if family.tiling == Tiling::None { json!({ "shortest_edge": 28 }) } else { json!(28) },
+            "crop_size": { "height": 28, "width": 28 },
+            "do_pad": family.name == "llava_padded",
+            "image_mean": MEAN,
+            "image_std": STD,
             "image_grid_pinpoints": canvases(&family.pinpoints, 28),
         });
         let processor = Processor::from_json(&json, 28, family.tiling).unwrap();
