@@ -60,7 +60,7 @@ pub(super) struct Serve {
     /// MiB of one message
     #[arg(long, env = "SCOTOMA_MAX_MESSAGE_MIB", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=1024))]
     max_message_mib: u32,
-    /// GiB that all models may hold together; loading more is refused. Default: no limit
+    /// GiB that all models may hold together; a model that does not fit is refused. Default: no limit
     #[arg(long, env = "SCOTOMA_MEMORY_BUDGET", value_parser = clap::value_parser!(u32).range(1..=65_536))]
     memory_budget: Option<u32>,
     /// Let clients load and unload models. They name folders of this machine and ids of the hub, so trust them
