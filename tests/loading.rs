@@ -215,3 +215,69 @@ proptest! {
         }
     }
 }
+
+/// tiny-gqa-tied as the original LLaVA repository would keep it: a flat config.json, other names, the tower elsewhere.
+fn original() -> Copy {
+    let copy = Copy::of(SAFETENSORS);
+    let config: Value = serde_json::from_slice(&copy.read("config.json")).unwrap();
+    let mut flat = config["text_config"].clone();
+    let added = json!({
+        "model_type": "llava_llama",
+        "mm_vision_tower": "tower",
+        "mm_projector_type": "mlp2x_gelu",
+        "mm_vision_select_layer": -2,
+        "mm_vision_select_feature": "patch",
+        "tie_word_embeddings": true,
+    });
+    flat.as_object_mut().unwrap().extend(added.as_object().unwrap().clone());
+    let bytes = copy.read("model.safetensors");
+    let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let (mut main, mut tower) = (Vec::new(), Vec::new());
+    for (name, view) in tensors.tensors() {
+        if let Some(rest) = name.strip_prefix("vision_tower.") {
+            tower.push((format!("vision_model.{}", rest.trim_start_matches("vision_model.")), view));
+        } else if let Some(rest) = name.strip_prefix("multi_modal_projector.") {
+            let rest = rest.replace("linear_1", "0").replace("linear_2", "2");
+            main.push((format!("model.mm_projector.{rest}"), view));
+        } else {
+            let rest = name.trim_start_matches("language_model.").trim_start_matches("model.");
+            main.push((format!("model.{rest}"), view));
+        }
+    }
+    std::fs::create_dir(copy.path("tower")).unwrap();
+    std::fs::rename(copy.path("preprocessor_config.json"), copy.path("tower/preprocessor_config.json")).unwrap();
+    copy.write("tower/config.json", &serde_json::to_vec(&json!({ "vision_config": config["vision_config"] })).unwrap());
+    copy.write("tower/model.safetensors", &safetensors::serialize(tower, None).unwrap());
+    copy.write("model.safetensors", &safetensors::serialize(main, None).unwrap());
+    copy.write("config.json", &serde_json::to_vec(&flat).unwrap());
+    copy
+}
+
+#[test]
+fn folders_of_the_original_repository() {
+    let copy = original();
+    let model = copy.load().unwrap();
+    let goldens = common::goldens(SAFETENSORS);
+    let plain = goldens.cases.iter().find(|c| c.name == "two").unwrap();
+    let (error, point) = goldens.compare(&model, plain).map(|c| (c.worst().0, c.worst().1.to_owned())).unwrap();
+    assert!(error <= 1e-5, "{error:.1e} at {point}");
+
+    // Without an image token in the vocabulary the marker gets an id beyond it; nothing else changes.
+    copy.edit("tokenizer.json", |json| {
+        let text = json.to_string().replace("\"<image>\"", "\"<nothing>\"");
+        *json = serde_json::from_str(&text).unwrap();
+    });
+    let bare = copy.load().unwrap();
+    assert_eq!((model.image_token, bare.image_token), (3, 452));
+    let (known, beyond) = (goldens.prepare(&model, plain).unwrap(), goldens.prepare(&bare, plain).unwrap());
+    assert_ne!(known.ids, beyond.ids);
+    assert_eq!(known.values(&model).unwrap(), beyond.values(&bare).unwrap());
+
+    copy.edit("config.json", |json| json["mm_projector_type"] = json!("linear"));
+    copy.fails(&["mm_projector_type", "mlp2x_gelu is supported"]);
+    copy.edit("config.json", |json| json["mm_projector_type"] = json!("mlp2x_gelu"));
+    copy.edit("config.json", |json| json["mm_vision_tower"] = json!("no such tower"));
+    copy.fails(&["mm_vision_tower is no folder"]);
+    std::fs::rename(copy.path("tokenizer.json"), copy.path("tokenizer.model")).unwrap();
+    copy.fails(&["tokenizer.json is missing", "save_pretrained"]);
+}

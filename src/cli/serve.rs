@@ -27,7 +27,7 @@ pub(super) struct Serve {
     /// Address of gRPC, gRPC-Web and /metrics. Use 0.0.0.0:7878 to serve other machines
     #[arg(long, env = "SCOTOMA_LISTEN", default_value = "127.0.0.1:7878")]
     listen: SocketAddr,
-    /// A model: `shapes` (inside the binary), a folder as save_pretrained writes it, or an id of the Hugging Face hub
+    /// A model: `shapes` (inside the binary), a folder as save_pretrained or the original LLaVA writes it, or an id of the Hugging Face hub
     /// (ORGANISATION/NAME[@REVISION]; HF_HOME, HF_TOKEN, HF_ENDPOINT and HF_HUB_OFFLINE are honoured); optionally
     /// NAME=PLACE. Repeat for several
     #[arg(long, env = "SCOTOMA_MODEL", value_delimiter = ',', default_value = model::SHAPES)]

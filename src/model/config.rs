@@ -77,8 +77,7 @@ fn set_default(json: &mut Value, pointer: &str, value: &str) {
 
 impl Config {
     /// Parses and checks config.json.
-    pub fn parse(bytes: &[u8]) -> Result<(Self, &'static dyn Family), Error> {
-        let mut json: Value = serde_json::from_slice(bytes).map_err(|e| Error::Config(e.to_string()))?;
+    pub fn parse(mut json: Value) -> Result<(Self, &'static dyn Family), Error> {
         let family = family(json["model_type"].as_str().unwrap_or_default())?;
         if let Some(fields) = json.as_object_mut() {
             for part in ["vision_config", "text_config"] {

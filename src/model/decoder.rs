@@ -207,9 +207,11 @@ impl Decoder {
         &self.config
     }
 
-    /// The rows of the embedding table: `(ids) -> (R, D)`.
+    /// The rows of the embedding table: `(ids) -> (R, D)`. An id beyond it, which places a picture, gets row 0.
     pub fn embed(&self, ids: &[u32]) -> Result<Tensor, Error> {
-        let index = Tensor::from_slice(ids, ids.len(), self.embed_tokens.device())?;
+        let within = |&id: &u32| if (id as usize) < self.config.vocab_size { id } else { 0 };
+        let ids: Vec<u32> = ids.iter().map(within).collect();
+        let index = Tensor::from_slice(&ids, ids.len(), self.embed_tokens.device())?;
         Ok(self.embed_tokens.index_select(&index, 0)?)
     }
 

@@ -12,6 +12,7 @@ mod hub;
 pub mod llava;
 pub mod llava_next;
 pub mod llava_onevision;
+mod original;
 mod projector;
 mod resident;
 mod source;

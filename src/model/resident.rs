@@ -5,8 +5,10 @@ use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use candle_core::{DType, Device, Tensor};
+use serde_json::Value;
 
 use super::config::{self, Config};
+use super::original;
 use super::{Decoder, Error, Family, ImageTokens, Projector, SelectStrategy, Source, Text, VisionTower};
 use crate::nn::{Hooks, Layout, Point, Site, Stack};
 use crate::vision::{Picture, Processor};
@@ -86,18 +88,10 @@ impl Model {
     /// The same, sharing the tower or the decoder with a resident model whose own is equal, within a budget of bytes.
     pub fn load_with(name: &str, source: &Source, options: &Load<'_>) -> Result<Self, Error> {
         let Load { dtype, device, .. } = *options;
-        let raw = source.require("config.json")?;
-        let (config, family) = Config::parse(&raw)?;
-        let processor_config: Option<serde_json::Value> = match source.json("preprocessor_config.json")? {
-            Some(json) => Some(json),
-            None => source.json("processor_config.json")?,
-        };
-        let processor_config = processor_config.ok_or_else(|| source.missing("preprocessor_config.json"))?;
-        let processor = Processor::from_json(&processor_config, config.vision_config.image_size, family.tiling())?;
-        let text = Text::load(source)?;
-        let checkpoint = source.checkpoint()?;
+        let Gathered { config: json, processor, text, checkpoint } = Gathered::from(source)?;
+        let (config, family) = Config::parse(json.clone())?;
+        let processor = Processor::from_json(&processor, config.vision_config.image_size, family.tiling())?;
         let part = |field: &str, prefixes: &[&str]| {
-            let json: serde_json::Value = serde_json::from_slice(&raw).unwrap_or_default();
             let mut hasher = blake3::Hasher::new();
             hasher.update(checkpoint.digest(prefixes).as_bytes());
             hasher.update(json[field].to_string().as_bytes());
@@ -151,7 +145,7 @@ impl Model {
         };
         weights.finish()?;
         let mut hasher = blake3::Hasher::new();
-        hasher.update(&raw);
+        hasher.update(json.to_string().as_bytes());
         hasher.update(parts.0.as_bytes()).update(parts.1.as_bytes());
         hasher.update(checkpoint.digest(&["multi_modal_projector.", "image_newline"]).as_bytes());
         let generation: serde_json::Value = source.json("generation_config.json")?.unwrap_or_default();
@@ -250,4 +244,40 @@ impl Model {
         let mut times = |id: u32| if id == self.image_token { counts.next().copied().unwrap_or(1) } else { 1 };
         ids.iter().flat_map(|&id| std::iter::repeat_n(id, times(id))).collect()
     }
+}
+
+/// What a model's files say, whoever wrote them.
+struct Gathered {
+    /// As Hugging Face writes it.
+    config: Value,
+    processor: Value,
+    text: Text,
+    checkpoint: Checkpoint,
+}
+
+impl Gathered {
+    fn from(source: &Source) -> Result<Self, Error> {
+        let config = source.json("config.json")?.ok_or_else(|| source.missing("config.json"))?;
+        let (mut text, mut checkpoint) = (Text::load(source)?, source.checkpoint()?);
+        if !original::is_original(&config) {
+            return Ok(Self { config, processor: processor_config(source)?, text, checkpoint });
+        }
+        let tower = original::tower(&config, source)?;
+        let tower_config = tower.json("config.json")?.ok_or_else(|| tower.missing("config.json"))?;
+        if !checkpoint.has_any("vision_tower.") {
+            checkpoint.graft(tower.checkpoint()?, "vision_model.", "vision_tower.");
+        }
+        let image_token = text.image_token(config["vocab_size"].as_u64().unwrap_or(32_000) as u32);
+        let processor = original::processor(&config, processor_config(&tower)?);
+        Ok(Self { config: original::translate(&config, &tower_config, image_token)?, processor, text, checkpoint })
+    }
+}
+
+/// preprocessor_config.json, or processor_config.json.
+fn processor_config(source: &Source) -> Result<Value, Error> {
+    let either = match source.json("preprocessor_config.json")? {
+        Some(json) => Some(json),
+        None => source.json("processor_config.json")?,
+    };
+    either.ok_or_else(|| source.missing("preprocessor_config.json"))
 }

@@ -24,6 +24,11 @@ impl Source {
         }
     }
 
+    /// Whether it is a folder that exists.
+    pub fn is_folder(&self) -> bool {
+        matches!(self, Self::Folder(path) if path.is_dir())
+    }
+
     /// A folder within.
     pub fn within(&self, folder: &str) -> Self {
         match self {

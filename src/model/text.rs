@@ -20,13 +20,20 @@ pub struct Text {
     templates: Environment<'static>,
     bos: Option<String>,
     eos: Option<String>,
+    /// The id of a picture's marker where the vocabulary has none.
+    image: Option<u32>,
 }
 
 impl Text {
     /// Reads tokenizer.json and the chat template (chat_template.jinja, chat_template.json, or the one in
     /// tokenizer_config.json).
     pub fn load(source: &Source) -> Result<Self, Error> {
-        let tokenizer = Tokenizer::from_bytes(source.require("tokenizer.json")?)
+        let json = source.read("tokenizer.json")?;
+        if json.is_none() && source.read("tokenizer.model")?.is_some() {
+            let mend = "AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER) of transformers writes it";
+            return Err(Error::Text(format!("tokenizer.json is missing, there is only tokenizer.model; {mend}")));
+        }
+        let tokenizer = Tokenizer::from_bytes(json.ok_or_else(|| source.missing("tokenizer.json"))?)
             .map_err(|e| Error::Text(format!("tokenizer.json: {e}")))?;
         let config: serde_json::Value = source.json("tokenizer_config.json")?.unwrap_or_default();
         let wrapped: serde_json::Value = source.json("chat_template.json")?.unwrap_or_default();
@@ -52,7 +59,7 @@ impl Text {
             let token = &config[name];
             token.as_str().or_else(|| token["content"].as_str()).map(str::to_owned)
         };
-        Ok(Self { tokenizer, templates, bos: special("bos_token"), eos: special("eos_token") })
+        Ok(Self { tokenizer, templates, bos: special("bos_token"), eos: special("eos_token"), image: None })
     }
 
     /// The user's words as the model's chat template writes them, up to where the answer begins. Pictures are
@@ -77,9 +84,28 @@ impl Text {
             .map_err(|e| Error::Text(format!("chat template: {e:#}")))
     }
 
+    /// The id that places a picture: the vocabulary's, or else `beyond`, which is then what markers become.
+    pub fn image_token(&mut self, beyond: u32) -> u32 {
+        let known = self.tokenizer.token_to_id(IMAGE_MARKER);
+        self.image = known.is_none().then_some(beyond);
+        known.unwrap_or(beyond)
+    }
+
     /// Token ids, with the special tokens that the tokenizer adds (BOS, usually).
     pub fn encode(&self, text: &str) -> Result<Vec<u32>, Error> {
-        let encoding = self.tokenizer.encode_fast(text, true).map_err(|e| Error::Text(e.to_string()))?;
+        let Some(image) = self.image else { return self.encode_part(text, true) };
+        let mut ids = Vec::new();
+        for (i, part) in text.split(IMAGE_MARKER).enumerate() {
+            if i > 0 {
+                ids.push(image);
+            }
+            ids.extend(self.encode_part(part, i == 0)?);
+        }
+        Ok(ids)
+    }
+
+    fn encode_part(&self, text: &str, special: bool) -> Result<Vec<u32>, Error> {
+        let encoding = self.tokenizer.encode_fast(text, special).map_err(|e| Error::Text(e.to_string()))?;
         Ok(encoding.get_ids().to_vec())
     }
 

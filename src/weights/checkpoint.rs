@@ -130,6 +130,22 @@ impl Checkpoint {
         hasher.finalize()
     }
 
+    /// Whether a tensor's name begins with `prefix`.
+    pub fn has_any(&self, prefix: &str) -> bool {
+        self.entries.keys().any(|name| name.starts_with(prefix))
+    }
+
+    /// Takes over the tensors of `other` whose name begins with `from`, which becomes `to`; leaves the rest.
+    pub fn graft(&mut self, other: Self, from: &str, to: &str) {
+        let files = self.files.len();
+        self.files.extend(other.files);
+        for (name, entry) in other.entries {
+            if let Some(rest) = name.strip_prefix(from) {
+                self.entries.insert(format!("{to}{rest}"), Entry { file: files + entry.file, ..entry });
+            }
+        }
+    }
+
     /// Number of elements of those tensors.
     pub fn parameters(&self, prefixes: &[&str]) -> u64 {
         self.part(prefixes).map(|(_, e)| e.shape.iter().map(|&d| d as u64).product::<u64>()).sum()

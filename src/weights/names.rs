@@ -5,17 +5,23 @@
 //! | transformers < 4.52, the hub's llava-1.5 | `vision_tower.vision_model.*` | `language_model.model.*` | `language_model.lm_head.weight` |
 //! | transformers 4.52 and later, in memory | `model.vision_tower.vision_model.*` | `model.language_model.*` | `lm_head.weight` |
 //! | transformers 5 | `vision_tower.*` or `model.vision_tower.*` | `language_model.model.*` | `language_model.lm_head.weight` |
-//! | the original LLaVA's mm_projector.bin | | projector: `model.mm_projector.0|2.*` | |
+//! | the original LLaVA | `model.vision_tower.vision_tower.vision_model.*`, or elsewhere | `model.layers.*` | `lm_head.weight` |
 //! | here | `vision_tower.*` | `language_model.*` | `lm_head.weight` |
+//!
+//! The original LLaVA calls the projector `model.mm_projector.0|2.*`, in its mm_projector.bin too.
 
 /// The name used here for a tensor called `name` in a checkpoint.
 pub(super) fn canonical(name: &str) -> String {
-    const RULES: [(&str, &str); 10] = [
+    const RULES: [(&str, &str); 14] = [
         ("model.image_newline", "image_newline"),
         ("model.vision_tower.", "vision_tower."),
         ("model.multi_modal_projector.", "multi_modal_projector."),
         ("model.language_model.", "language_model."),
+        ("vision_tower.vision_tower.", "vision_tower."),
         ("vision_tower.vision_model.", "vision_tower."),
+        ("model.layers.", "language_model.layers."),
+        ("model.embed_tokens.", "language_model.embed_tokens."),
+        ("model.norm.", "language_model.norm."),
         ("language_model.model.", "language_model."),
         ("language_model.lm_head.", "lm_head."),
         ("model.mm_projector.", "mm_projector."),
