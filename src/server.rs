@@ -1,6 +1,6 @@
 //! The server: services, health, reflection, gRPC-Web and `/metrics` on one port, and how it goes down.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -234,9 +234,4 @@ fn metrics_handle() -> Result<PrometheusHandle, Error> {
         Ok(handle)
     };
     HANDLE.get_or_init(install).clone().map_err(Error::Setup)
-}
-
-/// A model called by its folder's name.
-pub fn folder_name(path: &Path) -> String {
-    path.file_name().map_or_else(|| "model".into(), |n| n.to_string_lossy().into_owned())
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use candle_core::{DType, Device};
 use common::{goldens, job, model};
-use scotoma::engine::parity::{GoldenSet, Prepared, TOLERANCE};
+use scotoma::engine::parity::{GoldenSet, Prepared, TOLERANCE, kind};
 use scotoma::engine::{Engine, Event, Limits, Sampling, Work};
 use scotoma::model::{Model, Source};
 use scotoma::nn::{HOOK_TABLE, Point, Site, Stack};
@@ -21,11 +21,6 @@ const SETS: [&str; 6] =
 
 /// By kind of point: the worst error, how many values were compared, where the worst was.
 type Table = BTreeMap<String, (f64, usize, String)>;
-
-/// The layer number taken out, so that the table has one line a kind of point.
-fn kind(point: &str) -> String {
-    point.split('.').map(|part| if part.parse::<usize>().is_ok() { "{l}" } else { part }).collect::<Vec<_>>().join(".")
-}
 
 fn greedy(engine: &Engine, model: &Arc<Model>, case: &Prepared) -> Vec<u32> {
     let work = Work::Generate { sampling: Sampling::greedy(), max_tokens: 8, top_logprobs: 0 };

@@ -277,7 +277,7 @@ fn folders_of_the_original_repository() {
     copy.fails(&["mm_projector_type", "mlp2x_gelu is supported"]);
     copy.edit("config.json", |json| json["mm_projector_type"] = json!("mlp2x_gelu"));
     copy.edit("config.json", |json| json["mm_vision_tower"] = json!("no such tower"));
-    copy.fails(&["mm_vision_tower is no folder"]);
+    copy.fails(&["mm_vision_tower", "is no folder"]);
     std::fs::rename(copy.path("tokenizer.json"), copy.path("tokenizer.model")).unwrap();
     copy.fails(&["tokenizer.json is missing", "save_pretrained"]);
 }

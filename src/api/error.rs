@@ -27,6 +27,14 @@ pub enum Error {
         /// As asked.
         name: String,
     },
+    /// A model or a projector that does not load.
+    #[error("{field}: {source}")]
+    Load {
+        /// Path of the field in the request.
+        field: &'static str,
+        /// Why.
+        source: model::Error,
+    },
     /// Clients may not load.
     #[error("this server was started without --allow-load")]
     Closed,

@@ -16,7 +16,6 @@ use crate::engine::{self, Event, Events, Finish, Job, Sampling, Timing, Work};
 use crate::intervention::{self, Draws};
 use crate::model::{Detokenizer, ImageTokens, Model};
 use crate::telemetry::names;
-use crate::vision::Picture;
 
 const DEFAULT_MAX_TOKENS: usize = 256;
 const MAX_STOPS: usize = 8;
@@ -444,17 +443,17 @@ async fn preview(
     let image = request.image.ok_or_else(|| Error::invalid("image", "unset; a picture is needed"))?;
     let scene = state.scene(model, vec![image], "image", request.interventions, &request.sample_key);
     let scene = before(call.deadline, scene).await??;
-    let Some(view) = scene.pictures.first().map(Picture::shown) else {
-        return Err(Error::Fault("the picture was lost".into()));
-    };
+    let Some(picture) = scene.pictures.first() else { return Err(Error::Fault("the picture was lost".into())) };
+    let view = picture.shown();
     let png = crate::vision::encode_png(view).map_err(|e| Error::Fault(e.to_string()))?;
-    let grid = model.tower.config().grid() as u32;
+    // As many whole tiles as the canvas has, each of the tower's patches.
+    let patches = |pixels: usize| (pixels / picture.base.width * model.tower.config().grid()) as u32;
     Ok(v1::PreviewResponse {
         png,
         width: view.width as u32,
         height: view.height as u32,
-        grid_rows: grid,
-        grid_columns: grid,
+        grid_rows: patches(view.height),
+        grid_columns: patches(view.width),
         plan: provenance::plan(&scene),
     })
 }

@@ -87,16 +87,14 @@ impl v1::model_service_server::ModelService for Models {
         &self,
         request: Request<v1::LoadModelRequest>,
     ) -> Result<Response<Self::LoadModelStream>, Status> {
-        let (sender, stream) = mpsc::channel(64);
-        // The work records the call at its end, unless it does not begin.
-        let mut observation = Some(Observation::begin("LoadModel"));
-        residency::load(&self.0, &mut observation, request.into_inner(), sender).map_err(|e| {
+        let mut observation = Observation::begin("LoadModel");
+        let loading = residency::begin(&self.0, request.into_inner()).map_err(|e| {
             let status = e.status("", Duration::ZERO);
-            if let Some(observation) = &mut observation {
-                observation.end(status.code());
-            }
+            observation.end(status.code());
             status
         })?;
+        let (sender, stream) = mpsc::channel(64);
+        tokio::spawn(residency::load(self.0.clone(), observation, loading, sender));
         Ok(Response::new(ReceiverStream::new(stream)))
     }
 

@@ -11,7 +11,7 @@ use tonic::Status;
 use super::observe::Observation;
 use super::v1::{CheckParityResponse, ParityCase, ParityReport, PointParity, check_parity_response::Event};
 use super::{Error, State, provenance};
-use crate::engine::parity::{Comparison, GoldenSet, HALF_TOLERANCE, TOLERANCE};
+use crate::engine::parity::{Comparison, GoldenSet, HALF_TOLERANCE, TOLERANCE, kind};
 use crate::model::Model;
 use crate::telemetry::names;
 
@@ -110,9 +110,4 @@ impl Report {
         report.reference = reference;
         report
     }
-}
-
-/// A hook point with `{l}` for its layer.
-fn kind(point: &str) -> String {
-    point.split('.').map(|part| if part.parse::<usize>().is_ok() { "{l}" } else { part }).collect::<Vec<_>>().join(".")
 }

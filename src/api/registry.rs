@@ -80,7 +80,9 @@ impl Registry {
             resident: &resident,
             progress,
         };
-        let model = Arc::new(Model::load_with(name, source, &options)?);
+        let model =
+            Model::load_with(name, source, &options).map_err(|source| Error::Load { field: "place", source })?;
+        let model = Arc::new(model);
         let seconds = start.elapsed().as_secs_f64();
         gauge!(names::MODEL_RESIDENT_BYTES, "model" => name.to_owned()).set(model.resident_bytes as f64);
         gauge!(names::MODEL_LOAD_DURATION, "model" => name.to_owned()).set(seconds);

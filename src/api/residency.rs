@@ -1,6 +1,6 @@
 //! ModelService.LoadModel, UnloadModel and LoadProjector.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,16 +12,10 @@ use tonic_health::ServingStatus;
 use super::observe::Observation;
 use super::v1::{self, LoadModelResponse, load_model_response::Event};
 use super::{Error, State};
-use crate::model::{self, Hub, HubId, Source};
+use crate::model::{self, Origin};
 
 /// How often an unload looks whether the last request has ended.
 const LOOK: Duration = Duration::from_millis(20);
-
-/// A folder, a hub id, or the embedded model.
-enum Place {
-    Ready(Source),
-    Hub(HubId),
-}
 
 impl State {
     /// Fails where the server was started without leave to load.
@@ -33,24 +27,6 @@ impl State {
     pub(super) async fn announce(&self, model: &str, status: ServingStatus) {
         self.health.set_service_status(format!("model/{model}"), status).await;
     }
-}
-
-fn place(text: &str) -> Result<Place, Error> {
-    if text == model::SHAPES {
-        return Ok(Place::Ready(model::shapes()));
-    }
-    let path = Path::new(text);
-    if path.is_dir() {
-        return Ok(Place::Ready(Source::Folder(path.to_owned())));
-    }
-    let message = |e| format!("{text:?} is no folder of the server, and {e}");
-    text.parse().map(Place::Hub).map_err(|e: String| Error::invalid("place", message(e)))
-}
-
-/// The name of a model that is given none: its folder's, or that on the hub.
-fn default_name(place: &str) -> String {
-    let path = PathBuf::from(place.split('@').next().unwrap_or(place));
-    path.file_name().map_or_else(|| "model".into(), |n| n.to_string_lossy().into_owned())
 }
 
 fn dtype(text: &str) -> Result<Option<DType>, Error> {
@@ -65,49 +41,45 @@ fn dtype(text: &str) -> Result<Option<DType>, Error> {
 
 type Sender = mpsc::Sender<Result<LoadModelResponse, Status>>;
 
-/// Checks a request and starts its work; events go to the stream.
-pub(super) fn load(
-    state: &Arc<State>,
-    observation: &mut Option<Observation>,
-    request: v1::LoadModelRequest,
-    sender: Sender,
-) -> Result<(), Error> {
+/// A request that was checked.
+pub(super) struct Loading {
+    name: String,
+    origin: Origin,
+    dtype: Option<DType>,
+}
+
+/// Checks a request before anything is loaded.
+pub(super) fn begin(state: &State, request: v1::LoadModelRequest) -> Result<Loading, Error> {
     state.may_load()?;
-    let (place, dtype) = (place(&request.place)?, dtype(&request.dtype)?);
-    let Some(observation) = observation.take() else { return Err(Error::Fault("not observed".into())) };
-    let name = if request.name.is_empty() { default_name(&request.place) } else { request.name };
-    let state = state.clone();
-    tokio::spawn(async move {
-        let mut observation = observation;
-        let _alive = state.alive.clone();
-        let (worker, events) = (state.clone(), sender.clone());
-        let loaded = tokio::task::spawn_blocking(move || {
-            let source = match place {
-                Place::Ready(source) => source,
-                Place::Hub(id) => {
-                    let mut tell = |file: &str, done, total| progress(&events, file, done, total);
-                    Source::Folder(Hub::from_env().fetch(&id, &mut tell)?)
-                }
-            };
-            worker.models.load(&name, &source, dtype, &|done, total| progress(&events, "", done, total))
-        });
-        let loaded = loaded.await.unwrap_or_else(|e| Err(Error::Fault(e.to_string())));
-        let response = match loaded {
-            Ok(model) => {
-                state.announce(&model.name, ServingStatus::Serving).await;
-                observation.model(&model.name);
-                observation.end(tonic::Code::Ok);
-                Ok(LoadModelResponse { event: Some(Event::Model(state.info(&model))) })
-            }
-            Err(error) => {
-                let status = error.status("", Duration::from_secs(1));
-                observation.end(status.code());
-                Err(status)
-            }
-        };
-        let _ = sender.send(response).await;
+    let origin = request.place.parse().map_err(|e: String| Error::invalid("place", e))?;
+    let name = if request.name.is_empty() { Origin::default_name(&request.place) } else { request.name };
+    Ok(Loading { name, origin, dtype: dtype(&request.dtype)? })
+}
+
+/// Loads a model and sends how far it has come, then the model.
+pub(super) async fn load(state: Arc<State>, mut observation: Observation, loading: Loading, sender: Sender) {
+    let _alive = state.alive.clone();
+    let (worker, events) = (state.clone(), sender.clone());
+    let loaded = tokio::task::spawn_blocking(move || {
+        let Loading { name, origin, dtype } = loading;
+        let mut fetched = |file: &str, done, total| progress(&events, file, done, total);
+        let source = origin.fetch(&mut fetched).map_err(|source| Error::Load { field: "place", source })?;
+        worker.models.load(&name, &source, dtype, &|done, total| progress(&events, "", done, total))
     });
-    Ok(())
+    let response = match loaded.await.unwrap_or_else(|e| Err(Error::Fault(e.to_string()))) {
+        Ok(model) => {
+            state.announce(&model.name, ServingStatus::Serving).await;
+            observation.model(&model.name);
+            observation.end(tonic::Code::Ok);
+            Ok(LoadModelResponse { event: Some(Event::Model(state.info(&model))) })
+        }
+        Err(error) => {
+            let status = error.status("", Duration::from_secs(1));
+            observation.end(status.code());
+            Err(status)
+        }
+    };
+    let _ = sender.send(response).await;
 }
 
 /// Tells how far a file, or the tensors, have come. A slow client misses some of it.
@@ -146,6 +118,9 @@ pub(super) async fn load_projector(
     }
     let loading = model.clone();
     let load = move || loading.add_projector(&request.name, Path::new(&request.file));
-    tokio::task::spawn_blocking(load).await.map_err(|e| Error::Fault(e.to_string()))??;
+    tokio::task::spawn_blocking(load)
+        .await
+        .map_err(|e| Error::Fault(e.to_string()))?
+        .map_err(|source| Error::Load { field: "file", source })?;
     Ok(v1::LoadProjectorResponse { model: Some(state.info(&model)) })
 }

@@ -6,7 +6,7 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
 use super::Error;
-use crate::{engine, intervention};
+use crate::{engine, intervention, model};
 
 const DOMAIN: &str = "scotoma";
 
@@ -27,17 +27,16 @@ impl Error {
             Self::UnknownImage { field, .. } => of(Code::NotFound, "UNKNOWN_IMAGE", Some(field), false),
             Self::SameName { .. } => of(Code::AlreadyExists, "SAME_NAME", Some("name"), false),
             Self::Closed => of(Code::PermissionDenied, "LOADING_NOT_ALLOWED", None, false),
-            Self::Model(crate::model::Error::Budget { .. }) => {
-                of(Code::ResourceExhausted, "MEMORY_BUDGET", Some("place"), false)
-            }
-            Self::Model(
-                crate::model::Error::File { .. }
-                | crate::model::Error::Config(_)
-                | crate::model::Error::Weights(_)
-                | crate::model::Error::Vision(_)
-                | crate::model::Error::Text(_),
-            ) => of(Code::InvalidArgument, "BAD_MODEL", Some("place"), false),
-            Self::Model(crate::model::Error::Hub { .. }) => of(Code::Unavailable, "HUB", Some("place"), false),
+            Self::Load { field, source } => match source {
+                model::Error::Budget { .. } => of(Code::ResourceExhausted, "MEMORY_BUDGET", Some(field), false),
+                model::Error::Hub { .. } => of(Code::Unavailable, "HUB", Some(field), false),
+                model::Error::Tensor(_) => of(Code::Internal, "FAULT", None, false),
+                model::Error::File { .. }
+                | model::Error::Config(_)
+                | model::Error::Weights(_)
+                | model::Error::Vision(_)
+                | model::Error::Text(_) => of(Code::InvalidArgument, "BAD_MODEL", Some(field), false),
+            },
             Self::Goldens { .. } => of(Code::FailedPrecondition, "NO_GOLDENS", Some("model"), false),
             Self::Intervention(e) => match e {
                 intervention::Error::Invalid { field, .. } => {

@@ -5,9 +5,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 use scotoma_client::v1::ParityReport;
 use scotoma_client::v1::check_parity_response::Event;
 
-use super::serve::{resolve, spec};
+use super::serve::{fetch, named_origin};
 use super::{Failure, Local};
-use crate::server::Config;
+use crate::server::{Config, ModelSpec};
 use scotoma_client::Client;
 
 /// Flags of `parity`.
@@ -27,8 +27,8 @@ impl Parity {
             let client = Client::connect(&address).await.map_err(|e| format!("{address}: {e}"))?;
             (None, client, self.model)
         } else {
-            let mut spec = spec(&self.model);
-            resolve(&mut spec).await?;
+            let (name, origin) = named_origin(&self.model)?;
+            let spec = ModelSpec { name, source: fetch(origin).await?, projectors: Vec::new() };
             let (local, client) = Local::start(Config { models: vec![spec], ..Config::shapes() }).await?;
             (Some(local), client, String::new())
         };

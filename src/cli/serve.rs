@@ -10,8 +10,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::Failure;
-use crate::model;
-use crate::server::{Config, ModelSpec, Server, folder_name};
+use crate::model::{self, Origin, Source};
+use crate::server::{Config, ModelSpec, Server};
 use crate::telemetry::{self, LogFormat};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -80,9 +80,9 @@ pub(super) struct Serve {
 impl Serve {
     pub(super) async fn run(self) -> Result<(), Failure> {
         telemetry::init_logs(&self.log, self.log_format);
-        let mut config = self.config()?;
-        for spec in &mut config.models {
-            resolve(spec).await?;
+        let (mut config, origins) = self.config()?;
+        for ((name, origin), projectors) in origins.into_iter().zip(self.projectors()) {
+            config.models.push(ModelSpec { name, source: fetch(origin).await?, projectors });
         }
         let server = tokio::task::spawn_blocking(move || Server::load(&config)).await??;
         let listener = tokio::net::TcpListener::bind(self.listen).await.map_err(|e| format!("{}: {e}", self.listen))?;
@@ -99,26 +99,29 @@ impl Serve {
         Ok(server.run(listener, shutdown).await?)
     }
 
-    /// All mistakes are reported together.
-    fn config(&self) -> Result<Config, Failure> {
+    /// The projectors of each model: all are the first one's.
+    fn projectors(&self) -> impl Iterator<Item = Vec<(String, PathBuf)>> {
+        let named = self.projector.iter().filter_map(|text| text.split_once('='));
+        let first = named.map(|(name, file)| (name.to_owned(), PathBuf::from(file))).collect();
+        std::iter::once(first).chain(std::iter::repeat(Vec::new()))
+    }
+
+    /// What is served, but for the models, and where these are. All mistakes are reported together.
+    fn config(&self) -> Result<(Config, Vec<(String, Origin)>), Failure> {
         let mut mistakes = Vec::new();
-        let mut config = Config::shapes();
-        config.models = self.model.iter().map(|text| spec(text)).collect();
-        for spec in &config.models {
-            if let model::Source::Folder(folder) = &spec.source
-                && !folder.is_dir()
-                && let Err(e) = hub_id(folder)
-            {
-                mistakes.push(format!("--model {}: not a folder, not `{}`, and {e}", folder.display(), model::SHAPES));
+        let mut config = Config { models: Vec::new(), ..Config::shapes() };
+        let mut origins = Vec::new();
+        for text in &self.model {
+            match named_origin(text) {
+                Ok(origin) => origins.push(origin),
+                Err(e) => mistakes.push(format!("--model {text}: {e}")),
             }
         }
         for text in &self.projector {
-            match (text.split_once('='), config.models.first_mut()) {
-                (Some((name, file)), Some(first)) if Path::new(file).is_file() => {
-                    first.projectors.push((name.into(), file.into()));
-                }
-                (Some((_, file)), _) => mistakes.push(format!("--projector {text}: no file {file}")),
-                (None, _) => mistakes.push(format!("--projector {text}: NAME=FILE is needed")),
+            match text.split_once('=') {
+                Some((_, file)) if Path::new(file).is_file() => {}
+                Some((_, file)) => mistakes.push(format!("--projector {text}: no file {file}")),
+                None => mistakes.push(format!("--projector {text}: NAME=FILE is needed")),
             }
         }
         match device(&self.device) {
@@ -144,47 +147,35 @@ impl Serve {
         config.memory_budget = self.memory_budget.map_or(u64::MAX, |gib| u64::from(gib) << 30);
         config.allow_load = self.allow_load;
         config.drain_timeout = Duration::from_secs(self.drain_timeout);
-        if mistakes.is_empty() { Ok(config) } else { Err(mistakes.join("\nerror: ").into()) }
+        if mistakes.is_empty() { Ok((config, origins)) } else { Err(mistakes.join("\nerror: ").into()) }
     }
 }
 
-fn hub_id(path: &Path) -> Result<model::HubId, String> {
-    path.to_str().unwrap_or_default().parse()
-}
-
-/// Fetches a model that is not a folder from the hub, with a progress bar.
-pub(super) async fn resolve(spec: &mut ModelSpec) -> Result<(), Failure> {
-    let model::Source::Folder(path) = &spec.source else { return Ok(()) };
-    if path.is_dir() {
-        return Ok(());
-    }
-    let id = hub_id(path)?;
+/// The files of a model, fetched with a progress bar where they are on the hub.
+pub(super) async fn fetch(origin: Origin) -> Result<Source, Failure> {
     let bar = ProgressBar::no_length();
     if let Ok(style) = ProgressStyle::with_template("{msg} {bar:40} {bytes}/{total_bytes}, {eta} left") {
         bar.set_style(style);
     }
-    let folder = tokio::task::spawn_blocking(move || {
-        let folder = model::Hub::from_env().fetch(&id, &mut |file, done, total| {
+    let fetch = move || {
+        let source = origin.fetch(&mut |file, done, total| {
             bar.set_message(file.to_owned());
             bar.set_length(total);
             bar.set_position(done);
         });
         bar.finish_and_clear();
-        folder
-    });
-    spec.source = model::Source::Folder(folder.await??);
-    Ok(())
+        source
+    };
+    Ok(tokio::task::spawn_blocking(fetch).await??)
 }
 
-/// `shapes`, `PLACE` or `NAME=PLACE`; a place is a folder or a hub id.
-pub(super) fn spec(text: &str) -> ModelSpec {
+/// `PLACE` or `NAME=PLACE`.
+pub(super) fn named_origin(text: &str) -> Result<(String, Origin), String> {
     let (name, place) = match text.split_once('=') {
         Some((name, place)) => (name.to_owned(), place),
-        // The revision of a hub id is no part of the name.
-        None => (folder_name(Path::new(text.split('@').next().unwrap_or(text))), text),
+        None => (Origin::default_name(text), text),
     };
-    let source = if place == model::SHAPES { model::shapes() } else { model::Source::Folder(PathBuf::from(place)) };
-    ModelSpec { name, source, projectors: Vec::new() }
+    Ok((name, place.parse()?))
 }
 
 fn device(text: &str) -> Result<Device, String> {

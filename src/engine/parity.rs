@@ -312,3 +312,8 @@ fn relative_error(found: &[f32], expected: &[f32]) -> f64 {
     let error = difference / norm(&mut expected.iter().map(|b| f64::from(*b))).max(f64::MIN_POSITIVE);
     if error.is_nan() { f64::INFINITY } else { error }
 }
+
+/// A hook point with `{l}` for its layer.
+pub fn kind(point: &str) -> String {
+    point.split('.').map(|part| if part.parse::<usize>().is_ok() { "{l}" } else { part }).collect::<Vec<_>>().join(".")
+}

@@ -29,7 +29,7 @@ pub use family::{FAMILIES, Family};
 pub use hub::{Hub, HubId};
 pub use projector::Projector;
 pub use resident::{DEFAULT_PROJECTOR, Load, Model};
-pub use source::Source;
+pub use source::{Origin, Source};
 pub use text::{Detokenizer, IMAGE_MARKER, Text};
 pub use tokens::{ImageTokens, Place};
 pub use tower::{SelectStrategy, TowerConfig, VisionTower};

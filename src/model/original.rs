@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Error, Hub, Source};
+use super::{Error, Origin, Source};
 
 /// Whether config.json was written by the original repository.
 pub(super) fn is_original(config: &Value) -> bool {
@@ -16,12 +16,11 @@ pub(super) fn tower(config: &Value, source: &Source) -> Result<Source, Error> {
         return Err(Error::Config("mm_vision_tower is empty; a folder or a hub id is needed".into()));
     }
     let within = source.within(place);
-    let candidates = [Source::Folder(place.into()), within];
-    if let Some(found) = candidates.into_iter().find(Source::is_folder) {
-        return Ok(found);
+    if within.is_folder() {
+        return Ok(within);
     }
-    let id = place.parse().map_err(|e| Error::Config(format!("mm_vision_tower is no folder, and {e}")))?;
-    Hub::from_env().fetch(&id, &mut |_, _, _| {}).map(Source::Folder)
+    let origin: Origin = place.parse().map_err(|e| Error::Config(format!("mm_vision_tower: {e}")))?;
+    origin.fetch(&mut |_, _, _| {})
 }
 
 /// config.json as Hugging Face would write it; `tower` is that of the tower, `image_token` the id that places a picture.

@@ -1,10 +1,11 @@
 //! Where a model's files are: a folder, or the binary.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use serde::de::DeserializeOwned;
 
-use super::Error;
+use super::{Error, Hub, HubId, SHAPES, shapes};
 use crate::weights::Checkpoint;
 
 /// The files of one model.
@@ -79,6 +80,46 @@ impl Source {
                 let Some((_, bytes)) = weights else { return Err(Error::Config("no weights in the binary".into())) };
                 Ok(Checkpoint::embedded(bytes)?)
             }
+        }
+    }
+}
+
+/// Where a model is said to be: the embedded one, a folder, or the hub.
+#[derive(Debug, Clone)]
+pub enum Origin {
+    /// Its files are at hand.
+    Here(Source),
+    /// They have to be fetched, or are cached.
+    Hub(HubId),
+}
+
+impl FromStr for Origin {
+    type Err = String;
+
+    fn from_str(place: &str) -> Result<Self, String> {
+        if place == SHAPES {
+            return Ok(Self::Here(shapes()));
+        }
+        let folder = Source::Folder(place.into());
+        if folder.is_folder() {
+            return Ok(Self::Here(folder));
+        }
+        place.parse().map(Self::Hub).map_err(|e| format!("{place:?} is no folder, not `{SHAPES}`, and {e}"))
+    }
+}
+
+impl Origin {
+    /// The name of a model at `place` that is given none: its folder's, or that on the hub without the revision.
+    pub fn default_name(place: &str) -> String {
+        let path = Path::new(place.split('@').next().unwrap_or(place));
+        path.file_name().map_or_else(|| "model".into(), |n| n.to_string_lossy().into_owned())
+    }
+
+    /// Its files; fetches them where they are not at hand, see [`Hub::fetch`].
+    pub fn fetch(self, progress: &mut dyn FnMut(&str, u64, u64)) -> Result<Source, Error> {
+        match self {
+            Self::Here(source) => Ok(source),
+            Self::Hub(id) => Hub::from_env().fetch(&id, progress).map(Source::Folder),
         }
     }
 }

@@ -39,6 +39,7 @@ pub struct Tensors<'a> {
     /// Hears of bytes loaded and bytes in all.
     progress: &'a dyn Fn(u64, u64),
     loaded: Cell<u64>,
+    total: u64,
 }
 
 impl Checkpoint {
@@ -157,12 +158,9 @@ impl Checkpoint {
 
     /// Loads to `device` as `dtype`; `progress` hears of bytes loaded and bytes in all.
     pub fn tensors<'a>(&'a self, dtype: DType, device: &Device, progress: &'a dyn Fn(u64, u64)) -> Tensors<'a> {
+        let total = self.entries.values().map(|e| e.bytes.len() as u64).sum();
         let (used, loaded) = (RefCell::default(), Cell::default());
-        Tensors { checkpoint: self, device: device.clone(), dtype, used, progress, loaded }
-    }
-
-    fn bytes(&self) -> u64 {
-        self.entries.values().map(|e| e.bytes.len() as u64).sum()
+        Tensors { checkpoint: self, device: device.clone(), dtype, used, progress, loaded, total }
     }
 }
 
@@ -188,7 +186,7 @@ impl Tensors<'_> {
         };
         let bytes = &self.checkpoint.files[entry.file][entry.bytes.clone()];
         self.loaded.set(self.loaded.get() + bytes.len() as u64);
-        (self.progress)(self.loaded.get(), self.checkpoint.bytes());
+        (self.progress)(self.loaded.get(), self.total);
         Tensor::from_raw_buffer(bytes, dtype, shape, &self.device)
             .and_then(|t| t.to_dtype(self.dtype))
             .map_err(|source| Error::Device { name: name.to_owned(), source })
@@ -212,7 +210,7 @@ impl Tensors<'_> {
 
     /// Fails if a tensor was never asked for.
     pub fn finish(self) -> Result<(), Error> {
-        (self.progress)(self.checkpoint.bytes(), self.checkpoint.bytes());
+        (self.progress)(self.total, self.total);
         let used = self.used.into_inner();
         let unused: Vec<String> = self.checkpoint.entries.keys().filter(|n| !used.contains(*n)).cloned().collect();
         if unused.is_empty() { Ok(()) } else { Err(Error::Unused(unused)) }
