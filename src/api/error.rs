@@ -33,7 +33,7 @@ pub enum Error {
         /// Path of the field in the request.
         field: &'static str,
         /// Why.
-        source: model::Error,
+        source: Box<model::Error>,
     },
     /// Clients may not load.
     #[error("this server was started without --allow-load")]
@@ -77,6 +77,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// A failed load of what the request's `field` names.
+    pub(super) fn load(field: &'static str) -> impl FnOnce(model::Error) -> Self {
+        move |source| Self::Load { field, source: Box::new(source) }
+    }
+
     pub(super) fn invalid(field: impl Into<String>, message: impl Into<String>) -> Self {
         Self::Invalid { field: field.into(), message: message.into() }
     }

@@ -80,8 +80,7 @@ impl Registry {
             resident: &resident,
             progress,
         };
-        let model =
-            Model::load_with(name, source, &options).map_err(|source| Error::Load { field: "place", source })?;
+        let model = Model::load_with(name, source, &options).map_err(Error::load("place"))?;
         let model = Arc::new(model);
         let seconds = start.elapsed().as_secs_f64();
         gauge!(names::MODEL_RESIDENT_BYTES, "model" => name.to_owned()).set(model.resident_bytes as f64);

@@ -63,7 +63,7 @@ pub(super) async fn load(state: Arc<State>, mut observation: Observation, loadin
     let loaded = tokio::task::spawn_blocking(move || {
         let Loading { name, origin, dtype } = loading;
         let mut fetched = |file: &str, done, total| progress(&events, file, done, total);
-        let source = origin.fetch(&mut fetched).map_err(|source| Error::Load { field: "place", source })?;
+        let source = origin.fetch(&mut fetched).map_err(Error::load("place"))?;
         worker.models.load(&name, &source, dtype, &|done, total| progress(&events, "", done, total))
     });
     let response = match loaded.await.unwrap_or_else(|e| Err(Error::Fault(e.to_string()))) {
@@ -118,9 +118,6 @@ pub(super) async fn load_projector(
     }
     let loading = model.clone();
     let load = move || loading.add_projector(&request.name, Path::new(&request.file));
-    tokio::task::spawn_blocking(load)
-        .await
-        .map_err(|e| Error::Fault(e.to_string()))?
-        .map_err(|source| Error::Load { field: "file", source })?;
+    tokio::task::spawn_blocking(load).await.map_err(|e| Error::Fault(e.to_string()))?.map_err(Error::load("file"))?;
     Ok(v1::LoadProjectorResponse { model: Some(state.info(&model)) })
 }

@@ -27,7 +27,7 @@ impl Error {
             Self::UnknownImage { field, .. } => of(Code::NotFound, "UNKNOWN_IMAGE", Some(field), false),
             Self::SameName { .. } => of(Code::AlreadyExists, "SAME_NAME", Some("name"), false),
             Self::Closed => of(Code::PermissionDenied, "LOADING_NOT_ALLOWED", None, false),
-            Self::Load { field, source } => match source {
+            Self::Load { field, source } => match source.as_ref() {
                 model::Error::Budget { .. } => of(Code::ResourceExhausted, "MEMORY_BUDGET", Some(field), false),
                 model::Error::Hub { .. } => of(Code::Unavailable, "HUB", Some(field), false),
                 model::Error::Tensor(_) => of(Code::Internal, "FAULT", None, false),
