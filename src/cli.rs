@@ -2,9 +2,11 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line prints")]
 
 mod ask;
+mod capture;
 mod demo;
 mod flags;
 mod parity;
+mod replay;
 mod serve;
 
 use std::process::ExitCode;
@@ -34,6 +36,10 @@ enum Command {
     Generate(ask::Generate),
     /// Write the picture as the model will see it.
     Preview(ask::Preview),
+    /// Write activations at hook points to a file that NumPy or safetensors reads.
+    Capture(capture::Capture),
+    /// Run a recorded answer again; exits with 0 if the bits agree.
+    Replay(replay::Replay),
     /// List the resident models.
     Models(ask::Models),
     /// Compare every hook point of a model with Hugging Face transformers, by its golden set.
@@ -63,6 +69,8 @@ pub fn main() -> ExitCode {
             Command::Serve(serve) => serve.run().await,
             Command::Generate(generate) => generate.run().await,
             Command::Preview(preview) => preview.run().await,
+            Command::Capture(capture) => capture.run().await,
+            Command::Replay(replay) => replay.run().await,
             Command::Models(models) => models.run().await,
             Command::Parity(parity) => parity.run().await,
             Command::Demo(demo) => demo.run().await,

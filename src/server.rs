@@ -22,7 +22,7 @@ use crate::api::v1::inference_service_server::InferenceServiceServer;
 use crate::api::v1::model_service_server::ModelServiceServer;
 use crate::api::{self, Placement, Registry, State, v1};
 use crate::engine::{self, Engine};
-use crate::model::{self, Source};
+use crate::model::{self, SaliencyModel, Source};
 use crate::telemetry::{self, names};
 
 /// A model to load.
@@ -45,6 +45,8 @@ pub struct Config {
     pub device: Device,
     /// What the tensors are.
     pub dtype: DType,
+    /// Say where to look: name and place of ViT models.
+    pub saliency: Vec<(String, Source)>,
     /// How much the engine takes on.
     pub engine: engine::Limits,
     /// What a request may hold.
@@ -64,8 +66,15 @@ impl Config {
             models: vec![ModelSpec { name: model::SHAPES.into(), source: model::shapes(), projectors: Vec::new() }],
             device: Device::Cpu,
             dtype: DType::F32,
+            saliency: Vec::new(),
             engine: engine::Limits::default(),
-            limits: api::Limits { images: 16, image_pixels: 64 << 20, message_bytes: 64 << 20 },
+            limits: api::Limits {
+                images: 16,
+                image_pixels: 64 << 20,
+                message_bytes: 64 << 20,
+                capture_bytes: 1 << 30,
+                kept_bytes: 256 << 20,
+            },
             memory_budget: u64::MAX,
             allow_load: false,
             drain_timeout: Duration::from_secs(60),
@@ -121,7 +130,12 @@ impl Server {
             }
         }
         let engine = Engine::start(config.engine)?;
-        let state = Arc::new(State::new(models, engine, config.limits, HealthReporter::new()));
+        let mut state = State::new(models, engine, config.limits, HealthReporter::new());
+        for (name, source) in &config.saliency {
+            let fail = |e| Error::Model { name: name.clone(), source: Box::new(api::Error::Model(e)) };
+            state.saliency.push(Arc::new(SaliencyModel::load(name, source, &config.device).map_err(fail)?));
+        }
+        let state = Arc::new(state);
         Ok(Self { state, drain_timeout: config.drain_timeout })
     }
 

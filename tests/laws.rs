@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
 use common::{goldens, job, model};
-use scotoma::engine::parity::Prepared;
+use scotoma::engine::parity::{Prepared, Resident};
 use scotoma::engine::{Engine, Event, Events, Limits, Sampling, Work};
 use scotoma::intervention::{
-    Amount, Applied, Choice, Context, Draws, DropLayers, Fill, Intervention, OccludePatches, Order, PermuteTokens,
-    Plan, Scope, SwapProjector, compile,
+    Amount, Applied, Choice, Draws, DropLayers, Fill, Intervention, Observed, OccludePatches, Order, PermuteTokens,
+    Plan, SaliencySource, Salient, Scope, SwapProjector,
 };
 use scotoma::model::{DEFAULT_PROJECTOR, Model, Place};
 use scotoma::nn::{KvCache, Layout, Linear, NoHooks, Stack};
@@ -30,31 +30,21 @@ impl Bench {
     }
 
     fn plan(&self, list: &[Intervention]) -> Plan {
-        let saliency = self.saliency();
-        let images = self.prepared().images;
-        let context = Context { model: &self.model, images: &images, sample_key: "item", saliency: &[saliency] };
-        compile(list, &context).unwrap()
+        Plan::clone(&self.under(list).plan)
     }
 
     fn prepared(&self) -> Prepared {
-        let goldens = goldens(&self.model.name);
-        goldens.prepare(&self.model, &goldens.cases[0]).unwrap()
+        self.under(&[])
     }
 
-    fn saliency(&self) -> Vec<f32> {
-        let base = self.prepared().pixels[0].narrow(0, 0, 1).unwrap();
-        self.model.tower.attention(&base).unwrap().squeeze(0).unwrap().to_vec1().unwrap()
+    fn under(&self, list: &[Intervention]) -> Prepared {
+        let goldens = goldens(&self.model.name);
+        goldens.prepare_under(&self.model, &goldens.cases[0], list, &Resident::default()).unwrap()
     }
 
     fn submit(&self, list: &[Intervention], sampling: Sampling, max_tokens: usize) -> Events {
-        let plan = self.plan(list);
-        let mut prepared = self.prepared();
-        let goldens = goldens(&self.model.name);
-        let mut picture = goldens.pictures(&self.model, &goldens.cases[0]).unwrap().swap_remove(0);
-        plan.paints.iter().for_each(|p| p.apply(&mut picture, &self.model.processor));
-        prepared.pixels = vec![self.model.pixels(&picture).unwrap()];
         let work = Work::Generate { sampling, max_tokens, top_logprobs: 20 };
-        self.engine.submit(job(&prepared, &self.model, plan, work)).unwrap()
+        self.engine.submit(job(self.under(list), &self.model, work)).unwrap()
     }
 
     fn answer(&self, list: &[Intervention]) -> Answer {
@@ -69,7 +59,11 @@ impl Bench {
 fn collect(mut events: Events) -> Answer {
     let mut answer = Vec::new();
     while let Some(event) = events.blocking_recv() {
-        let Event::Token(token) = event.unwrap() else { panic!("scores") };
+        let token = match event.unwrap() {
+            Event::Token(token) => token,
+            Event::Prefilled(_) => continue,
+            Event::Captured(_) | Event::Scored { .. } => panic!("not asked for"),
+        };
         answer.push((token.id, token.top.iter().map(|t| t.1.to_bits()).collect()));
         if token.finish.is_some() {
             break;
@@ -83,7 +77,11 @@ fn permute(order: Order) -> Intervention {
 }
 
 fn occlude(choice: Choice) -> Intervention {
-    Intervention::OccludePatches(OccludePatches { choice, grid: 0, fill: Fill::Black, fill_seed: None })
+    Intervention::OccludePatches(OccludePatches { choice, grid: 0, fill: Fill::BLACK, fill_seed: 0 })
+}
+
+fn salient(amount: Amount) -> Salient {
+    Salient { amount, source: SaliencySource::Tower, head: None }
 }
 
 fn drop_layers(stack: Stack, layers: &[u32]) -> Intervention {
@@ -98,8 +96,8 @@ fn what_changes_nothing_changes_no_bit() {
         let identity = (0..bench.tokens() as u32).collect();
         let same: [(&str, Vec<Intervention>); 7] = [
             ("identity permutation", vec![permute(Order::Given(identity))]),
-            ("ratio 0", vec![occlude(Choice::Random { ratio: 0.0, seed: Some(1) })]),
-            ("no salient mass", vec![occlude(Choice::Salient(Amount::Mass(0.0)))]),
+            ("ratio 0", vec![occlude(Choice::Random { ratio: 0.0, seed: 1 })]),
+            ("no salient mass", vec![occlude(Choice::Salient(salient(Amount::Mass(0.0))))]),
             ("no cells", vec![occlude(Choice::Indices(Vec::new()))]),
             ("no layers", vec![drop_layers(Stack::LanguageModel, &[])]),
             ("no tower layers", vec![drop_layers(Stack::VisionTower, &[])]),
@@ -130,13 +128,13 @@ fn company_changes_no_bit() {
         let bench = Bench::new(set);
         let lists: Vec<Vec<Intervention>> = vec![
             vec![],
-            vec![permute(Order::Seed(Some(1)))],
+            vec![permute(Order::Seed(1))],
             vec![drop_layers(Stack::LanguageModel, &[0])],
-            vec![drop_layers(Stack::VisionTower, &[1]), permute(Order::Seed(Some(2)))],
+            vec![drop_layers(Stack::VisionTower, &[1]), permute(Order::Seed(2))],
             vec![Intervention::SwapProjector(SwapProjector::Random(3))],
-            vec![occlude(Choice::Random { ratio: 0.5, seed: Some(4) })],
-            vec![occlude(Choice::NonSalient(Amount::Share(0.3))), drop_layers(Stack::LanguageModel, &[1, 2])],
-            vec![permute(Order::Seed(Some(9))), drop_layers(Stack::LanguageModel, &[0, 2])],
+            vec![occlude(Choice::Random { ratio: 0.5, seed: 4 })],
+            vec![occlude(Choice::NonSalient(salient(Amount::Share(0.3)))), drop_layers(Stack::LanguageModel, &[1, 2])],
+            vec![permute(Order::Seed(9)), drop_layers(Stack::LanguageModel, &[0, 2])],
         ];
         let alone: Vec<Answer> = lists.iter().map(|list| bench.answer(list)).collect();
         // Three rounds at once: they prefill and decode beside each other in ever other company.
@@ -153,24 +151,27 @@ fn company_changes_no_bit() {
 fn packed_rows_equal_rows_alone() {
     let model = model("tiny-gqa-tied");
     let ids: Vec<Vec<u32>> = vec![vec![5, 60, 61, 62, 63, 64, 65], vec![9, 80], vec![7, 90, 91, 92], vec![8, 95, 96]];
-    let plans: Vec<Plan> = (0..4)
-        .map(|i| Plan { dropped: [(Stack::LanguageModel, i)].into_iter().collect(), ..Plan::default() })
-        .collect();
-    let plans: Vec<&Plan> = plans.iter().collect();
+    // Each runs another choice of layers; one of them some twice.
+    let paths: [&[usize]; 4] = [&[1, 2], &[0, 1, 0, 1, 2], &[0, 1], &[0, 1, 2]];
+    let plans = paths.map(|path| {
+        Arc::new(Plan { paths: [(Stack::LanguageModel, path.into())].into_iter().collect(), ..Plan::default() })
+    });
     let run = |sequences: &[usize], prefill: usize, caches: &mut [Option<&mut KvCache>]| {
         let mut layout = Layout::default();
         let mut rows = Vec::new();
         for (i, &sequence) in sequences.iter().enumerate() {
             if i < prefill {
-                layout.prefill(sequence, 0, ids[sequence].len(), 0);
+                layout.prefill(sequence, (0, 0), ids[sequence].len());
                 rows.extend(&ids[sequence]);
             } else {
-                layout.decode(sequence, ids[sequence].len());
+                let token = ids[sequence].len() as u32;
+                layout.decode(sequence, token, token);
                 rows.push(101);
             }
         }
         let x = model.decoder.embed(&rows).unwrap();
-        let hidden = model.decoder.forward(x, &layout, caches, &mut Applied::new(&plans)).unwrap();
+        let runs = plans.iter().map(|plan| (plan.clone(), Observed::default())).collect();
+        let (hidden, layout) = model.decoder.forward(x, &layout, caches, &mut Applied::new(runs)).unwrap();
         let parts: Vec<Vec<f32>> = layout
             .spans
             .iter()
@@ -180,12 +181,12 @@ fn packed_rows_equal_rows_alone() {
     };
     let mut alone = Vec::new();
     for sequence in 0..4 {
-        let mut cache = model.decoder.cache(16);
+        let mut cache = KvCache::new(16);
         let prefilled = run(&[sequence], 1, &mut [Some(&mut cache)]);
         let decoded = run(&[sequence], 0, &mut [Some(&mut cache)]);
         alone.push((prefilled[0].clone(), decoded[0].clone()));
     }
-    let mut caches: Vec<KvCache> = (0..4).map(|_| model.decoder.cache(16)).collect();
+    let mut caches: Vec<KvCache> = (0..4).map(|_| KvCache::new(16)).collect();
     let [a, b, c, d] = &mut caches[..] else { unreachable!() };
     let first = run(&[2, 3], 2, &mut [Some(c), Some(d)]);
     assert_eq!(first, [alone[2].0.clone(), alone[3].0.clone()]);
@@ -232,7 +233,7 @@ fn the_same_seed_gives_the_same_bits() {
     let sample = |seed| {
         let draws = Draws::new(seed, "", 0, 0);
         let sampling = Sampling { temperature: 1.5, top_k: 0, top_p: 0.95, draws };
-        collect(bench.submit(&[permute(Order::Seed(Some(seed)))], sampling, 12))
+        collect(bench.submit(&[permute(Order::Seed(seed))], sampling, 12))
     };
     assert_eq!(sample(1), sample(1));
     assert_ne!(sample(1), sample(2));
@@ -243,7 +244,8 @@ fn permuting_before_the_projector_is_permuting_after_it() {
     let model = model("tiny-gqa-tied");
     let goldens = goldens("tiny-gqa-tied");
     let pixels = goldens.prepare(&model, &goldens.cases[0]).unwrap().pixels;
-    let (features, layout) = model.tower.forward(&Tensor::cat(&pixels, 0).unwrap(), &[(0, 0)], &mut NoHooks).unwrap();
+    let (features, layout) =
+        model.tower.forward(&Tensor::cat(&pixels, 0).unwrap(), &[(0, (0, 0))], &mut NoHooks).unwrap();
     let order = Draws::new(3, "", 0, 0).permutation(model.tower.tokens());
     let index = Tensor::from_vec(order.clone(), order.len(), &Device::Cpu).unwrap();
     let project = |x: &Tensor| model.own_projector().forward(x, &layout, &mut NoHooks).unwrap();
@@ -259,9 +261,9 @@ fn salient_and_non_salient_patches_partition_the_picture() {
     for step in 0..=10 {
         let share = f64::from(step) / 10.0;
         for amount in [Amount::Mass(share), Amount::Share(share)] {
-            let cells = |choice| bench.plan(&[occlude(choice)]).paints[0].cells.clone();
-            let mut both = cells(Choice::Salient(amount));
-            both.extend(cells(Choice::NonSalient(amount)));
+            let cells = |choice| bench.plan(&[occlude(choice)]).resolved[0].resolutions[0].indices.clone();
+            let mut both = cells(Choice::Salient(salient(amount)));
+            both.extend(cells(Choice::NonSalient(salient(amount))));
             both.sort_unstable();
             assert_eq!(both, (0..36).collect::<Vec<u32>>(), "{amount:?}");
         }
@@ -271,7 +273,7 @@ fn salient_and_non_salient_patches_partition_the_picture() {
 #[test]
 fn blocks_keep_tokens_in_their_block() {
     let bench = Bench::new("shapes");
-    let scoped = PermuteTokens { order: Order::Seed(Some(3)), scope: Scope::WithinBlocks(3) };
+    let scoped = PermuteTokens { order: Order::Seed(3), scope: Scope::WithinBlocks(3) };
     let plan = bench.plan(&[Intervention::PermuteTokens(scoped)]);
     let order = &plan.resolved[0].resolutions[0].indices;
     let block = |i: u32| ((i / 6) / 2, (i % 6) / 2);
@@ -285,11 +287,11 @@ fn scopes_keep_tokens_where_they_belong() {
         let bench = Bench::new(set);
         let places = bench.prepared().images.swap_remove(0).places;
         let order = |scope| {
-            let plan = bench.plan(&[Intervention::PermuteTokens(PermuteTokens { order: Order::Seed(Some(3)), scope })]);
+            let plan = bench.plan(&[Intervention::PermuteTokens(PermuteTokens { order: Order::Seed(3), scope })]);
             plan.resolved[0].resolutions[0].indices.clone()
         };
         let tile = |place: Place| match place {
-            Place::Class | Place::Newline => None,
+            Place::Class | Place::Newline | Place::Pooled => None,
             Place::Base { .. } => Some(0),
             Place::Canvas { tile, .. } => Some(1 + tile),
         };

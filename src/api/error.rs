@@ -46,6 +46,27 @@ pub enum Error {
         /// As asked.
         handle: String,
     },
+    /// No such saliency model.
+    #[error("interventions: no saliency model {name:?}; resident: {}", .resident.join(", "))]
+    UnknownSaliency {
+        /// As asked.
+        name: String,
+        /// What there is.
+        resident: Vec<String>,
+    },
+    /// More would be captured than may be.
+    #[error("{field}: {needed} bytes would be captured; at most {limit} may be; choose fewer points, or reduce")]
+    CaptureBudget {
+        /// Path of the field in the request.
+        field: &'static str,
+        /// Bytes.
+        needed: u64,
+        /// Bytes.
+        limit: u64,
+    },
+    /// A record that cannot be replayed.
+    #[error("provenance: {0}")]
+    Record(String),
     /// A golden set that is not there or does not fit.
     #[error("no parity check of {model}: {reason}")]
     Goldens {

@@ -3,6 +3,9 @@
 //! A request lives so: [`inference`] takes it, `prepare` turns pictures and text into a job (on a pool beside the engine),
 //! the engine admits it, and its events are turned into messages until the stream ends, where its metrics are recorded.
 
+mod answer;
+mod call;
+mod capture;
 mod convert;
 mod deadline;
 mod error;
@@ -15,16 +18,20 @@ mod provenance;
 mod registry;
 mod residency;
 mod status;
+mod verify;
 
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 use tonic_health::server::HealthReporter;
 
+pub use convert::interventions_from_json;
 pub use error::Error;
 pub use registry::{Placement, Registry};
 
 use crate::engine::Engine;
+use crate::model::SaliencyModel;
+use capture::Kept;
 
 /// The messages and services of the contract, generated from proto/.
 #[expect(clippy::all, clippy::pedantic, reason = "generated")]
@@ -45,6 +52,10 @@ pub struct Limits {
     pub image_pixels: u64,
     /// Bytes of one message.
     pub message_bytes: usize,
+    /// Bytes of all activations of one capture.
+    pub capture_bytes: u64,
+    /// Bytes of all activations that are kept for later requests.
+    pub kept_bytes: u64,
 }
 
 /// What all services share.
@@ -58,6 +69,10 @@ pub struct State {
     pub engine: Engine,
     /// What a request may hold.
     pub limits: Limits,
+    /// Say where to look.
+    pub saliency: Vec<Arc<SaliencyModel>>,
+    /// Activations that captures keep.
+    activations: Kept,
     /// Pictures that may be decoded at once.
     decoders: Semaphore,
     /// Held by every stream that runs.
@@ -68,7 +83,16 @@ impl State {
     /// `models` are on the device of `engine`.
     pub fn new(models: Registry, engine: Engine, limits: Limits, health: HealthReporter) -> Self {
         let decoders = std::thread::available_parallelism().map_or(2, usize::from);
-        Self { models, health, engine, limits, decoders: Semaphore::new(decoders), alive: Arc::default() }
+        Self {
+            models,
+            health,
+            engine,
+            limits,
+            saliency: Vec::new(),
+            activations: Kept::new(limits.kept_bytes),
+            decoders: Semaphore::new(decoders),
+            alive: Arc::default(),
+        }
     }
 
     /// Answers that are being streamed.

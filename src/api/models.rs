@@ -11,7 +11,7 @@ use super::observe::Observation;
 use super::{State, parity, provenance, residency, v1};
 use crate::intervention;
 use crate::model::Model;
-use crate::nn::{HOOK_TABLE, HookRow, Stack};
+use crate::nn::{HOOK_TABLE, HookRow, Point, Stack};
 
 /// The service.
 #[derive(Debug, Clone)]
@@ -55,8 +55,10 @@ impl State {
                 max_images: self.limits.images as u32,
                 max_image_pixels: self.limits.image_pixels,
                 max_message_bytes: self.limits.message_bytes as u64,
+                max_capture_bytes: self.limits.capture_bytes,
             }),
             interventions: intervention::NAMES.iter().map(ToString::to_string).collect(),
+            saliency_models: self.saliency.iter().map(|m| m.name.clone()).collect(),
         }
     }
 }
@@ -164,11 +166,17 @@ impl v1::model_service_server::ModelService for Models {
                 Stack::LanguageModel => model.decoder.config().num_hidden_layers,
                 Stack::Projector => 0,
             };
-            let point = |row: &HookRow| v1::HookPoint {
-                name: row.name.into(),
-                layers: layers(row) as u32,
-                equation: row.equation.into(),
-                shape: row.shape.into(),
+            let point = |row: &HookRow| {
+                let point = Point { stack: row.stack, layer: None, site: row.site };
+                let shape = intervention::shape_of(model, point, 0);
+                v1::HookPoint {
+                    name: row.name.into(),
+                    layers: layers(row) as u32,
+                    equation: row.equation.into(),
+                    shape: row.shape.into(),
+                    width: shape.width as u32,
+                    heads: shape.heads.unwrap_or(0) as u32,
+                }
             };
             v1::ListHookPointsResponse { hook_points: HOOK_TABLE.iter().map(point).collect() }
         })

@@ -19,7 +19,8 @@ type Sender = mpsc::Sender<Result<CheckParityResponse, Status>>;
 
 /// Opens the golden set of a model.
 pub(super) fn goldens(model: &Model) -> Result<Arc<GoldenSet>, Error> {
-    let set = GoldenSet::of(model).map_err(|e| Error::Goldens { model: model.name.clone(), reason: e.to_string() })?;
+    let set = GoldenSet::of(model, super::interventions_from_json)
+        .map_err(|e| Error::Goldens { model: model.name.clone(), reason: e.to_string() })?;
     let missing = "there is no folder goldens beside its files; tests/goldens/capture.py --model makes one";
     set.map(Arc::new).ok_or_else(|| Error::Goldens { model: model.name.clone(), reason: missing.into() })
 }

@@ -1,5 +1,6 @@
-//! From a request to what the engine runs: pictures decoded and altered, interventions compiled, text tokenized.
+//! From a request to what the engine runs: pictures decoded and altered, words tokenized, interventions compiled.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -7,75 +8,207 @@ use candle_core::Tensor;
 use metrics::{counter, histogram};
 
 use super::{Error, State, convert, v1};
-use crate::intervention::{self, Context, Intervention, Plan};
-use crate::model::{IMAGE_MARKER, ImageTokens, Model};
+use crate::intervention::{self, CaptureTarget, Context, Intervention, Look, Looks, Observed, Plan, Volume, Word};
+use crate::model::{IMAGE_MARKER, ImageTokens, Model, Prompt};
 use crate::telemetry::names;
 use crate::vision::{self, Picture};
 
 /// Bytes of a prompt's text.
 const MAX_TEXT_BYTES: usize = 1 << 20;
 
-/// Pictures under a compiled plan.
+/// What a request asks to be run.
+#[derive(Debug, Default)]
+pub(super) struct Asked<'a> {
+    pub(super) images: Vec<v1::Image>,
+    /// The path of `images` in the request.
+    pub(super) field: &'static str,
+    /// After the chat template, and as the user wrote it; `None` for a preview.
+    pub(super) text: Option<(String, &'a str)>,
+    /// With every seed.
+    pub(super) interventions: Vec<v1::Intervention>,
+    pub(super) captures: Vec<CaptureTarget>,
+    pub(super) sample_key: &'a str,
+}
+
+/// Pictures and words under a compiled plan.
 #[derive(Debug)]
 pub(super) struct Scene {
     pub(super) model: Arc<Model>,
     /// As the model sees them, image interventions applied.
     pub(super) pictures: Vec<Picture>,
-    /// Their visual tokens.
+    /// Their views as the tower takes them.
+    pub(super) pixels: Vec<Tensor>,
+    /// Their visual tokens before any selection.
     pub(super) images: Vec<ImageTokens>,
     pub(super) image_digests: Vec<String>,
     pub(super) plan: Arc<Plan>,
-    /// As asked, drawn seeds filled in.
+    /// What the image interventions did.
+    pub(super) observed: Observed,
+    /// As asked, every seed filled in.
     pub(super) interventions: Vec<v1::Intervention>,
+    /// The prompt after the chat template.
+    pub(super) text: String,
+    /// The prompt as the language model reads it; empty in a preview.
+    pub(super) prompt: Prompt,
+    /// What each capture comes to.
+    pub(super) volumes: Vec<Volume>,
 }
 
-/// A prompt in tokens.
-#[derive(Debug)]
-pub(super) struct Words {
-    /// After the chat template.
-    pub(super) text: String,
-    /// One image token for each visual token.
-    pub(super) ids: Vec<u32>,
+/// What compiling needs beside the model.
+struct Gathered {
+    list: Vec<Intervention>,
+    captures: Vec<CaptureTarget>,
+    images: Vec<ImageTokens>,
+    words: Option<(Vec<u32>, Vec<Word>)>,
+    sample_key: String,
+    looks: Looks,
+    saliency_digests: BTreeMap<String, String>,
+    donors: BTreeMap<usize, Tensor>,
+    activations: BTreeMap<String, Tensor>,
+}
+
+impl Gathered {
+    fn compile(&self, model: &Model) -> Result<(Plan, Vec<Volume>), Error> {
+        let context = Context {
+            model,
+            images: &self.images,
+            words: self.words.as_ref().map(|(_, words)| words.as_slice()),
+            sample_key: &self.sample_key,
+            looks: &self.looks,
+            saliency_digests: &self.saliency_digests,
+            donors: &self.donors,
+            activations: &self.activations,
+        };
+        Ok(intervention::compile_with(&self.list, &self.captures, &context)?)
+    }
 }
 
 impl State {
-    /// Decodes and alters pictures. `fields[i]` is the path of picture i in the request.
-    pub(super) async fn scene(
-        self: &Arc<Self>,
-        model: &Arc<Model>,
-        images: Vec<v1::Image>,
-        field: &'static str,
-        interventions: Vec<v1::Intervention>,
-        sample_key: &str,
-    ) -> Result<Scene, Error> {
+    /// Decodes and alters pictures, compiles the interventions.
+    pub(super) async fn scene(self: &Arc<Self>, model: &Arc<Model>, asked: Asked<'_>) -> Result<Scene, Error> {
+        let Asked { images, field, text, interventions, captures, sample_key } = asked;
         if images.len() > self.limits.images {
             let message = format!("{} pictures; at most {} are taken", images.len(), self.limits.images);
             return Err(Error::invalid(field, message));
         }
-        let mut list = convert::interventions(&interventions)?;
-        intervention::draw_open_seeds(&mut list, intervention::fresh_seed);
-        let interventions = convert::with_seeds(&interventions, &list);
-
+        let list = convert::interventions(&interventions)?;
         let max_pixels = self.limits.image_pixels;
         let (pictures, image_digests) =
             self.blocking(model, move |model| pictures(model, &images, field, max_pixels)).await?;
-        let saliency = if intervention::needs_saliency(&list) && !pictures.is_empty() {
-            // The attention is that on the base view.
-            let base = |p: &Picture| model.pixels(p).and_then(|views| Ok(views.narrow(0, 0, 1)?));
-            let base = pictures.iter().map(base).collect::<Result<_, _>>()?;
-            self.engine.attention(model.clone(), base).await?
-        } else {
-            Vec::new()
-        };
         let images: Vec<ImageTokens> = pictures.iter().map(|p| model.tokens(p)).collect();
-        let key = sample_key.to_owned();
-        let alter = move |model: &Model| alter(model, pictures, images, &list, &key, &saliency);
-        let (pictures, images, plan) = self.blocking(model, alter).await?;
-        Ok(Scene { model: model.clone(), pictures, images, image_digests, plan: Arc::new(plan), interventions })
+        let (text, words) = match text {
+            Some((text, asked)) => {
+                let words = words(model, &text, asked, images.len())?;
+                (text, Some(words))
+            }
+            None => (String::new(), None),
+        };
+        let donors = self.donors(model, &list, images.len()).await?;
+        let looks = intervention::looks(&list, captures.iter().map(|c| &c.target));
+        let looks = self.look(model, looks.into_iter().collect(), &pictures).await?;
+        let activations = intervention::handles(&list)
+            .filter_map(|handle| Some((handle.to_owned(), self.activations.get(handle)?)))
+            .collect();
+        let saliency_digests = self.saliency.iter().map(|m| (m.name.clone(), m.digest.clone())).collect();
+        let sample_key = sample_key.to_owned();
+        let gathered =
+            Gathered { list, captures, images, words, sample_key, looks, saliency_digests, donors, activations };
+        let of = model.clone();
+        let compile = move |model: &Model| {
+            let (plan, volumes) = gathered.compile(model)?;
+            let mut pictures = pictures;
+            let observed = plan.retouch(&mut pictures, &model.processor);
+            let pixels = pictures.iter().map(|p| model.pixels(p)).collect::<Result<_, _>>()?;
+            let ids = gathered.words.map(|(ids, _)| ids).unwrap_or_default();
+            let prompt = model.expand(&ids, &plan.images);
+            let (images, plan) = (gathered.images, Arc::new(plan));
+            Ok(Scene {
+                model: of,
+                pictures,
+                pixels,
+                images,
+                image_digests,
+                plan,
+                observed,
+                interventions,
+                text,
+                prompt,
+                volumes,
+            })
+        };
+        self.blocking(model, compile).await
+    }
+
+    /// The attention that interventions ask for, on the unchanged pictures.
+    async fn look(
+        self: &Arc<Self>,
+        model: &Arc<Model>,
+        looks: Vec<Look>,
+        pictures: &[Picture],
+    ) -> Result<Looks, Error> {
+        let mut found = Looks::new();
+        for look in looks {
+            let head = look.head.map(|h| h as usize);
+            let check = |heads: usize| match head {
+                Some(head) if head >= heads => {
+                    Err(Error::invalid("interventions", format!("salient head {head} is not below {heads}")))
+                }
+                _ => Ok(()),
+            };
+            let views = match &look.model {
+                None => {
+                    check(model.tower.config().num_attention_heads)?;
+                    let pixels = pictures.iter().map(|p| model.pixels(p)).collect::<Result<Vec<_>, _>>()?;
+                    if pixels.is_empty() {
+                        Vec::new()
+                    } else {
+                        self.engine.attention(model.clone(), pixels, head).await?
+                    }
+                }
+                Some(name) => {
+                    let unknown = || Error::UnknownSaliency {
+                        name: name.clone(),
+                        resident: self.saliency.iter().map(|m| m.name.clone()).collect(),
+                    };
+                    let saliency = self.saliency.iter().find(|m| m.name == *name).cloned().ok_or_else(unknown)?;
+                    check(saliency.heads())?;
+                    let bases: Vec<_> = pictures.iter().map(|p| p.base.clone()).collect();
+                    let attend = move |_: &Model| {
+                        bases.iter().map(|base| Ok(vec![saliency.attention(base, head)?])).collect::<Result<_, Error>>()
+                    };
+                    self.blocking(model, attend).await?
+                }
+            };
+            found.insert(look, views);
+        }
+        Ok(found)
+    }
+
+    /// The visual tokens of donor pictures, which are prepared as one of `pictures`.
+    async fn donors(
+        self: &Arc<Self>,
+        model: &Arc<Model>,
+        list: &[Intervention],
+        count: usize,
+    ) -> Result<BTreeMap<usize, Tensor>, Error> {
+        let mut found = BTreeMap::new();
+        for (place, bytes) in intervention::donors(list) {
+            let (bytes, limit) = (bytes.to_vec(), self.limits.image_pixels);
+            let decode = move |model: &Model| {
+                let field = || format!("interventions[{place}].replace_tokens.donor.data");
+                let wrong = |source| Error::Image { field: field(), source };
+                let picture = vision::decode(&bytes, limit).map_err(wrong)?;
+                let picture = model.processor.picture(&picture, count.max(1)).map_err(wrong)?;
+                Ok((model.pixels(&picture)?, model.tokens(&picture)))
+            };
+            let (pixels, tokens) = self.blocking(model, decode).await?;
+            found.insert(place, self.engine.encode(model.clone(), pixels, tokens).await?);
+        }
+        Ok(found)
     }
 
     /// Runs `work` on the pool beside the engine, as many at once as there are cores.
-    async fn blocking<T: Send + 'static>(
+    pub(super) async fn blocking<T: Send + 'static>(
         self: &Arc<Self>,
         model: &Arc<Model>,
         work: impl FnOnce(&Model) -> Result<T, Error> + Send + 'static,
@@ -87,21 +220,45 @@ impl State {
 }
 
 impl Scene {
-    /// The views of each picture as the tower takes them.
-    pub(super) fn pixels(&self) -> Result<Vec<Tensor>, Error> {
-        Ok(self.pictures.iter().map(|p| self.model.pixels(p)).collect::<Result<_, _>>()?)
+    /// Visual tokens that the language model reads.
+    pub(super) fn image_tokens(&self) -> usize {
+        self.plan.images.iter().map(ImageTokens::len).sum()
+    }
+
+    /// Views that the tower sees.
+    pub(super) fn views(&self) -> usize {
+        self.images.iter().map(|i| i.views).sum()
+    }
+
+    /// Fails unless the prompt leaves room for an answer.
+    pub(super) fn check_context(&self) -> Result<(), Error> {
+        let context = self.model.decoder.config().max_position_embeddings;
+        let positions = self.prompt.next as usize;
+        if self.prompt.ids.is_empty() {
+            return Err(Error::invalid("prompt", "no token is left of it; at least one is needed"));
+        }
+        if positions >= context {
+            let message = format!(
+                "{positions} positions; the context holds {context}, and the answer needs at least one of them"
+            );
+            return Err(Error::invalid("prompt", message));
+        }
+        Ok(())
     }
 
     /// Counts the interventions of a request that runs.
-    pub(super) fn count(&self, words: &Words, image_tokens: usize) {
-        for (i, _) in self.plan.resolved.iter().enumerate() {
-            if let Some(kind) = self.interventions.get(i).and_then(|m| m.kind.as_ref()) {
-                counter!(names::INTERVENTIONS_APPLIED, "kind" => kind_name(kind)).increment(1);
-            }
+    pub(super) fn count(&self) {
+        for kind in self.interventions.iter().filter_map(|m| m.kind.as_ref()) {
+            counter!(names::INTERVENTIONS_APPLIED, "kind" => kind_name(kind)).increment(1);
         }
-        counter!(names::PROMPT_TOKENS).increment(words.ids.len() as u64);
-        counter!(names::IMAGE_TOKENS).increment(image_tokens as u64);
+        counter!(names::PROMPT_TOKENS).increment(self.prompt.ids.len() as u64);
+        counter!(names::IMAGE_TOKENS).increment(self.image_tokens() as u64);
     }
+}
+
+/// The name of an intervention, as requests spell it.
+pub(super) fn name(message: &v1::Intervention) -> &'static str {
+    message.kind.as_ref().map_or("", kind_name)
 }
 
 fn kind_name(kind: &v1::intervention::Kind) -> &'static str {
@@ -111,6 +268,20 @@ fn kind_name(kind: &v1::intervention::Kind) -> &'static str {
         Kind::OccludePatches(_) => "occlude_patches",
         Kind::DropLayers(_) => "drop_layers",
         Kind::SwapProjector(_) => "swap_projector",
+        Kind::BlankImage(_) => "blank_image",
+        Kind::ShufflePatches(_) => "shuffle_patches",
+        Kind::SelectTokens(_) => "select_tokens",
+        Kind::ReplaceTokens(_) => "replace_tokens",
+        Kind::RepeatLayers(_) => "repeat_layers",
+        Kind::ExitEarly(_) => "exit_early",
+        Kind::AddNoise(_) => "add_noise",
+        Kind::Steer(_) => "steer",
+        Kind::ProjectOut(_) => "project_out",
+        Kind::Scale(_) => "scale",
+        Kind::Ablate(_) => "ablate",
+        Kind::Patch(_) => "patch",
+        Kind::KnockOutAttention(_) => "knock_out_attention",
+        Kind::PruneTokens(_) => "prune_tokens",
     }
 }
 
@@ -143,25 +314,7 @@ fn pictures(
     Ok((pictures, digests))
 }
 
-fn alter(
-    model: &Model,
-    mut pictures: Vec<Picture>,
-    images: Vec<ImageTokens>,
-    list: &[Intervention],
-    sample_key: &str,
-    saliency: &[Vec<f32>],
-) -> Result<(Vec<Picture>, Vec<ImageTokens>, Plan), Error> {
-    let context = Context { model, images: &images, sample_key, saliency };
-    let plan = intervention::compile(list, &context)?;
-    for paint in &plan.paints {
-        if let Some(picture) = pictures.get_mut(paint.image) {
-            paint.apply(picture, &model.processor);
-        }
-    }
-    Ok((pictures, images, plan))
-}
-
-/// The words of a request: checked, put through the chat template, with `images` pictures placed. Not yet in tokens.
+/// The text of a request: checked, put through the chat template, with its pictures placed. Not yet in tokens.
 pub(super) fn text(model: &Model, prompt: &v1::Prompt) -> Result<String, Error> {
     let (text, images) = (&prompt.text, prompt.images.len());
     if text.trim().is_empty() {
@@ -179,21 +332,14 @@ pub(super) fn text(model: &Model, prompt: &v1::Prompt) -> Result<String, Error> 
     if prompt.raw { Ok(text.clone()) } else { Ok(model.text.chat(text, images)?) }
 }
 
-/// The prompt of a request in tokens, checked against the context.
-pub(super) fn words(model: &Model, text: String, images: &[ImageTokens]) -> Result<Words, Error> {
-    let ids = model.text.encode(&text)?;
-    let placed = ids.iter().filter(|&&id| id == model.image_token).count();
-    if placed != images.len() {
-        let count = images.len();
-        let message = format!("the tokenizer and the chat template place {placed} pictures, the request has {count}");
+/// The text in tokens, which must place as many pictures as there are.
+fn words(model: &Model, text: &str, asked: &str, pictures: usize) -> Result<(Vec<u32>, Vec<Word>), Error> {
+    let (ids, words) = intervention::words(model, text, asked)?;
+    let placed = words.iter().filter(|w| **w == Word::Image).count();
+    if placed != pictures {
+        let message =
+            format!("the tokenizer and the chat template place {placed} pictures, the request has {pictures}");
         return Err(Error::invalid("prompt.text", message));
     }
-    let ids = model.expand(&ids, &images.iter().map(ImageTokens::len).collect::<Vec<_>>());
-    let context = model.decoder.config().max_position_embeddings;
-    if ids.len() >= context {
-        let message =
-            format!("{} tokens; the context holds {context}, and the answer needs at least one of them", ids.len());
-        return Err(Error::invalid("prompt", message));
-    }
-    Ok(Words { text, ids })
+    Ok((ids, words))
 }

@@ -1,12 +1,42 @@
 //! The record of a run, from which it can be repeated.
 
-use super::prepare::{Scene, Words};
+use serde::Serialize;
+
+use super::call::Admitted;
+use super::prepare::Scene;
 use super::v1;
+use crate::engine::Prefilled;
+use crate::intervention::{Effect, Resolution};
 use crate::model::{ImageTokens, Model, Place};
 use crate::telemetry;
 
+/// A request as records hold it: `{"METHOD": request}` in canonical JSON, pictures by their handles.
+pub(super) fn request<R: Serialize + Clone>(
+    method: &str,
+    request: &R,
+    prompt: impl FnOnce(&mut R) -> Option<&mut v1::Prompt>,
+) -> String {
+    let mut request = request.clone();
+    for image in prompt(&mut request).into_iter().flat_map(|p| &mut p.images) {
+        if let Some(v1::image::Source::Data(data)) = &image.source {
+            image.source = Some(v1::image::Source::Handle(blake3::hash(data).to_hex().to_string()));
+        }
+    }
+    canonical(&std::collections::BTreeMap::from([(method, request)]))
+}
+
+/// One text for one value: the keys of a JSON value are sorted.
+pub(super) fn canonical(value: &impl Serialize) -> String {
+    serde_json::to_value(value).map(|v| v.to_string()).unwrap_or_default()
+}
+
 /// What ran, but for what came out.
-pub(super) fn begin(scene: &Scene, words: &Words, sampling: Option<v1::Sampling>, sample_key: &str) -> v1::Provenance {
+pub(super) fn begin(
+    scene: &Scene,
+    request: String,
+    sampling: Option<v1::Sampling>,
+    sample_key: &str,
+) -> v1::Provenance {
     let model = &scene.model;
     v1::Provenance {
         server_version: telemetry::VERSION.into(),
@@ -15,24 +45,35 @@ pub(super) fn begin(scene: &Scene, words: &Words, sampling: Option<v1::Sampling>
         dtype: model.dtype.as_str().into(),
         device: device_name(model),
         image_digests: scene.image_digests.clone(),
-        preprocessing: serde_json::to_value(&model.processor).map(|v| v.to_string()).unwrap_or_default(),
-        prompt_text: words.text.clone(),
-        layout: layout(scene, &words.ids),
-        plan: plan(scene),
+        preprocessing: canonical(&model.processor),
+        prompt_text: scene.text.clone(),
+        layout: layout(scene, &scene.prompt.ids),
         sampling,
         sample_key: sample_key.into(),
-        output_digest: String::new(),
-        digest: String::new(),
+        request,
+        ..v1::Provenance::default()
     }
 }
 
-/// Closes the record over `output`: the tokens generated as little-endian u32, or the scores as little-endian f64.
-pub(super) fn close(mut record: v1::Provenance, output: &[u8]) -> v1::Provenance {
-    record.output_digest = blake3::hash(output).to_hex().to_string();
-    // Keys of a JSON value are sorted, so this is one text for one record.
-    let canonical = serde_json::to_value(&record).map(|v| v.to_string()).unwrap_or_default();
-    record.digest = blake3::hash(canonical.as_bytes()).to_hex().to_string();
+/// Closes the record: what each intervention did, what came out on the way and at the end.
+pub(super) fn close(
+    mut record: v1::Provenance,
+    admitted: &Admitted,
+    prefilled: &Prefilled,
+    effects: &[Effect],
+    output: blake3::Hash,
+) -> v1::Provenance {
+    record.plan = plan(&admitted.scene, effects, prefilled);
+    record.stages = admitted.stages(prefilled);
+    record.output_digest = output.to_hex().to_string();
+    record.digest = digest(&record);
     record
+}
+
+/// The digest of a record, whatever it says of itself.
+pub(super) fn digest(record: &v1::Provenance) -> String {
+    let rest = v1::Provenance { digest: String::new(), ..record.clone() };
+    blake3::hash(canonical(&rest).as_bytes()).to_hex().to_string()
 }
 
 pub(super) fn device_name(model: &Model) -> String {
@@ -43,22 +84,33 @@ pub(super) fn device_name(model: &Model) -> String {
     }
 }
 
-/// The resolved interventions.
-pub(super) fn plan(scene: &Scene) -> Vec<v1::ResolvedIntervention> {
-    scene
-        .interventions
-        .iter()
-        .zip(&scene.plan.resolved)
-        .map(|(message, resolved)| v1::ResolvedIntervention {
+/// The resolved interventions with what they did.
+pub(super) fn plan(scene: &Scene, effects: &[Effect], prefilled: &Prefilled) -> Vec<v1::ResolvedIntervention> {
+    let resolution = |r: &Resolution| v1::Resolution {
+        image: r.image as u32,
+        indices: r.indices.clone(),
+        digest: r.digest.clone(),
+        points: r.points.clone(),
+        view: r.view as u32,
+    };
+    let one = |(i, message): (usize, &v1::Intervention)| {
+        let resolved = scene.plan.resolved.get(i)?;
+        let effect = effects.get(i).copied().unwrap_or_default();
+        let mut resolutions: Vec<v1::Resolution> = resolved.resolutions.iter().map(resolution).collect();
+        if let (Some(first), Some(pruned)) = (resolutions.first_mut(), prefilled.pruned.get(&i)) {
+            first.indices.clone_from(pruned);
+        }
+        let unchanged = effect.sums.is_some_and(|(changed, _)| changed == 0.0);
+        Some(v1::ResolvedIntervention {
             intervention: Some(message.clone()),
-            resolutions: resolved
-                .resolutions
-                .iter()
-                .map(|r| v1::Resolution { image: r.image as u32, indices: r.indices.clone(), digest: r.digest.clone() })
-                .collect(),
-            changed_nothing: resolved.changed_nothing,
+            resolutions,
+            changed_nothing: resolved.changed_nothing || unchanged,
+            fired: effect.fired,
+            // Infinity and not-a-number have no place in JSON numbers.
+            relative_change: effect.relative_change().filter(|c| c.is_finite()),
         })
-        .collect()
+    };
+    scene.interventions.iter().enumerate().filter_map(one).collect()
 }
 
 /// Runs of text and of visual tokens of one kind in the language model's input.
@@ -69,7 +121,7 @@ fn layout(scene: &Scene, ids: &[u32]) -> Vec<v1::Span> {
         span.end = span.start + length as u32;
         spans.push(span);
     };
-    let mut images = scene.images.iter().enumerate();
+    let mut images = scene.plan.images.iter().enumerate().filter(|(_, tokens)| !tokens.is_empty());
     let mut rest = ids;
     while let Some(&first) = rest.first() {
         let is_image = |id: &u32| *id == scene.model.image_token;
@@ -96,6 +148,7 @@ fn layout(scene: &Scene, ids: &[u32]) -> Vec<v1::Span> {
 fn same_span(a: &Place, b: &Place) -> bool {
     match (a, b) {
         (Place::Base { .. } | Place::Class, Place::Base { .. }) => true,
+        (Place::Pooled, Place::Pooled) => true,
         (Place::Canvas { tile, row, .. }, Place::Canvas { tile: next, row: below, .. }) => (tile, row) == (next, below),
         _ => false,
     }
@@ -106,6 +159,7 @@ fn span(image: usize, tokens: &ImageTokens, first: Place) -> v1::Span {
         Place::Class | Place::Base { .. } => (v1::SpanKind::BaseView, tokens.base, 0, 0, 0),
         Place::Canvas { tile, row, column } => (v1::SpanKind::Tile, tokens.canvas, tile, row, column),
         Place::Newline => (v1::SpanKind::Newline, (0, 0), 0, 0, 0),
+        Place::Pooled => (v1::SpanKind::Pooled, (0, 0), 0, 0, 0),
     };
     v1::Span {
         kind: kind.into(),

@@ -25,6 +25,9 @@ impl Error {
             Self::Image { field, .. } => of(Code::InvalidArgument, "INVALID_IMAGE", Some(field), false),
             Self::UnknownModel { .. } => of(Code::NotFound, "UNKNOWN_MODEL", Some("model"), false),
             Self::UnknownImage { field, .. } => of(Code::NotFound, "UNKNOWN_IMAGE", Some(field), false),
+            Self::UnknownSaliency { .. } => of(Code::NotFound, "UNKNOWN_SALIENCY_MODEL", Some("interventions"), false),
+            Self::CaptureBudget { field, .. } => of(Code::ResourceExhausted, "CAPTURE_BUDGET", Some(field), false),
+            Self::Record(_) => of(Code::InvalidArgument, "BAD_RECORD", Some("provenance"), false),
             Self::SameName { .. } => of(Code::AlreadyExists, "SAME_NAME", Some("name"), false),
             Self::Closed => of(Code::PermissionDenied, "LOADING_NOT_ALLOWED", None, false),
             Self::Load { field, source } => match source.as_ref() {
@@ -44,6 +47,9 @@ impl Error {
                 }
                 intervention::Error::UnknownProjector { field, .. } => {
                     of(Code::NotFound, "UNKNOWN_PROJECTOR", Some(field), false)
+                }
+                intervention::Error::UnknownActivation { field, .. } => {
+                    of(Code::NotFound, "UNKNOWN_ACTIVATION", Some(field), false)
                 }
                 intervention::Error::NeverFired { field, .. } => {
                     of(Code::FailedPrecondition, "INTERVENTION_NEVER_FIRED", Some(field), false)

@@ -14,14 +14,14 @@ use crate::server::Config;
 
 /// Where to ask.
 #[derive(Debug, Args)]
-struct Target {
+pub(super) struct Target {
     /// Address of a server, http://127.0.0.1:7878 for instance. Without it the embedded model answers in this process
     #[arg(long, env = "SCOTOMA_SERVER")]
     server: Option<String>,
 }
 
 impl Target {
-    async fn connect(&self) -> Result<(Option<Local>, Client), Failure> {
+    pub(super) async fn connect(&self) -> Result<(Option<Local>, Client), Failure> {
         match &self.server {
             Some(address) => Ok((None, Client::connect(address).await.map_err(|e| format!("{address}: {e}"))?)),
             None => Local::start(Config::shapes()).await.map(|(local, client)| (Some(local), client)),
@@ -44,6 +44,9 @@ pub(super) struct Generate {
     /// Tokens of the answer; 0 leaves it to the server
     #[arg(long, default_value_t = 0)]
     max_tokens: u32,
+    /// Write the record and the picture here, for `scotoma replay`
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
     #[command(flatten)]
     flags: Flags,
 }
@@ -54,7 +57,7 @@ impl Generate {
         let (local, mut client) = self.target.connect().await?;
         let request = GenerateRequest {
             model: self.model,
-            prompt: Some(prompt(&self.question, [image])),
+            prompt: Some(prompt(&self.question, [image.clone()])),
             interventions: self.flags.interventions(),
             max_tokens: self.max_tokens,
             ..Default::default()
@@ -75,6 +78,9 @@ impl Generate {
             1e3 * usage.total_seconds,
             &record.digest.get(..16).unwrap_or_default()
         );
+        if let Some(file) = &self.record {
+            super::replay::write(file, &record, image)?;
+        }
         for resolved in record.plan.iter().filter(|r| r.changed_nothing) {
             eprintln!("note: an intervention changed nothing: {:?}", resolved.intervention);
         }

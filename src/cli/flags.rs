@@ -1,10 +1,13 @@
 //! Interventions as flags.
 
 use clap::Args;
+use prost::Message;
 use scotoma_client::v1::occlude_patches::Choice;
 use scotoma_client::v1::salient_patches::Amount;
 use scotoma_client::v1::{PatchIndices, RandomPatches, SalientPatches};
 use scotoma_client::{self as client, Intervention};
+
+use crate::api::v1;
 
 /// The changes to the forward pass; they are applied in data-path order whatever their order here.
 #[derive(Debug, Args)]
@@ -25,6 +28,9 @@ pub(super) struct Flags {
     /// Drop layers of the language model, from 0
     #[arg(long, value_name = "LAYERS", value_delimiter = ',')]
     drop_layers: Vec<u32>,
+    /// Any intervention in canonical JSON, {"blankImage":{"colour":"COLOUR_WHITE"}} for instance
+    #[arg(long, value_name = "JSON", value_parser = intervention)]
+    intervene: Vec<Intervention>,
 }
 
 impl Flags {
@@ -38,8 +44,23 @@ impl Flags {
         if !self.drop_layers.is_empty() {
             list.push(client::drop_layers(self.drop_layers.iter().copied()));
         }
+        list.extend(self.intervene.iter().cloned());
         list
     }
+}
+
+/// A message in canonical JSON, by way of the server's own messages.
+pub(super) fn from_json<Server, Ours>(text: &str) -> Result<Ours, String>
+where
+    Server: serde::de::DeserializeOwned + Message,
+    Ours: Message + Default,
+{
+    let message: Server = serde_json::from_str(text).map_err(|e| e.to_string())?;
+    Ours::decode(message.encode_to_vec().as_slice()).map_err(|e| e.to_string())
+}
+
+fn intervention(text: &str) -> Result<Intervention, String> {
+    from_json::<v1::Intervention, _>(text)
 }
 
 fn number<T: std::str::FromStr>(text: &str) -> Result<T, String> {
@@ -48,7 +69,9 @@ fn number<T: std::str::FromStr>(text: &str) -> Result<T, String> {
 
 fn occlude(text: &str) -> Result<Intervention, String> {
     let parts: Vec<&str> = text.split(':').collect();
-    let salient = |mass: &str| Ok::<_, String>(SalientPatches { amount: Some(Amount::Mass(number(mass)?)) });
+    let salient = |mass: &str| {
+        Ok::<_, String>(SalientPatches { amount: Some(Amount::Mass(number(mass)?)), ..Default::default() })
+    };
     let choice = match parts[..] {
         ["random", ratio] => Choice::Random(RandomPatches { ratio: number(ratio)?, seed: None }),
         ["random", ratio, seed] => Choice::Random(RandomPatches { ratio: number(ratio)?, seed: Some(number(seed)?) }),

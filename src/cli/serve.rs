@@ -60,6 +60,15 @@ pub(super) struct Serve {
     /// MiB of one message
     #[arg(long, env = "SCOTOMA_MAX_MESSAGE_MIB", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=1024))]
     max_message_mib: u32,
+    /// MiB of all activations of one Capture
+    #[arg(long, env = "SCOTOMA_MAX_CAPTURE_MIB", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..=1_048_576))]
+    max_capture_mib: u32,
+    /// MiB of activations that are kept for Patch; the least used make room
+    #[arg(long, env = "SCOTOMA_KEEP_MIB", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=1_048_576))]
+    keep_mib: u32,
+    /// A ViT that says where to look (DINO's, for instance), NAME=PLACE: a folder or a hub id
+    #[arg(long, env = "SCOTOMA_SALIENCY", value_name = "NAME=PLACE")]
+    saliency: Vec<String>,
     /// GiB that all models may hold together; a model that does not fit is refused. Default: no limit
     #[arg(long, env = "SCOTOMA_MEMORY_BUDGET", value_parser = clap::value_parser!(u32).range(1..=65_536))]
     memory_budget: Option<u32>,
@@ -81,6 +90,10 @@ impl Serve {
     pub(super) async fn run(self) -> Result<(), Failure> {
         telemetry::init_logs(&self.log, self.log_format);
         let (mut config, origins) = self.config()?;
+        for text in &self.saliency {
+            let (name, origin) = named_origin(text)?;
+            config.saliency.push((name, fetch(origin).await?));
+        }
         for ((name, origin), projectors) in origins.into_iter().zip(self.projectors()) {
             config.models.push(ModelSpec { name, source: fetch(origin).await?, projectors });
         }
@@ -143,6 +156,8 @@ impl Serve {
             images: self.max_images as usize,
             image_pixels: self.max_image_pixels,
             message_bytes: (self.max_message_mib as usize) << 20,
+            capture_bytes: u64::from(self.max_capture_mib) << 20,
+            kept_bytes: u64::from(self.keep_mib) << 20,
         };
         config.memory_budget = self.memory_budget.map_or(u64::MAX, |gib| u64::from(gib) << 30);
         config.allow_load = self.allow_load;

@@ -1,13 +1,14 @@
 //! What the engine is asked to do, and what it tells.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use candle_core::Tensor;
 
-use super::Sampling;
-use crate::intervention::Plan;
-use crate::model::{ImageTokens, Model};
+use super::{Cost, Sampling};
+use crate::intervention::{Captured, Effect, Observed, Plan};
+use crate::model::{ImageTokens, Model, Prompt};
 
 /// One request, ready to run.
 #[derive(Debug)]
@@ -16,12 +17,14 @@ pub struct Job {
     pub model: Arc<Model>,
     /// The interventions.
     pub plan: Arc<Plan>,
+    /// The account of the plan, retouched pictures entered.
+    pub observed: Observed,
     /// The views of each picture as the tower takes them, `(V, 3, S, S)`.
     pub pixels: Vec<Tensor>,
-    /// The visual tokens of each picture.
+    /// The visual tokens of each picture before any selection; the plan has those that the language model reads.
     pub images: Vec<ImageTokens>,
-    /// The prompt, one image token for each visual token.
-    pub prompt: Vec<u32>,
+    /// What the language model reads.
+    pub prompt: Prompt,
     /// What to do with it.
     pub work: Work,
     /// When to give up.
@@ -48,10 +51,32 @@ pub enum Work {
 /// What happened.
 #[derive(Debug)]
 pub enum Event {
+    /// Rows were captured.
+    Captured(Captured),
+    /// The prompt has been read; comes once, before tokens or scores.
+    Prefilled(Prefilled),
     /// One token was generated; the last event where its `finish` is set.
     Token(Token),
-    /// The likelihoods, one list per continuation, one entry per token; the only event.
-    Scored(Vec<Vec<f64>>, Timing),
+    /// The likelihoods, one list per continuation, one entry per token; the last event.
+    Scored {
+        /// Natural logarithms of probabilities.
+        scores: Vec<Vec<f64>>,
+        /// What the request has cost.
+        timing: Timing,
+        /// What each intervention did.
+        effects: Vec<Effect>,
+    },
+}
+
+/// What came out on the way to the first token.
+#[derive(Debug, Clone, Default)]
+pub struct Prefilled {
+    /// BLAKE3 (hex) of the visual tokens as the language model reads them, little-endian f32; empty without any.
+    pub visual_tokens: String,
+    /// The same of the logits that were asked for.
+    pub logits: String,
+    /// The visual tokens that left on the way, by intervention; ascending.
+    pub pruned: BTreeMap<usize, Vec<u32>>,
 }
 
 /// One generated token.
@@ -67,6 +92,8 @@ pub struct Token {
     pub finish: Option<Finish>,
     /// What the request has cost up to here.
     pub timing: Timing,
+    /// What each intervention has done up to here.
+    pub effects: Vec<Effect>,
 }
 
 /// Why an answer ended.
@@ -85,6 +112,6 @@ pub struct Timing {
     pub queued: Duration,
     /// From admission to now.
     pub elapsed: Duration,
-    /// (row, layer) pairs computed.
-    pub rows_computed: u64,
+    /// What was computed.
+    pub cost: Cost,
 }

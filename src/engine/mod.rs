@@ -6,6 +6,7 @@
 //! its prompt beside the decode rows of those that run already; then one row a step until it ends. Whoever drops the
 //! [`Events`] of a request frees its rows at the next step; deadlines are looked at before every step.
 
+mod cost;
 mod job;
 pub mod parity;
 mod sampling;
@@ -19,12 +20,13 @@ use std::time::Duration;
 use candle_core::Tensor;
 use tokio::sync::{mpsc, oneshot};
 
-pub use job::{Event, Finish, Job, Timing, Token, Work};
+pub use cost::Cost;
+pub use job::{Event, Finish, Job, Prefilled, Timing, Token, Work};
 pub use sampling::Sampling;
 
 use parity::{Comparison, GoldenSet};
 
-use crate::model::Model;
+use crate::model::{ImageTokens, Model};
 
 /// Why the engine does not run a request, or stopped running it.
 #[derive(Debug, thiserror::Error)]
@@ -76,7 +78,8 @@ pub type Events = mpsc::UnboundedReceiver<Result<Event, Error>>;
 enum Command {
     Run(Job, mpsc::UnboundedSender<Result<Event, Error>>),
     Parity(Arc<Model>, Arc<GoldenSet>, usize, oneshot::Sender<Result<Comparison, parity::Error>>),
-    Attention(Arc<Model>, Vec<Tensor>, oneshot::Sender<Result<Vec<Vec<f32>>, Error>>),
+    Attention(Arc<Model>, Vec<Tensor>, Option<usize>, oneshot::Sender<Result<Vec<Vec<Vec<f32>>>, Error>>),
+    Encode(Arc<Model>, Tensor, ImageTokens, oneshot::Sender<Result<Tensor, Error>>),
 }
 
 /// A handle to the engine's thread, which ends when the last handle is dropped and the last request done.
@@ -118,10 +121,23 @@ impl Engine {
         Ok(events)
     }
 
-    /// The attention that the tower's CLS token pays to each patch of each picture; see `VisionTower::attention`.
-    pub async fn attention(&self, model: Arc<Model>, pixels: Vec<Tensor>) -> Result<Vec<Vec<f32>>, Error> {
+    /// The attention that the tower's CLS token pays to each patch of each view of each picture, of one head or the mean over
+    /// heads; see `VisionTower::attention`.
+    pub async fn attention(
+        &self,
+        model: Arc<Model>,
+        pixels: Vec<Tensor>,
+        head: Option<usize>,
+    ) -> Result<Vec<Vec<Vec<f32>>>, Error> {
         let (sender, reply) = oneshot::channel();
-        self.commands.send(Command::Attention(model, pixels, sender)).map_err(|_| Error::Draining)?;
+        self.commands.send(Command::Attention(model, pixels, head, sender)).map_err(|_| Error::Draining)?;
+        reply.await.map_err(|_| Error::Draining)?
+    }
+
+    /// The visual tokens `(N, D)` of a picture, by the unchanged model.
+    pub async fn encode(&self, model: Arc<Model>, pixels: Tensor, tokens: ImageTokens) -> Result<Tensor, Error> {
+        let (sender, reply) = oneshot::channel();
+        self.commands.send(Command::Encode(model, pixels, tokens, sender)).map_err(|_| Error::Draining)?;
         reply.await.map_err(|_| Error::Draining)?
     }
 

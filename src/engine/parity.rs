@@ -4,17 +4,17 @@
 //! found at hook points, the token ids of its input and its greedy answer.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
 use serde::Deserialize;
 
 use super::sampling::likeliest;
 use crate::intervention::{
-    Applied, Choice, Context, DropLayers, Error as InterventionError, Fill, Intervention, OccludePatches, Order,
-    PermuteTokens, Plan, Scope, SwapProjector, compile,
+    self, Applied, Context, Error as InterventionError, Intervention, Looks, Observed, Plan, compile,
 };
-use crate::model::{Error as ModelError, ImageTokens, Model, Source};
-use crate::nn::{Hooks, Layout, Point, Result as TensorResult, Span, Stack};
+use crate::model::{Error as ModelError, ImageTokens, Model, Prompt, Source};
+use crate::nn::{Hooks, Layout, NoHooks, Point, Result as TensorResult, Site, Span, Stack};
 use crate::vision::{self, Picture};
 
 /// The largest relative error `|a - b| / |b|` at a hook point that passes in f32.
@@ -47,6 +47,7 @@ pub enum Error {
 /// A golden set, read case by case.
 #[derive(Debug)]
 pub struct GoldenSet {
+    reader: Reader,
     source: Source,
     pictures: Source,
     /// A question put through the reference's chat template with one picture.
@@ -64,22 +65,16 @@ pub struct Case {
     pub text: String,
     /// Names of the pictures.
     pub images: Vec<String>,
-    /// The interventions, in the capture script's words.
+    /// The interventions in canonical JSON, a list.
     #[serde(default)]
-    pub interventions: Spec,
+    pub interventions: serde_json::Value,
+    /// The part of the text that the user wrote.
+    #[serde(default)]
+    pub question: String,
 }
 
-/// The interventions of a case.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-#[expect(missing_docs, reason = "each is the intervention of its name")]
-pub struct Spec {
-    pub occlude: Option<Vec<u32>>,
-    pub drop_tower_layers: Option<Vec<u32>>,
-    pub swap_projector: Option<String>,
-    pub permute: Option<Vec<u32>>,
-    pub drop_layers: Option<Vec<u32>>,
-}
+/// Reads the interventions of a case from their canonical JSON, which this folder does not know.
+pub type Reader = fn(&serde_json::Value) -> Result<Vec<Intervention>, String>;
 
 #[derive(Deserialize)]
 struct Listed {
@@ -87,41 +82,30 @@ struct Listed {
     cases: Vec<Case>,
 }
 
-impl Spec {
-    /// As interventions.
-    pub fn list(&self) -> Vec<Intervention> {
-        let drop = |stack, layers: &Vec<u32>| Intervention::DropLayers(DropLayers { stack, layers: layers.clone() });
-        let occlude = |cells: &Vec<u32>| OccludePatches {
-            choice: Choice::Indices(cells.clone()),
-            grid: 0,
-            fill: Fill::Black,
-            fill_seed: None,
-        };
-        let permute = |order: &Vec<u32>| PermuteTokens { order: Order::Given(order.clone()), scope: Scope::All };
-        [
-            self.occlude.as_ref().map(|cells| Intervention::OccludePatches(occlude(cells))),
-            self.drop_tower_layers.as_ref().map(|layers| drop(Stack::VisionTower, layers)),
-            self.swap_projector.as_ref().map(|name| Intervention::SwapProjector(SwapProjector::Named(name.clone()))),
-            self.permute.as_ref().map(|order| Intervention::PermuteTokens(permute(order))),
-            self.drop_layers.as_ref().map(|layers| drop(Stack::LanguageModel, layers)),
-        ]
-        .into_iter()
-        .flatten()
-        .collect()
-    }
+/// What interventions may ask of a server beside the model.
+#[derive(Debug, Default, Clone)]
+pub struct Resident {
+    /// Attention of saliency models.
+    pub looks: Looks,
+    /// Their digests.
+    pub digests: BTreeMap<String, String>,
+    /// Kept activations.
+    pub activations: BTreeMap<String, Tensor>,
 }
 
 /// A case compiled against a model.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Prepared {
     /// Its interventions.
-    pub plan: Plan,
+    pub plan: Arc<Plan>,
+    /// Their account so far.
+    pub observed: Observed,
     /// The views of each picture, image interventions applied, `(V, 3, S, S)`.
     pub pixels: Vec<Tensor>,
-    /// The visual tokens of each picture.
+    /// The visual tokens of each picture before any selection.
     pub images: Vec<ImageTokens>,
-    /// The prompt, one image token for each visual token.
-    pub ids: Vec<u32>,
+    /// What the language model reads.
+    pub prompt: Prompt,
 }
 
 /// What comparing one case found.
@@ -150,19 +134,19 @@ impl Comparison {
 
 impl GoldenSet {
     /// Opens the set in `source`; `pictures` holds its pictures as `NAME.png`.
-    pub fn open(source: Source, pictures: Source) -> Result<Self, Error> {
+    pub fn open(source: Source, pictures: Source, reader: Reader) -> Result<Self, Error> {
         let listed: Listed = source.json("cases.json")?.ok_or_else(|| source.missing("cases.json"))?;
-        Ok(Self { source, pictures, chat: listed.chat, cases: listed.cases })
+        Ok(Self { reader, source, pictures, chat: listed.chat, cases: listed.cases })
     }
 
     /// The set in the folder `goldens` beside a model's files; `None` where there is none.
-    pub fn of(model: &Model) -> Result<Option<Self>, Error> {
+    pub fn of(model: &Model, reader: Reader) -> Result<Option<Self>, Error> {
         let source = model.source.within("goldens");
         if source.read("cases.json")?.is_none() {
             return Ok(None);
         }
         let pictures = source.within("pictures");
-        Self::open(source, pictures).map(Some)
+        Self::open(source, pictures, reader).map(Some)
     }
 
     /// The versions that made the set, as its provenance.json has them; empty where it has none.
@@ -180,19 +164,65 @@ impl GoldenSet {
         case.images.iter().map(load).collect()
     }
 
-    /// Compiles a case against a model.
+    /// The interventions of a case.
+    pub fn interventions(&self, case: &Case) -> Result<Vec<Intervention>, Error> {
+        if case.interventions.is_null() {
+            return Ok(Vec::new());
+        }
+        (self.reader)(&case.interventions).map_err(|e| Error::Set(format!("{}: {e}", case.name)))
+    }
+
+    /// Compiles a case against a model, under its own interventions.
     pub fn prepare(&self, model: &Model, case: &Case) -> Result<Prepared, Error> {
+        self.prepare_under(model, case, &self.interventions(case)?, &Resident::default())
+    }
+
+    /// The same under other interventions, with what the server would have at hand for them.
+    pub fn prepare_under(
+        &self,
+        model: &Model,
+        case: &Case,
+        list: &[Intervention],
+        resident: &Resident,
+    ) -> Result<Prepared, Error> {
         let mut pictures = self.pictures(model, case)?;
         let images: Vec<ImageTokens> = pictures.iter().map(|p| model.tokens(p)).collect();
-        let context = Context { model, images: &images, sample_key: "", saliency: &[] };
-        let plan = compile(&case.interventions.list(), &context)?;
-        for paint in &plan.paints {
-            paint.apply(&mut pictures[paint.image], &model.processor);
+        let mut looks = resident.looks.clone();
+        for look in intervention::looks(list, std::iter::empty()) {
+            if look.model.is_none() {
+                let of = |p: &Picture| -> Result<Vec<Vec<f32>>, Error> {
+                    let mass = model.tower.attention(&model.pixels(p)?, look.head.map(|h| h as usize))?;
+                    Ok(mass.to_dtype(DType::F32)?.to_vec2()?)
+                };
+                looks.insert(look.clone(), pictures.iter().map(of).collect::<Result<_, _>>()?);
+            }
         }
+        let mut donors = BTreeMap::new();
+        for (place, bytes) in intervention::donors(list) {
+            let picture = model.processor.picture(&vision::decode(bytes, MAX_PICTURE_PIXELS)?, case.images.len())?;
+            let tokens = model.tokens(&picture);
+            let pixels = model.pixels(&picture)?;
+            let owners: Vec<_> = (0..tokens.views).map(|view| (0, (0, view))).collect();
+            let (features, layout) = model.tower.forward(&pixels, &owners, &mut NoHooks)?;
+            let projected = model.own_projector().forward(&features, &layout, &mut NoHooks)?;
+            donors.insert(place, model.pack(&projected, std::iter::once((0, &tokens)), &mut NoHooks)?);
+        }
+        let (ids, words) = intervention::words(model, &case.text, &case.question)?;
+        let context = Context {
+            model,
+            images: &images,
+            words: Some(&words),
+            sample_key: "",
+            looks: &looks,
+            saliency_digests: &resident.digests,
+            donors: &donors,
+            activations: &resident.activations,
+        };
+        let plan = compile(list, &context)?;
+        let observed = plan.retouch(&mut pictures, &model.processor);
         let pixels = pictures.iter().map(|p| model.pixels(p)).collect::<Result<_, _>>()?;
-        let counts: Vec<usize> = images.iter().map(ImageTokens::len).collect();
-        let ids = model.expand(&model.text.encode(&case.text)?, &counts);
-        Ok(Prepared { plan, pixels, images, ids })
+        let prompt = model.expand(&ids, &plan.images);
+        Ok(Prepared { plan: Arc::new(plan), observed, pixels, images, prompt })
     }
 
     /// Runs a case and compares it with what the reference found.
@@ -205,8 +235,12 @@ impl GoldenSet {
         };
         let prepared = self.prepare(model, case)?;
         let (ids, expected) = (integers("input_ids")?, integers("greedy")?);
-        if prepared.ids != ids {
-            return Err(set(format!("{} token ids, the reference has {}, or others", prepared.ids.len(), ids.len())));
+        if prepared.prompt.ids != ids {
+            return Err(set(format!(
+                "{} token ids, the reference has {}, or others",
+                prepared.prompt.ids.len(),
+                ids.len()
+            )));
         }
         let values = prepared.values(model)?;
         let mut points = BTreeMap::new();
@@ -232,9 +266,8 @@ impl GoldenSet {
 impl Prepared {
     /// What every hook point holds in one whole forward pass, logits at all positions; and the pixel values.
     pub fn values(&self, model: &Model) -> Result<BTreeMap<String, Vec<f32>>, Error> {
-        let plans = [&self.plan];
-        let mut recorder = Recorder { applied: Applied::new(&plans), values: BTreeMap::new() };
-        let (hidden, layout) = self.forward(model, &self.ids, &mut recorder)?;
+        let mut recorder = Recorder { applied: Applied::one(&self.plan), values: BTreeMap::new() };
+        let (hidden, layout) = self.forward(model, &self.prompt.ids, &mut recorder)?;
         model.decoder.logits(&hidden, &layout, &mut recorder)?;
         let mut values = recorder.values;
         for views in &self.pixels {
@@ -246,62 +279,78 @@ impl Prepared {
 
     /// The likeliest `count` tokens, each by a whole forward pass: nothing of the cache and the batch is trusted here.
     fn greedy(&self, model: &Model, count: usize) -> Result<Vec<u32>, Error> {
-        let plans = [&self.plan];
-        let mut ids = self.ids.clone();
+        let mut ids = self.prompt.ids.clone();
         for _ in 0..count {
-            let mut applied = Applied::new(&plans);
-            let (hidden, _) = self.forward(model, &ids, &mut applied)?;
+            let mut applied = Applied::one(&self.plan);
+            let (hidden, layout) = self.forward(model, &ids, &mut applied)?;
             let mut last = Layout::default();
-            last.prefill(0, 0, 1, 0);
-            let logits = model.decoder.logits(&hidden.narrow(0, ids.len() - 1, 1)?, &last, &mut applied)?;
+            last.prefill_at(0, (0, 0), [ids.len() as u32 - 1].into(), [0].into());
+            let logits = model.decoder.logits(&hidden.narrow(0, layout.rows() - 1, 1)?, &last, &mut applied)?;
             let logits: Vec<f32> = logits.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?;
             let logits: Vec<f64> = logits.into_iter().map(f64::from).collect();
             ids.extend(likeliest(&logits, 1).first().map(|best| best.0));
         }
-        Ok(ids.split_off(self.ids.len()))
+        Ok(ids.split_off(self.prompt.ids.len()))
     }
 
-    /// Normed rows of the last layer for all of `ids`.
+    /// Normed rows of the last layer for all of `ids`, with their layout.
     fn forward(&self, model: &Model, ids: &[u32], hooks: &mut dyn Hooks) -> Result<(Tensor, Layout), Error> {
-        let words = model.decoder.embed(ids)?; // (R, D)
-        let x = if self.pixels.is_empty() {
-            words
-        } else {
-            let owners: Vec<_> = self.images.iter().enumerate().flat_map(|(i, t)| vec![(0, i); t.views]).collect();
+        let prompt = self.prompt.ids.len();
+        let mut x = model.decoder.embed(ids)?; // (R, D)
+        if !self.pixels.is_empty() {
+            let views = |(i, tokens): (usize, &ImageTokens)| (0..tokens.views).map(move |view| (0, (i, view)));
+            let owners: Vec<_> = self.images.iter().enumerate().flat_map(views).collect();
             let (features, layout) = model.tower.forward(&Tensor::cat(&self.pixels, 0)?, &owners, hooks)?;
             let projector = self.plan.projector.as_ref().unwrap_or(model.own_projector());
             let projected = projector.forward(&features, &layout, hooks)?;
             let visual = model.pack(&projected, self.images.iter().map(|image| (0, image)), hooks)?;
             let mut next = ids.len() as u32..;
             // An image token that the model wrote itself stands for no picture.
-            let visual_at = |i: usize, id: u32| i < self.ids.len() && id == model.image_token;
+            let visual_at = |i: usize, id: u32| i < prompt && id == model.image_token;
             let row = |(i, &id): (usize, &u32)| if visual_at(i, id) { next.next() } else { Some(i as u32) };
             let index: Vec<u32> = ids.iter().enumerate().filter_map(row).collect();
-            let index = Tensor::from_slice(&index, index.len(), words.device())?;
-            Tensor::cat(&[words, visual], 0)?.index_select(&index, 0)?
-        };
+            if visual.dim(0)? > 0 {
+                let index = Tensor::from_slice(&index, index.len(), x.device())?;
+                x = Tensor::cat(&[x, visual], 0)?.index_select(&index, 0)?;
+            }
+        }
         let mut layout = Layout::default();
-        layout.prefill(0, 0, ids.len(), 0);
-        Ok((model.decoder.forward(x, &layout, &mut [], hooks)?, layout))
+        let after = (0..(ids.len() - prompt) as u32).map(|i| self.prompt.next + i);
+        let positions = self.prompt.positions.iter().copied().chain(after).collect();
+        layout.prefill_at(0, (0, 0), (0..ids.len() as u32).collect(), positions);
+        Ok(model.decoder.forward(x, &layout, &mut [], hooks)?)
     }
 }
 
-/// Applies a plan and writes down what every point then holds.
-struct Recorder<'a> {
-    applied: Applied<'a>,
+/// Applies a plan and writes down what every point then holds; of attention scores what is masked as 0.
+struct Recorder {
+    applied: Applied,
     values: BTreeMap<String, Vec<f32>>,
 }
 
-impl Hooks for Recorder<'_> {
+impl Hooks for Recorder {
     fn on(&mut self, point: Point, spans: &[Span], value: Tensor) -> TensorResult<Tensor> {
         let value = self.applied.on(point, spans, value)?;
-        let flat = value.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;
-        self.values.entry(point.to_string()).or_default().extend(flat);
+        let mut flat = value.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;
+        if point.site == Site::Scores {
+            flat.iter_mut().filter(|v| **v == f32::NEG_INFINITY).for_each(|v| *v = 0.0);
+        }
+        // Of a layer that runs again the last pass counts.
+        let name = point.to_string();
+        if point.layer.is_some() && point.stack == Stack::LanguageModel {
+            self.values.insert(name, flat);
+        } else {
+            self.values.entry(name).or_default().extend(flat);
+        }
         Ok(value)
     }
 
-    fn runs(&self, stack: Stack, layer: usize, sequence: usize) -> bool {
-        self.applied.runs(stack, layer, sequence)
+    fn path(&self, stack: Stack, sequence: usize) -> Option<&[usize]> {
+        self.applied.path(stack, sequence)
+    }
+
+    fn survivors(&mut self, stack: Stack, layer: usize, span: &Span) -> TensorResult<Option<Vec<u32>>> {
+        self.applied.survivors(stack, layer, span)
     }
 }
 

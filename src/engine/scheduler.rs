@@ -12,9 +12,10 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, error::TryRecvError}
 
 use super::sampling::{likeliest, log_softmax};
 use super::step::{self, Rows};
-use super::{Command, Error, Event, Finish, Job, Limits, Timing, Token, Work, parity};
-use crate::model::Model;
-use crate::nn::KvCache;
+use super::{Command, Cost, Error, Event, Finish, Job, Limits, Timing, Token, Work, parity};
+use crate::intervention::Observed;
+use crate::model::{ImageTokens, Model};
+use crate::nn::{KvCache, NoHooks, Stack};
 use crate::telemetry::names;
 
 /// A request that is admitted.
@@ -23,7 +24,8 @@ pub(super) struct Request {
     events: UnboundedSender<Result<Event, Error>>,
     admitted: Instant,
     queued: Duration,
-    rows_computed: u64,
+    pub(super) cost: Cost,
+    pub(super) observed: Observed,
     /// Keys and values; none before the prefill.
     pub(super) cache: Option<KvCache>,
     kv_bytes: usize,
@@ -33,13 +35,14 @@ pub(super) struct Request {
 }
 
 impl Request {
-    fn new(job: Job, events: UnboundedSender<Result<Event, Error>>) -> Self {
+    fn new(mut job: Job, events: UnboundedSender<Result<Event, Error>>) -> Self {
         Self {
+            observed: std::mem::take(&mut job.observed),
             job,
             events,
             admitted: Instant::now(),
             queued: Duration::ZERO,
-            rows_computed: 0,
+            cost: Cost::default(),
             cache: None,
             kv_bytes: 0,
             answer: Vec::new(),
@@ -49,7 +52,7 @@ impl Request {
 
     /// Rows of its prefill.
     pub(super) fn rows(&self) -> usize {
-        let prompt = self.job.prompt.len();
+        let prompt = self.job.prompt.ids.len();
         match &self.job.work {
             Work::Generate { .. } => prompt,
             Work::Score(continuations) => continuations.iter().map(|c| prompt + c.len()).sum(),
@@ -57,13 +60,18 @@ impl Request {
     }
 
     fn send(&mut self, event: Result<Event, Error>) {
-        self.done |= !matches!(event, Ok(Event::Token(Token { finish: None, .. })));
+        let goes_on = |event: &Event| match event {
+            Event::Token(token) => token.finish.is_none(),
+            Event::Captured(_) | Event::Prefilled(_) => true,
+            Event::Scored { .. } => false,
+        };
+        self.done |= !event.as_ref().is_ok_and(goes_on);
         // A receiver that is gone is found before the next step.
         let _ = self.events.send(event);
     }
 
     fn timing(&self) -> Timing {
-        Timing { queued: self.queued, elapsed: self.admitted.elapsed(), rows_computed: self.rows_computed }
+        Timing { queued: self.queued, elapsed: self.admitted.elapsed(), cost: self.cost }
     }
 
     /// Whether it goes on; says so to the client where its deadline has passed.
@@ -126,8 +134,11 @@ impl Scheduler {
                     let panicked = |_| Err(parity::Error::Set("the forward pass panicked".into()));
                     let _ = reply.send(result.unwrap_or_else(panicked));
                 }
-                Command::Attention(model, pixels, reply) => {
-                    let _ = reply.send(guarded(|| attention(&model, &pixels)));
+                Command::Encode(model, pixels, tokens, reply) => {
+                    let _ = reply.send(guarded(|| encode(&model, &pixels, &tokens)));
+                }
+                Command::Attention(model, pixels, head, reply) => {
+                    let _ = reply.send(guarded(|| attention(&model, &pixels, head)));
                 }
             }
         }
@@ -156,13 +167,13 @@ impl Scheduler {
             request.queued = request.admitted.elapsed();
             histogram!(names::QUEUE_DURATION).record(request.queued);
             if let Work::Generate { max_tokens, .. } = request.job.work {
-                let positions = request.job.prompt.len() + max_tokens;
+                let positions = request.job.prompt.ids.len() + max_tokens;
                 let model = &request.job.model;
                 let config = model.decoder.config();
-                request.cache = Some(model.decoder.cache(positions));
+                request.cache = Some(KvCache::new(positions));
                 request.kv_bytes = 2
                     * positions
-                    * config.num_hidden_layers
+                    * request.job.plan.path(Stack::LanguageModel, config.num_hidden_layers).len()
                     * config.kv_heads()
                     * config.head_width()
                     * model.dtype.size_in_bytes();
@@ -214,14 +225,28 @@ fn guarded<T>(work: impl FnOnce() -> Result<T, crate::model::Error>) -> Result<T
     }
 }
 
-fn attention(model: &Model, pixels: &[Tensor]) -> Result<Vec<Vec<f32>>, crate::model::Error> {
-    let mass = model.tower.attention(&Tensor::cat(pixels, 0)?)?;
-    Ok(mass.to_dtype(DType::F32)?.to_device(&Device::Cpu)?.to_vec2()?)
+fn attention(model: &Model, pixels: &[Tensor], head: Option<usize>) -> Result<Vec<Vec<Vec<f32>>>, crate::model::Error> {
+    let mass = model.tower.attention(&Tensor::cat(pixels, 0)?, head)?;
+    let mut views = mass.to_dtype(DType::F32)?.to_device(&Device::Cpu)?.to_vec2()?.into_iter();
+    pixels.iter().map(|p| Ok(views.by_ref().take(p.dim(0)?).collect())).collect()
+}
+
+fn encode(model: &Model, pixels: &Tensor, tokens: &ImageTokens) -> Result<Tensor, crate::model::Error> {
+    let owners: Vec<_> = (0..pixels.dim(0)?).map(|view| (0, (0, view))).collect();
+    let (features, layout) = model.tower.forward(pixels, &owners, &mut NoHooks)?;
+    let projected = model.own_projector().forward(&features, &layout, &mut NoHooks)?;
+    model.pack(&projected, std::iter::once((0, tokens)), &mut NoHooks)
 }
 
 /// What the logits of a request's rows mean for it.
 fn advance(request: &mut Request, rows: Rows) {
-    request.rows_computed += rows.computed;
+    for captured in std::mem::take(&mut request.observed.captured) {
+        request.send(Ok(Event::Captured(captured)));
+    }
+    if let Some(prefilled) = rows.prefilled {
+        request.send(Ok(Event::Prefilled(prefilled)));
+    }
+    let effects = request.observed.effects.clone();
     let Some(logprobs) = rows.logits.iter().map(|l| log_softmax(l)).collect::<Option<Vec<_>>>() else {
         return request.send(Err(Error::NotFinite));
     };
@@ -233,7 +258,7 @@ fn advance(request: &mut Request, rows: Rows) {
                 .map(|ids| ids.iter().zip(&mut rows).map(|(&id, row)| row[id as usize]).collect())
                 .collect();
             let timing = request.timing();
-            request.send(Ok(Event::Scored(scores, timing)));
+            request.send(Ok(Event::Scored { scores, timing, effects }));
         }
         Work::Generate { sampling, max_tokens, top_logprobs } => {
             let Some(logprobs) = logprobs.first() else { return };
@@ -247,7 +272,7 @@ fn advance(request: &mut Request, rows: Rows) {
                 (false, true) => Some(Finish::Length),
                 (false, false) => None,
             };
-            let token = Token { id, logprob: logprobs[id as usize], top, finish, timing: request.timing() };
+            let token = Token { id, logprob: logprobs[id as usize], top, finish, timing: request.timing(), effects };
             request.send(Ok(Event::Token(token)));
         }
     }

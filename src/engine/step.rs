@@ -7,30 +7,31 @@ use std::time::Instant;
 use candle_core::{DType, Device, Tensor};
 use metrics::{counter, histogram};
 
-use super::Work;
+use super::sampling::{likeliest, log_softmax};
 use super::scheduler::Request;
-use crate::intervention::{Applied, Plan};
-use crate::model::{Error, ImageTokens, Model, Projector};
-use crate::nn::{Hooks, KvCache, Layout, Stack};
+use super::{Cost, Prefilled, Work};
+use crate::intervention::{Applied, Observed};
+use crate::model::{Error, ImageTokens, Model, Projector, Prompt};
+use crate::nn::{Hooks, KvCache, Layout};
 use crate::telemetry::names;
 
 /// What a step made for one request.
 pub(super) struct Rows {
     /// The logits of its rows of interest: the last one, or those that predict the continuations, end to end.
     pub(super) logits: Vec<Vec<f32>>,
-    /// (row, layer) pairs computed for it.
-    pub(super) computed: u64,
+    /// What came out on the way, where this was its prompt.
+    pub(super) prefilled: Option<Prefilled>,
 }
 
 /// Runs `batch`: prefills those that have no answer yet, one row of each other. Puts those that decode last.
 pub(super) fn run(model: &Model, batch: &mut [&mut Request]) -> Result<Vec<Rows>, Error> {
     batch.sort_by_key(|r| !r.answer.is_empty());
     let fresh = batch.iter().take_while(|r| r.answer.is_empty()).count();
-    let plans: Vec<Arc<Plan>> = batch.iter().map(|r| r.job.plan.clone()).collect();
-    let plans: Vec<&Plan> = plans.iter().map(AsRef::as_ref).collect();
-    let mut hooks = Applied::new(&plans);
+    let runs = batch.iter_mut().map(|r| (r.job.plan.clone(), std::mem::take(&mut r.observed))).collect();
+    let mut hooks = Applied::new(runs);
 
     let visual = encode_images(model, &batch[..fresh], &mut hooks)?;
+    let mut digests = visual_digests(&batch[..fresh], visual.as_ref())?.into_iter();
     let start = Instant::now();
     let input = Input::of(batch, fresh);
     let x = input.embed(model, visual)?;
@@ -42,19 +43,68 @@ pub(super) fn run(model: &Model, batch: &mut [&mut Request]) -> Result<Vec<Rows>
             Work::Generate { .. } => caches.push(request.cache.as_mut()),
         }
     }
-    let hidden = model.decoder.forward(x, &input.layout, &mut caches, &mut hooks)?;
-    let logits = input.logits(model, &hidden, &mut hooks)?;
+    let (hidden, layout) = model.decoder.forward(x, &input.layout, &mut caches, &mut hooks)?;
+    let logits = input.logits(model, &hidden, &layout, &mut hooks)?;
     let stage = if fresh > 0 { "prefill" } else { "decode_step" };
     histogram!(names::STAGE_DURATION, "stage" => stage).record(start.elapsed());
     histogram!(names::BATCH_ROWS).record(input.layout.rows() as f64);
 
-    let mut rows: Vec<Rows> =
-        (0..batch.len()).map(|i| Rows { logits: Vec::new(), computed: computed(model, batch[i]) }).collect();
-    for (owner, logits) in input.owners.iter().zip(logits) {
-        rows[*owner].logits.push(logits);
+    let mut rows: Vec<Rows> = (0..batch.len()).map(|_| Rows { logits: Vec::new(), prefilled: None }).collect();
+    for (wanted, logits) in input.wanted.iter().zip(logits) {
+        rows[input.layout.spans[wanted.span].sequence].logits.push(logits);
     }
-    counter!(names::ROWS_COMPUTED).increment(rows.iter().map(|r| r.computed).sum());
+    for (i, mut observed) in hooks.into_observed().enumerate() {
+        observed.settle()?;
+        look_through(model, &mut observed)?;
+        let request = &mut batch[i];
+        let cost = computed(model, request);
+        request.cost += cost;
+        counter!(names::ROWS_COMPUTED).increment(cost.rows);
+        if let Some(visual_tokens) = digests.next() {
+            let values = rows[i].logits.iter().flatten().copied();
+            let pruned = observed.pruned.clone();
+            rows[i].prefilled = Some(Prefilled { visual_tokens, logits: digest(values), pruned });
+        }
+        request.observed = observed;
+    }
     Ok(rows)
+}
+
+/// BLAKE3 (hex) of numbers as little-endian f32.
+fn digest(values: impl Iterator<Item = f32>) -> String {
+    let bytes: Vec<u8> = values.flat_map(f32::to_le_bytes).collect();
+    blake3::hash(&bytes).to_hex().to_string()
+}
+
+/// The digest of each fresh request's visual tokens; empty for those without any.
+fn visual_digests(fresh: &[&mut Request], visual: Option<&Tensor>) -> Result<Vec<String>, Error> {
+    let mut first = 0;
+    let mut digests = Vec::with_capacity(fresh.len());
+    for request in fresh {
+        let count: usize = request.job.plan.images.iter().map(ImageTokens::len).sum();
+        digests.push(match visual {
+            Some(visual) if count > 0 => {
+                let own = visual.narrow(0, first, count)?.to_dtype(DType::F32)?.flatten_all()?;
+                digest(own.to_device(&Device::Cpu)?.to_vec1::<f32>()?.into_iter())
+            }
+            _ => String::new(),
+        });
+        first += count;
+    }
+    Ok(digests)
+}
+
+/// Reads the likeliest tokens off rows that were captured for the logit lens.
+fn look_through(model: &Model, observed: &mut Observed) -> Result<(), Error> {
+    for captured in &mut observed.captured {
+        let Some((count, top)) = &mut captured.lens else { continue };
+        let rows = captured.value.to_device(&model.device)?;
+        let logits = model.decoder.lens(&rows)?.to_dtype(DType::F32)?.to_device(&Device::Cpu)?;
+        for row in logits.to_vec2::<f32>()? {
+            top.push(log_softmax(&row).map(|row| likeliest(&row, *count)).unwrap_or_default());
+        }
+    }
+    Ok(())
 }
 
 /// Towers and projectors of the fresh requests: the visual tokens of all pictures end to end, `(N, D)`.
@@ -63,7 +113,7 @@ fn encode_images(model: &Model, fresh: &[&mut Request], hooks: &mut dyn Hooks) -
     let mut pixels = Vec::new();
     for (sequence, request) in fresh.iter().enumerate() {
         for (image, views) in request.job.pixels.iter().enumerate() {
-            owners.extend((0..views.dim(0)?).map(|_| (sequence, image)));
+            owners.extend((0..views.dim(0)?).map(|view| (sequence, (image, view))));
             pixels.push(views);
         }
     }
@@ -81,7 +131,7 @@ fn encode_images(model: &Model, fresh: &[&mut Request], hooks: &mut dyn Hooks) -
     for run in layout.spans.chunk_by(|a, b| Arc::ptr_eq(of(a.sequence), of(b.sequence))) {
         let mut part = Layout::default();
         for span in run {
-            part.prefill(span.sequence, span.image, span.rows.len(), 0);
+            part.prefill(span.sequence, (span.image, span.view), span.rows.len());
         }
         let projector: &Projector = of(run[0].sequence);
         let rows = features.narrow(0, run[0].rows.start, part.rows())?;
@@ -91,7 +141,7 @@ fn encode_images(model: &Model, fresh: &[&mut Request], hooks: &mut dyn Hooks) -
     let pictures = fresh.iter().enumerate().flat_map(|(i, r)| r.job.images.iter().map(move |image| (i, image)));
     let tokens = model.pack(&projected, pictures, hooks)?; // (N, D)
     histogram!(names::STAGE_DURATION, "stage" => "projector").record(start.elapsed());
-    Ok(Some(tokens))
+    Ok(if tokens.dim(0)? == 0 { None } else { Some(tokens) })
 }
 
 /// The packed input of the language model.
@@ -101,27 +151,24 @@ struct Input {
     ids: Vec<u32>,
     /// For each span of a fresh request: its visual tokens among those of all.
     visual: Vec<Range<usize>>,
-    /// Rows whose logits are wanted, ascending.
-    wanted: Vec<u32>,
-    /// Of those, how many are prefill rows.
-    wanted_prefill: usize,
-    /// The request of each wanted row.
-    owners: Vec<usize>,
+    /// Rows whose logits are wanted, in order.
+    wanted: Vec<Wanted>,
+}
+
+/// A row, counted from the end of its span: rows may leave from the middle of it.
+struct Wanted {
+    span: usize,
+    /// 1 is the last row.
+    from_end: usize,
+    decodes: bool,
 }
 
 impl Input {
     fn of(batch: &[&mut Request], fresh: usize) -> Self {
-        let mut input = Self {
-            layout: Layout::default(),
-            ids: Vec::new(),
-            visual: Vec::new(),
-            wanted: Vec::new(),
-            wanted_prefill: 0,
-            owners: Vec::new(),
-        };
+        let mut input = Self { layout: Layout::default(), ids: Vec::new(), visual: Vec::new(), wanted: Vec::new() };
         let mut first = 0;
         for (sequence, request) in batch[..fresh].iter().enumerate() {
-            let visual = first..first + request.job.images.iter().map(ImageTokens::len).sum::<usize>();
+            let visual = first..first + request.job.plan.images.iter().map(ImageTokens::len).sum::<usize>();
             first = visual.end;
             let prompt = &request.job.prompt;
             match &request.job.work {
@@ -133,26 +180,28 @@ impl Input {
                 }
             }
         }
-        input.wanted_prefill = input.wanted.len();
         for (sequence, request) in batch.iter().enumerate().skip(fresh) {
-            let position = request.job.prompt.len() + request.answer.len() - 1;
-            input.layout.decode(sequence, position);
-            input.owners.push(sequence);
-            input.wanted.push(input.layout.rows() as u32 - 1);
+            let (prompt, read) = (&request.job.prompt, request.answer.len() as u32 - 1);
+            input.layout.decode(sequence, prompt.ids.len() as u32 + read, prompt.next + read);
+            input.wanted.push(Wanted { span: input.layout.spans.len() - 1, from_end: 1, decodes: true });
             input.ids.extend(request.answer.last());
         }
         input
     }
 
-    fn prefill(&mut self, sequence: usize, prompt: &[u32], continuation: &[u32], visual: Range<usize>) {
+    fn prefill(&mut self, sequence: usize, prompt: &Prompt, continuation: &[u32], visual: Range<usize>) {
         // The last token of a continuation predicts nothing that is asked for, but is cheap beside the rest.
-        self.ids.extend_from_slice(prompt);
+        self.ids.extend_from_slice(&prompt.ids);
         self.ids.extend_from_slice(continuation);
-        self.layout.prefill(sequence, 0, prompt.len() + continuation.len(), 0);
-        let start = self.layout.rows() - continuation.len() - 1;
-        let rows = start..start + continuation.len().max(1);
-        self.owners.extend(rows.clone().map(|_| sequence));
-        self.wanted.extend(rows.map(|r| r as u32));
+        let tokens = (0..(prompt.ids.len() + continuation.len()) as u32).collect();
+        let after = prompt.next..prompt.next + continuation.len() as u32;
+        let positions = prompt.positions.iter().copied().chain(after).collect();
+        self.layout.prefill_at(sequence, (0, 0), tokens, positions);
+        let span = self.layout.spans.len() - 1;
+        // A plain prompt's last row, or the row before each token of the continuation.
+        let last = usize::from(!continuation.is_empty());
+        let rows = (1..=continuation.len().max(1)).rev();
+        self.wanted.extend(rows.map(|i| Wanted { span, from_end: last + i, decodes: false }));
         self.visual.push(visual);
     }
 
@@ -175,30 +224,46 @@ impl Input {
         Ok(Tensor::cat(&[words, visual], 0)?.index_select(&index, 0)?)
     }
 
-    /// The logits of the wanted rows.
-    fn logits(&self, model: &Model, hidden: &Tensor, hooks: &mut dyn Hooks) -> Result<Vec<Vec<f32>>, Error> {
-        let index = Tensor::from_slice(&self.wanted, self.wanted.len(), hidden.device())?;
-        let mut layout = Layout::default();
-        for (row, &sequence) in self.owners.iter().enumerate() {
-            if row < self.wanted_prefill {
-                layout.prefill(sequence, 0, 1, 0);
+    /// The logits of the wanted rows of `hidden`, whose rows `layout` names.
+    fn logits(
+        &self,
+        model: &Model,
+        hidden: &Tensor,
+        layout: &Layout,
+        hooks: &mut dyn Hooks,
+    ) -> Result<Vec<Vec<f32>>, Error> {
+        let mut rows = Vec::with_capacity(self.wanted.len());
+        let mut chosen = Layout::default();
+        for wanted in &self.wanted {
+            let span = &layout.spans[wanted.span];
+            let row = span.rows.len() - wanted.from_end;
+            rows.push((span.rows.start + row) as u32);
+            let (token, position) = (span.tokens[row], span.positions[row]);
+            if wanted.decodes {
+                chosen.decode(span.sequence, token, position);
             } else {
-                layout.decode(sequence, 0);
+                chosen.prefill_at(span.sequence, (0, 0), [token].into(), [position].into());
             }
         }
-        let logits = model.decoder.logits(&hidden.index_select(&index, 0)?, &layout, hooks)?; // (wanted, V)
+        let count = rows.len();
+        let index = Tensor::from_vec(rows, count, hidden.device())?;
+        let logits = model.decoder.logits(&hidden.index_select(&index, 0)?, &chosen, hooks)?; // (wanted, V)
         Ok(logits.to_dtype(DType::F32)?.to_device(&Device::Cpu)?.to_vec2()?)
     }
 }
 
-/// (row, layer) pairs that one step computes for a request.
-fn computed(model: &Model, request: &Request) -> u64 {
-    let dropped = |stack| request.job.plan.dropped.iter().filter(|d| d.0 == stack).count();
-    let layers = model.decoder.config().num_hidden_layers - dropped(Stack::LanguageModel);
+/// What one step takes for a request.
+fn computed(model: &Model, request: &Request) -> Cost {
+    let (plan, prompt) = (&request.job.plan, request.job.prompt.ids.len());
     if !request.answer.is_empty() {
-        return layers as u64;
+        return Cost::of_step(model, plan, prompt, request.answer.len());
     }
-    let tower_layers = model.tower.feature_layers() - dropped(Stack::VisionTower);
-    let tower_rows = request.job.images.iter().map(|i| i.views).sum::<usize>() * model.tower.rows();
-    (request.rows() * layers + tower_rows * tower_layers) as u64
+    let views = request.job.images.iter().map(|i| i.views).sum();
+    match &request.job.work {
+        Work::Generate { .. } => Cost::of_prompt(model, plan, views, prompt, &[0]),
+        Work::Score(continuations) => {
+            let lengths: Vec<usize> = continuations.iter().map(Vec::len).collect();
+            Cost::of_prompt(model, plan, views, prompt, &lengths)
+        }
+    }
 }

@@ -1,7 +1,9 @@
 //! Drop layers: a dropped layer is the identity on the residual stream.
+//!
+//! Law: dropping none changes nothing.
 
-use super::plan::{Plan, Resolution, Resolved};
-use super::{Context, Error, Place};
+use super::plan::{Resolution, Resolved};
+use super::{Compiler, Error, Place};
 use crate::nn::Stack;
 
 /// Layers of one stack that the request sits out.
@@ -14,28 +16,20 @@ pub struct DropLayers {
 }
 
 impl DropLayers {
-    pub(super) fn compile(&self, place: Place, context: &Context<'_>, plan: &mut Plan) -> Result<Resolved, Error> {
-        let (tower, decoder) = (&context.model.tower, &context.model.decoder);
-        let (run, why) = match self.stack {
-            Stack::Projector => return Err(place.invalid("stack", "the projector has no layers to drop")),
-            Stack::LanguageModel => (decoder.config().num_hidden_layers, ""),
-            Stack::VisionTower => {
-                place.needs_image(context)?;
-                (tower.feature_layers(), ", those up to the one whose output the model reads")
-            }
-        };
-        if let Some((i, layer)) = self.layers.iter().enumerate().find(|(_, l)| **l as usize >= run) {
-            let message =
-                format!("layer {layer} of {} is not in 0 to {}{why}", self.stack.name(), run.saturating_sub(1));
-            return Err(place.invalid(&format!("layers[{i}]"), message));
-        }
+    pub(super) fn compile(&self, place: Place, compiler: &mut Compiler<'_>) -> Result<Resolved, Error> {
+        place.needs_layers(self.stack, compiler.context)?;
         let mut indices = self.layers.clone();
         indices.sort_unstable();
         indices.dedup();
-        plan.dropped.extend(indices.iter().map(|&l| (self.stack, l as usize)));
+        for (i, &layer) in self.layers.iter().enumerate() {
+            compiler.check_runs(place, &format!("layers[{i}]"), self.stack, layer as usize)?;
+        }
+        let path = compiler.path(self.stack).into_iter().filter(|&l| !indices.contains(&(l as u32))).collect();
+        compiler.set_path(place, self.stack, path);
         Ok(Resolved {
             changed_nothing: indices.is_empty(),
-            resolutions: vec![Resolution { indices, ..Resolution::default() }],
+            fired: Some(indices.len() as u64),
+            resolutions: vec![Resolution::of(0, indices)],
         })
     }
 }

@@ -5,10 +5,9 @@
 
 use std::collections::BTreeMap;
 
-use super::plan::{Edit, Operation, Plan, Resolution, Resolved};
-use super::{Context, Error, Place};
+use super::plan::{Operation, Resolution, Resolved};
+use super::{Compiler, Context, Error, Place as At};
 use crate::model::{ImageTokens, Place as Shows};
-use crate::nn::{Point, Site, Stack};
 use crate::vision::Grid;
 
 /// Permutes the rows of each picture's visual tokens.
@@ -23,8 +22,8 @@ pub struct PermuteTokens {
 /// How the order is chosen.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Order {
-    /// Uniform, by seed; `None` until the server has drawn it.
-    Seed(Option<u64>),
+    /// Uniform, by seed.
+    Seed(u64),
     /// As given; a permutation of all visual tokens of a picture.
     Given(Vec<u32>),
 }
@@ -43,28 +42,22 @@ pub enum Scope {
 }
 
 impl PermuteTokens {
-    pub(super) fn draw_open_seeds(&mut self, fresh: &mut impl FnMut() -> u64) {
-        if let Order::Seed(seed @ None) = &mut self.order {
-            *seed = Some(fresh());
-        }
-    }
-
-    pub(super) fn compile(&self, place: Place, context: &Context<'_>, plan: &mut Plan) -> Result<Resolved, Error> {
+    pub(super) fn compile(&self, place: At, compiler: &mut Compiler<'_>) -> Result<Resolved, Error> {
+        let context = compiler.context;
         place.needs_image(context)?;
         let mut resolved = Resolved { changed_nothing: true, ..Resolved::default() };
-        for (image, tokens) in context.images.iter().enumerate() {
-            let order = self.order_of(place, context, image, tokens)?;
+        for image in 0..compiler.images.len() {
+            let order = self.order_of(place, context, image, &compiler.images[image])?;
             resolved.changed_nothing &= order.iter().enumerate().all(|(i, &o)| i == o as usize);
-            resolved.resolutions.push(Resolution { image, indices: order.clone(), ..Resolution::default() });
-            let point = Point::of(Stack::Projector, Site::Tokens);
-            plan.edits.push(Edit { point, image, operation: Operation::Gather(order) });
+            resolved.resolutions.push(Resolution::of(image, order.clone()));
+            compiler.edit_tokens(place, image, Operation::Gather(order.into()));
         }
         Ok(resolved)
     }
 
     fn order_of(
         &self,
-        place: Place,
+        place: At,
         context: &Context<'_>,
         image: usize,
         tokens: &ImageTokens,
@@ -74,12 +67,11 @@ impl PermuteTokens {
                 if self.scope != Scope::All {
                     return Err(place.invalid("scope", "a given order needs SCOPE_ALL"));
                 }
-                check_permutation(place, order, tokens.len())?;
+                check_permutation(place, "order.indices", order, tokens.len(), "visual tokens in a picture")?;
                 Ok(order.clone())
             }
             Order::Seed(seed) => {
-                let seed = seed.ok_or_else(|| place.invalid("seed", "not drawn"))?;
-                let mut draws = place.draws(seed, context, image);
+                let mut draws = place.draws(*seed, context, image);
                 let mut order: Vec<u32> = (0..tokens.len() as u32).collect();
                 for members in self.groups(place, tokens)? {
                     for (i, &to) in draws.permutation(members.len()).iter().zip(&members) {
@@ -92,7 +84,7 @@ impl PermuteTokens {
     }
 
     /// The tokens that may change places with each other.
-    fn groups(&self, place: Place, tokens: &ImageTokens) -> Result<Vec<Vec<usize>>, Error> {
+    fn groups(&self, place: At, tokens: &ImageTokens) -> Result<Vec<Vec<usize>>, Error> {
         let blocks = match self.scope {
             Scope::WithinBlocks(blocks) => {
                 let side = tokens.base.0;
@@ -112,6 +104,7 @@ impl PermuteTokens {
         for (i, shows) in tokens.places.iter().enumerate() {
             let group = match (shows, self.scope) {
                 (Shows::Class | Shows::Newline, _) | (Shows::Canvas { .. }, Scope::BaseView) => continue,
+                (Shows::Pooled, Scope::WithinTiles | Scope::BaseView | Scope::WithinBlocks(_)) => continue,
                 (_, Scope::All) | (Shows::Base { .. }, Scope::WithinTiles | Scope::BaseView) => 0,
                 (Shows::Canvas { tile, .. }, Scope::WithinTiles) => 1 + tile,
                 (Shows::Base { row, column }, Scope::WithinBlocks(_)) => block(*row, *column, tokens.base),
@@ -125,10 +118,10 @@ impl PermuteTokens {
     }
 }
 
-fn check_permutation(place: Place, order: &[u32], tokens: usize) -> Result<(), Error> {
-    let invalid = |message| Err(place.invalid("order.indices", message));
+pub(super) fn check_permutation(place: At, field: &str, order: &[u32], tokens: usize, of: &str) -> Result<(), Error> {
+    let invalid = |message| Err(place.invalid(field, message));
     if order.len() != tokens {
-        return invalid(format!("{} indices; a picture has {tokens} visual tokens", order.len()));
+        return invalid(format!("{} indices; there are {tokens} {of}", order.len()));
     }
     let mut seen = vec![false; tokens];
     for &index in order {

@@ -1,100 +1,261 @@
 //! A plan: interventions compiled against one model and one input, every random choice made.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use super::{Draws, Fill};
-use crate::model::Projector;
-use crate::nn::{Point, Stack};
-use crate::vision::{Grid, Picture, Processor};
+use candle_core::Tensor;
+
+use super::retouch::Retouch;
+use super::{Draws, Observed};
+use crate::model::{ImageTokens, Projector};
+use crate::nn::{Point, Span, Stack};
+use crate::vision::{Picture, Processor};
 
 /// The primitive operations of one request.
 #[derive(Debug, Clone, Default)]
 pub struct Plan {
-    /// Cells painted over, in order.
-    pub paints: Vec<Paint>,
-    /// Layers that the request sits out.
-    pub dropped: BTreeSet<(Stack, usize)>,
+    /// Changes of pictures, in order.
+    pub retouches: Vec<Retouch>,
+    /// The visual tokens of each picture as the language model reads them.
+    pub images: Vec<ImageTokens>,
+    /// The layers that run, in order; all of a stack that is not here.
+    pub paths: BTreeMap<Stack, Arc<[usize]>>,
     /// The projector to run instead of the model's own.
     pub projector: Option<Arc<Projector>>,
     /// Edits at hook points, in order.
-    pub edits: Vec<Edit>,
-    /// What became of each intervention, in the order of the request.
+    pub edits: BTreeMap<Point, Vec<Edit>>,
+    /// Where rows leave the language model, by layer.
+    pub prunes: BTreeMap<usize, Prune>,
+    /// What is written down at hook points.
+    pub captures: BTreeMap<Point, Vec<Capture>>,
+    /// What each intervention came to, in the order of the request.
     pub resolved: Vec<Resolved>,
 }
 
-/// Cells of one picture to be painted over before normalisation.
-#[derive(Debug, Clone)]
-pub struct Paint {
-    /// Which picture.
-    pub image: usize,
-    /// The grid that the cells belong to.
-    pub grid: Grid,
-    /// Ascending.
-    pub cells: Vec<u32>,
-    /// With what.
-    pub fill: Fill,
-    /// The source of noise.
-    pub draws: Draws,
-}
-
-impl Paint {
-    /// Paints the cells of `picture`, in all its views.
-    pub fn apply(&self, picture: &mut Picture, processor: &Processor) {
-        let mut draws = self.draws.clone();
-        let mean = processor.mean_colour();
-        let scale = processor.rescale_factor;
-        for &cell in &self.cells {
-            picture.paint(self.grid, cell as usize, |pixel| {
-                for (channel, value) in pixel.iter_mut().enumerate() {
-                    *value = match self.fill {
-                        Fill::Black => 0,
-                        Fill::Mean => mean[channel],
-                        Fill::Noise => {
-                            let (m, s) = (f64::from(processor.mean[channel]), f64::from(processor.std[channel]));
-                            ((m + s * draws.gaussian()) / scale).round().clamp(0.0, 255.0) as u8
-                        }
-                    };
-                }
-            });
+impl Plan {
+    /// Performs the changes of pictures, and begins the account of what the plan does.
+    pub fn retouch(&self, pictures: &mut [Picture], processor: &Processor) -> Observed {
+        let mut observed = Observed::of(self);
+        for retouch in &self.retouches {
+            if let Some(picture) = pictures.get_mut(retouch.image) {
+                observed.measured(retouch.owner, retouch.apply(picture, processor));
+            }
         }
+        observed
+    }
+
+    /// The layers of `stack` that run, of `layers` that the model would run.
+    pub fn path(&self, stack: Stack, layers: usize) -> Vec<usize> {
+        self.paths.get(&stack).map_or_else(|| (0..layers).collect(), |p| p.to_vec())
     }
 }
 
-/// An operation on the rows of one picture (or one sequence) at one hook point.
+/// Which rows of a tensor: tokens of pictures and views, or of a sequence (picture 0, view 0) with what it generates.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Rows {
+    /// By picture and view, token by token.
+    pub(super) views: BTreeMap<(usize, usize), Vec<bool>>,
+    /// Steps whose generated token belongs to it.
+    pub(super) generated: Option<RangeInclusive<u32>>,
+}
+
+impl Rows {
+    /// Whether token `token` of that picture and view, or of the sequence, belongs to it.
+    pub fn holds(&self, view: (usize, usize), token: u32) -> bool {
+        let prompt = self.views.get(&view);
+        let length = prompt.map_or(0, Vec::len) as u32;
+        match prompt.and_then(|rows| rows.get(token as usize)) {
+            Some(&row) => row,
+            None => self.generated.as_ref().is_some_and(|steps| steps.contains(&(token - length + 1))),
+        }
+    }
+
+    /// The rows of `span` that belong to it, counted within the span.
+    pub fn of(&self, span: &Span) -> Vec<u32> {
+        let view = (span.image, span.view);
+        (0..).zip(span.tokens.iter()).filter(|(_, t)| self.holds(view, **t)).map(|(i, _)| i).collect()
+    }
+
+    /// Those of the prompt and the pictures, counted.
+    pub fn count(&self) -> usize {
+        self.views.values().flatten().filter(|p| **p).count()
+    }
+
+    /// Whether there are none and will be none.
+    pub fn is_empty(&self) -> bool {
+        self.count() == 0 && self.generated.is_none()
+    }
+
+    /// Generated tokens do not belong to it.
+    pub(super) fn of_prompt(&self) -> Self {
+        Self { views: self.views.clone(), generated: None }
+    }
+
+    /// Among all that belong to it, in ascending order, the number of this one.
+    pub(super) fn rank(&self, view: (usize, usize), token: u32) -> usize {
+        let before: usize = self.views.range(..view).map(|(_, rows)| rows.iter().filter(|p| **p).count()).sum();
+        let own = self.views.get(&view).map_or(0, |rows| rows[..token as usize].iter().filter(|p| **p).count());
+        before + own
+    }
+}
+
+/// An operation on chosen values at one hook point.
 #[derive(Debug, Clone)]
 pub struct Edit {
-    /// Where.
-    pub point: Point,
-    /// Which picture; 0 in the language model.
-    pub image: usize,
+    /// Which intervention it belongs to.
+    pub owner: usize,
+    /// Which rows.
+    pub rows: Arc<Rows>,
+    /// Which heads; all where it is `None`.
+    pub heads: Option<Arc<[u32]>>,
+    /// Which places of the last dimension; all where it is `None`.
+    pub dimensions: Option<Arc<[u32]>>,
     /// What.
     pub operation: Operation,
 }
 
-/// What can happen to rows.
+/// What can happen to rows `x`.
 #[derive(Debug, Clone)]
 pub enum Operation {
-    /// Row i becomes what row `order[i]` was.
-    Gather(Vec<u32>),
+    /// Row i becomes what row `order[i]` was. At `projector.hook_tokens` there may be fewer.
+    Gather(Arc<[u32]>),
+    /// Row i becomes the mean of the rows `groups[i]`; at `projector.hook_tokens` alone.
+    Pool(Arc<[Vec<u32>]>),
+    /// `factor * x`.
+    Scale(f64),
+    /// `x + shift |x| + (constant + absolute |x|) value`.
+    Add {
+        /// What is added.
+        value: Value,
+        /// Its factor.
+        constant: f64,
+        /// Its factor by magnitude.
+        absolute: f64,
+        /// The magnitude's own.
+        shift: f64,
+    },
+    /// The values themselves: `(n, ...)` for n chosen rows in ascending order, or one for all.
+    Write(Tensor),
+    /// `mean + deviation * value` over the chosen rows of `over`, dimension by dimension.
+    Like {
+        /// The rows that the mean and the deviation are of.
+        over: Arc<Rows>,
+        /// Noise, or nothing: then the mean alone.
+        value: Option<Noise>,
+    },
+    /// `x - x B^T B` for an orthonormal basis `B (k, width)`.
+    Project(Tensor),
+    /// Attention scores become minus infinity at the keys of these tokens.
+    Hide(Arc<Rows>),
 }
 
-/// What became of one intervention.
+/// What is added to rows.
+#[derive(Debug, Clone)]
+pub enum Value {
+    /// The same to every row: `(1, ...)`.
+    Fixed(Tensor),
+    /// Drawn.
+    Noise(Noise),
+}
+
+/// Random numbers, each fixed by its row and its place within the row.
+#[derive(Debug, Clone)]
+pub struct Noise {
+    /// A stream for each picture; the first one is the sequence's.
+    pub draws: Arc<[Draws]>,
+    /// Standard normal numbers, or uniform ones in `[-1, 1)`.
+    pub gaussian: bool,
+    /// Rows of each view, which number the rows of a picture through.
+    pub per_view: usize,
+}
+
+/// Visual tokens leave the language model.
+#[derive(Debug, Clone)]
+pub struct Prune {
+    /// Which intervention it belongs to.
+    pub owner: usize,
+    /// How many stay.
+    pub keep: usize,
+    /// How many leave.
+    pub leave: usize,
+    /// Who stays.
+    pub ranking: Ranking,
+}
+
+/// Who stays.
+#[derive(Debug, Clone)]
+pub enum Ranking {
+    /// These visual tokens, best first.
+    Fixed(Arc<[u32]>),
+    /// Of the visual tokens `visual` those that the rows `from` attend to most.
+    Received {
+        /// Tokens that look.
+        from: Arc<Rows>,
+        /// Positions of the visual tokens.
+        visual: Arc<[u32]>,
+    },
+}
+
+/// Something to write down at a hook point.
+#[derive(Debug, Clone)]
+pub struct Capture {
+    /// Position in the request.
+    pub target: usize,
+    /// Which rows.
+    pub rows: Arc<Rows>,
+    /// Which heads; all where it is `None`.
+    pub heads: Option<Arc<[u32]>>,
+    /// What is left of them.
+    pub reduction: Reduction,
+}
+
+/// What is left of captured rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reduction {
+    /// All of it.
+    None,
+    /// The mean row.
+    Mean,
+    /// The Euclidean norm of each row (and head).
+    Norm,
+    /// The last row.
+    Last,
+    /// The rows, for the logit lens: so many likeliest tokens.
+    TopTokens(usize),
+    /// Of attention patterns what each key of these tokens receives, mean over heads and rows.
+    Received(Arc<Rows>),
+}
+
+/// What became of one intervention when it was compiled.
 #[derive(Debug, Clone, Default)]
 pub struct Resolved {
-    /// One per picture, or one in all.
+    /// The choices made.
     pub resolutions: Vec<Resolution>,
-    /// It fired and changed nothing.
+    /// How often it has acted already: layers left out, projectors swapped. `None` where that is seen when it runs.
+    pub fired: Option<u64>,
+    /// It is known to change nothing.
     pub changed_nothing: bool,
 }
 
-/// The concrete choice for one picture.
-#[derive(Debug, Clone, Default)]
+/// A concrete choice.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Resolution {
     /// Which picture.
     pub image: usize,
-    /// The order, the cells, or the layers.
+    /// Which view of it.
+    pub view: usize,
+    /// The order, the cells, the layers, the tokens.
     pub indices: Vec<u32>,
-    /// Digest of the weights that ran instead.
+    /// Digest of what ran instead.
     pub digest: String,
+    /// Hook points.
+    pub points: Vec<String>,
+}
+
+impl Resolution {
+    /// A choice for one picture.
+    pub(super) fn of(image: usize, indices: Vec<u32>) -> Self {
+        Self { image, indices, ..Self::default() }
+    }
 }

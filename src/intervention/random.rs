@@ -1,9 +1,20 @@
 //! The one place where random choices are drawn.
 //!
-//! Key: `blake3::derive_key("scotoma v1 random choice", seed || index || image || sample_key)` with `seed` as 8, `index` and
-//! `image` as 4 little-endian bytes and the sample key as UTF-8; it seeds ChaCha8 (64-bit counter from 0, nonce 0), read as
-//! little-endian words. Integers below n: a u64 (two words, low first) is drawn until it is below `2^64 - 2^64 mod n`, then
-//! taken modulo n. Permutations: Fisher-Yates from the top, `for i in n-1 down to 1: swap(i, below(i + 1))`.
+//! Key: `blake3::derive_key("scotoma v1 random choice", seed || index || image || length || sample_key || point)` with `seed`
+//! as 8, `index`, `image` and `length` as 4 little-endian bytes, the sample key as UTF-8, `length` its bytes, and `point` the
+//! name of the hook point for noise at one, empty elsewhere. It seeds ChaCha8 (64-bit counter from 0, nonce 0), read as
+//! little-endian words.
+//!
+//! - u64: two words, low first.
+//! - Integers below n: a u64 is drawn until it is below `2^64 - 2^64 mod n`, then taken modulo n.
+//! - Permutations: Fisher-Yates from the top, `for i in n-1 down to 1: swap(i, below(i + 1))`.
+//! - Uniform in `[0, 1)`: the top 53 bits of a u64.
+//! - Standard normal: two uniforms u, v: `sqrt(-2 ln(1 - u)) cos(2 pi v)`.
+//! - Noise: number k of row r of a tensor whose rows hold n numbers is drawn at word `(r n + k) w` of the stream, w = 4 where it is
+//!   normal and 2 where it is uniform in `[-1, 1)` (twice a uniform, less 1). Rows are numbered within a sequence or, view after
+//!   view, within a picture.
+//!
+//! tests/vectors/random.json holds draws that any language can check.
 
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
@@ -15,11 +26,18 @@ pub struct Draws(ChaCha8Rng);
 impl Draws {
     /// The stream of intervention `index` on picture `image`.
     pub fn new(seed: u64, sample_key: &str, index: usize, image: usize) -> Self {
+        Self::at_point(seed, sample_key, index, image, "")
+    }
+
+    /// The same at one hook point.
+    pub fn at_point(seed: u64, sample_key: &str, index: usize, image: usize, point: &str) -> Self {
         let mut hasher = blake3::Hasher::new_derive_key("scotoma v1 random choice");
         hasher.update(&seed.to_le_bytes());
         hasher.update(&(index as u32).to_le_bytes());
         hasher.update(&(image as u32).to_le_bytes());
+        hasher.update(&(sample_key.len() as u32).to_le_bytes());
         hasher.update(sample_key.as_bytes());
+        hasher.update(point.as_bytes());
         Self(ChaCha8Rng::from_seed(*hasher.finalize().as_bytes()))
     }
 
@@ -54,6 +72,13 @@ impl Draws {
     /// Uniform in `[0, 1)`: the top 53 bits of a u64.
     pub fn unit(&mut self) -> f64 {
         (self.0.next_u64() >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    /// The numbers of row `row` of noise whose rows hold `count` of them.
+    pub fn noise(&self, row: usize, count: usize, gaussian: bool) -> Vec<f32> {
+        let mut draws = self.clone();
+        draws.0.set_word_pos((row * count * if gaussian { 4 } else { 2 }) as u128);
+        (0..count).map(|_| if gaussian { draws.gaussian() } else { 2.0 * draws.unit() - 1.0 } as f32).collect()
     }
 
     /// Standard normal (Box-Muller, the cosine of each pair): `sqrt(-2 ln(1 - u)) cos(2 pi v)`.

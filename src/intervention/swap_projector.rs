@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::plan::{Plan, Resolution, Resolved};
-use super::{Context, Draws, Error, Place};
+use super::plan::{Resolution, Resolved};
+use super::{Compiler, Draws, Error, Place};
 use crate::model::{DEFAULT_PROJECTOR, Projector};
 
 /// The projector that runs instead of the model's own.
@@ -18,7 +18,8 @@ pub enum SwapProjector {
 }
 
 impl SwapProjector {
-    pub(super) fn compile(&self, place: Place, context: &Context<'_>, plan: &mut Plan) -> Result<Resolved, Error> {
+    pub(super) fn compile(&self, place: Place, compiler: &mut Compiler<'_>) -> Result<Resolved, Error> {
+        let context = compiler.context;
         let model = context.model;
         let resident = |name: &str, path: &str| {
             model.projector(name).ok_or_else(|| Error::UnknownProjector {
@@ -40,13 +41,17 @@ impl SwapProjector {
             }
         };
         place.needs_image(context)?;
-        if plan.projector.is_some() {
+        if compiler.plan.projector.is_some() {
             return Err(place.invalid("", "the projector is swapped twice; once is valid"));
         }
         let digest = projector.digest()?;
         let changed_nothing = matches!(self, Self::Named(name) if name == DEFAULT_PROJECTOR);
-        plan.projector = Some(projector);
-        Ok(Resolved { changed_nothing, resolutions: vec![Resolution { digest, ..Resolution::default() }] })
+        compiler.plan.projector = Some(projector);
+        Ok(Resolved {
+            changed_nothing,
+            fired: Some(context.images.len() as u64),
+            resolutions: vec![Resolution { digest, ..Resolution::default() }],
+        })
     }
 }
 

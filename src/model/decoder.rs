@@ -215,24 +215,25 @@ impl Decoder {
         Ok(self.embed_tokens.index_select(&index, 0)?)
     }
 
-    /// Room for one sequence of `positions` positions.
-    pub fn cache(&self, positions: usize) -> KvCache {
-        KvCache::new(self.config.num_hidden_layers, positions)
-    }
-
-    /// Input embeddings `x (R, D)` -> `norm(x) (R, D)` after the last layer. `caches[i]` belongs to `layout.spans[i]`; a
-    /// sequence without one attends to its own rows alone.
+    /// Input embeddings `x (R, D)` -> `norm(x) (R', D)` after the last layer, with its layout, which has fewer rows where hooks
+    /// drop some. `caches[i]` belongs to `layout.spans[i]`; a sequence without one attends to its own rows alone.
     pub fn forward(
         &self,
         x: Tensor,
         layout: &Layout,
         caches: &mut [Option<&mut KvCache>],
         hooks: &mut dyn Hooks,
-    ) -> Result<Tensor, Error> {
+    ) -> Result<(Tensor, Layout), Error> {
         let x = hooks.on(Point::of(Stack::LanguageModel, Site::Embed), &layout.spans, x)?;
-        let x = self.blocks.forward(x, self.config.num_hidden_layers, layout, caches, hooks)?;
+        let (x, layout) = self.blocks.forward(x, self.config.num_hidden_layers, layout, caches, hooks)?;
         let x = self.norm.forward(&x)?;
-        Ok(hooks.on(Point::of(Stack::LanguageModel, Site::LnFinalNormalized), &layout.spans, x)?)
+        let x = hooks.on(Point::of(Stack::LanguageModel, Site::LnFinalNormalized), &layout.spans, x)?;
+        Ok((x, layout))
+    }
+
+    /// The logit lens (nostalgebraist 2020): rows of the residual stream `(R, D)` through the final norm and the head, `(R, V)`.
+    pub fn lens(&self, x: &Tensor) -> Result<Tensor, Error> {
+        Ok(self.head.forward_rows(&self.norm.forward(x)?, x.dim(0)?)?)
     }
 
     /// Normed rows `(R, D)` -> logits `(R, V)`; `layout` holds just these rows.

@@ -15,6 +15,7 @@ pub mod llava_onevision;
 mod original;
 mod projector;
 mod resident;
+mod saliency;
 mod source;
 mod text;
 mod tokens;
@@ -28,11 +29,12 @@ pub use embedded::{SHAPES, shapes};
 pub use family::{FAMILIES, Family};
 pub use hub::{Hub, HubId};
 pub use projector::Projector;
-pub use resident::{DEFAULT_PROJECTOR, Load, Model};
+pub use resident::{DEFAULT_PROJECTOR, Load, Model, Prompt};
+pub use saliency::SaliencyModel;
 pub use source::{Origin, Source};
 pub use text::{Detokenizer, IMAGE_MARKER, Text};
 pub use tokens::{ImageTokens, Place};
-pub use tower::{SelectStrategy, TowerConfig, VisionTower};
+pub use tower::{Owner, SelectStrategy, TowerConfig, VisionTower};
 
 /// What can keep a model from loading, or a prompt from being read.
 #[derive(Debug, thiserror::Error)]

@@ -230,20 +230,38 @@ impl Model {
         for (sequence, tokens) in pictures {
             image = if layout.spans.last().is_some_and(|s| s.sequence == sequence) { image + 1 } else { 0 };
             let rows = tokens.views * self.tower.tokens();
-            parts.push(tokens.pack(&projected.narrow(0, first, rows)?, self.newline.as_ref())?);
-            layout.prefill(sequence, image, tokens.len(), 0);
+            let packed = tokens.pack(&projected.narrow(0, first, rows)?, self.newline.as_ref())?;
+            layout.prefill(sequence, (image, 0), packed.dim(0)?);
+            parts.push(packed);
             first += rows;
         }
         Ok(hooks.on(Point::of(Stack::Projector, Site::Tokens), &layout.spans, Tensor::cat(&parts, 0)?)?)
     }
 
-    /// Token ids with one image token for each picture, replaced by as many as the picture has visual tokens. As many
-    /// image tokens as `counts` are needed.
-    pub fn expand(&self, ids: &[u32], counts: &[usize]) -> Vec<u32> {
-        let mut counts = counts.iter();
-        let mut times = |id: u32| if id == self.image_token { counts.next().copied().unwrap_or(1) } else { 1 };
-        ids.iter().flat_map(|&id| std::iter::repeat_n(id, times(id))).collect()
+    /// Token ids with one image token for each picture, spread out over the visual tokens of `images`, with rotary positions.
+    pub fn expand(&self, ids: &[u32], images: &[ImageTokens]) -> Prompt {
+        let mut prompt = Prompt::default();
+        let mut images = images.iter();
+        for &id in ids {
+            let image = if id == self.image_token { images.next() } else { None };
+            let (offsets, extent) = image.map_or((&[0][..], 1), |i| (&i.offsets, i.extent));
+            prompt.ids.extend(std::iter::repeat_n(id, offsets.len()));
+            prompt.positions.extend(offsets.iter().map(|o| prompt.next + o));
+            prompt.next += extent as u32;
+        }
+        prompt
     }
+}
+
+/// A prompt as the language model reads it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Prompt {
+    /// One image token for each visual token.
+    pub ids: Vec<u32>,
+    /// The rotary position of each.
+    pub positions: Vec<u32>,
+    /// The rotary position of what comes next.
+    pub next: u32,
 }
 
 /// What a model's files say, whoever wrote them.
@@ -274,7 +292,7 @@ impl Gathered {
 }
 
 /// preprocessor_config.json, or processor_config.json.
-fn processor_config(source: &Source) -> Result<Value, Error> {
+pub(super) fn processor_config(source: &Source) -> Result<Value, Error> {
     let either = match source.json("preprocessor_config.json")? {
         Some(json) => Some(json),
         None => source.json("processor_config.json")?,

@@ -1,5 +1,7 @@
 //! Tokenizer, chat template and incremental detokenization.
 
+use std::ops::Range;
+
 use minijinja::{Environment, ErrorKind, context};
 use tokenizers::Tokenizer;
 
@@ -93,20 +95,30 @@ impl Text {
 
     /// Token ids, with the special tokens that the tokenizer adds (BOS, usually).
     pub fn encode(&self, text: &str) -> Result<Vec<u32>, Error> {
-        let Some(image) = self.image else { return self.encode_part(text, true) };
+        Ok(self.encode_with_places(text)?.into_iter().map(|(id, _)| id).collect())
+    }
+
+    /// The same, each with the bytes of `text` that it stands for; none for a special token that was added.
+    pub fn encode_with_places(&self, text: &str) -> Result<Vec<(u32, Range<usize>)>, Error> {
+        let Some(image) = self.image else { return self.encode_part(text, 0, true) };
         let mut ids = Vec::new();
+        let mut at = 0;
         for (i, part) in text.split(IMAGE_MARKER).enumerate() {
             if i > 0 {
-                ids.push(image);
+                ids.push((image, at..at + IMAGE_MARKER.len()));
+                at += IMAGE_MARKER.len();
             }
-            ids.extend(self.encode_part(part, i == 0)?);
+            ids.extend(self.encode_part(part, at, i == 0)?);
+            at += part.len();
         }
         Ok(ids)
     }
 
-    fn encode_part(&self, text: &str, special: bool) -> Result<Vec<u32>, Error> {
-        let encoding = self.tokenizer.encode_fast(text, special).map_err(|e| Error::Text(e.to_string()))?;
-        Ok(encoding.get_ids().to_vec())
+    /// `text` begins at byte `at` of the whole.
+    fn encode_part(&self, text: &str, at: usize, special: bool) -> Result<Vec<(u32, Range<usize>)>, Error> {
+        let encoding = self.tokenizer.encode(text, special).map_err(|e| Error::Text(e.to_string()))?;
+        let places = encoding.get_offsets().iter().map(|&(start, end)| at + start..at + end);
+        Ok(encoding.get_ids().iter().copied().zip(places).collect())
     }
 
     /// The ids of `continuation` where it follows `prompt`: what tokenizing both together adds. Where the two melt into

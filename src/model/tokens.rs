@@ -32,6 +32,8 @@ pub enum Place {
     },
     /// The end of a row of the canvas, or of a picture without one.
     Newline,
+    /// The mean of several.
+    Pooled,
 }
 
 /// A value mixed of rows of the projector's output; row `views * rows_per_view` is the newline vector.
@@ -46,10 +48,22 @@ pub struct ImageTokens {
     pub places: Vec<Place>,
     /// Rows and columns of the base view, in patches.
     pub base: Size,
-    /// Rows and columns of the canvas after unpadding, in patches; 0 x 0 without one.
+    /// Rows and columns of the canvas after unpadding (and shrinking), in patches; 0 x 0 without one.
     pub canvas: Size,
-    /// The row that each token is, or the four that it is mixed of.
+    /// How far each token's rotary position is from that of the picture's first place; ascending.
+    pub offsets: Vec<u32>,
+    /// Rotary positions that the picture takes.
+    pub extent: usize,
+    /// The number of each token before any selection; of a pooled one, that of the first of its group.
+    pub origins: Vec<u32>,
+    /// The row that each token is, or the four that it is mixed of, before any selection.
     source: Source,
+    /// Whether the class token stands in front.
+    class: bool,
+    /// Rows and columns of tiles; 0 x 0 without any.
+    tiles: Size,
+    /// The part of the canvas, in patches before shrinking, that shows the picture.
+    content: (Range<usize>, Range<usize>),
 }
 
 #[derive(Debug, Clone)]
@@ -64,7 +78,28 @@ impl ImageTokens {
         let mut places = if class { vec![Place::Class] } else { Vec::new() };
         places.extend(base_places(side));
         let source = Source::Rows((0..places.len() as u32).collect());
-        Self { views: 1, places, base: (side, side), canvas: (0, 0), source }
+        let tokens = Self {
+            views: 1,
+            places,
+            base: (side, side),
+            canvas: (0, 0),
+            offsets: Vec::new(),
+            extent: 0,
+            origins: Vec::new(),
+            source,
+            class,
+            tiles: (0, 0),
+            content: (0..0, 0..0),
+        };
+        tokens.placed()
+    }
+
+    /// One rotary position for each token.
+    fn placed(mut self) -> Self {
+        self.offsets = (0..self.places.len() as u32).collect();
+        self.origins = self.offsets.clone();
+        self.extent = self.places.len();
+        self
     }
 
     /// One view and a newline: LLaVA-OneVision's pictures that do not come alone.
@@ -72,7 +107,7 @@ impl ImageTokens {
         let mut tokens = Self::of_view(side, false);
         tokens.places.push(Place::Newline);
         tokens.source = Source::Rows((0..tokens.places.len() as u32).collect());
-        tokens
+        tokens.placed()
     }
 
     /// The base view, then the rows of `tiles` (rows, columns) without what pads a picture of `size` pixels, each with a
@@ -87,10 +122,10 @@ impl ImageTokens {
         };
         let mut tokens = Self {
             views: 1 + tiles.0 * tiles.1,
-            places: base_places(side).collect(),
-            base: (side, side),
             canvas: (rows.len(), columns.len()),
-            source: Source::Rows(Vec::new()),
+            tiles,
+            content: (rows.clone(), columns.clone()),
+            ..Self::of_view(side, false)
         };
         let shrunk = most_tiles.and_then(|most| shrink(tokens.canvas, most * per_view));
         tokens.canvas = shrunk.unwrap_or(tokens.canvas);
@@ -117,7 +152,53 @@ impl ImageTokens {
         } else {
             Source::Rows(mixes.iter().map(|mix| mix[0].0).collect())
         };
-        tokens
+        tokens.placed()
+    }
+
+    /// The patches, as (view, number within it, weight), that token `token` is made of; none for newlines and class tokens.
+    /// A pooled token counts as the first of its group.
+    pub fn patches(&self, token: usize) -> Vec<(usize, usize, f32)> {
+        let per_view = self.base.0 * self.base.1;
+        let origin = self.origins[token] as usize;
+        // A class token in front shifts the rows of a picture of one view.
+        let shift = usize::from(self.class);
+        let mix: &[(u32, f32)] = match &self.source {
+            Source::Rows(index) => &[(index[origin], 1.0)],
+            Source::Mixed(mixes) => &mixes[origin],
+        };
+        let patch = |&(row, weight): &(u32, f32)| {
+            let row = (row as usize).checked_sub(shift)?;
+            (row < self.views * per_view && weight > 0.0).then_some((row / per_view, row % per_view, weight))
+        };
+        mix.iter().filter_map(patch).collect()
+    }
+
+    /// What patch (`row`, `column`) of view `view` shows, at full resolution; `None` where it pads the canvas.
+    pub fn shows(&self, view: usize, row: usize, column: usize) -> Option<Place> {
+        let Some(tile) = view.checked_sub(1) else { return Some(Place::Base { row, column }) };
+        let (row, column) =
+            (tile / self.tiles.1.max(1) * self.base.0 + row, tile % self.tiles.1.max(1) * self.base.1 + column);
+        let inside = self.content.0.contains(&row) && self.content.1.contains(&column);
+        inside.then(|| Place::Canvas { tile, row: row - self.content.0.start, column: column - self.content.1.start })
+    }
+
+    /// Rows and columns of the canvas after unpadding and before shrinking, in patches.
+    pub fn content(&self) -> Size {
+        (self.content.0.len(), self.content.1.len())
+    }
+
+    /// Leaves the tokens `kept` (or those of `kept` that begin a group, with [`Place::Pooled`]), at the positions they had or
+    /// (`compact`) one after the other.
+    pub fn keep(&mut self, kept: &[u32], pooled: bool, compact: bool) {
+        let place = |&i: &u32| if pooled { Place::Pooled } else { self.places[i as usize] };
+        let places: Vec<Place> = kept.iter().map(place).collect();
+        let offsets: Vec<u32> = kept.iter().map(|&i| self.offsets[i as usize]).collect();
+        let origins = kept.iter().map(|&i| self.origins[i as usize]).collect();
+        (self.places, self.offsets, self.origins) = (places, offsets, origins);
+        if compact {
+            self.offsets = (0..self.places.len() as u32).collect();
+            self.extent = self.places.len();
+        }
     }
 
     /// Number of visual tokens.
@@ -125,7 +206,7 @@ impl ImageTokens {
         self.places.len()
     }
 
-    /// Whether there are none, which does not happen.
+    /// Whether a selection has left none.
     pub fn is_empty(&self) -> bool {
         self.places.is_empty()
     }

@@ -1,4 +1,4 @@
-//! The vision transformers of CLIP (Radford et al. 2021) and SigLIP (Zhai et al. 2023).
+//! The vision transformers of CLIP (Radford et al. 2021) and SigLIP (Zhai et al. 2023), and the plain ViT.
 
 use candle_core::{IndexOp, Tensor};
 use serde::Deserialize;
@@ -41,9 +41,19 @@ impl Default for TowerConfig {
 }
 
 impl TowerConfig {
-    /// SigLIP has no class token, no norm before the first layer, and a bias in the patch embedding.
-    fn is_siglip(&self) -> bool {
-        self.model_type == "siglip_vision_model"
+    /// SigLIP has no class token.
+    fn has_class(&self) -> bool {
+        self.model_type != "siglip_vision_model"
+    }
+
+    /// CLIP alone has a norm before the first layer, and no bias in the patch embedding.
+    fn is_clip(&self) -> bool {
+        self.model_type == "clip_vision_model"
+    }
+
+    /// The ViT of Dosovitskiy et al. 2021 and of DINO (Caron et al. 2021), for saliency.
+    fn is_vit(&self) -> bool {
+        self.model_type == "vit"
     }
 
     /// Patches along each side.
@@ -54,7 +64,7 @@ impl TowerConfig {
     /// Fails on shapes that no tower can have.
     pub fn check(&self) -> Result<(), Error> {
         let config = |m: String| Err(Error::Config(format!("vision_config: {m}")));
-        if !["clip_vision_model", "siglip_vision_model"].contains(&self.model_type.as_str()) {
+        if !["clip_vision_model", "siglip_vision_model", "vit"].contains(&self.model_type.as_str()) {
             let message = "clip_vision_model and siglip_vision_model are supported";
             return config(format!("model_type {:?}; {message}", self.model_type));
         }
@@ -91,6 +101,9 @@ impl SelectStrategy {
         }
     }
 }
+
+/// Whose view: the sequence, and (picture, view) within it.
+pub type Owner = (usize, (usize, usize));
 
 /// A vision tower.
 #[derive(Debug)]
@@ -163,23 +176,29 @@ impl VisionTower {
         };
         let embeddings = "vision_tower.embeddings";
         let kernel = weights.get(&format!("{embeddings}.patch_embedding.weight"), &[width, 3, patch, patch])?;
-        let siglip = config.is_siglip();
         let bias = || weights.get(&format!("{embeddings}.patch_embedding.bias"), &[width]);
-        let bias = siglip.then(bias).transpose()?;
-        let class = || weights.get(&format!("{embeddings}.class_embedding"), &[width]);
-        let class = (!siglip).then(class).transpose()?.map(|c| c.unsqueeze(0)).transpose()?;
-        let rows = config.grid() * config.grid() + usize::from(!siglip);
-        let position = weights.get(&format!("{embeddings}.position_embedding.weight"), &[rows, width])?;
+        let bias = (!config.is_clip()).then(bias).transpose()?;
+        // A ViT writes its embeddings as (1, N, D).
+        let embedding = |name: &str, rows: usize, shape: &[usize]| -> Result<Tensor, Error> {
+            let whole = [1, rows, width];
+            let shape = if config.is_vit() { &whole } else { shape };
+            Ok(weights.get(&format!("{embeddings}.{name}"), shape)?.reshape((rows, width))?)
+        };
+        let class = || embedding("class_embedding", 1, &[width]);
+        let class = config.has_class().then(class).transpose()?;
+        let rows = config.grid() * config.grid() + usize::from(config.has_class());
+        let position = embedding("position_embedding.weight", rows, &[rows, width])?;
         let blocks = (0..config.num_hidden_layers).map(block).collect::<Result<_, _>>()?;
         // Part of every checkpoint; it serves the pooled output, which LLaVA does not read.
         weights.ignore_all("vision_tower.post_layernorm.");
         weights.ignore_all("vision_tower.head.");
+        weights.ignore_all("vision_tower.pooler.");
         Ok(Self {
             patches: Linear::new(kernel.flatten_from(1)?, bias), // (D, 3 P P)
             class,
             position,
             // Spelled so in every CLIP checkpoint.
-            pre_norm: if siglip { None } else { Some(norm("vision_tower.pre_layrnorm")?) },
+            pre_norm: config.is_clip().then(|| norm("vision_tower.pre_layrnorm")).transpose()?,
             blocks: Transformer { stack: Stack::VisionTower, blocks, rope: None },
             feature_layers: entry as usize,
             strategy,
@@ -221,16 +240,11 @@ impl VisionTower {
     }
 
     /// `pixels (B, 3, S, S)` -> the selected layer `(B N, D)` with its layout.
-    /// `owners[i]` is the (sequence, picture) of view i, for the hooks.
-    pub fn forward(
-        &self,
-        pixels: &Tensor,
-        owners: &[(usize, usize)],
-        hooks: &mut dyn Hooks,
-    ) -> Result<(Tensor, Layout), Error> {
+    /// `owners[i]` is the (sequence, (picture, view)) of view i, for the hooks.
+    pub fn forward(&self, pixels: &Tensor, owners: &[Owner], hooks: &mut dyn Hooks) -> Result<(Tensor, Layout), Error> {
         let layout = Self::layout(owners, self.rows());
         let x = self.embed(pixels, &layout, hooks)?;
-        let x = self.blocks.forward(x, self.feature_layers, &layout, &mut [], hooks)?;
+        let (x, layout) = self.blocks.forward(x, self.feature_layers, &layout, &mut [], hooks)?;
         let x = match self.strategy {
             SelectStrategy::Full => x,
             SelectStrategy::Default => {
@@ -243,31 +257,40 @@ impl VisionTower {
         Ok((x, layout))
     }
 
-    /// The share of attention that the CLS token of the last block pays to each patch, mean over heads (without a CLS token
-    /// the mean over all patches that look): `(B, N)`, row by row of the grid. All layers run.
-    pub fn attention(&self, pixels: &Tensor) -> Result<Tensor, Error> {
-        struct Keep(usize, bool, Vec<Tensor>);
+    /// The share of attention that the CLS token of the last block pays to each patch (without a CLS token the mean over all
+    /// patches that look), of one head or the mean over heads: `(B, N)`, row by row of the grid. All layers run.
+    pub fn attention(&self, pixels: &Tensor, head: Option<usize>) -> Result<Tensor, Error> {
+        struct Keep {
+            layer: usize,
+            class: bool,
+            head: Option<usize>,
+            found: Vec<Tensor>,
+        }
         impl Hooks for Keep {
             fn on(&mut self, point: Point, _: &[crate::nn::Span], value: Tensor) -> crate::nn::Result<Tensor> {
-                if point == Point::at(Stack::VisionTower, self.0, Site::Pattern) {
-                    let looks = if self.1 { value.i((.., 0, 1..))? } else { value.mean(1)? }; // (H, N)
-                    self.2.push(looks.mean(0)?); // (N)
+                if point == Point::at(Stack::VisionTower, self.layer, Site::Pattern) {
+                    let looks = if self.class { value.i((.., 0, 1..))? } else { value.mean(1)? }; // (H, N)
+                    self.found.push(match self.head {
+                        Some(head) => looks.i(head)?,
+                        None => looks.mean(0)?,
+                    }); // (N)
                 }
                 Ok(value)
             }
         }
-        let owners: Vec<_> = (0..pixels.dim(0)?).map(|i| (i, i)).collect();
+        let owners: Vec<_> = (0..pixels.dim(0)?).map(|i| (i, (0, 0))).collect();
         let layout = Self::layout(&owners, self.rows());
-        let mut keep = Keep(self.config.num_hidden_layers - 1, self.has_class(), Vec::new());
+        let layers = self.config.num_hidden_layers;
+        let mut keep = Keep { layer: layers - 1, class: self.has_class(), head, found: Vec::new() };
         let x = self.embed(pixels, &layout, &mut keep)?;
-        self.blocks.forward(x, self.config.num_hidden_layers, &layout, &mut [], &mut keep)?;
-        Ok(Tensor::stack(&keep.2, 0)?)
+        self.blocks.forward(x, layers, &layout, &mut [], &mut keep)?;
+        Ok(Tensor::stack(&keep.found, 0)?)
     }
 
-    fn layout(owners: &[(usize, usize)], rows: usize) -> Layout {
+    fn layout(owners: &[Owner], rows: usize) -> Layout {
         let mut layout = Layout::default();
-        for &(sequence, image) in owners {
-            layout.prefill(sequence, image, rows, 0);
+        for &(sequence, view) in owners {
+            layout.prefill(sequence, view, rows);
         }
         layout
     }

@@ -1,32 +1,54 @@
 //! Multi-head attention over packed rows: one set of projections for all sequences, one softmax for each.
 
+use std::sync::Arc;
+
 use candle_core::{D, DType, Device, Tensor};
 use candle_nn::kv_cache::Cache;
 
 use super::{Hooks, Layout, Linear, Point, Result, Rope, Site, Span, Stack};
 
-/// The keys and values of one sequence, layer by layer, `(K, S, Dh)` each. Not `Clone`: clones would share their storage.
+/// The keys and values of one sequence, `(K, S, Dh)` each, one slot for each layer that it runs, in the order of running. Not
+/// `Clone`: clones would share their storage.
 #[derive(Debug)]
 pub struct KvCache {
-    layers: Vec<(Cache, Cache)>,
+    slots: Vec<Slot>,
+    /// The slot that the next layer of this pass extends.
+    next: usize,
+    positions: usize,
+}
+
+#[derive(Debug)]
+struct Slot {
+    keys: Cache,
+    values: Cache,
+    /// The token of each key.
+    tokens: Arc<[u32]>,
 }
 
 impl KvCache {
-    /// Room for `positions` positions; memory is taken when a layer is first written.
-    pub fn new(layers: usize, positions: usize) -> Self {
-        let cache = || Cache::new(1, positions.max(1));
-        Self { layers: (0..layers).map(|_| (cache(), cache())).collect() }
+    /// Room for `positions` positions; memory is taken when a layer is first run.
+    pub fn new(positions: usize) -> Self {
+        Self { slots: Vec::new(), next: 0, positions: positions.max(1) }
     }
 
-    /// Appends `k`, `v (K, T, Dh)` and returns all keys and values so far.
-    fn extend(&mut self, layer: usize, k: &Tensor, v: &Tensor) -> Result<(Tensor, Tensor)> {
-        let Some((keys, values)) = self.layers.get_mut(layer) else {
-            candle_core::bail!("the cache has {} layers, asked for layer {layer}", self.layers.len());
-        };
-        keys.append(k)?;
-        values.append(v)?;
-        match (keys.current_data()?, values.current_data()?) {
-            (Some(k), Some(v)) => Ok((k, v)),
+    /// A new pass begins.
+    pub(super) fn rewind(&mut self) {
+        self.next = 0;
+    }
+
+    /// Appends `k`, `v (K, T, Dh)` of `tokens` to the next slot and returns all keys and values so far, and their tokens.
+    fn extend(&mut self, k: &Tensor, v: &Tensor, tokens: &[u32]) -> Result<(Tensor, Tensor, Arc<[u32]>)> {
+        if self.next == self.slots.len() {
+            let cache = || Cache::new(1, self.positions);
+            self.slots.push(Slot { keys: cache(), values: cache(), tokens: Arc::default() });
+        }
+        let slot = &mut self.slots[self.next];
+        self.next += 1;
+        slot.keys.append(k)?;
+        slot.values.append(v)?;
+        slot.tokens = slot.tokens.iter().chain(tokens).copied().collect();
+        match (slot.keys.current_data()?, slot.values.current_data()?) {
+            (Some(k), Some(v)) => Ok((k, v, slot.tokens.clone())),
             _ => candle_core::bail!("empty cache after an append"),
         }
     }
@@ -83,10 +105,11 @@ impl Attention {
         for (i, span) in spans.iter().enumerate() {
             let part = |t: &Tensor| t.narrow(0, span.rows.start, span.rows.len())?.transpose(0, 1)?.contiguous();
             let (q, mut k, mut v) = (part(&q)?, part(&k)?, part(&v)?); // (H, T, Dh), (K, T, Dh)
+            let mut span = Span { keys: span.tokens.clone(), ..span.clone() };
             if let Some(Some(cache)) = caches.get_mut(i) {
-                (k, v) = cache.extend(layer, &k, &v)?; // (K, S, Dh)
+                (k, v, span.keys) = cache.extend(&k, &v, &span.tokens)?; // (K, S, Dh)
             }
-            parts.push(self.attend(&q, &k, &v, span, (stack, layer), hooks)?);
+            parts.push(self.attend(&q, &k, &v, &span, (stack, layer), hooks)?);
         }
         let z = if parts.len() == 1 { parts.swap_remove(0) } else { Tensor::cat(&parts, 0)? }; // (R, H, Dh)
         let z = hooks.on(Point::at(stack, layer, Site::Z), spans, z)?;
@@ -111,8 +134,9 @@ impl Attention {
         let scores = (q.matmul(&k.t()?.contiguous()?)? * scale)?; // (K, G T, S)
         let mut scores = scores.reshape((self.heads, rows, keys))?; // (H, T, S)
         if self.causal && (rows > 1 || self.window.is_some_and(|w| keys > w)) {
-            scores = scores.broadcast_add(&causal_mask(rows, keys, self.window, q.dtype(), q.device())?)?;
+            scores = scores.broadcast_add(&causal_mask(span, self.window, q.dtype(), q.device())?)?;
         }
+        let scores = hooks.on(Point::at(stack, layer, Site::Scores), std::slice::from_ref(span), scores)?;
         // The softmax runs in f32 whatever the dtype, as Hugging Face's eager attention does.
         let pattern = candle_nn::ops::softmax(&scores.to_dtype(DType::F32)?, D::Minus1)?.to_dtype(q.dtype())?;
         let pattern = hooks.on(Point::at(stack, layer, Site::Pattern), std::slice::from_ref(span), pattern)?;
@@ -122,12 +146,10 @@ impl Attention {
     }
 }
 
-/// `(T, S)`: 0 where query `i`, at position `S - T + i`, may look, minus infinity elsewhere.
-fn causal_mask(rows: usize, keys: usize, window: Option<usize>, dtype: DType, device: &Device) -> Result<Tensor> {
-    let past = keys - rows;
-    let sees = |query: usize, key: usize| key <= query && window.is_none_or(|w| query - key < w);
-    let mask: Vec<f32> = (0..rows)
-        .flat_map(|i| (0..keys).map(move |j| if sees(past + i, j) { 0.0 } else { f32::NEG_INFINITY }))
-        .collect();
-    Tensor::from_vec(mask, (rows, keys), device)?.to_dtype(dtype)
+/// `(T, S)`: 0 where the token of a query may look at the token of a key, minus infinity elsewhere.
+fn causal_mask(span: &Span, window: Option<usize>, dtype: DType, device: &Device) -> Result<Tensor> {
+    let sees = |query: u32, key: u32| key <= query && window.is_none_or(|w| ((query - key) as usize) < w);
+    let row = |&query: &u32| span.keys.iter().map(move |&key| if sees(query, key) { 0.0 } else { f32::NEG_INFINITY });
+    let mask: Vec<f32> = span.tokens.iter().flat_map(row).collect();
+    Tensor::from_vec(mask, (span.tokens.len(), span.keys.len()), device)?.to_dtype(dtype)
 }

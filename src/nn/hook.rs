@@ -47,6 +47,7 @@ pub enum Site {
     V,
     RotQ,
     RotK,
+    Scores,
     Pattern,
     Z,
     AttnOut,
@@ -97,6 +98,21 @@ impl fmt::Display for Point {
     }
 }
 
+impl std::str::FromStr for Point {
+    type Err = ();
+
+    /// The inverse of `Display`.
+    fn from_str(name: &str) -> std::result::Result<Self, ()> {
+        let layer = name.split('.').find_map(|part| part.parse().ok());
+        let general = match layer {
+            Some(layer) => name.replacen(&format!(".{layer}."), ".{l}.", 1),
+            None => name.to_owned(),
+        };
+        let row = HOOK_TABLE.iter().find(|row| row.name == general && row.per_layer() == layer.is_some()).ok_or(())?;
+        Ok(Self { stack: row.stack, layer, site: row.site })
+    }
+}
+
 /// One line of the hook table.
 #[derive(Debug)]
 pub struct HookRow {
@@ -127,7 +143,7 @@ const fn row(stack: Stack, site: Site, name: &'static str, equation: &'static st
 pub const HOOK_TABLE: &[HookRow] = &{
     use Site::{
         AttnOut, Embed, In, K, Ln1Normalized, Ln2Normalized, LnFinalNormalized, Logits, MlpOut, MlpPost, MlpPre,
-        MlpPreLinear, Out, Pattern, Post, Pre, Q, ResidMid, ResidPost, ResidPre, RotK, RotQ, Tokens, V, Z,
+        MlpPreLinear, Out, Pattern, Post, Pre, Q, ResidMid, ResidPost, ResidPre, RotK, RotQ, Scores, Tokens, V, Z,
     };
     use Stack::{LanguageModel as L, Projector as P, VisionTower as T};
     [
@@ -137,7 +153,8 @@ pub const HOOK_TABLE: &[HookRow] = &{
         row(T, Q, "vision_tower.blocks.{l}.attn.hook_q", "q = n Wq + bq", "(R, H, Dh)"),
         row(T, K, "vision_tower.blocks.{l}.attn.hook_k", "k = n Wk + bk", "(R, H, Dh)"),
         row(T, V, "vision_tower.blocks.{l}.attn.hook_v", "v = n Wv + bv", "(R, H, Dh)"),
-        row(T, Pattern, "vision_tower.blocks.{l}.attn.hook_pattern", "a = softmax(q k^T / sqrt(Dh))", "(H, T, S)"),
+        row(T, Scores, "vision_tower.blocks.{l}.attn.hook_attn_scores", "s = q k^T / sqrt(Dh)", "(H, T, S)"),
+        row(T, Pattern, "vision_tower.blocks.{l}.attn.hook_pattern", "a = softmax(s)", "(H, T, S)"),
         row(T, Z, "vision_tower.blocks.{l}.attn.hook_z", "z = a v", "(R, H, Dh)"),
         row(T, AttnOut, "vision_tower.blocks.{l}.hook_attn_out", "z Wo + bo", "(R, D)"),
         row(T, ResidMid, "vision_tower.blocks.{l}.hook_resid_mid", "m = x + attn_out", "(R, D)"),
@@ -161,11 +178,12 @@ pub const HOOK_TABLE: &[HookRow] = &{
         row(L, RotK, "language_model.blocks.{l}.attn.hook_rot_k", "rope(k, position)", "(R, K, Dh)"),
         row(
             L,
-            Pattern,
-            "language_model.blocks.{l}.attn.hook_pattern",
-            "a = softmax(rot_q rot_k^T / sqrt(Dh) + causal)",
+            Scores,
+            "language_model.blocks.{l}.attn.hook_attn_scores",
+            "s = rot_q rot_k^T / sqrt(Dh), minus infinity where the causal mask hides",
             "(H, T, S)",
         ),
+        row(L, Pattern, "language_model.blocks.{l}.attn.hook_pattern", "a = softmax(s)", "(H, T, S)"),
         row(L, Z, "language_model.blocks.{l}.attn.hook_z", "z = a v", "(R, H, Dh)"),
         row(L, AttnOut, "language_model.blocks.{l}.hook_attn_out", "z Wo", "(R, D)"),
         row(L, ResidMid, "language_model.blocks.{l}.hook_resid_mid", "m = x + attn_out", "(R, D)"),
@@ -188,14 +206,21 @@ pub const HOOK_TABLE: &[HookRow] = &{
 
 /// What the forward pass calls at every hook point. The model knows nothing of who answers.
 pub trait Hooks {
-    /// Takes the value at `point`, returns what the forward pass goes on with (same shape). `spans` says whose rows these
-    /// are; at [`Site::Pattern`] it holds the one sequence whose `(H, T, S)` pattern this is.
+    /// Takes the value at `point`, returns what the forward pass goes on with: the same shape, but for [`Site::Tokens`], where
+    /// a picture may come to have fewer rows. `spans` says whose rows these are; at [`Site::Scores`] and [`Site::Pattern`] it
+    /// holds the one sequence whose `(H, T, S)` this is, with its keys.
     fn on(&mut self, point: Point, spans: &[Span], value: Tensor) -> Result<Tensor>;
 
-    /// Whether `sequence` runs layer `layer` of `stack`; one that does not sits the layer out.
-    fn runs(&self, stack: Stack, layer: usize, sequence: usize) -> bool {
-        let _ = (stack, layer, sequence);
-        true
+    /// The layers that `sequence` runs, in order; `None` for all of them.
+    fn path(&self, stack: Stack, sequence: usize) -> Option<&[usize]> {
+        let _ = (stack, sequence);
+        None
+    }
+
+    /// Called after a layer: the rows of `span` (counted within it, ascending) that go on; `None` for all of them.
+    fn survivors(&mut self, stack: Stack, layer: usize, span: &Span) -> Result<Option<Vec<u32>>> {
+        let _ = (stack, layer, span);
+        Ok(None)
     }
 }
 

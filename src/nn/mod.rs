@@ -20,7 +20,7 @@ pub use activation::Activation;
 pub use attention::{Attention, KvCache};
 pub use block::{Block, Mlp};
 pub use hook::{HOOK_TABLE, HookRow, Hooks, NoHooks, Point, Site, Stack};
-pub use layout::{Layout, Span};
+pub use layout::{Layout, Span, scatter_rows};
 pub use linear::Linear;
 pub use norm::Norm;
 pub use rope::{Rope, RopeConfig};

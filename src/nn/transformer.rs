@@ -17,8 +17,12 @@ pub struct Transformer {
 }
 
 impl Transformer {
-    /// Runs the first `layers` blocks: `x (R, D) -> (R, D)`. `caches[i]` belongs to `layout.spans[i]`; a
-    /// sequence without one attends to its own rows alone.
+    /// Runs the first `layers` blocks, or those that the hooks say, on each sequence: `x (R, D) -> (R', D)` with its layout,
+    /// which has fewer rows where hooks drop some. `caches[i]` belongs to `layout.spans[i]`; a sequence without one attends
+    /// to its own rows alone.
+    ///
+    /// Sequences on different paths meet again: in every round the lowest layer that any sequence has next is run by all that
+    /// have it next.
     pub fn forward(
         &self,
         mut x: Tensor,
@@ -26,30 +30,47 @@ impl Transformer {
         layout: &Layout,
         caches: &mut [Option<&mut KvCache>],
         hooks: &mut dyn Hooks,
-    ) -> Result<Tensor> {
-        let angles = self.angles(layout, &x)?;
-        for (layer, block) in self.blocks.iter().enumerate().take(layers) {
-            let (active, rows) = layout.select(|s| hooks.runs(self.stack, layer, s.sequence));
-            if rows.is_empty() {
-                continue;
-            }
+    ) -> Result<(Tensor, Layout)> {
+        let mut layout = layout.clone();
+        let mut angles = self.angles(&layout, &x)?;
+        let path = |s: &super::Span| hooks.path(self.stack, s.sequence).map(<[usize]>::to_vec);
+        let paths: Vec<Option<Vec<usize>>> = layout.spans.iter().map(path).collect();
+        let mut done = vec![0; paths.len()];
+        let next_of = |span: usize, done: &[usize]| match &paths[span] {
+            Some(path) => path.get(done[span]).copied(),
+            None => Some(done[span]).filter(|&l| l < layers),
+        };
+        caches.iter_mut().flatten().for_each(|c| c.rewind());
+        while let Some(layer) = (0..paths.len()).filter_map(|i| next_of(i, &done)).min() {
+            let Some(block) = self.blocks.get(layer) else {
+                candle_core::bail!("{} has {} layers, asked for layer {layer}", self.stack.name(), self.blocks.len());
+            };
+            let runs: Vec<bool> = (0..paths.len()).map(|i| next_of(i, &done) == Some(layer)).collect();
             let at = (self.stack, layer);
-            if active.spans.len() == layout.spans.len() {
-                x = block.forward(x, layout, at, angles.as_ref(), caches, hooks)?;
-                continue;
+            if runs.iter().all(|&r| r) {
+                x = block.forward(x, &layout, at, angles.as_ref(), caches, hooks)?;
+            } else {
+                let (active, rows) = layout.select(|i| runs[i]);
+                let index = Tensor::from_slice(&rows, rows.len(), x.device())?;
+                let angles = self.angles(&active, &x)?;
+                let mut own: Vec<Option<&mut KvCache>> =
+                    caches.iter_mut().zip(&runs).filter(|(_, r)| **r).map(|(c, _)| c.as_deref_mut()).collect();
+                let y = block.forward(x.index_select(&index, 0)?, &active, at, angles.as_ref(), &mut own, hooks)?;
+                x = scatter_rows(&x, &y, &rows, x.device())?;
             }
-            let index = Tensor::from_slice(&rows, rows.len(), x.device())?;
-            let angles = self.angles(&active, &x)?;
-            let mut own: Vec<Option<&mut KvCache>> = caches
-                .iter_mut()
-                .zip(&layout.spans)
-                .filter(|(_, s)| hooks.runs(self.stack, layer, s.sequence))
-                .map(|(c, _)| c.as_deref_mut())
-                .collect();
-            let y = block.forward(x.index_select(&index, 0)?, &active, at, angles.as_ref(), &mut own, hooks)?;
-            x = scatter_rows(&x, &y, &rows, x.device())?;
+            let mut kept = vec![None; paths.len()];
+            for i in (0..paths.len()).filter(|&i| runs[i]) {
+                done[i] += 1;
+                kept[i] = hooks.survivors(self.stack, layer, &layout.spans[i])?;
+            }
+            if kept.iter().any(Option::is_some) {
+                let rows;
+                (layout, rows) = layout.thin(&kept);
+                x = x.index_select(&Tensor::from_slice(&rows, rows.len(), x.device())?, 0)?;
+                angles = self.angles(&layout, &x)?;
+            }
         }
-        Ok(x)
+        Ok((x, layout))
     }
 
     fn angles(&self, layout: &Layout, x: &Tensor) -> Result<Option<(Tensor, Tensor)>> {

@@ -13,7 +13,7 @@ mod resize;
 
 pub use anyres::{Size, best_canvas, fitted};
 pub use decode::decode;
-pub use paint::{Grid, encode_png};
+pub use paint::{Grid, blur, encode_png};
 pub use picture::{Area, Canvas, Picture};
 pub use processor::{Aspect, Processor, Tiling};
 pub use resize::{Filter, resize};

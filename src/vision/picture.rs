@@ -1,7 +1,7 @@
 //! A picture as a model sees it: one square view, or a base view and the tiles of a larger canvas.
 
+use super::Rgb;
 use super::anyres::Size;
-use super::{Grid, Rgb};
 
 /// A part of a picture, in pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,12 +58,11 @@ impl Picture {
         self.canvas.as_ref().map_or(&self.base, |c| &c.image)
     }
 
-    /// Calls `write` for every pixel of cell `cell` of a grid over the picture, in the base view and on the canvas.
-    pub fn paint(&mut self, grid: Grid, cell: usize, mut write: impl FnMut(&mut [u8])) {
+    /// The images that show the picture, and where: the base view, then the canvas.
+    pub fn areas(&mut self) -> Vec<(&mut Rgb, Area)> {
         let whole = Area { left: 0, top: 0, width: self.base.width, height: self.base.height };
-        grid.paint(&mut self.base, whole, cell, &mut write);
-        if let Some(canvas) = &mut self.canvas {
-            grid.paint(&mut canvas.image, canvas.content, cell, &mut write);
-        }
+        let mut areas = vec![(&mut self.base, whole)];
+        areas.extend(self.canvas.as_mut().map(|c| (&mut c.image, c.content)));
+        areas
     }
 }

@@ -147,6 +147,13 @@ impl Checkpoint {
         }
     }
 
+    /// Reads the names as those of Hugging Face's `ViTModel`, and makes a vision tower of it.
+    pub fn into_tower(mut self) -> Self {
+        self.entries =
+            self.entries.into_iter().map(|(name, entry)| (super::names::canonical_vit(&name), entry)).collect();
+        self
+    }
+
     /// Number of elements of those tensors.
     pub fn parameters(&self, prefixes: &[&str]) -> u64 {
         self.part(prefixes).map(|(_, e)| e.shape.iter().map(|&d| d as u64).product::<u64>()).sum()

@@ -37,6 +37,32 @@ pub(super) fn canonical(name: &str) -> String {
     name
 }
 
+/// The name used here for a tensor called `name` in Hugging Face's `ViTModel`, a tower by itself.
+pub(super) fn canonical_vit(name: &str) -> String {
+    const RULES: [(&str, &str); 13] = [
+        ("embeddings.patch_embeddings.projection.", "embeddings.patch_embedding."),
+        ("embeddings.cls_token", "embeddings.class_embedding"),
+        ("embeddings.position_embeddings", "embeddings.position_embedding.weight"),
+        ("encoder.layer.", "encoder.layers."),
+        (".attention.attention.query.", ".self_attn.q_proj."),
+        (".attention.attention.key.", ".self_attn.k_proj."),
+        (".attention.attention.value.", ".self_attn.v_proj."),
+        (".attention.output.dense.", ".self_attn.out_proj."),
+        (".layernorm_before.", ".layer_norm1."),
+        (".layernorm_after.", ".layer_norm2."),
+        (".intermediate.dense.", ".mlp.fc1."),
+        (".output.dense.", ".mlp.fc2."),
+        ("layernorm.", "post_layernorm."),
+    ];
+    let name = name.strip_prefix("vit.").unwrap_or(name);
+    let name = RULES.iter().fold(name.to_owned(), |name, (from, to)| match name.find(from) {
+        Some(0) => format!("{to}{}", &name[from.len()..]),
+        Some(_) if from.starts_with('.') => name.replacen(from, to, 1),
+        _ => name,
+    });
+    format!("vision_tower.{name}")
+}
+
 /// Buffers that older versions of transformers saved and nobody reads.
 pub(super) fn is_buffer(name: &str) -> bool {
     name.ends_with(".position_ids") || name.ends_with(".rotary_emb.inv_freq")

@@ -5,9 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use candle_core::{DType, Device};
+use scotoma::api::interventions_from_json;
 use scotoma::engine::parity::{GoldenSet, Prepared};
 use scotoma::engine::{Job, Work};
-use scotoma::intervention::Plan;
 use scotoma::model::{Model, Source};
 use scotoma::server::{Config, Server};
 use scotoma_client::Client;
@@ -15,13 +15,14 @@ use scotoma_client::Client;
 pub const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/goldens");
 
 /// What the engine runs for a prepared case.
-pub fn job(case: &Prepared, model: &Arc<Model>, plan: Plan, work: Work) -> Job {
+pub fn job(case: Prepared, model: &Arc<Model>, work: Work) -> Job {
     Job {
         model: model.clone(),
-        plan: Arc::new(plan),
-        pixels: case.pixels.clone(),
-        images: case.images.clone(),
-        prompt: case.ids.clone(),
+        plan: case.plan,
+        observed: case.observed,
+        pixels: case.pixels,
+        images: case.images,
+        prompt: case.prompt,
         work,
         deadline: None,
     }
@@ -45,10 +46,15 @@ pub fn model(set: &str) -> Model {
 
 pub fn goldens(set: &str) -> GoldenSet {
     if set == "shapes" {
-        return GoldenSet::open(source(set).within("goldens"), source(set).within("goldens/pictures")).unwrap();
+        return GoldenSet::open(
+            source(set).within("goldens"),
+            source(set).within("goldens/pictures"),
+            interventions_from_json,
+        )
+        .unwrap();
     }
     let folder = |name: &str| Source::Folder(Path::new(FOLDER).join(name));
-    GoldenSet::open(folder(set), folder("pictures")).unwrap()
+    GoldenSet::open(folder(set), folder("pictures"), interventions_from_json).unwrap()
 }
 
 /// A real server on a free port, and how to end it.

@@ -7,11 +7,12 @@ use crate::v1::image::Source;
 use crate::v1::inference_service_client::InferenceServiceClient;
 use crate::v1::model_service_client::ModelServiceClient;
 use crate::v1::{
-    CheckParityRequest, CheckParityResponse, GenerateRequest, GetModelRequest, HookPoint, Image, ListHookPointsRequest,
-    ListModelsRequest, LoadModelRequest, LoadModelResponse, LoadProjectorRequest, ModelInfo, PreviewRequest,
-    PreviewResponse, Prompt, ScoreRequest, ScoreResponse, UnloadModelRequest,
+    CaptureRequest, CheckParityRequest, CheckParityResponse, GenerateRequest, GetModelRequest, HookPoint, Image,
+    ListHookPointsRequest, ListModelsRequest, LoadModelRequest, LoadModelResponse, LoadProjectorRequest, ModelInfo,
+    PreviewRequest, PreviewResponse, Prompt, ScoreRequest, ScoreResponse, UnloadModelRequest, VerifyRequest,
+    VerifyResponse,
 };
-use crate::{Answer, Error};
+use crate::{Answer, Capture, Error};
 
 const MAX_MESSAGE_BYTES: usize = 64 << 20;
 
@@ -53,6 +54,16 @@ impl Client {
         request: impl tonic::IntoRequest<PreviewRequest>,
     ) -> Result<PreviewResponse, Error> {
         Ok(self.inference.preview(request).await?.into_inner())
+    }
+
+    /// Captures activations at hook points.
+    pub async fn capture(&mut self, request: impl tonic::IntoRequest<CaptureRequest>) -> Result<Capture, Error> {
+        Capture::begin(self.inference.capture(request).await?.into_inner()).await
+    }
+
+    /// Runs a recorded answer again and says whether the bits agree.
+    pub async fn verify(&mut self, request: impl tonic::IntoRequest<VerifyRequest>) -> Result<VerifyResponse, Error> {
+        Ok(self.inference.verify(request).await?.into_inner())
     }
 
     /// The resident models.

@@ -4,17 +4,63 @@ use crate::v1::intervention::Kind;
 use crate::v1::occlude_patches::Choice;
 use crate::v1::swap_projector::Source;
 use crate::v1::{
-    DropLayers, IdentityProjector, Intervention, OccludePatches, PermuteTokens, RandomPatches, SalientPatches, Stack,
-    SwapProjector, permute_tokens::Source as Order, salient_patches::Amount,
+    self, DropLayers, IdentityProjector, Intervention, OccludePatches, PermuteTokens, RandomPatches, SalientPatches,
+    Stack, SwapProjector, permute_tokens::Source as Order, salient_patches::Amount,
 };
 
-fn of(kind: Kind) -> Intervention {
-    Intervention { kind: Some(kind) }
+/// Every message of an intervention turns into one.
+macro_rules! interventions {
+    ($($name:ident),*) => {
+        $(impl From<v1::$name> for Intervention {
+            fn from(message: v1::$name) -> Self {
+                Self { kind: Some(Kind::$name(message)) }
+            }
+        })*
+    };
+}
+
+interventions!(
+    PermuteTokens,
+    OccludePatches,
+    DropLayers,
+    SwapProjector,
+    BlankImage,
+    ShufflePatches,
+    SelectTokens,
+    ReplaceTokens,
+    RepeatLayers,
+    ExitEarly,
+    AddNoise,
+    Steer,
+    ProjectOut,
+    Scale,
+    Ablate,
+    Patch,
+    KnockOutAttention,
+    PruneTokens
+);
+
+impl From<v1::tokens::Named> for v1::Tokens {
+    fn from(named: v1::tokens::Named) -> Self {
+        Self { set: Some(v1::tokens::Set::Named(named.into())) }
+    }
+}
+
+impl<const N: usize> From<[v1::tokens::Named; N]> for v1::TokenSelector {
+    /// Tokens of any of these sets.
+    fn from(sets: [v1::tokens::Named; N]) -> Self {
+        Self { any_of: sets.into_iter().map(Into::into).collect(), complement: false }
+    }
+}
+
+/// All values at a hook point, `{l}` for all layers that run.
+pub fn target(point: &str) -> v1::Target {
+    v1::Target { point: point.to_owned(), ..Default::default() }
 }
 
 /// Permutes all visual tokens of each picture by a seed.
 pub fn permute_tokens(seed: u64) -> Intervention {
-    of(Kind::PermuteTokens(PermuteTokens { source: Some(Order::Seed(seed)), ..Default::default() }))
+    PermuteTokens { source: Some(Order::Seed(seed)), ..Default::default() }.into()
 }
 
 /// Blackens a random share of the patches.
@@ -24,28 +70,28 @@ pub fn occlude_at_random(ratio: f64, seed: u64) -> Intervention {
 
 /// Blackens the fewest patches that hold `mass` of the tower's attention.
 pub fn occlude_salient(mass: f64) -> Intervention {
-    occlude_patches(Choice::Salient(SalientPatches { amount: Some(Amount::Mass(mass)) }))
+    occlude_patches(Choice::Salient(SalientPatches { amount: Some(Amount::Mass(mass)), ..Default::default() }))
 }
 
 /// Blackens the chosen patches.
 pub fn occlude_patches(choice: Choice) -> Intervention {
-    of(Kind::OccludePatches(OccludePatches { choice: Some(choice), ..Default::default() }))
+    OccludePatches { choice: Some(choice), ..Default::default() }.into()
 }
 
 /// Drops layers of the language model.
 pub fn drop_layers(layers: impl IntoIterator<Item = u32>) -> Intervention {
     let layers = layers.into_iter().collect();
-    of(Kind::DropLayers(DropLayers { stack: Stack::LanguageModel.into(), layers }))
+    DropLayers { stack: Stack::LanguageModel.into(), layers }.into()
 }
 
 /// Drops layers of the vision tower.
 pub fn drop_tower_layers(layers: impl IntoIterator<Item = u32>) -> Intervention {
     let layers = layers.into_iter().collect();
-    of(Kind::DropLayers(DropLayers { stack: Stack::VisionTower.into(), layers }))
+    DropLayers { stack: Stack::VisionTower.into(), layers }.into()
 }
 
 fn swap(source: Source) -> Intervention {
-    of(Kind::SwapProjector(SwapProjector { source: Some(source) }))
+    SwapProjector { source: Some(source) }.into()
 }
 
 /// Runs a random projector.

@@ -34,10 +34,10 @@ pub use client::{Client, prompt};
 pub use error::{Error, FieldViolation};
 pub use interventions::{
     drop_layers, drop_tower_layers, occlude_at_random, occlude_patches, occlude_salient, permute_tokens,
-    swap_projector_at_random, swap_projector_by_identity, swap_projector_by_name,
+    swap_projector_at_random, swap_projector_by_identity, swap_projector_by_name, target,
 };
-pub use stream::Answer;
+pub use stream::{Answer, Capture};
 pub use v1::{
-    Finished, GenerateRequest, Intervention, ModelInfo, PreviewRequest, PreviewResponse, Sampling, ScoreRequest,
-    ScoreResponse, Started, Token,
+    CaptureRequest, CaptureTarget, Finished, GenerateRequest, Intervention, ModelInfo, PreviewRequest, PreviewResponse,
+    Sampling, ScoreRequest, ScoreResponse, Started, Token, VerifyRequest, VerifyResponse,
 };

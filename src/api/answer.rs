@@ -1,0 +1,265 @@
+//! Generate: the events of an answer as messages.
+
+use std::sync::Arc;
+
+use metrics::histogram;
+use tokio::sync::mpsc;
+use tonic::Status;
+
+use super::call::{Admitted, Call, Common, before, settle};
+use super::v1::{self, generate_response};
+use super::{Error, State, provenance};
+use crate::engine::{self, Event, Finish, Prefilled, Sampling, Timing, Work};
+use crate::intervention::{self, Draws};
+use crate::model::{Detokenizer, Model};
+use crate::telemetry::names;
+
+const DEFAULT_MAX_TOKENS: usize = 256;
+const MAX_STOPS: usize = 8;
+const MAX_TOP_LOGPROBS: u32 = 20;
+const MAX_TEMPERATURE: f64 = 100.0;
+/// The place in the list of interventions that the sampler's draws are keyed by.
+const SAMPLER: usize = u32::MAX as usize;
+
+/// Admits a request.
+pub(super) async fn begin(
+    state: &Arc<State>,
+    call: &mut Call,
+    mut request: v1::GenerateRequest,
+) -> Result<(Admitted, Writer), Error> {
+    settle(state, &mut request.model, &mut request.interventions, &mut [])?;
+    let mut sampling = request.sampling.unwrap_or_default();
+    let sampler = sampler(&mut sampling, &request.sample_key)?;
+    check_stops(&request.stop)?;
+    if request.top_logprobs > MAX_TOP_LOGPROBS {
+        let message = format!("{} is more than {MAX_TOP_LOGPROBS}", request.top_logprobs);
+        return Err(Error::invalid("top_logprobs", message));
+    }
+    request.sampling = Some(sampling);
+    let wanted = if request.max_tokens == 0 { DEFAULT_MAX_TOKENS } else { request.max_tokens as usize };
+    let work = |model: &Model, scene: &super::prepare::Scene| {
+        let left = model.decoder.config().max_position_embeddings - scene.prompt.next as usize;
+        let top_logprobs = request.top_logprobs as usize;
+        Ok(Work::Generate { sampling: sampler, max_tokens: wanted.min(left), top_logprobs })
+    };
+    let recorded = provenance::request("Generate", &request, |r| r.prompt.as_mut());
+    let common = Common {
+        model: &request.model,
+        prompt: request.prompt,
+        interventions: request.interventions,
+        captures: Vec::new(),
+        sample_key: &request.sample_key,
+    };
+    let admitted = state.admit(call, common, work).await?;
+    let record = provenance::begin(&admitted.scene, recorded, Some(sampling), &request.sample_key);
+    Ok((admitted, Writer::new(request.stop, record)))
+}
+
+fn sampler(sampling: &mut v1::Sampling, sample_key: &str) -> Result<Sampling, Error> {
+    let temperature = sampling.temperature;
+    if !(0.0..=MAX_TEMPERATURE).contains(&temperature) {
+        let message = format!("{temperature} is not in 0 to {MAX_TEMPERATURE}");
+        return Err(Error::invalid("sampling.temperature", message));
+    }
+    let top_p = sampling.top_p.unwrap_or(1.0);
+    if !(top_p > 0.0 && top_p <= 1.0) {
+        return Err(Error::invalid("sampling.top_p", format!("{top_p} is not above 0 and at most 1")));
+    }
+    if temperature > 0.0 {
+        sampling.seed.get_or_insert_with(intervention::fresh_seed);
+    }
+    // Greedy decoding draws nothing.
+    let draws = Draws::new(sampling.seed.unwrap_or(0), sample_key, SAMPLER, 0);
+    Ok(Sampling { temperature, top_k: sampling.top_k as usize, top_p, draws })
+}
+
+fn check_stops(stops: &[String]) -> Result<(), Error> {
+    if stops.len() > MAX_STOPS {
+        return Err(Error::invalid("stop", format!("{} strings; at most {MAX_STOPS} are taken", stops.len())));
+    }
+    match stops.iter().position(String::is_empty) {
+        Some(i) => Err(Error::invalid(format!("stop[{i}]"), "empty; a stop string has at least one character")),
+        None => Ok(()),
+    }
+}
+
+/// Sends the events of one answer until it ends, the client leaves or the deadline passes.
+pub(super) async fn stream(
+    state: Arc<State>,
+    mut call: Call,
+    mut admitted: Admitted,
+    mut writer: Writer,
+    sender: mpsc::Sender<Result<v1::GenerateResponse, Status>>,
+) {
+    let _alive = state.alive.clone();
+    let started = generate_response::Event::Started(admitted.started(&call));
+    if send(&sender, started).await.is_err() {
+        return;
+    }
+    loop {
+        let event = tokio::select! {
+            biased;
+            // Dropping the events tells the engine to let go.
+            () = sender.closed() => return,
+            event = writer.next(&mut admitted, &call) => event,
+        };
+        match event {
+            Err(error) => {
+                let _ = sender.send(Err(call.fail(&state, &error))).await;
+                return;
+            }
+            Ok(events) => {
+                for event in events {
+                    let last = matches!(event, generate_response::Event::Finished(_));
+                    if send(&sender, event).await.is_err() {
+                        return;
+                    }
+                    if last {
+                        call.observation.end(tonic::Code::Ok);
+                        return;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Runs a request to its end, for nobody to watch.
+pub(super) async fn whole(
+    state: &Arc<State>,
+    call: &mut Call,
+    request: v1::GenerateRequest,
+) -> Result<v1::Finished, Error> {
+    let (mut admitted, mut writer) = begin(state, call, request).await?;
+    loop {
+        for event in writer.next(&mut admitted, call).await? {
+            if let generate_response::Event::Finished(finished) = event {
+                return Ok(finished);
+            }
+        }
+    }
+}
+
+async fn send(
+    sender: &mpsc::Sender<Result<v1::GenerateResponse, Status>>,
+    event: generate_response::Event,
+) -> Result<(), ()> {
+    sender.send(Ok(v1::GenerateResponse { event: Some(event) })).await.map_err(|_| ())
+}
+
+/// Turns tokens into text, watching for stop strings.
+pub(super) struct Writer {
+    detokenizer: Detokenizer,
+    stops: Vec<String>,
+    /// All text so far.
+    text: String,
+    /// Bytes of it that have been sent; the rest might begin a stop string.
+    sent: usize,
+    ids: Vec<u32>,
+    timing: Timing,
+    first_token: f64,
+    prefilled: Prefilled,
+    record: v1::Provenance,
+}
+
+impl Writer {
+    fn new(stops: Vec<String>, record: v1::Provenance) -> Self {
+        Self {
+            detokenizer: Detokenizer::default(),
+            stops,
+            text: String::new(),
+            sent: 0,
+            ids: Vec::new(),
+            timing: Timing::default(),
+            first_token: 0.0,
+            prefilled: Prefilled::default(),
+            record,
+        }
+    }
+
+    /// The messages that the next event of the engine comes to.
+    async fn next(&mut self, admitted: &mut Admitted, call: &Call) -> Result<Vec<generate_response::Event>, Error> {
+        let event = match before(call.deadline, admitted.events.recv()).await {
+            Ok(Some(event)) => event?,
+            Ok(None) => return Err(Error::Fault("the engine went away".into())),
+            Err(_) => return Err(engine::Error::Deadline { tokens: self.ids.len() }.into()),
+        };
+        match event {
+            Event::Token(token) => self.token(admitted, token),
+            Event::Prefilled(prefilled) => {
+                self.prefilled = prefilled;
+                Ok(Vec::new())
+            }
+            Event::Captured(_) | Event::Scored { .. } => Err(Error::Fault("an event of another method".into())),
+        }
+    }
+
+    fn token(&mut self, admitted: &Admitted, token: engine::Token) -> Result<Vec<generate_response::Event>, Error> {
+        let text = &admitted.scene.model.text;
+        let elapsed = token.timing.elapsed;
+        if self.ids.is_empty() {
+            self.first_token = elapsed.as_secs_f64();
+            histogram!(names::TIME_TO_FIRST_TOKEN).record(elapsed);
+        } else {
+            histogram!(names::INTER_TOKEN_LATENCY).record(elapsed.saturating_sub(self.timing.elapsed));
+        }
+        self.timing = token.timing;
+        self.ids.push(token.id);
+        self.text.push_str(&self.detokenizer.push(token.id, text)?);
+        if token.finish.is_some() {
+            self.text.push_str(&self.detokenizer.finish(text)?);
+        }
+        let stop = self.stop_at();
+        self.text.truncate(stop.unwrap_or(self.text.len()));
+        let reason = match (stop, token.finish) {
+            (Some(_), _) => Some(v1::FinishReason::Stop),
+            (None, Some(Finish::Eos)) => Some(v1::FinishReason::Eos),
+            (None, Some(Finish::Length)) => Some(v1::FinishReason::Length),
+            (None, None) => None,
+        };
+        let until = if reason.is_some() { self.text.len() } else { self.text.len() - self.held_back() };
+        let top =
+            token.top.iter().map(|&(id, logprob)| Ok(v1::TokenLogprob { id, text: text.decode(&[id])?, logprob }));
+        let message = v1::Token {
+            id: token.id,
+            text: self.text[self.sent..until.max(self.sent)].to_owned(),
+            logprob: token.logprob,
+            top: top.collect::<Result<_, Error>>()?,
+        };
+        self.sent = until.max(self.sent);
+        let mut events = vec![generate_response::Event::Token(message)];
+        if let Some(reason) = reason {
+            events.push(self.finished(admitted, &token.effects, reason)?);
+        }
+        Ok(events)
+    }
+
+    /// Where the first stop string begins.
+    fn stop_at(&self) -> Option<usize> {
+        self.stops.iter().filter_map(|s| self.text.find(s.as_str())).min()
+    }
+
+    /// Bytes at the end that may be the beginning of a stop string.
+    fn held_back(&self) -> usize {
+        let begins = |s: &String| (1..s.len()).rev().find(|&n| s.is_char_boundary(n) && self.text.ends_with(&s[..n]));
+        self.stops.iter().filter_map(begins).max().unwrap_or(0)
+    }
+
+    fn finished(
+        &mut self,
+        admitted: &Admitted,
+        effects: &[intervention::Effect],
+        reason: v1::FinishReason,
+    ) -> Result<generate_response::Event, Error> {
+        admitted.check_fired(effects)?;
+        let output: Vec<u8> = self.ids.iter().flat_map(|id| id.to_le_bytes()).collect();
+        let output = blake3::hash(&output);
+        let record = std::mem::take(&mut self.record);
+        Ok(generate_response::Event::Finished(v1::Finished {
+            reason: reason.into(),
+            text: self.text.clone(),
+            usage: Some(admitted.usage(self.ids.len(), self.timing, self.first_token)),
+            provenance: Some(provenance::close(record, admitted, &self.prefilled, effects, output)),
+        }))
+    }
+}

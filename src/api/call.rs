@@ -1,0 +1,208 @@
+//! A call on its way: who it is, how long it may take, and how it is handed to the engine.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use candle_core::DType;
+use metrics::counter;
+use tonic::{Request, Status};
+
+use super::observe::Observation;
+use super::prepare::{self, Asked, Scene};
+use super::{Error, State, convert, deadline, v1};
+use crate::engine::{self, Cost, Events, Job, Prefilled, Timing, Work};
+use crate::intervention::{self, CaptureTarget, Effect, Plan};
+use crate::model::{ImageTokens, Model};
+use crate::telemetry::names;
+
+/// Who a request is and what is recorded of it.
+pub(super) struct Call {
+    pub(super) id: String,
+    pub(super) observation: Observation,
+    pub(super) deadline: Option<Instant>,
+}
+
+impl Call {
+    pub(super) fn begin<T>(method: &'static str, request: &Request<T>) -> Self {
+        Self {
+            id: format!("{:016x}", intervention::fresh_seed()),
+            observation: Observation::begin(method),
+            deadline: deadline::of(request.metadata()),
+        }
+    }
+
+    pub(super) fn fail(&mut self, state: &State, error: &Error) -> Status {
+        let status = error.status(&self.id, state.engine.retry_after());
+        self.observation.end(status.code());
+        match error {
+            Error::Engine(engine::Error::QueueFull { .. }) => {
+                counter!(names::REQUESTS_REJECTED, "reason" => "queue_full").increment(1);
+            }
+            Error::Engine(engine::Error::Draining) => {
+                counter!(names::REQUESTS_REJECTED, "reason" => "draining").increment(1);
+            }
+            _ => {}
+        }
+        if status.code() == tonic::Code::Internal {
+            tracing::error!(request_id = %self.id, %error, "request failed");
+        }
+        status
+    }
+}
+
+/// Waits for `work` until `deadline`.
+pub(super) async fn before<T>(deadline: Option<Instant>, work: impl Future<Output = T>) -> Result<T, Error> {
+    match deadline {
+        None => Ok(work.await),
+        Some(at) => tokio::time::timeout_at(at.into(), work)
+            .await
+            .map_err(|_| Error::Engine(engine::Error::Deadline { tokens: 0 })),
+    }
+}
+
+/// What the requests of all methods that run a model have in common.
+pub(super) struct Common<'a> {
+    pub(super) model: &'a str,
+    pub(super) prompt: Option<v1::Prompt>,
+    pub(super) interventions: Vec<v1::Intervention>,
+    pub(super) captures: Vec<CaptureTarget>,
+    pub(super) sample_key: &'a str,
+}
+
+/// A request that the engine has admitted.
+pub(super) struct Admitted {
+    pub(super) scene: Scene,
+    pub(super) events: Events,
+    /// What the prompt takes.
+    pub(super) cost: Cost,
+    /// Lengths of the continuations; a plain prompt has one of 0.
+    continuations: Vec<usize>,
+    /// BLAKE3 (hex) of what the tower sees.
+    pub(super) pixels: String,
+}
+
+impl Admitted {
+    pub(super) fn started(&self, call: &Call) -> v1::Started {
+        v1::Started {
+            request_id: call.id.clone(),
+            prompt_tokens: self.scene.prompt.ids.len() as u32,
+            image_tokens: self.scene.image_tokens() as u32,
+            cost: self.cost.rows,
+        }
+    }
+
+    pub(super) fn usage(&self, generated: usize, timing: Timing, first_token: f64) -> v1::Usage {
+        let model = &self.scene.model;
+        let untouched = Plan::default();
+        let removed: usize = self.scene.images.iter().map(ImageTokens::len).sum::<usize>() - self.scene.image_tokens();
+        let prompt = self.scene.prompt.ids.len() + removed;
+        let mut baseline = Cost::of_prompt(model, &untouched, self.scene.views(), prompt, &self.continuations);
+        (1..generated).for_each(|step| baseline += Cost::of_step(model, &untouched, prompt, step));
+        v1::Usage {
+            prompt_tokens: self.scene.prompt.ids.len() as u32,
+            image_tokens: self.scene.image_tokens() as u32,
+            generation_tokens: generated as u32,
+            queue_seconds: timing.queued.as_secs_f64(),
+            time_to_first_token_seconds: first_token,
+            total_seconds: timing.elapsed.as_secs_f64(),
+            rows_computed: timing.cost.rows,
+            flops: timing.cost.flops,
+            baseline_flops: baseline.flops,
+        }
+    }
+
+    /// Fails where an intervention never acted.
+    pub(super) fn check_fired(&self, effects: &[Effect]) -> Result<(), Error> {
+        let resolved = self.scene.plan.resolved.iter();
+        match resolved.zip(effects).position(|(r, e)| r.fired.is_none() && e.fired == 0) {
+            None => Ok(()),
+            Some(i) => {
+                let name = self.scene.interventions.get(i).map_or("", |m| prepare::name(m));
+                let field = format!("interventions[{i}].{name}");
+                let message = "the answer ended before any step that it acts on".into();
+                Err(Error::Intervention(intervention::Error::NeverFired { field, message }))
+            }
+        }
+    }
+
+    /// The stages of a record, all but the output.
+    pub(super) fn stages(&self, prefilled: &Prefilled) -> Vec<v1::Stage> {
+        let ids: Vec<u8> = self.scene.prompt.ids.iter().flat_map(|id| id.to_le_bytes()).collect();
+        let prompt = blake3::hash(&ids).to_hex().to_string();
+        let all = [
+            ("pixels", self.pixels.clone()),
+            ("prompt", prompt),
+            ("visual_tokens", prefilled.visual_tokens.clone()),
+            ("logits", prefilled.logits.clone()),
+        ];
+        all.into_iter().map(|(name, digest)| v1::Stage { name: name.into(), digest }).collect()
+    }
+}
+
+impl State {
+    /// Prepares a request and hands it to the engine; `work` says what to do with the prompt.
+    pub(super) async fn admit(
+        self: &Arc<Self>,
+        call: &mut Call,
+        common: Common<'_>,
+        work: impl FnOnce(&Model, &Scene) -> Result<Work, Error>,
+    ) -> Result<Admitted, Error> {
+        let model = &self.models.get(common.model)?;
+        call.observation.model(&model.name);
+        let mut prompt = common.prompt.ok_or_else(|| Error::invalid("prompt", "unset"))?;
+        let text = prepare::text(model, &prompt)?;
+        let asked = Asked {
+            images: std::mem::take(&mut prompt.images),
+            field: "prompt.images",
+            text: Some((text, &prompt.text)),
+            interventions: common.interventions,
+            captures: common.captures,
+            sample_key: common.sample_key,
+        };
+        let mut scene = before(call.deadline, self.scene(model, asked)).await??;
+        scene.check_context()?;
+        let work = work(model, &scene)?;
+        let continuations = match &work {
+            Work::Generate { .. } => vec![0],
+            Work::Score(continuations) => continuations.iter().map(Vec::len).collect(),
+        };
+        let cost = Cost::of_prompt(model, &scene.plan, scene.views(), scene.prompt.ids.len(), &continuations);
+        let pixels = scene.pixels.clone();
+        let digest = move |_: &Model| {
+            let mut hasher = blake3::Hasher::new();
+            for views in pixels {
+                let values = views.to_dtype(DType::F32).and_then(|v| v.flatten_all()).and_then(|v| v.to_vec1::<f32>());
+                let values = values.map_err(crate::model::Error::from)?;
+                hasher.update(&values.into_iter().flat_map(f32::to_le_bytes).collect::<Vec<u8>>());
+            }
+            Ok(hasher.finalize().to_hex().to_string())
+        };
+        let pixels = self.blocking(model, digest).await?;
+        let job = Job {
+            model: model.clone(),
+            plan: scene.plan.clone(),
+            observed: std::mem::take(&mut scene.observed),
+            pixels: std::mem::take(&mut scene.pixels),
+            images: scene.images.clone(),
+            prompt: scene.prompt.clone(),
+            work,
+            deadline: call.deadline,
+        };
+        let events = self.engine.submit(job)?;
+        scene.count();
+        Ok(Admitted { scene, events, cost, continuations, pixels })
+    }
+}
+
+/// Draws the seeds that a request left open, and names its model.
+pub(super) fn settle(
+    state: &State,
+    model: &mut String,
+    interventions: &mut [v1::Intervention],
+    targets: &mut [v1::CaptureTarget],
+) -> Result<(), Error> {
+    *model = state.models.get(model)?.name.clone();
+    let targets = targets.iter_mut().filter_map(|t| t.target.as_mut());
+    convert::draw_open_seeds(interventions, targets, intervention::fresh_seed);
+    Ok(())
+}

@@ -1,0 +1,58 @@
+//! `scotoma replay`: a recorded answer again. A record is a VerifyRequest in canonical JSON: provenance and pictures.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use prost::Message as _;
+use scotoma_client::VerifyRequest;
+use scotoma_client::v1::{Image, Provenance, image::Source};
+
+use super::Failure;
+use super::ask::Target;
+use super::flags::from_json;
+use crate::api::v1;
+
+/// Flags of `replay`.
+#[derive(Debug, Args)]
+pub(super) struct Replay {
+    /// Records, as `scotoma generate --record` writes them
+    #[arg(required = true)]
+    records: Vec<PathBuf>,
+    #[command(flatten)]
+    target: Target,
+}
+
+impl Replay {
+    pub(super) async fn run(self) -> Result<(), Failure> {
+        let (local, mut client) = self.target.connect().await?;
+        let mut differing = 0;
+        for file in &self.records {
+            let wrong = |e: &dyn std::fmt::Display| format!("{}: {e}", file.display());
+            let text = std::fs::read_to_string(file).map_err(|e| wrong(&e))?;
+            let request: VerifyRequest = from_json::<v1::VerifyRequest, _>(&text).map_err(|e| wrong(&e))?;
+            let response = client.verify(request).await.map_err(|e| wrong(&e))?;
+            if response.agrees {
+                println!("{}: the same bits", file.display());
+                continue;
+            }
+            differing += 1;
+            let stages: Vec<&str> = response.differences.iter().map(|d| d.stage.as_str()).collect();
+            let first = &response.differences[0];
+            println!("{}: {} differs first ({})", file.display(), first.stage, stages.join(", "));
+            println!("  recorded {}\n  found    {}", first.recorded, first.found);
+        }
+        if let Some(local) = local {
+            local.stop().await?;
+        }
+        if differing == 0 { Ok(()) } else { Err(format!("{differing} of {} differ", self.records.len()).into()) }
+    }
+}
+
+/// Writes a record with its picture.
+pub(super) fn write(file: &Path, record: &Provenance, image: Vec<u8>) -> Result<(), Failure> {
+    let images = vec![Image { source: Some(Source::Data(image)) }];
+    let request = VerifyRequest { provenance: Some(record.clone()), images };
+    let message = v1::VerifyRequest::decode(request.encode_to_vec().as_slice())?;
+    let text = serde_json::to_string_pretty(&message)?;
+    Ok(std::fs::write(file, text).map_err(|e| format!("{}: {e}", file.display()))?)
+}

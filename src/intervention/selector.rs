@@ -1,0 +1,379 @@
+//! Token selectors: tokens by what they are, resolved against one tensor's rows.
+
+use std::ops::Range;
+
+use super::salient::{Salient, rounded};
+use super::{Context, Error, Place as At, check_share};
+use crate::model::{self, IMAGE_MARKER, ImageTokens, Model, Place};
+use crate::vision::{Grid, Size};
+
+/// Tokens that any of some sets holds (all where there are no sets), or all but those.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct TokenSelector {
+    /// The union of these.
+    pub any_of: Vec<Tokens>,
+    /// All tokens but those.
+    pub complement: bool,
+}
+
+/// A set of tokens.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Tokens {
+    /// A set that has a name.
+    Named(Named),
+    /// By number.
+    Indices(Vec<u32>),
+    /// All tokens of one picture.
+    Image(u32),
+    /// Patches of one tile.
+    Tile(u32),
+    /// Patches in blocks of a `grid` x `grid` partition.
+    Blocks {
+        /// Blocks along each side.
+        grid: u32,
+        /// Row by row.
+        indices: Vec<u32>,
+    },
+    /// A random share of the patches of each picture.
+    Random {
+        /// 0 to 1.
+        share: f64,
+        /// Of the draw.
+        seed: u64,
+    },
+    /// The most attended patches of each picture.
+    Salient(Salient),
+}
+
+/// Sets that have a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the contract defines each")]
+pub enum Named {
+    All,
+    Visual,
+    Text,
+    System,
+    Question,
+    Last,
+    Generated,
+    Newline,
+    Class,
+    BaseView,
+}
+
+/// Steps of an answer: 0 is the prompt, k the k-th generated token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Steps {
+    /// The first one.
+    pub first: u32,
+    /// The last one.
+    pub last: u32,
+}
+
+impl Default for Steps {
+    fn default() -> Self {
+        Self { first: 0, last: u32::MAX }
+    }
+}
+
+/// What a token of text is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// Before the first picture and the user's first word.
+    System,
+    /// The user's words.
+    Question,
+    /// Of the chat template.
+    Template,
+}
+
+/// A token of the prompt, pictures not yet spread out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Word {
+    /// Text.
+    Text(Part),
+    /// A picture.
+    Image,
+}
+
+/// The token ids of `text`, pictures not yet spread out, and what each is. `asked` is what the user wrote, which stands in `text`
+/// piece by piece, cut at the markers of pictures.
+pub fn words(model: &Model, text: &str, asked: &str) -> Result<(Vec<u32>, Vec<Word>), model::Error> {
+    let mut questions: Vec<Range<usize>> = Vec::new();
+    let mut from = 0;
+    for piece in asked.split(IMAGE_MARKER).map(str::trim).filter(|p| !p.is_empty()) {
+        if let Some(start) = text.get(from..).and_then(|rest| rest.find(piece)) {
+            questions.push(from + start..from + start + piece.len());
+            from += start + piece.len();
+        }
+    }
+    let begins = questions.first().map_or(text.len(), |q| q.start).min(text.find(IMAGE_MARKER).unwrap_or(text.len()));
+    let tokens = model.text.encode_with_places(text)?;
+    let word = |(id, place): &(u32, Range<usize>)| {
+        if *id == model.image_token {
+            Word::Image
+        } else if questions.iter().any(|q| place.start < q.end && q.start < place.end) {
+            Word::Text(Part::Question)
+        } else if place.end <= begins {
+            Word::Text(Part::System)
+        } else {
+            Word::Text(Part::Template)
+        }
+    };
+    let words = tokens.iter().map(word).collect();
+    Ok((tokens.into_iter().map(|(id, _)| id).collect(), words))
+}
+
+/// A row that a selector may pick.
+#[derive(Debug, Clone)]
+pub(super) enum Item {
+    Text(Part),
+    Visual {
+        image: usize,
+        /// `None` for a patch that pads a canvas.
+        place: Option<Place>,
+        /// Rows and columns that its place counts in.
+        extent: Size,
+        /// The patches that it is made of: view, number, weight.
+        patches: Vec<(usize, usize, f32)>,
+    },
+}
+
+impl Item {
+    fn image(&self) -> Option<usize> {
+        match self {
+            Self::Text(_) => None,
+            Self::Visual { image, .. } => Some(*image),
+        }
+    }
+
+    fn place(&self) -> Option<Place> {
+        match self {
+            Self::Text(_) => None,
+            Self::Visual { place, .. } => *place,
+        }
+    }
+
+    fn is_patch(&self) -> bool {
+        matches!(self, Self::Visual { place: Some(Place::Base { .. } | Place::Canvas { .. }) | None, .. })
+    }
+}
+
+/// The rows of one tensor, as selectors see them.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Universe {
+    pub(super) items: Vec<Item>,
+    /// Whether tokens are generated after these.
+    pub(super) goes_on: bool,
+}
+
+impl Universe {
+    /// The visual tokens of a picture.
+    pub(super) fn of_tokens(image: usize, tokens: &ImageTokens) -> Self {
+        let item = |(i, &place): (usize, &Place)| {
+            let extent = if matches!(place, Place::Base { .. }) { tokens.base } else { tokens.canvas };
+            Item::Visual { image, place: Some(place), extent, patches: tokens.patches(i) }
+        };
+        Self { items: tokens.places.iter().enumerate().map(item).collect(), goes_on: false }
+    }
+
+    /// The language model's input.
+    pub(super) fn of_prompt(words: &[Word], images: &[ImageTokens]) -> Self {
+        let mut images = images.iter().enumerate();
+        let mut items = Vec::new();
+        for word in words {
+            match word {
+                Word::Text(part) => items.push(Item::Text(*part)),
+                Word::Image => {
+                    items.extend(images.next().into_iter().flat_map(|(i, t)| Self::of_tokens(i, t).items));
+                }
+            }
+        }
+        Self { items, goes_on: true }
+    }
+
+    /// The rows of one view, in the tower or (`class` says whether its token is there) in the projector.
+    pub(super) fn of_view(image: usize, tokens: &ImageTokens, view: usize, class: bool) -> Self {
+        let (rows, columns) = tokens.base;
+        let mut items = Vec::new();
+        if class {
+            let (place, patches) = (Some(Place::Class), Vec::new());
+            items.push(Item::Visual { image, place, extent: tokens.base, patches });
+        }
+        let extent = if view == 0 { tokens.base } else { tokens.content() };
+        items.extend((0..rows * columns).map(|i| {
+            let place = tokens.shows(view, i / columns, i % columns);
+            Item::Visual { image, place, extent, patches: vec![(view, i, 1.0)] }
+        }));
+        Self { items, goes_on: false }
+    }
+}
+
+/// What a selector picks of a tensor's rows.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Picked {
+    /// Row by row.
+    pub(super) rows: Vec<bool>,
+    /// Whether those that are generated later belong to it.
+    pub(super) generated: bool,
+}
+
+impl Picked {
+    pub(super) fn indices(&self) -> Vec<u32> {
+        self.rows.iter().enumerate().filter(|(_, p)| **p).map(|(i, _)| i as u32).collect()
+    }
+}
+
+impl TokenSelector {
+    pub(super) fn salient(&self) -> impl Iterator<Item = &Salient> {
+        self.any_of.iter().filter_map(|t| if let Tokens::Salient(s) = t { Some(s) } else { None })
+    }
+
+    /// The rows of `universe` that it picks. `field` is the selector's path within its intervention.
+    pub(super) fn pick(
+        &self,
+        at: At,
+        field: &str,
+        universe: &Universe,
+        context: &Context<'_>,
+    ) -> Result<Picked, Error> {
+        let mut picked = Picked { rows: vec![false; universe.items.len()], generated: false };
+        if self.any_of.is_empty() {
+            picked = Picked { rows: vec![true; universe.items.len()], generated: universe.goes_on };
+        }
+        for (i, tokens) in self.any_of.iter().enumerate() {
+            let one = tokens.pick(at, &format!("{field}.any_of[{i}]"), universe, context)?;
+            picked.rows.iter_mut().zip(one.rows).for_each(|(all, one)| *all |= one);
+            picked.generated |= one.generated;
+        }
+        if self.complement {
+            picked.rows.iter_mut().for_each(|p| *p = !*p);
+            picked.generated = !picked.generated;
+        }
+        picked.generated &= universe.goes_on;
+        Ok(picked)
+    }
+}
+
+impl Tokens {
+    /// The rows that this set holds.
+    pub(super) fn pick(
+        &self,
+        at: At,
+        field: &str,
+        universe: &Universe,
+        context: &Context<'_>,
+    ) -> Result<Picked, Error> {
+        let items = &universe.items;
+        let by = |holds: &dyn Fn(&Item) -> bool| Picked { rows: items.iter().map(holds).collect(), generated: false };
+        Ok(match self {
+            Self::Named(named) => named.pick(universe),
+            Self::Indices(indices) => {
+                let mut rows = vec![false; items.len()];
+                for &index in indices {
+                    match rows.get_mut(index as usize) {
+                        Some(row) => *row = true,
+                        // Of several pictures one may be shorter; a number that none has is a mistake.
+                        None if context.images.len() > 1 && !universe.goes_on => {}
+                        None => {
+                            let message = format!("{index} is not below {}, the tokens that there are", items.len());
+                            return Err(at.invalid(&format!("{field}.indices.indices"), message));
+                        }
+                    }
+                }
+                Picked { rows, generated: false }
+            }
+            Self::Image(image) => {
+                if *image as usize >= context.images.len() {
+                    let message = format!("{image} is not below {}, the pictures of the request", context.images.len());
+                    return Err(at.invalid(&format!("{field}.image"), message));
+                }
+                by(&|item| item.image() == Some(*image as usize))
+            }
+            Self::Tile(tile) => {
+                by(&|item| matches!(item.place(), Some(Place::Canvas { tile: t, .. }) if t == *tile as usize))
+            }
+            Self::Blocks { grid, indices } => {
+                let side = context.model.tower.config().grid() as u32;
+                if !(1..=side).contains(grid) {
+                    let message = format!("{grid} is not in 1 to {side}, the side of the patch grid");
+                    return Err(at.invalid(&format!("{field}.blocks.grid"), message));
+                }
+                if let Some(index) = indices.iter().find(|i| **i >= grid * grid) {
+                    let message = format!("{index} is not below {}, the blocks of the grid", grid * grid);
+                    return Err(at.invalid(&format!("{field}.blocks.indices"), message));
+                }
+                by(&|item| block(item, *grid as usize).is_some_and(|b| indices.contains(&(b as u32))))
+            }
+            Self::Random { share, seed } => {
+                check_share(at, &format!("{field}.random.ratio"), *share)?;
+                per_picture(universe, context, |image, patches| {
+                    let mut draws = at.draws(*seed, context, image);
+                    Ok(draws.subset(patches.len(), rounded(*share, patches.len())))
+                })?
+            }
+            Self::Salient(salient) => {
+                let field = format!("{field}.salient");
+                salient.check(at, &field)?;
+                per_picture(universe, context, |image, patches| {
+                    let mass: Vec<f64> = patches
+                        .iter()
+                        .map(|item| salient.of_item(at, &field, context, image, item))
+                        .collect::<Result<_, _>>()?;
+                    Ok(salient.amount.top(&mass))
+                })?
+            }
+        })
+    }
+}
+
+impl Named {
+    fn pick(self, universe: &Universe) -> Picked {
+        let last = universe.items.len().checked_sub(1).filter(|_| universe.goes_on);
+        let rows = universe.items.iter().enumerate().map(|(i, item)| match (self, item) {
+            (Self::All, _)
+            | (Self::Visual, Item::Visual { .. })
+            | (Self::Text, Item::Text(_))
+            | (Self::System, Item::Text(Part::System))
+            | (Self::Question, Item::Text(Part::Question)) => true,
+            (Self::Last, _) => Some(i) == last,
+            (Self::Newline, item) => item.place() == Some(Place::Newline),
+            (Self::Class, item) => item.place() == Some(Place::Class),
+            (Self::BaseView, item) => matches!(item.place(), Some(Place::Base { .. })),
+            _ => false,
+        });
+        Picked { rows: rows.collect(), generated: matches!(self, Self::All | Self::Last | Self::Generated) }
+    }
+}
+
+/// The block of a `grid` x `grid` partition that a patch falls in.
+fn block(item: &Item, grid: usize) -> Option<usize> {
+    let Item::Visual { place: Some(Place::Base { row, column } | Place::Canvas { row, column, .. }), extent, .. } =
+        item
+    else {
+        return None;
+    };
+    let grid = Grid { side: grid };
+    Some(grid.cell_of(*row, extent.0) * grid.side + grid.cell_of(*column, extent.1))
+}
+
+/// Of the patches of each picture those that `choose` names by their number among them.
+fn per_picture(
+    universe: &Universe,
+    context: &Context<'_>,
+    mut choose: impl FnMut(usize, &[&Item]) -> Result<Vec<u32>, Error>,
+) -> Result<Picked, Error> {
+    let mut rows = vec![false; universe.items.len()];
+    for image in 0..context.images.len() {
+        let own = |item: &Item| item.is_patch() && item.image() == Some(image);
+        let numbers: Vec<usize> = (0..rows.len()).filter(|&i| own(&universe.items[i])).collect();
+        let items: Vec<&Item> = numbers.iter().map(|&i| &universe.items[i]).collect();
+        if items.is_empty() {
+            continue;
+        }
+        for chosen in choose(image, &items)? {
+            rows[numbers[chosen as usize]] = true;
+        }
+    }
+    Ok(Picked { rows, generated: false })
+}
