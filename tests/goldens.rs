@@ -22,8 +22,8 @@ const SETS: [&str; 6] =
 /// By kind of point: the worst error, how many values were compared, where the worst was.
 type Table = BTreeMap<String, (f64, usize, String)>;
 
-fn greedy(engine: &Engine, model: &Arc<Model>, case: Prepared) -> Vec<u32> {
-    let work = Work::Generate { sampling: Sampling::greedy(), max_tokens: 8, top_logprobs: 0 };
+fn greedy(engine: &Engine, model: &Arc<Model>, case: Prepared, max_tokens: usize) -> Vec<u32> {
+    let work = Work::Generate { sampling: Sampling::greedy(), max_tokens, top_logprobs: 0 };
     let mut events = engine.submit(job(case, model, work)).unwrap();
     let mut answer = Vec::new();
     loop {
@@ -80,7 +80,7 @@ fn check(
             }
         }
         // By whole forward passes, and by the engine with its cache.
-        let served = greedy(engine, model, goldens.prepare(model, case).unwrap());
+        let served = greedy(engine, model, goldens.prepare(model, case).unwrap(), comparison.expected.len());
         for answer in [&comparison.answer, &served] {
             if *answer != comparison.expected {
                 failures.push(format!("{at}: greedy tokens {answer:?}, expected {:?}", comparison.expected));

@@ -7,14 +7,16 @@ use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
 use common::{goldens, job, model};
+use scotoma::api::interventions_from_json;
 use scotoma::engine::parity::{Prepared, Resident};
 use scotoma::engine::{Engine, Event, Events, Limits, Sampling, Work};
 use scotoma::intervention::{
-    Amount, Applied, Choice, Draws, DropLayers, Fill, Intervention, Observed, OccludePatches, Order, PermuteTokens,
-    Plan, SaliencySource, Salient, Scope, SwapProjector,
+    Amount, Applied, Choice, Draws, DropLayers, Effect, Fill, Intervention, Observed, OccludePatches, Order, Patch,
+    PatchSource, PermuteTokens, Plan, SaliencySource, Salient, Scope, Steps, SwapProjector, Target, shape_of,
 };
 use scotoma::model::{DEFAULT_PROJECTOR, Model, Place};
-use scotoma::nn::{KvCache, Layout, Linear, NoHooks, Stack};
+use scotoma::nn::{KvCache, Layout, Linear, NoHooks, Point, Stack};
+use serde_json::json;
 
 /// Token ids with the bits of the 20 highest log-probabilities.
 type Answer = Vec<(u32, Vec<u64>)>;
@@ -48,6 +50,10 @@ impl Bench {
     }
 
     fn answer(&self, list: &[Intervention]) -> Answer {
+        self.answer_with_effects(list).0
+    }
+
+    fn answer_with_effects(&self, list: &[Intervention]) -> (Answer, Vec<Effect>) {
         collect(self.submit(list, Sampling::greedy(), 12))
     }
 
@@ -56,7 +62,7 @@ impl Bench {
     }
 }
 
-fn collect(mut events: Events) -> Answer {
+fn collect(mut events: Events) -> (Answer, Vec<Effect>) {
     let mut answer = Vec::new();
     while let Some(event) = events.blocking_recv() {
         let token = match event.unwrap() {
@@ -66,10 +72,10 @@ fn collect(mut events: Events) -> Answer {
         };
         answer.push((token.id, token.top.iter().map(|t| t.1.to_bits()).collect()));
         if token.finish.is_some() {
-            break;
+            return (answer, token.effects);
         }
     }
-    answer
+    panic!("the answer has no end")
 }
 
 fn permute(order: Order) -> Intervention {
@@ -88,27 +94,168 @@ fn drop_layers(stack: Stack, layers: &[u32]) -> Intervention {
     Intervention::DropLayers(DropLayers { stack, layers: layers.to_vec() })
 }
 
+/// An intervention in canonical JSON.
+fn change(json: serde_json::Value) -> Intervention {
+    interventions_from_json(&json!([json])).unwrap().swap_remove(0)
+}
+
+const RESID: &str = "language_model.blocks.{l}.hook_resid_pre";
+
 #[test]
 fn what_changes_nothing_changes_no_bit() {
     for set in ["tiny-gqa-tied", "tiny-full-old-names", "tiny-next-mistral", "tiny-onevision", "shapes"] {
         let bench = Bench::new(set);
         let baseline = bench.answer(&[]);
-        let identity = (0..bench.tokens() as u32).collect();
-        let same: [(&str, Vec<Intervention>); 7] = [
-            ("identity permutation", vec![permute(Order::Given(identity))]),
-            ("ratio 0", vec![occlude(Choice::Random { ratio: 0.0, seed: 1 })]),
-            ("no salient mass", vec![occlude(Choice::Salient(salient(Amount::Mass(0.0))))]),
-            ("no cells", vec![occlude(Choice::Indices(Vec::new()))]),
-            ("no layers", vec![drop_layers(Stack::LanguageModel, &[])]),
-            ("no tower layers", vec![drop_layers(Stack::VisionTower, &[])]),
-            ("own projector", vec![Intervention::SwapProjector(SwapProjector::Named(DEFAULT_PROJECTOR.into()))]),
+        let identity: Vec<u32> = (0..bench.tokens() as u32).collect();
+        let layers = bench.model.decoder.config().num_hidden_layers;
+        let width = bench.model.decoder.config().hidden_size;
+        let all = json!({"point": RESID});
+        let same = [
+            json!({"permuteTokens": {"order": {"indices": identity}}}),
+            json!({"occludePatches": {"random": {"ratio": 0.0, "seed": "1"}}}),
+            json!({"occludePatches": {"salient": {"mass": 0.0}}}),
+            json!({"occludePatches": {"indices": {}}}),
+            json!({"dropLayers": {}}),
+            json!({"dropLayers": {"stack": "STACK_VISION_TOWER"}}),
+            json!({"swapProjector": {"name": DEFAULT_PROJECTOR}}),
+            json!({"shufflePatches": {"grid": 1, "seed": "3"}}),
+            json!({"selectTokens": {}}),
+            json!({"repeatLayers": {"first": 0, "last": 1}}),
+            json!({"exitEarly": {"layer": layers - 1}}),
+            json!({"addNoise": {"target": all, "scale": 0.0, "seed": "1"}}),
+            json!({"addNoise": {"target": {"point": "vision_tower.blocks.{l}.attn.hook_q"}, "geometry": "GEOMETRY_KESKAR", "seed": "1"}}),
+            json!({"steer": {"target": all, "vector": vec![1.0; width], "scale": 0.0}}),
+            json!({"scale": {"target": all, "factor": 1.0}}),
+            json!({"scale": {"target": {"point": "language_model.blocks.0.attn.hook_pattern"}, "factor": 1.0}}),
+            json!({"pruneTokens": {"layer": 0, "keepShare": 1.0}}),
         ];
-        for (name, list) in same {
-            assert_eq!(bench.answer(&list), baseline, "{set}: {name}");
-            assert!(bench.plan(&list).resolved[0].changed_nothing, "{set}: {name} is not flagged");
+        for json in same {
+            let list = [change(json.clone())];
+            let (answer, effects) = bench.answer_with_effects(&list);
+            assert!(answer == baseline, "{set}: {json}");
+            let resolved = &bench.plan(&list).resolved[0];
+            let unchanged = resolved.changed_nothing || effects[0].sums.is_some_and(|(changed, _)| changed == 0.0);
+            assert!(unchanged, "{set}: {json} is not flagged");
         }
         assert_ne!(bench.answer(&[drop_layers(Stack::LanguageModel, &[1])]), baseline, "{set}: dropping must matter");
     }
+}
+
+#[test]
+fn a_runs_own_activations_change_nothing() {
+    for set in ["tiny-gqa-tied", "tiny-onevision"] {
+        let bench = Bench::new(set);
+        let baseline = bench.answer(&[]);
+        let points = [
+            "language_model.blocks.1.hook_resid_pre",
+            "language_model.blocks.2.attn.hook_z",
+            "vision_tower.blocks.0.hook_mlp_out",
+        ];
+        let values = bench.prepared().values(&bench.model).unwrap();
+        for point in points {
+            let parsed: Point = point.parse().unwrap();
+            let shape = shape_of(&bench.model, parsed, 0);
+            let rows = values[point].len() / shape.numbers();
+            let own = Tensor::from_slice(&values[point], shape.of_rows(rows), &Device::Cpu).unwrap();
+            let mut target = Target::at(point);
+            target.steps = Steps { first: 0, last: 0 };
+            let patch = |values: Tensor| {
+                [Intervention::Patch(Patch { target: target.clone(), source: PatchSource::Inline(values) })]
+            };
+            let (answer, effects) = bench.answer_with_effects(&patch(own.clone()));
+            assert!(answer == baseline, "{set}: {point}");
+            assert_eq!((effects[0].fired > 0, effects[0].relative_change()), (true, Some(0.0)));
+            assert_ne!(bench.answer(&patch((own * 2.0).unwrap())), baseline, "{set}: {point}: patching must matter");
+        }
+    }
+}
+
+#[test]
+fn kept_and_removed_tokens_partition_a_picture() {
+    for set in ["tiny-gqa-tied", "tiny-next-llama", "tiny-onevision"] {
+        let bench = Bench::new(set);
+        let kept = |mode: &str, index: u32| {
+            let blocks = json!({"anyOf": [{"blocks": {"grid": 2, "indices": [index]}}]});
+            let plan = bench.plan(&[change(json!({"selectTokens": {"tokens": blocks, "mode": mode}}))]);
+            assert_eq!(plan.images[0].len(), plan.resolved[0].resolutions[0].indices.len());
+            plan.resolved[0].resolutions[0].indices.clone()
+        };
+        let mut covered = Vec::new();
+        for block in 0..4 {
+            let mut both = kept("MODE_KEEP", block);
+            covered.extend(both.clone());
+            both.extend(kept("MODE_REMOVE", block));
+            both.sort_unstable();
+            assert_eq!(both, (0..bench.tokens() as u32).collect::<Vec<_>>(), "{set}: block {block}");
+        }
+        covered.sort_unstable();
+        let places = bench.prepared().images.swap_remove(0).places;
+        let patches = (0..).zip(&places).filter(|(_, p)| matches!(p, Place::Base { .. } | Place::Canvas { .. }));
+        assert_eq!(covered, patches.map(|(i, _)| i).collect::<Vec<u32>>(), "{set}: the blocks cover all patches once");
+    }
+}
+
+#[test]
+fn edits_of_different_tokens_commute() {
+    let bench = Bench::new("tiny-gqa-tied");
+    let scale = |name: &str, factor: f64| {
+        let tokens = json!({"anyOf": [{"named": name}]});
+        change(json!({"scale": {"target": {"point": RESID, "tokens": tokens}, "factor": factor}}))
+    };
+    let (a, b) = (scale("NAMED_VISUAL", 0.5), scale("NAMED_TEXT", 2.0));
+    assert_eq!(bench.answer(&[a.clone(), b.clone()]), bench.answer(&[b, a]));
+    // A batch of sixteen plans is in company_changes_no_bit.
+}
+
+#[test]
+fn hiding_what_is_not_seen_changes_nothing() {
+    let bench = Bench::new("tiny-gqa-tied");
+    let first = json!({"anyOf": [{"indices": {"indices": [0]}}]});
+    let rest = json!({"anyOf": [{"indices": {"indices": [0]}}], "complement": true});
+    let hide = |from, to| change(json!({"knockOutAttention": {"from": from, "to": to}}));
+    let (answer, effects) = bench.answer_with_effects(&[hide(first.clone(), rest.clone())]);
+    assert_eq!((answer, effects[0].relative_change()), (bench.answer(&[]), Some(0.0)));
+    assert_ne!(bench.answer(&[hide(rest, first)]), bench.answer(&[]));
+}
+
+#[test]
+fn no_visual_token_at_all_is_a_prompt_of_words() {
+    for set in ["tiny-gqa-tied", "tiny-next-llama"] {
+        let bench = Bench::new(set);
+        let none = [change(json!({"selectTokens": {"mode": "MODE_REMOVE", "positions": "POSITIONS_COMPACT"}}))];
+        let answer = bench.answer(&none);
+        let mut prepared = bench.under(&none);
+        assert!(!prepared.prompt.ids.contains(&bench.model.image_token));
+        prepared.pixels.clear();
+        prepared.images.clear();
+        let work = Work::Generate { sampling: Sampling::greedy(), max_tokens: 12, top_logprobs: 20 };
+        prepared.plan = Arc::new(Plan::default());
+        prepared.observed = Observed::default();
+        let words = collect(bench.engine.submit(job(prepared, &bench.model, work)).unwrap()).0;
+        assert_eq!(answer, words, "{set}");
+    }
+}
+
+/// Pruning really leaves rows out; hiding the same tokens from all layers above comes to the same, to rounding.
+#[test]
+fn pruned_tokens_are_hidden_tokens() {
+    let bench = Bench::new("tiny-gqa-tied");
+    let prune = [change(json!({"pruneTokens": {"layer": 0, "keepCount": 5, "randomSeed": "3"}}))];
+    let pruned = bench.under(&prune);
+    let mut applied = Applied::one(&pruned.plan);
+    let values = pruned.values_with(&bench.model, &mut applied).unwrap();
+    let left: Vec<u32> = applied.into_observed().next().unwrap().pruned.remove(&0).unwrap();
+    assert_eq!(left.len(), bench.tokens() - 5);
+    let to = json!({"anyOf": [{"indices": {"indices": left}}]});
+    let hide = [change(json!({"knockOutAttention": {"layers": [1, 2], "to": to}}))];
+    let hidden = bench.under(&hide).values(&bench.model).unwrap();
+    let point = "language_model.ln_final.hook_normalized";
+    let width = bench.model.decoder.config().hidden_size;
+    let last = |values: &[f32]| values[values.len() - width..].to_vec();
+    let difference =
+        last(&values[point]).iter().zip(last(&hidden[point])).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    assert!(difference < 1e-4, "{difference}");
+    assert_eq!(values[point].len(), hidden[point].len() - left.len() * width, "rows are really fewer");
 }
 
 #[test]
@@ -135,13 +282,27 @@ fn company_changes_no_bit() {
             vec![occlude(Choice::Random { ratio: 0.5, seed: 4 })],
             vec![occlude(Choice::NonSalient(salient(Amount::Share(0.3)))), drop_layers(Stack::LanguageModel, &[1, 2])],
             vec![permute(Order::Seed(9)), drop_layers(Stack::LanguageModel, &[0, 2])],
+            vec![change(json!({"selectTokens": {"tokens": {"anyOf": [{"random": {"ratio": 0.5, "seed": "1"}}]}}}))],
+            vec![change(json!({"repeatLayers": {"first": 0, "last": 1, "times": 1}}))],
+            vec![change(json!({"exitEarly": {"layer": 1}}))],
+            vec![change(json!({"addNoise": {"target": {"point": RESID}, "scale": 0.3, "seed": "2"}}))],
+            vec![change(
+                json!({"ablate": {"target": {"point": "language_model.blocks.1.hook_mlp_out"}, "value": "CONSTANT_MEAN"}}),
+            )],
+            vec![change(json!({"knockOutAttention": {"layers": [1], "to": {"anyOf": [{"named": "NAMED_VISUAL"}]}}}))],
+            vec![change(json!({"pruneTokens": {"layer": 0, "keepShare": 0.4}}))],
+            vec![
+                change(json!({"replaceTokens": {"noise": {"seed": "5"}}})),
+                change(json!({"scale": {"target": {"point": "vision_tower.blocks.0.hook_attn_out"}, "factor": 0.5}})),
+            ],
         ];
+        assert_eq!(lists.len(), 16);
         let alone: Vec<Answer> = lists.iter().map(|list| bench.answer(list)).collect();
         // Three rounds at once: they prefill and decode beside each other in ever other company.
         let together: Vec<Events> =
             (0..3).flat_map(|_| &lists).map(|list| bench.submit(list, Sampling::greedy(), 12)).collect();
         for (i, events) in together.into_iter().enumerate() {
-            assert_eq!(collect(events), alone[i % lists.len()], "{set}: request {i}");
+            assert_eq!(collect(events).0, alone[i % lists.len()], "{set}: request {i}");
         }
     }
 }
@@ -233,7 +394,7 @@ fn the_same_seed_gives_the_same_bits() {
     let sample = |seed| {
         let draws = Draws::new(seed, "", 0, 0);
         let sampling = Sampling { temperature: 1.5, top_k: 0, top_p: 0.95, draws };
-        collect(bench.submit(&[permute(Order::Seed(seed))], sampling, 12))
+        collect(bench.submit(&[permute(Order::Seed(seed))], sampling, 12)).0
     };
     assert_eq!(sample(1), sample(1));
     assert_ne!(sample(1), sample(2));

@@ -266,7 +266,12 @@ impl GoldenSet {
 impl Prepared {
     /// What every hook point holds in one whole forward pass, logits at all positions; and the pixel values.
     pub fn values(&self, model: &Model) -> Result<BTreeMap<String, Vec<f32>>, Error> {
-        let mut recorder = Recorder { applied: Applied::one(&self.plan), values: BTreeMap::new() };
+        self.values_with(model, &mut Applied::one(&self.plan))
+    }
+
+    /// The same, for who wants to know what the plan did.
+    pub fn values_with(&self, model: &Model, applied: &mut Applied) -> Result<BTreeMap<String, Vec<f32>>, Error> {
+        let mut recorder = Recorder { applied, values: BTreeMap::new() };
         let (hidden, layout) = self.forward(model, &self.prompt.ids, &mut recorder)?;
         model.decoder.logits(&hidden, &layout, &mut recorder)?;
         let mut values = recorder.values;
@@ -323,12 +328,12 @@ impl Prepared {
 }
 
 /// Applies a plan and writes down what every point then holds; of attention scores what is masked as 0.
-struct Recorder {
-    applied: Applied,
+struct Recorder<'a> {
+    applied: &'a mut Applied,
     values: BTreeMap<String, Vec<f32>>,
 }
 
-impl Hooks for Recorder {
+impl Hooks for Recorder<'_> {
     fn on(&mut self, point: Point, spans: &[Span], value: Tensor) -> TensorResult<Tensor> {
         let value = self.applied.on(point, spans, value)?;
         let mut flat = value.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;

@@ -55,11 +55,12 @@ impl AddNoise {
             Geometry::Keskar => (scale, scale, 0.0),
             Geometry::Additive | Geometry::Gaussian => (scale, 0.0, 0.0),
         };
+        let width = aim.shape.width;
         let gaussian = self.geometry == Geometry::Gaussian;
         let per_view = aim.rows.views.values().map(Vec::len).max().unwrap_or(0);
         Ok(aim.edit(place, compiler, |point| {
             let draws = place.streams(seed, context, &point.to_string());
-            let value = Value::Noise(Noise { draws, gaussian, per_view });
+            let value = Value::Noise(Noise { draws, gaussian, per_view, width });
             Operation::Add { value, constant, absolute, shift }
         }))
     }

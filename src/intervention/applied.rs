@@ -148,6 +148,13 @@ fn select(x: &Tensor, rows: &[u32]) -> Result<Tensor> {
     x.contiguous()?.index_select(&Tensor::from_slice(rows, rows.len(), x.device())?, 0)
 }
 
+/// `values`, as wide as the prompt, with zeros up to the width of `like`: attention grows with the answer, and what a token of
+/// the prompt would see there is masked.
+fn fit(values: &Tensor, like: &Tensor) -> Result<Tensor> {
+    let (has, wide) = (values.dim(D::Minus1)?, like.dim(D::Minus1)?);
+    if has < wide { values.pad_with_zeros(D::Minus1, 0, wide - has) } else { Ok(values.clone()) }
+}
+
 /// Ones at `chosen` of `count`, as a mask.
 fn mask(chosen: Option<&[u32]>, count: usize, x: &Tensor) -> Result<Tensor> {
     let mut values = vec![u8::from(chosen.is_none()); count];
@@ -235,7 +242,7 @@ impl Edit {
             Operation::Scale(factor) => (x * *factor)?,
             Operation::Add { value, constant, absolute, shift } => {
                 let value = match value {
-                    Value::Fixed(value) => value.broadcast_as(x.shape())?,
+                    Value::Fixed(value) => fit(value, &x)?.broadcast_as(x.shape())?,
                     Value::Noise(noise) => noise.rows(span, rows, &x)?,
                 };
                 let mut sum = (&x + (&value * *constant)?)?;
@@ -246,12 +253,12 @@ impl Edit {
                 sum
             }
             Operation::Write(values) if values.dim(0)? == 1 => {
-                values.to_dtype(DType::F32)?.broadcast_as(x.shape())?.contiguous()?
+                fit(&values.to_dtype(DType::F32)?, &x)?.broadcast_as(x.shape())?.contiguous()?
             }
             Operation::Write(values) => {
                 let view = (span.image, span.view);
                 let rank = |&row: &u32| self.rows.rank(view, span.tokens[row as usize]) as u32;
-                select(&values.to_dtype(DType::F32)?, &rows.iter().map(rank).collect::<Vec<_>>())?
+                select(&fit(&values.to_dtype(DType::F32)?, &x)?, &rows.iter().map(rank).collect::<Vec<_>>())?
             }
             Operation::Like { over, value } => {
                 let all = select(&part.to_dtype(DType::F32)?, &over.of(span))?;
@@ -268,6 +275,7 @@ impl Edit {
             Operation::Project(basis) => {
                 let (shape, width) = (x.shape().clone(), x.dim(D::Minus1)?);
                 let flat = x.reshape(((), width))?; // (n, W)
+                let basis = fit(basis, &x)?;
                 let mut rest = flat;
                 // Direction by direction, so that a row depends on itself alone.
                 for direction in 0..basis.dim(0)? {
@@ -305,15 +313,19 @@ impl Edit {
 impl Noise {
     /// The numbers of the rows `rows` of a span, in the shape of `like`, f32.
     fn rows(&self, span: &Span, rows: &[u32], like: &Tensor) -> Result<Tensor> {
-        let count = like.elem_count() / rows.len();
-        let mut values = Vec::with_capacity(like.elem_count());
+        let width = self.width.min(like.dim(D::Minus1)?);
+        let count = like.elem_count() / like.dim(D::Minus1)? / rows.len() * self.width;
+        let mut values = Vec::with_capacity(rows.len() * count);
         if let Some(draws) = self.draws.get(span.image) {
             for &row in rows {
                 let number = span.view * self.per_view + span.tokens[row as usize] as usize;
                 values.extend(draws.noise(number, count, self.gaussian));
             }
         }
-        Tensor::from_vec(values, like.shape(), like.device())
+        let mut shape = like.dims().to_vec();
+        shape.pop();
+        shape.push(self.width);
+        fit(&Tensor::from_vec(values, shape, like.device())?.narrow(D::Minus1, 0, width)?, like)
     }
 }
 

@@ -168,6 +168,8 @@ pub struct Noise {
     pub gaussian: bool,
     /// Rows of each view, which number the rows of a picture through.
     pub per_view: usize,
+    /// Length of the last dimension; at attention scores and patterns that of the prompt.
+    pub width: usize,
 }
 
 /// Visual tokens leave the language model.

@@ -51,7 +51,9 @@ impl ReplaceTokens {
                 Replacement::Zero => Operation::Scale(0.0),
                 Replacement::Mean => Operation::Like { over: all, value: None },
                 Replacement::Noise(seed) => {
-                    let noise = Noise { draws: place.streams(*seed, context, ""), gaussian: true, per_view: count };
+                    let width = context.model.decoder.config().hidden_size;
+                    let noise =
+                        Noise { draws: place.streams(*seed, context, ""), gaussian: true, per_view: count, width };
                     Operation::Like { over: all, value: Some(noise) }
                 }
                 Replacement::Donor(data) => {

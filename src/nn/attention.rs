@@ -133,7 +133,8 @@ impl Attention {
         let scale = (self.head_dim as f64).sqrt().recip();
         let scores = (q.matmul(&k.t()?.contiguous()?)? * scale)?; // (K, G T, S)
         let mut scores = scores.reshape((self.heads, rows, keys))?; // (H, T, S)
-        if self.causal && (rows > 1 || self.window.is_some_and(|w| keys > w)) {
+        let far = |w: usize| span.tokens.last().zip(span.keys.first()).is_some_and(|(q, k)| (q - k) as usize >= w);
+        if self.causal && (rows > 1 || self.window.is_some_and(far)) {
             scores = scores.broadcast_add(&causal_mask(span, self.window, q.dtype(), q.device())?)?;
         }
         let scores = hooks.on(Point::at(stack, layer, Site::Scores), std::slice::from_ref(span), scores)?;

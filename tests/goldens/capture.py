@@ -17,8 +17,11 @@ with PyTorch forward hooks, written here from their definitions and not from the
 from __future__ import annotations
 
 import argparse
+import base64
 import hashlib
 import importlib
+import inspect
+import io
 import json
 import platform
 import random
@@ -54,6 +57,8 @@ from transformers import (
 )
 from transformers.image_processing_utils import get_patch_output_size, select_best_resolution
 from transformers.utils import cached_file
+
+from interventions import Changes, Draws, donor_picture
 from transformers.models.llava.image_processing_pil_llava import LlavaImageProcessorPil
 from transformers.models.llava_next.image_processing_pil_llava_next import LlavaNextImageProcessorPil
 from transformers.models.llava_onevision.image_processing_pil_llava_onevision import LlavaOnevisionImageProcessorPil
@@ -309,47 +314,71 @@ def write_full_size(family: str, folder: Path) -> None:
 
 
 class Recorder:
-    """Records the value at every hook point, as rows, and applies interventions on the way."""
+    """Records the value at every hook point, as rows, and applies changes on the way."""
 
-    def __init__(self, model: PreTrainedModel, spec: dict) -> None:
-        self.model, self.spec = model, spec
+    def __init__(self, model: PreTrainedModel, changes: Changes) -> None:
+        self.model, self.changes = model, changes
         self.values: dict[str, torch.Tensor] = {}
         self.handles: list = []
-        self.skipped: list = []
+        self.layers: dict[int, tuple[str, int]] = {}
+        """By id of an attention module: its prefix and its layer."""
         self.layer = 0
-        self.recording = True
+        self.recording = self.active = True
 
-    def keep(self, name: str, value: torch.Tensor, *, heads: bool = False) -> None:
+    def keep(self, name: str, value: torch.Tensor, *, heads: str = "") -> torch.Tensor:
+        """Changes and records a value (B, R, D). `heads`: "flat" where R x (H Dh), "first" where (B, H, R, Dh or S)."""
+        if not self.active:
+            return value
+        rows = value.transpose(1, 2) if heads == "first" else value
+        if heads == "flat":
+            config = self.model.config.text_config if name.startswith("language") else self.model.config.vision_config
+            count = config.num_attention_heads
+            if name.endswith(("hook_k", "hook_v")):
+                count = getattr(config, "num_key_value_heads", None) or count
+            rows = rows.unflatten(-1, (count, -1))
+        rows = torch.stack([self.changes.at(name, r, view, rows.shape[1]) for view, r in enumerate(rows)])
         if self.recording:
-            value = value.transpose(1, 2) if heads else value
-            self.values[name] = value.detach().float().contiguous().clone()
+            kept = rows.transpose(1, 2) if name.endswith(("scores", "pattern")) else rows
+            kept = torch.where(kept < -1e30, 0.0, kept.float())
+            if name.startswith("language_model.ln_final"):
+                gone = set(self.changes.left_before(1 << 30))
+                kept = kept[:, [i for i in range(kept.shape[1]) if i not in gone]]
+            self.values[name] = kept.detach().contiguous().clone()
+        rows = rows.flatten(-2) if heads == "flat" else rows
+        return rows.transpose(1, 2) if heads == "first" else rows
 
     def on(self, module: torch.nn.Module, hook) -> None:
         self.handles.append(module.register_forward_hook(hook))
 
-    def before(self, module: torch.nn.Module, hook) -> None:
-        self.handles.append(module.register_forward_pre_hook(hook))
-
-    def out(self, module: torch.nn.Module, name: str) -> None:
-        self.on(module, lambda _m, _a, output: self.keep(name, output))
-
-    def into(self, module: torch.nn.Module, name: str) -> None:
-        self.before(module, lambda _m, args: self.keep(name, args[0]))
-
-    def attention(self, module: torch.nn.Module, at: str, out_projection: torch.nn.Module) -> None:
+    def out(self, module: torch.nn.Module, name: str, heads: str = "") -> None:
         def hook(_m, _a, output):
-            self.keep(f"{at}.hook_attn_out", output[0])
-            self.keep(f"{at}.attn.hook_pattern", output[1])
+            if isinstance(output, tuple):
+                return (self.keep(name, output[0], heads=heads), *output[1:])
+            return self.keep(name, output, heads=heads)
 
         self.on(module, hook)
-        for letter in "qkv":
-            self.out(getattr(module, f"{letter}_proj"), f"{at}.attn.hook_{letter}")
-        self.into(out_projection, f"{at}.attn.hook_z")
 
-    def skip(self, layer: torch.nn.Module) -> None:
-        # Not a forward hook: transformers collects hidden_states with hooks of its own, which would see the old output.
-        layer.forward = lambda hidden_states, *_args, **_kwargs: hidden_states
-        self.skipped.append(layer)
+    def into(self, module: torch.nn.Module, name: str, heads: str = "") -> None:
+        def hook(_m, args, kwargs):
+            if args:
+                return (self.keep(name, args[0], heads=heads), *args[1:]), kwargs
+            return args, kwargs | {"hidden_states": self.keep(name, kwargs["hidden_states"], heads=heads)}
+
+        self.handles.append(module.register_forward_pre_hook(hook, with_kwargs=True))
+
+    def block(self, layer: torch.nn.Module, at: str, index: int, names: dict[str, str]) -> None:
+        attention = layer.self_attn
+        self.layers[id(attention)] = (at, index)
+        self.into(layer, f"{at}.hook_resid_pre")
+        self.out(getattr(layer, names["ln1"]), f"{at}.ln1.hook_normalized")
+        self.out(attention, f"{at}.hook_attn_out")
+        for letter in "qkv":
+            self.out(getattr(attention, f"{letter}_proj"), f"{at}.attn.hook_{letter}", "flat")
+        self.into(getattr(attention, names["o"]), f"{at}.attn.hook_z", "flat")
+        # Where a block adds the attention's output to the stream its norm reads the sum; there it is only recorded.
+        self.into(getattr(layer, names["ln2"]), f"{at}.hook_resid_mid")
+        self.out(getattr(layer, names["ln2"]), f"{at}.ln2.hook_normalized")
+        self.out(layer, f"{at}.hook_resid_post")
 
     def install(self) -> None:
         model = self.model.model
@@ -357,113 +386,244 @@ class Recorder:
         entries = tower.config.num_hidden_layers + 1
         run = self.model.config.vision_feature_layer % entries
         self.out(getattr(tower, "pre_layrnorm", tower.embeddings), "vision_tower.hook_embed")
-        for index, layer in enumerate(tower.encoder.layers[:run]):
+        layers = list(tower.encoder.layers)
+        for index, layer in enumerate(layers[:run]):
             at = f"vision_tower.blocks.{index}"
-            if index in self.spec.get("drop_tower_layers", []):
-                self.skip(layer)
-                continue
-            self.into(layer.layer_norm1, f"{at}.hook_resid_pre")
-            self.out(layer.layer_norm1, f"{at}.ln1.hook_normalized")
-            self.attention(layer.self_attn, at, layer.self_attn.out_proj)
-            self.into(layer.layer_norm2, f"{at}.hook_resid_mid")
-            self.out(layer.layer_norm2, f"{at}.ln2.hook_normalized")
+            self.block(layer, at, index, {"ln1": "layer_norm1", "ln2": "layer_norm2", "o": "out_proj"})
             self.out(layer.mlp.fc1, f"{at}.mlp.hook_pre")
             self.into(layer.mlp.fc2, f"{at}.mlp.hook_post")
             self.out(layer.mlp.fc2, f"{at}.hook_mlp_out")
-            self.on(layer, lambda _m, _a, o, at=at: self.keep(f"{at}.hook_resid_post", o[0] if isinstance(o, tuple) else o))
+        for index, layer in enumerate(layers[run:]):
+            self.layers[id(layer.self_attn)] = ("", run + index)
+        path = self.changes.path("STACK_VISION_TOWER", run)
+        self.stacks = [(tower.encoder, "layers", tower.encoder.layers)]
+        tower.encoder.layers = torch.nn.ModuleList([layers[i] for i in path] + layers[run:])
         projector = model.multi_modal_projector
         self.into(projector.linear_1, "projector.hook_in")
         self.out(projector.linear_1, "projector.hook_pre")
         self.into(projector.linear_2, "projector.hook_post")
         self.out(projector, "projector.hook_out")
         language = model.language_model
-        self.handles.append(
-            language.register_forward_pre_hook(
-                lambda _m, args, kwargs: self.keep("language_model.hook_embed", kwargs["inputs_embeds"]), with_kwargs=True
-            )
-        )
-        for index, layer in enumerate(language.layers):
+
+        def embed(_m, args, kwargs):
+            return args, kwargs | {"inputs_embeds": self.keep("language_model.hook_embed", kwargs["inputs_embeds"])}
+
+        self.handles.append(language.register_forward_pre_hook(embed, with_kwargs=True))
+        layers = list(language.layers)
+        for index, layer in enumerate(layers):
             at = f"language_model.blocks.{index}"
-            self.before(layer.input_layernorm, lambda _m, _a, index=index: setattr(self, "layer", index))
-            if index in self.spec.get("drop_layers", []):
-                self.skip(layer)
-                continue
-            self.into(layer.input_layernorm, f"{at}.hook_resid_pre")
-            self.out(layer.input_layernorm, f"{at}.ln1.hook_normalized")
-            self.attention(layer.self_attn, at, layer.self_attn.o_proj)
-            self.into(layer.post_attention_layernorm, f"{at}.hook_resid_mid")
-            self.out(layer.post_attention_layernorm, f"{at}.ln2.hook_normalized")
+            self.handles.append(
+                layer.input_layernorm.register_forward_pre_hook(lambda _m, _a, index=index: setattr(self, "layer", index))
+            )
+            names = {"ln1": "input_layernorm", "ln2": "post_attention_layernorm", "o": "o_proj"}
+            self.block(layer, at, index, names)
             self.out(layer.mlp.gate_proj, f"{at}.mlp.hook_pre")
             self.out(layer.mlp.up_proj, f"{at}.mlp.hook_pre_linear")
             self.into(layer.mlp.down_proj, f"{at}.mlp.hook_post")
             self.out(layer.mlp, f"{at}.hook_mlp_out")
-            self.on(layer, lambda _m, _a, o, at=at: self.keep(f"{at}.hook_resid_post", o[0] if isinstance(o, tuple) else o))
+        path = self.changes.path("STACK_LANGUAGE_MODEL", len(layers))
+        self.stacks.append((language, "layers", language.layers))
+        language.layers = torch.nn.ModuleList([layers[i] for i in path])
+        self.depth = language.config.num_hidden_layers
+        if types := getattr(language.config, "layer_types", None):
+            self.stacks.append((language.config, "layer_types", types))
+            language.config.layer_types = [types[i] for i in path]
+        language.config.num_hidden_layers = len(path)
         self.out(language.norm, "language_model.ln_final.hook_normalized")
         self.out(self.model.lm_head, "language_model.hook_logits")
 
     def pack(self, *args, **kwargs):
-        """The model's get_image_features, with the tokens of each picture permuted."""
+        """The model's get_image_features, with the tokens of each picture changed."""
         outputs = self.packed(*args, **kwargs)
-        tokens = list(outputs.pooler_output)
-        if "permute" in self.spec:
-            tokens = [picture[torch.tensor(self.spec["permute"])] for picture in tokens]
-        self.keep("projector.hook_tokens", torch.cat(tokens))
+
+        def donor_of(data: bytes) -> torch.Tensor:
+            self.active = False
+            given = inspect.signature(self.packed).bind(*args, **kwargs)
+            given = given.arguments.pop("kwargs", {}) | given.arguments
+            found = self.packed(**(given | self.donor(donor_picture(data)))).pooler_output[0]
+            self.active = True
+            return found
+
+        tokens = [self.changes.tokens(t, i, donor_of) for i, t in enumerate(outputs.pooler_output)]
+        if self.recording:
+            self.values["projector.hook_tokens"] = torch.cat(tokens).float().contiguous().clone()
         outputs.pooler_output = tokens
         return outputs
 
+    def attend(self, module, query, key, value, attention_mask, scaling, dropout=0.0, **_kwargs):
+        """Eager attention, with scores and pattern in between."""
+        at, layer = self.layers[id(module)]
+        groups = query.shape[1] // key.shape[1]
+        key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
+        scores = query @ key.transpose(2, 3) * scaling
+        if attention_mask is not None:
+            scores = scores + attention_mask[..., : key.shape[-2]]
+            scores = torch.where(scores < -1e30, -torch.inf, scores)
+        language = at.startswith("language")
+        if at:
+            scores = self.keep(f"{at}.attn.hook_attn_scores", scores, heads="first")
+            stack = "STACK_LANGUAGE_MODEL" if language else "STACK_VISION_TOWER"
+            hidden = self.changes.hidden(stack, layer, *scores.shape[1:]) if self.active else None
+            if hidden is not None:
+                scores = scores.masked_fill(hidden, -torch.inf)
+        if language:
+            scores[..., self.changes.left_before(layer)] = -torch.inf
+        pattern = torch.softmax(scores, dim=-1, dtype=torch.float32).nan_to_num(0.0).to(query.dtype)
+        if at:
+            pattern = self.keep(f"{at}.attn.hook_pattern", pattern, heads="first")
+        if language:
+            self.changes.prune(layer, pattern[0])
+        return (pattern @ value).transpose(1, 2).contiguous(), pattern
+
     def __enter__(self):
         self.install()
-        kind = self.model.config.text_config.model_type
-        self.module = importlib.import_module(f"transformers.models.{kind}.modeling_{kind}")
-        self.rotate = self.module.apply_rotary_pos_emb
+        kinds = self.model.config.text_config.model_type, self.model.config.vision_config.model_type.split("_")[0]
+        text, vision = (importlib.import_module(f"transformers.models.{kind}.modeling_{kind}") for kind in kinds)
+        self.patched = [(m, n, getattr(m, n)) for m, n in (
+            (text, "apply_rotary_pos_emb"), (text, "eager_attention_forward"), (vision, "eager_attention_forward"),
+        )]  # fmt: skip
         self.packed = self.model.model.get_image_features
         self.model.model.get_image_features = self.pack
+        turn = text.apply_rotary_pos_emb
 
         def rotate(q, k, *args, **kwargs):
-            q, k = self.rotate(q, k, *args, **kwargs)
-            if self.layer not in self.spec.get("drop_layers", []):
-                self.keep(f"language_model.blocks.{self.layer}.attn.hook_rot_q", q, heads=True)
-                self.keep(f"language_model.blocks.{self.layer}.attn.hook_rot_k", k, heads=True)
-            return q, k
+            q, k = turn(q, k, *args, **kwargs)
+            at = f"language_model.blocks.{self.layer}.attn"
+            return self.keep(f"{at}.hook_rot_q", q, heads="first"), self.keep(f"{at}.hook_rot_k", k, heads="first")
 
-        self.module.apply_rotary_pos_emb = rotate
+        text.apply_rotary_pos_emb = rotate
+        text.eager_attention_forward = vision.eager_attention_forward = self.attend
         return self
 
     def __exit__(self, *_exc):
-        self.module.apply_rotary_pos_emb = self.rotate
+        for owner, name, old in self.patched + self.stacks:
+            setattr(owner, name, old)
+        self.model.model.language_model.config.num_hidden_layers = self.depth
         del self.model.model.get_image_features
         for handle in self.handles:
             handle.remove()
-        for layer in self.skipped:
-            del layer.forward
 
 
-def occlude(pixels: torch.Tensor, picture: Image.Image, cells: list[int], grid: int, processor) -> torch.Tensor:
-    """The views of one picture (V, 3, S, S) with cells of a grid over the picture set to black before normalisation, which
-    is (0 - mean) / std after it: on the base view, and on the part of the canvas that the picture covers."""
-    mean, std = (torch.tensor(v).view(3, 1, 1) for v in (processor.image_mean, processor.image_std))
-    pixels, side = pixels.clone(), pixels.shape[-1]
-    paint = [(pixels[0], 0, 0, side, side)]
-    if len(pixels) > 1:
+def retouch(pixels: torch.Tensor, picture: Image.Image, changes: Changes, image: int, processor) -> torch.Tensor:
+    """The views of one picture (V, 3, S, S) after the changes of pictures, which see 8-bit values: on the base view, and on the
+    part of the canvas that the picture covers."""
+    mean, std = (np.float32(v) for v in (processor.image_mean, processor.image_std))
+    side = pixels.shape[-1]
+    old = np.rint((pixels.permute(0, 2, 3, 1).numpy() * std + mean) * 255).astype(np.uint8)
+    views = old.copy()
+    areas = [views[0]]
+    if len(views) > 1:
         size = (picture.height, picture.width)
         height, width = select_best_resolution(size, processor.image_grid_pinpoints)
         rows, columns = height // side, width // side
-        tiles = pixels[1:].view(rows, columns, 3, side, side).permute(2, 0, 3, 1, 4).reshape(3, height, width)
+        canvas = views[1:].reshape(rows, columns, side, side, 3).transpose(0, 2, 1, 3, 4).reshape(height, width, 3).copy()
         inner = get_patch_output_size(np.zeros((3, *size)), (height, width), "channels_first")
-        paint.append((tiles, (height - inner[0]) // 2, (width - inner[1]) // 2, *inner))
-    for view, top, left, height, width in paint:
-        for cell in cells:
-            (y, y_end), (x, x_end) = (
-                (start + i * length // grid, start + (i + 1) * length // grid)
-                for i, start, length in ((cell // grid, top, height), (cell % grid, left, width))
-            )
-            view[:, y:y_end, x:x_end] = -mean / std
-    if len(pixels) > 1:
-        pixels[1:] = tiles.view(3, rows, side, columns, side).permute(1, 3, 0, 2, 4).reshape(-1, 3, side, side)
-    return pixels
+        top, left = (height - inner[0]) // 2, (width - inner[1]) // 2
+        areas.append(canvas[top : top + inner[0], left : left + inner[1]])
+    changes.pictures(areas, processor.image_mean, processor.image_std, image)
+    if len(views) > 1:
+        views[1:] = canvas.reshape(rows, side, columns, side, 3).transpose(0, 2, 1, 3, 4).reshape(-1, side, side, 3)
+    new = torch.from_numpy(((views.astype(np.float32) * np.float32(1 / 255)) - mean) / std).permute(0, 3, 1, 2)
+    return torch.where(torch.from_numpy(old != views).permute(0, 3, 1, 2), new, pixels)
 
 
-def cases(swap: bool, model, inputs_of) -> list[dict]:
+def interventions(model, tokens: int, prompt: int) -> dict[str, list[dict]]:
+    """One case for each intervention (several for those with several forms), and five random compositions of four. `tokens`
+    visual tokens stand in a prompt of `prompt`."""
+    rng = random.Random(3)
+    text, vision = model.config.text_config, model.config.vision_config
+    grid = vision.image_size // vision.patch_size
+    tiled = model.config.model_type != "llava"
+    heads = text.num_attention_heads
+    head = getattr(text, "head_dim", None) or text.hidden_size // heads
+    vector = lambda n: [round(rng.uniform(-1, 1), 3) for _ in range(n)]  # noqa: E731
+    named = lambda *names: {"anyOf": [{"named": f"NAMED_{n}"} for n in names]}  # noqa: E731
+    indices = lambda *chosen: {"anyOf": [{"indices": {"indices": list(chosen)}}]}  # noqa: E731
+    some = indices(*sorted(rng.sample(range(tokens), tokens // 3)))
+    blocks = {"anyOf": [{"blocks": {"grid": 2, "indices": [0, 3]}}]} if not tiled else some
+    resid = "language_model.blocks.{l}.hook_resid_pre"
+    at = lambda point, **rest: {"point": point, **rest}  # noqa: E731
+    values = np.float32([vector(text.hidden_size) for _ in range(3)])
+    packed = {"shape": list(values.shape), "data": base64.b64encode(values.tobytes()).decode()}
+    donor = io.BytesIO()
+    Image.open(HERE / "pictures" / "wide.png").convert("RGB").transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(donor, "PNG")
+    noise = lambda target, geometry, scale, seed, **rest: {  # noqa: E731
+        "addNoise": {"target": target, "geometry": f"GEOMETRY_{geometry}", "scale": scale, "seed": str(seed), **rest}
+    }
+    keep = {"selectTokens": {"tokens": blocks}}
+    one = {
+        "blank": {"blankImage": {"colour": "COLOUR_WHITE"}},
+        "blank-rgb": {"blankImage": {"rgb": {"red": 200, "blue": 30}}},
+        "shuffle": {"shufflePatches": {"grid": 3, "seed": "7"}},
+        "occlude-random": {"occludePatches": {"random": {"ratio": 0.4, "seed": "5"}, "grid": 5, "fill": "FILL_MEAN"}},
+        "occlude-blur": {"occludePatches": {"indices": {"indices": [0, 3, 5]}, "grid": 3, "fill": "FILL_BLUR"}},
+        "occlude-noise": {"occludePatches": {"indices": {"indices": [1, 6]}, "fill": "FILL_NOISE", "fillSeed": "9"}},
+        "occlude-weights": {
+            "occludePatches": {"salient": {"share": 0.25, "weights": {"weights": [(7 * i) % 16 for i in range(16)]}}, "grid": 4}
+        },
+        "permute-seed": {"permuteTokens": {"order": {"indices": rng.sample(range(tokens), tokens)}}},
+        "select": keep,
+        "select-compact": {
+            "selectTokens": {"tokens": some, "mode": "MODE_REMOVE", "positions": "POSITIONS_COMPACT"}
+        },
+        "select-pool": {
+            "selectTokens": {"tokens": {"anyOf": some["anyOf"] + indices(0, 1, 2)["anyOf"]}, "mode": "MODE_POOL"}
+        },
+        "replace-zero": {"replaceTokens": {"tokens": blocks, "constant": "CONSTANT_ZERO"}},
+        "replace-mean": {"replaceTokens": {"tokens": some, "constant": "CONSTANT_MEAN"}},
+        "replace-noise": {"replaceTokens": {"tokens": some, "noise": {"seed": "4"}}},
+        "replace-donor": {
+            "replaceTokens": {"tokens": blocks, "donor": {"data": base64.b64encode(donor.getvalue()).decode()}}
+        },
+        "repeat": {"repeatLayers": {"first": 0, "last": 1, "times": 2}},
+        "repeat-tower": {"repeatLayers": {"stack": "STACK_VISION_TOWER", "first": 0, "last": 0, "times": 1}},
+        "exit": {"exitEarly": {"layer": 1}},
+        "exit-tower": {"exitEarly": {"stack": "STACK_VISION_TOWER", "layer": 0}},
+        "noise-literal": noise(at(resid, layers=[1], tokens=named("VISUAL")), "LITERAL", 0.5, 1, randomScale=True),
+        "noise-abs": noise(at(resid, tokens=named("TEXT")), "ABS_SCALED", 0.5, 2),
+        "noise-keskar": noise(at("language_model.blocks.0.hook_mlp_out", steps={"last": 0}), "KESKAR", 0.3, 3),
+        "noise-additive": noise(at("vision_tower.blocks.{l}.hook_resid_pre"), "ADDITIVE", 0.2, 2**63 + 4),
+        "noise-gaussian": noise(at("language_model.blocks.1.attn.hook_v", heads=[1]), "GAUSSIAN", 0.5, 5),
+        "noise-tokens": noise(at("projector.hook_tokens", tokens=some), "GAUSSIAN", 0.4, 6),
+        "noise-scores": noise(at("language_model.blocks.0.attn.hook_attn_scores"), "GAUSSIAN", 0.7, 8),
+        "steer": {"steer": {"target": at(resid, layers=[1]), "vector": vector(text.hidden_size), "scale": 2.0}},
+        "steer-head": {
+            "steer": {
+                "target": at("language_model.blocks.{l}.attn.hook_z", tokens=named("LAST")), "vector": vector(head), "scale": -1.5
+            }
+        },
+        "project": {
+            "projectOut": {"target": at(resid), "directions": [{"values": vector(text.hidden_size)} for _ in range(2)]}
+        },
+        "project-tower": {
+            "projectOut": {
+                "target": at("vision_tower.blocks.0.hook_attn_out"), "directions": [{"values": vector(vision.hidden_size)}]
+            }
+        },
+        "scale": {"scale": {"target": at("language_model.blocks.{l}.hook_attn_out", tokens=named("QUESTION")), "factor": 0.5}},
+        "scale-pattern": {"scale": {"target": at("language_model.blocks.1.attn.hook_pattern", heads=[0, 3]), "factor": 0.3}},
+        "ablate": {"ablate": {"target": at("language_model.blocks.1.attn.hook_z", heads=[0, 2], steps={"first": 1})}},
+        "ablate-mean": {"ablate": {"target": at("language_model.blocks.1.hook_mlp_out"), "value": "CONSTANT_MEAN"}},
+        "ablate-dimensions": {"ablate": {"target": at("projector.hook_out", dimensions=[0, 5, 9])}},
+        "patch": {"patch": {"target": at(resid, layers=[2], tokens=indices(1, 4, prompt - 1)), "values": packed}},
+        "knock-out": {
+            "knockOutAttention": {"layers": [0, 2], "from": named("QUESTION", "LAST", "GENERATED"), "to": named("VISUAL")}
+        },
+        "knock-out-all": {"knockOutAttention": {"layers": [1], "heads": [1], "from": named("TEXT")}},
+        "knock-out-tower": {"knockOutAttention": {"stack": "STACK_VISION_TOWER", "from": indices(0, 3), "to": indices(1, 2, 5)}},
+        "prune": {"pruneTokens": {"layer": 0, "keepShare": 0.5}},
+        "prune-all-look": {"pruneTokens": {"layer": 1, "keepCount": 3, "receivedFrom": named("TEXT")}},
+        "prune-random": {"pruneTokens": {"layer": 0, "keepCount": 5, "randomSeed": "11"}},
+    }  # fmt: skip
+    listed = {name: [change] for name, change in one.items()}
+    # What fits together: numbers that count visual tokens stand for those before any selection, so selections are left out.
+    pool = [n for n in one if not n.startswith(("select", "patch", "exit", "prune", "replace", "permute", "noise-scores"))]
+    for i in range(5):
+        listed[f"composed-{i}"] = [one[n] for n in rng.sample(pool, 4 - (i == 0))] + ([keep] if i == 0 else [])
+    return listed
+
+
+def cases(swap: bool, every: bool, model, inputs_of) -> list[dict]:
     """Pictures of all shapes; one in front, in the middle, two, three, none; then each intervention, and several together."""
     ask = "Is there a red circle?"
     one = {"text": f"USER: <image>\n{ask} ASSISTANT:", "images": ["wide"]}
@@ -478,17 +638,24 @@ def cases(swap: bool, model, inputs_of) -> list[dict]:
         {"name": "three", "text": "USER: <image> <image>\n<image> ASSISTANT:", "images": ["tall", "tiny", "wide"]},
         {"name": "none", "text": f"USER: {ask} ASSISTANT:", "images": []},
     ]
+    permute = lambda seed: {"permuteTokens": {"order": {"indices": shuffled(seed)}}}  # noqa: E731
+    occlude = lambda cells: {"occludePatches": {"indices": {"indices": cells}}}  # noqa: E731
+    drop_tower = lambda *layers: {"dropLayers": {"stack": "STACK_VISION_TOWER", "layers": list(layers)}}  # noqa: E731
     changes = {
-        "permute": {"permute": shuffled(1)},
-        "occlude": {"occlude": half},
-        "drop": {"drop_layers": [1]},
-        "drop-tower": {"drop_tower_layers": [0]},
-        "swap": {"swap_projector": "second"},
-        "together": {"occlude": half[:3], "drop_tower_layers": [1], "permute": shuffled(2), "drop_layers": [0, 2]},
+        "permute": [permute(1)],
+        "occlude": [occlude(half)],
+        "drop": [{"dropLayers": {"layers": [1]}}],
+        "drop-tower": [drop_tower(0)],
+        "swap": [{"swapProjector": {"name": "second"}}],
+        "together": [occlude(half[:3]), drop_tower(1), permute(2), {"dropLayers": {"layers": [0, 2]}}],
     }
     if not swap:
         del changes["swap"]
-    listed += [{"name": key, **one, "interventions": spec} for key, spec in changes.items()]
+    if every:
+        changes |= interventions(model, tokens, inputs_of(one)[1]["input_ids"].shape[1])
+    for case in listed:
+        case["question"] = ask
+    listed += [{"name": key, **one, "question": ask, "interventions": listed} for key, listed in changes.items()]
     return listed
 
 
@@ -522,6 +689,7 @@ def preparer(model, tokenizer, processor, pictures_in: Path):
             ids += [token] * (config.image_seq_length if token == config.image_token_id else 1)
         return pictures, inputs | {"input_ids": torch.tensor([ids])}
 
+    inputs_of.tokenizer = tokenizer
     return inputs_of
 
 
@@ -538,39 +706,91 @@ def views_of(pixels: torch.Tensor, picture: int, model, size: tuple[int, int], s
 
 @torch.no_grad()
 def capture(name: str, folder: Path, case: dict, model, inputs_of, processor, answer: int) -> dict[str, torch.Tensor]:
-    spec = case.get("interventions", {})
+    listed = case.get("interventions", [])
     pictures, inputs = inputs_of(case)
+    changes = Changes(listed, model.config, [])
     views = []
     if pictures:
         pixels = inputs["pixel_values"]
-        grid = model.config.vision_config.image_size // model.config.vision_config.patch_size
         for i, picture in enumerate(pictures):
             real = views_of(pixels, i, model, (picture.height, picture.width), len(pictures) > 1)
             own = pixels[i : i + 1] if pixels.dim() == 4 else pixels[i][:real]
-            views.append(occlude(own, picture, spec.get("occlude", []), grid, processor))
+            views.append(retouch(own, picture, changes, i, processor))
             if pixels.dim() == 4:
                 pixels[i : i + 1] = views[-1]
             else:
                 pixels[i][:real] = views[-1]
-    ids = inputs["input_ids"]
+    ids = inputs["input_ids"][0]
+    image = model.config.image_token_id
+    positions = list(range(len(ids)))
+    if listed:
+        # One picture: what is left of its tokens, and where it stands.
+        count = int((ids == image).sum())
+        changes.tokens(torch.zeros(count, 4), 0, lambda _: torch.zeros(count, 4))
+        start = int((ids == image).nonzero()[0])
+        after = ids[start + count :]
+        ids = torch.cat([ids[:start], torch.full((len(changes.offsets),), image), after])
+        positions = list(range(start)) + [start + o for o in changes.offsets]
+        positions += [start + changes.extent + i for i in range(len(after))]
+    changes.visual = [int(i) == image for i in ids]
+    changes.asked = asked(case, ids, image, inputs_of.tokenizer)
     own = projector_weights(model)
-    if "swap_projector" in spec:
-        second = load_file(folder / "second_projector.safetensors")
-        swap_projector(model, second)
-    with Recorder(model, spec) as recorder:
-        model(**inputs, use_cache=False)
+    if changes.named("swapProjector"):
+        swap_projector(model, load_file(folder / "second_projector.safetensors"))
+    rest = {k: v for k, v in inputs.items() if k != "input_ids"}
+    with Recorder(model, changes) as recorder:
+        recorder.donor = lambda picture: {
+            k: v for k, v in processor(images=[picture], return_tensors="pt").items() if k in ("pixel_values", "image_sizes")
+        }
+        model(**whole(ids, positions), **rest)
         recorder.recording = False
-        greedy = model.generate(**inputs, do_sample=False, max_new_tokens=answer, attention_mask=torch.ones_like(ids))
+        if listed:
+            greedy = by_whole_passes(model, ids, positions, rest, answer)
+        else:
+            every = torch.ones_like(ids)[None]
+            out = model.generate(input_ids=ids[None], **rest, do_sample=False, max_new_tokens=answer, attention_mask=every)
+            greedy = out[0, len(ids) :]
     swap_projector(model, own)
-    values = {k: v for k, v in recorder.values.items() if kept(name, case["name"], k)}
-    if "interventions" not in case and name in TINY and views:
+    values = {k: v for k, v in recorder.values.items() if kept(name, case["name"], k, bool(listed))}
+    if not listed and name in TINY and views:
         values["pixel_values"] = torch.cat(views).float().contiguous()
-    values["input_ids"] = ids[0].to(torch.int64).contiguous()
-    values["greedy"] = greedy[0, ids.shape[1] :].to(torch.int64).contiguous()
+    values["input_ids"] = ids.to(torch.int64).contiguous()
+    values["greedy"] = greedy.to(torch.int64).contiguous()
     return values
 
 
-def kept(name: str, case: str, point: str) -> bool:
+def whole(ids: torch.Tensor, positions: list[int]) -> dict:
+    """The arguments of one forward pass. Without a mask transformers takes a gap in the positions for a new sequence."""
+    mask = torch.ones_like(ids)[None]
+    return {"input_ids": ids[None], "position_ids": torch.tensor([positions]), "attention_mask": mask, "use_cache": False}
+
+
+def by_whole_passes(model, ids: torch.Tensor, positions: list[int], rest: dict, answer: int) -> torch.Tensor:
+    """The likeliest tokens, each by a forward pass of its own over all before it."""
+    end = model.generation_config.eos_token_id
+    # A whole pass would take an image token of the answer for a picture: there the answer ends too.
+    ends = [*(end if isinstance(end, list) else [end]), model.config.image_token_id]
+    prompt = len(ids)
+    for _ in range(answer):
+        logits = model(**whole(ids, positions), **rest).logits
+        ids = torch.cat([ids, logits[0, -1:].argmax(-1)])
+        positions = [*positions, positions[-1] + 1]
+        if int(ids[-1]) in ends:
+            break
+    return ids[prompt:]
+
+
+def asked(case: dict, ids: torch.Tensor, image: int, tokenizer) -> list[bool]:
+    """By position: whether the user wrote it."""
+    start = case["text"].find(case["question"])
+    end = start + len(case["question"])
+    encoded = tokenizer(case["text"], return_offsets_mapping=True)
+    by_word = [start >= 0 and a < end and start < b for a, b in encoded.offset_mapping]
+    words = iter([w for w, i in zip(by_word, encoded.input_ids, strict=True) if i != image])
+    return [False if int(i) == image else next(words) for i in ids]
+
+
+def kept(name: str, case: str, point: str, changed: bool) -> bool:
     """One or two cases of a tiny set hold every hook point; the others, and `shapes`, what keeps the repository small."""
     tiled = name.startswith(("tiny-next", "tiny-onevision"))
     if name in TINY and case in (("tiny",) if tiled else ("wide", "together")):
@@ -578,6 +798,8 @@ def kept(name: str, case: str, point: str) -> bool:
     with_layers = ("wide",) if name == "shapes" else ("wide", "together") if name in TINY else ("tiny", "none")
     if case in with_layers and point.endswith("hook_resid_post"):
         return True
+    if changed and name in TINY:
+        return point.endswith("ln_final.hook_normalized")
     return point.endswith(("projector.hook_tokens", "ln_final.hook_normalized"))
 
 
@@ -613,7 +835,7 @@ def write(
     processor = kinds[model.config.model_type].from_pretrained(source)
     own = folder / "pictures"
     inputs_of = preparer(model, tokenizer, processor, own if own.exists() else HERE / "pictures")
-    listed = cases((folder / "second_projector.safetensors").exists(), model, inputs_of)
+    listed = cases((folder / "second_projector.safetensors").exists(), name in TINY, model, inputs_of)
     listed = [case for case in listed if not only or case["name"] in only]
     for case in listed:
         values = capture(name, folder, case, model, inputs_of, processor, answer)

@@ -22,6 +22,17 @@ class SpanKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     SPAN_KIND_BASE_VIEW: _ClassVar[SpanKind]
     SPAN_KIND_TILE: _ClassVar[SpanKind]
     SPAN_KIND_NEWLINE: _ClassVar[SpanKind]
+    SPAN_KIND_POOLED: _ClassVar[SpanKind]
+
+class Reduction(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    REDUCTION_UNSPECIFIED: _ClassVar[Reduction]
+    REDUCTION_NONE: _ClassVar[Reduction]
+    REDUCTION_MEAN: _ClassVar[Reduction]
+    REDUCTION_NORM: _ClassVar[Reduction]
+    REDUCTION_LAST: _ClassVar[Reduction]
+    REDUCTION_TOP_TOKENS: _ClassVar[Reduction]
+    REDUCTION_RECEIVED: _ClassVar[Reduction]
 FINISH_REASON_UNSPECIFIED: FinishReason
 FINISH_REASON_EOS: FinishReason
 FINISH_REASON_LENGTH: FinishReason
@@ -31,6 +42,14 @@ SPAN_KIND_TEXT: SpanKind
 SPAN_KIND_BASE_VIEW: SpanKind
 SPAN_KIND_TILE: SpanKind
 SPAN_KIND_NEWLINE: SpanKind
+SPAN_KIND_POOLED: SpanKind
+REDUCTION_UNSPECIFIED: Reduction
+REDUCTION_NONE: Reduction
+REDUCTION_MEAN: Reduction
+REDUCTION_NORM: Reduction
+REDUCTION_LAST: Reduction
+REDUCTION_TOP_TOKENS: Reduction
+REDUCTION_RECEIVED: Reduction
 
 class Image(_message.Message):
     __slots__ = ("data", "handle")
@@ -93,14 +112,16 @@ class GenerateResponse(_message.Message):
     def __init__(self, started: _Optional[_Union[Started, _Mapping]] = ..., token: _Optional[_Union[Token, _Mapping]] = ..., finished: _Optional[_Union[Finished, _Mapping]] = ...) -> None: ...
 
 class Started(_message.Message):
-    __slots__ = ("request_id", "prompt_tokens", "image_tokens")
+    __slots__ = ("request_id", "prompt_tokens", "image_tokens", "cost")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     PROMPT_TOKENS_FIELD_NUMBER: _ClassVar[int]
     IMAGE_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    COST_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     prompt_tokens: int
     image_tokens: int
-    def __init__(self, request_id: _Optional[str] = ..., prompt_tokens: _Optional[int] = ..., image_tokens: _Optional[int] = ...) -> None: ...
+    cost: int
+    def __init__(self, request_id: _Optional[str] = ..., prompt_tokens: _Optional[int] = ..., image_tokens: _Optional[int] = ..., cost: _Optional[int] = ...) -> None: ...
 
 class Token(_message.Message):
     __slots__ = ("id", "text", "logprob", "top")
@@ -137,7 +158,7 @@ class Finished(_message.Message):
     def __init__(self, reason: _Optional[_Union[FinishReason, str]] = ..., text: _Optional[str] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ..., provenance: _Optional[_Union[Provenance, _Mapping]] = ...) -> None: ...
 
 class Usage(_message.Message):
-    __slots__ = ("prompt_tokens", "image_tokens", "generation_tokens", "queue_seconds", "time_to_first_token_seconds", "total_seconds", "rows_computed")
+    __slots__ = ("prompt_tokens", "image_tokens", "generation_tokens", "queue_seconds", "time_to_first_token_seconds", "total_seconds", "rows_computed", "flops", "baseline_flops")
     PROMPT_TOKENS_FIELD_NUMBER: _ClassVar[int]
     IMAGE_TOKENS_FIELD_NUMBER: _ClassVar[int]
     GENERATION_TOKENS_FIELD_NUMBER: _ClassVar[int]
@@ -145,6 +166,8 @@ class Usage(_message.Message):
     TIME_TO_FIRST_TOKEN_SECONDS_FIELD_NUMBER: _ClassVar[int]
     TOTAL_SECONDS_FIELD_NUMBER: _ClassVar[int]
     ROWS_COMPUTED_FIELD_NUMBER: _ClassVar[int]
+    FLOPS_FIELD_NUMBER: _ClassVar[int]
+    BASELINE_FLOPS_FIELD_NUMBER: _ClassVar[int]
     prompt_tokens: int
     image_tokens: int
     generation_tokens: int
@@ -152,7 +175,9 @@ class Usage(_message.Message):
     time_to_first_token_seconds: float
     total_seconds: float
     rows_computed: int
-    def __init__(self, prompt_tokens: _Optional[int] = ..., image_tokens: _Optional[int] = ..., generation_tokens: _Optional[int] = ..., queue_seconds: _Optional[float] = ..., time_to_first_token_seconds: _Optional[float] = ..., total_seconds: _Optional[float] = ..., rows_computed: _Optional[int] = ...) -> None: ...
+    flops: int
+    baseline_flops: int
+    def __init__(self, prompt_tokens: _Optional[int] = ..., image_tokens: _Optional[int] = ..., generation_tokens: _Optional[int] = ..., queue_seconds: _Optional[float] = ..., time_to_first_token_seconds: _Optional[float] = ..., total_seconds: _Optional[float] = ..., rows_computed: _Optional[int] = ..., flops: _Optional[int] = ..., baseline_flops: _Optional[int] = ...) -> None: ...
 
 class ScoreRequest(_message.Message):
     __slots__ = ("model", "prompt", "interventions", "continuations", "sample_key")
@@ -221,24 +246,32 @@ class PreviewResponse(_message.Message):
     def __init__(self, png: _Optional[bytes] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., grid_rows: _Optional[int] = ..., grid_columns: _Optional[int] = ..., plan: _Optional[_Iterable[_Union[ResolvedIntervention, _Mapping]]] = ...) -> None: ...
 
 class ResolvedIntervention(_message.Message):
-    __slots__ = ("intervention", "resolutions", "changed_nothing")
+    __slots__ = ("intervention", "resolutions", "changed_nothing", "fired", "relative_change")
     INTERVENTION_FIELD_NUMBER: _ClassVar[int]
     RESOLUTIONS_FIELD_NUMBER: _ClassVar[int]
     CHANGED_NOTHING_FIELD_NUMBER: _ClassVar[int]
+    FIRED_FIELD_NUMBER: _ClassVar[int]
+    RELATIVE_CHANGE_FIELD_NUMBER: _ClassVar[int]
     intervention: _intervention_pb2.Intervention
     resolutions: _containers.RepeatedCompositeFieldContainer[Resolution]
     changed_nothing: bool
-    def __init__(self, intervention: _Optional[_Union[_intervention_pb2.Intervention, _Mapping]] = ..., resolutions: _Optional[_Iterable[_Union[Resolution, _Mapping]]] = ..., changed_nothing: _Optional[bool] = ...) -> None: ...
+    fired: int
+    relative_change: float
+    def __init__(self, intervention: _Optional[_Union[_intervention_pb2.Intervention, _Mapping]] = ..., resolutions: _Optional[_Iterable[_Union[Resolution, _Mapping]]] = ..., changed_nothing: _Optional[bool] = ..., fired: _Optional[int] = ..., relative_change: _Optional[float] = ...) -> None: ...
 
 class Resolution(_message.Message):
-    __slots__ = ("image", "indices", "digest")
+    __slots__ = ("image", "indices", "digest", "points", "view")
     IMAGE_FIELD_NUMBER: _ClassVar[int]
     INDICES_FIELD_NUMBER: _ClassVar[int]
     DIGEST_FIELD_NUMBER: _ClassVar[int]
+    POINTS_FIELD_NUMBER: _ClassVar[int]
+    VIEW_FIELD_NUMBER: _ClassVar[int]
     image: int
     indices: _containers.RepeatedScalarFieldContainer[int]
     digest: str
-    def __init__(self, image: _Optional[int] = ..., indices: _Optional[_Iterable[int]] = ..., digest: _Optional[str] = ...) -> None: ...
+    points: _containers.RepeatedScalarFieldContainer[str]
+    view: int
+    def __init__(self, image: _Optional[int] = ..., indices: _Optional[_Iterable[int]] = ..., digest: _Optional[str] = ..., points: _Optional[_Iterable[str]] = ..., view: _Optional[int] = ...) -> None: ...
 
 class Span(_message.Message):
     __slots__ = ("kind", "start", "end", "image", "grid_rows", "grid_columns", "tile", "row", "column")
@@ -263,7 +296,7 @@ class Span(_message.Message):
     def __init__(self, kind: _Optional[_Union[SpanKind, str]] = ..., start: _Optional[int] = ..., end: _Optional[int] = ..., image: _Optional[int] = ..., grid_rows: _Optional[int] = ..., grid_columns: _Optional[int] = ..., tile: _Optional[int] = ..., row: _Optional[int] = ..., column: _Optional[int] = ...) -> None: ...
 
 class Provenance(_message.Message):
-    __slots__ = ("server_version", "model", "model_digest", "dtype", "device", "image_digests", "preprocessing", "prompt_text", "layout", "plan", "sampling", "sample_key", "output_digest", "digest")
+    __slots__ = ("server_version", "model", "model_digest", "dtype", "device", "image_digests", "preprocessing", "prompt_text", "layout", "plan", "sampling", "sample_key", "output_digest", "digest", "request", "stages")
     SERVER_VERSION_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     MODEL_DIGEST_FIELD_NUMBER: _ClassVar[int]
@@ -278,6 +311,8 @@ class Provenance(_message.Message):
     SAMPLE_KEY_FIELD_NUMBER: _ClassVar[int]
     OUTPUT_DIGEST_FIELD_NUMBER: _ClassVar[int]
     DIGEST_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_FIELD_NUMBER: _ClassVar[int]
+    STAGES_FIELD_NUMBER: _ClassVar[int]
     server_version: str
     model: str
     model_digest: str
@@ -292,4 +327,140 @@ class Provenance(_message.Message):
     sample_key: str
     output_digest: str
     digest: str
-    def __init__(self, server_version: _Optional[str] = ..., model: _Optional[str] = ..., model_digest: _Optional[str] = ..., dtype: _Optional[str] = ..., device: _Optional[str] = ..., image_digests: _Optional[_Iterable[str]] = ..., preprocessing: _Optional[str] = ..., prompt_text: _Optional[str] = ..., layout: _Optional[_Iterable[_Union[Span, _Mapping]]] = ..., plan: _Optional[_Iterable[_Union[ResolvedIntervention, _Mapping]]] = ..., sampling: _Optional[_Union[Sampling, _Mapping]] = ..., sample_key: _Optional[str] = ..., output_digest: _Optional[str] = ..., digest: _Optional[str] = ...) -> None: ...
+    request: str
+    stages: _containers.RepeatedCompositeFieldContainer[Stage]
+    def __init__(self, server_version: _Optional[str] = ..., model: _Optional[str] = ..., model_digest: _Optional[str] = ..., dtype: _Optional[str] = ..., device: _Optional[str] = ..., image_digests: _Optional[_Iterable[str]] = ..., preprocessing: _Optional[str] = ..., prompt_text: _Optional[str] = ..., layout: _Optional[_Iterable[_Union[Span, _Mapping]]] = ..., plan: _Optional[_Iterable[_Union[ResolvedIntervention, _Mapping]]] = ..., sampling: _Optional[_Union[Sampling, _Mapping]] = ..., sample_key: _Optional[str] = ..., output_digest: _Optional[str] = ..., digest: _Optional[str] = ..., request: _Optional[str] = ..., stages: _Optional[_Iterable[_Union[Stage, _Mapping]]] = ...) -> None: ...
+
+class Stage(_message.Message):
+    __slots__ = ("name", "digest")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    digest: str
+    def __init__(self, name: _Optional[str] = ..., digest: _Optional[str] = ...) -> None: ...
+
+class CaptureTarget(_message.Message):
+    __slots__ = ("target", "reduction", "top", "keep")
+    TARGET_FIELD_NUMBER: _ClassVar[int]
+    REDUCTION_FIELD_NUMBER: _ClassVar[int]
+    TOP_FIELD_NUMBER: _ClassVar[int]
+    KEEP_FIELD_NUMBER: _ClassVar[int]
+    target: _intervention_pb2.Target
+    reduction: Reduction
+    top: int
+    keep: bool
+    def __init__(self, target: _Optional[_Union[_intervention_pb2.Target, _Mapping]] = ..., reduction: _Optional[_Union[Reduction, str]] = ..., top: _Optional[int] = ..., keep: _Optional[bool] = ...) -> None: ...
+
+class CaptureRequest(_message.Message):
+    __slots__ = ("model", "prompt", "interventions", "targets", "dtype", "max_tokens", "max_bytes", "sample_key")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    PROMPT_FIELD_NUMBER: _ClassVar[int]
+    INTERVENTIONS_FIELD_NUMBER: _ClassVar[int]
+    TARGETS_FIELD_NUMBER: _ClassVar[int]
+    DTYPE_FIELD_NUMBER: _ClassVar[int]
+    MAX_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    MAX_BYTES_FIELD_NUMBER: _ClassVar[int]
+    SAMPLE_KEY_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    prompt: Prompt
+    interventions: _containers.RepeatedCompositeFieldContainer[_intervention_pb2.Intervention]
+    targets: _containers.RepeatedCompositeFieldContainer[CaptureTarget]
+    dtype: _intervention_pb2.DataType
+    max_tokens: int
+    max_bytes: int
+    sample_key: str
+    def __init__(self, model: _Optional[str] = ..., prompt: _Optional[_Union[Prompt, _Mapping]] = ..., interventions: _Optional[_Iterable[_Union[_intervention_pb2.Intervention, _Mapping]]] = ..., targets: _Optional[_Iterable[_Union[CaptureTarget, _Mapping]]] = ..., dtype: _Optional[_Union[_intervention_pb2.DataType, str]] = ..., max_tokens: _Optional[int] = ..., max_bytes: _Optional[int] = ..., sample_key: _Optional[str] = ...) -> None: ...
+
+class CaptureResponse(_message.Message):
+    __slots__ = ("started", "activation", "finished")
+    STARTED_FIELD_NUMBER: _ClassVar[int]
+    ACTIVATION_FIELD_NUMBER: _ClassVar[int]
+    FINISHED_FIELD_NUMBER: _ClassVar[int]
+    started: Started
+    activation: Activation
+    finished: CaptureFinished
+    def __init__(self, started: _Optional[_Union[Started, _Mapping]] = ..., activation: _Optional[_Union[Activation, _Mapping]] = ..., finished: _Optional[_Union[CaptureFinished, _Mapping]] = ...) -> None: ...
+
+class Activation(_message.Message):
+    __slots__ = ("target", "point", "step", "image", "view", "tokens", "shape", "data", "offset", "size", "top")
+    TARGET_FIELD_NUMBER: _ClassVar[int]
+    POINT_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    IMAGE_FIELD_NUMBER: _ClassVar[int]
+    VIEW_FIELD_NUMBER: _ClassVar[int]
+    TOKENS_FIELD_NUMBER: _ClassVar[int]
+    SHAPE_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    SIZE_FIELD_NUMBER: _ClassVar[int]
+    TOP_FIELD_NUMBER: _ClassVar[int]
+    target: int
+    point: str
+    step: int
+    image: int
+    view: int
+    tokens: _containers.RepeatedScalarFieldContainer[int]
+    shape: _containers.RepeatedScalarFieldContainer[int]
+    data: bytes
+    offset: int
+    size: int
+    top: _containers.RepeatedCompositeFieldContainer[TopTokens]
+    def __init__(self, target: _Optional[int] = ..., point: _Optional[str] = ..., step: _Optional[int] = ..., image: _Optional[int] = ..., view: _Optional[int] = ..., tokens: _Optional[_Iterable[int]] = ..., shape: _Optional[_Iterable[int]] = ..., data: _Optional[bytes] = ..., offset: _Optional[int] = ..., size: _Optional[int] = ..., top: _Optional[_Iterable[_Union[TopTokens, _Mapping]]] = ...) -> None: ...
+
+class TopTokens(_message.Message):
+    __slots__ = ("tokens",)
+    TOKENS_FIELD_NUMBER: _ClassVar[int]
+    tokens: _containers.RepeatedCompositeFieldContainer[TokenLogprob]
+    def __init__(self, tokens: _Optional[_Iterable[_Union[TokenLogprob, _Mapping]]] = ...) -> None: ...
+
+class CaptureFinished(_message.Message):
+    __slots__ = ("text", "usage", "provenance", "kept")
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    USAGE_FIELD_NUMBER: _ClassVar[int]
+    PROVENANCE_FIELD_NUMBER: _ClassVar[int]
+    KEPT_FIELD_NUMBER: _ClassVar[int]
+    text: str
+    usage: Usage
+    provenance: Provenance
+    kept: _containers.RepeatedCompositeFieldContainer[KeptActivation]
+    def __init__(self, text: _Optional[str] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ..., provenance: _Optional[_Union[Provenance, _Mapping]] = ..., kept: _Optional[_Iterable[_Union[KeptActivation, _Mapping]]] = ...) -> None: ...
+
+class KeptActivation(_message.Message):
+    __slots__ = ("target", "point", "handle", "shape")
+    TARGET_FIELD_NUMBER: _ClassVar[int]
+    POINT_FIELD_NUMBER: _ClassVar[int]
+    HANDLE_FIELD_NUMBER: _ClassVar[int]
+    SHAPE_FIELD_NUMBER: _ClassVar[int]
+    target: int
+    point: str
+    handle: str
+    shape: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, target: _Optional[int] = ..., point: _Optional[str] = ..., handle: _Optional[str] = ..., shape: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class VerifyRequest(_message.Message):
+    __slots__ = ("provenance", "images")
+    PROVENANCE_FIELD_NUMBER: _ClassVar[int]
+    IMAGES_FIELD_NUMBER: _ClassVar[int]
+    provenance: Provenance
+    images: _containers.RepeatedCompositeFieldContainer[Image]
+    def __init__(self, provenance: _Optional[_Union[Provenance, _Mapping]] = ..., images: _Optional[_Iterable[_Union[Image, _Mapping]]] = ...) -> None: ...
+
+class VerifyResponse(_message.Message):
+    __slots__ = ("agrees", "differences", "provenance")
+    AGREES_FIELD_NUMBER: _ClassVar[int]
+    DIFFERENCES_FIELD_NUMBER: _ClassVar[int]
+    PROVENANCE_FIELD_NUMBER: _ClassVar[int]
+    agrees: bool
+    differences: _containers.RepeatedCompositeFieldContainer[Difference]
+    provenance: Provenance
+    def __init__(self, agrees: _Optional[bool] = ..., differences: _Optional[_Iterable[_Union[Difference, _Mapping]]] = ..., provenance: _Optional[_Union[Provenance, _Mapping]] = ...) -> None: ...
+
+class Difference(_message.Message):
+    __slots__ = ("stage", "recorded", "found")
+    STAGE_FIELD_NUMBER: _ClassVar[int]
+    RECORDED_FIELD_NUMBER: _ClassVar[int]
+    FOUND_FIELD_NUMBER: _ClassVar[int]
+    stage: str
+    recorded: str
+    found: str
+    def __init__(self, stage: _Optional[str] = ..., recorded: _Optional[str] = ..., found: _Optional[str] = ...) -> None: ...

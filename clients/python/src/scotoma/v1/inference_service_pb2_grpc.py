@@ -45,10 +45,20 @@ class InferenceServiceStub:
                 request_serializer=scotoma_dot_v1_dot_inference__service__pb2.ScoreRequest.SerializeToString,
                 response_deserializer=scotoma_dot_v1_dot_inference__service__pb2.ScoreResponse.FromString,
                 _registered_method=True)
+        self.Capture = channel.unary_stream(
+                '/scotoma.v1.InferenceService/Capture',
+                request_serializer=scotoma_dot_v1_dot_inference__service__pb2.CaptureRequest.SerializeToString,
+                response_deserializer=scotoma_dot_v1_dot_inference__service__pb2.CaptureResponse.FromString,
+                _registered_method=True)
         self.Preview = channel.unary_unary(
                 '/scotoma.v1.InferenceService/Preview',
                 request_serializer=scotoma_dot_v1_dot_inference__service__pb2.PreviewRequest.SerializeToString,
                 response_deserializer=scotoma_dot_v1_dot_inference__service__pb2.PreviewResponse.FromString,
+                _registered_method=True)
+        self.Verify = channel.unary_unary(
+                '/scotoma.v1.InferenceService/Verify',
+                request_serializer=scotoma_dot_v1_dot_inference__service__pb2.VerifyRequest.SerializeToString,
+                response_deserializer=scotoma_dot_v1_dot_inference__service__pb2.VerifyResponse.FromString,
                 _registered_method=True)
 
 
@@ -71,8 +81,22 @@ class InferenceServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Capture(self, request, context):
+        """Activations at hook points, reduced on the server, in chunks; they are taken after the interventions at the same point.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Preview(self, request, context):
         """The picture as the model will see it after the image interventions.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Verify(self, request, context):
+        """Runs a recorded answer again and says whether the bits agree, and if not, which stage differs first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -91,10 +115,20 @@ def add_InferenceServiceServicer_to_server(servicer, server):
                     request_deserializer=scotoma_dot_v1_dot_inference__service__pb2.ScoreRequest.FromString,
                     response_serializer=scotoma_dot_v1_dot_inference__service__pb2.ScoreResponse.SerializeToString,
             ),
+            'Capture': grpc.unary_stream_rpc_method_handler(
+                    servicer.Capture,
+                    request_deserializer=scotoma_dot_v1_dot_inference__service__pb2.CaptureRequest.FromString,
+                    response_serializer=scotoma_dot_v1_dot_inference__service__pb2.CaptureResponse.SerializeToString,
+            ),
             'Preview': grpc.unary_unary_rpc_method_handler(
                     servicer.Preview,
                     request_deserializer=scotoma_dot_v1_dot_inference__service__pb2.PreviewRequest.FromString,
                     response_serializer=scotoma_dot_v1_dot_inference__service__pb2.PreviewResponse.SerializeToString,
+            ),
+            'Verify': grpc.unary_unary_rpc_method_handler(
+                    servicer.Verify,
+                    request_deserializer=scotoma_dot_v1_dot_inference__service__pb2.VerifyRequest.FromString,
+                    response_serializer=scotoma_dot_v1_dot_inference__service__pb2.VerifyResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -163,6 +197,33 @@ class InferenceService:
             _registered_method=True)
 
     @staticmethod
+    def Capture(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/scotoma.v1.InferenceService/Capture',
+            scotoma_dot_v1_dot_inference__service__pb2.CaptureRequest.SerializeToString,
+            scotoma_dot_v1_dot_inference__service__pb2.CaptureResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def Preview(request,
             target,
             options=(),
@@ -179,6 +240,33 @@ class InferenceService:
             '/scotoma.v1.InferenceService/Preview',
             scotoma_dot_v1_dot_inference__service__pb2.PreviewRequest.SerializeToString,
             scotoma_dot_v1_dot_inference__service__pb2.PreviewResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Verify(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/scotoma.v1.InferenceService/Verify',
+            scotoma_dot_v1_dot_inference__service__pb2.VerifyRequest.SerializeToString,
+            scotoma_dot_v1_dot_inference__service__pb2.VerifyResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -29,7 +29,7 @@ class GetModelResponse(_message.Message):
     def __init__(self, model: _Optional[_Union[ModelInfo, _Mapping]] = ...) -> None: ...
 
 class ModelInfo(_message.Message):
-    __slots__ = ("name", "family", "digest", "dtype", "device", "resident_bytes", "parameters", "vision_tower", "language_model", "vision_feature_layer", "vision_feature_select_strategy", "image_size", "patch_grid", "vocabulary", "projectors", "limits", "interventions")
+    __slots__ = ("name", "family", "digest", "dtype", "device", "resident_bytes", "parameters", "vision_tower", "language_model", "vision_feature_layer", "vision_feature_select_strategy", "image_size", "patch_grid", "vocabulary", "projectors", "limits", "interventions", "saliency_models")
     NAME_FIELD_NUMBER: _ClassVar[int]
     FAMILY_FIELD_NUMBER: _ClassVar[int]
     DIGEST_FIELD_NUMBER: _ClassVar[int]
@@ -47,6 +47,7 @@ class ModelInfo(_message.Message):
     PROJECTORS_FIELD_NUMBER: _ClassVar[int]
     LIMITS_FIELD_NUMBER: _ClassVar[int]
     INTERVENTIONS_FIELD_NUMBER: _ClassVar[int]
+    SALIENCY_MODELS_FIELD_NUMBER: _ClassVar[int]
     name: str
     family: str
     digest: str
@@ -64,7 +65,8 @@ class ModelInfo(_message.Message):
     projectors: _containers.RepeatedScalarFieldContainer[str]
     limits: Limits
     interventions: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, name: _Optional[str] = ..., family: _Optional[str] = ..., digest: _Optional[str] = ..., dtype: _Optional[str] = ..., device: _Optional[str] = ..., resident_bytes: _Optional[int] = ..., parameters: _Optional[int] = ..., vision_tower: _Optional[_Union[StackInfo, _Mapping]] = ..., language_model: _Optional[_Union[StackInfo, _Mapping]] = ..., vision_feature_layer: _Optional[int] = ..., vision_feature_select_strategy: _Optional[str] = ..., image_size: _Optional[int] = ..., patch_grid: _Optional[int] = ..., vocabulary: _Optional[int] = ..., projectors: _Optional[_Iterable[str]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., interventions: _Optional[_Iterable[str]] = ...) -> None: ...
+    saliency_models: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., family: _Optional[str] = ..., digest: _Optional[str] = ..., dtype: _Optional[str] = ..., device: _Optional[str] = ..., resident_bytes: _Optional[int] = ..., parameters: _Optional[int] = ..., vision_tower: _Optional[_Union[StackInfo, _Mapping]] = ..., language_model: _Optional[_Union[StackInfo, _Mapping]] = ..., vision_feature_layer: _Optional[int] = ..., vision_feature_select_strategy: _Optional[str] = ..., image_size: _Optional[int] = ..., patch_grid: _Optional[int] = ..., vocabulary: _Optional[int] = ..., projectors: _Optional[_Iterable[str]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., interventions: _Optional[_Iterable[str]] = ..., saliency_models: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class StackInfo(_message.Message):
     __slots__ = ("layers", "width", "heads", "kv_heads", "layers_run")
@@ -81,16 +83,18 @@ class StackInfo(_message.Message):
     def __init__(self, layers: _Optional[int] = ..., width: _Optional[int] = ..., heads: _Optional[int] = ..., kv_heads: _Optional[int] = ..., layers_run: _Optional[int] = ...) -> None: ...
 
 class Limits(_message.Message):
-    __slots__ = ("max_context", "max_images", "max_image_pixels", "max_message_bytes")
+    __slots__ = ("max_context", "max_images", "max_image_pixels", "max_message_bytes", "max_capture_bytes")
     MAX_CONTEXT_FIELD_NUMBER: _ClassVar[int]
     MAX_IMAGES_FIELD_NUMBER: _ClassVar[int]
     MAX_IMAGE_PIXELS_FIELD_NUMBER: _ClassVar[int]
     MAX_MESSAGE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    MAX_CAPTURE_BYTES_FIELD_NUMBER: _ClassVar[int]
     max_context: int
     max_images: int
     max_image_pixels: int
     max_message_bytes: int
-    def __init__(self, max_context: _Optional[int] = ..., max_images: _Optional[int] = ..., max_image_pixels: _Optional[int] = ..., max_message_bytes: _Optional[int] = ...) -> None: ...
+    max_capture_bytes: int
+    def __init__(self, max_context: _Optional[int] = ..., max_images: _Optional[int] = ..., max_image_pixels: _Optional[int] = ..., max_message_bytes: _Optional[int] = ..., max_capture_bytes: _Optional[int] = ...) -> None: ...
 
 class ListHookPointsRequest(_message.Message):
     __slots__ = ("model",)
@@ -105,16 +109,20 @@ class ListHookPointsResponse(_message.Message):
     def __init__(self, hook_points: _Optional[_Iterable[_Union[HookPoint, _Mapping]]] = ...) -> None: ...
 
 class HookPoint(_message.Message):
-    __slots__ = ("name", "layers", "equation", "shape")
+    __slots__ = ("name", "layers", "equation", "shape", "width", "heads")
     NAME_FIELD_NUMBER: _ClassVar[int]
     LAYERS_FIELD_NUMBER: _ClassVar[int]
     EQUATION_FIELD_NUMBER: _ClassVar[int]
     SHAPE_FIELD_NUMBER: _ClassVar[int]
+    WIDTH_FIELD_NUMBER: _ClassVar[int]
+    HEADS_FIELD_NUMBER: _ClassVar[int]
     name: str
     layers: int
     equation: str
     shape: str
-    def __init__(self, name: _Optional[str] = ..., layers: _Optional[int] = ..., equation: _Optional[str] = ..., shape: _Optional[str] = ...) -> None: ...
+    width: int
+    heads: int
+    def __init__(self, name: _Optional[str] = ..., layers: _Optional[int] = ..., equation: _Optional[str] = ..., shape: _Optional[str] = ..., width: _Optional[int] = ..., heads: _Optional[int] = ...) -> None: ...
 
 class CheckParityRequest(_message.Message):
     __slots__ = ("model",)
