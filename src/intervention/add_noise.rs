@@ -36,9 +36,7 @@ pub enum Geometry {
 
 impl AddNoise {
     pub(super) fn compile(&self, place: Place, compiler: &mut Compiler<'_>) -> Result<Resolved, Error> {
-        if !(self.scale.is_finite() && self.scale >= 0.0) {
-            return Err(place.invalid("scale", format!("{} is not a number from 0 up", self.scale)));
-        }
+        place.check_factor("scale", self.scale, 0.0)?;
         let aim = self.target.aim(place, "target", compiler)?;
         let aim = if aim.is_attention() {
             aim.of_prompt(place, "and the width of attention is fixed within the prompt alone", compiler)?

@@ -72,6 +72,9 @@ use crate::nn::{Point, Site, Stack};
 use crate::vision::Grid;
 use selector::Universe;
 
+/// The largest factor and scale.
+const MOST_FACTOR: f64 = 1e6;
+
 /// One change to the forward pass.
 #[derive(Debug, Clone, PartialEq)]
 #[expect(missing_docs, reason = "each is the intervention of its name")]
@@ -345,6 +348,14 @@ impl Place {
             Stack::VisionTower => self.needs_image(context),
             Stack::LanguageModel => Ok(()),
         }
+    }
+
+    /// Fails unless `value` is a factor that floating-point numbers can bear; `lowest` is 0 or its negative limit.
+    fn check_factor(self, field: &str, value: f64, lowest: f64) -> Result<(), Error> {
+        if (lowest..=MOST_FACTOR).contains(&value) {
+            return Ok(());
+        }
+        Err(self.invalid(field, format!("{value} is not in {lowest} to {MOST_FACTOR}")))
     }
 
     /// A grid of cells over the picture.

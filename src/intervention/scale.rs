@@ -3,7 +3,7 @@
 //! Law: factor 1 changes nothing.
 
 use super::plan::{Operation, Resolved};
-use super::{Compiler, Error, Place, Target};
+use super::{Compiler, Error, MOST_FACTOR, Place, Target};
 
 /// Multiplies by `factor`.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,9 +16,7 @@ pub struct Scale {
 
 impl Scale {
     pub(super) fn compile(&self, place: Place, compiler: &mut Compiler<'_>) -> Result<Resolved, Error> {
-        if !self.factor.is_finite() {
-            return Err(place.invalid("factor", format!("{} is not a number", self.factor)));
-        }
+        place.check_factor("factor", self.factor, -MOST_FACTOR)?;
         let aim = self.target.aim(place, "target", compiler)?;
         Ok(aim.edit(place, compiler, |_| Operation::Scale(self.factor)))
     }

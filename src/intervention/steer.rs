@@ -3,7 +3,7 @@
 //! Law: steering by 0 changes nothing.
 
 use super::plan::{Operation, Resolved, Value};
-use super::{Compiler, Error, Place, Target};
+use super::{Compiler, Error, MOST_FACTOR, Place, Target};
 
 /// Adds `scale * vector`.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,9 +18,7 @@ pub struct Steer {
 
 impl Steer {
     pub(super) fn compile(&self, place: Place, compiler: &mut Compiler<'_>) -> Result<Resolved, Error> {
-        if !self.scale.is_finite() {
-            return Err(place.invalid("scale", format!("{} is not a number", self.scale)));
-        }
+        place.check_factor("scale", self.scale, -MOST_FACTOR)?;
         let mut aim = self.target.aim(place, "target", compiler)?;
         if aim.is_attention() {
             aim = aim.of_prompt(place, "and the width of attention is fixed within the prompt alone", compiler)?;

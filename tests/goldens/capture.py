@@ -1,6 +1,6 @@
 """Captures the goldens from Hugging Face transformers; the only writer of this folder's sets.
 
-    python capture.py [SET ...]          default: all of SETS, and sizes.json
+    python capture.py [SET ...]          default: all of SETS, sizes.json, the vectors of tests/vectors, and tiny-dino
     python capture.py --model PATH_OR_ID [--out FOLDER] [--dtype float32]
     python capture.py --full-size FAMILY --out FOLDER
 
@@ -54,6 +54,8 @@ from transformers import (
     PreTrainedModel,
     Qwen2Config,
     SiglipVisionConfig,
+    ViTConfig,
+    ViTModel,
 )
 from transformers.image_processing_utils import get_patch_output_size, select_best_resolution
 from transformers.utils import cached_file
@@ -61,6 +63,7 @@ from transformers.utils import cached_file
 from interventions import Changes, Draws, donor_picture
 from transformers.models.llava.image_processing_pil_llava import LlavaImageProcessorPil
 from transformers.models.llava_next.image_processing_pil_llava_next import LlavaNextImageProcessorPil
+from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
 from transformers.models.llava_onevision.image_processing_pil_llava_onevision import LlavaOnevisionImageProcessorPil
 
 HERE = Path(__file__).parent
@@ -915,9 +918,52 @@ def write_sizes() -> None:
     (HERE / "sizes.json").write_text(json.dumps(out, indent=0))
 
 
+def write_vectors() -> None:
+    """tests/vectors/random.json: random choices that any language can check."""
+    rows = []
+    for seed, index, image, key, point in (
+        (7, 0, 0, "", ""), (2**64 - 1, 3, 1, "item 12", ""), (5, 63, 0, "é", "language_model.blocks.1.hook_resid_pre"),
+    ):  # fmt: skip
+        draws = lambda: Draws(seed, index, image, key, point)  # noqa: B023, E731
+        normal = draws()
+        rows.append(
+            {
+                "seed": str(seed), "index": index, "image": image, "sample_key": key, "point": point,
+                "permutation_of_12": draws().permutation(12), "subset_4_of_30": draws().subset(30, 4),
+                "below_1000": draws().below(1000), "unit": draws().unit(), "gaussians": [normal.gaussian() for _ in range(3)],
+                "uniform_noise_row_2_of_5": [float(v) for v in draws().noise(2, 5, False)],
+                "gaussian_noise_row_3_of_4": [float(v) for v in draws().noise(3, 4, True)],
+            }
+        )  # fmt: skip
+    folder = ROOT / "tests" / "vectors"
+    folder.mkdir(exist_ok=True)
+    (folder / "random.json").write_text(json.dumps(rows, indent=1, ensure_ascii=False))
+
+
+@torch.no_grad()
+def write_dino() -> None:
+    """tiny-dino: a ViT as DINO's are, and the attention of its last block's class token to the patches of `square`, by head."""
+    folder = HERE / "tiny-dino"
+    torch.manual_seed(16)
+    config = ViTConfig(
+        hidden_size=32, intermediate_size=48, num_hidden_layers=3, num_attention_heads=4, image_size=28, patch_size=7,
+        initializer_range=0.3, attn_implementation="eager",
+    )  # fmt: skip
+    model = ViTModel(config).eval()
+    model.save_pretrained(folder)
+    processor = ViTImageProcessorPil(
+        size={"height": 28, "width": 28}, image_mean=[0.485, 0.456, 0.406], image_std=[0.229, 0.224, 0.225]
+    )
+    processor.save_pretrained(folder)
+    picture = Image.open(HERE / "pictures" / "square.png").convert("RGB")
+    pixels = processor(images=picture, return_tensors="pt")["pixel_values"]
+    attention = model(pixels, output_attentions=True).attentions[-1][0, :, 0, 1:]
+    save_file({"attention": attention.contiguous()}, folder / "golden" / "attention.safetensors")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("sets", nargs="*", default=[*SETS, "sizes"])
+    parser.add_argument("sets", nargs="*", default=[*SETS, "sizes", "vectors", "dino"])
     parser.add_argument("--model", help="a folder or a hub id")
     parser.add_argument("--full-size", choices=("llava", "llava_next", "llava_onevision"))
     parser.add_argument("--out", type=Path, help="folder of the golden set; default: MODEL/goldens")
@@ -937,9 +983,10 @@ def main() -> None:
         return
     for folder in (HERE / "pictures", SHAPES / "goldens" / "pictures"):
         draw_pictures(folder)
+    extras = {"sizes": write_sizes, "vectors": write_vectors, "dino": write_dino}
     for name in args.sets:
-        if name == "sizes":
-            write_sizes()
+        if name in extras:
+            extras[name]()
         else:
             write_set(name)
 
