@@ -17,7 +17,7 @@ from PIL import Image
 
 import scotoma
 from scotoma import AsyncClient, Client, ScotomaError
-from scotoma.v1.inference_service_pb2 import Sampling
+from scotoma.v1.inference_service_pb2 import CaptureTarget, Sampling
 
 QUESTION = "Is there a red circle?"
 
@@ -220,3 +220,20 @@ async def test_asyncio_leaving_the_loop_cancels(server: str, png: bytes) -> None
         until = time.monotonic() + 20
         while running(server) > 0:
             assert time.monotonic() < until, "the request still runs"
+
+
+def test_captures_and_records(client: Client, png: bytes) -> None:
+    point = "language_model.blocks.{l}.hook_resid_post"
+    target = CaptureTarget(target={"point": point, "steps": {"last": 0}}, reduction="REDUCTION_MEAN")
+    layers = client.get_model().language_model.layers
+    activations = list(client.capture(QUESTION, [target], png))
+    assert [a.point for a in activations] == [point.format(l=layer) for layer in range(layers)]
+    assert all(a.shape[0] == 1 and len(a.data) == 4 * a.shape[1] for a in activations)
+    damage = [scotoma.intervention("exit_early", layer=layers - 2), scotoma.intervention("blank_image")]
+    record = client.generate(QUESTION, png, interventions=damage, max_tokens=4).finish().provenance
+    assert [r.fired for r in record.plan] == [1, 1]
+    assert client.verify(record, [png]).agrees
+    record.stages[3].digest = "0"
+    assert [d.stage for d in client.verify(record, [png]).differences] == ["record", "logits"]
+    with pytest.raises(ValueError, match="exit_earl"):
+        scotoma.intervention("exit_earl", layer=1)

@@ -11,6 +11,7 @@ from scotoma.client import AsyncClient, Client, Image
 from scotoma.errors import FieldViolation, ScotomaError
 from scotoma.interventions import (
     drop_layers,
+    intervention,
     occlude_cells,
     occlude_non_salient,
     occlude_random,
@@ -19,9 +20,10 @@ from scotoma.interventions import (
     swap_projector,
     to_json,
 )
-from scotoma.stream import Answer, AsyncAnswer
+from scotoma.stream import Activation, Answer, AsyncAnswer
 
 __all__ = [
+    "Activation",
     "Answer",
     "AsyncAnswer",
     "AsyncClient",
@@ -30,6 +32,7 @@ __all__ = [
     "Image",
     "ScotomaError",
     "drop_layers",
+    "intervention",
     "occlude_cells",
     "occlude_non_salient",
     "occlude_random",

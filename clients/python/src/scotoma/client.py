@@ -12,7 +12,7 @@ import grpc
 from typing_extensions import Self, Unpack
 
 from scotoma.errors import from_rpc
-from scotoma.stream import Answer, AsyncAnswer
+from scotoma.stream import Activation, Answer, AsyncAnswer, _Whole
 from scotoma.v1 import inference_service_pb2 as pb
 from scotoma.v1 import model_service_pb2 as models
 from scotoma.v1.inference_service_pb2_grpc import InferenceServiceStub
@@ -83,6 +83,17 @@ class GenerateOptions(ScoreOptions, total=False):
     """Log-probabilities of this many likeliest tokens with each token."""
 
 
+class CaptureOptions(ScoreOptions, total=False):
+    """What `capture` takes."""
+
+    dtype: int
+    """Numbers are sent as this, a scotoma.v1 DataType; f32 by default."""
+    max_tokens: int
+    """Tokens to generate, so that there are steps beyond the prompt."""
+    max_bytes: int
+    """Most bytes of all activations together; 0: what the server allows."""
+
+
 def _request(message: Any, fields: dict[str, Any], options: Mapping[str, object]) -> tuple[Any, Any]:  # noqa: ANN401
     """The request with its options, and the timeout."""
     rest = dict(options)
@@ -129,6 +140,34 @@ class Client:
         """The picture as the model will see it, as PNG, and its patch grid."""
         request = _request(pb.PreviewRequest, {"image": _image(image)}, options)
         response: pb.PreviewResponse = self._call(self._inference.Preview, *request)
+        return response
+
+    def capture(
+        self,
+        text: str,
+        targets: Iterable[pb.CaptureTarget],
+        images: Image | Iterable[Image] = (),
+        **options: Unpack[CaptureOptions],
+    ) -> Iterator[Activation]:
+        """Activations at hook points as they come; leaving the loop cancels."""
+        fields = {"text": text, "images": images, "targets": targets}
+        request, timeout = _request(pb.CaptureRequest, fields, options)
+        call, whole = self._inference.Capture(request, timeout=timeout), _Whole()
+        try:
+            for event in call:
+                if (activation := whole.take(event)) is not None:
+                    yield activation
+        except grpc.RpcError as error:
+            raise from_rpc(error) from None
+        finally:
+            call.cancel()
+
+    def verify(
+        self, provenance: pb.Provenance, images: Iterable[Image] = (), *, timeout: float | None = None
+    ) -> pb.VerifyResponse:
+        """Runs a recorded answer again: `agrees`, or which stage differs first."""
+        request = pb.VerifyRequest(provenance=provenance, images=[_image(i) for i in images])
+        response: pb.VerifyResponse = self._call(self._inference.Verify, request, timeout)
         return response
 
     def list_models(self, *, timeout: float | None = None) -> list[models.ModelInfo]:
@@ -234,6 +273,34 @@ class AsyncClient:
         """The picture as the model will see it, as PNG, and its patch grid."""
         request = _request(pb.PreviewRequest, {"image": _image(image)}, options)
         response: pb.PreviewResponse = await self._call(self._inference.Preview, *request)
+        return response
+
+    async def capture(
+        self,
+        text: str,
+        targets: Iterable[pb.CaptureTarget],
+        images: Image | Iterable[Image] = (),
+        **options: Unpack[CaptureOptions],
+    ) -> AsyncIterator[Activation]:
+        """Activations at hook points as they come; leaving the loop cancels."""
+        fields = {"text": text, "images": images, "targets": targets}
+        request, timeout = _request(pb.CaptureRequest, fields, options)
+        call, whole = self._inference.Capture(request, timeout=timeout), _Whole()
+        try:
+            async for event in call:
+                if (activation := whole.take(event)) is not None:
+                    yield activation
+        except grpc.RpcError as error:
+            raise from_rpc(error) from None
+        finally:
+            call.cancel()
+
+    async def verify(
+        self, provenance: pb.Provenance, images: Iterable[Image] = (), *, timeout: float | None = None
+    ) -> pb.VerifyResponse:
+        """Runs a recorded answer again: `agrees`, or which stage differs first."""
+        request = pb.VerifyRequest(provenance=provenance, images=[_image(i) for i in images])
+        response: pb.VerifyResponse = await self._call(self._inference.Verify, request, timeout)
         return response
 
     async def list_models(self, *, timeout: float | None = None) -> list[models.ModelInfo]:

@@ -114,6 +114,18 @@ def swap_projector(
     return pb.Intervention(swap_projector=message)
 
 
+def intervention(name: str, **fields: object) -> pb.Intervention:
+    """Any intervention by its name in the contract, with its fields: `intervention("exit_early", layer=3)`.
+
+    Messages within are dicts, enums strings: `intervention("blank_image", colour="COLOUR_WHITE")`.
+    A name or a field that there is not raises ValueError.
+    """
+    try:
+        return json_format.ParseDict({name: fields}, pb.Intervention())
+    except json_format.ParseError as error:
+        raise ValueError(str(error)) from None
+
+
 def to_json(intervention: pb.Intervention) -> str:
     """The canonical JSON form, for printing in a paper."""
     return json_format.MessageToJson(intervention, indent=None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import grpc
@@ -14,6 +15,50 @@ from scotoma.v1 import inference_service_pb2 as pb
 
 def _truncated() -> ScotomaError:
     return ScotomaError(grpc.StatusCode.DATA_LOSS, "the stream ended early")
+
+
+@dataclass(frozen=True)
+class Activation:
+    """What a hook point held, put together from its parts."""
+
+    target: int
+    """Position in the targets of the request."""
+    point: str
+    """Name of the hook point."""
+    step: int
+    """0: the prompt; k: the k-th generated token."""
+    image: int
+    """Position of the picture, in the tower and the projector."""
+    view: int
+    """View of the picture, in the tower and the projector."""
+    tokens: list[int]
+    """Numbers of the tokens behind the rows."""
+    shape: list[int]
+    """Sizes, rows first."""
+    data: bytes
+    """Little-endian numbers of the dtype asked for; `numpy.frombuffer(a.data, "<f4").reshape(a.shape)`."""
+    top: list[list[pb.TokenLogprob]]
+    """For the logit lens in place of numbers: the likeliest tokens of each row."""
+
+
+class _Whole:
+    """Puts activations together."""
+
+    def __init__(self) -> None:
+        self._data = b""
+
+    def take(self, event: pb.CaptureResponse) -> Activation | None:
+        """The activation that the event completes, if it does."""
+        if event.WhichOneof("event") != "activation":
+            return None
+        part = event.activation
+        self._data += part.data
+        if len(self._data) < part.size:
+            return None
+        data, self._data = self._data, b""
+        top = [list(row.tokens) for row in part.top]
+        tokens, shape = list(part.tokens), list(part.shape)
+        return Activation(part.target, part.point, part.step, part.image, part.view, tokens, shape, data, top)
 
 
 class _Events:
