@@ -42,7 +42,8 @@ fn message(out: &mut String, comments: &Comments, path: &[i32], message: &Descri
         };
         let many = if field.label() == prost_types::field_descriptor_proto::Label::Repeated { " list" } else { "" };
         let text = &comments[&[path, &[2, i as i32]].concat()];
-        let choice = field.oneof_index.filter(|_| !field.proto3_optional()).map(|o| message.oneof_decl[o as usize].name());
+        let choice =
+            field.oneof_index.filter(|_| !field.proto3_optional()).map(|o| message.oneof_decl[o as usize].name());
         let choice = choice.map_or(String::new(), |name| format!(" (one of `{name}`)"));
         writeln!(out, "- `{}` {kind}{many}{choice}: {text}", field.name()).unwrap();
         if let Some((e, own)) = message.enum_type.iter().enumerate().find(|(_, e)| e.name() == kind) {

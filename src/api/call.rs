@@ -201,7 +201,7 @@ pub(super) fn settle(
     interventions: &mut [v1::Intervention],
     targets: &mut [v1::CaptureTarget],
 ) -> Result<(), Error> {
-    *model = state.models.get(model)?.name.clone();
+    model.clone_from(&state.models.get(model)?.name);
     let targets = targets.iter_mut().filter_map(|t| t.target.as_mut());
     convert::draw_open_seeds(interventions, targets, intervention::fresh_seed);
     Ok(())

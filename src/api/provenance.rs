@@ -147,8 +147,7 @@ fn layout(scene: &Scene, ids: &[u32]) -> Vec<v1::Span> {
 /// Whether two neighbours stand in one span: a whole base view, a row of one tile, a newline.
 fn same_span(a: &Place, b: &Place) -> bool {
     match (a, b) {
-        (Place::Base { .. } | Place::Class, Place::Base { .. }) => true,
-        (Place::Pooled, Place::Pooled) => true,
+        (Place::Base { .. } | Place::Class, Place::Base { .. }) | (Place::Pooled, Place::Pooled) => true,
         (Place::Canvas { tile, row, .. }, Place::Canvas { tile: next, row: below, .. }) => (tile, row) == (next, below),
         _ => false,
     }

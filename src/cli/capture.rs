@@ -97,13 +97,12 @@ impl Capture {
         }
         bar.finish_and_clear();
         let record = stream.finish().await?.provenance.unwrap_or_default();
-        match kind.as_str() {
-            "npz" => Tensor::write_npz(&tensors.iter().collect::<Vec<_>>(), &self.out)?,
-            _ => {
-                let about = Some([("provenance".to_owned(), record.digest.clone())].into());
-                let bytes = safetensors::serialize(tensors.iter(), about)?;
-                std::fs::write(&self.out, bytes).map_err(|e| format!("{}: {e}", self.out.display()))?;
-            }
+        if kind == "npz" {
+            Tensor::write_npz(&tensors.iter().collect::<Vec<_>>(), &self.out)?;
+        } else {
+            let about = Some([("provenance".to_owned(), record.digest.clone())].into());
+            let bytes = safetensors::serialize(tensors.iter(), about)?;
+            std::fs::write(&self.out, bytes).map_err(|e| format!("{}: {e}", self.out.display()))?;
         }
         println!("{}: {} tensors; record {}", self.out.display(), tensors.len(), &record.digest[..16]);
         match local {

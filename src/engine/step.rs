@@ -56,7 +56,7 @@ pub(super) fn run(model: &Model, batch: &mut [&mut Request]) -> Result<Vec<Rows>
     for (i, mut observed) in hooks.into_observed().enumerate() {
         observed.settle()?;
         look_through(model, &mut observed)?;
-        let request = &mut batch[i];
+        let request = &mut *batch[i];
         let cost = computed(model, request);
         request.cost += cost;
         counter!(names::ROWS_COMPUTED).increment(cost.rows);

@@ -47,7 +47,7 @@ pub use blank_image::BlankImage;
 pub use drop_layers::DropLayers;
 pub use exit_early::ExitEarly;
 pub use knock_out_attention::KnockOutAttention;
-pub use observed::{Captured, Effect, Observed};
+pub use observed::{Captured, Effect, Likeliest, Observed};
 pub use occlude_patches::{Choice, OccludePatches};
 pub use patch::{Patch, Source as PatchSource};
 pub use permute_tokens::{Order, PermuteTokens, Scope};

@@ -38,6 +38,9 @@ impl Effect {
     }
 }
 
+/// Tokens with their log-probabilities, likeliest first.
+pub type Likeliest = Vec<(u32, f64)>;
+
 /// Rows taken at a hook point.
 #[derive(Debug)]
 pub struct Captured {
@@ -54,7 +57,7 @@ pub struct Captured {
     /// The rows, on the CPU once the step is over.
     pub value: Tensor,
     /// For the logit lens: how many tokens; and, once the step is over, the likeliest of each row with their log-probabilities.
-    pub lens: Option<(usize, Vec<Vec<(u32, f64)>>)>,
+    pub lens: Option<(usize, Vec<Likeliest>)>,
 }
 
 impl Observed {

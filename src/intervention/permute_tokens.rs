@@ -103,8 +103,9 @@ impl PermuteTokens {
         let mut groups: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
         for (i, shows) in tokens.places.iter().enumerate() {
             let group = match (shows, self.scope) {
-                (Shows::Class | Shows::Newline, _) | (Shows::Canvas { .. }, Scope::BaseView) => continue,
-                (Shows::Pooled, Scope::WithinTiles | Scope::BaseView | Scope::WithinBlocks(_)) => continue,
+                (Shows::Class | Shows::Newline, _)
+                | (Shows::Canvas { .. }, Scope::BaseView)
+                | (Shows::Pooled, Scope::WithinTiles | Scope::BaseView | Scope::WithinBlocks(_)) => continue,
                 (_, Scope::All) | (Shows::Base { .. }, Scope::WithinTiles | Scope::BaseView) => 0,
                 (Shows::Canvas { tile, .. }, Scope::WithinTiles) => 1 + tile,
                 (Shows::Base { row, column }, Scope::WithinBlocks(_)) => block(*row, *column, tokens.base),

@@ -60,7 +60,9 @@ fn orthonormal(directions: &[Vec<f32>]) -> Vec<Vec<f64>> {
         }
         let left = dot(&rest, &rest).sqrt();
         if left > DEPENDENT * length {
-            rest.iter_mut().for_each(|r| *r /= left);
+            for r in &mut rest {
+                *r /= left;
+            }
             basis.push(rest);
         }
     }

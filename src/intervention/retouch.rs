@@ -18,6 +18,7 @@ pub struct Retouch {
 
 /// What happens to cells.
 #[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "few per request")]
 pub enum Change {
     /// These are painted over.
     Paint {

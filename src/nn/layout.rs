@@ -93,13 +93,12 @@ impl Layout {
         let mut thinned = Self::default();
         let mut rows = Vec::new();
         for (span, kept) in self.spans.iter().zip(kept) {
-            let all;
-            let kept = match kept {
-                Some(kept) => kept,
-                None => {
-                    all = (0..span.rows.len() as u32).collect();
-                    &all
-                }
+            let all: Vec<u32>;
+            let kept = if let Some(kept) = kept {
+                kept
+            } else {
+                all = (0..span.rows.len() as u32).collect();
+                &all
             };
             let at = |values: &[u32]| kept.iter().filter_map(|&i| values.get(i as usize).copied()).collect();
             let span = Span { tokens: at(&span.tokens), positions: at(&span.positions), ..span.clone() };
