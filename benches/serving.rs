@@ -8,7 +8,7 @@ use candle_core::{DType, Device};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use futures::future::join_all;
 use scotoma::engine::{Engine, Event, Job, Limits, Sampling, Work};
-use scotoma::intervention::{Draws, Plan};
+use scotoma::intervention::{Draws, Observed, Plan};
 use scotoma::model::{self, Model};
 use scotoma::server::{Config, Server};
 use scotoma_client::v1::Sampling as WireSampling;
@@ -71,12 +71,14 @@ fn engine(criterion: &mut Criterion) {
     let view = model.processor.picture(&scotoma::vision::decode(&picture(), 1 << 20).unwrap(), 1).unwrap();
     let (pixels, image) = (model.pixels(&view).unwrap(), model.tokens(&view));
     let text = model.text.chat(QUESTION, 1).unwrap();
-    let prompt = model.expand(&model.text.encode(&text).unwrap(), &[image.len()]);
+    let prompt = model.expand(&model.text.encode(&text).unwrap(), std::slice::from_ref(&image));
+    let plan = Arc::new(Plan { images: vec![image.clone()], ..Plan::default() });
     let answer = |max_tokens| {
         let sampling = Sampling { temperature: HOT, draws: Draws::new(SEED, "", 0, 0), ..Sampling::greedy() };
         let job = Job {
             model: model.clone(),
-            plan: Arc::new(Plan::default()),
+            plan: plan.clone(),
+            observed: Observed::default(),
             pixels: vec![pixels.clone()],
             images: vec![image.clone()],
             prompt: prompt.clone(),
@@ -85,7 +87,8 @@ fn engine(criterion: &mut Criterion) {
         };
         let mut events = engine.submit(job).unwrap();
         let mut tokens = 0;
-        while let Some(Ok(Event::Token(token))) = events.blocking_recv() {
+        while let Some(Ok(event)) = events.blocking_recv() {
+            let Event::Token(token) = event else { continue };
             tokens += 1;
             if token.finish.is_some() {
                 break;

@@ -104,7 +104,7 @@ async fn captures_are_what_the_model_computes() {
     }
     // The lens on the last layer is the model itself.
     let greedy = client.generate(ask(&json!([]))).await.unwrap().next().await.unwrap().unwrap();
-    let top = &by(4).last().unwrap().top[0].tokens;
+    let top = &by(4).next_back().unwrap().top[0].tokens;
     assert_eq!((top.len(), top[0].id), (3, greedy.id));
     assert!((top[0].logprob - greedy.logprob).abs() < 1e-5);
     assert_eq!(by(5).next().unwrap().shape, [36]);
