@@ -15,7 +15,7 @@ use scotoma::intervention::{
     PatchSource, PermuteTokens, Plan, SaliencySource, Salient, Scope, Steps, SwapProjector, Target, shape_of,
 };
 use scotoma::model::{DEFAULT_PROJECTOR, Model, Place};
-use scotoma::nn::{KvCache, Layout, Linear, NoHooks, Point, Stack};
+use scotoma::nn::{Hooks, Layout, Linear, Meter, NoHooks, Point, Result as TensorResult, Span, Stack, Track};
 use serde_json::json;
 
 /// Token ids with the bits of the 20 highest log-probabilities.
@@ -317,22 +317,22 @@ fn packed_rows_equal_rows_alone() {
     let plans = paths.map(|path| {
         Arc::new(Plan { paths: [(Stack::LanguageModel, path.into())].into_iter().collect(), ..Plan::default() })
     });
-    let run = |sequences: &[usize], prefill: usize, caches: &mut [Option<&mut KvCache>]| {
+    let run = |sequences: &[usize], prefill: usize, tracks: &mut [Option<&mut Track>]| {
         let mut layout = Layout::default();
         let mut rows = Vec::new();
         for (i, &sequence) in sequences.iter().enumerate() {
             if i < prefill {
-                layout.prefill(sequence, (0, 0), ids[sequence].len());
+                layout.whole(sequence, (0, 0), ids[sequence].len());
                 rows.extend(&ids[sequence]);
             } else {
                 let token = ids[sequence].len() as u32;
-                layout.decode(sequence, token, token);
+                layout.rows_of(sequence, 0, [token].into(), [token].into());
                 rows.push(101);
             }
         }
         let x = model.decoder.embed(&rows).unwrap();
         let runs = plans.iter().map(|plan| (plan.clone(), Observed::default())).collect();
-        let (hidden, layout) = model.decoder.forward(x, &layout, caches, &mut Applied::new(runs)).unwrap();
+        let (hidden, layout) = model.decoder.forward(x, &layout, tracks, &mut Applied::new(runs)).unwrap();
         let parts: Vec<Vec<f32>> = layout
             .spans
             .iter()
@@ -342,13 +342,13 @@ fn packed_rows_equal_rows_alone() {
     };
     let mut alone = Vec::new();
     for sequence in 0..4 {
-        let mut cache = KvCache::new(16);
-        let prefilled = run(&[sequence], 1, &mut [Some(&mut cache)]);
-        let decoded = run(&[sequence], 0, &mut [Some(&mut cache)]);
+        let mut track = track(ids[sequence].len());
+        let prefilled = run(&[sequence], 1, &mut [Some(&mut track)]);
+        let decoded = run(&[sequence], 0, &mut [Some(&mut track)]);
         alone.push((prefilled[0].clone(), decoded[0].clone()));
     }
-    let mut caches: Vec<KvCache> = (0..4).map(|_| KvCache::new(16)).collect();
-    let [a, b, c, d] = &mut caches[..] else { unreachable!() };
+    let mut tracks: Vec<Track> = ids.iter().map(|ids| track(ids.len())).collect();
+    let [a, b, c, d] = &mut tracks[..] else { unreachable!() };
     let first = run(&[2, 3], 2, &mut [Some(c), Some(d)]);
     assert_eq!(first, [alone[2].0.clone(), alone[3].0.clone()]);
     let mixed = run(&[0, 1, 2, 3], 2, &mut [Some(a), Some(b), Some(c), Some(d)]);
@@ -370,21 +370,80 @@ fn a_row_of_a_linear_layer_depends_on_itself_alone() {
                 .to_dtype(dtype)
                 .unwrap()
         };
-        let linear = Linear::new(tensor(1, n, k), None);
+        let (weight, bias) = (tensor(1, n, k), tensor(3, 1, n).flatten_all().unwrap());
+        let linear = Linear::new(weight.clone(), Some(bias.clone())).unwrap();
         let x = tensor(2, 40, k);
         let bits = |t: Tensor| t.to_dtype(DType::F32).unwrap().to_vec2::<f32>().unwrap();
-        let whole = bits(linear.forward_rows(&x, 40).unwrap());
+        let whole = bits(linear.forward(&x).unwrap());
         for start in [0, 1, 3, 17, 39] {
             for rows in [1, 2, 3, 4, 5, 8, 23] {
                 let rows = rows.min(40 - start);
-                let part = bits(linear.forward_rows(&x.narrow(0, start, rows).unwrap(), rows).unwrap());
+                let part = bits(linear.forward(&x.narrow(0, start, rows).unwrap()).unwrap());
                 assert!(part == whole[start..start + rows], "{dtype:?} {k} -> {n}: rows {start}..{}", start + rows);
             }
         }
-        let decoded = bits(linear.forward_rows(&x.narrow(0, 0, 1).unwrap(), 0).unwrap());
-        let mixed = bits(linear.forward_rows(&Tensor::cat(&[x.clone(), x.clone()], 0).unwrap(), 40).unwrap());
-        assert_eq!(mixed[..40], whole[..]);
-        assert_eq!(mixed[40], decoded[0], "{dtype:?}: a decode row beside prefill rows");
+        assert_eq!(bits(linear.weight().unwrap()), bits(weight.clone()), "unpacking gives the weight back");
+        let double = |t: &Tensor| t.to_dtype(DType::F64).unwrap();
+        let exact = double(&x).matmul(&double(&weight).t().unwrap()).unwrap().broadcast_add(&double(&bias)).unwrap();
+        let norm = |t: Tensor| t.sqr().unwrap().sum_all().unwrap().to_scalar::<f64>().unwrap().sqrt();
+        let error = norm((double(&linear.forward(&x).unwrap()) - &exact).unwrap()) / norm(exact);
+        assert!(error < if dtype == DType::F32 { 6e-7 } else { 4e-3 }, "{dtype:?} {k} -> {n}: {error:e}");
+    }
+}
+
+fn track(prompt: usize) -> Track {
+    Track::new(prompt, 16, &Meter::default(), &Meter::default())
+}
+
+/// Looks at everything and changes nothing: attention then goes step by step.
+struct Onlooker;
+
+impl Hooks for Onlooker {
+    fn on(&mut self, _: Point, _: &[Span], value: Tensor) -> TensorResult<Tensor> {
+        Ok(value)
+    }
+}
+
+/// In chunks, row by row, from where another sequence stood, and looked at from all sides: the same bits.
+#[test]
+fn a_prefill_in_parts_is_a_prefill() {
+    for set in ["tiny-gqa-tied", "tiny-next-mistral", "tiny-onevision", "shapes"] {
+        let model = model(set);
+        let ids: Vec<u32> = (0..40).map(|i| 5 + i * 7 % 90).collect();
+        let layers = model.decoder.config().num_hidden_layers;
+        let embedded = model.decoder.embed(&ids).unwrap();
+        let run = |x: &Tensor, slot: usize, from: usize, track: Option<&mut Track>, hooks: &mut dyn Hooks| {
+            let tokens: Vec<u32> = (from..from + x.dim(0).unwrap()).map(|t| t as u32).collect();
+            let mut layout = Layout::default();
+            layout.rows_of(0, slot, tokens.clone().into(), tokens.into());
+            let (hidden, _) = model.decoder.forward(x.clone(), &layout, &mut [track], hooks).unwrap();
+            hidden.to_vec2::<f32>().unwrap()
+        };
+        let rows = |from: usize, count: usize| embedded.narrow(0, from, count).unwrap();
+        let mut whole_track = track(40);
+        (0..=layers).for_each(|slot| whole_track.keep(slot, 0));
+        let whole = run(&embedded, 0, 0, Some(&mut whole_track), &mut NoHooks);
+        assert_eq!(run(&embedded, 0, 0, None, &mut Onlooker), whole, "{set}: looked at");
+        for chunk in [1, 3, 7, 16, 33] {
+            let mut track = track(40);
+            let mut parts = Vec::new();
+            for from in (0..40).step_by(chunk) {
+                parts.extend(run(&rows(from, chunk.min(40 - from)), 0, from, Some(&mut track), &mut NoHooks));
+            }
+            assert_eq!(parts, whole, "{set}: chunks of {chunk}");
+        }
+        // As if its last rows had been generated.
+        let mut track = track(30);
+        run(&rows(0, 30), 0, 0, Some(&mut track), &mut NoHooks);
+        for from in 30..40 {
+            assert_eq!(run(&rows(from, 1), 0, from, Some(&mut track), &mut NoHooks)[0], whole[from], "{set}: decoded");
+        }
+        for (slot, position) in [(0, 0), (0, 17), (1, 17), (2, 0), (layers, 39)] {
+            let mut fork = whole_track.fork(slot, position, 40, 1);
+            let (x, ..) = whole_track.checkpoint(slot, position).unwrap();
+            let hidden = run(&x, slot, position as usize, Some(&mut fork), &mut NoHooks);
+            assert_eq!(hidden, whole[position as usize..], "{set}: from layer {slot}, token {position}");
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::ops::{Add, AddAssign};
 
 use crate::intervention::Plan;
 use crate::model::{Model, Projector};
-use crate::nn::Stack;
+use crate::nn::{Linear, Stack};
 
 /// What was computed, or will be.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -74,7 +74,8 @@ impl Cost {
         }
         if let Projector::Mlp { first, second, .. } = plan.projector.as_ref().unwrap_or(model.own_projector()).as_ref()
         {
-            let weights = first.weight().elem_count() + second.weight().elem_count();
+            let numbers = |linear: &Linear| linear.sizes().0 * linear.sizes().1;
+            let weights = numbers(first) + numbers(second);
             cost.flops += 2 * (views * model.tower.tokens() * weights) as u64;
         }
         cost

@@ -289,7 +289,7 @@ impl Prepared {
             let mut applied = Applied::one(&self.plan);
             let (hidden, layout) = self.forward(model, &ids, &mut applied)?;
             let mut last = Layout::default();
-            last.prefill_at(0, (0, 0), [ids.len() as u32 - 1].into(), [0].into());
+            last.rows_of(0, 0, [ids.len() as u32 - 1].into(), [0].into());
             let logits = model.decoder.logits(&hidden.narrow(0, layout.rows() - 1, 1)?, &last, &mut applied)?;
             let logits: Vec<f32> = logits.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?;
             let logits: Vec<f64> = logits.into_iter().map(f64::from).collect();
@@ -322,7 +322,7 @@ impl Prepared {
         let mut layout = Layout::default();
         let after = (0..(ids.len() - prompt) as u32).map(|i| self.prompt.next + i);
         let positions = self.prompt.positions.iter().copied().chain(after).collect();
-        layout.prefill_at(0, (0, 0), (0..ids.len() as u32).collect(), positions);
+        layout.rows_of(0, 0, (0..ids.len() as u32).collect(), positions);
         Ok(model.decoder.forward(x, &layout, &mut [], hooks)?)
     }
 }

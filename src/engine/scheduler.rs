@@ -15,7 +15,7 @@ use super::step::{self, Rows};
 use super::{Command, Cost, Error, Event, Finish, Job, Limits, Timing, Token, Work, parity};
 use crate::intervention::Observed;
 use crate::model::{ImageTokens, Model};
-use crate::nn::{KvCache, NoHooks, Stack};
+use crate::nn::{Meter, NoHooks, Stack, Track};
 use crate::telemetry::names;
 
 /// A request that is admitted.
@@ -27,7 +27,7 @@ pub(super) struct Request {
     pub(super) cost: Cost,
     pub(super) observed: Observed,
     /// Keys and values; none before the prefill.
-    pub(super) cache: Option<KvCache>,
+    pub(super) cache: Option<Track>,
     kv_bytes: usize,
     /// What has been generated.
     pub(super) answer: Vec<u32>,
@@ -170,7 +170,8 @@ impl Scheduler {
                 let positions = request.job.prompt.ids.len() + max_tokens;
                 let model = &request.job.model;
                 let config = model.decoder.config();
-                request.cache = Some(KvCache::new(positions));
+                request.cache =
+                    Some(Track::new(request.job.prompt.ids.len(), max_tokens, &Meter::default(), &Meter::default()));
                 request.kv_bytes = 2
                     * positions
                     * request.job.plan.path(Stack::LanguageModel, config.num_hidden_layers).len()

@@ -12,7 +12,7 @@ use super::scheduler::Request;
 use super::{Cost, Prefilled, Work};
 use crate::intervention::{Applied, Observed};
 use crate::model::{Error, ImageTokens, Model, Projector, Prompt};
-use crate::nn::{Hooks, KvCache, Layout};
+use crate::nn::{Hooks, Layout, Track};
 use crate::telemetry::names;
 
 /// What a step made for one request.
@@ -35,7 +35,7 @@ pub(super) fn run(model: &Model, batch: &mut [&mut Request]) -> Result<Vec<Rows>
     let start = Instant::now();
     let input = Input::of(batch, fresh);
     let x = input.embed(model, visual)?;
-    let mut caches: Vec<Option<&mut KvCache>> = Vec::with_capacity(input.layout.spans.len());
+    let mut caches: Vec<Option<&mut Track>> = Vec::with_capacity(input.layout.spans.len());
     for request in batch.iter_mut() {
         match &request.job.work {
             // Scored rows are never asked for again.
@@ -131,7 +131,7 @@ fn encode_images(model: &Model, fresh: &[&mut Request], hooks: &mut dyn Hooks) -
     for run in layout.spans.chunk_by(|a, b| Arc::ptr_eq(of(a.sequence), of(b.sequence))) {
         let mut part = Layout::default();
         for span in run {
-            part.prefill(span.sequence, (span.image, span.view), span.rows.len());
+            part.whole(span.sequence, (span.image, span.view), span.rows.len());
         }
         let projector: &Projector = of(run[0].sequence);
         let rows = features.narrow(0, run[0].rows.start, part.rows())?;
@@ -160,7 +160,6 @@ struct Wanted {
     span: usize,
     /// 1 is the last row.
     from_end: usize,
-    decodes: bool,
 }
 
 impl Input {
@@ -182,8 +181,8 @@ impl Input {
         }
         for (sequence, request) in batch.iter().enumerate().skip(fresh) {
             let (prompt, read) = (&request.job.prompt, request.answer.len() as u32 - 1);
-            input.layout.decode(sequence, prompt.ids.len() as u32 + read, prompt.next + read);
-            input.wanted.push(Wanted { span: input.layout.spans.len() - 1, from_end: 1, decodes: true });
+            input.layout.rows_of(sequence, 0, [prompt.ids.len() as u32 + read].into(), [prompt.next + read].into());
+            input.wanted.push(Wanted { span: input.layout.spans.len() - 1, from_end: 1 });
             input.ids.extend(request.answer.last());
         }
         input
@@ -196,12 +195,12 @@ impl Input {
         let tokens = (0..(prompt.ids.len() + continuation.len()) as u32).collect();
         let after = prompt.next..prompt.next + continuation.len() as u32;
         let positions = prompt.positions.iter().copied().chain(after).collect();
-        self.layout.prefill_at(sequence, (0, 0), tokens, positions);
+        self.layout.rows_of(sequence, 0, tokens, positions);
         let span = self.layout.spans.len() - 1;
         // A plain prompt's last row, or the row before each token of the continuation.
         let last = usize::from(!continuation.is_empty());
         let rows = (1..=continuation.len().max(1)).rev();
-        self.wanted.extend(rows.map(|i| Wanted { span, from_end: last + i, decodes: false }));
+        self.wanted.extend(rows.map(|i| Wanted { span, from_end: last + i }));
         self.visual.push(visual);
     }
 
@@ -239,11 +238,7 @@ impl Input {
             let row = span.rows.len() - wanted.from_end;
             rows.push((span.rows.start + row) as u32);
             let (token, position) = (span.tokens[row], span.positions[row]);
-            if wanted.decodes {
-                chosen.decode(span.sequence, token, position);
-            } else {
-                chosen.prefill_at(span.sequence, (0, 0), [token].into(), [position].into());
-            }
+            chosen.rows_of(span.sequence, 0, [token].into(), [position].into());
         }
         let count = rows.len();
         let index = Tensor::from_vec(rows, count, hidden.device())?;

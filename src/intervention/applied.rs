@@ -7,7 +7,7 @@ use candle_core::{D, DType, Tensor};
 
 use super::observed::{Captured, Observed};
 use super::plan::{Capture, Edit, Noise, Operation, Plan, Prune, Ranking, Reduction, Rows, Value};
-use crate::nn::{Hooks, Point, Result, Site, Span, Stack, scatter_rows};
+use crate::nn::{Hooks, Point, Result, Site, Span, Stack, replace_rows, scatter_rows};
 
 /// Performs a plan for each sequence on the rows of that sequence, and on no others.
 #[derive(Debug)]
@@ -74,7 +74,11 @@ impl Hooks for Applied {
                 None => Ok(value),
             };
         }
-        reassemble(value, parts)
+        replace_rows(value, parts)
+    }
+
+    fn wants(&self, point: Point, sequence: usize) -> bool {
+        self.runs.get(sequence).is_some_and(|(plan, _)| plan.acts_at(point))
     }
 
     fn path(&self, stack: Stack, sequence: usize) -> Option<&[usize]> {
@@ -111,32 +115,6 @@ impl Hooks for Applied {
         all.sort_unstable();
         all.dedup();
         Ok(rows)
-    }
-}
-
-/// `value` with `parts` in place of the rows that they are of, which may be more or fewer.
-fn reassemble(value: Tensor, parts: Vec<(Range<usize>, Tensor)>) -> Result<Tensor> {
-    if parts.is_empty() {
-        return Ok(value);
-    }
-    let mut pieces = Vec::with_capacity(2 * parts.len() + 1);
-    let mut next = 0;
-    for (rows, part) in parts {
-        pieces.push(value.narrow(0, next, rows.start - next)?);
-        pieces.push(part);
-        next = rows.end;
-    }
-    pieces.push(value.narrow(0, next, value.dim(0)? - next)?);
-    let mut rest: Vec<Tensor> = Vec::with_capacity(pieces.len());
-    for piece in pieces {
-        if piece.dim(0)? > 0 {
-            rest.push(piece);
-        }
-    }
-    match rest.len() {
-        0 => value.narrow(0, 0, 0),
-        1 => Ok(rest.swap_remove(0)),
-        _ => Tensor::cat(&rest, 0),
     }
 }
 

@@ -9,7 +9,7 @@ use candle_core::Tensor;
 use super::retouch::Retouch;
 use super::{Draws, Observed};
 use crate::model::{ImageTokens, Projector};
-use crate::nn::{Point, Span, Stack};
+use crate::nn::{Point, Site, Span, Stack};
 use crate::vision::{Picture, Processor};
 
 /// The primitive operations of one request.
@@ -43,6 +43,14 @@ impl Plan {
             }
         }
         observed
+    }
+
+    /// Whether something happens at `point`.
+    pub fn acts_at(&self, point: Point) -> bool {
+        let ranks = |layer| self.prunes.get(&layer).is_some_and(|p| matches!(p.ranking, Ranking::Received { .. }));
+        self.edits.contains_key(&point)
+            || self.captures.contains_key(&point)
+            || (point.stack == Stack::LanguageModel && point.site == Site::Pattern && point.layer.is_some_and(ranks))
     }
 
     /// The layers of `stack` that run, of `layers` that the model would run.

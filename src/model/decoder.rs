@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::Error;
 use super::tower::linear;
 use crate::nn::{
-    Activation, Attention, Block, Hooks, KvCache, Layout, Linear, Mlp, Norm, Point, Rope, RopeConfig, Site, Stack,
+    Activation, Attention, Block, Hooks, Layout, Linear, Mlp, Norm, Point, Rope, RopeConfig, Site, Stack, Track,
     Transformer,
 };
 use crate::weights::Tensors;
@@ -190,7 +190,7 @@ impl Decoder {
         let table = weights.get("language_model.embed_tokens.weight", &[config.vocab_size, width])?;
         let head = if tied {
             weights.ignore("lm_head.weight");
-            Linear::new(table.clone(), None)
+            Linear::new(table.clone(), None)?
         } else {
             linear(weights, "lm_head", config.vocab_size, width, false)?
         };
@@ -216,16 +216,16 @@ impl Decoder {
     }
 
     /// Input embeddings `x (R, D)` -> `norm(x) (R', D)` after the last layer, with its layout, which has fewer rows where hooks
-    /// drop some. `caches[i]` belongs to `layout.spans[i]`; a sequence without one attends to its own rows alone.
+    /// drop some. `tracks[i]` belongs to `layout.spans[i]`; a sequence without one attends to its own rows alone.
     pub fn forward(
         &self,
         x: Tensor,
         layout: &Layout,
-        caches: &mut [Option<&mut KvCache>],
+        tracks: &mut [Option<&mut Track>],
         hooks: &mut dyn Hooks,
     ) -> Result<(Tensor, Layout), Error> {
         let x = hooks.on(Point::of(Stack::LanguageModel, Site::Embed), &layout.spans, x)?;
-        let (x, layout) = self.blocks.forward(x, self.config.num_hidden_layers, layout, caches, hooks)?;
+        let (x, layout) = self.blocks.forward(x, self.config.num_hidden_layers, layout, tracks, hooks)?;
         let x = self.norm.forward(&x)?;
         let x = hooks.on(Point::of(Stack::LanguageModel, Site::LnFinalNormalized), &layout.spans, x)?;
         Ok((x, layout))
@@ -233,12 +233,12 @@ impl Decoder {
 
     /// The logit lens (nostalgebraist 2020): rows of the residual stream `(R, D)` through the final norm and the head, `(R, V)`.
     pub fn lens(&self, x: &Tensor) -> Result<Tensor, Error> {
-        Ok(self.head.forward_rows(&self.norm.forward(x)?, x.dim(0)?)?)
+        Ok(self.head.forward(&self.norm.forward(x)?)?)
     }
 
     /// Normed rows `(R, D)` -> logits `(R, V)`; `layout` holds just these rows.
     pub fn logits(&self, x: &Tensor, layout: &Layout, hooks: &mut dyn Hooks) -> Result<Tensor, Error> {
-        let logits = self.head.forward(x, layout)?;
+        let logits = self.head.forward(x)?;
         Ok(hooks.on(Point::of(Stack::LanguageModel, Site::Logits), &layout.spans, logits)?)
     }
 }

@@ -42,7 +42,7 @@ impl Projector {
     /// A projector of the same shapes, read from `weights`.
     pub fn reload(&self, weights: &Tensors<'_>) -> Result<Self, Error> {
         let Self::Mlp { first, activation, .. } = self else { return Ok(Self::Identity) };
-        let (output, input) = first.weight().dims2()?;
+        let (output, input) = first.sizes();
         Self::load(input, output, *activation, first.bias().is_some(), weights)
     }
 
@@ -51,14 +51,14 @@ impl Projector {
     pub fn like(&self, mut draw: impl FnMut(usize, usize) -> Vec<f32>) -> Result<Self, Error> {
         let Self::Mlp { first, activation, second } = self else { return Ok(Self::Identity) };
         let mut redraw = |old: &Linear| -> Result<Linear, Error> {
-            let (out, input) = old.weight().dims2()?;
-            let (dtype, device) = (old.weight().dtype(), old.weight().device());
+            let (out, input) = old.sizes();
+            let (dtype, device) = (old.dtype(), old.device());
             let make = |values: Vec<f32>, shape: &[usize]| -> Result<Tensor, Error> {
                 Ok(Tensor::from_vec(values, shape, device)?.to_dtype(dtype)?)
             };
             let weight = make(draw(out * input, input), &[out, input])?;
             let bias = old.bias().map(|_| make(draw(out, input), &[out])).transpose()?;
-            Ok(Linear::new(weight, bias))
+            Ok(Linear::new(weight, bias)?)
         };
         Ok(Self::Mlp { first: redraw(first)?, activation: *activation, second: redraw(second)? })
     }
@@ -67,7 +67,10 @@ impl Projector {
     pub fn digest(&self) -> Result<String, Error> {
         let Self::Mlp { first, second, .. } = self else { return Ok("identity".into()) };
         let mut hasher = blake3::Hasher::new();
-        for tensor in [Some(first.weight()), first.bias(), Some(second.weight()), second.bias()].into_iter().flatten() {
+        for tensor in [Some(first.weight()?), first.bias().cloned(), Some(second.weight()?), second.bias().cloned()]
+            .into_iter()
+            .flatten()
+        {
             let values = tensor.to_device(&Device::Cpu)?.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;
             for value in values {
                 hasher.update(&value.to_le_bytes());
@@ -82,9 +85,9 @@ impl Projector {
         let out = match self {
             Self::Identity => x.clone(),
             Self::Mlp { first, activation, second } => {
-                let pre = at(Site::Pre, first.forward(x, layout)?)?;
+                let pre = at(Site::Pre, first.forward(x)?)?;
                 let post = at(Site::Post, activation.forward(&pre)?)?;
-                second.forward(&post, layout)?
+                second.forward(&post)?
             }
         };
         Ok(at(Site::Out, out)?)

@@ -231,7 +231,7 @@ impl Model {
             image = if layout.spans.last().is_some_and(|s| s.sequence == sequence) { image + 1 } else { 0 };
             let rows = tokens.views * self.tower.tokens();
             let packed = tokens.pack(&projected.narrow(0, first, rows)?, self.newline.as_ref())?;
-            layout.prefill(sequence, (image, 0), packed.dim(0)?);
+            layout.whole(sequence, (image, 0), packed.dim(0)?);
             parts.push(packed);
             first += rows;
         }

@@ -122,7 +122,7 @@ pub struct VisionTower {
 pub(super) fn linear(weights: &Tensors<'_>, name: &str, out: usize, input: usize, bias: bool) -> Result<Linear, Error> {
     let weight = weights.get(&format!("{name}.weight"), &[out, input])?;
     let bias = if bias { Some(weights.get(&format!("{name}.bias"), &[out])?) } else { None };
-    Ok(Linear::new(weight, bias))
+    Ok(Linear::new(weight, bias)?)
 }
 
 impl VisionTower {
@@ -194,7 +194,7 @@ impl VisionTower {
         weights.ignore_all("vision_tower.head.");
         weights.ignore_all("vision_tower.pooler.");
         Ok(Self {
-            patches: Linear::new(kernel.flatten_from(1)?, bias), // (D, 3 P P)
+            patches: Linear::new(kernel.flatten_from(1)?, bias)?, // (D, 3 P P)
             class,
             position,
             // Spelled so in every CLIP checkpoint.
@@ -277,6 +277,10 @@ impl VisionTower {
                 }
                 Ok(value)
             }
+
+            fn wants(&self, point: Point, _: usize) -> bool {
+                point == Point::at(Stack::VisionTower, self.layer, Site::Pattern)
+            }
         }
         let owners: Vec<_> = (0..pixels.dim(0)?).map(|i| (i, (0, 0))).collect();
         let layout = Self::layout(&owners, self.rows());
@@ -290,7 +294,7 @@ impl VisionTower {
     fn layout(owners: &[Owner], rows: usize) -> Layout {
         let mut layout = Layout::default();
         for &(sequence, view) in owners {
-            layout.prefill(sequence, view, rows);
+            layout.whole(sequence, view, rows);
         }
         layout
     }
@@ -305,7 +309,7 @@ impl VisionTower {
             .reshape(vec![batch, 3, grid, patch, grid, patch])?
             .permute(vec![0, 2, 4, 1, 3, 5])?
             .reshape((batch * grid * grid, 3 * patch * patch))?; // (B N, 3 P P)
-        let patches = self.patches.forward_rows(&cut, batch * grid * grid)?;
+        let patches = self.patches.forward(&cut)?;
         let patches = patches.reshape((batch, grid * grid, self.config.hidden_size))?;
         let x = match &self.class {
             Some(class) => {

@@ -2,7 +2,7 @@
 
 use candle_core::Tensor;
 
-use super::{Activation, Attention, Hooks, KvCache, Layout, Linear, Norm, Point, Result, Site, Stack};
+use super::{Activation, Attention, Hooks, Layout, Linear, Norm, Point, Result, Site, Stack, Track};
 
 /// Two linear layers with an activation between, or three with a gate (SwiGLU, Shazeer 2020).
 #[derive(Debug, Clone)]
@@ -38,24 +38,27 @@ impl Block {
         layout: &Layout,
         (stack, layer): (Stack, usize),
         angles: Option<&(Tensor, Tensor)>,
-        caches: &mut [Option<&mut KvCache>],
+        tracks: &mut [Option<&mut Track>],
         hooks: &mut dyn Hooks,
     ) -> Result<Tensor> {
         let spans = &layout.spans;
         let at = |site| Point::at(stack, layer, site);
         let x = hooks.on(at(Site::ResidPre), spans, x)?;
         let normed = hooks.on(at(Site::Ln1Normalized), spans, self.ln1.forward(&x)?)?;
-        let attended = self.attention.forward(&normed, layout, (stack, layer), angles, caches, hooks)?;
+        let attended = self.attention.forward(&normed, layout, (stack, layer), angles, tracks, hooks)?;
         let attended = hooks.on(at(Site::AttnOut), spans, attended)?;
         let middle = hooks.on(at(Site::ResidMid), spans, (x + attended)?)?;
         let normed = hooks.on(at(Site::Ln2Normalized), spans, self.ln2.forward(&middle)?)?;
-        let pre = hooks.on(at(Site::MlpPre), spans, self.mlp.pre.forward(&normed, layout)?)?;
-        let mut post = self.mlp.activation.forward(&pre)?;
-        if let Some(linear) = &self.mlp.linear {
-            post = (post * hooks.on(at(Site::MlpPreLinear), spans, linear.forward(&normed, layout)?)?)?;
-        }
+        let pre = hooks.on(at(Site::MlpPre), spans, self.mlp.pre.forward(&normed)?)?;
+        let post = match &self.mlp.linear {
+            None => self.mlp.activation.forward(&pre)?,
+            Some(linear) => {
+                let up = hooks.on(at(Site::MlpPreLinear), spans, linear.forward(&normed)?)?;
+                self.mlp.activation.gated(&pre, &up)?
+            }
+        };
         let post = hooks.on(at(Site::MlpPost), spans, post)?; // (R, F)
-        let out = hooks.on(at(Site::MlpOut), spans, self.mlp.out.forward(&post, layout)?)?;
+        let out = hooks.on(at(Site::MlpOut), spans, self.mlp.out.forward(&post)?)?;
         hooks.on(at(Site::ResidPost), spans, (middle + out)?)
     }
 }

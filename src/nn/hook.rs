@@ -211,6 +211,12 @@ pub trait Hooks {
     /// holds the one sequence whose `(H, T, S)` this is, with its keys.
     fn on(&mut self, point: Point, spans: &[Span], value: Tensor) -> Result<Tensor>;
 
+    /// Whether anybody looks at `point` of `sequence`, or changes it. Attention scores and patterns are made only for those who do.
+    fn wants(&self, point: Point, sequence: usize) -> bool {
+        let _ = (point, sequence);
+        true
+    }
+
     /// The layers that `sequence` runs, in order; `None` for all of them.
     fn path(&self, stack: Stack, sequence: usize) -> Option<&[usize]> {
         let _ = (stack, sequence);
@@ -231,5 +237,9 @@ pub struct NoHooks;
 impl Hooks for NoHooks {
     fn on(&mut self, _: Point, _: &[Span], value: Tensor) -> Result<Tensor> {
         Ok(value)
+    }
+
+    fn wants(&self, _: Point, _: usize) -> bool {
+        false
     }
 }

@@ -8,7 +8,7 @@ use candle_core::{Device, Tensor};
 use super::Result;
 
 /// The rows of one sequence (or of one view of a picture, in the tower and the projector).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Span {
     /// Whose rows: an index that the caller chose, handed back to the hooks.
     pub sequence: usize,
@@ -22,46 +22,33 @@ pub struct Span {
     pub tokens: Arc<[u32]>,
     /// The rotary position of each row.
     pub positions: Arc<[u32]>,
+    /// How many layers of its path the rows have passed.
+    pub slot: usize,
     /// At `hook_attn_scores` and `hook_pattern` the token of each key; empty elsewhere.
     pub keys: Arc<[u32]>,
 }
 
-/// The spans of a packed tensor, end to end: first those that are prefilled, then those that decode one row each.
+/// The spans of a packed tensor, end to end.
 #[derive(Debug, Clone, Default)]
 pub struct Layout {
     /// End to end, from row 0.
     pub spans: Vec<Span>,
-    /// Rows of the prefilled spans, which come first.
-    pub prefill_rows: usize,
 }
 
 impl Layout {
-    /// Appends `rows` prefill rows of a sequence, or of a view of a picture: tokens 0, 1, ... at positions of the same number.
-    pub fn prefill(&mut self, sequence: usize, (image, view): (usize, usize), rows: usize) {
+    /// Appends the `rows` rows of a view of a picture, or of a sequence: tokens 0, 1, ... at positions of the same number.
+    pub fn whole(&mut self, sequence: usize, (image, view): (usize, usize), rows: usize) {
         let tokens: Arc<[u32]> = (0..rows as u32).collect();
-        self.prefill_at(sequence, (image, view), tokens.clone(), tokens);
+        self.push(Span { sequence, image, view, tokens: tokens.clone(), positions: tokens, ..Span::default() });
     }
 
-    /// Appends prefill rows of these tokens at these positions. All prefill spans come before the first decode span.
-    pub fn prefill_at(
-        &mut self,
-        sequence: usize,
-        (image, view): (usize, usize),
-        tokens: Arc<[u32]>,
-        positions: Arc<[u32]>,
-    ) {
-        debug_assert_eq!(self.prefill_rows, self.rows(), "prefill spans come first");
-        self.prefill_rows += tokens.len();
-        self.push(Span { sequence, image, view, rows: 0..0, tokens, positions, keys: Arc::default() });
+    /// Appends rows of a sequence: these tokens at these positions, which have passed `slot` layers.
+    pub fn rows_of(&mut self, sequence: usize, slot: usize, tokens: Arc<[u32]>, positions: Arc<[u32]>) {
+        self.push(Span { sequence, slot, tokens, positions, ..Span::default() });
     }
 
-    /// Appends the one row of a sequence that decodes its token number `token`.
-    pub fn decode(&mut self, sequence: usize, token: u32, position: u32) {
-        let (tokens, positions) = (Arc::from([token]), Arc::from([position]));
-        self.push(Span { sequence, image: 0, view: 0, rows: 0..0, tokens, positions, keys: Arc::default() });
-    }
-
-    fn push(&mut self, span: Span) {
+    /// Appends `span` at the end, wherever its rows were.
+    pub fn push(&mut self, span: Span) {
         let start = self.rows();
         self.spans.push(Span { rows: start..start + span.tokens.len(), ..span });
     }
@@ -81,7 +68,7 @@ impl Layout {
         let mut chosen = Self::default();
         let mut rows = Vec::new();
         for (_, span) in self.spans.iter().enumerate().filter(|(i, _)| keep(*i)) {
-            chosen.push_like(self, span);
+            chosen.push(span.clone());
             rows.extend(span.rows.clone().map(|r| r as u32));
         }
         (chosen, rows)
@@ -101,19 +88,37 @@ impl Layout {
                 &all
             };
             let at = |values: &[u32]| kept.iter().filter_map(|&i| values.get(i as usize).copied()).collect();
-            let span = Span { tokens: at(&span.tokens), positions: at(&span.positions), ..span.clone() };
             rows.extend(kept.iter().map(|i| span.rows.start as u32 + i));
-            thinned.push_like(self, &span);
+            let span = Span { tokens: at(&span.tokens), positions: at(&span.positions), ..span.clone() };
+            thinned.push(span);
         }
         (thinned, rows)
     }
+}
 
-    /// Appends `span` of `other`, as prefill rows if they are so there.
-    fn push_like(&mut self, other: &Self, span: &Span) {
-        self.push(span.clone());
-        if span.rows.end <= other.prefill_rows {
-            self.prefill_rows += span.tokens.len();
+/// `value` with `parts` in place of the rows that they are of (ascending), which may be more or fewer.
+pub fn replace_rows(value: Tensor, parts: Vec<(Range<usize>, Tensor)>) -> Result<Tensor> {
+    if parts.is_empty() {
+        return Ok(value);
+    }
+    let mut pieces = Vec::with_capacity(2 * parts.len() + 1);
+    let mut next = 0;
+    for (rows, part) in parts {
+        pieces.push(value.narrow(0, next, rows.start - next)?);
+        pieces.push(part);
+        next = rows.end;
+    }
+    pieces.push(value.narrow(0, next, value.dim(0)? - next)?);
+    let mut rest: Vec<Tensor> = Vec::with_capacity(pieces.len());
+    for piece in pieces {
+        if piece.dim(0)? > 0 {
+            rest.push(piece);
         }
+    }
+    match rest.len() {
+        0 => value.narrow(0, 0, 0),
+        1 => Ok(rest.swap_remove(0)),
+        _ => Tensor::cat(&rest, 0),
     }
 }
 

@@ -1,33 +1,53 @@
-//! The linear layer: the only caller of a weight matmul, and the keeper of row invariance.
-//!
-//! **Law.** The result of a row depends on that row alone, never on how many rows share the call. candle's CPU GEMM (the
-//! `gemm` crate, 0.19) sums in another order for very few rows and for outputs of at most 16 x 16 values; from four rows on,
-//! and above 256 values, a row has the same bits for every M (measured, f32 and bf16, 8 to 4096 columns). So prefill rows
-//! never run with fewer, and decode rows always run one by one.
+//! The linear layer: the only caller of a weight matmul, and so the keeper of row invariance: the result of a row depends on
+//! that row alone, never on how many rows share the call. On a CPU [`gemm`](super::gemm) holds it to the bit.
 
-use candle_core::{D, Tensor};
+use candle_core::{DType, Device, Tensor};
 
-use super::{Layout, Result};
-
-const FEWEST_ROWS: usize = 4;
-const SMALL_OUTPUT: usize = 16 * 16;
+use super::Result;
+use super::gemm::{self, Product};
+use super::simd::as_floats;
 
 /// `y = x W^T + b`.
 #[derive(Debug, Clone)]
 pub struct Linear {
-    weight: Tensor,
+    weight: Weight,
     bias: Option<Tensor>,
+    dtype: DType,
+}
+
+#[derive(Debug, Clone)]
+enum Weight {
+    /// On a CPU: `(P, in, PANEL)`, and how many outputs are not padding.
+    Packed(Tensor, usize),
+    /// Elsewhere: `(out, in)`.
+    Plain(Tensor),
 }
 
 impl Linear {
     /// `weight (out, in)`, `bias (out)`.
-    pub fn new(weight: Tensor, bias: Option<Tensor>) -> Self {
-        Self { weight, bias }
+    pub fn new(weight: Tensor, bias: Option<Tensor>) -> Result<Self> {
+        let dtype = weight.dtype();
+        if !weight.device().is_cpu() {
+            return Ok(Self { weight: Weight::Plain(weight), bias, dtype });
+        }
+        let bias = bias.map(|b| as_floats(&b)).transpose()?;
+        Ok(Self { weight: Weight::Packed(gemm::pack(&weight)?, weight.dim(0)?), bias, dtype })
     }
 
     /// `(out, in)`.
-    pub fn weight(&self) -> &Tensor {
-        &self.weight
+    pub fn sizes(&self) -> (usize, usize) {
+        match &self.weight {
+            Weight::Packed(panels, out) => (*out, panels.dims()[1]),
+            Weight::Plain(weight) => (weight.dims()[0], weight.dims()[1]),
+        }
+    }
+
+    /// `(out, in)`, unpacked.
+    pub fn weight(&self) -> Result<Tensor> {
+        match &self.weight {
+            Weight::Packed(panels, out) => gemm::unpack(panels, *out),
+            Weight::Plain(weight) => Ok(weight.clone()),
+        }
     }
 
     /// `(out)`.
@@ -35,36 +55,32 @@ impl Linear {
         self.bias.as_ref()
     }
 
-    /// `x (R, in) -> (R, out)`; `layout` says which rows are prefill and which decode.
-    pub fn forward(&self, x: &Tensor, layout: &Layout) -> Result<Tensor> {
-        self.forward_rows(x, layout.prefill_rows)
+    /// What the weight is kept as.
+    pub fn dtype(&self) -> DType {
+        self.dtype
     }
 
-    /// As `forward`, for `prefill_rows` prefill rows followed by decode rows.
-    pub fn forward_rows(&self, x: &Tensor, prefill_rows: usize) -> Result<Tensor> {
-        let rows = x.dim(0)?;
-        let mut parts = Vec::with_capacity(1 + rows - prefill_rows);
-        if prefill_rows > 0 {
-            parts.push(self.prefill(&x.narrow(0, 0, prefill_rows)?)?);
-        }
-        for row in prefill_rows..rows {
-            parts.push(x.narrow(0, row, 1)?.matmul(&self.weight.t()?)?);
-        }
-        let y = if parts.len() == 1 { parts.swap_remove(0) } else { Tensor::cat(&parts, 0)? }; // (R, out)
-        match &self.bias {
-            Some(bias) => y.broadcast_add(bias),
-            None => Ok(y),
+    /// Where the weight is.
+    pub fn device(&self) -> &Device {
+        match &self.weight {
+            Weight::Packed(weight, _) | Weight::Plain(weight) => weight.device(),
         }
     }
 
-    fn prefill(&self, x: &Tensor) -> Result<Tensor> {
-        let rows = x.dim(0)?;
-        let weight = self.weight.t()?; // (in, out)
-        let fewest = FEWEST_ROWS.max(SMALL_OUTPUT / weight.dim(1)? + 1);
-        if rows >= fewest {
-            return x.contiguous()?.matmul(&weight);
+    /// `x (R, in) -> (R, out)`.
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        match &self.weight {
+            Weight::Packed(panels, out) => {
+                let product = Product { panels, bias: self.bias.as_ref(), out: *out };
+                as_floats(x)?.apply_op1_no_bwd(&product)?.to_dtype(x.dtype())
+            }
+            Weight::Plain(weight) => {
+                let y = x.matmul(&weight.t()?)?;
+                match &self.bias {
+                    Some(bias) => y.broadcast_add(bias),
+                    None => Ok(y),
+                }
+            }
         }
-        let padding = Tensor::zeros((fewest - rows, x.dim(D::Minus1)?), x.dtype(), x.device())?;
-        Tensor::cat(&[x, &padding], 0)?.matmul(&weight)?.narrow(0, 0, rows)
     }
 }

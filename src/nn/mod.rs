@@ -7,23 +7,28 @@
 //! This folder knows tensors and hook points; it must never see an intervention, a prompt or a request.
 
 mod activation;
+mod attend;
 mod attention;
 mod block;
+mod gemm;
 mod hook;
 mod layout;
 mod linear;
 mod norm;
 mod rope;
+mod simd;
+mod track;
 mod transformer;
 
 pub use activation::Activation;
-pub use attention::{Attention, KvCache};
+pub use attention::Attention;
 pub use block::{Block, Mlp};
 pub use hook::{HOOK_TABLE, HookRow, Hooks, NoHooks, Point, Site, Stack};
-pub use layout::{Layout, Span, scatter_rows};
+pub use layout::{Layout, Span, replace_rows, scatter_rows};
 pub use linear::Linear;
 pub use norm::Norm;
 pub use rope::{Rope, RopeConfig};
+pub use track::{Charge, Checkpoint, Meter, Track};
 pub use transformer::Transformer;
 
 /// All of nn/ fails as candle fails: shapes, dtypes, the device.

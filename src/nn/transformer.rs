@@ -3,7 +3,7 @@
 use candle_core::Tensor;
 
 use super::layout::scatter_rows;
-use super::{Block, Hooks, KvCache, Layout, Result, Rope, Stack};
+use super::{Block, Hooks, Layout, Result, Rope, Span, Stack, Track};
 
 /// The blocks of a tower or a decoder.
 #[derive(Debug, Clone)]
@@ -18,8 +18,8 @@ pub struct Transformer {
 
 impl Transformer {
     /// Runs the first `layers` blocks, or those that the hooks say, on each sequence: `x (R, D) -> (R', D)` with its layout,
-    /// which has fewer rows where hooks drop some. `caches[i]` belongs to `layout.spans[i]`; a sequence without one attends
-    /// to its own rows alone.
+    /// which has fewer rows where hooks drop some. A span whose rows have passed some layers already (its `slot`) joins where they
+    /// stand. `tracks[i]` belongs to `layout.spans[i]`; a sequence without one attends to its own rows alone.
     ///
     /// Sequences on different paths meet again: in every round the lowest layer that any sequence has next is run by all that
     /// have it next.
@@ -28,40 +28,39 @@ impl Transformer {
         mut x: Tensor,
         layers: usize,
         layout: &Layout,
-        caches: &mut [Option<&mut KvCache>],
+        tracks: &mut [Option<&mut Track>],
         hooks: &mut dyn Hooks,
     ) -> Result<(Tensor, Layout)> {
         let mut layout = layout.clone();
         let mut angles = self.angles(&layout, &x)?;
-        let path = |s: &super::Span| hooks.path(self.stack, s.sequence).map(<[usize]>::to_vec);
+        let path = |s: &Span| hooks.path(self.stack, s.sequence).map(<[usize]>::to_vec);
         let paths: Vec<Option<Vec<usize>>> = layout.spans.iter().map(path).collect();
-        let mut done = vec![0; paths.len()];
-        let next_of = |span: usize, done: &[usize]| match &paths[span] {
-            Some(path) => path.get(done[span]).copied(),
-            None => Some(done[span]).filter(|&l| l < layers),
+        let next_of = |span: &Span, path: &Option<Vec<usize>>| match path {
+            Some(path) => path.get(span.slot).copied(),
+            None => Some(span.slot).filter(|&l| l < layers),
         };
-        caches.iter_mut().flatten().for_each(|c| c.rewind());
-        while let Some(layer) = (0..paths.len()).filter_map(|i| next_of(i, &done)).min() {
+        Self::pass(&layout, |_| true, &x, tracks)?;
+        while let Some(layer) = layout.spans.iter().zip(&paths).filter_map(|(s, p)| next_of(s, p)).min() {
             let Some(block) = self.blocks.get(layer) else {
                 candle_core::bail!("{} has {} layers, asked for layer {layer}", self.stack.name(), self.blocks.len());
             };
-            let runs: Vec<bool> = (0..paths.len()).map(|i| next_of(i, &done) == Some(layer)).collect();
+            let runs: Vec<bool> = layout.spans.iter().zip(&paths).map(|(s, p)| next_of(s, p) == Some(layer)).collect();
             let at = (self.stack, layer);
             if runs.iter().all(|&r| r) {
-                x = block.forward(x, &layout, at, angles.as_ref(), caches, hooks)?;
+                x = block.forward(x, &layout, at, angles.as_ref(), tracks, hooks)?;
             } else {
                 let (active, rows) = layout.select(|i| runs[i]);
                 let index = Tensor::from_slice(&rows, rows.len(), x.device())?;
                 let angles = self.angles(&active, &x)?;
-                let mut own: Vec<Option<&mut KvCache>> =
-                    caches.iter_mut().zip(&runs).filter(|(_, r)| **r).map(|(c, _)| c.as_deref_mut()).collect();
+                let mut own: Vec<Option<&mut Track>> =
+                    tracks.iter_mut().zip(&runs).filter(|(_, r)| **r).map(|(t, _)| t.as_deref_mut()).collect();
                 let y = block.forward(x.index_select(&index, 0)?, &active, at, angles.as_ref(), &mut own, hooks)?;
                 x = scatter_rows(&x, &y, &rows, x.device())?;
             }
             let mut kept = vec![None; paths.len()];
             for i in (0..paths.len()).filter(|&i| runs[i]) {
-                done[i] += 1;
                 kept[i] = hooks.survivors(self.stack, layer, &layout.spans[i])?;
+                layout.spans[i].slot += 1;
             }
             if kept.iter().any(Option::is_some) {
                 let rows;
@@ -69,8 +68,26 @@ impl Transformer {
                 x = x.index_select(&Tensor::from_slice(&rows, rows.len(), x.device())?, 0)?;
                 angles = self.angles(&layout, &x)?;
             }
+            Self::pass(&layout, |i| runs[i], &x, tracks)?;
         }
         Ok((x, layout))
+    }
+
+    /// Shows the rows of the spans that have moved to their tracks.
+    fn pass(
+        layout: &Layout,
+        moved: impl Fn(usize) -> bool,
+        x: &Tensor,
+        tracks: &mut [Option<&mut Track>],
+    ) -> Result<()> {
+        for (i, (span, track)) in layout.spans.iter().zip(tracks).enumerate() {
+            if let Some(track) = track
+                && moved(i)
+            {
+                track.pass(span, x)?;
+            }
+        }
+        Ok(())
     }
 
     fn angles(&self, layout: &Layout, x: &Tensor) -> Result<Option<(Tensor, Tensor)>> {

@@ -1,0 +1,134 @@
+//! What the CPU kernels share: the instruction set found at run time, numbers of any width read as f32, and `exp`.
+//!
+//! Every kernel computes one value by one fixed chain of operations, whatever shares the call and however wide the vectors are.
+//! Row invariance rests on that, and so does agreement between machines.
+
+use candle_core::{CpuStorage, DType, Layout, Tensor, bail};
+use half::slice::HalfFloatSliceExt;
+use pulp::NullaryFnOnce;
+use rayon::prelude::*;
+
+use super::Result;
+
+/// Work of fewer multiply-adds than this is not worth waking another thread for.
+pub(super) const WORTH_SHARING: usize = 1 << 17;
+
+/// Runs `work`, compiled for the best instruction set of this machine.
+pub(super) fn run<W: pulp::WithSimd>(work: W) -> W::Output {
+    static ARCH: std::sync::OnceLock<pulp::Arch> = std::sync::OnceLock::new();
+    ARCH.get_or_init(pulp::Arch::new).dispatch(work)
+}
+
+/// The numbers of a contiguous tensor.
+#[derive(Clone, Copy)]
+pub(super) enum Numbers<'a> {
+    F32(&'a [f32]),
+    Bf16(&'a [half::bf16]),
+    F16(&'a [half::f16]),
+}
+
+impl<'a> Numbers<'a> {
+    /// Fails where the tensor is not contiguous, or holds no floating-point numbers.
+    pub(super) fn of(storage: &'a CpuStorage, layout: &Layout) -> Result<Self> {
+        let Some((start, end)) = layout.contiguous_offsets() else { bail!("a kernel needs a contiguous tensor") };
+        match storage {
+            CpuStorage::F32(values) => Ok(Self::F32(&values[start..end])),
+            CpuStorage::BF16(values) => Ok(Self::Bf16(&values[start..end])),
+            CpuStorage::F16(values) => Ok(Self::F16(&values[start..end])),
+            _ => bail!("a kernel needs f32, bf16 or f16"),
+        }
+    }
+
+    /// `from..from + out.len()`, as f32.
+    pub(super) fn read(self, from: usize, out: &mut [f32]) {
+        match self {
+            Self::F32(values) => out.copy_from_slice(&values[from..from + out.len()]),
+            Self::Bf16(values) => values[from..from + out.len()].convert_to_f32_slice(out),
+            Self::F16(values) => values[from..from + out.len()].convert_to_f32_slice(out),
+        }
+    }
+}
+
+/// The f32 numbers of a contiguous tensor.
+pub(super) fn floats<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
+    match Numbers::of(storage, layout)? {
+        Numbers::F32(values) => Ok(values),
+        _ => bail!("a kernel needs f32"),
+    }
+}
+
+/// `x` as contiguous f32.
+pub(super) fn as_floats(x: &Tensor) -> Result<Tensor> {
+    x.to_dtype(DType::F32)?.contiguous()
+}
+
+/// `e^x` within 2 units in the last place; 0 below -87.3. After Cephes: `2^n e^r` with `|r| <= ln 2 / 2`.
+#[inline(always)]
+pub(super) fn exp(x: f32) -> f32 {
+    const LEAST: f32 = -87.3;
+    const MOST: f32 = 88.3;
+    /// 1.5 * 2^23: adding it rounds to an integer, which then stands in the lowest bits.
+    const ROUND: f32 = 12_582_912.0;
+    // Comparisons, not min and max: not a number stays so.
+    let y = if x < LEAST { LEAST } else { x };
+    let y = if y > MOST { MOST } else { y };
+    let shifted = y.mul_add(std::f32::consts::LOG2_E, ROUND);
+    let n = shifted - ROUND;
+    let r = n.mul_add(-0.693_359_4, y);
+    let r = n.mul_add(2.121_944_4e-4, r);
+    let p = 1.987_569_1e-4_f32;
+    let p = p.mul_add(r, 1.398_2e-3);
+    let p = p.mul_add(r, 8.333_452e-3);
+    let p = p.mul_add(r, 4.166_579_6e-2);
+    let p = p.mul_add(r, 1.666_666_5e-1);
+    let p = p.mul_add(r, 0.5);
+    let p = p.mul_add(r * r, r) + 1.0;
+    let scale = f32::from_bits((shifted.to_bits() << 23).wrapping_add(127 << 23));
+    if x < LEAST { 0.0 } else { p * scale }
+}
+
+/// A function of the values at one place of `N` tensors.
+pub(super) trait Pointwise<const N: usize>: Copy + Send + Sync {
+    /// Its value; to be inlined.
+    fn at(self, x: [f32; N]) -> f32;
+}
+
+/// Sets each of `out` to `f` of the values at its place, in parallel.
+pub(super) fn map<const N: usize>(inputs: [&[f32]; N], out: &mut [f32], f: impl Pointwise<N>) {
+    struct Chunk<'a, const N: usize, F> {
+        inputs: [&'a [f32]; N],
+        out: &'a mut [f32],
+        f: F,
+    }
+    impl<const N: usize, F: Pointwise<N>> NullaryFnOnce for Chunk<'_, N, F> {
+        type Output = ();
+
+        #[inline(always)]
+        fn call(self) {
+            let inputs = self.inputs.map(|i| &i[..self.out.len()]);
+            for (i, out) in self.out.iter_mut().enumerate() {
+                *out = self.f.at(inputs.map(|x| x[i]));
+            }
+        }
+    }
+    let chunk = if out.len() * 16 < WORTH_SHARING { out.len().max(1) } else { 4096 };
+    out.par_chunks_mut(chunk).enumerate().for_each(|(i, out)| {
+        let inputs = inputs.map(|x| &x[i * chunk..]);
+        run(Chunk { inputs, out, f });
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn exp_is_exact_to_the_last_places() {
+        for i in -870..=880 {
+            let x = i as f32 / 10.0;
+            let exact = f64::from(x).exp();
+            assert!((f64::from(super::exp(x)) / exact - 1.0).abs() < 2.4e-7, "{x}");
+        }
+        assert_eq!(super::exp(f32::NEG_INFINITY), 0.0);
+        assert_eq!(super::exp(0.0), 1.0);
+        assert!(super::exp(f32::NAN).is_nan());
+    }
+}

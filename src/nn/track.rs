@@ -1,0 +1,217 @@
+//! What is kept of a sequence on its way up a stack: keys and values of every layer that it ran, and rows of the residual stream
+//! where other sequences will start.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use candle_core::Tensor;
+use candle_nn::kv_cache::Cache;
+
+use super::{Result, Span};
+
+/// Counts the bytes that tracks hold: keys and values, each once however many sequences share them.
+#[derive(Debug, Clone, Default)]
+pub struct Meter(Arc<AtomicUsize>);
+
+impl Meter {
+    /// The bytes held now.
+    pub fn bytes(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Counts the bytes of `tensors` until it is dropped.
+    pub fn charge<'a>(&self, tensors: impl IntoIterator<Item = &'a Tensor>) -> Charge {
+        let bytes = tensors.into_iter().map(|t| t.elem_count() * t.dtype().size_in_bytes()).sum();
+        self.0.fetch_add(bytes, Ordering::Relaxed);
+        Charge { meter: self.clone(), bytes }
+    }
+}
+
+/// Bytes that are counted for as long as it lives.
+#[derive(Debug)]
+pub struct Charge {
+    meter: Meter,
+    bytes: usize,
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        self.meter.0.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+/// Keys and values of some rows at one layer, shared by the sequences that agree on them.
+#[derive(Debug)]
+struct Piece {
+    /// `(n, K, Dh)`.
+    keys: Tensor,
+    /// `(n, K, Dh)`.
+    values: Tensor,
+    tokens: Arc<[u32]>,
+    _charge: Charge,
+}
+
+/// Keys and values of what is generated, one row after the other.
+#[derive(Debug)]
+struct Tail {
+    keys: Cache,
+    values: Cache,
+    tokens: Vec<u32>,
+    charge: Charge,
+}
+
+/// One layer that a sequence ran: of each piece the first rows.
+#[derive(Debug, Default)]
+struct Slot {
+    pieces: Vec<(Arc<Piece>, usize)>,
+    tail: Option<Tail>,
+}
+
+/// Rows of the residual stream before some layer.
+#[derive(Debug)]
+pub struct Checkpoint {
+    /// `(n, D)`.
+    pub rows: Tensor,
+    /// Their tokens, ascending.
+    pub tokens: Vec<u32>,
+    /// Their rotary positions.
+    pub positions: Vec<u32>,
+    _charge: Charge,
+}
+
+impl Checkpoint {
+    /// The rows of tokens from `position` on.
+    pub fn from(&self, position: u32) -> Result<(Tensor, Vec<u32>, Vec<u32>)> {
+        let first = self.tokens.partition_point(|&t| t < position);
+        let rows = self.rows.narrow(0, first, self.tokens.len() - first)?;
+        Ok((rows, self.tokens[first..].to_vec(), self.positions[first..].to_vec()))
+    }
+}
+
+/// What is kept of one sequence. Not `Clone`: what is generated belongs to one alone; see [`Track::fork`].
+#[derive(Debug, Default)]
+pub struct Track {
+    slots: Vec<Slot>,
+    /// Tokens from this one on are generated.
+    prompt: u32,
+    /// How many may be generated.
+    room: usize,
+    /// Layers before which the rows from a token on are kept.
+    wanted: BTreeMap<usize, u32>,
+    checkpoints: BTreeMap<usize, Vec<Checkpoint>>,
+    kv: Meter,
+    rows: Meter,
+}
+
+/// What one layer has of a sequence so far.
+pub(super) struct Keys {
+    /// Keys and values `(n, K, Dh)`, one after the other.
+    pub(super) pieces: Vec<(Tensor, Tensor)>,
+    /// The token of each.
+    pub(super) tokens: Vec<u32>,
+}
+
+impl Track {
+    /// Of a sequence with `prompt` tokens that goes on for at most `room`. `kv` counts keys and values, `rows` the residual stream.
+    pub fn new(prompt: usize, room: usize, kv: &Meter, rows: &Meter) -> Self {
+        Self { prompt: prompt as u32, room: room.max(1), kv: kv.clone(), rows: rows.clone(), ..Self::default() }
+    }
+
+    /// Another sequence that agrees with this one below layer number `slot` (counted along its path), and there and above on the
+    /// tokens before `position`: it shares these keys and values. Nothing that was generated is shared.
+    pub fn fork(&self, slot: usize, position: u32, prompt: usize, room: usize) -> Self {
+        let mut fork = Self::new(prompt, room, &self.kv, &self.rows);
+        for (i, own) in self.slots.iter().enumerate() {
+            let until = if i < slot { u32::MAX } else { position };
+            let cut = |(piece, rows): &(Arc<Piece>, usize)| {
+                (piece.clone(), piece.tokens[..*rows].partition_point(|&t| t < until))
+            };
+            let pieces = own.pieces.iter().map(cut).filter(|(_, rows)| *rows > 0).collect();
+            fork.slots.push(Slot { pieces, tail: None });
+        }
+        fork
+    }
+
+    /// From now on the residual stream before layer number `slot` is kept, for tokens from `position` on.
+    pub fn keep(&mut self, slot: usize, position: u32) {
+        let from = self.wanted.entry(slot).or_insert(position);
+        *from = position.min(*from);
+    }
+
+    /// What was kept before layer number `slot`, from token `position` on.
+    pub fn checkpoint(&self, slot: usize, position: u32) -> Result<(Tensor, Vec<u32>, Vec<u32>)> {
+        let (mut rows, mut tokens, mut positions) = (Vec::new(), Vec::new(), Vec::new());
+        for checkpoint in self.checkpoints.get(&slot).into_iter().flatten() {
+            let (r, t, p) = checkpoint.from(position)?;
+            rows.push(r);
+            tokens.extend(t);
+            positions.extend(p);
+        }
+        match rows.len() {
+            0 => candle_core::bail!("nothing was kept before layer {slot}"),
+            1 => Ok((rows.swap_remove(0), tokens, positions)),
+            _ => Ok((Tensor::cat(&rows, 0)?, tokens, positions)),
+        }
+    }
+
+    /// Lets go of all checkpoints.
+    pub fn forget_checkpoints(&mut self) {
+        self.wanted.clear();
+        self.checkpoints.clear();
+    }
+
+    /// Keeps the rows `x (T, D)` of `span` where they are wanted.
+    pub(super) fn pass(&mut self, span: &Span, x: &Tensor) -> Result<()> {
+        let Some(&position) = self.wanted.get(&span.slot) else { return Ok(()) };
+        let first = span.tokens.partition_point(|&t| t < position);
+        let count = span.tokens.len() - first;
+        if count == 0 {
+            return Ok(());
+        }
+        let rows = x.narrow(0, span.rows.start + first, count)?.force_contiguous()?;
+        let (tokens, positions) = (span.tokens[first..].to_vec(), span.positions[first..].to_vec());
+        let charge = self.rows.charge([&rows]);
+        self.checkpoints.entry(span.slot).or_default().push(Checkpoint { rows, tokens, positions, _charge: charge });
+        Ok(())
+    }
+
+    /// Appends `k`, `v (T, K, Dh)` of `tokens` at layer number `slot` and returns all so far.
+    pub(super) fn extend(&mut self, slot: usize, k: &Tensor, v: &Tensor, tokens: &Arc<[u32]>) -> Result<Keys> {
+        while self.slots.len() <= slot {
+            self.slots.push(Slot::default());
+        }
+        let slot = &mut self.slots[slot];
+        if tokens.first().is_some_and(|&t| t < self.prompt) {
+            let (keys, values) = (k.force_contiguous()?, v.force_contiguous()?);
+            let charge = self.kv.charge([&keys, &values]);
+            let piece = Piece { keys, values, tokens: tokens.clone(), _charge: charge };
+            slot.pieces.push((Arc::new(piece), tokens.len()));
+        } else {
+            let tail = slot.tail.get_or_insert_with(|| Tail {
+                keys: Cache::new(0, self.room),
+                values: Cache::new(0, self.room),
+                tokens: Vec::new(),
+                charge: self.kv.charge([]),
+            });
+            tail.keys.append(k)?;
+            tail.values.append(v)?;
+            tail.tokens.extend_from_slice(tokens);
+            if tail.charge.bytes == 0 {
+                tail.charge = self.kv.charge([tail.keys.all_data(), tail.values.all_data()].into_iter().flatten());
+            }
+        }
+        let mut keys = Keys { pieces: Vec::with_capacity(slot.pieces.len() + 1), tokens: Vec::new() };
+        for (piece, rows) in &slot.pieces {
+            keys.pieces.push((piece.keys.narrow(0, 0, *rows)?, piece.values.narrow(0, 0, *rows)?));
+            keys.tokens.extend_from_slice(&piece.tokens[..*rows]);
+        }
+        if let Some(tail) = &slot.tail
+            && let (Some(k), Some(v)) = (tail.keys.current_data()?, tail.values.current_data()?)
+        {
+            keys.pieces.push((k, v));
+            keys.tokens.extend_from_slice(&tail.tokens);
+        }
+        Ok(keys)
+    }
+}
