@@ -7,7 +7,7 @@ use std::sync::Arc;
 use candle_core::{DType, Device};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use futures::future::join_all;
-use scotoma::engine::{Engine, Event, Job, Limits, Sampling, Work};
+use scotoma::engine::{self, Engine, Event, Job, Limits, Pixels, Sampling, Variant, Work};
 use scotoma::intervention::{Draws, Observed, Plan};
 use scotoma::model::{self, Model};
 use scotoma::server::{Config, Server};
@@ -69,7 +69,7 @@ fn engine(criterion: &mut Criterion) {
     let model = Arc::new(Model::load("shapes", &model::shapes(), DType::F32, &Device::Cpu).unwrap());
     let engine = Engine::start(Limits::default()).unwrap();
     let view = model.processor.picture(&scotoma::vision::decode(&picture(), 1 << 20).unwrap(), 1).unwrap();
-    let (pixels, image) = (model.pixels(&view).unwrap(), model.tokens(&view));
+    let (pixels, image) = (Pixels::new(model.pixels(&view).unwrap()).unwrap(), model.tokens(&view));
     let text = model.text.chat(QUESTION, 1).unwrap();
     let prompt = model.expand(&model.text.encode(&text).unwrap(), std::slice::from_ref(&image));
     let plan = Arc::new(Plan { images: vec![image.clone()], ..Plan::default() });
@@ -77,18 +77,21 @@ fn engine(criterion: &mut Criterion) {
         let sampling = Sampling { temperature: HOT, draws: Draws::new(SEED, "", 0, 0), ..Sampling::greedy() };
         let job = Job {
             model: model.clone(),
-            plan: plan.clone(),
-            observed: Observed::default(),
-            pixels: vec![pixels.clone()],
-            images: vec![image.clone()],
-            prompt: prompt.clone(),
-            work: Work::Generate { sampling, max_tokens, top_logprobs: 0 },
+            client: engine::Client::default(),
+            variants: vec![Variant {
+                plan: plan.clone(),
+                observed: Observed::default(),
+                pixels: vec![pixels.clone()],
+                images: vec![image.clone()],
+                prompt: prompt.clone(),
+                work: Work::Generate { sampling, max_tokens, top_logprobs: 0 },
+            }],
             deadline: None,
         };
         let mut events = engine.submit(job).unwrap();
         let mut tokens = 0;
-        while let Some(Ok(event)) = events.blocking_recv() {
-            let Event::Token(token) = event else { continue };
+        while let Some(told) = events.blocking_recv() {
+            let Event::Token(token) = told.event.unwrap() else { continue };
             tokens += 1;
             if token.finish.is_some() {
                 break;

@@ -27,7 +27,7 @@ fn greedy(engine: &Engine, model: &Arc<Model>, case: Prepared, max_tokens: usize
     let mut events = engine.submit(job(case, model, work)).unwrap();
     let mut answer = Vec::new();
     loop {
-        match events.blocking_recv().unwrap().unwrap() {
+        match events.blocking_recv().unwrap().event.unwrap() {
             Event::Token(token) => {
                 answer.push(token.id);
                 if token.finish.is_some() {

@@ -64,8 +64,8 @@ impl Bench {
 
 fn collect(mut events: Events) -> (Answer, Vec<Effect>) {
     let mut answer = Vec::new();
-    while let Some(event) = events.blocking_recv() {
-        let token = match event.unwrap() {
+    while let Some(told) = events.blocking_recv() {
+        let token = match told.event.unwrap() {
             Event::Token(token) => token,
             Event::Prefilled(_) => continue,
             Event::Captured(_) | Event::Scored { .. } => panic!("not asked for"),
@@ -244,7 +244,7 @@ fn pruned_tokens_are_hidden_tokens() {
     let pruned = bench.under(&prune);
     let mut applied = Applied::one(&pruned.plan);
     let values = pruned.values_with(&bench.model, &mut applied).unwrap();
-    let left: Vec<u32> = applied.into_observed().next().unwrap().pruned.remove(&0).unwrap();
+    let left: Vec<u32> = applied.into_observed().next().unwrap().pruned().remove(&0).unwrap();
     assert_eq!(left.len(), bench.tokens() - 5);
     let to = json!({"anyOf": [{"indices": {"indices": left}}]});
     let hide = [change(json!({"knockOutAttention": {"layers": [1, 2], "to": to}}))];
@@ -440,7 +440,7 @@ fn a_prefill_in_parts_is_a_prefill() {
         }
         for (slot, position) in [(0, 0), (0, 17), (1, 17), (2, 0), (layers, 39)] {
             let mut fork = whole_track.fork(slot, position, 40, 1);
-            let (x, ..) = whole_track.checkpoint(slot, position).unwrap();
+            let x = whole_track.checkpoint(slot)[0].rows.narrow(0, position as usize, 40 - position as usize).unwrap();
             let hidden = run(&x, slot, position as usize, Some(&mut fork), &mut NoHooks);
             assert_eq!(hidden, whole[position as usize..], "{set}: from layer {slot}, token {position}");
         }

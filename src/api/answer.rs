@@ -51,7 +51,7 @@ pub(super) async fn begin(
         sample_key: &request.sample_key,
     };
     let admitted = state.admit(call, common, work).await?;
-    let record = provenance::begin(&admitted.scene, recorded, Some(sampling), &request.sample_key);
+    let record = provenance::begin(&admitted.ready.scene, recorded, Some(sampling), &request.sample_key);
     Ok((admitted, Writer::new(request.stop, record)))
 }
 
@@ -92,7 +92,7 @@ pub(super) async fn stream(
     sender: mpsc::Sender<Result<v1::GenerateResponse, Status>>,
 ) {
     let _alive = state.alive.clone();
-    let started = generate_response::Event::Started(admitted.started(&call));
+    let started = generate_response::Event::Started(admitted.ready.started(&call));
     if send(&sender, started).await.is_err() {
         return;
     }
@@ -179,7 +179,7 @@ impl Writer {
 
     /// The messages that the next event of the engine comes to.
     async fn next(&mut self, admitted: &mut Admitted, call: &Call) -> Result<Vec<generate_response::Event>, Error> {
-        let event = match before(call.deadline, admitted.events.recv()).await {
+        let event = match before(call.deadline, admitted.next()).await {
             Ok(Some(event)) => event?,
             Ok(None) => return Err(Error::Fault("the engine went away".into())),
             Err(_) => return Err(engine::Error::Deadline { tokens: self.ids.len() }.into()),
@@ -195,7 +195,7 @@ impl Writer {
     }
 
     fn token(&mut self, admitted: &Admitted, token: engine::Token) -> Result<Vec<generate_response::Event>, Error> {
-        let text = &admitted.scene.model.text;
+        let text = &admitted.ready.scene.model.text;
         let elapsed = token.timing.elapsed;
         if self.ids.is_empty() {
             self.first_token = elapsed.as_secs_f64();
@@ -251,15 +251,15 @@ impl Writer {
         effects: &[intervention::Effect],
         reason: v1::FinishReason,
     ) -> Result<generate_response::Event, Error> {
-        admitted.check_fired(effects)?;
+        admitted.ready.check_fired(effects)?;
         let output: Vec<u8> = self.ids.iter().flat_map(|id| id.to_le_bytes()).collect();
         let output = blake3::hash(&output);
         let record = std::mem::take(&mut self.record);
         Ok(generate_response::Event::Finished(v1::Finished {
             reason: reason.into(),
             text: self.text.clone(),
-            usage: Some(admitted.usage(self.ids.len(), self.timing, self.first_token)),
-            provenance: Some(provenance::close(record, admitted, &self.prefilled, effects, output)),
+            usage: Some(admitted.ready.usage(self.ids.len(), self.timing, self.first_token)),
+            provenance: Some(provenance::close(record, &admitted.ready, &self.prefilled, effects, output)),
         }))
     }
 }

@@ -1,16 +1,16 @@
 //! A call on its way: who it is, how long it may take, and how it is handed to the engine.
 
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::Instant;
 
-use candle_core::DType;
 use metrics::counter;
 use tonic::{Request, Status};
 
 use super::observe::Observation;
 use super::prepare::{self, Asked, Scene};
 use super::{Error, State, convert, deadline, v1};
-use crate::engine::{self, Cost, Events, Job, Prefilled, Timing, Work};
+use crate::engine::{self, Client, Cost, Event, Events, Job, Prefilled, Timing, Variant, Work};
 use crate::intervention::{self, CaptureTarget, Effect, Plan};
 use crate::model::{ImageTokens, Model};
 use crate::telemetry::names;
@@ -18,6 +18,7 @@ use crate::telemetry::names;
 /// Who a request is and what is recorded of it.
 pub(super) struct Call {
     pub(super) id: String,
+    pub(super) client: Client,
     pub(super) observation: Observation,
     pub(super) deadline: Option<Instant>,
 }
@@ -26,6 +27,7 @@ impl Call {
     pub(super) fn begin<T>(method: &'static str, request: &Request<T>) -> Self {
         Self {
             id: format!("{:016x}", intervention::fresh_seed()),
+            client: client(request),
             observation: Observation::begin(method),
             deadline: deadline::of(request.metadata()),
         }
@@ -38,6 +40,9 @@ impl Call {
             Error::Engine(engine::Error::QueueFull { .. }) => {
                 counter!(names::REQUESTS_REJECTED, "reason" => "queue_full").increment(1);
             }
+            Error::Engine(engine::Error::Backlog { .. } | engine::Error::KvBudget { .. }) => {
+                counter!(names::REQUESTS_REJECTED, "reason" => "budget").increment(1);
+            }
             Error::Engine(engine::Error::Draining) => {
                 counter!(names::REQUESTS_REJECTED, "reason" => "draining").increment(1);
             }
@@ -48,6 +53,19 @@ impl Call {
         }
         status
     }
+}
+
+/// Names the tenant of a request, if its metadata does.
+const TENANT: &str = "scotoma-tenant";
+const MAX_TENANT_BYTES: usize = 128;
+
+/// Who asks: the tenant that the metadata names, and the connection.
+fn client<T>(request: &Request<T>) -> Client {
+    let tenant = request.metadata().get(TENANT).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    let tenant: String = tenant.chars().take(MAX_TENANT_BYTES).collect();
+    let mut hasher = std::hash::DefaultHasher::new();
+    request.remote_addr().hash(&mut hasher);
+    Client { tenant: tenant.into(), connection: hasher.finish() }
 }
 
 /// Waits for `work` until `deadline`.
@@ -71,17 +89,60 @@ pub(super) struct Common<'a> {
 
 /// A request that the engine has admitted.
 pub(super) struct Admitted {
+    pub(super) ready: Ready,
+    events: Events,
+}
+
+impl Admitted {
+    /// What happens next.
+    pub(super) async fn next(&mut self) -> Option<Result<Event, engine::Error>> {
+        self.events.recv().await.map(|told| told.event)
+    }
+}
+
+/// A request that is checked, priced and compiled.
+pub(super) struct Ready {
     pub(super) scene: Scene,
-    pub(super) events: Events,
     /// What the prompt takes.
     pub(super) cost: Cost,
     /// Lengths of the continuations; a plain prompt has one of 0.
     continuations: Vec<usize>,
     /// BLAKE3 (hex) of what the tower sees.
-    pub(super) pixels: String,
+    pixels: String,
 }
 
-impl Admitted {
+impl Ready {
+    /// Under `work`, with what the engine is to do.
+    pub(super) fn new(mut scene: Scene, work: Work) -> (Self, Variant) {
+        let continuations = match &work {
+            Work::Generate { .. } => vec![0],
+            Work::Score(continuations) => continuations.iter().map(Vec::len).collect(),
+        };
+        let prompt = scene.prompt.ids.len();
+        let cost = Cost::of_prompt(&scene.model, &scene.plan, scene.views(), prompt, &continuations);
+        let digests = scene.pixels.iter().map(|p| p.digest.to_hex().to_string());
+        let pixels = engine::digest_of_digests(digests);
+        let variant = Variant {
+            plan: scene.plan.clone(),
+            observed: std::mem::take(&mut scene.observed),
+            pixels: std::mem::take(&mut scene.pixels),
+            images: scene.images.clone(),
+            prompt: scene.prompt.clone(),
+            work,
+        };
+        scene.count();
+        (Self { scene, cost, continuations, pixels }, variant)
+    }
+
+    /// (row, layer) pairs that it would take to run it by itself, and to write `generated` tokens.
+    pub(super) fn naive_rows(&self, generated: usize) -> u64 {
+        let scene = &self.scene;
+        let mut cost = self.cost;
+        let step = |step| Cost::of_step(&scene.model, &scene.plan, scene.prompt.ids.len(), step);
+        (1..generated).for_each(|i| cost += step(i));
+        cost.rows
+    }
+
     pub(super) fn started(&self, call: &Call) -> v1::Started {
         v1::Started {
             request_id: call.id.clone(),
@@ -106,6 +167,7 @@ impl Admitted {
             time_to_first_token_seconds: first_token,
             total_seconds: timing.elapsed.as_secs_f64(),
             rows_computed: timing.cost.rows,
+            rows_reused: self.naive_rows(generated).saturating_sub(timing.cost.rows),
             flops: timing.cost.flops,
             baseline_flops: baseline.flops,
         }
@@ -159,38 +221,14 @@ impl State {
             captures: common.captures,
             sample_key: common.sample_key,
         };
-        let mut scene = before(call.deadline, self.scene(model, asked)).await??;
+        let scene = before(call.deadline, self.scene(model, asked)).await??;
         scene.check_context()?;
         let work = work(model, &scene)?;
-        let continuations = match &work {
-            Work::Generate { .. } => vec![0],
-            Work::Score(continuations) => continuations.iter().map(Vec::len).collect(),
-        };
-        let cost = Cost::of_prompt(model, &scene.plan, scene.views(), scene.prompt.ids.len(), &continuations);
-        let pixels = scene.pixels.clone();
-        let digest = move |_: &Model| {
-            let mut hasher = blake3::Hasher::new();
-            for views in pixels {
-                let values = views.to_dtype(DType::F32).and_then(|v| v.flatten_all()).and_then(|v| v.to_vec1::<f32>());
-                let values = values.map_err(crate::model::Error::from)?;
-                hasher.update(&values.into_iter().flat_map(f32::to_le_bytes).collect::<Vec<u8>>());
-            }
-            Ok(hasher.finalize().to_hex().to_string())
-        };
-        let pixels = self.blocking(model, digest).await?;
-        let job = Job {
-            model: model.clone(),
-            plan: scene.plan.clone(),
-            observed: std::mem::take(&mut scene.observed),
-            pixels: std::mem::take(&mut scene.pixels),
-            images: scene.images.clone(),
-            prompt: scene.prompt.clone(),
-            work,
-            deadline: call.deadline,
-        };
+        let (ready, variant) = Ready::new(scene, work);
+        let (client, deadline) = (call.client.clone(), call.deadline);
+        let job = Job { model: model.clone(), client, variants: vec![variant], deadline };
         let events = self.engine.submit(job)?;
-        scene.count();
-        Ok(Admitted { scene, events, cost, continuations, pixels })
+        Ok(Admitted { ready, events })
     }
 }
 

@@ -111,7 +111,7 @@ pub(super) async fn begin(
         sample_key: &request.sample_key,
     };
     let admitted = state.admit(call, common, work).await?;
-    let record = provenance::begin(&admitted.scene, recorded, None, &request.sample_key);
+    let record = provenance::begin(&admitted.ready.scene, recorded, None, &request.sample_key);
     let recorder = Recorder {
         dtype,
         generates: request.max_tokens > 0,
@@ -136,7 +136,7 @@ pub(super) async fn stream(
 ) {
     let _alive = state.alive.clone();
     let message = |event| Ok(v1::CaptureResponse { event: Some(event) });
-    if sender.send(message(capture_response::Event::Started(admitted.started(&call)))).await.is_err() {
+    if sender.send(message(capture_response::Event::Started(admitted.ready.started(&call)))).await.is_err() {
         return;
     }
     loop {
@@ -202,7 +202,7 @@ fn parts(mut whole: v1::Activation) -> impl Iterator<Item = v1::Activation> {
 
 impl Recorder {
     async fn next(&mut self, state: &State, admitted: &mut Admitted, call: &Call) -> Result<Next, Error> {
-        let event = match before(call.deadline, admitted.events.recv()).await? {
+        let event = match before(call.deadline, admitted.next()).await? {
             Some(event) => event?,
             None => return Err(Error::Fault("the engine went away".into())),
         };
@@ -225,7 +225,7 @@ impl Recorder {
     }
 
     fn captured(&mut self, state: &State, admitted: &Admitted, captured: Captured) -> Result<v1::Activation, Error> {
-        let text = &admitted.scene.model.text;
+        let text = &admitted.ready.scene.model.text;
         let point = captured.point.to_string();
         let mut activation = v1::Activation {
             target: captured.target as u32,
@@ -261,16 +261,22 @@ impl Recorder {
     }
 
     fn finished(&mut self, admitted: &Admitted, effects: &[Effect]) -> Result<v1::CaptureFinished, Error> {
-        admitted.check_fired(effects)?;
+        admitted.ready.check_fired(effects)?;
         let generated = if self.generates { self.ids.as_slice() } else { &[] };
         for id in generated {
             self.output.update(&id.to_le_bytes());
         }
         let record = std::mem::take(&mut self.record);
         Ok(v1::CaptureFinished {
-            text: admitted.scene.model.text.decode(generated)?,
-            usage: Some(admitted.usage(self.ids.len(), self.timing, self.timing.elapsed.as_secs_f64())),
-            provenance: Some(provenance::close(record, admitted, &self.prefilled, effects, self.output.finalize())),
+            text: admitted.ready.scene.model.text.decode(generated)?,
+            usage: Some(admitted.ready.usage(self.ids.len(), self.timing, self.timing.elapsed.as_secs_f64())),
+            provenance: Some(provenance::close(
+                record,
+                &admitted.ready,
+                &self.prefilled,
+                effects,
+                self.output.finalize(),
+            )),
             kept: std::mem::take(&mut self.kept),
         })
     }

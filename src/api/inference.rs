@@ -116,18 +116,18 @@ pub(super) async fn score(
         sample_key: &request.sample_key,
     };
     let mut admitted = state.admit(call, common, work).await?;
-    let record = provenance::begin(&admitted.scene, recorded, None, &request.sample_key);
+    let record = provenance::begin(&admitted.ready.scene, recorded, None, &request.sample_key);
     let mut prefilled = Prefilled::default();
     let (scores, timing, effects) = loop {
-        match before(call.deadline, admitted.events.recv()).await? {
+        match before(call.deadline, admitted.next()).await? {
             Some(Ok(Event::Scored { scores, timing, effects })) => break (scores, timing, effects),
             Some(Ok(Event::Prefilled(found))) => prefilled = found,
             Some(Err(error)) => return Err(error.into()),
             _ => return Err(Error::Fault("the engine went away".into())),
         }
     };
-    admitted.check_fired(&effects)?;
-    let text = &admitted.scene.model.text;
+    admitted.ready.check_fired(&effects)?;
+    let text = &admitted.ready.scene.model.text;
     let mut response = v1::ScoreResponse::default();
     for ((ids, logprobs), continuation) in tokens.iter().zip(&scores).zip(&continuations) {
         let total: f64 = logprobs.iter().sum();
@@ -142,10 +142,10 @@ pub(super) async fn score(
     let means = || response.scores.iter().map(|s| s.mean_logprob);
     let highest = means().fold(f64::NEG_INFINITY, f64::max);
     response.best = means().position(|m| m >= highest).unwrap_or(0) as u32;
-    response.usage = Some(admitted.usage(0, timing, timing.elapsed.as_secs_f64()));
+    response.usage = Some(admitted.ready.usage(0, timing, timing.elapsed.as_secs_f64()));
     let output: Vec<u8> = scores.iter().flatten().flat_map(|s| s.to_le_bytes()).collect();
     let output = blake3::hash(&output);
-    response.provenance = Some(provenance::close(record, &admitted, &prefilled, &effects, output));
+    response.provenance = Some(provenance::close(record, &admitted.ready, &prefilled, &effects, output));
     Ok(response)
 }
 
@@ -173,6 +173,6 @@ async fn preview(
         height: view.height as u32,
         grid_rows: patches(view.height),
         grid_columns: patches(view.width),
-        plan: provenance::plan(&scene, &scene.observed.effects, &Prefilled::default()),
+        plan: provenance::plan(&scene, &scene.observed.effects(scene.interventions.len()), &Prefilled::default()),
     })
 }

@@ -8,6 +8,7 @@ use candle_core::Tensor;
 use metrics::{counter, histogram};
 
 use super::{Error, State, convert, v1};
+use crate::engine::Pixels;
 use crate::intervention::{self, CaptureTarget, Context, Intervention, Look, Looks, Observed, Plan, Volume, Word};
 use crate::model::{IMAGE_MARKER, ImageTokens, Model, Prompt};
 use crate::telemetry::names;
@@ -37,7 +38,7 @@ pub(super) struct Scene {
     /// As the model sees them, image interventions applied.
     pub(super) pictures: Vec<Picture>,
     /// Their views as the tower takes them.
-    pub(super) pixels: Vec<Tensor>,
+    pub(super) pixels: Vec<Pixels>,
     /// Their visual tokens before any selection.
     pub(super) images: Vec<ImageTokens>,
     pub(super) image_digests: Vec<String>,
@@ -118,7 +119,8 @@ impl State {
             let (plan, volumes) = gathered.compile(model)?;
             let mut pictures = pictures;
             let observed = plan.retouch(&mut pictures, &model.processor);
-            let pixels = pictures.iter().map(|p| model.pixels(p)).collect::<Result<_, _>>()?;
+            let pixel = |p| Pixels::new(model.pixels(p)?).map_err(crate::model::Error::from);
+            let pixels = pictures.iter().map(pixel).collect::<Result<_, _>>()?;
             let ids = gathered.words.map(|(ids, _)| ids).unwrap_or_default();
             let prompt = model.expand(&ids, &plan.images);
             let (images, plan) = (gathered.images, Arc::new(plan));

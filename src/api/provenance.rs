@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::call::Admitted;
+use super::call::Ready;
 use super::prepare::Scene;
 use super::v1;
 use crate::engine::Prefilled;
@@ -58,13 +58,13 @@ pub(super) fn begin(
 /// Closes the record: what each intervention did, what came out on the way and at the end.
 pub(super) fn close(
     mut record: v1::Provenance,
-    admitted: &Admitted,
+    ready: &Ready,
     prefilled: &Prefilled,
     effects: &[Effect],
     output: blake3::Hash,
 ) -> v1::Provenance {
-    record.plan = plan(&admitted.scene, effects, prefilled);
-    record.stages = admitted.stages(prefilled);
+    record.plan = plan(&ready.scene, effects, prefilled);
+    record.stages = ready.stages(prefilled);
     record.output_digest = output.to_hex().to_string();
     record.digest = digest(&record);
     record

@@ -58,6 +58,8 @@ impl Error {
             },
             Self::Engine(e) => match e {
                 engine::Error::QueueFull { .. } => of(Code::ResourceExhausted, "QUEUE_FULL", None, true),
+                engine::Error::Backlog { .. } => of(Code::ResourceExhausted, "BACKLOG", None, true),
+                engine::Error::KvBudget { .. } => of(Code::ResourceExhausted, "KV_BUDGET", None, false),
                 engine::Error::Draining => of(Code::Unavailable, "DRAINING", None, true),
                 engine::Error::Deadline { .. } => of(Code::DeadlineExceeded, "DEADLINE", None, false),
                 engine::Error::NotFinite => of(Code::Internal, "NOT_FINITE", None, false),

@@ -49,8 +49,20 @@ pub(super) struct Serve {
     #[arg(long, env = "SCOTOMA_MAX_RUNNING", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=4096))]
     max_running: u32,
     /// Prefill rows of one step; lower it for steadier token latency, raise it for throughput
-    #[arg(long, env = "SCOTOMA_MAX_STEP_ROWS", default_value_t = 4096, value_parser = clap::value_parser!(u32).range(1..=1_048_576))]
+    #[arg(long, env = "SCOTOMA_MAX_STEP_ROWS", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..=1_048_576))]
     max_step_rows: u32,
+    /// Work that may wait, in (row, layer) pairs
+    #[arg(long, env = "SCOTOMA_MAX_QUEUE_ROWS", default_value_t = 1 << 28)]
+    max_queue_rows: u64,
+    /// MiB of keys and values; prompts that were read are remembered as long as there is room
+    #[arg(long, env = "SCOTOMA_KV_CACHE_MIB", default_value_t = 4096, value_parser = clap::value_parser!(u32).range(1..=1_048_576))]
+    kv_cache_mib: u32,
+    /// MiB of encoded pictures that are remembered
+    #[arg(long, env = "SCOTOMA_IMAGE_CACHE_MIB", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..=1_048_576))]
+    image_cache_mib: u32,
+    /// MiB of the residual stream that a sweep keeps for its variants to start from; with less it computes more
+    #[arg(long, env = "SCOTOMA_CHECKPOINT_MIB", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(0..=1_048_576))]
+    checkpoint_mib: u32,
     /// Pictures in one request
     #[arg(long, env = "SCOTOMA_MAX_IMAGES", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=1024))]
     max_images: u32,
@@ -151,6 +163,10 @@ impl Serve {
             queue: self.queue as usize,
             running: self.max_running as usize,
             step_rows: self.max_step_rows as usize,
+            queue_rows: self.max_queue_rows,
+            kv_bytes: (self.kv_cache_mib as usize) << 20,
+            picture_bytes: u64::from(self.image_cache_mib) << 20,
+            checkpoint_bytes: u64::from(self.checkpoint_mib) << 20,
         };
         config.limits = crate::api::Limits {
             images: self.max_images as usize,

@@ -2,7 +2,7 @@
 
 use std::ops::{Add, AddAssign};
 
-use crate::intervention::Plan;
+use crate::intervention::{Passed, Plan};
 use crate::model::{Model, Projector};
 use crate::nn::{Linear, Stack};
 
@@ -57,38 +57,53 @@ impl Cost {
         cost
     }
 
-    fn of_head(model: &Model, rows: usize) -> Self {
+    /// Of what has passed layers of a transformer.
+    pub fn of_passed(model: &Model, stack: Stack, passed: Passed) -> Self {
+        let (weights, width) = match stack {
+            Stack::VisionTower => (tower_weights(model), model.tower.config().hidden_size),
+            Stack::LanguageModel => (decoder_weights(model), attention_width(model)),
+            Stack::Projector => return Self::default(),
+        };
+        let flops = 2 * (passed.rows * weights as u64 + 2 * passed.keys * width as u64);
+        Self { rows: passed.rows, flops }
+    }
+
+    /// Of `rows` rows through the head.
+    pub fn of_head(model: &Model, rows: usize) -> Self {
         let config = model.decoder.config();
         Self { rows: 0, flops: 2 * (rows * config.hidden_size * config.vocab_size) as u64 }
     }
 
-    fn of_pictures(model: &Model, plan: &Plan, views: usize) -> Self {
+    /// Of cutting and embedding the patches of `views` views.
+    pub fn of_patches(model: &Model, views: usize) -> Self {
         let config = model.tower.config();
-        let (width, rows) = (config.hidden_size, model.tower.rows());
-        let patches = views * config.grid() * config.grid() * width * 3 * config.patch_size * config.patch_size;
-        let mut cost = Self { rows: 0, flops: 2 * patches as u64 };
-        let weights = 4 * width * width + 2 * width * config.intermediate_size;
+        let kernel = 3 * config.patch_size * config.patch_size;
+        Self { rows: 0, flops: 2 * (views * config.grid() * config.grid() * config.hidden_size * kernel) as u64 }
+    }
+
+    /// Of putting `views` views through a projector.
+    pub fn of_projector(model: &Model, projector: &Projector, views: usize) -> Self {
+        let Projector::Mlp { first, second, .. } = projector else { return Self::default() };
+        let numbers = |linear: &Linear| linear.sizes().0 * linear.sizes().1;
+        Self { rows: 0, flops: 2 * (views * model.tower.tokens() * (numbers(first) + numbers(second))) as u64 }
+    }
+
+    fn of_pictures(model: &Model, plan: &Plan, views: usize) -> Self {
+        let rows = model.tower.rows();
+        let projector = plan.projector.as_ref().unwrap_or(model.own_projector());
+        let mut cost = Self::of_patches(model, views) + Self::of_projector(model, projector, views);
         for _ in plan.path(Stack::VisionTower, model.tower.feature_layers()) {
-            let one = layer(rows, rows, weights, width);
+            let one = layer(rows, rows, tower_weights(model), model.tower.config().hidden_size);
             cost += Self { rows: one.rows * views as u64, flops: one.flops * views as u64 };
-        }
-        if let Projector::Mlp { first, second, .. } = plan.projector.as_ref().unwrap_or(model.own_projector()).as_ref()
-        {
-            let numbers = |linear: &Linear| linear.sizes().0 * linear.sizes().1;
-            let weights = numbers(first) + numbers(second);
-            cost.flops += 2 * (views * model.tower.tokens() * weights) as u64;
         }
         cost
     }
 
     /// The rows of each layer that runs in the language model, pruned ones gone; with the numbers in its matrices.
     fn rows_by_layer(model: &Model, plan: &Plan, mut rows: usize) -> impl Iterator<Item = (usize, usize)> {
-        let config = model.decoder.config();
-        let (width, head) = (config.hidden_size, config.head_width());
-        let attention = 2 * width * head * (config.num_attention_heads + config.kv_heads());
-        let weights = attention + 3 * width * config.intermediate_size;
+        let weights = decoder_weights(model);
         let mut left = plan.prunes.clone();
-        let path = plan.path(Stack::LanguageModel, config.num_hidden_layers);
+        let path = plan.path(Stack::LanguageModel, model.decoder.config().num_hidden_layers);
         path.into_iter().map(move |layer| {
             let here = rows;
             rows -= left.remove(&layer).map_or(0, |p| p.leave.min(rows));
@@ -100,4 +115,17 @@ impl Cost {
 fn attention_width(model: &Model) -> usize {
     let config = model.decoder.config();
     config.num_attention_heads * config.head_width()
+}
+
+/// Numbers in the matrices of a layer of the tower.
+fn tower_weights(model: &Model) -> usize {
+    let config = model.tower.config();
+    4 * config.hidden_size * config.hidden_size + 2 * config.hidden_size * config.intermediate_size
+}
+
+/// Numbers in the matrices of a layer of the language model.
+fn decoder_weights(model: &Model) -> usize {
+    let config = model.decoder.config();
+    let (width, head) = (config.hidden_size, config.head_width());
+    2 * width * head * (config.num_attention_heads + config.kv_heads()) + 3 * width * config.intermediate_size
 }

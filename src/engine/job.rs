@@ -4,31 +4,67 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use candle_core::Tensor;
+use candle_core::{DType, Device, Tensor};
 
 use super::{Cost, Sampling};
 use crate::intervention::{Captured, Effect, Observed, Plan};
 use crate::model::{ImageTokens, Model, Prompt};
 
-/// One request, ready to run.
+/// One input under one or many plans, ready to run.
 #[derive(Debug)]
 pub struct Job {
     /// The model.
     pub model: Arc<Model>,
+    /// Who asks.
+    pub client: Client,
+    /// What to run; they share what they have in common.
+    pub variants: Vec<Variant>,
+    /// When to give up.
+    pub deadline: Option<Instant>,
+}
+
+/// Who asks.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct Client {
+    /// Nothing is shared between tenants.
+    pub tenant: Arc<str>,
+    /// Connections share the engine fairly.
+    pub connection: u64,
+}
+
+/// One plan on one input.
+#[derive(Debug)]
+pub struct Variant {
     /// The interventions.
     pub plan: Arc<Plan>,
-    /// The account of the plan, retouched pictures entered.
+    /// What compiling the plan did already.
     pub observed: Observed,
-    /// The views of each picture as the tower takes them, `(V, 3, S, S)`.
-    pub pixels: Vec<Tensor>,
+    /// The pictures as the tower takes them.
+    pub pixels: Vec<Pixels>,
     /// The visual tokens of each picture before any selection; the plan has those that the language model reads.
     pub images: Vec<ImageTokens>,
     /// What the language model reads.
     pub prompt: Prompt,
     /// What to do with it.
     pub work: Work,
-    /// When to give up.
-    pub deadline: Option<Instant>,
+}
+
+/// The views of a picture.
+#[derive(Debug, Clone)]
+pub struct Pixels {
+    /// `(V, 3, S, S)`.
+    pub views: Tensor,
+    /// BLAKE3 of their numbers, little-endian f32.
+    pub digest: blake3::Hash,
+}
+
+impl Pixels {
+    /// Takes the digest.
+    pub fn new(views: Tensor) -> candle_core::Result<Self> {
+        let values = views.to_device(&Device::Cpu)?.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;
+        let bytes: Vec<u8> = values.into_iter().flat_map(f32::to_le_bytes).collect();
+        Ok(Self { views, digest: blake3::hash(&bytes) })
+    }
 }
 
 /// What to do with a prompt.
@@ -71,9 +107,10 @@ pub enum Event {
 /// What came out on the way to the first token.
 #[derive(Debug, Clone, Default)]
 pub struct Prefilled {
-    /// BLAKE3 (hex) of the visual tokens as the language model reads them, little-endian f32; empty without any.
+    /// BLAKE3 (hex) of the visual tokens as the language model reads them, little-endian f32; of several pictures BLAKE3 of the
+    /// digests of each, in hex; empty without any.
     pub visual_tokens: String,
-    /// The same of the logits that were asked for.
+    /// The same of the logits that were asked for, and of several continuations.
     pub logits: String,
     /// The visual tokens that left on the way, by intervention; ascending.
     pub pruned: BTreeMap<usize, Vec<u32>>,
@@ -112,6 +149,6 @@ pub struct Timing {
     pub queued: Duration,
     /// From admission to now.
     pub elapsed: Duration,
-    /// What was computed.
+    /// What was computed for it, and not for another one that it shares with.
     pub cost: Cost,
 }

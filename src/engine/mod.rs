@@ -2,26 +2,32 @@
 //!
 //! It sees token ids, pixels and plans; it must never see a prompt's text or protobuf.
 //!
-//! A request lives so: [`Engine::submit`] admits it or refuses it at once; it waits; a step encodes its pictures and prefills
-//! its prompt beside the decode rows of those that run already; then one row a step until it ends. Whoever drops the
-//! [`Events`] of a request frees its rows at the next step; deadlines are looked at before every step.
+//! A job lives so: [`Engine::submit`] plans its runs (see [`planner`]) and admits it or refuses it at once; in every step, chunks of
+//! prompts are read beside the decode rows of those that write already, fairly among clients; a run that others start from lets
+//! them start once it is read. Whoever drops the [`Events`] of a job frees its rows at the next step; deadlines are looked at before
+//! every step.
 
 mod cost;
+mod encode;
 mod job;
 pub mod parity;
+pub mod planner;
+mod prefixes;
+mod request;
+mod run;
 mod sampling;
 mod scheduler;
 mod step;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use candle_core::Tensor;
 use tokio::sync::{mpsc, oneshot};
 
 pub use cost::Cost;
-pub use job::{Event, Finish, Job, Prefilled, Timing, Token, Work};
+pub use job::{Client, Event, Finish, Job, Pixels, Prefilled, Timing, Token, Variant, Work};
 pub use sampling::Sampling;
 
 use parity::{Comparison, GoldenSet};
@@ -35,6 +41,22 @@ pub enum Error {
     #[error("the queue is full: {limit} requests wait already")]
     QueueFull {
         /// How many may wait.
+        limit: usize,
+    },
+    /// Too much work waits.
+    #[error("too much waits already: {waiting} (row, layer) pairs; {limit} may wait")]
+    Backlog {
+        /// What waits.
+        waiting: u64,
+        /// What may wait.
+        limit: u64,
+    },
+    /// Keys and values of one sequence take more than there is.
+    #[error("keys and values of one sequence would take {needed} bytes; the cache holds {limit}")]
+    KvBudget {
+        /// Bytes.
+        needed: usize,
+        /// Bytes.
         limit: usize,
     },
     /// The server is going down.
@@ -59,34 +81,93 @@ pub enum Error {
 pub struct Limits {
     /// Requests that may wait.
     pub queue: usize,
-    /// Requests that run at once.
+    /// (row, layer) pairs that may wait.
+    pub queue_rows: u64,
+    /// Sequences that run at once.
     pub running: usize,
-    /// Prefill rows of one step; one request alone may exceed it.
+    /// Rows of one step; what cannot be cut may exceed it.
     pub step_rows: usize,
+    /// Bytes of keys and values; prompts that were read are remembered as long as there is room.
+    pub kv_bytes: usize,
+    /// Bytes of pictures that were encoded.
+    pub picture_bytes: u64,
+    /// Bytes of the residual stream kept for variants to start from, for each request.
+    pub checkpoint_bytes: u64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { queue: 256, running: 64, step_rows: 4096 }
+        Self {
+            queue: 256,
+            queue_rows: 1 << 28,
+            running: 64,
+            step_rows: 1024,
+            kv_bytes: 4 << 30,
+            picture_bytes: 1 << 30,
+            checkpoint_bytes: 1 << 30,
+        }
     }
 }
 
-/// What happens to a request, in order; the last one is a token that finishes, the scores, or an error.
-pub type Events = mpsc::UnboundedReceiver<Result<Event, Error>>;
+/// What has been heard of a variant; its last event is a token that finishes, the scores, or an error.
+#[derive(Debug)]
+pub struct Told {
+    /// Its place in the job.
+    pub variant: usize,
+    /// What happened.
+    pub event: Result<Event, Error>,
+}
 
-#[expect(clippy::large_enum_variant, reason = "jobs are what the channel is for")]
+/// What happens to the variants of a job, in order for each of them.
+pub type Events = mpsc::UnboundedReceiver<Told>;
+
 enum Command {
-    Run(Job, mpsc::UnboundedSender<Result<Event, Error>>),
+    Run(Box<request::Request>),
     Parity(Arc<Model>, Arc<GoldenSet>, usize, oneshot::Sender<Result<Comparison, parity::Error>>),
     Attention(Arc<Model>, Vec<Tensor>, Option<usize>, oneshot::Sender<Result<Vec<Vec<Vec<f32>>>, Error>>),
     Encode(Arc<Model>, Tensor, ImageTokens, oneshot::Sender<Result<Tensor, Error>>),
+}
+
+/// What waits.
+#[derive(Debug, Default)]
+struct Admission {
+    waiting: AtomicUsize,
+    rows: AtomicU64,
+}
+
+impl Admission {
+    fn enter(&self, price: u64, limits: &Limits) -> Result<(), Error> {
+        let limit = limits.queue;
+        let waiting = self.rows.load(Ordering::Acquire);
+        if waiting > 0 && waiting + price > limits.queue_rows {
+            return Err(Error::Backlog { waiting, limit: limits.queue_rows });
+        }
+        self.waiting
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |n| (n < limit).then_some(n + 1))
+            .map_err(|_| Error::QueueFull { limit })?;
+        self.rows.fetch_add(price, Ordering::AcqRel);
+        Ok(())
+    }
+
+    /// One of those that wait has been started.
+    fn start(&self) {
+        self.waiting.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    /// One has gone.
+    fn leave(&self, price: u64, started: bool) {
+        self.rows.fetch_sub(price, Ordering::AcqRel);
+        if !started {
+            self.waiting.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
 }
 
 /// A handle to the engine's thread, which ends when the last handle is dropped and the last request done.
 #[derive(Clone)]
 pub struct Engine {
     commands: mpsc::UnboundedSender<Command>,
-    waiting: Arc<AtomicUsize>,
+    admission: Arc<Admission>,
     draining: Arc<AtomicBool>,
     limits: Limits,
 }
@@ -101,24 +182,33 @@ impl Engine {
     /// Starts the thread.
     pub fn start(limits: Limits) -> std::io::Result<Self> {
         let (commands, inbox) = mpsc::unbounded_channel();
-        let waiting = Arc::new(AtomicUsize::new(0));
-        let scheduler = scheduler::Scheduler::new(inbox, waiting.clone(), limits);
+        let admission = Arc::new(Admission::default());
+        let scheduler = scheduler::Scheduler::new(inbox, admission.clone(), limits);
         std::thread::Builder::new().name("engine".into()).spawn(move || scheduler.run())?;
-        Ok(Self { commands, waiting, draining: Arc::default(), limits })
+        Ok(Self { commands, admission, draining: Arc::default(), limits })
     }
 
-    /// Admits `job`, or refuses it at once.
+    /// Plans `job` and admits it, or refuses it at once.
     pub fn submit(&self, job: Job) -> Result<Events, Error> {
         if self.draining.load(Ordering::Relaxed) {
             return Err(Error::Draining);
         }
-        let limit = self.limits.queue;
-        self.waiting
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |n| (n < limit).then_some(n + 1))
-            .map_err(|_| Error::QueueFull { limit })?;
+        let runs = run::Run::of_job(&job, self.limits.checkpoint_bytes).map_err(|e| Error::Fault(e.to_string()))?;
+        let needed = runs.iter().map(|r| r.kv_bytes(&job.model)).max().unwrap_or(0);
+        if needed > self.limits.kv_bytes {
+            return Err(Error::KvBudget { needed, limit: self.limits.kv_bytes });
+        }
+        let price = runs.iter().map(|r| r.program.cells(r.own)).sum();
+        self.admission.enter(price, &self.limits)?;
         let (sender, events) = mpsc::unbounded_channel();
-        self.commands.send(Command::Run(job, sender)).map_err(|_| Error::Draining)?;
+        let request = request::Request::new(job, runs, price, sender);
+        self.commands.send(Command::Run(Box::new(request))).map_err(|_| Error::Draining)?;
         Ok(events)
+    }
+
+    /// How much the engine takes on.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
     }
 
     /// The attention that the tower's CLS token pays to each patch of each view of each picture, of one head or the mean over
@@ -160,6 +250,22 @@ impl Engine {
 
     /// How long a refused caller should wait: longer the more wait already.
     pub fn retry_after(&self) -> Duration {
-        Duration::from_millis(100 + 10 * self.waiting.load(Ordering::Relaxed) as u64)
+        Duration::from_millis(100 + 10 * self.admission.waiting.load(Ordering::Relaxed) as u64)
+    }
+}
+
+/// BLAKE3 (hex) of numbers as little-endian f32.
+fn digest(values: impl Iterator<Item = f32>) -> String {
+    let bytes: Vec<u8> = values.flat_map(f32::to_le_bytes).collect();
+    blake3::hash(&bytes).to_hex().to_string()
+}
+
+/// One digest for several: of one it is that one.
+pub fn digest_of_digests(digests: impl Iterator<Item = String>) -> String {
+    let mut digests: Vec<String> = digests.filter(|d| !d.is_empty()).collect();
+    match digests.len() {
+        0 => String::new(),
+        1 => digests.swap_remove(0),
+        _ => blake3::hash(digests.concat().as_bytes()).to_hex().to_string(),
     }
 }

@@ -205,7 +205,7 @@ impl GoldenSet {
             let owners: Vec<_> = (0..tokens.views).map(|view| (0, (0, view))).collect();
             let (features, layout) = model.tower.forward(&pixels, &owners, &mut NoHooks)?;
             let projected = model.own_projector().forward(&features, &layout, &mut NoHooks)?;
-            donors.insert(place, model.pack(&projected, std::iter::once((0, &tokens)), &mut NoHooks)?);
+            donors.insert(place, model.pack(&projected, std::iter::once((0, 0, &tokens)), &mut NoHooks)?);
         }
         let (ids, words) = intervention::words(model, &case.text, &case.question)?;
         let context = Context {
@@ -308,7 +308,8 @@ impl Prepared {
             let (features, layout) = model.tower.forward(&Tensor::cat(&self.pixels, 0)?, &owners, hooks)?;
             let projector = self.plan.projector.as_ref().unwrap_or(model.own_projector());
             let projected = projector.forward(&features, &layout, hooks)?;
-            let visual = model.pack(&projected, self.images.iter().map(|image| (0, image)), hooks)?;
+            let visual =
+                model.pack(&projected, self.images.iter().enumerate().map(|(i, image)| (0, i, image)), hooks)?;
             let mut next = ids.len() as u32..;
             // An image token that the model wrote itself stands for no picture.
             let visual_at = |i: usize, id: u32| i < prompt && id == model.image_token;

@@ -39,6 +39,9 @@ impl Hooks for Applied {
         let mut parts: Vec<(Range<usize>, Tensor)> = Vec::new();
         for span in spans {
             let Some((plan, observed)) = self.runs.get_mut(span.sequence) else { continue };
+            if point.site == Site::ResidPre {
+                observed.pass(point.stack, span);
+            }
             let edits = plan.edits.get(&point).map_or(&[][..], Vec::as_slice);
             let captures = plan.captures.get(&point).map_or(&[][..], Vec::as_slice);
             let prune = point.layer.filter(|_| point.stack == Stack::LanguageModel && point.site == Site::Pattern);
@@ -61,7 +64,8 @@ impl Hooks for Applied {
                 let rows = from.of(span);
                 if !rows.is_empty() {
                     let looks = select(&part, &rows)?.to_dtype(DType::F32)?; // (n, H, S)
-                    observed.received = Some(looks.mean((0, 1))?.to_vec1()?);
+                    let received: Vec<f32> = looks.mean((0, 1))?.to_vec1()?;
+                    observed.received = Some(span.keys.iter().copied().zip(received).collect());
                 }
             }
             if changed {
@@ -93,10 +97,7 @@ impl Hooks for Applied {
             Ranking::Fixed(ranked) => ranked.iter().copied().filter(here).collect(),
             Ranking::Received { visual, .. } => {
                 let Some(received) = observed.received.take() else { return Ok(None) };
-                // The keys of a prefill are its rows.
-                let score = |token: u32| {
-                    span.tokens.binary_search(&token).ok().and_then(|row| received.get(row)).map_or(0.0, |&r| r)
-                };
+                let score = |token: u32| received.get(&token).copied().unwrap_or(0.0);
                 let mut ranked: Vec<u32> = visual.iter().copied().filter(here).collect();
                 ranked.sort_by(|a, b| score(*b).total_cmp(&score(*a)).then(a.cmp(b)));
                 ranked
@@ -107,14 +108,9 @@ impl Hooks for Applied {
         }
         let mut leaving: Vec<u32> = ranked.into_iter().skip(prune.keep).collect();
         leaving.sort_unstable();
-        observed.fired(prune.owner);
+        observed.left(prune.owner, Point::at(stack, layer, Site::ResidPost), span, &leaving);
         let rows = (0..).zip(span.tokens.iter()).filter(|(_, t)| leaving.binary_search(t).is_err()).map(|(row, _)| row);
-        let rows = (!leaving.is_empty()).then(|| rows.collect());
-        let all = observed.pruned.entry(prune.owner).or_default();
-        all.extend(leaving);
-        all.sort_unstable();
-        all.dedup();
-        Ok(rows)
+        Ok((!leaving.is_empty()).then(|| rows.collect()))
     }
 }
 
@@ -155,7 +151,7 @@ impl Edit {
             Operation::Gather(order) => {
                 let new = select(part, order)?;
                 if order.len() == rows.len() {
-                    observed.changed(self.owner, part, &new)?;
+                    observed.changed(self.owner, point, span, span.tokens.to_vec(), (part, &new))?;
                 }
                 return Ok(Some(new));
             }
@@ -167,6 +163,7 @@ impl Edit {
             _ => {}
         }
         let whole = rows.len() == span.rows.len();
+        let tokens = || rows.iter().map(|&row| span.tokens[row as usize]).collect();
         let old = if whole { part.contiguous()? } else { select(part, &rows)? };
         let new = match &self.operation {
             Operation::Hide(keys) => {
@@ -174,7 +171,7 @@ impl Edit {
                 // The pattern is what the hidden scores made of it; how much that is shows at the scores.
                 if point.site == Site::Scores {
                     let soft = |x: &Tensor| candle_nn::ops::softmax(&x.to_dtype(DType::F32)?, D::Minus1);
-                    observed.changed(self.owner, &soft(&old)?, &soft(&new)?)?;
+                    observed.changed(self.owner, point, span, tokens(), (&soft(&old)?, &soft(&new)?))?;
                 }
                 new
             }
@@ -189,7 +186,7 @@ impl Edit {
                     let zero = old.zeros_like()?;
                     (was, is) = (masked.where_cond(&zero, &old)?, masked.where_cond(&zero, &new)?);
                 }
-                observed.changed(self.owner, &was, &is)?;
+                observed.changed(self.owner, point, span, tokens(), (&was, &is))?;
                 new
             }
         };

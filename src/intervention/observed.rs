@@ -1,25 +1,58 @@
-//! The account of one request: how often each intervention acted, how much it changed, what was captured, who left.
+//! The account of one sequence: how often each intervention acted, how much it changed, what was captured, who left.
+//!
+//! It is kept cell by cell (a layer of the path, a hook point, a token), so that it does not depend on how the cells came to be
+//! computed: in one piece or in several, here or in a sequence that shares them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{D, DType, Device, Tensor};
 
 use super::Plan;
-use crate::nn::{Point, Result};
+use crate::nn::{Point, Result, Span, Stack};
 
 /// What happened so far.
 #[derive(Debug, Default)]
 pub struct Observed {
-    /// One for each intervention.
-    pub effects: Vec<Effect>,
+    /// What compiling did, one for each intervention.
+    base: Vec<Effect>,
+    /// Of the prompt and the pictures.
+    cells: Vec<Cell>,
+    /// Of what was generated, one for each intervention.
+    tail: BTreeMap<usize, Effect>,
+    /// Tokens of the language model from this one on are generated; 0 before a prompt is known, when none are.
+    prompt: u32,
     /// What was captured and not yet fetched.
     pub captured: Vec<Captured>,
-    /// The visual tokens that left, by intervention; ascending.
-    pub pruned: BTreeMap<usize, Vec<u32>>,
-    /// The attention that each key received, for a prune of the layer at work.
-    pub(super) received: Option<Vec<f32>>,
-    /// Sums of squares, still on the device: of what changed and of what was there.
-    pending: Vec<(usize, Tensor, Tensor)>,
+    /// The attention that the key of each token received, for a prune of the layer at work.
+    pub(super) received: Option<BTreeMap<u32, f32>>,
+    /// Rows that passed a layer, and these times the keys that they saw; by stack.
+    passed: BTreeMap<Stack, Passed>,
+    /// Sums of squares of each row, still on the device: of what changed and of what was there.
+    pending: Vec<(Cell, Tensor, Tensor)>,
+}
+
+/// Rows that passed layers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Passed {
+    /// (row, layer) pairs.
+    pub rows: u64,
+    /// (row, key, layer) triples.
+    pub keys: u64,
+}
+
+/// What one intervention did to some rows at one point.
+#[derive(Debug, Clone)]
+pub struct Cell {
+    owner: usize,
+    point: Point,
+    /// Layers of the path before it.
+    slot: usize,
+    /// Picture and view.
+    view: (usize, usize),
+    tokens: Arc<[u32]>,
+    /// For each token the sums of squares of what changed and of what was there; none of tokens that left.
+    sums: Vec<(f64, f64)>,
 }
 
 /// What one intervention did.
@@ -35,6 +68,19 @@ impl Effect {
     /// `|after - before| / |before|`; of what was zero before, 0 or infinity.
     pub fn relative_change(self) -> Option<f64> {
         self.sums.map(|(changed, was)| if changed == 0.0 { 0.0 } else { (changed / was).sqrt() })
+    }
+
+    /// Adds what another one did.
+    pub fn add(&mut self, other: &Self) {
+        self.fired += other.fired;
+        if let Some((changed, was)) = other.sums {
+            self.measure(changed, was);
+        }
+    }
+
+    fn measure(&mut self, changed: f64, was: f64) {
+        let sums = self.sums.get_or_insert((0.0, 0.0));
+        *sums = (sums.0 + changed, sums.1 + was);
     }
 }
 
@@ -64,46 +110,171 @@ impl Observed {
     /// Nothing has happened yet but for what compiling did.
     pub(super) fn of(plan: &Plan) -> Self {
         let effect = |r: &super::Resolved| Effect { fired: r.fired.unwrap_or(0), sums: None };
-        Self { effects: plan.resolved.iter().map(effect).collect(), ..Self::default() }
+        Self { base: plan.resolved.iter().map(effect).collect(), ..Self::default() }
     }
 
-    /// Intervention `owner` acted, and changed so much.
+    /// Of a sequence whose prompt has `prompt` tokens; what compiling did is accounted for elsewhere.
+    pub fn of_sequence(prompt: usize) -> Self {
+        Self { prompt: prompt as u32, ..Self::default() }
+    }
+
+    /// What each of `count` interventions did.
+    pub fn effects(&self, count: usize) -> Vec<Effect> {
+        let mut effects = self.base.clone();
+        effects.resize(count.max(effects.len()), Effect::default());
+        let mut cells: Vec<&Cell> = self.cells.iter().collect();
+        cells.sort_by_key(|c| (c.place(), c.tokens.first().copied()));
+        for same in cells.chunk_by(|a, b| a.place() == b.place()) {
+            let Some(effect) = effects.get_mut(same[0].owner) else { continue };
+            effect.fired += 1;
+            same.iter().flat_map(|c| &c.sums).for_each(|&(changed, was)| effect.measure(changed, was));
+        }
+        for (&owner, tail) in &self.tail {
+            if let Some(effect) = effects.get_mut(owner) {
+                effect.add(tail);
+            }
+        }
+        effects
+    }
+
+    /// What each of `count` interventions did to what was generated.
+    pub fn generated_effects(&self, count: usize) -> Vec<Effect> {
+        (0..count).map(|owner| self.tail.get(&owner).copied().unwrap_or_default()).collect()
+    }
+
+    /// The visual tokens that left, by intervention; ascending.
+    pub fn pruned(&self) -> BTreeMap<usize, Vec<u32>> {
+        let mut pruned = BTreeMap::<usize, Vec<u32>>::new();
+        for cell in self.cells.iter().filter(|c| c.sums.is_empty()) {
+            pruned.entry(cell.owner).or_default().extend(cell.tokens.iter());
+        }
+        for tokens in pruned.values_mut() {
+            tokens.sort_unstable();
+            tokens.dedup();
+        }
+        pruned
+    }
+
+    /// The cells so far.
+    pub fn cells(&self) -> &[Cell] {
+        &self.cells
+    }
+
+    /// Cells that were computed elsewhere: those of `cells` below layer number `slot` of `stack`, and there and above those of tokens
+    /// before `position`.
+    pub fn inherit(&mut self, cells: &[Cell], stack: Stack, slot: usize, position: u32) {
+        for cell in cells.iter().filter(|c| c.point.stack == stack) {
+            let count =
+                if cell.slot < slot { cell.tokens.len() } else { cell.tokens.partition_point(|&t| t < position) };
+            if count > 0 || cell.slot < slot {
+                let sums = cell.sums.iter().take(count).copied().collect();
+                self.cells.push(Cell { tokens: cell.tokens[..count].into(), sums, ..cell.clone() });
+            }
+        }
+    }
+
+    /// All that was accounted for pictures.
+    pub fn adopt(&mut self, cells: &[Cell]) {
+        self.cells.extend_from_slice(cells);
+    }
+
+    /// What has passed layers since the last call, by stack.
+    pub fn take_passed(&mut self) -> BTreeMap<Stack, Passed> {
+        std::mem::take(&mut self.passed)
+    }
+
+    /// Rows of `span` are about to pass a layer of `stack`.
+    pub(super) fn pass(&mut self, stack: Stack, span: &Span) {
+        let rows = span.rows.len() as u64;
+        let keys = if stack == Stack::LanguageModel {
+            let left: usize = self.cells.iter().filter(|c| c.sums.is_empty()).map(|c| c.tokens.len()).sum();
+            u64::from(span.tokens.last().map_or(0, |t| t + 1)).saturating_sub(left as u64)
+        } else {
+            rows
+        };
+        let passed = self.passed.entry(stack).or_default();
+        passed.rows += rows;
+        passed.keys += rows * keys;
+    }
+
+    /// Intervention `owner` acted when the plan was made, and changed so much.
     pub(super) fn measured(&mut self, owner: usize, (changed, was): (f64, f64)) {
-        if let Some(effect) = self.effects.get_mut(owner) {
+        if let Some(effect) = self.base.get_mut(owner) {
             effect.fired += 1;
-            let sums = effect.sums.get_or_insert((0.0, 0.0));
-            *sums = (sums.0 + changed, sums.1 + was);
+            effect.measure(changed, was);
         }
     }
 
-    /// Intervention `owner` acted, and nobody knows how much it changed.
-    pub(super) fn fired(&mut self, owner: usize) {
-        if let Some(effect) = self.effects.get_mut(owner) {
-            effect.fired += 1;
-        }
+    /// Intervention `owner` let `tokens` of `span` leave after `point`.
+    pub(super) fn left(&mut self, owner: usize, point: Point, span: &Span, tokens: &[u32]) {
+        let view = (span.image, span.view);
+        self.cells.push(Cell { owner, point, slot: span.slot, view, tokens: tokens.into(), sums: Vec::new() });
     }
 
-    /// Intervention `owner` turned `old` into `new`; the sums stay on the device until [`Self::settle`].
-    pub(super) fn changed(&mut self, owner: usize, old: &Tensor, new: &Tensor) -> Result<()> {
-        let (old, new) = (old.to_dtype(DType::F64)?, new.to_dtype(DType::F64)?);
-        let changed = (new - &old)?.sqr()?.sum_all()?;
-        self.pending.push((owner, changed, old.sqr()?.sum_all()?));
+    /// Intervention `owner` turned the rows `old (n, ...)` of `tokens` into `new`; sums stay on a GPU until [`Self::settle`].
+    pub(super) fn changed(
+        &mut self,
+        owner: usize,
+        point: Point,
+        span: &Span,
+        tokens: Vec<u32>,
+        (old, new): (&Tensor, &Tensor),
+    ) -> Result<()> {
+        let view = (span.image, span.view);
+        let cell = Cell { owner, point, slot: span.slot, view, tokens: tokens.into(), sums: Vec::new() };
+        let flat = |t: &Tensor| t.to_dtype(DType::F32)?.flatten_all();
+        if old.device().is_cpu() {
+            let (old, new) = (flat(old)?.to_vec1::<f32>()?, flat(new)?.to_vec1::<f32>()?);
+            let width = (old.len() / cell.tokens.len().max(1)).max(1);
+            let mut sums = Vec::with_capacity(cell.tokens.len());
+            // One chain after the other, so that masked scores, which are 0 here, change no bit however many there are.
+            for (old, new) in old.chunks(width).zip(new.chunks(width)) {
+                let (mut changed, mut was) = (0.0, 0.0);
+                for (&old, &new) in old.iter().zip(new) {
+                    let (old, new) = (f64::from(old), f64::from(new));
+                    changed += (new - old) * (new - old);
+                    was += old * old;
+                }
+                sums.push((changed, was));
+            }
+            self.account(cell, sums);
+            return Ok(());
+        }
+        let rows = |t: &Tensor| t.to_dtype(DType::F64)?.flatten_from(1);
+        let (old, new) = (rows(old)?, rows(new)?);
+        self.pending.push((cell, (new - &old)?.sqr()?.sum(D::Minus1)?, old.sqr()?.sum(D::Minus1)?));
         Ok(())
+    }
+
+    fn account(&mut self, cell: Cell, sums: Vec<(f64, f64)>) {
+        let generated = cell.point.stack == Stack::LanguageModel && self.prompt > 0;
+        let prompt = if generated { cell.tokens.partition_point(|&t| t < self.prompt) } else { cell.tokens.len() };
+        for &(changed, was) in &sums[prompt..] {
+            let effect = self.tail.entry(cell.owner).or_default();
+            effect.fired += 1;
+            effect.measure(changed, was);
+        }
+        if prompt > 0 {
+            self.cells.push(Cell { tokens: cell.tokens[..prompt].into(), sums: sums[..prompt].to_vec(), ..cell });
+        }
     }
 
     /// Fetches the sums and the captured rows from the device; once a step.
     pub fn settle(&mut self) -> Result<()> {
-        if !self.pending.is_empty() {
-            let sums = self.pending.iter().flat_map(|(_, a, b)| [a, b]);
-            let sums: Vec<f64> = Tensor::stack(&sums.collect::<Vec<_>>(), 0)?.to_vec1()?;
-            let owners: Vec<usize> = self.pending.drain(..).map(|(owner, ..)| owner).collect();
-            for (owner, sums) in owners.into_iter().zip(sums.chunks_exact(2)) {
-                self.measured(owner, (sums[0], sums[1]));
-            }
+        for (cell, changed, was) in std::mem::take(&mut self.pending) {
+            let (changed, was) = (changed.to_vec1::<f64>()?, was.to_vec1::<f64>()?);
+            self.account(cell, changed.into_iter().zip(was).collect());
         }
         for captured in &mut self.captured {
             captured.value = captured.value.to_device(&Device::Cpu)?;
         }
         Ok(())
+    }
+}
+
+impl Cell {
+    /// What counts as acting once: one intervention, at one point of one picture, view or sequence.
+    fn place(&self) -> (usize, Stack, usize, Point, (usize, usize)) {
+        (self.owner, self.point.stack, self.slot, self.point, self.view)
     }
 }

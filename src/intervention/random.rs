@@ -29,6 +29,11 @@ impl Draws {
         Self::at_point(seed, sample_key, index, image, "")
     }
 
+    /// What the stream is keyed by.
+    pub(super) fn key(&self) -> [u8; 32] {
+        self.0.get_seed()
+    }
+
     /// The same at one hook point.
     pub fn at_point(seed: u64, sample_key: &str, index: usize, image: usize, point: &str) -> Self {
         let mut hasher = blake3::Hasher::new_derive_key("scotoma v1 random choice");

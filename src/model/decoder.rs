@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::Error;
 use super::tower::linear;
 use crate::nn::{
-    Activation, Attention, Block, Hooks, Layout, Linear, Mlp, Norm, Point, Rope, RopeConfig, Site, Stack, Track,
+    Activation, Attention, Block, Hooks, Layout, Linear, Mlp, Norm, Point, Rope, RopeConfig, Site, Span, Stack, Track,
     Transformer,
 };
 use crate::weights::Tensors;
@@ -216,7 +216,7 @@ impl Decoder {
     }
 
     /// Input embeddings `x (R, D)` -> `norm(x) (R', D)` after the last layer, with its layout, which has fewer rows where hooks
-    /// drop some. `tracks[i]` belongs to `layout.spans[i]`; a sequence without one attends to its own rows alone.
+    /// drop some; rows of a span whose `slot` is not 0 have passed layers already. `tracks[i]` belongs to `layout.spans[i]`; a sequence without one attends to its own rows alone.
     pub fn forward(
         &self,
         x: Tensor,
@@ -224,7 +224,8 @@ impl Decoder {
         tracks: &mut [Option<&mut Track>],
         hooks: &mut dyn Hooks,
     ) -> Result<(Tensor, Layout), Error> {
-        let x = hooks.on(Point::of(Stack::LanguageModel, Site::Embed), &layout.spans, x)?;
+        let fresh: Vec<Span> = layout.spans.iter().filter(|s| s.slot == 0).cloned().collect();
+        let x = hooks.on(Point::of(Stack::LanguageModel, Site::Embed), &fresh, x)?;
         let (x, layout) = self.blocks.forward(x, self.config.num_hidden_layers, layout, tracks, hooks)?;
         let x = self.norm.forward(&x)?;
         let x = hooks.on(Point::of(Stack::LanguageModel, Site::LnFinalNormalized), &layout.spans, x)?;

@@ -217,18 +217,17 @@ impl Model {
         self.family.tokens(picture, self.tower.config().grid(), class, self.most_tiles)
     }
 
-    /// The projector's output for all views of `pictures` (with the sequence that each belongs to), `(V N, D)`, as visual
+    /// The projector's output for all views of `pictures` (with the sequence that each belongs to, and its place there), `(V N, D)`, as visual
     /// tokens end to end, `(N, D)`.
     pub fn pack<'a>(
         &self,
         projected: &Tensor,
-        pictures: impl Iterator<Item = (usize, &'a ImageTokens)>,
+        pictures: impl Iterator<Item = (usize, usize, &'a ImageTokens)>,
         hooks: &mut dyn Hooks,
     ) -> Result<Tensor, Error> {
         let (mut layout, mut parts) = (Layout::default(), Vec::new());
-        let (mut first, mut image) = (0, 0);
-        for (sequence, tokens) in pictures {
-            image = if layout.spans.last().is_some_and(|s| s.sequence == sequence) { image + 1 } else { 0 };
+        let mut first = 0;
+        for (sequence, image, tokens) in pictures {
             let rows = tokens.views * self.tower.tokens();
             let packed = tokens.pack(&projected.narrow(0, first, rows)?, self.newline.as_ref())?;
             layout.whole(sequence, (image, 0), packed.dim(0)?);

@@ -4,7 +4,9 @@ use candle_core::{IndexOp, Tensor};
 use serde::Deserialize;
 
 use super::Error;
-use crate::nn::{Activation, Attention, Block, Hooks, Layout, Linear, Mlp, Norm, Point, Site, Stack, Transformer};
+use crate::nn::{
+    Activation, Attention, Block, Hooks, Layout, Linear, Mlp, Norm, Point, Site, Stack, Track, Transformer,
+};
 use crate::weights::Tensors;
 
 /// `vision_config` of config.json; absent fields have the defaults of Hugging Face's `CLIPVisionConfig`, or
@@ -244,7 +246,20 @@ impl VisionTower {
     pub fn forward(&self, pixels: &Tensor, owners: &[Owner], hooks: &mut dyn Hooks) -> Result<(Tensor, Layout), Error> {
         let layout = Self::layout(owners, self.rows());
         let x = self.embed(pixels, &layout, hooks)?;
-        let (x, layout) = self.blocks.forward(x, self.feature_layers, &layout, &mut [], hooks)?;
+        self.climb(x, &layout, &mut [], hooks)
+    }
+
+    /// From rows `x (R, D)` of whole views, which may have passed some layers (their span's `slot`), to the selected layer
+    /// `(B N, D)` with its layout. `tracks[i]` belongs to `layout.spans[i]`.
+    pub fn climb(
+        &self,
+        x: Tensor,
+        layout: &Layout,
+        tracks: &mut [Option<&mut Track>],
+        hooks: &mut dyn Hooks,
+    ) -> Result<(Tensor, Layout), Error> {
+        let owners: Vec<Owner> = layout.spans.iter().map(|s| (s.sequence, (s.image, s.view))).collect();
+        let (x, layout) = self.blocks.forward(x, self.feature_layers, layout, tracks, hooks)?;
         let x = match self.strategy {
             SelectStrategy::Full => x,
             SelectStrategy::Default => {
@@ -252,7 +267,7 @@ impl VisionTower {
                 x.reshape((owners.len(), rows, ()))?.i((.., 1..))?.flatten_to(1)? // (B N, D)
             }
         };
-        let layout = Self::layout(owners, self.tokens());
+        let layout = Self::layout(&owners, self.tokens());
         let x = hooks.on(Point::of(Stack::Projector, Site::In), &layout.spans, x.contiguous()?)?;
         Ok((x, layout))
     }
@@ -291,7 +306,8 @@ impl VisionTower {
         Ok(Tensor::stack(&keep.found, 0)?)
     }
 
-    fn layout(owners: &[Owner], rows: usize) -> Layout {
+    /// The layout of whole views.
+    pub fn layout(owners: &[Owner], rows: usize) -> Layout {
         let mut layout = Layout::default();
         for &(sequence, view) in owners {
             layout.whole(sequence, view, rows);
@@ -299,7 +315,8 @@ impl VisionTower {
         layout
     }
 
-    fn embed(&self, pixels: &Tensor, layout: &Layout, hooks: &mut dyn Hooks) -> Result<Tensor, Error> {
+    /// `pixels (B, 3, S, S)` -> the input of the first layer, `(B N, D)`.
+    pub fn embed(&self, pixels: &Tensor, layout: &Layout, hooks: &mut dyn Hooks) -> Result<Tensor, Error> {
         let (batch, grid, patch) = (pixels.dim(0)?, self.config.grid(), self.config.patch_size);
         let side = grid * patch;
         // A convolution whose stride is its kernel is a linear layer over cut-out patches.

@@ -61,7 +61,7 @@ impl Attention {
         for (i, span) in spans.iter().enumerate() {
             let part = |t: &Tensor| t.narrow(0, span.rows.start, span.rows.len());
             keys.push(match tracks.get_mut(i) {
-                Some(Some(track)) => track.extend(span.slot, &part(&k)?, &part(&v)?, &span.tokens)?,
+                Some(Some(track)) if self.causal => track.extend(span.slot, &part(&k)?, &part(&v)?, &span.tokens)?,
                 _ => Keys { pieces: vec![(part(&k)?, part(&v)?)], tokens: span.tokens.to_vec() },
             });
         }

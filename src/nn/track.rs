@@ -80,15 +80,6 @@ pub struct Checkpoint {
     _charge: Charge,
 }
 
-impl Checkpoint {
-    /// The rows of tokens from `position` on.
-    pub fn from(&self, position: u32) -> Result<(Tensor, Vec<u32>, Vec<u32>)> {
-        let first = self.tokens.partition_point(|&t| t < position);
-        let rows = self.rows.narrow(0, first, self.tokens.len() - first)?;
-        Ok((rows, self.tokens[first..].to_vec(), self.positions[first..].to_vec()))
-    }
-}
-
 /// What is kept of one sequence. Not `Clone`: what is generated belongs to one alone; see [`Track::fork`].
 #[derive(Debug, Default)]
 pub struct Track {
@@ -99,7 +90,7 @@ pub struct Track {
     room: usize,
     /// Layers before which the rows from a token on are kept.
     wanted: BTreeMap<usize, u32>,
-    checkpoints: BTreeMap<usize, Vec<Checkpoint>>,
+    checkpoints: BTreeMap<usize, Vec<Arc<Checkpoint>>>,
     kv: Meter,
     rows: Meter,
 }
@@ -139,20 +130,9 @@ impl Track {
         *from = position.min(*from);
     }
 
-    /// What was kept before layer number `slot`, from token `position` on.
-    pub fn checkpoint(&self, slot: usize, position: u32) -> Result<(Tensor, Vec<u32>, Vec<u32>)> {
-        let (mut rows, mut tokens, mut positions) = (Vec::new(), Vec::new(), Vec::new());
-        for checkpoint in self.checkpoints.get(&slot).into_iter().flatten() {
-            let (r, t, p) = checkpoint.from(position)?;
-            rows.push(r);
-            tokens.extend(t);
-            positions.extend(p);
-        }
-        match rows.len() {
-            0 => candle_core::bail!("nothing was kept before layer {slot}"),
-            1 => Ok((rows.swap_remove(0), tokens, positions)),
-            _ => Ok((Tensor::cat(&rows, 0)?, tokens, positions)),
-        }
+    /// What was kept before layer number `slot`, one after the other.
+    pub fn checkpoint(&self, slot: usize) -> &[Arc<Checkpoint>] {
+        self.checkpoints.get(&slot).map_or(&[], Vec::as_slice)
     }
 
     /// Lets go of all checkpoints.
@@ -172,7 +152,12 @@ impl Track {
         let rows = x.narrow(0, span.rows.start + first, count)?.force_contiguous()?;
         let (tokens, positions) = (span.tokens[first..].to_vec(), span.positions[first..].to_vec());
         let charge = self.rows.charge([&rows]);
-        self.checkpoints.entry(span.slot).or_default().push(Checkpoint { rows, tokens, positions, _charge: charge });
+        self.checkpoints.entry(span.slot).or_default().push(Arc::new(Checkpoint {
+            rows,
+            tokens,
+            positions,
+            _charge: charge,
+        }));
         Ok(())
     }
 

@@ -54,8 +54,15 @@ table! {
     IMAGE_TOKENS = "scotoma_image_tokens_total", Counter, [], "Visual tokens.";
     GENERATION_TOKENS = "scotoma_generation_tokens_total", Counter, [], "Generated tokens.";
     ROWS_COMPUTED = "scotoma_rows_computed_total", Counter, [], "(row, layer) pairs computed in both transformers.";
+    ROWS_REUSED = "scotoma_rows_reused_total", Counter, [], "(row, layer) pairs of the language model taken from another sequence instead of computed.";
+    IMAGE_CACHE_HITS = "scotoma_image_cache_hits_total", Counter, [], "Pictures whose features were at hand.";
+    IMAGE_CACHE_MISSES = "scotoma_image_cache_misses_total", Counter, [], "Pictures that went up the vision tower.";
+    IMAGE_CACHE_BYTES = "scotoma_image_cache_bytes", Gauge, [], "Bytes of encoded pictures that are kept.";
+    PREFIX_CACHE_HITS = "scotoma_prefix_cache_hits_total", Counter, [], "Prompts that began like one read before.";
+    PREFIX_CACHE_MISSES = "scotoma_prefix_cache_misses_total", Counter, [], "Prompts that were read from their first token.";
+    CHECKPOINT_BYTES = "scotoma_checkpoint_bytes", Gauge, [], "Bytes of the residual stream kept for variants to start from.";
     INTERVENTIONS_APPLIED = "scotoma_interventions_applied_total", Counter, ["kind"], "Interventions of requests that ran.";
-    KV_CACHE_BYTES = "scotoma_kv_cache_bytes", Gauge, [], "Bytes set aside for keys and values of running requests.";
+    KV_CACHE_BYTES = "scotoma_kv_cache_bytes", Gauge, [], "Bytes of keys and values, of running requests and of prompts that are remembered.";
     MODEL_RESIDENT_BYTES = "scotoma_model_resident_bytes", Gauge, ["model"], "Bytes of a model's tensors.";
     MODEL_LOAD_DURATION = "scotoma_model_load_duration_seconds", Gauge, ["model"], "Time that loading took.";
     PARITY_MAX_RELATIVE_ERROR = "scotoma_parity_max_relative_error", Gauge, ["model"], "Largest relative error of the last parity check.";

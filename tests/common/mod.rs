@@ -7,24 +7,26 @@ use std::sync::Arc;
 use candle_core::{DType, Device};
 use scotoma::api::interventions_from_json;
 use scotoma::engine::parity::{GoldenSet, Prepared};
-use scotoma::engine::{Job, Work};
+use scotoma::engine::{Client, Job, Pixels, Variant, Work};
 use scotoma::model::{Model, Source};
 use scotoma::server::{Config, Server};
-use scotoma_client::Client;
 
 pub const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/goldens");
 
 /// What the engine runs for a prepared case.
 pub fn job(case: Prepared, model: &Arc<Model>, work: Work) -> Job {
-    Job {
-        model: model.clone(),
+    Job { model: model.clone(), client: Client::default(), variants: vec![variant(case, work)], deadline: None }
+}
+
+/// A prepared case as a variant of a job.
+pub fn variant(case: Prepared, work: Work) -> Variant {
+    Variant {
         plan: case.plan,
         observed: case.observed,
-        pixels: case.pixels,
+        pixels: case.pixels.into_iter().map(|p| Pixels::new(p).unwrap()).collect(),
         images: case.images,
         prompt: case.prompt,
         work,
-        deadline: None,
     }
 }
 
@@ -76,8 +78,8 @@ impl Running {
         Self { address, stop, task }
     }
 
-    pub async fn client(&self) -> Client {
-        Client::connect(&self.address).await.unwrap()
+    pub async fn client(&self) -> scotoma_client::Client {
+        scotoma_client::Client::connect(&self.address).await.unwrap()
     }
 }
 

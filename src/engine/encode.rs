@@ -1,0 +1,377 @@
+//! Pictures to visual tokens: each distinct one once, from where it differs from another.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Instant;
+
+use candle_core::{DType, Device, Tensor};
+use metrics::{counter, histogram};
+use quick_cache::{Weighter, unsync::Cache};
+
+use super::planner::{Program, Row, Start, schedule};
+use super::{Cost, Variant};
+use crate::intervention::{Applied, Captured, Cell, Observed, Plan};
+use crate::model::{Error, ImageTokens, Model, Projector, VisionTower};
+use crate::nn::{Layout, Meter, Stack, Track};
+use crate::telemetry::names;
+
+/// What a picture is to the language model.
+#[derive(Debug)]
+pub(super) struct Visual {
+    pub(super) key: blake3::Hash,
+    /// `(N, D)`.
+    pub(super) tokens: Tensor,
+    /// BLAKE3 (hex) of the tokens, little-endian f32.
+    pub(super) digest: String,
+    /// What was done on the way.
+    pub(super) cells: Vec<Cell>,
+}
+
+/// What the tower makes of a picture, `(V N, D_vision)`.
+#[derive(Debug)]
+struct Features {
+    rows: Tensor,
+    cells: Vec<Cell>,
+}
+
+/// One picture of one variant.
+#[derive(Debug, Clone)]
+pub(super) struct Look {
+    pub(super) plan: Arc<Plan>,
+    pub(super) image: usize,
+    pixels: Tensor,
+    tokens: ImageTokens,
+    /// The picture in this tower under this plan.
+    features: blake3::Hash,
+    /// The same after the projector, as the language model reads it.
+    pub(super) key: blake3::Hash,
+    program: Arc<Program>,
+}
+
+impl Look {
+    /// The pictures of a variant.
+    pub(super) fn all(model: &Model, tenant: &str, variant: &Variant) -> Result<Vec<Self>, Error> {
+        let plan = &variant.plan;
+        if variant.images.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (mut tower, mut projector) = (blake3::Hasher::new(), blake3::Hasher::new());
+        let (mut in_tower, mut in_projector) = (false, false);
+        for (point, acts) in plan.acts()? {
+            let (hasher, some) = match point.stack {
+                Stack::VisionTower => (&mut tower, &mut in_tower),
+                Stack::Projector => (&mut projector, &mut in_projector),
+                Stack::LanguageModel => continue,
+            };
+            *some = true;
+            hasher.update(point.to_string().as_bytes());
+            acts.iter().for_each(|act| {
+                hasher.update(act.digest().as_bytes());
+            });
+        }
+        let path = plan.path(Stack::VisionTower, model.tower.feature_layers());
+        tower.update(format!("{tenant:?} {} {path:?}", model.digest).as_bytes());
+        if let Some(swapped) = &plan.projector {
+            projector.update(swapped.digest()?.as_bytes());
+        }
+        let mut looks = Vec::with_capacity(variant.images.len());
+        for (image, (pixels, tokens)) in variant.pixels.iter().zip(&variant.images).enumerate() {
+            // What is drawn depends on the place of the picture.
+            let number = |some: bool| if some { image as u64 + 1 } else { 0 };
+            let mut features = tower.clone();
+            features.update(pixels.digest.as_bytes()).update(&number(in_tower).to_le_bytes());
+            let features = features.finalize();
+            let mut key = projector.clone();
+            let shape = format!("{} {:?} {:?} {:?}", tokens.views, tokens.base, tokens.canvas, tokens.content());
+            key.update(features.as_bytes()).update(shape.as_bytes()).update(&number(in_projector).to_le_bytes());
+            let content = u128::from_le_bytes(pixels.digest.as_bytes()[..16].try_into().unwrap_or_default());
+            let input = [Row { content, position: number(in_tower) as u32 }];
+            let layers = model.tower.feature_layers();
+            let program = Program::of(plan, Stack::VisionTower, layers, input.into(), 0)?;
+            looks.push(Self {
+                plan: plan.clone(),
+                image,
+                pixels: pixels.views.clone(),
+                tokens: tokens.clone(),
+                features,
+                key: key.finalize(),
+                program: Arc::new(program),
+            });
+        }
+        Ok(looks)
+    }
+
+    /// Rows in the tower.
+    pub(super) fn rows(&self, model: &Model) -> usize {
+        self.tokens.views * model.tower.rows()
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Bytes;
+
+fn bytes(tensor: &Tensor, cells: &[Cell]) -> u64 {
+    (tensor.elem_count() * tensor.dtype().size_in_bytes() + cells.len() * 128 + 256) as u64
+}
+
+impl Weighter<blake3::Hash, Arc<Visual>> for Bytes {
+    fn weight(&self, _: &blake3::Hash, visual: &Arc<Visual>) -> u64 {
+        bytes(&visual.tokens, &visual.cells)
+    }
+}
+
+impl Weighter<blake3::Hash, Arc<Features>> for Bytes {
+    fn weight(&self, _: &blake3::Hash, features: &Arc<Features>) -> u64 {
+        bytes(&features.rows, &features.cells)
+    }
+}
+
+/// What pictures came to, as many as fit.
+pub(super) struct Pictures {
+    visuals: Cache<blake3::Hash, Arc<Visual>, Bytes>,
+    features: Cache<blake3::Hash, Arc<Features>, Bytes>,
+    checkpoints: Meter,
+}
+
+/// A picture encoded, and what that took.
+pub(super) struct Encoded {
+    pub(super) visual: Arc<Visual>,
+    pub(super) captured: Vec<Captured>,
+    pub(super) cost: Cost,
+}
+
+impl Pictures {
+    /// Keeps at most `most` bytes.
+    pub(super) fn new(most: u64, checkpoints: &Meter) -> Self {
+        // Few large things: the estimate is of pictures of some megabytes.
+        let items = (most >> 22).clamp(16, 4096) as usize;
+        Self {
+            visuals: Cache::with_weighter(items, most / 2, Bytes),
+            features: Cache::with_weighter(items, most - most / 2, Bytes),
+            checkpoints: checkpoints.clone(),
+        }
+    }
+
+    /// Bytes that are kept.
+    pub(super) fn bytes(&self) -> u64 {
+        self.visuals.weight() + self.features.weight()
+    }
+
+    /// A picture, if it is at hand.
+    pub(super) fn get(&mut self, look: &Look) -> Option<Arc<Visual>> {
+        if look.program.alone { None } else { self.visuals.get(&look.key).cloned() }
+    }
+
+    /// Encodes `looks`, of which none is at hand; at most `most_rows` rows of the tower at once, or one picture.
+    pub(super) fn encode(&mut self, model: &Model, looks: &[Look], most_rows: usize) -> Result<Vec<Encoded>, Error> {
+        let mut fresh: Vec<usize> = Vec::new();
+        let mut seen = HashSet::new();
+        for (i, look) in looks.iter().enumerate() {
+            if look.program.alone || seen.insert(look.key) {
+                fresh.push(i);
+            }
+        }
+        let own: Vec<&Look> = fresh.iter().map(|&i| &looks[i]).collect();
+        let start = Instant::now();
+        let (features, mut captured, mut costs) = self.climb(model, &own, most_rows)?;
+        histogram!(names::STAGE_DURATION, "stage" => "vision_tower").record(start.elapsed());
+        let start = Instant::now();
+        let visuals = project(model, &own, &features, &mut captured, &mut costs)?;
+        histogram!(names::STAGE_DURATION, "stage" => "projector").record(start.elapsed());
+        let mut by_key = HashMap::new();
+        let mut encoded: Vec<Option<Encoded>> = looks.iter().map(|_| None).collect();
+        for (((&i, visual), captured), cost) in fresh.iter().zip(visuals).zip(captured).zip(costs) {
+            let visual = Arc::new(visual);
+            if !looks[i].program.alone {
+                self.visuals.insert(looks[i].key, visual.clone());
+                by_key.insert(looks[i].key, visual.clone());
+            }
+            encoded[i] = Some(Encoded { visual, captured, cost });
+        }
+        let twin = |(look, encoded): (&Look, Option<Encoded>)| {
+            encoded.or_else(|| {
+                let visual = by_key.get(&look.key)?.clone();
+                Some(Encoded { visual, captured: Vec::new(), cost: Cost::default() })
+            })
+        };
+        let all: Vec<Encoded> = looks.iter().zip(encoded).filter_map(twin).collect();
+        Ok(all)
+    }
+
+    /// The tower: pictures that agree up to some layer climb to it once.
+    #[expect(clippy::type_complexity, reason = "three lists, one entry for each picture")]
+    fn climb(
+        &mut self,
+        model: &Model,
+        looks: &[&Look],
+        most_rows: usize,
+    ) -> Result<(Vec<Arc<Features>>, Vec<Vec<Captured>>, Vec<Cost>), Error> {
+        let mut captured: Vec<Vec<Captured>> = looks.iter().map(|_| Vec::new()).collect();
+        let mut costs = vec![Cost::default(); looks.len()];
+        let mut found: HashMap<blake3::Hash, Arc<Features>> = HashMap::new();
+        let mut runs: Vec<usize> = Vec::new();
+        let mut waits = HashSet::new();
+        for (i, look) in looks.iter().enumerate() {
+            if look.program.alone {
+                runs.push(i);
+            } else if let Some(features) = self.features.get(&look.features) {
+                counter!(names::IMAGE_CACHE_HITS).increment(1);
+                found.insert(look.features, features.clone());
+            } else if waits.insert(look.features) {
+                counter!(names::IMAGE_CACHE_MISSES).increment(1);
+                runs.push(i);
+            }
+        }
+        let programs: Vec<Arc<Program>> = runs.iter().map(|&i| looks[i].program.clone()).collect();
+        let starts = schedule(&programs, |_| None, u64::MAX);
+        let track = || Track::new(0, 0, &self.checkpoints, &self.checkpoints);
+        let mut tracks: Vec<Vec<Track>> =
+            runs.iter().map(|&i| (0..looks[i].tokens.views).map(|_| track()).collect()).collect();
+        for start in starts.iter().filter(|s| s.own.slot > 0) {
+            if let Some(parent) = start.parent {
+                tracks[parent].iter_mut().for_each(|track| track.keep(start.own.slot, 0));
+            }
+        }
+        let mut made: Vec<Option<Arc<Features>>> = vec![None; runs.len()];
+        while made.iter().any(Option::is_none) {
+            let ready = |r: &usize| made[*r].is_none() && starts[*r].parent.is_none_or(|p| made[p].is_some());
+            let mut batch: Vec<usize> = Vec::new();
+            let mut rows = 0;
+            for r in (0..runs.len()).filter(ready) {
+                let own = looks[runs[r]].rows(model);
+                if !batch.is_empty() && rows + own > most_rows {
+                    break;
+                }
+                rows += own;
+                batch.push(r);
+            }
+            if batch.is_empty() {
+                return Err(Error::Config("the tower's schedule does not end".into()));
+            }
+            let observed = climb_some(model, looks, &runs, &starts, &batch, &mut tracks, &made)?;
+            for (&r, (rows, mut observed)) in batch.iter().zip(observed) {
+                let i = runs[r];
+                observed.settle()?;
+                costs[i] += Cost::of_patches(model, looks[i].tokens.views);
+                for (stack, passed) in observed.take_passed() {
+                    costs[i] += Cost::of_passed(model, stack, passed);
+                }
+                captured[i].append(&mut observed.captured);
+                let features = Arc::new(Features { rows, cells: observed.cells().to_vec() });
+                if !looks[i].program.alone {
+                    self.features.insert(looks[i].features, features.clone());
+                    found.insert(looks[i].features, features.clone());
+                }
+                made[r] = Some(features);
+            }
+        }
+        let mut features: Vec<Option<Arc<Features>>> = looks.iter().map(|l| found.get(&l.features).cloned()).collect();
+        runs.iter().zip(made).for_each(|(&i, made)| features[i] = made);
+        Ok((features.into_iter().flatten().collect(), captured, costs))
+    }
+}
+
+/// Runs `batch` of `runs` up the tower together: of each its features and its account.
+fn climb_some(
+    model: &Model,
+    looks: &[&Look],
+    runs: &[usize],
+    starts: &[Start],
+    batch: &[usize],
+    tracks: &mut [Vec<Track>],
+    made: &[Option<Arc<Features>>],
+) -> Result<Vec<(Tensor, Observed)>, Error> {
+    let tower: &VisionTower = &model.tower;
+    let mut accounts = Vec::with_capacity(batch.len());
+    for &r in batch {
+        let mut observed = Observed::of_sequence(0);
+        if let Some(parent) = starts[r].parent.and_then(|p| made[p].as_ref()) {
+            observed.inherit(&parent.cells, Stack::VisionTower, starts[r].own.slot, 0);
+        }
+        accounts.push((looks[runs[r]].plan.clone(), observed));
+    }
+    let mut hooks = Applied::new(accounts);
+    let (mut layout, mut parts) = (Layout::default(), Vec::new());
+    for (sequence, &r) in batch.iter().enumerate() {
+        let look = looks[runs[r]];
+        let owners: Vec<_> = (0..look.tokens.views).map(|view| (sequence, (look.image, view))).collect();
+        let own = VisionTower::layout(&owners, tower.rows());
+        let slot = starts[r].own.slot;
+        match starts[r].parent.filter(|_| slot > 0) {
+            None => parts.push(tower.embed(&look.pixels, &own, &mut hooks)?),
+            Some(parent) => {
+                for track in &tracks[parent] {
+                    parts.extend(track.checkpoint(slot).iter().map(|c| c.rows.clone()));
+                }
+            }
+        }
+        for mut span in own.spans {
+            span.slot = slot;
+            layout.push(span);
+        }
+    }
+    let mut own: Vec<Vec<Track>> = batch.iter().map(|&r| std::mem::take(&mut tracks[r])).collect();
+    let mut all: Vec<Option<&mut Track>> = own.iter_mut().flatten().map(Some).collect();
+    let (features, _) = tower.climb(Tensor::cat(&parts, 0)?, &layout, &mut all, &mut hooks)?; // (V N, D_vision)
+    batch.iter().zip(own).for_each(|(&r, own)| tracks[r] = own);
+    let mut first = 0;
+    let mut done = Vec::with_capacity(batch.len());
+    for (&r, observed) in batch.iter().zip(hooks.into_observed()) {
+        let rows = looks[runs[r]].tokens.views * tower.tokens();
+        done.push((features.narrow(0, first, rows)?.force_contiguous()?, observed));
+        first += rows;
+    }
+    Ok(done)
+}
+
+/// The projector, and the packing of views; neighbours that share a projector share its GEMMs.
+fn project(
+    model: &Model,
+    looks: &[&Look],
+    features: &[Arc<Features>],
+    captured: &mut [Vec<Captured>],
+    costs: &mut [Cost],
+) -> Result<Vec<Visual>, Error> {
+    let accounts = looks.iter().map(|l| (l.plan.clone(), Observed::of_sequence(0))).collect();
+    let mut hooks = Applied::new(accounts);
+    let projector = |i: usize| looks[i].plan.projector.as_ref().unwrap_or(model.own_projector());
+    let mut parts = Vec::new();
+    let numbers: Vec<usize> = (0..looks.len()).collect();
+    for run in numbers.chunk_by(|&a, &b| Arc::ptr_eq(projector(a), projector(b))) {
+        let mut owners = Vec::new();
+        for &i in run {
+            owners.extend((0..looks[i].tokens.views).map(|view| (i, (looks[i].image, view))));
+        }
+        let rows: Vec<&Tensor> = run.iter().map(|&i| &features[i].rows).collect();
+        let layout = VisionTower::layout(&owners, model.tower.tokens());
+        let one: &Projector = projector(run[0]);
+        parts.push(one.forward(&Tensor::cat(&rows, 0)?, &layout, &mut hooks)?);
+    }
+    let projected = Tensor::cat(&parts, 0)?; // (V N, D)
+    let pictures = looks.iter().enumerate().map(|(i, look)| (i, look.image, &look.tokens));
+    let tokens = model.pack(&projected, pictures, &mut hooks)?; // (N, D)
+    let mut visuals = Vec::with_capacity(looks.len());
+    let mut first = 0;
+    for (i, mut observed) in hooks.into_observed().enumerate() {
+        observed.settle()?;
+        captured[i].append(&mut observed.captured);
+        costs[i] += Cost::of_projector(model, projector(i), looks[i].tokens.views);
+        let count = looks[i].plan.images.get(looks[i].image).map_or(0, ImageTokens::len);
+        let own = tokens.narrow(0, first, count)?.force_contiguous()?;
+        first += count;
+        let digest = digest_of(&own)?;
+        let mut cells = features[i].cells.clone();
+        cells.extend_from_slice(observed.cells());
+        visuals.push(Visual { key: looks[i].key, tokens: own, digest, cells });
+    }
+    Ok(visuals)
+}
+
+/// BLAKE3 (hex) of a tensor's numbers as little-endian f32; empty where it has none.
+fn digest_of(tensor: &Tensor) -> Result<String, Error> {
+    if tensor.elem_count() == 0 {
+        return Ok(String::new());
+    }
+    let values = tensor.to_device(&Device::Cpu)?.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;
+    Ok(super::digest(values.into_iter()))
+}
