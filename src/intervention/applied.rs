@@ -7,7 +7,7 @@ use candle_core::{D, DType, Tensor};
 
 use super::observed::{Captured, Observed};
 use super::plan::{Capture, Edit, Noise, Operation, Plan, Prune, Ranking, Reduction, Rows, Value};
-use crate::nn::{Hooks, Point, Result, Site, Span, Stack, replace_rows, scatter_rows};
+use crate::nn::{Hooks, Point, Result, Site, Span, Stack, replace_rows, scatter_rows, softmax};
 
 /// Performs a plan for each sequence on the rows of that sequence, and on no others.
 #[derive(Debug)]
@@ -170,8 +170,7 @@ impl Edit {
                 let new = self.hide(point, span, &old, keys)?;
                 // The pattern is what the hidden scores made of it; how much that is shows at the scores.
                 if point.site == Site::Scores {
-                    let soft = |x: &Tensor| candle_nn::ops::softmax(&x.to_dtype(DType::F32)?, D::Minus1);
-                    observed.changed(self.owner, point, span, tokens(), (&soft(&old)?, &soft(&new)?))?;
+                    observed.changed(self.owner, point, span, tokens(), (&softmax(&old)?, &softmax(&new)?))?;
                 }
                 new
             }

@@ -154,6 +154,14 @@ impl Attention {
     }
 }
 
+/// The softmax over the last dimension, f32; masked scores at the end of a row change no bit of it.
+pub fn softmax(scores: &Tensor) -> Result<Tensor> {
+    if scores.device().is_cpu() {
+        return attend::softmax(&as_floats(scores)?);
+    }
+    candle_nn::ops::softmax(&scores.to_dtype(DType::F32)?, D::Minus1)
+}
+
 /// `(T, S)`: 0 where a row sees a key, minus infinity elsewhere.
 fn mask(visible: &[Range<usize>], keys: usize, device: &Device) -> Result<Tensor> {
     let row = |seen: &Range<usize>| {

@@ -21,7 +21,7 @@ mod track;
 mod transformer;
 
 pub use activation::Activation;
-pub use attention::Attention;
+pub use attention::{Attention, softmax};
 pub use block::{Block, Mlp};
 pub use hook::{HOOK_TABLE, HookRow, Hooks, NoHooks, Point, Site, Stack};
 pub use layout::{Layout, Span, replace_rows, scatter_rows};

@@ -1,0 +1,260 @@
+//! Sweeps: what variants share changes no bit of them, and every cell of every variant is computed once.
+#![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use common::{goldens, model, variant};
+use scotoma::api::interventions_from_json;
+use scotoma::engine::parity::{GoldenSet, Resident};
+use scotoma::engine::planner::{Program, Row, checkpoint_rows, schedule};
+use scotoma::engine::{Client, Engine, Event, Job, Limits, Sampling, Variant, Work};
+use scotoma::intervention::Draws;
+use scotoma::model::Model;
+use scotoma::nn::Stack;
+use serde_json::{Value, json};
+
+/// All that a variant is told, as text: tokens and scores to the bit, digests, effects. Not what it has cost.
+type Told = Vec<String>;
+
+struct Bench {
+    model: Arc<Model>,
+    goldens: GoldenSet,
+}
+
+impl Bench {
+    fn new(set: &str) -> Self {
+        Self { model: Arc::new(model(set)), goldens: goldens(set) }
+    }
+
+    /// The variant of these interventions, or `None` where they do not fit the model.
+    fn variant(&self, list: &Value, work: Work) -> Option<Variant> {
+        let list = interventions_from_json(list).ok()?;
+        let case = &self.goldens.cases[0];
+        let prepared = self.goldens.prepare_under(&self.model, case, &list, &Resident::default()).ok()?;
+        (!prepared.prompt.ids.is_empty()).then(|| variant(prepared, work))
+    }
+
+    /// Runs variants as one job, and counts the (row, layer) pairs.
+    fn run(&self, limits: Limits, variants: Vec<Variant>) -> (Vec<Told>, u64) {
+        let engine = Engine::start(limits).unwrap();
+        run(&engine, &self.model, variants)
+    }
+}
+
+fn run(engine: &Engine, model: &Arc<Model>, variants: Vec<Variant>) -> (Vec<Told>, u64) {
+    let mut told = vec![Told::new(); variants.len()];
+    let mut rows = vec![0; variants.len()];
+    let job = Job { model: model.clone(), client: Client::default(), variants, deadline: None };
+    let mut events = engine.submit(job).unwrap();
+    while let Some(one) = events.blocking_recv() {
+        told[one.variant].push(match one.event {
+            Ok(Event::Token(t)) => {
+                rows[one.variant] = t.timing.cost.rows;
+                format!("{} {:x} {:?} {:?}", t.id, t.logprob.to_bits(), t.finish, t.effects)
+            }
+            Ok(Event::Prefilled(p)) => format!("{p:?}"),
+            Ok(Event::Scored { scores, effects, timing }) => {
+                rows[one.variant] = timing.cost.rows;
+                let bits: Vec<Vec<u64>> = scores.iter().map(|s| s.iter().map(|v| v.to_bits()).collect()).collect();
+                format!("{bits:x?} {effects:?}")
+            }
+            Ok(Event::Captured(_)) => panic!("not asked for"),
+            Err(error) => error.to_string(),
+        });
+    }
+    (told, rows.iter().sum())
+}
+
+/// Draws that make up a sweep.
+struct Dice(Draws);
+
+impl Dice {
+    fn of(&mut self, sides: usize) -> usize {
+        (self.0.unit() * sides as f64) as usize
+    }
+
+    fn pick<T: Clone>(&mut self, from: &[T]) -> T {
+        from[self.of(from.len())].clone()
+    }
+
+    /// One intervention, of few kinds and few values, so that variants have much in common.
+    fn intervention(&mut self) -> Value {
+        let layer = self.of(3);
+        let seed = self.of(2).to_string();
+        let tokens = self.pick(&[
+            json!({}),
+            json!({"anyOf": [{"named": "NAMED_VISUAL"}]}),
+            json!({"anyOf": [{"named": "NAMED_QUESTION"}]}),
+            json!({"anyOf": [{"named": "NAMED_LAST"}]}),
+            json!({"anyOf": [{"random": {"ratio": 0.5, "seed": seed}}]}),
+        ]);
+        let steps = self.pick(&[json!({}), json!({"first": 0, "last": 0}), json!({"first": 1})]);
+        let at = |point: &str| json!({"point": format!("language_model.blocks.{layer}.{point}"), "tokens": tokens, "steps": steps});
+        let tower = json!({"point": format!("vision_tower.blocks.{}.hook_attn_out", layer % 2)});
+        let all = [
+            json!({"dropLayers": {"layers": [layer]}}),
+            json!({"dropLayers": {"layers": [layer % 2], "stack": "STACK_VISION_TOWER"}}),
+            json!({"repeatLayers": {"first": layer, "last": layer, "times": 1}}),
+            json!({"exitEarly": {"layer": layer}}),
+            json!({"permuteTokens": {"seed": seed}}),
+            json!({"selectTokens": {"tokens": {"anyOf": [{"random": {"ratio": 0.5, "seed": seed}}]}}}),
+            json!({"occludePatches": {"random": {"ratio": 0.4, "seed": seed}}}),
+            json!({"swapProjector": {"randomSeed": seed}}),
+            json!({"replaceTokens": {"mean": {}}}),
+            json!({"scale": {"target": tower, "factor": 0.5}}),
+            json!({"scale": {"target": at("hook_resid_pre"), "factor": 0.9}}),
+            json!({"scale": {"target": at("hook_mlp_out"), "factor": 0.5}}),
+            json!({"addNoise": {"target": at("hook_resid_mid"), "scale": 0.2, "seed": seed}}),
+            json!({"addNoise": {"target": at("attn.hook_attn_scores"), "scale": 0.2, "seed": seed}}),
+            json!({"ablate": {"target": at("attn.hook_z"), "value": "CONSTANT_ZERO"}}),
+            json!({"ablate": {"target": at("hook_attn_out"), "value": "CONSTANT_MEAN"}}),
+            json!({"scale": {"target": {"point": "language_model.hook_embed", "tokens": tokens}, "factor": 1.1}}),
+            json!({"scale": {"target": {"point": "language_model.ln_final.hook_normalized"}, "factor": 1.2}}),
+            json!({"scale": {"target": {"point": "language_model.hook_logits"}, "factor": 1.3}}),
+            json!({"knockOutAttention": {"layers": [layer], "to": {"anyOf": [{"named": "NAMED_VISUAL"}]}}}),
+            json!({"pruneTokens": {"layer": layer, "keepShare": 0.5}}),
+            json!({"pruneTokens": {"layer": layer, "keepShare": 0.5, "randomSeed": seed}}),
+        ];
+        self.pick(&all)
+    }
+
+    fn list(&mut self) -> Value {
+        let count = self.of(3);
+        Value::Array((0..count).map(|_| self.intervention()).collect())
+    }
+
+    fn work(&mut self) -> Work {
+        match self.of(3) {
+            0 => Work::Score(vec![vec![30, 31, 32], vec![33], vec![30, 34]]),
+            kind => {
+                let temperature = if kind == 1 { 0.0 } else { 1.5 };
+                let draws = Draws::new(7, "", 0, 0);
+                let sampling = Sampling { temperature, draws, ..Sampling::greedy() };
+                Work::Generate { sampling, max_tokens: 4, top_logprobs: 0 }
+            }
+        }
+    }
+}
+
+const FAMILIES: [&str; 5] = ["tiny-gqa-tied", "tiny-full-old-names", "tiny-next-mistral", "tiny-onevision", "shapes"];
+
+/// 200 random sweeps: what is reused, batched, cut in chunks or computed anew for want of memory has the bits of a run alone.
+#[test]
+fn reused_is_recomputed() {
+    for set in FAMILIES {
+        let bench = Bench::new(set);
+        let shared = Engine::start(Limits::default()).unwrap();
+        let mut dice = Dice(Draws::new(5, set, 0, 0));
+        let mut alone: BTreeMap<String, (Told, u64)> = BTreeMap::new();
+        let (mut computed, mut naive) = (0, 0);
+        for sweep in 0..40 {
+            let work = dice.work();
+            let again = || match &work {
+                Work::Score(all) => Work::Score(all.clone()),
+                Work::Generate { sampling, max_tokens, top_logprobs } => Work::Generate {
+                    sampling: sampling.clone(),
+                    max_tokens: *max_tokens,
+                    top_logprobs: *top_logprobs,
+                },
+            };
+            let count = 2 + dice.of(7);
+            let lists: Vec<Value> = (0..count).map(|_| dice.list()).collect();
+            let lists: Vec<&Value> = lists.iter().filter(|l| bench.variant(l, again()).is_some()).collect();
+            let variants = || lists.iter().filter_map(|l| bench.variant(l, again())).collect::<Vec<_>>();
+            if lists.is_empty() {
+                continue;
+            }
+            let tight = Limits { step_rows: 1 + dice.of(60), running: 1 + dice.of(8), ..Limits::default() };
+            let poor = Limits { checkpoint_bytes: 4096 * dice.of(8) as u64, kv_bytes: 1 << 19, ..tight };
+            let poor = Limits { picture_bytes: 0, ..poor };
+            let (together, rows) = bench.run(tight, variants());
+            computed += rows;
+            for (i, list) in lists.iter().enumerate() {
+                let key = format!("{list} {work:?}");
+                let one = || bench.run(Limits::default(), bench.variant(list, again()).into_iter().collect());
+                let (expected, cost) = alone.entry(key).or_insert_with(|| {
+                    let (told, rows) = one();
+                    (told[0].clone(), rows)
+                });
+                naive += *cost;
+                assert_eq!(together[i], *expected, "{set}, sweep {sweep}, variant {i}: {list}");
+            }
+            assert_eq!(bench.run(poor, variants()).0, together, "{set}, sweep {sweep}: with little memory");
+            assert_eq!(run(&shared, &bench.model, variants()).0, together, "{set}, sweep {sweep}: with earlier ones");
+        }
+        assert!(computed * 10 < naive * 9, "{set}: {computed} of {naive} rows");
+    }
+}
+
+/// By arithmetic alone: of every variant each cell has one run that computes it, which stands earlier and agrees on the input.
+#[test]
+fn every_cell_is_computed_once() {
+    let bench = Bench::new("tiny-gqa-tied");
+    let layers = bench.model.decoder.config().num_hidden_layers;
+    let mut dice = Dice(Draws::new(6, "", 0, 0));
+    for _ in 0..300 {
+        let mut programs = Vec::new();
+        for _ in 0..1 + dice.of(12) {
+            let work = Work::Score(Vec::new());
+            let Some(variant) = bench.variant(&dice.list(), work) else { continue };
+            // Now and then another question.
+            let other = dice.of(3) as u128;
+            let end = variant.prompt.ids.len() - 3;
+            let content = |(i, id): (usize, u32)| u128::from(id) + if i < end { 0 } else { other << 40 };
+            let rows = variant.prompt.ids.iter().copied().enumerate().map(content);
+            let rows: Vec<Row> =
+                rows.zip(&variant.prompt.positions).map(|(content, &position)| Row { content, position }).collect();
+            let wanted = rows.len() as u32 - 1;
+            let program = Program::of(&variant.plan, Stack::LanguageModel, layers, rows.into(), wanted).unwrap();
+            programs.push(Arc::new(program));
+        }
+        let most = dice.of(200) as u64;
+        let starts = schedule(&programs, |i| i.checked_sub(1), most);
+        assert!(checkpoint_rows(&programs, &starts) <= most);
+        for (i, program) in programs.iter().enumerate() {
+            for slot in 0..program.slots.len() {
+                for token in 0..program.rows.len() as u32 {
+                    let (mut owner, mut seen) = (i, 0);
+                    loop {
+                        let own = starts[owner].own;
+                        if slot >= own.slot && token >= own.position {
+                            seen += 1;
+                            break;
+                        }
+                        let parent = starts[owner].parent.unwrap();
+                        assert!(parent < owner);
+                        owner = parent;
+                    }
+                    assert_eq!(seen, 1);
+                    let there = &programs[owner];
+                    assert_eq!(there.rows[..=token as usize], program.rows[..=token as usize]);
+                    let path = |p: &Program| p.slots[..=slot].iter().map(|s| s.layer).collect::<Vec<_>>();
+                    assert_eq!(path(there), path(program));
+                }
+            }
+            // Who starts above the bottom finds there the rows that it needs.
+            let start = starts[i];
+            if let Some(parent) = start.parent.filter(|_| start.own.slot > 0) {
+                assert!(starts[parent].own.slot <= start.own.slot && starts[parent].own.position <= start.own.position);
+            }
+        }
+    }
+}
+
+/// The sum of `layers` choose "from here on": dropping one layer after the other computes each variant from its layer on.
+#[test]
+fn dropping_each_layer_computes_the_triangle() {
+    let bench = Bench::new("shapes");
+    let config = bench.model.decoder.config();
+    let (layers, work) = (config.num_hidden_layers, || Work::Score(vec![vec![30]]));
+    let drop = |l: usize| bench.variant(&json!([{"dropLayers": {"layers": [l]}}]), work()).unwrap();
+    let rows = bench.variant(&json!([]), work()).unwrap().prompt.ids.len() as u64 + 1;
+    let tower = (bench.model.tower.rows() * bench.model.tower.feature_layers()) as u64;
+    let (_, computed) = bench.run(Limits::default(), (0..layers).map(drop).collect());
+    // A variant without layer l shares l layers with the one without layer l + 1; the last one has all it runs to itself.
+    let expected: u64 = (0..layers).map(|l| (layers - 1 - l) as u64).sum::<u64>() * rows + (layers as u64 - 1) * rows;
+    assert_eq!(computed, expected + tower);
+}
