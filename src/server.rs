@@ -74,6 +74,7 @@ impl Config {
                 message_bytes: 64 << 20,
                 capture_bytes: 1 << 30,
                 kept_bytes: 256 << 20,
+                upload_bytes: 256 << 20,
             },
             memory_budget: u64::MAX,
             allow_load: false,

@@ -6,10 +6,11 @@ use metrics::histogram;
 use tokio::sync::mpsc;
 use tonic::Status;
 
-use super::call::{Admitted, Call, Common, before, settle};
+use super::call::{Admitted, Call, Ready, before, settle};
+use super::prepare::{Asked, Ground, Scene};
 use super::v1::{self, generate_response};
 use super::{Error, State, provenance};
-use crate::engine::{self, Event, Finish, Prefilled, Sampling, Timing, Work};
+use crate::engine::{self, Event, Finish, Prefilled, Sampling, Timing, Variant, Work};
 use crate::intervention::{self, Draws};
 use crate::model::{Detokenizer, Model};
 use crate::telemetry::names;
@@ -27,32 +28,46 @@ pub(super) async fn begin(
     call: &mut Call,
     mut request: v1::GenerateRequest,
 ) -> Result<(Admitted, Writer), Error> {
+    let prompt = check(state, &mut request)?;
+    let ground = state.ground_of(call, &request.model, prompt).await?;
+    let (ready, variant, writer) = before(call.deadline, prepare(state, &ground, request)).await??;
+    Ok((state.submit(call, (ready, variant))?, writer))
+}
+
+/// Checks what does not depend on the plan, fills in what is open, and takes the prompt with its pictures, leaving their handles.
+pub(super) fn check(state: &State, request: &mut v1::GenerateRequest) -> Result<Option<v1::Prompt>, Error> {
     settle(state, &mut request.model, &mut request.interventions, &mut [])?;
     let mut sampling = request.sampling.unwrap_or_default();
-    let sampler = sampler(&mut sampling, &request.sample_key)?;
+    sampler(&mut sampling, &request.sample_key)?;
+    request.sampling = Some(sampling);
     check_stops(&request.stop)?;
     if request.top_logprobs > MAX_TOP_LOGPROBS {
         let message = format!("{} is more than {MAX_TOP_LOGPROBS}", request.top_logprobs);
         return Err(Error::invalid("top_logprobs", message));
     }
-    request.sampling = Some(sampling);
+    Ok(provenance::by_handles(&mut request.prompt))
+}
+
+/// A checked request on its ground.
+pub(super) async fn prepare(
+    state: &Arc<State>,
+    ground: &Arc<Ground>,
+    request: v1::GenerateRequest,
+) -> Result<(Ready, Variant, Writer), Error> {
+    let mut sampling = request.sampling.unwrap_or_default();
+    let sampler = sampler(&mut sampling, &request.sample_key)?;
     let wanted = if request.max_tokens == 0 { DEFAULT_MAX_TOKENS } else { request.max_tokens as usize };
-    let work = |model: &Model, scene: &super::prepare::Scene| {
+    let work = |model: &Model, scene: &Scene| {
         let left = model.decoder.config().max_position_embeddings - scene.prompt.next as usize;
         let top_logprobs = request.top_logprobs as usize;
         Ok(Work::Generate { sampling: sampler, max_tokens: wanted.min(left), top_logprobs })
     };
-    let recorded = provenance::request("Generate", &request, |r| r.prompt.as_mut());
-    let common = Common {
-        model: &request.model,
-        prompt: request.prompt,
-        interventions: request.interventions,
-        captures: Vec::new(),
-        sample_key: &request.sample_key,
-    };
-    let admitted = state.admit(call, common, work).await?;
-    let record = provenance::begin(&admitted.ready.scene, recorded, Some(sampling), &request.sample_key);
-    Ok((admitted, Writer::new(request.stop, record)))
+    let recorded = provenance::request("Generate", &request);
+    let sample_key = &request.sample_key;
+    let asked = Asked { interventions: request.interventions, sample_key, ..Asked::default() };
+    let (ready, variant) = state.ready(ground, asked, work).await?;
+    let record = provenance::begin(&ready.scene, recorded, Some(sampling), sample_key);
+    Ok((ready, variant, Writer::new(request.stop, record)))
 }
 
 fn sampler(sampling: &mut v1::Sampling, sample_key: &str) -> Result<Sampling, Error> {
@@ -184,8 +199,13 @@ impl Writer {
             Ok(None) => return Err(Error::Fault("the engine went away".into())),
             Err(_) => return Err(engine::Error::Deadline { tokens: self.ids.len() }.into()),
         };
+        self.event(&admitted.ready, event)
+    }
+
+    /// The messages that an event of the engine comes to.
+    pub(super) fn event(&mut self, ready: &Ready, event: Event) -> Result<Vec<generate_response::Event>, Error> {
         match event {
-            Event::Token(token) => self.token(admitted, token),
+            Event::Token(token) => self.token(ready, token),
             Event::Prefilled(prefilled) => {
                 self.prefilled = prefilled;
                 Ok(Vec::new())
@@ -194,8 +214,8 @@ impl Writer {
         }
     }
 
-    fn token(&mut self, admitted: &Admitted, token: engine::Token) -> Result<Vec<generate_response::Event>, Error> {
-        let text = &admitted.ready.scene.model.text;
+    fn token(&mut self, ready: &Ready, token: engine::Token) -> Result<Vec<generate_response::Event>, Error> {
+        let text = &ready.scene.model.text;
         let elapsed = token.timing.elapsed;
         if self.ids.is_empty() {
             self.first_token = elapsed.as_secs_f64();
@@ -229,7 +249,7 @@ impl Writer {
         self.sent = until.max(self.sent);
         let mut events = vec![generate_response::Event::Token(message)];
         if let Some(reason) = reason {
-            events.push(self.finished(admitted, &token.effects, reason)?);
+            events.push(self.finished(ready, &token.effects, reason)?);
         }
         Ok(events)
     }
@@ -247,19 +267,19 @@ impl Writer {
 
     fn finished(
         &mut self,
-        admitted: &Admitted,
+        ready: &Ready,
         effects: &[intervention::Effect],
         reason: v1::FinishReason,
     ) -> Result<generate_response::Event, Error> {
-        admitted.ready.check_fired(effects)?;
+        ready.check_fired(effects)?;
         let output: Vec<u8> = self.ids.iter().flat_map(|id| id.to_le_bytes()).collect();
         let output = blake3::hash(&output);
         let record = std::mem::take(&mut self.record);
         Ok(generate_response::Event::Finished(v1::Finished {
             reason: reason.into(),
             text: self.text.clone(),
-            usage: Some(admitted.ready.usage(self.ids.len(), self.timing, self.first_token)),
-            provenance: Some(provenance::close(record, &admitted.ready, &self.prefilled, effects, output)),
+            usage: Some(ready.usage(self.ids.len(), self.timing, self.first_token)),
+            provenance: Some(provenance::close(record, ready, &self.prefilled, effects, output)),
         }))
     }
 }

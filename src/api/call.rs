@@ -8,10 +8,10 @@ use metrics::counter;
 use tonic::{Request, Status};
 
 use super::observe::Observation;
-use super::prepare::{self, Asked, Scene};
+use super::prepare::{self, Asked, Ground, Scene};
 use super::{Error, State, convert, deadline, v1};
 use crate::engine::{self, Client, Cost, Event, Events, Job, Prefilled, Timing, Variant, Work};
-use crate::intervention::{self, CaptureTarget, Effect, Plan};
+use crate::intervention::{self, Effect, Plan};
 use crate::model::{ImageTokens, Model};
 use crate::telemetry::names;
 
@@ -78,15 +78,6 @@ pub(super) async fn before<T>(deadline: Option<Instant>, work: impl Future<Outpu
     }
 }
 
-/// What the requests of all methods that run a model have in common.
-pub(super) struct Common<'a> {
-    pub(super) model: &'a str,
-    pub(super) prompt: Option<v1::Prompt>,
-    pub(super) interventions: Vec<v1::Intervention>,
-    pub(super) captures: Vec<CaptureTarget>,
-    pub(super) sample_key: &'a str,
-}
-
 /// A request that the engine has admitted.
 pub(super) struct Admitted {
     pub(super) ready: Ready,
@@ -130,7 +121,6 @@ impl Ready {
             prompt: scene.prompt.clone(),
             work,
         };
-        scene.count();
         (Self { scene, cost, continuations, pixels }, variant)
     }
 
@@ -202,32 +192,39 @@ impl Ready {
 }
 
 impl State {
-    /// Prepares a request and hands it to the engine; `work` says what to do with the prompt.
-    pub(super) async fn admit(
+    /// The ground of a request.
+    pub(super) async fn ground_of(
         self: &Arc<Self>,
         call: &mut Call,
-        common: Common<'_>,
-        work: impl FnOnce(&Model, &Scene) -> Result<Work, Error>,
-    ) -> Result<Admitted, Error> {
-        let model = &self.models.get(common.model)?;
+        model: &str,
+        prompt: Option<v1::Prompt>,
+    ) -> Result<Arc<Ground>, Error> {
+        let model = &self.models.get(model)?;
         call.observation.model(&model.name);
-        let mut prompt = common.prompt.ok_or_else(|| Error::invalid("prompt", "unset"))?;
+        let mut prompt = prompt.ok_or_else(|| Error::invalid("prompt", "unset"))?;
         let text = prepare::text(model, &prompt)?;
-        let asked = Asked {
-            images: std::mem::take(&mut prompt.images),
-            field: "prompt.images",
-            text: Some((text, &prompt.text)),
-            interventions: common.interventions,
-            captures: common.captures,
-            sample_key: common.sample_key,
-        };
-        let scene = before(call.deadline, self.scene(model, asked)).await??;
+        let pictures = (&*call.client.tenant, std::mem::take(&mut prompt.images), "prompt.images");
+        before(call.deadline, self.ground(model, pictures, Some((text, &prompt.text)))).await?
+    }
+
+    /// A request on its ground; `work` says what to do with the prompt.
+    pub(super) async fn ready(
+        self: &Arc<Self>,
+        ground: &Arc<Ground>,
+        asked: Asked<'_>,
+        work: impl FnOnce(&Model, &Scene) -> Result<Work, Error>,
+    ) -> Result<(Ready, Variant), Error> {
+        let scene = self.scene(ground, asked).await?;
         scene.check_context()?;
-        let work = work(model, &scene)?;
-        let (ready, variant) = Ready::new(scene, work);
-        let (client, deadline) = (call.client.clone(), call.deadline);
-        let job = Job { model: model.clone(), client, variants: vec![variant], deadline };
-        let events = self.engine.submit(job)?;
+        let work = work(&ground.model, &scene)?;
+        Ok(Ready::new(scene, work))
+    }
+
+    /// Hands a request to the engine.
+    pub(super) fn submit(&self, call: &Call, (ready, variant): (Ready, Variant)) -> Result<Admitted, Error> {
+        let (model, client, deadline) = (ready.scene.model.clone(), call.client.clone(), call.deadline);
+        let events = self.engine.submit(Job { model, client, variants: vec![variant], deadline })?;
+        ready.scene.count();
         Ok(Admitted { ready, events })
     }
 }

@@ -8,7 +8,8 @@ use quick_cache::sync::Cache;
 use tokio::sync::mpsc;
 use tonic::Status;
 
-use super::call::{Admitted, Call, Common, before, settle};
+use super::call::{Admitted, Call, before, settle};
+use super::prepare::{Asked, Scene};
 use super::v1::{self, capture_response};
 use super::{Error, State, convert, provenance};
 use crate::engine::{Event, Prefilled, Sampling, Timing, Work};
@@ -90,28 +91,27 @@ pub(super) async fn begin(
     let captures = convert::captures(&request.targets)?;
     let allowed = state.limits.capture_bytes;
     let limit = if request.max_bytes == 0 { allowed } else { request.max_bytes.min(allowed) };
-    let work = |model: &Model, scene: &super::prepare::Scene| {
+    let prompt = provenance::by_handles(&mut request.prompt);
+    let (most, held) = (request.max_tokens as usize, limit);
+    let work = |model: &Model, scene: &Scene| {
         let left = model.decoder.config().max_position_embeddings - scene.prompt.next as usize;
-        let max_tokens = (request.max_tokens as usize).clamp(1, left);
+        let max_tokens = most.clamp(1, left);
         // The last token that is generated is not read back.
         let numbers = |v: &crate::intervention::Volume| v.prompt.saturating_add(v.step.saturating_mul(max_tokens - 1));
         let total = scene.volumes.iter().map(numbers).fold(0, usize::saturating_add);
         let needed = total.saturating_mul(dtype.size_in_bytes()) as u64;
-        if needed > limit {
-            return Err(Error::CaptureBudget { field: "max_bytes", needed, limit });
+        if needed > held {
+            return Err(Error::CaptureBudget { field: "max_bytes", needed, limit: held });
         }
         Ok(Work::Generate { sampling: Sampling::greedy(), max_tokens, top_logprobs: 0 })
     };
-    let recorded = provenance::request("Capture", &request, |r| r.prompt.as_mut());
-    let common = Common {
-        model: &request.model,
-        prompt: request.prompt,
-        interventions: request.interventions,
-        captures,
-        sample_key: &request.sample_key,
-    };
-    let admitted = state.admit(call, common, work).await?;
-    let record = provenance::begin(&admitted.ready.scene, recorded, None, &request.sample_key);
+    let recorded = provenance::request("Capture", &request);
+    let ground = state.ground_of(call, &request.model, prompt).await?;
+    let sample_key = &request.sample_key;
+    let asked = Asked { interventions: std::mem::take(&mut request.interventions), captures, sample_key };
+    let ready = before(call.deadline, state.ready(&ground, asked, work)).await??;
+    let admitted = state.submit(call, ready)?;
+    let record = provenance::begin(&admitted.ready.scene, recorded, None, sample_key);
     let recorder = Recorder {
         dtype,
         generates: request.max_tokens > 0,

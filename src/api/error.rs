@@ -103,6 +103,15 @@ impl Error {
         move |source| Self::Load { field, source: Box::new(source) }
     }
 
+    /// The same with its field inside of `outer`.
+    pub(super) fn within(self, outer: &str) -> Self {
+        let inside = |field: String| format!("{outer}.{field}");
+        match self {
+            Self::Invalid { field, message } => Self::Invalid { field: inside(field), message },
+            other => other,
+        }
+    }
+
     pub(super) fn invalid(field: impl Into<String>, message: impl Into<String>) -> Self {
         Self::Invalid { field: field.into(), message: message.into() }
     }

@@ -17,7 +17,10 @@ mod prepare;
 mod provenance;
 mod registry;
 mod residency;
+mod score;
 mod status;
+mod sweep;
+mod uploads;
 mod verify;
 
 use std::sync::Arc;
@@ -32,6 +35,7 @@ pub use registry::{Placement, Registry};
 use crate::engine::Engine;
 use crate::model::SaliencyModel;
 use capture::Kept;
+use uploads::Uploads;
 
 /// The messages and services of the contract, generated from proto/.
 #[expect(clippy::all, clippy::pedantic, reason = "generated")]
@@ -56,6 +60,8 @@ pub struct Limits {
     pub capture_bytes: u64,
     /// Bytes of all activations that are kept for later requests.
     pub kept_bytes: u64,
+    /// Bytes of all pictures that are kept for later requests.
+    pub upload_bytes: u64,
 }
 
 /// What all services share.
@@ -73,6 +79,10 @@ pub struct State {
     pub saliency: Vec<Arc<SaliencyModel>>,
     /// Activations that captures keep.
     activations: Kept,
+    /// Pictures that clients have sent to be named later.
+    uploads: Uploads,
+    /// Cores of this machine.
+    cores: usize,
     /// Pictures that may be decoded at once.
     decoders: Semaphore,
     /// Held by every stream that runs.
@@ -82,7 +92,7 @@ pub struct State {
 impl State {
     /// `models` are on the device of `engine`.
     pub fn new(models: Registry, engine: Engine, limits: Limits, health: HealthReporter) -> Self {
-        let decoders = std::thread::available_parallelism().map_or(2, usize::from);
+        let cores = std::thread::available_parallelism().map_or(2, usize::from);
         Self {
             models,
             health,
@@ -90,7 +100,9 @@ impl State {
             limits,
             saliency: Vec::new(),
             activations: Kept::new(limits.kept_bytes),
-            decoders: Semaphore::new(decoders),
+            uploads: Uploads::new(limits.upload_bytes),
+            cores,
+            decoders: Semaphore::new(cores),
             alive: Arc::default(),
         }
     }

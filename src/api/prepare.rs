@@ -6,7 +6,9 @@ use std::time::Instant;
 
 use candle_core::Tensor;
 use metrics::{counter, histogram};
+use tokio::sync::Mutex;
 
+use super::uploads::Bytes;
 use super::{Error, State, convert, v1};
 use crate::engine::Pixels;
 use crate::intervention::{self, CaptureTarget, Context, Intervention, Look, Looks, Observed, Plan, Volume, Word};
@@ -17,14 +19,27 @@ use crate::vision::{self, Picture};
 /// Bytes of a prompt's text.
 const MAX_TEXT_BYTES: usize = 1 << 20;
 
-/// What a request asks to be run.
+/// What all variants of a request have in common: pictures decoded, words tokenized.
+pub(super) struct Ground {
+    pub(super) model: Arc<Model>,
+    /// As the model sees them.
+    pictures: Vec<Picture>,
+    /// Their views as the tower takes them.
+    pixels: Vec<Pixels>,
+    /// Their visual tokens.
+    images: Vec<ImageTokens>,
+    image_digests: Vec<String>,
+    /// The prompt after the chat template.
+    text: String,
+    /// `None` for a preview.
+    words: Option<(Vec<u32>, Vec<Word>)>,
+    /// The attention that variants have asked for so far.
+    looks: Mutex<Looks>,
+}
+
+/// What a request asks to be done on its ground.
 #[derive(Debug, Default)]
 pub(super) struct Asked<'a> {
-    pub(super) images: Vec<v1::Image>,
-    /// The path of `images` in the request.
-    pub(super) field: &'static str,
-    /// After the chat template, and as the user wrote it; `None` for a preview.
-    pub(super) text: Option<(String, &'a str)>,
     /// With every seed.
     pub(super) interventions: Vec<v1::Intervention>,
     pub(super) captures: Vec<CaptureTarget>,
@@ -55,47 +70,29 @@ pub(super) struct Scene {
     pub(super) volumes: Vec<Volume>,
 }
 
-/// What compiling needs beside the model.
-struct Gathered {
-    list: Vec<Intervention>,
-    captures: Vec<CaptureTarget>,
-    images: Vec<ImageTokens>,
-    words: Option<(Vec<u32>, Vec<Word>)>,
-    sample_key: String,
-    looks: Looks,
-    saliency_digests: BTreeMap<String, String>,
-    donors: BTreeMap<usize, Tensor>,
-    activations: BTreeMap<String, Tensor>,
-}
-
-impl Gathered {
-    fn compile(&self, model: &Model) -> Result<(Plan, Vec<Volume>), Error> {
-        let context = Context {
-            model,
-            images: &self.images,
-            words: self.words.as_ref().map(|(_, words)| words.as_slice()),
-            sample_key: &self.sample_key,
-            looks: &self.looks,
-            saliency_digests: &self.saliency_digests,
-            donors: &self.donors,
-            activations: &self.activations,
-        };
-        Ok(intervention::compile_with(&self.list, &self.captures, &context)?)
-    }
-}
-
 impl State {
-    /// Decodes and alters pictures, compiles the interventions.
-    pub(super) async fn scene(self: &Arc<Self>, model: &Arc<Model>, asked: Asked<'_>) -> Result<Scene, Error> {
-        let Asked { images, field, text, interventions, captures, sample_key } = asked;
+    /// Decodes pictures and tokenizes words. `field` is the path of `images` in the request; `text` is the prompt after the chat
+    /// template, and as the user wrote it; `None` for a preview.
+    pub(super) async fn ground(
+        self: &Arc<Self>,
+        model: &Arc<Model>,
+        (tenant, images, field): (&str, Vec<v1::Image>, &'static str),
+        text: Option<(String, &str)>,
+    ) -> Result<Arc<Ground>, Error> {
         if images.len() > self.limits.images {
             let message = format!("{} pictures; at most {} are taken", images.len(), self.limits.images);
             return Err(Error::invalid(field, message));
         }
-        let list = convert::interventions(&interventions)?;
+        let files = images.into_iter().enumerate();
+        let files = files.map(|(i, image)| self.file(tenant, image, field, i)).collect::<Result<Vec<_>, _>>()?;
         let max_pixels = self.limits.image_pixels;
-        let (pictures, image_digests) =
-            self.blocking(model, move |model| pictures(model, &images, field, max_pixels)).await?;
+        let decode = move |model: &Model| {
+            let (pictures, digests) = pictures(model, &files, field, max_pixels)?;
+            let pixel = |p| Pixels::new(model.pixels(p)?).map_err(crate::model::Error::from);
+            let pixels = pictures.iter().map(pixel).collect::<Result<Vec<_>, _>>()?;
+            Ok((pictures, digests, pixels))
+        };
+        let (pictures, image_digests, pixels) = self.blocking(model, decode).await?;
         let images: Vec<ImageTokens> = pictures.iter().map(|p| model.tokens(p)).collect();
         let (text, words) = match text {
             Some((text, asked)) => {
@@ -104,41 +101,83 @@ impl State {
             }
             None => (String::new(), None),
         };
-        let donors = self.donors(model, &list, images.len()).await?;
+        let (model, looks) = (model.clone(), Mutex::default());
+        Ok(Arc::new(Ground { model, pictures, pixels, images, image_digests, text, words, looks }))
+    }
+
+    /// The bytes of a picture.
+    fn file(&self, tenant: &str, image: v1::Image, field: &str, i: usize) -> Result<Bytes, Error> {
+        let at = |part: &str| if field == "image" { format!("image.{part}") } else { format!("{field}[{i}].{part}") };
+        match image.source {
+            Some(v1::image::Source::Data(bytes)) => Ok(bytes.into()),
+            Some(v1::image::Source::Handle(handle)) => {
+                let kept = self.uploads.get(tenant, &handle);
+                kept.ok_or_else(|| Error::UnknownImage { field: at("handle"), handle })
+            }
+            None => Err(Error::invalid(at("source"), "unset; data or handle is needed")),
+        }
+    }
+
+    /// Compiles interventions and alters pictures.
+    pub(super) async fn scene(self: &Arc<Self>, ground: &Arc<Ground>, asked: Asked<'_>) -> Result<Scene, Error> {
+        let Asked { interventions, captures, sample_key } = asked;
+        let model = &ground.model;
+        let list = convert::interventions(&interventions)?;
+        let donors = self.donors(model, &list, ground.images.len()).await?;
         let looks = intervention::looks(&list, captures.iter().map(|c| &c.target));
-        let looks = self.look(model, looks.into_iter().collect(), &pictures).await?;
-        let activations = intervention::handles(&list)
+        let looks = self.looks(ground, looks.into_iter().collect()).await?;
+        let activations: BTreeMap<String, Tensor> = intervention::handles(&list)
             .filter_map(|handle| Some((handle.to_owned(), self.activations.get(handle)?)))
             .collect();
         let saliency_digests = self.saliency.iter().map(|m| (m.name.clone(), m.digest.clone())).collect();
-        let sample_key = sample_key.to_owned();
-        let gathered =
-            Gathered { list, captures, images, words, sample_key, looks, saliency_digests, donors, activations };
-        let of = model.clone();
+        let (sample_key, ground) = (sample_key.to_owned(), ground.clone());
         let compile = move |model: &Model| {
-            let (plan, volumes) = gathered.compile(model)?;
-            let mut pictures = pictures;
+            let context = Context {
+                model,
+                images: &ground.images,
+                words: ground.words.as_ref().map(|(_, words)| words.as_slice()),
+                sample_key: &sample_key,
+                looks: &looks,
+                saliency_digests: &saliency_digests,
+                donors: &donors,
+                activations: &activations,
+            };
+            let (plan, volumes) = intervention::compile_with(&list, &captures, &context)?;
+            let mut pictures = ground.pictures.clone();
             let observed = plan.retouch(&mut pictures, &model.processor);
             let pixel = |p| Pixels::new(model.pixels(p)?).map_err(crate::model::Error::from);
-            let pixels = pictures.iter().map(pixel).collect::<Result<_, _>>()?;
-            let ids = gathered.words.map(|(ids, _)| ids).unwrap_or_default();
-            let prompt = model.expand(&ids, &plan.images);
-            let (images, plan) = (gathered.images, Arc::new(plan));
+            let pixels = match plan.retouches.is_empty() {
+                true => ground.pixels.clone(),
+                false => pictures.iter().map(pixel).collect::<Result<_, _>>()?,
+            };
+            let ids = ground.words.as_ref().map(|(ids, _)| ids.as_slice()).unwrap_or_default();
+            let prompt = model.expand(ids, &plan.images);
             Ok(Scene {
-                model: of,
+                model: ground.model.clone(),
                 pictures,
                 pixels,
-                images,
-                image_digests,
-                plan,
+                images: ground.images.clone(),
+                image_digests: ground.image_digests.clone(),
+                plan: Arc::new(plan),
                 observed,
                 interventions,
-                text,
+                text: ground.text.clone(),
                 prompt,
                 volumes,
             })
         };
         self.blocking(model, compile).await
+    }
+
+    /// The attention that interventions ask for, on the unchanged pictures; looked at once for all variants.
+    async fn looks(self: &Arc<Self>, ground: &Ground, looks: Vec<Look>) -> Result<Looks, Error> {
+        if looks.is_empty() {
+            return Ok(Looks::new());
+        }
+        let mut known = ground.looks.lock().await;
+        let missing = looks.iter().filter(|look| !known.contains_key(*look)).cloned().collect();
+        known.extend(self.look(&ground.model, missing, &ground.pictures).await?);
+        Ok(known.clone())
     }
 
     /// The attention that interventions ask for, on the unchanged pictures.
@@ -289,27 +328,20 @@ fn kind_name(kind: &v1::intervention::Kind) -> &'static str {
 
 fn pictures(
     model: &Model,
-    images: &[v1::Image],
+    files: &[Bytes],
     field: &str,
     max_pixels: u64,
 ) -> Result<(Vec<Picture>, Vec<String>), Error> {
-    let mut pictures = Vec::with_capacity(images.len());
-    let mut digests = Vec::with_capacity(images.len());
-    for (i, image) in images.iter().enumerate() {
-        let at = |part: &str| if field == "image" { format!("image.{part}") } else { format!("{field}[{i}].{part}") };
-        let bytes = match &image.source {
-            Some(v1::image::Source::Data(bytes)) => bytes,
-            Some(v1::image::Source::Handle(handle)) => {
-                return Err(Error::UnknownImage { field: at("handle"), handle: handle.clone() });
-            }
-            None => return Err(Error::invalid(at("source"), "unset; data or handle is needed")),
-        };
-        let wrong = |source| Error::Image { field: at("data"), source };
+    let mut pictures = Vec::with_capacity(files.len());
+    let mut digests = Vec::with_capacity(files.len());
+    for (i, bytes) in files.iter().enumerate() {
+        let at = if field == "image" { "image.data".to_owned() } else { format!("{field}[{i}].data") };
+        let wrong = |source| Error::Image { field: at.clone(), source };
         let start = Instant::now();
         let picture = vision::decode(bytes, max_pixels).map_err(wrong)?;
         histogram!(names::STAGE_DURATION, "stage" => "decode_image").record(start.elapsed());
         let start = Instant::now();
-        pictures.push(model.processor.picture(&picture, images.len()).map_err(wrong)?);
+        pictures.push(model.processor.picture(&picture, files.len()).map_err(wrong)?);
         histogram!(names::STAGE_DURATION, "stage" => "preprocess").record(start.elapsed());
         digests.push(blake3::hash(bytes).to_hex().to_string());
     }

@@ -10,19 +10,24 @@ use crate::intervention::{Effect, Resolution};
 use crate::model::{ImageTokens, Model, Place};
 use crate::telemetry;
 
-/// A request as records hold it: `{"METHOD": request}` in canonical JSON, pictures by their handles.
-pub(super) fn request<R: Serialize + Clone>(
-    method: &str,
-    request: &R,
-    prompt: impl FnOnce(&mut R) -> Option<&mut v1::Prompt>,
-) -> String {
-    let mut request = request.clone();
-    for image in prompt(&mut request).into_iter().flat_map(|p| &mut p.images) {
-        if let Some(v1::image::Source::Data(data)) = &image.source {
-            image.source = Some(v1::image::Source::Handle(blake3::hash(data).to_hex().to_string()));
-        }
-    }
+/// A request as records hold it: `{"METHOD": request}` in canonical JSON.
+pub(super) fn request(method: &str, request: &impl Serialize) -> String {
     canonical(&std::collections::BTreeMap::from([(method, request)]))
+}
+
+/// Takes a prompt out of a request and leaves there the same with its pictures by their handles.
+pub(super) fn by_handles(prompt: &mut Option<v1::Prompt>) -> Option<v1::Prompt> {
+    let named = prompt.as_ref().map(|prompt| {
+        let handle = |image: &v1::Image| match &image.source {
+            Some(v1::image::Source::Data(data)) => {
+                let handle = blake3::hash(data).to_hex().to_string();
+                v1::Image { source: Some(v1::image::Source::Handle(handle)) }
+            }
+            _ => image.clone(),
+        };
+        v1::Prompt { text: prompt.text.clone(), images: prompt.images.iter().map(handle).collect(), raw: prompt.raw }
+    });
+    std::mem::replace(prompt, named)
 }
 
 /// One text for one value: the keys of a JSON value are sorted.

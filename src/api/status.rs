@@ -5,7 +5,7 @@ use std::time::Duration;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
-use super::Error;
+use super::{Error, v1};
 use crate::{engine, intervention, model};
 
 const DOMAIN: &str = "scotoma";
@@ -66,6 +66,17 @@ impl Error {
                 engine::Error::Fault(_) => of(Code::Internal, "FAULT", None, false),
             },
             Self::Model(_) | Self::Fault(_) => of(Code::Internal, "FAULT", None, false),
+        }
+    }
+
+    /// What the result of a variant says that failed so.
+    pub(super) fn in_sweep(&self, request_id: &str, retry_after: Duration) -> v1::SweepError {
+        let (status, kind) = (self.status(request_id, retry_after), self.kind());
+        v1::SweepError {
+            code: status.code().into(),
+            reason: kind.reason.into(),
+            field: kind.field.unwrap_or_default().into(),
+            message: status.message().into(),
         }
     }
 

@@ -78,6 +78,9 @@ pub(super) struct Serve {
     /// MiB of activations that are kept for Patch; the least used make room
     #[arg(long, env = "SCOTOMA_KEEP_MIB", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=1_048_576))]
     keep_mib: u32,
+    /// MiB of uploaded pictures that are kept; the least used make room
+    #[arg(long, env = "SCOTOMA_UPLOAD_MIB", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=1_048_576))]
+    upload_mib: u32,
     /// A ViT that says where to look (DINO's, for instance), NAME=PLACE: a folder or a hub id
     #[arg(long, env = "SCOTOMA_SALIENCY", value_name = "NAME=PLACE")]
     saliency: Vec<String>,
@@ -174,6 +177,7 @@ impl Serve {
             message_bytes: (self.max_message_mib as usize) << 20,
             capture_bytes: u64::from(self.max_capture_mib) << 20,
             kept_bytes: u64::from(self.keep_mib) << 20,
+            upload_bytes: u64::from(self.upload_mib) << 20,
         };
         config.memory_budget = self.memory_budget.map_or(u64::MAX, |gib| u64::from(gib) << 30);
         config.allow_load = self.allow_load;

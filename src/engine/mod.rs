@@ -206,6 +206,12 @@ impl Engine {
         Ok(events)
     }
 
+    /// Whether another job would be admitted now.
+    pub fn has_room(&self) -> bool {
+        let waiting = self.admission.rows.load(Ordering::Acquire);
+        self.admission.waiting.load(Ordering::Acquire) < self.limits.queue && waiting < self.limits.queue_rows / 2
+    }
+
     /// How much the engine takes on.
     pub fn limits(&self) -> &Limits {
         &self.limits

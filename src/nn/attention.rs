@@ -125,9 +125,7 @@ impl Attention {
         let scores =
             if on_cpu { attend::scores(&as_floats(q)?, sight, scale as f32)? } else { self.scores(q, sight, scale)? }; // (H, T, S)
         let scores = hooks.on(Point::at(stack, layer, Site::Scores), &span, scores)?;
-        let pattern =
-            if on_cpu { attend::softmax(&as_floats(&scores)?)? } else { candle_nn::ops::softmax(&scores, D::Minus1)? };
-        let pattern = hooks.on(Point::at(stack, layer, Site::Pattern), &span, pattern)?;
+        let pattern = hooks.on(Point::at(stack, layer, Site::Pattern), &span, softmax(&scores)?)?;
         if on_cpu {
             return attend::weigh(&as_floats(&pattern)?, sight)?.to_dtype(q.dtype());
         }
