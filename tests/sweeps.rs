@@ -6,7 +6,7 @@ mod common;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use common::{goldens, model, variant};
+use common::{Running, goldens, metric, model, picture, scrape, variant};
 use scotoma::api::interventions_from_json;
 use scotoma::engine::parity::{GoldenSet, Resident};
 use scotoma::engine::planner::{Program, Row, checkpoint_rows, schedule};
@@ -14,7 +14,11 @@ use scotoma::engine::{Client, Engine, Event, Job, Limits, Sampling, Variant, Wor
 use scotoma::intervention::Draws;
 use scotoma::model::Model;
 use scotoma::nn::Stack;
+use scotoma::server::Config;
+use scotoma_client::v1::{self, sweep_request::Input, sweep_response, sweep_result::Outcome};
+use scotoma_client::{GenerateRequest, ScoreRequest, SweepRequest, VerifyRequest, drop_layers, permute_tokens, prompt};
 use serde_json::{Value, json};
+use tonic::Code;
 
 /// All that a variant is told, as text: tokens and scores to the bit, digests, effects. Not what it has cost.
 type Told = Vec<String>;
@@ -154,11 +158,9 @@ fn reused_is_recomputed() {
             let work = dice.work();
             let again = || match &work {
                 Work::Score(all) => Work::Score(all.clone()),
-                Work::Generate { sampling, max_tokens, top_logprobs } => Work::Generate {
-                    sampling: sampling.clone(),
-                    max_tokens: *max_tokens,
-                    top_logprobs: *top_logprobs,
-                },
+                Work::Generate { sampling, max_tokens, top_logprobs } => {
+                    Work::Generate { sampling: sampling.clone(), max_tokens: *max_tokens, top_logprobs: *top_logprobs }
+                }
             };
             let count = 2 + dice.of(7);
             let lists: Vec<Value> = (0..count).map(|_| dice.list()).collect();
@@ -257,4 +259,179 @@ fn dropping_each_layer_computes_the_triangle() {
     // A variant without layer l shares l layers with the one without layer l + 1; the last one has all it runs to itself.
     let expected: u64 = (0..layers).map(|l| (layers - 1 - l) as u64).sum::<u64>() * rows + (layers as u64 - 1) * rows;
     assert_eq!(computed, expected + tower);
+}
+
+fn question(interventions: Vec<v1::Intervention>) -> GenerateRequest {
+    let prompt = Some(prompt("Is there a red circle?", [picture()]));
+    GenerateRequest { prompt, interventions, max_tokens: 6, ..Default::default() }
+}
+
+fn axis(field: &str, first: f64, last: f64) -> v1::SweepAxis {
+    let range = v1::SweepRange { first, last, step: 0.0 };
+    v1::SweepAxis { field: field.into(), values: Some(v1::sweep_axis::Values::Range(range)) }
+}
+
+/// Layers by seeds.
+fn grid(layers: u32, seeds: u32) -> v1::SweepGrid {
+    v1::SweepGrid {
+        interventions: vec![drop_layers([0]), permute_tokens(0)],
+        axes: vec![
+            axis("interventions[0].drop_layers.layers[0]", 0.0, f64::from(layers - 1)),
+            axis("interventions[1].permute_tokens.seed", 0.0, f64::from(seeds - 1)),
+        ],
+    }
+}
+
+async fn sweep(
+    client: &mut scotoma_client::Client,
+    request: SweepRequest,
+) -> Result<(Vec<v1::SweepResult>, v1::SweepFinished), scotoma_client::Error> {
+    let mut stream = client.sweep(request).await?;
+    let mut results = Vec::new();
+    loop {
+        match stream.message().await?.and_then(|m| m.event) {
+            Some(sweep_response::Event::Started(_)) => {}
+            Some(sweep_response::Event::Result(result)) => results.push(result),
+            Some(sweep_response::Event::Finished(finished)) => return Ok((results, finished)),
+            None => panic!("the sweep has no end"),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn variants_are_requests_of_their_own() {
+    let server = Running::start(Config::shapes()).await;
+    let mut client = server.client().await;
+    let request =
+        SweepRequest { input: Some(Input::Generate(question(vec![]))), grid: Some(grid(8, 10)), ..Default::default() };
+    let (results, finished) = sweep(&mut client, request).await.unwrap();
+    assert_eq!((results.len(), finished.variants, finished.failed), (80, 80, 0));
+    assert!(finished.rows_computed < finished.rows_naive, "{finished:?}");
+    let mut seen = vec![0; 80];
+    for result in results {
+        seen[result.variant as usize] += 1;
+        assert_eq!(result.places, [result.variant / 10, result.variant % 10]);
+        let Some(Outcome::Generated(swept)) = result.outcome else { panic!("no answer") };
+        if result.variant % 9 == 0 {
+            let list = vec![drop_layers([result.variant / 10]), permute_tokens(u64::from(result.variant % 10))];
+            let other = Running::start(Config::shapes()).await;
+            let alone = other.client().await.generate(question(list)).await.unwrap().finish().await.unwrap();
+            assert_eq!(swept.provenance, alone.provenance, "the record of a request of its own, from another server");
+            let record =
+                VerifyRequest { provenance: swept.provenance, images: question(vec![]).prompt.unwrap().images };
+            assert!(client.verify(record).await.unwrap().agrees);
+        }
+    }
+    assert_eq!(seen, [1; 80]);
+    // Options, with variants one by one; one of them cannot be.
+    let score = ScoreRequest {
+        prompt: Some(prompt("Is there a red circle?", [picture()])),
+        continuations: vec!["yes".into(), "no".into()],
+        ..Default::default()
+    };
+    let variants = [vec![], vec![drop_layers([99])], vec![drop_layers([3])]];
+    let variants = variants.map(|interventions| v1::SweepVariant { interventions }).to_vec();
+    let request = SweepRequest { input: Some(Input::Score(score.clone())), variants, ..Default::default() };
+    let (results, finished) = sweep(&mut client, request).await.unwrap();
+    assert_eq!((results.len(), finished.failed), (3, 1));
+    for result in results {
+        match (result.variant, result.outcome) {
+            (1, Some(Outcome::Error(error))) => {
+                assert_eq!((error.code, error.reason.as_str()), (Code::InvalidArgument as i32, "INVALID_INTERVENTION"));
+                assert_eq!(error.field, "interventions[0].drop_layers.layers");
+            }
+            (0, Some(Outcome::Scored(scored))) => {
+                assert_eq!(scored.provenance, client.score(score.clone()).await.unwrap().provenance);
+            }
+            (2, Some(Outcome::Scored(scored))) => assert_eq!(scored.scores.len(), 2),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_sweep_names_its_field() {
+    let server = Running::start(Config::shapes()).await;
+    let mut client = server.client().await;
+    let generate = || Some(Input::Generate(question(vec![])));
+    let with = |field: &str, first, last| {
+        let mut grid = grid(2, 2);
+        grid.axes[0] = axis(field, first, last);
+        SweepRequest { input: generate(), grid: Some(grid), ..Default::default() }
+    };
+    let layers = "interventions[0].drop_layers.layers[0]";
+    let stop = GenerateRequest { stop: vec![String::new()], ..question(vec![]) };
+    let cases = [
+        (SweepRequest { input: generate(), ..Default::default() }, "variants"),
+        (SweepRequest { grid: Some(grid(2, 2)), ..Default::default() }, "input"),
+        (
+            SweepRequest { input: Some(Input::Generate(stop)), grid: Some(grid(2, 2)), ..Default::default() },
+            "generate.stop[0]",
+        ),
+        (with("layers", 0.0, 1.0), "grid.axes[0].field"),
+        (with("interventions[7].drop_layers.layers[0]", 0.0, 1.0), "grid.axes[0].field"),
+        (with("interventions[0].drop_layers.nonsense", 0.0, 1.0), "grid.axes"),
+        (with(layers, 0.0, 1e7), "grid.axes[0].range"),
+        (with(layers, 0.0, 900_000.0), "variants"),
+        (with(layers, 2.0, 1.0), "grid.axes[0].range"),
+        (with(layers, f64::NAN, 1.0), "grid.axes[0].range"),
+    ];
+    for (request, field) in cases {
+        let error = sweep(&mut client, request).await.unwrap_err();
+        assert_eq!(error.code(), Some(Code::InvalidArgument), "{error}");
+        let scotoma_client::Error::Server { fields, .. } = &error else { panic!("{error}") };
+        assert!(fields.iter().any(|v| v.field == field), "{field}: {error:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_picture_is_named_by_its_handle() {
+    let server = Running::start(Config::shapes()).await;
+    let mut client = server.client().await;
+    let sent = client.generate(question(vec![])).await.unwrap().finish().await.unwrap();
+    let handle = client.upload_image(picture()).await.unwrap();
+    let mut request = question(vec![]);
+    let named = v1::Image { source: Some(v1::image::Source::Handle(handle)) };
+    request.prompt.as_mut().unwrap().images = vec![named];
+    let by_name = client.generate(request.clone()).await.unwrap().finish().await.unwrap();
+    assert_eq!(by_name.provenance, sent.provenance);
+    // Nor does the record need its picture again.
+    let record = VerifyRequest { provenance: by_name.provenance, images: Vec::new() };
+    assert!(client.verify(record).await.unwrap().agrees);
+    // Of another tenant it is not known.
+    let mut stranger = tonic::Request::new(request);
+    stranger.metadata_mut().insert("scotoma-tenant", "another".parse().unwrap());
+    assert_eq!(client.generate(stranger).await.err().unwrap().code(), Some(Code::NotFound));
+    assert_eq!(client.upload_image(b"no picture".to_vec()).await.unwrap_err().code(), Some(Code::InvalidArgument));
+}
+
+/// Whoever leaves in the middle of sweeps frees what they held, and the metrics say what was shared.
+#[tokio::test(flavor = "multi_thread")]
+async fn leavers_free_their_memory() {
+    let server = Running::start(Config::shapes()).await;
+    let mut streams = Vec::new();
+    for _ in 0..16 {
+        let mut client = server.client().await;
+        let request = SweepRequest {
+            input: Some(Input::Generate(question(vec![]))),
+            grid: Some(grid(8, 50)),
+            ..Default::default()
+        };
+        let mut stream = client.sweep(request).await.unwrap();
+        stream.message().await.unwrap();
+        streams.push(stream);
+    }
+    drop(streams);
+    let mut client = server.client().await;
+    client.generate(question(vec![])).await.unwrap().finish().await.unwrap();
+    for _ in 0..200 {
+        let text = scrape(&server.address).await;
+        if metric(&text, "scotoma_requests_running") == 0.0 && metric(&text, "scotoma_checkpoint_bytes") == 0.0 {
+            assert!(metric(&text, "scotoma_rows_reused_total") > 0.0);
+            assert!(metric(&text, "scotoma_kv_cache_bytes") < 64e6);
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    panic!("something is still held:\n{}", scrape(&server.address).await);
 }

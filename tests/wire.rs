@@ -5,7 +5,7 @@ mod common;
 
 use std::time::Duration;
 
-use common::{Running, picture};
+use common::{Running, http, metric, picture, scrape};
 use scotoma::server::Config;
 use scotoma_client::v1::{self, generate_response::Event, inference_service_client::InferenceServiceClient};
 use scotoma_client::{
@@ -435,29 +435,6 @@ fn long() -> GenerateRequest {
 
 async fn running_requests(address: &str) -> f64 {
     metric(&scrape(address).await, "scotoma_requests_running")
-}
-
-fn metric(text: &str, name: &str) -> f64 {
-    let line = text.lines().find(|l| l.starts_with(name)).unwrap_or_else(|| panic!("no {name}"));
-    line.rsplit(' ').next().unwrap().parse().unwrap()
-}
-
-async fn scrape(address: &str) -> String {
-    http(address, "GET /metrics", "", b"").await
-}
-
-/// The head and the body of an HTTP/1.1 response, bytes that are no text replaced.
-async fn http(address: &str, line: &str, headers: &str, body: &[u8]) -> String {
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    let host = address.trim_start_matches("http://");
-    let mut stream = tokio::net::TcpStream::connect(host).await.unwrap();
-    let length = body.len();
-    let head =
-        format!("{line} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Length: {length}\r\n{headers}\r\n");
-    stream.write_all(&[head.as_bytes(), body].concat()).await.unwrap();
-    let mut response = Vec::new();
-    stream.read_to_end(&mut response).await.unwrap();
-    String::from_utf8_lossy(&response).into_owned()
 }
 
 #[tokio::test(flavor = "multi_thread")]

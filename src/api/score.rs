@@ -70,8 +70,7 @@ pub(super) async fn prepare(
         }
         Ok(Work::Score(tokens.clone()))
     };
-    let asked =
-        Asked { interventions: request.interventions, sample_key: &request.sample_key, ..Asked::default() };
+    let asked = Asked { interventions: request.interventions, sample_key: &request.sample_key, ..Asked::default() };
     let (ready, variant) = state.ready(ground, asked, work).await?;
     let record = provenance::begin(&ready.scene, recorded, None, &request.sample_key);
     Ok((ready, variant, Scorer { tokens, continuations, prefilled: Prefilled::default(), record }))

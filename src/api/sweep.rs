@@ -162,8 +162,7 @@ impl Sweep {
             let prepared = std::mem::take(&mut next);
             let running = self.window(state, call, sender, totals, first, prepared);
             let preparing = self.prepare(state, window(first + WINDOW));
-            let (done, following) =
-                before(call.deadline, async { tokio::join!(running, preparing) }).await?;
+            let (done, following) = before(call.deadline, async { tokio::join!(running, preparing) }).await?;
             done?;
             next = following?;
         }
@@ -248,13 +247,7 @@ impl Sweep {
     }
 
     /// Hands a window to the engine; one that has begun waits where the queue is full.
-    async fn submit(
-        &self,
-        state: &State,
-        call: &Call,
-        variants: Vec<Variant>,
-        begun: bool,
-    ) -> Result<Events, Error> {
+    async fn submit(&self, state: &State, call: &Call, variants: Vec<Variant>, begun: bool) -> Result<Events, Error> {
         let room = || state.engine.has_room();
         while begun && !room() {
             tokio::time::sleep(PATIENCE).await;
@@ -384,10 +377,8 @@ fn grid_of(grid: v1::SweepGrid) -> Result<Variants, Error> {
         let path = steps(&axis.field)
             .filter(|path| path.first() == Some(&Step::Key("interventions".into())) && path.len() > 2)
             .ok_or_else(|| {
-                let message = format!(
-                    "{:?}; a path such as interventions[0].drop_layers.layers[0] is needed",
-                    axis.field
-                );
+                let message =
+                    format!("{:?}; a path such as interventions[0].drop_layers.layers[0] is needed", axis.field);
                 Error::invalid(field("field"), message)
             })?;
         let values = match &axis.values {
@@ -410,7 +401,8 @@ fn spread(range: &v1::SweepRange, field: &str) -> Result<Vec<f64>, Error> {
     let step = if range.step == 0.0 { 1.0 } else { range.step };
     let count = ((range.last - range.first) / step + 1e-9).floor();
     if !(step > 0.0 && (0.0..MAX_VARIANTS as f64).contains(&count)) {
-        let message = format!("{} to {} by {step}; first <= last and a step above 0 are needed", range.first, range.last);
+        let message =
+            format!("{} to {} by {step}; first <= last and a step above 0 are needed", range.first, range.last);
         return Err(Error::invalid(field, message));
     }
     // 0.1 + 2 * 0.1 is to be 0.3.

@@ -87,3 +87,28 @@ impl Running {
 pub fn picture() -> Vec<u8> {
     scotoma::benchmark::shapes().unwrap().swap_remove(0).image
 }
+
+/// A number of the metrics.
+pub fn metric(text: &str, name: &str) -> f64 {
+    let line = text.lines().find(|l| l.starts_with(name)).unwrap_or_else(|| panic!("no {name}"));
+    line.rsplit(' ').next().unwrap().parse().unwrap()
+}
+
+/// The metrics of a server.
+pub async fn scrape(address: &str) -> String {
+    http(address, "GET /metrics", "", b"").await
+}
+
+/// The head and the body of an HTTP/1.1 response, bytes that are no text replaced.
+pub async fn http(address: &str, line: &str, headers: &str, body: &[u8]) -> String {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let host = address.trim_start_matches("http://");
+    let mut stream = tokio::net::TcpStream::connect(host).await.unwrap();
+    let length = body.len();
+    let head =
+        format!("{line} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Length: {length}\r\n{headers}\r\n");
+    stream.write_all(&[head.as_bytes(), body].concat()).await.unwrap();
+    let mut response = Vec::new();
+    stream.read_to_end(&mut response).await.unwrap();
+    String::from_utf8_lossy(&response).into_owned()
+}

@@ -9,8 +9,8 @@ use crate::v1::model_service_client::ModelServiceClient;
 use crate::v1::{
     CaptureRequest, CheckParityRequest, CheckParityResponse, GenerateRequest, GetModelRequest, HookPoint, Image,
     ListHookPointsRequest, ListModelsRequest, LoadModelRequest, LoadModelResponse, LoadProjectorRequest, ModelInfo,
-    PreviewRequest, PreviewResponse, Prompt, ScoreRequest, ScoreResponse, UnloadModelRequest, VerifyRequest,
-    VerifyResponse,
+    PreviewRequest, PreviewResponse, Prompt, ScoreRequest, ScoreResponse, SweepRequest, SweepResponse,
+    UnloadModelRequest, UploadImageRequest, VerifyRequest, VerifyResponse,
 };
 use crate::{Answer, Capture, Error};
 
@@ -46,6 +46,19 @@ impl Client {
     /// The likelihood of given continuations.
     pub async fn score(&mut self, request: impl tonic::IntoRequest<ScoreRequest>) -> Result<ScoreResponse, Error> {
         Ok(self.inference.score(request).await?.into_inner())
+    }
+
+    /// One input under many variants: started, a result for each as it is done, finished. Dropping it cancels.
+    pub async fn sweep(
+        &mut self,
+        request: impl tonic::IntoRequest<SweepRequest>,
+    ) -> Result<Streaming<SweepResponse>, Error> {
+        Ok(self.inference.sweep(request).await?.into_inner())
+    }
+
+    /// Keeps a picture on the server and returns the handle that requests can name.
+    pub async fn upload_image(&mut self, data: Vec<u8>) -> Result<String, Error> {
+        Ok(self.inference.upload_image(UploadImageRequest { data }).await?.into_inner().handle)
     }
 
     /// The picture as the model will see it.

@@ -39,5 +39,5 @@ pub use interventions::{
 pub use stream::{Answer, Capture};
 pub use v1::{
     CaptureRequest, CaptureTarget, Finished, GenerateRequest, Intervention, ModelInfo, PreviewRequest, PreviewResponse,
-    Sampling, ScoreRequest, ScoreResponse, Started, Token, VerifyRequest, VerifyResponse,
+    Sampling, ScoreRequest, ScoreResponse, Started, SweepRequest, SweepResponse, Token, VerifyRequest, VerifyResponse,
 };

@@ -22,14 +22,16 @@ from scotoma.v1.model_service_pb2_grpc import ModelServiceStub
 if TYPE_CHECKING:
     import PIL.Image
 
-# A picture: the bytes of a PNG, JPEG or WebP, a path to one, or a Pillow image.
-Image = Union[bytes, str, "os.PathLike[str]", "PIL.Image.Image"]
+# A picture: the bytes of a PNG, JPEG or WebP, a path to one, a Pillow image, or what `upload_image` returned.
+Image = Union[bytes, str, "os.PathLike[str]", "PIL.Image.Image", pb.Image]
 
 _MAX_MESSAGE_BYTES = 64 << 20
 _OPTIONS = [("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES), ("grpc.max_send_message_length", -1)]
 
 
 def _image(image: Image) -> pb.Image:
+    if isinstance(image, pb.Image):
+        return image
     if isinstance(image, bytes):
         return pb.Image(data=image)
     if isinstance(image, (str, os.PathLike)):
@@ -40,7 +42,7 @@ def _image(image: Image) -> pb.Image:
 
 
 def _prompt(text: str, images: Image | Iterable[Image], raw: bool) -> pb.Prompt:
-    single = isinstance(images, (bytes, str, os.PathLike)) or hasattr(images, "save")
+    single = isinstance(images, (bytes, str, os.PathLike, pb.Image)) or hasattr(images, "save")
     many = [images] if single else images
     return pb.Prompt(text=text, images=[_image(i) for i in many], raw=raw)  # type: ignore[arg-type,union-attr]
 
@@ -103,6 +105,42 @@ def _request(message: Any, fields: dict[str, Any], options: Mapping[str, object]
     return message(**fields, **rest), timeout
 
 
+class SweepOptions(GenerateOptions, total=False):
+    """What `sweep` takes."""
+
+    continuations: Iterable[str]
+    """Score these; without them each variant generates."""
+    variants: Iterable[Iterable[Intervention]]
+    """The interventions of each variant, after those of `interventions`."""
+    grid: Iterable[Intervention]
+    """Instead of `variants`: interventions whose fields `axes` change."""
+    axes: Mapping[str, Iterable[float]]
+    """Values by field, as in `interventions[0].drop_layers.layers[0]`; all combinations, the last axis fastest."""
+
+
+def _sweep(text: str, images: Image | Iterable[Image], options: SweepOptions) -> tuple[pb.SweepRequest, float | None]:
+    rest: dict[str, Any] = dict(options)
+    variants, grid, axes = rest.pop("variants", ()), rest.pop("grid", ()), rest.pop("axes", {})
+    fields = {"text": text, "images": images}
+    if "continuations" in rest:
+        score, timeout = _request(pb.ScoreRequest, fields, rest)
+        request = pb.SweepRequest(score=score)
+    else:
+        generate, timeout = _request(pb.GenerateRequest, fields, rest)
+        request = pb.SweepRequest(generate=generate)
+    for variant in variants:
+        request.variants.add(interventions=variant)
+    if axes:
+        request.grid.interventions.extend(grid)
+        for field, values in axes.items():
+            request.grid.axes.add(field=field, numbers=pb.SweepNumbers(values=values))
+    return request, timeout
+
+
+def _result(event: pb.SweepResponse) -> pb.SweepResult | None:
+    return event.result if event.HasField("result") else None
+
+
 def _target(address: str) -> str:
     return address.removeprefix("http://")
 
@@ -161,6 +199,26 @@ class Client:
             raise from_rpc(error) from None
         finally:
             call.cancel()
+
+    def sweep(
+        self, text: str, images: Image | Iterable[Image] = (), **options: Unpack[SweepOptions]
+    ) -> Iterator[pb.SweepResult]:
+        """One input under many variants, results as they are done; leaving the loop cancels."""
+        request, timeout = _sweep(text, images, options)
+        call = self._inference.Sweep(request, timeout=timeout)
+        try:
+            for event in call:
+                if (result := _result(event)) is not None:
+                    yield result
+        except grpc.RpcError as error:
+            raise from_rpc(error) from None
+        finally:
+            call.cancel()
+
+    def upload_image(self, image: Image, *, timeout: float | None = None) -> pb.Image:
+        """Keeps a picture on the server; what comes back stands for it in later calls."""
+        response = self._call(self._inference.UploadImage, pb.UploadImageRequest(data=_image(image).data), timeout)
+        return pb.Image(handle=response.handle)
 
     def verify(
         self, provenance: pb.Provenance, images: Iterable[Image] = (), *, timeout: float | None = None
@@ -294,6 +352,27 @@ class AsyncClient:
             raise from_rpc(error) from None
         finally:
             call.cancel()
+
+    async def sweep(
+        self, text: str, images: Image | Iterable[Image] = (), **options: Unpack[SweepOptions]
+    ) -> AsyncIterator[pb.SweepResult]:
+        """One input under many variants, results as they are done; leaving the loop cancels."""
+        request, timeout = _sweep(text, images, options)
+        call = self._inference.Sweep(request, timeout=timeout)
+        try:
+            async for event in call:
+                if (result := _result(event)) is not None:
+                    yield result
+        except grpc.RpcError as error:
+            raise from_rpc(error) from None
+        finally:
+            call.cancel()
+
+    async def upload_image(self, image: Image, *, timeout: float | None = None) -> pb.Image:
+        """Keeps a picture on the server; what comes back stands for it in later calls."""
+        request = pb.UploadImageRequest(data=_image(image).data)
+        response = await self._call(self._inference.UploadImage, request, timeout)
+        return pb.Image(handle=response.handle)
 
     async def verify(
         self, provenance: pb.Provenance, images: Iterable[Image] = (), *, timeout: float | None = None

@@ -158,7 +158,7 @@ class Finished(_message.Message):
     def __init__(self, reason: _Optional[_Union[FinishReason, str]] = ..., text: _Optional[str] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ..., provenance: _Optional[_Union[Provenance, _Mapping]] = ...) -> None: ...
 
 class Usage(_message.Message):
-    __slots__ = ("prompt_tokens", "image_tokens", "generation_tokens", "queue_seconds", "time_to_first_token_seconds", "total_seconds", "rows_computed", "flops", "baseline_flops")
+    __slots__ = ("prompt_tokens", "image_tokens", "generation_tokens", "queue_seconds", "time_to_first_token_seconds", "total_seconds", "rows_computed", "flops", "baseline_flops", "rows_reused")
     PROMPT_TOKENS_FIELD_NUMBER: _ClassVar[int]
     IMAGE_TOKENS_FIELD_NUMBER: _ClassVar[int]
     GENERATION_TOKENS_FIELD_NUMBER: _ClassVar[int]
@@ -168,6 +168,7 @@ class Usage(_message.Message):
     ROWS_COMPUTED_FIELD_NUMBER: _ClassVar[int]
     FLOPS_FIELD_NUMBER: _ClassVar[int]
     BASELINE_FLOPS_FIELD_NUMBER: _ClassVar[int]
+    ROWS_REUSED_FIELD_NUMBER: _ClassVar[int]
     prompt_tokens: int
     image_tokens: int
     generation_tokens: int
@@ -177,7 +178,8 @@ class Usage(_message.Message):
     rows_computed: int
     flops: int
     baseline_flops: int
-    def __init__(self, prompt_tokens: _Optional[int] = ..., image_tokens: _Optional[int] = ..., generation_tokens: _Optional[int] = ..., queue_seconds: _Optional[float] = ..., time_to_first_token_seconds: _Optional[float] = ..., total_seconds: _Optional[float] = ..., rows_computed: _Optional[int] = ..., flops: _Optional[int] = ..., baseline_flops: _Optional[int] = ...) -> None: ...
+    rows_reused: int
+    def __init__(self, prompt_tokens: _Optional[int] = ..., image_tokens: _Optional[int] = ..., generation_tokens: _Optional[int] = ..., queue_seconds: _Optional[float] = ..., time_to_first_token_seconds: _Optional[float] = ..., total_seconds: _Optional[float] = ..., rows_computed: _Optional[int] = ..., flops: _Optional[int] = ..., baseline_flops: _Optional[int] = ..., rows_reused: _Optional[int] = ...) -> None: ...
 
 class ScoreRequest(_message.Message):
     __slots__ = ("model", "prompt", "interventions", "continuations", "sample_key")
@@ -216,6 +218,132 @@ class ContinuationScore(_message.Message):
     mean_logprob: float
     logprob_per_byte: float
     def __init__(self, tokens: _Optional[_Iterable[_Union[TokenLogprob, _Mapping]]] = ..., logprob: _Optional[float] = ..., mean_logprob: _Optional[float] = ..., logprob_per_byte: _Optional[float] = ...) -> None: ...
+
+class SweepRequest(_message.Message):
+    __slots__ = ("generate", "score", "variants", "grid")
+    GENERATE_FIELD_NUMBER: _ClassVar[int]
+    SCORE_FIELD_NUMBER: _ClassVar[int]
+    VARIANTS_FIELD_NUMBER: _ClassVar[int]
+    GRID_FIELD_NUMBER: _ClassVar[int]
+    generate: GenerateRequest
+    score: ScoreRequest
+    variants: _containers.RepeatedCompositeFieldContainer[SweepVariant]
+    grid: SweepGrid
+    def __init__(self, generate: _Optional[_Union[GenerateRequest, _Mapping]] = ..., score: _Optional[_Union[ScoreRequest, _Mapping]] = ..., variants: _Optional[_Iterable[_Union[SweepVariant, _Mapping]]] = ..., grid: _Optional[_Union[SweepGrid, _Mapping]] = ...) -> None: ...
+
+class SweepVariant(_message.Message):
+    __slots__ = ("interventions",)
+    INTERVENTIONS_FIELD_NUMBER: _ClassVar[int]
+    interventions: _containers.RepeatedCompositeFieldContainer[_intervention_pb2.Intervention]
+    def __init__(self, interventions: _Optional[_Iterable[_Union[_intervention_pb2.Intervention, _Mapping]]] = ...) -> None: ...
+
+class SweepGrid(_message.Message):
+    __slots__ = ("interventions", "axes")
+    INTERVENTIONS_FIELD_NUMBER: _ClassVar[int]
+    AXES_FIELD_NUMBER: _ClassVar[int]
+    interventions: _containers.RepeatedCompositeFieldContainer[_intervention_pb2.Intervention]
+    axes: _containers.RepeatedCompositeFieldContainer[SweepAxis]
+    def __init__(self, interventions: _Optional[_Iterable[_Union[_intervention_pb2.Intervention, _Mapping]]] = ..., axes: _Optional[_Iterable[_Union[SweepAxis, _Mapping]]] = ...) -> None: ...
+
+class SweepAxis(_message.Message):
+    __slots__ = ("field", "range", "numbers")
+    FIELD_FIELD_NUMBER: _ClassVar[int]
+    RANGE_FIELD_NUMBER: _ClassVar[int]
+    NUMBERS_FIELD_NUMBER: _ClassVar[int]
+    field: str
+    range: SweepRange
+    numbers: SweepNumbers
+    def __init__(self, field: _Optional[str] = ..., range: _Optional[_Union[SweepRange, _Mapping]] = ..., numbers: _Optional[_Union[SweepNumbers, _Mapping]] = ...) -> None: ...
+
+class SweepRange(_message.Message):
+    __slots__ = ("first", "last", "step")
+    FIRST_FIELD_NUMBER: _ClassVar[int]
+    LAST_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    first: float
+    last: float
+    step: float
+    def __init__(self, first: _Optional[float] = ..., last: _Optional[float] = ..., step: _Optional[float] = ...) -> None: ...
+
+class SweepNumbers(_message.Message):
+    __slots__ = ("values",)
+    VALUES_FIELD_NUMBER: _ClassVar[int]
+    values: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, values: _Optional[_Iterable[float]] = ...) -> None: ...
+
+class SweepResponse(_message.Message):
+    __slots__ = ("started", "result", "finished")
+    STARTED_FIELD_NUMBER: _ClassVar[int]
+    RESULT_FIELD_NUMBER: _ClassVar[int]
+    FINISHED_FIELD_NUMBER: _ClassVar[int]
+    started: SweepStarted
+    result: SweepResult
+    finished: SweepFinished
+    def __init__(self, started: _Optional[_Union[SweepStarted, _Mapping]] = ..., result: _Optional[_Union[SweepResult, _Mapping]] = ..., finished: _Optional[_Union[SweepFinished, _Mapping]] = ...) -> None: ...
+
+class SweepStarted(_message.Message):
+    __slots__ = ("request_id", "variants")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    VARIANTS_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    variants: int
+    def __init__(self, request_id: _Optional[str] = ..., variants: _Optional[int] = ...) -> None: ...
+
+class SweepResult(_message.Message):
+    __slots__ = ("variant", "places", "generated", "scored", "error")
+    VARIANT_FIELD_NUMBER: _ClassVar[int]
+    PLACES_FIELD_NUMBER: _ClassVar[int]
+    GENERATED_FIELD_NUMBER: _ClassVar[int]
+    SCORED_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    variant: int
+    places: _containers.RepeatedScalarFieldContainer[int]
+    generated: Finished
+    scored: ScoreResponse
+    error: SweepError
+    def __init__(self, variant: _Optional[int] = ..., places: _Optional[_Iterable[int]] = ..., generated: _Optional[_Union[Finished, _Mapping]] = ..., scored: _Optional[_Union[ScoreResponse, _Mapping]] = ..., error: _Optional[_Union[SweepError, _Mapping]] = ...) -> None: ...
+
+class SweepError(_message.Message):
+    __slots__ = ("code", "reason", "field", "message")
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    FIELD_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    code: int
+    reason: str
+    field: str
+    message: str
+    def __init__(self, code: _Optional[int] = ..., reason: _Optional[str] = ..., field: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
+
+class SweepFinished(_message.Message):
+    __slots__ = ("variants", "failed", "rows_computed", "rows_naive", "total_seconds")
+    VARIANTS_FIELD_NUMBER: _ClassVar[int]
+    FAILED_FIELD_NUMBER: _ClassVar[int]
+    ROWS_COMPUTED_FIELD_NUMBER: _ClassVar[int]
+    ROWS_NAIVE_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    variants: int
+    failed: int
+    rows_computed: int
+    rows_naive: int
+    total_seconds: float
+    def __init__(self, variants: _Optional[int] = ..., failed: _Optional[int] = ..., rows_computed: _Optional[int] = ..., rows_naive: _Optional[int] = ..., total_seconds: _Optional[float] = ...) -> None: ...
+
+class UploadImageRequest(_message.Message):
+    __slots__ = ("data",)
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    data: bytes
+    def __init__(self, data: _Optional[bytes] = ...) -> None: ...
+
+class UploadImageResponse(_message.Message):
+    __slots__ = ("handle", "width", "height")
+    HANDLE_FIELD_NUMBER: _ClassVar[int]
+    WIDTH_FIELD_NUMBER: _ClassVar[int]
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    handle: str
+    width: int
+    height: int
+    def __init__(self, handle: _Optional[str] = ..., width: _Optional[int] = ..., height: _Optional[int] = ...) -> None: ...
 
 class PreviewRequest(_message.Message):
     __slots__ = ("model", "image", "interventions", "sample_key")

@@ -45,6 +45,16 @@ class InferenceServiceStub:
                 request_serializer=scotoma_dot_v1_dot_inference__service__pb2.ScoreRequest.SerializeToString,
                 response_deserializer=scotoma_dot_v1_dot_inference__service__pb2.ScoreResponse.FromString,
                 _registered_method=True)
+        self.Sweep = channel.unary_stream(
+                '/scotoma.v1.InferenceService/Sweep',
+                request_serializer=scotoma_dot_v1_dot_inference__service__pb2.SweepRequest.SerializeToString,
+                response_deserializer=scotoma_dot_v1_dot_inference__service__pb2.SweepResponse.FromString,
+                _registered_method=True)
+        self.UploadImage = channel.unary_unary(
+                '/scotoma.v1.InferenceService/UploadImage',
+                request_serializer=scotoma_dot_v1_dot_inference__service__pb2.UploadImageRequest.SerializeToString,
+                response_deserializer=scotoma_dot_v1_dot_inference__service__pb2.UploadImageResponse.FromString,
+                _registered_method=True)
         self.Capture = channel.unary_stream(
                 '/scotoma.v1.InferenceService/Capture',
                 request_serializer=scotoma_dot_v1_dot_inference__service__pb2.CaptureRequest.SerializeToString,
@@ -76,6 +86,21 @@ class InferenceServiceServicer:
 
     def Score(self, request, context):
         """Log-likelihood of given continuations; needs no judge.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Sweep(self, request, context):
+        """One input under many variants; results in the order of completion. What variants have in common is computed once: each gets
+        the bits of a request of its own, and can be verified as one.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UploadImage(self, request, context):
+        """Keeps a picture, so that requests can name it instead of sending it again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -114,6 +139,16 @@ def add_InferenceServiceServicer_to_server(servicer, server):
                     servicer.Score,
                     request_deserializer=scotoma_dot_v1_dot_inference__service__pb2.ScoreRequest.FromString,
                     response_serializer=scotoma_dot_v1_dot_inference__service__pb2.ScoreResponse.SerializeToString,
+            ),
+            'Sweep': grpc.unary_stream_rpc_method_handler(
+                    servicer.Sweep,
+                    request_deserializer=scotoma_dot_v1_dot_inference__service__pb2.SweepRequest.FromString,
+                    response_serializer=scotoma_dot_v1_dot_inference__service__pb2.SweepResponse.SerializeToString,
+            ),
+            'UploadImage': grpc.unary_unary_rpc_method_handler(
+                    servicer.UploadImage,
+                    request_deserializer=scotoma_dot_v1_dot_inference__service__pb2.UploadImageRequest.FromString,
+                    response_serializer=scotoma_dot_v1_dot_inference__service__pb2.UploadImageResponse.SerializeToString,
             ),
             'Capture': grpc.unary_stream_rpc_method_handler(
                     servicer.Capture,
@@ -186,6 +221,60 @@ class InferenceService:
             '/scotoma.v1.InferenceService/Score',
             scotoma_dot_v1_dot_inference__service__pb2.ScoreRequest.SerializeToString,
             scotoma_dot_v1_dot_inference__service__pb2.ScoreResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Sweep(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/scotoma.v1.InferenceService/Sweep',
+            scotoma_dot_v1_dot_inference__service__pb2.SweepRequest.SerializeToString,
+            scotoma_dot_v1_dot_inference__service__pb2.SweepResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UploadImage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/scotoma.v1.InferenceService/UploadImage',
+            scotoma_dot_v1_dot_inference__service__pb2.UploadImageRequest.SerializeToString,
+            scotoma_dot_v1_dot_inference__service__pb2.UploadImageResponse.FromString,
             options,
             channel_credentials,
             insecure,
