@@ -338,7 +338,7 @@ async fn variants_are_requests_of_their_own() {
         match (result.variant, result.outcome) {
             (1, Some(Outcome::Error(error))) => {
                 assert_eq!((error.code, error.reason.as_str()), (Code::InvalidArgument as i32, "INVALID_INTERVENTION"));
-                assert_eq!(error.field, "interventions[0].drop_layers.layers");
+                assert_eq!(error.field, "interventions[0].drop_layers.layers[0]");
             }
             (0, Some(Outcome::Scored(scored))) => {
                 assert_eq!(scored.provenance, client.score(score.clone()).await.unwrap().provenance);
