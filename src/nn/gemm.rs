@@ -21,6 +21,8 @@ use super::simd::{Numbers, WORTH_SHARING, floats, run};
 pub(super) const PANEL: usize = 16;
 /// Inputs that are summed up in one chain.
 const BLOCK: usize = 512;
+/// Rows whose blocks of inputs stay in a core's cache while all panels pass.
+const CACHED: usize = 252;
 /// Rows that share the reading of a panel.
 const TILE: usize = 6;
 
@@ -134,31 +136,48 @@ pub(super) struct Columns<'a> {
 impl Columns<'_> {
     /// Of rows `x` the outputs of these panels, `y (R, width)`.
     pub(super) fn times(&self, x: &[f32], y: &mut [f32], width: usize) {
+        let padded = self.count * PANEL;
+        if width == padded {
+            self.times_padded(x, y);
+            return;
+        }
+        let mut whole = vec![0.0; y.len() / width * padded];
+        self.times_padded(x, &mut whole);
+        for (y, whole) in y.chunks_exact_mut(width).zip(whole.chunks_exact(padded)) {
+            y.copy_from_slice(&whole[..width]);
+        }
+    }
+
+    /// The same with the outputs of the padding.
+    fn times_padded(&self, x: &[f32], y: &mut [f32]) {
+        let stride = self.count * PANEL;
+        let bias = self.bias.map(|b| &b[self.first * PANEL..]).unwrap_or_default();
+        let bias = &bias[..bias.len().min(stride)];
+        for y in y.chunks_exact_mut(stride) {
+            y[..bias.len()].copy_from_slice(bias);
+            y[bias.len()..].fill(0.0);
+        }
         // Half-width numbers are widened block by block.
-        let mut widened = vec![[0.0; PANEL]; BLOCK.min(self.input)];
-        let mut sums = vec![[0.0; PANEL]; x.len() / self.input];
-        for panel in 0..self.count {
-            let columns = panel * PANEL..width.min((panel + 1) * PANEL);
-            let mut start = [0.0; PANEL];
-            if let Some(bias) = self.bias {
-                start[..columns.len()].copy_from_slice(&bias[self.first * PANEL..][columns.clone()]);
-            }
-            sums.fill(start);
+        let mut widened = match self.panels {
+            Numbers::F32(_) => Vec::new(),
+            _ => vec![[0.0; PANEL]; BLOCK.min(self.input)],
+        };
+        for (x, y) in x.chunks(CACHED * self.input).zip(y.chunks_mut(CACHED * stride)) {
             for block in (0..self.input).step_by(BLOCK) {
                 let inputs = block..(block + BLOCK).min(self.input);
-                let from = ((self.first + panel) * self.input + block) * PANEL;
-                let weight = match self.panels {
-                    Numbers::F32(values) => values[from..from + inputs.len() * PANEL].as_chunks().0,
-                    other => {
-                        let widened = &mut widened[..inputs.len()];
-                        other.read(from, widened.as_flattened_mut());
-                        widened
-                    }
-                };
-                run(Tiles { x, stride: self.input, inputs, weight, sums: &mut sums });
-            }
-            for (y, sum) in y.chunks_exact_mut(width).zip(&sums) {
-                y[columns.clone()].copy_from_slice(&sum[..columns.len()]);
+                for panel in 0..self.count {
+                    let from = ((self.first + panel) * self.input + block) * PANEL;
+                    let weight = match self.panels {
+                        Numbers::F32(values) => values[from..from + inputs.len() * PANEL].as_chunks().0,
+                        other => {
+                            let widened = &mut widened[..inputs.len()];
+                            other.read(from, widened.as_flattened_mut());
+                            widened
+                        }
+                    };
+                    let (inputs, column) = (inputs.clone(), panel * PANEL);
+                    run(Tiles { x, width: self.input, inputs, weight, y, stride, column });
+                }
             }
         }
     }
@@ -167,17 +186,22 @@ impl Columns<'_> {
 /// One block of inputs times one panel, for all rows.
 struct Tiles<'a> {
     x: &'a [f32],
-    stride: usize,
+    /// Of a row of `x`.
+    width: usize,
     inputs: std::ops::Range<usize>,
     weight: &'a [[f32; PANEL]],
-    sums: &'a mut [[f32; PANEL]],
+    y: &'a mut [f32],
+    /// Of a row of `y`.
+    stride: usize,
+    /// The panel's first column of `y`.
+    column: usize,
 }
 
 impl Tiles<'_> {
     /// `V` vectors make up a panel.
     #[inline(always)]
     fn all<S: Simd, const V: usize>(mut self, simd: S) {
-        let rows = self.sums.len();
+        let rows = self.y.len() / self.stride;
         let mut row = 0;
         while row < rows {
             match rows - row {
@@ -195,7 +219,7 @@ impl Tiles<'_> {
     #[inline(always)]
     fn tile<S: Simd, const M: usize, const V: usize>(&mut self, simd: S, row: usize) {
         let n = self.weight.len();
-        let x: [&[f32]; M] = std::array::from_fn(|i| &self.x[(row + i) * self.stride..][self.inputs.clone()][..n]);
+        let x: [&[f32]; M] = std::array::from_fn(|i| &self.x[(row + i) * self.width..][self.inputs.clone()][..n]);
         let mut sums = [[simd.splat_f32s(0.0); V]; M];
         for (k, weight) in self.weight.iter().enumerate() {
             let weight = S::as_simd_f32s(weight).0;
@@ -207,7 +231,8 @@ impl Tiles<'_> {
                 }
             }
         }
-        for (total, sums) in self.sums[row..row + M].iter_mut().zip(sums) {
+        for (i, sums) in sums.into_iter().enumerate() {
+            let total = &mut self.y[(row + i) * self.stride + self.column..][..PANEL];
             let total = S::as_mut_simd_f32s(total).0;
             for v in 0..V {
                 total[v] = simd.add_f32s(total[v], sums[v]);
