@@ -48,7 +48,12 @@ fmt: $(VENV)/ready ## Format Rust and Python
 	cd $(PY_CLIENT) && .venv/bin/ruff format -q . && .venv/bin/ruff check -q --fix .
 
 bench: tools ## Measure what BENCHMARKS.md reports; RAYON_NUM_THREADS says on how many threads
+	$(CARGO) bench --bench kernels --locked
 	RAYON_NUM_THREADS=$${RAYON_NUM_THREADS:-1} $(CARGO) bench --bench serving --locked
+	$(CARGO) build --release --locked
+	$(PYTHON) -m venv target/bench-venv
+	target/bench-venv/bin/pip install -q -r tests/goldens/requirements.txt -e $(PY_CLIENT)
+	target/bench-venv/bin/python benches/vs_transformers/cpu.py
 
 proto: $(VENV)/ready ## Generate the Python client's messages from proto/
 	$(VENV)/bin/python -m grpc_tools.protoc -I proto --python_out=$(PY_CLIENT)/src --pyi_out=$(PY_CLIENT)/src \

@@ -237,3 +237,20 @@ def test_captures_and_records(client: Client, png: bytes) -> None:
     assert [d.stage for d in client.verify(record, [png]).differences] == ["record", "logits"]
     with pytest.raises(ValueError, match="exit_earl"):
         scotoma.intervention("exit_earl", layer=1)
+
+
+def test_a_sweep_is_requests_of_their_own(client: Client, png: bytes) -> None:
+    grid = [scotoma.drop_layers([0]), scotoma.permute_tokens(0)]
+    axes = {"interventions[0].drop_layers.layers[0]": range(3), "interventions[1].permute_tokens.seed": [5, 6]}
+    image = client.upload_image(png)
+    results = {r.variant: r for r in client.sweep(QUESTION, image, grid=grid, axes=axes, max_tokens=3)}
+    assert sorted(results) == list(range(6))
+    assert list(results[5].places) == [2, 1]
+    changes = [scotoma.drop_layers([2]), scotoma.permute_tokens(6)]
+    alone = client.generate(QUESTION, png, interventions=changes, max_tokens=3).finish()
+    assert results[5].generated.provenance == alone.provenance
+    assert sum(r.generated.usage.rows_reused for r in results.values()) > 0
+    variants = [[], [scotoma.drop_layers([99])]]
+    scored = {r.variant: r for r in client.sweep(QUESTION, png, continuations=[" yes", " no"], variants=variants)}
+    assert scored[0].scored.provenance == client.score(QUESTION, [" yes", " no"], png).provenance
+    assert scored[1].error.field == "interventions[0].drop_layers.layers[0]"
