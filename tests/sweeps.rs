@@ -107,7 +107,7 @@ impl Dice {
             json!({"selectTokens": {"tokens": {"anyOf": [{"random": {"ratio": 0.5, "seed": seed}}]}}}),
             json!({"occludePatches": {"random": {"ratio": 0.4, "seed": seed}}}),
             json!({"swapProjector": {"randomSeed": seed}}),
-            json!({"replaceTokens": {"mean": {}}}),
+            json!({"replaceTokens": {"constant": "CONSTANT_MEAN"}}),
             json!({"scale": {"target": tower, "factor": 0.5}}),
             json!({"scale": {"target": at("hook_resid_pre"), "factor": 0.9}}),
             json!({"scale": {"target": at("hook_mlp_out"), "factor": 0.5}}),

@@ -130,7 +130,7 @@ def group_of(token: int, side: int) -> int:
 
 def only_group(group: int, side: int) -> Intervention:
     others = [i for i in range(side * side) if group_of(i, side) != group]
-    return intervention("replace_tokens", tokens={"any_of": [{"indices": {"indices": others}}]}, zero={})
+    return intervention("replace_tokens", tokens={"any_of": [{"indices": {"indices": others}}]}, constant="CONSTANT_ZERO")
 
 
 class Server:

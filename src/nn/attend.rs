@@ -42,18 +42,27 @@ impl Sight {
     fn head(&self) -> (usize, usize) {
         self.pieces.first().map_or((1, 1), |(k, _)| (k.dims()[1], k.dims()[2]))
     }
+}
 
-    /// Hands the numbers of all pieces to `work`.
-    fn read<T>(&self, work: impl FnOnce(&[(Numbers<'_>, Numbers<'_>, usize)]) -> T) -> Result<T> {
-        let locks: Vec<_> =
-            self.pieces.iter().map(|(k, v)| (k.storage_and_layout(), v.storage_and_layout(), k.dims()[0])).collect();
+/// Keys and values of one piece, and how many.
+type Piece<'a> = (Numbers<'a>, Numbers<'a>, usize);
+
+/// Hands the numbers of the pieces of all sights to `work`.
+fn read<T>(sights: &[&Sight], work: impl FnOnce(&[Vec<Piece<'_>>]) -> T) -> Result<T> {
+    let locks: Vec<Vec<_>> = sights
+        .iter()
+        .map(|s| s.pieces.iter().map(|p| (p.0.storage_and_layout(), p.1.storage_and_layout(), p.0.dims()[0])).collect())
+        .collect();
+    let mut all = Vec::with_capacity(locks.len());
+    for locks in &locks {
         let mut pieces = Vec::with_capacity(locks.len());
-        for ((k, kl), (v, vl), count) in &locks {
+        for ((k, kl), (v, vl), count) in locks {
             let (Storage::Cpu(k), Storage::Cpu(v)) = (&**k, &**v) else { bail!("keys are not on the CPU") };
             pieces.push((Numbers::of(k, kl)?, Numbers::of(v, vl)?, *count));
         }
-        Ok(work(&pieces))
+        all.push(pieces);
     }
+    Ok(work(&all))
 }
 
 /// Keys or values of one head, packed as a weight.
@@ -76,12 +85,7 @@ impl Packed {
 
 /// The first `count` keys of head `head` as a weight of `count` outputs (a multiple of PANEL), and the values as one of as many
 /// inputs.
-fn pack(
-    pieces: &[(Numbers<'_>, Numbers<'_>, usize)],
-    head: usize,
-    (heads, width): (usize, usize),
-    count: usize,
-) -> (Packed, Packed) {
+fn pack(pieces: &[Piece<'_>], head: usize, (heads, width): (usize, usize), count: usize) -> (Packed, Packed) {
     let padded = width.next_multiple_of(PANEL);
     let mut keys = Packed { panels: vec![0.0; count * width], input: width, columns: count };
     let mut values = Packed { panels: vec![0.0; padded * count], input: count, columns: width };
@@ -184,36 +188,39 @@ impl CustomOp1 for Fused<'_> {
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let (_, heads, width) = layout.shape().dims3()?;
         let q = floats(storage, layout)?;
-        let mut out = vec![0.0; q.len()];
-        for sight in self.sights {
-            let kv_heads = sight.head().0;
-            let group = heads / kv_heads;
+        let mut tasks: Vec<(usize, usize, Range<usize>)> = Vec::new();
+        let mut size = 0;
+        for (i, sight) in self.sights.iter().enumerate() {
             let rows = sight.rows.len();
-            let tasks: Vec<(usize, Range<usize>)> = (0..rows)
-                .step_by(ROWS)
-                .flat_map(|r| (0..kv_heads).map(move |head| (head, r..rows.min(r + ROWS))))
-                .collect();
-            let done = sight.read(|pieces| {
-                share(&tasks, rows * sight.keys() * heads * width, |(head, rows)| {
-                    let visible = &sight.visible[rows.clone()];
-                    let count = visible.iter().map(|v| v.end).max().unwrap_or(0).next_multiple_of(PANEL);
-                    let (keys, values) = pack(pieces, *head, sight.head(), count);
-                    let one = |h: usize| {
-                        let from = |r: usize| ((sight.rows.start + r) * heads + head * group + h) * width;
-                        let q: Vec<f32> = rows.clone().flat_map(|r| &q[from(r)..from(r) + width]).copied().collect();
-                        let mut scores = keys.times(&q);
-                        run(Rows { scores: &mut scores, width: count, scale: self.scale, visible, soft: true });
-                        values.times(&scores)
-                    };
-                    (0..group).map(one).collect::<Vec<_>>()
-                })
-            })?;
-            for ((head, rows), done) in tasks.iter().zip(done) {
-                for (h, z) in done.iter().enumerate() {
-                    for (r, z) in rows.clone().zip(z.chunks_exact(width)) {
-                        let from = ((sight.rows.start + r) * heads + head * group + h) * width;
-                        out[from..from + width].copy_from_slice(z);
-                    }
+            let parts = (0..rows).step_by(ROWS).map(|r| r..rows.min(r + ROWS));
+            tasks.extend(parts.flat_map(|rows| (0..sight.head().0).map(move |head| (i, head, rows.clone()))));
+            size += rows * sight.keys() * heads * width;
+        }
+        let done = read(self.sights, |pieces| {
+            share(&tasks, size, |(i, head, rows)| {
+                let sight = self.sights[*i];
+                let group = heads / sight.head().0;
+                let visible = &sight.visible[rows.clone()];
+                let count = visible.iter().map(|v| v.end).max().unwrap_or(0).next_multiple_of(PANEL);
+                let (keys, values) = pack(&pieces[*i], *head, sight.head(), count);
+                let one = |h: usize| {
+                    let from = |r: usize| ((sight.rows.start + r) * heads + head * group + h) * width;
+                    let mut own = Vec::with_capacity(rows.len() * width);
+                    rows.clone().for_each(|r| own.extend_from_slice(&q[from(r)..from(r) + width]));
+                    let mut scores = keys.times(&own);
+                    run(Rows { scores: &mut scores, width: count, scale: self.scale, visible, soft: true });
+                    values.times(&scores)
+                };
+                (0..group).map(one).collect::<Vec<_>>()
+            })
+        })?;
+        let mut out = vec![0.0; q.len()];
+        for ((i, head, rows), done) in tasks.iter().zip(done) {
+            let group = heads / self.sights[*i].head().0;
+            for (h, z) in done.iter().enumerate() {
+                for (r, z) in rows.clone().zip(z.chunks_exact(width)) {
+                    let from = ((self.sights[*i].rows.start + r) * heads + head * group + h) * width;
+                    out[from..from + width].copy_from_slice(z);
                 }
             }
         }
@@ -242,13 +249,14 @@ impl CustomOp1 for Scores<'_> {
         let (sight, keys) = (self.sight, self.sight.keys());
         let group = heads / sight.head().0;
         let all: Vec<usize> = (0..heads).collect();
-        let done = sight.read(|pieces| {
+        let done = read(&[sight], |pieces| {
             share(&all, rows * keys * heads * width, |head| {
                 let count = keys.next_multiple_of(PANEL);
-                let (packed, _) = pack(pieces, head / group, sight.head(), count);
+                let (packed, _) = pack(&pieces[0], head / group, sight.head(), count);
                 let from = |r: usize| (r * heads + head) * width;
-                let q: Vec<f32> = (0..rows).flat_map(|r| &q[from(r)..from(r) + width]).copied().collect();
-                let mut scores = packed.times(&q);
+                let mut own = Vec::with_capacity(rows * width);
+                (0..rows).for_each(|r| own.extend_from_slice(&q[from(r)..from(r) + width]));
+                let mut scores = packed.times(&own);
                 let visible = &sight.visible;
                 run(Rows { scores: &mut scores, width: count, scale: self.scale, visible, soft: false });
                 scores.chunks_exact(count).flat_map(|row| &row[..keys]).copied().collect::<Vec<f32>>()
@@ -301,9 +309,9 @@ impl CustomOp1 for Weigh<'_> {
         let group = heads / kv_heads;
         let count = keys.next_multiple_of(PANEL);
         let all: Vec<usize> = (0..heads).collect();
-        let done = self.sight.read(|pieces| {
+        let done = read(&[self.sight], |pieces| {
             share(&all, rows * keys * heads * width, |head| {
-                let (_, values) = pack(pieces, head / group, (kv_heads, width), count);
+                let (_, values) = pack(&pieces[0], head / group, (kv_heads, width), count);
                 let mut weights = vec![0.0; rows * count];
                 let own = &pattern[head * rows * keys..(head + 1) * rows * keys];
                 for (to, from) in weights.chunks_exact_mut(count).zip(own.chunks_exact(keys)) {
