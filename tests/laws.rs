@@ -341,8 +341,8 @@ fn packed_rows_equal_rows_alone() {
         parts
     };
     let mut alone = Vec::new();
-    for sequence in 0..4 {
-        let mut track = track(ids[sequence].len());
+    for (sequence, own) in ids.iter().enumerate() {
+        let mut track = track(own.len());
         let prefilled = run(&[sequence], 1, &mut [Some(&mut track)]);
         let decoded = run(&[sequence], 0, &mut [Some(&mut track)]);
         alone.push((prefilled[0].clone(), decoded[0].clone()));
@@ -435,8 +435,8 @@ fn a_prefill_in_parts_is_a_prefill() {
         // As if its last rows had been generated.
         let mut track = track(30);
         run(&rows(0, 30), 0, 0, Some(&mut track), &mut NoHooks);
-        for from in 30..40 {
-            assert_eq!(run(&rows(from, 1), 0, from, Some(&mut track), &mut NoHooks)[0], whole[from], "{set}: decoded");
+        for (from, expected) in whole.iter().enumerate().skip(30) {
+            assert_eq!(run(&rows(from, 1), 0, from, Some(&mut track), &mut NoHooks)[0], *expected, "{set}: decoded");
         }
         for (slot, position) in [(0, 0), (0, 17), (1, 17), (2, 0), (layers, 39)] {
             let mut fork = whole_track.fork(slot, position, 40, 1);

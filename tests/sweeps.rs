@@ -199,7 +199,7 @@ fn every_cell_is_computed_once() {
     let mut dice = Dice(Draws::new(6, "", 0, 0));
     for _ in 0..300 {
         let mut programs = Vec::new();
-        for _ in 0..1 + dice.of(12) {
+        for _ in 0..=dice.of(12) {
             let work = Work::Score(Vec::new());
             let Some(variant) = bench.variant(&dice.list(), work) else { continue };
             // Now and then another question.

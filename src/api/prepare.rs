@@ -146,9 +146,10 @@ impl State {
             let mut pictures = ground.pictures.clone();
             let observed = plan.retouch(&mut pictures, &model.processor);
             let pixel = |p| Pixels::new(model.pixels(p)?).map_err(crate::model::Error::from);
-            let pixels = match plan.retouches.is_empty() {
-                true => ground.pixels.clone(),
-                false => pictures.iter().map(pixel).collect::<Result<_, _>>()?,
+            let pixels = if plan.retouches.is_empty() {
+                ground.pixels.clone()
+            } else {
+                pictures.iter().map(pixel).collect::<Result<_, _>>()?
             };
             let ids = ground.words.as_ref().map(|(ids, _)| ids.as_slice()).unwrap_or_default();
             let prompt = model.expand(ids, &plan.images);

@@ -56,7 +56,6 @@ struct Prepared {
     output: Output,
 }
 
-#[expect(clippy::large_enum_variant, reason = "few at a time")]
 enum Output {
     Answer(Writer),
     Scores(Scorer),
@@ -111,7 +110,7 @@ pub(super) async fn stream(
     let mut totals = Totals::default();
     let run = async {
         send(&sender, sweep_response::Event::Started(started)).await?;
-        sweep.run(&state, &call, &sender, &mut totals).await
+        Box::pin(sweep.run(&state, &call, &sender, &mut totals)).await
     };
     let result = tokio::select! {
         biased;
@@ -160,8 +159,8 @@ impl Sweep {
         let mut next = self.prepare(state, window(0)).await?;
         for first in (0..count).step_by(WINDOW) {
             let prepared = std::mem::take(&mut next);
-            let running = self.window(state, call, sender, totals, first, prepared);
-            let preparing = self.prepare(state, window(first + WINDOW));
+            let running = Box::pin(self.window(state, call, sender, totals, first, prepared));
+            let preparing = Box::pin(self.prepare(state, window(first + WINDOW)));
             let (done, following) = before(call.deadline, async { tokio::join!(running, preparing) }).await?;
             done?;
             next = following?;

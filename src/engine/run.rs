@@ -16,6 +16,7 @@ use crate::nn::{Checkpoint, Meter, Stack, Track};
 
 /// What a run is for.
 #[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "one per run, and most runs generate")]
 pub(super) enum Goal {
     /// An answer.
     Generate { sampling: Sampling, max_tokens: usize, top_logprobs: usize },
@@ -330,7 +331,7 @@ fn embed(model: &Model, ids: &[u32], range: Range<usize>, visuals: &[Arc<Visual>
             all.push(visual.tokens.clone());
         }
     }
-    if total == 0 || !ids[range.clone()].iter().any(|id| is_image(id)) {
+    if total == 0 || !ids[range.clone()].iter().any(is_image) {
         return Ok(words);
     }
     // An image token beyond the pictures, which the model wrote itself, stands for none.

@@ -44,7 +44,7 @@ impl Layout {
 
     /// Appends rows of a sequence: these tokens at these positions, which have passed `slot` layers.
     pub fn rows_of(&mut self, sequence: usize, slot: usize, tokens: Arc<[u32]>, positions: Arc<[u32]>) {
-        self.push(Span { sequence, slot, tokens, positions, ..Span::default() });
+        self.push(Span { sequence, tokens, positions, slot, ..Span::default() });
     }
 
     /// Appends `span` at the end, wherever its rows were.

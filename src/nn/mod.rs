@@ -6,16 +6,21 @@
 //!
 //! This folder knows tensors and hook points; it must never see an intervention, a prompt or a request.
 
+#[expect(clippy::inline_always, reason = "code is compiled for an instruction set only where it is inlined")]
 mod activation;
+#[expect(clippy::inline_always, reason = "code is compiled for an instruction set only where it is inlined")]
 mod attend;
 mod attention;
 mod block;
+#[expect(clippy::inline_always, reason = "code is compiled for an instruction set only where it is inlined")]
 mod gemm;
 mod hook;
 mod layout;
 mod linear;
+#[expect(clippy::inline_always, reason = "code is compiled for an instruction set only where it is inlined")]
 mod norm;
 mod rope;
+#[expect(clippy::inline_always, reason = "code is compiled for an instruction set only where it is inlined")]
 mod simd;
 mod track;
 mod transformer;
