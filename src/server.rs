@@ -173,6 +173,9 @@ impl Server {
         let serving = tonic::transport::Server::builder()
             // gRPC-Web comes over HTTP/1 as well, and so does Prometheus.
             .accept_http1(true)
+            // Leaving is how requests are cancelled: a crowd that leaves at once is no attack.
+            .http2_max_pending_accept_reset_streams(Some(1 << 10))
+            .http2_max_local_error_reset_streams(Some(1 << 16))
             .layer(browser_access())
             .add_routes(Routes::from(router))
             .serve_with_incoming_shutdown(incoming, async {

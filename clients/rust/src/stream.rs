@@ -34,6 +34,8 @@ impl Answer {
             Some(Event::Token(token)) => Ok(Some(token)),
             Some(Event::Finished(finished)) => {
                 self.finished = Some(finished);
+                // The trailers; a stream dropped before them is reset, and servers count resets.
+                self.stream.message().await?;
                 Ok(None)
             }
             Some(Event::Started(_)) | None => Err(Error::Truncated),
@@ -81,7 +83,10 @@ impl Capture {
                         return Ok(whole);
                     }
                 }
-                Some(capture_response::Event::Finished(finished)) if whole.is_none() => self.finished = Some(finished),
+                Some(capture_response::Event::Finished(finished)) if whole.is_none() => {
+                    self.finished = Some(finished);
+                    self.stream.message().await?;
+                }
                 _ => return Err(Error::Truncated),
             }
         }
