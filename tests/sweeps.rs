@@ -246,6 +246,36 @@ fn every_cell_is_computed_once() {
     }
 }
 
+/// Where the prompt ends with its picture, its last token may leave; the row that is left before it then says what comes next.
+#[test]
+fn the_last_row_that_is_left_predicts() {
+    for set in ["shapes", "tiny-gqa-tied"] {
+        let bench = Bench::new(set);
+        let mut case = bench.goldens.cases[0].clone();
+        (case.text, case.question) = ("USER: <image>".into(), String::new());
+        let prepared = |list: &Value| {
+            let list = interventions_from_json(list).unwrap();
+            bench.goldens.prepare_under(&bench.model, &case, &list, &Resident::default()).unwrap()
+        };
+        let work = || Work::Generate { sampling: Sampling::greedy(), max_tokens: 2, top_logprobs: 0 };
+        let score = || Work::Score(vec![vec![30, 31], vec![32]]);
+        let prune = |keep: usize| json!({"pruneTokens": {"layer": 0, "keepCount": keep, "randomSeed": "4"}});
+        let last = json!({"scale": {"target": {"point": "language_model.ln_final.hook_normalized"}, "factor": 1.5}});
+        let lists = [json!([prune(1)]), json!([prune(1), last]), json!([prune(3)])];
+        let (together, _) = bench.run(Limits::default(), lists.iter().map(|l| variant(prepared(l), work())).collect());
+        let (scored, _) = bench.run(Limits::default(), lists.iter().map(|l| variant(prepared(l), score())).collect());
+        for (i, list) in lists.iter().enumerate() {
+            let values = prepared(list).values(&bench.model).unwrap();
+            let logits = values["language_model.hook_logits"].rchunks(bench.model.decoder.config().vocab_size).next();
+            let best = logits.unwrap().iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).unwrap().0;
+            assert!(together[i][1].starts_with(&format!("{best} ")), "{set} {list}: {best}, {:?}", together[i]);
+            assert_eq!(together[i], bench.run(Limits::default(), vec![variant(prepared(list), work())]).0[0]);
+            assert_eq!(scored[i], bench.run(Limits::default(), vec![variant(prepared(list), score())]).0[0]);
+            assert_eq!(scored[i].len(), 2, "{:?}", scored[i]);
+        }
+    }
+}
+
 /// The sum of `layers` choose "from here on": dropping one layer after the other computes each variant from its layer on.
 #[test]
 fn dropping_each_layer_computes_the_triangle() {

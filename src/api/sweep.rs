@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, stream};
 use serde_json::Value;
 use tokio::sync::mpsc;
 use tonic::Status;
@@ -156,26 +156,21 @@ impl Sweep {
     ) -> Result<(), Error> {
         let count = self.variants.len();
         let window = |first: usize| first..count.min(first + WINDOW);
-        let mut next = self.prepare(state, window(0)).await?;
+        let mut next = self.prepare(state, window(0)).await;
         for first in (0..count).step_by(WINDOW) {
             let prepared = std::mem::take(&mut next);
             let running = Box::pin(self.window(state, call, sender, totals, first, prepared));
             let preparing = Box::pin(self.prepare(state, window(first + WINDOW)));
             let (done, following) = before(call.deadline, async { tokio::join!(running, preparing) }).await?;
             done?;
-            next = following?;
+            next = following;
         }
         Ok(())
     }
 
     /// Compiles some variants, as many at once as there are cores.
-    async fn prepare(
-        &self,
-        state: &Arc<State>,
-        window: Range<usize>,
-    ) -> Result<Vec<Result<(Prepared, Variant), Error>>, Error> {
-        let one = |i: usize| async move { Ok::<_, Error>(self.one(state, i).await) };
-        stream::iter(window.map(one)).buffered(state.cores).try_collect().await
+    async fn prepare(&self, state: &Arc<State>, window: Range<usize>) -> Vec<Result<(Prepared, Variant), Error>> {
+        stream::iter(window.map(|i| self.one(state, i))).buffered(state.cores).collect().await
     }
 
     async fn one(&self, state: &Arc<State>, i: usize) -> Result<(Prepared, Variant), Error> {

@@ -51,7 +51,7 @@ pub(super) struct Serve {
     /// Prefill rows of one step; lower it for steadier token latency, raise it for throughput
     #[arg(long, env = "SCOTOMA_MAX_STEP_ROWS", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..=1_048_576))]
     max_step_rows: u32,
-    /// Work that may wait, in (row, layer) pairs
+    /// Work that may be admitted and not yet done, in (row, layer) pairs
     #[arg(long, env = "SCOTOMA_MAX_QUEUE_ROWS", default_value_t = 1 << 28)]
     max_queue_rows: u64,
     /// MiB of keys and values; prompts that were read are remembered as long as there is room

@@ -1,15 +1,15 @@
 //! Pictures to visual tokens: each distinct one once, from where it differs from another.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::Tensor;
 use metrics::{counter, histogram};
 use quick_cache::{Weighter, unsync::Cache};
 
 use super::planner::{Program, Row, Start, schedule};
-use super::{Cost, Variant};
+use super::{Cost, Variant, digest_of};
 use crate::intervention::{Applied, Captured, Cell, Observed, Plan};
 use crate::model::{Error, ImageTokens, Model, Projector, VisionTower};
 use crate::nn::{Layout, Meter, Stack, Track};
@@ -21,10 +21,19 @@ pub(super) struct Visual {
     pub(super) key: blake3::Hash,
     /// `(N, D)`.
     pub(super) tokens: Tensor,
-    /// BLAKE3 (hex) of the tokens, little-endian f32.
+    /// BLAKE3 (hex) of the tokens, little-endian f32; empty without any.
     pub(super) digest: String,
     /// What was done on the way.
     pub(super) cells: Vec<Cell>,
+    /// What it took, until somebody pays for it.
+    unpaid: Mutex<Cost>,
+}
+
+impl Visual {
+    /// What it took, for the first who asks; nothing for all others.
+    pub(super) fn take_cost(&self) -> Cost {
+        std::mem::take(&mut self.unpaid.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 /// What the tower makes of a picture, `(V N, D_vision)`.
@@ -133,12 +142,8 @@ pub(super) struct Pictures {
     checkpoints: Meter,
 }
 
-/// A picture encoded, and what that took.
-pub(super) struct Encoded {
-    pub(super) visual: Arc<Visual>,
-    pub(super) captured: Vec<Captured>,
-    pub(super) cost: Cost,
-}
+/// A picture encoded, and what was captured on the way.
+pub(super) type Encoded = (Arc<Visual>, Vec<Captured>);
 
 impl Pictures {
     /// Keeps at most `most` bytes.
@@ -177,25 +182,22 @@ impl Pictures {
         histogram!(names::STAGE_DURATION, "stage" => "vision_tower").record(start.elapsed());
         let start = Instant::now();
         let visuals = project(model, &own, &features, &mut captured, &mut costs)?;
+        counter!(names::ROWS_COMPUTED).increment(costs.iter().map(|c| c.rows).sum());
         histogram!(names::STAGE_DURATION, "stage" => "projector").record(start.elapsed());
         let mut by_key = HashMap::new();
         let mut encoded: Vec<Option<Encoded>> = looks.iter().map(|_| None).collect();
-        for (((&i, visual), captured), cost) in fresh.iter().zip(visuals).zip(captured).zip(costs) {
+        for ((&i, visual), captured) in fresh.iter().zip(visuals).zip(captured) {
             let visual = Arc::new(visual);
             if !looks[i].program.alone {
                 self.visuals.insert(looks[i].key, visual.clone());
                 by_key.insert(looks[i].key, visual.clone());
             }
-            encoded[i] = Some(Encoded { visual, captured, cost });
+            encoded[i] = Some((visual, captured));
         }
         let twin = |(look, encoded): (&Look, Option<Encoded>)| {
-            encoded.or_else(|| {
-                let visual = by_key.get(&look.key)?.clone();
-                Some(Encoded { visual, captured: Vec::new(), cost: Cost::default() })
-            })
+            encoded.or_else(|| Some((by_key.get(&look.key)?.clone(), Vec::new())))
         };
-        let all: Vec<Encoded> = looks.iter().zip(encoded).filter_map(twin).collect();
-        Ok(all)
+        Ok(looks.iter().zip(encoded).filter_map(twin).collect())
     }
 
     /// The tower: pictures that agree up to some layer climb to it once.
@@ -359,19 +361,11 @@ fn project(
         let count = looks[i].plan.images.get(looks[i].image).map_or(0, ImageTokens::len);
         let own = tokens.narrow(0, first, count)?.force_contiguous()?;
         first += count;
-        let digest = digest_of(&own)?;
+        let digest = if count > 0 { digest_of(&own)?.to_hex().to_string() } else { String::new() };
         let mut cells = features[i].cells.clone();
         cells.extend_from_slice(observed.cells());
-        visuals.push(Visual { key: looks[i].key, tokens: own, digest, cells });
+        let unpaid = Mutex::new(costs[i]);
+        visuals.push(Visual { key: looks[i].key, tokens: own, digest, cells, unpaid });
     }
     Ok(visuals)
-}
-
-/// BLAKE3 (hex) of a tensor's numbers as little-endian f32; empty where it has none.
-fn digest_of(tensor: &Tensor) -> Result<String, Error> {
-    if tensor.elem_count() == 0 {
-        return Ok(String::new());
-    }
-    let values = tensor.to_device(&Device::Cpu)?.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;
-    Ok(super::digest(values.into_iter()))
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::Tensor;
 
 use super::{Cost, Sampling};
 use crate::intervention::{Captured, Effect, Observed, Plan};
@@ -61,9 +61,8 @@ pub struct Pixels {
 impl Pixels {
     /// Takes the digest.
     pub fn new(views: Tensor) -> candle_core::Result<Self> {
-        let values = views.to_device(&Device::Cpu)?.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;
-        let bytes: Vec<u8> = values.into_iter().flat_map(f32::to_le_bytes).collect();
-        Ok(Self { views, digest: blake3::hash(&bytes) })
+        let digest = super::digest_of(&views)?;
+        Ok(Self { views, digest })
     }
 }
 

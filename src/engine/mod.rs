@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use candle_core::Tensor;
+use candle_core::{DType, Device, Tensor};
 use tokio::sync::{mpsc, oneshot};
 
 pub use cost::Cost;
@@ -43,12 +43,12 @@ pub enum Error {
         /// How many may wait.
         limit: usize,
     },
-    /// Too much work waits.
-    #[error("too much waits already: {waiting} (row, layer) pairs; {limit} may wait")]
+    /// Too much work is admitted and not done.
+    #[error("too much is to be done already: {admitted} (row, layer) pairs; at most {limit} are admitted")]
     Backlog {
-        /// What waits.
-        waiting: u64,
-        /// What may wait.
+        /// What is to be done.
+        admitted: u64,
+        /// What may be.
         limit: u64,
     },
     /// Keys and values of one sequence take more than there is.
@@ -81,7 +81,7 @@ pub enum Error {
 pub struct Limits {
     /// Requests that may wait.
     pub queue: usize,
-    /// (row, layer) pairs that may wait.
+    /// (row, layer) pairs that may be admitted and not yet done.
     pub queue_rows: u64,
     /// Sequences that run at once.
     pub running: usize,
@@ -128,19 +128,21 @@ enum Command {
     Encode(Arc<Model>, Tensor, ImageTokens, oneshot::Sender<Result<Tensor, Error>>),
 }
 
-/// What waits.
+/// What has been admitted.
 #[derive(Debug, Default)]
 struct Admission {
+    /// Requests of which nothing has run yet.
     waiting: AtomicUsize,
+    /// (row, layer) pairs of all that is not done.
     rows: AtomicU64,
 }
 
 impl Admission {
     fn enter(&self, price: u64, limits: &Limits) -> Result<(), Error> {
         let limit = limits.queue;
-        let waiting = self.rows.load(Ordering::Acquire);
-        if waiting > 0 && waiting + price > limits.queue_rows {
-            return Err(Error::Backlog { waiting, limit: limits.queue_rows });
+        let admitted = self.rows.load(Ordering::Acquire);
+        if admitted > 0 && admitted + price > limits.queue_rows {
+            return Err(Error::Backlog { admitted, limit: limits.queue_rows });
         }
         self.waiting
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, |n| (n < limit).then_some(n + 1))
@@ -208,8 +210,8 @@ impl Engine {
 
     /// Whether another job would be admitted now.
     pub fn has_room(&self) -> bool {
-        let waiting = self.admission.rows.load(Ordering::Acquire);
-        self.admission.waiting.load(Ordering::Acquire) < self.limits.queue && waiting < self.limits.queue_rows / 2
+        let admitted = self.admission.rows.load(Ordering::Acquire);
+        self.admission.waiting.load(Ordering::Acquire) < self.limits.queue && admitted < self.limits.queue_rows / 2
     }
 
     /// How much the engine takes on.
@@ -260,10 +262,16 @@ impl Engine {
     }
 }
 
-/// BLAKE3 (hex) of numbers as little-endian f32.
-fn digest(values: impl Iterator<Item = f32>) -> String {
+/// BLAKE3 of numbers as little-endian f32.
+fn digest(values: impl Iterator<Item = f32>) -> blake3::Hash {
     let bytes: Vec<u8> = values.flat_map(f32::to_le_bytes).collect();
-    blake3::hash(&bytes).to_hex().to_string()
+    blake3::hash(&bytes)
+}
+
+/// The same of a tensor's numbers.
+fn digest_of(tensor: &Tensor) -> candle_core::Result<blake3::Hash> {
+    let values = tensor.to_device(&Device::Cpu)?.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;
+    Ok(digest(values.into_iter()))
 }
 
 /// One digest for several: of one it is that one.

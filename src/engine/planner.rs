@@ -29,7 +29,7 @@ pub struct Program {
     pub rows: Arc<[Row]>,
     /// What happens at each slot; the last one stands for what comes after all layers.
     pub slots: Vec<SlotProgram>,
-    /// The first token whose logits are asked for.
+    /// The first token whose logits may be asked for.
     pub wanted: u32,
     /// Whether every cell has to be computed for this run itself.
     pub alone: bool,

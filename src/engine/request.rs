@@ -77,7 +77,7 @@ impl Request {
         self.variants.iter().all(|v| v.done) || self.events.is_closed()
     }
 
-    /// Whether anybody waits for what run `index` will say.
+    /// Whether anybody waits for what `run` will say.
     pub(super) fn is_wanted(&self, run: &Run) -> bool {
         run.variants.iter().any(|(v, _)| !self.variants[*v].done)
     }
@@ -144,10 +144,16 @@ impl Request {
             run.stage = Stage::Done;
             return;
         };
+        if logprobs.is_empty() {
+            let nothing = || Error::Fault("no row is left to predict from".into());
+            variants.iter().for_each(|&(v, _)| self.tell(v, Err(nothing())));
+            run.stage = Stage::Done;
+            return;
+        }
         let fresh = run.stage != Stage::Decode;
         let prefilled = || Prefilled {
             visual_tokens: digest_of_digests(run.visuals.iter().map(|v| v.digest.clone())),
-            logits: super::digest(rows.iter().flatten().copied()),
+            logits: super::digest(rows.iter().flatten().copied()).to_hex().to_string(),
             pruned: run.observed.pruned(),
         };
         match &mut run.goal {

@@ -132,7 +132,10 @@ impl Run {
         let after = prompt.next..prompt.next + more.len() as u32;
         let positions: Vec<u32> = prompt.positions.iter().copied().chain(after).collect();
         let rows = rows(model, &ids, &positions, &looks, &variant.plan.images);
-        let wanted = (prompt.ids.len() as u32).saturating_sub(1);
+        // Visual tokens may leave, and the last one of the prompt with them: the row before them stays.
+        let stays =
+            prompt.ids.iter().position(|&id| id == model.image_token).filter(|_| !variant.plan.prunes.is_empty());
+        let wanted = (stays.unwrap_or(prompt.ids.len()) as u32).saturating_sub(1);
         let layers = model.decoder.config().num_hidden_layers;
         let program = Program::of(&variant.plan, Stack::LanguageModel, layers, rows.into(), wanted)?;
         Ok(Self {
@@ -206,8 +209,12 @@ impl Run {
             None => Track::new(prompt, room, &meters.kv, &meters.rows),
         });
         self.own = Rectangle { slot: 0, position };
-        let all = self.positions.iter().enumerate().skip(position as usize);
-        self.rows = all.map(|(token, &p)| (token as u32, p)).collect();
+        self.rows = self.rows_from(position);
+    }
+
+    /// Tokens and positions of its input from a token on.
+    fn rows_from(&self, position: u32) -> Vec<(u32, u32)> {
+        (position..).zip(self.positions[position as usize..].iter().copied()).collect()
     }
 
     /// Begins where `parent` has brought it.
@@ -217,8 +224,7 @@ impl Run {
         self.track = Some(track.fork(slot, position, self.ids.len(), self.room()));
         self.observed.inherit(parent.observed.cells(), Stack::LanguageModel, slot, position);
         if slot == 0 {
-            let all = self.positions.iter().enumerate().skip(position as usize);
-            self.rows = all.map(|(token, &p)| (token as u32, p)).collect();
+            self.rows = self.rows_from(position);
             return;
         }
         self.from = track.checkpoint(slot).to_vec();
@@ -259,14 +265,18 @@ impl Run {
         matches!(self.stage, Stage::Decode | Stage::Done) && self.is_read()
     }
 
-    /// The tokens whose logits are asked for, among `tokens`.
+    /// The rows of `tokens`, which are left of its rows, whose logits are asked for: the last one that is left of the prompt, and
+    /// those of a continuation but for its last.
     pub(super) fn wanted(&self, tokens: &[u32]) -> Vec<usize> {
+        let prompt = tokens.partition_point(|&t| (t as usize) < self.prompt);
+        // A chunk may end before the prompt does; rows that leave do so from runs that are read as a whole.
+        let holds_end = |&i: &usize| self.program.whole || tokens[i] as usize + 1 == self.prompt;
+        let last = prompt.checked_sub(1).filter(holds_end);
         let until = match &self.goal {
             Goal::Generate { .. } => self.prompt,
             Goal::Score(ids) => self.prompt + ids.len() - 1,
-        } as u32;
-        let from = self.program.wanted;
-        (0..tokens.len()).filter(|&i| (from..until).contains(&tokens[i])).collect()
+        };
+        last.into_iter().chain((prompt..tokens.len()).filter(|&i| (tokens[i] as usize) < until)).collect()
     }
 
     /// The token and position of what it wrote last.

@@ -225,7 +225,8 @@ impl Scheduler {
             let fresh = matches!(&self.requests[at].runs[index], Some(run) if run.stage == Stage::Waiting);
             if fresh {
                 if !self.has_memory(model, at, index, active) {
-                    passed_over.push(at);
+                    // Nobody else takes the room that it waits for.
+                    room = 0;
                     continue;
                 }
                 match self.begin(model, at, index, &mut encoded, left) {
@@ -247,7 +248,7 @@ impl Scheduler {
                 }
             }
             let request = &mut self.requests[at];
-            let Some(run) = request.runs[index].take_if(|_| true) else { break };
+            let Some(run) = request.runs[index].take() else { break };
             let rest = run.rows.len() - run.read;
             let count = if run.program.whole { rest } else { rest.min(left) };
             if run.program.whole && rest > left && !batch.is_empty() {
@@ -329,7 +330,7 @@ impl Scheduler {
             known.extend_from_slice(&prefix.visuals);
             (prefix.track.fork(0, position, 0, 0), position, prefix.cells.clone())
         });
-        let (mut visuals, mut captured, mut cost) = (Vec::new(), Vec::new(), super::Cost::default());
+        let (mut visuals, mut captured) = (Vec::new(), Vec::new());
         let missing: Vec<Look> = looks
             .iter()
             .filter(|look| !known.iter().any(|v| v.key == look.key) && self.pictures.get(look).is_none())
@@ -352,14 +353,10 @@ impl Scheduler {
             }
             *encoded += rows;
             let done = guarded(|| self.pictures.encode(model, &all, most))?;
-            for (i, one) in done.into_iter().enumerate() {
-                cost += one.cost;
-                captured.extend(one.captured);
-                if i < missing.len() {
-                    visuals.push(one.visual);
-                }
+            for (visual, own) in done.into_iter().take(missing.len()) {
+                captured.extend(own);
+                visuals.push(visual);
             }
-            counter!(names::ROWS_COMPUTED).increment(cost.rows);
         }
         let request = &mut self.requests[at];
         if !request.started {
@@ -374,15 +371,18 @@ impl Scheduler {
             .iter()
             .filter_map(|look| {
                 let at_hand = visuals.iter().chain(&known).find(|v| v.key == look.key).cloned();
-                at_hand.or_else(|| {
-                    counter!(names::IMAGE_CACHE_HITS).increment(1);
-                    self.pictures.get(look)
-                })
+                at_hand.or_else(|| self.pictures.get(look))
             })
             .collect();
-        run.visuals.iter().for_each(|v| run.observed.adopt(&v.cells));
+        for visual in &run.visuals {
+            run.observed.adopt(&visual.cells);
+            let cost = visual.take_cost();
+            if cost == super::Cost::default() {
+                counter!(names::IMAGE_CACHE_HITS).increment(1);
+            }
+            run.cost += cost;
+        }
         run.captured = captured;
-        run.cost += cost;
         if run.parent.is_none() {
             let hit = taken.is_some();
             let name = if hit { names::PREFIX_CACHE_HITS } else { names::PREFIX_CACHE_MISSES };

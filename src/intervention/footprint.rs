@@ -37,11 +37,6 @@ impl Act {
         self.ahead
     }
 
-    /// Whether it has to do with tokens of the prompt.
-    pub fn is_early(&self) -> bool {
-        self.rows.count() > 0
-    }
-
     /// The first token of the sequence that it has to do with; `u32::MAX` for one that waits for what is generated.
     pub fn first(&self) -> u32 {
         let first = |rows: &Rows| {

@@ -33,7 +33,7 @@ pub use layout::{Layout, Span, replace_rows, scatter_rows};
 pub use linear::Linear;
 pub use norm::Norm;
 pub use rope::{Rope, RopeConfig};
-pub use track::{Charge, Checkpoint, Meter, Track};
+pub use track::{Checkpoint, Meter, Track};
 pub use transformer::Transformer;
 
 /// All of nn/ fails as candle fails: shapes, dtypes, the device.

@@ -21,7 +21,7 @@ impl Meter {
     }
 
     /// Counts the bytes of `tensors` until it is dropped.
-    pub fn charge<'a>(&self, tensors: impl IntoIterator<Item = &'a Tensor>) -> Charge {
+    fn charge<'a>(&self, tensors: impl IntoIterator<Item = &'a Tensor>) -> Charge {
         let bytes = tensors.into_iter().map(|t| t.elem_count() * t.dtype().size_in_bytes()).sum();
         self.0.fetch_add(bytes, Ordering::Relaxed);
         Charge { meter: self.clone(), bytes }
@@ -30,7 +30,7 @@ impl Meter {
 
 /// Bytes that are counted for as long as it lives.
 #[derive(Debug)]
-pub struct Charge {
+struct Charge {
     meter: Meter,
     bytes: usize,
 }
