@@ -3,7 +3,7 @@
 
 use candle_core::{D, DType, Device, Tensor};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use scotoma::nn::{Activation, Attention, Layout, Linear, NoHooks, Norm, Stack, softmax};
+use scotoma::nn::{Activation, Attention, Frame, Layout, Linear, NoHooks, Norm, Stack, softmax};
 
 const ROWS: usize = 626;
 const WIDTH: usize = 1024;
@@ -45,7 +45,9 @@ fn attention(criterion: &mut Criterion) {
     layout.whole(0, (0, 0), ROWS);
     let mut group = criterion.benchmark_group("attention");
     group.bench_function("ours, with its four projections", |b| {
-        b.iter(|| attention.forward(&x, &layout, (Stack::LanguageModel, 0), None, &mut [], &mut NoHooks).unwrap());
+        b.iter(|| {
+            attention.forward(&x, &layout, (Stack::LanguageModel, 0), &Frame::default(), &mut [], &mut NoHooks).unwrap()
+        });
     });
     group.bench_function("the four projections", |b| {
         b.iter(|| (0..4).map(|_| attention.q.forward(&x).unwrap()).collect::<Vec<_>>());

@@ -283,7 +283,7 @@ impl Prepared {
     }
 
     /// The likeliest `count` tokens, each by a whole forward pass: nothing of the cache and the batch is trusted here.
-    fn greedy(&self, model: &Model, count: usize) -> Result<Vec<u32>, Error> {
+    pub fn greedy(&self, model: &Model, count: usize) -> Result<Vec<u32>, Error> {
         let mut ids = self.prompt.ids.clone();
         for _ in 0..count {
             let mut applied = Applied::one(&self.plan);

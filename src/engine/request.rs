@@ -7,7 +7,7 @@ use metrics::counter;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::run::{Goal, Run, Stage};
-use super::sampling::{likeliest, log_softmax};
+use super::sampling::{Reading, likeliest, log_softmax};
 use super::{Client, Cost, Error, Event, Finish, Job, Prefilled, Timing, Token, Told, Work, digest_of_digests};
 use crate::intervention::Effect;
 use crate::telemetry::names;
@@ -116,8 +116,8 @@ impl Request {
         effects
     }
 
-    /// What the logits of a run's step mean: goes on, or ends.
-    pub(super) fn advance(&mut self, run: &mut Run, logits: Vec<Vec<f32>>) {
+    /// What was read off a run's step means: goes on, or ends.
+    pub(super) fn advance(&mut self, run: &mut Run, readings: Vec<Reading>) {
         let variants = run.variants.clone();
         let cost = std::mem::take(&mut run.cost);
         if let Some(&(first, _)) = variants.first() {
@@ -133,11 +133,22 @@ impl Request {
                 self.tell(variant, Ok(Event::Captured(captured)));
             }
         }
-        run.logits.extend(logits);
+        run.readings.extend(readings);
         if !run.is_read() {
             return;
         }
-        let rows = std::mem::take(&mut run.logits);
+        let readings = std::mem::take(&mut run.readings);
+        if let [Reading::Likeliest(id, logprob)] = readings[..] {
+            if logprob.is_finite() {
+                self.write(run, (id, f64::from(logprob)), &[], None);
+            } else {
+                variants.iter().for_each(|&(v, _)| self.tell(v, Err(Error::NotFinite)));
+                run.stage = Stage::Done;
+            }
+            return;
+        }
+        let whole = |reading: Reading| if let Reading::Logits(logits) = reading { Some(logits) } else { None };
+        let rows: Vec<Vec<f32>> = readings.into_iter().filter_map(whole).collect();
         let logprobs: Option<Vec<Vec<f64>>> = rows.iter().map(|l| log_softmax(l)).collect();
         let Some(logprobs) = logprobs else {
             variants.iter().for_each(|&(v, _)| self.tell(v, Err(Error::NotFinite)));
@@ -177,33 +188,39 @@ impl Request {
                 }
                 run.stage = Stage::Done;
             }
-            Goal::Generate { sampling, max_tokens, top_logprobs } => {
+            Goal::Generate { sampling, top_logprobs, .. } => {
                 let Some(logprobs) = logprobs.first() else { return };
                 let id = sampling.choose(logprobs);
                 let top = likeliest(logprobs, *top_logprobs);
-                let length = run.answer.len() + 1 == *max_tokens;
-                let finish = match (self.model.eos.contains(&id), length) {
-                    (true, _) => Some(Finish::Eos),
-                    (false, true) => Some(Finish::Length),
-                    (false, false) => None,
-                };
                 let found = fresh.then(prefilled);
-                run.answer.push(id);
-                run.stage = if finish.is_some() { Stage::Done } else { Stage::Decode };
-                for &(variant, _) in &variants {
-                    counter!(names::GENERATION_TOKENS).increment(1);
-                    if let Some(found) = &found {
-                        self.tell(variant, Ok(Event::Prefilled(found.clone())));
-                    }
-                    let effects = self.effects(variant, &run.observed.effects(self.variants[variant].interventions));
-                    let (timing, top) = (self.timing(variant), top.clone());
-                    let token = Token { id, logprob: logprobs[id as usize], top, finish, timing, effects };
-                    self.tell(variant, Ok(Event::Token(token)));
-                }
-                if !self.is_wanted(run) {
-                    run.stage = Stage::Done;
-                }
+                self.write(run, (id, logprobs[id as usize]), &top, found);
             }
+        }
+    }
+
+    /// A run writes `id`.
+    fn write(&mut self, run: &mut Run, (id, logprob): (u32, f64), top: &[(u32, f64)], found: Option<Prefilled>) {
+        let Goal::Generate { max_tokens, .. } = &run.goal else { return };
+        let length = run.answer.len() + 1 == *max_tokens;
+        let finish = match (self.model.eos.contains(&id), length) {
+            (true, _) => Some(Finish::Eos),
+            (false, true) => Some(Finish::Length),
+            (false, false) => None,
+        };
+        run.answer.push(id);
+        run.stage = if finish.is_some() { Stage::Done } else { Stage::Decode };
+        for (variant, _) in run.variants.clone() {
+            counter!(names::GENERATION_TOKENS).increment(1);
+            if let Some(found) = &found {
+                self.tell(variant, Ok(Event::Prefilled(found.clone())));
+            }
+            let effects = self.effects(variant, &run.observed.effects(self.variants[variant].interventions));
+            let timing = self.timing(variant);
+            let token = Token { id, logprob, top: top.to_vec(), finish, timing, effects };
+            self.tell(variant, Ok(Event::Token(token)));
+        }
+        if !self.is_wanted(run) {
+            run.stage = Stage::Done;
         }
     }
 

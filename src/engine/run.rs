@@ -9,10 +9,11 @@ use candle_core::Tensor;
 
 use super::encode::{Look, Visual};
 use super::planner::{Program, Rectangle, Row, schedule};
+use super::sampling::Reading;
 use super::{Cost, Job, Sampling, Variant, Work};
 use crate::intervention::{Captured, Observed, Plan};
 use crate::model::{Error, ImageTokens, Model};
-use crate::nn::{Checkpoint, Meter, Stack, Track};
+use crate::nn::{Checkpoint, Lanes, Meter, Stack, Track, is_ours};
 
 /// What a run is for.
 #[derive(Debug, Clone)]
@@ -71,8 +72,8 @@ pub(super) struct Run {
     pub(super) captured: Vec<Captured>,
     /// What it has written.
     pub(super) answer: Vec<u32>,
-    /// The logits that were asked for.
-    pub(super) logits: Vec<Vec<f32>>,
+    /// What was read off the rows that were asked for.
+    pub(super) readings: Vec<Reading>,
     pub(super) cost: Cost,
     pub(super) queued: Option<Duration>,
 }
@@ -160,7 +161,7 @@ impl Run {
             observed: Observed::of_sequence(prompt.ids.len()),
             captured: Vec::new(),
             answer: Vec::new(),
-            logits: Vec::new(),
+            readings: Vec::new(),
             cost: Cost::default(),
             queued: None,
         })
@@ -197,19 +198,34 @@ impl Run {
     pub(super) fn kv_bytes(&self, model: &Model) -> usize {
         let layers = self.program.slots.len() - 1;
         let own = self.ids.len().saturating_sub(self.own.position as usize) * layers.saturating_sub(self.own.slot);
-        (own + self.room() * layers) * kv_row_bytes(model)
+        // A lane has a copy of the prompt.
+        let copied = if self.writes_in_lanes(model) { self.ids.len() } else { 0 };
+        (own + (copied + self.room()) * layers) * kv_row_bytes(model)
+    }
+
+    /// Whether what it writes is kept beside that of others, so that one kernel reads all of it.
+    fn writes_in_lanes(&self, model: &Model) -> bool {
+        self.room() > 1 && !is_ours(&model.device) && !self.plan.looks_into_attention()
     }
 
     /// Begins at the bottom: with nothing, or with the first `position` tokens of a sequence that agrees on them.
-    pub(super) fn begin(&mut self, meters: &Meters, with: Option<(&Track, u32)>) {
+    pub(super) fn begin(&mut self, model: &Model, meters: &Meters, lanes: &Lanes, with: Option<(&Track, u32)>) {
         let (prompt, room) = (self.ids.len(), self.room());
         let position = with.map_or(0, |(_, position)| position);
-        self.track = Some(match with {
+        let track = match with {
             Some((track, position)) => track.fork(0, position, prompt, room),
             None => Track::new(prompt, room, &meters.kv, &meters.rows),
-        });
+        };
+        self.keep(model, track, lanes);
         self.own = Rectangle { slot: 0, position };
         self.rows = self.rows_from(position);
+    }
+
+    fn keep(&mut self, model: &Model, mut track: Track, lanes: &Lanes) {
+        if self.writes_in_lanes(model) {
+            track.write_in(lanes);
+        }
+        self.track = Some(track);
     }
 
     /// Tokens and positions of its input from a token on.
@@ -218,10 +234,10 @@ impl Run {
     }
 
     /// Begins where `parent` has brought it.
-    pub(super) fn begin_from(&mut self, parent: &Self) {
+    pub(super) fn begin_from(&mut self, model: &Model, lanes: &Lanes, parent: &Self) {
         let Some(track) = &parent.track else { return };
         let Rectangle { slot, position } = self.own;
-        self.track = Some(track.fork(slot, position, self.ids.len(), self.room()));
+        self.keep(model, track.fork(slot, position, self.ids.len(), self.room()), lanes);
         self.observed.inherit(parent.observed.cells(), Stack::LanguageModel, slot, position);
         if slot == 0 {
             self.rows = self.rows_from(position);
@@ -253,6 +269,14 @@ impl Run {
             place += count;
         }
         Ok(Tensor::cat(&parts, 0)?)
+    }
+
+    /// Whether of its next token no more is asked than which it is, and how likely.
+    pub(super) fn wants_likeliest(&self) -> bool {
+        let plain = |sampling: &Sampling, top: usize| sampling.temperature <= 0.0 && top == 0;
+        // Of the first token the logits are digested.
+        self.stage == Stage::Decode
+            && matches!(&self.goal, Goal::Generate { sampling, top_logprobs, .. } if plain(sampling, *top_logprobs))
     }
 
     /// Whether all that it reads has been read.

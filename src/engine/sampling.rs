@@ -2,6 +2,15 @@
 
 use crate::intervention::Draws;
 
+/// What was read off one row.
+#[derive(Debug, Clone)]
+pub(super) enum Reading {
+    /// All logits.
+    Logits(Vec<f32>),
+    /// The likeliest token, the lowest id among equals, and its log-probability; found on the device.
+    Likeliest(u32, f32),
+}
+
 /// How tokens are chosen.
 #[derive(Debug, Clone)]
 pub struct Sampling {

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use candle_core::{DType, Device, Tensor};
@@ -17,7 +17,7 @@ use super::run::{Meters, Run, Stage};
 use super::step::{self, Part};
 use super::{Admission, Client, Command, Error, Limits, parity};
 use crate::model::{ImageTokens, Model};
-use crate::nn::{Meter, NoHooks, Stack};
+use crate::nn::{Lanes, Meter, NoHooks, Stack};
 use crate::telemetry::names;
 
 /// Owns all requests.
@@ -31,6 +31,7 @@ pub(super) struct Scheduler {
     meters: Meters,
     pictures: Pictures,
     prefixes: Prefixes,
+    lanes: Vec<(Weak<Model>, Lanes)>,
     /// (row, layer) pairs a second, the best so far.
     speed: f64,
 }
@@ -48,6 +49,7 @@ impl Scheduler {
             meters,
             pictures,
             prefixes: Prefixes::default(),
+            lanes: Vec::new(),
             speed: 0.0,
         }
     }
@@ -169,14 +171,15 @@ impl Scheduler {
 
     /// Puts the runs of a step back, tells what they found and lets others start from them.
     fn advance(&mut self, model: &Arc<Model>, places: Vec<(usize, usize)>, parts: Vec<Part>) {
-        for ((at, index), Part { mut run, logits, .. }) in places.into_iter().zip(parts) {
+        let lanes = self.lanes_of(model);
+        for ((at, index), Part { mut run, readings, .. }) in places.into_iter().zip(parts) {
             let request = &mut self.requests[at];
             let was_read = run.stage == Stage::Decode;
-            request.advance(&mut run, logits);
+            request.advance(&mut run, readings);
             if run.is_read() && !was_read {
                 for &child in &run.children {
                     if let Some(Some(child)) = request.runs.get_mut(child) {
-                        child.begin_from(&run);
+                        child.begin_from(model, &lanes, &run);
                         child.visuals.clone_from(&run.visuals);
                     }
                 }
@@ -193,6 +196,17 @@ impl Scheduler {
         }
     }
 
+    /// Where those that write with `model` keep it, for as long as anybody does.
+    fn lanes_of(&mut self, model: &Arc<Model>) -> Lanes {
+        self.lanes.retain(|(of, _)| of.strong_count() > 0);
+        if let Some((_, lanes)) = self.lanes.iter().find(|(of, _)| of.as_ptr() == Arc::as_ptr(model)) {
+            return lanes.clone();
+        }
+        let lanes = Lanes::new(&self.meters.kv);
+        self.lanes.push((Arc::downgrade(model), lanes.clone()));
+        lanes
+    }
+
     /// Who takes part in the next step of `model`: all that write, and of those that read as many rows as a step holds.
     fn choose(&mut self, model: &Arc<Model>) -> Vec<((usize, usize), Part)> {
         let mut batch = Vec::new();
@@ -205,7 +219,7 @@ impl Scheduler {
                     Some(run) if run.stage == Stage::Decode => {
                         active += 1;
                         if own && let Some(run) = slot.take() {
-                            batch.push(((at, index), Part { run, rows: 0..1, logits: Vec::new() }));
+                            batch.push(((at, index), Part { run, rows: 0..1, readings: Vec::new() }));
                         }
                     }
                     _ => {}
@@ -260,7 +274,7 @@ impl Scheduler {
             let layers = (run.program.slots.len() - run.own.slot) as u64;
             *self.served.entry(request.client.clone()).or_default() += count as u64 * layers;
             let rows = run.read..run.read + count;
-            batch.push(((at, index), Part { run, rows, logits: Vec::new() }));
+            batch.push(((at, index), Part { run, rows, readings: Vec::new() }));
         }
         batch
     }
@@ -316,6 +330,7 @@ impl Scheduler {
         encoded: &mut usize,
         left: usize,
     ) -> Result<bool, Error> {
+        let lanes = self.lanes_of(model);
         let tenant = self.requests[at].client.tenant.clone();
         let request = &self.requests[at];
         let Some(run) = request.runs[index].as_ref() else { return Ok(false) };
@@ -390,7 +405,7 @@ impl Scheduler {
             if let Some((_, position, cells)) = &taken {
                 run.observed.inherit(cells, Stack::LanguageModel, 0, *position);
             }
-            run.begin(&self.meters, taken.as_ref().map(|(track, position, _)| (track, *position)));
+            run.begin(model, &self.meters, &lanes, taken.as_ref().map(|(track, position, _)| (track, *position)));
         }
         if let Some(track) = &mut run.track {
             above.iter().for_each(|own| track.keep(own.slot, own.position));

@@ -1,5 +1,6 @@
 //! One packed step: prefill rows of some runs and decode rows of others in one forward pass.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::Instant;
 
@@ -8,10 +9,10 @@ use metrics::{counter, histogram};
 
 use super::Cost;
 use super::run::{Run, Stage};
-use super::sampling::{likeliest, log_softmax};
+use super::sampling::{Reading, likeliest, log_softmax};
 use crate::intervention::{Applied, Observed};
 use crate::model::{Error, Model};
-use crate::nn::{Layout, Span, Track};
+use crate::nn::{Layout, Span, Track, is_ours, likeliest as likeliest_on_device};
 use crate::telemetry::names;
 
 /// A run's part in a step.
@@ -19,8 +20,8 @@ pub(super) struct Part {
     pub(super) run: Run,
     /// Which of its rows are read; in a decode step the row of the token that it wrote last.
     pub(super) rows: Range<usize>,
-    /// The logits of this step's rows that were asked for.
-    pub(super) logits: Vec<Vec<f32>>,
+    /// What was read off this step's rows that were asked for.
+    pub(super) readings: Vec<Reading>,
 }
 
 /// Runs `batch`.
@@ -48,7 +49,7 @@ pub(super) fn run(model: &Model, batch: &mut [Part]) -> Result<(), Error> {
     for (part, mut observed) in batch.iter_mut().zip(hooks.into_observed()) {
         observed.settle()?;
         look_through(model, &mut observed)?;
-        let mut cost = Cost::of_head(model, part.logits.len());
+        let mut cost = Cost::of_head(model, part.readings.len());
         for (stack, passed) in observed.take_passed() {
             cost += Cost::of_passed(model, stack, passed);
         }
@@ -65,7 +66,7 @@ pub(super) fn run(model: &Model, batch: &mut [Part]) -> Result<(), Error> {
     result
 }
 
-/// Takes the logits of the rows that were asked for.
+/// Reads the rows that were asked for; where candle computes, of those that just write on no more than the token leaves the device.
 fn read(model: &Model, batch: &mut [Part], hidden: &Tensor, layout: &Layout, hooks: &mut Applied) -> Result<(), Error> {
     let mut rows = Vec::new();
     let mut chosen = Layout::default();
@@ -80,13 +81,31 @@ fn read(model: &Model, batch: &mut [Part], hidden: &Tensor, layout: &Layout, hoo
     if rows.is_empty() {
         return Ok(());
     }
-    let index = Tensor::from_slice(&rows, rows.len(), hidden.device())?;
-    let logits = model.decoder.logits(&hidden.index_select(&index, 0)?, &chosen, hooks)?; // (wanted, V)
-    let logits = logits.to_dtype(DType::F32)?.to_device(&Device::Cpu)?.to_vec2()?;
-    for (span, logits) in chosen.spans.iter().zip(logits) {
-        batch[span.sequence].logits.push(logits);
+    let logits = model.decoder.logits(&select(hidden, &rows)?, &chosen, hooks)?; // (wanted, V)
+    let is_short = |span: &Span| !is_ours(hidden.device()) && batch[span.sequence].run.wants_likeliest();
+    let (short, long): (Vec<u32>, Vec<u32>) =
+        (0..rows.len() as u32).partition(|&row| is_short(&chosen.spans[row as usize]));
+    let mut readings: BTreeMap<u32, Reading> = BTreeMap::new();
+    if !short.is_empty() {
+        let found = likeliest_on_device(&select(&logits, &short)?)?.to_device(&Device::Cpu)?.to_vec2::<f32>()?;
+        readings.extend(short.iter().zip(found).map(|(&row, f)| (row, Reading::Likeliest(f[0] as u32, f[1]))));
+    }
+    if !long.is_empty() {
+        let all = select(&logits, &long)?.to_device(&Device::Cpu)?.to_dtype(DType::F32)?.to_vec2()?;
+        readings.extend(long.iter().zip(all).map(|(&row, logits)| (row, Reading::Logits(logits))));
+    }
+    for (span, reading) in chosen.spans.iter().zip(readings.into_values()) {
+        batch[span.sequence].readings.push(reading);
     }
     Ok(())
+}
+
+/// The rows `rows` of `x`, which may be all of them.
+fn select(x: &Tensor, rows: &[u32]) -> Result<Tensor, Error> {
+    if rows.len() == x.dim(0)? {
+        return Ok(x.clone());
+    }
+    Ok(x.index_select(&Tensor::from_slice(rows, rows.len(), x.device())?, 0)?)
 }
 
 /// Reads the likeliest tokens off rows that were captured for the logit lens.

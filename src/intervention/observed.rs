@@ -9,7 +9,7 @@ use std::sync::Arc;
 use candle_core::{D, DType, Device, Tensor};
 
 use super::Plan;
-use crate::nn::{Point, Result, Span, Stack};
+use crate::nn::{Point, Result, Span, Stack, is_ours};
 
 /// What happened so far.
 #[derive(Debug, Default)]
@@ -29,7 +29,7 @@ pub struct Observed {
     /// Rows that passed a layer, and these times the keys that they saw; by stack.
     passed: BTreeMap<Stack, Passed>,
     /// Sums of squares of each row, still on the device: of what changed and of what was there.
-    pending: Vec<(Cell, Tensor, Tensor)>,
+    pending: Vec<(Cell, Tensor)>,
 }
 
 /// Rows that passed layers.
@@ -223,7 +223,7 @@ impl Observed {
         let view = (span.image, span.view);
         let cell = Cell { owner, point, slot: span.slot, view, tokens: tokens.into(), sums: Vec::new() };
         let flat = |t: &Tensor| t.to_dtype(DType::F32)?.flatten_all();
-        if old.device().is_cpu() {
+        if is_ours(old.device()) {
             let (old, new) = (flat(old)?.to_vec1::<f32>()?, flat(new)?.to_vec1::<f32>()?);
             let width = (old.len() / cell.tokens.len().max(1)).max(1);
             let mut sums = Vec::with_capacity(cell.tokens.len());
@@ -242,7 +242,8 @@ impl Observed {
         }
         let rows = |t: &Tensor| t.to_dtype(DType::F64)?.flatten_from(1);
         let (old, new) = (rows(old)?, rows(new)?);
-        self.pending.push((cell, (new - &old)?.sqr()?.sum(D::Minus1)?, old.sqr()?.sum(D::Minus1)?));
+        let (changed, was) = ((new - &old)?.sqr()?.sum(D::Minus1)?, old.sqr()?.sum(D::Minus1)?);
+        self.pending.push((cell, Tensor::stack(&[changed, was], 1)?));
         Ok(())
     }
 
@@ -261,9 +262,15 @@ impl Observed {
 
     /// Fetches the sums and the captured rows from the device; once a step.
     pub fn settle(&mut self) -> Result<()> {
-        for (cell, changed, was) in std::mem::take(&mut self.pending) {
-            let (changed, was) = (changed.to_vec1::<f64>()?, was.to_vec1::<f64>()?);
-            self.account(cell, changed.into_iter().zip(was).collect());
+        let pending = std::mem::take(&mut self.pending);
+        if !pending.is_empty() {
+            let (cells, sums): (Vec<Cell>, Vec<Tensor>) = pending.into_iter().unzip();
+            let sums = Tensor::cat(&sums, 0)?.to_vec2::<f64>()?;
+            let mut sums = sums.into_iter().map(|row| (row[0], row[1]));
+            for cell in cells {
+                let own = sums.by_ref().take(cell.tokens.len()).collect();
+                self.account(cell, own);
+            }
         }
         for captured in &mut self.captured {
             captured.value = captured.value.to_device(&Device::Cpu)?;

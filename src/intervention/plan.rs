@@ -53,6 +53,13 @@ impl Plan {
             || (point.stack == Stack::LanguageModel && point.site == Site::Pattern && point.layer.is_some_and(ranks))
     }
 
+    /// Whether it looks into the attention of the language model, at scores or patterns of any layer.
+    pub fn looks_into_attention(&self) -> bool {
+        let inside = |p: &Point| p.stack == Stack::LanguageModel && matches!(p.site, Site::Scores | Site::Pattern);
+        let ranks = self.prunes.values().any(|p| matches!(p.ranking, Ranking::Received { .. }));
+        ranks || self.edits.keys().chain(self.captures.keys()).any(inside)
+    }
+
     /// The layers of `stack` that run, of `layers` that the model would run.
     pub fn path(&self, stack: Stack, layers: usize) -> Vec<usize> {
         self.paths.get(&stack).map_or_else(|| (0..layers).collect(), |p| p.to_vec())

@@ -4,6 +4,7 @@ use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Shape, Tensor};
 use serde::Deserialize;
 
 use super::Result;
+use super::kernels::is_ours;
 use super::simd::{Pointwise, as_floats, exp, floats, map};
 
 /// The value of `hidden_act` and its like in config.json.
@@ -27,7 +28,7 @@ pub enum Activation {
 impl Activation {
     /// Element by element.
     pub fn forward(self, x: &Tensor) -> Result<Tensor> {
-        if x.device().is_cpu() {
+        if is_ours(x.device()) {
             return as_floats(x)?.apply_op1_no_bwd(&self)?.to_dtype(x.dtype());
         }
         match self {
@@ -41,7 +42,7 @@ impl Activation {
 
     /// `act(gate) * x`, in one pass.
     pub fn gated(self, gate: &Tensor, x: &Tensor) -> Result<Tensor> {
-        if x.device().is_cpu() {
+        if is_ours(x.device()) {
             return as_floats(gate)?.apply_op2_no_bwd(&as_floats(x)?, &self)?.to_dtype(x.dtype());
         }
         self.forward(gate)? * x

@@ -1,10 +1,14 @@
 //! Multi-head attention over packed rows: one set of projections for all sequences, one softmax for each.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
-use candle_core::{D, DType, Device, Tensor};
+use candle_core::Tensor;
 
 use super::attend::{self, Sight};
+use super::dense::{self, Masks};
+use super::kernels::is_ours;
+use super::lanes::{Lanes, Member};
 use super::simd::as_floats;
 use super::track::Keys;
 use super::{Hooks, Layout, Linear, Point, Result, Rope, Site, Span, Stack, Track};
@@ -33,14 +37,13 @@ pub struct Attention {
 }
 
 impl Attention {
-    /// `x (R, D) -> (R, D)`. `angles` rotate q and k; `tracks[i]` belongs to `layout.spans[i]`; a sequence without one attends
-    /// to its own rows alone.
+    /// `x (R, D) -> (R, D)`. `tracks[i]` belongs to `layout.spans[i]`; a sequence without one attends to its own rows alone.
     pub fn forward(
         &self,
         x: &Tensor,
         layout: &Layout,
         (stack, layer): (Stack, usize),
-        angles: Option<&(Tensor, Tensor)>,
+        frame: &Frame,
         tracks: &mut [Option<&mut Track>],
         hooks: &mut dyn Hooks,
     ) -> Result<Tensor> {
@@ -52,120 +55,134 @@ impl Attention {
         let mut q = project(&self.q, self.heads, Site::Q)?;
         let mut k = project(&self.k, self.kv_heads, Site::K)?;
         let v = project(&self.v, self.kv_heads, Site::V)?;
-        if let Some(angles) = angles {
+        if let Some(angles) = &frame.angles {
             q = hooks.on(Point::at(stack, layer, Site::RotQ), spans, Rope::rotate(&q, angles)?)?;
             k = hooks.on(Point::at(stack, layer, Site::RotK), spans, Rope::rotate(&k, angles)?)?;
         }
         let (k, v) = (k.contiguous()?, v.contiguous()?);
-        let mut keys = Vec::with_capacity(spans.len());
+        let mut sights: Vec<Sight> = Vec::with_capacity(spans.len());
+        let mut writing: BTreeMap<usize, (Lanes, Vec<Member>)> = BTreeMap::new();
         for (i, span) in spans.iter().enumerate() {
             let part = |t: &Tensor| t.narrow(0, span.rows.start, span.rows.len());
-            keys.push(match tracks.get_mut(i) {
-                Some(Some(track)) if self.causal => track.extend(span.slot, &part(&k)?, &part(&v)?, &span.tokens)?,
+            let keys = match tracks.get_mut(i) {
+                Some(Some(track)) if self.causal => {
+                    if let Some(lanes) = track.lanes_of(span).map(|(lanes, _)| lanes) {
+                        let token = span.tokens[0];
+                        let (lane, before, tokens, brings) = track.write((span.slot, layer), token)?;
+                        let seen = self.visible(tokens, token).len();
+                        let (_, members) = writing.entry(before).or_insert_with(|| (lanes, Vec::new()));
+                        members.push(Member { lane, row: span.rows.start as u32, seen, brings });
+                        continue;
+                    }
+                    track.extend((span.slot, layer), (&part(&k)?, &part(&v)?), &span.tokens)?
+                }
                 _ => Keys { pieces: vec![(part(&k)?, part(&v)?)], tokens: span.tokens.to_vec() },
-            });
+            };
+            sights.push(self.sight(i, span, keys));
         }
-        let sights: Vec<Sight> =
-            spans.iter().zip(keys).enumerate().map(|(i, (span, keys))| self.sight(i, span, keys)).collect();
         let looked_at = |s: &&Sight| {
             let at = |site| Point::at(stack, layer, site);
             let span = &spans[s.number];
             hooks.wants(at(Site::Scores), span.sequence) || hooks.wants(at(Site::Pattern), span.sequence)
         };
-        let whole = q.device().is_cpu();
-        let (open, closed): (Vec<&Sight>, Vec<&Sight>) = sights.iter().partition(|s| !whole || looked_at(s));
-        let scale = (self.head_dim as f64).sqrt().recip();
-        // Those that nobody looks into go together, and keep no scores.
-        let mut z = if closed.is_empty() {
-            None
-        } else {
-            Some(attend::fused(&as_floats(&q)?, &closed, scale as f32)?.to_dtype(q.dtype())?)
-        };
-        let mut parts: Vec<(Range<usize>, Tensor)> = Vec::with_capacity(open.len());
-        for sight in open {
-            let span = &spans[sight.number];
-            let q = q.narrow(0, span.rows.start, span.rows.len())?.contiguous()?;
-            parts.push((span.rows.clone(), self.attend(&q, sight, span, (stack, layer), hooks)?));
+        let (open, closed): (Vec<&Sight>, Vec<&Sight>) = sights.iter().partition(looked_at);
+        let mut parts: Vec<(Vec<u32>, Tensor)> = Vec::new(); // (n, H, Dh)
+        for (before, (lanes, members)) in &writing {
+            let z = lanes.attend((layer, *before), members, (&q, &k, &v), self.scale(), &frame.masks)?;
+            parts.push((members.iter().map(|m| m.row).collect(), z));
         }
-        let z = match z.take() {
-            Some(z) if parts.is_empty() => z,
-            Some(z) => super::layout::replace_rows(z, parts)?,
-            None => Tensor::cat(&parts.into_iter().map(|(_, part)| part).collect::<Vec<_>>(), 0)?,
-        }; // (R, H, Dh)
-        let z = hooks.on(Point::at(stack, layer, Site::Z), spans, z)?;
+        let rows = |sight: &Sight| sight.rows.start as u32..sight.rows.end as u32;
+        for sight in open {
+            let z = self.attend((&q, &k, &v), sight, &spans[sight.number], (stack, layer), frame, hooks)?;
+            parts.push((rows(sight).collect(), z));
+        }
+        // Those that nobody looks into go together, and keep no scores.
+        if !closed.is_empty() && is_ours(q.device()) {
+            let z = attend::fused(&as_floats(&q)?, &closed, self.scale() as f32)?.to_dtype(q.dtype())?; // (R, H, Dh)
+            if parts.is_empty() {
+                parts.push(((0..layout.rows() as u32).collect(), z));
+            } else {
+                for sight in closed {
+                    parts.push((rows(sight).collect(), z.narrow(0, sight.rows.start, sight.rows.len())?));
+                }
+            }
+        } else {
+            for group in dense::alike(&closed) {
+                let z = self.together((&q, &k, &v), &group, &frame.masks)?;
+                parts.push((group.into_iter().flat_map(rows).collect(), z));
+            }
+        }
+        let z = hooks.on(Point::at(stack, layer, Site::Z), spans, dense::in_order(&parts)?)?;
         self.o.forward(&z.flatten_from(1)?)
+    }
+
+    fn scale(&self) -> f64 {
+        (self.head_dim as f64).sqrt().recip()
+    }
+
+    /// Of the keys of `tokens` those that a query sees.
+    fn visible(&self, tokens: &[u32], query: u32) -> Range<usize> {
+        if !self.causal {
+            return 0..tokens.len();
+        }
+        let before = |token: u32| tokens.partition_point(|&k| k < token);
+        before(self.window.map_or(0, |w| (query + 1).saturating_sub(w as u32)))..before(query + 1)
     }
 
     /// What the rows of a sequence see of its keys.
     fn sight(&self, number: usize, span: &Span, keys: Keys) -> Sight {
-        let before = |token: u32| keys.tokens.partition_point(|&k| k < token);
-        let seen = |&token: &u32| {
-            if !self.causal {
-                return 0..keys.tokens.len();
-            }
-            let first = self.window.map_or(0, |w| (token + 1).saturating_sub(w as u32));
-            before(first)..before(token + 1)
-        };
-        let visible = span.tokens.iter().map(seen).collect();
+        let visible = span.tokens.iter().map(|&token| self.visible(&keys.tokens, token)).collect();
         Sight { number, rows: span.rows.clone(), pieces: keys.pieces, tokens: keys.tokens.into(), visible }
     }
 
-    /// One sequence, step by step: `q (T, H, Dh)` -> `(T, H, Dh)`.
+    /// Sequences that are alike, where no kernel of ours runs: `(N T, H, Dh)`.
+    fn together(&self, qkv: (&Tensor, &Tensor, &Tensor), sights: &[&Sight], masks: &Masks) -> Result<Tensor> {
+        dense::together(qkv, sights, self.scale(), masks)
+    }
+
+    /// One sequence, step by step: of all rows `q (R, H, Dh)`, `k` and `v (R, K, Dh)` to its own, `(T, H, Dh)`.
     fn attend(
         &self,
-        q: &Tensor,
+        (q, k, v): (&Tensor, &Tensor, &Tensor),
         sight: &Sight,
         span: &Span,
         (stack, layer): (Stack, usize),
+        frame: &Frame,
         hooks: &mut dyn Hooks,
     ) -> Result<Tensor> {
         let span = [Span { keys: sight.tokens.clone(), ..span.clone() }];
-        let scale = (self.head_dim as f64).sqrt().recip();
-        let on_cpu = q.device().is_cpu();
-        let scores =
-            if on_cpu { attend::scores(&as_floats(q)?, sight, scale as f32)? } else { self.scores(q, sight, scale)? }; // (H, T, S)
-        let scores = hooks.on(Point::at(stack, layer, Site::Scores), &span, scores)?;
-        let pattern = hooks.on(Point::at(stack, layer, Site::Pattern), &span, softmax(&scores)?)?;
-        if on_cpu {
+        let own = q.narrow(0, span[0].rows.start, span[0].rows.len())?.contiguous()?;
+        let mut look = |scores: Tensor| -> Result<Tensor> {
+            let scores = hooks.on(Point::at(stack, layer, Site::Scores), &span, scores)?; // (H, T, S)
+            hooks.on(Point::at(stack, layer, Site::Pattern), &span, softmax(&scores)?)
+        };
+        if is_ours(q.device()) {
+            let pattern = look(attend::scores(&as_floats(&own)?, sight, self.scale() as f32)?)?;
             return attend::weigh(&as_floats(&pattern)?, sight)?.to_dtype(q.dtype());
         }
-        let (rows, keys) = (q.dim(0)?, sight.keys());
-        let pattern = pattern.to_dtype(q.dtype())?.reshape((self.kv_heads, self.heads / self.kv_heads * rows, keys))?;
-        let values: Vec<&Tensor> = sight.pieces.iter().map(|(_, v)| v).collect();
-        let z = pattern.matmul(&Tensor::cat(&values, 0)?.transpose(0, 1)?.contiguous()?)?; // (K, G T, Dh)
-        z.reshape((self.heads, rows, self.head_dim))?.transpose(0, 1)?.contiguous() // (T, H, Dh)
-    }
-
-    /// On a GPU: scores `(H, T, S)` in f32, as Hugging Face's eager attention has them before its softmax.
-    fn scores(&self, q: &Tensor, sight: &Sight, scale: f64) -> Result<Tensor> {
-        let (rows, keys) = (q.dim(0)?, sight.keys());
-        let group = self.heads / self.kv_heads;
-        // Heads that share keys stand together, so that one batched matmul serves a group.
-        let q = q.transpose(0, 1)?.contiguous()?.reshape((self.kv_heads, group * rows, self.head_dim))?; // (K, G T, Dh)
-        let k: Vec<&Tensor> = sight.pieces.iter().map(|(k, _)| k).collect();
-        let k = Tensor::cat(&k, 0)?.permute((1, 2, 0))?.contiguous()?; // (K, Dh, S)
-        let scores = (q.matmul(&k)? * scale)?.reshape((self.heads, rows, keys))?.to_dtype(DType::F32)?; // (H, T, S)
-        if sight.visible.iter().all(|v| *v == (0..keys)) {
-            return Ok(scores);
-        }
-        scores.broadcast_add(&mask(&sight.visible, keys, q.device())?)
+        let (keys, values) = dense::keys_of(k, v, &[sight])?;
+        let mask = frame.masks.of(&sight.visible, 0..sight.keys(), q.device())?;
+        let pattern = look(dense::scores(&(own * self.scale())?.unsqueeze(0)?, &keys, mask.as_ref())?)?;
+        dense::weigh(&pattern, &values)?.squeeze(0)
     }
 }
 
 /// The softmax over the last dimension, f32; masked scores at the end of a row change no bit of it.
 pub fn softmax(scores: &Tensor) -> Result<Tensor> {
-    if scores.device().is_cpu() {
-        return attend::softmax(&as_floats(scores)?);
-    }
-    candle_nn::ops::softmax(&scores.to_dtype(DType::F32)?, D::Minus1)
+    if is_ours(scores.device()) { attend::softmax(&as_floats(scores)?) } else { dense::softmax(scores) }
 }
 
-/// `(T, S)`: 0 where a row sees a key, minus infinity elsewhere.
-fn mask(visible: &[Range<usize>], keys: usize, device: &Device) -> Result<Tensor> {
-    let row = |seen: &Range<usize>| {
-        let seen = seen.clone();
-        (0..keys).map(move |key| if seen.contains(&key) { 0.0 } else { f32::NEG_INFINITY })
-    };
-    let mask: Vec<f32> = visible.iter().flat_map(row).collect();
-    Tensor::from_vec(mask, (visible.len(), keys), device)
+/// What all layers of a pass share.
+#[derive(Debug, Default)]
+pub struct Frame {
+    /// Of every row the cosines and sines that rotate its query and its key, `(R, Dh/2)` each; none in a tower.
+    pub angles: Option<(Tensor, Tensor)>,
+    masks: Masks,
+}
+
+impl Frame {
+    /// With these angles.
+    pub fn new(angles: Option<(Tensor, Tensor)>) -> Self {
+        Self { angles, masks: Masks::default() }
+    }
 }

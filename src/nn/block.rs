@@ -2,7 +2,7 @@
 
 use candle_core::Tensor;
 
-use super::{Activation, Attention, Hooks, Layout, Linear, Norm, Point, Result, Site, Stack, Track};
+use super::{Activation, Attention, Frame, Hooks, Layout, Linear, Norm, Point, Result, Site, Stack, Track};
 
 /// Two linear layers with an activation between, or three with a gate (SwiGLU, Shazeer 2020).
 #[derive(Debug, Clone)]
@@ -37,7 +37,7 @@ impl Block {
         x: Tensor,
         layout: &Layout,
         (stack, layer): (Stack, usize),
-        angles: Option<&(Tensor, Tensor)>,
+        frame: &Frame,
         tracks: &mut [Option<&mut Track>],
         hooks: &mut dyn Hooks,
     ) -> Result<Tensor> {
@@ -45,7 +45,7 @@ impl Block {
         let at = |site| Point::at(stack, layer, site);
         let x = hooks.on(at(Site::ResidPre), spans, x)?;
         let normed = hooks.on(at(Site::Ln1Normalized), spans, self.ln1.forward(&x)?)?;
-        let attended = self.attention.forward(&normed, layout, (stack, layer), angles, tracks, hooks)?;
+        let attended = self.attention.forward(&normed, layout, (stack, layer), frame, tracks, hooks)?;
         let attended = hooks.on(at(Site::AttnOut), spans, attended)?;
         let middle = hooks.on(at(Site::ResidMid), spans, (x + attended)?)?;
         let normed = hooks.on(at(Site::Ln2Normalized), spans, self.ln2.forward(&middle)?)?;

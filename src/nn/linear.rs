@@ -5,6 +5,7 @@ use candle_core::{DType, Device, Tensor};
 
 use super::Result;
 use super::gemm::{self, Product};
+use super::kernels::is_ours;
 use super::simd::as_floats;
 
 /// `y = x W^T + b`.
@@ -27,7 +28,7 @@ impl Linear {
     /// `weight (out, in)`, `bias (out)`.
     pub fn new(weight: Tensor, bias: Option<Tensor>) -> Result<Self> {
         let dtype = weight.dtype();
-        if !weight.device().is_cpu() {
+        if !is_ours(weight.device()) {
             return Ok(Self { weight: Weight::Plain(weight), bias, dtype });
         }
         let bias = bias.map(|b| as_floats(&b)).transpose()?;

@@ -12,9 +12,12 @@ mod activation;
 mod attend;
 mod attention;
 mod block;
+mod dense;
 #[expect(clippy::inline_always, reason = "code is compiled for an instruction set only where it is inlined")]
 mod gemm;
 mod hook;
+mod kernels;
+mod lanes;
 mod layout;
 mod linear;
 #[expect(clippy::inline_always, reason = "code is compiled for an instruction set only where it is inlined")]
@@ -26,9 +29,12 @@ mod track;
 mod transformer;
 
 pub use activation::Activation;
-pub use attention::{Attention, softmax};
+pub use attention::{Attention, Frame, softmax};
 pub use block::{Block, Mlp};
+pub use dense::likeliest;
 pub use hook::{HOOK_TABLE, HookRow, Hooks, NoHooks, Point, Site, Stack};
+pub use kernels::{is_ours, use_candle};
+pub use lanes::Lanes;
 pub use layout::{Layout, Span, replace_rows, scatter_rows};
 pub use linear::Linear;
 pub use norm::Norm;

@@ -5,6 +5,7 @@ use pulp::NullaryFnOnce;
 use rayon::prelude::*;
 
 use super::Result;
+use super::kernels::is_ours;
 use super::simd::{as_floats, floats, run};
 
 /// Rows that one thread normalises at a time.
@@ -34,7 +35,7 @@ pub enum Norm {
 impl Norm {
     /// `(R, D) -> (R, D)`.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        if !x.device().is_cpu() {
+        if !is_ours(x.device()) {
             let x = x.contiguous()?;
             return match self {
                 Self::Layer { weight, bias, eps } => candle_nn::ops::layer_norm(&x, weight, bias, *eps as f32),

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use candle_core::Tensor;
 use candle_nn::kv_cache::Cache;
 
+use super::lanes::{Lanes, Seat};
 use super::{Result, Span};
 
 /// Counts the bytes that tracks hold: keys and values, each once however many sequences share them.
@@ -21,7 +22,7 @@ impl Meter {
     }
 
     /// Counts the bytes of `tensors` until it is dropped.
-    fn charge<'a>(&self, tensors: impl IntoIterator<Item = &'a Tensor>) -> Charge {
+    pub(super) fn charge<'a>(&self, tensors: impl IntoIterator<Item = &'a Tensor>) -> Charge {
         let bytes = tensors.into_iter().map(|t| t.elem_count() * t.dtype().size_in_bytes()).sum();
         self.0.fetch_add(bytes, Ordering::Relaxed);
         Charge { meter: self.clone(), bytes }
@@ -30,7 +31,7 @@ impl Meter {
 
 /// Bytes that are counted for as long as it lives.
 #[derive(Debug)]
-struct Charge {
+pub(super) struct Charge {
     meter: Meter,
     bytes: usize,
 }
@@ -64,8 +65,11 @@ struct Tail {
 /// One layer that a sequence ran: of each piece the first rows.
 #[derive(Debug, Default)]
 struct Slot {
+    layer: usize,
     pieces: Vec<(Arc<Piece>, usize)>,
     tail: Option<Tail>,
+    /// The tokens whose keys are in a lane.
+    in_lane: Vec<u32>,
 }
 
 /// Rows of the residual stream before some layer.
@@ -91,6 +95,9 @@ pub struct Track {
     /// Layers before which the rows from a token on are kept.
     wanted: BTreeMap<usize, u32>,
     checkpoints: BTreeMap<usize, Vec<Arc<Checkpoint>>>,
+    /// Where it keeps what is generated; none: with itself.
+    lanes: Option<Lanes>,
+    seat: Option<Seat>,
     kv: Meter,
     rows: Meter,
 }
@@ -110,7 +117,8 @@ impl Track {
     }
 
     /// Another sequence that agrees with this one below layer number `slot` (counted along its path), and there and above on the
-    /// tokens before `position`: it shares these keys and values. Nothing that was generated is shared.
+    /// tokens before `position`: it shares these keys and values. Nothing that was generated is shared, and once something was, a
+    /// sequence that writes in lanes has nothing to share.
     pub fn fork(&self, slot: usize, position: u32, prompt: usize, room: usize) -> Self {
         let mut fork = Self::new(prompt, room, &self.kv, &self.rows);
         for (i, own) in self.slots.iter().enumerate() {
@@ -119,9 +127,57 @@ impl Track {
                 (piece.clone(), piece.tokens[..*rows].partition_point(|&t| t < until))
             };
             let pieces = own.pieces.iter().map(cut).filter(|(_, rows)| *rows > 0).collect();
-            fork.slots.push(Slot { pieces, tail: None });
+            fork.slots.push(Slot { layer: own.layer, pieces, ..Slot::default() });
         }
         fork
+    }
+
+    /// What is generated will be kept in `lanes`. Nobody may look into the attention of such tokens.
+    pub fn write_in(&mut self, lanes: &Lanes) {
+        self.lanes = Some(lanes.clone());
+    }
+
+    /// Where the row of `span` is kept, if that is in lanes.
+    pub(super) fn lanes_of(&mut self, span: &Span) -> Option<(Lanes, &mut Option<Seat>)> {
+        let generated = span.tokens.len() == 1 && span.tokens[0] >= self.prompt;
+        self.lanes.clone().filter(|_| generated).map(|lanes| (lanes, &mut self.seat))
+    }
+
+    /// How many keys it has brought at most to its first token.
+    pub(super) fn prompt(&self) -> usize {
+        self.prompt as usize
+    }
+
+    /// `token` passes layer `layer`, number `slot` of its path, in a lane: the lane, how often it ran that layer before, the tokens that
+    /// are there, this one included, and what it brings.
+    #[expect(clippy::type_complexity, reason = "four things that a lane needs")]
+    pub(super) fn write(
+        &mut self,
+        (slot, layer): (usize, usize),
+        token: u32,
+    ) -> Result<(usize, usize, &[u32], Vec<(Tensor, Tensor)>)> {
+        let Some(lane) = self.seat.as_ref().map(Seat::number) else {
+            candle_core::bail!("a sequence writes without a lane");
+        };
+        let slot = self.slot(slot, layer);
+        let before = self.slots[..slot].iter().filter(|s| s.layer == layer).count();
+        let slot = &mut self.slots[slot];
+        let mut brings = Vec::new();
+        for (piece, rows) in slot.pieces.drain(..) {
+            brings.push((piece.keys.narrow(0, 0, rows)?, piece.values.narrow(0, 0, rows)?));
+            slot.in_lane.extend_from_slice(&piece.tokens[..rows]);
+        }
+        slot.in_lane.push(token);
+        Ok((lane, before, &slot.in_lane, brings))
+    }
+
+    /// Makes room for layer `layer` as number `slot` of the path.
+    fn slot(&mut self, slot: usize, layer: usize) -> usize {
+        while self.slots.len() <= slot {
+            self.slots.push(Slot::default());
+        }
+        self.slots[slot].layer = layer;
+        slot
     }
 
     /// From now on the residual stream before layer number `slot` is kept, for tokens from `position` on.
@@ -161,11 +217,14 @@ impl Track {
         Ok(())
     }
 
-    /// Appends `k`, `v (T, K, Dh)` of `tokens` at layer number `slot` and returns all so far.
-    pub(super) fn extend(&mut self, slot: usize, k: &Tensor, v: &Tensor, tokens: &Arc<[u32]>) -> Result<Keys> {
-        while self.slots.len() <= slot {
-            self.slots.push(Slot::default());
-        }
+    /// Appends `k`, `v (T, K, Dh)` of `tokens` at layer `layer`, number `slot` of its path, and returns all so far.
+    pub(super) fn extend(
+        &mut self,
+        (slot, layer): (usize, usize),
+        (k, v): (&Tensor, &Tensor),
+        tokens: &Arc<[u32]>,
+    ) -> Result<Keys> {
+        let slot = self.slot(slot, layer);
         let slot = &mut self.slots[slot];
         if tokens.first().is_some_and(|&t| t < self.prompt) {
             let (keys, values) = (k.force_contiguous()?, v.force_contiguous()?);

@@ -3,7 +3,7 @@
 use candle_core::Tensor;
 
 use super::layout::scatter_rows;
-use super::{Block, Hooks, Layout, Result, Rope, Span, Stack, Track};
+use super::{Block, Frame, Hooks, Lanes, Layout, Result, Rope, Span, Stack, Track};
 
 /// The blocks of a tower or a decoder.
 #[derive(Debug, Clone)]
@@ -32,7 +32,8 @@ impl Transformer {
         hooks: &mut dyn Hooks,
     ) -> Result<(Tensor, Layout)> {
         let mut layout = layout.clone();
-        let mut angles = self.angles(&layout, &x)?;
+        let mut frame = self.frame(&layout, &x)?;
+        seat(&layout, tracks)?;
         let path = |s: &Span| hooks.path(self.stack, s.sequence).map(<[usize]>::to_vec);
         let paths: Vec<Option<Vec<usize>>> = layout.spans.iter().map(path).collect();
         let next_of = |span: &Span, path: &Option<Vec<usize>>| match path {
@@ -47,14 +48,14 @@ impl Transformer {
             let runs: Vec<bool> = layout.spans.iter().zip(&paths).map(|(s, p)| next_of(s, p) == Some(layer)).collect();
             let at = (self.stack, layer);
             if runs.iter().all(|&r| r) {
-                x = block.forward(x, &layout, at, angles.as_ref(), tracks, hooks)?;
+                x = block.forward(x, &layout, at, &frame, tracks, hooks)?;
             } else {
                 let (active, rows) = layout.select(|i| runs[i]);
                 let index = Tensor::from_slice(&rows, rows.len(), x.device())?;
-                let angles = self.angles(&active, &x)?;
+                let frame = self.frame(&active, &x)?;
                 let mut own: Vec<Option<&mut Track>> =
                     tracks.iter_mut().zip(&runs).filter(|(_, r)| **r).map(|(t, _)| t.as_deref_mut()).collect();
-                let y = block.forward(x.index_select(&index, 0)?, &active, at, angles.as_ref(), &mut own, hooks)?;
+                let y = block.forward(x.index_select(&index, 0)?, &active, at, &frame, &mut own, hooks)?;
                 x = scatter_rows(&x, &y, &rows, x.device())?;
             }
             let mut kept = vec![None; paths.len()];
@@ -66,7 +67,7 @@ impl Transformer {
                 let rows;
                 (layout, rows) = layout.thin(&kept);
                 x = x.index_select(&Tensor::from_slice(&rows, rows.len(), x.device())?, 0)?;
-                angles = self.angles(&layout, &x)?;
+                frame = self.frame(&layout, &x)?;
             }
             Self::pass(&layout, |i| runs[i], &x, tracks)?;
         }
@@ -90,10 +91,26 @@ impl Transformer {
         Ok(())
     }
 
-    fn angles(&self, layout: &Layout, x: &Tensor) -> Result<Option<(Tensor, Tensor)>> {
-        let Some(rope) = &self.rope else { return Ok(None) };
+    fn frame(&self, layout: &Layout, x: &Tensor) -> Result<Frame> {
+        let Some(rope) = &self.rope else { return Ok(Frame::default()) };
         let positions: Vec<u32> = layout.positions().collect();
         let count = positions.len();
-        rope.at(&Tensor::from_vec(positions, count, x.device())?).map(Some)
+        let angles = rope.at(&Tensor::from_vec(positions, count, x.device())?)?;
+        Ok(Frame::new(Some(angles)))
     }
+}
+
+/// Gives all that write in lanes their lane in this step.
+fn seat(layout: &Layout, tracks: &mut [Option<&mut Track>]) -> Result<()> {
+    let (mut seats, mut longest, mut of) = (Vec::new(), 0, None);
+    for (span, track) in layout.spans.iter().zip(tracks) {
+        let Some(track) = track else { continue };
+        let prompt = track.prompt();
+        if let Some((lanes, seat)) = track.lanes_of(span) {
+            longest = longest.max(if seat.is_none() { prompt } else { 0 });
+            seats.push(seat);
+            of = Some(lanes);
+        }
+    }
+    of.map_or(Ok(()), |lanes: Lanes| lanes.step(&mut seats, longest))
 }

@@ -1,0 +1,152 @@
+//! The path of a GPU: with candle's kernels on the CPU of any machine, and on a card where there is one (`make gpu-check`).
+#![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use candle_core::{DType, Device};
+use common::{goldens, job, source};
+use scotoma::api::interventions_from_json;
+use scotoma::engine::parity::{Resident, TOLERANCE};
+use scotoma::engine::{Engine, Event, Events, Limits, Sampling, Work};
+use scotoma::model::Model;
+use serde_json::json;
+
+const SETS: [&str; 6] =
+    ["tiny-gqa-tied", "tiny-full-old-names", "tiny-next-llama", "tiny-next-mistral", "tiny-onevision", "shapes"];
+
+/// What a card's f32 may be off by: its kernels sum in other orders, and its GEMM may.
+const CARD: f64 = 1e-4;
+/// What bf16 may be off by: eight bits of mantissa, through all layers.
+const BF16: f64 = 0.1;
+
+fn candle_on_the_cpu() -> Device {
+    scotoma::nn::use_candle();
+    Device::Cpu
+}
+
+fn card() -> Device {
+    Device::new_cuda(0).unwrap()
+}
+
+fn load(set: &str, device: &Device, dtype: DType) -> Arc<Model> {
+    let model = Model::load(set, &source(set), dtype, device).unwrap();
+    for file in ["second_projector.safetensors", "mm_projector.bin"] {
+        let second = Path::new(common::FOLDER).join(set).join(file);
+        if second.exists() {
+            model.add_projector("second", &second).unwrap();
+        }
+    }
+    Arc::new(model)
+}
+
+/// All sets, by whole passes: the worst error of each, and what was not the same token.
+fn parity(device: &Device, dtype: DType, sets: &[&str]) -> (f64, Vec<String>) {
+    let (mut worst, mut others) = (0.0, Vec::new());
+    for set in sets {
+        let (model, goldens) = (load(set, device, dtype), goldens(set));
+        let mut of_set: BTreeMap<String, f64> = BTreeMap::new();
+        for case in &goldens.cases {
+            let found = goldens.compare(&model, case).unwrap();
+            let (error, point) = found.worst();
+            of_set.insert(format!("{}: {point}", case.name), error);
+            if found.answer != found.expected {
+                others.push(format!("{set}/{}: {:?}, expected {:?}", case.name, found.answer, found.expected));
+            }
+        }
+        let (at, error) = of_set.iter().max_by(|a, b| a.1.total_cmp(b.1)).unwrap();
+        println!("{set:<20} {dtype:?} {error:.2e} at {at}");
+        worst = error.max(worst);
+    }
+    (worst, others)
+}
+
+/// Every case of every set at once, under plans that change what sequences run and see; answers of many lengths, so that sequences
+/// join and leave. Tokens that are not those of whole passes, one sequence after the other.
+fn company(device: &Device, dtype: DType, sets: &[&str]) -> (usize, Vec<String>) {
+    let plans = [
+        json!([]),
+        json!([{"dropLayers": {"layers": {"indices": [0]}}}]),
+        json!([{"repeatLayers": {"first": 0, "last": 1, "times": 2}}]),
+        json!([{"pruneTokens": {"layer": 0, "keep": 2, "random": {}}}]),
+        json!([{"pruneTokens": {"layer": 0, "keep": 2}}]),
+        json!([{"scaleAttention": {"factor": 0.5}}]),
+        json!([{"permuteTokens": {}}, {"dropLayers": {"layers": {"indices": [1]}}}]),
+        json!([{"knockOutAttention": {"layers": {"indices": [1]}}}]),
+    ];
+    let (mut others, mut count) = (Vec::new(), 0);
+    for set in sets {
+        let (model, goldens) = (load(set, device, dtype), goldens(set));
+        let engine = Engine::start(Limits { running: 5, step_rows: 200, ..Limits::default() }).unwrap();
+        let mut waiting: Vec<(String, Vec<u32>, Events)> = Vec::new();
+        for (c, case) in goldens.cases.iter().enumerate() {
+            for (p, plan) in plans.iter().enumerate() {
+                let Ok(list) = interventions_from_json(plan) else { continue };
+                let prepare = || goldens.prepare_under(&model, case, &list, &Resident::default());
+                let Ok(prepared) = prepare() else { continue };
+                let max_tokens = 1 + (3 * c + 5 * p) % 14;
+                let mut expected = prepared.greedy(&model, max_tokens).unwrap();
+                if let Some(end) = expected.iter().position(|id| model.eos.contains(id)) {
+                    expected.truncate(end + 1);
+                }
+                let work = Work::Generate { sampling: Sampling::greedy(), max_tokens, top_logprobs: p % 2 };
+                let events = engine.submit(job(prepare().unwrap(), &model, work)).unwrap();
+                waiting.push((format!("{set}/{} under {plan}", case.name), expected, events));
+            }
+        }
+        for (at, expected, mut events) in waiting {
+            let mut answer = Vec::new();
+            while let Some(told) = events.blocking_recv() {
+                if let Event::Token(token) = told.event.unwrap() {
+                    answer.push(token.id);
+                }
+            }
+            count += 1;
+            if answer != expected {
+                others.push(format!("{at}: {answer:?}, expected {expected:?}"));
+            }
+        }
+    }
+    (count, others)
+}
+
+#[test]
+fn candle_on_the_cpu_agrees_with_hugging_face() {
+    let (worst, others) = parity(&candle_on_the_cpu(), DType::F32, &SETS);
+    assert!(worst <= TOLERANCE, "{worst:.2e}");
+    assert!(others.is_empty(), "{}", others.join("\n"));
+}
+
+#[test]
+fn candle_on_the_cpu_serves_many_as_one() {
+    let (count, others) = company(&candle_on_the_cpu(), DType::F32, &SETS);
+    assert!(count >= 150, "{count} requests");
+    assert!(others.is_empty(), "{}", others.join("\n"));
+}
+
+#[test]
+#[ignore = "needs a GPU and the feature cuda"]
+fn a_card_agrees_with_hugging_face_in_f32() {
+    let (worst, others) = parity(&card(), DType::F32, &SETS);
+    assert!(worst <= CARD, "{worst:.2e}");
+    assert!(others.is_empty(), "{}", others.join("\n"));
+}
+
+#[test]
+#[ignore = "needs a GPU and the feature cuda"]
+fn a_card_agrees_with_hugging_face_in_bf16() {
+    let (worst, others) = parity(&card(), DType::BF16, &["shapes"]);
+    assert!(worst <= BF16, "{worst:.2e}");
+    assert!(others.is_empty(), "{}", others.join("\n"));
+}
+
+#[test]
+#[ignore = "needs a GPU and the feature cuda"]
+fn a_card_serves_many_as_one() {
+    let (count, others) = company(&card(), DType::F32, &SETS);
+    assert!(count >= 150, "{count} requests");
+    assert!(others.is_empty(), "{}", others.join("\n"));
+}
