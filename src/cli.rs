@@ -2,9 +2,11 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line prints")]
 
 mod ask;
+mod bench;
 mod capture;
 mod demo;
 mod flags;
+mod hardware;
 mod parity;
 mod replay;
 mod serve;
@@ -44,6 +46,8 @@ enum Command {
     Models(ask::Models),
     /// Compare every hook point of a model with Hugging Face transformers, by its golden set.
     Parity(parity::Parity),
+    /// Measure a model on a device: every stage, its share of what the device can do, sweeps, memory.
+    Bench(Box<bench::Bench>),
     /// Start a server on the embedded model, run its benchmark under six conditions, print the table.
     Demo(demo::Demo),
     /// Ask a server's health service; exits with 0 if it serves. For container health checks.
@@ -73,6 +77,7 @@ pub fn main() -> ExitCode {
             Command::Replay(replay) => replay.run().await,
             Command::Models(models) => models.run().await,
             Command::Parity(parity) => parity.run().await,
+            Command::Bench(bench) => bench.run().await,
             Command::Demo(demo) => demo.run().await,
             Command::Health(health) => health.run().await,
         }

@@ -34,6 +34,15 @@ pub struct ModelSpec {
     pub source: Source,
     /// More projectors for it: name and safetensors file.
     pub projectors: Vec<(String, PathBuf)>,
+    /// The name of its device; empty: the one on which models hold least.
+    pub device: String,
+}
+
+impl ModelSpec {
+    /// With its own projector alone, anywhere.
+    pub fn new(name: &str, source: Source) -> Self {
+        Self { name: name.to_owned(), source, projectors: Vec::new(), device: String::new() }
+    }
 }
 
 /// What to serve.
@@ -41,10 +50,10 @@ pub struct ModelSpec {
 pub struct Config {
     /// In the order of loading; at least one.
     pub models: Vec<ModelSpec>,
-    /// Where the tensors go.
-    pub device: Device,
-    /// What the tensors are.
-    pub dtype: DType,
+    /// Where models can be; at least one. Each has an engine of its own.
+    pub devices: Vec<Device>,
+    /// What the tensors are; unsaid f32 on a CPU and bf16 elsewhere.
+    pub dtype: Option<DType>,
     /// Say where to look: name and place of ViT models.
     pub saliency: Vec<(String, Source)>,
     /// How much the engine takes on.
@@ -63,9 +72,9 @@ impl Config {
     /// The embedded model on the CPU.
     pub fn shapes() -> Self {
         Self {
-            models: vec![ModelSpec { name: model::SHAPES.into(), source: model::shapes(), projectors: Vec::new() }],
-            device: Device::Cpu,
-            dtype: DType::F32,
+            models: vec![ModelSpec::new(model::SHAPES, model::shapes())],
+            devices: vec![Device::Cpu],
+            dtype: None,
             saliency: Vec::new(),
             engine: engine::Limits::default(),
             limits: api::Limits {
@@ -117,7 +126,7 @@ impl Server {
     pub fn load(config: &Config) -> Result<Self, Error> {
         metrics_handle()?;
         let placement = Placement {
-            device: config.device.clone(),
+            devices: config.devices.clone(),
             dtype: config.dtype,
             budget: config.memory_budget,
             open: config.allow_load,
@@ -125,16 +134,21 @@ impl Server {
         let models = Registry::new(placement);
         for spec in &config.models {
             let fail = |source| Error::Model { name: spec.name.clone(), source: Box::new(source) };
-            let model = models.load(&spec.name, &spec.source, None, &|_, _| {}).map_err(fail)?;
+            let model = models.load(&spec.name, &spec.source, (&spec.device, None), &|_, _| {}).map_err(fail)?;
             for (name, path) in &spec.projectors {
                 model.add_projector(name, path).map_err(|e| fail(e.into()))?;
             }
         }
-        let engine = Engine::start(config.engine)?;
-        let mut state = State::new(models, engine, config.limits, HealthReporter::new());
+        let mut engines: Vec<(Device, Engine)> = Vec::new();
+        for device in &config.devices {
+            if !engines.iter().any(|(known, _)| known.same_device(device)) {
+                engines.push((device.clone(), Engine::start(config.engine)?));
+            }
+        }
+        let mut state = State::new(models, engines, config.limits, HealthReporter::new());
         for (name, source) in &config.saliency {
             let fail = |e| Error::Model { name: name.clone(), source: Box::new(api::Error::Model(e)) };
-            state.saliency.push(Arc::new(SaliencyModel::load(name, source, &config.device).map_err(fail)?));
+            state.saliency.push(Arc::new(SaliencyModel::load(name, source, &config.devices[0]).map_err(fail)?));
         }
         let state = Arc::new(state);
         Ok(Self { state, drain_timeout: config.drain_timeout })
@@ -212,7 +226,7 @@ impl Server {
     /// Refuses what is new, then waits for what runs.
     async fn drain(&self) {
         tracing::info!("draining");
-        self.state.engine.drain();
+        self.state.engines.iter().for_each(|(_, engine)| engine.drain());
         for name in self.health_names() {
             self.state.health.set_service_status(name, tonic_health::ServingStatus::NotServing).await;
         }

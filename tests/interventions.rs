@@ -403,7 +403,7 @@ fn a_saliency_model_looks_where_its_reference_looks() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_resident_dino_says_what_is_hidden() {
     let folder = Path::new(common::FOLDER).join("tiny-dino");
-    let spec = ModelSpec { name: "shapes".into(), source: scotoma::model::shapes(), projectors: Vec::new() };
+    let spec = ModelSpec::new("shapes", scotoma::model::shapes());
     let saliency = vec![("dino".to_owned(), Source::Folder(folder))];
     let server = Running::start(Config { models: vec![spec], saliency, ..Config::shapes() }).await;
     let mut client = server.client().await;

@@ -591,7 +591,7 @@ fn tiny(set: &str) -> String {
 
 async fn load(client: &mut Client, name: &str, place: &str) -> Result<v1::ModelInfo, Error> {
     use v1::load_model_response::Event;
-    let request = v1::LoadModelRequest { name: name.into(), place: place.into(), dtype: String::new() };
+    let request = v1::LoadModelRequest { name: name.into(), place: place.into(), ..v1::LoadModelRequest::default() };
     let mut stream = client.load_model(request).await?;
     let (mut done, mut model) = (0, None);
     while let Some(response) = stream.message().await? {
@@ -671,6 +671,35 @@ async fn models_come_and_go() {
     assert_eq!(serving(&server, "next").await, 2);
     assert_eq!(client.list_models().await.unwrap().len(), 2);
     assert_eq!(generate(&mut client, ask(vec![])).await.unwrap().provenance, shapes, "the others never noticed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn weights_may_be_drawn_and_devices_named() {
+    let (server, mut client) = open(u64::MAX).await;
+    let place = format!("random:{}", tiny("tiny-next-llama"));
+    let drawn = load(&mut client, "drawn", &place).await.unwrap();
+    let real = load(&mut client, "real", &tiny("tiny-next-llama")).await.unwrap();
+    assert_eq!((drawn.resident_bytes, drawn.parameters), (real.resident_bytes, real.parameters));
+    assert_ne!(drawn.digest, real.digest);
+    let again = load(&mut client, "again", &place).await.unwrap();
+    assert_eq!(again.digest, drawn.digest, "the same numbers every time");
+    let mut said = Vec::new();
+    for name in ["drawn", "again", "real"] {
+        said.push(client.generate(on(name, Vec::new())).await.unwrap().finish().await.unwrap().text);
+    }
+    assert_eq!(said[0], said[1]);
+    assert_ne!(said[0], said[2]);
+    refused(&load(&mut client, "x", "random:llava-9b").await.unwrap_err(), Code::InvalidArgument, "llava-1.5-7b");
+    let on_card = v1::LoadModelRequest {
+        place: "shapes".into(),
+        device: "cuda:7".into(),
+        name: "x".into(),
+        ..Default::default()
+    };
+    let mut stream = client.load_model(on_card).await.unwrap();
+    refused(&stream.message().await.unwrap_err().into(), Code::InvalidArgument, "the server has cpu");
+    server.stop.send(()).unwrap();
+    server.task.await.unwrap().unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

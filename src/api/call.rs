@@ -34,7 +34,7 @@ impl Call {
     }
 
     pub(super) fn fail(&mut self, state: &State, error: &Error) -> Status {
-        let status = error.status(&self.id, state.engine.retry_after());
+        let status = error.status(&self.id, state.retry_after());
         self.observation.end(status.code());
         match error {
             Error::Engine(engine::Error::QueueFull { .. }) => {
@@ -223,7 +223,7 @@ impl State {
     /// Hands a request to the engine.
     pub(super) fn submit(&self, call: &Call, (ready, variant): (Ready, Variant)) -> Result<Admitted, Error> {
         let (model, client, deadline) = (ready.scene.model.clone(), call.client.clone(), call.deadline);
-        let events = self.engine.submit(Job { model, client, variants: vec![variant], deadline })?;
+        let events = self.engine(&model).submit(Job { model, client, variants: vec![variant], deadline })?;
         ready.scene.count();
         Ok(Admitted { ready, events })
     }

@@ -24,7 +24,9 @@ mod uploads;
 mod verify;
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use candle_core::Device;
 use tokio::sync::Semaphore;
 use tonic_health::server::HealthReporter;
 
@@ -33,7 +35,7 @@ pub use error::Error;
 pub use registry::{Placement, Registry};
 
 use crate::engine::Engine;
-use crate::model::SaliencyModel;
+use crate::model::{Model, SaliencyModel};
 use capture::Kept;
 use uploads::Uploads;
 
@@ -71,8 +73,8 @@ pub struct State {
     pub models: Registry,
     /// What the health service says.
     pub health: HealthReporter,
-    /// Runs them.
-    pub engine: Engine,
+    /// Run them, one on each device.
+    pub engines: Vec<(Device, Engine)>,
     /// What a request may hold.
     pub limits: Limits,
     /// Say where to look.
@@ -90,13 +92,13 @@ pub struct State {
 }
 
 impl State {
-    /// `models` are on the device of `engine`.
-    pub fn new(models: Registry, engine: Engine, limits: Limits, health: HealthReporter) -> Self {
+    /// `models` are on the devices of `engines`, of which there is at least one.
+    pub fn new(models: Registry, engines: Vec<(Device, Engine)>, limits: Limits, health: HealthReporter) -> Self {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         Self {
             models,
             health,
-            engine,
+            engines,
             limits,
             saliency: Vec::new(),
             activations: Kept::new(limits.kept_bytes),
@@ -105,6 +107,17 @@ impl State {
             decoders: Semaphore::new(cores),
             alive: Arc::default(),
         }
+    }
+
+    /// The engine of the device that `model` is on.
+    pub fn engine(&self, model: &Model) -> &Engine {
+        let own = self.engines.iter().find(|(device, _)| device.same_device(&model.device));
+        &own.unwrap_or(&self.engines[0]).1
+    }
+
+    /// How long a refused caller should wait: as the busiest engine says.
+    pub fn retry_after(&self) -> Duration {
+        self.engines.iter().map(|(_, engine)| engine.retry_after()).max().unwrap_or_default()
     }
 
     /// Answers that are being streamed.

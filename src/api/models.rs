@@ -8,9 +8,9 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use super::observe::Observation;
-use super::{State, parity, provenance, residency, v1};
+use super::{State, parity, residency, v1};
 use crate::intervention;
-use crate::model::Model;
+use crate::model::{Model, device_name};
 use crate::nn::{HOOK_TABLE, HookRow, Point, Stack};
 
 /// The service.
@@ -27,7 +27,7 @@ impl State {
             family: model.family.model_type().into(),
             digest: model.digest.clone(),
             dtype: model.dtype.as_str().into(),
-            device: provenance::device_name(model),
+            device: device_name(&model.device),
             resident_bytes: model.resident_bytes,
             parameters: model.parameters,
             vision_tower: Some(v1::StackInfo {

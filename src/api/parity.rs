@@ -10,9 +10,9 @@ use tonic::Status;
 
 use super::observe::Observation;
 use super::v1::{CheckParityResponse, ParityCase, ParityReport, PointParity, check_parity_response::Event};
-use super::{Error, State, provenance};
+use super::{Error, State};
 use crate::engine::parity::{Comparison, GoldenSet, HALF_TOLERANCE, TOLERANCE, kind};
-use crate::model::Model;
+use crate::model::{Model, device_name};
 use crate::telemetry::names;
 
 type Sender = mpsc::Sender<Result<CheckParityResponse, Status>>;
@@ -36,7 +36,7 @@ pub(super) async fn check(
     let _alive = state.alive.clone();
     let mut report = Report::new(&model);
     for (i, case) in set.cases.iter().enumerate() {
-        let compared = match state.engine.parity(model.clone(), set.clone(), i).await {
+        let compared = match state.engine(&model).parity(model.clone(), set.clone(), i).await {
             Ok(Ok(comparison)) => Ok(report.add(&case.name, &comparison)),
             Ok(Err(e)) => Err(Error::Goldens { model: model.name.clone(), reason: e.to_string() }),
             Err(e) => Err(e.into()),
@@ -45,7 +45,7 @@ pub(super) async fn check(
             (found.done, found.total) = (i as u32 + 1, set.cases.len() as u32);
             CheckParityResponse { event: Some(Event::Case(found)) }
         });
-        let response = response.map_err(|e| e.status("", state.engine.retry_after()));
+        let response = response.map_err(|e| e.status("", state.retry_after()));
         let failed = response.as_ref().err().map(Status::code);
         if sender.send(response).await.is_err() {
             return;
@@ -72,7 +72,7 @@ impl Report {
             model: model.name.clone(),
             model_digest: model.digest.clone(),
             dtype: model.dtype.as_str().into(),
-            device: provenance::device_name(model),
+            device: device_name(&model.device),
             tolerance: if model.dtype == DType::F32 { TOLERANCE } else { HALF_TOLERANCE },
             ..Default::default()
         };

@@ -204,7 +204,7 @@ impl State {
                     if pixels.is_empty() {
                         Vec::new()
                     } else {
-                        self.engine.attention(model.clone(), pixels, head).await?
+                        self.engine(model).attention(model.clone(), pixels, head).await?
                     }
                 }
                 Some(name) => {
@@ -244,7 +244,7 @@ impl State {
                 Ok((model.pixels(&picture)?, model.tokens(&picture)))
             };
             let (pixels, tokens) = self.blocking(model, decode).await?;
-            found.insert(place, self.engine.encode(model.clone(), pixels, tokens).await?);
+            found.insert(place, self.engine(model).encode(model.clone(), pixels, tokens).await?);
         }
         Ok(found)
     }

@@ -7,7 +7,7 @@ use super::prepare::Scene;
 use super::v1;
 use crate::engine::Prefilled;
 use crate::intervention::{Effect, Resolution};
-use crate::model::{ImageTokens, Model, Place};
+use crate::model::{ImageTokens, Place, device_name};
 use crate::telemetry;
 
 /// A request as records hold it: `{"METHOD": request}` in canonical JSON.
@@ -48,7 +48,7 @@ pub(super) fn begin(
         model: model.name.clone(),
         model_digest: model.digest.clone(),
         dtype: model.dtype.as_str().into(),
-        device: device_name(model),
+        device: device_name(&model.device),
         image_digests: scene.image_digests.clone(),
         preprocessing: canonical(&model.processor),
         prompt_text: scene.text.clone(),
@@ -79,14 +79,6 @@ pub(super) fn close(
 pub(super) fn digest(record: &v1::Provenance) -> String {
     let rest = v1::Provenance { digest: String::new(), ..record.clone() };
     blake3::hash(canonical(&rest).as_bytes()).to_hex().to_string()
-}
-
-pub(super) fn device_name(model: &Model) -> String {
-    match model.device.location() {
-        candle_core::DeviceLocation::Cpu => "cpu".into(),
-        candle_core::DeviceLocation::Cuda { gpu_id } => format!("cuda:{gpu_id}"),
-        candle_core::DeviceLocation::Metal { gpu_id } => format!("metal:{gpu_id}"),
-    }
 }
 
 /// The resolved interventions with what they did.

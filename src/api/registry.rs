@@ -7,16 +7,16 @@ use candle_core::{DType, Device};
 use metrics::gauge;
 
 use super::Error;
-use crate::model::{self, Model, Source};
+use crate::model::{self, Model, Source, device_name};
 use crate::telemetry::names;
 
 /// Where models go, and how much of them.
 #[derive(Debug, Clone)]
 pub struct Placement {
-    /// Where the tensors go.
-    pub device: Device,
-    /// What the tensors are, unless a request says otherwise.
-    pub dtype: DType,
+    /// Where models can be; at least one.
+    pub devices: Vec<Device>,
+    /// What the tensors are, unless a request says otherwise; unsaid f32 on a CPU and bf16 elsewhere.
+    pub dtype: Option<DType>,
     /// Bytes that all models may hold together.
     pub budget: u64,
     /// Whether clients may load and unload.
@@ -57,13 +57,27 @@ impl Registry {
         })
     }
 
-    /// Loads a model, which takes as long as it takes. Parts that a resident model has already are shared. `progress` hears of
+    /// The device of that name, which must be one of the server's; the one on which models hold least where it is empty.
+    fn device(&self, name: &str, resident: &[Arc<Model>]) -> Result<&Device, Error> {
+        let devices = &self.placement.devices;
+        if !name.is_empty() {
+            let names = || devices.iter().map(device_name).collect::<Vec<_>>().join(", ");
+            let unknown = || Error::invalid("device", format!("{name:?}; the server has {}", names()));
+            return devices.iter().find(|d| device_name(d) == name).ok_or_else(unknown);
+        }
+        let held = |device: &Device| -> u64 {
+            resident.iter().filter(|m| m.device.same_device(device)).map(|m| m.resident_bytes).sum()
+        };
+        devices.iter().min_by_key(|d| held(d)).ok_or_else(|| Error::Fault("the server has no device".into()))
+    }
+
+    /// Loads a model, which takes as long as it takes. `device` as `ModelInfo.device` has it, or empty. Parts that a resident model has already are shared. `progress` hears of
     /// bytes loaded and bytes in all. What fails leaves the others as they are.
     pub fn load(
         &self,
         name: &str,
         source: &Source,
-        dtype: Option<DType>,
+        (device, dtype): (&str, Option<DType>),
         progress: &dyn Fn(u64, u64),
     ) -> Result<Arc<Model>, Error> {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
@@ -73,9 +87,11 @@ impl Registry {
         }
         let start = Instant::now();
         let held: u64 = resident.iter().map(|m| m.resident_bytes).sum();
+        let device = self.device(device, &resident)?;
+        let usual = if device.is_cpu() { DType::F32 } else { DType::BF16 };
         let options = model::Load {
-            dtype: dtype.unwrap_or(self.placement.dtype),
-            device: &self.placement.device,
+            dtype: dtype.or(self.placement.dtype).unwrap_or(usual),
+            device,
             budget: self.placement.budget.saturating_sub(held),
             resident: &resident,
             progress,

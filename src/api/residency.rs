@@ -45,6 +45,7 @@ type Sender = mpsc::Sender<Result<LoadModelResponse, Status>>;
 pub(super) struct Loading {
     name: String,
     origin: Origin,
+    device: String,
     dtype: Option<DType>,
 }
 
@@ -53,7 +54,7 @@ pub(super) fn begin(state: &State, request: v1::LoadModelRequest) -> Result<Load
     state.may_load()?;
     let origin = request.place.parse().map_err(|e: String| Error::invalid("place", e))?;
     let name = if request.name.is_empty() { Origin::default_name(&request.place) } else { request.name };
-    Ok(Loading { name, origin, dtype: dtype(&request.dtype)? })
+    Ok(Loading { name, origin, device: request.device, dtype: dtype(&request.dtype)? })
 }
 
 /// Loads a model and sends how far it has come, then the model.
@@ -61,10 +62,10 @@ pub(super) async fn load(state: Arc<State>, mut observation: Observation, loadin
     let _alive = state.alive.clone();
     let (worker, events) = (state.clone(), sender.clone());
     let loaded = tokio::task::spawn_blocking(move || {
-        let Loading { name, origin, dtype } = loading;
+        let Loading { name, origin, device, dtype } = loading;
         let mut fetched = |file: &str, done, total| progress(&events, file, done, total);
         let source = origin.fetch(&mut fetched).map_err(Error::load("place"))?;
-        worker.models.load(&name, &source, dtype, &|done, total| progress(&events, "", done, total))
+        worker.models.load(&name, &source, (&device, dtype), &|done, total| progress(&events, "", done, total))
     });
     let response = match loaded.await.unwrap_or_else(|e| Err(Error::Fault(e.to_string()))) {
         Ok(model) => {

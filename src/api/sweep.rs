@@ -242,12 +242,12 @@ impl Sweep {
 
     /// Hands a window to the engine; one that has begun waits where the queue is full.
     async fn submit(&self, state: &State, call: &Call, variants: Vec<Variant>, begun: bool) -> Result<Events, Error> {
-        let room = || state.engine.has_room();
-        while begun && !room() {
+        let engine = state.engine(&self.ground.model);
+        while begun && !engine.has_room() {
             tokio::time::sleep(PATIENCE).await;
         }
         let (model, client, deadline) = (self.ground.model.clone(), call.client.clone(), call.deadline);
-        Ok(state.engine.submit(Job { model, client, variants, deadline })?)
+        Ok(engine.submit(Job { model, client, variants, deadline })?)
     }
 
     async fn tell(
@@ -261,7 +261,7 @@ impl Sweep {
     ) -> Result<(), Error> {
         let outcome = outcome.unwrap_or_else(|error| {
             totals.failed += 1;
-            Outcome::Error(error.in_sweep(&call.id, state.engine.retry_after()))
+            Outcome::Error(error.in_sweep(&call.id, state.retry_after()))
         });
         totals.variants += 1;
         let places = self.variants.places(variant);

@@ -34,7 +34,7 @@ pub(super) async fn verify(
     compare("server_version", &record.server_version, crate::telemetry::VERSION);
     compare("model_digest", &record.model_digest, &model.digest);
     compare("dtype", &record.dtype, model.dtype.as_str());
-    compare("device", &record.device, &provenance::device_name(&model));
+    compare("device", &record.device, &crate::model::device_name(&model.device));
     let same = record.model_digest == model.digest && record.dtype == model.dtype.as_str();
     if same {
         let found = match recorded(&record, request.images)? {

@@ -5,6 +5,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use scotoma_client::v1::ParityReport;
 use scotoma_client::v1::check_parity_response::Event;
 
+use super::hardware::Hardware;
 use super::serve::{fetch, named_origin};
 use super::{Failure, Local};
 use crate::server::{Config, ModelSpec};
@@ -16,9 +17,11 @@ pub(super) struct Parity {
     /// `shapes`, or a folder with a model and its golden set in `goldens`; with --server the name of a resident model
     #[arg(default_value = crate::model::SHAPES)]
     model: String,
-    /// Address of a server. Without it the model is loaded in this process, in f32 on the CPU
+    /// Address of a server. Without it the model is loaded in this process
     #[arg(long, env = "SCOTOMA_SERVER")]
     server: Option<String>,
+    #[command(flatten)]
+    hardware: Hardware,
 }
 
 impl Parity {
@@ -28,8 +31,10 @@ impl Parity {
             (None, client, self.model)
         } else {
             let (name, origin) = named_origin(&self.model)?;
-            let spec = ModelSpec { name, source: fetch(origin).await?, projectors: Vec::new() };
-            let (local, client) = Local::start(Config { models: vec![spec], ..Config::shapes() }).await?;
+            let spec = ModelSpec::new(&name, fetch(origin).await?);
+            let mut config = Config { models: vec![spec], ..Config::shapes() };
+            self.hardware.apply(&mut config)?;
+            let (local, client) = Local::start(config).await?;
             (Some(local), client, String::new())
         };
         let report = check(client, &name).await?;

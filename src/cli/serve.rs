@@ -4,22 +4,15 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use candle_core::{DType, Device};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::Failure;
+use super::hardware::Hardware;
 use crate::model::{self, Origin, Source};
 use crate::server::{Config, ModelSpec, Server};
 use crate::telemetry::{self, LogFormat};
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Dtype {
-    F32,
-    Bf16,
-    F16,
-}
 
 /// Flags of `serve`.
 #[derive(Debug, Args)]
@@ -30,18 +23,21 @@ pub(super) struct Serve {
     /// A model: `shapes` (inside the binary), a folder as save_pretrained or the original LLaVA writes it, or an id of the Hugging Face hub
     /// (ORGANISATION/NAME[@REVISION]; HF_HOME, HF_TOKEN, HF_ENDPOINT and HF_HUB_OFFLINE are honoured); optionally
     /// NAME=PLACE. Repeat for several
-    #[arg(long, env = "SCOTOMA_MODEL", value_delimiter = ',', default_value = model::SHAPES)]
+    #[arg(long, env = "SCOTOMA_MODEL", value_delimiter = ',', default_value = model::SHAPES, default_value_if("random_weights", clap::builder::ArgPredicate::IsPresent, None))]
     model: Vec<String>,
     /// One more projector for the first model, NAME=FILE (safetensors or mm_projector.bin), for SwapProjector. Repeat for
     /// several
     #[arg(long, env = "SCOTOMA_PROJECTOR", value_delimiter = ',')]
     projector: Vec<String>,
-    /// cpu, cuda:N, or auto: the first GPU if the binary was built for one, else the CPU
-    #[arg(long, env = "SCOTOMA_DEVICE", default_value = "auto")]
-    device: String,
-    /// What weights are kept as. Default: f32 on the CPU, bf16 on a GPU
-    #[arg(long, env = "SCOTOMA_DTYPE", value_enum)]
-    dtype: Option<Dtype>,
+    #[command(flatten)]
+    hardware: Hardware,
+    /// The device of a model, NAME=cuda:N, where it is not to be the one on which models hold least. Repeat for several
+    #[arg(long, env = "SCOTOMA_PLACE", value_name = "NAME=DEVICE", value_delimiter = ',')]
+    place: Vec<String>,
+    /// A model of real size whose weights are drawn at random, for speed work without a download: llava-1.5-7b, llava-next-7b,
+    /// llava-onevision-7b, or a folder without weights. Serves it beside what --model says, or alone
+    #[arg(long, env = "SCOTOMA_RANDOM_WEIGHTS", value_name = "MODEL", value_delimiter = ',')]
+    random_weights: Vec<String>,
     /// Requests that may wait; more are refused with RESOURCE_EXHAUSTED. Raise it for bursts
     #[arg(long, env = "SCOTOMA_QUEUE", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     queue: u32,
@@ -110,7 +106,9 @@ impl Serve {
             config.saliency.push((name, fetch(origin).await?));
         }
         for ((name, origin), projectors) in origins.into_iter().zip(self.projectors()) {
-            config.models.push(ModelSpec { name, source: fetch(origin).await?, projectors });
+            let placed = self.place.iter().filter_map(|p| p.split_once('=')).find(|(of, _)| *of == name);
+            let device = placed.map_or_else(String::new, |(_, device)| device.to_owned());
+            config.models.push(ModelSpec { name, source: fetch(origin).await?, projectors, device });
         }
         let server = tokio::task::spawn_blocking(move || Server::load(&config)).await??;
         let listener = tokio::net::TcpListener::bind(self.listen).await.map_err(|e| format!("{}: {e}", self.listen))?;
@@ -139,10 +137,12 @@ impl Serve {
         let mut mistakes = Vec::new();
         let mut config = Config { models: Vec::new(), ..Config::shapes() };
         let mut origins = Vec::new();
-        for text in &self.model {
-            match named_origin(text) {
+        let random =
+            self.random_weights.iter().map(|text| ("--random-weights", text, format!("{}{text}", model::RANDOM)));
+        for (flag, text, place) in self.model.iter().map(|text| ("--model", text, text.clone())).chain(random) {
+            match named_origin(&place) {
                 Ok(origin) => origins.push(origin),
-                Err(e) => mistakes.push(format!("--model {text}: {e}")),
+                Err(e) => mistakes.push(format!("{flag} {text}: {e}")),
             }
         }
         for text in &self.projector {
@@ -152,16 +152,13 @@ impl Serve {
                 None => mistakes.push(format!("--projector {text}: NAME=FILE is needed")),
             }
         }
-        match device(&self.device) {
-            Ok(device) => config.device = device,
-            Err(message) => mistakes.push(message),
+        mistakes.extend(self.hardware.apply(&mut config).err());
+        for text in &self.place {
+            let known = text.split_once('=').is_some_and(|(name, _)| origins.iter().any(|(own, _)| own == name));
+            if !known {
+                mistakes.push(format!("--place {text}: NAME=DEVICE is needed, NAME that of a model"));
+            }
         }
-        config.dtype = match self.dtype {
-            None if config.device.is_cpu() => DType::F32,
-            Some(Dtype::F32) => DType::F32,
-            Some(Dtype::Bf16) | None => DType::BF16,
-            Some(Dtype::F16) => DType::F16,
-        };
         config.engine = crate::engine::Limits {
             queue: self.queue as usize,
             running: self.max_running as usize,
@@ -211,17 +208,4 @@ pub(super) fn named_origin(text: &str) -> Result<(String, Origin), String> {
         None => (Origin::default_name(text), text),
     };
     Ok((name, place.parse()?))
-}
-
-fn device(text: &str) -> Result<Device, String> {
-    let number = match text {
-        "cpu" => return Ok(Device::Cpu),
-        "auto" => return Device::cuda_if_available(0).map_err(|e| format!("--device auto: {e}")),
-        other => other.strip_prefix("cuda:").and_then(|n| n.parse().ok()),
-    };
-    let Some(number) = number else { return Err(format!("--device {text}: cpu, cuda:N or auto is needed")) };
-    if !cfg!(feature = "cuda") {
-        return Err(format!("--device {text}: this binary was built without the cuda feature"));
-    }
-    Device::new_cuda(number).map_err(|e| format!("--device {text}: {e}"))
 }

@@ -1,4 +1,5 @@
-//! The model inside the binary: `shapes`, trained on procedurally drawn scenes (models/shapes/README.md).
+//! What stands inside the binary: `shapes`, trained on procedurally drawn scenes (models/shapes/README.md), and configurations of real
+//! models.
 
 use super::Source;
 
@@ -6,6 +7,52 @@ macro_rules! files {
     ($($name:literal),* $(,)?) => {
         &[$(($name, include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/models/shapes/", $name)))),*]
     };
+}
+
+macro_rules! sized {
+    ($name:literal) => {
+        (
+            $name,
+            &[
+                (
+                    "config.json",
+                    include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/models/sizes/", $name, "/config.json")),
+                ),
+                (
+                    "preprocessor_config.json",
+                    include_bytes!(concat!(
+                        env!("CARGO_MANIFEST_DIR"),
+                        "/models/sizes/",
+                        $name,
+                        "/preprocessor_config.json"
+                    )),
+                ),
+                (
+                    "tokenizer.json",
+                    include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/models/shapes/tokenizer.json")),
+                ),
+                (
+                    "chat_template.jinja",
+                    include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/models/shapes/chat_template.jinja")),
+                ),
+            ],
+        )
+    };
+}
+
+/// Models of real sizes that have no weights, models/sizes/README.md; the tokenizer is that of `shapes`.
+const SIZES: &[(&str, &[(&str, &[u8])])] =
+    &[sized!("llava-1.5-7b"), sized!("llava-next-7b"), sized!("llava-onevision-7b")];
+
+/// The names of [`sized`].
+pub fn sizes() -> impl Iterator<Item = &'static str> {
+    SIZES.iter().map(|(name, _)| *name)
+}
+
+/// The files of a model of real size: all but weights.
+pub(super) fn sized(name: &str) -> Option<Source> {
+    let (_, files) = SIZES.iter().find(|(n, _)| *n == name)?;
+    Some(Source::Embedded(files, String::new()))
 }
 
 /// The name of the embedded model.

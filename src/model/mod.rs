@@ -23,18 +23,29 @@ mod tower;
 
 use std::path::PathBuf;
 
+use candle_core::{Device, DeviceLocation};
+
 pub use config::Config;
 pub use decoder::{Decoder, DecoderConfig};
-pub use embedded::{SHAPES, shapes};
+pub use embedded::{SHAPES, shapes, sizes};
 pub use family::{FAMILIES, Family};
 pub use hub::{Hub, HubId};
 pub use projector::Projector;
 pub use resident::{DEFAULT_PROJECTOR, Load, Model, Prompt};
 pub use saliency::SaliencyModel;
-pub use source::{Origin, Source};
+pub use source::{Origin, RANDOM, Source};
 pub use text::{Detokenizer, IMAGE_MARKER, Text};
 pub use tokens::{ImageTokens, Place};
 pub use tower::{Owner, SelectStrategy, TowerConfig, VisionTower};
+
+/// cpu or cuda:N.
+pub fn device_name(device: &Device) -> String {
+    match device.location() {
+        DeviceLocation::Cpu => "cpu".into(),
+        DeviceLocation::Cuda { gpu_id } => format!("cuda:{gpu_id}"),
+        DeviceLocation::Metal { gpu_id } => format!("metal:{gpu_id}"),
+    }
+}
 
 /// What can keep a model from loading, or a prompt from being read.
 #[derive(Debug, thiserror::Error)]

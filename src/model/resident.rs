@@ -106,9 +106,9 @@ impl Model {
         let tower = options.resident.iter().filter(like).find(|m| m.parts.0 == parts.0).map(|m| m.tower.clone());
         let decoder = options.resident.iter().filter(like).find(|m| m.parts.1 == parts.1).map(|m| m.decoder.clone());
         let shared = |prefixes: &[&str], found: bool| if found { checkpoint.parameters(prefixes) } else { 0 };
-        let parameters = checkpoint.parameters(&[""]);
+        let mut parameters = checkpoint.parameters(&[""]);
         let own = parameters - shared(&TOWER, tower.is_some()) - shared(&DECODER, decoder.is_some());
-        let resident_bytes = own * dtype.size_in_bytes() as u64;
+        let mut resident_bytes = own * dtype.size_in_bytes() as u64;
         if resident_bytes > options.budget {
             return Err(Error::Budget { needed: resident_bytes, left: options.budget });
         }
@@ -143,7 +143,14 @@ impl Model {
         } else {
             Arc::new(Decoder::load(config.text_config.clone(), config.tied(), &weights)?)
         };
+        let drawn = weights.drawn();
         weights.finish()?;
+        if drawn > 0 {
+            (parameters, resident_bytes) = (drawn, drawn * dtype.size_in_bytes() as u64);
+            if resident_bytes > options.budget {
+                return Err(Error::Budget { needed: resident_bytes, left: options.budget });
+            }
+        }
         let mut hasher = blake3::Hasher::new();
         hasher.update(json.to_string().as_bytes());
         hasher.update(parts.0.as_bytes()).update(parts.1.as_bytes());

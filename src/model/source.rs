@@ -5,7 +5,8 @@ use std::str::FromStr;
 
 use serde::de::DeserializeOwned;
 
-use super::{Error, Hub, HubId, SHAPES, shapes};
+use super::embedded::{SHAPES, shapes, sized, sizes};
+use super::{Error, Hub, HubId};
 use crate::weights::Checkpoint;
 
 /// The files of one model.
@@ -15,6 +16,8 @@ pub enum Source {
     Folder(PathBuf),
     /// Files that stand in the binary, by name; those whose name begins with the prefix.
     Embedded(&'static [(&'static str, &'static [u8])], String),
+    /// The files of another, but weights that are drawn at random.
+    Random(Box<Source>),
 }
 
 impl Source {
@@ -22,6 +25,7 @@ impl Source {
         match self {
             Self::Folder(folder) => folder.join(name),
             Self::Embedded(_, prefix) => PathBuf::from(format!("embedded/{prefix}{name}")),
+            Self::Random(files) => files.path(name),
         }
     }
 
@@ -35,6 +39,7 @@ impl Source {
         match self {
             Self::Folder(path) => Self::Folder(path.join(folder)),
             Self::Embedded(files, prefix) => Self::Embedded(files, format!("{prefix}{folder}/")),
+            Self::Random(files) => files.within(folder),
         }
     }
 
@@ -50,6 +55,7 @@ impl Source {
                 let file = files.iter().find(|f| f.0.strip_prefix(prefix.as_str()) == Some(name));
                 Ok(file.map(|f| f.1.to_vec()))
             }
+            Self::Random(files) => files.read(name),
         }
     }
 
@@ -80,9 +86,13 @@ impl Source {
                 let Some((_, bytes)) = weights else { return Err(Error::Config("no weights in the binary".into())) };
                 Ok(Checkpoint::embedded(bytes)?)
             }
+            Self::Random(_) => Ok(Checkpoint::random()),
         }
     }
 }
+
+/// Before the place of a model whose weights are to be drawn at random.
+pub const RANDOM: &str = "random:";
 
 /// Where a model is said to be: the embedded one, a folder, or the hub.
 #[derive(Debug, Clone)]
@@ -100,6 +110,13 @@ impl FromStr for Origin {
         if place == SHAPES {
             return Ok(Self::Here(shapes()));
         }
+        if let Some(files) = place.strip_prefix(RANDOM) {
+            let folder = || Some(Source::Folder(files.into())).filter(Source::is_folder);
+            let files = sized(files).or_else(folder).ok_or_else(|| {
+                format!("{files:?} is no folder and none of {}", sizes().collect::<Vec<_>>().join(", "))
+            })?;
+            return Ok(Self::Here(Source::Random(Box::new(files))));
+        }
         let folder = Source::Folder(place.into());
         if folder.is_folder() {
             return Ok(Self::Here(folder));
@@ -111,6 +128,7 @@ impl FromStr for Origin {
 impl Origin {
     /// The name of a model at `place` that is given none: its folder's, or that on the hub without the revision.
     pub fn default_name(place: &str) -> String {
+        let place = place.strip_prefix(RANDOM).unwrap_or(place);
         let path = Path::new(place.split('@').next().unwrap_or(place));
         path.file_name().map_or_else(|| "model".into(), |n| n.to_string_lossy().into_owned())
     }

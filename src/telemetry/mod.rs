@@ -1,9 +1,11 @@
 //! What the server says about itself: the table of metrics, logs, build information.
 
 mod logs;
+mod memory;
 mod metrics;
 
 pub use logs::{LogFormat, init_logs};
+pub use memory::memory_used;
 pub use metrics::{Kind, METRICS, Metric, describe, names};
 
 /// Version of the server.

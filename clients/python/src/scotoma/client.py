@@ -247,10 +247,10 @@ class Client:
         return list(response.hook_points)
 
     def load_model(
-        self, place: str, *, name: str = "", dtype: str = "", timeout: float | None = None
+        self, place: str, *, name: str = "", dtype: str = "", device: str = "", timeout: float | None = None
     ) -> Iterator[models.LoadModelResponse]:
         """Makes a model resident: progress, then the model. `place`: a folder of the server, a hub id, or "shapes"."""
-        request = models.LoadModelRequest(name=name, place=place, dtype=dtype)
+        request = models.LoadModelRequest(name=name, place=place, dtype=dtype, device=device)
         call = self._models.LoadModel(request, timeout=timeout)
         try:
             yield from call
@@ -401,10 +401,10 @@ class AsyncClient:
         return list(response.hook_points)
 
     async def load_model(
-        self, place: str, *, name: str = "", dtype: str = "", timeout: float | None = None
+        self, place: str, *, name: str = "", dtype: str = "", device: str = "", timeout: float | None = None
     ) -> AsyncIterator[models.LoadModelResponse]:
         """Makes a model resident: progress, then the model. `place`: a folder of the server, a hub id, or "shapes"."""
-        request = models.LoadModelRequest(name=name, place=place, dtype=dtype)
+        request = models.LoadModelRequest(name=name, place=place, dtype=dtype, device=device)
         call = self._models.LoadModel(request, timeout=timeout)
         try:
             async for response in call:

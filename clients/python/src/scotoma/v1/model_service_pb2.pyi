@@ -191,14 +191,16 @@ class PointParity(_message.Message):
     def __init__(self, name: _Optional[str] = ..., max_relative_error: _Optional[float] = ..., values: _Optional[int] = ..., worst_case: _Optional[str] = ...) -> None: ...
 
 class LoadModelRequest(_message.Message):
-    __slots__ = ("name", "place", "dtype")
+    __slots__ = ("name", "place", "dtype", "device")
     NAME_FIELD_NUMBER: _ClassVar[int]
     PLACE_FIELD_NUMBER: _ClassVar[int]
     DTYPE_FIELD_NUMBER: _ClassVar[int]
+    DEVICE_FIELD_NUMBER: _ClassVar[int]
     name: str
     place: str
     dtype: str
-    def __init__(self, name: _Optional[str] = ..., place: _Optional[str] = ..., dtype: _Optional[str] = ...) -> None: ...
+    device: str
+    def __init__(self, name: _Optional[str] = ..., place: _Optional[str] = ..., dtype: _Optional[str] = ..., device: _Optional[str] = ...) -> None: ...
 
 class LoadModelResponse(_message.Message):
     __slots__ = ("progress", "model")
