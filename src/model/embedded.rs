@@ -41,8 +41,7 @@ macro_rules! sized {
 }
 
 /// Models of real sizes that have no weights, models/sizes/README.md; the tokenizer is that of `shapes`.
-const SIZES: &[(&str, &[(&str, &[u8])])] =
-    &[sized!("llava-1.5-7b"), sized!("llava-next-7b"), sized!("llava-onevision-7b")];
+const SIZES: &[(&str, Files)] = &[sized!("llava-1.5-7b"), sized!("llava-next-7b"), sized!("llava-onevision-7b")];
 
 /// The names of [`sized`].
 pub fn sizes() -> impl Iterator<Item = &'static str> {
@@ -54,6 +53,9 @@ pub(super) fn sized(name: &str) -> Option<Source> {
     let (_, files) = SIZES.iter().find(|(n, _)| *n == name)?;
     Some(Source::Embedded(files, String::new()))
 }
+
+/// Names and bytes.
+type Files = &'static [(&'static str, &'static [u8])];
 
 /// The name of the embedded model.
 pub const SHAPES: &str = "shapes";

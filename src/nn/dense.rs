@@ -127,6 +127,13 @@ pub(super) fn together(
     let (count, rows, visible) = (sights.len(), sights[0].rows.len(), &sights[0].visible);
     let (heads, width) = (q.dim(1)?, q.dim(2)?);
     let (keys, values) = keys_of(k, v, sights)?;
+    #[cfg(feature = "flash-attn")]
+    if let Some(causal) = plain(sights[0]).filter(|_| matches!(q.dtype(), DType::F16 | DType::BF16)) {
+        let q = rows_of(q, sights)?.reshape((count, rows, heads, width))?.contiguous()?;
+        let (keys, values) = (keys.transpose(1, 2)?.contiguous()?, values.transpose(1, 2)?.contiguous()?);
+        let z = candle_flash_attn::flash_attn(&q, &keys, &values, scale as f32, causal)?;
+        return z.reshape((count * rows, heads, width));
+    }
     let q = (rows_of(q, sights)? * scale)?.reshape((count, rows, heads, width))?;
     let block = (BLOCK_BYTES / (4 * count * heads * sights[0].keys())).clamp(1, rows);
     let mut parts = Vec::with_capacity(rows.div_ceil(block));
@@ -142,6 +149,17 @@ pub(super) fn together(
     }
     let z = if let [one] = parts.as_slice() { one.clone() } else { Tensor::cat(&parts, 1)? };
     z.reshape((count * rows, heads, width))
+}
+
+/// Whether each row sees all keys up to its own (true), or all of them (false); `None` where it is neither.
+#[cfg(feature = "flash-attn")]
+fn plain(sight: &Sight) -> Option<bool> {
+    let (rows, keys) = (sight.rows.len(), sight.keys());
+    if sight.visible.iter().all(|v| *v == (0..keys)) {
+        return Some(false);
+    }
+    let own = |(row, visible): (usize, &Range<usize>)| *visible == (0..keys - rows + 1 + row);
+    sight.visible.iter().enumerate().all(own).then_some(true)
 }
 
 /// `parts` with the rows that each holds, in the order of the rows, which are 0, 1, ... in all.

@@ -225,7 +225,7 @@ impl Tensors<'_> {
         self.drawn.set(self.drawn.get() + count as u64);
         // How many there will be nobody knows.
         (self.progress)(self.drawn_bytes(), self.drawn_bytes());
-        let values = if name.ends_with(".bias") {
+        let values = if name.rsplit('.').next() == Some("bias") {
             Tensor::zeros(shape, DType::F32, &self.device)?
         } else if name.contains("norm") {
             Tensor::ones(shape, DType::F32, &self.device)?
