@@ -17,6 +17,8 @@ ENV RUSTUP_HOME=/usr/local/rustup CARGO_HOME=/usr/local/cargo PATH=/usr/local/ca
 ARG FEATURES
 ARG CUDA_COMPUTE_CAP=90
 ENV CUDA_COMPUTE_CAP=${CUDA_COMPUTE_CAP}
+# Kernels that nobody calls are most of a GPU binary; compressed they are 44 MB with everything else, else 79.
+ENV NVCC_APPEND_FLAGS=--compress-mode=size
 WORKDIR /scotoma
 COPY Cargo.toml Cargo.lock build.rs ./
 COPY benches benches
@@ -24,10 +26,10 @@ COPY clients/rust clients/rust
 COPY models models
 COPY proto proto
 COPY src src
-RUN cargo build --release --locked --package scotoma ${FEATURES:+--features $FEATURES} && strip target/release/scotoma
+RUN cargo build --profile dist --locked --package scotoma ${FEATURES:+--features $FEATURES}
 
 FROM ${RUN_IMAGE:-debian:bookworm-slim}
-COPY --from=build /scotoma/target/release/scotoma /usr/local/bin/scotoma
+COPY --from=build /scotoma/target/dist/scotoma /usr/local/bin/scotoma
 # Of no name and no home: it reads models and writes nothing.
 USER 65532:65532
 ENV SCOTOMA_LISTEN=0.0.0.0:7878
