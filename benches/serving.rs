@@ -22,7 +22,7 @@ const HOT: f64 = 100.0;
 const SEED: u64 = 1;
 
 fn picture() -> Vec<u8> {
-    scotoma::benchmark::shapes().unwrap().swap_remove(0).image
+    scotoma::benchmark::shapes().unwrap().swap_remove(0).images.swap_remove(0)
 }
 
 fn request(max_tokens: usize) -> GenerateRequest {

@@ -10,7 +10,8 @@ use scotoma_client::{self as client, Client, GenerateRequest, Intervention, prom
 use serde::Serialize;
 
 use super::{Failure, Local};
-use crate::benchmark::{self, Interval, Item, Verdict, wilson};
+use crate::benchmark::{self, Interval, Item, Rule, Verdict, wilson};
+use crate::model;
 use crate::server::Config;
 
 /// Requests in flight.
@@ -107,6 +108,7 @@ async fn measure(client: &Client, items: &[Item], conditions: &[Condition]) -> R
     if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} answers, {per_sec}, {eta} left") {
         bar.set_style(style);
     }
+    let rule: &Rule = benchmark::rule(model::SHAPES).ok_or("no rule for shapes")?;
     let items: Vec<Arc<Item>> = items.iter().cloned().map(Arc::new).collect();
     let asks = conditions
         .iter()
@@ -117,15 +119,15 @@ async fn measure(client: &Client, items: &[Item], conditions: &[Condition]) -> R
         let mut client = client.clone();
         async move {
             let request = GenerateRequest {
-                prompt: Some(prompt(&item.prompt, [item.image.clone()])),
+                prompt: Some(prompt(&(rule.prompt)(&item), item.images.clone())),
                 interventions,
                 max_tokens: 16,
                 // Each item has its own permutation and occlusion, the same in every run.
-                sample_key: item.index.clone(),
+                sample_key: item.id.clone(),
                 ..Default::default()
             };
             let text = client.generate(request).await?.finish().await?.text;
-            Ok::<_, client::Error>((c, benchmark::judge(&item, &text), item))
+            Ok::<_, client::Error>((c, rule.score(&item, &text).1, item))
         }
     }))
     .buffer_unordered(CONCURRENCY);

@@ -85,7 +85,7 @@ impl Running {
 
 /// A picture of the benchmark.
 pub fn picture() -> Vec<u8> {
-    scotoma::benchmark::shapes().unwrap().swap_remove(0).image
+    scotoma::benchmark::shapes().unwrap().swap_remove(0).images.swap_remove(0)
 }
 
 /// A number of the metrics.

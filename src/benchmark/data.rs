@@ -1,0 +1,275 @@
+//! Benchmarks as people have them: VLMEvalKit's tables (TSV) and manifests of one JSON object a line. Read row by row, so that a file
+//! of any size needs the memory of one row.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
+
+use super::{Error, Item};
+
+/// Bytes of one row, by which every allocation is bounded.
+pub const MAX_ROW: usize = 256 << 20;
+/// Columns of a table.
+const MAX_COLUMNS: usize = 1024;
+
+/// The rows of a file, read when they are asked for.
+pub struct Rows<R> {
+    lines: Lines<R>,
+    /// Where pictures are that are named by a relative path.
+    folder: PathBuf,
+    seen: HashSet<[u8; 16]>,
+}
+
+enum Lines<R> {
+    Table { source: R, parser: Box<csv_core::Reader>, header: Vec<String>, ended: bool },
+    Json { source: R, line: usize },
+}
+
+impl Rows<BufReader<File>> {
+    /// A file: `.tsv`, or `.jsonl`.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        let at = |message: String| Error { line: 0, message: format!("{}: {message}", path.display()) };
+        let file = BufReader::with_capacity(1 << 20, File::open(path).map_err(|e| at(e.to_string()))?);
+        let folder = path.parent().unwrap_or(Path::new("")).to_owned();
+        match path.extension().and_then(|e| e.to_str()) {
+            Some("tsv") => Self::table(file, folder),
+            Some("jsonl") => Ok(Self::json(file, folder)),
+            _ => Err(at("a name that ends in .tsv or .jsonl is needed".into())),
+        }
+    }
+}
+
+impl<R: BufRead> Rows<R> {
+    /// A table with a header; cells are parted by tabs and may be quoted.
+    pub fn table(source: R, folder: PathBuf) -> Result<Self, Error> {
+        let parser = Box::new(csv_core::ReaderBuilder::new().delimiter(b'\t').build());
+        let mut lines = Lines::Table { source, parser, header: Vec::new(), ended: false };
+        let (_, first) = lines.next()?.ok_or_else(|| Error { line: 1, message: "no header".into() })?;
+        let Raw::Cells(names) = first else { return Err(Error { line: 1, message: "no header".into() }) };
+        for (i, name) in names.iter().enumerate() {
+            if names[..i].contains(name) {
+                return Err(Error { line: 1, message: format!("column {name:?} stands there twice") });
+            }
+        }
+        if let Some(missing) = ["index", "question"].iter().find(|n| !names.iter().any(|name| name == *n)) {
+            let message = format!("no column {missing:?}; there are {}", names.join(", "));
+            return Err(Error { line: 1, message });
+        }
+        if let Lines::Table { header, .. } = &mut lines {
+            *header = names;
+        }
+        Ok(Self { lines, folder, seen: HashSet::new() })
+    }
+
+    /// One JSON object a line, with the names of a table's columns; `options` may be a list, `image` and `images` paths or base64.
+    pub fn json(source: R, folder: PathBuf) -> Self {
+        Self { lines: Lines::Json { source, line: 0 }, folder, seen: HashSet::new() }
+    }
+
+    fn item(&mut self, line: usize, mut cells: BTreeMap<String, String>) -> Result<Item, Error> {
+        let error = |message: String| Error { line, message };
+        let mut take = |name: &str| cells.remove(name).unwrap_or_default();
+        let id = take("index");
+        if id.is_empty() {
+            return Err(error("index: empty".into()));
+        }
+        let mut digest = [0; 16];
+        digest.copy_from_slice(&blake3::hash(id.as_bytes()).as_bytes()[..16]);
+        if !self.seen.insert(digest) {
+            return Err(error(format!("index: {id} stands there twice")));
+        }
+        let (question, hint, answer, category) = (take("question"), take("hint"), take("answer"), take("category"));
+        let group = take("group");
+        let mut images = Vec::new();
+        let (inline, path) = (take("image"), take("image_path"));
+        let whole = if inline.is_empty() { path } else { inline };
+        for image in listed(&whole) {
+            images.push(self.image(&image).map_err(|m| error(format!("image: {m}")))?);
+        }
+        let mut options = listed(&take("options"));
+        for letter in ('A'..='Z').map(String::from) {
+            let Some(option) = cells.remove(&letter).filter(|o| !is_missing(o)) else { continue };
+            let place = usize::from(letter.as_bytes()[0] - b'A');
+            if place != options.len() {
+                return Err(error(format!("{letter}: there is no option before it")));
+            }
+            options.push(option);
+        }
+        let letter = (answer.len() == 1).then(|| usize::from(answer.as_bytes()[0].wrapping_sub(b'A')));
+        if !options.is_empty() && letter.is_some_and(|l| l >= options.len()) {
+            let last = char::from(b'A' + options.len() as u8 - 1);
+            return Err(error(format!("answer: {answer:?}, the options are A to {last}")));
+        }
+        if question.is_empty() {
+            return Err(error("question: empty".into()));
+        }
+        let hint = if is_missing(&hint) { String::new() } else { hint };
+        Ok(Item { id, images, question, hint, options, answer, category, group, fields: cells })
+    }
+
+    /// Base64, or a path.
+    fn image(&self, text: &str) -> Result<Vec<u8>, String> {
+        let (short, text) = (text.len() <= 1024, text.trim());
+        if short && text.chars().all(|c| c.is_ascii_digit()) {
+            return Err(format!("{text} names another row's; give it again, or a path"));
+        }
+        let path = self.folder.join(text);
+        if short && path.extension().is_some() && !text.ends_with('=') {
+            let size = path.metadata().map_err(|e| format!("{}: {e}", path.display()))?.len();
+            if size > MAX_ROW as u64 {
+                return Err(format!("{}: {size} bytes, at most {MAX_ROW} are read", path.display()));
+            }
+            return std::fs::read(&path).map_err(|e| format!("{}: {e}", path.display()));
+        }
+        STANDARD.decode(text).map_err(|e| format!("neither base64 nor the name of a file: {e}"))
+    }
+}
+
+/// What pandas writes for nothing.
+fn is_missing(cell: &str) -> bool {
+    cell.is_empty() || cell == "nan" || cell == "N/A"
+}
+
+/// A JSON list of texts, or one text; nothing for nothing.
+fn listed(cell: &str) -> Vec<String> {
+    if is_missing(cell) {
+        return Vec::new();
+    }
+    if cell.starts_with('[')
+        && let Ok(Value::Array(all)) = serde_json::from_str(cell)
+    {
+        return all.iter().map(text_of).collect();
+    }
+    vec![cell.to_owned()]
+}
+
+fn text_of(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+impl<R: BufRead> Iterator for Rows<R> {
+    type Item = Result<Item, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (line, raw) = match self.lines.next() {
+            Ok(row) => row?,
+            Err(error) => return Some(Err(error)),
+        };
+        let cells = match (raw, &self.lines) {
+            (Raw::Cells(cells), Lines::Table { header, .. }) if cells.len() == header.len() => {
+                Ok(header.iter().cloned().zip(cells).collect())
+            }
+            (Raw::Cells(cells), Lines::Table { header, .. }) => {
+                Err(format!("{} columns, the header has {}", cells.len(), header.len()))
+            }
+            (Raw::Object(object), _) => Ok(object.iter().map(|(name, value)| (name.clone(), text_of(value))).collect()),
+            (Raw::Bad(message), _) => Err(message),
+            (Raw::Cells(_), Lines::Json { .. }) => Err("a row of cells".into()),
+        };
+        Some(cells.map_err(|message| Error { line, message }).and_then(|cells| self.item(line, cells)))
+    }
+}
+
+/// One row as it stands.
+enum Raw {
+    Cells(Vec<String>),
+    Object(serde_json::Map<String, Value>),
+    /// It cannot be read; the next one can.
+    Bad(String),
+}
+
+impl<R: BufRead> Lines<R> {
+    /// The next row with the line on which it begins.
+    fn next(&mut self) -> Result<Option<(usize, Raw)>, Error> {
+        match self {
+            Self::Table { source, parser, ended, .. } => table_row(source, parser, ended),
+            Self::Json { source, line } => json_row(source, line),
+        }
+    }
+}
+
+fn table_row<R: BufRead>(
+    source: &mut R,
+    parser: &mut csv_core::Reader,
+    ended: &mut bool,
+) -> Result<Option<(usize, Raw)>, Error> {
+    use csv_core::ReadRecordResult::{End, InputEmpty, OutputEndsFull, OutputFull, Record};
+    if *ended {
+        return Ok(None);
+    }
+    let line = parser.line() as usize;
+    let (mut cells, mut ends) = (vec![0; 1 << 16], vec![0; MAX_COLUMNS]);
+    let (mut filled, mut columns, mut too_large) = (0, 0, false);
+    loop {
+        let input = source.fill_buf().map_err(|e| Error { line, message: e.to_string() })?;
+        let (result, read, written, found) = parser.read_record(input, &mut cells[filled..], &mut ends[columns..]);
+        source.consume(read);
+        (filled, columns) = (filled + written, columns + found);
+        match result {
+            InputEmpty => {}
+            OutputFull if cells.len() < MAX_ROW => cells.resize((4 * cells.len()).min(MAX_ROW), 0),
+            // What is left of the row is read and forgotten.
+            OutputFull | OutputEndsFull => (filled, columns, too_large) = (0, 0, true),
+            Record => break,
+            End => {
+                *ended = true;
+                return Ok(None);
+            }
+        }
+    }
+    if too_large {
+        let message = format!("more than {MAX_ROW} bytes or {MAX_COLUMNS} columns");
+        return Ok(Some((line, Raw::Bad(message))));
+    }
+    let mut start = 0;
+    let mut row = Vec::with_capacity(columns);
+    for &end in &ends[..columns] {
+        match std::str::from_utf8(&cells[start..end]) {
+            Ok(text) => row.push(text.to_owned()),
+            Err(e) => return Ok(Some((line, Raw::Bad(format!("column {}: not UTF-8: {e}", row.len() + 1))))),
+        }
+        start = end;
+    }
+    Ok(Some((line, Raw::Cells(row))))
+}
+
+fn json_row<R: BufRead>(source: &mut R, line: &mut usize) -> Result<Option<(usize, Raw)>, Error> {
+    loop {
+        *line += 1;
+        let (mut text, mut too_large) = (Vec::new(), false);
+        loop {
+            let input = source.fill_buf().map_err(|e| Error { line: *line, message: e.to_string() })?;
+            let end = input.iter().position(|&b| b == b'\n');
+            let part = &input[..end.unwrap_or(input.len())];
+            too_large |= text.len() + part.len() > MAX_ROW;
+            if !too_large {
+                text.extend_from_slice(part);
+            }
+            let (read, ended) = (part.len() + usize::from(end.is_some()), input.is_empty());
+            source.consume(read);
+            if ended && text.is_empty() && !too_large {
+                return Ok(None);
+            }
+            if ended || end.is_some() {
+                break;
+            }
+        }
+        if too_large {
+            return Ok(Some((*line, Raw::Bad(format!("more than {MAX_ROW} bytes")))));
+        }
+        if text.trim_ascii().is_empty() {
+            continue;
+        }
+        let raw = serde_json::from_slice(&text).map_or_else(|e| Raw::Bad(e.to_string()), Raw::Object);
+        return Ok(Some((*line, raw)));
+    }
+}

@@ -1,0 +1,236 @@
+//! What outcomes come to: metrics with their intervals.
+
+use std::collections::BTreeMap;
+
+use super::{Verdict, wilson};
+
+/// The verdict on one item.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outcome {
+    /// The item.
+    pub id: String,
+    /// What it tests.
+    pub category: String,
+    /// Items that count together; empty: itself alone.
+    pub group: String,
+    /// What its answer was worth.
+    pub verdict: Verdict,
+}
+
+impl Outcome {
+    fn group(&self) -> &str {
+        if self.group.is_empty() { &self.id } else { &self.group }
+    }
+}
+
+/// One number of a benchmark.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Metric {
+    /// `accuracy`, or `accuracy: counting` for a category.
+    pub name: String,
+    /// A share from 0 to 1, or points where `most` is more.
+    pub value: f64,
+    /// The ends of the 95 % interval: Wilson's for shares, else of a bootstrap by group.
+    pub interval: (f64, f64),
+    /// The most that it can be.
+    pub most: f64,
+    /// How many items, or groups, it is over.
+    pub n: usize,
+    /// How many of these could not be read; how many nobody judged are not in `n`.
+    pub unparsed: usize,
+}
+
+fn share(name: &str, outcomes: &[&Outcome]) -> Metric {
+    let judged: Vec<f64> = outcomes.iter().filter_map(|o| o.verdict.score()).collect();
+    let unparsed = outcomes.iter().filter(|o| o.verdict == Verdict::Unparsed).count();
+    let right = judged.iter().filter(|s| **s >= 1.0).count();
+    let i = wilson(right, judged.len());
+    Metric { name: name.into(), value: i.share, interval: (i.low, i.high), most: 1.0, n: judged.len(), unparsed }
+}
+
+fn by_category(outcomes: &[Outcome]) -> BTreeMap<&str, Vec<&Outcome>> {
+    let mut all: BTreeMap<&str, Vec<&Outcome>> = BTreeMap::new();
+    outcomes.iter().for_each(|o| all.entry(&o.category).or_default().push(o));
+    all
+}
+
+fn by_group<'a>(outcomes: &[&'a Outcome]) -> BTreeMap<&'a str, Vec<&'a Outcome>> {
+    let mut all: BTreeMap<&str, Vec<&Outcome>> = BTreeMap::new();
+    outcomes.iter().for_each(|o| all.entry(o.group()).or_default().push(o));
+    all
+}
+
+/// Accuracy of all, and of each category where there are several.
+pub(super) fn accuracy(outcomes: &[Outcome]) -> Vec<Metric> {
+    let mut metrics = vec![share("accuracy", &outcomes.iter().collect::<Vec<_>>())];
+    let categories = by_category(outcomes);
+    if categories.len() > 1 {
+        metrics.extend(categories.iter().map(|(name, own)| share(&format!("accuracy: {name}"), own)));
+    }
+    metrics
+}
+
+/// MMVP: the share of pairs of which both are right, then of single items. A group of another size is no pair.
+pub(super) fn pairs(outcomes: &[Outcome]) -> Vec<Metric> {
+    let all: Vec<&Outcome> = outcomes.iter().collect();
+    let groups = by_group(&all);
+    let whole: Vec<&Vec<&Outcome>> = groups.values().filter(|g| g.len() == 2).collect();
+    let right = whole.iter().filter(|g| g.iter().all(|o| o.verdict == Verdict::Right)).count();
+    let unparsed = whole.iter().filter(|g| g.iter().any(|o| o.verdict == Verdict::Unparsed)).count();
+    let i = wilson(right, whole.len());
+    let interval = (i.low, i.high);
+    let pair = Metric { name: "pair accuracy".into(), value: i.share, interval, most: 1.0, n: whole.len(), unparsed };
+    std::iter::once(pair).chain(accuracy(outcomes)).collect()
+}
+
+/// The subtasks of MME that are of perception; the others are of cognition (Fu et al. 2023).
+const PERCEPTION: [&str; 10] =
+    ["existence", "count", "position", "color", "posters", "celebrity", "scene", "landmark", "artwork", "OCR"];
+
+/// MME, in points: of every subtask 100 times accuracy plus 100 times the share of pictures of which both answers are right; of these
+/// the sums over perception (2000) and cognition (800), and of both (2800).
+pub(super) fn mme(outcomes: &[Outcome]) -> Vec<Metric> {
+    let categories = by_category(outcomes);
+    let mut subtasks: Vec<(&str, Metric)> = Vec::new();
+    for (name, own) in &categories {
+        let groups: Vec<Vec<&Outcome>> = by_group(own).into_values().collect();
+        let of = |groups: &[&Vec<&Outcome>]| {
+            let (mut right, mut items, mut both) = (0, 0, 0);
+            for group in groups {
+                let own = group.iter().filter(|o| o.verdict == Verdict::Right).count();
+                (right, items, both) = (right + own, items + group.len(), both + usize::from(own == group.len()));
+            }
+            100.0 * (right as f64 / items.max(1) as f64 + both as f64 / groups.len().max(1) as f64)
+        };
+        let all: Vec<&Vec<&Outcome>> = groups.iter().collect();
+        let unparsed = own.iter().filter(|o| o.verdict == Verdict::Unparsed).count();
+        let interval = bootstrap(&all, of);
+        subtasks.push((
+            name,
+            Metric { name: (*name).into(), value: of(&all), interval, most: 200.0, n: own.len(), unparsed },
+        ));
+    }
+    let sum = |name: &str, wanted: &dyn Fn(&str) -> bool| {
+        let parts: Vec<&Metric> = subtasks.iter().filter(|(n, _)| wanted(n)).map(|(_, m)| m).collect();
+        let value: f64 = parts.iter().map(|m| m.value).sum();
+        // Subtasks are independent: half widths add as squares.
+        let half = |end: &dyn Fn(&Metric) -> f64| parts.iter().map(|m| (end(m) - m.value).powi(2)).sum::<f64>().sqrt();
+        let interval = (value - half(&|m| m.interval.0), value + half(&|m| m.interval.1));
+        let (n, unparsed) = (parts.iter().map(|m| m.n).sum(), parts.iter().map(|m| m.unparsed).sum());
+        Metric { name: name.into(), value, interval, most: 200.0 * parts.len() as f64, n, unparsed }
+    };
+    let mut metrics = vec![
+        sum("perception", &|n| PERCEPTION.contains(&n)),
+        sum("cognition", &|n| !PERCEPTION.contains(&n)),
+        sum("perception + cognition", &|_| true),
+    ];
+    metrics.extend(subtasks.into_iter().map(|(_, m)| m));
+    metrics
+}
+
+/// The mean grade of those that were judged, of 100; how many were not.
+pub(super) fn grades(outcomes: &[Outcome]) -> Vec<Metric> {
+    let judged: Vec<f64> = outcomes.iter().filter_map(|o| o.verdict.score()).collect();
+    let mean = |grades: &[&f64]| 100.0 * grades.iter().copied().sum::<f64>() / grades.len().max(1) as f64;
+    let all: Vec<&f64> = judged.iter().collect();
+    let interval = bootstrap(&all, mean);
+    let (n, most) = (judged.len(), 100.0);
+    let grade = Metric { name: "grade".into(), value: mean(&all), interval, most, n, unparsed: 0 };
+    let missing = outcomes.len() - n;
+    let count = Metric {
+        name: "unjudged".into(),
+        value: missing as f64,
+        interval: (missing as f64, missing as f64),
+        most: outcomes.len() as f64,
+        n: outcomes.len(),
+        unparsed: 0,
+    };
+    vec![grade, count]
+}
+
+/// Draws of a bootstrap.
+const DRAWS: usize = 1000;
+
+/// The 95 % interval of `value` over `groups` by the percentile bootstrap (Efron 1979): the same draws in every run.
+pub fn bootstrap<T>(groups: &[&T], value: impl Fn(&[&T]) -> f64) -> (f64, f64) {
+    if groups.is_empty() {
+        return (0.0, 0.0);
+    }
+    let mut draws = crate::intervention::Draws::new(0, "bootstrap", 0, 0);
+    let mut values: Vec<f64> = (0..DRAWS)
+        .map(|_| {
+            let pick = |_| groups[((draws.unit() * groups.len() as f64) as usize).min(groups.len() - 1)];
+            value(&(0..groups.len()).map(pick).collect::<Vec<_>>())
+        })
+        .collect();
+    values.sort_by(f64::total_cmp);
+    (values[DRAWS / 40], values[DRAWS - 1 - DRAWS / 40])
+}
+
+/// The two-sided probability of a split as uneven as `better` to `worse` if both are as likely: McNemar's exact test (1947).
+pub fn mcnemar(better: usize, worse: usize) -> f64 {
+    let n = better + worse;
+    // Terms of the binomial, in logarithms, so that no n is too large.
+    let log_half = -(n as f64) * std::f64::consts::LN_2;
+    let (mut log_choose, mut tail) = (0.0, 0.0);
+    for k in 0..=better.min(worse) {
+        if k > 0 {
+            log_choose += ((n - k + 1) as f64 / k as f64).ln();
+        }
+        tail += (log_choose + log_half).exp();
+    }
+    (2.0 * tail).min(1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcome(id: usize, category: &str, group: &str, verdict: Verdict) -> Outcome {
+        Outcome { id: id.to_string(), category: category.into(), group: group.into(), verdict }
+    }
+
+    #[test]
+    fn a_pair_counts_where_both_are_right() {
+        use Verdict::{Right, Unparsed, Wrong};
+        let all = [("a", Right), ("a", Right), ("b", Right), ("b", Wrong), ("c", Unparsed), ("c", Right), ("d", Right)];
+        let outcomes: Vec<Outcome> = (0..).zip(all).map(|(i, (group, v))| outcome(i, "", group, v)).collect();
+        let metrics = pairs(&outcomes);
+        assert_eq!((metrics[0].value, metrics[0].n, metrics[0].unparsed), (1.0 / 3.0, 3, 1));
+        assert_eq!((metrics[1].value, metrics[1].n), (5.0 / 7.0, 7));
+    }
+
+    #[test]
+    fn mme_is_a_sum_of_points() {
+        use Verdict::{Right, Wrong};
+        let mut outcomes = Vec::new();
+        for (category, verdicts) in
+            [("count", [Right, Right, Right, Wrong]), ("code_reasoning", [Wrong, Wrong, Right, Right])]
+        {
+            for (i, verdict) in verdicts.into_iter().enumerate() {
+                outcomes.push(outcome(i, category, &format!("{}", i / 2), verdict));
+            }
+        }
+        let metrics = mme(&outcomes);
+        let value = |name: &str| metrics.iter().find(|m| m.name == name).unwrap().value;
+        assert_eq!((value("perception"), value("cognition"), value("perception + cognition")), (125.0, 100.0, 225.0));
+    }
+
+    #[test]
+    fn mcnemar_by_hand() {
+        // 1 and 5 of 6: 2 (1 + 6) / 64.
+        assert!((mcnemar(1, 5) - 14.0 / 64.0).abs() < 1e-12);
+        assert!((mcnemar(3, 3) - 1.0).abs() < 1e-12);
+        assert!(mcnemar(0, 4000) < 1e-300 * 1e300);
+    }
+
+    #[test]
+    fn a_bootstrap_is_the_same_every_time_and_holds_the_mean() {
+        let values: Vec<f64> = (0..100).map(|i| f64::from(i % 2)).collect();
+        let all: Vec<&f64> = values.iter().collect();
+        let mean = |v: &[&f64]| v.iter().copied().sum::<f64>() / v.len() as f64;
+        let (low, high) = bootstrap(&all, mean);
+        assert_eq!((low, high), bootstrap(&all, mean));
+        assert!(low < 0.45 && high > 0.55 && high - low < 0.25, "{low} {high}");
+    }
+}
