@@ -1,0 +1,79 @@
+//! The scorers against the public tools' own code: tests/scorers/capture.py is the only writer of the verdicts.
+#![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use scotoma::benchmark::data::Rows;
+use scotoma::benchmark::{Item, RULES, Verdict, normal_math, rule};
+use serde_json::Value;
+
+const VERDICTS: &str = include_str!("scorers/verdicts.jsonl");
+
+/// Texts on which a tool's verdict is not ours, each with its reason. Empty: there are none.
+const DIFFERENCES: &[(&str, &str, &str)] = &[];
+
+fn item(value: &Value) -> Item {
+    let line = value.to_string();
+    Rows::json(line.as_bytes(), PathBuf::new()).next().unwrap().unwrap()
+}
+
+fn is_right(name: &str, item: &Item, text: &str) -> bool {
+    if name == "mathvista-normal" {
+        let said = normal_math(item, text);
+        return said
+            .is_some_and(|s| s.trim() == item.answer || item.options.iter().any(|o| *o == s && *o == item.answer));
+    }
+    rule(name).unwrap().score(item, text).1 == Verdict::Right
+}
+
+#[test]
+fn verdicts_are_those_of_the_tools() {
+    let (mut counts, mut others): (BTreeMap<String, (usize, usize)>, Vec<String>) = Default::default();
+    for line in VERDICTS.lines().skip(1) {
+        let line: Value = serde_json::from_str(line).unwrap();
+        let (name, item) = (line["rule"].as_str().unwrap(), item(&line["item"]));
+        for (right, key) in [(true, "right"), (false, "wrong")] {
+            for text in line[key].as_array().unwrap() {
+                let text = text.as_str().unwrap();
+                let count = counts.entry(name.to_owned()).or_default();
+                (count.0, count.1) = (count.0 + 1, count.1 + usize::from(right));
+                let known = DIFFERENCES.iter().any(|d| d.0 == name && d.1 == text);
+                if is_right(name, &item, text) != right && !known {
+                    others.push(format!("{name}: {text:?} of {:?} is {key} there", item.answer));
+                }
+            }
+        }
+    }
+    for (name, (texts, right)) in &counts {
+        println!("{name:<20} {texts:>5} texts, {right} right");
+        assert!(*texts >= 200 && *right >= 20 && texts - right >= 20, "{name} shows little");
+    }
+    assert!(others.is_empty(), "{} differ:\n{}", others.len(), others.join("\n"));
+    for compared in RULES.iter().filter(|r| r.compared && r.benchmark != "mathvista") {
+        assert!(counts.contains_key(&compared.name()), "{} says that it is compared", compared.name());
+    }
+}
+
+#[test]
+fn every_benchmark_has_its_prompt_and_reads_its_own_answers() {
+    let lettered = item(&serde_json::json!({
+        "index": 1, "question": "Which?", "hint": "Look.", "A": "red", "B": "blue", "C": "green", "D": "grey", "answer": "B",
+    }));
+    for rule in RULES {
+        let mut item = lettered.clone();
+        match rule.benchmark {
+            "mme" => (item.answer, item.options) = ("Yes".into(), Vec::new()),
+            "chartqa" => (item.answer, item.options) = ("12".into(), Vec::new()),
+            _ => {}
+        }
+        let said = (rule.prompt)(&item);
+        assert!(said.contains("Which?"), "{}: {said}", rule.name());
+        let (answer, verdict) = rule.score(&item, &item.answer);
+        let expected = if matches!(rule.benchmark, "mmvet" | "llavaw") { Verdict::Unjudged } else { Verdict::Right };
+        assert_eq!(verdict, expected, "{}: {answer:?}", rule.name());
+    }
+    let first = |name: &str| rule(name).unwrap().tool;
+    assert_eq!((first("sqa"), first("sqa/llava")), ("lmms-eval", "llava"));
+    assert!(rule("sqa/nobody").is_none() && rule("nothing").is_none());
+}
