@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use prost::Message;
 
-const FILES: [&str; 3] = [
+const FILES: [&str; 4] = [
+    "proto/scotoma/v1/benchmark_service.proto",
     "proto/scotoma/v1/inference_service.proto",
     "proto/scotoma/v1/intervention.proto",
     "proto/scotoma/v1/model_service.proto",

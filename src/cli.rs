@@ -4,7 +4,9 @@
 mod ask;
 mod bench;
 mod capture;
+mod dataset;
 mod demo;
+mod eval;
 mod flags;
 mod hardware;
 mod parity;
@@ -48,6 +50,11 @@ enum Command {
     Parity(parity::Parity),
     /// Measure a model on a device: every stage, its share of what the device can do, sweeps, memory.
     Bench(Box<bench::Bench>),
+    /// Ask a model the questions of a benchmark, with or without interventions, and say what the answers come to.
+    Eval(Box<eval::Eval>),
+    /// Say what is in a benchmark's file and what is wrong with it.
+    #[command(subcommand)]
+    Dataset(dataset::Dataset),
     /// Start a server on the embedded model, run its benchmark under six conditions, print the table.
     Demo(demo::Demo),
     /// Ask a server's health service; exits with 0 if it serves. For container health checks.
@@ -78,6 +85,8 @@ pub fn main() -> ExitCode {
             Command::Models(models) => models.run().await,
             Command::Parity(parity) => parity.run().await,
             Command::Bench(bench) => bench.run().await,
+            Command::Eval(eval) => eval.run().await,
+            Command::Dataset(dataset) => dataset.run(),
             Command::Demo(demo) => demo.run().await,
             Command::Health(health) => health.run().await,
         }

@@ -16,8 +16,10 @@ use tonic_health::server::{HealthReporter, HealthService};
 use tower::Layer as _;
 use tower_http::cors::{Any, CorsLayer};
 
+use crate::api::evaluate::Benchmarks;
 use crate::api::inference::Inference;
 use crate::api::models::Models;
+use crate::api::v1::benchmark_service_server::BenchmarkServiceServer;
 use crate::api::v1::inference_service_server::InferenceServiceServer;
 use crate::api::v1::model_service_server::ModelServiceServer;
 use crate::api::{self, Placement, Registry, State, v1};
@@ -174,6 +176,7 @@ impl Server {
             .add_service(descriptors().build_v1().map_err(reflection)?)
             .add_service(descriptors().build_v1alpha().map_err(reflection)?)
             .add_service(InferenceServiceServer::new(Inference(self.state.clone())).max_decoding_message_size(limit))
+            .add_service(BenchmarkServiceServer::new(Benchmarks(self.state.clone())).max_decoding_message_size(limit))
             .add_service(ModelServiceServer::new(Models(self.state.clone())).max_decoding_message_size(limit));
         let metrics = metrics_handle()?;
         // gRPC-Web turns away what is not gRPC, so that `/metrics` stands beside it.
@@ -217,7 +220,7 @@ impl Server {
     }
 
     fn health_names(&self) -> Vec<String> {
-        let services = ["", "scotoma.v1.InferenceService", "scotoma.v1.ModelService"];
+        let services = ["", "scotoma.v1.BenchmarkService", "scotoma.v1.InferenceService", "scotoma.v1.ModelService"];
         let models = self.state.models.all();
         let models = models.iter().map(|m| format!("model/{}", m.name));
         services.into_iter().map(String::from).chain(models).collect()

@@ -33,6 +33,12 @@ impl Call {
         }
     }
 
+    /// A part of it, which is counted with it.
+    pub(super) fn part(&self) -> Self {
+        let (id, client, deadline) = (self.id.clone(), self.client.clone(), self.deadline);
+        Self { id, client, observation: Observation::of_part(), deadline }
+    }
+
     pub(super) fn fail(&mut self, state: &State, error: &Error) -> Status {
         let status = error.status(&self.id, state.retry_after());
         self.observation.end(status.code());

@@ -92,12 +92,20 @@ pub enum Error {
     /// The model, while a request was prepared: a fault of the server.
     #[error(transparent)]
     Model(#[from] model::Error),
+    /// What the client streams has ended badly.
+    #[error("the stream of requests ended: {0}")]
+    Inbound(Box<tonic::Status>),
     /// Any other fault of the server.
     #[error("{0}")]
     Fault(String),
 }
 
 impl Error {
+    /// An error of the client's stream.
+    pub(super) fn from_client(status: tonic::Status) -> Self {
+        Self::Inbound(Box::new(status))
+    }
+
     /// A failed load of what the request's `field` names.
     pub(super) fn load(field: &'static str) -> impl FnOnce(model::Error) -> Self {
         move |source| Self::Load { field, source: Box::new(source) }

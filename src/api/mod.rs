@@ -9,6 +9,7 @@ mod capture;
 mod convert;
 mod deadline;
 mod error;
+pub mod evaluate;
 pub mod inference;
 pub mod models;
 mod observe;

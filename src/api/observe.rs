@@ -14,11 +14,18 @@ pub(super) struct Observation {
     model: String,
     code: Code,
     start: Instant,
+    /// A part of another request is not counted again.
+    part: bool,
 }
 
 impl Observation {
     pub(super) fn begin(method: &'static str) -> Self {
-        Self { method, model: "none".into(), code: Code::Cancelled, start: Instant::now() }
+        Self { method, model: "none".into(), code: Code::Cancelled, start: Instant::now(), part: false }
+    }
+
+    /// Of a part of another request, which is not counted by itself.
+    pub(super) fn of_part() -> Self {
+        Self { method: "", model: String::new(), code: Code::Ok, start: Instant::now(), part: true }
     }
 
     /// The model is resident, so its name belongs to a closed set.
@@ -38,6 +45,9 @@ impl Observation {
 
 impl Drop for Observation {
     fn drop(&mut self) {
+        if self.part {
+            return;
+        }
         let elapsed = self.start.elapsed();
         let code = format!("{:?}", self.code);
         histogram!(names::REQUEST_DURATION, "method" => self.method).record(elapsed);

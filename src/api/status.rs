@@ -65,6 +65,7 @@ impl Error {
                 engine::Error::NotFinite => of(Code::Internal, "NOT_FINITE", None, false),
                 engine::Error::Fault(_) => of(Code::Internal, "FAULT", None, false),
             },
+            Self::Inbound(status) => of(status.code(), "BROKEN_STREAM", None, false),
             Self::Model(_) | Self::Fault(_) => of(Code::Internal, "FAULT", None, false),
         }
     }

@@ -31,6 +31,8 @@ pub(super) struct Sweep {
     input: Input,
     variants: Variants,
     begun: Instant,
+    /// It waits where the queue is full, instead of failing.
+    patient: bool,
 }
 
 /// What varies.
@@ -87,7 +89,7 @@ pub(super) async fn begin(state: &Arc<State>, call: &mut Call, request: v1::Swee
         (true, Some(grid)) => grid_of(grid)?,
         _ => return Err(Error::invalid("variants", "either variants or a grid is needed")),
     };
-    let sweep = Sweep { ground: state.ground_of(call, &model, prompt).await?, input, variants, begun };
+    let sweep = Sweep { ground: state.ground_of(call, &model, prompt).await?, input, variants, begun, patient: false };
     if !(1..=MAX_VARIANTS).contains(&sweep.variants.len()) {
         let message = format!("{} variants; 1 to {MAX_VARIANTS} are taken", sweep.variants.len());
         return Err(Error::invalid("variants", message));
@@ -135,6 +137,36 @@ pub(super) async fn stream(
             let _ = sender.send(Err(call.fail(&state, &error))).await;
         }
     }
+}
+
+/// All results of a sweep that is a part of another call, variant by variant.
+pub(super) async fn whole(
+    state: &Arc<State>,
+    call: &Call,
+    request: v1::SweepRequest,
+) -> Result<Vec<v1::SweepResult>, Error> {
+    let mut part = call.part();
+    let mut sweep = begin(state, &mut part, request).await?;
+    sweep.patient = true;
+    let (sender, mut results) = mpsc::channel(16);
+    let mut totals = Totals::default();
+    let run = async {
+        let done = Box::pin(sweep.run(state, &part, &sender, &mut totals)).await;
+        drop(sender);
+        done
+    };
+    let collect = async {
+        let mut all = Vec::new();
+        while let Some(Ok(response)) = results.recv().await {
+            if let Some(sweep_response::Event::Result(result)) = response.event {
+                all.push(result);
+            }
+        }
+        all.sort_by_key(|r: &v1::SweepResult| r.variant);
+        all
+    };
+    let (done, all) = tokio::join!(run, collect);
+    done.map(|()| all)
 }
 
 async fn send(
@@ -243,7 +275,7 @@ impl Sweep {
     /// Hands a window to the engine; one that has begun waits where the queue is full.
     async fn submit(&self, state: &State, call: &Call, variants: Vec<Variant>, begun: bool) -> Result<Events, Error> {
         let engine = state.engine(&self.ground.model);
-        while begun && !engine.has_room() {
+        while (begun || self.patient) && !engine.has_room() {
             tokio::time::sleep(PATIENCE).await;
         }
         let (model, client, deadline) = (self.ground.model.clone(), call.client.clone(), call.deadline);

@@ -181,6 +181,32 @@ pub const RULES: &[Rule] = &[
         max_tokens: 16,
         compared: false,
     },
+    Rule {
+        benchmark: "custom",
+        tool: "letter",
+        about: "a letter, by a ranking of places where it may stand",
+        prompt: plain,
+        read: read::ranked_letter,
+        judge: same_letter,
+        summarise: summary::accuracy,
+        max_tokens: 64,
+        compared: false,
+    },
+    Rule {
+        tool: "yes-no",
+        about: "yes or no within the first four characters",
+        read: read::yes_no,
+        judge: same_word,
+        ..CUSTOM
+    },
+    Rule { tool: "short", about: "a letter first, or the whole answer", read: read::short, judge: same_text, ..CUSTOM },
+    Rule {
+        tool: "relaxed",
+        about: "a number within 5 %, or the same words",
+        read: read::whole,
+        judge: relaxed,
+        ..CUSTOM
+    },
 ];
 
 const INFERRED: &str = "one option's letter among the last words, or one option's words";
@@ -199,6 +225,9 @@ const fn of(benchmark: &'static str) -> Rule {
         compared: false,
     }
 }
+
+/// A rule for questions that are put by a template of the client's.
+const CUSTOM: Rule = Rule { prompt: plain, max_tokens: 64, ..of("custom") };
 
 /// The rules of `benchmark`, or `benchmark/tool`.
 pub fn rule(name: &str) -> Option<&'static Rule> {

@@ -3,14 +3,16 @@
 use tonic::Streaming;
 use tonic::transport::{Channel, Endpoint};
 
+use crate::v1::benchmark_service_client::BenchmarkServiceClient;
 use crate::v1::image::Source;
 use crate::v1::inference_service_client::InferenceServiceClient;
 use crate::v1::model_service_client::ModelServiceClient;
 use crate::v1::{
-    CaptureRequest, CheckParityRequest, CheckParityResponse, GenerateRequest, GetModelRequest, HookPoint, Image,
-    ListHookPointsRequest, ListModelsRequest, LoadModelRequest, LoadModelResponse, LoadProjectorRequest, ModelInfo,
-    PreviewRequest, PreviewResponse, Prompt, ScoreRequest, ScoreResponse, SweepRequest, SweepResponse,
-    UnloadModelRequest, UploadImageRequest, VerifyRequest, VerifyResponse,
+    CaptureRequest, CheckParityRequest, CheckParityResponse, DescribeRequest, EvaluateRequest, EvaluateResponse,
+    GenerateRequest, GetModelRequest, HookPoint, Image, ListHookPointsRequest, ListModelsRequest, LoadModelRequest,
+    LoadModelResponse, LoadProjectorRequest, ModelInfo, PreviewRequest, PreviewResponse, Prompt, RuleInfo,
+    ScoreRequest, ScoreResponse, SweepRequest, SweepResponse, UnloadModelRequest, UploadImageRequest, VerifyRequest,
+    VerifyResponse,
 };
 use crate::{Answer, Capture, Error};
 
@@ -21,6 +23,7 @@ const MAX_MESSAGE_BYTES: usize = 64 << 20;
 pub struct Client {
     inference: InferenceServiceClient<Channel>,
     models: ModelServiceClient<Channel>,
+    benchmarks: BenchmarkServiceClient<Channel>,
 }
 
 impl Client {
@@ -34,6 +37,7 @@ impl Client {
     pub fn new(channel: Channel) -> Self {
         Self {
             inference: InferenceServiceClient::new(channel.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES),
+            benchmarks: BenchmarkServiceClient::new(channel.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES),
             models: ModelServiceClient::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES),
         }
     }
@@ -54,6 +58,19 @@ impl Client {
         request: impl tonic::IntoRequest<SweepRequest>,
     ) -> Result<Streaming<SweepResponse>, Error> {
         Ok(self.inference.sweep(request).await?.into_inner())
+    }
+
+    /// The questions of a benchmark: a header, then samples; they are sent as the server takes them. Dropping it cancels.
+    pub async fn evaluate(
+        &mut self,
+        requests: impl tonic::IntoStreamingRequest<Message = EvaluateRequest>,
+    ) -> Result<Streaming<EvaluateResponse>, Error> {
+        Ok(self.benchmarks.evaluate(requests).await?.into_inner())
+    }
+
+    /// The rule sets that the server knows.
+    pub async fn describe(&mut self) -> Result<Vec<RuleInfo>, Error> {
+        Ok(self.benchmarks.describe(DescribeRequest {}).await?.into_inner().rules)
     }
 
     /// Keeps a picture on the server and returns the handle that requests can name.

@@ -1,0 +1,337 @@
+//! `scotoma eval`: a benchmark through Evaluate, with its results in a file from which an interrupted run goes on.
+
+use std::collections::HashSet;
+use std::fs::{File, OpenOptions};
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use scotoma_client::v1::evaluate_header::Rules;
+use scotoma_client::v1::evaluate_request::Event as Asked;
+use scotoma_client::v1::evaluate_response::Event;
+use scotoma_client::v1::image::Source;
+use scotoma_client::v1::{
+    Answering, BenchmarkMetric, Comparison, EvaluateFinished, EvaluateHeader, EvaluateRequest, EvaluateVariant, Image,
+    Sample, SampleResult,
+};
+use scotoma_client::{Client, Intervention};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+
+use super::flags::{Flags, from_json};
+use super::hardware::Hardware;
+use super::serve::{fetch, named_origin};
+use super::{Failure, Local};
+use crate::api::v1;
+use crate::benchmark::data::Rows;
+use crate::benchmark::{self, Item};
+use crate::model;
+use crate::server::{Config, ModelSpec};
+
+/// Samples that wait for the server.
+const AHEAD: usize = 8;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum By {
+    /// Tokens are generated, and the answer is read from them
+    Generation,
+    /// The likeliest letter
+    Letters,
+    /// The likeliest option by its words
+    Texts,
+}
+
+/// Flags of `eval`.
+#[derive(Debug, Args)]
+pub(super) struct Eval {
+    /// A benchmark, mmvp for instance, or one tool's way of it, sqa/llava; `scotoma eval list` prints all
+    rule: String,
+    /// The questions: VLMEvalKit's table (.tsv) or a manifest (.jsonl). `shapes` needs none
+    #[arg(long)]
+    data: Option<PathBuf>,
+    /// Address of a server. Without it --model is loaded in this process
+    #[arg(long, env = "SCOTOMA_SERVER")]
+    server: Option<String>,
+    /// The model: with --server the name of a resident one, else as `serve --model` takes it
+    #[arg(long, default_value = "")]
+    model: String,
+    #[command(flatten)]
+    hardware: Hardware,
+    /// One more variant: NAME=INTERVENTIONS in canonical JSON, a list. Repeat for several; the first variant has no interventions but
+    /// those of the flags below
+    #[arg(long, value_name = "NAME=JSON", value_parser = variant)]
+    variant: Vec<EvaluateVariant>,
+    /// How answers come about
+    #[arg(long, value_enum, default_value = "generation")]
+    by: By,
+    /// Tokens that an answer may have. Default: what the rule says
+    #[arg(long, default_value_t = 0)]
+    max_tokens: u32,
+    /// The first this many items. 0: all
+    #[arg(long, default_value_t = 0)]
+    limit: usize,
+    /// Results as they come, one JSON object a line. A run that finds the file goes on where it ended
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// Leave out rows that cannot be read, and count them
+    #[arg(long)]
+    skip_bad: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    flags: Flags,
+}
+
+fn variant(text: &str) -> Result<EvaluateVariant, String> {
+    let (name, json) = text.split_once('=').ok_or("NAME=JSON is needed")?;
+    let list: Vec<serde_json::Value> = serde_json::from_str(json).map_err(|e| e.to_string())?;
+    let one = |value: &serde_json::Value| from_json::<v1::Intervention, Intervention>(&value.to_string());
+    let interventions = list.iter().map(one).collect::<Result<_, _>>()?;
+    Ok(EvaluateVariant { name: name.into(), interventions })
+}
+
+impl Eval {
+    pub(super) async fn run(self) -> Result<(), Failure> {
+        if self.rule == "list" {
+            for rule in benchmark::RULES {
+                println!("{:<22} {}", rule.name(), rule.about);
+            }
+            return Ok(());
+        }
+        let (local, client) = match &self.server {
+            Some(address) => (None, Client::connect(address).await.map_err(|e| format!("{address}: {e}"))?),
+            None => {
+                let mut config = Config::shapes();
+                if !self.model.is_empty() {
+                    let (name, origin) = named_origin(&self.model)?;
+                    config.models = vec![ModelSpec::new(&name, fetch(origin).await?)];
+                }
+                self.hardware.apply(&mut config)?;
+                let (local, client) = Local::start(config).await?;
+                (Some(local), client)
+            }
+        };
+        let result = self.ask(client).await;
+        if let Some(local) = local {
+            local.stop().await?;
+        }
+        result
+    }
+
+    fn header(&self) -> EvaluateHeader {
+        let answering = match self.by {
+            By::Generation => Answering::Generate,
+            By::Letters => Answering::OptionLetters,
+            By::Texts => Answering::OptionTexts,
+        };
+        let first = self.flags.interventions();
+        let name = if first.is_empty() { "original" } else { "changed" };
+        let mut variants = vec![EvaluateVariant { name: name.into(), interventions: first }];
+        variants.extend(self.variant.iter().cloned());
+        EvaluateHeader {
+            model: if self.server.is_some() { self.model.clone() } else { String::new() },
+            rules: Some(Rules::Rule(self.rule.clone())),
+            variants,
+            answering: answering.into(),
+            max_tokens: self.max_tokens,
+            ..Default::default()
+        }
+    }
+
+    async fn ask(&self, mut client: Client) -> Result<(), Failure> {
+        let header = self.header();
+        let known = self.known(&header)?;
+        let done: HashSet<(String, String)> = known.iter().map(|k| (k.id.clone(), k.variant.clone())).collect();
+        let mut out = self.out.as_deref().map(|path| append(path)).transpose()?;
+        let (sender, requests) = mpsc::channel(AHEAD);
+        let (rows, variants) = (self.rows()?, header.variants.len());
+        let (limit, skip) = (if self.limit > 0 { self.limit } else { usize::MAX }, self.skip_bad);
+        let reading = tokio::task::spawn_blocking(move || send_all(&sender, header, known, rows, limit, skip));
+        let mut stream = client.evaluate(ReceiverStream::new(requests)).await?;
+        let bar = ProgressBar::no_length();
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {pos} answers, {per_sec}, {msg}") {
+            bar.set_style(style);
+        }
+        bar.set_position(done.len() as u64);
+        let mut finished = None;
+        while let Some(response) = stream.message().await? {
+            match response.event {
+                Some(Event::Result(result)) => {
+                    bar.inc(1);
+                    if let Some(error) = &result.error {
+                        bar.suspend(|| eprintln!("{} under {}: {}", result.id, result.variant, error.message));
+                    }
+                    if let Some(file) = &mut out {
+                        writeln!(file, "{}", json_of(&result)?)?;
+                    }
+                }
+                Some(Event::Progress(progress)) => {
+                    let first = progress.metrics.first();
+                    bar.set_message(first.map(|m| format!("{}: {}", m.name, value(m))).unwrap_or_default());
+                }
+                Some(Event::Finished(end)) => finished = Some(end),
+                Some(Event::Started(_)) | None => {}
+            }
+        }
+        bar.finish_and_clear();
+        let skipped = reading.await??;
+        let Some(finished) = finished else { return Err("the stream ended without its metrics".into()) };
+        if self.json {
+            println!("{}", serde_json::to_string_pretty(&summary(&finished, skipped))?);
+        } else {
+            print(&finished, skipped, variants);
+        }
+        Ok(())
+    }
+
+    /// Results of an earlier run in the same file.
+    fn known(&self, header: &EvaluateHeader) -> Result<Vec<SampleResult>, Failure> {
+        let Some(path) = self.out.as_deref().filter(|p| p.exists()) else { return Ok(Vec::new()) };
+        let mut known = Vec::new();
+        let mut lines = BufReader::new(File::open(path)?).lines().enumerate().peekable();
+        while let Some((i, line)) = lines.next() {
+            let line = line?;
+            match from_json::<v1::SampleResult, SampleResult>(&line) {
+                Ok(result) if result.error.is_none() => {
+                    if !header.variants.iter().any(|v| v.name == result.variant) {
+                        let message = "is of another run: it has a variant that this one has not";
+                        return Err(format!("{} {message}, {:?}", path.display(), result.variant).into());
+                    }
+                    known.push(result);
+                }
+                Ok(_) => {}
+                // Where a run was killed its last line is cut off.
+                Err(_) if lines.peek().is_none() => cut_last_line(path)?,
+                Err(error) => return Err(format!("{}, line {}: {error}", path.display(), i + 1).into()),
+            }
+        }
+        Ok(known)
+    }
+
+    fn rows(&self) -> Result<Box<dyn Iterator<Item = Result<Item, benchmark::Error>> + Send>, Failure> {
+        match &self.data {
+            Some(path) => Ok(Box::new(Rows::open(path)?)),
+            None if self.rule.starts_with(model::SHAPES) => Ok(Box::new(benchmark::shapes()?.into_iter().map(Ok))),
+            None => Err(format!("--data FILE is needed: the items of {} are not in the program", self.rule).into()),
+        }
+    }
+}
+
+/// Sends a run as fast as the server takes it; how many rows could not be read.
+fn send_all(
+    sender: &mpsc::Sender<EvaluateRequest>,
+    header: EvaluateHeader,
+    known: Vec<SampleResult>,
+    rows: impl Iterator<Item = Result<Item, benchmark::Error>>,
+    limit: usize,
+    skip_bad: bool,
+) -> Result<usize, Failure> {
+    let send = |event| sender.blocking_send(EvaluateRequest { event: Some(event) }).is_ok();
+    if !send(Asked::Header(header)) || !known.into_iter().all(|k| send(Asked::Known(k))) {
+        return Ok(0);
+    }
+    let (mut skipped, mut sent) = (0, 0);
+    for item in rows {
+        match item {
+            Ok(item) if sent < limit => {
+                sent += 1;
+                // A server that ends the stream says why there.
+                if !send(Asked::Sample(sample(item))) {
+                    break;
+                }
+            }
+            Ok(_) => break,
+            Err(error) if skip_bad => {
+                eprintln!("left out: {error}");
+                skipped += 1;
+            }
+            Err(error) => return Err(format!("{error} (--skip-bad goes on without it)").into()),
+        }
+    }
+    Ok(skipped)
+}
+
+fn sample(item: Item) -> Sample {
+    Sample {
+        id: item.id,
+        images: item.images.into_iter().map(|data| Image { source: Some(Source::Data(data)) }).collect(),
+        question: item.question,
+        hint: item.hint,
+        options: item.options,
+        answer: item.answer,
+        category: item.category,
+        group: item.group,
+        fields: item.fields.into_iter().collect(),
+    }
+}
+
+fn append(path: &Path) -> Result<File, Failure> {
+    OpenOptions::new().create(true).append(true).open(path).map_err(|e| format!("{}: {e}", path.display()).into())
+}
+
+fn cut_last_line(path: &Path) -> Result<(), Failure> {
+    let bytes = std::fs::read(path)?;
+    let end = bytes.iter().rposition(|&b| b == b'\n').map_or(0, |at| at + 1);
+    OpenOptions::new().write(true).open(path)?.set_len(end as u64)?;
+    Ok(())
+}
+
+/// Canonical JSON, by way of the server's own messages.
+fn json_of(result: &SampleResult) -> Result<String, Failure> {
+    use prost::Message as _;
+    Ok(serde_json::to_string(&v1::SampleResult::decode(result.encode_to_vec().as_slice())?)?)
+}
+
+/// Shares in %, points as they are; with the interval.
+fn value(metric: &BenchmarkMetric) -> String {
+    let scale = if metric.most <= 1.0 { 100.0 } else { 1.0 };
+    format!("{:.1} [{:.1}, {:.1}]", scale * metric.value, scale * metric.low, scale * metric.high)
+}
+
+fn print(finished: &EvaluateFinished, skipped: usize, variants: usize) {
+    println!("Shares in %, points as they are; with 95 % intervals.\n");
+    println!("{:<16} {:<32} {:>7} {:>28}  unparsed", "variant", "", "n", "");
+    for metric in &finished.metrics {
+        println!(
+            "{:<16} {:<32} {:>7} {:>28}  {}",
+            metric.variant,
+            metric.name,
+            metric.n,
+            value(metric),
+            metric.unparsed
+        );
+    }
+    if variants > 1 {
+        println!(
+            "\nAgainst the first variant, on the same items: better, worse, mean difference in points of 100, McNemar's p.\n"
+        );
+        for c in &finished.comparisons {
+            let Comparison { variant, n, better, worse, difference, low, high, p } = c;
+            let (d, low, high) = (100.0 * difference, 100.0 * low, 100.0 * high);
+            println!("{variant:<16} n {n:>6} {better:>6} {worse:>6}  {d:+.1} [{low:+.1}, {high:+.1}]  p = {p:.2e}");
+        }
+    }
+    println!("\n{} answers, {} of them errors, {skipped} rows left out", finished.results, finished.failed);
+}
+
+fn summary(finished: &EvaluateFinished, skipped: usize) -> serde_json::Value {
+    let metric = |m: &BenchmarkMetric| {
+        serde_json::json!({
+            "variant": m.variant, "name": m.name, "value": m.value, "low": m.low, "high": m.high, "most": m.most, "n": m.n,
+            "unparsed": m.unparsed,
+        })
+    };
+    let comparison = |c: &Comparison| {
+        serde_json::json!({
+            "variant": c.variant, "n": c.n, "better": c.better, "worse": c.worse, "difference": c.difference, "low": c.low,
+            "high": c.high, "p": c.p,
+        })
+    };
+    serde_json::json!({
+        "results": finished.results, "failed": finished.failed, "skipped": skipped,
+        "metrics": finished.metrics.iter().map(metric).collect::<Vec<_>>(),
+        "comparisons": finished.comparisons.iter().map(comparison).collect::<Vec<_>>(),
+    })
+}
