@@ -64,6 +64,8 @@ struct Run {
     header: v1::EvaluateHeader,
     rule: &'static Rule,
     model_digest: String,
+    /// What stands before an option that is scored: a space, unless the prompt ends with one.
+    space: &'static str,
     /// Samples that have come, by a digest of their id.
     seen: HashSet<[u8; 16]>,
     /// Variants of samples that need not run, by the same.
@@ -125,7 +127,9 @@ async fn begin(state: &State, call: &mut Call, inbound: &mut Streaming<v1::Evalu
     if header.progress_every == 0 {
         header.progress_every = 100;
     }
+    let opened = model.text.chat("", 0)?;
     Ok(Run {
+        space: if opened.ends_with(char::is_whitespace) { "" } else { " " },
         outcomes: vec![Vec::new(); header.variants.len()],
         header,
         rule,
@@ -195,6 +199,16 @@ async fn send(sender: &Sender, event: Event) -> Result<(), Error> {
     sender.send(Ok(v1::EvaluateResponse { event: Some(event) })).await.map_err(gone)
 }
 
+/// The field of a sample in place of that of the request that is made of it.
+fn of_sample(mut error: v1::SweepError) -> v1::SweepError {
+    if let Some(rest) = error.field.strip_prefix("prompt.") {
+        let field = format!("sample.{rest}");
+        error.message = error.message.replace(&error.field, &field);
+        error.field = field;
+    }
+    error
+}
+
 /// A sample on its way: the numbers of the variants that run, and the request.
 struct Asked {
     item: Item,
@@ -235,9 +249,8 @@ impl Run {
                                 Ok(asked) if asked.variants.is_empty() => {}
                                 Ok(Asked { item, variants, request }) => running.push(async move {
                                     let results = before(call.deadline, sweep::whole(state, call, request)).await;
-                                    let results = results.and_then(|r| r).map_err(|e| {
-                                        e.in_sweep(&call.id, state.retry_after())
-                                    });
+                                    let results = results.and_then(|r| r);
+                                    let results = results.map_err(|e| of_sample(e.in_sweep(&call.id, state.retry_after())));
                                     (item, (variants, results))
                                 }),
                                 Err(error) => {
@@ -314,7 +327,11 @@ impl Run {
         let (model, sample_key) = (self.header.model.clone(), item.id.clone());
         let input = match v1::Answering::try_from(self.header.answering) {
             Ok(v1::Answering::OptionLetters | v1::Answering::OptionTexts) => {
-                let continuations = self.options(&item);
+                let options = self.options(&item);
+                if options.is_empty() {
+                    return Err(Error::invalid("sample.options", "empty; without options only yes and no are scored"));
+                }
+                let continuations = options.iter().map(|option| format!("{}{option}", self.space)).collect();
                 let request = v1::ScoreRequest { model, prompt, interventions: Vec::new(), continuations, sample_key };
                 v1::sweep_request::Input::Score(request)
             }
@@ -337,10 +354,14 @@ impl Run {
         Ok(Asked { item, variants, request })
     }
 
-    /// What is scored where options are.
+    /// What is scored: options, or yes and no as the answer spells them.
     fn options(&self, item: &Item) -> Vec<String> {
         if item.options.is_empty() {
-            return vec!["Yes".into(), "No".into()];
+            return match item.answer.as_str() {
+                "yes" | "no" => vec!["yes".into(), "no".into()],
+                other if ["yes", "no"].contains(&other.to_lowercase().as_str()) => vec!["Yes".into(), "No".into()],
+                _ => Vec::new(),
+            };
         }
         if self.header.answering == i32::from(v1::Answering::OptionTexts) {
             return item.options.clone();

@@ -25,8 +25,19 @@ pub struct Rows<R> {
     seen: HashSet<[u8; 16]>,
 }
 
+struct Table<R> {
+    source: R,
+    parser: csv_core::Reader,
+    header: Vec<String>,
+    /// The line that is read next, from 1.
+    line: usize,
+    /// The last byte that was read.
+    last: u8,
+    ended: bool,
+}
+
 enum Lines<R> {
-    Table { source: R, parser: Box<csv_core::Reader>, header: Vec<String>, ended: bool },
+    Table(Box<Table<R>>),
     Json { source: R, line: usize },
 }
 
@@ -47,9 +58,9 @@ impl Rows<BufReader<File>> {
 impl<R: BufRead> Rows<R> {
     /// A table with a header; cells are parted by tabs and may be quoted.
     pub fn table(source: R, folder: PathBuf) -> Result<Self, Error> {
-        let parser = Box::new(csv_core::ReaderBuilder::new().delimiter(b'\t').build());
-        let mut lines = Lines::Table { source, parser, header: Vec::new(), ended: false };
-        let (_, first) = lines.next()?.ok_or_else(|| Error { line: 1, message: "no header".into() })?;
+        let parser = csv_core::ReaderBuilder::new().delimiter(b'\t').build();
+        let mut table = Table { source, parser, header: Vec::new(), line: 1, last: b'\n', ended: false };
+        let (_, first) = table.next()?.ok_or_else(|| Error { line: 1, message: "no header".into() })?;
         let Raw::Cells(names) = first else { return Err(Error { line: 1, message: "no header".into() }) };
         for (i, name) in names.iter().enumerate() {
             if names[..i].contains(name) {
@@ -60,10 +71,8 @@ impl<R: BufRead> Rows<R> {
             let message = format!("no column {missing:?}; there are {}", names.join(", "));
             return Err(Error { line: 1, message });
         }
-        if let Lines::Table { header, .. } = &mut lines {
-            *header = names;
-        }
-        Ok(Self { lines, folder, seen: HashSet::new() })
+        table.header = names;
+        Ok(Self { lines: Lines::Table(Box::new(table)), folder, seen: HashSet::new() })
     }
 
     /// One JSON object a line, with the names of a table's columns; `options` may be a list, `image` and `images` paths or base64.
@@ -165,11 +174,11 @@ impl<R: BufRead> Iterator for Rows<R> {
             Err(error) => return Some(Err(error)),
         };
         let cells = match (raw, &self.lines) {
-            (Raw::Cells(cells), Lines::Table { header, .. }) if cells.len() == header.len() => {
-                Ok(header.iter().cloned().zip(cells).collect())
+            (Raw::Cells(cells), Lines::Table(table)) if cells.len() == table.header.len() => {
+                Ok(table.header.iter().cloned().zip(cells).collect())
             }
-            (Raw::Cells(cells), Lines::Table { header, .. }) => {
-                Err(format!("{} columns, the header has {}", cells.len(), header.len()))
+            (Raw::Cells(cells), Lines::Table(table)) => {
+                Err(format!("{} columns, the header has {}", cells.len(), table.header.len()))
             }
             (Raw::Object(object), _) => Ok(object.iter().map(|(name, value)| (name.clone(), text_of(value))).collect()),
             (Raw::Bad(message), _) => Err(message),
@@ -191,55 +200,62 @@ impl<R: BufRead> Lines<R> {
     /// The next row with the line on which it begins.
     fn next(&mut self) -> Result<Option<(usize, Raw)>, Error> {
         match self {
-            Self::Table { source, parser, ended, .. } => table_row(source, parser, ended),
+            Self::Table(table) => table.next(),
             Self::Json { source, line } => json_row(source, line),
         }
     }
 }
 
-fn table_row<R: BufRead>(
-    source: &mut R,
-    parser: &mut csv_core::Reader,
-    ended: &mut bool,
-) -> Result<Option<(usize, Raw)>, Error> {
-    use csv_core::ReadRecordResult::{End, InputEmpty, OutputEndsFull, OutputFull, Record};
-    if *ended {
-        return Ok(None);
-    }
-    let line = parser.line() as usize;
-    let (mut cells, mut ends) = (vec![0; 1 << 16], vec![0; MAX_COLUMNS]);
-    let (mut filled, mut columns, mut too_large) = (0, 0, false);
-    loop {
-        let input = source.fill_buf().map_err(|e| Error { line, message: e.to_string() })?;
-        let (result, read, written, found) = parser.read_record(input, &mut cells[filled..], &mut ends[columns..]);
-        source.consume(read);
-        (filled, columns) = (filled + written, columns + found);
-        match result {
-            InputEmpty => {}
-            OutputFull if cells.len() < MAX_ROW => cells.resize((4 * cells.len()).min(MAX_ROW), 0),
-            // What is left of the row is read and forgotten.
-            OutputFull | OutputEndsFull => (filled, columns, too_large) = (0, 0, true),
-            Record => break,
-            End => {
-                *ended = true;
-                return Ok(None);
+impl<R: BufRead> Table<R> {
+    fn next(&mut self) -> Result<Option<(usize, Raw)>, Error> {
+        use csv_core::ReadRecordResult::{End, InputEmpty, OutputEndsFull, OutputFull, Record};
+        if self.ended {
+            return Ok(None);
+        }
+        let failed = |line: usize| move |e: std::io::Error| Error { line, message: e.to_string() };
+        // A row ends at its carriage return; the line does so after it.
+        if self.last == b'\r' && self.source.fill_buf().map_err(failed(self.line))?.first() == Some(&b'\n') {
+            self.source.consume(1);
+            (self.line, self.last) = (self.line + 1, b'\n');
+        }
+        let line = self.line;
+        let (mut cells, mut ends) = (vec![0; 1 << 16], vec![0; MAX_COLUMNS]);
+        let (mut filled, mut columns, mut too_large) = (0, 0, false);
+        loop {
+            let input = self.source.fill_buf().map_err(failed(line))?;
+            let (result, read, written, found) =
+                self.parser.read_record(input, &mut cells[filled..], &mut ends[columns..]);
+            self.line += input[..read].iter().filter(|&&b| b == b'\n').count();
+            self.last = input[..read].last().copied().unwrap_or(self.last);
+            self.source.consume(read);
+            (filled, columns) = (filled + written, columns + found);
+            match result {
+                InputEmpty => {}
+                OutputFull if cells.len() < MAX_ROW => cells.resize((4 * cells.len()).min(MAX_ROW), 0),
+                // What is left of the row is read and forgotten.
+                OutputFull | OutputEndsFull => (filled, columns, too_large) = (0, 0, true),
+                Record => break,
+                End => {
+                    self.ended = true;
+                    return Ok(None);
+                }
             }
         }
-    }
-    if too_large {
-        let message = format!("more than {MAX_ROW} bytes or {MAX_COLUMNS} columns");
-        return Ok(Some((line, Raw::Bad(message))));
-    }
-    let mut start = 0;
-    let mut row = Vec::with_capacity(columns);
-    for &end in &ends[..columns] {
-        match std::str::from_utf8(&cells[start..end]) {
-            Ok(text) => row.push(text.to_owned()),
-            Err(e) => return Ok(Some((line, Raw::Bad(format!("column {}: not UTF-8: {e}", row.len() + 1))))),
+        if too_large {
+            let message = format!("more than {MAX_ROW} bytes or {MAX_COLUMNS} columns");
+            return Ok(Some((line, Raw::Bad(message))));
         }
-        start = end;
+        let mut start = 0;
+        let mut row = Vec::with_capacity(columns);
+        for &end in &ends[..columns] {
+            match std::str::from_utf8(&cells[start..end]) {
+                Ok(text) => row.push(text.to_owned()),
+                Err(e) => return Ok(Some((line, Raw::Bad(format!("column {}: not UTF-8: {e}", row.len() + 1))))),
+            }
+            start = end;
+        }
+        Ok(Some((line, Raw::Cells(row))))
     }
-    Ok(Some((line, Raw::Cells(row))))
 }
 
 fn json_row<R: BufRead>(source: &mut R, line: &mut usize) -> Result<Option<(usize, Raw)>, Error> {

@@ -24,7 +24,7 @@ pub fn wilson(right: usize, n: usize) -> Interval {
     let centre = p + z2 / (2.0 * count);
     let spread = z * (p * (1.0 - p) / count + z2 / (4.0 * count * count)).sqrt();
     let scale = 1.0 + z2 / count;
-    Interval { share: p, low: (centre - spread) / scale, high: (centre + spread) / scale, n }
+    Interval { share: p, low: ((centre - spread) / scale).max(0.0), high: ((centre + spread) / scale).min(1.0), n }
 }
 
 #[cfg(test)]

@@ -86,7 +86,7 @@ pub const RULES: &[Rule] = &[
     Rule {
         benchmark: "mmstar",
         tool: "lmms-eval",
-        about: "a ranking of places where a letter may stand; the mean of the six abilities' accuracies is the tool's average",
+        about: "a ranking of places where a letter may stand; the tool's average is over its 18 axes, this accuracy over all items",
         prompt: lettered,
         read: read::ranked_letter,
         judge: same_letter,
@@ -150,7 +150,7 @@ pub const RULES: &[Rule] = &[
     Rule {
         benchmark: "chartqa",
         tool: "lmms-eval",
-        about: "numbers within 5 %, words the same but for case; human and augmented questions apart, too",
+        about: "numbers within 5 %, words the same but for case; categories tell human and augmented questions apart",
         prompt: one_word,
         read: read::whole,
         judge: relaxed,

@@ -1,0 +1,395 @@
+//! Evaluate over a real connection, files of benchmarks, and runs that are killed and go on.
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use common::Running;
+use scotoma::benchmark::data::{MAX_ROW, Rows};
+use scotoma::benchmark::{Item, shapes};
+use scotoma::server::Config;
+use scotoma_client::v1::evaluate_header::Rules;
+use scotoma_client::v1::evaluate_request::Event as Asked;
+use scotoma_client::v1::evaluate_response::Event;
+use scotoma_client::v1::image::Source;
+use scotoma_client::v1::{
+    Answering, CustomRule, EvaluateFinished, EvaluateHeader, EvaluateRequest, EvaluateVariant, GenerateRequest, Image,
+    Reader, Sample, SampleResult, Verdict,
+};
+use scotoma_client::{Client, Error, drop_layers, permute_tokens, prompt};
+
+fn sample(item: &Item) -> Sample {
+    Sample {
+        id: item.id.clone(),
+        images: item.images.iter().map(|i| Image { source: Some(Source::Data(i.clone())) }).collect(),
+        question: item.question.clone(),
+        options: item.options.clone(),
+        answer: item.answer.clone(),
+        category: item.category.clone(),
+        ..Default::default()
+    }
+}
+
+fn header(variants: Vec<(&str, Vec<scotoma_client::Intervention>)>) -> EvaluateHeader {
+    let variants = variants
+        .into_iter()
+        .map(|(name, interventions)| EvaluateVariant { name: name.into(), interventions })
+        .collect();
+    EvaluateHeader { rules: Some(Rules::Rule("shapes".into())), variants, progress_every: 10, ..Default::default() }
+}
+
+/// All results by sample and variant, and the end.
+type Found = (BTreeMap<(String, String), SampleResult>, EvaluateFinished);
+
+async fn run(client: &mut Client, asked: Vec<Asked>) -> Result<Found, Error> {
+    let requests: Vec<EvaluateRequest> =
+        asked.into_iter().map(|event| EvaluateRequest { event: Some(event) }).collect();
+    let mut stream = client.evaluate(tokio_stream::iter(requests)).await?;
+    let (mut results, mut started, mut progress) = (BTreeMap::new(), 0, 0);
+    while let Some(response) = stream.message().await? {
+        match response.event.unwrap() {
+            Event::Started(_) => started += 1,
+            Event::Result(result) => {
+                let twice = results.insert((result.id.clone(), result.variant.clone()), result);
+                assert!(twice.is_none(), "{twice:?} came twice");
+            }
+            Event::Progress(_) => progress += 1,
+            Event::Finished(finished) => {
+                assert_eq!(started, 1);
+                assert!(progress >= results.len() / 10, "{progress} times progress");
+                return Ok((results, finished));
+            }
+        }
+    }
+    panic!("no end");
+}
+
+fn asked(header: EvaluateHeader, samples: impl IntoIterator<Item = Sample>) -> Vec<Asked> {
+    std::iter::once(Asked::Header(header)).chain(samples.into_iter().map(Asked::Sample)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_benchmark_is_what_its_questions_are() {
+    let server = Running::start(Config::shapes()).await;
+    let mut client = server.client().await;
+    let items: Vec<Item> = shapes().unwrap().into_iter().take(48).collect();
+    let variants =
+        || vec![("original", vec![]), ("permuted", vec![permute_tokens(7)]), ("short", vec![drop_layers([6, 7])])];
+    let (results, finished) = run(&mut client, asked(header(variants()), items.iter().map(sample))).await.unwrap();
+    assert_eq!((results.len(), finished.results, finished.failed), (144, 144, 0));
+    // Each result is what a request of its own says, record and all.
+    for item in items.iter().step_by(11) {
+        for (name, interventions) in variants() {
+            let request = GenerateRequest {
+                model: "shapes".into(),
+                prompt: Some(prompt(&(scotoma::benchmark::rule("shapes").unwrap().prompt)(item), item.images.clone())),
+                interventions,
+                max_tokens: 16,
+                sample_key: item.id.clone(),
+                ..Default::default()
+            };
+            let alone = client.generate(request).await.unwrap().finish().await.unwrap();
+            let found = &results[&(item.id.clone(), name.to_owned())];
+            assert_eq!(found.text, alone.text, "{} under {name}", item.id);
+            assert_eq!(found.output_digest, alone.provenance.unwrap().output_digest);
+        }
+    }
+    // The metrics are those of the results.
+    for (name, _) in variants() {
+        let own = results.values().filter(|r| r.variant == name);
+        let right = own.filter(|r| r.verdict == i32::from(Verdict::Right)).count();
+        let metric = finished.metrics.iter().find(|m| m.variant == name && m.name == "accuracy").unwrap();
+        assert_eq!((metric.n, (metric.value * 48.0).round() as usize), (48, right), "{name}");
+        assert!(metric.low <= metric.value && metric.value <= metric.high);
+    }
+    let permuted = &finished.comparisons[0];
+    assert_eq!((permuted.variant.as_str(), permuted.n, finished.comparisons.len()), ("permuted", 48, 2));
+    assert!(
+        permuted.worse > permuted.better && permuted.low <= permuted.difference && permuted.difference <= permuted.high
+    );
+
+    // In another order, and with a half known from before: the same.
+    let backwards = items.iter().rev().map(sample);
+    let mut again = asked(header(variants()), []);
+    again.extend(results.values().step_by(2).cloned().map(Asked::Known));
+    again.extend(backwards.map(Asked::Sample));
+    let (rest, resumed) = run(&mut client, again).await.unwrap();
+    assert_eq!(rest.len(), 72);
+    for (key, result) in &rest {
+        assert_eq!((&result.text, &result.output_digest), (&results[key].text, &results[key].output_digest));
+    }
+    assert_eq!((resumed.metrics, resumed.comparisons), (finished.metrics, finished.comparisons));
+    server.stop.send(()).unwrap();
+    server.task.await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn options_are_scored_without_a_judge() {
+    let server = Running::start(Config::shapes()).await;
+    let mut client = server.client().await;
+    let items: Vec<Item> = shapes().unwrap().into_iter().filter(|i| i.options.len() == 4).take(40).collect();
+    let scored = EvaluateHeader { answering: Answering::OptionLetters.into(), ..header(vec![]) };
+    let (results, finished) = run(&mut client, asked(scored, items.iter().map(sample))).await.unwrap();
+    assert!(finished.metrics[0].value > 0.9, "{:?}", finished.metrics[0]);
+    for result in results.values() {
+        assert_eq!(result.options.len(), 4);
+        let best = result.options.iter().max_by(|a, b| a.mean_logprob.total_cmp(&b.mean_logprob)).unwrap();
+        assert_eq!((&best.option, &result.variant), (&result.answer, &"original".to_owned()));
+    }
+    // A question that has no options is an error of its own.
+    let open = Sample { options: Vec::new(), answer: "12".into(), ..sample(&items[0]) };
+    let scored = EvaluateHeader { answering: Answering::OptionTexts.into(), ..header(vec![]) };
+    let (results, finished) = run(&mut client, asked(scored, [open])).await.unwrap();
+    assert_eq!((results.len(), finished.failed), (1, 1));
+    assert_eq!(results.values().next().unwrap().error.as_ref().unwrap().field, "sample.options");
+    server.stop.send(()).unwrap();
+    server.task.await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_wrong_is_named_and_the_rest_goes_on() {
+    let server = Running::start(Config::shapes()).await;
+    let mut client = server.client().await;
+    let items: Vec<Item> = shapes().unwrap().into_iter().take(3).collect();
+    let good = || sample(&items[0]);
+    let refused = async |client: &mut Client, asked: Vec<Asked>, says: &str| {
+        let error = run(client, asked).await.unwrap_err();
+        assert_eq!(error.code(), Some(tonic::Code::InvalidArgument), "{error}");
+        assert!(error.to_string().contains(says), "{error} does not say {says}");
+    };
+    refused(&mut client, vec![Asked::Sample(good())], "header").await;
+    let unknown = EvaluateHeader { rules: Some(Rules::Rule("mmlu".into())), ..Default::default() };
+    refused(&mut client, vec![Asked::Header(unknown)], "mmvp/lmms-eval").await;
+    refused(&mut client, vec![Asked::Header(EvaluateHeader::default())], "rule or custom").await;
+    let custom = |prompt: &str, reader: Reader| {
+        let rule = CustomRule { prompt: prompt.into(), reader: reader.into(), max_tokens: 0 };
+        EvaluateHeader { rules: Some(Rules::Custom(rule)), ..Default::default() }
+    };
+    refused(&mut client, vec![Asked::Header(custom("{question}", Reader::Unspecified))], "READER_LETTER").await;
+    refused(&mut client, vec![Asked::Header(custom("What?", Reader::Letter))], "{question}").await;
+    refused(&mut client, vec![Asked::Header(header(vec![("a", vec![]), ("a", vec![])]))], "variants[1].name").await;
+    refused(&mut client, vec![Asked::Header(header(vec![])), Asked::Header(header(vec![]))], "one already").await;
+    let stranger = SampleResult { variant: "b".into(), ..Default::default() };
+    refused(&mut client, vec![Asked::Header(header(vec![])), Asked::Known(stranger)], "known.variant").await;
+
+    let broken =
+        Sample { id: "broken".into(), images: vec![Image { source: Some(Source::Data(vec![1, 2])) }], ..good() };
+    let empty = Sample { id: "empty".into(), question: String::new(), ..good() };
+    let other = Sample { id: "other".into(), ..good() };
+    let all = [good(), broken, good(), empty, other, Sample { id: String::new(), ..good() }];
+    let requests: Vec<EvaluateRequest> =
+        asked(header(vec![]), all).into_iter().map(|event| EvaluateRequest { event: Some(event) }).collect();
+    let mut stream = client.evaluate(tokio_stream::iter(requests)).await.unwrap();
+    let (mut right, mut errors) = (0, Vec::new());
+    while let Some(response) = stream.message().await.unwrap() {
+        match response.event.unwrap() {
+            Event::Result(result) => match result.error {
+                Some(error) => errors.push(error.field),
+                None => right += 1,
+            },
+            Event::Finished(finished) => assert_eq!((finished.results, finished.failed), (6, 4)),
+            _ => {}
+        }
+    }
+    errors.sort();
+    assert_eq!(right, 2);
+    assert_eq!(errors, ["sample.id", "sample.id", "sample.images[0].data", "sample.question"]);
+
+    let mine = custom("{hint}{question}\n{options}\nAnswer with the letter.", Reader::Letter);
+    let braces = Sample { question: "Is {options} a word? Which colour?".into(), ..good() };
+    let (results, finished) = run(&mut client, asked(mine, [braces])).await.unwrap();
+    assert_eq!((results.len(), finished.failed), (1, 0));
+    assert!(client.describe().await.unwrap().iter().any(|r| r.name == "mme/lmms-eval" && r.compared));
+    server.stop.send(()).unwrap();
+    server.task.await.unwrap().unwrap();
+}
+
+#[test]
+fn files_are_read_row_by_row() {
+    let png = STANDARD.encode(common::picture());
+    let table = format!(
+        "index\timage\tquestion\thint\tA\tB\tanswer\tcategory\tl2-category\n\
+         1\t{png}\t\"Which\n\"\"one\"\"?\"\tnan\tred\tblue\tB\tcolour\tx\r\n\
+         2\t!!\tWhich?\t\tred\tblue\tA\tcolour\tx\n\
+         3\t{png}\tWhich?\t\tred\n\
+         1\t{png}\tWhich?\t\tred\tblue\tA\tcolour\tx\n\
+         4\t{png}\tWhich?\tLook.\tred\tblue\tC\tcolour\tx\n\
+         5\t{png}\t\t\tred\tblue\tA\tcolour\tx\n\
+         6\t7\tWhich?\t\tred\tblue\tA\tcolour\tx\n\
+         7\t{png}\tWhich?\t\t\tblue\tA\tcolour\tx\n\
+         8\tno/such.png\tWhich?\t\tred\tblue\tA\tcolour\tx\n\
+         9\t{png}\tYes or no?\t\t\t\tYes\texistence\ty\n"
+    );
+    let rows: Vec<_> = Rows::table(table.as_bytes(), PathBuf::new()).unwrap().collect();
+    let first = rows[0].as_ref().unwrap();
+    assert_eq!((first.question.as_str(), first.hint.as_str(), first.options.len()), ("Which\n\"one\"?", "", 2));
+    assert_eq!((first.images[0].clone(), first.field("l2-category")), (common::picture(), "x"));
+    let errors: Vec<String> = rows.iter().filter_map(|r| r.as_ref().err().map(ToString::to_string)).collect();
+    let expected = [
+        "line 4: image: neither base64",
+        "line 5: 5 columns, the header has 9",
+        "line 6: index: 1 stands there twice",
+        "line 7: answer: \"C\", the options are A to B",
+        "line 8: question: empty",
+        "line 9: image: 7 names another row's",
+        "line 10: B: there is no option before it",
+        "line 11: image: no/such.png: ",
+    ];
+    assert_eq!(errors.len(), expected.len(), "{errors:#?}");
+    for (error, expected) in errors.iter().zip(expected) {
+        assert!(error.starts_with(expected), "{error}, expected {expected}");
+    }
+    assert_eq!(rows.last().unwrap().as_ref().unwrap().id, "9", "the rest is read");
+    for (table, says) in [("", "no header"), ("index\tanswer\n", "question"), ("index\tindex\tquestion\n", "twice")] {
+        let error = Rows::table(table.as_bytes(), PathBuf::new()).err().unwrap().to_string();
+        assert!(error.contains(says), "{error}");
+    }
+    let manifest = format!(
+        "{{\"index\": 1, \"question\": \"Which?\", \"options\": [\"red\", \"blue\"], \"answer\": \"A\", \"image\": \"{png}\"}}\n\nnot json\n[1]\n\
+         {{\"index\": \"b\", \"question\": \"Two?\", \"images\": 1, \"image\": [\"{png}\", \"{png}\"], \"precision\": 1.5}}"
+    );
+    let rows: Vec<_> = Rows::json(manifest.as_bytes(), PathBuf::new()).collect();
+    assert_eq!(rows[0].as_ref().unwrap().options, ["red", "blue"]);
+    assert!(rows[1].as_ref().unwrap_err().line == 3 && rows[2].as_ref().unwrap_err().line == 4);
+    assert_eq!((rows[3].as_ref().unwrap().images.len(), rows[3].as_ref().unwrap().field("precision")), (2, "1.5"));
+}
+
+/// Rows that are too large, made up while they are read.
+struct Long {
+    left: usize,
+    head: &'static [u8],
+    tail: &'static [u8],
+}
+
+impl std::io::Read for Long {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        for part in [&mut self.head] {
+            if !part.is_empty() {
+                return std::io::Read::read(part, buffer);
+            }
+        }
+        if self.left > 0 {
+            let count = self.left.min(buffer.len());
+            buffer[..count].fill(b'A');
+            self.left -= count;
+            return Ok(count);
+        }
+        std::io::Read::read(&mut self.tail, buffer)
+    }
+}
+
+#[test]
+fn a_cell_that_is_too_large_is_passed_over() {
+    let long = |head| Long { left: MAX_ROW + (44 << 20), head, tail: b"\n2\tWhich?\n" };
+    let source = std::io::BufReader::with_capacity(1 << 20, long(b"index\tquestion\n1\t"));
+    let rows: Vec<_> = Rows::table(source, PathBuf::new()).unwrap().collect();
+    assert!(rows[0].as_ref().unwrap_err().to_string().contains("line 2: more than"), "{:?}", rows[0]);
+    assert_eq!(rows[1].as_ref().unwrap().id, "2");
+    assert_eq!(rows.len(), 2);
+}
+
+/// 2,000 questions in a file.
+fn table(folder: &Path) -> PathBuf {
+    let path = folder.join("items.tsv");
+    let mut file = std::fs::File::create(&path).unwrap();
+    writeln!(file, "index\timage\tquestion\tA\tB\tC\tD\tanswer\tcategory").unwrap();
+    let items = shapes().unwrap();
+    for i in 0..2000 {
+        let item = &items[i % items.len()];
+        let option = |n: usize| item.options.get(n).cloned().unwrap_or_default();
+        let cells = [
+            format!("{i}"),
+            STANDARD.encode(&item.images[0]),
+            item.question.clone(),
+            option(0),
+            option(1),
+            option(2),
+            option(3),
+            item.answer.clone(),
+            item.category.clone(),
+        ];
+        writeln!(file, "{}", cells.join("\t")).unwrap();
+    }
+    path
+}
+
+fn scotoma() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_scotoma"));
+    command.stdout(Stdio::piped()).stderr(Stdio::null());
+    command
+}
+
+fn serve() -> (Child, String) {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let child = scotoma().args(["serve", "--log", "error", "--listen", &free.to_string()]).spawn().unwrap();
+    for _ in 0..200 {
+        if std::net::TcpStream::connect(free).is_ok() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    (child, format!("http://{free}"))
+}
+
+#[test]
+fn a_run_that_is_killed_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = table(folder.path());
+    let eval = |out: &str| {
+        let mut command = scotoma();
+        command.args(["eval", "shapes", "--json", "--permute", "3", "--data", data.to_str().unwrap(), "--out"]);
+        command.arg(folder.path().join(out));
+        command
+    };
+    let whole = eval("whole.jsonl").output().unwrap();
+    assert!(whole.status.success());
+    let (mut ended, mut lines) = (0, Vec::new());
+    for kill in 0..20_u64 {
+        // Of ten the client is killed, of ten the server that it talks to.
+        let apart = (kill % 2 == 1).then(serve);
+        let mut command = eval("killed.jsonl");
+        if let Some((_, address)) = &apart {
+            command.args(["--server", address]);
+        }
+        let mut client = command.spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(60 + (kill * 7919) % 240));
+        match apart {
+            Some((mut server, _)) => {
+                server.kill().unwrap();
+                server.wait().unwrap();
+                ended += usize::from(client.wait().unwrap().success());
+            }
+            None => {
+                client.kill().unwrap();
+                ended += usize::from(client.wait().unwrap().success());
+            }
+        }
+        let text = std::fs::read_to_string(folder.path().join("killed.jsonl")).unwrap_or_default();
+        lines.push(text.lines().count());
+    }
+    assert_eq!(ended, 0, "a run that was killed said that it ended well");
+    assert!(lines.windows(2).all(|w| w[0] <= w[1] + 1) && lines[19] > 0 && lines[19] < 2000, "{lines:?}");
+    let resumed = eval("killed.jsonl").output().unwrap();
+    assert!(resumed.status.success());
+    let results = |name: &str| {
+        let mut all = BTreeMap::new();
+        for line in std::fs::read_to_string(folder.path().join(name)).unwrap().lines() {
+            let value: serde_json::Value = serde_json::from_str(line).unwrap();
+            let key = value["id"].as_str().unwrap().to_owned();
+            let what = (value["text"].clone(), value["verdict"].clone(), value["outputDigest"].clone());
+            assert!(value.get("error").is_none() && all.insert(key, what).is_none(), "{line} stands there twice");
+        }
+        all
+    };
+    let (one, other) = (results("whole.jsonl"), results("killed.jsonl"));
+    assert_eq!(one.len(), 2000);
+    assert!(one == other, "resumed results are not those of the whole run");
+    assert_eq!(String::from_utf8(whole.stdout).unwrap(), String::from_utf8(resumed.stdout).unwrap());
+}
