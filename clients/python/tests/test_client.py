@@ -16,6 +16,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoRe
 from PIL import Image
 
 import scotoma
+import scotoma.v1.benchmark_service_pb2
 from scotoma import AsyncClient, Client, ScotomaError
 from scotoma.v1.inference_service_pb2 import CaptureTarget, Sampling
 
@@ -254,3 +255,28 @@ def test_a_sweep_is_requests_of_their_own(client: Client, png: bytes) -> None:
     scored = {r.variant: r for r in client.sweep(QUESTION, png, continuations=[" yes", " no"], variants=variants)}
     assert scored[0].scored.provenance == client.score(QUESTION, [" yes", " no"], png).provenance
     assert scored[1].error.field == "interventions[0].drop_layers.layers[0]"
+
+
+def test_a_benchmark_is_streamed_and_resumed(client: Client, png: bytes) -> None:
+    def questions() -> Iterable[scotoma.v1.benchmark_service_pb2.Sample]:
+        for i in range(6):
+            yield scotoma.sample(str(i), QUESTION, png, options=["yes", "no"], answer="A", category="existence")
+
+    variants = {"original": [], "permuted": [scotoma.permute_tokens(3)]}
+    events = list(client.evaluate("shapes", questions(), variants=variants))
+    assert events[0].started.rule == "shapes/scotoma"
+    results = [e.result for e in events if e.WhichOneof("event") == "result"]
+    finished = events[-1].finished
+    assert (len(results), finished.results, finished.failed) == (12, 12, 0)
+    again = list(client.evaluate("shapes", questions(), variants=variants, known=results[:7]))
+    assert len([e for e in again if e.WhichOneof("event") == "result"]) == 5
+    assert list(again[-1].finished.metrics) == list(finished.metrics)
+    with pytest.raises(ScotomaError, match="mmvp/lmms-eval"):
+        list(client.evaluate("nothing", questions()))
+
+
+async def test_asyncio_evaluates(server: str, png: bytes) -> None:
+    async with AsyncClient(server) as client:
+        one = [scotoma.sample("1", QUESTION, png, options=["yes", "no"], answer="A")]
+        events = [e async for e in client.evaluate("custom/letter", one)]
+    assert events[-1].finished.results == 1

@@ -7,7 +7,7 @@ with Client("127.0.0.1:7878") as client:
         print(token.text, end="")
 """
 
-from scotoma.client import AsyncClient, Client, Image
+from scotoma.client import AsyncClient, Client, Image, sample
 from scotoma.errors import FieldViolation, ScotomaError
 from scotoma.interventions import (
     drop_layers,
@@ -38,6 +38,7 @@ __all__ = [
     "occlude_random",
     "occlude_salient",
     "permute_tokens",
+    "sample",
     "swap_projector",
     "to_json",
 ]

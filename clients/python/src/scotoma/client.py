@@ -13,8 +13,10 @@ from typing_extensions import Self, Unpack
 
 from scotoma.errors import from_rpc
 from scotoma.stream import Activation, Answer, AsyncAnswer, _Whole
+from scotoma.v1 import benchmark_service_pb2 as bench
 from scotoma.v1 import inference_service_pb2 as pb
 from scotoma.v1 import model_service_pb2 as models
+from scotoma.v1.benchmark_service_pb2_grpc import BenchmarkServiceStub
 from scotoma.v1.inference_service_pb2_grpc import InferenceServiceStub
 from scotoma.v1.intervention_pb2 import Intervention
 from scotoma.v1.model_service_pb2_grpc import ModelServiceStub
@@ -47,6 +49,46 @@ def _prompt(text: str, images: Image | Iterable[Image], raw: bool) -> pb.Prompt:
     return pb.Prompt(text=text, images=[_image(i) for i in many], raw=raw)  # type: ignore[arg-type,union-attr]
 
 
+def sample(
+    id: str,  # noqa: A002
+    question: str,
+    images: Image | Iterable[Image] = (),
+    *,
+    options: Iterable[str] = (),
+    answer: str = "",
+    category: str = "",
+    group: str = "",
+    hint: str = "",
+    **fields: str,
+) -> bench.Sample:
+    """One question of a benchmark; further keywords are columns that its rules read."""
+    return bench.Sample(
+        id=id,
+        question=question,
+        images=_prompt("", images, False).images,
+        options=options,
+        answer=answer,
+        category=category,
+        group=group,
+        hint=hint,
+        fields=fields,
+    )
+
+
+def _evaluate(
+    rule: str | bench.CustomRule,
+    samples: Iterable[bench.Sample],
+    variants: Mapping[str, Iterable[Intervention]],
+    known: Iterable[bench.SampleResult],
+    header: Mapping[str, Any],
+) -> Iterator[bench.EvaluateRequest]:
+    rules: dict[str, Any] = {"rule": rule} if isinstance(rule, str) else {"custom": rule}
+    listed = [bench.EvaluateVariant(name=n, interventions=list(i)) for n, i in variants.items()]
+    yield bench.EvaluateRequest(header=bench.EvaluateHeader(variants=listed, **rules, **header))
+    yield from (bench.EvaluateRequest(known=result) for result in known)
+    yield from (bench.EvaluateRequest(sample=s) for s in samples)
+
+
 class CallOptions(TypedDict, total=False):
     """What every call takes."""
 
@@ -54,6 +96,19 @@ class CallOptions(TypedDict, total=False):
     """Name of a resident model; the first one by default."""
     timeout: float | None
     """Seconds until the call ends with DEADLINE_EXCEEDED; None: no limit."""
+
+
+class EvaluateOptions(TypedDict, total=False):
+    """What evaluate takes."""
+
+    model: str
+    """Name of a resident model; the first one by default."""
+    answering: bench.Answering
+    """How answers come about: by generation unless this says otherwise."""
+    max_tokens: int
+    """At most this many tokens in an answer; what the rule says by default."""
+    progress_every: int
+    """A progress message after this many results; 100 by default."""
 
 
 class InterveneOptions(CallOptions, total=False):
@@ -156,6 +211,7 @@ class Client:
         self._channel = grpc.insecure_channel(_target(address), options=_OPTIONS)
         self._inference = InferenceServiceStub(self._channel)  # type: ignore[no-untyped-call]
         self._models = ModelServiceStub(self._channel)  # type: ignore[no-untyped-call]
+        self._benchmarks = BenchmarkServiceStub(self._channel)  # type: ignore[no-untyped-call]
 
     def generate(self, text: str, images: Image | Iterable[Image] = (), **options: Unpack[GenerateOptions]) -> Answer:
         """Streams an answer about one picture, several or none."""
@@ -210,6 +266,27 @@ class Client:
             for event in call:
                 if (result := _result(event)) is not None:
                     yield result
+        except grpc.RpcError as error:
+            raise from_rpc(error) from None
+        finally:
+            call.cancel()
+
+    def evaluate(
+        self,
+        rule: str | bench.CustomRule,
+        samples: Iterable[bench.Sample],
+        *,
+        variants: Mapping[str, Iterable[Intervention]] | None = None,
+        known: Iterable[bench.SampleResult] = (),
+        timeout: float | None = None,
+        **header: Unpack[EvaluateOptions],
+    ) -> Iterator[bench.EvaluateResponse]:
+        """A benchmark: samples are taken as fast as the server answers, `result`s come as they are done, `finished` with the
+        metrics last. `known` results of an earlier run are counted and not computed again. Leaving the loop cancels."""
+        requests = _evaluate(rule, samples, variants or {}, known, header)
+        call = self._benchmarks.Evaluate(requests, timeout=timeout)
+        try:
+            yield from call
         except grpc.RpcError as error:
             raise from_rpc(error) from None
         finally:
@@ -305,6 +382,7 @@ class AsyncClient:
         self._channel = grpc.aio.insecure_channel(_target(address), options=_OPTIONS)
         self._inference = InferenceServiceStub(self._channel)  # type: ignore[no-untyped-call]
         self._models = ModelServiceStub(self._channel)  # type: ignore[no-untyped-call]
+        self._benchmarks = BenchmarkServiceStub(self._channel)  # type: ignore[no-untyped-call]
 
     async def generate(
         self, text: str, images: Image | Iterable[Image] = (), **options: Unpack[GenerateOptions]
@@ -363,6 +441,28 @@ class AsyncClient:
             async for event in call:
                 if (result := _result(event)) is not None:
                     yield result
+        except grpc.RpcError as error:
+            raise from_rpc(error) from None
+        finally:
+            call.cancel()
+
+    async def evaluate(
+        self,
+        rule: str | bench.CustomRule,
+        samples: Iterable[bench.Sample],
+        *,
+        variants: Mapping[str, Iterable[Intervention]] | None = None,
+        known: Iterable[bench.SampleResult] = (),
+        timeout: float | None = None,
+        **header: Unpack[EvaluateOptions],
+    ) -> AsyncIterator[bench.EvaluateResponse]:
+        """A benchmark: samples are taken as fast as the server answers, `result`s come as they are done, `finished` with the
+        metrics last. `known` results of an earlier run are counted and not computed again. Leaving the loop cancels."""
+        requests = _evaluate(rule, samples, variants or {}, known, header)
+        call = self._benchmarks.Evaluate(requests, timeout=timeout)
+        try:
+            async for response in call:
+                yield response
         except grpc.RpcError as error:
             raise from_rpc(error) from None
         finally:
