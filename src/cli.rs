@@ -7,6 +7,7 @@ mod capture;
 mod dataset;
 mod demo;
 mod eval;
+mod experiment;
 mod flags;
 mod hardware;
 mod parity;
@@ -52,6 +53,8 @@ enum Command {
     Bench(Box<bench::Bench>),
     /// Ask a model the questions of a benchmark, with or without interventions, and say what the answers come to.
     Eval(Box<eval::Eval>),
+    /// Run an experiment on a benchmark and write its report.
+    Experiment(Box<experiment::Run>),
     /// Say what is in a benchmark's file and what is wrong with it.
     #[command(subcommand)]
     Dataset(dataset::Dataset),
@@ -86,6 +89,7 @@ pub fn main() -> ExitCode {
             Command::Parity(parity) => parity.run().await,
             Command::Bench(bench) => bench.run().await,
             Command::Eval(eval) => eval.run().await,
+            Command::Experiment(run) => run.run().await,
             Command::Dataset(dataset) => dataset.run(),
             Command::Demo(demo) => demo.run().await,
             Command::Health(health) => health.run().await,

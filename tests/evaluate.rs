@@ -360,17 +360,13 @@ fn a_run_that_is_killed_goes_on() {
         }
         let mut client = command.spawn().unwrap();
         std::thread::sleep(Duration::from_millis(60 + (kill * 7919) % 240));
-        match apart {
-            Some((mut server, _)) => {
-                server.kill().unwrap();
-                server.wait().unwrap();
-                ended += usize::from(client.wait().unwrap().success());
-            }
-            None => {
-                client.kill().unwrap();
-                ended += usize::from(client.wait().unwrap().success());
-            }
+        if let Some((mut server, _)) = apart {
+            server.kill().unwrap();
+            server.wait().unwrap();
+        } else {
+            client.kill().unwrap();
         }
+        ended += usize::from(client.wait().unwrap().success());
         let text = std::fs::read_to_string(folder.path().join("killed.jsonl")).unwrap_or_default();
         lines.push(text.lines().count());
     }
@@ -392,4 +388,37 @@ fn a_run_that_is_killed_goes_on() {
     assert_eq!(one.len(), 2000);
     assert!(one == other, "resumed results are not those of the whole run");
     assert_eq!(String::from_utf8(whole.stdout).unwrap(), String::from_utf8(resumed.stdout).unwrap());
+}
+
+#[test]
+fn an_experiment_is_a_file_and_ends_in_a_report() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("mine.json");
+    let mine = serde_json::json!({
+        "name": "mine", "title": "Mine <&>", "about": "Drops layers.", "plot": "curve", "x": "layer",
+        "variants": [
+            {"name": "original"},
+            {"name": "without {layer}", "series": "one", "each": {"layer": [0, 5]}, "interventions": [{"dropLayers": {"layers": ["{layer}"]}}]},
+        ],
+    });
+    std::fs::write(&file, mine.to_string()).unwrap();
+    let run = |report: &str, limit: &str| {
+        let mut command = scotoma();
+        command.args(["experiment", file.to_str().unwrap(), "shapes", "--limit", limit, "--report"]);
+        assert!(command.arg(folder.path().join(report)).output().unwrap().status.success());
+        std::fs::read_to_string(folder.path().join(report).join("report.md")).unwrap()
+    };
+    let whole = run("whole", "20");
+    assert!(whole.contains("| without 5 | accuracy |") && whole.contains("| without 0 | 20 |"), "{whole}");
+    run("parts", "7");
+    assert_eq!(run("parts", "20"), whole, "a run in two parts");
+    let read = |name: &str| std::fs::read_to_string(folder.path().join("whole").join(name)).unwrap();
+    assert_eq!(read("results.jsonl").lines().count(), 60);
+    let (page, svg) = (read("report.html"), read("mine.svg"));
+    assert!(page.contains("Mine &lt;&amp;&gt;") && page.contains(&svg) && !page.contains("http://127"));
+    assert_eq!(svg.matches("<circle").count(), 2);
+    let record: serde_json::Value = serde_json::from_str(&read("provenance.json")).unwrap();
+    assert_eq!(record["variants"]["without 5"][0]["dropLayers"]["layers"][0], 5);
+    let broken = scotoma().args(["experiment", "nothing", "shapes"]).output().unwrap();
+    assert!(!broken.status.success());
 }

@@ -225,7 +225,7 @@ impl<R: BufRead> Table<R> {
             let input = self.source.fill_buf().map_err(failed(line))?;
             let (result, read, written, found) =
                 self.parser.read_record(input, &mut cells[filled..], &mut ends[columns..]);
-            self.line += input[..read].iter().filter(|&&b| b == b'\n').count();
+            self.line += input[..read].split(|&b| b == b'\n').count() - 1;
             self.last = input[..read].last().copied().unwrap_or(self.last);
             self.source.consume(read);
             (filled, columns) = (filled + written, columns + found);

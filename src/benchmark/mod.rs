@@ -2,9 +2,11 @@
 //! protobuf or tensors.
 
 pub mod data;
+pub mod experiment;
 mod interval;
 mod item;
 mod read;
+pub mod report;
 mod rules;
 mod shapes;
 mod summary;

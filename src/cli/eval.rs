@@ -12,8 +12,8 @@ use scotoma_client::v1::evaluate_request::Event as Asked;
 use scotoma_client::v1::evaluate_response::Event;
 use scotoma_client::v1::image::Source;
 use scotoma_client::v1::{
-    Answering, BenchmarkMetric, Comparison, EvaluateFinished, EvaluateHeader, EvaluateRequest, EvaluateVariant, Image,
-    Sample, SampleResult,
+    Answering, BenchmarkMetric, Comparison, EvaluateFinished, EvaluateHeader, EvaluateRequest, EvaluateStarted,
+    EvaluateVariant, Image, Sample, SampleResult,
 };
 use scotoma_client::{Client, Intervention};
 use tokio::sync::mpsc;
@@ -100,27 +100,49 @@ impl Eval {
             }
             return Ok(());
         }
-        let (local, client) = match &self.server {
-            Some(address) => (None, Client::connect(address).await.map_err(|e| format!("{address}: {e}"))?),
-            None => {
-                let mut config = Config::shapes();
-                if !self.model.is_empty() {
-                    let (name, origin) = named_origin(&self.model)?;
-                    config.models = vec![ModelSpec::new(&name, fetch(origin).await?)];
-                }
-                self.hardware.apply(&mut config)?;
-                let (local, client) = Local::start(config).await?;
-                (Some(local), client)
-            }
-        };
-        let result = self.ask(client).await;
+        let (local, client) = self.connect().await?;
+        let header = self.header();
+        let several = header.variants.len() > 1;
+        let result = self.ask(client, header, self.out.as_deref()).await;
         if let Some(local) = local {
             local.stop().await?;
         }
-        result
+        let Evaluated { finished, skipped, .. } = result?;
+        if self.json {
+            println!("{}", serde_json::to_string_pretty(&summary(&finished, skipped))?);
+        } else {
+            print(&finished, skipped, several);
+        }
+        Ok(())
     }
 
-    fn header(&self) -> EvaluateHeader {
+    /// To the server that the flags name, or one in this process.
+    pub(super) async fn connect(&self) -> Result<(Option<Local>, Client), Failure> {
+        if let Some(address) = &self.server {
+            return Ok((None, Client::connect(address).await.map_err(|e| format!("{address}: {e}"))?));
+        }
+        let mut config = Config::shapes();
+        if !self.model.is_empty() {
+            let (name, origin) = named_origin(&self.model)?;
+            config.models = vec![ModelSpec::new(&name, fetch(origin).await?)];
+        }
+        self.hardware.apply(&mut config)?;
+        let (local, client) = Local::start(config).await?;
+        Ok((Some(local), client))
+    }
+
+    /// The rule that was asked for.
+    pub(super) fn rule(&self) -> &str {
+        &self.rule
+    }
+
+    /// Whether all is to be told in JSON.
+    pub(super) fn json(&self) -> bool {
+        self.json
+    }
+
+    /// What the flags ask for.
+    pub(super) fn header(&self) -> EvaluateHeader {
         let answering = match self.by {
             By::Generation => Answering::Generate,
             By::Letters => Answering::OptionLetters,
@@ -140,13 +162,18 @@ impl Eval {
         }
     }
 
-    async fn ask(&self, mut client: Client) -> Result<(), Failure> {
-        let header = self.header();
-        let known = self.known(&header)?;
+    /// Runs `header` over the items, with the results in `out`.
+    pub(super) async fn ask(
+        &self,
+        mut client: Client,
+        header: EvaluateHeader,
+        out: Option<&Path>,
+    ) -> Result<Evaluated, Failure> {
+        let known = known(out, &header)?;
         let done: HashSet<(String, String)> = known.iter().map(|k| (k.id.clone(), k.variant.clone())).collect();
-        let mut out = self.out.as_deref().map(|path| append(path)).transpose()?;
+        let mut out = out.map(append).transpose()?;
         let (sender, requests) = mpsc::channel(AHEAD);
-        let (rows, variants) = (self.rows()?, header.variants.len());
+        let rows = self.rows()?;
         let (limit, skip) = (if self.limit > 0 { self.limit } else { usize::MAX }, self.skip_bad);
         let reading = tokio::task::spawn_blocking(move || send_all(&sender, header, known, rows, limit, skip));
         let mut stream = client.evaluate(ReceiverStream::new(requests)).await?;
@@ -155,7 +182,7 @@ impl Eval {
             bar.set_style(style);
         }
         bar.set_position(done.len() as u64);
-        let mut finished = None;
+        let (mut started, mut finished) = (None, None);
         while let Some(response) = stream.message().await? {
             match response.event {
                 Some(Event::Result(result)) => {
@@ -172,42 +199,16 @@ impl Eval {
                     bar.set_message(first.map(|m| format!("{}: {}", m.name, value(m))).unwrap_or_default());
                 }
                 Some(Event::Finished(end)) => finished = Some(end),
-                Some(Event::Started(_)) | None => {}
+                Some(Event::Started(begun)) => started = Some(begun),
+                None => {}
             }
         }
         bar.finish_and_clear();
         let skipped = reading.await??;
-        let Some(finished) = finished else { return Err("the stream ended without its metrics".into()) };
-        if self.json {
-            println!("{}", serde_json::to_string_pretty(&summary(&finished, skipped))?);
-        } else {
-            print(&finished, skipped, variants);
-        }
-        Ok(())
-    }
-
-    /// Results of an earlier run in the same file.
-    fn known(&self, header: &EvaluateHeader) -> Result<Vec<SampleResult>, Failure> {
-        let Some(path) = self.out.as_deref().filter(|p| p.exists()) else { return Ok(Vec::new()) };
-        let mut known = Vec::new();
-        let mut lines = BufReader::new(File::open(path)?).lines().enumerate().peekable();
-        while let Some((i, line)) = lines.next() {
-            let line = line?;
-            match from_json::<v1::SampleResult, SampleResult>(&line) {
-                Ok(result) if result.error.is_none() => {
-                    if !header.variants.iter().any(|v| v.name == result.variant) {
-                        let message = "is of another run: it has a variant that this one has not";
-                        return Err(format!("{} {message}, {:?}", path.display(), result.variant).into());
-                    }
-                    known.push(result);
-                }
-                Ok(_) => {}
-                // Where a run was killed its last line is cut off.
-                Err(_) if lines.peek().is_none() => cut_last_line(path)?,
-                Err(error) => return Err(format!("{}, line {}: {error}", path.display(), i + 1).into()),
-            }
-        }
-        Ok(known)
+        let (Some(started), Some(finished)) = (started, finished) else {
+            return Err("the stream ended without its metrics".into());
+        };
+        Ok(Evaluated { started, finished, skipped })
     }
 
     fn rows(&self) -> Result<Box<dyn Iterator<Item = Result<Item, benchmark::Error>> + Send>, Failure> {
@@ -217,6 +218,38 @@ impl Eval {
             None => Err(format!("--data FILE is needed: the items of {} are not in the program", self.rule).into()),
         }
     }
+}
+
+/// Results of an earlier run in the same file.
+fn known(out: Option<&Path>, header: &EvaluateHeader) -> Result<Vec<SampleResult>, Failure> {
+    let Some(path) = out.filter(|p| p.exists()) else { return Ok(Vec::new()) };
+    let mut known = Vec::new();
+    let mut lines = BufReader::new(File::open(path)?).lines().enumerate().peekable();
+    while let Some((i, line)) = lines.next() {
+        let line = line?;
+        match from_json::<v1::SampleResult, SampleResult>(&line) {
+            Ok(result) if result.error.is_none() => {
+                if !header.variants.iter().any(|v| v.name == result.variant) {
+                    let message = "is of another run: it has a variant that this one has not";
+                    return Err(format!("{} {message}, {:?}", path.display(), result.variant).into());
+                }
+                known.push(result);
+            }
+            Ok(_) => {}
+            // Where a run was killed its last line is cut off.
+            Err(_) if lines.peek().is_none() => cut_last_line(path)?,
+            Err(error) => return Err(format!("{}, line {}: {error}", path.display(), i + 1).into()),
+        }
+    }
+    Ok(known)
+}
+
+/// What a run came to.
+pub(super) struct Evaluated {
+    pub(super) started: EvaluateStarted,
+    pub(super) finished: EvaluateFinished,
+    /// Rows that could not be read.
+    pub(super) skipped: usize,
 }
 
 /// Sends a run as fast as the server takes it; how many rows could not be read.
@@ -290,7 +323,7 @@ fn value(metric: &BenchmarkMetric) -> String {
     format!("{:.1} [{:.1}, {:.1}]", scale * metric.value, scale * metric.low, scale * metric.high)
 }
 
-fn print(finished: &EvaluateFinished, skipped: usize, variants: usize) {
+fn print(finished: &EvaluateFinished, skipped: usize, several: bool) {
     println!("Shares in %, points as they are; with 95 % intervals.\n");
     println!("{:<16} {:<32} {:>7} {:>28}  unparsed", "variant", "", "n", "");
     for metric in &finished.metrics {
@@ -303,7 +336,7 @@ fn print(finished: &EvaluateFinished, skipped: usize, variants: usize) {
             metric.unparsed
         );
     }
-    if variants > 1 {
+    if several {
         println!(
             "\nAgainst the first variant, on the same items: better, worse, mean difference in points of 100, McNemar's p.\n"
         );

@@ -281,8 +281,8 @@ class Client:
         timeout: float | None = None,
         **header: Unpack[EvaluateOptions],
     ) -> Iterator[bench.EvaluateResponse]:
-        """A benchmark: samples are taken as fast as the server answers, `result`s come as they are done, `finished` with the
-        metrics last. `known` results of an earlier run are counted and not computed again. Leaving the loop cancels."""
+        """A benchmark: samples are taken as fast as the server answers; a `result` for each, `finished` with metrics
+        last. `known` results of an earlier run are counted and not computed again. Leaving the loop cancels."""
         requests = _evaluate(rule, samples, variants or {}, known, header)
         call = self._benchmarks.Evaluate(requests, timeout=timeout)
         try:
@@ -456,8 +456,8 @@ class AsyncClient:
         timeout: float | None = None,
         **header: Unpack[EvaluateOptions],
     ) -> AsyncIterator[bench.EvaluateResponse]:
-        """A benchmark: samples are taken as fast as the server answers, `result`s come as they are done, `finished` with the
-        metrics last. `known` results of an earlier run are counted and not computed again. Leaving the loop cancels."""
+        """A benchmark: samples are taken as fast as the server answers; a `result` for each, `finished` with metrics
+        last. `known` results of an earlier run are counted and not computed again. Leaving the loop cancels."""
         requests = _evaluate(rule, samples, variants or {}, known, header)
         call = self._benchmarks.Evaluate(requests, timeout=timeout)
         try:
