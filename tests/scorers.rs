@@ -62,9 +62,9 @@ fn every_benchmark_has_its_prompt_and_reads_its_own_answers() {
     }));
     for rule in RULES {
         let mut item = lettered.clone();
-        match rule.benchmark {
-            "mme" => (item.answer, item.options) = ("Yes".into(), Vec::new()),
-            "chartqa" => (item.answer, item.options) = ("12".into(), Vec::new()),
+        match (rule.benchmark, rule.tool) {
+            ("mme", _) | ("custom", "yes-no") => (item.answer, item.options) = ("Yes".into(), Vec::new()),
+            ("chartqa", _) => (item.answer, item.options) = ("12".into(), Vec::new()),
             _ => {}
         }
         let said = (rule.prompt)(&item);
