@@ -43,7 +43,7 @@ macro_rules! sized {
 /// Models of real sizes that have no weights, models/sizes/README.md; the tokenizer is that of `shapes`.
 const SIZES: &[(&str, Files)] = &[sized!("llava-1.5-7b"), sized!("llava-next-7b"), sized!("llava-onevision-7b")];
 
-/// The names of [`sized`].
+/// The names of the models of real size.
 pub fn sizes() -> impl Iterator<Item = &'static str> {
     SIZES.iter().map(|(name, _)| *name)
 }
