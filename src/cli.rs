@@ -10,6 +10,7 @@ mod eval;
 mod experiment;
 mod flags;
 mod hardware;
+mod items;
 mod parity;
 mod replay;
 mod serve;
@@ -55,6 +56,8 @@ enum Command {
     Eval(Box<eval::Eval>),
     /// Run an experiment on a benchmark and write its report.
     Experiment(Box<experiment::Run>),
+    /// Say of every item how hard it is, whether it needs its picture and how stable its answer is; keep those that serve.
+    Items(Box<items::Items>),
     /// Say what is in a benchmark's file and what is wrong with it.
     #[command(subcommand)]
     Dataset(dataset::Dataset),
@@ -90,6 +93,7 @@ pub fn main() -> ExitCode {
             Command::Bench(bench) => bench.run().await,
             Command::Eval(eval) => eval.run().await,
             Command::Experiment(run) => run.run().await,
+            Command::Items(items) => items.run().await,
             Command::Dataset(dataset) => dataset.run(),
             Command::Demo(demo) => demo.run().await,
             Command::Health(health) => health.run().await,

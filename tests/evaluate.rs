@@ -391,6 +391,44 @@ fn a_run_that_is_killed_goes_on() {
 }
 
 #[test]
+fn items_are_analysed_and_chosen() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = table(folder.path());
+    let run = |report: &str, more: &[&str]| {
+        let mut command = scotoma();
+        command.args(["items", "shapes", "--limit", "80", "--data", data.to_str().unwrap(), "--report"]);
+        command.arg(folder.path().join(report)).args(more);
+        assert!(command.output().unwrap().status.success());
+    };
+    let keep = ["--keep", "not-blind", "--keep", "permuting-breaks"];
+    run("a", &keep);
+    let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
+    let lines: Vec<serde_json::Value> =
+        read("a/items.jsonl").lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    assert_eq!(lines.len(), 80);
+    assert_eq!(read("a/items.csv").lines().count(), lines.len() + 1);
+    let matrix = read("a/responses.csv");
+    assert_eq!((matrix.lines().count(), matrix.lines().nth(1).unwrap().split(',').count()), (9, lines.len() + 1));
+    for line in &lines {
+        let by = |v: &str| line["by_variant"][v].as_bool().unwrap();
+        let unseen = [by("black"), by("no visual tokens")].iter().filter(|r| !**r).count() as f64 / 2.0;
+        let needed = if line["right"] == true { unseen } else { 0.0 };
+        assert_eq!(line["image_needed"].as_f64().unwrap(), needed, "{line}");
+    }
+    // What is kept can be asked again, and meets what it was kept for.
+    let kept: Vec<Item> = Rows::open(&folder.path().join("a/kept.tsv")).unwrap().map(Result::unwrap).collect();
+    assert!(!kept.is_empty() && kept.len() < lines.len());
+    for item in &kept {
+        let line = lines.iter().find(|l| l["id"] == item.id.as_str()).unwrap();
+        let by = |v: &str| line["by_variant"][v].as_bool().unwrap();
+        assert!(!by("black") && !by("no visual tokens") && by("original"), "{line}");
+        assert!((1..=3).filter(|i| !by(&format!("permuted, seed {i}"))).count() >= 2, "{line}");
+        let original = Rows::open(&data).unwrap().map(Result::unwrap).find(|i| i.id == item.id).unwrap();
+        assert_eq!(*item, original, "the same question");
+    }
+}
+
+#[test]
 fn an_experiment_is_a_file_and_ends_in_a_report() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("mine.json");
@@ -411,6 +449,13 @@ fn an_experiment_is_a_file_and_ends_in_a_report() {
     let whole = run("whole", "20");
     assert!(whole.contains("| without 5 | accuracy |") && whole.contains("| without 0 | 20 |"), "{whole}");
     run("parts", "7");
+    // The same folder is not for another run.
+    let other = scotoma()
+        .args(["experiment", "layers", "shapes", "--report"])
+        .arg(folder.path().join("parts"))
+        .output()
+        .unwrap();
+    assert!(!other.status.success());
     assert_eq!(run("parts", "20"), whole, "a run in two parts");
     let read = |name: &str| std::fs::read_to_string(folder.path().join("whole").join(name)).unwrap();
     assert_eq!(read("results.jsonl").lines().count(), 60);

@@ -139,6 +139,26 @@ impl<R: BufRead> Rows<R> {
     }
 }
 
+/// The header of a table that [`row`] writes; `fields` are the other columns.
+pub fn header(fields: &[String]) -> String {
+    let names = ["index", "image", "question", "hint", "options", "answer", "category", "group"];
+    names.into_iter().map(String::from).chain(fields.iter().cloned()).collect::<Vec<_>>().join("\t")
+}
+
+/// An item as a row of a table; pictures in base64, several as a JSON list, options as a JSON list.
+pub fn row(item: &Item, fields: &[String]) -> String {
+    let pictures: Vec<String> = item.images.iter().map(|i| STANDARD.encode(i)).collect();
+    let listed = |all: &[String]| if all.is_empty() { String::new() } else { Value::from(all.to_vec()).to_string() };
+    let image = if let [one] = pictures.as_slice() { one.clone() } else { listed(&pictures) };
+    let mut cells = vec![item.id.clone(), image, item.question.clone(), item.hint.clone(), listed(&item.options)];
+    cells.extend([item.answer.clone(), item.category.clone(), item.group.clone()]);
+    cells.extend(fields.iter().map(|name| item.field(name).to_owned()));
+    let quoted = |cell: String| {
+        if cell.contains(['\t', '\n', '\r', '"']) { format!("\"{}\"", cell.replace('"', "\"\"")) } else { cell }
+    };
+    cells.into_iter().map(quoted).collect::<Vec<_>>().join("\t")
+}
+
 /// What pandas writes for nothing.
 fn is_missing(cell: &str) -> bool {
     cell.is_empty() || cell == "nan" || cell == "N/A"

@@ -16,6 +16,7 @@ use scotoma_client::v1::{
     EvaluateVariant, Image, Sample, SampleResult,
 };
 use scotoma_client::{Client, Intervention};
+use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
@@ -28,6 +29,12 @@ use crate::benchmark::data::Rows;
 use crate::benchmark::{self, Item};
 use crate::model;
 use crate::server::{Config, ModelSpec};
+
+/// Errors that are printed.
+const SHOWN: usize = 10;
+
+/// Items as they are read.
+pub(super) type Items = Box<dyn Iterator<Item = Result<Item, benchmark::Error>> + Send>;
 
 /// Samples that wait for the server.
 const AHEAD: usize = 8;
@@ -68,10 +75,11 @@ pub(super) struct Eval {
     /// Tokens that an answer may have. Default: what the rule says
     #[arg(long, default_value_t = 0)]
     max_tokens: u32,
-    /// The first this many items. 0: all
+    /// The first this many rows. 0: all
     #[arg(long, default_value_t = 0)]
     limit: usize,
-    /// Results as they come, one JSON object a line. A run that finds the file goes on where it ended
+    /// Results as they come, one JSON object a line, with the run's header beside them in OUT.run.json. A run that finds both goes on
+    /// where it ended, with the seeds that were drawn
     #[arg(long)]
     out: Option<PathBuf>,
     /// Leave out rows that cannot be read, and count them
@@ -103,7 +111,7 @@ impl Eval {
         let (local, client) = self.connect().await?;
         let header = self.header();
         let several = header.variants.len() > 1;
-        let result = self.ask(client, header, self.out.as_deref()).await;
+        let result = self.ask(client, header, self.rows()?, self.out.as_deref()).await;
         if let Some(local) = local {
             local.stop().await?;
         }
@@ -162,36 +170,54 @@ impl Eval {
         }
     }
 
-    /// Runs `header` over the items, with the results in `out`.
+    /// Runs `header` over `rows`, with the results in `out`.
     pub(super) async fn ask(
         &self,
         mut client: Client,
         header: EvaluateHeader,
+        rows: Items,
         out: Option<&Path>,
     ) -> Result<Evaluated, Failure> {
+        let about = out.map(|path| PathBuf::from(format!("{}.run.json", path.display())));
+        let asked = json_of::<v1::EvaluateHeader>(&header)?;
+        let earlier = about.as_deref().and_then(|path| std::fs::read_to_string(path).ok());
+        let earlier: Option<About> = earlier.map(|text| serde_json::from_str(&text)).transpose()?;
+        let header = match &earlier {
+            // With the seeds that were drawn then.
+            Some(earlier) if earlier.asked == asked => from_json::<v1::EvaluateHeader, EvaluateHeader>(&earlier.ran)?,
+            Some(_) => return Err("the results are of another run: say --out or --report elsewhere".into()),
+            None => header,
+        };
         let known = known(out, &header)?;
         let done: HashSet<(String, String)> = known.iter().map(|k| (k.id.clone(), k.variant.clone())).collect();
         let mut out = out.map(append).transpose()?;
         let (sender, requests) = mpsc::channel(AHEAD);
-        let rows = self.rows()?;
-        let (limit, skip) = (if self.limit > 0 { self.limit } else { usize::MAX }, self.skip_bad);
-        let reading = tokio::task::spawn_blocking(move || send_all(&sender, header, known, rows, limit, skip));
+        let skip = self.skip_bad;
+        let reading = tokio::task::spawn_blocking(move || send_all(&sender, header, known, rows, skip));
         let mut stream = client.evaluate(ReceiverStream::new(requests)).await?;
         let bar = ProgressBar::no_length();
         if let Ok(style) = ProgressStyle::with_template("{spinner} {pos} answers, {per_sec}, {msg}") {
             bar.set_style(style);
         }
         bar.set_position(done.len() as u64);
-        let (mut started, mut finished) = (None, None);
+        let (mut started, mut finished, mut errors) = (None, None, 0);
         while let Some(response) = stream.message().await? {
             match response.event {
                 Some(Event::Result(result)) => {
                     bar.inc(1);
                     if let Some(error) = &result.error {
-                        bar.suspend(|| eprintln!("{} under {}: {}", result.id, result.variant, error.message));
+                        errors += 1;
+                        let variant = if result.variant.is_empty() { "all variants" } else { &result.variant };
+                        match errors {
+                            1..=SHOWN => {
+                                bar.suspend(|| eprintln!("{} under {variant}: {}", result.id, error.message));
+                            }
+                            _ if errors == SHOWN + 1 => bar.suspend(|| eprintln!("... and more")),
+                            _ => {}
+                        }
                     }
                     if let Some(file) = &mut out {
-                        writeln!(file, "{}", json_of(&result)?)?;
+                        writeln!(file, "{}", json_of::<v1::SampleResult>(&result)?)?;
                     }
                 }
                 Some(Event::Progress(progress)) => {
@@ -199,7 +225,20 @@ impl Eval {
                     bar.set_message(first.map(|m| format!("{}: {}", m.name, value(m))).unwrap_or_default());
                 }
                 Some(Event::Finished(end)) => finished = Some(end),
-                Some(Event::Started(begun)) => started = Some(begun),
+                Some(Event::Started(begun)) => {
+                    if let (None, Some(path), Some(header)) = (&earlier, &about, &begun.header) {
+                        let (ran, model) = (json_of::<v1::EvaluateHeader>(header)?, begun.model_digest.clone());
+                        let text = serde_json::to_string(&About { asked: asked.clone(), ran, model })?;
+                        // At once or not at all: a run may be killed here, too.
+                        let part = path.with_extension("part");
+                        std::fs::write(&part, text)?;
+                        std::fs::rename(&part, path)?;
+                    }
+                    if earlier.as_ref().is_some_and(|e| e.model != begun.model_digest) {
+                        return Err("the results are of another model: say --out or --report elsewhere".into());
+                    }
+                    started = Some(begun);
+                }
                 None => {}
             }
         }
@@ -211,10 +250,14 @@ impl Eval {
         Ok(Evaluated { started, finished, skipped })
     }
 
-    fn rows(&self) -> Result<Box<dyn Iterator<Item = Result<Item, benchmark::Error>> + Send>, Failure> {
+    /// The items that the flags name.
+    pub(super) fn rows(&self) -> Result<Items, Failure> {
+        let limit = if self.limit > 0 { self.limit } else { usize::MAX };
         match &self.data {
-            Some(path) => Ok(Box::new(Rows::open(path)?)),
-            None if self.rule.starts_with(model::SHAPES) => Ok(Box::new(benchmark::shapes()?.into_iter().map(Ok))),
+            Some(path) => Ok(Box::new(Rows::open(path)?.take(limit))),
+            None if self.rule.starts_with(model::SHAPES) => {
+                Ok(Box::new(benchmark::shapes()?.into_iter().map(Ok).take(limit)))
+            }
             None => Err(format!("--data FILE is needed: the items of {} are not in the program", self.rule).into()),
         }
     }
@@ -258,24 +301,21 @@ fn send_all(
     header: EvaluateHeader,
     known: Vec<SampleResult>,
     rows: impl Iterator<Item = Result<Item, benchmark::Error>>,
-    limit: usize,
     skip_bad: bool,
 ) -> Result<usize, Failure> {
     let send = |event| sender.blocking_send(EvaluateRequest { event: Some(event) }).is_ok();
     if !send(Asked::Header(header)) || !known.into_iter().all(|k| send(Asked::Known(k))) {
         return Ok(0);
     }
-    let (mut skipped, mut sent) = (0, 0);
+    let mut skipped = 0;
     for item in rows {
         match item {
-            Ok(item) if sent < limit => {
-                sent += 1;
+            Ok(item) => {
                 // A server that ends the stream says why there.
                 if !send(Asked::Sample(sample(item))) {
                     break;
                 }
             }
-            Ok(_) => break,
             Err(error) if skip_bad => {
                 eprintln!("left out: {error}");
                 skipped += 1;
@@ -312,9 +352,21 @@ fn cut_last_line(path: &Path) -> Result<(), Failure> {
 }
 
 /// Canonical JSON, by way of the server's own messages.
-fn json_of(result: &SampleResult) -> Result<String, Failure> {
-    use prost::Message as _;
-    Ok(serde_json::to_string(&v1::SampleResult::decode(result.encode_to_vec().as_slice())?)?)
+fn json_of<Server: prost::Message + Default + serde::Serialize>(
+    message: &impl prost::Message,
+) -> Result<String, Failure> {
+    Ok(serde_json::to_string(&Server::decode(message.encode_to_vec().as_slice())?)?)
+}
+
+/// What stands beside results, so that a run that goes on is the same run.
+#[derive(Debug, Serialize, Deserialize)]
+struct About {
+    /// The header in canonical JSON, as it was asked for.
+    asked: String,
+    /// The same with all seeds drawn.
+    ran: String,
+    /// The model's digest.
+    model: String,
 }
 
 /// Shares in %, points as they are; with the interval.

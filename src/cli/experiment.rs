@@ -94,7 +94,8 @@ impl Run {
         std::fs::create_dir_all(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
         eprintln!("{}: every item {} times, by {}", experiment.title, planned.len(), info.name);
         let results = folder.join("results.jsonl");
-        let Evaluated { started, finished, skipped } = self.eval.ask(client, header, Some(&results)).await?;
+        let Evaluated { started, finished, skipped } =
+            self.eval.ask(client, header, self.eval.rows()?, Some(&results)).await?;
         let cells: Vec<Cell> = finished.metrics.iter().map(cell).collect();
         let paired: Vec<Paired> = finished.comparisons.iter().map(pair).collect();
         let facts = [

@@ -1,0 +1,195 @@
+//! `scotoma items`: item analysis, for those who build benchmarks.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::fs::File;
+use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use scotoma_client::Intervention;
+use scotoma_client::v1::{EvaluateVariant, SampleResult, Verdict};
+use serde_json::json;
+
+use super::Failure;
+use super::eval::Eval;
+use super::flags::from_json;
+use crate::api::v1;
+use crate::benchmark::analysis::{Analysis, Response, analyse, rotated};
+use crate::benchmark::data;
+
+/// The variant as the item is.
+const FIRST: &str = "original";
+/// Those that do not show the picture.
+const UNSEEN: [&str; 2] = ["black", "no visual tokens"];
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Keep {
+    /// Not right without the picture
+    NotBlind,
+    /// Right, but not under most permutations of the visual tokens
+    PermutingBreaks,
+    /// Right under every order of the options
+    OrderProof,
+}
+
+/// Flags of `items`.
+#[derive(Debug, Args)]
+pub(super) struct Items {
+    #[command(flatten)]
+    eval: Eval,
+    /// Where items.csv, items.jsonl, responses.csv (variants by items, 1 and 0, for IRT) and results.jsonl go. A run that finds its
+    /// results there goes on where it ended
+    #[arg(long, default_value = "items")]
+    report: PathBuf,
+    /// Write kept.tsv with the items that meet this. Repeat: they must meet all
+    #[arg(long, value_enum)]
+    keep: Vec<Keep>,
+}
+
+impl Items {
+    pub(super) async fn run(self) -> Result<(), Failure> {
+        std::fs::create_dir_all(&self.report).map_err(|e| format!("{}: {e}", self.report.display()))?;
+        let (local, client) = self.eval.connect().await?;
+        let mut header = self.eval.header();
+        header.variants = variants()?;
+        // The orders of the options are items of their own.
+        let rows = self.eval.rows()?.flat_map(|item| match item {
+            Ok(item) => {
+                let orders: Vec<_> = (1..item.options.len()).filter_map(|by| rotated(&item, by)).map(Ok).collect();
+                std::iter::once(Ok(item)).chain(orders).collect()
+            }
+            Err(error) => vec![Err(error)],
+        });
+        let results = self.report.join("results.jsonl");
+        let done = self.eval.ask(client, header, Box::new(rows), Some(&results)).await;
+        if let Some(local) = local {
+            local.stop().await?;
+        }
+        done?;
+        let found = analyse(&responses(&results)?, FIRST, &UNSEEN);
+        self.write(&found)?;
+        let kept = self.kept(&found)?;
+        print(&found);
+        if let Some(kept) = kept {
+            println!("{kept} of {} items are kept: {}", found.len(), self.report.join("kept.tsv").display());
+        }
+        println!("{}", self.report.join("items.csv").display());
+        Ok(())
+    }
+
+    fn write(&self, found: &[Analysis]) -> Result<(), Failure> {
+        let file = |name: &str| File::create(self.report.join(name)).map(BufWriter::new);
+        let (mut table, mut lines, mut matrix) = (file("items.csv")?, file("items.jsonl")?, file("responses.csv")?);
+        let variants: BTreeSet<&String> = found.iter().flat_map(|a| a.by_variant.keys()).collect();
+        let quoted = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
+        let names: Vec<String> = variants.iter().map(|v| quoted(v)).collect();
+        writeln!(table, "id,category,right,difficulty,margin,stability,image_needed,letter_bias,{}", names.join(","))?;
+        for a in found {
+            let bit = |v: &&String| a.by_variant.get(*v).map_or(String::new(), |&r| u8::from(r).to_string());
+            let bits: Vec<String> = variants.iter().map(bit).collect();
+            let margin = a.margin.map_or(String::new(), |m| format!("{m:.6}"));
+            let (id, category) = (quoted(&a.id), quoted(&a.category));
+            let Analysis { difficulty, stability, image_needed, letter_bias, .. } = a;
+            let numbers = format!("{difficulty:.4},{margin},{stability:.4},{image_needed:.4},{letter_bias:.4}");
+            writeln!(table, "{id},{category},{},{numbers},{}", u8::from(a.right), bits.join(","))?;
+            let line = json!({
+                "id": a.id, "category": a.category, "right": a.right, "difficulty": difficulty, "margin": a.margin,
+                "stability": stability, "image_needed": image_needed, "letter_bias": letter_bias, "by_variant": a.by_variant,
+            });
+            writeln!(lines, "{line}")?;
+        }
+        let ids: Vec<String> = found.iter().map(|a| quoted(&a.id)).collect();
+        writeln!(matrix, "variant,{}", ids.join(","))?;
+        for variant in variants {
+            let bit = |a: &Analysis| a.by_variant.get(variant).map_or(String::new(), |&r| u8::from(r).to_string());
+            writeln!(matrix, "{},{}", quoted(variant), found.iter().map(bit).collect::<Vec<_>>().join(","))?;
+        }
+        Ok(())
+    }
+
+    /// Writes the items that are kept, and says how many.
+    fn kept(&self, found: &[Analysis]) -> Result<Option<usize>, Failure> {
+        if self.keep.is_empty() {
+            return Ok(None);
+        }
+        let meets = |a: &&Analysis| {
+            self.keep.iter().all(|keep| match keep {
+                Keep::NotBlind => UNSEEN.iter().all(|v| a.by_variant.get(*v) != Some(&true)),
+                Keep::PermutingBreaks => {
+                    let permuted = a.by_variant.iter().filter(|(v, _)| v.starts_with("permuted"));
+                    let wrong = permuted.clone().filter(|(_, right)| !**right).count();
+                    a.right && 2 * wrong > permuted.count()
+                }
+                Keep::OrderProof => a.difficulty <= 0.0,
+            })
+        };
+        let ids: HashSet<&str> = found.iter().filter(meets).map(|a| a.id.as_str()).collect();
+        let mut file = BufWriter::new(File::create(self.report.join("kept.tsv"))?);
+        let mut fields: Option<Vec<String>> = None;
+        for item in self.eval.rows()?.flatten().filter(|i| ids.contains(i.id.as_str())) {
+            if fields.is_none() {
+                let names: Vec<String> = item.fields.keys().cloned().collect();
+                writeln!(file, "{}", data::header(&names))?;
+                fields = Some(names);
+            }
+            writeln!(file, "{}", data::row(&item, fields.as_deref().unwrap_or_default()))?;
+        }
+        Ok(Some(ids.len()))
+    }
+}
+
+fn variants() -> Result<Vec<EvaluateVariant>, Failure> {
+    let all = [
+        (FIRST, json!([])),
+        (UNSEEN[0], json!([{"blankImage": {"colour": "COLOUR_BLACK"}}])),
+        (UNSEEN[1], json!([{"selectTokens": {"tokens": {"anyOf": [{"named": "NAMED_ALL"}]}, "mode": "MODE_REMOVE"}}])),
+        ("shuffled, grid 4", json!([{"shufflePatches": {"grid": 4, "seed": 1}}])),
+        ("occluded by half", json!([{"occludePatches": {"random": {"ratio": 0.5, "seed": 1}}}])),
+        ("permuted, seed 1", json!([{"permuteTokens": {"seed": 1}}])),
+        ("permuted, seed 2", json!([{"permuteTokens": {"seed": 2}}])),
+        ("permuted, seed 3", json!([{"permuteTokens": {"seed": 3}}])),
+    ];
+    let one = |(name, list): (&str, serde_json::Value)| {
+        let list = list.as_array().cloned().unwrap_or_default();
+        let read = |value: &serde_json::Value| from_json::<v1::Intervention, Intervention>(&value.to_string());
+        let interventions = list.iter().map(read).collect::<Result<_, _>>()?;
+        Ok(EvaluateVariant { name: name.into(), interventions })
+    };
+    all.into_iter().map(one).collect()
+}
+
+fn responses(path: &Path) -> Result<Vec<Response>, Failure> {
+    let mut all: BTreeMap<(String, String), Response> = BTreeMap::new();
+    for line in BufReader::new(File::open(path)?).lines() {
+        let result: SampleResult = from_json::<v1::SampleResult, SampleResult>(&line?)?;
+        if result.error.is_some() {
+            continue;
+        }
+        let mut scores: Vec<f64> = result.options.iter().map(|o| o.mean_logprob).collect();
+        scores.sort_by(|a, b| b.total_cmp(a));
+        let margin = if let [best, second, ..] = scores[..] { Some(best - second) } else { None };
+        let right = result.verdict == i32::from(Verdict::Right);
+        let SampleResult { id, variant, category, answer, .. } = result;
+        let response = Response { id: id.clone(), variant: variant.clone(), category, answer, right, margin };
+        all.insert((id, variant), response);
+    }
+    Ok(all.into_values().collect())
+}
+
+fn print(found: &[Analysis]) {
+    let mut categories: BTreeMap<&str, Vec<&Analysis>> = BTreeMap::new();
+    found.iter().for_each(|a| categories.entry(&a.category).or_default().push(a));
+    let mean = |own: &[&Analysis], of: &dyn Fn(&Analysis) -> f64| {
+        own.iter().map(|a| of(a)).sum::<f64>() / own.len().max(1) as f64
+    };
+    println!(
+        "{:<20} {:>6} {:>11} {:>10} {:>13} {:>12}",
+        "", "n", "difficulty", "stability", "image needed", "letter bias"
+    );
+    let all: Vec<&Analysis> = found.iter().collect();
+    for (name, own) in categories.iter().map(|(n, o)| (*n, o)).chain([("all", &all)]) {
+        let (difficulty, stability) = (mean(own, &|a| a.difficulty), mean(own, &|a| a.stability));
+        let (needed, bias) = (mean(own, &|a| a.image_needed), mean(own, &|a| a.letter_bias));
+        println!("{name:<20} {:>6} {difficulty:>11.3} {stability:>10.3} {needed:>13.3} {bias:>12.3}", own.len());
+    }
+}
