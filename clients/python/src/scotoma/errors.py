@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import grpc
-from google.rpc import error_details_pb2
-from grpc_status import rpc_status
+from google.rpc import error_details_pb2, status_pb2
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,10 @@ def from_rpc(error: grpc.RpcError) -> ScotomaError:
     """The error of a call of `grpc` or `grpc.aio`, with the details that the server sent."""
     code, message = error.code(), error.details() or ""
     reason, retry_after, fields = None, None, []
-    status = rpc_status.from_call(error)  # type: ignore[no-untyped-call]
-    for detail in status.details if status else ():
+    # grpcio-status refuses details whose words differ from grpc's own, and a deadline passes on both sides at once.
+    trailers: Iterable[tuple[str, bytes]] = error.trailing_metadata() or ()
+    sent = [value for key, value in trailers if key == "grpc-status-details-bin"]
+    for detail in status_pb2.Status.FromString(sent[0]).details if sent else ():
         info, bad, retry = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest(), error_details_pb2.RetryInfo()
         if detail.Unpack(info):
             reason = info.reason
