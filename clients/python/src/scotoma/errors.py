@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import grpc
 from google.rpc import error_details_pb2, status_pb2
@@ -49,7 +50,7 @@ def from_rpc(error: grpc.RpcError) -> ScotomaError:
     code, message = error.code(), error.details() or ""
     reason, retry_after, fields = None, None, []
     # grpcio-status refuses details whose words differ from grpc's own, and a deadline passes on both sides at once.
-    trailers: Iterable[tuple[str, bytes]] = error.trailing_metadata() or ()
+    trailers: Iterable[Any] = error.trailing_metadata() or ()
     sent = [value for key, value in trailers if key == "grpc-status-details-bin"]
     for detail in status_pb2.Status.FromString(sent[0]).details if sent else ():
         info, bad, retry = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest(), error_details_pb2.RetryInfo()
