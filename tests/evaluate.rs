@@ -211,6 +211,34 @@ async fn what_is_wrong_is_named_and_the_rest_goes_on() {
     server.task.await.unwrap().unwrap();
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn pairs_and_pictures_are_known_by_what_tables_have() {
+    let server = Running::start(Config::shapes()).await;
+    let mut client = server.client().await;
+    let item = &shapes().unwrap()[0];
+    let with = |id: &str, fields: &[(&str, &str)]| Sample {
+        id: id.into(),
+        category: "count".into(),
+        answer: "Yes".into(),
+        fields: fields.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
+        ..sample(item)
+    };
+    let rule = |name: &str| EvaluateHeader { rules: Some(Rules::Rule(name.into())), ..Default::default() };
+    let numbered = ["1", "2", "3", "4"].map(|id| with(id, &[]));
+    let (results, finished) = run(&mut client, asked(rule("mmvp/vlmevalkit"), numbered)).await.unwrap();
+    let groups: Vec<&str> = results.values().map(|r| r.group.as_str()).collect();
+    assert_eq!(groups, ["pair 0", "pair 0", "pair 1", "pair 1"]);
+    assert_eq!((finished.metrics[0].name.as_str(), finished.metrics[0].n), ("pair accuracy", 2));
+    let pictures = [with("a", &[("image_path", "p")]), with("b", &[("question_id", "q")]), with("c", &[])];
+    let (results, finished) = run(&mut client, asked(rule("mme"), pictures)).await.unwrap();
+    let groups: Vec<&str> = results.values().map(|r| r.group.as_str()).collect();
+    assert_eq!((groups, finished.failed), (vec!["p", "q", ""], 1));
+    let lost = results.values().find_map(|r| r.error.as_ref()).unwrap();
+    assert_eq!(lost.field, "sample.group", "without a picture's name accuracy by picture would be accuracy");
+    server.stop.send(()).unwrap();
+    server.task.await.unwrap().unwrap();
+}
+
 #[test]
 fn files_are_read_row_by_row() {
     let png = STANDARD.encode(common::picture());

@@ -15,6 +15,7 @@ use super::call::{Call, before};
 use super::v1::benchmark_service_server::BenchmarkService;
 use super::v1::{self, evaluate_header::Rules, evaluate_request, evaluate_response::Event, sweep_result};
 use super::{Error, State, convert, sweep};
+use crate::benchmark::data::MAX_OPTIONS;
 use crate::benchmark::{self, Item, Outcome, RULES, Rule, Verdict, bootstrap, mcnemar};
 use crate::intervention;
 
@@ -23,7 +24,6 @@ const IN_FLIGHT: usize = 32;
 const MAX_VARIANTS: usize = 256;
 /// Samples of one run; of each a digest is remembered.
 const MAX_SAMPLES: usize = 10_000_000;
-const MAX_OPTIONS: usize = 26;
 
 /// The service.
 #[derive(Debug, Clone)]
@@ -308,7 +308,7 @@ impl Run {
         if sample.question.is_empty() {
             return Err(Error::invalid("sample.question", "empty"));
         }
-        let item = Item {
+        let mut item = Item {
             id: sample.id,
             images: Vec::new(),
             question: sample.question,
@@ -319,6 +319,12 @@ impl Run {
             group: sample.group,
             fields: sample.fields.into_iter().collect(),
         };
+        item.group = (self.rule.group)(&item).ok_or_else(|| {
+            Error::invalid(
+                "sample.group",
+                format!("empty; {} counts by it, and no other column says it", self.rule.name()),
+            )
+        })?;
         let text = match &self.header.rules {
             Some(Rules::Custom(custom)) => fill(&custom.prompt, &item),
             _ => (self.rule.prompt)(&item),

@@ -14,6 +14,8 @@ use super::{Error, Item};
 
 /// Bytes of one row, by which every allocation is bounded.
 pub const MAX_ROW: usize = 256 << 20;
+/// Options of one item: A to Z.
+pub const MAX_OPTIONS: usize = 26;
 /// Columns of a table.
 const MAX_COLUMNS: usize = 1024;
 
@@ -95,8 +97,9 @@ impl<R: BufRead> Rows<R> {
         let (question, hint, answer, category) = (take("question"), take("hint"), take("answer"), take("category"));
         let group = take("group");
         let mut images = Vec::new();
-        let (inline, path) = (take("image"), take("image_path"));
-        let whole = if inline.is_empty() { path } else { inline };
+        // Beside a picture its path stays a column: it says which items are about the same one.
+        let inline = take("image");
+        let whole = if inline.is_empty() { take("image_path") } else { inline };
         for image in listed(&whole) {
             images.push(self.image(&image).map_err(|m| error(format!("image: {m}")))?);
         }
@@ -110,7 +113,12 @@ impl<R: BufRead> Rows<R> {
             options.push(option);
         }
         let letter = (answer.len() == 1).then(|| usize::from(answer.as_bytes()[0].wrapping_sub(b'A')));
-        if !options.is_empty() && letter.is_some_and(|l| l >= options.len()) {
+        if options.len() > MAX_OPTIONS {
+            return Err(error(format!("options: {}, at most {MAX_OPTIONS}", options.len())));
+        }
+        // Some tables have an option's words as the answer, which may be of one character, too.
+        let is_option = options.contains(&answer);
+        if !options.is_empty() && !is_option && letter.is_some_and(|l| l >= options.len()) {
             let last = char::from(b'A' + options.len() as u8 - 1);
             return Err(error(format!("answer: {answer:?}, the options are A to {last}")));
         }

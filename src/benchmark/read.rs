@@ -110,12 +110,21 @@ const PHRASES: [&str; 27] = [
 /// lmms-eval's reader of choices, which its MMStar uses with A to D: what stands at the start counts most, then at the end, after a
 /// phrase, as `(A)`, `A.`, `A:`, `A)`, before a space, anywhere; of equals the last.
 pub(super) fn ranked_letter(_: &Item, text: &str) -> Option<String> {
+    ranked(&['A', 'B', 'C', 'D'], text)
+}
+
+/// The same with the letters of the item's own options; A to D where it has none.
+pub(super) fn choice_letter(item: &Item, text: &str) -> Option<String> {
+    let letters: Vec<char> = item.letters().collect();
+    if letters.is_empty() { ranked_letter(item, text) } else { ranked(&letters, text) }
+}
+
+fn ranked(letters: &[char], text: &str) -> Option<String> {
     let stripped = strip_each(strip(text), &[',', '.', '!', '?', ';', ':', '\'', '"']);
     let text: Vec<char> = format!(" {stripped} ").chars().collect();
     let last = |wanted: &[char]| text.windows(wanted.len()).rposition(|w| w == wanted);
     let mut found: Vec<(u32, usize, char)> = Vec::new();
-    let letters = ['A', 'B', 'C', 'D'];
-    for letter in letters {
+    for &letter in letters {
         for (rank, wanted) in [
             (6, vec!['(', letter, ')']),
             (5, vec![letter, '.']),
@@ -130,13 +139,13 @@ pub(super) fn ranked_letter(_: &Item, text: &str) -> Option<String> {
     for phrase in PHRASES {
         let phrase: Vec<char> = phrase.chars().collect();
         let Some(at) = lower.windows(phrase.len()).position(|w| w == phrase) else { continue };
-        for letter in letters {
+        for &letter in letters {
             let after = text.iter().enumerate().skip(at + phrase.len()).find(|(_, c)| **c == letter);
             found.extend(after.map(|(at, _)| (7, at, letter)));
         }
     }
     let inner: Vec<char> = strip(&text.iter().collect::<String>()).chars().collect();
-    for letter in letters {
+    for &letter in letters {
         if inner.first() == Some(&letter) && inner.get(1).is_none_or(|c| !c.is_alphabetic()) {
             found.push((10, 0, letter));
         }

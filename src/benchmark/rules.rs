@@ -20,6 +20,8 @@ pub struct Rule {
     pub read: fn(&Item, &str) -> Option<String>,
     /// Whether an answer is right.
     pub judge: fn(&Item, &str) -> Verdict,
+    /// What counts together with an item, empty where it counts by itself; `None` where the rule needs to know and cannot.
+    pub group: fn(&Item) -> Option<String>,
     /// What all outcomes come to.
     pub summarise: fn(&[Outcome]) -> Vec<Metric>,
     /// Tokens that an answer may have.
@@ -46,32 +48,77 @@ impl Rule {
     }
 }
 
+const MMVP: Rule = Rule {
+    benchmark: "mmvp",
+    tool: "lmms-eval",
+    about: "A or B by a list of patterns; a pair counts where both are right",
+    prompt: lettered,
+    read: read::pair_letter,
+    judge: same_letter,
+    group: pair,
+    summarise: summary::pairs,
+    max_tokens: 16,
+    compared: true,
+};
+
+const QBENCH: Rule = Rule {
+    benchmark: "qbench",
+    tool: "lmms-eval",
+    about: "MMMU's reader; where the tool draws a letter the answer is unparsed",
+    prompt: lettered,
+    read: read::mmmu_letter,
+    judge: same_letter,
+    group: by_column,
+    summarise: summary::accuracy,
+    max_tokens: 32,
+    compared: true,
+};
+
+const MMSTAR: Rule = Rule {
+    benchmark: "mmstar",
+    tool: "lmms-eval",
+    about: "a ranking of places where a letter may stand; the tool's average is over its 18 axes, this accuracy over all items",
+    prompt: lettered,
+    read: read::ranked_letter,
+    judge: same_letter,
+    group: by_column,
+    summarise: summary::accuracy,
+    max_tokens: 16,
+    compared: true,
+};
+
+const SQA: Rule = Rule {
+    benchmark: "sqa",
+    tool: "lmms-eval",
+    about: "the letter alone, or \"X.\" first",
+    prompt: with_context,
+    read: read::bare_letter,
+    judge: same_letter,
+    group: by_column,
+    summarise: summary::accuracy,
+    max_tokens: 16,
+    compared: true,
+};
+
+const AI2D: Rule = Rule {
+    benchmark: "ai2d",
+    tool: "lmms-eval",
+    about: "\"X.\" first, else the whole answer, case and punctuation aside",
+    prompt: lettered,
+    read: read::leading_letter,
+    judge: same_letter,
+    group: by_column,
+    summarise: summary::accuracy,
+    max_tokens: 16,
+    compared: true,
+};
+
 /// Of each benchmark the first row is what it is run by where nothing else is said.
 pub const RULES: &[Rule] = &[
-    Rule {
-        benchmark: "mmvp",
-        tool: "lmms-eval",
-        about: "A or B by a list of patterns; a pair counts where both are right",
-        prompt: lettered,
-        read: read::pair_letter,
-        judge: same_letter,
-        summarise: summary::pairs,
-        max_tokens: 16,
-        compared: true,
-    },
-    Rule { tool: "vlmevalkit", about: INFERRED, read: read::inferred_letter, compared: false, ..of("mmvp") },
-    Rule {
-        benchmark: "qbench",
-        tool: "lmms-eval",
-        about: "MMMU's reader; where the tool draws a letter the answer is unparsed",
-        prompt: lettered,
-        read: read::mmmu_letter,
-        judge: same_letter,
-        summarise: summary::accuracy,
-        max_tokens: 32,
-        compared: true,
-    },
-    Rule { tool: "vlmevalkit", about: INFERRED, read: read::inferred_letter, compared: false, ..of("qbench") },
+    MMVP,
+    Rule { tool: "vlmevalkit", about: INFERRED, read: read::inferred_letter, compared: false, ..MMVP },
+    QBENCH,
+    Rule { tool: "vlmevalkit", about: INFERRED, read: read::inferred_letter, compared: false, ..QBENCH },
     Rule {
         benchmark: "mme",
         tool: "lmms-eval",
@@ -79,22 +126,13 @@ pub const RULES: &[Rule] = &[
         prompt: asked,
         read: read::yes_no,
         judge: same_word,
+        group: by_picture,
         summarise: summary::mme,
         max_tokens: 16,
         compared: true,
     },
-    Rule {
-        benchmark: "mmstar",
-        tool: "lmms-eval",
-        about: "a ranking of places where a letter may stand; the tool's average is over its 18 axes, this accuracy over all items",
-        prompt: lettered,
-        read: read::ranked_letter,
-        judge: same_letter,
-        summarise: summary::accuracy,
-        max_tokens: 16,
-        compared: true,
-    },
-    Rule { tool: "vlmevalkit", about: INFERRED, read: read::inferred_letter, compared: false, ..of("mmstar") },
+    MMSTAR,
+    Rule { tool: "vlmevalkit", about: INFERRED, read: read::inferred_letter, compared: false, ..MMSTAR },
     Rule {
         benchmark: "mmvet",
         tool: "lmms-eval",
@@ -102,6 +140,7 @@ pub const RULES: &[Rule] = &[
         prompt: plain,
         read: read::whole,
         judge: by_judge,
+        group: by_column,
         summarise: summary::grades,
         max_tokens: 1024,
         compared: false,
@@ -113,6 +152,7 @@ pub const RULES: &[Rule] = &[
         prompt: plain,
         read: read::whole,
         judge: by_judge,
+        group: by_column,
         summarise: summary::grades,
         max_tokens: 1024,
         compared: false,
@@ -124,29 +164,20 @@ pub const RULES: &[Rule] = &[
         prompt: math,
         read: read::math,
         judge: same_text,
+        group: by_column,
         summarise: summary::accuracy,
         max_tokens: 512,
         compared: true,
     },
-    Rule {
-        benchmark: "sqa",
-        tool: "lmms-eval",
-        about: "the letter alone, or \"X.\" first",
-        prompt: with_context,
-        read: read::bare_letter,
-        judge: same_letter,
-        summarise: summary::accuracy,
-        max_tokens: 16,
-        compared: true,
-    },
+    SQA,
     Rule {
         tool: "llava",
         about: "the letter alone, \"X. \" first, or \"The answer is X.\" once",
         read: read::llava_letter,
         compared: false,
-        ..of("sqa")
+        ..SQA
     },
-    Rule { tool: "vlmevalkit", about: INFERRED, read: read::inferred_letter, compared: false, ..of("sqa") },
+    Rule { tool: "vlmevalkit", about: INFERRED, read: read::inferred_letter, compared: false, ..SQA },
     Rule {
         benchmark: "chartqa",
         tool: "lmms-eval",
@@ -154,22 +185,13 @@ pub const RULES: &[Rule] = &[
         prompt: one_word,
         read: read::whole,
         judge: relaxed,
+        group: by_column,
         summarise: summary::accuracy,
         max_tokens: 16,
         compared: true,
     },
-    Rule {
-        benchmark: "ai2d",
-        tool: "lmms-eval",
-        about: "\"X.\" first, else the whole answer, case and punctuation aside",
-        prompt: lettered,
-        read: read::leading_letter,
-        judge: same_letter,
-        summarise: summary::accuracy,
-        max_tokens: 16,
-        compared: true,
-    },
-    Rule { tool: "vlmevalkit", about: INFERRED, read: read::inferred_letter, compared: false, ..of("ai2d") },
+    AI2D,
+    Rule { tool: "vlmevalkit", about: INFERRED, read: read::inferred_letter, compared: false, ..AI2D },
     Rule {
         benchmark: "shapes",
         tool: "scotoma",
@@ -177,21 +199,12 @@ pub const RULES: &[Rule] = &[
         prompt: short,
         read: read::short,
         judge: same_text,
+        group: by_column,
         summarise: summary::accuracy,
         max_tokens: 16,
         compared: false,
     },
-    Rule {
-        benchmark: "custom",
-        tool: "letter",
-        about: "a letter, by a ranking of places where it may stand",
-        prompt: plain,
-        read: read::ranked_letter,
-        judge: same_letter,
-        summarise: summary::accuracy,
-        max_tokens: 64,
-        compared: false,
-    },
+    CUSTOM,
     Rule {
         tool: "yes-no",
         about: "yes or no within the first four characters",
@@ -211,23 +224,19 @@ pub const RULES: &[Rule] = &[
 
 const INFERRED: &str = "one option's letter among the last words, or one option's words";
 
-/// A rule that differs from the first of its benchmark in what is said of it.
-const fn of(benchmark: &'static str) -> Rule {
-    Rule {
-        benchmark,
-        tool: "",
-        about: "",
-        prompt: lettered,
-        read: read::inferred_letter,
-        judge: same_letter,
-        summarise: summary::accuracy,
-        max_tokens: 16,
-        compared: false,
-    }
-}
-
 /// A rule for questions that are put by a template of the client's.
-const CUSTOM: Rule = Rule { prompt: plain, max_tokens: 64, ..of("custom") };
+const CUSTOM: Rule = Rule {
+    benchmark: "custom",
+    tool: "letter",
+    about: "a letter, by a ranking of places where it may stand",
+    prompt: plain,
+    read: read::choice_letter,
+    judge: same_letter,
+    group: by_column,
+    summarise: summary::accuracy,
+    max_tokens: 64,
+    compared: false,
+};
 
 /// The rules of `benchmark`, or `benchmark/tool`.
 pub fn rule(name: &str) -> Option<&'static Rule> {
@@ -294,6 +303,22 @@ fn short(item: &Item) -> String {
         return item.question.clone();
     }
     format!("{}\n{}\nAnswer with the letter.", item.question, item.listed())
+}
+
+fn by_column(item: &Item) -> Option<String> {
+    Some(item.group.clone())
+}
+
+/// MMVP numbers its items from 1, and two that follow each other are a pair.
+fn pair(item: &Item) -> Option<String> {
+    let numbered = || item.id.parse::<u64>().ok()?.checked_sub(1).map(|number| format!("pair {}", number / 2));
+    Some(item.group.clone()).filter(|g| !g.is_empty()).or_else(numbered)
+}
+
+/// The picture, as lmms-eval (`question_id`) or VLMEvalKit (`image_path`) names it.
+fn by_picture(item: &Item) -> Option<String> {
+    let columns = [item.group.as_str(), item.field("question_id"), item.field("image_path")];
+    columns.into_iter().find(|name| !name.is_empty()).map(String::from)
 }
 
 fn verdict(right: bool) -> Verdict {

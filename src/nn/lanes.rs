@@ -69,8 +69,10 @@ pub(super) struct Member {
 impl Drop for Seat {
     fn drop(&mut self) {
         let mut table = self.lanes.lock();
-        table.taken[self.number] = false;
-        table.stored.values_mut().for_each(|s| s.lengths[self.number] = 0);
+        // Where the device refused to pack, some layers have fewer lanes than others.
+        let number = self.number;
+        table.taken.get_mut(number).into_iter().for_each(|taken| *taken = false);
+        table.stored.values_mut().filter_map(|s| s.lengths.get_mut(number)).for_each(|length| *length = 0);
         if !table.taken.contains(&true) {
             *table = Table::default();
         }
