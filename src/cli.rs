@@ -11,6 +11,7 @@ mod experiment;
 mod flags;
 mod hardware;
 mod items;
+mod judge;
 mod parity;
 mod replay;
 mod serve;

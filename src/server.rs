@@ -66,6 +66,8 @@ pub struct Config {
     pub memory_budget: u64,
     /// Whether clients may load and unload models.
     pub allow_load: bool,
+    /// Who judges the answers that no rule can.
+    pub judge: Option<api::Judging>,
     /// How long running streams may take to finish when the server goes down.
     pub drain_timeout: Duration,
 }
@@ -89,6 +91,7 @@ impl Config {
             },
             memory_budget: u64::MAX,
             allow_load: false,
+            judge: None,
             drain_timeout: Duration::from_secs(60),
         }
     }
@@ -152,6 +155,7 @@ impl Server {
             let fail = |e| Error::Model { name: name.clone(), source: Box::new(api::Error::Model(e)) };
             state.saliency.push(Arc::new(SaliencyModel::load(name, source, &config.devices[0]).map_err(fail)?));
         }
+        config.judge.clone().into_iter().for_each(|judging| state.judge_by(judging));
         let state = Arc::new(state);
         Ok(Self { state, drain_timeout: config.drain_timeout })
     }

@@ -12,7 +12,9 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use common::Running;
+use scotoma::api::Judging;
 use scotoma::benchmark::data::{MAX_ROW, Rows};
+use scotoma::benchmark::judge::Task;
 use scotoma::benchmark::{Item, shapes};
 use scotoma::server::Config;
 use scotoma_client::v1::evaluate_header::Rules;
@@ -21,7 +23,7 @@ use scotoma_client::v1::evaluate_response::Event;
 use scotoma_client::v1::image::Source;
 use scotoma_client::v1::{
     Answering, CustomRule, EvaluateFinished, EvaluateHeader, EvaluateRequest, EvaluateVariant, GenerateRequest, Image,
-    Reader, Sample, SampleResult, Verdict,
+    Pictures, Reader, Sample, SampleResult, Verdict,
 };
 use scotoma_client::{Client, Error, drop_layers, permute_tokens, prompt};
 
@@ -40,7 +42,7 @@ fn sample(item: &Item) -> Sample {
 fn header(variants: Vec<(&str, Vec<scotoma_client::Intervention>)>) -> EvaluateHeader {
     let variants = variants
         .into_iter()
-        .map(|(name, interventions)| EvaluateVariant { name: name.into(), interventions })
+        .map(|(name, interventions)| EvaluateVariant { name: name.into(), interventions, ..Default::default() })
         .collect();
     EvaluateHeader { rules: Some(Rules::Rule("shapes".into())), variants, progress_every: 10, ..Default::default() }
 }
@@ -439,10 +441,11 @@ fn items_are_analysed_and_chosen() {
     assert_eq!(lines.len(), 80);
     assert_eq!(read("a/items.csv").lines().count(), lines.len() + 1);
     let matrix = read("a/responses.csv");
-    assert_eq!((matrix.lines().count(), matrix.lines().nth(1).unwrap().split(',').count()), (9, lines.len() + 1));
+    assert_eq!((matrix.lines().count(), matrix.lines().nth(1).unwrap().split(',').count()), (10, lines.len() + 1));
     for line in &lines {
         let by = |v: &str| line["by_variant"][v].as_bool().unwrap();
-        let unseen = [by("black"), by("no visual tokens")].iter().filter(|r| !**r).count() as f64 / 2.0;
+        let unseen = [by("black"), by("no visual tokens"), by("another item's picture")];
+        let unseen = unseen.iter().filter(|r| !**r).count() as f64 / 3.0;
         let needed = if line["right"] == true { unseen } else { 0.0 };
         assert!((line["image_needed"].as_f64().unwrap() - needed).abs() < 1e-9, "{line}");
     }
@@ -452,11 +455,143 @@ fn items_are_analysed_and_chosen() {
     for item in &kept {
         let line = lines.iter().find(|l| l["id"] == item.id.as_str()).unwrap();
         let by = |v: &str| line["by_variant"][v].as_bool().unwrap();
-        assert!(!by("black") && !by("no visual tokens") && by("original"), "{line}");
+        assert!(!by("black") && !by("no visual tokens") && !by("another item's picture") && by("original"), "{line}");
         assert!((1..=3).filter(|i| !by(&format!("permuted, seed {i}"))).count() >= 2, "{line}");
         let original = Rows::open(&data).unwrap().map(Result::unwrap).find(|i| i.id == item.id).unwrap();
         assert_eq!(*item, original, "the same question");
     }
+}
+
+/// A judge that grades by the length of the question it is asked, and fails where it is told to.
+async fn judge() -> (String, tokio::sync::mpsc::UnboundedReceiver<serde_json::Value>) {
+    let (sender, asked) = tokio::sync::mpsc::unbounded_channel();
+    let tries = std::sync::atomic::AtomicUsize::new(0);
+    let tries = std::sync::Arc::new(tries);
+    let reply = move |headers: axum::http::HeaderMap, axum::Json(body): axum::Json<serde_json::Value>| {
+        let (sender, tries) = (sender.clone(), tries.clone());
+        async move {
+            assert_eq!(headers["authorization"], "Bearer secret");
+            if tries.fetch_add(1, std::sync::atomic::Ordering::SeqCst) == 0 {
+                return (axum::http::StatusCode::TOO_MANY_REQUESTS, axum::Json(serde_json::Value::Null));
+            }
+            let question = body["messages"][0]["content"].as_str().unwrap().to_owned();
+            sender.send(body).unwrap();
+            let said = match () {
+                () if question.contains("odd") => "I cannot say",
+                () if question.contains("rate") => "8 6\nBecause.",
+                () => "0.5",
+            };
+            let reply = serde_json::json!({"choices": [{"message": {"content": said}}]});
+            (axum::http::StatusCode::OK, axum::Json(reply))
+        }
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}/v1", listener.local_addr().unwrap());
+    let app = axum::Router::new().route("/v1/chat/completions", axum::routing::post(reply));
+    tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+    (address, asked)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_judge_grades_what_no_rule_can() {
+    let (address, mut questions) = judge().await;
+    let templates = vec![(Task::Rate, "rate {reference} {answer} {context}".into())];
+    let judging = Judging { address, model: "wise".into(), key: "secret".into(), templates };
+    let server = Running::start(Config { judge: Some(judging), ..Config::shapes() }).await;
+    let mut client = server.client().await;
+    let items: Vec<Item> = shapes().unwrap().into_iter().take(4).collect();
+    let open = |item: &Item| Sample { options: Vec::new(), answer: "it".into(), ..sample(item) };
+    let rule = |name: &str, unjudged| EvaluateHeader {
+        rules: Some(Rules::Rule(name.into())),
+        max_tokens: 8,
+        unjudged,
+        ..header(vec![])
+    };
+    let (results, finished) = run(&mut client, asked(rule("mmvet", false), items.iter().map(open))).await.unwrap();
+    assert!(results.values().all(|r| r.verdict == i32::from(Verdict::Graded) && r.grade == 0.5 && r.review == "0.5"));
+    assert_eq!((finished.metrics[0].value, finished.metrics[1].value), (50.0, 0.0));
+    let first = questions.recv().await.unwrap();
+    assert_eq!((&first["model"], &first["temperature"]), (&"wise".into(), &0.into()));
+    assert!(first["messages"][0]["content"].as_str().unwrap().contains("Reference: it\n"), "{first}");
+
+    // Without it answers are unjudged; judged later, they do not run again.
+    let (unjudged, finished) = run(&mut client, asked(rule("mmvet", true), items.iter().map(open))).await.unwrap();
+    assert!(unjudged.values().all(|r| r.verdict == i32::from(Verdict::Unjudged) && r.review.is_empty()));
+    assert_eq!((finished.metrics[0].n, finished.metrics[1].value), (0, 4.0));
+    let mut later = asked(rule("mmvet", false), []);
+    later.extend(unjudged.into_values().map(Asked::Known));
+    later.extend(items.iter().map(open).map(Asked::Sample));
+    let (judged, finished) = run(&mut client, later).await.unwrap();
+    assert_eq!((judged.len(), finished.metrics[0].value, finished.metrics[0].n), (4, 50.0, 4));
+
+    // The ratio of sums, by a template of one's own; a reply that cannot be read is no grade, a missing reference an error.
+    let rated = [open(&items[0]), Sample { answer: "odd".into(), ..open(&items[1]) }, Sample { answer: String::new(), ..open(&items[2]) }];
+    let (results, finished) = run(&mut client, asked(rule("llavaw", false), rated)).await.unwrap();
+    let of = |item: &Item| &results[&(item.id.clone(), "original".to_owned())];
+    assert_eq!((of(&items[0]).grade, of(&items[0]).grade_of, finished.metrics[0].value), (6.0, 8.0, 75.0));
+    assert_eq!((of(&items[1]).verdict, of(&items[1]).review.as_str()), (Verdict::Unjudged.into(), "I cannot say"));
+    assert_eq!(finished.failed, 1);
+    assert!(results.values().any(|r| r.error.as_ref().is_some_and(|e| e.field == "sample.answer")));
+    server.stop.send(()).unwrap();
+    server.task.await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_variant_may_show_other_pictures() {
+    let server = Running::start(Config::shapes()).await;
+    let mut client = server.client().await;
+    let items: Vec<Item> = shapes().unwrap().into_iter().filter(|i| i.category == "existence").take(6).collect();
+    let mut wanted = header(vec![("original", vec![]), ("other", vec![]), ("other, short", vec![drop_layers([6])])]);
+    wanted.variants[1].pictures = "other".into();
+    wanted.variants[2].pictures = "other".into();
+    let swapped = |i: usize| {
+        let mut own = sample(&items[i]);
+        let other = sample(&items[(i + 1) % items.len()]).images;
+        // One sample has none.
+        if i > 0 {
+            own.substitutes.insert("other".into(), Pictures { images: other });
+        }
+        own
+    };
+    let (results, finished) = run(&mut client, asked(wanted, (0..items.len()).map(swapped))).await.unwrap();
+    assert_eq!((results.len(), finished.failed), (18, 2));
+    let of = |item: &Item, variant: &str| &results[&(item.id.clone(), variant.to_owned())];
+    assert_eq!(of(&items[0], "other").error.as_ref().unwrap().field, "sample.substitutes");
+    assert!(of(&items[0], "original").error.is_none());
+    // The answer is that to the same question under the other picture.
+    let there = Sample { images: sample(&items[3]).images, ..sample(&items[2]) };
+    let (alone, _) = run(&mut client, asked(header(vec![]), [there])).await.unwrap();
+    assert_eq!(alone.values().next().unwrap().output_digest, of(&items[2], "other").output_digest);
+    server.stop.send(()).unwrap();
+    server.task.await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn classes_are_options_without_letters() {
+    let server = Running::start(Config::shapes()).await;
+    let mut client = server.client().await;
+    let mut classes: Vec<String> = (0..40).map(|i| format!("thing {i}")).collect();
+    classes.extend(["red", "blue"].map(String::from));
+    let item = shapes().unwrap().into_iter().find(|i| i.category == "colour").unwrap();
+    let question =
+        |options: &[String]| Sample { options: options.to_vec(), answer: "blue".into(), ..sample(&item) };
+    let by = |rule: &str, answering: Answering| EvaluateHeader {
+        rules: Some(Rules::Rule(rule.into())),
+        answering: answering.into(),
+        ..header(vec![])
+    };
+    let texts = asked(by("classification", Answering::OptionTexts), [question(&classes)]);
+    let (results, finished) = run(&mut client, texts).await.unwrap();
+    let result = results.values().next().unwrap();
+    assert_eq!((result.options.len(), finished.failed), (42, 0));
+    let best = result.options.iter().max_by(|a, b| a.mean_logprob.total_cmp(&b.mean_logprob)).unwrap();
+    assert_eq!((&result.text, result.verdict == i32::from(Verdict::Right)), (&best.option, best.option == "blue"));
+    // Rules of letters take 26.
+    let (results, _) = run(&mut client, asked(by("shapes", Answering::Generate), [question(&classes)])).await.unwrap();
+    let error = results.values().next().unwrap().error.as_ref().unwrap();
+    assert!(error.field == "sample.options" && error.message.contains("at most 26"), "{error:?}");
+    server.stop.send(()).unwrap();
+    server.task.await.unwrap().unwrap();
 }
 
 #[test]
@@ -493,6 +628,7 @@ fn an_experiment_is_a_file_and_ends_in_a_report() {
     let (page, svg) = (read("report.html"), read("mine.svg"));
     assert!(page.contains("Mine &lt;&amp;&gt;") && page.contains(&svg) && !page.contains("http://127"));
     assert_eq!(svg.matches("<circle").count(), 2);
+    assert!(std::fs::read(folder.path().join("whole/mine.png")).unwrap().starts_with(b"\x89PNG"));
     let record: serde_json::Value = serde_json::from_str(&read("provenance.json")).unwrap();
     assert_eq!(record["variants"]["without 5"][0]["dropLayers"]["layers"][0], 5);
     let broken = scotoma().args(["experiment", "nothing", "shapes"]).output().unwrap();

@@ -1,7 +1,7 @@
 //! The scorers against the public tools' own code: tests/scorers/capture.py is the only writer of the verdicts.
 #![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use scotoma::benchmark::data::Rows;
@@ -30,9 +30,15 @@ fn is_right(name: &str, item: &Item, text: &str) -> bool {
 #[test]
 fn verdicts_are_those_of_the_tools() {
     let (mut counts, mut others): (BTreeMap<String, (usize, usize)>, Vec<String>) = Default::default();
+    let mut prompted = BTreeSet::new();
     for line in VERDICTS.lines().skip(1) {
         let line: Value = serde_json::from_str(line).unwrap();
         let (name, item) = (line["rule"].as_str().unwrap(), item(&line["item"]));
+        if let Some(prompt) = line["prompt"].as_str() {
+            assert_eq!((rule(name).unwrap().prompt)(&item), prompt, "{name}");
+            prompted.insert(name.to_owned());
+            continue;
+        }
         for (right, key) in [(true, "right"), (false, "wrong")] {
             for text in line[key].as_array().unwrap() {
                 let text = text.as_str().unwrap();
@@ -49,6 +55,7 @@ fn verdicts_are_those_of_the_tools() {
         println!("{name:<20} {texts:>5} texts, {right} right");
         assert!(*texts >= 200 && *right >= 20 && texts - right >= 20, "{name} shows little");
     }
+    assert!(prompted.len() >= 9, "prompts of {prompted:?} alone");
     assert!(others.is_empty(), "{} differ:\n{}", others.len(), others.join("\n"));
     for compared in RULES.iter().filter(|r| r.compared && r.benchmark != "mathvista") {
         assert!(counts.contains_key(&compared.name()), "{} says that it is compared", compared.name());
@@ -70,8 +77,23 @@ fn every_benchmark_has_its_prompt_and_reads_its_own_answers() {
         let said = (rule.prompt)(&item);
         assert!(said.contains("Which?"), "{}: {said}", rule.name());
         let (answer, verdict) = rule.score(&item, &item.answer);
-        let expected = if matches!(rule.benchmark, "mmvet" | "llavaw") { Verdict::Unjudged } else { Verdict::Right };
+        let expected = if matches!(rule.name().as_str(), "mmvet/llava" | "mmvet/lmms-eval" | "llavaw/llava" | "classification/judged") { Verdict::Unjudged } else { Verdict::Right };
         assert_eq!(verdict, expected, "{}: {answer:?}", rule.name());
+    }
+    // MMVP's swapped answers are put right where that is asked for.
+    let swapped = |id: &str| item(&serde_json::json!({"index": id, "question": "?", "A": "x", "B": "y", "answer": "A"}));
+    for (name, id, right) in [("mmvp", "99", "A"), ("mmvp/corrected", "99", "B"), ("mmvp/corrected", "98", "A")] {
+        assert_eq!(rule(name).unwrap().score(&swapped(id), right).1, Verdict::Right, "{name} {id}");
+    }
+    // A class is named where its words stand by themselves; of two that overlap the longer one.
+    let classes = item(&serde_json::json!({
+        "index": 1, "question": "?", "options": ["cat", "wild cat", "dog", "nan"], "answer": "wild cat",
+    }));
+    let named = |text: &str| rule("classification").unwrap().score(&classes, text);
+    assert_eq!(named("It is a Wild Cat."), (Some("wild cat".into()), Verdict::Right));
+    assert_eq!(named("a cat").1, Verdict::Wrong);
+    for unparsed in ["a cat or a dog", "concatenated", "", "é"] {
+        assert_eq!(named(unparsed), (None, Verdict::Unparsed), "{unparsed}");
     }
     let first = |name: &str| rule(name).unwrap().tool;
     assert_eq!((first("sqa"), first("sqa/llava")), ("lmms-eval", "llava"));

@@ -12,16 +12,16 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::call::{Call, before};
+use super::sample::{Asked, Plan, verdict_of};
 use super::v1::benchmark_service_server::BenchmarkService;
-use super::v1::{self, evaluate_header::Rules, evaluate_request, evaluate_response::Event, sweep_result};
-use super::{Error, State, convert, sweep};
-use crate::benchmark::data::MAX_OPTIONS;
-use crate::benchmark::{self, Item, Outcome, RULES, Rule, Verdict, bootstrap, mcnemar};
+use super::v1::{self, evaluate_header::Rules, evaluate_request, evaluate_response::Event};
+use super::{Error, State, convert};
+use crate::benchmark::{self, Label, Outcome, RULES, Rule, compare, digest};
 use crate::intervention;
 
 /// Samples that are on their way at once.
 const IN_FLIGHT: usize = 32;
-const MAX_VARIANTS: usize = 256;
+const MAX_VARIANTS: usize = 4096;
 /// Samples of one run; of each a digest is remembered.
 const MAX_SAMPLES: usize = 10_000_000;
 
@@ -53,6 +53,7 @@ impl BenchmarkService for Benchmarks {
             about: rule.about.into(),
             max_tokens: rule.max_tokens,
             compared: rule.compared,
+            judged: rule.task.map_or_else(String::new, |task| task.name().into()),
         };
         call.observation.end(tonic::Code::Ok);
         Ok(Response::new(v1::DescribeResponse { rules: RULES.iter().map(info).collect() }))
@@ -61,21 +62,30 @@ impl BenchmarkService for Benchmarks {
 
 /// A run whose header is checked.
 struct Run {
-    header: v1::EvaluateHeader,
-    rule: &'static Rule,
+    plan: Arc<Plan>,
+    /// The numbers of variants by name.
+    variants: HashMap<String, usize>,
     model_digest: String,
-    /// What stands before an option that is scored: a space, unless the prompt ends with one.
-    space: &'static str,
     /// Samples that have come, by a digest of their id.
     seen: HashSet<[u8; 16]>,
-    /// Variants of samples that need not run, by the same.
-    known: HashMap<[u8; 16], Vec<usize>>,
+    /// What an earlier run has of samples, by the same.
+    known: HashMap<[u8; 16], Known>,
     /// Variant by variant.
     outcomes: Vec<Vec<Outcome>>,
     results: u64,
     failed: u64,
     computed: u64,
     begun: Instant,
+}
+
+/// What an earlier run has of a sample.
+#[derive(Default)]
+struct Known {
+    label: Arc<Label>,
+    /// Variants that need not run.
+    variants: Vec<usize>,
+    /// Answers of these that want a judge.
+    unjudged: Vec<v1::SampleResult>,
 }
 
 async fn begin(state: &State, call: &mut Call, inbound: &mut Streaming<v1::EvaluateRequest>) -> Result<Run, Error> {
@@ -98,15 +108,15 @@ async fn begin(state: &State, call: &mut Call, inbound: &mut Streaming<v1::Evalu
         *name = rule.name();
     }
     if header.variants.is_empty() {
-        header.variants.push(v1::EvaluateVariant { name: "original".into(), interventions: Vec::new() });
+        header.variants.push(v1::EvaluateVariant { name: "original".into(), ..Default::default() });
     }
     if header.variants.len() > MAX_VARIANTS {
         let message = format!("{} given; at most {MAX_VARIANTS} are taken", header.variants.len());
         return Err(Error::invalid("header.variants", message));
     }
-    for i in 0..header.variants.len() {
-        let name = &header.variants[i].name;
-        if name.is_empty() || header.variants[..i].iter().any(|v| v.name == *name) {
+    let mut names = HashSet::new();
+    for (i, v1::EvaluateVariant { name, .. }) in header.variants.iter().enumerate() {
+        if name.is_empty() || !names.insert(name) {
             let message = format!("{name:?}; every variant needs a name of its own");
             return Err(Error::invalid(format!("header.variants[{i}].name"), message));
         }
@@ -128,11 +138,12 @@ async fn begin(state: &State, call: &mut Call, inbound: &mut Streaming<v1::Evalu
         header.progress_every = 100;
     }
     let opened = model.text.chat("", 0)?;
+    let judge = state.judge.clone().filter(|_| rule.task.is_some() && !header.unjudged);
+    let space = if opened.ends_with(char::is_whitespace) { "" } else { " " };
     Ok(Run {
-        space: if opened.ends_with(char::is_whitespace) { "" } else { " " },
         outcomes: vec![Vec::new(); header.variants.len()],
-        header,
-        rule,
+        variants: header.variants.iter().enumerate().map(|(i, v)| (v.name.clone(), i)).collect(),
+        plan: Arc::new(Plan { header, rule, space, judge }),
         model_digest: model.digest.clone(),
         seen: HashSet::new(),
         known: HashMap::new(),
@@ -158,13 +169,6 @@ fn reader(custom: &v1::CustomRule) -> Result<&'static Rule, Error> {
         return Err(Error::invalid("header.custom.prompt", "it has no {question}"));
     }
     benchmark::rule(name).ok_or_else(|| Error::Fault(format!("no rule {name}")))
-}
-
-/// Tells samples apart in little memory.
-fn digest(id: &str) -> [u8; 16] {
-    let mut digest = [0; 16];
-    digest.copy_from_slice(&blake3::hash(id.as_bytes()).as_bytes()[..16]);
-    digest
 }
 
 type Sender = mpsc::Sender<Result<v1::EvaluateResponse, Status>>;
@@ -199,23 +203,6 @@ async fn send(sender: &Sender, event: Event) -> Result<(), Error> {
     sender.send(Ok(v1::EvaluateResponse { event: Some(event) })).await.map_err(gone)
 }
 
-/// The field of a sample in place of that of the request that is made of it.
-fn of_sample(mut error: v1::SweepError) -> v1::SweepError {
-    if let Some(rest) = error.field.strip_prefix("prompt.") {
-        let field = format!("sample.{rest}");
-        error.message = error.message.replace(&error.field, &field);
-        error.field = field;
-    }
-    error
-}
-
-/// A sample on its way: the numbers of the variants that run, and the request.
-struct Asked {
-    item: Item,
-    variants: Vec<usize>,
-    request: v1::SweepRequest,
-}
-
 impl Run {
     async fn run(
         &mut self,
@@ -224,20 +211,14 @@ impl Run {
         mut inbound: Streaming<v1::EvaluateRequest>,
         sender: &Sender,
     ) -> Result<(), Error> {
-        let started = v1::EvaluateStarted {
-            request_id: call.id.clone(),
-            rule: self.rule.name(),
-            model_digest: self.model_digest.clone(),
-            header: Some(self.header.clone()),
-        };
-        send(sender, Event::Started(started)).await?;
+        send(sender, Event::Started(self.started(call))).await?;
         let (mut running, mut open) = (FuturesUnordered::new(), true);
         while open || !running.is_empty() {
             tokio::select! {
                 biased;
-                Some((item, results)) = running.next(), if !running.is_empty() => {
-                    for result in self.results(&item, results) {
-                        self.tell(result, sender).await?;
+                Some((label, results)) = running.next(), if !running.is_empty() => {
+                    for result in results {
+                        self.tell(&label, result, sender).await?;
                     }
                 }
                 message = before(call.deadline, inbound.message()), if open && running.len() < IN_FLIGHT => {
@@ -246,16 +227,12 @@ impl Run {
                         Some(Some(evaluate_request::Event::Sample(sample))) => {
                             let id = sample.id.clone();
                             match self.ask(sample) {
-                                Ok(asked) if asked.variants.is_empty() => {}
-                                Ok(Asked { item, variants, request }) => running.push(async move {
-                                    let results = before(call.deadline, sweep::whole(state, call, request)).await;
-                                    let results = results.and_then(|r| r);
-                                    let results = results.map_err(|e| of_sample(e.in_sweep(&call.id, state.retry_after())));
-                                    (item, (variants, results))
-                                }),
+                                Ok(asked) if asked.is_empty() => {}
+                                Ok(asked) => running.push(asked.run(state, call)),
                                 Err(error) => {
                                     let error = Some(error.in_sweep(&call.id, state.retry_after()));
-                                    self.tell(v1::SampleResult { id, error, ..Default::default() }, sender).await?;
+                                    let result = v1::SampleResult { id, error, ..Default::default() };
+                                    self.tell(&Arc::default(), result, sender).await?;
                                 }
                             }
                         }
@@ -271,21 +248,44 @@ impl Run {
         Ok(())
     }
 
+    fn started(&self, call: &Call) -> v1::EvaluateStarted {
+        let judge = self.plan.judge.as_ref().zip(self.plan.rule.task);
+        v1::EvaluateStarted {
+            request_id: call.id.clone(),
+            rule: self.plan.rule.name(),
+            model_digest: self.model_digest.clone(),
+            header: Some(self.plan.header.clone()),
+            judge: judge.map(|(judge, task)| v1::Judge {
+                model: judge.model().into(),
+                prompt: judge.template(task).into(),
+            }),
+        }
+    }
+
     /// A result of an earlier run.
     fn know(&mut self, result: v1::SampleResult) -> Result<(), Error> {
         let name = &result.variant;
-        let variant = self.header.variants.iter().position(|v| v.name == *name);
-        let variant =
-            variant.ok_or_else(|| Error::invalid("known.variant", format!("{name:?} is none of the header")))?;
+        let variant = *self
+            .variants
+            .get(name)
+            .ok_or_else(|| Error::invalid("known.variant", format!("{name:?} is none of the header")))?;
         // What failed is tried again.
         let Some(verdict) = verdict_of(&result) else { return Ok(()) };
         let known = self.known.entry(digest(&result.id)).or_default();
-        if !known.contains(&variant) {
-            known.push(variant);
-            self.results += 1;
-            let v1::SampleResult { id, category, group, .. } = result;
-            self.outcomes[variant].push(Outcome { id, category, group, verdict });
+        if known.variants.contains(&variant) {
+            return Ok(());
         }
+        known.variants.push(variant);
+        if verdict == benchmark::Verdict::Unjudged && self.plan.wants_judge(&result) {
+            known.unjudged.push(result);
+            return Ok(());
+        }
+        if known.label.id.is_empty() {
+            let v1::SampleResult { id, category, group, .. } = result;
+            known.label = Arc::new(Label { id, category, group });
+        }
+        self.results += 1;
+        self.outcomes[variant].push(Outcome { label: known.label.clone(), verdict });
         Ok(())
     }
 
@@ -301,162 +301,22 @@ impl Run {
         if !self.seen.insert(digest) {
             return Err(Error::invalid("sample.id", format!("{:?} came before", sample.id)));
         }
-        if sample.options.len() > MAX_OPTIONS {
-            let message = format!("{} given; at most {MAX_OPTIONS} are taken", sample.options.len());
-            return Err(Error::invalid("sample.options", message));
-        }
-        if sample.question.is_empty() {
-            return Err(Error::invalid("sample.question", "empty"));
-        }
-        let mut item = Item {
-            id: sample.id,
-            images: Vec::new(),
-            question: sample.question,
-            hint: sample.hint,
-            options: sample.options,
-            answer: sample.answer,
-            category: sample.category,
-            group: sample.group,
-            fields: sample.fields.into_iter().collect(),
-        };
-        item.group = (self.rule.group)(&item).ok_or_else(|| {
-            Error::invalid(
-                "sample.group",
-                format!("empty; {} counts by it, and no other column says it", self.rule.name()),
-            )
-        })?;
-        let text = match &self.header.rules {
-            Some(Rules::Custom(custom)) => fill(&custom.prompt, &item),
-            _ => (self.rule.prompt)(&item),
-        };
-        let prompt = Some(v1::Prompt { text, images: sample.images, raw: false });
-        let (model, sample_key) = (self.header.model.clone(), item.id.clone());
-        let input = match v1::Answering::try_from(self.header.answering) {
-            Ok(v1::Answering::OptionLetters | v1::Answering::OptionTexts) => {
-                let options = self.options(&item);
-                if options.is_empty() {
-                    return Err(Error::invalid("sample.options", "empty; without options only yes and no are scored"));
-                }
-                let continuations = options.iter().map(|option| format!("{}{option}", self.space)).collect();
-                let request = v1::ScoreRequest { model, prompt, interventions: Vec::new(), continuations, sample_key };
-                v1::sweep_request::Input::Score(request)
-            }
-            _ => v1::sweep_request::Input::Generate(v1::GenerateRequest {
-                model,
-                prompt,
-                sampling: self.header.sampling,
-                max_tokens: self.header.max_tokens,
-                sample_key,
-                ..Default::default()
-            }),
-        };
-        let known = self.known.get(&digest);
-        let missing = |v: &usize| known.is_none_or(|known| !known.contains(v));
-        let variants: Vec<usize> = (0..self.header.variants.len()).filter(missing).collect();
-        let interventions =
-            |&v: &usize| v1::SweepVariant { interventions: self.header.variants[v].interventions.clone() };
-        let listed = variants.iter().map(interventions).collect();
-        let request = v1::SweepRequest { input: Some(input), variants: listed, grid: None };
-        Ok(Asked { item, variants, request })
-    }
-
-    /// What is scored: options, or yes and no as the answer spells them.
-    fn options(&self, item: &Item) -> Vec<String> {
-        if item.options.is_empty() {
-            return match item.answer.as_str() {
-                "yes" | "no" => vec!["yes".into(), "no".into()],
-                other if ["yes", "no"].contains(&other.to_lowercase().as_str()) => vec!["Yes".into(), "No".into()],
-                _ => Vec::new(),
-            };
-        }
-        if self.header.answering == i32::from(v1::Answering::OptionTexts) {
-            return item.options.clone();
-        }
-        item.letters().map(String::from).collect()
-    }
-
-    /// The results of a sample, variant by variant.
-    fn results(
-        &mut self,
-        item: &Item,
-        (variants, outcome): (Vec<usize>, Result<Vec<v1::SweepResult>, v1::SweepError>),
-    ) -> Vec<v1::SampleResult> {
-        let blank = |variant: usize| v1::SampleResult {
-            id: item.id.clone(),
-            variant: self.header.variants[variant].name.clone(),
-            category: item.category.clone(),
-            group: item.group.clone(),
-            ..Default::default()
-        };
-        match outcome {
-            Err(error) => {
-                variants.iter().map(|&v| v1::SampleResult { error: Some(error.clone()), ..blank(v) }).collect()
-            }
-            Ok(all) => {
-                let one = |(&v, found): (&usize, v1::SweepResult)| self.result(item, blank(v), found);
-                variants.iter().zip(all).map(one).collect()
-            }
-        }
-    }
-
-    fn result(&self, item: &Item, mut result: v1::SampleResult, found: v1::SweepResult) -> v1::SampleResult {
-        let record = match found.outcome {
-            Some(sweep_result::Outcome::Generated(finished)) => {
-                let (answer, verdict) = self.rule.score(item, &finished.text);
-                result.answer = answer.unwrap_or_default();
-                set_verdict(&mut result, verdict);
-                (result.text, result.usage) = (finished.text, finished.usage);
-                finished.provenance
-            }
-            Some(sweep_result::Outcome::Scored(response)) => {
-                let options = self.options(item);
-                let best = response.best as usize;
-                let letter = item.letters().nth(best).map_or_else(|| options[best].to_lowercase(), String::from);
-                let mut verdict = (self.rule.judge)(item, &letter);
-                // Where answers are words, the option's words count.
-                if let Some(words) = item.options.get(best).filter(|_| verdict == Verdict::Wrong) {
-                    verdict = (self.rule.judge)(item, words);
-                }
-                result.text.clone_from(&options[best]);
-                result.answer = letter;
-                set_verdict(&mut result, verdict);
-                let score = |(option, s): (String, &v1::ContinuationScore)| v1::OptionScore {
-                    option,
-                    logprob: s.logprob,
-                    mean_logprob: s.mean_logprob,
-                };
-                result.options = options.into_iter().zip(&response.scores).map(score).collect();
-                result.usage = response.usage;
-                response.provenance
-            }
-            Some(sweep_result::Outcome::Error(error)) => {
-                result.error = Some(error);
-                None
-            }
-            None => None,
-        };
-        if let Some(record) = record {
-            (result.record_digest, result.output_digest) = (record.digest, record.output_digest);
-        }
-        result
+        let known = self.known.remove(&digest).unwrap_or_default();
+        let missing: Vec<usize> =
+            (0..self.plan.header.variants.len()).filter(|v| !known.variants.contains(v)).collect();
+        self.plan.ask(sample, &missing, known.unjudged)
     }
 
     /// Counts a result and sends it, with metrics from time to time.
-    async fn tell(&mut self, result: v1::SampleResult, sender: &Sender) -> Result<(), Error> {
+    async fn tell(&mut self, label: &Arc<Label>, result: v1::SampleResult, sender: &Sender) -> Result<(), Error> {
         self.results += 1;
         self.computed += result.usage.as_ref().map_or(0, |u| u.rows_computed);
-        let variant = self.header.variants.iter().position(|v| v.name == result.variant);
-        match (verdict_of(&result), variant) {
-            (Some(verdict), Some(variant)) => self.outcomes[variant].push(Outcome {
-                id: result.id.clone(),
-                category: result.category.clone(),
-                group: result.group.clone(),
-                verdict,
-            }),
+        match (verdict_of(&result), self.variants.get(&result.variant)) {
+            (Some(verdict), Some(&variant)) => self.outcomes[variant].push(Outcome { label: label.clone(), verdict }),
             _ => self.failed += 1,
         }
         send(sender, Event::Result(result)).await?;
-        if self.results.is_multiple_of(u64::from(self.header.progress_every)) {
+        if self.results.is_multiple_of(u64::from(self.plan.header.progress_every)) {
             let progress = v1::EvaluateProgress { results: self.results, metrics: self.metrics() };
             send(sender, Event::Progress(progress)).await?;
         }
@@ -475,93 +335,35 @@ impl Run {
                 n: m.n as u64,
                 unparsed: m.unparsed as u64,
             };
-            (self.rule.summarise)(outcomes).into_iter().map(metric).collect::<Vec<_>>()
+            (self.plan.rule.summarise)(outcomes).into_iter().map(metric).collect::<Vec<_>>()
         };
-        self.header.variants.iter().zip(&self.outcomes).flat_map(of).collect()
+        self.plan.header.variants.iter().zip(&self.outcomes).flat_map(of).collect()
     }
 
     fn finished(&mut self) -> v1::EvaluateFinished {
         // In the order of ids, so that the order of completion changes nothing.
-        self.outcomes.iter_mut().for_each(|outcomes| outcomes.sort_by(|a, b| a.id.cmp(&b.id)));
-        let others = self.header.variants.iter().zip(&self.outcomes).skip(1);
+        self.outcomes.iter_mut().for_each(|outcomes| outcomes.sort_by(|a, b| a.label.id.cmp(&b.label.id)));
+        let others = self.plan.header.variants.iter().zip(&self.outcomes).skip(1);
+        let comparison = |(variant, own): (&v1::EvaluateVariant, &Vec<Outcome>)| {
+            let found = compare(&self.outcomes[0], own);
+            v1::Comparison {
+                variant: variant.name.clone(),
+                n: found.n as u64,
+                better: found.better as u64,
+                worse: found.worse as u64,
+                difference: found.difference,
+                low: found.interval.0,
+                high: found.interval.1,
+                p: found.p,
+            }
+        };
         v1::EvaluateFinished {
             results: self.results,
             failed: self.failed,
             metrics: self.metrics(),
-            comparisons: others.map(|(v, own)| compare(&v.name, &self.outcomes[0], own)).collect(),
+            comparisons: others.map(comparison).collect(),
             rows_computed: self.computed,
             total_seconds: self.begun.elapsed().as_secs_f64(),
         }
-    }
-}
-
-/// A variant against the first one; both in the order of ids.
-fn compare(variant: &str, first: &[Outcome], own: &[Outcome]) -> v1::Comparison {
-    let mut groups: HashMap<&str, Vec<f64>> = HashMap::new();
-    let mut order = Vec::new();
-    let (mut n, mut better, mut worse) = (0, 0, 0);
-    for outcome in own {
-        let Ok(place) = first.binary_search_by(|o| o.id.cmp(&outcome.id)) else { continue };
-        let (Some(was), Some(is)) = (first[place].verdict.score(), outcome.verdict.score()) else { continue };
-        (n, better, worse) = (n + 1, better + u64::from(is > was), worse + u64::from(is < was));
-        let group = if outcome.group.is_empty() { &outcome.id } else { &outcome.group };
-        let own = groups.entry(group).or_insert_with(|| {
-            order.push(group.as_str());
-            Vec::new()
-        });
-        own.push(is - was);
-    }
-    let all: Vec<&Vec<f64>> = order.iter().filter_map(|g| groups.get(g)).collect();
-    let mean = |groups: &[&Vec<f64>]| {
-        let (sum, count) = groups.iter().fold((0.0, 0), |(s, c), g| (s + g.iter().sum::<f64>(), c + g.len()));
-        sum / f64::from(count.max(1) as u32)
-    };
-    let (low, high) = bootstrap(&all, mean);
-    let p = mcnemar(better as usize, worse as usize);
-    v1::Comparison { variant: variant.into(), n, better, worse, difference: mean(&all), low, high, p }
-}
-
-fn fill(template: &str, item: &Item) -> String {
-    // One pass, so that a question that holds a name in braces stays as it is.
-    let mut text = String::new();
-    let mut rest = template;
-    while let Some(at) = rest.find('{') {
-        text.push_str(&rest[..at]);
-        rest = &rest[at..];
-        let names =
-            [("{question}", item.question.clone()), ("{hint}", item.hint.clone()), ("{options}", item.listed())];
-        if let Some((name, value)) = names.iter().find(|(name, _)| rest.starts_with(name)) {
-            text.push_str(value);
-            rest = &rest[name.len()..];
-        } else {
-            text.push('{');
-            rest = &rest[1..];
-        }
-    }
-    text + rest
-}
-
-fn set_verdict(result: &mut v1::SampleResult, verdict: Verdict) {
-    let code = match verdict {
-        Verdict::Right => v1::Verdict::Right,
-        Verdict::Wrong => v1::Verdict::Wrong,
-        Verdict::Unparsed => v1::Verdict::Unparsed,
-        Verdict::Unjudged => v1::Verdict::Unjudged,
-        Verdict::Graded(grade) => {
-            result.grade = grade;
-            v1::Verdict::Graded
-        }
-    };
-    result.verdict = code.into();
-}
-
-fn verdict_of(result: &v1::SampleResult) -> Option<Verdict> {
-    match v1::Verdict::try_from(result.verdict) {
-        Ok(v1::Verdict::Right) => Some(Verdict::Right),
-        Ok(v1::Verdict::Wrong) => Some(Verdict::Wrong),
-        Ok(v1::Verdict::Unparsed) => Some(Verdict::Unparsed),
-        Ok(v1::Verdict::Unjudged) => Some(Verdict::Unjudged),
-        Ok(v1::Verdict::Graded) => Some(Verdict::Graded(result.grade.clamp(0.0, 1.0))),
-        Ok(v1::Verdict::Unspecified) | Err(_) => None,
     }
 }

@@ -11,6 +11,7 @@ mod deadline;
 mod error;
 pub mod evaluate;
 pub mod inference;
+mod judge;
 pub mod models;
 mod observe;
 mod parity;
@@ -18,6 +19,7 @@ mod prepare;
 mod provenance;
 mod registry;
 mod residency;
+mod sample;
 mod score;
 mod status;
 mod sweep;
@@ -33,11 +35,13 @@ use tonic_health::server::HealthReporter;
 
 pub use convert::interventions_from_json;
 pub use error::Error;
+pub use judge::Judging;
 pub use registry::{Placement, Registry};
 
 use crate::engine::Engine;
 use crate::model::{Model, SaliencyModel};
 use capture::Kept;
+use judge::Judge;
 use uploads::Uploads;
 
 /// The messages and services of the contract, generated from proto/.
@@ -80,6 +84,8 @@ pub struct State {
     pub limits: Limits,
     /// Say where to look.
     pub saliency: Vec<Arc<SaliencyModel>>,
+    /// Judges answers that no rule can.
+    judge: Option<Judge>,
     /// Activations that captures keep.
     activations: Kept,
     /// Pictures that clients have sent to be named later.
@@ -102,12 +108,18 @@ impl State {
             engines,
             limits,
             saliency: Vec::new(),
+            judge: None,
             activations: Kept::new(limits.kept_bytes),
             uploads: Uploads::new(limits.upload_bytes),
             cores,
             decoders: Semaphore::new(cores),
             alive: Arc::default(),
         }
+    }
+
+    /// Lets `judging` judge.
+    pub fn judge_by(&mut self, judging: Judging) {
+        self.judge = Some(Judge::new(judging));
     }
 
     /// The engine of the device that `model` is on.

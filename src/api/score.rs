@@ -9,7 +9,7 @@ use crate::engine::{Event, Prefilled, Timing, Variant, Work};
 use crate::intervention::Effect;
 use crate::model::Model;
 
-const MAX_CONTINUATIONS: usize = 64;
+const MAX_CONTINUATIONS: usize = 1024;
 
 /// Runs a request to its end.
 pub(super) async fn whole(

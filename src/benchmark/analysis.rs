@@ -45,6 +45,29 @@ pub struct Analysis {
     pub letter_bias: f64,
     /// Whether each variant is right.
     pub by_variant: BTreeMap<String, bool>,
+    /// How well it tells good models from bad ones: see [`discrimination`].
+    pub discrimination: Option<f64>,
+}
+
+/// The point-biserial correlation, over models, of whether an item is right with how many of the other items are (the item itself
+/// left out, as Henrysson 1963 corrects it). `models` say which items they have right; `None` where fewer than three models have
+/// the item, or all of them do as well on it.
+pub fn discrimination(models: &[BTreeMap<String, bool>], id: &str) -> Option<f64> {
+    let of = |model: &BTreeMap<String, bool>| {
+        let own = *model.get(id)?;
+        let others = model.iter().filter(|(other, _)| *other != id);
+        let (right, all) = others.fold((0, 0), |(r, n), (_, &is)| (r + usize::from(is), n + 1));
+        (all > 0).then(|| (f64::from(u8::from(own)), right as f64 / all as f64))
+    };
+    let pairs: Vec<(f64, f64)> = models.iter().filter_map(of).collect();
+    if pairs.len() < 3 {
+        return None;
+    }
+    let n = pairs.len() as f64;
+    let (x, y) = pairs.iter().fold((0.0, 0.0), |(a, b), (x, y)| (a + x / n, b + y / n));
+    let sum = |f: &dyn Fn(f64, f64) -> f64| pairs.iter().map(|&(a, b)| f(a - x, b - y)).sum::<f64>();
+    let spread = (sum(&|a, _| a * a) * sum(&|_, b| b * b)).sqrt();
+    (spread > 1e-12).then(|| sum(&|a, b| a * b) / spread)
 }
 
 /// The item with its options moved by `by` places, under an id of its own; `None` where that is no other item.
@@ -88,6 +111,7 @@ pub fn analyse(responses: &[Response], first: &str, unseen: &[&str]) -> Vec<Anal
             stability: share((shown.iter().filter(|r| r.answer == plain.answer).count(), shown.len())),
             image_needed: if plain.right { needed } else { 0.0 },
             letter_bias: if orders.len() > 1 { share((most, orders.len())) } else { 0.0 },
+            discrimination: None,
             by_variant: all.iter().filter(|(turned, _)| !turned).map(|(_, r)| (r.variant.clone(), r.right)).collect(),
         })
     };
@@ -107,6 +131,22 @@ mod tests {
         assert_eq!(turned.option('C'), item.option('A'));
         assert!(rotated(&item, 3).is_none() && rotated(&item, 0).is_none());
         assert!(rotated(&Item { answer: "yes".into(), ..item }, 1).is_none());
+    }
+
+    #[test]
+    fn discrimination_is_the_correlation_with_the_rest() {
+        let model = |bits: [bool; 4]| (0..).zip(bits).map(|(i, b): (u32, bool)| (i.to_string(), b)).collect();
+        let models: Vec<BTreeMap<String, bool>> = vec![
+            model([true, true, true, false]),
+            model([true, true, false, true]),
+            model([false, false, false, true]),
+            model([false, false, true, true]),
+        ];
+        // Of item 0: (1, 2/3), (1, 2/3), (0, 1/3), (0, 2/3) by hand: sum of products 1/6, of squares 1 and 1/12.
+        let found = discrimination(&models, "0").unwrap();
+        assert!((found - (1.0 / 6.0) / (1.0_f64 / 12.0).sqrt()).abs() < 1e-12, "{found}");
+        assert!(discrimination(&models, "3").unwrap() < 0.0 && discrimination(&models, "9").is_none());
+        assert!(discrimination(&models[..2], "0").is_none());
     }
 
     #[test]

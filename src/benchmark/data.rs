@@ -10,12 +10,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
-use super::{Error, Item};
+use super::{Error, Item, digest};
 
 /// Bytes of one row, by which every allocation is bounded.
 pub const MAX_ROW: usize = 256 << 20;
-/// Options of one item: A to Z.
-pub const MAX_OPTIONS: usize = 26;
+/// Options of one item: the classes of a classification, of which only the first 26 have letters.
+pub const MAX_OPTIONS: usize = 1024;
 /// Columns of a table.
 const MAX_COLUMNS: usize = 1024;
 
@@ -57,6 +57,16 @@ impl Rows<BufReader<File>> {
     }
 }
 
+/// How many rows a file has, pictures unread.
+pub fn count(path: &Path) -> Result<usize, Error> {
+    let mut rows = Rows::open(path)?;
+    let mut count = 0;
+    while rows.lines.next()?.is_some() {
+        count += 1;
+    }
+    Ok(count)
+}
+
 impl<R: BufRead> Rows<R> {
     /// A table with a header; cells are parted by tabs and may be quoted.
     pub fn table(source: R, folder: PathBuf) -> Result<Self, Error> {
@@ -89,9 +99,7 @@ impl<R: BufRead> Rows<R> {
         if id.is_empty() {
             return Err(error("index: empty".into()));
         }
-        let mut digest = [0; 16];
-        digest.copy_from_slice(&blake3::hash(id.as_bytes()).as_bytes()[..16]);
-        if !self.seen.insert(digest) {
+        if !self.seen.insert(digest(&id)) {
             return Err(error(format!("index: {id} stands there twice")));
         }
         let (question, hint, answer, category) = (take("question"), take("hint"), take("answer"), take("category"));
@@ -119,14 +127,14 @@ impl<R: BufRead> Rows<R> {
         // Some tables have an option's words as the answer, which may be of one character, too.
         let is_option = options.contains(&answer);
         if !options.is_empty() && !is_option && letter.is_some_and(|l| l >= options.len()) {
-            let last = char::from(b'A' + options.len() as u8 - 1);
+            let last = char::from(b'A' + options.len().min(26) as u8 - 1);
             return Err(error(format!("answer: {answer:?}, the options are A to {last}")));
         }
         if question.is_empty() {
             return Err(error("question: empty".into()));
         }
         let hint = if is_missing(&hint) { String::new() } else { hint };
-        Ok(Item { id, images, question, hint, options, answer, category, group, fields: cells })
+        Ok(Item { id, images, question, hint, options, answer, category, group, fields: cells, substitutes: BTreeMap::new() })
     }
 
     /// Base64, or a path.

@@ -1,10 +1,12 @@
 //! Experiments as data: a readable file each, which says under what variants a benchmark is asked and how that is drawn. Those of Lee
 //! et al. 2024 are inside the program; another one needs a file and no Rust.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+use super::substitute::FOLDER;
 
 const FILES: &[&str] = &[
     include_str!("experiments/information-loss.json"),
@@ -18,8 +20,8 @@ const FILES: &[&str] = &[
     include_str!("experiments/importance-groups.json"),
 ];
 
-/// Variants of one experiment.
-const MAX_VARIANTS: usize = 256;
+/// Variants of one experiment, as of one run.
+const MAX_VARIANTS: usize = 4096;
 
 /// One experiment.
 #[derive(Debug, Clone, Deserialize, Serialize)]
@@ -42,8 +44,35 @@ pub struct Experiment {
     /// Cells along each side of a grid.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub side: Option<usize>,
+    /// Benchmarks that it is run on where all experiments are; none: all there are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub benchmarks: Vec<String>,
+    /// Two series; what the first one loses over what the second one does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ratio: Option<[String; 2]>,
+    /// What the paper prints.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paper: Option<Printed>,
     /// The first is what all others are compared with.
     pub variants: Vec<Template>,
+}
+
+/// Numbers of a paper.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Printed {
+    /// Where they stand.
+    pub source: String,
+    /// Of the columns: who, and then in the paper's order.
+    pub heads: Vec<String>,
+    /// By benchmark.
+    pub rows: BTreeMap<String, Vec<Vec<String>>>,
+    /// The series whose mean is our number in the column that says changed; none: a row of ours would not be comparable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub series: Option<String>,
+    /// What is known to be wrong with them, or unsaid.
+    #[serde(default)]
+    pub notes: Vec<String>,
 }
 
 /// How an experiment is drawn.
@@ -67,12 +96,18 @@ pub struct Template {
     /// What belongs together; the name where it is not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub series: Option<String>,
+    /// A drawing of its own for what has the same.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub panel: String,
     /// Where on the x axis, if `each` does not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<f64>,
     /// The values of each axis; all combinations are made.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub each: BTreeMap<String, Values>,
+    /// Other pictures than the item's own, by the names of [`super::substitute`].
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub pictures: String,
     /// In canonical JSON; none: unchanged.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub interventions: Vec<Value>,
@@ -82,8 +117,8 @@ pub struct Template {
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(untagged)]
 pub enum Values {
-    /// As they are.
-    Listed(Vec<f64>),
+    /// Numbers or texts, as they are.
+    Listed(Vec<Value>),
     /// 0, 1, ...
     Counted {
         /// How many.
@@ -103,8 +138,12 @@ pub struct Planned {
     pub name: String,
     /// What it belongs to.
     pub series: String,
+    /// The drawing that it is in.
+    pub panel: String,
     /// Where on the x axis.
     pub at: Option<f64>,
+    /// Other pictures than the item's own.
+    pub pictures: String,
     /// In canonical JSON.
     pub interventions: Vec<Value>,
 }
@@ -126,72 +165,91 @@ pub fn experiment(json: &str) -> Result<Experiment, String> {
     }
 }
 
+type Point<'a> = BTreeMap<&'a str, Value>;
+
 impl Experiment {
-    /// All variants for a model with so many layers in (language model, vision tower).
-    pub fn plan(&self, layers: (usize, usize)) -> Result<Vec<Planned>, String> {
-        let mut planned: Vec<Planned> = Vec::new();
-        for template in &self.variants {
-            let mut combinations: Vec<BTreeMap<&str, f64>> = vec![BTreeMap::new()];
-            for (axis, values) in &template.each {
-                let values: Vec<f64> = match values {
-                    Values::Listed(values) => values.clone(),
-                    Values::Counted { count } => (0..*count.min(&MAX_VARIANTS)).map(|i| i as f64).collect(),
-                    Values::Layers { layers: part } => match part.as_str() {
-                        "language_model" => (0..layers.0).map(|i| i as f64).collect(),
-                        "vision_tower" => (0..layers.1).map(|i| i as f64).collect(),
-                        other => {
-                            return Err(format!("{}: layers: {other:?}; language_model or vision_tower", self.name));
-                        }
-                    },
-                };
-                let all = combinations.iter().flat_map(|c| values.iter().map(move |&v| (c.clone(), v)));
-                let with = |(mut known, value): (BTreeMap<_, _>, f64)| {
-                    known.insert(axis.as_str(), value);
-                    known
-                };
-                combinations = all.map(with).collect();
-                if combinations.len() > MAX_VARIANTS {
-                    return Err(format!("{}: more than {MAX_VARIANTS} variants", self.name));
-                }
+    /// Gives an axis other values, wherever it is.
+    pub fn set(&mut self, axis: &str, values: &[Value]) -> Result<(), String> {
+        let axes = self.variants.iter_mut().flat_map(|t| t.each.iter_mut());
+        let mut known: Vec<String> = Vec::new();
+        let mut found = false;
+        for (name, own) in axes {
+            if name == axis {
+                *own = Values::Listed(values.to_vec());
+                found = true;
             }
-            for values in combinations {
-                let name = named(&template.name, &values);
-                if planned.iter().any(|p| p.name == name) {
+            known.push(name.clone());
+        }
+        known.sort();
+        known.dedup();
+        if found { Ok(()) } else { Err(format!("{}: no axis {axis:?}; there are {}", self.name, known.join(", "))) }
+    }
+
+    /// All variants for a model with so many layers in (language model, vision tower); those with pictures of a folder only `with_folder`.
+    pub fn plan(&self, layers: (usize, usize), with_folder: bool) -> Result<Vec<Planned>, String> {
+        let mut planned: Vec<Planned> = Vec::new();
+        let mut names = HashSet::new();
+        for template in self.variants.iter().filter(|t| with_folder || t.pictures != FOLDER) {
+            for point in self.points(template, layers)? {
+                let name = named(&template.name, &point);
+                if !names.insert(name.clone()) {
                     return Err(format!("{}: variants: {name:?} stands there twice", self.name));
                 }
+                if planned.len() == MAX_VARIANTS {
+                    return Err(format!("{}: more than {MAX_VARIANTS} variants", self.name));
+                }
                 planned.push(Planned {
-                    series: named(template.series.as_ref().unwrap_or(&template.name), &values),
-                    at: self.x.as_ref().and_then(|x| values.get(x.as_str()).copied()).or(template.at),
-                    interventions: template.interventions.iter().map(|v| filled(v, &values)).collect(),
+                    series: named(template.series.as_ref().unwrap_or(&template.name), &point),
+                    panel: named(&template.panel, &point),
+                    at: self.x.as_ref().and_then(|x| point.get(x.as_str())?.as_f64()).or(template.at),
+                    pictures: template.pictures.clone(),
+                    interventions: template.interventions.iter().map(|v| filled(v, &point)).collect(),
                     name,
                 });
             }
         }
-        if planned.len() > MAX_VARIANTS {
-            return Err(format!("{}: {} variants, at most {MAX_VARIANTS}", self.name, planned.len()));
-        }
         Ok(planned)
+    }
+
+    /// All combinations of the values of a template's axes.
+    fn points<'a>(&self, template: &'a Template, layers: (usize, usize)) -> Result<Vec<Point<'a>>, String> {
+        let mut points: Vec<Point<'a>> = vec![Point::new()];
+        for (axis, values) in &template.each {
+            let counted = |count: usize| (0..count.min(MAX_VARIANTS + 1)).map(Value::from).collect();
+            let values: Vec<Value> = match values {
+                Values::Listed(values) => values.clone(),
+                Values::Counted { count } => counted(*count),
+                Values::Layers { layers: part } => match part.as_str() {
+                    "language_model" => counted(layers.0),
+                    "vision_tower" => counted(layers.1),
+                    other => return Err(format!("{}: layers: {other:?}; language_model or vision_tower", self.name)),
+                },
+            };
+            let all = points.iter().flat_map(|p| values.iter().map(move |v| (p.clone(), v.clone())));
+            let with = |(mut known, value): (Point<'a>, Value)| {
+                known.insert(axis.as_str(), value);
+                known
+            };
+            points = all.map(with).take(MAX_VARIANTS + 1).collect();
+        }
+        Ok(points)
     }
 }
 
-fn named(text: &str, values: &BTreeMap<&str, f64>) -> String {
-    values.iter().fold(text.to_owned(), |text, (axis, value)| text.replace(&format!("{{{axis}}}"), &value.to_string()))
+fn named(text: &str, point: &Point<'_>) -> String {
+    let plain = |value: &Value| value.as_str().map_or_else(|| value.to_string(), String::from);
+    point.iter().fold(text.to_owned(), |text, (axis, value)| text.replace(&format!("{{{axis}}}"), &plain(value)))
 }
 
-/// `value` with numbers in place of the texts that are `{axis}`.
-fn filled(value: &Value, values: &BTreeMap<&str, f64>) -> Value {
+/// `value` with the values of axes in place of the texts that are `{axis}`.
+fn filled(value: &Value, point: &Point<'_>) -> Value {
     match value {
         Value::String(text) => {
             let axis = text.strip_prefix('{').and_then(|t| t.strip_suffix('}'));
-            match axis.and_then(|axis| values.get(axis)) {
-                // Whole numbers stay whole: seeds and layers are.
-                Some(&number) if number.fract() == 0.0 => Value::from(number as i64),
-                Some(&number) => Value::from(number),
-                None => value.clone(),
-            }
+            axis.and_then(|axis| point.get(axis)).unwrap_or(value).clone()
         }
-        Value::Array(all) => all.iter().map(|v| filled(v, values)).collect(),
-        Value::Object(all) => all.iter().map(|(name, v)| (name.clone(), filled(v, values))).collect(),
+        Value::Array(all) => all.iter().map(|v| filled(v, point)).collect(),
+        Value::Object(all) => all.iter().map(|(name, v)| (name.clone(), filled(v, point))).collect(),
         other => other.clone(),
     }
 }
@@ -204,13 +262,22 @@ mod tests {
     fn every_experiment_can_be_planned() {
         let all = experiments().unwrap();
         for experiment in &all {
-            let planned = experiment.plan((8, 4)).unwrap();
+            let planned = experiment.plan((8, 4), true).unwrap();
             assert!(planned.len() > 1 && planned[0].interventions.is_empty(), "{}", experiment.name);
             assert!(!format!("{planned:?}").contains("\"{"), "{}: an axis is left open", experiment.name);
         }
-        let layers = all.iter().find(|e| e.name == "layers").unwrap().plan((8, 4)).unwrap();
+        let layers = all.iter().find(|e| e.name == "layers").unwrap().plan((8, 4), true).unwrap();
         assert_eq!((layers.len(), layers[8].name.as_str(), layers[8].at), (9, "without layer 7", Some(7.0)));
         assert_eq!(layers[8].interventions[0], serde_json::json!({"dropLayers": {"layers": [7]}}));
+        let mut blind = all.iter().find(|e| e.name == "blind").unwrap().clone();
+        assert_eq!(blind.plan((8, 4), true).unwrap().len(), blind.plan((8, 4), false).unwrap().len() + 1);
+        assert!(blind.set("layer", &[Value::from(1)]).unwrap_err().contains("no axis"));
+        let mut noise = all.iter().find(|e| e.name == "importance-layers").unwrap().clone();
+        noise.set("geometry", &[Value::from("GEOMETRY_LITERAL")]).unwrap();
+        noise.set("draw", &[Value::from(1)]).unwrap();
+        let planned = noise.plan((2, 1), false).unwrap();
+        assert_eq!(planned.len(), 1 + 2 * 2);
+        assert_eq!(planned[1].interventions[0]["addNoise"]["geometry"], "GEOMETRY_LITERAL");
     }
 
     #[test]
@@ -224,6 +291,6 @@ mod tests {
         }
         let twice =
             r#"{"name": "a", "title": "", "about": "", "plot": "bars", "variants": [{"name": "x"}, {"name": "x"}]}"#;
-        assert!(experiment(twice).unwrap().plan((1, 1)).unwrap_err().contains("twice"));
+        assert!(experiment(twice).unwrap().plan((1, 1), true).unwrap_err().contains("twice"));
     }
 }

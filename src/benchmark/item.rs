@@ -13,7 +13,7 @@ pub struct Item {
     pub question: String,
     /// What stands before the question; may be empty.
     pub hint: String,
-    /// What A, B, ... say; none for questions without options.
+    /// What A, B, ... say; none for questions without options. Those after the 26th have no letter.
     pub options: Vec<String>,
     /// The right answer: a letter where there are options. Empty where only a judge can tell.
     pub answer: String,
@@ -23,6 +23,8 @@ pub struct Item {
     pub group: String,
     /// All other columns by name.
     pub fields: BTreeMap<String, String>,
+    /// Pictures to be shown in place of its own, by name.
+    pub substitutes: BTreeMap<String, Vec<Vec<u8>>>,
 }
 
 impl Item {
@@ -59,8 +61,13 @@ pub enum Verdict {
     Unparsed,
     /// Only a judge can tell, and none was asked.
     Unjudged,
-    /// What a judge gave, of 1.
-    Graded(f64),
+    /// What a judge gave.
+    Graded {
+        /// The answer.
+        grade: f64,
+        /// The reference, or 1 where that is not graded.
+        of: f64,
+    },
 }
 
 impl Verdict {
@@ -70,7 +77,7 @@ impl Verdict {
             Self::Right => Some(1.0),
             Self::Wrong | Self::Unparsed => Some(0.0),
             Self::Unjudged => None,
-            Self::Graded(grade) => Some(grade),
+            Self::Graded { grade, of } => Some(grade / of),
         }
     }
 
@@ -81,7 +88,7 @@ impl Verdict {
             Self::Wrong => "wrong",
             Self::Unparsed => "unparsed",
             Self::Unjudged => "unjudged",
-            Self::Graded(_) => "graded",
+            Self::Graded { .. } => "graded",
         }
     }
 }

@@ -6,18 +6,22 @@ pub mod data;
 pub mod experiment;
 mod interval;
 mod item;
+pub mod judge;
+mod plot;
 mod read;
 pub mod report;
 mod rules;
 mod shapes;
+pub mod substitute;
 mod summary;
 
 pub use interval::{Interval, wilson};
 pub use item::{Item, Verdict};
+pub use plot::png;
 pub use read::normal_math;
 pub use rules::{RULES, Rule, rule};
 pub use shapes::{category_order, shapes};
-pub use summary::{Metric, Outcome, bootstrap, mcnemar};
+pub use summary::{Comparison, Label, Metric, Outcome, compare};
 
 /// Why a row of a benchmark cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -27,4 +31,29 @@ pub struct Error {
     pub line: usize,
     /// What is wrong.
     pub message: String,
+}
+
+/// Tells ids apart in little memory.
+pub fn digest(id: &str) -> [u8; 16] {
+    let mut digest = [0; 16];
+    digest.copy_from_slice(&blake3::hash(id.as_bytes()).as_bytes()[..16]);
+    digest
+}
+
+/// `template` with each `{name}` of `values` filled in, in one pass, so that a value that holds a name in braces stays as it is.
+pub fn fill(template: &str, values: &[(&str, &str)]) -> String {
+    let mut text = String::new();
+    let mut rest = template;
+    while let Some(at) = rest.find('{') {
+        text.push_str(&rest[..at]);
+        rest = &rest[at + 1..];
+        let found = values.iter().find(|(name, _)| rest.strip_prefix(name).is_some_and(|r| r.starts_with('}')));
+        if let Some((name, value)) = found {
+            text.push_str(value);
+            rest = &rest[name.len() + 1..];
+        } else {
+            text.push('{');
+        }
+    }
+    text + rest
 }

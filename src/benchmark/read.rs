@@ -237,6 +237,11 @@ pub(super) fn inferred_letter(item: &Item, text: &str) -> Option<String> {
     {
         return Some(letter.into());
     }
+    // It takes these for refusals, and texts so long that any option may be in them for none.
+    let long = 2 * item.options.iter().map(|o| o.chars().count()).sum::<usize>();
+    if (said.is_empty() && words.contains(&"Z")) || text.to_lowercase().chars().count() > long {
+        return None;
+    }
     let lower = text.to_lowercase();
     let mut named = item.letters().zip(&item.options).filter(|(_, option)| lower.contains(&option.to_lowercase()));
     match (named.next(), named.next()) {
@@ -256,6 +261,23 @@ pub(super) fn short(item: &Item, text: &str) -> Option<String> {
     let letter = chars.next()?.to_ascii_uppercase();
     let ends = chars.next().is_none_or(|c| matches!(c, '.' | ')' | ':' | ' ' | '\n'));
     (ends && item.option(letter).is_some()).then(|| letter.into())
+}
+
+/// The option whose words are in the answer, case aside; of several the longest, if it holds all others.
+pub(super) fn named(item: &Item, text: &str) -> Option<String> {
+    let lower = text.to_lowercase();
+    let is_word = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
+    let stands_alone = |option: &&String| {
+        let option = option.to_lowercase();
+        let ends = |(at, found): (usize, &str)| {
+            !is_word(lower[..at].chars().next_back()) && !is_word(lower[at + found.len()..].chars().next())
+        };
+        !option.is_empty() && lower.match_indices(&option).any(ends)
+    };
+    let found: Vec<&String> = item.options.iter().filter(stands_alone).collect();
+    let longest = found.iter().max_by_key(|o| o.chars().count())?;
+    let holds = |option: &&&String| longest.to_lowercase().contains(&option.to_lowercase());
+    found.iter().all(|o| holds(&o)).then(|| (**longest).clone())
 }
 
 /// All of it, as ChartQA compares it.

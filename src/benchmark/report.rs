@@ -1,369 +1,350 @@
-//! What an experiment found, for people: a page that holds everything, the same in Markdown, and each plot by itself.
+//! What an experiment found, for people: a page that holds everything, the same in Markdown, and the drawing by itself.
 
 use std::fmt::Write as _;
 
-use super::experiment::{Experiment, Planned, Plot};
-
-/// One number of one variant.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Cell {
-    /// Of the variant.
-    pub variant: String,
-    /// The metric.
-    pub name: String,
-    /// A share from 0 to 1, or points where `most` is more.
-    pub value: f64,
-    /// The ends of its 95 % interval.
-    pub interval: (f64, f64),
-    /// The most that it can be.
-    pub most: f64,
-    /// Items or groups that it is over.
-    pub n: u64,
-    /// Those that could not be read.
-    pub unparsed: u64,
-}
-
-/// A variant against the first, item by item.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Paired {
-    /// Of the variant.
-    pub variant: String,
-    /// Items that both answered.
-    pub n: u64,
-    /// Right under this one alone.
-    pub better: u64,
-    /// Right under the first alone.
-    pub worse: u64,
-    /// Mean score less that of the first, of 1.
-    pub difference: f64,
-    /// The ends of its 95 % interval.
-    pub interval: (f64, f64),
-    /// McNemar's exact test.
-    pub p: f64,
-}
+use super::experiment::{Experiment, Planned, Printed};
+use super::{Comparison, Metric, plot};
 
 /// An experiment that was run.
 #[derive(Debug)]
 pub struct Report<'a> {
     /// What was asked.
     pub experiment: &'a Experiment,
+    /// Of what; paper's numbers stand beside ours where it is theirs, too.
+    pub benchmark: &'a str,
     /// Its variants.
     pub planned: &'a [Planned],
-    /// What was found; of each variant the first metric is drawn.
-    pub cells: &'a [Cell],
+    /// What was found, by variant; of each the first metric is drawn.
+    pub metrics: &'a [(String, Metric)],
     /// Each variant against the first.
-    pub paired: &'a [Paired],
+    pub comparisons: &'a [(String, Comparison)],
+    /// How often each answer was given, by variant, the most frequent first, and how many answers there are.
+    pub answers: &'a [(String, Vec<(String, usize)>, usize)],
     /// What ran: names and values, in the order of the page.
     pub facts: &'a [(String, String)],
+    /// A picture (PNG) under which a grid is laid.
+    pub picture: Option<&'a [u8]>,
 }
 
-const BLUES: [&str; 6] = ["#1b6ca8", "#c8553d", "#3a7d44", "#8f5ca8", "#b8860b", "#4d6a6d"];
-
-fn shown(cell: &Cell, value: f64) -> f64 {
-    if cell.most <= 1.0 { 100.0 * value } else { value }
+/// Variants of one series at one place, which differ in their draws.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Repeats<'a> {
+    /// Of the drawing.
+    pub panel: &'a str,
+    /// Of the line.
+    pub series: &'a str,
+    /// On the x axis.
+    pub at: Option<f64>,
+    /// Of the metric that is drawn, draw by draw.
+    pub values: Vec<f64>,
+    /// The interval of the first draw.
+    interval: (f64, f64),
 }
 
-fn escaped(text: &str) -> String {
+impl Repeats<'_> {
+    /// Over all draws.
+    pub fn mean(&self) -> f64 {
+        self.values.iter().sum::<f64>() / self.values.len().max(1) as f64
+    }
+
+    /// The least and the most.
+    pub fn range(&self) -> (f64, f64) {
+        self.values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), &v| (a.min(v), b.max(v)))
+    }
+
+    /// What is drawn around the mean: the range, of a single draw its 95 % interval.
+    pub(super) fn ends(&self) -> (f64, f64) {
+        if self.values.len() > 1 { self.range() } else { self.interval }
+    }
+}
+
+pub(super) fn shown(metric: &Metric, value: f64) -> f64 {
+    if metric.most <= 1.0 { 100.0 * value } else { value }
+}
+
+pub(super) fn unit(metric: &Metric) -> &'static str {
+    if metric.most <= 1.0 { ", %" } else { ", points" }
+}
+
+pub(super) fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
+/// A part of a page.
+enum Part {
+    Heading(String),
+    Text(String),
+    Drawing,
+    Table(Vec<String>, Vec<Vec<String>>),
+    List(Vec<String>),
+}
+
 impl Report<'_> {
-    /// The metric that is drawn, of a variant.
-    fn main(&self, variant: &str) -> Option<&Cell> {
-        let name = &self.cells.first()?.name;
-        self.cells.iter().find(|c| c.variant == variant && c.name == *name)
+    /// The metric that is drawn, of the first variant.
+    pub(super) fn main(&self) -> Option<&Metric> {
+        self.metrics.first().map(|(_, metric)| metric)
+    }
+
+    /// The same of another variant.
+    pub(super) fn of(&self, variant: &str) -> Option<&Metric> {
+        let name = &self.main()?.name;
+        self.metrics.iter().find(|(of, m)| of == variant && m.name == *name).map(|(_, m)| m)
+    }
+
+    /// All variants but the first, those together that differ in their draws alone.
+    pub fn repeats(&self) -> Vec<Repeats<'_>> {
+        let mut all: Vec<Repeats<'_>> = Vec::new();
+        let Some(main) = self.main() else { return all };
+        let own = self.metrics.iter().filter(|(_, m)| m.name == main.name).map(|(variant, m)| (variant.as_str(), m));
+        let own: std::collections::HashMap<&str, &Metric> = own.collect();
+        let mut places = std::collections::HashMap::new();
+        for planned in self.planned.iter().skip(1) {
+            let Some(metric) = own.get(planned.name.as_str()) else { continue };
+            let key = (planned.panel.as_str(), planned.series.as_str(), planned.at.map(f64::to_bits));
+            let place = *places.entry(key).or_insert_with(|| {
+                let (panel, series, at) = (planned.panel.as_str(), planned.series.as_str(), planned.at);
+                all.push(Repeats { panel, series, at, values: Vec::new(), interval: metric.interval });
+                all.len() - 1
+            });
+            all[place].values.push(metric.value);
+        }
+        all
+    }
+
+    /// What is lost against the first variant, in % of it: definition 3.1 of the paper where the variants add noise, its PIL (3.1) where
+    /// they keep one part.
+    fn lost(&self, value: f64) -> f64 {
+        let first = self.main().map_or(0.0, |m| m.value);
+        if first > 0.0 { 100.0 * (first - value) / first } else { f64::NAN }
     }
 
     /// The drawing.
     pub fn svg(&self) -> String {
-        match self.experiment.plot {
-            Plot::Bars => self.bars(),
-            Plot::Curve => self.curve(),
-            Plot::Grid => self.grid(),
-        }
+        plot::svg(self)
     }
 
-    fn axis_name(&self) -> String {
-        let Some(cell) = self.cells.first() else { return String::new() };
-        format!("{}{}", cell.name, if cell.most <= 1.0 { ", %" } else { ", points" })
+    fn parts(&self) -> Vec<Part> {
+        let Experiment { section, about, .. } = self.experiment;
+        let paper = "\"Intriguing Properties of Large Language and Vision Models\" (Lee et al. 2024)";
+        let source = if section.is_empty() { String::new() } else { format!("Section {section} of {paper}. ") };
+        let mut parts = vec![Part::Text(format!("{source}{about}")), Part::Drawing];
+        if let Some(printed) = &self.experiment.paper {
+            self.printed(printed, &mut parts);
+        }
+        let repeats = self.repeats();
+        if repeats.iter().any(|r| r.values.len() > 1) || repeats.len() > 1 {
+            parts.push(Part::Heading("By series, over draws".into()));
+            let heads = ["", "series", "at", "draws", "least", "mean", "most", "lost, of the best draw", "of the mean"];
+            parts.push(Part::Table(texts(&heads), repeats.iter().map(|r| self.repeated(r)).collect()));
+            let words = "Lost: against the first variant, in % of it. The paper takes the best of its draws, which is the least harmful; \
+                         every draw is in the table of all numbers.";
+            parts.push(Part::Text(words.into()));
+        }
+        if let Some([first, second]) = &self.experiment.ratio {
+            self.ratios(&repeats, first, second, &mut parts);
+        }
+        if !self.answers.is_empty() {
+            parts.push(Part::Heading("The most frequent answers".into()));
+            let row = |(variant, counts, all): &(String, Vec<(String, usize)>, usize)| {
+                let share = |(answer, count): &(String, usize)| {
+                    let answer = if answer.is_empty() { "(none)" } else { answer };
+                    format!("{answer}: {:.1} %", 100.0 * *count as f64 / (*all).max(1) as f64)
+                };
+                vec![variant.clone(), all.to_string(), counts.iter().map(share).collect::<Vec<_>>().join(", ")]
+            };
+            let rows = self.answers.iter().map(row).collect();
+            parts.push(Part::Table(texts(&["variant", "answers", "of these"]), rows));
+        }
+        parts.push(Part::Heading("Against the first variant, on the same items".into()));
+        let heads = ["variant", "n", "better", "worse", "difference in points of 100 [95 % interval]", "McNemar's p"];
+        parts.push(Part::Table(texts(&heads), self.comparisons.iter().map(compared).collect()));
+        parts.push(Part::Heading("All numbers".into()));
+        let heads = ["variant", "metric", "value [95 % interval]", "unit", "n", "unparsed"];
+        parts.push(Part::Table(texts(&heads), self.metrics.iter().map(measured).collect()));
+        parts.push(Part::Heading("What ran".into()));
+        parts.push(Part::List(self.facts.iter().map(|(name, value)| format!("{name}: {value}")).collect()));
+        parts
     }
 
-    fn most(&self) -> f64 {
-        self.cells.first().map_or(100.0, |c| shown(c, c.most))
+    /// The paper's numbers with ours below them.
+    fn printed(&self, printed: &Printed, parts: &mut Vec<Part>) {
+        let Some(rows) = printed.rows.get(self.benchmark) else { return };
+        parts.push(Part::Heading(format!("What the paper prints ({})", printed.source)));
+        let mut rows = rows.clone();
+        let own: Vec<Repeats<'_>> =
+            self.repeats().into_iter().filter(|r| Some(r.series) == printed.series.as_deref()).collect();
+        if let ([own], Some(first)) = (own.as_slice(), self.main()) {
+            let (value, mean) = (shown(first, first.value), shown(first, own.mean()));
+            rows.push(vec![
+                "this run".into(),
+                format!("{value:.2}"),
+                format!("{mean:.2} (mean of {})", own.values.len()),
+                format!("{:+.2}", mean - value),
+            ]);
+        }
+        parts.push(Part::Table(printed.heads.clone(), rows));
+        parts.push(Part::List(printed.notes.clone()));
     }
 
-    fn bars(&self) -> String {
-        let (left, width, row) = (230.0, 700.0, 34.0);
-        let height = 60.0 + row * self.planned.len() as f64;
-        let x = |value: f64| left + (width - left - 90.0) * value / self.most();
-        let mut svg = opened(width, height, &self.axis_name());
-        for tick in 0..=4 {
-            let value = self.most() * f64::from(tick) / 4.0;
-            let _ = write!(
-                svg,
-                r##"<line x1="{0:.1}" x2="{0:.1}" y1="30" y2="{1:.1}" stroke="#ddd"/><text x="{0:.1}" y="{2:.1}" text-anchor="middle">{value:.0}</text>"##,
-                x(value),
-                height - 24.0,
-                height - 8.0
-            );
-        }
-        for (i, planned) in self.planned.iter().enumerate() {
-            let (y, Some(cell)) = (36.0 + row * i as f64, self.main(&planned.name)) else { continue };
-            let (value, low, high) =
-                (shown(cell, cell.value), shown(cell, cell.interval.0), shown(cell, cell.interval.1));
-            let colour = if i == 0 { BLUES[5] } else { BLUES[0] };
-            let _ = write!(
-                svg,
-                r#"<text x="{:.1}" y="{:.1}" text-anchor="end">{}</text>"#,
-                left - 8.0,
-                y + 16.0,
-                escaped(&planned.name)
-            );
-            let _ = write!(
-                svg,
-                r#"<rect x="{left}" y="{y:.1}" width="{:.1}" height="22" fill="{colour}"/>"#,
-                x(value) - left
-            );
-            let _ = write!(
-                svg,
-                r##"<path d="M{0:.1} {2:.1}H{1:.1}M{0:.1} {3:.1}v8M{1:.1} {3:.1}v8" stroke="#222" fill="none"/>"##,
-                x(low),
-                x(high),
-                y + 11.0,
-                y + 7.0
-            );
-            let _ = write!(svg, r#"<text x="{:.1}" y="{:.1}">{value:.1}</text>"#, x(high) + 6.0, y + 16.0);
-        }
-        svg + "</svg>"
+    fn repeated(&self, r: &Repeats<'_>) -> Vec<String> {
+        let number = |v: f64| self.main().map_or(v, |m| shown(m, v));
+        let (least, most) = r.range();
+        let at = r.at.map_or(String::new(), |at| at.to_string());
+        let mut row = vec![r.panel.to_owned(), r.series.to_owned(), at, r.values.len().to_string()];
+        row.extend([least, r.mean(), most].map(|v| format!("{:.1}", number(v))));
+        row.extend([most, r.mean()].map(|v| format!("{:.1} %", self.lost(v))));
+        row
     }
 
-    fn curve(&self) -> String {
-        let (width, height, left, right, bottom) = (700.0, 420.0, 56.0, 200.0, 46.0);
-        let places: Vec<f64> = self.planned.iter().filter_map(|p| p.at).collect();
-        let (first, last) = places.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), &v| (a.min(v), b.max(v)));
-        let span = (last - first).max(f64::MIN_POSITIVE);
-        let x = |at: f64| left + (width - left - right) * (at - first) / span;
-        let y = |value: f64| height - bottom - (height - bottom - 36.0) * value / self.most();
-        let mut svg = opened(width, height, &self.axis_name());
-        for tick in 0..=4 {
-            let value = self.most() * f64::from(tick) / 4.0;
-            let _ = write!(
-                svg,
-                r##"<line x1="{left}" x2="{:.1}" y1="{1:.1}" y2="{1:.1}" stroke="#ddd"/><text x="{2:.1}" y="{3:.1}" text-anchor="end">{value:.0}</text>"##,
-                width - right,
-                y(value),
-                left - 8.0,
-                y(value) + 4.0
-            );
+    /// What `first` loses over what `second` does, place by place.
+    fn ratios(&self, repeats: &[Repeats<'_>], first: &str, second: &str, parts: &mut Vec<Part>) {
+        let mut rows = Vec::new();
+        for above in repeats.iter().filter(|r| r.series == first) {
+            let same = |r: &&Repeats<'_>| (r.series, r.panel, r.at) == (second, above.panel, above.at);
+            let Some(below) = repeats.iter().find(same) else { continue };
+            let over = |above: f64, below: f64| {
+                let (above, below) = (self.lost(above), self.lost(below));
+                if below.abs() < 1e-9 { "no loss below".into() } else { format!("{:.2}", above / below) }
+            };
+            let at = above.at.map_or(String::new(), |at| at.to_string());
+            let ((low, high), (low_below, high_below)) = (above.range(), below.range());
+            let mean = over(above.mean(), below.mean());
+            rows.push(vec![above.panel.to_owned(), at, over(high, high_below), mean, over(low, low_below)]);
         }
-        let mut marks = places.clone();
-        marks.sort_by(f64::total_cmp);
-        marks.dedup();
-        for at in marks.iter().step_by(marks.len().div_ceil(16).max(1)) {
-            let _ = write!(
-                svg,
-                r#"<text x="{:.1}" y="{:.1}" text-anchor="middle">{at}</text>"#,
-                x(*at),
-                height - bottom + 18.0
-            );
+        if !rows.is_empty() {
+            parts.push(Part::Heading(format!("Lost by {first} over lost by {second}")));
+            let heads = ["", "at", "of the best draws", "of the means", "of the worst draws"];
+            parts.push(Part::Table(texts(&heads), rows));
         }
-        let axis = self.experiment.x.as_deref().unwrap_or("");
-        let _ = write!(
-            svg,
-            r#"<text x="{:.1}" y="{:.1}" text-anchor="middle">{}</text>"#,
-            (left + width - right) / 2.0,
-            height - 8.0,
-            escaped(axis)
-        );
-        if let Some(cell) = self.planned.first().and_then(|p| self.main(&p.name)) {
-            let value = y(shown(cell, cell.value));
-            let _ = write!(
-                svg,
-                r##"<line x1="{left}" x2="{0:.1}" y1="{value:.1}" y2="{value:.1}" stroke="#222" stroke-dasharray="5 4"/><text x="{1:.1}" y="{2:.1}">{3}</text>"##,
-                width - right,
-                width - right + 6.0,
-                value + 4.0,
-                escaped(&self.planned[0].name)
-            );
-        }
-        let mut series: Vec<&str> = Vec::new();
-        for planned in self.planned.iter().skip(1) {
-            if !series.contains(&planned.series.as_str()) {
-                series.push(&planned.series);
-            }
-        }
-        for (i, name) in series.iter().enumerate() {
-            let colour = BLUES[i % BLUES.len()];
-            let mut own: Vec<(f64, &Cell)> = self
-                .planned
-                .iter()
-                .skip(1)
-                .filter(|p| p.series == **name)
-                .filter_map(|p| Some((p.at?, self.main(&p.name)?)))
-                .collect();
-            own.sort_by(|a, b| a.0.total_cmp(&b.0));
-            let line: Vec<String> =
-                own.iter().map(|(at, c)| format!("{:.1},{:.1}", x(*at), y(shown(c, c.value)))).collect();
-            let _ = write!(
-                svg,
-                r#"<polyline points="{}" fill="none" stroke="{colour}" stroke-width="2"/>"#,
-                line.join(" ")
-            );
-            for (at, cell) in &own {
-                let _ = write!(
-                    svg,
-                    r#"<path d="M{0:.1} {1:.1}V{2:.1}" stroke="{colour}" opacity="0.5"/><circle cx="{0:.1}" cy="{3:.1}" r="3" fill="{colour}"/>"#,
-                    x(*at),
-                    y(shown(cell, cell.interval.0)),
-                    y(shown(cell, cell.interval.1)),
-                    y(shown(cell, cell.value))
-                );
-            }
-            let _ = write!(
-                svg,
-                r#"<rect x="{0:.1}" y="{1:.1}" width="12" height="12" fill="{colour}"/><text x="{2:.1}" y="{3:.1}">{4}</text>"#,
-                width - right + 8.0,
-                66.0 + 20.0 * i as f64,
-                width - right + 26.0,
-                76.0 + 20.0 * i as f64,
-                escaped(name)
-            );
-        }
-        svg + "</svg>"
-    }
-
-    fn grid(&self) -> String {
-        let side = self.experiment.side.unwrap_or(1);
-        let cell_size = 64.0;
-        let size = cell_size * side as f64;
-        let mut svg = opened(size + 40.0, size + 70.0, &self.axis_name());
-        let cells: Vec<(usize, &Cell)> =
-            self.planned.iter().skip(1).filter_map(|p| Some((p.at? as usize, self.main(&p.name)?))).collect();
-        let values = cells.iter().map(|(_, c)| c.value);
-        let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), v| (a.min(v), b.max(v)));
-        for (at, cell) in cells {
-            let share = (cell.value - low) / (high - low).max(f64::MIN_POSITIVE);
-            let (x, y) = (20.0 + cell_size * (at % side) as f64, 36.0 + cell_size * (at / side) as f64);
-            // From white to blue, evenly.
-            let channel = |to: f64| (255.0 + (to - 255.0) * share) as u8;
-            let ink = if share > 0.55 { "#fff" } else { "#222" };
-            let _ = write!(
-                svg,
-                r##"<rect x="{x:.1}" y="{y:.1}" width="{cell_size}" height="{cell_size}" fill="rgb({},{},{})" stroke="#fff"/><text x="{:.1}" y="{:.1}" text-anchor="middle" fill="{ink}">{:.1}</text>"##,
-                channel(27.0),
-                channel(108.0),
-                channel(168.0),
-                x + cell_size / 2.0,
-                y + cell_size / 2.0 + 4.0,
-                shown(cell, cell.value)
-            );
-        }
-        if let Some(cell) = self.planned.first().and_then(|p| self.main(&p.name)) {
-            let _ = write!(
-                svg,
-                r#"<text x="20" y="{:.1}">{}: {:.1}</text>"#,
-                size + 60.0,
-                escaped(&self.planned[0].name),
-                shown(cell, cell.value)
-            );
-        }
-        svg + "</svg>"
-    }
-
-    /// The headings and rows of the two tables.
-    fn tables(&self) -> [(Vec<&'static str>, Vec<Vec<String>>); 2] {
-        let number = |cell: &Cell| {
-            let of = |v| shown(cell, v);
-            format!("{:.1} [{:.1}, {:.1}]", of(cell.value), of(cell.interval.0), of(cell.interval.1))
-        };
-        let metric = |c: &Cell| {
-            let unit = if c.most <= 1.0 { "%".into() } else { format!("of {:.0}", c.most) };
-            vec![c.variant.clone(), c.name.clone(), number(c), unit, c.n.to_string(), c.unparsed.to_string()]
-        };
-        let pair = |p: &Paired| {
-            let (d, low, high) = (100.0 * p.difference, 100.0 * p.interval.0, 100.0 * p.interval.1);
-            let difference = format!("{d:+.1} [{low:+.1}, {high:+.1}]");
-            vec![
-                p.variant.clone(),
-                p.n.to_string(),
-                p.better.to_string(),
-                p.worse.to_string(),
-                difference,
-                format!("{:.2e}", p.p),
-            ]
-        };
-        [
-            (
-                vec!["variant", "metric", "value [95 % interval]", "unit", "n", "unparsed"],
-                self.cells.iter().map(metric).collect(),
-            ),
-            (
-                vec!["variant", "n", "better", "worse", "difference in points of 100 [95 % interval]", "McNemar's p"],
-                self.paired.iter().map(pair).collect(),
-            ),
-        ]
     }
 
     /// In Markdown, with the drawing as a file beside it.
     pub fn markdown(&self) -> String {
-        let Experiment { title, section, about, name, .. } = self.experiment;
-        let mut text = format!("# {title}\n\n");
-        if !section.is_empty() {
-            let _ = write!(
-                text,
-                "Section {section} of \"Intriguing Properties of Large Language and Vision Models\" (Lee et al. 2024). "
-            );
+        let Experiment { title, name, .. } = self.experiment;
+        let mut page = format!("# {title}\n\n");
+        let cell = |text: &String| text.replace('|', "\\|").replace('\n', " ");
+        for part in self.parts() {
+            let _ = match part {
+                Part::Heading(text) => write!(page, "## {text}\n\n"),
+                Part::Text(text) => write!(page, "{text}\n\n"),
+                Part::Drawing => write!(page, "![{title}]({name}.svg)\n\n"),
+                Part::Table(heads, rows) => {
+                    let _ = write!(page, "| {} |\n|{}\n", heads.join(" | "), "---|".repeat(heads.len()));
+                    for row in rows {
+                        let _ = writeln!(page, "| {} |", row.iter().map(cell).collect::<Vec<_>>().join(" | "));
+                    }
+                    writeln!(page)
+                }
+                Part::List(lines) => {
+                    lines.iter().for_each(|line| page.extend(["- ", line, "\n"]));
+                    writeln!(page)
+                }
+            };
         }
-        let _ = write!(text, "{about}\n\n![{title}]({name}.svg)\n\n");
-        for ((heads, rows), heading) in
-            self.tables().iter().zip(["All numbers", "Against the first variant, on the same items"])
-        {
-            let _ = write!(text, "## {heading}\n\n| {} |\n|{}\n", heads.join(" | "), "---|".repeat(heads.len()));
-            rows.iter().for_each(|row| text.extend(["| ", &row.join(" | "), " |\n"]));
-            text.push('\n');
-        }
-        text.push_str("## What ran\n\n");
-        self.facts.iter().for_each(|(name, value)| text.extend(["- ", name, ": ", value, "\n"]));
-        text
+        page.trim_end().to_owned() + "\n"
     }
 
     /// As a page that needs no other file, and prints well.
     pub fn html(&self) -> String {
-        let Experiment { title, section, about, .. } = self.experiment;
+        let title = escaped(&self.experiment.title);
         let mut page = format!(
-            "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>{0}</title><style>\
+            "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>{title}</title><style>\
              body{{font:16px/1.5 Georgia,serif;max-width:50em;margin:2em auto;padding:0 1em;color:#222}}\
-             svg{{max-width:100%;height:auto;font:12px Helvetica,Arial,sans-serif}}\
+             svg{{max-width:100%;height:auto}}\
              table{{border-collapse:collapse;font:13px Helvetica,Arial,sans-serif;margin:1em 0}}\
              th{{text-align:left;border-bottom:2px solid #222}}td,th{{padding:.2em .8em .2em 0}}tr{{break-inside:avoid}}\
              td{{border-bottom:1px solid #eee}}h1,h2{{font-weight:normal}}@media print{{body{{margin:0;max-width:none}}}}\
-             </style><h1>{0}</h1>",
-            escaped(title)
+             </style><h1>{title}</h1>"
         );
-        let source = if section.is_empty() { String::new() } else { format!("Section {section} of Lee et al. 2024. ") };
-        let _ = write!(page, "<p>{}{}</p>{}", escaped(&source), escaped(about), self.svg());
-        for ((heads, rows), heading) in
-            self.tables().iter().zip(["All numbers", "Against the first variant, on the same items"])
-        {
-            let cells = |row: &[String], tag: &str| {
-                row.iter().map(|c| format!("<{tag}>{}</{tag}>", escaped(c))).collect::<Vec<_>>().concat()
-            };
-            let heads: Vec<String> = heads.iter().map(ToString::to_string).collect();
-            let _ = write!(page, "<h2>{heading}</h2><table><tr>{}</tr>", cells(&heads, "th"));
-            rows.iter().for_each(|row| page.extend(["<tr>", &cells(row, "td"), "</tr>"]));
-            page.push_str("</table>");
+        let cells = |row: &[String], tag: &str| {
+            row.iter().map(|c| format!("<{tag}>{}</{tag}>", escaped(c))).collect::<Vec<_>>().concat()
+        };
+        for part in self.parts() {
+            match part {
+                Part::Heading(text) => page.extend(["<h2>", &escaped(&text), "</h2>"]),
+                Part::Text(text) => page.extend(["<p>", &escaped(&text), "</p>"]),
+                Part::Drawing => page.push_str(&self.svg()),
+                Part::Table(heads, rows) => {
+                    page.extend(["<table><tr>", &cells(&heads, "th"), "</tr>"]);
+                    rows.iter().for_each(|row| page.extend(["<tr>", &cells(row, "td"), "</tr>"]));
+                    page.push_str("</table>");
+                }
+                Part::List(lines) => {
+                    page.push_str("<ul>");
+                    lines.iter().for_each(|line| page.extend(["<li>", &escaped(line), "</li>"]));
+                    page.push_str("</ul>");
+                }
+            }
         }
-        page.push_str("<h2>What ran</h2><table>");
-        for (name, value) in self.facts {
-            let _ = write!(page, "<tr><td>{}</td><td>{}</td></tr>", escaped(name), escaped(value));
-        }
-        page + "</table></html>\n"
+        page + "</html>\n"
     }
 }
 
-fn opened(width: f64, height: f64, title: &str) -> String {
-    format!(
-        r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0} {height:.0}" width="{width:.0}" height="{height:.0}" font-family="Helvetica, Arial, sans-serif" font-size="12" fill="#222"><rect width="100%" height="100%" fill="#fff"/><text x="20" y="20">{}</text>"##,
-        escaped(title)
-    )
+fn texts(heads: &[&str]) -> Vec<String> {
+    heads.iter().map(ToString::to_string).collect()
+}
+
+fn measured((variant, metric): &(String, Metric)) -> Vec<String> {
+    let of = |v| shown(metric, v);
+    let (low, high) = metric.interval;
+    let number = format!("{:.1} [{:.1}, {:.1}]", of(metric.value), of(low), of(high));
+    let unit = if metric.most <= 1.0 { "%".into() } else { format!("of {:.0}", metric.most) };
+    vec![variant.clone(), metric.name.clone(), number, unit, metric.n.to_string(), metric.unparsed.to_string()]
+}
+
+fn compared((variant, c): &(String, Comparison)) -> Vec<String> {
+    let [difference, low, high] = [c.difference, c.interval.0, c.interval.1].map(|v| 100.0 * v);
+    let difference = format!("{difference:+.1} [{low:+.1}, {high:+.1}]");
+    let counts = [c.n, c.better, c.worse].map(|n| n.to_string());
+    [variant.clone()].into_iter().chain(counts).chain([difference, format!("{:.2e}", c.p)]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::benchmark::experiment::experiment;
+
+    fn metric(variant: &str, value: f64) -> (String, Metric) {
+        let interval = (value - 0.1, value + 0.1);
+        let metric = Metric { name: "accuracy".into(), value, interval, most: 1.0, n: 10, unparsed: 0 };
+        (variant.into(), metric)
+    }
+
+    #[test]
+    fn draws_come_together_and_losses_are_of_the_first_variant() {
+        let json = serde_json::json!({
+            "name": "n", "title": "N", "about": "", "plot": "curve", "x": "layer", "ratio": ["a", "b"],
+            "paper": {"source": "T", "heads": ["model", "x", "y", "d"], "rows": {"mmvp": [["them", "1", "2", "+1"]]}, "notes": ["odd"]},
+            "variants": [
+                {"name": "original"},
+                {"name": "a {draw}", "series": "a", "at": 0, "each": {"draw": [1, 2]}},
+                {"name": "b {draw}", "series": "b", "at": 0, "each": {"draw": [1, 2]}},
+            ],
+        });
+        let experiment = experiment(&json.to_string()).unwrap();
+        let planned = experiment.plan((1, 1), false).unwrap();
+        let metrics = [("original", 0.8), ("a 1", 0.4), ("a 2", 0.6), ("b 1", 0.72), ("b 2", 0.72)];
+        let metrics: Vec<_> = metrics.map(|(name, value)| metric(name, value)).into();
+        let answers = [("original".to_owned(), vec![("A|".to_owned(), 3)], 10)];
+        let report = Report {
+            experiment: &experiment,
+            benchmark: "mmvp",
+            planned: &planned,
+            metrics: &metrics,
+            comparisons: &[],
+            answers: &answers,
+            facts: &[],
+            picture: None,
+        };
+        let repeats = report.repeats();
+        assert_eq!((repeats.len(), repeats[0].mean(), repeats[0].range()), (2, 0.5, (0.4, 0.6)));
+        let page = report.markdown();
+        // (0.8 - 0.6) / 0.8 and (0.8 - 0.5) / 0.8; over 0.1 each.
+        assert!(page.contains("|  | a | 0 | 2 | 40.0 | 50.0 | 60.0 | 25.0 % | 37.5 % |"), "{page}");
+        assert!(page.contains("|  | 0 | 2.50 | 3.75 | 5.00 |"), "{page}");
+        assert!(page.contains("| them | 1 | 2 | +1 |") && page.contains("- odd") && page.contains("A\\|: 30.0 %"), "{page}");
+        let png = plot::png(&report.svg()).unwrap();
+        assert!(png.starts_with(b"\x89PNG") && png.len() > 1000);
+        assert!(report.html().contains("<svg"));
+    }
 }

@@ -1,9 +1,14 @@
 //! The table of rule sets: of every benchmark how a question is put, how an answer is read and what is reported, as a public tool has
 //! it. Where tools differ, each has a row.
 
+use super::data::MAX_OPTIONS;
+use super::judge::Task;
 use super::read;
 use super::summary::{self, Metric, Outcome};
 use super::{Item, Verdict};
+
+/// Options that have letters.
+const LETTERS: usize = 26;
 
 /// How one tool runs one benchmark.
 #[derive(Debug, Clone, Copy)]
@@ -19,13 +24,17 @@ pub struct Rule {
     /// The answer in what the model wrote, or `None` where there is none.
     pub read: fn(&Item, &str) -> Option<String>,
     /// Whether an answer is right.
-    pub judge: fn(&Item, &str) -> Verdict,
+    pub compare: fn(&Item, &str) -> Verdict,
+    /// What a judge is asked where there is one.
+    pub task: Option<Task>,
     /// What counts together with an item, empty where it counts by itself; `None` where the rule needs to know and cannot.
     pub group: fn(&Item) -> Option<String>,
     /// What all outcomes come to.
     pub summarise: fn(&[Outcome]) -> Vec<Metric>,
     /// Tokens that an answer may have.
     pub max_tokens: u32,
+    /// Options that an item may have.
+    pub options: usize,
     /// Whether a test holds its verdicts against the tool's own code.
     pub compared: bool,
 }
@@ -35,7 +44,7 @@ impl Rule {
     pub fn score(&self, item: &Item, text: &str) -> (Option<String>, Verdict) {
         match (self.read)(item, text) {
             Some(answer) => {
-                let verdict = (self.judge)(item, &answer);
+                let verdict = (self.compare)(item, &answer);
                 (Some(answer), verdict)
             }
             None => (None, Verdict::Unparsed),
@@ -48,195 +57,217 @@ impl Rule {
     }
 }
 
-const MMVP: Rule = Rule {
-    benchmark: "mmvp",
-    tool: "lmms-eval",
-    about: "A or B by a list of patterns; a pair counts where both are right",
-    prompt: lettered,
-    read: read::pair_letter,
-    judge: same_letter,
-    group: pair,
-    summarise: summary::pairs,
-    max_tokens: 16,
-    compared: true,
-};
-
-const QBENCH: Rule = Rule {
-    benchmark: "qbench",
-    tool: "lmms-eval",
-    about: "MMMU's reader; where the tool draws a letter the answer is unparsed",
-    prompt: lettered,
-    read: read::mmmu_letter,
-    judge: same_letter,
-    group: by_column,
-    summarise: summary::accuracy,
-    max_tokens: 32,
-    compared: true,
-};
-
-const MMSTAR: Rule = Rule {
-    benchmark: "mmstar",
-    tool: "lmms-eval",
-    about: "a ranking of places where a letter may stand; the tool's average is over its 18 axes, this accuracy over all items",
-    prompt: lettered,
-    read: read::ranked_letter,
-    judge: same_letter,
-    group: by_column,
-    summarise: summary::accuracy,
-    max_tokens: 16,
-    compared: true,
-};
-
-const SQA: Rule = Rule {
-    benchmark: "sqa",
-    tool: "lmms-eval",
-    about: "the letter alone, or \"X.\" first",
-    prompt: with_context,
-    read: read::bare_letter,
-    judge: same_letter,
-    group: by_column,
-    summarise: summary::accuracy,
-    max_tokens: 16,
-    compared: true,
-};
-
-const AI2D: Rule = Rule {
-    benchmark: "ai2d",
-    tool: "lmms-eval",
-    about: "\"X.\" first, else the whole answer, case and punctuation aside",
-    prompt: lettered,
-    read: read::leading_letter,
-    judge: same_letter,
-    group: by_column,
-    summarise: summary::accuracy,
-    max_tokens: 16,
-    compared: true,
-};
-
-/// Of each benchmark the first row is what it is run by where nothing else is said.
-pub const RULES: &[Rule] = &[
-    MMVP,
-    Rule { tool: "vlmevalkit", about: INFERRED, read: read::inferred_letter, compared: false, ..MMVP },
-    QBENCH,
-    Rule { tool: "vlmevalkit", about: INFERRED, read: read::inferred_letter, compared: false, ..QBENCH },
-    Rule {
-        benchmark: "mme",
-        tool: "lmms-eval",
-        about: "yes or no within the first four characters; of each subtask accuracy and accuracy by picture, in points",
-        prompt: asked,
-        read: read::yes_no,
-        judge: same_word,
-        group: by_picture,
-        summarise: summary::mme,
-        max_tokens: 16,
-        compared: true,
-    },
-    MMSTAR,
-    Rule { tool: "vlmevalkit", about: INFERRED, read: read::inferred_letter, compared: false, ..MMSTAR },
-    Rule {
-        benchmark: "mmvet",
-        tool: "lmms-eval",
-        about: "a judge grades from 0 to 1 in tenths; without one answers are unjudged",
-        prompt: plain,
-        read: read::whole,
-        judge: by_judge,
-        group: by_column,
-        summarise: summary::grades,
-        max_tokens: 1024,
-        compared: false,
-    },
-    Rule {
-        benchmark: "llavaw",
-        tool: "lmms-eval",
-        about: "a judge rates the answer and GPT-4's from 1 to 10; the ratio of the sums",
-        prompt: plain,
-        read: read::whole,
-        judge: by_judge,
-        group: by_column,
-        summarise: summary::grades,
-        max_tokens: 1024,
-        compared: false,
-    },
-    Rule {
-        benchmark: "mathvista",
-        tool: "lmms-eval",
-        about: "normalised as the tool does; what the tool leaves to a judge is read by rule: a letter, or the last number",
-        prompt: math,
-        read: read::math,
-        judge: same_text,
-        group: by_column,
-        summarise: summary::accuracy,
-        max_tokens: 512,
-        compared: true,
-    },
-    SQA,
-    Rule {
-        tool: "llava",
-        about: "the letter alone, \"X. \" first, or \"The answer is X.\" once",
-        read: read::llava_letter,
-        compared: false,
-        ..SQA
-    },
-    Rule { tool: "vlmevalkit", about: INFERRED, read: read::inferred_letter, compared: false, ..SQA },
-    Rule {
-        benchmark: "chartqa",
-        tool: "lmms-eval",
-        about: "numbers within 5 %, words the same but for case; categories tell human and augmented questions apart",
-        prompt: one_word,
-        read: read::whole,
-        judge: relaxed,
-        group: by_column,
-        summarise: summary::accuracy,
-        max_tokens: 16,
-        compared: true,
-    },
-    AI2D,
-    Rule { tool: "vlmevalkit", about: INFERRED, read: read::inferred_letter, compared: false, ..AI2D },
-    Rule {
-        benchmark: "shapes",
-        tool: "scotoma",
-        about: "a letter first, or the whole answer",
-        prompt: short,
-        read: read::short,
-        judge: same_text,
-        group: by_column,
-        summarise: summary::accuracy,
-        max_tokens: 16,
-        compared: false,
-    },
-    CUSTOM,
-    Rule {
-        tool: "yes-no",
-        about: "yes or no within the first four characters",
-        read: read::yes_no,
-        judge: same_word,
-        ..CUSTOM
-    },
-    Rule { tool: "short", about: "a letter first, or the whole answer", read: read::short, judge: same_text, ..CUSTOM },
-    Rule {
-        tool: "relaxed",
-        about: "a number within 5 %, or the same words",
-        read: read::whole,
-        judge: relaxed,
-        ..CUSTOM
-    },
-];
-
-const INFERRED: &str = "one option's letter among the last words, or one option's words";
-
-/// A rule for questions that are put by a template of the client's.
+/// What most rules have in common, and a rule for questions that are put by a template of the client's.
 const CUSTOM: Rule = Rule {
     benchmark: "custom",
     tool: "letter",
     about: "a letter, by a ranking of places where it may stand",
     prompt: plain,
     read: read::choice_letter,
-    judge: same_letter,
+    compare: same_letter,
+    task: None,
     group: by_column,
     summarise: summary::accuracy,
     max_tokens: 64,
+    options: LETTERS,
     compared: false,
 };
+
+/// Multiple choice as lmms-eval has it.
+const LETTERED: Rule = Rule { tool: "lmms-eval", prompt: lettered, max_tokens: 16, compared: true, ..CUSTOM };
+
+const MMVP: Rule = Rule {
+    benchmark: "mmvp",
+    about: "A or B by a list of patterns; a pair counts where both are right",
+    read: read::pair_letter,
+    group: pair,
+    summarise: summary::pairs,
+    ..LETTERED
+};
+
+const QBENCH: Rule = Rule {
+    benchmark: "qbench",
+    about: "MMMU's reader; where the tool draws a letter the answer is unparsed",
+    prompt: |item| lettered(item) + "\n",
+    read: read::mmmu_letter,
+    max_tokens: 32,
+    ..LETTERED
+};
+
+const MMSTAR: Rule = Rule {
+    benchmark: "mmstar",
+    about: "a ranking of places where a letter may stand; the tool's average is over its 18 axes, this accuracy over all items",
+    prompt: |item| lettered(item).trim_end_matches('.').into(),
+    read: read::ranked_letter,
+    ..LETTERED
+};
+
+const SQA: Rule = Rule {
+    benchmark: "sqa",
+    about: "the letter alone, or \"X.\" first",
+    prompt: with_context,
+    read: read::bare_letter,
+    ..LETTERED
+};
+
+const AI2D: Rule = Rule {
+    benchmark: "ai2d",
+    about: "\"X.\" first, else the whole answer, case and punctuation aside",
+    read: read::leading_letter,
+    ..LETTERED
+};
+
+/// `base` as VLMEvalKit asks a LLaVA and reads without a judge.
+const fn by_vlmevalkit(base: Rule) -> Rule {
+    Rule {
+        tool: "vlmevalkit",
+        about: "one option's letter among the last words, or one option's words; where the tool draws a letter the answer is unparsed",
+        prompt: with_hint,
+        read: read::inferred_letter,
+        ..base
+    }
+}
+
+/// Questions whose answers only a judge can grade.
+const OPEN: Rule = Rule {
+    tool: "llava",
+    read: read::whole,
+    compare: |_, _| Verdict::Unjudged,
+    summarise: summary::grades,
+    max_tokens: 1024,
+    ..CUSTOM
+};
+
+const MMVET: Rule = Rule {
+    benchmark: "mmvet",
+    about: "the question alone; a judge grades from 0 to 1 in tenths, without one answers are unjudged",
+    task: Some(Task::Grade),
+    ..OPEN
+};
+
+/// Of each benchmark the first row is what it is run by where nothing else is said.
+pub const RULES: &[Rule] = &[
+    MMVP,
+    Rule {
+        tool: "corrected",
+        about: "the same, but items 99, 100, 279 and 280, whose answers are known to be swapped, are put right",
+        compare: |item, said| same_letter(&unswapped(item), said),
+        compared: false,
+        ..MMVP
+    },
+    by_vlmevalkit(MMVP),
+    QBENCH,
+    by_vlmevalkit(QBENCH),
+    Rule {
+        benchmark: "mme",
+        about: "yes or no within the first four characters; of each subtask accuracy and accuracy by picture, in points",
+        prompt: asked,
+        read: read::yes_no,
+        compare: same_word,
+        group: by_picture,
+        summarise: summary::mme,
+        ..LETTERED
+    },
+    MMSTAR,
+    by_vlmevalkit(MMSTAR),
+    MMVET,
+    Rule {
+        tool: "lmms-eval",
+        about: "the same, but the model is told to reason first",
+        prompt: |item| format!("{REASON}{}", item.question),
+        ..MMVET
+    },
+    Rule {
+        benchmark: "llavaw",
+        about: "a judge rates the answer and GPT-4's from 1 to 10, without one answers are unjudged; the ratio of the sums",
+        task: Some(Task::Rate),
+        ..OPEN
+    },
+    Rule {
+        benchmark: "mathvista",
+        about: "normalised as the tool does; what the tool leaves to a judge is extracted by one, without one read by rule: a letter, or the last number",
+        prompt: math,
+        read: read::math,
+        compare: same_text,
+        task: Some(Task::Extract),
+        max_tokens: 512,
+        ..LETTERED
+    },
+    SQA,
+    Rule {
+        tool: "llava",
+        about: "the letter alone, \"X. \" first, or \"The answer is X.\" once",
+        read: read::llava_letter,
+        ..SQA
+    },
+    by_vlmevalkit(SQA),
+    Rule {
+        benchmark: "chartqa",
+        about: "numbers within 5 %, words the same but for case; categories tell human and augmented questions apart",
+        prompt: one_word,
+        read: read::whole,
+        compare: relaxed,
+        ..LETTERED
+    },
+    AI2D,
+    by_vlmevalkit(AI2D),
+    CLASSES,
+    Rule {
+        tool: "listed",
+        about: "the same, but the classes are in the question",
+        prompt: |item| format!("{}\nAnswer with one of: {}.", item.question, item.options.join(", ")),
+        ..CLASSES
+    },
+    Rule {
+        tool: "judged",
+        about: "a judge says whether the answer names the class, as the paper has it",
+        read: read::whole,
+        compare: |_, _| Verdict::Unjudged,
+        task: Some(Task::Confirm),
+        ..CLASSES
+    },
+    Rule { benchmark: "shapes", tool: "scotoma", prompt: short, max_tokens: 16, ..SHORT },
+    CUSTOM,
+    Rule {
+        tool: "yes-no",
+        about: "yes or no within the first four characters",
+        read: read::yes_no,
+        compare: same_word,
+        ..CUSTOM
+    },
+    SHORT,
+    Rule {
+        tool: "relaxed",
+        about: "a number within 5 %, or the same words",
+        read: read::whole,
+        compare: relaxed,
+        ..CUSTOM
+    },
+];
+
+/// Zero-shot classification: the options are the classes, as many as there are.
+const CLASSES: Rule = Rule {
+    benchmark: "classification",
+    tool: "named",
+    about: "the one class that the answer names, or the longest of several; --by texts scores all classes instead",
+    read: read::named,
+    compare: same_text,
+    max_tokens: 32,
+    options: MAX_OPTIONS,
+    ..CUSTOM
+};
+
+const SHORT: Rule = Rule {
+    tool: "short",
+    about: "a letter first, or the whole answer",
+    read: read::short,
+    compare: same_text,
+    ..CUSTOM
+};
+
+/// What lmms-eval says before a question of MM-Vet.
+const REASON: &str =
+    "First please perform reasoning, and think step by step to provide best answer to the following question: \n\n";
 
 /// The rules of `benchmark`, or `benchmark/tool`.
 pub fn rule(name: &str) -> Option<&'static Rule> {
@@ -261,6 +292,12 @@ fn lettered(item: &Item) -> String {
 
 fn with_context(item: &Item) -> String {
     let before = if item.hint.is_empty() { String::new() } else { format!("Context: {}\n", item.hint) };
+    by_letter(item, &before)
+}
+
+/// As VLMEvalKit puts a question to a LLaVA.
+fn with_hint(item: &Item) -> String {
+    let before = if item.hint.is_empty() { String::new() } else { format!("{}\n", item.hint) };
     by_letter(item, &before)
 }
 
@@ -316,6 +353,16 @@ fn pair(item: &Item) -> Option<String> {
     Some(item.group.clone()).filter(|g| !g.is_empty()).or_else(numbered)
 }
 
+/// MMVP's issue 30: the answers of two pairs are swapped.
+fn unswapped(item: &Item) -> Item {
+    let answer = match (["99", "100", "279", "280"].contains(&item.id.as_str()), item.answer.as_str()) {
+        (true, "A") => "B".into(),
+        (true, "B") => "A".into(),
+        _ => item.answer.clone(),
+    };
+    Item { answer, ..item.clone() }
+}
+
 /// The picture, as lmms-eval (`question_id`) or VLMEvalKit (`image_path`) names it.
 fn by_picture(item: &Item) -> Option<String> {
     let columns = [item.group.as_str(), item.field("question_id"), item.field("image_path")];
@@ -343,8 +390,4 @@ fn same_text(item: &Item, said: &str) -> Verdict {
 
 fn relaxed(item: &Item, said: &str) -> Verdict {
     verdict(read::relaxed(said, &item.answer))
-}
-
-fn by_judge(_: &Item, _: &str) -> Verdict {
-    Verdict::Unjudged
 }

@@ -1,25 +1,33 @@
 //! What outcomes come to: metrics with their intervals.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use super::{Verdict, wilson};
 
-/// The verdict on one item.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Outcome {
+/// What is told of an item in metrics.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Label {
     /// The item.
     pub id: String,
     /// What it tests.
     pub category: String,
     /// Items that count together; empty: itself alone.
     pub group: String,
+}
+
+/// The verdict on one item.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outcome {
+    /// Which one; shared by all variants.
+    pub label: Arc<Label>,
     /// What its answer was worth.
     pub verdict: Verdict,
 }
 
 impl Outcome {
     fn group(&self) -> &str {
-        if self.group.is_empty() { &self.id } else { &self.group }
+        if self.label.group.is_empty() { &self.label.id } else { &self.label.group }
     }
 }
 
@@ -50,7 +58,7 @@ fn share(name: &str, outcomes: &[&Outcome]) -> Metric {
 
 fn by_category(outcomes: &[Outcome]) -> BTreeMap<&str, Vec<&Outcome>> {
     let mut all: BTreeMap<&str, Vec<&Outcome>> = BTreeMap::new();
-    outcomes.iter().for_each(|o| all.entry(&o.category).or_default().push(o));
+    outcomes.iter().for_each(|o| all.entry(&o.label.category).or_default().push(o));
     all
 }
 
@@ -128,19 +136,26 @@ pub(super) fn mme(outcomes: &[Outcome]) -> Vec<Metric> {
     metrics
 }
 
-/// The mean grade of those that were judged, of 100; how many were not.
+/// What a judge gave over what it gave the references, of 100, each summed; how many answers it did not grade.
 pub(super) fn grades(outcomes: &[Outcome]) -> Vec<Metric> {
-    let judged: Vec<f64> = outcomes.iter().filter_map(|o| o.verdict.score()).collect();
-    let mean = |grades: &[&f64]| 100.0 * grades.iter().copied().sum::<f64>() / grades.len().max(1) as f64;
-    let all: Vec<&f64> = judged.iter().collect();
-    let interval = bootstrap(&all, mean);
-    let (n, most) = (judged.len(), 100.0);
-    let grade = Metric { name: "grade".into(), value: mean(&all), interval, most, n, unparsed: 0 };
-    let missing = outcomes.len() - n;
+    let of = |o: &Outcome| match o.verdict {
+        Verdict::Graded { grade, of } => Some((grade, of)),
+        _ => None,
+    };
+    let graded: Vec<(f64, f64)> = outcomes.iter().filter_map(of).collect();
+    let ratio = |all: &[&(f64, f64)]| {
+        let (grades, of) = all.iter().fold((0.0, 0.0), |(g, o), (grade, of)| (g + grade, o + of));
+        if of > 0.0 { 100.0 * grades / of } else { 0.0 }
+    };
+    let all: Vec<&(f64, f64)> = graded.iter().collect();
+    let interval = bootstrap(&all, ratio);
+    let grade =
+        Metric { name: "grade".into(), value: ratio(&all), interval, most: 100.0, n: graded.len(), unparsed: 0 };
+    let missing = (outcomes.len() - graded.len()) as f64;
     let count = Metric {
         name: "unjudged".into(),
-        value: missing as f64,
-        interval: (missing as f64, missing as f64),
+        value: missing,
+        interval: (missing, missing),
         most: outcomes.len() as f64,
         n: outcomes.len(),
         unparsed: 0,
@@ -148,11 +163,58 @@ pub(super) fn grades(outcomes: &[Outcome]) -> Vec<Metric> {
     vec![grade, count]
 }
 
+/// One variant against the first, item by item.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Comparison {
+    /// Items that both answered.
+    pub n: usize,
+    /// Better under this one.
+    pub better: usize,
+    /// Better under the first.
+    pub worse: usize,
+    /// Mean score less that of the first, of 1.
+    pub difference: f64,
+    /// The ends of its 95 % interval, by a bootstrap over groups.
+    pub interval: (f64, f64),
+    /// McNemar's exact test, two-sided.
+    pub p: f64,
+}
+
+/// `own` against `first`, both in the order of ids.
+pub fn compare(first: &[Outcome], own: &[Outcome]) -> Comparison {
+    let mut groups: HashMap<&str, usize> = HashMap::new();
+    let mut differences: Vec<Vec<f64>> = Vec::new();
+    let (mut n, mut better, mut worse) = (0, 0, 0);
+    for outcome in own {
+        let Ok(place) = first.binary_search_by(|o| o.label.id.cmp(&outcome.label.id)) else { continue };
+        let (Some(was), Some(is)) = (first[place].verdict.score(), outcome.verdict.score()) else { continue };
+        (n, better, worse) = (n + 1, better + usize::from(is > was), worse + usize::from(is < was));
+        let group = *groups.entry(outcome.group()).or_insert_with(|| {
+            differences.push(Vec::new());
+            differences.len() - 1
+        });
+        differences[group].push(is - was);
+    }
+    let all: Vec<&Vec<f64>> = differences.iter().collect();
+    let mean = |groups: &[&Vec<f64>]| {
+        let (sum, count) = groups.iter().fold((0.0, 0), |(s, c), g| (s + g.iter().sum::<f64>(), c + g.len()));
+        sum / count.max(1) as f64
+    };
+    Comparison {
+        n,
+        better,
+        worse,
+        difference: mean(&all),
+        interval: bootstrap(&all, mean),
+        p: mcnemar(better, worse),
+    }
+}
+
 /// Draws of a bootstrap.
 const DRAWS: usize = 1000;
 
 /// The 95 % interval of `value` over `groups` by the percentile bootstrap (Efron 1979): the same draws in every run.
-pub fn bootstrap<T>(groups: &[&T], value: impl Fn(&[&T]) -> f64) -> (f64, f64) {
+fn bootstrap<T>(groups: &[&T], value: impl Fn(&[&T]) -> f64) -> (f64, f64) {
     if groups.is_empty() {
         return (0.0, 0.0);
     }
@@ -168,7 +230,7 @@ pub fn bootstrap<T>(groups: &[&T], value: impl Fn(&[&T]) -> f64) -> (f64, f64) {
 }
 
 /// The two-sided probability of a split as uneven as `better` to `worse` if both are as likely: McNemar's exact test (1947).
-pub fn mcnemar(better: usize, worse: usize) -> f64 {
+fn mcnemar(better: usize, worse: usize) -> f64 {
     let n = better + worse;
     // Terms of the binomial, in logarithms, so that no n is too large.
     let log_half = -(n as f64) * std::f64::consts::LN_2;
@@ -187,7 +249,8 @@ mod tests {
     use super::*;
 
     fn outcome(id: usize, category: &str, group: &str, verdict: Verdict) -> Outcome {
-        Outcome { id: id.to_string(), category: category.into(), group: group.into(), verdict }
+        let label = Label { id: id.to_string(), category: category.into(), group: group.into() };
+        Outcome { label: Arc::new(label), verdict }
     }
 
     #[test]
@@ -214,6 +277,25 @@ mod tests {
         let metrics = mme(&outcomes);
         let value = |name: &str| metrics.iter().find(|m| m.name == name).unwrap().value;
         assert_eq!((value("perception"), value("cognition"), value("perception + cognition")), (125.0, 100.0, 225.0));
+    }
+
+    #[test]
+    fn grades_are_summed_before_they_are_divided() {
+        let graded = |id, grade, of| outcome(id, "", "", Verdict::Graded { grade, of });
+        let all = [graded(1, 4.0, 8.0), graded(2, 9.0, 10.0), outcome(3, "", "", Verdict::Unjudged)];
+        let metrics = grades(&all);
+        assert!((metrics[0].value - 100.0 * 13.0 / 18.0).abs() < 1e-12 && metrics[0].n == 2, "{metrics:?}");
+        assert_eq!((metrics[1].value, metrics[1].n), (1.0, 3));
+    }
+
+    #[test]
+    fn a_comparison_is_of_the_same_items() {
+        use Verdict::{Right, Unjudged, Wrong};
+        let of = |all: &[(usize, Verdict)]| all.iter().map(|&(i, v)| outcome(i, "", "", v)).collect::<Vec<_>>();
+        let first = of(&[(1, Right), (2, Right), (3, Wrong), (4, Right)]);
+        let own = of(&[(1, Wrong), (3, Right), (4, Unjudged), (5, Right)]);
+        let found = compare(&first, &own);
+        assert_eq!((found.n, found.better, found.worse, found.difference), (2, 1, 1, 0.0));
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! `scotoma eval`: a benchmark through Evaluate, with its results in a file from which an interrupted run goes on.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -13,20 +14,21 @@ use scotoma_client::v1::evaluate_response::Event;
 use scotoma_client::v1::image::Source;
 use scotoma_client::v1::{
     Answering, BenchmarkMetric, Comparison, EvaluateFinished, EvaluateHeader, EvaluateRequest, EvaluateStarted,
-    EvaluateVariant, Image, Sample, SampleResult,
+    EvaluateVariant, Image, Pictures, Sample, SampleResult,
 };
-use scotoma_client::{Client, Intervention};
+use scotoma_client::Client;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::flags::{Flags, from_json};
+use super::flags::{self, Flags, from_json};
 use super::hardware::Hardware;
+use super::judge::Judge;
 use super::serve::{fetch, named_origin};
 use super::{Failure, Local};
 use crate::api::v1;
-use crate::benchmark::data::Rows;
-use crate::benchmark::{self, Item};
+use crate::benchmark::data::{Rows, count};
+use crate::benchmark::{self, Item, substitute};
 use crate::model;
 use crate::server::{Config, ModelSpec};
 
@@ -82,6 +84,12 @@ pub(super) struct Eval {
     /// where it ended, with the seeds that were drawn
     #[arg(long)]
     out: Option<PathBuf>,
+    /// A folder of other pictures, INDEX.png, .jpg or .webp, for variants that show them in place of an item's own
+    #[arg(long, value_name = "FOLDER")]
+    substitutes: Option<PathBuf>,
+    /// Ask the first items only, and say what all of them would cost and take; the run that follows goes on from there
+    #[arg(long)]
+    estimate: bool,
     /// Leave out rows that cannot be read, and count them
     #[arg(long)]
     skip_bad: bool,
@@ -89,33 +97,36 @@ pub(super) struct Eval {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
+    judge: Judge,
+    #[command(flatten)]
     flags: Flags,
 }
 
 fn variant(text: &str) -> Result<EvaluateVariant, String> {
     let (name, json) = text.split_once('=').ok_or("NAME=JSON is needed")?;
     let list: Vec<serde_json::Value> = serde_json::from_str(json).map_err(|e| e.to_string())?;
-    let one = |value: &serde_json::Value| from_json::<v1::Intervention, Intervention>(&value.to_string());
-    let interventions = list.iter().map(one).collect::<Result<_, _>>()?;
-    Ok(EvaluateVariant { name: name.into(), interventions })
+    flags::variant(name, "", &list)
 }
 
 impl Eval {
     pub(super) async fn run(self) -> Result<(), Failure> {
         if self.rule == "list" {
             for rule in benchmark::RULES {
-                println!("{:<22} {}", rule.name(), rule.about);
+                println!("{:<24} {}", rule.name(), rule.about);
             }
             return Ok(());
         }
         let (local, client) = self.connect().await?;
         let header = self.header();
         let several = header.variants.len() > 1;
-        let result = self.ask(client, header, self.rows()?, self.out.as_deref()).await;
+        let result = self.ask(client, header, self.rows()?, self.count()?, self.out.as_deref()).await;
         if let Some(local) = local {
             local.stop().await?;
         }
         let Evaluated { finished, skipped, .. } = result?;
+        if self.estimate {
+            return Ok(());
+        }
         if self.json {
             println!("{}", serde_json::to_string_pretty(&summary(&finished, skipped))?);
         } else {
@@ -135,8 +146,19 @@ impl Eval {
             config.models = vec![ModelSpec::new(&name, fetch(origin).await?)];
         }
         self.hardware.apply(&mut config)?;
+        self.judge.apply(&mut config)?;
         let (local, client) = Local::start(config).await?;
         Ok((Some(local), client))
+    }
+
+    /// Whether there are pictures of a folder.
+    pub(super) fn has_substitutes(&self) -> bool {
+        self.substitutes.is_some()
+    }
+
+    /// Whether only the cost is asked for.
+    pub(super) fn is_estimate(&self) -> bool {
+        self.estimate
     }
 
     /// The rule that was asked for.
@@ -158,7 +180,7 @@ impl Eval {
         };
         let first = self.flags.interventions();
         let name = if first.is_empty() { "original" } else { "changed" };
-        let mut variants = vec![EvaluateVariant { name: name.into(), interventions: first }];
+        let mut variants = vec![EvaluateVariant { name: name.into(), interventions: first, ..Default::default() }];
         variants.extend(self.variant.iter().cloned());
         EvaluateHeader {
             model: if self.server.is_some() { self.model.clone() } else { String::new() },
@@ -170,15 +192,18 @@ impl Eval {
         }
     }
 
-    /// Runs `header` over `rows`, with the results in `out`.
+    /// Runs `header` over `rows`, of which there are `count`, with the results in `out`.
     pub(super) async fn ask(
         &self,
         mut client: Client,
-        header: EvaluateHeader,
+        mut header: EvaluateHeader,
         rows: Items,
+        count: Option<usize>,
         out: Option<&Path>,
     ) -> Result<Evaluated, Failure> {
         let about = out.map(|path| PathBuf::from(format!("{}.run.json", path.display())));
+        // Metrics of many variants are not cheap.
+        header.progress_every = header.progress_every.max(8 * header.variants.len() as u32).max(100);
         let asked = json_of::<v1::EvaluateHeader>(&header)?;
         let earlier = about.as_deref().and_then(|path| std::fs::read_to_string(path).ok());
         let earlier: Option<About> = earlier.map(|text| serde_json::from_str(&text)).transpose()?;
@@ -188,6 +213,9 @@ impl Eval {
             Some(_) => return Err("the results are of another run: say --out or --report elsewhere".into()),
             None => header,
         };
+        let rows = self.with_substitutes(rows, &header);
+        let answers = count.map(|count| count * header.variants.len());
+        let mut cost = Cost::new(if self.estimate { Cost::FEW } else { Cost::MANY } * header.variants.len(), answers);
         let known = known(out, &header)?;
         let done: HashSet<(String, String)> = known.iter().map(|k| (k.id.clone(), k.variant.clone())).collect();
         let mut out = out.map(append).transpose()?;
@@ -195,8 +223,9 @@ impl Eval {
         let skip = self.skip_bad;
         let reading = tokio::task::spawn_blocking(move || send_all(&sender, header, known, rows, skip));
         let mut stream = client.evaluate(ReceiverStream::new(requests)).await?;
-        let bar = ProgressBar::no_length();
-        if let Ok(style) = ProgressStyle::with_template("{spinner} {pos} answers, {per_sec}, {msg}") {
+        let bar = answers.map_or_else(ProgressBar::no_length, |answers| ProgressBar::new(answers as u64));
+        let style = "{spinner} {bar:30} {pos} of {len} answers, {per_sec}, {eta} left, {msg}";
+        if let Ok(style) = ProgressStyle::with_template(style) {
             bar.set_style(style);
         }
         bar.set_position(done.len() as u64);
@@ -205,6 +234,9 @@ impl Eval {
             match response.event {
                 Some(Event::Result(result)) => {
                     bar.inc(1);
+                    if let Some(line) = cost.add(&result) {
+                        bar.suspend(|| eprintln!("{line}"));
+                    }
                     if let Some(error) = &result.error {
                         errors += 1;
                         let variant = if result.variant.is_empty() { "all variants" } else { &result.variant };
@@ -250,6 +282,34 @@ impl Eval {
         Ok(Evaluated { started, finished, skipped })
     }
 
+    /// `rows` with the pictures that the variants ask for.
+    fn with_substitutes(&self, rows: Items, header: &EvaluateHeader) -> Items {
+        let wanted = |name: &str| header.variants.iter().any(|v| v.pictures == name);
+        let rows = if wanted(substitute::OTHER) { Box::new(substitute::with_other(rows)) } else { rows };
+        let rows: Items = match &self.substitutes {
+            Some(folder) if wanted(substitute::FOLDER) => {
+                let folder = folder.clone();
+                Box::new(rows.map(move |item| {
+                    let mut item = item?;
+                    let error = |message| benchmark::Error { line: 0, message };
+                    substitute::from_folder(&folder, &mut item).map_err(error)?;
+                    Ok(item)
+                }))
+            }
+            _ => rows,
+        };
+        if self.estimate { Box::new(rows.take(Cost::FEW)) } else { rows }
+    }
+
+    /// How many items the flags name.
+    pub(super) fn count(&self) -> Result<Option<usize>, Failure> {
+        let all = match &self.data {
+            Some(path) => count(path)?,
+            None => benchmark::shapes()?.len(),
+        };
+        Ok(Some(if self.limit > 0 { all.min(self.limit) } else { all }))
+    }
+
     /// The items that the flags name.
     pub(super) fn rows(&self) -> Result<Items, Failure> {
         let limit = if self.limit > 0 { self.limit } else { usize::MAX };
@@ -263,10 +323,43 @@ impl Eval {
     }
 }
 
+/// What a run will cost, told once its first items are answered.
+struct Cost {
+    /// So many answers are asked before it is told.
+    first: usize,
+    all: Option<usize>,
+    seen: usize,
+    flops: u64,
+    begun: Instant,
+}
+
+impl Cost {
+    /// Items that are asked for an estimate alone.
+    const FEW: usize = 8;
+    /// Items after which a run says what it will cost: as many as are on their way at once.
+    const MANY: usize = 32;
+
+    fn new(first: usize, all: Option<usize>) -> Self {
+        Self { first, all, seen: 0, flops: 0, begun: Instant::now() }
+    }
+
+    /// Counts `result`; what to say, if it is time.
+    fn add(&mut self, result: &SampleResult) -> Option<String> {
+        self.seen += 1;
+        self.flops += result.usage.as_ref().map_or(0, |u| u.flops);
+        let all = self.all.filter(|_| self.seen == self.first)?;
+        let share = all as f64 / self.first as f64;
+        let (seconds, flops) = (self.begun.elapsed().as_secs_f64() * share, self.flops as f64 * share);
+        let time = indicatif::HumanDuration(Duration::from_secs_f64(seconds));
+        Some(format!("{all} answers, about {:.2e} floating-point operations and {time}", flops))
+    }
+}
+
 /// Results of an earlier run in the same file.
 fn known(out: Option<&Path>, header: &EvaluateHeader) -> Result<Vec<SampleResult>, Failure> {
     let Some(path) = out.filter(|p| p.exists()) else { return Ok(Vec::new()) };
-    let mut known = Vec::new();
+    // Of two results the later one counts: an answer that was judged afterwards stands there twice.
+    let (mut known, mut places) = (Vec::<SampleResult>::new(), HashMap::new());
     let mut lines = BufReader::new(File::open(path)?).lines().enumerate().peekable();
     while let Some((i, line)) = lines.next() {
         let line = line?;
@@ -276,7 +369,8 @@ fn known(out: Option<&Path>, header: &EvaluateHeader) -> Result<Vec<SampleResult
                     let message = "is of another run: it has a variant that this one has not";
                     return Err(format!("{} {message}, {:?}", path.display(), result.variant).into());
                 }
-                known.push(result);
+                let place = *places.entry((result.id.clone(), result.variant.clone())).or_insert(known.len());
+                if place == known.len() { known.push(result) } else { known[place] = result }
             }
             Ok(_) => {}
             // Where a run was killed its last line is cut off.
@@ -329,7 +423,7 @@ fn send_all(
 fn sample(item: Item) -> Sample {
     Sample {
         id: item.id,
-        images: item.images.into_iter().map(|data| Image { source: Some(Source::Data(data)) }).collect(),
+        images: pictures(item.images),
         question: item.question,
         hint: item.hint,
         options: item.options,
@@ -337,7 +431,24 @@ fn sample(item: Item) -> Sample {
         category: item.category,
         group: item.group,
         fields: item.fields.into_iter().collect(),
+        substitutes: item.substitutes.into_iter().map(|(name, all)| (name, Pictures { images: pictures(all) })).collect(),
     }
+}
+
+fn pictures(all: Vec<Vec<u8>>) -> Vec<Image> {
+    all.into_iter().map(|data| Image { source: Some(Source::Data(data)) }).collect()
+}
+
+/// All results in a file that a run has left, of two of the same the later one.
+pub(super) fn read_results(path: &Path) -> Result<Vec<SampleResult>, Failure> {
+    let mut all: BTreeMap<(String, String), SampleResult> = BTreeMap::new();
+    for line in BufReader::new(File::open(path).map_err(|e| format!("{}: {e}", path.display()))?).lines() {
+        let result: SampleResult = from_json::<v1::SampleResult, SampleResult>(&line?)?;
+        if result.error.is_none() {
+            all.insert((result.id.clone(), result.variant.clone()), result);
+        }
+    }
+    Ok(all.into_values().collect())
 }
 
 fn append(path: &Path) -> Result<File, Failure> {

@@ -4,8 +4,9 @@ use clap::Args;
 use prost::Message;
 use scotoma_client::v1::occlude_patches::Choice;
 use scotoma_client::v1::salient_patches::Amount;
-use scotoma_client::v1::{PatchIndices, RandomPatches, SalientPatches};
+use scotoma_client::v1::{EvaluateVariant, PatchIndices, RandomPatches, SalientPatches};
 use scotoma_client::{self as client, Intervention};
+use serde_json::Value;
 
 use crate::api::v1;
 
@@ -57,6 +58,13 @@ where
 {
     let message: Server = serde_json::from_str(text).map_err(|e| e.to_string())?;
     Ours::decode(message.encode_to_vec().as_slice()).map_err(|e| e.to_string())
+}
+
+/// A variant of Evaluate from interventions in canonical JSON.
+pub(super) fn variant(name: &str, pictures: &str, interventions: &[Value]) -> Result<EvaluateVariant, String> {
+    let one = |value: &Value| intervention(&value.to_string()).map_err(|e| format!("{name}: {e}"));
+    let interventions = interventions.iter().map(one).collect::<Result<_, _>>()?;
+    Ok(EvaluateVariant { name: name.into(), interventions, pictures: pictures.into() })
 }
 
 fn intervention(text: &str) -> Result<Intervention, String> {

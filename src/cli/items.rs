@@ -2,25 +2,23 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs::File;
-use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use scotoma_client::Intervention;
 use scotoma_client::v1::{EvaluateVariant, SampleResult, Verdict};
 use serde_json::json;
 
 use super::Failure;
-use super::eval::Eval;
-use super::flags::from_json;
-use crate::api::v1;
-use crate::benchmark::analysis::{Analysis, Response, analyse, rotated};
-use crate::benchmark::data;
+use super::eval::{Eval, read_results};
+use super::flags::variant;
+use crate::benchmark::analysis::{Analysis, Response, analyse, discrimination, rotated};
+use crate::benchmark::{data, substitute};
 
 /// The variant as the item is.
 const FIRST: &str = "original";
 /// Those that do not show the picture.
-const UNSEEN: [&str; 2] = ["black", "no visual tokens"];
+const UNSEEN: [&str; 3] = ["black", "no visual tokens", "another item's picture"];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Keep {
@@ -41,6 +39,10 @@ pub(super) struct Items {
     /// results there goes on where it ended
     #[arg(long, default_value = "items")]
     report: PathBuf,
+    /// The --report folder of another model on the same items: with two or more, items.csv says how well each item tells good models
+    /// from bad ones. Repeat for several
+    #[arg(long, value_name = "FOLDER")]
+    beside: Vec<PathBuf>,
     /// Write kept.tsv with the items that meet this. Repeat: they must meet all
     #[arg(long, value_enum)]
     keep: Vec<Keep>,
@@ -61,13 +63,20 @@ impl Items {
             Err(error) => vec![Err(error)],
         });
         let results = self.report.join("results.jsonl");
-        let done = self.eval.ask(client, header, Box::new(rows), Some(&results)).await;
+        let done = self.eval.ask(client, header, Box::new(rows), None, Some(&results)).await;
         if let Some(local) = local {
             local.stop().await?;
         }
         done?;
-        let found = analyse(&responses(&results)?, FIRST, &UNSEEN);
-        self.write(&found)?;
+        let mut found = analyse(&responses(&results)?, FIRST, &UNSEEN);
+        let mut models = vec![("this".to_owned(), rights(&found))];
+        for folder in &self.beside {
+            let others = analyse(&responses(&folder.join("results.jsonl"))?, FIRST, &UNSEEN);
+            models.push((folder.display().to_string(), rights(&others)));
+        }
+        let all: Vec<_> = models.iter().map(|(_, rights)| rights.clone()).collect();
+        found.iter_mut().for_each(|a| a.discrimination = discrimination(&all, &a.id));
+        self.write(&found, &models[1..])?;
         let kept = self.kept(&found)?;
         print(&found);
         if let Some(kept) = kept {
@@ -77,24 +86,27 @@ impl Items {
         Ok(())
     }
 
-    fn write(&self, found: &[Analysis]) -> Result<(), Failure> {
+    /// `others` are further models, with what they have right.
+    fn write(&self, found: &[Analysis], others: &[(String, BTreeMap<String, bool>)]) -> Result<(), Failure> {
         let file = |name: &str| File::create(self.report.join(name)).map(BufWriter::new);
         let (mut table, mut lines, mut matrix) = (file("items.csv")?, file("items.jsonl")?, file("responses.csv")?);
         let variants: BTreeSet<&String> = found.iter().flat_map(|a| a.by_variant.keys()).collect();
         let quoted = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
         let names: Vec<String> = variants.iter().map(|v| quoted(v)).collect();
-        writeln!(table, "id,category,right,difficulty,margin,stability,image_needed,letter_bias,{}", names.join(","))?;
+        writeln!(table, "id,category,right,difficulty,margin,stability,image_needed,letter_bias,discrimination,{}", names.join(","))?;
         for a in found {
             let bit = |v: &&String| a.by_variant.get(*v).map_or(String::new(), |&r| u8::from(r).to_string());
             let bits: Vec<String> = variants.iter().map(bit).collect();
             let margin = a.margin.map_or(String::new(), |m| format!("{m:.6}"));
             let (id, category) = (quoted(&a.id), quoted(&a.category));
             let Analysis { difficulty, stability, image_needed, letter_bias, .. } = a;
-            let numbers = format!("{difficulty:.4},{margin},{stability:.4},{image_needed:.4},{letter_bias:.4}");
+            let told = a.discrimination.map_or(String::new(), |d| format!("{d:.4}"));
+            let numbers = format!("{difficulty:.4},{margin},{stability:.4},{image_needed:.4},{letter_bias:.4},{told}");
             writeln!(table, "{id},{category},{},{numbers},{}", u8::from(a.right), bits.join(","))?;
             let line = json!({
                 "id": a.id, "category": a.category, "right": a.right, "difficulty": difficulty, "margin": a.margin,
-                "stability": stability, "image_needed": image_needed, "letter_bias": letter_bias, "by_variant": a.by_variant,
+                "stability": stability, "image_needed": image_needed, "letter_bias": letter_bias,
+                "discrimination": a.discrimination, "by_variant": a.by_variant,
             });
             writeln!(lines, "{line}")?;
         }
@@ -103,6 +115,10 @@ impl Items {
         for variant in variants {
             let bit = |a: &Analysis| a.by_variant.get(variant).map_or(String::new(), |&r| u8::from(r).to_string());
             writeln!(matrix, "{},{}", quoted(variant), found.iter().map(bit).collect::<Vec<_>>().join(","))?;
+        }
+        for (name, rights) in others {
+            let bit = |a: &Analysis| rights.get(&a.id).map_or(String::new(), |&r| u8::from(r).to_string());
+            writeln!(matrix, "{},{}", quoted(name), found.iter().map(bit).collect::<Vec<_>>().join(","))?;
         }
         Ok(())
     }
@@ -140,40 +156,41 @@ impl Items {
 
 fn variants() -> Result<Vec<EvaluateVariant>, Failure> {
     let all = [
-        (FIRST, json!([])),
-        (UNSEEN[0], json!([{"blankImage": {"colour": "COLOUR_BLACK"}}])),
-        (UNSEEN[1], json!([{"selectTokens": {"tokens": {"anyOf": [{"named": "NAMED_ALL"}]}, "mode": "MODE_REMOVE"}}])),
-        ("shuffled, grid 4", json!([{"shufflePatches": {"grid": 4, "seed": 1}}])),
-        ("occluded by half", json!([{"occludePatches": {"random": {"ratio": 0.5, "seed": 1}}}])),
-        ("permuted, seed 1", json!([{"permuteTokens": {"seed": 1}}])),
-        ("permuted, seed 2", json!([{"permuteTokens": {"seed": 2}}])),
-        ("permuted, seed 3", json!([{"permuteTokens": {"seed": 3}}])),
+        (FIRST, "", json!([])),
+        (UNSEEN[0], "", json!([{"blankImage": {"colour": "COLOUR_BLACK"}}])),
+        (
+            UNSEEN[1],
+            "",
+            json!([{"selectTokens": {"tokens": {"anyOf": [{"named": "NAMED_ALL"}]}, "mode": "MODE_REMOVE"}}]),
+        ),
+        (UNSEEN[2], substitute::OTHER, json!([])),
+        ("shuffled, grid 4", "", json!([{"shufflePatches": {"grid": 4, "seed": 1}}])),
+        ("occluded by half", "", json!([{"occludePatches": {"random": {"ratio": 0.5, "seed": 1}}}])),
+        ("permuted, seed 1", "", json!([{"permuteTokens": {"seed": 1}}])),
+        ("permuted, seed 2", "", json!([{"permuteTokens": {"seed": 2}}])),
+        ("permuted, seed 3", "", json!([{"permuteTokens": {"seed": 3}}])),
     ];
-    let one = |(name, list): (&str, serde_json::Value)| {
-        let list = list.as_array().cloned().unwrap_or_default();
-        let read = |value: &serde_json::Value| from_json::<v1::Intervention, Intervention>(&value.to_string());
-        let interventions = list.iter().map(read).collect::<Result<_, _>>()?;
-        Ok(EvaluateVariant { name: name.into(), interventions })
+    let one = |(name, pictures, list): (&str, &str, serde_json::Value)| {
+        Ok(variant(name, pictures, list.as_array().map_or(&[], Vec::as_slice))?)
     };
     all.into_iter().map(one).collect()
 }
 
+/// Whether each item is right as it is.
+fn rights(found: &[Analysis]) -> BTreeMap<String, bool> {
+    found.iter().map(|a| (a.id.clone(), a.right)).collect()
+}
+
 fn responses(path: &Path) -> Result<Vec<Response>, Failure> {
-    let mut all: BTreeMap<(String, String), Response> = BTreeMap::new();
-    for line in BufReader::new(File::open(path)?).lines() {
-        let result: SampleResult = from_json::<v1::SampleResult, SampleResult>(&line?)?;
-        if result.error.is_some() {
-            continue;
-        }
+    let response = |result: SampleResult| {
         let mut scores: Vec<f64> = result.options.iter().map(|o| o.mean_logprob).collect();
         scores.sort_by(|a, b| b.total_cmp(a));
         let margin = if let [best, second, ..] = scores[..] { Some(best - second) } else { None };
         let right = result.verdict == i32::from(Verdict::Right);
         let SampleResult { id, variant, category, answer, .. } = result;
-        let response = Response { id: id.clone(), variant: variant.clone(), category, answer, right, margin };
-        all.insert((id, variant), response);
-    }
-    Ok(all.into_values().collect())
+        Response { id, variant, category, answer, right, margin }
+    };
+    Ok(read_results(path)?.into_iter().map(response).collect())
 }
 
 fn print(found: &[Analysis]) {

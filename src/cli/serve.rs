@@ -10,6 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::Failure;
 use super::hardware::Hardware;
+use super::judge::Judge;
 use crate::model::{self, Origin, Source};
 use crate::server::{Config, ModelSpec, Server};
 use crate::telemetry::{self, LogFormat};
@@ -86,6 +87,8 @@ pub(super) struct Serve {
     /// Let clients load and unload models. They name folders of this machine and ids of the hub, so trust them
     #[arg(long, env = "SCOTOMA_ALLOW_LOAD")]
     allow_load: bool,
+    #[command(flatten)]
+    judge: Judge,
     /// Seconds that running streams have to finish after SIGTERM
     #[arg(long, env = "SCOTOMA_DRAIN_TIMEOUT", default_value_t = 60, value_parser = clap::value_parser!(u64).range(0..=86_400))]
     drain_timeout: u64,
@@ -153,6 +156,7 @@ impl Serve {
             }
         }
         mistakes.extend(self.hardware.apply(&mut config).err());
+        mistakes.extend(self.judge.apply(&mut config).err());
         for text in &self.place {
             let known = text.split_once('=').is_some_and(|(name, _)| origins.iter().any(|(own, _)| own == name));
             if !known {

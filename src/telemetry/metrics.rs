@@ -62,6 +62,7 @@ table! {
     PREFIX_CACHE_MISSES = "scotoma_prefix_cache_misses_total", Counter, [], "Prompts that were read from their first token.";
     CHECKPOINT_BYTES = "scotoma_checkpoint_bytes", Gauge, [], "Bytes of the residual stream kept for variants to start from.";
     INTERVENTIONS_APPLIED = "scotoma_interventions_applied_total", Counter, ["kind"], "Interventions of requests that ran.";
+    JUDGE_REQUESTS = "scotoma_judge_requests_total", Counter, ["outcome"], "Questions to the judge, each try counted.";
     KV_CACHE_BYTES = "scotoma_kv_cache_bytes", Gauge, [], "Bytes of keys and values, of running requests and of prompts that are remembered.";
     MODEL_RESIDENT_BYTES = "scotoma_model_resident_bytes", Gauge, ["model"], "Bytes of a model's tensors.";
     MODEL_LOAD_DURATION = "scotoma_model_load_duration_seconds", Gauge, ["model"], "Time that loading took.";

@@ -1,20 +1,27 @@
 """The verdicts of lmms-eval's own scoring code on predictions of every kind; the only writer of verdicts.jsonl.
 
-    python -m venv V && V/bin/pip install -r requirements.txt && V/bin/pip install --no-deps lmms-eval==0.7.3
+    python -m venv V && V/bin/pip install -r requirements.txt
+    V/bin/pip install --no-deps lmms-eval==0.7.3 ms-vlmeval==0.0.20 llava-torch==1.2.2.post1
     V/bin/python capture.py
 
 A line is {"rule", "item", "right", "wrong"}: `item` as a manifest has it, the texts that the tool counts as right and those that it
-does not; for mathvista-normal a text is an extracted answer. VLMEvalKit is on no package registry, so its rules are not captured.
+does not; for mathvista-normal a text is an extracted answer. Or it is {"rule", "item", "prompt"}. ms-vlmeval is VLMEvalKit as its
+packagers put it on PyPI, llava-torch is LLaVA. Where VLMEvalKit would draw a letter, and no judge reads the answer, it is wrong here.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import random
+import runpy
 import sys
+import tempfile
 import types
 from importlib.metadata import version
 from pathlib import Path
+
+import yaml
 
 # The judge, which is never asked here, wants the packages of many services.
 judge = types.ModuleType("lmms_eval.llm_judge")
@@ -22,6 +29,7 @@ judge.Request = judge.ServerConfig = lambda *_a, **_k: None
 judge.get_server = lambda *_a, **_k: None
 sys.modules["lmms_eval.llm_judge"] = judge
 
+from lmms_eval import tasks  # noqa: E402
 from lmms_eval.tasks.ai2d import utils as ai2d  # noqa: E402
 from lmms_eval.tasks.chartqa import utils as chartqa  # noqa: E402
 from lmms_eval.tasks.mathvista import mathvista_evals as mathvista  # noqa: E402
@@ -29,7 +37,28 @@ from lmms_eval.tasks.mme import utils as mme  # noqa: E402
 from lmms_eval.tasks.mmstar import utils as mmstar  # noqa: E402
 from lmms_eval.tasks.mmvp import utils as mmvp  # noqa: E402
 from lmms_eval.tasks.qbench import utils as qbench  # noqa: E402
+from lmms_eval.tasks.mmvet import utils as mmvet  # noqa: E402
+from lmms_eval.tasks.mathvista import utils as mathvista_task  # noqa: E402
 from lmms_eval.tasks.scienceqa import utils as scienceqa  # noqa: E402
+
+
+
+def of_package(package: str, path: str) -> types.ModuleType:
+    """A file of a package, without the packages that the rest of it wants."""
+    spec = importlib.util.find_spec(package)
+    assert spec is not None and spec.submodule_search_locations is not None
+    file = Path(next(iter(spec.submodule_search_locations))) / path
+    own = importlib.util.spec_from_file_location(file.stem, file)
+    assert own is not None and own.loader is not None
+    module = importlib.util.module_from_spec(own)
+    own.loader.exec_module(module)
+    return module
+
+
+log = types.ModuleType("vlmeval.smp.log")
+log.get_logger = lambda *_a: None  # type: ignore[attr-defined]
+sys.modules["vlmeval.smp.log"] = log
+can_infer = of_package("vlmeval", "utils/matching_util.py").can_infer
 
 OPTIONS = ["a red square", "the blue circle", "none of these", "3.5 apples"]
 HOSTILE = [
@@ -83,6 +112,69 @@ def item(**fields: object) -> dict[str, object]:
     return {"index": "1", "question": "?", **fields}
 
 
+def by_llava(texts: list[str], answer: int) -> list[bool]:
+    """LLaVA's eval_science_qa.py on all texts at once; it is a program, which reads and writes files."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        ids = [str(i) for i in range(len(texts))]
+        (folder / "pid_splits.json").write_text(json.dumps({"test": ids}))
+        (folder / "problems.json").write_text(json.dumps({i: {"choices": OPTIONS, "answer": answer} for i in ids}))
+        lines = [json.dumps({"question_id": i, "text": t, "prompt": "<image>"}) for i, t in zip(ids, texts, strict=True)]
+        (folder / "answers.jsonl").write_text("\n".join(lines))
+        spec = importlib.util.find_spec("llava")
+        assert spec is not None and spec.submodule_search_locations is not None
+        program = Path(next(iter(spec.submodule_search_locations))) / "eval/eval_science_qa.py"
+        out = ["--output-file", str(folder / "out.json"), "--output-result", str(folder / "result.json")]
+        before, sys.argv = sys.argv, [str(program), "--base-dir", name, "--result-file", str(folder / "answers.jsonl"), *out]
+        try:
+            runpy.run_path(str(program), run_name="__main__")
+        finally:
+            sys.argv = before
+        right = {row["question_id"] for row in json.loads((folder / "out.json").read_text())["correct"]}
+    return [i in right for i in ids]
+
+
+def prompts() -> list[dict[str, object]]:
+    """What each task of lmms-eval says to a model of which it knows nothing."""
+
+    class Loader(yaml.SafeLoader):
+        pass
+
+    Loader.add_constructor("!function", lambda loader, node: loader.construct_scalar(node))
+    home = Path(next(iter(tasks.__path__)))
+
+    def said(path: str) -> dict[str, object]:
+        config = yaml.load((home / path).read_text(), Loader)  # noqa: S506
+        while "lmms_eval_specific_kwargs" not in config and "include" in config:
+            config = yaml.load((home / Path(path).parent / config["include"]).read_text(), Loader)  # noqa: S506
+        own = config["lmms_eval_specific_kwargs"]
+        return own.get("default", own)
+
+    question, lettered = "What is it?", dict(zip("ABCD", OPTIONS, strict=True))
+    choice = item(question=question, **lettered, answer="A")
+    named = {f"option{i}": option for i, option in enumerate(OPTIONS)}
+    problem = {"question": question, "choices": OPTIONS, "question_type": "multi_choice", "answer_type": "text"}
+    rows = [
+        ("mmvp/lmms-eval", item(question=question, A="x", B="y", answer="A"), mmvp.mmvp_doc_to_text({"Question": question, "Options": "(a) x (b) y"}, said("mmvp/mmvp.yaml"))),
+        ("qbench/lmms-eval", choice, qbench.q_bench_doc_to_text({"question": question, **named}, said("qbench/qbench_dev.yaml"))),
+        ("mme/lmms-eval", item(question=f"{question} Please answer yes or no.", answer="Yes"), mme.mme_doc_to_text({"question": f"{question} Please answer yes or no."}, said("mme/mme.yaml"))),
+        ("mmstar/lmms-eval", item(question=f"{question}\nOptions: A: x, B: y", answer="A"), mmstar.mmstar_doc_to_text({"question": f"{question}\nOptions: A: x, B: y"}, said("mmstar/mmstar.yaml"))),
+        ("mmvet/lmms-eval", item(question=question, answer="x"), mmvet.doc_to_text({"question": question}, said("mmvet/mmvet.yaml"))),
+        ("chartqa/lmms-eval", item(question=question, answer="1"), chartqa.chartqa_doc_to_text({"question": question}, said("chartqa/chartqa.yaml"))),
+        ("ai2d/lmms-eval", choice, ai2d.ai2d_doc_to_text({"question": question, "options": OPTIONS}, said("ai2d/ai2d.yaml"))),
+        ("mathvista/lmms-eval", item(question=question, **lettered, answer=OPTIONS[0]), mathvista_task.mathvista_doc_to_text(problem, said("mathvista/mathvista_testmini_format.yaml"))),
+    ]
+    for hint in ("", "Look."):
+        doc = {"hint": hint, "question": question, "choices": OPTIONS}
+        rows.append(("sqa/lmms-eval", item(question=question, hint=hint, **lettered, answer="A"), scienceqa.sqa_doc_to_text(doc, said("scienceqa/scienceqa_img.yaml"))))
+    for kind, precision in (("integer", 0), ("float", 1), ("float", 2), ("list", 0)):
+        for unit in ("", "metres"):
+            doc = {"question": question, "choices": None, "question_type": "free_form", "answer_type": kind, "precision": precision, "unit": unit}
+            about = item(question=question, answer="1", answer_type=kind, precision=str(precision), unit=unit)
+            rows.append(("mathvista/lmms-eval", about, mathvista_task.mathvista_doc_to_text(doc, said("mathvista/mathvista_testmini_format.yaml"))))
+    return [{"rule": rule, "item": about, "prompt": prompt} for rule, about, prompt in rows]
+
+
 def cases() -> list[dict[str, object]]:
     rows: dict[str, dict[str, object]] = {}
 
@@ -110,6 +202,17 @@ def cases() -> list[dict[str, object]]:
             parsed = qbench.parse_multi_choice_response(text, all_choices, words_of)
             qbench.random.choice = choice
             add("qbench/lmms-eval", about, text, parsed == answer)
+            inferred = can_infer(text, dict(options)) == answer
+            for benchmark in ("qbench", "mmstar", "sqa", "ai2d"):
+                add(f"{benchmark}/vlmevalkit", about, text, inferred)
+            pair = dict(zip("AB", OPTIONS, strict=False))
+            add("mmvp/vlmevalkit", item(**pair, answer=answer), text, can_infer(text, dict(pair)) == answer)
+    for answer, options in lettered:
+        texts = letters() + [f"{letter}. {o}" for letter in "ABCDE" for o in OPTIONS]
+        tails = ("", " Yes.", "\n", "!", "x", " The answer is B.", " the answer is B.", "\nThe answer is C")
+        texts += [f"{head}The answer is {letter}{end}{tail}" for letter in "ABE" for head in ("", "So: ") for end in ".," for tail in tails]
+        for text, right in zip(texts, by_llava(texts, "AB".index(answer)), strict=True):
+            add("sqa/llava", item(**options, answer=answer), text, right)
     for text in words():
         for answer in ("Yes", "No"):
             doc = {"answer": answer, "category": "count", "question_id": "1"}
@@ -132,11 +235,11 @@ def cases() -> list[dict[str, object]]:
 
 
 def main() -> None:
-    rows = cases()
+    asked, rows = prompts(), cases()
     out = Path(__file__).parent / "verdicts.jsonl"
     with out.open("w") as file:
-        file.write(json.dumps({"tool": "lmms-eval", "version": version("lmms-eval")}) + "\n")
-        file.writelines(json.dumps(row) + "\n" for row in rows)
+        file.write(json.dumps({tool: version(tool) for tool in ("lmms-eval", "ms-vlmeval", "llava-torch")}) + "\n")
+        file.writelines(json.dumps(row) + "\n" for row in [*asked, *rows])
     counts: dict[str, int] = {}
     for row in rows:
         counts[str(row["rule"])] = counts.get(str(row["rule"]), 0) + len(row["right"]) + len(row["wrong"])

@@ -59,7 +59,7 @@ class EvaluateRequest(_message.Message):
     def __init__(self, header: _Optional[_Union[EvaluateHeader, _Mapping]] = ..., sample: _Optional[_Union[Sample, _Mapping]] = ..., known: _Optional[_Union[SampleResult, _Mapping]] = ...) -> None: ...
 
 class EvaluateHeader(_message.Message):
-    __slots__ = ("model", "rule", "custom", "variants", "answering", "sampling", "max_tokens", "progress_every")
+    __slots__ = ("model", "rule", "custom", "variants", "answering", "sampling", "max_tokens", "progress_every", "unjudged")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     RULE_FIELD_NUMBER: _ClassVar[int]
     CUSTOM_FIELD_NUMBER: _ClassVar[int]
@@ -68,6 +68,7 @@ class EvaluateHeader(_message.Message):
     SAMPLING_FIELD_NUMBER: _ClassVar[int]
     MAX_TOKENS_FIELD_NUMBER: _ClassVar[int]
     PROGRESS_EVERY_FIELD_NUMBER: _ClassVar[int]
+    UNJUDGED_FIELD_NUMBER: _ClassVar[int]
     model: str
     rule: str
     custom: CustomRule
@@ -76,7 +77,8 @@ class EvaluateHeader(_message.Message):
     sampling: _inference_service_pb2.Sampling
     max_tokens: int
     progress_every: int
-    def __init__(self, model: _Optional[str] = ..., rule: _Optional[str] = ..., custom: _Optional[_Union[CustomRule, _Mapping]] = ..., variants: _Optional[_Iterable[_Union[EvaluateVariant, _Mapping]]] = ..., answering: _Optional[_Union[Answering, str]] = ..., sampling: _Optional[_Union[_inference_service_pb2.Sampling, _Mapping]] = ..., max_tokens: _Optional[int] = ..., progress_every: _Optional[int] = ...) -> None: ...
+    unjudged: bool
+    def __init__(self, model: _Optional[str] = ..., rule: _Optional[str] = ..., custom: _Optional[_Union[CustomRule, _Mapping]] = ..., variants: _Optional[_Iterable[_Union[EvaluateVariant, _Mapping]]] = ..., answering: _Optional[_Union[Answering, str]] = ..., sampling: _Optional[_Union[_inference_service_pb2.Sampling, _Mapping]] = ..., max_tokens: _Optional[int] = ..., progress_every: _Optional[int] = ..., unjudged: _Optional[bool] = ...) -> None: ...
 
 class CustomRule(_message.Message):
     __slots__ = ("prompt", "reader", "max_tokens")
@@ -89,15 +91,17 @@ class CustomRule(_message.Message):
     def __init__(self, prompt: _Optional[str] = ..., reader: _Optional[_Union[Reader, str]] = ..., max_tokens: _Optional[int] = ...) -> None: ...
 
 class EvaluateVariant(_message.Message):
-    __slots__ = ("name", "interventions")
+    __slots__ = ("name", "interventions", "pictures")
     NAME_FIELD_NUMBER: _ClassVar[int]
     INTERVENTIONS_FIELD_NUMBER: _ClassVar[int]
+    PICTURES_FIELD_NUMBER: _ClassVar[int]
     name: str
     interventions: _containers.RepeatedCompositeFieldContainer[_intervention_pb2.Intervention]
-    def __init__(self, name: _Optional[str] = ..., interventions: _Optional[_Iterable[_Union[_intervention_pb2.Intervention, _Mapping]]] = ...) -> None: ...
+    pictures: str
+    def __init__(self, name: _Optional[str] = ..., interventions: _Optional[_Iterable[_Union[_intervention_pb2.Intervention, _Mapping]]] = ..., pictures: _Optional[str] = ...) -> None: ...
 
 class Sample(_message.Message):
-    __slots__ = ("id", "images", "question", "hint", "options", "answer", "category", "group", "fields")
+    __slots__ = ("id", "images", "question", "hint", "options", "answer", "category", "group", "fields", "substitutes")
     class FieldsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -105,6 +109,13 @@ class Sample(_message.Message):
         key: str
         value: str
         def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    class SubstitutesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: Pictures
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[Pictures, _Mapping]] = ...) -> None: ...
     ID_FIELD_NUMBER: _ClassVar[int]
     IMAGES_FIELD_NUMBER: _ClassVar[int]
     QUESTION_FIELD_NUMBER: _ClassVar[int]
@@ -114,6 +125,7 @@ class Sample(_message.Message):
     CATEGORY_FIELD_NUMBER: _ClassVar[int]
     GROUP_FIELD_NUMBER: _ClassVar[int]
     FIELDS_FIELD_NUMBER: _ClassVar[int]
+    SUBSTITUTES_FIELD_NUMBER: _ClassVar[int]
     id: str
     images: _containers.RepeatedCompositeFieldContainer[_inference_service_pb2.Image]
     question: str
@@ -123,10 +135,17 @@ class Sample(_message.Message):
     category: str
     group: str
     fields: _containers.ScalarMap[str, str]
-    def __init__(self, id: _Optional[str] = ..., images: _Optional[_Iterable[_Union[_inference_service_pb2.Image, _Mapping]]] = ..., question: _Optional[str] = ..., hint: _Optional[str] = ..., options: _Optional[_Iterable[str]] = ..., answer: _Optional[str] = ..., category: _Optional[str] = ..., group: _Optional[str] = ..., fields: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    substitutes: _containers.MessageMap[str, Pictures]
+    def __init__(self, id: _Optional[str] = ..., images: _Optional[_Iterable[_Union[_inference_service_pb2.Image, _Mapping]]] = ..., question: _Optional[str] = ..., hint: _Optional[str] = ..., options: _Optional[_Iterable[str]] = ..., answer: _Optional[str] = ..., category: _Optional[str] = ..., group: _Optional[str] = ..., fields: _Optional[_Mapping[str, str]] = ..., substitutes: _Optional[_Mapping[str, Pictures]] = ...) -> None: ...
+
+class Pictures(_message.Message):
+    __slots__ = ("images",)
+    IMAGES_FIELD_NUMBER: _ClassVar[int]
+    images: _containers.RepeatedCompositeFieldContainer[_inference_service_pb2.Image]
+    def __init__(self, images: _Optional[_Iterable[_Union[_inference_service_pb2.Image, _Mapping]]] = ...) -> None: ...
 
 class SampleResult(_message.Message):
-    __slots__ = ("id", "variant", "category", "group", "text", "answer", "verdict", "grade", "options", "record_digest", "output_digest", "usage", "error")
+    __slots__ = ("id", "variant", "category", "group", "text", "answer", "verdict", "grade", "options", "record_digest", "output_digest", "usage", "error", "grade_of", "review")
     ID_FIELD_NUMBER: _ClassVar[int]
     VARIANT_FIELD_NUMBER: _ClassVar[int]
     CATEGORY_FIELD_NUMBER: _ClassVar[int]
@@ -140,6 +159,8 @@ class SampleResult(_message.Message):
     OUTPUT_DIGEST_FIELD_NUMBER: _ClassVar[int]
     USAGE_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
+    GRADE_OF_FIELD_NUMBER: _ClassVar[int]
+    REVIEW_FIELD_NUMBER: _ClassVar[int]
     id: str
     variant: str
     category: str
@@ -153,7 +174,9 @@ class SampleResult(_message.Message):
     output_digest: str
     usage: _inference_service_pb2.Usage
     error: _inference_service_pb2.SweepError
-    def __init__(self, id: _Optional[str] = ..., variant: _Optional[str] = ..., category: _Optional[str] = ..., group: _Optional[str] = ..., text: _Optional[str] = ..., answer: _Optional[str] = ..., verdict: _Optional[_Union[Verdict, str]] = ..., grade: _Optional[float] = ..., options: _Optional[_Iterable[_Union[OptionScore, _Mapping]]] = ..., record_digest: _Optional[str] = ..., output_digest: _Optional[str] = ..., usage: _Optional[_Union[_inference_service_pb2.Usage, _Mapping]] = ..., error: _Optional[_Union[_inference_service_pb2.SweepError, _Mapping]] = ...) -> None: ...
+    grade_of: float
+    review: str
+    def __init__(self, id: _Optional[str] = ..., variant: _Optional[str] = ..., category: _Optional[str] = ..., group: _Optional[str] = ..., text: _Optional[str] = ..., answer: _Optional[str] = ..., verdict: _Optional[_Union[Verdict, str]] = ..., grade: _Optional[float] = ..., options: _Optional[_Iterable[_Union[OptionScore, _Mapping]]] = ..., record_digest: _Optional[str] = ..., output_digest: _Optional[str] = ..., usage: _Optional[_Union[_inference_service_pb2.Usage, _Mapping]] = ..., error: _Optional[_Union[_inference_service_pb2.SweepError, _Mapping]] = ..., grade_of: _Optional[float] = ..., review: _Optional[str] = ...) -> None: ...
 
 class OptionScore(_message.Message):
     __slots__ = ("option", "logprob", "mean_logprob")
@@ -178,16 +201,26 @@ class EvaluateResponse(_message.Message):
     def __init__(self, started: _Optional[_Union[EvaluateStarted, _Mapping]] = ..., result: _Optional[_Union[SampleResult, _Mapping]] = ..., progress: _Optional[_Union[EvaluateProgress, _Mapping]] = ..., finished: _Optional[_Union[EvaluateFinished, _Mapping]] = ...) -> None: ...
 
 class EvaluateStarted(_message.Message):
-    __slots__ = ("request_id", "rule", "model_digest", "header")
+    __slots__ = ("request_id", "rule", "model_digest", "header", "judge")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     RULE_FIELD_NUMBER: _ClassVar[int]
     MODEL_DIGEST_FIELD_NUMBER: _ClassVar[int]
     HEADER_FIELD_NUMBER: _ClassVar[int]
+    JUDGE_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     rule: str
     model_digest: str
     header: EvaluateHeader
-    def __init__(self, request_id: _Optional[str] = ..., rule: _Optional[str] = ..., model_digest: _Optional[str] = ..., header: _Optional[_Union[EvaluateHeader, _Mapping]] = ...) -> None: ...
+    judge: Judge
+    def __init__(self, request_id: _Optional[str] = ..., rule: _Optional[str] = ..., model_digest: _Optional[str] = ..., header: _Optional[_Union[EvaluateHeader, _Mapping]] = ..., judge: _Optional[_Union[Judge, _Mapping]] = ...) -> None: ...
+
+class Judge(_message.Message):
+    __slots__ = ("model", "prompt")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    PROMPT_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    prompt: str
+    def __init__(self, model: _Optional[str] = ..., prompt: _Optional[str] = ...) -> None: ...
 
 class EvaluateProgress(_message.Message):
     __slots__ = ("results", "metrics")
@@ -264,13 +297,15 @@ class DescribeResponse(_message.Message):
     def __init__(self, rules: _Optional[_Iterable[_Union[RuleInfo, _Mapping]]] = ...) -> None: ...
 
 class RuleInfo(_message.Message):
-    __slots__ = ("name", "about", "max_tokens", "compared")
+    __slots__ = ("name", "about", "max_tokens", "compared", "judged")
     NAME_FIELD_NUMBER: _ClassVar[int]
     ABOUT_FIELD_NUMBER: _ClassVar[int]
     MAX_TOKENS_FIELD_NUMBER: _ClassVar[int]
     COMPARED_FIELD_NUMBER: _ClassVar[int]
+    JUDGED_FIELD_NUMBER: _ClassVar[int]
     name: str
     about: str
     max_tokens: int
     compared: bool
-    def __init__(self, name: _Optional[str] = ..., about: _Optional[str] = ..., max_tokens: _Optional[int] = ..., compared: _Optional[bool] = ...) -> None: ...
+    judged: str
+    def __init__(self, name: _Optional[str] = ..., about: _Optional[str] = ..., max_tokens: _Optional[int] = ..., compared: _Optional[bool] = ..., judged: _Optional[str] = ...) -> None: ...
