@@ -1,9 +1,11 @@
 //! The command line. Talks to a server through the Rust client, as any other program would.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line prints")]
 
+mod alignment;
 mod ask;
 mod bench;
 mod capture;
+mod classify;
 mod dataset;
 mod demo;
 mod eval;
@@ -12,6 +14,7 @@ mod flags;
 mod hardware;
 mod items;
 mod judge;
+mod paper;
 mod parity;
 mod replay;
 mod serve;
@@ -57,6 +60,12 @@ enum Command {
     Eval(Box<eval::Eval>),
     /// Run an experiment on a benchmark and write its report.
     Experiment(Box<experiment::Run>),
+    /// Zero-shot classification, beside a CLIP's own.
+    Classify(Box<classify::Classify>),
+    /// Whether the model's pictures have the neighbours that texts about them have: mutual nearest neighbours, layer by layer.
+    Alignment(Box<alignment::Alignment>),
+    /// Every experiment of Lee et al. 2024 on whatever data there is, with one report.
+    Paper(Box<paper::Paper>),
     /// Say of every item how hard it is, whether it needs its picture and how stable its answer is; keep those that serve.
     Items(Box<items::Items>),
     /// Say what is in a benchmark's file and what is wrong with it.
@@ -94,6 +103,9 @@ pub fn main() -> ExitCode {
             Command::Bench(bench) => bench.run().await,
             Command::Eval(eval) => eval.run().await,
             Command::Experiment(run) => run.run().await,
+            Command::Classify(classify) => classify.run().await,
+            Command::Alignment(alignment) => alignment.run().await,
+            Command::Paper(paper) => paper.run().await,
             Command::Items(items) => items.run().await,
             Command::Dataset(dataset) => dataset.run(),
             Command::Demo(demo) => demo.run().await,

@@ -17,6 +17,7 @@ const FILES: &[&str] = &[
     include_str!("experiments/occlusion.json"),
     include_str!("experiments/layers.json"),
     include_str!("experiments/importance-layers.json"),
+    include_str!("experiments/importance-geometries.json"),
     include_str!("experiments/importance-groups.json"),
 ];
 

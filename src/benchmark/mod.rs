@@ -1,6 +1,7 @@
 //! Benchmarks: items, how a question is put and an answer read, what all of them come to and how sure that is. It must not know
 //! protobuf or tensors.
 
+pub mod alignment;
 pub mod analysis;
 pub mod data;
 pub mod experiment;

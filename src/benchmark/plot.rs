@@ -41,10 +41,7 @@ pub(super) fn svg(report: &Report<'_>) -> String {
         .collect();
     let width = drawn.iter().fold(0.0, |w: f64, p| w.max(p.width));
     let height: f64 = 30.0 + drawn.iter().map(|p| p.height + 24.0).sum::<f64>();
-    let mut svg = format!(
-        r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0} {height:.0}" width="{width:.0}" height="{height:.0}" font-family="{FONTS}" font-size="12" fill="#222"><rect width="100%" height="100%" fill="#fff"/><text x="20" y="20">{}</text>"##,
-        escaped(&title)
-    );
+    let mut svg = opened(width, height, &title);
     let mut top = 30.0;
     for (name, panel) in panels.iter().zip(&drawn) {
         let heading = text((20.0, 12.0), "start", name);
@@ -69,6 +66,47 @@ pub fn png(svg: &str) -> Result<Vec<u8>, String> {
     let mut pixels = tiny_skia::Pixmap::new(size.width(), size.height()).ok_or("a drawing of no size")?;
     resvg::render(&tree, tiny_skia::Transform::from_scale(SCALE, SCALE), &mut pixels.as_mut());
     pixels.encode_png().map_err(|e| e.to_string())
+}
+
+fn opened(width: f64, height: f64, title: &str) -> String {
+    format!(
+        r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0} {height:.0}" width="{width:.0}" height="{height:.0}" font-family="{FONTS}" font-size="12" fill="#222"><rect width="100%" height="100%" fill="#fff"/><text x="20" y="20">{}</text>"##,
+        escaped(title)
+    )
+}
+
+/// From white to blue, evenly; and the ink that can be read on it.
+fn shade(share: f64) -> (String, &'static str) {
+    let channel = |to: f64| (255.0 + (to - 255.0) * share) as u8;
+    let colour = format!("rgb({},{},{})", channel(27.0), channel(108.0), channel(168.0));
+    (colour, if share > 0.55 { "#fff" } else { "#222" })
+}
+
+/// A field of numbers from 0 to the largest, whose rows and columns have names.
+pub(super) fn field(title: &str, rows: &[String], columns: &[String], cells: &[((usize, usize), f64)]) -> String {
+    let longest = |names: &[String]| 7.0 * names.iter().map(|n| n.chars().count()).max().unwrap_or(0) as f64;
+    let (left, head, cell) = (30.0 + longest(rows), 40.0 + longest(columns), 40.0);
+    let (width, height) = (left + cell * columns.len() as f64 + 20.0, head + cell * rows.len() as f64 + 20.0);
+    let mut svg = opened(width, height, title);
+    for (i, name) in rows.iter().enumerate() {
+        svg += &text((left - 8.0, head + cell * i as f64 + 24.0), "end", name);
+    }
+    for (i, name) in columns.iter().enumerate() {
+        let (x, y) = (left + cell * i as f64 + 24.0, head - 8.0);
+        let _ = write!(svg, r#"<text transform="translate({x:.1} {y:.1}) rotate(-90)">{}</text>"#, escaped(name));
+    }
+    let most = cells.iter().fold(f64::MIN_POSITIVE, |m, (_, v)| m.max(*v));
+    for &((row, column), value) in cells {
+        let (x, y) = (left + cell * column as f64, head + cell * row as f64);
+        let (colour, ink) = shade(value / most);
+        let _ = write!(
+            svg,
+            r##"<rect x="{x:.1}" y="{y:.1}" width="{cell}" height="{cell}" fill="{colour}" stroke="#fff"/><text x="{:.1}" y="{:.1}" text-anchor="middle" fill="{ink}">{value:.2}</text>"##,
+            x + cell / 2.0,
+            y + cell / 2.0 + 4.0,
+        );
+    }
+    svg + "</svg>"
 }
 
 fn text((x, y): (f64, f64), anchor: &str, words: &str) -> String {
@@ -194,14 +232,11 @@ fn grid(report: &Report<'_>, panel: &str) -> Panel {
     let place = |left: f64, at: usize| (left + cell * (at % side) as f64, cell * (at / side) as f64);
     for &(at, value) in &cells {
         let (x, y) = place(20.0, at);
-        // From white to blue, evenly.
-        let channel = |to: f64| (255.0 + (to - 255.0) * share(value)) as u8;
-        let (r, g, b) = (channel(27.0), channel(108.0), channel(168.0));
-        let ink = if share(value) > 0.55 { "#fff" } else { "#222" };
+        let (colour, ink) = shade(share(value));
         let number = report.main().map_or(value, |m| shown(m, value));
         let _ = write!(
             body,
-            r##"<rect x="{x:.1}" y="{y:.1}" width="{cell:.1}" height="{cell:.1}" fill="rgb({r},{g},{b})" stroke="#fff"/><text x="{:.1}" y="{:.1}" text-anchor="middle" fill="{ink}">{number:.1}</text>"##,
+            r##"<rect x="{x:.1}" y="{y:.1}" width="{cell:.1}" height="{cell:.1}" fill="{colour}" stroke="#fff"/><text x="{:.1}" y="{:.1}" text-anchor="middle" fill="{ink}">{number:.1}</text>"##,
             x + cell / 2.0,
             y + cell / 2.0 + 4.0,
         );

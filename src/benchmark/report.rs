@@ -70,6 +70,9 @@ pub(super) fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
+/// Variants of which a page has every metric.
+const FEW: usize = 64;
+
 /// A part of a page.
 enum Part {
     Heading(String),
@@ -158,9 +161,15 @@ impl Report<'_> {
         parts.push(Part::Heading("Against the first variant, on the same items".into()));
         let heads = ["variant", "n", "better", "worse", "difference in points of 100 [95 % interval]", "McNemar's p"];
         parts.push(Part::Table(texts(&heads), self.comparisons.iter().map(compared).collect()));
-        parts.push(Part::Heading("All numbers".into()));
+        let few = self.planned.len() <= FEW;
+        let name = self.main().map_or("", |m| &m.name);
+        parts.push(Part::Heading(if few { "All numbers".into() } else { format!("All variants: {name}") }));
         let heads = ["variant", "metric", "value [95 % interval]", "unit", "n", "unparsed"];
-        parts.push(Part::Table(texts(&heads), self.metrics.iter().map(measured).collect()));
+        let rows = self.metrics.iter().filter(|(_, m)| few || m.name == name).map(measured).collect();
+        parts.push(Part::Table(texts(&heads), rows));
+        if !few {
+            parts.push(Part::Text("Every metric of every variant is in metrics.csv.".into()));
+        }
         parts.push(Part::Heading("What ran".into()));
         parts.push(Part::List(self.facts.iter().map(|(name, value)| format!("{name}: {value}")).collect()));
         parts
@@ -220,64 +229,94 @@ impl Report<'_> {
 
     /// In Markdown, with the drawing as a file beside it.
     pub fn markdown(&self) -> String {
-        let Experiment { title, name, .. } = self.experiment;
-        let mut page = format!("# {title}\n\n");
-        let cell = |text: &String| text.replace('|', "\\|").replace('\n', " ");
-        for part in self.parts() {
-            let _ = match part {
-                Part::Heading(text) => write!(page, "## {text}\n\n"),
-                Part::Text(text) => write!(page, "{text}\n\n"),
-                Part::Drawing => write!(page, "![{title}]({name}.svg)\n\n"),
-                Part::Table(heads, rows) => {
-                    let _ = write!(page, "| {} |\n|{}\n", heads.join(" | "), "---|".repeat(heads.len()));
-                    for row in rows {
-                        let _ = writeln!(page, "| {} |", row.iter().map(cell).collect::<Vec<_>>().join(" | "));
-                    }
-                    writeln!(page)
-                }
-                Part::List(lines) => {
-                    lines.iter().for_each(|line| page.extend(["- ", line, "\n"]));
-                    writeln!(page)
-                }
-            };
-        }
-        page.trim_end().to_owned() + "\n"
+        markdown(&self.experiment.title, &format!("{}.svg", self.experiment.name), self.parts())
     }
 
     /// As a page that needs no other file, and prints well.
     pub fn html(&self) -> String {
-        let title = escaped(&self.experiment.title);
-        let mut page = format!(
-            "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>{title}</title><style>\
-             body{{font:16px/1.5 Georgia,serif;max-width:50em;margin:2em auto;padding:0 1em;color:#222}}\
-             svg{{max-width:100%;height:auto}}\
-             table{{border-collapse:collapse;font:13px Helvetica,Arial,sans-serif;margin:1em 0}}\
-             th{{text-align:left;border-bottom:2px solid #222}}td,th{{padding:.2em .8em .2em 0}}tr{{break-inside:avoid}}\
-             td{{border-bottom:1px solid #eee}}h1,h2{{font-weight:normal}}@media print{{body{{margin:0;max-width:none}}}}\
-             </style><h1>{title}</h1>"
-        );
-        let cells = |row: &[String], tag: &str| {
-            row.iter().map(|c| format!("<{tag}>{}</{tag}>", escaped(c))).collect::<Vec<_>>().concat()
+        html(&self.experiment.title, &self.svg(), self.parts())
+    }
+}
+
+/// A page about one table and one drawing (a file's name and its content), in Markdown and in HTML; `lists` have headings.
+pub fn page(
+    title: &str,
+    about: &str,
+    (file, svg): (&str, &str),
+    (heads, rows): &(Vec<String>, Vec<Vec<String>>),
+    lists: &[(String, Vec<String>)],
+) -> (String, String) {
+    let parts = || {
+        let mut parts = vec![Part::Text(about.into()), Part::Drawing, Part::Table(heads.clone(), rows.clone())];
+        for (heading, lines) in lists {
+            parts.extend([Part::Heading(heading.clone()), Part::List(lines.clone())]);
+        }
+        parts
+    };
+    (markdown(title, file, parts()), html(title, svg, parts()))
+}
+
+/// A field of numbers, whose rows and columns have names; see [`page`].
+pub fn field(title: &str, rows: &[String], columns: &[String], cells: &[((usize, usize), f64)]) -> String {
+    plot::field(title, rows, columns, cells)
+}
+
+fn markdown(title: &str, drawing: &str, parts: Vec<Part>) -> String {
+    let mut page = format!("# {title}\n\n");
+    let cell = |text: &String| text.replace('|', "\\|").replace('\n', " ");
+    for part in parts {
+        let _ = match part {
+            Part::Heading(text) => write!(page, "## {text}\n\n"),
+            Part::Text(text) => write!(page, "{text}\n\n"),
+            Part::Drawing => write!(page, "![{title}]({drawing})\n\n"),
+            Part::Table(heads, rows) => {
+                let _ = write!(page, "| {} |\n|{}\n", heads.join(" | "), "---|".repeat(heads.len()));
+                for row in rows {
+                    let _ = writeln!(page, "| {} |", row.iter().map(cell).collect::<Vec<_>>().join(" | "));
+                }
+                writeln!(page)
+            }
+            Part::List(lines) => {
+                lines.iter().for_each(|line| page.extend(["- ", line, "\n"]));
+                writeln!(page)
+            }
         };
-        for part in self.parts() {
-            match part {
-                Part::Heading(text) => page.extend(["<h2>", &escaped(&text), "</h2>"]),
-                Part::Text(text) => page.extend(["<p>", &escaped(&text), "</p>"]),
-                Part::Drawing => page.push_str(&self.svg()),
-                Part::Table(heads, rows) => {
-                    page.extend(["<table><tr>", &cells(&heads, "th"), "</tr>"]);
-                    rows.iter().for_each(|row| page.extend(["<tr>", &cells(row, "td"), "</tr>"]));
-                    page.push_str("</table>");
-                }
-                Part::List(lines) => {
-                    page.push_str("<ul>");
-                    lines.iter().for_each(|line| page.extend(["<li>", &escaped(line), "</li>"]));
-                    page.push_str("</ul>");
-                }
+    }
+    page.trim_end().to_owned() + "\n"
+}
+
+fn html(title: &str, svg: &str, parts: Vec<Part>) -> String {
+    let title = escaped(title);
+    let mut page = format!(
+        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>{title}</title><style>\
+         body{{font:16px/1.5 Georgia,serif;max-width:50em;margin:2em auto;padding:0 1em;color:#222}}\
+         svg{{max-width:100%;height:auto}}\
+         table{{border-collapse:collapse;font:13px Helvetica,Arial,sans-serif;margin:1em 0}}\
+         th{{text-align:left;border-bottom:2px solid #222}}td,th{{padding:.2em .8em .2em 0}}tr{{break-inside:avoid}}\
+         td{{border-bottom:1px solid #eee}}h1,h2{{font-weight:normal}}@media print{{body{{margin:0;max-width:none}}}}\
+         </style><h1>{title}</h1>"
+    );
+    let cells = |row: &[String], tag: &str| {
+        row.iter().map(|c| format!("<{tag}>{}</{tag}>", escaped(c))).collect::<Vec<_>>().concat()
+    };
+    for part in parts {
+        match part {
+            Part::Heading(text) => page.extend(["<h2>", &escaped(&text), "</h2>"]),
+            Part::Text(text) => page.extend(["<p>", &escaped(&text), "</p>"]),
+            Part::Drawing => page.push_str(svg),
+            Part::Table(heads, rows) => {
+                page.extend(["<table><tr>", &cells(&heads, "th"), "</tr>"]);
+                rows.iter().for_each(|row| page.extend(["<tr>", &cells(row, "td"), "</tr>"]));
+                page.push_str("</table>");
+            }
+            Part::List(lines) => {
+                page.push_str("<ul>");
+                lines.iter().for_each(|line| page.extend(["<li>", &escaped(line), "</li>"]));
+                page.push_str("</ul>");
             }
         }
-        page + "</html>\n"
     }
+    page + "</html>\n"
 }
 
 fn texts(heads: &[&str]) -> Vec<String> {

@@ -6,6 +6,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use candle_core::Device;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use scotoma_client::v1::evaluate_header::Rules;
@@ -42,13 +43,91 @@ pub(super) type Items = Box<dyn Iterator<Item = Result<Item, benchmark::Error>> 
 const AHEAD: usize = 8;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum By {
+pub(super) enum By {
     /// Tokens are generated, and the answer is read from them
     Generation,
     /// The likeliest letter
     Letters,
     /// The likeliest option by its words
     Texts,
+}
+
+/// Who answers.
+#[derive(Debug, Clone, Args)]
+pub(super) struct Served {
+    /// Address of a server. Without it --model is loaded in this process
+    #[arg(long, env = "SCOTOMA_SERVER")]
+    server: Option<String>,
+    /// The model: with --server the name of a resident one, else as `serve --model` takes it
+    #[arg(long, default_value = "")]
+    model: String,
+    #[command(flatten)]
+    hardware: Hardware,
+    #[command(flatten)]
+    judge: Judge,
+}
+
+impl Served {
+    /// To the server that the flags name, or one in this process.
+    pub(super) async fn connect(&self) -> Result<(Option<Local>, Client), Failure> {
+        if let Some(address) = &self.server {
+            return Ok((None, Client::connect(address).await.map_err(|e| format!("{address}: {e}"))?));
+        }
+        let mut config = Config::shapes();
+        if !self.model.is_empty() {
+            let (name, origin) = named_origin(&self.model)?;
+            config.models = vec![ModelSpec::new(&name, fetch(origin).await?)];
+        }
+        self.hardware.apply(&mut config)?;
+        self.judge.apply(&mut config)?;
+        let (local, client) = Local::start(config).await?;
+        Ok((Some(local), client))
+    }
+
+    /// The model's name in requests; a server in this process has one alone.
+    pub(super) fn name(&self) -> String {
+        if self.server.is_some() { self.model.clone() } else { String::new() }
+    }
+
+    /// Whether there is a judge, as far as the flags tell.
+    pub(super) fn may_judge(&self) -> bool {
+        self.server.is_some() || self.judge.is_there()
+    }
+
+    /// Where models of this process run.
+    pub(super) fn device(&self) -> Result<Device, String> {
+        let mut config = Config::shapes();
+        self.hardware.apply(&mut config)?;
+        Ok(config.devices.swap_remove(0))
+    }
+}
+
+/// How a benchmark is run.
+#[derive(Debug, Clone, Args)]
+pub(super) struct Common {
+    #[command(flatten)]
+    pub(super) served: Served,
+    /// How answers come about
+    #[arg(long, value_enum, default_value = "generation")]
+    pub(super) by: By,
+    /// Tokens that an answer may have. Default: what the rule says
+    #[arg(long, default_value_t = 0)]
+    pub(super) max_tokens: u32,
+    /// The first this many rows. 0: all
+    #[arg(long, default_value_t = 0)]
+    pub(super) limit: usize,
+    /// A folder of other pictures, INDEX.png, .jpg or .webp, for variants that show them in place of an item's own
+    #[arg(long, value_name = "FOLDER")]
+    pub(super) substitutes: Option<PathBuf>,
+    /// Ask the first items only, and say what all of them would cost and take; the run that follows goes on from there
+    #[arg(long)]
+    pub(super) estimate: bool,
+    /// Leave out rows that cannot be read, and count them
+    #[arg(long)]
+    pub(super) skip_bad: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 /// Flags of `eval`.
@@ -59,45 +138,16 @@ pub(super) struct Eval {
     /// The questions: VLMEvalKit's table (.tsv) or a manifest (.jsonl). `shapes` needs none
     #[arg(long)]
     data: Option<PathBuf>,
-    /// Address of a server. Without it --model is loaded in this process
-    #[arg(long, env = "SCOTOMA_SERVER")]
-    server: Option<String>,
-    /// The model: with --server the name of a resident one, else as `serve --model` takes it
-    #[arg(long, default_value = "")]
-    model: String,
-    #[command(flatten)]
-    hardware: Hardware,
     /// One more variant: NAME=INTERVENTIONS in canonical JSON, a list. Repeat for several; the first variant has no interventions but
     /// those of the flags below
     #[arg(long, value_name = "NAME=JSON", value_parser = variant)]
     variant: Vec<EvaluateVariant>,
-    /// How answers come about
-    #[arg(long, value_enum, default_value = "generation")]
-    by: By,
-    /// Tokens that an answer may have. Default: what the rule says
-    #[arg(long, default_value_t = 0)]
-    max_tokens: u32,
-    /// The first this many rows. 0: all
-    #[arg(long, default_value_t = 0)]
-    limit: usize,
     /// Results as they come, one JSON object a line, with the run's header beside them in OUT.run.json. A run that finds both goes on
     /// where it ended, with the seeds that were drawn
     #[arg(long)]
     out: Option<PathBuf>,
-    /// A folder of other pictures, INDEX.png, .jpg or .webp, for variants that show them in place of an item's own
-    #[arg(long, value_name = "FOLDER")]
-    substitutes: Option<PathBuf>,
-    /// Ask the first items only, and say what all of them would cost and take; the run that follows goes on from there
-    #[arg(long)]
-    estimate: bool,
-    /// Leave out rows that cannot be read, and count them
-    #[arg(long)]
-    skip_bad: bool,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
-    judge: Judge,
+    pub(super) common: Common,
     #[command(flatten)]
     flags: Flags,
 }
@@ -116,7 +166,7 @@ impl Eval {
             }
             return Ok(());
         }
-        let (local, client) = self.connect().await?;
+        let (local, client) = self.common.served.connect().await?;
         let header = self.header();
         let several = header.variants.len() > 1;
         let result = self.ask(client, header, self.rows()?, self.count()?, self.out.as_deref()).await;
@@ -124,10 +174,10 @@ impl Eval {
             local.stop().await?;
         }
         let Evaluated { finished, skipped, .. } = result?;
-        if self.estimate {
+        if self.common.estimate {
             return Ok(());
         }
-        if self.json {
+        if self.common.json {
             println!("{}", serde_json::to_string_pretty(&summary(&finished, skipped))?);
         } else {
             print(&finished, skipped, several);
@@ -135,30 +185,10 @@ impl Eval {
         Ok(())
     }
 
-    /// To the server that the flags name, or one in this process.
-    pub(super) async fn connect(&self) -> Result<(Option<Local>, Client), Failure> {
-        if let Some(address) = &self.server {
-            return Ok((None, Client::connect(address).await.map_err(|e| format!("{address}: {e}"))?));
-        }
-        let mut config = Config::shapes();
-        if !self.model.is_empty() {
-            let (name, origin) = named_origin(&self.model)?;
-            config.models = vec![ModelSpec::new(&name, fetch(origin).await?)];
-        }
-        self.hardware.apply(&mut config)?;
-        self.judge.apply(&mut config)?;
-        let (local, client) = Local::start(config).await?;
-        Ok((Some(local), client))
-    }
-
-    /// Whether there are pictures of a folder.
-    pub(super) fn has_substitutes(&self) -> bool {
-        self.substitutes.is_some()
-    }
-
-    /// Whether only the cost is asked for.
-    pub(super) fn is_estimate(&self) -> bool {
-        self.estimate
+    /// `rule` over `data`, or over the items that are in the program.
+    pub(super) fn of(rule: &str, data: Option<PathBuf>, common: Common) -> Self {
+        let (variant, out, flags) = (Vec::new(), None, Flags::default());
+        Self { rule: rule.into(), data, variant, out, common, flags }
     }
 
     /// The rule that was asked for.
@@ -166,14 +196,9 @@ impl Eval {
         &self.rule
     }
 
-    /// Whether all is to be told in JSON.
-    pub(super) fn json(&self) -> bool {
-        self.json
-    }
-
     /// What the flags ask for.
     pub(super) fn header(&self) -> EvaluateHeader {
-        let answering = match self.by {
+        let answering = match self.common.by {
             By::Generation => Answering::Generate,
             By::Letters => Answering::OptionLetters,
             By::Texts => Answering::OptionTexts,
@@ -183,11 +208,11 @@ impl Eval {
         let mut variants = vec![EvaluateVariant { name: name.into(), interventions: first, ..Default::default() }];
         variants.extend(self.variant.iter().cloned());
         EvaluateHeader {
-            model: if self.server.is_some() { self.model.clone() } else { String::new() },
+            model: self.common.served.name(),
             rules: Some(Rules::Rule(self.rule.clone())),
             variants,
             answering: answering.into(),
-            max_tokens: self.max_tokens,
+            max_tokens: self.common.max_tokens,
             ..Default::default()
         }
     }
@@ -215,12 +240,12 @@ impl Eval {
         };
         let rows = self.with_substitutes(rows, &header);
         let answers = count.map(|count| count * header.variants.len());
-        let mut cost = Cost::new(if self.estimate { Cost::FEW } else { Cost::MANY } * header.variants.len(), answers);
+        let mut cost = Cost::new(if self.common.estimate { Cost::FEW } else { Cost::MANY } * header.variants.len(), answers);
         let known = known(out, &header)?;
         let done: HashSet<(String, String)> = known.iter().map(|k| (k.id.clone(), k.variant.clone())).collect();
         let mut out = out.map(append).transpose()?;
         let (sender, requests) = mpsc::channel(AHEAD);
-        let skip = self.skip_bad;
+        let skip = self.common.skip_bad;
         let reading = tokio::task::spawn_blocking(move || send_all(&sender, header, known, rows, skip));
         let mut stream = client.evaluate(ReceiverStream::new(requests)).await?;
         let bar = answers.map_or_else(ProgressBar::no_length, |answers| ProgressBar::new(answers as u64));
@@ -279,14 +304,14 @@ impl Eval {
         let (Some(started), Some(finished)) = (started, finished) else {
             return Err("the stream ended without its metrics".into());
         };
-        Ok(Evaluated { started, finished, skipped })
+        Ok(Evaluated { started, finished, skipped, forecast: cost.told })
     }
 
     /// `rows` with the pictures that the variants ask for.
     fn with_substitutes(&self, rows: Items, header: &EvaluateHeader) -> Items {
         let wanted = |name: &str| header.variants.iter().any(|v| v.pictures == name);
         let rows = if wanted(substitute::OTHER) { Box::new(substitute::with_other(rows)) } else { rows };
-        let rows: Items = match &self.substitutes {
+        let rows: Items = match &self.common.substitutes {
             Some(folder) if wanted(substitute::FOLDER) => {
                 let folder = folder.clone();
                 Box::new(rows.map(move |item| {
@@ -298,7 +323,7 @@ impl Eval {
             }
             _ => rows,
         };
-        if self.estimate { Box::new(rows.take(Cost::FEW)) } else { rows }
+        if self.common.estimate { Box::new(rows.take(Cost::FEW)) } else { rows }
     }
 
     /// How many items the flags name.
@@ -307,12 +332,12 @@ impl Eval {
             Some(path) => count(path)?,
             None => benchmark::shapes()?.len(),
         };
-        Ok(Some(if self.limit > 0 { all.min(self.limit) } else { all }))
+        Ok(Some(if self.common.limit > 0 { all.min(self.common.limit) } else { all }))
     }
 
     /// The items that the flags name.
     pub(super) fn rows(&self) -> Result<Items, Failure> {
-        let limit = if self.limit > 0 { self.limit } else { usize::MAX };
+        let limit = if self.common.limit > 0 { self.common.limit } else { usize::MAX };
         match &self.data {
             Some(path) => Ok(Box::new(Rows::open(path)?.take(limit))),
             None if self.rule.starts_with(model::SHAPES) => {
@@ -331,6 +356,7 @@ struct Cost {
     seen: usize,
     flops: u64,
     begun: Instant,
+    told: Option<Forecast>,
 }
 
 impl Cost {
@@ -340,18 +366,18 @@ impl Cost {
     const MANY: usize = 32;
 
     fn new(first: usize, all: Option<usize>) -> Self {
-        Self { first, all, seen: 0, flops: 0, begun: Instant::now() }
+        Self { first, all, seen: 0, flops: 0, begun: Instant::now(), told: None }
     }
 
     /// Counts `result`; what to say, if it is time.
-    fn add(&mut self, result: &SampleResult) -> Option<String> {
+    fn add(&mut self, result: &SampleResult) -> Option<Forecast> {
         self.seen += 1;
         self.flops += result.usage.as_ref().map_or(0, |u| u.flops);
-        let all = self.all.filter(|_| self.seen == self.first)?;
-        let share = all as f64 / self.first as f64;
-        let (seconds, flops) = (self.begun.elapsed().as_secs_f64() * share, self.flops as f64 * share);
-        let time = indicatif::HumanDuration(Duration::from_secs_f64(seconds));
-        Some(format!("{all} answers, about {:.2e} floating-point operations and {time}", flops))
+        let answers = self.all.filter(|_| self.seen == self.first)?;
+        let share = answers as f64 / self.first as f64;
+        let (flops, seconds) = (self.flops as f64 * share, self.begun.elapsed().as_secs_f64() * share);
+        self.told = Some(Forecast { answers, flops, seconds });
+        self.told
     }
 }
 
@@ -387,6 +413,24 @@ pub(super) struct Evaluated {
     pub(super) finished: EvaluateFinished,
     /// Rows that could not be read.
     pub(super) skipped: usize,
+    /// What all of it costs, as its first items tell.
+    pub(super) forecast: Option<Forecast>,
+}
+
+/// What a run will cost.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Forecast {
+    pub(super) answers: usize,
+    /// Floating-point operations.
+    pub(super) flops: f64,
+    pub(super) seconds: f64,
+}
+
+impl std::fmt::Display for Forecast {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let time = indicatif::HumanDuration(Duration::from_secs_f64(self.seconds));
+        write!(f, "{} answers, about {:.2e} floating-point operations and {time}", self.answers, self.flops)
+    }
 }
 
 /// Sends a run as fast as the server takes it; how many rows could not be read.

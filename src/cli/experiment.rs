@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use scotoma_client::v1::image::Source;
-use scotoma_client::v1::{self, BenchmarkMetric, Image};
+use scotoma_client::v1::{self, BenchmarkMetric, EvaluateStarted, Image, ModelInfo};
 use scotoma_client::{Client, PreviewRequest};
 use serde_json::Value;
 
 use super::Failure;
-use super::eval::{Eval, Evaluated, read_results};
+use super::eval::{Eval, Evaluated, Forecast, read_results};
 use super::flags::variant;
 use crate::benchmark::experiment::{Experiment, Planned, Plot, experiment, experiments};
 use crate::benchmark::report::Report;
@@ -58,13 +58,13 @@ impl Run {
                 set.into_iter().collect::<Result<(), String>>()?;
             }
         }
-        let (local, client) = self.eval.connect().await?;
+        let (local, client) = self.eval.common.served.connect().await?;
         let ran = self.all(client, &chosen).await;
         if let Some(local) = local {
             local.stop().await?;
         }
         let lines = ran?;
-        if self.experiment == ALL && !self.eval.is_estimate() {
+        if self.experiment == ALL && !self.eval.common.estimate {
             let heads = "| experiment | answers | unchanged | lowest | highest |\n|---|---|---|---|---|";
             let index = format!("# All experiments on {}\n\n{heads}\n{}\n", self.eval.rule(), lines.join("\n"));
             write(&folder, "report.md", index.as_bytes())?;
@@ -77,7 +77,7 @@ impl Run {
     async fn all(&self, client: Client, chosen: &[(Experiment, PathBuf)]) -> Result<Vec<String>, Failure> {
         let mut lines = Vec::new();
         for (experiment, folder) in chosen {
-            let line = one(&self.eval, client.clone(), experiment, folder).await?;
+            let Ran { line, .. } = one(&self.eval, client.clone(), experiment, folder).await?;
             lines.push(format!("| [{}]({}/report.md) | {} |", experiment.title, experiment.name, line.join(" | ")));
         }
         Ok(lines)
@@ -101,18 +101,25 @@ fn axis(text: &str) -> Result<(String, Vec<Value>), String> {
     Ok((name.into(), values.split(',').map(value).collect()))
 }
 
-/// Runs one experiment and writes its report to `folder`; a line about it for the table of all.
+/// An experiment that was run, or whose first items were.
+pub(super) struct Ran {
+    /// For the table of all: answers, and the first, lowest and highest values.
+    pub(super) line: Vec<String>,
+    pub(super) forecast: Option<Forecast>,
+}
+
+/// Runs one experiment and writes its report to `folder`, unless only its cost is asked for.
 pub(super) async fn one(
     eval: &Eval,
     mut client: Client,
     experiment: &Experiment,
     folder: &Path,
-) -> Result<Vec<String>, Failure> {
+) -> Result<Ran, Failure> {
     let mut header = eval.header();
     let info = client.get_model(&header.model).await?;
     let language = info.language_model.as_ref().map_or(0, |l| l.layers as usize);
     let tower = info.vision_tower.as_ref().map_or(0, |t| t.layers as usize);
-    let planned = experiment.plan((language, tower), eval.has_substitutes())?;
+    let planned = experiment.plan((language, tower), eval.common.substitutes.is_some())?;
     header.variants =
         planned.iter().map(|p| variant(&p.name, &p.pictures, &p.interventions)).collect::<Result<_, _>>()?;
     std::fs::create_dir_all(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
@@ -122,41 +129,79 @@ pub(super) async fn one(
         Plot::Grid => first_picture(eval, &mut client, &header.model).await?,
         _ => None,
     };
-    let Evaluated { started, finished, skipped } =
+    let Evaluated { started, finished, skipped, forecast } =
         eval.ask(client, header, eval.rows()?, eval.count()?, Some(&results)).await?;
-    if eval.is_estimate() {
-        return Ok(Vec::new());
+    if eval.common.estimate {
+        return Ok(Ran { line: Vec::new(), forecast });
     }
-    let metrics: Vec<(String, Metric)> = finished.metrics.into_iter().map(metric).collect();
-    let comparisons: Vec<(String, Comparison)> = finished.comparisons.into_iter().map(comparison).collect();
+    let answered = format!("{}, {} of them errors; {skipped} rows left out", finished.results, finished.failed);
+    // How often each answer is given is the question where nothing is seen.
+    let answers = match experiment.plot {
+        Plot::Bars => read_results(&results)?.into_iter().map(|r| (r.variant, r.answer)).collect(),
+        _ => Vec::new(),
+    };
+    let found = Found {
+        benchmark: started.rule.split('/').next().unwrap_or_default().to_owned(),
+        planned,
+        metrics: finished.metrics.into_iter().map(metric).collect(),
+        comparisons: finished.comparisons.into_iter().map(comparison).collect(),
+        answers,
+        facts: vec![("answers".into(), answered)],
+        picture,
+    };
+    let line = report(experiment, found, &info, &started, folder, eval.common.json)?;
+    Ok(Ran { line, forecast })
+}
+
+/// What an experiment came to.
+pub(super) struct Found {
+    pub(super) benchmark: String,
+    pub(super) planned: Vec<Planned>,
+    pub(super) metrics: Vec<(String, Metric)>,
+    pub(super) comparisons: Vec<(String, Comparison)>,
+    /// Variants and answers.
+    pub(super) answers: Vec<(String, String)>,
+    pub(super) facts: Vec<(String, String)>,
+    pub(super) picture: Option<Vec<u8>>,
+}
+
+/// Writes the report of `found` to `folder`; what it says in the table of all.
+pub(super) fn report(
+    experiment: &Experiment,
+    found: Found,
+    info: &ModelInfo,
+    started: &EvaluateStarted,
+    folder: &Path,
+    json: bool,
+) -> Result<Vec<String>, Failure> {
+    let Found { benchmark, planned, metrics, comparisons, answers, facts, picture } = found;
     let judge = started.judge.clone().unwrap_or_default();
-    let facts = [
+    let ran = [
         ("model", format!("{} ({}, {} on {})", info.name, info.family, info.dtype, info.device)),
         ("model digest", started.model_digest.clone()),
         ("rule", started.rule.clone()),
         ("judge", if judge.model.is_empty() { "none".into() } else { judge.model.clone() }),
         ("server", format!("scotoma {}", telemetry::VERSION)),
-        ("answers", format!("{}, {} of them errors; {skipped} rows left out", finished.results, finished.failed)),
         ("variants", planned.len().to_string()),
     ];
-    let facts: Vec<(String, String)> = facts.map(|(name, value)| (name.to_owned(), value)).into();
-    // How often each answer is given is the question where nothing is seen.
-    let answers = if experiment.plot == Plot::Bars { answers(&results, &planned)? } else { Vec::new() };
+    let ran = ran.map(|(name, value)| (name.to_owned(), value));
+    let facts: Vec<(String, String)> = ran.into_iter().chain(facts).collect();
     let report = Report {
         experiment,
-        benchmark: started.rule.split('/').next().unwrap_or_default(),
+        benchmark: &benchmark,
         planned: &planned,
         metrics: &metrics,
         comparisons: &comparisons,
-        answers: &answers,
+        answers: &frequencies(&answers, &planned),
         facts: &facts,
         picture: picture.as_deref(),
     };
+    let header = started.header.clone().unwrap_or_default();
     let provenance = serde_json::json!({
         "experiment": experiment,
         "facts": facts.iter().cloned().collect::<BTreeMap<_, _>>(),
         "variants": planned.iter().map(|p| (p.name.clone(), &p.interventions)).collect::<BTreeMap<_, _>>(),
-        "max_tokens": started.header.unwrap_or_default().max_tokens,
+        "max_tokens": header.max_tokens,
         "judge": {"model": judge.model, "prompt": judge.prompt},
     });
     let svg = report.svg();
@@ -164,17 +209,30 @@ pub(super) async fn one(
     write(folder, "report.md", report.markdown().as_bytes())?;
     write(folder, &format!("{}.png", experiment.name), &png(&svg)?)?;
     write(folder, &format!("{}.svg", experiment.name), svg.as_bytes())?;
+    write(folder, "metrics.csv", table(&metrics).as_bytes())?;
     write(folder, "provenance.json", serde_json::to_string_pretty(&provenance)?.as_bytes())?;
-    if eval.json() {
+    if json {
         println!("{}", serde_json::to_string_pretty(&provenance)?);
     } else {
         println!("{}", folder.join("report.html").display());
     }
-    Ok(line(&metrics, finished.results))
+    let answers = metrics.first().map_or(0, |(_, m)| m.n) * planned.len();
+    Ok(line(&metrics, answers))
+}
+
+/// All metrics, for other programs.
+fn table(metrics: &[(String, Metric)]) -> String {
+    let quoted = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
+    let row = |(variant, m): &(String, Metric)| {
+        let (low, high) = m.interval;
+        let Metric { name, value, most, n, unparsed, .. } = m;
+        format!("{},{},{value},{low},{high},{most},{n},{unparsed}\n", quoted(variant), quoted(name))
+    };
+    std::iter::once("variant,metric,value,low,high,most,n,unparsed\n".to_owned()).chain(metrics.iter().map(row)).collect()
 }
 
 /// Of the table of all experiments: answers, and the first, lowest and highest values.
-fn line(metrics: &[(String, Metric)], answers: u64) -> Vec<String> {
+fn line(metrics: &[(String, Metric)], answers: usize) -> Vec<String> {
     let main = metrics.first().map(|(_, m)| m.name.clone()).unwrap_or_default();
     let own: Vec<&(String, Metric)> = metrics.iter().filter(|(_, m)| m.name == main).collect();
     let shown = |(variant, m): &&(String, Metric)| {
@@ -197,20 +255,20 @@ async fn first_picture(eval: &Eval, client: &mut Client, model: &str) -> Result<
 }
 
 /// Of each variant the eight most frequent answers, and how many there are.
-fn answers(results: &Path, planned: &[Planned]) -> Result<Vec<(String, Vec<(String, usize)>, usize)>, Failure> {
-    let mut counts: BTreeMap<String, BTreeMap<String, usize>> = BTreeMap::new();
-    for result in read_results(results)? {
-        let answer: String = result.answer.chars().take(40).collect();
-        *counts.entry(result.variant).or_default().entry(answer).or_default() += 1;
+fn frequencies(answers: &[(String, String)], planned: &[Planned]) -> Vec<(String, Vec<(String, usize)>, usize)> {
+    let mut counts: BTreeMap<&str, BTreeMap<String, usize>> = BTreeMap::new();
+    for (variant, answer) in answers {
+        let answer: String = answer.chars().take(40).collect();
+        *counts.entry(variant).or_default().entry(answer).or_default() += 1;
     }
     let of = |planned: &Planned| {
-        let mut own: Vec<(String, usize)> = counts.remove(&planned.name)?.into_iter().collect();
+        let mut own: Vec<(String, usize)> = counts.remove(planned.name.as_str())?.into_iter().collect();
         let all = own.iter().map(|(_, n)| n).sum();
         own.sort_by(|a, b| b.1.cmp(&a.1));
         own.truncate(8);
         Some((planned.name.clone(), own, all))
     };
-    Ok(planned.iter().filter_map(of).collect())
+    planned.iter().filter_map(of).collect()
 }
 
 pub(super) fn write(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), Failure> {

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::api::v1;
 
 /// The changes to the forward pass; they are applied in data-path order whatever their order here.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Interventions")]
 pub(super) struct Flags {
     /// Hide patches: random:RATIO[:SEED], salient:MASS, non-salient:MASS, or cell:N[,N...]

@@ -13,7 +13,7 @@ enum Dtype {
 }
 
 /// Devices and what is kept on them.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(super) struct Hardware {
     /// cpu, cuda:N, or auto: the first GPU if the binary was built for one, else the CPU. Several, separated by commas, each have an
     /// engine; a model goes to the one on which models hold least

@@ -51,7 +51,7 @@ pub(super) struct Items {
 impl Items {
     pub(super) async fn run(self) -> Result<(), Failure> {
         std::fs::create_dir_all(&self.report).map_err(|e| format!("{}: {e}", self.report.display()))?;
-        let (local, client) = self.eval.connect().await?;
+        let (local, client) = self.eval.common.served.connect().await?;
         let mut header = self.eval.header();
         header.variants = variants()?;
         // The orders of the options are items of their own.

@@ -9,7 +9,7 @@ use crate::benchmark::judge::Task;
 use crate::server::Config;
 
 /// A judge for answers that no rule can tell right from wrong.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Judge")]
 pub(super) struct Judge {
     /// Address of a service that speaks OpenAI's chat completions, http://127.0.0.1:8000/v1 for instance. It grades MM-Vet, LLaVA-W and
@@ -28,6 +28,11 @@ pub(super) struct Judge {
 }
 
 impl Judge {
+    /// Whether one is named.
+    pub(super) fn is_there(&self) -> bool {
+        self.judge.is_some()
+    }
+
     /// Writes it into `config`, or says what is wrong with it.
     pub(super) fn apply(&self, config: &mut Config) -> Result<(), String> {
         let (Some(address), Some(model)) = (&self.judge, &self.judge_model) else { return Ok(()) };

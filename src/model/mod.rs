@@ -4,6 +4,7 @@
 //! them by configuration. A forward pass calls [`nn::Hooks`](crate::nn::Hooks) at every hook point and knows nothing of
 //! interventions, prompts or requests.
 
+mod clip;
 mod config;
 mod decoder;
 mod embedded;
@@ -25,6 +26,7 @@ use std::path::PathBuf;
 
 use candle_core::{Device, DeviceLocation};
 
+pub use clip::Clip;
 pub use config::Config;
 pub use decoder::{Decoder, DecoderConfig};
 pub use embedded::{SHAPES, shapes, sizes};

@@ -127,6 +127,42 @@ pub(super) fn linear(weights: &Tensors<'_>, name: &str, out: usize, input: usize
     Ok(Linear::new(weight, bias)?)
 }
 
+/// A block of CLIP's, of which both of its towers are made: (width, inner width, heads), and (eps, activation).
+pub(super) fn encoder_block(
+    weights: &Tensors<'_>,
+    at: &str,
+    (width, inner, heads): (usize, usize, usize),
+    (eps, activation): (f64, Activation),
+    causal: bool,
+) -> Result<Block, Error> {
+    let norm = |name: &str| -> Result<Norm, Error> {
+        let get = |part: &str| weights.get(&format!("{at}.{name}.{part}"), &[width]);
+        Ok(Norm::Layer { weight: get("weight")?, bias: get("bias")?, eps })
+    };
+    let project = |name: &str| linear(weights, &format!("{at}.self_attn.{name}"), width, width, true);
+    Ok(Block {
+        ln1: norm("layer_norm1")?,
+        attention: Attention {
+            q: project("q_proj")?,
+            k: project("k_proj")?,
+            v: project("v_proj")?,
+            o: project("out_proj")?,
+            heads,
+            kv_heads: heads,
+            head_dim: width / heads,
+            causal,
+            window: None,
+        },
+        ln2: norm("layer_norm2")?,
+        mlp: Mlp {
+            pre: linear(weights, &format!("{at}.mlp.fc1"), inner, width, true)?,
+            linear: None,
+            out: linear(weights, &format!("{at}.mlp.fc2"), width, inner, true)?,
+            activation,
+        },
+    })
+}
+
 impl VisionTower {
     /// Reads the tower from `vision_tower.*`. `feature_layer` follows Hugging Face's rule: `hidden_states` counts the
     /// embeddings as entry 0, negative numbers count from the end.
@@ -150,31 +186,10 @@ impl VisionTower {
                 eps: config.layer_norm_eps,
             })
         };
-        let block = |layer: usize| -> Result<Block, Error> {
+        let block = |layer: usize| {
             let at = format!("vision_tower.encoder.layers.{layer}");
-            let project = |name: &str| linear(weights, &format!("{at}.self_attn.{name}"), width, width, true);
-            let inner = config.intermediate_size;
-            Ok(Block {
-                ln1: norm(&format!("{at}.layer_norm1"))?,
-                attention: Attention {
-                    q: project("q_proj")?,
-                    k: project("k_proj")?,
-                    v: project("v_proj")?,
-                    o: project("out_proj")?,
-                    heads: config.num_attention_heads,
-                    kv_heads: config.num_attention_heads,
-                    head_dim: width / config.num_attention_heads,
-                    causal: false,
-                    window: None,
-                },
-                ln2: norm(&format!("{at}.layer_norm2"))?,
-                mlp: Mlp {
-                    pre: linear(weights, &format!("{at}.mlp.fc1"), inner, width, true)?,
-                    linear: None,
-                    out: linear(weights, &format!("{at}.mlp.fc2"), width, inner, true)?,
-                    activation: config.hidden_act,
-                },
-            })
+            let sizes = (width, config.intermediate_size, config.num_attention_heads);
+            encoder_block(weights, &at, sizes, (config.layer_norm_eps, config.hidden_act), false)
         };
         let embeddings = "vision_tower.embeddings";
         let kernel = weights.get(&format!("{embeddings}.patch_embedding.weight"), &[width, 3, patch, patch])?;

@@ -30,7 +30,7 @@ pub struct Attention {
     pub kv_heads: usize,
     /// Dh.
     pub head_dim: usize,
-    /// Whether a query sees only keys at or before its own position, and q and k are rotated.
+    /// Whether a query sees only keys at or before its own position.
     pub causal: bool,
     /// A causal query sees at most this many keys, itself included.
     pub window: Option<usize>,
@@ -108,7 +108,7 @@ impl Attention {
             }
         } else {
             for group in dense::alike(&closed) {
-                let z = self.together((&q, &k, &v), &group, &frame.masks)?;
+                let z = dense::together((&q, &k, &v), &group, self.scale(), &frame.masks)?;
                 parts.push((group.into_iter().flat_map(rows).collect(), z));
             }
         }
@@ -133,11 +133,6 @@ impl Attention {
     fn sight(&self, number: usize, span: &Span, keys: Keys) -> Sight {
         let visible = span.tokens.iter().map(|&token| self.visible(&keys.tokens, token)).collect();
         Sight { number, rows: span.rows.clone(), pieces: keys.pieces, tokens: keys.tokens.into(), visible }
-    }
-
-    /// Sequences that are alike, where no kernel of ours runs: `(N T, H, Dh)`.
-    fn together(&self, qkv: (&Tensor, &Tensor, &Tensor), sights: &[&Sight], masks: &Masks) -> Result<Tensor> {
-        dense::together(qkv, sights, self.scale(), masks)
     }
 
     /// One sequence, step by step: of all rows `q (R, H, Dh)`, `k` and `v (R, K, Dh)` to its own, `(T, H, Dh)`.

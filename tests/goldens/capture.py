@@ -1,6 +1,6 @@
 """Captures the goldens from Hugging Face transformers; the only writer of this folder's sets.
 
-    python capture.py [SET ...]          default: all of SETS, sizes.json, the vectors of tests/vectors, and tiny-dino
+    python capture.py [SET ...]          default: all of SETS, sizes.json, the vectors of tests/vectors, tiny-dino and tiny-clip
     python capture.py --model PATH_OR_ID [--out FOLDER] [--dtype float32]
     python capture.py --full-size FAMILY --out FOLDER
 
@@ -38,7 +38,9 @@ from safetensors.torch import load_file, save_file
 from transformers import (
     AutoModelForImageTextToText,
     AutoTokenizer,
+    CLIPConfig,
     CLIPImageProcessorPil,
+    CLIPModel,
     CLIPVisionConfig,
     LlamaConfig,
     LlavaConfig,
@@ -961,9 +963,45 @@ def write_dino() -> None:
     save_file({"attention": attention.contiguous()}, folder / "golden" / "attention.safetensors")
 
 
+@torch.no_grad()
+def write_clip() -> None:
+    """tiny-clip: a CLIP with both towers, the embeddings of three pictures and of texts of several lengths, one cut off."""
+    folder = HERE / "tiny-clip"
+    torch.manual_seed(17)
+    words = ["<|startoftext|>", "a", "photo", "of", "red", "blue", "circle", "square", ",", "<|endoftext|>"]
+    text = {"vocab_size": len(words), "max_position_embeddings": 9, "eos_token_id": len(words) - 1, "bos_token_id": 0, "pad_token_id": 1}
+    sizes = {"hidden_size": 24, "intermediate_size": 40, "num_hidden_layers": 2, "num_attention_heads": 3}
+    vision = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 3, "num_attention_heads": 4, "image_size": 28, "patch_size": 7}
+    model = CLIPModel(CLIPConfig(text_config={**sizes, **text}, vision_config=vision, projection_dim=16)).eval()
+    for parameter in model.parameters():
+        parameter.add_(torch.randn_like(parameter) * 0.2)
+    model.save_pretrained(folder)
+    tokenizer = tokenizers.Tokenizer(tokenizers.models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="a"))
+    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    tokenizer.normalizer = tokenizers.normalizers.Lowercase()
+    ends = [(words[0], 0), (words[-1], len(words) - 1)]
+    tokenizer.post_processor = tokenizers.processors.TemplateProcessing(f"{words[0]} $A {words[-1]}", special_tokens=ends)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    processor = CLIPImageProcessorPil(size={"shortest_edge": 28}, crop_size={"height": 28, "width": 28})
+    processor.save_pretrained(folder)
+    texts = ["a photo of a red circle", "blue", "a photo of a blue square , a red circle , a red square"]
+    pictures = [Image.open(HERE / "pictures" / f"{name}.png").convert("RGB") for name in ("square", "wide", "tall")]
+    pixels = processor(images=pictures, return_tensors="pt")["pixel_values"]
+    images = model.get_image_features(pixel_values=pixels).pooler_output
+    found = []
+    for each in texts:
+        ids = tokenizer.encode(each).ids
+        ids = ids if len(ids) <= 9 else [*ids[:8], ids[-1]]
+        found.append(model.get_text_features(input_ids=torch.tensor([ids])).pooler_output)
+    unit = torch.nn.functional.normalize
+    golden = {"images": unit(images, dim=-1).contiguous(), "texts": unit(torch.cat(found), dim=-1).contiguous()}
+    (folder / "golden").mkdir(exist_ok=True)
+    save_file(golden, folder / "golden" / "embeddings.safetensors", metadata={"texts": json.dumps(texts)})
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("sets", nargs="*", default=[*SETS, "sizes", "vectors", "dino"])
+    parser.add_argument("sets", nargs="*", default=[*SETS, "sizes", "vectors", "dino", "clip"])
     parser.add_argument("--model", help="a folder or a hub id")
     parser.add_argument("--full-size", choices=("llava", "llava_next", "llava_onevision"))
     parser.add_argument("--out", type=Path, help="folder of the golden set; default: MODEL/goldens")
@@ -983,7 +1021,7 @@ def main() -> None:
         return
     for folder in (HERE / "pictures", SHAPES / "goldens" / "pictures"):
         draw_pictures(folder)
-    extras = {"sizes": write_sizes, "vectors": write_vectors, "dino": write_dino}
+    extras = {"sizes": write_sizes, "vectors": write_vectors, "dino": write_dino, "clip": write_clip}
     for name in args.sets:
         if name in extras:
             extras[name]()

@@ -1,0 +1,175 @@
+//! Mutual nearest neighbours: whether two representations of the same items find the same items alike (Huh et al. 2024, "The Platonic
+//! Representation Hypothesis", with the defaults of their code).
+
+use std::collections::HashSet;
+
+use rayon::prelude::*;
+
+/// A feature of each item, in the order of the items.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Features {
+    /// What they are of: a hook point, or a name in a file.
+    pub name: String,
+    /// Items by dimensions.
+    pub rows: Vec<Vec<f32>>,
+}
+
+/// Each item's nearest others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Neighbours(Vec<Vec<usize>>);
+
+/// The alignment of a pair of features.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Aligned {
+    /// Of the first set.
+    pub first: usize,
+    /// Of the second set.
+    pub second: usize,
+    /// 0 to 1; k / (N - 1) for features that have nothing to do with each other.
+    pub score: f64,
+}
+
+impl Features {
+    /// The `k` nearest others of every item by cosine, after entries are clamped to the `clamp` quantile of all |x| (0.95 there; 1
+    /// clamps nothing). Of items at the same distance the first are taken.
+    pub fn neighbours(&self, k: usize, clamp: f64) -> Result<Neighbours, String> {
+        let n = self.rows.len();
+        let width = self.rows.first().map_or(0, Vec::len);
+        if k == 0 || k >= n {
+            return Err(format!("k is {k}; of {n} items 1 to {} are others", n.saturating_sub(1)));
+        }
+        if width == 0 || self.rows.iter().any(|r| r.len() != width) {
+            return Err(format!("{}: features of one width are needed", self.name));
+        }
+        if self.rows.iter().flatten().any(|v| !v.is_finite()) {
+            return Err(format!("{}: a value is not finite", self.name));
+        }
+        let limit = if clamp < 1.0 {
+            let mut all: Vec<f32> = self.rows.iter().flatten().map(|v| v.abs()).collect();
+            let place = ((clamp * all.len() as f64) as usize).min(all.len() - 1);
+            *all.select_nth_unstable_by(place, f32::total_cmp).1
+        } else {
+            f32::INFINITY
+        };
+        let unit = |row: &Vec<f32>| {
+            let row: Vec<f64> = row.iter().map(|v| f64::from(v.clamp(-limit, limit))).collect();
+            let length = row.iter().map(|v| v * v).sum::<f64>().sqrt().max(1e-12);
+            row.into_iter().map(|v| v / length).collect::<Vec<f64>>()
+        };
+        let rows: Vec<Vec<f64>> = self.rows.iter().map(unit).collect();
+        let nearest = |(i, own): (usize, &Vec<f64>)| {
+            let dot = |other: &Vec<f64>| own.iter().zip(other).map(|(a, b)| a * b).sum::<f64>();
+            let mut all: Vec<(f64, usize)> = (0..n).filter(|&j| j != i).map(|j| (dot(&rows[j]), j)).collect();
+            all.select_nth_unstable_by(k - 1, |a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+            all.truncate(k);
+            all.into_iter().map(|(_, j)| j).collect()
+        };
+        Ok(Neighbours(rows.par_iter().enumerate().map(nearest).collect()))
+    }
+}
+
+impl Neighbours {
+    /// The mean share of neighbours that both have.
+    pub fn shared(&self, other: &Self) -> f64 {
+        let both = |(own, theirs): (&Vec<usize>, &Vec<usize>)| {
+            let own: HashSet<&usize> = own.iter().collect();
+            (theirs.iter().filter(|j| own.contains(j)).count(), theirs.len())
+        };
+        // Counted whole, so that the order of items cannot round.
+        let counts = self.0.iter().zip(&other.0).map(both);
+        let (shared, all) = counts.fold((0, 0), |(s, a), (shared, all)| (s + shared, a + all));
+        shared as f64 / all.max(1) as f64
+    }
+}
+
+/// The alignment of every pair, the best one first.
+pub fn align(first: &[Features], second: &[Features], k: usize, clamp: f64) -> Result<Vec<Aligned>, String> {
+    let n = first.first().map_or(0, |f| f.rows.len());
+    if let Some(other) = first.iter().chain(second).find(|f| f.rows.len() != n) {
+        return Err(format!("{} has features of {} items, the first one of {n}", other.name, other.rows.len()));
+    }
+    let of = |all: &[Features]| all.iter().map(|f| f.neighbours(k, clamp)).collect::<Result<Vec<_>, _>>();
+    let (own, theirs) = (of(first)?, of(second)?);
+    let pair = |(first, a): (usize, &Neighbours)| {
+        let one = |(second, b): (usize, &Neighbours)| Aligned { first, second, score: a.shared(b) };
+        theirs.iter().enumerate().map(one).collect::<Vec<_>>()
+    };
+    let mut all: Vec<Aligned> = own.iter().enumerate().flat_map(pair).collect();
+    all.sort_by(|a, b| b.score.total_cmp(&a.score));
+    Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::intervention::Draws;
+
+    fn drawn(seed: u64, n: usize, width: usize) -> Features {
+        let mut draws = Draws::new(seed, "features", 0, 0);
+        let rows = (0..n).map(|_| (0..width).map(|_| draws.unit() as f32 - 0.5).collect()).collect();
+        Features { name: format!("drawn {seed}"), rows }
+    }
+
+    fn score(a: &Features, b: &Features, k: usize) -> f64 {
+        align(std::slice::from_ref(a), std::slice::from_ref(b), k, 0.95).unwrap()[0].score
+    }
+
+    #[test]
+    fn equal_features_agree_and_random_ones_do_by_chance() {
+        let (a, b) = (drawn(1, 400, 16), drawn(2, 400, 24));
+        assert!((score(&a, &a, 10) - 1.0).abs() < 1e-12);
+        // Lengths are nothing to it, where nothing is clamped.
+        let longer = Features { rows: a.rows.iter().map(|r| r.iter().map(|v| 3.0 * v).collect()).collect(), ..a.clone() };
+        assert!((score(&a, &longer, 10) - 1.0).abs() < 1e-12);
+        // Of 4,000 neighbours each is shared with a probability of k / (N - 1); four standard deviations.
+        let chance = 10.0 / 399.0;
+        let spread = 4.0 * (chance * (1.0 - chance) / 4000.0_f64).sqrt();
+        assert!((score(&a, &b, 10) - chance).abs() < spread, "{}", score(&a, &b, 10));
+    }
+
+    #[test]
+    fn the_order_of_items_changes_nothing() {
+        let (a, mut b) = (drawn(3, 60, 8), drawn(3, 60, 8));
+        for (i, row) in b.rows.iter_mut().enumerate() {
+            row[i % 8] += 0.4;
+        }
+        let before = score(&a, &b, 5);
+        assert!(before > 0.2 && before < 1.0, "{before}");
+        let turned = |f: &Features| {
+            let mut rows = f.rows.clone();
+            rows.rotate_left(17);
+            rows.swap(3, 40);
+            Features { rows, ..f.clone() }
+        };
+        assert_eq!(score(&turned(&a), &turned(&b), 5).to_bits(), before.to_bits());
+    }
+
+    /// tests/scorers/alignment.json is what the definition, written with torch, says of these features.
+    #[test]
+    fn scores_are_those_of_the_reference() {
+        let json = include_str!("../../tests/scorers/alignment.json");
+        let golden: serde_json::Value = serde_json::from_str(json).unwrap();
+        let features = |name: &str| Features {
+            name: name.into(),
+            rows: serde_json::from_value(golden[name].clone()).unwrap(),
+        };
+        let (a, b) = (features("a"), features("b"));
+        for case in golden["scores"].as_array().unwrap() {
+            let (k, clamp) = (case["k"].as_u64().unwrap() as usize, case["clamp"].as_f64().unwrap());
+            let ours = align(std::slice::from_ref(&a), std::slice::from_ref(&b), k, clamp).unwrap()[0].score;
+            assert!((ours - case["score"].as_f64().unwrap()).abs() < 1e-6, "{case} {ours}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let (a, b) = (drawn(1, 5, 3), drawn(2, 6, 3));
+        let of = |a: &Features, b: &Features, k| align(&[a.clone()], &[b.clone()], k, 0.95).unwrap_err();
+        assert!(of(&a, &b, 2).contains("6 items") && of(&a, &a, 5).contains("1 to 4") && of(&a, &a, 0).contains("k is 0"));
+        let mut odd = a.clone();
+        odd.rows[2].pop();
+        assert!(of(&odd, &odd, 2).contains("one width"));
+        odd.rows[2].push(f32::NAN);
+        assert!(of(&odd, &odd, 2).contains("finite"));
+    }
+}

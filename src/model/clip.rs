@@ -1,0 +1,219 @@
+//! CLIP whole (Radford et al. 2021), its text tower included: the baseline that a LLaVA over the same vision tower is compared with.
+
+use candle_core::{D, DType, Device, IndexOp, Tensor};
+use serde::Deserialize;
+use tokenizers::Tokenizer;
+
+use super::resident::processor_config;
+use super::tower::encoder_block;
+use super::{Error, SelectStrategy, Source, TowerConfig, VisionTower};
+use crate::nn::{Activation, Layout, Linear, NoHooks, Norm, Stack, Transformer};
+use crate::vision::{Processor, Rgb, Tiling};
+
+/// Pictures, or texts, that go up together.
+const BATCH: usize = 32;
+
+/// `text_config` of config.json; absent fields have the defaults of Hugging Face's `CLIPTextConfig`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default)]
+struct TextConfig {
+    vocab_size: usize,
+    hidden_size: usize,
+    intermediate_size: usize,
+    num_hidden_layers: usize,
+    num_attention_heads: usize,
+    max_position_embeddings: usize,
+    hidden_act: Activation,
+    layer_norm_eps: f64,
+    eos_token_id: u32,
+}
+
+impl Default for TextConfig {
+    fn default() -> Self {
+        Self {
+            vocab_size: 49_408,
+            hidden_size: 512,
+            intermediate_size: 2048,
+            num_hidden_layers: 12,
+            num_attention_heads: 8,
+            max_position_embeddings: 77,
+            hidden_act: Activation::QuickGelu,
+            layer_norm_eps: 1e-5,
+            eos_token_id: 49_407,
+        }
+    }
+}
+
+/// `config.json`.
+#[derive(Debug, Deserialize)]
+struct ClipConfig {
+    model_type: String,
+    #[serde(default)]
+    vision_config: TowerConfig,
+    #[serde(default)]
+    text_config: TextConfig,
+    #[serde(default = "projection_dim")]
+    projection_dim: usize,
+}
+
+fn projection_dim() -> usize {
+    512
+}
+
+/// A CLIP whose two towers are resident, in f32.
+#[derive(Debug)]
+pub struct Clip {
+    /// BLAKE3 (hex) of its weights.
+    pub digest: String,
+    tower: VisionTower,
+    post_norm: Norm,
+    visual_projection: Linear,
+    text: TextConfig,
+    tokens: Tensor,
+    positions: Tensor,
+    blocks: Transformer,
+    final_norm: Norm,
+    text_projection: Linear,
+    tokenizer: Tokenizer,
+    processor: Processor,
+    device: Device,
+}
+
+impl Clip {
+    /// Loads Hugging Face's `CLIPModel`: config.json, weights, tokenizer.json, preprocessor_config.json.
+    pub fn load(source: &Source, device: &Device) -> Result<Self, Error> {
+        let config: ClipConfig = source.json("config.json")?.ok_or_else(|| source.missing("config.json"))?;
+        if config.model_type != "clip" {
+            let message = format!("model_type {:?}; a clip with both towers is needed", config.model_type);
+            return Err(Error::Config(message));
+        }
+        let (vision, text, dim) = (config.vision_config, config.text_config, config.projection_dim);
+        vision.check()?;
+        let width = text.hidden_size;
+        let sizes = [width, text.intermediate_size, text.num_hidden_layers, text.num_attention_heads, dim];
+        if sizes.contains(&0) || !width.is_multiple_of(text.num_attention_heads) || text.max_position_embeddings < 2 {
+            return Err(Error::Config("text_config: sizes must be at least 1, heads divide hidden_size".into()));
+        }
+        let tokenizer = Tokenizer::from_bytes(source.require("tokenizer.json")?)
+            .map_err(|e| Error::Text(format!("tokenizer.json: {e}")))?;
+        let processor = Processor::from_json(&processor_config(source)?, vision.image_size, Tiling::None)?;
+        let mut checkpoint = source.checkpoint()?;
+        let digest = checkpoint.digest(&[""]).to_hex().to_string();
+        checkpoint.graft(source.checkpoint()?, "vision_model.", "vision_tower.");
+        let weights = checkpoint.tensors(DType::F32, device, &|_, _| {});
+        weights.ignore_all("vision_model.");
+        // It scales all similarities of a picture alike.
+        weights.ignore("logit_scale");
+        let norm = |name: &str, width: usize, eps: f64| -> Result<Norm, Error> {
+            let get = |part: &str| weights.get(&format!("{name}.{part}"), &[width]);
+            Ok(Norm::Layer { weight: get("weight")?, bias: get("bias")?, eps })
+        };
+        let post_norm = norm("vision_tower.post_layernorm", vision.hidden_size, vision.layer_norm_eps)?;
+        let visual_projection = weights.get("visual_projection.weight", &[dim, vision.hidden_size])?;
+        let block = |layer: usize| {
+            let at = format!("text_model.encoder.layers.{layer}");
+            let sizes = (width, text.intermediate_size, text.num_attention_heads);
+            encoder_block(&weights, &at, sizes, (text.layer_norm_eps, text.hidden_act), true)
+        };
+        let blocks = (0..text.num_hidden_layers).map(block).collect::<Result<_, _>>()?;
+        let embedding = |name: &str, rows: usize| {
+            weights.get(&format!("text_model.embeddings.{name}_embedding.weight"), &[rows, width])
+        };
+        let clip = Self {
+            tokens: embedding("token", text.vocab_size)?,
+            positions: embedding("position", text.max_position_embeddings)?,
+            blocks: Transformer { stack: Stack::LanguageModel, blocks, rope: None },
+            final_norm: norm("text_model.final_layer_norm", width, text.layer_norm_eps)?,
+            text_projection: Linear::new(weights.get("text_projection.weight", &[dim, width])?, None)?,
+            visual_projection: Linear::new(visual_projection, None)?,
+            tower: VisionTower::load(vision, -1, SelectStrategy::Full, &weights)?,
+            post_norm,
+            digest,
+            text,
+            tokenizer,
+            processor,
+            device: device.clone(),
+        };
+        weights.finish()?;
+        Ok(clip)
+    }
+
+    /// The embeddings of pictures, of length 1: `(B, P)`.
+    pub fn images(&self, pictures: &[Rgb]) -> Result<Tensor, Error> {
+        let mut found = Vec::new();
+        for batch in pictures.chunks(BATCH) {
+            let mut pixels = Vec::new();
+            let mut side = 0;
+            for picture in batch {
+                let base = self.processor.picture(picture, 1)?.base;
+                side = base.width;
+                pixels.extend(self.processor.normalise(&base));
+            }
+            let pixels = Tensor::from_vec(pixels, (batch.len(), 3, side, side), &self.device)?;
+            let owners: Vec<_> = (0..batch.len()).map(|i| (i, (0, 0))).collect();
+            let (x, _) = self.tower.forward(&pixels, &owners, &mut NoHooks)?; // (B N, D)
+            let class = x.reshape((batch.len(), self.tower.rows(), ()))?.i((.., 0))?.contiguous()?; // (B, D)
+            found.push(of_length_1(&self.visual_projection.forward(&self.post_norm.forward(&class)?)?)?);
+        }
+        Ok(Tensor::cat(&found, 0)?)
+    }
+
+    /// The embeddings of texts, of length 1, cut off after the tokens that the model has positions for: `(C, P)`.
+    pub fn texts(&self, texts: &[String]) -> Result<Tensor, Error> {
+        let mut found = Vec::new();
+        for batch in texts.chunks(BATCH) {
+            let (mut ids, mut ends, mut layout) = (Vec::new(), Vec::new(), Layout::default());
+            for (i, text) in batch.iter().enumerate() {
+                let own = self.encode(text)?;
+                // Configurations from before transformers 4.31 name 2, where the last token's id is the largest of all.
+                let end = match self.text.eos_token_id {
+                    2 => own.iter().enumerate().max_by_key(|(at, id)| (**id, std::cmp::Reverse(*at))).map(|(at, _)| at),
+                    eos => own.iter().position(|id| *id == eos),
+                };
+                ends.push((layout.rows() + end.unwrap_or(own.len() - 1)) as u32);
+                layout.whole(i, (0, 0), own.len());
+                ids.extend(own);
+            }
+            let positions: Vec<u32> = layout.positions().collect();
+            let at = |table: &Tensor, rows: Vec<u32>| table.index_select(&Tensor::new(rows, &self.device)?, 0);
+            let x = (at(&self.tokens, ids)? + at(&self.positions, positions)?)?; // (R, D)
+            let (x, _) =
+                self.blocks.forward(x, self.text.num_hidden_layers, &layout, &mut [], &mut NoHooks)?;
+            let last = at(&x, ends)?; // (B, D)
+            found.push(of_length_1(&self.text_projection.forward(&self.final_norm.forward(&last)?)?)?);
+        }
+        Ok(Tensor::cat(&found, 0)?)
+    }
+
+    /// The embeddings of classes, of length 1, each the mean of its texts' (CLIP's prompt ensemble): `(C, P)`.
+    pub fn classes(&self, classes: &[Vec<String>]) -> Result<Tensor, Error> {
+        let mean = |texts: &Vec<String>| of_length_1(&self.texts(texts)?.mean_keepdim(0)?);
+        Ok(Tensor::cat(&classes.iter().map(mean).collect::<Result<Vec<_>, _>>()?, 0)?)
+    }
+
+    /// Of each picture the cosine to each of [`Self::classes`], `(B, C)`.
+    pub fn cosines(&self, pictures: &[Rgb], classes: &Tensor) -> Result<Vec<Vec<f32>>, Error> {
+        Ok(self.images(pictures)?.matmul(&classes.t()?)?.to_vec2()?)
+    }
+
+    fn encode(&self, text: &str) -> Result<Vec<u32>, Error> {
+        let encoded = self.tokenizer.encode(text, true).map_err(|e| Error::Text(e.to_string()))?;
+        let mut ids = encoded.get_ids().to_vec();
+        let most = self.text.max_position_embeddings;
+        if ids.len() > most {
+            let last = ids[ids.len() - 1];
+            ids.truncate(most - 1);
+            ids.push(last);
+        }
+        match ids.iter().find(|id| **id as usize >= self.text.vocab_size) {
+            Some(id) => Err(Error::Text(format!("token {id} is beyond vocab_size {}", self.text.vocab_size))),
+            None if ids.is_empty() => Err(Error::Text(format!("{text:?} has no tokens"))),
+            None => Ok(ids),
+        }
+    }
+}
+
+fn of_length_1(x: &Tensor) -> Result<Tensor, Error> {
+    let length = x.sqr()?.sum_keepdim(D::Minus1)?.sqrt()?;
+    Ok(x.broadcast_div(&length)?)
+}
