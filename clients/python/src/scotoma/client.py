@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 # A picture: the bytes of a PNG, JPEG or WebP, a path to one, a Pillow image, or what `upload_image` returned.
 Image = Union[bytes, str, "os.PathLike[str]", "PIL.Image.Image", pb.Image]
 
+# Variants of `evaluate` by name: interventions, or an EvaluateVariant where they show other pictures.
+Variants = Mapping[str, "Iterable[Intervention] | bench.EvaluateVariant"]
+
 _MAX_MESSAGE_BYTES = 64 << 20
 _OPTIONS = [("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES), ("grpc.max_send_message_length", -1)]
 
@@ -59,10 +62,16 @@ def sample(
     category: str = "",
     group: str = "",
     hint: str = "",
+    substitutes: Mapping[str, Image | Iterable[Image]] | None = None,
     **fields: str,
 ) -> bench.Sample:
-    """One question of a benchmark; further keywords are columns that its rules read."""
+    """One question of a benchmark; further keywords are columns that its rules read.
+
+    `substitutes` are pictures for variants that show others than its own, by the name in `EvaluateVariant.pictures`.
+    """
+    others = {n: bench.Pictures(images=_prompt("", p, False).images) for n, p in (substitutes or {}).items()}
     return bench.Sample(
+        substitutes=others,
         id=id,
         question=question,
         images=_prompt("", images, False).images,
@@ -78,12 +87,15 @@ def sample(
 def _evaluate(
     rule: str | bench.CustomRule,
     samples: Iterable[bench.Sample],
-    variants: Mapping[str, Iterable[Intervention]],
+    variants: Variants,
     known: Iterable[bench.SampleResult],
     header: Mapping[str, Any],
 ) -> Iterator[bench.EvaluateRequest]:
     rules: dict[str, Any] = {"rule": rule} if isinstance(rule, str) else {"custom": rule}
-    listed = [bench.EvaluateVariant(name=n, interventions=list(i)) for n, i in variants.items()]
+    listed = []
+    for name, own in variants.items():
+        variant = own if isinstance(own, bench.EvaluateVariant) else bench.EvaluateVariant(interventions=own)
+        listed.append(bench.EvaluateVariant(name=name, interventions=variant.interventions, pictures=variant.pictures))
     yield bench.EvaluateRequest(header=bench.EvaluateHeader(variants=listed, **rules, **header))
     yield from (bench.EvaluateRequest(known=result) for result in known)
     yield from (bench.EvaluateRequest(sample=s) for s in samples)
@@ -276,7 +288,7 @@ class Client:
         rule: str | bench.CustomRule,
         samples: Iterable[bench.Sample],
         *,
-        variants: Mapping[str, Iterable[Intervention]] | None = None,
+        variants: Variants | None = None,
         known: Iterable[bench.SampleResult] = (),
         timeout: float | None = None,
         **header: Unpack[EvaluateOptions],
@@ -451,7 +463,7 @@ class AsyncClient:
         rule: str | bench.CustomRule,
         samples: Iterable[bench.Sample],
         *,
-        variants: Mapping[str, Iterable[Intervention]] | None = None,
+        variants: Variants | None = None,
         known: Iterable[bench.SampleResult] = (),
         timeout: float | None = None,
         **header: Unpack[EvaluateOptions],
