@@ -268,7 +268,7 @@ fn files_are_read_row_by_row() {
         "line 6: index: 1 stands there twice",
         "line 7: answer: \"C\", the options are A to B",
         "line 8: question: empty",
-        "line 9: image: 7 names another row's",
+        "line 9: image: it names row 7, which does not stand before",
         "line 10: B: there is no option before it",
         "line 11: image: no/such.png: ",
     ];
@@ -289,6 +289,28 @@ fn files_are_read_row_by_row() {
     assert_eq!(rows[0].as_ref().unwrap().options, ["red", "blue"]);
     assert!(rows[1].as_ref().unwrap_err().line == 3 && rows[2].as_ref().unwrap_err().line == 4);
     assert_eq!((rows[3].as_ref().unwrap().images.len(), rows[3].as_ref().unwrap().field("precision")), (2, "1.5"));
+}
+
+#[test]
+fn a_row_may_name_the_picture_of_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("MME.tsv");
+    let mut other = common::picture();
+    other.extend(b"more");
+    let (first, second) = (STANDARD.encode(common::picture()), STANDARD.encode(&other));
+    let rows = format!(
+        "index\timage\tquestion\r\n1\t{first}\t\"two\nlines\"\r\n2\t1\tA?\r\n\r\n3\t{second}\tB?\n4\t3\tC?\n5\t2\tD?\n6\t1\tE?\n7\t7\tF?\n"
+    );
+    std::fs::write(&file, rows).unwrap();
+    let rows: Vec<_> = Rows::open(&file).unwrap().collect();
+    let picture = |i: usize| rows[i].as_ref().map(|item| item.images[0].clone()).map_err(ToString::to_string);
+    for (i, expected) in
+        [(0, common::picture()), (1, common::picture()), (2, other.clone()), (3, other), (5, common::picture())]
+    {
+        assert_eq!(picture(i), Ok(expected), "row {i}");
+    }
+    assert!(picture(4).unwrap_err().contains("row 2, which has no picture of its own"));
+    assert!(picture(6).unwrap_err().contains("row 7, which has no picture of its own"));
 }
 
 /// Rows that are too large, made up while they are read.
@@ -525,7 +547,11 @@ async fn a_judge_grades_what_no_rule_can() {
     assert_eq!((judged.len(), finished.metrics[0].value, finished.metrics[0].n), (4, 50.0, 4));
 
     // The ratio of sums, by a template of one's own; a reply that cannot be read is no grade, a missing reference an error.
-    let rated = [open(&items[0]), Sample { answer: "odd".into(), ..open(&items[1]) }, Sample { answer: String::new(), ..open(&items[2]) }];
+    let rated = [
+        open(&items[0]),
+        Sample { answer: "odd".into(), ..open(&items[1]) },
+        Sample { answer: String::new(), ..open(&items[2]) },
+    ];
     let (results, finished) = run(&mut client, asked(rule("llavaw", false), rated)).await.unwrap();
     let of = |item: &Item| &results[&(item.id.clone(), "original".to_owned())];
     assert_eq!((of(&items[0]).grade, of(&items[0]).grade_of, finished.metrics[0].value), (6.0, 8.0, 75.0));
@@ -573,8 +599,7 @@ async fn classes_are_options_without_letters() {
     let mut classes: Vec<String> = (0..40).map(|i| format!("thing {i}")).collect();
     classes.extend(["red", "blue"].map(String::from));
     let item = shapes().unwrap().into_iter().find(|i| i.category == "colour").unwrap();
-    let question =
-        |options: &[String]| Sample { options: options.to_vec(), answer: "blue".into(), ..sample(&item) };
+    let question = |options: &[String]| Sample { options: options.to_vec(), answer: "blue".into(), ..sample(&item) };
     let by = |rule: &str, answering: Answering| EvaluateHeader {
         rules: Some(Rules::Rule(rule.into())),
         answering: answering.into(),

@@ -98,7 +98,9 @@ fn the_paper_runs_on_what_is_there() {
     let printed = String::from_utf8_lossy(&done.stdout).into_owned();
     assert!(printed.contains("5 experiments: ") && printed.contains("floating-point operations"), "{printed}");
     let index = text(&report, "report.md");
-    for place in ["permutation/MMVP", "shuffled-grid/MMVP", "blind/MMVP", "classification/EuroSAT", "alignment/DOCCI_test"] {
+    for place in
+        ["permutation/MMVP", "shuffled-grid/MMVP", "blind/MMVP", "classification/EuroSAT", "alignment/DOCCI_test"]
+    {
         assert!(index.contains(&format!("({place}/report.md)")), "{index}");
         assert!(report.join(place).join("report.html").is_file());
     }

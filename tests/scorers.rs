@@ -83,7 +83,8 @@ fn every_benchmark_has_its_prompt_and_reads_its_own_answers() {
         assert_eq!(verdict, expected, "{}: {answer:?}", rule.name());
     }
     // MMVP's swapped answers are put right where that is asked for.
-    let swapped = |id: &str| item(&serde_json::json!({"index": id, "question": "?", "A": "x", "B": "y", "answer": "A"}));
+    let swapped =
+        |id: &str| item(&serde_json::json!({"index": id, "question": "?", "A": "x", "B": "y", "answer": "A"}));
     for (name, id, right) in [("mmvp", "99", "A"), ("mmvp/corrected", "99", "B"), ("mmvp/corrected", "98", "A")] {
         assert_eq!(rule(name).unwrap().score(&swapped(id), right).1, Verdict::Right, "{name} {id}");
     }

@@ -255,10 +255,8 @@ impl Run {
             rule: self.plan.rule.name(),
             model_digest: self.model_digest.clone(),
             header: Some(self.plan.header.clone()),
-            judge: judge.map(|(judge, task)| v1::Judge {
-                model: judge.model().into(),
-                prompt: judge.template(task).into(),
-            }),
+            judge: judge
+                .map(|(judge, task)| v1::Judge { model: judge.model().into(), prompt: judge.template(task).into() }),
         }
     }
 

@@ -47,8 +47,7 @@ pub(super) struct Judge {
 
 impl Judge {
     pub(super) fn new(judging: Judging) -> Self {
-        let config =
-            ureq::Agent::config_builder().timeout_global(Some(TIMEOUT)).http_status_as_error(false).build();
+        let config = ureq::Agent::config_builder().timeout_global(Some(TIMEOUT)).http_status_as_error(false).build();
         Self { judging: Arc::new(judging), agent: config.into(), turns: Arc::new(Semaphore::new(IN_FLIGHT)) }
     }
 

@@ -119,7 +119,8 @@ mod tests {
         let (a, b) = (drawn(1, 400, 16), drawn(2, 400, 24));
         assert!((score(&a, &a, 10) - 1.0).abs() < 1e-12);
         // Lengths are nothing to it, where nothing is clamped.
-        let longer = Features { rows: a.rows.iter().map(|r| r.iter().map(|v| 3.0 * v).collect()).collect(), ..a.clone() };
+        let longer =
+            Features { rows: a.rows.iter().map(|r| r.iter().map(|v| 3.0 * v).collect()).collect(), ..a.clone() };
         assert!((score(&a, &longer, 10) - 1.0).abs() < 1e-12);
         // Of 4,000 neighbours each is shared with a probability of k / (N - 1); four standard deviations.
         let chance = 10.0 / 399.0;
@@ -149,10 +150,8 @@ mod tests {
     fn scores_are_those_of_the_reference() {
         let json = include_str!("../../tests/scorers/alignment.json");
         let golden: serde_json::Value = serde_json::from_str(json).unwrap();
-        let features = |name: &str| Features {
-            name: name.into(),
-            rows: serde_json::from_value(golden[name].clone()).unwrap(),
-        };
+        let features =
+            |name: &str| Features { name: name.into(), rows: serde_json::from_value(golden[name].clone()).unwrap() };
         let (a, b) = (features("a"), features("b"));
         for case in golden["scores"].as_array().unwrap() {
             let (k, clamp) = (case["k"].as_u64().unwrap() as usize, case["clamp"].as_f64().unwrap());
@@ -165,7 +164,9 @@ mod tests {
     fn what_is_wrong_is_named() {
         let (a, b) = (drawn(1, 5, 3), drawn(2, 6, 3));
         let of = |a: &Features, b: &Features, k| align(&[a.clone()], &[b.clone()], k, 0.95).unwrap_err();
-        assert!(of(&a, &b, 2).contains("6 items") && of(&a, &a, 5).contains("1 to 4") && of(&a, &a, 0).contains("k is 0"));
+        assert!(
+            of(&a, &b, 2).contains("6 items") && of(&a, &a, 5).contains("1 to 4") && of(&a, &a, 0).contains("k is 0")
+        );
         let mut odd = a.clone();
         odd.rows[2].pop();
         assert!(of(&odd, &odd, 2).contains("one width"));

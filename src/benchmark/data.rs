@@ -1,9 +1,9 @@
 //! Benchmarks as people have them: VLMEvalKit's tables (TSV) and manifests of one JSON object a line. Read row by row, so that a file
 //! of any size needs the memory of one row.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
@@ -24,7 +24,10 @@ pub struct Rows<R> {
     lines: Lines<R>,
     /// Where pictures are that are named by a relative path.
     folder: PathBuf,
-    seen: HashSet<[u8; 16]>,
+    /// The file, if it is one.
+    path: PathBuf,
+    /// Where the rows of items begin, in bytes: tables name the picture of an earlier row by its index.
+    seen: HashMap<[u8; 16], u64>,
 }
 
 struct Table<R> {
@@ -33,6 +36,10 @@ struct Table<R> {
     header: Vec<String>,
     /// The line that is read next, from 1.
     line: usize,
+    /// Bytes that were read.
+    read: u64,
+    /// Where the last row began.
+    start: u64,
     /// The last byte that was read.
     last: u8,
     ended: bool,
@@ -50,7 +57,7 @@ impl Rows<BufReader<File>> {
         let file = BufReader::with_capacity(1 << 20, File::open(path).map_err(|e| at(e.to_string()))?);
         let folder = path.parent().unwrap_or(Path::new("")).to_owned();
         match path.extension().and_then(|e| e.to_str()) {
-            Some("tsv") => Self::table(file, folder),
+            Some("tsv") => Ok(Self { path: path.to_owned(), ..Self::table(file, folder)? }),
             Some("jsonl") => Ok(Self::json(file, folder)),
             _ => Err(at("a name that ends in .tsv or .jsonl is needed".into())),
         }
@@ -70,8 +77,7 @@ pub fn count(path: &Path) -> Result<usize, Error> {
 impl<R: BufRead> Rows<R> {
     /// A table with a header; cells are parted by tabs and may be quoted.
     pub fn table(source: R, folder: PathBuf) -> Result<Self, Error> {
-        let parser = csv_core::ReaderBuilder::new().delimiter(b'\t').build();
-        let mut table = Table { source, parser, header: Vec::new(), line: 1, last: b'\n', ended: false };
+        let mut table = Table::new(source);
         let (_, first) = table.next()?.ok_or_else(|| Error { line: 1, message: "no header".into() })?;
         let Raw::Cells(names) = first else { return Err(Error { line: 1, message: "no header".into() }) };
         for (i, name) in names.iter().enumerate() {
@@ -84,12 +90,12 @@ impl<R: BufRead> Rows<R> {
             return Err(Error { line: 1, message });
         }
         table.header = names;
-        Ok(Self { lines: Lines::Table(Box::new(table)), folder, seen: HashSet::new() })
+        Ok(Self { lines: Lines::Table(Box::new(table)), folder, path: PathBuf::new(), seen: HashMap::new() })
     }
 
     /// One JSON object a line, with the names of a table's columns; `options` may be a list, `image` and `images` paths or base64.
     pub fn json(source: R, folder: PathBuf) -> Self {
-        Self { lines: Lines::Json { source, line: 0 }, folder, seen: HashSet::new() }
+        Self { lines: Lines::Json { source, line: 0 }, folder, path: PathBuf::new(), seen: HashMap::new() }
     }
 
     fn item(&mut self, line: usize, mut cells: BTreeMap<String, String>) -> Result<Item, Error> {
@@ -99,7 +105,8 @@ impl<R: BufRead> Rows<R> {
         if id.is_empty() {
             return Err(error("index: empty".into()));
         }
-        if !self.seen.insert(digest(&id)) {
+        let start = if let Lines::Table(table) = &self.lines { table.start } else { 0 };
+        if self.seen.insert(digest(&id), start).is_some() {
             return Err(error(format!("index: {id} stands there twice")));
         }
         let (question, hint, answer, category) = (take("question"), take("hint"), take("answer"), take("category"));
@@ -134,14 +141,49 @@ impl<R: BufRead> Rows<R> {
             return Err(error("question: empty".into()));
         }
         let hint = if is_missing(&hint) { String::new() } else { hint };
-        Ok(Item { id, images, question, hint, options, answer, category, group, fields: cells, substitutes: BTreeMap::new() })
+        Ok(Item {
+            id,
+            images,
+            question,
+            hint,
+            options,
+            answer,
+            category,
+            group,
+            fields: cells,
+            substitutes: BTreeMap::new(),
+        })
     }
 
-    /// Base64, or a path.
+    /// The picture of an earlier row, which is read again.
+    fn image_of(&self, id: &str) -> Result<Vec<u8>, String> {
+        let missing = || format!("it names row {id}, which does not stand before");
+        let (Lines::Table(table), Some(&start)) = (&self.lines, self.seen.get(&digest(id))) else {
+            return Err(missing());
+        };
+        let read = || -> Result<Option<String>, Error> {
+            let io = |e: std::io::Error| Error { line: 0, message: e.to_string() };
+            let mut file = File::open(&self.path).map_err(io)?;
+            file.seek(SeekFrom::Start(start)).map_err(io)?;
+            let column = table.header.iter().position(|name| name == "image");
+            match Table::new(BufReader::new(file)).next()? {
+                Some((_, Raw::Cells(cells))) => Ok(column.and_then(|c| cells.get(c).cloned())),
+                _ => Ok(None),
+            }
+        };
+        let cell = read().map_err(|e| e.message)?.ok_or_else(missing)?;
+        // One step: a row that names a row that names a row is a mistake.
+        if cell.chars().all(|c| c.is_ascii_digit()) {
+            return Err(format!("it names row {id}, which has no picture of its own"));
+        }
+        self.image(&cell)
+    }
+
+    /// Base64, a path, or the index of an earlier row.
     fn image(&self, text: &str) -> Result<Vec<u8>, String> {
         let (short, text) = (text.len() <= 1024, text.trim());
         if short && text.chars().all(|c| c.is_ascii_digit()) {
-            return Err(format!("{text} names another row's; give it again, or a path"));
+            return self.image_of(text);
         }
         let path = self.folder.join(text);
         if short && path.extension().is_some() && !text.ends_with('=') {
@@ -243,6 +285,11 @@ impl<R: BufRead> Lines<R> {
 }
 
 impl<R: BufRead> Table<R> {
+    fn new(source: R) -> Self {
+        let parser = csv_core::ReaderBuilder::new().delimiter(b'\t').build();
+        Self { source, parser, header: Vec::new(), line: 1, read: 0, start: 0, last: b'\n', ended: false }
+    }
+
     fn next(&mut self) -> Result<Option<(usize, Raw)>, Error> {
         use csv_core::ReadRecordResult::{End, InputEmpty, OutputEndsFull, OutputFull, Record};
         if self.ended {
@@ -252,9 +299,10 @@ impl<R: BufRead> Table<R> {
         // A row ends at its carriage return; the line does so after it.
         if self.last == b'\r' && self.source.fill_buf().map_err(failed(self.line))?.first() == Some(&b'\n') {
             self.source.consume(1);
-            (self.line, self.last) = (self.line + 1, b'\n');
+            (self.line, self.read, self.last) = (self.line + 1, self.read + 1, b'\n');
         }
         let line = self.line;
+        self.start = self.read;
         let (mut cells, mut ends) = (vec![0; 1 << 16], vec![0; MAX_COLUMNS]);
         let (mut filled, mut columns, mut too_large) = (0, 0, false);
         loop {
@@ -264,6 +312,7 @@ impl<R: BufRead> Table<R> {
             self.line += input[..read].split(|&b| b == b'\n').count() - 1;
             self.last = input[..read].last().copied().unwrap_or(self.last);
             self.source.consume(read);
+            self.read += read as u64;
             (filled, columns) = (filled + written, columns + found);
             match result {
                 InputEmpty => {}

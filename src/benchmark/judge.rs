@@ -50,7 +50,8 @@ impl Task {
         // The reference answer and the description of the picture, as VLMEvalKit's and lmms-eval's tables call them.
         let first =
             |names: [&str; 3]| names.map(|n| item.field(n)).into_iter().find(|text| !text.is_empty()).unwrap_or("");
-        let reference = if item.answer.is_empty() { first(["gpt4_ans", "gpt_answer", "reference"]) } else { &item.answer };
+        let reference =
+            if item.answer.is_empty() { first(["gpt4_ans", "gpt_answer", "reference"]) } else { &item.answer };
         if reference.is_empty() && self != Self::Extract {
             return None;
         }

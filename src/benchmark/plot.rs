@@ -135,11 +135,8 @@ fn bars(report: &Report<'_>) -> Panel {
         let [value, low, high] = [metric.value, metric.interval.0, metric.interval.1].map(|v| shown(metric, v));
         let colour = if i == 0 { COLOURS[5] } else { COLOURS[0] };
         body += &text((left - 8.0, y + 16.0), "end", &planned.name);
-        let _ = write!(
-            body,
-            r#"<rect x="{left}" y="{y:.1}" width="{:.1}" height="22" fill="{colour}"/>"#,
-            x(value) - left
-        );
+        let _ =
+            write!(body, r#"<rect x="{left}" y="{y:.1}" width="{:.1}" height="22" fill="{colour}"/>"#, x(value) - left);
         let _ = write!(
             body,
             r##"<path d="M{0:.1} {2:.1}H{1:.1}M{0:.1} {3:.1}v8M{1:.1} {3:.1}v8" stroke="#222" fill="none"/>"##,
@@ -197,11 +194,8 @@ fn curve(report: &Report<'_>, panel: &str) -> Panel {
             own.iter().map(|r| at(r, r.ends().1)).chain(own.iter().rev().map(|r| at(r, r.ends().0))).collect();
         let _ = write!(body, r#"<polygon points="{}" fill="{colour}" opacity="0.15"/>"#, band.join(" "));
         let means: Vec<String> = own.iter().map(|r| at(r, r.mean())).collect();
-        let _ = write!(
-            body,
-            r#"<polyline points="{}" fill="none" stroke="{colour}" stroke-width="2"/>"#,
-            means.join(" ")
-        );
+        let _ =
+            write!(body, r#"<polyline points="{}" fill="none" stroke="{colour}" stroke-width="2"/>"#, means.join(" "));
         for r in own {
             let place = x(r.at.unwrap_or(0.0));
             let _ = write!(body, r#"<circle cx="{place:.1}" cy="{:.1}" r="3" fill="{colour}"/>"#, y(r.mean()));
@@ -220,12 +214,8 @@ fn grid(report: &Report<'_>, panel: &str) -> Panel {
     let size = 384.0;
     let cell = size / side as f64;
     let mut body = String::new();
-    let cells: Vec<(usize, f64)> = report
-        .repeats()
-        .iter()
-        .filter(|r| r.panel == panel)
-        .filter_map(|r| Some((r.at? as usize, r.mean())))
-        .collect();
+    let cells: Vec<(usize, f64)> =
+        report.repeats().iter().filter(|r| r.panel == panel).filter_map(|r| Some((r.at? as usize, r.mean()))).collect();
     let values = cells.iter().map(|(_, v)| *v);
     let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), v| (a.min(v), b.max(v)));
     let share = |value: f64| (value - low) / (high - low).max(f64::MIN_POSITIVE);
@@ -257,7 +247,7 @@ fn grid(report: &Report<'_>, panel: &str) -> Panel {
                 0.75 * share(value)
             );
         }
-        width += size + 20.0;
+        width += size + 40.0;
     }
     if let (Some(first), Some(metric)) = (report.planned.first(), report.main()) {
         let words = format!("{}: {:.1}", first.name, shown(metric, metric.value));

@@ -381,7 +381,10 @@ mod tests {
         // (0.8 - 0.6) / 0.8 and (0.8 - 0.5) / 0.8; over 0.1 each.
         assert!(page.contains("|  | a | 0 | 2 | 40.0 | 50.0 | 60.0 | 25.0 % | 37.5 % |"), "{page}");
         assert!(page.contains("|  | 0 | 2.50 | 3.75 | 5.00 |"), "{page}");
-        assert!(page.contains("| them | 1 | 2 | +1 |") && page.contains("- odd") && page.contains("A\\|: 30.0 %"), "{page}");
+        assert!(
+            page.contains("| them | 1 | 2 | +1 |") && page.contains("- odd") && page.contains("A\\|: 30.0 %"),
+            "{page}"
+        );
         let png = plot::png(&report.svg()).unwrap();
         assert!(png.starts_with(b"\x89PNG") && png.len() > 1000);
         assert!(report.html().contains("<svg"));

@@ -200,14 +200,7 @@ pub fn compare(first: &[Outcome], own: &[Outcome]) -> Comparison {
         let (sum, count) = groups.iter().fold((0.0, 0), |(s, c), g| (s + g.iter().sum::<f64>(), c + g.len()));
         sum / count.max(1) as f64
     };
-    Comparison {
-        n,
-        better,
-        worse,
-        difference: mean(&all),
-        interval: bootstrap(&all, mean),
-        p: mcnemar(better, worse),
-    }
+    Comparison { n, better, worse, difference: mean(&all), interval: bootstrap(&all, mean), p: mcnemar(better, worse) }
 }
 
 /// Draws of a bootstrap.

@@ -112,7 +112,8 @@ impl Compared {
                 let item = item?;
                 let text = self.text_of(&item);
                 let first = captured(client.clone(), model, &text, item.images, pictures).await?;
-                let second = if own_texts { captured(client, model, &text, Vec::new(), words).await? } else { BTreeMap::new() };
+                let second =
+                    if own_texts { captured(client, model, &text, Vec::new(), words).await? } else { BTreeMap::new() };
                 bar.inc(1);
                 Ok::<_, Failure>((first, second))
             }
@@ -143,7 +144,10 @@ impl Compared {
         let page = Page { first: &first, second: &second, found: &found, chance, facts: &facts };
         page.write(folder)?;
         println!("{}", folder.join("report.html").display());
-        Ok(format!("{:.3} by {} and {}; by chance {chance:.3}", best.score, first[best.first].name, second[best.second].name))
+        Ok(format!(
+            "{:.3} by {} and {}; by chance {chance:.3}",
+            best.score, first[best.first].name, second[best.second].name
+        ))
     }
 
     fn text_of(&self, item: &Item) -> String {
@@ -270,7 +274,8 @@ impl Page<'_> {
         let facts: Vec<String> = self.facts.iter().map(|(name, value)| format!("{name}: {value}")).collect();
         let table = (["pictures", "texts", "score"].map(String::from).to_vec(), rows);
         let lists = [("Mind".to_owned(), notes.map(String::from).to_vec()), ("What ran".to_owned(), facts)];
-        let (markdown, html) = report::page("Alignment of pictures and texts", about, ("alignment.svg", &svg), &table, &lists);
+        let (markdown, html) =
+            report::page("Alignment of pictures and texts", about, ("alignment.svg", &svg), &table, &lists);
         write(folder, "report.md", markdown.as_bytes())?;
         write(folder, "report.html", html.as_bytes())?;
         write(folder, "alignment.svg", svg.as_bytes())?;

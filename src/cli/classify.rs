@@ -131,8 +131,7 @@ pub(super) async fn classify(
         .iter()
         .flat_map(|(name, own)| (rule.summarise)(own).into_iter().map(move |metric| (name.clone(), metric)))
         .collect();
-    let comparisons =
-        outcomes.iter().skip(1).map(|(name, own)| (name.clone(), compare(&outcomes[0].1, own))).collect();
+    let comparisons = outcomes.iter().skip(1).map(|(name, own)| (name.clone(), compare(&outcomes[0].1, own))).collect();
     let asked: usize = outcomes.iter().map(|(_, own)| own.len()).sum();
     let found = Found {
         planned: experiment.plan((0, 0), false)?,

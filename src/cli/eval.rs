@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use candle_core::Device;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
+use scotoma_client::Client;
 use scotoma_client::v1::evaluate_header::Rules;
 use scotoma_client::v1::evaluate_request::Event as Asked;
 use scotoma_client::v1::evaluate_response::Event;
@@ -17,7 +18,6 @@ use scotoma_client::v1::{
     Answering, BenchmarkMetric, Comparison, EvaluateFinished, EvaluateHeader, EvaluateRequest, EvaluateStarted,
     EvaluateVariant, Image, Pictures, Sample, SampleResult,
 };
-use scotoma_client::Client;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -240,7 +240,8 @@ impl Eval {
         };
         let rows = self.with_substitutes(rows, &header);
         let answers = count.map(|count| count * header.variants.len());
-        let mut cost = Cost::new(if self.common.estimate { Cost::FEW } else { Cost::MANY } * header.variants.len(), answers);
+        let mut cost =
+            Cost::new(if self.common.estimate { Cost::FEW } else { Cost::MANY } * header.variants.len(), answers);
         let known = known(out, &header)?;
         let done: HashSet<(String, String)> = known.iter().map(|k| (k.id.clone(), k.variant.clone())).collect();
         let mut out = out.map(append).transpose()?;
@@ -475,7 +476,11 @@ fn sample(item: Item) -> Sample {
         category: item.category,
         group: item.group,
         fields: item.fields.into_iter().collect(),
-        substitutes: item.substitutes.into_iter().map(|(name, all)| (name, Pictures { images: pictures(all) })).collect(),
+        substitutes: item
+            .substitutes
+            .into_iter()
+            .map(|(name, all)| (name, Pictures { images: pictures(all) }))
+            .collect(),
     }
 }
 

@@ -228,7 +228,9 @@ fn table(metrics: &[(String, Metric)]) -> String {
         let Metric { name, value, most, n, unparsed, .. } = m;
         format!("{},{},{value},{low},{high},{most},{n},{unparsed}\n", quoted(variant), quoted(name))
     };
-    std::iter::once("variant,metric,value,low,high,most,n,unparsed\n".to_owned()).chain(metrics.iter().map(row)).collect()
+    std::iter::once("variant,metric,value,low,high,most,n,unparsed\n".to_owned())
+        .chain(metrics.iter().map(row))
+        .collect()
 }
 
 /// Of the table of all experiments: answers, and the first, lowest and highest values.

@@ -93,7 +93,11 @@ impl Items {
         let variants: BTreeSet<&String> = found.iter().flat_map(|a| a.by_variant.keys()).collect();
         let quoted = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
         let names: Vec<String> = variants.iter().map(|v| quoted(v)).collect();
-        writeln!(table, "id,category,right,difficulty,margin,stability,image_needed,letter_bias,discrimination,{}", names.join(","))?;
+        writeln!(
+            table,
+            "id,category,right,difficulty,margin,stability,image_needed,letter_bias,discrimination,{}",
+            names.join(",")
+        )?;
         for a in found {
             let bit = |v: &&String| a.by_variant.get(*v).map_or(String::new(), |&r| u8::from(r).to_string());
             let bits: Vec<String> = variants.iter().map(bit).collect();

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use scotoma_client::Client;
 
+use super::Failure;
 use super::alignment::Compared;
 use super::classify::{Baseline, classify};
-use super::Failure;
 use super::eval::{Common, Eval, Forecast};
 use super::experiment::{Ran, one, write};
 use crate::benchmark::experiment::{Experiment, experiments};

@@ -177,8 +177,7 @@ impl Clip {
             let positions: Vec<u32> = layout.positions().collect();
             let at = |table: &Tensor, rows: Vec<u32>| table.index_select(&Tensor::new(rows, &self.device)?, 0);
             let x = (at(&self.tokens, ids)? + at(&self.positions, positions)?)?; // (R, D)
-            let (x, _) =
-                self.blocks.forward(x, self.text.num_hidden_layers, &layout, &mut [], &mut NoHooks)?;
+            let (x, _) = self.blocks.forward(x, self.text.num_hidden_layers, &layout, &mut [], &mut NoHooks)?;
             let last = at(&x, ends)?; // (B, D)
             found.push(of_length_1(&self.text_projection.forward(&self.final_norm.forward(&last)?)?)?);
         }
