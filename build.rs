@@ -1,7 +1,8 @@
-//! Compiles the contract in proto/ without protoc: messages, server, canonical JSON and the descriptor for reflection.
+//! Compiles the contract in proto/ without protoc: the server's side of the services, and the descriptor for reflection. The messages
+//! are the Rust client's.
 
 use std::error::Error;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use prost::Message;
 
@@ -17,9 +18,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=build.rs");
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
     let files = protox::compile(FILES, ["proto"])?;
-    let descriptor = files.encode_to_vec();
-    std::fs::write(out.join("descriptor.bin"), &descriptor)?;
-    tonic_prost_build::configure().build_client(false).compile_fds(files)?;
-    pbjson_build::Builder::new().register_descriptors(&descriptor)?.out_dir(Path::new(&out)).build(&[".scotoma.v1"])?;
+    std::fs::write(out.join("descriptor.bin"), files.encode_to_vec())?;
+    tonic_prost_build::configure()
+        .build_client(false)
+        .extern_path(".scotoma.v1", "::scotoma_client::v1")
+        .compile_fds(files)?;
     Ok(())
 }

@@ -17,15 +17,16 @@ use scotoma::benchmark::data::{MAX_ROW, Rows};
 use scotoma::benchmark::judge::Task;
 use scotoma::benchmark::{Item, shapes};
 use scotoma::server::Config;
+use scotoma_client::v1::benchmark_service_client::BenchmarkServiceClient;
 use scotoma_client::v1::evaluate_header::Rules;
 use scotoma_client::v1::evaluate_request::Event as Asked;
 use scotoma_client::v1::evaluate_response::Event;
 use scotoma_client::v1::image::Source;
 use scotoma_client::v1::{
-    Answering, CustomRule, EvaluateFinished, EvaluateHeader, EvaluateRequest, EvaluateVariant, GenerateRequest, Image,
-    Pictures, Reader, Sample, SampleResult, Verdict,
+    Answering, CustomRule, EvaluateFinished, EvaluateHeader, EvaluateRequest, EvaluateResponse, EvaluateVariant,
+    GenerateRequest, Image, Pictures, Reader, Sample, SampleResult, Verdict,
 };
-use scotoma_client::{Client, Error, drop_layers, permute_tokens, prompt};
+use scotoma_client::{Error, drop_layers, permute_tokens, prompt};
 
 fn sample(item: &Item) -> Sample {
     Sample {
@@ -50,10 +51,20 @@ fn header(variants: Vec<(&str, Vec<scotoma_client::Intervention>)>) -> EvaluateH
 /// All results by sample and variant, and the end.
 type Found = (BTreeMap<(String, String), SampleResult>, EvaluateFinished);
 
-async fn run(client: &mut Client, asked: Vec<Asked>) -> Result<Found, Error> {
-    let requests: Vec<EvaluateRequest> =
-        asked.into_iter().map(|event| EvaluateRequest { event: Some(event) }).collect();
-    let mut stream = client.evaluate(tokio_stream::iter(requests)).await?;
+/// The service without the client's conveniences.
+type Service = BenchmarkServiceClient<tonic::transport::Channel>;
+
+async fn service(server: &Running) -> Service {
+    Service::connect(server.address.clone()).await.unwrap()
+}
+
+async fn stream(service: &mut Service, asked: Vec<Asked>) -> Result<tonic::Streaming<EvaluateResponse>, tonic::Status> {
+    let requests = asked.into_iter().map(|event| EvaluateRequest { event: Some(event) });
+    Ok(service.evaluate(tokio_stream::iter(requests.collect::<Vec<_>>())).await?.into_inner())
+}
+
+async fn run(service: &mut Service, asked: Vec<Asked>) -> Result<Found, Error> {
+    let mut stream = stream(service, asked).await?;
     let (mut results, mut started, mut progress) = (BTreeMap::new(), 0, 0);
     while let Some(response) = stream.message().await? {
         match response.event.unwrap() {
@@ -80,7 +91,7 @@ fn asked(header: EvaluateHeader, samples: impl IntoIterator<Item = Sample>) -> V
 #[tokio::test(flavor = "multi_thread")]
 async fn a_benchmark_is_what_its_questions_are() {
     let server = Running::start(Config::shapes()).await;
-    let mut client = server.client().await;
+    let mut client = service(&server).await;
     let items: Vec<Item> = shapes().unwrap().into_iter().take(48).collect();
     let variants =
         || vec![("original", vec![]), ("permuted", vec![permute_tokens(7)]), ("short", vec![drop_layers([6, 7])])];
@@ -97,7 +108,7 @@ async fn a_benchmark_is_what_its_questions_are() {
                 sample_key: item.id.clone(),
                 ..Default::default()
             };
-            let alone = client.generate(request).await.unwrap().finish().await.unwrap();
+            let alone = server.client().await.generate(request).await.unwrap().finish().await.unwrap();
             let found = &results[&(item.id.clone(), name.to_owned())];
             assert_eq!(found.text, alone.text, "{} under {name}", item.id);
             assert_eq!(found.output_digest, alone.provenance.unwrap().output_digest);
@@ -135,7 +146,7 @@ async fn a_benchmark_is_what_its_questions_are() {
 #[tokio::test(flavor = "multi_thread")]
 async fn options_are_scored_without_a_judge() {
     let server = Running::start(Config::shapes()).await;
-    let mut client = server.client().await;
+    let mut client = service(&server).await;
     let items: Vec<Item> = shapes().unwrap().into_iter().filter(|i| i.options.len() == 4).take(40).collect();
     let scored = EvaluateHeader { answering: Answering::OptionLetters.into(), ..header(vec![]) };
     let (results, finished) = run(&mut client, asked(scored, items.iter().map(sample))).await.unwrap();
@@ -158,10 +169,10 @@ async fn options_are_scored_without_a_judge() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_wrong_is_named_and_the_rest_goes_on() {
     let server = Running::start(Config::shapes()).await;
-    let mut client = server.client().await;
+    let mut client = service(&server).await;
     let items: Vec<Item> = shapes().unwrap().into_iter().take(3).collect();
     let good = || sample(&items[0]);
-    let refused = async |client: &mut Client, asked: Vec<Asked>, says: &str| {
+    let refused = async |client: &mut Service, asked: Vec<Asked>, says: &str| {
         let error = run(client, asked).await.unwrap_err();
         assert_eq!(error.code(), Some(tonic::Code::InvalidArgument), "{error}");
         assert!(error.to_string().contains(says), "{error} does not say {says}");
@@ -186,9 +197,7 @@ async fn what_is_wrong_is_named_and_the_rest_goes_on() {
     let empty = Sample { id: "empty".into(), question: String::new(), ..good() };
     let other = Sample { id: "other".into(), ..good() };
     let all = [good(), broken, good(), empty, other, Sample { id: String::new(), ..good() }];
-    let requests: Vec<EvaluateRequest> =
-        asked(header(vec![]), all).into_iter().map(|event| EvaluateRequest { event: Some(event) }).collect();
-    let mut stream = client.evaluate(tokio_stream::iter(requests)).await.unwrap();
+    let mut stream = stream(&mut client, asked(header(vec![]), all)).await.unwrap();
     let (mut right, mut errors) = (0, Vec::new());
     while let Some(response) = stream.message().await.unwrap() {
         match response.event.unwrap() {
@@ -208,7 +217,7 @@ async fn what_is_wrong_is_named_and_the_rest_goes_on() {
     let braces = Sample { question: "Is {options} a word? Which colour?".into(), ..good() };
     let (results, finished) = run(&mut client, asked(mine, [braces])).await.unwrap();
     assert_eq!((results.len(), finished.failed), (1, 0));
-    assert!(client.describe().await.unwrap().iter().any(|r| r.name == "mme/lmms-eval" && r.compared));
+    assert!(server.client().await.describe().await.unwrap().iter().any(|r| r.name == "mme/lmms-eval" && r.compared));
     server.stop.send(()).unwrap();
     server.task.await.unwrap().unwrap();
 }
@@ -216,7 +225,7 @@ async fn what_is_wrong_is_named_and_the_rest_goes_on() {
 #[tokio::test(flavor = "multi_thread")]
 async fn pairs_and_pictures_are_known_by_what_tables_have() {
     let server = Running::start(Config::shapes()).await;
-    let mut client = server.client().await;
+    let mut client = service(&server).await;
     let item = &shapes().unwrap()[0];
     let with = |id: &str, fields: &[(&str, &str)]| Sample {
         id: id.into(),
@@ -520,7 +529,7 @@ async fn a_judge_grades_what_no_rule_can() {
     let templates = vec![(Task::Rate, "rate {reference} {answer} {context}".into())];
     let judging = Judging { address, model: "wise".into(), key: "secret".into(), templates };
     let server = Running::start(Config { judge: Some(judging), ..Config::shapes() }).await;
-    let mut client = server.client().await;
+    let mut client = service(&server).await;
     let items: Vec<Item> = shapes().unwrap().into_iter().take(4).collect();
     let open = |item: &Item| Sample { options: Vec::new(), answer: "it".into(), ..sample(item) };
     let rule = |name: &str, unjudged| EvaluateHeader {
@@ -565,7 +574,7 @@ async fn a_judge_grades_what_no_rule_can() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_variant_may_show_other_pictures() {
     let server = Running::start(Config::shapes()).await;
-    let mut client = server.client().await;
+    let mut client = service(&server).await;
     let items: Vec<Item> = shapes().unwrap().into_iter().filter(|i| i.category == "existence").take(6).collect();
     let mut wanted = header(vec![("original", vec![]), ("other", vec![]), ("other, short", vec![drop_layers([6])])]);
     wanted.variants[1].pictures = "other".into();
@@ -595,7 +604,7 @@ async fn a_variant_may_show_other_pictures() {
 #[tokio::test(flavor = "multi_thread")]
 async fn classes_are_options_without_letters() {
     let server = Running::start(Config::shapes()).await;
-    let mut client = server.client().await;
+    let mut client = service(&server).await;
     let mut classes: Vec<String> = (0..40).map(|i| format!("thing {i}")).collect();
     classes.extend(["red", "blue"].map(String::from));
     let item = shapes().unwrap().into_iter().find(|i| i.category == "colour").unwrap();

@@ -419,9 +419,8 @@ async fn a_picture_is_named_by_its_handle() {
     let server = Running::start(Config::shapes()).await;
     let mut client = server.client().await;
     let sent = client.generate(question(vec![])).await.unwrap().finish().await.unwrap();
-    let handle = client.upload_image(picture()).await.unwrap();
+    let named = client.upload_image(picture()).await.unwrap();
     let mut request = question(vec![]);
-    let named = v1::Image { source: Some(v1::image::Source::Handle(handle)) };
     request.prompt.as_mut().unwrap().images = vec![named];
     let by_name = client.generate(request.clone()).await.unwrap().finish().await.unwrap();
     assert_eq!(by_name.provenance, sent.provenance);

@@ -12,7 +12,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::call::{Call, before};
-use super::sample::{Asked, Plan, verdict_of};
+use super::sample::{self, Asked, Plan, verdict_of};
 use super::v1::benchmark_service_server::BenchmarkService;
 use super::v1::{self, evaluate_header::Rules, evaluate_request, evaluate_response::Event};
 use super::{Error, State, convert};
@@ -222,30 +222,38 @@ impl Run {
                     }
                 }
                 message = before(call.deadline, inbound.message()), if open && running.len() < IN_FLIGHT => {
-                    match message?.map_err(Error::from_client)?.map(|m| m.event) {
-                        None => open = false,
-                        Some(Some(evaluate_request::Event::Sample(sample))) => {
-                            let id = sample.id.clone();
-                            match self.ask(sample) {
-                                Ok(asked) if asked.is_empty() => {}
-                                Ok(asked) => running.push(asked.run(state, call)),
-                                Err(error) => {
-                                    let error = Some(error.in_sweep(&call.id, state.retry_after()));
-                                    let result = v1::SampleResult { id, error, ..Default::default() };
-                                    self.tell(&Arc::default(), result, sender).await?;
-                                }
-                            }
+                    let Some(message) = message?.map_err(Error::from_client)? else {
+                        open = false;
+                        continue;
+                    };
+                    match self.hear(message.event)? {
+                        Some((_, Ok(asked))) if !asked.is_empty() => running.push(asked.run(state, call)),
+                        Some((id, Err(error))) => {
+                            let error = Some(error.in_sweep(&call.id, state.retry_after()));
+                            let result = v1::SampleResult { id, error, ..Default::default() };
+                            self.tell(&Arc::default(), result, sender).await?;
                         }
-                        Some(Some(evaluate_request::Event::Known(result))) => self.know(result)?,
-                        Some(Some(evaluate_request::Event::Header(_))) => {
-                            return Err(Error::invalid("header", "there was one already"));
-                        }
-                        Some(None) => return Err(Error::invalid("event", "unset; sample or known is needed")),
+                        Some((_, Ok(_))) | None => {}
                     }
                 }
             }
         }
         Ok(())
+    }
+
+    /// A message after the header; of a sample its id and what it asks.
+    fn hear(
+        &mut self,
+        event: Option<evaluate_request::Event>,
+    ) -> Result<Option<(String, Result<Asked, Error>)>, Error> {
+        let (id, sample) = match event {
+            Some(evaluate_request::Event::Sample(sample)) => (sample.id.clone(), Ok(sample)),
+            Some(evaluate_request::Event::Row(row)) => sample::of_row(row),
+            Some(evaluate_request::Event::Known(result)) => return self.know(result).map(|()| None),
+            Some(evaluate_request::Event::Header(_)) => return Err(Error::invalid("header", "there was one already")),
+            None => return Err(Error::invalid("event", "unset; sample, row or known is needed")),
+        };
+        Ok(Some((id, sample.and_then(|sample| self.ask(sample)))))
     }
 
     fn started(&self, call: &Call) -> v1::EvaluateStarted {

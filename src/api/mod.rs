@@ -44,11 +44,11 @@ use capture::Kept;
 use judge::Judge;
 use uploads::Uploads;
 
-/// The messages and services of the contract, generated from proto/.
+/// The messages of the contract, which the Rust client has, and its services.
 #[expect(clippy::all, clippy::pedantic, reason = "generated")]
 pub mod v1 {
+    pub use scotoma_client::v1::*;
     tonic::include_proto!("scotoma.v1");
-    include!(concat!(env!("OUT_DIR"), "/scotoma.v1.serde.rs"));
 
     /// The descriptor of the contract, for reflection.
     pub const DESCRIPTOR: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptor.bin"));

@@ -7,7 +7,7 @@ use super::call::{Call, before};
 use super::judge::Judge;
 use super::v1::{self, evaluate_header::Rules, sweep_result};
 use super::{Error, State, sweep};
-use crate::benchmark::{Item, Label, Rule, Verdict, fill};
+use crate::benchmark::{Item, Label, Rule, Verdict, data, fill};
 
 /// What is done with every sample.
 #[derive(Debug)]
@@ -29,6 +29,35 @@ pub(super) struct Asked {
     requests: Vec<(Vec<usize>, Result<v1::SweepRequest, Error>)>,
     /// Answers of an earlier run that want a judge alone.
     answered: Vec<v1::SampleResult>,
+}
+
+/// The id and the sample of a row.
+pub(super) fn of_row(row: v1::Row) -> (String, Result<v1::Sample, Error>) {
+    let wrong = |message: String| Error::invalid("row", format!("line {}: {message}", row.line));
+    let cells = if row.json.is_empty() { Ok(row.cells.into_iter().collect()) } else { data::cells(&row.json) };
+    let mut cells: data::Cells = match cells {
+        Ok(cells) => cells,
+        Err(message) => return (String::new(), Err(wrong(message))),
+    };
+    let id = cells.get("index").cloned().unwrap_or_default();
+    if !row.images.is_empty() {
+        cells.remove("image");
+    }
+    let item = data::item(cells, |text| if row.images.is_empty() { data::from_base64(text) } else { Ok(Vec::new()) });
+    let image = |data: Vec<u8>| v1::Image { source: Some(v1::image::Source::Data(data)) };
+    let sample = item.map(|item| v1::Sample {
+        id: item.id,
+        images: if row.images.is_empty() { item.images.into_iter().map(image).collect() } else { row.images },
+        question: item.question,
+        hint: item.hint,
+        options: item.options,
+        answer: item.answer,
+        category: item.category,
+        group: item.group,
+        fields: item.fields.into_iter().collect(),
+        substitutes: std::collections::HashMap::new(),
+    });
+    (id, sample.map_err(wrong))
 }
 
 impl Plan {

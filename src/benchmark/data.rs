@@ -98,61 +98,14 @@ impl<R: BufRead> Rows<R> {
         Self { lines: Lines::Json { source, line: 0 }, folder, path: PathBuf::new(), seen: HashMap::new() }
     }
 
-    fn item(&mut self, line: usize, mut cells: BTreeMap<String, String>) -> Result<Item, Error> {
+    fn item(&mut self, line: usize, cells: Cells) -> Result<Item, Error> {
         let error = |message: String| Error { line, message };
-        let mut take = |name: &str| cells.remove(name).unwrap_or_default();
-        let id = take("index");
-        if id.is_empty() {
-            return Err(error("index: empty".into()));
-        }
         let start = if let Lines::Table(table) = &self.lines { table.start } else { 0 };
-        if self.seen.insert(digest(&id), start).is_some() {
+        let id = cells.get("index").map_or("", String::as_str);
+        if !id.is_empty() && self.seen.insert(digest(id), start).is_some() {
             return Err(error(format!("index: {id} stands there twice")));
         }
-        let (question, hint, answer, category) = (take("question"), take("hint"), take("answer"), take("category"));
-        let group = take("group");
-        let mut images = Vec::new();
-        // Beside a picture its path stays a column: it says which items are about the same one.
-        let inline = take("image");
-        let whole = if inline.is_empty() { take("image_path") } else { inline };
-        for image in listed(&whole) {
-            images.push(self.image(&image).map_err(|m| error(format!("image: {m}")))?);
-        }
-        let mut options = listed(&take("options"));
-        for letter in ('A'..='Z').map(String::from) {
-            let Some(option) = cells.remove(&letter).filter(|o| !is_missing(o)) else { continue };
-            let place = usize::from(letter.as_bytes()[0] - b'A');
-            if place != options.len() {
-                return Err(error(format!("{letter}: there is no option before it")));
-            }
-            options.push(option);
-        }
-        let letter = (answer.len() == 1).then(|| usize::from(answer.as_bytes()[0].wrapping_sub(b'A')));
-        if options.len() > MAX_OPTIONS {
-            return Err(error(format!("options: {}, at most {MAX_OPTIONS}", options.len())));
-        }
-        // Some tables have an option's words as the answer, which may be of one character, too.
-        let is_option = options.contains(&answer);
-        if !options.is_empty() && !is_option && letter.is_some_and(|l| l >= options.len()) {
-            let last = char::from(b'A' + options.len().min(26) as u8 - 1);
-            return Err(error(format!("answer: {answer:?}, the options are A to {last}")));
-        }
-        if question.is_empty() {
-            return Err(error("question: empty".into()));
-        }
-        let hint = if is_missing(&hint) { String::new() } else { hint };
-        Ok(Item {
-            id,
-            images,
-            question,
-            hint,
-            options,
-            answer,
-            category,
-            group,
-            fields: cells,
-            substitutes: BTreeMap::new(),
-        })
+        item(cells, |text| self.image(text)).map_err(error)
     }
 
     /// The picture of an earlier row, which is read again.
@@ -195,6 +148,65 @@ impl<R: BufRead> Rows<R> {
         }
         STANDARD.decode(text).map_err(|e| format!("neither base64 nor the name of a file: {e}"))
     }
+}
+
+/// A row by the names of its columns.
+pub type Cells = BTreeMap<String, String>;
+
+/// The columns of an object in JSON.
+pub fn cells(json: &str) -> Result<Cells, String> {
+    let object: serde_json::Map<String, Value> = serde_json::from_str(json).map_err(|e| e.to_string())?;
+    Ok(columns(&object))
+}
+
+fn columns(object: &serde_json::Map<String, Value>) -> Cells {
+    object.iter().map(|(name, value)| (name.clone(), text_of(value))).collect()
+}
+
+/// The item that a row holds; `image` reads what stands in place of a picture.
+pub fn item(mut cells: Cells, mut image: impl FnMut(&str) -> Result<Vec<u8>, String>) -> Result<Item, String> {
+    let mut take = |name: &str| cells.remove(name).unwrap_or_default();
+    let id = take("index");
+    if id.is_empty() {
+        return Err("index: empty".into());
+    }
+    let (question, hint, answer, category) = (take("question"), take("hint"), take("answer"), take("category"));
+    let group = take("group");
+    // Beside a picture its path stays a column: it says which items are about the same one.
+    let inline = take("image");
+    let whole = if inline.is_empty() { take("image_path") } else { inline };
+    let read = |text: &String| image(text).map_err(|m| format!("image: {m}"));
+    let images = listed(&whole).iter().map(read).collect::<Result<_, _>>()?;
+    let mut options = listed(&take("options"));
+    for letter in ('A'..='Z').map(String::from) {
+        let Some(option) = cells.remove(&letter).filter(|o| !is_missing(o)) else { continue };
+        let place = usize::from(letter.as_bytes()[0] - b'A');
+        if place != options.len() {
+            return Err(format!("{letter}: there is no option before it"));
+        }
+        options.push(option);
+    }
+    let letter = (answer.len() == 1).then(|| usize::from(answer.as_bytes()[0].wrapping_sub(b'A')));
+    if options.len() > MAX_OPTIONS {
+        return Err(format!("options: {}, at most {MAX_OPTIONS}", options.len()));
+    }
+    // Some tables have an option's words as the answer, which may be of one character, too.
+    let is_option = options.contains(&answer);
+    if !options.is_empty() && !is_option && letter.is_some_and(|l| l >= options.len()) {
+        let last = char::from(b'A' + options.len().min(26) as u8 - 1);
+        return Err(format!("answer: {answer:?}, the options are A to {last}"));
+    }
+    if question.is_empty() {
+        return Err("question: empty".into());
+    }
+    let hint = if is_missing(&hint) { String::new() } else { hint };
+    let substitutes = BTreeMap::new();
+    Ok(Item { id, images, question, hint, options, answer, category, group, fields: cells, substitutes })
+}
+
+/// A picture in base64.
+pub fn from_base64(text: &str) -> Result<Vec<u8>, String> {
+    STANDARD.decode(text.trim()).map_err(|e| format!("not base64: {e}"))
 }
 
 /// The header of a table that [`row`] writes; `fields` are the other columns.
@@ -258,7 +270,7 @@ impl<R: BufRead> Iterator for Rows<R> {
             (Raw::Cells(cells), Lines::Table(table)) => {
                 Err(format!("{} columns, the header has {}", cells.len(), table.header.len()))
             }
-            (Raw::Object(object), _) => Ok(object.iter().map(|(name, value)| (name.clone(), text_of(value))).collect()),
+            (Raw::Object(object), _) => Ok(columns(&object)),
             (Raw::Bad(message), _) => Err(message),
             (Raw::Cells(_), Lines::Json { .. }) => Err("a row of cells".into()),
         };

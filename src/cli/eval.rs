@@ -1,33 +1,25 @@
 //! `scotoma eval`: a benchmark through Evaluate, with its results in a file from which an interrupted run goes on.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::fs::{File, OpenOptions};
-use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use candle_core::Device;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use scotoma_client::Client;
 use scotoma_client::v1::evaluate_header::Rules;
-use scotoma_client::v1::evaluate_request::Event as Asked;
-use scotoma_client::v1::evaluate_response::Event;
-use scotoma_client::v1::image::Source;
 use scotoma_client::v1::{
-    Answering, BenchmarkMetric, Comparison, EvaluateFinished, EvaluateHeader, EvaluateRequest, EvaluateStarted,
-    EvaluateVariant, Image, Pictures, Sample, SampleResult,
+    Answering, BenchmarkMetric, Comparison, EvaluateFinished, EvaluateHeader, EvaluateStarted, EvaluateVariant, Image,
+    Pictures, Sample, SampleResult,
 };
-use serde::{Deserialize, Serialize};
+use scotoma_client::{Client, image};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::flags::{self, Flags, from_json};
+use super::flags::{self, Flags};
 use super::hardware::Hardware;
 use super::judge::Judge;
 use super::serve::{fetch, named_origin};
 use super::{Failure, Local};
-use crate::api::v1;
 use crate::benchmark::data::{Rows, count};
 use crate::benchmark::{self, Item, substitute};
 use crate::model;
@@ -226,86 +218,45 @@ impl Eval {
         count: Option<usize>,
         out: Option<&Path>,
     ) -> Result<Evaluated, Failure> {
-        let about = out.map(|path| PathBuf::from(format!("{}.run.json", path.display())));
         // Metrics of many variants are not cheap.
         header.progress_every = header.progress_every.max(8 * header.variants.len() as u32).max(100);
-        let asked = json_of::<v1::EvaluateHeader>(&header)?;
-        let earlier = about.as_deref().and_then(|path| std::fs::read_to_string(path).ok());
-        let earlier: Option<About> = earlier.map(|text| serde_json::from_str(&text)).transpose()?;
-        let header = match &earlier {
-            // With the seeds that were drawn then.
-            Some(earlier) if earlier.asked == asked => from_json::<v1::EvaluateHeader, EvaluateHeader>(&earlier.ran)?,
-            Some(_) => return Err("the results are of another run: say --out or --report elsewhere".into()),
-            None => header,
-        };
         let rows = self.with_substitutes(rows, &header);
         let answers = count.map(|count| count * header.variants.len());
         let mut cost =
             Cost::new(if self.common.estimate { Cost::FEW } else { Cost::MANY } * header.variants.len(), answers);
-        let known = known(out, &header)?;
-        let done: HashSet<(String, String)> = known.iter().map(|k| (k.id.clone(), k.variant.clone())).collect();
-        let mut out = out.map(append).transpose()?;
-        let (sender, requests) = mpsc::channel(AHEAD);
+        let (sender, samples) = mpsc::channel(AHEAD);
         let skip = self.common.skip_bad;
-        let reading = tokio::task::spawn_blocking(move || send_all(&sender, header, known, rows, skip));
-        let mut stream = client.evaluate(ReceiverStream::new(requests)).await?;
+        let reading = tokio::task::spawn_blocking(move || send_all(&sender, rows, skip));
+        let mut run = client.evaluate(header, ReceiverStream::new(samples), out).await?;
         let bar = answers.map_or_else(ProgressBar::no_length, |answers| ProgressBar::new(answers as u64));
         let style = "{spinner} {bar:30} {pos} of {len} answers, {per_sec}, {eta} left, {msg}";
         if let Ok(style) = ProgressStyle::with_template(style) {
             bar.set_style(style);
         }
-        bar.set_position(done.len() as u64);
-        let (mut started, mut finished, mut errors) = (None, None, 0);
-        while let Some(response) = stream.message().await? {
-            match response.event {
-                Some(Event::Result(result)) => {
-                    bar.inc(1);
-                    if let Some(line) = cost.add(&result) {
-                        bar.suspend(|| eprintln!("{line}"));
-                    }
-                    if let Some(error) = &result.error {
-                        errors += 1;
-                        let variant = if result.variant.is_empty() { "all variants" } else { &result.variant };
-                        match errors {
-                            1..=SHOWN => {
-                                bar.suspend(|| eprintln!("{} under {variant}: {}", result.id, error.message));
-                            }
-                            _ if errors == SHOWN + 1 => bar.suspend(|| eprintln!("... and more")),
-                            _ => {}
-                        }
-                    }
-                    if let Some(file) = &mut out {
-                        writeln!(file, "{}", json_of::<v1::SampleResult>(&result)?)?;
-                    }
+        bar.set_position(run.known as u64);
+        let mut errors = 0;
+        while let Some(result) = run.next().await? {
+            bar.inc(1);
+            if let Some(metric) = run.metrics().first() {
+                bar.set_message(format!("{}: {}", metric.name, value(metric)));
+            }
+            if let Some(line) = cost.add(&result) {
+                bar.suspend(|| eprintln!("{line}"));
+            }
+            if let Some(error) = &result.error {
+                errors += 1;
+                let variant = if result.variant.is_empty() { "all variants" } else { &result.variant };
+                match errors {
+                    1..=SHOWN => bar.suspend(|| eprintln!("{} under {variant}: {}", result.id, error.message)),
+                    _ if errors == SHOWN + 1 => bar.suspend(|| eprintln!("... and more")),
+                    _ => {}
                 }
-                Some(Event::Progress(progress)) => {
-                    let first = progress.metrics.first();
-                    bar.set_message(first.map(|m| format!("{}: {}", m.name, value(m))).unwrap_or_default());
-                }
-                Some(Event::Finished(end)) => finished = Some(end),
-                Some(Event::Started(begun)) => {
-                    if let (None, Some(path), Some(header)) = (&earlier, &about, &begun.header) {
-                        let (ran, model) = (json_of::<v1::EvaluateHeader>(header)?, begun.model_digest.clone());
-                        let text = serde_json::to_string(&About { asked: asked.clone(), ran, model })?;
-                        // At once or not at all: a run may be killed here, too.
-                        let part = path.with_extension("part");
-                        std::fs::write(&part, text)?;
-                        std::fs::rename(&part, path)?;
-                    }
-                    if earlier.as_ref().is_some_and(|e| e.model != begun.model_digest) {
-                        return Err("the results are of another model: say --out or --report elsewhere".into());
-                    }
-                    started = Some(begun);
-                }
-                None => {}
             }
         }
         bar.finish_and_clear();
-        let skipped = reading.await??;
-        let (Some(started), Some(finished)) = (started, finished) else {
-            return Err("the stream ended without its metrics".into());
-        };
-        Ok(Evaluated { started, finished, skipped, forecast: cost.told })
+        let skipped = reading.await?;
+        let started = run.started.clone();
+        Ok(Evaluated { started, finished: run.finish().await?, skipped, forecast: cost.told })
     }
 
     /// `rows` with the pictures that the variants ask for.
@@ -382,32 +333,6 @@ impl Cost {
     }
 }
 
-/// Results of an earlier run in the same file.
-fn known(out: Option<&Path>, header: &EvaluateHeader) -> Result<Vec<SampleResult>, Failure> {
-    let Some(path) = out.filter(|p| p.exists()) else { return Ok(Vec::new()) };
-    // Of two results the later one counts: an answer that was judged afterwards stands there twice.
-    let (mut known, mut places) = (Vec::<SampleResult>::new(), HashMap::new());
-    let mut lines = BufReader::new(File::open(path)?).lines().enumerate().peekable();
-    while let Some((i, line)) = lines.next() {
-        let line = line?;
-        match from_json::<v1::SampleResult, SampleResult>(&line) {
-            Ok(result) if result.error.is_none() => {
-                if !header.variants.iter().any(|v| v.name == result.variant) {
-                    let message = "is of another run: it has a variant that this one has not";
-                    return Err(format!("{} {message}, {:?}", path.display(), result.variant).into());
-                }
-                let place = *places.entry((result.id.clone(), result.variant.clone())).or_insert(known.len());
-                if place == known.len() { known.push(result) } else { known[place] = result }
-            }
-            Ok(_) => {}
-            // Where a run was killed its last line is cut off.
-            Err(_) if lines.peek().is_none() => cut_last_line(path)?,
-            Err(error) => return Err(format!("{}, line {}: {error}", path.display(), i + 1).into()),
-        }
-    }
-    Ok(known)
-}
-
 /// What a run came to.
 pub(super) struct Evaluated {
     pub(super) started: EvaluateStarted,
@@ -434,35 +359,29 @@ impl std::fmt::Display for Forecast {
     }
 }
 
-/// Sends a run as fast as the server takes it; how many rows could not be read.
+/// Hands on samples as fast as the server takes them; how many rows could not be read.
 fn send_all(
-    sender: &mpsc::Sender<EvaluateRequest>,
-    header: EvaluateHeader,
-    known: Vec<SampleResult>,
+    sender: &mpsc::Sender<Result<Sample, Failure>>,
     rows: impl Iterator<Item = Result<Item, benchmark::Error>>,
     skip_bad: bool,
-) -> Result<usize, Failure> {
-    let send = |event| sender.blocking_send(EvaluateRequest { event: Some(event) }).is_ok();
-    if !send(Asked::Header(header)) || !known.into_iter().all(|k| send(Asked::Known(k))) {
-        return Ok(0);
-    }
+) -> usize {
     let mut skipped = 0;
     for item in rows {
-        match item {
-            Ok(item) => {
-                // A server that ends the stream says why there.
-                if !send(Asked::Sample(sample(item))) {
-                    break;
-                }
-            }
+        let row = match item {
             Err(error) if skip_bad => {
                 eprintln!("left out: {error}");
                 skipped += 1;
+                continue;
             }
-            Err(error) => return Err(format!("{error} (--skip-bad goes on without it)").into()),
+            Err(error) => Err(format!("{error} (--skip-bad goes on without it)").into()),
+            Ok(item) => Ok(sample(item)),
+        };
+        let broken = row.is_err();
+        if sender.blocking_send(row).is_err() || broken {
+            break;
         }
     }
-    Ok(skipped)
+    skipped
 }
 
 fn sample(item: Item) -> Sample {
@@ -485,48 +404,14 @@ fn sample(item: Item) -> Sample {
 }
 
 fn pictures(all: Vec<Vec<u8>>) -> Vec<Image> {
-    all.into_iter().map(|data| Image { source: Some(Source::Data(data)) }).collect()
+    all.into_iter().map(image).collect()
 }
 
-/// All results in a file that a run has left, of two of the same the later one.
+/// All results in a file that a run has left, by id and variant.
 pub(super) fn read_results(path: &Path) -> Result<Vec<SampleResult>, Failure> {
-    let mut all: BTreeMap<(String, String), SampleResult> = BTreeMap::new();
-    for line in BufReader::new(File::open(path).map_err(|e| format!("{}: {e}", path.display()))?).lines() {
-        let result: SampleResult = from_json::<v1::SampleResult, SampleResult>(&line?)?;
-        if result.error.is_none() {
-            all.insert((result.id.clone(), result.variant.clone()), result);
-        }
-    }
-    Ok(all.into_values().collect())
-}
-
-fn append(path: &Path) -> Result<File, Failure> {
-    OpenOptions::new().create(true).append(true).open(path).map_err(|e| format!("{}: {e}", path.display()).into())
-}
-
-fn cut_last_line(path: &Path) -> Result<(), Failure> {
-    let bytes = std::fs::read(path)?;
-    let end = bytes.iter().rposition(|&b| b == b'\n').map_or(0, |at| at + 1);
-    OpenOptions::new().write(true).open(path)?.set_len(end as u64)?;
-    Ok(())
-}
-
-/// Canonical JSON, by way of the server's own messages.
-fn json_of<Server: prost::Message + Default + serde::Serialize>(
-    message: &impl prost::Message,
-) -> Result<String, Failure> {
-    Ok(serde_json::to_string(&Server::decode(message.encode_to_vec().as_slice())?)?)
-}
-
-/// What stands beside results, so that a run that goes on is the same run.
-#[derive(Debug, Serialize, Deserialize)]
-struct About {
-    /// The header in canonical JSON, as it was asked for.
-    asked: String,
-    /// The same with all seeds drawn.
-    ran: String,
-    /// The model's digest.
-    model: String,
+    let mut all = scotoma_client::read_results(path)?;
+    all.sort_by(|a, b| (&a.id, &a.variant).cmp(&(&b.id, &b.variant)));
+    Ok(all)
 }
 
 /// Shares in %, points as they are; with the interval.

@@ -1,14 +1,11 @@
 //! Interventions as flags.
 
 use clap::Args;
-use prost::Message;
 use scotoma_client::v1::occlude_patches::Choice;
 use scotoma_client::v1::salient_patches::Amount;
 use scotoma_client::v1::{EvaluateVariant, PatchIndices, RandomPatches, SalientPatches};
 use scotoma_client::{self as client, Intervention};
 use serde_json::Value;
-
-use crate::api::v1;
 
 /// The changes to the forward pass; they are applied in data-path order whatever their order here.
 #[derive(Debug, Default, Args)]
@@ -50,16 +47,6 @@ impl Flags {
     }
 }
 
-/// A message in canonical JSON, by way of the server's own messages.
-pub(super) fn from_json<Server, Ours>(text: &str) -> Result<Ours, String>
-where
-    Server: serde::de::DeserializeOwned + Message,
-    Ours: Message + Default,
-{
-    let message: Server = serde_json::from_str(text).map_err(|e| e.to_string())?;
-    Ours::decode(message.encode_to_vec().as_slice()).map_err(|e| e.to_string())
-}
-
 /// A variant of Evaluate from interventions in canonical JSON.
 pub(super) fn variant(name: &str, pictures: &str, interventions: &[Value]) -> Result<EvaluateVariant, String> {
     let one = |value: &Value| intervention(&value.to_string()).map_err(|e| format!("{name}: {e}"));
@@ -68,7 +55,7 @@ pub(super) fn variant(name: &str, pictures: &str, interventions: &[Value]) -> Re
 }
 
 fn intervention(text: &str) -> Result<Intervention, String> {
-    from_json::<v1::Intervention, _>(text)
+    serde_json::from_str(text).map_err(|e| e.to_string())
 }
 
 fn number<T: std::str::FromStr>(text: &str) -> Result<T, String> {

@@ -3,14 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use prost::Message as _;
 use scotoma_client::VerifyRequest;
 use scotoma_client::v1::{Image, Provenance, image::Source};
 
 use super::Failure;
 use super::ask::Target;
-use super::flags::from_json;
-use crate::api::v1;
 
 /// Flags of `replay`.
 #[derive(Debug, Args)]
@@ -29,7 +26,7 @@ impl Replay {
         for file in &self.records {
             let wrong = |e: &dyn std::fmt::Display| format!("{}: {e}", file.display());
             let text = std::fs::read_to_string(file).map_err(|e| wrong(&e))?;
-            let request: VerifyRequest = from_json::<v1::VerifyRequest, _>(&text).map_err(|e| wrong(&e))?;
+            let request: VerifyRequest = serde_json::from_str(&text).map_err(|e| wrong(&e))?;
             let response = client.verify(request).await.map_err(|e| wrong(&e))?;
             if response.agrees {
                 println!("{}: the same bits", file.display());
@@ -52,7 +49,6 @@ impl Replay {
 pub(super) fn write(file: &Path, record: &Provenance, image: Vec<u8>) -> Result<(), Failure> {
     let images = vec![Image { source: Some(Source::Data(image)) }];
     let request = VerifyRequest { provenance: Some(record.clone()), images };
-    let message = v1::VerifyRequest::decode(request.encode_to_vec().as_slice())?;
-    let text = serde_json::to_string_pretty(&message)?;
+    let text = serde_json::to_string_pretty(&request)?;
     Ok(std::fs::write(file, text).map_err(|e| format!("{}: {e}", file.display()))?)
 }

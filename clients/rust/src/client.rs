@@ -1,145 +1,224 @@
 //! The calls.
 
-use tonic::Streaming;
-use tonic::transport::{Channel, Endpoint};
+use std::path::Path;
+use std::time::Duration;
 
+use tokio_stream::Stream;
+use tonic::transport::Channel;
+use tonic::{IntoRequest, Request, Streaming};
+
+use crate::connect::{Connect, Key, Keyed, Retry};
 use crate::v1::benchmark_service_client::BenchmarkServiceClient;
 use crate::v1::image::Source;
 use crate::v1::inference_service_client::InferenceServiceClient;
 use crate::v1::model_service_client::ModelServiceClient;
 use crate::v1::{
-    CaptureRequest, CheckParityRequest, CheckParityResponse, DescribeRequest, EvaluateRequest, EvaluateResponse,
-    GenerateRequest, GetModelRequest, HookPoint, Image, ListHookPointsRequest, ListModelsRequest, LoadModelRequest,
-    LoadModelResponse, LoadProjectorRequest, ModelInfo, PreviewRequest, PreviewResponse, Prompt, RuleInfo,
-    ScoreRequest, ScoreResponse, SweepRequest, SweepResponse, UnloadModelRequest, UploadImageRequest, VerifyRequest,
-    VerifyResponse,
+    CaptureRequest, CheckParityRequest, CheckParityResponse, DescribeRequest, EvaluateHeader, GenerateRequest,
+    GetModelRequest, HookPoint, Image, ListHookPointsRequest, ListModelsRequest, LoadModelRequest, LoadModelResponse,
+    LoadProjectorRequest, ModelInfo, PreviewRequest, PreviewResponse, Prompt, RuleInfo, ScoreRequest, ScoreResponse,
+    SweepRequest, SweepResponse, UnloadModelRequest, UploadImageRequest, VerifyRequest, VerifyResponse,
 };
-use crate::{Answer, Capture, Error};
+use crate::{Answer, Capture, Error, Evaluation, Question};
 
 const MAX_MESSAGE_BYTES: usize = 64 << 20;
 
-/// A connection to a server; cheap to clone.
+/// A connection to a server; cheap to clone. Requests are messages, or `tonic::Request`s of them with metadata.
 #[derive(Debug, Clone)]
 pub struct Client {
-    inference: InferenceServiceClient<Channel>,
-    models: ModelServiceClient<Channel>,
-    benchmarks: BenchmarkServiceClient<Channel>,
+    inference: InferenceServiceClient<Keyed>,
+    models: ModelServiceClient<Keyed>,
+    benchmarks: BenchmarkServiceClient<Keyed>,
+    retry: Retry,
 }
 
 impl Client {
-    /// Connects to an address such as `http://127.0.0.1:7878`.
+    /// Connects to an address such as `127.0.0.1:7878`; [`Connect`] has what else there is to say.
     pub async fn connect(address: &str) -> Result<Self, Error> {
-        let channel = Endpoint::from_shared(address.to_owned())?.connect().await?;
-        Ok(Self::new(channel))
+        Connect::to(address).connect().await
     }
 
-    /// Over a channel made elsewhere.
+    /// Over a channel made elsewhere; nothing is tried again.
     pub fn new(channel: Channel) -> Self {
+        Self::over(channel, Key(None), Retry { attempts: 1, timeout: None })
+    }
+
+    pub(crate) fn over(channel: Channel, key: Key, retry: Retry) -> Self {
+        let channel = || Keyed::new(channel.clone(), key.clone());
         Self {
-            inference: InferenceServiceClient::new(channel.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES),
-            benchmarks: BenchmarkServiceClient::new(channel.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES),
-            models: ModelServiceClient::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES),
+            inference: InferenceServiceClient::new(channel()).max_decoding_message_size(MAX_MESSAGE_BYTES),
+            benchmarks: BenchmarkServiceClient::new(channel()).max_decoding_message_size(MAX_MESSAGE_BYTES),
+            models: ModelServiceClient::new(channel()).max_decoding_message_size(MAX_MESSAGE_BYTES),
+            retry,
         }
     }
 
-    /// Streams an answer; dropping it cancels. A deadline is set with `tonic::Request::set_timeout`.
-    pub async fn generate(&mut self, request: impl tonic::IntoRequest<GenerateRequest>) -> Result<Answer, Error> {
-        Answer::begin(self.inference.generate(request).await?.into_inner()).await
+    /// The same connection, whose calls end with `DeadlineExceeded` after `timeout`.
+    pub fn within(&self, timeout: Duration) -> Self {
+        Self { retry: Retry { timeout: Some(timeout), ..self.retry }, ..self.clone() }
+    }
+
+    /// Streams an answer; dropping it cancels.
+    pub async fn generate(&mut self, request: impl IntoRequest<GenerateRequest>) -> Result<Answer, Error> {
+        let send = |r| {
+            let mut service = self.inference.clone();
+            async move { Answer::begin(service.generate(r).await?.into_inner()).await }
+        };
+        self.retry.run(request.into_request(), send).await
     }
 
     /// The likelihood of given continuations.
-    pub async fn score(&mut self, request: impl tonic::IntoRequest<ScoreRequest>) -> Result<ScoreResponse, Error> {
-        Ok(self.inference.score(request).await?.into_inner())
+    pub async fn score(&mut self, request: impl IntoRequest<ScoreRequest>) -> Result<ScoreResponse, Error> {
+        let send = |r| {
+            let mut service = self.inference.clone();
+            async move { Ok(service.score(r).await?.into_inner()) }
+        };
+        self.retry.run(request.into_request(), send).await
     }
 
     /// One input under many variants: started, a result for each as it is done, finished. Dropping it cancels.
-    pub async fn sweep(
-        &mut self,
-        request: impl tonic::IntoRequest<SweepRequest>,
-    ) -> Result<Streaming<SweepResponse>, Error> {
-        Ok(self.inference.sweep(request).await?.into_inner())
+    pub async fn sweep(&mut self, request: impl IntoRequest<SweepRequest>) -> Result<Streaming<SweepResponse>, Error> {
+        let send = |r| {
+            let mut service = self.inference.clone();
+            async move { Ok(service.sweep(r).await?.into_inner()) }
+        };
+        self.retry.run(request.into_request(), send).await
     }
 
-    /// The questions of a benchmark: a header, then samples; they are sent as the server takes them. Dropping it cancels.
-    pub async fn evaluate(
+    /// A benchmark: `questions` (samples, or rows of a file: [`crate::rows`]) are taken as fast as the server answers. With
+    /// `results`, a file, results are written down as they come, and a run that finds them there goes on where it ended, with the
+    /// seeds that were drawn. Dropping it cancels.
+    pub async fn evaluate<Q, E>(
         &mut self,
-        requests: impl tonic::IntoStreamingRequest<Message = EvaluateRequest>,
-    ) -> Result<Streaming<EvaluateResponse>, Error> {
-        Ok(self.benchmarks.evaluate(requests).await?.into_inner())
+        header: EvaluateHeader,
+        questions: impl Stream<Item = Result<Q, E>> + Send + 'static,
+        results: Option<&Path>,
+    ) -> Result<Evaluation, Error>
+    where
+        Q: Into<Question> + Send + 'static,
+        E: Into<Box<dyn std::error::Error + Send + Sync>> + Send + 'static,
+    {
+        Evaluation::begin(&self.benchmarks, self.retry, header, questions, results).await
     }
 
     /// The rule sets that the server knows.
     pub async fn describe(&mut self) -> Result<Vec<RuleInfo>, Error> {
-        Ok(self.benchmarks.describe(DescribeRequest {}).await?.into_inner().rules)
+        let send = |r| {
+            let mut service = self.benchmarks.clone();
+            async move { Ok(service.describe(r).await?.into_inner().rules) }
+        };
+        self.retry.run(Request::new(DescribeRequest {}), send).await
     }
 
-    /// Keeps a picture on the server and returns the handle that requests can name.
-    pub async fn upload_image(&mut self, data: Vec<u8>) -> Result<String, Error> {
-        Ok(self.inference.upload_image(UploadImageRequest { data }).await?.into_inner().handle)
+    /// Keeps a picture on the server; what comes back stands for it in later requests.
+    pub async fn upload_image(&mut self, data: Vec<u8>) -> Result<Image, Error> {
+        let send = |r| {
+            let mut service = self.inference.clone();
+            async move { Ok(service.upload_image(r).await?.into_inner().handle) }
+        };
+        let handle = self.retry.run(Request::new(UploadImageRequest { data }), send).await?;
+        Ok(Image { source: Some(Source::Handle(handle)) })
     }
 
     /// The picture as the model will see it.
-    pub async fn preview(
-        &mut self,
-        request: impl tonic::IntoRequest<PreviewRequest>,
-    ) -> Result<PreviewResponse, Error> {
-        Ok(self.inference.preview(request).await?.into_inner())
+    pub async fn preview(&mut self, request: impl IntoRequest<PreviewRequest>) -> Result<PreviewResponse, Error> {
+        let send = |r| {
+            let mut service = self.inference.clone();
+            async move { Ok(service.preview(r).await?.into_inner()) }
+        };
+        self.retry.run(request.into_request(), send).await
     }
 
     /// Captures activations at hook points.
-    pub async fn capture(&mut self, request: impl tonic::IntoRequest<CaptureRequest>) -> Result<Capture, Error> {
-        Capture::begin(self.inference.capture(request).await?.into_inner()).await
+    pub async fn capture(&mut self, request: impl IntoRequest<CaptureRequest>) -> Result<Capture, Error> {
+        let request = request.into_request();
+        let dtype = request.get_ref().dtype();
+        let send = |r| {
+            let mut service = self.inference.clone();
+            async move { Capture::begin(service.capture(r).await?.into_inner(), dtype).await }
+        };
+        self.retry.run(request, send).await
     }
 
     /// Runs a recorded answer again and says whether the bits agree.
-    pub async fn verify(&mut self, request: impl tonic::IntoRequest<VerifyRequest>) -> Result<VerifyResponse, Error> {
-        Ok(self.inference.verify(request).await?.into_inner())
+    pub async fn verify(&mut self, request: impl IntoRequest<VerifyRequest>) -> Result<VerifyResponse, Error> {
+        let send = |r| {
+            let mut service = self.inference.clone();
+            async move { Ok(service.verify(r).await?.into_inner()) }
+        };
+        self.retry.run(request.into_request(), send).await
     }
 
     /// The resident models.
     pub async fn list_models(&mut self) -> Result<Vec<ModelInfo>, Error> {
-        Ok(self.models.list_models(ListModelsRequest {}).await?.into_inner().models)
+        let send = |r| {
+            let mut service = self.models.clone();
+            async move { Ok(service.list_models(r).await?.into_inner().models) }
+        };
+        self.retry.run(Request::new(ListModelsRequest {}), send).await
     }
 
     /// One resident model; the first one where `model` is empty.
     pub async fn get_model(&mut self, model: &str) -> Result<ModelInfo, Error> {
-        let response = self.models.get_model(GetModelRequest { model: model.to_owned() }).await?.into_inner();
-        Ok(response.model.unwrap_or_default())
+        let send = |r| {
+            let mut service = self.models.clone();
+            async move { Ok(service.get_model(r).await?.into_inner().model.unwrap_or_default()) }
+        };
+        self.retry.run(Request::new(GetModelRequest { model: model.to_owned() }), send).await
     }
 
     /// Makes a model resident: progress, then the model. `place` is a folder of the server, a hub id, or `shapes`.
     pub async fn load_model(&mut self, request: LoadModelRequest) -> Result<Streaming<LoadModelResponse>, Error> {
-        Ok(self.models.load_model(request).await?.into_inner())
+        let send = |r| {
+            let mut service = self.models.clone();
+            async move { Ok(service.load_model(r).await?.into_inner()) }
+        };
+        self.retry.run(Request::new(request), send).await
     }
 
     /// Takes a model away, waits for the requests that run on it, and returns the bytes that became free.
     pub async fn unload_model(&mut self, model: &str) -> Result<u64, Error> {
-        let request = UnloadModelRequest { model: model.to_owned() };
-        Ok(self.models.unload_model(request).await?.into_inner().freed_bytes)
+        let send = |r| {
+            let mut service = self.models.clone();
+            async move { Ok(service.unload_model(r).await?.into_inner().freed_bytes) }
+        };
+        self.retry.run(Request::new(UnloadModelRequest { model: model.to_owned() }), send).await
     }
 
     /// Makes the projector in a file of the server resident under `name`.
     pub async fn load_projector(&mut self, model: &str, name: &str, file: &str) -> Result<ModelInfo, Error> {
         let (model, name, file) = (model.to_owned(), name.to_owned(), file.to_owned());
-        let response = self.models.load_projector(LoadProjectorRequest { model, name, file }).await?.into_inner();
-        Ok(response.model.unwrap_or_default())
+        let send = |r| {
+            let mut service = self.models.clone();
+            async move { Ok(service.load_projector(r).await?.into_inner().model.unwrap_or_default()) }
+        };
+        self.retry.run(Request::new(LoadProjectorRequest { model, name, file }), send).await
     }
 
     /// Runs the golden set of a model: cases as they are compared, then the report.
     pub async fn check_parity(&mut self, model: &str) -> Result<Streaming<CheckParityResponse>, Error> {
-        let request = CheckParityRequest { model: model.to_owned() };
-        Ok(self.models.check_parity(request).await?.into_inner())
+        let send = |r| {
+            let mut service = self.models.clone();
+            async move { Ok(service.check_parity(r).await?.into_inner()) }
+        };
+        self.retry.run(Request::new(CheckParityRequest { model: model.to_owned() }), send).await
     }
 
     /// The named places in a model's forward pass.
     pub async fn list_hook_points(&mut self, model: &str) -> Result<Vec<HookPoint>, Error> {
-        let request = ListHookPointsRequest { model: model.to_owned() };
-        Ok(self.models.list_hook_points(request).await?.into_inner().hook_points)
+        let send = |r| {
+            let mut service = self.models.clone();
+            async move { Ok(service.list_hook_points(r).await?.into_inner().hook_points) }
+        };
+        self.retry.run(Request::new(ListHookPointsRequest { model: model.to_owned() }), send).await
     }
 }
 
 /// A question about pictures given as the bytes of their files.
 pub fn prompt(text: &str, images: impl IntoIterator<Item = Vec<u8>>) -> Prompt {
-    let images = images.into_iter().map(|data| Image { source: Some(Source::Data(data)) }).collect();
-    Prompt { text: text.to_owned(), images, raw: false }
+    Prompt { text: text.to_owned(), images: images.into_iter().map(image).collect(), raw: false }
+}
+
+/// A picture as the bytes of its file: PNG, JPEG or WebP.
+pub fn image(data: Vec<u8>) -> Image {
+    Image { source: Some(Source::Data(data)) }
 }

@@ -1,5 +1,6 @@
 //! What can go wrong, with what the server said about it.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tonic::{Code, Status};
@@ -17,10 +18,10 @@ pub struct FieldViolation {
 /// A failed call.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The server was not reached.
+    /// The address, a certificate or the key cannot be used, or nothing answers there.
     #[error("cannot reach the server: {0}")]
     Transport(#[from] tonic::transport::Error),
-    /// The server refused or failed.
+    /// The server refused or failed, or the connection was lost (`Unavailable`).
     #[error("{code:?}: {message}")]
     Server {
         /// The gRPC code.
@@ -37,6 +38,19 @@ pub enum Error {
     /// The stream ended without its last event.
     #[error("the stream ended early")]
     Truncated,
+    /// A file of questions or results cannot be used.
+    #[error("{}{}: {message}", path.display(), line.map_or_else(String::new, |l| format!(", line {l}")))]
+    File {
+        /// Which one.
+        path: PathBuf,
+        /// From 1, the header counted.
+        line: Option<u64>,
+        /// Why.
+        message: String,
+    },
+    /// What gives the questions of a run has failed.
+    #[error(transparent)]
+    Questions(Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl From<Status> for Error {
@@ -50,7 +64,7 @@ impl From<Status> for Error {
             b.field_violations.iter().map(violation).collect()
         });
         Self::Server {
-            code: status.code(),
+            code: code(&status),
             message: status.message().to_owned(),
             reason: details.error_info().map(|i| i.reason.clone()),
             fields,
@@ -59,12 +73,42 @@ impl From<Status> for Error {
     }
 }
 
+/// A status that this side has made has a source; what it says of lost connections and passed deadlines depends on where they are seen.
+fn code(status: &Status) -> Code {
+    let mut source = std::error::Error::source(status);
+    let local = source.is_some();
+    while let Some(error) = source {
+        if error.is::<tonic::TimeoutExpired>() {
+            return Code::DeadlineExceeded;
+        }
+        source = error.source();
+    }
+    match status.code() {
+        Code::Unknown | Code::Internal | Code::Cancelled if local => Code::Unavailable,
+        code => code,
+    }
+}
+
 impl Error {
-    /// The gRPC code, where the server answered.
+    /// The gRPC code, where the server answered or could not be reached.
     pub fn code(&self) -> Option<Code> {
         match self {
             Self::Server { code, .. } => Some(*code),
-            Self::Transport(_) | Self::Truncated => None,
+            Self::Transport(_) => Some(Code::Unavailable),
+            Self::Truncated => Some(Code::DataLoss),
+            Self::File { .. } | Self::Questions(_) => None,
         }
+    }
+
+    /// When the server says to try again.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Server { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+
+    pub(crate) fn file(path: impl Into<PathBuf>, line: Option<u64>, message: impl ToString) -> Self {
+        Self::File { path: path.into(), line, message: message.to_string() }
     }
 }

@@ -20,23 +20,30 @@
 //! ```
 
 mod client;
+mod connect;
 mod error;
 mod interventions;
+mod results;
+mod rows;
 mod stream;
 
 /// The messages of the contract.
 #[expect(clippy::all, clippy::pedantic, reason = "generated")]
 pub mod v1 {
-    tonic::include_proto!("scotoma.v1");
+    include!("v1/scotoma.v1.rs");
+    include!("v1/scotoma.v1.serde.rs");
 }
 
-pub use client::{Client, prompt};
+pub use client::{Client, image, prompt};
+pub use connect::Connect;
 pub use error::{Error, FieldViolation};
 pub use interventions::{
     drop_layers, drop_tower_layers, occlude_at_random, occlude_patches, occlude_salient, permute_tokens,
     swap_projector_at_random, swap_projector_by_identity, swap_projector_by_name, target,
 };
-pub use stream::{Answer, Capture};
+pub use results::read_results;
+pub use rows::{Rows, rows};
+pub use stream::{Answer, Capture, Evaluation, Question};
 pub use v1::{
     CaptureRequest, CaptureTarget, Finished, GenerateRequest, Intervention, ModelInfo, PreviewRequest, PreviewResponse,
     Sampling, ScoreRequest, ScoreResponse, Started, SweepRequest, SweepResponse, Token, VerifyRequest, VerifyResponse,

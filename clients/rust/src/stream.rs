@@ -1,11 +1,25 @@
-//! An answer as it comes.
+//! What comes as a stream: an answer, captured activations, the results of a benchmark.
 
-use tonic::Streaming;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use half::{bf16, f16};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_stream::{Stream, StreamExt as _};
+use tonic::{Request, Streaming};
 
 use crate::Error;
+use crate::connect::{Keyed, Retry};
+use crate::results::Results;
+use crate::v1::benchmark_service_client::BenchmarkServiceClient;
+use crate::v1::evaluate_request::Event as Asked;
+use crate::v1::evaluate_response::Event as Told;
 use crate::v1::generate_response::Event;
 use crate::v1::{
-    Activation, CaptureFinished, CaptureResponse, Finished, GenerateResponse, Started, Token, capture_response,
+    Activation, BenchmarkMetric, CaptureFinished, CaptureResponse, DataType, EvaluateFinished, EvaluateHeader,
+    EvaluateRequest, EvaluateResponse, EvaluateStarted, Finished, GenerateResponse, Row, Sample, SampleResult, Started,
+    Token, capture_response,
 };
 
 /// A streamed answer. Dropping it tells the server to stop.
@@ -56,12 +70,13 @@ pub struct Capture {
     /// The first event.
     pub started: Started,
     finished: Option<CaptureFinished>,
+    dtype: DataType,
 }
 
 impl Capture {
-    pub(crate) async fn begin(mut stream: Streaming<CaptureResponse>) -> Result<Self, Error> {
+    pub(crate) async fn begin(mut stream: Streaming<CaptureResponse>, dtype: DataType) -> Result<Self, Error> {
         match stream.message().await?.and_then(|m| m.event) {
-            Some(capture_response::Event::Started(started)) => Ok(Self { stream, started, finished: None }),
+            Some(capture_response::Event::Started(started)) => Ok(Self { stream, started, finished: None, dtype }),
             _ => Err(Error::Truncated),
         }
     }
@@ -97,5 +112,164 @@ impl Capture {
     pub async fn finish(mut self) -> Result<CaptureFinished, Error> {
         while self.next().await?.is_some() {}
         self.finished.ok_or(Error::Truncated)
+    }
+
+    /// The numbers of an activation, row by row as its `shape` says.
+    pub fn values(&self, activation: &Activation) -> Vec<f32> {
+        let halves = || activation.data.as_chunks::<2>().0.iter();
+        match self.dtype {
+            DataType::Bf16 => halves().map(|b| bf16::from_le_bytes(*b).to_f32()).collect(),
+            DataType::F16 => halves().map(|b| f16::from_le_bytes(*b).to_f32()).collect(),
+            DataType::Unspecified | DataType::F32 => {
+                activation.data.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect()
+            }
+        }
+    }
+}
+
+/// What is asked in a run.
+#[derive(Debug, Clone)]
+pub struct Question(Asked);
+
+impl From<Sample> for Question {
+    fn from(sample: Sample) -> Self {
+        Self(Asked::Sample(sample))
+    }
+}
+
+impl From<Row> for Question {
+    fn from(row: Row) -> Self {
+        Self(Asked::Row(row))
+    }
+}
+
+/// What has gone wrong with the questions of a run.
+type Broken = Arc<Mutex<Option<Box<dyn std::error::Error + Send + Sync>>>>;
+
+/// Questions that wait for the server.
+const AHEAD: usize = 8;
+
+/// The results of a benchmark as they come. Dropping it tells the server to stop.
+#[derive(Debug)]
+pub struct Evaluation {
+    stream: Streaming<EvaluateResponse>,
+    /// The first event: who answers, by which rule, with which seeds.
+    pub started: EvaluateStarted,
+    /// Results of an earlier run, which are not computed again.
+    pub known: usize,
+    metrics: Vec<BenchmarkMetric>,
+    finished: Option<EvaluateFinished>,
+    results: Option<Results>,
+    broken: Broken,
+}
+
+impl Evaluation {
+    pub(crate) async fn begin<Q, E>(
+        service: &BenchmarkServiceClient<Keyed>,
+        retry: Retry,
+        header: EvaluateHeader,
+        questions: impl Stream<Item = Result<Q, E>> + Send + 'static,
+        results: Option<&Path>,
+    ) -> Result<Self, Error>
+    where
+        Q: Into<Question> + Send + 'static,
+        E: Into<Box<dyn std::error::Error + Send + Sync>> + Send + 'static,
+    {
+        let (mut results, header, known) = match results {
+            Some(path) => Results::open(path, header).map(|(results, header, known)| (Some(results), header, known))?,
+            None => (None, header, Vec::new()),
+        };
+        // The header goes alone, so that it can go again; questions are asked for once the run has begun.
+        let send = |header: Request<EvaluateHeader>| async {
+            let (metadata, extensions, header) = header.into_parts();
+            let (sender, receiver) = mpsc::channel(AHEAD);
+            let event = Some(Asked::Header(header));
+            // There is room for it.
+            let _ = sender.try_send(EvaluateRequest { event });
+            let request = Request::from_parts(metadata, extensions, ReceiverStream::new(receiver));
+            let mut stream = service.clone().evaluate(request).await?.into_inner();
+            match stream.message().await?.and_then(|m| m.event) {
+                Some(Told::Started(started)) => Ok((stream, started, sender)),
+                _ => Err(Error::Truncated),
+            }
+        };
+        let (stream, started, sender) = retry.run(Request::new(header), send).await?;
+        if let Some(results) = &mut results {
+            results.begun(&started)?;
+        }
+        let (broken, count) = (Broken::default(), known.len());
+        tokio::spawn(ask(sender, known, questions, broken.clone()));
+        Ok(Self { stream, started, known: count, metrics: Vec::new(), finished: None, results, broken })
+    }
+
+    /// The next result; `None` when all have come.
+    pub async fn next(&mut self) -> Result<Option<SampleResult>, Error> {
+        while self.finished.is_none() {
+            match self.stream.message().await?.and_then(|m| m.event) {
+                Some(Told::Result(result)) => {
+                    if let Some(results) = &mut self.results {
+                        results.add(&result)?;
+                    }
+                    return Ok(Some(result));
+                }
+                Some(Told::Progress(progress)) => self.metrics = progress.metrics,
+                Some(Told::Finished(finished)) => {
+                    self.metrics.clone_from(&finished.metrics);
+                    self.finished = Some(finished);
+                    self.stream.message().await?;
+                    if let Some(error) = self.broken.lock().ok().and_then(|mut broken| broken.take()) {
+                        return Err(Error::Questions(error));
+                    }
+                }
+                Some(Told::Started(_)) | None => return Err(Error::Truncated),
+            }
+        }
+        Ok(None)
+    }
+
+    /// What the results so far come to; now and then anew.
+    pub fn metrics(&self) -> &[BenchmarkMetric] {
+        &self.metrics
+    }
+
+    /// Reads to the end.
+    pub async fn finish(mut self) -> Result<EvaluateFinished, Error> {
+        while self.next().await?.is_some() {}
+        self.finished.ok_or(Error::Truncated)
+    }
+}
+
+/// Sends what is known and then the questions, as fast as the server takes them.
+async fn ask<Q, E>(
+    sender: mpsc::Sender<EvaluateRequest>,
+    known: Vec<SampleResult>,
+    questions: impl Stream<Item = Result<Q, E>>,
+    broken: Broken,
+) where
+    Q: Into<Question>,
+    E: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    // A server that ends the stream says why there.
+    for result in known {
+        if sender.send(EvaluateRequest { event: Some(Asked::Known(result)) }).await.is_err() {
+            return;
+        }
+    }
+    let mut questions = std::pin::pin!(questions);
+    while let Some(question) = questions.next().await {
+        match question {
+            Ok(question) => {
+                let Question(event) = question.into();
+                if sender.send(EvaluateRequest { event: Some(event) }).await.is_err() {
+                    return;
+                }
+            }
+            Err(error) => {
+                if let Ok(mut broken) = broken.lock() {
+                    *broken = Some(error.into());
+                }
+                return;
+            }
+        }
     }
 }
