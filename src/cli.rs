@@ -1,6 +1,7 @@
 //! The command line. Talks to a server through the Rust client, as any other program would.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line prints")]
 
+mod access;
 mod alignment;
 mod ask;
 mod bench;
@@ -73,7 +74,9 @@ enum Command {
     Dataset(dataset::Dataset),
     /// Start a server on the embedded model, run its benchmark under six conditions, print the table.
     Demo(demo::Demo),
-    /// Ask a server's health service; exits with 0 if it serves. For container health checks.
+    /// Draw a key for a client, and print the line that the server's --api-keys file needs.
+    Key(access::Draw),
+    /// Ask a server's health service, that of http://127.0.0.1:7878 by default; exits with 0 if it serves. For container health checks.
     Health(ask::Health),
 }
 
@@ -109,6 +112,7 @@ pub fn main() -> ExitCode {
             Command::Items(items) => items.run().await,
             Command::Dataset(dataset) => dataset.run(),
             Command::Demo(demo) => demo.run().await,
+            Command::Key(key) => key.run(),
             Command::Health(health) => health.run().await,
         }
     });

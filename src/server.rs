@@ -10,6 +10,8 @@ use metrics::gauge;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio::net::TcpListener;
 use tonic::service::Routes;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::ServerTlsConfig;
 use tonic::transport::server::TcpIncoming;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
@@ -70,6 +72,10 @@ pub struct Config {
     pub judge: Option<api::Judging>,
     /// How long running streams may take to finish when the server goes down.
     pub drain_timeout: Duration,
+    /// Encryption, and who may connect; none: plain text.
+    pub tls: Option<ServerTlsConfig>,
+    /// Who may ask.
+    pub keys: api::Keys,
 }
 
 impl Config {
@@ -93,6 +99,8 @@ impl Config {
             allow_load: false,
             judge: None,
             drain_timeout: Duration::from_secs(60),
+            tls: None,
+            keys: api::Keys::default(),
         }
     }
 }
@@ -124,6 +132,8 @@ pub enum Error {
 pub struct Server {
     state: Arc<State>,
     drain_timeout: Duration,
+    tls: Option<ServerTlsConfig>,
+    keys: api::Keys,
 }
 
 impl Server {
@@ -157,7 +167,8 @@ impl Server {
         }
         config.judge.clone().into_iter().for_each(|judging| state.judge_by(judging));
         let state = Arc::new(state);
-        Ok(Self { state, drain_timeout: config.drain_timeout })
+        let (tls, keys) = (config.tls.clone(), config.keys.clone());
+        Ok(Self { state, drain_timeout: config.drain_timeout, tls, keys })
     }
 
     /// Serves on `listener` until `shutdown` resolves and the running streams have finished.
@@ -174,14 +185,19 @@ impl Server {
                 .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         };
         let limit = self.state.limits.message_bytes;
+        let inference = InferenceServiceServer::new(Inference(self.state.clone())).max_decoding_message_size(limit);
+        let benchmarks = BenchmarkServiceServer::new(Benchmarks(self.state.clone())).max_decoding_message_size(limit);
+        let models = ModelServiceServer::new(Models(self.state.clone())).max_decoding_message_size(limit);
+        // Whether a server is there and what it speaks everybody may ask.
+        let keys = || self.keys.clone();
         let mut routes = Routes::builder();
         routes
             .add_service(health_service)
             .add_service(descriptors().build_v1().map_err(reflection)?)
             .add_service(descriptors().build_v1alpha().map_err(reflection)?)
-            .add_service(InferenceServiceServer::new(Inference(self.state.clone())).max_decoding_message_size(limit))
-            .add_service(BenchmarkServiceServer::new(Benchmarks(self.state.clone())).max_decoding_message_size(limit))
-            .add_service(ModelServiceServer::new(Models(self.state.clone())).max_decoding_message_size(limit));
+            .add_service(InterceptedService::new(inference, keys()))
+            .add_service(InterceptedService::new(benchmarks, keys()))
+            .add_service(InterceptedService::new(models, keys()));
         let metrics = metrics_handle()?;
         // gRPC-Web turns away what is not gRPC, so that `/metrics` stands beside it.
         let grpc = tonic_web::GrpcWebLayer::new().layer(routes.routes().prepare());
@@ -191,7 +207,11 @@ impl Server {
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         // Without it a small message waits for the acknowledgement of the one before: 40 ms to the first token (measured).
         let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-        let serving = tonic::transport::Server::builder()
+        let mut builder = tonic::transport::Server::builder();
+        if let Some(tls) = &self.tls {
+            builder = builder.tls_config(tls.clone())?;
+        }
+        let serving = builder
             // gRPC-Web comes over HTTP/1 as well, and so does Prometheus.
             .accept_http1(true)
             // Leaving is how requests are cancelled: a crowd that leaves at once is no attack.

@@ -563,8 +563,9 @@ async fn the_scrape_agrees_with_the_table() {
         };
         assert_eq!(*kind, expected, "{name}");
     }
-    // Rejections happen in another test, or not at all.
-    for row in METRICS.iter().filter(|m| m.name != "scotoma_requests_rejected_total") {
+    // Rejections and judges happen in other tests, or not at all.
+    let elsewhere = ["scotoma_requests_rejected_total", "scotoma_judge_requests_total"];
+    for row in METRICS.iter().filter(|m| !elsewhere.contains(&m.name)) {
         assert!(types.iter().any(|t| t.0 == row.name), "{} was not scraped", row.name);
         let sample =
             if row.kind == Kind::Histogram { format!("{}_count{{", row.name) } else { format!("{}{{", row.name) };
@@ -713,4 +714,29 @@ async fn the_budget_is_not_broken_and_strangers_do_not_load() {
     let mut client = server.client().await;
     refused(&load(&mut client, "x", "shapes").await.unwrap_err(), Code::PermissionDenied, "--allow-load");
     refused(&client.unload_model("shapes").await.unwrap_err(), Code::PermissionDenied, "--allow-load");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_says_who_asks() {
+    use scotoma::api::Keys;
+    use scotoma_client::Connect;
+    let (one, other) = ("1".repeat(40), "2".repeat(40));
+    let file = format!("{}\n{}\n", Keys::line("one", &one).unwrap(), Keys::line("other", &other).unwrap());
+    let server = Running::start(Config { keys: Keys::parse(&file).unwrap(), ..config() }).await;
+    let with = async |key: &str| Connect::to(&server.address).api_key(key).connect().await.unwrap();
+    let refused = [server.client().await.list_models().await, with(&"3".repeat(40)).await.list_models().await];
+    for (error, says) in refused.into_iter().map(Result::unwrap_err).zip(["a key is needed", "none of the server's"]) {
+        assert_eq!(error.code(), Some(Code::Unauthenticated));
+        assert!(error.to_string().contains(says), "{error}");
+        assert!(matches!(&error, Error::Server { reason: Some(r), .. } if r == "UNAUTHENTICATED"), "{error:?}");
+    }
+    // What a key has sent is there for all its connections, and for no other key.
+    let handle = with(&one).await.upload_image(picture()).await.unwrap();
+    let mut request = ask(vec![]);
+    request.prompt.as_mut().unwrap().images = vec![handle];
+    assert!(generate(&mut with(&one).await, request.clone()).await.is_ok());
+    assert_eq!(generate(&mut with(&other).await, request).await.unwrap_err().code(), Some(Code::NotFound));
+    // Health and metrics need none, and names are nowhere in them.
+    let text = scrape(&server.address).await;
+    assert!(text.contains(r#"reason="unauthenticated""#) && !text.contains("other"), "{text}");
 }

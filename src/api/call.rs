@@ -7,6 +7,7 @@ use std::time::Instant;
 use metrics::counter;
 use tonic::{Request, Status};
 
+use super::keys::KeyName;
 use super::observe::Observation;
 use super::prepare::{self, Asked, Ground, Scene};
 use super::{Error, State, convert, deadline, v1};
@@ -65,8 +66,14 @@ impl Call {
 const TENANT: &str = "scotoma-tenant";
 const MAX_TENANT_BYTES: usize = 128;
 
-/// Who asks: the tenant that the metadata names, and the connection.
+/// Who asks. With a key, whose it is: all its connections share, and nobody else sees its pictures. Else the tenant that the metadata
+/// names, and the connection.
 fn client<T>(request: &Request<T>) -> Client {
+    if let Some(KeyName(name)) = request.extensions().get() {
+        let mut hasher = std::hash::DefaultHasher::new();
+        name.hash(&mut hasher);
+        return Client { tenant: name.clone(), connection: hasher.finish() };
+    }
     let tenant = request.metadata().get(TENANT).and_then(|v| v.to_str().ok()).unwrap_or_default();
     let tenant: String = tenant.chars().take(MAX_TENANT_BYTES).collect();
     let mut hasher = std::hash::DefaultHasher::new();

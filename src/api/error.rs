@@ -35,6 +35,12 @@ pub enum Error {
         /// Why.
         source: Box<model::Error>,
     },
+    /// A key is needed.
+    #[error("{}", if *.said { "this key is none of the server's" } else { "a key is needed: metadata authorization, Bearer KEY" })]
+    Unauthenticated {
+        /// Whether there was one.
+        said: bool,
+    },
     /// Clients may not load.
     #[error("this server was started without --allow-load")]
     Closed,

@@ -12,6 +12,7 @@ mod error;
 pub mod evaluate;
 pub mod inference;
 mod judge;
+mod keys;
 pub mod models;
 mod observe;
 mod parity;
@@ -36,6 +37,7 @@ use tonic_health::server::HealthReporter;
 pub use convert::interventions_from_json;
 pub use error::Error;
 pub use judge::Judging;
+pub use keys::Keys;
 pub use registry::{Placement, Registry};
 
 use crate::engine::Engine;

@@ -29,6 +29,7 @@ impl Error {
             Self::CaptureBudget { field, .. } => of(Code::ResourceExhausted, "CAPTURE_BUDGET", Some(field), false),
             Self::Record(_) => of(Code::InvalidArgument, "BAD_RECORD", Some("provenance"), false),
             Self::SameName { .. } => of(Code::AlreadyExists, "SAME_NAME", Some("name"), false),
+            Self::Unauthenticated { .. } => of(Code::Unauthenticated, "UNAUTHENTICATED", None, false),
             Self::Closed => of(Code::PermissionDenied, "LOADING_NOT_ALLOWED", None, false),
             Self::Load { field, source } => match source.as_ref() {
                 model::Error::Budget { .. } => of(Code::ResourceExhausted, "MEMORY_BUDGET", Some(field), false),

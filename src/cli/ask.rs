@@ -8,6 +8,7 @@ use scotoma_client::v1::Image;
 use scotoma_client::v1::image::Source;
 use scotoma_client::{Client, GenerateRequest, PreviewRequest, prompt};
 
+use super::access::Remote;
 use super::flags::Flags;
 use super::{Failure, Local};
 use crate::server::Config;
@@ -15,15 +16,14 @@ use crate::server::Config;
 /// Where to ask.
 #[derive(Debug, Args)]
 pub(super) struct Target {
-    /// Address of a server, http://127.0.0.1:7878 for instance. Without it the embedded model answers in this process
-    #[arg(long, env = "SCOTOMA_SERVER")]
-    server: Option<String>,
+    #[command(flatten)]
+    remote: Remote,
 }
 
 impl Target {
     pub(super) async fn connect(&self) -> Result<(Option<Local>, Client), Failure> {
-        match &self.server {
-            Some(address) => Ok((None, Client::connect(address).await.map_err(|e| format!("{address}: {e}"))?)),
+        match self.remote.connect().await? {
+            Some(client) => Ok((None, client)),
             None => Local::start(Config::shapes()).await.map(|(local, client)| (Some(local), client)),
         }
     }
@@ -171,18 +171,17 @@ impl Models {
 /// Flags of `health`.
 #[derive(Debug, Args)]
 pub(super) struct Health {
-    /// Address of the server
-    #[arg(long, env = "SCOTOMA_SERVER", default_value = "http://127.0.0.1:7878")]
-    server: String,
+    #[command(flatten)]
+    remote: Remote,
 }
 
 impl Health {
     pub(super) async fn run(self) -> Result<(), Failure> {
         use tonic_health::pb::health_check_response::ServingStatus;
         use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
-        let unreachable = |e| format!("{}: {e}", self.server);
-        let endpoint = tonic::transport::Endpoint::from_shared(self.server.clone()).map_err(unreachable)?;
-        let mut client = HealthClient::new(endpoint.connect().await.map_err(unreachable)?);
+        let address = self.remote.server.as_deref().unwrap_or("http://127.0.0.1:7878");
+        let channel = self.remote.to(address)?.channel().await.map_err(|e| format!("{address}: {e}"))?;
+        let mut client = HealthClient::new(channel);
         let status = client.check(HealthCheckRequest::default()).await?.into_inner().status();
         if status == ServingStatus::Serving { Ok(()) } else { Err(format!("{status:?}").into()) }
     }

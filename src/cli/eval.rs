@@ -15,6 +15,7 @@ use scotoma_client::{Client, image};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
+use super::access::Remote;
 use super::flags::{self, Flags};
 use super::hardware::Hardware;
 use super::judge::Judge;
@@ -47,9 +48,8 @@ pub(super) enum By {
 /// Who answers.
 #[derive(Debug, Clone, Args)]
 pub(super) struct Served {
-    /// Address of a server. Without it --model is loaded in this process
-    #[arg(long, env = "SCOTOMA_SERVER")]
-    server: Option<String>,
+    #[command(flatten)]
+    remote: Remote,
     /// The model: with --server the name of a resident one, else as `serve --model` takes it
     #[arg(long, default_value = "")]
     model: String,
@@ -62,8 +62,8 @@ pub(super) struct Served {
 impl Served {
     /// To the server that the flags name, or one in this process.
     pub(super) async fn connect(&self) -> Result<(Option<Local>, Client), Failure> {
-        if let Some(address) = &self.server {
-            return Ok((None, Client::connect(address).await.map_err(|e| format!("{address}: {e}"))?));
+        if let Some(client) = self.remote.connect().await? {
+            return Ok((None, client));
         }
         let mut config = Config::shapes();
         if !self.model.is_empty() {
@@ -78,12 +78,12 @@ impl Served {
 
     /// The model's name in requests; a server in this process has one alone.
     pub(super) fn name(&self) -> String {
-        if self.server.is_some() { self.model.clone() } else { String::new() }
+        if self.remote.server.is_some() { self.model.clone() } else { String::new() }
     }
 
     /// Whether there is a judge, as far as the flags tell.
     pub(super) fn may_judge(&self) -> bool {
-        self.server.is_some() || self.judge.is_there()
+        self.remote.server.is_some() || self.judge.is_there()
     }
 
     /// Where models of this process run.

@@ -5,6 +5,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use scotoma_client::v1::ParityReport;
 use scotoma_client::v1::check_parity_response::Event;
 
+use super::access::Remote;
 use super::hardware::Hardware;
 use super::serve::{fetch, named_origin};
 use super::{Failure, Local};
@@ -17,17 +18,15 @@ pub(super) struct Parity {
     /// `shapes`, or a folder with a model and its golden set in `goldens`; with --server the name of a resident model
     #[arg(default_value = crate::model::SHAPES)]
     model: String,
-    /// Address of a server. Without it the model is loaded in this process
-    #[arg(long, env = "SCOTOMA_SERVER")]
-    server: Option<String>,
+    #[command(flatten)]
+    remote: Remote,
     #[command(flatten)]
     hardware: Hardware,
 }
 
 impl Parity {
     pub(super) async fn run(self) -> Result<(), Failure> {
-        let (local, client, name) = if let Some(address) = self.server {
-            let client = Client::connect(&address).await.map_err(|e| format!("{address}: {e}"))?;
+        let (local, client, name) = if let Some(client) = self.remote.connect().await? {
             (None, client, self.model)
         } else {
             let (name, origin) = named_origin(&self.model)?;

@@ -9,6 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::Failure;
+use super::access::Access;
 use super::hardware::Hardware;
 use super::judge::Judge;
 use crate::model::{self, Origin, Source};
@@ -89,6 +90,8 @@ pub(super) struct Serve {
     allow_load: bool,
     #[command(flatten)]
     judge: Judge,
+    #[command(flatten)]
+    access: Access,
     /// Seconds that running streams have to finish after SIGTERM
     #[arg(long, env = "SCOTOMA_DRAIN_TIMEOUT", default_value_t = 60, value_parser = clap::value_parser!(u64).range(0..=86_400))]
     drain_timeout: u64,
@@ -113,11 +116,16 @@ impl Serve {
             let device = placed.map_or_else(String::new, |(_, device)| device.to_owned());
             config.models.push(ModelSpec { name, source: fetch(origin).await?, projectors, device });
         }
+        let encrypted = config.tls.is_some();
         let server = tokio::task::spawn_blocking(move || Server::load(&config)).await??;
         let listener = tokio::net::TcpListener::bind(self.listen).await.map_err(|e| format!("{}: {e}", self.listen))?;
         let address = listener.local_addr()?;
         tracing::info!(%address, "serving");
-        println!("scotoma {} serves on http://{address} (metrics: http://{address}/metrics)", telemetry::VERSION);
+        let scheme = if encrypted { "https" } else { "http" };
+        println!(
+            "scotoma {} serves on {scheme}://{address} (metrics: {scheme}://{address}/metrics)",
+            telemetry::VERSION
+        );
         let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         let shutdown = async move {
             tokio::select! {
@@ -157,6 +165,7 @@ impl Serve {
         }
         mistakes.extend(self.hardware.apply(&mut config).err());
         mistakes.extend(self.judge.apply(&mut config).err());
+        mistakes.extend(self.access.apply(&mut config).err().unwrap_or_default());
         for text in &self.place {
             let known = text.split_once('=').is_some_and(|(name, _)| origins.iter().any(|(own, _)| own == name));
             if !known {

@@ -54,8 +54,12 @@ impl Connect {
         Self { attempts: attempts.max(1), ..self }
     }
 
-    /// Connects; where nothing answers it tries again, as calls do.
-    pub async fn connect(self) -> Result<Client, Error> {
+    /// Connects once, for services that [`Client`] does not have.
+    pub async fn channel(&self) -> Result<Channel, Error> {
+        Ok(self.endpoint()?.connect().await?)
+    }
+
+    fn endpoint(&self) -> Result<Endpoint, Error> {
         let mut endpoint = Endpoint::from_shared(self.address.clone())?
             .http2_keep_alive_interval(self.keepalive)
             .keep_alive_timeout(self.keepalive)
@@ -72,6 +76,12 @@ impl Connect {
             }
             endpoint = endpoint.tls_config(tls)?;
         }
+        Ok(endpoint)
+    }
+
+    /// Connects; where nothing answers it tries again, as calls do.
+    pub async fn connect(self) -> Result<Client, Error> {
+        let endpoint = self.endpoint()?;
         let bearer = self.api_key.as_ref().map(|key| format!("Bearer {key}").parse());
         let bearer = bearer.transpose().map_err(|_| Status::invalid_argument("the key is no text of ASCII letters"))?;
         let retry = Retry { attempts: self.attempts, timeout: None };

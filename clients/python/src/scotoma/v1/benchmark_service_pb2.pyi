@@ -49,14 +49,16 @@ VERDICT_UNJUDGED: Verdict
 VERDICT_GRADED: Verdict
 
 class EvaluateRequest(_message.Message):
-    __slots__ = ("header", "sample", "known")
+    __slots__ = ("header", "sample", "known", "row")
     HEADER_FIELD_NUMBER: _ClassVar[int]
     SAMPLE_FIELD_NUMBER: _ClassVar[int]
     KNOWN_FIELD_NUMBER: _ClassVar[int]
+    ROW_FIELD_NUMBER: _ClassVar[int]
     header: EvaluateHeader
     sample: Sample
     known: SampleResult
-    def __init__(self, header: _Optional[_Union[EvaluateHeader, _Mapping]] = ..., sample: _Optional[_Union[Sample, _Mapping]] = ..., known: _Optional[_Union[SampleResult, _Mapping]] = ...) -> None: ...
+    row: Row
+    def __init__(self, header: _Optional[_Union[EvaluateHeader, _Mapping]] = ..., sample: _Optional[_Union[Sample, _Mapping]] = ..., known: _Optional[_Union[SampleResult, _Mapping]] = ..., row: _Optional[_Union[Row, _Mapping]] = ...) -> None: ...
 
 class EvaluateHeader(_message.Message):
     __slots__ = ("model", "rule", "custom", "variants", "answering", "sampling", "max_tokens", "progress_every", "unjudged")
@@ -137,6 +139,25 @@ class Sample(_message.Message):
     fields: _containers.ScalarMap[str, str]
     substitutes: _containers.MessageMap[str, Pictures]
     def __init__(self, id: _Optional[str] = ..., images: _Optional[_Iterable[_Union[_inference_service_pb2.Image, _Mapping]]] = ..., question: _Optional[str] = ..., hint: _Optional[str] = ..., options: _Optional[_Iterable[str]] = ..., answer: _Optional[str] = ..., category: _Optional[str] = ..., group: _Optional[str] = ..., fields: _Optional[_Mapping[str, str]] = ..., substitutes: _Optional[_Mapping[str, Pictures]] = ...) -> None: ...
+
+class Row(_message.Message):
+    __slots__ = ("line", "cells", "json", "images")
+    class CellsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    LINE_FIELD_NUMBER: _ClassVar[int]
+    CELLS_FIELD_NUMBER: _ClassVar[int]
+    JSON_FIELD_NUMBER: _ClassVar[int]
+    IMAGES_FIELD_NUMBER: _ClassVar[int]
+    line: int
+    cells: _containers.ScalarMap[str, str]
+    json: str
+    images: _containers.RepeatedCompositeFieldContainer[_inference_service_pb2.Image]
+    def __init__(self, line: _Optional[int] = ..., cells: _Optional[_Mapping[str, str]] = ..., json: _Optional[str] = ..., images: _Optional[_Iterable[_Union[_inference_service_pb2.Image, _Mapping]]] = ...) -> None: ...
 
 class Pictures(_message.Message):
     __slots__ = ("images",)

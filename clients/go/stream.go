@@ -1,0 +1,397 @@
+package scotoma
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"io"
+	"iter"
+	"math"
+	"sync"
+
+	"google.golang.org/grpc"
+
+	v1 "github.com/scotoma/scotoma/clients/go/scotomav1"
+)
+
+// A stream is a call whose first message has come.
+type stream[T any] struct {
+	first  *T
+	recv   func() (*T, error)
+	cancel context.CancelFunc
+	ended  bool
+}
+
+// begin calls a method and waits for its first message; until that has come, what is lost is tried again.
+func begin[Q, T any](
+	ctx context.Context, c *Client,
+	method func(context.Context, Q, ...grpc.CallOption) (grpc.ServerStreamingClient[T], error), request Q,
+) (*stream[T], error) {
+	return retried(ctx, c, func(ctx context.Context) (*stream[T], error) {
+		ctx, cancel := context.WithCancel(ctx)
+		call, err := method(ctx, request)
+		if err != nil {
+			cancel()
+			return nil, err
+		}
+		first, err := call.Recv()
+		if err != nil {
+			cancel()
+			return nil, err
+		}
+		return &stream[T]{first: first, recv: call.Recv, cancel: cancel}, nil
+	})
+}
+
+// rest gives the messages after the first one. Leaving the loop cancels; after its end there is nothing more.
+func (s *stream[T]) rest() iter.Seq2[*T, error] {
+	return func(yield func(*T, error) bool) {
+		defer s.cancel()
+		for !s.ended {
+			message, err := s.recv()
+			if errors.Is(err, io.EOF) {
+				s.ended = true
+				return
+			}
+			if err != nil {
+				s.ended = true
+				yield(nil, failed(err))
+				return
+			}
+			if !yield(message, nil) {
+				s.ended = true
+				return
+			}
+		}
+	}
+}
+
+// all gives every message.
+func (s *stream[T]) all() iter.Seq2[*T, error] {
+	return func(yield func(*T, error) bool) {
+		if !yield(s.first, nil) {
+			s.cancel()
+			return
+		}
+		s.rest()(yield)
+	}
+}
+
+// picked gives what pick finds in the messages after the first one, and an error where done does not say that the end has come.
+func picked[T, E any](s *stream[T], pick func(*T) *E, done func() bool) iter.Seq2[*E, error] {
+	return func(yield func(*E, error) bool) {
+		for message, err := range s.rest() {
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			if found := pick(message); found != nil && !yield(found, nil) {
+				return
+			}
+		}
+		if !done() {
+			yield(nil, errTruncated)
+		}
+	}
+}
+
+// drained reads to the end.
+func drained[E any](events iter.Seq2[*E, error]) error {
+	for _, err := range events {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// An Answer is a streamed answer: range over its Tokens, or Finish it.
+type Answer struct {
+	// Started is the first event: the request is admitted.
+	Started *v1.Started
+
+	stream   *stream[v1.GenerateResponse]
+	finished *v1.Finished
+}
+
+// Tokens gives the tokens as they come; leaving the loop tells the server to stop.
+func (a *Answer) Tokens() iter.Seq2[*v1.Token, error] {
+	return picked(a.stream, func(event *v1.GenerateResponse) *v1.Token {
+		if finished := event.GetFinished(); finished != nil {
+			a.finished = finished
+		}
+		return event.GetToken()
+	}, func() bool { return a.finished != nil })
+}
+
+// Finished is the last event, with the whole text, usage and provenance; nil before it has come.
+func (a *Answer) Finished() *v1.Finished { return a.finished }
+
+// Finish reads to the end.
+func (a *Answer) Finish() (*v1.Finished, error) {
+	if err := drained(a.Tokens()); err != nil {
+		return nil, err
+	}
+	return a.finished, nil
+}
+
+// Cancel tells the server to stop.
+func (a *Answer) Cancel() { a.stream.cancel() }
+
+// A Sweep is one input under many variants.
+type Sweep struct {
+	// Started says how many results will come.
+	Started *v1.SweepStarted
+
+	stream   *stream[v1.SweepResponse]
+	finished *v1.SweepFinished
+}
+
+// Results gives a result for each variant as it is done; leaving the loop tells the server to stop.
+func (s *Sweep) Results() iter.Seq2[*v1.SweepResult, error] {
+	return picked(s.stream, func(event *v1.SweepResponse) *v1.SweepResult {
+		if finished := event.GetFinished(); finished != nil {
+			s.finished = finished
+		}
+		return event.GetResult()
+	}, func() bool { return s.finished != nil })
+}
+
+// Finished is the last event, with what was computed; nil before it has come.
+func (s *Sweep) Finished() *v1.SweepFinished { return s.finished }
+
+// An Activation is what a hook point held, put together from its parts.
+type Activation struct {
+	// Target is the position in the request's targets.
+	Target int
+	// Point is the name of the hook point.
+	Point string
+	// Step is 0 for the prompt, k for the k-th generated token.
+	Step int
+	// Image and View say of which picture, in the tower and the projector.
+	Image, View int
+	// Tokens are the numbers of the tokens behind the rows.
+	Tokens []uint32
+	// Shape has the sizes, rows first.
+	Shape []int
+	// Values are the numbers, row by row.
+	Values []float32
+	// Top are the likeliest tokens of each row, in place of numbers.
+	Top []*v1.TopTokens
+}
+
+// A Capture is a stream of activations.
+type Capture struct {
+	// Started is the first event: the request is admitted.
+	Started *v1.Started
+
+	stream   *stream[v1.CaptureResponse]
+	dtype    v1.DataType
+	finished *v1.CaptureFinished
+}
+
+// Activations gives whole activations as they come; leaving the loop tells the server to stop.
+func (c *Capture) Activations() iter.Seq2[*Activation, error] {
+	var data []byte
+	return picked(c.stream, func(event *v1.CaptureResponse) *Activation {
+		if finished := event.GetFinished(); finished != nil {
+			c.finished = finished
+		}
+		part := event.GetActivation()
+		if part == nil {
+			return nil
+		}
+		data = append(data, part.GetData()...)
+		if uint64(len(data)) < part.GetSize() {
+			return nil
+		}
+		shape := make([]int, len(part.GetShape()))
+		for i, size := range part.GetShape() {
+			shape[i] = int(size)
+		}
+		whole := &Activation{
+			Target: int(part.GetTarget()), Point: part.GetPoint(), Step: int(part.GetStep()), Image: int(part.GetImage()),
+			View: int(part.GetView()), Tokens: part.GetTokens(), Shape: shape, Values: values(data, c.dtype), Top: part.GetTop(),
+		}
+		data = nil
+		return whole
+	}, func() bool { return c.finished != nil })
+}
+
+// Finished is the last event, with usage, provenance and what was kept; nil before it has come.
+func (c *Capture) Finished() *v1.CaptureFinished { return c.finished }
+
+func values(data []byte, dtype v1.DataType) []float32 {
+	switch dtype {
+	case v1.DataType_DATA_TYPE_BF16:
+		return halves(data, func(bits uint16) float32 { return math.Float32frombits(uint32(bits) << 16) })
+	case v1.DataType_DATA_TYPE_F16:
+		return halves(data, float16)
+	}
+	all := make([]float32, len(data)/4)
+	for i := range all {
+		all[i] = math.Float32frombits(binary.LittleEndian.Uint32(data[4*i:]))
+	}
+	return all
+}
+
+func halves(data []byte, widen func(uint16) float32) []float32 {
+	all := make([]float32, len(data)/2)
+	for i := range all {
+		all[i] = widen(binary.LittleEndian.Uint16(data[2*i:]))
+	}
+	return all
+}
+
+// float16 widens an IEEE half.
+func float16(bits uint16) float32 {
+	sign, exponent, fraction := uint32(bits&0x8000)<<16, uint32(bits>>10&0x1f), uint32(bits&0x3ff)
+	switch exponent {
+	case 0:
+		value := float32(fraction) * 0x1p-24
+		return math.Float32frombits(math.Float32bits(value) | sign)
+	case 0x1f:
+		return math.Float32frombits(sign | 0x7f800000 | fraction<<13)
+	}
+	return math.Float32frombits(sign | (exponent+112)<<23 | fraction<<13)
+}
+
+// Questions are what a benchmark asks: Samples, or the Rows of a file.
+type Questions = iter.Seq2[*v1.EvaluateRequest, error]
+
+// Samples asks these.
+func Samples(samples ...*v1.Sample) Questions {
+	return func(yield func(*v1.EvaluateRequest, error) bool) {
+		for _, sample := range samples {
+			if !yield(&v1.EvaluateRequest{Event: &v1.EvaluateRequest_Sample{Sample: sample}}, nil) {
+				return
+			}
+		}
+	}
+}
+
+// An Evaluation is a benchmark that runs.
+type Evaluation struct {
+	// Started says who answers, by which rule, with which seeds.
+	Started *v1.EvaluateStarted
+	// Known is the number of results of an earlier run, which are not computed again.
+	Known int
+
+	stream   *stream[v1.EvaluateResponse]
+	results  *resultsFile
+	metrics  []*v1.BenchmarkMetric
+	finished *v1.EvaluateFinished
+	mutex    sync.Mutex
+	broken   error
+}
+
+// Evaluate runs a benchmark: questions are taken as fast as the server answers. Where results names a file, results are written down there
+// as they come, and a run that finds them there goes on where it ended, with the seeds that were drawn.
+func (c *Client) Evaluate(
+	ctx context.Context, header *v1.EvaluateHeader, questions Questions, results string,
+) (*Evaluation, error) {
+	e := &Evaluation{}
+	var known []*v1.SampleResult
+	if results != "" {
+		var err error
+		if e.results, header, known, err = openResults(results, header); err != nil {
+			return nil, err
+		}
+		e.Known = len(known)
+	}
+	var call grpc.BidiStreamingClient[v1.EvaluateRequest, v1.EvaluateResponse]
+	// The header goes alone, so that it can go again; questions are asked for once the run has begun.
+	s, err := retried(ctx, c, func(ctx context.Context) (*stream[v1.EvaluateResponse], error) {
+		ctx, cancel := context.WithCancel(ctx)
+		var err error
+		if call, err = c.benchmarks.Evaluate(ctx); err == nil {
+			// What is wrong comes with what is received.
+			_ = call.Send(&v1.EvaluateRequest{Event: &v1.EvaluateRequest_Header{Header: header}})
+			var first *v1.EvaluateResponse
+			if first, err = call.Recv(); err == nil {
+				return &stream[v1.EvaluateResponse]{first: first, recv: call.Recv, cancel: cancel}, nil
+			}
+		}
+		cancel()
+		return nil, err
+	})
+	if err == nil && e.results != nil {
+		err = e.results.begun(s.first.GetStarted())
+	}
+	if err != nil {
+		if s != nil {
+			s.cancel()
+		}
+		e.results.close()
+		return nil, err
+	}
+	e.Started, e.stream = s.first.GetStarted(), s
+	go e.ask(call, known, questions)
+	return e, nil
+}
+
+// ask sends what is known and then the questions; a server that ends the stream says why in what it sends.
+func (e *Evaluation) ask(
+	call grpc.BidiStreamingClient[v1.EvaluateRequest, v1.EvaluateResponse], known []*v1.SampleResult, questions Questions,
+) {
+	defer func() { _ = call.CloseSend() }()
+	for _, result := range known {
+		if call.Send(&v1.EvaluateRequest{Event: &v1.EvaluateRequest_Known{Known: result}}) != nil {
+			return
+		}
+	}
+	for question, err := range questions {
+		if err != nil {
+			e.mutex.Lock()
+			e.broken = err
+			e.mutex.Unlock()
+			return
+		}
+		if call.Send(question) != nil {
+			return
+		}
+	}
+}
+
+// Results gives a result for each question and variant as it comes; leaving the loop tells the server to stop.
+func (e *Evaluation) Results() iter.Seq2[*v1.SampleResult, error] {
+	return func(yield func(*v1.SampleResult, error) bool) {
+		defer e.results.close()
+		events := picked(e.stream, func(event *v1.EvaluateResponse) *v1.SampleResult {
+			if progress := event.GetProgress(); progress != nil {
+				e.metrics = progress.GetMetrics()
+			}
+			if finished := event.GetFinished(); finished != nil {
+				e.finished, e.metrics = finished, finished.GetMetrics()
+			}
+			return event.GetResult()
+		}, func() bool { return e.finished != nil })
+		for result, err := range events {
+			if err == nil && e.results != nil {
+				err = e.results.add(result)
+			}
+			if !yield(result, err) || err != nil {
+				return
+			}
+		}
+		e.mutex.Lock()
+		defer e.mutex.Unlock()
+		if e.broken != nil {
+			yield(nil, e.broken)
+		}
+	}
+}
+
+// Metrics are what the results so far come to; now and then anew.
+func (e *Evaluation) Metrics() []*v1.BenchmarkMetric { return e.metrics }
+
+// Finished is the last event, with metrics and comparisons; nil before it has come.
+func (e *Evaluation) Finished() *v1.EvaluateFinished { return e.finished }
+
+// Finish reads to the end.
+func (e *Evaluation) Finish() (*v1.EvaluateFinished, error) {
+	if err := drained(e.Results()); err != nil {
+		return nil, err
+	}
+	return e.finished, nil
+}
