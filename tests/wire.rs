@@ -721,7 +721,7 @@ async fn a_key_says_who_asks() {
     use scotoma::api::Keys;
     use scotoma_client::Connect;
     let (one, other) = ("1".repeat(40), "2".repeat(40));
-    let file = format!("{}\n{}\n", Keys::line("one", &one).unwrap(), Keys::line("other", &other).unwrap());
+    let file = format!("{}\n{}\n", Keys::line("one", &one).unwrap(), Keys::line("laboratory", &other).unwrap());
     let server = Running::start(Config { keys: Keys::parse(&file).unwrap(), ..config() }).await;
     let with = async |key: &str| Connect::to(&server.address).api_key(key).connect().await.unwrap();
     let refused = [server.client().await.list_models().await, with(&"3".repeat(40)).await.list_models().await];
@@ -738,5 +738,5 @@ async fn a_key_says_who_asks() {
     assert_eq!(generate(&mut with(&other).await, request).await.unwrap_err().code(), Some(Code::NotFound));
     // Health and metrics need none, and names are nowhere in them.
     let text = scrape(&server.address).await;
-    assert!(text.contains(r#"reason="unauthenticated""#) && !text.contains("other"), "{text}");
+    assert!(text.contains(r#"reason="unauthenticated""#) && !text.contains("laboratory"), "{text}");
 }
