@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import io
+import base64
+import json
 import signal
 import time
 import urllib.request
@@ -10,6 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import grpc
+import numpy as np
 import pytest
 from conftest import ROOT, serving
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
@@ -19,6 +21,7 @@ import scotoma
 import scotoma.v1.benchmark_service_pb2
 from scotoma import AsyncClient, Client, ScotomaError
 from scotoma.v1.inference_service_pb2 import CaptureTarget, Sampling
+from scotoma.v1.intervention_pb2 import DATA_TYPE_BF16, DATA_TYPE_F16
 
 QUESTION = "Is there a red circle?"
 
@@ -97,7 +100,11 @@ def test_score_prefers_what_generate_says(client: Client, png: bytes) -> None:
 
 def test_preview_shows_the_occlusion(client: Client, png: bytes) -> None:
     response = client.preview(png, interventions=[scotoma.occlude_cells([0])])
-    preview = Image.open(io.BytesIO(response.png))
+    preview = response.image()
+    assert response._repr_png_() == response.png
+    heat = response.heat_map(range(36))
+    assert (heat.size, response.grid) == ((336, 336), (6, 6))
+    assert heat.getpixel((330, 330)) != heat.getpixel((60, 60))
     assert preview.size == (response.width, response.height) == (84, 84)
     assert preview.getpixel((3, 3)) == (0, 0, 0)
     assert preview.getpixel((20, 3)) == (235, 235, 235)
@@ -229,7 +236,14 @@ def test_captures_and_records(client: Client, png: bytes) -> None:
     layers = client.get_model().language_model.layers
     activations = list(client.capture(QUESTION, [target], png))
     assert [a.point for a in activations] == [point.format(l=layer) for layer in range(layers)]
-    assert all(a.shape[0] == 1 and len(a.data) == 4 * a.shape[1] for a in activations)
+    assert all(a.array.shape == (1, 128) and a.array.dtype == np.float32 for a in activations)
+    for dtype in (DATA_TYPE_F16, DATA_TYPE_BF16):
+        halves = list(client.capture(QUESTION, [target], png, dtype=dtype))
+        assert np.allclose(halves[0].array, activations[0].array, rtol=1e-2, atol=1e-2)
+    kept = client.capture(
+        QUESTION, [CaptureTarget(target={"point": point, "layers": [1], "steps": {"last": 0}}, keep=True)], png
+    )
+    assert [k.point for k in kept.finish().kept] == [point.format(l=1)]
     damage = [scotoma.intervention("exit_early", layer=layers - 2), scotoma.intervention("blank_image")]
     record = client.generate(QUESTION, png, interventions=damage, max_tokens=4).finish().provenance
     assert [r.fired for r in record.plan] == [1, 1]
@@ -257,26 +271,69 @@ def test_a_sweep_is_requests_of_their_own(client: Client, png: bytes) -> None:
     assert scored[1].error.field == "interventions[0].drop_layers.layers[0]"
 
 
-def test_a_benchmark_is_streamed_and_resumed(client: Client, png: bytes) -> None:
+def test_a_benchmark_is_streamed_and_resumed(client: Client, png: bytes, tmp_path: Path) -> None:
     def questions() -> Iterable[scotoma.v1.benchmark_service_pb2.Sample]:
         for i in range(6):
-            yield scotoma.sample(str(i), QUESTION, png, options=["yes", "no"], answer="A", category="existence")
+            yield scotoma.sample(str(i), QUESTION, png, answer="yes", category="existence")
 
-    variants = {"original": [], "permuted": [scotoma.permute_tokens(3)]}
-    events = list(client.evaluate("shapes", questions(), variants=variants))
-    assert events[0].started.rule == "shapes/scotoma"
-    results = [e.result for e in events if e.WhichOneof("event") == "result"]
-    finished = events[-1].finished
-    assert (len(results), finished.results, finished.failed) == (12, 12, 0)
-    again = list(client.evaluate("shapes", questions(), variants=variants, known=results[:7]))
-    assert len([e for e in again if e.WhichOneof("event") == "result"]) == 5
-    assert list(again[-1].finished.metrics) == list(finished.metrics)
+    variants = {"original": [], "permuted": [scotoma.permute_tokens()]}
+    file = tmp_path / "results.jsonl"
+    run = client.evaluate("shapes", questions(), variants=variants, results=file)
+    assert run.started.rule == "shapes/scotoma"
+    first = next(iter(run))
+    run.cancel()
+    again = client.evaluate("shapes", questions(), variants=variants, results=file)
+    assert again.known == [first]
+    assert again.started.header == run.started.header, "with the seeds that were drawn"
+    frame = again.to_pandas()
+    assert (len(frame), set(frame.verdict), again.finished.results, again.finished.failed) == (12, {"right"}, 12, 0)
+    assert len(again.metrics_to_pandas()) == 2
+    assert len(scotoma.read_results(file)) == 12
+    with pytest.raises(ValueError, match="another run"):
+        client.evaluate("shapes", questions(), results=file)
     with pytest.raises(ScotomaError, match="mmvp/lmms-eval"):
-        list(client.evaluate("nothing", questions()))
+        client.evaluate("nothing", questions())
+
+    def broken() -> Iterable[scotoma.Question]:
+        yield from questions()
+        raise OSError("no more")
+
+    half = client.evaluate("shapes", broken())
+    with pytest.raises(OSError, match="no more"):
+        half.finish()
+    assert half.finished.results == 6
+
+
+def test_a_file_of_questions(client: Client, png: bytes, tmp_path: Path) -> None:
+    (tmp_path / "picture.png").write_bytes(png)
+    inline = base64.b64encode(png).decode()
+    lines = [
+        "index\timage\tquestion\tA\tB\tanswer\tnote",
+        f"1\t{inline}\t{QUESTION}\t\t\tyes\t",
+        f'2\tpicture.png\t"{QUESTION}"\t\t\tyes\t"two\n""lines"""',
+        f"3\t1\t{QUESTION}\tyes\tno\tC\t",
+        f"4\t1\t{QUESTION}\t\t\tyes\t\n",
+    ]
+    table = "\n".join(lines)
+    (tmp_path / "items.tsv").write_text(table)
+    results = {r.id: r for r in client.evaluate("shapes", tmp_path / "items.tsv", progress=True)}
+    assert {i for i, r in results.items() if r.verdict == 1} == {"1", "2", "4"}
+    assert 'line 5: answer: "C", the options are A to B' in results["3"].error.message
+    rows = [
+        {"index": i, "image": image, "question": QUESTION, "answer": "yes"}
+        for i, image in enumerate(("picture.png", inline, ["picture.png"]))
+    ]
+    (tmp_path / "items.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    assert {r.verdict for r in client.evaluate("shapes", tmp_path / "items.jsonl")} == {1}
+    for text, says in ((table + "5\t99\t?\n", "line 7: 3 columns"), (table + "5\t99\t?\ty\tn\tA\t\n", "row 99")):
+        (tmp_path / "bad.tsv").write_text(text)
+        with pytest.raises(ValueError, match=says):
+            client.evaluate("shapes", tmp_path / "bad.tsv").finish()
 
 
 async def test_asyncio_evaluates(server: str, png: bytes) -> None:
     async with AsyncClient(server) as client:
         one = [scotoma.sample("1", QUESTION, png, options=["yes", "no"], answer="A")]
-        events = [e async for e in client.evaluate("custom/letter", one)]
-    assert events[-1].finished.results == 1
+        run = await client.evaluate("custom/letter", one)
+        assert [result.id async for result in run] == ["1"]
+    assert run.finished.results == 1

@@ -37,9 +37,8 @@ def test_a_folder_of_classes_is_a_classification(classes: Path, server: str) -> 
     assert {tuple(s.options) for s in samples} == {("light blue", "red")}
     assert [s.answer for s in samples] == ["light blue"] * 3 + ["red"] * 3
     with Client(server) as client:
-        events = list(client.evaluate("classification", samples, answering=bench.ANSWERING_OPTION_TEXTS))
-    assert events[-1].finished.results == 6
-    assert events[-1].finished.failed == 0
+        end = client.evaluate("classification", samples, answering=bench.ANSWERING_OPTION_TEXTS).finish()
+    assert (end.results, end.failed) == (6, 0)
     with pytest.raises(ValueError, match="no folders"):
         list(data.folder(classes / "red"))
 
@@ -81,8 +80,8 @@ def test_other_pictures_are_shown_by_name(server: str) -> None:
         "other": bench.EvaluateVariant(pictures="other"),
     }
     with Client(server) as client:
-        events = list(client.evaluate("shapes", [own], variants=other))
-    results = {e.result.variant: e.result for e in events if e.WhichOneof("event") == "result"}
+        run = client.evaluate("shapes", [own], variants=other)
+        results = {result.variant: result for result in run}
     assert set(results) == {"original", "other"}
     assert results["original"].record_digest != results["other"].record_digest
-    assert events[-1].finished.failed == 0
+    assert run.finished.failed == 0

@@ -7,7 +7,10 @@ with Client("127.0.0.1:7878") as client:
         print(token.text, end="")
 """
 
-from scotoma.client import AsyncClient, Client, Image, sample
+from scotoma._async.client import AsyncClient
+from scotoma._async.stream import AsyncAnswer, AsyncCapture, AsyncEvaluation, AsyncSweep
+from scotoma._sync.client import Client
+from scotoma._sync.stream import Answer, Capture, Evaluation, Sweep
 from scotoma.errors import FieldViolation, ScotomaError
 from scotoma.interventions import (
     drop_layers,
@@ -20,17 +23,28 @@ from scotoma.interventions import (
     swap_projector,
     to_json,
 )
-from scotoma.stream import Activation, Answer, AsyncAnswer
+from scotoma.messages import Image, Question, sample
+from scotoma.results import read_results
+from scotoma.rows import rows
+from scotoma.views import Activation, Preview
 
 __all__ = [
     "Activation",
     "Answer",
     "AsyncAnswer",
+    "AsyncCapture",
     "AsyncClient",
+    "AsyncEvaluation",
+    "AsyncSweep",
+    "Capture",
     "Client",
+    "Evaluation",
     "FieldViolation",
     "Image",
+    "Preview",
+    "Question",
     "ScotomaError",
+    "Sweep",
     "drop_layers",
     "intervention",
     "occlude_cells",
@@ -38,6 +52,8 @@ __all__ = [
     "occlude_random",
     "occlude_salient",
     "permute_tokens",
+    "read_results",
+    "rows",
     "sample",
     "swap_projector",
     "to_json",

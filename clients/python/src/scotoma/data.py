@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from scotoma.client import sample
+from scotoma.messages import sample
 from scotoma.v1 import benchmark_service_pb2 as bench
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".webp")

@@ -1,0 +1,219 @@
+"""What comes as a stream. Iterating is streaming; leaving the loop cancels."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import grpc
+from typing_extensions import Self
+
+from scotoma.errors import ScotomaError, from_rpc
+from scotoma.results import ResultsFile
+from scotoma.v1 import benchmark_service_pb2 as bench
+from scotoma.v1 import inference_service_pb2 as pb
+from scotoma.views import Activation, Whole, metrics_frame, plot_metrics, results_frame, sweep_frame
+
+if TYPE_CHECKING:
+    import matplotlib.axes
+    import pandas as pd
+
+Item = TypeVar("Item")
+Last = TypeVar("Last")
+
+
+def truncated() -> ScotomaError:
+    """A stream without its last event."""
+    return ScotomaError(grpc.StatusCode.DATA_LOSS, "the stream ended early")
+
+
+class Begun:
+    """A call whose first message has come."""
+
+    def __init__(self, call: Any, events: AsyncIterator[Any], first: Any) -> None:  # noqa: ANN401 (grpc's types are private)
+        """Of the call's events the first one was taken."""
+        self.call, self.events, self.first = call, events, first
+
+    async def all(self) -> AsyncIterator[Any]:
+        """Every message; leaving the loop cancels."""
+        try:
+            yield self.first
+            async for event in self.events:
+                yield event
+        except grpc.RpcError as error:
+            raise from_rpc(error) from None
+        finally:
+            self.call.cancel()
+
+
+async def begin(call: Any) -> Begun:  # noqa: ANN401
+    """Waits for the first message of a call, so that a refused request raises here."""
+    events = aiter(call)
+    try:
+        return Begun(call, events, await anext(events))
+    except StopAsyncIteration:
+        raise truncated() from None
+    except grpc.RpcError as error:
+        raise from_rpc(error) from None
+
+
+class AsyncStream(Generic[Item, Last]):
+    """What the streams have in common: items, and a last event."""
+
+    def __init__(self, begun: Begun) -> None:
+        """The first event is `started`."""
+        self._begun = begun
+        self._finished: Last | None = None
+        if begun.first.WhichOneof("event") != "started":
+            raise truncated()
+
+    def _take(self, kind: str, value: Any) -> Item | None:  # noqa: ANN401
+        """The item that an event carries, if it does."""
+        raise NotImplementedError
+
+    @property
+    def finished(self) -> Last:
+        """The last event; ValueError before all has come."""
+        if self._finished is None:
+            raise ValueError("not complete; iterate to the end or call finish()")
+        return self._finished
+
+    async def __aiter__(self) -> AsyncIterator[Item]:
+        """Items as they come; leaving the loop tells the server to stop."""
+        try:
+            async for event in self._begun.events:
+                kind = event.WhichOneof("event")
+                value = getattr(event, kind) if kind else None
+                if kind == "finished":
+                    self._finished = value
+                item = self._take(kind, value)
+                if item is not None:
+                    yield item
+            if self._finished is None:
+                raise truncated()
+        except grpc.RpcError as error:
+            raise from_rpc(error) from None
+        finally:
+            if self._finished is None:
+                self.cancel()
+
+    async def finish(self) -> Last:
+        """Reads to the end."""
+        if self._finished is None:
+            async for _ in self:
+                pass
+        return self.finished
+
+    def cancel(self) -> None:
+        """Tells the server to stop; what is complete stays as it is."""
+        self._begun.call.cancel()
+
+    async def __aenter__(self) -> Self:
+        """Cancels on leaving the block."""
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Cancels."""
+        self.cancel()
+
+
+class AsyncAnswer(AsyncStream[pb.Token, pb.Finished]):
+    """A streamed answer: iterate over its tokens, or `finish()` it for the text, usage and provenance."""
+
+    @property
+    def started(self) -> pb.Started:
+        """The first event: the request is admitted."""
+        return self._begun.first.started  # type: ignore[no-any-return]
+
+    def _take(self, kind: str, value: Any) -> pb.Token | None:  # noqa: ANN401
+        return value if kind == "token" else None
+
+
+class AsyncSweep(AsyncStream[pb.SweepResult, pb.SweepFinished]):
+    """One input under many variants: a result for each as it is done."""
+
+    def __init__(self, begun: Begun, axes: Mapping[str, Any]) -> None:
+        """With the axes of a grid, by which `to_pandas` names its columns."""
+        super().__init__(begun)
+        self._axes = axes
+
+    @property
+    def started(self) -> pb.SweepStarted:
+        """How many results will come."""
+        return self._begun.first.started  # type: ignore[no-any-return]
+
+    def _take(self, kind: str, value: Any) -> pb.SweepResult | None:  # noqa: ANN401
+        return value if kind == "result" else None
+
+    async def to_pandas(self) -> pd.DataFrame:
+        """The results that are still to come as a table (`scotoma[data]`), a row for each variant."""
+        return sweep_frame([result async for result in self], self._axes)
+
+
+class AsyncCapture(AsyncStream[Activation, pb.CaptureFinished]):
+    """Activations as they come; `finished.kept` has the handles of those that the server keeps."""
+
+    def __init__(self, begun: Begun, dtype: int) -> None:
+        """Numbers come as this, a scotoma.v1 DataType."""
+        super().__init__(begun)
+        self._whole = Whole(dtype)
+
+    @property
+    def started(self) -> pb.Started:
+        """The first event: the request is admitted."""
+        return self._begun.first.started  # type: ignore[no-any-return]
+
+    def _take(self, kind: str, value: Any) -> Activation | None:  # noqa: ANN401
+        return self._whole.take(value) if kind == "activation" else None
+
+
+class AsyncEvaluation(AsyncStream[bench.SampleResult, bench.EvaluateFinished]):
+    """A benchmark that runs: a result for each question and variant as it comes."""
+
+    def __init__(
+        self, begun: Begun, known: list[bench.SampleResult], results: ResultsFile | None, broken: list[Exception]
+    ) -> None:
+        """`broken` gets what goes wrong with the questions."""
+        super().__init__(begun)
+        self._results, self._broken = results, broken
+        self.known = known
+        """Results of an earlier run, which are not computed again."""
+        self.metrics: list[bench.BenchmarkMetric] = []
+        """What the results so far come to; now and then anew."""
+
+    @property
+    def started(self) -> bench.EvaluateStarted:
+        """Who answers, by which rule, with which seeds."""
+        return self._begun.first.started  # type: ignore[no-any-return]
+
+    def _take(self, kind: str, value: Any) -> bench.SampleResult | None:  # noqa: ANN401
+        if kind in ("progress", "finished"):
+            self.metrics = list(value.metrics)
+        if kind == "finished":
+            if self._results is not None:
+                self._results.close()
+            if self._broken:
+                raise self._broken[0]
+        if kind != "result":
+            return None
+        if self._results is not None:
+            self._results.add(value)
+        return value  # type: ignore[no-any-return]
+
+    def cancel(self) -> None:
+        """Tells the server to stop; what is complete stays as it is."""
+        super().cancel()
+        if self._results is not None:
+            self._results.close()
+
+    async def to_pandas(self) -> pd.DataFrame:
+        """All results, those of an earlier run first, as a table (`scotoma[data]`)."""
+        return results_frame([*self.known, *[result async for result in self]])
+
+    def metrics_to_pandas(self) -> pd.DataFrame:
+        """The metrics as a table (`scotoma[data]`), with their 95 % intervals."""
+        return metrics_frame(self.metrics)
+
+    def plot(self, name: str | None = None, ax: matplotlib.axes.Axes | None = None) -> matplotlib.axes.Axes:
+        """A bar with its 95 % interval for each variant (`scotoma[plot]`)."""
+        return plot_metrics(self.metrics, name, ax)

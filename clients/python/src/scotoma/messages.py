@@ -1,0 +1,211 @@
+"""Requests from what people write: texts, pictures, options."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypedDict, Union
+
+import numpy as np
+
+from scotoma.v1 import benchmark_service_pb2 as bench
+from scotoma.v1 import inference_service_pb2 as pb
+from scotoma.v1.intervention_pb2 import Intervention
+
+if TYPE_CHECKING:
+    import PIL.Image
+
+# A picture: the bytes of a PNG, JPEG or WebP, a path to one, a Pillow image, an array (height, width, 3) of 0 to 255,
+# or what `upload_image` returned.
+Image = Union[bytes, str, "os.PathLike[str]", "PIL.Image.Image", "np.ndarray[Any, Any]", pb.Image]
+
+# What a benchmark asks: samples, or rows of a file.
+Question = bench.Sample | bench.Row
+
+# Variants of `evaluate` by name: interventions, or an EvaluateVariant where they show other pictures.
+Variants = Mapping[str, "Iterable[Intervention] | bench.EvaluateVariant"]
+
+
+def image_message(image: Image) -> pb.Image:
+    """A picture, whatever it is."""
+    if isinstance(image, pb.Image):
+        return image
+    if isinstance(image, bytes):
+        return pb.Image(data=image)
+    if isinstance(image, (str, os.PathLike)):
+        return pb.Image(data=Path(image).read_bytes())
+    if isinstance(image, np.ndarray):
+        import PIL.Image
+
+        image = PIL.Image.fromarray(image.astype(np.uint8, copy=False))
+    png = io.BytesIO()
+    image.save(png, "PNG")
+    return pb.Image(data=png.getvalue())
+
+
+def prompt(text: str, images: Image | Iterable[Image], raw: bool) -> pb.Prompt:
+    """A question about one picture, several or none."""
+    single = isinstance(images, (bytes, str, os.PathLike, np.ndarray, pb.Image)) or hasattr(images, "save")
+    many = [images] if single else images
+    return pb.Prompt(text=text, images=[image_message(i) for i in many], raw=raw)  # type: ignore[arg-type,union-attr]
+
+
+def sample(
+    id: str,  # noqa: A002
+    question: str,
+    images: Image | Iterable[Image] = (),
+    *,
+    options: Iterable[str] = (),
+    answer: str = "",
+    category: str = "",
+    group: str = "",
+    hint: str = "",
+    substitutes: Mapping[str, Image | Iterable[Image]] | None = None,
+    **fields: str,
+) -> bench.Sample:
+    """One question of a benchmark; further keywords are columns that its rules read.
+
+    `substitutes` are pictures for variants that show others than its own, by the name in `EvaluateVariant.pictures`.
+    """
+    others = {n: bench.Pictures(images=prompt("", p, False).images) for n, p in (substitutes or {}).items()}
+    return bench.Sample(
+        substitutes=others,
+        id=id,
+        question=question,
+        images=prompt("", images, False).images,
+        options=options,
+        answer=answer,
+        category=category,
+        group=group,
+        hint=hint,
+        fields=fields,
+    )
+
+
+class CallOptions(TypedDict, total=False):
+    """What every call takes."""
+
+    model: str
+    """Name of a resident model; the first one by default."""
+    timeout: float | None
+    """Seconds until the call ends with DEADLINE_EXCEEDED; None: no limit."""
+
+
+class EvaluateOptions(TypedDict, total=False):
+    """What evaluate takes."""
+
+    model: str
+    """Name of a resident model; the first one by default."""
+    answering: bench.Answering
+    """How answers come about: by generation unless this says otherwise."""
+    max_tokens: int
+    """At most this many tokens in an answer; what the rule says by default."""
+    progress_every: int
+    """Metrics anew after this many results; 100 by default."""
+    unjudged: bool
+    """The server's judge is not asked."""
+    sampling: pb.Sampling
+    """How tokens are chosen; greedy by default."""
+
+
+class InterveneOptions(CallOptions, total=False):
+    """What every call under interventions takes."""
+
+    interventions: Iterable[Intervention]
+    """The changes to the forward pass."""
+    sample_key: str
+    """Identifies the sample among those that share a seed."""
+
+
+class ScoreOptions(InterveneOptions, total=False):
+    """What `score` takes."""
+
+    raw: bool
+    """The text is the whole prompt already; no chat template."""
+
+
+class GenerateOptions(ScoreOptions, total=False):
+    """What `generate` takes."""
+
+    max_tokens: int
+    """At most this many tokens; 0: 256, or what the context leaves."""
+    sampling: pb.Sampling
+    """How tokens are chosen; greedy by default."""
+    stop: Iterable[str]
+    """The answer ends before the first of these."""
+    top_logprobs: int
+    """Log-probabilities of this many likeliest tokens with each token."""
+
+
+class CaptureOptions(ScoreOptions, total=False):
+    """What `capture` takes."""
+
+    dtype: int
+    """Numbers are sent as this, a scotoma.v1 DataType; f32 by default."""
+    max_tokens: int
+    """Tokens to generate, so that there are steps beyond the prompt."""
+    max_bytes: int
+    """Most bytes of all activations together; 0: what the server allows."""
+
+
+def request(message: Any, fields: dict[str, Any], options: Mapping[str, object]) -> tuple[Any, Any]:  # noqa: ANN401
+    """The request with its options, and the timeout."""
+    rest = dict(options)
+    timeout, raw = rest.pop("timeout", None), rest.pop("raw", False)
+    if "text" in fields:
+        fields["prompt"] = prompt(fields.pop("text"), fields.pop("images"), bool(raw))
+    return message(**fields, **rest), timeout
+
+
+class SweepOptions(GenerateOptions, total=False):
+    """What `sweep` takes."""
+
+    continuations: Iterable[str]
+    """Score these; without them each variant generates."""
+    variants: Iterable[Iterable[Intervention]]
+    """The interventions of each variant, after those of `interventions`."""
+    grid: Iterable[Intervention]
+    """Instead of `variants`: interventions whose fields `axes` change."""
+    axes: Mapping[str, Iterable[float]]
+    """Values by field, as in `interventions[0].drop_layers.layers[0]`; all combinations, the last axis fastest."""
+
+
+def sweep_request(
+    text: str, images: Image | Iterable[Image], options: SweepOptions
+) -> tuple[pb.SweepRequest, float | None]:
+    """The request with its options, and the timeout."""
+    rest: dict[str, Any] = dict(options)
+    variants, grid, axes = rest.pop("variants", ()), rest.pop("grid", ()), rest.pop("axes", {})
+    fields = {"text": text, "images": images}
+    if "continuations" in rest:
+        score, timeout = request(pb.ScoreRequest, fields, rest)
+        asked = pb.SweepRequest(score=score)
+    else:
+        generate, timeout = request(pb.GenerateRequest, fields, rest)
+        asked = pb.SweepRequest(generate=generate)
+    for variant in variants:
+        asked.variants.add(interventions=variant)
+    if axes:
+        asked.grid.interventions.extend(grid)
+        for field, values in axes.items():
+            asked.grid.axes.add(field=field, numbers=pb.SweepNumbers(values=values))
+    return asked, timeout
+
+
+def header(rule: str | bench.CustomRule, variants: Variants, options: Mapping[str, Any]) -> bench.EvaluateHeader:
+    """What is done with every question."""
+    rules: dict[str, Any] = {"rule": rule} if isinstance(rule, str) else {"custom": rule}
+    listed = []
+    for name, own in variants.items():
+        variant = own if isinstance(own, bench.EvaluateVariant) else bench.EvaluateVariant(interventions=own)
+        listed.append(bench.EvaluateVariant(name=name, interventions=variant.interventions, pictures=variant.pictures))
+    return bench.EvaluateHeader(variants=listed, **rules, **options)
+
+
+def question(asked: Question) -> bench.EvaluateRequest:
+    """A sample or a row on its way."""
+    if isinstance(asked, bench.Row):
+        return bench.EvaluateRequest(row=asked)
+    return bench.EvaluateRequest(sample=asked)
