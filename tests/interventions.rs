@@ -362,6 +362,7 @@ fn random_choices_are_those_of_the_vectors() {
         let (seed, key) = (row["seed"].as_str().unwrap().parse().unwrap(), row["sample_key"].as_str().unwrap());
         let draws = || Draws::at_point(seed, key, number("index"), number("image"), row["point"].as_str().unwrap());
         assert_eq!(json!(draws().permutation(12)), row["permutation_of_12"]);
+        assert_eq!(json!(draws().permutation(36)), row["permutation_of_36"]);
         assert_eq!(json!(draws().subset(30, 4)), row["subset_4_of_30"]);
         assert_eq!(json!(draws().below(1000)), row["below_1000"]);
         assert!((draws().unit() - row["unit"].as_f64().unwrap()).abs() < 1e-15);

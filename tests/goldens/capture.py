@@ -931,7 +931,8 @@ def write_vectors() -> None:
         rows.append(
             {
                 "seed": str(seed), "index": index, "image": image, "sample_key": key, "point": point,
-                "permutation_of_12": draws().permutation(12), "subset_4_of_30": draws().subset(30, 4),
+                "permutation_of_12": draws().permutation(12), "permutation_of_36": draws().permutation(36),
+                "subset_4_of_30": draws().subset(30, 4),
                 "below_1000": draws().below(1000), "unit": draws().unit(), "gaussians": [normal.gaussian() for _ in range(3)],
                 "uniform_noise_row_2_of_5": [float(v) for v in draws().noise(2, 5, False)],
                 "gaussian_noise_row_3_of_4": [float(v) for v in draws().noise(3, 4, True)],

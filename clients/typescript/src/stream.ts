@@ -51,7 +51,7 @@ export async function* events<M>({ rest, abort }: Begun<M>): AsyncGenerator<M, v
       yield next.value;
     }
   } catch (error) {
-    throw ScotomaError.from(error);
+    throw ScotomaError.from(error, abort.signal.aborted);
   } finally {
     abort.abort();
   }

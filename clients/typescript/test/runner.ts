@@ -1,0 +1,332 @@
+/** The cases of tests/conformance with this client, in Node and in browsers; what it observed, by the name of the case. */
+
+import { type DescMessage, fromJson, type JsonObject, type JsonValue, type MessageShape, toJson } from "@bufbuild/protobuf";
+
+import {
+  type Client,
+  Code,
+  dropLayers,
+  occludeRandom,
+  permuteTokens,
+  prompt,
+  type Question,
+  type Results,
+  ScotomaError,
+  swapProjector,
+  toCanonicalJson,
+} from "../src/common.js";
+import * as v1 from "../src/v1.js";
+
+export interface Case {
+  name: string;
+  call?: string;
+  do?: string;
+  of?: string;
+  same?: string;
+  data?: string;
+  browser?: boolean;
+  request?: JsonObject;
+}
+
+export interface Script {
+  address: string;
+  secure: string;
+  control: string;
+  ca: string;
+  cert: string;
+  key: string;
+  apiKey: string;
+  folder: string;
+  pictures: Record<string, string>;
+  question: string;
+  place: string;
+  benchmark: string;
+  cases: Case[];
+}
+
+/** What Node has and browsers have not. */
+export interface Platform {
+  rows(path: string): AsyncIterable<Question>;
+  resultsFile(path: string): Results;
+  readResults(path: string): Promise<v1.SampleResult[]>;
+  connect(address: string, settings: object): Client & { close(): void };
+  read(path: string): string;
+}
+
+type Observed = Record<string, unknown>;
+
+const shown = <D extends DescMessage>(schema: D, message: MessageShape<D> | undefined): JsonValue =>
+  message === undefined ? null : toJson(schema, message);
+
+/** The names that gRPC gives its codes. */
+const nameOf = (code: Code) => Code[code].replace(/(?<=[a-z])(?=[A-Z])/g, "_").toUpperCase();
+
+const errorOf = (error: ScotomaError): Observed => ({
+  code: nameOf(error.code),
+  reason: error.reason ?? "",
+  fields: error.fields,
+});
+
+function bytes(base64: string): Uint8Array {
+  return Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
+}
+
+function base64(data: Uint8Array): string {
+  return btoa(Array.from(data, (b) => String.fromCharCode(b)).join(""));
+}
+
+async function listed<T>(items: AsyncIterable<T>): Promise<T[]> {
+  const all: T[] = [];
+  for await (const item of items) {
+    all.push(item);
+  }
+  return all;
+}
+
+export class Runner {
+  readonly #records = new Map<string, v1.Provenance>();
+  readonly #square: Uint8Array;
+  readonly #script: Script;
+  readonly #client: Client;
+  readonly #platform: Platform | undefined;
+
+  constructor(script: Script, client: Client, platform?: Platform) {
+    this.#script = script;
+    this.#client = client;
+    this.#platform = platform;
+    this.#square = bytes(script.pictures["square"] ?? "");
+  }
+
+  async all(): Promise<Record<string, Observed>> {
+    const observed: Record<string, Observed> = {};
+    for (const own of this.#script.cases) {
+      if (this.#platform !== undefined || own.browser !== false) {
+        observed[own.name] = await this.#observe(own);
+      }
+    }
+    return observed;
+  }
+
+  async #observe(own: Case): Promise<Observed> {
+    try {
+      return await this.#run(own);
+    } catch (error) {
+      if (error instanceof ScotomaError) {
+        return { error: errorOf(error) };
+      }
+      return { thrown: String(error) };
+    }
+  }
+
+  async #control(what: string): Promise<string> {
+    return (await fetch(`${this.#script.control}/${what}`)).text();
+  }
+
+  #ask(...images: (Uint8Array | v1.Image)[]) {
+    return { prompt: prompt(this.#script.question, ...(images.length > 0 ? images : [this.#square])) };
+  }
+
+  #long(timeoutMs?: number) {
+    const sampling = { temperature: 100, seed: 96n };
+    const request = { ...this.#ask(), maxTokens: 1000, sampling };
+    return this.#client.generate(request, timeoutMs === undefined ? {} : { timeoutMs });
+  }
+
+  async #evaluate(request: JsonObject, data: string, results?: string) {
+    const platform = this.#platform as Platform;
+    const options = results === undefined ? {} : { results: platform.resultsFile(results) };
+    return this.#client.evaluate(fromJson(v1.EvaluateHeaderSchema, request), platform.rows(data), options);
+  }
+
+  async #run(own: Case): Promise<Observed> {
+    const client = this.#client;
+    const request = own.request ?? {};
+    switch (own.call ?? own.do) {
+      case "generate": {
+        const answer = await client.generate(fromJson(v1.GenerateRequestSchema, request));
+        const tokens = (await listed(answer)).map((token) => shown(v1.TokenSchema, token));
+        if (answer.finished?.provenance !== undefined) {
+          this.#records.set(own.name, answer.finished.provenance);
+        }
+        const finished = shown(v1.FinishedSchema, answer.finished);
+        return { started: shown(v1.StartedSchema, answer.started), tokens, finished };
+      }
+      case "verify": {
+        const provenance = this.#records.get(own.of ?? "") as v1.Provenance;
+        const response = await client.verify({ provenance, images: this.#ask().prompt.images });
+        return { response: shown(v1.VerifyResponseSchema, response) };
+      }
+      case "score": {
+        const response = await client.score(fromJson(v1.ScoreRequestSchema, request));
+        return { response: shown(v1.ScoreResponseSchema, response) };
+      }
+      case "sweep": {
+        const sweep = await client.sweep(fromJson(v1.SweepRequestSchema, request));
+        const results = (await listed(sweep)).sort((a, b) => a.variant - b.variant);
+        return {
+          started: shown(v1.SweepStartedSchema, sweep.started),
+          results: results.map((r) => shown(v1.SweepResultSchema, r)),
+          finished: shown(v1.SweepFinishedSchema, sweep.finished),
+        };
+      }
+      case "capture": {
+        const capture = await client.capture(fromJson(v1.CaptureRequestSchema, request));
+        const activations = (await listed(capture)).map((a) => ({
+          ...a,
+          values: [...a.values],
+          top: a.top.map((row) => shown(v1.TopTokensSchema, row)),
+        }));
+        return { activations, finished: shown(v1.CaptureFinishedSchema, capture.finished) };
+      }
+      case "preview": {
+        const preview = await client.preview(fromJson(v1.PreviewRequestSchema, request));
+        const response = shown(v1.PreviewResponseSchema, preview) as JsonObject;
+        return { response: { ...response, png: base64(preview.png) } };
+      }
+      case "listModels":
+        return { response: (await client.listModels()).map((m) => shown(v1.ModelInfoSchema, m)) };
+      case "getModel":
+        return { response: shown(v1.ModelInfoSchema, await client.getModel(String(request["model"]))) };
+      case "listHookPoints":
+        return { response: (await client.listHookPoints()).map((p) => shown(v1.HookPointSchema, p)) };
+      case "describe":
+        return { response: (await client.describe()).map((r) => shown(v1.RuleInfoSchema, r)) };
+      case "checkParity": {
+        const events = await listed(await client.checkParity());
+        return { events: events.length, last: shown(v1.CheckParityResponseSchema, events.at(-1)) };
+      }
+      case "evaluate": {
+        const run = await this.#evaluate(request, own.data ?? "");
+        const key = (r: v1.SampleResult) => `${r.id}\0${r.variant}`;
+        const results = (await listed(run)).sort((a, b) => (key(a) < key(b) ? -1 : 1));
+        const finished = shown(v1.EvaluateFinishedSchema, run.finished);
+        return { rule: run.started.rule, results: results.map((r) => shown(v1.SampleResultSchema, r)), finished };
+      }
+      case "restart":
+        return this.#restart(own.same ?? "");
+      case "resume": {
+        const permuted = { name: "permuted", interventions: [{ permuteTokens: { seed: "1" } }] };
+        const header = { rule: "shapes", answering: "ANSWERING_GENERATE", variants: [{ name: "original" }, permuted] };
+        const run = await this.#evaluate(header, this.#script.benchmark, `${this.#script.folder}/begun.jsonl`);
+        return { known: run.known, finished: shown(v1.EvaluateFinishedSchema, await run.finish()) };
+      }
+      case "upload": {
+        const image = await client.uploadImage(this.#square);
+        const finished = await (await client.generate(this.#ask(image))).finish();
+        return { handle: image.source.value, finished: shown(v1.FinishedSchema, finished) };
+      }
+      case "models":
+        return this.#models();
+      case "deadline":
+        return { finished: shown(v1.FinishedSchema, await (await this.#long(50)).finish()) };
+      case "cancel":
+        return this.#cancel();
+      case "down": {
+        await this.#control("down");
+        const finished = await (await client.generate(this.#ask())).finish();
+        return { finished: shown(v1.FinishedSchema, finished) };
+      }
+      case "lost":
+        return this.#lost();
+      case "tls":
+        return this.#tls(this.#platform as Platform);
+      case "builders":
+        return {
+          permute: toCanonicalJson(permuteTokens(7)),
+          drop: toCanonicalJson(dropLayers(2, 3)),
+          occlude: toCanonicalJson(occludeRandom(0.5, 7)),
+          swap: toCanonicalJson(swapProjector({ randomSeed: 7 })),
+        };
+      default:
+        throw new Error(`no way to ${own.call ?? own.do}`);
+    }
+  }
+
+  async #restart(name: string): Promise<Observed> {
+    const same = this.#script.cases.find((c) => c.name === name) as Case;
+    const file = `${this.#script.folder}/restart.jsonl`;
+    const begin = () => this.#evaluate(same.request ?? {}, same.data ?? "", file);
+    let lost: Observed = {};
+    let count = 0;
+    try {
+      for await (const _ of await begin()) {
+        count += 1;
+        if (count === 50) {
+          await this.#control("restart");
+        }
+      }
+    } catch (error) {
+      lost = { code: nameOf(ScotomaError.from(error).code) };
+    }
+    const finished = await (await begin()).finish();
+    const written = await (this.#platform as Platform).readResults(file);
+    const results = written.map((r) => [r.id, r.variant, r.text, r.outputDigest]);
+    results.sort((a, b) => (a.join("\0") < b.join("\0") ? -1 : 1));
+    return { lost, results, finished: shown(v1.EvaluateFinishedSchema, finished) };
+  }
+
+  async #models(): Promise<Observed> {
+    const { place } = this.#script;
+    const events = await listed(await this.#client.loadModel({ place: `${place}/model`, name: "next" }));
+    const { event } = events.at(-1) ?? {};
+    const info = await this.#client.loadProjector("next", "second", `${place}/mm_projector.bin`);
+    const freed = Number(await this.#client.unloadModel("next"));
+    const gone = await this.#observe({ name: "", call: "getModel", request: { model: "next" } });
+    const family = event?.case === "model" ? event.value.family : "";
+    return { family, projectors: info.projectors, freed, gone: gone["error"] };
+  }
+
+  async #cancel(): Promise<Observed> {
+    const before = Number(await this.#control("cancelled"));
+    // Over HTTP/1.1 a browser may read a short answer to its end before it lets the connection go; not every time.
+    for (let tries = 0; tries < 20; tries++) {
+      for await (const _ of await this.#long()) {
+        break;
+      }
+      for (let looks = 0; looks < 10; looks++) {
+        if (Number(await this.#control("cancelled")) > before) {
+          return { cancelled: true };
+        }
+        await new Promise((resolve) => setTimeout(resolve, 100));
+      }
+    }
+    return { cancelled: false };
+  }
+
+  async #lost(): Promise<Observed> {
+    let count = 0;
+    try {
+      for await (const _ of await this.#long()) {
+        count += 1;
+        if (count === 1) {
+          await this.#control("restart");
+        }
+      }
+    } catch (error) {
+      return { tokens: count > 0, error: { code: nameOf(ScotomaError.from(error).code) } };
+    }
+    return { tokens: count > 0 };
+  }
+
+  async #tls(platform: Platform): Promise<Observed> {
+    const { secure, apiKey } = this.#script;
+    const [ca, cert, key] = [this.#script.ca, this.#script.cert, this.#script.key].map((path) => platform.read(path));
+    const found: Observed = {};
+    const ways: [string, object][] = [
+      ["name", { ca, cert, key, apiKey }],
+      ["without certificate", { ca, apiKey }],
+      ["without key", { ca, cert, key }],
+    ];
+    for (const [what, settings] of ways) {
+      const client = platform.connect(secure, { ...settings, attempts: 1 });
+      try {
+        found[what] = (await client.getModel()).name;
+      } catch (error) {
+        const failed = ScotomaError.from(error);
+        found[what] = what === "without certificate" ? nameOf(failed.code) : errorOf(failed);
+      }
+      client.close();
+    }
+    return found;
+  }
+}
