@@ -1,0 +1,467 @@
+// Command conformance runs the cases of tests/conformance with the Go client, and writes down what it observed: SCRIPT OBSERVED.
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+
+	scotoma "github.com/scotoma/scotoma/clients/go"
+	v1 "github.com/scotoma/scotoma/clients/go/scotomav1"
+)
+
+type testCase struct {
+	Name, Call, Do, Of, Same, Data string
+	Request                        json.RawMessage
+}
+
+type script struct {
+	Address, Secure, Control, CA, Cert, Key, APIKey, Folder, Question, Place, Benchmark string
+
+	Pictures map[string]string
+	Cases    []testCase
+}
+
+type observed = map[string]any
+
+type runner struct {
+	script
+	client  *scotoma.Client
+	square  *v1.Image
+	records map[string]*v1.Provenance
+}
+
+func shown(message proto.Message) any {
+	text, err := protojson.Marshal(message)
+	if err != nil {
+		panic(err)
+	}
+	return json.RawMessage(text)
+}
+
+func shownAll[M proto.Message](messages []M) []any {
+	all := []any{}
+	for _, message := range messages {
+		all = append(all, shown(message))
+	}
+	return all
+}
+
+func read[M proto.Message](text json.RawMessage, message M) M {
+	if err := protojson.Unmarshal(text, message); err != nil {
+		panic(err)
+	}
+	return message
+}
+
+// nameOf is what gRPC calls a code.
+func nameOf(err error) string {
+	var e *scotoma.Error
+	if !errors.As(err, &e) {
+		return "UNKNOWN"
+	}
+	var name strings.Builder
+	for i, letter := range e.Code.String() {
+		if i > 0 && letter >= 'A' && letter <= 'Z' {
+			name.WriteByte('_')
+		}
+		name.WriteRune(letter)
+	}
+	if e.Code == codes.OK {
+		return "OK"
+	}
+	return strings.ToUpper(name.String())
+}
+
+func errorOf(err error) observed {
+	var e *scotoma.Error
+	if !errors.As(err, &e) {
+		return observed{"thrown": err.Error()}
+	}
+	fields := []any{}
+	for _, f := range e.Fields {
+		fields = append(fields, observed{"field": f.Field, "description": f.Description})
+	}
+	return observed{"code": nameOf(err), "reason": e.Reason, "fields": fields}
+}
+
+func listed[T any](items iter.Seq2[T, error]) ([]T, error) {
+	var all []T
+	for item, err := range items {
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, item)
+	}
+	return all, nil
+}
+
+func (r *runner) control(what string) string {
+	response, err := http.Get(r.Control + "/" + what)
+	if err != nil {
+		panic(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		panic(err)
+	}
+	return string(text)
+}
+
+func (r *runner) cancelled() int {
+	count, err := strconv.Atoi(r.control("cancelled"))
+	if err != nil {
+		panic(err)
+	}
+	return count
+}
+
+func (r *runner) ask(image *v1.Image) *v1.GenerateRequest {
+	return &v1.GenerateRequest{Prompt: scotoma.Prompt(r.Question, image)}
+}
+
+func (r *runner) long(ctx context.Context) (*scotoma.Answer, error) {
+	request := r.ask(r.square)
+	request.MaxTokens = 1000
+	request.Sampling = &v1.Sampling{Temperature: 100, Seed: proto.Uint64(96)}
+	return r.client.Generate(ctx, request)
+}
+
+func (r *runner) evaluate(request json.RawMessage, data, results string) (*scotoma.Evaluation, error) {
+	return r.client.Evaluate(context.Background(), read(request, &v1.EvaluateHeader{}), scotoma.Rows(data), results)
+}
+
+func (r *runner) observe(c testCase) observed {
+	found, err := r.run(context.Background(), c)
+	if err != nil {
+		return observed{"error": errorOf(err)}
+	}
+	return found
+}
+
+func finished(answer *scotoma.Answer, err error) (observed, error) {
+	if err != nil {
+		return nil, err
+	}
+	last, err := answer.Finish()
+	if err != nil {
+		return nil, err
+	}
+	return observed{"finished": shown(last)}, nil
+}
+
+func (r *runner) run(ctx context.Context, c testCase) (observed, error) {
+	switch c.Call + c.Do {
+	case "generate":
+		answer, err := r.client.Generate(ctx, read(c.Request, &v1.GenerateRequest{}))
+		if err != nil {
+			return nil, err
+		}
+		tokens, err := listed(answer.Tokens())
+		if err != nil {
+			return nil, err
+		}
+		r.records[c.Name] = answer.Finished().GetProvenance()
+		return observed{
+			"started": shown(answer.Started), "tokens": shownAll(tokens), "finished": shown(answer.Finished()),
+		}, nil
+	case "verify":
+		request := &v1.VerifyRequest{Provenance: r.records[c.Of], Images: []*v1.Image{r.square}}
+		return response(r.client.Verify(ctx, request))
+	case "score":
+		return response(r.client.Score(ctx, read(c.Request, &v1.ScoreRequest{})))
+	case "sweep":
+		sweep, err := r.client.Sweep(ctx, read(c.Request, &v1.SweepRequest{}))
+		if err != nil {
+			return nil, err
+		}
+		results, err := listed(sweep.Results())
+		slices.SortFunc(results, func(a, b *v1.SweepResult) int { return int(a.GetVariant()) - int(b.GetVariant()) })
+		return observed{
+			"started": shown(sweep.Started), "results": shownAll(results), "finished": shown(sweep.Finished()),
+		}, err
+	case "capture":
+		return r.capture(ctx, c)
+	case "preview":
+		return response(r.client.Preview(ctx, read(c.Request, &v1.PreviewRequest{})))
+	case "listModels":
+		models, err := r.client.ListModels(ctx)
+		return observed{"response": shownAll(models)}, err
+	case "getModel":
+		return response(r.client.GetModel(ctx, read(c.Request, &v1.GetModelRequest{}).GetModel()))
+	case "listHookPoints":
+		points, err := r.client.ListHookPoints(ctx, "")
+		return observed{"response": shownAll(points)}, err
+	case "describe":
+		rules, err := r.client.Describe(ctx)
+		return observed{"response": shownAll(rules)}, err
+	case "checkParity":
+		stream, err := r.client.CheckParity(ctx, "")
+		if err != nil {
+			return nil, err
+		}
+		events, err := listed(stream)
+		return observed{"events": len(events), "last": shown(events[len(events)-1])}, err
+	case "evaluate":
+		run, err := r.evaluate(c.Request, c.Data, "")
+		if err != nil {
+			return nil, err
+		}
+		results, err := listed(run.Results())
+		slices.SortFunc(results, func(a, b *v1.SampleResult) int {
+			return strings.Compare(a.GetId()+"\x00"+a.GetVariant(), b.GetId()+"\x00"+b.GetVariant())
+		})
+		return observed{
+			"rule": run.Started.GetRule(), "results": shownAll(results), "finished": shown(run.Finished()),
+		}, err
+	case "restart":
+		return r.restart(c)
+	case "resume":
+		header := `{"rule": "shapes", "answering": "ANSWERING_GENERATE", "variants": [{"name": "original"},
+			{"name": "permuted", "interventions": [{"permuteTokens": {"seed": "1"}}]}]}`
+		run, err := r.evaluate(json.RawMessage(header), r.Benchmark, filepath.Join(r.Folder, "begun.jsonl"))
+		if err != nil {
+			return nil, err
+		}
+		last, err := run.Finish()
+		return observed{"known": run.Known, "finished": shown(last)}, err
+	case "upload":
+		image, err := r.client.UploadImage(ctx, r.square.GetData())
+		if err != nil {
+			return nil, err
+		}
+		found, err := finished(r.client.Generate(ctx, r.ask(image)))
+		if err == nil {
+			found["handle"] = image.GetHandle()
+		}
+		return found, err
+	case "models":
+		return r.models(ctx)
+	case "deadline":
+		ctx, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
+		defer cancel()
+		return finished(r.long(ctx))
+	case "cancel":
+		return r.cancel(ctx)
+	case "down":
+		r.control("down")
+		return finished(r.client.Generate(ctx, r.ask(r.square)))
+	case "lost":
+		return r.lost(ctx)
+	case "tls":
+		return r.tls(ctx)
+	case "builders":
+		return builders()
+	}
+	return nil, fmt.Errorf("no way to %s%s", c.Call, c.Do)
+}
+
+func response[M proto.Message](message M, err error) (observed, error) {
+	if err != nil {
+		return nil, err
+	}
+	return observed{"response": shown(message)}, nil
+}
+
+func (r *runner) capture(ctx context.Context, c testCase) (observed, error) {
+	capture, err := r.client.Capture(ctx, read(c.Request, &v1.CaptureRequest{}))
+	if err != nil {
+		return nil, err
+	}
+	all, err := listed(capture.Activations())
+	activations := []any{}
+	for _, a := range all {
+		values := make([]float64, len(a.Values))
+		for i, value := range a.Values {
+			values[i] = float64(value)
+		}
+		activations = append(activations, observed{
+			"target": a.Target, "point": a.Point, "step": a.Step, "image": a.Image, "view": a.View, "tokens": a.Tokens,
+			"shape": a.Shape, "values": values, "top": shownAll(a.Top),
+		})
+	}
+	return observed{"activations": activations, "finished": shown(capture.Finished())}, err
+}
+
+func (r *runner) restart(c testCase) (observed, error) {
+	same := r.Cases[slices.IndexFunc(r.Cases, func(other testCase) bool { return other.Name == c.Same })]
+	file := filepath.Join(r.Folder, "restart.jsonl")
+	run, err := r.evaluate(same.Request, same.Data, file)
+	if err != nil {
+		return nil, err
+	}
+	lost, count := observed{}, 0
+	for _, err := range run.Results() {
+		if err != nil {
+			lost["code"] = nameOf(err)
+			break
+		}
+		if count++; count == 50 {
+			r.control("restart")
+		}
+	}
+	if run, err = r.evaluate(same.Request, same.Data, file); err != nil {
+		return nil, err
+	}
+	last, err := run.Finish()
+	if err != nil {
+		return nil, err
+	}
+	written, err := scotoma.ReadResults(file)
+	results := [][]string{}
+	for _, result := range written {
+		results = append(results, []string{result.GetId(), result.GetVariant(), result.GetText(), result.GetOutputDigest()})
+	}
+	slices.SortFunc(results, slices.Compare[[]string])
+	return observed{"lost": lost, "results": results, "finished": shown(last)}, err
+}
+
+func (r *runner) models(ctx context.Context) (observed, error) {
+	loading, err := r.client.LoadModel(ctx, &v1.LoadModelRequest{Place: r.Place + "/model", Name: "next"})
+	if err != nil {
+		return nil, err
+	}
+	events, err := listed(loading)
+	if err != nil {
+		return nil, err
+	}
+	info, err := r.client.LoadProjector(ctx, "next", "second", r.Place+"/mm_projector.bin")
+	if err != nil {
+		return nil, err
+	}
+	freed, err := r.client.UnloadModel(ctx, "next")
+	gone := r.observe(testCase{Call: "getModel", Request: json.RawMessage(`{"model": "next"}`)})
+	return observed{
+		"family": events[len(events)-1].GetModel().GetFamily(), "projectors": info.GetProjectors(), "freed": freed,
+		"gone": gone["error"],
+	}, err
+}
+
+func (r *runner) cancel(ctx context.Context) (observed, error) {
+	before := r.cancelled()
+	answer, err := r.long(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for range answer.Tokens() {
+		break
+	}
+	for range 200 {
+		if r.cancelled() > before {
+			return observed{"cancelled": true}, nil
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	return observed{"cancelled": false}, nil
+}
+
+func (r *runner) lost(ctx context.Context) (observed, error) {
+	answer, err := r.long(ctx)
+	if err != nil {
+		return nil, err
+	}
+	count := 0
+	for _, err := range answer.Tokens() {
+		if err != nil {
+			return observed{"tokens": count > 0, "error": observed{"code": nameOf(err)}}, nil
+		}
+		if count++; count == 1 {
+			r.control("restart")
+		}
+	}
+	return observed{"tokens": count > 0}, nil
+}
+
+func (r *runner) tls(ctx context.Context) (observed, error) {
+	pem, err := os.ReadFile(r.CA)
+	if err != nil {
+		return nil, err
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(pem)
+	own, err := tls.LoadX509KeyPair(r.Cert, r.Key)
+	if err != nil {
+		return nil, err
+	}
+	with, without := &tls.Config{RootCAs: roots, Certificates: []tls.Certificate{own}}, &tls.Config{RootCAs: roots}
+	found := observed{}
+	for _, way := range []struct {
+		what, key string
+		config    *tls.Config
+	}{{"name", r.APIKey, with}, {"without certificate", r.APIKey, without}, {"without key", "", with}} {
+		client, err := scotoma.NewClient(r.Secure, scotoma.WithTLS(way.config), scotoma.WithAPIKey(way.key), scotoma.WithAttempts(1))
+		if err != nil {
+			return nil, err
+		}
+		switch info, err := client.GetModel(ctx, ""); {
+		case err == nil:
+			found[way.what] = info.GetName()
+		case way.what == "without certificate":
+			found[way.what] = nameOf(err)
+		default:
+			found[way.what] = errorOf(err)
+		}
+		if err := client.Close(); err != nil {
+			return nil, err
+		}
+	}
+	return found, nil
+}
+
+func builders() (observed, error) {
+	found := observed{}
+	for name, built := range map[string]*v1.Intervention{
+		"permute": scotoma.PermuteTokens(7), "drop": scotoma.DropLayers(2, 3), "occlude": scotoma.OccludeAtRandom(0.5, 7),
+		"swap": scotoma.SwapProjectorAtRandom(7),
+	} {
+		text, err := scotoma.ToJSON(built)
+		if err != nil {
+			return nil, err
+		}
+		found[name] = json.RawMessage(text)
+	}
+	return found, nil
+}
+
+func must(err error) {
+	if err != nil {
+		panic(err)
+	}
+}
+
+func main() {
+	text, err := os.ReadFile(os.Args[1])
+	must(err)
+	r := &runner{records: map[string]*v1.Provenance{}}
+	must(json.Unmarshal(text, &r.script))
+	square, err := base64.StdEncoding.DecodeString(r.Pictures["square"])
+	must(err)
+	r.square = scotoma.Image(square)
+	r.client, err = scotoma.NewClient(r.Address, scotoma.WithAttempts(8))
+	must(err)
+	all := map[string]observed{}
+	for _, c := range r.Cases {
+		all[c.Name] = r.observe(c)
+	}
+	text, err = json.Marshal(all)
+	must(err)
+	must(os.WriteFile(os.Args[2], text, 0o644))
+}
