@@ -209,7 +209,8 @@ def main() -> int:
                     }  # fmt: skip
                     (own / "script.json").write_text(json.dumps(script))
                     start = time.monotonic()
-                    run = subprocess.run([*RUNNERS[language], str(own / "script.json"), str(own / "observed.json")], timeout=600)
+                    command = [*RUNNERS[language], str(own / "script.json"), str(own / "observed.json")]
+                    run = subprocess.run(command, timeout=600, env={**os.environ, "GRPC_VERBOSITY": "NONE"})
                     print(f"{language}: {time.monotonic() - start:.1f} s, exit {run.returncode}", flush=True)
                     written = own / "observed.json"
                     observed[language] = cleaned(json.loads(written.read_text())) if written.exists() else {}

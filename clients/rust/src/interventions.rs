@@ -1,7 +1,8 @@
 //! Short ways to write interventions.
 
 use crate::v1::intervention::Kind;
-use crate::v1::occlude_patches::Choice;
+use crate::v1::occlude_patches::{Choice, Fill};
+use crate::v1::permute_tokens::Scope;
 use crate::v1::swap_projector::Source;
 use crate::v1::{
     self, DropLayers, IdentityProjector, Intervention, OccludePatches, PermuteTokens, RandomPatches, SalientPatches,
@@ -60,7 +61,7 @@ pub fn target(point: &str) -> v1::Target {
 
 /// Permutes all visual tokens of each picture by a seed.
 pub fn permute_tokens(seed: u64) -> Intervention {
-    PermuteTokens { source: Some(Order::Seed(seed)), ..Default::default() }.into()
+    PermuteTokens { source: Some(Order::Seed(seed)), scope: Scope::All.into(), ..Default::default() }.into()
 }
 
 /// Blackens a random share of the patches.
@@ -75,7 +76,7 @@ pub fn occlude_salient(mass: f64) -> Intervention {
 
 /// Blackens the chosen patches.
 pub fn occlude_patches(choice: Choice) -> Intervention {
-    OccludePatches { choice: Some(choice), ..Default::default() }.into()
+    OccludePatches { choice: Some(choice), fill: Fill::Black.into(), ..Default::default() }.into()
 }
 
 /// Drops layers of the language model.

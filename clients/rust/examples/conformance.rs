@@ -1,0 +1,323 @@
+//! Runs the cases of tests/conformance with the Rust client, and writes down what it observed: SCRIPT OBSERVED.
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic, reason = "a test")]
+
+use std::collections::HashMap;
+use std::io::{Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use scotoma_client::v1::{
+    EvaluateHeader, Image, LoadModelRequest, load_model_response, sweep_response::Event as Swept,
+};
+use scotoma_client::{
+    Answer, Client, Connect, Error, Evaluation, GenerateRequest, VerifyRequest, drop_layers, image, occlude_at_random,
+    permute_tokens, prompt, read_results, rows, swap_projector_at_random,
+};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+#[derive(Deserialize)]
+struct Case {
+    name: String,
+    #[serde(default)]
+    call: String,
+    #[serde(default, rename = "do")]
+    special: String,
+    #[serde(default)]
+    of: String,
+    #[serde(default)]
+    same: String,
+    #[serde(default)]
+    data: PathBuf,
+    #[serde(default)]
+    request: Value,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Script {
+    address: String,
+    secure: String,
+    control: String,
+    ca: PathBuf,
+    cert: PathBuf,
+    key: PathBuf,
+    api_key: String,
+    folder: PathBuf,
+    pictures: HashMap<String, String>,
+    question: String,
+    place: String,
+    benchmark: PathBuf,
+    cases: Vec<Case>,
+}
+
+struct Runner {
+    script: Script,
+    client: Client,
+    square: Image,
+    records: HashMap<String, scotoma_client::v1::Provenance>,
+}
+
+fn read<M: DeserializeOwned>(request: &Value) -> M {
+    serde_json::from_value(request.clone()).unwrap()
+}
+
+/// What gRPC calls a code.
+fn name_of(error: &Error) -> String {
+    let code = format!("{:?}", error.code().unwrap());
+    let parted =
+        code.char_indices().flat_map(|(i, c)| (i > 0 && c.is_uppercase()).then_some('_').into_iter().chain([c]));
+    parted.collect::<String>().to_uppercase()
+}
+
+fn error_of(error: &Error) -> Value {
+    match error {
+        Error::Server { reason, fields, .. } => {
+            let field = |f: &scotoma_client::FieldViolation| json!({"field": f.field, "description": f.description});
+            let fields: Vec<Value> = fields.iter().map(field).collect();
+            json!({"code": name_of(error), "reason": reason.clone().unwrap_or_default(), "fields": fields})
+        }
+        _ if error.code().is_some() => json!({"code": name_of(error)}),
+        other => json!({"thrown": other.to_string()}),
+    }
+}
+
+impl Runner {
+    fn control(&self, what: &str) -> String {
+        let address = self.script.control.strip_prefix("http://").unwrap();
+        let mut stream = std::net::TcpStream::connect(address).unwrap();
+        write!(stream, "GET /{what} HTTP/1.0\r\n\r\n").unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        text.split_once("\r\n\r\n").unwrap().1.to_owned()
+    }
+
+    fn ask(&self, image: Image) -> GenerateRequest {
+        let mut prompt = prompt(&self.script.question, []);
+        prompt.images = vec![image];
+        GenerateRequest { prompt: Some(prompt), ..Default::default() }
+    }
+
+    async fn long(&self, mut client: Client) -> Result<Answer, Error> {
+        let sampling = scotoma_client::Sampling { temperature: 100.0, seed: Some(96), ..Default::default() };
+        let request = self.ask(self.square.clone());
+        client.generate(GenerateRequest { max_tokens: 1000, sampling: Some(sampling), ..request }).await
+    }
+
+    async fn evaluate(&mut self, request: &Value, data: &Path, results: Option<&Path>) -> Result<Evaluation, Error> {
+        self.client.evaluate(read::<EvaluateHeader>(request), tokio_stream::iter(rows(data)?), results).await
+    }
+
+    async fn observe(&mut self, case: &Case) -> Value {
+        self.run(case).await.unwrap_or_else(|error| json!({"error": error_of(&error)}))
+    }
+
+    async fn run(&mut self, case: &Case) -> Result<Value, Error> {
+        let mut client = self.client.clone();
+        let request = &case.request;
+        Ok(match format!("{}{}", case.call, case.special).as_str() {
+            "generate" => {
+                let mut answer = client.generate(read::<GenerateRequest>(request)).await?;
+                let (started, mut tokens) = (answer.started.clone(), Vec::new());
+                while let Some(token) = answer.next().await? {
+                    tokens.push(token);
+                }
+                let finished = answer.finish().await?;
+                self.records.insert(case.name.clone(), finished.provenance.clone().unwrap());
+                json!({"started": started, "tokens": tokens, "finished": finished})
+            }
+            "verify" => {
+                let provenance = self.records.get(&case.of).cloned();
+                let response = client.verify(VerifyRequest { provenance, images: vec![self.square.clone()] }).await?;
+                json!({"response": response})
+            }
+            "score" => json!({"response": client.score(read::<scotoma_client::ScoreRequest>(request)).await?}),
+            "sweep" => {
+                let mut stream = client.sweep(read::<scotoma_client::SweepRequest>(request)).await?;
+                let (mut started, mut results, mut finished) = (None, Vec::new(), None);
+                while let Some(event) = stream.message().await?.and_then(|m| m.event) {
+                    match event {
+                        Swept::Started(event) => started = Some(event),
+                        Swept::Result(event) => results.push(event),
+                        Swept::Finished(event) => finished = Some(event),
+                    }
+                }
+                results.sort_by_key(|r| r.variant);
+                json!({"started": started, "results": results, "finished": finished})
+            }
+            "capture" => {
+                let mut capture = client.capture(read::<scotoma_client::CaptureRequest>(request)).await?;
+                let mut activations = Vec::new();
+                while let Some(a) = capture.next().await? {
+                    let values: Vec<f64> = capture.values(&a).into_iter().map(f64::from).collect();
+                    activations.push(json!({
+                        "target": a.target, "point": a.point, "step": a.step, "image": a.image, "view": a.view, "tokens": a.tokens,
+                        "shape": a.shape, "values": values, "top": a.top,
+                    }));
+                }
+                json!({"activations": activations, "finished": capture.finish().await?})
+            }
+            "preview" => json!({"response": client.preview(read::<scotoma_client::PreviewRequest>(request)).await?}),
+            "listModels" => json!({"response": client.list_models().await?}),
+            "getModel" => json!({"response": client.get_model(request["model"].as_str().unwrap()).await?}),
+            "listHookPoints" => json!({"response": client.list_hook_points("").await?}),
+            "describe" => json!({"response": client.describe().await?}),
+            "checkParity" => {
+                let mut stream = client.check_parity("").await?;
+                let mut events = Vec::new();
+                while let Some(event) = stream.message().await? {
+                    events.push(event);
+                }
+                json!({"events": events.len(), "last": events.last()})
+            }
+            "evaluate" => {
+                let mut run = self.evaluate(request, &case.data, None).await?;
+                let (rule, mut results) = (run.started.rule.clone(), Vec::new());
+                while let Some(result) = run.next().await? {
+                    results.push(result);
+                }
+                results.sort_by(|a, b| (&a.id, &a.variant).cmp(&(&b.id, &b.variant)));
+                json!({"rule": rule, "results": results, "finished": run.finish().await?})
+            }
+            "restart" => self.restart(&case.same).await?,
+            "resume" => {
+                let permuted = json!({"name": "permuted", "interventions": [{"permuteTokens": {"seed": "1"}}]});
+                let variants = json!([{"name": "original"}, permuted]);
+                let header = json!({"rule": "shapes", "answering": "ANSWERING_GENERATE", "variants": variants});
+                let (data, file) = (self.script.benchmark.clone(), self.script.folder.join("begun.jsonl"));
+                let run = self.evaluate(&header, &data, Some(&file)).await?;
+                json!({"known": run.known, "finished": run.finish().await?})
+            }
+            "upload" => {
+                let bytes = STANDARD.decode(&self.script.pictures["square"]).unwrap();
+                let image = client.upload_image(bytes).await?;
+                let finished = client.generate(self.ask(image.clone())).await?.finish().await?;
+                let Some(scotoma_client::v1::image::Source::Handle(handle)) = image.source else { panic!("no handle") };
+                json!({"handle": handle, "finished": finished})
+            }
+            "models" => self.models().await?,
+            "deadline" => {
+                let answer = self.long(client.within(Duration::from_millis(50))).await?;
+                json!({"finished": answer.finish().await?})
+            }
+            "cancel" => {
+                let before: u64 = self.control("cancelled").parse().unwrap();
+                let mut answer = self.long(client).await?;
+                answer.next().await?;
+                drop(answer);
+                let mut cancelled = false;
+                for _ in 0..200 {
+                    cancelled = self.control("cancelled").parse::<u64>().unwrap() > before;
+                    if cancelled {
+                        break;
+                    }
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+                json!({"cancelled": cancelled})
+            }
+            "down" => {
+                self.control("down");
+                json!({"finished": client.generate(self.ask(self.square.clone())).await?.finish().await?})
+            }
+            "lost" => {
+                let mut answer = self.long(client).await?;
+                let first = answer.next().await?.is_some();
+                self.control("restart");
+                loop {
+                    match answer.next().await {
+                        Ok(Some(_)) => {}
+                        Ok(None) => break json!({"tokens": first}),
+                        Err(error) => break json!({"tokens": first, "error": {"code": name_of(&error)}}),
+                    }
+                }
+            }
+            "tls" => self.tls().await,
+            "builders" => json!({
+                "permute": permute_tokens(7), "drop": drop_layers([2, 3]), "occlude": occlude_at_random(0.5, 7),
+                "swap": swap_projector_at_random(7),
+            }),
+            other => panic!("no way to {other}"),
+        })
+    }
+
+    async fn restart(&mut self, same: &str) -> Result<Value, Error> {
+        let case = self.script.cases.iter().find(|c| c.name == same).unwrap();
+        let (request, data) = (case.request.clone(), case.data.clone());
+        let file = self.script.folder.join("restart.jsonl");
+        let mut run = self.evaluate(&request, &data, Some(&file)).await?;
+        let mut count = 0;
+        let lost = loop {
+            match run.next().await {
+                Ok(Some(_)) => count += 1,
+                Ok(None) => break json!({}),
+                Err(error) => break json!({"code": name_of(&error)}),
+            }
+            if count == 50 {
+                self.control("restart");
+            }
+        };
+        drop(run);
+        let finished = self.evaluate(&request, &data, Some(&file)).await?.finish().await?;
+        let mut results: Vec<[String; 4]> =
+            read_results(&file)?.into_iter().map(|r| [r.id, r.variant, r.text, r.output_digest]).collect();
+        results.sort();
+        Ok(json!({"lost": lost, "results": results, "finished": finished}))
+    }
+
+    async fn models(&mut self) -> Result<Value, Error> {
+        let (mut client, place) = (self.client.clone(), self.script.place.clone());
+        let request = LoadModelRequest { place: format!("{place}/model"), name: "next".into(), ..Default::default() };
+        let mut stream = client.load_model(request).await?;
+        let mut family = String::new();
+        while let Some(event) = stream.message().await? {
+            if let Some(load_model_response::Event::Model(model)) = event.event {
+                family = model.family;
+            }
+        }
+        let info = client.load_projector("next", "second", &format!("{place}/mm_projector.bin")).await?;
+        let freed = client.unload_model("next").await?;
+        let gone = client.get_model("next").await.unwrap_err();
+        Ok(json!({"family": family, "projectors": info.projectors, "freed": freed, "gone": error_of(&gone)}))
+    }
+
+    async fn tls(&self) -> Value {
+        let read = |path: &Path| std::fs::read(path).unwrap();
+        let Script { secure, ca, cert, key, api_key, .. } = &self.script;
+        let base = || Connect::to(secure).authorities(read(ca)).attempts(1);
+        let own = |connect: Connect| connect.identity(read(cert), read(key));
+        let mut found = serde_json::Map::new();
+        for (what, connect) in [
+            ("name", own(base()).api_key(api_key)),
+            ("without certificate", base().api_key(api_key)),
+            ("without key", own(base())),
+        ] {
+            let asked = async { connect.connect().await?.get_model("").await };
+            let said = match asked.await {
+                Ok(info) => json!(info.name),
+                Err(error) if what == "without certificate" => json!(name_of(&error)),
+                Err(error) => error_of(&error),
+            };
+            found.insert(what.into(), said);
+        }
+        found.into()
+    }
+}
+
+#[tokio::main]
+async fn main() {
+    let arguments: Vec<String> = std::env::args().collect();
+    let mut script: Script = serde_json::from_slice(&std::fs::read(&arguments[1]).unwrap()).unwrap();
+    let client = Connect::to(&script.address).attempts(8).connect().await.unwrap();
+    let square = image(STANDARD.decode(&script.pictures["square"]).unwrap());
+    let cases = std::mem::take(&mut script.cases);
+    let text = std::fs::read(&arguments[1]).unwrap();
+    let mut runner = Runner { script: serde_json::from_slice(&text).unwrap(), client, square, records: HashMap::new() };
+    let mut observed = serde_json::Map::new();
+    for case in &cases {
+        observed.insert(case.name.clone(), runner.observe(case).await);
+    }
+    std::fs::write(&arguments[2], serde_json::to_vec(&observed).unwrap()).unwrap();
+}
