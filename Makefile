@@ -3,14 +3,17 @@
 CARGO ?= cargo
 PYTHON ?= python3
 PY_CLIENT := clients/python
+TS_CLIENT := clients/typescript
+GO_CLIENT := clients/go
 VENV := $(PY_CLIENT)/.venv
-BUF_VERSION := 1.75.0
-BUF := npx --yes --package @bufbuild/buf@$(BUF_VERSION) -- buf
+BUF := $(TS_CLIENT)/node_modules/.bin/buf
+# What the contract must not break: the last release, or main.
+RELEASED := $(shell git describe --tags --abbrev=0 2>/dev/null || git rev-parse --verify -q main || echo HEAD)
 BINARY := target/release/scotoma
 DEVICE ?= cuda:0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-rust test-python check-cuda lint fmt bench cuda gpu-check goldens proto tools
+.PHONY: help demo test test-rust test-python test-clients check-generated check-cuda lint fmt bench cuda gpu-check goldens proto tools test-tools
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "%-12s %s\n", $$1, $$2 }'
@@ -19,11 +22,15 @@ tools:
 	@missing=; for tool in $(CARGO) cc $(PYTHON); do command -v $$tool > /dev/null || missing="$$missing $$tool"; done; \
 	if [ -n "$$missing" ]; then echo "missing:$$missing. Needed: Rust (https://rustup.rs), a C compiler, Python 3.10+"; exit 1; fi
 
+test-tools: tools
+	@missing=; for tool in node npm go; do command -v $$tool > /dev/null || missing="$$missing $$tool"; done; \
+	if [ -n "$$missing" ]; then echo "missing:$$missing. Needed for the clients: Node 20+ with npm, Go 1.26+"; exit 1; fi
+
 demo: tools ## Run the benchmark of the embedded model with and without interventions
 	$(CARGO) build --release --workspace --locked
 	$(BINARY) demo
 
-test: test-rust test-python check-cuda ## Pass every test
+test: test-tools test-rust test-python test-clients check-generated check-cuda ## Pass every test
 
 test-rust: tools
 	$(CARGO) test --release --workspace --locked -- --show-output
@@ -31,6 +38,18 @@ test-rust: tools
 test-python: tools $(VENV)/ready
 	$(CARGO) build --release --workspace --locked
 	cd $(PY_CLIENT) && .venv/bin/pytest -q
+
+test-clients: test-tools $(VENV)/ready $(TS_CLIENT)/node_modules/ready ## The same cases through every client; packages in empty environments
+	$(CARGO) build --release --workspace --locked --examples --bins
+	npm --prefix $(TS_CLIENT) run --silent build:test
+	go -C $(GO_CLIENT) vet ./...
+	go -C $(GO_CLIENT) build -o $(CURDIR)/target/conformance-go ./internal/conformance
+	$(VENV)/bin/python tests/conformance/run.py
+	$(VENV)/bin/python tests/conformance/packages.py
+
+check-generated: proto ## Fail where generated code is not what the contract generates, or the contract breaks what was released
+	git diff --exit-code --stat -- $(GENERATED)
+	$(BUF) breaking proto --against '.git#ref=$(RELEASED),subdir=proto'
 
 check-cuda: tools
 	@if command -v nvcc > /dev/null; then \
@@ -44,16 +63,23 @@ $(VENV)/ready: $(PY_CLIENT)/pyproject.toml
 	$(VENV)/bin/pip install -q -e "$(PY_CLIENT)[test,generate]"
 	touch $@
 
-lint: tools $(VENV)/ready ## Formatting, clippy, docs, types, and the contract's style
+$(TS_CLIENT)/node_modules/ready: $(TS_CLIENT)/package-lock.json
+	npm --prefix $(TS_CLIENT) ci --no-audit --no-fund
+	touch $@
+
+lint: test-tools $(VENV)/ready $(TS_CLIENT)/node_modules/ready ## Formatting, clippy, docs, types, and the contract's style
 	$(CARGO) fmt --check
 	$(CARGO) clippy --release --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --workspace --no-deps --locked
 	$(BUF) lint proto
 	cd $(PY_CLIENT) && .venv/bin/ruff format --check . && .venv/bin/ruff check . && .venv/bin/mypy
+	npm --prefix $(TS_CLIENT) run --silent build:test
+	test -z "$$(gofmt -l $(GO_CLIENT))" && go -C $(GO_CLIENT) vet ./...
 
-fmt: $(VENV)/ready ## Format Rust and Python
+fmt: $(VENV)/ready ## Format Rust, Python and Go
 	$(CARGO) fmt
 	cd $(PY_CLIENT) && .venv/bin/ruff format -q . && .venv/bin/ruff check -q --fix .
+	gofmt -w $(GO_CLIENT)
 
 bench: tools ## Measure what BENCHMARKS.md reports; RAYON_NUM_THREADS says on how many threads
 	$(CARGO) bench --bench kernels --locked
@@ -75,9 +101,14 @@ gpu-check: tools ## Check and measure on the card of this machine; DEVICE says o
 	target/bench-venv/bin/pip install -q -r tests/goldens/requirements.txt -e $(PY_CLIENT)
 	target/bench-venv/bin/python benches/vs_transformers/gpu.py --device $(DEVICE)
 
-proto: $(VENV)/ready ## Generate the Python client's messages from proto/
+GENERATED := $(PY_CLIENT)/src/scotoma/v1 $(PY_CLIENT)/src/scotoma/_sync $(TS_CLIENT)/src/v1 $(GO_CLIENT)/scotomav1 clients/rust/src/v1
+
+proto: test-tools $(VENV)/ready $(TS_CLIENT)/node_modules/ready ## Generate what the clients have of proto/
+	cd proto && ../$(BUF) generate
 	$(VENV)/bin/python -m grpc_tools.protoc -I proto --python_out=$(PY_CLIENT)/src --pyi_out=$(PY_CLIENT)/src \
 		--grpc_python_out=$(PY_CLIENT)/src proto/scotoma/v1/*.proto
+	$(VENV)/bin/python $(PY_CLIENT)/generate.py
+	$(CARGO) run -q --release --locked -p scotoma-generate
 
 goldens: tools ## Capture the goldens anew from Hugging Face transformers, in a venv of its own
 	$(PYTHON) -m venv target/goldens-venv

@@ -43,7 +43,7 @@ export class Client {
                 return await send({ ...options, ...(left !== undefined && { timeoutMs: Math.max(left, 0) }) });
             }
             catch (thrown) {
-                const error = ScotomaError.from(thrown);
+                const error = ScotomaError.from(thrown, options.signal?.aborted);
                 const wait = error.retryAfter ?? FIRST_WAIT_MS * 2 ** Math.min(attempt, 6);
                 const late = left !== undefined && left <= wait;
                 if (error.code !== Code.Unavailable || attempt >= this.#attempts || late || options.signal?.aborted) {

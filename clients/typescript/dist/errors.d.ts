@@ -24,7 +24,7 @@ export declare class ScotomaError extends Error {
         retryAfter?: number;
         cause?: unknown;
     });
-    /** The error of a call, whatever was thrown. */
-    static from(error: unknown): ScotomaError;
+    /** The error of a call, whatever was thrown; `aborted` where this side has cancelled it. */
+    static from(error: unknown, aborted?: boolean): ScotomaError;
 }
 export declare const truncated: () => ScotomaError;

@@ -19,8 +19,8 @@ export class ScotomaError extends Error {
         this.fields = details.fields ?? [];
         this.retryAfter = details.retryAfter;
     }
-    /** The error of a call, whatever was thrown. */
-    static from(error) {
+    /** The error of a call, whatever was thrown; `aborted` where this side has cancelled it. */
+    static from(error, aborted = false) {
         if (error instanceof ScotomaError) {
             return error;
         }
@@ -47,14 +47,13 @@ export class ScotomaError extends Error {
                 }
             }
         }
-        return new ScotomaError(code(said), said.rawMessage, own);
+        return new ScotomaError(code(said, aborted), said.rawMessage, own);
     }
 }
-/** Where this side sees that a connection is lost it says so in several ways; a server says `Aborted` and `Internal` with a reason. */
-function code(error) {
-    const local = error.details.length === 0 && error.cause !== undefined;
-    const lost = [Code.Aborted, Code.Internal, Code.Unknown].includes(error.code);
-    return local && lost ? Code.Unavailable : error.code;
+/** Where this side sees that a connection is lost it says so in several ways; a server says these with a reason. */
+function code(error, aborted) {
+    const lost = [Code.Aborted, Code.Canceled, Code.Internal, Code.Unknown].includes(error.code);
+    return lost && !aborted && error.details.length === 0 ? Code.Unavailable : error.code;
 }
 export const truncated = () => new ScotomaError(Code.DataLoss, "the stream ended early");
 /** The fields of a message by their numbers: google.rpc's messages of details, which no package on npm has by themselves. */

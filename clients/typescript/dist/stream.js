@@ -19,7 +19,7 @@ export async function* events({ rest, abort }) {
         }
     }
     catch (error) {
-        throw ScotomaError.from(error);
+        throw ScotomaError.from(error, abort.signal.aborted);
     }
     finally {
         abort.abort();
