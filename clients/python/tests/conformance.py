@@ -7,6 +7,7 @@ import base64
 import inspect
 import json
 import sys
+import time
 import urllib.request
 from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
@@ -235,6 +236,15 @@ class Runner:
                 found[what] = error.code.name if what == "without certificate" else error_of(error)
             await result(client.close())
         return found
+
+    async def run_overhead(self, _: dict[str, Any]) -> Observed:
+        times = []
+        for _try in range(1000):
+            begun = time.perf_counter()
+            answer = await result(self.client.generate(self.script["question"], self.square, max_tokens=1))
+            finished = await result(answer.finish())
+            times.append([time.perf_counter() - begun, finished.usage.total_seconds])
+        return {"times": times}
 
     async def run_builders(self, _: dict[str, Any]) -> Observed:
         builders = {

@@ -235,6 +235,16 @@ impl Runner {
                 }
             }
             "tls" => self.tls().await,
+            "overhead" => {
+                let mut times = Vec::new();
+                for _ in 0..1000 {
+                    let begun = std::time::Instant::now();
+                    let request = GenerateRequest { max_tokens: 1, ..self.ask(self.square.clone()) };
+                    let finished = client.generate(request).await?.finish().await?;
+                    times.push([begun.elapsed().as_secs_f64(), finished.usage.unwrap_or_default().total_seconds]);
+                }
+                json!({"times": times})
+            }
             "builders" => json!({
                 "permute": permute_tokens(7), "drop": drop_layers([2, 3]), "occlude": occlude_at_random(0.5, 7),
                 "swap": swap_projector_at_random(7),

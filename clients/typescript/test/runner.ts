@@ -230,6 +230,15 @@ export class Runner {
         return this.#lost();
       case "tls":
         return this.#tls(this.#platform as Platform);
+      case "overhead": {
+        const times: [number, number][] = [];
+        for (let i = 0; i < 1000; i++) {
+          const begun = performance.now();
+          const finished = await (await client.generate({ ...this.#ask(), maxTokens: 1 })).finish();
+          times.push([(performance.now() - begun) / 1e3, finished.usage?.totalSeconds ?? 0]);
+        }
+        return { times };
+      }
       case "builders":
         return {
           permute: toCanonicalJson(permuteTokens(7)),

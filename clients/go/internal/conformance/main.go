@@ -268,6 +268,22 @@ func (r *runner) run(ctx context.Context, c testCase) (observed, error) {
 		return r.lost(ctx)
 	case "tls":
 		return r.tls(ctx)
+	case "overhead":
+		times := [][2]float64{}
+		for range 1000 {
+			begun, request := time.Now(), r.ask(r.square)
+			request.MaxTokens = 1
+			answer, err := r.client.Generate(ctx, request)
+			if err != nil {
+				return nil, err
+			}
+			last, err := answer.Finish()
+			if err != nil {
+				return nil, err
+			}
+			times = append(times, [2]float64{time.Since(begun).Seconds(), last.GetUsage().GetTotalSeconds()})
+		}
+		return observed{"times": times}, nil
 	case "builders":
 		return builders()
 	}
