@@ -54,7 +54,7 @@ def test_an_image_is_bytes_a_path_or_pillow(client: Client, png: bytes, pillow: 
     path.write_bytes(png)
     digests = {
         client.generate(QUESTION, image, max_tokens=4).finish().provenance.output_digest
-        for image in (png, path, str(path), pillow, [png])
+        for image in (png, path, str(path), pillow, np.asarray(pillow), [png])
     }
     assert len(digests) == 1
 
