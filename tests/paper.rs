@@ -84,7 +84,8 @@ fn the_paper_runs_on_what_is_there() {
     let mut table = "index\timage\tquestion\tA\tB\tanswer\n".to_owned();
     for (i, item) in lettered().iter().enumerate() {
         let image = STANDARD.encode(&item.images[0]);
-        table += &format!("{}\t{image}\t{}\t{}\t{}\tA\n", i + 1, item.question, item.options[0], item.options[1]);
+        let row = format!("{}\t{image}\t{}\t{}\t{}\tA\n", i + 1, item.question, item.options[0], item.options[1]);
+        table.push_str(&row);
     }
     for name in ["MMVP.tsv", "DOCCI_test.tsv", "mystery.tsv"] {
         std::fs::write(data.join(name), &table).unwrap();

@@ -254,3 +254,26 @@ pub(super) fn settle(
     convert::draw_open_seeds(interventions, targets, intervention::fresh_seed);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_one_client_however_it_connects() {
+        let asked = |port: u16, key: Option<&str>| {
+            let mut request = Request::new(());
+            let address = std::net::SocketAddr::from(([127, 0, 0, 1], port));
+            let connected = tonic::transport::server::TcpConnectInfo { local_addr: None, remote_addr: Some(address) };
+            request.extensions_mut().insert(connected);
+            key.into_iter().for_each(|key| drop(request.extensions_mut().insert(KeyName(key.into()))));
+            // With a key the metadata has no say.
+            request.metadata_mut().insert(TENANT, "another".parse().unwrap());
+            client(&request)
+        };
+        assert_eq!(asked(1, Some("lab")), asked(2, Some("lab")));
+        assert_ne!(asked(1, Some("lab")), asked(1, Some("office")));
+        assert_ne!(asked(1, None), asked(2, None), "without keys each connection has its share");
+        assert_eq!((&*asked(1, Some("lab")).tenant, &*asked(1, None).tenant), ("lab", "another"));
+    }
+}

@@ -78,6 +78,9 @@ struct Run {
     begun: Instant,
 }
 
+/// The id of a sample, and what it asks.
+type Heard = (String, Result<Asked, Error>);
+
 /// What an earlier run has of a sample.
 #[derive(Default)]
 struct Known {
@@ -242,10 +245,7 @@ impl Run {
     }
 
     /// A message after the header; of a sample its id and what it asks.
-    fn hear(
-        &mut self,
-        event: Option<evaluate_request::Event>,
-    ) -> Result<Option<(String, Result<Asked, Error>)>, Error> {
+    fn hear(&mut self, event: Option<evaluate_request::Event>) -> Result<Option<Heard>, Error> {
         let (id, sample) = match event {
             Some(evaluate_request::Event::Sample(sample)) => (sample.id.clone(), Ok(sample)),
             Some(evaluate_request::Event::Row(row)) => sample::of_row(row),

@@ -47,7 +47,7 @@ use judge::Judge;
 use uploads::Uploads;
 
 /// The messages of the contract, which the Rust client has, and its services.
-#[expect(clippy::all, clippy::pedantic, reason = "generated")]
+#[expect(clippy::pedantic, reason = "generated")]
 pub mod v1 {
     pub use scotoma_client::v1::*;
     tonic::include_proto!("scotoma.v1");

@@ -163,7 +163,9 @@ mod tests {
     #[test]
     fn what_is_wrong_is_named() {
         let (a, b) = (drawn(1, 5, 3), drawn(2, 6, 3));
-        let of = |a: &Features, b: &Features, k| align(&[a.clone()], &[b.clone()], k, 0.95).unwrap_err();
+        let of = |a: &Features, b: &Features, k| {
+            align(std::slice::from_ref(a), std::slice::from_ref(b), k, 0.95).unwrap_err()
+        };
         assert!(
             of(&a, &b, 2).contains("6 items") && of(&a, &a, 5).contains("1 to 4") && of(&a, &a, 0).contains("k is 0")
         );

@@ -18,12 +18,23 @@ pub struct Report<'a> {
     pub metrics: &'a [(String, Metric)],
     /// Each variant against the first.
     pub comparisons: &'a [(String, Comparison)],
-    /// How often each answer was given, by variant, the most frequent first, and how many answers there are.
-    pub answers: &'a [(String, Vec<(String, usize)>, usize)],
+    /// What was answered, variant by variant.
+    pub answers: &'a [Frequencies],
     /// What ran: names and values, in the order of the page.
     pub facts: &'a [(String, String)],
     /// A picture (PNG) under which a grid is laid.
     pub picture: Option<&'a [u8]>,
+}
+
+/// What was answered under a variant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Frequencies {
+    /// Its name.
+    pub variant: String,
+    /// The most frequent answers, the first one most often, and how often.
+    pub most: Vec<(String, usize)>,
+    /// How many answers there are.
+    pub all: usize,
 }
 
 /// Variants of one series at one place, which differ in their draws.
@@ -148,12 +159,12 @@ impl Report<'_> {
         }
         if !self.answers.is_empty() {
             parts.push(Part::Heading("The most frequent answers".into()));
-            let row = |(variant, counts, all): &(String, Vec<(String, usize)>, usize)| {
+            let row = |Frequencies { variant, most, all }: &Frequencies| {
                 let share = |(answer, count): &(String, usize)| {
                     let answer = if answer.is_empty() { "(none)" } else { answer };
                     format!("{answer}: {:.1} %", 100.0 * *count as f64 / (*all).max(1) as f64)
                 };
-                vec![variant.clone(), all.to_string(), counts.iter().map(share).collect::<Vec<_>>().join(", ")]
+                vec![variant.clone(), all.to_string(), most.iter().map(share).collect::<Vec<_>>().join(", ")]
             };
             let rows = self.answers.iter().map(row).collect();
             parts.push(Part::Table(texts(&["variant", "answers", "of these"]), rows));
@@ -364,7 +375,7 @@ mod tests {
         let planned = experiment.plan((1, 1), false).unwrap();
         let metrics = [("original", 0.8), ("a 1", 0.4), ("a 2", 0.6), ("b 1", 0.72), ("b 2", 0.72)];
         let metrics: Vec<_> = metrics.map(|(name, value)| metric(name, value)).into();
-        let answers = [("original".to_owned(), vec![("A|".to_owned(), 3)], 10)];
+        let answers = [Frequencies { variant: "original".into(), most: vec![("A|".to_owned(), 3)], all: 10 }];
         let report = Report {
             experiment: &experiment,
             benchmark: "mmvp",

@@ -106,7 +106,7 @@ impl Remote {
         if let (Some(certificate), Some(key)) = (&self.client_cert, &self.client_key) {
             connect = connect.identity(read("--client-cert", certificate)?, read("--client-key", key)?);
         }
-        Ok(self.api_key.iter().fold(connect, |connect, key| connect.api_key(key)))
+        Ok(self.api_key.iter().fold(connect, Connect::api_key))
     }
 
     /// A client of the server, if one is named.

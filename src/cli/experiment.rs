@@ -13,7 +13,7 @@ use super::Failure;
 use super::eval::{Eval, Evaluated, Forecast, read_results};
 use super::flags::variant;
 use crate::benchmark::experiment::{Experiment, Planned, Plot, experiment, experiments};
-use crate::benchmark::report::Report;
+use crate::benchmark::report::{Frequencies, Report};
 use crate::benchmark::{Comparison, Metric, png};
 use crate::telemetry;
 
@@ -257,18 +257,18 @@ async fn first_picture(eval: &Eval, client: &mut Client, model: &str) -> Result<
 }
 
 /// Of each variant the eight most frequent answers, and how many there are.
-fn frequencies(answers: &[(String, String)], planned: &[Planned]) -> Vec<(String, Vec<(String, usize)>, usize)> {
+fn frequencies(answers: &[(String, String)], planned: &[Planned]) -> Vec<Frequencies> {
     let mut counts: BTreeMap<&str, BTreeMap<String, usize>> = BTreeMap::new();
     for (variant, answer) in answers {
         let answer: String = answer.chars().take(40).collect();
         *counts.entry(variant).or_default().entry(answer).or_default() += 1;
     }
     let of = |planned: &Planned| {
-        let mut own: Vec<(String, usize)> = counts.remove(planned.name.as_str())?.into_iter().collect();
-        let all = own.iter().map(|(_, n)| n).sum();
-        own.sort_by(|a, b| b.1.cmp(&a.1));
-        own.truncate(8);
-        Some((planned.name.clone(), own, all))
+        let mut most: Vec<(String, usize)> = counts.remove(planned.name.as_str())?.into_iter().collect();
+        let all = most.iter().map(|(_, n)| n).sum();
+        most.sort_by_key(|(_, n)| std::cmp::Reverse(*n));
+        most.truncate(8);
+        Some(Frequencies { variant: planned.name.clone(), most, all })
     };
     planned.iter().filter_map(of).collect()
 }

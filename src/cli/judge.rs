@@ -11,6 +11,7 @@ use crate::server::Config;
 /// A judge for answers that no rule can tell right from wrong.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Judge")]
+#[expect(clippy::struct_field_names, reason = "the names of flags")]
 pub(super) struct Judge {
     /// Address of a service that speaks OpenAI's chat completions, http://127.0.0.1:8000/v1 for instance. It grades MM-Vet, LLaVA-W and
     /// classification/judged, and extracts MathVista's answers; without it these are unjudged, or read by rule

@@ -158,7 +158,8 @@ impl Paper {
             let (on, folder) = task.names();
             eprintln!("{} of {}: {} on {on}", i + 1, tasks.len(), task.title());
             let line = self.one(client, task, &self.common).await?.line.join(" | ");
-            page += &format!("| [{}]({}/report.md) | {on} | {line} |\n", task.title(), folder.display());
+            let row = format!("| [{}]({}/report.md) | {on} | {line} |\n", task.title(), folder.display());
+            page.push_str(&row);
             write(&self.report, "report.md", page.as_bytes())?;
         }
         println!("{}", self.report.join("report.md").display());
