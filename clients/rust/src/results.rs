@@ -115,18 +115,14 @@ fn read(path: &Path, mend: bool) -> Result<Vec<SampleResult>, Error> {
         if reader.read_until(b'\n', &mut line).map_err(failed)? == 0 {
             break;
         }
-        let result: SampleResult = match serde_json::from_slice(&line) {
-            Ok(result) if line.ends_with(b"\n") => result,
-            // Only the last line has no end.
-            _ if !line.ends_with(b"\n") => {
-                if mend {
-                    OpenOptions::new().write(true).open(path).and_then(|f| f.set_len(whole)).map_err(failed)?;
-                }
-                break;
+        // Only the last line has no end.
+        if !line.ends_with(b"\n") {
+            if mend {
+                OpenOptions::new().write(true).open(path).and_then(|f| f.set_len(whole)).map_err(failed)?;
             }
-            Ok(_) => break,
-            Err(e) => return Err(Error::file(path, Some(number), e)),
-        };
+            break;
+        }
+        let result: SampleResult = serde_json::from_slice(&line).map_err(|e| Error::file(path, Some(number), e))?;
         whole += line.len() as u64;
         if result.error.is_none() {
             let place = *places.entry((result.id.clone(), result.variant.clone())).or_insert(known.len());
