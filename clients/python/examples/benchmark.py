@@ -23,6 +23,8 @@ with Client(asked.server) as client:
     answers = run.to_pandas()
     print(answers.pivot_table(index="category", columns="variant", values="right", sort=False).round(3))
     for other in run.finished.comparisons:
-        print(f"{other.variant}: {100 * other.difference:+.1f} points [{100 * other.low:+.1f}, {100 * other.high:+.1f}]")
+        print(
+            f"{other.variant}: {100 * other.difference:+.1f} points [{100 * other.low:+.1f}, {100 * other.high:+.1f}]"
+        )
     run.plot().figure.savefig(asked.out, dpi=150)
     print(asked.out)
