@@ -39,6 +39,7 @@ pub use error::Error;
 pub use judge::Judging;
 pub use keys::Keys;
 pub use registry::{Placement, Registry};
+pub use sample::sample;
 
 use crate::engine::Engine;
 use crate::model::{Model, SaliencyModel};

@@ -44,10 +44,24 @@ pub(super) fn of_row(row: v1::Row) -> (String, Result<v1::Sample, Error>) {
         cells.remove("image");
     }
     let item = data::item(cells, |text| if row.images.is_empty() { data::from_base64(text) } else { Ok(Vec::new()) });
-    let image = |data: Vec<u8>| v1::Image { source: Some(v1::image::Source::Data(data)) };
-    let sample = item.map(|item| v1::Sample {
+    let sample = item.map(|item| {
+        let mut sample = sample(item);
+        if !row.images.is_empty() {
+            sample.images = row.images;
+        }
+        sample
+    });
+    (id, sample.map_err(wrong))
+}
+
+/// An item as Evaluate takes it.
+pub fn sample(item: Item) -> v1::Sample {
+    let image = |data| v1::Image { source: Some(v1::image::Source::Data(data)) };
+    let images = |all: Vec<Vec<u8>>| all.into_iter().map(image).collect();
+    let substitutes = item.substitutes.into_iter();
+    v1::Sample {
         id: item.id,
-        images: if row.images.is_empty() { item.images.into_iter().map(image).collect() } else { row.images },
+        images: images(item.images),
         question: item.question,
         hint: item.hint,
         options: item.options,
@@ -55,9 +69,8 @@ pub(super) fn of_row(row: v1::Row) -> (String, Result<v1::Sample, Error>) {
         category: item.category,
         group: item.group,
         fields: item.fields.into_iter().collect(),
-        substitutes: std::collections::HashMap::new(),
-    });
-    (id, sample.map_err(wrong))
+        substitutes: substitutes.map(|(name, all)| (name, v1::Pictures { images: images(all) })).collect(),
+    }
 }
 
 impl Plan {

@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 use candle_core::Device;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
+use scotoma_client::Client;
 use scotoma_client::v1::evaluate_header::Rules;
 use scotoma_client::v1::{
-    Answering, BenchmarkMetric, Comparison, EvaluateFinished, EvaluateHeader, EvaluateStarted, EvaluateVariant, Image,
-    Pictures, Sample, SampleResult,
+    Answering, BenchmarkMetric, Comparison, EvaluateFinished, EvaluateHeader, EvaluateStarted, EvaluateVariant, Sample,
+    SampleResult,
 };
-use scotoma_client::{Client, image};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
@@ -21,6 +21,7 @@ use super::hardware::Hardware;
 use super::judge::Judge;
 use super::serve::{fetch, named_origin};
 use super::{Failure, Local};
+use crate::api::sample;
 use crate::benchmark::data::{Rows, count};
 use crate::benchmark::{self, Item, substitute};
 use crate::model;
@@ -382,29 +383,6 @@ fn send_all(
         }
     }
     skipped
-}
-
-fn sample(item: Item) -> Sample {
-    Sample {
-        id: item.id,
-        images: pictures(item.images),
-        question: item.question,
-        hint: item.hint,
-        options: item.options,
-        answer: item.answer,
-        category: item.category,
-        group: item.group,
-        fields: item.fields.into_iter().collect(),
-        substitutes: item
-            .substitutes
-            .into_iter()
-            .map(|(name, all)| (name, Pictures { images: pictures(all) }))
-            .collect(),
-    }
-}
-
-fn pictures(all: Vec<Vec<u8>>) -> Vec<Image> {
-    all.into_iter().map(image).collect()
 }
 
 /// All results in a file that a run has left, by id and variant.

@@ -1,4 +1,4 @@
-"""A benchmark under interventions, as a table and a plot: benchmark.py TABLE.tsv [RULE] [--server ADDRESS] [--out PLOT.png]."""
+"""A benchmark under interventions, as a table and a plot: benchmark.py TABLE.tsv [RULE] [--server ADDRESS]."""
 
 import argparse
 from pathlib import Path
