@@ -72,6 +72,8 @@ pub struct Config {
     pub judge: Option<api::Judging>,
     /// How long running streams may take to finish when the server goes down.
     pub drain_timeout: Duration,
+    /// A connection that is silent this long is asked for a sign of life, and given up after as long again.
+    pub keepalive: Duration,
     /// Encryption, and who may connect; none: plain text.
     pub tls: Option<ServerTlsConfig>,
     /// Who may ask.
@@ -99,6 +101,7 @@ impl Config {
             allow_load: false,
             judge: None,
             drain_timeout: Duration::from_secs(60),
+            keepalive: Duration::from_secs(30),
             tls: None,
             keys: api::Keys::default(),
         }
@@ -132,6 +135,7 @@ pub enum Error {
 pub struct Server {
     state: Arc<State>,
     drain_timeout: Duration,
+    keepalive: Duration,
     tls: Option<ServerTlsConfig>,
     keys: api::Keys,
 }
@@ -167,8 +171,8 @@ impl Server {
         }
         config.judge.clone().into_iter().for_each(|judging| state.judge_by(judging));
         let state = Arc::new(state);
-        let (tls, keys) = (config.tls.clone(), config.keys.clone());
-        Ok(Self { state, drain_timeout: config.drain_timeout, tls, keys })
+        let Config { drain_timeout, keepalive, .. } = *config;
+        Ok(Self { state, drain_timeout, keepalive, tls: config.tls.clone(), keys: config.keys.clone() })
     }
 
     /// Serves on `listener` until `shutdown` resolves and the running streams have finished.
@@ -206,7 +210,7 @@ impl Server {
 
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         // Without it a small message waits for the acknowledgement of the one before: 40 ms to the first token (measured).
-        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true)).with_keepalive(Some(self.keepalive));
         let mut builder = tonic::transport::Server::builder();
         if let Some(tls) = &self.tls {
             builder = builder.tls_config(tls.clone())?;
@@ -214,6 +218,9 @@ impl Server {
         let serving = builder
             // gRPC-Web comes over HTTP/1 as well, and so does Prometheus.
             .accept_http1(true)
+            // Who vanished without a word must not hold what its requests hold.
+            .http2_keepalive_interval(Some(self.keepalive))
+            .http2_keepalive_timeout(Some(self.keepalive))
             // Leaving is how requests are cancelled: a crowd that leaves at once is no attack.
             .http2_max_pending_accept_reset_streams(Some(1 << 10))
             .http2_max_local_error_reset_streams(Some(1 << 16))

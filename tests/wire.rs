@@ -7,12 +7,20 @@ use std::time::Duration;
 
 use common::{Running, http, metric, picture, scrape};
 use scotoma::server::Config;
-use scotoma_client::v1::{self, generate_response::Event, inference_service_client::InferenceServiceClient};
+use scotoma_client::v1::{
+    self, benchmark_service_client::BenchmarkServiceClient, evaluate_header::Rules, generate_response::Event,
+    inference_service_client::InferenceServiceClient,
+};
 use scotoma_client::{
     Client, Error, GenerateRequest, Intervention, ScoreRequest, drop_layers, drop_tower_layers, occlude_at_random,
     occlude_salient, permute_tokens, prompt, swap_projector_at_random, swap_projector_by_identity,
     swap_projector_by_name,
 };
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, watch};
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::Code;
 
 fn ask(interventions: Vec<Intervention>) -> GenerateRequest {
@@ -511,6 +519,61 @@ async fn leavers_deadlines_and_full_queues() {
         }
     };
     assert_eq!(status.code(), Code::DeadlineExceeded, "{status}");
+}
+
+/// A way to a server that can lose everything on it without a word, as networks do: its address, and what makes it do so.
+async fn relay(to: &str) -> (String, watch::Sender<bool>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (address, to) =
+        (format!("http://{}", listener.local_addr().unwrap()), to.trim_start_matches("http://").to_owned());
+    let (lose, lost) = watch::channel(false);
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            let (from_client, to_client) = client.into_split();
+            let (from_server, to_server) = TcpStream::connect(&to).await.unwrap().into_split();
+            tokio::spawn(carry(from_client, to_server, lost.clone()));
+            tokio::spawn(carry(from_server, to_client, lost.clone()));
+        }
+    });
+    (address, lose)
+}
+
+async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut lost: watch::Receiver<bool>) {
+    let mut buffer = vec![0; 1 << 16];
+    while let Ok(count @ 1..) = from.read(&mut buffer).await {
+        if !*lost.borrow() && to.write_all(&buffer[..count]).await.is_err() {
+            break;
+        }
+    }
+    // Not even an end is told.
+    if *lost.borrow() {
+        let _ = lost.wait_for(|lost| !lost).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_falls_silent_is_given_up() {
+    let server = Running::start(Config { keepalive: Duration::from_millis(200), ..config() }).await;
+    let (address, lose) = relay(&server.address).await;
+    let mut service = BenchmarkServiceClient::connect(address).await.unwrap();
+    let (questions, asked) = mpsc::channel(1);
+    let header = v1::EvaluateHeader { rules: Some(Rules::Rule("shapes".into())), ..Default::default() };
+    let event = Some(v1::evaluate_request::Event::Header(header));
+    questions.send(v1::EvaluateRequest { event }).await.unwrap();
+    let mut stream = service.evaluate(ReceiverStream::new(asked)).await.unwrap().into_inner();
+    assert!(stream.message().await.unwrap().is_some());
+    let cancelled = async || {
+        let of_evaluate = |line: &str| line.contains("method=\"Evaluate\"") && line.contains("code=\"Cancelled\"");
+        scrape(&server.address).await.lines().any(of_evaluate)
+    };
+    // A connection that answers lives on, however long nothing is asked.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(!cancelled().await);
+    lose.send(true).unwrap();
+    eventually("the server lets go", cancelled).await;
+    drop((questions, stream, lose));
+    server.stop.send(()).unwrap();
+    server.task.await.unwrap().unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

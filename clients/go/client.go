@@ -54,7 +54,8 @@ func WithTLS(config *tls.Config) Option { return func(s *settings) { s.tls = con
 // WithAPIKey says the key that the server knows this client by.
 func WithAPIKey(key string) Option { return func(s *settings) { s.key = apiKey(key) } }
 
-// WithKeepalive asks a connection on which calls run for a sign of life this often; 30 seconds unless said otherwise.
+// WithKeepalive asks a connection on which calls run for a sign of life after so long a silence (10 seconds at least, as gRPC has it), and
+// gives it up after as long again; 30 seconds unless said otherwise.
 func WithKeepalive(interval time.Duration) Option {
 	return func(s *settings) { s.keepalive = interval }
 }

@@ -92,6 +92,10 @@ pub(super) struct Serve {
     judge: Judge,
     #[command(flatten)]
     access: Access,
+    /// Seconds of silence after which a connection is asked for a sign of life; after as many again it is given up, and its requests
+    /// are cancelled
+    #[arg(long, env = "SCOTOMA_KEEPALIVE", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    keepalive: u64,
     /// Seconds that running streams have to finish after SIGTERM
     #[arg(long, env = "SCOTOMA_DRAIN_TIMEOUT", default_value_t = 60, value_parser = clap::value_parser!(u64).range(0..=86_400))]
     drain_timeout: u64,
@@ -192,6 +196,7 @@ impl Serve {
         config.memory_budget = self.memory_budget.map_or(u64::MAX, |gib| u64::from(gib) << 30);
         config.allow_load = self.allow_load;
         config.drain_timeout = Duration::from_secs(self.drain_timeout);
+        config.keepalive = Duration::from_secs(self.keepalive);
         if mistakes.is_empty() { Ok((config, origins)) } else { Err(mistakes.join("\nerror: ").into()) }
     }
 }

@@ -23,7 +23,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -80,9 +80,39 @@ def cancelled(server: Server) -> int:
     return sum(map(int, counts))
 
 
+class Relay:
+    """A way to a server that can lose everything on it without a word, as a network does."""
+
+    def __init__(self, server: Server) -> None:
+        self.server, self.lost = server, threading.Event()
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self) -> None:
+        while True:
+            client, _ = self.listener.accept()
+            server = socket.create_connection(("127.0.0.1", self.server.port))
+            for ends in ((client, server), (server, client)):
+                threading.Thread(target=self.carry, args=(*ends, self.lost), daemon=True).start()
+
+    @staticmethod
+    def carry(source: socket.socket, target: socket.socket, lost: threading.Event) -> None:
+        with suppress(OSError):
+            while data := source.recv(1 << 16):
+                if not lost.is_set():
+                    target.sendall(data)
+            target.shutdown(socket.SHUT_WR)
+
+    def lose(self) -> None:
+        """Connections that are there, not those that come."""
+        self.lost.set()
+        self.lost = threading.Event()
+
+
 @contextmanager
-def control(server: Server) -> Iterator[str]:
-    """What runners ask of the server's keeper: /restart, /down (it comes back after half a second), /cancelled."""
+def control(server: Server, relay: Relay) -> Iterator[str]:
+    """What runners ask of the server's keeper: /restart, /down (it comes back after half a second), /cancelled, /lose."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:  # noqa: N802
@@ -96,6 +126,8 @@ def control(server: Server) -> Iterator[str]:
                     threading.Timer(0.5, server.start).start()
                 elif self.path == "/cancelled":
                     text = str(cancelled(server))
+                elif self.path == "/lose":
+                    relay.lose()
             self.send_response(200)
             self.send_header("access-control-allow-origin", "*")
             self.send_header("content-length", str(len(text)))
@@ -118,11 +150,13 @@ def write_data(folder: Path, pictures: dict[str, str]) -> dict[str, str]:
     rows += [f"3\tsquare.png\t{QUESTION}\t\t\tyes\té", f"4\t1\t{QUESTION}\t\t\tno\t", f"5\t2\t{QUESTION}\tyes\tno\tA\t"]
     rows += [f"6\t1\t{QUESTION}\tyes\tno\tC\tan answer that is no option"]
     table = folder / "items.tsv"
-    table.write_text("\n".join(["index\timage\tquestion\tA\tB\tanswer\tnote", *rows]) + "\n", encoding="utf-8")
+    # As spreadsheets write them: with a byte order mark.
+    table.write_text("\n".join(["index\timage\tquestion\tA\tB\tanswer\tnote", *rows]) + "\n", encoding="utf-8-sig")
     options = {"question": QUESTION, "options": ["yes", "no"], "answer": "A"}
     images = ("square.png", pictures["tall"], ["square.png"])
     manifest = folder / "items.jsonl"
-    manifest.write_text("\n".join(json.dumps({"index": i, "image": image, **options}) for i, image in enumerate(images)))
+    lines = [json.dumps({"index": i, "image": image, **options}) for i, image in enumerate(images)]
+    manifest.write_text("\n".join(lines), encoding="utf-8-sig")
     return {"items.tsv": str(table), "items.jsonl": str(manifest), "benchmark.tsv": str(ROOT / "models/shapes/benchmark.tsv")}
 
 
@@ -195,7 +229,8 @@ def main() -> int:
         subprocess.run([*command, "--out", str(begun)], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         observed: dict[str, dict[str, Any]] = {}
         try:
-            with control(server) as keeper:
+            relay = Relay(server)
+            with control(server, relay) as keeper:
                 for language in languages:
                     own = folder / language
                     own.mkdir()
@@ -203,6 +238,7 @@ def main() -> int:
                         shutil.copy(f"{begun}{suffix}", own / f"begun.jsonl{suffix}")
                     script = {
                         "address": f"127.0.0.1:{server.port}", "secure": f"https://127.0.0.1:{secure.port}", "control": keeper,
+                        "relay": f"127.0.0.1:{relay.port}",
                         "ca": str(folder / "ca.pem"), "cert": str(folder / "client.pem"), "key": str(folder / "client.key"),
                         "apiKey": drawn[1], "folder": str(own), "pictures": pictures, "question": QUESTION,
                         "place": str(ROOT / "tests/goldens/tiny-next-llama"), "benchmark": known["benchmark.tsv"], "cases": cases,
@@ -210,8 +246,12 @@ def main() -> int:
                     (own / "script.json").write_text(json.dumps(script))
                     start = time.monotonic()
                     command = [*RUNNERS[language], str(own / "script.json"), str(own / "observed.json")]
-                    run = subprocess.run(command, timeout=600, env={**os.environ, "GRPC_VERBOSITY": "NONE"})
-                    print(f"{language}: {time.monotonic() - start:.1f} s, exit {run.returncode}", flush=True)
+                    try:
+                        run = subprocess.run(command, timeout=300, env={**os.environ, "GRPC_VERBOSITY": "NONE"})
+                        end = f"exit {run.returncode}"
+                    except subprocess.TimeoutExpired:
+                        end = "killed"
+                    print(f"{language}: {time.monotonic() - start:.1f} s, {end}", flush=True)
                     written = own / "observed.json"
                     observed[language] = cleaned(json.loads(written.read_text())) if written.exists() else {}
         finally:

@@ -75,8 +75,8 @@ class Runner:
             text: str = response.read().decode()
             return text
 
-    async def long(self) -> Any:  # noqa: ANN401
-        return await result(self.client.generate(self.script["question"], self.square, **LONG))
+    async def long(self, client: Any) -> Any:  # noqa: ANN401
+        return await result(client.generate(self.script["question"], self.square, **LONG))
 
     async def finished(self, stream: Any) -> Observed:  # noqa: ANN401
         return {"finished": shown(await result(stream.finish()))}
@@ -198,7 +198,7 @@ class Runner:
 
     async def run_cancel(self, _: dict[str, Any]) -> Observed:
         before = int(self.control("cancelled"))
-        answer = await self.long()
+        answer = await self.long(self.client)
         async for _token in items(answer):
             break
         answer.cancel()
@@ -213,12 +213,21 @@ class Runner:
         return await self.finished(await result(self.client.generate(self.script["question"], self.square)))
 
     async def run_lost(self, _: dict[str, Any]) -> Observed:
+        return await self.broken_off(self.client, "restart")
+
+    async def run_silent(self, _: dict[str, Any]) -> Observed:
+        client = self.client_type(self.script["relay"], keepalive=1)
+        found = await self.broken_off(client, "lose")
+        await result(client.close())
+        return found
+
+    async def broken_off(self, client: Any, how: str) -> Observed:  # noqa: ANN401
         count = 0
         try:
-            async for _token in items(await self.long()):
+            async for _token in items(await self.long(client)):
                 count += 1
                 if count == 1:
-                    self.control("restart")
+                    self.control(how)
         except scotoma.ScotomaError as error:
             return {"tokens": count > 0, "error": {"code": error.code.name}}
         return {"tokens": count > 0}

@@ -42,6 +42,7 @@ struct Script {
     address: String,
     secure: String,
     control: String,
+    relay: String,
     ca: PathBuf,
     cert: PathBuf,
     key: PathBuf,
@@ -222,17 +223,10 @@ impl Runner {
                 self.control("down");
                 json!({"finished": client.generate(self.ask(self.square.clone())).await?.finish().await?})
             }
-            "lost" => {
-                let mut answer = self.long(client).await?;
-                let first = answer.next().await?.is_some();
-                self.control("restart");
-                loop {
-                    match answer.next().await {
-                        Ok(Some(_)) => {}
-                        Ok(None) => break json!({"tokens": first}),
-                        Err(error) => break json!({"tokens": first, "error": {"code": name_of(&error)}}),
-                    }
-                }
+            "lost" => self.broken_off(client, "restart").await?,
+            "silent" => {
+                let relayed = Connect::to(&self.script.relay).keepalive(Duration::from_secs(1));
+                self.broken_off(relayed.connect().await?, "lose").await?
             }
             "tls" => self.tls().await,
             "overhead" => {
@@ -275,6 +269,19 @@ impl Runner {
             read_results(&file)?.into_iter().map(|r| [r.id, r.variant, r.text, r.output_digest]).collect();
         results.sort();
         Ok(json!({"lost": lost, "results": results, "finished": finished}))
+    }
+
+    async fn broken_off(&self, client: Client, how: &str) -> Result<Value, Error> {
+        let mut answer = self.long(client).await?;
+        let first = answer.next().await?.is_some();
+        self.control(how);
+        loop {
+            match answer.next().await {
+                Ok(Some(_)) => {}
+                Ok(None) => return Ok(json!({"tokens": first})),
+                Err(error) => return Ok(json!({"tokens": first, "error": {"code": name_of(&error)}})),
+            }
+        }
     }
 
     async fn models(&mut self) -> Result<Value, Error> {

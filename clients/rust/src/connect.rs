@@ -43,7 +43,8 @@ impl Connect {
         Self { api_key: Some(key.into()), ..self }
     }
 
-    /// A connection on which calls run is asked for a sign of life this often; 30 seconds unless said otherwise.
+    /// A silent connection is asked for a sign of life this often, and given up after as long again; 30 seconds unless said
+    /// otherwise.
     pub fn keepalive(self, interval: Duration) -> Self {
         Self { keepalive: interval, ..self }
     }
@@ -63,6 +64,8 @@ impl Connect {
         let mut endpoint = Endpoint::from_shared(self.address.clone())?
             .http2_keep_alive_interval(self.keepalive)
             .keep_alive_timeout(self.keepalive)
+            // Else a stream whose client is dropped counts as idle, and waits for ever.
+            .keep_alive_while_idle(true)
             .tcp_nodelay(true);
         if self.address.starts_with("https://") {
             let mut tls = ClientTlsConfig::new();

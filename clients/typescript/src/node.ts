@@ -16,8 +16,25 @@ export interface NodeSettings extends Settings {
   cert?: string | Uint8Array;
   /** The key of that certificate (PEM). */
   key?: string | Uint8Array;
-  /** A connection on which calls run is asked for a sign of life this often, in milliseconds; 30,000 by default. */
+  /**
+   * A connection on which calls run is asked for a sign of life after this many silent milliseconds, and given up after as many
+   * again; 30,000 by default.
+   */
   keepaliveMs?: number;
+}
+
+/** What goes wrong with a connection comes with its calls. */
+const comesWithCalls = () => {};
+
+/** A session that is closed while it fails leaves an error that nobody hears, and with that Node would end the process. */
+class SessionManager extends Http2SessionManager {
+  override async request(...asked: Parameters<Http2SessionManager["request"]>) {
+    const stream = await super.request(...asked);
+    if (stream.session?.listeners("error").includes(comesWithCalls) === false) {
+      stream.session.on("error", comesWithCalls);
+    }
+    return stream;
+  }
 }
 
 /** A client that holds a connection open until it is closed. */
@@ -45,7 +62,7 @@ export function connect(address: string, settings: NodeSettings = {}): NodeClien
   const { ca, cert, key, keepaliveMs = 30_000 } = settings;
   const tls = Object.fromEntries(Object.entries({ ca, cert, key }).filter(([, pem]) => pem !== undefined));
   const url = baseUrl(address);
-  const session = new Http2SessionManager(url, { pingIntervalMs: keepaliveMs, pingTimeoutMs: keepaliveMs }, tls);
+  const session = new SessionManager(url, { pingIntervalMs: keepaliveMs, pingTimeoutMs: keepaliveMs }, tls);
   const transport = createGrpcTransport({
     baseUrl: url,
     interceptors: keyed(settings.apiKey),

@@ -33,7 +33,7 @@ type testCase struct {
 }
 
 type script struct {
-	Address, Secure, Control, CA, Cert, Key, APIKey, Folder, Question, Place, Benchmark string
+	Address, Secure, Control, Relay, CA, Cert, Key, APIKey, Folder, Question, Place, Benchmark string
 
 	Pictures map[string]string
 	Cases    []testCase
@@ -138,11 +138,11 @@ func (r *runner) ask(image *v1.Image) *v1.GenerateRequest {
 	return &v1.GenerateRequest{Prompt: scotoma.Prompt(r.Question, image)}
 }
 
-func (r *runner) long(ctx context.Context) (*scotoma.Answer, error) {
+func (r *runner) long(ctx context.Context, client *scotoma.Client) (*scotoma.Answer, error) {
 	request := r.ask(r.square)
 	request.MaxTokens = 1000
 	request.Sampling = &v1.Sampling{Temperature: 100, Seed: proto.Uint64(96)}
-	return r.client.Generate(ctx, request)
+	return client.Generate(ctx, request)
 }
 
 func (r *runner) evaluate(request json.RawMessage, data, results string) (*scotoma.Evaluation, error) {
@@ -258,14 +258,21 @@ func (r *runner) run(ctx context.Context, c testCase) (observed, error) {
 	case "deadline":
 		ctx, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
 		defer cancel()
-		return finished(r.long(ctx))
+		return finished(r.long(ctx, r.client))
 	case "cancel":
 		return r.cancel(ctx)
 	case "down":
 		r.control("down")
 		return finished(r.client.Generate(ctx, r.ask(r.square)))
 	case "lost":
-		return r.lost(ctx)
+		return r.brokenOff(ctx, r.client, "restart")
+	case "silent":
+		relayed, err := scotoma.NewClient(r.Relay, scotoma.WithKeepalive(time.Second))
+		if err != nil {
+			return nil, err
+		}
+		found, err := r.brokenOff(ctx, relayed, "lose")
+		return found, errors.Join(err, relayed.Close())
 	case "tls":
 		return r.tls(ctx)
 	case "overhead":
@@ -373,7 +380,7 @@ func (r *runner) models(ctx context.Context) (observed, error) {
 
 func (r *runner) cancel(ctx context.Context) (observed, error) {
 	before := r.cancelled()
-	answer, err := r.long(ctx)
+	answer, err := r.long(ctx, r.client)
 	if err != nil {
 		return nil, err
 	}
@@ -389,8 +396,8 @@ func (r *runner) cancel(ctx context.Context) (observed, error) {
 	return observed{"cancelled": false}, nil
 }
 
-func (r *runner) lost(ctx context.Context) (observed, error) {
-	answer, err := r.long(ctx)
+func (r *runner) brokenOff(ctx context.Context, client *scotoma.Client, how string) (observed, error) {
+	answer, err := r.long(ctx, client)
 	if err != nil {
 		return nil, err
 	}
@@ -400,7 +407,7 @@ func (r *runner) lost(ctx context.Context) (observed, error) {
 			return observed{"tokens": count > 0, "error": observed{"code": nameOf(err)}}, nil
 		}
 		if count++; count == 1 {
-			r.control("restart")
+			r.control(how)
 		}
 	}
 	return observed{"tokens": count > 0}, nil

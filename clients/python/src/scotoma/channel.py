@@ -39,7 +39,8 @@ class Settings:
     key: Pem | None = None
     """The key of that certificate."""
     keepalive: float = 30
-    """A connection on which calls run is asked for a sign of life this often, in seconds."""
+    """A connection on which calls run is asked for a sign of life after this many silent seconds, and given up after as
+    many again."""
     attempts: int = 4
     """How often a call is tried whose connection is lost before its first message, or that a server refuses because it
     is going down. After its first message a call is never tried again."""
@@ -58,6 +59,8 @@ class Settings:
             ("grpc.max_send_message_length", -1),
             ("grpc.keepalive_time_ms", keepalive),
             ("grpc.keepalive_timeout_ms", keepalive),
+            # While gRPC measures the connection by pings of its own it sends no other, and waits a minute for these.
+            ("grpc.http2.ping_timeout_ms", keepalive),
             ("grpc.enable_retries", 0),
         ]
 

@@ -64,8 +64,9 @@ class Client:
 
         `api_key`: the key that the server knows this client by. `ca`: certificates (PEM, or a file) that the server's
         may be signed by, in place of the system's; `cert` and `key`: this client's own, for a server that asks for one.
-        `keepalive`: seconds after which a silent connection is asked for a sign of life. `attempts`: how often a call
-        is tried whose connection is lost before its first message; after it never.
+        `keepalive`: silent seconds after which a connection is asked for a sign of life; after as many again it is
+        given up. `attempts`: how often a call is tried whose connection is lost before its first message; after it
+        never.
         """
         self._settings = Settings(address, api_key, ca, cert, key, keepalive, attempts)
         self._channel = channel(self._settings)
