@@ -213,11 +213,42 @@ async fn what_is_wrong_is_named_and_the_rest_goes_on() {
     assert_eq!(right, 2);
     assert_eq!(errors, ["sample.id", "sample.id", "sample.images[0].data", "sample.question"]);
 
+    // Small as they come, too large together.
+    let many = custom(&"{question}".repeat(1000), Reader::Letter);
+    let wordy = Sample { question: "Why? ".repeat(400), ..good() };
+    let (results, _) = run(&mut client, asked(many, [wordy])).await.unwrap();
+    let error = results.values().next().unwrap().error.as_ref().unwrap();
+    assert!(error.field == "sample.question" && error.message.contains("2010000 bytes; at most 1048576"), "{error:?}");
+
     let mine = custom("{hint}{question}\n{options}\nAnswer with the letter.", Reader::Letter);
     let braces = Sample { question: "Is {options} a word? Which colour?".into(), ..good() };
     let (results, finished) = run(&mut client, asked(mine, [braces])).await.unwrap();
     assert_eq!((results.len(), finished.failed), (1, 0));
     assert!(server.client().await.describe().await.unwrap().iter().any(|r| r.name == "mme/lmms-eval" && r.compared));
+    server.stop.send(()).unwrap();
+    server.task.await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn metrics_come_seldom_where_there_are_many_results() {
+    let server = Running::start(Config::shapes()).await;
+    let mut client = service(&server).await;
+    let often = EvaluateHeader { progress_every: 1, ..header(vec![("a", vec![]), ("b", vec![permute_tokens(7)])]) };
+    let items: Vec<Item> = shapes().unwrap().into_iter().take(60).collect();
+    let mut stream = stream(&mut client, asked(often, items.iter().map(sample))).await.unwrap();
+    let (mut told, mut finished) = (vec![0], 0);
+    while let Some(response) = stream.message().await.unwrap() {
+        match response.event.unwrap() {
+            Event::Progress(progress) => {
+                assert_eq!(progress.metrics.iter().filter(|m| m.name == "accuracy").count(), 2);
+                told.push(progress.results);
+            }
+            Event::Finished(last) => finished = last.results,
+            _ => {}
+        }
+    }
+    assert_eq!((finished, told[1]), (120, 1));
+    assert!(told.windows(2).all(|w| w[1] - w[0] == (w[0] / 20).max(1)), "{told:?}");
     server.stop.send(()).unwrap();
     server.task.await.unwrap().unwrap();
 }
@@ -294,10 +325,36 @@ fn files_are_read_row_by_row() {
         "{{\"index\": 1, \"question\": \"Which?\", \"options\": [\"red\", \"blue\"], \"answer\": \"A\", \"image\": \"{png}\"}}\n\nnot json\n[1]\n\
          {{\"index\": \"b\", \"question\": \"Two?\", \"images\": 1, \"image\": [\"{png}\", \"{png}\"], \"precision\": 1.5}}"
     );
-    let rows: Vec<_> = Rows::json(manifest.as_bytes(), PathBuf::new()).collect();
+    let marked = format!("\u{feff}{manifest}");
+    let rows: Vec<_> = Rows::json(marked.as_bytes(), PathBuf::new()).collect();
     assert_eq!(rows[0].as_ref().unwrap().options, ["red", "blue"]);
     assert!(rows[1].as_ref().unwrap_err().line == 3 && rows[2].as_ref().unwrap_err().line == 4);
     assert_eq!((rows[3].as_ref().unwrap().images.len(), rows[3].as_ref().unwrap().field("precision")), (2, "1.5"));
+}
+
+#[test]
+fn a_file_that_cannot_be_read_says_so_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a-folder.jsonl");
+    std::fs::create_dir(&path).unwrap();
+    assert_eq!(Rows::open(&path).unwrap().take(9).filter(Result::is_err).count(), 1);
+    let missing = folder.path().join("missing.tsv");
+    let error = Rows::open(&missing).err().unwrap().to_string();
+    assert!(error.starts_with(missing.to_str().unwrap()), "{error}");
+}
+
+#[test]
+fn a_check_names_the_lines() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("items.tsv");
+    let (good, bad) = (STANDARD.encode(common::picture()), STANDARD.encode(b"no picture"));
+    let rows = format!("index\timage\tquestion\n1\t{good}\t\"two\nlines\"\n2\t{bad}\tWhich?\n3\t{good}\n");
+    std::fs::write(&path, rows).unwrap();
+    let output = scotoma().args(["dataset", "check"]).arg(&path).output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    let starts = ["line 4: image: ", "line 5: 2 columns, the header has 3", "1 items, 1 pictures"];
+    assert!(!output.status.success());
+    assert!(said.lines().zip(starts).all(|(line, start)| line.starts_with(start)), "{said}");
 }
 
 #[test]
@@ -331,10 +388,8 @@ struct Long {
 
 impl std::io::Read for Long {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        for part in [&mut self.head] {
-            if !part.is_empty() {
-                return std::io::Read::read(part, buffer);
-            }
+        if !self.head.is_empty() {
+            return std::io::Read::read(&mut self.head, buffer);
         }
         if self.left > 0 {
             let count = self.left.min(buffer.len());

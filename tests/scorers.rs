@@ -102,3 +102,15 @@ fn every_benchmark_has_its_prompt_and_reads_its_own_answers() {
     assert_eq!((first("sqa"), first("sqa/llava")), ("lmms-eval", "llava"));
     assert!(rule("sqa/nobody").is_none() && rule("nothing").is_none());
 }
+
+#[test]
+fn a_precision_is_only_a_number() {
+    let item = |precision: &str| {
+        let fields = [("answer_type", "float"), ("precision", precision)];
+        let fields = fields.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        Item { fields, ..Item::default() }
+    };
+    for (precision, said) in [("1", "1.2"), ("1e300", "1.25"), ("-3", "1.0"), ("NaN", "1.0"), ("many", "1.0")] {
+        assert_eq!(normal_math(&item(precision), "1.25").as_deref(), Some(said), "{precision}");
+    }
+}

@@ -11,12 +11,15 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	v1 "github.com/scotoma/scotoma/clients/go/scotomav1"
 )
 
 // longestName: what is longer is base64.
 const longestName = 1024
+
+const byteOrderMark = "\ufeff"
 
 // Rows asks what stands in a file: VLMEvalKit's table (.tsv) or a manifest of one JSON object a line (.jsonl). It is read row by row, so
 // that a file of any size needs the memory of one row. What the columns mean is the server's business; the client only brings the pictures
@@ -62,6 +65,7 @@ func table(file *os.File, row func(int, *v1.Row, error) bool) {
 		row(1, nil, err)
 		return
 	}
+	header[0] = strings.TrimPrefix(header[0], byteOrderMark)
 	column := slices.Index(header, "image")
 	// Where rows begin, by their index: a row may name the picture of an earlier one by it.
 	starts := map[string]int64{}
@@ -86,7 +90,11 @@ func table(file *os.File, row func(int, *v1.Row, error) bool) {
 		line, _ := reader.FieldPos(0)
 		cells := make(map[string]string, len(header))
 		for i, name := range header {
-			cells[name] = strings.ToValidUTF8(record[i], "\uFFFD")
+			if !utf8.ValidString(record[i]) {
+				row(line, nil, fmt.Errorf("column %s: not UTF-8", name))
+				return
+			}
+			cells[name] = record[i]
 		}
 		starts[cells["index"]] = start
 		if column >= 0 && isIndex(cells["image"]) {
@@ -108,6 +116,7 @@ func manifest(file *os.File, row func(int, *v1.Row, error) bool) {
 	reader := bufio.NewReader(file)
 	for line := 1; ; line++ {
 		text, err := reader.ReadString('\n')
+		text = strings.TrimPrefix(text, byteOrderMark)
 		if err != nil && !errors.Is(err, io.EOF) {
 			row(line, nil, err)
 			return

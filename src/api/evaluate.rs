@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
+use prost::Message as _;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
@@ -24,6 +25,10 @@ const IN_FLIGHT: usize = 32;
 const MAX_VARIANTS: usize = 4096;
 /// Samples of one run; of each a digest is remembered.
 const MAX_SAMPLES: usize = 10_000_000;
+/// Bytes that a run keeps of its samples and their verdicts.
+const MAX_KEPT: usize = 4 << 30;
+/// Metrics come at most this often for all results so far, so that a run of any length spends little on them.
+const PROGRESS_SHARE: u64 = 20;
 
 /// The service.
 #[derive(Debug, Clone)]
@@ -72,7 +77,11 @@ struct Run {
     known: HashMap<[u8; 16], Known>,
     /// Variant by variant.
     outcomes: Vec<Vec<Outcome>>,
+    /// Bytes of all this, about.
+    kept: usize,
     results: u64,
+    /// When metrics are told next.
+    next_progress: u64,
     failed: u64,
     computed: u64,
     begun: Instant,
@@ -140,6 +149,7 @@ async fn begin(state: &State, call: &mut Call, inbound: &mut Streaming<v1::Evalu
     if header.progress_every == 0 {
         header.progress_every = 100;
     }
+    let next_progress = header.progress_every.into();
     let opened = model.text.chat("", 0)?;
     let judge = state.judge.clone().filter(|_| rule.task.is_some() && !header.unjudged);
     let space = if opened.ends_with(char::is_whitespace) { "" } else { " " };
@@ -150,7 +160,9 @@ async fn begin(state: &State, call: &mut Call, inbound: &mut Streaming<v1::Evalu
         model_digest: model.digest.clone(),
         seen: HashSet::new(),
         known: HashMap::new(),
+        kept: 0,
         results: 0,
+        next_progress,
         failed: 0,
         computed: 0,
         begun: Instant::now(),
@@ -190,8 +202,8 @@ async fn stream_results(
         result = run.run(&state, &call, inbound, &sender) => result,
     };
     match result {
-        Ok(()) => {
-            if send(&sender, Event::Finished(run.finished())).await.is_ok() {
+        Ok(finished) => {
+            if send(&sender, Event::Finished(finished)).await.is_ok() {
                 call.observation.end(tonic::Code::Ok);
             }
         }
@@ -213,7 +225,7 @@ impl Run {
         call: &Call,
         mut inbound: Streaming<v1::EvaluateRequest>,
         sender: &Sender,
-    ) -> Result<(), Error> {
+    ) -> Result<v1::EvaluateFinished, Error> {
         send(sender, Event::Started(self.started(call))).await?;
         let (mut running, mut open) = (FuturesUnordered::new(), true);
         while open || !running.is_empty() {
@@ -241,7 +253,7 @@ impl Run {
                 }
             }
         }
-        Ok(())
+        self.finished().await
     }
 
     /// A message after the header; of a sample its id and what it asks.
@@ -283,15 +295,29 @@ impl Run {
         }
         known.variants.push(variant);
         if verdict == benchmark::Verdict::Unjudged && self.plan.wants_judge(&result) {
+            let bytes = result.encoded_len();
             known.unjudged.push(result);
-            return Ok(());
+            return self.keep(bytes);
         }
+        let mut bytes = size_of::<Outcome>();
         if known.label.id.is_empty() {
             let v1::SampleResult { id, category, group, .. } = result;
             known.label = Arc::new(Label { id, category, group });
+            bytes += size_of::<Known>() + known.label.bytes();
         }
         self.results += 1;
         self.outcomes[variant].push(Outcome { label: known.label.clone(), verdict });
+        self.keep(bytes)
+    }
+
+    /// Counts bytes of samples and verdicts, which stay to the end.
+    fn keep(&mut self, bytes: usize) -> Result<(), Error> {
+        self.kept += bytes;
+        if self.kept > MAX_KEPT {
+            let message =
+                format!("ids, categories and verdicts of this run take more than {MAX_KEPT} bytes; part it in several");
+            return Err(Error::invalid("sample", message));
+        }
         Ok(())
     }
 
@@ -310,7 +336,9 @@ impl Run {
         let known = self.known.remove(&digest).unwrap_or_default();
         let missing: Vec<usize> =
             (0..self.plan.header.variants.len()).filter(|v| !known.variants.contains(v)).collect();
-        self.plan.ask(sample, &missing, known.unjudged)
+        let asked = self.plan.ask(sample, &missing, known.unjudged)?;
+        self.keep(digest.len() + asked.label.bytes())?;
+        Ok(asked)
     }
 
     /// Counts a result and sends it, with metrics from time to time.
@@ -318,18 +346,55 @@ impl Run {
         self.results += 1;
         self.computed += result.usage.as_ref().map_or(0, |u| u.rows_computed);
         match (verdict_of(&result), self.variants.get(&result.variant)) {
-            (Some(verdict), Some(&variant)) => self.outcomes[variant].push(Outcome { label: label.clone(), verdict }),
+            (Some(verdict), Some(&variant)) => {
+                self.outcomes[variant].push(Outcome { label: label.clone(), verdict });
+                self.keep(size_of::<Outcome>())?;
+            }
             _ => self.failed += 1,
         }
         send(sender, Event::Result(result)).await?;
-        if self.results.is_multiple_of(u64::from(self.plan.header.progress_every)) {
-            let progress = v1::EvaluateProgress { results: self.results, metrics: self.metrics() };
-            send(sender, Event::Progress(progress)).await?;
+        if self.results >= self.next_progress {
+            let every = u64::from(self.plan.header.progress_every);
+            self.next_progress = self.results + every.max(self.results / PROGRESS_SHARE);
+            let metrics = self.summarise(|plan, outcomes| plan.metrics(outcomes)).await?;
+            send(sender, Event::Progress(v1::EvaluateProgress { results: self.results, metrics })).await?;
         }
         Ok(())
     }
 
-    fn metrics(&self) -> Vec<v1::BenchmarkMetric> {
+    /// What `work` makes of the outcomes, beside the threads of the calls: bootstraps take their time.
+    async fn summarise<T: Send + 'static>(
+        &mut self,
+        work: impl FnOnce(&Plan, &mut Vec<Vec<Outcome>>) -> T + Send + 'static,
+    ) -> Result<T, Error> {
+        let (plan, mut outcomes) = (self.plan.clone(), std::mem::take(&mut self.outcomes));
+        let work = move || (work(&plan, &mut outcomes), outcomes);
+        let done = tokio::task::spawn_blocking(work).await.map_err(|e| Error::Fault(e.to_string()))?;
+        self.outcomes = done.1;
+        Ok(done.0)
+    }
+
+    async fn finished(&mut self) -> Result<v1::EvaluateFinished, Error> {
+        let work = |plan: &Plan, outcomes: &mut Vec<Vec<Outcome>>| {
+            // In the order of ids, so that the order of completion changes nothing.
+            outcomes.iter_mut().for_each(|outcomes| outcomes.sort_by(|a, b| a.label.id.cmp(&b.label.id)));
+            (plan.metrics(outcomes), plan.comparisons(outcomes))
+        };
+        let (metrics, comparisons) = self.summarise(work).await?;
+        Ok(v1::EvaluateFinished {
+            results: self.results,
+            failed: self.failed,
+            metrics,
+            comparisons,
+            rows_computed: self.computed,
+            total_seconds: self.begun.elapsed().as_secs_f64(),
+        })
+    }
+}
+
+impl Plan {
+    /// Of every variant, whose outcomes are in the order of variants.
+    fn metrics(&self, outcomes: &[Vec<Outcome>]) -> Vec<v1::BenchmarkMetric> {
         let of = |(variant, outcomes): (&v1::EvaluateVariant, &Vec<Outcome>)| {
             let metric = |m: benchmark::Metric| v1::BenchmarkMetric {
                 variant: variant.name.clone(),
@@ -341,17 +406,15 @@ impl Run {
                 n: m.n as u64,
                 unparsed: m.unparsed as u64,
             };
-            (self.plan.rule.summarise)(outcomes).into_iter().map(metric).collect::<Vec<_>>()
+            (self.rule.summarise)(outcomes).into_iter().map(metric).collect::<Vec<_>>()
         };
-        self.plan.header.variants.iter().zip(&self.outcomes).flat_map(of).collect()
+        self.header.variants.iter().zip(outcomes).flat_map(of).collect()
     }
 
-    fn finished(&mut self) -> v1::EvaluateFinished {
-        // In the order of ids, so that the order of completion changes nothing.
-        self.outcomes.iter_mut().for_each(|outcomes| outcomes.sort_by(|a, b| a.label.id.cmp(&b.label.id)));
-        let others = self.plan.header.variants.iter().zip(&self.outcomes).skip(1);
+    /// Of every variant with the first one; the outcomes are in the order of ids.
+    fn comparisons(&self, outcomes: &[Vec<Outcome>]) -> Vec<v1::Comparison> {
         let comparison = |(variant, own): (&v1::EvaluateVariant, &Vec<Outcome>)| {
-            let found = compare(&self.outcomes[0], own);
+            let found = compare(&outcomes[0], own);
             v1::Comparison {
                 variant: variant.name.clone(),
                 n: found.n as u64,
@@ -363,13 +426,6 @@ impl Run {
                 p: found.p,
             }
         };
-        v1::EvaluateFinished {
-            results: self.results,
-            failed: self.failed,
-            metrics: self.metrics(),
-            comparisons: others.map(comparison).collect(),
-            rows_computed: self.computed,
-            total_seconds: self.begun.elapsed().as_secs_f64(),
-        }
+        self.header.variants.iter().zip(outcomes).skip(1).map(comparison).collect()
     }
 }

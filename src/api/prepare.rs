@@ -17,7 +17,7 @@ use crate::telemetry::names;
 use crate::vision::{self, Picture};
 
 /// Bytes of a prompt's text.
-const MAX_TEXT_BYTES: usize = 1 << 20;
+pub(super) const MAX_TEXT_BYTES: usize = 1 << 20;
 
 /// What all variants of a request have in common: pictures decoded, words tokenized.
 pub(super) struct Ground {

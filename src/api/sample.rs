@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::call::{Call, before};
 use super::judge::Judge;
+use super::prepare::MAX_TEXT_BYTES;
 use super::v1::{self, evaluate_header::Rules, sweep_result};
 use super::{Error, State, sweep};
 use crate::benchmark::{Item, Label, Rule, Verdict, data, fill};
@@ -114,6 +115,16 @@ impl Plan {
             Some(Rules::Custom(custom)) => {
                 let listed = item.listed();
                 let values = [("question", &*item.question), ("hint", &*item.hint), ("options", &*listed)];
+                let places = |name: &str| custom.prompt.matches(&format!("{{{name}}}")).count();
+                let bytes = values.iter().fold(custom.prompt.len(), |sum, (name, value)| {
+                    sum.saturating_add(places(name).saturating_mul(value.len()))
+                });
+                if bytes > MAX_TEXT_BYTES {
+                    let message = format!(
+                        "with it header.custom.prompt comes to {bytes} bytes; at most {MAX_TEXT_BYTES} are taken"
+                    );
+                    return Err(Error::invalid("sample.question", message));
+                }
                 fill(&custom.prompt, &values)
             }
             _ => (rule.prompt)(&item),
@@ -253,7 +264,9 @@ impl Asked {
             Some(sweep_result::Outcome::Scored(response)) => {
                 let options = self.plan.options(item);
                 let best = response.best as usize;
-                let letter = item.letters().nth(best).map_or_else(|| options[best].to_lowercase(), String::from);
+                // Options after the 26th have no letter; of none, yes or no was scored.
+                let words = || item.options.get(best).map_or_else(|| options[best].to_lowercase(), String::clone);
+                let letter = item.letters().nth(best).map_or_else(words, String::from);
                 let mut verdict = (rule.compare)(item, &letter);
                 // Where answers are words, the option's words count.
                 if let Some(words) = item.options.get(best).filter(|_| verdict == Verdict::Wrong) {

@@ -28,6 +28,10 @@ pub struct Rows<R> {
     path: PathBuf,
     /// Where the rows of items begin, in bytes: tables name the picture of an earlier row by its index.
     seen: HashMap<[u8; 16], u64>,
+    /// The line on which the last row began.
+    line: usize,
+    /// The file can be read no further.
+    failed: bool,
 }
 
 struct Table<R> {
@@ -90,12 +94,21 @@ impl<R: BufRead> Rows<R> {
             return Err(Error { line: 1, message });
         }
         table.header = names;
-        Ok(Self { lines: Lines::Table(Box::new(table)), folder, path: PathBuf::new(), seen: HashMap::new() })
+        Ok(Self::of(Lines::Table(Box::new(table)), folder))
     }
 
     /// One JSON object a line, with the names of a table's columns; `options` may be a list, `image` and `images` paths or base64.
     pub fn json(source: R, folder: PathBuf) -> Self {
-        Self { lines: Lines::Json { source, line: 0 }, folder, path: PathBuf::new(), seen: HashMap::new() }
+        Self::of(Lines::Json { source, line: 0 }, folder)
+    }
+
+    fn of(lines: Lines<R>, folder: PathBuf) -> Self {
+        Self { lines, folder, path: PathBuf::new(), seen: HashMap::new(), line: 0, failed: false }
+    }
+
+    /// The line on which the row began that came last.
+    pub fn line(&self) -> usize {
+        self.line
     }
 
     fn item(&mut self, line: usize, cells: Cells) -> Result<Item, Error> {
@@ -259,10 +272,17 @@ impl<R: BufRead> Iterator for Rows<R> {
     type Item = Result<Item, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
+        if self.failed {
+            return None;
+        }
         let (line, raw) = match self.lines.next() {
             Ok(row) => row?,
-            Err(error) => return Some(Err(error)),
+            Err(error) => {
+                self.failed = true;
+                return Some(Err(error));
+            }
         };
+        self.line = line;
         let cells = match (raw, &self.lines) {
             (Raw::Cells(cells), Lines::Table(table)) if cells.len() == table.header.len() => {
                 Ok(table.header.iter().cloned().zip(cells).collect())
@@ -382,7 +402,9 @@ fn json_row<R: BufRead>(source: &mut R, line: &mut usize) -> Result<Option<(usiz
         if text.trim_ascii().is_empty() {
             continue;
         }
-        let raw = serde_json::from_slice(&text).map_or_else(|e| Raw::Bad(e.to_string()), Raw::Object);
+        // As the parser of tables does.
+        let text = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&text);
+        let raw = serde_json::from_slice(text).map_or_else(|e| Raw::Bad(e.to_string()), Raw::Object);
         return Ok(Some((*line, raw)));
     }
 }

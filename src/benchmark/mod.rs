@@ -26,9 +26,9 @@ pub use summary::{Comparison, Label, Metric, Outcome, compare};
 
 /// Why a row of a benchmark cannot be read.
 #[derive(Debug, thiserror::Error)]
-#[error("line {line}: {message}")]
+#[error("{}{message}", if *.line > 0 { format!("line {line}: ") } else { String::new() })]
 pub struct Error {
-    /// From 1, the header counted; 0 where it is the file.
+    /// From 1, the header counted; 0 where it is the whole file.
     pub line: usize,
     /// What is wrong.
     pub message: String,

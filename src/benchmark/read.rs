@@ -333,7 +333,8 @@ pub fn normal_math(item: &Item, extracted: &str) -> Option<String> {
     match item.field("answer_type") {
         "integer" => float(extracted).filter(|v| v.is_finite()).map(|v| format!("{:.0}", v.trunc() + 0.0)),
         "float" => {
-            let precision = item.field("precision").parse::<f64>().map_or(0, |p| p as usize);
+            // No finite number has more places; the formatter takes no more than 65,535.
+            let precision = item.field("precision").parse::<f64>().map_or(0, |p| p.clamp(0.0, 1100.0) as usize);
             float(extracted).and_then(|v| float(&format!("{v:.precision$}"))).map(printed)
         }
         "list" => Some(extracted.to_owned()).filter(|t| t.starts_with('[')),

@@ -16,6 +16,13 @@ pub struct Label {
     pub group: String,
 }
 
+impl Label {
+    /// That it takes, about.
+    pub fn bytes(&self) -> usize {
+        size_of::<Self>() + self.id.len() + self.category.len() + self.group.len()
+    }
+}
+
 /// The verdict on one item.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outcome {

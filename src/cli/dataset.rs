@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::Failure;
+use crate::benchmark::Error;
 use crate::benchmark::data::Rows;
 use crate::vision;
 
@@ -42,13 +43,12 @@ impl Check {
         let (mut categories, mut options, mut columns) =
             (BTreeMap::<String, usize>::new(), BTreeMap::<usize, usize>::new(), BTreeMap::<String, usize>::new());
         let mut unanswered = 0;
-        for item in Rows::open(&self.file)? {
+        let mut rows = Rows::open(&self.file)?;
+        while let Some(item) = rows.next() {
             let found = item.and_then(|item| {
                 for image in &item.images {
-                    vision::decode(image, MAX_PIXELS).map_err(|e| crate::benchmark::Error {
-                        line: 0,
-                        message: format!("image of {}: {e}", item.id),
-                    })?;
+                    let error = |e| Error { line: rows.line(), message: format!("image: {e}") };
+                    vision::decode(image, MAX_PIXELS).map_err(error)?;
                 }
                 Ok(item)
             });

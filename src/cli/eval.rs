@@ -214,21 +214,25 @@ impl Eval {
     pub(super) async fn ask(
         &self,
         mut client: Client,
-        mut header: EvaluateHeader,
+        header: EvaluateHeader,
         rows: Items,
         count: Option<usize>,
         out: Option<&Path>,
     ) -> Result<Evaluated, Failure> {
-        // Metrics of many variants are not cheap.
-        header.progress_every = header.progress_every.max(8 * header.variants.len() as u32).max(100);
         let rows = self.with_substitutes(rows, &header);
-        let answers = count.map(|count| count * header.variants.len());
-        let mut cost =
-            Cost::new(if self.common.estimate { Cost::FEW } else { Cost::MANY } * header.variants.len(), answers);
+        let variants = header.variants.len();
+        let answers = count.map(|count| count * variants);
         let (sender, samples) = mpsc::channel(AHEAD);
-        let skip = self.common.skip_bad;
-        let reading = tokio::task::spawn_blocking(move || send_all(&sender, rows, skip));
         let mut run = client.evaluate(header, ReceiverStream::new(samples), out).await?;
+        let (items, most) = if self.common.estimate {
+            // After those that an earlier run has answered.
+            (Cost::FEW, Cost::FEW + run.known / variants)
+        } else {
+            (Cost::MANY, usize::MAX)
+        };
+        let mut cost = Cost::new(items * variants, answers.map(|answers| answers.saturating_sub(run.known)));
+        let skip = self.common.skip_bad;
+        let reading = tokio::task::spawn_blocking(move || send_all(&sender, rows.take(most), skip));
         let bar = answers.map_or_else(ProgressBar::no_length, |answers| ProgressBar::new(answers as u64));
         let style = "{spinner} {bar:30} {pos} of {len} answers, {per_sec}, {eta} left, {msg}";
         if let Ok(style) = ProgressStyle::with_template(style) {
@@ -264,7 +268,7 @@ impl Eval {
     fn with_substitutes(&self, rows: Items, header: &EvaluateHeader) -> Items {
         let wanted = |name: &str| header.variants.iter().any(|v| v.pictures == name);
         let rows = if wanted(substitute::OTHER) { Box::new(substitute::with_other(rows)) } else { rows };
-        let rows: Items = match &self.common.substitutes {
+        match &self.common.substitutes {
             Some(folder) if wanted(substitute::FOLDER) => {
                 let folder = folder.clone();
                 Box::new(rows.map(move |item| {
@@ -275,8 +279,7 @@ impl Eval {
                 }))
             }
             _ => rows,
-        };
-        if self.common.estimate { Box::new(rows.take(Cost::FEW)) } else { rows }
+        }
     }
 
     /// How many items the flags name.

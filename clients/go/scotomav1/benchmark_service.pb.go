@@ -347,7 +347,7 @@ type EvaluateHeader struct {
 	Sampling *Sampling `protobuf:"bytes,6,opt,name=sampling,proto3" json:"sampling,omitempty"`
 	// At most this many tokens. 0: what the rule says.
 	MaxTokens uint32 `protobuf:"varint,7,opt,name=max_tokens,json=maxTokens,proto3" json:"max_tokens,omitempty"`
-	// A `progress` after this many results. 0: 100.
+	// A `progress` after this many results, and after not less than a twentieth of all so far. 0: 100.
 	ProgressEvery uint32 `protobuf:"varint,8,opt,name=progress_every,json=progressEvery,proto3" json:"progress_every,omitempty"`
 	// The server's judge is not asked, even where it has one and the rule needs it: answers are VERDICT_UNJUDGED.
 	Unjudged      bool `protobuf:"varint,9,opt,name=unjudged,proto3" json:"unjudged,omitempty"`

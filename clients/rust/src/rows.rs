@@ -101,6 +101,7 @@ impl Rows {
             }
         }
         let line = *line;
+        let json = json.trim_start_matches('\u{feff}').to_owned();
         // What is wrong with it is the server's to say.
         let object: Value = serde_json::from_str(&json).unwrap_or_default();
         let images = ["image", "image_path"].into_iter().find_map(|name| match &object[name] {

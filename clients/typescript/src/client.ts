@@ -94,7 +94,12 @@ export function baseUrl(address: string): string {
   return address.includes("://") ? address : `http://${address}`;
 }
 
-const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
+/** Until `ms` have passed, or the caller has lost patience. */
+const sleep = (ms: number, signal: AbortSignal | undefined) =>
+  new Promise<void>((resolve) => {
+    const timer = setTimeout(resolve, ms);
+    signal?.addEventListener("abort", () => (clearTimeout(timer), resolve()), { once: true });
+  });
 
 /** A connection to a server. Requests are messages, or object literals of their fields. */
 export class Client {
@@ -124,7 +129,7 @@ export class Client {
         if (error.code !== Code.Unavailable || attempt >= this.#attempts || late || options.signal?.aborted) {
           throw error;
         }
-        await sleep(wait);
+        await sleep(wait, options.signal);
       }
     }
   }

@@ -64,7 +64,8 @@ async function* table(path: string): AsyncGenerator<Row> {
 
 async function* manifest(path: string): AsyncGenerator<Row> {
   let line = 0n;
-  for await (const json of createInterface({ input: createReadStream(path), crlfDelay: Infinity })) {
+  for await (const text of createInterface({ input: createReadStream(path), crlfDelay: Infinity })) {
+    const json = text.replace(/^\uFEFF/, "");
     line += 1n;
     if (json.trim() !== "") {
       yield create(RowSchema, { line, json, images: await named(path, pictureCell(json)) });
@@ -107,7 +108,11 @@ async function pictureOf(path: string, starts: Map<string, number>, index: strin
 async function named(path: string, cell: string | undefined): Promise<Image[]> {
   let listed = cell ? [cell] : [];
   if (cell?.startsWith("[")) {
-    listed = (JSON.parse(cell) as unknown[]).map(String);
+    try {
+      listed = (JSON.parse(cell) as unknown[]).map(String);
+    } catch {
+      // A name may begin so, too.
+    }
   }
   if (!listed.every(isName)) {
     return [];

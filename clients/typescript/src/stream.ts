@@ -86,15 +86,22 @@ abstract class Stream<M, Item, End> implements AsyncIterable<Item> {
     return this.#finished;
   }
 
+  /** Nothing more is taken. */
+  protected ended(): void {}
+
   async *#iterate(): AsyncGenerator<Item, void, void> {
-    for await (const event of events(this.#begun)) {
-      const { item, finished } = this.take(event);
-      if (finished !== undefined) {
-        this.#finished = finished;
+    try {
+      for await (const event of events(this.#begun)) {
+        const { item, finished } = this.take(event);
+        if (finished !== undefined) {
+          this.#finished = finished;
+        }
+        if (item !== undefined) {
+          yield item;
+        }
       }
-      if (item !== undefined) {
-        yield item;
-      }
+    } finally {
+      this.ended();
     }
     if (this.#finished === undefined) {
       throw truncated();
@@ -290,12 +297,15 @@ export class Evaluation extends Stream<EvaluateResponse, SampleResult, EvaluateF
       this.#sink?.add(result);
     }
     if (finished !== undefined) {
-      this.#sink?.close();
       const error = this.#broken();
       if (error !== undefined) {
         throw error;
       }
     }
     return found(result, finished);
+  }
+
+  protected override ended(): void {
+    this.#sink?.close();
   }
 }

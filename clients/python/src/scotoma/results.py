@@ -33,11 +33,14 @@ class ResultsFile:
         self._model: str | None = None
         self.header = header
         if self._about.exists():
-            run = json.loads(self._about.read_text("utf-8"))
-            if json_format.ParseDict(run["asked"], bench.EvaluateHeader()) != self._asked:
+            try:
+                run = json.loads(self._about.read_text("utf-8"))
+                asked, self.header = (json_format.ParseDict(run[k], bench.EvaluateHeader()) for k in ("asked", "ran"))
+                self._model = run["model"]
+            except (ValueError, KeyError, TypeError, json_format.ParseError) as error:
+                raise ValueError(f"{self._about}: it is no header of a run: {error!r}") from None
+            if asked != self._asked:
                 raise ValueError(f"{path}: it is of another run")
-            self._model = run["model"]
-            self.header = json_format.ParseDict(run["ran"], bench.EvaluateHeader())
             self.header.progress_every = header.progress_every
         self.known = _read(self.path, mend=True) if self.path.exists() else []
         self._file = self.path.open("a", encoding="utf-8")

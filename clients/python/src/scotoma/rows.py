@@ -5,6 +5,7 @@ What the columns mean is the server's business; a client only brings the picture
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import os
@@ -123,7 +124,10 @@ def _picture_of(path: Path, starts: dict[str, int], index: str, column: int) -> 
 
 def _named(path: Path, cell: str) -> list[pb.Image]:
     """The pictures whose names a cell gives; none where it holds them itself."""
-    listed = json.loads(cell) if cell.startswith("[") else [cell] if cell else []
+    listed = [cell] if cell else []
+    if cell.startswith("["):
+        with contextlib.suppress(ValueError):  # A name may begin so, too.
+            listed = json.loads(cell)
     if not all(map(_is_name, listed)):
         return []
     return [pb.Image(data=(path.parent / name.strip()).read_bytes()) for name in listed]

@@ -2381,7 +2381,7 @@ pub struct EvaluateHeader {
     /// At most this many tokens. 0: what the rule says.
     #[prost(uint32, tag = "7")]
     pub max_tokens: u32,
-    /// A `progress` after this many results. 0: 100.
+    /// A `progress` after this many results, and after not less than a twentieth of all so far. 0: 100.
     #[prost(uint32, tag = "8")]
     pub progress_every: u32,
     /// The server's judge is not asked, even where it has one and the rule needs it: answers are VERDICT_UNJUDGED.

@@ -136,7 +136,7 @@ export type EvaluateHeader = Message<"scotoma.v1.EvaluateHeader"> & {
   maxTokens: number;
 
   /**
-   * A `progress` after this many results. 0: 100.
+   * A `progress` after this many results, and after not less than a twentieth of all so far. 0: 100.
    *
    * @generated from field: uint32 progress_every = 8;
    */
