@@ -3,40 +3,47 @@
     python benches/load.py PICTURE [--threads 2]     with the Python client installed and the release binary built
 
 Half of 64 clients sweep (8 layers x 20 seeds), half ask the same kind of question one after the other; then half of all leave at once;
-then one client sweeps over 10,000 variants.
+then one client sweeps over 10,000 variants. Last, 32 clients and 8 ask as fast as they
+can, two at once: without keys, and with a key for each side.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import itertools
 import re
 import socket
 import statistics
 import subprocess
+import tempfile
 import threading
 import time
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from scotoma import Client, drop_layers, permute_tokens
+from scotoma.v1.inference_service_pb2 import Sampling
 
 ROOT = Path(__file__).parent.parent
+BINARY = str(ROOT / "target/release/scotoma")
+MANY, FEW, SECONDS = 32, 8, 10
 GRID = [drop_layers([0]), permute_tokens(0)]
 LAYERS, SEEDS = "interventions[0].drop_layers.layers[0]", "interventions[1].permute_tokens.seed"
 KV_MIB, IMAGE_MIB, CHECKPOINT_MIB = 256, 64, 64
 
 
 class Server:
-    def __init__(self, threads: int) -> None:
+    def __init__(self, threads: int, *flags: str, api_key: str | None = None) -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.address = f"127.0.0.1:{free.getsockname()[1]}"
         budgets = ["--kv-cache-mib", str(KV_MIB), "--image-cache-mib", str(IMAGE_MIB), "--checkpoint-mib", str(CHECKPOINT_MIB)]
-        command = [str(ROOT / "target/release/scotoma"), "--threads", str(threads), "serve", "--listen", self.address, *budgets]
+        command = [BINARY, "--threads", str(threads), "serve", "--listen", self.address, *budgets, *flags]
         self.process = subprocess.Popen([*command, "--log", "warn"], stdout=subprocess.DEVNULL)
         for _ in range(100):
-            with contextlib.suppress(Exception), Client(self.address) as client:
+            with contextlib.suppress(Exception), Client(self.address, api_key=api_key) as client:
                 client.list_models(timeout=1)
                 return
             time.sleep(0.1)
@@ -108,6 +115,34 @@ def long_sweep(server: Server, picture: bytes) -> None:
     print(f"resident: {min(resident):.0f} to {max(resident):.0f} MB on the way, {server.memory('VmHWM'):.0f} MB at most")
 
 
+def shares(threads: int, picture: bytes) -> None:
+    drawn = [subprocess.run([BINARY, "key", name], capture_output=True, text=True, check=True).stdout.splitlines() for name in ("many", "few")]
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
+        file.write("\n".join(lines[-1] for lines in drawn))
+        file.flush()
+        keys = [lines[1] for lines in drawn]
+        for what, flags, own in (("without keys", [], [None, None]), ("with a key for each side", ["--api-keys", file.name], keys)):
+            server = Server(threads, "--max-running", "2", *flags, api_key=own[0])
+            answered, until = [0] * (MANY + FEW), time.monotonic() + SECONDS
+
+            def ask(number: int, server: Server = server, own: list[str | None] = own, answered: list[int] = answered, until: float = until) -> None:
+                with Client(server.address, api_key=own[number // MANY]) as client:
+                    for i in itertools.count():
+                        # Long answers, so that the clients are not what limits.
+                        anything = Sampling(temperature=100, seed=i)
+                        client.generate(f"Question {number}?", picture, max_tokens=64, sampling=anything).finish()
+                        if time.monotonic() > until:
+                            return
+                        answered[number] += 1
+
+            try:
+                with ThreadPoolExecutor(MANY + FEW) as pool:
+                    list(pool.map(ask, range(MANY + FEW)))
+            finally:
+                server.process.terminate()
+            print(f"{what}: {MANY} clients have {sum(answered[:MANY])} answers in {SECONDS} s, {FEW} clients {sum(answered[MANY:])}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("picture", type=Path)
@@ -119,6 +154,7 @@ def main() -> None:
         long_sweep(server, arguments.picture.read_bytes())
     finally:
         server.process.terminate()
+    shares(arguments.threads, arguments.picture.read_bytes())
 
 
 if __name__ == "__main__":

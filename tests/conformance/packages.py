@@ -97,7 +97,8 @@ def go(empty: Path, address: str) -> str:
     (served / f"v{VERSION}.info").write_text(json.dumps({"Version": f"v{VERSION}"}))
     (served / "list").write_text(f"v{VERSION}\n")
     env = {"GOPROXY": f"file://{empty / 'proxy'},{call('go', 'env', 'GOPROXY').strip()}", "GONOSUMDB": MODULE, "GOFLAGS": "-mod=mod -modcacherw"}
-    # A cache of its own would fetch everything again; this version must not come from an earlier run.
+    # A cache of its own would fetch everything again; this version must not come from an earlier run, nor what Go noted of its imports.
+    env["GODEBUG"] = "goindex=0"
     cached = Path(call("go", "env", "GOMODCACHE").strip())
     for stale in (cached / f"{MODULE}@v{VERSION}", cached / "cache/download" / MODULE):
         if stale.exists():

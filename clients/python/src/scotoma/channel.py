@@ -62,6 +62,8 @@ class Settings:
             # While gRPC measures the connection by pings of its own it sends no other, and waits a minute for these.
             ("grpc.http2.ping_timeout_ms", keepalive),
             ("grpc.enable_retries", 0),
+            # A client is a connection, which has its share of the server; else all of a process would be one.
+            ("grpc.use_local_subchannel_pool", 1),
         ]
 
     @property
