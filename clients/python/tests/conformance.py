@@ -184,13 +184,12 @@ class Runner:
 
     async def run_models(self, _: dict[str, Any]) -> Observed:
         place = self.script["place"]
-        *_, last = [e async for e in items(await result(self.client.load_model(f"{place}/model", name="next")))]
+        events = [e async for e in items(await result(self.client.load_model(f"{place}/model", name="next")))]
         info = await result(self.client.load_projector("second", f"{place}/mm_projector.bin", model="next"))
         freed = await result(self.client.unload_model("next"))
         gone = await self.case({"call": "getModel", "request": {"model": "next"}})
-        return {
-            "family": last.model.family, "projectors": list(info.projectors), "freed": freed, "gone": gone["error"],
-        }  # fmt: skip
+        family, projectors = events[-1].model.family, list(info.projectors)
+        return {"family": family, "projectors": projectors, "freed": freed, "gone": gone["error"]}
 
     async def run_deadline(self, _: dict[str, Any]) -> Observed:
         answer = await result(self.client.generate(self.script["question"], self.square, timeout=0.05, **LONG))
