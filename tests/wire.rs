@@ -454,6 +454,10 @@ async fn a_browser_reaches_the_server_by_grpc_web() {
     assert!(response.starts_with("HTTP/1.1 200 OK"), "{response}");
     assert!(response.contains("shapes") && response.contains("grpc-status:0"), "{response}");
     assert!(response.contains("access-control-allow-origin: *"), "{response}");
+    // Before it sends a key, a browser asks whether it may.
+    let asks = "Origin: http://a.example\r\nAccess-Control-Request-Method: POST\r\nAccess-Control-Request-Headers: authorization\r\n";
+    let response = http(&server.address, "OPTIONS /scotoma.v1.ModelService/ListModels", asks, b"").await;
+    assert!(response.contains("access-control-allow-headers: authorization"), "{response}");
 }
 
 /// Waits until `done` holds; gives up after ten seconds.

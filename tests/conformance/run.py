@@ -219,6 +219,7 @@ def main() -> int:
         drawn = subprocess.run([BINARY, "key", "conformance"], capture_output=True, text=True, check=True).stdout.splitlines()
         (folder / "keys").write_text(drawn[-1])
         server = Server("--allow-load")
+        keyed = Server("--api-keys", str(folder / "keys"))
         secure = Server(
             "--tls-cert", str(folder / "server.pem"), "--tls-key", str(folder / "server.key"),
             "--tls-client-ca", str(folder / "ca.pem"), "--api-keys", str(folder / "keys"),
@@ -237,7 +238,8 @@ def main() -> int:
                     for suffix in ("", ".run.json"):
                         shutil.copy(f"{begun}{suffix}", own / f"begun.jsonl{suffix}")
                     script = {
-                        "address": f"127.0.0.1:{server.port}", "secure": f"https://127.0.0.1:{secure.port}", "control": keeper,
+                        "address": f"127.0.0.1:{server.port}", "secure": f"https://127.0.0.1:{secure.port}",
+                        "keyed": f"127.0.0.1:{keyed.port}", "control": keeper,
                         "relay": f"127.0.0.1:{relay.port}",
                         "ca": str(folder / "ca.pem"), "cert": str(folder / "client.pem"), "key": str(folder / "client.key"),
                         "apiKey": drawn[1], "folder": str(own), "pictures": pictures, "question": QUESTION,
@@ -257,6 +259,7 @@ def main() -> int:
         finally:
             server.stop()
             secure.stop()
+            keyed.stop()
     return report(cases, languages, observed)
 
 

@@ -231,19 +231,31 @@ class Runner:
             return {"tokens": count > 0, "error": {"code": error.code.name}}
         return {"tokens": count > 0}
 
+    async def run_key(self, _: dict[str, Any]) -> Observed:
+        key = self.script["apiKey"]
+        return {
+            what: await self.asked(self.script["keyed"], api_key=own)
+            for what, own in (("name", key), ("without key", None))
+        }
+
     async def run_tls(self, _: dict[str, Any]) -> Observed:
         names = ("ca", "cert", "key", "api_key")
         ways = {"ca": "ca", "cert": "cert", "key": "key", "api_key": "apiKey"}
         found: Observed = {}
         for what, left_out in (("name", ()), ("without certificate", ("cert", "key")), ("without key", ("api_key",))):
             own = {name: self.script[ways[name]] for name in names if name not in left_out}
-            client = self.client_type(self.script["secure"], attempts=1, **own)
-            try:
-                found[what] = (await result(client.get_model())).name
-            except scotoma.ScotomaError as error:
-                found[what] = error.code.name if what == "without certificate" else error_of(error)
+            found[what] = await self.asked(self.script["secure"], **own)
+        # What a client sees of a connection that is refused is its library's.
+        return {**found, "without certificate": found["without certificate"]["code"]}
+
+    async def asked(self, address: str, **settings: Any) -> Any:  # noqa: ANN401
+        client = self.client_type(address, attempts=1, **settings)
+        try:
+            return (await result(client.get_model())).name
+        except scotoma.ScotomaError as error:
+            return error_of(error)
+        finally:
             await result(client.close())
-        return found
 
     async def run_overhead(self, _: dict[str, Any]) -> Observed:
         times = []

@@ -41,6 +41,7 @@ struct Case {
 struct Script {
     address: String,
     secure: String,
+    keyed: String,
     control: String,
     relay: String,
     ca: PathBuf,
@@ -228,6 +229,11 @@ impl Runner {
                 let relayed = Connect::to(&self.script.relay).keepalive(Duration::from_secs(1));
                 self.broken_off(relayed.connect().await?, "lose").await?
             }
+            "key" => {
+                let plain = || Connect::to(&self.script.keyed).attempts(1);
+                let with = asked(plain().api_key(&self.script.api_key)).await;
+                json!({"name": with, "without key": asked(plain()).await})
+            }
             "tls" => self.tls().await,
             "overhead" => {
                 let mut times = Vec::new();
@@ -305,22 +311,18 @@ impl Runner {
         let Script { secure, ca, cert, key, api_key, .. } = &self.script;
         let base = || Connect::to(secure).authorities(read(ca)).attempts(1);
         let own = |connect: Connect| connect.identity(read(cert), read(key));
-        let mut found = serde_json::Map::new();
-        for (what, connect) in [
-            ("name", own(base()).api_key(api_key)),
-            ("without certificate", base().api_key(api_key)),
-            ("without key", own(base())),
-        ] {
-            let asked = async { connect.connect().await?.get_model("").await };
-            let said = match asked.await {
-                Ok(info) => json!(info.name),
-                Err(error) if what == "without certificate" => json!(name_of(&error)),
-                Err(error) => error_of(&error),
-            };
-            found.insert(what.into(), said);
-        }
-        found.into()
+        json!({
+            "name": asked(own(base()).api_key(api_key)).await,
+            // What a client sees of a connection that is refused is its library's.
+            "without certificate": asked(base().api_key(api_key)).await["code"],
+            "without key": asked(own(base())).await,
+        })
     }
+}
+
+async fn asked(connect: Connect) -> Value {
+    let asked = async { connect.connect().await?.get_model("").await };
+    asked.await.map_or_else(|error| error_of(&error), |info| json!(info.name))
 }
 
 #[tokio::main]

@@ -7,7 +7,6 @@ import { Runner, type Script } from "./runner.js";
 
 const [scriptPath = "", observedPath = ""] = process.argv.slice(2);
 const script = JSON.parse(readFileSync(scriptPath, "utf8")) as Script;
-using client = connect(script.address, { attempts: 8 });
 const read = (path: string) => readFileSync(path, "utf8");
-const runner = new Runner(script, client, { rows, resultsFile, readResults, connect, read });
+const runner = new Runner(script, connect, { rows, resultsFile, readResults, read });
 writeFileSync(observedPath, JSON.stringify(await runner.all()));

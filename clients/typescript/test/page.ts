@@ -7,4 +7,4 @@ declare global {
   var run: (script: Script) => Promise<unknown>;
 }
 
-globalThis.run = (script) => new Runner(script, connect(script.address, { attempts: 8 })).all();
+globalThis.run = (script) => new Runner(script, connect).all();

@@ -31,6 +31,7 @@ export interface Case {
 export interface Script {
   address: string;
   secure: string;
+  keyed: string;
   control: string;
   relay: string;
   ca: string;
@@ -50,9 +51,11 @@ export interface Platform {
   rows(path: string): AsyncIterable<Question>;
   resultsFile(path: string): Results;
   readResults(path: string): Promise<v1.SampleResult[]>;
-  connect(address: string, settings: object): Client & { close(): void };
   read(path: string): string;
 }
+
+/** Of either platform. */
+export type Connect = (address: string, settings: object) => Client & { close?(): void };
 
 type Observed = Record<string, unknown>;
 
@@ -89,11 +92,13 @@ export class Runner {
   readonly #square: Uint8Array;
   readonly #script: Script;
   readonly #client: Client;
+  readonly #connect: Connect;
   readonly #platform: Platform | undefined;
 
-  constructor(script: Script, client: Client, platform?: Platform) {
+  constructor(script: Script, connect: Connect, platform?: Platform) {
     this.#script = script;
-    this.#client = client;
+    this.#client = connect(script.address, { attempts: 8 });
+    this.#connect = connect;
     this.#platform = platform;
     this.#square = bytes(script.pictures["square"] ?? "");
   }
@@ -105,6 +110,7 @@ export class Runner {
         observed[own.name] = await this.#observe(own);
       }
     }
+    (this.#client as ReturnType<Connect>).close?.();
     return observed;
   }
 
@@ -230,10 +236,14 @@ export class Runner {
       case "lost":
         return this.#brokenOff(client, "restart");
       case "silent": {
-        const relayed = (this.#platform as Platform).connect(this.#script.relay, { keepaliveMs: 1000 });
+        const relayed = this.#connect(this.#script.relay, { keepaliveMs: 1000 });
         const found = await this.#brokenOff(relayed, "lose");
-        relayed.close();
+        relayed.close?.();
         return found;
+      }
+      case "key": {
+        const { keyed, apiKey } = this.#script;
+        return { name: await this.#asked(keyed, { apiKey }), "without key": await this.#asked(keyed, {}) };
       }
       case "tls":
         return this.#tls(this.#platform as Platform);
@@ -327,22 +337,23 @@ export class Runner {
   async #tls(platform: Platform): Promise<Observed> {
     const { secure, apiKey } = this.#script;
     const [ca, cert, key] = [this.#script.ca, this.#script.cert, this.#script.key].map((path) => platform.read(path));
-    const found: Observed = {};
-    const ways: [string, object][] = [
-      ["name", { ca, cert, key, apiKey }],
-      ["without certificate", { ca, apiKey }],
-      ["without key", { ca, cert, key }],
-    ];
-    for (const [what, settings] of ways) {
-      const client = platform.connect(secure, { ...settings, attempts: 1 });
-      try {
-        found[what] = (await client.getModel()).name;
-      } catch (error) {
-        const failed = ScotomaError.from(error);
-        found[what] = what === "without certificate" ? nameOf(failed.code) : errorOf(failed);
-      }
-      client.close();
+    const refused = (await this.#asked(secure, { ca, apiKey })) as Observed;
+    return {
+      name: await this.#asked(secure, { ca, cert, key, apiKey }),
+      // What a client sees of a connection that is refused is its library's.
+      "without certificate": refused["code"],
+      "without key": await this.#asked(secure, { ca, cert, key }),
+    };
+  }
+
+  async #asked(address: string, settings: object): Promise<unknown> {
+    const client = this.#connect(address, { ...settings, attempts: 1 });
+    try {
+      return (await client.getModel()).name;
+    } catch (error) {
+      return errorOf(ScotomaError.from(error));
+    } finally {
+      client.close?.();
     }
-    return found;
   }
 }

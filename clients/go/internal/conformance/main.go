@@ -33,7 +33,7 @@ type testCase struct {
 }
 
 type script struct {
-	Address, Secure, Control, Relay, CA, Cert, Key, APIKey, Folder, Question, Place, Benchmark string
+	Address, Secure, Keyed, Control, Relay, CA, Cert, Key, APIKey, Folder, Question, Place, Benchmark string
 
 	Pictures map[string]string
 	Cases    []testCase
@@ -273,6 +273,9 @@ func (r *runner) run(ctx context.Context, c testCase) (observed, error) {
 		}
 		found, err := r.brokenOff(ctx, relayed, "lose")
 		return found, errors.Join(err, relayed.Close())
+	case "key":
+		with := asked(ctx, r.Keyed, scotoma.WithAPIKey(r.APIKey))
+		return observed{"name": with, "without key": asked(ctx, r.Keyed)}, nil
 	case "tls":
 		return r.tls(ctx)
 	case "overhead":
@@ -424,29 +427,29 @@ func (r *runner) tls(ctx context.Context) (observed, error) {
 	if err != nil {
 		return nil, err
 	}
-	with, without := &tls.Config{RootCAs: roots, Certificates: []tls.Certificate{own}}, &tls.Config{RootCAs: roots}
-	found := observed{}
-	for _, way := range []struct {
-		what, key string
-		config    *tls.Config
-	}{{"name", r.APIKey, with}, {"without certificate", r.APIKey, without}, {"without key", "", with}} {
-		client, err := scotoma.NewClient(r.Secure, scotoma.WithTLS(way.config), scotoma.WithAPIKey(way.key), scotoma.WithAttempts(1))
-		if err != nil {
-			return nil, err
-		}
-		switch info, err := client.GetModel(ctx, ""); {
-		case err == nil:
-			found[way.what] = info.GetName()
-		case way.what == "without certificate":
-			found[way.what] = nameOf(err)
-		default:
-			found[way.what] = errorOf(err)
-		}
-		if err := client.Close(); err != nil {
-			return nil, err
-		}
+	certified := scotoma.WithTLS(&tls.Config{RootCAs: roots, Certificates: []tls.Certificate{own}})
+	key := scotoma.WithAPIKey(r.APIKey)
+	refused, _ := asked(ctx, r.Secure, scotoma.WithTLS(&tls.Config{RootCAs: roots}), key).(observed)
+	return observed{
+		"name": asked(ctx, r.Secure, certified, key),
+		// What a client sees of a connection that is refused is its library's.
+		"without certificate": refused["code"],
+		"without key":         asked(ctx, r.Secure, certified),
+	}, nil
+}
+
+// asked says what the model is called, or why nobody says so.
+func asked(ctx context.Context, address string, options ...scotoma.Option) any {
+	client, err := scotoma.NewClient(address, append(options, scotoma.WithAttempts(1))...)
+	if err != nil {
+		panic(err)
 	}
-	return found, nil
+	defer func() { must(client.Close()) }()
+	info, err := client.GetModel(ctx, "")
+	if err != nil {
+		return errorOf(err)
+	}
+	return info.GetName()
 }
 
 func builders() (observed, error) {
