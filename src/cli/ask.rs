@@ -145,11 +145,12 @@ pub(super) struct Models {
 impl Models {
     pub(super) async fn run(self) -> Result<(), Failure> {
         let (local, mut client) = self.target.connect().await?;
+        let models = client.list_models().await?;
         println!(
             "{:<16} {:<8} {:>10} {:<5} {:<7} {:<22} digest",
             "name", "family", "parameters", "dtype", "device", "projectors"
         );
-        for model in client.list_models().await? {
+        for model in models {
             println!(
                 "{:<16} {:<8} {:>10} {:<5} {:<7} {:<22} {}",
                 model.name,

@@ -109,7 +109,7 @@ pub(super) struct Serve {
 
 impl Serve {
     pub(super) async fn run(self) -> Result<(), Failure> {
-        telemetry::init_logs(&self.log, self.log_format);
+        telemetry::init_logs(&self.log, self.log_format).map_err(|e| format!("--log {e}"))?;
         let (mut config, origins) = self.config()?;
         for text in &self.saliency {
             let (name, origin) = named_origin(text)?;

@@ -19,7 +19,7 @@ pub struct FieldViolation {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The address, a certificate or the key cannot be used, or nothing answers there.
-    #[error("cannot reach the server: {0}")]
+    #[error("cannot reach the server: {}", caused(.0.to_string(), std::error::Error::source(.0)))]
     Transport(#[from] tonic::transport::Error),
     /// The server refused or failed, or the connection was lost (`Unavailable`).
     #[error("{code:?}: {message}")]
@@ -65,12 +65,24 @@ impl From<Status> for Error {
         });
         Self::Server {
             code: code(&status),
-            message: status.message().to_owned(),
+            message: caused(status.message().to_owned(), std::error::Error::source(&status)),
             reason: details.error_info().map(|i| i.reason.clone()),
             fields,
             retry_after: details.retry_info().and_then(|r| r.retry_delay),
         }
     }
+}
+
+/// What went wrong with what caused it.
+fn caused(mut said: String, mut source: Option<&(dyn std::error::Error + 'static)>) -> String {
+    while let Some(error) = source {
+        let cause = error.to_string();
+        if !said.ends_with(&cause) {
+            said.extend([": ", &cause]);
+        }
+        source = error.source();
+    }
+    said
 }
 
 /// A status that this side has made has a source; what it says of lost connections and passed deadlines depends on where they are seen.
