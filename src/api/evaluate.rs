@@ -27,7 +27,7 @@ const MAX_VARIANTS: usize = 4096;
 const MAX_SAMPLES: usize = 10_000_000;
 /// Bytes that a run keeps of its samples and their verdicts.
 const MAX_KEPT: usize = 4 << 30;
-/// Metrics come at most this often for all results so far, so that a run of any length spends little on them.
+/// Metrics come anew once a 20th of all results is new, so that a run of any length spends little on them.
 const PROGRESS_SHARE: u64 = 20;
 
 /// The service.
