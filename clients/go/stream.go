@@ -160,6 +160,9 @@ func (s *Sweep) Results() iter.Seq2[*v1.SweepResult, error] {
 // Finished is the last event, with what was computed; nil before it has come.
 func (s *Sweep) Finished() *v1.SweepFinished { return s.finished }
 
+// Cancel tells the server to stop.
+func (s *Sweep) Cancel() { s.stream.cancel() }
+
 // An Activation is what a hook point held, put together from its parts.
 type Activation struct {
 	// Target is the position in the request's targets.
@@ -220,6 +223,9 @@ func (c *Capture) Activations() iter.Seq2[*Activation, error] {
 
 // Finished is the last event, with usage, provenance and what was kept; nil before it has come.
 func (c *Capture) Finished() *v1.CaptureFinished { return c.finished }
+
+// Cancel tells the server to stop.
+func (c *Capture) Cancel() { c.stream.cancel() }
 
 func values(data []byte, dtype v1.DataType) []float32 {
 	switch dtype {
@@ -394,4 +400,10 @@ func (e *Evaluation) Finish() (*v1.EvaluateFinished, error) {
 		return nil, err
 	}
 	return e.finished, nil
+}
+
+// Cancel tells the server to stop; what is written down stays.
+func (e *Evaluation) Cancel() {
+	e.stream.cancel()
+	e.results.close()
 }
