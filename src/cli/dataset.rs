@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use indicatif::{ProgressBar, ProgressStyle};
 
 use super::Failure;
 use crate::benchmark::Error;
@@ -44,7 +45,12 @@ impl Check {
             (BTreeMap::<String, usize>::new(), BTreeMap::<usize, usize>::new(), BTreeMap::<String, usize>::new());
         let mut unanswered = 0;
         let mut rows = Rows::open(&self.file)?;
+        let bar = ProgressBar::no_length();
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {pos} rows, {per_sec}") {
+            bar.set_style(style);
+        }
         while let Some(item) = rows.next() {
+            bar.inc(1);
             let found = item.and_then(|item| {
                 for image in &item.images {
                     let error = |e| Error { line: rows.line(), message: format!("image: {e}") };
@@ -65,11 +71,12 @@ impl Check {
                 Err(error) => {
                     mistakes += 1;
                     if mistakes <= self.show {
-                        println!("{error}");
+                        bar.suspend(|| println!("{error}"));
                     }
                 }
             }
         }
+        bar.finish_and_clear();
         println!("{good} items, {pictures} pictures of {:.1} MB together, {mistakes} mistakes", bytes as f64 / 1e6);
         for (name, count) in &categories {
             println!("  {count:>7} in category {name:?}");
