@@ -557,7 +557,7 @@ async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut lost: watch:
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_falls_silent_is_given_up() {
-    let server = Running::start(Config { keepalive: Duration::from_millis(200), ..config() }).await;
+    let server = Running::start(Config { keepalive: Duration::from_secs(1), ..config() }).await;
     let (address, lose) = relay(&server.address).await;
     let mut service = BenchmarkServiceClient::connect(address).await.unwrap();
     let (questions, asked) = mpsc::channel(1);
@@ -571,7 +571,7 @@ async fn who_falls_silent_is_given_up() {
         scrape(&server.address).await.lines().any(of_evaluate)
     };
     // A connection that answers lives on, however long nothing is asked.
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    tokio::time::sleep(Duration::from_millis(2500)).await;
     assert!(!cancelled().await);
     lose.send(true).unwrap();
     eventually("the server lets go", cancelled).await;
