@@ -3,8 +3,8 @@
     python benches/load.py PICTURE [--threads 2]     with the Python client installed and the release binary built
 
 Half of 64 clients sweep (8 layers x 20 seeds), half ask the same kind of question one after the other; then half of all leave at once;
-then one client sweeps over 10,000 variants. Last, 32 clients and 8 ask as fast as they
-can, two at once: without keys, and with a key for each side.
+then one client sweeps over 10,000 variants. Last, 32 clients and 8 ask as fast as they can where two
+requests run at once: without keys, and with a key for each side.
 """
 
 from __future__ import annotations
@@ -115,32 +115,37 @@ def long_sweep(server: Server, picture: bytes) -> None:
     print(f"resident: {min(resident):.0f} to {max(resident):.0f} MB on the way, {server.memory('VmHWM'):.0f} MB at most")
 
 
+def answered(server: Server, keys: list[str | None], picture: bytes) -> list[int]:
+    """How many answers each client gets, the first MANY with one key, the others with the other."""
+    until = time.monotonic() + SECONDS
+
+    def ask(number: int) -> int:
+        with Client(server.address, api_key=keys[number // MANY]) as client:
+            for count in itertools.count():
+                # Long answers, so that the clients are not what limits.
+                anything = Sampling(temperature=100, seed=count)
+                client.generate(f"Question {number}?", picture, max_tokens=64, sampling=anything).finish()
+                if time.monotonic() > until:
+                    return count
+        raise AssertionError
+
+    with ThreadPoolExecutor(MANY + FEW) as pool:
+        return list(pool.map(ask, range(MANY + FEW)))
+
+
 def shares(threads: int, picture: bytes) -> None:
     drawn = [subprocess.run([BINARY, "key", name], capture_output=True, text=True, check=True).stdout.splitlines() for name in ("many", "few")]
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
         file.write("\n".join(lines[-1] for lines in drawn))
         file.flush()
-        keys = [lines[1] for lines in drawn]
-        for what, flags, own in (("without keys", [], [None, None]), ("with a key for each side", ["--api-keys", file.name], keys)):
-            server = Server(threads, "--max-running", "2", *flags, api_key=own[0])
-            answered, until = [0] * (MANY + FEW), time.monotonic() + SECONDS
-
-            def ask(number: int, server: Server = server, own: list[str | None] = own, answered: list[int] = answered, until: float = until) -> None:
-                with Client(server.address, api_key=own[number // MANY]) as client:
-                    for i in itertools.count():
-                        # Long answers, so that the clients are not what limits.
-                        anything = Sampling(temperature=100, seed=i)
-                        client.generate(f"Question {number}?", picture, max_tokens=64, sampling=anything).finish()
-                        if time.monotonic() > until:
-                            return
-                        answered[number] += 1
-
+        with_keys = ["--api-keys", file.name], [lines[1] for lines in drawn]
+        for what, (flags, keys) in {"without keys": ([], [None, None]), "with a key for each side": with_keys}.items():
+            server = Server(threads, "--max-running", "2", *flags, api_key=keys[0])
             try:
-                with ThreadPoolExecutor(MANY + FEW) as pool:
-                    list(pool.map(ask, range(MANY + FEW)))
+                counts = answered(server, keys, picture)
             finally:
                 server.process.terminate()
-            print(f"{what}: {MANY} clients have {sum(answered[:MANY])} answers in {SECONDS} s, {FEW} clients {sum(answered[MANY:])}")
+            print(f"{what}: {MANY} clients have {sum(counts[:MANY])} answers in {SECONDS} s, {FEW} clients {sum(counts[MANY:])}")
 
 
 def main() -> None:

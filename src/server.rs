@@ -209,8 +209,11 @@ impl Server {
             axum::Router::new().route("/metrics", get(move || async move { metrics.render() })).fallback_service(grpc);
 
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-        // Without it a small message waits for the acknowledgement of the one before: 40 ms to the first token (measured).
-        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true)).with_keepalive(Some(self.keepalive));
+        let incoming = TcpIncoming::from(listener)
+            // Else a small message waits for the acknowledgement of the one before: 40 ms to the first token (measured).
+            .with_nodelay(Some(true))
+            // As below, for who comes over HTTP/1.
+            .with_keepalive(Some(self.keepalive));
         let mut builder = tonic::transport::Server::builder();
         if let Some(tls) = &self.tls {
             builder = builder.tls_config(tls.clone())?;

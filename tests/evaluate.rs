@@ -218,7 +218,7 @@ async fn what_is_wrong_is_named_and_the_rest_goes_on() {
     let wordy = Sample { question: "Why? ".repeat(400), ..good() };
     let (results, _) = run(&mut client, asked(many, [wordy])).await.unwrap();
     let error = results.values().next().unwrap().error.as_ref().unwrap();
-    assert!(error.field == "sample.question" && error.message.contains("2010000 bytes; at most 1048576"), "{error:?}");
+    assert!(error.field == "sample.question" && error.message.contains("2000000 bytes; at most 1048576"), "{error:?}");
 
     let mine = custom("{hint}{question}\n{options}\nAnswer with the letter.", Reader::Letter);
     let braces = Sample { question: "Is {options} a word? Which colour?".into(), ..good() };
@@ -507,6 +507,23 @@ fn a_run_that_is_killed_goes_on() {
     assert_eq!(one.len(), 2000);
     assert!(one == other, "resumed results are not those of the whole run");
     assert_eq!(String::from_utf8(whole.stdout).unwrap(), String::from_utf8(resumed.stdout).unwrap());
+}
+
+#[test]
+fn an_estimate_is_of_what_is_left() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("results.jsonl");
+    let eval = |more: &[&str]| {
+        let mut command = scotoma();
+        let output = command.args(["eval", "shapes", "--out"]).arg(&out).args(more).stderr(Stdio::piped()).output();
+        String::from_utf8(output.unwrap().stderr).unwrap()
+    };
+    let lines = || std::fs::read_to_string(&out).unwrap().lines().count();
+    eval(&["--limit", "16"]);
+    assert_eq!(lines(), 16);
+    let said = eval(&["--limit", "40", "--estimate"]);
+    assert!(said.starts_with("24 answers, about "), "{said}");
+    assert_eq!(lines(), 24, "eight that are new");
 }
 
 #[test]

@@ -12,8 +12,8 @@ use scotoma_client::v1::{
     inference_service_client::InferenceServiceClient,
 };
 use scotoma_client::{
-    Client, Error, GenerateRequest, Intervention, ScoreRequest, drop_layers, drop_tower_layers, occlude_at_random,
-    occlude_salient, permute_tokens, prompt, swap_projector_at_random, swap_projector_by_identity,
+    Client, Connect, Error, GenerateRequest, Intervention, ScoreRequest, drop_layers, drop_tower_layers,
+    occlude_at_random, occlude_salient, permute_tokens, prompt, swap_projector_at_random, swap_projector_by_identity,
     swap_projector_by_name,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -578,6 +578,14 @@ async fn who_falls_silent_is_given_up() {
     drop((questions, stream, lose));
     server.stop.send(()).unwrap();
     server.task.await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_error_says_what_caused_it() {
+    let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let error = Connect::to(&nobody.to_string()).attempts(1).connect().await.unwrap_err();
+    assert_eq!(error.code(), Some(Code::Unavailable));
+    assert!(error.to_string().contains("Connection refused"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

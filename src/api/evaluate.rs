@@ -207,6 +207,8 @@ async fn stream_results(
                 call.observation.end(tonic::Code::Ok);
             }
         }
+        // Left between two looks at whether it is there: cancelled, as above.
+        Err(_) if sender.is_closed() => {}
         Err(error) => {
             let _ = sender.send(Err(call.fail(&state, &error))).await;
         }
@@ -369,9 +371,9 @@ impl Run {
     ) -> Result<T, Error> {
         let (plan, mut outcomes) = (self.plan.clone(), std::mem::take(&mut self.outcomes));
         let work = move || (work(&plan, &mut outcomes), outcomes);
-        let done = tokio::task::spawn_blocking(work).await.map_err(|e| Error::Fault(e.to_string()))?;
-        self.outcomes = done.1;
-        Ok(done.0)
+        let (found, outcomes) = tokio::task::spawn_blocking(work).await.map_err(|e| Error::Fault(e.to_string()))?;
+        self.outcomes = outcomes;
+        Ok(found)
     }
 
     async fn finished(&mut self) -> Result<v1::EvaluateFinished, Error> {

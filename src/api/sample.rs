@@ -8,7 +8,7 @@ use super::judge::Judge;
 use super::prepare::MAX_TEXT_BYTES;
 use super::v1::{self, evaluate_header::Rules, sweep_result};
 use super::{Error, State, sweep};
-use crate::benchmark::{Item, Label, Rule, Verdict, data, fill};
+use crate::benchmark::{Item, Label, Rule, Verdict, data, fill, filled_bytes};
 
 /// What is done with every sample.
 #[derive(Debug)]
@@ -115,10 +115,7 @@ impl Plan {
             Some(Rules::Custom(custom)) => {
                 let listed = item.listed();
                 let values = [("question", &*item.question), ("hint", &*item.hint), ("options", &*listed)];
-                let places = |name: &str| custom.prompt.matches(&format!("{{{name}}}")).count();
-                let bytes = values.iter().fold(custom.prompt.len(), |sum, (name, value)| {
-                    sum.saturating_add(places(name).saturating_mul(value.len()))
-                });
+                let bytes = filled_bytes(&custom.prompt, &values);
                 if bytes > MAX_TEXT_BYTES {
                     let message = format!(
                         "with it header.custom.prompt comes to {bytes} bytes; at most {MAX_TEXT_BYTES} are taken"

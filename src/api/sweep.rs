@@ -133,6 +133,8 @@ pub(super) async fn stream(
                 call.observation.end(tonic::Code::Ok);
             }
         }
+        // Left between two looks at whether it is there: cancelled, as above.
+        Err(_) if sender.is_closed() => {}
         Err(error) => {
             let _ = sender.send(Err(call.fail(&state, &error))).await;
         }

@@ -43,18 +43,31 @@ pub fn digest(id: &str) -> [u8; 16] {
 
 /// `template` with each `{name}` of `values` filled in, in one pass, so that a value that holds a name in braces stays as it is.
 pub fn fill(template: &str, values: &[(&str, &str)]) -> String {
-    let mut text = String::new();
+    pieces(template, values).collect()
+}
+
+/// Bytes of what [`fill`] makes.
+pub fn filled_bytes(template: &str, values: &[(&str, &str)]) -> usize {
+    pieces(template, values).fold(0, |sum, piece| sum.saturating_add(piece.len()))
+}
+
+/// Values, and what stands between them.
+fn pieces<'a>(template: &'a str, values: &'a [(&'a str, &'a str)]) -> impl Iterator<Item = &'a str> {
     let mut rest = template;
-    while let Some(at) = rest.find('{') {
-        text.push_str(&rest[..at]);
-        rest = &rest[at + 1..];
-        let found = values.iter().find(|(name, _)| rest.strip_prefix(name).is_some_and(|r| r.starts_with('}')));
-        if let Some((name, value)) = found {
-            text.push_str(value);
-            rest = &rest[name.len() + 1..];
-        } else {
-            text.push('{');
+    std::iter::from_fn(move || {
+        let named = |(name, value): &(&str, &'a str)| {
+            let after = rest.strip_prefix('{')?.strip_prefix(name)?.strip_prefix('}')?;
+            Some((*value, after))
+        };
+        let plain = || {
+            let next = rest.char_indices().skip(1).find(|(_, c)| *c == '{');
+            rest.split_at(next.map_or(rest.len(), |(at, _)| at))
+        };
+        if rest.is_empty() {
+            return None;
         }
-    }
-    text + rest
+        let (piece, after) = values.iter().find_map(named).unwrap_or_else(plain);
+        rest = after;
+        Some(piece)
+    })
 }

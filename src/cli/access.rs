@@ -10,22 +10,24 @@ use super::Failure;
 use crate::api::Keys;
 use crate::server::Config;
 
+/// Under which help lists them.
+const HEADING: &str = "Access";
+
 /// Encryption and keys. Without them whoever reaches the port may ask, and read what others ask.
 #[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Access")]
 pub(super) struct Access {
     /// The server's certificate and those that it was signed by, PEM. With it the port speaks TLS only
-    #[arg(long, env = "SCOTOMA_TLS_CERT", value_name = "FILE", requires = "tls_key")]
+    #[arg(help_heading = HEADING, long, env = "SCOTOMA_TLS_CERT", value_name = "FILE", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
     /// The key of the certificate, PEM
-    #[arg(long, env = "SCOTOMA_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
+    #[arg(help_heading = HEADING, long, env = "SCOTOMA_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
     /// Certificates that a client's has to be signed by, PEM: whoever has none cannot connect
-    #[arg(long, env = "SCOTOMA_TLS_CLIENT_CA", value_name = "FILE", requires = "tls_cert")]
+    #[arg(help_heading = HEADING, long, env = "SCOTOMA_TLS_CLIENT_CA", value_name = "FILE", requires = "tls_cert")]
     tls_client_ca: Option<PathBuf>,
     /// Keys that clients have to say, one a line: a name and a hash, as `scotoma key` prints them. The clients of one key share what
     /// one client would get, and what they have sent is theirs alone. Health, reflection and /metrics need no key
-    #[arg(long, env = "SCOTOMA_API_KEYS", value_name = "FILE")]
+    #[arg(help_heading = HEADING, long, env = "SCOTOMA_API_KEYS", value_name = "FILE")]
     api_keys: Option<PathBuf>,
 }
 

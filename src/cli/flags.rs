@@ -7,27 +7,29 @@ use scotoma_client::v1::{EvaluateVariant, PatchIndices, RandomPatches, SalientPa
 use scotoma_client::{self as client, Intervention};
 use serde_json::Value;
 
+/// Under which help lists them.
+const HEADING: &str = "Interventions";
+
 /// The changes to the forward pass; they are applied in data-path order whatever their order here.
 #[derive(Debug, Default, Args)]
-#[command(next_help_heading = "Interventions")]
 pub(super) struct Flags {
     /// Hide patches: random:RATIO[:SEED], salient:MASS, non-salient:MASS, or cell:N[,N...]
-    #[arg(long, value_name = "CHOICE", value_parser = occlude)]
+    #[arg(help_heading = HEADING, long, value_name = "CHOICE", value_parser = occlude)]
     occlude: Vec<Intervention>,
     /// Drop layers of the vision tower, from 0
-    #[arg(long, value_name = "LAYERS", value_delimiter = ',')]
+    #[arg(help_heading = HEADING, long, value_name = "LAYERS", value_delimiter = ',')]
     drop_tower_layers: Vec<u32>,
     /// Another projector: random:SEED, identity, or the name of a resident one
-    #[arg(long, value_name = "SOURCE", value_parser = swap)]
+    #[arg(help_heading = HEADING, long, value_name = "SOURCE", value_parser = swap)]
     swap_projector: Option<Intervention>,
     /// Permute the visual tokens by this seed
-    #[arg(long, value_name = "SEED")]
+    #[arg(help_heading = HEADING, long, value_name = "SEED")]
     permute: Option<u64>,
     /// Drop layers of the language model, from 0
-    #[arg(long, value_name = "LAYERS", value_delimiter = ',')]
+    #[arg(help_heading = HEADING, long, value_name = "LAYERS", value_delimiter = ',')]
     drop_layers: Vec<u32>,
     /// Any intervention in canonical JSON, {"blankImage":{"colour":"COLOUR_WHITE"}} for instance
-    #[arg(long, value_name = "JSON", value_parser = intervention)]
+    #[arg(help_heading = HEADING, long, value_name = "JSON", value_parser = intervention)]
     intervene: Vec<Intervention>,
 }
 

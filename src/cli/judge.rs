@@ -8,23 +8,25 @@ use crate::api::Judging;
 use crate::benchmark::judge::Task;
 use crate::server::Config;
 
+/// Under which help lists them.
+const HEADING: &str = "Judge";
+
 /// A judge for answers that no rule can tell right from wrong.
 #[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Judge")]
 #[expect(clippy::struct_field_names, reason = "the names of flags")]
 pub(super) struct Judge {
     /// Address of a service that speaks OpenAI's chat completions, http://127.0.0.1:8000/v1 for instance. It grades MM-Vet, LLaVA-W and
     /// classification/judged, and extracts MathVista's answers; without it these are unjudged, or read by rule
-    #[arg(long, env = "SCOTOMA_JUDGE", value_name = "URL", requires = "judge_model")]
+    #[arg(help_heading = HEADING, long, env = "SCOTOMA_JUDGE", value_name = "URL", requires = "judge_model")]
     judge: Option<String>,
     /// The model that judges, as that service names it
-    #[arg(long, env = "SCOTOMA_JUDGE_MODEL", value_name = "NAME")]
+    #[arg(help_heading = HEADING, long, env = "SCOTOMA_JUDGE_MODEL", value_name = "NAME")]
     judge_model: Option<String>,
     /// Another template for what the judge is asked, TASK=FILE; tasks are grade, rate, extract and confirm. Repeat for several
-    #[arg(long, env = "SCOTOMA_JUDGE_PROMPT", value_name = "TASK=FILE", value_delimiter = ',')]
+    #[arg(help_heading = HEADING, long, env = "SCOTOMA_JUDGE_PROMPT", value_name = "TASK=FILE", value_delimiter = ',')]
     judge_prompt: Vec<String>,
     /// The judge's key. Better in the environment than on a command line
-    #[arg(long, env = "SCOTOMA_JUDGE_KEY", hide_env_values = true, default_value = "")]
+    #[arg(help_heading = HEADING, long, env = "SCOTOMA_JUDGE_KEY", hide_env_values = true, default_value = "")]
     judge_key: String,
 }
 

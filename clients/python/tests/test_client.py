@@ -291,6 +291,9 @@ def test_a_benchmark_is_streamed_and_resumed(client: Client, png: bytes, tmp_pat
     assert len(scotoma.read_results(file)) == 12
     with pytest.raises(ValueError, match="another run"):
         client.evaluate("shapes", questions(), results=file)
+    (tmp_path / "other.jsonl.run.json").write_text("{}")
+    with pytest.raises(ValueError, match="no header of a run"):
+        client.evaluate("shapes", questions(), results=tmp_path / "other.jsonl")
     with pytest.raises(ScotomaError, match="mmvp/lmms-eval"):
         client.evaluate("nothing", questions())
 

@@ -125,6 +125,7 @@ abstract class Stream<M, Item, End> implements AsyncIterable<Item> {
   /** Tells the server to stop. */
   cancel(): void {
     this.#begun.abort.abort();
+    this.ended();
   }
 
   /** Tells the server to stop at the end of a block, `await using`. */
