@@ -16,7 +16,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use candle_core::{DType, Device};
 use futures::stream::{self, StreamExt as _};
-use scotoma::model::{Hub, HubId, Model, Source};
+use scotoma::model::{Hub, HubId, Model, Purpose, Source};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -120,7 +120,7 @@ impl Setting {
         let (hub, id): (Hub, HubId) = (self.hub.clone(), "tiny/llava@v1".parse().unwrap());
         let fetch = move || {
             let mut told: Vec<(String, u64, u64)> = Vec::new();
-            let folder = hub.fetch(&id, &mut |file, done, total| {
+            let folder = hub.fetch(&id, Purpose::Model, &mut |file, done, total| {
                 told.retain(|t| t.0 != file);
                 told.push((file.to_owned(), done, total));
             });

@@ -144,9 +144,89 @@ fn pickles() {
     // An opcode that no pickle has.
     copy.write(shard, &torch_file(b"\x80\x02\xff."));
     copy.fails(&[shard, "not a PyTorch checkpoint"]);
-    // os.system("true"), which a pickle machine would call: the tensors are not there, and nothing has run.
+    // os.system("true"), which a pickle machine would call: nothing has run.
     copy.write(shard, &torch_file(b"\x80\x02cos\nsystem\nq\x00X\x04\x00\x00\x00trueq\x01\x85q\x02Rq\x03."));
+    copy.fails(&[shard, "no dictionary of tensors"]);
+    // The same as a value of the dictionary: the tensors are not there.
+    copy.write(shard, &torch_file(b"\x80\x02}X\x01\x00\x00\x00acos\nsystem\nX\x04\x00\x00\x00true\x85Rs."));
     copy.fails(&["pytorch_model.bin.index.json", "is not in pytorch_model-00001-of-00002.bin"]);
+    // A text of 4 GiB that is not there, and a million tuples in each other.
+    copy.write(shard, &torch_file(b"\x80\x02X\xff\xff\xff\xffa."));
+    copy.fails(&[shard, "cut off"]);
+    copy.write(shard, &torch_file(&[&b"\x80\x02)"[..], &[0x85; 1 << 20], b"."].concat()));
+    copy.fails(&[shard, "no dictionary of tensors"]);
+    copy.write(shard, &torch_file(&[&b"\x80\x02"[..], &[b'('; 9 << 20], b"."].concat()));
+    copy.fails(&[shard, "at most"]);
+}
+
+/// A pipe as a file would be waited on for ever.
+#[test]
+#[cfg(unix)]
+fn what_is_no_file() {
+    for name in ["config.json", "tokenizer.json", "model.safetensors"] {
+        let copy = Copy::of(SAFETENSORS);
+        std::fs::remove_file(copy.path(name)).unwrap();
+        assert!(std::process::Command::new("mkfifo").arg(copy.path(name)).status().unwrap().success());
+        let says = if name == "model.safetensors" { "neither model.safetensors" } else { "not a regular file" };
+        copy.fails(&[says]);
+    }
+}
+
+#[test]
+fn tokenizers_and_the_table() {
+    let copy = Copy::of(SAFETENSORS);
+    let whole = copy.read("tokenizer.json");
+    // Every configuration names an id; a marker with another one would place no picture.
+    copy.edit("config.json", |json| json["image_token_index"] = json!(7));
+    copy.fails(&["image_token_index 7", "<image> is token 3"]);
+    copy.edit("config.json", |json| json["image_token_index"] = json!(3));
+    // A token that the embedding table has no row for is an error of the prompt that holds it.
+    copy.edit("tokenizer.json", |json| {
+        let token = json!({"id": 460, "content": "<far>", "single_word": false, "lstrip": false, "rstrip": false, "normalized": false, "special": true});
+        let added = json["added_tokens"].as_array_mut().unwrap();
+        added.push(token);
+        json["model"]["vocab"]["<far>"] = json!(460);
+    });
+    let model = copy.load().unwrap();
+    assert!(model.text.encode("near").is_ok());
+    let error = model.text.encode("<far>").unwrap_err().to_string();
+    assert!(error.contains("token 460 (\"<far>\")") && error.contains("vocab_size"), "{error}");
+    // What a file says of cutting off and filling up is for training.
+    copy.write("tokenizer.json", &whole);
+    let ids = copy.load().unwrap().text.encode("one two three four five").unwrap();
+    copy.edit("tokenizer.json", |json| {
+        json["truncation"] = json!({"direction": "Right", "max_length": 2, "strategy": "LongestFirst", "stride": 0});
+        json["padding"] = json!({"strategy": {"Fixed": 64}, "direction": "Left", "pad_to_multiple_of": null, "pad_id": 0, "pad_type_id": 0, "pad_token": "<s>"});
+    });
+    assert_eq!(copy.load().unwrap().text.encode("one two three four five").unwrap(), ids);
+}
+
+/// tie_word_embeddings says what the head is where the checkpoint has none.
+#[test]
+fn heads() {
+    let copy = Copy::of(SAFETENSORS);
+    let tied = copy.load().unwrap().digest;
+    let bytes = copy.read("model.safetensors");
+    let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let (table, view) = tensors.tensors().into_iter().find(|(name, _)| name.ends_with("embed_tokens.weight")).unwrap();
+    let mut other = view.data().to_vec();
+    other[0] ^= 0x80;
+    for (head, equal) in [(view.data(), true), (other.as_slice(), false)] {
+        let head = safetensors::tensor::TensorView::new(view.dtype(), view.shape().to_vec(), head).unwrap();
+        let all = tensors
+            .tensors()
+            .into_iter()
+            .filter(|(name, _)| name != "lm_head.weight")
+            .chain([("lm_head.weight".to_owned(), head)]);
+        copy.write("model.safetensors", &safetensors::serialize(all, None).unwrap());
+        let model = copy.load().unwrap();
+        let lens = |m: &Model| {
+            let row = candle_core::Tensor::ones((1, m.decoder.config().hidden_size), DType::F32, &Device::Cpu).unwrap();
+            m.decoder.lens(&row).unwrap().to_vec2::<f32>().unwrap()
+        };
+        assert_ne!(model.digest, tied);
+        assert_eq!(lens(&model) == lens(&Copy::of(SAFETENSORS).load().unwrap()), equal, "{table}");
+    }
 }
 
 #[test]
@@ -273,8 +353,12 @@ fn folders_of_the_original_repository() {
     assert_ne!(known.prompt.ids, beyond.prompt.ids);
     assert_eq!(known.values(&model).unwrap(), beyond.values(&bare).unwrap());
 
-    copy.edit("config.json", |json| json["mm_projector_type"] = json!("linear"));
-    copy.fails(&["mm_projector_type", "mlp2x_gelu is supported"]);
+    copy.edit("config.json", |json| json["mm_projector_type"] = json!("ldpnet"));
+    copy.fails(&["mm_projector_type \"ldpnet\"", "linear, mlpNx_gelu"]);
+    // Before the tower is looked for.
+    copy.edit("config.json", |json| json["architectures"] = json!(["MobileLlamaForCausalLM"]));
+    copy.fails(&["MobileLlamaForCausalLM", "LlavaLlamaForCausalLM"]);
+    copy.edit("config.json", |json| json["architectures"] = json!(["LlavaLlamaForCausalLM"]));
     copy.edit("config.json", |json| json["mm_projector_type"] = json!("mlp2x_gelu"));
     copy.edit("config.json", |json| json["mm_vision_tower"] = json!("no such tower"));
     copy.fails(&["mm_vision_tower", "is no folder"]);

@@ -12,7 +12,7 @@ use tonic_health::ServingStatus;
 use super::observe::Observation;
 use super::v1::{self, LoadModelResponse, load_model_response::Event};
 use super::{Error, State};
-use crate::model::{self, Origin};
+use crate::model::{self, Origin, Purpose};
 
 /// How often an unload looks whether the last request has ended.
 const LOOK: Duration = Duration::from_millis(20);
@@ -64,7 +64,7 @@ pub(super) async fn load(state: Arc<State>, mut observation: Observation, loadin
     let loaded = tokio::task::spawn_blocking(move || {
         let Loading { name, origin, device, dtype } = loading;
         let mut fetched = |file: &str, done, total| progress(&events, file, done, total);
-        let source = origin.fetch(&mut fetched).map_err(Error::load("place"))?;
+        let source = origin.fetch(Purpose::Model, &mut fetched).map_err(Error::load("place"))?;
         worker.models.load(&name, &source, (&device, dtype), &|done, total| progress(&events, "", done, total))
     });
     let response = match loaded.await.unwrap_or_else(|e| Err(Error::Fault(e.to_string()))) {

@@ -36,6 +36,8 @@ impl Error {
                 model::Error::Hub { .. } => of(Code::Unavailable, "HUB", Some(field), false),
                 model::Error::Tensor(_) => of(Code::Internal, "FAULT", None, false),
                 model::Error::File { .. }
+                | model::Error::Unsupported { .. }
+                | model::Error::Token { .. }
                 | model::Error::Config(_)
                 | model::Error::Weights(_)
                 | model::Error::Vision(_)
@@ -55,6 +57,9 @@ impl Error {
                 intervention::Error::NeverFired { field, .. } => {
                     of(Code::FailedPrecondition, "INTERVENTION_NEVER_FIRED", Some(field), false)
                 }
+                intervention::Error::Model(model::Error::Token { .. }) => {
+                    of(Code::InvalidArgument, "INVALID_FIELD", Some("prompt"), false)
+                }
                 intervention::Error::Model(_) => of(Code::Internal, "FAULT", None, false),
             },
             Self::Engine(e) => match e {
@@ -67,6 +72,9 @@ impl Error {
                 engine::Error::Fault(_) => of(Code::Internal, "FAULT", None, false),
             },
             Self::Inbound(status) => of(status.code(), "BROKEN_STREAM", None, false),
+            Self::Model(model::Error::Token { .. }) => {
+                of(Code::InvalidArgument, "INVALID_FIELD", Some("prompt"), false)
+            }
             Self::Model(_) | Self::Fault(_) => of(Code::Internal, "FAULT", None, false),
         }
     }

@@ -16,7 +16,7 @@ use super::serve::{fetch, named_origin};
 use crate::api::interventions_from_json;
 use crate::engine::{Client, Cost, Engine, Events, Job, Limits, Pixels, Sampling, Variant, Work};
 use crate::intervention::{Context, Passed, Plan, compile, words};
-use crate::model::{self, IMAGE_MARKER, Load, Model};
+use crate::model::{self, IMAGE_MARKER, Load, Model, Purpose};
 use crate::nn::{Lanes, Layout, Linear, Meter, NoHooks, Stack, Track, is_ours, likeliest};
 use crate::server::Config;
 use crate::telemetry::memory_used;
@@ -98,7 +98,7 @@ impl Bench {
         let dtype = config.dtype.unwrap_or(usual);
         let place = self.random_weights.as_ref().map_or(self.model.clone(), |name| format!("{}{name}", model::RANDOM));
         let (name, origin) = named_origin(&place)?;
-        let source = tokio::runtime::Handle::current().block_on(fetch(origin))?;
+        let source = tokio::runtime::Handle::current().block_on(fetch(origin, Purpose::Model))?;
         let mut report = Report::default();
         report.remember("before loading", &device);
         let start = Instant::now();

@@ -15,7 +15,7 @@ use super::experiment::{Found, Ran, report};
 use super::serve::{fetch, named_origin};
 use crate::benchmark::experiment::experiment;
 use crate::benchmark::{Item, Label, Outcome, Verdict, compare, rule};
-use crate::model::Clip;
+use crate::model::{Clip, Purpose};
 use crate::vision;
 
 const EXPERIMENT: &str = include_str!("../benchmark/experiments/classification.json");
@@ -110,7 +110,7 @@ pub(super) async fn classify(
     let mut clip_digest = "none".to_owned();
     if let Some(place) = &baseline.clip {
         let (_, origin) = named_origin(place)?;
-        let (source, device) = (fetch(origin).await?, common.served.device()?);
+        let (source, device) = (fetch(origin, Purpose::Part).await?, common.served.device()?);
         let (templates, eval) =
             (baseline.template.clone(), Eval::of("classification", Some(data.to_owned()), common.clone()));
         let rows = eval.rows()?;

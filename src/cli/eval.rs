@@ -24,7 +24,7 @@ use super::{Failure, Local};
 use crate::api::sample;
 use crate::benchmark::data::{Rows, count};
 use crate::benchmark::{self, Item, substitute};
-use crate::model;
+use crate::model::{self, Purpose};
 use crate::server::{Config, ModelSpec};
 
 /// Errors that are printed.
@@ -69,7 +69,7 @@ impl Served {
         let mut config = Config::shapes();
         if !self.model.is_empty() {
             let (name, origin) = named_origin(&self.model)?;
-            config.models = vec![ModelSpec::new(&name, fetch(origin).await?)];
+            config.models = vec![ModelSpec::new(&name, fetch(origin, Purpose::Model).await?)];
         }
         self.hardware.apply(&mut config)?;
         self.judge.apply(&mut config)?;

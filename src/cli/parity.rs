@@ -9,6 +9,7 @@ use super::access::Remote;
 use super::hardware::Hardware;
 use super::serve::{fetch, named_origin};
 use super::{Failure, Local};
+use crate::model::Purpose;
 use crate::server::{Config, ModelSpec};
 use scotoma_client::Client;
 
@@ -30,7 +31,7 @@ impl Parity {
             (None, client, self.model)
         } else {
             let (name, origin) = named_origin(&self.model)?;
-            let spec = ModelSpec::new(&name, fetch(origin).await?);
+            let spec = ModelSpec::new(&name, fetch(origin, Purpose::Model).await?);
             let mut config = Config { models: vec![spec], ..Config::shapes() };
             self.hardware.apply(&mut config)?;
             let (local, client) = Local::start(config).await?;

@@ -12,7 +12,7 @@ use super::Failure;
 use super::access::Access;
 use super::hardware::Hardware;
 use super::judge::Judge;
-use crate::model::{self, Origin, Source};
+use crate::model::{self, Origin, Purpose, Source};
 use crate::server::{Config, ModelSpec, Server};
 use crate::telemetry::{self, LogFormat};
 
@@ -113,12 +113,12 @@ impl Serve {
         let (mut config, origins) = self.config()?;
         for text in &self.saliency {
             let (name, origin) = named_origin(text)?;
-            config.saliency.push((name, fetch(origin).await?));
+            config.saliency.push((name, fetch(origin, Purpose::Part).await?));
         }
         for ((name, origin), projectors) in origins.into_iter().zip(self.projectors()) {
             let placed = self.place.iter().filter_map(|p| p.split_once('=')).find(|(of, _)| *of == name);
             let device = placed.map_or_else(String::new, |(_, device)| device.to_owned());
-            config.models.push(ModelSpec { name, source: fetch(origin).await?, projectors, device });
+            config.models.push(ModelSpec { name, source: fetch(origin, Purpose::Model).await?, projectors, device });
         }
         let encrypted = config.tls.is_some();
         let server = tokio::task::spawn_blocking(move || Server::load(&config)).await??;
@@ -202,13 +202,13 @@ impl Serve {
 }
 
 /// The files of a model, fetched with a progress bar where they are on the hub.
-pub(super) async fn fetch(origin: Origin) -> Result<Source, Failure> {
+pub(super) async fn fetch(origin: Origin, purpose: Purpose) -> Result<Source, Failure> {
     let bar = ProgressBar::no_length();
     if let Ok(style) = ProgressStyle::with_template("{msg} {bar:40} {bytes}/{total_bytes}, {eta} left") {
         bar.set_style(style);
     }
     let fetch = move || {
-        let source = origin.fetch(&mut |file, done, total| {
+        let source = origin.fetch(purpose, &mut |file, done, total| {
             bar.set_message(file.to_owned());
             bar.set_length(total);
             bar.set_position(done);

@@ -4,7 +4,7 @@ use std::ops::{Add, AddAssign};
 
 use crate::intervention::{Passed, Plan};
 use crate::model::{Model, Projector};
-use crate::nn::{Linear, Stack};
+use crate::nn::Stack;
 
 /// What was computed, or will be.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -83,9 +83,7 @@ impl Cost {
 
     /// Of putting `views` views through a projector.
     pub fn of_projector(model: &Model, projector: &Projector, views: usize) -> Self {
-        let Projector::Mlp { first, second, .. } = projector else { return Self::default() };
-        let numbers = |linear: &Linear| linear.sizes().0 * linear.sizes().1;
-        Self { rows: 0, flops: 2 * (views * model.tower.tokens() * (numbers(first) + numbers(second))) as u64 }
+        Self { rows: 0, flops: 2 * (views * model.tower.tokens() * projector.weights()) as u64 }
     }
 
     fn of_pictures(model: &Model, plan: &Plan, views: usize) -> Self {

@@ -192,8 +192,9 @@ impl Universe {
         Self { items, goes_on: true }
     }
 
-    /// The rows of one view, in the tower or (`class` says whether its token is there) in the projector.
-    pub(super) fn of_view(image: usize, tokens: &ImageTokens, view: usize, class: bool) -> Self {
+    /// The rows of one view, in the tower or (`class` says whether its token is there) in the projector; without the first
+    /// `dropped` patches.
+    pub(super) fn of_view(image: usize, tokens: &ImageTokens, view: usize, class: bool, dropped: usize) -> Self {
         let (rows, columns) = tokens.base;
         let mut items = Vec::new();
         if class {
@@ -201,7 +202,7 @@ impl Universe {
             items.push(Item::Visual { image, place, extent: tokens.base, patches });
         }
         let extent = if view == 0 { tokens.base } else { tokens.content() };
-        items.extend((0..rows * columns).map(|i| {
+        items.extend((dropped..rows * columns).map(|i| {
             let place = tokens.shows(view, i / columns, i % columns);
             Item::Visual { image, place, extent, patches: vec![(view, i, 1.0)] }
         }));

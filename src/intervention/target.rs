@@ -329,10 +329,11 @@ impl Compiler<'_> {
             }
             let tower = &self.context.model.tower;
             let class = tower.has_class() && (stack == Stack::VisionTower || tower.tokens() == tower.rows());
+            let dropped = usize::from(stack == Stack::Projector && tower.drops_a_patch());
             // The tower sees pictures as they were before tokens were selected.
             let tokens = &self.context.images[image];
             for view in 0..tokens.views {
-                add((image, view), &Universe::of_view(image, tokens, view, class))?;
+                add((image, view), &Universe::of_view(image, tokens, view, class, dropped))?;
             }
         }
         Ok(rows)

@@ -22,13 +22,31 @@ pub struct Config {
     pub multimodal_projector_bias: bool,
     pub tie_word_embeddings: Option<bool>,
     pub vision_aspect_ratio: Option<String>,
+    /// Of the original LLaVA's projectors, where it is not 2.
+    pub projector_layers: Option<usize>,
+    /// The original LLaVA's, where it is not spatial_unpad.
+    pub mm_patch_merge_type: Merge,
+}
+
+/// How the views of a tiled picture are put together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Merge {
+    /// View after view.
+    Flat,
+    /// The base view, then the canvas row by row.
+    Spatial,
+    /// The same without what pads the picture, a newline vector after each row.
+    #[default]
+    SpatialUnpad,
 }
 
 /// A field by its JSON pointer or key, and its default as JSON.
 pub(super) type Default = (&'static str, &'static str);
 
 /// Defaults of every family.
-const DEFAULTS: [Default; 7] = [
+const DEFAULTS: [Default; 8] = [
+    ("/mm_patch_merge_type", r#""spatial_unpad""#),
     ("/vision_config/model_type", r#""clip_vision_model""#),
     ("/text_config/model_type", r#""llama""#),
     ("/image_token_index", "32000"),
@@ -111,9 +129,11 @@ impl Config {
             .ok_or_else(|| Error::Config(format!("vision_feature_layer {value}; one layer number is supported")))
     }
 
-    /// Whether the head is the embedding table.
+    /// Whether the head is the embedding table where the checkpoint has none. Hugging Face's LLaVA-NeXT asks the top of
+    /// config.json alone, the others text_config as well.
     pub fn tied(&self) -> bool {
-        self.tie_word_embeddings == Some(true) || self.text_config.tie_word_embeddings == Some(true)
+        let text = self.model_type != "llava_next" && self.text_config.tie_word_embeddings == Some(true);
+        self.tie_word_embeddings == Some(true) || text
     }
 
     /// The limit in `anyres_max_N`.

@@ -151,7 +151,8 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// Reads `language_model.*` and `lm_head.weight`; with `tied` the head is the embedding table.
+    /// Reads `language_model.*` and `lm_head.weight`; with `tied` the head is the embedding table where the checkpoint has none,
+    /// or an equal one.
     pub fn load(config: DecoderConfig, tied: bool, weights: &Tensors<'_>) -> Result<Self, Error> {
         let (width, inner, head_dim) = (config.hidden_size, config.intermediate_size, config.head_width());
         let norm = |name: &str| -> Result<Norm, Error> {
@@ -188,7 +189,9 @@ impl Decoder {
             })
         };
         let table = weights.get("language_model.embed_tokens.weight", &[config.vocab_size, width])?;
-        let head = if tied {
+        let own =
+            weights.has("lm_head.weight") && !weights.are_equal("lm_head.weight", "language_model.embed_tokens.weight");
+        let head = if tied && !own {
             weights.ignore("lm_head.weight");
             Linear::new(table.clone(), None)?
         } else {
@@ -207,7 +210,8 @@ impl Decoder {
         &self.config
     }
 
-    /// The rows of the embedding table: `(ids) -> (R, D)`. An id beyond it, which places a picture, gets row 0.
+    /// The rows of the embedding table: `(ids) -> (R, D)`. An id beyond it, which can only place a picture (`Text` hands out no
+    /// other), gets row 0.
     pub fn embed(&self, ids: &[u32]) -> Result<Tensor, Error> {
         let within = |&id: &u32| if (id as usize) < self.config.vocab_size { id } else { 0 };
         let ids: Vec<u32> = ids.iter().map(within).collect();

@@ -7,9 +7,11 @@ use std::str::FromStr;
 use hf_hub::api::Progress;
 use hf_hub::api::sync::{ApiBuilder, ApiRepo};
 use hf_hub::{Cache, Repo, RepoType};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::Error;
+use super::unsupported;
+use super::{Error, Purpose, Source};
 
 /// `ORGANISATION/NAME`, or `ORGANISATION/NAME@REVISION` with a branch, a tag or a commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,13 +70,34 @@ impl Hub {
     /// The folder with the files of a model, fetched where they are not cached; `progress` hears of a file's name, its bytes
     /// so far and its bytes in all. A download that was broken off goes on where it ended. A file whose SHA-256 is not the
     /// one that the hub names is an error, and is not kept.
-    pub fn fetch(&self, id: &HubId, progress: &mut dyn FnMut(&str, u64, u64)) -> Result<PathBuf, Error> {
+    ///
+    /// config.json comes first: a repository that does not serve `purpose` is an error before anything else is fetched.
+    pub fn fetch(
+        &self,
+        id: &HubId,
+        purpose: Purpose,
+        progress: &mut dyn FnMut(&str, u64, u64),
+    ) -> Result<PathBuf, Error> {
+        self.fetch_files(id, Some(purpose), progress)
+    }
+
+    /// The same without its weights.
+    pub fn fetch_text(&self, id: &HubId, progress: &mut dyn FnMut(&str, u64, u64)) -> Result<PathBuf, Error> {
+        self.fetch_files(id, None, progress)
+    }
+
+    fn fetch_files(
+        &self,
+        id: &HubId,
+        purpose: Option<Purpose>,
+        progress: &mut dyn FnMut(&str, u64, u64),
+    ) -> Result<PathBuf, Error> {
         let fail = |reason: String| Error::Hub { id: format!("{}@{}", id.name, id.revision), reason };
         let repo = Repo::with_revision(id.name.clone(), RepoType::Model, id.revision.clone());
         let cached = Cache::new(self.cache.clone()).repo(repo.clone());
         if self.offline {
-            let config = cached.get("config.json").and_then(|p| p.parent().map(Path::to_owned));
-            return config.ok_or_else(|| fail(format!("not in {} (offline)", self.cache.display())));
+            let known = CONFIGS.iter().find_map(|name| cached.get(name)).and_then(|p| p.parent().map(Path::to_owned));
+            return known.ok_or_else(|| fail(format!("not in {} (offline)", self.cache.display())));
         }
         let api = ApiBuilder::from_cache(Cache::new(self.cache.clone()))
             .with_endpoint(self.endpoint.clone())
@@ -86,27 +109,56 @@ impl Hub {
             .repo(repo);
         let info = api.info().map_err(|e| fail(format!("{}: {e}", self.endpoint)))?;
         let names: Vec<&str> = info.siblings.iter().map(|s| s.rfilename.as_str()).collect();
+        let mut get = |name: &str| match cached.get(name) {
+            Some(path) => Ok(path),
+            None => download(&api, name, progress).map_err(|e| fail(format!("{name}: {e}"))),
+        };
+        let mut read = |name: &str| -> Result<Option<Value>, Error> {
+            if !names.contains(&name) {
+                return Ok(None);
+            }
+            let path = get(name)?;
+            let folder = path.parent().unwrap_or(&path).to_owned();
+            Source::Folder(folder).json(name)
+        };
+        let (config, adapter) = (read("config.json")?, read("adapter_config.json")?);
+        if let Some(purpose) = purpose {
+            if purpose != Purpose::Part {
+                unsupported::check_names(&names, &adapter.unwrap_or_default(), &id.name)?;
+            }
+            config.map_or(Ok(()), |config| unsupported::check_config(&config, purpose))?;
+        }
         let mut folder = None;
-        for name in wanted(&names) {
-            let path = match cached.get(name) {
-                Some(path) => path,
-                None => download(&api, name, progress).map_err(|e| fail(format!("{name}: {e}")))?,
-            };
-            folder = path.parent().map(Path::to_owned);
+        for name in wanted(&names).into_iter().filter(|name| purpose.is_some() || is_text(name)) {
+            folder = get(name)?.parent().map(Path::to_owned);
         }
         folder.ok_or_else(|| fail("the repository has no files of a model".into()))
     }
 }
 
+/// One of these is in every repository of a model or an adapter.
+const CONFIGS: [&str; 2] = ["config.json", "adapter_config.json"];
+
+fn ends(name: &str, ending: &str) -> bool {
+    Path::new(name).extension().is_some_and(|e| e == ending)
+}
+
+/// Configurations, tokenizer and template.
+fn is_text(name: &str) -> bool {
+    ends(name, "json") || ends(name, "jinja") || name == "tokenizer.model"
+}
+
 /// The files that loading reads: configurations, tokenizer, template, and weights as safetensors, or else as pickles.
 fn wanted<'a>(names: &[&'a str]) -> Vec<&'a str> {
-    let ends = |name: &str, ending: &str| Path::new(name).extension().is_some_and(|e| e == ending);
-    let safetensors = |name: &str| name.starts_with("model") && ends(name, "safetensors");
+    let safetensors =
+        |name: &str| (name.starts_with("model") || name.starts_with("adapter_model")) && ends(name, "safetensors");
     let has_safetensors = names.iter().any(|n| safetensors(n));
-    let pickle = |name: &str| name.starts_with("pytorch_model") && ends(name, "bin");
+    let pickle =
+        |name: &str| ["pytorch_model", "adapter_model"].iter().any(|p| name.starts_with(p)) && ends(name, "bin");
     let weights = |name: &str| if has_safetensors { safetensors(name) } else { pickle(name) };
-    let text = |name: &str| ends(name, "json") || ends(name, "jinja");
-    names.iter().copied().filter(|n| !n.contains('/') && (text(n) || weights(n))).collect()
+    // What the original LLaVA trains beside an adapter.
+    let beside = |name: &str| name == "non_lora_trainables.bin";
+    names.iter().copied().filter(|n| !n.contains('/') && (is_text(n) || weights(n) || beside(n))).collect()
 }
 
 struct Report<'a> {

@@ -17,10 +17,12 @@ mod original;
 mod projector;
 mod resident;
 mod saliency;
+mod sentencepiece;
 mod source;
 mod text;
 mod tokens;
 mod tower;
+mod unsupported;
 
 use std::path::PathBuf;
 
@@ -39,6 +41,7 @@ pub use source::{Origin, RANDOM, Source};
 pub use text::{Detokenizer, IMAGE_MARKER, Text};
 pub use tokens::{ImageTokens, Place};
 pub use tower::{Owner, SelectStrategy, TowerConfig, VisionTower};
+pub use unsupported::Purpose;
 
 /// cpu or cuda:N.
 pub fn device_name(device: &Device) -> String {
@@ -75,6 +78,24 @@ pub enum Error {
         id: String,
         /// Why.
         reason: String,
+    },
+    /// A folder or repository that holds something else, or a format that is not read.
+    #[error("{place}: {reason}")]
+    Unsupported {
+        /// Folder or id.
+        place: String,
+        /// What it is, and what would be read.
+        reason: String,
+    },
+    /// A token that the model has no embedding of.
+    #[error("token {id} ({token:?}) is beyond the model's embedding table, which has {rows} rows (vocab_size)")]
+    Token {
+        /// Its number.
+        id: u32,
+        /// As the tokenizer spells it.
+        token: String,
+        /// Of the table.
+        rows: usize,
     },
     /// A configuration that no model can have, or that is not supported.
     #[error("config.json: {0}")]

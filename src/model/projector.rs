@@ -7,49 +7,52 @@ use super::tower::linear;
 use crate::nn::{Activation, Hooks, Layout, Linear, Point, Site, Stack};
 use crate::weights::Tensors;
 
-/// LLaVA-1.5's two-layer MLP, or nothing.
+/// LLaVA-1.5's two-layer MLP, the original LLaVA's of other depths, or nothing.
 #[derive(Debug, Clone)]
 pub enum Projector {
-    /// `act(x W1 + b1) W2 + b2`.
+    /// `act(x W1 + b1) W2 + b2`; with more layers the activation stands between each two, with one nowhere.
     Mlp {
-        /// `linear_1`.
-        first: Linear,
+        /// `linear_1`, `linear_2`, ...; at least one.
+        layers: Vec<Linear>,
         /// Between the layers.
         activation: Activation,
-        /// `linear_2`.
-        second: Linear,
     },
     /// Hands the tower's output on.
     Identity,
 }
 
 impl Projector {
-    /// Reads `multi_modal_projector.linear_1|2`.
+    /// Reads `multi_modal_projector.linear_1` to `linear_{layers}`; none is the identity, whose widths must be equal.
     pub fn load(
-        input: usize,
-        output: usize,
+        (input, output): (usize, usize),
+        layers: usize,
         activation: Activation,
         bias: bool,
         weights: &Tensors<'_>,
     ) -> Result<Self, Error> {
-        Ok(Self::Mlp {
-            first: linear(weights, "multi_modal_projector.linear_1", output, input, bias)?,
-            activation,
-            second: linear(weights, "multi_modal_projector.linear_2", output, output, bias)?,
-        })
+        if layers == 0 {
+            let message = format!("an identity projector from {input} wide to {output}; the widths must be equal");
+            return if input == output { Ok(Self::Identity) } else { Err(Error::Config(message)) };
+        }
+        let layer = |number: usize| {
+            let from = if number == 1 { input } else { output };
+            linear(weights, &format!("multi_modal_projector.linear_{number}"), output, from, bias)
+        };
+        Ok(Self::Mlp { layers: (1..=layers).map(layer).collect::<Result<_, _>>()?, activation })
     }
 
     /// A projector of the same shapes, read from `weights`.
     pub fn reload(&self, weights: &Tensors<'_>) -> Result<Self, Error> {
-        let Self::Mlp { first, activation, .. } = self else { return Ok(Self::Identity) };
+        let Self::Mlp { layers, activation } = self else { return Ok(Self::Identity) };
+        let Some(first) = layers.first() else { return Ok(Self::Identity) };
         let (output, input) = first.sizes();
-        Self::load(input, output, *activation, first.bias().is_some(), weights)
+        Self::load((input, output), layers.len(), *activation, first.bias().is_some(), weights)
     }
 
     /// A projector of the same shapes whose values come from `draw(count, fan_in)`, tensor by tensor: `linear_1.weight`,
     /// `linear_1.bias`, `linear_2.weight`, `linear_2.bias`, each row by row.
     pub fn like(&self, mut draw: impl FnMut(usize, usize) -> Vec<f32>) -> Result<Self, Error> {
-        let Self::Mlp { first, activation, second } = self else { return Ok(Self::Identity) };
+        let Self::Mlp { layers, activation } = self else { return Ok(Self::Identity) };
         let mut redraw = |old: &Linear| -> Result<Linear, Error> {
             let (out, input) = old.sizes();
             let (dtype, device) = (old.dtype(), old.device());
@@ -60,36 +63,49 @@ impl Projector {
             let bias = old.bias().map(|_| make(draw(out, input), &[out])).transpose()?;
             Ok(Linear::new(weight, bias)?)
         };
-        Ok(Self::Mlp { first: redraw(first)?, activation: *activation, second: redraw(second)? })
+        Ok(Self::Mlp { layers: layers.iter().map(&mut redraw).collect::<Result<_, _>>()?, activation: *activation })
     }
 
     /// BLAKE3 over its values as little-endian f32, or "identity".
     pub fn digest(&self) -> Result<String, Error> {
-        let Self::Mlp { first, second, .. } = self else { return Ok("identity".into()) };
+        let Self::Mlp { layers, .. } = self else { return Ok("identity".into()) };
         let mut hasher = blake3::Hasher::new();
-        for tensor in [Some(first.weight()?), first.bias().cloned(), Some(second.weight()?), second.bias().cloned()]
-            .into_iter()
-            .flatten()
-        {
-            let values = tensor.to_device(&Device::Cpu)?.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;
-            for value in values {
-                hasher.update(&value.to_le_bytes());
+        for layer in layers {
+            for tensor in std::iter::once(layer.weight()?).chain(layer.bias().cloned()) {
+                let values = tensor.to_device(&Device::Cpu)?.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;
+                for value in values {
+                    hasher.update(&value.to_le_bytes());
+                }
             }
         }
         Ok(hasher.finalize().to_hex().to_string())
     }
 
-    /// `x (R, D_vision) -> (R, D)`.
+    /// Its numbers, biases aside: what a row of input is multiplied with.
+    pub fn weights(&self) -> usize {
+        let Self::Mlp { layers, .. } = self else { return 0 };
+        layers.iter().map(|layer| layer.sizes().0 * layer.sizes().1).sum()
+    }
+
+    /// `x (R, D_vision) -> (R, D)`. The hooks before and after an activation are those of the last one.
     pub fn forward(&self, x: &Tensor, layout: &Layout, hooks: &mut dyn Hooks) -> Result<Tensor, Error> {
         let mut at = |site, value| hooks.on(Point::of(Stack::Projector, site), &layout.spans, value);
-        let out = match self {
-            Self::Identity => x.clone(),
-            Self::Mlp { first, activation, second } => {
-                let pre = at(Site::Pre, first.forward(x)?)?;
-                let post = at(Site::Post, activation.forward(&pre)?)?;
-                second.forward(&post)?
+        let mut x = x.clone();
+        if let Self::Mlp { layers, activation } = self {
+            for (number, layer) in layers.iter().enumerate() {
+                x = layer.forward(&x)?;
+                let left = layers.len() - 1 - number;
+                if left == 1 {
+                    x = at(Site::Pre, x)?;
+                }
+                if left > 0 {
+                    x = activation.forward(&x)?;
+                }
+                if left == 1 {
+                    x = at(Site::Post, x)?;
+                }
             }
-        };
-        Ok(at(Site::Out, out)?)
+        }
+        Ok(at(Site::Out, x)?)
     }
 }

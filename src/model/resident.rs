@@ -7,9 +7,10 @@ use std::sync::{Arc, PoisonError, RwLock};
 use candle_core::{DType, Device, Tensor};
 use serde_json::Value;
 
-use super::config::{self, Config};
-use super::original;
+use super::config::{self, Config, Merge};
+use super::family::tiles;
 use super::{Decoder, Error, Family, ImageTokens, Projector, SelectStrategy, Source, Text, VisionTower};
+use super::{IMAGE_MARKER, original, unsupported};
 use crate::nn::{Hooks, Layout, Point, Site, Stack};
 use crate::vision::{Picture, Processor};
 use crate::weights::Checkpoint;
@@ -37,6 +38,8 @@ pub struct Model {
     pub newline: Option<Tensor>,
     /// The limit in `vision_aspect_ratio`.
     most_tiles: Option<usize>,
+    /// How the views of a tiled picture are put together.
+    merge: Merge,
     /// The language model.
     pub decoder: Arc<Decoder>,
     /// BLAKE3 of the tower's tensors and configuration, and of the decoder's.
@@ -88,8 +91,15 @@ impl Model {
     /// The same, sharing the tower or the decoder with a resident model whose own is equal, within a budget of bytes.
     pub fn load_with(name: &str, source: &Source, options: &Load<'_>) -> Result<Self, Error> {
         let Load { dtype, device, .. } = *options;
-        let Gathered { config: json, processor, text, checkpoint } = Gathered::from(source)?;
+        let Gathered { config: json, processor, mut text, checkpoint } = Gathered::from(source)?;
         let (config, family) = Config::parse(json.clone())?;
+        if text.token_id(IMAGE_MARKER).is_some_and(|id| id != config.image_token_index) || !text.places_images() {
+            let known = text.token_id(IMAGE_MARKER).map_or_else(|| "not there".into(), |id| format!("token {id}"));
+            let message =
+                format!("image_token_index {}; the tokenizer's {IMAGE_MARKER} is {known}", config.image_token_index);
+            return Err(Error::Config(message));
+        }
+        text.set_rows(config.text_config.vocab_size);
         let processor = Processor::from_json(&processor, config.vision_config.image_size, family.tiling())?;
         let part = |field: &str, prefixes: &[&str]| {
             let mut hasher = blake3::Hasher::new();
@@ -123,8 +133,8 @@ impl Model {
             Arc::new(VisionTower::load(config.vision_config.clone(), config.feature_layer()?, strategy, &weights)?)
         };
         let projector = Arc::new(Projector::load(
-            config.vision_config.hidden_size,
-            config.text_config.hidden_size,
+            (config.vision_config.hidden_size, config.text_config.hidden_size),
+            config.projector_layers.unwrap_or(2),
             config.projector_hidden_act,
             config.multimodal_projector_bias,
             &weights,
@@ -134,7 +144,11 @@ impl Model {
             return Err(Error::Config(message));
         }
         let newline = || weights.get("image_newline", &[config.text_config.hidden_size]);
-        let newline = family.has_newline().then(newline).transpose()?;
+        let has_newline = family.has_newline() && config.mm_patch_merge_type == Merge::SpatialUnpad;
+        let newline = has_newline.then(newline).transpose()?;
+        if family.has_newline() && !has_newline {
+            weights.ignore("image_newline");
+        }
         let decoder = if let Some(decoder) = decoder {
             for prefix in DECODER {
                 weights.ignore_all(prefix);
@@ -143,6 +157,13 @@ impl Model {
         } else {
             Arc::new(Decoder::load(config.text_config.clone(), config.tied(), &weights)?)
         };
+        // PEFT would add to the one tensor that both are.
+        let table = "language_model.embed_tokens.weight";
+        if config.tied() && (checkpoint.is_adapted("lm_head.weight") || checkpoint.is_replaced(table)) {
+            let message =
+                "tie_word_embeddings: an adapter of a tied lm_head, or an embed_tokens of its own, is not supported";
+            return Err(Error::Config(message.into()));
+        }
         let drawn = weights.drawn();
         weights.finish()?;
         if drawn > 0 {
@@ -172,6 +193,7 @@ impl Model {
             projector,
             newline,
             most_tiles: config.most_tiles()?,
+            merge: config.mm_patch_merge_type,
             decoder,
             image_token: config.image_token_index,
             eos,
@@ -221,7 +243,13 @@ impl Model {
     /// The visual tokens of a picture.
     pub fn tokens(&self, picture: &Picture) -> ImageTokens {
         let class = self.tower.has_class() && self.tower.strategy() == SelectStrategy::Full;
-        self.family.tokens(picture, self.tower.config().grid(), class, self.most_tiles)
+        let side = self.tower.config().grid();
+        match (self.merge, tiles(picture)) {
+            _ if self.tower.drops_a_patch() => ImageTokens::of_view_without_first(side),
+            (Merge::SpatialUnpad, _) => self.family.tokens(picture, side, class, self.most_tiles),
+            (merge, Some(tiles)) => ImageTokens::of_padded_tiles(side, tiles, merge == Merge::Flat),
+            (_, None) => ImageTokens::of_view(side, class),
+        }
     }
 
     /// The projector's output for all views of `pictures` (with the sequence that each belongs to, and its place there), `(V N, D)`, as visual
@@ -281,19 +309,23 @@ struct Gathered {
 
 impl Gathered {
     fn from(source: &Source) -> Result<Self, Error> {
-        let config = source.json("config.json")?.ok_or_else(|| source.missing("config.json"))?;
+        let config = unsupported::config(source)?;
         let (mut text, mut checkpoint) = (Text::load(source)?, source.checkpoint()?);
         if !original::is_original(&config) {
             return Ok(Self { config, processor: processor_config(source)?, text, checkpoint });
         }
-        let tower = original::tower(&config, source)?;
-        let tower_config = tower.json("config.json")?.ok_or_else(|| tower.missing("config.json"))?;
-        if !checkpoint.has_any("vision_tower.") {
+        let within = checkpoint.has_any("vision_tower.") || checkpoint.is_random();
+        let tower = original::tower(&config, source, !within)?;
+        let tower_config: Value = tower.json("config.json")?.ok_or_else(|| tower.missing("config.json"))?;
+        if !within {
             checkpoint.graft(tower.checkpoint()?, "vision_model.", "vision_tower.");
         }
+        original::add_tokens(&config, &mut text)?;
         let image_token = text.image_token(config["vocab_size"].as_u64().unwrap_or(32_000) as u32);
-        let processor = original::processor(&config, processor_config(&tower)?);
-        Ok(Self { config: original::translate(&config, &tower_config, image_token)?, processor, text, checkpoint })
+        let config = original::translate(&config, &tower_config, image_token, &checkpoint)?;
+        let side = config["vision_config"]["image_size"].as_u64().unwrap_or(224);
+        let processor = original::processor(&config["text_config"], processor_config(&tower)?, side)?;
+        Ok(Self { config, processor, text, checkpoint })
     }
 }
 

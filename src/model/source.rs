@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::de::DeserializeOwned;
 
 use super::embedded::{SHAPES, shapes, sized, sizes};
-use super::{Error, Hub, HubId};
+use super::{Error, Hub, HubId, Purpose, original};
 use crate::weights::Checkpoint;
 
 /// The files of one model.
@@ -18,6 +18,8 @@ pub enum Source {
     Embedded(&'static [(&'static str, &'static [u8])], String),
     /// The files of another, but weights that are drawn at random.
     Random(Box<Source>),
+    /// The files of the first, with the second, an adapter, merged into its weights.
+    Adapted(Box<Source>, Box<Source>),
 }
 
 impl Source {
@@ -26,6 +28,59 @@ impl Source {
             Self::Folder(folder) => folder.join(name),
             Self::Embedded(_, prefix) => PathBuf::from(format!("embedded/{prefix}{name}")),
             Self::Random(files) => files.path(name),
+            Self::Adapted(base, _) => base.path(name),
+        }
+    }
+
+    /// `base` with `adapter` merged into its weights.
+    pub fn adapted(base: Self, adapter: Self) -> Result<Self, Error> {
+        let place = adapter.place();
+        let refuse = |reason: &str| Err(Error::Unsupported { place, reason: reason.to_owned() });
+        if matches!(base, Self::Random(_) | Self::Embedded(..)) {
+            return refuse("an adapter is merged onto a folder or a model of the hub");
+        }
+        if adapter.read("adapter_config.json")?.is_none() {
+            return refuse("no adapter: adapter_config.json is not there");
+        }
+        Ok(Self::Adapted(Box::new(base), Box::new(adapter)))
+    }
+
+    /// Names of the adapters that are merged into its weights.
+    pub fn adapters(&self) -> Vec<String> {
+        let Self::Adapted(base, adapter) = self else { return Vec::new() };
+        let mut names = base.adapters();
+        names.push(Origin::default_name(&adapter.place()));
+        names
+    }
+
+    /// The config.json of an adapter of the original LLaVA, which says all that its base, a language model, does not.
+    fn own_config(adapter: &Self) -> Result<Option<Vec<u8>>, Error> {
+        let json: Option<serde_json::Value> = adapter.json("config.json")?;
+        if json.is_some_and(|json| original::is_original(&json)) { adapter.read("config.json") } else { Ok(None) }
+    }
+
+    /// Where it is, for messages.
+    pub fn place(&self) -> String {
+        match self {
+            Self::Folder(path) => path.display().to_string(),
+            _ => self.path("").display().to_string(),
+        }
+    }
+
+    /// Names of its files.
+    pub fn names(&self) -> Vec<String> {
+        match self {
+            Self::Folder(path) => {
+                let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
+                let mut names: Vec<String> = entries.filter_map(|e| e.file_name().into_string().ok()).collect();
+                names.sort();
+                names
+            }
+            Self::Embedded(files, prefix) => {
+                files.iter().filter_map(|(name, _)| name.strip_prefix(prefix.as_str())).map(str::to_owned).collect()
+            }
+            Self::Random(files) => files.names(),
+            Self::Adapted(base, _) => base.names(),
         }
     }
 
@@ -40,22 +95,23 @@ impl Source {
             Self::Folder(path) => Self::Folder(path.join(folder)),
             Self::Embedded(files, prefix) => Self::Embedded(files, format!("{prefix}{folder}/")),
             Self::Random(files) => files.within(folder),
+            Self::Adapted(base, _) => base.within(folder),
         }
     }
 
     /// The bytes of file `name`, or `None` where there is none.
     pub fn read(&self, name: &str) -> Result<Option<Vec<u8>>, Error> {
         match self {
-            Self::Folder(_) => match std::fs::read(self.path(name)) {
-                Ok(bytes) => Ok(Some(bytes)),
-                Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
-                Err(e) => Err(Error::File { path: self.path(name), reason: e.to_string() }),
-            },
+            Self::Folder(_) => read_regular(&self.path(name)),
             Self::Embedded(files, prefix) => {
                 let file = files.iter().find(|f| f.0.strip_prefix(prefix.as_str()) == Some(name));
                 Ok(file.map(|f| f.1.to_vec()))
             }
             Self::Random(files) => files.read(name),
+            Self::Adapted(base, adapter) => {
+                let own = if name == "config.json" { Self::own_config(adapter)? } else { None };
+                own.map_or_else(|| base.read(name), |own| Ok(Some(own)))
+            }
         }
     }
 
@@ -87,8 +143,35 @@ impl Source {
                 Ok(Checkpoint::embedded(bytes)?)
             }
             Self::Random(_) => Ok(Checkpoint::random()),
+            Self::Adapted(base, adapter) => {
+                let Self::Folder(folder) = adapter.as_ref() else { return Err(adapter.missing("adapter_config.json")) };
+                let config = adapter.json("adapter_config.json")?.unwrap_or_default();
+                let mut whole = base.checkpoint()?;
+                whole.adapt(&config, Checkpoint::open_adapter(folder)?, Checkpoint::open_beside(folder)?)?;
+                Ok(whole)
+            }
         }
     }
+}
+
+/// Bytes of a configuration or tokenizer; the largest known, Gemma's, has 35 million.
+const MAX_TEXT_BYTES: u64 = 1 << 28;
+
+/// The bytes of a file, or `None` where there is none. Opening a named pipe would wait for a writer, for ever.
+fn read_regular(path: &Path) -> Result<Option<Vec<u8>>, Error> {
+    let fail = |reason: String| Error::File { path: path.to_owned(), reason };
+    let metadata = match std::fs::metadata(path) {
+        Ok(metadata) => metadata,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(fail(e.to_string())),
+    };
+    if !metadata.is_file() {
+        return Err(fail("not a regular file".into()));
+    }
+    if metadata.len() > MAX_TEXT_BYTES {
+        return Err(fail(format!("{} bytes; at most {MAX_TEXT_BYTES} are read", metadata.len())));
+    }
+    std::fs::read(path).map(Some).map_err(|e| fail(e.to_string()))
 }
 
 /// Before the place of a model whose weights are to be drawn at random.
@@ -121,6 +204,10 @@ impl FromStr for Origin {
         if folder.is_folder() {
             return Ok(Self::Here(folder));
         }
+        if Path::new(place).exists() {
+            let is = if place.ends_with(".gguf") { "a GGUF file, which is not read" } else { "a file" };
+            return Err(format!("{place:?} is {is}; a folder with config.json and safetensors weights is needed"));
+        }
         place.parse().map(Self::Hub).map_err(|e| format!("{place:?} is no folder, not `{SHAPES}`, and {e}"))
     }
 }
@@ -134,10 +221,18 @@ impl Origin {
     }
 
     /// Its files; fetches them where they are not at hand, see [`Hub::fetch`].
-    pub fn fetch(self, progress: &mut dyn FnMut(&str, u64, u64)) -> Result<Source, Error> {
+    pub fn fetch(self, purpose: Purpose, progress: &mut dyn FnMut(&str, u64, u64)) -> Result<Source, Error> {
         match self {
             Self::Here(source) => Ok(source),
-            Self::Hub(id) => Hub::from_env().fetch(&id, progress).map(Source::Folder),
+            Self::Hub(id) => Hub::from_env().fetch(&id, purpose, progress).map(Source::Folder),
+        }
+    }
+
+    /// The same without its weights.
+    pub(super) fn fetch_text(self, progress: &mut dyn FnMut(&str, u64, u64)) -> Result<Source, Error> {
+        match self {
+            Self::Here(source) => Ok(source),
+            Self::Hub(id) => Hub::from_env().fetch_text(&id, progress).map(Source::Folder),
         }
     }
 }

@@ -2,9 +2,12 @@
 
 use std::ops::Range;
 
-use minijinja::{Environment, ErrorKind, context};
-use tokenizers::Tokenizer;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use minijinja::{Environment, ErrorKind, context};
+use tokenizers::{AddedToken, Encoding, Tokenizer};
+
+use super::sentencepiece::{self, Beside};
 use super::{Error, Source};
 
 /// The marker that places a picture in a prompt.
@@ -24,19 +27,17 @@ pub struct Text {
     eos: Option<String>,
     /// The id of a picture's marker where the vocabulary has none.
     image: Option<u32>,
+    /// What the original LLaVA may put around a picture.
+    around_image: Option<(u32, u32)>,
+    /// Rows of the model's embedding table.
+    rows: usize,
 }
 
 impl Text {
     /// Reads tokenizer.json and the chat template (chat_template.jinja, chat_template.json, or the one in
     /// tokenizer_config.json).
     pub fn load(source: &Source) -> Result<Self, Error> {
-        let json = source.read("tokenizer.json")?;
-        if json.is_none() && source.read("tokenizer.model")?.is_some() {
-            let mend = "AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER) of transformers writes it";
-            return Err(Error::Text(format!("tokenizer.json is missing, there is only tokenizer.model; {mend}")));
-        }
-        let tokenizer = Tokenizer::from_bytes(json.ok_or_else(|| source.missing("tokenizer.json"))?)
-            .map_err(|e| Error::Text(format!("tokenizer.json: {e}")))?;
+        let tokenizer = tokenizer(source)?;
         let config: serde_json::Value = source.json("tokenizer_config.json")?.unwrap_or_default();
         let wrapped: serde_json::Value = source.json("chat_template.json")?.unwrap_or_default();
         let template = match source.read("chat_template.jinja")? {
@@ -61,7 +62,15 @@ impl Text {
             let token = &config[name];
             token.as_str().or_else(|| token["content"].as_str()).map(str::to_owned)
         };
-        Ok(Self { tokenizer, templates, bos: special("bos_token"), eos: special("eos_token"), image: None })
+        Ok(Self {
+            tokenizer,
+            templates,
+            bos: special("bos_token"),
+            eos: special("eos_token"),
+            image: None,
+            around_image: None,
+            rows: usize::MAX,
+        })
     }
 
     /// The user's words as the model's chat template writes them, up to where the answer begins. Pictures are
@@ -100,13 +109,19 @@ impl Text {
 
     /// The same, each with the bytes of `text` that it stands for; none for a special token that was added.
     pub fn encode_with_places(&self, text: &str) -> Result<Vec<(u32, Range<usize>)>, Error> {
-        let Some(image) = self.image else { return self.encode_part(text, 0, true) };
+        let known = || self.around_image.and_then(|_| self.tokenizer.token_to_id(IMAGE_MARKER));
+        let Some(image) = self.image.or_else(known) else { return self.encode_part(text, 0, true) };
         let mut ids = Vec::new();
         let mut at = 0;
         for (i, part) in text.split(IMAGE_MARKER).enumerate() {
             if i > 0 {
-                ids.push((image, at..at + IMAGE_MARKER.len()));
-                at += IMAGE_MARKER.len();
+                let end = at + IMAGE_MARKER.len();
+                // A prompt may have put them there itself.
+                match self.around_image.filter(|_| !text[..at].ends_with(IMAGE_START)) {
+                    Some((first, last)) => ids.extend([(first, at..at), (image, at..end), (last, end..end)]),
+                    None => ids.push((image, at..end)),
+                }
+                at = end;
             }
             ids.extend(self.encode_part(part, at, i == 0)?);
             at += part.len();
@@ -116,9 +131,21 @@ impl Text {
 
     /// `text` begins at byte `at` of the whole.
     fn encode_part(&self, text: &str, at: usize, special: bool) -> Result<Vec<(u32, Range<usize>)>, Error> {
-        let encoding = self.tokenizer.encode(text, special).map_err(|e| Error::Text(e.to_string()))?;
+        let encoding = encode(&self.tokenizer, text, special)?;
         let places = encoding.get_offsets().iter().map(|&(start, end)| at + start..at + end);
-        Ok(encoding.get_ids().iter().copied().zip(places).collect())
+        Ok(self.checked(encoding.get_ids())?.iter().copied().zip(places).collect())
+    }
+
+    /// Fails on a token that the model has no embedding of.
+    fn checked<'a>(&self, ids: &'a [u32]) -> Result<&'a [u32], Error> {
+        let image = |id: u32| self.tokenizer.token_to_id(IMAGE_MARKER) == Some(id);
+        match ids.iter().find(|id| **id as usize >= self.rows && !image(**id)) {
+            None => Ok(ids),
+            Some(&id) => {
+                let token = self.tokenizer.id_to_token(id).unwrap_or_default();
+                Err(Error::Token { id, token, rows: self.rows })
+            }
+        }
     }
 
     /// The ids of `continuation` where it follows `prompt`: what tokenizing both together adds. Where the two melt into
@@ -129,19 +156,90 @@ impl Text {
         if both.len() > before.len() && both.starts_with(&before) {
             return Ok(both[before.len()..].to_vec());
         }
-        let alone = self.tokenizer.encode_fast(continuation, false).map_err(|e| Error::Text(e.to_string()))?;
-        Ok(alone.get_ids().to_vec())
+        let alone = encode(&self.tokenizer, continuation, false)?;
+        Ok(self.checked(alone.get_ids())?.to_vec())
     }
 
     /// The text of `ids`, special tokens left out.
     pub fn decode(&self, ids: &[u32]) -> Result<String, Error> {
-        self.tokenizer.decode(ids, true).map_err(|e| Error::Text(e.to_string()))
+        decode(&self.tokenizer, ids)
+    }
+
+    /// Says how many rows the model's embedding table has: a token beyond them is an error of the prompt that holds it.
+    pub(super) fn set_rows(&mut self, rows: usize) {
+        self.rows = rows;
+    }
+
+    /// Whether a marker in a prompt places a picture.
+    pub(super) fn places_images(&self) -> bool {
+        self.image.is_some() || self.token_id(IMAGE_MARKER).is_some()
+    }
+
+    /// Puts the original LLaVA's tokens around every picture; with `patch` its `<im_patch>` is added to the vocabulary before
+    /// them. Returns the larger of their ids.
+    pub(super) fn surround_images(&mut self, patch: bool) -> Result<u32, Error> {
+        let added = [IMAGE_PATCH, IMAGE_START, IMAGE_END].into_iter().skip(usize::from(!patch));
+        let added: Vec<AddedToken> = added.map(|token| AddedToken::from(token, true)).collect();
+        self.tokenizer.add_special_tokens(added).map_err(|e| Error::Text(format!("tokenizer: {e}")))?;
+        let id = |token: &str| self.token_id(token).ok_or_else(|| Error::Text(format!("tokenizer: no {token}")));
+        let (first, last) = (id(IMAGE_START)?, id(IMAGE_END)?);
+        self.around_image = Some((first, last));
+        Ok(first.max(last))
     }
 
     /// The id of a token, if the vocabulary has it.
     pub fn token_id(&self, token: &str) -> Option<u32> {
         self.tokenizer.token_to_id(token)
     }
+}
+
+/// The original LLaVA's tokens around a picture, and the one that it once put in place of every patch.
+const IMAGE_START: &str = "<im_start>";
+const IMAGE_END: &str = "<im_end>";
+const IMAGE_PATCH: &str = "<im_patch>";
+
+/// Reads tokenizer.json, or else tokenizer.model and what stands beside it.
+fn tokenizer(source: &Source) -> Result<Tokenizer, Error> {
+    let json = match (source.read("tokenizer.json")?, source.read("tokenizer.model")?) {
+        (Some(json), _) => json,
+        (None, Some(model)) => {
+            let file = |name: &str| -> Result<serde_json::Value, Error> { Ok(source.json(name)?.unwrap_or_default()) };
+            let (config, special, added) =
+                (file("tokenizer_config.json")?, file("special_tokens_map.json")?, file("added_tokens.json")?);
+            sentencepiece::tokenizer_json(&model, &Beside { config, special, added }).map_err(Error::Text)?
+        }
+        (None, None) => return Err(source.missing("tokenizer.json")),
+    };
+    ready(guard(|| Tokenizer::from_bytes(json))?)
+}
+
+/// The tokenizer of a file as requests need it: nothing is cut off or filled up, whatever the file says, and a file that the
+/// library panics on is an error before anybody asks.
+fn ready(mut tokenizer: Tokenizer) -> Result<Tokenizer, Error> {
+    tokenizer.with_truncation(None).map_err(|e| Error::Text(format!("tokenizer.json: {e}")))?;
+    tokenizer.with_padding(None);
+    for text in ["", "a", "USER: What is it?\n", " \u{e9}\u{4e2d}\u{1f600}\u{0} 12,5\t<s></s>"] {
+        for special in [true, false] {
+            let encoding = encode(&tokenizer, text, special)?;
+            decode(&tokenizer, encoding.get_ids())?;
+        }
+    }
+    Ok(tokenizer)
+}
+
+/// The library panics on some files that it reads without complaint.
+fn guard<T>(run: impl FnOnce() -> tokenizers::Result<T>) -> Result<T, Error> {
+    let done = catch_unwind(AssertUnwindSafe(run))
+        .map_err(|_| Error::Text("tokenizer: it panicked; its file is wrong".into()))?;
+    done.map_err(|e| Error::Text(format!("tokenizer: {e}")))
+}
+
+fn encode(tokenizer: &Tokenizer, text: &str, special: bool) -> Result<Encoding, Error> {
+    guard(|| tokenizer.encode(text, special))
+}
+
+fn decode(tokenizer: &Tokenizer, ids: &[u32]) -> Result<String, Error> {
+    guard(|| tokenizer.decode(ids, true))
 }
 
 /// Turns tokens into text as they come, never cutting a UTF-8 character.

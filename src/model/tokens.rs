@@ -58,8 +58,8 @@ pub struct ImageTokens {
     pub origins: Vec<u32>,
     /// The row that each token is, or the four that it is mixed of, before any selection.
     source: Source,
-    /// Whether the class token stands in front.
-    class: bool,
+    /// The row of patch 0 in the projector's output of a picture of one view: 1 behind a class token, -1 where it was dropped.
+    lead: isize,
     /// Rows and columns of tiles; 0 x 0 without any.
     tiles: Size,
     /// The part of the canvas, in patches before shrinking, that shows the picture.
@@ -87,10 +87,47 @@ impl ImageTokens {
             extent: 0,
             origins: Vec::new(),
             source,
-            class,
+            lead: isize::from(class),
             tiles: (0, 0),
             content: (0..0, 0..0),
         };
+        tokens.placed()
+    }
+
+    /// One view of `side` x `side` patches without the first: what "default" leaves of a tower that has no class token.
+    pub fn of_view_without_first(side: usize) -> Self {
+        let mut tokens = Self::of_view(side, false);
+        tokens.places.remove(0);
+        tokens.source = Source::Rows((0..tokens.places.len() as u32).collect());
+        tokens.lead = -1;
+        tokens.placed()
+    }
+
+    /// The base view and all of `tiles` (rows, columns) with what pads the picture, without newlines: tile after tile, or the
+    /// canvas row by row.
+    pub fn of_padded_tiles(side: usize, tiles: Size, by_tile: bool) -> Self {
+        let per_view = side * side;
+        let (rows, columns) = (tiles.0 * side, tiles.1 * side);
+        let mut tokens = Self {
+            views: 1 + tiles.0 * tiles.1,
+            canvas: (rows, columns),
+            tiles,
+            content: (0..rows, 0..columns),
+            ..Self::of_view(side, false)
+        };
+        let mut index: Vec<u32> = (0..per_view as u32).collect();
+        for i in 0..rows * columns {
+            let (tile, within) = if by_tile {
+                (i / per_view, i % per_view)
+            } else {
+                let (row, column) = (i / columns, i % columns);
+                (row / side * tiles.1 + column / side, row % side * side + column % side)
+            };
+            let (row, column) = (tile / tiles.1 * side + within / side, tile % tiles.1 * side + within % side);
+            tokens.places.push(Place::Canvas { tile, row, column });
+            index.push((per_view * (1 + tile) + within) as u32);
+        }
+        tokens.source = Source::Rows(index);
         tokens.placed()
     }
 
@@ -160,14 +197,12 @@ impl ImageTokens {
     pub fn patches(&self, token: usize) -> Vec<(usize, usize, f32)> {
         let per_view = self.base.0 * self.base.1;
         let origin = self.origins[token] as usize;
-        // A class token in front shifts the rows of a picture of one view.
-        let shift = usize::from(self.class);
         let mix: &[(u32, f32)] = match &self.source {
             Source::Rows(index) => &[(index[origin], 1.0)],
             Source::Mixed(mixes) => &mixes[origin],
         };
         let patch = |&(row, weight): &(u32, f32)| {
-            let row = (row as usize).checked_sub(shift)?;
+            let row = (row as usize).checked_add_signed(-self.lead)?;
             (row < self.views * per_view && weight > 0.0).then_some((row / per_view, row % per_view, weight))
         };
         mix.iter().filter_map(patch).collect()

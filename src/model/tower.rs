@@ -248,6 +248,11 @@ impl VisionTower {
         self.config.grid() * self.config.grid() + usize::from(self.has_class())
     }
 
+    /// Whether "default" drops a patch, for want of a class token.
+    pub fn drops_a_patch(&self) -> bool {
+        self.strategy == SelectStrategy::Default && !self.has_class()
+    }
+
     /// Rows of one view that reach the projector.
     pub fn tokens(&self) -> usize {
         match self.strategy {

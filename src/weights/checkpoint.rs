@@ -11,10 +11,10 @@ use safetensors::tensor::TensorInfo;
 use safetensors::{Dtype, SafeTensors};
 use serde::Deserialize;
 
-use super::Error;
 use super::mapped::Bytes;
 use super::names::{canonical, is_buffer};
 use super::pickled::{self, Located};
+use super::{Error, adapter};
 
 #[derive(Debug)]
 struct Entry {
@@ -22,6 +22,18 @@ struct Entry {
     bytes: Range<usize>,
     dtype: Dtype,
     shape: Vec<usize>,
+    /// Why its values cannot be read.
+    fault: Option<String>,
+}
+
+/// `scale * B A`, added to a weight; with magnitudes its rows are scaled to them.
+#[derive(Debug)]
+struct Delta {
+    a: Entry,
+    b: Entry,
+    magnitude: Option<Entry>,
+    embedding: bool,
+    scale: f64,
 }
 
 /// The tensors of one or more files, mapped, not read.
@@ -29,6 +41,10 @@ struct Entry {
 pub struct Checkpoint {
     files: Vec<Bytes>,
     entries: BTreeMap<String, Entry>,
+    /// What an adapter adds to tensors, by their name.
+    deltas: BTreeMap<String, Delta>,
+    /// Tensors that an adapter brought whole.
+    replaced: BTreeSet<String>,
     /// It has every tensor that is asked for, drawn at random.
     random: bool,
 }
@@ -64,11 +80,28 @@ impl Checkpoint {
         Err(Error::Empty(folder.to_owned()))
     }
 
+    /// The weights of an adapter's folder.
+    pub fn open_adapter(folder: &Path) -> Result<Self, Error> {
+        let files = ["adapter_model.safetensors", "adapter_model.bin"].map(|name| folder.join(name));
+        match files.iter().find(|path| path.is_file()) {
+            Some(path) => Self::open(std::slice::from_ref(path)),
+            None => {
+                let reason = "neither adapter_model.safetensors nor adapter_model.bin";
+                Err(Error::Adapter { reason: format!("{}: {reason}", folder.display()) })
+            }
+        }
+    }
+
+    /// What the original LLaVA trains whole beside an adapter, its projector for one.
+    pub fn open_beside(folder: &Path) -> Result<Option<Self>, Error> {
+        let path = folder.join("non_lora_trainables.bin");
+        path.is_file().then(|| Self::open(&[path])).transpose()
+    }
+
     /// The shards that an index lists; each tensor must stand in the shard that the index names.
     fn open_index(folder: &Path, path: &Path) -> Result<Self, Error> {
         let damaged = |reason: String| Error::Index { path: path.to_owned(), reason };
-        let json = std::fs::read(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
-        let index: Index = serde_json::from_slice(&json).map_err(|e| damaged(e.to_string()))?;
+        let index: Index = serde_json::from_slice(&Bytes::map(path)?).map_err(|e| damaged(e.to_string()))?;
         let files: BTreeSet<&String> = index.weight_map.values().collect();
         // A name with a folder in it could lead anywhere.
         if let Some(file) = files.iter().find(|f| Path::new(f).file_name().is_none_or(|name| name != f.as_str())) {
@@ -114,13 +147,18 @@ impl Checkpoint {
         Self { random: true, ..Self::default() }
     }
 
+    /// Whether its tensors are drawn.
+    pub fn is_random(&self) -> bool {
+        self.random
+    }
+
     fn add(&mut self, bytes: Bytes, path: &Path, located: Vec<Located>) -> Result<(), Error> {
         let file = self.files.len();
-        for Located { name, bytes: range, dtype, shape } in located {
+        for Located { name, bytes: range, dtype, shape, fault } in located {
             if range.end > bytes.len() {
                 return Err(Error::Container { path: path.to_owned(), reason: format!("tensor {name} is cut off") });
             }
-            let entry = Entry { file, bytes: range, dtype, shape };
+            let entry = Entry { file, bytes: range, dtype, shape, fault };
             if !is_buffer(&name) && self.entries.insert(canonical(&name), entry).is_some() {
                 return Err(Error::Twice { path: path.to_owned(), name });
             }
@@ -139,6 +177,13 @@ impl Checkpoint {
         for (name, entry) in self.part(prefixes) {
             hasher.update(format!("{name} {} {:?}\n", entry.dtype, entry.shape).as_bytes());
             hasher.update(&self.files[entry.file][entry.bytes.clone()]);
+            let Some(delta) = self.deltas.get(name) else { continue };
+            for (part, entry) in [("A", Some(&delta.a)), ("B", Some(&delta.b)), ("magnitude", delta.magnitude.as_ref())]
+            {
+                let Some(entry) = entry else { continue };
+                hasher.update(format!("{part} {} {:?} {}\n", entry.dtype, entry.shape, delta.scale).as_bytes());
+                hasher.update(&self.files[entry.file][entry.bytes.clone()]);
+            }
         }
         hasher.finalize()
     }
@@ -157,6 +202,76 @@ impl Checkpoint {
                 self.entries.insert(format!("{to}{rest}"), Entry { file: files + entry.file, ..entry });
             }
         }
+    }
+
+    /// Merges an adapter: `config` is its adapter_config.json, and `beside` the tensors that were trained whole in a file of
+    /// their own. Every tensor of both must find its place.
+    pub fn adapt(&mut self, config: &serde_json::Value, adapter: Self, beside: Option<Self>) -> Result<(), Error> {
+        let fail = |reason: String| Err(Error::Adapter { reason });
+        let config = adapter::Config::parse(config)?;
+        let (updates, replacements) = adapter::sort(adapter.entries.keys())?;
+        let files = self.files.len();
+        self.files.extend(adapter.files);
+        let mut entries = adapter.entries;
+        let mut take = |name: Option<String>| {
+            let entry = name.and_then(|name| entries.remove(&name))?;
+            Some(Entry { file: files + entry.file, ..entry })
+        };
+        for (name, own) in replacements {
+            let (name, entry) = (canonical(&name), take(Some(own)));
+            if !self.entries.contains_key(&name) && name != "lm_head.weight" {
+                return fail(format!("the base has no tensor {name}, which the adapter trained whole"));
+            }
+            self.replaced.insert(name.clone());
+            self.entries.extend(entry.map(|entry| (name, entry)));
+        }
+        for (module, update) in updates {
+            config.check_target(&module)?;
+            let (rank, scale) = config.scale(&module)?;
+            let embedding = update.embedding;
+            let (a, b, magnitude) = (take(update.a), take(update.b), take(update.magnitude));
+            config.check_magnitude(&module, magnitude.is_some())?;
+            let (Some(a), Some(b)) = (a, b) else { return fail(format!("module {module} lacks lora_A or lora_B")) };
+            let name = canonical(&format!("{module}.weight"));
+            let Some(base) = self.entries.get(&name) else { return fail(format!("the base has no module {module}")) };
+            let flat = |shape: &[usize]| [shape.first().copied().unwrap_or(0), shape.iter().skip(1).product()];
+            let (shape_a, shape_b, mut expected) = (flat(&a.shape), flat(&b.shape), flat(&base.shape));
+            if embedding {
+                expected.reverse();
+            }
+            if shape_a != [rank, expected[1]] || shape_b != [expected[0], rank] {
+                return fail(format!(
+                    "module {module}: lora_A {:?} and lora_B {:?} of rank {rank} do not fit the base's {:?}",
+                    a.shape, b.shape, base.shape
+                ));
+            }
+            if magnitude.as_ref().is_some_and(|m| embedding || m.shape.iter().product::<usize>() != expected[0]) {
+                return fail(format!(
+                    "module {module}: lora_magnitude_vector does not fit the base's {:?}",
+                    base.shape
+                ));
+            }
+            self.deltas.insert(name, Delta { a, b, magnitude, embedding, scale });
+        }
+        let Some(beside) = beside else { return Ok(()) };
+        let files = self.files.len();
+        self.files.extend(beside.files);
+        for (name, entry) in beside.entries {
+            // A PEFT model of a model: base_model.model.model.mm_projector.
+            let (name, _) = adapter::role(&name);
+            self.entries.insert(canonical(&name), Entry { file: files + entry.file, ..entry });
+        }
+        Ok(())
+    }
+
+    /// Whether an adapter adds to the tensor `name`.
+    pub fn is_adapted(&self, name: &str) -> bool {
+        self.deltas.contains_key(name)
+    }
+
+    /// Whether an adapter stands in place of the tensor `name`.
+    pub fn is_replaced(&self, name: &str) -> bool {
+        self.replaced.contains(name)
     }
 
     /// Reads the names as those of Hugging Face's `ViTModel`, and makes a vision tower of it.
@@ -204,6 +319,42 @@ impl Tensors<'_> {
         if entry.shape != shape {
             return Err(Error::Shape { name: name.to_owned(), found: entry.shape.clone(), expected: shape.to_vec() });
         }
+        let values = self.read(name, entry)?;
+        let adapt = || match self.checkpoint.deltas.get(name) {
+            Some(delta) => self.merge(name, values, delta),
+            None => Ok(values),
+        };
+        let device = |source| Error::Device { name: name.to_owned(), source };
+        adapt()?.to_dtype(self.dtype).map_err(device)
+    }
+
+    /// `W + scale B A`, in f32; of DoRA with rows of the given lengths.
+    fn merge(&self, name: &str, base: Tensor, delta: &Delta) -> Result<Tensor, Error> {
+        let read = |entry: &Entry| self.read(name, entry);
+        let (a, b) = (read(&delta.a)?, read(&delta.b)?);
+        let magnitude = delta.magnitude.as_ref().map(read).transpose()?;
+        let merge = || -> candle_core::Result<Tensor> {
+            let whole = |t: Tensor| t.to_dtype(DType::F32);
+            let (shape, base) = (base.shape().clone(), whole(base)?.flatten_from(1)?);
+            let update = (whole(b)?.flatten_from(1)?.matmul(&whole(a)?.flatten_from(1)?)? * delta.scale)?; // (out, in)
+            let merged = (base + if delta.embedding { update.t()? } else { update })?;
+            let merged = match magnitude {
+                Some(magnitude) => {
+                    let length = merged.sqr()?.sum_keepdim(1)?.sqrt()?; // (out, 1)
+                    merged.broadcast_mul(&whole(magnitude)?.reshape(length.shape())?.div(&length)?)?
+                }
+                None => merged,
+            };
+            merged.reshape(shape)
+        };
+        merge().map_err(|source| Error::Device { name: name.to_owned(), source })
+    }
+
+    /// A tensor as it stands in a file.
+    fn read(&self, name: &str, entry: &Entry) -> Result<Tensor, Error> {
+        if let Some(reason) = &entry.fault {
+            return Err(Error::Values { name: name.to_owned(), reason: reason.clone() });
+        }
         let dtype = match entry.dtype {
             Dtype::F32 => DType::F32,
             Dtype::F16 => DType::F16,
@@ -213,8 +364,7 @@ impl Tensors<'_> {
         let bytes = &self.checkpoint.files[entry.file][entry.bytes.clone()];
         self.loaded.set(self.loaded.get() + bytes.len() as u64);
         (self.progress)(self.loaded.get(), self.total);
-        Tensor::from_raw_buffer(bytes, dtype, shape, &self.device)
-            .and_then(|t| t.to_dtype(self.dtype))
+        Tensor::from_raw_buffer(bytes, dtype, &entry.shape, &self.device)
             .map_err(|source| Error::Device { name: name.to_owned(), source })
     }
 
@@ -253,6 +403,14 @@ impl Tensors<'_> {
     /// Whether the checkpoint has a tensor of that name.
     pub fn has(&self, name: &str) -> bool {
         self.checkpoint.entries.contains_key(name)
+    }
+
+    /// Whether both are there with the same dtype, shape and bytes, before any adapter.
+    pub fn are_equal(&self, one: &str, other: &str) -> bool {
+        let found = [one, other].map(|name| self.checkpoint.entries.get(name).filter(|entry| entry.fault.is_none()));
+        let [Some(one), Some(other)] = found else { return false };
+        let bytes = |entry: &Entry| &self.checkpoint.files[entry.file][entry.bytes.clone()];
+        (one.dtype, &one.shape) == (other.dtype, &other.shape) && bytes(one) == bytes(other)
     }
 
     /// Says that `name` may be there without being read, a tied head for instance.
@@ -311,6 +469,7 @@ fn safetensors(path: &Path, bytes: &[u8]) -> Result<Vec<Located>, Error> {
         bytes: data + info.data_offsets.0..data + info.data_offsets.1,
         dtype: info.dtype,
         shape: info.shape.clone(),
+        fault: None,
     };
     Ok(metadata.tensors().into_iter().map(located).collect())
 }

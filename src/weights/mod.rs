@@ -3,9 +3,11 @@
 //! Owns the containers (safetensors, PyTorch's zip files) and the name layouts in the wild. It must not know what the tensors mean: shapes
 //! are what the model asks for, and a tensor that is missing, misshapen or left over is an error that names it.
 
+mod adapter;
 mod checkpoint;
 mod mapped;
 mod names;
+mod pickle;
 mod pickled;
 
 pub use checkpoint::{Checkpoint, Tensors};
@@ -37,6 +39,12 @@ pub enum Error {
         /// Which file.
         path: PathBuf,
         /// Why.
+        reason: String,
+    },
+    /// An adapter that does not fit its base, or that is not read.
+    #[error("adapter: {reason}")]
+    Adapter {
+        /// What, and which module or field.
         reason: String,
     },
     /// The index does not fit the shards.
@@ -81,6 +89,14 @@ pub enum Error {
         name: String,
         /// In the file.
         dtype: String,
+    },
+    /// Values that cannot be read.
+    #[error("tensor {name}: {reason}")]
+    Values {
+        /// Which tensor.
+        name: String,
+        /// Why.
+        reason: String,
     },
     /// The device refused.
     #[error("tensor {name}: {source}")]

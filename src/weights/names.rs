@@ -25,8 +25,9 @@ pub(super) fn canonical(name: &str) -> String {
         ("language_model.model.", "language_model."),
         ("language_model.lm_head.", "lm_head."),
         ("model.mm_projector.", "mm_projector."),
-        ("mm_projector.0.", "multi_modal_projector.linear_1."),
-        ("mm_projector.2.", "multi_modal_projector.linear_2."),
+        // A projector of one layer.
+        ("mm_projector.weight", "multi_modal_projector.linear_1.weight"),
+        ("mm_projector.bias", "multi_modal_projector.linear_1.bias"),
     ];
     let mut name = name.to_owned();
     for (from, to) in RULES {
@@ -34,7 +35,14 @@ pub(super) fn canonical(name: &str) -> String {
             name = format!("{to}{rest}");
         }
     }
-    name
+    original_projector(&name).unwrap_or(name)
+}
+
+/// Layer n of the original's `nn.Sequential` of layers and activations is `linear_{n / 2 + 1}`.
+fn original_projector(name: &str) -> Option<String> {
+    let (number, rest) = name.strip_prefix("mm_projector.")?.split_once('.')?;
+    let number: usize = number.parse().ok().filter(|n| n % 2 == 0)?;
+    Some(format!("multi_modal_projector.linear_{}.{rest}", number / 2 + 1))
 }
 
 /// The name used here for a tensor called `name` in Hugging Face's `ViTModel`, a tower by itself.
@@ -85,6 +93,8 @@ mod tests {
         for name in ["language_model.model.norm.weight", "model.language_model.norm.weight"] {
             assert_eq!(canonical(name), "language_model.norm.weight");
         }
+        assert_eq!(canonical("model.mm_projector.weight"), "multi_modal_projector.linear_1.weight");
+        assert_eq!(canonical("model.mm_projector.4.bias"), "multi_modal_projector.linear_3.bias");
         for name in ["language_model.lm_head.weight", "lm_head.weight"] {
             assert_eq!(canonical(name), "lm_head.weight");
         }

@@ -1,19 +1,18 @@
 //! PyTorch's zip checkpoints (`pytorch_model.bin`, `mm_projector.bin`): where each tensor's bytes stand in the file.
 //!
-//! The pickle inside is read by candle, which executes nothing: a foreign opcode is an error, and an object that is no
-//! tensor is passed over, so that a tensor hidden in one is reported missing.
+//! The pickle inside is read by [`pickle`], which executes nothing: a foreign opcode is an error, and an object that is no
+//! tensor is passed over, so that a tensor hidden in one is reported missing. A tensor that cannot be read is an error when
+//! it is asked for: checkpoints hold integer buffers that nobody reads.
 
 use std::io::Cursor;
 use std::ops::Range;
-use std::panic::catch_unwind;
 use std::path::Path;
 
-use candle_core::DType;
-use candle_core::pickle::{TensorInfo, read_pth_tensor_info};
 use safetensors::Dtype;
 use zip::{CompressionMethod, ZipArchive};
 
 use super::Error;
+use super::pickle::{self, Described};
 
 /// One tensor of the file.
 pub(super) struct Located {
@@ -21,43 +20,101 @@ pub(super) struct Located {
     pub(super) bytes: Range<usize>,
     pub(super) dtype: Dtype,
     pub(super) shape: Vec<usize>,
+    /// Why its values cannot be read.
+    pub(super) fault: Option<String>,
 }
+
+type Archive<'a> = ZipArchive<Cursor<&'a [u8]>>;
 
 /// The tensors of the checkpoint at `path`, whose content is `bytes`.
 pub(super) fn locate(path: &Path, bytes: &[u8]) -> Result<Vec<Located>, Error> {
     let damaged = |reason: String| Error::Pickle { path: path.to_owned(), reason };
-    // Candle's reader takes the arguments of a malformed call by their places and may panic on it.
-    let infos = catch_unwind(|| read_pth_tensor_info(path, false, None))
-        .map_err(|_| damaged("malformed pickle".into()))?
-        .map_err(|e| damaged(e.to_string()))?;
+    // Before 1.6 torch wrote pickles one after the other, without a zip around them.
+    if bytes.first() == Some(&0x80) {
+        let mend = "torch.save(torch.load(FILE, weights_only=True), FILE) writes today's";
+        return Err(damaged(format!("written by a torch before 1.6; {mend}")));
+    }
     let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(|e| damaged(e.to_string()))?;
-    infos
-        .iter()
-        .map(|info| place(info, &mut archive).map_err(|m| damaged(format!("tensor {}: {m}", info.name))))
-        .collect()
+    let names: Vec<String> = archive.file_names().flatten().map(|n| n.into_owned()).collect();
+    let data = names.iter().find(|n| n.ends_with("/data.pkl")).ok_or_else(|| damaged("no data.pkl".into()))?;
+    let prefix = data.strip_suffix("data.pkl").unwrap_or_default().to_owned();
+    if let Some(order) = names.iter().find(|n| n.strip_prefix(prefix.as_str()) == Some("byteorder")) {
+        let range = stored(&mut archive, order).map_err(damaged)?;
+        if bytes.get(range) != Some(b"little") {
+            return Err(damaged("its byte order is not little".into()));
+        }
+    }
+    let range = stored(&mut archive, data).map_err(damaged)?;
+    let pickle = bytes.get(range).ok_or_else(|| damaged("data.pkl is cut off".into()))?;
+    let tensors = pickle::tensors(pickle).map_err(damaged)?;
+    Ok(tensors.into_iter().map(|tensor| place(tensor, &prefix, &mut archive)).collect())
 }
 
-fn place(info: &TensorInfo, archive: &mut ZipArchive<Cursor<&[u8]>>) -> Result<Located, String> {
-    let entry = archive.by_name(&info.path).map_err(|e| e.to_string())?;
+/// Where a file of the archive stands, which must not be compressed.
+fn stored(archive: &mut Archive<'_>, name: &str) -> Result<Range<usize>, String> {
+    let entry = archive.by_name(name).map_err(|e| format!("{name}: {e}"))?;
     if entry.compression() != CompressionMethod::Stored {
-        return Err("compressed; torch stores tensors as they are".into());
+        return Err(format!("{name} is compressed; torch stores tensors as they are"));
     }
-    if !info.layout.is_contiguous() {
-        return Err("not contiguous".into());
-    }
-    let dtype = match info.dtype {
-        DType::F32 => Dtype::F32,
-        DType::F16 => Dtype::F16,
-        DType::BF16 => Dtype::BF16,
-        other => return Err(format!("dtype {}; f32, f16 and bf16 are read", other.as_str())),
+    let start = entry.data_start().ok_or("no data")?;
+    let end = start.checked_add(entry.size()).ok_or("too long")?;
+    Ok(start as usize..end as usize)
+}
+
+/// Where a tensor stands; an empty range and a fault where it cannot be read.
+fn place(tensor: Described, prefix: &str, archive: &mut Archive<'_>) -> Located {
+    let dtype = dtype(&tensor.kind);
+    let range = match dtype {
+        Some(dtype) => range(&tensor, dtype.bitsize() / 8, prefix, archive),
+        None => Err(format!("dtype {}; f32, f16 and bf16 are read", tensor.kind)),
     };
-    let data = entry.data_start().ok_or("no data")? as usize;
-    let (size, shape) = (info.dtype.size_in_bytes(), info.layout.shape().dims().to_vec());
-    let count = shape.iter().try_fold(1_usize, |n, &d| n.checked_mul(d)).ok_or("too many elements")?;
-    let span = |n: usize| n.checked_mul(size).ok_or("too many elements");
-    let (start, length) = (span(info.layout.start_offset())?, span(count)?);
-    if start.checked_add(length).is_none_or(|end| end as u64 > entry.size()) {
-        return Err(format!("{count} elements do not fit in a storage of {} bytes", entry.size()));
+    let Described { name, shape, .. } = tensor;
+    let dtype = dtype.unwrap_or(Dtype::U8);
+    match range {
+        Ok(bytes) => Located { name, bytes, dtype, shape, fault: None },
+        Err(fault) => Located { name, bytes: 0..0, dtype, shape, fault: Some(fault) },
     }
-    Ok(Located { name: info.name.clone(), bytes: data + start..data + start + length, dtype, shape })
+}
+
+/// The dtype of a storage class, or of a dtype's name.
+fn dtype(kind: &str) -> Option<Dtype> {
+    Some(match kind {
+        "FloatStorage" => Dtype::F32,
+        "HalfStorage" => Dtype::F16,
+        "BFloat16Storage" => Dtype::BF16,
+        "DoubleStorage" => Dtype::F64,
+        "LongStorage" => Dtype::I64,
+        "IntStorage" => Dtype::I32,
+        "ShortStorage" => Dtype::I16,
+        "CharStorage" => Dtype::I8,
+        "ByteStorage" => Dtype::U8,
+        "BoolStorage" => Dtype::BOOL,
+        "float8_e4m3fn" => Dtype::F8_E4M3,
+        "float8_e5m2" => Dtype::F8_E5M2,
+        _ => return None,
+    })
+}
+
+fn range(tensor: &Described, size: usize, prefix: &str, archive: &mut Archive<'_>) -> Result<Range<usize>, String> {
+    let count = tensor.shape.iter().try_fold(1_usize, |n, &d| n.checked_mul(d)).ok_or("too many elements")?;
+    if !is_contiguous(tensor) {
+        return Err("not contiguous; .contiguous() before torch.save writes it so".into());
+    }
+    let entry = stored(archive, &format!("{prefix}data/{}", tensor.key))?;
+    let span = |n: usize| n.checked_mul(size).ok_or("too many elements");
+    let (start, length) = (span(tensor.offset)?, span(count)?);
+    if start.checked_add(length).is_none_or(|end| end > entry.len()) {
+        return Err(format!("{count} elements do not fit in a storage of {} bytes", entry.len()));
+    }
+    Ok(entry.start + start..entry.start + start + length)
+}
+
+/// Row by row without gaps; the stride of a dimension of one entry says nothing.
+fn is_contiguous(tensor: &Described) -> bool {
+    let mut expected = 1_usize;
+    tensor.shape.iter().zip(&tensor.strides).rev().all(|(&size, &stride)| {
+        let fits = size <= 1 || stride == expected;
+        expected = expected.saturating_mul(size);
+        fits
+    })
 }

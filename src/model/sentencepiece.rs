@@ -1,0 +1,337 @@
+//! tokenizer.model, a SentencePiece model (Kudo and Richardson 2018), as the tokenizer.json that transformers makes of it.
+//!
+//! Agrees with `LlamaTokenizer` and `GemmaTokenizer` of transformers 5.17, and with `TokenizersBackend` for what names neither.
+//! Knows nothing of models; the result is read by the tokenizers library as any tokenizer.json.
+
+use std::collections::HashMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use prost::Message;
+use serde_json::{Value, json};
+
+/// The part of `sentencepiece_model.proto` that conversion reads.
+#[derive(Clone, PartialEq, Message)]
+struct ModelProto {
+    #[prost(message, repeated, tag = "1")]
+    pieces: Vec<Piece>,
+    #[prost(message, optional, tag = "2")]
+    trainer: Option<TrainerSpec>,
+    #[prost(message, optional, tag = "3")]
+    normalizer: Option<NormalizerSpec>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Piece {
+    #[prost(string, optional, tag = "1")]
+    piece: Option<String>,
+    #[prost(float, optional, tag = "2")]
+    score: Option<f32>,
+    #[prost(int32, optional, tag = "3", default = "1")]
+    kind: Option<i32>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct TrainerSpec {
+    #[prost(int32, optional, tag = "3", default = "1")]
+    model_type: Option<i32>,
+    #[prost(bool, optional, tag = "35")]
+    byte_fallback: Option<bool>,
+    #[prost(int32, optional, tag = "40")]
+    unk_id: Option<i32>,
+    #[prost(int32, optional, tag = "41", default = "1")]
+    bos_id: Option<i32>,
+    #[prost(int32, optional, tag = "42", default = "2")]
+    eos_id: Option<i32>,
+    #[prost(string, optional, tag = "45", default = "<unk>")]
+    unk_piece: Option<String>,
+    #[prost(string, optional, tag = "46", default = "<s>")]
+    bos_piece: Option<String>,
+    #[prost(string, optional, tag = "47", default = "</s>")]
+    eos_piece: Option<String>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct NormalizerSpec {
+    #[prost(bytes = "vec", optional, tag = "2")]
+    precompiled_charsmap: Option<Vec<u8>>,
+}
+
+/// Kinds of pieces.
+const CONTROL: i32 = 3;
+const USER_DEFINED: i32 = 4;
+
+/// Kinds of models.
+const UNIGRAM: i32 = 1;
+const BPE: i32 = 2;
+
+/// Bytes of one piece: merges are looked for at each of its characters. The longest of Gemma's has 93.
+const MAX_PIECE_BYTES: usize = 512;
+
+/// How the words of a text are cut, which is not in the file: transformers has a class for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Class {
+    Llama,
+    Gemma,
+    Backend,
+}
+
+/// What stands beside tokenizer.model; null where it is not there.
+pub(super) struct Beside {
+    /// tokenizer_config.json.
+    pub(super) config: Value,
+    /// special_tokens_map.json.
+    pub(super) special: Value,
+    /// added_tokens.json.
+    pub(super) added: Value,
+}
+
+/// tokenizer.json for the SentencePiece model in `model`. Errors name the file.
+pub(super) fn tokenizer_json(model: &[u8], beside: &Beside) -> Result<Vec<u8>, String> {
+    let proto = ModelProto::decode(model).ok().filter(|proto| !proto.pieces.is_empty());
+    let proto = proto.ok_or("tokenizer.model: not a SentencePiece model; tokenizer.json is needed")?;
+    let trainer = proto.trainer.clone().unwrap_or_default();
+    let class = class(&beside.config, trainer.model_type())?;
+    if let Some(piece) = proto.pieces.iter().find(|p| p.piece().len() > MAX_PIECE_BYTES) {
+        let bytes = piece.piece().len();
+        return Err(format!("tokenizer.model: a piece of {bytes} bytes; at most {MAX_PIECE_BYTES} are read"));
+    }
+    let names = Names::new(class, beside, &trainer);
+    let model = if class == Class::Backend && trainer.model_type() == UNIGRAM {
+        unigram(&proto, &trainer)
+    } else {
+        bpe(&proto, class, &names, &trainer)
+    };
+    let added = added_tokens(&proto, &names, beside)?;
+    let prefix = class == Class::Llama && beside.config["add_prefix_space"] != false;
+    let scheme = match (prefix, &beside.config["legacy"]) {
+        (false, _) => "never",
+        (true, Value::Bool(true)) => "always",
+        (true, _) => "first",
+    };
+    let spaces = json!({ "type": "Replace", "pattern": { "String": " " }, "content": "\u{2581}" });
+    let (normalizer, pre_tokenizer) = match class {
+        Class::Llama => {
+            let cut =
+                json!({ "type": "Metaspace", "replacement": "\u{2581}", "prepend_scheme": scheme, "split": false });
+            (Value::Null, cut)
+        }
+        Class::Gemma => {
+            let cut = json!({ "type": "Split", "pattern": { "String": " " }, "behavior": "MergedWithPrevious", "invert": false });
+            (spaces, cut)
+        }
+        Class::Backend => {
+            let map = proto.normalizer.as_ref().and_then(|n| n.precompiled_charsmap.as_ref()).filter(|m| !m.is_empty());
+            let map = map.map(|m| json!({ "type": "Precompiled", "precompiled_charsmap": STANDARD.encode(m) }));
+            let all: Vec<Value> = map.into_iter().chain([spaces]).collect();
+            (json!({ "type": "Sequence", "normalizers": all }), Value::Null)
+        }
+    };
+    let mut decoders = vec![json!({ "type": "Replace", "pattern": { "String": "\u{2581}" }, "content": " " })];
+    if class != Class::Backend || trainer.byte_fallback() {
+        decoders.extend([json!({ "type": "ByteFallback" }), json!({ "type": "Fuse" })]);
+    }
+    if prefix {
+        decoders.push(json!({ "type": "Strip", "content": " ", "start": 1, "stop": 0 }));
+    }
+    let tokenizer = json!({
+        "version": "1.0",
+        "truncation": null,
+        "padding": null,
+        "post_processor": post_processor(&names, &added, &beside.config)?,
+        "added_tokens": added,
+        "normalizer": normalizer,
+        "pre_tokenizer": pre_tokenizer,
+        "decoder": { "type": "Sequence", "decoders": decoders },
+        "model": model,
+    });
+    serde_json::to_vec(&tokenizer).map_err(|e| e.to_string())
+}
+
+/// The class that `tokenizer_class` names; where it names none a BPE model is Llama's.
+fn class(config: &Value, model_type: i32) -> Result<Class, String> {
+    if ![UNIGRAM, BPE].contains(&model_type) {
+        return Err("tokenizer.model: neither a BPE nor a unigram model; tokenizer.json is needed".into());
+    }
+    let name = config["tokenizer_class"].as_str().unwrap_or_default();
+    match name.strip_suffix("Fast").unwrap_or(name) {
+        "LlamaTokenizer" => Ok(Class::Llama),
+        "GemmaTokenizer" => Ok(Class::Gemma),
+        "" if model_type == BPE => Ok(Class::Llama),
+        "" | "PreTrainedTokenizer" | "TokenizersBackend" => Ok(Class::Backend),
+        _ => Err(format!(
+            "tokenizer_config.json: tokenizer_class {name:?}; of tokenizer.model LlamaTokenizer and GemmaTokenizer are \
+             read, for others tokenizer.json is needed"
+        )),
+    }
+}
+
+/// The special tokens that have names, with their attributes, in transformers' order.
+struct Names(Vec<(&'static str, Value)>);
+
+impl Names {
+    fn new(class: Class, beside: &Beside, trainer: &TrainerSpec) -> Self {
+        let own = |id: i32, piece: &str| if id >= 0 { json!(piece) } else { Value::Null };
+        let (bos, eos, unk) = match class {
+            Class::Llama => (json!("<s>"), json!("</s>"), json!("<unk>")),
+            Class::Gemma => (json!("<bos>"), json!("<eos>"), json!("<unk>")),
+            Class::Backend => (
+                own(trainer.bos_id(), trainer.bos_piece()),
+                own(trainer.eos_id(), trainer.eos_piece()),
+                own(trainer.unk_id(), trainer.unk_piece()),
+            ),
+        };
+        let gemma = |token: &str| if class == Class::Gemma { json!(token) } else { Value::Null };
+        let usual = [
+            ("bos_token", bos),
+            ("eos_token", eos),
+            ("unk_token", unk),
+            ("sep_token", Value::Null),
+            ("pad_token", gemma("<pad>")),
+            ("cls_token", Value::Null),
+            ("mask_token", gemma("<mask>")),
+        ];
+        // special_tokens_map.json counts in folders from before tokenizer_config.json named all added tokens.
+        let old = beside.config["added_tokens_decoder"].is_null();
+        let said = |name: &str, usual: Value| {
+            let mapped = old.then(|| &beside.special[name]).filter(|v| !v.is_null());
+            match mapped.or(beside.config.get(name)) {
+                Some(value) => value.clone(),
+                None => usual,
+            }
+        };
+        Self(usual.into_iter().map(|(name, usual)| (name, said(name, usual))).collect())
+    }
+
+    fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(n, _)| *n == name).and_then(|(_, value)| content(value))
+    }
+}
+
+/// The text of a token that is written as a string, or as an object with its attributes.
+fn content(token: &Value) -> Option<&str> {
+    token.as_str().or_else(|| token["content"].as_str())
+}
+
+fn piece(token: &str, special: bool, normalized: bool) -> Value {
+    json!({
+        "content": token, "single_word": false, "lstrip": false, "rstrip": false, "normalized": normalized, "special": special,
+    })
+}
+
+/// A token with the attributes that a file gives it.
+fn token(said: &Value, usual: Value) -> Value {
+    let mut token = usual;
+    for field in ["single_word", "lstrip", "rstrip", "normalized", "special"] {
+        if let Some(value) = said.get(field).filter(|v| v.is_boolean()) {
+            token[field] = value.clone();
+        }
+    }
+    token
+}
+
+/// `added_tokens` of tokenizer.json: control and user-defined pieces, what files beside add, and the special tokens; those
+/// that the vocabulary has not get the next ids.
+fn added_tokens(proto: &ModelProto, names: &Names, beside: &Beside) -> Result<Vec<Value>, String> {
+    let mut ids: HashMap<&str, usize> = proto.pieces.iter().enumerate().map(|(id, p)| (p.piece(), id)).collect();
+    let mut next = proto.pieces.len();
+    let mut all: Vec<Value> = Vec::new();
+    let mut declared: Vec<(usize, Value)> = Vec::new();
+    if let Some(decoder) = beside.config["added_tokens_decoder"].as_object() {
+        for (id, said) in decoder {
+            let (Ok(id), Some(text)) = (id.parse(), content(said)) else {
+                return Err(format!("tokenizer_config.json: added_tokens_decoder: {id:?} is no token"));
+            };
+            declared.push((id, token(said, piece(text, false, true))));
+        }
+    } else {
+        for (text, id) in beside.added.as_object().into_iter().flatten() {
+            let id = id.as_u64().ok_or_else(|| format!("added_tokens.json: {text:?} has no id"))? as usize;
+            let special = names.0.iter().any(|(_, value)| content(value) == Some(text));
+            declared.push((id, piece(text, special, !special)));
+        }
+    }
+    declared.sort_by_key(|(id, _)| *id);
+    let pieces = proto.pieces.iter().filter(|p| [CONTROL, USER_DEFINED].contains(&p.kind()));
+    let pieces = pieces.map(|p| (None, piece(p.piece(), p.kind() == CONTROL, false)));
+    let named = names.0.iter().filter_map(|(_, said)| {
+        let mut token = token(said, piece(content(said)?, true, false));
+        token["special"] = json!(true);
+        Some((None, token))
+    });
+    let listed = ["additional_special_tokens", "extra_special_tokens"].into_iter().flat_map(|field| {
+        let items = beside.config[field].as_array().into_iter().flatten();
+        items.filter_map(|said| Some((None, token(said, piece(content(said)?, true, false)))))
+    });
+    let declared: Vec<(Option<usize>, Value)> = declared.into_iter().map(|(id, token)| (Some(id), token)).collect();
+    let everything: Vec<(Option<usize>, Value)> = pieces.chain(declared).chain(named).chain(listed).collect();
+    for (id, token) in &everything {
+        let text = content(token).unwrap_or_default();
+        if text.is_empty() {
+            continue;
+        }
+        let own = *ids.entry(text).or_insert_with(|| {
+            next += 1;
+            next - 1
+        });
+        if let Some(id) = id.filter(|id| *id != own) {
+            return Err(format!("an added token {text:?} is said to be {id}, behind tokenizer.model it is {own}"));
+        }
+        let mut token = token.clone();
+        token["id"] = json!(own);
+        match all.iter_mut().find(|known| known["id"] == own) {
+            Some(known) => *known = token,
+            None => all.push(token),
+        }
+    }
+    all.sort_by_key(|token| token["id"].as_u64());
+    Ok(all)
+}
+
+/// BOS in front and EOS behind, where tokenizer_config.json asks for them.
+fn post_processor(names: &Names, added: &[Value], config: &Value) -> Result<Value, String> {
+    let mut special = serde_json::Map::new();
+    let mut part = |flag: &str, name: &str| -> Result<Vec<Value>, String> {
+        let Some(token) = names.get(name).filter(|_| config[flag] == true) else { return Ok(Vec::new()) };
+        let known = added.iter().find(|t| t["content"] == token).map(|t| t["id"].clone());
+        let id = known.ok_or_else(|| format!("tokenizer_config.json: {flag}: no {name} {token:?}"))?;
+        special.insert(token.to_owned(), json!({ "id": token, "ids": [id], "tokens": [token] }));
+        Ok(vec![json!({ "SpecialToken": { "id": token, "type_id": 0 } })])
+    };
+    let (bos, eos) = (part("add_bos_token", "bos_token")?, part("add_eos_token", "eos_token")?);
+    let text = |id: &str| vec![json!({ "Sequence": { "id": id, "type_id": 0 } })];
+    Ok(json!({
+        "type": "TemplateProcessing",
+        "single": [bos.clone(), text("A"), eos.clone()].concat(),
+        "pair": [bos, text("A"), text("B"), eos].concat(),
+        "special_tokens": special,
+    }))
+}
+
+fn unigram(proto: &ModelProto, trainer: &TrainerSpec) -> Value {
+    let vocab: Vec<Value> = proto.pieces.iter().map(|p| json!([p.piece(), p.score()])).collect();
+    json!({ "type": "Unigram", "unk_id": trainer.unk_id(), "vocab": vocab, "byte_fallback": trainer.byte_fallback() })
+}
+
+/// Every way to put a piece together of two others is a merge, in the order of ids and then of the left one's length.
+fn bpe(proto: &ModelProto, class: Class, names: &Names, trainer: &TrainerSpec) -> Value {
+    let vocab: HashMap<&str, usize> = proto.pieces.iter().enumerate().map(|(id, p)| (p.piece(), id)).collect();
+    let mut merges: Vec<[&str; 2]> = Vec::new();
+    for (id, piece) in proto.pieces.iter().enumerate() {
+        let text = piece.piece();
+        if vocab.get(text) != Some(&id) {
+            continue;
+        }
+        let splits = text.char_indices().skip(1).map(|(at, _)| text.split_at(at));
+        merges.extend(splits.filter(|(l, r)| vocab.contains_key(l) && vocab.contains_key(r)).map(|(l, r)| [l, r]));
+    }
+    let (unk, byte_fallback) = match class {
+        Class::Llama => (None, true),
+        Class::Gemma => (names.get("unk_token"), true),
+        Class::Backend => (Some(trainer.unk_piece()), trainer.byte_fallback()),
+    };
+    json!({
+        "type": "BPE", "dropout": null, "unk_token": unk, "continuing_subword_prefix": null, "end_of_word_suffix": null,
+        "fuse_unk": true, "byte_fallback": byte_fallback, "ignore_merges": false, "vocab": vocab, "merges": merges,
+    })
+}

@@ -1,0 +1,425 @@
+//! The part of Python's pickle format that `torch.save` writes, read without executing anything.
+//!
+//! Knows opcodes and the two functions that rebuild a tensor; a foreign opcode is an error, and any other object counts as
+//! opaque. Values live in one arena and name each other by index, so that no nesting of the input recurses here, and every
+//! length is checked against the bytes that are left before anything is allocated.
+//!
+//! The reference is `pickletools` of CPython and `torch/_utils.py`.
+
+use std::collections::HashMap;
+
+/// Bytes of a pickle; a state dict of a thousand tensors has a quarter of a million.
+pub(super) const MAX_BYTES: usize = 8 << 20;
+
+/// A tensor as the pickle describes it.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Described {
+    pub(super) name: String,
+    /// Name of the storage class or dtype: FloatStorage, float8_e4m3fn.
+    pub(super) kind: String,
+    /// Name of the storage's file.
+    pub(super) key: String,
+    /// In elements.
+    pub(super) offset: usize,
+    pub(super) shape: Vec<usize>,
+    /// In elements.
+    pub(super) strides: Vec<usize>,
+}
+
+/// Number of a value in the arena.
+type Id = usize;
+
+#[derive(Debug)]
+enum Node<'a> {
+    Opaque,
+    Int(i64),
+    Text(&'a str),
+    /// Module and name.
+    Global(&'a str, &'a str),
+    Sequence(Vec<Id>),
+    Dict(Vec<(Id, Id)>),
+    Storage {
+        kind: &'a str,
+        key: &'a str,
+    },
+    Tensor {
+        storage: Id,
+        dtype: Option<&'a str>,
+        offset: usize,
+        shape: Vec<usize>,
+        strides: Vec<usize>,
+    },
+}
+
+/// The tensors of the dictionary at the top of a pickle, in its order.
+pub(super) fn tensors(bytes: &[u8]) -> Result<Vec<Described>, String> {
+    if bytes.len() > MAX_BYTES {
+        return Err(format!("its pickle has {} bytes; at most {MAX_BYTES} are read", bytes.len()));
+    }
+    let mut machine =
+        Machine { left: bytes, nodes: Vec::new(), stack: Vec::new(), marks: Vec::new(), memo: HashMap::new() };
+    let top = machine.run()?;
+    machine.describe(top)
+}
+
+struct Machine<'a> {
+    left: &'a [u8],
+    nodes: Vec<Node<'a>>,
+    stack: Vec<Id>,
+    /// Heights of the stack.
+    marks: Vec<usize>,
+    memo: HashMap<u32, Id>,
+}
+
+impl<'a> Machine<'a> {
+    /// Runs to STOP and returns the value on top.
+    fn run(&mut self) -> Result<Id, String> {
+        loop {
+            let [op] = *self.array::<1>()?;
+            if op == b'.' {
+                return self.pop();
+            }
+            self.step(op)?;
+        }
+    }
+
+    fn step(&mut self, op: u8) -> Result<(), String> {
+        match op {
+            // PROTO and FRAME.
+            0x80 => drop(self.take(1)?),
+            0x95 => drop(self.take(8)?),
+            b'(' => self.marks.push(self.stack.len()),
+            b'0' => drop(self.pop()?),
+            b'1' => drop(self.to_mark()?),
+            b'2' => self.stack.push(self.top()?),
+            // NONE, booleans and floats, which describe no tensor.
+            b'N' | 0x88 | 0x89 => self.push(Node::Opaque),
+            b'G' => {
+                self.take(8)?;
+                self.push(Node::Opaque);
+            }
+            b'J' => {
+                let value = i32::from_le_bytes(*self.array()?);
+                self.push(Node::Int(value.into()));
+            }
+            b'K' => {
+                let value = self.length(1)?;
+                self.push(Node::Int(value as i64));
+            }
+            b'M' => {
+                let value = self.length(2)?;
+                self.push(Node::Int(value as i64));
+            }
+            0x8a => self.long()?,
+            b'X' => self.text(4)?,
+            0x8c => self.text(1)?,
+            0x8d => self.text(8)?,
+            b'U' | b'C' => self.opaque_bytes(1)?,
+            b'T' | b'B' => self.opaque_bytes(4)?,
+            0x8e | 0x96 => self.opaque_bytes(8)?,
+            b'c' => {
+                let (module, name) = (self.line()?, self.line()?);
+                self.push(Node::Global(module, name));
+            }
+            0x93 => {
+                let (name, module) = (self.pop()?, self.pop()?);
+                match (&self.nodes[module], &self.nodes[name]) {
+                    (Node::Text(module), Node::Text(name)) => self.push(Node::Global(module, name)),
+                    _ => return Err("STACK_GLOBAL without names".into()),
+                }
+            }
+            b')' | b']' | 0x8f => self.push(Node::Sequence(Vec::new())),
+            b'}' => self.push(Node::Dict(Vec::new())),
+            b't' | b'l' | 0x91 => {
+                let items = self.to_mark()?;
+                self.push(Node::Sequence(items));
+            }
+            b'd' => {
+                let items = self.to_mark()?;
+                self.push(Node::Dict(pairs(&items)?));
+            }
+            0x85..=0x87 => {
+                let start = self.stack.len().checked_sub(usize::from(op - 0x84)).ok_or("too few values for a tuple")?;
+                let items = self.stack.split_off(start);
+                self.push(Node::Sequence(items));
+            }
+            b'a' => {
+                let item = self.pop()?;
+                self.append(vec![item])?;
+            }
+            b'e' | 0x90 => {
+                let items = self.to_mark()?;
+                self.append(items)?;
+            }
+            b's' => {
+                let (value, key) = (self.pop()?, self.pop()?);
+                self.insert(vec![(key, value)])?;
+            }
+            b'u' => {
+                let items = self.to_mark()?;
+                self.insert(pairs(&items)?)?;
+            }
+            b'Q' => self.persistent()?,
+            b'R' | 0x81 => self.call()?,
+            // BUILD sets attributes (a state dict's _metadata), which describe no tensor.
+            b'b' => drop(self.pop()?),
+            b'q' => self.remember(1)?,
+            b'r' => self.remember(4)?,
+            0x94 => {
+                let (at, top) = (self.memo.len() as u32, self.top()?);
+                self.memo.insert(at, top);
+            }
+            b'h' => self.recall(1)?,
+            b'j' => self.recall(4)?,
+            _ => return Err(format!("opcode {op:#04x}, which torch.save does not write")),
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, count: usize) -> Result<&'a [u8], String> {
+        let (taken, left) = self.left.split_at_checked(count).ok_or("the pickle is cut off")?;
+        self.left = left;
+        Ok(taken)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<&'a [u8; N], String> {
+        let (taken, left) = self.left.split_first_chunk::<N>().ok_or("the pickle is cut off")?;
+        self.left = left;
+        Ok(taken)
+    }
+
+    /// A little-endian number of `width` bytes.
+    fn length(&mut self, width: usize) -> Result<usize, String> {
+        let number = self.take(width)?.iter().rev().fold(0_u64, |n, byte| n << 8 | u64::from(*byte));
+        usize::try_from(number).map_err(|_| "the pickle is cut off".into())
+    }
+
+    /// Bytes up to a line's end.
+    fn line(&mut self) -> Result<&'a str, String> {
+        let end = self.left.iter().position(|b| *b == b'\n').ok_or("the pickle is cut off")?;
+        let line = self.take(end)?;
+        self.take(1)?;
+        std::str::from_utf8(line).map_err(|e| e.to_string())
+    }
+
+    fn text(&mut self, width: usize) -> Result<(), String> {
+        let length = self.length(width)?;
+        let text = std::str::from_utf8(self.take(length)?).map_err(|e| e.to_string())?;
+        self.push(Node::Text(text));
+        Ok(())
+    }
+
+    fn opaque_bytes(&mut self, width: usize) -> Result<(), String> {
+        let length = self.length(width)?;
+        self.take(length)?;
+        self.push(Node::Opaque);
+        Ok(())
+    }
+
+    /// LONG1; a number beyond 64 bits is no size of anything.
+    fn long(&mut self) -> Result<(), String> {
+        let length = self.length(1)?;
+        let bytes = self.take(length)?;
+        let node = if length <= 8 {
+            let negative = bytes.last().is_some_and(|b| b & 0x80 != 0);
+            let mut whole = if negative { [0xff; 8] } else { [0; 8] };
+            whole[..length].copy_from_slice(bytes);
+            Node::Int(i64::from_le_bytes(whole))
+        } else {
+            Node::Opaque
+        };
+        self.push(node);
+        Ok(())
+    }
+
+    fn push(&mut self, node: Node<'a>) {
+        self.stack.push(self.nodes.len());
+        self.nodes.push(node);
+    }
+
+    fn pop(&mut self) -> Result<Id, String> {
+        self.stack.pop().ok_or_else(|| "the stack is empty".into())
+    }
+
+    fn top(&self) -> Result<Id, String> {
+        self.stack.last().copied().ok_or_else(|| "the stack is empty".into())
+    }
+
+    /// The values above the last mark.
+    fn to_mark(&mut self) -> Result<Vec<Id>, String> {
+        let mark = self.marks.pop().filter(|mark| *mark <= self.stack.len()).ok_or("no mark")?;
+        Ok(self.stack.split_off(mark))
+    }
+
+    fn append(&mut self, new: Vec<Id>) -> Result<(), String> {
+        let top = self.top()?;
+        match &mut self.nodes[top] {
+            Node::Sequence(items) => items.extend(new),
+            Node::Opaque => {}
+            _ => return Err("APPEND to what is no list".into()),
+        }
+        Ok(())
+    }
+
+    fn insert(&mut self, new: Vec<(Id, Id)>) -> Result<(), String> {
+        let top = self.top()?;
+        match &mut self.nodes[top] {
+            Node::Dict(items) => items.extend(new),
+            Node::Opaque => {}
+            _ => return Err("SETITEM on what is no dictionary".into()),
+        }
+        Ok(())
+    }
+
+    fn remember(&mut self, width: usize) -> Result<(), String> {
+        let (at, top) = (self.length(width)? as u32, self.top()?);
+        self.memo.insert(at, top);
+        Ok(())
+    }
+
+    fn recall(&mut self, width: usize) -> Result<(), String> {
+        let at = self.length(width)? as u32;
+        let id = *self.memo.get(&at).ok_or("a value that was not remembered")?;
+        self.stack.push(id);
+        Ok(())
+    }
+
+    /// `("storage", class, key, device, elements)`.
+    fn persistent(&mut self) -> Result<(), String> {
+        let id = self.pop()?;
+        let node = match self.sequence(id).unwrap_or_default() {
+            [word, class, key, ..] => match (&self.nodes[*word], &self.nodes[*class], &self.nodes[*key]) {
+                (Node::Text("storage"), Node::Global(_, kind), Node::Text(key)) => Node::Storage { kind, key },
+                _ => Node::Opaque,
+            },
+            _ => Node::Opaque,
+        };
+        self.push(node);
+        Ok(())
+    }
+
+    /// REDUCE and NEWOBJ: a tensor, an ordered dictionary, or an object that is passed over.
+    fn call(&mut self) -> Result<(), String> {
+        let (arguments, function) = (self.pop()?, self.pop()?);
+        let arguments = self.sequence(arguments).unwrap_or_default().to_vec();
+        let node = match self.nodes[function] {
+            Node::Global("collections", "OrderedDict") => Node::Dict(Vec::new()),
+            Node::Global("torch._utils", "_rebuild_tensor_v2") => self.tensor(&arguments, None)?,
+            Node::Global("torch._utils", "_rebuild_tensor_v3") => {
+                let dtype = arguments.get(6).map(|id| &self.nodes[*id]);
+                let Some(Node::Global("torch", dtype)) = dtype else { return Err("a tensor without a dtype".into()) };
+                self.tensor(&arguments, Some(dtype))?
+            }
+            Node::Global("torch._utils", "_rebuild_parameter") => {
+                // Parameter(data, requires_grad, hooks) is its data.
+                self.stack.push(*arguments.first().ok_or("a parameter without data")?);
+                return Ok(());
+            }
+            _ => Node::Opaque,
+        };
+        self.push(node);
+        Ok(())
+    }
+
+    /// `(storage, offset, size, strides, ...)`.
+    fn tensor(&self, arguments: &[Id], dtype: Option<&'a str>) -> Result<Node<'a>, String> {
+        let [storage, offset, shape, strides, ..] = arguments else { return Err("a tensor without a size".into()) };
+        let number = |id: &Id| match self.nodes[*id] {
+            Node::Int(n) => usize::try_from(n).map_err(|_| format!("a tensor of size {n}")),
+            _ => Err("a tensor whose size is no number".into()),
+        };
+        let numbers =
+            |id: &Id| self.sequence(*id).unwrap_or_default().iter().map(number).collect::<Result<Vec<_>, _>>();
+        let (shape, strides) = (numbers(shape)?, numbers(strides)?);
+        if shape.len() != strides.len() {
+            return Err("a tensor with more sizes than strides".into());
+        }
+        Ok(Node::Tensor { storage: *storage, dtype, offset: number(offset)?, shape, strides })
+    }
+
+    fn sequence(&self, id: Id) -> Option<&[Id]> {
+        match &self.nodes[id] {
+            Node::Sequence(items) => Some(items),
+            _ => None,
+        }
+    }
+
+    /// What the dictionary `top` says of its tensors; other entries are passed over.
+    fn describe(&self, top: Id) -> Result<Vec<Described>, String> {
+        let Node::Dict(items) = &self.nodes[top] else { return Err("no dictionary of tensors".into()) };
+        let mut found = Vec::new();
+        for (name, value) in items {
+            let (Node::Text(name), Node::Tensor { storage, dtype, offset, shape, strides }) =
+                (&self.nodes[*name], &self.nodes[*value])
+            else {
+                continue;
+            };
+            let Node::Storage { kind, key } = self.nodes[*storage] else {
+                return Err(format!("tensor {name} has no storage"));
+            };
+            found.push(Described {
+                name: (*name).to_owned(),
+                kind: dtype.unwrap_or(kind).to_owned(),
+                key: key.to_owned(),
+                offset: *offset,
+                shape: shape.clone(),
+                strides: strides.clone(),
+            });
+        }
+        Ok(found)
+    }
+}
+
+fn pairs(items: &[Id]) -> Result<Vec<(Id, Id)>, String> {
+    let (pairs, []) = items.as_chunks::<2>() else { return Err("a key without a value".into()) };
+    Ok(pairs.iter().map(|[key, value]| (*key, *value)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::tensors;
+
+    #[test]
+    fn lengths_are_checked_before_anything_is_allocated() {
+        for length in [u32::MAX, 1 << 30] {
+            let mut pickle = b"\x80\x02X".to_vec();
+            pickle.extend(length.to_le_bytes());
+            assert_eq!(tensors(&pickle).unwrap_err(), "the pickle is cut off");
+        }
+        let long = [&b"\x80\x02\x8d"[..], &u64::MAX.to_le_bytes()].concat();
+        assert_eq!(tensors(&long).unwrap_err(), "the pickle is cut off");
+    }
+
+    #[test]
+    fn nesting_is_not_recursion() {
+        let mut pickle = b"\x80\x02}X\x01\x00\x00\x00a)".to_vec();
+        pickle.resize(pickle.len() + (2 << 20), 0x85);
+        pickle.extend(b"s.");
+        assert_eq!(tensors(&pickle), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn shared_values_do_not_multiply() {
+        // x = (x, x), thirty times.
+        let mut pickle = b"\x80\x02}X\x01\x00\x00\x00a)".to_vec();
+        pickle.extend([b'2', 0x86].repeat(30));
+        pickle.extend(b"s.");
+        assert_eq!(tensors(&pickle), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn what_is_no_state_dict() {
+        for (pickle, says) in [
+            (&b"\x80\x02N."[..], "no dictionary"),
+            (b"\x80\x02\xff.", "opcode 0xff"),
+            (b".", "stack is empty"),
+            (b"}N", "cut off"),
+            (b"}(Nu.", "a key without a value"),
+            (b"}h\x07.", "not remembered"),
+            (b"t.", "no mark"),
+        ] {
+            let error = tensors(pickle).unwrap_err();
+            assert!(error.contains(says), "{pickle:?}: {error}");
+        }
+    }
+}
