@@ -300,10 +300,12 @@ fn post_processor(names: &Names, added: &[Value], config: &Value) -> Result<Valu
     };
     let (bos, eos) = (part("add_bos_token", "bos_token")?, part("add_eos_token", "eos_token")?);
     let text = |id: &str| vec![json!({ "Sequence": { "id": id, "type_id": 0 } })];
+    let single = [bos.clone(), text("A"), eos.clone()].concat();
+    let pair = [bos, text("A"), text("B"), eos].concat();
     Ok(json!({
         "type": "TemplateProcessing",
-        "single": [bos.clone(), text("A"), eos.clone()].concat(),
-        "pair": [bos, text("A"), text("B"), eos].concat(),
+        "single": single,
+        "pair": pair,
         "special_tokens": special,
     }))
 }
