@@ -100,7 +100,11 @@ struct Setting {
 
 impl Setting {
     async fn new() -> Self {
-        let folder = Path::new(common::FOLDER).join("tiny-gqa-tied/model");
+        Self::of(Path::new(common::FOLDER).join("tiny-gqa-tied/model")).await
+    }
+
+    /// The hub with one repository, whose files are those of `folder`.
+    async fn of(folder: PathBuf) -> Self {
         let played = Arc::new(Played { folder, ..Played::default() });
         let router = Router::new()
             .route("/api/models/tiny/llava/revision/{revision}", get(info))
@@ -179,4 +183,37 @@ async fn what_is_missing_or_gated_is_said() {
     setting.hub.offline = true;
     let error = setting.fetch().await.unwrap_err();
     assert!(error.contains("offline"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_read_is_said_before_its_weights_are_fetched() {
+    let files = |config: &str, name: &str, weights: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join(name), config).unwrap();
+        std::fs::write(folder.path().join(weights), "gigabytes").unwrap();
+        folder
+    };
+    for (config, name, weights, says) in [
+        (
+            r#"{"model_type": "llava", "quantization_config": {"quant_method": "awq", "bits": 4}}"#,
+            "config.json",
+            "model.safetensors",
+            "AWQ 4-bit",
+        ),
+        (r#"{"model_type": "pixtral_next"}"#, "config.json", "model.safetensors", "pixtral_next"),
+        (r#"{"model_type": "mobilevlm", "mm_vision_tower": "a/b"}"#, "config.json", "pytorch_model.bin", "mobilevlm"),
+        (
+            r#"{"base_model_name_or_path": "a/base"}"#,
+            "adapter_config.json",
+            "adapter_model.bin",
+            "--model a/base --adapter tiny/llava",
+        ),
+        ("{}", "README.md", "model.gguf", "GGUF"),
+    ] {
+        let folder = files(config, name, weights);
+        let setting = Setting::of(folder.path().to_owned()).await;
+        let error = setting.fetch().await.unwrap_err();
+        assert!(error.contains(says), "{error}");
+        assert!(setting.played.downloads.load(Ordering::SeqCst) <= 1, "{weights} was fetched");
+    }
 }

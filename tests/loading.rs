@@ -284,6 +284,24 @@ proptest! {
     }
 
     #[test]
+    fn changed_tokenizers_never_panic(changes in prop::collection::vec(any::<(prop::sample::Index, u8)>(), 1..4)) {
+        survives(SAFETENSORS, "tokenizer.json", usize::MAX, &changes);
+    }
+
+    #[test]
+    fn changed_sentencepiece_models_never_panic(changes in prop::collection::vec(any::<(prop::sample::Index, u8)>(), 1..8)) {
+        let copy = Copy::of(SAFETENSORS);
+        std::fs::remove_file(copy.path("tokenizer.json")).unwrap();
+        let mut bytes = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/zoo/tokenizers/plain.model")).unwrap();
+        let length = bytes.len();
+        for (at, value) in changes {
+            bytes[at.index(length)] = value;
+        }
+        copy.write("tokenizer.model", &bytes);
+        let _ = copy.load();
+    }
+
+    #[test]
     fn changed_pictures_never_panic(changes in prop::collection::vec(any::<(prop::sample::Index, u8)>(), 1..8)) {
         let mut bytes = common::picture();
         let length = bytes.len();
@@ -363,5 +381,48 @@ fn folders_of_the_original_repository() {
     copy.edit("config.json", |json| json["mm_vision_tower"] = json!("no such tower"));
     copy.fails(&["mm_vision_tower", "is no folder"]);
     std::fs::rename(copy.path("tokenizer.json"), copy.path("tokenizer.model")).unwrap();
-    copy.fails(&["tokenizer.json is missing", "save_pretrained"]);
+    copy.fails(&["tokenizer.model: not a SentencePiece model"]);
+}
+
+/// tests/zoo/make_tokenizers.py: tokenizer.model is read as transformers reads it.
+#[test]
+fn sentencepiece_models() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/zoo/tokenizers");
+    let known: Value = serde_json::from_slice(&std::fs::read(folder.join("ids.json")).unwrap()).unwrap();
+    let texts = known["texts"].as_array().unwrap();
+    let ids =
+        |value: &Value| value.as_array().unwrap().iter().map(|id| id.as_u64().unwrap() as u32).collect::<Vec<_>>();
+    for (name, case) in known["cases"].as_object().unwrap() {
+        let place = tempfile::tempdir().unwrap();
+        std::fs::copy(folder.join(case["model"].as_str().unwrap()), place.path().join("tokenizer.model")).unwrap();
+        for (file, content) in case["beside"].as_object().unwrap() {
+            std::fs::write(place.path().join(file), content.to_string()).unwrap();
+        }
+        let text = scotoma::model::Text::load(&Source::Folder(place.path().to_owned())).unwrap();
+        for (i, asked) in texts.iter().enumerate() {
+            let asked = asked.as_str().unwrap();
+            assert_eq!(text.encode(asked).unwrap(), ids(&case["ids"][i]), "{name}: {asked:?}");
+        }
+        for (i, decoded) in case["decoded"].as_array().unwrap().iter().enumerate() {
+            // What was put around it is not decoded.
+            assert_eq!(
+                text.decode(&ids(&case["ids"][i])).unwrap(),
+                decoded.as_str().unwrap(),
+                "{name}: {:?}",
+                texts[i]
+            );
+        }
+    }
+}
+
+#[test]
+fn sentencepiece_models_that_are_not_read() {
+    let copy = Copy::of(SAFETENSORS);
+    std::fs::remove_file(copy.path("tokenizer.json")).unwrap();
+    copy.write("tokenizer.model", b"IQ== 0\nIg== 1\n");
+    copy.fails(&["tokenizer.model", "not a SentencePiece model"]);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/zoo/tokenizers");
+    std::fs::copy(folder.join("plain.model"), copy.path("tokenizer.model")).unwrap();
+    copy.edit("tokenizer_config.json", |json| json["tokenizer_class"] = json!("T5Tokenizer"));
+    copy.fails(&["tokenizer_class \"T5Tokenizer\"", "LlamaTokenizer and GemmaTokenizer"]);
 }

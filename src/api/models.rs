@@ -58,6 +58,7 @@ impl State {
                 max_capture_bytes: self.limits.capture_bytes,
             }),
             interventions: intervention::NAMES.iter().map(ToString::to_string).collect(),
+            adapters: model.source.adapters(),
             saliency_models: self.saliency.iter().map(|m| m.name.clone()).collect(),
         }
     }

@@ -12,7 +12,7 @@ use tonic_health::ServingStatus;
 use super::observe::Observation;
 use super::v1::{self, LoadModelResponse, load_model_response::Event};
 use super::{Error, State};
-use crate::model::{self, Origin, Purpose};
+use crate::model::{self, Origin};
 
 /// How often an unload looks whether the last request has ended.
 const LOOK: Duration = Duration::from_millis(20);
@@ -45,6 +45,7 @@ type Sender = mpsc::Sender<Result<LoadModelResponse, Status>>;
 pub(super) struct Loading {
     name: String,
     origin: Origin,
+    adapter: Option<Origin>,
     device: String,
     dtype: Option<DType>,
 }
@@ -53,8 +54,10 @@ pub(super) struct Loading {
 pub(super) fn begin(state: &State, request: v1::LoadModelRequest) -> Result<Loading, Error> {
     state.may_load()?;
     let origin = request.place.parse().map_err(|e: String| Error::invalid("place", e))?;
+    let adapter = Some(&request.adapter).filter(|adapter| !adapter.is_empty());
+    let adapter = adapter.map(|place| place.parse().map_err(|e: String| Error::invalid("adapter", e))).transpose()?;
     let name = if request.name.is_empty() { Origin::default_name(&request.place) } else { request.name };
-    Ok(Loading { name, origin, device: request.device, dtype: dtype(&request.dtype)? })
+    Ok(Loading { name, origin, adapter, device: request.device, dtype: dtype(&request.dtype)? })
 }
 
 /// Loads a model and sends how far it has come, then the model.
@@ -62,9 +65,9 @@ pub(super) async fn load(state: Arc<State>, mut observation: Observation, loadin
     let _alive = state.alive.clone();
     let (worker, events) = (state.clone(), sender.clone());
     let loaded = tokio::task::spawn_blocking(move || {
-        let Loading { name, origin, device, dtype } = loading;
+        let Loading { name, origin, adapter, device, dtype } = loading;
         let mut fetched = |file: &str, done, total| progress(&events, file, done, total);
-        let source = origin.fetch(Purpose::Model, &mut fetched).map_err(Error::load("place"))?;
+        let source = origin.fetch_with(adapter, &mut fetched).map_err(Error::load("place"))?;
         worker.models.load(&name, &source, (&device, dtype), &|done, total| progress(&events, "", done, total))
     });
     let response = match loaded.await.unwrap_or_else(|e| Err(Error::Fault(e.to_string()))) {

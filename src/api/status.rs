@@ -6,7 +6,7 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
 use super::{Error, v1};
-use crate::{engine, intervention, model};
+use crate::{engine, intervention, model, weights};
 
 const DOMAIN: &str = "scotoma";
 
@@ -34,6 +34,9 @@ impl Error {
             Self::Load { field, source } => match source.as_ref() {
                 model::Error::Budget { .. } => of(Code::ResourceExhausted, "MEMORY_BUDGET", Some(field), false),
                 model::Error::Hub { .. } => of(Code::Unavailable, "HUB", Some(field), false),
+                model::Error::Weights(weights::Error::Adapter { .. }) => {
+                    of(Code::InvalidArgument, "BAD_MODEL", Some("adapter"), false)
+                }
                 model::Error::Tensor(_) => of(Code::Internal, "FAULT", None, false),
                 model::Error::File { .. }
                 | model::Error::Unsupported { .. }

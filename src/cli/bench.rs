@@ -12,11 +12,11 @@ use serde_json::json;
 
 use super::Failure;
 use super::hardware::Hardware;
-use super::serve::{fetch, named_origin};
+use super::serve::{Adapter, named_origin};
 use crate::api::interventions_from_json;
 use crate::engine::{Client, Cost, Engine, Events, Job, Limits, Pixels, Sampling, Variant, Work};
 use crate::intervention::{Context, Passed, Plan, compile, words};
-use crate::model::{self, IMAGE_MARKER, Load, Model, Purpose};
+use crate::model::{self, IMAGE_MARKER, Load, Model};
 use crate::nn::{Lanes, Layout, Linear, Meter, NoHooks, Stack, Track, is_ours, likeliest};
 use crate::server::Config;
 use crate::telemetry::memory_used;
@@ -35,6 +35,8 @@ pub(super) struct Bench {
     /// The model, as `serve --model` takes it
     #[arg(default_value = model::SHAPES)]
     model: String,
+    #[command(flatten)]
+    adapter: Adapter,
     /// A model of real size whose weights are drawn at random, as `serve --random-weights` takes it
     #[arg(long, value_name = "MODEL", conflicts_with = "model")]
     random_weights: Option<String>,
@@ -98,7 +100,7 @@ impl Bench {
         let dtype = config.dtype.unwrap_or(usual);
         let place = self.random_weights.as_ref().map_or(self.model.clone(), |name| format!("{}{name}", model::RANDOM));
         let (name, origin) = named_origin(&place)?;
-        let source = tokio::runtime::Handle::current().block_on(fetch(origin, Purpose::Model))?;
+        let source = tokio::runtime::Handle::current().block_on(self.adapter.fetch(origin))?;
         let mut report = Report::default();
         report.remember("before loading", &device);
         let start = Instant::now();

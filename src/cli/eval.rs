@@ -19,12 +19,12 @@ use super::access::Remote;
 use super::flags::{self, Flags};
 use super::hardware::Hardware;
 use super::judge::Judge;
-use super::serve::{fetch, named_origin};
+use super::serve::{Adapter, named_origin};
 use super::{Failure, Local};
 use crate::api::sample;
 use crate::benchmark::data::{Rows, count};
 use crate::benchmark::{self, Item, substitute};
-use crate::model::{self, Purpose};
+use crate::model;
 use crate::server::{Config, ModelSpec};
 
 /// Errors that are printed.
@@ -55,6 +55,8 @@ pub(super) struct Served {
     #[arg(long, default_value = "")]
     model: String,
     #[command(flatten)]
+    adapter: Adapter,
+    #[command(flatten)]
     hardware: Hardware,
     #[command(flatten)]
     judge: Judge,
@@ -64,12 +66,15 @@ impl Served {
     /// To the server that the flags name, or one in this process.
     pub(super) async fn connect(&self) -> Result<(Option<Local>, Client), Failure> {
         if let Some(client) = self.remote.connect().await? {
+            self.adapter.refuse("the server's models have their own; it goes with --model without --server")?;
             return Ok((None, client));
         }
         let mut config = Config::shapes();
-        if !self.model.is_empty() {
+        if self.model.is_empty() {
+            self.adapter.refuse("--model says what it is merged onto")?;
+        } else {
             let (name, origin) = named_origin(&self.model)?;
-            config.models = vec![ModelSpec::new(&name, fetch(origin, Purpose::Model).await?)];
+            config.models = vec![ModelSpec::new(&name, self.adapter.fetch(origin).await?)];
         }
         self.hardware.apply(&mut config)?;
         self.judge.apply(&mut config)?;

@@ -7,9 +7,8 @@ use scotoma_client::v1::check_parity_response::Event;
 
 use super::access::Remote;
 use super::hardware::Hardware;
-use super::serve::{fetch, named_origin};
+use super::serve::{Adapter, named_origin};
 use super::{Failure, Local};
-use crate::model::Purpose;
 use crate::server::{Config, ModelSpec};
 use scotoma_client::Client;
 
@@ -20,6 +19,8 @@ pub(super) struct Parity {
     #[arg(default_value = crate::model::SHAPES)]
     model: String,
     #[command(flatten)]
+    adapter: Adapter,
+    #[command(flatten)]
     remote: Remote,
     #[command(flatten)]
     hardware: Hardware,
@@ -28,10 +29,11 @@ pub(super) struct Parity {
 impl Parity {
     pub(super) async fn run(self) -> Result<(), Failure> {
         let (local, client, name) = if let Some(client) = self.remote.connect().await? {
+            self.adapter.refuse("the server's models have their own; it goes with a model without --server")?;
             (None, client, self.model)
         } else {
             let (name, origin) = named_origin(&self.model)?;
-            let spec = ModelSpec::new(&name, fetch(origin, Purpose::Model).await?);
+            let spec = ModelSpec::new(&name, self.adapter.fetch(origin).await?);
             let mut config = Config { models: vec![spec], ..Config::shapes() };
             self.hardware.apply(&mut config)?;
             let (local, client) = Local::start(config).await?;

@@ -27,6 +27,10 @@ pub(super) struct Serve {
     /// NAME=PLACE. Repeat for several
     #[arg(long, env = "SCOTOMA_MODEL", value_delimiter = ',', default_value = model::SHAPES, default_value_if("random_weights", clap::builder::ArgPredicate::IsPresent, None))]
     model: Vec<String>,
+    /// A LoRA adapter that is merged into the weights of the first model at load, or of model NAME (NAME=PLACE): a folder or a hub id,
+    /// as PEFT or the original LLaVA writes it. Repeat for several models
+    #[arg(long, env = "SCOTOMA_ADAPTER", value_name = "[NAME=]PLACE", value_delimiter = ',')]
+    adapter: Vec<String>,
     /// One more projector for the first model, NAME=FILE (safetensors or mm_projector.bin), for SwapProjector. Repeat for
     /// several
     #[arg(long, env = "SCOTOMA_PROJECTOR", value_delimiter = ',')]
@@ -111,6 +115,7 @@ impl Serve {
     pub(super) async fn run(self) -> Result<(), Failure> {
         telemetry::init_logs(&self.log, self.log_format).map_err(|e| format!("--log {e}"))?;
         let (mut config, origins) = self.config()?;
+        let adapters = self.adapters(&origins)?;
         for text in &self.saliency {
             let (name, origin) = named_origin(text)?;
             config.saliency.push((name, fetch(origin, Purpose::Part).await?));
@@ -118,7 +123,8 @@ impl Serve {
         for ((name, origin), projectors) in origins.into_iter().zip(self.projectors()) {
             let placed = self.place.iter().filter_map(|p| p.split_once('=')).find(|(of, _)| *of == name);
             let device = placed.map_or_else(String::new, |(_, device)| device.to_owned());
-            config.models.push(ModelSpec { name, source: fetch(origin, Purpose::Model).await?, projectors, device });
+            let adapter = adapters.iter().find(|(of, _)| *of == name).map(|(_, adapter)| adapter.clone());
+            config.models.push(ModelSpec { name, source: fetch_with(origin, adapter).await?, projectors, device });
         }
         let encrypted = config.tls.is_some();
         let server = tokio::task::spawn_blocking(move || Server::load(&config)).await??;
@@ -138,6 +144,23 @@ impl Serve {
             }
         };
         Ok(server.run(listener, shutdown).await?)
+    }
+
+    /// The adapter of each model that has one.
+    fn adapters(&self, origins: &[(String, Origin)]) -> Result<Vec<(String, Origin)>, Failure> {
+        let mut adapters: Vec<(String, Origin)> = Vec::new();
+        for text in &self.adapter {
+            let first = origins.first().map_or("", |(name, _)| name);
+            let (name, place) = text.split_once('=').unwrap_or((first, text));
+            if !origins.iter().any(|(own, _)| own == name) {
+                return Err(format!("--adapter {text}: [NAME=]PLACE is needed, NAME that of a model").into());
+            }
+            if adapters.iter().any(|(own, _)| own == name) {
+                return Err(format!("--adapter {text}: model {name} has one already; one is merged").into());
+            }
+            adapters.push((name.to_owned(), place.parse().map_err(|e| format!("--adapter {text}: {e}"))?));
+        }
+        Ok(adapters)
     }
 
     /// The projectors of each model: all are the first one's.
@@ -201,14 +224,51 @@ impl Serve {
     }
 }
 
+/// `--adapter` of the commands that run one model in this process.
+#[derive(Debug, Clone, Default, Args)]
+pub(super) struct Adapter {
+    /// A LoRA adapter that is merged into the model's weights at load: a folder or a hub id, as PEFT or the original LLaVA writes it
+    #[arg(long, value_name = "PLACE")]
+    adapter: Option<String>,
+}
+
+impl Adapter {
+    /// The files of a model with the adapter that the flag names.
+    pub(super) async fn fetch(&self, origin: Origin) -> Result<Source, Failure> {
+        let parse = |text: &String| text.parse().map_err(|e| format!("--adapter {text}: {e}"));
+        fetch_with(origin, self.adapter.as_ref().map(parse).transpose()?).await
+    }
+
+    /// Fails where the flag is given and `reason` says why it means nothing.
+    pub(super) fn refuse(&self, reason: &str) -> Result<(), Failure> {
+        match &self.adapter {
+            Some(text) => Err(format!("--adapter {text}: {reason}").into()),
+            None => Ok(()),
+        }
+    }
+}
+
 /// The files of a model, fetched with a progress bar where they are on the hub.
+pub(super) async fn fetch_with(origin: Origin, adapter: Option<Origin>) -> Result<Source, Failure> {
+    with_bar(move |tell| origin.fetch_with(adapter, tell)).await
+}
+
+/// The files of what is not a model, fetched so.
 pub(super) async fn fetch(origin: Origin, purpose: Purpose) -> Result<Source, Failure> {
+    with_bar(move |tell| origin.fetch(purpose, tell)).await
+}
+
+type Fetch<'a> = &'a mut dyn FnMut(&str, u64, u64);
+
+async fn with_bar(
+    run: impl FnOnce(Fetch<'_>) -> Result<Source, model::Error> + Send + 'static,
+) -> Result<Source, Failure> {
     let bar = ProgressBar::no_length();
     if let Ok(style) = ProgressStyle::with_template("{msg} {bar:40} {bytes}/{total_bytes}, {eta} left") {
         bar.set_style(style);
     }
     let fetch = move || {
-        let source = origin.fetch(purpose, &mut |file, done, total| {
+        let source = run(&mut |file, done, total| {
             bar.set_message(file.to_owned());
             bar.set_length(total);
             bar.set_position(done);

@@ -253,19 +253,20 @@ fn added_tokens(proto: &ModelProto, names: &Names, beside: &Beside) -> Result<Ve
     }
     declared.sort_by_key(|(id, _)| *id);
     let pieces = proto.pieces.iter().filter(|p| [CONTROL, USER_DEFINED].contains(&p.kind()));
-    let pieces = pieces.map(|p| (None, piece(p.piece(), p.kind() == CONTROL, false)));
+    let pieces = pieces.map(|p| (None, piece(p.piece(), p.kind() == CONTROL, false), true));
     let named = names.0.iter().filter_map(|(_, said)| {
         let mut token = token(said, piece(content(said)?, true, false));
         token["special"] = json!(true);
-        Some((None, token))
+        Some((None, token, said.is_object()))
     });
     let listed = ["additional_special_tokens", "extra_special_tokens"].into_iter().flat_map(|field| {
         let items = beside.config[field].as_array().into_iter().flatten();
-        items.filter_map(|said| Some((None, token(said, piece(content(said)?, true, false)))))
+        items.filter_map(|said| Some((None, token(said, piece(content(said)?, true, false)), said.is_object())))
     });
-    let declared: Vec<(Option<usize>, Value)> = declared.into_iter().map(|(id, token)| (Some(id), token)).collect();
-    let everything: Vec<(Option<usize>, Value)> = pieces.chain(declared).chain(named).chain(listed).collect();
-    for (id, token) in &everything {
+    let declared = declared.into_iter().map(|(id, token)| (Some(id), token, true));
+    // The last says whether it stands in place of one that is known: a name that is a text alone leaves the attributes.
+    let everything: Vec<(Option<usize>, Value, bool)> = pieces.chain(declared).chain(named).chain(listed).collect();
+    for (id, token, replaces) in &everything {
         let text = content(token).unwrap_or_default();
         if text.is_empty() {
             continue;
@@ -280,7 +281,8 @@ fn added_tokens(proto: &ModelProto, names: &Names, beside: &Beside) -> Result<Ve
         let mut token = token.clone();
         token["id"] = json!(own);
         match all.iter_mut().find(|known| known["id"] == own) {
-            Some(known) => *known = token,
+            Some(known) if *replaces => *known = token,
+            Some(known) => known["special"] = json!(true),
             None => all.push(token),
         }
     }

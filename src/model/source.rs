@@ -34,15 +34,21 @@ impl Source {
 
     /// `base` with `adapter` merged into its weights.
     pub fn adapted(base: Self, adapter: Self) -> Result<Self, Error> {
-        let place = adapter.place();
-        let refuse = |reason: &str| Err(Error::Unsupported { place, reason: reason.to_owned() });
         if matches!(base, Self::Random(_) | Self::Embedded(..)) {
-            return refuse("an adapter is merged onto a folder or a model of the hub");
+            let reason = "an adapter is merged onto a folder or a model of the hub".into();
+            return Err(Error::Unsupported { place: adapter.place(), reason });
         }
-        if adapter.read("adapter_config.json")?.is_none() {
-            return refuse("no adapter: adapter_config.json is not there");
-        }
+        Self::check_adapter(&adapter)?;
         Ok(Self::Adapted(Box::new(base), Box::new(adapter)))
+    }
+
+    /// Fails on what is no adapter.
+    fn check_adapter(adapter: &Self) -> Result<(), Error> {
+        let reason = || "no adapter: adapter_config.json is not there".into();
+        match adapter.read("adapter_config.json")? {
+            Some(_) => Ok(()),
+            None => Err(Error::Unsupported { place: adapter.place(), reason: reason() }),
+        }
     }
 
     /// Names of the adapters that are merged into its weights.
@@ -95,7 +101,10 @@ impl Source {
             Self::Folder(path) => Self::Folder(path.join(folder)),
             Self::Embedded(files, prefix) => Self::Embedded(files, format!("{prefix}{folder}/")),
             Self::Random(files) => files.within(folder),
-            Self::Adapted(base, _) => base.within(folder),
+            Self::Adapted(base, adapter) => {
+                let own = adapter.within(folder);
+                if own.is_folder() { own } else { base.within(folder) }
+            }
         }
     }
 
@@ -226,6 +235,15 @@ impl Origin {
             Self::Here(source) => Ok(source),
             Self::Hub(id) => Hub::from_env().fetch(&id, purpose, progress).map(Source::Folder),
         }
+    }
+
+    /// The files of a model, with an adapter merged into its weights where there is one.
+    pub fn fetch_with(self, adapter: Option<Self>, progress: &mut dyn FnMut(&str, u64, u64)) -> Result<Source, Error> {
+        let Some(adapter) = adapter else { return self.fetch(Purpose::Model, progress) };
+        // The adapter first: it is small, and may be none.
+        let adapter = adapter.fetch(Purpose::Part, progress)?;
+        Source::check_adapter(&adapter)?;
+        Source::adapted(self.fetch(Purpose::Base, progress)?, adapter)
     }
 
     /// The same without its weights.

@@ -3081,6 +3081,9 @@ pub struct ModelInfo {
     /// Saliency models that OccludePatches and token selectors may ask.
     #[prost(string, repeated, tag = "18")]
     pub saliency_models: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Adapters that were merged into its weights at load; `digest` is that of the merged model.
+    #[prost(string, repeated, tag = "21")]
+    pub adapters: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// The shape of a transformer.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -3271,6 +3274,11 @@ pub struct LoadModelRequest {
     /// cpu or cuda:N, one that the server was started with. Empty: the one on which models hold least.
     #[prost(string, tag = "4")]
     pub device: ::prost::alloc::string::String,
+    /// A LoRA adapter that is merged into the weights of `place`: a folder of the server or an id of the hub, as PEFT writes it
+    /// (adapter_config.json), or of the original LLaVA (non_lora_trainables.bin and config.json beside it; `place` may then be
+    /// the language model alone). Empty: none.
+    #[prost(string, tag = "7")]
+    pub adapter: ::prost::alloc::string::String,
 }
 /// One event of loading: progress, then the model.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -6844,6 +6844,9 @@ impl serde::Serialize for LoadModelRequest {
         if !self.device.is_empty() {
             len += 1;
         }
+        if !self.adapter.is_empty() {
+            len += 1;
+        }
         let mut struct_ser = serializer.serialize_struct("scotoma.v1.LoadModelRequest", len)?;
         if !self.name.is_empty() {
             struct_ser.serialize_field("name", &self.name)?;
@@ -6856,6 +6859,9 @@ impl serde::Serialize for LoadModelRequest {
         }
         if !self.device.is_empty() {
             struct_ser.serialize_field("device", &self.device)?;
+        }
+        if !self.adapter.is_empty() {
+            struct_ser.serialize_field("adapter", &self.adapter)?;
         }
         struct_ser.end()
     }
@@ -6871,6 +6877,7 @@ impl<'de> serde::Deserialize<'de> for LoadModelRequest {
             "place",
             "dtype",
             "device",
+            "adapter",
         ];
 
         #[allow(clippy::enum_variant_names)]
@@ -6879,6 +6886,7 @@ impl<'de> serde::Deserialize<'de> for LoadModelRequest {
             Place,
             Dtype,
             Device,
+            Adapter,
         }
         impl<'de> serde::Deserialize<'de> for GeneratedField {
             fn deserialize<D>(deserializer: D) -> std::result::Result<GeneratedField, D::Error>
@@ -6904,6 +6912,7 @@ impl<'de> serde::Deserialize<'de> for LoadModelRequest {
                             "place" => Ok(GeneratedField::Place),
                             "dtype" => Ok(GeneratedField::Dtype),
                             "device" => Ok(GeneratedField::Device),
+                            "adapter" => Ok(GeneratedField::Adapter),
                             _ => Err(serde::de::Error::unknown_field(value, FIELDS)),
                         }
                     }
@@ -6927,6 +6936,7 @@ impl<'de> serde::Deserialize<'de> for LoadModelRequest {
                 let mut place__ = None;
                 let mut dtype__ = None;
                 let mut device__ = None;
+                let mut adapter__ = None;
                 while let Some(k) = map_.next_key()? {
                     match k {
                         GeneratedField::Name => {
@@ -6953,6 +6963,12 @@ impl<'de> serde::Deserialize<'de> for LoadModelRequest {
                             }
                             device__ = Some(map_.next_value()?);
                         }
+                        GeneratedField::Adapter => {
+                            if adapter__.is_some() {
+                                return Err(serde::de::Error::duplicate_field("adapter"));
+                            }
+                            adapter__ = Some(map_.next_value()?);
+                        }
                     }
                 }
                 Ok(LoadModelRequest {
@@ -6960,6 +6976,7 @@ impl<'de> serde::Deserialize<'de> for LoadModelRequest {
                     place: place__.unwrap_or_default(),
                     dtype: dtype__.unwrap_or_default(),
                     device: device__.unwrap_or_default(),
+                    adapter: adapter__.unwrap_or_default(),
                 })
             }
         }
@@ -7486,6 +7503,9 @@ impl serde::Serialize for ModelInfo {
         if !self.saliency_models.is_empty() {
             len += 1;
         }
+        if !self.adapters.is_empty() {
+            len += 1;
+        }
         let mut struct_ser = serializer.serialize_struct("scotoma.v1.ModelInfo", len)?;
         if !self.name.is_empty() {
             struct_ser.serialize_field("name", &self.name)?;
@@ -7545,6 +7565,9 @@ impl serde::Serialize for ModelInfo {
         if !self.saliency_models.is_empty() {
             struct_ser.serialize_field("saliencyModels", &self.saliency_models)?;
         }
+        if !self.adapters.is_empty() {
+            struct_ser.serialize_field("adapters", &self.adapters)?;
+        }
         struct_ser.end()
     }
 }
@@ -7581,6 +7604,7 @@ impl<'de> serde::Deserialize<'de> for ModelInfo {
             "interventions",
             "saliency_models",
             "saliencyModels",
+            "adapters",
         ];
 
         #[allow(clippy::enum_variant_names)]
@@ -7603,6 +7627,7 @@ impl<'de> serde::Deserialize<'de> for ModelInfo {
             Limits,
             Interventions,
             SaliencyModels,
+            Adapters,
         }
         impl<'de> serde::Deserialize<'de> for GeneratedField {
             fn deserialize<D>(deserializer: D) -> std::result::Result<GeneratedField, D::Error>
@@ -7642,6 +7667,7 @@ impl<'de> serde::Deserialize<'de> for ModelInfo {
                             "limits" => Ok(GeneratedField::Limits),
                             "interventions" => Ok(GeneratedField::Interventions),
                             "saliencyModels" | "saliency_models" => Ok(GeneratedField::SaliencyModels),
+                            "adapters" => Ok(GeneratedField::Adapters),
                             _ => Err(serde::de::Error::unknown_field(value, FIELDS)),
                         }
                     }
@@ -7679,6 +7705,7 @@ impl<'de> serde::Deserialize<'de> for ModelInfo {
                 let mut limits__ = None;
                 let mut interventions__ = None;
                 let mut saliency_models__ = None;
+                let mut adapters__ = None;
                 while let Some(k) = map_.next_key()? {
                     match k {
                         GeneratedField::Name => {
@@ -7801,6 +7828,12 @@ impl<'de> serde::Deserialize<'de> for ModelInfo {
                             }
                             saliency_models__ = Some(map_.next_value()?);
                         }
+                        GeneratedField::Adapters => {
+                            if adapters__.is_some() {
+                                return Err(serde::de::Error::duplicate_field("adapters"));
+                            }
+                            adapters__ = Some(map_.next_value()?);
+                        }
                     }
                 }
                 Ok(ModelInfo {
@@ -7822,6 +7855,7 @@ impl<'de> serde::Deserialize<'de> for ModelInfo {
                     limits: limits__,
                     interventions: interventions__.unwrap_or_default(),
                     saliency_models: saliency_models__.unwrap_or_default(),
+                    adapters: adapters__.unwrap_or_default(),
                 })
             }
         }
