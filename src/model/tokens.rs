@@ -254,7 +254,8 @@ impl ImageTokens {
         };
         let device = rows.device();
         match &self.source {
-            Source::Rows(index) if newline.is_none() && index.len() == projected.dim(0)? => Ok(rows),
+            // All rows as they stand: nothing to copy.
+            Source::Rows(index) if (0..rows.dim(0)? as u32).eq(index.iter().copied()) => Ok(rows),
             Source::Rows(index) => Ok(rows.index_select(&Tensor::from_slice(index, index.len(), device)?, 0)?),
             Source::Mixed(mixes) => mix(&rows, mixes, device),
         }

@@ -19,6 +19,7 @@ from transformers import (
     AutoConfig, AutoModelForImageTextToText, AutoTokenizer, LlavaNextProcessor, LlavaOnevisionProcessor,
     LlavaOnevisionVideoProcessor, LlavaProcessor,
 )  # fmt: skip
+from transformers.image_processing_utils import select_best_resolution
 from transformers.models.llava.image_processing_pil_llava import LlavaImageProcessorPil
 from transformers.models.llava_next.image_processing_pil_llava_next import LlavaNextImageProcessorPil
 from transformers.models.llava_onevision.image_processing_pil_llava_onevision import LlavaOnevisionImageProcessorPil
@@ -300,8 +301,6 @@ def packed(features, sizes, merge: str, model):
         if merge == "flat" or views.shape[0] == 1:
             found.append(views.flatten(0, 1))
             continue
-        from transformers.image_processing_utils import select_best_resolution
-
         best = select_best_resolution(tuple(int(s) for s in size), model.config.image_grid_pinpoints)
         rows, columns = best[0] // 28, best[1] // 28
         canvas = views[1:].view(rows, columns, side, side, -1).permute(0, 2, 1, 3, 4).flatten(0, 3)
