@@ -10,6 +10,7 @@ mod decoder;
 mod embedded;
 mod family;
 mod hub;
+mod jinja;
 pub mod llava;
 pub mod llava_next;
 pub mod llava_onevision;

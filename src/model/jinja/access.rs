@@ -1,0 +1,192 @@
+//! Attributes and subscripts, as transformers' sandbox looks them up.
+
+use std::sync::Arc;
+
+use super::budget::{Budget, Failure};
+use super::methods::{self, Attribute};
+use super::value::{Object, Value, range_length, str_repr};
+
+type Made = Result<Value, Failure>;
+
+fn missing(value: &Value, name: &str) -> Value {
+    Value::undefined(format!("{:?} object has no attribute {}", value.kind(), str_repr(name)))
+}
+
+/// `value.name`: an attribute, or else an item.
+pub(super) fn attribute(value: &Value, name: &Arc<str>, budget: &mut Budget) -> Made {
+    if let Value::Undefined(message) = value {
+        return Err(Failure::new(&**message));
+    }
+    if let Some(found) = own(value, name)? {
+        return Ok(found);
+    }
+    match value {
+        Value::Dict(dict) => {
+            let found = dict.get(&Value::Str(name.clone()), budget)?;
+            Ok(found.cloned().unwrap_or_else(|| missing(value, name)))
+        }
+        _ => Ok(missing(value, name)),
+    }
+}
+
+/// An attribute that is no item; `None` where there is none.
+pub(super) fn own(value: &Value, name: &Arc<str>) -> Result<Option<Value>, Failure> {
+    if name.starts_with("__") && name.ends_with("__") {
+        return Ok(Some(Value::undefined(format!("access to attribute {} is unsafe", str_repr(name)))));
+    }
+    match methods::attribute(value, name) {
+        Attribute::Method => return Ok(Some(Value::Object(Object::Method(value.clone(), name.clone()).into()))),
+        Attribute::Unsafe => {
+            let message = format!("access to attribute {} of {:?} object is unsafe", str_repr(name), value.kind());
+            return Ok(Some(Value::undefined(message)));
+        }
+        Attribute::None => {}
+    }
+    let Value::Object(object) = value else {
+        let numbers = ["real", "imag", "numerator", "denominator", "conjugate", "bit_length", "bit_count", "is_integer"];
+        if value.as_float().is_some() && numbers.contains(&&**name) {
+            return Err(Failure::new(format!("the attribute {name} of a {} is not supported", value.kind())));
+        }
+        return Ok(None);
+    };
+    let method = || Ok(Some(Value::Object(Object::Method(value.clone(), name.clone()).into())));
+    match &**object {
+        Object::Namespace(namespace) => {
+            let attributes = namespace.attributes.borrow();
+            Ok(attributes.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone()))
+        }
+        Object::Macro(made, _) if &**name == "name" => Ok(Some(Value::Str(made.name.clone()))),
+        Object::Cycler(items, at) if &**name == "current" => Ok(items.get(at.get()).cloned()),
+        Object::Cycler(..) if matches!(&**name, "next" | "reset") => method(),
+        Object::Loop(l) => {
+            let (index, length) = (l.index.get(), l.items.len());
+            let count = |n: usize| Ok(Some(Value::Int(n as i64)));
+            match &**name {
+                "index" => count(index + 1),
+                "index0" => count(index),
+                "revindex" => count(length - index),
+                "revindex0" => count(length - index - 1),
+                "length" => count(length),
+                "depth" => count(l.depth + 1),
+                "depth0" => count(l.depth),
+                "first" => Ok(Some(Value::Bool(index == 0))),
+                "last" => Ok(Some(Value::Bool(index + 1 == length))),
+                "previtem" => {
+                    let before = index.checked_sub(1).and_then(|i| l.items.get(i)).cloned();
+                    Ok(Some(before.unwrap_or_else(|| Value::undefined("there is no previous item"))))
+                }
+                "nextitem" => {
+                    let next = l.items.get(index + 1).cloned();
+                    Ok(Some(next.unwrap_or_else(|| Value::undefined("there is no next item"))))
+                }
+                "cycle" | "changed" => method(),
+                _ => Ok(None),
+            }
+        }
+        _ => Ok(None),
+    }
+}
+
+/// `value[key]`: an item, or else an attribute.
+pub(super) fn item(value: &Value, key: &Value, budget: &mut Budget) -> Made {
+    let found = match (value, key.as_int()) {
+        (Value::Undefined(message), _) => return Err(Failure::new(&**message)),
+        (Value::Dict(dict), _) if key.is_hashable() => dict.get(key, budget)?.cloned(),
+        (Value::List(s) | Value::Tuple(s), Some(i)) => place(i, s.items.len()).map(|i| s.items[i].clone()),
+        (Value::Str(text), Some(i)) => {
+            budget.charge(text.len())?;
+            let length = if i < 0 { text.chars().count() } else { usize::MAX >> 1 };
+            let c = place(i, length).and_then(|i| text.chars().nth(i));
+            c.map(|c| Value::str(c.encode_utf8(&mut [0; 4])))
+        }
+        (Value::Range(first, end, step), Some(i)) => {
+            place(i, range_length(*first, *end, *step)).map(|i| Value::Int(first + i as i64 * step))
+        }
+        _ => None,
+    };
+    if let Some(found) = found {
+        return Ok(found);
+    }
+    match key {
+        Value::Str(name) => Ok(own(value, name)?.unwrap_or_else(|| missing(value, name))),
+        _ => {
+            let mut shown = String::new();
+            if key.write_repr(&mut shown, budget).is_err() {
+                shown = key.kind().to_owned();
+            }
+            Ok(Value::undefined(format!("{:?} object has no element {shown}", value.kind())))
+        }
+    }
+}
+
+/// The index that a number, counted from the end where it is negative, means.
+fn place(i: i64, length: usize) -> Option<usize> {
+    let i = if i < 0 { i.checked_add(length as i64)? } else { i };
+    usize::try_from(i).ok().filter(|i| *i < length)
+}
+
+/// `value[start:stop:step]`.
+pub(super) fn slice(value: &Value, parts: [Value; 3], budget: &mut Budget) -> Made {
+    let mut numbers = [None; 3];
+    for (number, part) in numbers.iter_mut().zip(&parts) {
+        *number = match part {
+            Value::None => None,
+            other => {
+                let wrong = || Failure::new(format!("slice indices must be whole numbers, not {:?}", other.kind()));
+                Some(other.as_int().ok_or_else(wrong)?)
+            }
+        };
+    }
+    let [start, stop, step] = numbers;
+    let step = step.unwrap_or(1);
+    if step == 0 {
+        return Err(Failure::new("slice step cannot be zero"));
+    }
+    let bounds = |length: i64| {
+        let (low, high) = if step > 0 { (0, length) } else { (-1, length - 1) };
+        let bound = |i: i64| if i < 0 { i.saturating_add(length).max(low) } else { i.min(high) };
+        let first = start.map_or(if step > 0 { low } else { high }, bound);
+        (first, stop.map_or(if step > 0 { high } else { low }, bound))
+    };
+    let picked = |length: usize| {
+        let (first, end) = bounds(length as i64);
+        let count = range_length(first, end, step) as i64;
+        (0..count).map(move |i| (first + i * step) as usize)
+    };
+    match value {
+        Value::Undefined(message) => Err(Failure::new(&**message)),
+        Value::Str(text) => {
+            budget.charge(text.len())?;
+            if step == 1 {
+                return sliced(text, start, stop, budget);
+            }
+            budget.items(text.len() / 4)?;
+            let chars: Vec<char> = text.chars().collect();
+            Ok(Value::Str(picked(chars.len()).map(|i| chars[i]).collect::<String>().into()))
+        }
+        Value::List(s) | Value::Tuple(s) => {
+            budget.items(s.items.len())?;
+            let items = picked(s.items.len()).map(|i| s.items[i].clone()).collect();
+            if matches!(value, Value::List(_)) { Value::list(items) } else { Value::tuple(items) }
+        }
+        Value::Range(first, end, by) => {
+            let (from, to) = bounds(range_length(*first, *end, *by) as i64);
+            let at = |i: i64| first.saturating_add(i.saturating_mul(*by));
+            Ok(Value::Range(at(from), at(to), by.saturating_mul(step)))
+        }
+        other => Err(Failure::new(format!("a {:?} has no slices", other.kind()))),
+    }
+}
+
+/// `text[start:stop]`.
+fn sliced(text: &str, start: Option<i64>, stop: Option<i64>, budget: &mut Budget) -> Made {
+    let negative = [start, stop].into_iter().flatten().any(|i| i < 0);
+    let length = if negative { text.chars().count() as i64 } else { i64::MAX };
+    let place = |i: i64| if i < 0 { i.saturating_add(length).max(0) } else { i };
+    let byte = |i: i64| text.char_indices().nth(i as usize).map_or(text.len(), |(at, _)| at);
+    let first = start.map_or(0, |i| byte(place(i)));
+    let end = stop.map_or(text.len(), |i| byte(place(i)));
+    let part = text.get(first..end).unwrap_or_default();
+    budget.text(part.len())?;
+    Ok(Value::str(part))
+}

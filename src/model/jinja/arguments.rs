@@ -1,0 +1,65 @@
+//! What a call, a filter or a test is given, matched to parameters as Python matches it.
+
+use std::sync::Arc;
+
+use super::budget::Failure;
+use super::value::Value;
+
+/// Values by place and by name.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Passed {
+    pub(super) positional: Vec<Value>,
+    pub(super) named: Vec<(Arc<str>, Value)>,
+}
+
+impl Passed {
+    pub(super) fn of(positional: Vec<Value>) -> Self {
+        Self { positional, named: Vec::new() }
+    }
+
+    /// The values of `parameters`, which `what` takes.
+    pub(super) fn bind<const N: usize>(
+        self,
+        what: &str,
+        parameters: [&str; N],
+    ) -> Result<[Option<Value>; N], Failure> {
+        let count = self.positional.len();
+        if count > N {
+            return Err(Failure::new(format!("{what} takes at most {N} arguments, {count} are given")));
+        }
+        let mut bound = [const { None }; N];
+        for (slot, value) in bound.iter_mut().zip(self.positional) {
+            *slot = Some(value);
+        }
+        for (name, value) in self.named {
+            let Some(at) = parameters.iter().position(|p| *p == &*name) else {
+                return Err(Failure::new(format!("{what} has no argument {name}")));
+            };
+            if bound[at].replace(value).is_some() {
+                return Err(Failure::new(format!("{what} is given {name} twice")));
+            }
+        }
+        Ok(bound)
+    }
+
+    /// The same of what takes no names.
+    pub(super) fn positional<const N: usize>(self, what: &str) -> Result<[Option<Value>; N], Failure> {
+        if let Some((name, _)) = self.named.first() {
+            return Err(Failure::new(format!("{what} takes no argument by name, {name} is given")));
+        }
+        self.bind(what, [""; N])
+    }
+}
+
+/// The argument, which must be given.
+pub(super) fn needed(value: Option<Value>, what: &str, parameter: &str) -> Result<Value, Failure> {
+    value.ok_or_else(|| Failure::new(format!("{what} needs the argument {parameter}")))
+}
+
+/// The whole number of an argument.
+pub(super) fn whole(value: Option<Value>, what: &str, usual: i64) -> Result<i64, Failure> {
+    match value {
+        None => Ok(usual),
+        Some(value) => value.as_int().ok_or_else(|| Failure::new(format!("{what} needs a whole number, not a {:?}", value.kind()))),
+    }
+}

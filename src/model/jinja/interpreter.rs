@@ -1,0 +1,327 @@
+//! Runs the statements of a template.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::arguments::Passed;
+use super::ast::{For, Kind, Macro, Statement, Target};
+use super::budget::{Budget, Failure};
+use super::value::{Loop, Namespace, Object, Value};
+
+/// Variables, and the scope around them.
+#[derive(Debug, Default)]
+pub(in crate::model) struct Scope {
+    variables: RefCell<Vec<(Arc<str>, Value)>>,
+    parent: Option<Rc<Scope>>,
+}
+
+impl Scope {
+    fn inside(parent: &Rc<Self>) -> Rc<Self> {
+        Rc::new(Self { variables: RefCell::default(), parent: Some(parent.clone()) })
+    }
+
+    pub(super) fn set(&self, name: &Arc<str>, value: Value) {
+        let mut variables = self.variables.borrow_mut();
+        match variables.iter_mut().find(|(known, _)| known == name) {
+            Some((_, old)) => *old = value,
+            None => variables.push((name.clone(), value)),
+        }
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<Value> {
+        let mut scope = Some(self);
+        while let Some(at) = scope {
+            if let Some((_, value)) = at.variables.borrow().iter().find(|(known, _)| **known == *name) {
+                return Some(value.clone());
+            }
+            scope = at.parent.as_deref();
+        }
+        None
+    }
+}
+
+/// How a statement ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Flow {
+    Next,
+    Break,
+    Continue,
+}
+
+/// One rendering.
+pub(super) struct Interpreter<'a> {
+    pub(super) budget: Budget,
+    /// What `strftime_now` makes of a format.
+    pub(super) now: &'a dyn Fn(&str) -> Result<String, String>,
+    /// Scopes and namespaces that may hold themselves; emptied at the end.
+    held: Vec<Rc<Scope>>,
+    namespaces: Vec<Rc<Object>>,
+    line: usize,
+}
+
+impl<'a> Interpreter<'a> {
+    pub(super) fn new(now: &'a dyn Fn(&str) -> Result<String, String>) -> Self {
+        Self { budget: Budget::new(), now, held: Vec::new(), namespaces: Vec::new(), line: 0 }
+    }
+
+    /// The text of a whole template.
+    pub(super) fn render(&mut self, body: &[Statement], variables: Vec<(Arc<str>, Value)>) -> Result<String, Failure> {
+        let context = Rc::new(Scope { variables: RefCell::new(variables), parent: None });
+        let scope = Scope::inside(&context);
+        self.held.push(scope.clone());
+        let mut out = String::new();
+        let done = self.run(body, &scope, &mut out).map_err(|e| e.or_at(self.line));
+        for scope in self.held.drain(..) {
+            scope.variables.borrow_mut().clear();
+        }
+        for namespace in self.namespaces.drain(..) {
+            if let Object::Namespace(namespace) = &*namespace {
+                namespace.attributes.borrow_mut().clear();
+            }
+        }
+        done.map(|_| out)
+    }
+
+    pub(super) fn namespace(&mut self, namespace: Namespace) -> Value {
+        let object = Rc::new(Object::Namespace(namespace));
+        self.namespaces.push(object.clone());
+        Value::Object(object)
+    }
+
+    fn run(&mut self, body: &[Statement], scope: &Rc<Scope>, out: &mut String) -> Result<Flow, Failure> {
+        for statement in body {
+            self.line = statement.line;
+            self.budget.enter()?;
+            let flow = self.statement(&statement.kind, scope, out).map_err(|e| e.or_at(statement.line))?;
+            self.budget.leave();
+            if flow != Flow::Next {
+                return Ok(flow);
+            }
+        }
+        Ok(Flow::Next)
+    }
+
+    fn statement(&mut self, kind: &Kind, scope: &Rc<Scope>, out: &mut String) -> Result<Flow, Failure> {
+        match kind {
+            Kind::Text(text) => {
+                self.budget.fits(out.len() + text.len())?;
+                self.budget.charge(text.len())?;
+                out.push_str(text);
+            }
+            Kind::Print(value) => {
+                let value = self.eval(value, scope)?;
+                value.write_text(out, &mut self.budget)?;
+            }
+            Kind::If(branches, otherwise) => {
+                for (test, body) in branches {
+                    if self.eval(test, scope)?.is_true() {
+                        return self.run(body, scope, out);
+                    }
+                }
+                return self.run(otherwise, scope, out);
+            }
+            Kind::For(looped) => {
+                let iterable = self.eval(&looped.iterable, scope)?;
+                self.repeat(looped, &iterable, 0, scope, out)?;
+            }
+            Kind::Set(target, value) => {
+                let value = self.eval(value, scope)?;
+                self.assign(target, value, scope)?;
+            }
+            Kind::SetBlock(target, filter, body) => {
+                let mut text = String::new();
+                let flow = self.run(body, &Scope::inside(scope), &mut text)?;
+                if flow != Flow::Next {
+                    return Ok(flow);
+                }
+                let text = Value::Str(text.into());
+                let value = match filter {
+                    Some(filter) => self.filtered(filter, text, scope)?,
+                    None => text,
+                };
+                self.assign(target, value, scope)?;
+            }
+            Kind::With(values, body) => {
+                let inside = Scope::inside(scope);
+                let made = values.iter().map(|(target, value)| Ok((target, self.eval(value, scope)?)));
+                for (target, value) in made.collect::<Result<Vec<_>, Failure>>()? {
+                    self.assign(target, value, &inside)?;
+                }
+                return self.run(body, &inside, out);
+            }
+            Kind::Macro(made) => {
+                self.held.push(scope.clone());
+                scope.set(&made.name, Value::Object(Object::Macro(made.clone(), scope.clone()).into()));
+            }
+            Kind::CallBlock(callee, arguments, body) => {
+                self.held.push(scope.clone());
+                let caller = Value::Object(Object::Macro(body.clone(), scope.clone()).into());
+                let callee = self.eval(callee, scope)?;
+                let mut passed = self.pass(arguments, scope)?;
+                passed.named.push(("caller".into(), caller));
+                let made = self.call(&callee, passed)?;
+                made.write_text(out, &mut self.budget)?;
+            }
+            Kind::FilterBlock(filter, body) => {
+                let mut text = String::new();
+                let flow = self.run(body, &Scope::inside(scope), &mut text)?;
+                if flow != Flow::Next {
+                    return Ok(flow);
+                }
+                let made = self.filtered(filter, Value::Str(text.into()), scope)?;
+                made.write_text(out, &mut self.budget)?;
+            }
+            Kind::Scoped(body) => return self.run(body, &Scope::inside(scope), out),
+            Kind::Break => return Ok(Flow::Break),
+            Kind::Continue => return Ok(Flow::Continue),
+        }
+        Ok(Flow::Next)
+    }
+
+    fn assign(&mut self, target: &Target, value: Value, scope: &Rc<Scope>) -> Result<(), Failure> {
+        match target {
+            Target::Name(name) => scope.set(name, value),
+            Target::Attribute(name, attribute) => match scope.get(name) {
+                Some(Value::Object(object)) if matches!(*object, Object::Namespace(_)) => {
+                    let Object::Namespace(namespace) = &*object else { return Ok(()) };
+                    self.budget.charge(namespace.attributes.borrow().len())?;
+                    namespace.set(attribute, value)?;
+                }
+                _ => return Err(Failure::new("cannot assign attribute on non-namespace object")),
+            },
+            Target::Tuple(targets) => {
+                let items = value.items(&mut self.budget)?;
+                if items.len() != targets.len() {
+                    let (needed, given) = (targets.len(), items.len());
+                    return Err(Failure::new(format!("{needed} values are needed for as many names, there are {given}")));
+                }
+                for (target, item) in targets.iter().zip(items) {
+                    self.assign(target, item, scope)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether an item passes the test of a loop.
+    fn passes(&mut self, looped: &For, item: &Value, scope: &Rc<Scope>) -> Result<bool, Failure> {
+        let Some(test) = &looped.test else { return Ok(true) };
+        let inside = Scope::inside(scope);
+        self.assign(&looped.target, item.clone(), &inside)?;
+        Ok(self.eval(test, &inside)?.is_true())
+    }
+
+    /// Runs a loop; `depth` counts how often a recursive one is inside itself.
+    fn repeat(
+        &mut self,
+        looped: &Arc<For>,
+        iterable: &Value,
+        depth: usize,
+        scope: &Rc<Scope>,
+        out: &mut String,
+    ) -> Result<(), Failure> {
+        let mut items = iterable.items(&mut self.budget)?;
+        // jinja2 tests each item when its turn comes, unless `loop` looks ahead.
+        let ahead = looped.reads_loop || looped.recursive;
+        if ahead && looped.test.is_some() {
+            let mut passing = Vec::new();
+            for item in items {
+                if self.passes(looped, &item, scope)? {
+                    passing.push(item);
+                }
+            }
+            items = passing;
+        }
+        let state = Rc::new(Object::Loop(Loop {
+            index: Cell::new(0),
+            items: Rc::new(items),
+            depth,
+            recursive: looped.recursive.then(|| (looped.clone(), scope.clone())),
+            changed: RefCell::new(None),
+        }));
+        let Object::Loop(this) = &*state else { return Ok(()) };
+        let mut ran = false;
+        for (i, item) in this.items.iter().enumerate() {
+            if !ahead && !self.passes(looped, item, scope)? {
+                continue;
+            }
+            ran = true;
+            this.index.set(i);
+            let inside = Scope::inside(scope);
+            self.budget.enter()?;
+            self.assign(&looped.target, item.clone(), &inside)?;
+            if ahead {
+                inside.set(&"loop".into(), Value::Object(state.clone()));
+            }
+            let flow = self.run(&looped.body, &inside, out)?;
+            self.budget.leave();
+            if flow == Flow::Break {
+                break;
+            }
+        }
+        if !ran {
+            self.run(&looped.otherwise, &Scope::inside(scope), out)?;
+        }
+        Ok(())
+    }
+
+    /// The text of a recursive loop that is called by its own body.
+    pub(super) fn recurse(&mut self, this: &Loop, passed: Passed) -> Result<Value, Failure> {
+        let [iterable] = passed.positional("loop")?;
+        let iterable = super::arguments::needed(iterable, "loop", "iterable")?;
+        let Some((looped, scope)) = &this.recursive else {
+            return Err(Failure::new("The loop must have the 'recursive' marker to be called recursively."));
+        };
+        let mut out = String::new();
+        self.budget.enter()?;
+        self.repeat(looped, &iterable, this.depth + 1, scope, &mut out)?;
+        self.budget.leave();
+        Ok(Value::Str(out.into()))
+    }
+
+    /// Calls a macro; its text.
+    pub(super) fn call_macro(&mut self, made: &Arc<Macro>, around: &Rc<Scope>, passed: Passed) -> Result<Value, Failure> {
+        let scope = Scope::inside(around);
+        let Passed { mut positional, mut named } = passed;
+        let count = made.parameters.len();
+        let more = if positional.len() > count { positional.split_off(count) } else { Vec::new() };
+        let mut taken = positional.into_iter();
+        let mut take = |name: &str| {
+            let at = named.iter().position(|(known, _)| **known == *name)?;
+            Some(named.remove(at).1)
+        };
+        for (name, default) in &made.parameters {
+            let value = match taken.next() {
+                Some(value) => value,
+                None => match (take(name), default) {
+                    (Some(value), _) => value,
+                    (None, Some(default)) => self.eval(default, &scope)?,
+                    (None, None) => Value::undefined(format!("parameter '{name}' was not provided")),
+                },
+            };
+            scope.set(name, value);
+        }
+        if made.reads_caller && scope.variables.borrow().iter().all(|(name, _)| &**name != "caller") {
+            let caller = take("caller").unwrap_or_else(|| Value::undefined("No caller defined"));
+            scope.set(&"caller".into(), caller);
+        }
+        if made.reads_kwargs {
+            let entries = named.drain(..).map(|(name, value)| (Value::Str(name), value)).collect();
+            scope.set(&"kwargs".into(), Value::dict(entries)?);
+        }
+        if let Some((name, _)) = named.first() {
+            return Err(Failure::new(format!("macro '{}' takes no keyword argument '{name}'", made.name)));
+        }
+        if made.reads_varargs {
+            scope.set(&"varargs".into(), Value::tuple(more)?);
+        } else if !more.is_empty() {
+            return Err(Failure::new(format!("macro '{}' takes not more than {count} argument(s)", made.name)));
+        }
+        let mut out = String::new();
+        let line = self.line;
+        self.run(&made.body, &scope, &mut out)?;
+        self.line = line;
+        Ok(Value::Str(out.into()))
+    }
+}

@@ -1,0 +1,370 @@
+//! A template's source in tokens, as jinja2's lexer cuts it under `trim_blocks` and `lstrip_blocks`.
+
+use std::sync::Arc;
+
+use super::budget::Failure;
+use super::value::is_space;
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Token {
+    Text(Arc<str>),
+    PrintBegin,
+    PrintEnd,
+    BlockBegin,
+    BlockEnd,
+    Name(Arc<str>),
+    Str(Arc<str>),
+    Int(i64),
+    Float(f64),
+    Operator(&'static str),
+    End,
+}
+
+impl std::fmt::Display for Token {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Text(_) => write!(f, "text"),
+            Self::PrintBegin => write!(f, "{{{{"),
+            Self::PrintEnd => write!(f, "}}}}"),
+            Self::BlockBegin => write!(f, "{{%"),
+            Self::BlockEnd => write!(f, "%}}"),
+            Self::Name(name) => write!(f, "{name}"),
+            Self::Str(text) => write!(f, "{text:?}"),
+            Self::Int(number) => write!(f, "{number}"),
+            Self::Float(number) => write!(f, "{number}"),
+            Self::Operator(operator) => write!(f, "{operator}"),
+            Self::End => write!(f, "the end of the template"),
+        }
+    }
+}
+
+/// Longest first.
+const OPERATORS: [&str; 25] = [
+    "//", "**", "==", "!=", ">=", "<=", "+", "-", "/", "*", "%", "~", "[", "]", "(", ")", "{", "}", ">", "<", "=", ".",
+    ":", "|", ",",
+];
+
+/// The tokens of `source`, each with its line.
+pub(super) fn tokens(source: &str) -> Result<Vec<(Token, usize)>, Failure> {
+    let source = source.replace("\r\n", "\n").replace('\r', "\n");
+    // One newline at the end is dropped: jinja2's `keep_trailing_newline` is off.
+    let source = source.strip_suffix('\n').unwrap_or(&source);
+    let mut lexer = Lexer { source, at: 0, line: 1, line_starting: true, tokens: Vec::new() };
+    lexer.root()?;
+    lexer.push(Token::End);
+    Ok(lexer.tokens)
+}
+
+struct Lexer<'a> {
+    source: &'a str,
+    at: usize,
+    line: usize,
+    /// Whether what was matched last ended a line.
+    line_starting: bool,
+    tokens: Vec<(Token, usize)>,
+}
+
+impl<'a> Lexer<'a> {
+    fn push(&mut self, token: Token) {
+        self.tokens.push((token, self.line));
+    }
+
+    fn rest(&self) -> &'a str {
+        &self.source[self.at..]
+    }
+
+    /// Goes on by `bytes`, counting lines.
+    fn advance(&mut self, bytes: usize) {
+        let passed = &self.source[self.at..self.at + bytes];
+        self.line += passed.matches('\n').count();
+        if let Some(last) = passed.chars().last() {
+            self.line_starting = last == '\n';
+        }
+        self.at += bytes;
+    }
+
+    fn text(&mut self, text: &str) {
+        if !text.is_empty() {
+            self.push(Token::Text(text.into()));
+        }
+    }
+
+    fn root(&mut self) -> Result<(), Failure> {
+        loop {
+            let rest = self.rest();
+            let opening = ["{{", "{%", "{#"].iter().filter_map(|open| Some((rest.find(open)?, *open))).min();
+            let Some((length, open)) = opening else {
+                self.text(rest);
+                self.advance(rest.len());
+                return Ok(());
+            };
+            let sign = rest[length + 2..].chars().next().filter(|c| matches!(c, '-' | '+'));
+            let before = self.stripped(&rest[..length], sign, open != "{{");
+            self.text(before);
+            let raw = if open == "{%" { raw_begin(&rest[length..]) } else { None };
+            self.advance(raw.map_or(length + 2 + usize::from(sign.is_some()), |bytes| length + bytes));
+            match (raw, open) {
+                (Some(_), _) => self.raw()?,
+                (None, "{{") => self.code(Token::PrintBegin)?,
+                (None, "{%") => self.code(Token::BlockBegin)?,
+                (None, _) => self.comment()?,
+            }
+        }
+    }
+
+    /// The text before a tag, without what its sign or `lstrip_blocks` takes away.
+    fn stripped(&self, text: &'a str, sign: Option<char>, is_block: bool) -> &'a str {
+        match sign {
+            Some('-') => text.trim_end_matches(is_space),
+            None if is_block => {
+                let line = text.rfind('\n').map_or(0, |i| i + 1);
+                let whole = line > 0 || self.line_starting;
+                if whole && text[line..].chars().all(is_space) { &text[..line] } else { text }
+            }
+            _ => text,
+        }
+    }
+
+    /// Where a tag ends whose closing is `close`: bytes, what follows and is swallowed included.
+    fn closing(rest: &str, close: &str, trims: bool) -> Option<usize> {
+        if rest.starts_with('+') && rest[1..].starts_with(close) && trims {
+            return Some(1 + close.len());
+        }
+        if rest.starts_with('-') && rest[1..].starts_with(close) {
+            let after = &rest[1 + close.len()..];
+            return Some(1 + close.len() + after.len() - after.trim_start_matches(is_space).len());
+        }
+        let after = rest.strip_prefix(close)?;
+        Some(close.len() + usize::from(trims && after.starts_with('\n')))
+    }
+
+    fn comment(&mut self) -> Result<(), Failure> {
+        let rest = self.rest();
+        let unclosed = || Failure::at(self.line, "a comment {# that never ends");
+        let end = rest.find("#}").ok_or_else(unclosed)?;
+        let signed = rest[..end].ends_with(['+', '-']);
+        let start = end - usize::from(signed);
+        let bytes = Self::closing(&rest[start..], "#}", true).ok_or_else(unclosed)?;
+        self.advance(start + bytes);
+        Ok(())
+    }
+
+    fn raw(&mut self) -> Result<(), Failure> {
+        let rest = self.rest();
+        for (at, _) in rest.match_indices("{%") {
+            let inside = &rest[at + 2..];
+            let sign = inside.chars().next().filter(|c| matches!(c, '-' | '+'));
+            let word = inside[usize::from(sign.is_some())..].trim_start_matches(is_space);
+            let Some(after) = word.strip_prefix("endraw") else { continue };
+            let after = after.trim_start_matches(is_space);
+            let Some(bytes) = Self::closing(after, "%}", true) else { continue };
+            let text = self.stripped(&rest[..at], sign, true);
+            self.text(text);
+            self.advance(rest.len() - after.len() + bytes);
+            return Ok(());
+        }
+        Err(Failure::at(self.line, "{% raw %} without {% endraw %}"))
+    }
+
+    /// What stands between the braces of a tag.
+    fn code(&mut self, begin: Token) -> Result<(), Failure> {
+        let (close, end, trims) =
+            if begin == Token::PrintBegin { ("}}", Token::PrintEnd, false) } else { ("%}", Token::BlockEnd, true) };
+        let opened = self.line;
+        self.push(begin);
+        let mut open: Vec<&str> = Vec::new();
+        loop {
+            let rest = self.rest();
+            if open.is_empty() {
+                if let Some(bytes) = Self::closing(rest, close, trims) {
+                    self.push(end);
+                    self.advance(bytes);
+                    return Ok(());
+                }
+            }
+            let Some(first) = rest.chars().next() else {
+                return Err(Failure::at(opened, format!("a tag that never ends with {close}")));
+            };
+            if is_space(first) {
+                self.advance(rest.len() - rest.trim_start_matches(is_space).len());
+            } else if first.is_ascii_digit() {
+                self.number()?;
+            } else if first == '_' || first.is_alphanumeric() {
+                let name: &str = rest.split(|c: char| c != '_' && !c.is_alphanumeric()).next().unwrap_or_default();
+                self.push(Token::Name(name.into()));
+                self.advance(name.len());
+            } else if matches!(first, '\'' | '"') {
+                self.string(first)?;
+            } else {
+                self.operator(&mut open)?;
+            }
+        }
+    }
+
+    fn operator(&mut self, open: &mut Vec<&'static str>) -> Result<(), Failure> {
+        let rest = self.rest();
+        let Some(operator) = OPERATORS.into_iter().find(|o| rest.starts_with(o)) else {
+            let odd = rest.chars().next().unwrap_or_default();
+            return Err(Failure::at(self.line, format!("unexpected character {odd:?}")));
+        };
+        match operator {
+            "(" => open.push(")"),
+            "[" => open.push("]"),
+            "{" => open.push("}"),
+            ")" | "]" | "}" => {
+                if open.pop() != Some(operator) {
+                    return Err(Failure::at(self.line, format!("unexpected {operator}")));
+                }
+            }
+            _ => {}
+        }
+        self.push(Token::Operator(operator));
+        self.advance(operator.len());
+        Ok(())
+    }
+
+    fn string(&mut self, quote: char) -> Result<(), Failure> {
+        let rest = self.rest();
+        let mut escaped = false;
+        for (i, c) in rest.char_indices().skip(1) {
+            match c {
+                _ if escaped => escaped = false,
+                '\\' => escaped = true,
+                _ if c == quote => {
+                    let text = unescape(&rest[1..i]).map_err(|e| Failure::at(self.line, e))?;
+                    self.push(Token::Str(text.into()));
+                    self.advance(i + 1);
+                    return Ok(());
+                }
+                _ => {}
+            }
+        }
+        Err(Failure::at(self.line, "a string that never ends"))
+    }
+
+    fn number(&mut self) -> Result<(), Failure> {
+        let rest = self.rest();
+        let after_dot = self.source[..self.at].ends_with('.');
+        if !after_dot {
+            if let Some(length) = float(rest) {
+                let number = rest[..length].replace('_', "").parse();
+                self.push(Token::Float(number.map_err(|_| Failure::at(self.line, "not a number"))?));
+                self.advance(length);
+                return Ok(());
+            }
+        }
+        let based = [("0b", 2), ("0o", 8), ("0x", 16)].into_iter().find_map(|(prefix, base)| {
+            let head = rest.get(..2)?;
+            let digits = digits(&rest[2..], base);
+            (head.eq_ignore_ascii_case(prefix) && digits > 0).then_some((2, digits, base))
+        });
+        let (skip, length, base) = based.unwrap_or_else(|| {
+            // A zero in front stands alone: `01` is 0, then 1.
+            let zeros = rest.len() - rest.trim_start_matches(['0', '_']).len();
+            (0, if rest.starts_with('0') { zeros } else { digits(rest, 10) }, 10)
+        });
+        let text = rest[skip..skip + length].replace('_', "");
+        let number = i64::from_str_radix(&text, base);
+        let message = format!("{text} is beyond whole numbers of 64 bits");
+        self.push(Token::Int(number.map_err(|_| Failure::at(self.line, message))?));
+        self.advance(skip + length);
+        Ok(())
+    }
+}
+
+/// Bytes of `{% raw %}` at the start of `tag`.
+fn raw_begin(tag: &str) -> Option<usize> {
+    let inside = tag.strip_prefix("{%")?;
+    let inside = inside.strip_prefix(['-', '+']).unwrap_or(inside).trim_start_matches(is_space);
+    let after = inside.strip_prefix("raw")?.trim_start_matches(is_space);
+    Some(tag.len() - after.len() + Lexer::closing(after, "%}", false)?)
+}
+
+/// Bytes of the digits, with single underscores between them, at the start of `text`.
+fn digits(text: &str, base: u32) -> usize {
+    let mut length = 0;
+    let mut rest = text.chars().peekable();
+    while let Some(c) = rest.next() {
+        let between = c == '_' && rest.peek().is_some_and(|next| next.is_digit(base));
+        if !c.is_digit(base) && !between {
+            break;
+        }
+        length += 1;
+    }
+    length
+}
+
+/// Bytes of a number with a point or an exponent at the start of `text`.
+fn float(text: &str) -> Option<usize> {
+    let whole = digits(text, 10);
+    let mut length = whole;
+    if let Some(fraction) = text[length..].strip_prefix('.') {
+        let places = digits(fraction, 10);
+        length += if places > 0 { 1 + places } else { 0 };
+    }
+    if let Some(exponent) = text[length..].strip_prefix(['e', 'E']) {
+        let signed = usize::from(exponent.starts_with(['+', '-']));
+        let places = digits(&exponent[signed..], 10);
+        length += if places > 0 { 1 + signed + places } else { 0 };
+    }
+    (length > whole).then_some(length)
+}
+
+/// A string's text as Python's unicode-escape reads it.
+fn unescape(text: &str) -> Result<String, String> {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('\\') {
+        out.push_str(&rest[..at]);
+        rest = &rest[at + 1..];
+        let Some(c) = rest.chars().next() else {
+            return Err("a backslash at the end of a string".into());
+        };
+        rest = &rest[c.len_utf8()..];
+        match c {
+            '\n' => {}
+            '\\' | '\'' | '"' => out.push(c),
+            'a' => out.push('\x07'),
+            'b' => out.push('\x08'),
+            'f' => out.push('\x0c'),
+            'n' => out.push('\n'),
+            'r' => out.push('\r'),
+            't' => out.push('\t'),
+            'v' => out.push('\x0b'),
+            'x' | 'u' | 'U' => {
+                let count = match c {
+                    'x' => 2,
+                    'u' => 4,
+                    _ => 8,
+                };
+                let code = rest.get(..count).and_then(|h| u32::from_str_radix(h, 16).ok()).and_then(char::from_u32);
+                out.push(code.ok_or_else(|| format!("\\{c} without {count} hexadecimal digits of a character"))?);
+                rest = &rest[count..];
+            }
+            '0'..='7' => {
+                let more = rest.chars().take(2).take_while(|d| d.is_digit(8)).count();
+                let octal = format!("{c}{}", &rest[..more]);
+                let code = u32::from_str_radix(&octal, 8).ok().and_then(char::from_u32);
+                out.push(code.ok_or("an octal escape that is no character")?);
+                rest = &rest[more..];
+            }
+            'N' => return Err("\\N{name} is not supported; write the character itself".into()),
+            // jinja2 escapes what is not ASCII before it unescapes, so that the backslash swallows that escape's own.
+            c if !c.is_ascii() => {
+                let code = c as u32;
+                out.push('\\');
+                out.push_str(&match code {
+                    0..=0xff => format!("x{code:02x}"),
+                    0x100..=0xffff => format!("u{code:04x}"),
+                    _ => format!("U{code:08x}"),
+                });
+            }
+            c => {
+                out.push('\\');
+                out.push(c);
+            }
+        }
+    }
+    out.push_str(rest);
+    Ok(out)
+}

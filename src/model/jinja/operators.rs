@@ -1,0 +1,190 @@
+//! Python's operators. What would be long is priced before it is made.
+
+use std::cmp::Ordering;
+
+use super::ast::{Comparison, Operator};
+use super::budget::{Budget, Failure};
+use super::format;
+use super::value::Value;
+
+type Made = Result<Value, Failure>;
+
+fn sign(operator: Operator) -> &'static str {
+    match operator {
+        Operator::Add => "+",
+        Operator::Subtract => "-",
+        Operator::Multiply => "*",
+        Operator::Divide => "/",
+        Operator::FloorDivide => "//",
+        Operator::Modulo => "%",
+        Operator::Power => "**",
+    }
+}
+
+pub(super) fn binary(operator: Operator, left: &Value, right: &Value, budget: &mut Budget) -> Made {
+    // `%` of a string takes whatever comes, as Python's does.
+    let formats = operator == Operator::Modulo && matches!(left, Value::Str(_));
+    for side in [left, right].into_iter().filter(|_| !formats) {
+        if let Value::Undefined(message) = side {
+            return Err(Failure::new(&**message));
+        }
+    }
+    match (operator, left, right) {
+        (Operator::Add, Value::Str(a), Value::Str(b)) => {
+            budget.text(a.len() + b.len())?;
+            Ok(Value::Str([&**a, &**b].concat().into()))
+        }
+        (Operator::Add, Value::List(a), Value::List(b)) => {
+            budget.items(a.items.len() + b.items.len())?;
+            Value::list([&*a.items, &*b.items].concat())
+        }
+        (Operator::Add, Value::Tuple(a), Value::Tuple(b)) => {
+            budget.items(a.items.len() + b.items.len())?;
+            Value::tuple([&*a.items, &*b.items].concat())
+        }
+        (Operator::Modulo, Value::Str(pattern), values) => format::percent(pattern, values, budget),
+        (Operator::Multiply, Value::Str(_) | Value::List(_) | Value::Tuple(_), times) => repeat(left, times, budget),
+        (Operator::Multiply, times, Value::Str(_) | Value::List(_) | Value::Tuple(_)) => repeat(right, times, budget),
+        _ => numbers(operator, left, right),
+    }
+}
+
+fn repeat(value: &Value, times: &Value, budget: &mut Budget) -> Made {
+    let Some(times) = times.as_int() else {
+        return Err(Failure::new(format!("a {} is not multiplied by a {}", value.kind(), times.kind())));
+    };
+    let times = times.max(0) as usize;
+    match value {
+        Value::Str(text) => {
+            budget.text(text.len().saturating_mul(times))?;
+            Ok(Value::Str(text.repeat(times).into()))
+        }
+        Value::List(s) | Value::Tuple(s) => {
+            budget.items(s.items.len().saturating_mul(times))?;
+            let count = s.items.len() * times;
+            let items = s.items.iter().cycle().take(count).cloned().collect();
+            if matches!(value, Value::List(_)) { Value::list(items) } else { Value::tuple(items) }
+        }
+        other => Err(Failure::new(format!("a {} is not repeated", other.kind()))),
+    }
+}
+
+fn numbers(operator: Operator, left: &Value, right: &Value) -> Made {
+    let unsupported = || {
+        let (a, b) = (left.kind(), right.kind());
+        Failure::new(format!("unsupported operand types for {}: {a:?} and {b:?}", sign(operator)))
+    };
+    let beyond = || Failure::new(format!("the result of {} is beyond whole numbers of 64 bits", sign(operator)));
+    let by_zero = || Failure::new("division by zero");
+    if let (Some(a), Some(b)) = (left.as_int(), right.as_int()) {
+        let whole = match operator {
+            Operator::Add => a.checked_add(b),
+            Operator::Subtract => a.checked_sub(b),
+            Operator::Multiply => a.checked_mul(b),
+            Operator::FloorDivide | Operator::Modulo | Operator::Divide if b == 0 => return Err(by_zero()),
+            Operator::FloorDivide => a.checked_div(b).map(|q| q - i64::from(a % b != 0 && (a < 0) != (b < 0))),
+            Operator::Modulo => a.checked_rem(b).map(|r| if r != 0 && (r < 0) != (b < 0) { r + b } else { r }),
+            Operator::Divide => return Ok(Value::Float(a as f64 / b as f64)),
+            Operator::Power if b < 0 && a == 0 => return Err(by_zero()),
+            Operator::Power if b < 0 => return Ok(Value::Float((a as f64).powf(b as f64))),
+            Operator::Power => u32::try_from(b).ok().and_then(|b| a.checked_pow(b)),
+        };
+        return whole.map(Value::Int).ok_or_else(beyond);
+    }
+    let (Some(a), Some(b)) = (left.as_float(), right.as_float()) else { return Err(unsupported()) };
+    Ok(Value::Float(match operator {
+        Operator::Add => a + b,
+        Operator::Subtract => a - b,
+        Operator::Multiply => a * b,
+        Operator::Divide | Operator::FloorDivide | Operator::Modulo if b == 0.0 => return Err(by_zero()),
+        Operator::Divide => a / b,
+        Operator::FloorDivide => ((a - modulo(a, b)) / b).round(),
+        Operator::Modulo => modulo(a, b),
+        Operator::Power if a < 0.0 && b.fract() != 0.0 => return Err(unsupported()),
+        Operator::Power => a.powf(b),
+    }))
+}
+
+/// Python's remainder: it has the sign of the divisor.
+fn modulo(a: f64, b: f64) -> f64 {
+    let rest = a % b;
+    if rest != 0.0 && (rest < 0.0) != (b < 0.0) { rest + b } else { rest }
+}
+
+pub(super) fn negative(value: &Value) -> Made {
+    match value {
+        Value::Undefined(message) => Err(Failure::new(&**message)),
+        Value::Float(f) => Ok(Value::Float(-f)),
+        other => {
+            let negated = other.as_int().map(i64::checked_neg);
+            match negated {
+                Some(Some(i)) => Ok(Value::Int(i)),
+                Some(None) => Err(Failure::new("the result of - is beyond whole numbers of 64 bits")),
+                None => Err(Failure::new(format!("a {} has no negative", other.kind()))),
+            }
+        }
+    }
+}
+
+pub(super) fn positive(value: &Value) -> Made {
+    match value {
+        Value::Undefined(message) => Err(Failure::new(&**message)),
+        Value::Float(f) => Ok(Value::Float(*f)),
+        other => match other.as_int() {
+            Some(i) => Ok(Value::Int(i)),
+            None => Err(Failure::new(format!("a {} has no +", other.kind()))),
+        },
+    }
+}
+
+pub(super) fn compare(comparison: Comparison, a: &Value, b: &Value, budget: &mut Budget) -> Result<bool, Failure> {
+    Ok(match comparison {
+        Comparison::Equal => a.equals(b, budget)?,
+        Comparison::NotEqual => !a.equals(b, budget)?,
+        Comparison::Less => a.order(b, budget)? == Some(Ordering::Less),
+        Comparison::LessEqual => a.order(b, budget)?.is_some_and(Ordering::is_le),
+        Comparison::Greater => a.order(b, budget)? == Some(Ordering::Greater),
+        Comparison::GreaterEqual => a.order(b, budget)?.is_some_and(Ordering::is_ge),
+        Comparison::In => contains(b, a, budget)?,
+        Comparison::NotIn => !contains(b, a, budget)?,
+    })
+}
+
+/// Whether `item in container`.
+fn contains(container: &Value, item: &Value, budget: &mut Budget) -> Result<bool, Failure> {
+    match (container, item) {
+        (Value::Str(text), Value::Str(part)) => {
+            budget.charge(text.len())?;
+            Ok(text.contains(&**part))
+        }
+        (Value::Str(_), other) => Err(Failure::new(format!("'in <string>' needs a string, not {:?}", other.kind()))),
+        (Value::Dict(dict), key) => {
+            if !key.is_hashable() {
+                return Err(Failure::new(format!("unhashable type: {:?}", key.kind())));
+            }
+            Ok(dict.get(key, budget)?.is_some())
+        }
+        (Value::Range(first, end, step), number) if number.as_int().is_some() => {
+            let number = number.as_int().unwrap_or_default();
+            let inside = if *step > 0 { *first <= number && number < *end } else { *end < number && number <= *first };
+            Ok(inside && (i128::from(number) - i128::from(*first)) % i128::from(*step) == 0)
+        }
+        (Value::Iterator(queue), item) => {
+            // Python reads up to the item and leaves the rest.
+            loop {
+                let Some(next) = queue.items.borrow_mut().pop_front() else { return Ok(false) };
+                if next.equals(item, budget)? {
+                    return Ok(true);
+                }
+            }
+        }
+        (container, item) => {
+            for known in container.items(budget)? {
+                if known.equals(item, budget)? {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
+        }
+    }
+}

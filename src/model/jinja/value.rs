@@ -1,0 +1,562 @@
+//! Values of a template, with Python's truth, equality, order and text.
+
+use std::cell::{Cell, RefCell};
+use std::cmp::Ordering;
+use std::collections::VecDeque;
+use std::fmt::Write as _;
+use std::rc::Rc;
+use std::sync::{Arc, LazyLock};
+
+use regex::Regex;
+
+use super::ast::{For, Literal, Macro};
+use super::budget::{Budget, Failure};
+use super::interpreter::Scope;
+
+/// Values that may stand inside one another.
+const NESTING: u32 = 64;
+
+/// A value. Lists and dicts are never changed: the sandbox of transformers forbids it.
+#[derive(Debug, Clone)]
+pub(in crate::model) enum Value {
+    /// With the message of the error that using it is.
+    Undefined(Arc<str>),
+    None,
+    Bool(bool),
+    Int(i64),
+    Float(f64),
+    Str(Arc<str>),
+    List(Rc<Sequence>),
+    Tuple(Rc<Sequence>),
+    Dict(Rc<Dict>),
+    /// `dict.keys()`, `.values()` or `.items()`.
+    View(View, Rc<Dict>),
+    /// First, end, step.
+    Range(i64, i64, i64),
+    /// A generator: it can be read once.
+    Iterator(Rc<Queue>),
+    Object(Rc<Object>),
+}
+
+/// The items of a list or a tuple.
+#[derive(Debug)]
+pub(in crate::model) struct Sequence {
+    pub(super) items: Vec<Value>,
+    depth: u32,
+}
+
+/// Keys and values in the order of insertion.
+#[derive(Debug, Default)]
+pub(in crate::model) struct Dict {
+    pub(super) entries: Vec<(Value, Value)>,
+    depth: u32,
+}
+
+/// What is left of a generator.
+#[derive(Debug)]
+pub(in crate::model) struct Queue {
+    pub(super) items: RefCell<VecDeque<Value>>,
+    depth: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::model) enum View {
+    Keys,
+    Values,
+    Items,
+}
+
+/// What is neither data nor text.
+#[derive(Debug)]
+pub(in crate::model) enum Object {
+    Namespace(Namespace),
+    /// With the scope that it was written in.
+    Macro(Arc<Macro>, Rc<Scope>),
+    /// By name.
+    Function(&'static str),
+    /// A method of a value, by name.
+    Method(Value, Arc<str>),
+    Loop(Loop),
+    Cycler(Vec<Value>, Cell<usize>),
+    Joiner(Value, Cell<bool>),
+}
+
+/// The one thing with attributes that can be set.
+#[derive(Debug, Default)]
+pub(in crate::model) struct Namespace {
+    pub(super) attributes: RefCell<Vec<(Arc<str>, Value)>>,
+    depth: Cell<u32>,
+}
+
+/// The variable `loop`.
+#[derive(Debug)]
+pub(in crate::model) struct Loop {
+    pub(super) index: Cell<usize>,
+    pub(super) items: Rc<Vec<Value>>,
+    pub(super) depth: usize,
+    /// Of a recursive loop: itself and the scope around it.
+    pub(super) recursive: Option<(Arc<For>, Rc<Scope>)>,
+    pub(super) changed: RefCell<Option<Value>>,
+}
+
+impl Namespace {
+    pub(super) fn set(&self, name: &Arc<str>, value: Value) -> Result<(), Failure> {
+        self.depth.set(self.depth.get().max(deeper([&value])?));
+        let mut attributes = self.attributes.borrow_mut();
+        match attributes.iter_mut().find(|(known, _)| known == name) {
+            Some((_, old)) => *old = value,
+            None => attributes.push((name.clone(), value)),
+        }
+        Ok(())
+    }
+}
+
+/// One more than the deepest of `values`.
+fn deeper<'a>(values: impl IntoIterator<Item = &'a Value>) -> Result<u32, Failure> {
+    let depth = 1 + values.into_iter().map(Value::depth).max().unwrap_or(0);
+    // What is nested deeply is also dropped and printed recursively.
+    if depth > NESTING {
+        return Err(Failure::new(format!("more than {NESTING} lists, dicts and namespaces inside one another")));
+    }
+    Ok(depth)
+}
+
+impl From<&Literal> for Value {
+    fn from(literal: &Literal) -> Self {
+        match literal {
+            Literal::None => Self::None,
+            Literal::Bool(b) => Self::Bool(*b),
+            Literal::Int(i) => Self::Int(*i),
+            Literal::Float(f) => Self::Float(*f),
+            Literal::Str(s) => Self::Str(s.clone()),
+        }
+    }
+}
+
+impl Value {
+    pub(in crate::model) fn str(text: &str) -> Self {
+        Self::Str(text.into())
+    }
+
+    pub(super) fn undefined(message: impl Into<String>) -> Self {
+        Self::Undefined(message.into().into())
+    }
+
+    pub(in crate::model) fn list(items: Vec<Self>) -> Result<Self, Failure> {
+        let depth = deeper(&items)?;
+        Ok(Self::List(Rc::new(Sequence { items, depth })))
+    }
+
+    pub(super) fn tuple(items: Vec<Self>) -> Result<Self, Failure> {
+        let depth = deeper(&items)?;
+        Ok(Self::Tuple(Rc::new(Sequence { items, depth })))
+    }
+
+    /// Keys must be hashable, and there is one of each.
+    pub(in crate::model) fn dict(entries: Vec<(Self, Self)>) -> Result<Self, Failure> {
+        let depth = deeper(entries.iter().flat_map(|(k, v)| [k, v]))?;
+        Ok(Self::Dict(Rc::new(Dict { entries, depth })))
+    }
+
+    pub(super) fn iterator(items: Vec<Self>) -> Result<Self, Failure> {
+        let depth = deeper(&items)?;
+        Ok(Self::Iterator(Rc::new(Queue { items: RefCell::new(items.into()), depth })))
+    }
+
+    fn depth(&self) -> u32 {
+        match self {
+            Self::List(s) | Self::Tuple(s) => s.depth,
+            Self::Dict(d) | Self::View(_, d) => d.depth,
+            Self::Iterator(q) => q.depth,
+            Self::Object(object) => match &**object {
+                Object::Namespace(n) => n.depth.get(),
+                Object::Method(value, _) | Object::Joiner(value, _) => 1 + value.depth(),
+                Object::Cycler(items, _) => 1 + items.iter().map(Self::depth).max().unwrap_or(0),
+                Object::Loop(l) => 1 + l.items.iter().map(Self::depth).max().unwrap_or(0),
+                Object::Macro(..) | Object::Function(_) => 1,
+            },
+            _ => 0,
+        }
+    }
+
+    /// Python's name of the type.
+    pub(super) fn kind(&self) -> &'static str {
+        match self {
+            Self::Undefined(_) => "Undefined",
+            Self::None => "NoneType",
+            Self::Bool(_) => "bool",
+            Self::Int(_) => "int",
+            Self::Float(_) => "float",
+            Self::Str(_) => "str",
+            Self::List(_) => "list",
+            Self::Tuple(_) => "tuple",
+            Self::Dict(_) => "dict",
+            Self::View(View::Keys, _) => "dict_keys",
+            Self::View(View::Values, _) => "dict_values",
+            Self::View(View::Items, _) => "dict_items",
+            Self::Range(..) => "range",
+            Self::Iterator(_) => "generator",
+            Self::Object(object) => match &**object {
+                Object::Namespace(_) => "Namespace",
+                Object::Macro(..) => "Macro",
+                Object::Function(_) => "function",
+                Object::Method(..) => "builtin_function_or_method",
+                Object::Loop(_) => "LoopContext",
+                Object::Cycler(..) => "Cycler",
+                Object::Joiner(..) => "Joiner",
+            },
+        }
+    }
+
+    pub(super) fn is_true(&self) -> bool {
+        match self {
+            Self::Undefined(_) | Self::None => false,
+            Self::Bool(b) => *b,
+            Self::Int(i) => *i != 0,
+            Self::Float(f) => *f != 0.0,
+            Self::Str(s) => !s.is_empty(),
+            Self::List(s) | Self::Tuple(s) => !s.items.is_empty(),
+            Self::Dict(d) | Self::View(_, d) => !d.entries.is_empty(),
+            Self::Range(first, end, step) => range_length(*first, *end, *step) > 0,
+            Self::Iterator(_) | Self::Object(_) => true,
+        }
+    }
+
+    /// An int, or a bool as one.
+    pub(super) fn as_int(&self) -> Option<i64> {
+        match self {
+            Self::Int(i) => Some(*i),
+            Self::Bool(b) => Some(i64::from(*b)),
+            _ => None,
+        }
+    }
+
+    pub(super) fn as_float(&self) -> Option<f64> {
+        match self {
+            Self::Float(f) => Some(*f),
+            other => other.as_int().map(|i| i as f64),
+        }
+    }
+
+    /// How many items it has; `None` where Python's `len` fails.
+    pub(super) fn length(&self) -> Option<usize> {
+        match self {
+            Self::Undefined(_) => Some(0),
+            Self::Str(s) => Some(s.chars().count()),
+            Self::List(s) | Self::Tuple(s) => Some(s.items.len()),
+            Self::Dict(d) | Self::View(_, d) => Some(d.entries.len()),
+            Self::Range(first, end, step) => Some(range_length(*first, *end, *step)),
+            Self::Object(object) => match &**object {
+                Object::Loop(l) => Some(l.items.len()),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// The items that a loop goes through; a generator's are used up.
+    pub(super) fn items(&self, budget: &mut Budget) -> Result<Vec<Self>, Failure> {
+        let count = match self {
+            Self::Iterator(q) => q.items.borrow().len(),
+            Self::Str(s) => s.len(),
+            other => other.length().unwrap_or(0),
+        };
+        budget.items(count)?;
+        Ok(match self {
+            Self::Undefined(_) => Vec::new(),
+            Self::Str(s) => s.chars().map(|c| Self::str(c.encode_utf8(&mut [0; 4]))).collect(),
+            Self::List(s) | Self::Tuple(s) => s.items.clone(),
+            Self::Dict(d) | Self::View(View::Keys, d) => d.entries.iter().map(|(k, _)| k.clone()).collect(),
+            Self::View(View::Values, d) => d.entries.iter().map(|(_, v)| v.clone()).collect(),
+            Self::View(View::Items, d) => {
+                let pair = |(k, v): &(Self, Self)| Self::tuple(vec![k.clone(), v.clone()]);
+                d.entries.iter().map(pair).collect::<Result<_, _>>()?
+            }
+            Self::Range(first, end, step) => {
+                let count = range_length(*first, *end, *step);
+                (0..count as i64).map(|i| Self::Int(first.wrapping_add(i.wrapping_mul(*step)))).collect()
+            }
+            Self::Iterator(q) => q.items.borrow_mut().drain(..).collect(),
+            other => return Err(Failure::new(format!("{:?} object is not iterable", other.kind()))),
+        })
+    }
+
+    pub(super) fn equals(&self, other: &Self, budget: &mut Budget) -> Result<bool, Failure> {
+        budget.charge(4)?;
+        Ok(match (self, other) {
+            (Self::Undefined(_), Self::Undefined(_)) | (Self::None, Self::None) => true,
+            (Self::Str(a), Self::Str(b)) => {
+                budget.charge(a.len().min(b.len()))?;
+                a == b
+            }
+            (Self::List(a), Self::List(b)) | (Self::Tuple(a), Self::Tuple(b)) => {
+                if a.items.len() != b.items.len() {
+                    return Ok(false);
+                }
+                for (a, b) in a.items.iter().zip(&b.items) {
+                    if !a.equals(b, budget)? {
+                        return Ok(false);
+                    }
+                }
+                true
+            }
+            (Self::Dict(a), Self::Dict(b)) => {
+                if a.entries.len() != b.entries.len() {
+                    return Ok(false);
+                }
+                for (key, value) in &a.entries {
+                    match b.get(key, budget)? {
+                        Some(found) if value.equals(found, budget)? => {}
+                        _ => return Ok(false),
+                    }
+                }
+                true
+            }
+            (Self::Range(..), Self::Range(..)) => {
+                let (a, b) = (self.items(budget)?, other.items(budget)?);
+                Self::list(a)?.equals(&Self::list(b)?, budget)?
+            }
+            (Self::View(..), Self::View(..)) => {
+                return Err(Failure::new("views of dicts are not compared; use |list"));
+            }
+            (Self::Iterator(a), Self::Iterator(b)) => Rc::ptr_eq(a, b),
+            (Self::Object(a), Self::Object(b)) => Rc::ptr_eq(a, b),
+            (a, b) => match (a.as_int(), b.as_int()) {
+                (Some(a), Some(b)) => a == b,
+                _ => matches!((a.as_float(), b.as_float()), (Some(a), Some(b)) if a == b),
+            },
+        })
+    }
+
+    /// The order of two values; an error where Python has none.
+    pub(super) fn order(&self, other: &Self, budget: &mut Budget) -> Result<Option<Ordering>, Failure> {
+        budget.charge(4)?;
+        match (self, other) {
+            (Self::Undefined(message), _) | (_, Self::Undefined(message)) => Err(Failure::new(&**message)),
+            (Self::Str(a), Self::Str(b)) => {
+                budget.charge(a.len().min(b.len()))?;
+                Ok(Some(a.cmp(b)))
+            }
+            (Self::List(a), Self::List(b)) | (Self::Tuple(a), Self::Tuple(b)) => {
+                for (a, b) in a.items.iter().zip(&b.items) {
+                    if !a.equals(b, budget)? {
+                        return a.order(b, budget);
+                    }
+                }
+                Ok(Some(a.items.len().cmp(&b.items.len())))
+            }
+            (a, b) => match (a.as_int(), b.as_int()) {
+                (Some(a), Some(b)) => Ok(Some(a.cmp(&b))),
+                _ => match (a.as_float(), b.as_float()) {
+                    (Some(a), Some(b)) => Ok(a.partial_cmp(&b)),
+                    _ => Err(Failure::new(format!("{:?} and {:?} have no order", a.kind(), b.kind()))),
+                },
+            },
+        }
+    }
+
+    /// Python's `str`.
+    pub(super) fn text(&self, budget: &mut Budget) -> Result<Arc<str>, Failure> {
+        match self {
+            Self::Str(text) => Ok(text.clone()),
+            Self::Undefined(_) => Ok("".into()),
+            other => {
+                let mut out = String::new();
+                other.write_repr(&mut out, budget)?;
+                Ok(out.into())
+            }
+        }
+    }
+
+    /// Appends Python's `str` to `out`.
+    pub(super) fn write_text(&self, out: &mut String, budget: &mut Budget) -> Result<(), Failure> {
+        match self {
+            Self::Str(text) => {
+                budget.fits(out.len() + text.len())?;
+                budget.charge(text.len())?;
+                out.push_str(text);
+                Ok(())
+            }
+            Self::Undefined(_) => Ok(()),
+            other => other.write_repr(out, budget),
+        }
+    }
+
+    /// Appends Python's `repr` to `out`.
+    pub(super) fn write_repr(&self, out: &mut String, budget: &mut Budget) -> Result<(), Failure> {
+        budget.charge(8)?;
+        budget.fits(out.len())?;
+        match self {
+            Self::Undefined(_) => out.push_str("Undefined"),
+            Self::None => out.push_str("None"),
+            Self::Bool(b) => out.push_str(if *b { "True" } else { "False" }),
+            Self::Int(i) => drop(write!(out, "{i}")),
+            Self::Float(f) => out.push_str(&float_repr(*f)),
+            Self::Str(text) => {
+                budget.fits(out.len() + text.len() * 10)?;
+                budget.charge(text.len() * 4)?;
+                write_str_repr(text, out);
+            }
+            Self::List(s) => write_items(out, budget, ("[", "]"), &s.items)?,
+            Self::Tuple(s) if s.items.len() == 1 => write_items(out, budget, ("(", ",)"), &s.items)?,
+            Self::Tuple(s) => write_items(out, budget, ("(", ")"), &s.items)?,
+            Self::Dict(d) => d.write_repr(out, budget)?,
+            Self::View(view, _) => {
+                let _ = write!(out, "{}(", self.kind());
+                let items = Self::View(*view, self.viewed()?.clone()).items(budget)?;
+                write_items(out, budget, ("[", "]"), &items)?;
+                out.push(')');
+            }
+            Self::Range(first, end, 1) => drop(write!(out, "range({first}, {end})")),
+            Self::Range(first, end, step) => drop(write!(out, "range({first}, {end}, {step})")),
+            Self::Iterator(_) => return Err(address("generator; use |list or |join")),
+            Self::Object(object) => match &**object {
+                Object::Macro(made, _) => drop(write!(out, "<Macro {}>", str_repr(&made.name))),
+                Object::Loop(l) => drop(write!(out, "<LoopContext {}/{}>", l.index.get() + 1, l.items.len())),
+                Object::Namespace(n) => {
+                    let attributes = n.attributes.borrow();
+                    let entry = |(name, value): &(Arc<str>, Self)| (Self::Str(name.clone()), value.clone());
+                    out.push_str("<Namespace ");
+                    Self::dict(attributes.iter().map(entry).collect())?.write_repr(out, budget)?;
+                    out.push('>');
+                }
+                _ => return Err(address(self.kind())),
+            },
+        }
+        Ok(())
+    }
+
+    fn viewed(&self) -> Result<&Rc<Dict>, Failure> {
+        match self {
+            Self::View(_, dict) => Ok(dict),
+            other => Err(Failure::new(format!("{:?} is no view", other.kind()))),
+        }
+    }
+
+    /// Whether it can be a key.
+    pub(super) fn is_hashable(&self) -> bool {
+        match self {
+            Self::List(_) | Self::Dict(_) | Self::View(..) => false,
+            Self::Tuple(s) => s.items.iter().all(Self::is_hashable),
+            _ => true,
+        }
+    }
+}
+
+fn address(kind: &str) -> Failure {
+    Failure::new(format!("the text of a {kind} is an address in memory, no part of a prompt"))
+}
+
+impl Dict {
+    pub(super) fn get(&self, key: &Value, budget: &mut Budget) -> Result<Option<&Value>, Failure> {
+        for (known, value) in &self.entries {
+            if known.equals(key, budget)? {
+                return Ok(Some(value));
+            }
+        }
+        Ok(None)
+    }
+
+    fn write_repr(&self, out: &mut String, budget: &mut Budget) -> Result<(), Failure> {
+        out.push('{');
+        for (i, (key, value)) in self.entries.iter().enumerate() {
+            out.push_str(if i > 0 { ", " } else { "" });
+            key.write_repr(out, budget)?;
+            out.push_str(": ");
+            value.write_repr(out, budget)?;
+        }
+        out.push('}');
+        Ok(())
+    }
+}
+
+fn write_items(
+    out: &mut String,
+    budget: &mut Budget,
+    (open, close): (&str, &str),
+    items: &[Value],
+) -> Result<(), Failure> {
+    out.push_str(open);
+    for (i, item) in items.iter().enumerate() {
+        out.push_str(if i > 0 { ", " } else { "" });
+        item.write_repr(out, budget)?;
+    }
+    out.push_str(close);
+    Ok(())
+}
+
+pub(super) fn range_length(first: i64, end: i64, step: i64) -> usize {
+    let (first, end, step) = (i128::from(first), i128::from(end), i128::from(step));
+    let length = match step {
+        0 => 0,
+        1.. => (end - first + step - 1).div_euclid(step),
+        _ => (first - end - step - 1).div_euclid(-step),
+    };
+    length.clamp(0, i64::MAX.into()) as usize
+}
+
+/// Python's `str.isspace` of one character.
+pub(super) fn is_space(c: char) -> bool {
+    c.is_whitespace() || ('\x1c'..='\x1f').contains(&c)
+}
+
+/// Python's `repr` of a float: the fewest digits that read back as it.
+pub(super) fn float_repr(value: f64) -> String {
+    if value.is_nan() {
+        return "nan".into();
+    }
+    if value.is_infinite() {
+        return if value > 0.0 { "inf".into() } else { "-inf".into() };
+    }
+    let scientific = format!("{value:e}");
+    let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    if (-4..16).contains(&exponent) {
+        let plain = format!("{value}");
+        return if plain.contains('.') { plain } else { plain + ".0" };
+    }
+    let sign = if exponent < 0 { '-' } else { '+' };
+    format!("{digits}e{sign}{:02}", exponent.abs())
+}
+
+/// Whether Python's `repr` writes a character as it is.
+pub(super) fn is_printable(c: char) -> bool {
+    static OTHER: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"^[\p{C}\p{Z}]").ok());
+    if c.is_ascii() {
+        return (' '..='~').contains(&c);
+    }
+    !OTHER.as_ref().is_some_and(|other| other.is_match(c.encode_utf8(&mut [0; 4])))
+}
+
+pub(super) fn str_repr(text: &str) -> String {
+    let mut out = String::new();
+    write_str_repr(text, &mut out);
+    out
+}
+
+fn write_str_repr(text: &str, out: &mut String) {
+    let quote = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
+    out.push(quote);
+    for c in text.chars() {
+        match c {
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            c if c == quote => {
+                out.push('\\');
+                out.push(c);
+            }
+            c if is_printable(c) => out.push(c),
+            c => {
+                let code = c as u32;
+                let _ = match code {
+                    0..=0xff => write!(out, "\\x{code:02x}"),
+                    0x100..=0xffff => write!(out, "\\u{code:04x}"),
+                    _ => write!(out, "\\U{code:08x}"),
+                };
+            }
+        }
+    }
+    out.push(quote);
+}
