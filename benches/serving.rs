@@ -9,7 +9,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use futures::future::join_all;
 use scotoma::engine::{self, Engine, Event, Job, Limits, Pixels, Sampling, Variant, Work};
 use scotoma::intervention::{Draws, Observed, Plan};
-use scotoma::model::{self, Model};
+use scotoma::model::{self, Message, MessagePart, Model, Role};
 use scotoma::server::{Config, Server};
 use scotoma_client::v1::Sampling as WireSampling;
 use scotoma_client::{Client, GenerateRequest, prompt};
@@ -70,8 +70,9 @@ fn engine(criterion: &mut Criterion) {
     let engine = Engine::start(Limits::default()).unwrap();
     let view = model.processor.picture(&scotoma::vision::decode(&picture(), 1 << 20).unwrap(), 1).unwrap();
     let (pixels, image) = (Pixels::new(model.pixels(&view).unwrap()).unwrap(), model.tokens(&view));
-    let text = model.text.chat(QUESTION, 1).unwrap();
-    let prompt = model.expand(&model.text.encode(&text).unwrap(), std::slice::from_ref(&image));
+    let asks = Message { role: Role::User, parts: vec![MessagePart::Image, MessagePart::Text(QUESTION.into())] };
+    let text = model.render(&[asks], None).unwrap();
+    let prompt = model.expand(&model.text.encode_prompt(&text).unwrap(), std::slice::from_ref(&image));
     let plan = Arc::new(Plan { images: vec![image.clone()], ..Plan::default() });
     let answer = |max_tokens| {
         let sampling = Sampling { temperature: HOT, draws: Draws::new(SEED, "", 0, 0), ..Sampling::greedy() };

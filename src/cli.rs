@@ -15,6 +15,7 @@ mod flags;
 mod hardware;
 mod items;
 mod judge;
+mod messages;
 mod paper;
 mod parity;
 mod replay;

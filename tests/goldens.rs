@@ -13,7 +13,7 @@ use candle_core::{DType, Device};
 use common::{goldens, job, model};
 use scotoma::engine::parity::{GoldenSet, Prepared, TOLERANCE, kind};
 use scotoma::engine::{Engine, Event, Limits, Sampling, Work};
-use scotoma::model::{Model, Source};
+use scotoma::model::{Message, MessagePart, Model, Role, Source};
 use scotoma::nn::{HOOK_TABLE, Point, Site, Stack};
 
 const SETS: [&str; 6] =
@@ -48,7 +48,9 @@ fn every_hook_point_agrees_with_hugging_face() {
     for set in SETS {
         let model = Arc::new(model(set));
         let goldens = goldens(set);
-        assert_eq!(model.text.chat("Is there a red circle?", 1).unwrap(), goldens.chat, "{set}: chat template");
+        let words = MessagePart::Text("Is there a red circle?".into());
+        let asks = Message { role: Role::User, parts: vec![MessagePart::Image, words] };
+        assert_eq!(model.render(&[asks], None).unwrap().text, goldens.chat, "{set}: chat template");
         check(&engine, set, &model, &goldens, &mut table, &mut failures);
     }
     println!("{:<50} {:>10} {:>7}  worst in", "hook point", "error", "values");

@@ -262,6 +262,32 @@ func Prompt(text string, images ...*v1.Image) *v1.Prompt {
 	return &v1.Prompt{Text: text, Images: images}
 }
 
+// Messages is a conversation of several turns; a last message of the assistant is continued.
+func Messages(messages ...*v1.ChatMessage) *v1.Prompt { return &v1.Prompt{Messages: messages} }
+
+// System is rules for the whole conversation.
+func System(text string) *v1.ChatMessage { return message(v1.Role_ROLE_SYSTEM, TextPart(text)) }
+
+// User is what the user says: words and pictures in their order.
+func User(parts ...*v1.ChatPart) *v1.ChatMessage { return message(v1.Role_ROLE_USER, parts...) }
+
+// Assistant is what the assistant has answered, or, in the last message, the beginning of its answer.
+func Assistant(text string) *v1.ChatMessage {
+	return message(v1.Role_ROLE_ASSISTANT, TextPart(text))
+}
+
+// TextPart is words in a message.
+func TextPart(text string) *v1.ChatPart { return &v1.ChatPart{Part: &v1.ChatPart_Text{Text: text}} }
+
+// ImagePart is a picture in a message.
+func ImagePart(image *v1.Image) *v1.ChatPart {
+	return &v1.ChatPart{Part: &v1.ChatPart_Image{Image: image}}
+}
+
+func message(role v1.Role, parts ...*v1.ChatPart) *v1.ChatMessage {
+	return &v1.ChatMessage{Role: role, Parts: parts}
+}
+
 // Image is a picture as the bytes of its file: PNG, JPEG or WebP.
 func Image(data []byte) *v1.Image { return &v1.Image{Source: &v1.Image_Data{Data: data}} }
 

@@ -4,13 +4,14 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::Instant;
 
+use jiff::civil::DateTime;
 use metrics::counter;
 use tonic::{Request, Status};
 
 use super::keys::KeyName;
 use super::observe::Observation;
 use super::prepare::{self, Asked, Ground, Scene};
-use super::{Error, State, convert, deadline, v1};
+use super::{Error, State, convert, deadline, prompt, v1};
 use crate::engine::{self, Client, Cost, Event, Events, Job, Prefilled, Timing, Variant, Work};
 use crate::intervention::{self, Effect, Plan};
 use crate::model::{ImageTokens, Model};
@@ -22,6 +23,8 @@ pub(super) struct Call {
     pub(super) client: Client,
     pub(super) observation: Observation,
     pub(super) deadline: Option<Instant>,
+    /// What chat templates that name the time are told; unset: now.
+    pub(super) time: Option<DateTime>,
 }
 
 impl Call {
@@ -31,13 +34,14 @@ impl Call {
             client: client(request),
             observation: Observation::begin(method),
             deadline: deadline::of(request.metadata()),
+            time: None,
         }
     }
 
     /// A part of it, which is counted with it.
     pub(super) fn part(&self) -> Self {
         let (id, client, deadline) = (self.id.clone(), self.client.clone(), self.deadline);
-        Self { id, client, observation: Observation::of_part(), deadline }
+        Self { id, client, observation: Observation::of_part(), deadline, time: self.time }
     }
 
     pub(super) fn fail(&mut self, state: &State, error: &Error) -> Status {
@@ -212,12 +216,17 @@ impl State {
         model: &str,
         prompt: Option<v1::Prompt>,
     ) -> Result<Arc<Ground>, Error> {
-        let model = &self.models.get(model)?;
+        let model = self.models.get(model)?;
         call.observation.model(&model.name);
         let mut prompt = prompt.ok_or_else(|| Error::invalid("prompt", "unset"))?;
-        let text = prepare::text(model, &prompt)?;
-        let pictures = (&*call.client.tenant, std::mem::take(&mut prompt.images), "prompt.images");
-        before(call.deadline, self.ground(model, pictures, Some((text, &prompt.text)))).await?
+        prompt::check(&prompt)?;
+        let images = prompt::take_images(&mut prompt);
+        let (deadline, time) = (call.deadline, call.time);
+        // On the pool: a template may take its time.
+        let counted = images.len();
+        let render = move |model: &Model| prompt::render(model, &prompt, counted, time);
+        let text = before(deadline, self.blocking(&model, render)).await??;
+        before(deadline, self.ground(&model, (&call.client.tenant, images), Some(text))).await?
     }
 
     /// A request on its ground; `work` says what to do with the prompt.

@@ -233,7 +233,7 @@ fn selector(at: &str, message: Option<&v1::TokenSelector>) -> Result<TokenSelect
 fn tokens(at: &str, message: &v1::Tokens) -> Result<Tokens, Error> {
     use v1::tokens::{Named as Number, Set};
     Ok(match &message.set {
-        None => return Err(unset(&format!("{at}.set"), "named, indices, image, tile, blocks, random, salient")),
+        None => return Err(unset(&format!("{at}.set"), "named, indices, image, turn, tile, blocks, random, salient")),
         Some(Set::Named(number)) => Tokens::Named(match Number::try_from(*number) {
             Ok(Number::Unspecified | Number::All) => Named::All,
             Ok(Number::Visual) => Named::Visual,
@@ -245,13 +245,16 @@ fn tokens(at: &str, message: &v1::Tokens) -> Result<Tokens, Error> {
             Ok(Number::Newline) => Named::Newline,
             Ok(Number::Class) => Named::Class,
             Ok(Number::BaseView) => Named::BaseView,
+            Ok(Number::User) => Named::User,
+            Ok(Number::Assistant) => Named::Assistant,
             Err(_) => {
-                let valid = ["NAMED_ALL to NAMED_BASE_VIEW, 1 to 10"];
+                let valid = ["NAMED_ALL to NAMED_ASSISTANT, 1 to 12"];
                 return Err(unknown(format!("{at}.named"), *number, &valid));
             }
         }),
         Some(Set::Indices(indices)) => Tokens::Indices(indices.indices.clone()),
         Some(Set::Image(image)) => Tokens::Image(*image),
+        Some(Set::Turn(turn)) => Tokens::Turn(*turn),
         Some(Set::Tile(tile)) => Tokens::Tile(*tile),
         Some(Set::Blocks(blocks)) => Tokens::Blocks { grid: blocks.grid, indices: blocks.indices.clone() },
         Some(Set::Random(random)) => Tokens::Random { share: random.ratio, seed: random.seed.unwrap_or_default() },

@@ -19,6 +19,7 @@ use super::v1::{self, evaluate_header::Rules, evaluate_request, evaluate_respons
 use super::{Error, State, convert};
 use crate::benchmark::{self, Label, Outcome, RULES, Rule, compare, digest};
 use crate::intervention;
+use crate::model::{Message, MessagePart, Role};
 
 /// Samples that are on their way at once.
 const IN_FLIGHT: usize = 32;
@@ -150,7 +151,8 @@ async fn begin(state: &State, call: &mut Call, inbound: &mut Streaming<v1::Evalu
         header.progress_every = 100;
     }
     let next_progress = header.progress_every.into();
-    let opened = model.text.chat("", 0)?;
+    let asks = Message { role: Role::User, parts: vec![MessagePart::Text("?".into())] };
+    let opened = model.render(&[asks], None)?.text;
     let judge = state.judge.clone().filter(|_| rule.task.is_some() && !header.unjudged);
     let space = if opened.ends_with(char::is_whitespace) { "" } else { " " };
     Ok(Run {

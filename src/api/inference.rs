@@ -118,7 +118,7 @@ async fn preview(
     let image = request.image.ok_or_else(|| Error::invalid("image", "unset; a picture is needed"))?;
     let mut interventions = request.interventions;
     convert::draw_open_seeds(&mut interventions, std::iter::empty(), intervention::fresh_seed);
-    let pictures = (&*call.client.tenant, vec![image], "image");
+    let pictures = (&*call.client.tenant, vec![("image".to_owned(), image)]);
     let ground = before(call.deadline, state.ground(model, pictures, None)).await??;
     let asked = Asked { interventions, sample_key: &request.sample_key, ..Asked::default() };
     let scene = before(call.deadline, state.scene(&ground, asked)).await??;

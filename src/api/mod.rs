@@ -17,6 +17,7 @@ pub mod models;
 mod observe;
 mod parity;
 mod prepare;
+mod prompt;
 mod provenance;
 mod registry;
 mod residency;
@@ -38,7 +39,7 @@ pub use convert::interventions_from_json;
 pub use error::Error;
 pub use judge::Judging;
 pub use keys::Keys;
-pub use registry::{Placement, Registry};
+pub use registry::{Choices, Placement, Registry};
 pub use sample::sample;
 
 use crate::engine::Engine;

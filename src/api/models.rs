@@ -60,6 +60,10 @@ impl State {
             interventions: intervention::NAMES.iter().map(ToString::to_string).collect(),
             adapters: model.source.adapters(),
             saliency_models: self.saliency.iter().map(|m| m.name.clone()).collect(),
+            chat_template: model
+                .chat
+                .as_ref()
+                .map(|chat| v1::ChatTemplateInfo { origin: chat.origin(), text_only: chat.is_text_only() }),
         }
     }
 }

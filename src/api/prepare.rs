@@ -12,12 +12,9 @@ use super::uploads::Bytes;
 use super::{Error, State, convert, v1};
 use crate::engine::Pixels;
 use crate::intervention::{self, CaptureTarget, Context, Intervention, Look, Looks, Observed, Plan, Volume, Word};
-use crate::model::{IMAGE_MARKER, ImageTokens, Model, Prompt};
+use crate::model::{ImageTokens, Model, Prompt, Rendered};
 use crate::telemetry::names;
 use crate::vision::{self, Picture};
-
-/// Bytes of a prompt's text.
-pub(super) const MAX_TEXT_BYTES: usize = 1 << 20;
 
 /// What all variants of a request have in common: pictures decoded, words tokenized.
 pub(super) struct Ground {
@@ -29,8 +26,8 @@ pub(super) struct Ground {
     /// Their visual tokens.
     images: Vec<ImageTokens>,
     image_digests: Vec<String>,
-    /// The prompt after the chat template.
-    text: String,
+    /// The prompt after the chat template; empty for a preview.
+    text: Rendered,
     /// `None` for a preview.
     words: Option<(Vec<u32>, Vec<Word>)>,
     /// The attention that variants have asked for so far.
@@ -63,7 +60,7 @@ pub(super) struct Scene {
     /// As asked, every seed filled in.
     pub(super) interventions: Vec<v1::Intervention>,
     /// The prompt after the chat template.
-    pub(super) text: String,
+    pub(super) text: Rendered,
     /// The prompt as the language model reads it; empty in a preview.
     pub(super) prompt: Prompt,
     /// What each capture comes to.
@@ -71,23 +68,23 @@ pub(super) struct Scene {
 }
 
 impl State {
-    /// Decodes pictures and tokenizes words. `field` is the path of `images` in the request; `text` is the prompt after the chat
-    /// template, and as the user wrote it; `None` for a preview.
+    /// Decodes pictures, each with its path in the request, and tokenizes words. `text` is the prompt after the chat template; `None`
+    /// for a preview.
     pub(super) async fn ground(
         self: &Arc<Self>,
         model: &Arc<Model>,
-        (tenant, images, field): (&str, Vec<v1::Image>, &'static str),
-        text: Option<(String, &str)>,
+        (tenant, images): (&str, Vec<(String, v1::Image)>),
+        text: Option<Rendered>,
     ) -> Result<Arc<Ground>, Error> {
         if images.len() > self.limits.images {
             let message = format!("{} pictures; at most {} are taken", images.len(), self.limits.images);
-            return Err(Error::invalid(field, message));
+            return Err(Error::invalid("prompt.images", message));
         }
-        let files = images.into_iter().enumerate();
-        let files = files.map(|(i, image)| self.file(tenant, image, field, i)).collect::<Result<Vec<_>, _>>()?;
+        let file = |(at, image): (String, v1::Image)| Ok((self.file(tenant, image, &at)?, at));
+        let files = images.into_iter().map(file).collect::<Result<Vec<_>, Error>>()?;
         let max_pixels = self.limits.image_pixels;
         let decode = move |model: &Model| {
-            let (pictures, digests) = pictures(model, &files, field, max_pixels)?;
+            let (pictures, digests) = pictures(model, &files, max_pixels)?;
             let pixel = |p| Pixels::new(model.pixels(p)?).map_err(crate::model::Error::from);
             let pixels = pictures.iter().map(pixel).collect::<Result<Vec<_>, _>>()?;
             Ok((pictures, digests, pixels))
@@ -95,19 +92,19 @@ impl State {
         let (pictures, image_digests, pixels) = self.blocking(model, decode).await?;
         let images: Vec<ImageTokens> = pictures.iter().map(|p| model.tokens(p)).collect();
         let (text, words) = match text {
-            Some((text, asked)) => {
-                let words = words(model, &text, asked, images.len())?;
+            Some(text) => {
+                let words = words(model, &text, images.len())?;
                 (text, Some(words))
             }
-            None => (String::new(), None),
+            None => (Rendered::default(), None),
         };
         let (model, looks) = (model.clone(), Mutex::default());
         Ok(Arc::new(Ground { model, pictures, pixels, images, image_digests, text, words, looks }))
     }
 
     /// The bytes of a picture.
-    fn file(&self, tenant: &str, image: v1::Image, field: &str, i: usize) -> Result<Bytes, Error> {
-        let at = |part: &str| if field == "image" { format!("image.{part}") } else { format!("{field}[{i}].{part}") };
+    fn file(&self, tenant: &str, image: v1::Image, field: &str) -> Result<Bytes, Error> {
+        let at = |part: &str| format!("{field}.{part}");
         match image.source {
             Some(v1::image::Source::Data(bytes)) => Ok(bytes.into()),
             Some(v1::image::Source::Handle(handle)) => {
@@ -327,17 +324,11 @@ fn kind_name(kind: &v1::intervention::Kind) -> &'static str {
     }
 }
 
-fn pictures(
-    model: &Model,
-    files: &[Bytes],
-    field: &str,
-    max_pixels: u64,
-) -> Result<(Vec<Picture>, Vec<String>), Error> {
+fn pictures(model: &Model, files: &[(Bytes, String)], max_pixels: u64) -> Result<(Vec<Picture>, Vec<String>), Error> {
     let mut pictures = Vec::with_capacity(files.len());
     let mut digests = Vec::with_capacity(files.len());
-    for (i, bytes) in files.iter().enumerate() {
-        let at = if field == "image" { "image.data".to_owned() } else { format!("{field}[{i}].data") };
-        let wrong = |source| Error::Image { field: at.clone(), source };
+    for (bytes, at) in files {
+        let wrong = |source| Error::Image { field: format!("{at}.data"), source };
         let start = Instant::now();
         let picture = vision::decode(bytes, max_pixels).map_err(wrong)?;
         histogram!(names::STAGE_DURATION, "stage" => "decode_image").record(start.elapsed());
@@ -349,32 +340,14 @@ fn pictures(
     Ok((pictures, digests))
 }
 
-/// The text of a request: checked, put through the chat template, with its pictures placed. Not yet in tokens.
-pub(super) fn text(model: &Model, prompt: &v1::Prompt) -> Result<String, Error> {
-    let (text, images) = (&prompt.text, prompt.images.len());
-    if text.trim().is_empty() {
-        return Err(Error::invalid("prompt.text", "empty; some words are needed"));
-    }
-    if text.len() > MAX_TEXT_BYTES {
-        let message = format!("{} bytes; at most {MAX_TEXT_BYTES} are taken", text.len());
-        return Err(Error::invalid("prompt.text", message));
-    }
-    let markers = text.matches(IMAGE_MARKER).count();
-    if markers != images && (markers > 0 || prompt.raw) {
-        let message = format!("{markers} markers {IMAGE_MARKER} for {images} pictures; as many, or (not raw) none");
-        return Err(Error::invalid("prompt.text", message));
-    }
-    if prompt.raw { Ok(text.clone()) } else { Ok(model.text.chat(text, images)?) }
-}
-
 /// The text in tokens, which must place as many pictures as there are.
-fn words(model: &Model, text: &str, asked: &str, pictures: usize) -> Result<(Vec<u32>, Vec<Word>), Error> {
-    let (ids, words) = intervention::words(model, text, asked)?;
-    let placed = words.iter().filter(|w| **w == Word::Image).count();
+fn words(model: &Model, text: &Rendered, pictures: usize) -> Result<(Vec<u32>, Vec<Word>), Error> {
+    let (ids, words) = intervention::words(model, text)?;
+    let placed = words.iter().filter(|w| matches!(w, Word::Image(_))).count();
     if placed != pictures {
         let message =
             format!("the tokenizer and the chat template place {placed} pictures, the request has {pictures}");
-        return Err(Error::invalid("prompt.text", message));
+        return Err(Error::invalid("prompt", message));
     }
     Ok((ids, words))
 }

@@ -25,7 +25,22 @@ pub(super) fn by_handles(prompt: &mut Option<v1::Prompt>) -> Option<v1::Prompt> 
             }
             _ => image.clone(),
         };
-        v1::Prompt { text: prompt.text.clone(), images: prompt.images.iter().map(handle).collect(), raw: prompt.raw }
+        let part = |part: &v1::ChatPart| match &part.part {
+            Some(v1::chat_part::Part::Image(image)) => {
+                v1::ChatPart { part: Some(v1::chat_part::Part::Image(handle(image))) }
+            }
+            _ => part.clone(),
+        };
+        let message = |message: &v1::ChatMessage| v1::ChatMessage {
+            role: message.role,
+            parts: message.parts.iter().map(part).collect(),
+        };
+        v1::Prompt {
+            text: prompt.text.clone(),
+            images: prompt.images.iter().map(handle).collect(),
+            raw: prompt.raw,
+            messages: prompt.messages.iter().map(message).collect(),
+        }
     });
     std::mem::replace(prompt, named)
 }
@@ -51,7 +66,8 @@ pub(super) fn begin(
         device: device_name(&model.device),
         image_digests: scene.image_digests.clone(),
         preprocessing: canonical(&model.processor),
-        prompt_text: scene.text.clone(),
+        prompt_text: scene.text.text.clone(),
+        template_time: scene.text.time.map(|time| time.to_string()).unwrap_or_default(),
         layout: layout(scene, &scene.prompt.ids),
         sampling,
         sample_key: sample_key.into(),

@@ -7,7 +7,7 @@ use candle_core::{DType, Device};
 use metrics::gauge;
 
 use super::Error;
-use crate::model::{self, Model, Source, device_name};
+use crate::model::{self, ChatTemplate, Model, Source, device_name};
 use crate::telemetry::names;
 
 /// Where models go, and how much of them.
@@ -21,6 +21,17 @@ pub struct Placement {
     pub budget: u64,
     /// Whether clients may load and unload.
     pub open: bool,
+}
+
+/// What may be chosen of one model.
+#[derive(Debug, Clone, Default)]
+pub struct Choices {
+    /// As `ModelInfo.device` has it; empty: where models hold least.
+    pub device: String,
+    /// What the tensors are; unsaid: as the placement says.
+    pub dtype: Option<DType>,
+    /// In place of the model's own chat template.
+    pub chat_template: Option<ChatTemplate>,
 }
 
 /// The resident models, in the order of loading.
@@ -71,13 +82,13 @@ impl Registry {
         devices.iter().min_by_key(|d| held(d)).ok_or_else(|| Error::Fault("the server has no device".into()))
     }
 
-    /// Loads a model, which takes as long as it takes. `device` as `ModelInfo.device` has it, or empty. Parts that a resident model has already are shared. `progress` hears of
+    /// Loads a model, which takes as long as it takes. Parts that a resident model has already are shared. `progress` hears of
     /// bytes loaded and bytes in all. What fails leaves the others as they are.
     pub fn load(
         &self,
         name: &str,
         source: &Source,
-        (device, dtype): (&str, Option<DType>),
+        choices: &Choices,
         progress: &dyn Fn(u64, u64),
     ) -> Result<Arc<Model>, Error> {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
@@ -87,12 +98,13 @@ impl Registry {
         }
         let start = Instant::now();
         let held: u64 = resident.iter().map(|m| m.resident_bytes).sum();
-        let device = self.device(device, &resident)?;
+        let device = self.device(&choices.device, &resident)?;
         let usual = if device.is_cpu() { DType::F32 } else { DType::BF16 };
         let options = model::Load {
-            dtype: dtype.or(self.placement.dtype).unwrap_or(usual),
+            dtype: choices.dtype.or(self.placement.dtype).unwrap_or(usual),
             device,
             budget: self.placement.budget.saturating_sub(held),
+            chat_template: choices.chat_template.as_ref(),
             resident: &resident,
             progress,
         };

@@ -11,7 +11,7 @@ use tonic_health::ServingStatus;
 
 use super::observe::Observation;
 use super::v1::{self, LoadModelResponse, load_model_response::Event};
-use super::{Error, State};
+use super::{Choices, Error, State};
 use crate::model::{self, Origin};
 
 /// How often an unload looks whether the last request has ended.
@@ -46,8 +46,7 @@ pub(super) struct Loading {
     name: String,
     origin: Origin,
     adapter: Option<Origin>,
-    device: String,
-    dtype: Option<DType>,
+    choices: Choices,
 }
 
 /// Checks a request before anything is loaded.
@@ -57,7 +56,10 @@ pub(super) fn begin(state: &State, request: v1::LoadModelRequest) -> Result<Load
     let adapter = Some(&request.adapter).filter(|adapter| !adapter.is_empty());
     let adapter = adapter.map(|place| place.parse().map_err(|e: String| Error::invalid("adapter", e))).transpose()?;
     let name = if request.name.is_empty() { Origin::default_name(&request.place) } else { request.name };
-    Ok(Loading { name, origin, adapter, device: request.device, dtype: dtype(&request.dtype)? })
+    let chosen = Some(request.chat_template.as_str()).filter(|t| !t.is_empty());
+    let chat_template = chosen.map(str::parse).transpose().map_err(|e| Error::invalid("chat_template", e))?;
+    let choices = Choices { device: request.device, dtype: dtype(&request.dtype)?, chat_template };
+    Ok(Loading { name, origin, adapter, choices })
 }
 
 /// Loads a model and sends how far it has come, then the model.
@@ -65,10 +67,10 @@ pub(super) async fn load(state: Arc<State>, mut observation: Observation, loadin
     let _alive = state.alive.clone();
     let (worker, events) = (state.clone(), sender.clone());
     let loaded = tokio::task::spawn_blocking(move || {
-        let Loading { name, origin, adapter, device, dtype } = loading;
+        let Loading { name, origin, adapter, choices } = loading;
         let mut fetched = |file: &str, done, total| progress(&events, file, done, total);
         let source = origin.fetch_with(adapter, &mut fetched).map_err(Error::load("place"))?;
-        worker.models.load(&name, &source, (&device, dtype), &|done, total| progress(&events, "", done, total))
+        worker.models.load(&name, &source, &choices, &|done, total| progress(&events, "", done, total))
     });
     let response = match loaded.await.unwrap_or_else(|e| Err(Error::Fault(e.to_string()))) {
         Ok(model) => {

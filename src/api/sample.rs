@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::call::{Call, before};
 use super::judge::Judge;
-use super::prepare::MAX_TEXT_BYTES;
+use super::prompt::MAX_TEXT_BYTES;
 use super::v1::{self, evaluate_header::Rules, sweep_result};
 use super::{Error, State, sweep};
 use crate::benchmark::{Item, Label, Rule, Verdict, data, fill, filled_bytes};
@@ -143,7 +143,7 @@ impl Plan {
             };
             let request = match images {
                 Ok(images) => {
-                    let prompt = v1::Prompt { text: text.clone(), images, raw: false };
+                    let prompt = v1::Prompt { text: text.clone(), images, ..Default::default() };
                     Ok(self.request(&item, prompt, &variants)?)
                 }
                 Err(error) => Err(error),

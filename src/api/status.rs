@@ -41,6 +41,8 @@ impl Error {
                 model::Error::File { .. }
                 | model::Error::Unsupported { .. }
                 | model::Error::Token { .. }
+                | model::Error::Chat { .. }
+                | model::Error::NoChatTemplate { .. }
                 | model::Error::Config(_)
                 | model::Error::Weights(_)
                 | model::Error::Vision(_)
@@ -77,6 +79,9 @@ impl Error {
             Self::Inbound(status) => of(status.code(), "BROKEN_STREAM", None, false),
             Self::Model(model::Error::Token { .. }) => {
                 of(Code::InvalidArgument, "INVALID_FIELD", Some("prompt"), false)
+            }
+            Self::Model(model::Error::NoChatTemplate { .. }) => {
+                of(Code::FailedPrecondition, "NO_CHAT_TEMPLATE", Some("prompt"), false)
             }
             Self::Model(_) | Self::Fault(_) => of(Code::Internal, "FAULT", None, false),
         }

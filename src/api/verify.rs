@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::call::Call;
-use super::{Error, State, answer, capture, provenance, score, v1};
+use super::{Error, State, answer, capture, prompt, provenance, score, v1};
 
 /// A recorded request, its pictures put back.
 enum Recorded {
@@ -35,6 +35,10 @@ pub(super) async fn verify(
     compare("model_digest", &record.model_digest, &model.digest);
     compare("dtype", &record.dtype, model.dtype.as_str());
     compare("device", &record.device, &crate::model::device_name(&model.device));
+    if !record.template_time.is_empty() {
+        let wrong = |e: jiff::Error| Error::Record(format!("template_time: {e}"));
+        call.time = Some(record.template_time.parse().map_err(wrong)?);
+    }
     let same = record.model_digest == model.digest && record.dtype == model.dtype.as_str();
     if same {
         let found = match recorded(&record, request.images)? {
@@ -83,7 +87,7 @@ fn recorded(record: &v1::Provenance, images: Vec<v1::Image>) -> Result<Recorded,
         Recorded::Score(request) => request.prompt.as_mut(),
         Recorded::Capture(request) => request.prompt.as_mut(),
     };
-    for image in prompt.into_iter().flat_map(|p| &mut p.images) {
+    for image in prompt.into_iter().flat_map(prompt::images_mut) {
         let Some(v1::image::Source::Handle(handle)) = &image.source else { continue };
         if let Some(sent) = by_digest.get(handle) {
             *image = sent.clone();

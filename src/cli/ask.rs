@@ -4,9 +4,10 @@ use std::io::Write as _;
 use std::path::PathBuf;
 
 use clap::Args;
-use scotoma_client::v1::Image;
+use scotoma_client::v1::chat_part::Part;
 use scotoma_client::v1::image::Source;
-use scotoma_client::{Client, GenerateRequest, PreviewRequest, prompt};
+use scotoma_client::v1::{Image, Prompt};
+use scotoma_client::{Client, GenerateRequest, PreviewRequest, messages, prompt, system, user};
 
 use super::access::Remote;
 use super::flags::Flags;
@@ -33,9 +34,18 @@ impl Target {
 #[derive(Debug, Args)]
 pub(super) struct Generate {
     /// The picture: PNG, JPEG or WebP
-    image: PathBuf,
+    #[arg(required_unless_present = "messages")]
+    image: Option<PathBuf>,
     /// The question
-    question: String,
+    #[arg(required_unless_present = "messages")]
+    question: Option<String>,
+    /// Rules for the model, as the system message before the question
+    #[arg(long, value_name = "TEXT", conflicts_with = "messages")]
+    system: Option<String>,
+    /// A conversation in place of picture and question, JSON as transformers and OpenAI have it: a list of {"role", "content"}, whose
+    /// content is a text or a list of {"type": "text", "text"} and {"type": "image", "path"}; a last message of the assistant is continued
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["image", "question"])]
+    messages: Option<PathBuf>,
     #[command(flatten)]
     target: Target,
     /// Name of the model; the server's first one by default
@@ -53,11 +63,12 @@ pub(super) struct Generate {
 
 impl Generate {
     pub(super) async fn run(self) -> Result<(), Failure> {
-        let image = std::fs::read(&self.image).map_err(|e| format!("{}: {e}", self.image.display()))?;
+        let prompt = self.prompt()?;
+        let images = pictures(&prompt);
         let (local, mut client) = self.target.connect().await?;
         let request = GenerateRequest {
             model: self.model,
-            prompt: Some(prompt(&self.question, [image.clone()])),
+            prompt: Some(prompt),
             interventions: self.flags.interventions(),
             max_tokens: self.max_tokens,
             ..Default::default()
@@ -79,7 +90,7 @@ impl Generate {
             &record.digest.get(..16).unwrap_or_default()
         );
         if let Some(file) = &self.record {
-            super::replay::write(file, &record, image)?;
+            super::replay::write(file, &record, images)?;
         }
         for resolved in record.plan.iter().filter(|r| r.changed_nothing) {
             eprintln!("note: an intervention changed nothing: {:?}", resolved.intervention);
@@ -89,6 +100,27 @@ impl Generate {
             None => Ok(()),
         }
     }
+}
+
+impl Generate {
+    fn prompt(&self) -> Result<Prompt, Failure> {
+        if let Some(file) = &self.messages {
+            return Ok(messages(super::messages::read(file)?));
+        }
+        let (Some(path), Some(question)) = (&self.image, &self.question) else {
+            return Err("a picture and a question are needed, or --messages".into());
+        };
+        let image = std::fs::read(path).map_err(|e| format!("{}: {e}", path.display()))?;
+        let Some(text) = &self.system else { return Ok(prompt(question, [image])) };
+        Ok(messages([system(text), user([scotoma_client::image(image).into(), question.as_str().into()])]))
+    }
+}
+
+/// The pictures of a prompt, for its record.
+fn pictures(prompt: &Prompt) -> Vec<Image> {
+    let parts = prompt.messages.iter().flat_map(|m| &m.parts);
+    let inside = parts.filter_map(|part| if let Some(Part::Image(image)) = &part.part { Some(image) } else { None });
+    prompt.images.iter().chain(inside).cloned().collect()
 }
 
 /// Flags of `preview`.

@@ -16,7 +16,7 @@ use super::serve::{Adapter, named_origin};
 use crate::api::interventions_from_json;
 use crate::engine::{Client, Cost, Engine, Events, Job, Limits, Pixels, Sampling, Variant, Work};
 use crate::intervention::{Context, Passed, Plan, compile, words};
-use crate::model::{self, IMAGE_MARKER, Load, Model};
+use crate::model::{self, IMAGE_MARKER, Load, Model, Rendered};
 use crate::nn::{Lanes, Layout, Linear, Meter, NoHooks, Stack, Track, is_ours, likeliest};
 use crate::server::Config;
 use crate::telemetry::memory_used;
@@ -104,7 +104,8 @@ impl Bench {
         let mut report = Report::default();
         report.remember("before loading", &device);
         let start = Instant::now();
-        let options = Load { dtype, device: &device, budget: u64::MAX, resident: &[], progress: &|_, _| {} };
+        let options =
+            Load { dtype, device: &device, budget: u64::MAX, chat_template: None, resident: &[], progress: &|_, _| {} };
         let model = Arc::new(Model::load_with(&name, &source, &options)?);
         device.synchronize()?;
         let loading = start.elapsed();
@@ -282,7 +283,7 @@ impl Measured<'_> {
         let picture = self.picture(seed)?;
         let images = [model.tokens(&picture)];
         let text = format!("{IMAGE_MARKER} Is there a red circle?");
-        let (ids, words) = words(model, &text, &text)?;
+        let (ids, words) = words(model, &Rendered::raw(&text))?;
         let context = Context {
             model,
             images: &images,

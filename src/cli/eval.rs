@@ -54,6 +54,9 @@ pub(super) struct Served {
     /// The model: with --server the name of a resident one, else as `serve --model` takes it
     #[arg(long, default_value = "")]
     model: String,
+    /// The chat template of a model in this process, in place of its own, as `serve --chat-template` takes it
+    #[arg(long, env = "SCOTOMA_CHAT_TEMPLATE", value_name = "TEMPLATE")]
+    chat_template: Option<String>,
     #[command(flatten)]
     adapter: Adapter,
     #[command(flatten)]
@@ -66,15 +69,23 @@ impl Served {
     /// To the server that the flags name, or one in this process.
     pub(super) async fn connect(&self) -> Result<(Option<Local>, Client), Failure> {
         if let Some(client) = self.remote.connect().await? {
+            if self.chat_template.is_some() {
+                return Err("--chat-template is for a model in this process; give it to the server".into());
+            }
             self.adapter.refuse("the server's models have their own; it goes with --model without --server")?;
             return Ok((None, client));
         }
         let mut config = Config::shapes();
         if self.model.is_empty() {
+            if self.chat_template.is_some() {
+                return Err("--chat-template needs --model".into());
+            }
             self.adapter.refuse("--model says what it is merged onto")?;
         } else {
             let (name, origin) = named_origin(&self.model)?;
-            config.models = vec![ModelSpec::new(&name, self.adapter.fetch(origin).await?)];
+            let mut spec = ModelSpec::new(&name, self.adapter.fetch(origin).await?);
+            spec.choices.chat_template = self.chat_template.as_deref().map(str::parse).transpose()?;
+            config.models = vec![spec];
         }
         self.hardware.apply(&mut config)?;
         self.judge.apply(&mut config)?;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use scotoma_client::VerifyRequest;
-use scotoma_client::v1::{Image, Provenance, image::Source};
+use scotoma_client::v1::{Image, Provenance};
 
 use super::Failure;
 use super::ask::Target;
@@ -45,9 +45,8 @@ impl Replay {
     }
 }
 
-/// Writes a record with its picture.
-pub(super) fn write(file: &Path, record: &Provenance, image: Vec<u8>) -> Result<(), Failure> {
-    let images = vec![Image { source: Some(Source::Data(image)) }];
+/// Writes a record with its pictures.
+pub(super) fn write(file: &Path, record: &Provenance, images: Vec<Image>) -> Result<(), Failure> {
     let request = VerifyRequest { provenance: Some(record.clone()), images };
     let text = serde_json::to_string_pretty(&request)?;
     Ok(std::fs::write(file, text).map_err(|e| format!("{}: {e}", file.display()))?)

@@ -12,7 +12,8 @@ use super::Failure;
 use super::access::Access;
 use super::hardware::Hardware;
 use super::judge::Judge;
-use crate::model::{self, Origin, Purpose, Source};
+use crate::api::Choices;
+use crate::model::{self, ChatTemplate, Origin, Purpose, Source};
 use crate::server::{Config, ModelSpec, Server};
 use crate::telemetry::{self, LogFormat};
 
@@ -40,6 +41,11 @@ pub(super) struct Serve {
     /// The device of a model, NAME=cuda:N, where it is not to be the one on which models hold least. Repeat for several
     #[arg(long, env = "SCOTOMA_PLACE", value_name = "NAME=DEVICE", value_delimiter = ',')]
     place: Vec<String>,
+    /// The chat template of a model, in place of its own: a file (Jinja, or JSON with chat_template), or the name of one of LLaVA's
+    /// conversations, such as vicuna_v1, llava_v1, mistral_instruct, chatml_direct, qwen_1_5, llava_llama_3 (a name that is not
+    /// known lists all); MODEL=TEMPLATE where several models are served. Repeat for several
+    #[arg(long, env = "SCOTOMA_CHAT_TEMPLATE", value_name = "[MODEL=]TEMPLATE", value_delimiter = ',')]
+    chat_template: Vec<String>,
     /// A model of real size whose weights are drawn at random, for speed work without a download: llava-1.5-7b, llava-next-7b,
     /// llava-onevision-7b, or a folder without weights. Serves it beside what --model says, or alone
     #[arg(long, env = "SCOTOMA_RANDOM_WEIGHTS", value_name = "MODEL", value_delimiter = ',')]
@@ -124,7 +130,8 @@ impl Serve {
             let placed = self.place.iter().filter_map(|p| p.split_once('=')).find(|(of, _)| *of == name);
             let device = placed.map_or_else(String::new, |(_, device)| device.to_owned());
             let adapter = adapters.iter().find(|(of, _)| *of == name).map(|(_, adapter)| adapter.clone());
-            config.models.push(ModelSpec { name, source: fetch_with(origin, adapter).await?, projectors, device });
+            let choices = Choices { device, dtype: None, chat_template: self.chat_template(&name)? };
+            config.models.push(ModelSpec { name, source: fetch_with(origin, adapter).await?, projectors, choices });
         }
         let encrypted = config.tls.is_some();
         let server = tokio::task::spawn_blocking(move || Server::load(&config)).await??;
@@ -163,6 +170,17 @@ impl Serve {
         Ok(adapters)
     }
 
+    /// The chat template that is chosen for a model.
+    fn chat_template(&self, name: &str) -> Result<Option<ChatTemplate>, String> {
+        let of_all = self.model.len() + self.random_weights.len() == 1;
+        let own = |text: &&String| match text.split_once('=') {
+            Some((of, _)) => of == name,
+            None => of_all,
+        };
+        let chosen = self.chat_template.iter().find(own);
+        chosen.map(|text| text.split_once('=').map_or(text.as_str(), |(_, template)| template).parse()).transpose()
+    }
+
     /// The projectors of each model: all are the first one's.
     fn projectors(&self) -> impl Iterator<Item = Vec<(String, PathBuf)>> {
         let named = self.projector.iter().filter_map(|text| text.split_once('='));
@@ -198,6 +216,17 @@ impl Serve {
             if !known {
                 mistakes.push(format!("--place {text}: NAME=DEVICE is needed, NAME that of a model"));
             }
+        }
+        for text in &self.chat_template {
+            let (of, template) = text.split_once('=').map_or((None, text.as_str()), |(of, t)| (Some(of), t));
+            let known = match of {
+                Some(of) => origins.iter().any(|(own, _)| own == of),
+                None => origins.len() == 1 && self.chat_template.len() == 1,
+            };
+            if !known {
+                mistakes.push(format!("--chat-template {text}: MODEL=TEMPLATE is needed, MODEL the name of a model"));
+            }
+            mistakes.extend(template.parse::<ChatTemplate>().err().map(|e| format!("--chat-template {text}: {e}")));
         }
         config.engine = crate::engine::Limits {
             queue: self.queue as usize,

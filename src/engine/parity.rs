@@ -13,7 +13,7 @@ use super::sampling::likeliest;
 use crate::intervention::{
     self, Applied, Context, Error as InterventionError, Intervention, Looks, Observed, Plan, compile,
 };
-use crate::model::{Error as ModelError, ImageTokens, Model, Prompt, Source};
+use crate::model::{Error as ModelError, ImageTokens, Model, Prompt, Rendered, Source};
 use crate::nn::{Hooks, Layout, NoHooks, Point, Result as TensorResult, Site, Span, Stack};
 use crate::vision::{self, Picture};
 
@@ -207,7 +207,7 @@ impl GoldenSet {
             let projected = model.own_projector().forward(&features, &layout, &mut NoHooks)?;
             donors.insert(place, model.pack(&projected, std::iter::once((0, 0, &tokens)), &mut NoHooks)?);
         }
-        let (ids, words) = intervention::words(model, &case.text, &case.question)?;
+        let (ids, words) = intervention::words(model, &Rendered::asking(&case.text, &case.question))?;
         let context = Context {
             model,
             images: &images,

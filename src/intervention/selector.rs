@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::salient::{Salient, rounded};
 use super::{Context, Error, Place as At, check_share};
-use crate::model::{self, IMAGE_MARKER, ImageTokens, Model, Place};
+use crate::model::{self, IMAGE_MARKER, ImageTokens, Model, Place, Rendered, Role};
 use crate::vision::{Grid, Size};
 
 /// Tokens that any of some sets holds (all where there are no sets), or all but those.
@@ -25,6 +25,8 @@ pub enum Tokens {
     Indices(Vec<u32>),
     /// All tokens of one picture.
     Image(u32),
+    /// Words and pictures of one message.
+    Turn(u32),
     /// Patches of one tile.
     Tile(u32),
     /// Patches in blocks of a `grid` x `grid` partition.
@@ -59,6 +61,8 @@ pub enum Named {
     Newline,
     Class,
     BaseView,
+    User,
+    Assistant,
 }
 
 /// Steps of an answer: 0 is the prompt, k the k-th generated token.
@@ -79,10 +83,14 @@ impl Default for Steps {
 /// What a token of text is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
-    /// Before the first picture and the user's first word.
+    /// Before the first picture and the user's first word, or of a system message.
     System,
-    /// The user's words.
+    /// The user's last words.
     Question,
+    /// The user's words before the last message.
+    User,
+    /// The assistant's words.
+    Assistant,
     /// Of the chat template.
     Template,
 }
@@ -90,46 +98,48 @@ pub enum Part {
 /// A token of the prompt, pictures not yet spread out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Word {
-    /// Text.
-    Text(Part),
-    /// A picture.
-    Image,
+    /// Text, and the message whose words it is.
+    Text(Part, Option<u32>),
+    /// A picture, and its message.
+    Image(u32),
 }
 
-/// The token ids of `text`, pictures not yet spread out, and what each is. `asked` is what the user wrote, which stands in `text`
-/// piece by piece, cut at the markers of pictures.
-pub fn words(model: &Model, text: &str, asked: &str) -> Result<(Vec<u32>, Vec<Word>), model::Error> {
-    let mut questions: Vec<Range<usize>> = Vec::new();
-    let mut from = 0;
-    for piece in asked.split(IMAGE_MARKER).map(str::trim).filter(|p| !p.is_empty()) {
-        if let Some(start) = text.get(from..).and_then(|rest| rest.find(piece)) {
-            questions.push(from + start..from + start + piece.len());
-            from += start + piece.len();
+/// The token ids of a prompt, pictures not yet spread out, and what each is.
+pub fn words(model: &Model, prompt: &Rendered) -> Result<(Vec<u32>, Vec<Word>), model::Error> {
+    let role = |message: usize| prompt.roles.get(message).copied().unwrap_or(Role::User);
+    let last = prompt.roles.iter().rposition(|r| *r == Role::User);
+    let of_user = prompt.words.iter().filter(|(message, _)| role(*message) == Role::User).map(|(_, at)| at.start);
+    let first_picture = prompt.text.find(IMAGE_MARKER);
+    let begins = of_user.chain(first_picture).min().unwrap_or(prompt.text.len());
+    let mut images = prompt.images.iter();
+    let mut word = |id: u32, place: &Range<usize>| {
+        if id == model.image_token {
+            return Word::Image(images.next().map_or(0, |message| *message as u32));
         }
-    }
-    let begins = questions.first().map_or(text.len(), |q| q.start).min(text.find(IMAGE_MARKER).unwrap_or(text.len()));
-    let tokens = model.text.encode_with_places(text)?;
-    let word = |(id, place): &(u32, Range<usize>)| {
-        if *id == model.image_token {
-            Word::Image
-        } else if questions.iter().any(|q| place.start < q.end && q.start < place.end) {
-            Word::Text(Part::Question)
-        } else if place.end <= begins {
-            Word::Text(Part::System)
-        } else {
-            Word::Text(Part::Template)
-        }
+        let own = prompt.words.iter().find(|(_, at)| place.start < at.end && at.start < place.end);
+        let part = match own.map(|(message, _)| (role(*message), *message)) {
+            Some((Role::User, message)) if Some(message) == last => Part::Question,
+            Some((Role::User, _)) => Part::User,
+            Some((Role::Assistant, _)) => Part::Assistant,
+            Some((Role::System, _)) => Part::System,
+            None if place.end <= begins => Part::System,
+            None => Part::Template,
+        };
+        Word::Text(part, own.map(|(message, _)| *message as u32))
     };
-    let words = tokens.iter().map(word).collect();
+    let tokens = model.text.encode_with_places(&prompt.text, !prompt.begun)?;
+    let words = tokens.iter().map(|(id, place)| word(*id, place)).collect();
     Ok((tokens.into_iter().map(|(id, _)| id).collect(), words))
 }
 
 /// A row that a selector may pick.
 #[derive(Debug, Clone)]
 pub(super) enum Item {
-    Text(Part),
+    Text(Part, Option<u32>),
     Visual {
         image: usize,
+        /// The message that the picture belongs to, where the prompt is at hand.
+        turn: Option<u32>,
         /// `None` for a patch that pads a canvas.
         place: Option<Place>,
         /// Rows and columns that its place counts in.
@@ -142,14 +152,20 @@ pub(super) enum Item {
 impl Item {
     fn image(&self) -> Option<usize> {
         match self {
-            Self::Text(_) => None,
+            Self::Text(..) => None,
             Self::Visual { image, .. } => Some(*image),
+        }
+    }
+
+    fn turn(&self) -> Option<u32> {
+        match self {
+            Self::Text(_, turn) | Self::Visual { turn, .. } => *turn,
         }
     }
 
     fn place(&self) -> Option<Place> {
         match self {
-            Self::Text(_) => None,
+            Self::Text(..) => None,
             Self::Visual { place, .. } => *place,
         }
     }
@@ -172,7 +188,7 @@ impl Universe {
     pub(super) fn of_tokens(image: usize, tokens: &ImageTokens) -> Self {
         let item = |(i, &place): (usize, &Place)| {
             let extent = if matches!(place, Place::Base { .. }) { tokens.base } else { tokens.canvas };
-            Item::Visual { image, place: Some(place), extent, patches: tokens.patches(i) }
+            Item::Visual { image, turn: None, place: Some(place), extent, patches: tokens.patches(i) }
         };
         Self { items: tokens.places.iter().enumerate().map(item).collect(), goes_on: false }
     }
@@ -183,9 +199,15 @@ impl Universe {
         let mut items = Vec::new();
         for word in words {
             match word {
-                Word::Text(part) => items.push(Item::Text(*part)),
-                Word::Image => {
+                Word::Text(part, turn) => items.push(Item::Text(*part, *turn)),
+                Word::Image(message) => {
+                    let first = items.len();
                     items.extend(images.next().into_iter().flat_map(|(i, t)| Self::of_tokens(i, t).items));
+                    for item in &mut items[first..] {
+                        if let Item::Visual { turn, .. } = item {
+                            *turn = Some(*message);
+                        }
+                    }
                 }
             }
         }
@@ -199,12 +221,12 @@ impl Universe {
         let mut items = Vec::new();
         if class {
             let (place, patches) = (Some(Place::Class), Vec::new());
-            items.push(Item::Visual { image, place, extent: tokens.base, patches });
+            items.push(Item::Visual { image, turn: None, place, extent: tokens.base, patches });
         }
         let extent = if view == 0 { tokens.base } else { tokens.content() };
         items.extend((dropped..rows * columns).map(|i| {
             let place = tokens.shows(view, i / columns, i % columns);
-            Item::Visual { image, place, extent, patches: vec![(view, i, 1.0)] }
+            Item::Visual { image, turn: None, place, extent, patches: vec![(view, i, 1.0)] }
         }));
         Self { items, goes_on: false }
     }
@@ -291,6 +313,17 @@ impl Tokens {
                 }
                 by(&|item| item.image() == Some(*image as usize))
             }
+            Self::Turn(turn) => {
+                let turns = items.iter().filter_map(Item::turn).max().map_or(0, |last| last + 1);
+                if *turn >= turns {
+                    let message = match turns {
+                        0 => "no tokens of messages are at hand here; name a place in the language model".to_owned(),
+                        _ => format!("{turn} is not below {turns}, the messages of the prompt"),
+                    };
+                    return Err(at.invalid(&format!("{field}.turn"), message));
+                }
+                by(&|item| item.turn() == Some(*turn))
+            }
             Self::Tile(tile) => {
                 by(&|item| matches!(item.place(), Some(Place::Canvas { tile: t, .. }) if t == *tile as usize))
             }
@@ -334,9 +367,11 @@ impl Named {
         let rows = universe.items.iter().enumerate().map(|(i, item)| match (self, item) {
             (Self::All, _)
             | (Self::Visual, Item::Visual { .. })
-            | (Self::Text, Item::Text(_))
-            | (Self::System, Item::Text(Part::System))
-            | (Self::Question, Item::Text(Part::Question)) => true,
+            | (Self::Text, Item::Text(..))
+            | (Self::System, Item::Text(Part::System, _))
+            | (Self::Question | Self::User, Item::Text(Part::Question, _))
+            | (Self::User, Item::Text(Part::User, _))
+            | (Self::Assistant, Item::Text(Part::Assistant, _)) => true,
             (Self::Last, _) => Some(i) == last,
             (Self::Newline, item) => item.place() == Some(Place::Newline),
             (Self::Class, item) => item.place() == Some(Place::Class),

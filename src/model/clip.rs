@@ -4,7 +4,7 @@ use candle_core::{D, DType, Device, IndexOp, Tensor};
 use serde::Deserialize;
 use tokenizers::Tokenizer;
 
-use super::resident::processor_config;
+use super::chat_files::image_processor;
 use super::tower::encoder_block;
 use super::{Error, SelectStrategy, Source, TowerConfig, VisionTower};
 use crate::nn::{Activation, Layout, Linear, NoHooks, Norm, Stack, Transformer};
@@ -96,7 +96,7 @@ impl Clip {
         }
         let tokenizer = Tokenizer::from_bytes(source.require("tokenizer.json")?)
             .map_err(|e| Error::Text(format!("tokenizer.json: {e}")))?;
-        let processor = Processor::from_json(&processor_config(source)?, vision.image_size, Tiling::None)?;
+        let processor = Processor::from_json(&image_processor(source)?, vision.image_size, Tiling::None)?;
         let mut checkpoint = source.checkpoint()?;
         let digest = checkpoint.digest(&[""]).to_hex().to_string();
         checkpoint.graft(source.checkpoint()?, "vision_model.", "vision_tower.");

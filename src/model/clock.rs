@@ -4,7 +4,17 @@ use jiff::civil::DateTime;
 
 const DAYS: [&str; 7] = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
 const MONTHS: [&str; 12] = [
-    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
     "December",
 ];
 
@@ -34,7 +44,8 @@ pub(super) fn strftime(format: &str, time: &DateTime) -> Result<String, String> 
 }
 
 fn write(directive: char, flag: Option<char>, time: &DateTime, out: &mut String) -> Result<(), String> {
-    let (day, month) = (DAYS[(time.weekday().to_monday_one_offset() - 1) as usize], MONTHS[(time.month() - 1) as usize]);
+    let (day, month) =
+        (DAYS[(time.weekday().to_monday_one_offset() - 1) as usize], MONTHS[(time.month() - 1) as usize]);
     let text = |out: &mut String, text: &str| {
         let upper = flag == Some('^');
         out.push_str(&if upper { text.to_uppercase() } else { text.to_owned() });

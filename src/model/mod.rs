@@ -4,8 +4,12 @@
 //! them by configuration. A forward pass calls [`nn::Hooks`](crate::nn::Hooks) at every hook point and knows nothing of
 //! interventions, prompts or requests.
 
+mod chat;
+mod chat_files;
 mod clip;
+mod clock;
 mod config;
+mod conversations;
 mod decoder;
 mod embedded;
 mod family;
@@ -29,6 +33,7 @@ use std::path::PathBuf;
 
 use candle_core::{Device, DeviceLocation};
 
+pub use chat::{Chat, ChatTemplate, Message, MessagePart, Rendered, Role};
 pub use clip::Clip;
 pub use config::Config;
 pub use decoder::{Decoder, DecoderConfig};
@@ -110,6 +115,24 @@ pub enum Error {
     /// The tokenizer or the chat template.
     #[error("{0}")]
     Text(String),
+    /// A conversation that the chat template refuses or fails on.
+    #[error("{file}, line {line}: {reason}")]
+    Chat {
+        /// Of the template, or its name.
+        file: PathBuf,
+        /// Of the template.
+        line: usize,
+        /// What it says.
+        reason: String,
+    },
+    /// A conversation for a model that has no chat template.
+    #[error("{model} has no chat template; {mend}")]
+    NoChatTemplate {
+        /// The model.
+        model: String,
+        /// What to do.
+        mend: String,
+    },
     /// Shapes, dtypes, the device.
     #[error(transparent)]
     Tensor(#[from] candle_core::Error),

@@ -5,12 +5,14 @@ use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use candle_core::{DType, Device, Tensor};
+use jiff::civil::DateTime;
 use serde_json::Value;
 
 use super::config::{self, Config, Merge};
 use super::family::tiles;
-use super::{Decoder, Error, Family, ImageTokens, Projector, SelectStrategy, Source, Text, VisionTower};
-use super::{IMAGE_MARKER, original, unsupported};
+use super::{Chat, ChatTemplate, Message, Rendered, Source, Text};
+use super::{Decoder, Error, Family, ImageTokens, Projector, SelectStrategy, VisionTower};
+use super::{IMAGE_MARKER, chat, chat_files, original, unsupported};
 use crate::nn::{Hooks, Layout, Point, Site, Stack};
 use crate::vision::{Picture, Processor};
 use crate::weights::Checkpoint;
@@ -26,6 +28,8 @@ pub struct Model {
     pub family: &'static dyn Family,
     /// Words to token ids and back.
     pub text: Text,
+    /// Conversations to prompts; `None` where there is no chat template.
+    pub chat: Option<Chat>,
     /// Pictures to pixels.
     pub processor: Processor,
     /// The vision tower.
@@ -69,6 +73,8 @@ pub struct Load<'a> {
     pub device: &'a Device,
     /// Bytes that they may take.
     pub budget: u64,
+    /// In place of the model's own chat template.
+    pub chat_template: Option<&'a ChatTemplate>,
     /// Models whose parts may be shared.
     pub resident: &'a [Arc<Model>],
     /// Hears of bytes loaded and bytes in all.
@@ -84,7 +90,8 @@ pub const DEFAULT_PROJECTOR: &str = "default";
 impl Model {
     /// Loads the model in `source` to `device` as `dtype`. A missing, misshapen or unused tensor is an error.
     pub fn load(name: &str, source: &Source, dtype: DType, device: &Device) -> Result<Self, Error> {
-        let options = Load { dtype, device, budget: u64::MAX, resident: &[], progress: &|_, _| {} };
+        let options =
+            Load { dtype, device, budget: u64::MAX, chat_template: None, resident: &[], progress: &|_, _| {} };
         Self::load_with(name, source, &options)
     }
 
@@ -100,6 +107,7 @@ impl Model {
             return Err(Error::Config(message));
         }
         text.set_rows(config.text_config.vocab_size);
+        let chat = Chat::load(source, options.chat_template, &text, config.image_token_index)?;
         let processor = Processor::from_json(&processor, config.vision_config.image_size, family.tiling())?;
         let part = |field: &str, prefixes: &[&str]| {
             let mut hasher = blake3::Hasher::new();
@@ -187,6 +195,7 @@ impl Model {
             source: source.clone(),
             family,
             text,
+            chat,
             processor,
             tower,
             projectors: RwLock::new(BTreeMap::from([(DEFAULT_PROJECTOR.to_owned(), projector.clone())])),
@@ -272,6 +281,14 @@ impl Model {
         Ok(hooks.on(Point::of(Stack::Projector, Site::Tokens), &layout.spans, Tensor::cat(&parts, 0)?)?)
     }
 
+    /// The prompt that a conversation makes, by the chat template. `time` is what a template says that names it; unsaid: now.
+    pub fn render(&self, messages: &[Message], time: Option<DateTime>) -> Result<Rendered, Error> {
+        match &self.chat {
+            Some(chat) => chat.render(messages, time),
+            None => Err(Error::NoChatTemplate { model: self.name.clone(), mend: chat::what_to_pass() }),
+        }
+    }
+
     /// Token ids with one image token for each picture, spread out over the visual tokens of `images`, with rotary positions.
     pub fn expand(&self, ids: &[u32], images: &[ImageTokens]) -> Prompt {
         let mut prompt = Prompt::default();
@@ -312,7 +329,7 @@ impl Gathered {
         let config = unsupported::config(source)?;
         let (mut text, mut checkpoint) = (Text::load(source)?, source.checkpoint()?);
         if !original::is_original(&config) {
-            return Ok(Self { config, processor: processor_config(source)?, text, checkpoint });
+            return Ok(Self { config, processor: chat_files::image_processor(source)?, text, checkpoint });
         }
         let within = checkpoint.has_any("vision_tower.") || checkpoint.is_random();
         let tower = original::tower(&config, source, !within)?;
@@ -324,16 +341,7 @@ impl Gathered {
         let image_token = text.image_token(config["vocab_size"].as_u64().unwrap_or(32_000) as u32);
         let config = original::translate(&config, &tower_config, image_token, &checkpoint)?;
         let side = config["vision_config"]["image_size"].as_u64().unwrap_or(224);
-        let processor = original::processor(&config["text_config"], processor_config(&tower)?, side)?;
+        let processor = original::processor(&config["text_config"], chat_files::image_processor(&tower)?, side)?;
         Ok(Self { config, processor, text, checkpoint })
     }
-}
-
-/// preprocessor_config.json, or processor_config.json.
-pub(super) fn processor_config(source: &Source) -> Result<Value, Error> {
-    let either = match source.json("preprocessor_config.json")? {
-        Some(json) => Some(json),
-        None => source.json("processor_config.json")?,
-    };
-    either.ok_or_else(|| source.missing("preprocessor_config.json"))
 }

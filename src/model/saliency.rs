@@ -3,7 +3,7 @@
 use candle_core::{DType, Device, Tensor};
 use serde::Deserialize;
 
-use super::resident::processor_config;
+use super::chat_files::image_processor;
 use super::{Error, SelectStrategy, Source, TowerConfig, VisionTower};
 use crate::vision::{Processor, Rgb, Tiling};
 
@@ -38,7 +38,7 @@ impl SaliencyModel {
         let config = TowerConfig::deserialize(fields).map_err(|e| Error::Config(e.to_string()))?;
         config.check()?;
         let checkpoint = source.checkpoint()?.into_tower();
-        let processor = Processor::from_json(&processor_config(source)?, config.image_size, Tiling::None)?;
+        let processor = Processor::from_json(&image_processor(source)?, config.image_size, Tiling::None)?;
         let digest = {
             let mut hasher = blake3::Hasher::new();
             hasher.update(checkpoint.digest(&[""]).as_bytes());

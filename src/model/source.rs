@@ -90,6 +90,16 @@ impl Source {
         }
     }
 
+    /// The path of file `name`, for messages.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.path(name)
+    }
+
+    /// The error that file `name` is not what it should be.
+    pub fn wrong(&self, name: &str, reason: String) -> Error {
+        Error::File { path: self.path(name), reason }
+    }
+
     /// Whether it is a folder that exists.
     pub fn is_folder(&self) -> bool {
         matches!(self, Self::Folder(path) if path.is_dir())

@@ -1,30 +1,21 @@
-//! Tokenizer, chat template and incremental detokenization.
+//! Tokenizer and incremental detokenization.
 
 use std::ops::Range;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use minijinja::{Environment, ErrorKind, context};
 use tokenizers::{AddedToken, Encoding, Tokenizer};
 
 use super::sentencepiece::{self, Beside};
-use super::{Error, Source};
+use super::{Error, Rendered, Source};
 
 /// The marker that places a picture in a prompt.
 pub const IMAGE_MARKER: &str = "<image>";
-
-/// Vicuna's conversation, for checkpoints that bring no template of their own.
-const FALLBACK_TEMPLATE: &str = "{% for message in messages %}USER: {% for part in message['content'] %}\
-    {% if part['type'] == 'image' %}<image>\n{% else %}{{ part['text'] }}{% endif %}{% endfor %} {% endfor %}\
-    {% if add_generation_prompt %}ASSISTANT:{% endif %}";
 
 /// What turns words into token ids and back.
 #[derive(Debug)]
 pub struct Text {
     tokenizer: Tokenizer,
-    templates: Environment<'static>,
-    bos: Option<String>,
-    eos: Option<String>,
     /// The id of a picture's marker where the vocabulary has none.
     image: Option<u32>,
     /// What the original LLaVA may put around a picture.
@@ -34,65 +25,9 @@ pub struct Text {
 }
 
 impl Text {
-    /// Reads tokenizer.json and the chat template (chat_template.jinja, chat_template.json, or the one in
-    /// tokenizer_config.json).
+    /// Reads tokenizer.json, or else tokenizer.model.
     pub fn load(source: &Source) -> Result<Self, Error> {
-        let tokenizer = tokenizer(source)?;
-        let config: serde_json::Value = source.json("tokenizer_config.json")?.unwrap_or_default();
-        let wrapped: serde_json::Value = source.json("chat_template.json")?.unwrap_or_default();
-        let template = match source.read("chat_template.jinja")? {
-            Some(bytes) => String::from_utf8(bytes).map_err(|e| Error::Text(format!("chat_template.jinja: {e}")))?,
-            None => [&wrapped["chat_template"], &config["chat_template"]]
-                .iter()
-                .find_map(|t| t.as_str())
-                .unwrap_or(FALLBACK_TEMPLATE)
-                .to_owned(),
-        };
-        let mut templates = Environment::new();
-        templates.set_trim_blocks(true);
-        templates.set_lstrip_blocks(true);
-        templates.set_fuel(Some(1_000_000));
-        templates.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
-        templates.add_function("raise_exception", |message: String| -> Result<String, minijinja::Error> {
-            Err(minijinja::Error::new(ErrorKind::InvalidOperation, message))
-        });
-        templates.add_template_owned("chat", template).map_err(|e| Error::Text(format!("chat template: {e:#}")))?;
-        // A special token is a string, or an object with its `content`.
-        let special = |name: &str| {
-            let token = &config[name];
-            token.as_str().or_else(|| token["content"].as_str()).map(str::to_owned)
-        };
-        Ok(Self {
-            tokenizer,
-            templates,
-            bos: special("bos_token"),
-            eos: special("eos_token"),
-            image: None,
-            around_image: None,
-            rows: usize::MAX,
-        })
-    }
-
-    /// The user's words as the model's chat template writes them, up to where the answer begins. Pictures are
-    /// [`IMAGE_MARKER`]s: those in `text`, or `images` of them handed to the template as its picture parts.
-    pub fn chat(&self, text: &str, images: usize) -> Result<String, Error> {
-        let mut content = Vec::new();
-        if !text.contains(IMAGE_MARKER) {
-            content.extend((0..images).map(|_| context! { type => "image" }));
-        }
-        content.push(context! { type => "text", text => text });
-        let messages = vec![context! { role => "user", content => content }];
-        self.templates
-            .get_template("chat")
-            .and_then(|t| {
-                t.render(context! {
-                    messages => messages,
-                    add_generation_prompt => true,
-                    bos_token => self.bos,
-                    eos_token => self.eos,
-                })
-            })
-            .map_err(|e| Error::Text(format!("chat template: {e:#}")))
+        Ok(Self { tokenizer: tokenizer(source)?, image: None, around_image: None, rows: usize::MAX })
     }
 
     /// The id that places a picture: the vocabulary's, or else `beyond`, which is then what markers become.
@@ -104,13 +39,19 @@ impl Text {
 
     /// Token ids, with the special tokens that the tokenizer adds (BOS, usually).
     pub fn encode(&self, text: &str) -> Result<Vec<u32>, Error> {
-        Ok(self.encode_with_places(text)?.into_iter().map(|(id, _)| id).collect())
+        Ok(self.encode_with_places(text, true)?.into_iter().map(|(id, _)| id).collect())
     }
 
-    /// The same, each with the bytes of `text` that it stands for; none for a special token that was added.
-    pub fn encode_with_places(&self, text: &str) -> Result<Vec<(u32, Range<usize>)>, Error> {
+    /// Token ids of a prompt, with special tokens unless the chat template has written them.
+    pub fn encode_prompt(&self, prompt: &Rendered) -> Result<Vec<u32>, Error> {
+        Ok(self.encode_with_places(&prompt.text, !prompt.begun)?.into_iter().map(|(id, _)| id).collect())
+    }
+
+    /// Token ids, each with the bytes of `text` that it stands for; none for a special token that was added, where `special` asks
+    /// for them.
+    pub fn encode_with_places(&self, text: &str, special: bool) -> Result<Vec<(u32, Range<usize>)>, Error> {
         let known = || self.around_image.and_then(|_| self.tokenizer.token_to_id(IMAGE_MARKER));
-        let Some(image) = self.image.or_else(known) else { return self.encode_part(text, 0, true) };
+        let Some(image) = self.image.or_else(known) else { return self.encode_part(text, 0, special) };
         let mut ids = Vec::new();
         let mut at = 0;
         for (i, part) in text.split(IMAGE_MARKER).enumerate() {
@@ -123,7 +64,7 @@ impl Text {
                 }
                 at = end;
             }
-            ids.extend(self.encode_part(part, at, i == 0)?);
+            ids.extend(self.encode_part(part, at, special && i == 0)?);
             at += part.len();
         }
         Ok(ids)
@@ -150,9 +91,11 @@ impl Text {
 
     /// The ids of `continuation` where it follows `prompt`: what tokenizing both together adds. Where the two melt into
     /// other tokens at the seam, the continuation is tokenized alone.
-    pub fn encode_continuation(&self, prompt: &str, continuation: &str) -> Result<Vec<u32>, Error> {
-        let before = self.encode(prompt)?;
-        let both = self.encode(&format!("{prompt}{continuation}"))?;
+    pub fn encode_continuation(&self, prompt: &Rendered, continuation: &str) -> Result<Vec<u32>, Error> {
+        let before = self.encode_prompt(prompt)?;
+        let whole =
+            Rendered { text: format!("{}{continuation}", prompt.text), begun: prompt.begun, ..Rendered::default() };
+        let both = self.encode_prompt(&whole)?;
         if both.len() > before.len() && both.starts_with(&before) {
             return Ok(both[before.len()..].to_vec());
         }

@@ -23,6 +23,63 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// Who speaks in a conversation.
+type Role int32
+
+const (
+	// Never valid.
+	Role_ROLE_UNSPECIFIED Role = 0
+	// Rules for the whole conversation; where the chat template takes them, usually first.
+	Role_ROLE_SYSTEM Role = 1
+	// Asks.
+	Role_ROLE_USER Role = 2
+	// Answers: examples and earlier turns. A last message of the assistant is continued.
+	Role_ROLE_ASSISTANT Role = 3
+)
+
+// Enum value maps for Role.
+var (
+	Role_name = map[int32]string{
+		0: "ROLE_UNSPECIFIED",
+		1: "ROLE_SYSTEM",
+		2: "ROLE_USER",
+		3: "ROLE_ASSISTANT",
+	}
+	Role_value = map[string]int32{
+		"ROLE_UNSPECIFIED": 0,
+		"ROLE_SYSTEM":      1,
+		"ROLE_USER":        2,
+		"ROLE_ASSISTANT":   3,
+	}
+)
+
+func (x Role) Enum() *Role {
+	p := new(Role)
+	*p = x
+	return p
+}
+
+func (x Role) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Role) Descriptor() protoreflect.EnumDescriptor {
+	return file_scotoma_v1_inference_service_proto_enumTypes[0].Descriptor()
+}
+
+func (Role) Type() protoreflect.EnumType {
+	return &file_scotoma_v1_inference_service_proto_enumTypes[0]
+}
+
+func (x Role) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Role.Descriptor instead.
+func (Role) EnumDescriptor() ([]byte, []int) {
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{0}
+}
+
 // Why an answer ended.
 type FinishReason int32
 
@@ -64,11 +121,11 @@ func (x FinishReason) String() string {
 }
 
 func (FinishReason) Descriptor() protoreflect.EnumDescriptor {
-	return file_scotoma_v1_inference_service_proto_enumTypes[0].Descriptor()
+	return file_scotoma_v1_inference_service_proto_enumTypes[1].Descriptor()
 }
 
 func (FinishReason) Type() protoreflect.EnumType {
-	return &file_scotoma_v1_inference_service_proto_enumTypes[0]
+	return &file_scotoma_v1_inference_service_proto_enumTypes[1]
 }
 
 func (x FinishReason) Number() protoreflect.EnumNumber {
@@ -77,7 +134,7 @@ func (x FinishReason) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use FinishReason.Descriptor instead.
 func (FinishReason) EnumDescriptor() ([]byte, []int) {
-	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{0}
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{1}
 }
 
 // What a span of the language model's input holds.
@@ -129,11 +186,11 @@ func (x SpanKind) String() string {
 }
 
 func (SpanKind) Descriptor() protoreflect.EnumDescriptor {
-	return file_scotoma_v1_inference_service_proto_enumTypes[1].Descriptor()
+	return file_scotoma_v1_inference_service_proto_enumTypes[2].Descriptor()
 }
 
 func (SpanKind) Type() protoreflect.EnumType {
-	return &file_scotoma_v1_inference_service_proto_enumTypes[1]
+	return &file_scotoma_v1_inference_service_proto_enumTypes[2]
 }
 
 func (x SpanKind) Number() protoreflect.EnumNumber {
@@ -142,7 +199,7 @@ func (x SpanKind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use SpanKind.Descriptor instead.
 func (SpanKind) EnumDescriptor() ([]byte, []int) {
-	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{1}
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{2}
 }
 
 // How captured rows are reduced before they are sent.
@@ -200,11 +257,11 @@ func (x Reduction) String() string {
 }
 
 func (Reduction) Descriptor() protoreflect.EnumDescriptor {
-	return file_scotoma_v1_inference_service_proto_enumTypes[2].Descriptor()
+	return file_scotoma_v1_inference_service_proto_enumTypes[3].Descriptor()
 }
 
 func (Reduction) Type() protoreflect.EnumType {
-	return &file_scotoma_v1_inference_service_proto_enumTypes[2]
+	return &file_scotoma_v1_inference_service_proto_enumTypes[3]
 }
 
 func (x Reduction) Number() protoreflect.EnumNumber {
@@ -213,7 +270,7 @@ func (x Reduction) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Reduction.Descriptor instead.
 func (Reduction) EnumDescriptor() ([]byte, []int) {
-	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{2}
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{3}
 }
 
 // One picture.
@@ -303,7 +360,149 @@ func (*Image_Data) isImage_Source() {}
 
 func (*Image_Handle) isImage_Source() {}
 
-// What the model reads.
+// A part of a message.
+type ChatPart struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What it is. Unset: INVALID_ARGUMENT.
+	//
+	// Types that are valid to be assigned to Part:
+	//
+	//	*ChatPart_Text
+	//	*ChatPart_Image
+	Part          isChatPart_Part `protobuf_oneof:"part"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChatPart) Reset() {
+	*x = ChatPart{}
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChatPart) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChatPart) ProtoMessage() {}
+
+func (x *ChatPart) ProtoReflect() protoreflect.Message {
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChatPart.ProtoReflect.Descriptor instead.
+func (*ChatPart) Descriptor() ([]byte, []int) {
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *ChatPart) GetPart() isChatPart_Part {
+	if x != nil {
+		return x.Part
+	}
+	return nil
+}
+
+func (x *ChatPart) GetText() string {
+	if x != nil {
+		if x, ok := x.Part.(*ChatPart_Text); ok {
+			return x.Text
+		}
+	}
+	return ""
+}
+
+func (x *ChatPart) GetImage() *Image {
+	if x != nil {
+		if x, ok := x.Part.(*ChatPart_Image); ok {
+			return x.Image
+		}
+	}
+	return nil
+}
+
+type isChatPart_Part interface {
+	isChatPart_Part()
+}
+
+type ChatPart_Text struct {
+	// Words; without the marker `<image>`.
+	Text string `protobuf:"bytes,1,opt,name=text,proto3,oneof"`
+}
+
+type ChatPart_Image struct {
+	// A picture.
+	Image *Image `protobuf:"bytes,2,opt,name=image,proto3,oneof"`
+}
+
+func (*ChatPart_Text) isChatPart_Part() {}
+
+func (*ChatPart_Image) isChatPart_Part() {}
+
+// What one speaker says.
+type ChatMessage struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Who speaks. Unspecified: INVALID_ARGUMENT.
+	Role Role `protobuf:"varint,1,opt,name=role,proto3,enum=scotoma.v1.Role" json:"role,omitempty"`
+	// Words and pictures in their order; at least one, and at most 1,024.
+	Parts         []*ChatPart `protobuf:"bytes,2,rep,name=parts,proto3" json:"parts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChatMessage) Reset() {
+	*x = ChatMessage{}
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChatMessage) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChatMessage) ProtoMessage() {}
+
+func (x *ChatMessage) ProtoReflect() protoreflect.Message {
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChatMessage.ProtoReflect.Descriptor instead.
+func (*ChatMessage) Descriptor() ([]byte, []int) {
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *ChatMessage) GetRole() Role {
+	if x != nil {
+		return x.Role
+	}
+	return Role_ROLE_UNSPECIFIED
+}
+
+func (x *ChatMessage) GetParts() []*ChatPart {
+	if x != nil {
+		return x.Parts
+	}
+	return nil
+}
+
+// What the model reads: `text` with `images`, or `messages`; both: INVALID_ARGUMENT.
 type Prompt struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The user's words, put through the model's chat template after the pictures. The marker `<image>` places a picture;
@@ -312,14 +511,19 @@ type Prompt struct {
 	// Pictures in the order of their markers; at most ModelInfo.limits.max_images.
 	Images []*Image `protobuf:"bytes,2,rep,name=images,proto3" json:"images,omitempty"`
 	// Text is the whole prompt already; no chat template.
-	Raw           bool `protobuf:"varint,3,opt,name=raw,proto3" json:"raw,omitempty"`
+	Raw bool `protobuf:"varint,3,opt,name=raw,proto3" json:"raw,omitempty"`
+	// A conversation of several turns, few-shot examples among them, put through the model's chat template as
+	// transformers' `processor.apply_chat_template` does it: with `add_generation_prompt`, or, where the last message is the
+	// assistant's, with `continue_final_message`. At most 1,024 messages. What the template refuses is INVALID_ARGUMENT with its
+	// words. A model without a chat template takes raw prompts alone: FAILED_PRECONDITION.
+	Messages      []*ChatMessage `protobuf:"bytes,4,rep,name=messages,proto3" json:"messages,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Prompt) Reset() {
 	*x = Prompt{}
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[1]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -331,7 +535,7 @@ func (x *Prompt) String() string {
 func (*Prompt) ProtoMessage() {}
 
 func (x *Prompt) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[1]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -344,7 +548,7 @@ func (x *Prompt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Prompt.ProtoReflect.Descriptor instead.
 func (*Prompt) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{1}
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Prompt) GetText() string {
@@ -368,6 +572,13 @@ func (x *Prompt) GetRaw() bool {
 	return false
 }
 
+func (x *Prompt) GetMessages() []*ChatMessage {
+	if x != nil {
+		return x.Messages
+	}
+	return nil
+}
+
 // How tokens are chosen.
 type Sampling struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -385,7 +596,7 @@ type Sampling struct {
 
 func (x *Sampling) Reset() {
 	*x = Sampling{}
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[2]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -397,7 +608,7 @@ func (x *Sampling) String() string {
 func (*Sampling) ProtoMessage() {}
 
 func (x *Sampling) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[2]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -410,7 +621,7 @@ func (x *Sampling) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Sampling.ProtoReflect.Descriptor instead.
 func (*Sampling) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{2}
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Sampling) GetTemperature() float64 {
@@ -466,7 +677,7 @@ type GenerateRequest struct {
 
 func (x *GenerateRequest) Reset() {
 	*x = GenerateRequest{}
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[3]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -478,7 +689,7 @@ func (x *GenerateRequest) String() string {
 func (*GenerateRequest) ProtoMessage() {}
 
 func (x *GenerateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[3]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -491,7 +702,7 @@ func (x *GenerateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GenerateRequest.ProtoReflect.Descriptor instead.
 func (*GenerateRequest) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{3}
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *GenerateRequest) GetModel() string {
@@ -567,7 +778,7 @@ type GenerateResponse struct {
 
 func (x *GenerateResponse) Reset() {
 	*x = GenerateResponse{}
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[4]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -579,7 +790,7 @@ func (x *GenerateResponse) String() string {
 func (*GenerateResponse) ProtoMessage() {}
 
 func (x *GenerateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[4]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -592,7 +803,7 @@ func (x *GenerateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GenerateResponse.ProtoReflect.Descriptor instead.
 func (*GenerateResponse) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{4}
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *GenerateResponse) GetEvent() isGenerateResponse_Event {
@@ -671,7 +882,7 @@ type Started struct {
 
 func (x *Started) Reset() {
 	*x = Started{}
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[5]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -683,7 +894,7 @@ func (x *Started) String() string {
 func (*Started) ProtoMessage() {}
 
 func (x *Started) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[5]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -696,7 +907,7 @@ func (x *Started) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Started.ProtoReflect.Descriptor instead.
 func (*Started) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{5}
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Started) GetRequestId() string {
@@ -744,7 +955,7 @@ type Token struct {
 
 func (x *Token) Reset() {
 	*x = Token{}
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[6]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -756,7 +967,7 @@ func (x *Token) String() string {
 func (*Token) ProtoMessage() {}
 
 func (x *Token) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[6]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -769,7 +980,7 @@ func (x *Token) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Token.ProtoReflect.Descriptor instead.
 func (*Token) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{6}
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Token) GetId() uint32 {
@@ -815,7 +1026,7 @@ type TokenLogprob struct {
 
 func (x *TokenLogprob) Reset() {
 	*x = TokenLogprob{}
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[7]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -827,7 +1038,7 @@ func (x *TokenLogprob) String() string {
 func (*TokenLogprob) ProtoMessage() {}
 
 func (x *TokenLogprob) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[7]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -840,7 +1051,7 @@ func (x *TokenLogprob) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TokenLogprob.ProtoReflect.Descriptor instead.
 func (*TokenLogprob) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{7}
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *TokenLogprob) GetId() uint32 {
@@ -881,7 +1092,7 @@ type Finished struct {
 
 func (x *Finished) Reset() {
 	*x = Finished{}
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[8]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -893,7 +1104,7 @@ func (x *Finished) String() string {
 func (*Finished) ProtoMessage() {}
 
 func (x *Finished) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[8]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -906,7 +1117,7 @@ func (x *Finished) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Finished.ProtoReflect.Descriptor instead.
 func (*Finished) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{8}
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Finished) GetReason() FinishReason {
@@ -966,7 +1177,7 @@ type Usage struct {
 
 func (x *Usage) Reset() {
 	*x = Usage{}
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[9]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -978,7 +1189,7 @@ func (x *Usage) String() string {
 func (*Usage) ProtoMessage() {}
 
 func (x *Usage) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[9]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -991,7 +1202,7 @@ func (x *Usage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Usage.ProtoReflect.Descriptor instead.
 func (*Usage) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{9}
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Usage) GetPromptTokens() uint32 {
@@ -1083,7 +1294,7 @@ type ScoreRequest struct {
 
 func (x *ScoreRequest) Reset() {
 	*x = ScoreRequest{}
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[10]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1095,7 +1306,7 @@ func (x *ScoreRequest) String() string {
 func (*ScoreRequest) ProtoMessage() {}
 
 func (x *ScoreRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[10]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1108,7 +1319,7 @@ func (x *ScoreRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScoreRequest.ProtoReflect.Descriptor instead.
 func (*ScoreRequest) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{10}
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ScoreRequest) GetModel() string {
@@ -1163,7 +1374,7 @@ type ScoreResponse struct {
 
 func (x *ScoreResponse) Reset() {
 	*x = ScoreResponse{}
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[11]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1175,7 +1386,7 @@ func (x *ScoreResponse) String() string {
 func (*ScoreResponse) ProtoMessage() {}
 
 func (x *ScoreResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[11]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1188,7 +1399,7 @@ func (x *ScoreResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScoreResponse.ProtoReflect.Descriptor instead.
 func (*ScoreResponse) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{11}
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ScoreResponse) GetScores() []*ContinuationScore {
@@ -1236,7 +1447,7 @@ type ContinuationScore struct {
 
 func (x *ContinuationScore) Reset() {
 	*x = ContinuationScore{}
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[12]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1248,7 +1459,7 @@ func (x *ContinuationScore) String() string {
 func (*ContinuationScore) ProtoMessage() {}
 
 func (x *ContinuationScore) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[12]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1261,7 +1472,7 @@ func (x *ContinuationScore) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContinuationScore.ProtoReflect.Descriptor instead.
 func (*ContinuationScore) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{12}
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ContinuationScore) GetTokens() []*TokenLogprob {
@@ -1312,7 +1523,7 @@ type SweepRequest struct {
 
 func (x *SweepRequest) Reset() {
 	*x = SweepRequest{}
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[13]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1324,7 +1535,7 @@ func (x *SweepRequest) String() string {
 func (*SweepRequest) ProtoMessage() {}
 
 func (x *SweepRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[13]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1337,7 +1548,7 @@ func (x *SweepRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SweepRequest.ProtoReflect.Descriptor instead.
 func (*SweepRequest) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{13}
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *SweepRequest) GetInput() isSweepRequest_Input {
@@ -1408,7 +1619,7 @@ type SweepVariant struct {
 
 func (x *SweepVariant) Reset() {
 	*x = SweepVariant{}
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[14]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1420,7 +1631,7 @@ func (x *SweepVariant) String() string {
 func (*SweepVariant) ProtoMessage() {}
 
 func (x *SweepVariant) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[14]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1433,7 +1644,7 @@ func (x *SweepVariant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SweepVariant.ProtoReflect.Descriptor instead.
 func (*SweepVariant) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{14}
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *SweepVariant) GetInterventions() []*Intervention {
@@ -1456,7 +1667,7 @@ type SweepGrid struct {
 
 func (x *SweepGrid) Reset() {
 	*x = SweepGrid{}
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[15]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1468,7 +1679,7 @@ func (x *SweepGrid) String() string {
 func (*SweepGrid) ProtoMessage() {}
 
 func (x *SweepGrid) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[15]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1481,7 +1692,7 @@ func (x *SweepGrid) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SweepGrid.ProtoReflect.Descriptor instead.
 func (*SweepGrid) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{15}
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *SweepGrid) GetInterventions() []*Intervention {
@@ -1517,7 +1728,7 @@ type SweepAxis struct {
 
 func (x *SweepAxis) Reset() {
 	*x = SweepAxis{}
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[16]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1529,7 +1740,7 @@ func (x *SweepAxis) String() string {
 func (*SweepAxis) ProtoMessage() {}
 
 func (x *SweepAxis) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[16]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1542,7 +1753,7 @@ func (x *SweepAxis) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SweepAxis.ProtoReflect.Descriptor instead.
 func (*SweepAxis) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{16}
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *SweepAxis) GetField() string {
@@ -1610,7 +1821,7 @@ type SweepRange struct {
 
 func (x *SweepRange) Reset() {
 	*x = SweepRange{}
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[17]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1622,7 +1833,7 @@ func (x *SweepRange) String() string {
 func (*SweepRange) ProtoMessage() {}
 
 func (x *SweepRange) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[17]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1635,7 +1846,7 @@ func (x *SweepRange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SweepRange.ProtoReflect.Descriptor instead.
 func (*SweepRange) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{17}
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *SweepRange) GetFirst() float64 {
@@ -1670,7 +1881,7 @@ type SweepNumbers struct {
 
 func (x *SweepNumbers) Reset() {
 	*x = SweepNumbers{}
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[18]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1682,7 +1893,7 @@ func (x *SweepNumbers) String() string {
 func (*SweepNumbers) ProtoMessage() {}
 
 func (x *SweepNumbers) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[18]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1695,7 +1906,7 @@ func (x *SweepNumbers) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SweepNumbers.ProtoReflect.Descriptor instead.
 func (*SweepNumbers) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{18}
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *SweepNumbers) GetValues() []float64 {
@@ -1722,7 +1933,7 @@ type SweepResponse struct {
 
 func (x *SweepResponse) Reset() {
 	*x = SweepResponse{}
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[19]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1734,7 +1945,7 @@ func (x *SweepResponse) String() string {
 func (*SweepResponse) ProtoMessage() {}
 
 func (x *SweepResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[19]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1747,7 +1958,7 @@ func (x *SweepResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SweepResponse.ProtoReflect.Descriptor instead.
 func (*SweepResponse) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{19}
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *SweepResponse) GetEvent() isSweepResponse_Event {
@@ -1822,7 +2033,7 @@ type SweepStarted struct {
 
 func (x *SweepStarted) Reset() {
 	*x = SweepStarted{}
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[20]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1834,7 +2045,7 @@ func (x *SweepStarted) String() string {
 func (*SweepStarted) ProtoMessage() {}
 
 func (x *SweepStarted) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[20]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1847,7 +2058,7 @@ func (x *SweepStarted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SweepStarted.ProtoReflect.Descriptor instead.
 func (*SweepStarted) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{20}
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *SweepStarted) GetRequestId() string {
@@ -1885,7 +2096,7 @@ type SweepResult struct {
 
 func (x *SweepResult) Reset() {
 	*x = SweepResult{}
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[21]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1897,7 +2108,7 @@ func (x *SweepResult) String() string {
 func (*SweepResult) ProtoMessage() {}
 
 func (x *SweepResult) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[21]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1910,7 +2121,7 @@ func (x *SweepResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SweepResult.ProtoReflect.Descriptor instead.
 func (*SweepResult) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{21}
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *SweepResult) GetVariant() uint32 {
@@ -2003,7 +2214,7 @@ type SweepError struct {
 
 func (x *SweepError) Reset() {
 	*x = SweepError{}
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[22]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2015,7 +2226,7 @@ func (x *SweepError) String() string {
 func (*SweepError) ProtoMessage() {}
 
 func (x *SweepError) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[22]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2028,7 +2239,7 @@ func (x *SweepError) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SweepError.ProtoReflect.Descriptor instead.
 func (*SweepError) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{22}
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *SweepError) GetCode() int32 {
@@ -2078,7 +2289,7 @@ type SweepFinished struct {
 
 func (x *SweepFinished) Reset() {
 	*x = SweepFinished{}
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[23]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2090,7 +2301,7 @@ func (x *SweepFinished) String() string {
 func (*SweepFinished) ProtoMessage() {}
 
 func (x *SweepFinished) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[23]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2103,7 +2314,7 @@ func (x *SweepFinished) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SweepFinished.ProtoReflect.Descriptor instead.
 func (*SweepFinished) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{23}
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *SweepFinished) GetVariants() uint32 {
@@ -2152,7 +2363,7 @@ type UploadImageRequest struct {
 
 func (x *UploadImageRequest) Reset() {
 	*x = UploadImageRequest{}
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[24]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2164,7 +2375,7 @@ func (x *UploadImageRequest) String() string {
 func (*UploadImageRequest) ProtoMessage() {}
 
 func (x *UploadImageRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[24]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2177,7 +2388,7 @@ func (x *UploadImageRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadImageRequest.ProtoReflect.Descriptor instead.
 func (*UploadImageRequest) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{24}
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *UploadImageRequest) GetData() []byte {
@@ -2202,7 +2413,7 @@ type UploadImageResponse struct {
 
 func (x *UploadImageResponse) Reset() {
 	*x = UploadImageResponse{}
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[25]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2214,7 +2425,7 @@ func (x *UploadImageResponse) String() string {
 func (*UploadImageResponse) ProtoMessage() {}
 
 func (x *UploadImageResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[25]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2227,7 +2438,7 @@ func (x *UploadImageResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadImageResponse.ProtoReflect.Descriptor instead.
 func (*UploadImageResponse) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{25}
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *UploadImageResponse) GetHandle() string {
@@ -2268,7 +2479,7 @@ type PreviewRequest struct {
 
 func (x *PreviewRequest) Reset() {
 	*x = PreviewRequest{}
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[26]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2280,7 +2491,7 @@ func (x *PreviewRequest) String() string {
 func (*PreviewRequest) ProtoMessage() {}
 
 func (x *PreviewRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[26]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2293,7 +2504,7 @@ func (x *PreviewRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PreviewRequest.ProtoReflect.Descriptor instead.
 func (*PreviewRequest) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{26}
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *PreviewRequest) GetModel() string {
@@ -2345,7 +2556,7 @@ type PreviewResponse struct {
 
 func (x *PreviewResponse) Reset() {
 	*x = PreviewResponse{}
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[27]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2357,7 +2568,7 @@ func (x *PreviewResponse) String() string {
 func (*PreviewResponse) ProtoMessage() {}
 
 func (x *PreviewResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[27]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2370,7 +2581,7 @@ func (x *PreviewResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PreviewResponse.ProtoReflect.Descriptor instead.
 func (*PreviewResponse) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{27}
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *PreviewResponse) GetPng() []byte {
@@ -2436,7 +2647,7 @@ type ResolvedIntervention struct {
 
 func (x *ResolvedIntervention) Reset() {
 	*x = ResolvedIntervention{}
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[28]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2448,7 +2659,7 @@ func (x *ResolvedIntervention) String() string {
 func (*ResolvedIntervention) ProtoMessage() {}
 
 func (x *ResolvedIntervention) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[28]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2461,7 +2672,7 @@ func (x *ResolvedIntervention) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResolvedIntervention.ProtoReflect.Descriptor instead.
 func (*ResolvedIntervention) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{28}
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ResolvedIntervention) GetIntervention() *Intervention {
@@ -2522,7 +2733,7 @@ type Resolution struct {
 
 func (x *Resolution) Reset() {
 	*x = Resolution{}
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[29]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2534,7 +2745,7 @@ func (x *Resolution) String() string {
 func (*Resolution) ProtoMessage() {}
 
 func (x *Resolution) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[29]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2547,7 +2758,7 @@ func (x *Resolution) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Resolution.ProtoReflect.Descriptor instead.
 func (*Resolution) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{29}
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Resolution) GetImage() uint32 {
@@ -2612,7 +2823,7 @@ type Span struct {
 
 func (x *Span) Reset() {
 	*x = Span{}
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[30]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2624,7 +2835,7 @@ func (x *Span) String() string {
 func (*Span) ProtoMessage() {}
 
 func (x *Span) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[30]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2637,7 +2848,7 @@ func (x *Span) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Span.ProtoReflect.Descriptor instead.
 func (*Span) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{30}
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Span) GetKind() SpanKind {
@@ -2737,14 +2948,17 @@ type Provenance struct {
 	// The request as `{"METHOD": request}` in canonical JSON (keys sorted), every seed filled in, pictures by their handles.
 	Request string `protobuf:"bytes,15,opt,name=request,proto3" json:"request,omitempty"`
 	// BLAKE3 digests (hex) of what came out on the way, in data-path order.
-	Stages        []*Stage `protobuf:"bytes,16,rep,name=stages,proto3" json:"stages,omitempty"`
+	Stages []*Stage `protobuf:"bytes,16,rep,name=stages,proto3" json:"stages,omitempty"`
+	// The time that the chat template has put into the prompt by `strftime_now`, such as 2026-11-27T09:30:00; Verify renders at this
+	// time. Empty: it has not asked.
+	TemplateTime  string `protobuf:"bytes,20,opt,name=template_time,json=templateTime,proto3" json:"template_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Provenance) Reset() {
 	*x = Provenance{}
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[31]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2756,7 +2970,7 @@ func (x *Provenance) String() string {
 func (*Provenance) ProtoMessage() {}
 
 func (x *Provenance) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[31]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2769,7 +2983,7 @@ func (x *Provenance) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Provenance.ProtoReflect.Descriptor instead.
 func (*Provenance) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{31}
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Provenance) GetServerVersion() string {
@@ -2884,6 +3098,13 @@ func (x *Provenance) GetStages() []*Stage {
 	return nil
 }
 
+func (x *Provenance) GetTemplateTime() string {
+	if x != nil {
+		return x.TemplateTime
+	}
+	return ""
+}
+
 // What came out of one part of a run.
 type Stage struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2899,7 +3120,7 @@ type Stage struct {
 
 func (x *Stage) Reset() {
 	*x = Stage{}
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[32]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2911,7 +3132,7 @@ func (x *Stage) String() string {
 func (*Stage) ProtoMessage() {}
 
 func (x *Stage) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[32]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2924,7 +3145,7 @@ func (x *Stage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Stage.ProtoReflect.Descriptor instead.
 func (*Stage) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{32}
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Stage) GetName() string {
@@ -2958,7 +3179,7 @@ type CaptureTarget struct {
 
 func (x *CaptureTarget) Reset() {
 	*x = CaptureTarget{}
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[33]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2970,7 +3191,7 @@ func (x *CaptureTarget) String() string {
 func (*CaptureTarget) ProtoMessage() {}
 
 func (x *CaptureTarget) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[33]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2983,7 +3204,7 @@ func (x *CaptureTarget) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CaptureTarget.ProtoReflect.Descriptor instead.
 func (*CaptureTarget) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{33}
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *CaptureTarget) GetTarget() *Target {
@@ -3040,7 +3261,7 @@ type CaptureRequest struct {
 
 func (x *CaptureRequest) Reset() {
 	*x = CaptureRequest{}
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[34]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3052,7 +3273,7 @@ func (x *CaptureRequest) String() string {
 func (*CaptureRequest) ProtoMessage() {}
 
 func (x *CaptureRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[34]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3065,7 +3286,7 @@ func (x *CaptureRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CaptureRequest.ProtoReflect.Descriptor instead.
 func (*CaptureRequest) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{34}
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *CaptureRequest) GetModel() string {
@@ -3141,7 +3362,7 @@ type CaptureResponse struct {
 
 func (x *CaptureResponse) Reset() {
 	*x = CaptureResponse{}
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[35]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3153,7 +3374,7 @@ func (x *CaptureResponse) String() string {
 func (*CaptureResponse) ProtoMessage() {}
 
 func (x *CaptureResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[35]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3166,7 +3387,7 @@ func (x *CaptureResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CaptureResponse.ProtoReflect.Descriptor instead.
 func (*CaptureResponse) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{35}
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *CaptureResponse) GetEvent() isCaptureResponse_Event {
@@ -3260,7 +3481,7 @@ type Activation struct {
 
 func (x *Activation) Reset() {
 	*x = Activation{}
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[36]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3272,7 +3493,7 @@ func (x *Activation) String() string {
 func (*Activation) ProtoMessage() {}
 
 func (x *Activation) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[36]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3285,7 +3506,7 @@ func (x *Activation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Activation.ProtoReflect.Descriptor instead.
 func (*Activation) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{36}
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *Activation) GetTarget() uint32 {
@@ -3376,7 +3597,7 @@ type TopTokens struct {
 
 func (x *TopTokens) Reset() {
 	*x = TopTokens{}
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[37]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3388,7 +3609,7 @@ func (x *TopTokens) String() string {
 func (*TopTokens) ProtoMessage() {}
 
 func (x *TopTokens) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[37]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3401,7 +3622,7 @@ func (x *TopTokens) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TopTokens.ProtoReflect.Descriptor instead.
 func (*TopTokens) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{37}
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *TopTokens) GetTokens() []*TokenLogprob {
@@ -3428,7 +3649,7 @@ type CaptureFinished struct {
 
 func (x *CaptureFinished) Reset() {
 	*x = CaptureFinished{}
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[38]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3440,7 +3661,7 @@ func (x *CaptureFinished) String() string {
 func (*CaptureFinished) ProtoMessage() {}
 
 func (x *CaptureFinished) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[38]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3453,7 +3674,7 @@ func (x *CaptureFinished) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CaptureFinished.ProtoReflect.Descriptor instead.
 func (*CaptureFinished) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{38}
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *CaptureFinished) GetText() string {
@@ -3501,7 +3722,7 @@ type KeptActivation struct {
 
 func (x *KeptActivation) Reset() {
 	*x = KeptActivation{}
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[39]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3513,7 +3734,7 @@ func (x *KeptActivation) String() string {
 func (*KeptActivation) ProtoMessage() {}
 
 func (x *KeptActivation) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[39]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3526,7 +3747,7 @@ func (x *KeptActivation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeptActivation.ProtoReflect.Descriptor instead.
 func (*KeptActivation) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{39}
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *KeptActivation) GetTarget() uint32 {
@@ -3570,7 +3791,7 @@ type VerifyRequest struct {
 
 func (x *VerifyRequest) Reset() {
 	*x = VerifyRequest{}
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[40]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3582,7 +3803,7 @@ func (x *VerifyRequest) String() string {
 func (*VerifyRequest) ProtoMessage() {}
 
 func (x *VerifyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[40]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3595,7 +3816,7 @@ func (x *VerifyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyRequest.ProtoReflect.Descriptor instead.
 func (*VerifyRequest) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{40}
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *VerifyRequest) GetProvenance() *Provenance {
@@ -3628,7 +3849,7 @@ type VerifyResponse struct {
 
 func (x *VerifyResponse) Reset() {
 	*x = VerifyResponse{}
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[41]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3640,7 +3861,7 @@ func (x *VerifyResponse) String() string {
 func (*VerifyResponse) ProtoMessage() {}
 
 func (x *VerifyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[41]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3653,7 +3874,7 @@ func (x *VerifyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyResponse.ProtoReflect.Descriptor instead.
 func (*VerifyResponse) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{41}
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *VerifyResponse) GetAgrees() bool {
@@ -3692,7 +3913,7 @@ type Difference struct {
 
 func (x *Difference) Reset() {
 	*x = Difference{}
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[42]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3704,7 +3925,7 @@ func (x *Difference) String() string {
 func (*Difference) ProtoMessage() {}
 
 func (x *Difference) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[42]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3717,7 +3938,7 @@ func (x *Difference) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Difference.ProtoReflect.Descriptor instead.
 func (*Difference) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{42}
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *Difference) GetStage() string {
@@ -3750,11 +3971,19 @@ const file_scotoma_v1_inference_service_proto_rawDesc = "" +
 	"\x05Image\x12\x14\n" +
 	"\x04data\x18\x01 \x01(\fH\x00R\x04data\x12\x18\n" +
 	"\x06handle\x18\x02 \x01(\tH\x00R\x06handleB\b\n" +
-	"\x06source\"Y\n" +
+	"\x06source\"S\n" +
+	"\bChatPart\x12\x14\n" +
+	"\x04text\x18\x01 \x01(\tH\x00R\x04text\x12)\n" +
+	"\x05image\x18\x02 \x01(\v2\x11.scotoma.v1.ImageH\x00R\x05imageB\x06\n" +
+	"\x04part\"_\n" +
+	"\vChatMessage\x12$\n" +
+	"\x04role\x18\x01 \x01(\x0e2\x10.scotoma.v1.RoleR\x04role\x12*\n" +
+	"\x05parts\x18\x02 \x03(\v2\x14.scotoma.v1.ChatPartR\x05parts\"\x8e\x01\n" +
 	"\x06Prompt\x12\x12\n" +
 	"\x04text\x18\x01 \x01(\tR\x04text\x12)\n" +
 	"\x06images\x18\x02 \x03(\v2\x11.scotoma.v1.ImageR\x06images\x12\x10\n" +
-	"\x03raw\x18\x03 \x01(\bR\x03raw\"\x87\x01\n" +
+	"\x03raw\x18\x03 \x01(\bR\x03raw\x123\n" +
+	"\bmessages\x18\x04 \x03(\v2\x17.scotoma.v1.ChatMessageR\bmessages\"\x87\x01\n" +
 	"\bSampling\x12 \n" +
 	"\vtemperature\x18\x01 \x01(\x01R\vtemperature\x12\x13\n" +
 	"\x05top_k\x18\x02 \x01(\rR\x04topK\x12\x18\n" +
@@ -3926,7 +4155,7 @@ const file_scotoma_v1_inference_service_proto_rawDesc = "" +
 	"\fgrid_columns\x18\x06 \x01(\rR\vgridColumns\x12\x12\n" +
 	"\x04tile\x18\a \x01(\rR\x04tile\x12\x10\n" +
 	"\x03row\x18\b \x01(\rR\x03row\x12\x16\n" +
-	"\x06column\x18\t \x01(\rR\x06column\"\xb9\x04\n" +
+	"\x06column\x18\t \x01(\rR\x06column\"\xde\x04\n" +
 	"\n" +
 	"Provenance\x12%\n" +
 	"\x0eserver_version\x18\x01 \x01(\tR\rserverVersion\x12\x14\n" +
@@ -3947,7 +4176,8 @@ const file_scotoma_v1_inference_service_proto_rawDesc = "" +
 	"\routput_digest\x18\r \x01(\tR\foutputDigest\x12\x16\n" +
 	"\x06digest\x18\x0e \x01(\tR\x06digest\x12\x18\n" +
 	"\arequest\x18\x0f \x01(\tR\arequest\x12)\n" +
-	"\x06stages\x18\x10 \x03(\v2\x11.scotoma.v1.StageR\x06stages\"3\n" +
+	"\x06stages\x18\x10 \x03(\v2\x11.scotoma.v1.StageR\x06stages\x12#\n" +
+	"\rtemplate_time\x18\x14 \x01(\tR\ftemplateTime\"3\n" +
 	"\x05Stage\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
 	"\x06digest\x18\x02 \x01(\tR\x06digest\"\x96\x01\n" +
@@ -4017,7 +4247,12 @@ const file_scotoma_v1_inference_service_proto_rawDesc = "" +
 	"Difference\x12\x14\n" +
 	"\x05stage\x18\x01 \x01(\tR\x05stage\x12\x1a\n" +
 	"\brecorded\x18\x02 \x01(\tR\brecorded\x12\x14\n" +
-	"\x05found\x18\x03 \x01(\tR\x05found*v\n" +
+	"\x05found\x18\x03 \x01(\tR\x05found*P\n" +
+	"\x04Role\x12\x14\n" +
+	"\x10ROLE_UNSPECIFIED\x10\x00\x12\x0f\n" +
+	"\vROLE_SYSTEM\x10\x01\x12\r\n" +
+	"\tROLE_USER\x10\x02\x12\x12\n" +
+	"\x0eROLE_ASSISTANT\x10\x03*v\n" +
 	"\fFinishReason\x12\x1d\n" +
 	"\x19FINISH_REASON_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11FINISH_REASON_EOS\x10\x01\x12\x18\n" +
@@ -4062,139 +4297,146 @@ func file_scotoma_v1_inference_service_proto_rawDescGZIP() []byte {
 	return file_scotoma_v1_inference_service_proto_rawDescData
 }
 
-var file_scotoma_v1_inference_service_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_scotoma_v1_inference_service_proto_msgTypes = make([]protoimpl.MessageInfo, 43)
+var file_scotoma_v1_inference_service_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
+var file_scotoma_v1_inference_service_proto_msgTypes = make([]protoimpl.MessageInfo, 45)
 var file_scotoma_v1_inference_service_proto_goTypes = []any{
-	(FinishReason)(0),            // 0: scotoma.v1.FinishReason
-	(SpanKind)(0),                // 1: scotoma.v1.SpanKind
-	(Reduction)(0),               // 2: scotoma.v1.Reduction
-	(*Image)(nil),                // 3: scotoma.v1.Image
-	(*Prompt)(nil),               // 4: scotoma.v1.Prompt
-	(*Sampling)(nil),             // 5: scotoma.v1.Sampling
-	(*GenerateRequest)(nil),      // 6: scotoma.v1.GenerateRequest
-	(*GenerateResponse)(nil),     // 7: scotoma.v1.GenerateResponse
-	(*Started)(nil),              // 8: scotoma.v1.Started
-	(*Token)(nil),                // 9: scotoma.v1.Token
-	(*TokenLogprob)(nil),         // 10: scotoma.v1.TokenLogprob
-	(*Finished)(nil),             // 11: scotoma.v1.Finished
-	(*Usage)(nil),                // 12: scotoma.v1.Usage
-	(*ScoreRequest)(nil),         // 13: scotoma.v1.ScoreRequest
-	(*ScoreResponse)(nil),        // 14: scotoma.v1.ScoreResponse
-	(*ContinuationScore)(nil),    // 15: scotoma.v1.ContinuationScore
-	(*SweepRequest)(nil),         // 16: scotoma.v1.SweepRequest
-	(*SweepVariant)(nil),         // 17: scotoma.v1.SweepVariant
-	(*SweepGrid)(nil),            // 18: scotoma.v1.SweepGrid
-	(*SweepAxis)(nil),            // 19: scotoma.v1.SweepAxis
-	(*SweepRange)(nil),           // 20: scotoma.v1.SweepRange
-	(*SweepNumbers)(nil),         // 21: scotoma.v1.SweepNumbers
-	(*SweepResponse)(nil),        // 22: scotoma.v1.SweepResponse
-	(*SweepStarted)(nil),         // 23: scotoma.v1.SweepStarted
-	(*SweepResult)(nil),          // 24: scotoma.v1.SweepResult
-	(*SweepError)(nil),           // 25: scotoma.v1.SweepError
-	(*SweepFinished)(nil),        // 26: scotoma.v1.SweepFinished
-	(*UploadImageRequest)(nil),   // 27: scotoma.v1.UploadImageRequest
-	(*UploadImageResponse)(nil),  // 28: scotoma.v1.UploadImageResponse
-	(*PreviewRequest)(nil),       // 29: scotoma.v1.PreviewRequest
-	(*PreviewResponse)(nil),      // 30: scotoma.v1.PreviewResponse
-	(*ResolvedIntervention)(nil), // 31: scotoma.v1.ResolvedIntervention
-	(*Resolution)(nil),           // 32: scotoma.v1.Resolution
-	(*Span)(nil),                 // 33: scotoma.v1.Span
-	(*Provenance)(nil),           // 34: scotoma.v1.Provenance
-	(*Stage)(nil),                // 35: scotoma.v1.Stage
-	(*CaptureTarget)(nil),        // 36: scotoma.v1.CaptureTarget
-	(*CaptureRequest)(nil),       // 37: scotoma.v1.CaptureRequest
-	(*CaptureResponse)(nil),      // 38: scotoma.v1.CaptureResponse
-	(*Activation)(nil),           // 39: scotoma.v1.Activation
-	(*TopTokens)(nil),            // 40: scotoma.v1.TopTokens
-	(*CaptureFinished)(nil),      // 41: scotoma.v1.CaptureFinished
-	(*KeptActivation)(nil),       // 42: scotoma.v1.KeptActivation
-	(*VerifyRequest)(nil),        // 43: scotoma.v1.VerifyRequest
-	(*VerifyResponse)(nil),       // 44: scotoma.v1.VerifyResponse
-	(*Difference)(nil),           // 45: scotoma.v1.Difference
-	(*Intervention)(nil),         // 46: scotoma.v1.Intervention
-	(*Target)(nil),               // 47: scotoma.v1.Target
-	(DataType)(0),                // 48: scotoma.v1.DataType
+	(Role)(0),                    // 0: scotoma.v1.Role
+	(FinishReason)(0),            // 1: scotoma.v1.FinishReason
+	(SpanKind)(0),                // 2: scotoma.v1.SpanKind
+	(Reduction)(0),               // 3: scotoma.v1.Reduction
+	(*Image)(nil),                // 4: scotoma.v1.Image
+	(*ChatPart)(nil),             // 5: scotoma.v1.ChatPart
+	(*ChatMessage)(nil),          // 6: scotoma.v1.ChatMessage
+	(*Prompt)(nil),               // 7: scotoma.v1.Prompt
+	(*Sampling)(nil),             // 8: scotoma.v1.Sampling
+	(*GenerateRequest)(nil),      // 9: scotoma.v1.GenerateRequest
+	(*GenerateResponse)(nil),     // 10: scotoma.v1.GenerateResponse
+	(*Started)(nil),              // 11: scotoma.v1.Started
+	(*Token)(nil),                // 12: scotoma.v1.Token
+	(*TokenLogprob)(nil),         // 13: scotoma.v1.TokenLogprob
+	(*Finished)(nil),             // 14: scotoma.v1.Finished
+	(*Usage)(nil),                // 15: scotoma.v1.Usage
+	(*ScoreRequest)(nil),         // 16: scotoma.v1.ScoreRequest
+	(*ScoreResponse)(nil),        // 17: scotoma.v1.ScoreResponse
+	(*ContinuationScore)(nil),    // 18: scotoma.v1.ContinuationScore
+	(*SweepRequest)(nil),         // 19: scotoma.v1.SweepRequest
+	(*SweepVariant)(nil),         // 20: scotoma.v1.SweepVariant
+	(*SweepGrid)(nil),            // 21: scotoma.v1.SweepGrid
+	(*SweepAxis)(nil),            // 22: scotoma.v1.SweepAxis
+	(*SweepRange)(nil),           // 23: scotoma.v1.SweepRange
+	(*SweepNumbers)(nil),         // 24: scotoma.v1.SweepNumbers
+	(*SweepResponse)(nil),        // 25: scotoma.v1.SweepResponse
+	(*SweepStarted)(nil),         // 26: scotoma.v1.SweepStarted
+	(*SweepResult)(nil),          // 27: scotoma.v1.SweepResult
+	(*SweepError)(nil),           // 28: scotoma.v1.SweepError
+	(*SweepFinished)(nil),        // 29: scotoma.v1.SweepFinished
+	(*UploadImageRequest)(nil),   // 30: scotoma.v1.UploadImageRequest
+	(*UploadImageResponse)(nil),  // 31: scotoma.v1.UploadImageResponse
+	(*PreviewRequest)(nil),       // 32: scotoma.v1.PreviewRequest
+	(*PreviewResponse)(nil),      // 33: scotoma.v1.PreviewResponse
+	(*ResolvedIntervention)(nil), // 34: scotoma.v1.ResolvedIntervention
+	(*Resolution)(nil),           // 35: scotoma.v1.Resolution
+	(*Span)(nil),                 // 36: scotoma.v1.Span
+	(*Provenance)(nil),           // 37: scotoma.v1.Provenance
+	(*Stage)(nil),                // 38: scotoma.v1.Stage
+	(*CaptureTarget)(nil),        // 39: scotoma.v1.CaptureTarget
+	(*CaptureRequest)(nil),       // 40: scotoma.v1.CaptureRequest
+	(*CaptureResponse)(nil),      // 41: scotoma.v1.CaptureResponse
+	(*Activation)(nil),           // 42: scotoma.v1.Activation
+	(*TopTokens)(nil),            // 43: scotoma.v1.TopTokens
+	(*CaptureFinished)(nil),      // 44: scotoma.v1.CaptureFinished
+	(*KeptActivation)(nil),       // 45: scotoma.v1.KeptActivation
+	(*VerifyRequest)(nil),        // 46: scotoma.v1.VerifyRequest
+	(*VerifyResponse)(nil),       // 47: scotoma.v1.VerifyResponse
+	(*Difference)(nil),           // 48: scotoma.v1.Difference
+	(*Intervention)(nil),         // 49: scotoma.v1.Intervention
+	(*Target)(nil),               // 50: scotoma.v1.Target
+	(DataType)(0),                // 51: scotoma.v1.DataType
 }
 var file_scotoma_v1_inference_service_proto_depIdxs = []int32{
-	3,  // 0: scotoma.v1.Prompt.images:type_name -> scotoma.v1.Image
-	4,  // 1: scotoma.v1.GenerateRequest.prompt:type_name -> scotoma.v1.Prompt
-	46, // 2: scotoma.v1.GenerateRequest.interventions:type_name -> scotoma.v1.Intervention
-	5,  // 3: scotoma.v1.GenerateRequest.sampling:type_name -> scotoma.v1.Sampling
-	8,  // 4: scotoma.v1.GenerateResponse.started:type_name -> scotoma.v1.Started
-	9,  // 5: scotoma.v1.GenerateResponse.token:type_name -> scotoma.v1.Token
-	11, // 6: scotoma.v1.GenerateResponse.finished:type_name -> scotoma.v1.Finished
-	10, // 7: scotoma.v1.Token.top:type_name -> scotoma.v1.TokenLogprob
-	0,  // 8: scotoma.v1.Finished.reason:type_name -> scotoma.v1.FinishReason
-	12, // 9: scotoma.v1.Finished.usage:type_name -> scotoma.v1.Usage
-	34, // 10: scotoma.v1.Finished.provenance:type_name -> scotoma.v1.Provenance
-	4,  // 11: scotoma.v1.ScoreRequest.prompt:type_name -> scotoma.v1.Prompt
-	46, // 12: scotoma.v1.ScoreRequest.interventions:type_name -> scotoma.v1.Intervention
-	15, // 13: scotoma.v1.ScoreResponse.scores:type_name -> scotoma.v1.ContinuationScore
-	12, // 14: scotoma.v1.ScoreResponse.usage:type_name -> scotoma.v1.Usage
-	34, // 15: scotoma.v1.ScoreResponse.provenance:type_name -> scotoma.v1.Provenance
-	10, // 16: scotoma.v1.ContinuationScore.tokens:type_name -> scotoma.v1.TokenLogprob
-	6,  // 17: scotoma.v1.SweepRequest.generate:type_name -> scotoma.v1.GenerateRequest
-	13, // 18: scotoma.v1.SweepRequest.score:type_name -> scotoma.v1.ScoreRequest
-	17, // 19: scotoma.v1.SweepRequest.variants:type_name -> scotoma.v1.SweepVariant
-	18, // 20: scotoma.v1.SweepRequest.grid:type_name -> scotoma.v1.SweepGrid
-	46, // 21: scotoma.v1.SweepVariant.interventions:type_name -> scotoma.v1.Intervention
-	46, // 22: scotoma.v1.SweepGrid.interventions:type_name -> scotoma.v1.Intervention
-	19, // 23: scotoma.v1.SweepGrid.axes:type_name -> scotoma.v1.SweepAxis
-	20, // 24: scotoma.v1.SweepAxis.range:type_name -> scotoma.v1.SweepRange
-	21, // 25: scotoma.v1.SweepAxis.numbers:type_name -> scotoma.v1.SweepNumbers
-	23, // 26: scotoma.v1.SweepResponse.started:type_name -> scotoma.v1.SweepStarted
-	24, // 27: scotoma.v1.SweepResponse.result:type_name -> scotoma.v1.SweepResult
-	26, // 28: scotoma.v1.SweepResponse.finished:type_name -> scotoma.v1.SweepFinished
-	11, // 29: scotoma.v1.SweepResult.generated:type_name -> scotoma.v1.Finished
-	14, // 30: scotoma.v1.SweepResult.scored:type_name -> scotoma.v1.ScoreResponse
-	25, // 31: scotoma.v1.SweepResult.error:type_name -> scotoma.v1.SweepError
-	3,  // 32: scotoma.v1.PreviewRequest.image:type_name -> scotoma.v1.Image
-	46, // 33: scotoma.v1.PreviewRequest.interventions:type_name -> scotoma.v1.Intervention
-	31, // 34: scotoma.v1.PreviewResponse.plan:type_name -> scotoma.v1.ResolvedIntervention
-	46, // 35: scotoma.v1.ResolvedIntervention.intervention:type_name -> scotoma.v1.Intervention
-	32, // 36: scotoma.v1.ResolvedIntervention.resolutions:type_name -> scotoma.v1.Resolution
-	1,  // 37: scotoma.v1.Span.kind:type_name -> scotoma.v1.SpanKind
-	33, // 38: scotoma.v1.Provenance.layout:type_name -> scotoma.v1.Span
-	31, // 39: scotoma.v1.Provenance.plan:type_name -> scotoma.v1.ResolvedIntervention
-	5,  // 40: scotoma.v1.Provenance.sampling:type_name -> scotoma.v1.Sampling
-	35, // 41: scotoma.v1.Provenance.stages:type_name -> scotoma.v1.Stage
-	47, // 42: scotoma.v1.CaptureTarget.target:type_name -> scotoma.v1.Target
-	2,  // 43: scotoma.v1.CaptureTarget.reduction:type_name -> scotoma.v1.Reduction
-	4,  // 44: scotoma.v1.CaptureRequest.prompt:type_name -> scotoma.v1.Prompt
-	46, // 45: scotoma.v1.CaptureRequest.interventions:type_name -> scotoma.v1.Intervention
-	36, // 46: scotoma.v1.CaptureRequest.targets:type_name -> scotoma.v1.CaptureTarget
-	48, // 47: scotoma.v1.CaptureRequest.dtype:type_name -> scotoma.v1.DataType
-	8,  // 48: scotoma.v1.CaptureResponse.started:type_name -> scotoma.v1.Started
-	39, // 49: scotoma.v1.CaptureResponse.activation:type_name -> scotoma.v1.Activation
-	41, // 50: scotoma.v1.CaptureResponse.finished:type_name -> scotoma.v1.CaptureFinished
-	40, // 51: scotoma.v1.Activation.top:type_name -> scotoma.v1.TopTokens
-	10, // 52: scotoma.v1.TopTokens.tokens:type_name -> scotoma.v1.TokenLogprob
-	12, // 53: scotoma.v1.CaptureFinished.usage:type_name -> scotoma.v1.Usage
-	34, // 54: scotoma.v1.CaptureFinished.provenance:type_name -> scotoma.v1.Provenance
-	42, // 55: scotoma.v1.CaptureFinished.kept:type_name -> scotoma.v1.KeptActivation
-	34, // 56: scotoma.v1.VerifyRequest.provenance:type_name -> scotoma.v1.Provenance
-	3,  // 57: scotoma.v1.VerifyRequest.images:type_name -> scotoma.v1.Image
-	45, // 58: scotoma.v1.VerifyResponse.differences:type_name -> scotoma.v1.Difference
-	34, // 59: scotoma.v1.VerifyResponse.provenance:type_name -> scotoma.v1.Provenance
-	6,  // 60: scotoma.v1.InferenceService.Generate:input_type -> scotoma.v1.GenerateRequest
-	13, // 61: scotoma.v1.InferenceService.Score:input_type -> scotoma.v1.ScoreRequest
-	16, // 62: scotoma.v1.InferenceService.Sweep:input_type -> scotoma.v1.SweepRequest
-	27, // 63: scotoma.v1.InferenceService.UploadImage:input_type -> scotoma.v1.UploadImageRequest
-	37, // 64: scotoma.v1.InferenceService.Capture:input_type -> scotoma.v1.CaptureRequest
-	29, // 65: scotoma.v1.InferenceService.Preview:input_type -> scotoma.v1.PreviewRequest
-	43, // 66: scotoma.v1.InferenceService.Verify:input_type -> scotoma.v1.VerifyRequest
-	7,  // 67: scotoma.v1.InferenceService.Generate:output_type -> scotoma.v1.GenerateResponse
-	14, // 68: scotoma.v1.InferenceService.Score:output_type -> scotoma.v1.ScoreResponse
-	22, // 69: scotoma.v1.InferenceService.Sweep:output_type -> scotoma.v1.SweepResponse
-	28, // 70: scotoma.v1.InferenceService.UploadImage:output_type -> scotoma.v1.UploadImageResponse
-	38, // 71: scotoma.v1.InferenceService.Capture:output_type -> scotoma.v1.CaptureResponse
-	30, // 72: scotoma.v1.InferenceService.Preview:output_type -> scotoma.v1.PreviewResponse
-	44, // 73: scotoma.v1.InferenceService.Verify:output_type -> scotoma.v1.VerifyResponse
-	67, // [67:74] is the sub-list for method output_type
-	60, // [60:67] is the sub-list for method input_type
-	60, // [60:60] is the sub-list for extension type_name
-	60, // [60:60] is the sub-list for extension extendee
-	0,  // [0:60] is the sub-list for field type_name
+	4,  // 0: scotoma.v1.ChatPart.image:type_name -> scotoma.v1.Image
+	0,  // 1: scotoma.v1.ChatMessage.role:type_name -> scotoma.v1.Role
+	5,  // 2: scotoma.v1.ChatMessage.parts:type_name -> scotoma.v1.ChatPart
+	4,  // 3: scotoma.v1.Prompt.images:type_name -> scotoma.v1.Image
+	6,  // 4: scotoma.v1.Prompt.messages:type_name -> scotoma.v1.ChatMessage
+	7,  // 5: scotoma.v1.GenerateRequest.prompt:type_name -> scotoma.v1.Prompt
+	49, // 6: scotoma.v1.GenerateRequest.interventions:type_name -> scotoma.v1.Intervention
+	8,  // 7: scotoma.v1.GenerateRequest.sampling:type_name -> scotoma.v1.Sampling
+	11, // 8: scotoma.v1.GenerateResponse.started:type_name -> scotoma.v1.Started
+	12, // 9: scotoma.v1.GenerateResponse.token:type_name -> scotoma.v1.Token
+	14, // 10: scotoma.v1.GenerateResponse.finished:type_name -> scotoma.v1.Finished
+	13, // 11: scotoma.v1.Token.top:type_name -> scotoma.v1.TokenLogprob
+	1,  // 12: scotoma.v1.Finished.reason:type_name -> scotoma.v1.FinishReason
+	15, // 13: scotoma.v1.Finished.usage:type_name -> scotoma.v1.Usage
+	37, // 14: scotoma.v1.Finished.provenance:type_name -> scotoma.v1.Provenance
+	7,  // 15: scotoma.v1.ScoreRequest.prompt:type_name -> scotoma.v1.Prompt
+	49, // 16: scotoma.v1.ScoreRequest.interventions:type_name -> scotoma.v1.Intervention
+	18, // 17: scotoma.v1.ScoreResponse.scores:type_name -> scotoma.v1.ContinuationScore
+	15, // 18: scotoma.v1.ScoreResponse.usage:type_name -> scotoma.v1.Usage
+	37, // 19: scotoma.v1.ScoreResponse.provenance:type_name -> scotoma.v1.Provenance
+	13, // 20: scotoma.v1.ContinuationScore.tokens:type_name -> scotoma.v1.TokenLogprob
+	9,  // 21: scotoma.v1.SweepRequest.generate:type_name -> scotoma.v1.GenerateRequest
+	16, // 22: scotoma.v1.SweepRequest.score:type_name -> scotoma.v1.ScoreRequest
+	20, // 23: scotoma.v1.SweepRequest.variants:type_name -> scotoma.v1.SweepVariant
+	21, // 24: scotoma.v1.SweepRequest.grid:type_name -> scotoma.v1.SweepGrid
+	49, // 25: scotoma.v1.SweepVariant.interventions:type_name -> scotoma.v1.Intervention
+	49, // 26: scotoma.v1.SweepGrid.interventions:type_name -> scotoma.v1.Intervention
+	22, // 27: scotoma.v1.SweepGrid.axes:type_name -> scotoma.v1.SweepAxis
+	23, // 28: scotoma.v1.SweepAxis.range:type_name -> scotoma.v1.SweepRange
+	24, // 29: scotoma.v1.SweepAxis.numbers:type_name -> scotoma.v1.SweepNumbers
+	26, // 30: scotoma.v1.SweepResponse.started:type_name -> scotoma.v1.SweepStarted
+	27, // 31: scotoma.v1.SweepResponse.result:type_name -> scotoma.v1.SweepResult
+	29, // 32: scotoma.v1.SweepResponse.finished:type_name -> scotoma.v1.SweepFinished
+	14, // 33: scotoma.v1.SweepResult.generated:type_name -> scotoma.v1.Finished
+	17, // 34: scotoma.v1.SweepResult.scored:type_name -> scotoma.v1.ScoreResponse
+	28, // 35: scotoma.v1.SweepResult.error:type_name -> scotoma.v1.SweepError
+	4,  // 36: scotoma.v1.PreviewRequest.image:type_name -> scotoma.v1.Image
+	49, // 37: scotoma.v1.PreviewRequest.interventions:type_name -> scotoma.v1.Intervention
+	34, // 38: scotoma.v1.PreviewResponse.plan:type_name -> scotoma.v1.ResolvedIntervention
+	49, // 39: scotoma.v1.ResolvedIntervention.intervention:type_name -> scotoma.v1.Intervention
+	35, // 40: scotoma.v1.ResolvedIntervention.resolutions:type_name -> scotoma.v1.Resolution
+	2,  // 41: scotoma.v1.Span.kind:type_name -> scotoma.v1.SpanKind
+	36, // 42: scotoma.v1.Provenance.layout:type_name -> scotoma.v1.Span
+	34, // 43: scotoma.v1.Provenance.plan:type_name -> scotoma.v1.ResolvedIntervention
+	8,  // 44: scotoma.v1.Provenance.sampling:type_name -> scotoma.v1.Sampling
+	38, // 45: scotoma.v1.Provenance.stages:type_name -> scotoma.v1.Stage
+	50, // 46: scotoma.v1.CaptureTarget.target:type_name -> scotoma.v1.Target
+	3,  // 47: scotoma.v1.CaptureTarget.reduction:type_name -> scotoma.v1.Reduction
+	7,  // 48: scotoma.v1.CaptureRequest.prompt:type_name -> scotoma.v1.Prompt
+	49, // 49: scotoma.v1.CaptureRequest.interventions:type_name -> scotoma.v1.Intervention
+	39, // 50: scotoma.v1.CaptureRequest.targets:type_name -> scotoma.v1.CaptureTarget
+	51, // 51: scotoma.v1.CaptureRequest.dtype:type_name -> scotoma.v1.DataType
+	11, // 52: scotoma.v1.CaptureResponse.started:type_name -> scotoma.v1.Started
+	42, // 53: scotoma.v1.CaptureResponse.activation:type_name -> scotoma.v1.Activation
+	44, // 54: scotoma.v1.CaptureResponse.finished:type_name -> scotoma.v1.CaptureFinished
+	43, // 55: scotoma.v1.Activation.top:type_name -> scotoma.v1.TopTokens
+	13, // 56: scotoma.v1.TopTokens.tokens:type_name -> scotoma.v1.TokenLogprob
+	15, // 57: scotoma.v1.CaptureFinished.usage:type_name -> scotoma.v1.Usage
+	37, // 58: scotoma.v1.CaptureFinished.provenance:type_name -> scotoma.v1.Provenance
+	45, // 59: scotoma.v1.CaptureFinished.kept:type_name -> scotoma.v1.KeptActivation
+	37, // 60: scotoma.v1.VerifyRequest.provenance:type_name -> scotoma.v1.Provenance
+	4,  // 61: scotoma.v1.VerifyRequest.images:type_name -> scotoma.v1.Image
+	48, // 62: scotoma.v1.VerifyResponse.differences:type_name -> scotoma.v1.Difference
+	37, // 63: scotoma.v1.VerifyResponse.provenance:type_name -> scotoma.v1.Provenance
+	9,  // 64: scotoma.v1.InferenceService.Generate:input_type -> scotoma.v1.GenerateRequest
+	16, // 65: scotoma.v1.InferenceService.Score:input_type -> scotoma.v1.ScoreRequest
+	19, // 66: scotoma.v1.InferenceService.Sweep:input_type -> scotoma.v1.SweepRequest
+	30, // 67: scotoma.v1.InferenceService.UploadImage:input_type -> scotoma.v1.UploadImageRequest
+	40, // 68: scotoma.v1.InferenceService.Capture:input_type -> scotoma.v1.CaptureRequest
+	32, // 69: scotoma.v1.InferenceService.Preview:input_type -> scotoma.v1.PreviewRequest
+	46, // 70: scotoma.v1.InferenceService.Verify:input_type -> scotoma.v1.VerifyRequest
+	10, // 71: scotoma.v1.InferenceService.Generate:output_type -> scotoma.v1.GenerateResponse
+	17, // 72: scotoma.v1.InferenceService.Score:output_type -> scotoma.v1.ScoreResponse
+	25, // 73: scotoma.v1.InferenceService.Sweep:output_type -> scotoma.v1.SweepResponse
+	31, // 74: scotoma.v1.InferenceService.UploadImage:output_type -> scotoma.v1.UploadImageResponse
+	41, // 75: scotoma.v1.InferenceService.Capture:output_type -> scotoma.v1.CaptureResponse
+	33, // 76: scotoma.v1.InferenceService.Preview:output_type -> scotoma.v1.PreviewResponse
+	47, // 77: scotoma.v1.InferenceService.Verify:output_type -> scotoma.v1.VerifyResponse
+	71, // [71:78] is the sub-list for method output_type
+	64, // [64:71] is the sub-list for method input_type
+	64, // [64:64] is the sub-list for extension type_name
+	64, // [64:64] is the sub-list for extension extendee
+	0,  // [0:64] is the sub-list for field type_name
 }
 
 func init() { file_scotoma_v1_inference_service_proto_init() }
@@ -4207,32 +4449,36 @@ func file_scotoma_v1_inference_service_proto_init() {
 		(*Image_Data)(nil),
 		(*Image_Handle)(nil),
 	}
-	file_scotoma_v1_inference_service_proto_msgTypes[2].OneofWrappers = []any{}
-	file_scotoma_v1_inference_service_proto_msgTypes[4].OneofWrappers = []any{
+	file_scotoma_v1_inference_service_proto_msgTypes[1].OneofWrappers = []any{
+		(*ChatPart_Text)(nil),
+		(*ChatPart_Image)(nil),
+	}
+	file_scotoma_v1_inference_service_proto_msgTypes[4].OneofWrappers = []any{}
+	file_scotoma_v1_inference_service_proto_msgTypes[6].OneofWrappers = []any{
 		(*GenerateResponse_Started)(nil),
 		(*GenerateResponse_Token)(nil),
 		(*GenerateResponse_Finished)(nil),
 	}
-	file_scotoma_v1_inference_service_proto_msgTypes[13].OneofWrappers = []any{
+	file_scotoma_v1_inference_service_proto_msgTypes[15].OneofWrappers = []any{
 		(*SweepRequest_Generate)(nil),
 		(*SweepRequest_Score)(nil),
 	}
-	file_scotoma_v1_inference_service_proto_msgTypes[16].OneofWrappers = []any{
+	file_scotoma_v1_inference_service_proto_msgTypes[18].OneofWrappers = []any{
 		(*SweepAxis_Range)(nil),
 		(*SweepAxis_Numbers)(nil),
 	}
-	file_scotoma_v1_inference_service_proto_msgTypes[19].OneofWrappers = []any{
+	file_scotoma_v1_inference_service_proto_msgTypes[21].OneofWrappers = []any{
 		(*SweepResponse_Started)(nil),
 		(*SweepResponse_Result)(nil),
 		(*SweepResponse_Finished)(nil),
 	}
-	file_scotoma_v1_inference_service_proto_msgTypes[21].OneofWrappers = []any{
+	file_scotoma_v1_inference_service_proto_msgTypes[23].OneofWrappers = []any{
 		(*SweepResult_Generated)(nil),
 		(*SweepResult_Scored)(nil),
 		(*SweepResult_Error)(nil),
 	}
-	file_scotoma_v1_inference_service_proto_msgTypes[28].OneofWrappers = []any{}
-	file_scotoma_v1_inference_service_proto_msgTypes[35].OneofWrappers = []any{
+	file_scotoma_v1_inference_service_proto_msgTypes[30].OneofWrappers = []any{}
+	file_scotoma_v1_inference_service_proto_msgTypes[37].OneofWrappers = []any{
 		(*CaptureResponse_Started)(nil),
 		(*CaptureResponse_Activation)(nil),
 		(*CaptureResponse_Finished)(nil),
@@ -4242,8 +4488,8 @@ func file_scotoma_v1_inference_service_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_scotoma_v1_inference_service_proto_rawDesc), len(file_scotoma_v1_inference_service_proto_rawDesc)),
-			NumEnums:      3,
-			NumMessages:   43,
+			NumEnums:      4,
+			NumMessages:   45,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -198,9 +198,10 @@ const (
 	Tokens_NAMED_VISUAL Tokens_Named = 2
 	// Text of the prompt.
 	Tokens_NAMED_TEXT Tokens_Named = 3
-	// Text of the prompt before the first picture and the user's first word: the system prompt.
+	// Text of the prompt before the first picture and the user's first word, and words of system messages: the system prompt.
 	Tokens_NAMED_SYSTEM Tokens_Named = 4
-	// The user's words: Prompt.text without the chat template and the pictures.
+	// The user's words: Prompt.text without the chat template and the pictures; in a conversation those of the last message of
+	// the user.
 	Tokens_NAMED_QUESTION Tokens_Named = 5
 	// The token that the next one is predicted from: the last of the prompt, and each generated one.
 	Tokens_NAMED_LAST Tokens_Named = 6
@@ -212,6 +213,10 @@ const (
 	Tokens_NAMED_CLASS Tokens_Named = 9
 	// Patches of base views.
 	Tokens_NAMED_BASE_VIEW Tokens_Named = 10
+	// Words of all messages of the user.
+	Tokens_NAMED_USER Tokens_Named = 11
+	// Words of all messages of the assistant in the prompt.
+	Tokens_NAMED_ASSISTANT Tokens_Named = 12
 )
 
 // Enum value maps for Tokens_Named.
@@ -228,6 +233,8 @@ var (
 		8:  "NAMED_NEWLINE",
 		9:  "NAMED_CLASS",
 		10: "NAMED_BASE_VIEW",
+		11: "NAMED_USER",
+		12: "NAMED_ASSISTANT",
 	}
 	Tokens_Named_value = map[string]int32{
 		"NAMED_UNSPECIFIED": 0,
@@ -241,6 +248,8 @@ var (
 		"NAMED_NEWLINE":     8,
 		"NAMED_CLASS":       9,
 		"NAMED_BASE_VIEW":   10,
+		"NAMED_USER":        11,
+		"NAMED_ASSISTANT":   12,
 	}
 )
 
@@ -1057,6 +1066,7 @@ type Tokens struct {
 	//	*Tokens_Blocks
 	//	*Tokens_Random
 	//	*Tokens_Salient
+	//	*Tokens_Turn
 	Set           isTokens_Set `protobuf_oneof:"set"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1162,6 +1172,15 @@ func (x *Tokens) GetSalient() *SalientPatches {
 	return nil
 }
 
+func (x *Tokens) GetTurn() uint32 {
+	if x != nil {
+		if x, ok := x.Set.(*Tokens_Turn); ok {
+			return x.Turn
+		}
+	}
+	return 0
+}
+
 type isTokens_Set interface {
 	isTokens_Set()
 }
@@ -1201,6 +1220,12 @@ type Tokens_Salient struct {
 	Salient *SalientPatches `protobuf:"bytes,7,opt,name=salient,proto3,oneof"`
 }
 
+type Tokens_Turn struct {
+	// Words and pictures of one message of Prompt.messages, by its position from 0, without what the chat template writes around
+	// them; a prompt of one text is message 0.
+	Turn uint32 `protobuf:"varint,8,opt,name=turn,proto3,oneof"`
+}
+
 func (*Tokens_Named_) isTokens_Set() {}
 
 func (*Tokens_Indices) isTokens_Set() {}
@@ -1214,6 +1239,8 @@ func (*Tokens_Blocks) isTokens_Set() {}
 func (*Tokens_Random) isTokens_Set() {}
 
 func (*Tokens_Salient) isTokens_Set() {}
+
+func (*Tokens_Turn) isTokens_Set() {}
 
 // Tokens by number.
 type TokenIndices struct {
@@ -3723,7 +3750,7 @@ const file_scotoma_v1_intervention_proto_rawDesc = "" +
 	"\x06any_of\x18\x01 \x03(\v2\x12.scotoma.v1.TokensR\x05anyOf\x12\x1e\n" +
 	"\n" +
 	"complement\x18\x02 \x01(\bR\n" +
-	"complement\"\x9b\x04\n" +
+	"complement\"\xd6\x04\n" +
 	"\x06Tokens\x120\n" +
 	"\x05named\x18\x01 \x01(\x0e2\x18.scotoma.v1.Tokens.NamedH\x00R\x05named\x124\n" +
 	"\aindices\x18\x02 \x01(\v2\x18.scotoma.v1.TokenIndicesH\x00R\aindices\x12\x16\n" +
@@ -3731,7 +3758,8 @@ const file_scotoma_v1_intervention_proto_rawDesc = "" +
 	"\x04tile\x18\x04 \x01(\rH\x00R\x04tile\x121\n" +
 	"\x06blocks\x18\x05 \x01(\v2\x17.scotoma.v1.TokenBlocksH\x00R\x06blocks\x123\n" +
 	"\x06random\x18\x06 \x01(\v2\x19.scotoma.v1.RandomPatchesH\x00R\x06random\x126\n" +
-	"\asalient\x18\a \x01(\v2\x1a.scotoma.v1.SalientPatchesH\x00R\asalient\"\xd3\x01\n" +
+	"\asalient\x18\a \x01(\v2\x1a.scotoma.v1.SalientPatchesH\x00R\asalient\x12\x14\n" +
+	"\x04turn\x18\b \x01(\rH\x00R\x04turn\"\xf8\x01\n" +
 	"\x05Named\x12\x15\n" +
 	"\x11NAMED_UNSPECIFIED\x10\x00\x12\r\n" +
 	"\tNAMED_ALL\x10\x01\x12\x10\n" +
@@ -3746,7 +3774,10 @@ const file_scotoma_v1_intervention_proto_rawDesc = "" +
 	"\rNAMED_NEWLINE\x10\b\x12\x0f\n" +
 	"\vNAMED_CLASS\x10\t\x12\x13\n" +
 	"\x0fNAMED_BASE_VIEW\x10\n" +
-	"B\x05\n" +
+	"\x12\x0e\n" +
+	"\n" +
+	"NAMED_USER\x10\v\x12\x13\n" +
+	"\x0fNAMED_ASSISTANT\x10\fB\x05\n" +
 	"\x03set\"(\n" +
 	"\fTokenIndices\x12\x18\n" +
 	"\aindices\x18\x01 \x03(\rR\aindices\";\n" +
@@ -4127,6 +4158,7 @@ func file_scotoma_v1_intervention_proto_init() {
 		(*Tokens_Blocks)(nil),
 		(*Tokens_Random)(nil),
 		(*Tokens_Salient)(nil),
+		(*Tokens_Turn)(nil),
 	}
 	file_scotoma_v1_intervention_proto_msgTypes[5].OneofWrappers = []any{}
 	file_scotoma_v1_intervention_proto_msgTypes[8].OneofWrappers = []any{

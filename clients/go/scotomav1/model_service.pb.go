@@ -237,6 +237,8 @@ type ModelInfo struct {
 	Interventions []string `protobuf:"bytes,17,rep,name=interventions,proto3" json:"interventions,omitempty"`
 	// Saliency models that OccludePatches and token selectors may ask.
 	SaliencyModels []string `protobuf:"bytes,18,rep,name=saliency_models,json=saliencyModels,proto3" json:"saliency_models,omitempty"`
+	// What turns conversations into prompts. Unset: the model has no chat template and takes raw prompts alone.
+	ChatTemplate *ChatTemplateInfo `protobuf:"bytes,20,opt,name=chat_template,json=chatTemplate,proto3" json:"chat_template,omitempty"`
 	// Adapters that were merged into its weights at load; `digest` is that of the merged model.
 	Adapters      []string `protobuf:"bytes,21,rep,name=adapters,proto3" json:"adapters,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -399,11 +401,74 @@ func (x *ModelInfo) GetSaliencyModels() []string {
 	return nil
 }
 
+func (x *ModelInfo) GetChatTemplate() *ChatTemplateInfo {
+	if x != nil {
+		return x.ChatTemplate
+	}
+	return nil
+}
+
 func (x *ModelInfo) GetAdapters() []string {
 	if x != nil {
 		return x.Adapters
 	}
 	return nil
+}
+
+// A chat template.
+type ChatTemplateInfo struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its file, or its name among LLaVA's own conversations.
+	Origin string `protobuf:"bytes,1,opt,name=origin,proto3" json:"origin,omitempty"`
+	// It takes a message as one text, with `<image>` and a newline in front of the words for a picture, as the original LLaVA
+	// does; else as a list of parts.
+	TextOnly      bool `protobuf:"varint,2,opt,name=text_only,json=textOnly,proto3" json:"text_only,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChatTemplateInfo) Reset() {
+	*x = ChatTemplateInfo{}
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChatTemplateInfo) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChatTemplateInfo) ProtoMessage() {}
+
+func (x *ChatTemplateInfo) ProtoReflect() protoreflect.Message {
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChatTemplateInfo.ProtoReflect.Descriptor instead.
+func (*ChatTemplateInfo) Descriptor() ([]byte, []int) {
+	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *ChatTemplateInfo) GetOrigin() string {
+	if x != nil {
+		return x.Origin
+	}
+	return ""
+}
+
+func (x *ChatTemplateInfo) GetTextOnly() bool {
+	if x != nil {
+		return x.TextOnly
+	}
+	return false
 }
 
 // The shape of a transformer.
@@ -425,7 +490,7 @@ type StackInfo struct {
 
 func (x *StackInfo) Reset() {
 	*x = StackInfo{}
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[5]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -437,7 +502,7 @@ func (x *StackInfo) String() string {
 func (*StackInfo) ProtoMessage() {}
 
 func (x *StackInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[5]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -450,7 +515,7 @@ func (x *StackInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StackInfo.ProtoReflect.Descriptor instead.
 func (*StackInfo) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{5}
+	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *StackInfo) GetLayers() uint32 {
@@ -507,7 +572,7 @@ type Limits struct {
 
 func (x *Limits) Reset() {
 	*x = Limits{}
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[6]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -519,7 +584,7 @@ func (x *Limits) String() string {
 func (*Limits) ProtoMessage() {}
 
 func (x *Limits) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[6]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -532,7 +597,7 @@ func (x *Limits) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Limits.ProtoReflect.Descriptor instead.
 func (*Limits) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{6}
+	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Limits) GetMaxContext() uint32 {
@@ -581,7 +646,7 @@ type ListHookPointsRequest struct {
 
 func (x *ListHookPointsRequest) Reset() {
 	*x = ListHookPointsRequest{}
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[7]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -593,7 +658,7 @@ func (x *ListHookPointsRequest) String() string {
 func (*ListHookPointsRequest) ProtoMessage() {}
 
 func (x *ListHookPointsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[7]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -606,7 +671,7 @@ func (x *ListHookPointsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListHookPointsRequest.ProtoReflect.Descriptor instead.
 func (*ListHookPointsRequest) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{7}
+	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ListHookPointsRequest) GetModel() string {
@@ -627,7 +692,7 @@ type ListHookPointsResponse struct {
 
 func (x *ListHookPointsResponse) Reset() {
 	*x = ListHookPointsResponse{}
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[8]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -639,7 +704,7 @@ func (x *ListHookPointsResponse) String() string {
 func (*ListHookPointsResponse) ProtoMessage() {}
 
 func (x *ListHookPointsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[8]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -652,7 +717,7 @@ func (x *ListHookPointsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListHookPointsResponse.ProtoReflect.Descriptor instead.
 func (*ListHookPointsResponse) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{8}
+	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ListHookPointsResponse) GetHookPoints() []*HookPoint {
@@ -683,7 +748,7 @@ type HookPoint struct {
 
 func (x *HookPoint) Reset() {
 	*x = HookPoint{}
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[9]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -695,7 +760,7 @@ func (x *HookPoint) String() string {
 func (*HookPoint) ProtoMessage() {}
 
 func (x *HookPoint) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[9]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -708,7 +773,7 @@ func (x *HookPoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HookPoint.ProtoReflect.Descriptor instead.
 func (*HookPoint) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{9}
+	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *HookPoint) GetName() string {
@@ -764,7 +829,7 @@ type CheckParityRequest struct {
 
 func (x *CheckParityRequest) Reset() {
 	*x = CheckParityRequest{}
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[10]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -776,7 +841,7 @@ func (x *CheckParityRequest) String() string {
 func (*CheckParityRequest) ProtoMessage() {}
 
 func (x *CheckParityRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[10]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -789,7 +854,7 @@ func (x *CheckParityRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckParityRequest.ProtoReflect.Descriptor instead.
 func (*CheckParityRequest) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{10}
+	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *CheckParityRequest) GetModel() string {
@@ -815,7 +880,7 @@ type CheckParityResponse struct {
 
 func (x *CheckParityResponse) Reset() {
 	*x = CheckParityResponse{}
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[11]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -827,7 +892,7 @@ func (x *CheckParityResponse) String() string {
 func (*CheckParityResponse) ProtoMessage() {}
 
 func (x *CheckParityResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[11]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -840,7 +905,7 @@ func (x *CheckParityResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckParityResponse.ProtoReflect.Descriptor instead.
 func (*CheckParityResponse) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{11}
+	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *CheckParityResponse) GetEvent() isCheckParityResponse_Event {
@@ -907,7 +972,7 @@ type ParityCase struct {
 
 func (x *ParityCase) Reset() {
 	*x = ParityCase{}
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[12]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -919,7 +984,7 @@ func (x *ParityCase) String() string {
 func (*ParityCase) ProtoMessage() {}
 
 func (x *ParityCase) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[12]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -932,7 +997,7 @@ func (x *ParityCase) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ParityCase.ProtoReflect.Descriptor instead.
 func (*ParityCase) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{12}
+	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ParityCase) GetName() string {
@@ -1006,7 +1071,7 @@ type ParityReport struct {
 
 func (x *ParityReport) Reset() {
 	*x = ParityReport{}
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[13]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1018,7 +1083,7 @@ func (x *ParityReport) String() string {
 func (*ParityReport) ProtoMessage() {}
 
 func (x *ParityReport) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[13]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1031,7 +1096,7 @@ func (x *ParityReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ParityReport.ProtoReflect.Descriptor instead.
 func (*ParityReport) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{13}
+	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ParityReport) GetModel() string {
@@ -1121,7 +1186,7 @@ type PointParity struct {
 
 func (x *PointParity) Reset() {
 	*x = PointParity{}
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[14]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1133,7 +1198,7 @@ func (x *PointParity) String() string {
 func (*PointParity) ProtoMessage() {}
 
 func (x *PointParity) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[14]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1146,7 +1211,7 @@ func (x *PointParity) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PointParity.ProtoReflect.Descriptor instead.
 func (*PointParity) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{14}
+	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *PointParity) GetName() string {
@@ -1189,6 +1254,11 @@ type LoadModelRequest struct {
 	Dtype string `protobuf:"bytes,3,opt,name=dtype,proto3" json:"dtype,omitempty"`
 	// cpu or cuda:N, one that the server was started with. Empty: the one on which models hold least.
 	Device string `protobuf:"bytes,4,opt,name=device,proto3" json:"device,omitempty"`
+	// In place of the model's own chat template: a file of the server (Jinja, or JSON with `chat_template`), or the name of one of
+	// LLaVA's conversations: vicuna_v1, llava_v1, llava_v0, plain, llava_llama_2, mistral_instruct, chatml_direct, mpt, qwen_1_5,
+	// llava_llama_3, gemma_instruct, llava-1.5 and others, which the error for an unknown name lists. Empty: the model's own, from
+	// where transformers looks for it; without one the model takes raw prompts alone.
+	ChatTemplate string `protobuf:"bytes,5,opt,name=chat_template,json=chatTemplate,proto3" json:"chat_template,omitempty"`
 	// A LoRA adapter that is merged into the weights of `place`: a folder of the server or an id of the hub, as PEFT writes it
 	// (adapter_config.json), or of the original LLaVA (non_lora_trainables.bin and config.json beside it; `place` may then be
 	// the language model alone). Empty: none.
@@ -1199,7 +1269,7 @@ type LoadModelRequest struct {
 
 func (x *LoadModelRequest) Reset() {
 	*x = LoadModelRequest{}
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[15]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1211,7 +1281,7 @@ func (x *LoadModelRequest) String() string {
 func (*LoadModelRequest) ProtoMessage() {}
 
 func (x *LoadModelRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[15]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1224,7 +1294,7 @@ func (x *LoadModelRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LoadModelRequest.ProtoReflect.Descriptor instead.
 func (*LoadModelRequest) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{15}
+	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *LoadModelRequest) GetName() string {
@@ -1255,6 +1325,13 @@ func (x *LoadModelRequest) GetDevice() string {
 	return ""
 }
 
+func (x *LoadModelRequest) GetChatTemplate() string {
+	if x != nil {
+		return x.ChatTemplate
+	}
+	return ""
+}
+
 func (x *LoadModelRequest) GetAdapter() string {
 	if x != nil {
 		return x.Adapter
@@ -1278,7 +1355,7 @@ type LoadModelResponse struct {
 
 func (x *LoadModelResponse) Reset() {
 	*x = LoadModelResponse{}
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[16]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1290,7 +1367,7 @@ func (x *LoadModelResponse) String() string {
 func (*LoadModelResponse) ProtoMessage() {}
 
 func (x *LoadModelResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[16]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1303,7 +1380,7 @@ func (x *LoadModelResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LoadModelResponse.ProtoReflect.Descriptor instead.
 func (*LoadModelResponse) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{16}
+	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *LoadModelResponse) GetEvent() isLoadModelResponse_Event {
@@ -1364,7 +1441,7 @@ type LoadProgress struct {
 
 func (x *LoadProgress) Reset() {
 	*x = LoadProgress{}
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[17]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1376,7 +1453,7 @@ func (x *LoadProgress) String() string {
 func (*LoadProgress) ProtoMessage() {}
 
 func (x *LoadProgress) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[17]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1389,7 +1466,7 @@ func (x *LoadProgress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LoadProgress.ProtoReflect.Descriptor instead.
 func (*LoadProgress) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{17}
+	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *LoadProgress) GetFile() string {
@@ -1424,7 +1501,7 @@ type UnloadModelRequest struct {
 
 func (x *UnloadModelRequest) Reset() {
 	*x = UnloadModelRequest{}
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[18]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1436,7 +1513,7 @@ func (x *UnloadModelRequest) String() string {
 func (*UnloadModelRequest) ProtoMessage() {}
 
 func (x *UnloadModelRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[18]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1449,7 +1526,7 @@ func (x *UnloadModelRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnloadModelRequest.ProtoReflect.Descriptor instead.
 func (*UnloadModelRequest) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{18}
+	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *UnloadModelRequest) GetModel() string {
@@ -1470,7 +1547,7 @@ type UnloadModelResponse struct {
 
 func (x *UnloadModelResponse) Reset() {
 	*x = UnloadModelResponse{}
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[19]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1482,7 +1559,7 @@ func (x *UnloadModelResponse) String() string {
 func (*UnloadModelResponse) ProtoMessage() {}
 
 func (x *UnloadModelResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[19]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1495,7 +1572,7 @@ func (x *UnloadModelResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnloadModelResponse.ProtoReflect.Descriptor instead.
 func (*UnloadModelResponse) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{19}
+	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *UnloadModelResponse) GetFreedBytes() uint64 {
@@ -1520,7 +1597,7 @@ type LoadProjectorRequest struct {
 
 func (x *LoadProjectorRequest) Reset() {
 	*x = LoadProjectorRequest{}
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[20]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1532,7 +1609,7 @@ func (x *LoadProjectorRequest) String() string {
 func (*LoadProjectorRequest) ProtoMessage() {}
 
 func (x *LoadProjectorRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[20]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1545,7 +1622,7 @@ func (x *LoadProjectorRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LoadProjectorRequest.ProtoReflect.Descriptor instead.
 func (*LoadProjectorRequest) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{20}
+	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *LoadProjectorRequest) GetModel() string {
@@ -1580,7 +1657,7 @@ type LoadProjectorResponse struct {
 
 func (x *LoadProjectorResponse) Reset() {
 	*x = LoadProjectorResponse{}
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[21]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1592,7 +1669,7 @@ func (x *LoadProjectorResponse) String() string {
 func (*LoadProjectorResponse) ProtoMessage() {}
 
 func (x *LoadProjectorResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[21]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1605,7 +1682,7 @@ func (x *LoadProjectorResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LoadProjectorResponse.ProtoReflect.Descriptor instead.
 func (*LoadProjectorResponse) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{21}
+	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *LoadProjectorResponse) GetModel() *ModelInfo {
@@ -1627,7 +1704,7 @@ const file_scotoma_v1_model_service_proto_rawDesc = "" +
 	"\x0fGetModelRequest\x12\x14\n" +
 	"\x05model\x18\x01 \x01(\tR\x05model\"?\n" +
 	"\x10GetModelResponse\x12+\n" +
-	"\x05model\x18\x01 \x01(\v2\x15.scotoma.v1.ModelInfoR\x05model\"\xc8\x05\n" +
+	"\x05model\x18\x01 \x01(\v2\x15.scotoma.v1.ModelInfoR\x05model\"\x8b\x06\n" +
 	"\tModelInfo\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
 	"\x06family\x18\x02 \x01(\tR\x06family\x12\x16\n" +
@@ -1655,8 +1732,12 @@ const file_scotoma_v1_model_service_proto_rawDesc = "" +
 	"projectors\x12*\n" +
 	"\x06limits\x18\x10 \x01(\v2\x12.scotoma.v1.LimitsR\x06limits\x12$\n" +
 	"\rinterventions\x18\x11 \x03(\tR\rinterventions\x12'\n" +
-	"\x0fsaliency_models\x18\x12 \x03(\tR\x0esaliencyModels\x12\x1a\n" +
-	"\badapters\x18\x15 \x03(\tR\badapters\"\x89\x01\n" +
+	"\x0fsaliency_models\x18\x12 \x03(\tR\x0esaliencyModels\x12A\n" +
+	"\rchat_template\x18\x14 \x01(\v2\x1c.scotoma.v1.ChatTemplateInfoR\fchatTemplate\x12\x1a\n" +
+	"\badapters\x18\x15 \x03(\tR\badapters\"G\n" +
+	"\x10ChatTemplateInfo\x12\x16\n" +
+	"\x06origin\x18\x01 \x01(\tR\x06origin\x12\x1b\n" +
+	"\ttext_only\x18\x02 \x01(\bR\btextOnly\"\x89\x01\n" +
 	"\tStackInfo\x12\x16\n" +
 	"\x06layers\x18\x01 \x01(\rR\x06layers\x12\x14\n" +
 	"\x05width\x18\x02 \x01(\rR\x05width\x12\x14\n" +
@@ -1716,12 +1797,13 @@ const file_scotoma_v1_model_service_proto_rawDesc = "" +
 	"\x12max_relative_error\x18\x02 \x01(\x01R\x10maxRelativeError\x12\x16\n" +
 	"\x06values\x18\x03 \x01(\x04R\x06values\x12\x1d\n" +
 	"\n" +
-	"worst_case\x18\x04 \x01(\tR\tworstCase\"\x84\x01\n" +
+	"worst_case\x18\x04 \x01(\tR\tworstCase\"\xa9\x01\n" +
 	"\x10LoadModelRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05place\x18\x02 \x01(\tR\x05place\x12\x14\n" +
 	"\x05dtype\x18\x03 \x01(\tR\x05dtype\x12\x16\n" +
-	"\x06device\x18\x04 \x01(\tR\x06device\x12\x18\n" +
+	"\x06device\x18\x04 \x01(\tR\x06device\x12#\n" +
+	"\rchat_template\x18\x05 \x01(\tR\fchatTemplate\x12\x18\n" +
 	"\aadapter\x18\a \x01(\tR\aadapter\"\x83\x01\n" +
 	"\x11LoadModelResponse\x126\n" +
 	"\bprogress\x18\x01 \x01(\v2\x18.scotoma.v1.LoadProgressH\x00R\bprogress\x12-\n" +
@@ -1767,63 +1849,65 @@ func file_scotoma_v1_model_service_proto_rawDescGZIP() []byte {
 	return file_scotoma_v1_model_service_proto_rawDescData
 }
 
-var file_scotoma_v1_model_service_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
+var file_scotoma_v1_model_service_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
 var file_scotoma_v1_model_service_proto_goTypes = []any{
 	(*ListModelsRequest)(nil),      // 0: scotoma.v1.ListModelsRequest
 	(*ListModelsResponse)(nil),     // 1: scotoma.v1.ListModelsResponse
 	(*GetModelRequest)(nil),        // 2: scotoma.v1.GetModelRequest
 	(*GetModelResponse)(nil),       // 3: scotoma.v1.GetModelResponse
 	(*ModelInfo)(nil),              // 4: scotoma.v1.ModelInfo
-	(*StackInfo)(nil),              // 5: scotoma.v1.StackInfo
-	(*Limits)(nil),                 // 6: scotoma.v1.Limits
-	(*ListHookPointsRequest)(nil),  // 7: scotoma.v1.ListHookPointsRequest
-	(*ListHookPointsResponse)(nil), // 8: scotoma.v1.ListHookPointsResponse
-	(*HookPoint)(nil),              // 9: scotoma.v1.HookPoint
-	(*CheckParityRequest)(nil),     // 10: scotoma.v1.CheckParityRequest
-	(*CheckParityResponse)(nil),    // 11: scotoma.v1.CheckParityResponse
-	(*ParityCase)(nil),             // 12: scotoma.v1.ParityCase
-	(*ParityReport)(nil),           // 13: scotoma.v1.ParityReport
-	(*PointParity)(nil),            // 14: scotoma.v1.PointParity
-	(*LoadModelRequest)(nil),       // 15: scotoma.v1.LoadModelRequest
-	(*LoadModelResponse)(nil),      // 16: scotoma.v1.LoadModelResponse
-	(*LoadProgress)(nil),           // 17: scotoma.v1.LoadProgress
-	(*UnloadModelRequest)(nil),     // 18: scotoma.v1.UnloadModelRequest
-	(*UnloadModelResponse)(nil),    // 19: scotoma.v1.UnloadModelResponse
-	(*LoadProjectorRequest)(nil),   // 20: scotoma.v1.LoadProjectorRequest
-	(*LoadProjectorResponse)(nil),  // 21: scotoma.v1.LoadProjectorResponse
+	(*ChatTemplateInfo)(nil),       // 5: scotoma.v1.ChatTemplateInfo
+	(*StackInfo)(nil),              // 6: scotoma.v1.StackInfo
+	(*Limits)(nil),                 // 7: scotoma.v1.Limits
+	(*ListHookPointsRequest)(nil),  // 8: scotoma.v1.ListHookPointsRequest
+	(*ListHookPointsResponse)(nil), // 9: scotoma.v1.ListHookPointsResponse
+	(*HookPoint)(nil),              // 10: scotoma.v1.HookPoint
+	(*CheckParityRequest)(nil),     // 11: scotoma.v1.CheckParityRequest
+	(*CheckParityResponse)(nil),    // 12: scotoma.v1.CheckParityResponse
+	(*ParityCase)(nil),             // 13: scotoma.v1.ParityCase
+	(*ParityReport)(nil),           // 14: scotoma.v1.ParityReport
+	(*PointParity)(nil),            // 15: scotoma.v1.PointParity
+	(*LoadModelRequest)(nil),       // 16: scotoma.v1.LoadModelRequest
+	(*LoadModelResponse)(nil),      // 17: scotoma.v1.LoadModelResponse
+	(*LoadProgress)(nil),           // 18: scotoma.v1.LoadProgress
+	(*UnloadModelRequest)(nil),     // 19: scotoma.v1.UnloadModelRequest
+	(*UnloadModelResponse)(nil),    // 20: scotoma.v1.UnloadModelResponse
+	(*LoadProjectorRequest)(nil),   // 21: scotoma.v1.LoadProjectorRequest
+	(*LoadProjectorResponse)(nil),  // 22: scotoma.v1.LoadProjectorResponse
 }
 var file_scotoma_v1_model_service_proto_depIdxs = []int32{
 	4,  // 0: scotoma.v1.ListModelsResponse.models:type_name -> scotoma.v1.ModelInfo
 	4,  // 1: scotoma.v1.GetModelResponse.model:type_name -> scotoma.v1.ModelInfo
-	5,  // 2: scotoma.v1.ModelInfo.vision_tower:type_name -> scotoma.v1.StackInfo
-	5,  // 3: scotoma.v1.ModelInfo.language_model:type_name -> scotoma.v1.StackInfo
-	6,  // 4: scotoma.v1.ModelInfo.limits:type_name -> scotoma.v1.Limits
-	9,  // 5: scotoma.v1.ListHookPointsResponse.hook_points:type_name -> scotoma.v1.HookPoint
-	12, // 6: scotoma.v1.CheckParityResponse.case:type_name -> scotoma.v1.ParityCase
-	13, // 7: scotoma.v1.CheckParityResponse.report:type_name -> scotoma.v1.ParityReport
-	14, // 8: scotoma.v1.ParityReport.points:type_name -> scotoma.v1.PointParity
-	17, // 9: scotoma.v1.LoadModelResponse.progress:type_name -> scotoma.v1.LoadProgress
-	4,  // 10: scotoma.v1.LoadModelResponse.model:type_name -> scotoma.v1.ModelInfo
-	4,  // 11: scotoma.v1.LoadProjectorResponse.model:type_name -> scotoma.v1.ModelInfo
-	0,  // 12: scotoma.v1.ModelService.ListModels:input_type -> scotoma.v1.ListModelsRequest
-	2,  // 13: scotoma.v1.ModelService.GetModel:input_type -> scotoma.v1.GetModelRequest
-	7,  // 14: scotoma.v1.ModelService.ListHookPoints:input_type -> scotoma.v1.ListHookPointsRequest
-	15, // 15: scotoma.v1.ModelService.LoadModel:input_type -> scotoma.v1.LoadModelRequest
-	18, // 16: scotoma.v1.ModelService.UnloadModel:input_type -> scotoma.v1.UnloadModelRequest
-	20, // 17: scotoma.v1.ModelService.LoadProjector:input_type -> scotoma.v1.LoadProjectorRequest
-	10, // 18: scotoma.v1.ModelService.CheckParity:input_type -> scotoma.v1.CheckParityRequest
-	1,  // 19: scotoma.v1.ModelService.ListModels:output_type -> scotoma.v1.ListModelsResponse
-	3,  // 20: scotoma.v1.ModelService.GetModel:output_type -> scotoma.v1.GetModelResponse
-	8,  // 21: scotoma.v1.ModelService.ListHookPoints:output_type -> scotoma.v1.ListHookPointsResponse
-	16, // 22: scotoma.v1.ModelService.LoadModel:output_type -> scotoma.v1.LoadModelResponse
-	19, // 23: scotoma.v1.ModelService.UnloadModel:output_type -> scotoma.v1.UnloadModelResponse
-	21, // 24: scotoma.v1.ModelService.LoadProjector:output_type -> scotoma.v1.LoadProjectorResponse
-	11, // 25: scotoma.v1.ModelService.CheckParity:output_type -> scotoma.v1.CheckParityResponse
-	19, // [19:26] is the sub-list for method output_type
-	12, // [12:19] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	6,  // 2: scotoma.v1.ModelInfo.vision_tower:type_name -> scotoma.v1.StackInfo
+	6,  // 3: scotoma.v1.ModelInfo.language_model:type_name -> scotoma.v1.StackInfo
+	7,  // 4: scotoma.v1.ModelInfo.limits:type_name -> scotoma.v1.Limits
+	5,  // 5: scotoma.v1.ModelInfo.chat_template:type_name -> scotoma.v1.ChatTemplateInfo
+	10, // 6: scotoma.v1.ListHookPointsResponse.hook_points:type_name -> scotoma.v1.HookPoint
+	13, // 7: scotoma.v1.CheckParityResponse.case:type_name -> scotoma.v1.ParityCase
+	14, // 8: scotoma.v1.CheckParityResponse.report:type_name -> scotoma.v1.ParityReport
+	15, // 9: scotoma.v1.ParityReport.points:type_name -> scotoma.v1.PointParity
+	18, // 10: scotoma.v1.LoadModelResponse.progress:type_name -> scotoma.v1.LoadProgress
+	4,  // 11: scotoma.v1.LoadModelResponse.model:type_name -> scotoma.v1.ModelInfo
+	4,  // 12: scotoma.v1.LoadProjectorResponse.model:type_name -> scotoma.v1.ModelInfo
+	0,  // 13: scotoma.v1.ModelService.ListModels:input_type -> scotoma.v1.ListModelsRequest
+	2,  // 14: scotoma.v1.ModelService.GetModel:input_type -> scotoma.v1.GetModelRequest
+	8,  // 15: scotoma.v1.ModelService.ListHookPoints:input_type -> scotoma.v1.ListHookPointsRequest
+	16, // 16: scotoma.v1.ModelService.LoadModel:input_type -> scotoma.v1.LoadModelRequest
+	19, // 17: scotoma.v1.ModelService.UnloadModel:input_type -> scotoma.v1.UnloadModelRequest
+	21, // 18: scotoma.v1.ModelService.LoadProjector:input_type -> scotoma.v1.LoadProjectorRequest
+	11, // 19: scotoma.v1.ModelService.CheckParity:input_type -> scotoma.v1.CheckParityRequest
+	1,  // 20: scotoma.v1.ModelService.ListModels:output_type -> scotoma.v1.ListModelsResponse
+	3,  // 21: scotoma.v1.ModelService.GetModel:output_type -> scotoma.v1.GetModelResponse
+	9,  // 22: scotoma.v1.ModelService.ListHookPoints:output_type -> scotoma.v1.ListHookPointsResponse
+	17, // 23: scotoma.v1.ModelService.LoadModel:output_type -> scotoma.v1.LoadModelResponse
+	20, // 24: scotoma.v1.ModelService.UnloadModel:output_type -> scotoma.v1.UnloadModelResponse
+	22, // 25: scotoma.v1.ModelService.LoadProjector:output_type -> scotoma.v1.LoadProjectorResponse
+	12, // 26: scotoma.v1.ModelService.CheckParity:output_type -> scotoma.v1.CheckParityResponse
+	20, // [20:27] is the sub-list for method output_type
+	13, // [13:20] is the sub-list for method input_type
+	13, // [13:13] is the sub-list for extension type_name
+	13, // [13:13] is the sub-list for extension extendee
+	0,  // [0:13] is the sub-list for field type_name
 }
 
 func init() { file_scotoma_v1_model_service_proto_init() }
@@ -1831,11 +1915,11 @@ func file_scotoma_v1_model_service_proto_init() {
 	if File_scotoma_v1_model_service_proto != nil {
 		return
 	}
-	file_scotoma_v1_model_service_proto_msgTypes[11].OneofWrappers = []any{
+	file_scotoma_v1_model_service_proto_msgTypes[12].OneofWrappers = []any{
 		(*CheckParityResponse_Case)(nil),
 		(*CheckParityResponse_Report)(nil),
 	}
-	file_scotoma_v1_model_service_proto_msgTypes[16].OneofWrappers = []any{
+	file_scotoma_v1_model_service_proto_msgTypes[17].OneofWrappers = []any{
 		(*LoadModelResponse_Progress)(nil),
 		(*LoadModelResponse_Model)(nil),
 	}
@@ -1845,7 +1929,7 @@ func file_scotoma_v1_model_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_scotoma_v1_model_service_proto_rawDesc), len(file_scotoma_v1_model_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   22,
+			NumMessages:   23,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -295,6 +295,32 @@ export function image(data: Uint8Array | Image): Image {
   return "source" in data ? data : create(ImageSchema, { source: { case: "data", value: data as never } });
 }
 
+/** What one speaker says: a text, or words and pictures in their order. */
+export interface Message {
+  role: "system" | "user" | "assistant";
+  content: string | (string | Uint8Array | Image)[];
+}
+
+const roles = { system: Role.SYSTEM, user: Role.USER, assistant: Role.ASSISTANT };
+
+function part(of: string | Uint8Array | Image): ChatPart {
+  return create(ChatPartSchema, {
+    part: typeof of === "string" ? { case: "text", value: of } : { case: "image", value: image(of) },
+  });
+}
+
+/** A conversation of several turns; a last message of the assistant is continued. */
+export function messages(...turns: Message[]): Prompt {
+  const list = turns.map(({ role, content }) => {
+    if (!(role in roles)) throw new TypeError(`role ${String(role)}; system, user and assistant are known`);
+    return create(ChatMessageSchema, {
+      role: roles[role],
+      parts: (typeof content === "string" ? [content] : content).map(part),
+    });
+  });
+  return create(PromptSchema, { messages: list });
+}
+
 /** A question about pictures. */
 export function prompt(text: string, ...images: (Uint8Array | Image)[]): Prompt {
   return create(PromptSchema, { text, images: images.map(image) });

@@ -6,6 +6,8 @@ export {
   Client,
   type EvaluateOptions,
   image,
+  type Message,
+  messages,
   prompt,
   type Question,
   type Results,

@@ -43,7 +43,8 @@ pub(super) fn own(value: &Value, name: &Arc<str>) -> Result<Option<Value>, Failu
         Attribute::None => {}
     }
     let Value::Object(object) = value else {
-        let numbers = ["real", "imag", "numerator", "denominator", "conjugate", "bit_length", "bit_count", "is_integer"];
+        let numbers =
+            ["real", "imag", "numerator", "denominator", "conjugate", "bit_length", "bit_count", "is_integer"];
         if value.as_float().is_some() && numbers.contains(&&**name) {
             return Err(Failure::new(format!("the attribute {name} of a {} is not supported", value.kind())));
         }

@@ -18,11 +18,7 @@ impl Passed {
     }
 
     /// The values of `parameters`, which `what` takes.
-    pub(super) fn bind<const N: usize>(
-        self,
-        what: &str,
-        parameters: [&str; N],
-    ) -> Result<[Option<Value>; N], Failure> {
+    pub(super) fn bind<const N: usize>(self, what: &str, parameters: [&str; N]) -> Result<[Option<Value>; N], Failure> {
         let count = self.positional.len();
         if count > N {
             return Err(Failure::new(format!("{what} takes at most {N} arguments, {count} are given")));
@@ -60,6 +56,8 @@ pub(super) fn needed(value: Option<Value>, what: &str, parameter: &str) -> Resul
 pub(super) fn whole(value: Option<Value>, what: &str, usual: i64) -> Result<i64, Failure> {
     match value {
         None => Ok(usual),
-        Some(value) => value.as_int().ok_or_else(|| Failure::new(format!("{what} needs a whole number, not a {:?}", value.kind()))),
+        Some(value) => {
+            value.as_int().ok_or_else(|| Failure::new(format!("{what} needs a whole number, not a {:?}", value.kind())))
+        }
     }
 }

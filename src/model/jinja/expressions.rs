@@ -284,7 +284,8 @@ impl Interpreter<'_> {
                     value = access::attribute(&value, &after[..end].into(), &mut self.budget)?;
                     rest = &after[end..];
                 } else {
-                    let (key, after) = rest[1..].split_once(']').ok_or_else(|| Failure::new("missing ']' in format"))?;
+                    let (key, after) =
+                        rest[1..].split_once(']').ok_or_else(|| Failure::new("missing ']' in format"))?;
                     let key = key.parse().map_or_else(|_| Value::str(key), Value::Int);
                     value = access::item(&value, &key, &mut self.budget)?;
                     rest = after;

@@ -13,10 +13,52 @@ use super::{access, checks, format, methods, operators};
 type Made = Result<Value, Failure>;
 
 const KNOWN: &[&str] = &[
-    "abs", "attr", "batch", "capitalize", "center", "count", "d", "default", "dictsort", "e", "escape", "first",
-    "float", "forceescape", "format", "indent", "int", "items", "join", "last", "length", "list", "lower", "map",
-    "max", "min", "reject", "rejectattr", "replace", "reverse", "round", "safe", "select", "selectattr", "slice",
-    "sort", "string", "sum", "title", "tojson", "trim", "truncate", "unique", "upper", "urlencode", "wordcount",
+    "abs",
+    "attr",
+    "batch",
+    "capitalize",
+    "center",
+    "count",
+    "d",
+    "default",
+    "dictsort",
+    "e",
+    "escape",
+    "first",
+    "float",
+    "forceescape",
+    "format",
+    "indent",
+    "int",
+    "items",
+    "join",
+    "last",
+    "length",
+    "list",
+    "lower",
+    "map",
+    "max",
+    "min",
+    "reject",
+    "rejectattr",
+    "replace",
+    "reverse",
+    "round",
+    "safe",
+    "select",
+    "selectattr",
+    "slice",
+    "sort",
+    "string",
+    "sum",
+    "title",
+    "tojson",
+    "trim",
+    "truncate",
+    "unique",
+    "upper",
+    "urlencode",
+    "wordcount",
 ];
 const UNSUPPORTED: &[&str] =
     &["filesizeformat", "groupby", "pprint", "random", "striptags", "urlize", "wordwrap", "xmlattr"];
@@ -30,7 +72,11 @@ pub(super) fn check(name: &str) -> Result<(), String> {
         return Ok(());
     }
     let unsupported = UNSUPPORTED.contains(&name);
-    Err(if unsupported { format!("the filter {name} is not supported in a chat template") } else { format!("no filter named {name:?}") })
+    Err(if unsupported {
+        format!("the filter {name} is not supported in a chat template")
+    } else {
+        format!("no filter named {name:?}")
+    })
 }
 
 fn made(text: String) -> Made {
@@ -214,7 +260,8 @@ fn truncate(text: &str, passed: Passed, budget: &mut Budget) -> Made {
         return Ok(Value::str(text));
     }
     let kept = text.char_indices().nth((length - ends) as usize).map_or(text, |(at, _)| &text[..at]);
-    let kept = if kill.is_some_and(|k| k.is_true()) { kept } else { kept.rsplit_once(' ').map_or(kept, |(kept, _)| kept) };
+    let kept =
+        if kill.is_some_and(|k| k.is_true()) { kept } else { kept.rsplit_once(' ').map_or(kept, |(kept, _)| kept) };
     budget.text(kept.len() + end.len())?;
     made(format!("{kept}{end}"))
 }
@@ -260,7 +307,8 @@ fn lazily(name: &str, value: &Value, mut passed: Passed, budget: &mut Budget) ->
     } else {
         Vec::new()
     };
-    let test = if passed.positional.is_empty() { None } else { Some(methods::text(passed.positional.remove(0), name)?) };
+    let test =
+        if passed.positional.is_empty() { None } else { Some(methods::text(passed.positional.remove(0), name)?) };
     if let Some(test) = &test {
         checks::check(test).map_err(Failure::new)?;
     }
@@ -309,7 +357,8 @@ fn follow(item: Value, path: &[Value], usual: Option<&Value>, budget: &mut Budge
 }
 
 fn to_json(value: &Value, passed: Passed, budget: &mut Budget) -> Made {
-    let [ascii, indent, separators, sorted] = passed.bind("tojson", ["ensure_ascii", "indent", "separators", "sort_keys"])?;
+    let [ascii, indent, separators, sorted] =
+        passed.bind("tojson", ["ensure_ascii", "indent", "separators", "sort_keys"])?;
     let truth = |value: Option<Value>| value.is_some_and(|v| v.is_true());
     let indent = match indent {
         None | Some(Value::None) => None,
@@ -387,7 +436,11 @@ fn of_number(name: &str, value: &Value, passed: Passed) -> Made {
             let base = base.ok_or_else(|| Failure::new("int: a base of 2 to 36 is needed"))?;
             let truncated = |f: f64| {
                 let fits = f.is_finite() && f.abs() < 9e18;
-                if fits { Ok(Value::Int(f.trunc() as i64)) } else { Err(Failure::new("int: the number is beyond 64 bits")) }
+                if fits {
+                    Ok(Value::Int(f.trunc() as i64))
+                } else {
+                    Err(Failure::new("int: the number is beyond 64 bits"))
+                }
             };
             match value {
                 Value::Float(f) if f.is_nan() => Ok(usual.unwrap_or(Value::Int(0))),
@@ -596,6 +649,10 @@ fn of_items(name: &str, value: &Value, passed: Passed, budget: &mut Budget) -> M
             let items = keyed(value.items(budget)?, attribute.as_ref(), truth(case), false, budget)?;
             let mut kept: Vec<(Value, Value)> = Vec::new();
             'items: for item in items {
+                let Value::List(keys) = &item.0 else { continue };
+                if !keys.items.iter().all(Value::is_hashable) {
+                    return Err(Failure::new("unique needs values that can be keys"));
+                }
                 for known in &kept {
                     if known.0.equals(&item.0, budget)? {
                         continue 'items;

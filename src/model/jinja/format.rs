@@ -62,7 +62,8 @@ pub(super) fn percent(pattern: &str, values: &Value, budget: &mut Budget) -> Res
     budget.fits(out.len() + rest.len())?;
     out.push_str(rest);
     let left = several.next().is_some();
-    let excusable = named || (!used && matches!(values, Value::Dict(_) | Value::List(_) | Value::Undefined(_) | Value::Range(..)));
+    let excusable =
+        named || (!used && matches!(values, Value::Dict(_) | Value::List(_) | Value::Undefined(_) | Value::Range(..)));
     if left && !excusable {
         return Err(Failure::new("not all arguments converted during string formatting"));
     }
@@ -177,7 +178,8 @@ fn pad(
     let length = head.chars().count() + text.chars().count();
     let missing = spec.width.saturating_sub(length);
     let fill = spec.fill.unwrap_or(' ');
-    let bytes = out.len().saturating_add(head.len() + text.len()).saturating_add(missing.saturating_mul(fill.len_utf8()));
+    let bytes =
+        out.len().saturating_add(head.len() + text.len()).saturating_add(missing.saturating_mul(fill.len_utf8()));
     budget.fits(bytes)?;
     budget.charge(head.len() + text.len() + missing)?;
     let (before, inside, after) = match spec.align.unwrap_or(usual) {
@@ -282,7 +284,11 @@ fn general(size: f64, places: usize) -> String {
     let text = format!("{size:.*e}", places - 1);
     let exponent: i32 = text.split_once('e').and_then(|(_, e)| e.parse().ok()).unwrap_or(0);
     let trimmed = |digits: &str| {
-        if digits.contains('.') { digits.trim_end_matches('0').trim_end_matches('.').to_owned() } else { digits.to_owned() }
+        if digits.contains('.') {
+            digits.trim_end_matches('0').trim_end_matches('.').to_owned()
+        } else {
+            digits.to_owned()
+        }
     };
     if exponent < -4 || exponent >= places as i32 {
         let text = exponential(size, places - 1);
@@ -405,7 +411,9 @@ impl Field<'_> {
         }
         match (value, self.spec.kind) {
             (Value::Undefined(message), _) if !plain => Err(Failure::new(&**message)),
-            (value, None) if plain && self.spec.sign.is_none() && self.spec.comma.is_none() => value.write_text(out, budget),
+            (value, None) if plain && self.spec.sign.is_none() && self.spec.comma.is_none() => {
+                value.write_text(out, budget)
+            }
             (Value::Str(text), None | Some('s')) => {
                 if self.spec.sign.is_some() || self.spec.comma.is_some() || self.spec.align == Some('=') {
                     return Err(Failure::new("a sign or a comma in the format of a string"));

@@ -194,7 +194,9 @@ impl<'a> Interpreter<'a> {
                 let items = value.items(&mut self.budget)?;
                 if items.len() != targets.len() {
                     let (needed, given) = (targets.len(), items.len());
-                    return Err(Failure::new(format!("{needed} values are needed for as many names, there are {given}")));
+                    return Err(Failure::new(format!(
+                        "{needed} values are needed for as many names, there are {given}"
+                    )));
                 }
                 for (target, item) in targets.iter().zip(items) {
                     self.assign(target, item, scope)?;
@@ -281,7 +283,12 @@ impl<'a> Interpreter<'a> {
     }
 
     /// Calls a macro; its text.
-    pub(super) fn call_macro(&mut self, made: &Arc<Macro>, around: &Rc<Scope>, passed: Passed) -> Result<Value, Failure> {
+    pub(super) fn call_macro(
+        &mut self,
+        made: &Arc<Macro>,
+        around: &Rc<Scope>,
+        passed: Passed,
+    ) -> Result<Value, Failure> {
         let scope = Scope::inside(around);
         let Passed { mut positional, mut named } = passed;
         let count = made.parameters.len();

@@ -10,11 +10,53 @@ use super::value::{Value, View, is_space};
 type Made = Result<Value, Failure>;
 
 const OF_STRINGS: &[&str] = &[
-    "capitalize", "casefold", "center", "count", "encode", "endswith", "expandtabs", "find", "format", "format_map",
-    "index", "isalnum", "isalpha", "isascii", "isdecimal", "isdigit", "isidentifier", "islower", "isnumeric",
-    "isprintable", "isspace", "istitle", "isupper", "join", "ljust", "lower", "lstrip", "maketrans", "partition",
-    "removeprefix", "removesuffix", "replace", "rfind", "rindex", "rjust", "rpartition", "rsplit", "rstrip", "split",
-    "splitlines", "startswith", "strip", "swapcase", "title", "translate", "upper", "zfill",
+    "capitalize",
+    "casefold",
+    "center",
+    "count",
+    "encode",
+    "endswith",
+    "expandtabs",
+    "find",
+    "format",
+    "format_map",
+    "index",
+    "isalnum",
+    "isalpha",
+    "isascii",
+    "isdecimal",
+    "isdigit",
+    "isidentifier",
+    "islower",
+    "isnumeric",
+    "isprintable",
+    "isspace",
+    "istitle",
+    "isupper",
+    "join",
+    "ljust",
+    "lower",
+    "lstrip",
+    "maketrans",
+    "partition",
+    "removeprefix",
+    "removesuffix",
+    "replace",
+    "rfind",
+    "rindex",
+    "rjust",
+    "rpartition",
+    "rsplit",
+    "rstrip",
+    "split",
+    "splitlines",
+    "startswith",
+    "strip",
+    "swapcase",
+    "title",
+    "translate",
+    "upper",
+    "zfill",
 ];
 const OF_LISTS: &[&str] = &["copy", "count", "index"];
 const OF_LISTS_CHANGING: &[&str] = &["append", "clear", "extend", "insert", "pop", "remove", "reverse", "sort"];
@@ -131,8 +173,8 @@ pub(super) fn text(value: Value, what: &str) -> Result<Arc<str>, Failure> {
 fn of_string(own: &Arc<str>, name: &str, passed: Passed, budget: &mut Budget) -> Made {
     match name {
         "capitalize" | "casefold" | "lower" | "swapcase" | "title" | "upper" | "isalnum" | "isalpha" | "isascii"
-        | "isdecimal" | "isdigit" | "isidentifier" | "islower" | "isnumeric" | "isprintable" | "isspace" | "istitle"
-        | "isupper" => {
+        | "isdecimal" | "isdigit" | "isidentifier" | "islower" | "isnumeric" | "isprintable" | "isspace"
+        | "istitle" | "isupper" => {
             let [] = passed.positional(name)?;
             // A letter can become three.
             budget.text(own.len() * 3)?;
@@ -222,8 +264,12 @@ fn of_string_alone(own: &str, name: &str) -> Made {
         "isspace" => all(is_space),
         "isalpha" => all(is_letter),
         "isprintable" => Ok(Value::Bool(all_printable(own))),
-        "islower" => Ok(Value::Bool(own.chars().any(cased) && !own.chars().any(|c| c.is_uppercase() || is_title_case(c)))),
-        "isupper" => Ok(Value::Bool(own.chars().any(cased) && !own.chars().any(|c| c.is_lowercase() || is_title_case(c)))),
+        "islower" => {
+            Ok(Value::Bool(own.chars().any(cased) && !own.chars().any(|c| c.is_uppercase() || is_title_case(c))))
+        }
+        "isupper" => {
+            Ok(Value::Bool(own.chars().any(cased) && !own.chars().any(|c| c.is_lowercase() || is_title_case(c))))
+        }
         "isalnum" | "isdecimal" | "isdigit" | "isnumeric" if !own.is_ascii() => {
             let other = own.chars().any(|c| !c.is_ascii() && c.is_numeric());
             if other {
@@ -279,7 +325,8 @@ fn is_title_case(c: char) -> bool {
 
 /// A letter, as Unicode's categories have it: `char::is_alphabetic` counts marks and numerals too.
 fn is_letter(c: char) -> bool {
-    static LETTER: std::sync::LazyLock<Option<regex::Regex>> = std::sync::LazyLock::new(|| regex::Regex::new(r"^\p{L}").ok());
+    static LETTER: std::sync::LazyLock<Option<regex::Regex>> =
+        std::sync::LazyLock::new(|| regex::Regex::new(r"^\p{L}").ok());
     if c.is_ascii() {
         return c.is_ascii_alphabetic();
     }
@@ -378,7 +425,9 @@ fn affix(own: &str, name: &str, passed: Passed) -> Made {
     let within = part(own, start, end)?;
     for affix in affixes {
         let affix = text(affix, name)?;
-        let has = |(_, within): (usize, &str)| if name == "startswith" { within.starts_with(&*affix) } else { within.ends_with(&*affix) };
+        let has = |(_, within): (usize, &str)| {
+            if name == "startswith" { within.starts_with(&*affix) } else { within.ends_with(&*affix) }
+        };
         if within.is_some_and(has) {
             return Ok(Value::Bool(true));
         }
@@ -412,7 +461,10 @@ pub(super) fn replace(own: &str, old: &str, new: &str, most: i64, budget: &mut B
     budget.charge(own.len())?;
     let found = if old.is_empty() { own.chars().count() + 1 } else { own.matches(old).count() };
     let count = usize::try_from(most).map_or(found, |most| most.min(found));
-    budget.text((own.len() - if old.is_empty() { 0 } else { count * old.len() }).saturating_add(count.saturating_mul(new.len())))?;
+    budget.text(
+        (own.len() - if old.is_empty() { 0 } else { count * old.len() })
+            .saturating_add(count.saturating_mul(new.len())),
+    )?;
     // Rust puts `new` around every character as Python does where `old` is empty.
     made(own.replacen(old, new, count))
 }
@@ -472,11 +524,13 @@ fn split(own: &str, separator: Option<Value>, most: i64, from_right: bool, budge
 
 /// The lines of a text, as Python's `splitlines` cuts them.
 pub(super) fn lines(text: &str, keep: bool) -> Vec<&str> {
-    let ends = |c: char| matches!(c, '\n' | '\r' | '\x0b' | '\x0c' | '\x1c'..='\x1e' | '\u{85}' | '\u{2028}' | '\u{2029}');
+    let ends =
+        |c: char| matches!(c, '\n' | '\r' | '\x0b' | '\x0c' | '\x1c'..='\x1e' | '\u{85}' | '\u{2028}' | '\u{2029}');
     let mut lines = Vec::new();
     let mut rest = text;
     while let Some(at) = rest.find(ends) {
-        let width = if rest[at..].starts_with("\r\n") { 2 } else { rest[at..].chars().next().map_or(1, char::len_utf8) };
+        let width =
+            if rest[at..].starts_with("\r\n") { 2 } else { rest[at..].chars().next().map_or(1, char::len_utf8) };
         lines.push(&rest[..at + if keep { width } else { 0 }]);
         rest = &rest[at + width..];
     }

@@ -92,7 +92,9 @@ impl Parser {
     }
 
     fn name(&mut self) -> Parsed<Arc<str>> {
-        let Token::Name(name) = self.peek() else { return self.fail(format!("a name is needed before {}", self.peek())) };
+        let Token::Name(name) = self.peek() else {
+            return self.fail(format!("a name is needed before {}", self.peek()));
+        };
         if name.starts_with(|c: char| c.is_numeric()) {
             return self.fail(format!("{name} is no name"));
         }

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, Union
 
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
 # A picture: the bytes of a PNG, JPEG or WebP, a path to one, a Pillow image, an array (height, width, 3) of 0 to 255,
 # or what `upload_image` returned.
 Image = Union[bytes, str, "os.PathLike[str]", "PIL.Image.Image", "np.ndarray[Any, Any]", pb.Image]
+
+# What is asked: the user's words, or a conversation as transformers and OpenAI write it: messages {"role", "content"}, whose content
+# is a text or a list of parts: {"type": "text", "text": ...}, {"type": "image", "image": an Image} (or "path", "url" with a data
+# URI, "base64"; with none of them the next of `images`), {"type": "image_url", "image_url": {"url": ...}}.
+Asked = Union[str, "Iterable[Mapping[str, Any]]"]
 
 # What a benchmark asks: samples, or rows of a file.
 Question = bench.Sample | bench.Row
@@ -45,11 +51,85 @@ def image_message(image: Image) -> pb.Image:
     return pb.Image(data=png.getvalue())
 
 
-def prompt(text: str, images: Image | Iterable[Image], raw: bool) -> pb.Prompt:
-    """A question about one picture, several or none."""
+ROLES = {"system": pb.ROLE_SYSTEM, "user": pb.ROLE_USER, "assistant": pb.ROLE_ASSISTANT}
+
+
+def prompt(text: Asked, images: Image | Iterable[Image], raw: bool) -> pb.Prompt:
+    """A question about one picture, several or none, or a conversation."""
     single = isinstance(images, (bytes, str, os.PathLike, np.ndarray, pb.Image)) or hasattr(images, "save")
-    many = [images] if single else images
-    return pb.Prompt(text=text, images=[image_message(i) for i in many], raw=raw)  # type: ignore[arg-type,union-attr]
+    many = [image_message(i) for i in ([images] if single else images)]  # type: ignore[union-attr,arg-type]
+    if isinstance(text, str):
+        return pb.Prompt(text=text, images=many, raw=raw)
+    rest = iter(many)
+    made = pb.Prompt(messages=[chat_message(at, m, rest) for at, m in enumerate(text)], raw=raw)
+    if left := sum(1 for _ in rest):
+        raise ValueError(f"images: {left} more than there are parts of type image without one")
+    return made
+
+
+def check_fields(at: str, given: object, *known: str) -> Mapping[str, Any]:
+    """Fails on fields that nobody would read."""
+    if not isinstance(given, Mapping):
+        raise TypeError(f"{at}: {type(given).__name__}; a dict with {', '.join(known)} is needed")
+    if others := [name for name in given if name not in known]:
+        raise ValueError(f"{at}[{others[0]!r}]: not known; {', '.join(known)} are")
+    return given
+
+
+def chat_message(place: int, message: object, images: Iterator[pb.Image]) -> pb.ChatMessage:
+    """A message; a part of type image without a picture takes the next of `images`."""
+    at = f"messages[{place}]"
+    if isinstance(message, pb.ChatMessage):
+        return message
+    fields = check_fields(at, message, "role", "content")
+    role, content = fields.get("role"), fields.get("content")
+    if role not in ROLES:
+        raise ValueError(f"{at}['role']: {role!r}; {', '.join(ROLES)} are known")
+    if isinstance(content, str):
+        return pb.ChatMessage(role=ROLES[role], parts=[pb.ChatPart(text=content)])
+    if not isinstance(content, (list, tuple)):
+        raise TypeError(f"{at}['content']: {type(content).__name__}; a str or a list of parts is needed")
+    parts = [chat_part(f"{at}['content'][{i}]", part, images) for i, part in enumerate(content)]
+    return pb.ChatMessage(role=ROLES[role], parts=parts)
+
+
+def chat_part(at: str, part: object, images: Iterator[pb.Image]) -> pb.ChatPart:
+    """Words or a picture."""
+    if isinstance(part, str):
+        return pb.ChatPart(text=part)
+    kind = part.get("type") if isinstance(part, Mapping) else None
+    if kind == "text":
+        return pb.ChatPart(text=check_fields(at, part, "type", "text")["text"])
+    if kind == "image":
+        fields = check_fields(at, part, "type", "image", "path", "url", "base64")
+        given = [(name, value) for name, value in fields.items() if name != "type"]
+        if not given:
+            image = next(images, None)
+            if image is None:
+                raise ValueError(f"{at}: no picture; give it as 'image' or 'path', or one more of images")
+            return pb.ChatPart(image=image)
+        if len(given) > 1:
+            raise ValueError(f"{at}: one of image, path, url and base64 is needed")
+        name, value = given[0]
+        if name == "base64":
+            return pb.ChatPart(image=pb.Image(data=base64.b64decode(value)))
+        return pb.ChatPart(image=image_message(from_url(at, value) if name == "url" else value))
+    if kind == "image_url":
+        url = check_fields(at, part, "type", "image_url")["image_url"]
+        return pb.ChatPart(image=image_message(from_url(at, url["url"] if isinstance(url, Mapping) else url)))
+    raise ValueError(f"{at}: type {kind!r}; text, image and image_url are known")
+
+
+def from_url(at: str, url: str) -> bytes | str:
+    """The bytes of a data URI, or a path."""
+    if url.startswith("data:"):
+        header, _, data = url.partition(",")
+        if not header.endswith(";base64"):
+            raise ValueError(f"{at}: a data URI in base64 is needed")
+        return base64.b64decode(data)
+    if "://" in url and not url.startswith("file://"):
+        raise ValueError(f"{at}: {url}: pictures are files or data URIs; fetch it first")
+    return url.removeprefix("file://")
 
 
 def sample(
@@ -173,7 +253,7 @@ class SweepOptions(GenerateOptions, total=False):
 
 
 def sweep_request(
-    text: str, images: Image | Iterable[Image], options: SweepOptions
+    text: Asked, images: Image | Iterable[Image], options: SweepOptions
 ) -> tuple[pb.SweepRequest, float | None]:
     """The request with its options, and the timeout."""
     rest: dict[str, Any] = dict(options)

@@ -89,7 +89,7 @@ pub struct TokenSelector {
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Tokens {
     /// Which set. Unset: INVALID_ARGUMENT.
-    #[prost(oneof = "tokens::Set", tags = "1, 2, 3, 4, 5, 6, 7")]
+    #[prost(oneof = "tokens::Set", tags = "1, 2, 3, 4, 5, 6, 7, 8")]
     pub set: ::core::option::Option<tokens::Set>,
 }
 /// Nested message and enum types in `Tokens`.
@@ -116,9 +116,10 @@ pub mod tokens {
         Visual = 2,
         /// Text of the prompt.
         Text = 3,
-        /// Text of the prompt before the first picture and the user's first word: the system prompt.
+        /// Text of the prompt before the first picture and the user's first word, and words of system messages: the system prompt.
         System = 4,
-        /// The user's words: Prompt.text without the chat template and the pictures.
+        /// The user's words: Prompt.text without the chat template and the pictures; in a conversation those of the last message of
+        /// the user.
         Question = 5,
         /// The token that the next one is predicted from: the last of the prompt, and each generated one.
         Last = 6,
@@ -130,6 +131,10 @@ pub mod tokens {
         Class = 9,
         /// Patches of base views.
         BaseView = 10,
+        /// Words of all messages of the user.
+        User = 11,
+        /// Words of all messages of the assistant in the prompt.
+        Assistant = 12,
     }
     impl Named {
         /// String value of the enum field names used in the ProtoBuf definition.
@@ -149,6 +154,8 @@ pub mod tokens {
                 Self::Newline => "NAMED_NEWLINE",
                 Self::Class => "NAMED_CLASS",
                 Self::BaseView => "NAMED_BASE_VIEW",
+                Self::User => "NAMED_USER",
+                Self::Assistant => "NAMED_ASSISTANT",
             }
         }
         /// Creates an enum from field names used in the ProtoBuf definition.
@@ -165,6 +172,8 @@ pub mod tokens {
                 "NAMED_NEWLINE" => Some(Self::Newline),
                 "NAMED_CLASS" => Some(Self::Class),
                 "NAMED_BASE_VIEW" => Some(Self::BaseView),
+                "NAMED_USER" => Some(Self::User),
+                "NAMED_ASSISTANT" => Some(Self::Assistant),
                 _ => None,
             }
         }
@@ -193,6 +202,10 @@ pub mod tokens {
         /// The most attended patches of each picture (in the tower: of each view).
         #[prost(message, tag = "7")]
         Salient(super::SalientPatches),
+        /// Words and pictures of one message of Prompt.messages, by its position from 0, without what the chat template writes around
+        /// them; a prompt of one text is message 0.
+        #[prost(uint32, tag = "8")]
+        Turn(u32),
     }
 }
 /// Tokens by number.
@@ -1149,7 +1162,37 @@ pub mod image {
         Handle(::prost::alloc::string::String),
     }
 }
-/// What the model reads.
+/// A part of a message.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ChatPart {
+    /// What it is. Unset: INVALID_ARGUMENT.
+    #[prost(oneof = "chat_part::Part", tags = "1, 2")]
+    pub part: ::core::option::Option<chat_part::Part>,
+}
+/// Nested message and enum types in `ChatPart`.
+pub mod chat_part {
+    /// What it is. Unset: INVALID_ARGUMENT.
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Part {
+        /// Words; without the marker `<image>`.
+        #[prost(string, tag = "1")]
+        Text(::prost::alloc::string::String),
+        /// A picture.
+        #[prost(message, tag = "2")]
+        Image(super::Image),
+    }
+}
+/// What one speaker says.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ChatMessage {
+    /// Who speaks. Unspecified: INVALID_ARGUMENT.
+    #[prost(enumeration = "Role", tag = "1")]
+    pub role: i32,
+    /// Words and pictures in their order; at least one, and at most 1,024.
+    #[prost(message, repeated, tag = "2")]
+    pub parts: ::prost::alloc::vec::Vec<ChatPart>,
+}
+/// What the model reads: `text` with `images`, or `messages`; both: INVALID_ARGUMENT.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Prompt {
     /// The user's words, put through the model's chat template after the pictures. The marker `<image>` places a picture;
@@ -1162,6 +1205,12 @@ pub struct Prompt {
     /// Text is the whole prompt already; no chat template.
     #[prost(bool, tag = "3")]
     pub raw: bool,
+    /// A conversation of several turns, few-shot examples among them, put through the model's chat template as
+    /// transformers' `processor.apply_chat_template` does it: with `add_generation_prompt`, or, where the last message is the
+    /// assistant's, with `continue_final_message`. At most 1,024 messages. What the template refuses is INVALID_ARGUMENT with its
+    /// words. A model without a chat template takes raw prompts alone: FAILED_PRECONDITION.
+    #[prost(message, repeated, tag = "4")]
+    pub messages: ::prost::alloc::vec::Vec<ChatMessage>,
 }
 /// How tokens are chosen.
 #[derive(Clone, Copy, PartialEq, ::prost::Message)]
@@ -1744,6 +1793,10 @@ pub struct Provenance {
     /// BLAKE3 digests (hex) of what came out on the way, in data-path order.
     #[prost(message, repeated, tag = "16")]
     pub stages: ::prost::alloc::vec::Vec<Stage>,
+    /// The time that the chat template has put into the prompt by `strftime_now`, such as 2026-11-27T09:30:00; Verify renders at this
+    /// time. Empty: it has not asked.
+    #[prost(string, tag = "20")]
+    pub template_time: ::prost::alloc::string::String,
 }
 /// What came out of one part of a run.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1938,6 +1991,43 @@ pub struct Difference {
     /// Now.
     #[prost(string, tag = "3")]
     pub found: ::prost::alloc::string::String,
+}
+/// Who speaks in a conversation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum Role {
+    /// Never valid.
+    Unspecified = 0,
+    /// Rules for the whole conversation; where the chat template takes them, usually first.
+    System = 1,
+    /// Asks.
+    User = 2,
+    /// Answers: examples and earlier turns. A last message of the assistant is continued.
+    Assistant = 3,
+}
+impl Role {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "ROLE_UNSPECIFIED",
+            Self::System => "ROLE_SYSTEM",
+            Self::User => "ROLE_USER",
+            Self::Assistant => "ROLE_ASSISTANT",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "ROLE_UNSPECIFIED" => Some(Self::Unspecified),
+            "ROLE_SYSTEM" => Some(Self::System),
+            "ROLE_USER" => Some(Self::User),
+            "ROLE_ASSISTANT" => Some(Self::Assistant),
+            _ => None,
+        }
+    }
 }
 /// Why an answer ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
@@ -3081,9 +3171,23 @@ pub struct ModelInfo {
     /// Saliency models that OccludePatches and token selectors may ask.
     #[prost(string, repeated, tag = "18")]
     pub saliency_models: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// What turns conversations into prompts. Unset: the model has no chat template and takes raw prompts alone.
+    #[prost(message, optional, tag = "20")]
+    pub chat_template: ::core::option::Option<ChatTemplateInfo>,
     /// Adapters that were merged into its weights at load; `digest` is that of the merged model.
     #[prost(string, repeated, tag = "21")]
     pub adapters: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// A chat template.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ChatTemplateInfo {
+    /// Its file, or its name among LLaVA's own conversations.
+    #[prost(string, tag = "1")]
+    pub origin: ::prost::alloc::string::String,
+    /// It takes a message as one text, with `<image>` and a newline in front of the words for a picture, as the original LLaVA
+    /// does; else as a list of parts.
+    #[prost(bool, tag = "2")]
+    pub text_only: bool,
 }
 /// The shape of a transformer.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -3274,6 +3378,12 @@ pub struct LoadModelRequest {
     /// cpu or cuda:N, one that the server was started with. Empty: the one on which models hold least.
     #[prost(string, tag = "4")]
     pub device: ::prost::alloc::string::String,
+    /// In place of the model's own chat template: a file of the server (Jinja, or JSON with `chat_template`), or the name of one of
+    /// LLaVA's conversations: vicuna_v1, llava_v1, llava_v0, plain, llava_llama_2, mistral_instruct, chatml_direct, mpt, qwen_1_5,
+    /// llava_llama_3, gemma_instruct, llava-1.5 and others, which the error for an unknown name lists. Empty: the model's own, from
+    /// where transformers looks for it; without one the model takes raw prompts alone.
+    #[prost(string, tag = "5")]
+    pub chat_template: ::prost::alloc::string::String,
     /// A LoRA adapter that is merged into the weights of `place`: a folder of the server or an id of the hub, as PEFT writes it
     /// (adapter_config.json), or of the original LLaVA (non_lora_trainables.bin and config.json beside it; `place` may then be
     /// the language model alone). Empty: none.

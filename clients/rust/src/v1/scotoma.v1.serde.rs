@@ -1768,6 +1768,333 @@ impl<'de> serde::Deserialize<'de> for CaptureTarget {
         deserializer.deserialize_struct("scotoma.v1.CaptureTarget", FIELDS, GeneratedVisitor)
     }
 }
+impl serde::Serialize for ChatMessage {
+    #[allow(deprecated)]
+    fn serialize<S>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error>
+    where
+        S: serde::Serializer,
+    {
+        use serde::ser::SerializeStruct;
+        let mut len = 0;
+        if self.role != 0 {
+            len += 1;
+        }
+        if !self.parts.is_empty() {
+            len += 1;
+        }
+        let mut struct_ser = serializer.serialize_struct("scotoma.v1.ChatMessage", len)?;
+        if self.role != 0 {
+            let v = Role::try_from(self.role)
+                .map_err(|_| serde::ser::Error::custom(format!("Invalid variant {}", self.role)))?;
+            struct_ser.serialize_field("role", &v)?;
+        }
+        if !self.parts.is_empty() {
+            struct_ser.serialize_field("parts", &self.parts)?;
+        }
+        struct_ser.end()
+    }
+}
+impl<'de> serde::Deserialize<'de> for ChatMessage {
+    #[allow(deprecated)]
+    fn deserialize<D>(deserializer: D) -> std::result::Result<Self, D::Error>
+    where
+        D: serde::Deserializer<'de>,
+    {
+        const FIELDS: &[&str] = &[
+            "role",
+            "parts",
+        ];
+
+        #[allow(clippy::enum_variant_names)]
+        enum GeneratedField {
+            Role,
+            Parts,
+        }
+        impl<'de> serde::Deserialize<'de> for GeneratedField {
+            fn deserialize<D>(deserializer: D) -> std::result::Result<GeneratedField, D::Error>
+            where
+                D: serde::Deserializer<'de>,
+            {
+                struct GeneratedVisitor;
+
+                impl serde::de::Visitor<'_> for GeneratedVisitor {
+                    type Value = GeneratedField;
+
+                    fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                        write!(formatter, "expected one of: {:?}", &FIELDS)
+                    }
+
+                    #[allow(unused_variables)]
+                    fn visit_str<E>(self, value: &str) -> std::result::Result<GeneratedField, E>
+                    where
+                        E: serde::de::Error,
+                    {
+                        match value {
+                            "role" => Ok(GeneratedField::Role),
+                            "parts" => Ok(GeneratedField::Parts),
+                            _ => Err(serde::de::Error::unknown_field(value, FIELDS)),
+                        }
+                    }
+                }
+                deserializer.deserialize_identifier(GeneratedVisitor)
+            }
+        }
+        struct GeneratedVisitor;
+        impl<'de> serde::de::Visitor<'de> for GeneratedVisitor {
+            type Value = ChatMessage;
+
+            fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                formatter.write_str("struct scotoma.v1.ChatMessage")
+            }
+
+            fn visit_map<V>(self, mut map_: V) -> std::result::Result<ChatMessage, V::Error>
+                where
+                    V: serde::de::MapAccess<'de>,
+            {
+                let mut role__ = None;
+                let mut parts__ = None;
+                while let Some(k) = map_.next_key()? {
+                    match k {
+                        GeneratedField::Role => {
+                            if role__.is_some() {
+                                return Err(serde::de::Error::duplicate_field("role"));
+                            }
+                            role__ = Some(map_.next_value::<Role>()? as i32);
+                        }
+                        GeneratedField::Parts => {
+                            if parts__.is_some() {
+                                return Err(serde::de::Error::duplicate_field("parts"));
+                            }
+                            parts__ = Some(map_.next_value()?);
+                        }
+                    }
+                }
+                Ok(ChatMessage {
+                    role: role__.unwrap_or_default(),
+                    parts: parts__.unwrap_or_default(),
+                })
+            }
+        }
+        deserializer.deserialize_struct("scotoma.v1.ChatMessage", FIELDS, GeneratedVisitor)
+    }
+}
+impl serde::Serialize for ChatPart {
+    #[allow(deprecated)]
+    fn serialize<S>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error>
+    where
+        S: serde::Serializer,
+    {
+        use serde::ser::SerializeStruct;
+        let mut len = 0;
+        if self.part.is_some() {
+            len += 1;
+        }
+        let mut struct_ser = serializer.serialize_struct("scotoma.v1.ChatPart", len)?;
+        if let Some(v) = self.part.as_ref() {
+            match v {
+                chat_part::Part::Text(v) => {
+                    struct_ser.serialize_field("text", v)?;
+                }
+                chat_part::Part::Image(v) => {
+                    struct_ser.serialize_field("image", v)?;
+                }
+            }
+        }
+        struct_ser.end()
+    }
+}
+impl<'de> serde::Deserialize<'de> for ChatPart {
+    #[allow(deprecated)]
+    fn deserialize<D>(deserializer: D) -> std::result::Result<Self, D::Error>
+    where
+        D: serde::Deserializer<'de>,
+    {
+        const FIELDS: &[&str] = &[
+            "text",
+            "image",
+        ];
+
+        #[allow(clippy::enum_variant_names)]
+        enum GeneratedField {
+            Text,
+            Image,
+        }
+        impl<'de> serde::Deserialize<'de> for GeneratedField {
+            fn deserialize<D>(deserializer: D) -> std::result::Result<GeneratedField, D::Error>
+            where
+                D: serde::Deserializer<'de>,
+            {
+                struct GeneratedVisitor;
+
+                impl serde::de::Visitor<'_> for GeneratedVisitor {
+                    type Value = GeneratedField;
+
+                    fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                        write!(formatter, "expected one of: {:?}", &FIELDS)
+                    }
+
+                    #[allow(unused_variables)]
+                    fn visit_str<E>(self, value: &str) -> std::result::Result<GeneratedField, E>
+                    where
+                        E: serde::de::Error,
+                    {
+                        match value {
+                            "text" => Ok(GeneratedField::Text),
+                            "image" => Ok(GeneratedField::Image),
+                            _ => Err(serde::de::Error::unknown_field(value, FIELDS)),
+                        }
+                    }
+                }
+                deserializer.deserialize_identifier(GeneratedVisitor)
+            }
+        }
+        struct GeneratedVisitor;
+        impl<'de> serde::de::Visitor<'de> for GeneratedVisitor {
+            type Value = ChatPart;
+
+            fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                formatter.write_str("struct scotoma.v1.ChatPart")
+            }
+
+            fn visit_map<V>(self, mut map_: V) -> std::result::Result<ChatPart, V::Error>
+                where
+                    V: serde::de::MapAccess<'de>,
+            {
+                let mut part__ = None;
+                while let Some(k) = map_.next_key()? {
+                    match k {
+                        GeneratedField::Text => {
+                            if part__.is_some() {
+                                return Err(serde::de::Error::duplicate_field("text"));
+                            }
+                            part__ = map_.next_value::<::std::option::Option<_>>()?.map(chat_part::Part::Text);
+                        }
+                        GeneratedField::Image => {
+                            if part__.is_some() {
+                                return Err(serde::de::Error::duplicate_field("image"));
+                            }
+                            part__ = map_.next_value::<::std::option::Option<_>>()?.map(chat_part::Part::Image)
+;
+                        }
+                    }
+                }
+                Ok(ChatPart {
+                    part: part__,
+                })
+            }
+        }
+        deserializer.deserialize_struct("scotoma.v1.ChatPart", FIELDS, GeneratedVisitor)
+    }
+}
+impl serde::Serialize for ChatTemplateInfo {
+    #[allow(deprecated)]
+    fn serialize<S>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error>
+    where
+        S: serde::Serializer,
+    {
+        use serde::ser::SerializeStruct;
+        let mut len = 0;
+        if !self.origin.is_empty() {
+            len += 1;
+        }
+        if self.text_only {
+            len += 1;
+        }
+        let mut struct_ser = serializer.serialize_struct("scotoma.v1.ChatTemplateInfo", len)?;
+        if !self.origin.is_empty() {
+            struct_ser.serialize_field("origin", &self.origin)?;
+        }
+        if self.text_only {
+            struct_ser.serialize_field("textOnly", &self.text_only)?;
+        }
+        struct_ser.end()
+    }
+}
+impl<'de> serde::Deserialize<'de> for ChatTemplateInfo {
+    #[allow(deprecated)]
+    fn deserialize<D>(deserializer: D) -> std::result::Result<Self, D::Error>
+    where
+        D: serde::Deserializer<'de>,
+    {
+        const FIELDS: &[&str] = &[
+            "origin",
+            "text_only",
+            "textOnly",
+        ];
+
+        #[allow(clippy::enum_variant_names)]
+        enum GeneratedField {
+            Origin,
+            TextOnly,
+        }
+        impl<'de> serde::Deserialize<'de> for GeneratedField {
+            fn deserialize<D>(deserializer: D) -> std::result::Result<GeneratedField, D::Error>
+            where
+                D: serde::Deserializer<'de>,
+            {
+                struct GeneratedVisitor;
+
+                impl serde::de::Visitor<'_> for GeneratedVisitor {
+                    type Value = GeneratedField;
+
+                    fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                        write!(formatter, "expected one of: {:?}", &FIELDS)
+                    }
+
+                    #[allow(unused_variables)]
+                    fn visit_str<E>(self, value: &str) -> std::result::Result<GeneratedField, E>
+                    where
+                        E: serde::de::Error,
+                    {
+                        match value {
+                            "origin" => Ok(GeneratedField::Origin),
+                            "textOnly" | "text_only" => Ok(GeneratedField::TextOnly),
+                            _ => Err(serde::de::Error::unknown_field(value, FIELDS)),
+                        }
+                    }
+                }
+                deserializer.deserialize_identifier(GeneratedVisitor)
+            }
+        }
+        struct GeneratedVisitor;
+        impl<'de> serde::de::Visitor<'de> for GeneratedVisitor {
+            type Value = ChatTemplateInfo;
+
+            fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                formatter.write_str("struct scotoma.v1.ChatTemplateInfo")
+            }
+
+            fn visit_map<V>(self, mut map_: V) -> std::result::Result<ChatTemplateInfo, V::Error>
+                where
+                    V: serde::de::MapAccess<'de>,
+            {
+                let mut origin__ = None;
+                let mut text_only__ = None;
+                while let Some(k) = map_.next_key()? {
+                    match k {
+                        GeneratedField::Origin => {
+                            if origin__.is_some() {
+                                return Err(serde::de::Error::duplicate_field("origin"));
+                            }
+                            origin__ = Some(map_.next_value()?);
+                        }
+                        GeneratedField::TextOnly => {
+                            if text_only__.is_some() {
+                                return Err(serde::de::Error::duplicate_field("textOnly"));
+                            }
+                            text_only__ = Some(map_.next_value()?);
+                        }
+                    }
+                }
+                Ok(ChatTemplateInfo {
+                    origin: origin__.unwrap_or_default(),
+                    text_only: text_only__.unwrap_or_default(),
+                })
+            }
+        }
+        deserializer.deserialize_struct("scotoma.v1.ChatTemplateInfo", FIELDS, GeneratedVisitor)
+    }
+}
 impl serde::Serialize for CheckParityRequest {
     #[allow(deprecated)]
     fn serialize<S>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error>
@@ -6844,6 +7171,9 @@ impl serde::Serialize for LoadModelRequest {
         if !self.device.is_empty() {
             len += 1;
         }
+        if !self.chat_template.is_empty() {
+            len += 1;
+        }
         if !self.adapter.is_empty() {
             len += 1;
         }
@@ -6859,6 +7189,9 @@ impl serde::Serialize for LoadModelRequest {
         }
         if !self.device.is_empty() {
             struct_ser.serialize_field("device", &self.device)?;
+        }
+        if !self.chat_template.is_empty() {
+            struct_ser.serialize_field("chatTemplate", &self.chat_template)?;
         }
         if !self.adapter.is_empty() {
             struct_ser.serialize_field("adapter", &self.adapter)?;
@@ -6877,6 +7210,8 @@ impl<'de> serde::Deserialize<'de> for LoadModelRequest {
             "place",
             "dtype",
             "device",
+            "chat_template",
+            "chatTemplate",
             "adapter",
         ];
 
@@ -6886,6 +7221,7 @@ impl<'de> serde::Deserialize<'de> for LoadModelRequest {
             Place,
             Dtype,
             Device,
+            ChatTemplate,
             Adapter,
         }
         impl<'de> serde::Deserialize<'de> for GeneratedField {
@@ -6912,6 +7248,7 @@ impl<'de> serde::Deserialize<'de> for LoadModelRequest {
                             "place" => Ok(GeneratedField::Place),
                             "dtype" => Ok(GeneratedField::Dtype),
                             "device" => Ok(GeneratedField::Device),
+                            "chatTemplate" | "chat_template" => Ok(GeneratedField::ChatTemplate),
                             "adapter" => Ok(GeneratedField::Adapter),
                             _ => Err(serde::de::Error::unknown_field(value, FIELDS)),
                         }
@@ -6936,6 +7273,7 @@ impl<'de> serde::Deserialize<'de> for LoadModelRequest {
                 let mut place__ = None;
                 let mut dtype__ = None;
                 let mut device__ = None;
+                let mut chat_template__ = None;
                 let mut adapter__ = None;
                 while let Some(k) = map_.next_key()? {
                     match k {
@@ -6963,6 +7301,12 @@ impl<'de> serde::Deserialize<'de> for LoadModelRequest {
                             }
                             device__ = Some(map_.next_value()?);
                         }
+                        GeneratedField::ChatTemplate => {
+                            if chat_template__.is_some() {
+                                return Err(serde::de::Error::duplicate_field("chatTemplate"));
+                            }
+                            chat_template__ = Some(map_.next_value()?);
+                        }
                         GeneratedField::Adapter => {
                             if adapter__.is_some() {
                                 return Err(serde::de::Error::duplicate_field("adapter"));
@@ -6976,6 +7320,7 @@ impl<'de> serde::Deserialize<'de> for LoadModelRequest {
                     place: place__.unwrap_or_default(),
                     dtype: dtype__.unwrap_or_default(),
                     device: device__.unwrap_or_default(),
+                    chat_template: chat_template__.unwrap_or_default(),
                     adapter: adapter__.unwrap_or_default(),
                 })
             }
@@ -7503,6 +7848,9 @@ impl serde::Serialize for ModelInfo {
         if !self.saliency_models.is_empty() {
             len += 1;
         }
+        if self.chat_template.is_some() {
+            len += 1;
+        }
         if !self.adapters.is_empty() {
             len += 1;
         }
@@ -7565,6 +7913,9 @@ impl serde::Serialize for ModelInfo {
         if !self.saliency_models.is_empty() {
             struct_ser.serialize_field("saliencyModels", &self.saliency_models)?;
         }
+        if let Some(v) = self.chat_template.as_ref() {
+            struct_ser.serialize_field("chatTemplate", v)?;
+        }
         if !self.adapters.is_empty() {
             struct_ser.serialize_field("adapters", &self.adapters)?;
         }
@@ -7604,6 +7955,8 @@ impl<'de> serde::Deserialize<'de> for ModelInfo {
             "interventions",
             "saliency_models",
             "saliencyModels",
+            "chat_template",
+            "chatTemplate",
             "adapters",
         ];
 
@@ -7627,6 +7980,7 @@ impl<'de> serde::Deserialize<'de> for ModelInfo {
             Limits,
             Interventions,
             SaliencyModels,
+            ChatTemplate,
             Adapters,
         }
         impl<'de> serde::Deserialize<'de> for GeneratedField {
@@ -7667,6 +8021,7 @@ impl<'de> serde::Deserialize<'de> for ModelInfo {
                             "limits" => Ok(GeneratedField::Limits),
                             "interventions" => Ok(GeneratedField::Interventions),
                             "saliencyModels" | "saliency_models" => Ok(GeneratedField::SaliencyModels),
+                            "chatTemplate" | "chat_template" => Ok(GeneratedField::ChatTemplate),
                             "adapters" => Ok(GeneratedField::Adapters),
                             _ => Err(serde::de::Error::unknown_field(value, FIELDS)),
                         }
@@ -7705,6 +8060,7 @@ impl<'de> serde::Deserialize<'de> for ModelInfo {
                 let mut limits__ = None;
                 let mut interventions__ = None;
                 let mut saliency_models__ = None;
+                let mut chat_template__ = None;
                 let mut adapters__ = None;
                 while let Some(k) = map_.next_key()? {
                     match k {
@@ -7828,6 +8184,12 @@ impl<'de> serde::Deserialize<'de> for ModelInfo {
                             }
                             saliency_models__ = Some(map_.next_value()?);
                         }
+                        GeneratedField::ChatTemplate => {
+                            if chat_template__.is_some() {
+                                return Err(serde::de::Error::duplicate_field("chatTemplate"));
+                            }
+                            chat_template__ = map_.next_value()?;
+                        }
                         GeneratedField::Adapters => {
                             if adapters__.is_some() {
                                 return Err(serde::de::Error::duplicate_field("adapters"));
@@ -7855,6 +8217,7 @@ impl<'de> serde::Deserialize<'de> for ModelInfo {
                     limits: limits__,
                     interventions: interventions__.unwrap_or_default(),
                     saliency_models: saliency_models__.unwrap_or_default(),
+                    chat_template: chat_template__,
                     adapters: adapters__.unwrap_or_default(),
                 })
             }
@@ -9870,6 +10233,9 @@ impl serde::Serialize for Prompt {
         if self.raw {
             len += 1;
         }
+        if !self.messages.is_empty() {
+            len += 1;
+        }
         let mut struct_ser = serializer.serialize_struct("scotoma.v1.Prompt", len)?;
         if !self.text.is_empty() {
             struct_ser.serialize_field("text", &self.text)?;
@@ -9879,6 +10245,9 @@ impl serde::Serialize for Prompt {
         }
         if self.raw {
             struct_ser.serialize_field("raw", &self.raw)?;
+        }
+        if !self.messages.is_empty() {
+            struct_ser.serialize_field("messages", &self.messages)?;
         }
         struct_ser.end()
     }
@@ -9893,6 +10262,7 @@ impl<'de> serde::Deserialize<'de> for Prompt {
             "text",
             "images",
             "raw",
+            "messages",
         ];
 
         #[allow(clippy::enum_variant_names)]
@@ -9900,6 +10270,7 @@ impl<'de> serde::Deserialize<'de> for Prompt {
             Text,
             Images,
             Raw,
+            Messages,
         }
         impl<'de> serde::Deserialize<'de> for GeneratedField {
             fn deserialize<D>(deserializer: D) -> std::result::Result<GeneratedField, D::Error>
@@ -9924,6 +10295,7 @@ impl<'de> serde::Deserialize<'de> for Prompt {
                             "text" => Ok(GeneratedField::Text),
                             "images" => Ok(GeneratedField::Images),
                             "raw" => Ok(GeneratedField::Raw),
+                            "messages" => Ok(GeneratedField::Messages),
                             _ => Err(serde::de::Error::unknown_field(value, FIELDS)),
                         }
                     }
@@ -9946,6 +10318,7 @@ impl<'de> serde::Deserialize<'de> for Prompt {
                 let mut text__ = None;
                 let mut images__ = None;
                 let mut raw__ = None;
+                let mut messages__ = None;
                 while let Some(k) = map_.next_key()? {
                     match k {
                         GeneratedField::Text => {
@@ -9966,12 +10339,19 @@ impl<'de> serde::Deserialize<'de> for Prompt {
                             }
                             raw__ = Some(map_.next_value()?);
                         }
+                        GeneratedField::Messages => {
+                            if messages__.is_some() {
+                                return Err(serde::de::Error::duplicate_field("messages"));
+                            }
+                            messages__ = Some(map_.next_value()?);
+                        }
                     }
                 }
                 Ok(Prompt {
                     text: text__.unwrap_or_default(),
                     images: images__.unwrap_or_default(),
                     raw: raw__.unwrap_or_default(),
+                    messages: messages__.unwrap_or_default(),
                 })
             }
         }
@@ -10034,6 +10414,9 @@ impl serde::Serialize for Provenance {
         if !self.stages.is_empty() {
             len += 1;
         }
+        if !self.template_time.is_empty() {
+            len += 1;
+        }
         let mut struct_ser = serializer.serialize_struct("scotoma.v1.Provenance", len)?;
         if !self.server_version.is_empty() {
             struct_ser.serialize_field("serverVersion", &self.server_version)?;
@@ -10083,6 +10466,9 @@ impl serde::Serialize for Provenance {
         if !self.stages.is_empty() {
             struct_ser.serialize_field("stages", &self.stages)?;
         }
+        if !self.template_time.is_empty() {
+            struct_ser.serialize_field("templateTime", &self.template_time)?;
+        }
         struct_ser.end()
     }
 }
@@ -10115,6 +10501,8 @@ impl<'de> serde::Deserialize<'de> for Provenance {
             "digest",
             "request",
             "stages",
+            "template_time",
+            "templateTime",
         ];
 
         #[allow(clippy::enum_variant_names)]
@@ -10135,6 +10523,7 @@ impl<'de> serde::Deserialize<'de> for Provenance {
             Digest,
             Request,
             Stages,
+            TemplateTime,
         }
         impl<'de> serde::Deserialize<'de> for GeneratedField {
             fn deserialize<D>(deserializer: D) -> std::result::Result<GeneratedField, D::Error>
@@ -10172,6 +10561,7 @@ impl<'de> serde::Deserialize<'de> for Provenance {
                             "digest" => Ok(GeneratedField::Digest),
                             "request" => Ok(GeneratedField::Request),
                             "stages" => Ok(GeneratedField::Stages),
+                            "templateTime" | "template_time" => Ok(GeneratedField::TemplateTime),
                             _ => Err(serde::de::Error::unknown_field(value, FIELDS)),
                         }
                     }
@@ -10207,6 +10597,7 @@ impl<'de> serde::Deserialize<'de> for Provenance {
                 let mut digest__ = None;
                 let mut request__ = None;
                 let mut stages__ = None;
+                let mut template_time__ = None;
                 while let Some(k) = map_.next_key()? {
                     match k {
                         GeneratedField::ServerVersion => {
@@ -10305,6 +10696,12 @@ impl<'de> serde::Deserialize<'de> for Provenance {
                             }
                             stages__ = Some(map_.next_value()?);
                         }
+                        GeneratedField::TemplateTime => {
+                            if template_time__.is_some() {
+                                return Err(serde::de::Error::duplicate_field("templateTime"));
+                            }
+                            template_time__ = Some(map_.next_value()?);
+                        }
                     }
                 }
                 Ok(Provenance {
@@ -10324,6 +10721,7 @@ impl<'de> serde::Deserialize<'de> for Provenance {
                     digest: digest__.unwrap_or_default(),
                     request: request__.unwrap_or_default(),
                     stages: stages__.unwrap_or_default(),
+                    template_time: template_time__.unwrap_or_default(),
                 })
             }
         }
@@ -11541,6 +11939,83 @@ impl<'de> serde::Deserialize<'de> for Rgb {
             }
         }
         deserializer.deserialize_struct("scotoma.v1.Rgb", FIELDS, GeneratedVisitor)
+    }
+}
+impl serde::Serialize for Role {
+    #[allow(deprecated)]
+    fn serialize<S>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error>
+    where
+        S: serde::Serializer,
+    {
+        let variant = match self {
+            Self::Unspecified => "ROLE_UNSPECIFIED",
+            Self::System => "ROLE_SYSTEM",
+            Self::User => "ROLE_USER",
+            Self::Assistant => "ROLE_ASSISTANT",
+        };
+        serializer.serialize_str(variant)
+    }
+}
+impl<'de> serde::Deserialize<'de> for Role {
+    #[allow(deprecated)]
+    fn deserialize<D>(deserializer: D) -> std::result::Result<Self, D::Error>
+    where
+        D: serde::Deserializer<'de>,
+    {
+        const FIELDS: &[&str] = &[
+            "ROLE_UNSPECIFIED",
+            "ROLE_SYSTEM",
+            "ROLE_USER",
+            "ROLE_ASSISTANT",
+        ];
+
+        struct GeneratedVisitor;
+
+        impl serde::de::Visitor<'_> for GeneratedVisitor {
+            type Value = Role;
+
+            fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                write!(formatter, "expected one of: {:?}", &FIELDS)
+            }
+
+            fn visit_i64<E>(self, v: i64) -> std::result::Result<Self::Value, E>
+            where
+                E: serde::de::Error,
+            {
+                i32::try_from(v)
+                    .ok()
+                    .and_then(|x| x.try_into().ok())
+                    .ok_or_else(|| {
+                        serde::de::Error::invalid_value(serde::de::Unexpected::Signed(v), &self)
+                    })
+            }
+
+            fn visit_u64<E>(self, v: u64) -> std::result::Result<Self::Value, E>
+            where
+                E: serde::de::Error,
+            {
+                i32::try_from(v)
+                    .ok()
+                    .and_then(|x| x.try_into().ok())
+                    .ok_or_else(|| {
+                        serde::de::Error::invalid_value(serde::de::Unexpected::Unsigned(v), &self)
+                    })
+            }
+
+            fn visit_str<E>(self, value: &str) -> std::result::Result<Self::Value, E>
+            where
+                E: serde::de::Error,
+            {
+                match value {
+                    "ROLE_UNSPECIFIED" => Ok(Role::Unspecified),
+                    "ROLE_SYSTEM" => Ok(Role::System),
+                    "ROLE_USER" => Ok(Role::User),
+                    "ROLE_ASSISTANT" => Ok(Role::Assistant),
+                    _ => Err(serde::de::Error::unknown_variant(value, FIELDS)),
+                }
+            }
+        }
+        deserializer.deserialize_any(GeneratedVisitor)
     }
 }
 impl serde::Serialize for Row {
@@ -17414,6 +17889,9 @@ impl serde::Serialize for Tokens {
                 tokens::Set::Salient(v) => {
                     struct_ser.serialize_field("salient", v)?;
                 }
+                tokens::Set::Turn(v) => {
+                    struct_ser.serialize_field("turn", v)?;
+                }
             }
         }
         struct_ser.end()
@@ -17433,6 +17911,7 @@ impl<'de> serde::Deserialize<'de> for Tokens {
             "blocks",
             "random",
             "salient",
+            "turn",
         ];
 
         #[allow(clippy::enum_variant_names)]
@@ -17444,6 +17923,7 @@ impl<'de> serde::Deserialize<'de> for Tokens {
             Blocks,
             Random,
             Salient,
+            Turn,
         }
         impl<'de> serde::Deserialize<'de> for GeneratedField {
             fn deserialize<D>(deserializer: D) -> std::result::Result<GeneratedField, D::Error>
@@ -17472,6 +17952,7 @@ impl<'de> serde::Deserialize<'de> for Tokens {
                             "blocks" => Ok(GeneratedField::Blocks),
                             "random" => Ok(GeneratedField::Random),
                             "salient" => Ok(GeneratedField::Salient),
+                            "turn" => Ok(GeneratedField::Turn),
                             _ => Err(serde::de::Error::unknown_field(value, FIELDS)),
                         }
                     }
@@ -17540,6 +18021,12 @@ impl<'de> serde::Deserialize<'de> for Tokens {
                             set__ = map_.next_value::<::std::option::Option<_>>()?.map(tokens::Set::Salient)
 ;
                         }
+                        GeneratedField::Turn => {
+                            if set__.is_some() {
+                                return Err(serde::de::Error::duplicate_field("turn"));
+                            }
+                            set__ = map_.next_value::<::std::option::Option<::pbjson::private::NumberDeserialize<_>>>()?.map(|x| tokens::Set::Turn(x.0));
+                        }
                     }
                 }
                 Ok(Tokens {
@@ -17568,6 +18055,8 @@ impl serde::Serialize for tokens::Named {
             Self::Newline => "NAMED_NEWLINE",
             Self::Class => "NAMED_CLASS",
             Self::BaseView => "NAMED_BASE_VIEW",
+            Self::User => "NAMED_USER",
+            Self::Assistant => "NAMED_ASSISTANT",
         };
         serializer.serialize_str(variant)
     }
@@ -17590,6 +18079,8 @@ impl<'de> serde::Deserialize<'de> for tokens::Named {
             "NAMED_NEWLINE",
             "NAMED_CLASS",
             "NAMED_BASE_VIEW",
+            "NAMED_USER",
+            "NAMED_ASSISTANT",
         ];
 
         struct GeneratedVisitor;
@@ -17641,6 +18132,8 @@ impl<'de> serde::Deserialize<'de> for tokens::Named {
                     "NAMED_NEWLINE" => Ok(tokens::Named::Newline),
                     "NAMED_CLASS" => Ok(tokens::Named::Class),
                     "NAMED_BASE_VIEW" => Ok(tokens::Named::BaseView),
+                    "NAMED_USER" => Ok(tokens::Named::User),
+                    "NAMED_ASSISTANT" => Ok(tokens::Named::Assistant),
                     _ => Err(serde::de::Error::unknown_variant(value, FIELDS)),
                 }
             }

@@ -15,6 +15,7 @@ from scotoma._async.stream import AsyncAnswer, AsyncCapture, AsyncEvaluation, As
 from scotoma.channel import Pem, Settings
 from scotoma.errors import ScotomaError, from_rpc
 from scotoma.messages import (
+    Asked,
     CallOptions,
     CaptureOptions,
     EvaluateOptions,
@@ -74,15 +75,19 @@ class AsyncClient:
         self._benchmarks = BenchmarkServiceStub(self._channel)  # type: ignore[no-untyped-call]
 
     async def generate(
-        self, text: str, images: Image | Iterable[Image] = (), **options: Unpack[GenerateOptions]
+        self, text: Asked, images: Image | Iterable[Image] = (), **options: Unpack[GenerateOptions]
     ) -> AsyncAnswer:
-        """Streams an answer about one picture, several or none."""
+        """Streams an answer about one picture, several or none.
+
+        `text` is the user's words, or a conversation: messages {"role", "content"} as transformers and OpenAI write
+        them, pictures as parts {"type": "image", "image": ...}. A last message of the assistant is continued.
+        """
         asked = request(pb.GenerateRequest, {"text": text, "images": images}, options)
         return AsyncAnswer(await self._begin(self._inference.Generate, *asked))
 
     async def score(
         self,
-        text: str,
+        text: Asked,
         continuations: Iterable[str],
         images: Image | Iterable[Image] = (),
         **options: Unpack[ScoreOptions],
@@ -99,7 +104,7 @@ class AsyncClient:
 
     async def capture(
         self,
-        text: str,
+        text: Asked,
         targets: Iterable[pb.CaptureTarget],
         images: Image | Iterable[Image] = (),
         **options: Unpack[CaptureOptions],
@@ -110,7 +115,7 @@ class AsyncClient:
         return AsyncCapture(await self._begin(self._inference.Capture, asked, timeout), asked.dtype)
 
     async def sweep(
-        self, text: str, images: Image | Iterable[Image] = (), **options: Unpack[SweepOptions]
+        self, text: Asked, images: Image | Iterable[Image] = (), **options: Unpack[SweepOptions]
     ) -> AsyncSweep:
         """One input under many variants, results as they are done."""
         axes = {name: list(values) for name, values in options.get("axes", {}).items()}

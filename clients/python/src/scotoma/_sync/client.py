@@ -16,6 +16,7 @@ from scotoma._sync.stream import Answer, Capture, Evaluation, Sweep, Begun, begi
 from scotoma.channel import Pem, Settings
 from scotoma.errors import ScotomaError, from_rpc
 from scotoma.messages import (
+    Asked,
     CallOptions,
     CaptureOptions,
     EvaluateOptions,
@@ -75,15 +76,19 @@ class Client:
         self._benchmarks = BenchmarkServiceStub(self._channel)  # type: ignore[no-untyped-call]
 
     def generate(
-        self, text: str, images: Image | Iterable[Image] = (), **options: Unpack[GenerateOptions]
+        self, text: Asked, images: Image | Iterable[Image] = (), **options: Unpack[GenerateOptions]
     ) -> Answer:
-        """Streams an answer about one picture, several or none."""
+        """Streams an answer about one picture, several or none.
+
+        `text` is the user's words, or a conversation: messages {"role", "content"} as transformers and OpenAI write
+        them, pictures as parts {"type": "image", "image": ...}. A last message of the assistant is continued.
+        """
         asked = request(pb.GenerateRequest, {"text": text, "images": images}, options)
         return Answer(self._begin(self._inference.Generate, *asked))
 
     def score(
         self,
-        text: str,
+        text: Asked,
         continuations: Iterable[str],
         images: Image | Iterable[Image] = (),
         **options: Unpack[ScoreOptions],
@@ -100,7 +105,7 @@ class Client:
 
     def capture(
         self,
-        text: str,
+        text: Asked,
         targets: Iterable[pb.CaptureTarget],
         images: Image | Iterable[Image] = (),
         **options: Unpack[CaptureOptions],
@@ -111,7 +116,7 @@ class Client:
         return Capture(self._begin(self._inference.Capture, asked, timeout), asked.dtype)
 
     def sweep(
-        self, text: str, images: Image | Iterable[Image] = (), **options: Unpack[SweepOptions]
+        self, text: Asked, images: Image | Iterable[Image] = (), **options: Unpack[SweepOptions]
     ) -> Sweep:
         """One input under many variants, results as they are done."""
         axes = {name: list(values) for name, values in options.get("axes", {}).items()}

@@ -8,6 +8,13 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class Role(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    ROLE_UNSPECIFIED: _ClassVar[Role]
+    ROLE_SYSTEM: _ClassVar[Role]
+    ROLE_USER: _ClassVar[Role]
+    ROLE_ASSISTANT: _ClassVar[Role]
+
 class FinishReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     FINISH_REASON_UNSPECIFIED: _ClassVar[FinishReason]
@@ -33,6 +40,10 @@ class Reduction(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     REDUCTION_LAST: _ClassVar[Reduction]
     REDUCTION_TOP_TOKENS: _ClassVar[Reduction]
     REDUCTION_RECEIVED: _ClassVar[Reduction]
+ROLE_UNSPECIFIED: Role
+ROLE_SYSTEM: Role
+ROLE_USER: Role
+ROLE_ASSISTANT: Role
 FINISH_REASON_UNSPECIFIED: FinishReason
 FINISH_REASON_EOS: FinishReason
 FINISH_REASON_LENGTH: FinishReason
@@ -59,15 +70,33 @@ class Image(_message.Message):
     handle: str
     def __init__(self, data: _Optional[bytes] = ..., handle: _Optional[str] = ...) -> None: ...
 
+class ChatPart(_message.Message):
+    __slots__ = ("text", "image")
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    IMAGE_FIELD_NUMBER: _ClassVar[int]
+    text: str
+    image: Image
+    def __init__(self, text: _Optional[str] = ..., image: _Optional[_Union[Image, _Mapping]] = ...) -> None: ...
+
+class ChatMessage(_message.Message):
+    __slots__ = ("role", "parts")
+    ROLE_FIELD_NUMBER: _ClassVar[int]
+    PARTS_FIELD_NUMBER: _ClassVar[int]
+    role: Role
+    parts: _containers.RepeatedCompositeFieldContainer[ChatPart]
+    def __init__(self, role: _Optional[_Union[Role, str]] = ..., parts: _Optional[_Iterable[_Union[ChatPart, _Mapping]]] = ...) -> None: ...
+
 class Prompt(_message.Message):
-    __slots__ = ("text", "images", "raw")
+    __slots__ = ("text", "images", "raw", "messages")
     TEXT_FIELD_NUMBER: _ClassVar[int]
     IMAGES_FIELD_NUMBER: _ClassVar[int]
     RAW_FIELD_NUMBER: _ClassVar[int]
+    MESSAGES_FIELD_NUMBER: _ClassVar[int]
     text: str
     images: _containers.RepeatedCompositeFieldContainer[Image]
     raw: bool
-    def __init__(self, text: _Optional[str] = ..., images: _Optional[_Iterable[_Union[Image, _Mapping]]] = ..., raw: _Optional[bool] = ...) -> None: ...
+    messages: _containers.RepeatedCompositeFieldContainer[ChatMessage]
+    def __init__(self, text: _Optional[str] = ..., images: _Optional[_Iterable[_Union[Image, _Mapping]]] = ..., raw: _Optional[bool] = ..., messages: _Optional[_Iterable[_Union[ChatMessage, _Mapping]]] = ...) -> None: ...
 
 class Sampling(_message.Message):
     __slots__ = ("temperature", "top_k", "top_p", "seed")
@@ -424,7 +453,7 @@ class Span(_message.Message):
     def __init__(self, kind: _Optional[_Union[SpanKind, str]] = ..., start: _Optional[int] = ..., end: _Optional[int] = ..., image: _Optional[int] = ..., grid_rows: _Optional[int] = ..., grid_columns: _Optional[int] = ..., tile: _Optional[int] = ..., row: _Optional[int] = ..., column: _Optional[int] = ...) -> None: ...
 
 class Provenance(_message.Message):
-    __slots__ = ("server_version", "model", "model_digest", "dtype", "device", "image_digests", "preprocessing", "prompt_text", "layout", "plan", "sampling", "sample_key", "output_digest", "digest", "request", "stages")
+    __slots__ = ("server_version", "model", "model_digest", "dtype", "device", "image_digests", "preprocessing", "prompt_text", "layout", "plan", "sampling", "sample_key", "output_digest", "digest", "request", "stages", "template_time")
     SERVER_VERSION_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     MODEL_DIGEST_FIELD_NUMBER: _ClassVar[int]
@@ -441,6 +470,7 @@ class Provenance(_message.Message):
     DIGEST_FIELD_NUMBER: _ClassVar[int]
     REQUEST_FIELD_NUMBER: _ClassVar[int]
     STAGES_FIELD_NUMBER: _ClassVar[int]
+    TEMPLATE_TIME_FIELD_NUMBER: _ClassVar[int]
     server_version: str
     model: str
     model_digest: str
@@ -457,7 +487,8 @@ class Provenance(_message.Message):
     digest: str
     request: str
     stages: _containers.RepeatedCompositeFieldContainer[Stage]
-    def __init__(self, server_version: _Optional[str] = ..., model: _Optional[str] = ..., model_digest: _Optional[str] = ..., dtype: _Optional[str] = ..., device: _Optional[str] = ..., image_digests: _Optional[_Iterable[str]] = ..., preprocessing: _Optional[str] = ..., prompt_text: _Optional[str] = ..., layout: _Optional[_Iterable[_Union[Span, _Mapping]]] = ..., plan: _Optional[_Iterable[_Union[ResolvedIntervention, _Mapping]]] = ..., sampling: _Optional[_Union[Sampling, _Mapping]] = ..., sample_key: _Optional[str] = ..., output_digest: _Optional[str] = ..., digest: _Optional[str] = ..., request: _Optional[str] = ..., stages: _Optional[_Iterable[_Union[Stage, _Mapping]]] = ...) -> None: ...
+    template_time: str
+    def __init__(self, server_version: _Optional[str] = ..., model: _Optional[str] = ..., model_digest: _Optional[str] = ..., dtype: _Optional[str] = ..., device: _Optional[str] = ..., image_digests: _Optional[_Iterable[str]] = ..., preprocessing: _Optional[str] = ..., prompt_text: _Optional[str] = ..., layout: _Optional[_Iterable[_Union[Span, _Mapping]]] = ..., plan: _Optional[_Iterable[_Union[ResolvedIntervention, _Mapping]]] = ..., sampling: _Optional[_Union[Sampling, _Mapping]] = ..., sample_key: _Optional[str] = ..., output_digest: _Optional[str] = ..., digest: _Optional[str] = ..., request: _Optional[str] = ..., stages: _Optional[_Iterable[_Union[Stage, _Mapping]]] = ..., template_time: _Optional[str] = ...) -> None: ...
 
 class Stage(_message.Message):
     __slots__ = ("name", "digest")

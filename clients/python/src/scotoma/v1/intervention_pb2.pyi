@@ -85,7 +85,7 @@ class TokenSelector(_message.Message):
     def __init__(self, any_of: _Optional[_Iterable[_Union[Tokens, _Mapping]]] = ..., complement: _Optional[bool] = ...) -> None: ...
 
 class Tokens(_message.Message):
-    __slots__ = ("named", "indices", "image", "tile", "blocks", "random", "salient")
+    __slots__ = ("named", "indices", "image", "tile", "blocks", "random", "salient", "turn")
     class Named(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         NAMED_UNSPECIFIED: _ClassVar[Tokens.Named]
@@ -99,6 +99,8 @@ class Tokens(_message.Message):
         NAMED_NEWLINE: _ClassVar[Tokens.Named]
         NAMED_CLASS: _ClassVar[Tokens.Named]
         NAMED_BASE_VIEW: _ClassVar[Tokens.Named]
+        NAMED_USER: _ClassVar[Tokens.Named]
+        NAMED_ASSISTANT: _ClassVar[Tokens.Named]
     NAMED_UNSPECIFIED: Tokens.Named
     NAMED_ALL: Tokens.Named
     NAMED_VISUAL: Tokens.Named
@@ -110,6 +112,8 @@ class Tokens(_message.Message):
     NAMED_NEWLINE: Tokens.Named
     NAMED_CLASS: Tokens.Named
     NAMED_BASE_VIEW: Tokens.Named
+    NAMED_USER: Tokens.Named
+    NAMED_ASSISTANT: Tokens.Named
     NAMED_FIELD_NUMBER: _ClassVar[int]
     INDICES_FIELD_NUMBER: _ClassVar[int]
     IMAGE_FIELD_NUMBER: _ClassVar[int]
@@ -117,6 +121,7 @@ class Tokens(_message.Message):
     BLOCKS_FIELD_NUMBER: _ClassVar[int]
     RANDOM_FIELD_NUMBER: _ClassVar[int]
     SALIENT_FIELD_NUMBER: _ClassVar[int]
+    TURN_FIELD_NUMBER: _ClassVar[int]
     named: Tokens.Named
     indices: TokenIndices
     image: int
@@ -124,7 +129,8 @@ class Tokens(_message.Message):
     blocks: TokenBlocks
     random: RandomPatches
     salient: SalientPatches
-    def __init__(self, named: _Optional[_Union[Tokens.Named, str]] = ..., indices: _Optional[_Union[TokenIndices, _Mapping]] = ..., image: _Optional[int] = ..., tile: _Optional[int] = ..., blocks: _Optional[_Union[TokenBlocks, _Mapping]] = ..., random: _Optional[_Union[RandomPatches, _Mapping]] = ..., salient: _Optional[_Union[SalientPatches, _Mapping]] = ...) -> None: ...
+    turn: int
+    def __init__(self, named: _Optional[_Union[Tokens.Named, str]] = ..., indices: _Optional[_Union[TokenIndices, _Mapping]] = ..., image: _Optional[int] = ..., tile: _Optional[int] = ..., blocks: _Optional[_Union[TokenBlocks, _Mapping]] = ..., random: _Optional[_Union[RandomPatches, _Mapping]] = ..., salient: _Optional[_Union[SalientPatches, _Mapping]] = ..., turn: _Optional[int] = ...) -> None: ...
 
 class TokenIndices(_message.Message):
     __slots__ = ("indices",)

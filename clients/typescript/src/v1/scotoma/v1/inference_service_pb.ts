@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file scotoma/v1/inference_service.proto.
  */
 export const file_scotoma_v1_inference_service: GenFile = /*@__PURE__*/
-  fileDesc("CiJzY290b21hL3YxL2luZmVyZW5jZV9zZXJ2aWNlLnByb3RvEgpzY290b21hLnYxIjMKBUltYWdlEg4KBGRhdGEYASABKAxIABIQCgZoYW5kbGUYAiABKAlIAEIICgZzb3VyY2UiRgoGUHJvbXB0EgwKBHRleHQYASABKAkSIQoGaW1hZ2VzGAIgAygLMhEuc2NvdG9tYS52MS5JbWFnZRILCgNyYXcYAyABKAgiaAoIU2FtcGxpbmcSEwoLdGVtcGVyYXR1cmUYASABKAESDQoFdG9wX2sYAiABKA0SEgoFdG9wX3AYAyABKAFIAIgBARIRCgRzZWVkGAQgASgESAGIAQFCCAoGX3RvcF9wQgcKBV9zZWVkIukBCg9HZW5lcmF0ZVJlcXVlc3QSDQoFbW9kZWwYASABKAkSIgoGcHJvbXB0GAIgASgLMhIuc2NvdG9tYS52MS5Qcm9tcHQSLwoNaW50ZXJ2ZW50aW9ucxgDIAMoCzIYLnNjb3RvbWEudjEuSW50ZXJ2ZW50aW9uEiYKCHNhbXBsaW5nGAQgASgLMhQuc2NvdG9tYS52MS5TYW1wbGluZxISCgptYXhfdG9rZW5zGAUgASgNEgwKBHN0b3AYBiADKAkSFAoMdG9wX2xvZ3Byb2JzGAcgASgNEhIKCnNhbXBsZV9rZXkYCCABKAkikQEKEEdlbmVyYXRlUmVzcG9uc2USJgoHc3RhcnRlZBgBIAEoCzITLnNjb3RvbWEudjEuU3RhcnRlZEgAEiIKBXRva2VuGAIgASgLMhEuc2NvdG9tYS52MS5Ub2tlbkgAEigKCGZpbmlzaGVkGAMgASgLMhQuc2NvdG9tYS52MS5GaW5pc2hlZEgAQgcKBWV2ZW50IlgKB1N0YXJ0ZWQSEgoKcmVxdWVzdF9pZBgBIAEoCRIVCg1wcm9tcHRfdG9rZW5zGAIgASgNEhQKDGltYWdlX3Rva2VucxgDIAEoDRIMCgRjb3N0GAQgASgEIlkKBVRva2VuEgoKAmlkGAEgASgNEgwKBHRleHQYAiABKAkSDwoHbG9ncHJvYhgDIAEoARIlCgN0b3AYBCADKAsyGC5zY290b21hLnYxLlRva2VuTG9ncHJvYiI5CgxUb2tlbkxvZ3Byb2ISCgoCaWQYASABKA0SDAoEdGV4dBgCIAEoCRIPCgdsb2dwcm9iGAMgASgBIpABCghGaW5pc2hlZBIoCgZyZWFzb24YASABKA4yGC5zY290b21hLnYxLkZpbmlzaFJlYXNvbhIMCgR0ZXh0GAIgASgJEiAKBXVzYWdlGAMgASgLMhEuc2NvdG9tYS52MS5Vc2FnZRIqCgpwcm92ZW5hbmNlGAQgASgLMhYuc2NvdG9tYS52MS5Qcm92ZW5hbmNlIvUBCgVVc2FnZRIVCg1wcm9tcHRfdG9rZW5zGAEgASgNEhQKDGltYWdlX3Rva2VucxgCIAEoDRIZChFnZW5lcmF0aW9uX3Rva2VucxgDIAEoDRIVCg1xdWV1ZV9zZWNvbmRzGAQgASgBEiMKG3RpbWVfdG9fZmlyc3RfdG9rZW5fc2Vjb25kcxgFIAEoARIVCg10b3RhbF9zZWNvbmRzGAYgASgBEhUKDXJvd3NfY29tcHV0ZWQYByABKAQSDQoFZmxvcHMYCCABKAQSFgoOYmFzZWxpbmVfZmxvcHMYCSABKAQSEwoLcm93c19yZXVzZWQYCiABKAQinQEKDFNjb3JlUmVxdWVzdBINCgVtb2RlbBgBIAEoCRIiCgZwcm9tcHQYAiABKAsyEi5zY290b21hLnYxLlByb21wdBIvCg1pbnRlcnZlbnRpb25zGAMgAygLMhguc2NvdG9tYS52MS5JbnRlcnZlbnRpb24SFQoNY29udGludWF0aW9ucxgEIAMoCRISCgpzYW1wbGVfa2V5GAUgASgJIpoBCg1TY29yZVJlc3BvbnNlEi0KBnNjb3JlcxgBIAMoCzIdLnNjb3RvbWEudjEuQ29udGludWF0aW9uU2NvcmUSDAoEYmVzdBgCIAEoDRIgCgV1c2FnZRgDIAEoCzIRLnNjb3RvbWEudjEuVXNhZ2USKgoKcHJvdmVuYW5jZRgEIAEoCzIWLnNjb3RvbWEudjEuUHJvdmVuYW5jZSJ+ChFDb250aW51YXRpb25TY29yZRIoCgZ0b2tlbnMYASADKAsyGC5zY290b21hLnYxLlRva2VuTG9ncHJvYhIPCgdsb2dwcm9iGAIgASgBEhQKDG1lYW5fbG9ncHJvYhgDIAEoARIYChBsb2dwcm9iX3Blcl9ieXRlGAQgASgBIsQBCgxTd2VlcFJlcXVlc3QSLwoIZ2VuZXJhdGUYASABKAsyGy5zY290b21hLnYxLkdlbmVyYXRlUmVxdWVzdEgAEikKBXNjb3JlGAIgASgLMhguc2NvdG9tYS52MS5TY29yZVJlcXVlc3RIABIqCgh2YXJpYW50cxgDIAMoCzIYLnNjb3RvbWEudjEuU3dlZXBWYXJpYW50EiMKBGdyaWQYBCABKAsyFS5zY290b21hLnYxLlN3ZWVwR3JpZEIHCgVpbnB1dCI/CgxTd2VlcFZhcmlhbnQSLwoNaW50ZXJ2ZW50aW9ucxgBIAMoCzIYLnNjb3RvbWEudjEuSW50ZXJ2ZW50aW9uImEKCVN3ZWVwR3JpZBIvCg1pbnRlcnZlbnRpb25zGAEgAygLMhguc2NvdG9tYS52MS5JbnRlcnZlbnRpb24SIwoEYXhlcxgCIAMoCzIVLnNjb3RvbWEudjEuU3dlZXBBeGlzInoKCVN3ZWVwQXhpcxINCgVmaWVsZBgBIAEoCRInCgVyYW5nZRgCIAEoCzIWLnNjb3RvbWEudjEuU3dlZXBSYW5nZUgAEisKB251bWJlcnMYAyABKAsyGC5zY290b21hLnYxLlN3ZWVwTnVtYmVyc0gAQggKBnZhbHVlcyI3CgpTd2VlcFJhbmdlEg0KBWZpcnN0GAEgASgBEgwKBGxhc3QYAiABKAESDAoEc3RlcBgDIAEoASIeCgxTd2VlcE51bWJlcnMSDgoGdmFsdWVzGAEgAygBIp8BCg1Td2VlcFJlc3BvbnNlEisKB3N0YXJ0ZWQYASABKAsyGC5zY290b21hLnYxLlN3ZWVwU3RhcnRlZEgAEikKBnJlc3VsdBgCIAEoCzIXLnNjb3RvbWEudjEuU3dlZXBSZXN1bHRIABItCghmaW5pc2hlZBgDIAEoCzIZLnNjb3RvbWEudjEuU3dlZXBGaW5pc2hlZEgAQgcKBWV2ZW50IjQKDFN3ZWVwU3RhcnRlZBISCgpyZXF1ZXN0X2lkGAEgASgJEhAKCHZhcmlhbnRzGAIgASgNIroBCgtTd2VlcFJlc3VsdBIPCgd2YXJpYW50GAEgASgNEg4KBnBsYWNlcxgCIAMoDRIpCglnZW5lcmF0ZWQYAyABKAsyFC5zY290b21hLnYxLkZpbmlzaGVkSAASKwoGc2NvcmVkGAQgASgLMhkuc2NvdG9tYS52MS5TY29yZVJlc3BvbnNlSAASJwoFZXJyb3IYBSABKAsyFi5zY290b21hLnYxLlN3ZWVwRXJyb3JIAEIJCgdvdXRjb21lIkoKClN3ZWVwRXJyb3ISDAoEY29kZRgBIAEoBRIOCgZyZWFzb24YAiABKAkSDQoFZmllbGQYAyABKAkSDwoHbWVzc2FnZRgEIAEoCSJzCg1Td2VlcEZpbmlzaGVkEhAKCHZhcmlhbnRzGAEgASgNEg4KBmZhaWxlZBgCIAEoDRIVCg1yb3dzX2NvbXB1dGVkGAMgASgEEhIKCnJvd3NfbmFpdmUYBCABKAQSFQoNdG90YWxfc2Vjb25kcxgFIAEoASIiChJVcGxvYWRJbWFnZVJlcXVlc3QSDAoEZGF0YRgBIAEoDCJEChNVcGxvYWRJbWFnZVJlc3BvbnNlEg4KBmhhbmRsZRgBIAEoCRINCgV3aWR0aBgCIAEoDRIOCgZoZWlnaHQYAyABKA0ihgEKDlByZXZpZXdSZXF1ZXN0Eg0KBW1vZGVsGAEgASgJEiAKBWltYWdlGAIgASgLMhEuc2NvdG9tYS52MS5JbWFnZRIvCg1pbnRlcnZlbnRpb25zGAMgAygLMhguc2NvdG9tYS52MS5JbnRlcnZlbnRpb24SEgoKc2FtcGxlX2tleRgEIAEoCSKWAQoPUHJldmlld1Jlc3BvbnNlEgsKA3BuZxgBIAEoDBINCgV3aWR0aBgCIAEoDRIOCgZoZWlnaHQYAyABKA0SEQoJZ3JpZF9yb3dzGAQgASgNEhQKDGdyaWRfY29sdW1ucxgFIAEoDRIuCgRwbGFuGAYgAygLMiAuc2NvdG9tYS52MS5SZXNvbHZlZEludGVydmVudGlvbiLNAQoUUmVzb2x2ZWRJbnRlcnZlbnRpb24SLgoMaW50ZXJ2ZW50aW9uGAEgASgLMhguc2NvdG9tYS52MS5JbnRlcnZlbnRpb24SKwoLcmVzb2x1dGlvbnMYAiADKAsyFi5zY290b21hLnYxLlJlc29sdXRpb24SFwoPY2hhbmdlZF9ub3RoaW5nGAMgASgIEg0KBWZpcmVkGAQgASgEEhwKD3JlbGF0aXZlX2NoYW5nZRgFIAEoAUgAiAEBQhIKEF9yZWxhdGl2ZV9jaGFuZ2UiWgoKUmVzb2x1dGlvbhINCgVpbWFnZRgBIAEoDRIPCgdpbmRpY2VzGAIgAygNEg4KBmRpZ2VzdBgDIAEoCRIOCgZwb2ludHMYBCADKAkSDAoEdmlldxgFIAEoDSKpAQoEU3BhbhIiCgRraW5kGAEgASgOMhQuc2NvdG9tYS52MS5TcGFuS2luZBINCgVzdGFydBgCIAEoDRILCgNlbmQYAyABKA0SDQoFaW1hZ2UYBCABKA0SEQoJZ3JpZF9yb3dzGAUgASgNEhQKDGdyaWRfY29sdW1ucxgGIAEoDRIMCgR0aWxlGAcgASgNEgsKA3JvdxgIIAEoDRIOCgZjb2x1bW4YCSABKA0ilAMKClByb3ZlbmFuY2USFgoOc2VydmVyX3ZlcnNpb24YASABKAkSDQoFbW9kZWwYAiABKAkSFAoMbW9kZWxfZGlnZXN0GAMgASgJEg0KBWR0eXBlGAQgASgJEg4KBmRldmljZRgFIAEoCRIVCg1pbWFnZV9kaWdlc3RzGAYgAygJEhUKDXByZXByb2Nlc3NpbmcYByABKAkSEwoLcHJvbXB0X3RleHQYCCABKAkSIAoGbGF5b3V0GAkgAygLMhAuc2NvdG9tYS52MS5TcGFuEi4KBHBsYW4YCiADKAsyIC5zY290b21hLnYxLlJlc29sdmVkSW50ZXJ2ZW50aW9uEiYKCHNhbXBsaW5nGAsgASgLMhQuc2NvdG9tYS52MS5TYW1wbGluZxISCgpzYW1wbGVfa2V5GAwgASgJEhUKDW91dHB1dF9kaWdlc3QYDSABKAkSDgoGZGlnZXN0GA4gASgJEg8KB3JlcXVlc3QYDyABKAkSIQoGc3RhZ2VzGBAgAygLMhEuc2NvdG9tYS52MS5TdGFnZSIlCgVTdGFnZRIMCgRuYW1lGAEgASgJEg4KBmRpZ2VzdBgCIAEoCSJ4Cg1DYXB0dXJlVGFyZ2V0EiIKBnRhcmdldBgBIAEoCzISLnNjb3RvbWEudjEuVGFyZ2V0EigKCXJlZHVjdGlvbhgCIAEoDjIVLnNjb3RvbWEudjEuUmVkdWN0aW9uEgsKA3RvcBgDIAEoDRIMCgRrZWVwGAQgASgIIoACCg5DYXB0dXJlUmVxdWVzdBINCgVtb2RlbBgBIAEoCRIiCgZwcm9tcHQYAiABKAsyEi5zY290b21hLnYxLlByb21wdBIvCg1pbnRlcnZlbnRpb25zGAMgAygLMhguc2NvdG9tYS52MS5JbnRlcnZlbnRpb24SKgoHdGFyZ2V0cxgEIAMoCzIZLnNjb3RvbWEudjEuQ2FwdHVyZVRhcmdldBIjCgVkdHlwZRgFIAEoDjIULnNjb3RvbWEudjEuRGF0YVR5cGUSEgoKbWF4X3Rva2VucxgGIAEoDRIRCgltYXhfYnl0ZXMYByABKAQSEgoKc2FtcGxlX2tleRgIIAEoCSKhAQoPQ2FwdHVyZVJlc3BvbnNlEiYKB3N0YXJ0ZWQYASABKAsyEy5zY290b21hLnYxLlN0YXJ0ZWRIABIsCgphY3RpdmF0aW9uGAIgASgLMhYuc2NvdG9tYS52MS5BY3RpdmF0aW9uSAASLwoIZmluaXNoZWQYAyABKAsyGy5zY290b21hLnYxLkNhcHR1cmVGaW5pc2hlZEgAQgcKBWV2ZW50IsUBCgpBY3RpdmF0aW9uEg4KBnRhcmdldBgBIAEoDRINCgVwb2ludBgCIAEoCRIMCgRzdGVwGAMgASgNEg0KBWltYWdlGAQgASgNEgwKBHZpZXcYBSABKA0SDgoGdG9rZW5zGAYgAygNEg0KBXNoYXBlGAcgAygNEgwKBGRhdGEYCCABKAwSDgoGb2Zmc2V0GAkgASgEEgwKBHNpemUYCiABKAQSIgoDdG9wGAsgAygLMhUuc2NvdG9tYS52MS5Ub3BUb2tlbnMiNQoJVG9wVG9rZW5zEigKBnRva2VucxgBIAMoCzIYLnNjb3RvbWEudjEuVG9rZW5Mb2dwcm9iIpcBCg9DYXB0dXJlRmluaXNoZWQSDAoEdGV4dBgBIAEoCRIgCgV1c2FnZRgCIAEoCzIRLnNjb3RvbWEudjEuVXNhZ2USKgoKcHJvdmVuYW5jZRgDIAEoCzIWLnNjb3RvbWEudjEuUHJvdmVuYW5jZRIoCgRrZXB0GAQgAygLMhouc2NvdG9tYS52MS5LZXB0QWN0aXZhdGlvbiJOCg5LZXB0QWN0aXZhdGlvbhIOCgZ0YXJnZXQYASABKA0SDQoFcG9pbnQYAiABKAkSDgoGaGFuZGxlGAMgASgJEg0KBXNoYXBlGAQgAygNIl4KDVZlcmlmeVJlcXVlc3QSKgoKcHJvdmVuYW5jZRgBIAEoCzIWLnNjb3RvbWEudjEuUHJvdmVuYW5jZRIhCgZpbWFnZXMYAiADKAsyES5zY290b21hLnYxLkltYWdlInkKDlZlcmlmeVJlc3BvbnNlEg4KBmFncmVlcxgBIAEoCBIrCgtkaWZmZXJlbmNlcxgCIAMoCzIWLnNjb3RvbWEudjEuRGlmZmVyZW5jZRIqCgpwcm92ZW5hbmNlGAMgASgLMhYuc2NvdG9tYS52MS5Qcm92ZW5hbmNlIjwKCkRpZmZlcmVuY2USDQoFc3RhZ2UYASABKAkSEAoIcmVjb3JkZWQYAiABKAkSDQoFZm91bmQYAyABKAkqdgoMRmluaXNoUmVhc29uEh0KGUZJTklTSF9SRUFTT05fVU5TUEVDSUZJRUQQABIVChFGSU5JU0hfUkVBU09OX0VPUxABEhgKFEZJTklTSF9SRUFTT05fTEVOR1RIEAISFgoSRklOSVNIX1JFQVNPTl9TVE9QEAMqkwEKCFNwYW5LaW5kEhkKFVNQQU5fS0lORF9VTlNQRUNJRklFRBAAEhIKDlNQQU5fS0lORF9URVhUEAESFwoTU1BBTl9LSU5EX0JBU0VfVklFVxACEhIKDlNQQU5fS0lORF9USUxFEAMSFQoRU1BBTl9LSU5EX05FV0xJTkUQBBIUChBTUEFOX0tJTkRfUE9PTEVEEAUqqAEKCVJlZHVjdGlvbhIZChVSRURVQ1RJT05fVU5TUEVDSUZJRUQQABISCg5SRURVQ1RJT05fTk9ORRABEhIKDlJFRFVDVElPTl9NRUFOEAISEgoOUkVEVUNUSU9OX05PUk0QAxISCg5SRURVQ1RJT05fTEFTVBAEEhgKFFJFRFVDVElPTl9UT1BfVE9LRU5TEAUSFgoSUkVEVUNUSU9OX1JFQ0VJVkVEEAYy9AMKEEluZmVyZW5jZVNlcnZpY2USRwoIR2VuZXJhdGUSGy5zY290b21hLnYxLkdlbmVyYXRlUmVxdWVzdBocLnNjb3RvbWEudjEuR2VuZXJhdGVSZXNwb25zZTABEjwKBVNjb3JlEhguc2NvdG9tYS52MS5TY29yZVJlcXVlc3QaGS5zY290b21hLnYxLlNjb3JlUmVzcG9uc2USPgoFU3dlZXASGC5zY290b21hLnYxLlN3ZWVwUmVxdWVzdBoZLnNjb3RvbWEudjEuU3dlZXBSZXNwb25zZTABEk4KC1VwbG9hZEltYWdlEh4uc2NvdG9tYS52MS5VcGxvYWRJbWFnZVJlcXVlc3QaHy5zY290b21hLnYxLlVwbG9hZEltYWdlUmVzcG9uc2USRAoHQ2FwdHVyZRIaLnNjb3RvbWEudjEuQ2FwdHVyZVJlcXVlc3QaGy5zY290b21hLnYxLkNhcHR1cmVSZXNwb25zZTABEkIKB1ByZXZpZXcSGi5zY290b21hLnYxLlByZXZpZXdSZXF1ZXN0Ghsuc2NvdG9tYS52MS5QcmV2aWV3UmVzcG9uc2USPwoGVmVyaWZ5Ehkuc2NvdG9tYS52MS5WZXJpZnlSZXF1ZXN0Ghouc2NvdG9tYS52MS5WZXJpZnlSZXNwb25zZUKhAQoOY29tLnNjb3RvbWEudjFCFUluZmVyZW5jZVNlcnZpY2VQcm90b1ABWi9naXRodWIuY29tL3Njb3RvbWEvc2NvdG9tYS9jbGllbnRzL2dvL3Njb3RvbWF2MaICA1NYWKoCClNjb3RvbWEuVjHKAgpTY290b21hXFYx4gIWU2NvdG9tYVxWMVxHUEJNZXRhZGF0YeoCC1Njb3RvbWE6OlYxYgZwcm90bzM", [file_scotoma_v1_intervention]);
+  fileDesc("CiJzY290b21hL3YxL2luZmVyZW5jZV9zZXJ2aWNlLnByb3RvEgpzY290b21hLnYxIjMKBUltYWdlEg4KBGRhdGEYASABKAxIABIQCgZoYW5kbGUYAiABKAlIAEIICgZzb3VyY2UiRgoIQ2hhdFBhcnQSDgoEdGV4dBgBIAEoCUgAEiIKBWltYWdlGAIgASgLMhEuc2NvdG9tYS52MS5JbWFnZUgAQgYKBHBhcnQiUgoLQ2hhdE1lc3NhZ2USHgoEcm9sZRgBIAEoDjIQLnNjb3RvbWEudjEuUm9sZRIjCgVwYXJ0cxgCIAMoCzIULnNjb3RvbWEudjEuQ2hhdFBhcnQicQoGUHJvbXB0EgwKBHRleHQYASABKAkSIQoGaW1hZ2VzGAIgAygLMhEuc2NvdG9tYS52MS5JbWFnZRILCgNyYXcYAyABKAgSKQoIbWVzc2FnZXMYBCADKAsyFy5zY290b21hLnYxLkNoYXRNZXNzYWdlImgKCFNhbXBsaW5nEhMKC3RlbXBlcmF0dXJlGAEgASgBEg0KBXRvcF9rGAIgASgNEhIKBXRvcF9wGAMgASgBSACIAQESEQoEc2VlZBgEIAEoBEgBiAEBQggKBl90b3BfcEIHCgVfc2VlZCLpAQoPR2VuZXJhdGVSZXF1ZXN0Eg0KBW1vZGVsGAEgASgJEiIKBnByb21wdBgCIAEoCzISLnNjb3RvbWEudjEuUHJvbXB0Ei8KDWludGVydmVudGlvbnMYAyADKAsyGC5zY290b21hLnYxLkludGVydmVudGlvbhImCghzYW1wbGluZxgEIAEoCzIULnNjb3RvbWEudjEuU2FtcGxpbmcSEgoKbWF4X3Rva2VucxgFIAEoDRIMCgRzdG9wGAYgAygJEhQKDHRvcF9sb2dwcm9icxgHIAEoDRISCgpzYW1wbGVfa2V5GAggASgJIpEBChBHZW5lcmF0ZVJlc3BvbnNlEiYKB3N0YXJ0ZWQYASABKAsyEy5zY290b21hLnYxLlN0YXJ0ZWRIABIiCgV0b2tlbhgCIAEoCzIRLnNjb3RvbWEudjEuVG9rZW5IABIoCghmaW5pc2hlZBgDIAEoCzIULnNjb3RvbWEudjEuRmluaXNoZWRIAEIHCgVldmVudCJYCgdTdGFydGVkEhIKCnJlcXVlc3RfaWQYASABKAkSFQoNcHJvbXB0X3Rva2VucxgCIAEoDRIUCgxpbWFnZV90b2tlbnMYAyABKA0SDAoEY29zdBgEIAEoBCJZCgVUb2tlbhIKCgJpZBgBIAEoDRIMCgR0ZXh0GAIgASgJEg8KB2xvZ3Byb2IYAyABKAESJQoDdG9wGAQgAygLMhguc2NvdG9tYS52MS5Ub2tlbkxvZ3Byb2IiOQoMVG9rZW5Mb2dwcm9iEgoKAmlkGAEgASgNEgwKBHRleHQYAiABKAkSDwoHbG9ncHJvYhgDIAEoASKQAQoIRmluaXNoZWQSKAoGcmVhc29uGAEgASgOMhguc2NvdG9tYS52MS5GaW5pc2hSZWFzb24SDAoEdGV4dBgCIAEoCRIgCgV1c2FnZRgDIAEoCzIRLnNjb3RvbWEudjEuVXNhZ2USKgoKcHJvdmVuYW5jZRgEIAEoCzIWLnNjb3RvbWEudjEuUHJvdmVuYW5jZSL1AQoFVXNhZ2USFQoNcHJvbXB0X3Rva2VucxgBIAEoDRIUCgxpbWFnZV90b2tlbnMYAiABKA0SGQoRZ2VuZXJhdGlvbl90b2tlbnMYAyABKA0SFQoNcXVldWVfc2Vjb25kcxgEIAEoARIjCht0aW1lX3RvX2ZpcnN0X3Rva2VuX3NlY29uZHMYBSABKAESFQoNdG90YWxfc2Vjb25kcxgGIAEoARIVCg1yb3dzX2NvbXB1dGVkGAcgASgEEg0KBWZsb3BzGAggASgEEhYKDmJhc2VsaW5lX2Zsb3BzGAkgASgEEhMKC3Jvd3NfcmV1c2VkGAogASgEIp0BCgxTY29yZVJlcXVlc3QSDQoFbW9kZWwYASABKAkSIgoGcHJvbXB0GAIgASgLMhIuc2NvdG9tYS52MS5Qcm9tcHQSLwoNaW50ZXJ2ZW50aW9ucxgDIAMoCzIYLnNjb3RvbWEudjEuSW50ZXJ2ZW50aW9uEhUKDWNvbnRpbnVhdGlvbnMYBCADKAkSEgoKc2FtcGxlX2tleRgFIAEoCSKaAQoNU2NvcmVSZXNwb25zZRItCgZzY29yZXMYASADKAsyHS5zY290b21hLnYxLkNvbnRpbnVhdGlvblNjb3JlEgwKBGJlc3QYAiABKA0SIAoFdXNhZ2UYAyABKAsyES5zY290b21hLnYxLlVzYWdlEioKCnByb3ZlbmFuY2UYBCABKAsyFi5zY290b21hLnYxLlByb3ZlbmFuY2UifgoRQ29udGludWF0aW9uU2NvcmUSKAoGdG9rZW5zGAEgAygLMhguc2NvdG9tYS52MS5Ub2tlbkxvZ3Byb2ISDwoHbG9ncHJvYhgCIAEoARIUCgxtZWFuX2xvZ3Byb2IYAyABKAESGAoQbG9ncHJvYl9wZXJfYnl0ZRgEIAEoASLEAQoMU3dlZXBSZXF1ZXN0Ei8KCGdlbmVyYXRlGAEgASgLMhsuc2NvdG9tYS52MS5HZW5lcmF0ZVJlcXVlc3RIABIpCgVzY29yZRgCIAEoCzIYLnNjb3RvbWEudjEuU2NvcmVSZXF1ZXN0SAASKgoIdmFyaWFudHMYAyADKAsyGC5zY290b21hLnYxLlN3ZWVwVmFyaWFudBIjCgRncmlkGAQgASgLMhUuc2NvdG9tYS52MS5Td2VlcEdyaWRCBwoFaW5wdXQiPwoMU3dlZXBWYXJpYW50Ei8KDWludGVydmVudGlvbnMYASADKAsyGC5zY290b21hLnYxLkludGVydmVudGlvbiJhCglTd2VlcEdyaWQSLwoNaW50ZXJ2ZW50aW9ucxgBIAMoCzIYLnNjb3RvbWEudjEuSW50ZXJ2ZW50aW9uEiMKBGF4ZXMYAiADKAsyFS5zY290b21hLnYxLlN3ZWVwQXhpcyJ6CglTd2VlcEF4aXMSDQoFZmllbGQYASABKAkSJwoFcmFuZ2UYAiABKAsyFi5zY290b21hLnYxLlN3ZWVwUmFuZ2VIABIrCgdudW1iZXJzGAMgASgLMhguc2NvdG9tYS52MS5Td2VlcE51bWJlcnNIAEIICgZ2YWx1ZXMiNwoKU3dlZXBSYW5nZRINCgVmaXJzdBgBIAEoARIMCgRsYXN0GAIgASgBEgwKBHN0ZXAYAyABKAEiHgoMU3dlZXBOdW1iZXJzEg4KBnZhbHVlcxgBIAMoASKfAQoNU3dlZXBSZXNwb25zZRIrCgdzdGFydGVkGAEgASgLMhguc2NvdG9tYS52MS5Td2VlcFN0YXJ0ZWRIABIpCgZyZXN1bHQYAiABKAsyFy5zY290b21hLnYxLlN3ZWVwUmVzdWx0SAASLQoIZmluaXNoZWQYAyABKAsyGS5zY290b21hLnYxLlN3ZWVwRmluaXNoZWRIAEIHCgVldmVudCI0CgxTd2VlcFN0YXJ0ZWQSEgoKcmVxdWVzdF9pZBgBIAEoCRIQCgh2YXJpYW50cxgCIAEoDSK6AQoLU3dlZXBSZXN1bHQSDwoHdmFyaWFudBgBIAEoDRIOCgZwbGFjZXMYAiADKA0SKQoJZ2VuZXJhdGVkGAMgASgLMhQuc2NvdG9tYS52MS5GaW5pc2hlZEgAEisKBnNjb3JlZBgEIAEoCzIZLnNjb3RvbWEudjEuU2NvcmVSZXNwb25zZUgAEicKBWVycm9yGAUgASgLMhYuc2NvdG9tYS52MS5Td2VlcEVycm9ySABCCQoHb3V0Y29tZSJKCgpTd2VlcEVycm9yEgwKBGNvZGUYASABKAUSDgoGcmVhc29uGAIgASgJEg0KBWZpZWxkGAMgASgJEg8KB21lc3NhZ2UYBCABKAkicwoNU3dlZXBGaW5pc2hlZBIQCgh2YXJpYW50cxgBIAEoDRIOCgZmYWlsZWQYAiABKA0SFQoNcm93c19jb21wdXRlZBgDIAEoBBISCgpyb3dzX25haXZlGAQgASgEEhUKDXRvdGFsX3NlY29uZHMYBSABKAEiIgoSVXBsb2FkSW1hZ2VSZXF1ZXN0EgwKBGRhdGEYASABKAwiRAoTVXBsb2FkSW1hZ2VSZXNwb25zZRIOCgZoYW5kbGUYASABKAkSDQoFd2lkdGgYAiABKA0SDgoGaGVpZ2h0GAMgASgNIoYBCg5QcmV2aWV3UmVxdWVzdBINCgVtb2RlbBgBIAEoCRIgCgVpbWFnZRgCIAEoCzIRLnNjb3RvbWEudjEuSW1hZ2USLwoNaW50ZXJ2ZW50aW9ucxgDIAMoCzIYLnNjb3RvbWEudjEuSW50ZXJ2ZW50aW9uEhIKCnNhbXBsZV9rZXkYBCABKAkilgEKD1ByZXZpZXdSZXNwb25zZRILCgNwbmcYASABKAwSDQoFd2lkdGgYAiABKA0SDgoGaGVpZ2h0GAMgASgNEhEKCWdyaWRfcm93cxgEIAEoDRIUCgxncmlkX2NvbHVtbnMYBSABKA0SLgoEcGxhbhgGIAMoCzIgLnNjb3RvbWEudjEuUmVzb2x2ZWRJbnRlcnZlbnRpb24izQEKFFJlc29sdmVkSW50ZXJ2ZW50aW9uEi4KDGludGVydmVudGlvbhgBIAEoCzIYLnNjb3RvbWEudjEuSW50ZXJ2ZW50aW9uEisKC3Jlc29sdXRpb25zGAIgAygLMhYuc2NvdG9tYS52MS5SZXNvbHV0aW9uEhcKD2NoYW5nZWRfbm90aGluZxgDIAEoCBINCgVmaXJlZBgEIAEoBBIcCg9yZWxhdGl2ZV9jaGFuZ2UYBSABKAFIAIgBAUISChBfcmVsYXRpdmVfY2hhbmdlIloKClJlc29sdXRpb24SDQoFaW1hZ2UYASABKA0SDwoHaW5kaWNlcxgCIAMoDRIOCgZkaWdlc3QYAyABKAkSDgoGcG9pbnRzGAQgAygJEgwKBHZpZXcYBSABKA0iqQEKBFNwYW4SIgoEa2luZBgBIAEoDjIULnNjb3RvbWEudjEuU3BhbktpbmQSDQoFc3RhcnQYAiABKA0SCwoDZW5kGAMgASgNEg0KBWltYWdlGAQgASgNEhEKCWdyaWRfcm93cxgFIAEoDRIUCgxncmlkX2NvbHVtbnMYBiABKA0SDAoEdGlsZRgHIAEoDRILCgNyb3cYCCABKA0SDgoGY29sdW1uGAkgASgNIqsDCgpQcm92ZW5hbmNlEhYKDnNlcnZlcl92ZXJzaW9uGAEgASgJEg0KBW1vZGVsGAIgASgJEhQKDG1vZGVsX2RpZ2VzdBgDIAEoCRINCgVkdHlwZRgEIAEoCRIOCgZkZXZpY2UYBSABKAkSFQoNaW1hZ2VfZGlnZXN0cxgGIAMoCRIVCg1wcmVwcm9jZXNzaW5nGAcgASgJEhMKC3Byb21wdF90ZXh0GAggASgJEiAKBmxheW91dBgJIAMoCzIQLnNjb3RvbWEudjEuU3BhbhIuCgRwbGFuGAogAygLMiAuc2NvdG9tYS52MS5SZXNvbHZlZEludGVydmVudGlvbhImCghzYW1wbGluZxgLIAEoCzIULnNjb3RvbWEudjEuU2FtcGxpbmcSEgoKc2FtcGxlX2tleRgMIAEoCRIVCg1vdXRwdXRfZGlnZXN0GA0gASgJEg4KBmRpZ2VzdBgOIAEoCRIPCgdyZXF1ZXN0GA8gASgJEiEKBnN0YWdlcxgQIAMoCzIRLnNjb3RvbWEudjEuU3RhZ2USFQoNdGVtcGxhdGVfdGltZRgUIAEoCSIlCgVTdGFnZRIMCgRuYW1lGAEgASgJEg4KBmRpZ2VzdBgCIAEoCSJ4Cg1DYXB0dXJlVGFyZ2V0EiIKBnRhcmdldBgBIAEoCzISLnNjb3RvbWEudjEuVGFyZ2V0EigKCXJlZHVjdGlvbhgCIAEoDjIVLnNjb3RvbWEudjEuUmVkdWN0aW9uEgsKA3RvcBgDIAEoDRIMCgRrZWVwGAQgASgIIoACCg5DYXB0dXJlUmVxdWVzdBINCgVtb2RlbBgBIAEoCRIiCgZwcm9tcHQYAiABKAsyEi5zY290b21hLnYxLlByb21wdBIvCg1pbnRlcnZlbnRpb25zGAMgAygLMhguc2NvdG9tYS52MS5JbnRlcnZlbnRpb24SKgoHdGFyZ2V0cxgEIAMoCzIZLnNjb3RvbWEudjEuQ2FwdHVyZVRhcmdldBIjCgVkdHlwZRgFIAEoDjIULnNjb3RvbWEudjEuRGF0YVR5cGUSEgoKbWF4X3Rva2VucxgGIAEoDRIRCgltYXhfYnl0ZXMYByABKAQSEgoKc2FtcGxlX2tleRgIIAEoCSKhAQoPQ2FwdHVyZVJlc3BvbnNlEiYKB3N0YXJ0ZWQYASABKAsyEy5zY290b21hLnYxLlN0YXJ0ZWRIABIsCgphY3RpdmF0aW9uGAIgASgLMhYuc2NvdG9tYS52MS5BY3RpdmF0aW9uSAASLwoIZmluaXNoZWQYAyABKAsyGy5zY290b21hLnYxLkNhcHR1cmVGaW5pc2hlZEgAQgcKBWV2ZW50IsUBCgpBY3RpdmF0aW9uEg4KBnRhcmdldBgBIAEoDRINCgVwb2ludBgCIAEoCRIMCgRzdGVwGAMgASgNEg0KBWltYWdlGAQgASgNEgwKBHZpZXcYBSABKA0SDgoGdG9rZW5zGAYgAygNEg0KBXNoYXBlGAcgAygNEgwKBGRhdGEYCCABKAwSDgoGb2Zmc2V0GAkgASgEEgwKBHNpemUYCiABKAQSIgoDdG9wGAsgAygLMhUuc2NvdG9tYS52MS5Ub3BUb2tlbnMiNQoJVG9wVG9rZW5zEigKBnRva2VucxgBIAMoCzIYLnNjb3RvbWEudjEuVG9rZW5Mb2dwcm9iIpcBCg9DYXB0dXJlRmluaXNoZWQSDAoEdGV4dBgBIAEoCRIgCgV1c2FnZRgCIAEoCzIRLnNjb3RvbWEudjEuVXNhZ2USKgoKcHJvdmVuYW5jZRgDIAEoCzIWLnNjb3RvbWEudjEuUHJvdmVuYW5jZRIoCgRrZXB0GAQgAygLMhouc2NvdG9tYS52MS5LZXB0QWN0aXZhdGlvbiJOCg5LZXB0QWN0aXZhdGlvbhIOCgZ0YXJnZXQYASABKA0SDQoFcG9pbnQYAiABKAkSDgoGaGFuZGxlGAMgASgJEg0KBXNoYXBlGAQgAygNIl4KDVZlcmlmeVJlcXVlc3QSKgoKcHJvdmVuYW5jZRgBIAEoCzIWLnNjb3RvbWEudjEuUHJvdmVuYW5jZRIhCgZpbWFnZXMYAiADKAsyES5zY290b21hLnYxLkltYWdlInkKDlZlcmlmeVJlc3BvbnNlEg4KBmFncmVlcxgBIAEoCBIrCgtkaWZmZXJlbmNlcxgCIAMoCzIWLnNjb3RvbWEudjEuRGlmZmVyZW5jZRIqCgpwcm92ZW5hbmNlGAMgASgLMhYuc2NvdG9tYS52MS5Qcm92ZW5hbmNlIjwKCkRpZmZlcmVuY2USDQoFc3RhZ2UYASABKAkSEAoIcmVjb3JkZWQYAiABKAkSDQoFZm91bmQYAyABKAkqUAoEUm9sZRIUChBST0xFX1VOU1BFQ0lGSUVEEAASDwoLUk9MRV9TWVNURU0QARINCglST0xFX1VTRVIQAhISCg5ST0xFX0FTU0lTVEFOVBADKnYKDEZpbmlzaFJlYXNvbhIdChlGSU5JU0hfUkVBU09OX1VOU1BFQ0lGSUVEEAASFQoRRklOSVNIX1JFQVNPTl9FT1MQARIYChRGSU5JU0hfUkVBU09OX0xFTkdUSBACEhYKEkZJTklTSF9SRUFTT05fU1RPUBADKpMBCghTcGFuS2luZBIZChVTUEFOX0tJTkRfVU5TUEVDSUZJRUQQABISCg5TUEFOX0tJTkRfVEVYVBABEhcKE1NQQU5fS0lORF9CQVNFX1ZJRVcQAhISCg5TUEFOX0tJTkRfVElMRRADEhUKEVNQQU5fS0lORF9ORVdMSU5FEAQSFAoQU1BBTl9LSU5EX1BPT0xFRBAFKqgBCglSZWR1Y3Rpb24SGQoVUkVEVUNUSU9OX1VOU1BFQ0lGSUVEEAASEgoOUkVEVUNUSU9OX05PTkUQARISCg5SRURVQ1RJT05fTUVBThACEhIKDlJFRFVDVElPTl9OT1JNEAMSEgoOUkVEVUNUSU9OX0xBU1QQBBIYChRSRURVQ1RJT05fVE9QX1RPS0VOUxAFEhYKElJFRFVDVElPTl9SRUNFSVZFRBAGMvQDChBJbmZlcmVuY2VTZXJ2aWNlEkcKCEdlbmVyYXRlEhsuc2NvdG9tYS52MS5HZW5lcmF0ZVJlcXVlc3QaHC5zY290b21hLnYxLkdlbmVyYXRlUmVzcG9uc2UwARI8CgVTY29yZRIYLnNjb3RvbWEudjEuU2NvcmVSZXF1ZXN0Ghkuc2NvdG9tYS52MS5TY29yZVJlc3BvbnNlEj4KBVN3ZWVwEhguc2NvdG9tYS52MS5Td2VlcFJlcXVlc3QaGS5zY290b21hLnYxLlN3ZWVwUmVzcG9uc2UwARJOCgtVcGxvYWRJbWFnZRIeLnNjb3RvbWEudjEuVXBsb2FkSW1hZ2VSZXF1ZXN0Gh8uc2NvdG9tYS52MS5VcGxvYWRJbWFnZVJlc3BvbnNlEkQKB0NhcHR1cmUSGi5zY290b21hLnYxLkNhcHR1cmVSZXF1ZXN0Ghsuc2NvdG9tYS52MS5DYXB0dXJlUmVzcG9uc2UwARJCCgdQcmV2aWV3Ehouc2NvdG9tYS52MS5QcmV2aWV3UmVxdWVzdBobLnNjb3RvbWEudjEuUHJldmlld1Jlc3BvbnNlEj8KBlZlcmlmeRIZLnNjb3RvbWEudjEuVmVyaWZ5UmVxdWVzdBoaLnNjb3RvbWEudjEuVmVyaWZ5UmVzcG9uc2VCoQEKDmNvbS5zY290b21hLnYxQhVJbmZlcmVuY2VTZXJ2aWNlUHJvdG9QAVovZ2l0aHViLmNvbS9zY290b21hL3Njb3RvbWEvY2xpZW50cy9nby9zY290b21hdjGiAgNTWFiqAgpTY290b21hLlYxygIKU2NvdG9tYVxWMeICFlNjb3RvbWFcVjFcR1BCTWV0YWRhdGHqAgtTY290b21hOjpWMWIGcHJvdG8z", [file_scotoma_v1_intervention]);
 
 /**
  * One picture.
@@ -54,7 +54,72 @@ export const ImageSchema: GenMessage<Image> = /*@__PURE__*/
   messageDesc(file_scotoma_v1_inference_service, 0);
 
 /**
- * What the model reads.
+ * A part of a message.
+ *
+ * @generated from message scotoma.v1.ChatPart
+ */
+export type ChatPart = Message<"scotoma.v1.ChatPart"> & {
+  /**
+   * What it is. Unset: INVALID_ARGUMENT.
+   *
+   * @generated from oneof scotoma.v1.ChatPart.part
+   */
+  part: {
+    /**
+     * Words; without the marker `<image>`.
+     *
+     * @generated from field: string text = 1;
+     */
+    value: string;
+    case: "text";
+  } | {
+    /**
+     * A picture.
+     *
+     * @generated from field: scotoma.v1.Image image = 2;
+     */
+    value: Image;
+    case: "image";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message scotoma.v1.ChatPart.
+ * Use `create(ChatPartSchema)` to create a new message.
+ */
+export const ChatPartSchema: GenMessage<ChatPart> = /*@__PURE__*/
+  messageDesc(file_scotoma_v1_inference_service, 1);
+
+/**
+ * What one speaker says.
+ *
+ * @generated from message scotoma.v1.ChatMessage
+ */
+export type ChatMessage = Message<"scotoma.v1.ChatMessage"> & {
+  /**
+   * Who speaks. Unspecified: INVALID_ARGUMENT.
+   *
+   * @generated from field: scotoma.v1.Role role = 1;
+   */
+  role: Role;
+
+  /**
+   * Words and pictures in their order; at least one, and at most 1,024.
+   *
+   * @generated from field: repeated scotoma.v1.ChatPart parts = 2;
+   */
+  parts: ChatPart[];
+};
+
+/**
+ * Describes the message scotoma.v1.ChatMessage.
+ * Use `create(ChatMessageSchema)` to create a new message.
+ */
+export const ChatMessageSchema: GenMessage<ChatMessage> = /*@__PURE__*/
+  messageDesc(file_scotoma_v1_inference_service, 2);
+
+/**
+ * What the model reads: `text` with `images`, or `messages`; both: INVALID_ARGUMENT.
  *
  * @generated from message scotoma.v1.Prompt
  */
@@ -80,6 +145,16 @@ export type Prompt = Message<"scotoma.v1.Prompt"> & {
    * @generated from field: bool raw = 3;
    */
   raw: boolean;
+
+  /**
+   * A conversation of several turns, few-shot examples among them, put through the model's chat template as
+   * transformers' `processor.apply_chat_template` does it: with `add_generation_prompt`, or, where the last message is the
+   * assistant's, with `continue_final_message`. At most 1,024 messages. What the template refuses is INVALID_ARGUMENT with its
+   * words. A model without a chat template takes raw prompts alone: FAILED_PRECONDITION.
+   *
+   * @generated from field: repeated scotoma.v1.ChatMessage messages = 4;
+   */
+  messages: ChatMessage[];
 };
 
 /**
@@ -87,7 +162,7 @@ export type Prompt = Message<"scotoma.v1.Prompt"> & {
  * Use `create(PromptSchema)` to create a new message.
  */
 export const PromptSchema: GenMessage<Prompt> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_inference_service, 1);
+  messageDesc(file_scotoma_v1_inference_service, 3);
 
 /**
  * How tokens are chosen.
@@ -129,7 +204,7 @@ export type Sampling = Message<"scotoma.v1.Sampling"> & {
  * Use `create(SamplingSchema)` to create a new message.
  */
 export const SamplingSchema: GenMessage<Sampling> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_inference_service, 2);
+  messageDesc(file_scotoma_v1_inference_service, 4);
 
 /**
  * Request of Generate.
@@ -199,7 +274,7 @@ export type GenerateRequest = Message<"scotoma.v1.GenerateRequest"> & {
  * Use `create(GenerateRequestSchema)` to create a new message.
  */
 export const GenerateRequestSchema: GenMessage<GenerateRequest> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_inference_service, 3);
+  messageDesc(file_scotoma_v1_inference_service, 5);
 
 /**
  * One event of an answer: first `started`, then tokens, then `finished`.
@@ -244,7 +319,7 @@ export type GenerateResponse = Message<"scotoma.v1.GenerateResponse"> & {
  * Use `create(GenerateResponseSchema)` to create a new message.
  */
 export const GenerateResponseSchema: GenMessage<GenerateResponse> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_inference_service, 4);
+  messageDesc(file_scotoma_v1_inference_service, 6);
 
 /**
  * The request is admitted; nothing has been computed yet.
@@ -286,7 +361,7 @@ export type Started = Message<"scotoma.v1.Started"> & {
  * Use `create(StartedSchema)` to create a new message.
  */
 export const StartedSchema: GenMessage<Started> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_inference_service, 5);
+  messageDesc(file_scotoma_v1_inference_service, 7);
 
 /**
  * One generated token.
@@ -328,7 +403,7 @@ export type Token = Message<"scotoma.v1.Token"> & {
  * Use `create(TokenSchema)` to create a new message.
  */
 export const TokenSchema: GenMessage<Token> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_inference_service, 6);
+  messageDesc(file_scotoma_v1_inference_service, 8);
 
 /**
  * A candidate token.
@@ -363,7 +438,7 @@ export type TokenLogprob = Message<"scotoma.v1.TokenLogprob"> & {
  * Use `create(TokenLogprobSchema)` to create a new message.
  */
 export const TokenLogprobSchema: GenMessage<TokenLogprob> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_inference_service, 7);
+  messageDesc(file_scotoma_v1_inference_service, 9);
 
 /**
  * The end of an answer.
@@ -405,7 +480,7 @@ export type Finished = Message<"scotoma.v1.Finished"> & {
  * Use `create(FinishedSchema)` to create a new message.
  */
 export const FinishedSchema: GenMessage<Finished> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_inference_service, 8);
+  messageDesc(file_scotoma_v1_inference_service, 10);
 
 /**
  * What a request cost.
@@ -489,7 +564,7 @@ export type Usage = Message<"scotoma.v1.Usage"> & {
  * Use `create(UsageSchema)` to create a new message.
  */
 export const UsageSchema: GenMessage<Usage> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_inference_service, 9);
+  messageDesc(file_scotoma_v1_inference_service, 11);
 
 /**
  * Request of Score.
@@ -538,7 +613,7 @@ export type ScoreRequest = Message<"scotoma.v1.ScoreRequest"> & {
  * Use `create(ScoreRequestSchema)` to create a new message.
  */
 export const ScoreRequestSchema: GenMessage<ScoreRequest> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_inference_service, 10);
+  messageDesc(file_scotoma_v1_inference_service, 12);
 
 /**
  * Response of Score.
@@ -580,7 +655,7 @@ export type ScoreResponse = Message<"scotoma.v1.ScoreResponse"> & {
  * Use `create(ScoreResponseSchema)` to create a new message.
  */
 export const ScoreResponseSchema: GenMessage<ScoreResponse> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_inference_service, 11);
+  messageDesc(file_scotoma_v1_inference_service, 13);
 
 /**
  * The likelihood of one continuation.
@@ -622,7 +697,7 @@ export type ContinuationScore = Message<"scotoma.v1.ContinuationScore"> & {
  * Use `create(ContinuationScoreSchema)` to create a new message.
  */
 export const ContinuationScoreSchema: GenMessage<ContinuationScore> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_inference_service, 12);
+  messageDesc(file_scotoma_v1_inference_service, 14);
 
 /**
  * Request of Sweep.
@@ -673,7 +748,7 @@ export type SweepRequest = Message<"scotoma.v1.SweepRequest"> & {
  * Use `create(SweepRequestSchema)` to create a new message.
  */
 export const SweepRequestSchema: GenMessage<SweepRequest> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_inference_service, 13);
+  messageDesc(file_scotoma_v1_inference_service, 15);
 
 /**
  * One variant.
@@ -694,7 +769,7 @@ export type SweepVariant = Message<"scotoma.v1.SweepVariant"> & {
  * Use `create(SweepVariantSchema)` to create a new message.
  */
 export const SweepVariantSchema: GenMessage<SweepVariant> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_inference_service, 14);
+  messageDesc(file_scotoma_v1_inference_service, 16);
 
 /**
  * All combinations of values; the last axis moves fastest. At most 1,000,000 variants.
@@ -722,7 +797,7 @@ export type SweepGrid = Message<"scotoma.v1.SweepGrid"> & {
  * Use `create(SweepGridSchema)` to create a new message.
  */
 export const SweepGridSchema: GenMessage<SweepGrid> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_inference_service, 15);
+  messageDesc(file_scotoma_v1_inference_service, 17);
 
 /**
  * Values of one field.
@@ -767,7 +842,7 @@ export type SweepAxis = Message<"scotoma.v1.SweepAxis"> & {
  * Use `create(SweepAxisSchema)` to create a new message.
  */
 export const SweepAxisSchema: GenMessage<SweepAxis> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_inference_service, 16);
+  messageDesc(file_scotoma_v1_inference_service, 18);
 
 /**
  * Evenly spaced numbers.
@@ -802,7 +877,7 @@ export type SweepRange = Message<"scotoma.v1.SweepRange"> & {
  * Use `create(SweepRangeSchema)` to create a new message.
  */
 export const SweepRangeSchema: GenMessage<SweepRange> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_inference_service, 17);
+  messageDesc(file_scotoma_v1_inference_service, 19);
 
 /**
  * Numbers.
@@ -823,7 +898,7 @@ export type SweepNumbers = Message<"scotoma.v1.SweepNumbers"> & {
  * Use `create(SweepNumbersSchema)` to create a new message.
  */
 export const SweepNumbersSchema: GenMessage<SweepNumbers> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_inference_service, 18);
+  messageDesc(file_scotoma_v1_inference_service, 20);
 
 /**
  * One event of a sweep: first `started`, then a result for each variant, then `finished`.
@@ -868,7 +943,7 @@ export type SweepResponse = Message<"scotoma.v1.SweepResponse"> & {
  * Use `create(SweepResponseSchema)` to create a new message.
  */
 export const SweepResponseSchema: GenMessage<SweepResponse> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_inference_service, 19);
+  messageDesc(file_scotoma_v1_inference_service, 21);
 
 /**
  * The sweep begins.
@@ -896,7 +971,7 @@ export type SweepStarted = Message<"scotoma.v1.SweepStarted"> & {
  * Use `create(SweepStartedSchema)` to create a new message.
  */
 export const SweepStartedSchema: GenMessage<SweepStarted> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_inference_service, 20);
+  messageDesc(file_scotoma_v1_inference_service, 22);
 
 /**
  * What became of one variant.
@@ -955,7 +1030,7 @@ export type SweepResult = Message<"scotoma.v1.SweepResult"> & {
  * Use `create(SweepResultSchema)` to create a new message.
  */
 export const SweepResultSchema: GenMessage<SweepResult> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_inference_service, 21);
+  messageDesc(file_scotoma_v1_inference_service, 23);
 
 /**
  * Why a variant failed; what the status of a request of its own would say.
@@ -997,7 +1072,7 @@ export type SweepError = Message<"scotoma.v1.SweepError"> & {
  * Use `create(SweepErrorSchema)` to create a new message.
  */
 export const SweepErrorSchema: GenMessage<SweepError> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_inference_service, 22);
+  messageDesc(file_scotoma_v1_inference_service, 24);
 
 /**
  * The end of a sweep.
@@ -1046,7 +1121,7 @@ export type SweepFinished = Message<"scotoma.v1.SweepFinished"> & {
  * Use `create(SweepFinishedSchema)` to create a new message.
  */
 export const SweepFinishedSchema: GenMessage<SweepFinished> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_inference_service, 23);
+  messageDesc(file_scotoma_v1_inference_service, 25);
 
 /**
  * Request of UploadImage.
@@ -1067,7 +1142,7 @@ export type UploadImageRequest = Message<"scotoma.v1.UploadImageRequest"> & {
  * Use `create(UploadImageRequestSchema)` to create a new message.
  */
 export const UploadImageRequestSchema: GenMessage<UploadImageRequest> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_inference_service, 24);
+  messageDesc(file_scotoma_v1_inference_service, 26);
 
 /**
  * Response of UploadImage.
@@ -1102,7 +1177,7 @@ export type UploadImageResponse = Message<"scotoma.v1.UploadImageResponse"> & {
  * Use `create(UploadImageResponseSchema)` to create a new message.
  */
 export const UploadImageResponseSchema: GenMessage<UploadImageResponse> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_inference_service, 25);
+  messageDesc(file_scotoma_v1_inference_service, 27);
 
 /**
  * Request of Preview.
@@ -1144,7 +1219,7 @@ export type PreviewRequest = Message<"scotoma.v1.PreviewRequest"> & {
  * Use `create(PreviewRequestSchema)` to create a new message.
  */
 export const PreviewRequestSchema: GenMessage<PreviewRequest> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_inference_service, 26);
+  messageDesc(file_scotoma_v1_inference_service, 28);
 
 /**
  * Response of Preview.
@@ -1200,7 +1275,7 @@ export type PreviewResponse = Message<"scotoma.v1.PreviewResponse"> & {
  * Use `create(PreviewResponseSchema)` to create a new message.
  */
 export const PreviewResponseSchema: GenMessage<PreviewResponse> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_inference_service, 27);
+  messageDesc(file_scotoma_v1_inference_service, 29);
 
 /**
  * An intervention with every choice made.
@@ -1251,7 +1326,7 @@ export type ResolvedIntervention = Message<"scotoma.v1.ResolvedIntervention"> & 
  * Use `create(ResolvedInterventionSchema)` to create a new message.
  */
 export const ResolvedInterventionSchema: GenMessage<ResolvedIntervention> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_inference_service, 28);
+  messageDesc(file_scotoma_v1_inference_service, 30);
 
 /**
  * The concrete choice for one picture.
@@ -1304,7 +1379,7 @@ export type Resolution = Message<"scotoma.v1.Resolution"> & {
  * Use `create(ResolutionSchema)` to create a new message.
  */
 export const ResolutionSchema: GenMessage<Resolution> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_inference_service, 29);
+  messageDesc(file_scotoma_v1_inference_service, 31);
 
 /**
  * A run of positions of the language model's input.
@@ -1381,7 +1456,7 @@ export type Span = Message<"scotoma.v1.Span"> & {
  * Use `create(SpanSchema)` to create a new message.
  */
 export const SpanSchema: GenMessage<Span> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_inference_service, 30);
+  messageDesc(file_scotoma_v1_inference_service, 32);
 
 /**
  * Everything needed to repeat an answer.
@@ -1500,6 +1575,14 @@ export type Provenance = Message<"scotoma.v1.Provenance"> & {
    * @generated from field: repeated scotoma.v1.Stage stages = 16;
    */
   stages: Stage[];
+
+  /**
+   * The time that the chat template has put into the prompt by `strftime_now`, such as 2026-11-27T09:30:00; Verify renders at this
+   * time. Empty: it has not asked.
+   *
+   * @generated from field: string template_time = 20;
+   */
+  templateTime: string;
 };
 
 /**
@@ -1507,7 +1590,7 @@ export type Provenance = Message<"scotoma.v1.Provenance"> & {
  * Use `create(ProvenanceSchema)` to create a new message.
  */
 export const ProvenanceSchema: GenMessage<Provenance> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_inference_service, 31);
+  messageDesc(file_scotoma_v1_inference_service, 33);
 
 /**
  * What came out of one part of a run.
@@ -1537,7 +1620,7 @@ export type Stage = Message<"scotoma.v1.Stage"> & {
  * Use `create(StageSchema)` to create a new message.
  */
 export const StageSchema: GenMessage<Stage> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_inference_service, 32);
+  messageDesc(file_scotoma_v1_inference_service, 34);
 
 /**
  * What to capture.
@@ -1579,7 +1662,7 @@ export type CaptureTarget = Message<"scotoma.v1.CaptureTarget"> & {
  * Use `create(CaptureTargetSchema)` to create a new message.
  */
 export const CaptureTargetSchema: GenMessage<CaptureTarget> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_inference_service, 33);
+  messageDesc(file_scotoma_v1_inference_service, 35);
 
 /**
  * Request of Capture.
@@ -1650,7 +1733,7 @@ export type CaptureRequest = Message<"scotoma.v1.CaptureRequest"> & {
  * Use `create(CaptureRequestSchema)` to create a new message.
  */
 export const CaptureRequestSchema: GenMessage<CaptureRequest> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_inference_service, 34);
+  messageDesc(file_scotoma_v1_inference_service, 36);
 
 /**
  * One event of a capture: first `started`, then activations as they come, then `finished`.
@@ -1695,7 +1778,7 @@ export type CaptureResponse = Message<"scotoma.v1.CaptureResponse"> & {
  * Use `create(CaptureResponseSchema)` to create a new message.
  */
 export const CaptureResponseSchema: GenMessage<CaptureResponse> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_inference_service, 35);
+  messageDesc(file_scotoma_v1_inference_service, 37);
 
 /**
  * What a hook point held, or a part of it.
@@ -1787,7 +1870,7 @@ export type Activation = Message<"scotoma.v1.Activation"> & {
  * Use `create(ActivationSchema)` to create a new message.
  */
 export const ActivationSchema: GenMessage<Activation> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_inference_service, 36);
+  messageDesc(file_scotoma_v1_inference_service, 38);
 
 /**
  * The likeliest tokens of one row.
@@ -1808,7 +1891,7 @@ export type TopTokens = Message<"scotoma.v1.TopTokens"> & {
  * Use `create(TopTokensSchema)` to create a new message.
  */
 export const TopTokensSchema: GenMessage<TopTokens> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_inference_service, 37);
+  messageDesc(file_scotoma_v1_inference_service, 39);
 
 /**
  * The end of a capture.
@@ -1850,7 +1933,7 @@ export type CaptureFinished = Message<"scotoma.v1.CaptureFinished"> & {
  * Use `create(CaptureFinishedSchema)` to create a new message.
  */
 export const CaptureFinishedSchema: GenMessage<CaptureFinished> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_inference_service, 38);
+  messageDesc(file_scotoma_v1_inference_service, 40);
 
 /**
  * Activations that the server keeps until others need the room.
@@ -1892,7 +1975,7 @@ export type KeptActivation = Message<"scotoma.v1.KeptActivation"> & {
  * Use `create(KeptActivationSchema)` to create a new message.
  */
 export const KeptActivationSchema: GenMessage<KeptActivation> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_inference_service, 39);
+  messageDesc(file_scotoma_v1_inference_service, 41);
 
 /**
  * Request of Verify.
@@ -1920,7 +2003,7 @@ export type VerifyRequest = Message<"scotoma.v1.VerifyRequest"> & {
  * Use `create(VerifyRequestSchema)` to create a new message.
  */
 export const VerifyRequestSchema: GenMessage<VerifyRequest> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_inference_service, 40);
+  messageDesc(file_scotoma_v1_inference_service, 42);
 
 /**
  * Response of Verify.
@@ -1956,7 +2039,7 @@ export type VerifyResponse = Message<"scotoma.v1.VerifyResponse"> & {
  * Use `create(VerifyResponseSchema)` to create a new message.
  */
 export const VerifyResponseSchema: GenMessage<VerifyResponse> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_inference_service, 41);
+  messageDesc(file_scotoma_v1_inference_service, 43);
 
 /**
  * One difference between a record and its replay.
@@ -1991,7 +2074,48 @@ export type Difference = Message<"scotoma.v1.Difference"> & {
  * Use `create(DifferenceSchema)` to create a new message.
  */
 export const DifferenceSchema: GenMessage<Difference> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_inference_service, 42);
+  messageDesc(file_scotoma_v1_inference_service, 44);
+
+/**
+ * Who speaks in a conversation.
+ *
+ * @generated from enum scotoma.v1.Role
+ */
+export enum Role {
+  /**
+   * Never valid.
+   *
+   * @generated from enum value: ROLE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * Rules for the whole conversation; where the chat template takes them, usually first.
+   *
+   * @generated from enum value: ROLE_SYSTEM = 1;
+   */
+  SYSTEM = 1,
+
+  /**
+   * Asks.
+   *
+   * @generated from enum value: ROLE_USER = 2;
+   */
+  USER = 2,
+
+  /**
+   * Answers: examples and earlier turns. A last message of the assistant is continued.
+   *
+   * @generated from enum value: ROLE_ASSISTANT = 3;
+   */
+  ASSISTANT = 3,
+}
+
+/**
+ * Describes the enum scotoma.v1.Role.
+ */
+export const RoleSchema: GenEnum<Role> = /*@__PURE__*/
+  enumDesc(file_scotoma_v1_inference_service, 0);
 
 /**
  * Why an answer ended.
@@ -2032,7 +2156,7 @@ export enum FinishReason {
  * Describes the enum scotoma.v1.FinishReason.
  */
 export const FinishReasonSchema: GenEnum<FinishReason> = /*@__PURE__*/
-  enumDesc(file_scotoma_v1_inference_service, 0);
+  enumDesc(file_scotoma_v1_inference_service, 1);
 
 /**
  * What a span of the language model's input holds.
@@ -2087,7 +2211,7 @@ export enum SpanKind {
  * Describes the enum scotoma.v1.SpanKind.
  */
 export const SpanKindSchema: GenEnum<SpanKind> = /*@__PURE__*/
-  enumDesc(file_scotoma_v1_inference_service, 1);
+  enumDesc(file_scotoma_v1_inference_service, 2);
 
 /**
  * How captured rows are reduced before they are sent.
@@ -2151,7 +2275,7 @@ export enum Reduction {
  * Describes the enum scotoma.v1.Reduction.
  */
 export const ReductionSchema: GenEnum<Reduction> = /*@__PURE__*/
-  enumDesc(file_scotoma_v1_inference_service, 2);
+  enumDesc(file_scotoma_v1_inference_service, 3);
 
 /**
  * Runs a resident model on pictures and text under a list of interventions.

@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file scotoma/v1/model_service.proto.
  */
 export const file_scotoma_v1_model_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch5zY290b21hL3YxL21vZGVsX3NlcnZpY2UucHJvdG8SCnNjb3RvbWEudjEiEwoRTGlzdE1vZGVsc1JlcXVlc3QiOwoSTGlzdE1vZGVsc1Jlc3BvbnNlEiUKBm1vZGVscxgBIAMoCzIVLnNjb3RvbWEudjEuTW9kZWxJbmZvIiAKD0dldE1vZGVsUmVxdWVzdBINCgVtb2RlbBgBIAEoCSI4ChBHZXRNb2RlbFJlc3BvbnNlEiQKBW1vZGVsGAEgASgLMhUuc2NvdG9tYS52MS5Nb2RlbEluZm8i3AMKCU1vZGVsSW5mbxIMCgRuYW1lGAEgASgJEg4KBmZhbWlseRgCIAEoCRIOCgZkaWdlc3QYAyABKAkSDQoFZHR5cGUYBCABKAkSDgoGZGV2aWNlGAUgASgJEhYKDnJlc2lkZW50X2J5dGVzGAYgASgEEhIKCnBhcmFtZXRlcnMYByABKAQSKwoMdmlzaW9uX3Rvd2VyGAggASgLMhUuc2NvdG9tYS52MS5TdGFja0luZm8SLQoObGFuZ3VhZ2VfbW9kZWwYCSABKAsyFS5zY290b21hLnYxLlN0YWNrSW5mbxIcChR2aXNpb25fZmVhdHVyZV9sYXllchgKIAEoBRImCh52aXNpb25fZmVhdHVyZV9zZWxlY3Rfc3RyYXRlZ3kYCyABKAkSEgoKaW1hZ2Vfc2l6ZRgMIAEoDRISCgpwYXRjaF9ncmlkGA0gASgNEhIKCnZvY2FidWxhcnkYDiABKA0SEgoKcHJvamVjdG9ycxgPIAMoCRIiCgZsaW1pdHMYECABKAsyEi5zY290b21hLnYxLkxpbWl0cxIVCg1pbnRlcnZlbnRpb25zGBEgAygJEhcKD3NhbGllbmN5X21vZGVscxgSIAMoCRIQCghhZGFwdGVycxgVIAMoCSJfCglTdGFja0luZm8SDgoGbGF5ZXJzGAEgASgNEg0KBXdpZHRoGAIgASgNEg0KBWhlYWRzGAMgASgNEhAKCGt2X2hlYWRzGAQgASgNEhIKCmxheWVyc19ydW4YBSABKA0igQEKBkxpbWl0cxITCgttYXhfY29udGV4dBgBIAEoDRISCgptYXhfaW1hZ2VzGAIgASgNEhgKEG1heF9pbWFnZV9waXhlbHMYAyABKAQSGQoRbWF4X21lc3NhZ2VfYnl0ZXMYBCABKAQSGQoRbWF4X2NhcHR1cmVfYnl0ZXMYBSABKAQiJgoVTGlzdEhvb2tQb2ludHNSZXF1ZXN0Eg0KBW1vZGVsGAEgASgJIkQKFkxpc3RIb29rUG9pbnRzUmVzcG9uc2USKgoLaG9va19wb2ludHMYASADKAsyFS5zY290b21hLnYxLkhvb2tQb2ludCJoCglIb29rUG9pbnQSDAoEbmFtZRgBIAEoCRIOCgZsYXllcnMYAiABKA0SEAoIZXF1YXRpb24YAyABKAkSDQoFc2hhcGUYBCABKAkSDQoFd2lkdGgYBSABKA0SDQoFaGVhZHMYBiABKA0iIwoSQ2hlY2tQYXJpdHlSZXF1ZXN0Eg0KBW1vZGVsGAEgASgJInIKE0NoZWNrUGFyaXR5UmVzcG9uc2USJgoEY2FzZRgBIAEoCzIWLnNjb3RvbWEudjEuUGFyaXR5Q2FzZUgAEioKBnJlcG9ydBgCIAEoCzIYLnNjb3RvbWEudjEuUGFyaXR5UmVwb3J0SABCBwoFZXZlbnQiggEKClBhcml0eUNhc2USDAoEbmFtZRgBIAEoCRIMCgRkb25lGAIgASgNEg0KBXRvdGFsGAMgASgNEhoKEm1heF9yZWxhdGl2ZV9lcnJvchgEIAEoARIYChB3b3JzdF9ob29rX3BvaW50GAUgASgJEhMKC3NhbWVfdG9rZW5zGAYgASgIIuMBCgxQYXJpdHlSZXBvcnQSDQoFbW9kZWwYASABKAkSFAoMbW9kZWxfZGlnZXN0GAIgASgJEg0KBWR0eXBlGAMgASgJEg4KBmRldmljZRgEIAEoCRIRCglyZWZlcmVuY2UYBSABKAkSJwoGcG9pbnRzGAYgAygLMhcuc2NvdG9tYS52MS5Qb2ludFBhcml0eRIaChJtYXhfcmVsYXRpdmVfZXJyb3IYByABKAESEQoJdG9sZXJhbmNlGAggASgBEhQKDG90aGVyX3Rva2VucxgJIAMoCRIOCgZwYXNzZWQYCiABKAgiWwoLUG9pbnRQYXJpdHkSDAoEbmFtZRgBIAEoCRIaChJtYXhfcmVsYXRpdmVfZXJyb3IYAiABKAESDgoGdmFsdWVzGAMgASgEEhIKCndvcnN0X2Nhc2UYBCABKAkiXwoQTG9hZE1vZGVsUmVxdWVzdBIMCgRuYW1lGAEgASgJEg0KBXBsYWNlGAIgASgJEg0KBWR0eXBlGAMgASgJEg4KBmRldmljZRgEIAEoCRIPCgdhZGFwdGVyGAcgASgJInIKEUxvYWRNb2RlbFJlc3BvbnNlEiwKCHByb2dyZXNzGAEgASgLMhguc2NvdG9tYS52MS5Mb2FkUHJvZ3Jlc3NIABImCgVtb2RlbBgCIAEoCzIVLnNjb3RvbWEudjEuTW9kZWxJbmZvSABCBwoFZXZlbnQiOQoMTG9hZFByb2dyZXNzEgwKBGZpbGUYASABKAkSDAoEZG9uZRgCIAEoBBINCgV0b3RhbBgDIAEoBCIjChJVbmxvYWRNb2RlbFJlcXVlc3QSDQoFbW9kZWwYASABKAkiKgoTVW5sb2FkTW9kZWxSZXNwb25zZRITCgtmcmVlZF9ieXRlcxgBIAEoBCJBChRMb2FkUHJvamVjdG9yUmVxdWVzdBINCgVtb2RlbBgBIAEoCRIMCgRuYW1lGAIgASgJEgwKBGZpbGUYAyABKAkiPQoVTG9hZFByb2plY3RvclJlc3BvbnNlEiQKBW1vZGVsGAEgASgLMhUuc2NvdG9tYS52MS5Nb2RlbEluZm8yvwQKDE1vZGVsU2VydmljZRJLCgpMaXN0TW9kZWxzEh0uc2NvdG9tYS52MS5MaXN0TW9kZWxzUmVxdWVzdBoeLnNjb3RvbWEudjEuTGlzdE1vZGVsc1Jlc3BvbnNlEkUKCEdldE1vZGVsEhsuc2NvdG9tYS52MS5HZXRNb2RlbFJlcXVlc3QaHC5zY290b21hLnYxLkdldE1vZGVsUmVzcG9uc2USVwoOTGlzdEhvb2tQb2ludHMSIS5zY290b21hLnYxLkxpc3RIb29rUG9pbnRzUmVxdWVzdBoiLnNjb3RvbWEudjEuTGlzdEhvb2tQb2ludHNSZXNwb25zZRJKCglMb2FkTW9kZWwSHC5zY290b21hLnYxLkxvYWRNb2RlbFJlcXVlc3QaHS5zY290b21hLnYxLkxvYWRNb2RlbFJlc3BvbnNlMAESTgoLVW5sb2FkTW9kZWwSHi5zY290b21hLnYxLlVubG9hZE1vZGVsUmVxdWVzdBofLnNjb3RvbWEudjEuVW5sb2FkTW9kZWxSZXNwb25zZRJUCg1Mb2FkUHJvamVjdG9yEiAuc2NvdG9tYS52MS5Mb2FkUHJvamVjdG9yUmVxdWVzdBohLnNjb3RvbWEudjEuTG9hZFByb2plY3RvclJlc3BvbnNlElAKC0NoZWNrUGFyaXR5Eh4uc2NvdG9tYS52MS5DaGVja1Bhcml0eVJlcXVlc3QaHy5zY290b21hLnYxLkNoZWNrUGFyaXR5UmVzcG9uc2UwAUKdAQoOY29tLnNjb3RvbWEudjFCEU1vZGVsU2VydmljZVByb3RvUAFaL2dpdGh1Yi5jb20vc2NvdG9tYS9zY290b21hL2NsaWVudHMvZ28vc2NvdG9tYXYxogIDU1hYqgIKU2NvdG9tYS5WMcoCClNjb3RvbWFcVjHiAhZTY290b21hXFYxXEdQQk1ldGFkYXRh6gILU2NvdG9tYTo6VjFiBnByb3RvMw");
+  fileDesc("Ch5zY290b21hL3YxL21vZGVsX3NlcnZpY2UucHJvdG8SCnNjb3RvbWEudjEiEwoRTGlzdE1vZGVsc1JlcXVlc3QiOwoSTGlzdE1vZGVsc1Jlc3BvbnNlEiUKBm1vZGVscxgBIAMoCzIVLnNjb3RvbWEudjEuTW9kZWxJbmZvIiAKD0dldE1vZGVsUmVxdWVzdBINCgVtb2RlbBgBIAEoCSI4ChBHZXRNb2RlbFJlc3BvbnNlEiQKBW1vZGVsGAEgASgLMhUuc2NvdG9tYS52MS5Nb2RlbEluZm8ikQQKCU1vZGVsSW5mbxIMCgRuYW1lGAEgASgJEg4KBmZhbWlseRgCIAEoCRIOCgZkaWdlc3QYAyABKAkSDQoFZHR5cGUYBCABKAkSDgoGZGV2aWNlGAUgASgJEhYKDnJlc2lkZW50X2J5dGVzGAYgASgEEhIKCnBhcmFtZXRlcnMYByABKAQSKwoMdmlzaW9uX3Rvd2VyGAggASgLMhUuc2NvdG9tYS52MS5TdGFja0luZm8SLQoObGFuZ3VhZ2VfbW9kZWwYCSABKAsyFS5zY290b21hLnYxLlN0YWNrSW5mbxIcChR2aXNpb25fZmVhdHVyZV9sYXllchgKIAEoBRImCh52aXNpb25fZmVhdHVyZV9zZWxlY3Rfc3RyYXRlZ3kYCyABKAkSEgoKaW1hZ2Vfc2l6ZRgMIAEoDRISCgpwYXRjaF9ncmlkGA0gASgNEhIKCnZvY2FidWxhcnkYDiABKA0SEgoKcHJvamVjdG9ycxgPIAMoCRIiCgZsaW1pdHMYECABKAsyEi5zY290b21hLnYxLkxpbWl0cxIVCg1pbnRlcnZlbnRpb25zGBEgAygJEhcKD3NhbGllbmN5X21vZGVscxgSIAMoCRIzCg1jaGF0X3RlbXBsYXRlGBQgASgLMhwuc2NvdG9tYS52MS5DaGF0VGVtcGxhdGVJbmZvEhAKCGFkYXB0ZXJzGBUgAygJIjUKEENoYXRUZW1wbGF0ZUluZm8SDgoGb3JpZ2luGAEgASgJEhEKCXRleHRfb25seRgCIAEoCCJfCglTdGFja0luZm8SDgoGbGF5ZXJzGAEgASgNEg0KBXdpZHRoGAIgASgNEg0KBWhlYWRzGAMgASgNEhAKCGt2X2hlYWRzGAQgASgNEhIKCmxheWVyc19ydW4YBSABKA0igQEKBkxpbWl0cxITCgttYXhfY29udGV4dBgBIAEoDRISCgptYXhfaW1hZ2VzGAIgASgNEhgKEG1heF9pbWFnZV9waXhlbHMYAyABKAQSGQoRbWF4X21lc3NhZ2VfYnl0ZXMYBCABKAQSGQoRbWF4X2NhcHR1cmVfYnl0ZXMYBSABKAQiJgoVTGlzdEhvb2tQb2ludHNSZXF1ZXN0Eg0KBW1vZGVsGAEgASgJIkQKFkxpc3RIb29rUG9pbnRzUmVzcG9uc2USKgoLaG9va19wb2ludHMYASADKAsyFS5zY290b21hLnYxLkhvb2tQb2ludCJoCglIb29rUG9pbnQSDAoEbmFtZRgBIAEoCRIOCgZsYXllcnMYAiABKA0SEAoIZXF1YXRpb24YAyABKAkSDQoFc2hhcGUYBCABKAkSDQoFd2lkdGgYBSABKA0SDQoFaGVhZHMYBiABKA0iIwoSQ2hlY2tQYXJpdHlSZXF1ZXN0Eg0KBW1vZGVsGAEgASgJInIKE0NoZWNrUGFyaXR5UmVzcG9uc2USJgoEY2FzZRgBIAEoCzIWLnNjb3RvbWEudjEuUGFyaXR5Q2FzZUgAEioKBnJlcG9ydBgCIAEoCzIYLnNjb3RvbWEudjEuUGFyaXR5UmVwb3J0SABCBwoFZXZlbnQiggEKClBhcml0eUNhc2USDAoEbmFtZRgBIAEoCRIMCgRkb25lGAIgASgNEg0KBXRvdGFsGAMgASgNEhoKEm1heF9yZWxhdGl2ZV9lcnJvchgEIAEoARIYChB3b3JzdF9ob29rX3BvaW50GAUgASgJEhMKC3NhbWVfdG9rZW5zGAYgASgIIuMBCgxQYXJpdHlSZXBvcnQSDQoFbW9kZWwYASABKAkSFAoMbW9kZWxfZGlnZXN0GAIgASgJEg0KBWR0eXBlGAMgASgJEg4KBmRldmljZRgEIAEoCRIRCglyZWZlcmVuY2UYBSABKAkSJwoGcG9pbnRzGAYgAygLMhcuc2NvdG9tYS52MS5Qb2ludFBhcml0eRIaChJtYXhfcmVsYXRpdmVfZXJyb3IYByABKAESEQoJdG9sZXJhbmNlGAggASgBEhQKDG90aGVyX3Rva2VucxgJIAMoCRIOCgZwYXNzZWQYCiABKAgiWwoLUG9pbnRQYXJpdHkSDAoEbmFtZRgBIAEoCRIaChJtYXhfcmVsYXRpdmVfZXJyb3IYAiABKAESDgoGdmFsdWVzGAMgASgEEhIKCndvcnN0X2Nhc2UYBCABKAkidgoQTG9hZE1vZGVsUmVxdWVzdBIMCgRuYW1lGAEgASgJEg0KBXBsYWNlGAIgASgJEg0KBWR0eXBlGAMgASgJEg4KBmRldmljZRgEIAEoCRIVCg1jaGF0X3RlbXBsYXRlGAUgASgJEg8KB2FkYXB0ZXIYByABKAkicgoRTG9hZE1vZGVsUmVzcG9uc2USLAoIcHJvZ3Jlc3MYASABKAsyGC5zY290b21hLnYxLkxvYWRQcm9ncmVzc0gAEiYKBW1vZGVsGAIgASgLMhUuc2NvdG9tYS52MS5Nb2RlbEluZm9IAEIHCgVldmVudCI5CgxMb2FkUHJvZ3Jlc3MSDAoEZmlsZRgBIAEoCRIMCgRkb25lGAIgASgEEg0KBXRvdGFsGAMgASgEIiMKElVubG9hZE1vZGVsUmVxdWVzdBINCgVtb2RlbBgBIAEoCSIqChNVbmxvYWRNb2RlbFJlc3BvbnNlEhMKC2ZyZWVkX2J5dGVzGAEgASgEIkEKFExvYWRQcm9qZWN0b3JSZXF1ZXN0Eg0KBW1vZGVsGAEgASgJEgwKBG5hbWUYAiABKAkSDAoEZmlsZRgDIAEoCSI9ChVMb2FkUHJvamVjdG9yUmVzcG9uc2USJAoFbW9kZWwYASABKAsyFS5zY290b21hLnYxLk1vZGVsSW5mbzK/BAoMTW9kZWxTZXJ2aWNlEksKCkxpc3RNb2RlbHMSHS5zY290b21hLnYxLkxpc3RNb2RlbHNSZXF1ZXN0Gh4uc2NvdG9tYS52MS5MaXN0TW9kZWxzUmVzcG9uc2USRQoIR2V0TW9kZWwSGy5zY290b21hLnYxLkdldE1vZGVsUmVxdWVzdBocLnNjb3RvbWEudjEuR2V0TW9kZWxSZXNwb25zZRJXCg5MaXN0SG9va1BvaW50cxIhLnNjb3RvbWEudjEuTGlzdEhvb2tQb2ludHNSZXF1ZXN0GiIuc2NvdG9tYS52MS5MaXN0SG9va1BvaW50c1Jlc3BvbnNlEkoKCUxvYWRNb2RlbBIcLnNjb3RvbWEudjEuTG9hZE1vZGVsUmVxdWVzdBodLnNjb3RvbWEudjEuTG9hZE1vZGVsUmVzcG9uc2UwARJOCgtVbmxvYWRNb2RlbBIeLnNjb3RvbWEudjEuVW5sb2FkTW9kZWxSZXF1ZXN0Gh8uc2NvdG9tYS52MS5VbmxvYWRNb2RlbFJlc3BvbnNlElQKDUxvYWRQcm9qZWN0b3ISIC5zY290b21hLnYxLkxvYWRQcm9qZWN0b3JSZXF1ZXN0GiEuc2NvdG9tYS52MS5Mb2FkUHJvamVjdG9yUmVzcG9uc2USUAoLQ2hlY2tQYXJpdHkSHi5zY290b21hLnYxLkNoZWNrUGFyaXR5UmVxdWVzdBofLnNjb3RvbWEudjEuQ2hlY2tQYXJpdHlSZXNwb25zZTABQp0BCg5jb20uc2NvdG9tYS52MUIRTW9kZWxTZXJ2aWNlUHJvdG9QAVovZ2l0aHViLmNvbS9zY290b21hL3Njb3RvbWEvY2xpZW50cy9nby9zY290b21hdjGiAgNTWFiqAgpTY290b21hLlYxygIKU2NvdG9tYVxWMeICFlNjb3RvbWFcVjFcR1BCTWV0YWRhdGHqAgtTY290b21hOjpWMWIGcHJvdG8z");
 
 /**
  * Request of ListModels.
@@ -225,6 +225,13 @@ export type ModelInfo = Message<"scotoma.v1.ModelInfo"> & {
   saliencyModels: string[];
 
   /**
+   * What turns conversations into prompts. Unset: the model has no chat template and takes raw prompts alone.
+   *
+   * @generated from field: scotoma.v1.ChatTemplateInfo chat_template = 20;
+   */
+  chatTemplate?: ChatTemplateInfo | undefined;
+
+  /**
    * Adapters that were merged into its weights at load; `digest` is that of the merged model.
    *
    * @generated from field: repeated string adapters = 21;
@@ -238,6 +245,35 @@ export type ModelInfo = Message<"scotoma.v1.ModelInfo"> & {
  */
 export const ModelInfoSchema: GenMessage<ModelInfo> = /*@__PURE__*/
   messageDesc(file_scotoma_v1_model_service, 4);
+
+/**
+ * A chat template.
+ *
+ * @generated from message scotoma.v1.ChatTemplateInfo
+ */
+export type ChatTemplateInfo = Message<"scotoma.v1.ChatTemplateInfo"> & {
+  /**
+   * Its file, or its name among LLaVA's own conversations.
+   *
+   * @generated from field: string origin = 1;
+   */
+  origin: string;
+
+  /**
+   * It takes a message as one text, with `<image>` and a newline in front of the words for a picture, as the original LLaVA
+   * does; else as a list of parts.
+   *
+   * @generated from field: bool text_only = 2;
+   */
+  textOnly: boolean;
+};
+
+/**
+ * Describes the message scotoma.v1.ChatTemplateInfo.
+ * Use `create(ChatTemplateInfoSchema)` to create a new message.
+ */
+export const ChatTemplateInfoSchema: GenMessage<ChatTemplateInfo> = /*@__PURE__*/
+  messageDesc(file_scotoma_v1_model_service, 5);
 
 /**
  * The shape of a transformer.
@@ -286,7 +322,7 @@ export type StackInfo = Message<"scotoma.v1.StackInfo"> & {
  * Use `create(StackInfoSchema)` to create a new message.
  */
 export const StackInfoSchema: GenMessage<StackInfo> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_model_service, 5);
+  messageDesc(file_scotoma_v1_model_service, 6);
 
 /**
  * What a request may hold.
@@ -335,7 +371,7 @@ export type Limits = Message<"scotoma.v1.Limits"> & {
  * Use `create(LimitsSchema)` to create a new message.
  */
 export const LimitsSchema: GenMessage<Limits> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_model_service, 6);
+  messageDesc(file_scotoma_v1_model_service, 7);
 
 /**
  * Request of ListHookPoints.
@@ -356,7 +392,7 @@ export type ListHookPointsRequest = Message<"scotoma.v1.ListHookPointsRequest"> 
  * Use `create(ListHookPointsRequestSchema)` to create a new message.
  */
 export const ListHookPointsRequestSchema: GenMessage<ListHookPointsRequest> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_model_service, 7);
+  messageDesc(file_scotoma_v1_model_service, 8);
 
 /**
  * Response of ListHookPoints.
@@ -377,7 +413,7 @@ export type ListHookPointsResponse = Message<"scotoma.v1.ListHookPointsResponse"
  * Use `create(ListHookPointsResponseSchema)` to create a new message.
  */
 export const ListHookPointsResponseSchema: GenMessage<ListHookPointsResponse> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_model_service, 8);
+  messageDesc(file_scotoma_v1_model_service, 9);
 
 /**
  * A named place in the forward pass.
@@ -433,7 +469,7 @@ export type HookPoint = Message<"scotoma.v1.HookPoint"> & {
  * Use `create(HookPointSchema)` to create a new message.
  */
 export const HookPointSchema: GenMessage<HookPoint> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_model_service, 9);
+  messageDesc(file_scotoma_v1_model_service, 10);
 
 /**
  * Request of CheckParity.
@@ -454,7 +490,7 @@ export type CheckParityRequest = Message<"scotoma.v1.CheckParityRequest"> & {
  * Use `create(CheckParityRequestSchema)` to create a new message.
  */
 export const CheckParityRequestSchema: GenMessage<CheckParityRequest> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_model_service, 10);
+  messageDesc(file_scotoma_v1_model_service, 11);
 
 /**
  * One event of a check: cases as they are compared, then the report.
@@ -491,7 +527,7 @@ export type CheckParityResponse = Message<"scotoma.v1.CheckParityResponse"> & {
  * Use `create(CheckParityResponseSchema)` to create a new message.
  */
 export const CheckParityResponseSchema: GenMessage<CheckParityResponse> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_model_service, 11);
+  messageDesc(file_scotoma_v1_model_service, 12);
 
 /**
  * What comparing one case of a golden set found.
@@ -547,7 +583,7 @@ export type ParityCase = Message<"scotoma.v1.ParityCase"> & {
  * Use `create(ParityCaseSchema)` to create a new message.
  */
 export const ParityCaseSchema: GenMessage<ParityCase> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_model_service, 12);
+  messageDesc(file_scotoma_v1_model_service, 13);
 
 /**
  * The certificate.
@@ -631,7 +667,7 @@ export type ParityReport = Message<"scotoma.v1.ParityReport"> & {
  * Use `create(ParityReportSchema)` to create a new message.
  */
 export const ParityReportSchema: GenMessage<ParityReport> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_model_service, 13);
+  messageDesc(file_scotoma_v1_model_service, 14);
 
 /**
  * The worst agreement at one kind of hook point.
@@ -673,7 +709,7 @@ export type PointParity = Message<"scotoma.v1.PointParity"> & {
  * Use `create(PointParitySchema)` to create a new message.
  */
 export const PointParitySchema: GenMessage<PointParity> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_model_service, 14);
+  messageDesc(file_scotoma_v1_model_service, 15);
 
 /**
  * Request of LoadModel.
@@ -711,6 +747,16 @@ export type LoadModelRequest = Message<"scotoma.v1.LoadModelRequest"> & {
   device: string;
 
   /**
+   * In place of the model's own chat template: a file of the server (Jinja, or JSON with `chat_template`), or the name of one of
+   * LLaVA's conversations: vicuna_v1, llava_v1, llava_v0, plain, llava_llama_2, mistral_instruct, chatml_direct, mpt, qwen_1_5,
+   * llava_llama_3, gemma_instruct, llava-1.5 and others, which the error for an unknown name lists. Empty: the model's own, from
+   * where transformers looks for it; without one the model takes raw prompts alone.
+   *
+   * @generated from field: string chat_template = 5;
+   */
+  chatTemplate: string;
+
+  /**
    * A LoRA adapter that is merged into the weights of `place`: a folder of the server or an id of the hub, as PEFT writes it
    * (adapter_config.json), or of the original LLaVA (non_lora_trainables.bin and config.json beside it; `place` may then be
    * the language model alone). Empty: none.
@@ -725,7 +771,7 @@ export type LoadModelRequest = Message<"scotoma.v1.LoadModelRequest"> & {
  * Use `create(LoadModelRequestSchema)` to create a new message.
  */
 export const LoadModelRequestSchema: GenMessage<LoadModelRequest> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_model_service, 15);
+  messageDesc(file_scotoma_v1_model_service, 16);
 
 /**
  * One event of loading: progress, then the model.
@@ -762,7 +808,7 @@ export type LoadModelResponse = Message<"scotoma.v1.LoadModelResponse"> & {
  * Use `create(LoadModelResponseSchema)` to create a new message.
  */
 export const LoadModelResponseSchema: GenMessage<LoadModelResponse> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_model_service, 16);
+  messageDesc(file_scotoma_v1_model_service, 17);
 
 /**
  * How far fetching or loading has come.
@@ -797,7 +843,7 @@ export type LoadProgress = Message<"scotoma.v1.LoadProgress"> & {
  * Use `create(LoadProgressSchema)` to create a new message.
  */
 export const LoadProgressSchema: GenMessage<LoadProgress> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_model_service, 17);
+  messageDesc(file_scotoma_v1_model_service, 18);
 
 /**
  * Request of UnloadModel.
@@ -818,7 +864,7 @@ export type UnloadModelRequest = Message<"scotoma.v1.UnloadModelRequest"> & {
  * Use `create(UnloadModelRequestSchema)` to create a new message.
  */
 export const UnloadModelRequestSchema: GenMessage<UnloadModelRequest> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_model_service, 18);
+  messageDesc(file_scotoma_v1_model_service, 19);
 
 /**
  * Response of UnloadModel.
@@ -839,7 +885,7 @@ export type UnloadModelResponse = Message<"scotoma.v1.UnloadModelResponse"> & {
  * Use `create(UnloadModelResponseSchema)` to create a new message.
  */
 export const UnloadModelResponseSchema: GenMessage<UnloadModelResponse> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_model_service, 19);
+  messageDesc(file_scotoma_v1_model_service, 20);
 
 /**
  * Request of LoadProjector.
@@ -874,7 +920,7 @@ export type LoadProjectorRequest = Message<"scotoma.v1.LoadProjectorRequest"> & 
  * Use `create(LoadProjectorRequestSchema)` to create a new message.
  */
 export const LoadProjectorRequestSchema: GenMessage<LoadProjectorRequest> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_model_service, 20);
+  messageDesc(file_scotoma_v1_model_service, 21);
 
 /**
  * Response of LoadProjector.
@@ -895,7 +941,7 @@ export type LoadProjectorResponse = Message<"scotoma.v1.LoadProjectorResponse"> 
  * Use `create(LoadProjectorResponseSchema)` to create a new message.
  */
 export const LoadProjectorResponseSchema: GenMessage<LoadProjectorResponse> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_model_service, 21);
+  messageDesc(file_scotoma_v1_model_service, 22);
 
 /**
  * Tells which models are resident, their shapes and their hook points.

@@ -1,0 +1,45 @@
+//! Conversations: messages of words and pictures.
+
+use crate::v1::{ChatMessage, ChatPart, Image, Prompt, Role, chat_part::Part};
+
+impl From<&str> for ChatPart {
+    fn from(text: &str) -> Self {
+        Self { part: Some(Part::Text(text.to_owned())) }
+    }
+}
+
+impl From<String> for ChatPart {
+    fn from(text: String) -> Self {
+        Self { part: Some(Part::Text(text)) }
+    }
+}
+
+impl From<Image> for ChatPart {
+    fn from(image: Image) -> Self {
+        Self { part: Some(Part::Image(image)) }
+    }
+}
+
+fn message(role: Role, parts: impl IntoIterator<Item = ChatPart>) -> ChatMessage {
+    ChatMessage { role: role.into(), parts: parts.into_iter().collect() }
+}
+
+/// Rules for the whole conversation.
+pub fn system(text: &str) -> ChatMessage {
+    message(Role::System, [text.into()])
+}
+
+/// What the user says: words and pictures in their order.
+pub fn user(parts: impl IntoIterator<Item = ChatPart>) -> ChatMessage {
+    message(Role::User, parts)
+}
+
+/// What the assistant has answered, or, in the last message, the beginning of its answer.
+pub fn assistant(text: &str) -> ChatMessage {
+    message(Role::Assistant, [text.into()])
+}
+
+/// A prompt of several turns.
+pub fn messages(messages: impl IntoIterator<Item = ChatMessage>) -> Prompt {
+    Prompt { messages: messages.into_iter().collect(), ..Prompt::default() }
+}

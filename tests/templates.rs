@@ -1,0 +1,360 @@
+//! Chat templates: prompts and token ids as transformers makes them, where they are looked for, and what a crafted one may cost.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+mod common;
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use scotoma::model::{Chat, ChatTemplate, Error, Message, MessagePart, Rendered, Role, Source, Text};
+use serde_json::{Value, json};
+
+fn goldens() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens")
+}
+
+const MODEL: &str = "tiny-gqa-tied/model";
+
+/// The tokenizer of the tiny model, and the id of its pictures.
+fn text() -> (Text, u32) {
+    let text = Text::load(&Source::Folder(goldens().join(MODEL))).unwrap();
+    let image = text.token_id("<image>").unwrap();
+    (text, image)
+}
+
+fn message(value: &Value) -> Message {
+    let role = match value["role"].as_str().unwrap() {
+        "system" => Role::System,
+        "user" => Role::User,
+        _ => Role::Assistant,
+    };
+    let part = |part: &Value| match part["text"].as_str() {
+        Some(text) => MessagePart::Text(text.into()),
+        None => MessagePart::Image,
+    };
+    Message { role, parts: value["content"].as_array().unwrap().iter().map(part).collect() }
+}
+
+fn asks(words: &str) -> [Message; 1] {
+    [Message { role: Role::User, parts: vec![MessagePart::Image, MessagePart::Text(words.into())] }]
+}
+
+#[test]
+fn prompts_and_token_ids_are_those_of_transformers() {
+    let json = std::fs::read_to_string(goldens().join("templates.json")).unwrap();
+    let golden: Value = serde_json::from_str(&json).unwrap();
+    let conversations: Vec<Vec<Message>> = golden["conversations"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|c| c.as_array().unwrap().iter().map(message).collect())
+        .collect();
+    let time = golden["provenance"]["time"].as_str().unwrap().parse().unwrap();
+    let source = Source::Folder(goldens().join(MODEL));
+    let (text, image) = text();
+    let (mut compared, mut refused) = (0, 0);
+    let mut failures = Vec::new();
+    for (name, case) in golden["cases"].as_object().unwrap() {
+        let file = ChatTemplate::File(goldens().join(format!("templates/{name}.jinja")));
+        let chat = match Chat::load(&source, Some(&file), &text, image) {
+            Ok(chat) => chat.unwrap(),
+            Err(e) => {
+                failures.push(format!("{name}: {e}"));
+                continue;
+            }
+        };
+        assert_eq!(chat.is_text_only(), case["text_only"], "{name}");
+        for (i, (messages, expected)) in conversations.iter().zip(case["prompts"].as_array().unwrap()).enumerate() {
+            let found = chat.render(messages, Some(time));
+            match (found, expected["text"].as_str()) {
+                (Err(_), None) => refused += 1,
+                (Ok(found), Some(expected_text)) => {
+                    let ids = text.encode_prompt(&found).unwrap();
+                    let packed: Vec<u8> = ids.iter().flat_map(|id| (*id as u16).to_le_bytes()).collect();
+                    if found.text != expected_text || STANDARD.encode(packed) != expected["ids"].as_str().unwrap() {
+                        failures.push(format!("{name}, {i}:\n  {:?}\n  {expected_text:?}", found.text));
+                    }
+                    compared += 1;
+                }
+                (found, expected) => failures.push(format!("{name}, {i}: {found:?} for {expected:?}")),
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{} of {compared}:\n{}", failures.len(), failures.join("\n"));
+    println!("{compared} prompts are the same, {refused} are refused by both");
+    assert!(compared > 450 && refused > 0, "{compared} {refused}");
+}
+
+#[test]
+fn words_are_found_whatever_a_template_does_with_them() {
+    let source = Source::Folder(goldens().join(MODEL));
+    let (text, image) = text();
+    let turn = |role, words: &str| Message { role, parts: vec![MessagePart::Text(words.into())] };
+    let pictured = Message { role: Role::User, parts: vec![MessagePart::Text("a".into()), MessagePart::Image] };
+    // The same words in several turns, one of them within what the template writes.
+    let messages = [
+        turn(Role::System, "a"),
+        pictured,
+        turn(Role::Assistant, " a "),
+        turn(Role::User, "a\n"),
+        turn(Role::Assistant, "a "),
+    ];
+    for name in ["mistral-alternation", "llama31-date-tools", "qwen-chatml-tools", "next-vicuna", "last-message"] {
+        let file = ChatTemplate::File(goldens().join(format!("templates/{name}.jinja")));
+        let chat = Chat::load(&source, Some(&file), &text, image).unwrap().unwrap();
+        let found = chat.render(&messages, None).unwrap();
+        let mut seen: Vec<usize> = found.words.iter().map(|(message, _)| *message).collect();
+        seen.sort_unstable();
+        assert_eq!(seen, [0, 1, 2, 3, 4], "{name}: {:?}", found.text);
+        for (message, place) in &found.words {
+            assert_eq!(&found.text[place.clone()], "a", "{name}: {message} in {:?}", found.text);
+        }
+        assert_eq!(found.images, [1]);
+        assert!(found.words.iter().any(|(m, place)| *m == 4 && place.end >= found.text.trim_end().len()), "{name}");
+    }
+}
+
+/// A folder with the tiny model's tokenizer and other files.
+fn folder(files: &[(&str, Value)]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["tokenizer.json", "tokenizer_config.json"] {
+        std::fs::copy(goldens().join(MODEL).join(name), folder.path().join(name)).unwrap();
+    }
+    for (name, content) in files {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let text = content.as_str().map_or_else(|| content.to_string(), str::to_owned);
+        std::fs::write(path, text).unwrap();
+    }
+    folder
+}
+
+fn load(files: &[(&str, Value)]) -> Result<Option<Chat>, Error> {
+    let folder = folder(files);
+    let (text, image) = text();
+    Chat::load(&Source::Folder(folder.path().into()), None, &text, image)
+}
+
+/// A template that says where it stood.
+fn place(name: &str) -> Value {
+    json!(format!(
+        "{{{{ '{name} ' }}}}{{% for m in messages %}}{{% for p in m.content %}}{{{{ p.text or '<image>' }}}}{{% endfor %}}{{% endfor %}}"
+    ))
+}
+
+fn tokenizer_config(more: Value) -> Value {
+    let json = std::fs::read_to_string(goldens().join(MODEL).join("tokenizer_config.json")).unwrap();
+    let mut config: Value = serde_json::from_str(&json).unwrap();
+    config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    config
+}
+
+#[test]
+fn templates_are_looked_for_where_transformers_looks_and_in_its_order() {
+    let jinja = ("chat_template.jinja", place("J"));
+    let legacy = ("chat_template.json", json!({ "chat_template": place("L") }));
+    let processor = ("processor_config.json", json!({ "chat_template": place("P") }));
+    let named = ("processor_config.json", json!({ "chat_template": { "default": place("PD"), "x": place("PX") } }));
+    let own = ("tokenizer_config.json", tokenizer_config(json!({ "chat_template": place("C") })));
+    let list = json!({ "chat_template": [{ "name": "x", "template": place("CX") }, { "name": "default", "template": place("CD") }] });
+    let list = ("tokenizer_config.json", tokenizer_config(list));
+    let nameless = json!({ "chat_template": [{ "name": "x", "template": place("CX") }] });
+    let nameless = ("tokenizer_config.json", tokenizer_config(nameless));
+    let default = ("additional_chat_templates/default.jinja", place("AD"));
+    let more = ("additional_chat_templates/x.jinja", place("AX"));
+    // As AutoProcessor of transformers 5.17 has it; where it has none, as AutoTokenizer has it.
+    let cases: &[(&[&(&str, Value)], Option<&str>)] = &[
+        (&[], None),
+        (&[&jinja], Some("J")),
+        (&[&legacy], Some("L")),
+        (&[&own], Some("C")),
+        (&[&list], Some("CD")),
+        (&[&nameless], None),
+        (&[&processor], Some("P")),
+        (&[&named], Some("PD")),
+        (&[&jinja, &legacy], Some("L")),
+        (&[&jinja, &processor], Some("P")),
+        (&[&legacy, &processor], Some("P")),
+        (&[&jinja, &own], Some("J")),
+        (&[&legacy, &own], Some("L")),
+        (&[&processor, &own], Some("P")),
+        (&[&default], Some("AD")),
+        (&[&more], None),
+        (&[&more, &jinja], Some("J")),
+        (&[&default, &jinja], Some("J")),
+        (&[&more, &own], None),
+    ];
+    for (files, expected) in cases {
+        let files: Vec<(&str, Value)> = files.iter().map(|f| (*f).clone()).collect();
+        let names: Vec<&str> = files.iter().map(|(name, _)| *name).collect();
+        let chat = load(&files).unwrap();
+        let found = chat.map(|chat| chat.render(&asks("?"), None).unwrap().text);
+        let found = found.as_deref().map(|text| text.split(' ').next().unwrap());
+        assert_eq!(found, *expected, "{names:?}");
+    }
+    let both = load(&[legacy, more]).unwrap_err().to_string();
+    assert!(both.contains("chat_template.json") && both.contains("additional_chat_templates"), "{both}");
+}
+
+#[test]
+fn special_tokens_are_those_of_transformers_and_bos_stands_once() {
+    let template = json!(
+        "{{ bos_token }}|{{ eos_token }}|{{ pad_token }}|{{ unk_token }}|{{ foo_token }}|{% for m in messages %}{% for p in m.content %}{{ p.text or '<image>' }}{% endfor %}{% endfor %}"
+    );
+    let begins = |config: Value, map: Option<Value>| {
+        let mut files =
+            vec![("chat_template.jinja", template.clone()), ("tokenizer_config.json", tokenizer_config(config))];
+        files.extend(map.map(|map| ("special_tokens_map.json", map)));
+        let found = load(&files).unwrap().unwrap().render(&asks("?"), None).unwrap();
+        (found.text.split("|<image>").next().unwrap().to_owned(), found.begun)
+    };
+    let map = json!({ "bos_token": "<B>", "eos_token": { "content": "<E>" }, "foo_token": "<f>" });
+    assert_eq!(begins(json!({}), None), ("<s>|</s>|<pad>||".into(), true));
+    // Null is not there, and prints nothing.
+    assert_eq!(begins(json!({ "bos_token": null, "eos_token": null }), None), ("||<pad>||".into(), false));
+    assert_eq!(begins(json!({}), Some(map.clone())), ("<B>|<E>|<pad>||<f>".into(), true));
+    assert_eq!(begins(json!({ "added_tokens_decoder": {} }), Some(map)), ("<s>|</s>|<pad>||".into(), true));
+    assert_eq!(begins(json!({ "extra_special_tokens": { "foo_token": "<g>" } }), None).0, "<s>|</s>|<pad>||<g>");
+    let (text, _) = text();
+    let bos = text.token_id("<s>").unwrap();
+    let written = Rendered { text: "<s>Is there".into(), begun: true, ..Rendered::default() };
+    let ids = text.encode_prompt(&written).unwrap();
+    assert_eq!(ids.iter().filter(|id| **id == bos).count(), 1);
+    assert_eq!(text.encode("Is there").unwrap(), ids, "as the tokenizer adds it");
+}
+
+#[test]
+fn a_template_that_fails_or_places_no_picture_is_an_error_that_names_file_and_line() {
+    let fails = |template: &str| load(&[("chat_template.jinja", json!(template))]).unwrap_err().to_string();
+    for (template, line, words) in [
+        ("{% for m in messages %}\n\n{% nope %}", 3, "nope"),
+        ("a\n{{ 'x' | sparkle }}", 2, "sparkle"),
+        ("a\n\n{{ messages[0].content.nope.deeper }}", 3, "nope"),
+        ("{{ messages[0]['content'] }\n", 1, "}"),
+        ("\n{{ raise_exception('not for pictures') }}", 2, "not for pictures"),
+        ("{% if true %}\nonly words\n", 1, "endif"),
+        ("words without a picture", 1, "picture"),
+        ("{% block b %}{% endblock %}", 1, "block"),
+        ("\n{{ 5 | pprint }}", 2, "pprint"),
+    ] {
+        let message = fails(template);
+        assert!(message.contains("chat_template.jinja") && message.contains(&format!("line {line}")), "{message}");
+        assert!(message.contains(words), "{template}: {message}");
+    }
+    let json = load(&[("chat_template.json", json!({ "chat_template": "{% nope %}" }))]).unwrap_err().to_string();
+    assert!(json.contains("chat_template.json") && json.contains("chat_template, line 1"), "{json}");
+}
+
+#[test]
+fn a_crafted_template_costs_neither_gigabytes_nor_minutes() {
+    let crafted = [
+        "{% set ns = namespace(x='ab') %}{% for i in range(60) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}{{ ns.x }}",
+        "{% set ns = namespace(x='ab') %}{% for i in range(60) %}{% set ns.x = ns.x + ns.x %}{% endfor %}",
+        "{{ 'x' * 10 ** 9 }}",
+        "{{ [0] * 10 ** 9 }}",
+        "{% for i in range(10 ** 9) %}{% endfor %}",
+        "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}",
+        "{{ '%0999999999d' % 5 }}{{ '%.999999999f' % 0.1 }}",
+        "{{ '{:999999999}'.format('a') }}",
+        "{{ 'a'.center(999999999) }}",
+        "{{ 'a' | center(999999999) }}",
+        "{{ 'a'.zfill(999999999) }}{{ 'a'.ljust(999999999) }}",
+        "{{ ('a\n' * 99999) | indent(99999) }}",
+        "{{ ('a' * 99999).replace('a', 'b' * 99999) }}",
+        "{{ (['a'] * 9999) | join('b' * 99999) }}",
+        "{{ ('b' * 99999).join(['a'] * 9999) }}",
+        "{{ [1] | batch(999999999, 0) | list }}{{ [1] | slice(999999999) | list }}",
+        "{{ {'a': 1} | tojson(indent=999999999) }}{{ ([[[[1]]]] * 999) | tojson(indent=99999) }}",
+        "{{ '\t' .expandtabs(999999999) }}",
+        "{% set ns = namespace(x=[]) %}{% for i in range(99999) %}{% set ns.x = [ns.x, ns.x] %}{% endfor %}{{ ns.x }}",
+        "{% set ns = namespace(x=1) %}{% for i in range(99999) %}{% set ns.x = namespace(x=ns.x) %}{% endfor %}",
+        "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
+        "{% macro m(x) %}{{ m(x ~ x) }}{{ m(x) }}{% endmacro %}{{ m('ab') }}",
+        "{% for i in [1] recursive %}{{ loop([1]) }}{% endfor %}",
+        "{% for i in range(99999) %}{% for j in range(99999) %}aaaaaaaaaaaaaaaaaaaaaaaaaaaa{% endfor %}{% endfor %}",
+        "{{ 9 ** 9 ** 9 }}",
+        "{{ ('a' * 9999999) in ('a' * 9999999) and ('a' * 9999999) | sort | list | length }}",
+        "{{ range(99999) | map('string') | map('center', 99999) | list }}",
+        "{{ (range(99999) | list) + (range(99999) | list) in [range(99999) | list] * 99999 }}",
+        "{{ ('é' * 9999999).upper().lower().title().swapcase() | list | unique | list }}",
+        "{{ strftime_now('%c' * 99999) }}",
+    ];
+    for template in crafted {
+        let start = Instant::now();
+        let message = load(&[("chat_template.jinja", json!(template))]).unwrap_err().to_string();
+        assert!(start.elapsed().as_secs() < 20, "{template}: {:?}", start.elapsed());
+        assert!(message.len() < 2000, "{template}: {}", message.len());
+    }
+    let deep = [
+        format!("{{{{ {}1{} }}}}", "(".repeat(9999), ")".repeat(9999)),
+        format!("{{{{ {}1{} }}}}", "[".repeat(9999), "]".repeat(9999)),
+        format!("{{{{ {}1 }}}}", "-".repeat(9999)),
+        format!("{{{{ {}1 }}}}", "not ".repeat(99_999)),
+        format!("{{{{ 1{} }}}}", " + 1".repeat(9999)),
+        format!("{{{{ 'a'{} }}}}", "|upper".repeat(9999)),
+        format!("{{{{ a{} }}}}", ".a".repeat(9999)),
+        format!("{}{}", "{% if true %}".repeat(9999), "{% endif %}".repeat(9999)),
+        format!("{{{{ {}1 }}}}", "1 if 1 else ".repeat(9999)),
+        "{{".repeat(9999),
+        "{#".repeat(99_999),
+        "a".repeat(2 << 20),
+    ];
+    for template in deep {
+        let message = load(&[("chat_template.jinja", json!(template))]).unwrap_err().to_string();
+        assert!(message.contains("chat_template.jinja"), "{message}");
+    }
+}
+
+#[test]
+fn built_in_conversations_place_a_picture_and_continue() {
+    let source = Source::Folder(goldens().join(MODEL));
+    let (text, image) = text();
+    let render = |name: &str, messages: &[Message]| {
+        let chosen = name.parse::<ChatTemplate>().unwrap();
+        let chat = Chat::load(&source, Some(&chosen), &text, image).unwrap().unwrap();
+        assert_eq!(chat.origin(), name);
+        chat.render(messages, None).unwrap().text
+    };
+    let turn = |role, words: &str| Message { role, parts: vec![MessagePart::Text(words.into())] };
+    let several = || {
+        let [first] = asks("One?");
+        [first, turn(Role::Assistant, "Yes."), turn(Role::User, "Two?")]
+    };
+    let human = "A chat between a curious human and an artificial intelligence assistant. \
+        The assistant gives helpful, detailed, and polite answers to the human's questions.";
+    // As `get_prompt` of the original repositories writes them.
+    let expected = [
+        ("llava_v1", format!("{human} USER: <image>\nOne? ASSISTANT: Yes.</s>USER: Two? ASSISTANT:")),
+        ("llava_v0", format!("{human}###Human: <image>\nOne?###Assistant: Yes.###Human: Two?###Assistant:")),
+        ("plain", "<image>\nOne?\nYes.\nTwo?\n".into()),
+        ("mistral_instruct", "[INST] <image>\nOne? [/INST] Yes. </s>[INST] Two? [/INST]".into()),
+        (
+            "chatml_direct",
+            "<|im_start|>system\nAnswer the questions.<|im_end|><|im_start|>user\n<image>\nOne?<|im_end|><|im_start|>assistant\nYes.\
+             <|im_end|><|im_start|>user\nTwo?<|im_end|><|im_start|>assistant\n"
+                .into(),
+        ),
+        (
+            "qwen_1_5",
+            "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\n<image>\nOne?<|im_end|>\n\
+             <|im_start|>assistant\nYes.<|im_end|>\n<|im_start|>user\nTwo?<|im_end|>\n<|im_start|>assistant\n"
+                .into(),
+        ),
+        ("llava-1.5", "USER: <image>\nOne? ASSISTANT: Yes. USER: Two? ASSISTANT:".into()),
+    ];
+    for (name, expected) in expected {
+        assert_eq!(render(name, &several()), expected, "{name}");
+    }
+    let vicuna = render(
+        "vicuna_v1",
+        &[turn(Role::System, "Be brief."), turn(Role::User, "Two?"), turn(Role::Assistant, "It is")],
+    );
+    assert_eq!(vicuna, "Be brief. USER: Two? ASSISTANT: It is");
+    let llama = render("llava_llama_2", &several());
+    assert!(llama.starts_with("[INST] <<SYS>>\nYou are a helpful language and vision assistant."), "{llama}");
+    assert!(llama.ends_with("\n<</SYS>>\n\n<image>\nOne? [/INST] Yes. </s><s>[INST] Two? [/INST]"), "{llama}");
+    let unknown = "nonesuch".parse::<ChatTemplate>().unwrap_err();
+    assert!(unknown.contains("vicuna_v1") && unknown.contains("qwen_1_5"), "{unknown}");
+}
