@@ -130,7 +130,10 @@ impl Hub {
         }
         let mut folder = None;
         for name in wanted(&names).into_iter().filter(|name| purpose.is_some() || is_text(name)) {
-            folder = get(name)?.parent().map(Path::to_owned);
+            let file = get(name)?;
+            if !name.contains('/') {
+                folder = file.parent().map(Path::to_owned);
+            }
         }
         folder.ok_or_else(|| fail("the repository has no files of a model".into()))
     }
@@ -158,7 +161,9 @@ fn wanted<'a>(names: &[&'a str]) -> Vec<&'a str> {
     let weights = |name: &str| if has_safetensors { safetensors(name) } else { pickle(name) };
     // What the original LLaVA trains beside an adapter.
     let beside = |name: &str| name == "non_lora_trainables.bin";
-    names.iter().copied().filter(|n| !n.contains('/') && (is_text(n) || weights(n) || beside(n))).collect()
+    let template = |name: &str| name.starts_with("additional_chat_templates/") && ends(name, "jinja");
+    let top = |name: &str| !name.contains('/') && (is_text(name) || weights(name) || beside(name));
+    names.iter().copied().filter(|n| top(n) || template(n)).collect()
 }
 
 struct Report<'a> {

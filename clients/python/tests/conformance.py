@@ -33,12 +33,19 @@ def error_of(error: scotoma.ScotomaError) -> Observed:
     return {"code": error.code.name, "reason": error.reason or "", "fields": fields}
 
 
+def messages_of(prompt: pb.Prompt) -> list[dict[str, Any]] | str:
+    """A conversation as people write it; both texts and messages where a case asks for them."""
+    names = {pb.ROLE_SYSTEM: "system", pb.ROLE_USER: "user", pb.ROLE_ASSISTANT: "assistant"}
+    part = lambda p: {"type": "image", "image": p.image} if p.HasField("image") else {"type": "text", "text": p.text}  # noqa: E731
+    return [{"role": names[m.role], "content": [part(p) for p in m.parts]} for m in prompt.messages] or ""
+
+
 def fields_of(message: Any, *without: str) -> dict[str, Any]:  # noqa: ANN401
     """The fields of a request as keywords, its prompt spread out."""
     own = {f.name: v for f, v in message.ListFields() if f.name not in without}
     if "prompt" in own:
         prompt = own.pop("prompt")
-        own |= {"text": prompt.text, "images": list(prompt.images)}
+        own |= {"text": prompt.text or messages_of(prompt), "images": list(prompt.images)}
     return own
 
 

@@ -1,12 +1,15 @@
 /** The calls. */
 
-import { create, type Message, type MessageInitShape } from "@bufbuild/protobuf";
+import { create, type Message as ProtoMessage, type MessageInitShape } from "@bufbuild/protobuf";
 import { type Client as ServiceClient, Code, createClient, type Interceptor, type Transport } from "@connectrpc/connect";
 
 import { ScotomaError } from "./errors.js";
 import { all, Answer, begin, type Begun, Capture, Evaluation, type ResultsSink, Sweep } from "./stream.js";
 import {
   BenchmarkService,
+  ChatMessageSchema,
+  type ChatPart,
+  ChatPartSchema,
   type CaptureRequestSchema,
   DataType,
   type EvaluateHeader,
@@ -27,6 +30,7 @@ import {
   type PreviewResponse,
   type Prompt,
   PromptSchema,
+  Role,
   type RowSchema,
   type Row,
   type RuleInfo,
@@ -134,7 +138,7 @@ export class Client {
     }
   }
 
-  async #begin<M extends Message>(
+  async #begin<M extends ProtoMessage>(
     options: CallOptions,
     call: (options: CallOptions) => AsyncIterable<M>,
   ): Promise<Begun<M>> {

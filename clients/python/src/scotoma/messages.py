@@ -22,9 +22,10 @@ if TYPE_CHECKING:
 # or what `upload_image` returned.
 Image = Union[bytes, str, "os.PathLike[str]", "PIL.Image.Image", "np.ndarray[Any, Any]", pb.Image]
 
-# What is asked: the user's words, or a conversation as transformers and OpenAI write it: messages {"role", "content"}, whose content
-# is a text or a list of parts: {"type": "text", "text": ...}, {"type": "image", "image": an Image} (or "path", "url" with a data
-# URI, "base64"; with none of them the next of `images`), {"type": "image_url", "image_url": {"url": ...}}.
+# What is asked: the user's words, or a conversation as transformers and OpenAI write it: messages {"role", "content"},
+# whose content is a text or a list of parts: {"type": "text", "text": ...}, {"type": "image", "image": an Image} (or
+# "path", "url" with a data URI, "base64"; with none of them the next of `images`),
+# {"type": "image_url", "image_url": {"url": ...}}.
 Asked = Union[str, "Iterable[Mapping[str, Any]]"]
 
 # What a benchmark asks: samples, or rows of a file.
