@@ -234,7 +234,7 @@ fn a_template_that_fails_or_places_no_picture_is_an_error_that_names_file_and_li
         ("a\n\n{{ messages[0].content.nope.deeper }}", 3, "nope"),
         ("{{ messages[0]['content'] }\n", 1, "}"),
         ("\n{{ raise_exception('not for pictures') }}", 2, "not for pictures"),
-        ("{% if true %}\nonly words\n", 1, "endif"),
+        ("{% if true %}\nonly words\n", 2, "endif"),
         ("words without a picture", 1, "picture"),
         ("{% block b %}{% endblock %}", 1, "block"),
         ("\n{{ 5 | pprint }}", 2, "pprint"),
@@ -357,4 +357,176 @@ fn built_in_conversations_place_a_picture_and_continue() {
     assert!(llama.ends_with("\n<</SYS>>\n\n<image>\nOne? [/INST] Yes. </s><s>[INST] Two? [/INST]"), "{llama}");
     let unknown = "nonesuch".parse::<ChatTemplate>().unwrap_err();
     assert!(unknown.contains("vicuna_v1") && unknown.contains("qwen_1_5"), "{unknown}");
+}
+
+mod requests {
+    use scotoma::model::Source;
+    use scotoma::server::{Config, ModelSpec};
+    use scotoma_client::v1::tokens::{Named, Set};
+    use scotoma_client::v1::{
+        ChatMessage, Intervention, LoadModelRequest, Prompt, Scale, Target, TokenSelector, Tokens,
+    };
+    use scotoma_client::v1::{intervention::Kind, load_model_response::Event};
+    use scotoma_client::{Finished, GenerateRequest, VerifyRequest, assistant, image, messages, prompt, system, user};
+
+    use super::common::{Running, picture};
+    use super::goldens;
+
+    fn question() -> ChatMessage {
+        user([image(picture()).into(), "Is there a red circle?".into()])
+    }
+
+    fn few_shot() -> Prompt {
+        messages([system("Answer briefly."), question(), assistant("no"), question()])
+    }
+
+    async fn answer(
+        client: &mut scotoma_client::Client,
+        request: GenerateRequest,
+    ) -> Result<Finished, scotoma_client::Error> {
+        client.generate(GenerateRequest { max_tokens: 2, ..request }).await?.finish().await
+    }
+
+    fn asked(prompt: Prompt) -> GenerateRequest {
+        GenerateRequest { prompt: Some(prompt), ..Default::default() }
+    }
+
+    /// Halves the tokens of a set in front of the first layer.
+    fn scaled(set: Set) -> GenerateRequest {
+        let tokens = TokenSelector { any_of: vec![Tokens { set: Some(set) }], complement: false };
+        let point = "language_model.blocks.0.hook_resid_pre".into();
+        let target = Target { point, tokens: Some(tokens), ..Default::default() };
+        let kind = Kind::Scale(Scale { target: Some(target), factor: 0.5 });
+        GenerateRequest { interventions: vec![Intervention { kind: Some(kind) }], ..asked(few_shot()) }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn conversations_are_asked_recorded_and_verified() {
+        let running = Running::start(Config::shapes()).await;
+        let mut client = running.client().await;
+        let info = client.get_model("").await.unwrap().chat_template.unwrap();
+        assert!(info.origin.ends_with("chat_template.jinja") && !info.text_only, "{info:?}");
+        let finished = answer(&mut client, asked(few_shot())).await.unwrap();
+        let record = finished.provenance.unwrap();
+        let expected = "SYSTEM: Answer briefly. USER: <image>\nIs there a red circle? ASSISTANT: no</s>USER: <image>\nIs there a red circle? ASSISTANT:";
+        assert_eq!(record.prompt_text, expected);
+        assert_eq!(record.image_digests.len(), 2);
+        assert!(!record.request.contains("\"data\""), "pictures are recorded by their hashes");
+        let request = VerifyRequest { provenance: Some(record), images: vec![image(picture())] };
+        let verified = client.verify(request).await.unwrap();
+        assert!(verified.agrees, "{:?}", verified.differences);
+        // One message is the same as one text.
+        let one = answer(&mut client, asked(messages([question()]))).await.unwrap().provenance.unwrap();
+        let text = answer(&mut client, asked(prompt("Is there a red circle?", [picture()])))
+            .await
+            .unwrap()
+            .provenance
+            .unwrap();
+        assert_eq!((one.prompt_text, one.output_digest), (text.prompt_text, text.output_digest));
+        let continued = messages([question(), assistant("The answer is ")]);
+        let continued = answer(&mut client, asked(continued)).await.unwrap().provenance.unwrap();
+        assert!(continued.prompt_text.ends_with("ASSISTANT: The answer is "), "{}", continued.prompt_text);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn selectors_know_turns_and_roles() {
+        let running = Running::start(Config::shapes()).await;
+        let mut client = running.client().await;
+        let mut indices = Vec::new();
+        let named = |named: Named| Set::Named(named.into());
+        let sets = [
+            Set::Turn(0),
+            Set::Turn(1),
+            Set::Turn(2),
+            Set::Turn(3),
+            named(Named::User),
+            named(Named::Assistant),
+            named(Named::Question),
+            named(Named::Visual),
+            named(Named::System),
+        ];
+        for set in sets {
+            let record = answer(&mut client, scaled(set)).await.unwrap().provenance.unwrap();
+            indices.push(record.plan[0].resolutions[0].indices.clone());
+        }
+        let [system, first, example, second, users, assistants, question, visual, rules] = &indices[..] else {
+            panic!()
+        };
+        let ends = |a: &[u32], b: &[u32]| a.last().unwrap() < b.first().unwrap();
+        assert!(ends(system, first) && ends(first, example) && ends(example, second), "{indices:?}");
+        assert!(system.iter().all(|i| rules.contains(i)));
+        assert_eq!(assistants, example);
+        assert!(question.iter().all(|i| second.contains(i)) && question.len() < second.len());
+        let union: std::collections::BTreeSet<u32> = users.iter().chain(visual).copied().collect();
+        let both: std::collections::BTreeSet<u32> = first.iter().chain(second).copied().collect();
+        assert_eq!(union, both, "words and pictures of the user's turns");
+        let error = answer(&mut client, scaled(Set::Turn(4))).await.unwrap_err();
+        assert!(error.to_string().contains("4 is not below 4"), "{error}");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_is_wrong_with_a_conversation_is_said_with_its_place() {
+        let running = Running::start(Config::shapes()).await;
+        let mut client = running.client().await;
+        let both = Prompt { text: "What?".into(), ..few_shot() };
+        let marker = messages([user(["<image> What?".into()])]);
+        let unset = messages([ChatMessage { role: 0, ..question() }]);
+        let empty = messages([user([])]);
+        let nothing = messages([question(), assistant(" ")]);
+        for (prompt, field) in [
+            (both, "prompt.messages"),
+            (Prompt { raw: true, ..few_shot() }, "prompt.messages"),
+            (marker, "prompt.messages[0].parts[0].text"),
+            (unset, "prompt.messages[0].role"),
+            (empty, "prompt.messages[0].parts"),
+        ] {
+            let error = answer(&mut client, asked(prompt)).await.unwrap_err();
+            assert!(error.to_string().contains(&format!("{field}: ")), "{error}");
+        }
+        assert!(answer(&mut client, asked(nothing)).await.is_ok(), "nothing yet of an answer is its beginning");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_model_without_a_template_takes_raw_prompts_until_it_is_given_one() {
+        let folder = tempfile::tempdir().unwrap();
+        for entry in std::fs::read_dir(goldens().join(super::MODEL)).unwrap() {
+            let entry = entry.unwrap();
+            if entry.file_name() != "chat_template.jinja" {
+                std::fs::copy(entry.path(), folder.path().join(entry.file_name())).unwrap();
+            }
+        }
+        let spec = ModelSpec::new("bare", Source::Folder(folder.path().into()));
+        let config = Config { models: vec![spec], allow_load: true, ..Config::shapes() };
+        let running = Running::start(config).await;
+        let mut client = running.client().await;
+        assert!(client.get_model("").await.unwrap().chat_template.is_none());
+        let error = answer(&mut client, asked(prompt("What is this?", [picture()]))).await.unwrap_err();
+        assert!(error.to_string().contains("--chat-template") && error.to_string().contains("vicuna_v1"), "{error}");
+        let raw = Prompt { raw: true, ..prompt("<image> What is this?", [picture()]) };
+        answer(&mut client, asked(raw)).await.unwrap();
+        let load = |name: &str, template: &str| LoadModelRequest {
+            name: name.into(),
+            place: folder.path().display().to_string(),
+            chat_template: template.into(),
+            ..Default::default()
+        };
+        let mut events = client.load_model(load("given", "mistral_instruct")).await.unwrap();
+        let mut info = None;
+        while let Some(event) = events.message().await.unwrap() {
+            if let Some(Event::Model(model)) = event.event {
+                info = model.chat_template;
+            }
+        }
+        let info = info.unwrap();
+        assert!(info.origin == "mistral_instruct" && info.text_only, "{info:?}");
+        let request = GenerateRequest { model: "given".into(), ..asked(prompt("What is this?", [picture()])) };
+        let record = answer(&mut client, request).await.unwrap().provenance.unwrap();
+        assert_eq!(record.prompt_text, "[INST] <image>\nWhat is this? [/INST]");
+        // What the template refuses is said in its words.
+        let twice = messages([question(), question()]);
+        let error = answer(&mut client, GenerateRequest { model: "given".into(), ..asked(twice) }).await.unwrap_err();
+        assert!(error.to_string().contains("alternate"), "{error}");
+        let unknown = client.load_model(load("other", "nonesuch")).await.unwrap_err();
+        assert!(unknown.to_string().contains("chat_template"), "{unknown}");
+    }
 }

@@ -1,13 +1,13 @@
 //! Limits on the work of one rendering, charged before anything is allocated.
 
 /// Units of work of one rendering: one for a byte that is read or written, [`STEP`] for an expression or a statement.
-const WORK: u64 = 256 << 20;
+const WORK: u64 = 128 << 20;
 
 /// Units of one expression or statement.
 const STEP: u64 = 32;
 
 /// Bytes of one text, the rendered prompt included.
-const TEXT: usize = 16 << 20;
+const TEXT: usize = 8 << 20;
 
 /// Expressions, statements and macros that may be under way inside one another.
 const DEPTH: u32 = 600;
