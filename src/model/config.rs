@@ -57,7 +57,7 @@ const DEFAULTS: [Default; 8] = [
 ];
 
 /// Defaults of a sub-configuration by its `model_type`, where they differ from those of its struct.
-const BY_TYPE: [(&str, &str, &[Default]); 3] = [
+const BY_TYPE: [(&str, &str, &[Default]); 7] = [
     (
         "vision_config",
         "siglip_vision_model",
@@ -82,6 +82,66 @@ const BY_TYPE: [(&str, &str, &[Default]); 3] = [
             ("num_key_value_heads", "32"),
             ("max_position_embeddings", "32768"),
             ("sliding_window", "4096"),
+        ],
+    ),
+    (
+        "text_config",
+        "qwen3",
+        &[
+            ("vocab_size", "151936"),
+            ("intermediate_size", "22016"),
+            ("num_key_value_heads", "32"),
+            ("head_dim", "128"),
+            ("max_position_embeddings", "32768"),
+            ("sliding_window", "4096"),
+        ],
+    ),
+    (
+        "text_config",
+        "phi3",
+        &[
+            ("vocab_size", "32064"),
+            ("hidden_size", "3072"),
+            ("intermediate_size", "8192"),
+            ("max_position_embeddings", "4096"),
+            ("original_max_position_embeddings", "4096"),
+            ("rms_norm_eps", "1e-5"),
+            ("eos_token_id", "32000"),
+        ],
+    ),
+    (
+        "text_config",
+        "gemma",
+        &[
+            ("vocab_size", "256000"),
+            ("hidden_size", "3072"),
+            ("intermediate_size", "24576"),
+            ("num_hidden_layers", "28"),
+            ("num_attention_heads", "16"),
+            ("num_key_value_heads", "16"),
+            ("head_dim", "256"),
+            ("hidden_act", r#""gelu_pytorch_tanh""#),
+            ("max_position_embeddings", "8192"),
+            ("eos_token_id", "1"),
+        ],
+    ),
+    (
+        "text_config",
+        "gemma2",
+        &[
+            ("vocab_size", "256000"),
+            ("hidden_size", "2304"),
+            ("intermediate_size", "9216"),
+            ("num_hidden_layers", "26"),
+            ("num_attention_heads", "8"),
+            ("num_key_value_heads", "4"),
+            ("head_dim", "256"),
+            ("hidden_activation", r#""gelu_pytorch_tanh""#),
+            ("max_position_embeddings", "8192"),
+            ("query_pre_attn_scalar", "256"),
+            ("sliding_window", "4096"),
+            ("attn_logit_softcapping", "50.0"),
+            ("eos_token_id", "1"),
         ],
     ),
 ];

@@ -16,6 +16,7 @@ pub mod llava_onevision;
 mod original;
 mod projector;
 mod resident;
+mod rotary;
 mod saliency;
 mod sentencepiece;
 mod source;
@@ -30,7 +31,7 @@ use candle_core::{Device, DeviceLocation};
 
 pub use clip::Clip;
 pub use config::Config;
-pub use decoder::{Decoder, DecoderConfig};
+pub use decoder::{DECODERS, Decoder, DecoderConfig};
 pub use embedded::{SHAPES, shapes, sizes};
 pub use family::{FAMILIES, Family};
 pub use hub::{Hub, HubId};

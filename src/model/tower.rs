@@ -147,12 +147,17 @@ pub(super) fn encoder_block(
             k: project("k_proj")?,
             v: project("v_proj")?,
             o: project("out_proj")?,
+            q_norm: None,
+            k_norm: None,
             heads,
             kv_heads: heads,
             head_dim: width / heads,
+            scale: ((width / heads) as f64).sqrt().recip(),
+            softcap: None,
             causal,
             window: None,
         },
+        ln1_post: None,
         ln2: norm("layer_norm2")?,
         mlp: Mlp {
             pre: linear(weights, &format!("{at}.mlp.fc1"), inner, width, true)?,
@@ -160,6 +165,7 @@ pub(super) fn encoder_block(
             out: linear(weights, &format!("{at}.mlp.fc2"), width, inner, true)?,
             activation,
         },
+        ln2_post: None,
     })
 }
 

@@ -39,7 +39,13 @@ impl Norm {
             let x = x.contiguous()?;
             return match self {
                 Self::Layer { weight, bias, eps } => candle_nn::ops::layer_norm(&x, weight, bias, *eps as f32),
-                Self::Rms { weight, eps } => candle_nn::ops::rms_norm(&x, weight, *eps as f32),
+                Self::Rms { weight, eps } if weight.dtype() == x.dtype() => {
+                    candle_nn::ops::rms_norm(&x, weight, *eps as f32)
+                }
+                // A weight that is kept more precise than the rows.
+                Self::Rms { weight, eps } => {
+                    candle_nn::ops::rms_norm(&x.to_dtype(weight.dtype())?, weight, *eps as f32)?.to_dtype(x.dtype())
+                }
             };
         }
         let values = |t: &Tensor| as_floats(t)?.to_vec1::<f32>();
