@@ -126,7 +126,7 @@ impl Clip {
             final_norm: norm("text_model.final_layer_norm", width, text.layer_norm_eps)?,
             text_projection: Linear::new(weights.get("text_projection.weight", &[dim, width])?, None)?,
             visual_projection: Linear::new(visual_projection, None)?,
-            tower: VisionTower::load(vision, -1, SelectStrategy::Full, &weights)?,
+            tower: VisionTower::load(vision, &[-1], SelectStrategy::Full, &weights)?,
             post_norm,
             digest,
             text,

@@ -165,7 +165,9 @@ impl DecoderConfig {
         }
         if let Some(types) = &self.layer_types {
             if let Some(other) = types.iter().find(|t| !["sliding_attention", "full_attention"].contains(&t.as_str())) {
-                return config(format!("layer_types has {other:?}; sliding_attention and full_attention are supported"));
+                return config(format!(
+                    "layer_types has {other:?}; sliding_attention and full_attention are supported"
+                ));
             }
             if types.len() != self.num_hidden_layers {
                 return config(format!("{} layer_types for {} layers", types.len(), self.num_hidden_layers));

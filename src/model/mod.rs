@@ -24,6 +24,7 @@ mod text;
 mod tokens;
 mod tower;
 mod unsupported;
+pub mod vipllava;
 
 use std::path::PathBuf;
 

@@ -109,6 +109,9 @@ impl Model {
             for field in ["vision_feature_layer", "vision_feature_select_strategy", "tie_word_embeddings"] {
                 hasher.update(json[field].to_string().as_bytes());
             }
+            if let Some(layers) = json.get("vision_feature_layers") {
+                hasher.update(layers.to_string().as_bytes());
+            }
             hasher.finalize()
         };
         let parts = (part("vision_config", &TOWER), part("text_config", &DECODER));
@@ -130,13 +133,14 @@ impl Model {
             }
             tower
         } else {
-            Arc::new(VisionTower::load(config.vision_config.clone(), config.feature_layer()?, strategy, &weights)?)
+            Arc::new(VisionTower::load(config.vision_config.clone(), &config.feature_layers()?, strategy, &weights)?)
         };
         let projector = Arc::new(Projector::load(
-            (config.vision_config.hidden_size, config.text_config.hidden_size),
+            (tower.feature_width(), config.text_config.hidden_size),
             config.projector_layers.unwrap_or(2),
             config.projector_hidden_act,
             config.multimodal_projector_bias,
+            config.projector_layernorm_eps.filter(|_| family.has_projector_norm()),
             &weights,
         )?);
         if family.has_newline() && tower.tokens() != tower.config().grid().pow(2) {

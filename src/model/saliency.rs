@@ -47,7 +47,7 @@ impl SaliencyModel {
             hasher.finalize().to_hex().to_string()
         };
         let weights = checkpoint.tensors(DType::F32, device, &|_, _| {});
-        let tower = VisionTower::load(config, -1, SelectStrategy::Default, &weights)?;
+        let tower = VisionTower::load(config, &[-1], SelectStrategy::Default, &weights)?;
         weights.finish()?;
         Ok(Self { name: name.to_owned(), digest, tower, processor, device: device.clone() })
     }

@@ -132,7 +132,9 @@ pub(super) fn together(
     let (heads, width) = (q.dim(1)?, q.dim(2)?);
     let (keys, values) = keys_of(k, v, sights)?;
     #[cfg(feature = "flash-attn")]
-    if let Some(causal) = plain(sights[0]).filter(|_| scoring.softcap.is_none() && matches!(q.dtype(), DType::F16 | DType::BF16)) {
+    if let Some(causal) =
+        plain(sights[0]).filter(|_| scoring.softcap.is_none() && matches!(q.dtype(), DType::F16 | DType::BF16))
+    {
         let q = rows_of(q, sights)?.reshape((count, rows, heads, width))?.contiguous()?;
         let (keys, values) = (keys.transpose(1, 2)?.contiguous()?, values.transpose(1, 2)?.contiguous()?);
         let z = candle_flash_attn::flash_attn(&q, &keys, &values, scoring.scale as f32, causal)?;

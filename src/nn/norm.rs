@@ -33,6 +33,31 @@ pub enum Norm {
 }
 
 impl Norm {
+    /// What is added to the variance, or to the mean square.
+    pub fn eps(&self) -> f64 {
+        match self {
+            Self::Layer { eps, .. } | Self::Rms { eps, .. } => *eps,
+        }
+    }
+
+    /// Its weights `(D)`, and its biases `(D)` where it has some.
+    pub fn tensors(&self) -> Vec<&Tensor> {
+        match self {
+            Self::Layer { weight, bias, .. } => vec![weight, bias],
+            Self::Rms { weight, .. } => vec![weight],
+        }
+    }
+
+    /// One of the same width with weights of 1 and biases of 0.
+    pub fn untrained(&self) -> Result<Self> {
+        Ok(match self {
+            Self::Layer { weight, bias, eps } => {
+                Self::Layer { weight: weight.ones_like()?, bias: bias.zeros_like()?, eps: *eps }
+            }
+            Self::Rms { weight, eps } => Self::Rms { weight: weight.ones_like()?, eps: *eps },
+        })
+    }
+
     /// `(R, D) -> (R, D)`.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         if !is_ours(x.device()) {

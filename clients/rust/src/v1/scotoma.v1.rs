@@ -3054,7 +3054,8 @@ pub struct ModelInfo {
     /// The decoder.
     #[prost(message, optional, tag = "9")]
     pub language_model: ::core::option::Option<StackInfo>,
-    /// Layer whose output is read, by Hugging Face's rule: hidden_states counts the embeddings as entry 0.
+    /// Layer whose output is read, by Hugging Face's rule: hidden_states counts the embeddings as entry 0, and negative numbers count
+    /// from the end. 0 where several are read, see vision_feature_layers.
     #[prost(int32, tag = "10")]
     pub vision_feature_layer: i32,
     /// "default" drops CLS, "full" keeps it.
@@ -3084,6 +3085,9 @@ pub struct ModelInfo {
     /// Adapters that were merged into its weights at load; `digest` is that of the merged model.
     #[prost(string, repeated, tag = "21")]
     pub adapters: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// All layers whose outputs the projector reads side by side, in this order, by the same rule.
+    #[prost(int32, repeated, tag = "22")]
+    pub vision_feature_layers: ::prost::alloc::vec::Vec<i32>,
 }
 /// The shape of a transformer.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]

@@ -7506,6 +7506,9 @@ impl serde::Serialize for ModelInfo {
         if !self.adapters.is_empty() {
             len += 1;
         }
+        if !self.vision_feature_layers.is_empty() {
+            len += 1;
+        }
         let mut struct_ser = serializer.serialize_struct("scotoma.v1.ModelInfo", len)?;
         if !self.name.is_empty() {
             struct_ser.serialize_field("name", &self.name)?;
@@ -7568,6 +7571,9 @@ impl serde::Serialize for ModelInfo {
         if !self.adapters.is_empty() {
             struct_ser.serialize_field("adapters", &self.adapters)?;
         }
+        if !self.vision_feature_layers.is_empty() {
+            struct_ser.serialize_field("visionFeatureLayers", &self.vision_feature_layers)?;
+        }
         struct_ser.end()
     }
 }
@@ -7605,6 +7611,8 @@ impl<'de> serde::Deserialize<'de> for ModelInfo {
             "saliency_models",
             "saliencyModels",
             "adapters",
+            "vision_feature_layers",
+            "visionFeatureLayers",
         ];
 
         #[allow(clippy::enum_variant_names)]
@@ -7628,6 +7636,7 @@ impl<'de> serde::Deserialize<'de> for ModelInfo {
             Interventions,
             SaliencyModels,
             Adapters,
+            VisionFeatureLayers,
         }
         impl<'de> serde::Deserialize<'de> for GeneratedField {
             fn deserialize<D>(deserializer: D) -> std::result::Result<GeneratedField, D::Error>
@@ -7668,6 +7677,7 @@ impl<'de> serde::Deserialize<'de> for ModelInfo {
                             "interventions" => Ok(GeneratedField::Interventions),
                             "saliencyModels" | "saliency_models" => Ok(GeneratedField::SaliencyModels),
                             "adapters" => Ok(GeneratedField::Adapters),
+                            "visionFeatureLayers" | "vision_feature_layers" => Ok(GeneratedField::VisionFeatureLayers),
                             _ => Err(serde::de::Error::unknown_field(value, FIELDS)),
                         }
                     }
@@ -7706,6 +7716,7 @@ impl<'de> serde::Deserialize<'de> for ModelInfo {
                 let mut interventions__ = None;
                 let mut saliency_models__ = None;
                 let mut adapters__ = None;
+                let mut vision_feature_layers__ = None;
                 while let Some(k) = map_.next_key()? {
                     match k {
                         GeneratedField::Name => {
@@ -7834,6 +7845,15 @@ impl<'de> serde::Deserialize<'de> for ModelInfo {
                             }
                             adapters__ = Some(map_.next_value()?);
                         }
+                        GeneratedField::VisionFeatureLayers => {
+                            if vision_feature_layers__.is_some() {
+                                return Err(serde::de::Error::duplicate_field("visionFeatureLayers"));
+                            }
+                            vision_feature_layers__ = 
+                                Some(map_.next_value::<Vec<::pbjson::private::NumberDeserialize<_>>>()?
+                                    .into_iter().map(|x| x.0).collect())
+                            ;
+                        }
                     }
                 }
                 Ok(ModelInfo {
@@ -7856,6 +7876,7 @@ impl<'de> serde::Deserialize<'de> for ModelInfo {
                     interventions: interventions__.unwrap_or_default(),
                     saliency_models: saliency_models__.unwrap_or_default(),
                     adapters: adapters__.unwrap_or_default(),
+                    vision_feature_layers: vision_feature_layers__.unwrap_or_default(),
                 })
             }
         }
