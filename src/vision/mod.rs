@@ -21,9 +21,12 @@ pub use resize::{Filter, resize};
 /// What can be wrong with a picture or the settings of its processing.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Not PNG, JPEG or WebP.
-    #[error("not a PNG, JPEG or WebP picture")]
+    /// No known form of picture.
+    #[error("not a picture; JPEG, PNG, WebP, GIF, BMP, TIFF, PPM, PGM and PBM are read")]
     Format,
+    /// A form of picture that is known and not read.
+    #[error("{0} is not read; JPEG, PNG, WebP, GIF, BMP, TIFF, PPM, PGM and PBM are")]
+    Unsupported(&'static str),
     /// The file is damaged.
     #[error("the picture cannot be decoded: {0}")]
     Damaged(String),
