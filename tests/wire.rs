@@ -241,7 +241,7 @@ fn bad_requests() -> Vec<Bad> {
         ..Default::default()
     };
     let handle = v1::Image { source: Some(v1::image::Source::Handle("00".into())) };
-    let handle = v1::Prompt { text: "What?".into(), images: vec![handle], raw: false };
+    let handle = v1::Prompt { text: "What?".into(), images: vec![handle], ..Default::default() };
     let swaps = vec![swap_projector_at_random(1), swap_projector_at_random(2)];
     vec![
         bad("truncated PNG", InvalidArgument, "prompt.images[0].data", "decoded", with_image(truncated)),

@@ -1,8 +1,8 @@
 //! Pictures: from the bytes of a file to the tensor that the tower sees.
 //!
 //! bytes -> [`decode`] -> [`Rgb`] -> [`Processor::picture`] (resize, crop or tile: what the model sees) -> image
-//! interventions -> [`Processor::normalise`] -> `(3, H, W)` for each view. It agrees with Hugging Face's Pillow-backed processors to the last bit; it must
-//! not know which model asks.
+//! interventions -> [`Processor::normalise`] -> `(3, H, W)` for each view. It agrees with Hugging Face's processors, Pillow's and
+//! torchvision's, to the last bit; it must not know which model asks.
 
 mod anyres;
 mod decode;
@@ -14,8 +14,8 @@ mod resize;
 pub use anyres::{Size, best_canvas, fitted};
 pub use decode::decode;
 pub use paint::{Grid, blur, encode_png};
-pub use picture::{Area, Canvas, Picture};
-pub use processor::{Aspect, Processor, Tiling};
+pub use picture::{Area, Canvas, Picture, View};
+pub use processor::{Aspect, Processor, ProcessorBackend, Tiling};
 pub use resize::{Filter, resize};
 
 /// What can be wrong with a picture or the settings of its processing.

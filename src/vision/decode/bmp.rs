@@ -24,7 +24,10 @@ pub(super) fn decode(bytes: &[u8], budget: Budget) -> Result<Rgb, Error> {
     let mut data = vec![0; width as usize * height as usize * channels];
     decoder.read_image(&mut data).map_err(damaged)?;
     if number(bytes, BITS) == Some(16) {
-        cut_down(&mut data, number(bytes, COMPRESSION) == Some(BIT_FIELDS) && number(bytes, GREEN_MASK) == Some(SIX_BITS));
+        cut_down(
+            &mut data,
+            number(bytes, COMPRESSION) == Some(BIT_FIELDS) && number(bytes, GREEN_MASK) == Some(SIX_BITS),
+        );
     }
     let data = match channels {
         1 => colour::grey(&data),

@@ -69,5 +69,7 @@ pub(super) fn unpacked(data: &[u8], width: usize, bits: usize) -> Vec<u8> {
     }
     let mask = (1u8 << bits) - 1;
     let value = |row: &[u8], x: usize| (row[x * bits / 8] >> (8 - bits - x * bits % 8)) & mask;
-    data.chunks_exact((width * bits).div_ceil(8)).flat_map(|row| (0..width).map(|x| value(row, x)).collect::<Vec<u8>>()).collect()
+    data.chunks_exact((width * bits).div_ceil(8))
+        .flat_map(|row| (0..width).map(|x| value(row, x)).collect::<Vec<u8>>())
+        .collect()
 }

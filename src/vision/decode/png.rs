@@ -6,7 +6,7 @@
 
 use std::io::Cursor;
 
-use png::{BitDepth, ColorType, Decoder, Limits, Transformations};
+use png::{BitDepth, ColorType, DecodeOptions, Decoder, Limits, Transformations};
 
 use super::{Budget, colour, damaged};
 use crate::vision::{Error, Rgb};
@@ -17,9 +17,12 @@ const END: &[u8] = b"\0\0\0\0IEND\xae\x42\x60\x82";
 
 pub(super) fn decode(bytes: &[u8], budget: Budget) -> Result<Rgb, Error> {
     let (file, palette) = essential(bytes)?;
-    let mut decoder = Decoder::new_with_limits(Cursor::new(file), Limits { bytes: budget.bytes() as usize });
+    let mut options = DecodeOptions::default();
+    options.set_ignore_crc(true);
+    options.set_ignore_adler32(false);
+    let mut decoder = Decoder::new_with_options(Cursor::new(file), options);
+    decoder.set_limits(Limits { bytes: budget.bytes() as usize });
     decoder.set_transformations(Transformations::IDENTITY);
-    decoder.ignore_checksums(true);
     let header = decoder.read_header_info().map_err(damaged)?;
     let (width, height) = (header.width, header.height);
     budget.check(width, height)?;
@@ -42,9 +45,7 @@ pub(super) fn decode(bytes: &[u8], budget: Budget) -> Result<Rgb, Error> {
             let values: Vec<u8> = colour::unpacked(&data, width, bits).iter().map(|v| v * step).collect();
             colour::grey(&values)
         }
-        ColorType::Indexed => {
-            colour::Palette::new(&palette).paint(&colour::unpacked(&data, width, bits))
-        }
+        ColorType::Indexed => colour::Palette::new(&palette).paint(&colour::unpacked(&data, width, bits)),
         ColorType::GrayscaleAlpha if deep => colour::grey_of(&high(), 2),
         ColorType::GrayscaleAlpha => colour::grey_of(&data, 2),
         ColorType::Rgb if deep => high(),
@@ -62,15 +63,14 @@ fn essential(bytes: &[u8]) -> Result<(Vec<u8>, Vec<u8>), Error> {
     while let Some(head) = bytes.get(at..at + 8) {
         let length = u32::from_be_bytes([head[0], head[1], head[2], head[3]]) as usize;
         let name = &head[4..8];
+        if name != b"IDAT" && in_data {
+            break;
+        }
         if !name.iter().all(u8::is_ascii_alphanumeric) {
             return Err(damaged(format!("chunk {:?} is no name", String::from_utf8_lossy(name))));
         }
         let body = at + 8..(at + 8).saturating_add(length);
-        if name == b"IDAT" {
-            in_data = true;
-        } else if in_data {
-            break;
-        }
+        in_data |= name == b"IDAT";
         let chunk = bytes.get(at..body.end + 4).or_else(|| in_data.then(|| &bytes[at..]));
         let Some(chunk) = chunk else {
             return Err(damaged(format!("chunk {} is truncated", String::from_utf8_lossy(name))));

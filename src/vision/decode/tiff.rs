@@ -50,7 +50,8 @@ pub(super) fn decode(bytes: &[u8], budget: Budget) -> Result<Rgb, Error> {
     let mut values = DecodingResult::U8(Vec::new());
     let layout = decoder.read_image_to_buffer(&mut values).map_err(damaged)?;
     let pixels = width * height;
-    let palette = (photometric == PALETTE).then(|| decoder.get_tag_u16_vec(Tag::ColorMap)).transpose().map_err(damaged)?;
+    let palette =
+        (photometric == PALETTE).then(|| decoder.get_tag_u16_vec(Tag::ColorMap)).transpose().map_err(damaged)?;
     let data = match (values, kind) {
         (DecodingResult::U8(data), ColorType::Gray(bits @ (1 | 2 | 4 | 8))) => {
             let indices = colour::unpacked(&data, width, usize::from(bits));
@@ -61,10 +62,14 @@ pub(super) fn decode(bytes: &[u8], budget: Budget) -> Result<Rgb, Error> {
         }
         (DecodingResult::U16(data), ColorType::Gray(16)) => colour::clipped(data.into_iter()),
         (DecodingResult::I16(data), ColorType::Gray(16)) => clipped(data.into_iter().map(f64::from)),
-        (DecodingResult::U32(data), ColorType::Gray(32)) => clipped(data.into_iter().map(|v| f64::from(v.cast_signed()))),
+        (DecodingResult::U32(data), ColorType::Gray(32)) => {
+            clipped(data.into_iter().map(|v| f64::from(v.cast_signed())))
+        }
         (DecodingResult::I32(data), ColorType::Gray(32)) => clipped(data.into_iter().map(f64::from)),
         (DecodingResult::F32(data), ColorType::Gray(32)) => clipped(data.into_iter().map(f64::from)),
-        (DecodingResult::U8(data), kind) => of_channels(interleaved(data, layout.planes, pixels), kind, pixels, palette.as_deref())?,
+        (DecodingResult::U8(data), kind) => {
+            of_channels(interleaved(data, layout.planes, pixels), kind, pixels, palette.as_deref())?
+        }
         (DecodingResult::U16(data), kind) => {
             let high = data.into_iter().map(|v| (v >> 8) as u8).collect();
             of_channels(interleaved(high, layout.planes, pixels), kind, pixels, None)?
@@ -105,12 +110,7 @@ fn interleaved(data: Vec<u8>, planes: usize, pixels: usize) -> Vec<u8> {
     (0..pixels).flat_map(|i| (0..planes).map(move |plane| plane * pixels + i)).map(|at| data[at]).collect()
 }
 
-fn of_channels(
-    data: Vec<u8>,
-    kind: ColorType,
-    pixels: usize,
-    palette: Option<&[u16]>,
-) -> Result<Vec<u8>, Error> {
+fn of_channels(data: Vec<u8>, kind: ColorType, pixels: usize, palette: Option<&[u16]>) -> Result<Vec<u8>, Error> {
     let channels = data.len() / pixels.max(1);
     Ok(match kind {
         ColorType::RGB(8 | 16) | ColorType::RGBA(8 | 16) if channels >= 3 => colour::rgb_of(&data, channels),

@@ -8,6 +8,11 @@ use super::{Budget, colour, damaged};
 use crate::vision::{Error, Rgb};
 
 pub(super) fn decode(bytes: &[u8], budget: Budget) -> Result<Rgb, Error> {
+    // libwebp takes no file that is shorter than it says; the crate would fill up what is missing.
+    let size = bytes.get(4..8).map(|size| u32::from_le_bytes([size[0], size[1], size[2], size[3]]) as usize);
+    if size.is_none_or(|size| bytes.len().saturating_sub(8) < size) {
+        return Err(damaged("image file is truncated"));
+    }
     let mut decoder = WebPDecoder::new(Cursor::new(bytes)).map_err(damaged)?;
     let (width, height) = decoder.dimensions();
     budget.check(width, height)?;

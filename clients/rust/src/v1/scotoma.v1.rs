@@ -1162,6 +1162,9 @@ pub struct Prompt {
     /// Text is the whole prompt already; no chat template.
     #[prost(bool, tag = "3")]
     pub raw: bool,
+    /// How several pictures are prepared; of LLaVA-OneVision alone, other models refuse it. Unset: padded.
+    #[prost(enumeration = "MultiImage", tag = "5")]
+    pub multi_image: i32,
 }
 /// How tokens are chosen.
 #[derive(Clone, Copy, PartialEq, ::prost::Message)]
@@ -1939,6 +1942,39 @@ pub struct Difference {
     #[prost(string, tag = "3")]
     pub found: ::prost::alloc::string::String,
 }
+/// How LLaVA-OneVision prepares several pictures of one prompt. One picture alone is always tiled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum MultiImage {
+    /// As padded.
+    Unspecified = 0,
+    /// Each is padded to a square and seen as one view: what transformers makes of a nested list of pictures, and of chat messages.
+    Padded = 1,
+    /// Each is cut into tiles as if it came alone: what transformers makes of a flat list of pictures.
+    Tiled = 2,
+}
+impl MultiImage {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "MULTI_IMAGE_UNSPECIFIED",
+            Self::Padded => "MULTI_IMAGE_PADDED",
+            Self::Tiled => "MULTI_IMAGE_TILED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "MULTI_IMAGE_UNSPECIFIED" => Some(Self::Unspecified),
+            "MULTI_IMAGE_PADDED" => Some(Self::Padded),
+            "MULTI_IMAGE_TILED" => Some(Self::Tiled),
+            _ => None,
+        }
+    }
+}
 /// Why an answer ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
@@ -2387,6 +2423,9 @@ pub struct EvaluateHeader {
     /// The server's judge is not asked, even where it has one and the rule needs it: answers are VERDICT_UNJUDGED.
     #[prost(bool, tag = "9")]
     pub unjudged: bool,
+    /// How several pictures of one question are prepared, as Prompt.multi_image.
+    #[prost(enumeration = "MultiImage", tag = "11")]
+    pub multi_image: i32,
     /// How questions are put and answers read.
     #[prost(oneof = "evaluate_header::Rules", tags = "2, 3")]
     pub rules: ::core::option::Option<evaluate_header::Rules>,
@@ -3081,9 +3120,9 @@ pub struct ModelInfo {
     /// Saliency models that OccludePatches and token selectors may ask.
     #[prost(string, repeated, tag = "18")]
     pub saliency_models: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// Adapters that were merged into its weights at load; `digest` is that of the merged model.
-    #[prost(string, repeated, tag = "21")]
-    pub adapters: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Whose arithmetic makes pixels of pictures: pillow, pillow-12 or torchvision.
+    #[prost(string, tag = "19")]
+    pub image_processor: ::prost::alloc::string::String,
 }
 /// The shape of a transformer.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -3274,11 +3313,10 @@ pub struct LoadModelRequest {
     /// cpu or cuda:N, one that the server was started with. Empty: the one on which models hold least.
     #[prost(string, tag = "4")]
     pub device: ::prost::alloc::string::String,
-    /// A LoRA adapter that is merged into the weights of `place`: a folder of the server or an id of the hub, as PEFT writes it
-    /// (adapter_config.json), or of the original LLaVA (non_lora_trainables.bin and config.json beside it; `place` may then be
-    /// the language model alone). Empty: none.
-    #[prost(string, tag = "7")]
-    pub adapter: ::prost::alloc::string::String,
+    /// Whose arithmetic makes pixels of pictures: pillow (Pillow 13), pillow-12 (and older), torchvision. Empty or auto: torchvision
+    /// where the checkpoint names a class that ends in Fast, else pillow.
+    #[prost(string, tag = "6")]
+    pub image_processor: ::prost::alloc::string::String,
 }
 /// One event of loading: progress, then the model.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
