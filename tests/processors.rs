@@ -2,12 +2,18 @@
 //! processors.py).
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
+mod common;
+
 use std::collections::BTreeMap;
 
+use common::{Running, picture, source};
+use scotoma::server::{Config, ModelSpec};
 use scotoma::vision::{Processor, ProcessorBackend, Rgb, Size, Tiling};
+use scotoma_client::{Error, GenerateRequest, prompt, v1};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use tonic::Code;
 
 /// Side, width, height, views, half the SHA-256 of the values, the first value.
 #[derive(Deserialize)]
@@ -103,4 +109,99 @@ fn records_name_every_processor_but_the_first() {
     assert_eq!(record(ProcessorBackend::Pillow).get("image_processor"), None);
     assert_eq!(record(ProcessorBackend::Pillow12)["image_processor"], "pillow-12");
     assert_eq!(record(ProcessorBackend::Torchvision)["image_processor"], "torchvision");
+}
+
+/// A server with one model.
+async fn serving(set: &str, image_processor: Option<ProcessorBackend>) -> Running {
+    let mut spec = ModelSpec::new(set, source(set));
+    spec.options.image_processor = image_processor;
+    Running::start(Config { models: vec![spec], ..Config::shapes() }).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn verify_says_that_the_processor_differs() {
+    let (pillow, torchvision) = (None, Some(ProcessorBackend::Torchvision));
+    let (first, second) = (serving("tiny-next-llama", pillow).await, serving("tiny-next-llama", torchvision).await);
+    let request = || GenerateRequest {
+        prompt: Some(prompt("Is there a red circle?", [picture()])),
+        max_tokens: 2,
+        ..Default::default()
+    };
+    let answer = first.client().await.generate(request()).await.unwrap().finish().await.unwrap();
+    let record = answer.provenance.unwrap();
+    assert!(!record.preprocessing.contains("image_processor"));
+    for (server, agrees) in [(&first, true), (&second, false)] {
+        let mut client = server.client().await;
+        let image = v1::Image { source: Some(v1::image::Source::Data(picture())) };
+        let asked = v1::VerifyRequest { provenance: Some(record.clone()), images: vec![image] };
+        let found = client.verify(asked).await.unwrap();
+        assert_eq!(found.agrees, agrees);
+        let differs = found.differences.iter().find(|d| d.stage == "preprocessing");
+        assert_eq!(differs.is_none(), agrees);
+        if let Some(differs) = differs {
+            assert!(differs.found.contains(r#""image_processor":"torchvision""#), "{}", differs.found);
+        }
+    }
+    let info = second.client().await.get_model("").await.unwrap();
+    assert_eq!(info.image_processor, "torchvision");
+}
+
+#[derive(Deserialize)]
+struct Several {
+    text: String,
+    pictures: Vec<String>,
+    padded: Expected,
+    tiled: Expected,
+}
+
+#[derive(Deserialize)]
+struct Expected {
+    image_tokens: u32,
+    prompt_tokens: u32,
+    top: Vec<(u32, f64)>,
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_pictures_are_padded_or_tiled_as_transformers_does_it() {
+    let golden: Several =
+        serde_json::from_slice(&std::fs::read(format!("{}/multi-image.json", common::FOLDER)).unwrap()).unwrap();
+    let server = serving("tiny-onevision", None).await;
+    let mut client = server.client().await;
+    let file = |name: &String| std::fs::read(format!("{}/pictures/{name}.png", common::FOLDER)).unwrap();
+    let pictures: Vec<Vec<u8>> = golden.pictures.iter().map(file).collect();
+    let cases = [
+        (v1::MultiImage::Unspecified, &golden.padded),
+        (v1::MultiImage::Padded, &golden.padded),
+        (v1::MultiImage::Tiled, &golden.tiled),
+    ];
+    for (multi_image, expected) in cases {
+        let mut prompt = prompt(&golden.text, pictures.clone());
+        (prompt.raw, prompt.multi_image) = (true, multi_image.into());
+        let request = GenerateRequest { prompt: Some(prompt), max_tokens: 1, top_logprobs: 5, ..Default::default() };
+        let mut answer = client.generate(request).await.unwrap();
+        let token = answer.next().await.unwrap().unwrap();
+        let usage = answer.finish().await.unwrap().usage.unwrap();
+        assert_eq!((usage.image_tokens, usage.prompt_tokens), (expected.image_tokens, expected.prompt_tokens));
+        for (found, (id, logprob)) in token.top.iter().zip(&expected.top) {
+            assert_eq!(found.id, *id, "{multi_image:?}");
+            assert!((found.logprob - logprob).abs() < 1e-5, "{multi_image:?}: {} for {logprob}", found.logprob);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_that_has_one_way_refuses_the_choice() {
+    let server = serving("shapes", None).await;
+    let mut prompt = prompt("Is there a red circle?", [picture()]);
+    for (number, expected) in [(2, "shapes prepares several pictures in one way"), (9, "9 is no MultiImage")] {
+        prompt.multi_image = number;
+        let request = GenerateRequest { prompt: Some(prompt.clone()), ..Default::default() };
+        let refused = match server.client().await.generate(request).await {
+            Ok(answer) => answer.finish().await.unwrap_err(),
+            Err(error) => error,
+        };
+        let Error::Server { code: Code::InvalidArgument, message, fields, .. } = refused else { panic!("{refused}") };
+        assert!(message.contains(expected), "{message}");
+        assert_eq!(fields[0].field, "prompt.multi_image");
+    }
 }

@@ -343,7 +343,7 @@ type isImage_Source interface {
 }
 
 type Image_Data struct {
-	// PNG, JPEG or WebP.
+	// The bytes of a file: JPEG, PNG, WebP, GIF, BMP, TIFF or PNM.
 	Data []byte `protobuf:"bytes,1,opt,name=data,proto3,oneof"`
 }
 
@@ -2206,7 +2206,7 @@ func (x *SweepFinished) GetTotalSeconds() float64 {
 // Request of UploadImage.
 type UploadImageRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// PNG, JPEG or WebP.
+	// The bytes of a file: JPEG, PNG, WebP, GIF, BMP, TIFF or PNM.
 	Data          []byte `protobuf:"bytes,1,opt,name=data,proto3" json:"data,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

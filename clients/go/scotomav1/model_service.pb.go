@@ -239,8 +239,10 @@ type ModelInfo struct {
 	SaliencyModels []string `protobuf:"bytes,18,rep,name=saliency_models,json=saliencyModels,proto3" json:"saliency_models,omitempty"`
 	// Whose arithmetic makes pixels of pictures: pillow, pillow-12 or torchvision.
 	ImageProcessor string `protobuf:"bytes,19,opt,name=image_processor,json=imageProcessor,proto3" json:"image_processor,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// Adapters that were merged into its weights at load; `digest` is that of the merged model.
+	Adapters      []string `protobuf:"bytes,21,rep,name=adapters,proto3" json:"adapters,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ModelInfo) Reset() {
@@ -404,6 +406,13 @@ func (x *ModelInfo) GetImageProcessor() string {
 		return x.ImageProcessor
 	}
 	return ""
+}
+
+func (x *ModelInfo) GetAdapters() []string {
+	if x != nil {
+		return x.Adapters
+	}
+	return nil
 }
 
 // The shape of a transformer.
@@ -1192,8 +1201,12 @@ type LoadModelRequest struct {
 	// Whose arithmetic makes pixels of pictures: pillow (Pillow 13), pillow-12 (and older), torchvision. Empty or auto: torchvision
 	// where the checkpoint names a class that ends in Fast, else pillow.
 	ImageProcessor string `protobuf:"bytes,6,opt,name=image_processor,json=imageProcessor,proto3" json:"image_processor,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// A LoRA adapter that is merged into the weights of `place`: a folder of the server or an id of the hub, as PEFT writes it
+	// (adapter_config.json), or of the original LLaVA (non_lora_trainables.bin and config.json beside it; `place` may then be
+	// the language model alone). Empty: none.
+	Adapter       string `protobuf:"bytes,7,opt,name=adapter,proto3" json:"adapter,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *LoadModelRequest) Reset() {
@@ -1257,6 +1270,13 @@ func (x *LoadModelRequest) GetDevice() string {
 func (x *LoadModelRequest) GetImageProcessor() string {
 	if x != nil {
 		return x.ImageProcessor
+	}
+	return ""
+}
+
+func (x *LoadModelRequest) GetAdapter() string {
+	if x != nil {
+		return x.Adapter
 	}
 	return ""
 }
@@ -1626,7 +1646,7 @@ const file_scotoma_v1_model_service_proto_rawDesc = "" +
 	"\x0fGetModelRequest\x12\x14\n" +
 	"\x05model\x18\x01 \x01(\tR\x05model\"?\n" +
 	"\x10GetModelResponse\x12+\n" +
-	"\x05model\x18\x01 \x01(\v2\x15.scotoma.v1.ModelInfoR\x05model\"\xd5\x05\n" +
+	"\x05model\x18\x01 \x01(\v2\x15.scotoma.v1.ModelInfoR\x05model\"\xf1\x05\n" +
 	"\tModelInfo\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
 	"\x06family\x18\x02 \x01(\tR\x06family\x12\x16\n" +
@@ -1655,7 +1675,8 @@ const file_scotoma_v1_model_service_proto_rawDesc = "" +
 	"\x06limits\x18\x10 \x01(\v2\x12.scotoma.v1.LimitsR\x06limits\x12$\n" +
 	"\rinterventions\x18\x11 \x03(\tR\rinterventions\x12'\n" +
 	"\x0fsaliency_models\x18\x12 \x03(\tR\x0esaliencyModels\x12'\n" +
-	"\x0fimage_processor\x18\x13 \x01(\tR\x0eimageProcessor\"\x89\x01\n" +
+	"\x0fimage_processor\x18\x13 \x01(\tR\x0eimageProcessor\x12\x1a\n" +
+	"\badapters\x18\x15 \x03(\tR\badapters\"\x89\x01\n" +
 	"\tStackInfo\x12\x16\n" +
 	"\x06layers\x18\x01 \x01(\rR\x06layers\x12\x14\n" +
 	"\x05width\x18\x02 \x01(\rR\x05width\x12\x14\n" +
@@ -1715,13 +1736,14 @@ const file_scotoma_v1_model_service_proto_rawDesc = "" +
 	"\x12max_relative_error\x18\x02 \x01(\x01R\x10maxRelativeError\x12\x16\n" +
 	"\x06values\x18\x03 \x01(\x04R\x06values\x12\x1d\n" +
 	"\n" +
-	"worst_case\x18\x04 \x01(\tR\tworstCase\"\x93\x01\n" +
+	"worst_case\x18\x04 \x01(\tR\tworstCase\"\xad\x01\n" +
 	"\x10LoadModelRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05place\x18\x02 \x01(\tR\x05place\x12\x14\n" +
 	"\x05dtype\x18\x03 \x01(\tR\x05dtype\x12\x16\n" +
 	"\x06device\x18\x04 \x01(\tR\x06device\x12'\n" +
-	"\x0fimage_processor\x18\x06 \x01(\tR\x0eimageProcessor\"\x83\x01\n" +
+	"\x0fimage_processor\x18\x06 \x01(\tR\x0eimageProcessor\x12\x18\n" +
+	"\aadapter\x18\a \x01(\tR\aadapter\"\x83\x01\n" +
 	"\x11LoadModelResponse\x126\n" +
 	"\bprogress\x18\x01 \x01(\v2\x18.scotoma.v1.LoadProgressH\x00R\bprogress\x12-\n" +
 	"\x05model\x18\x02 \x01(\v2\x15.scotoma.v1.ModelInfoH\x00R\x05modelB\a\n" +

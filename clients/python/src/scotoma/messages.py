@@ -17,8 +17,8 @@ from scotoma.v1.intervention_pb2 import Intervention
 if TYPE_CHECKING:
     import PIL.Image
 
-# A picture: the bytes of a file (JPEG, PNG, WebP, GIF, BMP, TIFF, PNM), a path to one, a Pillow image of any mode, an array of whole
-# numbers of 0 to 255, (height, width), (height, width, 3) or (height, width, 4), or what `upload_image` returned.
+# A picture: the bytes of a file (JPEG, PNG, WebP, GIF, BMP, TIFF, PNM), a path to one, a Pillow image of any mode, an
+# array of whole numbers of 0 to 255, (height, width[, 3 or 4]), or what `upload_image` returned.
 Image = Union[bytes, str, "os.PathLike[str]", "PIL.Image.Image", "np.ndarray[Any, Any]", pb.Image]
 
 # What a benchmark asks: samples, or rows of a file.

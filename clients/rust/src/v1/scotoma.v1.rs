@@ -382,7 +382,7 @@ pub mod occlude_patches {
         Unspecified = 0,
         /// Zero before normalisation.
         Black = 1,
-        /// The mean colour of the image processor: zero after normalisation.
+        /// The mean colour of the image processor: exactly zero after normalisation.
         Mean = 2,
         /// Gaussian noise with the processor's mean and standard deviation, clipped to 0..255.
         Noise = 3,
@@ -558,7 +558,7 @@ pub mod blank_image {
         Black = 1,
         /// 255, 255, 255.
         White = 2,
-        /// The mean colour of the image processor: zero after normalisation.
+        /// The mean colour of the image processor: exactly zero after normalisation.
         Mean = 3,
     }
     impl Colour {
@@ -778,7 +778,7 @@ pub struct TokenNoise {
 /// A picture that lends its visual tokens.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Donor {
-    /// PNG, JPEG or WebP.
+    /// The bytes of a file: JPEG, PNG, WebP, GIF, BMP, TIFF or PNM.
     #[prost(bytes = "vec", tag = "1")]
     pub data: ::prost::alloc::vec::Vec<u8>,
 }
@@ -1141,7 +1141,7 @@ pub mod image {
     /// Where it comes from. Unset: INVALID_ARGUMENT.
     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
     pub enum Source {
-        /// PNG, JPEG or WebP.
+        /// The bytes of a file: JPEG, PNG, WebP, GIF, BMP, TIFF or PNM.
         #[prost(bytes, tag = "1")]
         Data(::prost::alloc::vec::Vec<u8>),
         /// BLAKE3 content hash (hex) of a picture sent before.
@@ -1566,7 +1566,7 @@ pub struct SweepFinished {
 /// Request of UploadImage.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct UploadImageRequest {
-    /// PNG, JPEG or WebP.
+    /// The bytes of a file: JPEG, PNG, WebP, GIF, BMP, TIFF or PNM.
     #[prost(bytes = "vec", tag = "1")]
     pub data: ::prost::alloc::vec::Vec<u8>,
 }
@@ -3123,6 +3123,9 @@ pub struct ModelInfo {
     /// Whose arithmetic makes pixels of pictures: pillow, pillow-12 or torchvision.
     #[prost(string, tag = "19")]
     pub image_processor: ::prost::alloc::string::String,
+    /// Adapters that were merged into its weights at load; `digest` is that of the merged model.
+    #[prost(string, repeated, tag = "21")]
+    pub adapters: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// The shape of a transformer.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -3317,6 +3320,11 @@ pub struct LoadModelRequest {
     /// where the checkpoint names a class that ends in Fast, else pillow.
     #[prost(string, tag = "6")]
     pub image_processor: ::prost::alloc::string::String,
+    /// A LoRA adapter that is merged into the weights of `place`: a folder of the server or an id of the hub, as PEFT writes it
+    /// (adapter_config.json), or of the original LLaVA (non_lora_trainables.bin and config.json beside it; `place` may then be
+    /// the language model alone). Empty: none.
+    #[prost(string, tag = "7")]
+    pub adapter: ::prost::alloc::string::String,
 }
 /// One event of loading: progress, then the model.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -6867,6 +6867,9 @@ impl serde::Serialize for LoadModelRequest {
         if !self.image_processor.is_empty() {
             len += 1;
         }
+        if !self.adapter.is_empty() {
+            len += 1;
+        }
         let mut struct_ser = serializer.serialize_struct("scotoma.v1.LoadModelRequest", len)?;
         if !self.name.is_empty() {
             struct_ser.serialize_field("name", &self.name)?;
@@ -6882,6 +6885,9 @@ impl serde::Serialize for LoadModelRequest {
         }
         if !self.image_processor.is_empty() {
             struct_ser.serialize_field("imageProcessor", &self.image_processor)?;
+        }
+        if !self.adapter.is_empty() {
+            struct_ser.serialize_field("adapter", &self.adapter)?;
         }
         struct_ser.end()
     }
@@ -6899,6 +6905,7 @@ impl<'de> serde::Deserialize<'de> for LoadModelRequest {
             "device",
             "image_processor",
             "imageProcessor",
+            "adapter",
         ];
 
         #[allow(clippy::enum_variant_names)]
@@ -6908,6 +6915,7 @@ impl<'de> serde::Deserialize<'de> for LoadModelRequest {
             Dtype,
             Device,
             ImageProcessor,
+            Adapter,
         }
         impl<'de> serde::Deserialize<'de> for GeneratedField {
             fn deserialize<D>(deserializer: D) -> std::result::Result<GeneratedField, D::Error>
@@ -6934,6 +6942,7 @@ impl<'de> serde::Deserialize<'de> for LoadModelRequest {
                             "dtype" => Ok(GeneratedField::Dtype),
                             "device" => Ok(GeneratedField::Device),
                             "imageProcessor" | "image_processor" => Ok(GeneratedField::ImageProcessor),
+                            "adapter" => Ok(GeneratedField::Adapter),
                             _ => Err(serde::de::Error::unknown_field(value, FIELDS)),
                         }
                     }
@@ -6958,6 +6967,7 @@ impl<'de> serde::Deserialize<'de> for LoadModelRequest {
                 let mut dtype__ = None;
                 let mut device__ = None;
                 let mut image_processor__ = None;
+                let mut adapter__ = None;
                 while let Some(k) = map_.next_key()? {
                     match k {
                         GeneratedField::Name => {
@@ -6990,6 +7000,12 @@ impl<'de> serde::Deserialize<'de> for LoadModelRequest {
                             }
                             image_processor__ = Some(map_.next_value()?);
                         }
+                        GeneratedField::Adapter => {
+                            if adapter__.is_some() {
+                                return Err(serde::de::Error::duplicate_field("adapter"));
+                            }
+                            adapter__ = Some(map_.next_value()?);
+                        }
                     }
                 }
                 Ok(LoadModelRequest {
@@ -6998,6 +7014,7 @@ impl<'de> serde::Deserialize<'de> for LoadModelRequest {
                     dtype: dtype__.unwrap_or_default(),
                     device: device__.unwrap_or_default(),
                     image_processor: image_processor__.unwrap_or_default(),
+                    adapter: adapter__.unwrap_or_default(),
                 })
             }
         }
@@ -7527,6 +7544,9 @@ impl serde::Serialize for ModelInfo {
         if !self.image_processor.is_empty() {
             len += 1;
         }
+        if !self.adapters.is_empty() {
+            len += 1;
+        }
         let mut struct_ser = serializer.serialize_struct("scotoma.v1.ModelInfo", len)?;
         if !self.name.is_empty() {
             struct_ser.serialize_field("name", &self.name)?;
@@ -7589,6 +7609,9 @@ impl serde::Serialize for ModelInfo {
         if !self.image_processor.is_empty() {
             struct_ser.serialize_field("imageProcessor", &self.image_processor)?;
         }
+        if !self.adapters.is_empty() {
+            struct_ser.serialize_field("adapters", &self.adapters)?;
+        }
         struct_ser.end()
     }
 }
@@ -7627,6 +7650,7 @@ impl<'de> serde::Deserialize<'de> for ModelInfo {
             "saliencyModels",
             "image_processor",
             "imageProcessor",
+            "adapters",
         ];
 
         #[allow(clippy::enum_variant_names)]
@@ -7650,6 +7674,7 @@ impl<'de> serde::Deserialize<'de> for ModelInfo {
             Interventions,
             SaliencyModels,
             ImageProcessor,
+            Adapters,
         }
         impl<'de> serde::Deserialize<'de> for GeneratedField {
             fn deserialize<D>(deserializer: D) -> std::result::Result<GeneratedField, D::Error>
@@ -7690,6 +7715,7 @@ impl<'de> serde::Deserialize<'de> for ModelInfo {
                             "interventions" => Ok(GeneratedField::Interventions),
                             "saliencyModels" | "saliency_models" => Ok(GeneratedField::SaliencyModels),
                             "imageProcessor" | "image_processor" => Ok(GeneratedField::ImageProcessor),
+                            "adapters" => Ok(GeneratedField::Adapters),
                             _ => Err(serde::de::Error::unknown_field(value, FIELDS)),
                         }
                     }
@@ -7728,6 +7754,7 @@ impl<'de> serde::Deserialize<'de> for ModelInfo {
                 let mut interventions__ = None;
                 let mut saliency_models__ = None;
                 let mut image_processor__ = None;
+                let mut adapters__ = None;
                 while let Some(k) = map_.next_key()? {
                     match k {
                         GeneratedField::Name => {
@@ -7856,6 +7883,12 @@ impl<'de> serde::Deserialize<'de> for ModelInfo {
                             }
                             image_processor__ = Some(map_.next_value()?);
                         }
+                        GeneratedField::Adapters => {
+                            if adapters__.is_some() {
+                                return Err(serde::de::Error::duplicate_field("adapters"));
+                            }
+                            adapters__ = Some(map_.next_value()?);
+                        }
                     }
                 }
                 Ok(ModelInfo {
@@ -7878,6 +7911,7 @@ impl<'de> serde::Deserialize<'de> for ModelInfo {
                     interventions: interventions__.unwrap_or_default(),
                     saliency_models: saliency_models__.unwrap_or_default(),
                     image_processor: image_processor__.unwrap_or_default(),
+                    adapters: adapters__.unwrap_or_default(),
                 })
             }
         }

@@ -29,7 +29,7 @@ export type Image = Message<"scotoma.v1.Image"> & {
    */
   source: {
     /**
-     * PNG, JPEG or WebP.
+     * The bytes of a file: JPEG, PNG, WebP, GIF, BMP, TIFF or PNM.
      *
      * @generated from field: bytes data = 1;
      */
@@ -1062,7 +1062,7 @@ export const SweepFinishedSchema: GenMessage<SweepFinished> = /*@__PURE__*/
  */
 export type UploadImageRequest = Message<"scotoma.v1.UploadImageRequest"> & {
   /**
-   * PNG, JPEG or WebP.
+   * The bytes of a file: JPEG, PNG, WebP, GIF, BMP, TIFF or PNM.
    *
    * @generated from field: bytes data = 1;
    */
