@@ -38,14 +38,14 @@ pub struct ModelSpec {
     pub source: Source,
     /// More projectors for it: name and safetensors file.
     pub projectors: Vec<(String, PathBuf)>,
-    /// The name of its device; empty: the one on which models hold least.
-    pub device: String,
+    /// How it is loaded.
+    pub options: api::LoadOptions,
 }
 
 impl ModelSpec {
     /// With its own projector alone, anywhere.
     pub fn new(name: &str, source: Source) -> Self {
-        Self { name: name.to_owned(), source, projectors: Vec::new(), device: String::new() }
+        Self { name: name.to_owned(), source, projectors: Vec::new(), options: api::LoadOptions::default() }
     }
 }
 
@@ -153,7 +153,7 @@ impl Server {
         let models = Registry::new(placement);
         for spec in &config.models {
             let fail = |source| Error::Model { name: spec.name.clone(), source: Box::new(source) };
-            let model = models.load(&spec.name, &spec.source, (&spec.device, None), &|_, _| {}).map_err(fail)?;
+            let model = models.load(&spec.name, &spec.source, &spec.options, &|_, _| {}).map_err(fail)?;
             for (name, path) in &spec.projectors {
                 model.add_projector(name, path).map_err(|e| fail(e.into()))?;
             }

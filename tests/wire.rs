@@ -241,7 +241,7 @@ fn bad_requests() -> Vec<Bad> {
         ..Default::default()
     };
     let handle = v1::Image { source: Some(v1::image::Source::Handle("00".into())) };
-    let handle = v1::Prompt { text: "What?".into(), images: vec![handle], raw: false };
+    let handle = v1::Prompt { text: "What?".into(), images: vec![handle], ..Default::default() };
     let swaps = vec![swap_projector_at_random(1), swap_projector_at_random(2)];
     vec![
         bad("truncated PNG", InvalidArgument, "prompt.images[0].data", "decoded", with_image(truncated)),
@@ -250,10 +250,10 @@ fn bad_requests() -> Vec<Bad> {
             "text as image",
             InvalidArgument,
             "prompt.images[0].data",
-            "PNG, JPEG or WebP",
+            "JPEG, PNG, WebP",
             with_image(b"hello".to_vec()),
         ),
-        bad("empty image", InvalidArgument, "prompt.images[0].data", "PNG, JPEG or WebP", with_image(vec![])),
+        bad("empty image", InvalidArgument, "prompt.images[0].data", "JPEG, PNG, WebP", with_image(vec![])),
         bad(
             "too many images",
             InvalidArgument,

@@ -217,7 +217,7 @@ impl State {
         let mut prompt = prompt.ok_or_else(|| Error::invalid("prompt", "unset"))?;
         let text = prepare::text(model, &prompt)?;
         let pictures = (&*call.client.tenant, std::mem::take(&mut prompt.images), "prompt.images");
-        before(call.deadline, self.ground(model, pictures, Some((text, &prompt.text)))).await?
+        before(call.deadline, self.ground(model, pictures, prompt.multi_image, Some((text, &prompt.text)))).await?
     }
 
     /// A request on its ground; `work` says what to do with the prompt.

@@ -25,7 +25,12 @@ pub(super) fn by_handles(prompt: &mut Option<v1::Prompt>) -> Option<v1::Prompt> 
             }
             _ => image.clone(),
         };
-        v1::Prompt { text: prompt.text.clone(), images: prompt.images.iter().map(handle).collect(), raw: prompt.raw }
+        v1::Prompt {
+            text: prompt.text.clone(),
+            images: prompt.images.iter().map(handle).collect(),
+            raw: prompt.raw,
+            multi_image: prompt.multi_image,
+        }
     });
     std::mem::replace(prompt, named)
 }

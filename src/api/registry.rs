@@ -9,6 +9,7 @@ use metrics::gauge;
 use super::Error;
 use crate::model::{self, Model, Source, device_name};
 use crate::telemetry::names;
+use crate::vision::ProcessorBackend;
 
 /// Where models go, and how much of them.
 #[derive(Debug, Clone)]
@@ -21,6 +22,17 @@ pub struct Placement {
     pub budget: u64,
     /// Whether clients may load and unload.
     pub open: bool,
+}
+
+/// How one model is loaded.
+#[derive(Debug, Clone, Default)]
+pub struct LoadOptions {
+    /// As `ModelInfo.device` has it; empty: the one on which models hold least.
+    pub device: String,
+    /// What the tensors are; `None`: what the placement says.
+    pub dtype: Option<DType>,
+    /// Whose arithmetic makes pixels of pictures; `None`: that of the class which the checkpoint names.
+    pub image_processor: Option<ProcessorBackend>,
 }
 
 /// The resident models, in the order of loading.
@@ -71,13 +83,13 @@ impl Registry {
         devices.iter().min_by_key(|d| held(d)).ok_or_else(|| Error::Fault("the server has no device".into()))
     }
 
-    /// Loads a model, which takes as long as it takes. `device` as `ModelInfo.device` has it, or empty. Parts that a resident model has already are shared. `progress` hears of
+    /// Loads a model, which takes as long as it takes. Parts that a resident model has already are shared. `progress` hears of
     /// bytes loaded and bytes in all. What fails leaves the others as they are.
     pub fn load(
         &self,
         name: &str,
         source: &Source,
-        (device, dtype): (&str, Option<DType>),
+        options: &LoadOptions,
         progress: &dyn Fn(u64, u64),
     ) -> Result<Arc<Model>, Error> {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
@@ -87,16 +99,17 @@ impl Registry {
         }
         let start = Instant::now();
         let held: u64 = resident.iter().map(|m| m.resident_bytes).sum();
-        let device = self.device(device, &resident)?;
+        let device = self.device(&options.device, &resident)?;
         let usual = if device.is_cpu() { DType::F32 } else { DType::BF16 };
-        let options = model::Load {
-            dtype: dtype.or(self.placement.dtype).unwrap_or(usual),
+        let load = model::Load {
+            dtype: options.dtype.or(self.placement.dtype).unwrap_or(usual),
             device,
             budget: self.placement.budget.saturating_sub(held),
+            image_processor: options.image_processor,
             resident: &resident,
             progress,
         };
-        let model = Model::load_with(name, source, &options).map_err(Error::load("place"))?;
+        let model = Model::load_with(name, source, &load).map_err(Error::load("place"))?;
         let model = Arc::new(model);
         let seconds = start.elapsed().as_secs_f64();
         gauge!(names::MODEL_RESIDENT_BYTES, "model" => name.to_owned()).set(model.resident_bytes as f64);

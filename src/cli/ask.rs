@@ -32,7 +32,7 @@ impl Target {
 /// Flags of `generate`.
 #[derive(Debug, Args)]
 pub(super) struct Generate {
-    /// The picture: PNG, JPEG or WebP
+    /// The picture: JPEG, PNG, WebP, GIF, BMP, TIFF or PNM
     image: PathBuf,
     /// The question
     question: String,
@@ -94,7 +94,7 @@ impl Generate {
 /// Flags of `preview`.
 #[derive(Debug, Args)]
 pub(super) struct Preview {
-    /// The picture: PNG, JPEG or WebP
+    /// The picture: JPEG, PNG, WebP, GIF, BMP, TIFF or PNM
     image: PathBuf,
     /// Where the PNG goes
     #[arg(short, long, default_value = "preview.png")]

@@ -96,7 +96,7 @@ impl Clip {
         }
         let tokenizer = Tokenizer::from_bytes(source.require("tokenizer.json")?)
             .map_err(|e| Error::Text(format!("tokenizer.json: {e}")))?;
-        let processor = Processor::from_json(&processor_config(source)?, vision.image_size, Tiling::None)?;
+        let processor = Processor::from_json(&processor_config(source)?, vision.image_size, Tiling::None, None)?;
         let mut checkpoint = source.checkpoint()?;
         let digest = checkpoint.digest(&[""]).to_hex().to_string();
         checkpoint.graft(source.checkpoint()?, "vision_model.", "vision_tower.");
@@ -146,7 +146,7 @@ impl Clip {
             let mut side = 0;
             for picture in batch {
                 let base = self.processor.picture(picture, 1)?.base;
-                side = base.width;
+                side = base.image.width;
                 pixels.extend(self.processor.normalise(&base));
             }
             let pixels = Tensor::from_vec(pixels, (batch.len(), 3, side, side), &self.device)?;

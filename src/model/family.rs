@@ -43,6 +43,6 @@ pub(super) fn family(model_type: &str) -> Result<&'static dyn Family, Error> {
 
 /// Rows and columns of tiles of a picture that has a canvas.
 pub(super) fn tiles(picture: &Picture) -> Option<(usize, usize)> {
-    let side = picture.base.width.max(1);
-    picture.canvas.as_ref().map(|c| (c.image.height / side, c.image.width / side))
+    let side = picture.side().max(1);
+    picture.canvas.as_ref().map(|c| (c.view.image.height / side, c.view.image.width / side))
 }

@@ -12,7 +12,7 @@ use super::family::tiles;
 use super::{Decoder, Error, Family, ImageTokens, Projector, SelectStrategy, Source, Text, VisionTower};
 use super::{IMAGE_MARKER, original, unsupported};
 use crate::nn::{Hooks, Layout, Point, Site, Stack};
-use crate::vision::{Picture, Processor};
+use crate::vision::{Picture, Processor, ProcessorBackend};
 use crate::weights::Checkpoint;
 
 /// A resident model.
@@ -69,6 +69,8 @@ pub struct Load<'a> {
     pub device: &'a Device,
     /// Bytes that they may take.
     pub budget: u64,
+    /// Whose arithmetic makes pixels of pictures; `None`: that of the class which the checkpoint names.
+    pub image_processor: Option<ProcessorBackend>,
     /// Models whose parts may be shared.
     pub resident: &'a [Arc<Model>],
     /// Hears of bytes loaded and bytes in all.
@@ -84,7 +86,8 @@ pub const DEFAULT_PROJECTOR: &str = "default";
 impl Model {
     /// Loads the model in `source` to `device` as `dtype`. A missing, misshapen or unused tensor is an error.
     pub fn load(name: &str, source: &Source, dtype: DType, device: &Device) -> Result<Self, Error> {
-        let options = Load { dtype, device, budget: u64::MAX, resident: &[], progress: &|_, _| {} };
+        let options =
+            Load { dtype, device, budget: u64::MAX, image_processor: None, resident: &[], progress: &|_, _| {} };
         Self::load_with(name, source, &options)
     }
 
@@ -100,7 +103,12 @@ impl Model {
             return Err(Error::Config(message));
         }
         text.set_rows(config.text_config.vocab_size);
-        let processor = Processor::from_json(&processor, config.vision_config.image_size, family.tiling())?;
+        let processor = Processor::from_json(
+            &processor,
+            config.vision_config.image_size,
+            family.tiling(),
+            options.image_processor,
+        )?;
         let part = |field: &str, prefixes: &[&str]| {
             let mut hasher = blake3::Hasher::new();
             hasher.update(checkpoint.digest(prefixes).as_bytes());
@@ -240,7 +248,7 @@ impl Model {
     pub fn pixels(&self, picture: &Picture) -> Result<Tensor, Error> {
         let views = picture.views();
         let values: Vec<f32> = views.iter().flat_map(|v| self.processor.normalise(v)).collect();
-        let shape = (views.len(), 3, picture.base.height, picture.base.width);
+        let shape = (views.len(), 3, picture.side(), picture.side());
         Ok(Tensor::from_vec(values, shape, &self.device)?.to_dtype(self.dtype)?)
     }
 

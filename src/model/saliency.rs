@@ -38,7 +38,7 @@ impl SaliencyModel {
         let config = TowerConfig::deserialize(fields).map_err(|e| Error::Config(e.to_string()))?;
         config.check()?;
         let checkpoint = source.checkpoint()?.into_tower();
-        let processor = Processor::from_json(&processor_config(source)?, config.image_size, Tiling::None)?;
+        let processor = Processor::from_json(&processor_config(source)?, config.image_size, Tiling::None, None)?;
         let digest = {
             let mut hasher = blake3::Hasher::new();
             hasher.update(checkpoint.digest(&[""]).as_bytes());
@@ -66,7 +66,7 @@ impl SaliencyModel {
     /// over heads.
     pub fn attention(&self, view: &Rgb, head: Option<usize>) -> Result<Vec<f32>, Error> {
         let picture = self.processor.picture(view, 1)?;
-        let side = picture.base.width;
+        let side = picture.side();
         let pixels = Tensor::from_vec(self.processor.normalise(&picture.base), (1, 3, side, side), &self.device)?;
         Ok(self.tower.attention(&pixels, head)?.to_device(&Device::Cpu)?.flatten_all()?.to_vec1()?)
     }

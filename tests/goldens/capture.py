@@ -643,21 +643,25 @@ def retouch(pixels: torch.Tensor, picture: Image.Image, changes: Changes, image:
     mean, std = (np.float32(v) for v in (processor.image_mean, processor.image_std))
     side = pixels.shape[-1]
     old = np.rint((pixels.permute(0, 2, 3, 1).numpy() * std + mean) * 255).astype(np.uint8)
-    views = old.copy()
-    areas = [views[0]]
+    views, exact = old.copy(), np.zeros(old.shape, bool)
+    areas, means = [views[0]], [exact[0]]
     if len(views) > 1:
         size = (picture.height, picture.width)
         height, width = select_best_resolution(size, processor.image_grid_pinpoints)
         rows, columns = height // side, width // side
-        canvas = views[1:].reshape(rows, columns, side, side, 3).transpose(0, 2, 1, 3, 4).reshape(height, width, 3).copy()
+        whole = lambda tiles: tiles.reshape(rows, columns, side, side, 3).transpose(0, 2, 1, 3, 4).reshape(height, width, 3).copy()  # noqa: E731
+        canvas, canvas_exact = whole(views[1:]), whole(exact[1:])
         inner = get_patch_output_size(np.zeros((3, *size)), (height, width), "channels_first")
         top, left = (height - inner[0]) // 2, (width - inner[1]) // 2
         areas.append(canvas[top : top + inner[0], left : left + inner[1]])
-    changes.pictures(areas, processor.image_mean, processor.image_std, image)
+        means.append(canvas_exact[top : top + inner[0], left : left + inner[1]])
+    changes.pictures(areas, means, processor.image_mean, processor.image_std, image)
     if len(views) > 1:
-        views[1:] = canvas.reshape(rows, side, columns, side, 3).transpose(0, 2, 1, 3, 4).reshape(-1, side, side, 3)
+        for all_views, of in ((views, canvas), (exact, canvas_exact)):
+            all_views[1:] = of.reshape(rows, side, columns, side, 3).transpose(0, 2, 1, 3, 4).reshape(-1, side, side, 3)
     new = torch.from_numpy(((views.astype(np.float32) * np.float32(1 / 255)) - mean) / std).permute(0, 3, 1, 2)
-    return torch.where(torch.from_numpy(old != views).permute(0, 3, 1, 2), new, pixels)
+    changed = torch.where(torch.from_numpy(old != views).permute(0, 3, 1, 2), new, pixels)
+    return torch.where(torch.from_numpy(exact).permute(0, 3, 1, 2), 0.0, changed)
 
 
 def interventions(model, tokens: int, prompt: int) -> dict[str, list[dict]]:
@@ -955,15 +959,18 @@ def write_set(name: str) -> None:
         as_pickles(folder)
 
 
-def write(
-    name: str, source: Path | str, folder: Path, dtype: torch.dtype, command: str, only: tuple[str, ...] = (), answer: int = 8
-) -> None:
-    """Captures the set `name` from the model in `source` (a folder or a hub id) to `folder`: all cases or `only` some, with
-    greedy answers of up to `answer` tokens."""
-    folder.mkdir(exist_ok=True, parents=True)
-    for old in folder.glob("*.safetensors"):
-        if old.name != "second_projector.safetensors":
-            old.unlink()
+def again(name: str, only: tuple[str, ...]) -> None:
+    """Captures the cases `only` of the tiny set `name` anew, and leaves the others as they are."""
+    folder = HERE / name
+    model, _, inputs_of, processor = opened(folder / "model", folder, torch.float32)
+    for case in json.loads((folder / "cases.json").read_text())["cases"]:
+        if case["name"] in only:
+            save_file(capture(name, folder, case, model, inputs_of, processor, 8), folder / f"{case['name']}.safetensors")
+            print(name, case["name"])
+
+
+def opened(source: Path | str, folder: Path, dtype: torch.dtype):
+    """A model in `source`, its tokenizer, what prepares its inputs, and its image processor."""
     model = AutoModelForImageTextToText.from_pretrained(source, dtype=dtype, attn_implementation="eager").eval()
     tokenizer = AutoTokenizer.from_pretrained(source)
     config = json.loads(Path(cached_file(source, "preprocessor_config.json")).read_text())
@@ -975,7 +982,19 @@ def write(
     }
     processor = kinds[model.config.model_type].from_pretrained(source)
     own = folder / "pictures"
-    inputs_of = preparer(model, tokenizer, processor, own if own.exists() else HERE / "pictures")
+    return model, tokenizer, preparer(model, tokenizer, processor, own if own.exists() else HERE / "pictures"), processor
+
+
+def write(
+    name: str, source: Path | str, folder: Path, dtype: torch.dtype, command: str, only: tuple[str, ...] = (), answer: int = 8
+) -> None:
+    """Captures the set `name` from the model in `source` (a folder or a hub id) to `folder`: all cases or `only` some, with
+    greedy answers of up to `answer` tokens."""
+    folder.mkdir(exist_ok=True, parents=True)
+    for old in folder.glob("*.safetensors"):
+        if old.name != "second_projector.safetensors":
+            old.unlink()
+    model, tokenizer, inputs_of, processor = opened(source, folder, dtype)
     listed = cases((folder / "second_projector.safetensors").exists(), name in (*TINY, *DECODERS), model, inputs_of)
     listed = [case for case in listed if not only or case["name"] in only]
     for case in listed:
@@ -1140,6 +1159,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sets", nargs="*", default=[*SETS, "sizes", "vectors", "dino", "clip"])
     parser.add_argument("--model", help="a folder or a hub id")
+    parser.add_argument("--only", nargs="+", default=[], help="capture these cases of tiny sets anew, from the models that are there")
     parser.add_argument("--full-size", choices=("llava", "llava_next", "llava_onevision"))
     parser.add_argument("--out", type=Path, help="folder of the golden set; default: MODEL/goldens")
     parser.add_argument("--dtype", default="float32", choices=("float32", "bfloat16", "float16"))
@@ -1155,6 +1175,10 @@ def main() -> None:
             parser.error("--out is needed where --model is a hub id")
         draw_pictures(out / "pictures")
         write("model", args.model, out, getattr(torch, args.dtype), f"capture.py --model {Path(args.model).name}")
+        return
+    if args.only:
+        for name in args.sets:
+            again(name, tuple(args.only))
         return
     for folder in (HERE / "pictures", SHAPES / "goldens" / "pictures"):
         draw_pictures(folder)

@@ -23,6 +23,59 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// How LLaVA-OneVision prepares several pictures of one prompt. One picture alone is always tiled.
+type MultiImage int32
+
+const (
+	// As padded.
+	MultiImage_MULTI_IMAGE_UNSPECIFIED MultiImage = 0
+	// Each is padded to a square and seen as one view: what transformers makes of a nested list of pictures, and of chat messages.
+	MultiImage_MULTI_IMAGE_PADDED MultiImage = 1
+	// Each is cut into tiles as if it came alone: what transformers makes of a flat list of pictures.
+	MultiImage_MULTI_IMAGE_TILED MultiImage = 2
+)
+
+// Enum value maps for MultiImage.
+var (
+	MultiImage_name = map[int32]string{
+		0: "MULTI_IMAGE_UNSPECIFIED",
+		1: "MULTI_IMAGE_PADDED",
+		2: "MULTI_IMAGE_TILED",
+	}
+	MultiImage_value = map[string]int32{
+		"MULTI_IMAGE_UNSPECIFIED": 0,
+		"MULTI_IMAGE_PADDED":      1,
+		"MULTI_IMAGE_TILED":       2,
+	}
+)
+
+func (x MultiImage) Enum() *MultiImage {
+	p := new(MultiImage)
+	*p = x
+	return p
+}
+
+func (x MultiImage) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (MultiImage) Descriptor() protoreflect.EnumDescriptor {
+	return file_scotoma_v1_inference_service_proto_enumTypes[0].Descriptor()
+}
+
+func (MultiImage) Type() protoreflect.EnumType {
+	return &file_scotoma_v1_inference_service_proto_enumTypes[0]
+}
+
+func (x MultiImage) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use MultiImage.Descriptor instead.
+func (MultiImage) EnumDescriptor() ([]byte, []int) {
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{0}
+}
+
 // Why an answer ended.
 type FinishReason int32
 
@@ -64,11 +117,11 @@ func (x FinishReason) String() string {
 }
 
 func (FinishReason) Descriptor() protoreflect.EnumDescriptor {
-	return file_scotoma_v1_inference_service_proto_enumTypes[0].Descriptor()
+	return file_scotoma_v1_inference_service_proto_enumTypes[1].Descriptor()
 }
 
 func (FinishReason) Type() protoreflect.EnumType {
-	return &file_scotoma_v1_inference_service_proto_enumTypes[0]
+	return &file_scotoma_v1_inference_service_proto_enumTypes[1]
 }
 
 func (x FinishReason) Number() protoreflect.EnumNumber {
@@ -77,7 +130,7 @@ func (x FinishReason) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use FinishReason.Descriptor instead.
 func (FinishReason) EnumDescriptor() ([]byte, []int) {
-	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{0}
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{1}
 }
 
 // What a span of the language model's input holds.
@@ -129,11 +182,11 @@ func (x SpanKind) String() string {
 }
 
 func (SpanKind) Descriptor() protoreflect.EnumDescriptor {
-	return file_scotoma_v1_inference_service_proto_enumTypes[1].Descriptor()
+	return file_scotoma_v1_inference_service_proto_enumTypes[2].Descriptor()
 }
 
 func (SpanKind) Type() protoreflect.EnumType {
-	return &file_scotoma_v1_inference_service_proto_enumTypes[1]
+	return &file_scotoma_v1_inference_service_proto_enumTypes[2]
 }
 
 func (x SpanKind) Number() protoreflect.EnumNumber {
@@ -142,7 +195,7 @@ func (x SpanKind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use SpanKind.Descriptor instead.
 func (SpanKind) EnumDescriptor() ([]byte, []int) {
-	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{1}
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{2}
 }
 
 // How captured rows are reduced before they are sent.
@@ -200,11 +253,11 @@ func (x Reduction) String() string {
 }
 
 func (Reduction) Descriptor() protoreflect.EnumDescriptor {
-	return file_scotoma_v1_inference_service_proto_enumTypes[2].Descriptor()
+	return file_scotoma_v1_inference_service_proto_enumTypes[3].Descriptor()
 }
 
 func (Reduction) Type() protoreflect.EnumType {
-	return &file_scotoma_v1_inference_service_proto_enumTypes[2]
+	return &file_scotoma_v1_inference_service_proto_enumTypes[3]
 }
 
 func (x Reduction) Number() protoreflect.EnumNumber {
@@ -213,7 +266,7 @@ func (x Reduction) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Reduction.Descriptor instead.
 func (Reduction) EnumDescriptor() ([]byte, []int) {
-	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{2}
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{3}
 }
 
 // One picture.
@@ -290,7 +343,7 @@ type isImage_Source interface {
 }
 
 type Image_Data struct {
-	// PNG, JPEG or WebP.
+	// The bytes of a file: JPEG, PNG, WebP, GIF, BMP, TIFF or PNM.
 	Data []byte `protobuf:"bytes,1,opt,name=data,proto3,oneof"`
 }
 
@@ -312,7 +365,9 @@ type Prompt struct {
 	// Pictures in the order of their markers; at most ModelInfo.limits.max_images.
 	Images []*Image `protobuf:"bytes,2,rep,name=images,proto3" json:"images,omitempty"`
 	// Text is the whole prompt already; no chat template.
-	Raw           bool `protobuf:"varint,3,opt,name=raw,proto3" json:"raw,omitempty"`
+	Raw bool `protobuf:"varint,3,opt,name=raw,proto3" json:"raw,omitempty"`
+	// How several pictures are prepared; of LLaVA-OneVision alone, other models refuse it. Unset: padded.
+	MultiImage    MultiImage `protobuf:"varint,5,opt,name=multi_image,json=multiImage,proto3,enum=scotoma.v1.MultiImage" json:"multi_image,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -366,6 +421,13 @@ func (x *Prompt) GetRaw() bool {
 		return x.Raw
 	}
 	return false
+}
+
+func (x *Prompt) GetMultiImage() MultiImage {
+	if x != nil {
+		return x.MultiImage
+	}
+	return MultiImage_MULTI_IMAGE_UNSPECIFIED
 }
 
 // How tokens are chosen.
@@ -2144,7 +2206,7 @@ func (x *SweepFinished) GetTotalSeconds() float64 {
 // Request of UploadImage.
 type UploadImageRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// PNG, JPEG or WebP.
+	// The bytes of a file: JPEG, PNG, WebP, GIF, BMP, TIFF or PNM.
 	Data          []byte `protobuf:"bytes,1,opt,name=data,proto3" json:"data,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -3750,11 +3812,13 @@ const file_scotoma_v1_inference_service_proto_rawDesc = "" +
 	"\x05Image\x12\x14\n" +
 	"\x04data\x18\x01 \x01(\fH\x00R\x04data\x12\x18\n" +
 	"\x06handle\x18\x02 \x01(\tH\x00R\x06handleB\b\n" +
-	"\x06source\"Y\n" +
+	"\x06source\"\x92\x01\n" +
 	"\x06Prompt\x12\x12\n" +
 	"\x04text\x18\x01 \x01(\tR\x04text\x12)\n" +
 	"\x06images\x18\x02 \x03(\v2\x11.scotoma.v1.ImageR\x06images\x12\x10\n" +
-	"\x03raw\x18\x03 \x01(\bR\x03raw\"\x87\x01\n" +
+	"\x03raw\x18\x03 \x01(\bR\x03raw\x127\n" +
+	"\vmulti_image\x18\x05 \x01(\x0e2\x16.scotoma.v1.MultiImageR\n" +
+	"multiImage\"\x87\x01\n" +
 	"\bSampling\x12 \n" +
 	"\vtemperature\x18\x01 \x01(\x01R\vtemperature\x12\x13\n" +
 	"\x05top_k\x18\x02 \x01(\rR\x04topK\x12\x18\n" +
@@ -4017,7 +4081,12 @@ const file_scotoma_v1_inference_service_proto_rawDesc = "" +
 	"Difference\x12\x14\n" +
 	"\x05stage\x18\x01 \x01(\tR\x05stage\x12\x1a\n" +
 	"\brecorded\x18\x02 \x01(\tR\brecorded\x12\x14\n" +
-	"\x05found\x18\x03 \x01(\tR\x05found*v\n" +
+	"\x05found\x18\x03 \x01(\tR\x05found*X\n" +
+	"\n" +
+	"MultiImage\x12\x1b\n" +
+	"\x17MULTI_IMAGE_UNSPECIFIED\x10\x00\x12\x16\n" +
+	"\x12MULTI_IMAGE_PADDED\x10\x01\x12\x15\n" +
+	"\x11MULTI_IMAGE_TILED\x10\x02*v\n" +
 	"\fFinishReason\x12\x1d\n" +
 	"\x19FINISH_REASON_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11FINISH_REASON_EOS\x10\x01\x12\x18\n" +
@@ -4062,139 +4131,141 @@ func file_scotoma_v1_inference_service_proto_rawDescGZIP() []byte {
 	return file_scotoma_v1_inference_service_proto_rawDescData
 }
 
-var file_scotoma_v1_inference_service_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_scotoma_v1_inference_service_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
 var file_scotoma_v1_inference_service_proto_msgTypes = make([]protoimpl.MessageInfo, 43)
 var file_scotoma_v1_inference_service_proto_goTypes = []any{
-	(FinishReason)(0),            // 0: scotoma.v1.FinishReason
-	(SpanKind)(0),                // 1: scotoma.v1.SpanKind
-	(Reduction)(0),               // 2: scotoma.v1.Reduction
-	(*Image)(nil),                // 3: scotoma.v1.Image
-	(*Prompt)(nil),               // 4: scotoma.v1.Prompt
-	(*Sampling)(nil),             // 5: scotoma.v1.Sampling
-	(*GenerateRequest)(nil),      // 6: scotoma.v1.GenerateRequest
-	(*GenerateResponse)(nil),     // 7: scotoma.v1.GenerateResponse
-	(*Started)(nil),              // 8: scotoma.v1.Started
-	(*Token)(nil),                // 9: scotoma.v1.Token
-	(*TokenLogprob)(nil),         // 10: scotoma.v1.TokenLogprob
-	(*Finished)(nil),             // 11: scotoma.v1.Finished
-	(*Usage)(nil),                // 12: scotoma.v1.Usage
-	(*ScoreRequest)(nil),         // 13: scotoma.v1.ScoreRequest
-	(*ScoreResponse)(nil),        // 14: scotoma.v1.ScoreResponse
-	(*ContinuationScore)(nil),    // 15: scotoma.v1.ContinuationScore
-	(*SweepRequest)(nil),         // 16: scotoma.v1.SweepRequest
-	(*SweepVariant)(nil),         // 17: scotoma.v1.SweepVariant
-	(*SweepGrid)(nil),            // 18: scotoma.v1.SweepGrid
-	(*SweepAxis)(nil),            // 19: scotoma.v1.SweepAxis
-	(*SweepRange)(nil),           // 20: scotoma.v1.SweepRange
-	(*SweepNumbers)(nil),         // 21: scotoma.v1.SweepNumbers
-	(*SweepResponse)(nil),        // 22: scotoma.v1.SweepResponse
-	(*SweepStarted)(nil),         // 23: scotoma.v1.SweepStarted
-	(*SweepResult)(nil),          // 24: scotoma.v1.SweepResult
-	(*SweepError)(nil),           // 25: scotoma.v1.SweepError
-	(*SweepFinished)(nil),        // 26: scotoma.v1.SweepFinished
-	(*UploadImageRequest)(nil),   // 27: scotoma.v1.UploadImageRequest
-	(*UploadImageResponse)(nil),  // 28: scotoma.v1.UploadImageResponse
-	(*PreviewRequest)(nil),       // 29: scotoma.v1.PreviewRequest
-	(*PreviewResponse)(nil),      // 30: scotoma.v1.PreviewResponse
-	(*ResolvedIntervention)(nil), // 31: scotoma.v1.ResolvedIntervention
-	(*Resolution)(nil),           // 32: scotoma.v1.Resolution
-	(*Span)(nil),                 // 33: scotoma.v1.Span
-	(*Provenance)(nil),           // 34: scotoma.v1.Provenance
-	(*Stage)(nil),                // 35: scotoma.v1.Stage
-	(*CaptureTarget)(nil),        // 36: scotoma.v1.CaptureTarget
-	(*CaptureRequest)(nil),       // 37: scotoma.v1.CaptureRequest
-	(*CaptureResponse)(nil),      // 38: scotoma.v1.CaptureResponse
-	(*Activation)(nil),           // 39: scotoma.v1.Activation
-	(*TopTokens)(nil),            // 40: scotoma.v1.TopTokens
-	(*CaptureFinished)(nil),      // 41: scotoma.v1.CaptureFinished
-	(*KeptActivation)(nil),       // 42: scotoma.v1.KeptActivation
-	(*VerifyRequest)(nil),        // 43: scotoma.v1.VerifyRequest
-	(*VerifyResponse)(nil),       // 44: scotoma.v1.VerifyResponse
-	(*Difference)(nil),           // 45: scotoma.v1.Difference
-	(*Intervention)(nil),         // 46: scotoma.v1.Intervention
-	(*Target)(nil),               // 47: scotoma.v1.Target
-	(DataType)(0),                // 48: scotoma.v1.DataType
+	(MultiImage)(0),              // 0: scotoma.v1.MultiImage
+	(FinishReason)(0),            // 1: scotoma.v1.FinishReason
+	(SpanKind)(0),                // 2: scotoma.v1.SpanKind
+	(Reduction)(0),               // 3: scotoma.v1.Reduction
+	(*Image)(nil),                // 4: scotoma.v1.Image
+	(*Prompt)(nil),               // 5: scotoma.v1.Prompt
+	(*Sampling)(nil),             // 6: scotoma.v1.Sampling
+	(*GenerateRequest)(nil),      // 7: scotoma.v1.GenerateRequest
+	(*GenerateResponse)(nil),     // 8: scotoma.v1.GenerateResponse
+	(*Started)(nil),              // 9: scotoma.v1.Started
+	(*Token)(nil),                // 10: scotoma.v1.Token
+	(*TokenLogprob)(nil),         // 11: scotoma.v1.TokenLogprob
+	(*Finished)(nil),             // 12: scotoma.v1.Finished
+	(*Usage)(nil),                // 13: scotoma.v1.Usage
+	(*ScoreRequest)(nil),         // 14: scotoma.v1.ScoreRequest
+	(*ScoreResponse)(nil),        // 15: scotoma.v1.ScoreResponse
+	(*ContinuationScore)(nil),    // 16: scotoma.v1.ContinuationScore
+	(*SweepRequest)(nil),         // 17: scotoma.v1.SweepRequest
+	(*SweepVariant)(nil),         // 18: scotoma.v1.SweepVariant
+	(*SweepGrid)(nil),            // 19: scotoma.v1.SweepGrid
+	(*SweepAxis)(nil),            // 20: scotoma.v1.SweepAxis
+	(*SweepRange)(nil),           // 21: scotoma.v1.SweepRange
+	(*SweepNumbers)(nil),         // 22: scotoma.v1.SweepNumbers
+	(*SweepResponse)(nil),        // 23: scotoma.v1.SweepResponse
+	(*SweepStarted)(nil),         // 24: scotoma.v1.SweepStarted
+	(*SweepResult)(nil),          // 25: scotoma.v1.SweepResult
+	(*SweepError)(nil),           // 26: scotoma.v1.SweepError
+	(*SweepFinished)(nil),        // 27: scotoma.v1.SweepFinished
+	(*UploadImageRequest)(nil),   // 28: scotoma.v1.UploadImageRequest
+	(*UploadImageResponse)(nil),  // 29: scotoma.v1.UploadImageResponse
+	(*PreviewRequest)(nil),       // 30: scotoma.v1.PreviewRequest
+	(*PreviewResponse)(nil),      // 31: scotoma.v1.PreviewResponse
+	(*ResolvedIntervention)(nil), // 32: scotoma.v1.ResolvedIntervention
+	(*Resolution)(nil),           // 33: scotoma.v1.Resolution
+	(*Span)(nil),                 // 34: scotoma.v1.Span
+	(*Provenance)(nil),           // 35: scotoma.v1.Provenance
+	(*Stage)(nil),                // 36: scotoma.v1.Stage
+	(*CaptureTarget)(nil),        // 37: scotoma.v1.CaptureTarget
+	(*CaptureRequest)(nil),       // 38: scotoma.v1.CaptureRequest
+	(*CaptureResponse)(nil),      // 39: scotoma.v1.CaptureResponse
+	(*Activation)(nil),           // 40: scotoma.v1.Activation
+	(*TopTokens)(nil),            // 41: scotoma.v1.TopTokens
+	(*CaptureFinished)(nil),      // 42: scotoma.v1.CaptureFinished
+	(*KeptActivation)(nil),       // 43: scotoma.v1.KeptActivation
+	(*VerifyRequest)(nil),        // 44: scotoma.v1.VerifyRequest
+	(*VerifyResponse)(nil),       // 45: scotoma.v1.VerifyResponse
+	(*Difference)(nil),           // 46: scotoma.v1.Difference
+	(*Intervention)(nil),         // 47: scotoma.v1.Intervention
+	(*Target)(nil),               // 48: scotoma.v1.Target
+	(DataType)(0),                // 49: scotoma.v1.DataType
 }
 var file_scotoma_v1_inference_service_proto_depIdxs = []int32{
-	3,  // 0: scotoma.v1.Prompt.images:type_name -> scotoma.v1.Image
-	4,  // 1: scotoma.v1.GenerateRequest.prompt:type_name -> scotoma.v1.Prompt
-	46, // 2: scotoma.v1.GenerateRequest.interventions:type_name -> scotoma.v1.Intervention
-	5,  // 3: scotoma.v1.GenerateRequest.sampling:type_name -> scotoma.v1.Sampling
-	8,  // 4: scotoma.v1.GenerateResponse.started:type_name -> scotoma.v1.Started
-	9,  // 5: scotoma.v1.GenerateResponse.token:type_name -> scotoma.v1.Token
-	11, // 6: scotoma.v1.GenerateResponse.finished:type_name -> scotoma.v1.Finished
-	10, // 7: scotoma.v1.Token.top:type_name -> scotoma.v1.TokenLogprob
-	0,  // 8: scotoma.v1.Finished.reason:type_name -> scotoma.v1.FinishReason
-	12, // 9: scotoma.v1.Finished.usage:type_name -> scotoma.v1.Usage
-	34, // 10: scotoma.v1.Finished.provenance:type_name -> scotoma.v1.Provenance
-	4,  // 11: scotoma.v1.ScoreRequest.prompt:type_name -> scotoma.v1.Prompt
-	46, // 12: scotoma.v1.ScoreRequest.interventions:type_name -> scotoma.v1.Intervention
-	15, // 13: scotoma.v1.ScoreResponse.scores:type_name -> scotoma.v1.ContinuationScore
-	12, // 14: scotoma.v1.ScoreResponse.usage:type_name -> scotoma.v1.Usage
-	34, // 15: scotoma.v1.ScoreResponse.provenance:type_name -> scotoma.v1.Provenance
-	10, // 16: scotoma.v1.ContinuationScore.tokens:type_name -> scotoma.v1.TokenLogprob
-	6,  // 17: scotoma.v1.SweepRequest.generate:type_name -> scotoma.v1.GenerateRequest
-	13, // 18: scotoma.v1.SweepRequest.score:type_name -> scotoma.v1.ScoreRequest
-	17, // 19: scotoma.v1.SweepRequest.variants:type_name -> scotoma.v1.SweepVariant
-	18, // 20: scotoma.v1.SweepRequest.grid:type_name -> scotoma.v1.SweepGrid
-	46, // 21: scotoma.v1.SweepVariant.interventions:type_name -> scotoma.v1.Intervention
-	46, // 22: scotoma.v1.SweepGrid.interventions:type_name -> scotoma.v1.Intervention
-	19, // 23: scotoma.v1.SweepGrid.axes:type_name -> scotoma.v1.SweepAxis
-	20, // 24: scotoma.v1.SweepAxis.range:type_name -> scotoma.v1.SweepRange
-	21, // 25: scotoma.v1.SweepAxis.numbers:type_name -> scotoma.v1.SweepNumbers
-	23, // 26: scotoma.v1.SweepResponse.started:type_name -> scotoma.v1.SweepStarted
-	24, // 27: scotoma.v1.SweepResponse.result:type_name -> scotoma.v1.SweepResult
-	26, // 28: scotoma.v1.SweepResponse.finished:type_name -> scotoma.v1.SweepFinished
-	11, // 29: scotoma.v1.SweepResult.generated:type_name -> scotoma.v1.Finished
-	14, // 30: scotoma.v1.SweepResult.scored:type_name -> scotoma.v1.ScoreResponse
-	25, // 31: scotoma.v1.SweepResult.error:type_name -> scotoma.v1.SweepError
-	3,  // 32: scotoma.v1.PreviewRequest.image:type_name -> scotoma.v1.Image
-	46, // 33: scotoma.v1.PreviewRequest.interventions:type_name -> scotoma.v1.Intervention
-	31, // 34: scotoma.v1.PreviewResponse.plan:type_name -> scotoma.v1.ResolvedIntervention
-	46, // 35: scotoma.v1.ResolvedIntervention.intervention:type_name -> scotoma.v1.Intervention
-	32, // 36: scotoma.v1.ResolvedIntervention.resolutions:type_name -> scotoma.v1.Resolution
-	1,  // 37: scotoma.v1.Span.kind:type_name -> scotoma.v1.SpanKind
-	33, // 38: scotoma.v1.Provenance.layout:type_name -> scotoma.v1.Span
-	31, // 39: scotoma.v1.Provenance.plan:type_name -> scotoma.v1.ResolvedIntervention
-	5,  // 40: scotoma.v1.Provenance.sampling:type_name -> scotoma.v1.Sampling
-	35, // 41: scotoma.v1.Provenance.stages:type_name -> scotoma.v1.Stage
-	47, // 42: scotoma.v1.CaptureTarget.target:type_name -> scotoma.v1.Target
-	2,  // 43: scotoma.v1.CaptureTarget.reduction:type_name -> scotoma.v1.Reduction
-	4,  // 44: scotoma.v1.CaptureRequest.prompt:type_name -> scotoma.v1.Prompt
-	46, // 45: scotoma.v1.CaptureRequest.interventions:type_name -> scotoma.v1.Intervention
-	36, // 46: scotoma.v1.CaptureRequest.targets:type_name -> scotoma.v1.CaptureTarget
-	48, // 47: scotoma.v1.CaptureRequest.dtype:type_name -> scotoma.v1.DataType
-	8,  // 48: scotoma.v1.CaptureResponse.started:type_name -> scotoma.v1.Started
-	39, // 49: scotoma.v1.CaptureResponse.activation:type_name -> scotoma.v1.Activation
-	41, // 50: scotoma.v1.CaptureResponse.finished:type_name -> scotoma.v1.CaptureFinished
-	40, // 51: scotoma.v1.Activation.top:type_name -> scotoma.v1.TopTokens
-	10, // 52: scotoma.v1.TopTokens.tokens:type_name -> scotoma.v1.TokenLogprob
-	12, // 53: scotoma.v1.CaptureFinished.usage:type_name -> scotoma.v1.Usage
-	34, // 54: scotoma.v1.CaptureFinished.provenance:type_name -> scotoma.v1.Provenance
-	42, // 55: scotoma.v1.CaptureFinished.kept:type_name -> scotoma.v1.KeptActivation
-	34, // 56: scotoma.v1.VerifyRequest.provenance:type_name -> scotoma.v1.Provenance
-	3,  // 57: scotoma.v1.VerifyRequest.images:type_name -> scotoma.v1.Image
-	45, // 58: scotoma.v1.VerifyResponse.differences:type_name -> scotoma.v1.Difference
-	34, // 59: scotoma.v1.VerifyResponse.provenance:type_name -> scotoma.v1.Provenance
-	6,  // 60: scotoma.v1.InferenceService.Generate:input_type -> scotoma.v1.GenerateRequest
-	13, // 61: scotoma.v1.InferenceService.Score:input_type -> scotoma.v1.ScoreRequest
-	16, // 62: scotoma.v1.InferenceService.Sweep:input_type -> scotoma.v1.SweepRequest
-	27, // 63: scotoma.v1.InferenceService.UploadImage:input_type -> scotoma.v1.UploadImageRequest
-	37, // 64: scotoma.v1.InferenceService.Capture:input_type -> scotoma.v1.CaptureRequest
-	29, // 65: scotoma.v1.InferenceService.Preview:input_type -> scotoma.v1.PreviewRequest
-	43, // 66: scotoma.v1.InferenceService.Verify:input_type -> scotoma.v1.VerifyRequest
-	7,  // 67: scotoma.v1.InferenceService.Generate:output_type -> scotoma.v1.GenerateResponse
-	14, // 68: scotoma.v1.InferenceService.Score:output_type -> scotoma.v1.ScoreResponse
-	22, // 69: scotoma.v1.InferenceService.Sweep:output_type -> scotoma.v1.SweepResponse
-	28, // 70: scotoma.v1.InferenceService.UploadImage:output_type -> scotoma.v1.UploadImageResponse
-	38, // 71: scotoma.v1.InferenceService.Capture:output_type -> scotoma.v1.CaptureResponse
-	30, // 72: scotoma.v1.InferenceService.Preview:output_type -> scotoma.v1.PreviewResponse
-	44, // 73: scotoma.v1.InferenceService.Verify:output_type -> scotoma.v1.VerifyResponse
-	67, // [67:74] is the sub-list for method output_type
-	60, // [60:67] is the sub-list for method input_type
-	60, // [60:60] is the sub-list for extension type_name
-	60, // [60:60] is the sub-list for extension extendee
-	0,  // [0:60] is the sub-list for field type_name
+	4,  // 0: scotoma.v1.Prompt.images:type_name -> scotoma.v1.Image
+	0,  // 1: scotoma.v1.Prompt.multi_image:type_name -> scotoma.v1.MultiImage
+	5,  // 2: scotoma.v1.GenerateRequest.prompt:type_name -> scotoma.v1.Prompt
+	47, // 3: scotoma.v1.GenerateRequest.interventions:type_name -> scotoma.v1.Intervention
+	6,  // 4: scotoma.v1.GenerateRequest.sampling:type_name -> scotoma.v1.Sampling
+	9,  // 5: scotoma.v1.GenerateResponse.started:type_name -> scotoma.v1.Started
+	10, // 6: scotoma.v1.GenerateResponse.token:type_name -> scotoma.v1.Token
+	12, // 7: scotoma.v1.GenerateResponse.finished:type_name -> scotoma.v1.Finished
+	11, // 8: scotoma.v1.Token.top:type_name -> scotoma.v1.TokenLogprob
+	1,  // 9: scotoma.v1.Finished.reason:type_name -> scotoma.v1.FinishReason
+	13, // 10: scotoma.v1.Finished.usage:type_name -> scotoma.v1.Usage
+	35, // 11: scotoma.v1.Finished.provenance:type_name -> scotoma.v1.Provenance
+	5,  // 12: scotoma.v1.ScoreRequest.prompt:type_name -> scotoma.v1.Prompt
+	47, // 13: scotoma.v1.ScoreRequest.interventions:type_name -> scotoma.v1.Intervention
+	16, // 14: scotoma.v1.ScoreResponse.scores:type_name -> scotoma.v1.ContinuationScore
+	13, // 15: scotoma.v1.ScoreResponse.usage:type_name -> scotoma.v1.Usage
+	35, // 16: scotoma.v1.ScoreResponse.provenance:type_name -> scotoma.v1.Provenance
+	11, // 17: scotoma.v1.ContinuationScore.tokens:type_name -> scotoma.v1.TokenLogprob
+	7,  // 18: scotoma.v1.SweepRequest.generate:type_name -> scotoma.v1.GenerateRequest
+	14, // 19: scotoma.v1.SweepRequest.score:type_name -> scotoma.v1.ScoreRequest
+	18, // 20: scotoma.v1.SweepRequest.variants:type_name -> scotoma.v1.SweepVariant
+	19, // 21: scotoma.v1.SweepRequest.grid:type_name -> scotoma.v1.SweepGrid
+	47, // 22: scotoma.v1.SweepVariant.interventions:type_name -> scotoma.v1.Intervention
+	47, // 23: scotoma.v1.SweepGrid.interventions:type_name -> scotoma.v1.Intervention
+	20, // 24: scotoma.v1.SweepGrid.axes:type_name -> scotoma.v1.SweepAxis
+	21, // 25: scotoma.v1.SweepAxis.range:type_name -> scotoma.v1.SweepRange
+	22, // 26: scotoma.v1.SweepAxis.numbers:type_name -> scotoma.v1.SweepNumbers
+	24, // 27: scotoma.v1.SweepResponse.started:type_name -> scotoma.v1.SweepStarted
+	25, // 28: scotoma.v1.SweepResponse.result:type_name -> scotoma.v1.SweepResult
+	27, // 29: scotoma.v1.SweepResponse.finished:type_name -> scotoma.v1.SweepFinished
+	12, // 30: scotoma.v1.SweepResult.generated:type_name -> scotoma.v1.Finished
+	15, // 31: scotoma.v1.SweepResult.scored:type_name -> scotoma.v1.ScoreResponse
+	26, // 32: scotoma.v1.SweepResult.error:type_name -> scotoma.v1.SweepError
+	4,  // 33: scotoma.v1.PreviewRequest.image:type_name -> scotoma.v1.Image
+	47, // 34: scotoma.v1.PreviewRequest.interventions:type_name -> scotoma.v1.Intervention
+	32, // 35: scotoma.v1.PreviewResponse.plan:type_name -> scotoma.v1.ResolvedIntervention
+	47, // 36: scotoma.v1.ResolvedIntervention.intervention:type_name -> scotoma.v1.Intervention
+	33, // 37: scotoma.v1.ResolvedIntervention.resolutions:type_name -> scotoma.v1.Resolution
+	2,  // 38: scotoma.v1.Span.kind:type_name -> scotoma.v1.SpanKind
+	34, // 39: scotoma.v1.Provenance.layout:type_name -> scotoma.v1.Span
+	32, // 40: scotoma.v1.Provenance.plan:type_name -> scotoma.v1.ResolvedIntervention
+	6,  // 41: scotoma.v1.Provenance.sampling:type_name -> scotoma.v1.Sampling
+	36, // 42: scotoma.v1.Provenance.stages:type_name -> scotoma.v1.Stage
+	48, // 43: scotoma.v1.CaptureTarget.target:type_name -> scotoma.v1.Target
+	3,  // 44: scotoma.v1.CaptureTarget.reduction:type_name -> scotoma.v1.Reduction
+	5,  // 45: scotoma.v1.CaptureRequest.prompt:type_name -> scotoma.v1.Prompt
+	47, // 46: scotoma.v1.CaptureRequest.interventions:type_name -> scotoma.v1.Intervention
+	37, // 47: scotoma.v1.CaptureRequest.targets:type_name -> scotoma.v1.CaptureTarget
+	49, // 48: scotoma.v1.CaptureRequest.dtype:type_name -> scotoma.v1.DataType
+	9,  // 49: scotoma.v1.CaptureResponse.started:type_name -> scotoma.v1.Started
+	40, // 50: scotoma.v1.CaptureResponse.activation:type_name -> scotoma.v1.Activation
+	42, // 51: scotoma.v1.CaptureResponse.finished:type_name -> scotoma.v1.CaptureFinished
+	41, // 52: scotoma.v1.Activation.top:type_name -> scotoma.v1.TopTokens
+	11, // 53: scotoma.v1.TopTokens.tokens:type_name -> scotoma.v1.TokenLogprob
+	13, // 54: scotoma.v1.CaptureFinished.usage:type_name -> scotoma.v1.Usage
+	35, // 55: scotoma.v1.CaptureFinished.provenance:type_name -> scotoma.v1.Provenance
+	43, // 56: scotoma.v1.CaptureFinished.kept:type_name -> scotoma.v1.KeptActivation
+	35, // 57: scotoma.v1.VerifyRequest.provenance:type_name -> scotoma.v1.Provenance
+	4,  // 58: scotoma.v1.VerifyRequest.images:type_name -> scotoma.v1.Image
+	46, // 59: scotoma.v1.VerifyResponse.differences:type_name -> scotoma.v1.Difference
+	35, // 60: scotoma.v1.VerifyResponse.provenance:type_name -> scotoma.v1.Provenance
+	7,  // 61: scotoma.v1.InferenceService.Generate:input_type -> scotoma.v1.GenerateRequest
+	14, // 62: scotoma.v1.InferenceService.Score:input_type -> scotoma.v1.ScoreRequest
+	17, // 63: scotoma.v1.InferenceService.Sweep:input_type -> scotoma.v1.SweepRequest
+	28, // 64: scotoma.v1.InferenceService.UploadImage:input_type -> scotoma.v1.UploadImageRequest
+	38, // 65: scotoma.v1.InferenceService.Capture:input_type -> scotoma.v1.CaptureRequest
+	30, // 66: scotoma.v1.InferenceService.Preview:input_type -> scotoma.v1.PreviewRequest
+	44, // 67: scotoma.v1.InferenceService.Verify:input_type -> scotoma.v1.VerifyRequest
+	8,  // 68: scotoma.v1.InferenceService.Generate:output_type -> scotoma.v1.GenerateResponse
+	15, // 69: scotoma.v1.InferenceService.Score:output_type -> scotoma.v1.ScoreResponse
+	23, // 70: scotoma.v1.InferenceService.Sweep:output_type -> scotoma.v1.SweepResponse
+	29, // 71: scotoma.v1.InferenceService.UploadImage:output_type -> scotoma.v1.UploadImageResponse
+	39, // 72: scotoma.v1.InferenceService.Capture:output_type -> scotoma.v1.CaptureResponse
+	31, // 73: scotoma.v1.InferenceService.Preview:output_type -> scotoma.v1.PreviewResponse
+	45, // 74: scotoma.v1.InferenceService.Verify:output_type -> scotoma.v1.VerifyResponse
+	68, // [68:75] is the sub-list for method output_type
+	61, // [61:68] is the sub-list for method input_type
+	61, // [61:61] is the sub-list for extension type_name
+	61, // [61:61] is the sub-list for extension extendee
+	0,  // [0:61] is the sub-list for field type_name
 }
 
 func init() { file_scotoma_v1_inference_service_proto_init() }
@@ -4242,7 +4313,7 @@ func file_scotoma_v1_inference_service_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_scotoma_v1_inference_service_proto_rawDesc), len(file_scotoma_v1_inference_service_proto_rawDesc)),
-			NumEnums:      3,
+			NumEnums:      4,
 			NumMessages:   43,
 			NumExtensions: 0,
 			NumServices:   1,

@@ -382,7 +382,7 @@ pub mod occlude_patches {
         Unspecified = 0,
         /// Zero before normalisation.
         Black = 1,
-        /// The mean colour of the image processor: zero after normalisation.
+        /// The mean colour of the image processor: exactly zero after normalisation.
         Mean = 2,
         /// Gaussian noise with the processor's mean and standard deviation, clipped to 0..255.
         Noise = 3,
@@ -558,7 +558,7 @@ pub mod blank_image {
         Black = 1,
         /// 255, 255, 255.
         White = 2,
-        /// The mean colour of the image processor: zero after normalisation.
+        /// The mean colour of the image processor: exactly zero after normalisation.
         Mean = 3,
     }
     impl Colour {
@@ -778,7 +778,7 @@ pub struct TokenNoise {
 /// A picture that lends its visual tokens.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Donor {
-    /// PNG, JPEG or WebP.
+    /// The bytes of a file: JPEG, PNG, WebP, GIF, BMP, TIFF or PNM.
     #[prost(bytes = "vec", tag = "1")]
     pub data: ::prost::alloc::vec::Vec<u8>,
 }
@@ -1141,7 +1141,7 @@ pub mod image {
     /// Where it comes from. Unset: INVALID_ARGUMENT.
     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
     pub enum Source {
-        /// PNG, JPEG or WebP.
+        /// The bytes of a file: JPEG, PNG, WebP, GIF, BMP, TIFF or PNM.
         #[prost(bytes, tag = "1")]
         Data(::prost::alloc::vec::Vec<u8>),
         /// BLAKE3 content hash (hex) of a picture sent before.
@@ -1162,6 +1162,9 @@ pub struct Prompt {
     /// Text is the whole prompt already; no chat template.
     #[prost(bool, tag = "3")]
     pub raw: bool,
+    /// How several pictures are prepared; of LLaVA-OneVision alone, other models refuse it. Unset: padded.
+    #[prost(enumeration = "MultiImage", tag = "5")]
+    pub multi_image: i32,
 }
 /// How tokens are chosen.
 #[derive(Clone, Copy, PartialEq, ::prost::Message)]
@@ -1563,7 +1566,7 @@ pub struct SweepFinished {
 /// Request of UploadImage.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct UploadImageRequest {
-    /// PNG, JPEG or WebP.
+    /// The bytes of a file: JPEG, PNG, WebP, GIF, BMP, TIFF or PNM.
     #[prost(bytes = "vec", tag = "1")]
     pub data: ::prost::alloc::vec::Vec<u8>,
 }
@@ -1938,6 +1941,39 @@ pub struct Difference {
     /// Now.
     #[prost(string, tag = "3")]
     pub found: ::prost::alloc::string::String,
+}
+/// How LLaVA-OneVision prepares several pictures of one prompt. One picture alone is always tiled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum MultiImage {
+    /// As padded.
+    Unspecified = 0,
+    /// Each is padded to a square and seen as one view: what transformers makes of a nested list of pictures, and of chat messages.
+    Padded = 1,
+    /// Each is cut into tiles as if it came alone: what transformers makes of a flat list of pictures.
+    Tiled = 2,
+}
+impl MultiImage {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "MULTI_IMAGE_UNSPECIFIED",
+            Self::Padded => "MULTI_IMAGE_PADDED",
+            Self::Tiled => "MULTI_IMAGE_TILED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "MULTI_IMAGE_UNSPECIFIED" => Some(Self::Unspecified),
+            "MULTI_IMAGE_PADDED" => Some(Self::Padded),
+            "MULTI_IMAGE_TILED" => Some(Self::Tiled),
+            _ => None,
+        }
+    }
 }
 /// Why an answer ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
@@ -2387,6 +2423,9 @@ pub struct EvaluateHeader {
     /// The server's judge is not asked, even where it has one and the rule needs it: answers are VERDICT_UNJUDGED.
     #[prost(bool, tag = "9")]
     pub unjudged: bool,
+    /// How several pictures of one question are prepared, as Prompt.multi_image.
+    #[prost(enumeration = "MultiImage", tag = "11")]
+    pub multi_image: i32,
     /// How questions are put and answers read.
     #[prost(oneof = "evaluate_header::Rules", tags = "2, 3")]
     pub rules: ::core::option::Option<evaluate_header::Rules>,
@@ -3082,6 +3121,9 @@ pub struct ModelInfo {
     /// Saliency models that OccludePatches and token selectors may ask.
     #[prost(string, repeated, tag = "18")]
     pub saliency_models: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Whose arithmetic makes pixels of pictures: pillow, pillow-12 or torchvision.
+    #[prost(string, tag = "19")]
+    pub image_processor: ::prost::alloc::string::String,
     /// Adapters that were merged into its weights at load; `digest` is that of the merged model.
     #[prost(string, repeated, tag = "21")]
     pub adapters: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
@@ -3278,6 +3320,10 @@ pub struct LoadModelRequest {
     /// cpu or cuda:N, one that the server was started with. Empty: the one on which models hold least.
     #[prost(string, tag = "4")]
     pub device: ::prost::alloc::string::String,
+    /// Whose arithmetic makes pixels of pictures: pillow (Pillow 13), pillow-12 (and older), torchvision. Empty or auto: torchvision
+    /// where the checkpoint names a class that ends in Fast, else pillow.
+    #[prost(string, tag = "6")]
+    pub image_processor: ::prost::alloc::string::String,
     /// A LoRA adapter that is merged into the weights of `place`: a folder of the server or an id of the hub, as PEFT writes it
     /// (adapter_config.json), or of the original LLaVA (non_lora_trainables.bin and config.json beside it; `place` may then be
     /// the language model alone). Empty: none.

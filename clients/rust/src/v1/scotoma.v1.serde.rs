@@ -3439,6 +3439,9 @@ impl serde::Serialize for EvaluateHeader {
         if self.unjudged {
             len += 1;
         }
+        if self.multi_image != 0 {
+            len += 1;
+        }
         if self.rules.is_some() {
             len += 1;
         }
@@ -3465,6 +3468,11 @@ impl serde::Serialize for EvaluateHeader {
         }
         if self.unjudged {
             struct_ser.serialize_field("unjudged", &self.unjudged)?;
+        }
+        if self.multi_image != 0 {
+            let v = MultiImage::try_from(self.multi_image)
+                .map_err(|_| serde::ser::Error::custom(format!("Invalid variant {}", self.multi_image)))?;
+            struct_ser.serialize_field("multiImage", &v)?;
         }
         if let Some(v) = self.rules.as_ref() {
             match v {
@@ -3495,6 +3503,8 @@ impl<'de> serde::Deserialize<'de> for EvaluateHeader {
             "progress_every",
             "progressEvery",
             "unjudged",
+            "multi_image",
+            "multiImage",
             "rule",
             "custom",
         ];
@@ -3508,6 +3518,7 @@ impl<'de> serde::Deserialize<'de> for EvaluateHeader {
             MaxTokens,
             ProgressEvery,
             Unjudged,
+            MultiImage,
             Rule,
             Custom,
         }
@@ -3538,6 +3549,7 @@ impl<'de> serde::Deserialize<'de> for EvaluateHeader {
                             "maxTokens" | "max_tokens" => Ok(GeneratedField::MaxTokens),
                             "progressEvery" | "progress_every" => Ok(GeneratedField::ProgressEvery),
                             "unjudged" => Ok(GeneratedField::Unjudged),
+                            "multiImage" | "multi_image" => Ok(GeneratedField::MultiImage),
                             "rule" => Ok(GeneratedField::Rule),
                             "custom" => Ok(GeneratedField::Custom),
                             _ => Err(serde::de::Error::unknown_field(value, FIELDS)),
@@ -3566,6 +3578,7 @@ impl<'de> serde::Deserialize<'de> for EvaluateHeader {
                 let mut max_tokens__ = None;
                 let mut progress_every__ = None;
                 let mut unjudged__ = None;
+                let mut multi_image__ = None;
                 let mut rules__ = None;
                 while let Some(k) = map_.next_key()? {
                     match k {
@@ -3615,6 +3628,12 @@ impl<'de> serde::Deserialize<'de> for EvaluateHeader {
                             }
                             unjudged__ = Some(map_.next_value()?);
                         }
+                        GeneratedField::MultiImage => {
+                            if multi_image__.is_some() {
+                                return Err(serde::de::Error::duplicate_field("multiImage"));
+                            }
+                            multi_image__ = Some(map_.next_value::<MultiImage>()? as i32);
+                        }
                         GeneratedField::Rule => {
                             if rules__.is_some() {
                                 return Err(serde::de::Error::duplicate_field("rule"));
@@ -3638,6 +3657,7 @@ impl<'de> serde::Deserialize<'de> for EvaluateHeader {
                     max_tokens: max_tokens__.unwrap_or_default(),
                     progress_every: progress_every__.unwrap_or_default(),
                     unjudged: unjudged__.unwrap_or_default(),
+                    multi_image: multi_image__.unwrap_or_default(),
                     rules: rules__,
                 })
             }
@@ -6844,6 +6864,9 @@ impl serde::Serialize for LoadModelRequest {
         if !self.device.is_empty() {
             len += 1;
         }
+        if !self.image_processor.is_empty() {
+            len += 1;
+        }
         if !self.adapter.is_empty() {
             len += 1;
         }
@@ -6859,6 +6882,9 @@ impl serde::Serialize for LoadModelRequest {
         }
         if !self.device.is_empty() {
             struct_ser.serialize_field("device", &self.device)?;
+        }
+        if !self.image_processor.is_empty() {
+            struct_ser.serialize_field("imageProcessor", &self.image_processor)?;
         }
         if !self.adapter.is_empty() {
             struct_ser.serialize_field("adapter", &self.adapter)?;
@@ -6877,6 +6903,8 @@ impl<'de> serde::Deserialize<'de> for LoadModelRequest {
             "place",
             "dtype",
             "device",
+            "image_processor",
+            "imageProcessor",
             "adapter",
         ];
 
@@ -6886,6 +6914,7 @@ impl<'de> serde::Deserialize<'de> for LoadModelRequest {
             Place,
             Dtype,
             Device,
+            ImageProcessor,
             Adapter,
         }
         impl<'de> serde::Deserialize<'de> for GeneratedField {
@@ -6912,6 +6941,7 @@ impl<'de> serde::Deserialize<'de> for LoadModelRequest {
                             "place" => Ok(GeneratedField::Place),
                             "dtype" => Ok(GeneratedField::Dtype),
                             "device" => Ok(GeneratedField::Device),
+                            "imageProcessor" | "image_processor" => Ok(GeneratedField::ImageProcessor),
                             "adapter" => Ok(GeneratedField::Adapter),
                             _ => Err(serde::de::Error::unknown_field(value, FIELDS)),
                         }
@@ -6936,6 +6966,7 @@ impl<'de> serde::Deserialize<'de> for LoadModelRequest {
                 let mut place__ = None;
                 let mut dtype__ = None;
                 let mut device__ = None;
+                let mut image_processor__ = None;
                 let mut adapter__ = None;
                 while let Some(k) = map_.next_key()? {
                     match k {
@@ -6963,6 +6994,12 @@ impl<'de> serde::Deserialize<'de> for LoadModelRequest {
                             }
                             device__ = Some(map_.next_value()?);
                         }
+                        GeneratedField::ImageProcessor => {
+                            if image_processor__.is_some() {
+                                return Err(serde::de::Error::duplicate_field("imageProcessor"));
+                            }
+                            image_processor__ = Some(map_.next_value()?);
+                        }
                         GeneratedField::Adapter => {
                             if adapter__.is_some() {
                                 return Err(serde::de::Error::duplicate_field("adapter"));
@@ -6976,6 +7013,7 @@ impl<'de> serde::Deserialize<'de> for LoadModelRequest {
                     place: place__.unwrap_or_default(),
                     dtype: dtype__.unwrap_or_default(),
                     device: device__.unwrap_or_default(),
+                    image_processor: image_processor__.unwrap_or_default(),
                     adapter: adapter__.unwrap_or_default(),
                 })
             }
@@ -7503,6 +7541,9 @@ impl serde::Serialize for ModelInfo {
         if !self.saliency_models.is_empty() {
             len += 1;
         }
+        if !self.image_processor.is_empty() {
+            len += 1;
+        }
         if !self.adapters.is_empty() {
             len += 1;
         }
@@ -7568,6 +7609,9 @@ impl serde::Serialize for ModelInfo {
         if !self.saliency_models.is_empty() {
             struct_ser.serialize_field("saliencyModels", &self.saliency_models)?;
         }
+        if !self.image_processor.is_empty() {
+            struct_ser.serialize_field("imageProcessor", &self.image_processor)?;
+        }
         if !self.adapters.is_empty() {
             struct_ser.serialize_field("adapters", &self.adapters)?;
         }
@@ -7610,6 +7654,8 @@ impl<'de> serde::Deserialize<'de> for ModelInfo {
             "interventions",
             "saliency_models",
             "saliencyModels",
+            "image_processor",
+            "imageProcessor",
             "adapters",
             "vision_feature_layers",
             "visionFeatureLayers",
@@ -7635,6 +7681,7 @@ impl<'de> serde::Deserialize<'de> for ModelInfo {
             Limits,
             Interventions,
             SaliencyModels,
+            ImageProcessor,
             Adapters,
             VisionFeatureLayers,
         }
@@ -7676,6 +7723,7 @@ impl<'de> serde::Deserialize<'de> for ModelInfo {
                             "limits" => Ok(GeneratedField::Limits),
                             "interventions" => Ok(GeneratedField::Interventions),
                             "saliencyModels" | "saliency_models" => Ok(GeneratedField::SaliencyModels),
+                            "imageProcessor" | "image_processor" => Ok(GeneratedField::ImageProcessor),
                             "adapters" => Ok(GeneratedField::Adapters),
                             "visionFeatureLayers" | "vision_feature_layers" => Ok(GeneratedField::VisionFeatureLayers),
                             _ => Err(serde::de::Error::unknown_field(value, FIELDS)),
@@ -7715,6 +7763,7 @@ impl<'de> serde::Deserialize<'de> for ModelInfo {
                 let mut limits__ = None;
                 let mut interventions__ = None;
                 let mut saliency_models__ = None;
+                let mut image_processor__ = None;
                 let mut adapters__ = None;
                 let mut vision_feature_layers__ = None;
                 while let Some(k) = map_.next_key()? {
@@ -7839,6 +7888,12 @@ impl<'de> serde::Deserialize<'de> for ModelInfo {
                             }
                             saliency_models__ = Some(map_.next_value()?);
                         }
+                        GeneratedField::ImageProcessor => {
+                            if image_processor__.is_some() {
+                                return Err(serde::de::Error::duplicate_field("imageProcessor"));
+                            }
+                            image_processor__ = Some(map_.next_value()?);
+                        }
                         GeneratedField::Adapters => {
                             if adapters__.is_some() {
                                 return Err(serde::de::Error::duplicate_field("adapters"));
@@ -7875,12 +7930,87 @@ impl<'de> serde::Deserialize<'de> for ModelInfo {
                     limits: limits__,
                     interventions: interventions__.unwrap_or_default(),
                     saliency_models: saliency_models__.unwrap_or_default(),
+                    image_processor: image_processor__.unwrap_or_default(),
                     adapters: adapters__.unwrap_or_default(),
                     vision_feature_layers: vision_feature_layers__.unwrap_or_default(),
                 })
             }
         }
         deserializer.deserialize_struct("scotoma.v1.ModelInfo", FIELDS, GeneratedVisitor)
+    }
+}
+impl serde::Serialize for MultiImage {
+    #[allow(deprecated)]
+    fn serialize<S>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error>
+    where
+        S: serde::Serializer,
+    {
+        let variant = match self {
+            Self::Unspecified => "MULTI_IMAGE_UNSPECIFIED",
+            Self::Padded => "MULTI_IMAGE_PADDED",
+            Self::Tiled => "MULTI_IMAGE_TILED",
+        };
+        serializer.serialize_str(variant)
+    }
+}
+impl<'de> serde::Deserialize<'de> for MultiImage {
+    #[allow(deprecated)]
+    fn deserialize<D>(deserializer: D) -> std::result::Result<Self, D::Error>
+    where
+        D: serde::Deserializer<'de>,
+    {
+        const FIELDS: &[&str] = &[
+            "MULTI_IMAGE_UNSPECIFIED",
+            "MULTI_IMAGE_PADDED",
+            "MULTI_IMAGE_TILED",
+        ];
+
+        struct GeneratedVisitor;
+
+        impl serde::de::Visitor<'_> for GeneratedVisitor {
+            type Value = MultiImage;
+
+            fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                write!(formatter, "expected one of: {:?}", &FIELDS)
+            }
+
+            fn visit_i64<E>(self, v: i64) -> std::result::Result<Self::Value, E>
+            where
+                E: serde::de::Error,
+            {
+                i32::try_from(v)
+                    .ok()
+                    .and_then(|x| x.try_into().ok())
+                    .ok_or_else(|| {
+                        serde::de::Error::invalid_value(serde::de::Unexpected::Signed(v), &self)
+                    })
+            }
+
+            fn visit_u64<E>(self, v: u64) -> std::result::Result<Self::Value, E>
+            where
+                E: serde::de::Error,
+            {
+                i32::try_from(v)
+                    .ok()
+                    .and_then(|x| x.try_into().ok())
+                    .ok_or_else(|| {
+                        serde::de::Error::invalid_value(serde::de::Unexpected::Unsigned(v), &self)
+                    })
+            }
+
+            fn visit_str<E>(self, value: &str) -> std::result::Result<Self::Value, E>
+            where
+                E: serde::de::Error,
+            {
+                match value {
+                    "MULTI_IMAGE_UNSPECIFIED" => Ok(MultiImage::Unspecified),
+                    "MULTI_IMAGE_PADDED" => Ok(MultiImage::Padded),
+                    "MULTI_IMAGE_TILED" => Ok(MultiImage::Tiled),
+                    _ => Err(serde::de::Error::unknown_variant(value, FIELDS)),
+                }
+            }
+        }
+        deserializer.deserialize_any(GeneratedVisitor)
     }
 }
 impl serde::Serialize for OccludePatches {
@@ -9891,6 +10021,9 @@ impl serde::Serialize for Prompt {
         if self.raw {
             len += 1;
         }
+        if self.multi_image != 0 {
+            len += 1;
+        }
         let mut struct_ser = serializer.serialize_struct("scotoma.v1.Prompt", len)?;
         if !self.text.is_empty() {
             struct_ser.serialize_field("text", &self.text)?;
@@ -9900,6 +10033,11 @@ impl serde::Serialize for Prompt {
         }
         if self.raw {
             struct_ser.serialize_field("raw", &self.raw)?;
+        }
+        if self.multi_image != 0 {
+            let v = MultiImage::try_from(self.multi_image)
+                .map_err(|_| serde::ser::Error::custom(format!("Invalid variant {}", self.multi_image)))?;
+            struct_ser.serialize_field("multiImage", &v)?;
         }
         struct_ser.end()
     }
@@ -9914,6 +10052,8 @@ impl<'de> serde::Deserialize<'de> for Prompt {
             "text",
             "images",
             "raw",
+            "multi_image",
+            "multiImage",
         ];
 
         #[allow(clippy::enum_variant_names)]
@@ -9921,6 +10061,7 @@ impl<'de> serde::Deserialize<'de> for Prompt {
             Text,
             Images,
             Raw,
+            MultiImage,
         }
         impl<'de> serde::Deserialize<'de> for GeneratedField {
             fn deserialize<D>(deserializer: D) -> std::result::Result<GeneratedField, D::Error>
@@ -9945,6 +10086,7 @@ impl<'de> serde::Deserialize<'de> for Prompt {
                             "text" => Ok(GeneratedField::Text),
                             "images" => Ok(GeneratedField::Images),
                             "raw" => Ok(GeneratedField::Raw),
+                            "multiImage" | "multi_image" => Ok(GeneratedField::MultiImage),
                             _ => Err(serde::de::Error::unknown_field(value, FIELDS)),
                         }
                     }
@@ -9967,6 +10109,7 @@ impl<'de> serde::Deserialize<'de> for Prompt {
                 let mut text__ = None;
                 let mut images__ = None;
                 let mut raw__ = None;
+                let mut multi_image__ = None;
                 while let Some(k) = map_.next_key()? {
                     match k {
                         GeneratedField::Text => {
@@ -9987,12 +10130,19 @@ impl<'de> serde::Deserialize<'de> for Prompt {
                             }
                             raw__ = Some(map_.next_value()?);
                         }
+                        GeneratedField::MultiImage => {
+                            if multi_image__.is_some() {
+                                return Err(serde::de::Error::duplicate_field("multiImage"));
+                            }
+                            multi_image__ = Some(map_.next_value::<MultiImage>()? as i32);
+                        }
                     }
                 }
                 Ok(Prompt {
                     text: text__.unwrap_or_default(),
                     images: images__.unwrap_or_default(),
                     raw: raw__.unwrap_or_default(),
+                    multi_image: multi_image__.unwrap_or_default(),
                 })
             }
         }

@@ -8,6 +8,12 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class MultiImage(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    MULTI_IMAGE_UNSPECIFIED: _ClassVar[MultiImage]
+    MULTI_IMAGE_PADDED: _ClassVar[MultiImage]
+    MULTI_IMAGE_TILED: _ClassVar[MultiImage]
+
 class FinishReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     FINISH_REASON_UNSPECIFIED: _ClassVar[FinishReason]
@@ -33,6 +39,9 @@ class Reduction(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     REDUCTION_LAST: _ClassVar[Reduction]
     REDUCTION_TOP_TOKENS: _ClassVar[Reduction]
     REDUCTION_RECEIVED: _ClassVar[Reduction]
+MULTI_IMAGE_UNSPECIFIED: MultiImage
+MULTI_IMAGE_PADDED: MultiImage
+MULTI_IMAGE_TILED: MultiImage
 FINISH_REASON_UNSPECIFIED: FinishReason
 FINISH_REASON_EOS: FinishReason
 FINISH_REASON_LENGTH: FinishReason
@@ -60,14 +69,16 @@ class Image(_message.Message):
     def __init__(self, data: _Optional[bytes] = ..., handle: _Optional[str] = ...) -> None: ...
 
 class Prompt(_message.Message):
-    __slots__ = ("text", "images", "raw")
+    __slots__ = ("text", "images", "raw", "multi_image")
     TEXT_FIELD_NUMBER: _ClassVar[int]
     IMAGES_FIELD_NUMBER: _ClassVar[int]
     RAW_FIELD_NUMBER: _ClassVar[int]
+    MULTI_IMAGE_FIELD_NUMBER: _ClassVar[int]
     text: str
     images: _containers.RepeatedCompositeFieldContainer[Image]
     raw: bool
-    def __init__(self, text: _Optional[str] = ..., images: _Optional[_Iterable[_Union[Image, _Mapping]]] = ..., raw: _Optional[bool] = ...) -> None: ...
+    multi_image: MultiImage
+    def __init__(self, text: _Optional[str] = ..., images: _Optional[_Iterable[_Union[Image, _Mapping]]] = ..., raw: _Optional[bool] = ..., multi_image: _Optional[_Union[MultiImage, str]] = ...) -> None: ...
 
 class Sampling(_message.Message):
     __slots__ = ("temperature", "top_k", "top_p", "seed")
