@@ -233,7 +233,8 @@ fn heads() {
 fn configurations() {
     let copy = Copy::of(SAFETENSORS);
     let whole = copy.read("config.json");
-    let factors = |count: usize| json!({"rope_type": "longrope", "short_factor": vec![1.0; count], "long_factor": vec![2.0; 4]});
+    let factors =
+        |count: usize| json!({"rope_type": "longrope", "short_factor": vec![1.0; count], "long_factor": vec![2.0; 4]});
     let bad: [(&str, Value, &str); 22] = [
         ("/text_config/num_attention_heads", json!(0), "text_config: sizes must be at least 1"),
         ("/vision_config/num_attention_heads", json!(0), "vision_config: sizes must be at least 1"),
@@ -241,8 +242,16 @@ fn configurations() {
         ("/text_config/num_attention_heads", json!(3), "missing"),
         ("/text_config/model_type", json!("rwkv"), "llama, mistral, qwen2, qwen3, phi3, gemma, gemma2 are supported"),
         ("/model_type", json!("llava_later"), "llava, llava_next, llava_onevision, vipllava are supported"),
-        ("/text_config/rope_parameters", json!({"rope_type": "mrope"}), "llama has one of default, linear, dynamic, yarn"),
-        ("/text_config/rope_parameters", json!({"rope_type": "linear"}), "factor is missing; a number above 0 is needed"),
+        (
+            "/text_config/rope_parameters",
+            json!({"rope_type": "mrope"}),
+            "llama has one of default, linear, dynamic, yarn",
+        ),
+        (
+            "/text_config/rope_parameters",
+            json!({"rope_type": "linear"}),
+            "factor is missing; a number above 0 is needed",
+        ),
         ("/text_config/rope_parameters", json!({"type": "dynamic", "factor": -2}), "factor -2; a number above 0"),
         ("/text_config/rope_parameters", json!({"factor": 2.0}), "rope_type \"default\" has no factor"),
         ("/text_config/rope_parameters", json!({"mrope_section": [1]}), "unknown field `mrope_section`"),

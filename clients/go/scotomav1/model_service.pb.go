@@ -219,7 +219,8 @@ type ModelInfo struct {
 	VisionTower *StackInfo `protobuf:"bytes,8,opt,name=vision_tower,json=visionTower,proto3" json:"vision_tower,omitempty"`
 	// The decoder.
 	LanguageModel *StackInfo `protobuf:"bytes,9,opt,name=language_model,json=languageModel,proto3" json:"language_model,omitempty"`
-	// Layer whose output is read, by Hugging Face's rule: hidden_states counts the embeddings as entry 0.
+	// Layer whose output is read, by Hugging Face's rule: hidden_states counts the embeddings as entry 0, and negative numbers count
+	// from the end. 0 where several are read, see vision_feature_layers.
 	VisionFeatureLayer int32 `protobuf:"varint,10,opt,name=vision_feature_layer,json=visionFeatureLayer,proto3" json:"vision_feature_layer,omitempty"`
 	// "default" drops CLS, "full" keeps it.
 	VisionFeatureSelectStrategy string `protobuf:"bytes,11,opt,name=vision_feature_select_strategy,json=visionFeatureSelectStrategy,proto3" json:"vision_feature_select_strategy,omitempty"`
@@ -240,9 +241,11 @@ type ModelInfo struct {
 	// Whose arithmetic makes pixels of pictures: pillow, pillow-12 or torchvision.
 	ImageProcessor string `protobuf:"bytes,19,opt,name=image_processor,json=imageProcessor,proto3" json:"image_processor,omitempty"`
 	// Adapters that were merged into its weights at load; `digest` is that of the merged model.
-	Adapters      []string `protobuf:"bytes,21,rep,name=adapters,proto3" json:"adapters,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Adapters []string `protobuf:"bytes,21,rep,name=adapters,proto3" json:"adapters,omitempty"`
+	// All layers whose outputs the projector reads side by side, in this order, by the same rule.
+	VisionFeatureLayers []int32 `protobuf:"varint,22,rep,packed,name=vision_feature_layers,json=visionFeatureLayers,proto3" json:"vision_feature_layers,omitempty"`
+	unknownFields       protoimpl.UnknownFields
+	sizeCache           protoimpl.SizeCache
 }
 
 func (x *ModelInfo) Reset() {
@@ -411,6 +414,13 @@ func (x *ModelInfo) GetImageProcessor() string {
 func (x *ModelInfo) GetAdapters() []string {
 	if x != nil {
 		return x.Adapters
+	}
+	return nil
+}
+
+func (x *ModelInfo) GetVisionFeatureLayers() []int32 {
+	if x != nil {
+		return x.VisionFeatureLayers
 	}
 	return nil
 }
@@ -1646,7 +1656,7 @@ const file_scotoma_v1_model_service_proto_rawDesc = "" +
 	"\x0fGetModelRequest\x12\x14\n" +
 	"\x05model\x18\x01 \x01(\tR\x05model\"?\n" +
 	"\x10GetModelResponse\x12+\n" +
-	"\x05model\x18\x01 \x01(\v2\x15.scotoma.v1.ModelInfoR\x05model\"\xf1\x05\n" +
+	"\x05model\x18\x01 \x01(\v2\x15.scotoma.v1.ModelInfoR\x05model\"\xa5\x06\n" +
 	"\tModelInfo\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
 	"\x06family\x18\x02 \x01(\tR\x06family\x12\x16\n" +
@@ -1676,7 +1686,8 @@ const file_scotoma_v1_model_service_proto_rawDesc = "" +
 	"\rinterventions\x18\x11 \x03(\tR\rinterventions\x12'\n" +
 	"\x0fsaliency_models\x18\x12 \x03(\tR\x0esaliencyModels\x12'\n" +
 	"\x0fimage_processor\x18\x13 \x01(\tR\x0eimageProcessor\x12\x1a\n" +
-	"\badapters\x18\x15 \x03(\tR\badapters\"\x89\x01\n" +
+	"\badapters\x18\x15 \x03(\tR\badapters\x122\n" +
+	"\x15vision_feature_layers\x18\x16 \x03(\x05R\x13visionFeatureLayers\"\x89\x01\n" +
 	"\tStackInfo\x12\x16\n" +
 	"\x06layers\x18\x01 \x01(\rR\x06layers\x12\x14\n" +
 	"\x05width\x18\x02 \x01(\rR\x05width\x12\x14\n" +

@@ -29,7 +29,7 @@ class GetModelResponse(_message.Message):
     def __init__(self, model: _Optional[_Union[ModelInfo, _Mapping]] = ...) -> None: ...
 
 class ModelInfo(_message.Message):
-    __slots__ = ("name", "family", "digest", "dtype", "device", "resident_bytes", "parameters", "vision_tower", "language_model", "vision_feature_layer", "vision_feature_select_strategy", "image_size", "patch_grid", "vocabulary", "projectors", "limits", "interventions", "saliency_models", "image_processor", "adapters")
+    __slots__ = ("name", "family", "digest", "dtype", "device", "resident_bytes", "parameters", "vision_tower", "language_model", "vision_feature_layer", "vision_feature_select_strategy", "image_size", "patch_grid", "vocabulary", "projectors", "limits", "interventions", "saliency_models", "image_processor", "adapters", "vision_feature_layers")
     NAME_FIELD_NUMBER: _ClassVar[int]
     FAMILY_FIELD_NUMBER: _ClassVar[int]
     DIGEST_FIELD_NUMBER: _ClassVar[int]
@@ -50,6 +50,7 @@ class ModelInfo(_message.Message):
     SALIENCY_MODELS_FIELD_NUMBER: _ClassVar[int]
     IMAGE_PROCESSOR_FIELD_NUMBER: _ClassVar[int]
     ADAPTERS_FIELD_NUMBER: _ClassVar[int]
+    VISION_FEATURE_LAYERS_FIELD_NUMBER: _ClassVar[int]
     name: str
     family: str
     digest: str
@@ -70,7 +71,8 @@ class ModelInfo(_message.Message):
     saliency_models: _containers.RepeatedScalarFieldContainer[str]
     image_processor: str
     adapters: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, name: _Optional[str] = ..., family: _Optional[str] = ..., digest: _Optional[str] = ..., dtype: _Optional[str] = ..., device: _Optional[str] = ..., resident_bytes: _Optional[int] = ..., parameters: _Optional[int] = ..., vision_tower: _Optional[_Union[StackInfo, _Mapping]] = ..., language_model: _Optional[_Union[StackInfo, _Mapping]] = ..., vision_feature_layer: _Optional[int] = ..., vision_feature_select_strategy: _Optional[str] = ..., image_size: _Optional[int] = ..., patch_grid: _Optional[int] = ..., vocabulary: _Optional[int] = ..., projectors: _Optional[_Iterable[str]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., interventions: _Optional[_Iterable[str]] = ..., saliency_models: _Optional[_Iterable[str]] = ..., image_processor: _Optional[str] = ..., adapters: _Optional[_Iterable[str]] = ...) -> None: ...
+    vision_feature_layers: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, name: _Optional[str] = ..., family: _Optional[str] = ..., digest: _Optional[str] = ..., dtype: _Optional[str] = ..., device: _Optional[str] = ..., resident_bytes: _Optional[int] = ..., parameters: _Optional[int] = ..., vision_tower: _Optional[_Union[StackInfo, _Mapping]] = ..., language_model: _Optional[_Union[StackInfo, _Mapping]] = ..., vision_feature_layer: _Optional[int] = ..., vision_feature_select_strategy: _Optional[str] = ..., image_size: _Optional[int] = ..., patch_grid: _Optional[int] = ..., vocabulary: _Optional[int] = ..., projectors: _Optional[_Iterable[str]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., interventions: _Optional[_Iterable[str]] = ..., saliency_models: _Optional[_Iterable[str]] = ..., image_processor: _Optional[str] = ..., adapters: _Optional[_Iterable[str]] = ..., vision_feature_layers: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class StackInfo(_message.Message):
     __slots__ = ("layers", "width", "heads", "kv_heads", "layers_run")
