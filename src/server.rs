@@ -38,14 +38,14 @@ pub struct ModelSpec {
     pub source: Source,
     /// More projectors for it: name and safetensors file.
     pub projectors: Vec<(String, PathBuf)>,
-    /// Its device, chat template and the like.
-    pub choices: Choices,
+    /// How it is loaded.
+    pub options: api::LoadOptions,
 }
 
 impl ModelSpec {
     /// With its own projector alone, anywhere.
     pub fn new(name: &str, source: Source) -> Self {
-        Self { name: name.to_owned(), source, projectors: Vec::new(), choices: Choices::default() }
+        Self { name: name.to_owned(), source, projectors: Vec::new(), options: api::LoadOptions::default() }
     }
 }
 
@@ -153,7 +153,7 @@ impl Server {
         let models = Registry::new(placement);
         for spec in &config.models {
             let fail = |source| Error::Model { name: spec.name.clone(), source: Box::new(source) };
-            let model = models.load(&spec.name, &spec.source, &spec.choices, &|_, _| {}).map_err(fail)?;
+            let model = models.load(&spec.name, &spec.source, &spec.options, &|_, _| {}).map_err(fail)?;
             for (name, path) in &spec.projectors {
                 model.add_projector(name, path).map_err(|e| fail(e.into()))?;
             }

@@ -15,8 +15,19 @@ use scotoma::engine::{Engine, Event, Events, Limits, Sampling, Work};
 use scotoma::model::Model;
 use serde_json::json;
 
-const SETS: [&str; 6] =
-    ["tiny-gqa-tied", "tiny-full-old-names", "tiny-next-llama", "tiny-next-mistral", "tiny-onevision", "shapes"];
+const SETS: [&str; 11] = [
+    "tiny-gqa-tied",
+    "tiny-full-old-names",
+    "tiny-next-llama",
+    "tiny-next-mistral",
+    "tiny-onevision",
+    "tiny-phi3",
+    "tiny-gemma",
+    "tiny-gemma2",
+    "tiny-qwen3",
+    "tiny-vipllava",
+    "shapes",
+];
 
 /// What a card's f32 may be off by: its kernels sum in other orders, and its GEMM may.
 const CARD: f64 = 1e-4;
@@ -123,7 +134,8 @@ fn candle_on_the_cpu_agrees_with_hugging_face() {
 
 #[test]
 fn candle_on_the_cpu_serves_many_as_one() {
-    let (count, others) = company(&candle_on_the_cpu(), DType::F32, &["tiny-gqa-tied", "tiny-next-mistral"]);
+    let (count, others) =
+        company(&candle_on_the_cpu(), DType::F32, &["tiny-gqa-tied", "tiny-next-mistral", "tiny-gemma2", "tiny-phi3"]);
     assert!(count >= 100, "{count} requests");
     assert!(others.is_empty(), "{}", others.join("\n"));
 }

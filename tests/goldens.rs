@@ -16,8 +16,19 @@ use scotoma::engine::{Engine, Event, Limits, Sampling, Work};
 use scotoma::model::{Message, MessagePart, Model, Role, Source};
 use scotoma::nn::{HOOK_TABLE, Point, Site, Stack};
 
-const SETS: [&str; 6] =
-    ["tiny-gqa-tied", "tiny-full-old-names", "tiny-next-llama", "tiny-next-mistral", "tiny-onevision", "shapes"];
+const SETS: [&str; 11] = [
+    "tiny-gqa-tied",
+    "tiny-full-old-names",
+    "tiny-next-llama",
+    "tiny-next-mistral",
+    "tiny-onevision",
+    "tiny-phi3",
+    "tiny-gemma",
+    "tiny-gemma2",
+    "tiny-qwen3",
+    "tiny-vipllava",
+    "shapes",
+];
 
 /// By kind of point: the worst error, how many values were compared, where the worst was.
 type Table = BTreeMap<String, (f64, usize, String)>;

@@ -99,11 +99,15 @@ fn change(json: serde_json::Value) -> Intervention {
     interventions_from_json(&json!([json])).unwrap().swap_remove(0)
 }
 
+/// Sets whose decoder, rotary embedding or features are others than LLaVA-1.5's.
+const DECODERS: [&str; 5] = ["tiny-phi3", "tiny-gemma", "tiny-gemma2", "tiny-qwen3", "tiny-vipllava"];
+
 const RESID: &str = "language_model.blocks.{l}.hook_resid_pre";
 
 #[test]
 fn what_changes_nothing_changes_no_bit() {
-    for set in ["tiny-gqa-tied", "tiny-full-old-names", "tiny-next-mistral", "tiny-onevision", "shapes"] {
+    for set in ["tiny-gqa-tied", "tiny-full-old-names", "tiny-next-mistral", "tiny-onevision", "tiny-gemma2", "shapes"]
+    {
         let bench = Bench::new(set);
         let baseline = bench.answer(&[]);
         let identity: Vec<u32> = (0..bench.tokens() as u32).collect();
@@ -271,7 +275,7 @@ fn a_permutation_and_its_inverse_cancel() {
 
 #[test]
 fn company_changes_no_bit() {
-    for set in ["tiny-gqa-tied", "tiny-next-mistral", "tiny-onevision", "shapes"] {
+    for set in ["tiny-gqa-tied", "tiny-next-mistral", "tiny-onevision", "shapes"].iter().chain(&DECODERS) {
         let bench = Bench::new(set);
         let lists: Vec<Vec<Intervention>> = vec![
             vec![],
@@ -407,7 +411,7 @@ impl Hooks for Onlooker {
 /// In chunks, row by row, from where another sequence stood, and looked at from all sides: the same bits.
 #[test]
 fn a_prefill_in_parts_is_a_prefill() {
-    for set in ["tiny-gqa-tied", "tiny-next-mistral", "tiny-onevision", "shapes"] {
+    for set in ["tiny-gqa-tied", "tiny-next-mistral", "tiny-onevision", "shapes"].iter().chain(&DECODERS) {
         let model = model(set);
         let ids: Vec<u32> = (0..40).map(|i| 5 + i * 7 % 90).collect();
         let layers = model.decoder.config().num_hidden_layers;

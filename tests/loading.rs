@@ -233,13 +233,44 @@ fn heads() {
 fn configurations() {
     let copy = Copy::of(SAFETENSORS);
     let whole = copy.read("config.json");
-    let bad: [(&str, Value, &str); 9] = [
+    let factors =
+        |count: usize| json!({"rope_type": "longrope", "short_factor": vec![1.0; count], "long_factor": vec![2.0; 4]});
+    let bad: [(&str, Value, &str); 22] = [
         ("/text_config/num_attention_heads", json!(0), "text_config: sizes must be at least 1"),
         ("/vision_config/num_attention_heads", json!(0), "vision_config: sizes must be at least 1"),
         ("/vision_config/patch_size", json!(0), "vision_config"),
         ("/text_config/num_attention_heads", json!(3), "missing"),
-        ("/text_config/model_type", json!("rwkv"), "llama, mistral and qwen2 are supported"),
-        ("/model_type", json!("llava_later"), "llava, llava_next, llava_onevision are supported"),
+        ("/text_config/model_type", json!("rwkv"), "llama, mistral, qwen2, qwen3, phi3, gemma, gemma2 are supported"),
+        ("/model_type", json!("llava_later"), "llava, llava_next, llava_onevision, vipllava are supported"),
+        (
+            "/text_config/rope_parameters",
+            json!({"rope_type": "mrope"}),
+            "llama has one of default, linear, dynamic, yarn",
+        ),
+        (
+            "/text_config/rope_parameters",
+            json!({"rope_type": "linear"}),
+            "factor is missing; a number above 0 is needed",
+        ),
+        ("/text_config/rope_parameters", json!({"type": "dynamic", "factor": -2}), "factor -2; a number above 0"),
+        ("/text_config/rope_parameters", json!({"factor": 2.0}), "rope_type \"default\" has no factor"),
+        ("/text_config/rope_parameters", json!({"mrope_section": [1]}), "unknown field `mrope_section`"),
+        ("/text_config/rope_parameters", factors(3), "short_factor of 3 numbers; 4 numbers above 0 are needed"),
+        (
+            "/text_config/rope_parameters",
+            json!({"rope_type": "llama3", "factor": 8, "low_freq_factor": 4, "high_freq_factor": 1}),
+            "high_freq_factor 1 is not above low_freq_factor 4",
+        ),
+        (
+            "/text_config/rope_parameters",
+            json!({"full_attention": {"rope_theta": 1e4}, "sliding_attention": {"rope_theta": 1e3}}),
+            "rope_parameters differ by type of layer",
+        ),
+        ("/text_config/rope_parameters", json!({"partial_rotary_factor": 0.5}), "llama rotates whole heads (1.0)"),
+        ("/text_config/rope_parameters", json!({"rope_theta": 0}), "rope_theta 0; a number above 0"),
+        ("/vision_feature_layer", json!([]), "a layer number, or a list of 1 to 64 of them"),
+        ("/vision_feature_layer", json!([-2, 9]), "vision_feature_layer 9 is not in"),
+        ("/text_config/use_cache", json!("yes"), "missing"),
         ("/vision_feature_layer", json!(9), "vision_feature_layer 9 is not in"),
         ("/text_config/max_position_embeddings", json!(1_u64 << 40), "max_position_embeddings"),
         ("/text_config/hidden_size", json!(-1), "invalid value"),

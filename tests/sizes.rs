@@ -108,7 +108,7 @@ fn pixel_values_are_those_of_hugging_face_to_the_bit() {
             "image_std": STD,
             "image_grid_pinpoints": canvases(&family.pinpoints, 28),
         });
-        let processor = Processor::from_json(&json, 28, family.tiling).unwrap();
+        let processor = Processor::from_json(&json, 28, family.tiling, None).unwrap();
         for row in rows(family.name) {
             let picture = processor.picture(&pattern(row.tiny_width, row.tiny_height), 1).unwrap();
             let views = picture.views();

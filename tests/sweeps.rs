@@ -143,9 +143,18 @@ impl Dice {
     }
 }
 
-const FAMILIES: [&str; 5] = ["tiny-gqa-tied", "tiny-full-old-names", "tiny-next-mistral", "tiny-onevision", "shapes"];
+const FAMILIES: [&str; 8] = [
+    "tiny-gqa-tied",
+    "tiny-full-old-names",
+    "tiny-next-mistral",
+    "tiny-onevision",
+    "tiny-phi3",
+    "tiny-gemma2",
+    "tiny-vipllava",
+    "shapes",
+];
 
-/// 200 random sweeps: what is reused, batched, cut in chunks or computed anew for want of memory has the bits of a run alone.
+/// 320 random sweeps: what is reused, batched, cut in chunks or computed anew for want of memory has the bits of a run alone.
 #[test]
 fn reused_is_recomputed() {
     for set in FAMILIES {

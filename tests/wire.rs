@@ -250,10 +250,10 @@ fn bad_requests() -> Vec<Bad> {
             "text as image",
             InvalidArgument,
             "prompt.images[0].data",
-            "PNG, JPEG or WebP",
+            "JPEG, PNG, WebP",
             with_image(b"hello".to_vec()),
         ),
-        bad("empty image", InvalidArgument, "prompt.images[0].data", "PNG, JPEG or WebP", with_image(vec![])),
+        bad("empty image", InvalidArgument, "prompt.images[0].data", "JPEG, PNG, WebP", with_image(vec![])),
         bad(
             "too many images",
             InvalidArgument,

@@ -221,12 +221,13 @@ impl State {
         let mut prompt = prompt.ok_or_else(|| Error::invalid("prompt", "unset"))?;
         prompt::check(&prompt)?;
         let images = prompt::take_images(&mut prompt);
+        let multi_image = prompt.multi_image;
         let (deadline, time) = (call.deadline, call.time);
         // On the pool: a template may take its time.
         let counted = images.len();
         let render = move |model: &Model| prompt::render(model, &prompt, counted, time);
         let text = before(deadline, self.blocking(&model, render)).await??;
-        before(deadline, self.ground(&model, (&call.client.tenant, images), Some(text))).await?
+        before(deadline, self.ground(&model, (&call.client.tenant, images), multi_image, Some(text))).await?
     }
 
     /// A request on its ground; `work` says what to do with the prompt.

@@ -119,14 +119,15 @@ async fn preview(
     let mut interventions = request.interventions;
     convert::draw_open_seeds(&mut interventions, std::iter::empty(), intervention::fresh_seed);
     let pictures = (&*call.client.tenant, vec![("image".to_owned(), image)]);
-    let ground = before(call.deadline, state.ground(model, pictures, None)).await??;
+    let ground =
+        before(call.deadline, state.ground(model, pictures, v1::MultiImage::Unspecified.into(), None)).await??;
     let asked = Asked { interventions, sample_key: &request.sample_key, ..Asked::default() };
     let scene = before(call.deadline, state.scene(&ground, asked)).await??;
     let Some(picture) = scene.pictures.first() else { return Err(Error::Fault("the picture was lost".into())) };
     let view = picture.shown();
     let png = vision::encode_png(view).map_err(|e| Error::Fault(e.to_string()))?;
     // As many whole tiles as the canvas has, each of the tower's patches.
-    let patches = |pixels: usize| (pixels / picture.base.width * model.tower.config().grid()) as u32;
+    let patches = |pixels: usize| (pixels / picture.side() * model.tower.config().grid()) as u32;
     Ok(v1::PreviewResponse {
         png,
         width: view.width as u32,

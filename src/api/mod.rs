@@ -39,7 +39,7 @@ pub use convert::interventions_from_json;
 pub use error::Error;
 pub use judge::Judging;
 pub use keys::Keys;
-pub use registry::{Choices, Placement, Registry};
+pub use registry::{LoadOptions, Placement, Registry};
 pub use sample::sample;
 
 use crate::engine::Engine;

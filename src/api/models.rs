@@ -22,6 +22,7 @@ impl State {
     pub(super) fn info(&self, model: &Model) -> v1::ModelInfo {
         let (tower, decoder) = (&model.tower, model.decoder.config());
         let vision = tower.config();
+        let feature_layer = |entry: usize| entry as i32 - vision.num_hidden_layers as i32 - 1;
         v1::ModelInfo {
             name: model.name.clone(),
             family: model.family.model_type().into(),
@@ -44,7 +45,8 @@ impl State {
                 kv_heads: decoder.kv_heads() as u32,
                 layers_run: decoder.num_hidden_layers as u32,
             }),
-            vision_feature_layer: tower.feature_layers() as i32 - vision.num_hidden_layers as i32 - 1,
+            vision_feature_layer: if tower.features().len() == 1 { feature_layer(tower.feature_layers()) } else { 0 },
+            vision_feature_layers: tower.features().iter().map(|&entry| feature_layer(entry)).collect(),
             vision_feature_select_strategy: tower.strategy().name().into(),
             image_size: vision.image_size as u32,
             patch_grid: vision.grid() as u32,
@@ -64,6 +66,7 @@ impl State {
                 .chat
                 .as_ref()
                 .map(|chat| v1::ChatTemplateInfo { origin: chat.origin(), text_only: chat.is_text_only() }),
+            image_processor: model.processor.backend.name().into(),
         }
     }
 }

@@ -26,6 +26,8 @@ pub(super) struct Ground {
     /// Their visual tokens.
     images: Vec<ImageTokens>,
     image_digests: Vec<String>,
+    /// As how many pictures of one request each is prepared.
+    together: usize,
     /// The prompt after the chat template; empty for a preview.
     text: Rendered,
     /// `None` for a preview.
@@ -74,17 +76,19 @@ impl State {
         self: &Arc<Self>,
         model: &Arc<Model>,
         (tenant, images): (&str, Vec<(String, v1::Image)>),
+        multi_image: i32,
         text: Option<Rendered>,
     ) -> Result<Arc<Ground>, Error> {
         if images.len() > self.limits.images {
             let message = format!("{} pictures; at most {} are taken", images.len(), self.limits.images);
             return Err(Error::invalid("prompt.images", message));
         }
+        let together = together(model, multi_image, images.len())?;
         let file = |(at, image): (String, v1::Image)| Ok((self.file(tenant, image, &at)?, at));
         let files = images.into_iter().map(file).collect::<Result<Vec<_>, Error>>()?;
         let max_pixels = self.limits.image_pixels;
         let decode = move |model: &Model| {
-            let (pictures, digests) = pictures(model, &files, max_pixels)?;
+            let (pictures, digests) = pictures(model, &files, (max_pixels, together))?;
             let pixel = |p| Pixels::new(model.pixels(p)?).map_err(crate::model::Error::from);
             let pixels = pictures.iter().map(pixel).collect::<Result<Vec<_>, _>>()?;
             Ok((pictures, digests, pixels))
@@ -99,7 +103,7 @@ impl State {
             None => (Rendered::default(), None),
         };
         let (model, looks) = (model.clone(), Mutex::default());
-        Ok(Arc::new(Ground { model, pictures, pixels, images, image_digests, text, words, looks }))
+        Ok(Arc::new(Ground { model, pictures, pixels, images, image_digests, together, text, words, looks }))
     }
 
     /// The bytes of a picture.
@@ -120,7 +124,7 @@ impl State {
         let Asked { interventions, captures, sample_key } = asked;
         let model = &ground.model;
         let list = convert::interventions(&interventions)?;
-        let donors = self.donors(model, &list, ground.images.len()).await?;
+        let donors = self.donors(model, &list, ground.together).await?;
         let looks = intervention::looks(&list, captures.iter().map(|c| &c.target));
         let looks = self.looks(ground, looks.into_iter().collect()).await?;
         let activations: BTreeMap<String, Tensor> = intervention::handles(&list)
@@ -211,7 +215,7 @@ impl State {
                     };
                     let saliency = self.saliency.iter().find(|m| m.name == *name).cloned().ok_or_else(unknown)?;
                     check(saliency.heads())?;
-                    let bases: Vec<_> = pictures.iter().map(|p| p.base.clone()).collect();
+                    let bases: Vec<_> = pictures.iter().map(|p| p.base.image.clone()).collect();
                     let attend = move |_: &Model| {
                         bases.iter().map(|base| Ok(vec![saliency.attention(base, head)?])).collect::<Result<_, Error>>()
                     };
@@ -324,7 +328,23 @@ fn kind_name(kind: &v1::intervention::Kind) -> &'static str {
     }
 }
 
-fn pictures(model: &Model, files: &[(Bytes, String)], max_pixels: u64) -> Result<(Vec<Picture>, Vec<String>), Error> {
+/// Returns as how many pictures of one request each of `count` is prepared: a picture that comes alone may be tiled.
+fn together(model: &Model, multi_image: i32, count: usize) -> Result<usize, Error> {
+    let invalid = |message: String| Error::invalid("prompt.multi_image", message);
+    let asked = v1::MultiImage::try_from(multi_image)
+        .map_err(|_| invalid(format!("{multi_image} is no MultiImage; 0, 1 (padded) and 2 (tiled) are")))?;
+    if asked != v1::MultiImage::Unspecified && !model.processor.tiles_lone_pictures() {
+        let message = format!("{} prepares several pictures in one way; leave it unset", model.name);
+        return Err(invalid(message));
+    }
+    Ok(if asked == v1::MultiImage::Tiled { 1 } else { count })
+}
+
+fn pictures(
+    model: &Model,
+    files: &[(Bytes, String)],
+    (max_pixels, together): (u64, usize),
+) -> Result<(Vec<Picture>, Vec<String>), Error> {
     let mut pictures = Vec::with_capacity(files.len());
     let mut digests = Vec::with_capacity(files.len());
     for (bytes, at) in files {
@@ -333,7 +353,7 @@ fn pictures(model: &Model, files: &[(Bytes, String)], max_pixels: u64) -> Result
         let picture = vision::decode(bytes, max_pixels).map_err(wrong)?;
         histogram!(names::STAGE_DURATION, "stage" => "decode_image").record(start.elapsed());
         let start = Instant::now();
-        pictures.push(model.processor.picture(&picture, files.len()).map_err(wrong)?);
+        pictures.push(model.processor.picture(&picture, together).map_err(wrong)?);
         histogram!(names::STAGE_DURATION, "stage" => "preprocess").record(start.elapsed());
         digests.push(blake3::hash(bytes).to_hex().to_string());
     }

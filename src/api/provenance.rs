@@ -40,6 +40,7 @@ pub(super) fn by_handles(prompt: &mut Option<v1::Prompt>) -> Option<v1::Prompt> 
             images: prompt.images.iter().map(handle).collect(),
             raw: prompt.raw,
             messages: prompt.messages.iter().map(message).collect(),
+            multi_image: prompt.multi_image,
         }
     });
     std::mem::replace(prompt, named)

@@ -9,6 +9,7 @@ use metrics::gauge;
 use super::Error;
 use crate::model::{self, ChatTemplate, Model, Source, device_name};
 use crate::telemetry::names;
+use crate::vision::ProcessorBackend;
 
 /// Where models go, and how much of them.
 #[derive(Debug, Clone)]
@@ -23,13 +24,15 @@ pub struct Placement {
     pub open: bool,
 }
 
-/// What may be chosen of one model.
+/// How one model is loaded.
 #[derive(Debug, Clone, Default)]
-pub struct Choices {
-    /// As `ModelInfo.device` has it; empty: where models hold least.
+pub struct LoadOptions {
+    /// As `ModelInfo.device` has it; empty: the one on which models hold least.
     pub device: String,
-    /// What the tensors are; unsaid: as the placement says.
+    /// What the tensors are; `None`: what the placement says.
     pub dtype: Option<DType>,
+    /// Whose arithmetic makes pixels of pictures; `None`: that of the class which the checkpoint names.
+    pub image_processor: Option<ProcessorBackend>,
     /// In place of the model's own chat template.
     pub chat_template: Option<ChatTemplate>,
 }
@@ -88,7 +91,7 @@ impl Registry {
         &self,
         name: &str,
         source: &Source,
-        choices: &Choices,
+        options: &LoadOptions,
         progress: &dyn Fn(u64, u64),
     ) -> Result<Arc<Model>, Error> {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
@@ -98,17 +101,18 @@ impl Registry {
         }
         let start = Instant::now();
         let held: u64 = resident.iter().map(|m| m.resident_bytes).sum();
-        let device = self.device(&choices.device, &resident)?;
+        let device = self.device(&options.device, &resident)?;
         let usual = if device.is_cpu() { DType::F32 } else { DType::BF16 };
-        let options = model::Load {
-            dtype: choices.dtype.or(self.placement.dtype).unwrap_or(usual),
+        let load = model::Load {
+            dtype: options.dtype.or(self.placement.dtype).unwrap_or(usual),
             device,
             budget: self.placement.budget.saturating_sub(held),
-            chat_template: choices.chat_template.as_ref(),
+            image_processor: options.image_processor,
+            chat_template: options.chat_template.as_ref(),
             resident: &resident,
             progress,
         };
-        let model = Model::load_with(name, source, &options).map_err(Error::load("place"))?;
+        let model = Model::load_with(name, source, &load).map_err(Error::load("place"))?;
         let model = Arc::new(model);
         let seconds = start.elapsed().as_secs_f64();
         gauge!(names::MODEL_RESIDENT_BYTES, "model" => name.to_owned()).set(model.resident_bytes as f64);

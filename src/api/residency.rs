@@ -11,8 +11,9 @@ use tonic_health::ServingStatus;
 
 use super::observe::Observation;
 use super::v1::{self, LoadModelResponse, load_model_response::Event};
-use super::{Choices, Error, State};
+use super::{Error, LoadOptions, State};
 use crate::model::{self, Origin};
+use crate::vision::ProcessorBackend;
 
 /// How often an unload looks whether the last request has ended.
 const LOOK: Duration = Duration::from_millis(20);
@@ -46,7 +47,7 @@ pub(super) struct Loading {
     name: String,
     origin: Origin,
     adapter: Option<Origin>,
-    choices: Choices,
+    options: LoadOptions,
 }
 
 /// Checks a request before anything is loaded.
@@ -58,8 +59,10 @@ pub(super) fn begin(state: &State, request: v1::LoadModelRequest) -> Result<Load
     let name = if request.name.is_empty() { Origin::default_name(&request.place) } else { request.name };
     let chosen = Some(request.chat_template.as_str()).filter(|t| !t.is_empty());
     let chat_template = chosen.map(str::parse).transpose().map_err(|e| Error::invalid("chat_template", e))?;
-    let choices = Choices { device: request.device, dtype: dtype(&request.dtype)?, chat_template };
-    Ok(Loading { name, origin, adapter, choices })
+    let image_processor =
+        ProcessorBackend::parse(&request.image_processor).map_err(|e| Error::invalid("image_processor", e))?;
+    let options = LoadOptions { device: request.device, dtype: dtype(&request.dtype)?, image_processor, chat_template };
+    Ok(Loading { name, origin, adapter, options })
 }
 
 /// Loads a model and sends how far it has come, then the model.
@@ -67,10 +70,10 @@ pub(super) async fn load(state: Arc<State>, mut observation: Observation, loadin
     let _alive = state.alive.clone();
     let (worker, events) = (state.clone(), sender.clone());
     let loaded = tokio::task::spawn_blocking(move || {
-        let Loading { name, origin, adapter, choices } = loading;
+        let Loading { name, origin, adapter, options } = loading;
         let mut fetched = |file: &str, done, total| progress(&events, file, done, total);
         let source = origin.fetch_with(adapter, &mut fetched).map_err(Error::load("place"))?;
-        worker.models.load(&name, &source, &choices, &|done, total| progress(&events, "", done, total))
+        worker.models.load(&name, &source, &options, &|done, total| progress(&events, "", done, total))
     });
     let response = match loaded.await.unwrap_or_else(|e| Err(Error::Fault(e.to_string()))) {
         Ok(model) => {

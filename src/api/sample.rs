@@ -143,7 +143,8 @@ impl Plan {
             };
             let request = match images {
                 Ok(images) => {
-                    let prompt = v1::Prompt { text: text.clone(), images, ..Default::default() };
+                    let multi_image = self.header.multi_image;
+                    let prompt = v1::Prompt { text: text.clone(), images, multi_image, ..Default::default() };
                     Ok(self.request(&item, prompt, &variants)?)
                 }
                 Err(error) => Err(error),

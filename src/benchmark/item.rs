@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 pub struct Item {
     /// Tells it from all others of the benchmark.
     pub id: String,
-    /// PNG, JPEG or WebP; none for a question without a picture.
+    /// Files of pictures; none for a question without a picture.
     pub images: Vec<Vec<u8>>,
     /// What is asked.
     pub question: String,

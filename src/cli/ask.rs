@@ -33,7 +33,7 @@ impl Target {
 /// Flags of `generate`.
 #[derive(Debug, Args)]
 pub(super) struct Generate {
-    /// The picture: PNG, JPEG or WebP
+    /// The picture: JPEG, PNG, WebP, GIF, BMP, TIFF or PNM
     #[arg(required_unless_present = "messages")]
     image: Option<PathBuf>,
     /// The question
@@ -126,7 +126,7 @@ fn pictures(prompt: &Prompt) -> Vec<Image> {
 /// Flags of `preview`.
 #[derive(Debug, Args)]
 pub(super) struct Preview {
-    /// The picture: PNG, JPEG or WebP
+    /// The picture: JPEG, PNG, WebP, GIF, BMP, TIFF or PNM
     image: PathBuf,
     /// Where the PNG goes
     #[arg(short, long, default_value = "preview.png")]

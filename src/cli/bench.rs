@@ -93,19 +93,29 @@ impl Bench {
     }
 
     fn measure(&self) -> Result<(), Failure> {
-        let mut config = Config::shapes();
+        let mut config = Config { models: Vec::new(), ..Config::shapes() };
         self.hardware.apply(&mut config)?;
         let device = config.devices[0].clone();
         let usual = if device.is_cpu() { DType::F32 } else { DType::BF16 };
         let dtype = config.dtype.unwrap_or(usual);
         let place = self.random_weights.as_ref().map_or(self.model.clone(), |name| format!("{}{name}", model::RANDOM));
         let (name, origin) = named_origin(&place)?;
+        if let Some(wrong) = self.hardware.wrong_processors(std::iter::once(name.as_str())).first() {
+            return Err(wrong.clone().into());
+        }
         let source = tokio::runtime::Handle::current().block_on(self.adapter.fetch(origin))?;
         let mut report = Report::default();
         report.remember("before loading", &device);
         let start = Instant::now();
-        let options =
-            Load { dtype, device: &device, budget: u64::MAX, chat_template: None, resident: &[], progress: &|_, _| {} };
+        let options = Load {
+            dtype,
+            device: &device,
+            budget: u64::MAX,
+            image_processor: self.hardware.image_processor(&name)?,
+            chat_template: None,
+            resident: &[],
+            progress: &|_, _| {},
+        };
         let model = Arc::new(Model::load_with(&name, &source, &options)?);
         device.synchronize()?;
         let loading = start.elapsed();

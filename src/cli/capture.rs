@@ -38,7 +38,7 @@ enum Rows {
 /// Flags of `capture`.
 #[derive(Debug, Args)]
 pub(super) struct Capture {
-    /// The picture: PNG, JPEG or WebP
+    /// The picture: JPEG, PNG, WebP, GIF, BMP, TIFF or PNM
     image: PathBuf,
     /// The question
     question: String,

@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 use candle_core::Device;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use scotoma_client::Client;
 use scotoma_client::v1::evaluate_header::Rules;
 use scotoma_client::v1::{
     Answering, BenchmarkMetric, Comparison, EvaluateFinished, EvaluateHeader, EvaluateStarted, EvaluateVariant, Sample,
     SampleResult,
 };
+use scotoma_client::{Client, v1};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
@@ -44,6 +44,26 @@ pub(super) enum By {
     Letters,
     /// The likeliest option by its words
     Texts,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum MultiImage {
+    /// Each to a square, one view: transformers' nested list
+    Padded,
+    /// Each into tiles, as if it came alone: transformers' flat list
+    Tiled,
+}
+
+impl MultiImage {
+    /// As the contract spells it.
+    fn number(this: Option<Self>) -> i32 {
+        let image = match this {
+            None => v1::MultiImage::Unspecified,
+            Some(Self::Padded) => v1::MultiImage::Padded,
+            Some(Self::Tiled) => v1::MultiImage::Tiled,
+        };
+        image.into()
+    }
 }
 
 /// Who answers.
@@ -84,7 +104,7 @@ impl Served {
         } else {
             let (name, origin) = named_origin(&self.model)?;
             let mut spec = ModelSpec::new(&name, self.adapter.fetch(origin).await?);
-            spec.choices.chat_template = self.chat_template.as_deref().map(str::parse).transpose()?;
+            spec.options.chat_template = self.chat_template.as_deref().map(str::parse).transpose()?;
             config.models = vec![spec];
         }
         self.hardware.apply(&mut config)?;
@@ -122,6 +142,9 @@ pub(super) struct Common {
     /// Tokens that an answer may have. Default: what the rule says
     #[arg(long, default_value_t = 0)]
     pub(super) max_tokens: u32,
+    /// How several pictures of one question are prepared for LLaVA-OneVision. Default: padded
+    #[arg(long, value_enum)]
+    pub(super) multi_image: Option<MultiImage>,
     /// The first this many rows. 0: all
     #[arg(long, default_value_t = 0)]
     pub(super) limit: usize,
@@ -222,6 +245,7 @@ impl Eval {
             variants,
             answering: answering.into(),
             max_tokens: self.common.max_tokens,
+            multi_image: MultiImage::number(self.common.multi_image),
             ..Default::default()
         }
     }

@@ -12,7 +12,7 @@ use super::Failure;
 use super::access::Access;
 use super::hardware::Hardware;
 use super::judge::Judge;
-use crate::api::Choices;
+use crate::api::LoadOptions;
 use crate::model::{self, ChatTemplate, Origin, Purpose, Source};
 use crate::server::{Config, ModelSpec, Server};
 use crate::telemetry::{self, LogFormat};
@@ -130,8 +130,10 @@ impl Serve {
             let placed = self.place.iter().filter_map(|p| p.split_once('=')).find(|(of, _)| *of == name);
             let device = placed.map_or_else(String::new, |(_, device)| device.to_owned());
             let adapter = adapters.iter().find(|(of, _)| *of == name).map(|(_, adapter)| adapter.clone());
-            let choices = Choices { device, dtype: None, chat_template: self.chat_template(&name)? };
-            config.models.push(ModelSpec { name, source: fetch_with(origin, adapter).await?, projectors, choices });
+            let image_processor = self.hardware.image_processor(&name)?;
+            let chat_template = self.chat_template(&name)?;
+            let options = LoadOptions { device, dtype: None, image_processor, chat_template };
+            config.models.push(ModelSpec { name, source: fetch_with(origin, adapter).await?, projectors, options });
         }
         let encrypted = config.tls.is_some();
         let server = tokio::task::spawn_blocking(move || Server::load(&config)).await??;
@@ -209,6 +211,7 @@ impl Serve {
             }
         }
         mistakes.extend(self.hardware.apply(&mut config).err());
+        mistakes.extend(self.hardware.wrong_processors(origins.iter().map(|(name, _)| name.as_str())));
         mistakes.extend(self.judge.apply(&mut config).err());
         mistakes.extend(self.access.apply(&mut config).err().unwrap_or_default());
         for text in &self.place {

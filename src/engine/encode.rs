@@ -36,7 +36,7 @@ impl Visual {
     }
 }
 
-/// What the tower makes of a picture, `(V N, D_vision)`.
+/// What the tower makes of a picture, `(V N, n D_vision)`.
 #[derive(Debug)]
 struct Features {
     rows: Tensor,
@@ -108,6 +108,11 @@ impl Look {
             });
         }
         Ok(looks)
+    }
+
+    /// After how many layers of its path each feature is read; see [`VisionTower::reads`].
+    fn reads(&self, model: &Model) -> Vec<usize> {
+        model.tower.reads(&self.plan.path(Stack::VisionTower, model.tower.feature_layers()))
     }
 
     /// Rows in the tower.
@@ -234,6 +239,14 @@ impl Pictures {
                 tracks[parent].iter_mut().for_each(|track| track.keep(start.own.slot, 0));
             }
         }
+        // Features that are read before the layer where a run starts are those of the run that has passed it.
+        for (r, &i) in runs.iter().enumerate() {
+            for slot in looks[i].reads(model) {
+                if let Some(passed) = passed_by(&starts, r, slot).filter(|&passed| passed != r) {
+                    tracks[passed].iter_mut().for_each(|track| track.keep(slot, 0));
+                }
+            }
+        }
         let mut made: Vec<Option<Arc<Features>>> = vec![None; runs.len()];
         while made.iter().any(Option::is_none) {
             let ready = |r: &usize| made[*r].is_none() && starts[*r].parent.is_none_or(|p| made[p].is_some());
@@ -271,6 +284,15 @@ impl Pictures {
         runs.iter().zip(made).for_each(|(&i, made)| features[i] = made);
         Ok((features.into_iter().flatten().collect(), captured, costs))
     }
+}
+
+/// The run that itself has the rows after `slot` layers of run `r`: it, or one that it started from.
+fn passed_by(starts: &[Start], r: usize, slot: usize) -> Option<usize> {
+    let mut at = r;
+    while starts.get(at)?.own.slot > slot {
+        at = starts[at].parent?;
+    }
+    Some(at)
 }
 
 /// Runs `batch` of `runs` up the tower together: of each its features and its account.
@@ -313,9 +335,19 @@ fn climb_some(
         }
     }
     let mut own: Vec<Vec<Track>> = batch.iter().map(|&r| std::mem::take(&mut tracks[r])).collect();
-    let mut all: Vec<Option<&mut Track>> = own.iter_mut().flatten().map(Some).collect();
-    let (features, _) = tower.climb(Tensor::cat(&parts, 0)?, &layout, &mut all, &mut hooks)?; // (V N, D_vision)
-    batch.iter().zip(own).for_each(|(&r, own)| tracks[r] = own);
+    let counts: Vec<usize> = own.iter().map(Vec::len).collect();
+    let mut all: Vec<Track> = own.drain(..).flatten().collect();
+    let views: Vec<(usize, usize)> =
+        batch.iter().zip(&counts).flat_map(|(&r, &count)| (0..count).map(move |view| (r, view))).collect();
+    let earlier = |span: usize, slot: usize| {
+        let &(r, view) = views.get(span)?;
+        let track = tracks.get(passed_by(starts, r, slot)?)?.get(view)?;
+        track.checkpoint(slot).first().map(|kept| kept.rows.clone())
+    };
+    let x = Tensor::cat(&parts, 0)?;
+    let (features, _) = tower.climb(x, &layout, &mut all, &earlier, &mut hooks)?; // (V N, n D_vision)
+    let mut all = all.into_iter();
+    batch.iter().zip(counts).for_each(|(&r, count)| tracks[r] = all.by_ref().take(count).collect());
     let mut first = 0;
     let mut done = Vec::with_capacity(batch.len());
     for (&r, observed) in batch.iter().zip(hooks.into_observed()) {

@@ -321,8 +321,12 @@ impl Prepared {
             }
         }
         let mut layout = Layout::default();
+        // As the engine reads them: the prompt in one pass, then token by token.
+        let end = self.prompt.positions.iter().max().map_or(0, |last| last + 1);
         let after = (0..(ids.len() - prompt) as u32).map(|i| self.prompt.next + i);
-        let positions = self.prompt.positions.iter().copied().chain(after).collect();
+        let after = after.map(|p| model.decoder.rotary(p, p + 1));
+        let before = self.prompt.positions.iter().map(|&p| model.decoder.rotary(p, end));
+        let positions = before.chain(after).collect();
         layout.rows_of(0, 0, (0..ids.len() as u32).collect(), positions);
         Ok(model.decoder.forward(x, &layout, &mut [], hooks)?)
     }

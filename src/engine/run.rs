@@ -47,6 +47,7 @@ pub(super) struct Run {
     pub(super) looks: Arc<[Look]>,
     /// All tokens that are read before the first one is written.
     pub(super) ids: Vec<u32>,
+    /// Of each the position, as the decoder counts them.
     positions: Vec<u32>,
     /// How many of them are of the prompt.
     prompt: usize,
@@ -132,6 +133,8 @@ impl Run {
         let ids: Vec<u32> = prompt.ids.iter().chain(more).copied().collect();
         let after = prompt.next..prompt.next + more.len() as u32;
         let positions: Vec<u32> = prompt.positions.iter().copied().chain(after).collect();
+        let end = positions.iter().max().map_or(0, |last| last + 1);
+        let positions: Vec<u32> = positions.into_iter().map(|p| model.decoder.rotary(p, end)).collect();
         let rows = rows(model, &ids, &positions, &looks, &variant.plan.images);
         // Visual tokens may leave, and the last one of the prompt with them: the row before them stays.
         let stays =
@@ -304,9 +307,9 @@ impl Run {
     }
 
     /// The token and position of what it wrote last.
-    pub(super) fn last_written(&self) -> (u32, u32) {
+    pub(super) fn last_written(&self, model: &Model) -> (u32, u32) {
         let read = self.answer.len() as u32 - 1;
-        (self.prompt as u32 + read, self.next + read)
+        (self.prompt as u32 + read, model.decoder.rotary(self.next + read, self.next + read + 1))
     }
 
     /// Lets go of what only the prefill needed.

@@ -31,7 +31,7 @@ pub(super) fn run(model: &Model, batch: &mut [Part]) -> Result<(), Error> {
     for (i, part) in batch.iter().enumerate() {
         let run = &part.run;
         if run.stage == Stage::Decode {
-            let (token, position) = run.last_written();
+            let (token, position) = run.last_written(model);
             layout.rows_of(i, 0, [token].into(), [position].into());
             inputs.push(model.decoder.embed(&run.answer[run.answer.len() - 1..])?);
         } else {

@@ -1,7 +1,7 @@
 //! Changes of a picture after resizing and before normalisation, in its base view and on the canvas of its tiles.
 
 use super::Draws;
-use crate::vision::{Area, Grid, Picture, Processor, Rgb, blur};
+use crate::vision::{Grid, Picture, Processor, Rgb, View, blur};
 
 /// A change of one picture.
 #[derive(Debug, Clone)]
@@ -41,7 +41,7 @@ pub enum Change {
 pub enum Fill {
     /// One colour.
     Colour([u8; 3]),
-    /// Zero after normalisation, to the nearest level below.
+    /// Exactly zero after normalisation; the nearest colour where it is seen.
     Mean,
     /// Gaussian noise, standard normal after normalisation, clipped to 8 bits.
     Noise,
@@ -61,45 +61,49 @@ impl Retouch {
         match &self.change {
             Change::Paint { cells, fill, draws } => self.paint(picture, processor, cells, *fill, draws.clone()),
             Change::Shuffle { order } => {
-                for (image, area) in picture.areas() {
-                    let old = image.clone();
-                    for (to, &from) in order.iter().enumerate() {
-                        self.grid.copy(&old, image, area, from as usize, to);
+                for (view, area) in picture.areas() {
+                    for image in std::iter::once(&mut view.image).chain(&mut view.mean) {
+                        let old = image.clone();
+                        for (to, &from) in order.iter().enumerate() {
+                            self.grid.copy(&old, image, area, from as usize, to);
+                        }
                     }
                 }
             }
         }
         let mut sums = (0.0, 0.0);
-        let mut add = |old: &Rgb, new: &Rgb| {
-            for (&o, &n) in old.data.iter().zip(&new.data) {
-                sums.0 += (f64::from(n) - f64::from(o)).powi(2);
-                sums.1 += f64::from(o).powi(2);
+        let mut add = |old: &View, new: &View| {
+            for (o, n) in levels(old, processor).zip(levels(new, processor)) {
+                sums.0 += (n - o).powi(2);
+                sums.1 += o.powi(2);
             }
         };
         add(&before.base, &picture.base);
         if let (Some(old), Some(new)) = (&before.canvas, &picture.canvas) {
-            add(&old.image, &new.image);
+            add(&old.view, &new.view);
         }
         sums
     }
 
     fn paint(&self, picture: &mut Picture, processor: &Processor, cells: &[u32], fill: Fill, mut draws: Draws) {
-        let mean = processor.mean_colour();
+        let nearest = processor.nearest_mean();
         let scale = processor.rescale_factor;
-        let mut areas: Vec<(&mut Rgb, Area, Option<Rgb>)> = picture
+        let mut areas: Vec<_> = picture
             .areas()
             .into_iter()
-            .map(|(image, area)| {
-                let blurred = if let Fill::Blur(sigma) = fill { Some(blur(image, area, sigma)) } else { None };
-                (image, area, blurred)
+            .map(|(view, area)| {
+                let blurred = if let Fill::Blur(sigma) = fill { Some(blur(&view.image, area, sigma)) } else { None };
+                (view, area, blurred)
             })
             .collect();
         for &cell in cells {
-            for (image, area, blurred) in &mut areas {
-                self.grid.paint(image, *area, cell as usize, |at, pixel| match (fill, &blurred) {
+            let cell = cell as usize;
+            for (view, area, blurred) in &mut areas {
+                let View { image, mean } = &mut **view;
+                self.grid.paint(image, *area, cell, |at, pixel| match (fill, &blurred) {
                     (Fill::Colour(colour), _) => pixel.copy_from_slice(&colour),
                     (Fill::Blur(_), Some(blurred)) => pixel.copy_from_slice(&blurred.data[at..at + 3]),
-                    (Fill::Mean | Fill::Blur(_), _) => pixel.copy_from_slice(&mean),
+                    (Fill::Mean | Fill::Blur(_), _) => pixel.copy_from_slice(&nearest),
                     (Fill::Noise, _) => {
                         for (channel, value) in pixel.iter_mut().enumerate() {
                             let (m, s) = (f64::from(processor.mean[channel]), f64::from(processor.std[channel]));
@@ -107,7 +111,21 @@ impl Retouch {
                         }
                     }
                 });
+                if fill == Fill::Mean && mean.is_none() {
+                    *mean = Some(Rgb::filled(image.width, image.height, [0; 3]));
+                }
+                if let Some(mean) = mean {
+                    let mark = if fill == Fill::Mean { 255 } else { 0 };
+                    self.grid.paint(mean, *area, cell, |_, pixel| pixel.fill(mark));
+                }
             }
         }
     }
+}
+
+/// The values of a view before normalisation, the mean where it stands.
+fn levels<'a>(view: &'a View, processor: &Processor) -> impl Iterator<Item = f64> + 'a {
+    let mean = processor.mean_levels();
+    let is_mean = move |i: usize| view.mean.as_ref().is_some_and(|mean| mean.data[i] > 0);
+    view.image.data.iter().enumerate().map(move |(i, &v)| if is_mean(i) { mean[i % 3] } else { f64::from(v) })
 }

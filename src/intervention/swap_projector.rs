@@ -32,9 +32,10 @@ impl SwapProjector {
             Self::Named(name) => resident(name, "name")?,
             Self::Random(seed) => Arc::new(random(&*resident(DEFAULT_PROJECTOR, "random_seed")?, *seed)?),
             Self::Identity => {
-                let (from, to) = (model.tower.config().hidden_size, model.decoder.config().hidden_size);
+                let (from, to) = (model.tower.feature_width(), model.decoder.config().hidden_size);
                 if from != to {
-                    let message = format!("the tower is {from} wide and the language model {to}; they must be equal");
+                    let message =
+                        format!("the tower's output is {from} wide and the language model {to}; they must be equal");
                     return Err(place.invalid("identity", message));
                 }
                 Arc::new(Projector::Identity)

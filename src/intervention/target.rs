@@ -73,7 +73,7 @@ pub fn shape_of(model: &crate::model::Model, point: Point, keys: usize) -> Shape
     };
     let plain = |width| Shape { heads: None, width };
     match point.site {
-        Site::In => plain(tower.hidden_size),
+        Site::In => plain(model.tower.feature_width()),
         Site::Q | Site::RotQ | Site::Z => Shape { heads: Some(heads), width: head },
         Site::K | Site::V | Site::RotK => Shape { heads: Some(kv_heads), width: head },
         Site::Scores | Site::Pattern => Shape { heads: Some(heads), width: keys },

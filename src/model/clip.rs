@@ -96,7 +96,7 @@ impl Clip {
         }
         let tokenizer = Tokenizer::from_bytes(source.require("tokenizer.json")?)
             .map_err(|e| Error::Text(format!("tokenizer.json: {e}")))?;
-        let processor = Processor::from_json(&image_processor(source)?, vision.image_size, Tiling::None)?;
+        let processor = Processor::from_json(&image_processor(source)?, vision.image_size, Tiling::None, None)?;
         let mut checkpoint = source.checkpoint()?;
         let digest = checkpoint.digest(&[""]).to_hex().to_string();
         checkpoint.graft(source.checkpoint()?, "vision_model.", "vision_tower.");
@@ -126,7 +126,7 @@ impl Clip {
             final_norm: norm("text_model.final_layer_norm", width, text.layer_norm_eps)?,
             text_projection: Linear::new(weights.get("text_projection.weight", &[dim, width])?, None)?,
             visual_projection: Linear::new(visual_projection, None)?,
-            tower: VisionTower::load(vision, -1, SelectStrategy::Full, &weights)?,
+            tower: VisionTower::load(vision, &[-1], SelectStrategy::Full, &weights)?,
             post_norm,
             digest,
             text,
@@ -146,7 +146,7 @@ impl Clip {
             let mut side = 0;
             for picture in batch {
                 let base = self.processor.picture(picture, 1)?.base;
-                side = base.width;
+                side = base.image.width;
                 pixels.extend(self.processor.normalise(&base));
             }
             let pixels = Tensor::from_vec(pixels, (batch.len(), 3, side, side), &self.device)?;

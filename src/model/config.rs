@@ -17,9 +17,11 @@ pub struct Config {
     #[serde(alias = "image_token_id")]
     pub image_token_index: u32,
     pub vision_feature_layer: Value,
+    pub vision_feature_layers: Option<Value>,
     pub vision_feature_select_strategy: SelectStrategy,
     pub projector_hidden_act: Activation,
     pub multimodal_projector_bias: bool,
+    pub projector_layernorm_eps: Option<f64>,
     pub tie_word_embeddings: Option<bool>,
     pub vision_aspect_ratio: Option<String>,
     /// Of the original LLaVA's projectors, where it is not 2.
@@ -44,6 +46,9 @@ pub enum Merge {
 /// A field by its JSON pointer or key, and its default as JSON.
 pub(super) type Default = (&'static str, &'static str);
 
+/// Layers of the tower that a projector may read side by side.
+const MOST_FEATURES: usize = 64;
+
 /// Defaults of every family.
 const DEFAULTS: [Default; 8] = [
     ("/mm_patch_merge_type", r#""spatial_unpad""#),
@@ -57,7 +62,7 @@ const DEFAULTS: [Default; 8] = [
 ];
 
 /// Defaults of a sub-configuration by its `model_type`, where they differ from those of its struct.
-const BY_TYPE: [(&str, &str, &[Default]); 3] = [
+const BY_TYPE: [(&str, &str, &[Default]); 7] = [
     (
         "vision_config",
         "siglip_vision_model",
@@ -82,6 +87,68 @@ const BY_TYPE: [(&str, &str, &[Default]); 3] = [
             ("num_key_value_heads", "32"),
             ("max_position_embeddings", "32768"),
             ("sliding_window", "4096"),
+        ],
+    ),
+    (
+        "text_config",
+        "qwen3",
+        &[
+            ("vocab_size", "151936"),
+            ("intermediate_size", "22016"),
+            ("num_key_value_heads", "32"),
+            ("head_dim", "128"),
+            ("max_position_embeddings", "32768"),
+            ("sliding_window", "4096"),
+        ],
+    ),
+    (
+        "text_config",
+        "phi3",
+        &[
+            ("vocab_size", "32064"),
+            ("hidden_size", "3072"),
+            ("intermediate_size", "8192"),
+            ("max_position_embeddings", "4096"),
+            ("original_max_position_embeddings", "4096"),
+            ("rms_norm_eps", "1e-5"),
+            ("eos_token_id", "32000"),
+        ],
+    ),
+    (
+        "text_config",
+        "gemma",
+        &[
+            ("vocab_size", "256000"),
+            ("hidden_size", "3072"),
+            ("intermediate_size", "24576"),
+            ("num_hidden_layers", "28"),
+            ("num_attention_heads", "16"),
+            ("num_key_value_heads", "16"),
+            ("head_dim", "256"),
+            ("hidden_act", r#""gelu_pytorch_tanh""#),
+            ("max_position_embeddings", "8192"),
+            ("tie_word_embeddings", "true"),
+            ("eos_token_id", "1"),
+        ],
+    ),
+    (
+        "text_config",
+        "gemma2",
+        &[
+            ("vocab_size", "256000"),
+            ("hidden_size", "2304"),
+            ("intermediate_size", "9216"),
+            ("num_hidden_layers", "26"),
+            ("num_attention_heads", "8"),
+            ("num_key_value_heads", "4"),
+            ("head_dim", "256"),
+            ("hidden_activation", r#""gelu_pytorch_tanh""#),
+            ("max_position_embeddings", "8192"),
+            ("query_pre_attn_scalar", "256"),
+            ("sliding_window", "4096"),
+            ("attn_logit_softcapping", "50.0"),
+            ("tie_word_embeddings", "true"),
+            ("eos_token_id", "1"),
         ],
     ),
 ];
@@ -121,12 +188,25 @@ impl Config {
         Ok((config, family))
     }
 
-    /// Layer whose output is read.
-    pub fn feature_layer(&self) -> Result<i64, Error> {
-        let value = &self.vision_feature_layer;
-        value
-            .as_i64()
-            .ok_or_else(|| Error::Config(format!("vision_feature_layer {value}; one layer number is supported")))
+    /// The layers whose outputs the projector reads side by side. One family counts them in the plural, and drops CLS always.
+    pub fn feature_layers(&self) -> Result<Vec<i64>, Error> {
+        let plural = self.model_type == "vipllava";
+        let (name, value) = match &self.vision_feature_layers {
+            Some(value) if plural => ("vision_feature_layers", value),
+            _ => ("vision_feature_layer", &self.vision_feature_layer),
+        };
+        if plural && self.vision_feature_select_strategy != SelectStrategy::Default {
+            return Err(Error::Config(
+                "vision_feature_select_strategy: vipllava takes the patches alone (default)".into(),
+            ));
+        }
+        let listed = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
+        let layers: Option<Vec<i64>> = listed.iter().map(Value::as_i64).collect();
+        layers.filter(|layers| (1..=MOST_FEATURES).contains(&layers.len())).ok_or_else(|| {
+            Error::Config(format!(
+                "{name} {value}; a layer number, or a list of 1 to {MOST_FEATURES} of them, is valid"
+            ))
+        })
     }
 
     /// Whether the head is the embedding table where the checkpoint has none. Hugging Face's LLaVA-NeXT asks the top of

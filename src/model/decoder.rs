@@ -1,15 +1,21 @@
-//! The decoder of Llama (Touvron et al. 2023), Mistral (Jiang et al. 2023) and Qwen2 (Yang et al. 2024).
+//! The decoder of Llama (Touvron et al. 2023), Mistral (Jiang et al. 2023), Qwen2 (Yang et al. 2024), Qwen3 (Yang et al. 2025),
+//! Phi-3 (Abdin et al. 2024), Gemma (Mesnard et al. 2024) and Gemma 2 (Riviere et al. 2024).
 
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::Error;
+use super::rotary::Rotary;
 use super::tower::linear;
 use crate::nn::{
-    Activation, Attention, Block, Hooks, Layout, Linear, Mlp, Norm, Point, Rope, RopeConfig, Site, Span, Stack, Track,
+    Activation, Attention, Block, Frequencies, Hooks, Layout, Linear, Mlp, Norm, Point, Rope, Site, Span, Stack, Track,
     Transformer,
 };
 use crate::weights::Tensors;
+
+/// The `model_type`s of `text_config` that there is a decoder for.
+pub const DECODERS: [&str; 7] = ["llama", "mistral", "qwen2", "qwen3", "phi3", "gemma", "gemma2"];
 
 /// `text_config` of config.json; absent fields have the defaults of Hugging Face's `LlamaConfig`, or what
 /// `Config::parse` filled in for the other types.
@@ -26,11 +32,14 @@ pub struct DecoderConfig {
     pub num_key_value_heads: Option<usize>,
     pub head_dim: Option<usize>,
     pub hidden_act: Activation,
+    pub hidden_activation: Option<Activation>,
     pub max_position_embeddings: usize,
     pub rms_norm_eps: f64,
     pub rope_theta: f64,
-    pub rope_parameters: Option<RopeConfig>,
-    pub rope_scaling: Option<RopeConfig>,
+    pub rope_parameters: Option<Value>,
+    pub rope_scaling: Option<Value>,
+    pub partial_rotary_factor: Option<f64>,
+    pub original_max_position_embeddings: Option<usize>,
     pub tie_word_embeddings: Option<bool>,
     pub attention_bias: bool,
     pub mlp_bias: bool,
@@ -38,7 +47,10 @@ pub struct DecoderConfig {
     pub use_sliding_window: bool,
     pub max_window_layers: usize,
     pub layer_types: Option<Vec<String>>,
-    pub eos_token_id: Option<serde_json::Value>,
+    pub query_pre_attn_scalar: Option<f64>,
+    pub attn_logit_softcapping: Option<f64>,
+    pub use_bidirectional_attention: Option<bool>,
+    pub eos_token_id: Option<Value>,
 }
 
 impl Default for DecoderConfig {
@@ -53,11 +65,14 @@ impl Default for DecoderConfig {
             num_key_value_heads: None,
             head_dim: None,
             hidden_act: Activation::Silu,
+            hidden_activation: None,
             max_position_embeddings: 2048,
             rms_norm_eps: 1e-6,
             rope_theta: 10_000.0,
             rope_parameters: None,
             rope_scaling: None,
+            partial_rotary_factor: None,
+            original_max_position_embeddings: None,
             tie_word_embeddings: None,
             attention_bias: false,
             mlp_bias: false,
@@ -65,6 +80,9 @@ impl Default for DecoderConfig {
             use_sliding_window: false,
             max_window_layers: 28,
             layer_types: None,
+            query_pre_attn_scalar: None,
+            attn_logit_softcapping: None,
+            use_bidirectional_attention: None,
             eos_token_id: None,
         }
     }
@@ -81,42 +99,102 @@ impl DecoderConfig {
         self.head_dim.unwrap_or(self.hidden_size / self.num_attention_heads.max(1))
     }
 
-    /// `(theta, factor)` of the rotary embedding.
-    fn rope(&self) -> Result<(f64, f64), Error> {
-        let config = self.rope_parameters.as_ref().or(self.rope_scaling.as_ref());
-        let theta = config.and_then(|c| c.rope_theta).unwrap_or(self.rope_theta);
-        match config.map(|c| (c.rope_type.as_str(), c.factor)) {
-            None | Some(("default", _)) => Ok((theta, 1.0)),
-            Some(("linear", Some(factor))) if factor > 0.0 => Ok((theta, factor)),
-            Some((kind, factor)) => Err(Error::Config(format!(
-                "text_config: rope_type {kind:?} with factor {factor:?}; default, and linear with a factor, are supported"
-            ))),
+    /// The frequencies of the rotary embedding.
+    fn frequencies(&self) -> Result<Frequencies, Error> {
+        let rotary = Rotary {
+            model_type: &self.model_type,
+            rope_parameters: self.rope_parameters.as_ref(),
+            rope_scaling: self.rope_scaling.as_ref(),
+            rope_theta: self.rope_theta,
+            partial_rotary_factor: self.partial_rotary_factor,
+            original_max_position_embeddings: self.original_max_position_embeddings,
+            max_position_embeddings: self.max_position_embeddings,
+            head_dim: self.head_width(),
+        };
+        rotary.frequencies()
+    }
+
+    fn is_gemma(&self) -> bool {
+        ["gemma", "gemma2"].contains(&self.model_type.as_str())
+    }
+
+    /// Whether the queries of layer `layer` see a window of keys.
+    fn slides(&self, layer: usize) -> bool {
+        let listed = self.layer_types.as_ref().map(|types| types.get(layer).is_some_and(|t| t == "sliding_attention"));
+        match self.model_type.as_str() {
+            "mistral" | "phi3" => self.sliding_window.is_some(),
+            "gemma2" => listed.unwrap_or(layer.is_multiple_of(2)),
+            "qwen2" | "qwen3" => listed.unwrap_or(self.use_sliding_window && layer >= self.max_window_layers),
+            _ => false,
         }
     }
 
     /// How many keys a query of layer `layer` sees, itself included; all without a window.
     fn window(&self, layer: usize) -> Option<usize> {
-        let slides = match self.model_type.as_str() {
-            "mistral" => true,
-            "qwen2" if self.use_sliding_window => match &self.layer_types {
-                Some(types) => types.get(layer).is_some_and(|t| t == "sliding_attention"),
-                None => layer >= self.max_window_layers,
-            },
-            _ => false,
-        };
-        self.sliding_window.filter(|_| slides)
+        self.sliding_window.filter(|_| self.slides(layer))
     }
 
     /// Whether the projections to queries, keys and values, and the one back, have a bias.
     fn attention_biases(&self) -> (bool, bool) {
-        if self.model_type == "qwen2" { (true, false) } else { (self.attention_bias, self.attention_bias) }
+        match self.model_type.as_str() {
+            "qwen2" => (true, false),
+            "phi3" => (false, false),
+            _ => (self.attention_bias, self.attention_bias),
+        }
+    }
+
+    /// What scores are multiplied by.
+    fn attention_scale(&self) -> f64 {
+        let scalar = self.query_pre_attn_scalar.filter(|_| self.model_type == "gemma2");
+        scalar.unwrap_or(self.head_width() as f64).sqrt().recip()
+    }
+
+    /// The bound of scores.
+    fn softcap(&self) -> Option<f64> {
+        self.attn_logit_softcapping.filter(|_| self.model_type == "gemma2")
+    }
+
+    fn activation(&self) -> Activation {
+        self.hidden_activation.filter(|_| self.model_type == "gemma2").unwrap_or(self.hidden_act)
+    }
+
+    /// Fails on types of layers that are unknown, are too few or too many, or have no window to slide.
+    fn check_layers(&self) -> Result<(), Error> {
+        if !["qwen2", "qwen3", "gemma2"].contains(&self.model_type.as_str()) {
+            return Ok(());
+        }
+        if let Some(types) = &self.layer_types {
+            if let Some(other) = types.iter().find(|t| !["sliding_attention", "full_attention"].contains(&t.as_str())) {
+                return config(format!(
+                    "layer_types has {other:?}; sliding_attention and full_attention are supported"
+                ));
+            }
+            if types.len() != self.num_hidden_layers {
+                return config(format!("{} layer_types for {} layers", types.len(), self.num_hidden_layers));
+            }
+        }
+        let window = self.sliding_window.filter(|_| self.model_type == "gemma2" || self.use_sliding_window);
+        if window.is_none() && (0..self.num_hidden_layers).any(|layer| self.slides(layer)) {
+            return config("layers of sliding_attention without a sliding_window in use".into());
+        }
+        Ok(())
     }
 
     /// Fails on shapes that no decoder can have.
     pub fn check(&self) -> Result<(), Error> {
-        let config = |m: String| Err(Error::Config(format!("text_config: {m}")));
-        if !["llama", "mistral", "qwen2"].contains(&self.model_type.as_str()) {
-            return config(format!("model_type {:?}; llama, mistral and qwen2 are supported", self.model_type));
+        if !DECODERS.contains(&self.model_type.as_str()) {
+            return config(format!("model_type {:?}; {} are supported", self.model_type, DECODERS.join(", ")));
+        }
+        if self.use_bidirectional_attention == Some(true) {
+            return config("use_bidirectional_attention true; causal attention is supported (false)".into());
+        }
+        for (name, value) in [
+            ("query_pre_attn_scalar", self.query_pre_attn_scalar),
+            ("attn_logit_softcapping", self.attn_logit_softcapping),
+        ] {
+            if let Some(value) = value.filter(|v| !(v.is_finite() && *v > 0.0)) {
+                return config(format!("{name} {value}; a number above 0 is needed"));
+            }
         }
         if self.sliding_window == Some(0) {
             return config("sliding_window 0; at least 1, or null".into());
@@ -136,8 +214,13 @@ impl DecoderConfig {
         if !(1..=1 << 20).contains(&self.max_position_embeddings) {
             return config(format!("max_position_embeddings {}", self.max_position_embeddings));
         }
-        Ok(())
+        self.check_layers()?;
+        self.frequencies().map(drop)
     }
+}
+
+fn config<T>(message: String) -> Result<T, Error> {
+    Err(Error::Config(format!("text_config: {message}")))
 }
 
 /// A decoder over input embeddings.
@@ -154,55 +237,22 @@ impl Decoder {
     /// Reads `language_model.*` and `lm_head.weight`; with `tied` the head is the embedding table where the checkpoint has none,
     /// or an equal one.
     pub fn load(config: DecoderConfig, tied: bool, weights: &Tensors<'_>) -> Result<Self, Error> {
-        let (width, inner, head_dim) = (config.hidden_size, config.intermediate_size, config.head_width());
-        let norm = |name: &str| -> Result<Norm, Error> {
-            Ok(Norm::Rms { weight: weights.get(&format!("{name}.weight"), &[width])?, eps: config.rms_norm_eps })
-        };
-        let block = |layer: usize| -> Result<Block, Error> {
-            let at = format!("language_model.layers.{layer}");
-            let (queries, keys) = (config.num_attention_heads * head_dim, config.kv_heads() * head_dim);
-            let (bias, back) = config.attention_biases();
-            let attn =
-                |name: &str, out, input, bias| linear(weights, &format!("{at}.self_attn.{name}"), out, input, bias);
-            let mlp =
-                |name: &str, out, input| linear(weights, &format!("{at}.mlp.{name}"), out, input, config.mlp_bias);
-            Ok(Block {
-                ln1: norm(&format!("{at}.input_layernorm"))?,
-                attention: Attention {
-                    q: attn("q_proj", queries, width, bias)?,
-                    k: attn("k_proj", keys, width, bias)?,
-                    v: attn("v_proj", keys, width, bias)?,
-                    o: attn("o_proj", width, queries, back)?,
-                    heads: config.num_attention_heads,
-                    kv_heads: config.kv_heads(),
-                    head_dim,
-                    causal: true,
-                    window: config.window(layer),
-                },
-                ln2: norm(&format!("{at}.post_attention_layernorm"))?,
-                mlp: Mlp {
-                    pre: mlp("gate_proj", inner, width)?,
-                    linear: Some(mlp("up_proj", inner, width)?),
-                    out: mlp("down_proj", width, inner)?,
-                    activation: config.hidden_act,
-                },
-            })
-        };
-        let table = weights.get("language_model.embed_tokens.weight", &[config.vocab_size, width])?;
+        let table = weights.get("language_model.embed_tokens.weight", &[config.vocab_size, config.hidden_size])?;
         let own =
             weights.has("lm_head.weight") && !weights.are_equal("lm_head.weight", "language_model.embed_tokens.weight");
         let head = if tied && !own {
             weights.ignore("lm_head.weight");
             Linear::new(table.clone(), None)?
         } else {
-            linear(weights, "lm_head", config.vocab_size, width, false)?
+            linear(weights, "lm_head", config.vocab_size, config.hidden_size, false)?
         };
-        let (theta, factor) = config.rope()?;
-        let positions = config.max_position_embeddings;
-        let rope = Rope::new(head_dim, positions, theta, factor, weights.dtype(), weights.device())?;
-        let blocks = (0..config.num_hidden_layers).map(block).collect::<Result<_, _>>()?;
+        let (frequencies, positions) = (config.frequencies()?, config.max_position_embeddings);
+        let rope = Rope::new(&frequencies, positions, weights.dtype(), weights.device())?;
+        let reader = Reader { config: &config, weights };
+        let blocks = (0..config.num_hidden_layers).map(|layer| reader.block(layer)).collect::<Result<_, _>>()?;
+        let norm = reader.norm("language_model.norm", config.hidden_size)?;
         let blocks = Transformer { stack: Stack::LanguageModel, blocks, rope: Some(rope) };
-        Ok(Self { embed_tokens: table, blocks, norm: norm("language_model.norm")?, head, config })
+        Ok(Self { embed_tokens: table, blocks, norm, head, config })
     }
 
     /// The configuration.
@@ -216,7 +266,15 @@ impl Decoder {
         let within = |&id: &u32| if (id as usize) < self.config.vocab_size { id } else { 0 };
         let ids: Vec<u32> = ids.iter().map(within).collect();
         let index = Tensor::from_slice(&ids, ids.len(), self.embed_tokens.device())?;
-        Ok(self.embed_tokens.index_select(&index, 0)?)
+        let rows = self.embed_tokens.index_select(&index, 0)?;
+        // Gemma scales the embeddings of tokens, and leaves visual tokens as the projector made them.
+        if self.config.is_gemma() { Ok((rows * (self.config.hidden_size as f64).sqrt())?) } else { Ok(rows) }
+    }
+
+    /// What [`Layout`] takes for the rotary position `position` of a row, read in a pass over positions before `end`; see
+    /// [`Rope::row`].
+    pub fn rotary(&self, position: u32, end: u32) -> u32 {
+        self.blocks.rope.as_ref().map_or(position, |rope| rope.row(position, end))
     }
 
     /// Input embeddings `x (R, D)` -> `norm(x) (R', D)` after the last layer, with its layout, which has fewer rows where hooks
@@ -245,5 +303,102 @@ impl Decoder {
     pub fn logits(&self, x: &Tensor, layout: &Layout, hooks: &mut dyn Hooks) -> Result<Tensor, Error> {
         let logits = self.head.forward(x)?;
         Ok(hooks.on(Point::of(Stack::LanguageModel, Site::Logits), &layout.spans, logits)?)
+    }
+}
+
+/// Reads the layers of a checkpoint.
+struct Reader<'a, 'w> {
+    config: &'a DecoderConfig,
+    weights: &'a Tensors<'w>,
+}
+
+impl Reader<'_, '_> {
+    fn norm(&self, name: &str, width: usize) -> Result<Norm, Error> {
+        let mut weight = self.weights.get(&format!("{name}.weight"), &[width])?;
+        if self.config.is_gemma() {
+            // Checkpoints hold what is added to 1; the sum keeps the precision that Hugging Face gives it.
+            weight = (weight.to_dtype(DType::F32)? + 1.0)?;
+        }
+        Ok(Norm::Rms { weight, eps: self.config.rms_norm_eps })
+    }
+
+    fn block(&self, layer: usize) -> Result<Block, Error> {
+        let (at, width) = (format!("language_model.layers.{layer}"), self.config.hidden_size);
+        let norm = |name: &str| self.norm(&format!("{at}.{name}"), width);
+        let (attention, mlp) = (self.attention(&format!("{at}.self_attn"), layer)?, self.mlp(&format!("{at}.mlp"))?);
+        if self.config.model_type == "gemma2" {
+            return Ok(Block {
+                ln1: norm("input_layernorm")?,
+                attention,
+                ln1_post: Some(norm("post_attention_layernorm")?),
+                ln2: norm("pre_feedforward_layernorm")?,
+                mlp,
+                ln2_post: Some(norm("post_feedforward_layernorm")?),
+            });
+        }
+        let (ln1, ln2) = (norm("input_layernorm")?, norm("post_attention_layernorm")?);
+        Ok(Block { ln1, attention, ln1_post: None, ln2, mlp, ln2_post: None })
+    }
+
+    fn attention(&self, at: &str, layer: usize) -> Result<Attention, Error> {
+        let Self { config, weights } = self;
+        let (width, head_dim) = (config.hidden_size, config.head_width());
+        let (queries, keys) = (config.num_attention_heads * head_dim, config.kv_heads() * head_dim);
+        let (bias, back) = config.attention_biases();
+        let [q, k, v] = if config.model_type == "phi3" {
+            self.split(&format!("{at}.qkv_proj"), [queries, keys, keys], width)?
+        } else {
+            [
+                linear(weights, &format!("{at}.q_proj"), queries, width, bias)?,
+                linear(weights, &format!("{at}.k_proj"), keys, width, bias)?,
+                linear(weights, &format!("{at}.v_proj"), keys, width, bias)?,
+            ]
+        };
+        let norm = |name: &str| {
+            let norm = || self.norm(&format!("{at}.{name}"), head_dim);
+            (config.model_type == "qwen3").then(norm).transpose()
+        };
+        Ok(Attention {
+            q,
+            k,
+            v,
+            o: linear(weights, &format!("{at}.o_proj"), width, queries, back)?,
+            q_norm: norm("q_norm")?,
+            k_norm: norm("k_norm")?,
+            heads: config.num_attention_heads,
+            kv_heads: config.kv_heads(),
+            head_dim,
+            scale: config.attention_scale(),
+            softcap: config.softcap(),
+            causal: true,
+            window: config.window(layer),
+        })
+    }
+
+    fn mlp(&self, at: &str) -> Result<Mlp, Error> {
+        let Self { config, weights } = self;
+        let (width, inner, bias) = (config.hidden_size, config.intermediate_size, config.mlp_bias);
+        let [gate, up] = if config.model_type == "phi3" {
+            self.split(&format!("{at}.gate_up_proj"), [inner, inner], width)?
+        } else {
+            [
+                linear(weights, &format!("{at}.gate_proj"), inner, width, bias)?,
+                linear(weights, &format!("{at}.up_proj"), inner, width, bias)?,
+            ]
+        };
+        let out = linear(weights, &format!("{at}.down_proj"), width, inner, bias)?;
+        Ok(Mlp { pre: gate, linear: Some(up), out, activation: config.activation() })
+    }
+
+    /// The layers of which a fused one `(sum of outs, input)` is made, end to end.
+    fn split<const N: usize>(&self, name: &str, outs: [usize; N], input: usize) -> Result<[Linear; N], Error> {
+        let fused = self.weights.get(&format!("{name}.weight"), &[outs.iter().sum(), input])?;
+        let mut first = 0;
+        let mut parts = Vec::with_capacity(N);
+        for out in outs {
+            parts.push(Linear::new(fused.narrow(0, first, out)?.force_contiguous()?, None)?);
+            first += out;
+        }
+        parts.try_into().map_err(|_| Error::Config(format!("{name} cannot be split")))
     }
 }

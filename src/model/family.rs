@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-use super::{Error, ImageTokens, llava, llava_next, llava_onevision};
+use super::{Error, ImageTokens, llava, llava_next, llava_onevision, vipllava};
 use crate::vision::{Picture, Tiling};
 
 /// A family: a folder here, a line in [`FAMILIES`], and a golden set.
@@ -19,13 +19,19 @@ pub trait Family: Debug + Send + Sync {
     /// Whether the checkpoint has a newline vector.
     fn has_newline(&self) -> bool;
 
+    /// Whether the projector has a norm before its first layer.
+    fn has_projector_norm(&self) -> bool {
+        false
+    }
+
     /// The visual tokens of `picture`, over a tower of `side` x `side` patches with or without a class token in front.
     /// `most_tiles` is the limit in `vision_aspect_ratio`, where there is one.
     fn tokens(&self, picture: &Picture, side: usize, class: bool, most_tiles: Option<usize>) -> ImageTokens;
 }
 
 /// All families.
-pub const FAMILIES: [&dyn Family; 3] = [&llava::Llava, &llava_next::LlavaNext, &llava_onevision::LlavaOnevision];
+pub const FAMILIES: [&dyn Family; 4] =
+    [&llava::Llava, &llava_next::LlavaNext, &llava_onevision::LlavaOnevision, &vipllava::VipLlava];
 
 /// The family of a `model_type`.
 pub(super) fn family(model_type: &str) -> Result<&'static dyn Family, Error> {
@@ -37,6 +43,6 @@ pub(super) fn family(model_type: &str) -> Result<&'static dyn Family, Error> {
 
 /// Rows and columns of tiles of a picture that has a canvas.
 pub(super) fn tiles(picture: &Picture) -> Option<(usize, usize)> {
-    let side = picture.base.width.max(1);
-    picture.canvas.as_ref().map(|c| (c.image.height / side, c.image.width / side))
+    let side = picture.side().max(1);
+    picture.canvas.as_ref().map(|c| (c.view.image.height / side, c.view.image.width / side))
 }

@@ -21,6 +21,7 @@ pub mod llava_onevision;
 mod original;
 mod projector;
 mod resident;
+mod rotary;
 mod saliency;
 mod sentencepiece;
 mod source;
@@ -28,6 +29,7 @@ mod text;
 mod tokens;
 mod tower;
 mod unsupported;
+pub mod vipllava;
 
 use std::path::PathBuf;
 
@@ -36,7 +38,7 @@ use candle_core::{Device, DeviceLocation};
 pub use chat::{Chat, ChatTemplate, Message, MessagePart, Rendered, Role};
 pub use clip::Clip;
 pub use config::Config;
-pub use decoder::{Decoder, DecoderConfig};
+pub use decoder::{DECODERS, Decoder, DecoderConfig};
 pub use embedded::{SHAPES, shapes, sizes};
 pub use family::{FAMILIES, Family};
 pub use hub::{Hub, HubId};

@@ -14,8 +14,8 @@ use super::{Chat, ChatTemplate, Message, Rendered, Source, Text};
 use super::{Decoder, Error, Family, ImageTokens, Projector, SelectStrategy, VisionTower};
 use super::{IMAGE_MARKER, chat, chat_files, original, unsupported};
 use crate::nn::{Hooks, Layout, Point, Site, Stack};
-use crate::vision::{Picture, Processor};
-use crate::weights::Checkpoint;
+use crate::vision::{Picture, Processor, ProcessorBackend};
+use crate::weights::{Checkpoint, Tensors};
 
 /// A resident model.
 #[derive(Debug)]
@@ -75,6 +75,8 @@ pub struct Load<'a> {
     pub budget: u64,
     /// In place of the model's own chat template.
     pub chat_template: Option<&'a ChatTemplate>,
+    /// Whose arithmetic makes pixels of pictures; `None`: that of the class which the checkpoint names.
+    pub image_processor: Option<ProcessorBackend>,
     /// Models whose parts may be shared.
     pub resident: &'a [Arc<Model>],
     /// Hears of bytes loaded and bytes in all.
@@ -90,8 +92,15 @@ pub const DEFAULT_PROJECTOR: &str = "default";
 impl Model {
     /// Loads the model in `source` to `device` as `dtype`. A missing, misshapen or unused tensor is an error.
     pub fn load(name: &str, source: &Source, dtype: DType, device: &Device) -> Result<Self, Error> {
-        let options =
-            Load { dtype, device, budget: u64::MAX, chat_template: None, resident: &[], progress: &|_, _| {} };
+        let options = Load {
+            dtype,
+            device,
+            budget: u64::MAX,
+            image_processor: None,
+            chat_template: None,
+            resident: &[],
+            progress: &|_, _| {},
+        };
         Self::load_with(name, source, &options)
     }
 
@@ -100,15 +109,15 @@ impl Model {
         let Load { dtype, device, .. } = *options;
         let Gathered { config: json, processor, mut text, checkpoint } = Gathered::from(source)?;
         let (config, family) = Config::parse(json.clone())?;
-        if text.token_id(IMAGE_MARKER).is_some_and(|id| id != config.image_token_index) || !text.places_images() {
-            let known = text.token_id(IMAGE_MARKER).map_or_else(|| "not there".into(), |id| format!("token {id}"));
-            let message =
-                format!("image_token_index {}; the tokenizer's {IMAGE_MARKER} is {known}", config.image_token_index);
-            return Err(Error::Config(message));
-        }
+        check_image_token(&config, &text)?;
         text.set_rows(config.text_config.vocab_size);
         let chat = Chat::load(source, options.chat_template, &text, config.image_token_index)?;
-        let processor = Processor::from_json(&processor, config.vision_config.image_size, family.tiling())?;
+        let processor = Processor::from_json(
+            &processor,
+            config.vision_config.image_size,
+            family.tiling(),
+            options.image_processor,
+        )?;
         let part = |field: &str, prefixes: &[&str]| {
             let mut hasher = blake3::Hasher::new();
             hasher.update(checkpoint.digest(prefixes).as_bytes());
@@ -116,6 +125,9 @@ impl Model {
             // What else shapes the parts.
             for field in ["vision_feature_layer", "vision_feature_select_strategy", "tie_word_embeddings"] {
                 hasher.update(json[field].to_string().as_bytes());
+            }
+            if let Some(layers) = json.get("vision_feature_layers") {
+                hasher.update(layers.to_string().as_bytes());
             }
             hasher.finalize()
         };
@@ -138,25 +150,21 @@ impl Model {
             }
             tower
         } else {
-            Arc::new(VisionTower::load(config.vision_config.clone(), config.feature_layer()?, strategy, &weights)?)
+            Arc::new(VisionTower::load(config.vision_config.clone(), &config.feature_layers()?, strategy, &weights)?)
         };
         let projector = Arc::new(Projector::load(
-            (config.vision_config.hidden_size, config.text_config.hidden_size),
+            (tower.feature_width(), config.text_config.hidden_size),
             config.projector_layers.unwrap_or(2),
             config.projector_hidden_act,
             config.multimodal_projector_bias,
+            config.projector_layernorm_eps.filter(|_| family.has_projector_norm()),
             &weights,
         )?);
         if family.has_newline() && tower.tokens() != tower.config().grid().pow(2) {
             let message = format!("vision_feature_select_strategy: {} takes the patches alone", family.model_type());
             return Err(Error::Config(message));
         }
-        let newline = || weights.get("image_newline", &[config.text_config.hidden_size]);
-        let has_newline = family.has_newline() && config.mm_patch_merge_type == Merge::SpatialUnpad;
-        let newline = has_newline.then(newline).transpose()?;
-        if family.has_newline() && !has_newline {
-            weights.ignore("image_newline");
-        }
+        let newline = newline(family, &config, &weights)?;
         let decoder = if let Some(decoder) = decoder {
             for prefix in DECODER {
                 weights.ignore_all(prefix);
@@ -165,13 +173,7 @@ impl Model {
         } else {
             Arc::new(Decoder::load(config.text_config.clone(), config.tied(), &weights)?)
         };
-        // PEFT would add to the one tensor that both are.
-        let table = "language_model.embed_tokens.weight";
-        if config.tied() && (checkpoint.is_adapted("lm_head.weight") || checkpoint.is_replaced(table)) {
-            let message =
-                "tie_word_embeddings: an adapter of a tied lm_head, or an embed_tokens of its own, is not supported";
-            return Err(Error::Config(message.into()));
-        }
+        check_adapted_head(&config, &checkpoint)?;
         let drawn = weights.drawn();
         weights.finish()?;
         if drawn > 0 {
@@ -245,7 +247,7 @@ impl Model {
     pub fn pixels(&self, picture: &Picture) -> Result<Tensor, Error> {
         let views = picture.views();
         let values: Vec<f32> = views.iter().flat_map(|v| self.processor.normalise(v)).collect();
-        let shape = (views.len(), 3, picture.base.height, picture.base.width);
+        let shape = (views.len(), 3, picture.side(), picture.side());
         Ok(Tensor::from_vec(values, shape, &self.device)?.to_dtype(self.dtype)?)
     }
 
@@ -304,6 +306,37 @@ impl Model {
     }
 }
 
+/// Fails where config.json names another token for a picture than the tokenizer has.
+fn check_image_token(config: &Config, text: &Text) -> Result<(), Error> {
+    let known = text.token_id(IMAGE_MARKER);
+    if text.places_images() && known.is_none_or(|id| id == config.image_token_index) {
+        return Ok(());
+    }
+    let known = known.map_or_else(|| "not there".into(), |id| format!("token {id}"));
+    let index = config.image_token_index;
+    Err(Error::Config(format!("image_token_index {index}; the tokenizer's {IMAGE_MARKER} is {known}")))
+}
+
+/// The vector that ends a row of a canvas, where the model puts one there.
+fn newline(family: &dyn Family, config: &Config, weights: &Tensors<'_>) -> Result<Option<Tensor>, Error> {
+    if !family.has_newline() {
+        return Ok(None);
+    }
+    if config.mm_patch_merge_type != Merge::SpatialUnpad {
+        weights.ignore("image_newline");
+        return Ok(None);
+    }
+    Ok(Some(weights.get("image_newline", &[config.text_config.hidden_size])?))
+}
+
+/// Fails on an adapter of a head that is tied: PEFT would add to the one tensor that head and table are.
+fn check_adapted_head(config: &Config, checkpoint: &Checkpoint) -> Result<(), Error> {
+    let adapted =
+        checkpoint.is_adapted("lm_head.weight") || checkpoint.is_replaced("language_model.embed_tokens.weight");
+    let message = "tie_word_embeddings: an adapter of a tied lm_head, or an embed_tokens of its own, is not supported";
+    if config.tied() && adapted { Err(Error::Config(message.into())) } else { Ok(()) }
+}
+
 /// A prompt as the language model reads it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Prompt {
@@ -329,13 +362,24 @@ impl Gathered {
         let config = unsupported::config(source)?;
         let (mut text, mut checkpoint) = (Text::load(source)?, source.checkpoint()?);
         if !original::is_original(&config) {
-            return Ok(Self { config, processor: chat_files::image_processor(source)?, text, checkpoint });
+            let processor = chat_files::image_processor(source)?;
+            // transformers cuts by the processor's and packs by config.json's.
+            let (cut, packed) = (&processor["image_grid_pinpoints"], &config["image_grid_pinpoints"]);
+            if cut.is_array() && packed.is_array() && cut != packed {
+                let message =
+                    "image_grid_pinpoints differ from those of preprocessor_config.json; they must be the same";
+                return Err(Error::Config(message.into()));
+            }
+            return Ok(Self { config, processor, text, checkpoint });
         }
         let within = checkpoint.has_any("vision_tower.") || checkpoint.is_random();
         let tower = original::tower(&config, source, !within)?;
         let tower_config: Value = tower.json("config.json")?.ok_or_else(|| tower.missing("config.json"))?;
         if !within {
-            checkpoint.graft(tower.checkpoint()?, "vision_model.", "vision_tower.");
+            let theirs = tower.checkpoint()?;
+            // A tower that transformers saved by itself may lack the prefix.
+            let from = if theirs.has_any("vision_model.") { "vision_model." } else { "" };
+            checkpoint.graft(theirs, from, "vision_tower.");
         }
         original::add_tokens(&config, &mut text)?;
         let image_token = text.image_token(config["vocab_size"].as_u64().unwrap_or(32_000) as u32);

@@ -38,7 +38,7 @@ impl SaliencyModel {
         let config = TowerConfig::deserialize(fields).map_err(|e| Error::Config(e.to_string()))?;
         config.check()?;
         let checkpoint = source.checkpoint()?.into_tower();
-        let processor = Processor::from_json(&image_processor(source)?, config.image_size, Tiling::None)?;
+        let processor = Processor::from_json(&image_processor(source)?, config.image_size, Tiling::None, None)?;
         let digest = {
             let mut hasher = blake3::Hasher::new();
             hasher.update(checkpoint.digest(&[""]).as_bytes());
@@ -47,7 +47,7 @@ impl SaliencyModel {
             hasher.finalize().to_hex().to_string()
         };
         let weights = checkpoint.tensors(DType::F32, device, &|_, _| {});
-        let tower = VisionTower::load(config, -1, SelectStrategy::Default, &weights)?;
+        let tower = VisionTower::load(config, &[-1], SelectStrategy::Default, &weights)?;
         weights.finish()?;
         Ok(Self { name: name.to_owned(), digest, tower, processor, device: device.clone() })
     }
@@ -66,7 +66,7 @@ impl SaliencyModel {
     /// over heads.
     pub fn attention(&self, view: &Rgb, head: Option<usize>) -> Result<Vec<f32>, Error> {
         let picture = self.processor.picture(view, 1)?;
-        let side = picture.base.width;
+        let side = picture.side();
         let pixels = Tensor::from_vec(self.processor.normalise(&picture.base), (1, 3, side, side), &self.device)?;
         Ok(self.tower.attention(&pixels, head)?.to_device(&Device::Cpu)?.flatten_all()?.to_vec1()?)
     }

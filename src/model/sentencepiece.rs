@@ -24,7 +24,7 @@ struct ModelProto {
 #[derive(Clone, PartialEq, Message)]
 struct Piece {
     #[prost(string, optional, tag = "1")]
-    piece: Option<String>,
+    text: Option<String>,
     #[prost(float, optional, tag = "2")]
     score: Option<f32>,
     #[prost(int32, optional, tag = "3", default = "1")]
@@ -92,8 +92,8 @@ pub(super) fn tokenizer_json(model: &[u8], beside: &Beside) -> Result<Vec<u8>, S
     let proto = proto.ok_or("tokenizer.model: not a SentencePiece model; tokenizer.json is needed")?;
     let trainer = proto.trainer.clone().unwrap_or_default();
     let class = class(&beside.config, trainer.model_type())?;
-    if let Some(piece) = proto.pieces.iter().find(|p| p.piece().len() > MAX_PIECE_BYTES) {
-        let bytes = piece.piece().len();
+    if let Some(piece) = proto.pieces.iter().find(|p| p.text().len() > MAX_PIECE_BYTES) {
+        let bytes = piece.text().len();
         return Err(format!("tokenizer.model: a piece of {bytes} bytes; at most {MAX_PIECE_BYTES} are read"));
     }
     let names = Names::new(class, beside, &trainer);
@@ -109,24 +109,7 @@ pub(super) fn tokenizer_json(model: &[u8], beside: &Beside) -> Result<Vec<u8>, S
         (true, Value::Bool(true)) => "always",
         (true, _) => "first",
     };
-    let spaces = json!({ "type": "Replace", "pattern": { "String": " " }, "content": "\u{2581}" });
-    let (normalizer, pre_tokenizer) = match class {
-        Class::Llama => {
-            let cut =
-                json!({ "type": "Metaspace", "replacement": "\u{2581}", "prepend_scheme": scheme, "split": false });
-            (Value::Null, cut)
-        }
-        Class::Gemma => {
-            let cut = json!({ "type": "Split", "pattern": { "String": " " }, "behavior": "MergedWithPrevious", "invert": false });
-            (spaces, cut)
-        }
-        Class::Backend => {
-            let map = proto.normalizer.as_ref().and_then(|n| n.precompiled_charsmap.as_ref()).filter(|m| !m.is_empty());
-            let map = map.map(|m| json!({ "type": "Precompiled", "precompiled_charsmap": STANDARD.encode(m) }));
-            let all: Vec<Value> = map.into_iter().chain([spaces]).collect();
-            (json!({ "type": "Sequence", "normalizers": all }), Value::Null)
-        }
-    };
+    let (normalizer, pre_tokenizer) = cut(&proto, class, scheme);
     let mut decoders = vec![json!({ "type": "Replace", "pattern": { "String": "\u{2581}" }, "content": " " })];
     if class != Class::Backend || trainer.byte_fallback() {
         decoders.extend([json!({ "type": "ByteFallback" }), json!({ "type": "Fuse" })]);
@@ -146,6 +129,28 @@ pub(super) fn tokenizer_json(model: &[u8], beside: &Beside) -> Result<Vec<u8>, S
         "model": model,
     });
     serde_json::to_vec(&tokenizer).map_err(|e| e.to_string())
+}
+
+/// The normalizer and the pre-tokenizer.
+fn cut(proto: &ModelProto, class: Class, scheme: &str) -> (Value, Value) {
+    let spaces = json!({ "type": "Replace", "pattern": { "String": " " }, "content": "\u{2581}" });
+    match class {
+        Class::Llama => {
+            let cut =
+                json!({ "type": "Metaspace", "replacement": "\u{2581}", "prepend_scheme": scheme, "split": false });
+            (Value::Null, cut)
+        }
+        Class::Gemma => {
+            let cut = json!({ "type": "Split", "pattern": { "String": " " }, "behavior": "MergedWithPrevious", "invert": false });
+            (spaces, cut)
+        }
+        Class::Backend => {
+            let map = proto.normalizer.as_ref().and_then(|n| n.precompiled_charsmap.as_ref()).filter(|m| !m.is_empty());
+            let map = map.map(|m| json!({ "type": "Precompiled", "precompiled_charsmap": STANDARD.encode(m) }));
+            let all: Vec<Value> = map.into_iter().chain([spaces]).collect();
+            (json!({ "type": "Sequence", "normalizers": all }), Value::Null)
+        }
+    }
 }
 
 /// The class that `tokenizer_class` names; where it names none a BPE model is Llama's.
@@ -233,7 +238,7 @@ fn token(said: &Value, usual: Value) -> Value {
 /// `added_tokens` of tokenizer.json: control and user-defined pieces, what files beside add, and the special tokens; those
 /// that the vocabulary has not get the next ids.
 fn added_tokens(proto: &ModelProto, names: &Names, beside: &Beside) -> Result<Vec<Value>, String> {
-    let mut ids: HashMap<&str, usize> = proto.pieces.iter().enumerate().map(|(id, p)| (p.piece(), id)).collect();
+    let mut ids: HashMap<&str, usize> = proto.pieces.iter().enumerate().map(|(id, p)| (p.text(), id)).collect();
     let mut next = proto.pieces.len();
     let mut all: Vec<Value> = Vec::new();
     let mut declared: Vec<(usize, Value)> = Vec::new();
@@ -253,7 +258,7 @@ fn added_tokens(proto: &ModelProto, names: &Names, beside: &Beside) -> Result<Ve
     }
     declared.sort_by_key(|(id, _)| *id);
     let pieces = proto.pieces.iter().filter(|p| [CONTROL, USER_DEFINED].contains(&p.kind()));
-    let pieces = pieces.map(|p| (None, piece(p.piece(), p.kind() == CONTROL, false), true));
+    let pieces = pieces.map(|p| (None, piece(p.text(), p.kind() == CONTROL, false), true));
     let named = names.0.iter().filter_map(|(_, said)| {
         let mut token = token(said, piece(content(said)?, true, false));
         token["special"] = json!(true);
@@ -313,16 +318,16 @@ fn post_processor(names: &Names, added: &[Value], config: &Value) -> Result<Valu
 }
 
 fn unigram(proto: &ModelProto, trainer: &TrainerSpec) -> Value {
-    let vocab: Vec<Value> = proto.pieces.iter().map(|p| json!([p.piece(), p.score()])).collect();
+    let vocab: Vec<Value> = proto.pieces.iter().map(|p| json!([p.text(), p.score()])).collect();
     json!({ "type": "Unigram", "unk_id": trainer.unk_id(), "vocab": vocab, "byte_fallback": trainer.byte_fallback() })
 }
 
 /// Every way to put a piece together of two others is a merge, in the order of ids and then of the left one's length.
 fn bpe(proto: &ModelProto, class: Class, names: &Names, trainer: &TrainerSpec) -> Value {
-    let vocab: HashMap<&str, usize> = proto.pieces.iter().enumerate().map(|(id, p)| (p.piece(), id)).collect();
+    let vocab: HashMap<&str, usize> = proto.pieces.iter().enumerate().map(|(id, p)| (p.text(), id)).collect();
     let mut merges: Vec<[&str; 2]> = Vec::new();
     for (id, piece) in proto.pieces.iter().enumerate() {
-        let text = piece.piece();
+        let text = piece.text();
         if vocab.get(text) != Some(&id) {
             continue;
         }

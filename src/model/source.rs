@@ -224,7 +224,8 @@ impl FromStr for Origin {
             return Ok(Self::Here(folder));
         }
         if Path::new(place).exists() {
-            let is = if place.ends_with(".gguf") { "a GGUF file, which is not read" } else { "a file" };
+            let gguf = Path::new(place).extension().is_some_and(|e| e.eq_ignore_ascii_case("gguf"));
+            let is = if gguf { "a GGUF file, which is not read" } else { "a file" };
             return Err(format!("{place:?} is {is}; a folder with config.json and safetensors weights is needed"));
         }
         place.parse().map(Self::Hub).map_err(|e| format!("{place:?} is no folder, not `{SHAPES}`, and {e}"))

@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::Error;
 use crate::nn::{
-    Activation, Attention, Block, Hooks, Layout, Linear, Mlp, Norm, Point, Site, Stack, Track, Transformer,
+    Activation, Attention, Block, Hooks, Layout, Linear, Meter, Mlp, Norm, Point, Site, Stack, Track, Transformer,
 };
 use crate::weights::Tensors;
 
@@ -116,8 +116,8 @@ pub struct VisionTower {
     position: Tensor,
     pre_norm: Option<Norm>,
     blocks: Transformer,
-    /// Layers that run: `hidden_states[i]` needs i.
-    feature_layers: usize,
+    /// The entries of `hidden_states` that are read, in the order in which they stand side by side; entry i needs i layers.
+    features: Vec<usize>,
     strategy: SelectStrategy,
 }
 
@@ -147,12 +147,17 @@ pub(super) fn encoder_block(
             k: project("k_proj")?,
             v: project("v_proj")?,
             o: project("out_proj")?,
+            q_norm: None,
+            k_norm: None,
             heads,
             kv_heads: heads,
             head_dim: width / heads,
+            scale: ((width / heads) as f64).sqrt().recip(),
+            softcap: None,
             causal,
             window: None,
         },
+        ln1_post: None,
         ln2: norm("layer_norm2")?,
         mlp: Mlp {
             pre: linear(weights, &format!("{at}.mlp.fc1"), inner, width, true)?,
@@ -160,24 +165,28 @@ pub(super) fn encoder_block(
             out: linear(weights, &format!("{at}.mlp.fc2"), width, inner, true)?,
             activation,
         },
+        ln2_post: None,
     })
 }
 
 impl VisionTower {
-    /// Reads the tower from `vision_tower.*`. `feature_layer` follows Hugging Face's rule: `hidden_states` counts the
+    /// Reads the tower from `vision_tower.*`. `feature_layers` follow Hugging Face's rule: `hidden_states` counts the
     /// embeddings as entry 0, negative numbers count from the end.
     pub fn load(
         config: TowerConfig,
-        feature_layer: i64,
+        feature_layers: &[i64],
         strategy: SelectStrategy,
         weights: &Tensors<'_>,
     ) -> Result<Self, Error> {
         let entries = config.num_hidden_layers as i64 + 1;
-        let entry = if feature_layer < 0 { feature_layer + entries } else { feature_layer };
-        if !(0..entries).contains(&entry) {
-            let message = format!("vision_feature_layer {feature_layer} is not in {}..{}", -entries, entries - 1);
-            return Err(Error::Config(message));
-        }
+        let entry = |&layer: &i64| {
+            let entry = if layer < 0 { layer + entries } else { layer };
+            if (0..entries).contains(&entry) {
+                return Ok(entry as usize);
+            }
+            Err(Error::Config(format!("vision_feature_layer {layer} is not in {}..{}", -entries, entries - 1)))
+        };
+        let features = feature_layers.iter().map(entry).collect::<Result<Vec<_>, _>>()?;
         let (width, patch) = (config.hidden_size, config.patch_size);
         let norm = |name: &str| -> Result<Norm, Error> {
             Ok(Norm::Layer {
@@ -217,7 +226,7 @@ impl VisionTower {
             // Spelled so in every CLIP checkpoint.
             pre_norm: config.is_clip().then(|| norm("vision_tower.pre_layrnorm")).transpose()?,
             blocks: Transformer { stack: Stack::VisionTower, blocks, rope: None },
-            feature_layers: entry as usize,
+            features,
             strategy,
             config,
         })
@@ -228,9 +237,25 @@ impl VisionTower {
         &self.config
     }
 
-    /// How many layers run.
+    /// How many layers run: up to the highest one whose output is read.
     pub fn feature_layers(&self) -> usize {
-        self.feature_layers
+        self.features.iter().copied().max().unwrap_or_default()
+    }
+
+    /// The entries of `hidden_states` that the projector reads side by side, the embeddings being entry 0.
+    pub fn features(&self) -> &[usize] {
+        &self.features
+    }
+
+    /// Width of what the projector reads.
+    pub fn feature_width(&self) -> usize {
+        self.features.len() * self.config.hidden_size
+    }
+
+    /// After how many layers of `path` each feature is read: entry i holds what the last pass through any layer below i has left.
+    pub fn reads(&self, path: &[usize]) -> Vec<usize> {
+        let read = |&entry: &usize| path.iter().rposition(|&layer| layer < entry).map_or(0, |last| last + 1);
+        self.features.iter().map(read).collect()
     }
 
     /// Whether CLS reaches the projector.
@@ -261,30 +286,59 @@ impl VisionTower {
         }
     }
 
-    /// `pixels (B, 3, S, S)` -> the selected layer `(B N, D)` with its layout.
+    /// `pixels (B, 3, S, S)` -> the selected layers side by side, `(B N, n D)`, with their layout.
     /// `owners[i]` is the (sequence, (picture, view)) of view i, for the hooks.
     pub fn forward(&self, pixels: &Tensor, owners: &[Owner], hooks: &mut dyn Hooks) -> Result<(Tensor, Layout), Error> {
         let layout = Self::layout(owners, self.rows());
         let x = self.embed(pixels, &layout, hooks)?;
-        self.climb(x, &layout, &mut [], hooks)
+        let meter = Meter::default();
+        let mut tracks: Vec<Track> = owners.iter().map(|_| Track::new(0, 0, &meter, &meter)).collect();
+        self.climb(x, &layout, &mut tracks, &|_, _| None, hooks)
     }
 
-    /// From rows `x (R, D)` of whole views, which may have passed some layers (their span's `slot`), to the selected layer
-    /// `(B N, D)` with its layout. `tracks[i]` belongs to `layout.spans[i]`.
+    /// From rows `x (R, D)` of whole views, which may have passed some layers (their span's `slot`), to the selected layers
+    /// `(B N, n D)` with their layout. `tracks[i]` belongs to `layout.spans[i]`; `earlier(i, slot)` gives the rows of that view after
+    /// `slot` layers, fewer than it begins with, where a feature is read there.
     pub fn climb(
         &self,
         x: Tensor,
         layout: &Layout,
-        tracks: &mut [Option<&mut Track>],
+        tracks: &mut [Track],
+        earlier: &dyn Fn(usize, usize) -> Option<Tensor>,
         hooks: &mut dyn Hooks,
     ) -> Result<(Tensor, Layout), Error> {
         let owners: Vec<Owner> = layout.spans.iter().map(|s| (s.sequence, (s.image, s.view))).collect();
-        let (x, layout) = self.blocks.forward(x, self.feature_layers, layout, tracks, hooks)?;
+        let all: Vec<usize> = (0..self.feature_layers()).collect();
+        let reads = |sequence| self.reads(hooks.path(Stack::VisionTower, sequence).unwrap_or(&all));
+        let reads: Vec<Vec<usize>> = layout.spans.iter().map(|s| reads(s.sequence)).collect();
+        // One feature is the output of the last layer that runs.
+        let several = self.features.len() > 1;
+        if several {
+            for (track, (span, reads)) in tracks.iter_mut().zip(layout.spans.iter().zip(&reads)) {
+                reads.iter().filter(|&&slot| slot >= span.slot).for_each(|&slot| track.keep(slot, 0));
+            }
+        }
+        let mut own: Vec<Option<&mut Track>> = tracks.iter_mut().map(Some).collect();
+        let (mut x, _) = self.blocks.forward(x, self.feature_layers(), layout, &mut own, hooks)?;
+        if several {
+            let mut views = Vec::with_capacity(owners.len());
+            for (i, (span, reads)) in layout.spans.iter().zip(&reads).enumerate() {
+                let mut parts = Vec::with_capacity(reads.len());
+                for &slot in reads {
+                    let kept = tracks.get(i).and_then(|track| track.checkpoint(slot).first());
+                    let rows = if slot < span.slot { earlier(i, slot) } else { kept.map(|c| c.rows.clone()) };
+                    let missing = || Error::Config(format!("the tower has no rows after {slot} layers"));
+                    parts.push(rows.ok_or_else(missing)?);
+                }
+                views.push(Tensor::cat(&parts, 1)?); // (N, n D)
+            }
+            x = Tensor::cat(&views, 0)?;
+        }
         let x = match self.strategy {
             SelectStrategy::Full => x,
             SelectStrategy::Default => {
-                let rows = layout.rows() / owners.len();
-                x.reshape((owners.len(), rows, ()))?.i((.., 1..))?.flatten_to(1)? // (B N, D)
+                let rows = self.rows();
+                x.reshape((owners.len(), rows, ()))?.i((.., 1..))?.flatten_to(1)? // (B N, n D)
             }
         };
         let layout = Self::layout(&owners, self.tokens());

@@ -14,10 +14,18 @@ use rayon::prelude::*;
 
 use super::Result;
 use super::gemm::{Columns, PANEL};
-use super::simd::{Numbers, WORTH_SHARING, exp, floats, run};
+use super::simd::{Numbers, WORTH_SHARING, exp, floats, run, tanh};
 
 /// Rows that share the packing of keys and values.
 const ROWS: usize = 96;
+
+/// How the product of a query and a key becomes a score.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Scoring {
+    pub(super) scale: f64,
+    /// Scores are bounded by this, `c tanh(s / c)`.
+    pub(super) softcap: Option<f64>,
+}
 
 /// What the rows of one sequence see.
 pub(super) struct Sight {
@@ -109,11 +117,11 @@ fn pack(pieces: &[Piece<'_>], head: usize, (heads, width): (usize, usize), count
     (keys, values)
 }
 
-/// Scales scores and hides what rows do not see; then, if asked, takes the softmax of each row.
+/// Scales and bounds scores and hides what rows do not see; then, if asked, takes the softmax of each row.
 struct Rows<'a> {
     scores: &'a mut [f32],
     width: usize,
-    scale: f32,
+    scoring: Scoring,
     /// Of each row; all of it where there are none.
     visible: &'a [Range<usize>],
     soft: bool,
@@ -126,7 +134,12 @@ impl NullaryFnOnce for Rows<'_> {
     fn call(self) {
         for (i, row) in self.scores.chunks_exact_mut(self.width).enumerate() {
             if let Some(seen) = self.visible.get(i) {
-                row.iter_mut().for_each(|x| *x *= self.scale);
+                let scale = self.scoring.scale as f32;
+                row.iter_mut().for_each(|x| *x *= scale);
+                if let Some(cap) = self.scoring.softcap {
+                    let cap = cap as f32;
+                    row.iter_mut().for_each(|x| *x = tanh(*x / cap) * cap);
+                }
                 row[..seen.start].fill(f32::NEG_INFINITY);
                 row[seen.end..].fill(f32::NEG_INFINITY);
             }
@@ -171,13 +184,13 @@ fn share<T: Sync, O: Send>(tasks: &[T], size: usize, work: impl Fn(&T) -> O + Sy
 }
 
 /// `q (R, H, Dh)`, what each sequence sees -> `(R, H, Dh)`; rows of no sequence become 0.
-pub(super) fn fused(q: &Tensor, sights: &[&Sight], scale: f32) -> Result<Tensor> {
-    q.apply_op1_no_bwd(&Fused { sights, scale })
+pub(super) fn fused(q: &Tensor, sights: &[&Sight], scoring: Scoring) -> Result<Tensor> {
+    q.apply_op1_no_bwd(&Fused { sights, scoring })
 }
 
 struct Fused<'a> {
     sights: &'a [&'a Sight],
-    scale: f32,
+    scoring: Scoring,
 }
 
 impl CustomOp1 for Fused<'_> {
@@ -208,7 +221,7 @@ impl CustomOp1 for Fused<'_> {
                     let mut own = Vec::with_capacity(rows.len() * width);
                     rows.clone().for_each(|r| own.extend_from_slice(&q[from(r)..from(r) + width]));
                     let mut scores = keys.times(&own);
-                    run(Rows { scores: &mut scores, width: count, scale: self.scale, visible, soft: true });
+                    run(Rows { scores: &mut scores, width: count, scoring: self.scoring, visible, soft: true });
                     values.times(&scores)
                 };
                 (0..group).map(one).collect::<Vec<_>>()
@@ -229,13 +242,13 @@ impl CustomOp1 for Fused<'_> {
 }
 
 /// The scores of one sequence: `q (T, H, Dh) -> (H, T, S)`, minus infinity at what a row does not see.
-pub(super) fn scores(q: &Tensor, sight: &Sight, scale: f32) -> Result<Tensor> {
-    q.apply_op1_no_bwd(&Scores { sight, scale })
+pub(super) fn scores(q: &Tensor, sight: &Sight, scoring: Scoring) -> Result<Tensor> {
+    q.apply_op1_no_bwd(&Scores { sight, scoring })
 }
 
 struct Scores<'a> {
     sight: &'a Sight,
-    scale: f32,
+    scoring: Scoring,
 }
 
 impl CustomOp1 for Scores<'_> {
@@ -258,7 +271,7 @@ impl CustomOp1 for Scores<'_> {
                 (0..rows).for_each(|r| own.extend_from_slice(&q[from(r)..from(r) + width]));
                 let mut scores = packed.times(&own);
                 let visible = &sight.visible;
-                run(Rows { scores: &mut scores, width: count, scale: self.scale, visible, soft: false });
+                run(Rows { scores: &mut scores, width: count, scoring: self.scoring, visible, soft: false });
                 scores.chunks_exact(count).flat_map(|row| &row[..keys]).copied().collect::<Vec<f32>>()
             })
         })?;
@@ -282,7 +295,8 @@ impl CustomOp1 for Softmax {
         let mut rows = floats(storage, layout)?.to_vec();
         let width = layout.shape().dims().last().copied().unwrap_or(0).max(1);
         rows.par_chunks_mut(16 * width).for_each(|scores| {
-            run(Rows { scores, width, scale: 1.0, visible: &[], soft: true });
+            let scoring = Scoring { scale: 1.0, softcap: None };
+            run(Rows { scores, width, scoring, visible: &[], soft: true });
         });
         Ok((CpuStorage::F32(rows), layout.shape().clone()))
     }

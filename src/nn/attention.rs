@@ -5,13 +5,13 @@ use std::ops::Range;
 
 use candle_core::Tensor;
 
-use super::attend::{self, Sight};
+use super::attend::{self, Scoring, Sight};
 use super::dense::{self, Masks};
 use super::kernels::is_ours;
 use super::lanes::{Lanes, Member};
 use super::simd::as_floats;
 use super::track::Keys;
-use super::{Hooks, Layout, Linear, Point, Result, Rope, Site, Span, Stack, Track};
+use super::{Hooks, Layout, Linear, Norm, Point, Result, Rope, Site, Span, Stack, Track};
 
 /// Attention with `heads` query heads over `kv_heads` key-value heads (GQA, Ainslie et al. 2023).
 #[derive(Debug, Clone)]
@@ -24,12 +24,20 @@ pub struct Attention {
     pub v: Linear,
     /// `(D, H Dh)`.
     pub o: Linear,
+    /// `(Dh)`, of every head of the queries before they are rotated (Qwen3).
+    pub q_norm: Option<Norm>,
+    /// The same of the keys.
+    pub k_norm: Option<Norm>,
     /// H.
     pub heads: usize,
     /// K; divides H.
     pub kv_heads: usize,
     /// Dh.
     pub head_dim: usize,
+    /// What the product of a query and a key is multiplied by.
+    pub scale: f64,
+    /// The bound of scores: `c tanh(s / c)` (Gemma 2).
+    pub softcap: Option<f64>,
     /// Whether a query sees only keys at or before its own position.
     pub causal: bool,
     /// A causal query sees at most this many keys, itself included.
@@ -55,6 +63,12 @@ impl Attention {
         let mut q = project(&self.q, self.heads, Site::Q)?;
         let mut k = project(&self.k, self.kv_heads, Site::K)?;
         let v = project(&self.v, self.kv_heads, Site::V)?;
+        if let Some(norm) = &self.q_norm {
+            q = norm.forward(&q)?;
+        }
+        if let Some(norm) = &self.k_norm {
+            k = norm.forward(&k)?;
+        }
         if let Some(angles) = &frame.angles {
             q = hooks.on(Point::at(stack, layer, Site::RotQ), spans, Rope::rotate(&q, angles)?)?;
             k = hooks.on(Point::at(stack, layer, Site::RotK), spans, Rope::rotate(&k, angles)?)?;
@@ -88,7 +102,7 @@ impl Attention {
         let (open, closed): (Vec<&Sight>, Vec<&Sight>) = sights.iter().partition(looked_at);
         let mut parts: Vec<(Vec<u32>, Tensor)> = Vec::new(); // (n, H, Dh)
         for (before, (lanes, members)) in &writing {
-            let z = lanes.attend((layer, *before), members, (&q, &k, &v), self.scale(), &frame.masks)?;
+            let z = lanes.attend((layer, *before), members, (&q, &k, &v), self.scoring(), &frame.masks)?;
             parts.push((members.iter().map(|m| m.row).collect(), z));
         }
         let rows = |sight: &Sight| sight.rows.start as u32..sight.rows.end as u32;
@@ -98,7 +112,7 @@ impl Attention {
         }
         // Those that nobody looks into go together, and keep no scores.
         if !closed.is_empty() && is_ours(q.device()) {
-            let z = attend::fused(&as_floats(&q)?, &closed, self.scale() as f32)?.to_dtype(q.dtype())?; // (R, H, Dh)
+            let z = attend::fused(&as_floats(&q)?, &closed, self.scoring())?.to_dtype(q.dtype())?; // (R, H, Dh)
             if parts.is_empty() {
                 parts.push(((0..layout.rows() as u32).collect(), z));
             } else {
@@ -108,7 +122,7 @@ impl Attention {
             }
         } else {
             for group in dense::alike(&closed) {
-                let z = dense::together((&q, &k, &v), &group, self.scale(), &frame.masks)?;
+                let z = dense::together((&q, &k, &v), &group, self.scoring(), &frame.masks)?;
                 parts.push((group.into_iter().flat_map(rows).collect(), z));
             }
         }
@@ -116,8 +130,8 @@ impl Attention {
         self.o.forward(&z.flatten_from(1)?)
     }
 
-    fn scale(&self) -> f64 {
-        (self.head_dim as f64).sqrt().recip()
+    fn scoring(&self) -> Scoring {
+        Scoring { scale: self.scale, softcap: self.softcap }
     }
 
     /// Of the keys of `tokens` those that a query sees.
@@ -152,12 +166,12 @@ impl Attention {
             hooks.on(Point::at(stack, layer, Site::Pattern), &span, softmax(&scores)?)
         };
         if is_ours(q.device()) {
-            let pattern = look(attend::scores(&as_floats(&own)?, sight, self.scale() as f32)?)?;
+            let pattern = look(attend::scores(&as_floats(&own)?, sight, self.scoring())?)?;
             return attend::weigh(&as_floats(&pattern)?, sight)?.to_dtype(q.dtype());
         }
         let (keys, values) = dense::keys_of(k, v, &[sight])?;
         let mask = frame.masks.of(&sight.visible, 0..sight.keys(), q.device())?;
-        let pattern = look(dense::scores(&(own * self.scale())?.unsqueeze(0)?, &keys, mask.as_ref())?)?;
+        let pattern = look(dense::scores(&(own * self.scale)?.unsqueeze(0)?, &keys, self.softcap, mask.as_ref())?)?;
         dense::weigh(&pattern, &values)?.squeeze(0)
     }
 }

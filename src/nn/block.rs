@@ -1,4 +1,4 @@
-//! The pre-norm transformer block, which both towers and decoders are made of.
+//! The pre-norm transformer block, which both towers and decoders are made of; Gemma 2 norms what a part returns, too.
 
 use candle_core::Tensor;
 
@@ -17,17 +17,21 @@ pub struct Mlp {
     pub activation: Activation,
 }
 
-/// `m = x + attn(ln1(x)); y = m + mlp(ln2(m))`.
+/// `m = x + attn(ln1(x)); y = m + mlp(ln2(m))`; with norms after the parts `m = x + ln1_post(attn(ln1(x)))` and so on.
 #[derive(Debug, Clone)]
 pub struct Block {
     /// Before the attention.
     pub ln1: Norm,
     /// The attention.
     pub attention: Attention,
+    /// After the attention.
+    pub ln1_post: Option<Norm>,
     /// Before the MLP.
     pub ln2: Norm,
     /// The MLP.
     pub mlp: Mlp,
+    /// After the MLP.
+    pub ln2_post: Option<Norm>,
 }
 
 impl Block {
@@ -46,7 +50,7 @@ impl Block {
         let x = hooks.on(at(Site::ResidPre), spans, x)?;
         let normed = hooks.on(at(Site::Ln1Normalized), spans, self.ln1.forward(&x)?)?;
         let attended = self.attention.forward(&normed, layout, (stack, layer), frame, tracks, hooks)?;
-        let attended = hooks.on(at(Site::AttnOut), spans, attended)?;
+        let attended = hooks.on(at(Site::AttnOut), spans, normed_by(self.ln1_post.as_ref(), attended)?)?;
         let middle = hooks.on(at(Site::ResidMid), spans, (x + attended)?)?;
         let normed = hooks.on(at(Site::Ln2Normalized), spans, self.ln2.forward(&middle)?)?;
         let pre = hooks.on(at(Site::MlpPre), spans, self.mlp.pre.forward(&normed)?)?;
@@ -58,7 +62,12 @@ impl Block {
             }
         };
         let post = hooks.on(at(Site::MlpPost), spans, post)?; // (R, F)
-        let out = hooks.on(at(Site::MlpOut), spans, self.mlp.out.forward(&post)?)?;
+        let out = normed_by(self.ln2_post.as_ref(), self.mlp.out.forward(&post)?)?;
+        let out = hooks.on(at(Site::MlpOut), spans, out)?;
         hooks.on(at(Site::ResidPost), spans, (middle + out)?)
     }
+}
+
+fn normed_by(norm: Option<&Norm>, x: Tensor) -> Result<Tensor> {
+    norm.map_or(Ok(x.clone()), |norm| norm.forward(&x))
 }

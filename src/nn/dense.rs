@@ -7,7 +7,7 @@ use std::ops::Range;
 use candle_core::{D, DType, Device, Tensor};
 
 use super::Result;
-use super::attend::Sight;
+use super::attend::{Scoring, Sight};
 
 /// Bytes of the f32 scores of one block of queries.
 const BLOCK_BYTES: usize = 512 << 20;
@@ -51,14 +51,18 @@ pub(super) fn heads_first(pieces: &[&Tensor], count: usize) -> Result<Tensor> {
     all.reshape((count, rows / count, heads, width))?.transpose(1, 2)?.contiguous()
 }
 
-/// Scaled queries `(N, T, H, Dh)` by keys `(N, K, S, Dh)`: scores `(N H, T, S)`, f32; `mask` is `(T, S)`, or `(N, 1, 1, S)` for one
-/// query of each sequence.
-pub(super) fn scores(q: &Tensor, keys: &Tensor, mask: Option<&Tensor>) -> Result<Tensor> {
+/// Scaled queries `(N, T, H, Dh)` by keys `(N, K, S, Dh)`: scores `(N H, T, S)`, f32, bounded by `softcap`; `mask` is `(T, S)`, or
+/// `(N, 1, 1, S)` for one query of each sequence.
+pub(super) fn scores(q: &Tensor, keys: &Tensor, softcap: Option<f64>, mask: Option<&Tensor>) -> Result<Tensor> {
     let (count, rows, heads, width) = q.dims4()?;
     let (kv_heads, seen) = (keys.dim(1)?, keys.dim(2)?);
     // Heads that share keys stand together, so that one batched product serves a group.
     let q = q.transpose(1, 2)?.contiguous()?.reshape((count, kv_heads, heads / kv_heads * rows, width))?;
     let scores = q.matmul(&keys.transpose(2, 3)?)?.to_dtype(DType::F32)?; // (N, K, G T, S)
+    let scores = match softcap {
+        Some(cap) => ((scores / cap)?.tanh()? * cap)?,
+        None => scores,
+    };
     let scores = match mask {
         Some(mask) if mask.rank() == 4 => scores.broadcast_add(mask)?,
         Some(mask) => scores.reshape((count * heads, rows, seen))?.broadcast_add(mask)?,
@@ -121,20 +125,22 @@ pub(super) fn keys_of(k: &Tensor, v: &Tensor, sights: &[&Sight]) -> Result<(Tens
 pub(super) fn together(
     (q, k, v): (&Tensor, &Tensor, &Tensor),
     sights: &[&Sight],
-    scale: f64,
+    scoring: Scoring,
     masks: &Masks,
 ) -> Result<Tensor> {
     let (count, rows, visible) = (sights.len(), sights[0].rows.len(), &sights[0].visible);
     let (heads, width) = (q.dim(1)?, q.dim(2)?);
     let (keys, values) = keys_of(k, v, sights)?;
     #[cfg(feature = "flash-attn")]
-    if let Some(causal) = plain(sights[0]).filter(|_| matches!(q.dtype(), DType::F16 | DType::BF16)) {
+    if let Some(causal) =
+        plain(sights[0]).filter(|_| scoring.softcap.is_none() && matches!(q.dtype(), DType::F16 | DType::BF16))
+    {
         let q = rows_of(q, sights)?.reshape((count, rows, heads, width))?.contiguous()?;
         let (keys, values) = (keys.transpose(1, 2)?.contiguous()?, values.transpose(1, 2)?.contiguous()?);
-        let z = candle_flash_attn::flash_attn(&q, &keys, &values, scale as f32, causal)?;
+        let z = candle_flash_attn::flash_attn(&q, &keys, &values, scoring.scale as f32, causal)?;
         return z.reshape((count * rows, heads, width));
     }
-    let q = (rows_of(q, sights)? * scale)?.reshape((count, rows, heads, width))?;
+    let q = (rows_of(q, sights)? * scoring.scale)?.reshape((count, rows, heads, width))?;
     let block = (BLOCK_BYTES / (4 * count * heads * sights[0].keys())).clamp(1, rows);
     let mut parts = Vec::with_capacity(rows.div_ceil(block));
     for first in (0..rows).step_by(block) {
@@ -144,7 +150,7 @@ pub(super) fn together(
         let end = visible.iter().map(|v| v.end).max().unwrap_or(0);
         let mask = masks.of(visible, start..end, q.device())?;
         let cut = |t: &Tensor| t.narrow(2, start, end - start);
-        let scores = scores(&q.narrow(1, first, visible.len())?, &cut(&keys)?, mask.as_ref())?;
+        let scores = scores(&q.narrow(1, first, visible.len())?, &cut(&keys)?, scoring.softcap, mask.as_ref())?;
         parts.push(weigh(&softmax(&scores)?, &cut(&values)?)?);
     }
     let z = if let [one] = parts.as_slice() { one.clone() } else { Tensor::cat(&parts, 1)? };

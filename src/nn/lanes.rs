@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use candle_core::Tensor;
 
+use super::attend::Scoring;
 use super::dense::{self, Masks};
 use super::track::Charge;
 use super::{Meter, Result};
@@ -169,7 +170,7 @@ impl Lanes {
         layer: (usize, usize),
         members: &[Member],
         (q, k, v): (&Tensor, &Tensor, &Tensor),
-        scale: f64,
+        scoring: Scoring,
         masks: &Masks,
     ) -> Result<Tensor> {
         let mut table = self.lock();
@@ -217,8 +218,8 @@ impl Lanes {
         let seen = column + 1 - from;
         let mask = masks.of(&visible, from..column + 1, device)?;
         let mask = mask.map(|m| m.reshape((count, 1, 1, seen))).transpose()?;
-        let q = (lanes.take(q)? * scale)?.unsqueeze(1)?; // (B, 1, H, Dh)
-        let scores = dense::scores(&q, &stored.keys.narrow(2, from, seen)?, mask.as_ref())?;
+        let q = (lanes.take(q)? * scoring.scale)?.unsqueeze(1)?; // (B, 1, H, Dh)
+        let scores = dense::scores(&q, &stored.keys.narrow(2, from, seen)?, scoring.softcap, mask.as_ref())?;
         let z = dense::weigh(&dense::softmax(&scores)?, &stored.values.narrow(2, from, seen)?)?.squeeze(1)?; // (B, H, Dh)
         let order: Vec<u32> = members.iter().map(|m| m.lane as u32).collect();
         gather(&order, device)?.take(&z)
@@ -257,6 +258,10 @@ mod tests {
     const HEADS: usize = 4;
     const KV_HEADS: usize = 2;
     const WIDTH: usize = 8;
+
+    fn plainly(scale: f64) -> Scoring {
+        Scoring { scale, softcap: None }
+    }
 
     /// One sequence and all its keys and values, one `(K, Dh)` after the other.
     struct Sequence {
@@ -353,7 +358,7 @@ mod tests {
                         (sequence.seat.as_ref().unwrap().number(), sequence.keys.len().min(sequence.window));
                     members.push(Member { lane, row: row as u32, seen, brings });
                 }
-                let z = lanes.attend((3, 0), &members, (&q, &k, &v), 0.5, &Masks::default()).unwrap();
+                let z = lanes.attend((3, 0), &members, (&q, &k, &v), plainly(0.5), &Masks::default()).unwrap();
                 for (i, row) in half.rev().enumerate() {
                     let found: Vec<f32> = z.get(i).unwrap().flatten_all().unwrap().to_vec1().unwrap();
                     for (a, b) in found.iter().zip(plain(&q.get(row).unwrap(), &sequences[row])) {
@@ -377,6 +382,6 @@ mod tests {
         lanes.step(&mut [&mut a], 0).unwrap();
         let x = Tensor::zeros((1, 2, 8), DType::F32, &Device::Cpu).unwrap();
         let member = Member { lane: a.as_ref().unwrap().number(), row: 0, seen: 1, brings: Vec::new() };
-        assert!(lanes.attend((0, 0), &[member], (&x, &x, &x), 1.0, &Masks::default()).is_ok());
+        assert!(lanes.attend((0, 0), &[member], (&x, &x, &x), plainly(1.0), &Masks::default()).is_ok());
     }
 }

@@ -20,7 +20,7 @@ pub struct Span {
     pub rows: Range<usize>,
     /// The number of each row's token in its sequence, picture or view; ascending.
     pub tokens: Arc<[u32]>,
-    /// The rotary position of each row.
+    /// The rotary position of each row; a row of the table of angles, see [`Rope::row`](super::Rope::row).
     pub positions: Arc<[u32]>,
     /// How many layers of its path the rows have passed.
     pub slot: usize,

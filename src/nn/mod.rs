@@ -38,7 +38,7 @@ pub use lanes::Lanes;
 pub use layout::{Layout, Span, replace_rows, scatter_rows};
 pub use linear::Linear;
 pub use norm::Norm;
-pub use rope::{Rope, RopeConfig};
+pub use rope::{Frequencies, Rope};
 pub use track::{Checkpoint, Meter, Track};
 pub use transformer::Transformer;
 

@@ -33,13 +33,44 @@ pub enum Norm {
 }
 
 impl Norm {
+    /// What is added to the variance, or to the mean square.
+    pub fn eps(&self) -> f64 {
+        match self {
+            Self::Layer { eps, .. } | Self::Rms { eps, .. } => *eps,
+        }
+    }
+
+    /// Its weights `(D)`, and its biases `(D)` where it has some.
+    pub fn tensors(&self) -> Vec<&Tensor> {
+        match self {
+            Self::Layer { weight, bias, .. } => vec![weight, bias],
+            Self::Rms { weight, .. } => vec![weight],
+        }
+    }
+
+    /// One of the same width with weights of 1 and biases of 0.
+    pub fn untrained(&self) -> Result<Self> {
+        Ok(match self {
+            Self::Layer { weight, bias, eps } => {
+                Self::Layer { weight: weight.ones_like()?, bias: bias.zeros_like()?, eps: *eps }
+            }
+            Self::Rms { weight, eps } => Self::Rms { weight: weight.ones_like()?, eps: *eps },
+        })
+    }
+
     /// `(R, D) -> (R, D)`.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         if !is_ours(x.device()) {
             let x = x.contiguous()?;
             return match self {
                 Self::Layer { weight, bias, eps } => candle_nn::ops::layer_norm(&x, weight, bias, *eps as f32),
-                Self::Rms { weight, eps } => candle_nn::ops::rms_norm(&x, weight, *eps as f32),
+                Self::Rms { weight, eps } if weight.dtype() == x.dtype() => {
+                    candle_nn::ops::rms_norm(&x, weight, *eps as f32)
+                }
+                // A weight that is kept more precise than the rows.
+                Self::Rms { weight, eps } => {
+                    candle_nn::ops::rms_norm(&x.to_dtype(weight.dtype())?, weight, *eps as f32)?.to_dtype(x.dtype())
+                }
             };
         }
         let values = |t: &Tensor| as_floats(t)?.to_vec1::<f32>();

@@ -1,8 +1,8 @@
 //! Pictures: from the bytes of a file to the tensor that the tower sees.
 //!
 //! bytes -> [`decode`] -> [`Rgb`] -> [`Processor::picture`] (resize, crop or tile: what the model sees) -> image
-//! interventions -> [`Processor::normalise`] -> `(3, H, W)` for each view. It agrees with Hugging Face's Pillow-backed processors to the last bit; it must
-//! not know which model asks.
+//! interventions -> [`Processor::normalise`] -> `(3, H, W)` for each view. It agrees with Hugging Face's processors, Pillow's and
+//! torchvision's, to the last bit; it must not know which model asks.
 
 mod anyres;
 mod decode;
@@ -14,16 +14,19 @@ mod resize;
 pub use anyres::{Size, best_canvas, fitted};
 pub use decode::decode;
 pub use paint::{Grid, blur, encode_png};
-pub use picture::{Area, Canvas, Picture};
-pub use processor::{Aspect, Processor, Tiling};
+pub use picture::{Area, Canvas, Picture, View};
+pub use processor::{Aspect, Processor, ProcessorBackend, Tiling};
 pub use resize::{Filter, resize};
 
 /// What can be wrong with a picture or the settings of its processing.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Not PNG, JPEG or WebP.
-    #[error("not a PNG, JPEG or WebP picture")]
+    /// No known form of picture.
+    #[error("not a picture; JPEG, PNG, WebP, GIF, BMP, TIFF, PPM, PGM and PBM are read")]
     Format,
+    /// A form of picture that is known and not read.
+    #[error("{0} is not read; JPEG, PNG, WebP, GIF, BMP, TIFF, PPM, PGM and PBM are")]
+    Unsupported(&'static str),
     /// The file is damaged.
     #[error("the picture cannot be decoded: {0}")]
     Damaged(String),

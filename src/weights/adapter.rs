@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use candle_core::{DType, Tensor};
 use regex::Regex;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -22,6 +23,45 @@ pub(super) struct Update {
     pub(super) magnitude: Option<String>,
     /// Whether the product has to be turned over: `(D, V)` to `(V, D)`.
     pub(super) embedding: bool,
+}
+
+/// `scale B A`, added to a weight; with magnitudes its rows are then scaled to them. `T` says where a tensor is.
+#[derive(Debug)]
+pub(super) struct Delta<T> {
+    pub(super) a: T,
+    pub(super) b: T,
+    pub(super) magnitude: Option<T>,
+    pub(super) embedding: bool,
+    pub(super) scale: f64,
+}
+
+impl<T> Delta<T> {
+    /// `base + scale B A` in f32, of the shape of `base`; of DoRA with rows of the given lengths. The outer error is that of
+    /// reading, the inner the device's.
+    pub(super) fn merge(
+        &self,
+        base: Tensor,
+        read: impl Fn(&T) -> Result<Tensor, Error>,
+    ) -> Result<candle_core::Result<Tensor>, Error> {
+        let (a, b) = (read(&self.a)?, read(&self.b)?);
+        let magnitude = self.magnitude.as_ref().map(read).transpose()?;
+        Ok(self.sum(base, &a, &b, magnitude))
+    }
+
+    fn sum(&self, base: Tensor, a: &Tensor, b: &Tensor, magnitude: Option<Tensor>) -> candle_core::Result<Tensor> {
+        let flat = |t: &Tensor| t.to_dtype(DType::F32)?.flatten_from(1);
+        let update = (flat(b)?.matmul(&flat(a)?)? * self.scale)?; // (out, in)
+        let update = if self.embedding { update.t()? } else { update };
+        let merged = (flat(&base)? + update)?;
+        let merged = match magnitude {
+            Some(magnitude) => {
+                let length = merged.sqr()?.sum_keepdim(1)?.sqrt()?; // (out, 1)
+                merged.broadcast_mul(&magnitude.to_dtype(DType::F32)?.reshape(length.shape())?.div(&length)?)?
+            }
+            None => merged,
+        };
+        merged.reshape(base.shape())
+    }
 }
 
 /// What one tensor of an adapter is for.

@@ -11,40 +11,40 @@ use safetensors::tensor::TensorInfo;
 use safetensors::{Dtype, SafeTensors};
 use serde::Deserialize;
 
+use super::Error;
+use super::adapter::Delta;
 use super::mapped::Bytes;
 use super::names::{canonical, is_buffer};
 use super::pickled::{self, Located};
-use super::{Error, adapter};
 
+/// A tensor of a file.
 #[derive(Debug)]
-struct Entry {
+pub(super) struct Entry {
     file: usize,
     bytes: Range<usize>,
     dtype: Dtype,
-    shape: Vec<usize>,
+    pub(super) shape: Vec<usize>,
     /// Why its values cannot be read.
     fault: Option<String>,
 }
 
-/// `scale * B A`, added to a weight; with magnitudes its rows are scaled to them.
-#[derive(Debug)]
-struct Delta {
-    a: Entry,
-    b: Entry,
-    magnitude: Option<Entry>,
-    embedding: bool,
-    scale: f64,
+impl Entry {
+    /// The same with its file counted behind `files` others.
+    pub(super) fn behind(mut self, files: usize) -> Self {
+        self.file += files;
+        self
+    }
 }
 
 /// The tensors of one or more files, mapped, not read.
 #[derive(Debug, Default)]
 pub struct Checkpoint {
-    files: Vec<Bytes>,
-    entries: BTreeMap<String, Entry>,
+    pub(super) files: Vec<Bytes>,
+    pub(super) entries: BTreeMap<String, Entry>,
     /// What an adapter adds to tensors, by their name.
-    deltas: BTreeMap<String, Delta>,
+    pub(super) deltas: BTreeMap<String, Delta<Entry>>,
     /// Tensors that an adapter brought whole.
-    replaced: BTreeSet<String>,
+    pub(super) replaced: BTreeSet<String>,
     /// It has every tensor that is asked for, drawn at random.
     random: bool,
 }
@@ -78,24 +78,6 @@ impl Checkpoint {
             }
         }
         Err(Error::Empty(folder.to_owned()))
-    }
-
-    /// The weights of an adapter's folder.
-    pub fn open_adapter(folder: &Path) -> Result<Self, Error> {
-        let files = ["adapter_model.safetensors", "adapter_model.bin"].map(|name| folder.join(name));
-        match files.iter().find(|path| path.is_file()) {
-            Some(path) => Self::open(std::slice::from_ref(path)),
-            None => {
-                let reason = "neither adapter_model.safetensors nor adapter_model.bin";
-                Err(Error::Adapter { reason: format!("{}: {reason}", folder.display()) })
-            }
-        }
-    }
-
-    /// What the original LLaVA trains whole beside an adapter, its projector for one.
-    pub fn open_beside(folder: &Path) -> Result<Option<Self>, Error> {
-        let path = folder.join("non_lora_trainables.bin");
-        path.is_file().then(|| Self::open(&[path])).transpose()
     }
 
     /// The shards that an index lists; each tensor must stand in the shard that the index names.
@@ -199,69 +181,9 @@ impl Checkpoint {
         self.files.extend(other.files);
         for (name, entry) in other.entries {
             if let Some(rest) = name.strip_prefix(from) {
-                self.entries.insert(format!("{to}{rest}"), Entry { file: files + entry.file, ..entry });
+                self.entries.insert(format!("{to}{rest}"), entry.behind(files));
             }
         }
-    }
-
-    /// Merges an adapter: `config` is its adapter_config.json, and `beside` the tensors that were trained whole in a file of
-    /// their own. Every tensor of both must find its place.
-    pub fn adapt(&mut self, config: &serde_json::Value, adapter: Self, beside: Option<Self>) -> Result<(), Error> {
-        let fail = |reason: String| Err(Error::Adapter { reason });
-        let config = adapter::Config::parse(config)?;
-        let (updates, replacements) = adapter::sort(adapter.entries.keys())?;
-        let files = self.files.len();
-        self.files.extend(adapter.files);
-        let mut entries = adapter.entries;
-        let mut take = |name: Option<String>| {
-            let entry = name.and_then(|name| entries.remove(&name))?;
-            Some(Entry { file: files + entry.file, ..entry })
-        };
-        for (name, own) in replacements {
-            let (name, entry) = (canonical(&name), take(Some(own)));
-            if !self.entries.contains_key(&name) && name != "lm_head.weight" {
-                return fail(format!("the base has no tensor {name}, which the adapter trained whole"));
-            }
-            self.replaced.insert(name.clone());
-            self.entries.extend(entry.map(|entry| (name, entry)));
-        }
-        for (module, update) in updates {
-            config.check_target(&module)?;
-            let (rank, scale) = config.scale(&module)?;
-            let embedding = update.embedding;
-            let (a, b, magnitude) = (take(update.a), take(update.b), take(update.magnitude));
-            config.check_magnitude(&module, magnitude.is_some())?;
-            let (Some(a), Some(b)) = (a, b) else { return fail(format!("module {module} lacks lora_A or lora_B")) };
-            let name = canonical(&format!("{module}.weight"));
-            let Some(base) = self.entries.get(&name) else { return fail(format!("the base has no module {module}")) };
-            let flat = |shape: &[usize]| [shape.first().copied().unwrap_or(0), shape.iter().skip(1).product()];
-            let (shape_a, shape_b, mut expected) = (flat(&a.shape), flat(&b.shape), flat(&base.shape));
-            if embedding {
-                expected.reverse();
-            }
-            if shape_a != [rank, expected[1]] || shape_b != [expected[0], rank] {
-                return fail(format!(
-                    "module {module}: lora_A {:?} and lora_B {:?} of rank {rank} do not fit the base's {:?}",
-                    a.shape, b.shape, base.shape
-                ));
-            }
-            if magnitude.as_ref().is_some_and(|m| embedding || m.shape.iter().product::<usize>() != expected[0]) {
-                return fail(format!(
-                    "module {module}: lora_magnitude_vector does not fit the base's {:?}",
-                    base.shape
-                ));
-            }
-            self.deltas.insert(name, Delta { a, b, magnitude, embedding, scale });
-        }
-        let Some(beside) = beside else { return Ok(()) };
-        let files = self.files.len();
-        self.files.extend(beside.files);
-        for (name, entry) in beside.entries {
-            // A PEFT model of a model: base_model.model.model.mm_projector.
-            let (name, _) = adapter::role(&name);
-            self.entries.insert(canonical(&name), Entry { file: files + entry.file, ..entry });
-        }
-        Ok(())
     }
 
     /// Whether an adapter adds to the tensor `name`.
@@ -320,34 +242,12 @@ impl Tensors<'_> {
             return Err(Error::Shape { name: name.to_owned(), found: entry.shape.clone(), expected: shape.to_vec() });
         }
         let values = self.read(name, entry)?;
-        let adapt = || match self.checkpoint.deltas.get(name) {
-            Some(delta) => self.merge(name, values, delta),
-            None => Ok(values),
-        };
         let device = |source| Error::Device { name: name.to_owned(), source };
-        adapt()?.to_dtype(self.dtype).map_err(device)
-    }
-
-    /// `W + scale B A`, in f32; of DoRA with rows of the given lengths.
-    fn merge(&self, name: &str, base: Tensor, delta: &Delta) -> Result<Tensor, Error> {
-        let read = |entry: &Entry| self.read(name, entry);
-        let (a, b) = (read(&delta.a)?, read(&delta.b)?);
-        let magnitude = delta.magnitude.as_ref().map(read).transpose()?;
-        let merge = || -> candle_core::Result<Tensor> {
-            let whole = |t: Tensor| t.to_dtype(DType::F32);
-            let (shape, base) = (base.shape().clone(), whole(base)?.flatten_from(1)?);
-            let update = (whole(b)?.flatten_from(1)?.matmul(&whole(a)?.flatten_from(1)?)? * delta.scale)?; // (out, in)
-            let merged = (base + if delta.embedding { update.t()? } else { update })?;
-            let merged = match magnitude {
-                Some(magnitude) => {
-                    let length = merged.sqr()?.sum_keepdim(1)?.sqrt()?; // (out, 1)
-                    merged.broadcast_mul(&whole(magnitude)?.reshape(length.shape())?.div(&length)?)?
-                }
-                None => merged,
-            };
-            merged.reshape(shape)
+        let values = match self.checkpoint.deltas.get(name) {
+            Some(delta) => delta.merge(values, |entry| self.read(name, entry))?.map_err(device)?,
+            None => values,
         };
-        merge().map_err(|source| Error::Device { name: name.to_owned(), source })
+        values.to_dtype(self.dtype).map_err(device)
     }
 
     /// A tensor as it stands in a file.

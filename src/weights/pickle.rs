@@ -89,8 +89,9 @@ impl<'a> Machine<'a> {
             0x80 => drop(self.take(1)?),
             0x95 => drop(self.take(8)?),
             b'(' => self.marks.push(self.stack.len()),
-            b'0' => drop(self.pop()?),
-            b'1' => drop(self.to_mark()?),
+            // POP; and BUILD, which sets attributes (a state dict's _metadata) that describe no tensor.
+            b'0' | b'b' => drop(self.pop()?),
+            b'1' => drop(self.above_mark()?),
             b'2' => self.stack.push(self.top()?),
             // NONE, booleans and floats, which describe no tensor.
             b'N' | 0x88 | 0x89 => self.push(Node::Opaque),
@@ -131,11 +132,11 @@ impl<'a> Machine<'a> {
             b')' | b']' | 0x8f => self.push(Node::Sequence(Vec::new())),
             b'}' => self.push(Node::Dict(Vec::new())),
             b't' | b'l' | 0x91 => {
-                let items = self.to_mark()?;
+                let items = self.above_mark()?;
                 self.push(Node::Sequence(items));
             }
             b'd' => {
-                let items = self.to_mark()?;
+                let items = self.above_mark()?;
                 self.push(Node::Dict(pairs(&items)?));
             }
             0x85..=0x87 => {
@@ -148,7 +149,7 @@ impl<'a> Machine<'a> {
                 self.append(vec![item])?;
             }
             b'e' | 0x90 => {
-                let items = self.to_mark()?;
+                let items = self.above_mark()?;
                 self.append(items)?;
             }
             b's' => {
@@ -156,13 +157,11 @@ impl<'a> Machine<'a> {
                 self.insert(vec![(key, value)])?;
             }
             b'u' => {
-                let items = self.to_mark()?;
+                let items = self.above_mark()?;
                 self.insert(pairs(&items)?)?;
             }
             b'Q' => self.persistent()?,
             b'R' | 0x81 => self.call()?,
-            // BUILD sets attributes (a state dict's _metadata), which describe no tensor.
-            b'b' => drop(self.pop()?),
             b'q' => self.remember(1)?,
             b'r' => self.remember(4)?,
             0x94 => {
@@ -246,7 +245,7 @@ impl<'a> Machine<'a> {
     }
 
     /// The values above the last mark.
-    fn to_mark(&mut self) -> Result<Vec<Id>, String> {
+    fn above_mark(&mut self) -> Result<Vec<Id>, String> {
         let mark = self.marks.pop().filter(|mark| *mark <= self.stack.len()).ok_or("no mark")?;
         Ok(self.stack.split_off(mark))
     }

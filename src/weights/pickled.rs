@@ -4,6 +4,7 @@
 //! tensor is passed over, so that a tensor hidden in one is reported missing. A tensor that cannot be read is an error when
 //! it is asked for: checkpoints hold integer buffers that nobody reads.
 
+use std::borrow::Cow;
 use std::io::Cursor;
 use std::ops::Range;
 use std::path::Path;
@@ -35,7 +36,7 @@ pub(super) fn locate(path: &Path, bytes: &[u8]) -> Result<Vec<Located>, Error> {
         return Err(damaged(format!("written by a torch before 1.6; {mend}")));
     }
     let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(|e| damaged(e.to_string()))?;
-    let names: Vec<String> = archive.file_names().flatten().map(|n| n.into_owned()).collect();
+    let names: Vec<String> = archive.file_names().flatten().map(Cow::into_owned).collect();
     let data = names.iter().find(|n| n.ends_with("/data.pkl")).ok_or_else(|| damaged("no data.pkl".into()))?;
     let prefix = data.strip_suffix("data.pkl").unwrap_or_default().to_owned();
     if let Some(order) = names.iter().find(|n| n.strip_prefix(prefix.as_str()) == Some("byteorder")) {

@@ -42,6 +42,8 @@ from transformers import (
     CLIPImageProcessorPil,
     CLIPModel,
     CLIPVisionConfig,
+    Gemma2Config,
+    GemmaConfig,
     LlamaConfig,
     LlavaConfig,
     LlavaForConditionalGeneration,
@@ -53,11 +55,15 @@ from transformers import (
     LlavaOnevisionProcessor,
     LlavaOnevisionVideoProcessor,
     MistralConfig,
+    Phi3Config,
     PreTrainedModel,
     Qwen2Config,
+    Qwen3Config,
     SiglipVisionConfig,
     ViTConfig,
     ViTModel,
+    VipLlavaConfig,
+    VipLlavaForConditionalGeneration,
 )
 from transformers.image_processing_utils import get_patch_output_size, select_best_resolution
 from transformers.utils import cached_file
@@ -75,7 +81,14 @@ TOLERANCE = 1e-5
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
 SIZES = {"square": (84, 84), "wide": (120, 50), "tall": (40, 97), "tiny": (9, 7), "huge": (420, 330)}
 TINY = ("tiny-gqa-tied", "tiny-full-old-names", "tiny-next-llama", "tiny-next-mistral", "tiny-onevision")
-SETS = (*TINY, "shapes")
+DECODERS = ("tiny-phi3", "tiny-gemma", "tiny-gemma2", "tiny-qwen3", "tiny-vipllava")
+"""What other decoders, kinds of rotary embedding and features differ in; with a choice of the cases."""
+FEWER = (
+    "wide", "tiny", "two", "none", "longer", "permute", "drop", "drop-tower", "swap", "together", "select-compact", "repeat", "repeat-tower",
+    "exit", "exit-tower", "noise-additive", "noise-scores", "steer", "steer-head", "project-tower", "scale-pattern", "ablate",
+    "patch", "knock-out", "prune", "prune-all-look", "composed-0",
+)  # fmt: skip
+SETS = (*TINY, *DECODERS, "shapes")
 NEXT_PINPOINTS = [[1, 2], [2, 1], [2, 2], [3, 1], [1, 3]]
 ONEVISION_PINPOINTS = [[rows, columns] for rows in range(1, 7) for columns in range(1, 7)]
 
@@ -118,6 +131,78 @@ def tiny_next(name: str) -> LlavaNextForConditionalGeneration:
     )
 
 
+def tiny_decoder(name: str) -> PreTrainedModel:
+    """Phi-3 under LongRoPE with parts of heads rotated; Gemma with one key-value head; Gemma 2 under YaRN over three layers of the
+    tower; Qwen3 with windows above the first layer, under Llama 3's frequencies; ViP-LLaVA."""
+    common = {
+        "vocab_size": vocabulary(), "hidden_size": 32, "intermediate_size": 56, "num_hidden_layers": 3,
+        "num_attention_heads": 4, "initializer_range": 0.2, "bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 2,
+    }  # fmt: skip
+    sizes = {
+        "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 3, "num_attention_heads": 4, "image_size": 28,
+        "patch_size": 7,
+    }  # fmt: skip
+    clip = CLIPVisionConfig(**sizes, projection_dim=16, initializer_factor=4.0)
+    shared = {"vision_config": clip, "image_token_index": 3, "pad_token_id": 2}
+    torch.manual_seed(20 + DECODERS.index(name))
+    if name == "tiny-phi3":
+        # "two" begins beyond the original length, "longer" comes to it while it writes.
+        text = Phi3Config(
+            **common, num_key_value_heads=2, max_position_embeddings=256, original_max_position_embeddings=40, sliding_window=24,
+            rope_parameters={
+                "rope_type": "longrope", "rope_theta": 10000.0, "partial_rotary_factor": 0.5, "short_factor": [1.1, 1.7],
+                "long_factor": [2.0, 9.5],
+            },
+        )  # fmt: skip
+        return LlavaForConditionalGeneration(LlavaConfig(**shared, text_config=text, image_seq_length=16))
+    if name == "tiny-gemma":
+        text = GemmaConfig(
+            **common, num_key_value_heads=1, head_dim=12, max_position_embeddings=512,
+            rope_parameters={"rope_type": "dynamic", "rope_theta": 5000.0, "factor": 4.0},
+        )  # fmt: skip
+        return LlavaNextForConditionalGeneration(
+            LlavaNextConfig(
+                **shared, text_config=text, image_grid_pinpoints=tiles_of(NEXT_PINPOINTS, 28), tie_word_embeddings=True
+            )
+        )
+    if name == "tiny-gemma2":
+        text = Gemma2Config(
+            **common, num_key_value_heads=2, head_dim=12, max_position_embeddings=256, sliding_window=20,
+            tie_word_embeddings=False, query_pre_attn_scalar=20, attn_logit_softcapping=3.0, final_logit_softcapping=5.0,
+            rope_parameters={
+                "rope_type": "yarn", "rope_theta": 10000.0, "factor": 4.0, "original_max_position_embeddings": 64,
+                "beta_fast": 8.0, "beta_slow": 1.0,
+            },
+        )  # fmt: skip
+        config = LlavaConfig(**shared, text_config=text, vision_feature_layer=[-1, 1, -2], image_seq_length=16)
+        return LlavaForConditionalGeneration(config)
+    if name == "tiny-qwen3":
+        text = Qwen3Config(
+            **common, num_key_value_heads=2, head_dim=12, max_position_embeddings=1024, attention_bias=True,
+            use_sliding_window=True, sliding_window=24, max_window_layers=1,
+            rope_parameters={
+                "rope_type": "llama3", "rope_theta": 10000.0, "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+                "original_max_position_embeddings": 64,
+            },
+        )  # fmt: skip
+        vision = SiglipVisionConfig(**sizes, vision_use_head=False)
+        return LlavaOnevisionForConditionalGeneration(
+            LlavaOnevisionConfig(
+                vision_config=vision, text_config=text, image_token_index=3, vision_aspect_ratio="anyres_max_2",
+                image_grid_pinpoints=tiles_of(ONEVISION_PINPOINTS, 28), pad_token_id=2,
+            )  # fmt: skip
+        )
+    text = LlamaConfig(
+        **common, num_key_value_heads=2, max_position_embeddings=256,
+        rope_parameters={
+            "rope_type": "yarn", "rope_theta": 10000.0, "factor": 8.0, "original_max_position_embeddings": 32, "mscale": 1.2,
+            "mscale_all_dim": 0.8, "truncate": False,
+        },
+    )  # fmt: skip
+    config = VipLlavaConfig(**shared, text_config=text, vision_feature_layers=[-2, 1], image_seq_length=16)
+    return VipLlavaForConditionalGeneration(config)
+
+
 def tiny_onevision() -> LlavaOnevisionForConditionalGeneration:
     """A SigLIP tower under a Qwen2 with a tied head; more than two tiles' worth of tokens are scaled down."""
     vision = SiglipVisionConfig(
@@ -144,7 +229,9 @@ def tiles_of(pinpoints: list[list[int]], side: int) -> list[list[int]]:
 
 def tiny(name: str) -> PreTrainedModel:
     """A seeded checkpoint whose norms, biases and projector are not at their initial values."""
-    if name.startswith("tiny-next"):
+    if name in DECODERS:
+        model = tiny_decoder(name)
+    elif name.startswith("tiny-next"):
         model = tiny_next(name)
     elif name == "tiny-onevision":
         model = tiny_onevision()
@@ -154,6 +241,9 @@ def tiny(name: str) -> PreTrainedModel:
         for parameter_name, parameter in model.named_parameters():
             if "norm" in parameter_name or "bias" in parameter_name:
                 parameter.add_(torch.randn_like(parameter) * 0.1)
+            elif name == "tiny-gemma" and "embed_tokens" in parameter_name:
+                # As large as they begin, a tied head would answer with the last token for ever.
+                parameter.mul_(0.1)
             elif "multi_modal_projector" in parameter_name or "patch_embedding" in parameter_name:
                 parameter.normal_(0.0, 0.2)
     return model.to(torch.bfloat16).eval()
@@ -193,15 +283,15 @@ def save_tiny(name: str) -> Path:
     for file in TOKENIZER_FILES:
         shutil.copy(SHAPES / file, folder / file)
     square = {"height": 28, "width": 28}
-    if name.startswith("tiny-next"):
+    if model.config.model_type == "llava_next":
         LlavaNextImageProcessorPil(
             size={"shortest_edge": 28}, crop_size=square, image_grid_pinpoints=model.config.image_grid_pinpoints
         ).save_pretrained(folder)
-    elif name == "tiny-onevision":
+    elif model.config.model_type == "llava_onevision":
         LlavaOnevisionImageProcessorPil(
             size=square, image_grid_pinpoints=model.config.image_grid_pinpoints
         ).save_pretrained(folder)
-    elif name == "tiny-gqa-tied":
+    elif name == "tiny-gqa-tied" or name in DECODERS:
         CLIPImageProcessorPil(size={"shortest_edge": 32}, crop_size=square).save_pretrained(folder)
     else:
         LlavaImageProcessorPil(size={"shortest_edge": 28}, crop_size=square, do_pad=True).save_pretrained(folder)
@@ -318,6 +408,14 @@ def write_full_size(family: str, folder: Path) -> None:
     write("full", folder, folder / "goldens", torch.float32, f"capture.py --full-size {family}", ("tiny", "none"), 2)
 
 
+def features_of(config) -> tuple[str, list[int]]:
+    """The field that names the layers of the tower whose outputs are read, and their entries in its hidden states."""
+    field = "vision_feature_layers" if config.model_type == "vipllava" else "vision_feature_layer"
+    layers = getattr(config, field)
+    entries = config.vision_config.num_hidden_layers + 1
+    return field, [layer % entries for layer in ([layers] if isinstance(layers, int) else layers)]
+
+
 class Recorder:
     """Records the value at every hook point, as rows, and applies changes on the way."""
 
@@ -363,6 +461,16 @@ class Recorder:
 
         self.on(module, hook)
 
+    def parts(self, module: torch.nn.Module, names: tuple[str, ...], shares: tuple[int, ...], heads: str = "") -> None:
+        """The output of a fused layer, which holds the values of several hook points side by side."""
+
+        def hook(_m, _a, output):
+            widths = [output.shape[-1] // sum(shares) * share for share in shares]
+            values = zip(names, output.split(widths, dim=-1), strict=True)
+            return torch.cat([self.keep(name, value, heads=heads) for name, value in values], dim=-1)
+
+        self.on(module, hook)
+
     def into(self, module: torch.nn.Module, name: str, heads: str = "") -> None:
         def hook(_m, args, kwargs):
             if args:
@@ -376,9 +484,14 @@ class Recorder:
         self.layers[id(attention)] = (at, index)
         self.into(layer, f"{at}.hook_resid_pre")
         self.out(getattr(layer, names["ln1"]), f"{at}.ln1.hook_normalized")
-        self.out(attention, f"{at}.hook_attn_out")
-        for letter in "qkv":
-            self.out(getattr(attention, f"{letter}_proj"), f"{at}.attn.hook_{letter}", "flat")
+        self.out(getattr(layer, names.get("attn_out", "self_attn")), f"{at}.hook_attn_out")
+        if hasattr(attention, "qkv_proj"):
+            config = attention.config
+            shares = (config.num_attention_heads, config.num_key_value_heads, config.num_key_value_heads)
+            self.parts(attention.qkv_proj, tuple(f"{at}.attn.hook_{letter}" for letter in "qkv"), shares, "flat")
+        else:
+            for letter in "qkv":
+                self.out(getattr(attention, f"{letter}_proj"), f"{at}.attn.hook_{letter}", "flat")
         self.into(getattr(attention, names["o"]), f"{at}.attn.hook_z", "flat")
         # Where a block adds the attention's output to the stream its norm reads the sum; there it is only recorded.
         self.into(getattr(layer, names["ln2"]), f"{at}.hook_resid_mid")
@@ -388,8 +501,8 @@ class Recorder:
     def install(self) -> None:
         model = self.model.model
         tower = model.vision_tower
-        entries = tower.config.num_hidden_layers + 1
-        run = self.model.config.vision_feature_layer % entries
+        field, features = features_of(self.model.config)
+        run = max(features)
         self.out(getattr(tower, "pre_layrnorm", tower.embeddings), "vision_tower.hook_embed")
         layers = list(tower.encoder.layers)
         for index, layer in enumerate(layers[:run]):
@@ -403,8 +516,13 @@ class Recorder:
         path = self.changes.path("STACK_VISION_TOWER", run)
         self.stacks = [(tower.encoder, "layers", tower.encoder.layers)]
         tower.encoder.layers = torch.nn.ModuleList([layers[i] for i in path] + layers[run:])
+        if len(features) > 1:
+            # Where layers are left out or run again, an entry is what the last pass through a layer below it has left.
+            self.stacks.append((self.model.config, field, getattr(self.model.config, field)))
+            reads = [max((i + 1 for i, layer in enumerate(path) if layer < entry), default=0) for entry in features]
+            setattr(self.model.config, field, reads)
         projector = model.multi_modal_projector
-        self.into(projector.linear_1, "projector.hook_in")
+        self.into(getattr(projector, "projector_layernorm", projector.linear_1), "projector.hook_in")
         self.out(projector.linear_1, "projector.hook_pre")
         self.into(projector.linear_2, "projector.hook_post")
         self.out(projector, "projector.hook_out")
@@ -420,12 +538,20 @@ class Recorder:
             self.handles.append(
                 layer.input_layernorm.register_forward_pre_hook(lambda _m, _a, index=index: setattr(self, "layer", index))
             )
-            names = {"ln1": "input_layernorm", "ln2": "post_attention_layernorm", "o": "o_proj"}
+            # What Gemma 2 norms after a part, the stream gets normed.
+            after = hasattr(layer, "pre_feedforward_layernorm")
+            names = {
+                "ln1": "input_layernorm", "ln2": "pre_feedforward_layernorm" if after else "post_attention_layernorm",
+                "o": "o_proj", "attn_out": "post_attention_layernorm" if after else "self_attn",
+            }  # fmt: skip
             self.block(layer, at, index, names)
-            self.out(layer.mlp.gate_proj, f"{at}.mlp.hook_pre")
-            self.out(layer.mlp.up_proj, f"{at}.mlp.hook_pre_linear")
+            if hasattr(layer.mlp, "gate_up_proj"):
+                self.parts(layer.mlp.gate_up_proj, (f"{at}.mlp.hook_pre", f"{at}.mlp.hook_pre_linear"), (1, 1))
+            else:
+                self.out(layer.mlp.gate_proj, f"{at}.mlp.hook_pre")
+                self.out(layer.mlp.up_proj, f"{at}.mlp.hook_pre_linear")
             self.into(layer.mlp.down_proj, f"{at}.mlp.hook_post")
-            self.out(layer.mlp, f"{at}.hook_mlp_out")
+            self.out(layer.post_feedforward_layernorm if after else layer.mlp, f"{at}.hook_mlp_out")
         path = self.changes.path("STACK_LANGUAGE_MODEL", len(layers))
         self.stacks.append((language, "layers", language.layers))
         language.layers = torch.nn.ModuleList([layers[i] for i in path])
@@ -452,15 +578,17 @@ class Recorder:
         tokens = [self.changes.tokens(t, i, donor_of) for i, t in enumerate(outputs.pooler_output)]
         if self.recording:
             self.values["projector.hook_tokens"] = torch.cat(tokens).float().contiguous().clone()
-        outputs.pooler_output = tokens
+        outputs.pooler_output = torch.stack(tokens) if torch.is_tensor(outputs.pooler_output) else tokens
         return outputs
 
-    def attend(self, module, query, key, value, attention_mask, scaling, dropout=0.0, **_kwargs):
+    def attend(self, module, query, key, value, attention_mask, scaling, dropout=0.0, softcap=None, **_kwargs):
         """Eager attention, with scores and pattern in between."""
         at, layer = self.layers[id(module)]
         groups = query.shape[1] // key.shape[1]
         key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
         scores = query @ key.transpose(2, 3) * scaling
+        if softcap is not None:
+            scores = torch.tanh(scores / softcap) * softcap
         if attention_mask is not None:
             scores = scores + attention_mask[..., : key.shape[-2]]
             scores = torch.where(scores < -1e30, -torch.inf, scores)
@@ -515,21 +643,25 @@ def retouch(pixels: torch.Tensor, picture: Image.Image, changes: Changes, image:
     mean, std = (np.float32(v) for v in (processor.image_mean, processor.image_std))
     side = pixels.shape[-1]
     old = np.rint((pixels.permute(0, 2, 3, 1).numpy() * std + mean) * 255).astype(np.uint8)
-    views = old.copy()
-    areas = [views[0]]
+    views, exact = old.copy(), np.zeros(old.shape, bool)
+    areas, means = [views[0]], [exact[0]]
     if len(views) > 1:
         size = (picture.height, picture.width)
         height, width = select_best_resolution(size, processor.image_grid_pinpoints)
         rows, columns = height // side, width // side
-        canvas = views[1:].reshape(rows, columns, side, side, 3).transpose(0, 2, 1, 3, 4).reshape(height, width, 3).copy()
+        whole = lambda tiles: tiles.reshape(rows, columns, side, side, 3).transpose(0, 2, 1, 3, 4).reshape(height, width, 3).copy()  # noqa: E731
+        canvas, canvas_exact = whole(views[1:]), whole(exact[1:])
         inner = get_patch_output_size(np.zeros((3, *size)), (height, width), "channels_first")
         top, left = (height - inner[0]) // 2, (width - inner[1]) // 2
         areas.append(canvas[top : top + inner[0], left : left + inner[1]])
-    changes.pictures(areas, processor.image_mean, processor.image_std, image)
+        means.append(canvas_exact[top : top + inner[0], left : left + inner[1]])
+    changes.pictures(areas, means, processor.image_mean, processor.image_std, image)
     if len(views) > 1:
-        views[1:] = canvas.reshape(rows, side, columns, side, 3).transpose(0, 2, 1, 3, 4).reshape(-1, side, side, 3)
+        for all_views, of in ((views, canvas), (exact, canvas_exact)):
+            all_views[1:] = of.reshape(rows, side, columns, side, 3).transpose(0, 2, 1, 3, 4).reshape(-1, side, side, 3)
     new = torch.from_numpy(((views.astype(np.float32) * np.float32(1 / 255)) - mean) / std).permute(0, 3, 1, 2)
-    return torch.where(torch.from_numpy(old != views).permute(0, 3, 1, 2), new, pixels)
+    changed = torch.where(torch.from_numpy(old != views).permute(0, 3, 1, 2), new, pixels)
+    return torch.where(torch.from_numpy(exact).permute(0, 3, 1, 2), 0.0, changed)
 
 
 def interventions(model, tokens: int, prompt: int) -> dict[str, list[dict]]:
@@ -538,7 +670,7 @@ def interventions(model, tokens: int, prompt: int) -> dict[str, list[dict]]:
     rng = random.Random(3)
     text, vision = model.config.text_config, model.config.vision_config
     grid = vision.image_size // vision.patch_size
-    tiled = model.config.model_type != "llava"
+    tiled = model.config.model_type not in ("llava", "vipllava")
     heads = text.num_attention_heads
     head = getattr(text, "head_dim", None) or text.hidden_size // heads
     vector = lambda n: [round(rng.uniform(-1, 1), 3) for _ in range(n)]  # noqa: E731
@@ -658,6 +790,8 @@ def cases(swap: bool, every: bool, model, inputs_of) -> list[dict]:
         del changes["swap"]
     if every:
         changes |= interventions(model, tokens, inputs_of(one)[1]["input_ids"].shape[1])
+    if model.config.text_config.model_type == "phi3":
+        listed.append({"name": "longer", "text": f"USER: <image>\n{ask} Is there a blue square? ASSISTANT:", "images": ["wide"]})
     for case in listed:
         case["question"] = ask
     listed += [{"name": key, **one, "question": ask, "interventions": listed} for key, listed in changes.items()]
@@ -757,7 +891,7 @@ def capture(name: str, folder: Path, case: dict, model, inputs_of, processor, an
             greedy = out[0, len(ids) :]
     swap_projector(model, own)
     values = {k: v for k, v in recorder.values.items() if kept(name, case["name"], k, bool(listed))}
-    if not listed and name in TINY and views:
+    if not listed and name in (*TINY, *DECODERS) and views:
         values["pixel_values"] = torch.cat(views).float().contiguous()
     values["input_ids"] = ids.to(torch.int64).contiguous()
     values["greedy"] = greedy.to(torch.int64).contiguous()
@@ -797,13 +931,17 @@ def asked(case: dict, ids: torch.Tensor, image: int, tokenizer) -> list[bool]:
 
 def kept(name: str, case: str, point: str, changed: bool) -> bool:
     """One or two cases of a tiny set hold every hook point; the others, and `shapes`, what keeps the repository small."""
-    tiled = name.startswith(("tiny-next", "tiny-onevision"))
+    tiled = name.startswith(("tiny-next", "tiny-onevision", "tiny-gemma", "tiny-qwen3")) and name != "tiny-gemma2"
+    if name in DECODERS and case in (("tiny",) if tiled else ("wide",)):
+        return True
+    if name in DECODERS and case in ("two", "together") and point.endswith("hook_resid_post"):
+        return True
     if name in TINY and case in (("tiny",) if tiled else ("wide", "together")):
         return True
     with_layers = ("wide",) if name == "shapes" else ("wide", "together") if name in TINY else ("tiny", "none")
     if case in with_layers and point.endswith("hook_resid_post"):
         return True
-    if changed and name in TINY:
+    if changed and name in (*TINY, *DECODERS):
         return point.endswith("ln_final.hook_normalized")
     return point.endswith(("projector.hook_tokens", "ln_final.hook_normalized"))
 
@@ -815,9 +953,36 @@ def swap_projector(model, weights: dict[str, torch.Tensor]) -> None:
 
 def write_set(name: str) -> None:
     folder = SHAPES / "goldens" if name == "shapes" else HERE / name
-    write(name, SHAPES if name == "shapes" else save_tiny(name), folder, torch.float32, f"capture.py {name}")
+    only = FEWER if name in DECODERS else ()
+    write(name, SHAPES if name == "shapes" else save_tiny(name), folder, torch.float32, f"capture.py {name}", only)
     if name == "tiny-next-llama":
         as_pickles(folder)
+
+
+def again(name: str, only: tuple[str, ...]) -> None:
+    """Captures the cases `only` of the tiny set `name` anew, and leaves the others as they are."""
+    folder = HERE / name
+    model, _, inputs_of, processor = opened(folder / "model", folder, torch.float32)
+    for case in json.loads((folder / "cases.json").read_text())["cases"]:
+        if case["name"] in only:
+            save_file(capture(name, folder, case, model, inputs_of, processor, 8), folder / f"{case['name']}.safetensors")
+            print(name, case["name"])
+
+
+def opened(source: Path | str, folder: Path, dtype: torch.dtype):
+    """A model in `source`, its tokenizer, what prepares its inputs, and its image processor."""
+    model = AutoModelForImageTextToText.from_pretrained(source, dtype=dtype, attn_implementation="eager").eval()
+    tokenizer = AutoTokenizer.from_pretrained(source)
+    config = json.loads(Path(cached_file(source, "preprocessor_config.json")).read_text())
+    kinds = {
+        "llava": LlavaImageProcessorPil if config.get("do_pad") else CLIPImageProcessorPil,
+        "llava_next": LlavaNextImageProcessorPil,
+        "llava_onevision": LlavaOnevisionImageProcessorPil,
+        "vipllava": CLIPImageProcessorPil,
+    }
+    processor = kinds[model.config.model_type].from_pretrained(source)
+    own = folder / "pictures"
+    return model, tokenizer, preparer(model, tokenizer, processor, own if own.exists() else HERE / "pictures"), processor
 
 
 def write(
@@ -829,18 +994,8 @@ def write(
     for old in folder.glob("*.safetensors"):
         if old.name != "second_projector.safetensors":
             old.unlink()
-    model = AutoModelForImageTextToText.from_pretrained(source, dtype=dtype, attn_implementation="eager").eval()
-    tokenizer = AutoTokenizer.from_pretrained(source)
-    config = json.loads(Path(cached_file(source, "preprocessor_config.json")).read_text())
-    kinds = {
-        "llava": LlavaImageProcessorPil if config.get("do_pad") else CLIPImageProcessorPil,
-        "llava_next": LlavaNextImageProcessorPil,
-        "llava_onevision": LlavaOnevisionImageProcessorPil,
-    }
-    processor = kinds[model.config.model_type].from_pretrained(source)
-    own = folder / "pictures"
-    inputs_of = preparer(model, tokenizer, processor, own if own.exists() else HERE / "pictures")
-    listed = cases((folder / "second_projector.safetensors").exists(), name in TINY, model, inputs_of)
+    model, tokenizer, inputs_of, processor = opened(source, folder, dtype)
+    listed = cases((folder / "second_projector.safetensors").exists(), name in (*TINY, *DECODERS), model, inputs_of)
     listed = [case for case in listed if not only or case["name"] in only]
     for case in listed:
         values = capture(name, folder, case, model, inputs_of, processor, answer)
@@ -1004,6 +1159,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sets", nargs="*", default=[*SETS, "sizes", "vectors", "dino", "clip"])
     parser.add_argument("--model", help="a folder or a hub id")
+    parser.add_argument("--only", nargs="+", default=[], help="capture these cases of tiny sets anew, from the models that are there")
     parser.add_argument("--full-size", choices=("llava", "llava_next", "llava_onevision"))
     parser.add_argument("--out", type=Path, help="folder of the golden set; default: MODEL/goldens")
     parser.add_argument("--dtype", default="float32", choices=("float32", "bfloat16", "float16"))
@@ -1019,6 +1175,10 @@ def main() -> None:
             parser.error("--out is needed where --model is a hub id")
         draw_pictures(out / "pictures")
         write("model", args.model, out, getattr(torch, args.dtype), f"capture.py --model {Path(args.model).name}")
+        return
+    if args.only:
+        for name in args.sets:
+            again(name, tuple(args.only))
         return
     for folder in (HERE / "pictures", SHAPES / "goldens" / "pictures"):
         draw_pictures(folder)

@@ -124,20 +124,24 @@ class Changes:
 
     # Pictures.
 
-    def pictures(self, areas: list[np.ndarray], mean: list[float], std: list[float], image: int) -> None:
-        """Changes (H, W, 3) uint8 areas in place: the base view, then the part of the canvas that shows the picture."""
+    def pictures(
+        self, areas: list[np.ndarray], exact: list[np.ndarray], mean: list[float], std: list[float], image: int
+    ) -> None:
+        """Changes (H, W, 3) uint8 areas in place: the base view, then the part of the canvas that shows the picture. `exact` (bool)
+        is as large, and true where the mean itself stands, which is zero after normalisation and no 8-bit value."""
         for index, name, body in self.named("blankImage", "shufflePatches", "occludePatches"):
             if name == "blankImage":
                 colour = self.mean_colour(mean) if body.get("colour") == "COLOUR_MEAN" else [0, 0, 0]
                 colour = [255] * 3 if body.get("colour") == "COLOUR_WHITE" else colour
                 if "rgb" in body:
                     colour = [body["rgb"].get(c, 0) for c in ("red", "green", "blue")]
-                for area in areas:
+                for area, own in zip(areas, exact, strict=True):
                     area[:] = colour
+                    own[:] = body.get("colour") == "COLOUR_MEAN"
             elif name == "shufflePatches":
                 side = body["grid"]
                 order = body.get("order", {}).get("indices") or Draws(int(body["seed"]), index, image).permutation(side**2)
-                for area in areas:
+                for area in [*areas, *exact]:
                     old = area.copy()
                     for to, source in enumerate(order):
                         (rows, columns), (y, x) = (
@@ -150,13 +154,14 @@ class Changes:
                         xs = np.minimum(np.arange(width), part.shape[1] - 1)
                         area[rows, columns] = part[ys][:, xs]
             else:
-                self.occlude(index, body, areas, mean, std, image)
+                self.occlude(index, body, areas, exact, mean, std, image)
 
     @staticmethod
     def mean_colour(mean: list[float]) -> list[int]:
-        return [int(np.float32(m) / (1 / 255)) for m in mean]
+        """The nearest colour."""
+        return [round(np.float32(m) / (1 / 255)) for m in mean]
 
-    def occlude(self, index: int, body: dict, areas: list[np.ndarray], mean, std, image: int) -> None:
+    def occlude(self, index: int, body: dict, areas: list[np.ndarray], exact: list[np.ndarray], mean, std, image: int) -> None:
         side = body.get("grid") or self.grid
         cells = body.get("indices", {}).get("indices", [])
         if "random" in body:
@@ -171,7 +176,7 @@ class Changes:
         sigma = body.get("blurSigma") or areas[0].shape[0] / 16
         soft = [blurred(area, sigma) if fill == "FILL_BLUR" else None for area in areas]
         for cell in cells:
-            for area, blur in zip(areas, soft, strict=True):
+            for area, own, blur in zip(areas, exact, soft, strict=True):
                 rows, columns = cut(cell // side, area.shape[0], side), cut(cell % side, area.shape[1], side)
                 if fill == "FILL_BLUR":
                     area[rows, columns] = blur[rows, columns]
@@ -182,6 +187,7 @@ class Changes:
                     area[rows, columns] = np.clip(np.floor(np.abs(values) + 0.5) * np.sign(values), 0, 255)
                 else:
                     area[rows, columns] = self.mean_colour(mean) if fill == "FILL_MEAN" else 0
+                own[rows, columns] = fill == "FILL_MEAN"
 
     # Visual tokens of one picture.
 

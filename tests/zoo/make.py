@@ -520,7 +520,7 @@ def merged(base: Folder, lora: LoraConfig, seed: str, *, rename=None) -> tuple[F
         peft = get_peft_model(load(folder), lora)
         seeds = {}
         for name, tensor in peft.named_parameters():
-            if "lora_" in name or "modules_to_save" in name:
+            if "lora_" in name or "modules_to_save" in name or (lora.bias != "none" and tensor.requires_grad):
                 # The lengths of DoRA are drawn as norms are.
                 key = f"{seed}.{name}" + (".norm.weight" if "magnitude" in name else "")
                 seeds[name.replace(".default", "").replace("modules_to_save.", "")] = key
@@ -530,7 +530,7 @@ def merged(base: Folder, lora: LoraConfig, seed: str, *, rename=None) -> tuple[F
         adapter = Folder()
         adapter.files = {"adapter_config.json": json.loads((saved / "adapter_config.json").read_text())}
         for name, tensor in tensors.items():
-            if ".base_layer." in name:
+            if ".base_layer.weight" in name:
                 # PEFT saves tables that an adapter changes whole as well.
                 key = name.removeprefix("base_model.model.").replace(".base_layer.", ".")
                 assert torch.equal(tensor, values(key, list(tensor.shape)).half().float()), name
@@ -580,6 +580,18 @@ def adapter_of_old_names():
 def adapter_embeddings():
     """An adapter of the embedding table and of the head"""
     return merged(hf(llava()), LoraConfig(**SMALL, target_modules=["embed_tokens", "lm_head"]), "embeddings")
+
+
+@row
+def adapter_biases():
+    """bias "all": the biases of the whole model were trained"""
+    return merged(hf(llava()), LoraConfig(**SMALL | {"bias": "all"}, target_modules=["fc1", "q_proj"]), "biases")
+
+
+@row
+def pinpoints_that_differ():
+    """image_grid_pinpoints of config.json and of preprocessor_config.json differ"""
+    return refused(hf(llava("llava_next"), image_grid_pinpoints=[[28, 56], [56, 28]]))
 
 
 @row

@@ -350,7 +350,9 @@ type EvaluateHeader struct {
 	// A `progress` after this many results, and after not less than a twentieth of all so far. 0: 100.
 	ProgressEvery uint32 `protobuf:"varint,8,opt,name=progress_every,json=progressEvery,proto3" json:"progress_every,omitempty"`
 	// The server's judge is not asked, even where it has one and the rule needs it: answers are VERDICT_UNJUDGED.
-	Unjudged      bool `protobuf:"varint,9,opt,name=unjudged,proto3" json:"unjudged,omitempty"`
+	Unjudged bool `protobuf:"varint,9,opt,name=unjudged,proto3" json:"unjudged,omitempty"`
+	// How several pictures of one question are prepared, as Prompt.multi_image.
+	MultiImage    MultiImage `protobuf:"varint,11,opt,name=multi_image,json=multiImage,proto3,enum=scotoma.v1.MultiImage" json:"multi_image,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -457,6 +459,13 @@ func (x *EvaluateHeader) GetUnjudged() bool {
 		return x.Unjudged
 	}
 	return false
+}
+
+func (x *EvaluateHeader) GetMultiImage() MultiImage {
+	if x != nil {
+		return x.MultiImage
+	}
+	return MultiImage_MULTI_IMAGE_UNSPECIFIED
 }
 
 type isEvaluateHeader_Rules interface {
@@ -1886,7 +1895,7 @@ const file_scotoma_v1_benchmark_service_proto_rawDesc = "" +
 	"\x06sample\x18\x02 \x01(\v2\x12.scotoma.v1.SampleH\x00R\x06sample\x120\n" +
 	"\x05known\x18\x03 \x01(\v2\x18.scotoma.v1.SampleResultH\x00R\x05known\x12#\n" +
 	"\x03row\x18\x04 \x01(\v2\x0f.scotoma.v1.RowH\x00R\x03rowB\a\n" +
-	"\x05event\"\xf9\x02\n" +
+	"\x05event\"\xb2\x03\n" +
 	"\x0eEvaluateHeader\x12\x14\n" +
 	"\x05model\x18\x01 \x01(\tR\x05model\x12\x14\n" +
 	"\x04rule\x18\x02 \x01(\tH\x00R\x04rule\x120\n" +
@@ -1897,7 +1906,9 @@ const file_scotoma_v1_benchmark_service_proto_rawDesc = "" +
 	"\n" +
 	"max_tokens\x18\a \x01(\rR\tmaxTokens\x12%\n" +
 	"\x0eprogress_every\x18\b \x01(\rR\rprogressEvery\x12\x1a\n" +
-	"\bunjudged\x18\t \x01(\bR\bunjudgedB\a\n" +
+	"\bunjudged\x18\t \x01(\bR\bunjudged\x127\n" +
+	"\vmulti_image\x18\v \x01(\x0e2\x16.scotoma.v1.MultiImageR\n" +
+	"multiImageB\a\n" +
 	"\x05rules\"o\n" +
 	"\n" +
 	"CustomRule\x12\x16\n" +
@@ -2082,10 +2093,11 @@ var file_scotoma_v1_benchmark_service_proto_goTypes = []any{
 	nil,                      // 23: scotoma.v1.Sample.SubstitutesEntry
 	nil,                      // 24: scotoma.v1.Row.CellsEntry
 	(*Sampling)(nil),         // 25: scotoma.v1.Sampling
-	(*Intervention)(nil),     // 26: scotoma.v1.Intervention
-	(*Image)(nil),            // 27: scotoma.v1.Image
-	(*Usage)(nil),            // 28: scotoma.v1.Usage
-	(*SweepError)(nil),       // 29: scotoma.v1.SweepError
+	(MultiImage)(0),          // 26: scotoma.v1.MultiImage
+	(*Intervention)(nil),     // 27: scotoma.v1.Intervention
+	(*Image)(nil),            // 28: scotoma.v1.Image
+	(*Usage)(nil),            // 29: scotoma.v1.Usage
+	(*SweepError)(nil),       // 30: scotoma.v1.SweepError
 }
 var file_scotoma_v1_benchmark_service_proto_depIdxs = []int32{
 	4,  // 0: scotoma.v1.EvaluateRequest.header:type_name -> scotoma.v1.EvaluateHeader
@@ -2096,38 +2108,39 @@ var file_scotoma_v1_benchmark_service_proto_depIdxs = []int32{
 	6,  // 5: scotoma.v1.EvaluateHeader.variants:type_name -> scotoma.v1.EvaluateVariant
 	1,  // 6: scotoma.v1.EvaluateHeader.answering:type_name -> scotoma.v1.Answering
 	25, // 7: scotoma.v1.EvaluateHeader.sampling:type_name -> scotoma.v1.Sampling
-	0,  // 8: scotoma.v1.CustomRule.reader:type_name -> scotoma.v1.Reader
-	26, // 9: scotoma.v1.EvaluateVariant.interventions:type_name -> scotoma.v1.Intervention
-	27, // 10: scotoma.v1.Sample.images:type_name -> scotoma.v1.Image
-	22, // 11: scotoma.v1.Sample.fields:type_name -> scotoma.v1.Sample.FieldsEntry
-	23, // 12: scotoma.v1.Sample.substitutes:type_name -> scotoma.v1.Sample.SubstitutesEntry
-	24, // 13: scotoma.v1.Row.cells:type_name -> scotoma.v1.Row.CellsEntry
-	27, // 14: scotoma.v1.Row.images:type_name -> scotoma.v1.Image
-	27, // 15: scotoma.v1.Pictures.images:type_name -> scotoma.v1.Image
-	2,  // 16: scotoma.v1.SampleResult.verdict:type_name -> scotoma.v1.Verdict
-	11, // 17: scotoma.v1.SampleResult.options:type_name -> scotoma.v1.OptionScore
-	28, // 18: scotoma.v1.SampleResult.usage:type_name -> scotoma.v1.Usage
-	29, // 19: scotoma.v1.SampleResult.error:type_name -> scotoma.v1.SweepError
-	13, // 20: scotoma.v1.EvaluateResponse.started:type_name -> scotoma.v1.EvaluateStarted
-	10, // 21: scotoma.v1.EvaluateResponse.result:type_name -> scotoma.v1.SampleResult
-	15, // 22: scotoma.v1.EvaluateResponse.progress:type_name -> scotoma.v1.EvaluateProgress
-	16, // 23: scotoma.v1.EvaluateResponse.finished:type_name -> scotoma.v1.EvaluateFinished
-	4,  // 24: scotoma.v1.EvaluateStarted.header:type_name -> scotoma.v1.EvaluateHeader
-	14, // 25: scotoma.v1.EvaluateStarted.judge:type_name -> scotoma.v1.Judge
-	17, // 26: scotoma.v1.EvaluateProgress.metrics:type_name -> scotoma.v1.BenchmarkMetric
-	17, // 27: scotoma.v1.EvaluateFinished.metrics:type_name -> scotoma.v1.BenchmarkMetric
-	18, // 28: scotoma.v1.EvaluateFinished.comparisons:type_name -> scotoma.v1.Comparison
-	21, // 29: scotoma.v1.DescribeResponse.rules:type_name -> scotoma.v1.RuleInfo
-	9,  // 30: scotoma.v1.Sample.SubstitutesEntry.value:type_name -> scotoma.v1.Pictures
-	3,  // 31: scotoma.v1.BenchmarkService.Evaluate:input_type -> scotoma.v1.EvaluateRequest
-	19, // 32: scotoma.v1.BenchmarkService.Describe:input_type -> scotoma.v1.DescribeRequest
-	12, // 33: scotoma.v1.BenchmarkService.Evaluate:output_type -> scotoma.v1.EvaluateResponse
-	20, // 34: scotoma.v1.BenchmarkService.Describe:output_type -> scotoma.v1.DescribeResponse
-	33, // [33:35] is the sub-list for method output_type
-	31, // [31:33] is the sub-list for method input_type
-	31, // [31:31] is the sub-list for extension type_name
-	31, // [31:31] is the sub-list for extension extendee
-	0,  // [0:31] is the sub-list for field type_name
+	26, // 8: scotoma.v1.EvaluateHeader.multi_image:type_name -> scotoma.v1.MultiImage
+	0,  // 9: scotoma.v1.CustomRule.reader:type_name -> scotoma.v1.Reader
+	27, // 10: scotoma.v1.EvaluateVariant.interventions:type_name -> scotoma.v1.Intervention
+	28, // 11: scotoma.v1.Sample.images:type_name -> scotoma.v1.Image
+	22, // 12: scotoma.v1.Sample.fields:type_name -> scotoma.v1.Sample.FieldsEntry
+	23, // 13: scotoma.v1.Sample.substitutes:type_name -> scotoma.v1.Sample.SubstitutesEntry
+	24, // 14: scotoma.v1.Row.cells:type_name -> scotoma.v1.Row.CellsEntry
+	28, // 15: scotoma.v1.Row.images:type_name -> scotoma.v1.Image
+	28, // 16: scotoma.v1.Pictures.images:type_name -> scotoma.v1.Image
+	2,  // 17: scotoma.v1.SampleResult.verdict:type_name -> scotoma.v1.Verdict
+	11, // 18: scotoma.v1.SampleResult.options:type_name -> scotoma.v1.OptionScore
+	29, // 19: scotoma.v1.SampleResult.usage:type_name -> scotoma.v1.Usage
+	30, // 20: scotoma.v1.SampleResult.error:type_name -> scotoma.v1.SweepError
+	13, // 21: scotoma.v1.EvaluateResponse.started:type_name -> scotoma.v1.EvaluateStarted
+	10, // 22: scotoma.v1.EvaluateResponse.result:type_name -> scotoma.v1.SampleResult
+	15, // 23: scotoma.v1.EvaluateResponse.progress:type_name -> scotoma.v1.EvaluateProgress
+	16, // 24: scotoma.v1.EvaluateResponse.finished:type_name -> scotoma.v1.EvaluateFinished
+	4,  // 25: scotoma.v1.EvaluateStarted.header:type_name -> scotoma.v1.EvaluateHeader
+	14, // 26: scotoma.v1.EvaluateStarted.judge:type_name -> scotoma.v1.Judge
+	17, // 27: scotoma.v1.EvaluateProgress.metrics:type_name -> scotoma.v1.BenchmarkMetric
+	17, // 28: scotoma.v1.EvaluateFinished.metrics:type_name -> scotoma.v1.BenchmarkMetric
+	18, // 29: scotoma.v1.EvaluateFinished.comparisons:type_name -> scotoma.v1.Comparison
+	21, // 30: scotoma.v1.DescribeResponse.rules:type_name -> scotoma.v1.RuleInfo
+	9,  // 31: scotoma.v1.Sample.SubstitutesEntry.value:type_name -> scotoma.v1.Pictures
+	3,  // 32: scotoma.v1.BenchmarkService.Evaluate:input_type -> scotoma.v1.EvaluateRequest
+	19, // 33: scotoma.v1.BenchmarkService.Describe:input_type -> scotoma.v1.DescribeRequest
+	12, // 34: scotoma.v1.BenchmarkService.Evaluate:output_type -> scotoma.v1.EvaluateResponse
+	20, // 35: scotoma.v1.BenchmarkService.Describe:output_type -> scotoma.v1.DescribeResponse
+	34, // [34:36] is the sub-list for method output_type
+	32, // [32:34] is the sub-list for method input_type
+	32, // [32:32] is the sub-list for extension type_name
+	32, // [32:32] is the sub-list for extension extendee
+	0,  // [0:32] is the sub-list for field type_name
 }
 
 func init() { file_scotoma_v1_benchmark_service_proto_init() }

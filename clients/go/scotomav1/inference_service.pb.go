@@ -80,6 +80,59 @@ func (Role) EnumDescriptor() ([]byte, []int) {
 	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{0}
 }
 
+// How LLaVA-OneVision prepares several pictures of one prompt. One picture alone is always tiled.
+type MultiImage int32
+
+const (
+	// As padded.
+	MultiImage_MULTI_IMAGE_UNSPECIFIED MultiImage = 0
+	// Each is padded to a square and seen as one view: what transformers makes of a nested list of pictures, and of chat messages.
+	MultiImage_MULTI_IMAGE_PADDED MultiImage = 1
+	// Each is cut into tiles as if it came alone: what transformers makes of a flat list of pictures.
+	MultiImage_MULTI_IMAGE_TILED MultiImage = 2
+)
+
+// Enum value maps for MultiImage.
+var (
+	MultiImage_name = map[int32]string{
+		0: "MULTI_IMAGE_UNSPECIFIED",
+		1: "MULTI_IMAGE_PADDED",
+		2: "MULTI_IMAGE_TILED",
+	}
+	MultiImage_value = map[string]int32{
+		"MULTI_IMAGE_UNSPECIFIED": 0,
+		"MULTI_IMAGE_PADDED":      1,
+		"MULTI_IMAGE_TILED":       2,
+	}
+)
+
+func (x MultiImage) Enum() *MultiImage {
+	p := new(MultiImage)
+	*p = x
+	return p
+}
+
+func (x MultiImage) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (MultiImage) Descriptor() protoreflect.EnumDescriptor {
+	return file_scotoma_v1_inference_service_proto_enumTypes[1].Descriptor()
+}
+
+func (MultiImage) Type() protoreflect.EnumType {
+	return &file_scotoma_v1_inference_service_proto_enumTypes[1]
+}
+
+func (x MultiImage) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use MultiImage.Descriptor instead.
+func (MultiImage) EnumDescriptor() ([]byte, []int) {
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{1}
+}
+
 // Why an answer ended.
 type FinishReason int32
 
@@ -121,11 +174,11 @@ func (x FinishReason) String() string {
 }
 
 func (FinishReason) Descriptor() protoreflect.EnumDescriptor {
-	return file_scotoma_v1_inference_service_proto_enumTypes[1].Descriptor()
+	return file_scotoma_v1_inference_service_proto_enumTypes[2].Descriptor()
 }
 
 func (FinishReason) Type() protoreflect.EnumType {
-	return &file_scotoma_v1_inference_service_proto_enumTypes[1]
+	return &file_scotoma_v1_inference_service_proto_enumTypes[2]
 }
 
 func (x FinishReason) Number() protoreflect.EnumNumber {
@@ -134,7 +187,7 @@ func (x FinishReason) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use FinishReason.Descriptor instead.
 func (FinishReason) EnumDescriptor() ([]byte, []int) {
-	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{1}
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{2}
 }
 
 // What a span of the language model's input holds.
@@ -186,11 +239,11 @@ func (x SpanKind) String() string {
 }
 
 func (SpanKind) Descriptor() protoreflect.EnumDescriptor {
-	return file_scotoma_v1_inference_service_proto_enumTypes[2].Descriptor()
+	return file_scotoma_v1_inference_service_proto_enumTypes[3].Descriptor()
 }
 
 func (SpanKind) Type() protoreflect.EnumType {
-	return &file_scotoma_v1_inference_service_proto_enumTypes[2]
+	return &file_scotoma_v1_inference_service_proto_enumTypes[3]
 }
 
 func (x SpanKind) Number() protoreflect.EnumNumber {
@@ -199,7 +252,7 @@ func (x SpanKind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use SpanKind.Descriptor instead.
 func (SpanKind) EnumDescriptor() ([]byte, []int) {
-	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{2}
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{3}
 }
 
 // How captured rows are reduced before they are sent.
@@ -257,11 +310,11 @@ func (x Reduction) String() string {
 }
 
 func (Reduction) Descriptor() protoreflect.EnumDescriptor {
-	return file_scotoma_v1_inference_service_proto_enumTypes[3].Descriptor()
+	return file_scotoma_v1_inference_service_proto_enumTypes[4].Descriptor()
 }
 
 func (Reduction) Type() protoreflect.EnumType {
-	return &file_scotoma_v1_inference_service_proto_enumTypes[3]
+	return &file_scotoma_v1_inference_service_proto_enumTypes[4]
 }
 
 func (x Reduction) Number() protoreflect.EnumNumber {
@@ -270,7 +323,7 @@ func (x Reduction) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Reduction.Descriptor instead.
 func (Reduction) EnumDescriptor() ([]byte, []int) {
-	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{3}
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{4}
 }
 
 // One picture.
@@ -347,7 +400,7 @@ type isImage_Source interface {
 }
 
 type Image_Data struct {
-	// PNG, JPEG or WebP.
+	// The bytes of a file: JPEG, PNG, WebP, GIF, BMP, TIFF or PNM.
 	Data []byte `protobuf:"bytes,1,opt,name=data,proto3,oneof"`
 }
 
@@ -516,7 +569,9 @@ type Prompt struct {
 	// transformers' `processor.apply_chat_template` does it: with `add_generation_prompt`, or, where the last message is the
 	// assistant's, with `continue_final_message`. At most 1,024 messages. What the template refuses is INVALID_ARGUMENT with its
 	// words. A model without a chat template takes raw prompts alone: FAILED_PRECONDITION.
-	Messages      []*ChatMessage `protobuf:"bytes,4,rep,name=messages,proto3" json:"messages,omitempty"`
+	Messages []*ChatMessage `protobuf:"bytes,4,rep,name=messages,proto3" json:"messages,omitempty"`
+	// How several pictures are prepared; of LLaVA-OneVision alone, other models refuse it. Unset: padded.
+	MultiImage    MultiImage `protobuf:"varint,5,opt,name=multi_image,json=multiImage,proto3,enum=scotoma.v1.MultiImage" json:"multi_image,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -577,6 +632,13 @@ func (x *Prompt) GetMessages() []*ChatMessage {
 		return x.Messages
 	}
 	return nil
+}
+
+func (x *Prompt) GetMultiImage() MultiImage {
+	if x != nil {
+		return x.MultiImage
+	}
+	return MultiImage_MULTI_IMAGE_UNSPECIFIED
 }
 
 // How tokens are chosen.
@@ -2355,7 +2417,7 @@ func (x *SweepFinished) GetTotalSeconds() float64 {
 // Request of UploadImage.
 type UploadImageRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// PNG, JPEG or WebP.
+	// The bytes of a file: JPEG, PNG, WebP, GIF, BMP, TIFF or PNM.
 	Data          []byte `protobuf:"bytes,1,opt,name=data,proto3" json:"data,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -3978,12 +4040,14 @@ const file_scotoma_v1_inference_service_proto_rawDesc = "" +
 	"\x04part\"_\n" +
 	"\vChatMessage\x12$\n" +
 	"\x04role\x18\x01 \x01(\x0e2\x10.scotoma.v1.RoleR\x04role\x12*\n" +
-	"\x05parts\x18\x02 \x03(\v2\x14.scotoma.v1.ChatPartR\x05parts\"\x8e\x01\n" +
+	"\x05parts\x18\x02 \x03(\v2\x14.scotoma.v1.ChatPartR\x05parts\"\xc7\x01\n" +
 	"\x06Prompt\x12\x12\n" +
 	"\x04text\x18\x01 \x01(\tR\x04text\x12)\n" +
 	"\x06images\x18\x02 \x03(\v2\x11.scotoma.v1.ImageR\x06images\x12\x10\n" +
 	"\x03raw\x18\x03 \x01(\bR\x03raw\x123\n" +
-	"\bmessages\x18\x04 \x03(\v2\x17.scotoma.v1.ChatMessageR\bmessages\"\x87\x01\n" +
+	"\bmessages\x18\x04 \x03(\v2\x17.scotoma.v1.ChatMessageR\bmessages\x127\n" +
+	"\vmulti_image\x18\x05 \x01(\x0e2\x16.scotoma.v1.MultiImageR\n" +
+	"multiImage\"\x87\x01\n" +
 	"\bSampling\x12 \n" +
 	"\vtemperature\x18\x01 \x01(\x01R\vtemperature\x12\x13\n" +
 	"\x05top_k\x18\x02 \x01(\rR\x04topK\x12\x18\n" +
@@ -4252,7 +4316,12 @@ const file_scotoma_v1_inference_service_proto_rawDesc = "" +
 	"\x10ROLE_UNSPECIFIED\x10\x00\x12\x0f\n" +
 	"\vROLE_SYSTEM\x10\x01\x12\r\n" +
 	"\tROLE_USER\x10\x02\x12\x12\n" +
-	"\x0eROLE_ASSISTANT\x10\x03*v\n" +
+	"\x0eROLE_ASSISTANT\x10\x03*X\n" +
+	"\n" +
+	"MultiImage\x12\x1b\n" +
+	"\x17MULTI_IMAGE_UNSPECIFIED\x10\x00\x12\x16\n" +
+	"\x12MULTI_IMAGE_PADDED\x10\x01\x12\x15\n" +
+	"\x11MULTI_IMAGE_TILED\x10\x02*v\n" +
 	"\fFinishReason\x12\x1d\n" +
 	"\x19FINISH_REASON_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11FINISH_REASON_EOS\x10\x01\x12\x18\n" +
@@ -4297,146 +4366,148 @@ func file_scotoma_v1_inference_service_proto_rawDescGZIP() []byte {
 	return file_scotoma_v1_inference_service_proto_rawDescData
 }
 
-var file_scotoma_v1_inference_service_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
+var file_scotoma_v1_inference_service_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
 var file_scotoma_v1_inference_service_proto_msgTypes = make([]protoimpl.MessageInfo, 45)
 var file_scotoma_v1_inference_service_proto_goTypes = []any{
 	(Role)(0),                    // 0: scotoma.v1.Role
-	(FinishReason)(0),            // 1: scotoma.v1.FinishReason
-	(SpanKind)(0),                // 2: scotoma.v1.SpanKind
-	(Reduction)(0),               // 3: scotoma.v1.Reduction
-	(*Image)(nil),                // 4: scotoma.v1.Image
-	(*ChatPart)(nil),             // 5: scotoma.v1.ChatPart
-	(*ChatMessage)(nil),          // 6: scotoma.v1.ChatMessage
-	(*Prompt)(nil),               // 7: scotoma.v1.Prompt
-	(*Sampling)(nil),             // 8: scotoma.v1.Sampling
-	(*GenerateRequest)(nil),      // 9: scotoma.v1.GenerateRequest
-	(*GenerateResponse)(nil),     // 10: scotoma.v1.GenerateResponse
-	(*Started)(nil),              // 11: scotoma.v1.Started
-	(*Token)(nil),                // 12: scotoma.v1.Token
-	(*TokenLogprob)(nil),         // 13: scotoma.v1.TokenLogprob
-	(*Finished)(nil),             // 14: scotoma.v1.Finished
-	(*Usage)(nil),                // 15: scotoma.v1.Usage
-	(*ScoreRequest)(nil),         // 16: scotoma.v1.ScoreRequest
-	(*ScoreResponse)(nil),        // 17: scotoma.v1.ScoreResponse
-	(*ContinuationScore)(nil),    // 18: scotoma.v1.ContinuationScore
-	(*SweepRequest)(nil),         // 19: scotoma.v1.SweepRequest
-	(*SweepVariant)(nil),         // 20: scotoma.v1.SweepVariant
-	(*SweepGrid)(nil),            // 21: scotoma.v1.SweepGrid
-	(*SweepAxis)(nil),            // 22: scotoma.v1.SweepAxis
-	(*SweepRange)(nil),           // 23: scotoma.v1.SweepRange
-	(*SweepNumbers)(nil),         // 24: scotoma.v1.SweepNumbers
-	(*SweepResponse)(nil),        // 25: scotoma.v1.SweepResponse
-	(*SweepStarted)(nil),         // 26: scotoma.v1.SweepStarted
-	(*SweepResult)(nil),          // 27: scotoma.v1.SweepResult
-	(*SweepError)(nil),           // 28: scotoma.v1.SweepError
-	(*SweepFinished)(nil),        // 29: scotoma.v1.SweepFinished
-	(*UploadImageRequest)(nil),   // 30: scotoma.v1.UploadImageRequest
-	(*UploadImageResponse)(nil),  // 31: scotoma.v1.UploadImageResponse
-	(*PreviewRequest)(nil),       // 32: scotoma.v1.PreviewRequest
-	(*PreviewResponse)(nil),      // 33: scotoma.v1.PreviewResponse
-	(*ResolvedIntervention)(nil), // 34: scotoma.v1.ResolvedIntervention
-	(*Resolution)(nil),           // 35: scotoma.v1.Resolution
-	(*Span)(nil),                 // 36: scotoma.v1.Span
-	(*Provenance)(nil),           // 37: scotoma.v1.Provenance
-	(*Stage)(nil),                // 38: scotoma.v1.Stage
-	(*CaptureTarget)(nil),        // 39: scotoma.v1.CaptureTarget
-	(*CaptureRequest)(nil),       // 40: scotoma.v1.CaptureRequest
-	(*CaptureResponse)(nil),      // 41: scotoma.v1.CaptureResponse
-	(*Activation)(nil),           // 42: scotoma.v1.Activation
-	(*TopTokens)(nil),            // 43: scotoma.v1.TopTokens
-	(*CaptureFinished)(nil),      // 44: scotoma.v1.CaptureFinished
-	(*KeptActivation)(nil),       // 45: scotoma.v1.KeptActivation
-	(*VerifyRequest)(nil),        // 46: scotoma.v1.VerifyRequest
-	(*VerifyResponse)(nil),       // 47: scotoma.v1.VerifyResponse
-	(*Difference)(nil),           // 48: scotoma.v1.Difference
-	(*Intervention)(nil),         // 49: scotoma.v1.Intervention
-	(*Target)(nil),               // 50: scotoma.v1.Target
-	(DataType)(0),                // 51: scotoma.v1.DataType
+	(MultiImage)(0),              // 1: scotoma.v1.MultiImage
+	(FinishReason)(0),            // 2: scotoma.v1.FinishReason
+	(SpanKind)(0),                // 3: scotoma.v1.SpanKind
+	(Reduction)(0),               // 4: scotoma.v1.Reduction
+	(*Image)(nil),                // 5: scotoma.v1.Image
+	(*ChatPart)(nil),             // 6: scotoma.v1.ChatPart
+	(*ChatMessage)(nil),          // 7: scotoma.v1.ChatMessage
+	(*Prompt)(nil),               // 8: scotoma.v1.Prompt
+	(*Sampling)(nil),             // 9: scotoma.v1.Sampling
+	(*GenerateRequest)(nil),      // 10: scotoma.v1.GenerateRequest
+	(*GenerateResponse)(nil),     // 11: scotoma.v1.GenerateResponse
+	(*Started)(nil),              // 12: scotoma.v1.Started
+	(*Token)(nil),                // 13: scotoma.v1.Token
+	(*TokenLogprob)(nil),         // 14: scotoma.v1.TokenLogprob
+	(*Finished)(nil),             // 15: scotoma.v1.Finished
+	(*Usage)(nil),                // 16: scotoma.v1.Usage
+	(*ScoreRequest)(nil),         // 17: scotoma.v1.ScoreRequest
+	(*ScoreResponse)(nil),        // 18: scotoma.v1.ScoreResponse
+	(*ContinuationScore)(nil),    // 19: scotoma.v1.ContinuationScore
+	(*SweepRequest)(nil),         // 20: scotoma.v1.SweepRequest
+	(*SweepVariant)(nil),         // 21: scotoma.v1.SweepVariant
+	(*SweepGrid)(nil),            // 22: scotoma.v1.SweepGrid
+	(*SweepAxis)(nil),            // 23: scotoma.v1.SweepAxis
+	(*SweepRange)(nil),           // 24: scotoma.v1.SweepRange
+	(*SweepNumbers)(nil),         // 25: scotoma.v1.SweepNumbers
+	(*SweepResponse)(nil),        // 26: scotoma.v1.SweepResponse
+	(*SweepStarted)(nil),         // 27: scotoma.v1.SweepStarted
+	(*SweepResult)(nil),          // 28: scotoma.v1.SweepResult
+	(*SweepError)(nil),           // 29: scotoma.v1.SweepError
+	(*SweepFinished)(nil),        // 30: scotoma.v1.SweepFinished
+	(*UploadImageRequest)(nil),   // 31: scotoma.v1.UploadImageRequest
+	(*UploadImageResponse)(nil),  // 32: scotoma.v1.UploadImageResponse
+	(*PreviewRequest)(nil),       // 33: scotoma.v1.PreviewRequest
+	(*PreviewResponse)(nil),      // 34: scotoma.v1.PreviewResponse
+	(*ResolvedIntervention)(nil), // 35: scotoma.v1.ResolvedIntervention
+	(*Resolution)(nil),           // 36: scotoma.v1.Resolution
+	(*Span)(nil),                 // 37: scotoma.v1.Span
+	(*Provenance)(nil),           // 38: scotoma.v1.Provenance
+	(*Stage)(nil),                // 39: scotoma.v1.Stage
+	(*CaptureTarget)(nil),        // 40: scotoma.v1.CaptureTarget
+	(*CaptureRequest)(nil),       // 41: scotoma.v1.CaptureRequest
+	(*CaptureResponse)(nil),      // 42: scotoma.v1.CaptureResponse
+	(*Activation)(nil),           // 43: scotoma.v1.Activation
+	(*TopTokens)(nil),            // 44: scotoma.v1.TopTokens
+	(*CaptureFinished)(nil),      // 45: scotoma.v1.CaptureFinished
+	(*KeptActivation)(nil),       // 46: scotoma.v1.KeptActivation
+	(*VerifyRequest)(nil),        // 47: scotoma.v1.VerifyRequest
+	(*VerifyResponse)(nil),       // 48: scotoma.v1.VerifyResponse
+	(*Difference)(nil),           // 49: scotoma.v1.Difference
+	(*Intervention)(nil),         // 50: scotoma.v1.Intervention
+	(*Target)(nil),               // 51: scotoma.v1.Target
+	(DataType)(0),                // 52: scotoma.v1.DataType
 }
 var file_scotoma_v1_inference_service_proto_depIdxs = []int32{
-	4,  // 0: scotoma.v1.ChatPart.image:type_name -> scotoma.v1.Image
+	5,  // 0: scotoma.v1.ChatPart.image:type_name -> scotoma.v1.Image
 	0,  // 1: scotoma.v1.ChatMessage.role:type_name -> scotoma.v1.Role
-	5,  // 2: scotoma.v1.ChatMessage.parts:type_name -> scotoma.v1.ChatPart
-	4,  // 3: scotoma.v1.Prompt.images:type_name -> scotoma.v1.Image
-	6,  // 4: scotoma.v1.Prompt.messages:type_name -> scotoma.v1.ChatMessage
-	7,  // 5: scotoma.v1.GenerateRequest.prompt:type_name -> scotoma.v1.Prompt
-	49, // 6: scotoma.v1.GenerateRequest.interventions:type_name -> scotoma.v1.Intervention
-	8,  // 7: scotoma.v1.GenerateRequest.sampling:type_name -> scotoma.v1.Sampling
-	11, // 8: scotoma.v1.GenerateResponse.started:type_name -> scotoma.v1.Started
-	12, // 9: scotoma.v1.GenerateResponse.token:type_name -> scotoma.v1.Token
-	14, // 10: scotoma.v1.GenerateResponse.finished:type_name -> scotoma.v1.Finished
-	13, // 11: scotoma.v1.Token.top:type_name -> scotoma.v1.TokenLogprob
-	1,  // 12: scotoma.v1.Finished.reason:type_name -> scotoma.v1.FinishReason
-	15, // 13: scotoma.v1.Finished.usage:type_name -> scotoma.v1.Usage
-	37, // 14: scotoma.v1.Finished.provenance:type_name -> scotoma.v1.Provenance
-	7,  // 15: scotoma.v1.ScoreRequest.prompt:type_name -> scotoma.v1.Prompt
-	49, // 16: scotoma.v1.ScoreRequest.interventions:type_name -> scotoma.v1.Intervention
-	18, // 17: scotoma.v1.ScoreResponse.scores:type_name -> scotoma.v1.ContinuationScore
-	15, // 18: scotoma.v1.ScoreResponse.usage:type_name -> scotoma.v1.Usage
-	37, // 19: scotoma.v1.ScoreResponse.provenance:type_name -> scotoma.v1.Provenance
-	13, // 20: scotoma.v1.ContinuationScore.tokens:type_name -> scotoma.v1.TokenLogprob
-	9,  // 21: scotoma.v1.SweepRequest.generate:type_name -> scotoma.v1.GenerateRequest
-	16, // 22: scotoma.v1.SweepRequest.score:type_name -> scotoma.v1.ScoreRequest
-	20, // 23: scotoma.v1.SweepRequest.variants:type_name -> scotoma.v1.SweepVariant
-	21, // 24: scotoma.v1.SweepRequest.grid:type_name -> scotoma.v1.SweepGrid
-	49, // 25: scotoma.v1.SweepVariant.interventions:type_name -> scotoma.v1.Intervention
-	49, // 26: scotoma.v1.SweepGrid.interventions:type_name -> scotoma.v1.Intervention
-	22, // 27: scotoma.v1.SweepGrid.axes:type_name -> scotoma.v1.SweepAxis
-	23, // 28: scotoma.v1.SweepAxis.range:type_name -> scotoma.v1.SweepRange
-	24, // 29: scotoma.v1.SweepAxis.numbers:type_name -> scotoma.v1.SweepNumbers
-	26, // 30: scotoma.v1.SweepResponse.started:type_name -> scotoma.v1.SweepStarted
-	27, // 31: scotoma.v1.SweepResponse.result:type_name -> scotoma.v1.SweepResult
-	29, // 32: scotoma.v1.SweepResponse.finished:type_name -> scotoma.v1.SweepFinished
-	14, // 33: scotoma.v1.SweepResult.generated:type_name -> scotoma.v1.Finished
-	17, // 34: scotoma.v1.SweepResult.scored:type_name -> scotoma.v1.ScoreResponse
-	28, // 35: scotoma.v1.SweepResult.error:type_name -> scotoma.v1.SweepError
-	4,  // 36: scotoma.v1.PreviewRequest.image:type_name -> scotoma.v1.Image
-	49, // 37: scotoma.v1.PreviewRequest.interventions:type_name -> scotoma.v1.Intervention
-	34, // 38: scotoma.v1.PreviewResponse.plan:type_name -> scotoma.v1.ResolvedIntervention
-	49, // 39: scotoma.v1.ResolvedIntervention.intervention:type_name -> scotoma.v1.Intervention
-	35, // 40: scotoma.v1.ResolvedIntervention.resolutions:type_name -> scotoma.v1.Resolution
-	2,  // 41: scotoma.v1.Span.kind:type_name -> scotoma.v1.SpanKind
-	36, // 42: scotoma.v1.Provenance.layout:type_name -> scotoma.v1.Span
-	34, // 43: scotoma.v1.Provenance.plan:type_name -> scotoma.v1.ResolvedIntervention
-	8,  // 44: scotoma.v1.Provenance.sampling:type_name -> scotoma.v1.Sampling
-	38, // 45: scotoma.v1.Provenance.stages:type_name -> scotoma.v1.Stage
-	50, // 46: scotoma.v1.CaptureTarget.target:type_name -> scotoma.v1.Target
-	3,  // 47: scotoma.v1.CaptureTarget.reduction:type_name -> scotoma.v1.Reduction
-	7,  // 48: scotoma.v1.CaptureRequest.prompt:type_name -> scotoma.v1.Prompt
-	49, // 49: scotoma.v1.CaptureRequest.interventions:type_name -> scotoma.v1.Intervention
-	39, // 50: scotoma.v1.CaptureRequest.targets:type_name -> scotoma.v1.CaptureTarget
-	51, // 51: scotoma.v1.CaptureRequest.dtype:type_name -> scotoma.v1.DataType
-	11, // 52: scotoma.v1.CaptureResponse.started:type_name -> scotoma.v1.Started
-	42, // 53: scotoma.v1.CaptureResponse.activation:type_name -> scotoma.v1.Activation
-	44, // 54: scotoma.v1.CaptureResponse.finished:type_name -> scotoma.v1.CaptureFinished
-	43, // 55: scotoma.v1.Activation.top:type_name -> scotoma.v1.TopTokens
-	13, // 56: scotoma.v1.TopTokens.tokens:type_name -> scotoma.v1.TokenLogprob
-	15, // 57: scotoma.v1.CaptureFinished.usage:type_name -> scotoma.v1.Usage
-	37, // 58: scotoma.v1.CaptureFinished.provenance:type_name -> scotoma.v1.Provenance
-	45, // 59: scotoma.v1.CaptureFinished.kept:type_name -> scotoma.v1.KeptActivation
-	37, // 60: scotoma.v1.VerifyRequest.provenance:type_name -> scotoma.v1.Provenance
-	4,  // 61: scotoma.v1.VerifyRequest.images:type_name -> scotoma.v1.Image
-	48, // 62: scotoma.v1.VerifyResponse.differences:type_name -> scotoma.v1.Difference
-	37, // 63: scotoma.v1.VerifyResponse.provenance:type_name -> scotoma.v1.Provenance
-	9,  // 64: scotoma.v1.InferenceService.Generate:input_type -> scotoma.v1.GenerateRequest
-	16, // 65: scotoma.v1.InferenceService.Score:input_type -> scotoma.v1.ScoreRequest
-	19, // 66: scotoma.v1.InferenceService.Sweep:input_type -> scotoma.v1.SweepRequest
-	30, // 67: scotoma.v1.InferenceService.UploadImage:input_type -> scotoma.v1.UploadImageRequest
-	40, // 68: scotoma.v1.InferenceService.Capture:input_type -> scotoma.v1.CaptureRequest
-	32, // 69: scotoma.v1.InferenceService.Preview:input_type -> scotoma.v1.PreviewRequest
-	46, // 70: scotoma.v1.InferenceService.Verify:input_type -> scotoma.v1.VerifyRequest
-	10, // 71: scotoma.v1.InferenceService.Generate:output_type -> scotoma.v1.GenerateResponse
-	17, // 72: scotoma.v1.InferenceService.Score:output_type -> scotoma.v1.ScoreResponse
-	25, // 73: scotoma.v1.InferenceService.Sweep:output_type -> scotoma.v1.SweepResponse
-	31, // 74: scotoma.v1.InferenceService.UploadImage:output_type -> scotoma.v1.UploadImageResponse
-	41, // 75: scotoma.v1.InferenceService.Capture:output_type -> scotoma.v1.CaptureResponse
-	33, // 76: scotoma.v1.InferenceService.Preview:output_type -> scotoma.v1.PreviewResponse
-	47, // 77: scotoma.v1.InferenceService.Verify:output_type -> scotoma.v1.VerifyResponse
-	71, // [71:78] is the sub-list for method output_type
-	64, // [64:71] is the sub-list for method input_type
-	64, // [64:64] is the sub-list for extension type_name
-	64, // [64:64] is the sub-list for extension extendee
-	0,  // [0:64] is the sub-list for field type_name
+	6,  // 2: scotoma.v1.ChatMessage.parts:type_name -> scotoma.v1.ChatPart
+	5,  // 3: scotoma.v1.Prompt.images:type_name -> scotoma.v1.Image
+	7,  // 4: scotoma.v1.Prompt.messages:type_name -> scotoma.v1.ChatMessage
+	1,  // 5: scotoma.v1.Prompt.multi_image:type_name -> scotoma.v1.MultiImage
+	8,  // 6: scotoma.v1.GenerateRequest.prompt:type_name -> scotoma.v1.Prompt
+	50, // 7: scotoma.v1.GenerateRequest.interventions:type_name -> scotoma.v1.Intervention
+	9,  // 8: scotoma.v1.GenerateRequest.sampling:type_name -> scotoma.v1.Sampling
+	12, // 9: scotoma.v1.GenerateResponse.started:type_name -> scotoma.v1.Started
+	13, // 10: scotoma.v1.GenerateResponse.token:type_name -> scotoma.v1.Token
+	15, // 11: scotoma.v1.GenerateResponse.finished:type_name -> scotoma.v1.Finished
+	14, // 12: scotoma.v1.Token.top:type_name -> scotoma.v1.TokenLogprob
+	2,  // 13: scotoma.v1.Finished.reason:type_name -> scotoma.v1.FinishReason
+	16, // 14: scotoma.v1.Finished.usage:type_name -> scotoma.v1.Usage
+	38, // 15: scotoma.v1.Finished.provenance:type_name -> scotoma.v1.Provenance
+	8,  // 16: scotoma.v1.ScoreRequest.prompt:type_name -> scotoma.v1.Prompt
+	50, // 17: scotoma.v1.ScoreRequest.interventions:type_name -> scotoma.v1.Intervention
+	19, // 18: scotoma.v1.ScoreResponse.scores:type_name -> scotoma.v1.ContinuationScore
+	16, // 19: scotoma.v1.ScoreResponse.usage:type_name -> scotoma.v1.Usage
+	38, // 20: scotoma.v1.ScoreResponse.provenance:type_name -> scotoma.v1.Provenance
+	14, // 21: scotoma.v1.ContinuationScore.tokens:type_name -> scotoma.v1.TokenLogprob
+	10, // 22: scotoma.v1.SweepRequest.generate:type_name -> scotoma.v1.GenerateRequest
+	17, // 23: scotoma.v1.SweepRequest.score:type_name -> scotoma.v1.ScoreRequest
+	21, // 24: scotoma.v1.SweepRequest.variants:type_name -> scotoma.v1.SweepVariant
+	22, // 25: scotoma.v1.SweepRequest.grid:type_name -> scotoma.v1.SweepGrid
+	50, // 26: scotoma.v1.SweepVariant.interventions:type_name -> scotoma.v1.Intervention
+	50, // 27: scotoma.v1.SweepGrid.interventions:type_name -> scotoma.v1.Intervention
+	23, // 28: scotoma.v1.SweepGrid.axes:type_name -> scotoma.v1.SweepAxis
+	24, // 29: scotoma.v1.SweepAxis.range:type_name -> scotoma.v1.SweepRange
+	25, // 30: scotoma.v1.SweepAxis.numbers:type_name -> scotoma.v1.SweepNumbers
+	27, // 31: scotoma.v1.SweepResponse.started:type_name -> scotoma.v1.SweepStarted
+	28, // 32: scotoma.v1.SweepResponse.result:type_name -> scotoma.v1.SweepResult
+	30, // 33: scotoma.v1.SweepResponse.finished:type_name -> scotoma.v1.SweepFinished
+	15, // 34: scotoma.v1.SweepResult.generated:type_name -> scotoma.v1.Finished
+	18, // 35: scotoma.v1.SweepResult.scored:type_name -> scotoma.v1.ScoreResponse
+	29, // 36: scotoma.v1.SweepResult.error:type_name -> scotoma.v1.SweepError
+	5,  // 37: scotoma.v1.PreviewRequest.image:type_name -> scotoma.v1.Image
+	50, // 38: scotoma.v1.PreviewRequest.interventions:type_name -> scotoma.v1.Intervention
+	35, // 39: scotoma.v1.PreviewResponse.plan:type_name -> scotoma.v1.ResolvedIntervention
+	50, // 40: scotoma.v1.ResolvedIntervention.intervention:type_name -> scotoma.v1.Intervention
+	36, // 41: scotoma.v1.ResolvedIntervention.resolutions:type_name -> scotoma.v1.Resolution
+	3,  // 42: scotoma.v1.Span.kind:type_name -> scotoma.v1.SpanKind
+	37, // 43: scotoma.v1.Provenance.layout:type_name -> scotoma.v1.Span
+	35, // 44: scotoma.v1.Provenance.plan:type_name -> scotoma.v1.ResolvedIntervention
+	9,  // 45: scotoma.v1.Provenance.sampling:type_name -> scotoma.v1.Sampling
+	39, // 46: scotoma.v1.Provenance.stages:type_name -> scotoma.v1.Stage
+	51, // 47: scotoma.v1.CaptureTarget.target:type_name -> scotoma.v1.Target
+	4,  // 48: scotoma.v1.CaptureTarget.reduction:type_name -> scotoma.v1.Reduction
+	8,  // 49: scotoma.v1.CaptureRequest.prompt:type_name -> scotoma.v1.Prompt
+	50, // 50: scotoma.v1.CaptureRequest.interventions:type_name -> scotoma.v1.Intervention
+	40, // 51: scotoma.v1.CaptureRequest.targets:type_name -> scotoma.v1.CaptureTarget
+	52, // 52: scotoma.v1.CaptureRequest.dtype:type_name -> scotoma.v1.DataType
+	12, // 53: scotoma.v1.CaptureResponse.started:type_name -> scotoma.v1.Started
+	43, // 54: scotoma.v1.CaptureResponse.activation:type_name -> scotoma.v1.Activation
+	45, // 55: scotoma.v1.CaptureResponse.finished:type_name -> scotoma.v1.CaptureFinished
+	44, // 56: scotoma.v1.Activation.top:type_name -> scotoma.v1.TopTokens
+	14, // 57: scotoma.v1.TopTokens.tokens:type_name -> scotoma.v1.TokenLogprob
+	16, // 58: scotoma.v1.CaptureFinished.usage:type_name -> scotoma.v1.Usage
+	38, // 59: scotoma.v1.CaptureFinished.provenance:type_name -> scotoma.v1.Provenance
+	46, // 60: scotoma.v1.CaptureFinished.kept:type_name -> scotoma.v1.KeptActivation
+	38, // 61: scotoma.v1.VerifyRequest.provenance:type_name -> scotoma.v1.Provenance
+	5,  // 62: scotoma.v1.VerifyRequest.images:type_name -> scotoma.v1.Image
+	49, // 63: scotoma.v1.VerifyResponse.differences:type_name -> scotoma.v1.Difference
+	38, // 64: scotoma.v1.VerifyResponse.provenance:type_name -> scotoma.v1.Provenance
+	10, // 65: scotoma.v1.InferenceService.Generate:input_type -> scotoma.v1.GenerateRequest
+	17, // 66: scotoma.v1.InferenceService.Score:input_type -> scotoma.v1.ScoreRequest
+	20, // 67: scotoma.v1.InferenceService.Sweep:input_type -> scotoma.v1.SweepRequest
+	31, // 68: scotoma.v1.InferenceService.UploadImage:input_type -> scotoma.v1.UploadImageRequest
+	41, // 69: scotoma.v1.InferenceService.Capture:input_type -> scotoma.v1.CaptureRequest
+	33, // 70: scotoma.v1.InferenceService.Preview:input_type -> scotoma.v1.PreviewRequest
+	47, // 71: scotoma.v1.InferenceService.Verify:input_type -> scotoma.v1.VerifyRequest
+	11, // 72: scotoma.v1.InferenceService.Generate:output_type -> scotoma.v1.GenerateResponse
+	18, // 73: scotoma.v1.InferenceService.Score:output_type -> scotoma.v1.ScoreResponse
+	26, // 74: scotoma.v1.InferenceService.Sweep:output_type -> scotoma.v1.SweepResponse
+	32, // 75: scotoma.v1.InferenceService.UploadImage:output_type -> scotoma.v1.UploadImageResponse
+	42, // 76: scotoma.v1.InferenceService.Capture:output_type -> scotoma.v1.CaptureResponse
+	34, // 77: scotoma.v1.InferenceService.Preview:output_type -> scotoma.v1.PreviewResponse
+	48, // 78: scotoma.v1.InferenceService.Verify:output_type -> scotoma.v1.VerifyResponse
+	72, // [72:79] is the sub-list for method output_type
+	65, // [65:72] is the sub-list for method input_type
+	65, // [65:65] is the sub-list for extension type_name
+	65, // [65:65] is the sub-list for extension extendee
+	0,  // [0:65] is the sub-list for field type_name
 }
 
 func init() { file_scotoma_v1_inference_service_proto_init() }
@@ -4488,7 +4559,7 @@ func file_scotoma_v1_inference_service_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_scotoma_v1_inference_service_proto_rawDesc), len(file_scotoma_v1_inference_service_proto_rawDesc)),
-			NumEnums:      4,
+			NumEnums:      5,
 			NumMessages:   45,
 			NumExtensions: 0,
 			NumServices:   1,

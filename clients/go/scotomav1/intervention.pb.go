@@ -349,7 +349,7 @@ const (
 	OccludePatches_FILL_UNSPECIFIED OccludePatches_Fill = 0
 	// Zero before normalisation.
 	OccludePatches_FILL_BLACK OccludePatches_Fill = 1
-	// The mean colour of the image processor: zero after normalisation.
+	// The mean colour of the image processor: exactly zero after normalisation.
 	OccludePatches_FILL_MEAN OccludePatches_Fill = 2
 	// Gaussian noise with the processor's mean and standard deviation, clipped to 0..255.
 	OccludePatches_FILL_NOISE OccludePatches_Fill = 3
@@ -412,7 +412,7 @@ const (
 	BlankImage_COLOUR_BLACK BlankImage_Colour = 1
 	// 255, 255, 255.
 	BlankImage_COLOUR_WHITE BlankImage_Colour = 2
-	// The mean colour of the image processor: zero after normalisation.
+	// The mean colour of the image processor: exactly zero after normalisation.
 	BlankImage_COLOUR_MEAN BlankImage_Colour = 3
 )
 
@@ -2830,7 +2830,7 @@ func (x *TokenNoise) GetSeed() uint64 {
 // A picture that lends its visual tokens.
 type Donor struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// PNG, JPEG or WebP.
+	// The bytes of a file: JPEG, PNG, WebP, GIF, BMP, TIFF or PNM.
 	Data          []byte `protobuf:"bytes,1,opt,name=data,proto3" json:"data,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

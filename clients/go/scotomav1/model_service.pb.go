@@ -219,7 +219,8 @@ type ModelInfo struct {
 	VisionTower *StackInfo `protobuf:"bytes,8,opt,name=vision_tower,json=visionTower,proto3" json:"vision_tower,omitempty"`
 	// The decoder.
 	LanguageModel *StackInfo `protobuf:"bytes,9,opt,name=language_model,json=languageModel,proto3" json:"language_model,omitempty"`
-	// Layer whose output is read, by Hugging Face's rule: hidden_states counts the embeddings as entry 0.
+	// Layer whose output is read, by Hugging Face's rule: hidden_states counts the embeddings as entry 0, and negative numbers count
+	// from the end. 0 where several are read, see vision_feature_layers.
 	VisionFeatureLayer int32 `protobuf:"varint,10,opt,name=vision_feature_layer,json=visionFeatureLayer,proto3" json:"vision_feature_layer,omitempty"`
 	// "default" drops CLS, "full" keeps it.
 	VisionFeatureSelectStrategy string `protobuf:"bytes,11,opt,name=vision_feature_select_strategy,json=visionFeatureSelectStrategy,proto3" json:"vision_feature_select_strategy,omitempty"`
@@ -239,10 +240,14 @@ type ModelInfo struct {
 	SaliencyModels []string `protobuf:"bytes,18,rep,name=saliency_models,json=saliencyModels,proto3" json:"saliency_models,omitempty"`
 	// What turns conversations into prompts. Unset: the model has no chat template and takes raw prompts alone.
 	ChatTemplate *ChatTemplateInfo `protobuf:"bytes,20,opt,name=chat_template,json=chatTemplate,proto3" json:"chat_template,omitempty"`
+	// Whose arithmetic makes pixels of pictures: pillow, pillow-12 or torchvision.
+	ImageProcessor string `protobuf:"bytes,19,opt,name=image_processor,json=imageProcessor,proto3" json:"image_processor,omitempty"`
 	// Adapters that were merged into its weights at load; `digest` is that of the merged model.
-	Adapters      []string `protobuf:"bytes,21,rep,name=adapters,proto3" json:"adapters,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Adapters []string `protobuf:"bytes,21,rep,name=adapters,proto3" json:"adapters,omitempty"`
+	// All layers whose outputs the projector reads side by side, in this order, by the same rule.
+	VisionFeatureLayers []int32 `protobuf:"varint,22,rep,packed,name=vision_feature_layers,json=visionFeatureLayers,proto3" json:"vision_feature_layers,omitempty"`
+	unknownFields       protoimpl.UnknownFields
+	sizeCache           protoimpl.SizeCache
 }
 
 func (x *ModelInfo) Reset() {
@@ -408,9 +413,23 @@ func (x *ModelInfo) GetChatTemplate() *ChatTemplateInfo {
 	return nil
 }
 
+func (x *ModelInfo) GetImageProcessor() string {
+	if x != nil {
+		return x.ImageProcessor
+	}
+	return ""
+}
+
 func (x *ModelInfo) GetAdapters() []string {
 	if x != nil {
 		return x.Adapters
+	}
+	return nil
+}
+
+func (x *ModelInfo) GetVisionFeatureLayers() []int32 {
+	if x != nil {
+		return x.VisionFeatureLayers
 	}
 	return nil
 }
@@ -1259,6 +1278,9 @@ type LoadModelRequest struct {
 	// llava_llama_3, gemma_instruct, llava-1.5 and others, which the error for an unknown name lists. Empty: the model's own, from
 	// where transformers looks for it; without one the model takes raw prompts alone.
 	ChatTemplate string `protobuf:"bytes,5,opt,name=chat_template,json=chatTemplate,proto3" json:"chat_template,omitempty"`
+	// Whose arithmetic makes pixels of pictures: pillow (Pillow 13), pillow-12 (and older), torchvision. Empty or auto: torchvision
+	// where the checkpoint names a class that ends in Fast, else pillow.
+	ImageProcessor string `protobuf:"bytes,6,opt,name=image_processor,json=imageProcessor,proto3" json:"image_processor,omitempty"`
 	// A LoRA adapter that is merged into the weights of `place`: a folder of the server or an id of the hub, as PEFT writes it
 	// (adapter_config.json), or of the original LLaVA (non_lora_trainables.bin and config.json beside it; `place` may then be
 	// the language model alone). Empty: none.
@@ -1328,6 +1350,13 @@ func (x *LoadModelRequest) GetDevice() string {
 func (x *LoadModelRequest) GetChatTemplate() string {
 	if x != nil {
 		return x.ChatTemplate
+	}
+	return ""
+}
+
+func (x *LoadModelRequest) GetImageProcessor() string {
+	if x != nil {
+		return x.ImageProcessor
 	}
 	return ""
 }
@@ -1704,7 +1733,7 @@ const file_scotoma_v1_model_service_proto_rawDesc = "" +
 	"\x0fGetModelRequest\x12\x14\n" +
 	"\x05model\x18\x01 \x01(\tR\x05model\"?\n" +
 	"\x10GetModelResponse\x12+\n" +
-	"\x05model\x18\x01 \x01(\v2\x15.scotoma.v1.ModelInfoR\x05model\"\x8b\x06\n" +
+	"\x05model\x18\x01 \x01(\v2\x15.scotoma.v1.ModelInfoR\x05model\"\xe8\x06\n" +
 	"\tModelInfo\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
 	"\x06family\x18\x02 \x01(\tR\x06family\x12\x16\n" +
@@ -1733,8 +1762,10 @@ const file_scotoma_v1_model_service_proto_rawDesc = "" +
 	"\x06limits\x18\x10 \x01(\v2\x12.scotoma.v1.LimitsR\x06limits\x12$\n" +
 	"\rinterventions\x18\x11 \x03(\tR\rinterventions\x12'\n" +
 	"\x0fsaliency_models\x18\x12 \x03(\tR\x0esaliencyModels\x12A\n" +
-	"\rchat_template\x18\x14 \x01(\v2\x1c.scotoma.v1.ChatTemplateInfoR\fchatTemplate\x12\x1a\n" +
-	"\badapters\x18\x15 \x03(\tR\badapters\"G\n" +
+	"\rchat_template\x18\x14 \x01(\v2\x1c.scotoma.v1.ChatTemplateInfoR\fchatTemplate\x12'\n" +
+	"\x0fimage_processor\x18\x13 \x01(\tR\x0eimageProcessor\x12\x1a\n" +
+	"\badapters\x18\x15 \x03(\tR\badapters\x122\n" +
+	"\x15vision_feature_layers\x18\x16 \x03(\x05R\x13visionFeatureLayers\"G\n" +
 	"\x10ChatTemplateInfo\x12\x16\n" +
 	"\x06origin\x18\x01 \x01(\tR\x06origin\x12\x1b\n" +
 	"\ttext_only\x18\x02 \x01(\bR\btextOnly\"\x89\x01\n" +
@@ -1797,13 +1828,14 @@ const file_scotoma_v1_model_service_proto_rawDesc = "" +
 	"\x12max_relative_error\x18\x02 \x01(\x01R\x10maxRelativeError\x12\x16\n" +
 	"\x06values\x18\x03 \x01(\x04R\x06values\x12\x1d\n" +
 	"\n" +
-	"worst_case\x18\x04 \x01(\tR\tworstCase\"\xa9\x01\n" +
+	"worst_case\x18\x04 \x01(\tR\tworstCase\"\xd2\x01\n" +
 	"\x10LoadModelRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05place\x18\x02 \x01(\tR\x05place\x12\x14\n" +
 	"\x05dtype\x18\x03 \x01(\tR\x05dtype\x12\x16\n" +
 	"\x06device\x18\x04 \x01(\tR\x06device\x12#\n" +
-	"\rchat_template\x18\x05 \x01(\tR\fchatTemplate\x12\x18\n" +
+	"\rchat_template\x18\x05 \x01(\tR\fchatTemplate\x12'\n" +
+	"\x0fimage_processor\x18\x06 \x01(\tR\x0eimageProcessor\x12\x18\n" +
 	"\aadapter\x18\a \x01(\tR\aadapter\"\x83\x01\n" +
 	"\x11LoadModelResponse\x126\n" +
 	"\bprogress\x18\x01 \x01(\v2\x18.scotoma.v1.LoadProgressH\x00R\bprogress\x12-\n" +

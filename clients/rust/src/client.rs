@@ -218,7 +218,7 @@ pub fn prompt(text: &str, images: impl IntoIterator<Item = Vec<u8>>) -> Prompt {
     Prompt { text: text.to_owned(), images: images.into_iter().map(image).collect(), ..Prompt::default() }
 }
 
-/// A picture as the bytes of its file: PNG, JPEG or WebP.
+/// A picture as the bytes of its file: JPEG, PNG, WebP, GIF, BMP, TIFF or PNM.
 pub fn image(data: Vec<u8>) -> Image {
     Image { source: Some(Source::Data(data)) }
 }

@@ -294,7 +294,7 @@ export class Client {
   }
 }
 
-/** A picture: the bytes of a PNG, JPEG or WebP, or what `uploadImage` returned. */
+/** A picture: the bytes of a file (JPEG, PNG, WebP, GIF, BMP, TIFF, PNM), or what `uploadImage` returned. */
 export function image(data: Uint8Array | Image): Image {
   return "source" in data ? data : create(ImageSchema, { source: { case: "data", value: data as never } });
 }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import io
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, Union
 
 import numpy as np
 
+from scotoma import pictures
 from scotoma.v1 import benchmark_service_pb2 as bench
 from scotoma.v1 import inference_service_pb2 as pb
 from scotoma.v1.intervention_pb2 import Intervention
@@ -18,8 +18,8 @@ from scotoma.v1.intervention_pb2 import Intervention
 if TYPE_CHECKING:
     import PIL.Image
 
-# A picture: the bytes of a PNG, JPEG or WebP, a path to one, a Pillow image, an array (height, width, 3) of 0 to 255,
-# or what `upload_image` returned.
+# A picture: the bytes of a file (JPEG, PNG, WebP, GIF, BMP, TIFF, PNM), a path to one, a Pillow image of any mode, an
+# array of whole numbers of 0 to 255, (height, width[, 3 or 4]), or what `upload_image` returned.
 Image = Union[bytes, str, "os.PathLike[str]", "PIL.Image.Image", "np.ndarray[Any, Any]", pb.Image]
 
 # What is asked: the user's words, or a conversation as transformers and OpenAI write it: messages {"role", "content"},
@@ -44,25 +44,27 @@ def image_message(image: Image) -> pb.Image:
     if isinstance(image, (str, os.PathLike)):
         return pb.Image(data=Path(image).read_bytes())
     if isinstance(image, np.ndarray):
-        import PIL.Image
-
-        image = PIL.Image.fromarray(image.astype(np.uint8, copy=False))
-    png = io.BytesIO()
-    image.save(png, "PNG")
-    return pb.Image(data=png.getvalue())
+        image = pictures.array_image(image)
+    return pb.Image(data=pictures.png(image))
 
 
 ROLES = {"system": pb.ROLE_SYSTEM, "user": pb.ROLE_USER, "assistant": pb.ROLE_ASSISTANT}
 
 
-def prompt(text: Asked, images: Image | Iterable[Image], raw: bool) -> pb.Prompt:
+def prompt(
+    text: Asked,
+    images: Image | Iterable[Image],
+    raw: bool,
+    multi_image: pb.MultiImage = 0,  # type: ignore[assignment]
+) -> pb.Prompt:
     """A question about one picture, several or none, or a conversation."""
     single = isinstance(images, (bytes, str, os.PathLike, np.ndarray, pb.Image)) or hasattr(images, "save")
     many = [image_message(i) for i in ([images] if single else images)]  # type: ignore[union-attr,arg-type]
     if isinstance(text, str):
-        return pb.Prompt(text=text, images=many, raw=raw)
+        return pb.Prompt(text=text, images=many, raw=raw, multi_image=multi_image)
     rest = iter(many)
-    made = pb.Prompt(messages=[chat_message(at, m, rest) for at, m in enumerate(text)], raw=raw)
+    listed = [chat_message(at, m, rest) for at, m in enumerate(text)]
+    made = pb.Prompt(messages=listed, raw=raw, multi_image=multi_image)
     if left := sum(1 for _ in rest):
         raise ValueError(f"images: {left} more than there are parts of type image without one")
     return made
@@ -187,6 +189,8 @@ class EvaluateOptions(TypedDict, total=False):
     """Metrics anew after this many results; 100 by default."""
     unjudged: bool
     """The server's judge is not asked."""
+    multi_image: pb.MultiImage
+    """How LLaVA-OneVision prepares several pictures: MULTI_IMAGE_PADDED (the default) or MULTI_IMAGE_TILED."""
     sampling: pb.Sampling
     """How tokens are chosen; greedy by default."""
 
@@ -205,6 +209,8 @@ class ScoreOptions(InterveneOptions, total=False):
 
     raw: bool
     """The text is the whole prompt already; no chat template."""
+    multi_image: pb.MultiImage
+    """How LLaVA-OneVision prepares several pictures: MULTI_IMAGE_PADDED (the default) or MULTI_IMAGE_TILED."""
 
 
 class GenerateOptions(ScoreOptions, total=False):
@@ -235,8 +241,9 @@ def request(message: Any, fields: dict[str, Any], options: Mapping[str, object])
     """The request with its options, and the timeout."""
     rest = dict(options)
     timeout, raw = rest.pop("timeout", None), rest.pop("raw", False)
+    multi_image: Any = rest.pop("multi_image", 0)
     if "text" in fields:
-        fields["prompt"] = prompt(fields.pop("text"), fields.pop("images"), bool(raw))
+        fields["prompt"] = prompt(fields.pop("text"), fields.pop("images"), bool(raw), multi_image)
     return message(**fields, **rest), timeout
 
 

@@ -395,7 +395,7 @@ pub mod occlude_patches {
         Unspecified = 0,
         /// Zero before normalisation.
         Black = 1,
-        /// The mean colour of the image processor: zero after normalisation.
+        /// The mean colour of the image processor: exactly zero after normalisation.
         Mean = 2,
         /// Gaussian noise with the processor's mean and standard deviation, clipped to 0..255.
         Noise = 3,
@@ -571,7 +571,7 @@ pub mod blank_image {
         Black = 1,
         /// 255, 255, 255.
         White = 2,
-        /// The mean colour of the image processor: zero after normalisation.
+        /// The mean colour of the image processor: exactly zero after normalisation.
         Mean = 3,
     }
     impl Colour {
@@ -791,7 +791,7 @@ pub struct TokenNoise {
 /// A picture that lends its visual tokens.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Donor {
-    /// PNG, JPEG or WebP.
+    /// The bytes of a file: JPEG, PNG, WebP, GIF, BMP, TIFF or PNM.
     #[prost(bytes = "vec", tag = "1")]
     pub data: ::prost::alloc::vec::Vec<u8>,
 }
@@ -1154,7 +1154,7 @@ pub mod image {
     /// Where it comes from. Unset: INVALID_ARGUMENT.
     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
     pub enum Source {
-        /// PNG, JPEG or WebP.
+        /// The bytes of a file: JPEG, PNG, WebP, GIF, BMP, TIFF or PNM.
         #[prost(bytes, tag = "1")]
         Data(::prost::alloc::vec::Vec<u8>),
         /// BLAKE3 content hash (hex) of a picture sent before.
@@ -1211,6 +1211,9 @@ pub struct Prompt {
     /// words. A model without a chat template takes raw prompts alone: FAILED_PRECONDITION.
     #[prost(message, repeated, tag = "4")]
     pub messages: ::prost::alloc::vec::Vec<ChatMessage>,
+    /// How several pictures are prepared; of LLaVA-OneVision alone, other models refuse it. Unset: padded.
+    #[prost(enumeration = "MultiImage", tag = "5")]
+    pub multi_image: i32,
 }
 /// How tokens are chosen.
 #[derive(Clone, Copy, PartialEq, ::prost::Message)]
@@ -1612,7 +1615,7 @@ pub struct SweepFinished {
 /// Request of UploadImage.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct UploadImageRequest {
-    /// PNG, JPEG or WebP.
+    /// The bytes of a file: JPEG, PNG, WebP, GIF, BMP, TIFF or PNM.
     #[prost(bytes = "vec", tag = "1")]
     pub data: ::prost::alloc::vec::Vec<u8>,
 }
@@ -2025,6 +2028,39 @@ impl Role {
             "ROLE_SYSTEM" => Some(Self::System),
             "ROLE_USER" => Some(Self::User),
             "ROLE_ASSISTANT" => Some(Self::Assistant),
+            _ => None,
+        }
+    }
+}
+/// How LLaVA-OneVision prepares several pictures of one prompt. One picture alone is always tiled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum MultiImage {
+    /// As padded.
+    Unspecified = 0,
+    /// Each is padded to a square and seen as one view: what transformers makes of a nested list of pictures, and of chat messages.
+    Padded = 1,
+    /// Each is cut into tiles as if it came alone: what transformers makes of a flat list of pictures.
+    Tiled = 2,
+}
+impl MultiImage {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "MULTI_IMAGE_UNSPECIFIED",
+            Self::Padded => "MULTI_IMAGE_PADDED",
+            Self::Tiled => "MULTI_IMAGE_TILED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "MULTI_IMAGE_UNSPECIFIED" => Some(Self::Unspecified),
+            "MULTI_IMAGE_PADDED" => Some(Self::Padded),
+            "MULTI_IMAGE_TILED" => Some(Self::Tiled),
             _ => None,
         }
     }
@@ -2477,6 +2513,9 @@ pub struct EvaluateHeader {
     /// The server's judge is not asked, even where it has one and the rule needs it: answers are VERDICT_UNJUDGED.
     #[prost(bool, tag = "9")]
     pub unjudged: bool,
+    /// How several pictures of one question are prepared, as Prompt.multi_image.
+    #[prost(enumeration = "MultiImage", tag = "11")]
+    pub multi_image: i32,
     /// How questions are put and answers read.
     #[prost(oneof = "evaluate_header::Rules", tags = "2, 3")]
     pub rules: ::core::option::Option<evaluate_header::Rules>,
@@ -3144,7 +3183,8 @@ pub struct ModelInfo {
     /// The decoder.
     #[prost(message, optional, tag = "9")]
     pub language_model: ::core::option::Option<StackInfo>,
-    /// Layer whose output is read, by Hugging Face's rule: hidden_states counts the embeddings as entry 0.
+    /// Layer whose output is read, by Hugging Face's rule: hidden_states counts the embeddings as entry 0, and negative numbers count
+    /// from the end. 0 where several are read, see vision_feature_layers.
     #[prost(int32, tag = "10")]
     pub vision_feature_layer: i32,
     /// "default" drops CLS, "full" keeps it.
@@ -3174,9 +3214,15 @@ pub struct ModelInfo {
     /// What turns conversations into prompts. Unset: the model has no chat template and takes raw prompts alone.
     #[prost(message, optional, tag = "20")]
     pub chat_template: ::core::option::Option<ChatTemplateInfo>,
+    /// Whose arithmetic makes pixels of pictures: pillow, pillow-12 or torchvision.
+    #[prost(string, tag = "19")]
+    pub image_processor: ::prost::alloc::string::String,
     /// Adapters that were merged into its weights at load; `digest` is that of the merged model.
     #[prost(string, repeated, tag = "21")]
     pub adapters: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// All layers whose outputs the projector reads side by side, in this order, by the same rule.
+    #[prost(int32, repeated, tag = "22")]
+    pub vision_feature_layers: ::prost::alloc::vec::Vec<i32>,
 }
 /// A chat template.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -3384,6 +3430,10 @@ pub struct LoadModelRequest {
     /// where transformers looks for it; without one the model takes raw prompts alone.
     #[prost(string, tag = "5")]
     pub chat_template: ::prost::alloc::string::String,
+    /// Whose arithmetic makes pixels of pictures: pillow (Pillow 13), pillow-12 (and older), torchvision. Empty or auto: torchvision
+    /// where the checkpoint names a class that ends in Fast, else pillow.
+    #[prost(string, tag = "6")]
+    pub image_processor: ::prost::alloc::string::String,
     /// A LoRA adapter that is merged into the weights of `place`: a folder of the server or an id of the hub, as PEFT writes it
     /// (adapter_config.json), or of the original LLaVA (non_lora_trainables.bin and config.json beside it; `place` may then be
     /// the language model alone). Empty: none.

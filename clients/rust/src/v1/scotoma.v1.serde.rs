@@ -3766,6 +3766,9 @@ impl serde::Serialize for EvaluateHeader {
         if self.unjudged {
             len += 1;
         }
+        if self.multi_image != 0 {
+            len += 1;
+        }
         if self.rules.is_some() {
             len += 1;
         }
@@ -3792,6 +3795,11 @@ impl serde::Serialize for EvaluateHeader {
         }
         if self.unjudged {
             struct_ser.serialize_field("unjudged", &self.unjudged)?;
+        }
+        if self.multi_image != 0 {
+            let v = MultiImage::try_from(self.multi_image)
+                .map_err(|_| serde::ser::Error::custom(format!("Invalid variant {}", self.multi_image)))?;
+            struct_ser.serialize_field("multiImage", &v)?;
         }
         if let Some(v) = self.rules.as_ref() {
             match v {
@@ -3822,6 +3830,8 @@ impl<'de> serde::Deserialize<'de> for EvaluateHeader {
             "progress_every",
             "progressEvery",
             "unjudged",
+            "multi_image",
+            "multiImage",
             "rule",
             "custom",
         ];
@@ -3835,6 +3845,7 @@ impl<'de> serde::Deserialize<'de> for EvaluateHeader {
             MaxTokens,
             ProgressEvery,
             Unjudged,
+            MultiImage,
             Rule,
             Custom,
         }
@@ -3865,6 +3876,7 @@ impl<'de> serde::Deserialize<'de> for EvaluateHeader {
                             "maxTokens" | "max_tokens" => Ok(GeneratedField::MaxTokens),
                             "progressEvery" | "progress_every" => Ok(GeneratedField::ProgressEvery),
                             "unjudged" => Ok(GeneratedField::Unjudged),
+                            "multiImage" | "multi_image" => Ok(GeneratedField::MultiImage),
                             "rule" => Ok(GeneratedField::Rule),
                             "custom" => Ok(GeneratedField::Custom),
                             _ => Err(serde::de::Error::unknown_field(value, FIELDS)),
@@ -3893,6 +3905,7 @@ impl<'de> serde::Deserialize<'de> for EvaluateHeader {
                 let mut max_tokens__ = None;
                 let mut progress_every__ = None;
                 let mut unjudged__ = None;
+                let mut multi_image__ = None;
                 let mut rules__ = None;
                 while let Some(k) = map_.next_key()? {
                     match k {
@@ -3942,6 +3955,12 @@ impl<'de> serde::Deserialize<'de> for EvaluateHeader {
                             }
                             unjudged__ = Some(map_.next_value()?);
                         }
+                        GeneratedField::MultiImage => {
+                            if multi_image__.is_some() {
+                                return Err(serde::de::Error::duplicate_field("multiImage"));
+                            }
+                            multi_image__ = Some(map_.next_value::<MultiImage>()? as i32);
+                        }
                         GeneratedField::Rule => {
                             if rules__.is_some() {
                                 return Err(serde::de::Error::duplicate_field("rule"));
@@ -3965,6 +3984,7 @@ impl<'de> serde::Deserialize<'de> for EvaluateHeader {
                     max_tokens: max_tokens__.unwrap_or_default(),
                     progress_every: progress_every__.unwrap_or_default(),
                     unjudged: unjudged__.unwrap_or_default(),
+                    multi_image: multi_image__.unwrap_or_default(),
                     rules: rules__,
                 })
             }
@@ -7174,6 +7194,9 @@ impl serde::Serialize for LoadModelRequest {
         if !self.chat_template.is_empty() {
             len += 1;
         }
+        if !self.image_processor.is_empty() {
+            len += 1;
+        }
         if !self.adapter.is_empty() {
             len += 1;
         }
@@ -7192,6 +7215,9 @@ impl serde::Serialize for LoadModelRequest {
         }
         if !self.chat_template.is_empty() {
             struct_ser.serialize_field("chatTemplate", &self.chat_template)?;
+        }
+        if !self.image_processor.is_empty() {
+            struct_ser.serialize_field("imageProcessor", &self.image_processor)?;
         }
         if !self.adapter.is_empty() {
             struct_ser.serialize_field("adapter", &self.adapter)?;
@@ -7212,6 +7238,8 @@ impl<'de> serde::Deserialize<'de> for LoadModelRequest {
             "device",
             "chat_template",
             "chatTemplate",
+            "image_processor",
+            "imageProcessor",
             "adapter",
         ];
 
@@ -7222,6 +7250,7 @@ impl<'de> serde::Deserialize<'de> for LoadModelRequest {
             Dtype,
             Device,
             ChatTemplate,
+            ImageProcessor,
             Adapter,
         }
         impl<'de> serde::Deserialize<'de> for GeneratedField {
@@ -7249,6 +7278,7 @@ impl<'de> serde::Deserialize<'de> for LoadModelRequest {
                             "dtype" => Ok(GeneratedField::Dtype),
                             "device" => Ok(GeneratedField::Device),
                             "chatTemplate" | "chat_template" => Ok(GeneratedField::ChatTemplate),
+                            "imageProcessor" | "image_processor" => Ok(GeneratedField::ImageProcessor),
                             "adapter" => Ok(GeneratedField::Adapter),
                             _ => Err(serde::de::Error::unknown_field(value, FIELDS)),
                         }
@@ -7274,6 +7304,7 @@ impl<'de> serde::Deserialize<'de> for LoadModelRequest {
                 let mut dtype__ = None;
                 let mut device__ = None;
                 let mut chat_template__ = None;
+                let mut image_processor__ = None;
                 let mut adapter__ = None;
                 while let Some(k) = map_.next_key()? {
                     match k {
@@ -7307,6 +7338,12 @@ impl<'de> serde::Deserialize<'de> for LoadModelRequest {
                             }
                             chat_template__ = Some(map_.next_value()?);
                         }
+                        GeneratedField::ImageProcessor => {
+                            if image_processor__.is_some() {
+                                return Err(serde::de::Error::duplicate_field("imageProcessor"));
+                            }
+                            image_processor__ = Some(map_.next_value()?);
+                        }
                         GeneratedField::Adapter => {
                             if adapter__.is_some() {
                                 return Err(serde::de::Error::duplicate_field("adapter"));
@@ -7321,6 +7358,7 @@ impl<'de> serde::Deserialize<'de> for LoadModelRequest {
                     dtype: dtype__.unwrap_or_default(),
                     device: device__.unwrap_or_default(),
                     chat_template: chat_template__.unwrap_or_default(),
+                    image_processor: image_processor__.unwrap_or_default(),
                     adapter: adapter__.unwrap_or_default(),
                 })
             }
@@ -7851,7 +7889,13 @@ impl serde::Serialize for ModelInfo {
         if self.chat_template.is_some() {
             len += 1;
         }
+        if !self.image_processor.is_empty() {
+            len += 1;
+        }
         if !self.adapters.is_empty() {
+            len += 1;
+        }
+        if !self.vision_feature_layers.is_empty() {
             len += 1;
         }
         let mut struct_ser = serializer.serialize_struct("scotoma.v1.ModelInfo", len)?;
@@ -7916,8 +7960,14 @@ impl serde::Serialize for ModelInfo {
         if let Some(v) = self.chat_template.as_ref() {
             struct_ser.serialize_field("chatTemplate", v)?;
         }
+        if !self.image_processor.is_empty() {
+            struct_ser.serialize_field("imageProcessor", &self.image_processor)?;
+        }
         if !self.adapters.is_empty() {
             struct_ser.serialize_field("adapters", &self.adapters)?;
+        }
+        if !self.vision_feature_layers.is_empty() {
+            struct_ser.serialize_field("visionFeatureLayers", &self.vision_feature_layers)?;
         }
         struct_ser.end()
     }
@@ -7957,7 +8007,11 @@ impl<'de> serde::Deserialize<'de> for ModelInfo {
             "saliencyModels",
             "chat_template",
             "chatTemplate",
+            "image_processor",
+            "imageProcessor",
             "adapters",
+            "vision_feature_layers",
+            "visionFeatureLayers",
         ];
 
         #[allow(clippy::enum_variant_names)]
@@ -7981,7 +8035,9 @@ impl<'de> serde::Deserialize<'de> for ModelInfo {
             Interventions,
             SaliencyModels,
             ChatTemplate,
+            ImageProcessor,
             Adapters,
+            VisionFeatureLayers,
         }
         impl<'de> serde::Deserialize<'de> for GeneratedField {
             fn deserialize<D>(deserializer: D) -> std::result::Result<GeneratedField, D::Error>
@@ -8022,7 +8078,9 @@ impl<'de> serde::Deserialize<'de> for ModelInfo {
                             "interventions" => Ok(GeneratedField::Interventions),
                             "saliencyModels" | "saliency_models" => Ok(GeneratedField::SaliencyModels),
                             "chatTemplate" | "chat_template" => Ok(GeneratedField::ChatTemplate),
+                            "imageProcessor" | "image_processor" => Ok(GeneratedField::ImageProcessor),
                             "adapters" => Ok(GeneratedField::Adapters),
+                            "visionFeatureLayers" | "vision_feature_layers" => Ok(GeneratedField::VisionFeatureLayers),
                             _ => Err(serde::de::Error::unknown_field(value, FIELDS)),
                         }
                     }
@@ -8061,7 +8119,9 @@ impl<'de> serde::Deserialize<'de> for ModelInfo {
                 let mut interventions__ = None;
                 let mut saliency_models__ = None;
                 let mut chat_template__ = None;
+                let mut image_processor__ = None;
                 let mut adapters__ = None;
+                let mut vision_feature_layers__ = None;
                 while let Some(k) = map_.next_key()? {
                     match k {
                         GeneratedField::Name => {
@@ -8190,11 +8250,26 @@ impl<'de> serde::Deserialize<'de> for ModelInfo {
                             }
                             chat_template__ = map_.next_value()?;
                         }
+                        GeneratedField::ImageProcessor => {
+                            if image_processor__.is_some() {
+                                return Err(serde::de::Error::duplicate_field("imageProcessor"));
+                            }
+                            image_processor__ = Some(map_.next_value()?);
+                        }
                         GeneratedField::Adapters => {
                             if adapters__.is_some() {
                                 return Err(serde::de::Error::duplicate_field("adapters"));
                             }
                             adapters__ = Some(map_.next_value()?);
+                        }
+                        GeneratedField::VisionFeatureLayers => {
+                            if vision_feature_layers__.is_some() {
+                                return Err(serde::de::Error::duplicate_field("visionFeatureLayers"));
+                            }
+                            vision_feature_layers__ = 
+                                Some(map_.next_value::<Vec<::pbjson::private::NumberDeserialize<_>>>()?
+                                    .into_iter().map(|x| x.0).collect())
+                            ;
                         }
                     }
                 }
@@ -8218,11 +8293,87 @@ impl<'de> serde::Deserialize<'de> for ModelInfo {
                     interventions: interventions__.unwrap_or_default(),
                     saliency_models: saliency_models__.unwrap_or_default(),
                     chat_template: chat_template__,
+                    image_processor: image_processor__.unwrap_or_default(),
                     adapters: adapters__.unwrap_or_default(),
+                    vision_feature_layers: vision_feature_layers__.unwrap_or_default(),
                 })
             }
         }
         deserializer.deserialize_struct("scotoma.v1.ModelInfo", FIELDS, GeneratedVisitor)
+    }
+}
+impl serde::Serialize for MultiImage {
+    #[allow(deprecated)]
+    fn serialize<S>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error>
+    where
+        S: serde::Serializer,
+    {
+        let variant = match self {
+            Self::Unspecified => "MULTI_IMAGE_UNSPECIFIED",
+            Self::Padded => "MULTI_IMAGE_PADDED",
+            Self::Tiled => "MULTI_IMAGE_TILED",
+        };
+        serializer.serialize_str(variant)
+    }
+}
+impl<'de> serde::Deserialize<'de> for MultiImage {
+    #[allow(deprecated)]
+    fn deserialize<D>(deserializer: D) -> std::result::Result<Self, D::Error>
+    where
+        D: serde::Deserializer<'de>,
+    {
+        const FIELDS: &[&str] = &[
+            "MULTI_IMAGE_UNSPECIFIED",
+            "MULTI_IMAGE_PADDED",
+            "MULTI_IMAGE_TILED",
+        ];
+
+        struct GeneratedVisitor;
+
+        impl serde::de::Visitor<'_> for GeneratedVisitor {
+            type Value = MultiImage;
+
+            fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                write!(formatter, "expected one of: {:?}", &FIELDS)
+            }
+
+            fn visit_i64<E>(self, v: i64) -> std::result::Result<Self::Value, E>
+            where
+                E: serde::de::Error,
+            {
+                i32::try_from(v)
+                    .ok()
+                    .and_then(|x| x.try_into().ok())
+                    .ok_or_else(|| {
+                        serde::de::Error::invalid_value(serde::de::Unexpected::Signed(v), &self)
+                    })
+            }
+
+            fn visit_u64<E>(self, v: u64) -> std::result::Result<Self::Value, E>
+            where
+                E: serde::de::Error,
+            {
+                i32::try_from(v)
+                    .ok()
+                    .and_then(|x| x.try_into().ok())
+                    .ok_or_else(|| {
+                        serde::de::Error::invalid_value(serde::de::Unexpected::Unsigned(v), &self)
+                    })
+            }
+
+            fn visit_str<E>(self, value: &str) -> std::result::Result<Self::Value, E>
+            where
+                E: serde::de::Error,
+            {
+                match value {
+                    "MULTI_IMAGE_UNSPECIFIED" => Ok(MultiImage::Unspecified),
+                    "MULTI_IMAGE_PADDED" => Ok(MultiImage::Padded),
+                    "MULTI_IMAGE_TILED" => Ok(MultiImage::Tiled),
+                    _ => Err(serde::de::Error::unknown_variant(value, FIELDS)),
+                }
+            }
+        }
+        deserializer.deserialize_any(GeneratedVisitor)
     }
 }
 impl serde::Serialize for OccludePatches {
@@ -10236,6 +10387,9 @@ impl serde::Serialize for Prompt {
         if !self.messages.is_empty() {
             len += 1;
         }
+        if self.multi_image != 0 {
+            len += 1;
+        }
         let mut struct_ser = serializer.serialize_struct("scotoma.v1.Prompt", len)?;
         if !self.text.is_empty() {
             struct_ser.serialize_field("text", &self.text)?;
@@ -10248,6 +10402,11 @@ impl serde::Serialize for Prompt {
         }
         if !self.messages.is_empty() {
             struct_ser.serialize_field("messages", &self.messages)?;
+        }
+        if self.multi_image != 0 {
+            let v = MultiImage::try_from(self.multi_image)
+                .map_err(|_| serde::ser::Error::custom(format!("Invalid variant {}", self.multi_image)))?;
+            struct_ser.serialize_field("multiImage", &v)?;
         }
         struct_ser.end()
     }
@@ -10263,6 +10422,8 @@ impl<'de> serde::Deserialize<'de> for Prompt {
             "images",
             "raw",
             "messages",
+            "multi_image",
+            "multiImage",
         ];
 
         #[allow(clippy::enum_variant_names)]
@@ -10271,6 +10432,7 @@ impl<'de> serde::Deserialize<'de> for Prompt {
             Images,
             Raw,
             Messages,
+            MultiImage,
         }
         impl<'de> serde::Deserialize<'de> for GeneratedField {
             fn deserialize<D>(deserializer: D) -> std::result::Result<GeneratedField, D::Error>
@@ -10296,6 +10458,7 @@ impl<'de> serde::Deserialize<'de> for Prompt {
                             "images" => Ok(GeneratedField::Images),
                             "raw" => Ok(GeneratedField::Raw),
                             "messages" => Ok(GeneratedField::Messages),
+                            "multiImage" | "multi_image" => Ok(GeneratedField::MultiImage),
                             _ => Err(serde::de::Error::unknown_field(value, FIELDS)),
                         }
                     }
@@ -10319,6 +10482,7 @@ impl<'de> serde::Deserialize<'de> for Prompt {
                 let mut images__ = None;
                 let mut raw__ = None;
                 let mut messages__ = None;
+                let mut multi_image__ = None;
                 while let Some(k) = map_.next_key()? {
                     match k {
                         GeneratedField::Text => {
@@ -10345,6 +10509,12 @@ impl<'de> serde::Deserialize<'de> for Prompt {
                             }
                             messages__ = Some(map_.next_value()?);
                         }
+                        GeneratedField::MultiImage => {
+                            if multi_image__.is_some() {
+                                return Err(serde::de::Error::duplicate_field("multiImage"));
+                            }
+                            multi_image__ = Some(map_.next_value::<MultiImage>()? as i32);
+                        }
                     }
                 }
                 Ok(Prompt {
@@ -10352,6 +10522,7 @@ impl<'de> serde::Deserialize<'de> for Prompt {
                     images: images__.unwrap_or_default(),
                     raw: raw__.unwrap_or_default(),
                     messages: messages__.unwrap_or_default(),
+                    multi_image: multi_image__.unwrap_or_default(),
                 })
             }
         }

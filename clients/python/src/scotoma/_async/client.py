@@ -228,10 +228,18 @@ class AsyncClient:
         return list(response.hook_points)
 
     async def load_model(
-        self, place: str, *, name: str = "", dtype: str = "", device: str = "", timeout: float | None = None
+        self,
+        place: str,
+        *,
+        name: str = "",
+        dtype: str = "",
+        device: str = "",
+        adapter: str = "",
+        timeout: float | None = None,
     ) -> AsyncIterator[models.LoadModelResponse]:
-        """Makes a model resident: progress, then the model. `place`: a folder of the server, a hub id, or "shapes"."""
-        asked = models.LoadModelRequest(name=name, place=place, dtype=dtype, device=device)
+        """Makes a model resident: progress, then the model. `place`: a folder of the server, a hub id, or "shapes";
+        `adapter`: a LoRA adapter, so named, that is merged into its weights."""
+        asked = models.LoadModelRequest(name=name, place=place, dtype=dtype, device=device, adapter=adapter)
         return (await self._begin(self._models.LoadModel, asked, timeout)).all()
 
     async def unload_model(self, model: str, *, timeout: float | None = None) -> int:

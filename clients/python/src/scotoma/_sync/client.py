@@ -229,10 +229,18 @@ class Client:
         return list(response.hook_points)
 
     def load_model(
-        self, place: str, *, name: str = "", dtype: str = "", device: str = "", timeout: float | None = None
+        self,
+        place: str,
+        *,
+        name: str = "",
+        dtype: str = "",
+        device: str = "",
+        adapter: str = "",
+        timeout: float | None = None,
     ) -> Iterator[models.LoadModelResponse]:
-        """Makes a model resident: progress, then the model. `place`: a folder of the server, a hub id, or "shapes"."""
-        asked = models.LoadModelRequest(name=name, place=place, dtype=dtype, device=device)
+        """Makes a model resident: progress, then the model. `place`: a folder of the server, a hub id, or "shapes";
+        `adapter`: a LoRA adapter, so named, that is merged into its weights."""
+        asked = models.LoadModelRequest(name=name, place=place, dtype=dtype, device=device, adapter=adapter)
         return (self._begin(self._models.LoadModel, asked, timeout)).all()
 
     def unload_model(self, model: str, *, timeout: float | None = None) -> int:

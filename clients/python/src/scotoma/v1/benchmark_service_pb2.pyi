@@ -61,7 +61,7 @@ class EvaluateRequest(_message.Message):
     def __init__(self, header: _Optional[_Union[EvaluateHeader, _Mapping]] = ..., sample: _Optional[_Union[Sample, _Mapping]] = ..., known: _Optional[_Union[SampleResult, _Mapping]] = ..., row: _Optional[_Union[Row, _Mapping]] = ...) -> None: ...
 
 class EvaluateHeader(_message.Message):
-    __slots__ = ("model", "rule", "custom", "variants", "answering", "sampling", "max_tokens", "progress_every", "unjudged")
+    __slots__ = ("model", "rule", "custom", "variants", "answering", "sampling", "max_tokens", "progress_every", "unjudged", "multi_image")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     RULE_FIELD_NUMBER: _ClassVar[int]
     CUSTOM_FIELD_NUMBER: _ClassVar[int]
@@ -71,6 +71,7 @@ class EvaluateHeader(_message.Message):
     MAX_TOKENS_FIELD_NUMBER: _ClassVar[int]
     PROGRESS_EVERY_FIELD_NUMBER: _ClassVar[int]
     UNJUDGED_FIELD_NUMBER: _ClassVar[int]
+    MULTI_IMAGE_FIELD_NUMBER: _ClassVar[int]
     model: str
     rule: str
     custom: CustomRule
@@ -80,7 +81,8 @@ class EvaluateHeader(_message.Message):
     max_tokens: int
     progress_every: int
     unjudged: bool
-    def __init__(self, model: _Optional[str] = ..., rule: _Optional[str] = ..., custom: _Optional[_Union[CustomRule, _Mapping]] = ..., variants: _Optional[_Iterable[_Union[EvaluateVariant, _Mapping]]] = ..., answering: _Optional[_Union[Answering, str]] = ..., sampling: _Optional[_Union[_inference_service_pb2.Sampling, _Mapping]] = ..., max_tokens: _Optional[int] = ..., progress_every: _Optional[int] = ..., unjudged: _Optional[bool] = ...) -> None: ...
+    multi_image: _inference_service_pb2.MultiImage
+    def __init__(self, model: _Optional[str] = ..., rule: _Optional[str] = ..., custom: _Optional[_Union[CustomRule, _Mapping]] = ..., variants: _Optional[_Iterable[_Union[EvaluateVariant, _Mapping]]] = ..., answering: _Optional[_Union[Answering, str]] = ..., sampling: _Optional[_Union[_inference_service_pb2.Sampling, _Mapping]] = ..., max_tokens: _Optional[int] = ..., progress_every: _Optional[int] = ..., unjudged: _Optional[bool] = ..., multi_image: _Optional[_Union[_inference_service_pb2.MultiImage, str]] = ...) -> None: ...
 
 class CustomRule(_message.Message):
     __slots__ = ("prompt", "reader", "max_tokens")

@@ -29,7 +29,7 @@ class GetModelResponse(_message.Message):
     def __init__(self, model: _Optional[_Union[ModelInfo, _Mapping]] = ...) -> None: ...
 
 class ModelInfo(_message.Message):
-    __slots__ = ("name", "family", "digest", "dtype", "device", "resident_bytes", "parameters", "vision_tower", "language_model", "vision_feature_layer", "vision_feature_select_strategy", "image_size", "patch_grid", "vocabulary", "projectors", "limits", "interventions", "saliency_models", "chat_template", "adapters")
+    __slots__ = ("name", "family", "digest", "dtype", "device", "resident_bytes", "parameters", "vision_tower", "language_model", "vision_feature_layer", "vision_feature_select_strategy", "image_size", "patch_grid", "vocabulary", "projectors", "limits", "interventions", "saliency_models", "chat_template", "image_processor", "adapters", "vision_feature_layers")
     NAME_FIELD_NUMBER: _ClassVar[int]
     FAMILY_FIELD_NUMBER: _ClassVar[int]
     DIGEST_FIELD_NUMBER: _ClassVar[int]
@@ -49,7 +49,9 @@ class ModelInfo(_message.Message):
     INTERVENTIONS_FIELD_NUMBER: _ClassVar[int]
     SALIENCY_MODELS_FIELD_NUMBER: _ClassVar[int]
     CHAT_TEMPLATE_FIELD_NUMBER: _ClassVar[int]
+    IMAGE_PROCESSOR_FIELD_NUMBER: _ClassVar[int]
     ADAPTERS_FIELD_NUMBER: _ClassVar[int]
+    VISION_FEATURE_LAYERS_FIELD_NUMBER: _ClassVar[int]
     name: str
     family: str
     digest: str
@@ -69,8 +71,10 @@ class ModelInfo(_message.Message):
     interventions: _containers.RepeatedScalarFieldContainer[str]
     saliency_models: _containers.RepeatedScalarFieldContainer[str]
     chat_template: ChatTemplateInfo
+    image_processor: str
     adapters: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, name: _Optional[str] = ..., family: _Optional[str] = ..., digest: _Optional[str] = ..., dtype: _Optional[str] = ..., device: _Optional[str] = ..., resident_bytes: _Optional[int] = ..., parameters: _Optional[int] = ..., vision_tower: _Optional[_Union[StackInfo, _Mapping]] = ..., language_model: _Optional[_Union[StackInfo, _Mapping]] = ..., vision_feature_layer: _Optional[int] = ..., vision_feature_select_strategy: _Optional[str] = ..., image_size: _Optional[int] = ..., patch_grid: _Optional[int] = ..., vocabulary: _Optional[int] = ..., projectors: _Optional[_Iterable[str]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., interventions: _Optional[_Iterable[str]] = ..., saliency_models: _Optional[_Iterable[str]] = ..., chat_template: _Optional[_Union[ChatTemplateInfo, _Mapping]] = ..., adapters: _Optional[_Iterable[str]] = ...) -> None: ...
+    vision_feature_layers: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, name: _Optional[str] = ..., family: _Optional[str] = ..., digest: _Optional[str] = ..., dtype: _Optional[str] = ..., device: _Optional[str] = ..., resident_bytes: _Optional[int] = ..., parameters: _Optional[int] = ..., vision_tower: _Optional[_Union[StackInfo, _Mapping]] = ..., language_model: _Optional[_Union[StackInfo, _Mapping]] = ..., vision_feature_layer: _Optional[int] = ..., vision_feature_select_strategy: _Optional[str] = ..., image_size: _Optional[int] = ..., patch_grid: _Optional[int] = ..., vocabulary: _Optional[int] = ..., projectors: _Optional[_Iterable[str]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., interventions: _Optional[_Iterable[str]] = ..., saliency_models: _Optional[_Iterable[str]] = ..., chat_template: _Optional[_Union[ChatTemplateInfo, _Mapping]] = ..., image_processor: _Optional[str] = ..., adapters: _Optional[_Iterable[str]] = ..., vision_feature_layers: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class ChatTemplateInfo(_message.Message):
     __slots__ = ("origin", "text_only")
@@ -203,20 +207,22 @@ class PointParity(_message.Message):
     def __init__(self, name: _Optional[str] = ..., max_relative_error: _Optional[float] = ..., values: _Optional[int] = ..., worst_case: _Optional[str] = ...) -> None: ...
 
 class LoadModelRequest(_message.Message):
-    __slots__ = ("name", "place", "dtype", "device", "chat_template", "adapter")
+    __slots__ = ("name", "place", "dtype", "device", "chat_template", "image_processor", "adapter")
     NAME_FIELD_NUMBER: _ClassVar[int]
     PLACE_FIELD_NUMBER: _ClassVar[int]
     DTYPE_FIELD_NUMBER: _ClassVar[int]
     DEVICE_FIELD_NUMBER: _ClassVar[int]
     CHAT_TEMPLATE_FIELD_NUMBER: _ClassVar[int]
+    IMAGE_PROCESSOR_FIELD_NUMBER: _ClassVar[int]
     ADAPTER_FIELD_NUMBER: _ClassVar[int]
     name: str
     place: str
     dtype: str
     device: str
     chat_template: str
+    image_processor: str
     adapter: str
-    def __init__(self, name: _Optional[str] = ..., place: _Optional[str] = ..., dtype: _Optional[str] = ..., device: _Optional[str] = ..., chat_template: _Optional[str] = ..., adapter: _Optional[str] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., place: _Optional[str] = ..., dtype: _Optional[str] = ..., device: _Optional[str] = ..., chat_template: _Optional[str] = ..., image_processor: _Optional[str] = ..., adapter: _Optional[str] = ...) -> None: ...
 
 class LoadModelResponse(_message.Message):
     __slots__ = ("progress", "model")

@@ -794,7 +794,7 @@ export enum OccludePatches_Fill {
   BLACK = 1,
 
   /**
-   * The mean colour of the image processor: zero after normalisation.
+   * The mean colour of the image processor: exactly zero after normalisation.
    *
    * @generated from enum value: FILL_MEAN = 2;
    */
@@ -1112,7 +1112,7 @@ export enum BlankImage_Colour {
   WHITE = 2,
 
   /**
-   * The mean colour of the image processor: zero after normalisation.
+   * The mean colour of the image processor: exactly zero after normalisation.
    *
    * @generated from enum value: COLOUR_MEAN = 3;
    */
@@ -1398,7 +1398,7 @@ export const TokenNoiseSchema: GenMessage<TokenNoise> = /*@__PURE__*/
  */
 export type Donor = Message<"scotoma.v1.Donor"> & {
   /**
-   * PNG, JPEG or WebP.
+   * The bytes of a file: JPEG, PNG, WebP, GIF, BMP, TIFF or PNM.
    *
    * @generated from field: bytes data = 1;
    */

@@ -1,8 +1,12 @@
 //! Hugging Face's image processor configuration, and what it does to a picture.
 
+mod backend;
+
+pub use backend::ProcessorBackend;
+
 use serde::{Deserialize, Serialize};
 
-use super::{Area, Canvas, Error, Filter, Picture, Rgb, Size, best_canvas, fitted, resize};
+use super::{Area, Canvas, Error, Filter, Picture, Rgb, Size, View, best_canvas, fitted, resize};
 
 /// How a picture that is not square becomes square.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -51,6 +55,9 @@ pub struct Processor {
     pub mean: [f32; 3],
     /// Divided by, by channel.
     pub std: [f32; 3],
+    /// Whose arithmetic it is. Records leave Pillow's out, as those did that were written when there was no other.
+    #[serde(rename = "image_processor", skip_serializing_if = "ProcessorBackend::is_default")]
+    pub backend: ProcessorBackend,
 }
 
 #[derive(Deserialize)]
@@ -92,9 +99,16 @@ struct Config {
 const MOST_TILES: usize = 256;
 
 impl Processor {
-    /// From preprocessor_config.json, or from processor_config.json with the settings under `image_processor`.
-    /// `side` is what the tower takes; a processor that makes anything else is an error. `tiling` is the family's.
-    pub fn from_json(json: &serde_json::Value, side: usize, tiling: Tiling) -> Result<Self, Error> {
+    /// Reads preprocessor_config.json, or processor_config.json with the settings under `image_processor`.
+    ///
+    /// `side` is what the tower takes; a processor that makes anything else is an error. `tiling` is the family's. Unless
+    /// `backend` says otherwise, the arithmetic is that of the class which the configuration names.
+    pub fn from_json(
+        json: &serde_json::Value,
+        side: usize,
+        tiling: Tiling,
+        backend: Option<ProcessorBackend>,
+    ) -> Result<Self, Error> {
         let json = json.get("image_processor").unwrap_or(json);
         let config = Config::deserialize(json).map_err(|e| Error::Setting(e.to_string()))?;
         for (name, value) in
@@ -138,6 +152,7 @@ impl Processor {
             rescale_factor: config.rescale_factor.unwrap_or(1.0 / 255.0),
             mean: config.image_mean.unwrap_or([0.481_454_66, 0.457_827_5, 0.408_210_73]),
             std,
+            backend: backend.unwrap_or_else(|| ProcessorBackend::of_class(json)),
         })
     }
 
@@ -147,7 +162,7 @@ impl Processor {
         if size.0 == 0 || size.1 == 0 {
             return Err(Error::Empty { width: picture.width, height: picture.height });
         }
-        let square = |picture: &Rgb| resize(picture, self.side, self.side, self.filter());
+        let square = |picture: &Rgb| self.resize(picture, self.side, self.side);
         let (base, canvas) = match &self.aspect {
             Aspect::Crop => (self.crop(picture)?, None),
             Aspect::Pad => (self.crop(&self.pad(picture))?, None),
@@ -155,11 +170,17 @@ impl Processor {
             Aspect::AnyResolution { alone: true, .. } if pictures > 1 => (square(&self.pad(picture)), None),
             Aspect::AnyResolution { canvases, .. } => (square(picture), self.canvas(picture, canvases)),
         };
-        Ok(Picture { size, base, canvas })
+        Ok(Picture { size, base: View::new(base), canvas })
     }
 
-    fn filter(&self) -> Filter {
-        Filter::from_pillow(self.resample).unwrap_or(Filter::Bicubic)
+    /// Returns whether a picture that comes alone is prepared otherwise than several: tiled, not padded.
+    pub fn tiles_lone_pictures(&self) -> bool {
+        matches!(self.aspect, Aspect::AnyResolution { alone: true, .. })
+    }
+
+    fn resize(&self, picture: &Rgb, width: usize, height: usize) -> Rgb {
+        let filter = Filter::from_pillow(self.resample).unwrap_or(Filter::Bicubic);
+        resize(picture, (width, height), filter, self.backend)
     }
 
     /// Shortest edge to size, the centre cut out.
@@ -172,7 +193,7 @@ impl Processor {
         }
         let (width, height) =
             if picture.width <= picture.height { (self.shortest_edge, long) } else { (long, self.shortest_edge) };
-        let resized = resize(picture, width, height, self.filter());
+        let resized = self.resize(picture, width, height);
         let mut view = Rgb::filled(self.side, self.side, [0; 3]);
         let (left, top) = ((width - self.side) / 2, (height - self.side) / 2);
         view.paste(&resized, -(left as isize), -(top as isize));
@@ -185,32 +206,55 @@ impl Processor {
         let (height, width) = fitted((picture.height, picture.width), canvas);
         let (top, left) = ((canvas.0 - height) / 2, (canvas.1 - width) / 2);
         let mut image = Rgb::filled(canvas.1, canvas.0, [0; 3]);
-        image.paste(&resize(picture, width, height, self.filter()), left as isize, top as isize);
-        Some(Canvas { image, content: Area { left, top, width, height } })
+        image.paste(&self.resize(picture, width, height), left as isize, top as isize);
+        Some(Canvas { view: View::new(image), content: Area { left, top, width, height } })
     }
 
     fn pad(&self, picture: &Rgb) -> Rgb {
         let side = picture.width.max(picture.height);
-        let mut square = Rgb::filled(side, side, self.mean_colour());
+        let mut square = Rgb::filled(side, side, self.padding_colour());
         let (x, y) = ((side - picture.width) / 2, (side - picture.height) / 2);
         square.paste(picture, x as isize, y as isize);
         square
     }
 
-    /// The colour that is nearest to zero after normalisation, truncated as the original LLaVA does.
-    pub fn mean_colour(&self) -> [u8; 3] {
-        self.mean.map(|m| (f64::from(m) / self.rescale_factor).clamp(0.0, 255.0) as u8)
+    /// The colour that pictures are padded with: the mean, truncated to 8 bits as the original LLaVA and Hugging Face do.
+    pub fn padding_colour(&self) -> [u8; 3] {
+        self.mean_levels().map(|level| level as u8)
     }
 
-    /// `(v * rescale_factor - mean) / std`, channel by channel: `3 * side * side` values, `(3, H, W)`.
-    pub fn normalise(&self, view: &Rgb) -> Vec<f32> {
+    /// The 8-bit colour that is nearest to zero after normalisation.
+    pub fn nearest_mean(&self) -> [u8; 3] {
+        self.mean_levels().map(|level| level.round() as u8)
+    }
+
+    /// What becomes zero after normalisation, in levels, by channel.
+    pub fn mean_levels(&self) -> [f64; 3] {
+        self.mean.map(|m| (f64::from(m) / self.rescale_factor).clamp(0.0, 255.0))
+    }
+
+    /// Rescales and normalises, channel by channel: `3 * side * side` values, `(3, H, W)`; zero where the view says mean.
+    ///
+    /// Pillow's processors compute `(v * rescale_factor - mean) / std`, torchvision's `(v - 255 mean) / (255 std)`, both in f32.
+    pub fn normalise(&self, view: &View) -> Vec<f32> {
         let plane = |channel: usize| {
-            view.data.iter().skip(channel).step_by(3).map(move |&v| {
-                let scaled = (f64::from(v) * self.rescale_factor) as f32;
-                (scaled - self.mean[channel]) / self.std[channel]
-            })
+            let levels = self.levels(channel);
+            let values = view.image.data.iter().skip(channel).step_by(3).map(move |&v| levels[usize::from(v)]);
+            let mean = view.mean.as_ref().map(|mean| mean.data.iter().skip(channel).step_by(3));
+            let mut mean = mean.into_iter().flatten();
+            values.map(move |value| if mean.next().is_some_and(|&is_mean| is_mean > 0) { 0.0 } else { value })
         };
         (0..3).flat_map(plane).collect()
+    }
+
+    /// What each of the 256 levels becomes.
+    fn levels(&self, channel: usize) -> [f32; 256] {
+        let (mean, std) = (self.mean[channel], self.std[channel]);
+        let inverse = (1.0 / self.rescale_factor) as f32;
+        std::array::from_fn(|v| match self.backend {
+            ProcessorBackend::Torchvision => (v as f32 - mean * inverse) / (std * inverse),
+            _ => ((v as f64 * self.rescale_factor) as f32 - mean) / std,
+        })
     }
 }
 

@@ -1,0 +1,275 @@
+//! Frequencies of the rotary embedding, by `rope_parameters` of config.json (`rope_scaling` before transformers 5).
+//!
+//! Agrees with `modeling_rope_utils` of Hugging Face's transformers. Its `dynamic` kind changes frequencies only beyond
+//! `max_position_embeddings`, and there by the longest sequence that the process has read so far: a context ends before that here,
+//! since results must depend on the request alone.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::Error;
+use crate::nn::Frequencies;
+
+/// The kinds that are computed.
+const KINDS: [&str; 6] = ["default", "linear", "dynamic", "yarn", "longrope", "llama3"];
+
+/// The fields of the parameters, by Hugging Face's names.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Parameters {
+    rope_type: Option<String>,
+    r#type: Option<String>,
+    rope_theta: Option<f64>,
+    partial_rotary_factor: Option<f64>,
+    factor: Option<f64>,
+    original_max_position_embeddings: Option<usize>,
+    attention_factor: Option<f64>,
+    beta_fast: Option<f64>,
+    beta_slow: Option<f64>,
+    mscale: Option<f64>,
+    mscale_all_dim: Option<f64>,
+    truncate: Option<bool>,
+    short_factor: Option<Vec<f64>>,
+    long_factor: Option<Vec<f64>>,
+    low_freq_factor: Option<f64>,
+    high_freq_factor: Option<f64>,
+}
+
+/// What a decoder's configuration says of its rotary embedding.
+#[derive(Debug)]
+pub(super) struct Rotary<'a> {
+    pub(super) model_type: &'a str,
+    pub(super) rope_parameters: Option<&'a Value>,
+    pub(super) rope_scaling: Option<&'a Value>,
+    pub(super) rope_theta: f64,
+    pub(super) partial_rotary_factor: Option<f64>,
+    pub(super) original_max_position_embeddings: Option<usize>,
+    pub(super) max_position_embeddings: usize,
+    pub(super) head_dim: usize,
+}
+
+fn config<T>(message: String) -> Result<T, Error> {
+    Err(Error::Config(format!("text_config: {message}")))
+}
+
+/// A number above 0.
+fn positive(name: &str, value: Option<f64>) -> Result<f64, Error> {
+    match value {
+        Some(value) if value.is_finite() && value > 0.0 => Ok(value),
+        Some(value) => config(format!("{name} {value}; a number above 0 is needed")),
+        None => config(format!("{name} is missing; a number above 0 is needed")),
+    }
+}
+
+impl Rotary<'_> {
+    /// The frequencies. Fails on an unknown kind, and on fields that are missing, unused or out of range.
+    pub(super) fn frequencies(&self) -> Result<Frequencies, Error> {
+        let parameters = self.parameters()?;
+        let kind = self.kind(&parameters)?;
+        refuse_unused(&parameters, kind)?;
+        let theta = positive("rope_theta", parameters.rope_theta.or(Some(self.rope_theta)))?;
+        let width = self.rotated(&parameters)?;
+        let plain: Vec<f32> = (0..width / 2).map(|i| 1.0 / power(theta, i, width)).collect();
+        let original = self.original(&parameters)?;
+        let fixed = |inverse| Frequencies { inverse, long: None, attention_factor: 1.0 };
+        match kind {
+            "linear" => {
+                let factor = positive("rope_parameters: factor", parameters.factor)? as f32;
+                Ok(fixed(plain.into_iter().map(|f| f / factor).collect()))
+            }
+            "dynamic" => {
+                positive("rope_parameters: factor", parameters.factor)?;
+                Ok(fixed(plain))
+            }
+            "llama3" => Ok(fixed(llama3(&parameters, plain, original)?)),
+            "yarn" => yarn(&parameters, theta, width, original, self.max_position_embeddings),
+            "longrope" => longrope(&parameters, theta, width, original, self.max_position_embeddings),
+            _ => Ok(fixed(plain)),
+        }
+    }
+
+    /// The parameters; those by type of layer, where all types have the same.
+    fn parameters(&self) -> Result<Parameters, Error> {
+        let empty = |value: &&Value| !(value.is_null() || value.as_object().is_some_and(serde_json::Map::is_empty));
+        // Where both are given Hugging Face takes the older key.
+        let Some(value) = self.rope_scaling.filter(empty).or(self.rope_parameters.filter(empty)) else {
+            return Ok(Parameters::default());
+        };
+        let mut value = value;
+        if let Some(kinds) = value.as_object().filter(|o| o.contains_key("full_attention")) {
+            let mut each = kinds.values().filter(|v| !v.is_null());
+            let first = each.next().unwrap_or(value);
+            if each.any(|v| v != first) {
+                return config(format!(
+                    "rope_parameters differ by type of layer; {} has one set for all layers",
+                    self.model_type
+                ));
+            }
+            value = first;
+        }
+        Parameters::deserialize(value).or_else(|e| config(format!("rope_parameters: {e}")))
+    }
+
+    fn kind<'p>(&self, parameters: &'p Parameters) -> Result<&'p str, Error> {
+        let kind = parameters.rope_type.as_deref().or(parameters.r#type.as_deref()).unwrap_or("default");
+        let valid: &[&str] = if self.model_type == "phi3" { &["default", "longrope"] } else { &KINDS };
+        // Phi-3's files before transformers 4.43 call it so.
+        let kind = if self.model_type == "phi3" && ["su", "yarn"].contains(&kind) { "longrope" } else { kind };
+        if valid.contains(&kind) {
+            return Ok(kind);
+        }
+        config(format!("rope_type {kind:?}; {} has one of {}", self.model_type, valid.join(", ")))
+    }
+
+    /// How many dimensions of a head are rotated.
+    fn rotated(&self, parameters: &Parameters) -> Result<usize, Error> {
+        let share = parameters.partial_rotary_factor.or(self.partial_rotary_factor).unwrap_or(1.0);
+        if share != 1.0 && self.model_type != "phi3" {
+            return config(format!("partial_rotary_factor {share}; {} rotates whole heads (1.0)", self.model_type));
+        }
+        let width = (self.head_dim as f64 * share) as usize;
+        if !(0.0..=1.0).contains(&share) || width == 0 || !width.is_multiple_of(2) {
+            return config(format!(
+                "partial_rotary_factor {share} of heads {} wide; an even number of dimensions is needed",
+                self.head_dim
+            ));
+        }
+        Ok(width)
+    }
+
+    /// Positions that the model was first trained on.
+    fn original(&self, parameters: &Parameters) -> Result<usize, Error> {
+        // A field beside the parameters wins in Hugging Face's code.
+        let original = self.original_max_position_embeddings.or(parameters.original_max_position_embeddings);
+        match original.unwrap_or(self.max_position_embeddings) {
+            found @ 1..=0x10_0000 => Ok(found),
+            other => config(format!("original_max_position_embeddings {other}; 1 to 1048576 is valid")),
+        }
+    }
+}
+
+/// Fails on a parameter that the kind has no use for.
+fn refuse_unused(parameters: &Parameters, kind: &str) -> Result<(), Error> {
+    let p = parameters;
+    let used: &[&str] = match kind {
+        "linear" | "dynamic" => &["factor"],
+        "llama3" => &["factor", "low_freq_factor", "high_freq_factor"],
+        "yarn" => &["factor", "attention_factor", "beta_fast", "beta_slow", "mscale", "mscale_all_dim", "truncate"],
+        "longrope" => &["factor", "attention_factor", "short_factor", "long_factor"],
+        _ => &[],
+    };
+    let given = [
+        ("factor", p.factor.is_some()),
+        ("attention_factor", p.attention_factor.is_some()),
+        ("beta_fast", p.beta_fast.is_some()),
+        ("beta_slow", p.beta_slow.is_some()),
+        ("mscale", p.mscale.is_some()),
+        ("mscale_all_dim", p.mscale_all_dim.is_some()),
+        ("truncate", p.truncate.is_some()),
+        ("short_factor", p.short_factor.is_some()),
+        ("long_factor", p.long_factor.is_some()),
+        ("low_freq_factor", p.low_freq_factor.is_some()),
+        ("high_freq_factor", p.high_freq_factor.is_some()),
+    ];
+    match given.iter().find(|(name, given)| *given && !used.contains(name)) {
+        Some((name, _)) => config(format!("rope_parameters: rope_type {kind:?} has no {name}")),
+        None => Ok(()),
+    }
+}
+
+/// `theta^(2 i / width)`, in f32.
+fn power(theta: f64, i: usize, width: usize) -> f32 {
+    (theta as f32).powf(2.0 * i as f32 / width as f32)
+}
+
+/// Llama 3.1 (Grattafiori et al. 2024): long waves are stretched, short ones kept, those between blended.
+fn llama3(parameters: &Parameters, plain: Vec<f32>, original: usize) -> Result<Vec<f32>, Error> {
+    let factor = positive("rope_parameters: factor", parameters.factor)? as f32;
+    let low = positive("rope_parameters: low_freq_factor", parameters.low_freq_factor)? as f32;
+    let high = positive("rope_parameters: high_freq_factor", parameters.high_freq_factor)? as f32;
+    if high <= low {
+        return config(format!("rope_parameters: high_freq_factor {high} is not above low_freq_factor {low}"));
+    }
+    let original = original as f32;
+    let stretch = |f: f32| {
+        let wave = 2.0 * std::f32::consts::PI / f;
+        let smooth = (original / wave - low) / (high - low);
+        if wave < original / high {
+            f
+        } else if wave > original / low {
+            f / factor
+        } else {
+            (1.0 - smooth) * f / factor + smooth * f
+        }
+    };
+    Ok(plain.into_iter().map(stretch).collect())
+}
+
+/// YaRN (Peng et al. 2023).
+fn yarn(
+    parameters: &Parameters,
+    theta: f64,
+    width: usize,
+    original: usize,
+    positions: usize,
+) -> Result<Frequencies, Error> {
+    let factor = parameters.factor.unwrap_or(positions as f64 / original as f64);
+    let factor = positive("rope_parameters: factor", Some(factor))?;
+    let scale = |mscale: f64| if factor <= 1.0 { 1.0 } else { 0.1 * mscale * factor.ln() + 1.0 };
+    // Hugging Face takes a 0 for a field that is not there.
+    let given = |value: Option<f64>| value.filter(|v| *v != 0.0);
+    let attention_factor =
+        match (parameters.attention_factor, given(parameters.mscale), given(parameters.mscale_all_dim)) {
+            (Some(given), _, _) => given,
+            (None, Some(one), Some(all)) => scale(one) / scale(all),
+            (None, _, _) => scale(1.0),
+        };
+    let attention_factor = positive("rope_parameters: attention_factor", Some(attention_factor))?;
+    let turns = |name: &str, value: Option<f64>, default: f64| {
+        let turns = positive(name, Some(given(value).unwrap_or(default)))?;
+        let wave = original as f64 / (turns * 2.0 * std::f64::consts::PI);
+        Ok::<f64, Error>(width as f64 * wave.ln() / (2.0 * theta.ln()))
+    };
+    let mut low = turns("rope_parameters: beta_fast", parameters.beta_fast, 32.0)?;
+    let mut high = turns("rope_parameters: beta_slow", parameters.beta_slow, 1.0)?;
+    if parameters.truncate != Some(false) {
+        (low, high) = (low.floor(), high.ceil());
+    }
+    let (low, mut high) = (low.max(0.0), high.min(width as f64 - 1.0));
+    if low == high {
+        high += 0.001;
+    }
+    let inverse = (0..width / 2).map(|i| {
+        let power = power(theta, i, width);
+        let kept = 1.0 - ((i as f32 - low as f32) / (high - low) as f32).clamp(0.0, 1.0);
+        1.0 / (factor as f32 * power) * (1.0 - kept) + 1.0 / power * kept
+    });
+    Ok(Frequencies { inverse: inverse.collect(), long: None, attention_factor })
+}
+
+/// LongRoPE (Ding et al. 2024), as Phi-3 has it.
+fn longrope(
+    parameters: &Parameters,
+    theta: f64,
+    width: usize,
+    original: usize,
+    positions: usize,
+) -> Result<Frequencies, Error> {
+    let inverse = |name: &str, factors: &Option<Vec<f64>>| -> Result<Vec<f32>, Error> {
+        let factors = factors.as_deref().unwrap_or_default();
+        if factors.len() != width / 2 || !factors.iter().all(|f| f.is_finite() && *f > 0.0) {
+            let (found, needed) = (factors.len(), width / 2);
+            return config(format!("rope_parameters: {name} of {found} numbers; {needed} numbers above 0 are needed"));
+        }
+        Ok(factors.iter().enumerate().map(|(i, f)| 1.0 / (*f as f32 * power(theta, i, width))).collect())
+    };
+    let factor = parameters.factor.unwrap_or(positions as f64 / original as f64);
+    let factor = positive("rope_parameters: factor", Some(factor))?;
+    let grown = if factor <= 1.0 { 1.0 } else { (1.0 + factor.ln() / (original as f64).ln()).sqrt() };
+    let attention_factor = parameters.attention_factor.unwrap_or(grown);
+    Ok(Frequencies {
+        inverse: inverse("short_factor", &parameters.short_factor)?,
+        long: Some((original, inverse("long_factor", &parameters.long_factor)?)),
+        attention_factor: positive("rope_parameters: attention_factor", Some(attention_factor))?,
+    })
+}

@@ -1,0 +1,36 @@
+//! ViP-LLaVA (Cai et al. 2024): LLaVA-1.5 whose projector reads several layers of the tower side by side, through a norm.
+//!
+//! The reference is Hugging Face's `VipLlavaForConditionalGeneration`.
+
+use super::{Family, ImageTokens};
+use crate::vision::{Picture, Tiling};
+
+/// The family.
+#[derive(Debug)]
+pub struct VipLlava;
+
+impl Family for VipLlava {
+    fn model_type(&self) -> &'static str {
+        "vipllava"
+    }
+
+    fn defaults(&self) -> &'static [(&'static str, &'static str)] {
+        &[("/vision_feature_layers", "[-2, -5, -8, -11, 6]"), ("/projector_layernorm_eps", "1e-5")]
+    }
+
+    fn tiling(&self) -> Tiling {
+        Tiling::None
+    }
+
+    fn has_newline(&self) -> bool {
+        false
+    }
+
+    fn has_projector_norm(&self) -> bool {
+        true
+    }
+
+    fn tokens(&self, _: &Picture, side: usize, class: bool, _: Option<usize>) -> ImageTokens {
+        ImageTokens::of_view(side, class)
+    }
+}

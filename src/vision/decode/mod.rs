@@ -1,0 +1,112 @@
+//! Decoding: what Pillow 13's `Image.open(..).convert("RGB")` makes of the bytes of a file, value by value.
+//!
+//! One file a format. Limits are checked before anything is decoded; a decoder that panics is an error of the picture, not of
+//! the server. EXIF orientation, gamma and colour profiles are left alone, as Pillow leaves them; of several frames the first
+//! is taken.
+
+mod bmp;
+mod colour;
+mod gif;
+mod jpeg;
+mod png;
+mod pnm;
+mod tiff;
+mod webp;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use super::{Error, Rgb};
+
+/// How much a picture may take.
+#[derive(Debug, Clone, Copy)]
+struct Budget {
+    /// Width times height.
+    pixels: u64,
+}
+
+impl Budget {
+    /// Refuses pictures that are empty or above the limit.
+    fn check(self, width: u32, height: u32) -> Result<(), Error> {
+        if width == 0 || height == 0 {
+            return Err(Error::Empty { width: width as usize, height: height as usize });
+        }
+        if u64::from(width) * u64::from(height) > self.pixels {
+            return Err(Error::TooLarge { width, height, limit: self.pixels });
+        }
+        Ok(())
+    }
+
+    /// Bytes a library may allocate: its widest pixel, 16-bit RGBA, and as much again for its own buffers.
+    fn bytes(self) -> u64 {
+        self.pixels.saturating_mul(16).max(1 << 20)
+    }
+}
+
+/// A form of picture files, by their first bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Format {
+    Bmp,
+    Gif,
+    Jpeg,
+    Png,
+    Pnm,
+    Tiff,
+    WebP,
+    /// One that Pillow reads and we do not.
+    Other(&'static str),
+}
+
+impl Format {
+    fn of(bytes: &[u8]) -> Option<Self> {
+        let starts = |magic: &[u8]| bytes.starts_with(magic);
+        let brand = bytes.get(4..12).unwrap_or_default();
+        Some(match bytes {
+            _ if starts(b"\xff\xd8\xff") => Self::Jpeg,
+            _ if starts(b"\x89PNG\r\n\x1a\n") => Self::Png,
+            _ if starts(b"GIF87a") || starts(b"GIF89a") => Self::Gif,
+            _ if starts(b"BM") => Self::Bmp,
+            _ if starts(b"RIFF") && bytes.get(8..12) == Some(b"WEBP") => Self::WebP,
+            _ if starts(b"II*\0") || starts(b"MM\0*") => Self::Tiff,
+            _ if starts(b"II+\0") || starts(b"MM\0+") => Self::Tiff,
+            [b'P', b'1'..=b'6', b'\t'..=b'\r' | b' ' | b'#', ..] => Self::Pnm,
+            _ if brand.starts_with(b"ftypavi") => Self::Other("AVIF"),
+            _ if brand.starts_with(b"ftyphei") || brand.starts_with(b"ftypmif") => Self::Other("HEIF"),
+            _ if starts(b"\0\0\0\x0cjP  ") || starts(b"\xff\x4f\xff\x51") => Self::Other("JPEG 2000"),
+            _ if starts(b"\xff\x0a") || starts(b"\0\0\0\x0cJXL ") => Self::Other("JPEG XL"),
+            _ if starts(b"\0\0\x01\0") => Self::Other("ICO"),
+            _ if starts(b"qoif") => Self::Other("QOI"),
+            _ if starts(b"8BPS") => Self::Other("Photoshop"),
+            _ if starts(b"%PDF") => Self::Other("PDF"),
+            _ if starts(b"%!PS") => Self::Other("EPS"),
+            _ if starts(b"DDS ") => Self::Other("DDS"),
+            _ if starts(b"<svg") || starts(b"<?xml") => Self::Other("SVG"),
+            _ => return None,
+        })
+    }
+}
+
+/// Decodes JPEG, PNG, WebP, GIF, BMP, TIFF, PPM, PGM or PBM to RGB as Pillow's `convert("RGB")` does: alpha is dropped, grey is
+/// repeated, 16 bits of colour are cut to the high byte, 16 bits of grey are clipped at 255.
+pub fn decode(bytes: &[u8], max_pixels: u64) -> Result<Rgb, Error> {
+    let budget = Budget { pixels: max_pixels };
+    let decode = match Format::of(bytes).ok_or(Error::Format)? {
+        Format::Bmp => bmp::decode,
+        Format::Gif => gif::decode,
+        Format::Jpeg => jpeg::decode,
+        Format::Png => png::decode,
+        Format::Pnm => pnm::decode,
+        Format::Tiff => tiff::decode,
+        Format::WebP => webp::decode,
+        Format::Other(name) => return Err(Error::Unsupported(name)),
+    };
+    // The libraries promise not to panic; malformed files have shown otherwise.
+    let picture = catch_unwind(AssertUnwindSafe(|| decode(bytes, budget)))
+        .map_err(|_| Error::Damaged("its decoder failed on malformed data".into()))??;
+    debug_assert_eq!(picture.data.len(), 3 * picture.width * picture.height);
+    Ok(picture)
+}
+
+/// An error of a library, as one of the picture.
+fn damaged(error: impl std::fmt::Display) -> Error {
+    Error::Damaged(error.to_string())
+}

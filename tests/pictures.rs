@@ -1,0 +1,137 @@
+//! Decoded pictures of every kind against Pillow's (tests/goldens/pictures.json, written by pictures.py), and what becomes of
+//! files that are no pictures.
+#![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
+
+use std::collections::BTreeMap;
+
+use safetensors::SafeTensors;
+use scotoma::vision::{Error, decode};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+const LIMIT: u64 = 1 << 20;
+
+fn golden(name: &str) -> Vec<u8> {
+    std::fs::read(format!("{}/tests/goldens/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// What differs, if anything does.
+fn difference(row: &[Value], file: &[u8]) -> Option<String> {
+    let found = decode(file, LIMIT);
+    let [_, _, width, height, sha256, values] = row else {
+        return found.is_ok().then(|| format!("read, where Pillow has {}", row[2]));
+    };
+    let picture = match found {
+        Ok(picture) => picture,
+        Err(error) => return Some(error.to_string()),
+    };
+    let size = (picture.width as u64, picture.height as u64);
+    let expected = (width.as_u64()?, height.as_u64()?);
+    if size != expected {
+        return Some(format!("{size:?}, not {expected:?}"));
+    }
+    let equal = hex(&Sha256::digest(&picture.data)[..16]) == sha256.as_str()?;
+    (!equal).then(|| format!("other values: {}, not {values}", hex(&picture.data[..picture.data.len().min(36)])))
+}
+
+#[test]
+fn every_kind_decodes_to_the_values_of_pillow() {
+    let rows: Vec<Vec<Value>> = serde_json::from_slice(&golden("pictures.json")).unwrap();
+    let files = golden("pictures.safetensors");
+    let files = SafeTensors::deserialize(&files).unwrap();
+    let mut kinds: BTreeMap<String, (usize, usize)> = BTreeMap::new();
+    let mut wrong = Vec::new();
+    for row in &rows {
+        let (kind, name) = (row[0].as_str().unwrap(), row[1].as_str().unwrap());
+        let found = difference(row, files.tensor(&format!("{kind}: {name}")).unwrap().data());
+        let counts = kinds.entry(kind.to_owned()).or_default();
+        counts.0 += 1;
+        counts.1 += usize::from(found.is_none());
+        wrong.extend(found.map(|found| format!("{kind}, {name}: {found}")));
+    }
+    println!("{:<24} {:>8} {:>8}", "kind", "pictures", "equal");
+    for (kind, (all, equal)) in &kinds {
+        println!("{kind:<24} {all:>8} {equal:>8}");
+    }
+    println!("{:<24} {:>8} {:>8}", "all", rows.len(), rows.len() - wrong.len());
+    assert!(rows.len() >= 120);
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn limits_hold_before_anything_is_decoded() {
+    let files = golden("pictures.safetensors");
+    let files = SafeTensors::deserialize(&files).unwrap();
+    for (name, file) in files.tensors() {
+        if name.starts_with("damaged") {
+            continue;
+        }
+        match decode(file.data(), 1) {
+            Err(Error::TooLarge { limit: 1, .. }) => {}
+            Ok(picture) => assert_eq!((picture.width, picture.height), (1, 1), "{name}"),
+            Err(error) => panic!("{name}: {error}"),
+        }
+    }
+}
+
+#[test]
+fn forms_that_are_not_read_are_refused_by_name() {
+    let cases: [(&[u8], &str); 4] = [
+        (b"\0\0\0\x20ftypavif\0\0\0\0", "AVIF is not read; JPEG, PNG,"),
+        (b"\0\0\0\x0cjP  \r\n\x87\n", "JPEG 2000 is not read; JPEG, PNG,"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "SVG is not read"),
+        (b"no picture at all", "not a picture; JPEG, PNG,"),
+    ];
+    for (bytes, expected) in cases {
+        let found = decode(bytes, LIMIT).unwrap_err().to_string();
+        assert!(found.starts_with(expected), "{found}");
+    }
+}
+
+/// Numbers that look random and are the same everywhere.
+struct Draws(u64);
+
+impl Draws {
+    fn next(&mut self, below: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) as usize % below
+    }
+}
+
+/// `SCOTOMA_FUZZ` says how many mutations a picture gets; by default as many as take seconds.
+#[test]
+fn mutated_files_are_read_or_refused_and_nothing_else() {
+    let files = golden("pictures.safetensors");
+    let files = SafeTensors::deserialize(&files).unwrap();
+    let rounds: usize = std::env::var("SCOTOMA_FUZZ").ok().and_then(|n| n.parse().ok()).unwrap_or(10);
+    let mut draws = Draws(7);
+    let (mut read, mut refused) = (0, 0);
+    for (_, file) in files.tensors() {
+        for _ in 0..rounds {
+            let mut bytes = file.data().to_vec();
+            for _ in 0..=draws.next(4) {
+                let at = draws.next(bytes.len().max(1));
+                match draws.next(4) {
+                    0 => bytes.truncate(at + 1),
+                    1 => bytes
+                        .splice(at..at, (0..draws.next(9)).map(|_| draws.next(256) as u8).collect::<Vec<_>>())
+                        .for_each(drop),
+                    _ => bytes[at] = [0, 0xff, 0x7f, draws.next(256) as u8][draws.next(4)],
+                }
+            }
+            match decode(&bytes, LIMIT) {
+                Ok(picture) => {
+                    assert_eq!(picture.data.len(), 3 * picture.width * picture.height);
+                    read += 1;
+                }
+                Err(_) => refused += 1,
+            }
+        }
+    }
+    println!("{read} read, {refused} refused");
+    assert!(read > 0 && refused > 0);
+}
