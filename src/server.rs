@@ -24,7 +24,7 @@ use crate::api::models::Models;
 use crate::api::v1::benchmark_service_server::BenchmarkServiceServer;
 use crate::api::v1::inference_service_server::InferenceServiceServer;
 use crate::api::v1::model_service_server::ModelServiceServer;
-use crate::api::{self, Choices, Placement, Registry, State, v1};
+use crate::api::{self, Placement, Registry, State, v1};
 use crate::engine::{self, Engine};
 use crate::model::{self, SaliencyModel, Source};
 use crate::telemetry::{self, names};
