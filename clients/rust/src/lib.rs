@@ -23,6 +23,7 @@ mod client;
 mod connect;
 mod error;
 mod interventions;
+mod parquet;
 mod results;
 mod rows;
 mod stream;
@@ -41,6 +42,7 @@ pub use interventions::{
     drop_layers, drop_tower_layers, occlude_at_random, occlude_patches, occlude_salient, permute_tokens,
     swap_projector_at_random, swap_projector_by_identity, swap_projector_by_name, target,
 };
+pub use parquet::Parquet;
 pub use results::read_results;
 pub use rows::{Rows, rows};
 pub use stream::{Answer, Capture, Evaluation, Question};
