@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -19,11 +20,18 @@ import (
 // longestName: what is longer is base64.
 const longestName = 1024
 
+const longestRow = 256 << 20
+
+// endings are those of files that a row may name, and that are sent with it.
+var endings = strings.Fields(".png .jpg .jpeg .jpe .jfif .webp .gif .bmp .tif .tiff .ppm .jp2 .avif .heic")
+
+var quoted = regexp.MustCompile(`'[^'\n]+'|"[^"\n]+"`)
+
 const byteOrderMark = "\ufeff"
 
-// Rows asks what stands in a file: VLMEvalKit's table (.tsv) or a manifest of one JSON object a line (.jsonl). It is read row by row, so
-// that a file of any size needs the memory of one row. What the columns mean is the server's business; the client only brings the pictures
-// that a row names.
+// Rows asks what stands in a file: a table (.tsv, .csv, .parquet) or a manifest of one JSON object a line (.jsonl). It is read row by row,
+// so that a text file of any size needs the memory of one row, a Parquet file that of one row group. What the columns mean is the server's
+// business; the client only brings the pictures that a row names.
 func Rows(path string) Questions {
 	return func(yield func(*v1.EvaluateRequest, error) bool) {
 		file, err := os.Open(path)
@@ -32,34 +40,47 @@ func Rows(path string) Questions {
 			return
 		}
 		defer func() { _ = file.Close() }()
-		row := func(line int, row *v1.Row, err error) bool {
+		ending, number := filepath.Ext(path), uint64(0)
+		row := func(at int, row *v1.Row, err error) bool {
 			if err != nil {
-				yield(nil, fmt.Errorf("%s, line %d: %w", path, line, err))
+				unit := "line"
+				if ending == ".parquet" {
+					unit = "row"
+				}
+				yield(nil, fmt.Errorf("%s, %s %d: %w", path, unit, at, err))
 				return false
 			}
-			row.Line = uint64(line)
+			if ending != ".parquet" {
+				row.Line = uint64(at)
+			}
+			number++
+			row.Number = number
 			return yield(&v1.EvaluateRequest{Event: &v1.EvaluateRequest_Row{Row: row}}, nil)
 		}
-		switch filepath.Ext(path) {
-		case ".tsv":
+		switch ending {
+		case ".tsv", ".csv":
 			table(file, row)
 		case ".jsonl":
 			manifest(file, row)
+		case ".parquet":
+			parquetTable(file, row)
 		default:
-			yield(nil, fmt.Errorf("%s: a name that ends in .tsv or .jsonl is needed", path))
+			yield(nil, fmt.Errorf("%s: a name that ends in .tsv, .csv, .jsonl or .parquet is needed", path))
 		}
 	}
 }
 
-func tabbed(source io.Reader) *csv.Reader {
+func delimited(source io.Reader, path string) *csv.Reader {
 	reader := csv.NewReader(source)
-	reader.Comma = '\t'
+	if filepath.Ext(path) == ".tsv" {
+		reader.Comma = '\t'
+	}
 	reader.LazyQuotes = true
 	return reader
 }
 
 func table(file *os.File, row func(int, *v1.Row, error) bool) {
-	reader := tabbed(file)
+	reader := delimited(file, file.Name())
 	header, err := reader.Read()
 	if err != nil {
 		row(1, nil, err)
@@ -105,8 +126,8 @@ func table(file *os.File, row func(int, *v1.Row, error) bool) {
 			}
 			cells["image"] = own
 		}
-		images, err := named(file.Name(), cells["image"], cells["image_path"])
-		if !row(line, &v1.Row{Cells: cells, Images: images}, err) {
+		files, err := named(file.Name(), cells)
+		if !row(line, &v1.Row{Cells: cells, Files: files}, err) {
 			return
 		}
 	}
@@ -123,13 +144,13 @@ func manifest(file *os.File, row func(int, *v1.Row, error) bool) {
 		}
 		if strings.TrimSpace(text) != "" {
 			// What is wrong with it is the server's to say.
-			var object struct {
-				Image     json.RawMessage `json:"image"`
-				ImagePath json.RawMessage `json:"image_path"`
+			var object any
+			if json.Unmarshal([]byte(text), &object) != nil {
+				// Python writes it for nothing.
+				_ = json.Unmarshal([]byte(strings.ReplaceAll(text, "NaN", "null")), &object)
 			}
-			_ = json.Unmarshal([]byte(text), &object)
-			images, err := named(file.Name(), cell(object.Image), cell(object.ImagePath))
-			if !row(line, &v1.Row{Json: text, Images: images}, err) {
+			files, err := named(file.Name(), object)
+			if !row(line, &v1.Row{Json: text, Files: files}, err) {
 				return
 			}
 		}
@@ -139,21 +160,8 @@ func manifest(file *os.File, row func(int, *v1.Row, error) bool) {
 	}
 }
 
-// cell is a text as it is, a list as JSON.
-func cell(value json.RawMessage) string {
-	var text string
-	if json.Unmarshal(value, &text) == nil {
-		return text
-	}
-	return string(value)
-}
-
 func isIndex(cell string) bool {
 	return cell != "" && len(cell) <= longestName && strings.Trim(cell, "0123456789") == ""
-}
-
-func isName(cell string) bool {
-	return len(cell) <= longestName && !strings.HasSuffix(cell, "=") && filepath.Ext(strings.TrimSpace(cell)) != ""
 }
 
 // pictureOf reads the picture of an earlier row again.
@@ -170,7 +178,7 @@ func pictureOf(path string, starts map[string]int64, index string, column int) (
 	if _, err := file.Seek(start, io.SeekStart); err != nil {
 		return "", err
 	}
-	record, err := tabbed(file).Read()
+	record, err := delimited(file, path).Read()
 	if err != nil {
 		return "", err
 	}
@@ -180,30 +188,57 @@ func pictureOf(path string, starts map[string]int64, index string, column int) (
 	return record[column], nil
 }
 
-// named reads the pictures whose names the first cell that is not empty gives; none where it holds them itself.
-func named(table string, cells ...string) ([]*v1.Image, error) {
-	at := slices.IndexFunc(cells, func(cell string) bool { return cell != "" && cell != "null" })
-	if at < 0 {
-		return nil, nil
-	}
-	var listed []string
-	if json.Unmarshal([]byte(cells[at]), &listed) != nil {
-		listed = []string{cells[at]}
-	}
-	if slices.ContainsFunc(listed, func(name string) bool { return !isName(name) }) {
-		return nil, nil
-	}
-	var images []*v1.Image
-	for _, name := range listed {
-		name = strings.TrimSpace(name)
-		if !filepath.IsAbs(name) {
-			name = filepath.Join(filepath.Dir(table), name)
+// names gives what may be names of pictures in a row: texts, and those quoted in a text that is a list.
+func names(value any, name func(string)) {
+	switch value := value.(type) {
+	case map[string]string:
+		for _, each := range value {
+			names(each, name)
 		}
-		image, err := ReadImage(name)
-		if err != nil {
-			return nil, fmt.Errorf("image: %w", err)
+	case map[string]any:
+		for _, each := range value {
+			names(each, name)
 		}
-		images = append(images, image)
+	case []any:
+		for _, each := range value {
+			names(each, name)
+		}
+	case string:
+		text := strings.TrimSpace(value)
+		switch {
+		case strings.HasPrefix(text, "[") || strings.HasPrefix(text, "(") || strings.HasPrefix(text, "{"):
+			if len(text) <= 64*longestName {
+				for _, found := range quoted.FindAllString(text, -1) {
+					name(strings.TrimSpace(found[1 : len(found)-1]))
+				}
+			}
+		case len(text) <= longestName:
+			name(text)
+		}
 	}
-	return images, nil
+}
+
+// named reads the pictures beside the table that a row names, by these names.
+func named(table string, row any) (map[string][]byte, error) {
+	files := map[string][]byte{}
+	var failed error
+	names(row, func(name string) {
+		if _, there := files[name]; there || failed != nil || !slices.Contains(endings, strings.ToLower(filepath.Ext(name))) {
+			return
+		}
+		path := name
+		if !filepath.IsAbs(path) {
+			path = filepath.Join(filepath.Dir(table), path)
+		}
+		about, err := os.Stat(path)
+		if err != nil || !about.Mode().IsRegular() {
+			return
+		}
+		if about.Size() > longestRow {
+			failed = fmt.Errorf("image: %s: more than %d bytes", path, longestRow)
+			return
+		}
+		files[name], failed = os.ReadFile(path)
+	})
+	return files, failed
 }

@@ -17,6 +17,7 @@ use super::sample::{self, Asked, Plan, verdict_of};
 use super::v1::benchmark_service_server::BenchmarkService;
 use super::v1::{self, evaluate_header::Rules, evaluate_request, evaluate_response::Event};
 use super::{Error, State, convert};
+use crate::benchmark::data::Reading;
 use crate::benchmark::{self, Label, Outcome, RULES, Rule, compare, digest};
 use crate::intervention;
 use crate::model::{Message, MessagePart, Role};
@@ -120,6 +121,10 @@ async fn begin(state: &State, call: &mut Call, inbound: &mut Streaming<v1::Evalu
     if let Some(Rules::Rule(name)) = &mut header.rules {
         *name = rule.name();
     }
+    let mut reading = Reading::of(rule.benchmark);
+    for (role, column) in &header.columns {
+        reading.give(role, column).map_err(|message| Error::invalid("header.columns", message))?;
+    }
     if header.variants.is_empty() {
         header.variants.push(v1::EvaluateVariant { name: "original".into(), ..Default::default() });
     }
@@ -158,7 +163,7 @@ async fn begin(state: &State, call: &mut Call, inbound: &mut Streaming<v1::Evalu
     Ok(Run {
         outcomes: vec![Vec::new(); header.variants.len()],
         variants: header.variants.iter().enumerate().map(|(i, v)| (v.name.clone(), i)).collect(),
-        plan: Arc::new(Plan { header, rule, space, judge }),
+        plan: Arc::new(Plan { header, rule, reading, space, judge }),
         model_digest: model.digest.clone(),
         seen: HashSet::new(),
         known: HashMap::new(),
@@ -264,7 +269,7 @@ impl Run {
     fn hear(&mut self, event: Option<evaluate_request::Event>) -> Result<Option<Heard>, Error> {
         let (id, sample) = match event {
             Some(evaluate_request::Event::Sample(sample)) => (sample.id.clone(), Ok(sample)),
-            Some(evaluate_request::Event::Row(row)) => sample::of_row(row),
+            Some(evaluate_request::Event::Row(row)) => sample::of_row(row, &self.plan.reading),
             Some(evaluate_request::Event::Known(result)) => return self.know(result).map(|()| None),
             Some(evaluate_request::Event::Header(_)) => return Err(Error::invalid("header", "there was one already")),
             None => return Err(Error::invalid("event", "unset; sample, row or known is needed")),

@@ -1,6 +1,6 @@
 //! A sample of a benchmark: what it asks of the model under every variant, and what its answers are worth.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::call::{Call, before};
@@ -15,6 +15,8 @@ use crate::benchmark::{Item, Label, Rule, Verdict, data, fill, filled_bytes};
 pub(super) struct Plan {
     pub(super) header: v1::EvaluateHeader,
     pub(super) rule: &'static Rule,
+    /// How the columns of rows are read.
+    pub(super) reading: data::Reading,
     /// What stands before an option that is scored: a space, unless the prompt ends with one.
     pub(super) space: &'static str,
     /// Judges what the rule cannot.
@@ -32,21 +34,40 @@ pub(super) struct Asked {
     answered: Vec<v1::SampleResult>,
 }
 
-/// The id and the sample of a row.
-pub(super) fn of_row(row: v1::Row) -> (String, Result<v1::Sample, Error>) {
-    let wrong = |message: String| Error::invalid("row", format!("line {}: {message}", row.line));
-    let cells = if row.json.is_empty() { Ok(row.cells.into_iter().collect()) } else { data::cells(&row.json) };
-    let mut cells: data::Cells = match cells {
+/// What a client has sent with a row.
+struct Sent(HashMap<String, Vec<u8>>);
+
+impl data::Source for Sent {
+    fn file(&mut self, name: &str) -> Result<Vec<u8>, String> {
+        let missing = || {
+            format!(
+                "{name}: no picture of that name came with the row: there is none beside the table, or its ending says otherwise"
+            )
+        };
+        self.0.get(name).cloned().ok_or_else(missing)
+    }
+
+    fn row(&mut self, index: &str) -> Result<Vec<u8>, String> {
+        Err(format!("it names row {index}; the picture itself is needed here"))
+    }
+}
+
+/// The id and the sample of a row whose columns are read as `reading` says.
+pub(super) fn of_row(row: v1::Row, reading: &data::Reading) -> (String, Result<v1::Sample, Error>) {
+    // Parquet files have no lines.
+    let (unit, at) = if row.line == 0 { ("row", row.number) } else { ("line", row.line) };
+    let wrong = |message: String| Error::invalid("row", format!("{unit} {at}: {message}"));
+    let texts = |cells: HashMap<String, String>| cells.into_iter().map(|(name, text)| (name, text.into())).collect();
+    let cells = if row.json.is_empty() { Ok(texts(row.cells)) } else { data::cells(&row.json) };
+    let cells: data::Cells = match cells {
         Ok(cells) => cells,
         Err(message) => return (String::new(), Err(wrong(message))),
     };
-    let id = cells.get("index").cloned().unwrap_or_default();
-    if !row.images.is_empty() {
-        cells.remove("image");
-    }
-    let item = data::item(cells, |text| if row.images.is_empty() { data::from_base64(text) } else { Ok(Vec::new()) });
-    let sample = item.map(|item| {
-        let mut sample = sample(item);
+    let place = data::Place { reading, number: row.number, pictured: !row.images.is_empty() };
+    let id = data::id_of(&cells, place);
+    let mapped = data::map(cells, place, &mut Sent(row.files));
+    let sample = mapped.map(|mapped| {
+        let mut sample = sample(mapped.item);
         if !row.images.is_empty() {
             sample.images = row.images;
         }
@@ -265,10 +286,10 @@ impl Asked {
                 // Options after the 26th have no letter; of none, yes or no was scored.
                 let words = || item.options.get(best).map_or_else(|| options[best].to_lowercase(), String::clone);
                 let letter = item.letters().nth(best).map_or_else(words, String::from);
-                let mut verdict = (rule.compare)(item, &letter);
+                let mut verdict = rule.verdict(item, &letter);
                 // Where answers are words, the option's words count.
                 if let Some(words) = item.options.get(best).filter(|_| verdict == Verdict::Wrong) {
-                    verdict = (rule.compare)(item, words);
+                    verdict = rule.verdict(item, words);
                 }
                 result.text.clone_from(&options[best]);
                 result.answer = letter;

@@ -73,13 +73,15 @@ pub fn discrimination(models: &[BTreeMap<String, bool>], id: &str) -> Option<f64
 /// The item with its options moved by `by` places, under an id of its own; `None` where that is no other item.
 pub fn rotated(item: &Item, by: usize) -> Option<Item> {
     let count = item.options.len();
-    let right = item.letters().position(|l| item.answer == l.to_string())?;
+    let right = item.answer_place()?;
     if by == 0 || by >= count {
         return None;
     }
     let mut options = item.options.clone();
     options.rotate_right(by);
-    let answer = item.letters().nth((right + by) % count)?.to_string();
+    // Words stay what they are wherever their option stands.
+    let is_words = item.options.get(right) == Some(&item.answer);
+    let answer = if is_words { item.answer.clone() } else { item.letters().nth((right + by) % count)?.to_string() };
     Some(Item { id: format!("{}{ROTATION}{by}", item.id), options, answer, ..item.clone() })
 }
 

@@ -44,11 +44,23 @@ impl Rule {
     pub fn score(&self, item: &Item, text: &str) -> (Option<String>, Verdict) {
         match (self.read)(item, text) {
             Some(answer) => {
-                let verdict = (self.compare)(item, &answer);
+                let verdict = self.verdict(item, &answer);
                 (Some(answer), verdict)
             }
             None => (None, Verdict::Unparsed),
         }
+    }
+
+    /// What `said` is worth: right where it is one of several right answers.
+    pub fn verdict(&self, item: &Item, said: &str) -> Verdict {
+        let answers = item.answers();
+        if let [_] = answers.as_slice() {
+            return (self.compare)(item, said);
+        }
+        let right = answers
+            .into_iter()
+            .any(|answer| (self.compare)(&Item { answer, images: Vec::new(), ..item.clone() }, said) == Verdict::Right);
+        if right { Verdict::Right } else { (self.compare)(item, said) }
     }
 
     /// `benchmark/tool`.
@@ -374,7 +386,9 @@ fn verdict(right: bool) -> Verdict {
 }
 
 fn same_letter(item: &Item, said: &str) -> Verdict {
-    verdict(said.eq_ignore_ascii_case(item.answer.trim().trim_matches(['(', ')'])))
+    let by_words = || item.answer_place().and_then(|place| item.letters().nth(place)).map(String::from);
+    let answer = item.answer.trim().trim_matches(['(', ')']);
+    verdict(said.eq_ignore_ascii_case(answer) || by_words().is_some_and(|letter| said.eq_ignore_ascii_case(&letter)))
 }
 
 fn same_word(item: &Item, said: &str) -> Verdict {

@@ -7,22 +7,29 @@ use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::Failure;
-use crate::benchmark::Error;
-use crate::benchmark::data::Rows;
+use super::eval::{column, reading};
+use crate::benchmark::data::{Mapped, Role, Rows};
+use crate::benchmark::{RULES, Rule, rule};
 use crate::vision;
 
 /// Commands of `dataset`.
 #[derive(Debug, Subcommand)]
 pub(super) enum Dataset {
-    /// Read a file row by row, pictures too; exits with 0 if nothing is wrong with it.
+    /// Read a file row by row, pictures too, and say what each column is taken for; exits with 0 if nothing is wrong with it.
     Check(Check),
 }
 
 /// Flags of `dataset check`.
 #[derive(Debug, Args)]
 pub(super) struct Check {
-    /// VLMEvalKit's table (.tsv), or a manifest of one JSON object a line (.jsonl)
+    /// A table (.tsv, .csv, .parquet), or a manifest of one JSON object a line (.jsonl)
     file: PathBuf,
+    /// The benchmark whose questions these are, as `eval` names it: some have conventions of their own, numbers as answers for instance
+    #[arg(long, default_value = "", value_parser = known)]
+    rule: String,
+    /// The column that holds a part of the questions, as for `eval`; ignore=COLUMN leaves one out. Repeat for several
+    #[arg(long, value_name = "PART=COLUMN", value_parser = column)]
+    column: Vec<(String, String)>,
     /// Mistakes that are printed
     #[arg(long, default_value_t = 20)]
     show: usize,
@@ -31,6 +38,11 @@ pub(super) struct Check {
 /// Pixels of one picture, as `serve --max-image-pixels` has it.
 const MAX_PIXELS: u64 = 64 << 20;
 
+fn known(name: &str) -> Result<String, String> {
+    let all = || RULES.iter().map(Rule::name).collect::<Vec<_>>().join(", ");
+    if name.is_empty() || rule(name).is_some() { Ok(name.to_owned()) } else { Err(format!("there are {}", all())) }
+}
+
 impl Dataset {
     pub(super) fn run(&self) -> Result<(), Failure> {
         let Self::Check(check) = self;
@@ -38,58 +50,95 @@ impl Dataset {
     }
 }
 
+/// What the rows of a file come to.
+#[derive(Default)]
+struct Counts {
+    items: usize,
+    pictures: usize,
+    bytes: u64,
+    mistakes: usize,
+    blind: usize,
+    unanswered: usize,
+    categories: BTreeMap<String, usize>,
+    groups: BTreeMap<String, usize>,
+    options: BTreeMap<usize, usize>,
+    columns: BTreeMap<String, BTreeMap<Role, usize>>,
+}
+
+impl Counts {
+    fn add(&mut self, mapped: Mapped) {
+        let Mapped { item, taken } = mapped;
+        self.items += 1;
+        self.pictures += item.images.len();
+        self.blind += usize::from(item.images.is_empty());
+        self.bytes += item.images.iter().map(|i| i.len() as u64).sum::<u64>();
+        self.unanswered += usize::from(item.answer.is_empty());
+        *self.categories.entry(item.category).or_default() += 1;
+        *self.options.entry(item.options.len()).or_default() += 1;
+        if !item.group.is_empty() {
+            *self.groups.entry(item.group).or_default() += 1;
+        }
+        for (name, role) in taken {
+            *self.columns.entry(name).or_default().entry(role).or_default() += 1;
+        }
+    }
+
+    fn print(&self) {
+        let Self { items, pictures, bytes, mistakes, .. } = self;
+        println!("{items} items, {pictures} pictures of {:.1} MB together, {mistakes} mistakes", *bytes as f64 / 1e6);
+        for (name, roles) in &self.columns {
+            let role = |(role, rows): (&Role, &usize)| {
+                if rows == items { role.to_string() } else { format!("{role} ({rows} rows)") }
+            };
+            println!("  column {name:?} -> {}", roles.iter().map(role).collect::<Vec<_>>().join(", "));
+        }
+        for (name, count) in &self.categories {
+            println!("  {count:>7} in category {name:?}");
+        }
+        for (count, items) in &self.options {
+            println!("  {items:>7} with {count} options");
+        }
+        if !self.groups.is_empty() {
+            println!("  {:>7} groups that count together", self.groups.len());
+        }
+        if self.blind > 0 {
+            println!("  {:>7} without a picture", self.blind);
+        }
+        if self.unanswered > 0 {
+            println!("  {:>7} without an answer", self.unanswered);
+        }
+    }
+}
+
 impl Check {
     fn run(&self) -> Result<(), Failure> {
-        let (mut good, mut pictures, mut bytes, mut mistakes) = (0usize, 0usize, 0u64, 0usize);
-        let (mut categories, mut options, mut columns) =
-            (BTreeMap::<String, usize>::new(), BTreeMap::<usize, usize>::new(), BTreeMap::<String, usize>::new());
-        let mut unanswered = 0;
-        let mut rows = Rows::open(&self.file)?;
+        let mut counts = Counts::default();
+        let mut rows = Rows::open_as(&self.file, reading(&self.rule, &self.column)?)?;
         let bar = ProgressBar::no_length();
         if let Ok(style) = ProgressStyle::with_template("{spinner} {pos} rows, {per_sec}") {
             bar.set_style(style);
         }
-        while let Some(item) = rows.next() {
+        while let Some(mapped) = rows.next_mapped() {
             bar.inc(1);
-            let found = item.and_then(|item| {
-                for image in &item.images {
-                    let error = |e| Error { line: rows.line(), message: format!("image: {e}") };
-                    vision::decode(image, MAX_PIXELS).map_err(error)?;
+            let found = mapped.and_then(|mapped| {
+                for image in &mapped.item.images {
+                    vision::decode(image, MAX_PIXELS).map_err(|e| rows.error(format!("image: {e}")))?;
                 }
-                Ok(item)
+                Ok(mapped)
             });
             match found {
-                Ok(item) => {
-                    good += 1;
-                    pictures += item.images.len();
-                    bytes += item.images.iter().map(|i| i.len() as u64).sum::<u64>();
-                    *categories.entry(item.category).or_default() += 1;
-                    *options.entry(item.options.len()).or_default() += 1;
-                    item.fields.into_keys().for_each(|name| *columns.entry(name).or_default() += 1);
-                    unanswered += usize::from(item.answer.is_empty());
-                }
+                Ok(mapped) => counts.add(mapped),
                 Err(error) => {
-                    mistakes += 1;
-                    if mistakes <= self.show {
+                    counts.mistakes += 1;
+                    if counts.mistakes <= self.show {
                         bar.suspend(|| println!("{error}"));
                     }
                 }
             }
         }
         bar.finish_and_clear();
-        println!("{good} items, {pictures} pictures of {:.1} MB together, {mistakes} mistakes", bytes as f64 / 1e6);
-        for (name, count) in &categories {
-            println!("  {count:>7} in category {name:?}");
-        }
-        for (count, items) in &options {
-            println!("  {items:>7} with {count} options");
-        }
-        if unanswered > 0 {
-            println!("  {unanswered:>7} without an answer");
-        }
-        if !columns.is_empty() {
-            println!("  other columns: {}", columns.into_keys().collect::<Vec<_>>().join(", "));
-        }
+        counts.print();
+        let mistakes = counts.mistakes;
         if mistakes == 0 { Ok(()) } else { Err(format!("{mistakes} rows cannot be read").into()) }
     }
 }

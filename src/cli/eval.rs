@@ -22,7 +22,7 @@ use super::judge::Judge;
 use super::serve::{Adapter, named_origin};
 use super::{Failure, Local};
 use crate::api::sample;
-use crate::benchmark::data::{Rows, count};
+use crate::benchmark::data::{Reading, Rows, count};
 use crate::benchmark::{self, Item, substitute};
 use crate::model;
 use crate::server::{Config, ModelSpec};
@@ -154,6 +154,10 @@ pub(super) struct Common {
     /// Ask the first items only, and say what all of them would cost and take; the run that follows goes on from there
     #[arg(long)]
     pub(super) estimate: bool,
+    /// The column that holds a part of the questions where its name does not say so: id, question, image, options, answer, category, hint
+    /// or group; ignore=COLUMN leaves one out. Repeat for several
+    #[arg(long, value_name = "PART=COLUMN", value_parser = column)]
+    pub(super) column: Vec<(String, String)>,
     /// Leave out rows that cannot be read, and count them
     #[arg(long)]
     pub(super) skip_bad: bool,
@@ -167,7 +171,8 @@ pub(super) struct Common {
 pub(super) struct Eval {
     /// A benchmark, mmvp for instance, or one tool's way of it, sqa/llava; `scotoma eval list` prints all
     rule: String,
-    /// The questions: VLMEvalKit's table (.tsv) or a manifest (.jsonl). `shapes` needs none
+    /// The questions: a table (.tsv, .csv, .parquet) or a manifest (.jsonl) with the columns of Hugging Face or VLMEvalKit. `shapes` needs
+    /// none
     #[arg(long)]
     data: Option<PathBuf>,
     /// One more variant: NAME=INTERVENTIONS in canonical JSON, a list. Repeat for several; the first variant has no interventions but
@@ -182,6 +187,20 @@ pub(super) struct Eval {
     pub(super) common: Common,
     #[command(flatten)]
     flags: Flags,
+}
+
+/// A flag that gives a column a part.
+pub(super) fn column(text: &str) -> Result<(String, String), String> {
+    let (part, column) = text.split_once('=').ok_or("PART=COLUMN is needed")?;
+    Reading::default().give(part, column)?;
+    Ok((part.to_owned(), column.to_owned()))
+}
+
+/// How `rule` reads a table, with the columns that flags give.
+pub(super) fn reading(rule: &str, columns: &[(String, String)]) -> Result<Reading, String> {
+    let mut reading = Reading::of(rule);
+    columns.iter().try_for_each(|(part, column)| reading.give(part, column))?;
+    Ok(reading)
 }
 
 fn variant(text: &str) -> Result<EvaluateVariant, String> {
@@ -322,10 +341,19 @@ impl Eval {
         }
     }
 
+    /// How the columns of the data are read.
+    fn reading(&self) -> Result<Reading, Failure> {
+        if self.data.is_none() && !self.common.column.is_empty() {
+            return Err("--column says how --data is read, and there is no --data".into());
+        }
+        Ok(reading(&self.rule, &self.common.column)?)
+    }
+
     /// How many items the flags name.
     pub(super) fn count(&self) -> Result<Option<usize>, Failure> {
+        let reading = self.reading()?;
         let all = match &self.data {
-            Some(path) => count(path)?,
+            Some(path) => count(path, &reading)?,
             None => benchmark::shapes()?.len(),
         };
         Ok(Some(if self.common.limit > 0 { all.min(self.common.limit) } else { all }))
@@ -335,7 +363,7 @@ impl Eval {
     pub(super) fn rows(&self) -> Result<Items, Failure> {
         let limit = if self.common.limit > 0 { self.common.limit } else { usize::MAX };
         match &self.data {
-            Some(path) => Ok(Box::new(Rows::open(path)?.take(limit))),
+            Some(path) => Ok(Box::new(Rows::open_as(path, self.reading()?)?.take(limit))),
             None if self.rule.starts_with(model::SHAPES) => {
                 Ok(Box::new(benchmark::shapes()?.into_iter().map(Ok).take(limit)))
             }
@@ -413,8 +441,12 @@ fn send_all(
     for item in rows {
         let row = match item {
             Err(error) if skip_bad => {
-                eprintln!("left out: {error}");
                 skipped += 1;
+                match skipped {
+                    1..=SHOWN => eprintln!("left out: {error}"),
+                    _ if skipped == SHOWN + 1 => eprintln!("... and more rows"),
+                    _ => {}
+                }
                 continue;
             }
             Err(error) => Err(format!("{error} (--skip-bad goes on without it)").into()),

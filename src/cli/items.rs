@@ -145,14 +145,16 @@ impl Items {
         };
         let ids: HashSet<&str> = found.iter().filter(meets).map(|a| a.id.as_str()).collect();
         let mut file = BufWriter::new(File::create(self.report.join("kept.tsv"))?);
-        let mut fields: Option<Vec<String>> = None;
+        let mut fields: Option<(Vec<String>, bool)> = None;
         for item in self.eval.rows()?.flatten().filter(|i| ids.contains(i.id.as_str())) {
             if fields.is_none() {
-                let names: Vec<String> = item.fields.keys().cloned().collect();
-                writeln!(file, "{}", data::header(&names))?;
-                fields = Some(names);
+                let (names, pictures) = (item.fields.keys().cloned().collect::<Vec<_>>(), !item.images.is_empty());
+                writeln!(file, "{}", data::header(&names, pictures))?;
+                fields = Some((names, pictures));
             }
-            writeln!(file, "{}", data::row(&item, fields.as_deref().unwrap_or_default()))?;
+            if let Some((names, pictures)) = &fields {
+                writeln!(file, "{}", data::row(&item, names, *pictures))?;
+            }
         }
         Ok(Some(ids.len()))
     }

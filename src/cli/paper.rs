@@ -41,7 +41,7 @@ const TEXTS: &str = "docci";
 /// Flags of `paper`.
 #[derive(Debug, Args)]
 pub(super) struct Paper {
-    /// A folder of tables (.tsv) and manifests (.jsonl), which are known by the beginning of their names, as VLMEvalKit calls them: MMVP,
+    /// A folder of tables (.tsv, .csv, .parquet) and manifests (.jsonl), which are known by the beginning of their names, as VLMEvalKit calls them: MMVP,
     /// Q-Bench, MME, MMStar, MMVet, LLaVABench, MathVista, ScienceQA, ChartQA, AI2D; Caltech, CIFAR, Food, Pets, Country211, EuroSAT,
     /// Aircraft (classes); DOCCI (texts). Without it everything runs on the items of `shapes`
     #[arg(long)]
@@ -112,7 +112,9 @@ impl Paper {
         };
         let entries = std::fs::read_dir(folder).map_err(|e| format!("--data {}: {e}", folder.display()))?;
         let mut files: Vec<PathBuf> = entries.filter_map(|e| Some(e.ok()?.path())).collect();
-        files.retain(|p| p.extension().is_some_and(|e| e == "tsv" || e == "jsonl"));
+        files.retain(|p| {
+            p.extension().is_some_and(|e| ["tsv", "csv", "jsonl", "parquet"].iter().any(|known| e == *known))
+        });
         files.sort();
         let mut found: Vec<(&str, &PathBuf)> = Vec::new();
         for path in &files {

@@ -157,7 +157,11 @@ def write_data(folder: Path, pictures: dict[str, str]) -> dict[str, str]:
     manifest = folder / "items.jsonl"
     lines = [json.dumps({"index": i, "image": image, **options}) for i, image in enumerate(images)]
     manifest.write_text("\n".join(lines), encoding="utf-8-sig")
-    return {"items.tsv": str(table), "items.jsonl": str(manifest), "benchmark.tsv": str(ROOT / "models/shapes/benchmark.tsv")}
+    tables = {path.name: str(path) for path in (ROOT / "tests/tables").glob("*.parquet")}
+    # A picture that is beside the table, and one that is not.
+    commas = folder / "items.csv"
+    commas.write_text(f'index,images,question,choices,answer\n1,"[\'square.png\', \'square.png\']","{QUESTION}","[\'yes\', \'no\']",(b)\n2,gone.png,{QUESTION},"A. yes B. no",1\n')
+    return tables | {"items.tsv": str(table), "items.jsonl": str(manifest), "items.csv": str(commas), "benchmark.tsv": str(ROOT / "models/shapes/benchmark.tsv")}
 
 
 def filled(value: Any, known: dict[str, Any]) -> Any:

@@ -351,6 +351,10 @@ type EvaluateHeader struct {
 	ProgressEvery uint32 `protobuf:"varint,8,opt,name=progress_every,json=progressEvery,proto3" json:"progress_every,omitempty"`
 	// The server's judge is not asked, even where it has one and the rule needs it: answers are VERDICT_UNJUDGED.
 	Unjudged bool `protobuf:"varint,9,opt,name=unjudged,proto3" json:"unjudged,omitempty"`
+	// Of rows, the columns that hold an id, question, image, options, answer, category, hint or group where their names do not say so:
+	// "answer" -> "label". Under "ignore" columns that are left out, with commas between them. Names that public
+	// tables have are known.
+	Columns map[string]string `protobuf:"bytes,10,rep,name=columns,proto3" json:"columns,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// How several pictures of one question are prepared, as Prompt.multi_image.
 	MultiImage    MultiImage `protobuf:"varint,11,opt,name=multi_image,json=multiImage,proto3,enum=scotoma.v1.MultiImage" json:"multi_image,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -459,6 +463,13 @@ func (x *EvaluateHeader) GetUnjudged() bool {
 		return x.Unjudged
 	}
 	return false
+}
+
+func (x *EvaluateHeader) GetColumns() map[string]string {
+	if x != nil {
+		return x.Columns
+	}
+	return nil
 }
 
 func (x *EvaluateHeader) GetMultiImage() MultiImage {
@@ -741,18 +752,23 @@ func (x *Sample) GetSubstitutes() map[string]*Pictures {
 	return nil
 }
 
-// One question as it stands in a file: VLMEvalKit's columns index, question, hint, A to Z or options (a list), answer, category,
-// group, image (base64), and any others. What is wrong with it is the result of that sample; the others go on.
+// One question as it stands in a file, with the columns of Hugging Face's or VLMEvalKit's tables: docs/benchmark-tables.md names them.
+// What is wrong with it is the result of that sample; the others go on. A column that looks like a picture, options or an answer and
+// is not used is wrong.
 type Row struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Where it stands, from 1; errors say it.
+	// The line on which it begins, from 1; errors say it. 0: the file has no lines.
 	Line uint64 `protobuf:"varint,1,opt,name=line,proto3" json:"line,omitempty"`
 	// Columns by name, of a table; or else `json`.
 	Cells map[string]string `protobuf:"bytes,2,rep,name=cells,proto3" json:"cells,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// An object with the same names, of a manifest.
+	// An object with the same names, of a manifest or a Parquet file; bytes are data URIs of base64.
 	Json string `protobuf:"bytes,3,opt,name=json,proto3" json:"json,omitempty"`
-	// Its pictures. Empty: those that its column image holds.
-	Images        []*Image `protobuf:"bytes,4,rep,name=images,proto3" json:"images,omitempty"`
+	// Its pictures. Empty: those that its columns hold, or that `files` has.
+	Images []*Image `protobuf:"bytes,4,rep,name=images,proto3" json:"images,omitempty"`
+	// Its place among the rows of the file, from 1. A row without an id has this less 1 as its id. 0: not known.
+	Number uint64 `protobuf:"varint,5,opt,name=number,proto3" json:"number,omitempty"`
+	// The pictures that its columns name, by those names.
+	Files         map[string][]byte `protobuf:"bytes,6,rep,name=files,proto3" json:"files,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -811,6 +827,20 @@ func (x *Row) GetJson() string {
 func (x *Row) GetImages() []*Image {
 	if x != nil {
 		return x.Images
+	}
+	return nil
+}
+
+func (x *Row) GetNumber() uint64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *Row) GetFiles() map[string][]byte {
+	if x != nil {
+		return x.Files
 	}
 	return nil
 }
@@ -1895,7 +1925,7 @@ const file_scotoma_v1_benchmark_service_proto_rawDesc = "" +
 	"\x06sample\x18\x02 \x01(\v2\x12.scotoma.v1.SampleH\x00R\x06sample\x120\n" +
 	"\x05known\x18\x03 \x01(\v2\x18.scotoma.v1.SampleResultH\x00R\x05known\x12#\n" +
 	"\x03row\x18\x04 \x01(\v2\x0f.scotoma.v1.RowH\x00R\x03rowB\a\n" +
-	"\x05event\"\xb2\x03\n" +
+	"\x05event\"\xb1\x04\n" +
 	"\x0eEvaluateHeader\x12\x14\n" +
 	"\x05model\x18\x01 \x01(\tR\x05model\x12\x14\n" +
 	"\x04rule\x18\x02 \x01(\tH\x00R\x04rule\x120\n" +
@@ -1906,9 +1936,14 @@ const file_scotoma_v1_benchmark_service_proto_rawDesc = "" +
 	"\n" +
 	"max_tokens\x18\a \x01(\rR\tmaxTokens\x12%\n" +
 	"\x0eprogress_every\x18\b \x01(\rR\rprogressEvery\x12\x1a\n" +
-	"\bunjudged\x18\t \x01(\bR\bunjudged\x127\n" +
+	"\bunjudged\x18\t \x01(\bR\bunjudged\x12A\n" +
+	"\acolumns\x18\n" +
+	" \x03(\v2'.scotoma.v1.EvaluateHeader.ColumnsEntryR\acolumns\x127\n" +
 	"\vmulti_image\x18\v \x01(\x0e2\x16.scotoma.v1.MultiImageR\n" +
-	"multiImageB\a\n" +
+	"multiImage\x1a:\n" +
+	"\fColumnsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\a\n" +
 	"\x05rules\"o\n" +
 	"\n" +
 	"CustomRule\x12\x16\n" +
@@ -1937,16 +1972,22 @@ const file_scotoma_v1_benchmark_service_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1aT\n" +
 	"\x10SubstitutesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12*\n" +
-	"\x05value\x18\x02 \x01(\v2\x14.scotoma.v1.PicturesR\x05value:\x028\x01\"\xc4\x01\n" +
+	"\x05value\x18\x02 \x01(\v2\x14.scotoma.v1.PicturesR\x05value:\x028\x01\"\xc8\x02\n" +
 	"\x03Row\x12\x12\n" +
 	"\x04line\x18\x01 \x01(\x04R\x04line\x120\n" +
 	"\x05cells\x18\x02 \x03(\v2\x1a.scotoma.v1.Row.CellsEntryR\x05cells\x12\x12\n" +
 	"\x04json\x18\x03 \x01(\tR\x04json\x12)\n" +
-	"\x06images\x18\x04 \x03(\v2\x11.scotoma.v1.ImageR\x06images\x1a8\n" +
+	"\x06images\x18\x04 \x03(\v2\x11.scotoma.v1.ImageR\x06images\x12\x16\n" +
+	"\x06number\x18\x05 \x01(\x04R\x06number\x120\n" +
+	"\x05files\x18\x06 \x03(\v2\x1a.scotoma.v1.Row.FilesEntryR\x05files\x1a8\n" +
 	"\n" +
 	"CellsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"5\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a8\n" +
+	"\n" +
+	"FilesEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\fR\x05value:\x028\x01\"5\n" +
 	"\bPictures\x12)\n" +
 	"\x06images\x18\x01 \x03(\v2\x11.scotoma.v1.ImageR\x06images\"\xe2\x03\n" +
 	"\fSampleResult\x12\x0e\n" +
@@ -2065,7 +2106,7 @@ func file_scotoma_v1_benchmark_service_proto_rawDescGZIP() []byte {
 }
 
 var file_scotoma_v1_benchmark_service_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_scotoma_v1_benchmark_service_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
+var file_scotoma_v1_benchmark_service_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
 var file_scotoma_v1_benchmark_service_proto_goTypes = []any{
 	(Reader)(0),              // 0: scotoma.v1.Reader
 	(Answering)(0),           // 1: scotoma.v1.Answering
@@ -2089,15 +2130,17 @@ var file_scotoma_v1_benchmark_service_proto_goTypes = []any{
 	(*DescribeRequest)(nil),  // 19: scotoma.v1.DescribeRequest
 	(*DescribeResponse)(nil), // 20: scotoma.v1.DescribeResponse
 	(*RuleInfo)(nil),         // 21: scotoma.v1.RuleInfo
-	nil,                      // 22: scotoma.v1.Sample.FieldsEntry
-	nil,                      // 23: scotoma.v1.Sample.SubstitutesEntry
-	nil,                      // 24: scotoma.v1.Row.CellsEntry
-	(*Sampling)(nil),         // 25: scotoma.v1.Sampling
-	(MultiImage)(0),          // 26: scotoma.v1.MultiImage
-	(*Intervention)(nil),     // 27: scotoma.v1.Intervention
-	(*Image)(nil),            // 28: scotoma.v1.Image
-	(*Usage)(nil),            // 29: scotoma.v1.Usage
-	(*SweepError)(nil),       // 30: scotoma.v1.SweepError
+	nil,                      // 22: scotoma.v1.EvaluateHeader.ColumnsEntry
+	nil,                      // 23: scotoma.v1.Sample.FieldsEntry
+	nil,                      // 24: scotoma.v1.Sample.SubstitutesEntry
+	nil,                      // 25: scotoma.v1.Row.CellsEntry
+	nil,                      // 26: scotoma.v1.Row.FilesEntry
+	(*Sampling)(nil),         // 27: scotoma.v1.Sampling
+	(MultiImage)(0),          // 28: scotoma.v1.MultiImage
+	(*Intervention)(nil),     // 29: scotoma.v1.Intervention
+	(*Image)(nil),            // 30: scotoma.v1.Image
+	(*Usage)(nil),            // 31: scotoma.v1.Usage
+	(*SweepError)(nil),       // 32: scotoma.v1.SweepError
 }
 var file_scotoma_v1_benchmark_service_proto_depIdxs = []int32{
 	4,  // 0: scotoma.v1.EvaluateRequest.header:type_name -> scotoma.v1.EvaluateHeader
@@ -2107,40 +2150,42 @@ var file_scotoma_v1_benchmark_service_proto_depIdxs = []int32{
 	5,  // 4: scotoma.v1.EvaluateHeader.custom:type_name -> scotoma.v1.CustomRule
 	6,  // 5: scotoma.v1.EvaluateHeader.variants:type_name -> scotoma.v1.EvaluateVariant
 	1,  // 6: scotoma.v1.EvaluateHeader.answering:type_name -> scotoma.v1.Answering
-	25, // 7: scotoma.v1.EvaluateHeader.sampling:type_name -> scotoma.v1.Sampling
-	26, // 8: scotoma.v1.EvaluateHeader.multi_image:type_name -> scotoma.v1.MultiImage
-	0,  // 9: scotoma.v1.CustomRule.reader:type_name -> scotoma.v1.Reader
-	27, // 10: scotoma.v1.EvaluateVariant.interventions:type_name -> scotoma.v1.Intervention
-	28, // 11: scotoma.v1.Sample.images:type_name -> scotoma.v1.Image
-	22, // 12: scotoma.v1.Sample.fields:type_name -> scotoma.v1.Sample.FieldsEntry
-	23, // 13: scotoma.v1.Sample.substitutes:type_name -> scotoma.v1.Sample.SubstitutesEntry
-	24, // 14: scotoma.v1.Row.cells:type_name -> scotoma.v1.Row.CellsEntry
-	28, // 15: scotoma.v1.Row.images:type_name -> scotoma.v1.Image
-	28, // 16: scotoma.v1.Pictures.images:type_name -> scotoma.v1.Image
-	2,  // 17: scotoma.v1.SampleResult.verdict:type_name -> scotoma.v1.Verdict
-	11, // 18: scotoma.v1.SampleResult.options:type_name -> scotoma.v1.OptionScore
-	29, // 19: scotoma.v1.SampleResult.usage:type_name -> scotoma.v1.Usage
-	30, // 20: scotoma.v1.SampleResult.error:type_name -> scotoma.v1.SweepError
-	13, // 21: scotoma.v1.EvaluateResponse.started:type_name -> scotoma.v1.EvaluateStarted
-	10, // 22: scotoma.v1.EvaluateResponse.result:type_name -> scotoma.v1.SampleResult
-	15, // 23: scotoma.v1.EvaluateResponse.progress:type_name -> scotoma.v1.EvaluateProgress
-	16, // 24: scotoma.v1.EvaluateResponse.finished:type_name -> scotoma.v1.EvaluateFinished
-	4,  // 25: scotoma.v1.EvaluateStarted.header:type_name -> scotoma.v1.EvaluateHeader
-	14, // 26: scotoma.v1.EvaluateStarted.judge:type_name -> scotoma.v1.Judge
-	17, // 27: scotoma.v1.EvaluateProgress.metrics:type_name -> scotoma.v1.BenchmarkMetric
-	17, // 28: scotoma.v1.EvaluateFinished.metrics:type_name -> scotoma.v1.BenchmarkMetric
-	18, // 29: scotoma.v1.EvaluateFinished.comparisons:type_name -> scotoma.v1.Comparison
-	21, // 30: scotoma.v1.DescribeResponse.rules:type_name -> scotoma.v1.RuleInfo
-	9,  // 31: scotoma.v1.Sample.SubstitutesEntry.value:type_name -> scotoma.v1.Pictures
-	3,  // 32: scotoma.v1.BenchmarkService.Evaluate:input_type -> scotoma.v1.EvaluateRequest
-	19, // 33: scotoma.v1.BenchmarkService.Describe:input_type -> scotoma.v1.DescribeRequest
-	12, // 34: scotoma.v1.BenchmarkService.Evaluate:output_type -> scotoma.v1.EvaluateResponse
-	20, // 35: scotoma.v1.BenchmarkService.Describe:output_type -> scotoma.v1.DescribeResponse
-	34, // [34:36] is the sub-list for method output_type
-	32, // [32:34] is the sub-list for method input_type
-	32, // [32:32] is the sub-list for extension type_name
-	32, // [32:32] is the sub-list for extension extendee
-	0,  // [0:32] is the sub-list for field type_name
+	27, // 7: scotoma.v1.EvaluateHeader.sampling:type_name -> scotoma.v1.Sampling
+	22, // 8: scotoma.v1.EvaluateHeader.columns:type_name -> scotoma.v1.EvaluateHeader.ColumnsEntry
+	28, // 9: scotoma.v1.EvaluateHeader.multi_image:type_name -> scotoma.v1.MultiImage
+	0,  // 10: scotoma.v1.CustomRule.reader:type_name -> scotoma.v1.Reader
+	29, // 11: scotoma.v1.EvaluateVariant.interventions:type_name -> scotoma.v1.Intervention
+	30, // 12: scotoma.v1.Sample.images:type_name -> scotoma.v1.Image
+	23, // 13: scotoma.v1.Sample.fields:type_name -> scotoma.v1.Sample.FieldsEntry
+	24, // 14: scotoma.v1.Sample.substitutes:type_name -> scotoma.v1.Sample.SubstitutesEntry
+	25, // 15: scotoma.v1.Row.cells:type_name -> scotoma.v1.Row.CellsEntry
+	30, // 16: scotoma.v1.Row.images:type_name -> scotoma.v1.Image
+	26, // 17: scotoma.v1.Row.files:type_name -> scotoma.v1.Row.FilesEntry
+	30, // 18: scotoma.v1.Pictures.images:type_name -> scotoma.v1.Image
+	2,  // 19: scotoma.v1.SampleResult.verdict:type_name -> scotoma.v1.Verdict
+	11, // 20: scotoma.v1.SampleResult.options:type_name -> scotoma.v1.OptionScore
+	31, // 21: scotoma.v1.SampleResult.usage:type_name -> scotoma.v1.Usage
+	32, // 22: scotoma.v1.SampleResult.error:type_name -> scotoma.v1.SweepError
+	13, // 23: scotoma.v1.EvaluateResponse.started:type_name -> scotoma.v1.EvaluateStarted
+	10, // 24: scotoma.v1.EvaluateResponse.result:type_name -> scotoma.v1.SampleResult
+	15, // 25: scotoma.v1.EvaluateResponse.progress:type_name -> scotoma.v1.EvaluateProgress
+	16, // 26: scotoma.v1.EvaluateResponse.finished:type_name -> scotoma.v1.EvaluateFinished
+	4,  // 27: scotoma.v1.EvaluateStarted.header:type_name -> scotoma.v1.EvaluateHeader
+	14, // 28: scotoma.v1.EvaluateStarted.judge:type_name -> scotoma.v1.Judge
+	17, // 29: scotoma.v1.EvaluateProgress.metrics:type_name -> scotoma.v1.BenchmarkMetric
+	17, // 30: scotoma.v1.EvaluateFinished.metrics:type_name -> scotoma.v1.BenchmarkMetric
+	18, // 31: scotoma.v1.EvaluateFinished.comparisons:type_name -> scotoma.v1.Comparison
+	21, // 32: scotoma.v1.DescribeResponse.rules:type_name -> scotoma.v1.RuleInfo
+	9,  // 33: scotoma.v1.Sample.SubstitutesEntry.value:type_name -> scotoma.v1.Pictures
+	3,  // 34: scotoma.v1.BenchmarkService.Evaluate:input_type -> scotoma.v1.EvaluateRequest
+	19, // 35: scotoma.v1.BenchmarkService.Describe:input_type -> scotoma.v1.DescribeRequest
+	12, // 36: scotoma.v1.BenchmarkService.Evaluate:output_type -> scotoma.v1.EvaluateResponse
+	20, // 37: scotoma.v1.BenchmarkService.Describe:output_type -> scotoma.v1.DescribeResponse
+	36, // [36:38] is the sub-list for method output_type
+	34, // [34:36] is the sub-list for method input_type
+	34, // [34:34] is the sub-list for extension type_name
+	34, // [34:34] is the sub-list for extension extendee
+	0,  // [0:34] is the sub-list for field type_name
 }
 
 func init() { file_scotoma_v1_benchmark_service_proto_init() }
@@ -2172,7 +2217,7 @@ func file_scotoma_v1_benchmark_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_scotoma_v1_benchmark_service_proto_rawDesc), len(file_scotoma_v1_benchmark_service_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   22,
+			NumMessages:   24,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

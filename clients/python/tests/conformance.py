@@ -152,7 +152,9 @@ class Runner:
     async def evaluate(self, request: dict[str, Any], data: str, results: Path | None = None) -> Any:  # noqa: ANN401
         header = json_format.ParseDict(request, bench.EvaluateHeader())
         variants = {variant.name: variant for variant in header.variants}
-        options = {"answering": header.answering}
+        options: dict[str, Any] = {"answering": header.answering, "max_tokens": header.max_tokens}
+        if header.columns:
+            options["columns"] = dict(header.columns)
         return await result(self.client.evaluate(header.rule, data, variants=variants, results=results, **options))
 
     async def run_evaluate(self, case: dict[str, Any]) -> Observed:

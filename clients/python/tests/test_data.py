@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import io
 import json
 from pathlib import Path
@@ -56,19 +57,47 @@ def test_parquet_becomes_a_manifest(tmp_path: Path, capsys: pytest.CaptureFixtur
         {"qid": 8, "query": "How?", "image": None, "choices": None, "answer": 3, "unit": None},
     ]
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "rows.parquet")
-    first, second = data.parquet(tmp_path / "rows.parquet", {"id": "qid"})
-    assert (first.id, first.question, first.answer, list(first.options)) == ("7", "Which?", "B", ["x", "y"])
-    assert (first.images[0].data, dict(first.fields)) == (picture("red"), {"unit": "m"})
-    assert (second.id, second.answer, len(second.images), dict(second.fields)) == ("8", "3", 0, {})
+    first, second = (json.loads(row.json) for row in data.parquet(tmp_path / "rows.parquet", {"id": "qid"}))
+    assert (first["index"], first["query"], first["answer"], first["choices"]) == (7, "Which?", 1, ["x", "y"])
+    assert base64.b64decode(first["image"]["bytes"].removeprefix("data:;base64,")) == picture("red")
+    assert second == {"index": 8, "query": "How?", "image": None, "choices": None, "answer": 3, "unit": None}
     out = tmp_path / "rows.jsonl"
     assert data.main([str(tmp_path / "rows.parquet"), str(out), "--column", "id=qid"]) == 0
     assert "2 items" in capsys.readouterr().out
     written = [json.loads(line) for line in out.read_text().splitlines()]
-    assert written[0]["index"] == "7"
-    assert written[0]["options"] == ["x", "y"]
-    assert "image" not in written[1]
+    assert written == [first, second]
     assert data.main([str(tmp_path / "rows.parquet"), str(out), "--column", "id=nothing"]) == 1
     assert "no column 'nothing'" in capsys.readouterr().err
+
+
+TABLES = Path(__file__).parents[3] / "tests" / "tables"
+
+
+@pytest.mark.parametrize("name", ["mmvp", "mme", "ai2d", "qbench", "mathvista", "paths"])
+def test_a_table_and_its_manifest_are_the_same_questions(name: str, tmp_path: Path, server: str) -> None:
+    table, manifest = TABLES / f"{name}.parquet", tmp_path / f"{name}.jsonl"
+    assert data.main([str(table), str(manifest)]) == 0
+    rule = "custom" if name == "paths" else name
+    seen = []
+    with Client(server) as client:
+        for questions in (table, data.parquet(table), manifest):
+            run = client.evaluate(rule, questions, max_tokens=4)
+            results = sorted((r.id, r.group, r.text, r.answer, r.verdict, r.record_digest) for r in run)
+            assert run.finished.failed == 0
+            seen.append(results)
+    assert seen[0]
+    assert seen[0] == seen[1] == seen[2]
+
+
+def test_columns_are_what_is_said_and_what_is_wrong_is_a_result(tmp_path: Path, server: str) -> None:
+    row = {"question": "Which?", "scene": {"bytes": picture("red"), "path": None}, "options": ["x", "y"], "gold": "y"}
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist([row]), tmp_path / "own.parquet")
+    with Client(server) as client:
+        (wrong,) = client.evaluate("custom", tmp_path / "own.parquet")
+        assert "row 1: scene: it looks like a picture" in wrong.error.message
+        columns = {"image": "scene", "answer": "gold"}
+        (result,) = client.evaluate("custom", tmp_path / "own.parquet", columns=columns)
+        assert (result.id, result.HasField("error")) == ("0", False)
 
 
 def test_other_pictures_are_shown_by_name(server: str) -> None:

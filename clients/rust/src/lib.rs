@@ -24,6 +24,7 @@ mod connect;
 mod error;
 mod interventions;
 mod messages;
+mod parquet;
 mod results;
 mod rows;
 mod stream;
@@ -43,6 +44,7 @@ pub use interventions::{
     swap_projector_at_random, swap_projector_by_identity, swap_projector_by_name, target,
 };
 pub use messages::{assistant, messages, system, user};
+pub use parquet::Parquet;
 pub use results::read_results;
 pub use rows::{Rows, rows};
 pub use stream::{Answer, Capture, Evaluation, Question};

@@ -1,4 +1,4 @@
-//! Questions in files: VLMEvalKit's tables (TSV) and manifests of one JSON object a line. What the columns mean is the server's
+//! Questions in files: tables (TSV, CSV, Parquet) and manifests of one JSON object a line. What the columns mean is the server's
 //! business; a client only brings the pictures that a row names.
 
 use std::collections::HashMap;
@@ -8,15 +8,17 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::Error;
-use crate::v1::image::Source;
-use crate::v1::{Image, Row};
+use crate::v1::Row;
+use crate::{Error, Parquet};
 
-/// The rows of a file, read when they are asked for, so that a file of any size needs the memory of one row.
+/// The rows of a file, read when they are asked for, so that a text file of any size needs the memory of one row, a Parquet file that of
+/// one row group.
 #[derive(Debug)]
 pub struct Rows {
     path: PathBuf,
     lines: Lines,
+    /// Rows so far.
+    number: u64,
 }
 
 #[derive(Debug)]
@@ -31,34 +33,40 @@ enum Lines {
         reader: BufReader<File>,
         line: u64,
     },
+    Parquet(Box<Parquet>),
 }
 
 /// A name, not base64.
 const LONGEST_NAME: usize = 1024;
+const LONGEST_FILE: u64 = 256 << 20;
+/// Files that a row may name, and that are sent with it.
+const ENDINGS: [&str; 14] =
+    ["png", "jpg", "jpeg", "jpe", "jfif", "webp", "gif", "bmp", "tif", "tiff", "ppm", "jp2", "avif", "heic"];
 
-/// Opens a table (.tsv) or a manifest (.jsonl).
+/// Opens a table (.tsv, .csv, .parquet) or a manifest (.jsonl).
 pub fn rows(path: impl AsRef<Path>) -> Result<Rows, Error> {
     let path = path.as_ref();
     let file = File::open(path).map_err(|e| Error::file(path, None, e))?;
     let lines = match path.extension().and_then(|e| e.to_str()) {
-        Some("tsv") => {
-            let mut reader = csv::ReaderBuilder::new().delimiter(b'\t').from_reader(file);
+        Some("tsv" | "csv") => {
+            let mut reader = csv::ReaderBuilder::new().delimiter(delimiter(path)).from_reader(file);
             let header = reader.headers().map_err(|e| Error::file(path, Some(1), e))?.clone();
             Lines::Table { reader, header, starts: HashMap::new() }
         }
         Some("jsonl") => Lines::Manifest { reader: BufReader::new(file), line: 0 },
-        _ => return Err(Error::file(path, None, "a name that ends in .tsv or .jsonl is needed")),
+        Some("parquet") => Lines::Parquet(Box::new(Parquet::open(path)?)),
+        _ => return Err(Error::file(path, None, "a name that ends in .tsv, .csv, .jsonl or .parquet is needed")),
     };
-    Ok(Rows { path: path.to_owned(), lines })
+    Ok(Rows { path: path.to_owned(), lines, number: 0 })
+}
+
+fn delimiter(path: &Path) -> u8 {
+    if path.extension().is_some_and(|e| e == "csv") { b',' } else { b'\t' }
 }
 
 /// The index of an earlier row, the name of a file, or the picture itself.
 fn is_index(text: &str) -> bool {
     !text.is_empty() && text.len() <= LONGEST_NAME && text.bytes().all(|b| b.is_ascii_digit())
-}
-
-fn is_name(text: &str) -> bool {
-    text.len() <= LONGEST_NAME && !text.ends_with('=') && Path::new(text.trim()).extension().is_some()
 }
 
 impl Rows {
@@ -74,17 +82,15 @@ impl Rows {
         if let Some(index) = cells.get("index") {
             starts.insert(index.clone(), start);
         }
-        let column = ["image", "image_path"].into_iter().find(|name| cells.get(*name).is_some_and(|c| !c.is_empty()));
-        let Some(column) = column else { return Ok(Some(Row { line, cells, ..Row::default() })) };
-        let cell = &cells[column];
-        if is_index(cell) {
+        if let Some(cell) = cells.get("image").filter(|cell| is_index(cell)) {
             let missing = || Error::file(&self.path, Some(line), format!("image: row {cell} does not stand before"));
             let earlier = starts.get(cell).ok_or_else(missing)?;
             let own = picture_of(&self.path, header, earlier)?;
-            cells.insert(column.into(), own.filter(|p| !is_index(p)).ok_or_else(missing)?);
+            cells.insert("image".into(), own.filter(|p| !is_index(p)).ok_or_else(missing)?);
         }
-        let images = self.named(line, &cells[column])?;
-        Ok(Some(Row { line, cells, images, ..Row::default() }))
+        let mut files = HashMap::new();
+        cells.values().try_for_each(|cell| self.add_named(cell, &mut files)).map_err(|e| self.error(line, e))?;
+        Ok(Some(Row { line, cells, files, ..Row::default() }))
     }
 
     fn manifest(&mut self) -> Result<Option<Row>, Error> {
@@ -103,30 +109,70 @@ impl Rows {
         let line = *line;
         let json = json.trim_start_matches('\u{feff}').to_owned();
         // What is wrong with it is the server's to say.
-        let object: Value = serde_json::from_str(&json).unwrap_or_default();
-        let images = ["image", "image_path"].into_iter().find_map(|name| match &object[name] {
-            Value::String(text) if !text.is_empty() => Some(text.clone()),
-            list @ Value::Array(_) => Some(list.to_string()),
-            _ => None,
-        });
-        let images = images.map_or(Ok(Vec::new()), |cell| self.named(line, &cell))?;
-        Ok(Some(Row { line, json, images, ..Row::default() }))
+        let parsed = serde_json::from_str(&json).or_else(|_| serde_json::from_str(&json.replace("NaN", "null")));
+        let object: Value = parsed.unwrap_or_default();
+        let mut files = HashMap::new();
+        self.add_files(&object, &mut files).map_err(|e| self.error(line, e))?;
+        Ok(Some(Row { line, json, files, ..Row::default() }))
     }
 
-    /// The pictures of a cell whose names it gives; none where it holds them itself.
-    fn named(&self, line: u64, cell: &str) -> Result<Vec<Image>, Error> {
-        let listed: Vec<String> = serde_json::from_str(cell).unwrap_or_else(|_| vec![cell.to_owned()]);
-        if !listed.iter().all(|text| is_name(text)) {
-            return Ok(Vec::new());
+    fn parquet(&mut self) -> Result<Option<Row>, Error> {
+        let Lines::Parquet(file) = &mut self.lines else { return Ok(None) };
+        let Some(cells) = file.next().transpose()? else { return Ok(None) };
+        let (object, mut files) = (Value::Object(cells), HashMap::new());
+        let at = |e| Error::file(&self.path, None, format!("row {}: image: {e}", self.number + 1));
+        self.add_files(&object, &mut files).map_err(at)?;
+        Ok(Some(Row { json: object.to_string(), files, ..Row::default() }))
+    }
+
+    fn error(&self, line: u64, message: String) -> Error {
+        Error::file(&self.path, Some(line), format!("image: {message}"))
+    }
+
+    /// Adds the pictures beside the table that the texts of `value` name.
+    fn add_files(&self, value: &Value, files: &mut HashMap<String, Vec<u8>>) -> Result<(), String> {
+        match value {
+            Value::String(text) => self.add_named(text, files),
+            Value::Array(all) => all.iter().try_for_each(|value| self.add_files(value, files)),
+            Value::Object(object) => object.values().try_for_each(|value| self.add_files(value, files)),
+            _ => Ok(()),
         }
-        let folder = self.path.parent().unwrap_or(Path::new(""));
-        let read = |name: &String| {
-            let path = folder.join(name.trim());
-            let data = std::fs::read(&path);
-            let data = data.map_err(|e| Error::file(&self.path, Some(line), format!("{}: {e}", path.display())))?;
-            Ok(Image { source: Some(Source::Data(data)) })
-        };
-        listed.iter().map(read).collect()
+    }
+
+    /// The same of one text, which may be a list of quoted names.
+    fn add_named(&self, text: &str, files: &mut HashMap<String, Vec<u8>>) -> Result<(), String> {
+        let text = text.trim();
+        if !text.starts_with(['[', '(', '{']) {
+            return self.add_file(text, files);
+        }
+        if text.len() > 64 * LONGEST_NAME {
+            return Ok(());
+        }
+        let mut rest = text;
+        while let Some(start) = rest.find(['\'', '"']) {
+            let (quote, after) = rest[start..].split_at(1);
+            let Some(end) = after.find(quote) else { break };
+            self.add_file(after[..end].trim(), files)?;
+            rest = &after[end + 1..];
+        }
+        Ok(())
+    }
+
+    fn add_file(&self, name: &str, files: &mut HashMap<String, Vec<u8>>) -> Result<(), String> {
+        let ending = Path::new(name).extension().map(|e| e.to_string_lossy().to_ascii_lowercase());
+        let is_name = name.len() <= LONGEST_NAME && ending.is_some_and(|e| ENDINGS.contains(&e.as_str()));
+        if !is_name || files.contains_key(name) {
+            return Ok(());
+        }
+        let path = self.path.parent().unwrap_or(Path::new("")).join(name);
+        // What is not there is the server's to say, who knows whether the column is a picture.
+        let Some(about) = path.metadata().ok().filter(std::fs::Metadata::is_file) else { return Ok(()) };
+        if about.len() > LONGEST_FILE {
+            return Err(format!("{}: more than {LONGEST_FILE} bytes", path.display()));
+        }
+        let data = std::fs::read(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+        files.insert(name.to_owned(), data);
+        Ok(())
     }
 }
 
@@ -134,7 +180,7 @@ impl Rows {
 fn picture_of(path: &Path, header: &csv::StringRecord, start: &csv::Position) -> Result<Option<String>, Error> {
     let mut file = File::open(path).map_err(|e| Error::file(path, None, e))?;
     file.seek(SeekFrom::Start(start.byte())).map_err(|e| Error::file(path, None, e))?;
-    let mut reader = csv::ReaderBuilder::new().delimiter(b'\t').has_headers(false).from_reader(file);
+    let mut reader = csv::ReaderBuilder::new().delimiter(delimiter(path)).has_headers(false).from_reader(file);
     let record = reader.records().next().transpose().map_err(|e| failed(path, &e))?;
     let column = header.iter().position(|name| name == "image");
     Ok(record.zip(column).and_then(|(record, column)| record.get(column).map(String::from)))
@@ -155,10 +201,13 @@ impl Iterator for Rows {
     type Item = Result<Row, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        match self.lines {
+        let row = match self.lines {
             Lines::Table { .. } => self.table(),
             Lines::Manifest { .. } => self.manifest(),
-        }
-        .transpose()
+            Lines::Parquet(_) => self.parquet(),
+        };
+        let row = row.transpose()?;
+        self.number += 1;
+        Some(row.map(|row| Row { number: self.number, ..row }))
     }
 }

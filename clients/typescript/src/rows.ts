@@ -1,45 +1,61 @@
 /**
- * Questions in files: VLMEvalKit's tables (TSV) and manifests of one JSON object a line. What the columns mean is the server's
+ * Questions in files: tables (TSV, CSV, Parquet) and manifests of one JSON object a line. What the columns mean is the server's
  * business; a client only brings the pictures that a row names.
  */
 
 import { createReadStream } from "node:fs";
-import { readFile } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 import { dirname, extname, resolve } from "node:path";
 import { createInterface } from "node:readline";
 
 import { create } from "@bufbuild/protobuf";
 import { type Info, parse } from "csv-parse";
 
-import { image } from "./client.js";
-import { type Image, type Row, RowSchema } from "./v1.js";
+import { parquetRows } from "./parquet.js";
+import { type Row, RowSchema } from "./v1.js";
 
 /** What is longer is base64. */
 const LONGEST_NAME = 1024;
 
-const FORMAT = { delimiter: "\t", relax_quotes: true, bom: true, max_record_size: 256 << 20 } as const;
+const LONGEST_ROW = 256 << 20;
 
-/** The rows of a table (.tsv) or a manifest (.jsonl), read when they are asked for: a file of any size needs the memory of one row. */
+/** Files that a row may name, and that are sent with it. */
+const ENDINGS = new Set(
+  ".png .jpg .jpeg .jpe .jfif .webp .gif .bmp .tif .tiff .ppm .jp2 .avif .heic".split(" "),
+);
+
+const format = (path: string) =>
+  ({ delimiter: extname(path) === ".csv" ? "," : "\t", relax_quotes: true, bom: true, max_record_size: LONGEST_ROW }) as const;
+
+/**
+ * The rows of a table (.tsv, .csv, .parquet) or a manifest (.jsonl), read when they are asked for: a text file of any size needs the
+ * memory of one row, a Parquet file that of one row group.
+ */
 export async function* rows(path: string): AsyncGenerator<Row> {
   switch (extname(path)) {
     case ".tsv":
+    case ".csv":
       yield* table(path);
       break;
     case ".jsonl":
       yield* manifest(path);
       break;
+    case ".parquet":
+      yield* parquet(path);
+      break;
     default:
-      throw new Error(`${path}: a name that ends in .tsv or .jsonl is needed`);
+      throw new Error(`${path}: a name that ends in .tsv, .csv, .jsonl or .parquet is needed`);
   }
 }
 
 async function* table(path: string): AsyncGenerator<Row> {
-  const parser = createReadStream(path).pipe(parse({ ...FORMAT, info: true }));
+  const parser = createReadStream(path).pipe(parse({ ...format(path), info: true }));
   let header: string[] | undefined;
   // Where rows begin, by their index: a row may name the picture of an earlier one by it.
   const starts = new Map<string, number>();
   let start = 0;
   let line = 1;
+  let number = 0n;
   for await (const { record, info } of parser as AsyncIterable<{ record: string[]; info: Info }>) {
     const [begins, at] = [start, line];
     start = info.bytes;
@@ -54,8 +70,8 @@ async function* table(path: string): AsyncGenerator<Row> {
       if (isIndex(cells["image"] ?? "")) {
         cells["image"] = await pictureOf(path, starts, cells["image"] ?? "", header.indexOf("image"));
       }
-      const images = await named(path, cells["image"] || cells["image_path"]);
-      yield create(RowSchema, { line: BigInt(at), cells, images });
+      number += 1n;
+      yield create(RowSchema, { line: BigInt(at), number, cells, files: await named(path, cells) });
     } catch (error) {
       throw new Error(`${path}, line ${at}: ${error instanceof Error ? error.message : error}`, { cause: error });
     }
@@ -64,29 +80,39 @@ async function* table(path: string): AsyncGenerator<Row> {
 
 async function* manifest(path: string): AsyncGenerator<Row> {
   let line = 0n;
+  let number = 0n;
   for await (const text of createInterface({ input: createReadStream(path), crlfDelay: Infinity })) {
     const json = text.replace(/^\uFEFF/, "");
     line += 1n;
     if (json.trim() !== "") {
-      yield create(RowSchema, { line, json, images: await named(path, pictureCell(json)) });
+      number += 1n;
+      yield create(RowSchema, { line, number, json, files: await named(path, parsed(json)) });
     }
   }
 }
 
-/** A text as it is, a list as JSON; what is wrong with a row is the server's to say. */
-function pictureCell(json: string): string | undefined {
-  try {
-    const { image: own, image_path: place } = JSON.parse(json) as { image?: unknown; image_path?: unknown };
-    const cell = own || place;
-    return typeof cell === "string" ? cell : JSON.stringify(cell);
-  } catch {
-    return undefined;
+/** An object; nothing where it is none: what is wrong with a row is the server's to say. */
+function parsed(json: string): unknown {
+  // Python writes NaN for nothing.
+  for (const text of [json, json.replaceAll("NaN", "null")]) {
+    try {
+      return JSON.parse(text) as unknown;
+    } catch {
+      continue;
+    }
+  }
+  return undefined;
+}
+
+async function* parquet(path: string): AsyncGenerator<Row> {
+  let number = 0n;
+  for await (const { row, json } of parquetRows(path)) {
+    number += 1n;
+    yield create(RowSchema, { number, json, files: await named(path, row) });
   }
 }
 
 const isIndex = (cell: string) => cell.length <= LONGEST_NAME && /^[0-9]+$/.test(cell);
-
-const isName = (cell: string) => cell.length <= LONGEST_NAME && !cell.endsWith("=") && extname(cell.trim()) !== "";
 
 /** The picture of an earlier row, which is read again. */
 async function pictureOf(path: string, starts: Map<string, number>, index: string, column: number): Promise<string> {
@@ -94,7 +120,7 @@ async function pictureOf(path: string, starts: Map<string, number>, index: strin
   if (start === undefined) {
     throw new Error(`image: row ${index} does not stand before`);
   }
-  const parser = createReadStream(path, { start }).pipe(parse({ ...FORMAT, to: 1 }));
+  const parser = createReadStream(path, { start }).pipe(parse({ ...format(path), to: 1 }));
   for await (const record of parser as AsyncIterable<string[]>) {
     const cell = record[column];
     if (cell && !isIndex(cell)) {
@@ -104,18 +130,38 @@ async function pictureOf(path: string, starts: Map<string, number>, index: strin
   throw new Error(`image: row ${index} has no picture of its own`);
 }
 
-/** The pictures whose names a cell gives; none where it holds them itself. */
-async function named(path: string, cell: string | undefined): Promise<Image[]> {
-  let listed = cell ? [cell] : [];
-  if (cell?.startsWith("[")) {
-    try {
-      listed = (JSON.parse(cell) as unknown[]).map(String);
-    } catch {
-      // A name may begin so, too.
+/** What may be names of pictures in a row: texts, and those quoted in a text that is a list. */
+function* names(value: unknown): Generator<string> {
+  if (typeof value === "string") {
+    if (/^\s*[[({]/.test(value) && value.length <= 64 * LONGEST_NAME) {
+      for (const [, single, double] of value.matchAll(/'([^'\n]+)'|"([^"\n]+)"/g)) {
+        yield (single ?? double ?? "").trim();
+      }
+    } else if (value.length <= LONGEST_NAME) {
+      yield value.trim();
+    }
+  } else if (typeof value === "object" && value !== null && !(value instanceof Uint8Array)) {
+    for (const each of Object.values(value)) {
+      yield* names(each);
     }
   }
-  if (!listed.every(isName)) {
-    return [];
+}
+
+/** The pictures beside the table that a row names, by these names. */
+async function named(path: string, row: unknown): Promise<Record<string, Uint8Array>> {
+  const files: Record<string, Uint8Array> = {};
+  for (const name of names(row)) {
+    if (!ENDINGS.has(extname(name).toLowerCase()) || name in files || name.includes("\0")) {
+      continue;
+    }
+    const file = resolve(dirname(path), name);
+    const about = await stat(file).catch(() => undefined);
+    if (about?.isFile()) {
+      if (about.size > LONGEST_ROW) {
+        throw new Error(`image: ${file}: more than ${LONGEST_ROW} bytes`);
+      }
+      files[name] = await readFile(file);
+    }
   }
-  return Promise.all(listed.map(async (name) => image(await readFile(resolve(dirname(path), name.trim())))));
+  return files;
 }

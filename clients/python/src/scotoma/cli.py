@@ -35,7 +35,7 @@ def _parser() -> argparse.ArgumentParser:
     ask.add_argument("images", nargs="*", type=Path)
     evaluate = commands.add_parser("evaluate", parents=[common], help="run a benchmark")
     evaluate.add_argument("rule")
-    evaluate.add_argument("data", type=Path, help="a table (.tsv) or a manifest (.jsonl)")
+    evaluate.add_argument("data", type=Path, help="a table (.tsv, .csv, .parquet) or a manifest (.jsonl)")
     evaluate.add_argument("--results", type=Path, help="results go here, and a run that finds them goes on")
     return parser
 

@@ -193,6 +193,8 @@ class EvaluateOptions(TypedDict, total=False):
     """How LLaVA-OneVision prepares several pictures: MULTI_IMAGE_PADDED (the default) or MULTI_IMAGE_TILED."""
     sampling: pb.Sampling
     """How tokens are chosen; greedy by default."""
+    columns: Mapping[str, str]
+    """Of rows, the column that holds an id, question, image, options, answer, category, hint, group; or `ignore`."""
 
 
 class InterveneOptions(CallOptions, total=False):

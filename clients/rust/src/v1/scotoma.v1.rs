@@ -2513,6 +2513,14 @@ pub struct EvaluateHeader {
     /// The server's judge is not asked, even where it has one and the rule needs it: answers are VERDICT_UNJUDGED.
     #[prost(bool, tag = "9")]
     pub unjudged: bool,
+    /// Of rows, the columns that hold an id, question, image, options, answer, category, hint or group where their names do not say so:
+    /// "answer" -> "label". Under "ignore" columns that are left out, with commas between them. Names that public
+    /// tables have are known.
+    #[prost(map = "string, string", tag = "10")]
+    pub columns: ::std::collections::HashMap<
+        ::prost::alloc::string::String,
+        ::prost::alloc::string::String,
+    >,
     /// How several pictures of one question are prepared, as Prompt.multi_image.
     #[prost(enumeration = "MultiImage", tag = "11")]
     pub multi_image: i32,
@@ -2599,11 +2607,12 @@ pub struct Sample {
         Pictures,
     >,
 }
-/// One question as it stands in a file: VLMEvalKit's columns index, question, hint, A to Z or options (a list), answer, category,
-/// group, image (base64), and any others. What is wrong with it is the result of that sample; the others go on.
+/// One question as it stands in a file, with the columns of Hugging Face's or VLMEvalKit's tables: docs/benchmark-tables.md names them.
+/// What is wrong with it is the result of that sample; the others go on. A column that looks like a picture, options or an answer and
+/// is not used is wrong.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Row {
-    /// Where it stands, from 1; errors say it.
+    /// The line on which it begins, from 1; errors say it. 0: the file has no lines.
     #[prost(uint64, tag = "1")]
     pub line: u64,
     /// Columns by name, of a table; or else `json`.
@@ -2612,12 +2621,21 @@ pub struct Row {
         ::prost::alloc::string::String,
         ::prost::alloc::string::String,
     >,
-    /// An object with the same names, of a manifest.
+    /// An object with the same names, of a manifest or a Parquet file; bytes are data URIs of base64.
     #[prost(string, tag = "3")]
     pub json: ::prost::alloc::string::String,
-    /// Its pictures. Empty: those that its column image holds.
+    /// Its pictures. Empty: those that its columns hold, or that `files` has.
     #[prost(message, repeated, tag = "4")]
     pub images: ::prost::alloc::vec::Vec<Image>,
+    /// Its place among the rows of the file, from 1. A row without an id has this less 1 as its id. 0: not known.
+    #[prost(uint64, tag = "5")]
+    pub number: u64,
+    /// The pictures that its columns name, by those names.
+    #[prost(map = "string, bytes", tag = "6")]
+    pub files: ::std::collections::HashMap<
+        ::prost::alloc::string::String,
+        ::prost::alloc::vec::Vec<u8>,
+    >,
 }
 /// Pictures of one question.
 #[derive(Clone, PartialEq, ::prost::Message)]

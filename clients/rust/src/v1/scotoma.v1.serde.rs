@@ -3766,6 +3766,9 @@ impl serde::Serialize for EvaluateHeader {
         if self.unjudged {
             len += 1;
         }
+        if !self.columns.is_empty() {
+            len += 1;
+        }
         if self.multi_image != 0 {
             len += 1;
         }
@@ -3795,6 +3798,9 @@ impl serde::Serialize for EvaluateHeader {
         }
         if self.unjudged {
             struct_ser.serialize_field("unjudged", &self.unjudged)?;
+        }
+        if !self.columns.is_empty() {
+            struct_ser.serialize_field("columns", &self.columns)?;
         }
         if self.multi_image != 0 {
             let v = MultiImage::try_from(self.multi_image)
@@ -3830,6 +3836,7 @@ impl<'de> serde::Deserialize<'de> for EvaluateHeader {
             "progress_every",
             "progressEvery",
             "unjudged",
+            "columns",
             "multi_image",
             "multiImage",
             "rule",
@@ -3845,6 +3852,7 @@ impl<'de> serde::Deserialize<'de> for EvaluateHeader {
             MaxTokens,
             ProgressEvery,
             Unjudged,
+            Columns,
             MultiImage,
             Rule,
             Custom,
@@ -3876,6 +3884,7 @@ impl<'de> serde::Deserialize<'de> for EvaluateHeader {
                             "maxTokens" | "max_tokens" => Ok(GeneratedField::MaxTokens),
                             "progressEvery" | "progress_every" => Ok(GeneratedField::ProgressEvery),
                             "unjudged" => Ok(GeneratedField::Unjudged),
+                            "columns" => Ok(GeneratedField::Columns),
                             "multiImage" | "multi_image" => Ok(GeneratedField::MultiImage),
                             "rule" => Ok(GeneratedField::Rule),
                             "custom" => Ok(GeneratedField::Custom),
@@ -3905,6 +3914,7 @@ impl<'de> serde::Deserialize<'de> for EvaluateHeader {
                 let mut max_tokens__ = None;
                 let mut progress_every__ = None;
                 let mut unjudged__ = None;
+                let mut columns__ = None;
                 let mut multi_image__ = None;
                 let mut rules__ = None;
                 while let Some(k) = map_.next_key()? {
@@ -3955,6 +3965,14 @@ impl<'de> serde::Deserialize<'de> for EvaluateHeader {
                             }
                             unjudged__ = Some(map_.next_value()?);
                         }
+                        GeneratedField::Columns => {
+                            if columns__.is_some() {
+                                return Err(serde::de::Error::duplicate_field("columns"));
+                            }
+                            columns__ = Some(
+                                map_.next_value::<std::collections::HashMap<_, _>>()?
+                            );
+                        }
                         GeneratedField::MultiImage => {
                             if multi_image__.is_some() {
                                 return Err(serde::de::Error::duplicate_field("multiImage"));
@@ -3984,6 +4002,7 @@ impl<'de> serde::Deserialize<'de> for EvaluateHeader {
                     max_tokens: max_tokens__.unwrap_or_default(),
                     progress_every: progress_every__.unwrap_or_default(),
                     unjudged: unjudged__.unwrap_or_default(),
+                    columns: columns__.unwrap_or_default(),
                     multi_image: multi_image__.unwrap_or_default(),
                     rules: rules__,
                 })
@@ -12209,6 +12228,12 @@ impl serde::Serialize for Row {
         if !self.images.is_empty() {
             len += 1;
         }
+        if self.number != 0 {
+            len += 1;
+        }
+        if !self.files.is_empty() {
+            len += 1;
+        }
         let mut struct_ser = serializer.serialize_struct("scotoma.v1.Row", len)?;
         if self.line != 0 {
             #[allow(clippy::needless_borrow)]
@@ -12224,6 +12249,16 @@ impl serde::Serialize for Row {
         if !self.images.is_empty() {
             struct_ser.serialize_field("images", &self.images)?;
         }
+        if self.number != 0 {
+            #[allow(clippy::needless_borrow)]
+            #[allow(clippy::needless_borrows_for_generic_args)]
+            struct_ser.serialize_field("number", ToString::to_string(&self.number).as_str())?;
+        }
+        if !self.files.is_empty() {
+            let v: std::collections::HashMap<_, _> = self.files.iter()
+                .map(|(k, v)| (k, pbjson::private::base64::encode(v))).collect();
+            struct_ser.serialize_field("files", &v)?;
+        }
         struct_ser.end()
     }
 }
@@ -12238,6 +12273,8 @@ impl<'de> serde::Deserialize<'de> for Row {
             "cells",
             "json",
             "images",
+            "number",
+            "files",
         ];
 
         #[allow(clippy::enum_variant_names)]
@@ -12246,6 +12283,8 @@ impl<'de> serde::Deserialize<'de> for Row {
             Cells,
             Json,
             Images,
+            Number,
+            Files,
         }
         impl<'de> serde::Deserialize<'de> for GeneratedField {
             fn deserialize<D>(deserializer: D) -> std::result::Result<GeneratedField, D::Error>
@@ -12271,6 +12310,8 @@ impl<'de> serde::Deserialize<'de> for Row {
                             "cells" => Ok(GeneratedField::Cells),
                             "json" => Ok(GeneratedField::Json),
                             "images" => Ok(GeneratedField::Images),
+                            "number" => Ok(GeneratedField::Number),
+                            "files" => Ok(GeneratedField::Files),
                             _ => Err(serde::de::Error::unknown_field(value, FIELDS)),
                         }
                     }
@@ -12294,6 +12335,8 @@ impl<'de> serde::Deserialize<'de> for Row {
                 let mut cells__ = None;
                 let mut json__ = None;
                 let mut images__ = None;
+                let mut number__ = None;
+                let mut files__ = None;
                 while let Some(k) = map_.next_key()? {
                     match k {
                         GeneratedField::Line => {
@@ -12324,6 +12367,23 @@ impl<'de> serde::Deserialize<'de> for Row {
                             }
                             images__ = Some(map_.next_value()?);
                         }
+                        GeneratedField::Number => {
+                            if number__.is_some() {
+                                return Err(serde::de::Error::duplicate_field("number"));
+                            }
+                            number__ = 
+                                Some(map_.next_value::<::pbjson::private::NumberDeserialize<_>>()?.0)
+                            ;
+                        }
+                        GeneratedField::Files => {
+                            if files__.is_some() {
+                                return Err(serde::de::Error::duplicate_field("files"));
+                            }
+                            files__ = Some(
+                                map_.next_value::<std::collections::HashMap<_, ::pbjson::private::BytesDeserialize<_>>>()?
+                                    .into_iter().map(|(k,v)| (k, v.0)).collect()
+                            );
+                        }
                     }
                 }
                 Ok(Row {
@@ -12331,6 +12391,8 @@ impl<'de> serde::Deserialize<'de> for Row {
                     cells: cells__.unwrap_or_default(),
                     json: json__.unwrap_or_default(),
                     images: images__.unwrap_or_default(),
+                    number: number__.unwrap_or_default(),
+                    files: files__.unwrap_or_default(),
                 })
             }
         }

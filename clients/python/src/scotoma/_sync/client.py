@@ -138,10 +138,10 @@ class Client:
     ) -> Evaluation:
         """A benchmark: questions are taken as fast as the server answers.
 
-        `questions` are samples, rows, or the path of a table (.tsv) or manifest (.jsonl). With `results`, a file,
-        results are written down as they come, and a run that finds them there goes on where it ended, with the seeds
-        that were drawn. `known` are results from elsewhere that are counted and not computed again. `progress` shows
-        a bar.
+        `questions` are samples, rows, or the path of a table (.tsv, .csv, .parquet) or manifest (.jsonl). With
+        `results`, a file, results are written down as they come, and a run that finds them there goes on where it
+        ended, with the seeds that were drawn. `known` are results from elsewhere that are counted and not computed
+        again. `progress` shows a bar.
         """
         asked = header(rule, variants or {}, options)
         file = None if results is None else ResultsFile(results, asked)

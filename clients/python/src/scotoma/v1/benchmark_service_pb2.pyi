@@ -61,7 +61,14 @@ class EvaluateRequest(_message.Message):
     def __init__(self, header: _Optional[_Union[EvaluateHeader, _Mapping]] = ..., sample: _Optional[_Union[Sample, _Mapping]] = ..., known: _Optional[_Union[SampleResult, _Mapping]] = ..., row: _Optional[_Union[Row, _Mapping]] = ...) -> None: ...
 
 class EvaluateHeader(_message.Message):
-    __slots__ = ("model", "rule", "custom", "variants", "answering", "sampling", "max_tokens", "progress_every", "unjudged", "multi_image")
+    __slots__ = ("model", "rule", "custom", "variants", "answering", "sampling", "max_tokens", "progress_every", "unjudged", "columns", "multi_image")
+    class ColumnsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     MODEL_FIELD_NUMBER: _ClassVar[int]
     RULE_FIELD_NUMBER: _ClassVar[int]
     CUSTOM_FIELD_NUMBER: _ClassVar[int]
@@ -71,6 +78,7 @@ class EvaluateHeader(_message.Message):
     MAX_TOKENS_FIELD_NUMBER: _ClassVar[int]
     PROGRESS_EVERY_FIELD_NUMBER: _ClassVar[int]
     UNJUDGED_FIELD_NUMBER: _ClassVar[int]
+    COLUMNS_FIELD_NUMBER: _ClassVar[int]
     MULTI_IMAGE_FIELD_NUMBER: _ClassVar[int]
     model: str
     rule: str
@@ -81,8 +89,9 @@ class EvaluateHeader(_message.Message):
     max_tokens: int
     progress_every: int
     unjudged: bool
+    columns: _containers.ScalarMap[str, str]
     multi_image: _inference_service_pb2.MultiImage
-    def __init__(self, model: _Optional[str] = ..., rule: _Optional[str] = ..., custom: _Optional[_Union[CustomRule, _Mapping]] = ..., variants: _Optional[_Iterable[_Union[EvaluateVariant, _Mapping]]] = ..., answering: _Optional[_Union[Answering, str]] = ..., sampling: _Optional[_Union[_inference_service_pb2.Sampling, _Mapping]] = ..., max_tokens: _Optional[int] = ..., progress_every: _Optional[int] = ..., unjudged: _Optional[bool] = ..., multi_image: _Optional[_Union[_inference_service_pb2.MultiImage, str]] = ...) -> None: ...
+    def __init__(self, model: _Optional[str] = ..., rule: _Optional[str] = ..., custom: _Optional[_Union[CustomRule, _Mapping]] = ..., variants: _Optional[_Iterable[_Union[EvaluateVariant, _Mapping]]] = ..., answering: _Optional[_Union[Answering, str]] = ..., sampling: _Optional[_Union[_inference_service_pb2.Sampling, _Mapping]] = ..., max_tokens: _Optional[int] = ..., progress_every: _Optional[int] = ..., unjudged: _Optional[bool] = ..., columns: _Optional[_Mapping[str, str]] = ..., multi_image: _Optional[_Union[_inference_service_pb2.MultiImage, str]] = ...) -> None: ...
 
 class CustomRule(_message.Message):
     __slots__ = ("prompt", "reader", "max_tokens")
@@ -143,7 +152,7 @@ class Sample(_message.Message):
     def __init__(self, id: _Optional[str] = ..., images: _Optional[_Iterable[_Union[_inference_service_pb2.Image, _Mapping]]] = ..., question: _Optional[str] = ..., hint: _Optional[str] = ..., options: _Optional[_Iterable[str]] = ..., answer: _Optional[str] = ..., category: _Optional[str] = ..., group: _Optional[str] = ..., fields: _Optional[_Mapping[str, str]] = ..., substitutes: _Optional[_Mapping[str, Pictures]] = ...) -> None: ...
 
 class Row(_message.Message):
-    __slots__ = ("line", "cells", "json", "images")
+    __slots__ = ("line", "cells", "json", "images", "number", "files")
     class CellsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -151,15 +160,26 @@ class Row(_message.Message):
         key: str
         value: str
         def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    class FilesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: bytes
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[bytes] = ...) -> None: ...
     LINE_FIELD_NUMBER: _ClassVar[int]
     CELLS_FIELD_NUMBER: _ClassVar[int]
     JSON_FIELD_NUMBER: _ClassVar[int]
     IMAGES_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    FILES_FIELD_NUMBER: _ClassVar[int]
     line: int
     cells: _containers.ScalarMap[str, str]
     json: str
     images: _containers.RepeatedCompositeFieldContainer[_inference_service_pb2.Image]
-    def __init__(self, line: _Optional[int] = ..., cells: _Optional[_Mapping[str, str]] = ..., json: _Optional[str] = ..., images: _Optional[_Iterable[_Union[_inference_service_pb2.Image, _Mapping]]] = ...) -> None: ...
+    number: int
+    files: _containers.ScalarMap[str, bytes]
+    def __init__(self, line: _Optional[int] = ..., cells: _Optional[_Mapping[str, str]] = ..., json: _Optional[str] = ..., images: _Optional[_Iterable[_Union[_inference_service_pb2.Image, _Mapping]]] = ..., number: _Optional[int] = ..., files: _Optional[_Mapping[str, bytes]] = ...) -> None: ...
 
 class Pictures(_message.Message):
     __slots__ = ("images",)

@@ -1,0 +1,128 @@
+//! Manifests: one JSON object a line.
+
+use std::fmt;
+use std::io::BufRead;
+
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
+use serde_json::{Map, Value};
+
+use super::super::Error;
+use super::{Cells, MAX_ROW, Raw};
+
+/// The next object of `source` with its line; blank lines are passed over.
+pub(super) fn next<R: BufRead>(source: &mut R, line: &mut usize) -> Result<Option<(usize, Raw)>, Error> {
+    loop {
+        *line += 1;
+        let (mut text, mut too_large) = (Vec::new(), false);
+        loop {
+            let input = source.fill_buf().map_err(|e| Error { line: *line, message: e.to_string() })?;
+            let end = input.iter().position(|&b| b == b'\n');
+            let part = &input[..end.unwrap_or(input.len())];
+            too_large |= text.len() + part.len() > MAX_ROW;
+            if !too_large {
+                text.extend_from_slice(part);
+            }
+            let (read, ended) = (part.len() + usize::from(end.is_some()), input.is_empty());
+            source.consume(read);
+            if ended && text.is_empty() && !too_large {
+                return Ok(None);
+            }
+            if ended || end.is_some() {
+                break;
+            }
+        }
+        if too_large {
+            return Ok(Some((*line, Raw::Bad(format!("more than {MAX_ROW} bytes")))));
+        }
+        if text.trim_ascii().is_empty() {
+            continue;
+        }
+        // As the parser of tables does.
+        let text = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&text);
+        return Ok(Some((*line, object(text).map_or_else(Raw::Bad, Raw::Object))));
+    }
+}
+
+/// Reads an object. `NaN`, which Python's json.dumps writes for nothing, is null; a name that stands twice is an error.
+pub(super) fn object(text: &[u8]) -> Result<Cells, String> {
+    let first = match serde_json::from_slice::<Unique>(text) {
+        Ok(object) => return Ok(object.0),
+        Err(error) => error,
+    };
+    let Some(text) = without_nan(text) else { return Err(first.to_string()) };
+    serde_json::from_slice::<Unique>(&text).map(|o| o.0).map_err(|e| e.to_string())
+}
+
+/// `text` with null for every NaN outside of strings; `None` where there is none.
+fn without_nan(text: &[u8]) -> Option<Vec<u8>> {
+    let (mut out, mut quoted, mut found, mut at) = (Vec::new(), false, false, 0);
+    while let Some(&byte) = text.get(at) {
+        match byte {
+            b'\\' if quoted => {
+                out.extend_from_slice(&text[at..text.len().min(at + 2)]);
+                at += 2;
+                continue;
+            }
+            b'"' => quoted = !quoted,
+            b'N' if !quoted && text[at..].starts_with(b"NaN") => {
+                (found, at) = (true, at + 3);
+                out.extend_from_slice(b"null");
+                continue;
+            }
+            _ => {}
+        }
+        out.push(byte);
+        at += 1;
+    }
+    found.then_some(out)
+}
+
+/// An object whose names are all different.
+struct Unique(Map<String, Value>);
+
+impl<'de> Deserialize<'de> for Unique {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Names)
+    }
+}
+
+struct Names;
+
+impl<'de> Visitor<'de> for Names {
+    type Value = Unique;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object of columns")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Unique, A::Error> {
+        let mut object = Map::new();
+        while let Some((name, value)) = entries.next_entry::<String, Value>()? {
+            if object.contains_key(&name) {
+                return Err(A::Error::custom(format!("column {name:?} stands there twice")));
+            }
+            object.insert(name, value);
+        }
+        Ok(Unique(object))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn what_python_writes_for_nothing_is_null() {
+        let read = |text: &str| object(text.as_bytes()).map(Value::Object);
+        assert_eq!(
+            read(r#"{"a": NaN, "b": "NaN \" NaN", "c": [NaN]}"#),
+            Ok(json!({"a": null, "b": "NaN \" NaN", "c": [null]}))
+        );
+        for text in
+            [r#"{"a": Infinity}"#, r#"{"a": NaNa}"#, r#"{"a": 1, "a": 2}"#, "[1]", "NaN", r#"{"a\"#, r#"{"a": NaN, "\"#]
+        {
+            assert!(read(text).is_err(), "{text}");
+        }
+    }
+}
