@@ -153,9 +153,9 @@ fn pickles() {
     // A text of 4 GiB that is not there, and a million tuples in each other.
     copy.write(shard, &torch_file(b"\x80\x02X\xff\xff\xff\xffa."));
     copy.fails(&[shard, "cut off"]);
-    copy.write(shard, &torch_file(&[&b"\x80\x02)"[..], &[0x85; 1 << 20], b"."].concat()));
+    copy.write(shard, &torch_file(&[&b"\x80\x02)"[..], vec![0x85; 1 << 20].as_slice(), b"."].concat()));
     copy.fails(&[shard, "no dictionary of tensors"]);
-    copy.write(shard, &torch_file(&[&b"\x80\x02"[..], &[b'('; 9 << 20], b"."].concat()));
+    copy.write(shard, &torch_file(&[&b"\x80\x02"[..], vec![b'('; 9 << 20].as_slice(), b"."].concat()));
     copy.fails(&[shard, "at most"]);
 }
 

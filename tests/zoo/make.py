@@ -110,6 +110,53 @@ def xtuner_llama3():
     return agrees(hf(llava(decoder=text(rope_theta=5e5))))
 
 
+@row
+def vip_llava_hf():
+    """llava-hf/vip-llava-7b-hf"""
+    config = llava("vipllava", vision_feature_layers=[-2, -3, 1], projector_layernorm_eps=1e-5)
+    del config["vision_feature_layer"], config["vision_feature_select_strategy"]
+    return agrees(hf(config))
+
+
+@row
+def llava_phi_3():
+    """xtuner/llava-phi-3-mini-hf"""
+    return agrees(hf(llava(decoder=text("phi3", num_key_value_heads=4, sliding_window=8))))
+
+
+@row
+def llava_gemma_2b():
+    """Intel/llava-gemma-2b"""
+    return agrees(hf(llava(decoder=text("gemma", head_dim=8, num_key_value_heads=1))))
+
+
+@row
+def llava_gemma_2():
+    """A Gemma 2 decoder"""
+    return agrees(hf(llava(decoder=text("gemma2", head_dim=8, sliding_window=8, query_pre_attn_scalar=8))))
+
+
+@row
+def llava_qwen_3():
+    """A Qwen3 decoder"""
+    return agrees(hf(llava(decoder=text("qwen3", head_dim=8))))
+
+
+ROPES = {
+    "llama3": {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 64},
+    "dynamic": {"rope_type": "dynamic", "factor": 2.0},
+    "yarn": {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 256},
+}  # fmt: skip
+for name, scaling in ROPES.items():
+    ROWS[f"rope-{name}"] = lambda scaling=scaling: agrees(hf(llava(decoder=text(rope_scaling=scaling))))
+
+
+@row
+def feature_layers():
+    """vision_feature_layer with two layers"""
+    return agrees(hf(llava(vision_feature_layer=[-2, -3])))
+
+
 # Details of layouts
 
 
