@@ -18,6 +18,7 @@ mod judge;
 mod paper;
 mod parity;
 mod replay;
+mod sampling;
 mod serve;
 
 use std::process::ExitCode;

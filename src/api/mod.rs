@@ -21,6 +21,7 @@ mod provenance;
 mod registry;
 mod residency;
 mod sample;
+mod sampling;
 mod score;
 mod status;
 mod sweep;

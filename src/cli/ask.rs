@@ -10,6 +10,7 @@ use scotoma_client::{Client, GenerateRequest, PreviewRequest, prompt};
 
 use super::access::Remote;
 use super::flags::Flags;
+use super::sampling::SamplingFlags;
 use super::{Failure, Local};
 use crate::server::Config;
 
@@ -48,6 +49,8 @@ pub(super) struct Generate {
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
     #[command(flatten)]
+    sampling: SamplingFlags,
+    #[command(flatten)]
     flags: Flags,
 }
 
@@ -60,6 +63,7 @@ impl Generate {
             prompt: Some(prompt(&self.question, [image.clone()])),
             interventions: self.flags.interventions(),
             max_tokens: self.max_tokens,
+            sampling: Some(self.sampling.message()),
             ..Default::default()
         };
         let mut answer = client.generate(request).await?;
