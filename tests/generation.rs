@@ -130,16 +130,15 @@ fn folder(generation: &Value) -> tempfile::TempDir {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_goes_before_the_file() {
-    let generation = json!({"repetition_penalty": 1.5, "eos_token_id": 1, "do_sample": true, "top_k": 1, "max_new_tokens": 7});
+    let generation =
+        json!({"repetition_penalty": 1.5, "eos_token_id": 1, "do_sample": true, "top_k": 1, "max_new_tokens": 7});
     let folder = folder(&generation);
-    let config = Config { models: vec![ModelSpec::new("tiny", Source::Folder(folder.path().into()))], ..Config::shapes() };
+    let config =
+        Config { models: vec![ModelSpec::new("tiny", Source::Folder(folder.path().into()))], ..Config::shapes() };
     let server = Running::start(config).await;
     let mut client = server.client().await;
     let info = client.list_models().await.unwrap().swap_remove(0);
-    assert_eq!(
-        info.generation_config,
-        r#"{"do_sample":true,"max_new_tokens":7,"repetition_penalty":1.5,"top_k":1}"#
-    );
+    assert_eq!(info.generation_config, r#"{"do_sample":true,"max_new_tokens":7,"repetition_penalty":1.5,"top_k":1}"#);
     let mut ask = async |sampling: Asked, max_tokens: u32| {
         let prompt = Some(prompt("Is there a red circle?", [common::picture()]));
         let request = GenerateRequest { prompt, sampling: Some(sampling), max_tokens, ..Default::default() };
@@ -173,9 +172,8 @@ async fn a_request_goes_before_the_file() {
     };
     let (other, _) = ask(bias, 7).await;
     assert!(!other.contains(&banned) && !other.contains(&plain[1]), "{other:?}");
-    let images = vec![scotoma_client::v1::Image {
-        source: Some(scotoma_client::v1::image::Source::Data(common::picture())),
-    }];
+    let images =
+        vec![scotoma_client::v1::Image { source: Some(scotoma_client::v1::image::Source::Data(common::picture())) }];
     for record in [record, drawn_record] {
         let request = VerifyRequest { provenance: Some(record), images: images.clone(), ..Default::default() };
         let verified = server.client().await.verify(request).await.unwrap();
@@ -196,7 +194,8 @@ async fn a_request_goes_before_the_file() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_is_refused_keeps_a_model_from_loading() {
     let folder = folder(&json!({"num_beams": 5}));
-    let config = Config { models: vec![ModelSpec::new("tiny", Source::Folder(folder.path().into()))], ..Config::shapes() };
+    let config =
+        Config { models: vec![ModelSpec::new("tiny", Source::Folder(folder.path().into()))], ..Config::shapes() };
     let error = tokio::task::spawn_blocking(move || Server::load(&config).err().map(|e| e.to_string()));
     assert!(error.await.unwrap().unwrap().contains("num_beams 5: beam search is not supported; 1 is"));
 }

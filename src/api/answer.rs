@@ -11,6 +11,7 @@ use super::prepare::{Asked, Ground, Scene};
 use super::v1::{self, generate_response};
 use super::{Error, State, provenance, sampling};
 use crate::engine::{self, Event, Finish, Prefilled, Timing, Variant, Work};
+use crate::intervention;
 use crate::model::{Detokenizer, Model};
 use crate::telemetry::names;
 

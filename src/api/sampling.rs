@@ -20,12 +20,18 @@ const SAMPLER: usize = u32::MAX as usize;
 /// Checks what does not depend on the model, and draws the seed where one is needed and none is given.
 pub(super) fn check(sampling: &mut v1::Sampling) -> Result<(), Error> {
     check_numbers(sampling, |name, message| Error::invalid(format!("sampling.{name}"), message))?;
-    for (name, count) in [("suppress_tokens", sampling.suppress_tokens.len()), ("logit_bias", sampling.logit_bias.len())] {
+    for (name, count) in
+        [("suppress_tokens", sampling.suppress_tokens.len()), ("logit_bias", sampling.logit_bias.len())]
+    {
         if count > MAX_LISTED {
-            return Err(Error::invalid(format!("sampling.{name}"), format!("{count} tokens; at most {MAX_LISTED} are taken")));
+            return Err(Error::invalid(
+                format!("sampling.{name}"),
+                format!("{count} tokens; at most {MAX_LISTED} are taken"),
+            ));
         }
     }
-    for (name, count) in [("no_repeat_ngram_size", sampling.no_repeat_ngram_size), ("min_tokens", sampling.min_tokens)] {
+    for (name, count) in [("no_repeat_ngram_size", sampling.no_repeat_ngram_size), ("min_tokens", sampling.min_tokens)]
+    {
         if let Some(count) = count.filter(|&count| count > MAX_COUNT) {
             return Err(Error::invalid(format!("sampling.{name}"), format!("{count} is more than {MAX_COUNT}")));
         }
@@ -56,11 +62,8 @@ fn check_numbers(sampling: &v1::Sampling, error: impl Fn(&str, String) -> Error)
             return Err(error(name, format!("{value} is not above 0 and at most {most}")));
         }
     }
-    let from_zero = [
-        ("min_p", sampling.min_p),
-        ("epsilon_cutoff", sampling.epsilon_cutoff),
-        ("eta_cutoff", sampling.eta_cutoff),
-    ];
+    let from_zero =
+        [("min_p", sampling.min_p), ("epsilon_cutoff", sampling.epsilon_cutoff), ("eta_cutoff", sampling.eta_cutoff)];
     for (name, value) in from_zero {
         if let Some(value) = value.filter(|v| !(0.0..=1.0).contains(v)) {
             return Err(error(name, format!("{value} is not in 0 to 1")));
@@ -107,10 +110,9 @@ pub(super) fn sampler(asked: &v1::Sampling, model: &Model, sample_key: &str) -> 
         Error::invalid("sampling.do_sample", format!("generation_config.json: {name} {message}; set it here"))
     })?;
     let vocabulary = model.decoder.config().vocab_size;
-    for (name, ids) in [
-        ("suppress_tokens", asked.suppress_tokens.iter().max()),
-        ("logit_bias", asked.logit_bias.keys().max()),
-    ] {
+    for (name, ids) in
+        [("suppress_tokens", asked.suppress_tokens.iter().max()), ("logit_bias", asked.logit_bias.keys().max())]
+    {
         if let Some(id) = ids.filter(|&&id| id as usize >= vocabulary) {
             let message = format!("token {id}; the vocabulary has {vocabulary} tokens, from 0");
             return Err(Error::invalid(format!("sampling.{name}"), message));
@@ -166,7 +168,8 @@ pub(super) fn room(
     match (model.max_new_tokens, model.max_length) {
         (Some(most), _) => Ok(most),
         (None, Some(length)) if length <= prompt => {
-            let message = format!("open, and the prompt has {prompt} tokens, where generation_config.json ends at {length}");
+            let message =
+                format!("open, and the prompt has {prompt} tokens, where generation_config.json ends at {length}");
             Err(Error::invalid("max_tokens", message))
         }
         (None, Some(length)) => Ok((length - prompt).min(DEFAULT_MAX_TOKENS)),

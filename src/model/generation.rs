@@ -248,7 +248,9 @@ impl GenerationConfig {
     pub fn parse(json: &Value, vocabulary: usize) -> Result<Self, Error> {
         check_names(json)?;
         let positive = |name: &str| match number(json, name, 1.0)? {
-            Some(value) if !(value.is_finite() && value > 0.0) => refuse(format!("{name} {value}; a number above 0 is needed")),
+            Some(value) if !(value.is_finite() && value > 0.0) => {
+                refuse(format!("{name} {value}; a number above 0 is needed"))
+            }
             found => Ok(found),
         };
         let known = |name: &str, sequences: &mut dyn Iterator<Item = &Vec<u32>>| {
@@ -327,7 +329,9 @@ fn check_names(json: &Value) -> Result<(), Error> {
         }
         if name == "cache_implementation" {
             if value.as_str().is_some_and(|kind| kind.contains("quantized")) {
-                return refuse(format!("{name} {value}; keys and values are kept as they are, a cache of another kind is supported"));
+                return refuse(format!(
+                    "{name} {value}; keys and values are kept as they are, a cache of another kind is supported"
+                ));
             }
             continue;
         }
