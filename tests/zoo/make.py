@@ -110,7 +110,82 @@ def xtuner_llama3():
     return agrees(hf(llava(decoder=text(rope_theta=5e5))))
 
 
+@row
+def xtuner_phi3():
+    """xtuner/llava-phi-3-mini-hf"""
+    return agrees(hf(llava(decoder=text("phi3", num_key_value_heads=4, sliding_window=16))))
+
+
+@row
+def intel_gemma():
+    """Intel/llava-gemma-2b: the head is tied since Gemma's configuration ties where it says nothing"""
+    folder = hf(llava(decoder=text("gemma", num_key_value_heads=1, head_dim=12)))
+    del folder.weights["model.safetensors"]["language_model.lm_head.weight"]
+    return agrees(folder)
+
+
+@row
+def vip_llava_7b_hf():
+    """llava-hf/vip-llava-7b-hf, llava-hf/vip-llava-13b-hf"""
+    config = llava("vipllava", vision_feature_layers=[-2, -3, 1], projector_layernorm_eps=1e-5)
+    del config["vision_feature_layer"], config["vision_feature_select_strategy"]
+    return agrees(hf(config))
+
+
 # Details of layouts
+
+
+@row
+def decoder_gemma2():
+    """Gemma 2: norms after the parts, bounded scores, windows in every second layer"""
+    decoder = text("gemma2", head_dim=12, query_pre_attn_scalar=20, attn_logit_softcapping=2.0, sliding_window=8, tie_word_embeddings=False)
+    return agrees(hf(llava(decoder=decoder)))
+
+
+@row
+def decoder_qwen3():
+    """Qwen3: norms of queries and keys"""
+    return agrees(hf(llava("llava_onevision", decoder=text("qwen3", head_dim=12)), dtype="BF16"))
+
+
+@row
+def feature_layers():
+    """vision_feature_layer as a list"""
+    return agrees(hf(llava(vision_feature_layer=[-2, -3])))
+
+
+@row
+def feature_layers_tiled():
+    """The same where pictures are tiled"""
+    return agrees(hf(llava("llava_next", vision_feature_layer=[1, -1])))
+
+
+@row
+def rope_llama3():
+    """Any LLaVA over Llama 3.1 or 3.2"""
+    scaling = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 32}
+    return agrees(hf(llava(decoder=text(rope_theta=5e5, rope_scaling=scaling))))
+
+
+@row
+def rope_dynamic():
+    """rope_scaling dynamic"""
+    return agrees(hf(llava(decoder=text(rope_scaling={"type": "dynamic", "factor": 2.0}))))
+
+
+@row
+def rope_yarn():
+    """rope_scaling yarn under the old key `type`, its original length at its place"""
+    scaling = {"type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32}
+    return agrees(hf(llava(decoder=text("qwen2", rope_scaling=scaling))))
+
+
+@row
+def rope_su():
+    """Phi-3's LongRoPE under its old name"""
+    scaling = {"type": "su", "short_factor": [1.0, 1.5, 2.0, 3.0], "long_factor": [2.0, 4.0, 8.0, 16.0]}
+    decoder = text("phi3", original_max_position_embeddings=24, rope_scaling=scaling)
+    return agrees(hf(llava(decoder=decoder)))
 
 
 @row

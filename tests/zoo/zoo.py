@@ -200,7 +200,7 @@ def hf(config: dict, *, names=old, dtype="F16", shards=1, kind="safetensors", ex
 
 def processor_of(folder: Path, config):
     tokenizer = AutoTokenizer.from_pretrained(SHAPES)
-    patch, strategy = config.vision_config.patch_size, config.vision_feature_select_strategy
+    patch, strategy = config.vision_config.patch_size, getattr(config, "vision_feature_select_strategy", "default")
     class_token = 0 if config.vision_config.model_type.startswith("siglip") else 1
     if config.model_type == "llava_next":
         return LlavaNextProcessor(LlavaNextImageProcessorPil.from_pretrained(folder), tokenizer, patch_size=patch,

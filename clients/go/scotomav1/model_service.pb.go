@@ -244,8 +244,12 @@ type ModelInfo struct {
 	Adapters []string `protobuf:"bytes,21,rep,name=adapters,proto3" json:"adapters,omitempty"`
 	// All layers whose outputs the projector reads side by side, in this order, by the same rule.
 	VisionFeatureLayers []int32 `protobuf:"varint,22,rep,packed,name=vision_feature_layers,json=visionFeatureLayers,proto3" json:"vision_feature_layers,omitempty"`
-	unknownFields       protoimpl.UnknownFields
-	sizeCache           protoimpl.SizeCache
+	// What generation_config.json says of how answers are chosen, in canonical JSON; `{}` where it says nothing that acts. Penalties and
+	// forbidden or forced tokens are applied to every answer, greedy ones too, unless Sampling says otherwise; what it says of sampling where
+	// Sampling.do_sample asks for it.
+	GenerationConfig string `protobuf:"bytes,23,opt,name=generation_config,json=generationConfig,proto3" json:"generation_config,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *ModelInfo) Reset() {
@@ -423,6 +427,13 @@ func (x *ModelInfo) GetVisionFeatureLayers() []int32 {
 		return x.VisionFeatureLayers
 	}
 	return nil
+}
+
+func (x *ModelInfo) GetGenerationConfig() string {
+	if x != nil {
+		return x.GenerationConfig
+	}
+	return ""
 }
 
 // The shape of a transformer.
@@ -1656,7 +1667,7 @@ const file_scotoma_v1_model_service_proto_rawDesc = "" +
 	"\x0fGetModelRequest\x12\x14\n" +
 	"\x05model\x18\x01 \x01(\tR\x05model\"?\n" +
 	"\x10GetModelResponse\x12+\n" +
-	"\x05model\x18\x01 \x01(\v2\x15.scotoma.v1.ModelInfoR\x05model\"\xa5\x06\n" +
+	"\x05model\x18\x01 \x01(\v2\x15.scotoma.v1.ModelInfoR\x05model\"\xd2\x06\n" +
 	"\tModelInfo\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
 	"\x06family\x18\x02 \x01(\tR\x06family\x12\x16\n" +
@@ -1687,7 +1698,8 @@ const file_scotoma_v1_model_service_proto_rawDesc = "" +
 	"\x0fsaliency_models\x18\x12 \x03(\tR\x0esaliencyModels\x12'\n" +
 	"\x0fimage_processor\x18\x13 \x01(\tR\x0eimageProcessor\x12\x1a\n" +
 	"\badapters\x18\x15 \x03(\tR\badapters\x122\n" +
-	"\x15vision_feature_layers\x18\x16 \x03(\x05R\x13visionFeatureLayers\"\x89\x01\n" +
+	"\x15vision_feature_layers\x18\x16 \x03(\x05R\x13visionFeatureLayers\x12+\n" +
+	"\x11generation_config\x18\x17 \x01(\tR\x10generationConfig\"\x89\x01\n" +
 	"\tStackInfo\x12\x16\n" +
 	"\x06layers\x18\x01 \x01(\rR\x06layers\x12\x14\n" +
 	"\x05width\x18\x02 \x01(\rR\x05width\x12\x14\n" +
