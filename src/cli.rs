@@ -19,6 +19,7 @@ mod messages;
 mod paper;
 mod parity;
 mod replay;
+mod sampling;
 mod serve;
 
 use std::process::ExitCode;

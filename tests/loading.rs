@@ -235,7 +235,7 @@ fn configurations() {
     let whole = copy.read("config.json");
     let factors =
         |count: usize| json!({"rope_type": "longrope", "short_factor": vec![1.0; count], "long_factor": vec![2.0; 4]});
-    let bad: [(&str, Value, &str); 22] = [
+    let bad: [(&str, Value, &str); 21] = [
         ("/text_config/num_attention_heads", json!(0), "text_config: sizes must be at least 1"),
         ("/vision_config/num_attention_heads", json!(0), "vision_config: sizes must be at least 1"),
         ("/vision_config/patch_size", json!(0), "vision_config"),
@@ -270,7 +270,6 @@ fn configurations() {
         ("/text_config/rope_parameters", json!({"rope_theta": 0}), "rope_theta 0; a number above 0"),
         ("/vision_feature_layer", json!([]), "a layer number, or a list of 1 to 64 of them"),
         ("/vision_feature_layer", json!([-2, 9]), "vision_feature_layer 9 is not in"),
-        ("/text_config/use_cache", json!("yes"), "missing"),
         ("/vision_feature_layer", json!(9), "vision_feature_layer 9 is not in"),
         ("/text_config/max_position_embeddings", json!(1_u64 << 40), "max_position_embeddings"),
         ("/text_config/hidden_size", json!(-1), "invalid value"),

@@ -9,18 +9,14 @@ use tonic::Status;
 use super::call::{Admitted, Call, Ready, before, settle};
 use super::prepare::{Asked, Ground, Scene};
 use super::v1::{self, generate_response};
-use super::{Error, State, provenance};
-use crate::engine::{self, Event, Finish, Prefilled, Sampling, Timing, Variant, Work};
-use crate::intervention::{self, Draws};
+use super::{Error, State, provenance, sampling};
+use crate::engine::{self, Event, Finish, Prefilled, Timing, Variant, Work};
+use crate::intervention;
 use crate::model::{Detokenizer, Model};
 use crate::telemetry::names;
 
-const DEFAULT_MAX_TOKENS: usize = 256;
 const MAX_STOPS: usize = 8;
 const MAX_TOP_LOGPROBS: u32 = 20;
-const MAX_TEMPERATURE: f64 = 100.0;
-/// The place in the list of interventions that the sampler's draws are keyed by.
-const SAMPLER: usize = u32::MAX as usize;
 
 /// Admits a request.
 pub(super) async fn begin(
@@ -37,9 +33,7 @@ pub(super) async fn begin(
 /// Checks what does not depend on the plan, fills in what is open, and takes the prompt with its pictures, leaving their handles.
 pub(super) fn check(state: &State, request: &mut v1::GenerateRequest) -> Result<Option<v1::Prompt>, Error> {
     settle(state, &mut request.model, &mut request.interventions, &mut [])?;
-    let mut sampling = request.sampling.unwrap_or_default();
-    sampler(&mut sampling, &request.sample_key)?;
-    request.sampling = Some(sampling);
+    sampling::check(request.sampling.get_or_insert_default())?;
     check_stops(&request.stop)?;
     if request.top_logprobs > MAX_TOP_LOGPROBS {
         let message = format!("{} is more than {MAX_TOP_LOGPROBS}", request.top_logprobs);
@@ -54,38 +48,21 @@ pub(super) async fn prepare(
     ground: &Arc<Ground>,
     request: v1::GenerateRequest,
 ) -> Result<(Ready, Variant, Writer), Error> {
-    let mut sampling = request.sampling.unwrap_or_default();
-    let sampler = sampler(&mut sampling, &request.sample_key)?;
-    let wanted = if request.max_tokens == 0 { DEFAULT_MAX_TOKENS } else { request.max_tokens as usize };
+    let asked = request.sampling.clone().unwrap_or_default();
     let work = |model: &Model, scene: &Scene| {
         let left = model.decoder.config().max_position_embeddings - scene.prompt.next as usize;
+        let room = sampling::room(request.max_tokens, &model.generation, scene.prompt.ids.len(), &asked)?;
+        let sampling = sampling::sampler(&asked, model, &request.sample_key)?;
         let top_logprobs = request.top_logprobs as usize;
-        Ok(Work::Generate { sampling: sampler, max_tokens: wanted.min(left), top_logprobs })
+        Ok(Work::Generate { sampling, max_tokens: room.min(left), top_logprobs })
     };
     let recorded = provenance::request("Generate", &request);
     let sample_key = &request.sample_key;
-    let asked = Asked { interventions: request.interventions, sample_key, ..Asked::default() };
-    let (ready, variant) = state.ready(ground, asked, work).await?;
-    let record = provenance::begin(&ready.scene, recorded, Some(sampling), sample_key);
+    let compiled = Asked { interventions: request.interventions, sample_key, ..Asked::default() };
+    let (ready, variant) = state.ready(ground, compiled, work).await?;
+    let effective = sampling::effective(&asked, &ready.scene.model.generation);
+    let record = provenance::begin(&ready.scene, recorded, Some(effective), sample_key);
     Ok((ready, variant, Writer::new(request.stop, record)))
-}
-
-fn sampler(sampling: &mut v1::Sampling, sample_key: &str) -> Result<Sampling, Error> {
-    let temperature = sampling.temperature;
-    if !(0.0..=MAX_TEMPERATURE).contains(&temperature) {
-        let message = format!("{temperature} is not in 0 to {MAX_TEMPERATURE}");
-        return Err(Error::invalid("sampling.temperature", message));
-    }
-    let top_p = sampling.top_p.unwrap_or(1.0);
-    if !(top_p > 0.0 && top_p <= 1.0) {
-        return Err(Error::invalid("sampling.top_p", format!("{top_p} is not above 0 and at most 1")));
-    }
-    if temperature > 0.0 {
-        sampling.seed.get_or_insert_with(intervention::fresh_seed);
-    }
-    // Greedy decoding draws nothing.
-    let draws = Draws::new(sampling.seed.unwrap_or(0), sample_key, SAMPLER, 0);
-    Ok(Sampling { temperature, top_k: sampling.top_k as usize, top_p, draws })
 }
 
 fn check_stops(stops: &[String]) -> Result<(), Error> {

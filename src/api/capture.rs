@@ -103,7 +103,7 @@ pub(super) async fn begin(
         if needed > held {
             return Err(Error::CaptureBudget { field: "max_bytes", needed, limit: held });
         }
-        Ok(Work::Generate { sampling: Sampling::greedy(), max_tokens, top_logprobs: 0 })
+        Ok(Work::Generate { sampling: Sampling::greedy_as(model), max_tokens, top_logprobs: 0 })
     };
     let recorded = provenance::request("Capture", &request);
     let ground = state.ground_of(call, &request.model, prompt).await?;

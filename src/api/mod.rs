@@ -22,6 +22,7 @@ mod provenance;
 mod registry;
 mod residency;
 mod sample;
+mod sampling;
 mod score;
 mod status;
 mod sweep;

@@ -61,6 +61,7 @@ impl State {
             }),
             interventions: intervention::NAMES.iter().map(ToString::to_string).collect(),
             adapters: model.source.adapters(),
+            generation_config: model.generation.to_json(),
             saliency_models: self.saliency.iter().map(|m| m.name.clone()).collect(),
             chat_template: model
                 .chat

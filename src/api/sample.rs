@@ -197,7 +197,7 @@ impl Plan {
             _ => v1::sweep_request::Input::Generate(v1::GenerateRequest {
                 model,
                 prompt: Some(prompt),
-                sampling: self.header.sampling,
+                sampling: self.header.sampling.clone(),
                 max_tokens: self.header.max_tokens,
                 sample_key,
                 ..Default::default()

@@ -73,6 +73,7 @@ impl Error {
                 engine::Error::KvBudget { .. } => of(Code::ResourceExhausted, "KV_BUDGET", None, false),
                 engine::Error::Draining => of(Code::Unavailable, "DRAINING", None, true),
                 engine::Error::Deadline { .. } => of(Code::DeadlineExceeded, "DEADLINE", None, false),
+                engine::Error::NothingLeft => of(Code::FailedPrecondition, "NO_TOKEN_LEFT", Some("sampling"), false),
                 engine::Error::NotFinite => of(Code::Internal, "NOT_FINITE", None, false),
                 engine::Error::Fault(_) => of(Code::Internal, "FAULT", None, false),
             },

@@ -11,6 +11,7 @@ use scotoma_client::{Client, GenerateRequest, PreviewRequest, messages, prompt, 
 
 use super::access::Remote;
 use super::flags::Flags;
+use super::sampling::SamplingFlags;
 use super::{Failure, Local};
 use crate::server::Config;
 
@@ -58,6 +59,8 @@ pub(super) struct Generate {
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
     #[command(flatten)]
+    sampling: SamplingFlags,
+    #[command(flatten)]
     flags: Flags,
 }
 
@@ -71,6 +74,7 @@ impl Generate {
             prompt: Some(prompt),
             interventions: self.flags.interventions(),
             max_tokens: self.max_tokens,
+            sampling: Some(self.sampling.message()),
             ..Default::default()
         };
         let mut answer = client.generate(request).await?;

@@ -13,6 +13,7 @@ mod job;
 pub mod parity;
 pub mod planner;
 mod prefixes;
+mod processors;
 mod request;
 mod run;
 mod sampling;
@@ -71,6 +72,9 @@ pub enum Error {
     /// The forward pass made no numbers.
     #[error("the logits are not finite")]
     NotFinite,
+    /// The processors of a request suppress all tokens.
+    #[error("no token is left to choose: penalties and suppressed tokens leave none")]
+    NothingLeft,
     /// Shapes, dtypes, the device: a fault of the server.
     #[error("the forward pass failed: {0}")]
     Fault(String),

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use metrics::counter;
 use tokio::sync::mpsc::UnboundedSender;
 
+use super::processors::Sofar;
 use super::run::{Goal, Run, Stage};
 use super::sampling::{Reading, likeliest, log_softmax};
 use super::{Client, Cost, Error, Event, Finish, Job, Prefilled, Timing, Token, Told, Work, digest_of_digests};
@@ -188,9 +189,15 @@ impl Request {
                 }
                 run.stage = Stage::Done;
             }
-            Goal::Generate { sampling, top_logprobs, .. } => {
-                let Some(logprobs) = logprobs.first() else { return };
-                let id = sampling.choose(logprobs);
+            Goal::Generate { sampling, top_logprobs, max_tokens } => {
+                let (Some(logits), Some(logprobs)) = (rows.first(), logprobs.first()) else { return };
+                let prompt = &run.ids[..run.prompt];
+                let sofar = Sofar { prompt, answer: &run.answer, eos: &self.model.eos, room: *max_tokens };
+                let Some(id) = sampling.next(logits, logprobs, sofar) else {
+                    variants.iter().for_each(|&(v, _)| self.tell(v, Err(Error::NothingLeft)));
+                    run.stage = Stage::Done;
+                    return;
+                };
                 let top = likeliest(logprobs, *top_logprobs);
                 let found = fresh.then(prefilled);
                 self.write(run, (id, logprobs[id as usize]), &top, found);

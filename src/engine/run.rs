@@ -50,7 +50,7 @@ pub(super) struct Run {
     /// Of each the position, as the decoder counts them.
     positions: Vec<u32>,
     /// How many of them are of the prompt.
-    prompt: usize,
+    pub(super) prompt: usize,
     /// The position after the prompt.
     next: u32,
     pub(super) goal: Goal,
@@ -276,7 +276,7 @@ impl Run {
 
     /// Whether of its next token no more is asked than which it is, and how likely.
     pub(super) fn wants_likeliest(&self) -> bool {
-        let plain = |sampling: &Sampling, top: usize| sampling.temperature <= 0.0 && top == 0;
+        let plain = |sampling: &Sampling, top: usize| sampling.is_plain() && top == 0;
         // Of the first token the logits are digested.
         self.stage == Stage::Decode
             && matches!(&self.goal, Goal::Generate { sampling, top_logprobs, .. } if plain(sampling, *top_logprobs))

@@ -1,6 +1,10 @@
 //! From logits to a token.
 
+use std::sync::Arc;
+
+use super::processors::{Sofar, process};
 use crate::intervention::Draws;
+use crate::model::{Cutoffs, Model, Processors};
 
 /// What was read off one row.
 #[derive(Debug, Clone)]
@@ -20,6 +24,10 @@ pub struct Sampling {
     pub top_k: usize,
     /// Keep the likeliest that together reach this probability.
     pub top_p: f64,
+    /// What else is not kept.
+    pub cutoffs: Cutoffs,
+    /// What changes the logits before.
+    pub processors: Arc<Processors>,
     /// The random choices of this request.
     pub draws: Draws,
 }
@@ -27,7 +35,37 @@ pub struct Sampling {
 impl Sampling {
     /// Always the likeliest token.
     pub fn greedy() -> Self {
-        Self { temperature: 0.0, top_k: 0, top_p: 1.0, draws: Draws::new(0, "", 0, 0) }
+        let (cutoffs, processors) = (Cutoffs::default(), Arc::default());
+        Self { temperature: 0.0, top_k: 0, top_p: 1.0, cutoffs, processors, draws: Draws::new(0, "", 0, 0) }
+    }
+
+    /// The likeliest token by what the model's generation_config.json makes of its logits.
+    pub fn greedy_as(model: &Model) -> Self {
+        Self { processors: model.generation.processors.clone().into(), ..Self::greedy() }
+    }
+
+    /// Whether nothing but the likeliest token of each step is asked for.
+    pub(super) fn is_plain(&self) -> bool {
+        self.temperature <= 0.0 && self.processors.is_empty()
+    }
+
+    /// Chooses the next token: from the log-probabilities of the vocabulary, or, where processors act, from what they make of
+    /// `logits`. `None` where they leave no token.
+    pub(super) fn next(&mut self, logits: &[f32], logprobs: &[f64], sofar: Sofar<'_>) -> Option<u32> {
+        if self.processors.is_empty() {
+            return Some(self.choose(logprobs));
+        }
+        let mut changed = logits.to_vec();
+        process(&self.processors, sofar, &mut changed);
+        log_softmax(&changed).map(|logprobs| self.choose(&logprobs))
+    }
+
+    /// The tokens that may be drawn from `logits (V)`, without processors, and the probability of each; likeliest first.
+    pub fn probabilities(&self, logits: &[f32]) -> Vec<(u32, f64)> {
+        let Some(logprobs) = log_softmax(logits) else { return Vec::new() };
+        let (candidates, weights) = self.kept(&logprobs);
+        let total: f64 = weights.iter().sum();
+        candidates.iter().zip(weights).map(|(candidate, weight)| (candidate.0, weight / total)).collect()
     }
 
     /// Chooses from the log-probabilities of the vocabulary.
@@ -35,9 +73,24 @@ impl Sampling {
         if self.temperature <= 0.0 {
             return likeliest(logprobs, 1).first().map_or(0, |t| t.0);
         }
+        let (candidates, weights) = self.kept(logprobs);
+        let mut point = self.draws.unit() * weights.iter().sum::<f64>();
+        for (candidate, weight) in candidates.iter().zip(&weights) {
+            point -= weight;
+            if point < 0.0 {
+                return candidate.0;
+            }
+        }
+        candidates.get(weights.len().saturating_sub(1)).map_or(0, |c| c.0)
+    }
+
+    /// What may be drawn, likeliest first, and its weights, in the order of transformers: temperature, `top_h`, `top_k`, `top_p`,
+    /// `min_p`, `typical_p`, `epsilon_cutoff`, `eta_cutoff`.
+    fn kept(&self, logprobs: &[f64]) -> (Vec<(u32, f64)>, Vec<f64>) {
         let keep = if self.top_k == 0 { logprobs.len() } else { self.top_k };
         let scaled: Vec<f64> = logprobs.iter().map(|l| l / self.temperature).collect();
-        let candidates = likeliest(&scaled, keep);
+        let keep = self.cutoffs.top_h.map_or(keep, |share| keep.min(entropic(&scaled, share)));
+        let mut candidates = likeliest(&scaled, keep);
         let highest = candidates.first().map_or(0.0, |c| c.1);
         let mut weights: Vec<f64> = candidates.iter().map(|c| (c.1 - highest).exp()).collect();
         let wanted = self.top_p * weights.iter().sum::<f64>();
@@ -48,15 +101,84 @@ impl Sampling {
                 true
             }
         });
-        let mut point = self.draws.unit() * weights.iter().sum::<f64>();
-        for (candidate, weight) in candidates.iter().zip(&weights) {
-            point -= weight;
-            if point < 0.0 {
-                return candidate.0;
-            }
+        candidates.truncate(weights.len());
+        for keep in self.cutoffs.all().into_iter().flatten() {
+            let chosen = keep.choose(&weights);
+            let mut kept = chosen.iter();
+            candidates.retain(|_| kept.next() == Some(&true));
+            let mut kept = chosen.iter();
+            weights.retain(|_| kept.next() == Some(&true));
         }
-        candidates.get(weights.len().saturating_sub(1)).map_or(0, |c| c.0)
+        (candidates, weights)
     }
+}
+
+/// One of the cutoffs that see what is left of those before.
+#[derive(Debug, Clone, Copy)]
+enum Cutoff {
+    Share(f64),
+    Typical(f64),
+    Epsilon(f64),
+    Eta(f64),
+}
+
+impl Cutoffs {
+    fn all(&self) -> [Option<Cutoff>; 4] {
+        [
+            self.min_p.map(Cutoff::Share),
+            self.typical_p.map(Cutoff::Typical),
+            self.epsilon_cutoff.map(Cutoff::Epsilon),
+            self.eta_cutoff.map(Cutoff::Eta),
+        ]
+    }
+}
+
+impl Cutoff {
+    /// Which of the tokens with these weights, largest first, are kept; the first one always is.
+    fn choose(self, weights: &[f64]) -> Vec<bool> {
+        let total: f64 = weights.iter().sum();
+        let shares: Vec<f64> = weights.iter().map(|w| w / total).collect();
+        let first = shares.first().copied().unwrap_or_default();
+        let entropy = -shares.iter().filter(|p| **p > 0.0).map(|p| p * p.ln()).sum::<f64>();
+        let least = match self {
+            Self::Share(share) => share * first,
+            Self::Epsilon(epsilon) => epsilon,
+            Self::Eta(epsilon) => epsilon.min(epsilon.sqrt() * (-entropy).exp()),
+            Self::Typical(mass) => return typical(&shares, entropy, mass),
+        };
+        shares.iter().map(|&p| p >= least || p >= first).collect()
+    }
+}
+
+/// Those whose surprise is nearest to the entropy, until they have `mass` together.
+fn typical(shares: &[f64], entropy: f64, mass: f64) -> Vec<bool> {
+    let apart: Vec<f64> = shares.iter().map(|p| (-p.ln() - entropy).abs()).collect();
+    let mut order: Vec<usize> = (0..shares.len()).collect();
+    order.sort_by(|&a, &b| apart[a].total_cmp(&apart[b]));
+    let mut held = 0.0;
+    let below = order.iter().take_while(|&&i| {
+        held += shares[i];
+        held < mass
+    });
+    let last = below.count().min(order.len().saturating_sub(1));
+    let most = order.get(last).map_or(f64::INFINITY, |&i| apart[i]);
+    apart.iter().map(|&a| a <= most).collect()
+}
+
+/// How many of the likeliest hold `share` of the entropy of the 100 likeliest; at least one.
+fn entropic(scaled: &[f64], share: f64) -> usize {
+    let top = likeliest(scaled, 100);
+    let highest = top.first().map_or(0.0, |t| t.1);
+    let weights: Vec<f64> = top.iter().map(|t| (t.1 - highest).exp()).collect();
+    let total: f64 = weights.iter().sum();
+    let terms: Vec<f64> = weights.iter().map(|w| w / total).map(|p| if p > 0.0 { -p * p.ln() } else { 0.0 }).collect();
+    let most = share * terms.iter().sum::<f64>();
+    let mut held = 0.0;
+    let within = terms.iter().take_while(|&&term| {
+        held += term;
+        held <= most
+    });
+    within.count().max(1)
 }
 
 /// `log softmax(logits)`, or `None` where a logit is not a number or none is finite.
@@ -89,7 +211,7 @@ mod tests {
     use super::*;
 
     fn sampling(temperature: f64, top_k: usize, top_p: f64) -> Sampling {
-        Sampling { temperature, top_k, top_p, draws: Draws::new(1, "", 0, 0) }
+        Sampling { temperature, top_k, top_p, draws: Draws::new(1, "", 0, 0), ..Sampling::greedy() }
     }
 
     #[test]

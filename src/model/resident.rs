@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::config::{self, Config, Merge};
 use super::family::tiles;
 use super::{Chat, ChatTemplate, Message, Rendered, Source, Text};
-use super::{Decoder, Error, Family, ImageTokens, Projector, SelectStrategy, VisionTower};
+use super::{Decoder, Error, Family, GenerationConfig, ImageTokens, Projector, SelectStrategy, VisionTower};
 use super::{IMAGE_MARKER, chat, chat_files, original, unsupported};
 use crate::nn::{Hooks, Layout, Point, Site, Stack};
 use crate::vision::{Picture, Processor, ProcessorBackend};
@@ -52,6 +52,8 @@ pub struct Model {
     pub image_token: u32,
     /// Ids that end an answer.
     pub eos: Vec<u32>,
+    /// How it answers where a request does not say.
+    pub generation: GenerationConfig,
     /// BLAKE3 (hex) of weights and configuration.
     pub digest: String,
     /// Number of parameters.
@@ -186,8 +188,12 @@ impl Model {
         hasher.update(json.to_string().as_bytes());
         hasher.update(parts.0.as_bytes()).update(parts.1.as_bytes());
         hasher.update(checkpoint.digest(&["multi_modal_projector.", "image_newline"]).as_bytes());
-        let generation: serde_json::Value = source.json("generation_config.json")?.unwrap_or_default();
-        let mut eos = config::token_ids(&generation["eos_token_id"]);
+        let answers: serde_json::Value = source.json("generation_config.json")?.unwrap_or_default();
+        let generation = GenerationConfig::parse(&answers, config.text_config.vocab_size)?;
+        if let Some(acts) = generation.acts(config.text_config.max_position_embeddings) {
+            hasher.update(acts.as_bytes());
+        }
+        let mut eos = config::token_ids(&answers["eos_token_id"]);
         if eos.is_empty() {
             eos = config.text_config.eos_token_id.as_ref().map(config::token_ids).unwrap_or_default();
         }
@@ -208,6 +214,7 @@ impl Model {
             decoder,
             image_token: config.image_token_index,
             eos,
+            generation,
             digest: hasher.finalize().to_hex().to_string(),
             parameters,
             resident_bytes,

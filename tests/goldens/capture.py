@@ -1,6 +1,7 @@
 """Captures the goldens from Hugging Face transformers; the only writer of this folder's sets.
 
-    python capture.py [SET ...]          default: all of SETS, sizes.json, the vectors of tests/vectors, tiny-dino and tiny-clip
+    python capture.py [SET ...]          default: all of SETS, sizes.json, the vectors of tests/vectors, tiny-dino and tiny-clip;
+                                         `generation` alone: tests/vectors/generation.json and sampling.json
     python capture.py --model PATH_OR_ID [--out FOLDER] [--dtype float32]
     python capture.py --full-size FAMILY --out FOLDER
 
@@ -44,6 +45,7 @@ from transformers import (
     CLIPVisionConfig,
     Gemma2Config,
     GemmaConfig,
+    GenerationConfig,
     LlamaConfig,
     LlavaConfig,
     LlavaForConditionalGeneration,
@@ -1098,6 +1100,91 @@ def write_vectors() -> None:
     (folder / "random.json").write_text(json.dumps(rows, indent=1, ensure_ascii=False))
 
 
+GENERATION = {
+    "plain": {},
+    "repetition_penalty": {"repetition_penalty": 1.5},
+    "repetition_penalty below 1": {"repetition_penalty": 0.7},
+    "encoder_repetition_penalty": {"encoder_repetition_penalty": 1.8},
+    "no_repeat_ngram_size 1": {"no_repeat_ngram_size": 1},
+    "no_repeat_ngram_size 2": {"no_repeat_ngram_size": 2},
+    "encoder_no_repeat_ngram_size": {"encoder_no_repeat_ngram_size": 1},
+    "suppress_tokens": {"suppress_tokens": "first 3"},
+    "begin_suppress_tokens": {"begin_suppress_tokens": "first 2"},
+    "bad_words_ids": {"bad_words_ids": "pairs"},
+    "sequence_bias": {"sequence_bias": "pairs"},
+    "ends": {"eos_token_id": "third"},
+    "min_new_tokens": {"eos_token_id": "third", "min_new_tokens": 6},
+    "min_length": {"eos_token_id": "fifth", "min_length": 35},
+    "min_new_tokens before min_length": {"eos_token_id": "fifth", "min_length": 40, "min_new_tokens": 5},
+    "forced_eos_token_id": {"forced_eos_token_id": 9},
+    "forced_eos_token_id, two": {"forced_eos_token_id": [9, 8]},
+    "exponential_decay_length_penalty": {"exponential_decay_length_penalty": [3, 1.6]},
+    "penalty and n-grams": {"repetition_penalty": 1.3, "no_repeat_ngram_size": 2, "suppress_tokens": "first 3"},
+    "all": {
+        "repetition_penalty": 1.2, "no_repeat_ngram_size": 3, "suppress_tokens": "first 2", "begin_suppress_tokens": [40, 41],
+        "bad_words_ids": [[205], [43, 44]], "sequence_bias": [[[368], -3.0], [[65, 207], 2.0]], "eos_token_id": "third",
+        "min_new_tokens": 5, "exponential_decay_length_penalty": [6, 1.1], "encoder_repetition_penalty": 1.1,
+        "renormalize_logits": True,
+    },
+}  # fmt: skip
+"""Fields of generation_config.json; words stand for tokens of the plain answer."""
+
+WARPERS = [
+    {}, {"temperature": 0.7}, {"top_k": 5}, {"top_p": 0.6}, {"min_p": 0.2}, {"typical_p": 0.4}, {"epsilon_cutoff": 0.02},
+    {"eta_cutoff": 0.05}, {"top_h": 0.4}, {"temperature": 1.7, "top_k": 20, "top_p": 0.9}, {"top_p": 0.95, "min_p": 0.05},
+    {"temperature": 0.8, "top_k": 30, "typical_p": 0.7, "epsilon_cutoff": 0.01}, {"top_h": 0.6, "top_k": 8, "eta_cutoff": 0.3},
+    {"temperature": 1.3, "top_h": 0.8, "top_k": 25, "top_p": 0.85, "min_p": 0.02, "typical_p": 0.8, "epsilon_cutoff": 0.005, "eta_cutoff": 0.01},
+]  # fmt: skip
+
+
+@torch.no_grad()
+def write_generation() -> None:
+    """tests/vectors/generation.json: greedy answers of tiny-gqa-tied to its case `wide` under fields of generation_config.json;
+    sampling.json: what sampling keeps of some logits, and its probabilities."""
+    folder = HERE / "tiny-gqa-tied" / "model"
+    model = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
+    inputs_of = preparer(
+        model, AutoTokenizer.from_pretrained(folder), CLIPImageProcessorPil.from_pretrained(folder), HERE / "pictures"
+    )
+    _, inputs = inputs_of({"text": "USER: <image>\nIs there a red circle? ASSISTANT:", "images": ["wide"]})
+    prompt = inputs["input_ids"].shape[1]
+
+    def answer(fields: dict) -> list[int]:
+        model.generation_config = GenerationConfig.from_dict({"eos_token_id": 1, "pad_token_id": 2} | fields)
+        out = model.generate(**inputs, attention_mask=torch.ones_like(inputs["input_ids"]), do_sample=False, max_new_tokens=12)
+        return out[0, prompt:].tolist()
+
+    plain = answer({})
+    words = {
+        "first 3": sorted(set(plain[:3])), "first 2": sorted(set(plain[:2])), "third": plain[2], "fifth": plain[4],
+    }  # fmt: skip
+    rows = []
+    for name, fields in GENERATION.items():
+        filled = {key: words.get(value, value) if isinstance(value, str) else value for key, value in fields.items()}
+        if filled.get("bad_words_ids") == "pairs":
+            filled["bad_words_ids"] = [plain[:2], [plain[0], plain[0]], [plain[3]]]
+        if filled.get("sequence_bias") == "pairs":
+            filled["sequence_bias"] = [[plain[:2], -20.0], [[plain[2]], -3.5], [[60], 1.5]]
+        rows.append({"name": name, "config": {"eos_token_id": 1} | filled, "tokens": answer(filled)})
+        print(name, rows[-1]["tokens"])
+    out = {"prompt": inputs["input_ids"][0].tolist(), "max_new_tokens": 12, "cases": rows}
+    (ROOT / "tests" / "vectors" / "generation.json").write_text(json.dumps(out, indent=0))
+    rng = np.random.default_rng(23)
+    kept = []
+    for number in range(4):
+        logits = torch.from_numpy((rng.normal(size=(1, 60)) * (1 + 2 * number)).astype(np.float32))
+        for fields in WARPERS:
+            config = GenerationConfig(do_sample=True, **({"top_k": 0} | fields))
+            config._eos_token_tensor = None
+            processors = model._get_logits_processor(config, input_ids_seq_length=3, device="cpu")
+            shares = torch.softmax(processors(torch.zeros(1, 3, dtype=torch.long), logits.clone())[0].double(), -1)
+            chosen = [i for i in range(len(shares)) if shares[i] > 0]
+            row = {"logits": number, "config": fields, "kept": chosen, "probabilities": [float(shares[i]) for i in chosen]}
+            kept.append(row)
+        kept[-len(WARPERS)]["values"] = logits[0].tolist()
+    (ROOT / "tests" / "vectors" / "sampling.json").write_text(json.dumps(kept, indent=0))
+
+
 @torch.no_grad()
 def write_dino() -> None:
     """tiny-dino: a ViT as DINO's are, and the attention of its last block's class token to the patches of `square`, by head."""
@@ -1157,7 +1244,7 @@ def write_clip() -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("sets", nargs="*", default=[*SETS, "sizes", "vectors", "dino", "clip"])
+    parser.add_argument("sets", nargs="*", default=[*SETS, "sizes", "vectors", "generation", "dino", "clip"])
     parser.add_argument("--model", help="a folder or a hub id")
     parser.add_argument("--only", nargs="+", default=[], help="capture these cases of tiny sets anew, from the models that are there")
     parser.add_argument("--full-size", choices=("llava", "llava_next", "llava_onevision"))
@@ -1182,7 +1269,7 @@ def main() -> None:
         return
     for folder in (HERE / "pictures", SHAPES / "goldens" / "pictures"):
         draw_pictures(folder)
-    extras = {"sizes": write_sizes, "vectors": write_vectors, "dino": write_dino, "clip": write_clip}
+    extras = {"sizes": write_sizes, "vectors": write_vectors, "generation": write_generation, "dino": write_dino, "clip": write_clip}
     for name in args.sets:
         if name in extras:
             extras[name]()

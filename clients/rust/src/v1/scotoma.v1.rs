@@ -1216,9 +1216,9 @@ pub struct Prompt {
     pub multi_image: i32,
 }
 /// How tokens are chosen.
-#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Sampling {
-    /// 0: greedy (default). Otherwise logits are divided by it; at most 100.
+    /// 0: greedy (default), unless do_sample is set. Otherwise logits are divided by it; at most 100.
     #[prost(double, tag = "1")]
     pub temperature: f64,
     /// Keep the k likeliest tokens. 0: all.
@@ -1230,6 +1230,44 @@ pub struct Sampling {
     /// Seed of the draws. Unset: drawn by the server and returned, unless decoding is greedy.
     #[prost(uint64, optional, tag = "4")]
     pub seed: ::core::option::Option<u64>,
+    /// Sample as transformers' `generate(do_sample=True)` does with this model: temperature, top_k, top_p and the cutoffs below are those of
+    /// its generation_config.json, or transformers' own (temperature 1, top_k 50), each where this message sets none.
+    #[prost(bool, tag = "5")]
+    pub do_sample: bool,
+    /// Keep the tokens that are at least so likely as this share of the likeliest; \[0, 1\].
+    #[prost(double, optional, tag = "6")]
+    pub min_p: ::core::option::Option<f64>,
+    /// Keep the tokens that surprise about as much as expected, up to this probability in all; (0, 1\].
+    #[prost(double, optional, tag = "7")]
+    pub typical_p: ::core::option::Option<f64>,
+    /// Keep the tokens that are at least so likely; \[0, 1).
+    #[prost(double, optional, tag = "8")]
+    pub epsilon_cutoff: ::core::option::Option<f64>,
+    /// The same, less where much is likely; \[0, 1).
+    #[prost(double, optional, tag = "9")]
+    pub eta_cutoff: ::core::option::Option<f64>,
+    /// Keep the likeliest tokens until they hold this share of the entropy of the 100 likeliest; (0, 1\].
+    #[prost(double, optional, tag = "10")]
+    pub top_h: ::core::option::Option<f64>,
+    /// Divide the logits of all tokens so far, prompt included, by this; where they are negative, multiply. (0, 100\]; 1: none.
+    /// Unset, as the next three: what the model's generation_config.json says.
+    #[prost(double, optional, tag = "11")]
+    pub repetition_penalty: ::core::option::Option<f64>,
+    /// No sequence of so many tokens comes twice, prompt included; 0: none.
+    #[prost(uint32, optional, tag = "12")]
+    pub no_repeat_ngram_size: ::core::option::Option<u32>,
+    /// The answer does not end before it has so many tokens; 0: none.
+    #[prost(uint32, optional, tag = "13")]
+    pub min_tokens: ::core::option::Option<u32>,
+    /// Tokens that never come. Empty: those that generation_config.json names.
+    #[prost(uint32, repeated, tag = "14")]
+    pub suppress_tokens: ::prost::alloc::vec::Vec<u32>,
+    /// Added to the logits of these tokens, by id.
+    #[prost(map = "uint32, double", tag = "15")]
+    pub logit_bias: ::std::collections::HashMap<u32, f64>,
+    /// Take nothing from the model's generation_config.json but the tokens that end an answer.
+    #[prost(bool, tag = "16")]
+    pub ignore_generation_config: bool,
 }
 /// Request of Generate.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -3241,6 +3279,11 @@ pub struct ModelInfo {
     /// All layers whose outputs the projector reads side by side, in this order, by the same rule.
     #[prost(int32, repeated, tag = "22")]
     pub vision_feature_layers: ::prost::alloc::vec::Vec<i32>,
+    /// What generation_config.json says of how answers are chosen, in canonical JSON; `{}` where it says nothing that acts. Penalties and
+    /// forbidden or forced tokens are applied to every answer, greedy ones too, unless Sampling says otherwise; what it says of sampling where
+    /// Sampling.do_sample asks for it.
+    #[prost(string, tag = "23")]
+    pub generation_config: ::prost::alloc::string::String,
 }
 /// A chat template.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

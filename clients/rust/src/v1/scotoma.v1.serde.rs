@@ -7917,6 +7917,9 @@ impl serde::Serialize for ModelInfo {
         if !self.vision_feature_layers.is_empty() {
             len += 1;
         }
+        if !self.generation_config.is_empty() {
+            len += 1;
+        }
         let mut struct_ser = serializer.serialize_struct("scotoma.v1.ModelInfo", len)?;
         if !self.name.is_empty() {
             struct_ser.serialize_field("name", &self.name)?;
@@ -7988,6 +7991,9 @@ impl serde::Serialize for ModelInfo {
         if !self.vision_feature_layers.is_empty() {
             struct_ser.serialize_field("visionFeatureLayers", &self.vision_feature_layers)?;
         }
+        if !self.generation_config.is_empty() {
+            struct_ser.serialize_field("generationConfig", &self.generation_config)?;
+        }
         struct_ser.end()
     }
 }
@@ -8031,6 +8037,8 @@ impl<'de> serde::Deserialize<'de> for ModelInfo {
             "adapters",
             "vision_feature_layers",
             "visionFeatureLayers",
+            "generation_config",
+            "generationConfig",
         ];
 
         #[allow(clippy::enum_variant_names)]
@@ -8057,6 +8065,7 @@ impl<'de> serde::Deserialize<'de> for ModelInfo {
             ImageProcessor,
             Adapters,
             VisionFeatureLayers,
+            GenerationConfig,
         }
         impl<'de> serde::Deserialize<'de> for GeneratedField {
             fn deserialize<D>(deserializer: D) -> std::result::Result<GeneratedField, D::Error>
@@ -8100,6 +8109,7 @@ impl<'de> serde::Deserialize<'de> for ModelInfo {
                             "imageProcessor" | "image_processor" => Ok(GeneratedField::ImageProcessor),
                             "adapters" => Ok(GeneratedField::Adapters),
                             "visionFeatureLayers" | "vision_feature_layers" => Ok(GeneratedField::VisionFeatureLayers),
+                            "generationConfig" | "generation_config" => Ok(GeneratedField::GenerationConfig),
                             _ => Err(serde::de::Error::unknown_field(value, FIELDS)),
                         }
                     }
@@ -8141,6 +8151,7 @@ impl<'de> serde::Deserialize<'de> for ModelInfo {
                 let mut image_processor__ = None;
                 let mut adapters__ = None;
                 let mut vision_feature_layers__ = None;
+                let mut generation_config__ = None;
                 while let Some(k) = map_.next_key()? {
                     match k {
                         GeneratedField::Name => {
@@ -8290,6 +8301,12 @@ impl<'de> serde::Deserialize<'de> for ModelInfo {
                                     .into_iter().map(|x| x.0).collect())
                             ;
                         }
+                        GeneratedField::GenerationConfig => {
+                            if generation_config__.is_some() {
+                                return Err(serde::de::Error::duplicate_field("generationConfig"));
+                            }
+                            generation_config__ = Some(map_.next_value()?);
+                        }
                     }
                 }
                 Ok(ModelInfo {
@@ -8315,6 +8332,7 @@ impl<'de> serde::Deserialize<'de> for ModelInfo {
                     image_processor: image_processor__.unwrap_or_default(),
                     adapters: adapters__.unwrap_or_default(),
                     vision_feature_layers: vision_feature_layers__.unwrap_or_default(),
+                    generation_config: generation_config__.unwrap_or_default(),
                 })
             }
         }
@@ -13421,6 +13439,42 @@ impl serde::Serialize for Sampling {
         if self.seed.is_some() {
             len += 1;
         }
+        if self.do_sample {
+            len += 1;
+        }
+        if self.min_p.is_some() {
+            len += 1;
+        }
+        if self.typical_p.is_some() {
+            len += 1;
+        }
+        if self.epsilon_cutoff.is_some() {
+            len += 1;
+        }
+        if self.eta_cutoff.is_some() {
+            len += 1;
+        }
+        if self.top_h.is_some() {
+            len += 1;
+        }
+        if self.repetition_penalty.is_some() {
+            len += 1;
+        }
+        if self.no_repeat_ngram_size.is_some() {
+            len += 1;
+        }
+        if self.min_tokens.is_some() {
+            len += 1;
+        }
+        if !self.suppress_tokens.is_empty() {
+            len += 1;
+        }
+        if !self.logit_bias.is_empty() {
+            len += 1;
+        }
+        if self.ignore_generation_config {
+            len += 1;
+        }
         let mut struct_ser = serializer.serialize_struct("scotoma.v1.Sampling", len)?;
         if self.temperature != 0. {
             struct_ser.serialize_field("temperature", &self.temperature)?;
@@ -13435,6 +13489,42 @@ impl serde::Serialize for Sampling {
             #[allow(clippy::needless_borrow)]
             #[allow(clippy::needless_borrows_for_generic_args)]
             struct_ser.serialize_field("seed", ToString::to_string(&v).as_str())?;
+        }
+        if self.do_sample {
+            struct_ser.serialize_field("doSample", &self.do_sample)?;
+        }
+        if let Some(v) = self.min_p.as_ref() {
+            struct_ser.serialize_field("minP", v)?;
+        }
+        if let Some(v) = self.typical_p.as_ref() {
+            struct_ser.serialize_field("typicalP", v)?;
+        }
+        if let Some(v) = self.epsilon_cutoff.as_ref() {
+            struct_ser.serialize_field("epsilonCutoff", v)?;
+        }
+        if let Some(v) = self.eta_cutoff.as_ref() {
+            struct_ser.serialize_field("etaCutoff", v)?;
+        }
+        if let Some(v) = self.top_h.as_ref() {
+            struct_ser.serialize_field("topH", v)?;
+        }
+        if let Some(v) = self.repetition_penalty.as_ref() {
+            struct_ser.serialize_field("repetitionPenalty", v)?;
+        }
+        if let Some(v) = self.no_repeat_ngram_size.as_ref() {
+            struct_ser.serialize_field("noRepeatNgramSize", v)?;
+        }
+        if let Some(v) = self.min_tokens.as_ref() {
+            struct_ser.serialize_field("minTokens", v)?;
+        }
+        if !self.suppress_tokens.is_empty() {
+            struct_ser.serialize_field("suppressTokens", &self.suppress_tokens)?;
+        }
+        if !self.logit_bias.is_empty() {
+            struct_ser.serialize_field("logitBias", &self.logit_bias)?;
+        }
+        if self.ignore_generation_config {
+            struct_ser.serialize_field("ignoreGenerationConfig", &self.ignore_generation_config)?;
         }
         struct_ser.end()
     }
@@ -13452,6 +13542,30 @@ impl<'de> serde::Deserialize<'de> for Sampling {
             "top_p",
             "topP",
             "seed",
+            "do_sample",
+            "doSample",
+            "min_p",
+            "minP",
+            "typical_p",
+            "typicalP",
+            "epsilon_cutoff",
+            "epsilonCutoff",
+            "eta_cutoff",
+            "etaCutoff",
+            "top_h",
+            "topH",
+            "repetition_penalty",
+            "repetitionPenalty",
+            "no_repeat_ngram_size",
+            "noRepeatNgramSize",
+            "min_tokens",
+            "minTokens",
+            "suppress_tokens",
+            "suppressTokens",
+            "logit_bias",
+            "logitBias",
+            "ignore_generation_config",
+            "ignoreGenerationConfig",
         ];
 
         #[allow(clippy::enum_variant_names)]
@@ -13460,6 +13574,18 @@ impl<'de> serde::Deserialize<'de> for Sampling {
             TopK,
             TopP,
             Seed,
+            DoSample,
+            MinP,
+            TypicalP,
+            EpsilonCutoff,
+            EtaCutoff,
+            TopH,
+            RepetitionPenalty,
+            NoRepeatNgramSize,
+            MinTokens,
+            SuppressTokens,
+            LogitBias,
+            IgnoreGenerationConfig,
         }
         impl<'de> serde::Deserialize<'de> for GeneratedField {
             fn deserialize<D>(deserializer: D) -> std::result::Result<GeneratedField, D::Error>
@@ -13485,6 +13611,18 @@ impl<'de> serde::Deserialize<'de> for Sampling {
                             "topK" | "top_k" => Ok(GeneratedField::TopK),
                             "topP" | "top_p" => Ok(GeneratedField::TopP),
                             "seed" => Ok(GeneratedField::Seed),
+                            "doSample" | "do_sample" => Ok(GeneratedField::DoSample),
+                            "minP" | "min_p" => Ok(GeneratedField::MinP),
+                            "typicalP" | "typical_p" => Ok(GeneratedField::TypicalP),
+                            "epsilonCutoff" | "epsilon_cutoff" => Ok(GeneratedField::EpsilonCutoff),
+                            "etaCutoff" | "eta_cutoff" => Ok(GeneratedField::EtaCutoff),
+                            "topH" | "top_h" => Ok(GeneratedField::TopH),
+                            "repetitionPenalty" | "repetition_penalty" => Ok(GeneratedField::RepetitionPenalty),
+                            "noRepeatNgramSize" | "no_repeat_ngram_size" => Ok(GeneratedField::NoRepeatNgramSize),
+                            "minTokens" | "min_tokens" => Ok(GeneratedField::MinTokens),
+                            "suppressTokens" | "suppress_tokens" => Ok(GeneratedField::SuppressTokens),
+                            "logitBias" | "logit_bias" => Ok(GeneratedField::LogitBias),
+                            "ignoreGenerationConfig" | "ignore_generation_config" => Ok(GeneratedField::IgnoreGenerationConfig),
                             _ => Err(serde::de::Error::unknown_field(value, FIELDS)),
                         }
                     }
@@ -13508,6 +13646,18 @@ impl<'de> serde::Deserialize<'de> for Sampling {
                 let mut top_k__ = None;
                 let mut top_p__ = None;
                 let mut seed__ = None;
+                let mut do_sample__ = None;
+                let mut min_p__ = None;
+                let mut typical_p__ = None;
+                let mut epsilon_cutoff__ = None;
+                let mut eta_cutoff__ = None;
+                let mut top_h__ = None;
+                let mut repetition_penalty__ = None;
+                let mut no_repeat_ngram_size__ = None;
+                let mut min_tokens__ = None;
+                let mut suppress_tokens__ = None;
+                let mut logit_bias__ = None;
+                let mut ignore_generation_config__ = None;
                 while let Some(k) = map_.next_key()? {
                     match k {
                         GeneratedField::Temperature => {
@@ -13542,6 +13692,100 @@ impl<'de> serde::Deserialize<'de> for Sampling {
                                 map_.next_value::<::std::option::Option<::pbjson::private::NumberDeserialize<_>>>()?.map(|x| x.0)
                             ;
                         }
+                        GeneratedField::DoSample => {
+                            if do_sample__.is_some() {
+                                return Err(serde::de::Error::duplicate_field("doSample"));
+                            }
+                            do_sample__ = Some(map_.next_value()?);
+                        }
+                        GeneratedField::MinP => {
+                            if min_p__.is_some() {
+                                return Err(serde::de::Error::duplicate_field("minP"));
+                            }
+                            min_p__ = 
+                                map_.next_value::<::std::option::Option<::pbjson::private::NumberDeserialize<_>>>()?.map(|x| x.0)
+                            ;
+                        }
+                        GeneratedField::TypicalP => {
+                            if typical_p__.is_some() {
+                                return Err(serde::de::Error::duplicate_field("typicalP"));
+                            }
+                            typical_p__ = 
+                                map_.next_value::<::std::option::Option<::pbjson::private::NumberDeserialize<_>>>()?.map(|x| x.0)
+                            ;
+                        }
+                        GeneratedField::EpsilonCutoff => {
+                            if epsilon_cutoff__.is_some() {
+                                return Err(serde::de::Error::duplicate_field("epsilonCutoff"));
+                            }
+                            epsilon_cutoff__ = 
+                                map_.next_value::<::std::option::Option<::pbjson::private::NumberDeserialize<_>>>()?.map(|x| x.0)
+                            ;
+                        }
+                        GeneratedField::EtaCutoff => {
+                            if eta_cutoff__.is_some() {
+                                return Err(serde::de::Error::duplicate_field("etaCutoff"));
+                            }
+                            eta_cutoff__ = 
+                                map_.next_value::<::std::option::Option<::pbjson::private::NumberDeserialize<_>>>()?.map(|x| x.0)
+                            ;
+                        }
+                        GeneratedField::TopH => {
+                            if top_h__.is_some() {
+                                return Err(serde::de::Error::duplicate_field("topH"));
+                            }
+                            top_h__ = 
+                                map_.next_value::<::std::option::Option<::pbjson::private::NumberDeserialize<_>>>()?.map(|x| x.0)
+                            ;
+                        }
+                        GeneratedField::RepetitionPenalty => {
+                            if repetition_penalty__.is_some() {
+                                return Err(serde::de::Error::duplicate_field("repetitionPenalty"));
+                            }
+                            repetition_penalty__ = 
+                                map_.next_value::<::std::option::Option<::pbjson::private::NumberDeserialize<_>>>()?.map(|x| x.0)
+                            ;
+                        }
+                        GeneratedField::NoRepeatNgramSize => {
+                            if no_repeat_ngram_size__.is_some() {
+                                return Err(serde::de::Error::duplicate_field("noRepeatNgramSize"));
+                            }
+                            no_repeat_ngram_size__ = 
+                                map_.next_value::<::std::option::Option<::pbjson::private::NumberDeserialize<_>>>()?.map(|x| x.0)
+                            ;
+                        }
+                        GeneratedField::MinTokens => {
+                            if min_tokens__.is_some() {
+                                return Err(serde::de::Error::duplicate_field("minTokens"));
+                            }
+                            min_tokens__ = 
+                                map_.next_value::<::std::option::Option<::pbjson::private::NumberDeserialize<_>>>()?.map(|x| x.0)
+                            ;
+                        }
+                        GeneratedField::SuppressTokens => {
+                            if suppress_tokens__.is_some() {
+                                return Err(serde::de::Error::duplicate_field("suppressTokens"));
+                            }
+                            suppress_tokens__ = 
+                                Some(map_.next_value::<Vec<::pbjson::private::NumberDeserialize<_>>>()?
+                                    .into_iter().map(|x| x.0).collect())
+                            ;
+                        }
+                        GeneratedField::LogitBias => {
+                            if logit_bias__.is_some() {
+                                return Err(serde::de::Error::duplicate_field("logitBias"));
+                            }
+                            logit_bias__ = Some(
+                                map_.next_value::<std::collections::HashMap<::pbjson::private::NumberDeserialize<u32>, ::pbjson::private::NumberDeserialize<f64>>>()?
+                                    .into_iter().map(|(k,v)| (k.0, v.0)).collect()
+                            );
+                        }
+                        GeneratedField::IgnoreGenerationConfig => {
+                            if ignore_generation_config__.is_some() {
+                                return Err(serde::de::Error::duplicate_field("ignoreGenerationConfig"));
+                            }
+                            ignore_generation_config__ = Some(map_.next_value()?);
+                        }
                     }
                 }
                 Ok(Sampling {
@@ -13549,6 +13793,18 @@ impl<'de> serde::Deserialize<'de> for Sampling {
                     top_k: top_k__.unwrap_or_default(),
                     top_p: top_p__,
                     seed: seed__,
+                    do_sample: do_sample__.unwrap_or_default(),
+                    min_p: min_p__,
+                    typical_p: typical_p__,
+                    epsilon_cutoff: epsilon_cutoff__,
+                    eta_cutoff: eta_cutoff__,
+                    top_h: top_h__,
+                    repetition_penalty: repetition_penalty__,
+                    no_repeat_ngram_size: no_repeat_ngram_size__,
+                    min_tokens: min_tokens__,
+                    suppress_tokens: suppress_tokens__.unwrap_or_default(),
+                    logit_bias: logit_bias__.unwrap_or_default(),
+                    ignore_generation_config: ignore_generation_config__.unwrap_or_default(),
                 })
             }
         }
