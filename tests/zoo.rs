@@ -191,7 +191,7 @@ async fn compare(client: &mut Client, case: &Case) -> Result<(f64, bool), Error>
     let image = v1::Image { source: Some(v1::image::Source::Data(picture)) };
     let request = v1::GenerateRequest {
         model: "row".into(),
-        prompt: Some(v1::Prompt { text: PROMPT.into(), images: vec![image], raw: true }),
+        prompt: Some(v1::Prompt { text: PROMPT.into(), images: vec![image], raw: true, ..Default::default() }),
         max_tokens: 6,
         top_logprobs: 20,
         ..Default::default()
