@@ -644,16 +644,42 @@ func (x *Prompt) GetMultiImage() MultiImage {
 // How tokens are chosen.
 type Sampling struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// 0: greedy (default). Otherwise logits are divided by it; at most 100.
+	// 0: greedy (default), unless do_sample is set. Otherwise logits are divided by it; at most 100.
 	Temperature float64 `protobuf:"fixed64,1,opt,name=temperature,proto3" json:"temperature,omitempty"`
 	// Keep the k likeliest tokens. 0: all.
 	TopK uint32 `protobuf:"varint,2,opt,name=top_k,json=topK,proto3" json:"top_k,omitempty"`
 	// Keep the likeliest tokens that together reach this probability; (0, 1]. Unset: 1.
 	TopP *float64 `protobuf:"fixed64,3,opt,name=top_p,json=topP,proto3,oneof" json:"top_p,omitempty"`
 	// Seed of the draws. Unset: drawn by the server and returned, unless decoding is greedy.
-	Seed          *uint64 `protobuf:"varint,4,opt,name=seed,proto3,oneof" json:"seed,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Seed *uint64 `protobuf:"varint,4,opt,name=seed,proto3,oneof" json:"seed,omitempty"`
+	// Sample as transformers' `generate(do_sample=True)` does with this model: temperature, top_k, top_p and the cutoffs below are those of
+	// its generation_config.json, or transformers' own (temperature 1, top_k 50), each where this message sets none.
+	DoSample bool `protobuf:"varint,5,opt,name=do_sample,json=doSample,proto3" json:"do_sample,omitempty"`
+	// Keep the tokens that are at least so likely as this share of the likeliest; [0, 1].
+	MinP *float64 `protobuf:"fixed64,6,opt,name=min_p,json=minP,proto3,oneof" json:"min_p,omitempty"`
+	// Keep the tokens that surprise about as much as expected, up to this probability in all; (0, 1].
+	TypicalP *float64 `protobuf:"fixed64,7,opt,name=typical_p,json=typicalP,proto3,oneof" json:"typical_p,omitempty"`
+	// Keep the tokens that are at least so likely; [0, 1).
+	EpsilonCutoff *float64 `protobuf:"fixed64,8,opt,name=epsilon_cutoff,json=epsilonCutoff,proto3,oneof" json:"epsilon_cutoff,omitempty"`
+	// The same, less where much is likely; [0, 1).
+	EtaCutoff *float64 `protobuf:"fixed64,9,opt,name=eta_cutoff,json=etaCutoff,proto3,oneof" json:"eta_cutoff,omitempty"`
+	// Keep the likeliest tokens until they hold this share of the entropy of the 100 likeliest; (0, 1].
+	TopH *float64 `protobuf:"fixed64,10,opt,name=top_h,json=topH,proto3,oneof" json:"top_h,omitempty"`
+	// Divide the logits of all tokens so far, prompt included, by this; where they are negative, multiply. (0, 100]; 1: none.
+	// Unset, as the next three: what the model's generation_config.json says.
+	RepetitionPenalty *float64 `protobuf:"fixed64,11,opt,name=repetition_penalty,json=repetitionPenalty,proto3,oneof" json:"repetition_penalty,omitempty"`
+	// No sequence of so many tokens comes twice, prompt included; 0: none.
+	NoRepeatNgramSize *uint32 `protobuf:"varint,12,opt,name=no_repeat_ngram_size,json=noRepeatNgramSize,proto3,oneof" json:"no_repeat_ngram_size,omitempty"`
+	// The answer does not end before it has so many tokens; 0: none.
+	MinTokens *uint32 `protobuf:"varint,13,opt,name=min_tokens,json=minTokens,proto3,oneof" json:"min_tokens,omitempty"`
+	// Tokens that never come. Empty: those that generation_config.json names.
+	SuppressTokens []uint32 `protobuf:"varint,14,rep,packed,name=suppress_tokens,json=suppressTokens,proto3" json:"suppress_tokens,omitempty"`
+	// Added to the logits of these tokens, by id.
+	LogitBias map[uint32]float64 `protobuf:"bytes,15,rep,name=logit_bias,json=logitBias,proto3" json:"logit_bias,omitempty" protobuf_key:"varint,1,opt,name=key" protobuf_val:"fixed64,2,opt,name=value"`
+	// Take nothing from the model's generation_config.json but the tokens that end an answer.
+	IgnoreGenerationConfig bool `protobuf:"varint,16,opt,name=ignore_generation_config,json=ignoreGenerationConfig,proto3" json:"ignore_generation_config,omitempty"`
+	unknownFields          protoimpl.UnknownFields
+	sizeCache              protoimpl.SizeCache
 }
 
 func (x *Sampling) Reset() {
@@ -712,6 +738,90 @@ func (x *Sampling) GetSeed() uint64 {
 		return *x.Seed
 	}
 	return 0
+}
+
+func (x *Sampling) GetDoSample() bool {
+	if x != nil {
+		return x.DoSample
+	}
+	return false
+}
+
+func (x *Sampling) GetMinP() float64 {
+	if x != nil && x.MinP != nil {
+		return *x.MinP
+	}
+	return 0
+}
+
+func (x *Sampling) GetTypicalP() float64 {
+	if x != nil && x.TypicalP != nil {
+		return *x.TypicalP
+	}
+	return 0
+}
+
+func (x *Sampling) GetEpsilonCutoff() float64 {
+	if x != nil && x.EpsilonCutoff != nil {
+		return *x.EpsilonCutoff
+	}
+	return 0
+}
+
+func (x *Sampling) GetEtaCutoff() float64 {
+	if x != nil && x.EtaCutoff != nil {
+		return *x.EtaCutoff
+	}
+	return 0
+}
+
+func (x *Sampling) GetTopH() float64 {
+	if x != nil && x.TopH != nil {
+		return *x.TopH
+	}
+	return 0
+}
+
+func (x *Sampling) GetRepetitionPenalty() float64 {
+	if x != nil && x.RepetitionPenalty != nil {
+		return *x.RepetitionPenalty
+	}
+	return 0
+}
+
+func (x *Sampling) GetNoRepeatNgramSize() uint32 {
+	if x != nil && x.NoRepeatNgramSize != nil {
+		return *x.NoRepeatNgramSize
+	}
+	return 0
+}
+
+func (x *Sampling) GetMinTokens() uint32 {
+	if x != nil && x.MinTokens != nil {
+		return *x.MinTokens
+	}
+	return 0
+}
+
+func (x *Sampling) GetSuppressTokens() []uint32 {
+	if x != nil {
+		return x.SuppressTokens
+	}
+	return nil
+}
+
+func (x *Sampling) GetLogitBias() map[uint32]float64 {
+	if x != nil {
+		return x.LogitBias
+	}
+	return nil
+}
+
+func (x *Sampling) GetIgnoreGenerationConfig() bool {
+	if x != nil {
+		return x.IgnoreGenerationConfig
+	}
+	return false
 }
 
 // Request of Generate.
@@ -4047,14 +4157,42 @@ const file_scotoma_v1_inference_service_proto_rawDesc = "" +
 	"\x03raw\x18\x03 \x01(\bR\x03raw\x123\n" +
 	"\bmessages\x18\x04 \x03(\v2\x17.scotoma.v1.ChatMessageR\bmessages\x127\n" +
 	"\vmulti_image\x18\x05 \x01(\x0e2\x16.scotoma.v1.MultiImageR\n" +
-	"multiImage\"\x87\x01\n" +
+	"multiImage\"\xc0\x06\n" +
 	"\bSampling\x12 \n" +
 	"\vtemperature\x18\x01 \x01(\x01R\vtemperature\x12\x13\n" +
 	"\x05top_k\x18\x02 \x01(\rR\x04topK\x12\x18\n" +
 	"\x05top_p\x18\x03 \x01(\x01H\x00R\x04topP\x88\x01\x01\x12\x17\n" +
-	"\x04seed\x18\x04 \x01(\x04H\x01R\x04seed\x88\x01\x01B\b\n" +
+	"\x04seed\x18\x04 \x01(\x04H\x01R\x04seed\x88\x01\x01\x12\x1b\n" +
+	"\tdo_sample\x18\x05 \x01(\bR\bdoSample\x12\x18\n" +
+	"\x05min_p\x18\x06 \x01(\x01H\x02R\x04minP\x88\x01\x01\x12 \n" +
+	"\ttypical_p\x18\a \x01(\x01H\x03R\btypicalP\x88\x01\x01\x12*\n" +
+	"\x0eepsilon_cutoff\x18\b \x01(\x01H\x04R\repsilonCutoff\x88\x01\x01\x12\"\n" +
+	"\n" +
+	"eta_cutoff\x18\t \x01(\x01H\x05R\tetaCutoff\x88\x01\x01\x12\x18\n" +
+	"\x05top_h\x18\n" +
+	" \x01(\x01H\x06R\x04topH\x88\x01\x01\x122\n" +
+	"\x12repetition_penalty\x18\v \x01(\x01H\aR\x11repetitionPenalty\x88\x01\x01\x124\n" +
+	"\x14no_repeat_ngram_size\x18\f \x01(\rH\bR\x11noRepeatNgramSize\x88\x01\x01\x12\"\n" +
+	"\n" +
+	"min_tokens\x18\r \x01(\rH\tR\tminTokens\x88\x01\x01\x12'\n" +
+	"\x0fsuppress_tokens\x18\x0e \x03(\rR\x0esuppressTokens\x12B\n" +
+	"\n" +
+	"logit_bias\x18\x0f \x03(\v2#.scotoma.v1.Sampling.LogitBiasEntryR\tlogitBias\x128\n" +
+	"\x18ignore_generation_config\x18\x10 \x01(\bR\x16ignoreGenerationConfig\x1a<\n" +
+	"\x0eLogitBiasEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\rR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x01R\x05value:\x028\x01B\b\n" +
 	"\x06_top_pB\a\n" +
-	"\x05_seed\"\xba\x02\n" +
+	"\x05_seedB\b\n" +
+	"\x06_min_pB\f\n" +
+	"\n" +
+	"_typical_pB\x11\n" +
+	"\x0f_epsilon_cutoffB\r\n" +
+	"\v_eta_cutoffB\b\n" +
+	"\x06_top_hB\x15\n" +
+	"\x13_repetition_penaltyB\x17\n" +
+	"\x15_no_repeat_ngram_sizeB\r\n" +
+	"\v_min_tokens\"\xba\x02\n" +
 	"\x0fGenerateRequest\x12\x14\n" +
 	"\x05model\x18\x01 \x01(\tR\x05model\x12*\n" +
 	"\x06prompt\x18\x02 \x01(\v2\x12.scotoma.v1.PromptR\x06prompt\x12>\n" +
@@ -4367,7 +4505,7 @@ func file_scotoma_v1_inference_service_proto_rawDescGZIP() []byte {
 }
 
 var file_scotoma_v1_inference_service_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_scotoma_v1_inference_service_proto_msgTypes = make([]protoimpl.MessageInfo, 45)
+var file_scotoma_v1_inference_service_proto_msgTypes = make([]protoimpl.MessageInfo, 46)
 var file_scotoma_v1_inference_service_proto_goTypes = []any{
 	(Role)(0),                    // 0: scotoma.v1.Role
 	(MultiImage)(0),              // 1: scotoma.v1.MultiImage
@@ -4419,9 +4557,10 @@ var file_scotoma_v1_inference_service_proto_goTypes = []any{
 	(*VerifyRequest)(nil),        // 47: scotoma.v1.VerifyRequest
 	(*VerifyResponse)(nil),       // 48: scotoma.v1.VerifyResponse
 	(*Difference)(nil),           // 49: scotoma.v1.Difference
-	(*Intervention)(nil),         // 50: scotoma.v1.Intervention
-	(*Target)(nil),               // 51: scotoma.v1.Target
-	(DataType)(0),                // 52: scotoma.v1.DataType
+	nil,                          // 50: scotoma.v1.Sampling.LogitBiasEntry
+	(*Intervention)(nil),         // 51: scotoma.v1.Intervention
+	(*Target)(nil),               // 52: scotoma.v1.Target
+	(DataType)(0),                // 53: scotoma.v1.DataType
 }
 var file_scotoma_v1_inference_service_proto_depIdxs = []int32{
 	5,  // 0: scotoma.v1.ChatPart.image:type_name -> scotoma.v1.Image
@@ -4430,84 +4569,85 @@ var file_scotoma_v1_inference_service_proto_depIdxs = []int32{
 	5,  // 3: scotoma.v1.Prompt.images:type_name -> scotoma.v1.Image
 	7,  // 4: scotoma.v1.Prompt.messages:type_name -> scotoma.v1.ChatMessage
 	1,  // 5: scotoma.v1.Prompt.multi_image:type_name -> scotoma.v1.MultiImage
-	8,  // 6: scotoma.v1.GenerateRequest.prompt:type_name -> scotoma.v1.Prompt
-	50, // 7: scotoma.v1.GenerateRequest.interventions:type_name -> scotoma.v1.Intervention
-	9,  // 8: scotoma.v1.GenerateRequest.sampling:type_name -> scotoma.v1.Sampling
-	12, // 9: scotoma.v1.GenerateResponse.started:type_name -> scotoma.v1.Started
-	13, // 10: scotoma.v1.GenerateResponse.token:type_name -> scotoma.v1.Token
-	15, // 11: scotoma.v1.GenerateResponse.finished:type_name -> scotoma.v1.Finished
-	14, // 12: scotoma.v1.Token.top:type_name -> scotoma.v1.TokenLogprob
-	2,  // 13: scotoma.v1.Finished.reason:type_name -> scotoma.v1.FinishReason
-	16, // 14: scotoma.v1.Finished.usage:type_name -> scotoma.v1.Usage
-	38, // 15: scotoma.v1.Finished.provenance:type_name -> scotoma.v1.Provenance
-	8,  // 16: scotoma.v1.ScoreRequest.prompt:type_name -> scotoma.v1.Prompt
-	50, // 17: scotoma.v1.ScoreRequest.interventions:type_name -> scotoma.v1.Intervention
-	19, // 18: scotoma.v1.ScoreResponse.scores:type_name -> scotoma.v1.ContinuationScore
-	16, // 19: scotoma.v1.ScoreResponse.usage:type_name -> scotoma.v1.Usage
-	38, // 20: scotoma.v1.ScoreResponse.provenance:type_name -> scotoma.v1.Provenance
-	14, // 21: scotoma.v1.ContinuationScore.tokens:type_name -> scotoma.v1.TokenLogprob
-	10, // 22: scotoma.v1.SweepRequest.generate:type_name -> scotoma.v1.GenerateRequest
-	17, // 23: scotoma.v1.SweepRequest.score:type_name -> scotoma.v1.ScoreRequest
-	21, // 24: scotoma.v1.SweepRequest.variants:type_name -> scotoma.v1.SweepVariant
-	22, // 25: scotoma.v1.SweepRequest.grid:type_name -> scotoma.v1.SweepGrid
-	50, // 26: scotoma.v1.SweepVariant.interventions:type_name -> scotoma.v1.Intervention
-	50, // 27: scotoma.v1.SweepGrid.interventions:type_name -> scotoma.v1.Intervention
-	23, // 28: scotoma.v1.SweepGrid.axes:type_name -> scotoma.v1.SweepAxis
-	24, // 29: scotoma.v1.SweepAxis.range:type_name -> scotoma.v1.SweepRange
-	25, // 30: scotoma.v1.SweepAxis.numbers:type_name -> scotoma.v1.SweepNumbers
-	27, // 31: scotoma.v1.SweepResponse.started:type_name -> scotoma.v1.SweepStarted
-	28, // 32: scotoma.v1.SweepResponse.result:type_name -> scotoma.v1.SweepResult
-	30, // 33: scotoma.v1.SweepResponse.finished:type_name -> scotoma.v1.SweepFinished
-	15, // 34: scotoma.v1.SweepResult.generated:type_name -> scotoma.v1.Finished
-	18, // 35: scotoma.v1.SweepResult.scored:type_name -> scotoma.v1.ScoreResponse
-	29, // 36: scotoma.v1.SweepResult.error:type_name -> scotoma.v1.SweepError
-	5,  // 37: scotoma.v1.PreviewRequest.image:type_name -> scotoma.v1.Image
-	50, // 38: scotoma.v1.PreviewRequest.interventions:type_name -> scotoma.v1.Intervention
-	35, // 39: scotoma.v1.PreviewResponse.plan:type_name -> scotoma.v1.ResolvedIntervention
-	50, // 40: scotoma.v1.ResolvedIntervention.intervention:type_name -> scotoma.v1.Intervention
-	36, // 41: scotoma.v1.ResolvedIntervention.resolutions:type_name -> scotoma.v1.Resolution
-	3,  // 42: scotoma.v1.Span.kind:type_name -> scotoma.v1.SpanKind
-	37, // 43: scotoma.v1.Provenance.layout:type_name -> scotoma.v1.Span
-	35, // 44: scotoma.v1.Provenance.plan:type_name -> scotoma.v1.ResolvedIntervention
-	9,  // 45: scotoma.v1.Provenance.sampling:type_name -> scotoma.v1.Sampling
-	39, // 46: scotoma.v1.Provenance.stages:type_name -> scotoma.v1.Stage
-	51, // 47: scotoma.v1.CaptureTarget.target:type_name -> scotoma.v1.Target
-	4,  // 48: scotoma.v1.CaptureTarget.reduction:type_name -> scotoma.v1.Reduction
-	8,  // 49: scotoma.v1.CaptureRequest.prompt:type_name -> scotoma.v1.Prompt
-	50, // 50: scotoma.v1.CaptureRequest.interventions:type_name -> scotoma.v1.Intervention
-	40, // 51: scotoma.v1.CaptureRequest.targets:type_name -> scotoma.v1.CaptureTarget
-	52, // 52: scotoma.v1.CaptureRequest.dtype:type_name -> scotoma.v1.DataType
-	12, // 53: scotoma.v1.CaptureResponse.started:type_name -> scotoma.v1.Started
-	43, // 54: scotoma.v1.CaptureResponse.activation:type_name -> scotoma.v1.Activation
-	45, // 55: scotoma.v1.CaptureResponse.finished:type_name -> scotoma.v1.CaptureFinished
-	44, // 56: scotoma.v1.Activation.top:type_name -> scotoma.v1.TopTokens
-	14, // 57: scotoma.v1.TopTokens.tokens:type_name -> scotoma.v1.TokenLogprob
-	16, // 58: scotoma.v1.CaptureFinished.usage:type_name -> scotoma.v1.Usage
-	38, // 59: scotoma.v1.CaptureFinished.provenance:type_name -> scotoma.v1.Provenance
-	46, // 60: scotoma.v1.CaptureFinished.kept:type_name -> scotoma.v1.KeptActivation
-	38, // 61: scotoma.v1.VerifyRequest.provenance:type_name -> scotoma.v1.Provenance
-	5,  // 62: scotoma.v1.VerifyRequest.images:type_name -> scotoma.v1.Image
-	49, // 63: scotoma.v1.VerifyResponse.differences:type_name -> scotoma.v1.Difference
-	38, // 64: scotoma.v1.VerifyResponse.provenance:type_name -> scotoma.v1.Provenance
-	10, // 65: scotoma.v1.InferenceService.Generate:input_type -> scotoma.v1.GenerateRequest
-	17, // 66: scotoma.v1.InferenceService.Score:input_type -> scotoma.v1.ScoreRequest
-	20, // 67: scotoma.v1.InferenceService.Sweep:input_type -> scotoma.v1.SweepRequest
-	31, // 68: scotoma.v1.InferenceService.UploadImage:input_type -> scotoma.v1.UploadImageRequest
-	41, // 69: scotoma.v1.InferenceService.Capture:input_type -> scotoma.v1.CaptureRequest
-	33, // 70: scotoma.v1.InferenceService.Preview:input_type -> scotoma.v1.PreviewRequest
-	47, // 71: scotoma.v1.InferenceService.Verify:input_type -> scotoma.v1.VerifyRequest
-	11, // 72: scotoma.v1.InferenceService.Generate:output_type -> scotoma.v1.GenerateResponse
-	18, // 73: scotoma.v1.InferenceService.Score:output_type -> scotoma.v1.ScoreResponse
-	26, // 74: scotoma.v1.InferenceService.Sweep:output_type -> scotoma.v1.SweepResponse
-	32, // 75: scotoma.v1.InferenceService.UploadImage:output_type -> scotoma.v1.UploadImageResponse
-	42, // 76: scotoma.v1.InferenceService.Capture:output_type -> scotoma.v1.CaptureResponse
-	34, // 77: scotoma.v1.InferenceService.Preview:output_type -> scotoma.v1.PreviewResponse
-	48, // 78: scotoma.v1.InferenceService.Verify:output_type -> scotoma.v1.VerifyResponse
-	72, // [72:79] is the sub-list for method output_type
-	65, // [65:72] is the sub-list for method input_type
-	65, // [65:65] is the sub-list for extension type_name
-	65, // [65:65] is the sub-list for extension extendee
-	0,  // [0:65] is the sub-list for field type_name
+	50, // 6: scotoma.v1.Sampling.logit_bias:type_name -> scotoma.v1.Sampling.LogitBiasEntry
+	8,  // 7: scotoma.v1.GenerateRequest.prompt:type_name -> scotoma.v1.Prompt
+	51, // 8: scotoma.v1.GenerateRequest.interventions:type_name -> scotoma.v1.Intervention
+	9,  // 9: scotoma.v1.GenerateRequest.sampling:type_name -> scotoma.v1.Sampling
+	12, // 10: scotoma.v1.GenerateResponse.started:type_name -> scotoma.v1.Started
+	13, // 11: scotoma.v1.GenerateResponse.token:type_name -> scotoma.v1.Token
+	15, // 12: scotoma.v1.GenerateResponse.finished:type_name -> scotoma.v1.Finished
+	14, // 13: scotoma.v1.Token.top:type_name -> scotoma.v1.TokenLogprob
+	2,  // 14: scotoma.v1.Finished.reason:type_name -> scotoma.v1.FinishReason
+	16, // 15: scotoma.v1.Finished.usage:type_name -> scotoma.v1.Usage
+	38, // 16: scotoma.v1.Finished.provenance:type_name -> scotoma.v1.Provenance
+	8,  // 17: scotoma.v1.ScoreRequest.prompt:type_name -> scotoma.v1.Prompt
+	51, // 18: scotoma.v1.ScoreRequest.interventions:type_name -> scotoma.v1.Intervention
+	19, // 19: scotoma.v1.ScoreResponse.scores:type_name -> scotoma.v1.ContinuationScore
+	16, // 20: scotoma.v1.ScoreResponse.usage:type_name -> scotoma.v1.Usage
+	38, // 21: scotoma.v1.ScoreResponse.provenance:type_name -> scotoma.v1.Provenance
+	14, // 22: scotoma.v1.ContinuationScore.tokens:type_name -> scotoma.v1.TokenLogprob
+	10, // 23: scotoma.v1.SweepRequest.generate:type_name -> scotoma.v1.GenerateRequest
+	17, // 24: scotoma.v1.SweepRequest.score:type_name -> scotoma.v1.ScoreRequest
+	21, // 25: scotoma.v1.SweepRequest.variants:type_name -> scotoma.v1.SweepVariant
+	22, // 26: scotoma.v1.SweepRequest.grid:type_name -> scotoma.v1.SweepGrid
+	51, // 27: scotoma.v1.SweepVariant.interventions:type_name -> scotoma.v1.Intervention
+	51, // 28: scotoma.v1.SweepGrid.interventions:type_name -> scotoma.v1.Intervention
+	23, // 29: scotoma.v1.SweepGrid.axes:type_name -> scotoma.v1.SweepAxis
+	24, // 30: scotoma.v1.SweepAxis.range:type_name -> scotoma.v1.SweepRange
+	25, // 31: scotoma.v1.SweepAxis.numbers:type_name -> scotoma.v1.SweepNumbers
+	27, // 32: scotoma.v1.SweepResponse.started:type_name -> scotoma.v1.SweepStarted
+	28, // 33: scotoma.v1.SweepResponse.result:type_name -> scotoma.v1.SweepResult
+	30, // 34: scotoma.v1.SweepResponse.finished:type_name -> scotoma.v1.SweepFinished
+	15, // 35: scotoma.v1.SweepResult.generated:type_name -> scotoma.v1.Finished
+	18, // 36: scotoma.v1.SweepResult.scored:type_name -> scotoma.v1.ScoreResponse
+	29, // 37: scotoma.v1.SweepResult.error:type_name -> scotoma.v1.SweepError
+	5,  // 38: scotoma.v1.PreviewRequest.image:type_name -> scotoma.v1.Image
+	51, // 39: scotoma.v1.PreviewRequest.interventions:type_name -> scotoma.v1.Intervention
+	35, // 40: scotoma.v1.PreviewResponse.plan:type_name -> scotoma.v1.ResolvedIntervention
+	51, // 41: scotoma.v1.ResolvedIntervention.intervention:type_name -> scotoma.v1.Intervention
+	36, // 42: scotoma.v1.ResolvedIntervention.resolutions:type_name -> scotoma.v1.Resolution
+	3,  // 43: scotoma.v1.Span.kind:type_name -> scotoma.v1.SpanKind
+	37, // 44: scotoma.v1.Provenance.layout:type_name -> scotoma.v1.Span
+	35, // 45: scotoma.v1.Provenance.plan:type_name -> scotoma.v1.ResolvedIntervention
+	9,  // 46: scotoma.v1.Provenance.sampling:type_name -> scotoma.v1.Sampling
+	39, // 47: scotoma.v1.Provenance.stages:type_name -> scotoma.v1.Stage
+	52, // 48: scotoma.v1.CaptureTarget.target:type_name -> scotoma.v1.Target
+	4,  // 49: scotoma.v1.CaptureTarget.reduction:type_name -> scotoma.v1.Reduction
+	8,  // 50: scotoma.v1.CaptureRequest.prompt:type_name -> scotoma.v1.Prompt
+	51, // 51: scotoma.v1.CaptureRequest.interventions:type_name -> scotoma.v1.Intervention
+	40, // 52: scotoma.v1.CaptureRequest.targets:type_name -> scotoma.v1.CaptureTarget
+	53, // 53: scotoma.v1.CaptureRequest.dtype:type_name -> scotoma.v1.DataType
+	12, // 54: scotoma.v1.CaptureResponse.started:type_name -> scotoma.v1.Started
+	43, // 55: scotoma.v1.CaptureResponse.activation:type_name -> scotoma.v1.Activation
+	45, // 56: scotoma.v1.CaptureResponse.finished:type_name -> scotoma.v1.CaptureFinished
+	44, // 57: scotoma.v1.Activation.top:type_name -> scotoma.v1.TopTokens
+	14, // 58: scotoma.v1.TopTokens.tokens:type_name -> scotoma.v1.TokenLogprob
+	16, // 59: scotoma.v1.CaptureFinished.usage:type_name -> scotoma.v1.Usage
+	38, // 60: scotoma.v1.CaptureFinished.provenance:type_name -> scotoma.v1.Provenance
+	46, // 61: scotoma.v1.CaptureFinished.kept:type_name -> scotoma.v1.KeptActivation
+	38, // 62: scotoma.v1.VerifyRequest.provenance:type_name -> scotoma.v1.Provenance
+	5,  // 63: scotoma.v1.VerifyRequest.images:type_name -> scotoma.v1.Image
+	49, // 64: scotoma.v1.VerifyResponse.differences:type_name -> scotoma.v1.Difference
+	38, // 65: scotoma.v1.VerifyResponse.provenance:type_name -> scotoma.v1.Provenance
+	10, // 66: scotoma.v1.InferenceService.Generate:input_type -> scotoma.v1.GenerateRequest
+	17, // 67: scotoma.v1.InferenceService.Score:input_type -> scotoma.v1.ScoreRequest
+	20, // 68: scotoma.v1.InferenceService.Sweep:input_type -> scotoma.v1.SweepRequest
+	31, // 69: scotoma.v1.InferenceService.UploadImage:input_type -> scotoma.v1.UploadImageRequest
+	41, // 70: scotoma.v1.InferenceService.Capture:input_type -> scotoma.v1.CaptureRequest
+	33, // 71: scotoma.v1.InferenceService.Preview:input_type -> scotoma.v1.PreviewRequest
+	47, // 72: scotoma.v1.InferenceService.Verify:input_type -> scotoma.v1.VerifyRequest
+	11, // 73: scotoma.v1.InferenceService.Generate:output_type -> scotoma.v1.GenerateResponse
+	18, // 74: scotoma.v1.InferenceService.Score:output_type -> scotoma.v1.ScoreResponse
+	26, // 75: scotoma.v1.InferenceService.Sweep:output_type -> scotoma.v1.SweepResponse
+	32, // 76: scotoma.v1.InferenceService.UploadImage:output_type -> scotoma.v1.UploadImageResponse
+	42, // 77: scotoma.v1.InferenceService.Capture:output_type -> scotoma.v1.CaptureResponse
+	34, // 78: scotoma.v1.InferenceService.Preview:output_type -> scotoma.v1.PreviewResponse
+	48, // 79: scotoma.v1.InferenceService.Verify:output_type -> scotoma.v1.VerifyResponse
+	73, // [73:80] is the sub-list for method output_type
+	66, // [66:73] is the sub-list for method input_type
+	66, // [66:66] is the sub-list for extension type_name
+	66, // [66:66] is the sub-list for extension extendee
+	0,  // [0:66] is the sub-list for field type_name
 }
 
 func init() { file_scotoma_v1_inference_service_proto_init() }
@@ -4560,7 +4700,7 @@ func file_scotoma_v1_inference_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_scotoma_v1_inference_service_proto_rawDesc), len(file_scotoma_v1_inference_service_proto_rawDesc)),
 			NumEnums:      5,
-			NumMessages:   45,
+			NumMessages:   46,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -246,8 +246,12 @@ type ModelInfo struct {
 	Adapters []string `protobuf:"bytes,21,rep,name=adapters,proto3" json:"adapters,omitempty"`
 	// All layers whose outputs the projector reads side by side, in this order, by the same rule.
 	VisionFeatureLayers []int32 `protobuf:"varint,22,rep,packed,name=vision_feature_layers,json=visionFeatureLayers,proto3" json:"vision_feature_layers,omitempty"`
-	unknownFields       protoimpl.UnknownFields
-	sizeCache           protoimpl.SizeCache
+	// What generation_config.json says of how answers are chosen, in canonical JSON; `{}` where it says nothing that acts. Penalties and
+	// forbidden or forced tokens are applied to every answer, greedy ones too, unless Sampling says otherwise; what it says of sampling where
+	// Sampling.do_sample asks for it.
+	GenerationConfig string `protobuf:"bytes,23,opt,name=generation_config,json=generationConfig,proto3" json:"generation_config,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *ModelInfo) Reset() {
@@ -432,6 +436,13 @@ func (x *ModelInfo) GetVisionFeatureLayers() []int32 {
 		return x.VisionFeatureLayers
 	}
 	return nil
+}
+
+func (x *ModelInfo) GetGenerationConfig() string {
+	if x != nil {
+		return x.GenerationConfig
+	}
+	return ""
 }
 
 // A chat template.
@@ -1733,7 +1744,7 @@ const file_scotoma_v1_model_service_proto_rawDesc = "" +
 	"\x0fGetModelRequest\x12\x14\n" +
 	"\x05model\x18\x01 \x01(\tR\x05model\"?\n" +
 	"\x10GetModelResponse\x12+\n" +
-	"\x05model\x18\x01 \x01(\v2\x15.scotoma.v1.ModelInfoR\x05model\"\xe8\x06\n" +
+	"\x05model\x18\x01 \x01(\v2\x15.scotoma.v1.ModelInfoR\x05model\"\x95\a\n" +
 	"\tModelInfo\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
 	"\x06family\x18\x02 \x01(\tR\x06family\x12\x16\n" +
@@ -1765,7 +1776,8 @@ const file_scotoma_v1_model_service_proto_rawDesc = "" +
 	"\rchat_template\x18\x14 \x01(\v2\x1c.scotoma.v1.ChatTemplateInfoR\fchatTemplate\x12'\n" +
 	"\x0fimage_processor\x18\x13 \x01(\tR\x0eimageProcessor\x12\x1a\n" +
 	"\badapters\x18\x15 \x03(\tR\badapters\x122\n" +
-	"\x15vision_feature_layers\x18\x16 \x03(\x05R\x13visionFeatureLayers\"G\n" +
+	"\x15vision_feature_layers\x18\x16 \x03(\x05R\x13visionFeatureLayers\x12+\n" +
+	"\x11generation_config\x18\x17 \x01(\tR\x10generationConfig\"G\n" +
 	"\x10ChatTemplateInfo\x12\x16\n" +
 	"\x06origin\x18\x01 \x01(\tR\x06origin\x12\x1b\n" +
 	"\ttext_only\x18\x02 \x01(\bR\btextOnly\"\x89\x01\n" +
