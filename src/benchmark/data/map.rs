@@ -90,10 +90,10 @@ impl Row<'_> {
     /// The columns of `role` that hold something, the one that is taken first.
     fn columns(&self, role: Role) -> Result<Vec<String>, String> {
         if let Some(given) = self.place.reading.given.get(&role) {
-            return match self.cells.contains_key(given) {
-                true => Ok(vec![given.clone()]),
-                false => Err(format!("{role}: there is no column {given:?}; there are {}", self.names())),
-            };
+            if self.cells.contains_key(given) {
+                return Ok(vec![given.clone()]);
+            }
+            return Err(format!("{role}: there is no column {given:?}; there are {}", self.names()));
         }
         let is_taken = |name: &str| self.place.reading.given.values().any(|g| g == name);
         let rank = |name: &str| {
@@ -132,15 +132,13 @@ impl Row<'_> {
 
     /// The words of a role's first column; nothing where there is none.
     fn text(&mut self, role: Role) -> Result<String, String> {
-        match self.columns(role)?.first() {
-            Some(name) => Ok(into_text(self.take(name, role))),
-            None => {
-                if let Some(name) = self.empty_column(role) {
-                    self.take(&name, role);
-                }
-                Ok(String::new())
-            }
+        if let Some(name) = self.columns(role)?.first() {
+            return Ok(into_text(self.take(name, role)));
         }
+        if let Some(name) = self.empty_column(role) {
+            self.take(&name, role);
+        }
+        Ok(String::new())
     }
 
     /// The id; and the name of the picture where that is what the id's column says, as in MME.

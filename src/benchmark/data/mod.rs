@@ -243,11 +243,11 @@ impl<R: BufRead> Source for Beside<'_, R> {
         let (Lines::Table(table), Some(&start)) = (&self.rows.lines, self.rows.seen.get(&digest(index))) else {
             return Err(missing());
         };
-        let is_picture = |known: &&str| table.header.iter().position(|name| columns::normal(name) == **known);
+        let is_picture = |known: &&str| table.header.iter().position(|name| columns::normal(name) == *known);
         let given = self.rows.reading.given.get(&Role::Image);
         let column = match given {
             Some(given) => table.header.iter().position(|name| name == given),
-            None => Role::Image.names().iter().find_map(|known| is_picture(&known)),
+            None => Role::Image.names().iter().find_map(is_picture),
         };
         let cell = read_again(&self.rows.path, start, self.rows.delimiter, column);
         let cell = cell.map_err(|e| e.message)?.ok_or_else(missing)?;

@@ -72,5 +72,5 @@ impl Header {
 
 /// A size, which is not negative.
 fn size(reader: &mut Reader<'_>) -> Option<usize> {
-    usize::try_from(reader.int()?).ok().filter(|&n| n <= i32::MAX as usize)
+    usize::try_from(reader.int()?).ok().filter(|&n| i32::try_from(n).is_ok())
 }
