@@ -343,7 +343,7 @@ type EvaluateHeader struct {
 	Variants []*EvaluateVariant `protobuf:"bytes,4,rep,name=variants,proto3" json:"variants,omitempty"`
 	// How answers come about.
 	Answering Answering `protobuf:"varint,5,opt,name=answering,proto3,enum=scotoma.v1.Answering" json:"answering,omitempty"`
-	// How tokens are chosen. Unset: greedy.
+	// How tokens are chosen. Unset: greedy, as in GenerateRequest.
 	Sampling *Sampling `protobuf:"bytes,6,opt,name=sampling,proto3" json:"sampling,omitempty"`
 	// At most this many tokens. 0: what the rule says.
 	MaxTokens uint32 `protobuf:"varint,7,opt,name=max_tokens,json=maxTokens,proto3" json:"max_tokens,omitempty"`

@@ -833,9 +833,10 @@ type GenerateRequest struct {
 	Prompt *Prompt `protobuf:"bytes,2,opt,name=prompt,proto3" json:"prompt,omitempty"`
 	// The changes, at most 64.
 	Interventions []*Intervention `protobuf:"bytes,3,rep,name=interventions,proto3" json:"interventions,omitempty"`
-	// How tokens are chosen. Unset: greedy.
+	// How tokens are chosen. Unset: greedy, under the penalties and forbidden tokens of the model's generation_config.json.
 	Sampling *Sampling `protobuf:"bytes,4,opt,name=sampling,proto3" json:"sampling,omitempty"`
-	// At most this many tokens. 0: 256, or what the context leaves if that is less.
+	// At most this many tokens. 0: max_new_tokens of the model's generation_config.json, or 256, or what its max_length or the context
+	// leaves if that is less.
 	MaxTokens uint32 `protobuf:"varint,5,opt,name=max_tokens,json=maxTokens,proto3" json:"max_tokens,omitempty"`
 	// The answer ends before the first of these; at most 8, each non-empty.
 	Stop []string `protobuf:"bytes,6,rep,name=stop,proto3" json:"stop,omitempty"`
@@ -3420,7 +3421,7 @@ type CaptureRequest struct {
 	Targets []*CaptureTarget `protobuf:"bytes,4,rep,name=targets,proto3" json:"targets,omitempty"`
 	// Numbers are sent as this.
 	Dtype DataType `protobuf:"varint,5,opt,name=dtype,proto3,enum=scotoma.v1.DataType" json:"dtype,omitempty"`
-	// Tokens to generate, so that there are steps beyond the prompt. Decoding is greedy. 0: the prompt alone.
+	// Tokens to generate, so that there are steps beyond the prompt. Decoding is greedy, as Generate's is. 0: the prompt alone.
 	MaxTokens uint32 `protobuf:"varint,6,opt,name=max_tokens,json=maxTokens,proto3" json:"max_tokens,omitempty"`
 	// Most bytes of all activations together. 0: what the server allows (ModelInfo.limits.max_capture_bytes). More would be needed:
 	// RESOURCE_EXHAUSTED before anything runs.

@@ -586,7 +586,7 @@ func (x *StackInfo) GetLayersRun() uint32 {
 // What a request may hold.
 type Limits struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Positions of the language model, prompt and answer together.
+	// Positions of the language model, prompt and answer together. A dynamic rotary embedding is not stretched beyond them.
 	MaxContext uint32 `protobuf:"varint,1,opt,name=max_context,json=maxContext,proto3" json:"max_context,omitempty"`
 	// Pictures in one request.
 	MaxImages uint32 `protobuf:"varint,2,opt,name=max_images,json=maxImages,proto3" json:"max_images,omitempty"`

@@ -219,7 +219,7 @@ class GenerateOptions(ScoreOptions, total=False):
     """What `generate` takes."""
 
     max_tokens: int
-    """At most this many tokens; 0: 256, or what the context leaves."""
+    """At most this many tokens; 0: what the model's generation_config.json says, or 256, or what the context leaves."""
     sampling: pb.Sampling
     """How tokens are chosen; greedy by default."""
     stop: Iterable[str]

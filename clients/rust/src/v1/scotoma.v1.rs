@@ -1281,10 +1281,11 @@ pub struct GenerateRequest {
     /// The changes, at most 64.
     #[prost(message, repeated, tag = "3")]
     pub interventions: ::prost::alloc::vec::Vec<Intervention>,
-    /// How tokens are chosen. Unset: greedy.
+    /// How tokens are chosen. Unset: greedy, under the penalties and forbidden tokens of the model's generation_config.json.
     #[prost(message, optional, tag = "4")]
     pub sampling: ::core::option::Option<Sampling>,
-    /// At most this many tokens. 0: 256, or what the context leaves if that is less.
+    /// At most this many tokens. 0: max_new_tokens of the model's generation_config.json, or 256, or what its max_length or the context
+    /// leaves if that is less.
     #[prost(uint32, tag = "5")]
     pub max_tokens: u32,
     /// The answer ends before the first of these; at most 8, each non-empty.
@@ -1885,7 +1886,7 @@ pub struct CaptureRequest {
     /// Numbers are sent as this.
     #[prost(enumeration = "DataType", tag = "5")]
     pub dtype: i32,
-    /// Tokens to generate, so that there are steps beyond the prompt. Decoding is greedy. 0: the prompt alone.
+    /// Tokens to generate, so that there are steps beyond the prompt. Decoding is greedy, as Generate's is. 0: the prompt alone.
     #[prost(uint32, tag = "6")]
     pub max_tokens: u32,
     /// Most bytes of all activations together. 0: what the server allows (ModelInfo.limits.max_capture_bytes). More would be needed:
@@ -2539,7 +2540,7 @@ pub struct EvaluateHeader {
     /// How answers come about.
     #[prost(enumeration = "Answering", tag = "5")]
     pub answering: i32,
-    /// How tokens are chosen. Unset: greedy.
+    /// How tokens are chosen. Unset: greedy, as in GenerateRequest.
     #[prost(message, optional, tag = "6")]
     pub sampling: ::core::option::Option<Sampling>,
     /// At most this many tokens. 0: what the rule says.
@@ -3318,7 +3319,7 @@ pub struct StackInfo {
 /// What a request may hold.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Limits {
-    /// Positions of the language model, prompt and answer together.
+    /// Positions of the language model, prompt and answer together. A dynamic rotary embedding is not stretched beyond them.
     #[prost(uint32, tag = "1")]
     pub max_context: u32,
     /// Pictures in one request.

@@ -122,7 +122,7 @@ export type EvaluateHeader = Message<"scotoma.v1.EvaluateHeader"> & {
   answering: Answering;
 
   /**
-   * How tokens are chosen. Unset: greedy.
+   * How tokens are chosen. Unset: greedy, as in GenerateRequest.
    *
    * @generated from field: scotoma.v1.Sampling sampling = 6;
    */

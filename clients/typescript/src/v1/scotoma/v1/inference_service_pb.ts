@@ -327,14 +327,15 @@ export type GenerateRequest = Message<"scotoma.v1.GenerateRequest"> & {
   interventions: Intervention[];
 
   /**
-   * How tokens are chosen. Unset: greedy.
+   * How tokens are chosen. Unset: greedy, under the penalties and forbidden tokens of the model's generation_config.json.
    *
    * @generated from field: scotoma.v1.Sampling sampling = 4;
    */
   sampling?: Sampling | undefined;
 
   /**
-   * At most this many tokens. 0: 256, or what the context leaves if that is less.
+   * At most this many tokens. 0: max_new_tokens of the model's generation_config.json, or 256, or what its max_length or the context
+   * leaves if that is less.
    *
    * @generated from field: uint32 max_tokens = 5;
    */
@@ -1799,7 +1800,7 @@ export type CaptureRequest = Message<"scotoma.v1.CaptureRequest"> & {
   dtype: DataType;
 
   /**
-   * Tokens to generate, so that there are steps beyond the prompt. Decoding is greedy. 0: the prompt alone.
+   * Tokens to generate, so that there are steps beyond the prompt. Decoding is greedy, as Generate's is. 0: the prompt alone.
    *
    * @generated from field: uint32 max_tokens = 6;
    */

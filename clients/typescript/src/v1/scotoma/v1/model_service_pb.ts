@@ -355,7 +355,7 @@ export const StackInfoSchema: GenMessage<StackInfo> = /*@__PURE__*/
  */
 export type Limits = Message<"scotoma.v1.Limits"> & {
   /**
-   * Positions of the language model, prompt and answer together.
+   * Positions of the language model, prompt and answer together. A dynamic rotary embedding is not stretched beyond them.
    *
    * @generated from field: uint32 max_context = 1;
    */
