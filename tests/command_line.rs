@@ -227,7 +227,7 @@ fn served(table: &mut Table, base: &str, dtype: Option<&'static str>) {
     says(table, base, "--model no-such", "--model no-such");
     says(table, &format!("{base} --model shapes"), "--adapter no-such", "--adapter no-such");
     says(table, base, "--image-processor no-such", "--image-processor no-such");
-    says(table, base, "--chat-template no-such", "no-such");
+    says(table, base, "--chat-template no-such", "--chat-template no-such");
     if !cfg!(feature = "cuda") {
         says(table, base, "--device cuda:0", "--device cuda:0: this binary was built without the cuda feature");
     }

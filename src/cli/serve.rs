@@ -348,7 +348,7 @@ mod tests {
                     &["--place", "nobody=cpu"],
                     &["--adapter", "nobody=missing"],
                     &["--image-processor", "nobody=pillow"],
-                &["--chat-template", "no-such"],
+                    &["--chat-template", "no-such"],
                     &["--random-weights", "llava-1.5-7b"],
                     &["--queue", "7"],
                     &["--max-running", "7"],

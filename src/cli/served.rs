@@ -42,7 +42,7 @@ impl Served {
 
     fn own(&self) -> Own<'_> {
         let model = self.model.as_deref();
-        Own { model, adapter: &self.adapter, template: self.template.chat_template.as_ref() }
+        Own { model, adapter: &self.adapter, template: self.template.chat_template.as_deref() }
     }
 
     /// Returns the model's name in requests; a server in this process has one alone.
@@ -90,7 +90,7 @@ impl Host {
     /// Connects to the server that the flags name, or to one in this process.
     pub(super) async fn connect(&self) -> Result<(Option<Local>, Client), Failure> {
         let model = self.own.model.as_deref();
-        let own = Own { model, adapter: &self.adapter, template: self.template.chat_template.as_ref() };
+        let own = Own { model, adapter: &self.adapter, template: self.template.chat_template.as_deref() };
         connect(&self.remote, own, &self.hardware, None).await
     }
 }
@@ -100,7 +100,7 @@ impl Host {
 struct Template {
     /// The chat template of a model in this process, in place of its own, as `serve --chat-template` takes it
     #[arg(long, env = "SCOTOMA_CHAT_TEMPLATE", value_name = "TEMPLATE")]
-    chat_template: Option<ChatTemplate>,
+    chat_template: Option<String>,
 }
 
 /// The model of a server in this process.
@@ -111,7 +111,7 @@ pub(super) struct Own<'a> {
     /// What is merged into it.
     pub(super) adapter: &'a Adapter,
     /// In place of its own.
-    pub(super) template: Option<&'a ChatTemplate>,
+    pub(super) template: Option<&'a str>,
 }
 
 /// Connects to the server that `remote` names, or to one in this process with `own`.
@@ -134,8 +134,10 @@ pub(super) async fn connect(
         let (name, origin) = named_origin(model).map_err(|e| format!("--model {model}: {e}"))?;
         config.models = vec![ModelSpec::new(&name, adapter.fetch(origin).await?)];
     }
+    let parse = |text: &str| text.parse::<ChatTemplate>().map_err(|e| format!("--chat-template {text}: {e}"));
+    let template = template.map(parse).transpose()?;
     for spec in &mut config.models {
-        spec.options.chat_template = template.cloned();
+        spec.options.chat_template.clone_from(&template);
     }
     hardware.apply(&mut config)?;
     let (local, client) = Local::start(config).await?;
