@@ -21,10 +21,12 @@ mod parity;
 mod replay;
 mod sampling;
 mod serve;
+mod served;
+mod usage;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use tokio::task::JoinHandle;
 
 use crate::server::{Config, Server};
@@ -85,9 +87,30 @@ enum Command {
 /// Anything that ends a command.
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
+/// The command was called as it cannot be: the program ends with 2, as it does where clap says so.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Usage(String);
+
+const USAGE: u8 = 2;
+
+/// Returns the commands and their flags, for tests and tools that walk them.
+#[doc(hidden)]
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
+/// Parses the command line, or ends the program and says why.
+fn parse() -> Cli {
+    let mut command = Cli::command();
+    let matches = command.get_matches_mut();
+    let checked = usage::check(&mut command, &matches);
+    checked.and_then(|()| Cli::from_arg_matches(&matches)).unwrap_or_else(|error| error.exit())
+}
+
 /// Runs the program.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = parse();
     fix_threads(cli.threads);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -122,7 +145,7 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
             eprintln!("error: {e}");
-            ExitCode::FAILURE
+            if e.is::<Usage>() { ExitCode::from(USAGE) } else { ExitCode::FAILURE }
         }
     }
 }

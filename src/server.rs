@@ -263,7 +263,7 @@ impl Server {
     /// Refuses what is new, then waits for what runs.
     async fn drain(&self) {
         tracing::info!("draining");
-        self.state.engines.iter().for_each(|(_, engine)| engine.drain());
+        self.state.drain();
         for name in self.health_names() {
             self.state.health.set_service_status(name, tonic_health::ServingStatus::NotServing).await;
         }

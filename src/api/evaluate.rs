@@ -13,14 +13,14 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::call::{Call, before};
-use super::sample::{self, Asked, Plan, verdict_of};
+use super::sample::{self, Answered, Asked, Plan, verdict_of};
 use super::v1::benchmark_service_server::BenchmarkService;
 use super::v1::{self, evaluate_header::Rules, evaluate_request, evaluate_response::Event};
 use super::{Error, State, convert};
 use crate::benchmark::data::Reading;
 use crate::benchmark::{self, Label, Outcome, RULES, Rule, compare, digest};
-use crate::intervention;
 use crate::model::{Message, MessagePart, Role};
+use crate::{engine, intervention, telemetry};
 
 /// Samples that are on their way at once.
 const IN_FLIGHT: usize = 32;
@@ -236,15 +236,19 @@ impl Run {
         sender: &Sender,
     ) -> Result<v1::EvaluateFinished, Error> {
         send(sender, Event::Started(self.started(call))).await?;
-        let (mut running, mut open) = (FuturesUnordered::new(), true);
+        let (mut running, mut open, mut drained) = (FuturesUnordered::new(), true, false);
+        let mut going_down = std::pin::pin!(state.drained());
         while open || !running.is_empty() {
             tokio::select! {
                 biased;
-                Some((label, results)) = running.next(), if !running.is_empty() => {
+                Some(Answered { label, results, drained: cut }) = running.next(), if !running.is_empty() => {
+                    drained |= cut;
                     for result in results {
                         self.tell(&label, result, sender).await?;
                     }
                 }
+                // Samples that nobody would answer are not asked for; those on their way still are.
+                () = &mut going_down, if open => (open, drained) = (false, true),
                 message = before(call.deadline, inbound.message()), if open && running.len() < IN_FLIGHT => {
                     let Some(message) = message?.map_err(Error::from_client)? else {
                         open = false;
@@ -261,6 +265,9 @@ impl Run {
                     }
                 }
             }
+        }
+        if drained {
+            return Err(engine::Error::Draining.into());
         }
         self.finished().await
     }
@@ -286,6 +293,7 @@ impl Run {
             header: Some(self.plan.header.clone()),
             judge: judge
                 .map(|(judge, task)| v1::Judge { model: judge.model().into(), prompt: judge.template(task).into() }),
+            server_version: telemetry::VERSION.into(),
         }
     }
 

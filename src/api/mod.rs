@@ -33,7 +33,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use candle_core::Device;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tonic_health::server::HealthReporter;
 
 pub use convert::interventions_from_json;
@@ -101,6 +101,8 @@ pub struct State {
     decoders: Semaphore,
     /// Held by every stream that runs.
     alive: Arc<()>,
+    /// Whether the server goes down.
+    draining: watch::Sender<bool>,
 }
 
 impl State {
@@ -119,6 +121,7 @@ impl State {
             cores,
             decoders: Semaphore::new(cores),
             alive: Arc::default(),
+            draining: watch::Sender::new(false),
         }
     }
 
@@ -136,6 +139,18 @@ impl State {
     /// How long a refused caller should wait: as the busiest engine says.
     pub fn retry_after(&self) -> Duration {
         self.engines.iter().map(|(_, engine)| engine.retry_after()).max().unwrap_or_default()
+    }
+
+    /// Admits nothing from now on; what runs goes on, and runs of many requests end once those on their way are done.
+    pub fn drain(&self) {
+        self.engines.iter().for_each(|(_, engine)| engine.drain());
+        self.draining.send_replace(true);
+    }
+
+    /// Waits until the server goes down.
+    async fn drained(&self) {
+        // The sender lives as long as the state.
+        let _ = self.draining.subscribe().wait_for(|draining| *draining).await;
     }
 
     /// Answers that are being streamed.

@@ -9,6 +9,7 @@ use super::prompt::MAX_TEXT_BYTES;
 use super::v1::{self, evaluate_header::Rules, sweep_result};
 use super::{Error, State, sweep};
 use crate::benchmark::{Item, Label, Rule, Verdict, data, fill, filled_bytes};
+use crate::engine;
 
 /// What is done with every sample.
 #[derive(Debug)]
@@ -32,6 +33,14 @@ pub(super) struct Asked {
     requests: Vec<(Vec<usize>, Result<v1::SweepRequest, Error>)>,
     /// Answers of an earlier run that want a judge alone.
     answered: Vec<v1::SampleResult>,
+}
+
+/// What became of a sample.
+pub(super) struct Answered {
+    pub(super) label: Arc<Label>,
+    pub(super) results: Vec<v1::SampleResult>,
+    /// Whether something was not asked because the server goes down.
+    pub(super) drained: bool,
 }
 
 /// What a client has sent with a row.
@@ -238,9 +247,10 @@ impl Asked {
         self.requests.is_empty() && self.answered.is_empty()
     }
 
-    /// All results, variant by variant.
-    pub(super) async fn run(mut self, state: &Arc<State>, call: &Call) -> (Arc<Label>, Vec<v1::SampleResult>) {
+    /// All results, variant by variant; of what was not asked because the server goes down there is none.
+    pub(super) async fn run(mut self, state: &Arc<State>, call: &Call) -> Answered {
         let mut results = std::mem::take(&mut self.answered);
+        let mut drained = false;
         for (variants, request) in std::mem::take(&mut self.requests) {
             let found = match request {
                 Ok(request) => before(call.deadline, sweep::whole(state, call, request)).await.and_then(|r| r),
@@ -248,6 +258,7 @@ impl Asked {
             };
             match found {
                 Ok(all) => results.extend(variants.iter().zip(all).map(|(&v, found)| self.result(v, found))),
+                Err(Error::Engine(engine::Error::Draining)) => drained = true,
                 Err(error) => {
                     let error = of_sample(error.in_sweep(&call.id, state.retry_after()));
                     let failed = |&v: &usize| v1::SampleResult { error: Some(error.clone()), ..self.blank(v) };
@@ -257,7 +268,7 @@ impl Asked {
         }
         let judged = results.into_iter().map(|result| self.judged(result));
         let results = futures::future::join_all(judged).await;
-        (self.label, results)
+        Answered { label: self.label, results, drained }
     }
 
     fn blank(&self, variant: usize) -> v1::SampleResult {

@@ -244,6 +244,7 @@ impl Sweep {
                     running.push((first + i, Some(prepared)));
                     variants.push(variant);
                 }
+                Err(error @ Error::Engine(engine::Error::Draining)) => return Err(error),
                 Err(error) => self.tell(state, call, sender, totals, first + i, Err(error)).await?,
             }
         }
@@ -258,8 +259,9 @@ impl Sweep {
             };
             let Some((number, slot)) = running.get_mut(told.variant) else { continue };
             let Some(prepared) = slot else { continue };
-            if let Err(engine::Error::Deadline { tokens }) = told.event {
-                return Err(engine::Error::Deadline { tokens }.into());
+            // What ends one variant so would end all that follow.
+            if let Err(error @ (engine::Error::Deadline { .. } | engine::Error::Draining)) = told.event {
+                return Err(error.into());
             }
             let outcome = match told.event {
                 Ok(event) => prepared.event(event, totals).transpose(),

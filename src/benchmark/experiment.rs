@@ -1,12 +1,14 @@
 //! Experiments as data: a readable file each, which says under what variants a benchmark is asked and how that is drawn. Those of Lee
 //! et al. 2024 are inside the program; another one needs a file and no Rust.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::substitute::FOLDER;
+
+mod check;
 
 const FILES: &[&str] = &[
     include_str!("experiments/information-loss.json"),
@@ -116,7 +118,7 @@ pub struct Template {
 
 /// Values of an axis.
 #[derive(Debug, Clone, Deserialize, Serialize)]
-#[serde(untagged)]
+#[serde(untagged, deny_unknown_fields, expecting = "a list of values, {\"count\": N} or {\"layers\": STACK} is needed")]
 pub enum Values {
     /// Numbers or texts, as they are.
     Listed(Vec<Value>),
@@ -157,38 +159,45 @@ pub fn experiments() -> Result<Vec<Experiment>, String> {
 /// Reads an experiment.
 pub fn experiment(json: &str) -> Result<Experiment, String> {
     let experiment: Experiment = serde_json::from_str(json).map_err(|e| e.to_string())?;
-    let at = |message: &str| Err(format!("{}: {message}", experiment.name));
-    match (experiment.plot, &experiment.x, experiment.side) {
-        (Plot::Curve | Plot::Grid, None, _) => at("x: a curve and a grid need an axis"),
-        (Plot::Grid, _, None | Some(0)) => at("side: a grid needs the number of cells along each side"),
-        _ if experiment.variants.is_empty() => at("variants: none"),
-        _ => Ok(experiment),
-    }
+    check::experiment(&experiment)?;
+    Ok(experiment)
 }
 
 type Point<'a> = BTreeMap<&'a str, Value>;
 
 impl Experiment {
-    /// Gives an axis other values, wherever it is.
+    /// Names the axes of all variants; one that several have comes several times.
+    pub fn axes(&self) -> impl Iterator<Item = &str> {
+        self.variants.iter().flat_map(|t| t.each.keys().map(String::as_str))
+    }
+
+    /// Tells whether a variant has such an axis.
+    pub fn has_axis(&self, name: &str) -> bool {
+        self.axes().any(|axis| axis == name)
+    }
+
+    /// Tells whether a variant shows such pictures in place of an item's own.
+    pub fn shows(&self, pictures: &str) -> bool {
+        self.variants.iter().any(|t| t.pictures == pictures)
+    }
+
+    /// Gives an axis other values, wherever it is. Where its values are those of an enum, GEOMETRY_LITERAL for instance, their plain names
+    /// will do: literal.
     pub fn set(&mut self, axis: &str, values: &[Value]) -> Result<(), String> {
-        let axes = self.variants.iter_mut().flat_map(|t| t.each.iter_mut());
-        let mut known: Vec<String> = Vec::new();
-        let mut found = false;
-        for (name, own) in axes {
-            if name == axis {
-                *own = Values::Listed(values.to_vec());
-                found = true;
-            }
-            known.push(name.clone());
+        if !self.has_axis(axis) {
+            let axes: BTreeSet<&str> = self.axes().collect();
+            let axes = axes.into_iter().collect::<Vec<_>>().join(", ");
+            return Err(format!("{}: no axis {axis:?}; there are {axes}", self.name));
         }
-        known.sort();
-        known.dedup();
-        if found { Ok(()) } else { Err(format!("{}: no axis {axis:?}; there are {}", self.name, known.join(", "))) }
+        for own in self.variants.iter_mut().filter_map(|t| t.each.get_mut(axis)) {
+            *own = Values::Listed(values.iter().map(|value| full_name(own, value)).collect());
+        }
+        check::experiment(self)
     }
 
     /// All variants for a model with so many layers in (language model, vision tower); those with pictures of a folder only `with_folder`.
     pub fn plan(&self, layers: (usize, usize), with_folder: bool) -> Result<Vec<Planned>, String> {
-        let mut planned: Vec<Planned> = Vec::new();
+        let mut planned: Vec<(Planned, Point<'_>)> = Vec::new();
         let mut names = HashSet::new();
         for template in self.variants.iter().filter(|t| with_folder || t.pictures != FOLDER) {
             for point in self.points(template, layers)? {
@@ -199,17 +208,19 @@ impl Experiment {
                 if planned.len() == MAX_VARIANTS {
                     return Err(format!("{}: more than {MAX_VARIANTS} variants", self.name));
                 }
-                planned.push(Planned {
-                    series: named(template.series.as_ref().unwrap_or(&template.name), &point),
+                let own = Planned {
+                    series: named(template.series(), &point),
                     panel: named(&template.panel, &point),
                     at: self.x.as_ref().and_then(|x| point.get(x.as_str())?.as_f64()).or(template.at),
                     pictures: template.pictures.clone(),
                     interventions: template.interventions.iter().map(|v| filled(v, &point)).collect(),
                     name,
-                });
+                };
+                planned.push((own, point));
             }
         }
-        Ok(planned)
+        check::draws(self, &planned)?;
+        Ok(planned.into_iter().map(|(own, _)| own).collect())
     }
 
     /// All combinations of the values of a template's axes.
@@ -237,6 +248,26 @@ impl Experiment {
     }
 }
 
+impl Template {
+    /// Returns what belongs together: the series, or else the name.
+    fn series(&self) -> &str {
+        self.series.as_ref().unwrap_or(&self.name)
+    }
+}
+
+/// `value` as the values of `before` are spelled: `literal` is GEOMETRY_LITERAL where there was GEOMETRY_KESKAR.
+fn full_name(before: &Values, value: &Value) -> Value {
+    let Values::Listed(before) = before else { return value.clone() };
+    let prefix = before.first().and_then(Value::as_str).and_then(|first| Some(first.split_once('_')?.0));
+    let is_enum = |prefix: &&str| !prefix.is_empty() && prefix.chars().all(|c| c.is_ascii_uppercase());
+    match (prefix.filter(is_enum), value.as_str()) {
+        (Some(prefix), Some(text)) if !text.starts_with(&format!("{prefix}_")) => {
+            format!("{prefix}_{}", text.to_uppercase().replace(['-', ' '], "_")).into()
+        }
+        _ => value.clone(),
+    }
+}
+
 fn named(text: &str, point: &Point<'_>) -> String {
     let plain = |value: &Value| value.as_str().map_or_else(|| value.to_string(), String::from);
     point.iter().fold(text.to_owned(), |text, (axis, value)| text.replace(&format!("{{{axis}}}"), &plain(value)))
@@ -257,6 +288,8 @@ fn filled(value: &Value, point: &Point<'_>) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -290,8 +323,98 @@ mod tests {
         ] {
             assert!(experiment(json).unwrap_err().contains(says), "{json}");
         }
-        let twice =
-            r#"{"name": "a", "title": "", "about": "", "plot": "bars", "variants": [{"name": "x"}, {"name": "x"}]}"#;
-        assert!(experiment(twice).unwrap().plan((1, 1), true).unwrap_err().contains("twice"));
+    }
+
+    /// Four points of which the drawing would make "4 draws" of one, and all that is like it.
+    #[test]
+    fn what_would_be_drawn_wrongly_is_refused() {
+        let variant = |more: Value| {
+            let mut variant = json!({
+                "name": "without {layer}", "series": "one", "each": {"layer": [0, 1, 2, 3]},
+                "interventions": [{"dropLayers": {"layers": ["{layer}"]}}],
+            });
+            variant.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            variant
+        };
+        let whole = |more: Value, own: Value| {
+            let mut all = json!({
+                "name": "mine", "title": "", "about": "", "plot": "curve", "x": "layer", "variants": [{"name": "original"}, variant(own)],
+            });
+            all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            all.to_string()
+        };
+        let planned = |text: &str| experiment(text).and_then(|e| e.plan((8, 4), true));
+        assert_eq!(planned(&whole(json!({}), json!({}))).unwrap().len(), 5);
+        let named = json!([{"blankImage": {}}, {"dropLayers": {"layers": ["{layer}"]}}]);
+        for (more, own, says) in [
+            (json!({"x": "depth"}), json!({}), "x: \"depth\" is no axis of any variant; the axes are layer"),
+            (json!({"plot": "bars", "x": null}), json!({}), "they are no draws of one thing"),
+            (json!({"plot": "bars"}), json!({}), "x: \"layer\", but bars have no axis"),
+            (json!({"side": 3}), json!({}), "side: only a grid has cells"),
+            (json!({"plot": "grid", "side": 1}), json!({}), "each.layer: 1; the cells of the grid are 0 to 0"),
+            (json!({"ratio": ["one", "two"]}), json!({}), "ratio: \"two\" is no series; there are one, original"),
+            (json!({"benchmarks": ["mmlu"]}), json!({}), "benchmarks: \"mmlu\" is no benchmark"),
+            (json!({"name": "../mine"}), json!({}), "name: \"../mine\""),
+            (json!({"colour": "red"}), json!({}), "unknown field `colour`"),
+            (json!({}), json!({"colour": "red"}), "unknown field `colour`"),
+            (json!({}), json!({"each": {"layer": [0, 0.0]}}), "each.layer: 0.0 stands there twice"),
+            (json!({}), json!({"each": {"layer": []}}), "each.layer: no value"),
+            (json!({}), json!({"each": {"layer": ["first"]}}), "the x axis needs numbers"),
+            (json!({}), json!({"each": {"layer": {"count": 0}}}), "each.layer: count: 0"),
+            (json!({}), json!({"each": {"layer": {"count": 2, "from": 1}}}), "is needed"),
+            (json!({}), json!({"each": {"layer": {"layers": "decoder"}}}), "language_model or vision_tower is needed"),
+            (json!({}), json!({"name": "without"}), "name: it lacks {layer}"),
+            (json!({}), json!({"name": "without {layer} {depth}"}), "name: {depth} is no axis of it"),
+            (json!({}), json!({"panel": "{depth}"}), "panel: {depth} is no axis of it"),
+            (
+                json!({}),
+                json!({"interventions": [{"dropLayers": {"layers": [3]}}]}),
+                "all its values are one and the same",
+            ),
+            (
+                json!({}),
+                json!({"interventions": [{"dropLayers": {"layers": ["{depth}"]}}]}),
+                "{depth} is no axis of it",
+            ),
+            (
+                json!({}),
+                json!({"interventions": [{"scale": {"target": {"point": "blocks.{layer}.x"}}}, named[1].clone()]}),
+                "stands within",
+            ),
+            (json!({}), json!({"at": 3}), "at: the axis of x says it already"),
+            (json!({}), json!({"pictures": "mine"}), "pictures: \"mine\""),
+            (
+                json!({}),
+                json!({
+                    "name": "{layer}, {s}", "each": {"layer": [0, 1], "s": [1, 2]},
+                    "interventions": [{"scale": {"factor": "{s}"}}, named[1].clone()],
+                }),
+                "\"0, 1\" and \"0, 2\" are one point at 0 of the series \"one\", but differ in more than their seeds (the axes s)",
+            ),
+        ] {
+            let error = planned(&whole(more, own)).expect_err(says);
+            assert!(error.contains(says), "{error} does not say {says}");
+        }
+        // Draws are.
+        let drawn = json!({
+            "name": "{layer}, {s}", "each": {"layer": [0, 1], "s": [1, 2]},
+            "interventions": [{"permuteTokens": {"seed": "{s}"}}, named[1].clone()],
+        });
+        assert_eq!(planned(&whole(json!({}), drawn)).unwrap().len(), 5);
+        let twice = json!({"variants": [{"name": "x"}, {"name": "y", "at": 1, "series": "s"}, {"name": "z", "at": 1, "series": "s"}]});
+        assert!(planned(&whole(twice, json!({}))).unwrap_err().contains("\"y\" and \"z\" are the same"));
+        let same = json!({"plot": "bars", "x": null, "variants": [{"name": "x"}, {"name": "x"}]});
+        assert!(planned(&whole(same, json!({}))).unwrap_err().contains("twice"));
+    }
+
+    #[test]
+    fn plain_names_of_an_enum_will_do() {
+        let mut noise = experiments().unwrap().into_iter().find(|e| e.name == "importance-layers").unwrap();
+        noise.set("geometry", &["literal", "abs-scaled", "GEOMETRY_GAUSSIAN"].map(Value::from)).unwrap();
+        let planned = noise.plan((1, 1), false).unwrap();
+        let used: BTreeSet<&str> =
+            planned.iter().filter_map(|p| p.interventions.first()?["addNoise"]["geometry"].as_str()).collect();
+        assert_eq!(used, ["GEOMETRY_ABS_SCALED", "GEOMETRY_GAUSSIAN", "GEOMETRY_LITERAL"].into());
+        assert!(noise.set("draw", &[Value::from(1), Value::from(1.0)]).unwrap_err().contains("twice"));
     }
 }

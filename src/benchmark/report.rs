@@ -81,6 +81,27 @@ pub(super) fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
+/// Writes the values of the contract's enums as words: GEOMETRY_ABS_SCALED becomes abs scaled. Files for programs keep them.
+fn plain(text: &str) -> String {
+    const PREFIXES: [&str; 5] = ["COLOUR_", "GEOMETRY_", "MODE_", "NAMED_", "STACK_"];
+    let is_part = |c: char| c.is_ascii_uppercase() || c == '_';
+    let (mut written, mut rest) = (String::with_capacity(text.len()), text);
+    while let Some((at, prefix)) = PREFIXES.iter().filter_map(|p| Some((rest.find(p)?, p))).min() {
+        let (before, found) = rest.split_at(at);
+        let value = &found[prefix.len()..];
+        let (value, after) = value.split_at(value.find(|c| !is_part(c)).unwrap_or(value.len()));
+        written.push_str(before);
+        // Part of a longer word: no value of an enum.
+        if value.is_empty() || before.ends_with(|c: char| c.is_alphanumeric() || c == '_') {
+            written.push_str(&found[..prefix.len() + value.len()]);
+        } else {
+            written.push_str(&value.to_lowercase().replace('_', " "));
+        }
+        rest = after;
+    }
+    written + rest
+}
+
 /// Variants of which a page has every metric.
 const FEW: usize = 64;
 
@@ -134,7 +155,7 @@ impl Report<'_> {
 
     /// The drawing.
     pub fn svg(&self) -> String {
-        plot::svg(self)
+        plain(&plot::svg(self))
     }
 
     fn parts(&self) -> Vec<Part> {
@@ -240,12 +261,12 @@ impl Report<'_> {
 
     /// In Markdown, with the drawing as a file beside it.
     pub fn markdown(&self) -> String {
-        markdown(&self.experiment.title, &format!("{}.svg", self.experiment.name), self.parts())
+        plain(&markdown(&self.experiment.title, &format!("{}.svg", self.experiment.name), self.parts()))
     }
 
     /// As a page that needs no other file, and prints well.
     pub fn html(&self) -> String {
-        html(&self.experiment.title, &self.svg(), self.parts())
+        plain(&html(&self.experiment.title, &self.svg(), self.parts()))
     }
 }
 
@@ -362,13 +383,19 @@ mod tests {
 
     #[test]
     fn draws_come_together_and_losses_are_of_the_first_variant() {
+        let drawn = |name: &str, geometry: &str| {
+            serde_json::json!({
+                "name": format!("{name} {{draw}}"), "series": name, "panel": geometry, "at": 0, "each": {"draw": [1, 2]},
+                "interventions": [{"addNoise": {"geometry": geometry, "seed": "{draw}"}}],
+            })
+        };
         let json = serde_json::json!({
             "name": "n", "title": "N", "about": "", "plot": "curve", "x": "layer", "ratio": ["a", "b"],
             "paper": {"source": "T", "heads": ["model", "x", "y", "d"], "rows": {"mmvp": [["them", "1", "2", "+1"]]}, "notes": ["odd"]},
             "variants": [
                 {"name": "original"},
-                {"name": "a {draw}", "series": "a", "at": 0, "each": {"draw": [1, 2]}},
-                {"name": "b {draw}", "series": "b", "at": 0, "each": {"draw": [1, 2]}},
+                drawn("a", "GEOMETRY_ABS_SCALED"),
+                drawn("b", "GEOMETRY_ABS_SCALED"),
             ],
         });
         let experiment = experiment(&json.to_string()).unwrap();
@@ -390,14 +417,18 @@ mod tests {
         assert_eq!((repeats.len(), repeats[0].mean(), repeats[0].range()), (2, 0.5, (0.4, 0.6)));
         let page = report.markdown();
         // (0.8 - 0.6) / 0.8 and (0.8 - 0.5) / 0.8; over 0.1 each.
-        assert!(page.contains("|  | a | 0 | 2 | 40.0 | 50.0 | 60.0 | 25.0 % | 37.5 % |"), "{page}");
-        assert!(page.contains("|  | 0 | 2.50 | 3.75 | 5.00 |"), "{page}");
+        assert!(page.contains("| abs scaled | a | 0 | 2 | 40.0 | 50.0 | 60.0 | 25.0 % | 37.5 % |"), "{page}");
+        assert!(page.contains("| abs scaled | 0 | 2.50 | 3.75 | 5.00 |"), "{page}");
         assert!(
             page.contains("| them | 1 | 2 | +1 |") && page.contains("- odd") && page.contains("A\\|: 30.0 %"),
             "{page}"
         );
         let png = plot::png(&report.svg()).unwrap();
         assert!(png.starts_with(b"\x89PNG") && png.len() > 1000);
-        assert!(report.html().contains("<svg"));
+        assert!(report.html().contains("<svg") && !report.html().contains("GEOMETRY"));
+        assert_eq!(
+            plain("a GEOMETRY_KESKAR, MODE_ and X_MODE_A, STACK_VISION_TOWER"),
+            "a keskar, MODE_ and X_MODE_A, vision tower"
+        );
     }
 }

@@ -82,6 +82,13 @@ pub(super) struct Remote {
     /// The key that the server asks for
     #[arg(long, env = "SCOTOMA_API_KEY", hide_env_values = true, value_name = "KEY")]
     api_key: Option<String>,
+    #[command(flatten)]
+    trust: Trust,
+}
+
+/// How both ends of an encrypted connection know each other.
+#[derive(Debug, Clone, Args)]
+pub(super) struct Trust {
     /// Certificates that the server's is signed by, PEM. Default: the system's
     #[arg(long, env = "SCOTOMA_SERVER_CA", value_name = "FILE")]
     server_ca: Option<PathBuf>,
@@ -93,13 +100,8 @@ pub(super) struct Remote {
     client_key: Option<PathBuf>,
 }
 
-impl Remote {
-    /// How to connect to the server, if one is named.
-    pub(super) fn at(&self) -> Result<Option<Connect>, String> {
-        self.server.as_deref().map(|address| self.to(address)).transpose()
-    }
-
-    /// How to connect to `address`.
+impl Trust {
+    /// Describes how to connect to `address`.
     pub(super) fn to(&self, address: &str) -> Result<Connect, String> {
         let mut connect = Connect::to(address);
         if let Some(path) = &self.server_ca {
@@ -108,14 +110,16 @@ impl Remote {
         if let (Some(certificate), Some(key)) = (&self.client_cert, &self.client_key) {
             connect = connect.identity(read("--client-cert", certificate)?, read("--client-key", key)?);
         }
-        Ok(self.api_key.iter().fold(connect, Connect::api_key))
+        Ok(connect)
     }
+}
 
-    /// A client of the server, if one is named.
+impl Remote {
+    /// Connects to the server, if one is named.
     pub(super) async fn connect(&self) -> Result<Option<Client>, Failure> {
-        let Some(connect) = self.at()? else { return Ok(None) };
-        let address = self.server.as_deref().unwrap_or_default();
-        Ok(Some(connect.connect().await.map_err(|e| format!("{address}: {e}"))?))
+        let Some(address) = &self.server else { return Ok(None) };
+        let connect = self.api_key.iter().fold(self.trust.to(address)?, Connect::api_key);
+        Ok(Some(connect.connect().await.map_err(|e| format!("--server {address}: {e}"))?))
     }
 }
 

@@ -11,8 +11,8 @@ use scotoma_client::v1::{Reduction, tokens::Named};
 use scotoma_client::{CaptureRequest, CaptureTarget, Client, prompt, target};
 
 use super::Failure;
-use super::eval::Served;
 use super::experiment::write;
+use super::served::{Served, stop};
 use crate::benchmark::alignment::{Aligned, Features, align};
 use crate::benchmark::data::Rows;
 use crate::benchmark::{self, Item, fill, png, report};
@@ -66,9 +66,7 @@ impl Alignment {
     pub(super) async fn run(self) -> Result<(), Failure> {
         let (local, client) = self.served.connect().await?;
         let done = self.compared.run(self.data.as_deref(), self.limit, client, &self.served.name(), &self.report).await;
-        if let Some(local) = local {
-            local.stop().await?;
-        }
+        stop(local).await?;
         done.map(|_| ())
     }
 }

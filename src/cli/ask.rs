@@ -1,4 +1,4 @@
-//! `scotoma generate`, `preview`, `models` and `health`: one question to a server.
+//! `scotoma generate`, `preview`, `models` and `health`: one question.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -7,29 +7,13 @@ use clap::Args;
 use scotoma_client::v1::chat_part::Part;
 use scotoma_client::v1::image::Source;
 use scotoma_client::v1::{Image, Prompt};
-use scotoma_client::{Client, GenerateRequest, PreviewRequest, messages, prompt, system, user};
+use scotoma_client::{GenerateRequest, PreviewRequest, messages, prompt, system, user};
 
-use super::access::Remote;
-use super::flags::Flags;
+use super::Failure;
+use super::access::Trust;
+use super::flags::{Flags, ImageFlags};
 use super::sampling::SamplingFlags;
-use super::{Failure, Local};
-use crate::server::Config;
-
-/// Where to ask.
-#[derive(Debug, Args)]
-pub(super) struct Target {
-    #[command(flatten)]
-    remote: Remote,
-}
-
-impl Target {
-    pub(super) async fn connect(&self) -> Result<(Option<Local>, Client), Failure> {
-        match self.remote.connect().await? {
-            Some(client) => Ok((None, client)),
-            None => Local::start(Config::shapes()).await.map(|(local, client)| (Some(local), client)),
-        }
-    }
-}
+use super::served::{Host, Served, stop};
 
 /// Flags of `generate`.
 #[derive(Debug, Args)]
@@ -48,10 +32,7 @@ pub(super) struct Generate {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["image", "question"])]
     messages: Option<PathBuf>,
     #[command(flatten)]
-    target: Target,
-    /// Name of the model; the server's first one by default
-    #[arg(long, default_value = "")]
-    model: String,
+    served: Served,
     /// Tokens of the answer; 0 leaves it to the server
     #[arg(long, default_value_t = 0)]
     max_tokens: u32,
@@ -68,9 +49,9 @@ impl Generate {
     pub(super) async fn run(self) -> Result<(), Failure> {
         let prompt = self.prompt()?;
         let images = pictures(&prompt);
-        let (local, mut client) = self.target.connect().await?;
+        let (local, mut client) = self.served.connect().await?;
         let request = GenerateRequest {
-            model: self.model,
+            model: self.served.name(),
             prompt: Some(prompt),
             interventions: self.flags.interventions(),
             max_tokens: self.max_tokens,
@@ -99,10 +80,7 @@ impl Generate {
         for resolved in record.plan.iter().filter(|r| r.changed_nothing) {
             eprintln!("note: an intervention changed nothing: {:?}", resolved.intervention);
         }
-        match local {
-            Some(local) => local.stop().await,
-            None => Ok(()),
-        }
+        stop(local).await
     }
 }
 
@@ -136,20 +114,17 @@ pub(super) struct Preview {
     #[arg(short, long, default_value = "preview.png")]
     out: PathBuf,
     #[command(flatten)]
-    target: Target,
-    /// Name of the model; the server's first one by default
-    #[arg(long, default_value = "")]
-    model: String,
+    served: Served,
     #[command(flatten)]
-    flags: Flags,
+    flags: ImageFlags,
 }
 
 impl Preview {
     pub(super) async fn run(self) -> Result<(), Failure> {
         let data = std::fs::read(&self.image).map_err(|e| format!("{}: {e}", self.image.display()))?;
-        let (local, mut client) = self.target.connect().await?;
+        let (local, mut client) = self.served.connect().await?;
         let request = PreviewRequest {
-            model: self.model,
+            model: self.served.name(),
             image: Some(Image { source: Some(Source::Data(data)) }),
             interventions: self.flags.interventions(),
             ..Default::default()
@@ -164,10 +139,7 @@ impl Preview {
             preview.grid_rows,
             preview.grid_columns
         );
-        match local {
-            Some(local) => local.stop().await,
-            None => Ok(()),
-        }
+        stop(local).await
     }
 }
 
@@ -175,12 +147,12 @@ impl Preview {
 #[derive(Debug, Args)]
 pub(super) struct Models {
     #[command(flatten)]
-    target: Target,
+    host: Host,
 }
 
 impl Models {
     pub(super) async fn run(self) -> Result<(), Failure> {
-        let (local, mut client) = self.target.connect().await?;
+        let (local, mut client) = self.host.connect().await?;
         let models = client.list_models().await?;
         println!(
             "{:<16} {:<8} {:>10} {:<5} {:<7} {:<22} digest",
@@ -198,26 +170,26 @@ impl Models {
                 model.digest.get(..16).unwrap_or_default()
             );
         }
-        match local {
-            Some(local) => local.stop().await,
-            None => Ok(()),
-        }
+        stop(local).await
     }
 }
 
 /// Flags of `health`.
 #[derive(Debug, Args)]
 pub(super) struct Health {
+    /// Address of the server, http:// or https://
+    #[arg(long, env = "SCOTOMA_SERVER", value_name = "ADDRESS", default_value = "http://127.0.0.1:7878")]
+    server: String,
     #[command(flatten)]
-    remote: Remote,
+    trust: Trust,
 }
 
 impl Health {
     pub(super) async fn run(self) -> Result<(), Failure> {
         use tonic_health::pb::health_check_response::ServingStatus;
         use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
-        let address = self.remote.server.as_deref().unwrap_or("http://127.0.0.1:7878");
-        let channel = self.remote.to(address)?.channel().await.map_err(|e| format!("{address}: {e}"))?;
+        let address = &self.server;
+        let channel = self.trust.to(address)?.channel().await.map_err(|e| format!("--server {address}: {e}"))?;
         let mut client = HealthClient::new(channel);
         let status = client.check(HealthCheckRequest::default()).await?.into_inner().status();
         if status == ServingStatus::Serving { Ok(()) } else { Err(format!("{status:?}").into()) }

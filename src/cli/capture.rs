@@ -11,8 +11,8 @@ use scotoma_client::v1::{Activation, Reduction};
 use scotoma_client::{CaptureRequest, CaptureTarget, prompt, target};
 
 use super::Failure;
-use super::ask::Target;
 use super::flags::Flags;
+use super::served::{Served, stop};
 
 /// What is left of the rows.
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -58,10 +58,7 @@ pub(super) struct Capture {
     #[arg(long, default_value_t = 0)]
     max_tokens: u32,
     #[command(flatten)]
-    target: Target,
-    /// Name of the model; the server's first one by default
-    #[arg(long, default_value = "")]
-    model: String,
+    served: Served,
     #[command(flatten)]
     flags: Flags,
 }
@@ -75,9 +72,9 @@ impl Capture {
                 format!("--out {}: a name that ends in .npz or .safetensors is needed", self.out.display()).into()
             );
         }
-        let (local, mut client) = self.target.connect().await?;
+        let (local, mut client) = self.served.connect().await?;
         let request = CaptureRequest {
-            model: self.model.clone(),
+            model: self.served.name(),
             prompt: Some(prompt(&self.question, [image])),
             interventions: self.flags.interventions(),
             targets: self.points.iter().map(|point| self.capture(point)).collect(),
@@ -104,11 +101,13 @@ impl Capture {
             let bytes = safetensors::serialize(tensors.iter(), about)?;
             std::fs::write(&self.out, bytes).map_err(|e| format!("{}: {e}", self.out.display()))?;
         }
-        println!("{}: {} tensors; record {}", self.out.display(), tensors.len(), &record.digest[..16]);
-        match local {
-            Some(local) => local.stop().await,
-            None => Ok(()),
-        }
+        println!(
+            "{}: {} tensors; record {}",
+            self.out.display(),
+            tensors.len(),
+            record.digest.get(..16).unwrap_or_default()
+        );
+        stop(local).await
     }
 
     fn capture(&self, point: &str) -> CaptureTarget {

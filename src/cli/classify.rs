@@ -9,10 +9,11 @@ use indicatif::ProgressBar;
 use scotoma_client::v1::SampleResult;
 use scotoma_client::{Client, v1};
 
-use super::Failure;
-use super::eval::{By, Common, Eval, Evaluated, read_results};
+use super::eval::{Benchmark, By, Common, Evaluated, read_results};
 use super::experiment::{Found, Ran, report};
 use super::serve::{fetch, named_origin};
+use super::served::stop;
+use super::{Failure, Usage};
 use crate::benchmark::experiment::experiment;
 use crate::benchmark::{Item, Label, Outcome, Verdict, compare, rule};
 use crate::model::{Clip, Purpose};
@@ -36,8 +37,23 @@ pub(super) struct Baseline {
     #[arg(long)]
     clip: Option<String>,
     /// What CLIP reads of a class; {} is its name. Repeat for an ensemble
-    #[arg(long, default_value = "a photo of a {}.")]
+    #[arg(long, default_value = "a photo of a {}.", requires = "clip")]
     template: Vec<String>,
+}
+
+impl Baseline {
+    /// Tells whether a CLIP is named.
+    pub(super) fn is_asked(&self) -> bool {
+        self.clip.is_some()
+    }
+
+    /// Refuses templates under which all classes read the same.
+    pub(super) fn check(&self) -> Result<(), Usage> {
+        match self.template.iter().find(|t| !t.contains("{}")) {
+            Some(template) => Err(Usage(format!("--template {template:?}: it has no {{}}, which stands for a class"))),
+            None => Ok(()),
+        }
+    }
 }
 
 /// Flags of `classify`.
@@ -53,44 +69,59 @@ pub(super) struct Classify {
     report: PathBuf,
     #[command(flatten)]
     common: Common,
+    /// Ask the first items only, and say what all of them would cost and take; the run that follows goes on from there
+    #[arg(long)]
+    estimate: bool,
+    /// Print what ran as JSON in place of the report's name
+    #[arg(long, conflicts_with = "estimate")]
+    json: bool,
 }
 
 impl Classify {
     pub(super) async fn run(self) -> Result<(), Failure> {
-        let (local, client) = self.common.served.connect().await?;
-        let ran = classify(&self.data, &self.common, &self.baseline, client, &self.report).await;
-        if let Some(local) = local {
-            local.stop().await?;
-        }
+        let benchmark = Benchmark {
+            rule: String::new(),
+            data: Some(self.data),
+            common: self.common,
+            by: By::Generation,
+            substitutes: None,
+            estimate: self.estimate,
+        };
+        self.baseline.check()?;
+        benchmark.check()?;
+        let (local, client) = benchmark.connect().await?;
+        let ran = classify(&benchmark, &self.baseline, client, &self.report, self.json).await;
+        stop(local).await?;
         ran.map(|_| ())
     }
 }
 
 /// Asks in every way, and writes the report to `folder`.
 pub(super) async fn classify(
-    data: &Path,
-    common: &Common,
+    benchmark: &Benchmark,
     baseline: &Baseline,
     mut client: Client,
     folder: &Path,
+    json: bool,
 ) -> Result<Ran, Failure> {
+    let common = &benchmark.common;
     std::fs::create_dir_all(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
     let mut experiment = experiment(EXPERIMENT)?;
     let info = client.get_model(&common.served.name()).await?;
     let mut outcomes: Vec<(String, Vec<Outcome>)> = Vec::new();
     let (mut answers, mut forecast, mut last) = (Vec::new(), super::eval::Forecast::default(), None);
     for (name, rule, by) in WAYS {
-        let eval = Eval::of(rule, Some(data.to_owned()), Common { by, ..common.clone() });
-        let mut header = eval.header();
+        let own = Benchmark { rule: rule.into(), by, ..benchmark.clone() };
+        let mut header = own.header();
         // Without a judge that way has no verdicts, and its answers are those of the one before.
         let judged = rule.ends_with("judged");
-        if judged && !common.served.may_judge() {
+        if judged && !common.served.is_remote() && !common.judge.is_there() {
             continue;
         }
         header.variants[0].name = name.into();
         let out = folder.join(format!("{}.jsonl", name.replace(' ', "-")));
         eprintln!("{name}, by {}", info.name);
-        let done = eval.ask(client.clone(), header, eval.rows()?, eval.count()?, Some(&out)).await?;
+        let done = own.ask(client.clone(), header, own.rows()?, own.count()?, Some(&out)).await?;
         if judged && done.started.judge.is_none() {
             continue;
         }
@@ -103,7 +134,7 @@ pub(super) async fn classify(
         outcomes.push((name.to_owned(), results.iter().map(outcome).collect()));
         last = Some(done);
     }
-    if common.estimate {
+    if benchmark.estimate {
         return Ok(Ran { line: Vec::new(), forecast: Some(forecast) });
     }
     let Some(Evaluated { started, skipped, .. }) = last else { return Err("nothing was asked".into()) };
@@ -111,9 +142,7 @@ pub(super) async fn classify(
     if let Some(place) = &baseline.clip {
         let (_, origin) = named_origin(place)?;
         let (source, device) = (fetch(origin, Purpose::Part).await?, common.served.device()?);
-        let (templates, eval) =
-            (baseline.template.clone(), Eval::of("classification", Some(data.to_owned()), common.clone()));
-        let rows = eval.rows()?;
+        let (templates, rows) = (baseline.template.clone(), benchmark.rows()?);
         let found = tokio::task::spawn_blocking(move || {
             let clip = Clip::load(&source, &device)?;
             let found = by_clip(&clip, &templates, rows.flatten())?;
@@ -132,6 +161,7 @@ pub(super) async fn classify(
         .flat_map(|(name, own)| (rule.summarise)(own).into_iter().map(move |metric| (name.clone(), metric)))
         .collect();
     let comparisons = outcomes.iter().skip(1).map(|(name, own)| (name.clone(), compare(&outcomes[0].1, own))).collect();
+    let stem = benchmark.data.as_deref().and_then(Path::file_stem);
     let asked: usize = outcomes.iter().map(|(_, own)| own.len()).sum();
     let found = Found {
         planned: experiment.plan((0, 0), false)?,
@@ -144,9 +174,9 @@ pub(super) async fn classify(
             ("answers".into(), format!("{asked}; {skipped} rows left out")),
         ],
         picture: None,
-        benchmark: data.file_stem().map_or_else(String::new, |s| s.to_string_lossy().to_lowercase()),
+        benchmark: stem.map_or_else(String::new, |s| s.to_string_lossy().to_lowercase()),
     };
-    let line = report(&experiment, found, &info, &started, folder, common.json)?;
+    let line = report(&experiment, found, &info, &started, folder, json)?;
     Ok(Ran { line, forecast: Some(forecast) })
 }
 

@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use candle_core::Device;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use scotoma_client::v1::evaluate_header::Rules;
@@ -15,17 +14,14 @@ use scotoma_client::{Client, v1};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::access::Remote;
 use super::flags::{self, Flags};
-use super::hardware::Hardware;
 use super::judge::Judge;
-use super::serve::{Adapter, named_origin};
+use super::served::{Served, stop};
 use super::{Failure, Local};
 use crate::api::sample;
 use crate::benchmark::data::{Reading, Rows, count};
 use crate::benchmark::{self, Item, substitute};
 use crate::model;
-use crate::server::{Config, ModelSpec};
 
 /// Errors that are printed.
 const SHOWN: usize = 10;
@@ -66,80 +62,14 @@ impl MultiImage {
     }
 }
 
-/// Who answers.
-#[derive(Debug, Clone, Args)]
-pub(super) struct Served {
-    #[command(flatten)]
-    remote: Remote,
-    /// The model: with --server the name of a resident one, else as `serve --model` takes it
-    #[arg(long, default_value = "")]
-    model: String,
-    /// The chat template of a model in this process, in place of its own, as `serve --chat-template` takes it
-    #[arg(long, env = "SCOTOMA_CHAT_TEMPLATE", value_name = "TEMPLATE")]
-    chat_template: Option<String>,
-    #[command(flatten)]
-    adapter: Adapter,
-    #[command(flatten)]
-    hardware: Hardware,
-    #[command(flatten)]
-    judge: Judge,
-}
-
-impl Served {
-    /// To the server that the flags name, or one in this process.
-    pub(super) async fn connect(&self) -> Result<(Option<Local>, Client), Failure> {
-        if let Some(client) = self.remote.connect().await? {
-            if self.chat_template.is_some() {
-                return Err("--chat-template is for a model in this process; give it to the server".into());
-            }
-            self.adapter.refuse("the server's models have their own; it goes with --model without --server")?;
-            return Ok((None, client));
-        }
-        let mut config = Config::shapes();
-        if self.model.is_empty() {
-            if self.chat_template.is_some() {
-                return Err("--chat-template needs --model".into());
-            }
-            self.adapter.refuse("--model says what it is merged onto")?;
-        } else {
-            let (name, origin) = named_origin(&self.model)?;
-            let mut spec = ModelSpec::new(&name, self.adapter.fetch(origin).await?);
-            spec.options.chat_template = self.chat_template.as_deref().map(str::parse).transpose()?;
-            config.models = vec![spec];
-        }
-        self.hardware.apply(&mut config)?;
-        self.judge.apply(&mut config)?;
-        let (local, client) = Local::start(config).await?;
-        Ok((Some(local), client))
-    }
-
-    /// The model's name in requests; a server in this process has one alone.
-    pub(super) fn name(&self) -> String {
-        if self.remote.server.is_some() { self.model.clone() } else { String::new() }
-    }
-
-    /// Whether there is a judge, as far as the flags tell.
-    pub(super) fn may_judge(&self) -> bool {
-        self.remote.server.is_some() || self.judge.is_there()
-    }
-
-    /// Where models of this process run.
-    pub(super) fn device(&self) -> Result<Device, String> {
-        let mut config = Config::shapes();
-        self.hardware.apply(&mut config)?;
-        Ok(config.devices.swap_remove(0))
-    }
-}
-
-/// How a benchmark is run.
+/// How a benchmark is asked.
 #[derive(Debug, Clone, Args)]
 pub(super) struct Common {
     #[command(flatten)]
     pub(super) served: Served,
-    /// How answers come about
-    #[arg(long, value_enum, default_value = "generation")]
-    pub(super) by: By,
-    /// Tokens that an answer may have. Default: what the rule says
+    #[command(flatten)]
+    pub(super) judge: Judge,
+    /// Tokens that an answer may have; 0: what the rule says
     #[arg(long, default_value_t = 0)]
     pub(super) max_tokens: u32,
     /// How several pictures of one question are prepared for LLaVA-OneVision. Default: padded
@@ -148,12 +78,6 @@ pub(super) struct Common {
     /// The first this many rows. 0: all
     #[arg(long, default_value_t = 0)]
     pub(super) limit: usize,
-    /// A folder of other pictures, INDEX.png, .jpg or .webp, for variants that show them in place of an item's own
-    #[arg(long, value_name = "FOLDER")]
-    pub(super) substitutes: Option<PathBuf>,
-    /// Ask the first items only, and say what all of them would cost and take; the run that follows goes on from there
-    #[arg(long)]
-    pub(super) estimate: bool,
     /// The column that holds a part of the questions where its name does not say so: id, question, image, options, answer, category, hint
     /// or group; ignore=COLUMN leaves one out. Repeat for several
     #[arg(long, value_name = "PART=COLUMN", value_parser = column)]
@@ -161,9 +85,14 @@ pub(super) struct Common {
     /// Leave out rows that cannot be read, and count them
     #[arg(long)]
     pub(super) skip_bad: bool,
-    /// Print JSON
-    #[arg(long)]
-    pub(super) json: bool,
+}
+
+/// How answers come about.
+#[derive(Debug, Clone, Args)]
+pub(super) struct Answered {
+    /// How answers come about
+    #[arg(long, value_enum, default_value = "generation")]
+    pub(super) by: By,
 }
 
 /// Flags of `eval`.
@@ -180,11 +109,19 @@ pub(super) struct Eval {
     #[arg(long, value_name = "NAME=JSON", value_parser = variant)]
     variant: Vec<EvaluateVariant>,
     /// Results as they come, one JSON object a line, with the run's header beside them in OUT.run.json. A run that finds both goes on
-    /// where it ended, with the seeds that were drawn
+    /// where it ended, with the seeds that were drawn; OUT is locked while a run writes it
     #[arg(long)]
     out: Option<PathBuf>,
     #[command(flatten)]
-    pub(super) common: Common,
+    common: Common,
+    #[command(flatten)]
+    answered: Answered,
+    /// Ask the first items only, and say what all of them would cost and take; the run that follows goes on from there
+    #[arg(long)]
+    estimate: bool,
+    /// Print JSON
+    #[arg(long, conflicts_with = "estimate")]
+    json: bool,
     #[command(flatten)]
     flags: Flags,
 }
@@ -203,6 +140,23 @@ pub(super) fn reading(rule: &str, columns: &[(String, String)]) -> Result<Readin
     Ok(reading)
 }
 
+/// A benchmark as it is asked by `eval` and by the commands that ask it for their own ends.
+#[derive(Debug, Clone)]
+pub(super) struct Benchmark {
+    pub(super) rule: String,
+    /// The items of the program where there is none.
+    pub(super) data: Option<PathBuf>,
+    pub(super) common: Common,
+    pub(super) by: By,
+    /// A folder of pictures that are shown in place of an item's own.
+    pub(super) substitutes: Option<PathBuf>,
+    /// Only the first items are asked, for what all would cost.
+    pub(super) estimate: bool,
+}
+
+/// The word that lists what could be asked.
+pub(super) const LIST: &str = "list";
+
 fn variant(text: &str) -> Result<EvaluateVariant, String> {
     let (name, json) = text.split_once('=').ok_or("NAME=JSON is needed")?;
     let list: Vec<serde_json::Value> = serde_json::from_str(json).map_err(|e| e.to_string())?;
@@ -211,57 +165,58 @@ fn variant(text: &str) -> Result<EvaluateVariant, String> {
 
 impl Eval {
     pub(super) async fn run(self) -> Result<(), Failure> {
-        if self.rule == "list" {
+        if self.rule == LIST {
             for rule in benchmark::RULES {
                 println!("{:<24} {}", rule.name(), rule.about);
             }
             return Ok(());
         }
-        let (local, client) = self.common.served.connect().await?;
-        let header = self.header();
+        let Self { rule, data, variant, out, common, answered, estimate, json, flags } = self;
+        let benchmark = Benchmark { rule, data, common, by: answered.by, substitutes: None, estimate };
+        benchmark.check()?;
+        let (rows, count) = (benchmark.rows()?, benchmark.count()?);
+        let mut header = benchmark.header();
+        let first = flags.interventions();
+        let name = if first.is_empty() { ORIGINAL } else { "changed" };
+        header.variants = vec![EvaluateVariant { name: name.into(), interventions: first, ..Default::default() }];
+        header.variants.extend(variant);
         let several = header.variants.len() > 1;
-        let result = self.ask(client, header, self.rows()?, self.count()?, self.out.as_deref()).await;
-        if let Some(local) = local {
-            local.stop().await?;
-        }
+        let (local, client) = benchmark.connect().await?;
+        let result = benchmark.ask(client, header, rows, count, out.as_deref()).await;
+        stop(local).await?;
         let Evaluated { finished, skipped, .. } = result?;
-        if self.common.estimate {
+        if estimate {
             return Ok(());
         }
-        if self.common.json {
+        if json {
             println!("{}", serde_json::to_string_pretty(&summary(&finished, skipped))?);
         } else {
             print(&finished, skipped, several);
         }
         Ok(())
     }
+}
 
-    /// `rule` over `data`, or over the items that are in the program.
-    pub(super) fn of(rule: &str, data: Option<PathBuf>, common: Common) -> Self {
-        let (variant, out, flags) = (Vec::new(), None, Flags::default());
-        Self { rule: rule.into(), data, variant, out, common, flags }
+/// The name of the variant without interventions.
+const ORIGINAL: &str = "original";
+
+impl Benchmark {
+    /// Connects to who answers, with the judge that the flags name.
+    pub(super) async fn connect(&self) -> Result<(Option<Local>, Client), Failure> {
+        self.common.served.connect_with(&self.common.judge).await
     }
 
-    /// The rule that was asked for.
-    pub(super) fn rule(&self) -> &str {
-        &self.rule
-    }
-
-    /// What the flags ask for.
+    /// Returns the header of a run with one variant, the items as they are.
     pub(super) fn header(&self) -> EvaluateHeader {
-        let answering = match self.common.by {
+        let answering = match self.by {
             By::Generation => Answering::Generate,
             By::Letters => Answering::OptionLetters,
             By::Texts => Answering::OptionTexts,
         };
-        let first = self.flags.interventions();
-        let name = if first.is_empty() { "original" } else { "changed" };
-        let mut variants = vec![EvaluateVariant { name: name.into(), interventions: first, ..Default::default() }];
-        variants.extend(self.variant.iter().cloned());
         EvaluateHeader {
             model: self.common.served.name(),
             rules: Some(Rules::Rule(self.rule.clone())),
-            variants,
+            variants: vec![EvaluateVariant { name: ORIGINAL.into(), ..Default::default() }],
             answering: answering.into(),
             max_tokens: self.common.max_tokens,
             multi_image: MultiImage::number(self.common.multi_image),
@@ -282,8 +237,12 @@ impl Eval {
         let variants = header.variants.len();
         let answers = count.map(|count| count * variants);
         let (sender, samples) = mpsc::channel(AHEAD);
-        let mut run = client.evaluate(header, ReceiverStream::new(samples), out).await?;
-        let (items, most) = if self.common.estimate {
+        let samples = ReceiverStream::new(samples);
+        let mut run = match &self.data {
+            Some(data) => client.evaluate_file(header, samples, data, out).await?,
+            None => client.evaluate(header, samples, out).await?,
+        };
+        let (items, most) = if self.estimate {
             // After those that an earlier run has answered.
             (Cost::FEW, Cost::FEW + run.known / variants)
         } else {
@@ -298,8 +257,17 @@ impl Eval {
             bar.set_style(style);
         }
         bar.set_position(run.known as u64);
-        let mut errors = 0;
-        while let Some(result) = run.next().await? {
+        let mut failures = Failures::default();
+        loop {
+            let result = match run.next().await {
+                Ok(Some(result)) => result,
+                Ok(None) => break,
+                Err(error) => {
+                    bar.finish_and_clear();
+                    let answered = run.known + cost.seen - failures.count;
+                    return Err(cut_off(&error, answered, answers, out));
+                }
+            };
             bar.inc(1);
             if let Some(metric) = run.metrics().first() {
                 bar.set_message(format!("{}: {}", metric.name, value(metric)));
@@ -307,18 +275,21 @@ impl Eval {
             if let Some(line) = cost.add(&result) {
                 bar.suspend(|| eprintln!("{line}"));
             }
-            if let Some(error) = &result.error {
-                errors += 1;
-                let variant = if result.variant.is_empty() { "all variants" } else { &result.variant };
-                match errors {
-                    1..=SHOWN => bar.suspend(|| eprintln!("{} under {variant}: {}", result.id, error.message)),
-                    _ if errors == SHOWN + 1 => bar.suspend(|| eprintln!("... and more")),
-                    _ => {}
-                }
+            if let Some(line) = failures.add(&result) {
+                bar.suspend(|| eprintln!("{line}"));
             }
         }
         bar.finish_and_clear();
+        if let Some(line) = cost.end().filter(|_| self.estimate) {
+            eprintln!("{line}");
+        }
         let skipped = reading.await?;
+        if run.known == 0 && cost.seen > 0 && failures.count == cost.seen {
+            return Err(format!("all {} answers are errors; the first: {}", cost.seen, failures.first).into());
+        }
+        if failures.count > 0 {
+            eprintln!("{} answers are errors and count nowhere; the same command asks them again", failures.count);
+        }
         let started = run.started.clone();
         Ok(Evaluated { started, finished: run.finish().await?, skipped, forecast: cost.told })
     }
@@ -327,7 +298,7 @@ impl Eval {
     fn with_substitutes(&self, rows: Items, header: &EvaluateHeader) -> Items {
         let wanted = |name: &str| header.variants.iter().any(|v| v.pictures == name);
         let rows = if wanted(substitute::OTHER) { Box::new(substitute::with_other(rows)) } else { rows };
-        match &self.common.substitutes {
+        match &self.substitutes {
             Some(folder) if wanted(substitute::FOLDER) => {
                 let folder = folder.clone();
                 Box::new(rows.map(move |item| {
@@ -347,6 +318,17 @@ impl Eval {
             return Err("--column says how --data is read, and there is no --data".into());
         }
         Ok(reading(&self.rule, &self.common.column)?)
+    }
+
+    /// Refuses questions that cannot be opened, and a file that has none, before a model is loaded.
+    pub(super) fn check(&self) -> Result<(), Failure> {
+        match self.rows()?.next() {
+            Some(_) => Ok(()),
+            None => {
+                let path = self.data.as_ref().map_or_else(String::new, |p| format!("{}: ", p.display()));
+                Err(format!("--data {path}no row; a table has a header and rows, a manifest an object a line").into())
+            }
+        }
     }
 
     /// How many items the flags name.
@@ -370,6 +352,47 @@ impl Eval {
             None => Err(format!("--data FILE is needed: the items of {} are not in the program", self.rule).into()),
         }
     }
+}
+
+/// Results that are errors.
+#[derive(Default)]
+struct Failures {
+    count: usize,
+    first: String,
+}
+
+impl Failures {
+    /// Counts `result` if it is one; what to print of it.
+    fn add(&mut self, result: &SampleResult) -> Option<String> {
+        let error = result.error.as_ref()?;
+        let variant = if result.variant.is_empty() { "all variants" } else { &result.variant };
+        let line = format!("{} under {variant}: {}", result.id, error.message);
+        self.count += 1;
+        if self.count == 1 {
+            self.first.clone_from(&line);
+        }
+        match self.count {
+            1..=SHOWN => Some(line),
+            _ if self.count == SHOWN + 1 => Some("... and more".into()),
+            _ => None,
+        }
+    }
+}
+
+/// Says of a run that the server cut off what is missing, and how it goes on.
+fn cut_off(error: &scotoma_client::Error, answered: usize, answers: Option<usize>, out: Option<&Path>) -> Failure {
+    if error.code().is_none() {
+        return error.to_string().into();
+    }
+    let missing = match answers {
+        Some(answers) => format!("{} of {answers} answers are missing", answers.saturating_sub(answered)),
+        None => format!("{answered} answers came, others are missing"),
+    };
+    let next = match out {
+        Some(out) => format!("the same command goes on from {}", out.display()),
+        None => "none were kept, for there was no --out FILE".into(),
+    };
+    format!("{error}; {missing}: {next}").into()
 }
 
 /// What a run will cost, told once its first items are answered.
@@ -397,8 +420,17 @@ impl Cost {
     fn add(&mut self, result: &SampleResult) -> Option<Forecast> {
         self.seen += 1;
         self.flops += result.usage.as_ref().map_or(0, |u| u.flops);
-        let answers = self.all.filter(|_| self.seen == self.first)?;
-        let share = answers as f64 / self.first as f64;
+        if self.seen == self.first { self.tell() } else { None }
+    }
+
+    /// What to say at the end of a run that had fewer items than are needed to tell its cost before.
+    fn end(&mut self) -> Option<Forecast> {
+        if self.told.is_none() && self.seen > 0 { self.tell() } else { None }
+    }
+
+    fn tell(&mut self) -> Option<Forecast> {
+        let answers = self.all?;
+        let share = answers as f64 / self.seen as f64;
         let (flops, seconds) = (self.flops as f64 * share, self.begun.elapsed().as_secs_f64() * share);
         self.told = Some(Forecast { answers, flops, seconds });
         self.told
@@ -411,7 +443,7 @@ pub(super) struct Evaluated {
     pub(super) finished: EvaluateFinished,
     /// Rows that could not be read.
     pub(super) skipped: usize,
-    /// What all of it costs, as its first items tell.
+    /// What all of it costs, as its first items tell; none where nothing was left to ask.
     pub(super) forecast: Option<Forecast>,
 }
 

@@ -1,6 +1,6 @@
 //! `scotoma experiment`: a benchmark under the variants of an experiment, and the report of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -9,11 +9,13 @@ use scotoma_client::v1::{self, BenchmarkMetric, EvaluateStarted, Image, ModelInf
 use scotoma_client::{Client, PreviewRequest};
 use serde_json::Value;
 
-use super::Failure;
-use super::eval::{Eval, Evaluated, Forecast, read_results};
+use super::eval::{Answered, Benchmark, Common, Evaluated, Forecast, LIST, read_results};
 use super::flags::variant;
+use super::served::stop;
+use super::{Failure, Usage};
 use crate::benchmark::experiment::{Experiment, Planned, Plot, experiment, experiments};
 use crate::benchmark::report::{Frequencies, Report};
+use crate::benchmark::substitute::FOLDER;
 use crate::benchmark::{Comparison, Metric, png};
 use crate::telemetry;
 
@@ -23,64 +25,116 @@ const ALL: &str = "all";
 /// Flags of `experiment`.
 #[derive(Debug, Args)]
 pub(super) struct Run {
-    /// An experiment, permutation for instance, a file that describes one, or `all`; `scotoma experiment list shapes` prints them
+    /// An experiment, permutation for instance, a file that describes one, or `all`; `scotoma experiment list` prints them
     experiment: String,
     /// Other values for an axis of the experiment, draw=1,2 or geometry=GEOMETRY_LITERAL for instance. Repeat for several
     #[arg(long, value_name = "AXIS=VALUE,VALUE", value_parser = axis)]
     set: Vec<(String, Vec<Value>)>,
-    #[command(flatten)]
-    eval: Eval,
+    /// A benchmark, mmvp for instance, or one tool's way of it, sqa/llava; `scotoma eval list` prints all
+    rule: Option<String>,
+    /// The questions: VLMEvalKit's table (.tsv) or a manifest (.jsonl). `shapes` needs none
+    #[arg(long)]
+    data: Option<PathBuf>,
     /// Where the report goes: report.html, report.md, the plot, results.jsonl, provenance.json. A run that finds its results there goes
     /// on where it ended. Default: EXPERIMENT-RULE
     #[arg(long)]
     report: Option<PathBuf>,
+    #[command(flatten)]
+    common: Common,
+    #[command(flatten)]
+    answered: Answered,
+    /// A folder of other pictures, INDEX.png, .jpg or .webp, for variants that show them in place of an item's own
+    #[arg(long, value_name = "FOLDER")]
+    substitutes: Option<PathBuf>,
+    /// Ask the first items only, and say what all of them would cost and take; the run that follows goes on from there
+    #[arg(long)]
+    estimate: bool,
+    /// Print what ran as JSON in place of the report's name
+    #[arg(long, conflicts_with = "estimate")]
+    json: bool,
 }
 
 impl Run {
     pub(super) async fn run(self) -> Result<(), Failure> {
         let known = experiments()?;
-        if self.experiment == "list" {
+        if self.experiment == LIST {
             for e in known {
                 println!("{:<24} {:<5} {}", e.name, e.section, e.title);
             }
             return Ok(());
         }
-        let rule = self.eval.rule().replace('/', "-");
-        let folder = self.report.clone().unwrap_or_else(|| format!("{}-{rule}", self.experiment).into());
-        let mut chosen: Vec<(Experiment, PathBuf)> = if self.experiment == ALL {
-            known.into_iter().map(|e| (e.clone(), folder.join(&e.name))).collect()
-        } else {
-            vec![(self.chosen(&known)?, folder.clone())]
-        };
-        for (name, values) in &self.set {
-            let set: Vec<Result<(), String>> = chosen.iter_mut().map(|(e, _)| e.set(name, values)).collect();
-            if set.iter().all(Result::is_err) {
-                set.into_iter().collect::<Result<(), String>>()?;
+        let rule =
+            self.rule.clone().ok_or_else(|| Usage("RULE is needed: a benchmark, `shapes` for instance".into()))?;
+        let mut chosen = self.experiments(&known)?;
+        set(&mut chosen, &self.set)?;
+        let folder = self.report.clone().unwrap_or_else(|| self.default_report(&chosen, &rule));
+        let shown = |e: &Experiment| e.shows(FOLDER);
+        if let Some(folder) = &self.substitutes {
+            if !chosen.iter().any(shown) {
+                let message = format!("--substitutes: no variant of {} shows them; blind does", self.experiment);
+                return Err(Usage(message).into());
+            }
+            if !folder.is_dir() {
+                return Err(format!("--substitutes {}: it is no folder", folder.display()).into());
             }
         }
-        let (local, client) = self.eval.common.served.connect().await?;
-        let ran = self.all(client, &chosen).await;
-        if let Some(local) = local {
-            local.stop().await?;
-        }
+        let benchmark = Benchmark {
+            rule,
+            data: self.data.clone(),
+            common: self.common.clone(),
+            by: self.answered.by,
+            substitutes: self.substitutes.clone(),
+            estimate: self.estimate,
+        };
+        // Before a model is loaded.
+        benchmark.check()?;
+        let (local, client) = benchmark.connect().await?;
+        let ran = self.all(client, &benchmark, &chosen, &folder).await;
+        stop(local).await?;
         let lines = ran?;
-        if self.experiment == ALL && !self.eval.common.estimate {
+        if self.is_all() && !self.estimate {
             let heads = "| experiment | answers | unchanged | lowest | highest |\n|---|---|---|---|---|";
-            let index = format!("# All experiments on {}\n\n{heads}\n{}\n", self.eval.rule(), lines.join("\n"));
+            let index = format!("# All experiments on {}\n\n{heads}\n{}\n", benchmark.rule, lines.join("\n"));
             write(&folder, "report.md", index.as_bytes())?;
-            println!("{}", folder.join("report.md").display());
+            if !self.json {
+                println!("{}", folder.join("report.md").display());
+            }
         }
         Ok(())
     }
 
-    /// Lines of the table of all.
-    async fn all(&self, client: Client, chosen: &[(Experiment, PathBuf)]) -> Result<Vec<String>, Failure> {
+    fn is_all(&self) -> bool {
+        self.experiment == ALL
+    }
+
+    /// Runs what was chosen and returns the lines of the table of all.
+    async fn all(
+        &self,
+        client: Client,
+        benchmark: &Benchmark,
+        chosen: &[Experiment],
+        folder: &Path,
+    ) -> Result<Vec<String>, Failure> {
         let mut lines = Vec::new();
-        for (experiment, folder) in chosen {
-            let Ran { line, .. } = one(&self.eval, client.clone(), experiment, folder).await?;
+        for experiment in chosen {
+            let folder = if self.is_all() { folder.join(&experiment.name) } else { folder.to_owned() };
+            let Ran { line, .. } = one(benchmark, client.clone(), experiment, &folder, self.json).await?;
             lines.push(format!("| [{}]({}/report.md) | {} |", experiment.title, experiment.name, line.join(" | ")));
         }
         Ok(lines)
+    }
+
+    /// Names the folder of the report: what is run, and on what.
+    fn default_report(&self, chosen: &[Experiment], rule: &str) -> PathBuf {
+        let name = match chosen {
+            [one] if !self.is_all() => &one.name,
+            _ => ALL,
+        };
+        format!("{name}-{}", rule.replace('/', "-")).into()
+    }
+
+    fn experiments(&self, known: &[Experiment]) -> Result<Vec<Experiment>, Failure> {
+        if self.is_all() { Ok(known.to_vec()) } else { Ok(vec![self.chosen(known)?]) }
     }
 
     fn chosen(&self, known: &[Experiment]) -> Result<Experiment, Failure> {
@@ -91,8 +145,31 @@ impl Run {
             let names: Vec<&str> = known.iter().map(|e| e.name.as_str()).collect();
             format!("{:?} is no file ({e}) and none of {}", self.experiment, names.join(", "))
         })?;
-        Ok(experiment(&text)?)
+        Ok(experiment(&text).map_err(|e| format!("{}: {e}", self.experiment))?)
     }
+}
+
+/// Gives axes the values of `--set`; each has to be an axis of an experiment.
+fn set(chosen: &mut [Experiment], values: &[(String, Vec<Value>)]) -> Result<(), Failure> {
+    for (i, (name, values_of)) in values.iter().enumerate() {
+        if values[..i].iter().any(|(other, _)| other == name) {
+            return Err(Usage(format!("--set {name}: it is set twice")).into());
+        }
+        let own = chosen.iter_mut().filter(|e| e.has_axis(name));
+        let mut count = 0;
+        for experiment in own {
+            experiment.set(name, values_of).map_err(|e| Usage(format!("--set {name}: {e}")))?;
+            count += 1;
+        }
+        if count == 0 {
+            let axes: BTreeSet<&str> = chosen.iter().flat_map(Experiment::axes).collect();
+            let axes: Vec<&str> = axes.into_iter().collect();
+            let there =
+                if axes.is_empty() { "there is none".into() } else { format!("the axes are {}", axes.join(", ")) };
+            return Err(Usage(format!("--set {name}: no such axis; {there}")).into());
+        }
+    }
+    Ok(())
 }
 
 fn axis(text: &str) -> Result<(String, Vec<Value>), String> {
@@ -110,31 +187,40 @@ pub(super) struct Ran {
 
 /// Runs one experiment and writes its report to `folder`, unless only its cost is asked for.
 pub(super) async fn one(
-    eval: &Eval,
+    benchmark: &Benchmark,
     mut client: Client,
     experiment: &Experiment,
     folder: &Path,
+    json: bool,
 ) -> Result<Ran, Failure> {
-    let mut header = eval.header();
+    let mut header = benchmark.header();
     let info = client.get_model(&header.model).await?;
     let language = info.language_model.as_ref().map_or(0, |l| l.layers as usize);
     let tower = info.vision_tower.as_ref().map_or(0, |t| t.layers as usize);
-    let planned = experiment.plan((language, tower), eval.common.substitutes.is_some())?;
+    let planned = experiment.plan((language, tower), benchmark.substitutes.is_some())?;
+    let left_out = left_out(experiment, benchmark);
+    if !left_out.is_empty() {
+        eprintln!("{}: left out: {left_out}", experiment.title);
+    }
     header.variants =
         planned.iter().map(|p| variant(&p.name, &p.pictures, &p.interventions)).collect::<Result<_, _>>()?;
     std::fs::create_dir_all(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
     eprintln!("{}: every item {} times, by {}", experiment.title, planned.len(), info.name);
     let results = folder.join("results.jsonl");
     let picture = match experiment.plot {
-        Plot::Grid => first_picture(eval, &mut client, &header.model).await?,
+        Plot::Grid => first_picture(benchmark, &mut client, &header.model).await?,
         _ => None,
     };
     let Evaluated { started, finished, skipped, forecast } =
-        eval.ask(client, header, eval.rows()?, eval.count()?, Some(&results)).await?;
-    if eval.common.estimate {
+        benchmark.ask(client, header, benchmark.rows()?, benchmark.count()?, Some(&results)).await?;
+    if benchmark.estimate {
         return Ok(Ran { line: Vec::new(), forecast });
     }
     let answered = format!("{}, {} of them errors; {skipped} rows left out", finished.results, finished.failed);
+    let mut facts = vec![("answers".to_owned(), answered)];
+    if !left_out.is_empty() {
+        facts.push(("left out".into(), left_out));
+    }
     // How often each answer is given is the question where nothing is seen.
     let answers = match experiment.plot {
         Plot::Bars => read_results(&results)?.into_iter().map(|r| (r.variant, r.answer)).collect(),
@@ -146,11 +232,20 @@ pub(super) async fn one(
         metrics: finished.metrics.into_iter().map(metric).collect(),
         comparisons: finished.comparisons.into_iter().map(comparison).collect(),
         answers,
-        facts: vec![("answers".into(), answered)],
+        facts,
         picture,
     };
-    let line = report(experiment, found, &info, &started, folder, eval.common.json)?;
+    let line = report(experiment, found, &info, &started, folder, json)?;
     Ok(Ran { line, forecast })
+}
+
+/// Says which variants do not run because nothing was given that they show.
+fn left_out(experiment: &Experiment, benchmark: &Benchmark) -> String {
+    if benchmark.substitutes.is_some() || !experiment.shows(FOLDER) {
+        return String::new();
+    }
+    let names = experiment.variants.iter().filter(|t| t.pictures == FOLDER).map(|t| t.name.as_str());
+    format!("{} (needs --substitutes FOLDER)", names.collect::<Vec<_>>().join(", "))
 }
 
 /// What an experiment came to.
@@ -249,8 +344,10 @@ fn line(metrics: &[(String, Metric)], answers: usize) -> Vec<String> {
 }
 
 /// The picture of the first item that has one, as the model sees it.
-async fn first_picture(eval: &Eval, client: &mut Client, model: &str) -> Result<Option<Vec<u8>>, Failure> {
-    let Some(data) = eval.rows()?.flatten().find_map(|item| item.images.into_iter().next()) else { return Ok(None) };
+async fn first_picture(benchmark: &Benchmark, client: &mut Client, model: &str) -> Result<Option<Vec<u8>>, Failure> {
+    let Some(data) = benchmark.rows()?.flatten().find_map(|item| item.images.into_iter().next()) else {
+        return Ok(None);
+    };
     let image = Some(Image { source: Some(Source::Data(data)) });
     let request = PreviewRequest { model: model.into(), image, ..Default::default() };
     Ok(Some(client.preview(request).await?.png))

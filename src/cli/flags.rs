@@ -1,6 +1,7 @@
 //! Interventions as flags.
 
 use clap::Args;
+use scotoma_client::v1::intervention::Kind;
 use scotoma_client::v1::occlude_patches::Choice;
 use scotoma_client::v1::salient_patches::Amount;
 use scotoma_client::v1::{EvaluateVariant, PatchIndices, RandomPatches, SalientPatches};
@@ -33,7 +34,26 @@ pub(super) struct Flags {
     intervene: Vec<Intervention>,
 }
 
+/// The changes to a picture.
+#[derive(Debug, Default, Args)]
+pub(super) struct ImageFlags {
+    /// Hide patches: random:RATIO[:SEED], salient:MASS, non-salient:MASS, or cell:N[,N...]
+    #[arg(help_heading = HEADING, long, value_name = "CHOICE", value_parser = occlude)]
+    occlude: Vec<Intervention>,
+    /// An intervention on the picture in canonical JSON, {"blankImage":{"colour":"COLOUR_WHITE"}} for instance
+    #[arg(help_heading = HEADING, long, value_name = "JSON", value_parser = image_intervention)]
+    intervene: Vec<Intervention>,
+}
+
+impl ImageFlags {
+    /// Lists what the flags ask for.
+    pub(super) fn interventions(&self) -> Vec<Intervention> {
+        self.occlude.iter().chain(&self.intervene).cloned().collect()
+    }
+}
+
 impl Flags {
+    /// Lists what the flags ask for.
     pub(super) fn interventions(&self) -> Vec<Intervention> {
         let mut list = self.occlude.clone();
         if !self.drop_tower_layers.is_empty() {
@@ -58,6 +78,14 @@ pub(super) fn variant(name: &str, pictures: &str, interventions: &[Value]) -> Re
 
 fn intervention(text: &str) -> Result<Intervention, String> {
     serde_json::from_str(text).map_err(|e| e.to_string())
+}
+
+fn image_intervention(text: &str) -> Result<Intervention, String> {
+    let found = intervention(text)?;
+    match found.kind {
+        Some(Kind::BlankImage(_) | Kind::ShufflePatches(_) | Kind::OccludePatches(_)) => Ok(found),
+        _ => Err("it does not change the picture; blankImage, shufflePatches and occludePatches do".into()),
+    }
 }
 
 fn number<T: std::str::FromStr>(text: &str) -> Result<T, String> {

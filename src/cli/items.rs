@@ -10,8 +10,9 @@ use scotoma_client::v1::{EvaluateVariant, SampleResult, Verdict};
 use serde_json::json;
 
 use super::Failure;
-use super::eval::{Eval, read_results};
+use super::eval::{Answered, Benchmark, Common, read_results};
 use super::flags::variant;
+use super::served::stop;
 use crate::benchmark::analysis::{Analysis, Response, analyse, discrimination, rotated};
 use crate::benchmark::{data, substitute};
 
@@ -33,8 +34,15 @@ enum Keep {
 /// Flags of `items`.
 #[derive(Debug, Args)]
 pub(super) struct Items {
+    /// A benchmark, mmvp for instance, or one tool's way of it, sqa/llava; `scotoma eval list` prints all
+    rule: String,
+    /// The questions: VLMEvalKit's table (.tsv) or a manifest (.jsonl). `shapes` needs none
+    #[arg(long)]
+    data: Option<PathBuf>,
     #[command(flatten)]
-    eval: Eval,
+    common: Common,
+    #[command(flatten)]
+    answered: Answered,
     /// Where items.csv, items.jsonl, responses.csv (variants by items, 1 and 0, for IRT) and results.jsonl go. A run that finds its
     /// results there goes on where it ended
     #[arg(long, default_value = "items")]
@@ -50,12 +58,18 @@ pub(super) struct Items {
 
 impl Items {
     pub(super) async fn run(self) -> Result<(), Failure> {
-        std::fs::create_dir_all(&self.report).map_err(|e| format!("{}: {e}", self.report.display()))?;
-        let (local, client) = self.eval.common.served.connect().await?;
-        let mut header = self.eval.header();
+        let benchmark = self.benchmark();
+        benchmark.check()?;
+        let rows = benchmark.rows()?;
+        // Before a model is loaded: another run's folder is to be there.
+        let beside = self.beside.iter().map(|folder| Ok((folder.display().to_string(), rights_in(folder)?)));
+        let beside: Vec<(String, BTreeMap<String, bool>)> = beside.collect::<Result<_, Failure>>()?;
+        std::fs::create_dir_all(&self.report).map_err(|e| format!("--report {}: {e}", self.report.display()))?;
+        let (local, client) = benchmark.connect().await?;
+        let mut header = benchmark.header();
         header.variants = variants()?;
         // The orders of the options are items of their own.
-        let rows = self.eval.rows()?.flat_map(|item| match item {
+        let rows = rows.flat_map(|item| match item {
             Ok(item) => {
                 let orders: Vec<_> = (1..item.options.len()).filter_map(|by| rotated(&item, by)).map(Ok).collect();
                 std::iter::once(Ok(item)).chain(orders).collect()
@@ -63,17 +77,12 @@ impl Items {
             Err(error) => vec![Err(error)],
         });
         let results = self.report.join("results.jsonl");
-        let done = self.eval.ask(client, header, Box::new(rows), None, Some(&results)).await;
-        if let Some(local) = local {
-            local.stop().await?;
-        }
+        let done = benchmark.ask(client, header, Box::new(rows), None, Some(&results)).await;
+        stop(local).await?;
         done?;
         let mut found = analyse(&responses(&results)?, FIRST, &UNSEEN);
         let mut models = vec![("this".to_owned(), rights(&found))];
-        for folder in &self.beside {
-            let others = analyse(&responses(&folder.join("results.jsonl"))?, FIRST, &UNSEEN);
-            models.push((folder.display().to_string(), rights(&others)));
-        }
+        models.extend(beside);
         let all: Vec<_> = models.iter().map(|(_, rights)| rights.clone()).collect();
         found.iter_mut().for_each(|a| a.discrimination = discrimination(&all, &a.id));
         self.write(&found, &models[1..])?;
@@ -84,6 +93,17 @@ impl Items {
         }
         println!("{}", self.report.join("items.csv").display());
         Ok(())
+    }
+
+    fn benchmark(&self) -> Benchmark {
+        Benchmark {
+            rule: self.rule.clone(),
+            data: self.data.clone(),
+            common: self.common.clone(),
+            by: self.answered.by,
+            substitutes: None,
+            estimate: false,
+        }
     }
 
     /// `others` are further models, with what they have right.
@@ -146,7 +166,7 @@ impl Items {
         let ids: HashSet<&str> = found.iter().filter(meets).map(|a| a.id.as_str()).collect();
         let mut file = BufWriter::new(File::create(self.report.join("kept.tsv"))?);
         let mut fields: Option<(Vec<String>, bool)> = None;
-        for item in self.eval.rows()?.flatten().filter(|i| ids.contains(i.id.as_str())) {
+        for item in self.benchmark().rows()?.flatten().filter(|i| ids.contains(i.id.as_str())) {
             if fields.is_none() {
                 let (names, pictures) = (item.fields.keys().cloned().collect::<Vec<_>>(), !item.images.is_empty());
                 writeln!(file, "{}", data::header(&names, pictures))?;
@@ -185,6 +205,13 @@ fn variants() -> Result<Vec<EvaluateVariant>, Failure> {
 /// Whether each item is right as it is.
 fn rights(found: &[Analysis]) -> BTreeMap<String, bool> {
     found.iter().map(|a| (a.id.clone(), a.right)).collect()
+}
+
+/// The same of what a run has left in its `--report` folder.
+fn rights_in(folder: &Path) -> Result<BTreeMap<String, bool>, Failure> {
+    let responses =
+        responses(&folder.join("results.jsonl")).map_err(|e| format!("--beside {}: {e}", folder.display()))?;
+    Ok(rights(&analyse(&responses, FIRST, &UNSEEN)))
 }
 
 fn responses(path: &Path) -> Result<Vec<Response>, Failure> {

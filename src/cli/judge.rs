@@ -26,8 +26,8 @@ pub(super) struct Judge {
     #[arg(help_heading = HEADING, long, env = "SCOTOMA_JUDGE_PROMPT", value_name = "TASK=FILE", value_delimiter = ',')]
     judge_prompt: Vec<String>,
     /// The judge's key. Better in the environment than on a command line
-    #[arg(help_heading = HEADING, long, env = "SCOTOMA_JUDGE_KEY", hide_env_values = true, default_value = "")]
-    judge_key: String,
+    #[arg(help_heading = HEADING, long, env = "SCOTOMA_JUDGE_KEY", hide_env_values = true, value_name = "KEY")]
+    judge_key: Option<String>,
 }
 
 impl Judge {
@@ -42,23 +42,50 @@ impl Judge {
         if !address.starts_with("http://") && !address.starts_with("https://") {
             return Err(format!("--judge {address}: http:// or https:// is needed"));
         }
-        let template = |text: &String| {
-            let wrong = |why: String| format!("--judge-prompt {text}: {why}");
-            let (name, file) = text.split_once('=').ok_or_else(|| wrong("TASK=FILE is needed".into()))?;
-            let task = Task::ALL.into_iter().find(|t| t.name() == name);
-            let task = task.ok_or_else(|| wrong("the tasks are grade, rate, extract and confirm".into()))?;
-            let template = std::fs::read_to_string(PathBuf::from(file)).map_err(|e| wrong(e.to_string()))?;
-            if !template.contains("{answer}") {
-                return Err(wrong("it has no {answer}".into()));
-            }
-            Ok((task, template))
-        };
         config.judge = Some(Judging {
             address: address.clone(),
             model: model.clone(),
-            key: self.judge_key.clone(),
-            templates: self.judge_prompt.iter().map(template).collect::<Result<_, _>>()?,
+            key: self.judge_key.clone().unwrap_or_default(),
+            templates: self.templates()?,
         });
         Ok(())
     }
+
+    /// Reads the files of `--judge-prompt`.
+    fn templates(&self) -> Result<Vec<(Task, String)>, String> {
+        let mut templates: Vec<(Task, String)> = Vec::new();
+        for text in &self.judge_prompt {
+            let (task, template) = template(text).map_err(|why| format!("--judge-prompt {text}: {why}"))?;
+            if templates.iter().any(|(other, _)| *other == task) {
+                return Err(format!("--judge-prompt {text}: there is one for {} already", task.name()));
+            }
+            templates.push((task, template));
+        }
+        Ok(templates)
+    }
+}
+
+/// The template of `TASK=FILE`.
+fn template(text: &str) -> Result<(Task, String), String> {
+    let (name, file) = text.split_once('=').ok_or("TASK=FILE is needed")?;
+    let task = Task::ALL.into_iter().find(|t| t.name() == name);
+    let task = task.ok_or("the tasks are grade, rate, extract and confirm")?;
+    let template = std::fs::read_to_string(PathBuf::from(file)).map_err(|e| e.to_string())?;
+    if !template.contains("{answer}") {
+        return Err("it has no {answer}".into());
+    }
+    match unknown_place(&template) {
+        Some(place) => Err(format!("{{{place}}} is none of {}", PLACES.map(|p| format!("{{{p}}}")).join(", "))),
+        None => Ok((task, template)),
+    }
+}
+
+/// What templates can hold.
+const PLACES: [&str; 5] = ["question", "options", "reference", "context", "answer"];
+
+/// Finds a word in braces that nothing would be filled in for. Other braces, those of JSON for instance, are text.
+fn unknown_place(template: &str) -> Option<&str> {
+    let words = template.split('{').skip(1).filter_map(|rest| Some(rest.split_once('}')?.0));
+    let is_word = |w: &&str| !w.is_empty() && w.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+    words.filter(is_word).find(|w| !PLACES.contains(w))
 }

@@ -5,12 +5,15 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use scotoma_client::Client;
 
-use super::Failure;
 use super::alignment::Compared;
 use super::classify::{Baseline, classify};
-use super::eval::{Common, Eval, Forecast};
+use super::eval::{Answered, Benchmark, Common, Forecast};
 use super::experiment::{Ran, one, write};
+use super::served::stop;
+use super::{Failure, Usage};
 use crate::benchmark::experiment::{Experiment, experiments};
+use crate::benchmark::rule;
+use crate::benchmark::substitute::FOLDER;
 use crate::model::SHAPES;
 
 /// What files are called, by the beginning of their name in small letters without `-` and `_`, and what they are.
@@ -53,6 +56,17 @@ pub(super) struct Paper {
     baseline: Baseline,
     #[command(flatten)]
     common: Common,
+    #[command(flatten)]
+    answered: Answered,
+    /// A folder of other pictures, INDEX.png, .jpg or .webp, for variants that show them in place of an item's own
+    #[arg(long, value_name = "FOLDER")]
+    substitutes: Option<PathBuf>,
+    /// Ask the first items only, and say what all of them would cost and take; the run that follows goes on from there
+    #[arg(long)]
+    estimate: bool,
+    /// Print what ran as JSON, an object for each experiment, in place of the reports' names
+    #[arg(long, conflicts_with = "estimate")]
+    json: bool,
 }
 
 /// One thing to run.
@@ -63,6 +77,13 @@ enum Task {
 }
 
 impl Task {
+    fn experiment(&self) -> Option<&Experiment> {
+        match self {
+            Self::Experiment { experiment, .. } => Some(experiment),
+            Self::Classes(_) | Self::Texts(_) => None,
+        }
+    }
+
     fn title(&self) -> &str {
         match self {
             Self::Experiment { experiment, .. } => &experiment.title,
@@ -88,12 +109,12 @@ impl Task {
 
 impl Paper {
     pub(super) async fn run(self) -> Result<(), Failure> {
+        self.baseline.check()?;
         let tasks = self.tasks()?;
-        let (local, client) = self.common.served.connect().await?;
+        self.check(&tasks)?;
+        let (local, client) = self.common.served.connect_with(&self.common.judge).await?;
         let done = self.all(&client, &tasks).await;
-        if let Some(local) = local {
-            local.stop().await?;
-        }
+        stop(local).await?;
         done
     }
 
@@ -139,19 +160,63 @@ impl Paper {
         Ok(tasks)
     }
 
+    /// Refuses flags that nothing of the data would use.
+    fn check(&self, tasks: &[Task]) -> Result<(), Failure> {
+        let experiments = || tasks.iter().filter_map(Task::experiment);
+        if let Some(folder) = &self.substitutes {
+            if !experiments().any(|e| e.shows(FOLDER)) {
+                let message = "--substitutes: nothing here shows them; `blind` does, on MMVP and MathVista";
+                return Err(Usage(message.into()).into());
+            }
+            if !folder.is_dir() {
+                return Err(format!("--substitutes {}: it is no folder", folder.display()).into());
+            }
+        }
+        let judged = |task: &Task| match task {
+            Task::Experiment { rule: name, .. } => rule(name).is_some_and(|rule| rule.task.is_some()),
+            Task::Classes(_) => true,
+            Task::Texts(_) => false,
+        };
+        // The environment's judge is for whatever needs one.
+        let from_environment = std::env::var_os("SCOTOMA_JUDGE").is_some();
+        if self.common.judge.is_there() && !from_environment && !tasks.iter().any(judged) {
+            return Err(Usage("--judge: nothing of the data asks a judge".into()).into());
+        }
+        let has_classes = tasks.iter().any(|t| matches!(t, Task::Classes(_)));
+        if self.baseline.is_asked() && !has_classes {
+            return Err(Usage("--clip: the data has no classes; Caltech, CIFAR, Food, ... have".into()).into());
+        }
+        Ok(())
+    }
+
+    /// A benchmark of the data as the flags have it asked.
+    fn benchmark(&self, rule: &str, data: Option<PathBuf>, estimate: bool) -> Benchmark {
+        let (by, common, substitutes) = (self.answered.by, self.common.clone(), self.substitutes.clone());
+        Benchmark { rule: rule.into(), data, common, by, substitutes, estimate }
+    }
+
     async fn all(&self, client: &Client, tasks: &[Task]) -> Result<(), Failure> {
         let mut sum = Forecast::default();
         for (i, task) in tasks.iter().enumerate() {
             let (on, _) = task.names();
             eprintln!("estimate {} of {}: {} on {on}", i + 1, tasks.len(), task.title());
-            let common = Common { estimate: true, ..self.common.clone() };
-            let part = self.one(client, task, &common).await?.forecast.unwrap_or_default();
+            let part = self.one(client, task, true).await?.forecast.unwrap_or_default();
             sum.answers += part.answers;
             sum.flops += part.flops;
             sum.seconds += part.seconds;
         }
-        println!("{} experiments: {sum}", tasks.len());
-        if self.common.estimate {
+        let line = if sum.answers > 0 {
+            format!("{} experiments: {sum}", tasks.len())
+        } else {
+            format!("{} experiments: nothing is left to ask, all answers are in {}", tasks.len(), self.report.display())
+        };
+        // Standard output is JSON's alone.
+        if self.json {
+            eprintln!("{line}");
+        } else {
+            println!("{line}");
+        }
+        if self.estimate {
             return Ok(());
         }
         let heads = "| experiment | on | answers | unchanged | lowest | highest |\n|---|---|---|---|---|---|\n";
@@ -159,28 +224,33 @@ impl Paper {
         for (i, task) in tasks.iter().enumerate() {
             let (on, folder) = task.names();
             eprintln!("{} of {}: {} on {on}", i + 1, tasks.len(), task.title());
-            let line = self.one(client, task, &self.common).await?.line.join(" | ");
+            let line = self.one(client, task, false).await?.line.join(" | ");
             let row = format!("| [{}]({}/report.md) | {on} | {line} |\n", task.title(), folder.display());
             page.push_str(&row);
             write(&self.report, "report.md", page.as_bytes())?;
         }
-        println!("{}", self.report.join("report.md").display());
+        if !self.json {
+            println!("{}", self.report.join("report.md").display());
+        }
         Ok(())
     }
 
-    async fn one(&self, client: &Client, task: &Task, common: &Common) -> Result<Ran, Failure> {
+    async fn one(&self, client: &Client, task: &Task, estimate: bool) -> Result<Ran, Failure> {
         let folder = self.report.join(task.names().1);
         match task {
             Task::Experiment { experiment, rule, data } => {
-                let eval = Eval::of(rule, data.clone(), common.clone());
-                one(&eval, client.clone(), experiment, &folder).await
+                let benchmark = self.benchmark(rule, data.clone(), estimate);
+                one(&benchmark, client.clone(), experiment, &folder, self.json).await
             }
-            Task::Classes(data) => classify(data, common, &self.baseline, client.clone(), &folder).await,
+            Task::Classes(data) => {
+                let benchmark = self.benchmark("classification", Some(data.clone()), estimate);
+                classify(&benchmark, &self.baseline, client.clone(), &folder, self.json).await
+            }
             // A pass over at most 1,024 pictures and texts, whose cost is that of as many questions.
-            Task::Texts(_) if common.estimate => Ok(Ran { line: Vec::new(), forecast: None }),
+            Task::Texts(_) if estimate => Ok(Ran { line: Vec::new(), forecast: None }),
             Task::Texts(data) => {
-                let limit = if common.limit > 0 { common.limit } else { 1024 };
-                let model = common.served.name();
+                let limit = if self.common.limit > 0 { self.common.limit } else { 1024 };
+                let model = self.common.served.name();
                 let best = Compared::default().run(data.as_deref(), limit, client.clone(), &model, &folder).await?;
                 let line = [String::new(), best, String::new(), String::new()].to_vec();
                 Ok(Ran { line, forecast: None })

@@ -5,11 +5,11 @@ use indicatif::{ProgressBar, ProgressStyle};
 use scotoma_client::v1::ParityReport;
 use scotoma_client::v1::check_parity_response::Event;
 
+use super::Failure;
 use super::access::Remote;
 use super::hardware::Hardware;
-use super::serve::{Adapter, named_origin};
-use super::{Failure, Local};
-use crate::server::{Config, ModelSpec};
+use super::serve::Adapter;
+use super::served::{Own, connect, stop};
 use scotoma_client::Client;
 
 /// Flags of `parity`.
@@ -28,22 +28,12 @@ pub(super) struct Parity {
 
 impl Parity {
     pub(super) async fn run(self) -> Result<(), Failure> {
-        let (local, client, name) = if let Some(client) = self.remote.connect().await? {
-            self.adapter.refuse("the server's models have their own; it goes with a model without --server")?;
-            (None, client, self.model)
-        } else {
-            let (name, origin) = named_origin(&self.model)?;
-            let spec = ModelSpec::new(&name, self.adapter.fetch(origin).await?);
-            let mut config = Config { models: vec![spec], ..Config::shapes() };
-            self.hardware.apply(&mut config)?;
-            let (local, client) = Local::start(config).await?;
-            (Some(local), client, String::new())
-        };
+        let own = Own { model: Some(&self.model), adapter: &self.adapter, template: None };
+        let (local, client) = connect(&self.remote, own, &self.hardware, None).await?;
+        let name = if local.is_some() { String::new() } else { self.model };
         let report = check(client, &name).await?;
         print(&report);
-        if let Some(local) = local {
-            local.stop().await?;
-        }
+        stop(local).await?;
         if report.passed { Ok(()) } else { Err("not at parity".into()) }
     }
 }

@@ -7,7 +7,7 @@ use scotoma_client::VerifyRequest;
 use scotoma_client::v1::{Image, Provenance};
 
 use super::Failure;
-use super::ask::Target;
+use super::served::{Host, stop};
 
 /// Flags of `replay`.
 #[derive(Debug, Args)]
@@ -16,12 +16,12 @@ pub(super) struct Replay {
     #[arg(required = true)]
     records: Vec<PathBuf>,
     #[command(flatten)]
-    target: Target,
+    host: Host,
 }
 
 impl Replay {
     pub(super) async fn run(self) -> Result<(), Failure> {
-        let (local, mut client) = self.target.connect().await?;
+        let (local, mut client) = self.host.connect().await?;
         let mut differing = 0;
         for file in &self.records {
             let wrong = |e: &dyn std::fmt::Display| format!("{}: {e}", file.display());
@@ -34,13 +34,13 @@ impl Replay {
             }
             differing += 1;
             let stages: Vec<&str> = response.differences.iter().map(|d| d.stage.as_str()).collect();
-            let first = &response.differences[0];
+            let Some(first) = response.differences.first() else {
+                return Err(wrong(&"the server names no difference").into());
+            };
             println!("{}: {} differs first ({})", file.display(), first.stage, stages.join(", "));
             println!("  recorded {}\n  found    {}", first.recorded, first.found);
         }
-        if let Some(local) = local {
-            local.stop().await?;
-        }
+        stop(local).await?;
         if differing == 0 { Ok(()) } else { Err(format!("{differing} of {} differ", self.records.len()).into()) }
     }
 }

@@ -10,7 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::Failure;
 use super::access::Access;
-use super::hardware::Hardware;
+use super::hardware::ServerHardware;
 use super::judge::Judge;
 use crate::api::LoadOptions;
 use crate::model::{self, ChatTemplate, Origin, Purpose, Source};
@@ -37,7 +37,7 @@ pub(super) struct Serve {
     #[arg(long, env = "SCOTOMA_PROJECTOR", value_delimiter = ',')]
     projector: Vec<String>,
     #[command(flatten)]
-    hardware: Hardware,
+    hardware: ServerHardware,
     /// The device of a model, NAME=cuda:N, where it is not to be the one on which models hold least. Repeat for several
     #[arg(long, env = "SCOTOMA_PLACE", value_name = "NAME=DEVICE", value_delimiter = ',')]
     place: Vec<String>,
@@ -270,14 +270,6 @@ impl Adapter {
         let parse = |text: &String| text.parse().map_err(|e| format!("--adapter {text}: {e}"));
         fetch_with(origin, self.adapter.as_ref().map(parse).transpose()?).await
     }
-
-    /// Fails where the flag is given and `reason` says why it means nothing.
-    pub(super) fn refuse(&self, reason: &str) -> Result<(), Failure> {
-        match &self.adapter {
-            Some(text) => Err(format!("--adapter {text}: {reason}").into()),
-            None => Ok(()),
-        }
-    }
 }
 
 /// The files of a model, fetched with a progress bar where they are on the hub.
@@ -318,4 +310,88 @@ pub(super) fn named_origin(text: &str) -> Result<(String, Origin), String> {
         None => (Origin::default_name(text), text),
     };
     Ok((name, place.parse()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use clap::{Args as _, FromArgMatches as _};
+
+    use super::*;
+
+    /// What would be served under some flags, or what is wrong with them.
+    fn planned(flags: &[&str]) -> String {
+        let command = Serve::augment_args(clap::Command::new("serve"));
+        let matches = command.try_get_matches_from([&["serve"], flags].concat()).unwrap();
+        let serve = Serve::from_arg_matches(&matches).unwrap();
+        match serve.config() {
+            Ok(planned) => {
+                let adapters = serve.adapters(&planned.1).map_err(|e| e.to_string());
+                format!("{planned:?} {adapters:?}")
+            }
+            Err(e) => e.to_string(),
+        }
+    }
+
+    #[test]
+    fn every_flag_changes_what_is_served() {
+        let judge = ["--judge", "http://a", "--judge-model", "b"];
+        let tables: [(&[&str], &[&[&str]]); 3] = [
+            (
+                &[],
+                &[
+                    &["--model", "a=shapes"],
+                    &["--projector", "a=missing.bin"],
+                    &["--device", "cuda:77"],
+                    &["--dtype", "bf16"],
+                    &["--place", "nobody=cpu"],
+                    &["--adapter", "nobody=missing"],
+                    &["--image-processor", "nobody=pillow"],
+                    &["--chat-template", "no-such"],
+                    &["--random-weights", "llava-1.5-7b"],
+                    &["--queue", "7"],
+                    &["--max-running", "7"],
+                    &["--max-step-rows", "7"],
+                    &["--max-queue-rows", "7"],
+                    &["--kv-cache-mib", "7"],
+                    &["--image-cache-mib", "7"],
+                    &["--checkpoint-mib", "7"],
+                    &["--max-images", "7"],
+                    &["--max-image-pixels", "7"],
+                    &["--max-message-mib", "7"],
+                    &["--max-capture-mib", "7"],
+                    &["--keep-mib", "7"],
+                    &["--upload-mib", "7"],
+                    &["--memory-budget", "7"],
+                    &["--allow-load"],
+                    &["--keepalive", "7"],
+                    &["--drain-timeout", "7"],
+                    &["--api-keys", "missing"],
+                    &["--tls-cert", "missing", "--tls-key", "gone"],
+                    &["--tls-key", "missing", "--tls-cert", "gone"],
+                    &["--tls-client-ca", "missing", "--tls-cert", "gone", "--tls-key", "gone"],
+                    &["--judge", "http://a", "--judge-model", "b"],
+                ],
+            ),
+            (&["--tls-cert", "gone", "--tls-key", "gone"], &[&["--tls-client-ca", "missing"]]),
+            (&judge, &[&["--judge-prompt", "grade=missing"]]),
+        ];
+        let mut walked: BTreeSet<String> = BTreeSet::new();
+        for (base, rows) in tables {
+            for row in rows {
+                let with = planned(&[base, row].concat());
+                assert_ne!(planned(base), with, "{row:?} changes nothing");
+                walked.insert(row[0].trim_start_matches("--").into());
+            }
+        }
+        assert_ne!(planned(&judge), planned(&["--judge", "http://a", "--judge-model", "c"]));
+        walked.insert("judge-model".into());
+        // Used as they are once the configuration is made, and tried on running servers by other tests; the judge's key does not print.
+        let others = ["listen", "saliency", "log", "log-format", "judge-key"];
+        walked.extend(others.map(String::from));
+        let command = Serve::augment_args(clap::Command::new("serve"));
+        let there: BTreeSet<String> = command.get_arguments().filter_map(|a| Some(a.get_long()?.to_owned())).collect();
+        assert_eq!(walked, there, "say here what a new flag changes");
+    }
 }

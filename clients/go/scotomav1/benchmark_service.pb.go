@@ -1260,7 +1260,9 @@ type EvaluateStarted struct {
 	// The header with every seed drawn that was left open: the same run again.
 	Header *EvaluateHeader `protobuf:"bytes,4,opt,name=header,proto3" json:"header,omitempty"`
 	// Who judges answers. Unset: nobody.
-	Judge         *Judge `protobuf:"bytes,5,opt,name=judge,proto3" json:"judge,omitempty"`
+	Judge *Judge `protobuf:"bytes,5,opt,name=judge,proto3" json:"judge,omitempty"`
+	// Of the server. Its next version may answer with other bits, and then it is another run.
+	ServerVersion string `protobuf:"bytes,6,opt,name=server_version,json=serverVersion,proto3" json:"server_version,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1328,6 +1330,13 @@ func (x *EvaluateStarted) GetJudge() *Judge {
 		return x.Judge
 	}
 	return nil
+}
+
+func (x *EvaluateStarted) GetServerVersion() string {
+	if x != nil {
+		return x.ServerVersion
+	}
+	return ""
 }
 
 // Who judges answers.
@@ -2016,14 +2025,15 @@ const file_scotoma_v1_benchmark_service_proto_rawDesc = "" +
 	"\x06result\x18\x02 \x01(\v2\x18.scotoma.v1.SampleResultH\x00R\x06result\x12:\n" +
 	"\bprogress\x18\x03 \x01(\v2\x1c.scotoma.v1.EvaluateProgressH\x00R\bprogress\x12:\n" +
 	"\bfinished\x18\x04 \x01(\v2\x1c.scotoma.v1.EvaluateFinishedH\x00R\bfinishedB\a\n" +
-	"\x05event\"\xc4\x01\n" +
+	"\x05event\"\xeb\x01\n" +
 	"\x0fEvaluateStarted\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x12\x12\n" +
 	"\x04rule\x18\x02 \x01(\tR\x04rule\x12!\n" +
 	"\fmodel_digest\x18\x03 \x01(\tR\vmodelDigest\x122\n" +
 	"\x06header\x18\x04 \x01(\v2\x1a.scotoma.v1.EvaluateHeaderR\x06header\x12'\n" +
-	"\x05judge\x18\x05 \x01(\v2\x11.scotoma.v1.JudgeR\x05judge\"5\n" +
+	"\x05judge\x18\x05 \x01(\v2\x11.scotoma.v1.JudgeR\x05judge\x12%\n" +
+	"\x0eserver_version\x18\x06 \x01(\tR\rserverVersion\"5\n" +
 	"\x05Judge\x12\x14\n" +
 	"\x05model\x18\x01 \x01(\tR\x05model\x12\x16\n" +
 	"\x06prompt\x18\x02 \x01(\tR\x06prompt\"c\n" +

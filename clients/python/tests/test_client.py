@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import signal
+import subprocess
 import time
 import urllib.request
 from collections.abc import Iterable
@@ -19,7 +21,9 @@ from PIL import Image
 
 import scotoma
 import scotoma.v1.benchmark_service_pb2
+import scotoma.v1.intervention_pb2
 from scotoma import AsyncClient, Client, ScotomaError
+from scotoma.v1.benchmark_service_pb2 import ANSWERING_GENERATE
 from scotoma.v1.inference_service_pb2 import CaptureTarget, Sampling
 from scotoma.v1.intervention_pb2 import DATA_TYPE_BF16, DATA_TYPE_F16
 
@@ -269,6 +273,49 @@ def test_a_sweep_is_requests_of_their_own(client: Client, png: bytes) -> None:
     scored = {r.variant: r for r in client.sweep(QUESTION, png, continuations=[" yes", " no"], variants=variants)}
     assert scored[0].scored.provenance == client.score(QUESTION, [" yes", " no"], png).provenance
     assert scored[1].error.field == "interventions[0].drop_layers.layers[0]"
+
+
+def test_one_run_writes_a_results_file(client: Client, png: bytes, server: str, tmp_path: Path) -> None:
+    binary = os.environ.get("SCOTOMA_BINARY", str(ROOT / "target/release/scotoma"))
+    questions = [scotoma.sample(str(i), QUESTION, png, answer="yes", category="existence") for i in range(3)]
+    file = tmp_path / "results.jsonl"
+    line = [binary, "eval", "shapes", "--server", f"http://{server}", "--out", str(file)]
+    run = client.evaluate("shapes", questions, results=file)
+    # Held by this client: refused to another one and to the command line.
+    with pytest.raises(BlockingIOError, match="another run is writing to it"):
+        client.evaluate("shapes", questions, results=file)
+    refused = subprocess.run(line, capture_output=True, text=True, check=False)
+    assert refused.returncode == 1
+    assert f"{file}: another run is writing to it" in refused.stderr
+    run.finish()
+    # Held by the command line: refused to this client, until it is killed.
+    file.unlink()
+    Path(f"{file}.run.json").unlink()
+    with subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        while not file.exists() or file.stat().st_size == 0:
+            assert process.poll() is None, "it has begun"
+            time.sleep(0.005)
+        process.send_signal(signal.SIGSTOP)
+        with pytest.raises(BlockingIOError, match="another run is writing to it"):
+            client.evaluate("shapes", questions, results=file)
+        process.kill()
+    variants: dict[str, list[scotoma.v1.intervention_pb2.Intervention]] = {"original": []}
+    with pytest.raises(ValueError, match=r"answering \"ANSWERING_GENERATE\" then, unset now"):
+        client.evaluate("shapes", questions, variants=variants, results=file)
+    with client.evaluate("shapes", questions, variants=variants, answering=ANSWERING_GENERATE, results=file) as after:
+        assert after.known
+
+
+def test_what_is_given_is_used(client: Client, png: bytes) -> None:
+    with pytest.raises(ValueError, match="axes are needed"):
+        client.sweep(QUESTION, png, grid=[scotoma.drop_layers([1])])
+    named = scotoma.v1.benchmark_service_pb2.EvaluateVariant(name="b")
+    with pytest.raises(ValueError, match="'a' holds a variant that is named 'b'"):
+        client.evaluate("shapes", [], variants={"a": named})
+    with pytest.raises(ValueError, match=r"ca: .* is not encrypted"):
+        Client("127.0.0.1:1", ca=b"")
+    with pytest.raises(ValueError, match="temperature"):
+        client.generate(QUESTION, png, temperature=0.7)  # type: ignore[call-arg]
 
 
 def test_a_benchmark_is_streamed_and_resumed(client: Client, png: bytes, tmp_path: Path) -> None:

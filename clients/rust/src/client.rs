@@ -8,6 +8,7 @@ use tonic::transport::Channel;
 use tonic::{IntoRequest, Request, Streaming};
 
 use crate::connect::{Connect, Key, Keyed, Retry};
+use crate::results::Place;
 use crate::v1::benchmark_service_client::BenchmarkServiceClient;
 use crate::v1::image::Source;
 use crate::v1::inference_service_client::InferenceServiceClient;
@@ -97,7 +98,24 @@ impl Client {
         Q: Into<Question> + Send + 'static,
         E: Into<Box<dyn std::error::Error + Send + Sync>> + Send + 'static,
     {
-        Evaluation::begin(&self.benchmarks, self.retry, header, questions, results).await
+        let place = results.map(|results| Place { results, data: None });
+        Evaluation::begin(&self.benchmarks, self.retry, header, questions, place).await
+    }
+
+    /// Does as [`Client::evaluate`] does, with the questions of the file `data`: a run does not go on where that file is another one.
+    pub async fn evaluate_file<Q, E>(
+        &mut self,
+        header: EvaluateHeader,
+        questions: impl Stream<Item = Result<Q, E>> + Send + 'static,
+        data: &Path,
+        results: Option<&Path>,
+    ) -> Result<Evaluation, Error>
+    where
+        Q: Into<Question> + Send + 'static,
+        E: Into<Box<dyn std::error::Error + Send + Sync>> + Send + 'static,
+    {
+        let place = results.map(|results| Place { results, data: Some(data) });
+        Evaluation::begin(&self.benchmarks, self.retry, header, questions, place).await
     }
 
     /// The rule sets that the server knows.

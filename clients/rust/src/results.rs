@@ -1,17 +1,22 @@
 //! A results file: one result a line in canonical JSON, with the run's header beside it, so that a run that was cut off goes on as the
 //! same run. All clients and the command line read and write the same files.
+//!
+//! A run holds an exclusive `flock(2)` on the results file from before it reads it until it ends. The lock goes with the process,
+//! however that ends, and all clients take the same one.
 
 use std::collections::HashMap;
-use std::fs::{File, OpenOptions};
-use std::io::{BufRead, BufReader, Write};
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{BufRead, BufReader, Read as _, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 use crate::Error;
-use crate::v1::{EvaluateHeader, EvaluateStarted, SampleResult};
+use crate::v1::{EvaluateHeader, EvaluateStarted, Judge, SampleResult};
 
-/// What stands beside results.
+/// What stands beside results. What earlier versions did not write is not compared.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Run {
     /// As it was asked for.
@@ -20,6 +25,22 @@ struct Run {
     ran: EvaluateHeader,
     /// The model's digest.
     model: String,
+    /// The server's version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    server: Option<String>,
+    /// Who judges.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    judge: Option<Judge>,
+    /// SHA-256 (hex) of the file of questions, where they are a file's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    data_sha256: Option<String>,
+}
+
+/// Where results are written, and the file of questions that they are of.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place<'a> {
+    pub(crate) results: &'a Path,
+    pub(crate) data: Option<&'a Path>,
 }
 
 /// A results file that is written to.
@@ -27,7 +48,9 @@ struct Run {
 pub(crate) struct Results {
     path: PathBuf,
     asked: EvaluateHeader,
+    data_sha256: Option<String>,
     earlier: Option<Run>,
+    /// Locked.
     file: File,
 }
 
@@ -39,45 +62,67 @@ fn beside(results: &Path) -> PathBuf {
 }
 
 impl Results {
-    /// Opens `path` for `header`; the results that are there, and the header with the seeds that were drawn then.
+    /// Opens and locks a file for `header`; returns the results that are there, and the header with the seeds that were drawn then.
     pub(crate) fn open(
-        path: &Path,
+        Place { results: path, data }: Place<'_>,
         header: EvaluateHeader,
     ) -> Result<(Self, EvaluateHeader, Vec<SampleResult>), Error> {
         let about = beside(path);
+        let file = OpenOptions::new().create(true).append(true).open(path).map_err(|e| Error::file(path, None, e))?;
+        lock(&file, path)?;
         // How often metrics come makes no other run.
         let asked = EvaluateHeader { progress_every: 0, ..header.clone() };
+        let data_sha256 = data.map(sha256).transpose()?;
         let earlier: Option<Run> = match std::fs::read(&about) {
-            Ok(text) => Some(serde_json::from_slice(&text).map_err(|e| Error::file(&about, None, e))?),
+            Ok(text) => {
+                let wrong = |e| Error::file(&about, None, format!("it is no header of a run: {e}"));
+                Some(serde_json::from_slice(&text).map_err(wrong)?)
+            }
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => None,
             Err(e) => return Err(Error::file(&about, None, e)),
         };
         let header = match &earlier {
-            Some(run) if run.asked != asked => return Err(Error::file(path, None, "it is of another run")),
-            Some(run) => EvaluateHeader { progress_every: header.progress_every, ..run.ran.clone() },
+            Some(run) => {
+                let mut differ = headers_differ(&run.asked, &asked);
+                differ.extend(texts_differ("data (SHA-256)", run.data_sha256.as_deref(), data_sha256.as_deref()));
+                same_run(path, &differ)?;
+                EvaluateHeader { progress_every: header.progress_every, ..run.ran.clone() }
+            }
             None => header,
         };
         let known = read(path, true)?;
         let named = |name: &str| header.variants.iter().any(|v| v.name == name) || header.variants.is_empty();
         if let Some(other) = known.iter().find(|r| !named(&r.variant)) {
-            let message = format!("it is of another run: it has a variant {:?} that this one has not", other.variant);
-            return Err(Error::file(path, None, message));
+            same_run(path, &[format!("its variant {:?} is none of this run", other.variant)])?;
         }
-        let file = OpenOptions::new().create(true).append(true).open(path).map_err(|e| Error::file(path, None, e))?;
-        Ok((Self { path: path.to_owned(), asked, earlier, file }, header, known))
+        Ok((Self { path: path.to_owned(), asked, data_sha256, earlier, file }, header, known))
     }
 
-    /// The run has begun.
+    /// Takes note that the run has begun; refuses to go on under another model, server or judge.
     pub(crate) fn begun(&mut self, started: &EvaluateStarted) -> Result<(), Error> {
-        if let Some(run) = &self.earlier {
-            let same = run.model == started.model_digest;
-            return if same { Ok(()) } else { Err(Error::file(&self.path, None, "it is of another model")) };
-        }
-        let ran = started.header.clone().unwrap_or_default();
-        let run = Run {
-            asked: self.asked.clone(),
-            ran: EvaluateHeader { progress_every: 0, ..ran },
-            model: started.model_digest.clone(),
+        let version = Some(started.server_version.clone()).filter(|version| !version.is_empty());
+        let run = if let Some(run) = &self.earlier {
+            let mut differ = texts_differ("model digest", Some(&run.model), Some(&started.model_digest));
+            differ.extend(texts_differ("server version", run.server.as_deref(), version.as_deref()));
+            if let (Some(then), Some(now)) = (&run.judge, &started.judge) {
+                differ.extend(texts_differ("judge", Some(&then.model), Some(&now.model)));
+                differ.extend(texts_differ("judge's prompt", Some(&then.prompt), Some(&now.prompt)));
+            }
+            same_run(&self.path, &differ)?;
+            // What was not known then is known from now on: answers may be judged later.
+            let judge = run.judge.clone().or_else(|| started.judge.clone());
+            let (server, data) = (run.server.clone().or(version), run.data_sha256.clone().or(self.data_sha256.clone()));
+            Run { server, judge, data_sha256: data, ..run.clone() }
+        } else {
+            let ran = EvaluateHeader { progress_every: 0, ..started.header.clone().unwrap_or_default() };
+            Run {
+                asked: self.asked.clone(),
+                ran,
+                model: started.model_digest.clone(),
+                server: version,
+                judge: started.judge.clone(),
+                data_sha256: self.data_sha256.clone(),
+            }
         };
         let (about, failed) = (beside(&self.path), |e: std::io::Error| Error::file(&self.path, None, e));
         let text = serde_json::to_string(&run).map_err(|e| Error::file(&about, None, e))?;
@@ -96,7 +141,114 @@ impl Results {
     }
 }
 
-/// All results in the file that a run has left, without errors; of two of the same sample and variant the later one.
+/// Locks a results file until it is closed.
+fn lock(file: &File, path: &Path) -> Result<(), Error> {
+    match file.try_lock() {
+        Ok(()) => Ok(()),
+        Err(TryLockError::WouldBlock) => {
+            let message = "another run is writing to it; wait until it has ended, or take another file";
+            Err(Error::file(path, None, message))
+        }
+        Err(TryLockError::Error(e)) => {
+            let message = format!("it cannot be locked against a second run ({e}); a file of another file system can");
+            Err(Error::file(path, None, message))
+        }
+    }
+}
+
+/// SHA-256 (hex) of a file.
+fn sha256(path: &Path) -> Result<String, Error> {
+    let failed = |e: std::io::Error| Error::file(path, None, e);
+    let (mut hasher, mut file, mut piece) = (Sha256::new(), File::open(path).map_err(failed)?, vec![0; 1 << 16]);
+    loop {
+        match file.read(&mut piece).map_err(failed)? {
+            0 => break,
+            count => hasher.update(&piece[..count]),
+        }
+    }
+    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// Differences that an error names.
+const SHOWN: usize = 6;
+
+/// Refuses a file of another run, and says what differs and what to do.
+fn same_run(path: &Path, differ: &[String]) -> Result<(), Error> {
+    if differ.is_empty() {
+        return Ok(());
+    }
+    let mut shown = differ.iter().take(SHOWN).cloned().collect::<Vec<_>>().join("; ");
+    if differ.len() > SHOWN {
+        shown.push_str(&format!("; and {} more", differ.len() - SHOWN));
+    }
+    let about = beside(path);
+    let message = format!(
+        "it is of another run: {shown}. Run as then, or take another file, or remove {} and {} to begin anew",
+        path.display(),
+        about.display()
+    );
+    Err(Error::file(path, None, message))
+}
+
+/// Compares two texts, where both are known.
+fn texts_differ(field: &str, then: Option<&str>, now: Option<&str>) -> Vec<String> {
+    match (then, now) {
+        (Some(then), Some(now)) if then != now => vec![format!("{field} {then:?} then, {now:?} now")],
+        _ => Vec::new(),
+    }
+}
+
+/// Compares headers field by field.
+fn headers_differ(then: &EvaluateHeader, now: &EvaluateHeader) -> Vec<String> {
+    if then == now {
+        return Vec::new();
+    }
+    let mut differ = Vec::new();
+    let [then, now] = [then, now].map(|header| serde_json::to_value(header).unwrap_or_default());
+    values_differ("", &then, &now, &mut differ);
+    if differ.is_empty() {
+        differ.push("headers differ".to_owned());
+    }
+    differ
+}
+
+fn values_differ(path: &str, then: &Value, now: &Value, differ: &mut Vec<String>) {
+    match (then, now) {
+        (Value::Object(a), Value::Object(b)) => {
+            let names = a.keys().chain(b.keys().filter(|name| !a.contains_key(*name)));
+            for name in names {
+                let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                let unset = &Value::Null;
+                values_differ(&path, a.get(name).unwrap_or(unset), b.get(name).unwrap_or(unset), differ);
+            }
+        }
+        (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
+            let pairs = a.iter().zip(b).enumerate();
+            pairs.for_each(|(i, (a, b))| values_differ(&format!("{path}[{i}]"), a, b, differ));
+        }
+        (a, b) if a != b => differ.push(format!("{path} {} then, {} now", shown(a), shown(b))),
+        _ => {}
+    }
+}
+
+/// A value in few words: of a list of things with names these alone.
+fn shown(value: &Value) -> String {
+    const LONGEST: usize = 120;
+    let text = match value {
+        Value::Null => "unset".into(),
+        Value::Array(all) if !all.is_empty() && all.iter().all(|v| v.get("name").is_some()) => {
+            let names: Vec<String> = all.iter().filter_map(|v| Some(v.get("name")?.to_string())).collect();
+            format!("{} ({})", all.len(), names.join(", "))
+        }
+        other => other.to_string(),
+    };
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text,
+    }
+}
+
+/// Returns all results in the file that a run has left, without errors; of two of the same sample and variant the later one.
 pub fn read_results(path: impl AsRef<Path>) -> Result<Vec<SampleResult>, Error> {
     read(path.as_ref(), false)
 }
@@ -122,7 +274,8 @@ fn read(path: &Path, mend: bool) -> Result<Vec<SampleResult>, Error> {
             }
             break;
         }
-        let result: SampleResult = serde_json::from_slice(&line).map_err(|e| Error::file(path, Some(number), e))?;
+        let wrong = |e| Error::file(path, Some(number), format!("it is no result of a run: {e}"));
+        let result: SampleResult = serde_json::from_slice(&line).map_err(wrong)?;
         whole += line.len() as u64;
         if result.error.is_none() {
             let place = *places.entry((result.id.clone(), result.variant.clone())).or_insert(known.len());

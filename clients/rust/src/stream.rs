@@ -1,6 +1,5 @@
 //! What comes as a stream: an answer, captured activations, the results of a benchmark.
 
-use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use half::{bf16, f16};
@@ -11,7 +10,7 @@ use tonic::{Request, Streaming};
 
 use crate::Error;
 use crate::connect::{Keyed, Retry};
-use crate::results::Results;
+use crate::results::{Place, Results};
 use crate::v1::benchmark_service_client::BenchmarkServiceClient;
 use crate::v1::evaluate_request::Event as Asked;
 use crate::v1::evaluate_response::Event as Told;
@@ -169,14 +168,16 @@ impl Evaluation {
         retry: Retry,
         header: EvaluateHeader,
         questions: impl Stream<Item = Result<Q, E>> + Send + 'static,
-        results: Option<&Path>,
+        results: Option<Place<'_>>,
     ) -> Result<Self, Error>
     where
         Q: Into<Question> + Send + 'static,
         E: Into<Box<dyn std::error::Error + Send + Sync>> + Send + 'static,
     {
         let (mut results, header, known) = match results {
-            Some(path) => Results::open(path, header).map(|(results, header, known)| (Some(results), header, known))?,
+            Some(place) => {
+                Results::open(place, header).map(|(results, header, known)| (Some(results), header, known))?
+            }
             None => (None, header, Vec::new()),
         };
         // The header goes alone, so that it can go again; questions are asked for once the run has begun.

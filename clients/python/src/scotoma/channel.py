@@ -75,6 +75,9 @@ class Settings:
     def credentials(self) -> grpc.ChannelCredentials | None:
         """Of TLS; None for plain text."""
         if not self.address.startswith("https://"):
+            given = [name for name in ("ca", "cert", "key") if getattr(self, name) is not None]
+            if given:
+                raise ValueError(f"{', '.join(given)}: {self.address} is not encrypted; https://host:port is")
             return None
         return grpc.ssl_channel_credentials(_pem(self.ca), _pem(self.key), _pem(self.cert))
 

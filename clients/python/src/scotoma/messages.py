@@ -277,6 +277,9 @@ def sweep_request(
         asked = pb.SweepRequest(generate=generate)
     for variant in variants:
         asked.variants.add(interventions=variant)
+    grid = list(grid)
+    if grid and not axes:
+        raise ValueError("grid: axes are needed, which say what differs in it")
     if axes:
         asked.grid.interventions.extend(grid)
         for field, values in axes.items():
@@ -290,6 +293,8 @@ def header(rule: str | bench.CustomRule, variants: Variants, options: Mapping[st
     listed = []
     for name, own in variants.items():
         variant = own if isinstance(own, bench.EvaluateVariant) else bench.EvaluateVariant(interventions=own)
+        if variant.name not in ("", name):
+            raise ValueError(f"variants: {name!r} holds a variant that is named {variant.name!r}; one name will do")
         listed.append(bench.EvaluateVariant(name=name, interventions=variant.interventions, pictures=variant.pictures))
     return bench.EvaluateHeader(variants=listed, **rules, **options)
 

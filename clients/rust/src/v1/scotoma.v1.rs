@@ -2789,6 +2789,9 @@ pub struct EvaluateStarted {
     /// Who judges answers. Unset: nobody.
     #[prost(message, optional, tag = "5")]
     pub judge: ::core::option::Option<Judge>,
+    /// Of the server. Its next version may answer with other bits, and then it is another run.
+    #[prost(string, tag = "6")]
+    pub server_version: ::prost::alloc::string::String,
 }
 /// Who judges answers.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

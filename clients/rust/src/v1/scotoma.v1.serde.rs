@@ -4416,6 +4416,9 @@ impl serde::Serialize for EvaluateStarted {
         if self.judge.is_some() {
             len += 1;
         }
+        if !self.server_version.is_empty() {
+            len += 1;
+        }
         let mut struct_ser = serializer.serialize_struct("scotoma.v1.EvaluateStarted", len)?;
         if !self.request_id.is_empty() {
             struct_ser.serialize_field("requestId", &self.request_id)?;
@@ -4431,6 +4434,9 @@ impl serde::Serialize for EvaluateStarted {
         }
         if let Some(v) = self.judge.as_ref() {
             struct_ser.serialize_field("judge", v)?;
+        }
+        if !self.server_version.is_empty() {
+            struct_ser.serialize_field("serverVersion", &self.server_version)?;
         }
         struct_ser.end()
     }
@@ -4449,6 +4455,8 @@ impl<'de> serde::Deserialize<'de> for EvaluateStarted {
             "modelDigest",
             "header",
             "judge",
+            "server_version",
+            "serverVersion",
         ];
 
         #[allow(clippy::enum_variant_names)]
@@ -4458,6 +4466,7 @@ impl<'de> serde::Deserialize<'de> for EvaluateStarted {
             ModelDigest,
             Header,
             Judge,
+            ServerVersion,
         }
         impl<'de> serde::Deserialize<'de> for GeneratedField {
             fn deserialize<D>(deserializer: D) -> std::result::Result<GeneratedField, D::Error>
@@ -4484,6 +4493,7 @@ impl<'de> serde::Deserialize<'de> for EvaluateStarted {
                             "modelDigest" | "model_digest" => Ok(GeneratedField::ModelDigest),
                             "header" => Ok(GeneratedField::Header),
                             "judge" => Ok(GeneratedField::Judge),
+                            "serverVersion" | "server_version" => Ok(GeneratedField::ServerVersion),
                             _ => Err(serde::de::Error::unknown_field(value, FIELDS)),
                         }
                     }
@@ -4508,6 +4518,7 @@ impl<'de> serde::Deserialize<'de> for EvaluateStarted {
                 let mut model_digest__ = None;
                 let mut header__ = None;
                 let mut judge__ = None;
+                let mut server_version__ = None;
                 while let Some(k) = map_.next_key()? {
                     match k {
                         GeneratedField::RequestId => {
@@ -4540,6 +4551,12 @@ impl<'de> serde::Deserialize<'de> for EvaluateStarted {
                             }
                             judge__ = map_.next_value()?;
                         }
+                        GeneratedField::ServerVersion => {
+                            if server_version__.is_some() {
+                                return Err(serde::de::Error::duplicate_field("serverVersion"));
+                            }
+                            server_version__ = Some(map_.next_value()?);
+                        }
                     }
                 }
                 Ok(EvaluateStarted {
@@ -4548,6 +4565,7 @@ impl<'de> serde::Deserialize<'de> for EvaluateStarted {
                     model_digest: model_digest__.unwrap_or_default(),
                     header: header__,
                     judge: judge__,
+                    server_version: server_version__.unwrap_or_default(),
                 })
             }
         }

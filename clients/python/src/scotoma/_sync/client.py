@@ -144,7 +144,8 @@ class Client:
         again. `progress` shows a bar.
         """
         asked = header(rule, variants or {}, options)
-        file = None if results is None else ResultsFile(results, asked)
+        data = questions if isinstance(questions, (str, PathLike)) else None
+        file = None if results is None else ResultsFile(results, asked, data)
         earlier = [*known, *([] if file is None else file.known)]
         first = asked if file is None else file.header
         source = rows(questions) if isinstance(questions, (str, PathLike)) else questions

@@ -244,18 +244,20 @@ class EvaluateResponse(_message.Message):
     def __init__(self, started: _Optional[_Union[EvaluateStarted, _Mapping]] = ..., result: _Optional[_Union[SampleResult, _Mapping]] = ..., progress: _Optional[_Union[EvaluateProgress, _Mapping]] = ..., finished: _Optional[_Union[EvaluateFinished, _Mapping]] = ...) -> None: ...
 
 class EvaluateStarted(_message.Message):
-    __slots__ = ("request_id", "rule", "model_digest", "header", "judge")
+    __slots__ = ("request_id", "rule", "model_digest", "header", "judge", "server_version")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     RULE_FIELD_NUMBER: _ClassVar[int]
     MODEL_DIGEST_FIELD_NUMBER: _ClassVar[int]
     HEADER_FIELD_NUMBER: _ClassVar[int]
     JUDGE_FIELD_NUMBER: _ClassVar[int]
+    SERVER_VERSION_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     rule: str
     model_digest: str
     header: EvaluateHeader
     judge: Judge
-    def __init__(self, request_id: _Optional[str] = ..., rule: _Optional[str] = ..., model_digest: _Optional[str] = ..., header: _Optional[_Union[EvaluateHeader, _Mapping]] = ..., judge: _Optional[_Union[Judge, _Mapping]] = ...) -> None: ...
+    server_version: str
+    def __init__(self, request_id: _Optional[str] = ..., rule: _Optional[str] = ..., model_digest: _Optional[str] = ..., header: _Optional[_Union[EvaluateHeader, _Mapping]] = ..., judge: _Optional[_Union[Judge, _Mapping]] = ..., server_version: _Optional[str] = ...) -> None: ...
 
 class Judge(_message.Message):
     __slots__ = ("model", "prompt")
