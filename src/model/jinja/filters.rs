@@ -526,6 +526,14 @@ pub(super) fn sort_by<T: Clone>(
     Ok(())
 }
 
+/// The one key of an item.
+fn only(keys: &Value) -> &Value {
+    match keys {
+        Value::List(keys) if keys.items.len() == 1 => &keys.items[0],
+        other => other,
+    }
+}
+
 /// Items with what they are sorted by.
 fn keyed(
     items: Vec<Value>,
@@ -616,7 +624,7 @@ fn of_items(name: &str, value: &Value, passed: Passed, budget: &mut Budget) -> M
             };
             let wanted = if name == "min" { Ordering::Less } else { Ordering::Greater };
             for item in items {
-                if item.0.order(&best.0, budget)? == Some(wanted) {
+                if only(&item.0).order(only(&best.0), budget)? == Some(wanted) {
                     best = item;
                 }
             }
@@ -640,7 +648,8 @@ fn of_items(name: &str, value: &Value, passed: Passed, budget: &mut Budget) -> M
                 _ => return Err(Failure::new("You can only sort by either \"key\" or \"value\"")),
             };
             let pairs = Value::View(super::value::View::Items, Rc::clone(dict)).items(budget)?;
-            let mut items = keyed(pairs, Some(&Value::Int(at)), truth(case), false, budget)?;
+            let items = keyed(pairs, Some(&Value::Int(at)), truth(case), false, budget)?;
+            let mut items = items.into_iter().map(|(keys, item)| (only(&keys).clone(), item)).collect();
             sorted(&mut items, truth(reverse), budget)?;
             Value::list(items.into_iter().map(|(_, item)| item).collect())
         }

@@ -428,6 +428,8 @@ impl Field<'_> {
             }
             (Value::Float(f), None) if self.spec.precision.is_none() => {
                 let text = super::value::float_repr(f.abs());
+                let (whole, rest) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+                let text = grouped(whole, self.spec.comma) + rest;
                 pad(&self.spec, (signed(&self.spec, f.is_sign_negative()), &text), '>', out, budget)
             }
             (other, _) => Err(unsupported(&format!("this format of a {}", other.kind()))),

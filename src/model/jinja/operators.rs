@@ -98,17 +98,37 @@ fn numbers(operator: Operator, left: &Value, right: &Value) -> Made {
         Operator::Multiply => a * b,
         Operator::Divide | Operator::FloorDivide | Operator::Modulo if b == 0.0 => return Err(by_zero()),
         Operator::Divide => a / b,
-        Operator::FloorDivide => ((a - modulo(a, b)) / b).round(),
+        Operator::FloorDivide => floor_divide(a, b),
         Operator::Modulo => modulo(a, b),
         Operator::Power if a < 0.0 && b.fract() != 0.0 => return Err(unsupported()),
-        Operator::Power => a.powf(b),
+        Operator::Power if a == 0.0 && b < 0.0 => return Err(by_zero()),
+        Operator::Power => {
+            let power = a.powf(b);
+            if power.is_infinite() && a.is_finite() && b.is_finite() {
+                return Err(Failure::new("the result of ** is beyond floats"));
+            }
+            power
+        }
     }))
 }
 
 /// Python's remainder: it has the sign of the divisor.
 fn modulo(a: f64, b: f64) -> f64 {
     let rest = a % b;
-    if rest != 0.0 && (rest < 0.0) != (b < 0.0) { rest + b } else { rest }
+    if rest == 0.0 {
+        return 0f64.copysign(b);
+    }
+    if (rest < 0.0) == (b < 0.0) { rest } else { rest + b }
+}
+
+/// Python's floor division of floats.
+fn floor_divide(a: f64, b: f64) -> f64 {
+    let quotient = (a - modulo(a, b)) / b;
+    if quotient == 0.0 {
+        return 0f64.copysign(a / b);
+    }
+    let floor = quotient.floor();
+    if quotient - floor > 0.5 { floor + 1.0 } else { floor }
 }
 
 pub(super) fn negative(value: &Value) -> Made {
