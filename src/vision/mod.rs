@@ -22,10 +22,10 @@ pub use resize::{Filter, resize};
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// No known form of picture.
-    #[error("not a picture; JPEG, PNG, WebP, GIF, BMP, TIFF, PPM, PGM and PBM are read")]
+    #[error("not a picture; JPEG, PNG, WebP, GIF, BMP, TIFF, PPM, PGM, PBM and JPEG 2000 are read")]
     Format,
     /// A form of picture that is known and not read.
-    #[error("{0} is not read; JPEG, PNG, WebP, GIF, BMP, TIFF, PPM, PGM and PBM are")]
+    #[error("{0} is not read; JPEG, PNG, WebP, GIF, BMP, TIFF, PPM, PGM, PBM and JPEG 2000 are")]
     Unsupported(&'static str),
     /// The file is damaged.
     #[error("the picture cannot be decoded: {0}")]

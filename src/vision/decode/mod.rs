@@ -8,6 +8,7 @@ mod bmp;
 mod colour;
 mod gif;
 mod jpeg;
+mod jpeg2000;
 mod png;
 mod pnm;
 mod tiff;
@@ -48,6 +49,7 @@ enum Format {
     Bmp,
     Gif,
     Jpeg,
+    Jpeg2000,
     Png,
     Pnm,
     Tiff,
@@ -71,7 +73,7 @@ impl Format {
             [b'P', b'1'..=b'6', b'\t'..=b'\r' | b' ' | b'#', ..] => Self::Pnm,
             _ if brand.starts_with(b"ftypavi") => Self::Other("AVIF"),
             _ if brand.starts_with(b"ftyphei") || brand.starts_with(b"ftypmif") => Self::Other("HEIF"),
-            _ if starts(b"\0\0\0\x0cjP  ") || starts(b"\xff\x4f\xff\x51") => Self::Other("JPEG 2000"),
+            _ if starts(b"\0\0\0\x0cjP  ") || starts(b"\xff\x4f\xff\x51") => Self::Jpeg2000,
             _ if starts(b"\xff\x0a") || starts(b"\0\0\0\x0cJXL ") => Self::Other("JPEG XL"),
             _ if starts(b"\0\0\x01\0") => Self::Other("ICO"),
             _ if starts(b"qoif") => Self::Other("QOI"),
@@ -85,7 +87,7 @@ impl Format {
     }
 }
 
-/// Decodes JPEG, PNG, WebP, GIF, BMP, TIFF, PPM, PGM or PBM to RGB as Pillow's `convert("RGB")` does: alpha is dropped, grey is
+/// Decodes JPEG, PNG, WebP, GIF, BMP, TIFF, PPM, PGM, PBM or JPEG 2000 to RGB as Pillow's `convert("RGB")` does: alpha is dropped, grey is
 /// repeated, 16 bits of colour are cut to the high byte, 16 bits of grey are clipped at 255.
 pub fn decode(bytes: &[u8], max_pixels: u64) -> Result<Rgb, Error> {
     let budget = Budget { pixels: max_pixels };
@@ -93,6 +95,7 @@ pub fn decode(bytes: &[u8], max_pixels: u64) -> Result<Rgb, Error> {
         Format::Bmp => bmp::decode,
         Format::Gif => gif::decode,
         Format::Jpeg => jpeg::decode,
+        Format::Jpeg2000 => jpeg2000::decode,
         Format::Png => png::decode,
         Format::Pnm => pnm::decode,
         Format::Tiff => tiff::decode,
