@@ -7,7 +7,7 @@
 
 use std::ffi::{c_int, c_long};
 use std::marker::PhantomData;
-use std::mem::{MaybeUninit, size_of};
+use std::mem::{MaybeUninit, size_of, transmute};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use mozjpeg_sys as sys;
@@ -19,6 +19,11 @@ use crate::vision::{Error, Rgb};
 const MOST_SCANS: c_int = 500;
 /// Bytes that the decoder may hold for each pixel: coefficients of four components, 16 bits each, padded to whole blocks.
 const BYTES_PER_PIXEL: u64 = 16;
+/// Room for a message of libjpeg, whose longest has 200 bytes.
+const MESSAGE: usize = 256;
+type FormatMessage = unsafe extern "C-unwind" fn(&mut sys::jpeg_common_struct, &[u8; 80]);
+/// The same function, for what it does.
+type WriteMessage = unsafe extern "C-unwind" fn(&mut sys::jpeg_common_struct, *mut u8);
 const TRUNCATED: &str = "image file is truncated";
 
 /// Decodes to RGB; CMYK is taken as Adobe writes it, inverted, whatever the file says, as Pillow takes it.
@@ -156,11 +161,11 @@ impl Drop for Decoder<'_> {
 }
 
 unsafe extern "C-unwind" fn raise(common: &mut sys::jpeg_common_struct) {
-    let mut buffer = [0u8; 80];
-    // SAFETY: set by `jpeg_std_error`; the library writes at most 80 bytes, the last of them zero.
-    let errors = unsafe { &*common.err };
-    if let Some(format) = errors.format_message {
-        unsafe { format(common, &mut buffer) };
+    let mut buffer = [0u8; MESSAGE];
+    // SAFETY: set by `jpeg_std_error`.
+    if let Some(format) = unsafe { (*common.err).format_message } {
+        // SAFETY: the binding says that C reads 80 bytes; it writes up to `JMSG_LENGTH_MAX` (200) of them, the last one zero.
+        unsafe { transmute::<FormatMessage, WriteMessage>(format)(common, buffer.as_mut_ptr()) };
     }
     let text = buffer.split(|&b| b == 0).next().unwrap_or_default();
     // No panic hook runs: this is an answer, not a fault.

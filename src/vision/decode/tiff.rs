@@ -79,7 +79,7 @@ pub(super) fn decode(bytes: &[u8], budget: Budget) -> Result<Rgb, Error> {
     if data.len() != 3 * pixels {
         return Err(damaged(format!("{kind:?} in a layout that is not read")));
     }
-    turned(Rgb { width, height, data }, tags.value(ORIENTATION).unwrap_or(1))
+    Ok(turned(Rgb { width, height, data }, tags.value(ORIENTATION).unwrap_or(1)))
 }
 
 /// Grey levels of `bits` bits, spread to 8.
@@ -124,9 +124,9 @@ fn of_channels(data: Vec<u8>, kind: ColorType, pixels: usize, palette: Option<&[
 }
 
 /// The picture as `orientation` (1 to 8) says it was held.
-fn turned(picture: Rgb, orientation: u16) -> Result<Rgb, Error> {
+fn turned(picture: Rgb, orientation: u16) -> Rgb {
     if !(2..=8).contains(&orientation) {
-        return Ok(picture);
+        return picture;
     }
     let (width, height) = (picture.width, picture.height);
     let across = if orientation >= 5 { (height, width) } else { (width, height) };
@@ -147,7 +147,7 @@ fn turned(picture: Rgb, orientation: u16) -> Result<Rgb, Error> {
             data.extend_from_slice(&picture.data[at..at + 3]);
         }
     }
-    Ok(Rgb { width: across.0, height: across.1, data })
+    Rgb { width: across.0, height: across.1, data }
 }
 
 /// Entries of the first directory: number, and where its value stands in the file.

@@ -52,6 +52,7 @@ impl ProcessorBackend {
     }
 
     /// Returns whether it is the one that records do not name.
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
     pub(super) fn is_default(&self) -> bool {
         *self == Self::default()
     }
