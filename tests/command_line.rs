@@ -271,6 +271,7 @@ fn judge(table: &mut Table, base: &str) {
 fn common_of(table: &mut Table, base: &str, tokens: &'static str) {
     says(table, base, "--max-tokens 7", tokens);
     says(table, base, "--multi-image tiled", "MULTI_IMAGE_TILED");
+    unseen(table, "--column", "dataset check reads tables so, too, and shows it");
 }
 
 #[test]
@@ -281,6 +282,20 @@ fn generate() {
     interventions(&mut table, base, false);
     says(&mut table, base, "--max-tokens 1", ", 1 generated in");
     says(&mut table, base, "--system Briefly.", "Briefly.");
+    for (flag, new) in [
+        ("--temperature 0.7", "\"temperature\": 0.7"),
+        ("--top-k 5 --temperature 0.7", "\"topK\": 5"),
+        ("--top-p 0.5 --temperature 0.7", "\"topP\": 0.5"),
+        ("--min-p 0.1 --temperature 0.7", "\"minP\": 0.1"),
+        ("--seed 12345 --temperature 0.7", "12345"),
+        ("--repetition-penalty 1.25", "1.25"),
+        ("--no-repeat-ngram-size 3", "gramSize"),
+        ("--min-tokens 4", "4 generated in"),
+        ("--do-sample", "doSample"),
+        ("--ignore-generation-config", "ignoreGenerationConfig"),
+    ] {
+        says(&mut table, base, flag, new);
+    }
     table.insert(
         "--messages".into(),
         Effect::Says {
@@ -511,6 +526,9 @@ fn dataset_demo_bench_and_key() {
             new: "line 6: image",
         },
     );
+    let base = "dataset check items.tsv";
+    unseen(&mut table, "--rule", "conventions of single benchmarks, each of which tests/tables.rs has");
+    says(&mut table, base, "--column ignore=category", "\"category\" -> ignored");
     walk("dataset check", &table);
 
     let mut table = Table::new();

@@ -190,7 +190,7 @@ fn nothing_is_passed_over_in_silence() {
         (with(json!({"options": ["x", "y"], "answer": "purple"})), "answer: \"purple\" is none of the options"),
         (with(json!({"options": ["x", "y"], "answer": 2})), "answer: 2, the options are 0 to 1"),
         (with(json!({"options": ["x", "y"], "answer": "C"})), "answer: \"C\", the options are A to B"),
-        (with(json!({"options": ["2", "1"], "answer": 1})), "answer: 1 is option 1, counted from 0"),
+        (with(json!({"options": ["1", "2"], "answer": 1})), "answer: 1 is option 1, counted from 0"),
         (with(json!({"answer": "x", "label": "y"})), "label: it says another answer than answer"),
         (with(json!({"question": ""})), "question: empty"),
         (with(json!({"index": ""})), "index: empty"),

@@ -80,7 +80,7 @@ pub(super) struct Classify {
 impl Classify {
     pub(super) async fn run(self) -> Result<(), Failure> {
         let benchmark = Benchmark {
-            rule: String::new(),
+            rule: "classification".into(),
             data: Some(self.data),
             common: self.common,
             by: By::Generation,

@@ -126,20 +126,6 @@ pub(super) struct Eval {
     flags: Flags,
 }
 
-/// A flag that gives a column a part.
-pub(super) fn column(text: &str) -> Result<(String, String), String> {
-    let (part, column) = text.split_once('=').ok_or("PART=COLUMN is needed")?;
-    Reading::default().give(part, column)?;
-    Ok((part.to_owned(), column.to_owned()))
-}
-
-/// How `rule` reads a table, with the columns that flags give.
-pub(super) fn reading(rule: &str, columns: &[(String, String)]) -> Result<Reading, String> {
-    let mut reading = Reading::of(rule);
-    columns.iter().try_for_each(|(part, column)| reading.give(part, column))?;
-    Ok(reading)
-}
-
 /// A benchmark as it is asked by `eval` and by the commands that ask it for their own ends.
 #[derive(Debug, Clone)]
 pub(super) struct Benchmark {
@@ -156,6 +142,20 @@ pub(super) struct Benchmark {
 
 /// The word that lists what could be asked.
 pub(super) const LIST: &str = "list";
+
+/// A flag that gives a column a part.
+pub(super) fn column(text: &str) -> Result<(String, String), String> {
+    let (part, column) = text.split_once('=').ok_or("PART=COLUMN is needed")?;
+    Reading::default().give(part, column)?;
+    Ok((part.to_owned(), column.to_owned()))
+}
+
+/// How `rule` reads a table, with the columns that flags give.
+pub(super) fn reading(rule: &str, columns: &[(String, String)]) -> Result<Reading, String> {
+    let mut reading = Reading::of(rule);
+    columns.iter().try_for_each(|(part, column)| reading.give(part, column))?;
+    Ok(reading)
+}
 
 fn variant(text: &str) -> Result<EvaluateVariant, String> {
     let (name, json) = text.split_once('=').ok_or("NAME=JSON is needed")?;
@@ -312,14 +312,6 @@ impl Benchmark {
         }
     }
 
-    /// How the columns of the data are read.
-    fn reading(&self) -> Result<Reading, Failure> {
-        if self.data.is_none() && !self.common.column.is_empty() {
-            return Err("--column says how --data is read, and there is no --data".into());
-        }
-        Ok(reading(&self.rule, &self.common.column)?)
-    }
-
     /// Refuses questions that cannot be opened, and a file that has none, before a model is loaded.
     pub(super) fn check(&self) -> Result<(), Failure> {
         match self.rows()?.next() {
@@ -329,6 +321,14 @@ impl Benchmark {
                 Err(format!("--data {path}no row; a table has a header and rows, a manifest an object a line").into())
             }
         }
+    }
+
+    /// How the columns of the data are read.
+    fn reading(&self) -> Result<Reading, Failure> {
+        if self.data.is_none() && !self.common.column.is_empty() {
+            return Err("--column says how --data is read, and there is no --data".into());
+        }
+        Ok(reading(&self.rule, &self.common.column)?)
     }
 
     /// How many items the flags name.

@@ -30,8 +30,15 @@ pub(super) fn check(program: &mut Command, matches: &ArgMatches) -> Result<(), E
         (command, own) = (found, inner);
     }
     let called = Called { command, matches: own };
-    let checks =
-        [called.server(), called.threads(), called.judge(), called.listing(), called.rule(), called.answering()];
+    let checks = [
+        called.server(),
+        called.threads(),
+        called.judge(),
+        called.listing(),
+        called.rule(),
+        called.answering(),
+        called.sampling(),
+    ];
     match checks.into_iter().find_map(Result::err) {
         Some((kind, message)) => Err(command.clone().error(kind, message)),
         None => Ok(()),
@@ -147,7 +154,7 @@ impl Called<'_> {
 
     /// A rule that is not known is known at once, and so is one that asks no judge.
     fn rule(&self) -> Checked {
-        let Some(text) = self.text("rule").filter(|&text| text != LIST) else { return Ok(()) };
+        let Some(text) = self.text("rule").filter(|&text| text != LIST && !text.is_empty()) else { return Ok(()) };
         let Some(rule) = benchmark::rule(text) else {
             // A server may know others.
             if self.set("server") {
@@ -161,6 +168,21 @@ impl Called<'_> {
             return unused(format!("--judge: {} is read by rule, no judge is asked", rule.name()));
         }
         Ok(())
+    }
+
+    /// Where the likeliest token is taken there is nothing to draw.
+    fn sampling(&self) -> Checked {
+        if !self.has("temperature") || self.given("do_sample") {
+            return Ok(());
+        }
+        let greedy = self.matches.get_one::<f64>("temperature").is_none_or(|temperature| *temperature == 0.0);
+        match ["top_k", "top_p", "min_p", "seed"].into_iter().find(|id| self.given(id)) {
+            Some(flag) if greedy => {
+                let flag = self.spelled(flag);
+                unused(format!("{flag}: without --temperature above 0 or --do-sample the likeliest token is taken"))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Where options are scored nothing is written, so that there are no tokens to count and no answer to judge.
@@ -219,6 +241,7 @@ mod tests {
             ("eval shapes --estimate --json", "--json"),
             ("generate a b --adapter c", "--adapter: --model is needed"),
             ("generate a b --server http://a --model c --adapter d", "--adapter: for a model of this process"),
+            ("generate a b --top-p 0.5", "--top-p: without --temperature above 0 or --do-sample"),
             ("eval list --limit 2", "--limit: list takes nothing else"),
             ("eval mmlu --data a", "RULE \"mmlu\": no such benchmark; there are mmvp/lmms-eval"),
             ("--threads 2 key a", "--threads: the command runs no model"),

@@ -93,7 +93,8 @@ impl Sampling {
         let mut candidates = likeliest(&scaled, keep);
         let highest = candidates.first().map_or(0.0, |c| c.1);
         let mut weights: Vec<f64> = candidates.iter().map(|c| (c.1 - highest).exp()).collect();
-        let wanted = self.top_p * weights.iter().sum::<f64>();
+        // All of them is all of them, however little the last ones add to a sum.
+        let wanted = if self.top_p < 1.0 { self.top_p * weights.iter().sum::<f64>() } else { f64::INFINITY };
         let mut held = 0.0;
         weights.retain(|w| {
             held < wanted && {
