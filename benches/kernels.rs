@@ -34,9 +34,13 @@ fn attention(criterion: &mut Criterion) {
         k: linear(),
         v: linear(),
         o: linear(),
+        q_norm: None,
+        k_norm: None,
         heads: HEADS,
         kv_heads: HEADS,
         head_dim: WIDTH / HEADS,
+        scale: ((WIDTH / HEADS) as f64).sqrt().recip(),
+        softcap: None,
         causal: true,
         window: None,
     };

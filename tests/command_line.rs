@@ -1,6 +1,6 @@
 //! Every command and every flag: with the flag the program does something that it does not do without it, or the flag stands on a list
 //! with a reason. A flag that is new and in neither fails; so does one that is accepted and changes nothing.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::format_push_string, reason = "tests")]
 
 mod common;
 
@@ -75,11 +75,11 @@ impl Runs {
         let mut classes = String::new();
         for (i, item) in items.iter().enumerate() {
             let image = STANDARD.encode(&item.images[0]);
-            table.push_str(&format!("{}\t{image}\t{}\tred\tblue\tA\tcount\n", i + 1, item.question));
+            table += &format!("{}\t{image}\t{}\tred\tblue\tA\tcount\n", i + 1, item.question);
             let row = serde_json::json!({
                 "index": item.id, "question": item.question, "image": image, "options": ["red", "blue"], "answer": "red",
             });
-            classes.push_str(&format!("{row}\n"));
+            classes += &format!("{row}\n");
         }
         write("picture.png", &common::picture());
         write("items.tsv", table.as_bytes());

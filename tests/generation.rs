@@ -175,7 +175,7 @@ async fn a_request_goes_before_the_file() {
     let images =
         vec![scotoma_client::v1::Image { source: Some(scotoma_client::v1::image::Source::Data(common::picture())) }];
     for record in [record, drawn_record] {
-        let request = VerifyRequest { provenance: Some(record), images: images.clone(), ..Default::default() };
+        let request = VerifyRequest { provenance: Some(record), images: images.clone() };
         let verified = server.client().await.verify(request).await.unwrap();
         assert!(verified.agrees, "{:?}", verified.differences);
     }

@@ -110,7 +110,7 @@ fn public_tables_are_read_as_lmms_eval_reads_them() {
                 let answer = own["answer"].as_str().unwrap();
                 match item.answer_place().and_then(|place| item.letters().nth(place)) {
                     Some(letter) => {
-                        assert!(letter.to_string() == answer || item.answer == answer, "{at}, {id}: {letter}")
+                        assert!(letter.to_string() == answer || item.answer == answer, "{at}, {id}: {letter}");
                     }
                     None => assert_eq!(item.answer, answer, "{at}, {id}"),
                 }
@@ -376,9 +376,9 @@ fn damaged_parquet_files_are_errors_and_cost_little() {
             let mut bytes = whole.clone();
             match i % 4 {
                 0 => bytes.truncate(draw(whole.len())),
-                1 => (0..1 + draw(4)).for_each(|_| bytes[draw(whole.len())] = draw(256) as u8),
+                1 => (0..=draw(4)).for_each(|_| bytes[draw(whole.len())] = draw(256) as u8),
                 // The metadata, where every byte says something of sizes.
-                2 => (0..1 + draw(3))
+                2 => (0..=draw(3))
                     .for_each(|_| bytes[footer + draw(whole.len() - 8 - footer)] = [0xff, 0x7f, 0, 0x80][draw(4)]),
                 _ => {
                     let (from, to, length) = (draw(whole.len()), draw(whole.len()), draw(64));

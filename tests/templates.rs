@@ -1,5 +1,12 @@
 //! Chat templates: prompts and token ids as transformers makes them, where they are looked for, and what a crafted one may cost.
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::type_complexity,
+    reason = "tests"
+)]
 
 mod common;
 

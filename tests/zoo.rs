@@ -1,6 +1,6 @@
 //! Tiny checkpoints in the layouts of real repositories (tests/zoo): each answers as transformers does, or is refused with an
 //! error that is a snapshot.
-#![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
+#![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
 
 mod common;
 
@@ -25,12 +25,15 @@ const EOS: u32 = 1;
 /// Of log-probs.
 const TOLERANCE: f64 = 1e-5;
 
+/// A tensor that is drawn: dtype, shape, seed.
+type Drawn = (String, Vec<usize>, String);
+
 /// Files of a folder by name; tensors by file and name: dtype, shape, seed.
 #[derive(Deserialize)]
 struct Folder {
     files: BTreeMap<String, Value>,
     #[serde(default)]
-    weights: BTreeMap<String, BTreeMap<String, (String, Vec<usize>, String)>>,
+    weights: BTreeMap<String, BTreeMap<String, Drawn>>,
     #[serde(default)]
     empty: Vec<String>,
 }
@@ -157,7 +160,7 @@ impl Folder {
             put(name, text.as_bytes());
         }
         for (name, tensors) in &self.weights {
-            let pickled = name.ends_with(".bin");
+            let pickled = name.strip_suffix(".bin").is_some();
             put(name, &if pickled { torch_file(tensors) } else { safetensors_file(tensors) });
         }
         self.empty.iter().for_each(|name| put(name, b""));

@@ -9,6 +9,7 @@ use super::call::Call;
 use super::{Error, State, answer, capture, prompt, provenance, score, v1};
 
 /// A recorded request, its pictures put back.
+#[expect(clippy::large_enum_variant, reason = "one at a time, never kept")]
 enum Recorded {
     Generate(v1::GenerateRequest),
     Score(v1::ScoreRequest),

@@ -314,13 +314,11 @@ impl Benchmark {
 
     /// Refuses questions that cannot be opened, and a file that has none, before a model is loaded.
     pub(super) fn check(&self) -> Result<(), Failure> {
-        match self.rows()?.next() {
-            Some(_) => Ok(()),
-            None => {
-                let path = self.data.as_ref().map_or_else(String::new, |p| format!("{}: ", p.display()));
-                Err(format!("--data {path}no row; a table has a header and rows, a manifest an object a line").into())
-            }
+        if self.rows()?.next().is_some() {
+            return Ok(());
         }
+        let path = self.data.as_ref().map_or_else(String::new, |p| format!("{}: ", p.display()));
+        Err(format!("--data {path}no row; a table has a header and rows, a manifest an object a line").into())
     }
 
     /// How the columns of the data are read.

@@ -26,7 +26,7 @@ pub(super) fn template(source: &Source) -> Result<Option<Found>, Error> {
     if let Some(found) = of_json(source, "processor_config.json", &processor["chat_template"], false)? {
         return Ok(Some(found));
     }
-    let more = source.within(FOLDER).names().into_iter().any(|name| name.ends_with(".jinja"));
+    let more = source.within(FOLDER).names().into_iter().any(|name| name.strip_suffix(".jinja").is_some());
     if let Some(legacy) = source.json::<Value>("chat_template.json")? {
         if more {
             let reason =

@@ -107,6 +107,7 @@ impl Model {
     }
 
     /// The same, sharing the tower or the decoder with a resident model whose own is equal, within a budget of bytes.
+    #[expect(clippy::too_many_lines, reason = "the steps of loading, one after the other")]
     pub fn load_with(name: &str, source: &Source, options: &Load<'_>) -> Result<Self, Error> {
         let Load { dtype, device, .. } = *options;
         let Gathered { config: json, processor, mut text, checkpoint } = Gathered::from(source)?;

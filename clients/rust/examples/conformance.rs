@@ -114,7 +114,7 @@ impl Runner {
     }
 
     async fn observe(&mut self, case: &Case) -> Value {
-        self.run(case).await.unwrap_or_else(|error| json!({"error": error_of(&error)}))
+        Box::pin(self.run(case)).await.unwrap_or_else(|error| json!({"error": error_of(&error)}))
     }
 
     async fn run(&mut self, case: &Case) -> Result<Value, Error> {
@@ -336,7 +336,7 @@ async fn main() {
     let mut runner = Runner { script: serde_json::from_slice(&text).unwrap(), client, square, records: HashMap::new() };
     let mut observed = serde_json::Map::new();
     for case in &cases {
-        observed.insert(case.name.clone(), runner.observe(case).await);
+        observed.insert(case.name.clone(), Box::pin(runner.observe(case)).await);
     }
     std::fs::write(&arguments[2], serde_json::to_vec(&observed).unwrap()).unwrap();
 }

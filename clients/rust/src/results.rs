@@ -166,7 +166,7 @@ fn sha256(path: &Path) -> Result<String, Error> {
             count => hasher.update(&piece[..count]),
         }
     }
-    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hasher.finalize().iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}")))
 }
 
 /// Differences that an error names.
@@ -179,7 +179,7 @@ fn same_run(path: &Path, differ: &[String]) -> Result<(), Error> {
     }
     let mut shown = differ.iter().take(SHOWN).cloned().collect::<Vec<_>>().join("; ");
     if differ.len() > SHOWN {
-        shown.push_str(&format!("; and {} more", differ.len() - SHOWN));
+        shown = format!("{shown}; and {} more", differ.len() - SHOWN);
     }
     let about = beside(path);
     let message = format!(

@@ -108,16 +108,14 @@ pub(super) fn item(value: &Value, key: &Value, budget: &mut Budget) -> Made {
     if let Some(found) = found {
         return Ok(found);
     }
-    match key {
-        Value::Str(name) => Ok(own(value, name)?.unwrap_or_else(|| missing(value, name))),
-        _ => {
-            let mut shown = String::new();
-            if key.write_repr(&mut shown, budget).is_err() {
-                shown = key.kind().to_owned();
-            }
-            Ok(Value::undefined(format!("{:?} object has no element {shown}", value.kind())))
-        }
+    if let Value::Str(name) = key {
+        return Ok(own(value, name)?.unwrap_or_else(|| missing(value, name)));
     }
+    let mut shown = String::new();
+    if key.write_repr(&mut shown, budget).is_err() {
+        key.kind().clone_into(&mut shown);
+    }
+    Ok(Value::undefined(format!("{:?} object has no element {shown}", value.kind())))
 }
 
 /// The index that a number, counted from the end where it is negative, means.

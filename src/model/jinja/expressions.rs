@@ -30,7 +30,7 @@ impl Interpreter<'_> {
     fn evaluated(&mut self, expr: &Expr, scope: &Rc<Scope>) -> Made {
         match expr {
             Expr::Const(literal) => Ok(literal.into()),
-            Expr::Name(name) => Ok(self.name(name, scope)),
+            Expr::Name(name) => Ok(named(name, scope)),
             Expr::List(items) => Value::list(self.all(items, scope)?),
             Expr::Tuple(items) => Value::tuple(self.all(items, scope)?),
             Expr::Dict(entries) => self.dict(entries, scope),
@@ -114,16 +114,6 @@ impl Interpreter<'_> {
                     None => Ok(Value::undefined("the inline if-expression evaluated to false and no else was given")),
                 }
             }
-        }
-    }
-
-    fn name(&self, name: &Arc<str>, scope: &Rc<Scope>) -> Value {
-        if let Some(value) = scope.get(name) {
-            return value;
-        }
-        match FUNCTIONS.iter().find(|f| **f == &**name) {
-            Some(function) => Value::Object(Object::Function(function).into()),
-            None => Value::undefined(format!("'{name}' is undefined")),
         }
     }
 
@@ -265,10 +255,10 @@ impl Interpreter<'_> {
             };
             let end = field.name.find(['.', '[']).unwrap_or(field.name.len());
             let (first, mut rest) = field.name.split_at(end);
-            if first.is_empty() || first.bytes().all(|b| b.is_ascii_digit()) {
-                if *numbered.get_or_insert(first.is_empty()) != first.is_empty() {
-                    return Err(Failure::new("fields with and without numbers in one format"));
-                }
+            if (first.is_empty() || first.bytes().all(|b| b.is_ascii_digit()))
+                && *numbered.get_or_insert(first.is_empty()) != first.is_empty()
+            {
+                return Err(Failure::new("fields with and without numbers in one format"));
             }
             let mut value = if let Some(index) = if first.is_empty() { Some(next) } else { first.parse().ok() } {
                 next += usize::from(first.is_empty());
@@ -371,5 +361,16 @@ impl Interpreter<'_> {
             }
             _ => Err(Failure::new(format!("the function {name} is not supported in a chat template"))),
         }
+    }
+}
+
+/// Returns the value of a variable, or the function of that name.
+fn named(name: &Arc<str>, scope: &Rc<Scope>) -> Value {
+    if let Some(value) = scope.get(name) {
+        return value;
+    }
+    match FUNCTIONS.iter().find(|f| **f == &**name) {
+        Some(function) => Value::Object(Object::Function(function).into()),
+        None => Value::undefined(format!("'{name}' is undefined")),
     }
 }

@@ -79,6 +79,7 @@ pub(super) fn check(name: &str) -> Result<(), String> {
     })
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "what a filter or a method returns")]
 fn made(text: String) -> Made {
     Ok(Value::Str(text.into()))
 }
@@ -560,6 +561,7 @@ fn keyed(
     Ok(out)
 }
 
+#[expect(clippy::too_many_lines, reason = "a filter an arm")]
 fn of_items(name: &str, value: &Value, passed: Passed, budget: &mut Budget) -> Made {
     let truth = |value: Option<Value>| value.is_some_and(|v| v.is_true());
     match name {

@@ -215,7 +215,7 @@ fn grouped(digits: &str, separator: Option<char>) -> String {
     let Some(separator) = separator else { return digits.to_owned() };
     let mut out = String::new();
     for (i, c) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i) % 3 == 0 {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
             out.push(separator);
         }
         out.push(c);
@@ -317,7 +317,7 @@ pub(super) fn pieces(pattern: &str) -> Result<Vec<Piece<'_>>, Failure> {
     let mut rest = pattern;
     while let Some(at) = rest.find(['{', '}']) {
         pieces.push(Piece::Text(&rest[..at]));
-        let doubled = &rest[at..at + 1];
+        let doubled = &rest[at..=at];
         let after = &rest[at + 1..];
         if let Some(escaped) = after.strip_prefix(doubled) {
             pieces.push(Piece::Text(doubled));

@@ -175,12 +175,12 @@ impl<'a> Lexer<'a> {
         let mut open: Vec<&str> = Vec::new();
         loop {
             let rest = self.rest();
-            if open.is_empty() {
-                if let Some(bytes) = Self::closing(rest, close, trims) {
-                    self.push(end);
-                    self.advance(bytes);
-                    return Ok(());
-                }
+            if open.is_empty()
+                && let Some(bytes) = Self::closing(rest, close, trims)
+            {
+                self.push(end);
+                self.advance(bytes);
+                return Ok(());
             }
             let Some(first) = rest.chars().next() else {
                 return Err(Failure::at(opened, format!("a tag that never ends with {close}")));
@@ -211,10 +211,8 @@ impl<'a> Lexer<'a> {
             "(" => open.push(")"),
             "[" => open.push("]"),
             "{" => open.push("}"),
-            ")" | "]" | "}" => {
-                if open.pop() != Some(operator) {
-                    return Err(Failure::at(self.line, format!("unexpected {operator}")));
-                }
+            ")" | "]" | "}" if open.pop() != Some(operator) => {
+                return Err(Failure::at(self.line, format!("unexpected {operator}")));
             }
             _ => {}
         }
@@ -245,13 +243,11 @@ impl<'a> Lexer<'a> {
     fn number(&mut self) -> Result<(), Failure> {
         let rest = self.rest();
         let after_dot = self.source[..self.at].ends_with('.');
-        if !after_dot {
-            if let Some(length) = float(rest) {
-                let number = rest[..length].replace('_', "").parse();
-                self.push(Token::Float(number.map_err(|_| Failure::at(self.line, "not a number"))?));
-                self.advance(length);
-                return Ok(());
-            }
+        if !after_dot && let Some(length) = float(rest) {
+            let number = rest[..length].replace('_', "").parse();
+            self.push(Token::Float(number.map_err(|_| Failure::at(self.line, "not a number"))?));
+            self.advance(length);
+            return Ok(());
         }
         let based = [("0b", 2), ("0o", 8), ("0x", 16)].into_iter().find_map(|(prefix, base)| {
             let head = rest.get(..2)?;
@@ -353,11 +349,12 @@ fn unescape(text: &str) -> Result<String, String> {
             c if !c.is_ascii() => {
                 let code = c as u32;
                 out.push('\\');
-                out.push_str(&match code {
+                let digits = match code {
                     0..=0xff => format!("x{code:02x}"),
                     0x100..=0xffff => format!("u{code:04x}"),
                     _ => format!("U{code:08x}"),
-                });
+                };
+                out.push_str(&digits);
             }
             c => {
                 out.push('\\');

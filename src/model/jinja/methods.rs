@@ -154,6 +154,7 @@ fn of_sequence(value: &Value, items: &[Value], name: &str, passed: Passed, budge
     }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "what a filter or a method returns")]
 fn made(text: String) -> Made {
     Ok(Value::Str(text.into()))
 }
@@ -476,10 +477,10 @@ fn split(own: &str, separator: Option<Value>, most: i64, from_right: bool, budge
         None | Some(Value::None) => {
             budget.charge(own.len() * 4)?;
             let mut rest = own.trim_matches(is_space);
-            if !from_right {
-                rest = own.trim_start_matches(is_space);
-            } else {
+            if from_right {
                 rest = if rest.is_empty() { rest } else { own.trim_end_matches(is_space) };
+            } else {
+                rest = own.trim_start_matches(is_space);
             }
             while !rest.is_empty() && parts.len() < most {
                 let at = if from_right { rest.rfind(is_space) } else { rest.find(is_space) };
