@@ -1,5 +1,5 @@
 //! Damaged checkpoints: an error that names the file and the tensor, never a panic.
-#![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
+#![allow(missing_docs, clippy::expect_used, clippy::unwrap_used, reason = "tests")]
 
 mod common;
 
@@ -276,7 +276,7 @@ fn configurations() {
     ];
     for (pointer, value, says) in bad {
         copy.edit("config.json", |json| *json.pointer_mut(pointer).unwrap() = value);
-        let message = copy.load().map(|m| m.name).unwrap_err().to_string();
+        let message = copy.load().map(|m| m.name).expect_err(&format!("{pointer}: {says}")).to_string();
         assert!(message.contains(says) || says == "missing", "{pointer}: {message}");
         copy.write("config.json", &whole);
     }

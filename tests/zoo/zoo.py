@@ -179,7 +179,7 @@ def original(name: str) -> str:
     raise KeyError(name)
 
 
-def hf(config: dict, *, names=old, dtype="F16", shards=1, kind="safetensors", extra=(), **processor) -> Folder:
+def hf(config: dict, *, names=old, seeds=lambda name: name, dtype="F16", shards=1, kind="safetensors", extra=(), **processor) -> Folder:
     """A folder as transformers writes it."""
     folder = Folder()
     folder.files = {"config.json": config, "preprocessor_config.json": preprocessor(config, **processor)}
@@ -188,7 +188,7 @@ def hf(config: dict, *, names=old, dtype="F16", shards=1, kind="safetensors", ex
     index = {}
     for i, (name, shape) in enumerate(tensors):
         file = single if shards == 1 else part.format(i * shards // len(tensors) + 1, shards)
-        folder.put(file, names(name), dtype, shape, name)
+        folder.put(file, names(name), dtype, shape, seeds(name))
         index[names(name)] = file
     if shards > 1:
         folder.files[f"{single}.index.json"] = {"metadata": {"total_size": 0}, "weight_map": index}
