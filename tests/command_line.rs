@@ -290,7 +290,7 @@ fn generate() {
         ("--seed 12345 --temperature 0.7", "12345"),
         ("--repetition-penalty 1.25", "1.25"),
         ("--no-repeat-ngram-size 3", "gramSize"),
-        ("--min-tokens 4", "4 generated in"),
+        ("--min-tokens 4", "minTokens"),
         ("--do-sample", "doSample"),
         ("--ignore-generation-config", "ignoreGenerationConfig"),
     ] {

@@ -36,8 +36,11 @@ def error_of(error: scotoma.ScotomaError) -> Observed:
 def messages_of(prompt: pb.Prompt) -> list[dict[str, Any]] | str:
     """A conversation as people write it; both texts and messages where a case asks for them."""
     names = {pb.ROLE_SYSTEM: "system", pb.ROLE_USER: "user", pb.ROLE_ASSISTANT: "assistant"}
-    part = lambda p: {"type": "image", "image": p.image} if p.HasField("image") else {"type": "text", "text": p.text}  # noqa: E731
-    return [{"role": names[m.role], "content": [part(p) for p in m.parts]} for m in prompt.messages] or ""
+    return [{"role": names[m.role], "content": [part_of(p) for p in m.parts]} for m in prompt.messages] or ""
+
+
+def part_of(part: pb.ChatPart) -> dict[str, Any]:
+    return {"type": "image", "image": part.image} if part.HasField("image") else {"type": "text", "text": part.text}
 
 
 def fields_of(message: Any, *without: str) -> dict[str, Any]:  # noqa: ANN401
