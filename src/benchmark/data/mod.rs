@@ -1,7 +1,7 @@
 //! Benchmarks as people have them: the tables of Hugging Face and VLMEvalKit (TSV, CSV, Parquet) and manifests of one JSON object a
 //! line. Read row by row: a text file of any size needs the memory of one row, a Parquet file that of one row group.
 //!
-//! What a row's columns mean is said once, in [`columns`] and [`map`]; docs/benchmark-tables.md has it for users.
+//! What a row's columns mean is said once, in `columns` and `map`; docs/benchmark-tables.md has it for users.
 
 mod answer;
 mod columns;
