@@ -130,15 +130,16 @@ fn folder(generation: &Value) -> tempfile::TempDir {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_goes_before_the_file() {
+    // Below 1 it draws words of the prompt in, which this answer would not have.
     let generation =
-        json!({"repetition_penalty": 9.0, "eos_token_id": 1, "do_sample": true, "top_k": 1, "max_new_tokens": 7});
+        json!({"repetition_penalty": 0.05, "eos_token_id": 1, "do_sample": true, "top_k": 1, "max_new_tokens": 7});
     let folder = folder(&generation);
     let config =
         Config { models: vec![ModelSpec::new("tiny", Source::Folder(folder.path().into()))], ..Config::shapes() };
     let server = Running::start(config).await;
     let mut client = server.client().await;
     let info = client.list_models().await.unwrap().swap_remove(0);
-    assert_eq!(info.generation_config, r#"{"do_sample":true,"max_new_tokens":7,"repetition_penalty":9.0,"top_k":1}"#);
+    assert_eq!(info.generation_config, r#"{"do_sample":true,"max_new_tokens":7,"repetition_penalty":0.05,"top_k":1}"#);
     let mut ask = async |sampling: Asked, max_tokens: u32| {
         let prompt = Some(prompt("Is there a red circle?", [common::picture()]));
         let request = GenerateRequest { prompt, sampling: Some(sampling), max_tokens, ..Default::default() };
@@ -151,13 +152,13 @@ async fn a_request_goes_before_the_file() {
     };
     let (penalised, record) = ask(Asked::default(), 0).await;
     assert_eq!(penalised.len(), 7, "max_new_tokens is the file's");
-    assert_eq!(record.sampling.as_ref().unwrap().repetition_penalty, Some(9.0));
+    assert_eq!(record.sampling.as_ref().unwrap().repetition_penalty, Some(0.05));
     let (plain, _) = ask(Asked { ignore_generation_config: true, ..Asked::default() }, 7).await;
     assert_ne!(plain, penalised);
     let (own, _) = ask(Asked { repetition_penalty: Some(1.0), ..Asked::default() }, 7).await;
     assert_eq!(own, plain);
     let (asked, _) =
-        ask(Asked { repetition_penalty: Some(9.0), ignore_generation_config: true, ..Asked::default() }, 7).await;
+        ask(Asked { repetition_penalty: Some(0.05), ignore_generation_config: true, ..Asked::default() }, 7).await;
     assert_eq!(asked, penalised);
     // The file's top_k leaves one token to draw.
     let (drawn, drawn_record) = ask(Asked { do_sample: true, ..Asked::default() }, 7).await;
