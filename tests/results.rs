@@ -156,6 +156,11 @@ fn what_makes_it_another_run_is_said() {
     refused(eval(&data, &["--permute", "3"]), "model digest \"0000\" then, \"");
     set("server", "0.0.9");
     refused(eval(&data, &["--permute", "3"]), "server version \"0.0.9\" then, \"");
+    std::fs::remove_file(&about).unwrap();
+    refused(
+        eval(&data, &["--permute", "3"]),
+        "results.jsonl.run.json is not there, which says of which run its 4 results are",
+    );
 
     // Files of an earlier version have no more than this, and go on; what failed then is asked again.
     let before = json!({"asked": run["asked"], "ran": run["ran"], "model": run["model"]});

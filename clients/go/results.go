@@ -102,6 +102,12 @@ func (r *resultsFile) resume(header *v1.EvaluateHeader) (*v1.EvaluateHeader, []*
 	if err != nil {
 		return nil, nil, err
 	}
+	// The header is written before the first result: without it nothing says whose answers these are.
+	if r.earlier == nil && len(known) > 0 {
+		return nil, nil, r.another([]string{
+			fmt.Sprintf("%s is not there, which says of which run its %d results are", about, len(known)),
+		})
+	}
 	for _, result := range known {
 		own := func(variant *v1.EvaluateVariant) bool { return variant.GetName() == result.GetVariant() }
 		if len(header.GetVariants()) > 0 && !slices.ContainsFunc(header.GetVariants(), own) {

@@ -78,7 +78,7 @@ impl Generate {
             super::replay::write(file, &record, images)?;
         }
         for resolved in record.plan.iter().filter(|r| r.changed_nothing) {
-            eprintln!("note: an intervention changed nothing: {:?}", resolved.intervention);
+            eprintln!("note: an intervention changed nothing: {}", serde_json::to_string(&resolved.intervention)?);
         }
         stop(local).await
     }

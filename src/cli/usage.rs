@@ -172,10 +172,14 @@ impl Called<'_> {
 
     /// Where the likeliest token is taken there is nothing to draw.
     fn sampling(&self) -> Checked {
-        if !self.has("temperature") || self.given("do_sample") {
+        if !self.has("temperature") {
             return Ok(());
         }
         let greedy = self.matches.get_one::<f64>("temperature").is_none_or(|temperature| *temperature == 0.0);
+        if self.given("do_sample") {
+            let refused = greedy && self.given("temperature");
+            return if refused { unused("--temperature 0: with --do-sample tokens are drawn".into()) } else { Ok(()) };
+        }
         match ["top_k", "top_p", "min_p", "seed"].into_iter().find(|id| self.given(id)) {
             Some(flag) if greedy => {
                 let flag = self.spelled(flag);
@@ -241,6 +245,7 @@ mod tests {
             ("eval shapes --estimate --json", "--json"),
             ("generate a b --adapter c", "--adapter: --model is needed"),
             ("generate a b --server http://a --model c --adapter d", "--adapter: for a model of this process"),
+            ("generate a b --do-sample --temperature 0", "--temperature 0: with --do-sample"),
             ("generate a b --top-p 0.5", "--top-p: without --temperature above 0 or --do-sample"),
             ("eval list --limit 2", "--limit: list takes nothing else"),
             ("eval mmlu --data a", "RULE \"mmlu\": no such benchmark; there are mmvp/lmms-eval"),

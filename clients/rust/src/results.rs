@@ -91,6 +91,13 @@ impl Results {
             None => header,
         };
         let known = read(path, true)?;
+        // The header is written before the first result: without it nothing says whose answers these are.
+        if earlier.is_none() && !known.is_empty() {
+            same_run(
+                path,
+                &[format!("{} is not there, which says of which run its {} results are", about.display(), known.len())],
+            )?;
+        }
         let named = |name: &str| header.variants.iter().any(|v| v.name == name) || header.variants.is_empty();
         if let Some(other) = known.iter().find(|r| !named(&r.variant)) {
             same_run(path, &[format!("its variant {:?} is none of this run", other.variant)])?;

@@ -114,6 +114,10 @@ async function resume(path: string, header: EvaluateHeader) {
     }
   }
   const known = await read(path, true);
+  if (earlier === undefined && known.length > 0) {
+    // The header is written before the first result: without it nothing says whose answers these are.
+    sameRun(path, [`${about} is not there, which says of which run its ${known.length} results are`]);
+  }
   const names = new Set(ran.variants.map(({ name }) => name));
   const other = known.find(({ variant }) => names.size > 0 && !names.has(variant));
   if (other !== undefined) {

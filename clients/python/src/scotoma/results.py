@@ -110,6 +110,9 @@ class ResultsFile:
             if self._about.exists():
                 self._resume(header)
             self.known = _read(self.path, mend=True)
+            if self._run is None and self.known:
+                # The header is written before the first result: without it nothing says whose answers these are.
+                self._same([f"{self._about} is not there, which says of which run its {len(self.known)} results are"])
             names = {variant.name for variant in self.header.variants}
             others = [r.variant for r in self.known if names and r.variant not in names]
             self._same(f"its variant {json.dumps(name)} is none of this run" for name in others[:1])
