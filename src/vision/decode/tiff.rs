@@ -17,6 +17,9 @@ const COMPRESSION: u16 = 259;
 const PHOTOMETRIC: u16 = 262;
 const FILL_ORDER: u16 = 266;
 const ORIENTATION: u16 = 274;
+const EXTRA_SAMPLES: u16 = 338;
+/// The value of the tag of extra samples for alpha that colours are not multiplied by.
+const PLAIN_ALPHA: u16 = 2;
 /// Values of the photometric tag.
 const WHITE_IS_ZERO: u16 = 0;
 const BLACK_IS_ZERO: u16 = 1;
@@ -32,6 +35,10 @@ pub(super) fn decode(bytes: &[u8], budget: Budget) -> Result<Rgb, Error> {
     }
     if tags.value(FILL_ORDER).is_some_and(|order| order != 1) {
         return Err(Error::Unsupported("TIFF with bits in reverse order"));
+    }
+    // Pillow divides by premultiplied alpha; beside samples without a name the crate undoes predictors and tiles otherwise.
+    if tags.value(EXTRA_SAMPLES).is_some_and(|kind| kind != PLAIN_ALPHA) {
+        return Err(Error::Unsupported("TIFF with premultiplied alpha or samples without a name"));
     }
     let photometric = tags.value(PHOTOMETRIC).unwrap_or(WHITE_IS_ZERO);
     // The crate reads no palettes and does not invert every depth: it is told that values are grey, for what they are.
