@@ -183,6 +183,8 @@ fn nothing_is_passed_over_in_silence() {
         (with(json!({"candidates": ["x", "y"]})), "candidates: it looks like options"),
         (with(json!({"options": "x"})), "options: \"x\" is one text"),
         (with(json!({"options": ["x", null]})), "options: option 2 of the list is empty"),
+        (with(json!({"options": ["x", " ", "z"]})), "options: option 2 of the list is empty"),
+        (with(json!({"question": " "})), "question: empty"),
         (with(json!({"options": ["x", "y"], "choices": ["x", "z"]})), "choices: other options than options"),
         (with(json!({"A": "x", "C": "z"})), "C: there is no option before it"),
         (with(json!({"option0": "x", "option2": "z"})), "option2: there is no option before it"),

@@ -71,7 +71,7 @@ impl Row<'_> {
         let options = self.options()?;
         let answer = self.answer(&options)?;
         let question = self.text(Role::Question)?;
-        if question.is_empty() {
+        if question.trim().is_empty() {
             return Err("question: empty".into());
         }
         let group = by_picture.map_or_else(|| self.text(Role::Group), Ok)?;

@@ -35,6 +35,7 @@ fn unread(text: &str) -> String {
 fn list(all: &[Value]) -> Result<Vec<String>, String> {
     let option = |(i, value): (usize, &Value)| match value {
         Value::Null => Err(format!("option {} of the list is empty", i + 1)),
+        Value::String(text) if text.trim().is_empty() => Err(format!("option {} of the list is empty", i + 1)),
         Value::Array(_) => Err(format!("option {} of the list is a list", i + 1)),
         // Objects of a label and a text.
         Value::Object(object) => {
