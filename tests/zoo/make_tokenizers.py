@@ -14,6 +14,7 @@ import shutil
 from pathlib import Path
 
 import sentencepiece
+from sentencepiece import sentencepiece_model_pb2
 import transformers
 from transformers import GemmaTokenizer, LlamaTokenizer
 from transformers.tokenization_utils_tokenizers import TokenizersBackend
@@ -51,7 +52,13 @@ def train(name: str, **options) -> Path:
     sentencepiece.SentencePieceTrainer.train(
         input=str(folder / "corpus.txt"), model_prefix=str(folder / name), minloglevel=2, num_threads=1, hard_vocab_limit=False, **options
     )
-    return folder / f"{name}.model"
+    path = folder / f"{name}.model"
+    # The trainer writes down where it ran.
+    model = sentencepiece_model_pb2.ModelProto.FromString(path.read_bytes())
+    del model.trainer_spec.input[:]
+    model.trainer_spec.ClearField("model_prefix")
+    path.write_bytes(model.SerializeToString())
+    return path
 
 
 def added(content: str, **changes) -> dict:
