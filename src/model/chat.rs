@@ -59,7 +59,7 @@ pub struct Message {
 pub struct Rendered {
     /// The whole text, with [`IMAGE_MARKER`]s.
     pub text: String,
-    /// Whether the template has written the first special token, so that the tokenizer adds none.
+    /// Tells whether the template has written the first special token, so that the tokenizer adds none.
     pub begun: bool,
     /// Where the words of each message stand, in bytes of `text`; the number is that of the message.
     pub words: Vec<(usize, Range<usize>)>,
@@ -112,7 +112,7 @@ impl std::str::FromStr for ChatTemplate {
 /// The time of one rendering.
 struct Clock {
     time: DateTime,
-    /// Whether the template has asked for it.
+    /// Tells whether the template has asked for it.
     read: AtomicBool,
 }
 
@@ -130,7 +130,7 @@ pub struct Chat {
     /// Its file, or its name among LLaVA's conversations.
     origin: PathBuf,
     field: Option<&'static str>,
-    /// Whether `content` is one text rather than a list of parts.
+    /// Tells whether `content` is one text rather than a list of parts.
     text_only: bool,
     /// Special tokens, and what the style of a conversation reads.
     variables: Vec<(Arc<str>, String)>,
@@ -221,7 +221,7 @@ impl Chat {
         self.origin.display().to_string()
     }
 
-    /// Whether messages reach the template as plain text with the marker of pictures in it.
+    /// Tells whether messages reach the template as plain text with the marker of pictures in it.
     pub fn is_text_only(&self) -> bool {
         self.text_only
     }
@@ -251,7 +251,7 @@ impl Chat {
         Ok(Rendered { begun: self.begins(&text), text, words, images, roles, time })
     }
 
-    /// Whether the tokenizer must not begin a text by itself.
+    /// Tells whether the tokenizer must not begin a text by itself.
     fn begins(&self, text: &str) -> bool {
         let bos = self.variables.iter().find(|(name, _)| &**name == "bos_token");
         bos.is_some_and(|(_, bos)| text.starts_with(bos.as_str()))

@@ -30,7 +30,7 @@ pub struct Config {
     pub mm_patch_merge_type: Merge,
 }
 
-/// How the views of a tiled picture are put together.
+/// Says how the views of a tiled picture are put together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Merge {
@@ -209,7 +209,7 @@ impl Config {
         })
     }
 
-    /// Whether the head is the embedding table where the checkpoint has none. Hugging Face's LLaVA-NeXT asks the top of
+    /// Tells whether the head is the embedding table where the checkpoint has none. Hugging Face's LLaVA-NeXT asks the top of
     /// config.json alone, the others text_config as well.
     pub fn tied(&self) -> bool {
         let text = self.model_type != "llava_next" && self.text_config.tie_word_embeddings == Some(true);

@@ -118,7 +118,7 @@ impl DecoderConfig {
         ["gemma", "gemma2"].contains(&self.model_type.as_str())
     }
 
-    /// Whether the queries of layer `layer` see a window of keys.
+    /// Tells whether the queries of layer `layer` see a window of keys.
     fn slides(&self, layer: usize) -> bool {
         let listed = self.layer_types.as_ref().map(|types| types.get(layer).is_some_and(|t| t == "sliding_attention"));
         match self.model_type.as_str() {
@@ -129,12 +129,12 @@ impl DecoderConfig {
         }
     }
 
-    /// How many keys a query of layer `layer` sees, itself included; all without a window.
+    /// Says how many keys a query of layer `layer` sees, itself included; all without a window.
     fn window(&self, layer: usize) -> Option<usize> {
         self.sliding_window.filter(|_| self.slides(layer))
     }
 
-    /// Whether the projections to queries, keys and values, and the one back, have a bias.
+    /// Tells whether the projections to queries, keys and values, and the one back, have a bias.
     fn attention_biases(&self) -> (bool, bool) {
         match self.model_type.as_str() {
             "qwen2" => (true, false),

@@ -16,10 +16,10 @@ pub trait Family: Debug + Send + Sync {
     /// Which pictures the image processor cuts into tiles.
     fn tiling(&self) -> Tiling;
 
-    /// Whether the checkpoint has a newline vector.
+    /// Tells whether the checkpoint has a newline vector.
     fn has_newline(&self) -> bool;
 
-    /// Whether the projector has a norm before its first layer.
+    /// Tells whether the projector has a norm before its first layer.
     fn has_projector_norm(&self) -> bool {
         false
     }

@@ -147,7 +147,7 @@ pub struct Processors {
 }
 
 impl Processors {
-    /// Whether they change nothing.
+    /// Tells whether they change nothing.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
@@ -179,7 +179,7 @@ pub struct GenerationConfig {
     /// Applied to every answer, unless a request says otherwise.
     #[serde(flatten)]
     pub processors: Processors,
-    /// Whether Hugging Face's `generate` would sample.
+    /// Tells whether Hugging Face's `generate` would sample.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub do_sample: Option<bool>,
     /// Of requests that sample as the model does.

@@ -9,7 +9,7 @@ use super::unsupported::Purpose;
 use super::{Error, Origin, Source, Text};
 use crate::weights::Checkpoint;
 
-/// Whether config.json was written by the original repository.
+/// Tells whether config.json was written by the original repository.
 pub(super) fn is_original(config: &Value) -> bool {
     config.get("mm_vision_tower").is_some()
 }
@@ -80,7 +80,7 @@ fn layers(config: &Value) -> Result<usize, Error> {
     }
 }
 
-/// How the views of a tiled picture are put together.
+/// Says how the views of a tiled picture are put together.
 fn merge(config: &Value) -> Result<&str, Error> {
     match &config["mm_patch_merge_type"] {
         Value::Null => Ok("flat"),
@@ -124,7 +124,7 @@ pub(super) fn add_tokens(config: &Value, text: &mut Text) -> Result<(), Error> {
     Err(Error::Config(message))
 }
 
-/// Whether the tower's config.json is SigLIP's.
+/// Tells whether the tower's config.json is SigLIP's.
 fn is_siglip(vision: &Value) -> bool {
     vision["model_type"].as_str().is_some_and(|kind| kind.starts_with("siglip"))
 }

@@ -42,7 +42,7 @@ pub struct Model {
     pub newline: Option<Tensor>,
     /// The limit in `vision_aspect_ratio`.
     most_tiles: Option<usize>,
-    /// How the views of a tiled picture are put together.
+    /// Says how the views of a tiled picture are put together.
     merge: Merge,
     /// The language model.
     pub decoder: Arc<Decoder>,
@@ -52,7 +52,7 @@ pub struct Model {
     pub image_token: u32,
     /// Ids that end an answer.
     pub eos: Vec<u32>,
-    /// How it answers where a request does not say.
+    /// Says how it answers where a request does not say.
     pub generation: GenerationConfig,
     /// BLAKE3 (hex) of weights and configuration.
     pub digest: String,
@@ -66,7 +66,7 @@ pub struct Model {
     pub device: Device,
 }
 
-/// How a model is loaded.
+/// Says how a model is loaded.
 #[expect(missing_debug_implementations, reason = "holds a closure")]
 pub struct Load<'a> {
     /// What the tensors are kept as.

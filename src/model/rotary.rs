@@ -121,7 +121,7 @@ impl Rotary<'_> {
         config(format!("rope_type {kind:?}; {} has one of {}", self.model_type, valid.join(", ")))
     }
 
-    /// How many dimensions of a head are rotated.
+    /// Says how many dimensions of a head are rotated.
     fn rotated(&self, parameters: &Parameters) -> Result<usize, Error> {
         let share = parameters.partial_rotary_factor.or(self.partial_rotary_factor).unwrap_or(1.0);
         if share != 1.0 && self.model_type != "phi3" {

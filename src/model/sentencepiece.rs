@@ -68,7 +68,7 @@ const BPE: i32 = 2;
 /// Bytes of one piece: merges are looked for at each of its characters. The longest of Gemma's has 93.
 const MAX_PIECE_BYTES: usize = 512;
 
-/// How the words of a text are cut, which is not in the file: transformers has a class for it.
+/// Says how the words of a text are cut, which is not in the file: transformers has a class for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Class {
     Llama,

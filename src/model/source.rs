@@ -100,7 +100,7 @@ impl Source {
         Error::File { path: self.path(name), reason }
     }
 
-    /// Whether it is a folder that exists.
+    /// Tells whether it is a folder that exists.
     pub fn is_folder(&self) -> bool {
         matches!(self, Self::Folder(path) if path.is_dir())
     }

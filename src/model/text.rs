@@ -113,7 +113,7 @@ impl Text {
         self.rows = rows;
     }
 
-    /// Whether a marker in a prompt places a picture.
+    /// Tells whether a marker in a prompt places a picture.
     pub(super) fn places_images(&self) -> bool {
         self.image.is_some() || self.token_id(IMAGE_MARKER).is_some()
     }

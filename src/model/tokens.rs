@@ -50,7 +50,7 @@ pub struct ImageTokens {
     pub base: Size,
     /// Rows and columns of the canvas after unpadding (and shrinking), in patches; 0 x 0 without one.
     pub canvas: Size,
-    /// How far each token's rotary position is from that of the picture's first place; ascending.
+    /// Says how far each token's rotary position is from that of the picture's first place; ascending.
     pub offsets: Vec<u32>,
     /// Rotary positions that the picture takes.
     pub extent: usize,
@@ -241,7 +241,7 @@ impl ImageTokens {
         self.places.len()
     }
 
-    /// Whether a selection has left none.
+    /// Tells whether a selection has left none.
     pub fn is_empty(&self) -> bool {
         self.places.is_empty()
     }

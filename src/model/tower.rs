@@ -237,7 +237,7 @@ impl VisionTower {
         &self.config
     }
 
-    /// How many layers run: up to the highest one whose output is read.
+    /// Says how many layers run: up to the highest one whose output is read.
     pub fn feature_layers(&self) -> usize {
         self.features.iter().copied().max().unwrap_or_default()
     }
@@ -258,12 +258,12 @@ impl VisionTower {
         self.features.iter().map(read).collect()
     }
 
-    /// Whether CLS reaches the projector.
+    /// Tells whether CLS reaches the projector.
     pub fn strategy(&self) -> SelectStrategy {
         self.strategy
     }
 
-    /// Whether there is a class token before the patches.
+    /// Tells whether there is a class token before the patches.
     pub fn has_class(&self) -> bool {
         self.class.is_some()
     }
@@ -273,7 +273,7 @@ impl VisionTower {
         self.config.grid() * self.config.grid() + usize::from(self.has_class())
     }
 
-    /// Whether "default" drops a patch, for want of a class token.
+    /// Tells whether "default" drops a patch, for want of a class token.
     pub fn drops_a_patch(&self) -> bool {
         self.strategy == SelectStrategy::Default && !self.has_class()
     }

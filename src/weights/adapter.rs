@@ -21,7 +21,7 @@ pub(super) struct Update {
     pub(super) b: Option<String>,
     /// Of DoRA: the length of each row, `(out)`.
     pub(super) magnitude: Option<String>,
-    /// Whether the product has to be turned over: `(D, V)` to `(V, D)`.
+    /// Tells whether the product has to be turned over: `(D, V)` to `(V, D)`.
     pub(super) embedding: bool,
 }
 

@@ -129,7 +129,7 @@ impl Checkpoint {
         Self { random: true, ..Self::default() }
     }
 
-    /// Whether its tensors are drawn.
+    /// Tells whether its tensors are drawn.
     pub fn is_random(&self) -> bool {
         self.random
     }
@@ -170,7 +170,7 @@ impl Checkpoint {
         hasher.finalize()
     }
 
-    /// Whether a tensor's name begins with `prefix`.
+    /// Tells whether a tensor's name begins with `prefix`.
     pub fn has_any(&self, prefix: &str) -> bool {
         self.entries.keys().any(|name| name.starts_with(prefix))
     }
@@ -186,12 +186,12 @@ impl Checkpoint {
         }
     }
 
-    /// Whether an adapter adds to the tensor `name`.
+    /// Tells whether an adapter adds to the tensor `name`.
     pub fn is_adapted(&self, name: &str) -> bool {
         self.deltas.contains_key(name)
     }
 
-    /// Whether an adapter stands in place of the tensor `name`.
+    /// Tells whether an adapter stands in place of the tensor `name`.
     pub fn is_replaced(&self, name: &str) -> bool {
         self.replaced.contains(name)
     }
@@ -295,17 +295,17 @@ impl Tensors<'_> {
         self.drawn.get() * self.dtype.size_in_bytes() as u64
     }
 
-    /// How many numbers were drawn.
+    /// Says how many numbers were drawn.
     pub fn drawn(&self) -> u64 {
         self.drawn.get()
     }
 
-    /// Whether the checkpoint has a tensor of that name.
+    /// Tells whether the checkpoint has a tensor of that name.
     pub fn has(&self, name: &str) -> bool {
         self.checkpoint.entries.contains_key(name)
     }
 
-    /// Whether both are there with the same dtype, shape and bytes, before any adapter.
+    /// Tells whether both are there with the same dtype, shape and bytes, before any adapter.
     pub fn are_equal(&self, one: &str, other: &str) -> bool {
         let found = [one, other].map(|name| self.checkpoint.entries.get(name).filter(|entry| entry.fault.is_none()));
         let [Some(one), Some(other)] = found else { return false };

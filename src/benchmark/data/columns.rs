@@ -134,7 +134,7 @@ impl Role {
     }
 }
 
-/// How the columns of one file are read: by the benchmark's conventions, and by what the user said.
+/// Says how the columns of one file are read: by the benchmark's conventions, and by what the user said.
 #[derive(Debug, Clone, Default)]
 pub struct Reading {
     /// A benchmark, or nothing where it is not known.
@@ -164,7 +164,7 @@ impl Reading {
         }
     }
 
-    /// Whether the benchmark asks about pictures, all questions of it.
+    /// Tells whether the benchmark asks about pictures, all questions of it.
     pub(super) fn needs_picture(&self) -> bool {
         let all = ["mmvp", "qbench", "mme", "mmstar", "mmvet", "llavaw", "mathvista", "chartqa", "ai2d"];
         all.contains(&self.benchmark.as_str())

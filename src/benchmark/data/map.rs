@@ -110,7 +110,7 @@ impl Row<'_> {
         self.cells.keys().cloned().collect::<Vec<_>>().join(", ")
     }
 
-    /// Whether there is a column of `role` that says nothing.
+    /// Tells whether there is a column of `role` that says nothing.
     fn empty_column(&self, role: Role) -> Option<String> {
         let given = self.place.reading.given.get(&role);
         let is_own = |name: &String| match given {
@@ -348,7 +348,7 @@ impl Row<'_> {
     }
 }
 
-/// How many options there are, for instance.
+/// Says how many options there are, for instance.
 fn is_number(value: &Value) -> bool {
     value.is_number() || value.as_str().is_some_and(|text| text.bytes().all(|b| b.is_ascii_digit()))
 }

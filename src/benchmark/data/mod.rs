@@ -100,7 +100,7 @@ impl Rows<BufReader<File>> {
     }
 }
 
-/// How many rows a file has, pictures unread.
+/// Says how many rows a file has, pictures unread.
 pub fn count(path: &Path, reading: &Reading) -> Result<usize, Error> {
     let mut rows = Rows::open_as(path, reading.clone())?;
     if let Lines::Parquet(file) = &rows.lines {
@@ -113,7 +113,7 @@ pub fn count(path: &Path, reading: &Reading) -> Result<usize, Error> {
     Ok(count)
 }
 
-/// Whether a file of these columns can be read at all.
+/// Tells whether a file of these columns can be read at all.
 fn check_names(names: &[String], reading: &Reading) -> Result<(), String> {
     let there = || names.join(", ");
     if let Some((role, missing)) = reading.given.iter().find(|(_, given)| !names.contains(given)) {

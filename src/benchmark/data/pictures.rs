@@ -25,7 +25,7 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
         .with_decode_allow_trailing_bits(true),
 );
 
-/// How the base64 of a PNG, a JPEG, a WebP, a GIF and a TIFF begins.
+/// Says how the base64 of a PNG, a JPEG, a WebP, a GIF and a TIFF begins.
 const STARTS: [&str; 6] = ["iVBORw0KGgo", "/9j/", "UklGR", "R0lGOD", "SUkqA", "TU0AK"];
 
 const ENDINGS: [&str; 14] =
@@ -132,7 +132,7 @@ pub(super) fn decode(text: &str) -> Result<Vec<u8>, String> {
     BASE64.decode(plain).map_err(|e| format!("neither base64 nor the name of a file: {e}"))
 }
 
-/// Whether a value holds a picture itself, whatever its column is called.
+/// Tells whether a value holds a picture itself, whatever its column is called.
 pub(super) fn holds_picture(value: &Value) -> bool {
     match value {
         Value::String(text) => {
@@ -149,7 +149,7 @@ pub(super) fn holds_picture(value: &Value) -> bool {
     }
 }
 
-/// Whether a value is the name of a picture, or a list of such.
+/// Tells whether a value is the name of a picture, or a list of such.
 pub(super) fn names_picture(value: &Value) -> bool {
     match value {
         Value::String(text) if text.len() > MAX_NAME => false,

@@ -88,7 +88,7 @@ pub(in crate::model) struct For {
     pub(super) iterable: Expr,
     pub(super) test: Option<Expr>,
     pub(super) recursive: bool,
-    /// Whether the body reads `loop`.
+    /// Tells whether the body reads `loop`.
     pub(super) reads_loop: bool,
     pub(super) body: Vec<Statement>,
     pub(super) otherwise: Vec<Statement>,

@@ -3,7 +3,7 @@
 use super::budget::{Budget, Failure};
 use super::value::{Value, is_printable, str_repr};
 
-/// How a value is set: fill, alignment, sign, width and the like.
+/// Says how a value is set: fill, alignment, sign, width and the like.
 #[derive(Debug, Default, Clone)]
 struct Spec {
     fill: Option<char>,
@@ -437,7 +437,7 @@ impl Field<'_> {
     }
 }
 
-/// Whether every character is one that `repr` writes as it is.
+/// Tells whether every character is one that `repr` writes as it is.
 pub(super) fn all_printable(text: &str) -> bool {
     text.chars().all(is_printable)
 }

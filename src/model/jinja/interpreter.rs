@@ -41,7 +41,7 @@ impl Scope {
     }
 }
 
-/// How a statement ended.
+/// Says how a statement ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Flow {
     Next,
@@ -206,7 +206,7 @@ impl<'a> Interpreter<'a> {
         Ok(())
     }
 
-    /// Whether an item passes the test of a loop.
+    /// Tells whether an item passes the test of a loop.
     fn passes(&mut self, looped: &For, item: &Value, scope: &Rc<Scope>) -> Result<bool, Failure> {
         let Some(test) = &looped.test else { return Ok(true) };
         let inside = Scope::inside(scope);

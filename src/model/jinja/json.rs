@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::budget::{Budget, Failure};
 use super::value::{Value, float_repr};
 
-/// How JSON is written.
+/// Says how JSON is written.
 pub(super) struct Style {
     pub(super) ascii: bool,
     /// What one level is indented by; `None`: all on one line.

@@ -59,7 +59,7 @@ struct Lexer<'a> {
     source: &'a str,
     at: usize,
     line: usize,
-    /// Whether what was matched last ended a line.
+    /// Tells whether what was matched last ended a line.
     line_starting: bool,
     tokens: Vec<(Token, usize)>,
 }

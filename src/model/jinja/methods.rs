@@ -71,7 +71,7 @@ pub(super) enum Attribute {
     None,
 }
 
-/// Whether `value` has a method of that name.
+/// Tells whether `value` has a method of that name.
 pub(super) fn attribute(value: &Value, name: &str) -> Attribute {
     let (known, changing): (&[&str], &[&str]) = match value {
         Value::Str(_) => (OF_STRINGS, &[]),

@@ -170,7 +170,7 @@ pub(super) fn compare(comparison: Comparison, a: &Value, b: &Value, budget: &mut
     })
 }
 
-/// Whether `item in container`.
+/// Tells whether `item in container`.
 fn contains(container: &Value, item: &Value, budget: &mut Budget) -> Result<bool, Failure> {
     match (container, item) {
         (Value::Str(text), Value::Str(part)) => {

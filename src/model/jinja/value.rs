@@ -238,7 +238,7 @@ impl Value {
         }
     }
 
-    /// How many items it has; `None` where Python's `len` fails.
+    /// Says how many items it has; `None` where Python's `len` fails.
     pub(super) fn length(&self) -> Option<usize> {
         match self {
             Self::Undefined(_) => Some(0),
@@ -433,7 +433,7 @@ impl Value {
         }
     }
 
-    /// Whether it can be a key.
+    /// Tells whether it can be a key.
     pub(super) fn is_hashable(&self) -> bool {
         match self {
             Self::List(_) | Self::Dict(_) | Self::View(..) => false,
@@ -519,7 +519,7 @@ pub(super) fn float_repr(value: f64) -> String {
     format!("{digits}e{sign}{:02}", exponent.abs())
 }
 
-/// Whether Python's `repr` writes a character as it is.
+/// Tells whether Python's `repr` writes a character as it is.
 pub(super) fn is_printable(c: char) -> bool {
     static OTHER: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"^[\p{C}\p{Z}]").ok());
     if c.is_ascii() {

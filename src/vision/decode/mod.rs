@@ -18,7 +18,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::{Error, Rgb};
 
-/// How much a picture may take.
+/// Says how much a picture may take.
 #[derive(Debug, Clone, Copy)]
 struct Budget {
     /// Width times height.

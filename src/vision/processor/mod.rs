@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Area, Canvas, Error, Filter, Picture, Rgb, Size, View, best_canvas, fitted, resize};
 
-/// How a picture that is not square becomes square.
+/// Says how a picture that is not square becomes square.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Aspect {
