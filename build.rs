@@ -1,5 +1,5 @@
-//! Compiles the contract in proto/ without protoc: the server's side of the services, and the descriptor for reflection. The messages
-//! are the Rust client's.
+//! Compiles the contract in proto/ without protoc: the server's side of the services, and the
+//! descriptor for reflection. The messages are the Rust client's.
 
 use std::error::Error;
 use std::path::PathBuf;

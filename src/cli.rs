@@ -1,5 +1,9 @@
 //! The command line. Talks to a server through the Rust client, as any other program would.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line prints")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command line prints"
+)]
 
 mod access;
 mod alignment;
@@ -36,7 +40,8 @@ use scotoma_client::Client;
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100)]
 struct Cli {
-    /// Threads of a forward pass on the CPU. Default: the physical cores. Lower it on a machine that others share
+    /// Threads of a forward pass on the CPU. Default: the physical cores. Lower it on a machine
+    /// that others share
     #[arg(long, global = true, env = "SCOTOMA_THREADS", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
     #[command(subcommand)]
@@ -59,28 +64,34 @@ enum Command {
     Models(ask::Models),
     /// Compare every hook point of a model with Hugging Face transformers, by its golden set.
     Parity(parity::Parity),
-    /// Measure a model on a device: every stage, its share of what the device can do, sweeps, memory.
+    /// Measure a model on a device: every stage, its share of what the device can do, sweeps,
+    /// memory.
     Bench(Box<bench::Bench>),
-    /// Ask a model the questions of a benchmark, with or without interventions, and say what the answers come to.
+    /// Ask a model the questions of a benchmark, with or without interventions, and say what the
+    /// answers come to.
     Eval(Box<eval::Eval>),
     /// Run an experiment on a benchmark and write its report.
     Experiment(Box<experiment::Run>),
     /// Zero-shot classification, beside a CLIP's own.
     Classify(Box<classify::Classify>),
-    /// Whether the model's pictures have the neighbours that texts about them have: mutual nearest neighbours, layer by layer.
+    /// Whether the model's pictures have the neighbours that texts about them have: mutual nearest
+    /// neighbours, layer by layer.
     Alignment(Box<alignment::Alignment>),
     /// Every experiment of Lee et al. 2024 on whatever data there is, with one report.
     Paper(Box<paper::Paper>),
-    /// Say of every item how hard it is, whether it needs its picture and how stable its answer is; keep those that serve.
+    /// Say of every item how hard it is, whether it needs its picture and how stable its answer is;
+    /// keep those that serve.
     Items(Box<items::Items>),
     /// Say what is in a benchmark's file and what is wrong with it.
     #[command(subcommand)]
     Dataset(dataset::Dataset),
-    /// Start a server on the embedded model, run its benchmark under six conditions, print the table.
+    /// Start a server on the embedded model, run its benchmark under six conditions, print the
+    /// table.
     Demo(demo::Demo),
     /// Draw a key for a client, and print the line that the server's --api-keys file needs.
     Key(access::Draw),
-    /// Ask a server's health service, that of http://127.0.0.1:7878 by default; exits with 0 if it serves. For container health checks.
+    /// Ask a server's health service, that of http://127.0.0.1:7878 by default; exits with 0 if it
+    /// serves. For container health checks.
     Health(ask::Health),
 }
 
@@ -105,14 +116,19 @@ fn parse() -> Cli {
     let mut command = Cli::command();
     let matches = command.get_matches_mut();
     let checked = usage::check(&mut command, &matches);
-    checked.and_then(|()| Cli::from_arg_matches(&matches)).unwrap_or_else(|error| error.exit())
+    checked
+        .and_then(|()| Cli::from_arg_matches(&matches))
+        .unwrap_or_else(|error| error.exit())
 }
 
 /// Runs the program.
 pub fn main() -> ExitCode {
     let cli = parse();
     fix_threads(cli.threads);
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(e) => {
             eprintln!("error: {e}");
@@ -145,14 +161,19 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
             eprintln!("error: {e}");
-            if e.is::<Usage>() { ExitCode::from(USAGE) } else { ExitCode::FAILURE }
+            if e.is::<Usage>() {
+                ExitCode::from(USAGE)
+            } else {
+                ExitCode::FAILURE
+            }
         }
     }
 }
 
-/// Tells candle how many threads to use. Left to itself it counts the cores at every matmul, by reading /proc/cpuinfo, which
-/// takes two thirds of a small model's time; and its threads of element-wise operations spin so long for work that they take a
-/// quarter of it from those that have some (both measured).
+/// Tells candle how many threads to use. Left to itself it counts the cores at every matmul, by
+/// reading /proc/cpuinfo, which takes two thirds of a small model's time; and its threads of
+/// element-wise operations spin so long for work that they take a quarter of it from those that
+/// have some (both measured).
 fn fix_threads(threads: Option<u16>) {
     const THREADS: &str = "RAYON_NUM_THREADS";
     const SPINS: &str = "CANDLE_BARRIER_POOL_SPIN_LIMIT";
@@ -162,8 +183,14 @@ fn fix_threads(threads: Option<u16>) {
         None => unset(THREADS).then(candle_core::utils::get_num_threads),
     };
     let values = [(THREADS, threads), (SPINS, unset(SPINS).then_some(200))];
-    for (name, value) in values.into_iter().filter_map(|(name, value)| Some((name, value?))) {
-        #[expect(unsafe_code, reason = "no other thread runs yet that could read the environment")]
+    for (name, value) in values
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value?)))
+    {
+        #[expect(
+            unsafe_code,
+            reason = "no other thread runs yet that could read the environment"
+        )]
         // SAFETY: called first thing in main, before the runtime starts.
         unsafe {
             std::env::set_var(name, value.to_string());
@@ -207,7 +234,11 @@ mod tests {
         cli.build();
         let mut text = cli.render_long_help().to_string();
         for command in cli.get_subcommands().filter(|c| c.get_name() != "help") {
-            let help = command.clone().mut_args(|a| a.hide_env_values(true)).render_long_help().to_string();
+            let help = command
+                .clone()
+                .mut_args(|a| a.hide_env_values(true))
+                .render_long_help()
+                .to_string();
             text.extend(["\n=== ", command.get_name(), "\n\n", &help]);
         }
         insta::assert_snapshot!(text);

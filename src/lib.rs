@@ -1,6 +1,7 @@
 //! Scotoma: LLaVA-family models, resident, under composable interventions, over gRPC.
 //!
-//! The folders are the data path, and **a folder imports only folders that stand after it in the alphabet**:
+//! The folders are the data path, and **a folder imports only folders that stand after it in the
+//! alphabet**:
 //!
 //! | folder | what it does |
 //! |---|---|

@@ -1,4 +1,5 @@
-//! The server: services, health, reflection, gRPC-Web and `/metrics` on one port, and how it goes down.
+//! The server: services, health, reflection, gRPC-Web and `/metrics` on one port, and how it goes
+//! down.
 
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
@@ -45,7 +46,12 @@ pub struct ModelSpec {
 impl ModelSpec {
     /// With its own projector alone, anywhere.
     pub fn new(name: &str, source: Source) -> Self {
-        Self { name: name.to_owned(), source, projectors: Vec::new(), options: api::LoadOptions::default() }
+        Self {
+            name: name.to_owned(),
+            source,
+            projectors: Vec::new(),
+            options: api::LoadOptions::default(),
+        }
     }
 }
 
@@ -72,7 +78,8 @@ pub struct Config {
     pub judge: Option<api::Judging>,
     /// How long running streams may take to finish when the server goes down.
     pub drain_timeout: Duration,
-    /// A connection that is silent this long is asked for a sign of life, and given up after as long again.
+    /// A connection that is silent this long is asked for a sign of life, and given up after as
+    /// long again.
     pub keepalive: Duration,
     /// Encryption, and who may connect; none: plain text.
     pub tls: Option<ServerTlsConfig>,
@@ -152,10 +159,17 @@ impl Server {
         };
         let models = Registry::new(placement);
         for spec in &config.models {
-            let fail = |source| Error::Model { name: spec.name.clone(), source: Box::new(source) };
-            let model = models.load(&spec.name, &spec.source, &spec.options, &|_, _| {}).map_err(fail)?;
+            let fail = |source| Error::Model {
+                name: spec.name.clone(),
+                source: Box::new(source),
+            };
+            let model = models
+                .load(&spec.name, &spec.source, &spec.options, &|_, _| {})
+                .map_err(fail)?;
             for (name, path) in &spec.projectors {
-                model.add_projector(name, path).map_err(|e| fail(e.into()))?;
+                model
+                    .add_projector(name, path)
+                    .map_err(|e| fail(e.into()))?;
             }
         }
         let mut engines: Vec<(Device, Engine)> = Vec::new();
@@ -166,21 +180,46 @@ impl Server {
         }
         let mut state = State::new(models, engines, config.limits, HealthReporter::new());
         for (name, source) in &config.saliency {
-            let fail = |e| Error::Model { name: name.clone(), source: Box::new(api::Error::Model(e)) };
-            state.saliency.push(Arc::new(SaliencyModel::load(name, source, &config.devices[0]).map_err(fail)?));
+            let fail = |e| Error::Model {
+                name: name.clone(),
+                source: Box::new(api::Error::Model(e)),
+            };
+            state.saliency.push(Arc::new(
+                SaliencyModel::load(name, source, &config.devices[0]).map_err(fail)?,
+            ));
         }
-        config.judge.clone().into_iter().for_each(|judging| state.judge_by(judging));
+        config
+            .judge
+            .clone()
+            .into_iter()
+            .for_each(|judging| state.judge_by(judging));
         let state = Arc::new(state);
-        let Config { drain_timeout, keepalive, .. } = *config;
-        Ok(Self { state, drain_timeout, keepalive, tls: config.tls.clone(), keys: config.keys.clone() })
+        let Config {
+            drain_timeout,
+            keepalive,
+            ..
+        } = *config;
+        Ok(Self {
+            state,
+            drain_timeout,
+            keepalive,
+            tls: config.tls.clone(),
+            keys: config.keys.clone(),
+        })
     }
 
     /// Serves on `listener` until `shutdown` resolves and the running streams have finished.
-    pub async fn run(self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
+    pub async fn run(
+        self,
+        listener: TcpListener,
+        shutdown: impl Future<Output = ()>,
+    ) -> Result<(), Error> {
         let health = &self.state.health;
         let health_service = HealthServer::new(HealthService::from_health_reporter(health.clone()));
         for name in self.health_names() {
-            health.set_service_status(name, tonic_health::ServingStatus::Serving).await;
+            health
+                .set_service_status(name, tonic_health::ServingStatus::Serving)
+                .await;
         }
         let reflection = |e: tonic_reflection::server::Error| Error::Setup(e.to_string());
         let descriptors = || {
@@ -189,9 +228,12 @@ impl Server {
                 .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         };
         let limit = self.state.limits.message_bytes;
-        let inference = InferenceServiceServer::new(Inference(self.state.clone())).max_decoding_message_size(limit);
-        let benchmarks = BenchmarkServiceServer::new(Benchmarks(self.state.clone())).max_decoding_message_size(limit);
-        let models = ModelServiceServer::new(Models(self.state.clone())).max_decoding_message_size(limit);
+        let inference = InferenceServiceServer::new(Inference(self.state.clone()))
+            .max_decoding_message_size(limit);
+        let benchmarks = BenchmarkServiceServer::new(Benchmarks(self.state.clone()))
+            .max_decoding_message_size(limit);
+        let models =
+            ModelServiceServer::new(Models(self.state.clone())).max_decoding_message_size(limit);
         // Whether a server is there and what it speaks everybody may ask.
         let keys = || self.keys.clone();
         let mut routes = Routes::builder();
@@ -205,12 +247,14 @@ impl Server {
         let metrics = metrics_handle()?;
         // gRPC-Web turns away what is not gRPC, so that `/metrics` stands beside it.
         let grpc = tonic_web::GrpcWebLayer::new().layer(routes.routes().prepare());
-        let router =
-            axum::Router::new().route("/metrics", get(move || async move { metrics.render() })).fallback_service(grpc);
+        let router = axum::Router::new()
+            .route("/metrics", get(move || async move { metrics.render() }))
+            .fallback_service(grpc);
 
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let incoming = TcpIncoming::from(listener)
-            // Else a small message waits for the acknowledgement of the one before: 40 ms to the first token (measured).
+            // Else a small message waits for the acknowledgement of the one before: 40 ms to the
+            // first token (measured).
             .with_nodelay(Some(true))
             // As below, for who comes over HTTP/1.
             .with_keepalive(Some(self.keepalive));
@@ -254,10 +298,19 @@ impl Server {
     }
 
     fn health_names(&self) -> Vec<String> {
-        let services = ["", "scotoma.v1.BenchmarkService", "scotoma.v1.InferenceService", "scotoma.v1.ModelService"];
+        let services = [
+            "",
+            "scotoma.v1.BenchmarkService",
+            "scotoma.v1.InferenceService",
+            "scotoma.v1.ModelService",
+        ];
         let models = self.state.models.all();
         let models = models.iter().map(|m| format!("model/{}", m.name));
-        services.into_iter().map(String::from).chain(models).collect()
+        services
+            .into_iter()
+            .map(String::from)
+            .chain(models)
+            .collect()
     }
 
     /// Refuses what is new, then waits for what runs.
@@ -265,7 +318,10 @@ impl Server {
         tracing::info!("draining");
         self.state.drain();
         for name in self.health_names() {
-            self.state.health.set_service_status(name, tonic_health::ServingStatus::NotServing).await;
+            self.state
+                .health
+                .set_service_status(name, tonic_health::ServingStatus::NotServing)
+                .await;
         }
         let until = Instant::now() + self.drain_timeout;
         while self.state.streams() > 0 && Instant::now() < until {
@@ -280,7 +336,8 @@ fn browser_access() -> CorsLayer {
     let headers = ["grpc-status", "grpc-message", "grpc-status-details-bin"];
     CorsLayer::new()
         .allow_origin(Any)
-        // A star does not stand for `authorization` (the Fetch standard, 4.9), which carries the key.
+        // A star does not stand for `authorization` (the Fetch standard, 4.9), which carries the
+        // key.
         .allow_headers(AllowHeaders::mirror_request())
         .allow_methods(Any)
         .expose_headers(headers.map(axum::http::HeaderName::from_static))
@@ -290,16 +347,23 @@ fn browser_access() -> CorsLayer {
 fn metrics_handle() -> Result<PrometheusHandle, Error> {
     static HANDLE: OnceLock<Result<PrometheusHandle, String>> = OnceLock::new();
     let install = || {
-        const SECONDS: [f64; 14] =
-            [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0];
-        const ROWS: [f64; 13] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0, 2048.0, 4096.0];
+        const SECONDS: [f64; 14] = [
+            0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0,
+        ];
+        const ROWS: [f64; 13] = [
+            1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0, 2048.0, 4096.0,
+        ];
         let handle = PrometheusBuilder::new()
             .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &SECONDS)
             .and_then(|b| b.set_buckets_for_metric(Matcher::Full(names::BATCH_ROWS.into()), &ROWS))
             .and_then(PrometheusBuilder::install_recorder)
             .map_err(|e| e.to_string())?;
         telemetry::describe();
-        let features = if cfg!(feature = "cuda") { "cuda" } else { "cpu" };
+        let features = if cfg!(feature = "cuda") {
+            "cuda"
+        } else {
+            "cpu"
+        };
         gauge!(names::BUILD_INFO, "version" => telemetry::VERSION, "features" => features).set(1.0);
         Ok(handle)
     };

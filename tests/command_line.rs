@@ -1,6 +1,13 @@
-//! Every command and every flag: with the flag the program does something that it does not do without it, or the flag stands on a list
-//! with a reason. A flag that is new and in neither fails; so does one that is accepted and changes nothing.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::format_push_string, reason = "tests")]
+//! Every command and every flag: with the flag the program does something that it does not do
+//! without it, or the flag stands on a list with a reason. A flag that is new and in neither fails;
+//! so does one that is accepted and changes nothing.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::format_push_string,
+    reason = "tests"
+)]
 
 mod common;
 
@@ -13,10 +20,18 @@ use base64::engine::general_purpose::STANDARD;
 
 /// What a flag does.
 enum Effect {
-    /// With these words instead of those before them (none: nothing is taken out) the run says or writes something new.
-    Says { base: Vec<String>, with: Vec<String>, new: &'static str },
+    /// With these words instead of those before them (none: nothing is taken out) the run says or
+    /// writes something new.
+    Says {
+        base: Vec<String>,
+        with: Vec<String>,
+        new: &'static str,
+    },
     /// The same, and files or standard output are other ones.
-    Differs { base: Vec<String>, with: Vec<String> },
+    Differs {
+        base: Vec<String>,
+        with: Vec<String>,
+    },
     /// Not to be seen in what a run says or writes.
     Unseen(#[expect(dead_code, reason = "for readers")] &'static str),
 }
@@ -44,8 +59,17 @@ struct Seen {
 
 impl Seen {
     fn text(&self) -> String {
-        let files = self.files.iter().map(|(name, bytes)| format!("{name}\n{}", String::from_utf8_lossy(bytes)));
-        format!("exit {:?}\n{}\n{}\n{}", self.code, self.stdout, self.stderr, files.collect::<Vec<_>>().join("\n"))
+        let files = self
+            .files
+            .iter()
+            .map(|(name, bytes)| format!("{name}\n{}", String::from_utf8_lossy(bytes)));
+        format!(
+            "exit {:?}\n{}\n{}\n{}",
+            self.code,
+            self.stdout,
+            self.stderr,
+            files.collect::<Vec<_>>().join("\n")
+        )
     }
 }
 
@@ -55,7 +79,11 @@ fn files(folder: &Path, root: &Path, found: &mut BTreeMap<String, Vec<u8>>) {
         if path.is_dir() {
             files(&path, root, found);
         } else {
-            let name = path.strip_prefix(root).unwrap().to_string_lossy().into_owned();
+            let name = path
+                .strip_prefix(root)
+                .unwrap()
+                .to_string_lossy()
+                .into_owned();
             found.insert(name, std::fs::read(&path).unwrap());
         }
     }
@@ -69,13 +97,21 @@ impl Runs {
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, bytes).unwrap();
         };
-        let items: Vec<_> =
-            scotoma::benchmark::shapes().unwrap().into_iter().filter(|i| i.options.len() == 4).take(4).collect();
+        let items: Vec<_> = scotoma::benchmark::shapes()
+            .unwrap()
+            .into_iter()
+            .filter(|i| i.options.len() == 4)
+            .take(4)
+            .collect();
         let mut table = "index\timage\tquestion\tA\tB\tanswer\tcategory\n".to_owned();
         let mut classes = String::new();
         for (i, item) in items.iter().enumerate() {
             let image = STANDARD.encode(&item.images[0]);
-            table += &format!("{}\t{image}\t{}\tred\tblue\tA\tcount\n", i + 1, item.question);
+            table += &format!(
+                "{}\t{image}\t{}\tred\tblue\tA\tcount\n",
+                i + 1,
+                item.question
+            );
             let row = serde_json::json!({
                 "index": item.id, "question": item.question, "image": image, "options": ["red", "blue"], "answer": "red",
             });
@@ -83,15 +119,24 @@ impl Runs {
         }
         write("picture.png", &common::picture());
         write("items.tsv", table.as_bytes());
-        write("bad.tsv", format!("{table}9\t!!\tWhich?\tred\tblue\tA\tcount\n").as_bytes());
+        write(
+            "bad.tsv",
+            format!("{table}9\t!!\tWhich?\tred\tblue\tA\tcount\n").as_bytes(),
+        );
         write("papers/MMVP.tsv", table.as_bytes());
         write("classes/Pets.jsonl", classes.as_bytes());
-        write("open.tsv", b"index\tquestion\tanswer\tcategory\n1\tWhat is it?\tred\trec\n");
+        write(
+            "open.tsv",
+            b"index\tquestion\tanswer\tcategory\n1\tWhat is it?\tred\trec\n",
+        );
         write("others/1.png", &common::picture());
         write("text.txt", b"no certificate");
         let talk = r#"[{"role": "user", "content": [{"type": "image", "path": "picture.png"}, {"type": "text", "text": "Answer in one word: which?"}]}]"#;
         write("talk.json", talk.as_bytes());
-        Self { inputs, known: BTreeMap::new() }
+        Self {
+            inputs,
+            known: BTreeMap::new(),
+        }
     }
 
     fn run(&self, arguments: &[String]) -> Seen {
@@ -104,11 +149,17 @@ impl Runs {
             std::fs::write(path, bytes).unwrap();
         }
         let mut command = Command::new(env!("CARGO_BIN_EXE_scotoma"));
-        let variables = std::env::vars().map(|(name, _)| name).filter(|name| name.starts_with("SCOTOMA_"));
+        let variables = std::env::vars()
+            .map(|(name, _)| name)
+            .filter(|name| name.starts_with("SCOTOMA_"));
         for name in variables {
             command.env_remove(name);
         }
-        let output = command.args(arguments).current_dir(folder.path()).output().unwrap();
+        let output = command
+            .args(arguments)
+            .current_dir(folder.path())
+            .output()
+            .unwrap();
         let mut written = BTreeMap::new();
         files(folder.path(), folder.path(), &mut written);
         written.retain(|name, bytes| inputs.get(name) != Some(bytes));
@@ -135,27 +186,42 @@ impl Runs {
             Effect::Says { base, with, .. } | Effect::Differs { base, with } => (base, with),
             Effect::Unseen(_) => return None,
         };
-        assert!(with.iter().any(|word| word == flag), "{flag} is not in {with:?}");
+        assert!(
+            with.iter().any(|word| word == flag),
+            "{flag} is not in {with:?}"
+        );
         let (before, after) = (self.once(base), self.run(with));
         let wrong = |what: &str, seen: &Seen| {
             let names: Vec<&String> = seen.files.keys().collect();
-            Some(format!("{with:?}: {what}: {:?}, {}{}{names:?}", seen.code, seen.stdout, seen.stderr))
+            Some(format!(
+                "{with:?}: {what}: {:?}, {}{}{names:?}",
+                seen.code, seen.stdout, seen.stderr
+            ))
         };
         match effect {
             _ if after.code == Some(2) => wrong("refused", &after),
             Effect::Says { new, .. } if before.text().contains(new) => {
                 wrong(&format!("{new:?} is there without {flag}"), &before)
             }
-            Effect::Says { new, .. } if !after.text().contains(new) => wrong(&format!("no {new:?}"), &after),
+            Effect::Says { new, .. } if !after.text().contains(new) => {
+                wrong(&format!("no {new:?}"), &after)
+            }
             Effect::Differs { .. } if before.code != Some(0) => wrong("failed without it", &before),
             Effect::Differs { .. } if after.code != Some(0) => wrong("failed", &after),
             Effect::Differs { .. } => {
                 let again = self.run(base);
                 if (&again.stdout, &again.files) != (&before.stdout, &before.files) {
-                    return Some(format!("{base:?}: it varies by itself: {} and {}", before.stdout, again.stdout));
+                    return Some(format!(
+                        "{base:?}: it varies by itself: {} and {}",
+                        before.stdout, again.stdout
+                    ));
                 }
                 let same = (&after.stdout, &after.files) == (&before.stdout, &before.files);
-                if same { wrong("it changes nothing", &after) } else { None }
+                if same {
+                    wrong("it changes nothing", &after)
+                } else {
+                    None
+                }
             }
             Effect::Says { .. } | Effect::Unseen(_) => None,
         }
@@ -168,35 +234,53 @@ fn flags(name: &str) -> BTreeSet<String> {
     command.build();
     let mut own = &command;
     for part in name.split(' ') {
-        own = own.find_subcommand(part).unwrap_or_else(|| panic!("no command {name}"));
+        own = own
+            .find_subcommand(part)
+            .unwrap_or_else(|| panic!("no command {name}"));
     }
-    let listed = own.get_arguments().filter(|a| !["help", "version", "threads"].contains(&a.get_id().as_str()));
-    listed.filter_map(|a| a.get_long().map(|long| format!("--{long}"))).collect()
+    let listed = own
+        .get_arguments()
+        .filter(|a| !["help", "version", "threads"].contains(&a.get_id().as_str()));
+    listed
+        .filter_map(|a| a.get_long().map(|long| format!("--{long}")))
+        .collect()
 }
 
 /// Every flag of a command has its effect.
 fn walk(name: &str, table: &Table) {
     let (there, known) = (flags(name), table.keys().cloned().collect::<BTreeSet<_>>());
     let new: Vec<_> = there.difference(&known).collect();
-    assert!(new.is_empty(), "{name}: say in this test what {new:?} change");
+    assert!(
+        new.is_empty(),
+        "{name}: say in this test what {new:?} change"
+    );
     let gone: Vec<_> = known.difference(&there).collect();
     assert!(gone.is_empty(), "{name} has no {gone:?}");
     each_works(&mut Runs::new(), table);
 }
 
 fn each_works(runs: &mut Runs, table: &Table) {
-    let mistakes: Vec<String> = table.iter().filter_map(|(flag, effect)| runs.mistake(flag, effect)).collect();
+    let mistakes: Vec<String> = table
+        .iter()
+        .filter_map(|(flag, effect)| runs.mistake(flag, effect))
+        .collect();
     assert!(mistakes.is_empty(), "{}", mistakes.join("\n\n"));
 }
 
 fn says(table: &mut Table, base: &str, flag: &str, new: &'static str) {
     let (base, with) = (words(base), words(&format!("{base} {flag}")));
-    table.insert(flag.split(' ').next().unwrap().into(), Effect::Says { base, with, new });
+    table.insert(
+        flag.split(' ').next().unwrap().into(),
+        Effect::Says { base, with, new },
+    );
 }
 
 fn differs(table: &mut Table, base: &str, flag: &str) {
     let (base, with) = (words(base), words(&format!("{base} {flag}")));
-    table.insert(flag.split(' ').next().unwrap().into(), Effect::Differs { base, with });
+    table.insert(
+        flag.split(' ').next().unwrap().into(),
+        Effect::Differs { base, with },
+    );
 }
 
 fn unseen(table: &mut Table, flag: &str, why: &'static str) {
@@ -206,30 +290,76 @@ fn unseen(table: &mut Table, flag: &str, why: &'static str) {
 /// The flags that say which server is asked.
 fn remote(table: &mut Table, base: &str) {
     let nobody = "--server https://127.0.0.1:1";
-    says(table, base, "--server http://127.0.0.1:1", "--server http://127.0.0.1:1: cannot reach");
-    says(table, &format!("{base} {nobody}"), "--api-key a\u{7}b", "the key is no text of ASCII letters");
+    says(
+        table,
+        base,
+        "--server http://127.0.0.1:1",
+        "--server http://127.0.0.1:1: cannot reach",
+    );
+    says(
+        table,
+        &format!("{base} {nobody}"),
+        "--api-key a\u{7}b",
+        "the key is no text of ASCII letters",
+    );
     trust(table, &format!("{base} {nobody}"));
 }
 
 fn trust(table: &mut Table, base: &str) {
-    says(table, base, "--server-ca missing.pem", "--server-ca missing.pem");
-    says(table, base, "--client-cert missing.pem --client-key text.txt", "--client-cert missing.pem");
-    says(table, &format!("{base} --client-cert text.txt"), "--client-key missing.pem", "--client-key missing.pem");
+    says(
+        table,
+        base,
+        "--server-ca missing.pem",
+        "--server-ca missing.pem",
+    );
+    says(
+        table,
+        base,
+        "--client-cert missing.pem --client-key text.txt",
+        "--client-cert missing.pem",
+    );
+    says(
+        table,
+        &format!("{base} --client-cert text.txt"),
+        "--client-key missing.pem",
+        "--client-key missing.pem",
+    );
     // It needs the other one, so that there is no run without it.
     if let Some(Effect::Says { base: alone, .. }) = table.get_mut("--client-key") {
         *alone = words(base);
     }
 }
 
-/// The flags that say what model answers; `dtype` is what is new where it is bf16 (none: files differ).
+/// The flags that say what model answers; `dtype` is what is new where it is bf16 (none: files
+/// differ).
 fn served(table: &mut Table, base: &str, dtype: Option<&'static str>) {
     remote(table, base);
     says(table, base, "--model no-such", "--model no-such");
-    says(table, &format!("{base} --model shapes"), "--adapter no-such", "--adapter no-such");
-    says(table, base, "--image-processor no-such", "--image-processor no-such");
-    says(table, base, "--chat-template no-such", "--chat-template no-such");
+    says(
+        table,
+        &format!("{base} --model shapes"),
+        "--adapter no-such",
+        "--adapter no-such",
+    );
+    says(
+        table,
+        base,
+        "--image-processor no-such",
+        "--image-processor no-such",
+    );
+    says(
+        table,
+        base,
+        "--chat-template no-such",
+        "--chat-template no-such",
+    );
     if !cfg!(feature = "cuda") {
-        says(table, base, "--device cuda:0", "--device cuda:0: this binary was built without the cuda feature");
+        says(
+            table,
+            base,
+            "--device cuda:0",
+            "--device cuda:0: this binary was built without the cuda feature",
+        );
     }
     match dtype {
         Some(new) => says(table, base, "--dtype bf16", new),
@@ -245,10 +375,17 @@ fn interventions(table: &mut Table, base: &str, differ: bool) {
         ("--swap-projector random:3", "\"swapProjector\""),
         ("--permute 5", "\"permuteTokens\""),
         ("--drop-layers 3", "\"dropLayers\""),
-        ("--intervene {\"blankImage\":{\"colour\":\"COLOUR_WHITE\"}}", "COLOUR_WHITE"),
+        (
+            "--intervene {\"blankImage\":{\"colour\":\"COLOUR_WHITE\"}}",
+            "COLOUR_WHITE",
+        ),
     ];
     for (flag, new) in all {
-        if differ { differs(table, base, flag) } else { says(table, base, flag, new) }
+        if differ {
+            differs(table, base, flag)
+        } else {
+            says(table, base, flag, new)
+        }
     }
 }
 
@@ -258,20 +395,43 @@ fn judge(table: &mut Table, base: &str) {
             *own = words(base);
         }
     };
-    says(table, &format!("{base} --judge-model wise"), "--judge ftp://a", "--judge ftp://a: http://");
+    says(
+        table,
+        &format!("{base} --judge-model wise"),
+        "--judge ftp://a",
+        "--judge ftp://a: http://",
+    );
     alone(table, "--judge");
-    says(table, &format!("{base} --judge http://127.0.0.1:1/v1"), "--judge-model wise", "wise");
+    says(
+        table,
+        &format!("{base} --judge http://127.0.0.1:1/v1"),
+        "--judge-model wise",
+        "wise",
+    );
     alone(table, "--judge-model");
     let asked = format!("{base} --judge http://127.0.0.1:1/v1 --judge-model w");
-    says(table, &asked, "--judge-prompt grade=missing.txt", "--judge-prompt grade=missing.txt");
+    says(
+        table,
+        &asked,
+        "--judge-prompt grade=missing.txt",
+        "--judge-prompt grade=missing.txt",
+    );
     alone(table, "--judge-prompt");
-    unseen(table, "--judge-key", "the judge alone sees it: a_judge_grades_what_no_rule_can");
+    unseen(
+        table,
+        "--judge-key",
+        "the judge alone sees it: a_judge_grades_what_no_rule_can",
+    );
 }
 
 fn common_of(table: &mut Table, base: &str, tokens: &'static str) {
     says(table, base, "--max-tokens 7", tokens);
     says(table, base, "--multi-image tiled", "MULTI_IMAGE_TILED");
-    unseen(table, "--column", "dataset check reads tables so, too, and shows it");
+    unseen(
+        table,
+        "--column",
+        "dataset check reads tables so, too, and shows it",
+    );
 }
 
 #[test]
@@ -304,7 +464,12 @@ fn generate() {
             new: "Answer in one word",
         },
     );
-    says(&mut table, "generate picture.png Which?", "--record record.json", "record.json");
+    says(
+        &mut table,
+        "generate picture.png Which?",
+        "--record record.json",
+        "record.json",
+    );
     walk("generate", &table);
 }
 
@@ -313,9 +478,17 @@ fn preview() {
     let mut table = Table::new();
     let base = "preview picture.png";
     served(&mut table, base, Some(""));
-    unseen(&mut table, "--dtype", "a picture has no weights; the model that would show it is loaded so");
+    unseen(
+        &mut table,
+        "--dtype",
+        "a picture has no weights; the model that would show it is loaded so",
+    );
     differs(&mut table, base, "--occlude cell:0,1");
-    differs(&mut table, base, "--intervene {\"blankImage\":{\"colour\":\"COLOUR_WHITE\"}}");
+    differs(
+        &mut table,
+        base,
+        "--intervene {\"blankImage\":{\"colour\":\"COLOUR_WHITE\"}}",
+    );
     says(&mut table, base, "--out other.png", "other.png");
     walk("preview", &table);
 }
@@ -341,7 +514,11 @@ fn models_replay_parity_and_health() {
 
     let mut runs = Runs::new();
     let record = runs.once(&words("generate picture.png Which? --record record.json"));
-    std::fs::write(runs.inputs.path().join("record.json"), &record.files["record.json"]).unwrap();
+    std::fs::write(
+        runs.inputs.path().join("record.json"),
+        &record.files["record.json"],
+    )
+    .unwrap();
     let mut table = Table::new();
     served(&mut table, "replay record.json", Some("differs first"));
     each_works(&mut runs, &table);
@@ -352,7 +529,12 @@ fn models_replay_parity_and_health() {
     // The model is a word of its own there, and its golden set has prompts and no conversations.
     table.remove("--chat-template");
     table.remove("--model");
-    says(&mut table, "parity shapes", "--adapter no-such", "--adapter no-such");
+    says(
+        &mut table,
+        "parity shapes",
+        "--adapter no-such",
+        "--adapter no-such",
+    );
     walk("parity", &table);
 
     let mut table = Table::new();
@@ -360,7 +542,11 @@ fn models_replay_parity_and_health() {
     trust(&mut table, base);
     table.insert(
         "--server".into(),
-        Effect::Says { base: words("health"), with: words(base), new: "--server https://127.0.0.1:1" },
+        Effect::Says {
+            base: words("health"),
+            with: words(base),
+            new: "--server https://127.0.0.1:1",
+        },
     );
     walk("health", &table);
 }
@@ -370,16 +556,45 @@ fn eval() {
     let mut table = Table::new();
     let base = "eval shapes --limit 4 --out results.jsonl";
     served(&mut table, base, Some(""));
-    unseen(&mut table, "--dtype", "generate and parity have it from the same struct, and show it");
+    unseen(
+        &mut table,
+        "--dtype",
+        "generate and parity have it from the same struct, and show it",
+    );
     interventions(&mut table, base, false);
     judge(&mut table, "eval mmvet --data open.tsv --out results.jsonl");
     common_of(&mut table, base, "\"maxTokens\":7");
-    says(&mut table, "eval shapes --limit 4", "--data missing.tsv", "missing.tsv");
-    says(&mut table, base, "--variant mine=[{\"permuteTokens\":{}}]", "mine");
-    says(&mut table, "eval shapes --limit 4", "--out mine.jsonl", "mine.jsonl");
+    says(
+        &mut table,
+        "eval shapes --limit 4",
+        "--data missing.tsv",
+        "missing.tsv",
+    );
+    says(
+        &mut table,
+        base,
+        "--variant mine=[{\"permuteTokens\":{}}]",
+        "mine",
+    );
+    says(
+        &mut table,
+        "eval shapes --limit 4",
+        "--out mine.jsonl",
+        "mine.jsonl",
+    );
     says(&mut table, base, "--by letters", "\"meanLogprob\"");
-    says(&mut table, "eval shapes --out results.jsonl", "--limit 3", "3 answers, 0 of them errors");
-    says(&mut table, "eval mmstar --data bad.tsv", "--skip-bad", "1 rows left out");
+    says(
+        &mut table,
+        "eval shapes --out results.jsonl",
+        "--limit 3",
+        "3 answers, 0 of them errors",
+    );
+    says(
+        &mut table,
+        "eval mmstar --data bad.tsv",
+        "--skip-bad",
+        "1 rows left out",
+    );
     says(&mut table, base, "--estimate", "floating-point operations");
     says(&mut table, base, "--json", "\"comparisons\"");
     walk("eval", &table);
@@ -390,11 +605,19 @@ fn experiment() {
     let mut table = Table::new();
     let base = "experiment permutation shapes --limit 2 --report report";
     served(&mut table, base, Some("bf16 on cpu"));
-    judge(&mut table, "experiment permutation mmvet --data open.tsv --report report");
+    judge(
+        &mut table,
+        "experiment permutation mmvet --data open.tsv --report report",
+    );
     common_of(&mut table, base, "\"maxTokens\":7");
     says(&mut table, base, "--set seed=77", "permuted, seed 77");
     says(&mut table, base, "--data missing.tsv", "missing.tsv");
-    says(&mut table, "experiment permutation shapes --limit 2", "--report mine", "mine/report.html");
+    says(
+        &mut table,
+        "experiment permutation shapes --limit 2",
+        "--report mine",
+        "mine/report.html",
+    );
     says(&mut table, base, "--by letters", "\"meanLogprob\"");
     says(
         &mut table,
@@ -402,7 +625,12 @@ fn experiment() {
         "--limit 3",
         "| permuted, seed 1 | 3 |",
     );
-    says(&mut table, "experiment permutation mmstar --data bad.tsv --report report", "--skip-bad", "1 rows left out");
+    says(
+        &mut table,
+        "experiment permutation mmstar --data bad.tsv --report report",
+        "--skip-bad",
+        "1 rows left out",
+    );
     says(
         &mut table,
         "experiment blind mmstar --data items.tsv --limit 1 --report report",
@@ -419,14 +647,33 @@ fn items() {
     let mut table = Table::new();
     let base = "items shapes --limit 2 --report report";
     served(&mut table, base, Some(""));
-    unseen(&mut table, "--dtype", "generate and parity have it from the same struct, and show it");
+    unseen(
+        &mut table,
+        "--dtype",
+        "generate and parity have it from the same struct, and show it",
+    );
     judge(&mut table, "items mmvet --data open.tsv --report report");
     common_of(&mut table, base, "\"maxTokens\":7");
     says(&mut table, base, "--data missing.tsv", "missing.tsv");
-    says(&mut table, "items shapes --limit 2", "--report mine", "mine/items.csv");
+    says(
+        &mut table,
+        "items shapes --limit 2",
+        "--report mine",
+        "mine/items.csv",
+    );
     says(&mut table, base, "--by letters", "\"meanLogprob\"");
-    says(&mut table, "items mmstar --data items.tsv --report report", "--limit 1", "all                       1 ");
-    says(&mut table, "items mmstar --data bad.tsv --report report", "--skip-bad", "left out: line 6");
+    says(
+        &mut table,
+        "items mmstar --data items.tsv --report report",
+        "--limit 1",
+        "all                       1 ",
+    );
+    says(
+        &mut table,
+        "items mmstar --data bad.tsv --report report",
+        "--skip-bad",
+        "left out: line 6",
+    );
     says(&mut table, base, "--beside missing", "--beside missing");
     says(&mut table, base, "--keep order-proof", "kept.tsv");
     walk("items", &table);
@@ -439,12 +686,30 @@ fn paper() {
     served(&mut table, base, Some("bf16 on cpu"));
     judge(&mut table, "paper --data classes --limit 1 --report report");
     common_of(&mut table, base, "\"maxTokens\":7");
-    says(&mut table, "paper --limit 1 --estimate --report report", "--data missing", "--data missing");
-    says(&mut table, "paper --data papers --limit 1", "--report mine", "mine/report.md");
-    says(&mut table, "paper --data classes --limit 1 --report report", "--clip no-such", "no-such");
     says(
         &mut table,
-        &format!("paper --data classes --limit 1 --report report --clip {}", clip()),
+        "paper --limit 1 --estimate --report report",
+        "--data missing",
+        "--data missing",
+    );
+    says(
+        &mut table,
+        "paper --data papers --limit 1",
+        "--report mine",
+        "mine/report.md",
+    );
+    says(
+        &mut table,
+        "paper --data classes --limit 1 --report report",
+        "--clip no-such",
+        "no-such",
+    );
+    says(
+        &mut table,
+        &format!(
+            "paper --data classes --limit 1 --report report --clip {}",
+            clip()
+        ),
         "--template photo:{}",
         "CLIP reads: photo:{}",
     );
@@ -457,15 +722,27 @@ fn paper() {
             new: "13 answers, about",
         },
     );
-    unseen(&mut table, "--skip-bad", "experiment and classify, which it calls, show it");
-    says(&mut table, base, "--substitutes others", "\"variant\":\"synthesised\"");
+    unseen(
+        &mut table,
+        "--skip-bad",
+        "experiment and classify, which it calls, show it",
+    );
+    says(
+        &mut table,
+        base,
+        "--substitutes others",
+        "\"variant\":\"synthesised\"",
+    );
     unseen(&mut table, "--estimate", "it does less: nothing is written");
     says(&mut table, base, "--json", "exit Some(0)\n{");
     walk("paper", &table);
 }
 
 fn clip() -> String {
-    Path::new(common::FOLDER).join("tiny-clip").display().to_string()
+    Path::new(common::FOLDER)
+        .join("tiny-clip")
+        .display()
+        .to_string()
 }
 
 #[test]
@@ -483,11 +760,31 @@ fn classify() {
             new: "missing.jsonl",
         },
     );
-    says(&mut table, "classify --data classes/Pets.jsonl --limit 2", "--report mine", "mine/report.html");
+    says(
+        &mut table,
+        "classify --data classes/Pets.jsonl --limit 2",
+        "--report mine",
+        "mine/report.html",
+    );
     says(&mut table, base, "--clip no-such", "no-such");
-    says(&mut table, &format!("{base} --clip {}", clip()), "--template photo:{}", "CLIP reads: photo:{}");
-    says(&mut table, "classify --data classes/Pets.jsonl --report report", "--limit 3", "answers: 6; 0 rows");
-    says(&mut table, "classify --data bad.tsv --report report", "--skip-bad", "1 rows left out");
+    says(
+        &mut table,
+        &format!("{base} --clip {}", clip()),
+        "--template photo:{}",
+        "CLIP reads: photo:{}",
+    );
+    says(
+        &mut table,
+        "classify --data classes/Pets.jsonl --report report",
+        "--limit 3",
+        "answers: 6; 0 rows",
+    );
+    says(
+        &mut table,
+        "classify --data bad.tsv --report report",
+        "--skip-bad",
+        "1 rows left out",
+    );
     says(&mut table, base, "--estimate", "floating-point operations");
     says(&mut table, base, "--json", "exit Some(0)\n{");
     walk("classify", &table);
@@ -500,17 +797,40 @@ fn alignment() {
     served(&mut table, base, Some("bf16 on cpu"));
     says(&mut table, base, "--data missing.tsv", "missing.tsv");
     says(&mut table, base, "--text {answer}", "text: {answer}");
-    says(&mut table, base, "--features missing.npz", "--features missing.npz");
-    says(&mut table, base, "--point projector.hook_out@no", "--point projector.hook_out@no");
+    says(
+        &mut table,
+        base,
+        "--features missing.npz",
+        "--features missing.npz",
+    );
+    says(
+        &mut table,
+        base,
+        "--point projector.hook_out@no",
+        "--point projector.hook_out@no",
+    );
     says(&mut table, base, "--clamp 1", "clamp: 1\n");
-    says(&mut table, "alignment -k 3 --limit 12", "--report mine", "mine/report.html");
+    says(
+        &mut table,
+        "alignment -k 3 --limit 12",
+        "--report mine",
+        "mine/report.html",
+    );
     table.insert(
         "--limit".into(),
-        Effect::Says { base: words(base), with: words("alignment --limit 9 -k 3 --report report"), new: "items: 9" },
+        Effect::Says {
+            base: words(base),
+            with: words("alignment --limit 9 -k 3 --report report"),
+            new: "items: 9",
+        },
     );
     table.insert(
         "--k".into(),
-        Effect::Says { base: words(base), with: words("alignment --limit 12 --k 4 --report report"), new: "k: 4" },
+        Effect::Says {
+            base: words(base),
+            with: words("alignment --limit 12 --k 4 --report report"),
+            new: "k: 4",
+        },
     );
     walk("alignment", &table);
 }
@@ -527,29 +847,54 @@ fn dataset_demo_bench_and_key() {
         },
     );
     let base = "dataset check items.tsv";
-    unseen(&mut table, "--rule", "conventions of single benchmarks, each of which tests/tables.rs has");
-    says(&mut table, base, "--column ignore=category", "\"category\" -> ignored");
+    unseen(
+        &mut table,
+        "--rule",
+        "conventions of single benchmarks, each of which tests/tables.rs has",
+    );
+    says(
+        &mut table,
+        base,
+        "--column ignore=category",
+        "\"category\" -> ignored",
+    );
     walk("dataset check", &table);
 
     let mut table = Table::new();
     differs(&mut table, "demo --items 12", "--seed 3");
     table.insert(
         "--items".into(),
-        Effect::Says { base: words("demo --items 12"), with: words("demo --items 11"), new: "all            11" },
+        Effect::Says {
+            base: words("demo --items 12"),
+            with: words("demo --items 11"),
+            new: "all            11",
+        },
     );
     says(&mut table, "demo --items 12", "--json", "\"condition\"");
     walk("demo", &table);
 
     let mut table = Table::new();
-    let model = PathBuf::from(common::FOLDER).join("tiny-gqa-tied/model").display().to_string();
+    let model = PathBuf::from(common::FOLDER)
+        .join("tiny-gqa-tied/model")
+        .display()
+        .to_string();
     let base = format!("bench {model} --repeat 1 --batch 1");
     says(&mut table, &base, "--dtype bf16", "bf16");
     if !cfg!(feature = "cuda") {
-        says(&mut table, &base, "--device cuda:0", "--device cuda:0: this binary");
+        says(
+            &mut table,
+            &base,
+            "--device cuda:0",
+            "--device cuda:0: this binary",
+        );
     }
     table.insert(
         "--random-weights".into(),
-        Effect::Says { base: words(&base), with: words("bench --random-weights no-such"), new: "no-such" },
+        Effect::Says {
+            base: words(&base),
+            with: words("bench --random-weights no-such"),
+            new: "no-such",
+        },
     );
     table.insert(
         "--batch".into(),
@@ -560,8 +905,17 @@ fn dataset_demo_bench_and_key() {
         },
     );
     says(&mut table, &base, "--adapter no-such", "--adapter no-such");
-    says(&mut table, &base, "--image-processor no-such", "--image-processor no-such");
-    unseen(&mut table, "--repeat", "of more measurements the median is another measurement");
+    says(
+        &mut table,
+        &base,
+        "--image-processor no-such",
+        "--image-processor no-such",
+    );
+    unseen(
+        &mut table,
+        "--repeat",
+        "of more measurements the median is another measurement",
+    );
     says(&mut table, &base, "--soak 2", "2 requests, 16 at once");
     says(&mut table, &base, "--json", "\"matrix_rate\"");
     walk("bench", &table);
@@ -573,7 +927,10 @@ fn dataset_demo_bench_and_key() {
 fn every_command_is_walked() {
     let mut command = scotoma::cli::command();
     command.build();
-    let there: BTreeSet<&str> = command.get_subcommands().map(clap::Command::get_name).collect();
+    let there: BTreeSet<&str> = command
+        .get_subcommands()
+        .map(clap::Command::get_name)
+        .collect();
     let walked = [
         "alignment",
         "bench",

@@ -1,5 +1,11 @@
-//! The path of a GPU: with candle's kernels on the CPU of any machine, and on a card where there is one (`make gpu-check`).
-#![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
+//! The path of a GPU: with candle's kernels on the CPU of any machine, and on a card where there is
+//! one (`make gpu-check`).
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "tests"
+)]
 
 mod common;
 
@@ -62,7 +68,10 @@ fn parity(device: &Device, dtype: DType, sets: &[&str]) -> (f64, Vec<String>) {
             let (error, point) = found.worst();
             of_set.insert(format!("{}: {point}", case.name), error);
             if found.answer != found.expected {
-                others.push(format!("{set}/{}: {:?}, expected {:?}", case.name, found.answer, found.expected));
+                others.push(format!(
+                    "{set}/{}: {:?}, expected {:?}",
+                    case.name, found.answer, found.expected
+                ));
             }
         }
         let (at, error) = of_set.iter().max_by(|a, b| a.1.total_cmp(b.1)).unwrap();
@@ -72,8 +81,9 @@ fn parity(device: &Device, dtype: DType, sets: &[&str]) -> (f64, Vec<String>) {
     (worst, others)
 }
 
-/// Every case of every set at once, under plans that change what sequences run and see; answers of many lengths, so that sequences
-/// join and leave. Tokens that are not those of whole passes, one sequence after the other.
+/// Every case of every set at once, under plans that change what sequences run and see; answers of
+/// many lengths, so that sequences join and leave. Tokens that are not those of whole passes, one
+/// sequence after the other.
 fn company(device: &Device, dtype: DType, sets: &[&str]) -> (usize, Vec<String>) {
     let out = |layer: usize| format!("language_model.blocks.{layer}.hook_mlp_out");
     let plans = [
@@ -89,12 +99,21 @@ fn company(device: &Device, dtype: DType, sets: &[&str]) -> (usize, Vec<String>)
     let (mut others, mut count) = (Vec::new(), 0);
     for set in sets {
         let (model, goldens) = (load(set, device, dtype), goldens(set));
-        let engine = Engine::start(Limits { running: 5, step_rows: 200, ..Limits::default() }).unwrap();
+        let engine = Engine::start(Limits {
+            running: 5,
+            step_rows: 200,
+            ..Limits::default()
+        })
+        .unwrap();
         let mut waiting: Vec<(String, Vec<u32>, Events)> = Vec::new();
         for (c, case) in goldens.cases.iter().enumerate() {
             for (p, plan) in plans.iter().enumerate() {
                 let list = interventions_from_json(plan).unwrap();
-                let prepare = || goldens.prepare_under(&model, case, &list, &Resident::default()).ok();
+                let prepare = || {
+                    goldens
+                        .prepare_under(&model, case, &list, &Resident::default())
+                        .ok()
+                };
                 // Some need a picture.
                 let Some(prepared) = prepare() else { continue };
                 ran[p] += 1;
@@ -103,9 +122,19 @@ fn company(device: &Device, dtype: DType, sets: &[&str]) -> (usize, Vec<String>)
                 if let Some(end) = expected.iter().position(|id| model.eos.contains(id)) {
                     expected.truncate(end + 1);
                 }
-                let work = Work::Generate { sampling: Sampling::greedy(), max_tokens, top_logprobs: p % 2 };
-                let events = engine.submit(job(prepare().unwrap(), &model, work)).unwrap();
-                waiting.push((format!("{set}/{} under {plan}", case.name), expected, events));
+                let work = Work::Generate {
+                    sampling: Sampling::greedy(),
+                    max_tokens,
+                    top_logprobs: p % 2,
+                };
+                let events = engine
+                    .submit(job(prepare().unwrap(), &model, work))
+                    .unwrap();
+                waiting.push((
+                    format!("{set}/{} under {plan}", case.name),
+                    expected,
+                    events,
+                ));
             }
         }
         for (at, expected, mut events) in waiting {
@@ -134,8 +163,16 @@ fn candle_on_the_cpu_agrees_with_hugging_face() {
 
 #[test]
 fn candle_on_the_cpu_serves_many_as_one() {
-    let (count, others) =
-        company(&candle_on_the_cpu(), DType::F32, &["tiny-gqa-tied", "tiny-next-mistral", "tiny-gemma2", "tiny-phi3"]);
+    let (count, others) = company(
+        &candle_on_the_cpu(),
+        DType::F32,
+        &[
+            "tiny-gqa-tied",
+            "tiny-next-mistral",
+            "tiny-gemma2",
+            "tiny-phi3",
+        ],
+    );
     assert!(count >= 100, "{count} requests");
     assert!(others.is_empty(), "{}", others.join("\n"));
 }

@@ -1,5 +1,5 @@
-//! generation_config.json: greedy answers, and what sampling keeps, as Hugging Face's transformers has them; refusals; requests that go
-//! before it.
+//! generation_config.json: greedy answers, and what sampling keeps, as Hugging Face's transformers
+//! has them; refusals; requests that go before it.
 //!
 //! tests/goldens/capture.py is the only writer of the vectors.
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic, reason = "tests")]
@@ -19,29 +19,45 @@ use serde_json::{Value, json};
 const SET: &str = "tiny-gqa-tied";
 
 fn vectors(name: &str) -> Value {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors").join(name);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/vectors")
+        .join(name);
     serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
 }
 
 fn ids(value: &Value) -> Vec<u32> {
-    value.as_array().unwrap().iter().map(|v| v.as_u64().unwrap() as u32).collect()
+    value
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|v| v.as_u64().unwrap() as u32)
+        .collect()
 }
 
 #[test]
 fn greedy_answers_are_those_of_transformers() {
     let vectors = vectors("generation.json");
     let (goldens, engine) = (goldens(SET), Engine::start(Limits::default()).unwrap());
-    let case = goldens.cases.iter().find(|case| case.name == "wide").unwrap();
+    let case = goldens
+        .cases
+        .iter()
+        .find(|case| case.name == "wide")
+        .unwrap();
     let max_tokens = vectors["max_new_tokens"].as_u64().unwrap() as usize;
     for row in vectors["cases"].as_array().unwrap() {
         let mut model = model(SET);
-        let generation = GenerationConfig::parse(&row["config"], model.decoder.config().vocab_size).unwrap();
+        let generation =
+            GenerationConfig::parse(&row["config"], model.decoder.config().vocab_size).unwrap();
         model.eos = vec![row["config"]["eos_token_id"].as_u64().unwrap() as u32];
         model.generation = generation;
         let model = Arc::new(model);
         let prepared = goldens.prepare(&model, case).unwrap();
         assert_eq!(prepared.prompt.ids, ids(&vectors["prompt"]));
-        let work = Work::Generate { sampling: Sampling::greedy_as(&model), max_tokens, top_logprobs: 0 };
+        let work = Work::Generate {
+            sampling: Sampling::greedy_as(&model),
+            max_tokens,
+            top_logprobs: 0,
+        };
         let mut events = engine.submit(job(prepared, &model, work)).unwrap();
         let mut answer = Vec::new();
         while let Some(told) = events.blocking_recv() {
@@ -77,9 +93,20 @@ fn sampling_keeps_what_transformers_keeps() {
         let mut found = sampling.probabilities(&logits);
         found.sort_by_key(|&(id, _)| id);
         let kept: Vec<u32> = found.iter().map(|&(id, _)| id).collect();
-        assert_eq!(kept, ids(&row["kept"]), "{} of logits {}", row["config"], row["logits"]);
+        assert_eq!(
+            kept,
+            ids(&row["kept"]),
+            "{} of logits {}",
+            row["config"],
+            row["logits"]
+        );
         for ((_, found), expected) in found.iter().zip(row["probabilities"].as_array().unwrap()) {
-            assert!((found - expected.as_f64().unwrap()).abs() < 1e-5, "{} of {}", row["config"], row["logits"]);
+            assert!(
+                (found - expected.as_f64().unwrap()).abs() < 1e-5,
+                "{} of {}",
+                row["config"],
+                row["logits"]
+            );
         }
     }
 }
@@ -88,23 +115,56 @@ fn sampling_keeps_what_transformers_keeps() {
 fn what_is_not_applied_is_refused_by_name() {
     let of = |json: Value| GenerationConfig::parse(&json, 100).map_err(|e| e.to_string());
     for (json, said) in [
-        (json!({"num_beams": 4}), "num_beams 4: beam search is not supported"),
-        (json!({"penalty_alpha": 0.6, "top_k": 4}), "penalty_alpha 0.6: contrastive search"),
+        (
+            json!({"num_beams": 4}),
+            "num_beams 4: beam search is not supported",
+        ),
+        (
+            json!({"penalty_alpha": 0.6, "top_k": 4}),
+            "penalty_alpha 0.6: contrastive search",
+        ),
         (json!({"guidance_scale": 1.5}), "guidance_scale 1.5"),
         (json!({"watermarking_config": {}}), "watermarking_config"),
         (json!({"stop_strings": ["."]}), "set `stop` in requests"),
-        (json!({"remove_invalid_values": true}), "remove_invalid_values true"),
-        (json!({"cache_implementation": "quantized"}), "cache_implementation"),
-        (json!({"repetition_penality": 1.5}), "unknown field \"repetition_penality\""),
+        (
+            json!({"remove_invalid_values": true}),
+            "remove_invalid_values true",
+        ),
+        (
+            json!({"cache_implementation": "quantized"}),
+            "cache_implementation",
+        ),
+        (
+            json!({"repetition_penality": 1.5}),
+            "unknown field \"repetition_penality\"",
+        ),
         (json!({"repetition_penalty": -1.0}), "repetition_penalty -1"),
-        (json!({"repetition_penalty": "1.5"}), "repetition_penalty \"1.5\""),
-        (json!({"no_repeat_ngram_size": -1}), "no_repeat_ngram_size -1"),
-        (json!({"sequence_bias": [[[100], 1.0]]}), "sequence_bias has token 100; the vocabulary ends at 99"),
-        (json!({"bad_words_ids": [[]]}), "bad_words_ids has an empty sequence"),
-        (json!({"suppress_tokens": ["a"]}), "suppress_tokens has \"a\""),
+        (
+            json!({"repetition_penalty": "1.5"}),
+            "repetition_penalty \"1.5\"",
+        ),
+        (
+            json!({"no_repeat_ngram_size": -1}),
+            "no_repeat_ngram_size -1",
+        ),
+        (
+            json!({"sequence_bias": [[[100], 1.0]]}),
+            "sequence_bias has token 100; the vocabulary ends at 99",
+        ),
+        (
+            json!({"bad_words_ids": [[]]}),
+            "bad_words_ids has an empty sequence",
+        ),
+        (
+            json!({"suppress_tokens": ["a"]}),
+            "suppress_tokens has \"a\"",
+        ),
     ] {
         let error = of(json.clone()).unwrap_err();
-        assert!(error.contains(said) && error.starts_with("generation_config.json: "), "{json}: {error}");
+        assert!(
+            error.contains(said) && error.starts_with("generation_config.json: "),
+            "{json}: {error}"
+        );
     }
     let harmless = json!({
         "_from_model_config": true, "transformers_version": "5.17.0", "bos_token_id": 1, "pad_token_id": 0, "eos_token_id": [1, 2],
@@ -114,7 +174,10 @@ fn what_is_not_applied_is_refused_by_name() {
     assert_eq!(of(harmless).unwrap(), GenerationConfig::default());
     let sampled = of(json!({"do_sample": true, "temperature": 0.6, "top_p": 0.9})).unwrap();
     assert!(sampled.processors.is_empty() && sampled.acts(4096).is_none());
-    assert_eq!(sampled.to_json(), r#"{"do_sample":true,"temperature":0.6,"top_p":0.9}"#);
+    assert_eq!(
+        sampled.to_json(),
+        r#"{"do_sample":true,"temperature":0.6,"top_p":0.9}"#
+    );
 }
 
 /// A copy of the set's model with this generation_config.json.
@@ -124,25 +187,38 @@ fn folder(generation: &Value) -> tempfile::TempDir {
         let file = file.unwrap();
         std::fs::copy(file.path(), folder.path().join(file.file_name())).unwrap();
     }
-    std::fs::write(folder.path().join("generation_config.json"), generation.to_string()).unwrap();
+    std::fs::write(
+        folder.path().join("generation_config.json"),
+        generation.to_string(),
+    )
+    .unwrap();
     folder
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_goes_before_the_file() {
     // Below 1 it draws words of the prompt in, which this answer would not have.
-    let generation =
-        json!({"repetition_penalty": 0.05, "eos_token_id": 1, "do_sample": true, "top_k": 1, "max_new_tokens": 7});
+    let generation = json!({"repetition_penalty": 0.05, "eos_token_id": 1, "do_sample": true, "top_k": 1, "max_new_tokens": 7});
     let folder = folder(&generation);
-    let config =
-        Config { models: vec![ModelSpec::new("tiny", Source::Folder(folder.path().into()))], ..Config::shapes() };
+    let config = Config {
+        models: vec![ModelSpec::new("tiny", Source::Folder(folder.path().into()))],
+        ..Config::shapes()
+    };
     let server = Running::start(config).await;
     let mut client = server.client().await;
     let info = client.list_models().await.unwrap().swap_remove(0);
-    assert_eq!(info.generation_config, r#"{"do_sample":true,"max_new_tokens":7,"repetition_penalty":0.05,"top_k":1}"#);
+    assert_eq!(
+        info.generation_config,
+        r#"{"do_sample":true,"max_new_tokens":7,"repetition_penalty":0.05,"top_k":1}"#
+    );
     let mut ask = async |sampling: Asked, max_tokens: u32| {
         let prompt = Some(prompt("Is there a red circle?", [common::picture()]));
-        let request = GenerateRequest { prompt, sampling: Some(sampling), max_tokens, ..Default::default() };
+        let request = GenerateRequest {
+            prompt,
+            sampling: Some(sampling),
+            max_tokens,
+            ..Default::default()
+        };
         let mut answer = client.generate(request).await.unwrap();
         let mut ids = Vec::new();
         while let Some(token) = answer.next().await.unwrap() {
@@ -152,16 +228,47 @@ async fn a_request_goes_before_the_file() {
     };
     let (penalised, record) = ask(Asked::default(), 0).await;
     assert_eq!(penalised.len(), 7, "max_new_tokens is the file's");
-    assert_eq!(record.sampling.as_ref().unwrap().repetition_penalty, Some(0.05));
-    let (plain, _) = ask(Asked { ignore_generation_config: true, ..Asked::default() }, 7).await;
+    assert_eq!(
+        record.sampling.as_ref().unwrap().repetition_penalty,
+        Some(0.05)
+    );
+    let (plain, _) = ask(
+        Asked {
+            ignore_generation_config: true,
+            ..Asked::default()
+        },
+        7,
+    )
+    .await;
     assert_ne!(plain, penalised);
-    let (own, _) = ask(Asked { repetition_penalty: Some(1.0), ..Asked::default() }, 7).await;
+    let (own, _) = ask(
+        Asked {
+            repetition_penalty: Some(1.0),
+            ..Asked::default()
+        },
+        7,
+    )
+    .await;
     assert_eq!(own, plain);
-    let (asked, _) =
-        ask(Asked { repetition_penalty: Some(0.05), ignore_generation_config: true, ..Asked::default() }, 7).await;
+    let (asked, _) = ask(
+        Asked {
+            repetition_penalty: Some(0.05),
+            ignore_generation_config: true,
+            ..Asked::default()
+        },
+        7,
+    )
+    .await;
     assert_eq!(asked, penalised);
     // The file's top_k leaves one token to draw.
-    let (drawn, drawn_record) = ask(Asked { do_sample: true, ..Asked::default() }, 7).await;
+    let (drawn, drawn_record) = ask(
+        Asked {
+            do_sample: true,
+            ..Asked::default()
+        },
+        7,
+    )
+    .await;
     assert_eq!(drawn, penalised);
     assert!(drawn_record.sampling.as_ref().unwrap().seed.is_some());
     let banned = plain[0];
@@ -172,21 +279,45 @@ async fn a_request_goes_before_the_file() {
         ..Asked::default()
     };
     let (other, _) = ask(bias, 7).await;
-    assert!(!other.contains(&banned) && !other.contains(&plain[1]), "{other:?}");
-    let images =
-        vec![scotoma_client::v1::Image { source: Some(scotoma_client::v1::image::Source::Data(common::picture())) }];
+    assert!(
+        !other.contains(&banned) && !other.contains(&plain[1]),
+        "{other:?}"
+    );
+    let images = vec![scotoma_client::v1::Image {
+        source: Some(scotoma_client::v1::image::Source::Data(common::picture())),
+    }];
     for record in [record, drawn_record] {
-        let request = VerifyRequest { provenance: Some(record), images: images.clone() };
+        let request = VerifyRequest {
+            provenance: Some(record),
+            images: images.clone(),
+        };
         let verified = server.client().await.verify(request).await.unwrap();
         assert!(verified.agrees, "{:?}", verified.differences);
     }
     let status = {
-        let sampling = Asked { suppress_tokens: vec![9999], ..Asked::default() };
+        let sampling = Asked {
+            suppress_tokens: vec![9999],
+            ..Asked::default()
+        };
         let prompt = Some(prompt("?", [common::picture()]));
-        let request = GenerateRequest { prompt, sampling: Some(sampling), ..Default::default() };
-        server.client().await.generate(request).await.err().map(|e| e.to_string()).unwrap_or_default()
+        let request = GenerateRequest {
+            prompt,
+            sampling: Some(sampling),
+            ..Default::default()
+        };
+        server
+            .client()
+            .await
+            .generate(request)
+            .await
+            .err()
+            .map(|e| e.to_string())
+            .unwrap_or_default()
     };
-    assert!(status.contains("token 9999; the vocabulary has"), "{status}");
+    assert!(
+        status.contains("token 9999; the vocabulary has"),
+        "{status}"
+    );
     drop(client);
     server.stop.send(()).unwrap();
     server.task.await.unwrap().unwrap();
@@ -195,8 +326,17 @@ async fn a_request_goes_before_the_file() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_is_refused_keeps_a_model_from_loading() {
     let folder = folder(&json!({"num_beams": 5}));
-    let config =
-        Config { models: vec![ModelSpec::new("tiny", Source::Folder(folder.path().into()))], ..Config::shapes() };
-    let error = tokio::task::spawn_blocking(move || Server::load(&config).err().map(|e| e.to_string()));
-    assert!(error.await.unwrap().unwrap().contains("num_beams 5: beam search is not supported; 1 is"));
+    let config = Config {
+        models: vec![ModelSpec::new("tiny", Source::Folder(folder.path().into()))],
+        ..Config::shapes()
+    };
+    let error =
+        tokio::task::spawn_blocking(move || Server::load(&config).err().map(|e| e.to_string()));
+    assert!(
+        error
+            .await
+            .unwrap()
+            .unwrap()
+            .contains("num_beams 5: beam search is not supported; 1 is")
+    );
 }

@@ -1,7 +1,14 @@
-//! Parity with Hugging Face transformers: every hook point of every golden, and the same greedy tokens.
+//! Parity with Hugging Face transformers: every hook point of every golden, and the same greedy
+//! tokens.
 //!
 //! tests/goldens/capture.py is the only writer of the goldens.
-#![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout, clippy::panic, reason = "tests")]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::panic,
+    reason = "tests"
+)]
 
 mod common;
 
@@ -34,7 +41,11 @@ const SETS: [&str; 11] = [
 type Table = BTreeMap<String, (f64, usize, String)>;
 
 fn greedy(engine: &Engine, model: &Arc<Model>, case: Prepared, max_tokens: usize) -> Vec<u32> {
-    let work = Work::Generate { sampling: Sampling::greedy(), max_tokens, top_logprobs: 0 };
+    let work = Work::Generate {
+        sampling: Sampling::greedy(),
+        max_tokens,
+        top_logprobs: 0,
+    };
     let mut events = engine.submit(job(case, model, work)).unwrap();
     let mut answer = Vec::new();
     loop {
@@ -60,18 +71,32 @@ fn every_hook_point_agrees_with_hugging_face() {
         let model = Arc::new(model(set));
         let goldens = goldens(set);
         let words = MessagePart::Text("Is there a red circle?".into());
-        let asks = Message { role: Role::User, parts: vec![MessagePart::Image, words] };
-        assert_eq!(model.render(&[asks], None).unwrap().text, goldens.chat, "{set}: chat template");
+        let asks = Message {
+            role: Role::User,
+            parts: vec![MessagePart::Image, words],
+        };
+        assert_eq!(
+            model.render(&[asks], None).unwrap().text,
+            goldens.chat,
+            "{set}: chat template"
+        );
         check(&engine, set, &model, &goldens, &mut table, &mut failures);
     }
-    println!("{:<50} {:>10} {:>7}  worst in", "hook point", "error", "values");
+    println!(
+        "{:<50} {:>10} {:>7}  worst in",
+        "hook point", "error", "values"
+    );
     for (point, (error, count, place)) in &table {
         println!("{point:<50} {error:>10.2e} {count:>7}  {place}");
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
     let worst = table.values().map(|v| v.0).fold(0.0, f64::max);
     assert!(worst <= TOLERANCE, "worst relative error {worst:.2e}");
-    assert_eq!(table.len(), HOOK_TABLE.len() + 1, "every hook point, and the pixel values, is compared");
+    assert_eq!(
+        table.len(),
+        HOOK_TABLE.len() + 1,
+        "every hook point, and the pixel values, is compared"
+    );
 }
 
 fn check(
@@ -84,7 +109,9 @@ fn check(
 ) {
     for case in &goldens.cases {
         let at = format!("{set}/{}", case.name);
-        let comparison = goldens.compare(model, case).unwrap_or_else(|e| panic!("{at}: {e}"));
+        let comparison = goldens
+            .compare(model, case)
+            .unwrap_or_else(|e| panic!("{at}: {e}"));
         for (name, (error, count)) in &comparison.points {
             let entry = table.entry(kind(name)).or_insert((0.0, 0, String::new()));
             entry.1 += count;
@@ -93,10 +120,18 @@ fn check(
             }
         }
         // By whole forward passes, and by the engine with its cache.
-        let served = greedy(engine, model, goldens.prepare(model, case).unwrap(), comparison.expected.len());
+        let served = greedy(
+            engine,
+            model,
+            goldens.prepare(model, case).unwrap(),
+            comparison.expected.len(),
+        );
         for answer in [&comparison.answer, &served] {
             if *answer != comparison.expected {
-                failures.push(format!("{at}: greedy tokens {answer:?}, expected {:?}", comparison.expected));
+                failures.push(format!(
+                    "{at}: greedy tokens {answer:?}, expected {:?}",
+                    comparison.expected
+                ));
             }
         }
     }
@@ -106,21 +141,45 @@ fn check(
 fn every_row_of_the_hook_table_fires() {
     let model = model("tiny-gqa-tied");
     let goldens = goldens("tiny-gqa-tied");
-    let mut values = goldens.prepare(&model, &goldens.cases[0]).unwrap().values(&model).unwrap();
+    let mut values = goldens
+        .prepare(&model, &goldens.cases[0])
+        .unwrap()
+        .values(&model)
+        .unwrap();
     values.remove("pixel_values");
-    let (tower, decoder) = (model.tower.feature_layers(), model.decoder.config().num_hidden_layers);
+    let (tower, decoder) = (
+        model.tower.feature_layers(),
+        model.decoder.config().num_hidden_layers,
+    );
     let mut expected = 0;
     for row in HOOK_TABLE {
-        let layers = if row.stack == Stack::VisionTower { tower } else { decoder };
+        let layers = if row.stack == Stack::VisionTower {
+            tower
+        } else {
+            decoder
+        };
         for layer in if row.per_layer() { 0..layers } else { 0..1 } {
-            let point =
-                if row.per_layer() { Point::at(row.stack, layer, row.site) } else { Point::of(row.stack, row.site) };
-            assert!(values.contains_key(&point.to_string()), "{point} did not fire");
+            let point = if row.per_layer() {
+                Point::at(row.stack, layer, row.site)
+            } else {
+                Point::of(row.stack, row.site)
+            };
+            assert!(
+                values.contains_key(&point.to_string()),
+                "{point} did not fire"
+            );
             expected += 1;
         }
     }
-    assert_eq!(values.len(), expected, "points fired that the table does not have");
-    assert_eq!(Point::of(Stack::Projector, Site::Out).to_string(), "projector.hook_out");
+    assert_eq!(
+        values.len(),
+        expected,
+        "points fired that the table does not have"
+    );
+    assert_eq!(
+        Point::of(Stack::Projector, Site::Out).to_string(),
+        "projector.hook_out"
+    );
 }
 
 /// A check that cannot fail would certify nothing.
@@ -136,12 +195,25 @@ fn one_changed_weight_is_found() {
     let mut bytes = std::fs::read(&path).unwrap();
     let header = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
     let index: serde_json::Value = serde_json::from_slice(&bytes[8..8 + header]).unwrap();
-    let tensor = index.as_object().unwrap().iter().find(|(name, _)| name.ends_with("layers.1.mlp.down_proj.weight"));
+    let tensor = index
+        .as_object()
+        .unwrap()
+        .iter()
+        .find(|(name, _)| name.ends_with("layers.1.mlp.down_proj.weight"));
     let at = 8 + header + tensor.unwrap().1["data_offsets"][0].as_u64().unwrap() as usize;
     bytes[at..at + 2].copy_from_slice(&0x3fc0_u16.to_le_bytes()); // 1.5 in bf16
     std::fs::write(&path, bytes).unwrap();
-    let model = Model::load("changed", &Source::Folder(folder.path().into()), DType::F32, &Device::Cpu).unwrap();
+    let model = Model::load(
+        "changed",
+        &Source::Folder(folder.path().into()),
+        DType::F32,
+        &Device::Cpu,
+    )
+    .unwrap();
     let set = goldens("tiny-onevision");
-    let (error, point) = set.compare(&model, &set.cases[0]).map(|c| (c.worst().0, c.worst().1.to_owned())).unwrap();
+    let (error, point) = set
+        .compare(&model, &set.cases[0])
+        .map(|c| (c.worst().0, c.worst().1.to_owned()))
+        .unwrap();
     assert!(error > 100.0 * TOLERANCE, "{error:.1e} at {point}");
 }

@@ -1,5 +1,5 @@
-//! The hub, played by a server in this process that speaks its HTTP protocol: fresh, cached, broken off and resumed, wrong
-//! digest, offline, gated.
+//! The hub, played by a server in this process that speaks its HTTP protocol: fresh, cached, broken
+//! off and resumed, wrong digest, offline, gated.
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
 mod common;
@@ -37,18 +37,29 @@ struct Played {
 
 fn hex(bytes: &[u8]) -> String {
     let digits = b"0123456789abcdef";
-    bytes.iter().flat_map(|b| [digits[usize::from(b >> 4)], digits[usize::from(b & 15)]]).map(char::from).collect()
+    bytes
+        .iter()
+        .flat_map(|b| [digits[usize::from(b >> 4)], digits[usize::from(b & 15)]])
+        .map(char::from)
+        .collect()
 }
 
 fn permitted(headers: &HeaderMap) -> bool {
-    headers.get(header::AUTHORIZATION).is_some_and(|v| v == "Bearer secret")
+    headers
+        .get(header::AUTHORIZATION)
+        .is_some_and(|v| v == "Bearer secret")
 }
 
-async fn info(State(played): State<Arc<Played>>, headers: HeaderMap) -> Result<Json<Value>, StatusCode> {
+async fn info(
+    State(played): State<Arc<Played>>,
+    headers: HeaderMap,
+) -> Result<Json<Value>, StatusCode> {
     if !permitted(&headers) {
         return Err(StatusCode::UNAUTHORIZED);
     }
-    let files = std::fs::read_dir(&played.folder).unwrap().map(|f| f.unwrap().file_name().into_string().unwrap());
+    let files = std::fs::read_dir(&played.folder)
+        .unwrap()
+        .map(|f| f.unwrap().file_name().into_string().unwrap());
     let siblings: Vec<Value> = files.map(|f| json!({ "rfilename": f })).collect();
     Ok(Json(json!({ "sha": COMMIT, "siblings": siblings })))
 }
@@ -58,11 +69,24 @@ async fn file(
     UrlPath((_, name)): UrlPath<(String, String)>,
     headers: HeaderMap,
 ) -> Response {
-    let Ok(bytes) = std::fs::read(played.folder.join(&name)) else { return StatusCode::NOT_FOUND.into_response() };
+    let Ok(bytes) = std::fs::read(played.folder.join(&name)) else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
     let weights = name.ends_with(".safetensors");
     let lie = weights && played.lies.load(Ordering::SeqCst);
-    let etag = if lie { "0".repeat(64) } else { hex(&Sha256::digest(&bytes)) };
-    let range = headers.get(header::RANGE).unwrap().to_str().unwrap().strip_prefix("bytes=").unwrap().to_owned();
+    let etag = if lie {
+        "0".repeat(64)
+    } else {
+        hex(&Sha256::digest(&bytes))
+    };
+    let range = headers
+        .get(header::RANGE)
+        .unwrap()
+        .to_str()
+        .unwrap()
+        .strip_prefix("bytes=")
+        .unwrap()
+        .to_owned();
     let (start, end) = range.split_once('-').unwrap();
     let start: usize = start.parse().unwrap();
     let end = end.parse().map_or(bytes.len(), |e: usize| e + 1);
@@ -80,7 +104,8 @@ async fn file(
                     tokio::time::sleep(std::time::Duration::from_millis(100)).await;
                     Err(std::io::Error::other("broken off"))
                 };
-                body = Body::from_stream(stream::once(async { Ok(half) }).chain(stream::once(broken)));
+                body =
+                    Body::from_stream(stream::once(async { Ok(half) }).chain(stream::once(broken)));
             }
         }
     }
@@ -105,7 +130,10 @@ impl Setting {
 
     /// The hub with one repository, whose files are those of `folder`.
     async fn of(folder: PathBuf) -> Self {
-        let played = Arc::new(Played { folder, ..Played::default() });
+        let played = Arc::new(Played {
+            folder,
+            ..Played::default()
+        });
         let router = Router::new()
             .route("/api/models/tiny/llava/revision/{revision}", get(info))
             .route("/tiny/llava/resolve/{revision}/{file}", get(file))
@@ -115,8 +143,17 @@ impl Setting {
         tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         let cache = tempfile::tempdir().unwrap();
         let token = Some("secret".to_owned());
-        let hub = Hub { endpoint, cache: cache.path().to_owned(), token, offline: false };
-        Self { played, hub, _cache: cache }
+        let hub = Hub {
+            endpoint,
+            cache: cache.path().to_owned(),
+            token,
+            offline: false,
+        };
+        Self {
+            played,
+            hub,
+            _cache: cache,
+        }
     }
 
     /// The folder, and the last progress of each file.
@@ -135,7 +172,13 @@ impl Setting {
 }
 
 fn loads(folder: &Path) {
-    Model::load("fetched", &Source::Folder(folder.to_owned()), DType::F32, &Device::Cpu).unwrap();
+    Model::load(
+        "fetched",
+        &Source::Folder(folder.to_owned()),
+        DType::F32,
+        &Device::Cpu,
+    )
+    .unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -143,13 +186,26 @@ async fn fresh_then_cached_then_offline() {
     let mut setting = Setting::new().await;
     let (folder, told) = setting.fetch().await.unwrap();
     loads(&folder);
-    assert!(told.iter().any(|t| t.0 == "model.safetensors") && told.iter().all(|t| t.1 == t.2), "{told:?}");
+    assert!(
+        told.iter().any(|t| t.0 == "model.safetensors") && told.iter().all(|t| t.1 == t.2),
+        "{told:?}"
+    );
     let downloads = setting.played.downloads.load(Ordering::SeqCst);
     assert!(downloads >= 5);
     assert_eq!(setting.fetch().await.unwrap().0, folder);
-    assert_eq!(setting.played.downloads.load(Ordering::SeqCst), downloads, "cached files are not fetched again");
+    assert_eq!(
+        setting.played.downloads.load(Ordering::SeqCst),
+        downloads,
+        "cached files are not fetched again"
+    );
     setting.hub.endpoint = "http://127.0.0.1:9".into();
-    assert!(setting.fetch().await.unwrap_err().contains("http://127.0.0.1:9"));
+    assert!(
+        setting
+            .fetch()
+            .await
+            .unwrap_err()
+            .contains("http://127.0.0.1:9")
+    );
     setting.hub.offline = true;
     assert_eq!(setting.fetch().await.unwrap().0, folder);
 }
@@ -161,7 +217,10 @@ async fn a_download_that_breaks_off_goes_on_where_it_ended() {
     let (folder, _) = setting.fetch().await.unwrap();
     loads(&folder);
     let starts = setting.played.starts.lock().unwrap().clone();
-    assert!(starts.len() >= 2 && starts[0] == 0 && *starts.last().unwrap() > 0, "{starts:?}");
+    assert!(
+        starts.len() >= 2 && starts[0] == 0 && *starts.last().unwrap() > 0,
+        "{starts:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -169,7 +228,10 @@ async fn a_file_of_another_digest_is_refused_and_not_kept() {
     let setting = Setting::new().await;
     setting.played.lies.store(true, Ordering::SeqCst);
     let error = setting.fetch().await.unwrap_err();
-    assert!(error.contains("model.safetensors") && error.contains("SHA-256"), "{error}");
+    assert!(
+        error.contains("model.safetensors") && error.contains("SHA-256"),
+        "{error}"
+    );
     setting.played.lies.store(false, Ordering::SeqCst);
     loads(&setting.fetch().await.unwrap().0);
 }
@@ -179,7 +241,10 @@ async fn what_is_missing_or_gated_is_said() {
     let mut setting = Setting::new().await;
     setting.hub.token = None;
     let error = setting.fetch().await.unwrap_err();
-    assert!(error.contains("tiny/llava@v1") && error.contains("401"), "{error}");
+    assert!(
+        error.contains("tiny/llava@v1") && error.contains("401"),
+        "{error}"
+    );
     setting.hub.offline = true;
     let error = setting.fetch().await.unwrap_err();
     assert!(error.contains("offline"), "{error}");
@@ -200,8 +265,18 @@ async fn what_is_not_read_is_said_before_its_weights_are_fetched() {
             "model.safetensors",
             "AWQ 4-bit",
         ),
-        (r#"{"model_type": "pixtral_next"}"#, "config.json", "model.safetensors", "pixtral_next"),
-        (r#"{"model_type": "mobilevlm", "mm_vision_tower": "a/b"}"#, "config.json", "pytorch_model.bin", "mobilevlm"),
+        (
+            r#"{"model_type": "pixtral_next"}"#,
+            "config.json",
+            "model.safetensors",
+            "pixtral_next",
+        ),
+        (
+            r#"{"model_type": "mobilevlm", "mm_vision_tower": "a/b"}"#,
+            "config.json",
+            "pytorch_model.bin",
+            "mobilevlm",
+        ),
         (
             r#"{"base_model_name_or_path": "a/base"}"#,
             "adapter_config.json",
@@ -214,6 +289,9 @@ async fn what_is_not_read_is_said_before_its_weights_are_fetched() {
         let setting = Setting::of(folder.path().to_owned()).await;
         let error = setting.fetch().await.unwrap_err();
         assert!(error.contains(says), "{error}");
-        assert!(setting.played.downloads.load(Ordering::SeqCst) <= 1, "{weights} was fetched");
+        assert!(
+            setting.played.downloads.load(Ordering::SeqCst) <= 1,
+            "{weights} was fetched"
+        );
     }
 }

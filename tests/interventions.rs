@@ -1,5 +1,12 @@
-//! Interventions over the wire: captures, records that replay, random lists; and what they share with other languages.
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+//! Interventions over the wire: captures, records that replay, random lists; and what they share
+//! with other languages.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests"
+)]
 
 mod common;
 
@@ -16,8 +23,8 @@ use scotoma::server::{Config, ModelSpec};
 use scotoma::vision;
 use scotoma_client::v1::{self, DataType, Reduction, tokens::Named};
 use scotoma_client::{
-    CaptureRequest, CaptureTarget, Client, Error, GenerateRequest, Intervention, ScoreRequest, VerifyRequest, prompt,
-    target,
+    CaptureRequest, CaptureTarget, Client, Error, GenerateRequest, Intervention, ScoreRequest,
+    VerifyRequest, prompt, target,
 };
 use serde_json::{Value, json};
 use tonic::Code;
@@ -25,7 +32,9 @@ use tonic::Code;
 /// The client's interventions from canonical JSON, read by the server's own messages.
 fn list(json: &Value) -> Vec<Intervention> {
     let list: Vec<server::Intervention> = serde_json::from_value(json.clone()).unwrap();
-    list.iter().map(|i| Intervention::decode(i.encode_to_vec().as_slice()).unwrap()).collect()
+    list.iter()
+        .map(|i| Intervention::decode(i.encode_to_vec().as_slice()).unwrap())
+        .collect()
 }
 
 fn ask(interventions: &Value) -> GenerateRequest {
@@ -38,20 +47,36 @@ fn ask(interventions: &Value) -> GenerateRequest {
 }
 
 fn image() -> v1::Image {
-    v1::Image { source: Some(v1::image::Source::Data(picture())) }
+    v1::Image {
+        source: Some(v1::image::Source::Data(picture())),
+    }
 }
 
 fn capture(targets: Vec<CaptureTarget>) -> CaptureRequest {
     let prompt = Some(prompt("Is there a red circle?", [picture()]));
-    CaptureRequest { prompt, targets, ..Default::default() }
+    CaptureRequest {
+        prompt,
+        targets,
+        ..Default::default()
+    }
 }
 
 fn of(point: &str, tokens: Named, reduction: Reduction) -> CaptureTarget {
-    let target = v1::Target { tokens: Some([tokens].into()), ..target(point) };
-    CaptureTarget { target: Some(target), reduction: reduction.into(), ..Default::default() }
+    let target = v1::Target {
+        tokens: Some([tokens].into()),
+        ..target(point)
+    };
+    CaptureTarget {
+        target: Some(target),
+        reduction: reduction.into(),
+        ..Default::default()
+    }
 }
 
-async fn captured(client: &mut Client, request: CaptureRequest) -> (Vec<v1::Activation>, v1::CaptureFinished) {
+async fn captured(
+    client: &mut Client,
+    request: CaptureRequest,
+) -> (Vec<v1::Activation>, v1::CaptureFinished) {
     let mut stream = client.capture(request).await.unwrap();
     let mut found = Vec::new();
     while let Some(activation) = stream.next().await.unwrap() {
@@ -61,7 +86,11 @@ async fn captured(client: &mut Client, request: CaptureRequest) -> (Vec<v1::Acti
 }
 
 fn numbers(activation: &v1::Activation) -> Vec<f32> {
-    activation.data.chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect()
+    activation
+        .data
+        .chunks_exact(4)
+        .map(|b| f32::from_le_bytes(b.try_into().unwrap()))
+        .collect()
 }
 
 fn code(error: &Error) -> Code {
@@ -81,12 +110,26 @@ async fn captures_are_what_the_model_computes() {
         of(resid, Named::Visual, Reduction::Norm),
         of(resid, Named::All, Reduction::Last),
         lens,
-        of("language_model.blocks.2.attn.hook_pattern", Named::Last, Reduction::Received),
-        of("vision_tower.blocks.0.hook_resid_post", Named::Class, Reduction::None),
+        of(
+            "language_model.blocks.2.attn.hook_pattern",
+            Named::Last,
+            Reduction::Received,
+        ),
+        of(
+            "vision_tower.blocks.0.hook_resid_post",
+            Named::Class,
+            Reduction::None,
+        ),
         of("projector.hook_out", Named::Visual, Reduction::Mean),
     ];
     let (found, finished) = captured(&mut client, capture(targets.clone())).await;
-    let layers = client.get_model("").await.unwrap().language_model.unwrap().layers as usize;
+    let layers = client
+        .get_model("")
+        .await
+        .unwrap()
+        .language_model
+        .unwrap()
+        .layers as usize;
     assert_eq!(found.len(), 5 * layers + 3);
     let by = |target: u32| found.iter().filter(move |a| a.target == target);
     for (((rows, mean), norm), last) in by(0).zip(by(1)).zip(by(2)).zip(by(3)) {
@@ -98,12 +141,23 @@ async fn captures_are_what_the_model_computes() {
             assert!((m - expected).abs() < 1e-4);
         }
         for (r, n) in numbers(norm).into_iter().enumerate() {
-            let expected = values[r * width..(r + 1) * width].iter().map(|v| v * v).sum::<f32>().sqrt();
+            let expected = values[r * width..(r + 1) * width]
+                .iter()
+                .map(|v| v * v)
+                .sum::<f32>()
+                .sqrt();
             assert!((n - expected).abs() < 1e-3);
         }
     }
     // The lens on the last layer is the model itself.
-    let greedy = client.generate(ask(&json!([]))).await.unwrap().next().await.unwrap().unwrap();
+    let greedy = client
+        .generate(ask(&json!([])))
+        .await
+        .unwrap()
+        .next()
+        .await
+        .unwrap()
+        .unwrap();
     let top = &by(4).next_back().unwrap().top[0].tokens;
     assert_eq!((top.len(), top[0].id), (3, greedy.id));
     assert!((top[0].logprob - greedy.logprob).abs() < 1e-5);
@@ -117,16 +171,30 @@ async fn captures_are_what_the_model_computes() {
     let (found, finished) = captured(&mut client, request).await;
     let steps: std::collections::BTreeSet<u32> = found.iter().map(|a| a.step).collect();
     assert!(steps.len() > 1 && !finished.text.is_empty(), "{steps:?}");
-    assert!(found.iter().all(|a| a.data.len() as u32 == 2 * a.shape.iter().product::<u32>()));
+    assert!(
+        found
+            .iter()
+            .all(|a| a.data.len() as u32 == 2 * a.shape.iter().product::<u32>())
+    );
 
     // Budgets and mistakes are said before anything runs.
     let mut small = capture(targets);
     small.max_bytes = 1000;
-    assert_eq!(code(&client.capture(small).await.unwrap_err()), Code::ResourceExhausted);
-    let wrong = capture(vec![of("language_model.blocks.1.hook_resid_pst", Named::All, Reduction::None)]);
+    assert_eq!(
+        code(&client.capture(small).await.unwrap_err()),
+        Code::ResourceExhausted
+    );
+    let wrong = capture(vec![of(
+        "language_model.blocks.1.hook_resid_pst",
+        Named::All,
+        Reduction::None,
+    )]);
     let error = client.capture(wrong).await.unwrap_err();
     assert_eq!(code(&error), Code::InvalidArgument);
-    assert!(error.to_string().contains("hook_resid_post"), "names the nearest: {error}");
+    assert!(
+        error.to_string().contains("hook_resid_post"),
+        "names the nearest: {error}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -136,7 +204,10 @@ async fn kept_activations_can_be_patched_in() {
     let point = "language_model.blocks.3.hook_resid_pre";
     let mut kept = of(point, Named::All, Reduction::None);
     kept.keep = true;
-    kept.target.as_mut().unwrap().steps = Some(v1::Steps { first: 0, last: Some(0) });
+    kept.target.as_mut().unwrap().steps = Some(v1::Steps {
+        first: 0,
+        last: Some(0),
+    });
     let (_, finished) = captured(&mut client, capture(vec![kept])).await;
     let handle = &finished.kept[0].handle;
     let patch = |handle: &str| json!([{"dropLayers": {"layers": [0]}}, {"patch": {"target": {"point": point, "steps": {"last": 0}}, "handle": handle}}]);
@@ -153,9 +224,17 @@ async fn kept_activations_can_be_patched_in() {
     // The clean residual stream over the damaged one: as if nothing had been dropped.
     let clean = score(&mut client, json!([])).await.unwrap();
     let mended = score(&mut client, patch(handle)).await.unwrap();
-    let damaged = score(&mut client, json!([{"dropLayers": {"layers": [0]}}])).await.unwrap();
-    assert!((mended - clean).abs() < 1e-5 && (damaged - clean).abs() > 1e-3, "{clean} {mended} {damaged}");
-    assert_eq!(code(&score(&mut client, patch("none")).await.unwrap_err()), Code::NotFound);
+    let damaged = score(&mut client, json!([{"dropLayers": {"layers": [0]}}]))
+        .await
+        .unwrap();
+    assert!(
+        (mended - clean).abs() < 1e-5 && (damaged - clean).abs() > 1e-3,
+        "{clean} {mended} {damaged}"
+    );
+    assert_eq!(
+        code(&score(&mut client, patch("none")).await.unwrap_err()),
+        Code::NotFound
+    );
 }
 
 fn recorded() -> Vec<Value> {
@@ -180,15 +259,31 @@ async fn fifty_records_replay_in_another_server() {
     for (i, interventions) in recorded().iter().cycle().take(50).enumerate() {
         let mut request = ask(interventions);
         request.sample_key = format!("item {i}");
-        request.sampling = Some(v1::Sampling { temperature: f64::from(i as u32 % 2), ..Default::default() });
-        records.push(client.generate(request).await.unwrap().finish().await.unwrap().provenance.unwrap());
+        request.sampling = Some(v1::Sampling {
+            temperature: f64::from(i as u32 % 2),
+            ..Default::default()
+        });
+        records.push(
+            client
+                .generate(request)
+                .await
+                .unwrap()
+                .finish()
+                .await
+                .unwrap()
+                .provenance
+                .unwrap(),
+        );
     }
     drop(client);
     drop(server);
     let second = Running::start(Config::shapes()).await;
     let mut client = second.client().await;
     for record in &records {
-        let request = VerifyRequest { provenance: Some(record.clone()), images: vec![image()] };
+        let request = VerifyRequest {
+            provenance: Some(record.clone()),
+            images: vec![image()],
+        };
         let response = client.verify(request).await.unwrap();
         assert!(response.agrees, "{:?}", response.differences);
         assert_eq!(response.provenance.as_ref(), Some(record));
@@ -197,16 +292,38 @@ async fn fifty_records_replay_in_another_server() {
     let differs = async |client: &mut Client, change: &dyn Fn(&mut v1::Provenance)| {
         let mut record = records[3].clone();
         change(&mut record);
-        let request = VerifyRequest { provenance: Some(record), images: vec![image()] };
+        let request = VerifyRequest {
+            provenance: Some(record),
+            images: vec![image()],
+        };
         let response = client.verify(request).await.unwrap();
         assert!(!response.agrees);
-        response.differences.into_iter().map(|d| d.stage).collect::<Vec<_>>()
+        response
+            .differences
+            .into_iter()
+            .map(|d| d.stage)
+            .collect::<Vec<_>>()
     };
-    assert_eq!(differs(&mut client, &|r| r.stages[3].digest = "0".into()).await, ["record", "logits"]);
-    assert_eq!(differs(&mut client, &|r| r.model_digest = "0".into()).await, ["record", "model_digest"]);
-    assert_eq!(differs(&mut client, &|r| r.output_digest = "0".into()).await, ["record", "output"]);
-    let without = VerifyRequest { provenance: Some(records[0].clone()), images: Vec::new() };
-    assert_eq!(code(&client.verify(without).await.unwrap_err()), Code::NotFound);
+    assert_eq!(
+        differs(&mut client, &|r| r.stages[3].digest = "0".into()).await,
+        ["record", "logits"]
+    );
+    assert_eq!(
+        differs(&mut client, &|r| r.model_digest = "0".into()).await,
+        ["record", "model_digest"]
+    );
+    assert_eq!(
+        differs(&mut client, &|r| r.output_digest = "0".into()).await,
+        ["record", "output"]
+    );
+    let without = VerifyRequest {
+        provenance: Some(records[0].clone()),
+        images: Vec::new(),
+    };
+    assert_eq!(
+        code(&client.verify(without).await.unwrap_err()),
+        Code::NotFound
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -245,7 +362,11 @@ async fn what_never_fires_or_cannot_be_is_refused() {
             Code::InvalidArgument,
             "interventions[1].swap_projector",
         ),
-        (json!([{"occludePatches": {"salient": {"share": 0.5, "model": "dino"}}}]), Code::NotFound, "interventions"),
+        (
+            json!([{"occludePatches": {"salient": {"share": 0.5, "model": "dino"}}}]),
+            Code::NotFound,
+            "interventions",
+        ),
         (
             json!([{"repeatLayers": {"first": 3, "last": 1}}]),
             Code::InvalidArgument,
@@ -268,7 +389,10 @@ async fn what_never_fires_or_cannot_be_is_refused() {
         let result = async { client.generate(request).await?.finish().await };
         let error = result.await.map(|f| f.text).unwrap_err();
         assert_eq!(code(&error), expected, "{interventions}: {error}");
-        assert!(error.to_string().contains(field), "{interventions}: {error}");
+        assert!(
+            error.to_string().contains(field),
+            "{interventions}: {error}"
+        );
     }
 }
 
@@ -291,13 +415,17 @@ fn any_intervention() -> impl Strategy<Value = Value> {
         Just(json!({"named": "NAMED_LAST"})),
         Just(json!({"named": "NAMED_QUESTION"})),
         Just(json!({"named": "NAMED_CLASS"})),
-        number.clone().prop_map(|n| json!({"indices": {"indices": [n, 1]}})),
-        number.clone().prop_map(|n| json!({"blocks": {"grid": n, "indices": [0, n]}})),
+        number
+            .clone()
+            .prop_map(|n| json!({"indices": {"indices": [n, 1]}})),
+        number
+            .clone()
+            .prop_map(|n| json!({"blocks": {"grid": n, "indices": [0, n]}})),
         real.clone().prop_map(|r| json!({"random": {"ratio": r}})),
         real.clone().prop_map(|r| json!({"salient": {"mass": r}})),
     ];
-    let tokens =
-        (prop::collection::vec(set, 0..3), any::<bool>()).prop_map(|(s, c)| json!({"anyOf": s, "complement": c}));
+    let tokens = (prop::collection::vec(set, 0..3), any::<bool>())
+        .prop_map(|(s, c)| json!({"anyOf": s, "complement": c}));
     (0..18, number.clone(), number, real, point, tokens).prop_map(|(kind, a, b, r, point, tokens)| {
         let target = json!({"point": point, "tokens": tokens});
         match kind {
@@ -331,23 +459,43 @@ fn random_lists_are_answered_or_refused_by_field() {
         let client = server.client().await;
         (server, client)
     });
-    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig { cases: 400, ..ProptestConfig::default() });
-    let result = runner.run(&prop::collection::vec(any_intervention(), 1..5), |interventions| {
-        let mut client = client.clone();
-        let mut request = ask(&json!(interventions));
-        request.max_tokens = 2;
-        let outcome = runtime.block_on(async { client.generate(request).await?.finish().await });
-        if let Err(error) = outcome {
-            let expected = [Code::InvalidArgument, Code::FailedPrecondition];
-            prop_assert!(expected.contains(&code(&error)), "{interventions:?}: {error}");
-            let text = error.to_string();
-            prop_assert!(text.contains("interventions[") || text.contains("prompt"), "{interventions:?}: {error}");
-        }
-        Ok(())
+    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig {
+        cases: 400,
+        ..ProptestConfig::default()
     });
+    let result = runner.run(
+        &prop::collection::vec(any_intervention(), 1..5),
+        |interventions| {
+            let mut client = client.clone();
+            let mut request = ask(&json!(interventions));
+            request.max_tokens = 2;
+            let outcome =
+                runtime.block_on(async { client.generate(request).await?.finish().await });
+            if let Err(error) = outcome {
+                let expected = [Code::InvalidArgument, Code::FailedPrecondition];
+                prop_assert!(
+                    expected.contains(&code(&error)),
+                    "{interventions:?}: {error}"
+                );
+                let text = error.to_string();
+                prop_assert!(
+                    text.contains("interventions[") || text.contains("prompt"),
+                    "{interventions:?}: {error}"
+                );
+            }
+            Ok(())
+        },
+    );
     result.unwrap();
     // And it still answers.
-    let healthy = runtime.block_on(async { client.clone().generate(ask(&json!([]))).await?.finish().await });
+    let healthy = runtime.block_on(async {
+        client
+            .clone()
+            .generate(ask(&json!([])))
+            .await?
+            .finish()
+            .await
+    });
     assert!(!healthy.unwrap().text.is_empty());
     drop(server);
 }
@@ -359,8 +507,19 @@ fn random_choices_are_those_of_the_vectors() {
     assert!(!rows.is_empty());
     for row in rows {
         let number = |name: &str| row[name].as_u64().unwrap() as usize;
-        let (seed, key) = (row["seed"].as_str().unwrap().parse().unwrap(), row["sample_key"].as_str().unwrap());
-        let draws = || Draws::at_point(seed, key, number("index"), number("image"), row["point"].as_str().unwrap());
+        let (seed, key) = (
+            row["seed"].as_str().unwrap().parse().unwrap(),
+            row["sample_key"].as_str().unwrap(),
+        );
+        let draws = || {
+            Draws::at_point(
+                seed,
+                key,
+                number("index"),
+                number("image"),
+                row["point"].as_str().unwrap(),
+            )
+        };
         assert_eq!(json!(draws().permutation(12)), row["permutation_of_12"]);
         assert_eq!(json!(draws().permutation(36)), row["permutation_of_36"]);
         assert_eq!(json!(draws().subset(30, 4)), row["subset_4_of_30"]);
@@ -370,16 +529,21 @@ fn random_choices_are_those_of_the_vectors() {
             let expected = row[name].as_array().unwrap();
             assert_eq!(found.len(), expected.len());
             // Logarithms and cosines differ in their last bit between libraries.
-            found
-                .iter()
-                .zip(expected)
-                .for_each(|(a, b)| assert!((a - b.as_f64().unwrap()).abs() < 1e-6, "{name}: {a} {b}"));
+            found.iter().zip(expected).for_each(|(a, b)| {
+                assert!((a - b.as_f64().unwrap()).abs() < 1e-6, "{name}: {a} {b}")
+            });
         };
         let mut normal = draws();
         close((0..3).map(|_| normal.gaussian()).collect(), "gaussians");
         let floats = |values: Vec<f32>| values.into_iter().map(f64::from).collect();
-        close(floats(draws().noise(2, 5, false)), "uniform_noise_row_2_of_5");
-        close(floats(draws().noise(3, 4, true)), "gaussian_noise_row_3_of_4");
+        close(
+            floats(draws().noise(2, 5, false)),
+            "uniform_noise_row_2_of_5",
+        );
+        close(
+            floats(draws().noise(3, 4, true)),
+            "gaussian_noise_row_3_of_4",
+        );
     }
 }
 
@@ -387,16 +551,31 @@ fn random_choices_are_those_of_the_vectors() {
 fn a_saliency_model_looks_where_its_reference_looks() {
     let folder = Path::new(common::FOLDER).join("tiny-dino");
     let model = SaliencyModel::load("dino", &Source::Folder(folder.clone()), &Device::Cpu).unwrap();
-    let golden = candle_core::safetensors::load(folder.join("golden/attention.safetensors"), &Device::Cpu).unwrap();
-    let expected: Vec<Vec<f32>> = golden["attention"].to_dtype(DType::F32).unwrap().to_vec2().unwrap();
+    let golden =
+        candle_core::safetensors::load(folder.join("golden/attention.safetensors"), &Device::Cpu)
+            .unwrap();
+    let expected: Vec<Vec<f32>> = golden["attention"]
+        .to_dtype(DType::F32)
+        .unwrap()
+        .to_vec2()
+        .unwrap();
     let bytes = std::fs::read(Path::new(common::FOLDER).join("pictures/square.png")).unwrap();
     let view = vision::decode(&bytes, 1 << 20).unwrap();
     for (head, expected) in expected.iter().enumerate() {
         let found = model.attention(&view, Some(head)).unwrap();
-        let error = found.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        let error = found
+            .iter()
+            .zip(expected)
+            .map(|(a, b)| (a - b).abs())
+            .fold(0.0, f32::max);
         assert!(found.len() == 16 && error < 1e-5, "head {head}: {error}");
     }
-    let mean = Tensor::new(expected, &Device::Cpu).unwrap().mean(0).unwrap().to_vec1::<f32>().unwrap();
+    let mean = Tensor::new(expected, &Device::Cpu)
+        .unwrap()
+        .mean(0)
+        .unwrap()
+        .to_vec1::<f32>()
+        .unwrap();
     let found = model.attention(&view, None).unwrap();
     assert!(found.iter().zip(&mean).all(|(a, b)| (a - b).abs() < 1e-5));
 }
@@ -406,17 +585,42 @@ async fn a_resident_dino_says_what_is_hidden() {
     let folder = Path::new(common::FOLDER).join("tiny-dino");
     let spec = ModelSpec::new("shapes", scotoma::model::shapes());
     let saliency = vec![("dino".to_owned(), Source::Folder(folder))];
-    let server = Running::start(Config { models: vec![spec], saliency, ..Config::shapes() }).await;
+    let server = Running::start(Config {
+        models: vec![spec],
+        saliency,
+        ..Config::shapes()
+    })
+    .await;
     let mut client = server.client().await;
-    assert_eq!(client.get_model("").await.unwrap().saliency_models, ["dino"]);
+    assert_eq!(
+        client.get_model("").await.unwrap().saliency_models,
+        ["dino"]
+    );
     let cells = async |client: &mut Client, arm: &str, head: u32| {
-        let interventions = json!([{"occludePatches": {arm: {"share": 0.5, "model": "dino", "head": head}}}]);
-        let finished = client.generate(ask(&interventions)).await.unwrap().finish().await.unwrap();
+        let interventions =
+            json!([{"occludePatches": {arm: {"share": 0.5, "model": "dino", "head": head}}}]);
+        let finished = client
+            .generate(ask(&interventions))
+            .await
+            .unwrap()
+            .finish()
+            .await
+            .unwrap();
         finished.provenance.unwrap().plan[0].resolutions[0].clone()
     };
-    let (salient, rest) = (cells(&mut client, "salient", 1).await, cells(&mut client, "nonSalient", 1).await);
+    let (salient, rest) = (
+        cells(&mut client, "salient", 1).await,
+        cells(&mut client, "nonSalient", 1).await,
+    );
     let mut both = [salient.indices.clone(), rest.indices].concat();
     both.sort_unstable();
-    assert_eq!((both, salient.digest.len()), ((0..36).collect::<Vec<u32>>(), 64));
-    assert_ne!(salient.indices, cells(&mut client, "salient", 2).await.indices, "heads look elsewhere");
+    assert_eq!(
+        (both, salient.digest.len()),
+        ((0..36).collect::<Vec<u32>>(), 64)
+    );
+    assert_ne!(
+        salient.indices,
+        cells(&mut client, "salient", 2).await.indices,
+        "heads look elsewhere"
+    );
 }

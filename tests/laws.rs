@@ -11,11 +11,14 @@ use scotoma::api::interventions_from_json;
 use scotoma::engine::parity::{Prepared, Resident};
 use scotoma::engine::{Engine, Event, Events, Limits, Sampling, Work};
 use scotoma::intervention::{
-    Amount, Applied, Choice, Draws, DropLayers, Effect, Fill, Intervention, Observed, OccludePatches, Order, Patch,
-    PatchSource, PermuteTokens, Plan, SaliencySource, Salient, Scope, Steps, SwapProjector, Target, shape_of,
+    Amount, Applied, Choice, Draws, DropLayers, Effect, Fill, Intervention, Observed,
+    OccludePatches, Order, Patch, PatchSource, PermuteTokens, Plan, SaliencySource, Salient, Scope,
+    Steps, SwapProjector, Target, shape_of,
 };
 use scotoma::model::{DEFAULT_PROJECTOR, Model, Place};
-use scotoma::nn::{Hooks, Layout, Linear, Meter, NoHooks, Point, Result as TensorResult, Span, Stack, Track};
+use scotoma::nn::{
+    Hooks, Layout, Linear, Meter, NoHooks, Point, Result as TensorResult, Span, Stack, Track,
+};
 use serde_json::json;
 
 /// Token ids with the bits of the 20 highest log-probabilities.
@@ -28,7 +31,10 @@ struct Bench {
 
 impl Bench {
     fn new(set: &str) -> Self {
-        Self { model: Arc::new(model(set)), engine: Engine::start(Limits::default()).unwrap() }
+        Self {
+            model: Arc::new(model(set)),
+            engine: Engine::start(Limits::default()).unwrap(),
+        }
     }
 
     fn plan(&self, list: &[Intervention]) -> Plan {
@@ -41,12 +47,20 @@ impl Bench {
 
     fn under(&self, list: &[Intervention]) -> Prepared {
         let goldens = goldens(&self.model.name);
-        goldens.prepare_under(&self.model, &goldens.cases[0], list, &Resident::default()).unwrap()
+        goldens
+            .prepare_under(&self.model, &goldens.cases[0], list, &Resident::default())
+            .unwrap()
     }
 
     fn submit(&self, list: &[Intervention], sampling: Sampling, max_tokens: usize) -> Events {
-        let work = Work::Generate { sampling, max_tokens, top_logprobs: 20 };
-        self.engine.submit(job(self.under(list), &self.model, work)).unwrap()
+        let work = Work::Generate {
+            sampling,
+            max_tokens,
+            top_logprobs: 20,
+        };
+        self.engine
+            .submit(job(self.under(list), &self.model, work))
+            .unwrap()
     }
 
     fn answer(&self, list: &[Intervention]) -> Answer {
@@ -79,35 +93,64 @@ fn collect(mut events: Events) -> (Answer, Vec<Effect>) {
 }
 
 fn permute(order: Order) -> Intervention {
-    Intervention::PermuteTokens(PermuteTokens { order, scope: Scope::All })
+    Intervention::PermuteTokens(PermuteTokens {
+        order,
+        scope: Scope::All,
+    })
 }
 
 fn occlude(choice: Choice) -> Intervention {
-    Intervention::OccludePatches(OccludePatches { choice, grid: 0, fill: Fill::BLACK, fill_seed: 0 })
+    Intervention::OccludePatches(OccludePatches {
+        choice,
+        grid: 0,
+        fill: Fill::BLACK,
+        fill_seed: 0,
+    })
 }
 
 fn salient(amount: Amount) -> Salient {
-    Salient { amount, source: SaliencySource::Tower, head: None }
+    Salient {
+        amount,
+        source: SaliencySource::Tower,
+        head: None,
+    }
 }
 
 fn drop_layers(stack: Stack, layers: &[u32]) -> Intervention {
-    Intervention::DropLayers(DropLayers { stack, layers: layers.to_vec() })
+    Intervention::DropLayers(DropLayers {
+        stack,
+        layers: layers.to_vec(),
+    })
 }
 
 /// An intervention in canonical JSON.
 fn change(json: serde_json::Value) -> Intervention {
-    interventions_from_json(&json!([json])).unwrap().swap_remove(0)
+    interventions_from_json(&json!([json]))
+        .unwrap()
+        .swap_remove(0)
 }
 
 /// Sets whose decoder, rotary embedding or features are others than LLaVA-1.5's.
-const DECODERS: [&str; 5] = ["tiny-phi3", "tiny-gemma", "tiny-gemma2", "tiny-qwen3", "tiny-vipllava"];
+const DECODERS: [&str; 5] = [
+    "tiny-phi3",
+    "tiny-gemma",
+    "tiny-gemma2",
+    "tiny-qwen3",
+    "tiny-vipllava",
+];
 
 const RESID: &str = "language_model.blocks.{l}.hook_resid_pre";
 
 #[test]
 fn what_changes_nothing_changes_no_bit() {
-    for set in ["tiny-gqa-tied", "tiny-full-old-names", "tiny-next-mistral", "tiny-onevision", "tiny-gemma2", "shapes"]
-    {
+    for set in [
+        "tiny-gqa-tied",
+        "tiny-full-old-names",
+        "tiny-next-mistral",
+        "tiny-onevision",
+        "tiny-gemma2",
+        "shapes",
+    ] {
         let bench = Bench::new(set);
         let baseline = bench.answer(&[]);
         let identity: Vec<u32> = (0..bench.tokens() as u32).collect();
@@ -138,10 +181,15 @@ fn what_changes_nothing_changes_no_bit() {
             let (answer, effects) = bench.answer_with_effects(&list);
             assert!(answer == baseline, "{set}: {json}");
             let resolved = &bench.plan(&list).resolved[0];
-            let unchanged = resolved.changed_nothing || effects[0].sums.is_some_and(|(changed, _)| changed == 0.0);
+            let unchanged = resolved.changed_nothing
+                || effects[0].sums.is_some_and(|(changed, _)| changed == 0.0);
             assert!(unchanged, "{set}: {json} is not flagged");
         }
-        assert_ne!(bench.answer(&[drop_layers(Stack::LanguageModel, &[1])]), baseline, "{set}: dropping must matter");
+        assert_ne!(
+            bench.answer(&[drop_layers(Stack::LanguageModel, &[1])]),
+            baseline,
+            "{set}: dropping must matter"
+        );
     }
 }
 
@@ -160,16 +208,27 @@ fn a_runs_own_activations_change_nothing() {
             let parsed: Point = point.parse().unwrap();
             let shape = shape_of(&bench.model, parsed, 0);
             let rows = values[point].len() / shape.numbers();
-            let own = Tensor::from_slice(&values[point], shape.of_rows(rows), &Device::Cpu).unwrap();
+            let own =
+                Tensor::from_slice(&values[point], shape.of_rows(rows), &Device::Cpu).unwrap();
             let mut target = Target::at(point);
             target.steps = Steps { first: 0, last: 0 };
             let patch = |values: Tensor| {
-                [Intervention::Patch(Patch { target: target.clone(), source: PatchSource::Inline(values) })]
+                [Intervention::Patch(Patch {
+                    target: target.clone(),
+                    source: PatchSource::Inline(values),
+                })]
             };
             let (answer, effects) = bench.answer_with_effects(&patch(own.clone()));
             assert!(answer == baseline, "{set}: {point}");
-            assert_eq!((effects[0].fired > 0, effects[0].relative_change()), (true, Some(0.0)));
-            assert_ne!(bench.answer(&patch((own * 2.0).unwrap())), baseline, "{set}: {point}: patching must matter");
+            assert_eq!(
+                (effects[0].fired > 0, effects[0].relative_change()),
+                (true, Some(0.0))
+            );
+            assert_ne!(
+                bench.answer(&patch((own * 2.0).unwrap())),
+                baseline,
+                "{set}: {point}: patching must matter"
+            );
         }
     }
 }
@@ -180,8 +239,13 @@ fn kept_and_removed_tokens_partition_a_picture() {
         let bench = Bench::new(set);
         let kept = |mode: &str, index: u32| {
             let blocks = json!({"anyOf": [{"blocks": {"grid": 2, "indices": [index]}}]});
-            let plan = bench.plan(&[change(json!({"selectTokens": {"tokens": blocks, "mode": mode}}))]);
-            assert_eq!(plan.images[0].len(), plan.resolved[0].resolutions[0].indices.len());
+            let plan = bench.plan(&[change(
+                json!({"selectTokens": {"tokens": blocks, "mode": mode}}),
+            )]);
+            assert_eq!(
+                plan.images[0].len(),
+                plan.resolved[0].resolutions[0].indices.len()
+            );
             plan.resolved[0].resolutions[0].indices.clone()
         };
         let mut covered = Vec::new();
@@ -190,12 +254,22 @@ fn kept_and_removed_tokens_partition_a_picture() {
             covered.extend(both.clone());
             both.extend(kept("MODE_REMOVE", block));
             both.sort_unstable();
-            assert_eq!(both, (0..bench.tokens() as u32).collect::<Vec<_>>(), "{set}: block {block}");
+            assert_eq!(
+                both,
+                (0..bench.tokens() as u32).collect::<Vec<_>>(),
+                "{set}: block {block}"
+            );
         }
         covered.sort_unstable();
         let places = bench.prepared().images.swap_remove(0).places;
-        let patches = (0..).zip(&places).filter(|(_, p)| matches!(p, Place::Base { .. } | Place::Canvas { .. }));
-        assert_eq!(covered, patches.map(|(i, _)| i).collect::<Vec<u32>>(), "{set}: the blocks cover all patches once");
+        let patches = (0..)
+            .zip(&places)
+            .filter(|(_, p)| matches!(p, Place::Base { .. } | Place::Canvas { .. }));
+        assert_eq!(
+            covered,
+            patches.map(|(i, _)| i).collect::<Vec<u32>>(),
+            "{set}: the blocks cover all patches once"
+        );
     }
 }
 
@@ -218,7 +292,10 @@ fn hiding_what_is_not_seen_changes_nothing() {
     let rest = json!({"anyOf": [{"indices": {"indices": [0]}}], "complement": true});
     let hide = |from, to| change(json!({"knockOutAttention": {"from": from, "to": to}}));
     let (answer, effects) = bench.answer_with_effects(&[hide(first.clone(), rest.clone())]);
-    assert_eq!((answer, effects[0].relative_change()), (bench.answer(&[]), Some(0.0)));
+    assert_eq!(
+        (answer, effects[0].relative_change()),
+        (bench.answer(&[]), Some(0.0))
+    );
     assert_ne!(bench.answer(&[hide(rest, first)]), bench.answer(&[]));
 }
 
@@ -226,40 +303,70 @@ fn hiding_what_is_not_seen_changes_nothing() {
 fn no_visual_token_at_all_is_a_prompt_of_words() {
     for set in ["tiny-gqa-tied", "tiny-next-llama"] {
         let bench = Bench::new(set);
-        let none = [change(json!({"selectTokens": {"mode": "MODE_REMOVE", "positions": "POSITIONS_COMPACT"}}))];
+        let none = [change(
+            json!({"selectTokens": {"mode": "MODE_REMOVE", "positions": "POSITIONS_COMPACT"}}),
+        )];
         let answer = bench.answer(&none);
         let mut prepared = bench.under(&none);
         assert!(!prepared.prompt.ids.contains(&bench.model.image_token));
         prepared.pixels.clear();
         prepared.images.clear();
-        let work = Work::Generate { sampling: Sampling::greedy(), max_tokens: 12, top_logprobs: 20 };
+        let work = Work::Generate {
+            sampling: Sampling::greedy(),
+            max_tokens: 12,
+            top_logprobs: 20,
+        };
         prepared.plan = Arc::new(Plan::default());
         prepared.observed = Observed::default();
-        let words = collect(bench.engine.submit(job(prepared, &bench.model, work)).unwrap()).0;
+        let words = collect(
+            bench
+                .engine
+                .submit(job(prepared, &bench.model, work))
+                .unwrap(),
+        )
+        .0;
         assert_eq!(answer, words, "{set}");
     }
 }
 
-/// Pruning really leaves rows out; hiding the same tokens from all layers above comes to the same, to rounding.
+/// Pruning really leaves rows out; hiding the same tokens from all layers above comes to the same,
+/// to rounding.
 #[test]
 fn pruned_tokens_are_hidden_tokens() {
     let bench = Bench::new("tiny-gqa-tied");
-    let prune = [change(json!({"pruneTokens": {"layer": 0, "keepCount": 5, "randomSeed": "3"}}))];
+    let prune = [change(
+        json!({"pruneTokens": {"layer": 0, "keepCount": 5, "randomSeed": "3"}}),
+    )];
     let pruned = bench.under(&prune);
     let mut applied = Applied::one(&pruned.plan);
     let values = pruned.values_with(&bench.model, &mut applied).unwrap();
-    let left: Vec<u32> = applied.into_observed().next().unwrap().pruned().remove(&0).unwrap();
+    let left: Vec<u32> = applied
+        .into_observed()
+        .next()
+        .unwrap()
+        .pruned()
+        .remove(&0)
+        .unwrap();
     assert_eq!(left.len(), bench.tokens() - 5);
     let to = json!({"anyOf": [{"indices": {"indices": left}}]});
-    let hide = [change(json!({"knockOutAttention": {"layers": [1, 2], "to": to}}))];
+    let hide = [change(
+        json!({"knockOutAttention": {"layers": [1, 2], "to": to}}),
+    )];
     let hidden = bench.under(&hide).values(&bench.model).unwrap();
     let point = "language_model.ln_final.hook_normalized";
     let width = bench.model.decoder.config().hidden_size;
     let last = |values: &[f32]| values[values.len() - width..].to_vec();
-    let difference =
-        last(&values[point]).iter().zip(last(&hidden[point])).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    let difference = last(&values[point])
+        .iter()
+        .zip(last(&hidden[point]))
+        .map(|(a, b)| (a - b).abs())
+        .fold(0.0, f32::max);
     assert!(difference < 1e-4, "{difference}");
-    assert_eq!(values[point].len(), hidden[point].len() - left.len() * width, "rows are really fewer");
+    assert_eq!(
+        values[point].len(),
+        hidden[point].len() - left.len() * width,
+        "rows are really fewer"
+    );
 }
 
 #[test]
@@ -267,7 +374,10 @@ fn a_permutation_and_its_inverse_cancel() {
     let bench = Bench::new("tiny-gqa-tied");
     let order = Draws::new(5, "", 0, 0).permutation(bench.tokens());
     let mut inverse = vec![0; order.len()];
-    order.iter().enumerate().for_each(|(i, &o)| inverse[o as usize] = i as u32);
+    order
+        .iter()
+        .enumerate()
+        .for_each(|(i, &o)| inverse[o as usize] = i as u32);
     let permuted = [permute(Order::Given(order)), permute(Order::Given(inverse))];
     assert_eq!(bench.answer(&permuted), bench.answer(&[]));
     assert_ne!(bench.answer(&permuted[..1]), bench.answer(&[]));
@@ -275,51 +385,98 @@ fn a_permutation_and_its_inverse_cancel() {
 
 #[test]
 fn company_changes_no_bit() {
-    for set in ["tiny-gqa-tied", "tiny-next-mistral", "tiny-onevision", "shapes"].iter().chain(&DECODERS) {
+    for set in [
+        "tiny-gqa-tied",
+        "tiny-next-mistral",
+        "tiny-onevision",
+        "shapes",
+    ]
+    .iter()
+    .chain(&DECODERS)
+    {
         let bench = Bench::new(set);
         let lists: Vec<Vec<Intervention>> = vec![
             vec![],
             vec![permute(Order::Seed(1))],
             vec![drop_layers(Stack::LanguageModel, &[0])],
-            vec![drop_layers(Stack::VisionTower, &[1]), permute(Order::Seed(2))],
+            vec![
+                drop_layers(Stack::VisionTower, &[1]),
+                permute(Order::Seed(2)),
+            ],
             vec![Intervention::SwapProjector(SwapProjector::Random(3))],
-            vec![occlude(Choice::Random { ratio: 0.5, seed: 4 })],
-            vec![occlude(Choice::NonSalient(salient(Amount::Share(0.3)))), drop_layers(Stack::LanguageModel, &[1, 2])],
-            vec![permute(Order::Seed(9)), drop_layers(Stack::LanguageModel, &[0, 2])],
-            vec![change(json!({"selectTokens": {"tokens": {"anyOf": [{"random": {"ratio": 0.5, "seed": "1"}}]}}}))],
-            vec![change(json!({"repeatLayers": {"first": 0, "last": 1, "times": 1}}))],
+            vec![occlude(Choice::Random {
+                ratio: 0.5,
+                seed: 4,
+            })],
+            vec![
+                occlude(Choice::NonSalient(salient(Amount::Share(0.3)))),
+                drop_layers(Stack::LanguageModel, &[1, 2]),
+            ],
+            vec![
+                permute(Order::Seed(9)),
+                drop_layers(Stack::LanguageModel, &[0, 2]),
+            ],
+            vec![change(
+                json!({"selectTokens": {"tokens": {"anyOf": [{"random": {"ratio": 0.5, "seed": "1"}}]}}}),
+            )],
+            vec![change(
+                json!({"repeatLayers": {"first": 0, "last": 1, "times": 1}}),
+            )],
             vec![change(json!({"exitEarly": {"layer": 1}}))],
-            vec![change(json!({"addNoise": {"target": {"point": RESID}, "scale": 0.3, "seed": "2"}}))],
+            vec![change(
+                json!({"addNoise": {"target": {"point": RESID}, "scale": 0.3, "seed": "2"}}),
+            )],
             vec![change(
                 json!({"ablate": {"target": {"point": "language_model.blocks.1.hook_mlp_out"}, "value": "CONSTANT_MEAN"}}),
             )],
-            vec![change(json!({"knockOutAttention": {"layers": [1], "to": {"anyOf": [{"named": "NAMED_VISUAL"}]}}}))],
-            vec![change(json!({"pruneTokens": {"layer": 0, "keepShare": 0.4}}))],
+            vec![change(
+                json!({"knockOutAttention": {"layers": [1], "to": {"anyOf": [{"named": "NAMED_VISUAL"}]}}}),
+            )],
+            vec![change(
+                json!({"pruneTokens": {"layer": 0, "keepShare": 0.4}}),
+            )],
             vec![
                 change(json!({"replaceTokens": {"noise": {"seed": "5"}}})),
-                change(json!({"scale": {"target": {"point": "vision_tower.blocks.0.hook_attn_out"}, "factor": 0.5}})),
+                change(
+                    json!({"scale": {"target": {"point": "vision_tower.blocks.0.hook_attn_out"}, "factor": 0.5}}),
+                ),
             ],
         ];
         assert_eq!(lists.len(), 16);
         let alone: Vec<Answer> = lists.iter().map(|list| bench.answer(list)).collect();
         // Three rounds at once: they prefill and decode beside each other in ever other company.
-        let together: Vec<Events> =
-            (0..3).flat_map(|_| &lists).map(|list| bench.submit(list, Sampling::greedy(), 12)).collect();
+        let together: Vec<Events> = (0..3)
+            .flat_map(|_| &lists)
+            .map(|list| bench.submit(list, Sampling::greedy(), 12))
+            .collect();
         for (i, events) in together.into_iter().enumerate() {
-            assert_eq!(collect(events).0, alone[i % lists.len()], "{set}: request {i}");
+            assert_eq!(
+                collect(events).0,
+                alone[i % lists.len()],
+                "{set}: request {i}"
+            );
         }
     }
 }
 
-/// The same in one packed tensor, so that the company is certain: two prompts and two decode rows against each alone.
+/// The same in one packed tensor, so that the company is certain: two prompts and two decode rows
+/// against each alone.
 #[test]
 fn packed_rows_equal_rows_alone() {
     let model = model("tiny-gqa-tied");
-    let ids: Vec<Vec<u32>> = vec![vec![5, 60, 61, 62, 63, 64, 65], vec![9, 80], vec![7, 90, 91, 92], vec![8, 95, 96]];
+    let ids: Vec<Vec<u32>> = vec![
+        vec![5, 60, 61, 62, 63, 64, 65],
+        vec![9, 80],
+        vec![7, 90, 91, 92],
+        vec![8, 95, 96],
+    ];
     // Each runs another choice of layers; one of them some twice.
     let paths: [&[usize]; 4] = [&[1, 2], &[0, 1, 0, 1, 2], &[0, 1], &[0, 1, 2]];
     let plans = paths.map(|path| {
-        Arc::new(Plan { paths: [(Stack::LanguageModel, path.into())].into_iter().collect(), ..Plan::default() })
+        Arc::new(Plan {
+            paths: [(Stack::LanguageModel, path.into())].into_iter().collect(),
+            ..Plan::default()
+        })
     });
     let run = |sequences: &[usize], prefill: usize, tracks: &mut [Option<&mut Track>]| {
         let mut layout = Layout::default();
@@ -335,12 +492,26 @@ fn packed_rows_equal_rows_alone() {
             }
         }
         let x = model.decoder.embed(&rows).unwrap();
-        let runs = plans.iter().map(|plan| (plan.clone(), Observed::default())).collect();
-        let (hidden, layout) = model.decoder.forward(x, &layout, tracks, &mut Applied::new(runs)).unwrap();
+        let runs = plans
+            .iter()
+            .map(|plan| (plan.clone(), Observed::default()))
+            .collect();
+        let (hidden, layout) = model
+            .decoder
+            .forward(x, &layout, tracks, &mut Applied::new(runs))
+            .unwrap();
         let parts: Vec<Vec<f32>> = layout
             .spans
             .iter()
-            .map(|s| hidden.narrow(0, s.rows.start, s.rows.len()).unwrap().flatten_all().unwrap().to_vec1().unwrap())
+            .map(|s| {
+                hidden
+                    .narrow(0, s.rows.start, s.rows.len())
+                    .unwrap()
+                    .flatten_all()
+                    .unwrap()
+                    .to_vec1()
+                    .unwrap()
+            })
             .collect();
         parts
     };
@@ -352,22 +523,47 @@ fn packed_rows_equal_rows_alone() {
         alone.push((prefilled[0].clone(), decoded[0].clone()));
     }
     let mut tracks: Vec<Track> = ids.iter().map(|ids| track(ids.len())).collect();
-    let [a, b, c, d] = &mut tracks[..] else { unreachable!() };
+    let [a, b, c, d] = &mut tracks[..] else {
+        unreachable!()
+    };
     let first = run(&[2, 3], 2, &mut [Some(c), Some(d)]);
     assert_eq!(first, [alone[2].0.clone(), alone[3].0.clone()]);
     let mixed = run(&[0, 1, 2, 3], 2, &mut [Some(a), Some(b), Some(c), Some(d)]);
-    assert_eq!(mixed, [alone[0].0.clone(), alone[1].0.clone(), alone[2].1.clone(), alone[3].1.clone()]);
+    assert_eq!(
+        mixed,
+        [
+            alone[0].0.clone(),
+            alone[1].0.clone(),
+            alone[2].1.clone(),
+            alone[3].1.clone()
+        ]
+    );
 }
 
 #[test]
 fn a_row_of_a_linear_layer_depends_on_itself_alone() {
     let draw = |seed: u64, count: usize| {
         let mut draws = Draws::new(seed, "", 0, 0);
-        (0..count).map(|_| draws.gaussian() as f32).collect::<Vec<_>>()
+        (0..count)
+            .map(|_| draws.gaussian() as f32)
+            .collect::<Vec<_>>()
     };
-    let shapes =
-        [(8, 8), (32, 32), (32, 48), (56, 32), (128, 128), (128, 192), (160, 96), (588, 128), (128, 452), (1024, 96)];
-    for (dtype, (k, n)) in [DType::F32, DType::BF16].into_iter().flat_map(|d| shapes.map(|s| (d, s))) {
+    let shapes = [
+        (8, 8),
+        (32, 32),
+        (32, 48),
+        (56, 32),
+        (128, 128),
+        (128, 192),
+        (160, 96),
+        (588, 128),
+        (128, 452),
+        (1024, 96),
+    ];
+    for (dtype, (k, n)) in [DType::F32, DType::BF16]
+        .into_iter()
+        .flat_map(|d| shapes.map(|s| (d, s)))
+    {
         let tensor = |seed, rows: usize, columns: usize| {
             Tensor::from_vec(draw(seed, rows * columns), (rows, columns), &Device::Cpu)
                 .unwrap()
@@ -383,15 +579,38 @@ fn a_row_of_a_linear_layer_depends_on_itself_alone() {
             for rows in [1, 2, 3, 4, 5, 8, 23] {
                 let rows = rows.min(40 - start);
                 let part = bits(linear.forward(&x.narrow(0, start, rows).unwrap()).unwrap());
-                assert!(part == whole[start..start + rows], "{dtype:?} {k} -> {n}: rows {start}..{}", start + rows);
+                assert!(
+                    part == whole[start..start + rows],
+                    "{dtype:?} {k} -> {n}: rows {start}..{}",
+                    start + rows
+                );
             }
         }
-        assert_eq!(bits(linear.weight().unwrap()), bits(weight.clone()), "unpacking gives the weight back");
+        assert_eq!(
+            bits(linear.weight().unwrap()),
+            bits(weight.clone()),
+            "unpacking gives the weight back"
+        );
         let double = |t: &Tensor| t.to_dtype(DType::F64).unwrap();
-        let exact = double(&x).matmul(&double(&weight).t().unwrap()).unwrap().broadcast_add(&double(&bias)).unwrap();
-        let norm = |t: Tensor| t.sqr().unwrap().sum_all().unwrap().to_scalar::<f64>().unwrap().sqrt();
+        let exact = double(&x)
+            .matmul(&double(&weight).t().unwrap())
+            .unwrap()
+            .broadcast_add(&double(&bias))
+            .unwrap();
+        let norm = |t: Tensor| {
+            t.sqr()
+                .unwrap()
+                .sum_all()
+                .unwrap()
+                .to_scalar::<f64>()
+                .unwrap()
+                .sqrt()
+        };
         let error = norm((double(&linear.forward(&x).unwrap()) - &exact).unwrap()) / norm(exact);
-        assert!(error < if dtype == DType::F32 { 6e-7 } else { 4e-3 }, "{dtype:?} {k} -> {n}: {error:e}");
+        assert!(
+            error < if dtype == DType::F32 { 6e-7 } else { 4e-3 },
+            "{dtype:?} {k} -> {n}: {error:e}"
+        );
     }
 }
 
@@ -408,31 +627,57 @@ impl Hooks for Onlooker {
     }
 }
 
-/// In chunks, row by row, from where another sequence stood, and looked at from all sides: the same bits.
+/// In chunks, row by row, from where another sequence stood, and looked at from all sides: the same
+/// bits.
 #[test]
 fn a_prefill_in_parts_is_a_prefill() {
-    for set in ["tiny-gqa-tied", "tiny-next-mistral", "tiny-onevision", "shapes"].iter().chain(&DECODERS) {
+    for set in [
+        "tiny-gqa-tied",
+        "tiny-next-mistral",
+        "tiny-onevision",
+        "shapes",
+    ]
+    .iter()
+    .chain(&DECODERS)
+    {
         let model = model(set);
         let ids: Vec<u32> = (0..40).map(|i| 5 + i * 7 % 90).collect();
         let layers = model.decoder.config().num_hidden_layers;
         let embedded = model.decoder.embed(&ids).unwrap();
-        let run = |x: &Tensor, slot: usize, from: usize, track: Option<&mut Track>, hooks: &mut dyn Hooks| {
+        let run = |x: &Tensor,
+                   slot: usize,
+                   from: usize,
+                   track: Option<&mut Track>,
+                   hooks: &mut dyn Hooks| {
             let tokens: Vec<u32> = (from..from + x.dim(0).unwrap()).map(|t| t as u32).collect();
             let mut layout = Layout::default();
             layout.rows_of(0, slot, tokens.clone().into(), tokens.into());
-            let (hidden, _) = model.decoder.forward(x.clone(), &layout, &mut [track], hooks).unwrap();
+            let (hidden, _) = model
+                .decoder
+                .forward(x.clone(), &layout, &mut [track], hooks)
+                .unwrap();
             hidden.to_vec2::<f32>().unwrap()
         };
         let rows = |from: usize, count: usize| embedded.narrow(0, from, count).unwrap();
         let mut whole_track = track(40);
         (0..=layers).for_each(|slot| whole_track.keep(slot, 0));
         let whole = run(&embedded, 0, 0, Some(&mut whole_track), &mut NoHooks);
-        assert_eq!(run(&embedded, 0, 0, None, &mut Onlooker), whole, "{set}: looked at");
+        assert_eq!(
+            run(&embedded, 0, 0, None, &mut Onlooker),
+            whole,
+            "{set}: looked at"
+        );
         for chunk in [1, 3, 7, 16, 33] {
             let mut track = track(40);
             let mut parts = Vec::new();
             for from in (0..40).step_by(chunk) {
-                parts.extend(run(&rows(from, chunk.min(40 - from)), 0, from, Some(&mut track), &mut NoHooks));
+                parts.extend(run(
+                    &rows(from, chunk.min(40 - from)),
+                    0,
+                    from,
+                    Some(&mut track),
+                    &mut NoHooks,
+                ));
             }
             assert_eq!(parts, whole, "{set}: chunks of {chunk}");
         }
@@ -440,13 +685,24 @@ fn a_prefill_in_parts_is_a_prefill() {
         let mut track = track(30);
         run(&rows(0, 30), 0, 0, Some(&mut track), &mut NoHooks);
         for (from, expected) in whole.iter().enumerate().skip(30) {
-            assert_eq!(run(&rows(from, 1), 0, from, Some(&mut track), &mut NoHooks)[0], *expected, "{set}: decoded");
+            assert_eq!(
+                run(&rows(from, 1), 0, from, Some(&mut track), &mut NoHooks)[0],
+                *expected,
+                "{set}: decoded"
+            );
         }
         for (slot, position) in [(0, 0), (0, 17), (1, 17), (2, 0), (layers, 39)] {
             let mut fork = whole_track.fork(slot, position, 40, 1);
-            let x = whole_track.checkpoint(slot)[0].rows.narrow(0, position as usize, 40 - position as usize).unwrap();
+            let x = whole_track.checkpoint(slot)[0]
+                .rows
+                .narrow(0, position as usize, 40 - position as usize)
+                .unwrap();
             let hidden = run(&x, slot, position as usize, Some(&mut fork), &mut NoHooks);
-            assert_eq!(hidden, whole[position as usize..], "{set}: from layer {slot}, token {position}");
+            assert_eq!(
+                hidden,
+                whole[position as usize..],
+                "{set}: from layer {slot}, token {position}"
+            );
         }
     }
 }
@@ -456,7 +712,13 @@ fn the_same_seed_gives_the_same_bits() {
     let bench = Bench::new("tiny-gqa-tied");
     let sample = |seed| {
         let draws = Draws::new(seed, "", 0, 0);
-        let sampling = Sampling { temperature: 1.5, top_k: 0, top_p: 0.95, draws, ..Sampling::greedy() };
+        let sampling = Sampling {
+            temperature: 1.5,
+            top_k: 0,
+            top_p: 0.95,
+            draws,
+            ..Sampling::greedy()
+        };
         collect(bench.submit(&[permute(Order::Seed(seed))], sampling, 12)).0
     };
     assert_eq!(sample(1), sample(1));
@@ -468,14 +730,32 @@ fn permuting_before_the_projector_is_permuting_after_it() {
     let model = model("tiny-gqa-tied");
     let goldens = goldens("tiny-gqa-tied");
     let pixels = goldens.prepare(&model, &goldens.cases[0]).unwrap().pixels;
-    let (features, layout) =
-        model.tower.forward(&Tensor::cat(&pixels, 0).unwrap(), &[(0, (0, 0))], &mut NoHooks).unwrap();
+    let (features, layout) = model
+        .tower
+        .forward(
+            &Tensor::cat(&pixels, 0).unwrap(),
+            &[(0, (0, 0))],
+            &mut NoHooks,
+        )
+        .unwrap();
     let order = Draws::new(3, "", 0, 0).permutation(model.tower.tokens());
     let index = Tensor::from_vec(order.clone(), order.len(), &Device::Cpu).unwrap();
-    let project = |x: &Tensor| model.own_projector().forward(x, &layout, &mut NoHooks).unwrap();
+    let project = |x: &Tensor| {
+        model
+            .own_projector()
+            .forward(x, &layout, &mut NoHooks)
+            .unwrap()
+    };
     let before = project(&features.index_select(&index, 0).unwrap());
     let after = project(&features).index_select(&index, 0).unwrap();
-    let difference = (before - after).unwrap().abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
+    let difference = (before - after)
+        .unwrap()
+        .abs()
+        .unwrap()
+        .max_all()
+        .unwrap()
+        .to_scalar::<f32>()
+        .unwrap();
     assert!(difference <= 1e-6, "{difference}");
 }
 
@@ -485,7 +765,11 @@ fn salient_and_non_salient_patches_partition_the_picture() {
     for step in 0..=10 {
         let share = f64::from(step) / 10.0;
         for amount in [Amount::Mass(share), Amount::Share(share)] {
-            let cells = |choice| bench.plan(&[occlude(choice)]).resolved[0].resolutions[0].indices.clone();
+            let cells = |choice| {
+                bench.plan(&[occlude(choice)]).resolved[0].resolutions[0]
+                    .indices
+                    .clone()
+            };
             let mut both = cells(Choice::Salient(salient(amount)));
             both.extend(cells(Choice::NonSalient(salient(amount))));
             both.sort_unstable();
@@ -497,11 +781,19 @@ fn salient_and_non_salient_patches_partition_the_picture() {
 #[test]
 fn blocks_keep_tokens_in_their_block() {
     let bench = Bench::new("shapes");
-    let scoped = PermuteTokens { order: Order::Seed(3), scope: Scope::WithinBlocks(3) };
+    let scoped = PermuteTokens {
+        order: Order::Seed(3),
+        scope: Scope::WithinBlocks(3),
+    };
     let plan = bench.plan(&[Intervention::PermuteTokens(scoped)]);
     let order = &plan.resolved[0].resolutions[0].indices;
     let block = |i: u32| ((i / 6) / 2, (i % 6) / 2);
-    assert!(order.iter().enumerate().all(|(i, &o)| block(i as u32) == block(o)));
+    assert!(
+        order
+            .iter()
+            .enumerate()
+            .all(|(i, &o)| block(i as u32) == block(o))
+    );
     assert!(order.iter().enumerate().any(|(i, &o)| i as u32 != o));
 }
 
@@ -511,7 +803,10 @@ fn scopes_keep_tokens_where_they_belong() {
         let bench = Bench::new(set);
         let places = bench.prepared().images.swap_remove(0).places;
         let order = |scope| {
-            let plan = bench.plan(&[Intervention::PermuteTokens(PermuteTokens { order: Order::Seed(3), scope })]);
+            let plan = bench.plan(&[Intervention::PermuteTokens(PermuteTokens {
+                order: Order::Seed(3),
+                scope,
+            })]);
             plan.resolved[0].resolutions[0].indices.clone()
         };
         let tile = |place: Place| match place {
@@ -519,7 +814,12 @@ fn scopes_keep_tokens_where_they_belong() {
             Place::Base { .. } => Some(0),
             Place::Canvas { tile, .. } => Some(1 + tile),
         };
-        for scope in [Scope::All, Scope::WithinTiles, Scope::BaseView, Scope::WithinBlocks(2)] {
+        for scope in [
+            Scope::All,
+            Scope::WithinTiles,
+            Scope::BaseView,
+            Scope::WithinBlocks(2),
+        ] {
             let order = order(scope);
             assert!(!order.is_sorted(), "{set} {scope:?}");
             for (i, &o) in order.iter().enumerate() {
@@ -528,7 +828,9 @@ fn scopes_keep_tokens_where_they_belong() {
                 assert!(to.is_some() || o as usize == i, "newlines stay");
                 match scope {
                     Scope::WithinTiles => assert_eq!(from, to, "{set}"),
-                    Scope::BaseView => assert!(to == Some(0) || o as usize == i, "{set}: tiles stay"),
+                    Scope::BaseView => {
+                        assert!(to == Some(0) || o as usize == i, "{set}: tiles stay")
+                    }
                     Scope::All | Scope::WithinBlocks(_) => {}
                 }
             }

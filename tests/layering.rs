@@ -1,4 +1,5 @@
-//! A folder under src/ imports only folders that stand after it in the alphabet; files at the root may import any.
+//! A folder under src/ imports only folders that stand after it in the alphabet; files at the root
+//! may import any.
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
 use std::path::{Path, PathBuf};
@@ -19,7 +20,11 @@ fn imports(text: &str) -> Vec<String> {
     let mut found = Vec::new();
     for (at, _) in text.match_indices("crate::") {
         let rest = &text[at + "crate::".len()..];
-        let word = |s: &str| s.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
+        let word = |s: &str| {
+            s.chars()
+                .take_while(|c| c.is_alphanumeric() || *c == '_')
+                .collect::<String>()
+        };
         match rest.strip_prefix('{') {
             None => found.push(word(rest)),
             Some(group) => {
@@ -62,8 +67,14 @@ fn imports_point_down_the_alphabet() {
         for file in files {
             for import in imports(&std::fs::read_to_string(&file).unwrap()) {
                 let name = file.display();
-                assert!(folders.contains(&import), "{name} imports crate::{import}, which is no folder");
-                assert!(&import >= folder, "{name} imports crate::{import}, which stands before {folder}");
+                assert!(
+                    folders.contains(&import),
+                    "{name} imports crate::{import}, which is no folder"
+                );
+                assert!(
+                    &import >= folder,
+                    "{name} imports crate::{import}, which stands before {folder}"
+                );
                 arrows += usize::from(&import != folder);
             }
         }

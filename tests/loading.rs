@@ -1,5 +1,10 @@
 //! Damaged checkpoints: an error that names the file and the tensor, never a panic.
-#![allow(missing_docs, clippy::expect_used, clippy::unwrap_used, reason = "tests")]
+#![allow(
+    missing_docs,
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "tests"
+)]
 
 mod common;
 
@@ -56,11 +61,24 @@ impl Copy {
         let mut header: Value = serde_json::from_slice(&bytes[8..end]).unwrap();
         change(&mut header);
         let header = serde_json::to_vec(&header).unwrap();
-        self.write("model.safetensors", &[&(header.len() as u64).to_le_bytes()[..], &header, &bytes[end..]].concat());
+        self.write(
+            "model.safetensors",
+            &[
+                &(header.len() as u64).to_le_bytes()[..],
+                &header,
+                &bytes[end..],
+            ]
+            .concat(),
+        );
     }
 
     fn load(&self) -> Result<Model, Error> {
-        Model::load("copy", &Source::Folder(self.0.path().to_owned()), DType::F32, &Device::Cpu)
+        Model::load(
+            "copy",
+            &Source::Folder(self.0.path().to_owned()),
+            DType::F32,
+            &Device::Cpu,
+        )
     }
 
     /// The message of the error that loading ends with, which must hold every one of `says`.
@@ -81,7 +99,10 @@ fn safetensors() {
     let whole = copy.read("model.safetensors");
     copy.write("model.safetensors", &whole[..whole.len() - 100]);
     copy.fails(&["model.safetensors", "not a valid safetensors file"]);
-    copy.write("model.safetensors", &[&(1_u64 << 60).to_le_bytes()[..], &whole[8..]].concat());
+    copy.write(
+        "model.safetensors",
+        &[&(1_u64 << 60).to_le_bytes()[..], &whole[8..]].concat(),
+    );
     copy.fails(&["model.safetensors", "not a valid safetensors file"]);
     copy.write("model.safetensors", b"{}");
     copy.fails(&["model.safetensors"]);
@@ -93,7 +114,11 @@ fn safetensors() {
     copy.fails(&["model.safetensors", "not a valid safetensors file"]);
     copy.write("model.safetensors", &whole);
     copy.edit_header(|header| header[WEIGHT]["dtype"] = json!("I16"));
-    copy.fails(&["multi_modal_projector.linear_1.weight", "dtype I16", "f32, f16 and bf16"]);
+    copy.fails(&[
+        "multi_modal_projector.linear_1.weight",
+        "dtype I16",
+        "f32, f16 and bf16",
+    ]);
     copy.write("model.safetensors", &whole);
     copy.edit_header(|header| {
         let tensor = header.as_object_mut().unwrap().remove(WEIGHT).unwrap();
@@ -110,10 +135,17 @@ fn shards_and_their_index() {
     let copy = Copy::of(SHARDED);
     copy.load().unwrap();
     let whole = copy.read(index);
-    copy.edit(index, |json| json["weight_map"]["no.such.tensor"] = json!("model-00001-of-00002.safetensors"));
-    copy.fails(&[index, "no.such.tensor is not in model-00001-of-00002.safetensors"]);
+    copy.edit(index, |json| {
+        json["weight_map"]["no.such.tensor"] = json!("model-00001-of-00002.safetensors")
+    });
+    copy.fails(&[
+        index,
+        "no.such.tensor is not in model-00001-of-00002.safetensors",
+    ]);
     copy.write(index, &whole);
-    copy.edit(index, |json| json["weight_map"]["no.such.tensor"] = json!("../model.safetensors"));
+    copy.edit(index, |json| {
+        json["weight_map"]["no.such.tensor"] = json!("../model.safetensors")
+    });
     copy.fails(&[index, "is not the name of a file"]);
     copy.write(index, b"[");
     copy.fails(&[index]);
@@ -145,17 +177,32 @@ fn pickles() {
     copy.write(shard, &torch_file(b"\x80\x02\xff."));
     copy.fails(&[shard, "not a PyTorch checkpoint"]);
     // os.system("true"), which a pickle machine would call: nothing has run.
-    copy.write(shard, &torch_file(b"\x80\x02cos\nsystem\nq\x00X\x04\x00\x00\x00trueq\x01\x85q\x02Rq\x03."));
+    copy.write(
+        shard,
+        &torch_file(b"\x80\x02cos\nsystem\nq\x00X\x04\x00\x00\x00trueq\x01\x85q\x02Rq\x03."),
+    );
     copy.fails(&[shard, "no dictionary of tensors"]);
     // The same as a value of the dictionary: the tensors are not there.
-    copy.write(shard, &torch_file(b"\x80\x02}X\x01\x00\x00\x00acos\nsystem\nX\x04\x00\x00\x00true\x85Rs."));
-    copy.fails(&["pytorch_model.bin.index.json", "is not in pytorch_model-00001-of-00002.bin"]);
+    copy.write(
+        shard,
+        &torch_file(b"\x80\x02}X\x01\x00\x00\x00acos\nsystem\nX\x04\x00\x00\x00true\x85Rs."),
+    );
+    copy.fails(&[
+        "pytorch_model.bin.index.json",
+        "is not in pytorch_model-00001-of-00002.bin",
+    ]);
     // A text of 4 GiB that is not there, and a million tuples in each other.
     copy.write(shard, &torch_file(b"\x80\x02X\xff\xff\xff\xffa."));
     copy.fails(&[shard, "cut off"]);
-    copy.write(shard, &torch_file(&[&b"\x80\x02)"[..], vec![0x85; 1 << 20].as_slice(), b"."].concat()));
+    copy.write(
+        shard,
+        &torch_file(&[&b"\x80\x02)"[..], vec![0x85; 1 << 20].as_slice(), b"."].concat()),
+    );
     copy.fails(&[shard, "no dictionary of tensors"]);
-    copy.write(shard, &torch_file(&[&b"\x80\x02"[..], vec![b'('; 9 << 20].as_slice(), b"."].concat()));
+    copy.write(
+        shard,
+        &torch_file(&[&b"\x80\x02"[..], vec![b'('; 9 << 20].as_slice(), b"."].concat()),
+    );
     copy.fails(&[shard, "at most"]);
 }
 
@@ -166,8 +213,18 @@ fn what_is_no_file() {
     for name in ["config.json", "tokenizer.json", "model.safetensors"] {
         let copy = Copy::of(SAFETENSORS);
         std::fs::remove_file(copy.path(name)).unwrap();
-        assert!(std::process::Command::new("mkfifo").arg(copy.path(name)).status().unwrap().success());
-        let says = if name == "model.safetensors" { "neither model.safetensors" } else { "not a regular file" };
+        assert!(
+            std::process::Command::new("mkfifo")
+                .arg(copy.path(name))
+                .status()
+                .unwrap()
+                .success()
+        );
+        let says = if name == "model.safetensors" {
+            "neither model.safetensors"
+        } else {
+            "not a regular file"
+        };
         copy.fails(&[says]);
     }
 }
@@ -190,15 +247,30 @@ fn tokenizers_and_the_table() {
     let model = copy.load().unwrap();
     assert!(model.text.encode("near").is_ok());
     let error = model.text.encode("<far>").unwrap_err().to_string();
-    assert!(error.contains("token 460 (\"<far>\")") && error.contains("vocab_size"), "{error}");
+    assert!(
+        error.contains("token 460 (\"<far>\")") && error.contains("vocab_size"),
+        "{error}"
+    );
     // What a file says of cutting off and filling up is for training.
     copy.write("tokenizer.json", &whole);
-    let ids = copy.load().unwrap().text.encode("one two three four five").unwrap();
+    let ids = copy
+        .load()
+        .unwrap()
+        .text
+        .encode("one two three four five")
+        .unwrap();
     copy.edit("tokenizer.json", |json| {
         json["truncation"] = json!({"direction": "Right", "max_length": 2, "strategy": "LongestFirst", "stride": 0});
         json["padding"] = json!({"strategy": {"Fixed": 64}, "direction": "Left", "pad_to_multiple_of": null, "pad_id": 0, "pad_type_id": 0, "pad_token": "<s>"});
     });
-    assert_eq!(copy.load().unwrap().text.encode("one two three four five").unwrap(), ids);
+    assert_eq!(
+        copy.load()
+            .unwrap()
+            .text
+            .encode("one two three four five")
+            .unwrap(),
+        ids
+    );
 }
 
 /// tie_word_embeddings says what the head is where the checkpoint has none.
@@ -208,24 +280,41 @@ fn heads() {
     let tied = copy.load().unwrap().digest;
     let bytes = copy.read("model.safetensors");
     let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
-    let (table, view) = tensors.tensors().into_iter().find(|(name, _)| name.ends_with("embed_tokens.weight")).unwrap();
+    let (table, view) = tensors
+        .tensors()
+        .into_iter()
+        .find(|(name, _)| name.ends_with("embed_tokens.weight"))
+        .unwrap();
     let mut other = view.data().to_vec();
     other[0] ^= 0x80;
     for (head, equal) in [(view.data(), true), (other.as_slice(), false)] {
-        let head = safetensors::tensor::TensorView::new(view.dtype(), view.shape().to_vec(), head).unwrap();
+        let head = safetensors::tensor::TensorView::new(view.dtype(), view.shape().to_vec(), head)
+            .unwrap();
         let all = tensors
             .tensors()
             .into_iter()
             .filter(|(name, _)| name != "lm_head.weight")
             .chain([("lm_head.weight".to_owned(), head)]);
-        copy.write("model.safetensors", &safetensors::serialize(all, None).unwrap());
+        copy.write(
+            "model.safetensors",
+            &safetensors::serialize(all, None).unwrap(),
+        );
         let model = copy.load().unwrap();
         let lens = |m: &Model| {
-            let row = candle_core::Tensor::ones((1, m.decoder.config().hidden_size), DType::F32, &Device::Cpu).unwrap();
+            let row = candle_core::Tensor::ones(
+                (1, m.decoder.config().hidden_size),
+                DType::F32,
+                &Device::Cpu,
+            )
+            .unwrap();
             m.decoder.lens(&row).unwrap().to_vec2::<f32>().unwrap()
         };
         assert_ne!(model.digest, tied);
-        assert_eq!(lens(&model) == lens(&Copy::of(SAFETENSORS).load().unwrap()), equal, "{table}");
+        assert_eq!(
+            lens(&model) == lens(&Copy::of(SAFETENSORS).load().unwrap()),
+            equal,
+            "{table}"
+        );
     }
 }
 
@@ -233,15 +322,30 @@ fn heads() {
 fn configurations() {
     let copy = Copy::of(SAFETENSORS);
     let whole = copy.read("config.json");
-    let factors =
-        |count: usize| json!({"rope_type": "longrope", "short_factor": vec![1.0; count], "long_factor": vec![2.0; 4]});
+    let factors = |count: usize| json!({"rope_type": "longrope", "short_factor": vec![1.0; count], "long_factor": vec![2.0; 4]});
     let bad: [(&str, Value, &str); 21] = [
-        ("/text_config/num_attention_heads", json!(0), "text_config: sizes must be at least 1"),
-        ("/vision_config/num_attention_heads", json!(0), "vision_config: sizes must be at least 1"),
+        (
+            "/text_config/num_attention_heads",
+            json!(0),
+            "text_config: sizes must be at least 1",
+        ),
+        (
+            "/vision_config/num_attention_heads",
+            json!(0),
+            "vision_config: sizes must be at least 1",
+        ),
         ("/vision_config/patch_size", json!(0), "vision_config"),
         ("/text_config/num_attention_heads", json!(3), "missing"),
-        ("/text_config/model_type", json!("rwkv"), "llama, mistral, qwen2, qwen3, phi3, gemma, gemma2 are supported"),
-        ("/model_type", json!("llava_later"), "llava, llava_next, llava_onevision, vipllava are supported"),
+        (
+            "/text_config/model_type",
+            json!("rwkv"),
+            "llama, mistral, qwen2, qwen3, phi3, gemma, gemma2 are supported",
+        ),
+        (
+            "/model_type",
+            json!("llava_later"),
+            "llava, llava_next, llava_onevision, vipllava are supported",
+        ),
         (
             "/text_config/rope_parameters",
             json!({"rope_type": "mrope"}),
@@ -252,10 +356,26 @@ fn configurations() {
             json!({"rope_type": "linear"}),
             "factor is missing; a number above 0 is needed",
         ),
-        ("/text_config/rope_parameters", json!({"type": "dynamic", "factor": -2}), "factor -2; a number above 0"),
-        ("/text_config/rope_parameters", json!({"factor": 2.0}), "rope_type \"default\" has no factor"),
-        ("/text_config/rope_parameters", json!({"mrope_section": [1]}), "unknown field `mrope_section`"),
-        ("/text_config/rope_parameters", factors(3), "short_factor of 3 numbers; 4 numbers above 0 are needed"),
+        (
+            "/text_config/rope_parameters",
+            json!({"type": "dynamic", "factor": -2}),
+            "factor -2; a number above 0",
+        ),
+        (
+            "/text_config/rope_parameters",
+            json!({"factor": 2.0}),
+            "rope_type \"default\" has no factor",
+        ),
+        (
+            "/text_config/rope_parameters",
+            json!({"mrope_section": [1]}),
+            "unknown field `mrope_section`",
+        ),
+        (
+            "/text_config/rope_parameters",
+            factors(3),
+            "short_factor of 3 numbers; 4 numbers above 0 are needed",
+        ),
         (
             "/text_config/rope_parameters",
             json!({"rope_type": "llama3", "factor": 8, "low_freq_factor": 4, "high_freq_factor": 1}),
@@ -266,18 +386,51 @@ fn configurations() {
             json!({"full_attention": {"rope_theta": 1e4}, "sliding_attention": {"rope_theta": 1e3}}),
             "rope_parameters differ by type of layer",
         ),
-        ("/text_config/rope_parameters", json!({"partial_rotary_factor": 0.5}), "llama rotates whole heads (1.0)"),
-        ("/text_config/rope_parameters", json!({"rope_theta": 0}), "rope_theta 0; a number above 0"),
-        ("/vision_feature_layer", json!([]), "a layer number, or a list of 1 to 64 of them"),
-        ("/vision_feature_layer", json!([-2, 9]), "vision_feature_layer 9 is not in"),
-        ("/vision_feature_layer", json!(9), "vision_feature_layer 9 is not in"),
-        ("/text_config/max_position_embeddings", json!(1_u64 << 40), "max_position_embeddings"),
+        (
+            "/text_config/rope_parameters",
+            json!({"partial_rotary_factor": 0.5}),
+            "llama rotates whole heads (1.0)",
+        ),
+        (
+            "/text_config/rope_parameters",
+            json!({"rope_theta": 0}),
+            "rope_theta 0; a number above 0",
+        ),
+        (
+            "/vision_feature_layer",
+            json!([]),
+            "a layer number, or a list of 1 to 64 of them",
+        ),
+        (
+            "/vision_feature_layer",
+            json!([-2, 9]),
+            "vision_feature_layer 9 is not in",
+        ),
+        (
+            "/vision_feature_layer",
+            json!(9),
+            "vision_feature_layer 9 is not in",
+        ),
+        (
+            "/text_config/max_position_embeddings",
+            json!(1_u64 << 40),
+            "max_position_embeddings",
+        ),
         ("/text_config/hidden_size", json!(-1), "invalid value"),
     ];
     for (pointer, value, says) in bad {
-        copy.edit("config.json", |json| *json.pointer_mut(pointer).unwrap() = value);
-        let message = copy.load().map(|m| m.name).expect_err(&format!("{pointer}: {says}")).to_string();
-        assert!(message.contains(says) || says == "missing", "{pointer}: {message}");
+        copy.edit("config.json", |json| {
+            *json.pointer_mut(pointer).unwrap() = value
+        });
+        let message = copy
+            .load()
+            .map(|m| m.name)
+            .expect_err(&format!("{pointer}: {says}"))
+            .to_string();
+        assert!(
+            message.contains(says) || says == "missing",
+            "{pointer}: {message}"
+        );
         copy.write("config.json", &whole);
     }
     copy.load().unwrap();
@@ -344,7 +497,8 @@ proptest! {
     }
 }
 
-/// tiny-gqa-tied as the original LLaVA repository would keep it: a flat config.json, other names, the tower elsewhere.
+/// tiny-gqa-tied as the original LLaVA repository would keep it: a flat config.json, other names,
+/// the tower elsewhere.
 fn original() -> Copy {
     let copy = Copy::of(SAFETENSORS);
     let config: Value = serde_json::from_slice(&copy.read("config.json")).unwrap();
@@ -357,26 +511,46 @@ fn original() -> Copy {
         "mm_vision_select_feature": "patch",
         "tie_word_embeddings": true,
     });
-    flat.as_object_mut().unwrap().extend(added.as_object().unwrap().clone());
+    flat.as_object_mut()
+        .unwrap()
+        .extend(added.as_object().unwrap().clone());
     let bytes = copy.read("model.safetensors");
     let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
     let (mut main, mut tower) = (Vec::new(), Vec::new());
     for (name, view) in tensors.tensors() {
         if let Some(rest) = name.strip_prefix("vision_tower.") {
-            tower.push((format!("vision_model.{}", rest.trim_start_matches("vision_model.")), view));
+            tower.push((
+                format!("vision_model.{}", rest.trim_start_matches("vision_model.")),
+                view,
+            ));
         } else if let Some(rest) = name.strip_prefix("multi_modal_projector.") {
             let rest = rest.replace("linear_1", "0").replace("linear_2", "2");
             main.push((format!("model.mm_projector.{rest}"), view));
         } else {
-            let rest = name.trim_start_matches("language_model.").trim_start_matches("model.");
+            let rest = name
+                .trim_start_matches("language_model.")
+                .trim_start_matches("model.");
             main.push((format!("model.{rest}"), view));
         }
     }
     std::fs::create_dir(copy.path("tower")).unwrap();
-    std::fs::rename(copy.path("preprocessor_config.json"), copy.path("tower/preprocessor_config.json")).unwrap();
-    copy.write("tower/config.json", &serde_json::to_vec(&json!({ "vision_config": config["vision_config"] })).unwrap());
-    copy.write("tower/model.safetensors", &safetensors::serialize(tower, None).unwrap());
-    copy.write("model.safetensors", &safetensors::serialize(main, None).unwrap());
+    std::fs::rename(
+        copy.path("preprocessor_config.json"),
+        copy.path("tower/preprocessor_config.json"),
+    )
+    .unwrap();
+    copy.write(
+        "tower/config.json",
+        &serde_json::to_vec(&json!({ "vision_config": config["vision_config"] })).unwrap(),
+    );
+    copy.write(
+        "tower/model.safetensors",
+        &safetensors::serialize(tower, None).unwrap(),
+    );
+    copy.write(
+        "model.safetensors",
+        &safetensors::serialize(main, None).unwrap(),
+    );
     copy.write("config.json", &serde_json::to_vec(&flat).unwrap());
     copy
 }
@@ -387,28 +561,45 @@ fn folders_of_the_original_repository() {
     let model = copy.load().unwrap();
     let goldens = common::goldens(SAFETENSORS);
     let plain = goldens.cases.iter().find(|c| c.name == "two").unwrap();
-    let (error, point) = goldens.compare(&model, plain).map(|c| (c.worst().0, c.worst().1.to_owned())).unwrap();
+    let (error, point) = goldens
+        .compare(&model, plain)
+        .map(|c| (c.worst().0, c.worst().1.to_owned()))
+        .unwrap();
     assert!(error <= 1e-5, "{error:.1e} at {point}");
 
-    // Without an image token in the vocabulary the marker gets an id beyond it; nothing else changes.
+    // Without an image token in the vocabulary the marker gets an id beyond it; nothing else
+    // changes.
     copy.edit("tokenizer.json", |json| {
         let text = json.to_string().replace("\"<image>\"", "\"<nothing>\"");
         *json = serde_json::from_str(&text).unwrap();
     });
     let bare = copy.load().unwrap();
     assert_eq!((model.image_token, bare.image_token), (3, 452));
-    let (known, beyond) = (goldens.prepare(&model, plain).unwrap(), goldens.prepare(&bare, plain).unwrap());
+    let (known, beyond) = (
+        goldens.prepare(&model, plain).unwrap(),
+        goldens.prepare(&bare, plain).unwrap(),
+    );
     assert_ne!(known.prompt.ids, beyond.prompt.ids);
     assert_eq!(known.values(&model).unwrap(), beyond.values(&bare).unwrap());
 
-    copy.edit("config.json", |json| json["mm_projector_type"] = json!("ldpnet"));
+    copy.edit("config.json", |json| {
+        json["mm_projector_type"] = json!("ldpnet")
+    });
     copy.fails(&["mm_projector_type \"ldpnet\"", "linear, mlpNx_gelu"]);
     // Before the tower is looked for.
-    copy.edit("config.json", |json| json["architectures"] = json!(["MobileLlamaForCausalLM"]));
+    copy.edit("config.json", |json| {
+        json["architectures"] = json!(["MobileLlamaForCausalLM"])
+    });
     copy.fails(&["MobileLlamaForCausalLM", "LlavaLlamaForCausalLM"]);
-    copy.edit("config.json", |json| json["architectures"] = json!(["LlavaLlamaForCausalLM"]));
-    copy.edit("config.json", |json| json["mm_projector_type"] = json!("mlp2x_gelu"));
-    copy.edit("config.json", |json| json["mm_vision_tower"] = json!("no such tower"));
+    copy.edit("config.json", |json| {
+        json["architectures"] = json!(["LlavaLlamaForCausalLM"])
+    });
+    copy.edit("config.json", |json| {
+        json["mm_projector_type"] = json!("mlp2x_gelu")
+    });
+    copy.edit("config.json", |json| {
+        json["mm_vision_tower"] = json!("no such tower")
+    });
     copy.fails(&["mm_vision_tower", "is no folder"]);
     std::fs::rename(copy.path("tokenizer.json"), copy.path("tokenizer.model")).unwrap();
     copy.fails(&["tokenizer.model: not a SentencePiece model"]);
@@ -418,20 +609,35 @@ fn folders_of_the_original_repository() {
 #[test]
 fn sentencepiece_models() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/zoo/tokenizers");
-    let known: Value = serde_json::from_slice(&std::fs::read(folder.join("ids.json")).unwrap()).unwrap();
+    let known: Value =
+        serde_json::from_slice(&std::fs::read(folder.join("ids.json")).unwrap()).unwrap();
     let texts = known["texts"].as_array().unwrap();
-    let ids =
-        |value: &Value| value.as_array().unwrap().iter().map(|id| id.as_u64().unwrap() as u32).collect::<Vec<_>>();
+    let ids = |value: &Value| {
+        value
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|id| id.as_u64().unwrap() as u32)
+            .collect::<Vec<_>>()
+    };
     for (name, case) in known["cases"].as_object().unwrap() {
         let place = tempfile::tempdir().unwrap();
-        std::fs::copy(folder.join(case["model"].as_str().unwrap()), place.path().join("tokenizer.model")).unwrap();
+        std::fs::copy(
+            folder.join(case["model"].as_str().unwrap()),
+            place.path().join("tokenizer.model"),
+        )
+        .unwrap();
         for (file, content) in case["beside"].as_object().unwrap() {
             std::fs::write(place.path().join(file), content.to_string()).unwrap();
         }
         let text = scotoma::model::Text::load(&Source::Folder(place.path().to_owned())).unwrap();
         for (i, asked) in texts.iter().enumerate() {
             let asked = asked.as_str().unwrap();
-            assert_eq!(text.encode(asked).unwrap(), ids(&case["ids"][i]), "{name}: {asked:?}");
+            assert_eq!(
+                text.encode(asked).unwrap(),
+                ids(&case["ids"][i]),
+                "{name}: {asked:?}"
+            );
         }
         for (i, decoded) in case["decoded"].as_array().unwrap().iter().enumerate() {
             // What was put around it is not decoded.
@@ -453,6 +659,11 @@ fn sentencepiece_models_that_are_not_read() {
     copy.fails(&["tokenizer.model", "not a SentencePiece model"]);
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/zoo/tokenizers");
     std::fs::copy(folder.join("plain.model"), copy.path("tokenizer.model")).unwrap();
-    copy.edit("tokenizer_config.json", |json| json["tokenizer_class"] = json!("T5Tokenizer"));
-    copy.fails(&["tokenizer_class \"T5Tokenizer\"", "LlamaTokenizer and GemmaTokenizer"]);
+    copy.edit("tokenizer_config.json", |json| {
+        json["tokenizer_class"] = json!("T5Tokenizer")
+    });
+    copy.fails(&[
+        "tokenizer_class \"T5Tokenizer\"",
+        "LlamaTokenizer and GemmaTokenizer",
+    ]);
 }

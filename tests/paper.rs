@@ -16,7 +16,10 @@ use scotoma::vision::decode;
 use serde_json::{Value, json};
 
 fn scotoma(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_scotoma")).args(arguments).output().unwrap()
+    Command::new(env!("CARGO_BIN_EXE_scotoma"))
+        .args(arguments)
+        .output()
+        .unwrap()
 }
 
 fn text(folder: &Path, name: &str) -> String {
@@ -24,13 +27,23 @@ fn text(folder: &Path, name: &str) -> String {
 }
 
 fn lettered() -> Vec<Item> {
-    shapes().unwrap().into_iter().filter(|i| i.options.len() == 4).take(12).collect()
+    shapes()
+        .unwrap()
+        .into_iter()
+        .filter(|i| i.options.len() == 4)
+        .take(12)
+        .collect()
 }
 
 /// A manifest whose options are the words that occur among the options.
 fn classes(path: &Path) {
     let row = |item: &Item| {
-        let answer = item.letters().zip(&item.options).find(|(l, _)| item.answer == l.to_string()).unwrap().1;
+        let answer = item
+            .letters()
+            .zip(&item.options)
+            .find(|(l, _)| item.answer == l.to_string())
+            .unwrap()
+            .1;
         let image = STANDARD.encode(&item.images[0]);
         json!({"index": item.id, "question": item.question, "image": image, "options": item.options, "answer": answer})
     };
@@ -41,35 +54,73 @@ fn classes(path: &Path) {
 #[test]
 fn a_classification_stands_beside_clips_own() {
     let folder = tempfile::tempdir().unwrap();
-    let (data, report) = (folder.path().join("pets.jsonl"), folder.path().join("report"));
+    let (data, report) = (
+        folder.path().join("pets.jsonl"),
+        folder.path().join("report"),
+    );
     classes(&data);
     let clip = Path::new(common::FOLDER).join("tiny-clip");
     let [data, out, place] = [&data, &report, &clip].map(|p| p.to_str().unwrap());
-    let arguments = ["classify", "--data", data, "--clip", place, "--template", "a photo of {}", "--report", out];
+    let arguments = [
+        "classify",
+        "--data",
+        data,
+        "--clip",
+        place,
+        "--template",
+        "a photo of {}",
+        "--report",
+        out,
+    ];
     let done = scotoma(&arguments);
-    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    assert!(
+        done.status.success(),
+        "{}",
+        String::from_utf8_lossy(&done.stderr)
+    );
 
     // CLIP's answers are those of CLIP.
     let clip = Clip::load(&Source::Folder(clip.clone()), &Device::Cpu).unwrap();
     let mut right = 0;
     for item in lettered() {
-        let read: Vec<Vec<String>> = item.options.iter().map(|o| vec![format!("a photo of {o}")]).collect();
+        let read: Vec<Vec<String>> = item
+            .options
+            .iter()
+            .map(|o| vec![format!("a photo of {o}")])
+            .collect();
         let picture = decode(&item.images[0], 1 << 24).unwrap();
-        let cosines = clip.cosines(&[picture], &clip.classes(&read).unwrap()).unwrap().swap_remove(0);
-        let best = cosines.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).unwrap().0;
+        let cosines = clip
+            .cosines(&[picture], &clip.classes(&read).unwrap())
+            .unwrap()
+            .swap_remove(0);
+        let best = cosines
+            .iter()
+            .enumerate()
+            .max_by(|a, b| a.1.total_cmp(b.1))
+            .unwrap()
+            .0;
         right += usize::from(item.letters().nth(best).unwrap().to_string() == item.answer);
     }
     let metrics = text(&report, "metrics.csv");
     let of = |variant: &str| {
-        let line = metrics.lines().find(|l| l.starts_with(&format!("\"{variant}\",\"accuracy\","))).unwrap();
+        let line = metrics
+            .lines()
+            .find(|l| l.starts_with(&format!("\"{variant}\",\"accuracy\",")))
+            .unwrap();
         (line.split(',').nth(2).unwrap().parse::<f64>().unwrap() * 12.0).round() as usize
     };
     assert_eq!(of("CLIP"), right);
     assert!(of("classes scored") >= 1);
     let page = text(&report, "report.md");
     // The paper's table, because of the file's name, with what is not comparable about it.
-    assert!(page.contains("| CLIP ViT-L/14 at 336 | 93.0 |") && page.contains("not published"), "{page}");
-    assert!(page.contains("| classes named | 12 |") && !page.contains("answers judged |"), "{page}");
+    assert!(
+        page.contains("| CLIP ViT-L/14 at 336 | 93.0 |") && page.contains("not published"),
+        "{page}"
+    );
+    assert!(
+        page.contains("| classes named | 12 |") && !page.contains("answers judged |"),
+        "{page}"
+    );
     // The same again asks nothing: results are there.
     let first = text(&report, "classes-scored.jsonl");
     assert!(scotoma(&arguments).status.success());
@@ -84,7 +135,13 @@ fn the_paper_runs_on_what_is_there() {
     let mut table = "index\timage\tquestion\tA\tB\tanswer\n".to_owned();
     for (i, item) in lettered().iter().enumerate() {
         let image = STANDARD.encode(&item.images[0]);
-        let row = format!("{}\t{image}\t{}\t{}\t{}\tA\n", i + 1, item.question, item.options[0], item.options[1]);
+        let row = format!(
+            "{}\t{image}\t{}\t{}\t{}\tA\n",
+            i + 1,
+            item.question,
+            item.options[0],
+            item.options[1]
+        );
         table.push_str(&row);
     }
     for name in ["MMVP.tsv", "DOCCI_test.tsv", "mystery.tsv"] {
@@ -97,24 +154,41 @@ fn the_paper_runs_on_what_is_there() {
     assert!(done.status.success(), "{said}");
     assert!(said.contains("mystery.tsv: left out"), "{said}");
     let printed = String::from_utf8_lossy(&done.stdout).into_owned();
-    assert!(printed.contains("5 experiments: ") && printed.contains("floating-point operations"), "{printed}");
+    assert!(
+        printed.contains("5 experiments: ") && printed.contains("floating-point operations"),
+        "{printed}"
+    );
     let index = text(&report, "report.md");
-    for place in
-        ["permutation/MMVP", "shuffled-grid/MMVP", "blind/MMVP", "classification/EuroSAT", "alignment/DOCCI_test"]
-    {
+    for place in [
+        "permutation/MMVP",
+        "shuffled-grid/MMVP",
+        "blind/MMVP",
+        "classification/EuroSAT",
+        "alignment/DOCCI_test",
+    ] {
         assert!(index.contains(&format!("({place}/report.md)")), "{index}");
         assert!(report.join(place).join("report.html").is_file());
     }
     // Ours stands below the paper's, of pairs.
     let page = text(&report, "permutation/MMVP/report.md");
-    assert!(page.contains("| LLaVA-1.5 | 34.67 | 36.00 | +1.33 |") && page.contains("| this run |"), "{page}");
+    assert!(
+        page.contains("| LLaVA-1.5 | 34.67 | 36.00 | +1.33 |") && page.contains("| this run |"),
+        "{page}"
+    );
     let csv = text(&report, "alignment/DOCCI_test/alignment.csv");
-    assert!(csv.lines().skip(1).all(|l| (0.0..=1.0).contains(&l.rsplit(',').next().unwrap().parse::<f64>().unwrap())));
+    assert!(
+        csv.lines()
+            .skip(1)
+            .all(|l| (0.0..=1.0).contains(&l.rsplit(',').next().unwrap().parse::<f64>().unwrap()))
+    );
     let record: BTreeMap<String, Value> =
         serde_json::from_str(&text(&report, "permutation/MMVP/provenance.json")).unwrap();
     assert_eq!(record["facts"]["rule"], "mmvp/lmms-eval");
     let nothing = scotoma(&["paper", "--data", out]);
-    assert!(!nothing.status.success() && String::from_utf8_lossy(&nothing.stderr).contains("no file whose name"));
+    assert!(
+        !nothing.status.success()
+            && String::from_utf8_lossy(&nothing.stderr).contains("no file whose name")
+    );
 }
 
 #[test]
@@ -128,20 +202,36 @@ fn features_from_elsewhere_are_compared() {
     };
     assert!(run(&report, &["--limit", "40"]).status.success());
     // The texts' features of the first run, as those of another model: the same scores.
-    let all = candle_core::safetensors::load(report.join("features.safetensors"), &Device::Cpu).unwrap();
-    let texts: BTreeMap<String, _> =
-        all.into_iter().filter_map(|(n, t)| Some((n.strip_prefix("texts/")?.to_owned(), t))).collect();
+    let all =
+        candle_core::safetensors::load(report.join("features.safetensors"), &Device::Cpu).unwrap();
+    let texts: BTreeMap<String, _> = all
+        .into_iter()
+        .filter_map(|(n, t)| Some((n.strip_prefix("texts/")?.to_owned(), t)))
+        .collect();
     let file = folder.path().join("texts.npz");
     candle_core::Tensor::write_npz(&texts.iter().collect::<Vec<_>>(), &file).unwrap();
     let again = folder.path().join("again");
-    assert!(run(&again, &["--features", file.to_str().unwrap(), "--limit", "40"]).status.success());
+    assert!(
+        run(
+            &again,
+            &["--features", file.to_str().unwrap(), "--limit", "40"]
+        )
+        .status
+        .success()
+    );
     let sorted = |report: &Path| {
-        let mut lines: Vec<String> = text(report, "alignment.csv").lines().map(String::from).collect();
+        let mut lines: Vec<String> = text(report, "alignment.csv")
+            .lines()
+            .map(String::from)
+            .collect();
         lines.sort();
         lines
     };
     assert_eq!(sorted(&again), sorted(&report));
     assert!(sorted(&report).len() > 10);
-    let few = run(&folder.path().join("few"), &["--features", file.to_str().unwrap(), "--limit", "39"]);
+    let few = run(
+        &folder.path().join("few"),
+        &["--features", file.to_str().unwrap(), "--limit", "39"],
+    );
     assert!(!few.status.success());
 }

@@ -1,6 +1,11 @@
-//! Decoded pictures of every kind against Pillow's (tests/goldens/pictures.json, written by pictures.py), and what becomes of
-//! files that are no pictures.
-#![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout, reason = "tests that print a table")]
+//! Decoded pictures of every kind against Pillow's (tests/goldens/pictures.json, written by
+//! pictures.py), and what becomes of files that are no pictures.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "tests that print a table"
+)]
 
 use std::collections::BTreeMap;
 
@@ -12,18 +17,26 @@ use sha2::{Digest, Sha256};
 const LIMIT: u64 = 1 << 20;
 
 fn golden(name: &str) -> Vec<u8> {
-    std::fs::read(format!("{}/tests/goldens/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap()
+    std::fs::read(format!(
+        "{}/tests/goldens/{name}",
+        env!("CARGO_MANIFEST_DIR")
+    ))
+    .unwrap()
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+    bytes
+        .iter()
+        .fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 /// What differs, if anything does.
 fn difference(row: &[Value], file: &[u8]) -> Option<String> {
     let found = decode(file, LIMIT);
     let [_, _, width, height, sha256, values] = row else {
-        return found.is_ok().then(|| format!("read, where Pillow has {}", row[2]));
+        return found
+            .is_ok()
+            .then(|| format!("read, where Pillow has {}", row[2]));
     };
     let picture = match found {
         Ok(picture) => picture,
@@ -35,7 +48,12 @@ fn difference(row: &[Value], file: &[u8]) -> Option<String> {
         return Some(format!("{size:?}, not {expected:?}"));
     }
     let equal = hex(&Sha256::digest(&picture.data)[..16]) == sha256.as_str()?;
-    (!equal).then(|| format!("other values: {}, not {values}", hex(&picture.data[..picture.data.len().min(36)])))
+    (!equal).then(|| {
+        format!(
+            "other values: {}, not {values}",
+            hex(&picture.data[..picture.data.len().min(36)])
+        )
+    })
 }
 
 #[test]
@@ -47,7 +65,10 @@ fn every_kind_decodes_to_the_values_of_pillow() {
     let mut wrong = Vec::new();
     for row in &rows {
         let (kind, name) = (row[0].as_str().unwrap(), row[1].as_str().unwrap());
-        let found = difference(row, files.tensor(&format!("{kind}: {name}")).unwrap().data());
+        let found = difference(
+            row,
+            files.tensor(&format!("{kind}: {name}")).unwrap().data(),
+        );
         let counts = kinds.entry(kind.to_owned()).or_default();
         counts.0 += 1;
         counts.1 += usize::from(found.is_none());
@@ -57,7 +78,12 @@ fn every_kind_decodes_to_the_values_of_pillow() {
     for (kind, (all, equal)) in &kinds {
         println!("{kind:<24} {all:>8} {equal:>8}");
     }
-    println!("{:<24} {:>8} {:>8}", "all", rows.len(), rows.len() - wrong.len());
+    println!(
+        "{:<24} {:>8} {:>8}",
+        "all",
+        rows.len(),
+        rows.len() - wrong.len()
+    );
     assert!(rows.len() >= 120);
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
@@ -81,9 +107,15 @@ fn limits_hold_before_anything_is_decoded() {
 #[test]
 fn forms_that_are_not_read_are_refused_by_name() {
     let cases: [(&[u8], &str); 4] = [
-        (b"\0\0\0\x20ftypavif\0\0\0\0", "AVIF is not read; JPEG, PNG,"),
+        (
+            b"\0\0\0\x20ftypavif\0\0\0\0",
+            "AVIF is not read; JPEG, PNG,",
+        ),
         (b"\xff\x0a\0\0", "JPEG XL is not read; JPEG, PNG,"),
-        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "SVG is not read"),
+        (
+            b"<svg xmlns='http://www.w3.org/2000/svg'/>",
+            "SVG is not read",
+        ),
         (b"no picture at all", "not a picture; JPEG, PNG,"),
     ];
     for (bytes, expected) in cases {
@@ -97,7 +129,10 @@ struct Draws(u64);
 
 impl Draws {
     fn next(&mut self, below: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) as usize % below
     }
 }
@@ -107,7 +142,10 @@ impl Draws {
 fn mutated_files_are_read_or_refused_and_nothing_else() {
     let files = golden("pictures.safetensors");
     let files = SafeTensors::deserialize(&files).unwrap();
-    let rounds: usize = std::env::var("SCOTOMA_FUZZ").ok().and_then(|n| n.parse().ok()).unwrap_or(10);
+    let rounds: usize = std::env::var("SCOTOMA_FUZZ")
+        .ok()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(10);
     let mut draws = Draws(7);
     let (mut read, mut refused) = (0, 0);
     for (_, file) in files.tensors() {
@@ -118,7 +156,12 @@ fn mutated_files_are_read_or_refused_and_nothing_else() {
                 match draws.next(4) {
                     0 => bytes.truncate(at + 1),
                     1 => bytes
-                        .splice(at..at, (0..draws.next(9)).map(|_| draws.next(256) as u8).collect::<Vec<_>>())
+                        .splice(
+                            at..at,
+                            (0..draws.next(9))
+                                .map(|_| draws.next(256) as u8)
+                                .collect::<Vec<_>>(),
+                        )
                         .for_each(drop),
                     _ => bytes[at] = [0, 0xff, 0x7f, draws.next(256) as u8][draws.next(4)],
                 }

@@ -1,6 +1,11 @@
-//! Pixel values of 210 pictures a family by each image processor, to the bit (tests/goldens/processors.json, written by
-//! processors.py).
-#![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout, reason = "tests that print a table")]
+//! Pixel values of 210 pictures a family by each image processor, to the bit
+//! (tests/goldens/processors.json, written by processors.py).
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "tests that print a table"
+)]
 
 mod common;
 
@@ -19,22 +24,37 @@ use tonic::Code;
 #[derive(Deserialize)]
 struct Row(usize, usize, usize, usize, String, f32);
 
-const CLIP: ([f32; 3], [f32; 3]) =
-    ([0.481_454_66, 0.457_827_5, 0.408_210_73], [0.268_629_54, 0.261_302_6, 0.275_777_1]);
+const CLIP: ([f32; 3], [f32; 3]) = (
+    [0.481_454_66, 0.457_827_5, 0.408_210_73],
+    [0.268_629_54, 0.261_302_6, 0.275_777_1],
+);
 
 /// `(7 x + 13 y + 29 c + x y) mod 256`, as processors.py draws it.
 fn pattern(width: usize, height: usize) -> Rgb {
     let value = |y: usize, x: usize, c: usize| ((7 * x + 13 * y + 29 * c + x * y) % 256) as u8;
     let pixel = |y, x| (0..3).map(move |c| value(y, x, c));
-    let data = (0..height).flat_map(|y| (0..width).flat_map(move |x| pixel(y, x))).collect();
-    Rgb { width, height, data }
+    let data = (0..height)
+        .flat_map(|y| (0..width).flat_map(move |x| pixel(y, x)))
+        .collect();
+    Rgb {
+        width,
+        height,
+        data,
+    }
 }
 
 fn config(family: &str, side: usize) -> (Value, Tiling) {
-    let tiles =
-        |grid: Vec<Size>| grid.into_iter().map(|(rows, columns)| (rows * side, columns * side)).collect::<Vec<_>>();
+    let tiles = |grid: Vec<Size>| {
+        grid.into_iter()
+            .map(|(rows, columns)| (rows * side, columns * side))
+            .collect::<Vec<_>>()
+    };
     let next = tiles(vec![(1, 2), (2, 1), (2, 2), (3, 1), (1, 3)]);
-    let onevision = tiles((1..=6).flat_map(|rows| (1..=6).map(move |columns| (rows, columns))).collect());
+    let onevision = tiles(
+        (1..=6)
+            .flat_map(|rows| (1..=6).map(move |columns| (rows, columns)))
+            .collect(),
+    );
     let short = json!({
         "size": { "shortest_edge": side }, "crop_size": { "height": side, "width": side }, "image_mean": CLIP.0,
         "image_std": CLIP.1, "do_pad": family == "llava_padded", "image_grid_pinpoints": next,
@@ -55,24 +75,40 @@ fn digest(values: impl Iterator<Item = f32>) -> String {
     for value in values {
         hash.update(value.to_le_bytes());
     }
-    hash.finalize().iter().take(16).fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+    hash.finalize()
+        .iter()
+        .take(16)
+        .fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 #[test]
 fn each_processor_has_the_bits_of_its_library() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/goldens/processors.json");
-    let all: BTreeMap<String, BTreeMap<String, Value>> = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let all: BTreeMap<String, BTreeMap<String, Value>> =
+        serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
     for backend in ProcessorBackend::ALL {
-        for (family, rows) in all[backend.name()].iter().filter(|(name, _)| *name != "versions") {
+        for (family, rows) in all[backend.name()]
+            .iter()
+            .filter(|(name, _)| *name != "versions")
+        {
             let rows: Vec<Row> = serde_json::from_value(rows.clone()).unwrap();
             assert_eq!(rows.len(), 210);
-            let together = if family == "llava_onevision_padded" { 2 } else { 1 };
+            let together = if family == "llava_onevision_padded" {
+                2
+            } else {
+                1
+            };
             for Row(side, width, height, views, sha256, first) in rows {
                 let (json, tiling) = config(family, side);
                 let processor = Processor::from_json(&json, side, tiling, Some(backend)).unwrap();
-                let picture = processor.picture(&pattern(width, height), together).unwrap();
+                let picture = processor
+                    .picture(&pattern(width, height), together)
+                    .unwrap();
                 let found = picture.views();
-                let values: Vec<f32> = found.iter().flat_map(|view| processor.normalise(view)).collect();
+                let values: Vec<f32> = found
+                    .iter()
+                    .flat_map(|view| processor.normalise(view))
+                    .collect();
                 let at = format!("{} {family} {width} x {height} at {side}", backend.name());
                 assert_eq!(found.len(), views, "{at}");
                 assert_eq!(
@@ -92,9 +128,14 @@ fn the_default_goes_by_the_class_that_the_checkpoint_names() {
     let backend = |class: Value| {
         let (mut json, tiling) = config("llava", 28);
         json["image_processor_type"] = class;
-        Processor::from_json(&json, 28, tiling, None).unwrap().backend
+        Processor::from_json(&json, 28, tiling, None)
+            .unwrap()
+            .backend
     };
-    assert_eq!(backend("CLIPImageProcessorFast".into()), ProcessorBackend::Torchvision);
+    assert_eq!(
+        backend("CLIPImageProcessorFast".into()),
+        ProcessorBackend::Torchvision
+    );
     for class in ["CLIPImageProcessor", "LlavaNextImageProcessorPil"] {
         assert_eq!(backend(class.into()), ProcessorBackend::Pillow);
     }
@@ -104,42 +145,80 @@ fn the_default_goes_by_the_class_that_the_checkpoint_names() {
 #[test]
 fn records_name_every_processor_but_the_first() {
     let (json, tiling) = config("llava", 28);
-    let record =
-        |backend| serde_json::to_value(Processor::from_json(&json, 28, tiling, Some(backend)).unwrap()).unwrap();
-    assert_eq!(record(ProcessorBackend::Pillow).get("image_processor"), None);
-    assert_eq!(record(ProcessorBackend::Pillow12)["image_processor"], "pillow-12");
-    assert_eq!(record(ProcessorBackend::Torchvision)["image_processor"], "torchvision");
+    let record = |backend| {
+        serde_json::to_value(Processor::from_json(&json, 28, tiling, Some(backend)).unwrap())
+            .unwrap()
+    };
+    assert_eq!(
+        record(ProcessorBackend::Pillow).get("image_processor"),
+        None
+    );
+    assert_eq!(
+        record(ProcessorBackend::Pillow12)["image_processor"],
+        "pillow-12"
+    );
+    assert_eq!(
+        record(ProcessorBackend::Torchvision)["image_processor"],
+        "torchvision"
+    );
 }
 
 /// A server with one model.
 async fn serving(set: &str, image_processor: Option<ProcessorBackend>) -> Running {
     let mut spec = ModelSpec::new(set, source(set));
     spec.options.image_processor = image_processor;
-    Running::start(Config { models: vec![spec], ..Config::shapes() }).await
+    Running::start(Config {
+        models: vec![spec],
+        ..Config::shapes()
+    })
+    .await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn verify_says_that_the_processor_differs() {
     let (pillow, torchvision) = (None, Some(ProcessorBackend::Torchvision));
-    let (first, second) = (serving("tiny-next-llama", pillow).await, serving("tiny-next-llama", torchvision).await);
+    let (first, second) = (
+        serving("tiny-next-llama", pillow).await,
+        serving("tiny-next-llama", torchvision).await,
+    );
     let request = || GenerateRequest {
         prompt: Some(prompt("Is there a red circle?", [picture()])),
         max_tokens: 2,
         ..Default::default()
     };
-    let answer = first.client().await.generate(request()).await.unwrap().finish().await.unwrap();
+    let answer = first
+        .client()
+        .await
+        .generate(request())
+        .await
+        .unwrap()
+        .finish()
+        .await
+        .unwrap();
     let record = answer.provenance.unwrap();
     assert!(!record.preprocessing.contains("image_processor"));
     for (server, agrees) in [(&first, true), (&second, false)] {
         let mut client = server.client().await;
-        let image = v1::Image { source: Some(v1::image::Source::Data(picture())) };
-        let asked = v1::VerifyRequest { provenance: Some(record.clone()), images: vec![image] };
+        let image = v1::Image {
+            source: Some(v1::image::Source::Data(picture())),
+        };
+        let asked = v1::VerifyRequest {
+            provenance: Some(record.clone()),
+            images: vec![image],
+        };
         let found = client.verify(asked).await.unwrap();
         assert_eq!(found.agrees, agrees);
-        let differs = found.differences.iter().find(|d| d.stage == "preprocessing");
+        let differs = found
+            .differences
+            .iter()
+            .find(|d| d.stage == "preprocessing");
         assert_eq!(differs.is_none(), agrees);
         if let Some(differs) = differs {
-            assert!(differs.found.contains(r#""image_processor":"torchvision""#), "{}", differs.found);
+            assert!(
+                differs.found.contains(r#""image_processor":"torchvision""#),
+                "{}",
+                differs.found
+            );
         }
     }
     let info = second.client().await.get_model("").await.unwrap();
@@ -163,11 +242,14 @@ struct Expected {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_pictures_are_padded_or_tiled_as_transformers_does_it() {
-    let golden: Several =
-        serde_json::from_slice(&std::fs::read(format!("{}/multi-image.json", common::FOLDER)).unwrap()).unwrap();
+    let golden: Several = serde_json::from_slice(
+        &std::fs::read(format!("{}/multi-image.json", common::FOLDER)).unwrap(),
+    )
+    .unwrap();
     let server = serving("tiny-onevision", None).await;
     let mut client = server.client().await;
-    let file = |name: &String| std::fs::read(format!("{}/pictures/{name}.png", common::FOLDER)).unwrap();
+    let file =
+        |name: &String| std::fs::read(format!("{}/pictures/{name}.png", common::FOLDER)).unwrap();
     let pictures: Vec<Vec<u8>> = golden.pictures.iter().map(file).collect();
     let cases = [
         (v1::MultiImage::Unspecified, &golden.padded),
@@ -177,14 +259,26 @@ async fn two_pictures_are_padded_or_tiled_as_transformers_does_it() {
     for (multi_image, expected) in cases {
         let mut prompt = prompt(&golden.text, pictures.clone());
         (prompt.raw, prompt.multi_image) = (true, multi_image.into());
-        let request = GenerateRequest { prompt: Some(prompt), max_tokens: 1, top_logprobs: 5, ..Default::default() };
+        let request = GenerateRequest {
+            prompt: Some(prompt),
+            max_tokens: 1,
+            top_logprobs: 5,
+            ..Default::default()
+        };
         let mut answer = client.generate(request).await.unwrap();
         let token = answer.next().await.unwrap().unwrap();
         let usage = answer.finish().await.unwrap().usage.unwrap();
-        assert_eq!((usage.image_tokens, usage.prompt_tokens), (expected.image_tokens, expected.prompt_tokens));
+        assert_eq!(
+            (usage.image_tokens, usage.prompt_tokens),
+            (expected.image_tokens, expected.prompt_tokens)
+        );
         for (found, (id, logprob)) in token.top.iter().zip(&expected.top) {
             assert_eq!(found.id, *id, "{multi_image:?}");
-            assert!((found.logprob - logprob).abs() < 1e-5, "{multi_image:?}: {} for {logprob}", found.logprob);
+            assert!(
+                (found.logprob - logprob).abs() < 1e-5,
+                "{multi_image:?}: {} for {logprob}",
+                found.logprob
+            );
         }
     }
 }
@@ -193,14 +287,28 @@ async fn two_pictures_are_padded_or_tiled_as_transformers_does_it() {
 async fn a_model_that_has_one_way_refuses_the_choice() {
     let server = serving("shapes", None).await;
     let mut prompt = prompt("Is there a red circle?", [picture()]);
-    for (number, expected) in [(2, "shapes prepares several pictures in one way"), (9, "9 is no MultiImage")] {
+    for (number, expected) in [
+        (2, "shapes prepares several pictures in one way"),
+        (9, "9 is no MultiImage"),
+    ] {
         prompt.multi_image = number;
-        let request = GenerateRequest { prompt: Some(prompt.clone()), ..Default::default() };
+        let request = GenerateRequest {
+            prompt: Some(prompt.clone()),
+            ..Default::default()
+        };
         let refused = match server.client().await.generate(request).await {
             Ok(answer) => answer.finish().await.unwrap_err(),
             Err(error) => error,
         };
-        let Error::Server { code: Code::InvalidArgument, message, fields, .. } = refused else { panic!("{refused}") };
+        let Error::Server {
+            code: Code::InvalidArgument,
+            message,
+            fields,
+            ..
+        } = refused
+        else {
+            panic!("{refused}")
+        };
         assert!(message.contains(expected), "{message}");
         assert_eq!(fields[0].field, "prompt.multi_image");
     }

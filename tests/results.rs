@@ -1,4 +1,5 @@
-//! Results files: locked while a run writes them, refused to another run with what differs, whole after a server has gone.
+//! Results files: locked while a run writes them, refused to another run with what differs, whole
+//! after a server has gone.
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod common;
@@ -17,7 +18,8 @@ use scotoma::server::Config;
 use scotoma_client::v1::evaluate_header::Rules;
 use scotoma_client::v1::sweep_request::Input;
 use scotoma_client::v1::{
-    EvaluateHeader, EvaluateVariant, Sample, SampleResult, SweepRequest, SweepVariant, sweep_response,
+    EvaluateHeader, EvaluateVariant, Sample, SampleResult, SweepRequest, SweepVariant,
+    sweep_response,
 };
 use scotoma_client::{Error, GenerateRequest, permute_tokens, prompt, read_results};
 use serde_json::{Value, json};
@@ -45,19 +47,32 @@ fn table(folder: &Path, name: &str, rows: usize) -> PathBuf {
         let option = |i: usize| item.options.get(i).map_or("", String::as_str);
         let (image, question) = (STANDARD.encode(&item.images[0]), &item.question);
         let options = [0, 1, 2, 3].map(option).join("\t");
-        writeln!(file, "{i}\t{image}\t{question}\t{options}\t{}\t{}", item.answer, item.category).unwrap();
+        writeln!(
+            file,
+            "{i}\t{image}\t{question}\t{options}\t{}\t{}",
+            item.answer, item.category
+        )
+        .unwrap();
     }
     path
 }
 
 fn lines(path: &Path) -> usize {
-    std::fs::read_to_string(path).unwrap_or_default().lines().count()
+    std::fs::read_to_string(path)
+        .unwrap_or_default()
+        .lines()
+        .count()
 }
 
 fn wait_for_lines(path: &Path, count: usize) {
     let begun = Instant::now();
     while lines(path) < count {
-        assert!(begun.elapsed() < Duration::from_secs(60), "{} has {} lines", path.display(), lines(path));
+        assert!(
+            begun.elapsed() < Duration::from_secs(60),
+            "{} has {} lines",
+            path.display(),
+            lines(path)
+        );
         std::thread::sleep(Duration::from_millis(5));
     }
 }
@@ -65,24 +80,45 @@ fn wait_for_lines(path: &Path, count: usize) {
 /// Every line is a result without an error, and none is there twice.
 fn assert_whole(path: &Path, count: usize) {
     let text = std::fs::read_to_string(path).unwrap();
-    assert!(!text.contains("\"error\"") && !text.contains("DRAINING"), "an error is written down");
-    assert_eq!((text.lines().count(), read_results(path).unwrap().len()), (count, count));
+    assert!(
+        !text.contains("\"error\"") && !text.contains("DRAINING"),
+        "an error is written down"
+    );
+    assert_eq!(
+        (text.lines().count(), read_results(path).unwrap().len()),
+        (count, count)
+    );
 }
 
 #[test]
 fn a_second_run_is_refused_until_the_first_has_gone() {
     let folder = tempfile::tempdir().unwrap();
-    let (data, out) = (table(folder.path(), "items.tsv", 3000), folder.path().join("results.jsonl"));
+    let (data, out) = (
+        table(folder.path(), "items.tsv", 3000),
+        folder.path().join("results.jsonl"),
+    );
     let eval = || {
         let mut command = scotoma();
-        command.args(["eval", "shapes", "--data"]).arg(&data).arg("--out").arg(&out);
+        command
+            .args(["eval", "shapes", "--data"])
+            .arg(&data)
+            .arg("--out")
+            .arg(&out);
         command
     };
-    let mut first = eval().stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let mut first = eval()
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
     wait_for_lines(&out, 20);
     let second = eval().output().unwrap();
     let message = format!("{}: {LOCKED}", out.display());
-    assert!(!second.status.success() && said(&second).contains(&message), "{}", said(&second));
+    assert!(
+        !second.status.success() && said(&second).contains(&message),
+        "{}",
+        said(&second)
+    );
     // The lock goes with the process, and not with a file that it would have to remove.
     first.kill().unwrap();
     first.wait().unwrap();
@@ -104,10 +140,16 @@ async fn the_client_locks_as_long_as_it_runs() {
     let out = folder.path().join("results.jsonl");
     let server = Running::start(Config::shapes()).await;
     let mut client = server.client().await;
-    let header = || EvaluateHeader { rules: Some(Rules::Rule("shapes".into())), ..Default::default() };
+    let header = || EvaluateHeader {
+        rules: Some(Rules::Rule("shapes".into())),
+        ..Default::default()
+    };
     let none = || tokio_stream::iter(Vec::<Result<Sample, Error>>::new());
     let first = client.evaluate(header(), none(), Some(&out)).await.unwrap();
-    let error = client.evaluate(header(), none(), Some(&out)).await.unwrap_err();
+    let error = client
+        .evaluate(header(), none(), Some(&out))
+        .await
+        .unwrap_err();
     assert_eq!(error.to_string(), format!("{}: {LOCKED}", out.display()));
     first.finish().await.unwrap();
     client.evaluate(header(), none(), Some(&out)).await.unwrap();
@@ -118,34 +160,69 @@ async fn the_client_locks_as_long_as_it_runs() {
 #[test]
 fn what_makes_it_another_run_is_said() {
     let folder = tempfile::tempdir().unwrap();
-    let (data, other) = (table(folder.path(), "items.tsv", 6), table(folder.path(), "others.tsv", 5));
+    let (data, other) = (
+        table(folder.path(), "items.tsv", 6),
+        table(folder.path(), "others.tsv", 5),
+    );
     let out = folder.path().join("results.jsonl");
     let about = folder.path().join("results.jsonl.run.json");
     let eval = |data: &Path, more: &[&str]| {
-        scotoma().args(["eval", "shapes", "--out"]).arg(&out).arg("--data").arg(data).args(more).output().unwrap()
+        scotoma()
+            .args(["eval", "shapes", "--out"])
+            .arg(&out)
+            .arg("--data")
+            .arg(data)
+            .args(more)
+            .output()
+            .unwrap()
     };
     let plain = ["--permute", "3", "--limit", "4"];
     assert!(eval(&data, &plain).status.success());
     let run: Value = serde_json::from_slice(&std::fs::read(&about).unwrap()).unwrap();
-    assert_eq!((&run["server"], run["data_sha256"].as_str().unwrap().len()), (&json!(env!("CARGO_PKG_VERSION")), 64));
+    assert_eq!(
+        (&run["server"], run["data_sha256"].as_str().unwrap().len()),
+        (&json!(env!("CARGO_PKG_VERSION")), 64)
+    );
     let written = std::fs::read(&out).unwrap();
     let refused = |output: Output, says: &str| {
         let text = said(&output);
-        assert!(!output.status.success() && text.contains("it is of another run: ") && text.contains(says), "{text}");
-        let remedy = format!("or take another file, or remove {} and {} to begin anew", out.display(), about.display());
+        assert!(
+            !output.status.success()
+                && text.contains("it is of another run: ")
+                && text.contains(says),
+            "{text}"
+        );
+        let remedy = format!(
+            "or take another file, or remove {} and {} to begin anew",
+            out.display(),
+            about.display()
+        );
         assert!(text.contains(&remedy), "{text}");
         assert_eq!(std::fs::read(&out).unwrap(), written, "it stays as it was");
     };
-    refused(eval(&data, &["--permute", "4"]), "variants[0].interventions[0].permuteTokens.seed \"3\" then, \"4\" now");
-    refused(eval(&data, &["--permute", "3", "--max-tokens", "5"]), "maxTokens unset then, 5 now");
-    refused(eval(&data, &["--permute", "3", "--by", "letters"]), "answering \"ANSWERING_GENERATE\" then");
+    refused(
+        eval(&data, &["--permute", "4"]),
+        "variants[0].interventions[0].permuteTokens.seed \"3\" then, \"4\" now",
+    );
+    refused(
+        eval(&data, &["--permute", "3", "--max-tokens", "5"]),
+        "maxTokens unset then, 5 now",
+    );
+    refused(
+        eval(&data, &["--permute", "3", "--by", "letters"]),
+        "answering \"ANSWERING_GENERATE\" then",
+    );
     refused(
         eval(&data, &["--permute", "3", "--variant", "more=[]"]),
         "variants 1 (\"changed\") then, 2 (\"changed\", \"more\") now",
     );
     refused(eval(&other, &["--permute", "3"]), "data (SHA-256) ");
-    let rule =
-        scotoma().args(["eval", "mmstar", "--permute", "3", "--out"]).arg(&out).arg("--data").arg(&data).output();
+    let rule = scotoma()
+        .args(["eval", "mmstar", "--permute", "3", "--out"])
+        .arg(&out)
+        .arg("--data")
+        .arg(&data)
+        .output();
     refused(rule.unwrap(), "rule \"shapes\" then, \"mmstar\" now");
     let set = |name: &str, value: &str| {
         let mut run = run.clone();
@@ -153,31 +230,47 @@ fn what_makes_it_another_run_is_said() {
         std::fs::write(&about, run.to_string()).unwrap();
     };
     set("model", "0000");
-    refused(eval(&data, &["--permute", "3"]), "model digest \"0000\" then, \"");
+    refused(
+        eval(&data, &["--permute", "3"]),
+        "model digest \"0000\" then, \"",
+    );
     set("server", "0.0.9");
-    refused(eval(&data, &["--permute", "3"]), "server version \"0.0.9\" then, \"");
+    refused(
+        eval(&data, &["--permute", "3"]),
+        "server version \"0.0.9\" then, \"",
+    );
     std::fs::remove_file(&about).unwrap();
     refused(
         eval(&data, &["--permute", "3"]),
         "results.jsonl.run.json is not there, which says of which run its 4 results are",
     );
 
-    // Files of an earlier version have no more than this, and go on; what failed then is asked again.
+    // Files of an earlier version have no more than this, and go on; what failed then is asked
+    // again.
     let before = json!({"asked": run["asked"], "ran": run["ran"], "model": run["model"]});
     std::fs::write(&about, before.to_string()).unwrap();
     let mut all: Vec<SampleResult> = read_results(&out).unwrap();
     let error = json!({"id": "2", "variant": "changed", "error": {"code": 14, "reason": "DRAINING", "message": "the server is draining"}});
     all.retain(|r| r.id != "2");
-    let kept: Vec<String> = all.iter().map(|r| serde_json::to_string(r).unwrap()).chain([error.to_string()]).collect();
+    let kept: Vec<String> = all
+        .iter()
+        .map(|r| serde_json::to_string(r).unwrap())
+        .chain([error.to_string()])
+        .collect();
     std::fs::write(&out, kept.join("\n") + "\n").unwrap();
     let resumed = eval(&data, &["--permute", "3"]);
     assert!(resumed.status.success(), "{}", said(&resumed));
     assert_eq!((lines(&out), read_results(&out).unwrap().len()), (4 + 3, 6));
     let run: Value = serde_json::from_slice(&std::fs::read(&about).unwrap()).unwrap();
-    assert!(run["server"].is_string() && run["data_sha256"].is_string(), "from now on it is known");
+    assert!(
+        run["server"].is_string() && run["data_sha256"].is_string(),
+        "from now on it is known"
+    );
 
     std::fs::write(&about, "[]").unwrap();
-    assert!(said(&eval(&data, &plain)).contains("results.jsonl.run.json: it is no header of a run"));
+    assert!(
+        said(&eval(&data, &plain)).contains("results.jsonl.run.json: it is no header of a run")
+    );
     std::fs::remove_file(&about).unwrap();
     std::fs::write(&out, "id\tanswer\n").unwrap();
     assert!(said(&eval(&data, &plain)).contains("results.jsonl, line 1: it is no result of a run"));
@@ -187,10 +280,16 @@ fn what_makes_it_another_run_is_said() {
 }
 
 fn serve() -> (Child, String) {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let free = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
     let mut command = scotoma();
     command.stdout(Stdio::null()).stderr(Stdio::null());
-    let child = command.args(["serve", "--log", "error", "--listen", &free.to_string()]).spawn().unwrap();
+    let child = command
+        .args(["serve", "--log", "error", "--listen", &free.to_string()])
+        .spawn()
+        .unwrap();
     let begun = Instant::now();
     while std::net::TcpStream::connect(free).is_err() {
         assert!(begun.elapsed() < Duration::from_secs(60), "no server");
@@ -202,11 +301,18 @@ fn serve() -> (Child, String) {
 #[test]
 fn a_server_that_goes_down_leaves_no_error_behind() {
     let folder = tempfile::tempdir().unwrap();
-    let (data, out) = (table(folder.path(), "items.tsv", 2000), folder.path().join("results.jsonl"));
+    let (data, out) = (
+        table(folder.path(), "items.tsv", 2000),
+        folder.path().join("results.jsonl"),
+    );
     let (mut server, address) = serve();
     let eval = |address: Option<&str>| {
         let mut command = scotoma();
-        command.args(["eval", "shapes", "--data"]).arg(&data).arg("--out").arg(&out);
+        command
+            .args(["eval", "shapes", "--data"])
+            .arg(&data)
+            .arg("--out")
+            .arg(&out);
         if let Some(address) = address {
             command.args(["--server", address]);
         }
@@ -214,14 +320,26 @@ fn a_server_that_goes_down_leaves_no_error_behind() {
     };
     let client = eval(Some(&address)).spawn().unwrap();
     wait_for_lines(&out, 50);
-    let term = Command::new("kill").args(["-TERM", &server.id().to_string()]).status().unwrap();
+    let term = Command::new("kill")
+        .args(["-TERM", &server.id().to_string()])
+        .status()
+        .unwrap();
     assert!(term.success() && server.wait().unwrap().success());
     let cut = client.wait_with_output().unwrap();
     let (text, there) = (said(&cut), lines(&out));
-    assert!(!cut.status.success() && cut.stdout.is_empty(), "a part is no result");
-    let missing =
-        format!("{} of 2000 answers are missing: the same command goes on from {}", 2000 - there, out.display());
-    assert!(text.contains("Unavailable: the server is draining") && text.contains(&missing), "{there} lines, {text}");
+    assert!(
+        !cut.status.success() && cut.stdout.is_empty(),
+        "a part is no result"
+    );
+    let missing = format!(
+        "{} of 2000 answers are missing: the same command goes on from {}",
+        2000 - there,
+        out.display()
+    );
+    assert!(
+        text.contains("Unavailable: the server is draining") && text.contains(&missing),
+        "{there} lines, {text}"
+    );
     assert!((50..2000).contains(&there));
     assert_whole(&out, there);
     let resumed = eval(None).output().unwrap();
@@ -234,14 +352,32 @@ async fn runs_of_many_requests_end_with_an_error_when_the_server_goes_down() {
     let server = Running::start(Config::shapes()).await;
     let (mut client, mut other) = (server.client().await, server.client().await);
     let picture = common::picture();
-    let generate = GenerateRequest { prompt: Some(prompt("Which?", [picture])), max_tokens: 4, ..Default::default() };
-    let variants = (0..4000).map(|seed| SweepVariant { interventions: vec![permute_tokens(seed)] }).collect();
-    let request = SweepRequest { input: Some(Input::Generate(generate)), variants, grid: None };
+    let generate = GenerateRequest {
+        prompt: Some(prompt("Which?", [picture])),
+        max_tokens: 4,
+        ..Default::default()
+    };
+    let variants = (0..4000)
+        .map(|seed| SweepVariant {
+            interventions: vec![permute_tokens(seed)],
+        })
+        .collect();
+    let request = SweepRequest {
+        input: Some(Input::Generate(generate)),
+        variants,
+        grid: None,
+    };
     let mut sweep = client.sweep(request).await.unwrap();
     // Waits for questions that do not come.
-    let variant = EvaluateVariant { name: "original".into(), ..Default::default() };
-    let header =
-        EvaluateHeader { rules: Some(Rules::Rule("shapes".into())), variants: vec![variant], ..Default::default() };
+    let variant = EvaluateVariant {
+        name: "original".into(),
+        ..Default::default()
+    };
+    let header = EvaluateHeader {
+        rules: Some(Rules::Rule("shapes".into())),
+        variants: vec![variant],
+        ..Default::default()
+    };
     let never = tokio_stream::pending::<Result<Sample, Error>>();
     let mut run = other.evaluate(header, never, None).await.unwrap();
     let mut results = 0;
@@ -255,7 +391,10 @@ async fn runs_of_many_requests_end_with_an_error_when_the_server_goes_down() {
         match sweep.message().await {
             Ok(Some(response)) => match response.event {
                 Some(sweep_response::Event::Result(result)) => {
-                    let error = matches!(result.outcome, Some(scotoma_client::v1::sweep_result::Outcome::Error(_)));
+                    let error = matches!(
+                        result.outcome,
+                        Some(scotoma_client::v1::sweep_result::Outcome::Error(_))
+                    );
                     assert!(!error, "{result:?}");
                     results += 1;
                 }

@@ -1,5 +1,5 @@
-//! Canvas, visual tokens and pixel values of 200 random sizes a family, as Hugging Face's processors make them
-//! (tests/goldens/sizes.json, written by capture.py).
+//! Canvas, visual tokens and pixel values of 200 random sizes a family, as Hugging Face's
+//! processors make them (tests/goldens/sizes.json, written by capture.py).
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
 use scotoma::model::ImageTokens;
@@ -35,8 +35,14 @@ const MEAN: [f32; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
 const STD: [f32; 3] = [0.268_629_54, 0.261_302_6, 0.275_777_1];
 
 fn families() -> [Family; 4] {
-    let llava =
-        |name| Family { name, tiling: Tiling::None, side: 336, patches: 24, most_tiles: None, pinpoints: vec![] };
+    let llava = |name| Family {
+        name,
+        tiling: Tiling::None,
+        side: 336,
+        patches: 24,
+        most_tiles: None,
+        pinpoints: vec![],
+    };
     [
         llava("llava"),
         llava("llava_padded"),
@@ -54,7 +60,9 @@ fn families() -> [Family; 4] {
             side: 384,
             patches: 27,
             most_tiles: Some(9),
-            pinpoints: (1..=6).flat_map(|rows| (1..=6).map(move |columns| (rows, columns))).collect(),
+            pinpoints: (1..=6)
+                .flat_map(|rows| (1..=6).map(move |columns| (rows, columns)))
+                .collect(),
         },
     ]
 }
@@ -66,7 +74,10 @@ fn rows(family: &str) -> Vec<Row> {
 }
 
 fn canvases(pinpoints: &[Size], side: usize) -> Vec<Size> {
-    pinpoints.iter().map(|&(rows, columns)| (rows * side, columns * side)).collect()
+    pinpoints
+        .iter()
+        .map(|&(rows, columns)| (rows * side, columns * side))
+        .collect()
 }
 
 #[test]
@@ -77,7 +88,10 @@ fn canvases_and_visual_tokens_are_those_of_hugging_face() {
         for row in rows {
             let size = (row.height, row.width);
             if family.tiling == Tiling::None {
-                assert_eq!(ImageTokens::of_view(family.patches, false).len(), row.tokens);
+                assert_eq!(
+                    ImageTokens::of_view(family.patches, false).len(),
+                    row.tokens
+                );
                 continue;
             }
             let canvas = best_canvas(size, &canvases(&family.pinpoints, family.side)).unwrap();
@@ -93,8 +107,14 @@ fn canvases_and_visual_tokens_are_those_of_hugging_face() {
 fn pattern(width: usize, height: usize) -> Rgb {
     let value = |y: usize, x: usize, c: usize| ((7 * x + 13 * y + 29 * c + x * y) % 256) as u8;
     let pixel = |y, x| (0..3).map(move |c| value(y, x, c));
-    let data = (0..height).flat_map(|y| (0..width).flat_map(move |x| pixel(y, x))).collect();
-    Rgb { width, height, data }
+    let data = (0..height)
+        .flat_map(|y| (0..width).flat_map(move |x| pixel(y, x)))
+        .collect();
+    Rgb {
+        width,
+        height,
+        data,
+    }
 }
 
 #[test]
@@ -110,7 +130,9 @@ fn pixel_values_are_those_of_hugging_face_to_the_bit() {
         });
         let processor = Processor::from_json(&json, 28, family.tiling, None).unwrap();
         for row in rows(family.name) {
-            let picture = processor.picture(&pattern(row.tiny_width, row.tiny_height), 1).unwrap();
+            let picture = processor
+                .picture(&pattern(row.tiny_width, row.tiny_height), 1)
+                .unwrap();
             let views = picture.views();
             let at = format!("{} {} x {}", family.name, row.tiny_width, row.tiny_height);
             assert_eq!(views.len(), row.views, "{at}");
@@ -118,8 +140,14 @@ fn pixel_values_are_those_of_hugging_face_to_the_bit() {
             for value in views.iter().flat_map(|v| processor.normalise(v)) {
                 hash.update(value.to_le_bytes());
             }
-            let expected = (0..64).step_by(2).map(|i| u8::from_str_radix(&row.sha256[i..i + 2], 16).unwrap());
-            assert_eq!(hash.finalize().to_vec(), expected.collect::<Vec<_>>(), "{at}");
+            let expected = (0..64)
+                .step_by(2)
+                .map(|i| u8::from_str_radix(&row.sha256[i..i + 2], 16).unwrap());
+            assert_eq!(
+                hash.finalize().to_vec(),
+                expected.collect::<Vec<_>>(),
+                "{at}"
+            );
         }
     }
 }

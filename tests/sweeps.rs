@@ -1,4 +1,5 @@
-//! Sweeps: what variants share changes no bit of them, and every cell of every variant is computed once.
+//! Sweeps: what variants share changes no bit of them, and every cell of every variant is computed
+//! once.
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
 mod common;
@@ -16,11 +17,14 @@ use scotoma::model::Model;
 use scotoma::nn::Stack;
 use scotoma::server::Config;
 use scotoma_client::v1::{self, sweep_request::Input, sweep_response, sweep_result::Outcome};
-use scotoma_client::{GenerateRequest, ScoreRequest, SweepRequest, VerifyRequest, drop_layers, permute_tokens, prompt};
+use scotoma_client::{
+    GenerateRequest, ScoreRequest, SweepRequest, VerifyRequest, drop_layers, permute_tokens, prompt,
+};
 use serde_json::{Value, json};
 use tonic::Code;
 
-/// All that a variant is told, as text: tokens and scores to the bit, digests, effects. Not what it has cost.
+/// All that a variant is told, as text: tokens and scores to the bit, digests, effects. Not what it
+/// has cost.
 type Told = Vec<String>;
 
 struct Bench {
@@ -30,14 +34,20 @@ struct Bench {
 
 impl Bench {
     fn new(set: &str) -> Self {
-        Self { model: Arc::new(model(set)), goldens: goldens(set) }
+        Self {
+            model: Arc::new(model(set)),
+            goldens: goldens(set),
+        }
     }
 
     /// The variant of these interventions, or `None` where they do not fit the model.
     fn variant(&self, list: &Value, work: Work) -> Option<Variant> {
         let list = interventions_from_json(list).ok()?;
         let case = &self.goldens.cases[0];
-        let prepared = self.goldens.prepare_under(&self.model, case, &list, &Resident::default()).ok()?;
+        let prepared = self
+            .goldens
+            .prepare_under(&self.model, case, &list, &Resident::default())
+            .ok()?;
         (!prepared.prompt.ids.is_empty()).then(|| variant(prepared, work))
     }
 
@@ -51,18 +61,36 @@ impl Bench {
 fn run(engine: &Engine, model: &Arc<Model>, variants: Vec<Variant>) -> (Vec<Told>, u64) {
     let mut told = vec![Told::new(); variants.len()];
     let mut rows = vec![0; variants.len()];
-    let job = Job { model: model.clone(), client: Client::default(), variants, deadline: None };
+    let job = Job {
+        model: model.clone(),
+        client: Client::default(),
+        variants,
+        deadline: None,
+    };
     let mut events = engine.submit(job).unwrap();
     while let Some(one) = events.blocking_recv() {
         told[one.variant].push(match one.event {
             Ok(Event::Token(t)) => {
                 rows[one.variant] = t.timing.cost.rows;
-                format!("{} {:x} {:?} {:?}", t.id, t.logprob.to_bits(), t.finish, t.effects)
+                format!(
+                    "{} {:x} {:?} {:?}",
+                    t.id,
+                    t.logprob.to_bits(),
+                    t.finish,
+                    t.effects
+                )
             }
             Ok(Event::Prefilled(p)) => format!("{p:?}"),
-            Ok(Event::Scored { scores, effects, timing }) => {
+            Ok(Event::Scored {
+                scores,
+                effects,
+                timing,
+            }) => {
                 rows[one.variant] = timing.cost.rows;
-                let bits: Vec<Vec<u64>> = scores.iter().map(|s| s.iter().map(|v| v.to_bits()).collect()).collect();
+                let bits: Vec<Vec<u64>> = scores
+                    .iter()
+                    .map(|s| s.iter().map(|v| v.to_bits()).collect())
+                    .collect();
                 format!("{bits:x?} {effects:?}")
             }
             Ok(Event::Captured(_)) => panic!("not asked for"),
@@ -95,7 +123,11 @@ impl Dice {
             json!({"anyOf": [{"named": "NAMED_LAST"}]}),
             json!({"anyOf": [{"random": {"ratio": 0.5, "seed": seed}}]}),
         ]);
-        let steps = self.pick(&[json!({}), json!({"first": 0, "last": 0}), json!({"first": 1})]);
+        let steps = self.pick(&[
+            json!({}),
+            json!({"first": 0, "last": 0}),
+            json!({"first": 1}),
+        ]);
         let at = |point: &str| json!({"point": format!("language_model.blocks.{layer}.{point}"), "tokens": tokens, "steps": steps});
         let tower = json!({"point": format!("vision_tower.blocks.{}.hook_attn_out", layer % 2)});
         let all = [
@@ -136,8 +168,16 @@ impl Dice {
             kind => {
                 let temperature = if kind == 1 { 0.0 } else { 1.5 };
                 let draws = Draws::new(7, "", 0, 0);
-                let sampling = Sampling { temperature, draws, ..Sampling::greedy() };
-                Work::Generate { sampling, max_tokens: 4, top_logprobs: 0 }
+                let sampling = Sampling {
+                    temperature,
+                    draws,
+                    ..Sampling::greedy()
+                };
+                Work::Generate {
+                    sampling,
+                    max_tokens: 4,
+                    top_logprobs: 0,
+                }
             }
         }
     }
@@ -154,7 +194,8 @@ const FAMILIES: [&str; 8] = [
     "shapes",
 ];
 
-/// 320 random sweeps: what is reused, batched, cut in chunks or computed anew for want of memory has the bits of a run alone.
+/// 320 random sweeps: what is reused, batched, cut in chunks or computed anew for want of memory
+/// has the bits of a run alone.
 #[test]
 fn reused_is_recomputed() {
     for set in FAMILIES {
@@ -167,40 +208,85 @@ fn reused_is_recomputed() {
             let work = dice.work();
             let again = || match &work {
                 Work::Score(all) => Work::Score(all.clone()),
-                Work::Generate { sampling, max_tokens, top_logprobs } => {
-                    Work::Generate { sampling: sampling.clone(), max_tokens: *max_tokens, top_logprobs: *top_logprobs }
-                }
+                Work::Generate {
+                    sampling,
+                    max_tokens,
+                    top_logprobs,
+                } => Work::Generate {
+                    sampling: sampling.clone(),
+                    max_tokens: *max_tokens,
+                    top_logprobs: *top_logprobs,
+                },
             };
             let count = 2 + dice.of(7);
             let lists: Vec<Value> = (0..count).map(|_| dice.list()).collect();
-            let lists: Vec<&Value> = lists.iter().filter(|l| bench.variant(l, again()).is_some()).collect();
-            let variants = || lists.iter().filter_map(|l| bench.variant(l, again())).collect::<Vec<_>>();
+            let lists: Vec<&Value> = lists
+                .iter()
+                .filter(|l| bench.variant(l, again()).is_some())
+                .collect();
+            let variants = || {
+                lists
+                    .iter()
+                    .filter_map(|l| bench.variant(l, again()))
+                    .collect::<Vec<_>>()
+            };
             if lists.is_empty() {
                 continue;
             }
-            let tight = Limits { step_rows: 1 + dice.of(60), running: 1 + dice.of(8), ..Limits::default() };
-            let poor = Limits { checkpoint_bytes: 4096 * dice.of(8) as u64, kv_bytes: 1 << 19, ..tight };
-            let poor = Limits { picture_bytes: 0, ..poor };
+            let tight = Limits {
+                step_rows: 1 + dice.of(60),
+                running: 1 + dice.of(8),
+                ..Limits::default()
+            };
+            let poor = Limits {
+                checkpoint_bytes: 4096 * dice.of(8) as u64,
+                kv_bytes: 1 << 19,
+                ..tight
+            };
+            let poor = Limits {
+                picture_bytes: 0,
+                ..poor
+            };
             let (together, rows) = bench.run(tight, variants());
             computed += rows;
             for (i, list) in lists.iter().enumerate() {
                 let key = format!("{list} {work:?}");
-                let one = || bench.run(Limits::default(), bench.variant(list, again()).into_iter().collect());
+                let one = || {
+                    bench.run(
+                        Limits::default(),
+                        bench.variant(list, again()).into_iter().collect(),
+                    )
+                };
                 let (expected, cost) = alone.entry(key).or_insert_with(|| {
                     let (told, rows) = one();
                     (told[0].clone(), rows)
                 });
                 naive += *cost;
-                assert_eq!(together[i], *expected, "{set}, sweep {sweep}, variant {i}: {list}");
+                assert_eq!(
+                    together[i], *expected,
+                    "{set}, sweep {sweep}, variant {i}: {list}"
+                );
             }
-            assert_eq!(bench.run(poor, variants()).0, together, "{set}, sweep {sweep}: with little memory");
-            assert_eq!(run(&shared, &bench.model, variants()).0, together, "{set}, sweep {sweep}: with earlier ones");
+            assert_eq!(
+                bench.run(poor, variants()).0,
+                together,
+                "{set}, sweep {sweep}: with little memory"
+            );
+            assert_eq!(
+                run(&shared, &bench.model, variants()).0,
+                together,
+                "{set}, sweep {sweep}: with earlier ones"
+            );
         }
-        assert!(computed * 10 < naive * 9, "{set}: {computed} of {naive} rows");
+        assert!(
+            computed * 10 < naive * 9,
+            "{set}: {computed} of {naive} rows"
+        );
     }
 }
 
-/// By arithmetic alone: of every variant each cell has one run that computes it, which stands earlier and agrees on the input.
+/// By arithmetic alone: of every variant each cell has one run that computes it, which stands
+/// earlier and agrees on the input.
 #[test]
 fn every_cell_is_computed_once() {
     let bench = Bench::new("tiny-gqa-tied");
@@ -210,16 +296,28 @@ fn every_cell_is_computed_once() {
         let mut programs = Vec::new();
         for _ in 0..=dice.of(12) {
             let work = Work::Score(Vec::new());
-            let Some(variant) = bench.variant(&dice.list(), work) else { continue };
+            let Some(variant) = bench.variant(&dice.list(), work) else {
+                continue;
+            };
             // Now and then another question.
             let other = dice.of(3) as u128;
             let end = variant.prompt.ids.len() - 3;
-            let content = |(i, id): (usize, u32)| u128::from(id) + if i < end { 0 } else { other << 40 };
+            let content =
+                |(i, id): (usize, u32)| u128::from(id) + if i < end { 0 } else { other << 40 };
             let rows = variant.prompt.ids.iter().copied().enumerate().map(content);
-            let rows: Vec<Row> =
-                rows.zip(&variant.prompt.positions).map(|(content, &position)| Row { content, position }).collect();
+            let rows: Vec<Row> = rows
+                .zip(&variant.prompt.positions)
+                .map(|(content, &position)| Row { content, position })
+                .collect();
             let wanted = rows.len() as u32 - 1;
-            let program = Program::of(&variant.plan, Stack::LanguageModel, layers, rows.into(), wanted).unwrap();
+            let program = Program::of(
+                &variant.plan,
+                Stack::LanguageModel,
+                layers,
+                rows.into(),
+                wanted,
+            )
+            .unwrap();
             programs.push(Arc::new(program));
         }
         let most = dice.of(200) as u64;
@@ -241,21 +339,29 @@ fn every_cell_is_computed_once() {
                     }
                     assert_eq!(seen, 1);
                     let there = &programs[owner];
-                    assert_eq!(there.rows[..=token as usize], program.rows[..=token as usize]);
-                    let path = |p: &Program| p.slots[..=slot].iter().map(|s| s.layer).collect::<Vec<_>>();
+                    assert_eq!(
+                        there.rows[..=token as usize],
+                        program.rows[..=token as usize]
+                    );
+                    let path =
+                        |p: &Program| p.slots[..=slot].iter().map(|s| s.layer).collect::<Vec<_>>();
                     assert_eq!(path(there), path(program));
                 }
             }
             // Who starts above the bottom finds there the rows that it needs.
             let start = starts[i];
             if let Some(parent) = start.parent.filter(|_| start.own.slot > 0) {
-                assert!(starts[parent].own.slot <= start.own.slot && starts[parent].own.position <= start.own.position);
+                assert!(
+                    starts[parent].own.slot <= start.own.slot
+                        && starts[parent].own.position <= start.own.position
+                );
             }
         }
     }
 }
 
-/// Where the prompt ends with its picture, its last token may leave; the row that is left before it then says what comes next.
+/// Where the prompt ends with its picture, its last token may leave; the row that is left before it
+/// then says what comes next.
 #[test]
 fn the_last_row_that_is_left_predicts() {
     for set in ["shapes", "tiny-gqa-tied"] {
@@ -264,50 +370,111 @@ fn the_last_row_that_is_left_predicts() {
         (case.text, case.question) = ("USER: <image>".into(), String::new());
         let prepared = |list: &Value| {
             let list = interventions_from_json(list).unwrap();
-            bench.goldens.prepare_under(&bench.model, &case, &list, &Resident::default()).unwrap()
+            bench
+                .goldens
+                .prepare_under(&bench.model, &case, &list, &Resident::default())
+                .unwrap()
         };
-        let work = || Work::Generate { sampling: Sampling::greedy(), max_tokens: 2, top_logprobs: 0 };
+        let work = || Work::Generate {
+            sampling: Sampling::greedy(),
+            max_tokens: 2,
+            top_logprobs: 0,
+        };
         let score = || Work::Score(vec![vec![30, 31], vec![32]]);
         let prune = |keep: usize| json!({"pruneTokens": {"layer": 0, "keepCount": keep, "randomSeed": "4"}});
         let last = json!({"scale": {"target": {"point": "language_model.ln_final.hook_normalized"}, "factor": 1.5}});
-        let lists = [json!([prune(1)]), json!([prune(1), last]), json!([prune(3)])];
-        let (together, _) = bench.run(Limits::default(), lists.iter().map(|l| variant(prepared(l), work())).collect());
-        let (scored, _) = bench.run(Limits::default(), lists.iter().map(|l| variant(prepared(l), score())).collect());
+        let lists = [
+            json!([prune(1)]),
+            json!([prune(1), last]),
+            json!([prune(3)]),
+        ];
+        let (together, _) = bench.run(
+            Limits::default(),
+            lists.iter().map(|l| variant(prepared(l), work())).collect(),
+        );
+        let (scored, _) = bench.run(
+            Limits::default(),
+            lists
+                .iter()
+                .map(|l| variant(prepared(l), score()))
+                .collect(),
+        );
         for (i, list) in lists.iter().enumerate() {
             let values = prepared(list).values(&bench.model).unwrap();
-            let logits = values["language_model.hook_logits"].rchunks(bench.model.decoder.config().vocab_size).next();
-            let best = logits.unwrap().iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).unwrap().0;
-            assert!(together[i][1].starts_with(&format!("{best} ")), "{set} {list}: {best}, {:?}", together[i]);
-            assert_eq!(together[i], bench.run(Limits::default(), vec![variant(prepared(list), work())]).0[0]);
-            assert_eq!(scored[i], bench.run(Limits::default(), vec![variant(prepared(list), score())]).0[0]);
+            let logits = values["language_model.hook_logits"]
+                .rchunks(bench.model.decoder.config().vocab_size)
+                .next();
+            let best = logits
+                .unwrap()
+                .iter()
+                .enumerate()
+                .max_by(|a, b| a.1.total_cmp(b.1))
+                .unwrap()
+                .0;
+            assert!(
+                together[i][1].starts_with(&format!("{best} ")),
+                "{set} {list}: {best}, {:?}",
+                together[i]
+            );
+            assert_eq!(
+                together[i],
+                bench
+                    .run(Limits::default(), vec![variant(prepared(list), work())])
+                    .0[0]
+            );
+            assert_eq!(
+                scored[i],
+                bench
+                    .run(Limits::default(), vec![variant(prepared(list), score())])
+                    .0[0]
+            );
             assert_eq!(scored[i].len(), 2, "{:?}", scored[i]);
         }
     }
 }
 
-/// The sum of `layers` choose "from here on": dropping one layer after the other computes each variant from its layer on.
+/// The sum of `layers` choose "from here on": dropping one layer after the other computes each
+/// variant from its layer on.
 #[test]
 fn dropping_each_layer_computes_the_triangle() {
     let bench = Bench::new("shapes");
     let config = bench.model.decoder.config();
     let (layers, work) = (config.num_hidden_layers, || Work::Score(vec![vec![30]]));
-    let drop = |l: usize| bench.variant(&json!([{"dropLayers": {"layers": [l]}}]), work()).unwrap();
+    let drop = |l: usize| {
+        bench
+            .variant(&json!([{"dropLayers": {"layers": [l]}}]), work())
+            .unwrap()
+    };
     let rows = bench.variant(&json!([]), work()).unwrap().prompt.ids.len() as u64 + 1;
     let tower = (bench.model.tower.rows() * bench.model.tower.feature_layers()) as u64;
     let (_, computed) = bench.run(Limits::default(), (0..layers).map(drop).collect());
-    // A variant without layer l shares l layers with the one without layer l + 1; the last one has all it runs to itself.
-    let expected: u64 = (0..layers).map(|l| (layers - 1 - l) as u64).sum::<u64>() * rows + (layers as u64 - 1) * rows;
+    // A variant without layer l shares l layers with the one without layer l + 1; the last one has
+    // all it runs to itself.
+    let expected: u64 = (0..layers).map(|l| (layers - 1 - l) as u64).sum::<u64>() * rows
+        + (layers as u64 - 1) * rows;
     assert_eq!(computed, expected + tower);
 }
 
 fn question(interventions: Vec<v1::Intervention>) -> GenerateRequest {
     let prompt = Some(prompt("Is there a red circle?", [picture()]));
-    GenerateRequest { prompt, interventions, max_tokens: 6, ..Default::default() }
+    GenerateRequest {
+        prompt,
+        interventions,
+        max_tokens: 6,
+        ..Default::default()
+    }
 }
 
 fn axis(field: &str, first: f64, last: f64) -> v1::SweepAxis {
-    let range = v1::SweepRange { first, last, step: 0.0 };
-    v1::SweepAxis { field: field.into(), values: Some(v1::sweep_axis::Values::Range(range)) }
+    let range = v1::SweepRange {
+        first,
+        last,
+        step: 0.0,
+    };
+    v1::SweepAxis {
+        field: field.into(),
+        values: Some(v1::sweep_axis::Values::Range(range)),
+    }
 }
 
 /// Layers by seeds.
@@ -315,8 +482,16 @@ fn grid(layers: u32, seeds: u32) -> v1::SweepGrid {
     v1::SweepGrid {
         interventions: vec![drop_layers([0]), permute_tokens(0)],
         axes: vec![
-            axis("interventions[0].drop_layers.layers[0]", 0.0, f64::from(layers - 1)),
-            axis("interventions[1].permute_tokens.seed", 0.0, f64::from(seeds - 1)),
+            axis(
+                "interventions[0].drop_layers.layers[0]",
+                0.0,
+                f64::from(layers - 1),
+            ),
+            axis(
+                "interventions[1].permute_tokens.seed",
+                0.0,
+                f64::from(seeds - 1),
+            ),
         ],
     }
 }
@@ -341,23 +516,47 @@ async fn sweep(
 async fn variants_are_requests_of_their_own() {
     let server = Running::start(Config::shapes()).await;
     let mut client = server.client().await;
-    let request =
-        SweepRequest { input: Some(Input::Generate(question(vec![]))), grid: Some(grid(8, 10)), ..Default::default() };
+    let request = SweepRequest {
+        input: Some(Input::Generate(question(vec![]))),
+        grid: Some(grid(8, 10)),
+        ..Default::default()
+    };
     let (results, finished) = sweep(&mut client, request).await.unwrap();
-    assert_eq!((results.len(), finished.variants, finished.failed), (80, 80, 0));
+    assert_eq!(
+        (results.len(), finished.variants, finished.failed),
+        (80, 80, 0)
+    );
     assert!(finished.rows_computed < finished.rows_naive, "{finished:?}");
     let mut seen = vec![0; 80];
     for result in results {
         seen[result.variant as usize] += 1;
         assert_eq!(result.places, [result.variant / 10, result.variant % 10]);
-        let Some(Outcome::Generated(swept)) = result.outcome else { panic!("no answer") };
+        let Some(Outcome::Generated(swept)) = result.outcome else {
+            panic!("no answer")
+        };
         if result.variant % 9 == 0 {
-            let list = vec![drop_layers([result.variant / 10]), permute_tokens(u64::from(result.variant % 10))];
+            let list = vec![
+                drop_layers([result.variant / 10]),
+                permute_tokens(u64::from(result.variant % 10)),
+            ];
             let other = Running::start(Config::shapes()).await;
-            let alone = other.client().await.generate(question(list)).await.unwrap().finish().await.unwrap();
-            assert_eq!(swept.provenance, alone.provenance, "the record of a request of its own, from another server");
-            let record =
-                VerifyRequest { provenance: swept.provenance, images: question(vec![]).prompt.unwrap().images };
+            let alone = other
+                .client()
+                .await
+                .generate(question(list))
+                .await
+                .unwrap()
+                .finish()
+                .await
+                .unwrap();
+            assert_eq!(
+                swept.provenance, alone.provenance,
+                "the record of a request of its own, from another server"
+            );
+            let record = VerifyRequest {
+                provenance: swept.provenance,
+                images: question(vec![]).prompt.unwrap().images,
+            };
             assert!(client.verify(record).await.unwrap().agrees);
         }
     }
@@ -369,18 +568,30 @@ async fn variants_are_requests_of_their_own() {
         ..Default::default()
     };
     let variants = [vec![], vec![drop_layers([99])], vec![drop_layers([3])]];
-    let variants = variants.map(|interventions| v1::SweepVariant { interventions }).to_vec();
-    let request = SweepRequest { input: Some(Input::Score(score.clone())), variants, ..Default::default() };
+    let variants = variants
+        .map(|interventions| v1::SweepVariant { interventions })
+        .to_vec();
+    let request = SweepRequest {
+        input: Some(Input::Score(score.clone())),
+        variants,
+        ..Default::default()
+    };
     let (results, finished) = sweep(&mut client, request).await.unwrap();
     assert_eq!((results.len(), finished.failed), (3, 1));
     for result in results {
         match (result.variant, result.outcome) {
             (1, Some(Outcome::Error(error))) => {
-                assert_eq!((error.code, error.reason.as_str()), (Code::InvalidArgument as i32, "INVALID_INTERVENTION"));
+                assert_eq!(
+                    (error.code, error.reason.as_str()),
+                    (Code::InvalidArgument as i32, "INVALID_INTERVENTION")
+                );
                 assert_eq!(error.field, "interventions[0].drop_layers.layers[0]");
             }
             (0, Some(Outcome::Scored(scored))) => {
-                assert_eq!(scored.provenance, client.score(score.clone()).await.unwrap().provenance);
+                assert_eq!(
+                    scored.provenance,
+                    client.score(score.clone()).await.unwrap().provenance
+                );
             }
             (2, Some(Outcome::Scored(scored))) => assert_eq!(scored.scores.len(), 2),
             other => panic!("{other:?}"),
@@ -396,20 +607,49 @@ async fn a_bad_sweep_names_its_field() {
     let with = |field: &str, first, last| {
         let mut grid = grid(2, 2);
         grid.axes[0] = axis(field, first, last);
-        SweepRequest { input: generate(), grid: Some(grid), ..Default::default() }
+        SweepRequest {
+            input: generate(),
+            grid: Some(grid),
+            ..Default::default()
+        }
     };
     let layers = "interventions[0].drop_layers.layers[0]";
-    let stop = GenerateRequest { stop: vec![String::new()], ..question(vec![]) };
+    let stop = GenerateRequest {
+        stop: vec![String::new()],
+        ..question(vec![])
+    };
     let cases = [
-        (SweepRequest { input: generate(), ..Default::default() }, "variants"),
-        (SweepRequest { grid: Some(grid(2, 2)), ..Default::default() }, "input"),
         (
-            SweepRequest { input: Some(Input::Generate(stop)), grid: Some(grid(2, 2)), ..Default::default() },
+            SweepRequest {
+                input: generate(),
+                ..Default::default()
+            },
+            "variants",
+        ),
+        (
+            SweepRequest {
+                grid: Some(grid(2, 2)),
+                ..Default::default()
+            },
+            "input",
+        ),
+        (
+            SweepRequest {
+                input: Some(Input::Generate(stop)),
+                grid: Some(grid(2, 2)),
+                ..Default::default()
+            },
             "generate.stop[0]",
         ),
         (with("layers", 0.0, 1.0), "grid.axes[0].field"),
-        (with("interventions[7].drop_layers.layers[0]", 0.0, 1.0), "grid.axes[0].field"),
-        (with("interventions[0].drop_layers.nonsense", 0.0, 1.0), "grid.axes"),
+        (
+            with("interventions[7].drop_layers.layers[0]", 0.0, 1.0),
+            "grid.axes[0].field",
+        ),
+        (
+            with("interventions[0].drop_layers.nonsense", 0.0, 1.0),
+            "grid.axes",
+        ),
         (with(layers, 0.0, 1e7), "grid.axes[0].range"),
         (with(layers, 0.0, 900_000.0), "variants"),
         (with(layers, 2.0, 1.0), "grid.axes[0].range"),
@@ -418,8 +658,13 @@ async fn a_bad_sweep_names_its_field() {
     for (request, field) in cases {
         let error = sweep(&mut client, request).await.unwrap_err();
         assert_eq!(error.code(), Some(Code::InvalidArgument), "{error}");
-        let scotoma_client::Error::Server { fields, .. } = &error else { panic!("{error}") };
-        assert!(fields.iter().any(|v| v.field == field), "{field}: {error:?}");
+        let scotoma_client::Error::Server { fields, .. } = &error else {
+            panic!("{error}")
+        };
+        assert!(
+            fields.iter().any(|v| v.field == field),
+            "{field}: {error:?}"
+        );
     }
 }
 
@@ -427,23 +672,51 @@ async fn a_bad_sweep_names_its_field() {
 async fn a_picture_is_named_by_its_handle() {
     let server = Running::start(Config::shapes()).await;
     let mut client = server.client().await;
-    let sent = client.generate(question(vec![])).await.unwrap().finish().await.unwrap();
+    let sent = client
+        .generate(question(vec![]))
+        .await
+        .unwrap()
+        .finish()
+        .await
+        .unwrap();
     let named = client.upload_image(picture()).await.unwrap();
     let mut request = question(vec![]);
     request.prompt.as_mut().unwrap().images = vec![named];
-    let by_name = client.generate(request.clone()).await.unwrap().finish().await.unwrap();
+    let by_name = client
+        .generate(request.clone())
+        .await
+        .unwrap()
+        .finish()
+        .await
+        .unwrap();
     assert_eq!(by_name.provenance, sent.provenance);
     // Nor does the record need its picture again.
-    let record = VerifyRequest { provenance: by_name.provenance, images: Vec::new() };
+    let record = VerifyRequest {
+        provenance: by_name.provenance,
+        images: Vec::new(),
+    };
     assert!(client.verify(record).await.unwrap().agrees);
     // Of another tenant it is not known.
     let mut stranger = tonic::Request::new(request);
-    stranger.metadata_mut().insert("scotoma-tenant", "another".parse().unwrap());
-    assert_eq!(client.generate(stranger).await.err().unwrap().code(), Some(Code::NotFound));
-    assert_eq!(client.upload_image(b"no picture".to_vec()).await.unwrap_err().code(), Some(Code::InvalidArgument));
+    stranger
+        .metadata_mut()
+        .insert("scotoma-tenant", "another".parse().unwrap());
+    assert_eq!(
+        client.generate(stranger).await.err().unwrap().code(),
+        Some(Code::NotFound)
+    );
+    assert_eq!(
+        client
+            .upload_image(b"no picture".to_vec())
+            .await
+            .unwrap_err()
+            .code(),
+        Some(Code::InvalidArgument)
+    );
 }
 
-/// Whoever leaves in the middle of sweeps frees what they held, and the metrics say what was shared.
+/// Whoever leaves in the middle of sweeps frees what they held, and the metrics say what was
+/// shared.
 #[tokio::test(flavor = "multi_thread")]
 async fn leavers_free_their_memory() {
     let server = Running::start(Config::shapes()).await;
@@ -461,15 +734,26 @@ async fn leavers_free_their_memory() {
     }
     drop(streams);
     let mut client = server.client().await;
-    client.generate(question(vec![])).await.unwrap().finish().await.unwrap();
+    client
+        .generate(question(vec![]))
+        .await
+        .unwrap()
+        .finish()
+        .await
+        .unwrap();
     for _ in 0..200 {
         let text = scrape(&server.address).await;
-        if metric(&text, "scotoma_requests_running") == 0.0 && metric(&text, "scotoma_checkpoint_bytes") == 0.0 {
+        if metric(&text, "scotoma_requests_running") == 0.0
+            && metric(&text, "scotoma_checkpoint_bytes") == 0.0
+        {
             assert!(metric(&text, "scotoma_rows_reused_total") > 0.0);
             assert!(metric(&text, "scotoma_kv_cache_bytes") < 64e6);
             return;
         }
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
-    panic!("something is still held:\n{}", scrape(&server.address).await);
+    panic!(
+        "something is still held:\n{}",
+        scrape(&server.address).await
+    );
 }

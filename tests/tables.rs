@@ -1,5 +1,11 @@
-//! Public tables: what lmms-eval's own code makes of them, in every format; and files that are wrong, on purpose or by chance.
-#![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
+//! Public tables: what lmms-eval's own code makes of them, in every format; and files that are
+//! wrong, on purpose or by chance.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "tests"
+)]
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -22,7 +28,10 @@ fn table(name: &str) -> PathBuf {
 }
 
 fn items(path: &Path, rule: &str) -> Vec<Item> {
-    Rows::open_as(path, Reading::of(rule)).unwrap().map(Result::unwrap).collect()
+    Rows::open_as(path, Reading::of(rule))
+        .unwrap()
+        .map(Result::unwrap)
+        .collect()
 }
 
 /// The digest of a picture's pixels, as make.py takes it of Pillow's.
@@ -31,10 +40,13 @@ fn digest(picture: &[u8]) -> String {
     let mut digest = Sha256::new();
     digest.update(format!("{} {} ", rgb.width, rgb.height));
     digest.update(&rgb.data);
-    digest.finalize().iter().fold(String::new(), |mut text, byte| {
-        write!(text, "{byte:02x}").unwrap();
-        text
-    })
+    digest
+        .finalize()
+        .iter()
+        .fold(String::new(), |mut text, byte| {
+            write!(text, "{byte:02x}").unwrap();
+            text
+        })
 }
 
 /// The rows of a Parquet file as JSON lines, and as a table of texts with `delimiter`.
@@ -48,8 +60,11 @@ fn written(folder: &Path, name: &str, delimiter: Option<char>) -> PathBuf {
     };
     let quoted = |text: String| format!("\"{}\"", text.replace('"', "\"\""));
     let join = |cells: Vec<String>| cells.join(&delimiter.unwrap_or('\t').to_string());
-    let mut out =
-        if delimiter.is_some() { join(names.iter().cloned().map(quoted).collect()) + "\n" } else { String::new() };
+    let mut out = if delimiter.is_some() {
+        join(names.iter().cloned().map(quoted).collect()) + "\n"
+    } else {
+        String::new()
+    };
     for row in &mut file {
         let row = row.unwrap();
         let text = |name: &String| match &row[name] {
@@ -70,16 +85,30 @@ fn written(folder: &Path, name: &str, delimiter: Option<char>) -> PathBuf {
 
 /// `repr` of a value.
 fn python(value: &Value) -> String {
-    let text = |text: &str| format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'").replace('\n', "\\n"));
+    let text = |text: &str| {
+        format!(
+            "'{}'",
+            text.replace('\\', "\\\\")
+                .replace('\'', "\\'")
+                .replace('\n', "\\n")
+        )
+    };
     match value {
         Value::Null => "None".into(),
         Value::Bool(truth) => if *truth { "True" } else { "False" }.into(),
         Value::Number(number) => number.to_string(),
         Value::String(words) => text(words),
-        Value::Array(all) => format!("[{}]", all.iter().map(python).collect::<Vec<_>>().join(", ")),
+        Value::Array(all) => format!(
+            "[{}]",
+            all.iter().map(python).collect::<Vec<_>>().join(", ")
+        ),
         Value::Object(object) => {
-            let cell = |(name, value): (&String, &Value)| format!("{}: {}", text(name), python(value));
-            format!("{{{}}}", object.iter().map(cell).collect::<Vec<_>>().join(", "))
+            let cell =
+                |(name, value): (&String, &Value)| format!("{}: {}", text(name), python(value));
+            format!(
+                "{{{}}}",
+                object.iter().map(cell).collect::<Vec<_>>().join(", ")
+            )
         }
     }
 }
@@ -90,8 +119,11 @@ fn public_tables_are_read_as_lmms_eval_reads_them() {
     let folder = tempfile::tempdir().unwrap();
     let (mut tables, mut rows) = (0, 0);
     for (name, expected) in expected["tables"].as_object().unwrap() {
-        let rule = rule(&format!("{name}/lmms-eval")).or_else(|| rule(name)).unwrap();
-        let formats = [None, Some('\t'), Some(',')].map(|delimiter| written(folder.path(), name, delimiter));
+        let rule = rule(&format!("{name}/lmms-eval"))
+            .or_else(|| rule(name))
+            .unwrap();
+        let formats =
+            [None, Some('\t'), Some(',')].map(|delimiter| written(folder.path(), name, delimiter));
         for path in [table(name)].iter().chain(&formats) {
             let found = items(path, name);
             let at = path.display();
@@ -99,24 +131,47 @@ fn public_tables_are_read_as_lmms_eval_reads_them() {
             for (item, own) in found.iter().zip(expected.as_array().unwrap()) {
                 let id = own["id"].as_str().unwrap();
                 assert_eq!(item.id, id, "{at}");
-                assert_eq!((rule.prompt)(item), own["prompt"].as_str().unwrap(), "{at}, {id}");
+                assert_eq!(
+                    (rule.prompt)(item),
+                    own["prompt"].as_str().unwrap(),
+                    "{at}, {id}"
+                );
                 assert_eq!(json!(item.options), own["options"], "{at}, {id}");
                 let pictures: Vec<String> = item.images.iter().map(|i| digest(i)).collect();
                 assert_eq!(json!(pictures), own["pictures"], "{at}, {id}");
-                assert_eq!((rule.group)(item).unwrap(), own["group"].as_str().unwrap(), "{at}, {id}");
+                assert_eq!(
+                    (rule.group)(item).unwrap(),
+                    own["group"].as_str().unwrap(),
+                    "{at}, {id}"
+                );
                 if let Some(category) = own["category"].as_str() {
                     assert_eq!(item.category, category, "{at}, {id}");
                 }
                 let answer = own["answer"].as_str().unwrap();
-                match item.answer_place().and_then(|place| item.letters().nth(place)) {
+                match item
+                    .answer_place()
+                    .and_then(|place| item.letters().nth(place))
+                {
                     Some(letter) => {
-                        assert!(letter.to_string() == answer || item.answer == answer, "{at}, {id}: {letter}");
+                        assert!(
+                            letter.to_string() == answer || item.answer == answer,
+                            "{at}, {id}: {letter}"
+                        );
                     }
                     None => assert_eq!(item.answer, answer, "{at}, {id}"),
                 }
-                let verdict =
-                    rule.verdict(item, &if name == "mme" { answer.to_lowercase() } else { answer.to_owned() });
-                assert!(matches!(verdict, Verdict::Right | Verdict::Unjudged), "{at}, {id}: {answer} is {verdict:?}");
+                let verdict = rule.verdict(
+                    item,
+                    &if name == "mme" {
+                        answer.to_lowercase()
+                    } else {
+                        answer.to_owned()
+                    },
+                );
+                assert!(
+                    matches!(verdict, Verdict::Right | Verdict::Unjudged),
+                    "{at}, {id}: {answer} is {verdict:?}"
+                );
                 rows += 1;
             }
         }
@@ -131,12 +186,23 @@ fn pictures_beside_a_table_and_every_encoding_are_read() {
     let found = items(&table("paths"), "");
     let beside = |i: usize| std::fs::read(Path::new(FOLDER).join(format!("scene{i}.png"))).unwrap();
     assert_eq!(found.len(), 3);
-    assert!(found.iter().enumerate().all(|(i, item)| item.images == [beside(i)]));
+    assert!(
+        found
+            .iter()
+            .enumerate()
+            .all(|(i, item)| item.images == [beside(i)])
+    );
     let found = items(&table("encodings"), "");
     assert_eq!(found.len(), 40);
     for (i, item) in found.iter().enumerate() {
-        assert_eq!((item.id.as_str(), item.question.as_str()), (&*format!("row {i}"), "Are they the same?"));
-        assert_eq!((item.images.len(), item.field("score")), (2, &*format!("{:.1}", 1.0 + i as f64)));
+        assert_eq!(
+            (item.id.as_str(), item.question.as_str()),
+            (&*format!("row {i}"), "Are they the same?")
+        );
+        assert_eq!(
+            (item.images.len(), item.field("score")),
+            (2, &*format!("{:.1}", 1.0 + i as f64))
+        );
         assert_ne!(digest(&item.images[0]), digest(&item.images[1]));
     }
 }
@@ -145,14 +211,27 @@ fn pictures_beside_a_table_and_every_encoding_are_read() {
 fn mapped(rule: &str, row: &Value) -> Result<(Item, Vec<(String, Role)>), String> {
     let reading = Reading::of(rule);
     let cells = row.as_object().unwrap().clone();
-    map(cells, Place { reading: &reading, number: 1, pictured: false }, &mut Nothing).map(|m| (m.item, m.taken))
+    map(
+        cells,
+        Place {
+            reading: &reading,
+            number: 1,
+            pictured: false,
+        },
+        &mut Nothing,
+    )
+    .map(|m| (m.item, m.taken))
 }
 
 struct Nothing;
 
 impl Source for Nothing {
     fn file(&mut self, name: &str) -> Result<Vec<u8>, String> {
-        if name == "there.png" { Ok(b"picture".to_vec()) } else { Err(format!("{name}: no such file")) }
+        if name == "there.png" {
+            Ok(b"picture".to_vec())
+        } else {
+            Err(format!("{name}: no such file"))
+        }
     }
 
     fn row(&mut self, index: &str) -> Result<Vec<u8>, String> {
@@ -171,29 +250,89 @@ fn nothing_is_passed_over_in_silence() {
     };
     let wrong = [
         (with(json!({"image": null})), "image: empty"),
-        (with(json!({"image": {"bytes": null, "path": null}})), "image: empty"),
+        (
+            with(json!({"image": {"bytes": null, "path": null}})),
+            "image: empty",
+        ),
         (with(json!({"image": "nan"})), "image: "),
-        (with(json!({"image": "gone.png"})), "image: gone.png: no such file"),
-        (with(json!({"image": "-", "photo": "there.png"})), "photo: it looks like a picture"),
-        (with(json!({"image": "-", "scene": "there.png"})), "scene: it looks like a picture"),
-        (with(json!({"extra": {"bytes": "iVBORw0KGgo=", "path": null}})), "extra: it looks like a picture"),
-        (with(json!({"second_image": "data:image/png;base64,iVBORw0KGgo="})), "second_image: it looks like a picture"),
-        (with(json!({"image_1": "there.png"})), "image_1: it looks like a picture, and image is one"),
-        (with(json!({"image": "-", "image_1": null, "image_2": "there.png"})), "image_2: image_1 is empty"),
-        (with(json!({"candidates": ["x", "y"]})), "candidates: it looks like options"),
+        (
+            with(json!({"image": "gone.png"})),
+            "image: gone.png: no such file",
+        ),
+        (
+            with(json!({"image": "-", "photo": "there.png"})),
+            "photo: it looks like a picture",
+        ),
+        (
+            with(json!({"image": "-", "scene": "there.png"})),
+            "scene: it looks like a picture",
+        ),
+        (
+            with(json!({"extra": {"bytes": "iVBORw0KGgo=", "path": null}})),
+            "extra: it looks like a picture",
+        ),
+        (
+            with(json!({"second_image": "data:image/png;base64,iVBORw0KGgo="})),
+            "second_image: it looks like a picture",
+        ),
+        (
+            with(json!({"image_1": "there.png"})),
+            "image_1: it looks like a picture, and image is one",
+        ),
+        (
+            with(json!({"image": "-", "image_1": null, "image_2": "there.png"})),
+            "image_2: image_1 is empty",
+        ),
+        (
+            with(json!({"candidates": ["x", "y"]})),
+            "candidates: it looks like options",
+        ),
         (with(json!({"options": "x"})), "options: \"x\" is one text"),
-        (with(json!({"options": ["x", null]})), "options: option 2 of the list is empty"),
-        (with(json!({"options": ["x", " ", "z"]})), "options: option 2 of the list is empty"),
+        (
+            with(json!({"options": ["x", null]})),
+            "options: option 2 of the list is empty",
+        ),
+        (
+            with(json!({"options": ["x", " ", "z"]})),
+            "options: option 2 of the list is empty",
+        ),
         (with(json!({"question": " "})), "question: empty"),
-        (with(json!({"options": ["x", "y"], "choices": ["x", "z"]})), "choices: other options than options"),
-        (with(json!({"A": "x", "C": "z"})), "C: there is no option before it"),
-        (with(json!({"option0": "x", "option2": "z"})), "option2: there is no option before it"),
-        (with(json!({"solution_label": "x"})), "solution_label: it looks like an answer"),
-        (with(json!({"options": ["x", "y"], "answer": "purple"})), "answer: \"purple\" is none of the options"),
-        (with(json!({"options": ["x", "y"], "answer": 2})), "answer: 2, the options are 0 to 1"),
-        (with(json!({"options": ["x", "y"], "answer": "C"})), "answer: \"C\", the options are A to B"),
-        (with(json!({"options": ["1", "2"], "answer": 1})), "answer: 1 is option 1, counted from 0"),
-        (with(json!({"answer": "x", "label": "y"})), "label: it says another answer than answer"),
+        (
+            with(json!({"options": ["x", "y"], "choices": ["x", "z"]})),
+            "choices: other options than options",
+        ),
+        (
+            with(json!({"A": "x", "C": "z"})),
+            "C: there is no option before it",
+        ),
+        (
+            with(json!({"option0": "x", "option2": "z"})),
+            "option2: there is no option before it",
+        ),
+        (
+            with(json!({"solution_label": "x"})),
+            "solution_label: it looks like an answer",
+        ),
+        (
+            with(json!({"options": ["x", "y"], "answer": "purple"})),
+            "answer: \"purple\" is none of the options",
+        ),
+        (
+            with(json!({"options": ["x", "y"], "answer": 2})),
+            "answer: 2, the options are 0 to 1",
+        ),
+        (
+            with(json!({"options": ["x", "y"], "answer": "C"})),
+            "answer: \"C\", the options are A to B",
+        ),
+        (
+            with(json!({"options": ["1", "2"], "answer": 1})),
+            "answer: 1 is option 1, counted from 0",
+        ),
+        (
+            with(json!({"answer": "x", "label": "y"})),
+            "label: it says another answer than answer",
+        ),
         (with(json!({"question": ""})), "question: empty"),
         (with(json!({"index": ""})), "index: empty"),
     ];
@@ -204,8 +343,15 @@ fn nothing_is_passed_over_in_silence() {
     assert!(mapped("", &with(json!({"option_count": 0}))).is_ok());
     let blind = with(json!({"image": "-"}));
     assert!(mapped("", &blind).is_ok(), "a question may have no picture");
-    assert!(mapped("mmvp", &blind).unwrap_err().starts_with("image: there is none, and mmvp asks about pictures"));
-    assert!(mapped("sqa", &with(json!({"image": null}))).is_ok(), "ScienceQA has such questions");
+    assert!(
+        mapped("mmvp", &blind)
+            .unwrap_err()
+            .starts_with("image: there is none, and mmvp asks about pictures")
+    );
+    assert!(
+        mapped("sqa", &with(json!({"image": null}))).is_ok(),
+        "ScienceQA has such questions"
+    );
 }
 
 #[test]
@@ -213,8 +359,15 @@ fn words_that_pandas_takes_for_nothing_are_words() {
     for word in ["N/A", "nan", "NaN", "None", "null", "NA"] {
         let row = json!({"index": "1", "question": "Which?", "A": word, "B": "x", "C": "", "answer": word});
         let (item, _) = mapped("", &row).unwrap();
-        assert_eq!((item.options.as_slice(), item.answer_place()), ([word.to_owned(), "x".into()].as_slice(), Some(0)));
-        let (item, _) = mapped("", &json!({"index": "1", "question": "Which?", "answer": word})).unwrap();
+        assert_eq!(
+            (item.options.as_slice(), item.answer_place()),
+            ([word.to_owned(), "x".into()].as_slice(), Some(0))
+        );
+        let (item, _) = mapped(
+            "",
+            &json!({"index": "1", "question": "Which?", "answer": word}),
+        )
+        .unwrap();
         assert_eq!(item.answer, word);
     }
 }
@@ -227,9 +380,20 @@ fn what_was_said_by_a_flag_is_taken() {
     reading.give("ignore", "answer,thumbnail").unwrap();
     assert!(reading.give("pictures", "x").unwrap_err().contains("image"));
     let row = json!({"q": 1, "question": "Which?", "gold": "b", "answer": "a", "scene": "there.png", "thumbnail": {"bytes": "AA==", "path": null}});
-    let place = Place { reading: &reading, number: 7, pictured: false };
+    let place = Place {
+        reading: &reading,
+        number: 7,
+        pictured: false,
+    };
     let found = map(row.as_object().unwrap().clone(), place, &mut Nothing).unwrap();
-    assert_eq!((found.item.id.as_str(), found.item.answer.as_str(), found.item.images.len()), ("6", "b", 1));
+    assert_eq!(
+        (
+            found.item.id.as_str(),
+            found.item.answer.as_str(),
+            found.item.images.len()
+        ),
+        ("6", "b", 1)
+    );
     assert_eq!(found.item.fields.keys().collect::<Vec<_>>(), ["q"]);
     assert!(
         found.taken.contains(&("thumbnail".into(), Role::Ignored))
@@ -246,23 +410,39 @@ fn each_of_several_answers_is_right() {
         ["two", "2", "three"].map(|said| rule.score(&item, said).1),
         [Verdict::Right, Verdict::Right, Verdict::Wrong]
     );
-    let words = json!({"index": "1", "question": "Which?", "options": ["red", "blue"], "answer": "blue"});
+    let words =
+        json!({"index": "1", "question": "Which?", "options": ["red", "blue"], "answer": "blue"});
     let (item, _) = mapped("", &words).unwrap();
     let letter = self::rule("ai2d").unwrap();
-    assert_eq!(["B", "A"].map(|said| letter.score(&item, &format!("{said}.")).1), [Verdict::Right, Verdict::Wrong]);
+    assert_eq!(
+        ["B", "A"].map(|said| letter.score(&item, &format!("{said}.")).1),
+        [Verdict::Right, Verdict::Wrong]
+    );
 }
 
-/// Runs a benchmark on the embedded model: its summary, and of each result what tells it from others.
+/// Runs a benchmark on the embedded model: its summary, and of each result what tells it from
+/// others.
 fn eval(rule: &str, data: &Path, out: &Path, more: &[&str]) -> (Value, Vec<String>) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_scotoma"));
-    command.args(["eval", rule, "--json", "--max-tokens", "4", "--data"]).arg(data).arg("--out").arg(out).args(more);
+    command
+        .args(["eval", rule, "--json", "--max-tokens", "4", "--data"])
+        .arg(data)
+        .arg("--out")
+        .arg(out)
+        .args(more);
     let output = command.output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let lines = std::fs::read_to_string(out).unwrap();
     let line = |line: &str| {
         let result: Value = serde_json::from_str(line).unwrap();
         assert!(result["recordDigest"].is_string(), "{line}");
-        ["id", "group", "verdict", "recordDigest"].map(|name| result[name].to_string()).join(" ")
+        ["id", "group", "verdict", "recordDigest"]
+            .map(|name| result[name].to_string())
+            .join(" ")
     };
     let mut results: Vec<String> = lines.lines().map(line).collect();
     results.sort();
@@ -273,9 +453,18 @@ fn eval(rule: &str, data: &Path, out: &Path, more: &[&str]) -> (Value, Vec<Strin
 fn a_run_is_the_same_in_every_format_and_counts_what_it_leaves_out() {
     let folder = tempfile::tempdir().unwrap();
     for rule in ["mmvp", "ai2d"] {
-        let formats = [None, Some('\t'), Some(',')].map(|delimiter| written(folder.path(), rule, delimiter));
-        let (summary, first) = eval(rule, &table(rule), &folder.path().join(format!("{rule}-parquet.out")), &[]);
-        assert_eq!((&summary["results"], &summary["failed"], &summary["skipped"]), (&json!(4), &json!(0), &json!(0)));
+        let formats =
+            [None, Some('\t'), Some(',')].map(|delimiter| written(folder.path(), rule, delimiter));
+        let (summary, first) = eval(
+            rule,
+            &table(rule),
+            &folder.path().join(format!("{rule}-parquet.out")),
+            &[],
+        );
+        assert_eq!(
+            (&summary["results"], &summary["failed"], &summary["skipped"]),
+            (&json!(4), &json!(0), &json!(0))
+        );
         for path in formats {
             let name = path.file_name().unwrap().to_string_lossy().into_owned();
             let (_, other) = eval(rule, &path, &folder.path().join(format!("{name}.out")), &[]);
@@ -289,8 +478,16 @@ fn a_run_is_the_same_in_every_format_and_counts_what_it_leaves_out() {
         lines + "{\"question\": \"Which?\", \"options\": [\"x\", \"y\"], \"answer\": \"0\", \"image\": \"gone.png\"}\n",
     )
     .unwrap();
-    let (summary, _) = eval("ai2d", &bad, &folder.path().join("bad.out"), &["--skip-bad"]);
-    assert_eq!((&summary["results"], &summary["skipped"]), (&json!(4), &json!(1)));
+    let (summary, _) = eval(
+        "ai2d",
+        &bad,
+        &folder.path().join("bad.out"),
+        &["--skip-bad"],
+    );
+    assert_eq!(
+        (&summary["results"], &summary["skipped"]),
+        (&json!(4), &json!(1))
+    );
 }
 
 fn check(arguments: &[&str], path: &Path) -> (bool, String) {
@@ -300,7 +497,10 @@ fn check(arguments: &[&str], path: &Path) -> (bool, String) {
         .args(arguments)
         .output()
         .unwrap();
-    (output.status.success(), String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap())
+    (
+        output.status.success(),
+        String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap(),
+    )
 }
 
 #[test]
@@ -319,14 +519,20 @@ fn a_check_says_what_each_column_is_taken_for() {
         assert!(said.contains(line), "{line}: {said}");
     }
     let (good, said) = check(&[], &table("mme"));
-    assert!(good && said.contains("column \"question_id\" -> group") && said.contains("2 groups"), "{said}");
+    assert!(
+        good && said.contains("column \"question_id\" -> group") && said.contains("2 groups"),
+        "{said}"
+    );
     let (good, said) = check(&[], &table("sqa"));
     assert!(!good && said.starts_with("row 2: image: empty"), "{said}");
     let (good, said) = check(&["--rule", "sqa"], &table("sqa"));
     assert!(good && said.contains("1 without a picture"), "{said}");
     let (good, said) = check(&["--column", "answer=nothing"], &table("ai2d"));
     assert!(
-        !good && said.contains("answer: no column \"nothing\"; there are question, options, answer, image"),
+        !good
+            && said.contains(
+                "answer: no column \"nothing\"; there are question, options, answer, image"
+            ),
         "{said}"
     );
     let (good, said) = check(&["--column", "picture=image"], &table("ai2d"));
@@ -369,19 +575,30 @@ fn damaged_parquet_files_are_errors_and_cost_little() {
         ((z ^ (z >> 31)) % below as u64) as usize
     };
     let (mut files, mut refused) = (0, 0);
-    for name in ["mmvp", "mathvista", "mmstar", "mmvet", "llavaw", "sqa", "encodings"] {
+    for name in [
+        "mmvp",
+        "mathvista",
+        "mmstar",
+        "mmvet",
+        "llavaw",
+        "sqa",
+        "encodings",
+    ] {
         let whole = std::fs::read(table(name)).unwrap();
         assert_eq!(read(&whole, folder.path()), "read", "{name}");
-        let footer =
-            whole.len() - 8 - u32::from_le_bytes(whole[whole.len() - 8..whole.len() - 4].try_into().unwrap()) as usize;
+        let footer = whole.len()
+            - 8
+            - u32::from_le_bytes(whole[whole.len() - 8..whole.len() - 4].try_into().unwrap())
+                as usize;
         for i in 0..300 {
             let mut bytes = whole.clone();
             match i % 4 {
                 0 => bytes.truncate(draw(whole.len())),
                 1 => (0..=draw(4)).for_each(|_| bytes[draw(whole.len())] = draw(256) as u8),
                 // The metadata, where every byte says something of sizes.
-                2 => (0..=draw(3))
-                    .for_each(|_| bytes[footer + draw(whole.len() - 8 - footer)] = [0xff, 0x7f, 0, 0x80][draw(4)]),
+                2 => (0..=draw(3)).for_each(|_| {
+                    bytes[footer + draw(whole.len() - 8 - footer)] = [0xff, 0x7f, 0, 0x80][draw(4)]
+                }),
                 _ => {
                     let (from, to, length) = (draw(whole.len()), draw(whole.len()), draw(64));
                     let part: Vec<u8> = whole.iter().skip(from).take(length).copied().collect();
@@ -395,7 +612,10 @@ fn damaged_parquet_files_are_errors_and_cost_little() {
         }
     }
     std::panic::set_hook(hook);
-    println!("{files} damaged files, {refused} refused, at most {:?} MiB", peak().map(|p| p >> 20));
+    println!(
+        "{files} damaged files, {refused} refused, at most {:?} MiB",
+        peak().map(|p| p >> 20)
+    );
     assert!(refused > files / 3);
     assert!(peak().is_none_or(|peak| peak < 256 << 20), "{:?}", peak());
 }

@@ -1,4 +1,5 @@
-//! Chat templates: prompts and token ids as transformers makes them, where they are looked for, and what a crafted one may cost.
+//! Chat templates: prompts and token ids as transformers makes them, where they are looked for, and
+//! what a crafted one may cost.
 #![allow(
     missing_docs,
     clippy::unwrap_used,
@@ -15,7 +16,9 @@ use std::time::Instant;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use scotoma::model::{Chat, ChatTemplate, Error, Message, MessagePart, Rendered, Role, Source, Text};
+use scotoma::model::{
+    Chat, ChatTemplate, Error, Message, MessagePart, Rendered, Role, Source, Text,
+};
 use serde_json::{Value, json};
 
 fn goldens() -> PathBuf {
@@ -41,11 +44,22 @@ fn message(value: &Value) -> Message {
         Some(text) => MessagePart::Text(text.into()),
         None => MessagePart::Image,
     };
-    Message { role, parts: value["content"].as_array().unwrap().iter().map(part).collect() }
+    Message {
+        role,
+        parts: value["content"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(part)
+            .collect(),
+    }
 }
 
 fn asks(words: &str) -> [Message; 1] {
-    [Message { role: Role::User, parts: vec![MessagePart::Image, MessagePart::Text(words.into())] }]
+    [Message {
+        role: Role::User,
+        parts: vec![MessagePart::Image, MessagePart::Text(words.into())],
+    }]
 }
 
 #[test]
@@ -58,7 +72,11 @@ fn prompts_and_token_ids_are_those_of_transformers() {
         .iter()
         .map(|c| c.as_array().unwrap().iter().map(message).collect())
         .collect();
-    let time = golden["provenance"]["time"].as_str().unwrap().parse().unwrap();
+    let time = golden["provenance"]["time"]
+        .as_str()
+        .unwrap()
+        .parse()
+        .unwrap();
     let source = Source::Folder(goldens().join(MODEL));
     let (text, image) = text();
     let (mut compared, mut refused) = (0, 0);
@@ -73,23 +91,42 @@ fn prompts_and_token_ids_are_those_of_transformers() {
             }
         };
         assert_eq!(chat.is_text_only(), case["text_only"], "{name}");
-        for (i, (messages, expected)) in conversations.iter().zip(case["prompts"].as_array().unwrap()).enumerate() {
+        for (i, (messages, expected)) in conversations
+            .iter()
+            .zip(case["prompts"].as_array().unwrap())
+            .enumerate()
+        {
             let found = chat.render(messages, Some(time));
             match (found, expected["text"].as_str()) {
                 (Err(_), None) => refused += 1,
                 (Ok(found), Some(expected_text)) => {
                     let ids = text.encode_prompt(&found).unwrap();
-                    let packed: Vec<u8> = ids.iter().flat_map(|id| (*id as u16).to_le_bytes()).collect();
-                    if found.text != expected_text || STANDARD.encode(packed) != expected["ids"].as_str().unwrap() {
-                        failures.push(format!("{name}, {i}:\n  {:?}\n  {expected_text:?}", found.text));
+                    let packed: Vec<u8> = ids
+                        .iter()
+                        .flat_map(|id| (*id as u16).to_le_bytes())
+                        .collect();
+                    if found.text != expected_text
+                        || STANDARD.encode(packed) != expected["ids"].as_str().unwrap()
+                    {
+                        failures.push(format!(
+                            "{name}, {i}:\n  {:?}\n  {expected_text:?}",
+                            found.text
+                        ));
                     }
                     compared += 1;
                 }
-                (found, expected) => failures.push(format!("{name}, {i}: {found:?} for {expected:?}")),
+                (found, expected) => {
+                    failures.push(format!("{name}, {i}: {found:?} for {expected:?}"))
+                }
             }
         }
     }
-    assert!(failures.is_empty(), "{} of {compared}:\n{}", failures.len(), failures.join("\n"));
+    assert!(
+        failures.is_empty(),
+        "{} of {compared}:\n{}",
+        failures.len(),
+        failures.join("\n")
+    );
     println!("{compared} prompts are the same, {refused} are refused by both");
     assert!(compared > 450 && refused > 0, "{compared} {refused}");
 }
@@ -98,8 +135,14 @@ fn prompts_and_token_ids_are_those_of_transformers() {
 fn words_are_found_whatever_a_template_does_with_them() {
     let source = Source::Folder(goldens().join(MODEL));
     let (text, image) = text();
-    let turn = |role, words: &str| Message { role, parts: vec![MessagePart::Text(words.into())] };
-    let pictured = Message { role: Role::User, parts: vec![MessagePart::Text("a".into()), MessagePart::Image] };
+    let turn = |role, words: &str| Message {
+        role,
+        parts: vec![MessagePart::Text(words.into())],
+    };
+    let pictured = Message {
+        role: Role::User,
+        parts: vec![MessagePart::Text("a".into()), MessagePart::Image],
+    };
     // The same words in several turns, one of them within what the template writes.
     let messages = [
         turn(Role::System, "a"),
@@ -108,18 +151,37 @@ fn words_are_found_whatever_a_template_does_with_them() {
         turn(Role::User, "a\n"),
         turn(Role::Assistant, "a "),
     ];
-    for name in ["mistral-alternation", "llama31-date-tools", "qwen-chatml-tools", "next-vicuna", "last-message"] {
+    for name in [
+        "mistral-alternation",
+        "llama31-date-tools",
+        "qwen-chatml-tools",
+        "next-vicuna",
+        "last-message",
+    ] {
         let file = ChatTemplate::File(goldens().join(format!("templates/{name}.jinja")));
-        let chat = Chat::load(&source, Some(&file), &text, image).unwrap().unwrap();
+        let chat = Chat::load(&source, Some(&file), &text, image)
+            .unwrap()
+            .unwrap();
         let found = chat.render(&messages, None).unwrap();
         let mut seen: Vec<usize> = found.words.iter().map(|(message, _)| *message).collect();
         seen.sort_unstable();
         assert_eq!(seen, [0, 1, 2, 3, 4], "{name}: {:?}", found.text);
         for (message, place) in &found.words {
-            assert_eq!(&found.text[place.clone()], "a", "{name}: {message} in {:?}", found.text);
+            assert_eq!(
+                &found.text[place.clone()],
+                "a",
+                "{name}: {message} in {:?}",
+                found.text
+            );
         }
         assert_eq!(found.images, [1]);
-        assert!(found.words.iter().any(|(m, place)| *m == 4 && place.end >= found.text.trim_end().len()), "{name}");
+        assert!(
+            found
+                .words
+                .iter()
+                .any(|(m, place)| *m == 4 && place.end >= found.text.trim_end().len()),
+            "{name}"
+        );
     }
 }
 
@@ -132,7 +194,9 @@ fn folder(files: &[(&str, Value)]) -> tempfile::TempDir {
     for (name, content) in files {
         let path = folder.path().join(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        let text = content.as_str().map_or_else(|| content.to_string(), str::to_owned);
+        let text = content
+            .as_str()
+            .map_or_else(|| content.to_string(), str::to_owned);
         std::fs::write(path, text).unwrap();
     }
     folder
@@ -152,9 +216,13 @@ fn place(name: &str) -> Value {
 }
 
 fn tokenizer_config(more: Value) -> Value {
-    let json = std::fs::read_to_string(goldens().join(MODEL).join("tokenizer_config.json")).unwrap();
+    let json =
+        std::fs::read_to_string(goldens().join(MODEL).join("tokenizer_config.json")).unwrap();
     let mut config: Value = serde_json::from_str(&json).unwrap();
-    config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    config
+        .as_object_mut()
+        .unwrap()
+        .extend(more.as_object().unwrap().clone());
     config
 }
 
@@ -162,9 +230,18 @@ fn tokenizer_config(more: Value) -> Value {
 fn templates_are_looked_for_where_transformers_looks_and_in_its_order() {
     let jinja = ("chat_template.jinja", place("J"));
     let legacy = ("chat_template.json", json!({ "chat_template": place("L") }));
-    let processor = ("processor_config.json", json!({ "chat_template": place("P") }));
-    let named = ("processor_config.json", json!({ "chat_template": { "default": place("PD"), "x": place("PX") } }));
-    let own = ("tokenizer_config.json", tokenizer_config(json!({ "chat_template": place("C") })));
+    let processor = (
+        "processor_config.json",
+        json!({ "chat_template": place("P") }),
+    );
+    let named = (
+        "processor_config.json",
+        json!({ "chat_template": { "default": place("PD"), "x": place("PX") } }),
+    );
+    let own = (
+        "tokenizer_config.json",
+        tokenizer_config(json!({ "chat_template": place("C") })),
+    );
     let list = json!({ "chat_template": [{ "name": "x", "template": place("CX") }, { "name": "default", "template": place("CD") }] });
     let list = ("tokenizer_config.json", tokenizer_config(list));
     let nameless = json!({ "chat_template": [{ "name": "x", "template": place("CX") }] });
@@ -202,7 +279,10 @@ fn templates_are_looked_for_where_transformers_looks_and_in_its_order() {
         assert_eq!(found, *expected, "{names:?}");
     }
     let both = load(&[legacy, more]).unwrap_err().to_string();
-    assert!(both.contains("chat_template.json") && both.contains("additional_chat_templates"), "{both}");
+    assert!(
+        both.contains("chat_template.json") && both.contains("additional_chat_templates"),
+        "{both}"
+    );
 }
 
 #[test]
@@ -211,47 +291,99 @@ fn special_tokens_are_those_of_transformers_and_bos_stands_once() {
         "{{ bos_token }}|{{ eos_token }}|{{ pad_token }}|{{ unk_token }}|{{ foo_token }}|{% for m in messages %}{% for p in m.content %}{{ p.text or '<image>' }}{% endfor %}{% endfor %}"
     );
     let begins = |config: Value, map: Option<Value>| {
-        let mut files =
-            vec![("chat_template.jinja", template.clone()), ("tokenizer_config.json", tokenizer_config(config))];
+        let mut files = vec![
+            ("chat_template.jinja", template.clone()),
+            ("tokenizer_config.json", tokenizer_config(config)),
+        ];
         files.extend(map.map(|map| ("special_tokens_map.json", map)));
-        let found = load(&files).unwrap().unwrap().render(&asks("?"), None).unwrap();
-        (found.text.split("|<image>").next().unwrap().to_owned(), found.begun)
+        let found = load(&files)
+            .unwrap()
+            .unwrap()
+            .render(&asks("?"), None)
+            .unwrap();
+        (
+            found.text.split("|<image>").next().unwrap().to_owned(),
+            found.begun,
+        )
     };
     let map = json!({ "bos_token": "<B>", "eos_token": { "content": "<E>" }, "foo_token": "<f>" });
     assert_eq!(begins(json!({}), None), ("<s>|</s>|<pad>||".into(), true));
     // Null is not there, and prints nothing.
-    assert_eq!(begins(json!({ "bos_token": null, "eos_token": null }), None), ("||<pad>||".into(), false));
-    assert_eq!(begins(json!({}), Some(map.clone())), ("<B>|<E>|<pad>||<f>".into(), true));
-    assert_eq!(begins(json!({ "added_tokens_decoder": {} }), Some(map)), ("<s>|</s>|<pad>||".into(), true));
-    assert_eq!(begins(json!({ "extra_special_tokens": { "foo_token": "<g>" } }), None).0, "<s>|</s>|<pad>||<g>");
+    assert_eq!(
+        begins(json!({ "bos_token": null, "eos_token": null }), None),
+        ("||<pad>||".into(), false)
+    );
+    assert_eq!(
+        begins(json!({}), Some(map.clone())),
+        ("<B>|<E>|<pad>||<f>".into(), true)
+    );
+    assert_eq!(
+        begins(json!({ "added_tokens_decoder": {} }), Some(map)),
+        ("<s>|</s>|<pad>||".into(), true)
+    );
+    assert_eq!(
+        begins(
+            json!({ "extra_special_tokens": { "foo_token": "<g>" } }),
+            None
+        )
+        .0,
+        "<s>|</s>|<pad>||<g>"
+    );
     let (text, _) = text();
     let bos = text.token_id("<s>").unwrap();
-    let written = Rendered { text: "<s>Is there".into(), begun: true, ..Rendered::default() };
+    let written = Rendered {
+        text: "<s>Is there".into(),
+        begun: true,
+        ..Rendered::default()
+    };
     let ids = text.encode_prompt(&written).unwrap();
     assert_eq!(ids.iter().filter(|id| **id == bos).count(), 1);
-    assert_eq!(text.encode("Is there").unwrap(), ids, "as the tokenizer adds it");
+    assert_eq!(
+        text.encode("Is there").unwrap(),
+        ids,
+        "as the tokenizer adds it"
+    );
 }
 
 #[test]
 fn a_template_that_fails_or_places_no_picture_is_an_error_that_names_file_and_line() {
-    let fails = |template: &str| load(&[("chat_template.jinja", json!(template))]).unwrap_err().to_string();
+    let fails = |template: &str| {
+        load(&[("chat_template.jinja", json!(template))])
+            .unwrap_err()
+            .to_string()
+    };
     for (template, line, words) in [
         ("{% for m in messages %}\n\n{% nope %}", 3, "nope"),
         ("a\n{{ 'x' | sparkle }}", 2, "sparkle"),
         ("a\n\n{{ messages[0].content.nope.deeper }}", 3, "nope"),
         ("{{ messages[0]['content'] }\n", 1, "}"),
-        ("\n{{ raise_exception('not for pictures') }}", 2, "not for pictures"),
+        (
+            "\n{{ raise_exception('not for pictures') }}",
+            2,
+            "not for pictures",
+        ),
         ("{% if true %}\nonly words\n", 2, "endif"),
         ("words without a picture", 1, "picture"),
         ("{% block b %}{% endblock %}", 1, "block"),
         ("\n{{ 5 | pprint }}", 2, "pprint"),
     ] {
         let message = fails(template);
-        assert!(message.contains("chat_template.jinja") && message.contains(&format!("line {line}")), "{message}");
+        assert!(
+            message.contains("chat_template.jinja") && message.contains(&format!("line {line}")),
+            "{message}"
+        );
         assert!(message.contains(words), "{template}: {message}");
     }
-    let json = load(&[("chat_template.json", json!({ "chat_template": "{% nope %}" }))]).unwrap_err().to_string();
-    assert!(json.contains("chat_template.json") && json.contains("chat_template, line 1"), "{json}");
+    let json = load(&[(
+        "chat_template.json",
+        json!({ "chat_template": "{% nope %}" }),
+    )])
+    .unwrap_err()
+    .to_string();
+    assert!(
+        json.contains("chat_template.json") && json.contains("chat_template, line 1"),
+        "{json}"
+    );
 }
 
 #[test]
@@ -290,8 +422,14 @@ fn a_crafted_template_costs_neither_gigabytes_nor_minutes() {
     ];
     for template in crafted {
         let start = Instant::now();
-        let message = load(&[("chat_template.jinja", json!(template))]).unwrap_err().to_string();
-        assert!(start.elapsed().as_secs() < 20, "{template}: {:?}", start.elapsed());
+        let message = load(&[("chat_template.jinja", json!(template))])
+            .unwrap_err()
+            .to_string();
+        assert!(
+            start.elapsed().as_secs() < 20,
+            "{template}: {:?}",
+            start.elapsed()
+        );
         assert!(message.len() < 2000, "{template}: {}", message.len());
     }
     let deep = [
@@ -302,14 +440,20 @@ fn a_crafted_template_costs_neither_gigabytes_nor_minutes() {
         format!("{{{{ 1{} }}}}", " + 1".repeat(9999)),
         format!("{{{{ 'a'{} }}}}", "|upper".repeat(9999)),
         format!("{{{{ a{} }}}}", ".a".repeat(9999)),
-        format!("{}{}", "{% if true %}".repeat(9999), "{% endif %}".repeat(9999)),
+        format!(
+            "{}{}",
+            "{% if true %}".repeat(9999),
+            "{% endif %}".repeat(9999)
+        ),
         format!("{{{{ {}1 }}}}", "1 if 1 else ".repeat(9999)),
         "{{".repeat(9999),
         "{#".repeat(99_999),
         "a".repeat(2 << 20),
     ];
     for template in deep {
-        let message = load(&[("chat_template.jinja", json!(template))]).unwrap_err().to_string();
+        let message = load(&[("chat_template.jinja", json!(template))])
+            .unwrap_err()
+            .to_string();
         assert!(message.contains("chat_template.jinja"), "{message}");
     }
 }
@@ -320,14 +464,23 @@ fn built_in_conversations_place_a_picture_and_continue() {
     let (text, image) = text();
     let render = |name: &str, messages: &[Message]| {
         let chosen = name.parse::<ChatTemplate>().unwrap();
-        let chat = Chat::load(&source, Some(&chosen), &text, image).unwrap().unwrap();
+        let chat = Chat::load(&source, Some(&chosen), &text, image)
+            .unwrap()
+            .unwrap();
         assert_eq!(chat.origin(), name);
         chat.render(messages, None).unwrap().text
     };
-    let turn = |role, words: &str| Message { role, parts: vec![MessagePart::Text(words.into())] };
+    let turn = |role, words: &str| Message {
+        role,
+        parts: vec![MessagePart::Text(words.into())],
+    };
     let several = || {
         let [first] = asks("One?");
-        [first, turn(Role::Assistant, "Yes."), turn(Role::User, "Two?")]
+        [
+            first,
+            turn(Role::Assistant, "Yes."),
+            turn(Role::User, "Two?"),
+        ]
     };
     let human = "A chat between a curious human and an artificial intelligence assistant. \
         The assistant gives helpful, detailed, and polite answers to the human's questions.";
@@ -356,14 +509,27 @@ fn built_in_conversations_place_a_picture_and_continue() {
     }
     let vicuna = render(
         "vicuna_v1",
-        &[turn(Role::System, "Be brief."), turn(Role::User, "Two?"), turn(Role::Assistant, "It is")],
+        &[
+            turn(Role::System, "Be brief."),
+            turn(Role::User, "Two?"),
+            turn(Role::Assistant, "It is"),
+        ],
     );
     assert_eq!(vicuna, "Be brief. USER: Two? ASSISTANT: It is");
     let llama = render("llava_llama_2", &several());
-    assert!(llama.starts_with("[INST] <<SYS>>\nYou are a helpful language and vision assistant."), "{llama}");
-    assert!(llama.ends_with("\n<</SYS>>\n\n<image>\nOne? [/INST] Yes. </s><s>[INST] Two? [/INST]"), "{llama}");
+    assert!(
+        llama.starts_with("[INST] <<SYS>>\nYou are a helpful language and vision assistant."),
+        "{llama}"
+    );
+    assert!(
+        llama.ends_with("\n<</SYS>>\n\n<image>\nOne? [/INST] Yes. </s><s>[INST] Two? [/INST]"),
+        "{llama}"
+    );
     let unknown = "nonesuch".parse::<ChatTemplate>().unwrap_err();
-    assert!(unknown.contains("vicuna_v1") && unknown.contains("qwen_1_5"), "{unknown}");
+    assert!(
+        unknown.contains("vicuna_v1") && unknown.contains("qwen_1_5"),
+        "{unknown}"
+    );
 }
 
 mod requests {
@@ -374,7 +540,9 @@ mod requests {
         ChatMessage, Intervention, LoadModelRequest, Prompt, Scale, Target, TokenSelector, Tokens,
     };
     use scotoma_client::v1::{intervention::Kind, load_model_response::Event};
-    use scotoma_client::{Finished, GenerateRequest, VerifyRequest, assistant, image, messages, prompt, system, user};
+    use scotoma_client::{
+        Finished, GenerateRequest, VerifyRequest, assistant, image, messages, prompt, system, user,
+    };
 
     use super::common::{Running, picture};
     use super::goldens;
@@ -384,27 +552,55 @@ mod requests {
     }
 
     fn few_shot() -> Prompt {
-        messages([system("Answer briefly."), question(), assistant("no"), question()])
+        messages([
+            system("Answer briefly."),
+            question(),
+            assistant("no"),
+            question(),
+        ])
     }
 
     async fn answer(
         client: &mut scotoma_client::Client,
         request: GenerateRequest,
     ) -> Result<Finished, scotoma_client::Error> {
-        client.generate(GenerateRequest { max_tokens: 2, ..request }).await?.finish().await
+        client
+            .generate(GenerateRequest {
+                max_tokens: 2,
+                ..request
+            })
+            .await?
+            .finish()
+            .await
     }
 
     fn asked(prompt: Prompt) -> GenerateRequest {
-        GenerateRequest { prompt: Some(prompt), ..Default::default() }
+        GenerateRequest {
+            prompt: Some(prompt),
+            ..Default::default()
+        }
     }
 
     /// Halves the tokens of a set in front of the first layer.
     fn scaled(set: Set) -> GenerateRequest {
-        let tokens = TokenSelector { any_of: vec![Tokens { set: Some(set) }], complement: false };
+        let tokens = TokenSelector {
+            any_of: vec![Tokens { set: Some(set) }],
+            complement: false,
+        };
         let point = "language_model.blocks.0.hook_resid_pre".into();
-        let target = Target { point, tokens: Some(tokens), ..Default::default() };
-        let kind = Kind::Scale(Scale { target: Some(target), factor: 0.5 });
-        GenerateRequest { interventions: vec![Intervention { kind: Some(kind) }], ..asked(few_shot()) }
+        let target = Target {
+            point,
+            tokens: Some(tokens),
+            ..Default::default()
+        };
+        let kind = Kind::Scale(Scale {
+            target: Some(target),
+            factor: 0.5,
+        });
+        GenerateRequest {
+            interventions: vec![Intervention { kind: Some(kind) }],
+            ..asked(few_shot())
+        }
     }
 
     #[tokio::test(flavor = "multi_thread")]
@@ -412,27 +608,54 @@ mod requests {
         let running = Running::start(Config::shapes()).await;
         let mut client = running.client().await;
         let info = client.get_model("").await.unwrap().chat_template.unwrap();
-        assert!(info.origin.ends_with("chat_template.jinja") && !info.text_only, "{info:?}");
+        assert!(
+            info.origin.ends_with("chat_template.jinja") && !info.text_only,
+            "{info:?}"
+        );
         let finished = answer(&mut client, asked(few_shot())).await.unwrap();
         let record = finished.provenance.unwrap();
         let expected = "SYSTEM: Answer briefly. USER: <image>\nIs there a red circle? ASSISTANT: no</s>USER: <image>\nIs there a red circle? ASSISTANT:";
         assert_eq!(record.prompt_text, expected);
         assert_eq!(record.image_digests.len(), 2);
-        assert!(!record.request.contains("\"data\""), "pictures are recorded by their hashes");
-        let request = VerifyRequest { provenance: Some(record), images: vec![image(picture())] };
+        assert!(
+            !record.request.contains("\"data\""),
+            "pictures are recorded by their hashes"
+        );
+        let request = VerifyRequest {
+            provenance: Some(record),
+            images: vec![image(picture())],
+        };
         let verified = client.verify(request).await.unwrap();
         assert!(verified.agrees, "{:?}", verified.differences);
         // One message is the same as one text.
-        let one = answer(&mut client, asked(messages([question()]))).await.unwrap().provenance.unwrap();
-        let text = answer(&mut client, asked(prompt("Is there a red circle?", [picture()])))
+        let one = answer(&mut client, asked(messages([question()])))
             .await
             .unwrap()
             .provenance
             .unwrap();
-        assert_eq!((one.prompt_text, one.output_digest), (text.prompt_text, text.output_digest));
+        let text = answer(
+            &mut client,
+            asked(prompt("Is there a red circle?", [picture()])),
+        )
+        .await
+        .unwrap()
+        .provenance
+        .unwrap();
+        assert_eq!(
+            (one.prompt_text, one.output_digest),
+            (text.prompt_text, text.output_digest)
+        );
         let continued = messages([question(), assistant("The answer is ")]);
-        let continued = answer(&mut client, asked(continued)).await.unwrap().provenance.unwrap();
-        assert!(continued.prompt_text.ends_with("ASSISTANT: The answer is "), "{}", continued.prompt_text);
+        let continued = answer(&mut client, asked(continued))
+            .await
+            .unwrap()
+            .provenance
+            .unwrap();
+        assert!(
+            continued.prompt_text.ends_with("ASSISTANT: The answer is "),
+            "{}",
+            continued.prompt_text
+        );
     }
 
     #[tokio::test(flavor = "multi_thread")]
@@ -453,14 +676,32 @@ mod requests {
             named(Named::System),
         ];
         for set in sets {
-            let record = answer(&mut client, scaled(set)).await.unwrap().provenance.unwrap();
+            let record = answer(&mut client, scaled(set))
+                .await
+                .unwrap()
+                .provenance
+                .unwrap();
             indices.push(record.plan[0].resolutions[0].indices.clone());
         }
-        let [system, first, example, second, users, assistants, question, visual, rules] = &indices[..] else {
+        let [
+            system,
+            first,
+            example,
+            second,
+            users,
+            assistants,
+            question,
+            visual,
+            rules,
+        ] = &indices[..]
+        else {
             panic!()
         };
         let ends = |a: &[u32], b: &[u32]| a.last().unwrap() < b.first().unwrap();
-        assert!(ends(system, first) && ends(first, example) && ends(example, second), "{indices:?}");
+        assert!(
+            ends(system, first) && ends(first, example) && ends(example, second),
+            "{indices:?}"
+        );
         assert!(system.iter().all(|i| rules.contains(i)));
         assert_eq!(assistants, example);
         assert!(question.iter().all(|i| second.contains(i)) && question.len() < second.len());
@@ -475,14 +716,26 @@ mod requests {
     async fn what_is_wrong_with_a_conversation_is_said_with_its_place() {
         let running = Running::start(Config::shapes()).await;
         let mut client = running.client().await;
-        let both = Prompt { text: "What?".into(), ..few_shot() };
+        let both = Prompt {
+            text: "What?".into(),
+            ..few_shot()
+        };
         let marker = messages([user(["<image> What?".into()])]);
-        let unset = messages([ChatMessage { role: 0, ..question() }]);
+        let unset = messages([ChatMessage {
+            role: 0,
+            ..question()
+        }]);
         let empty = messages([user([])]);
         let nothing = messages([question(), assistant(" ")]);
         for (prompt, field) in [
             (both, "prompt.messages"),
-            (Prompt { raw: true, ..few_shot() }, "prompt.messages"),
+            (
+                Prompt {
+                    raw: true,
+                    ..few_shot()
+                },
+                "prompt.messages",
+            ),
             (marker, "prompt.messages[0].parts[0].text"),
             (unset, "prompt.messages[0].role"),
             (empty, "prompt.messages[0].parts"),
@@ -490,7 +743,10 @@ mod requests {
             let error = answer(&mut client, asked(prompt)).await.unwrap_err();
             assert!(error.to_string().contains(&format!("{field}: ")), "{error}");
         }
-        assert!(answer(&mut client, asked(nothing)).await.is_ok(), "nothing yet of an answer is its beginning");
+        assert!(
+            answer(&mut client, asked(nothing)).await.is_ok(),
+            "nothing yet of an answer is its beginning"
+        );
     }
 
     #[tokio::test(flavor = "multi_thread")]
@@ -503,13 +759,26 @@ mod requests {
             }
         }
         let spec = ModelSpec::new("bare", Source::Folder(folder.path().into()));
-        let config = Config { models: vec![spec], allow_load: true, ..Config::shapes() };
+        let config = Config {
+            models: vec![spec],
+            allow_load: true,
+            ..Config::shapes()
+        };
         let running = Running::start(config).await;
         let mut client = running.client().await;
         assert!(client.get_model("").await.unwrap().chat_template.is_none());
-        let error = answer(&mut client, asked(prompt("What is this?", [picture()]))).await.unwrap_err();
-        assert!(error.to_string().contains("--chat-template") && error.to_string().contains("vicuna_v1"), "{error}");
-        let raw = Prompt { raw: true, ..prompt("<image> What is this?", [picture()]) };
+        let error = answer(&mut client, asked(prompt("What is this?", [picture()])))
+            .await
+            .unwrap_err();
+        assert!(
+            error.to_string().contains("--chat-template")
+                && error.to_string().contains("vicuna_v1"),
+            "{error}"
+        );
+        let raw = Prompt {
+            raw: true,
+            ..prompt("<image> What is this?", [picture()])
+        };
         answer(&mut client, asked(raw)).await.unwrap();
         let load = |name: &str, template: &str| LoadModelRequest {
             name: name.into(),
@@ -517,7 +786,10 @@ mod requests {
             chat_template: template.into(),
             ..Default::default()
         };
-        let mut events = client.load_model(load("given", "mistral_instruct")).await.unwrap();
+        let mut events = client
+            .load_model(load("given", "mistral_instruct"))
+            .await
+            .unwrap();
         let mut info = None;
         while let Some(event) = events.message().await.unwrap() {
             if let Some(Event::Model(model)) = event.event {
@@ -525,15 +797,36 @@ mod requests {
             }
         }
         let info = info.unwrap();
-        assert!(info.origin == "mistral_instruct" && info.text_only, "{info:?}");
-        let request = GenerateRequest { model: "given".into(), ..asked(prompt("What is this?", [picture()])) };
-        let record = answer(&mut client, request).await.unwrap().provenance.unwrap();
+        assert!(
+            info.origin == "mistral_instruct" && info.text_only,
+            "{info:?}"
+        );
+        let request = GenerateRequest {
+            model: "given".into(),
+            ..asked(prompt("What is this?", [picture()]))
+        };
+        let record = answer(&mut client, request)
+            .await
+            .unwrap()
+            .provenance
+            .unwrap();
         assert_eq!(record.prompt_text, "[INST] <image>\nWhat is this? [/INST]");
         // What the template refuses is said in its words.
         let twice = messages([question(), question()]);
-        let error = answer(&mut client, GenerateRequest { model: "given".into(), ..asked(twice) }).await.unwrap_err();
+        let error = answer(
+            &mut client,
+            GenerateRequest {
+                model: "given".into(),
+                ..asked(twice)
+            },
+        )
+        .await
+        .unwrap_err();
         assert!(error.to_string().contains("alternate"), "{error}");
-        let unknown = client.load_model(load("other", "nonesuch")).await.unwrap_err();
+        let unknown = client
+            .load_model(load("other", "nonesuch"))
+            .await
+            .unwrap_err();
         assert!(unknown.to_string().contains("chat_template"), "{unknown}");
     }
 }

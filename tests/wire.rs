@@ -1,5 +1,11 @@
-//! Over the wire: a real server, the real client, and what happens to bad input, leavers and deadlines.
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+//! Over the wire: a real server, the real client, and what happens to bad input, leavers and
+//! deadlines.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "tests"
+)]
 
 mod common;
 
@@ -8,13 +14,13 @@ use std::time::Duration;
 use common::{Running, http, metric, picture, scrape};
 use scotoma::server::Config;
 use scotoma_client::v1::{
-    self, benchmark_service_client::BenchmarkServiceClient, evaluate_header::Rules, generate_response::Event,
-    inference_service_client::InferenceServiceClient,
+    self, benchmark_service_client::BenchmarkServiceClient, evaluate_header::Rules,
+    generate_response::Event, inference_service_client::InferenceServiceClient,
 };
 use scotoma_client::{
-    Client, Connect, Error, GenerateRequest, Intervention, ScoreRequest, drop_layers, drop_tower_layers,
-    occlude_at_random, occlude_salient, permute_tokens, prompt, swap_projector_at_random, swap_projector_by_identity,
-    swap_projector_by_name,
+    Client, Connect, Error, GenerateRequest, Intervention, ScoreRequest, drop_layers,
+    drop_tower_layers, occlude_at_random, occlude_salient, permute_tokens, prompt,
+    swap_projector_at_random, swap_projector_by_identity, swap_projector_by_name,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -47,11 +53,22 @@ fn config() -> Config {
 async fn an_answer_carries_what_replays_it() {
     let server = Running::start(config()).await;
     let mut client = server.client().await;
-    let list = || vec![occlude_at_random(0.5, 7), swap_projector_at_random(7), permute_tokens(7), drop_layers([2, 3])];
+    let list = || {
+        vec![
+            occlude_at_random(0.5, 7),
+            swap_projector_at_random(7),
+            permute_tokens(7),
+            drop_layers([2, 3]),
+        ]
+    };
     let first = generate(&mut client, ask(list())).await.unwrap();
     let second = generate(&mut client, ask(list())).await.unwrap();
     let record = first.provenance.clone().unwrap();
-    assert_eq!(Some(record.clone()), second.provenance, "the same request, the same record");
+    assert_eq!(
+        Some(record.clone()),
+        second.provenance,
+        "the same request, the same record"
+    );
     assert_eq!(first.text, second.text);
     assert_eq!(record.plan.len(), 4);
     assert_eq!(record.plan[0].resolutions[0].indices.len(), 18);
@@ -60,18 +77,49 @@ async fn an_answer_carries_what_replays_it() {
     order.sort_unstable();
     assert_eq!(order, (0..36).collect::<Vec<u32>>());
     assert_eq!(record.plan[3].resolutions[0].indices, [2, 3]);
-    assert_eq!([record.digest.len(), record.model_digest.len(), record.output_digest.len()], [64; 3]);
+    assert_eq!(
+        [
+            record.digest.len(),
+            record.model_digest.len(),
+            record.output_digest.len()
+        ],
+        [64; 3]
+    );
     assert!(record.prompt_text.contains("<image>"));
-    let visual: Vec<_> = record.layout.iter().filter(|s| s.kind() == v1::SpanKind::BaseView).collect();
-    assert_eq!((visual.len(), visual[0].end - visual[0].start, visual[0].grid_rows), (1, 36, 6));
-    assert_eq!(record.layout.last().unwrap().end, first.usage.unwrap().prompt_tokens);
+    let visual: Vec<_> = record
+        .layout
+        .iter()
+        .filter(|s| s.kind() == v1::SpanKind::BaseView)
+        .collect();
+    assert_eq!(
+        (
+            visual.len(),
+            visual[0].end - visual[0].start,
+            visual[0].grid_rows
+        ),
+        (1, 36, 6)
+    );
+    assert_eq!(
+        record.layout.last().unwrap().end,
+        first.usage.unwrap().prompt_tokens
+    );
 
     // An open seed is drawn and returned; given back, it makes the same choice.
     let open = v1::PermuteTokens::default();
-    let open = Intervention { kind: Some(v1::intervention::Kind::PermuteTokens(open)) };
-    let drawn = generate(&mut client, ask(vec![open])).await.unwrap().provenance.unwrap();
+    let open = Intervention {
+        kind: Some(v1::intervention::Kind::PermuteTokens(open)),
+    };
+    let drawn = generate(&mut client, ask(vec![open]))
+        .await
+        .unwrap()
+        .provenance
+        .unwrap();
     let given = drawn.plan[0].intervention.clone().unwrap();
-    let again = generate(&mut client, ask(vec![given])).await.unwrap().provenance.unwrap();
+    let again = generate(&mut client, ask(vec![given]))
+        .await
+        .unwrap()
+        .provenance
+        .unwrap();
     assert_eq!(drawn.plan, again.plan);
     assert_eq!(drawn.output_digest, again.output_digest);
 }
@@ -89,7 +137,11 @@ async fn tokens_add_up_to_the_text() {
         text.push_str(&token.text);
         tokens += 1;
         assert_eq!(token.top.len(), 5);
-        assert_eq!((token.top[0].id, token.top[0].logprob.to_bits()), (token.id, token.logprob.to_bits()), "greedy");
+        assert_eq!(
+            (token.top[0].id, token.top[0].logprob.to_bits()),
+            (token.id, token.logprob.to_bits()),
+            "greedy"
+        );
         assert!(token.top.is_sorted_by(|a, b| a.logprob >= b.logprob));
     }
     let finished = answer.finish().await.unwrap();
@@ -108,7 +160,14 @@ async fn tokens_add_up_to_the_text() {
 async fn scores_are_the_likelihoods_of_the_generated_tokens() {
     let server = Running::start(config()).await;
     let mut client = server.client().await;
-    let generated = client.generate(ask(vec![permute_tokens(1)])).await.unwrap().next().await.unwrap().unwrap();
+    let generated = client
+        .generate(ask(vec![permute_tokens(1)]))
+        .await
+        .unwrap()
+        .next()
+        .await
+        .unwrap()
+        .unwrap();
     let request = ScoreRequest {
         prompt: Some(prompt("Is there a red circle?", [picture()])),
         continuations: vec![" 7 left".into(), generated.text.clone(), " blue".into()],
@@ -126,7 +185,13 @@ async fn scores_are_the_likelihoods_of_the_generated_tokens() {
         assert!((score.mean_logprob - sum / score.tokens.len() as f64).abs() < 1e-12);
     }
     // A continuation's score does not depend on what else is scored.
-    let alone = client.score(ScoreRequest { continuations: vec![" 7 left".into()], ..request }).await.unwrap();
+    let alone = client
+        .score(ScoreRequest {
+            continuations: vec![" 7 left".into()],
+            ..request
+        })
+        .await
+        .unwrap();
     assert_eq!(alone.scores[0], response.scores[0]);
     let record = response.provenance.unwrap();
     assert_eq!((record.sampling, record.digest.len()), (None, 64));
@@ -136,11 +201,20 @@ async fn scores_are_the_likelihoods_of_the_generated_tokens() {
 async fn a_preview_shows_what_is_hidden() {
     let server = Running::start(config()).await;
     let mut client = server.client().await;
-    let image = v1::Image { source: Some(v1::image::Source::Data(picture())) };
+    let image = v1::Image {
+        source: Some(v1::image::Source::Data(picture())),
+    };
     let preview = async |client: &mut Client, interventions| {
-        let request = v1::PreviewRequest { image: Some(image.clone()), interventions, ..Default::default() };
+        let request = v1::PreviewRequest {
+            image: Some(image.clone()),
+            interventions,
+            ..Default::default()
+        };
         let response = client.preview(request).await.unwrap();
-        (scotoma::vision::decode(&response.png, 1 << 20).unwrap(), response)
+        (
+            scotoma::vision::decode(&response.png, 1 << 20).unwrap(),
+            response,
+        )
     };
     let (clean, _) = preview(&mut client, vec![]).await;
     let (hidden, response) = preview(&mut client, vec![occlude_salient(0.3)]).await;
@@ -164,14 +238,28 @@ async fn the_models_and_their_hook_points_are_listed() {
     let models = client.list_models().await.unwrap();
     assert_eq!(models.len(), 1);
     assert_eq!(models[0], client.get_model("shapes").await.unwrap());
-    assert_eq!((models[0].vision_feature_layer, models[0].patch_grid), (-2, 6));
+    assert_eq!(
+        (models[0].vision_feature_layer, models[0].patch_grid),
+        (-2, 6)
+    );
     let points = client.list_hook_points("").await.unwrap();
     assert_eq!(points.len(), scotoma::nn::HOOK_TABLE.len());
-    assert_eq!(points.iter().find(|p| p.name == "language_model.blocks.{l}.hook_resid_pre").unwrap().layers, 8);
-    assert_eq!(client.get_model("nobody").await.unwrap_err().code(), Some(Code::NotFound));
+    assert_eq!(
+        points
+            .iter()
+            .find(|p| p.name == "language_model.blocks.{l}.hook_resid_pre")
+            .unwrap()
+            .layers,
+        8
+    );
+    assert_eq!(
+        client.get_model("nobody").await.unwrap_err().code(),
+        Some(Code::NotFound)
+    );
 }
 
-/// What the server must say of a request: the code, the field, and a word that tells what would be valid.
+/// What the server must say of a request: the code, the field, and a word that tells what would be
+/// valid.
 struct Bad {
     name: &'static str,
     request: GenerateRequest,
@@ -180,8 +268,20 @@ struct Bad {
     says: &'static str,
 }
 
-fn bad(name: &'static str, code: Code, field: &'static str, says: &'static str, request: GenerateRequest) -> Bad {
-    Bad { name, request, code, field, says }
+fn bad(
+    name: &'static str,
+    code: Code,
+    field: &'static str,
+    says: &'static str,
+    request: GenerateRequest,
+) -> Bad {
+    Bad {
+        name,
+        request,
+        code,
+        field,
+        says,
+    }
 }
 
 fn with(interventions: Vec<Intervention>) -> GenerateRequest {
@@ -189,11 +289,17 @@ fn with(interventions: Vec<Intervention>) -> GenerateRequest {
 }
 
 fn with_image(data: Vec<u8>) -> GenerateRequest {
-    GenerateRequest { prompt: Some(prompt("Is there a red circle?", [data])), ..Default::default() }
+    GenerateRequest {
+        prompt: Some(prompt("Is there a red circle?", [data])),
+        ..Default::default()
+    }
 }
 
 fn with_text(text: &str) -> GenerateRequest {
-    GenerateRequest { prompt: Some(prompt(text, [picture()])), ..Default::default() }
+    GenerateRequest {
+        prompt: Some(prompt(text, [picture()])),
+        ..Default::default()
+    }
 }
 
 /// The header of a PNG that claims `side` x `side` pixels.
@@ -203,7 +309,13 @@ fn huge_png(side: u32) -> Vec<u8> {
     chunk.extend(side.to_be_bytes());
     chunk.extend([8, 2, 0, 0, 0]);
     let crc = chunk.iter().fold(u32::MAX, |crc, byte| {
-        (0..8).fold(crc ^ u32::from(*byte), |c, _| if c & 1 == 1 { 0xEDB8_8320 ^ (c >> 1) } else { c >> 1 })
+        (0..8).fold(crc ^ u32::from(*byte), |c, _| {
+            if c & 1 == 1 {
+                0xEDB8_8320 ^ (c >> 1)
+            } else {
+                c >> 1
+            }
+        })
     });
     let mut png = b"\x89PNG\r\n\x1a\n\0\0\0\x0d".to_vec();
     png.extend(chunk);
@@ -221,31 +333,69 @@ fn bad_requests() -> Vec<Bad> {
     use Code::{FailedPrecondition, InvalidArgument, NotFound};
     use v1::intervention::Kind;
     let order = |indices: Vec<u32>| {
-        let source = Some(v1::permute_tokens::Source::Order(v1::TokenOrder { indices }));
-        with(intervention(Kind::PermuteTokens(v1::PermuteTokens { source, ..Default::default() })))
+        let source = Some(v1::permute_tokens::Source::Order(v1::TokenOrder {
+            indices,
+        }));
+        with(intervention(Kind::PermuteTokens(v1::PermuteTokens {
+            source,
+            ..Default::default()
+        })))
     };
     let mut truncated = picture();
     truncated.truncate(truncated.len() / 2);
-    let scope = v1::PermuteTokens { scope: 77, ..Default::default() };
-    let blocks = v1::PermuteTokens { scope: 4, blocks: 9, ..Default::default() };
+    let scope = v1::PermuteTokens {
+        scope: 77,
+        ..Default::default()
+    };
+    let blocks = v1::PermuteTokens {
+        scope: 4,
+        blocks: 9,
+        ..Default::default()
+    };
     let grid = v1::OccludePatches {
-        choice: Some(v1::occlude_patches::Choice::Indices(v1::PatchIndices::default())),
+        choice: Some(v1::occlude_patches::Choice::Indices(
+            v1::PatchIndices::default(),
+        )),
         grid: 85,
         ..Default::default()
     };
-    let nan = v1::Sampling { temperature: f64::NAN, ..Default::default() };
-    let top_p = v1::Sampling { top_p: Some(1.5), ..Default::default() };
+    let nan = v1::Sampling {
+        temperature: f64::NAN,
+        ..Default::default()
+    };
+    let top_p = v1::Sampling {
+        top_p: Some(1.5),
+        ..Default::default()
+    };
     let no_image = GenerateRequest {
         prompt: Some(prompt("Is there a red circle?", [])),
         interventions: vec![permute_tokens(1)],
         ..Default::default()
     };
-    let handle = v1::Image { source: Some(v1::image::Source::Handle("00".into())) };
-    let handle = v1::Prompt { text: "What?".into(), images: vec![handle], ..Default::default() };
+    let handle = v1::Image {
+        source: Some(v1::image::Source::Handle("00".into())),
+    };
+    let handle = v1::Prompt {
+        text: "What?".into(),
+        images: vec![handle],
+        ..Default::default()
+    };
     let swaps = vec![swap_projector_at_random(1), swap_projector_at_random(2)];
     vec![
-        bad("truncated PNG", InvalidArgument, "prompt.images[0].data", "decoded", with_image(truncated)),
-        bad("huge PNG", InvalidArgument, "prompt.images[0].data", "50000 x 50000", with_image(huge_png(50_000))),
+        bad(
+            "truncated PNG",
+            InvalidArgument,
+            "prompt.images[0].data",
+            "decoded",
+            with_image(truncated),
+        ),
+        bad(
+            "huge PNG",
+            InvalidArgument,
+            "prompt.images[0].data",
+            "50000 x 50000",
+            with_image(huge_png(50_000)),
+        ),
         bad(
             "text as image",
             InvalidArgument,
@@ -253,20 +403,32 @@ fn bad_requests() -> Vec<Bad> {
             "JPEG, PNG, WebP",
             with_image(b"hello".to_vec()),
         ),
-        bad("empty image", InvalidArgument, "prompt.images[0].data", "JPEG, PNG, WebP", with_image(vec![])),
+        bad(
+            "empty image",
+            InvalidArgument,
+            "prompt.images[0].data",
+            "JPEG, PNG, WebP",
+            with_image(vec![]),
+        ),
         bad(
             "too many images",
             InvalidArgument,
             "prompt.images",
             "at most 3",
-            GenerateRequest { prompt: Some(prompt("What?", vec![picture(); 4])), ..Default::default() },
+            GenerateRequest {
+                prompt: Some(prompt("What?", vec![picture(); 4])),
+                ..Default::default()
+            },
         ),
         bad(
             "handle",
             NotFound,
             "prompt.images[0].handle",
             "send its bytes",
-            GenerateRequest { prompt: Some(handle), ..Default::default() },
+            GenerateRequest {
+                prompt: Some(handle),
+                ..Default::default()
+            },
         ),
         bad(
             "layer 99",
@@ -352,7 +514,13 @@ fn bad_requests() -> Vec<Bad> {
             "drop_layers",
             with(vec![Intervention { kind: None }]),
         ),
-        bad("many", InvalidArgument, "interventions", "at most 64", with(vec![permute_tokens(1); 65])),
+        bad(
+            "many",
+            InvalidArgument,
+            "interventions",
+            "at most 64",
+            with(vec![permute_tokens(1); 65]),
+        ),
         bad(
             "projector",
             NotFound,
@@ -360,35 +528,98 @@ fn bad_requests() -> Vec<Bad> {
             "resident: default",
             with(vec![swap_projector_by_name("nobody")]),
         ),
-        bad("two swaps", InvalidArgument, "interventions[1].swap_projector", "once", with(swaps)),
-        bad("never fires", FailedPrecondition, "interventions[0].permute_tokens", "no picture", no_image),
+        bad(
+            "two swaps",
+            InvalidArgument,
+            "interventions[1].swap_projector",
+            "once",
+            with(swaps),
+        ),
+        bad(
+            "never fires",
+            FailedPrecondition,
+            "interventions[0].permute_tokens",
+            "no picture",
+            no_image,
+        ),
         bad(
             "temperature",
             InvalidArgument,
             "sampling.temperature",
             "0 to 100",
-            GenerateRequest { sampling: Some(nan), ..ask(vec![]) },
+            GenerateRequest {
+                sampling: Some(nan),
+                ..ask(vec![])
+            },
         ),
         bad(
             "top_p",
             InvalidArgument,
             "sampling.top_p",
             "at most 1",
-            GenerateRequest { sampling: Some(top_p), ..ask(vec![]) },
+            GenerateRequest {
+                sampling: Some(top_p),
+                ..ask(vec![])
+            },
         ),
-        bad("top_logprobs", InvalidArgument, "top_logprobs", "20", GenerateRequest { top_logprobs: 21, ..ask(vec![]) }),
+        bad(
+            "top_logprobs",
+            InvalidArgument,
+            "top_logprobs",
+            "20",
+            GenerateRequest {
+                top_logprobs: 21,
+                ..ask(vec![])
+            },
+        ),
         bad(
             "stop",
             InvalidArgument,
             "stop[1]",
             "at least one",
-            GenerateRequest { stop: vec!["a".into(), String::new()], ..ask(vec![]) },
+            GenerateRequest {
+                stop: vec!["a".into(), String::new()],
+                ..ask(vec![])
+            },
         ),
-        bad("no prompt", InvalidArgument, "prompt", "unset", GenerateRequest::default()),
-        bad("empty prompt", InvalidArgument, "prompt.text", "needed", with_text("  ")),
-        bad("past the context", InvalidArgument, "prompt", "2048", with_text(&"red circle ".repeat(2000))),
-        bad("markers", InvalidArgument, "prompt.text", "2 markers", with_text("<image> and <image>")),
-        bad("model", NotFound, "model", "resident: shapes", GenerateRequest { model: "nobody".into(), ..ask(vec![]) }),
+        bad(
+            "no prompt",
+            InvalidArgument,
+            "prompt",
+            "unset",
+            GenerateRequest::default(),
+        ),
+        bad(
+            "empty prompt",
+            InvalidArgument,
+            "prompt.text",
+            "needed",
+            with_text("  "),
+        ),
+        bad(
+            "past the context",
+            InvalidArgument,
+            "prompt",
+            "2048",
+            with_text(&"red circle ".repeat(2000)),
+        ),
+        bad(
+            "markers",
+            InvalidArgument,
+            "prompt.text",
+            "2 markers",
+            with_text("<image> and <image>"),
+        ),
+        bad(
+            "model",
+            NotFound,
+            "model",
+            "resident: shapes",
+            GenerateRequest {
+                model: "nobody".into(),
+                ..ask(vec![])
+            },
+        ),
     ]
 }
 
@@ -398,10 +629,23 @@ async fn bad_input_is_named_and_the_next_request_works() {
     let mut client = server.client().await;
     let good = generate(&mut client, ask(vec![])).await.unwrap().provenance;
     for case in bad_requests() {
-        let error = generate(&mut client, case.request).await.expect_err(case.name);
-        let Error::Server { code, message, reason, fields, .. } = error else { panic!("{}: {error}", case.name) };
+        let error = generate(&mut client, case.request)
+            .await
+            .expect_err(case.name);
+        let Error::Server {
+            code,
+            message,
+            reason,
+            fields,
+            ..
+        } = error
+        else {
+            panic!("{}: {error}", case.name)
+        };
         assert_eq!(code, case.code, "{}: {message}", case.name);
-        let field = fields.first().unwrap_or_else(|| panic!("{}: no field in {message}", case.name));
+        let field = fields
+            .first()
+            .unwrap_or_else(|| panic!("{}: no field in {message}", case.name));
         assert_eq!(field.field, case.field, "{}: {message}", case.name);
         assert!(
             field.description.contains(case.says),
@@ -410,8 +654,17 @@ async fn bad_input_is_named_and_the_next_request_works() {
             field.description,
             case.says
         );
-        assert!(message.contains(case.says) && reason.is_some(), "{}: {message}", case.name);
-        assert_eq!(generate(&mut client, ask(vec![])).await.unwrap().provenance, good, "after {}", case.name);
+        assert!(
+            message.contains(case.says) && reason.is_some(),
+            "{}: {message}",
+            case.name
+        );
+        assert_eq!(
+            generate(&mut client, ask(vec![])).await.unwrap().provenance,
+            good,
+            "after {}",
+            case.name
+        );
     }
 }
 
@@ -419,7 +672,9 @@ async fn bad_input_is_named_and_the_next_request_works() {
 async fn a_200_mb_message_is_refused() {
     let server = Running::start(config()).await;
     let mut client = server.client().await;
-    let error = generate(&mut client, with_image(vec![0; 200_000_000])).await.unwrap_err();
+    let error = generate(&mut client, with_image(vec![0; 200_000_000]))
+        .await
+        .unwrap_err();
     // Refused by its length before it is read; the transport's own code for it.
     assert_eq!(error.code(), Some(Code::OutOfRange), "{error}");
     assert!(error.to_string().contains("67108864"), "{error}");
@@ -431,14 +686,27 @@ async fn identity_needs_equal_widths() {
     // Both stacks of `shapes` are equally wide, so the identity is a projector for it.
     let server = Running::start(config()).await;
     let mut client = server.client().await;
-    let record = generate(&mut client, ask(vec![swap_projector_by_identity()])).await.unwrap().provenance.unwrap();
+    let record = generate(&mut client, ask(vec![swap_projector_by_identity()]))
+        .await
+        .unwrap()
+        .provenance
+        .unwrap();
     assert_eq!(record.plan[0].resolutions[0].digest, "identity");
 }
 
-/// A long answer, of the 1,900 tokens: so hot that all tokens are equally likely, from a seed that does not draw the end token.
+/// A long answer, of the 1,900 tokens: so hot that all tokens are equally likely, from a seed that
+/// does not draw the end token.
 fn long() -> GenerateRequest {
-    let sampling = v1::Sampling { temperature: 100.0, seed: Some(96), ..Default::default() };
-    GenerateRequest { max_tokens: 1900, sampling: Some(sampling), ..ask(vec![]) }
+    let sampling = v1::Sampling {
+        temperature: 100.0,
+        seed: Some(96),
+        ..Default::default()
+    };
+    GenerateRequest {
+        max_tokens: 1900,
+        sampling: Some(sampling),
+        ..ask(vec![])
+    }
 }
 
 async fn running_requests(address: &str) -> f64 {
@@ -448,16 +716,38 @@ async fn running_requests(address: &str) -> f64 {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_browser_reaches_the_server_by_grpc_web() {
     let server = Running::start(config()).await;
-    let headers = "Content-Type: application/grpc-web+proto\r\nX-Grpc-Web: 1\r\nOrigin: http://a.example\r\n";
+    let headers =
+        "Content-Type: application/grpc-web+proto\r\nX-Grpc-Web: 1\r\nOrigin: http://a.example\r\n";
     // An empty message: no compression, length 0.
-    let response = http(&server.address, "POST /scotoma.v1.ModelService/ListModels", headers, &[0; 5]).await;
+    let response = http(
+        &server.address,
+        "POST /scotoma.v1.ModelService/ListModels",
+        headers,
+        &[0; 5],
+    )
+    .await;
     assert!(response.starts_with("HTTP/1.1 200 OK"), "{response}");
-    assert!(response.contains("shapes") && response.contains("grpc-status:0"), "{response}");
-    assert!(response.contains("access-control-allow-origin: *"), "{response}");
+    assert!(
+        response.contains("shapes") && response.contains("grpc-status:0"),
+        "{response}"
+    );
+    assert!(
+        response.contains("access-control-allow-origin: *"),
+        "{response}"
+    );
     // Before it sends a key, a browser asks whether it may.
     let asks = "Origin: http://a.example\r\nAccess-Control-Request-Method: POST\r\nAccess-Control-Request-Headers: authorization\r\n";
-    let response = http(&server.address, "OPTIONS /scotoma.v1.ModelService/ListModels", asks, b"").await;
-    assert!(response.contains("access-control-allow-headers: authorization"), "{response}");
+    let response = http(
+        &server.address,
+        "OPTIONS /scotoma.v1.ModelService/ListModels",
+        asks,
+        b"",
+    )
+    .await;
+    assert!(
+        response.contains("access-control-allow-headers: authorization"),
+        "{response}"
+    );
 }
 
 /// Waits until `done` holds; gives up after ten seconds.
@@ -482,18 +772,36 @@ async fn leavers_deadlines_and_full_queues() {
 
     let mut answer = client.generate(long()).await.unwrap();
     answer.next().await.unwrap();
-    // The gauge belongs to the process: an engine of another test may have had the last word for a moment.
-    eventually("a running request", async || running_requests(&server.address).await >= 1.0).await;
+    // The gauge belongs to the process: an engine of another test may have had the last word for a
+    // moment.
+    eventually("a running request", async || {
+        running_requests(&server.address).await >= 1.0
+    })
+    .await;
     // One runs, one may wait, the third is refused and told when to come back.
     let waiting = client.generate(ask(vec![])).await.unwrap();
     let error = generate(&mut client, ask(vec![])).await.unwrap_err();
-    let Error::Server { code, reason, retry_after, .. } = error else { panic!("{error}") };
-    assert_eq!((code, reason.as_deref()), (Code::ResourceExhausted, Some("QUEUE_FULL")));
+    let Error::Server {
+        code,
+        reason,
+        retry_after,
+        ..
+    } = error
+    else {
+        panic!("{error}")
+    };
+    assert_eq!(
+        (code, reason.as_deref()),
+        (Code::ResourceExhausted, Some("QUEUE_FULL"))
+    );
     assert!(retry_after.is_some_and(|d| d > Duration::ZERO));
     // Who leaves makes room.
     drop(answer);
     waiting.finish().await.unwrap();
-    eventually("an empty batch", async || running_requests(&server.address).await < 1.0).await;
+    eventually("an empty batch", async || {
+        running_requests(&server.address).await < 1.0
+    })
+    .await;
 
     let mut request = tonic::Request::new(long());
     request.set_timeout(Duration::from_millis(150));
@@ -501,13 +809,23 @@ async fn leavers_deadlines_and_full_queues() {
         Ok(answer) => answer.finish().await.unwrap_err(),
         Err(error) => error,
     };
-    assert!(matches!(error.code(), Some(Code::DeadlineExceeded | Code::Cancelled)), "{error}");
-    eventually("an empty batch", async || running_requests(&server.address).await < 1.0).await;
+    assert!(
+        matches!(error.code(), Some(Code::DeadlineExceeded | Code::Cancelled)),
+        "{error}"
+    );
+    eventually("an empty batch", async || {
+        running_requests(&server.address).await < 1.0
+    })
+    .await;
 
     // The server's own word in the trailers, seen by a client that keeps no clock.
-    let mut raw = InferenceServiceClient::connect(server.address.clone()).await.unwrap();
+    let mut raw = InferenceServiceClient::connect(server.address.clone())
+        .await
+        .unwrap();
     let mut request = tonic::Request::new(long());
-    request.metadata_mut().insert("grpc-timeout", "150m".parse().unwrap());
+    request
+        .metadata_mut()
+        .insert("grpc-timeout", "150m".parse().unwrap());
     let status = match raw.generate(request).await {
         // On a busy machine it may pass before the stream begins.
         Err(status) => status,
@@ -515,7 +833,9 @@ async fn leavers_deadlines_and_full_queues() {
             let mut stream = stream.into_inner();
             loop {
                 match stream.message().await {
-                    Ok(Some(message)) => assert!(!matches!(message.event, Some(Event::Finished(_)))),
+                    Ok(Some(message)) => {
+                        assert!(!matches!(message.event, Some(Event::Finished(_))))
+                    }
                     Ok(None) => panic!("ended well"),
                     Err(status) => break status,
                 }
@@ -525,11 +845,14 @@ async fn leavers_deadlines_and_full_queues() {
     assert_eq!(status.code(), Code::DeadlineExceeded, "{status}");
 }
 
-/// A way to a server that can lose everything on it without a word, as networks do: its address, and what makes it do so.
+/// A way to a server that can lose everything on it without a word, as networks do: its address,
+/// and what makes it do so.
 async fn relay(to: &str) -> (String, watch::Sender<bool>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let (address, to) =
-        (format!("http://{}", listener.local_addr().unwrap()), to.trim_start_matches("http://").to_owned());
+    let (address, to) = (
+        format!("http://{}", listener.local_addr().unwrap()),
+        to.trim_start_matches("http://").to_owned(),
+    );
     let (lose, lost) = watch::channel(false);
     tokio::spawn(async move {
         while let Ok((client, _)) = listener.accept().await {
@@ -557,17 +880,30 @@ async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut lost: watch:
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_falls_silent_is_given_up() {
-    let server = Running::start(Config { keepalive: Duration::from_secs(1), ..config() }).await;
+    let server = Running::start(Config {
+        keepalive: Duration::from_secs(1),
+        ..config()
+    })
+    .await;
     let (address, lose) = relay(&server.address).await;
     let mut service = BenchmarkServiceClient::connect(address).await.unwrap();
     let (questions, asked) = mpsc::channel(1);
-    let header = v1::EvaluateHeader { rules: Some(Rules::Rule("shapes".into())), ..Default::default() };
+    let header = v1::EvaluateHeader {
+        rules: Some(Rules::Rule("shapes".into())),
+        ..Default::default()
+    };
     let event = Some(v1::evaluate_request::Event::Header(header));
     questions.send(v1::EvaluateRequest { event }).await.unwrap();
-    let mut stream = service.evaluate(ReceiverStream::new(asked)).await.unwrap().into_inner();
+    let mut stream = service
+        .evaluate(ReceiverStream::new(asked))
+        .await
+        .unwrap()
+        .into_inner();
     assert!(stream.message().await.unwrap().is_some());
     let cancelled = async || {
-        let of_evaluate = |line: &str| line.contains("method=\"Evaluate\"") && line.contains("code=\"Cancelled\"");
+        let of_evaluate = |line: &str| {
+            line.contains("method=\"Evaluate\"") && line.contains("code=\"Cancelled\"")
+        };
         scrape(&server.address).await.lines().any(of_evaluate)
     };
     // A connection that answers lives on, however long nothing is asked.
@@ -582,8 +918,16 @@ async fn who_falls_silent_is_given_up() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_error_says_what_caused_it() {
-    let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    let error = Connect::to(&nobody.to_string()).attempts(1).connect().await.unwrap_err();
+    let nobody = TcpListener::bind("127.0.0.1:0")
+        .await
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let error = Connect::to(&nobody.to_string())
+        .attempts(1)
+        .connect()
+        .await
+        .unwrap_err();
     assert_eq!(error.code(), Some(Code::Unavailable));
     assert!(error.to_string().contains("Connection refused"), "{error}");
 }
@@ -592,7 +936,10 @@ async fn an_error_says_what_caused_it() {
 async fn a_server_that_goes_down_finishes_what_runs() {
     let server = Running::start(config()).await;
     let mut client = server.client().await;
-    let request = GenerateRequest { max_tokens: 300, ..long() };
+    let request = GenerateRequest {
+        max_tokens: 300,
+        ..long()
+    };
     let whole = generate(&mut client, request.clone()).await.unwrap();
     let mut answer = client.generate(request).await.unwrap();
     let mut text = answer.next().await.unwrap().unwrap().text;
@@ -600,14 +947,20 @@ async fn a_server_that_goes_down_finishes_what_runs() {
     let mut other = client.clone();
     eventually("draining", async || {
         let refused = generate(&mut other, ask(vec![])).await.err();
-        refused.is_some_and(|e| e.code() == Some(Code::Unavailable) || matches!(e, Error::Transport(_)))
+        refused.is_some_and(|e| {
+            e.code() == Some(Code::Unavailable) || matches!(e, Error::Transport(_))
+        })
     })
     .await;
     while let Some(token) = answer.next().await.unwrap() {
         text.push_str(&token.text);
     }
     let finished = answer.finish().await.unwrap();
-    assert_eq!((text, &finished.provenance), (whole.text, &whole.provenance), "no token is lost");
+    assert_eq!(
+        (text, &finished.provenance),
+        (whole.text, &whole.provenance),
+        "no token is lost"
+    );
     drop((client, other));
     server.task.await.unwrap().unwrap();
 }
@@ -617,20 +970,36 @@ async fn the_scrape_agrees_with_the_table() {
     use scotoma::telemetry::{Kind, METRICS};
     let server = Running::start(config()).await;
     let mut client = server.client().await;
-    generate(&mut client, ask(vec![permute_tokens(1)])).await.unwrap();
+    generate(&mut client, ask(vec![permute_tokens(1)]))
+        .await
+        .unwrap();
     let mut check = client.check_parity("").await.unwrap();
     let mut report = None;
     while let Some(response) = check.message().await.unwrap() {
         report = response.event;
     }
-    let Some(v1::check_parity_response::Event::Report(report)) = report else { panic!("no report") };
-    assert!(report.passed && report.max_relative_error > 0.0, "{report:?}");
-    eventually("a counted request", async || scrape(&server.address).await.contains(r#"code="Ok""#)).await;
+    let Some(v1::check_parity_response::Event::Report(report)) = report else {
+        panic!("no report")
+    };
+    assert!(
+        report.passed && report.max_relative_error > 0.0,
+        "{report:?}"
+    );
+    eventually("a counted request", async || {
+        scrape(&server.address).await.contains(r#"code="Ok""#)
+    })
+    .await;
     let text = scrape(&server.address).await;
-    let types: Vec<(&str, &str)> =
-        text.lines().filter_map(|l| l.strip_prefix("# TYPE ")).filter_map(|l| l.split_once(' ')).collect();
+    let types: Vec<(&str, &str)> = text
+        .lines()
+        .filter_map(|l| l.strip_prefix("# TYPE "))
+        .filter_map(|l| l.split_once(' '))
+        .collect();
     for (name, kind) in &types {
-        let row = METRICS.iter().find(|m| m.name == *name).unwrap_or_else(|| panic!("{name} is not in the table"));
+        let row = METRICS
+            .iter()
+            .find(|m| m.name == *name)
+            .unwrap_or_else(|| panic!("{name} is not in the table"));
         let expected = match row.kind {
             Kind::Counter => "counter",
             Kind::Gauge => "gauge",
@@ -639,17 +1008,34 @@ async fn the_scrape_agrees_with_the_table() {
         assert_eq!(*kind, expected, "{name}");
     }
     // Rejections and judges happen in other tests, or not at all.
-    let elsewhere = ["scotoma_requests_rejected_total", "scotoma_judge_requests_total"];
+    let elsewhere = [
+        "scotoma_requests_rejected_total",
+        "scotoma_judge_requests_total",
+    ];
     for row in METRICS.iter().filter(|m| !elsewhere.contains(&m.name)) {
-        assert!(types.iter().any(|t| t.0 == row.name), "{} was not scraped", row.name);
-        let sample =
-            if row.kind == Kind::Histogram { format!("{}_count{{", row.name) } else { format!("{}{{", row.name) };
+        assert!(
+            types.iter().any(|t| t.0 == row.name),
+            "{} was not scraped",
+            row.name
+        );
+        let sample = if row.kind == Kind::Histogram {
+            format!("{}_count{{", row.name)
+        } else {
+            format!("{}{{", row.name)
+        };
         let line = text.lines().find(|l| l.starts_with(&sample));
         for label in row.labels {
-            assert!(line.is_some_and(|l| l.contains(&format!("{label}=\""))), "{} lacks label {label}", row.name);
+            assert!(
+                line.is_some_and(|l| l.contains(&format!("{label}=\""))),
+                "{} lacks label {label}",
+                row.name
+            );
         }
     }
-    assert!(text.contains(r#"method="Generate",model="shapes",code="Ok""#), "the status at the end of the stream");
+    assert!(
+        text.contains(r#"method="Generate",model="shapes",code="Ok""#),
+        "the status at the end of the stream"
+    );
 }
 
 /// A server whose clients may load, with room for `budget` bytes.
@@ -667,13 +1053,20 @@ fn tiny(set: &str) -> String {
 
 async fn load(client: &mut Client, name: &str, place: &str) -> Result<v1::ModelInfo, Error> {
     use v1::load_model_response::Event;
-    let request = v1::LoadModelRequest { name: name.into(), place: place.into(), ..v1::LoadModelRequest::default() };
+    let request = v1::LoadModelRequest {
+        name: name.into(),
+        place: place.into(),
+        ..v1::LoadModelRequest::default()
+    };
     let mut stream = client.load_model(request).await?;
     let (mut done, mut model) = (0, None);
     while let Some(response) = stream.message().await? {
         match response.event.unwrap() {
             Event::Progress(progress) => {
-                assert!(progress.done >= done && progress.done <= progress.total, "{progress:?}");
+                assert!(
+                    progress.done >= done && progress.done <= progress.total,
+                    "{progress:?}"
+                );
                 done = progress.done;
             }
             Event::Model(info) => model = Some(info),
@@ -685,18 +1078,26 @@ async fn load(client: &mut Client, name: &str, place: &str) -> Result<v1::ModelI
 
 fn refused(error: &Error, code: Code, says: &str) {
     assert_eq!(error.code(), Some(code), "{error}");
-    assert!(error.to_string().contains(says), "{error} does not say {says}");
+    assert!(
+        error.to_string().contains(says),
+        "{error} does not say {says}"
+    );
 }
 
 fn on(model: &str, interventions: Vec<Intervention>) -> GenerateRequest {
-    GenerateRequest { model: model.into(), ..ask(interventions) }
+    GenerateRequest {
+        model: model.into(),
+        ..ask(interventions)
+    }
 }
 
 async fn serving(server: &Running, model: &str) -> i32 {
     use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
     let endpoint = tonic::transport::Endpoint::from_shared(server.address.clone()).unwrap();
     let mut client = HealthClient::new(endpoint.connect().await.unwrap());
-    let request = HealthCheckRequest { service: format!("model/{model}") };
+    let request = HealthCheckRequest {
+        service: format!("model/{model}"),
+    };
     client.check(request).await.unwrap().into_inner().status
 }
 
@@ -704,41 +1105,95 @@ async fn serving(server: &Running, model: &str) -> i32 {
 async fn models_come_and_go() {
     let (server, mut client) = open(u64::MAX).await;
     let shapes = generate(&mut client, ask(vec![])).await.unwrap().provenance;
-    let first = load(&mut client, "next", &tiny("tiny-next-llama")).await.unwrap();
-    assert_eq!((first.name.as_str(), first.family.as_str()), ("next", "llava_next"));
+    let first = load(&mut client, "next", &tiny("tiny-next-llama"))
+        .await
+        .unwrap();
+    assert_eq!(
+        (first.name.as_str(), first.family.as_str()),
+        ("next", "llava_next")
+    );
     assert_eq!(serving(&server, "next").await, 1);
-    let alone = generate(&mut client, on("next", vec![permute_tokens(1)])).await.unwrap();
+    let alone = generate(&mut client, on("next", vec![permute_tokens(1)]))
+        .await
+        .unwrap();
     assert!(alone.usage.unwrap().image_tokens > 16, "tiles");
     let alone = alone.provenance.unwrap().output_digest;
 
     // The same files again share tower and decoder.
-    let again = load(&mut client, "again", &tiny("tiny-next-llama")).await.unwrap();
-    assert_eq!((&again.digest, again.parameters), (&first.digest, first.parameters));
-    assert!(again.resident_bytes * 4 < first.resident_bytes, "{} of {}", again.resident_bytes, first.resident_bytes);
-    let shared = generate(&mut client, on("again", vec![permute_tokens(1)])).await.unwrap();
+    let again = load(&mut client, "again", &tiny("tiny-next-llama"))
+        .await
+        .unwrap();
+    assert_eq!(
+        (&again.digest, again.parameters),
+        (&first.digest, first.parameters)
+    );
+    assert!(
+        again.resident_bytes * 4 < first.resident_bytes,
+        "{} of {}",
+        again.resident_bytes,
+        first.resident_bytes
+    );
+    let shared = generate(&mut client, on("again", vec![permute_tokens(1)]))
+        .await
+        .unwrap();
     assert_eq!(shared.provenance.unwrap().output_digest, alone);
 
-    refused(&load(&mut client, "next", "shapes").await.unwrap_err(), Code::AlreadyExists, "unload it");
-    refused(&load(&mut client, "x", "/no/such/folder").await.unwrap_err(), Code::InvalidArgument, "ORGANISATION/NAME");
-    refused(&load(&mut client, "x", common::FOLDER).await.unwrap_err(), Code::InvalidArgument, "config.json");
+    refused(
+        &load(&mut client, "next", "shapes").await.unwrap_err(),
+        Code::AlreadyExists,
+        "unload it",
+    );
+    refused(
+        &load(&mut client, "x", "/no/such/folder").await.unwrap_err(),
+        Code::InvalidArgument,
+        "ORGANISATION/NAME",
+    );
+    refused(
+        &load(&mut client, "x", common::FOLDER).await.unwrap_err(),
+        Code::InvalidArgument,
+        "config.json",
+    );
 
     let projector = format!("{}/tiny-next-llama/mm_projector.bin", common::FOLDER);
-    let info = client.load_projector("next", "second", &projector).await.unwrap();
+    let info = client
+        .load_projector("next", "second", &projector)
+        .await
+        .unwrap();
     assert_eq!(info.projectors, ["default", "second"]);
-    let swapped = generate(&mut client, on("next", vec![permute_tokens(1), swap_projector_by_name("second")])).await;
+    let swapped = generate(
+        &mut client,
+        on(
+            "next",
+            vec![permute_tokens(1), swap_projector_by_name("second")],
+        ),
+    )
+    .await;
     assert_ne!(swapped.unwrap().provenance.unwrap().output_digest, alone);
-    let misshapen = client.load_projector("shapes", "second", &projector).await.unwrap_err();
+    let misshapen = client
+        .load_projector("shapes", "second", &projector)
+        .await
+        .unwrap_err();
     refused(&misshapen, Code::InvalidArgument, "has shape");
 
     // An unload waits for what runs.
-    let sampling = v1::Sampling { temperature: 100.0, seed: Some(1), ..Default::default() };
-    let request = GenerateRequest { max_tokens: 150, sampling: Some(sampling), ..on("next", vec![]) };
+    let sampling = v1::Sampling {
+        temperature: 100.0,
+        seed: Some(1),
+        ..Default::default()
+    };
+    let request = GenerateRequest {
+        max_tokens: 150,
+        sampling: Some(sampling),
+        ..on("next", vec![])
+    };
     let mut running = client.generate(request).await.unwrap();
     running.next().await.unwrap().unwrap();
     let mut other = client.clone();
     let unload = tokio::spawn(async move { other.unload_model("next").await });
     eventually("not found", async || {
-        let error = generate(&mut client.clone(), on("next", vec![])).await.err();
+        let error = generate(&mut client.clone(), on("next", vec![]))
+            .await
+            .err();
         error.is_some_and(|e| e.code() == Some(Code::NotFound))
     })
     .await;
@@ -746,7 +1201,11 @@ async fn models_come_and_go() {
     assert_eq!(unload.await.unwrap().unwrap(), first.resident_bytes);
     assert_eq!(serving(&server, "next").await, 2);
     assert_eq!(client.list_models().await.unwrap().len(), 2);
-    assert_eq!(generate(&mut client, ask(vec![])).await.unwrap().provenance, shapes, "the others never noticed");
+    assert_eq!(
+        generate(&mut client, ask(vec![])).await.unwrap().provenance,
+        shapes,
+        "the others never noticed"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -754,19 +1213,37 @@ async fn weights_may_be_drawn_and_devices_named() {
     let (server, mut client) = open(u64::MAX).await;
     let place = format!("random:{}", tiny("tiny-next-llama"));
     let drawn = load(&mut client, "drawn", &place).await.unwrap();
-    let real = load(&mut client, "real", &tiny("tiny-next-llama")).await.unwrap();
+    let real = load(&mut client, "real", &tiny("tiny-next-llama"))
+        .await
+        .unwrap();
     // A file has some that no model reads.
-    assert!(drawn.parameters <= real.parameters && 1000 * drawn.parameters > 999 * real.parameters, "{drawn:?}");
+    assert!(
+        drawn.parameters <= real.parameters && 1000 * drawn.parameters > 999 * real.parameters,
+        "{drawn:?}"
+    );
     assert_ne!(drawn.digest, real.digest);
     let again = load(&mut client, "again", &place).await.unwrap();
     assert_eq!(again.digest, drawn.digest, "the same numbers every time");
     let mut said = Vec::new();
     for name in ["drawn", "again", "real"] {
-        said.push(client.generate(on(name, Vec::new())).await.unwrap().finish().await.unwrap().text);
+        said.push(
+            client
+                .generate(on(name, Vec::new()))
+                .await
+                .unwrap()
+                .finish()
+                .await
+                .unwrap()
+                .text,
+        );
     }
     assert_eq!(said[0], said[1]);
     assert_ne!(said[0], said[2]);
-    refused(&load(&mut client, "x", "random:llava-9b").await.unwrap_err(), Code::InvalidArgument, "llava-1.5-7b");
+    refused(
+        &load(&mut client, "x", "random:llava-9b").await.unwrap_err(),
+        Code::InvalidArgument,
+        "llava-1.5-7b",
+    );
     let on_card = v1::LoadModelRequest {
         place: "shapes".into(),
         device: "cuda:7".into(),
@@ -774,7 +1251,11 @@ async fn weights_may_be_drawn_and_devices_named() {
         ..Default::default()
     };
     let mut stream = client.load_model(on_card).await.unwrap();
-    refused(&stream.message().await.unwrap_err().into(), Code::InvalidArgument, "the server has cpu");
+    refused(
+        &stream.message().await.unwrap_err().into(),
+        Code::InvalidArgument,
+        "the server has cpu",
+    );
     server.stop.send(()).unwrap();
     server.task.await.unwrap().unwrap();
 }
@@ -782,13 +1263,27 @@ async fn weights_may_be_drawn_and_devices_named() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_budget_is_not_broken_and_strangers_do_not_load() {
     let (_server, mut client) = open(7_000_000).await;
-    let error = load(&mut client, "two", &tiny("tiny-next-llama")).await.unwrap_err();
-    refused(&error, Code::ResourceExhausted, "are left of the memory budget");
+    let error = load(&mut client, "two", &tiny("tiny-next-llama"))
+        .await
+        .unwrap_err();
+    refused(
+        &error,
+        Code::ResourceExhausted,
+        "are left of the memory budget",
+    );
     generate(&mut client, ask(vec![])).await.unwrap();
     let server = Running::start(config()).await;
     let mut client = server.client().await;
-    refused(&load(&mut client, "x", "shapes").await.unwrap_err(), Code::PermissionDenied, "--allow-load");
-    refused(&client.unload_model("shapes").await.unwrap_err(), Code::PermissionDenied, "--allow-load");
+    refused(
+        &load(&mut client, "x", "shapes").await.unwrap_err(),
+        Code::PermissionDenied,
+        "--allow-load",
+    );
+    refused(
+        &client.unload_model("shapes").await.unwrap_err(),
+        Code::PermissionDenied,
+        "--allow-load",
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -796,22 +1291,59 @@ async fn a_key_says_who_asks() {
     use scotoma::api::Keys;
     use scotoma_client::Connect;
     let (one, other) = ("1".repeat(40), "2".repeat(40));
-    let file = format!("{}\n{}\n", Keys::line("one", &one).unwrap(), Keys::line("laboratory", &other).unwrap());
-    let server = Running::start(Config { keys: Keys::parse(&file).unwrap(), ..config() }).await;
-    let with = async |key: &str| Connect::to(&server.address).api_key(key).connect().await.unwrap();
-    let refused = [server.client().await.list_models().await, with(&"3".repeat(40)).await.list_models().await];
-    for (error, says) in refused.into_iter().map(Result::unwrap_err).zip(["a key is needed", "none of the server's"]) {
+    let file = format!(
+        "{}\n{}\n",
+        Keys::line("one", &one).unwrap(),
+        Keys::line("laboratory", &other).unwrap()
+    );
+    let server = Running::start(Config {
+        keys: Keys::parse(&file).unwrap(),
+        ..config()
+    })
+    .await;
+    let with = async |key: &str| {
+        Connect::to(&server.address)
+            .api_key(key)
+            .connect()
+            .await
+            .unwrap()
+    };
+    let refused = [
+        server.client().await.list_models().await,
+        with(&"3".repeat(40)).await.list_models().await,
+    ];
+    for (error, says) in refused
+        .into_iter()
+        .map(Result::unwrap_err)
+        .zip(["a key is needed", "none of the server's"])
+    {
         assert_eq!(error.code(), Some(Code::Unauthenticated));
         assert!(error.to_string().contains(says), "{error}");
-        assert!(matches!(&error, Error::Server { reason: Some(r), .. } if r == "UNAUTHENTICATED"), "{error:?}");
+        assert!(
+            matches!(&error, Error::Server { reason: Some(r), .. } if r == "UNAUTHENTICATED"),
+            "{error:?}"
+        );
     }
     // What a key has sent is there for all its connections, and for no other key.
     let handle = with(&one).await.upload_image(picture()).await.unwrap();
     let mut request = ask(vec![]);
     request.prompt.as_mut().unwrap().images = vec![handle];
-    assert!(generate(&mut with(&one).await, request.clone()).await.is_ok());
-    assert_eq!(generate(&mut with(&other).await, request).await.unwrap_err().code(), Some(Code::NotFound));
+    assert!(
+        generate(&mut with(&one).await, request.clone())
+            .await
+            .is_ok()
+    );
+    assert_eq!(
+        generate(&mut with(&other).await, request)
+            .await
+            .unwrap_err()
+            .code(),
+        Some(Code::NotFound)
+    );
     // Health and metrics need none, and names are nowhere in them.
     let text = scrape(&server.address).await;
-    assert!(text.contains(r#"reason="unauthenticated""#) && !text.contains("laboratory"), "{text}");
+    assert!(
+        text.contains(r#"reason="unauthenticated""#) && !text.contains("laboratory"),
+        "{text}"
+    );
 }

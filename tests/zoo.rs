@@ -1,6 +1,11 @@
-//! Tiny checkpoints in the layouts of real repositories (tests/zoo): each answers as transformers does, or is refused with an
-//! error that is a snapshot.
-#![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
+//! Tiny checkpoints in the layouts of real repositories (tests/zoo): each answers as transformers
+//! does, or is refused with an error that is a snapshot.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "tests"
+)]
 
 mod common;
 
@@ -56,10 +61,16 @@ struct Case {
 
 /// The values that tests/zoo/zoo.py draws for a seed.
 fn values(seed: &str, count: usize) -> Vec<f32> {
-    let start = u64::from_le_bytes(blake3::hash(seed.as_bytes()).as_bytes()[..8].try_into().unwrap());
+    let start = u64::from_le_bytes(
+        blake3::hash(seed.as_bytes()).as_bytes()[..8]
+            .try_into()
+            .unwrap(),
+    );
     let norm = seed.contains("norm") || seed.contains("layrnorm");
     let value = |i: usize| {
-        let mut z = start.wrapping_add(i as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let mut z = start
+            .wrapping_add(i as u64)
+            .wrapping_mul(0x9e37_79b9_7f4a_7c15);
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         let signed = 2.0 * (((z ^ (z >> 31)) >> 40) as f32 / (1u32 << 24) as f32) - 1.0;
@@ -125,7 +136,8 @@ fn torch_file(tensors: &BTreeMap<String, (String, Vec<usize>, String)>) -> Vec<u
             pickle.push(b't');
         }
         pickle.extend(b"\x89ccollections\nOrderedDict\n)RtR");
-        zip.start_file(format!("archive/data/{key}"), stored).unwrap();
+        zip.start_file(format!("archive/data/{key}"), stored)
+            .unwrap();
         zip.write_all(&bytes(dtype, shape, seed)).unwrap();
     }
     pickle.extend(b"u.");
@@ -156,16 +168,29 @@ impl Folder {
             std::fs::write(path, bytes).unwrap();
         };
         for (name, content) in &self.files {
-            let text = content.as_str().map_or_else(|| content.to_string(), str::to_owned);
+            let text = content
+                .as_str()
+                .map_or_else(|| content.to_string(), str::to_owned);
             put(name, text.as_bytes());
         }
         for (name, tensors) in &self.weights {
             let pickled = name.strip_suffix(".bin").is_some();
-            put(name, &if pickled { torch_file(tensors) } else { safetensors_file(tensors) });
+            put(
+                name,
+                &if pickled {
+                    torch_file(tensors)
+                } else {
+                    safetensors_file(tensors)
+                },
+            );
         }
         self.empty.iter().for_each(|name| put(name, b""));
         let shapes = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/shapes");
-        for name in ["tokenizer.json", "tokenizer_config.json", "chat_template.jinja"] {
+        for name in [
+            "tokenizer.json",
+            "tokenizer_config.json",
+            "chat_template.jinja",
+        ] {
             if !self.files.contains_key(name) && !self.weights.is_empty() {
                 put(name, &std::fs::read(shapes.join(name)).unwrap());
             }
@@ -173,11 +198,20 @@ impl Folder {
     }
 }
 
-async fn load(client: &mut Client, place: &Path, adapter: Option<&Path>) -> Result<v1::ModelInfo, Error> {
+async fn load(
+    client: &mut Client,
+    place: &Path,
+    adapter: Option<&Path>,
+) -> Result<v1::ModelInfo, Error> {
     use v1::load_model_response::Event;
     let text = |path: &Path| path.to_str().unwrap().to_owned();
     let adapter = adapter.map(text).unwrap_or_default();
-    let request = v1::LoadModelRequest { name: "row".into(), place: text(place), adapter, ..Default::default() };
+    let request = v1::LoadModelRequest {
+        name: "row".into(),
+        place: text(place),
+        adapter,
+        ..Default::default()
+    };
     let mut stream = client.load_model(request).await?;
     let mut model = None;
     while let Some(response) = stream.message().await? {
@@ -190,11 +224,19 @@ async fn load(client: &mut Client, place: &Path, adapter: Option<&Path>) -> Resu
 
 /// The largest difference of log-probs, and whether the tokens are those of the reference.
 async fn compare(client: &mut Client, case: &Case) -> Result<(f64, bool), Error> {
-    let picture = std::fs::read(format!("{}/pictures/{}.png", common::FOLDER, case.picture)).unwrap();
-    let image = v1::Image { source: Some(v1::image::Source::Data(picture)) };
+    let picture =
+        std::fs::read(format!("{}/pictures/{}.png", common::FOLDER, case.picture)).unwrap();
+    let image = v1::Image {
+        source: Some(v1::image::Source::Data(picture)),
+    };
     let request = v1::GenerateRequest {
         model: "row".into(),
-        prompt: Some(v1::Prompt { text: PROMPT.into(), images: vec![image], raw: true, ..v1::Prompt::default() }),
+        prompt: Some(v1::Prompt {
+            text: PROMPT.into(),
+            images: vec![image],
+            raw: true,
+            ..v1::Prompt::default()
+        }),
         max_tokens: 6,
         top_logprobs: 20,
         ..Default::default()
@@ -206,7 +248,11 @@ async fn compare(client: &mut Client, case: &Case) -> Result<(f64, bool), Error>
             for (id, logprob) in &case.top {
                 // Ties at the end of the list may fall either way.
                 let own = token.top.iter().find(|t| t.id == *id).map(|t| t.logprob);
-                let last = token.top.iter().map(|t| t.logprob).fold(f64::INFINITY, f64::min);
+                let last = token
+                    .top
+                    .iter()
+                    .map(|t| t.logprob)
+                    .fold(f64::INFINITY, f64::min);
                 worst = worst.max((own.unwrap_or(last) - logprob).abs());
             }
         }
@@ -214,8 +260,17 @@ async fn compare(client: &mut Client, case: &Case) -> Result<(f64, bool), Error>
     }
     answer.finish().await?;
     // transformers hands out the token that ends an answer.
-    let ended = |tokens: &[u32]| tokens.iter().copied().take_while(|id| *id != EOS).collect::<Vec<_>>();
-    Ok((worst, !tokens.is_empty() && ended(&tokens) == ended(&case.tokens)))
+    let ended = |tokens: &[u32]| {
+        tokens
+            .iter()
+            .copied()
+            .take_while(|id| *id != EOS)
+            .collect::<Vec<_>>()
+    };
+    Ok((
+        worst,
+        !tokens.is_empty() && ended(&tokens) == ended(&case.tokens),
+    ))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -224,34 +279,61 @@ async fn checkpoints_answer_as_transformers_or_are_refused() {
     config.allow_load = true;
     let server = Running::start(config).await;
     let mut client = server.client().await;
-    let mut files: Vec<_> = std::fs::read_dir(FOLDER).unwrap().map(|f| f.unwrap().path()).collect();
+    let mut files: Vec<_> = std::fs::read_dir(FOLDER)
+        .unwrap()
+        .map(|f| f.unwrap().path())
+        .collect();
     files.sort();
     let only = std::env::var("ROW").unwrap_or_default();
     let (mut table, mut refusals, mut wrong) = (String::new(), String::new(), Vec::new());
-    for path in files.iter().filter(|p| only.is_empty() || p.file_stem().is_some_and(|stem| stem == only.as_str())) {
+    for path in files
+        .iter()
+        .filter(|p| only.is_empty() || p.file_stem().is_some_and(|stem| stem == only.as_str()))
+    {
         let name = path.file_stem().unwrap().to_str().unwrap();
         let row: Row = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let (base, adapter) = (folder.path().join("model"), folder.path().join("adapter"));
         row.folder.write(&base);
         row.adapter.iter().for_each(|own| own.write(&adapter));
-        let loaded = load(&mut client, &base, row.adapter.as_ref().map(|_| adapter.as_path())).await;
-        let said = |error: &Error| error.to_string().replace(folder.path().to_str().unwrap(), "");
+        let loaded = load(
+            &mut client,
+            &base,
+            row.adapter.as_ref().map(|_| adapter.as_path()),
+        )
+        .await;
+        let said = |error: &Error| {
+            error
+                .to_string()
+                .replace(folder.path().to_str().unwrap(), "")
+        };
         match (&loaded, &row.reference) {
             (Err(error), None) => writeln!(refusals, "{name}: {}", said(error)).unwrap(),
             (Err(error), Some(_)) => wrong.push(format!("{name}: {}", said(error))),
-            (Ok(_), None) => wrong.push(format!("{name}: loads, and transformers or the original refuse it")),
+            (Ok(_), None) => wrong.push(format!(
+                "{name}: loads, and transformers or the original refuse it"
+            )),
             (Ok(info), Some(cases)) => {
                 assert_eq!(info.adapters.len(), usize::from(row.adapter.is_some()));
                 for case in cases {
                     match compare(&mut client, case).await {
                         Ok((error, same)) => {
-                            writeln!(table, "{name:40} {:8} {error:.1e}  {}", case.picture, row.repository).unwrap();
+                            writeln!(
+                                table,
+                                "{name:40} {:8} {error:.1e}  {}",
+                                case.picture, row.repository
+                            )
+                            .unwrap();
                             if error.is_nan() || error > TOLERANCE || !same {
-                                wrong.push(format!("{name}, {}: {error:.1e}, same tokens: {same}", case.picture));
+                                wrong.push(format!(
+                                    "{name}, {}: {error:.1e}, same tokens: {same}",
+                                    case.picture
+                                ));
                             }
                         }
-                        Err(error) => wrong.push(format!("{name}, {}: {}", case.picture, said(&error))),
+                        Err(error) => {
+                            wrong.push(format!("{name}, {}: {}", case.picture, said(&error)))
+                        }
                     }
                 }
             }

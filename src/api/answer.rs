@@ -26,13 +26,23 @@ pub(super) async fn begin(
 ) -> Result<(Admitted, Writer), Error> {
     let prompt = check(state, &mut request)?;
     let ground = state.ground_of(call, &request.model, prompt).await?;
-    let (ready, variant, writer) = before(call.deadline, prepare(state, &ground, request)).await??;
+    let (ready, variant, writer) =
+        before(call.deadline, prepare(state, &ground, request)).await??;
     Ok((state.submit(call, (ready, variant))?, writer))
 }
 
-/// Checks what does not depend on the plan, fills in what is open, and takes the prompt with its pictures, leaving their handles.
-pub(super) fn check(state: &State, request: &mut v1::GenerateRequest) -> Result<Option<v1::Prompt>, Error> {
-    settle(state, &mut request.model, &mut request.interventions, &mut [])?;
+/// Checks what does not depend on the plan, fills in what is open, and takes the prompt with its
+/// pictures, leaving their handles.
+pub(super) fn check(
+    state: &State,
+    request: &mut v1::GenerateRequest,
+) -> Result<Option<v1::Prompt>, Error> {
+    settle(
+        state,
+        &mut request.model,
+        &mut request.interventions,
+        &mut [],
+    )?;
     sampling::check(request.sampling.get_or_insert_default())?;
     check_stops(&request.stop)?;
     if request.top_logprobs > MAX_TOP_LOGPROBS {
@@ -51,14 +61,27 @@ pub(super) async fn prepare(
     let asked = request.sampling.clone().unwrap_or_default();
     let work = |model: &Model, scene: &Scene| {
         let left = model.decoder.config().max_position_embeddings - scene.prompt.next as usize;
-        let room = sampling::room(request.max_tokens, &model.generation, scene.prompt.ids.len(), &asked)?;
+        let room = sampling::room(
+            request.max_tokens,
+            &model.generation,
+            scene.prompt.ids.len(),
+            &asked,
+        )?;
         let sampling = sampling::sampler(&asked, model, &request.sample_key)?;
         let top_logprobs = request.top_logprobs as usize;
-        Ok(Work::Generate { sampling, max_tokens: room.min(left), top_logprobs })
+        Ok(Work::Generate {
+            sampling,
+            max_tokens: room.min(left),
+            top_logprobs,
+        })
     };
     let recorded = provenance::request("Generate", &request);
     let sample_key = &request.sample_key;
-    let compiled = Asked { interventions: request.interventions, sample_key, ..Asked::default() };
+    let compiled = Asked {
+        interventions: request.interventions,
+        sample_key,
+        ..Asked::default()
+    };
     let (ready, variant) = state.ready(ground, compiled, work).await?;
     let effective = sampling::effective(&asked, &ready.scene.model.generation);
     let record = provenance::begin(&ready.scene, recorded, Some(effective), sample_key);
@@ -67,10 +90,16 @@ pub(super) async fn prepare(
 
 fn check_stops(stops: &[String]) -> Result<(), Error> {
     if stops.len() > MAX_STOPS {
-        return Err(Error::invalid("stop", format!("{} strings; at most {MAX_STOPS} are taken", stops.len())));
+        return Err(Error::invalid(
+            "stop",
+            format!("{} strings; at most {MAX_STOPS} are taken", stops.len()),
+        ));
     }
     match stops.iter().position(String::is_empty) {
-        Some(i) => Err(Error::invalid(format!("stop[{i}]"), "empty; a stop string has at least one character")),
+        Some(i) => Err(Error::invalid(
+            format!("stop[{i}]"),
+            "empty; a stop string has at least one character",
+        )),
         None => Ok(()),
     }
 }
@@ -136,7 +165,10 @@ async fn send(
     sender: &mpsc::Sender<Result<v1::GenerateResponse, Status>>,
     event: generate_response::Event,
 ) -> Result<(), ()> {
-    sender.send(Ok(v1::GenerateResponse { event: Some(event) })).await.map_err(|_| ())
+    sender
+        .send(Ok(v1::GenerateResponse { event: Some(event) }))
+        .await
+        .map_err(|_| ())
 }
 
 /// Turns tokens into text, watching for stop strings.
@@ -170,35 +202,55 @@ impl Writer {
     }
 
     /// The messages that the next event of the engine comes to.
-    async fn next(&mut self, admitted: &mut Admitted, call: &Call) -> Result<Vec<generate_response::Event>, Error> {
+    async fn next(
+        &mut self,
+        admitted: &mut Admitted,
+        call: &Call,
+    ) -> Result<Vec<generate_response::Event>, Error> {
         let event = match before(call.deadline, admitted.next()).await {
             Ok(Some(event)) => event?,
             Ok(None) => return Err(Error::Fault("the engine went away".into())),
-            Err(_) => return Err(engine::Error::Deadline { tokens: self.ids.len() }.into()),
+            Err(_) => {
+                return Err(engine::Error::Deadline {
+                    tokens: self.ids.len(),
+                }
+                .into());
+            }
         };
         self.event(&admitted.ready, event)
     }
 
     /// The messages that an event of the engine comes to.
-    pub(super) fn event(&mut self, ready: &Ready, event: Event) -> Result<Vec<generate_response::Event>, Error> {
+    pub(super) fn event(
+        &mut self,
+        ready: &Ready,
+        event: Event,
+    ) -> Result<Vec<generate_response::Event>, Error> {
         match event {
             Event::Token(token) => self.token(ready, token),
             Event::Prefilled(prefilled) => {
                 self.prefilled = prefilled;
                 Ok(Vec::new())
             }
-            Event::Captured(_) | Event::Scored { .. } => Err(Error::Fault("an event of another method".into())),
+            Event::Captured(_) | Event::Scored { .. } => {
+                Err(Error::Fault("an event of another method".into()))
+            }
         }
     }
 
-    fn token(&mut self, ready: &Ready, token: engine::Token) -> Result<Vec<generate_response::Event>, Error> {
+    fn token(
+        &mut self,
+        ready: &Ready,
+        token: engine::Token,
+    ) -> Result<Vec<generate_response::Event>, Error> {
         let text = &ready.scene.model.text;
         let elapsed = token.timing.elapsed;
         if self.ids.is_empty() {
             self.first_token = elapsed.as_secs_f64();
             histogram!(names::TIME_TO_FIRST_TOKEN).record(elapsed);
         } else {
-            histogram!(names::INTER_TOKEN_LATENCY).record(elapsed.saturating_sub(self.timing.elapsed));
+            histogram!(names::INTER_TOKEN_LATENCY)
+                .record(elapsed.saturating_sub(self.timing.elapsed));
         }
         self.timing = token.timing;
         self.ids.push(token.id);
@@ -214,9 +266,18 @@ impl Writer {
             (None, Some(Finish::Length)) => Some(v1::FinishReason::Length),
             (None, None) => None,
         };
-        let until = if reason.is_some() { self.text.len() } else { self.text.len() - self.held_back() };
-        let top =
-            token.top.iter().map(|&(id, logprob)| Ok(v1::TokenLogprob { id, text: text.decode(&[id])?, logprob }));
+        let until = if reason.is_some() {
+            self.text.len()
+        } else {
+            self.text.len() - self.held_back()
+        };
+        let top = token.top.iter().map(|&(id, logprob)| {
+            Ok(v1::TokenLogprob {
+                id,
+                text: text.decode(&[id])?,
+                logprob,
+            })
+        });
         let message = v1::Token {
             id: token.id,
             text: self.text[self.sent..until.max(self.sent)].to_owned(),
@@ -233,12 +294,19 @@ impl Writer {
 
     /// Where the first stop string begins.
     fn stop_at(&self) -> Option<usize> {
-        self.stops.iter().filter_map(|s| self.text.find(s.as_str())).min()
+        self.stops
+            .iter()
+            .filter_map(|s| self.text.find(s.as_str()))
+            .min()
     }
 
     /// Bytes at the end that may be the beginning of a stop string.
     fn held_back(&self) -> usize {
-        let begins = |s: &String| (1..s.len()).rev().find(|&n| s.is_char_boundary(n) && self.text.ends_with(&s[..n]));
+        let begins = |s: &String| {
+            (1..s.len())
+                .rev()
+                .find(|&n| s.is_char_boundary(n) && self.text.ends_with(&s[..n]))
+        };
         self.stops.iter().filter_map(begins).max().unwrap_or(0)
     }
 
@@ -256,7 +324,13 @@ impl Writer {
             reason: reason.into(),
             text: self.text.clone(),
             usage: Some(ready.usage(self.ids.len(), self.timing, self.first_token)),
-            provenance: Some(provenance::close(record, ready, &self.prefilled, effects, output)),
+            provenance: Some(provenance::close(
+                record,
+                ready,
+                &self.prefilled,
+                effects,
+                output,
+            )),
         }))
     }
 }

@@ -41,7 +41,13 @@ impl Call {
     /// A part of it, which is counted with it.
     pub(super) fn part(&self) -> Self {
         let (id, client, deadline) = (self.id.clone(), self.client.clone(), self.deadline);
-        Self { id, client, observation: Observation::of_part(), deadline, time: self.time }
+        Self {
+            id,
+            client,
+            observation: Observation::of_part(),
+            deadline,
+            time: self.time,
+        }
     }
 
     pub(super) fn fail(&mut self, state: &State, error: &Error) -> Status {
@@ -70,23 +76,36 @@ impl Call {
 const TENANT: &str = "scotoma-tenant";
 const MAX_TENANT_BYTES: usize = 128;
 
-/// Who asks. With a key, whose it is: all its connections share, and nobody else sees its pictures. Else the tenant that the metadata
-/// names, and the connection.
+/// Who asks. With a key, whose it is: all its connections share, and nobody else sees its pictures.
+/// Else the tenant that the metadata names, and the connection.
 fn client<T>(request: &Request<T>) -> Client {
     if let Some(KeyName(name)) = request.extensions().get() {
         let mut hasher = std::hash::DefaultHasher::new();
         name.hash(&mut hasher);
-        return Client { tenant: name.clone(), connection: hasher.finish() };
+        return Client {
+            tenant: name.clone(),
+            connection: hasher.finish(),
+        };
     }
-    let tenant = request.metadata().get(TENANT).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    let tenant = request
+        .metadata()
+        .get(TENANT)
+        .and_then(|v| v.to_str().ok())
+        .unwrap_or_default();
     let tenant: String = tenant.chars().take(MAX_TENANT_BYTES).collect();
     let mut hasher = std::hash::DefaultHasher::new();
     request.remote_addr().hash(&mut hasher);
-    Client { tenant: tenant.into(), connection: hasher.finish() }
+    Client {
+        tenant: tenant.into(),
+        connection: hasher.finish(),
+    }
 }
 
 /// Waits for `work` until `deadline`.
-pub(super) async fn before<T>(deadline: Option<Instant>, work: impl Future<Output = T>) -> Result<T, Error> {
+pub(super) async fn before<T>(
+    deadline: Option<Instant>,
+    work: impl Future<Output = T>,
+) -> Result<T, Error> {
     match deadline {
         None => Ok(work.await),
         Some(at) => tokio::time::timeout_at(at.into(), work)
@@ -127,7 +146,13 @@ impl Ready {
             Work::Score(continuations) => continuations.iter().map(Vec::len).collect(),
         };
         let prompt = scene.prompt.ids.len();
-        let cost = Cost::of_prompt(&scene.model, &scene.plan, scene.views(), prompt, &continuations);
+        let cost = Cost::of_prompt(
+            &scene.model,
+            &scene.plan,
+            scene.views(),
+            prompt,
+            &continuations,
+        );
         let digests = scene.pixels.iter().map(|p| p.digest.to_hex().to_string());
         let pixels = engine::digest_of_digests(digests);
         let variant = Variant {
@@ -138,7 +163,15 @@ impl Ready {
             prompt: scene.prompt.clone(),
             work,
         };
-        (Self { scene, cost, continuations, pixels }, variant)
+        (
+            Self {
+                scene,
+                cost,
+                continuations,
+                pixels,
+            },
+            variant,
+        )
     }
 
     /// (row, layer) pairs that it would take to run it by itself, and to write `generated` tokens.
@@ -162,9 +195,21 @@ impl Ready {
     pub(super) fn usage(&self, generated: usize, timing: Timing, first_token: f64) -> v1::Usage {
         let model = &self.scene.model;
         let untouched = Plan::default();
-        let removed: usize = self.scene.images.iter().map(ImageTokens::len).sum::<usize>() - self.scene.image_tokens();
+        let removed: usize = self
+            .scene
+            .images
+            .iter()
+            .map(ImageTokens::len)
+            .sum::<usize>()
+            - self.scene.image_tokens();
         let prompt = self.scene.prompt.ids.len() + removed;
-        let mut baseline = Cost::of_prompt(model, &untouched, self.scene.views(), prompt, &self.continuations);
+        let mut baseline = Cost::of_prompt(
+            model,
+            &untouched,
+            self.scene.views(),
+            prompt,
+            &self.continuations,
+        );
         (1..generated).for_each(|step| baseline += Cost::of_step(model, &untouched, prompt, step));
         v1::Usage {
             prompt_tokens: self.scene.prompt.ids.len() as u32,
@@ -183,20 +228,36 @@ impl Ready {
     /// Fails where an intervention never acted.
     pub(super) fn check_fired(&self, effects: &[Effect]) -> Result<(), Error> {
         let resolved = self.scene.plan.resolved.iter();
-        match resolved.zip(effects).position(|(r, e)| r.fired.is_none() && e.fired == 0) {
+        match resolved
+            .zip(effects)
+            .position(|(r, e)| r.fired.is_none() && e.fired == 0)
+        {
             None => Ok(()),
             Some(i) => {
-                let name = self.scene.interventions.get(i).map_or("", |m| prepare::name(m));
+                let name = self
+                    .scene
+                    .interventions
+                    .get(i)
+                    .map_or("", |m| prepare::name(m));
                 let field = format!("interventions[{i}].{name}");
                 let message = "the answer ended before any step that it acts on".into();
-                Err(Error::Intervention(intervention::Error::NeverFired { field, message }))
+                Err(Error::Intervention(intervention::Error::NeverFired {
+                    field,
+                    message,
+                }))
             }
         }
     }
 
     /// The stages of a record, all but the output.
     pub(super) fn stages(&self, prefilled: &Prefilled) -> Vec<v1::Stage> {
-        let ids: Vec<u8> = self.scene.prompt.ids.iter().flat_map(|id| id.to_le_bytes()).collect();
+        let ids: Vec<u8> = self
+            .scene
+            .prompt
+            .ids
+            .iter()
+            .flat_map(|id| id.to_le_bytes())
+            .collect();
         let prompt = blake3::hash(&ids).to_hex().to_string();
         let all = [
             ("pixels", self.pixels.clone()),
@@ -204,7 +265,12 @@ impl Ready {
             ("visual_tokens", prefilled.visual_tokens.clone()),
             ("logits", prefilled.logits.clone()),
         ];
-        all.into_iter().map(|(name, digest)| v1::Stage { name: name.into(), digest }).collect()
+        all.into_iter()
+            .map(|(name, digest)| v1::Stage {
+                name: name.into(),
+                digest,
+            })
+            .collect()
     }
 }
 
@@ -227,7 +293,16 @@ impl State {
         let counted = images.len();
         let render = move |model: &Model| prompt::render(model, &prompt, counted, time);
         let text = before(deadline, self.blocking(&model, render)).await??;
-        before(deadline, self.ground(&model, (&call.client.tenant, images), multi_image, Some(text))).await?
+        before(
+            deadline,
+            self.ground(
+                &model,
+                (&call.client.tenant, images),
+                multi_image,
+                Some(text),
+            ),
+        )
+        .await?
     }
 
     /// A request on its ground; `work` says what to do with the prompt.
@@ -244,9 +319,22 @@ impl State {
     }
 
     /// Hands a request to the engine.
-    pub(super) fn submit(&self, call: &Call, (ready, variant): (Ready, Variant)) -> Result<Admitted, Error> {
-        let (model, client, deadline) = (ready.scene.model.clone(), call.client.clone(), call.deadline);
-        let events = self.engine(&model).submit(Job { model, client, variants: vec![variant], deadline })?;
+    pub(super) fn submit(
+        &self,
+        call: &Call,
+        (ready, variant): (Ready, Variant),
+    ) -> Result<Admitted, Error> {
+        let (model, client, deadline) = (
+            ready.scene.model.clone(),
+            call.client.clone(),
+            call.deadline,
+        );
+        let events = self.engine(&model).submit(Job {
+            model,
+            client,
+            variants: vec![variant],
+            deadline,
+        })?;
         ready.scene.count();
         Ok(Admitted { ready, events })
     }
@@ -274,16 +362,29 @@ mod tests {
         let asked = |port: u16, key: Option<&str>| {
             let mut request = Request::new(());
             let address = std::net::SocketAddr::from(([127, 0, 0, 1], port));
-            let connected = tonic::transport::server::TcpConnectInfo { local_addr: None, remote_addr: Some(address) };
+            let connected = tonic::transport::server::TcpConnectInfo {
+                local_addr: None,
+                remote_addr: Some(address),
+            };
             request.extensions_mut().insert(connected);
-            key.into_iter().for_each(|key| drop(request.extensions_mut().insert(KeyName(key.into()))));
+            key.into_iter()
+                .for_each(|key| drop(request.extensions_mut().insert(KeyName(key.into()))));
             // With a key the metadata has no say.
-            request.metadata_mut().insert(TENANT, "another".parse().unwrap());
+            request
+                .metadata_mut()
+                .insert(TENANT, "another".parse().unwrap());
             client(&request)
         };
         assert_eq!(asked(1, Some("lab")), asked(2, Some("lab")));
         assert_ne!(asked(1, Some("lab")), asked(1, Some("office")));
-        assert_ne!(asked(1, None), asked(2, None), "without keys each connection has its share");
-        assert_eq!((&*asked(1, Some("lab")).tenant, &*asked(1, None).tenant), ("lab", "another"));
+        assert_ne!(
+            asked(1, None),
+            asked(2, None),
+            "without keys each connection has its share"
+        );
+        assert_eq!(
+            (&*asked(1, Some("lab")).tenant, &*asked(1, None).tenant),
+            ("lab", "another")
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! Capture: activations at hook points, in parts of bounded size; and those that are kept for later requests.
+//! Capture: activations at hook points, in parts of bounded size; and those that are kept for later
+//! requests.
 
 use std::sync::Arc;
 
@@ -56,11 +57,20 @@ impl Kept {
 
 /// The numbers of a tensor as little-endian bytes.
 fn bytes(values: &Tensor, dtype: DType) -> Result<Vec<u8>, Error> {
-    let flat = values.to_dtype(dtype).and_then(|v| v.flatten_all()).map_err(crate::model::Error::from)?;
+    let flat = values
+        .to_dtype(dtype)
+        .and_then(|v| v.flatten_all())
+        .map_err(crate::model::Error::from)?;
     let bytes = match dtype {
-        DType::BF16 => flat.to_vec1::<half::bf16>().map(|v| v.into_iter().flat_map(half::bf16::to_le_bytes).collect()),
-        DType::F16 => flat.to_vec1::<half::f16>().map(|v| v.into_iter().flat_map(half::f16::to_le_bytes).collect()),
-        _ => flat.to_vec1::<f32>().map(|v| v.into_iter().flat_map(f32::to_le_bytes).collect()),
+        DType::BF16 => flat
+            .to_vec1::<half::bf16>()
+            .map(|v| v.into_iter().flat_map(half::bf16::to_le_bytes).collect()),
+        DType::F16 => flat
+            .to_vec1::<half::f16>()
+            .map(|v| v.into_iter().flat_map(half::f16::to_le_bytes).collect()),
+        _ => flat
+            .to_vec1::<f32>()
+            .map(|v| v.into_iter().flat_map(f32::to_le_bytes).collect()),
     };
     Ok(bytes.map_err(crate::model::Error::from)?)
 }
@@ -86,29 +96,57 @@ pub(super) async fn begin(
     call: &mut Call,
     mut request: v1::CaptureRequest,
 ) -> Result<(Admitted, Recorder), Error> {
-    settle(state, &mut request.model, &mut request.interventions, &mut request.targets)?;
+    settle(
+        state,
+        &mut request.model,
+        &mut request.interventions,
+        &mut request.targets,
+    )?;
     let dtype = convert::dtype("dtype", request.dtype)?;
     let captures = convert::captures(&request.targets)?;
     let allowed = state.limits.capture_bytes;
-    let limit = if request.max_bytes == 0 { allowed } else { request.max_bytes.min(allowed) };
+    let limit = if request.max_bytes == 0 {
+        allowed
+    } else {
+        request.max_bytes.min(allowed)
+    };
     let prompt = provenance::by_handles(&mut request.prompt);
     let (most, held) = (request.max_tokens as usize, limit);
     let work = |model: &Model, scene: &Scene| {
         let left = model.decoder.config().max_position_embeddings - scene.prompt.next as usize;
         let max_tokens = most.clamp(1, left);
         // The last token that is generated is not read back.
-        let numbers = |v: &crate::intervention::Volume| v.prompt.saturating_add(v.step.saturating_mul(max_tokens - 1));
-        let total = scene.volumes.iter().map(numbers).fold(0, usize::saturating_add);
+        let numbers = |v: &crate::intervention::Volume| {
+            v.prompt
+                .saturating_add(v.step.saturating_mul(max_tokens - 1))
+        };
+        let total = scene
+            .volumes
+            .iter()
+            .map(numbers)
+            .fold(0, usize::saturating_add);
         let needed = total.saturating_mul(dtype.size_in_bytes()) as u64;
         if needed > held {
-            return Err(Error::CaptureBudget { field: "max_bytes", needed, limit: held });
+            return Err(Error::CaptureBudget {
+                field: "max_bytes",
+                needed,
+                limit: held,
+            });
         }
-        Ok(Work::Generate { sampling: Sampling::greedy_as(model), max_tokens, top_logprobs: 0 })
+        Ok(Work::Generate {
+            sampling: Sampling::greedy_as(model),
+            max_tokens,
+            top_logprobs: 0,
+        })
     };
     let recorded = provenance::request("Capture", &request);
     let ground = state.ground_of(call, &request.model, prompt).await?;
     let sample_key = &request.sample_key;
-    let asked = Asked { interventions: std::mem::take(&mut request.interventions), captures, sample_key };
+    let asked = Asked {
+        interventions: std::mem::take(&mut request.interventions),
+        captures,
+        sample_key,
+    };
     let ready = before(call.deadline, state.ready(&ground, asked, work)).await??;
     let admitted = state.submit(call, ready)?;
     let record = provenance::begin(&admitted.ready.scene, recorded, None, sample_key);
@@ -136,7 +174,13 @@ pub(super) async fn stream(
 ) {
     let _alive = state.alive.clone();
     let message = |event| Ok(v1::CaptureResponse { event: Some(event) });
-    if sender.send(message(capture_response::Event::Started(admitted.ready.started(&call)))).await.is_err() {
+    if sender
+        .send(message(capture_response::Event::Started(
+            admitted.ready.started(&call),
+        )))
+        .await
+        .is_err()
+    {
         return;
     }
     loop {
@@ -153,13 +197,21 @@ pub(super) async fn stream(
             Ok(Next::Nothing) => {}
             Ok(Next::Activation(whole)) => {
                 for part in parts(whole) {
-                    if sender.send(message(capture_response::Event::Activation(part))).await.is_err() {
+                    if sender
+                        .send(message(capture_response::Event::Activation(part)))
+                        .await
+                        .is_err()
+                    {
                         return;
                     }
                 }
             }
             Ok(Next::Finished(finished)) => {
-                if sender.send(message(capture_response::Event::Finished(finished))).await.is_ok() {
+                if sender
+                    .send(message(capture_response::Event::Finished(finished)))
+                    .await
+                    .is_ok()
+                {
                     call.observation.end(tonic::Code::Ok);
                 }
                 return;
@@ -195,19 +247,35 @@ fn parts(mut whole: v1::Activation) -> impl Iterator<Item = v1::Activation> {
     let count = data.len().div_ceil(PART).max(1);
     (0..count).map(move |i| {
         let range = i * PART..((i + 1) * PART).min(data.len());
-        let top = if i == 0 { std::mem::take(&mut whole.top) } else { Vec::new() };
-        v1::Activation { data: data[range].to_vec(), offset: (i * PART) as u64, top, ..whole.clone() }
+        let top = if i == 0 {
+            std::mem::take(&mut whole.top)
+        } else {
+            Vec::new()
+        };
+        v1::Activation {
+            data: data[range].to_vec(),
+            offset: (i * PART) as u64,
+            top,
+            ..whole.clone()
+        }
     })
 }
 
 impl Recorder {
-    async fn next(&mut self, state: &State, admitted: &mut Admitted, call: &Call) -> Result<Next, Error> {
+    async fn next(
+        &mut self,
+        state: &State,
+        admitted: &mut Admitted,
+        call: &Call,
+    ) -> Result<Next, Error> {
         let event = match before(call.deadline, admitted.next()).await? {
             Some(event) => event?,
             None => return Err(Error::Fault("the engine went away".into())),
         };
         match event {
-            Event::Captured(captured) => self.captured(state, admitted, captured).map(Next::Activation),
+            Event::Captured(captured) => self
+                .captured(state, admitted, captured)
+                .map(Next::Activation),
             Event::Prefilled(prefilled) => {
                 self.prefilled = prefilled;
                 Ok(Next::Nothing)
@@ -224,7 +292,12 @@ impl Recorder {
         }
     }
 
-    fn captured(&mut self, state: &State, admitted: &Admitted, captured: Captured) -> Result<v1::Activation, Error> {
+    fn captured(
+        &mut self,
+        state: &State,
+        admitted: &Admitted,
+        captured: Captured,
+    ) -> Result<v1::Activation, Error> {
         let text = &admitted.ready.scene.model.text;
         let point = captured.point.to_string();
         let mut activation = v1::Activation {
@@ -240,8 +313,14 @@ impl Recorder {
             for row in rows {
                 let mut tokens = Vec::with_capacity(row.len());
                 for (id, logprob) in row {
-                    self.output.update(&id.to_le_bytes()).update(&logprob.to_le_bytes());
-                    tokens.push(v1::TokenLogprob { id, text: text.decode(&[id])?, logprob });
+                    self.output
+                        .update(&id.to_le_bytes())
+                        .update(&logprob.to_le_bytes());
+                    tokens.push(v1::TokenLogprob {
+                        id,
+                        text: text.decode(&[id])?,
+                        logprob,
+                    });
                 }
                 activation.top.push(v1::TopTokens { tokens });
             }
@@ -252,24 +331,44 @@ impl Recorder {
         activation.size = activation.data.len() as u64;
         self.output.update(&activation.data);
         if self.keep.get(captured.target) == Some(&true) {
-            let values = captured.value.to_dtype(DType::F32).map_err(crate::model::Error::from)?;
+            let values = captured
+                .value
+                .to_dtype(DType::F32)
+                .map_err(crate::model::Error::from)?;
             let (target, shape) = (activation.target, activation.shape.clone());
             let handle = state.activations.put(values)?;
-            self.kept.push(v1::KeptActivation { target, point, handle, shape });
+            self.kept.push(v1::KeptActivation {
+                target,
+                point,
+                handle,
+                shape,
+            });
         }
         Ok(activation)
     }
 
-    fn finished(&mut self, admitted: &Admitted, effects: &[Effect]) -> Result<v1::CaptureFinished, Error> {
+    fn finished(
+        &mut self,
+        admitted: &Admitted,
+        effects: &[Effect],
+    ) -> Result<v1::CaptureFinished, Error> {
         admitted.ready.check_fired(effects)?;
-        let generated = if self.generates { self.ids.as_slice() } else { &[] };
+        let generated = if self.generates {
+            self.ids.as_slice()
+        } else {
+            &[]
+        };
         for id in generated {
             self.output.update(&id.to_le_bytes());
         }
         let record = std::mem::take(&mut self.record);
         Ok(v1::CaptureFinished {
             text: admitted.ready.scene.model.text.decode(generated)?,
-            usage: Some(admitted.ready.usage(self.ids.len(), self.timing, self.timing.elapsed.as_secs_f64())),
+            usage: Some(admitted.ready.usage(
+                self.ids.len(),
+                self.timing,
+                self.timing.elapsed.as_secs_f64(),
+            )),
             provenance: Some(provenance::close(
                 record,
                 &admitted.ready,

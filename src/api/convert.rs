@@ -4,10 +4,11 @@ use candle_core::{DType, Device};
 
 use super::{Error, v1};
 use crate::intervention::{
-    Ablate, AddNoise, Amount, BlankImage, By, CaptureTarget, Choice, DropLayers, ExitEarly, Fill, Geometry,
-    Intervention, Keep, KnockOutAttention, Mode, Named, OccludePatches, Order, Patch, PatchSource, PermuteTokens,
-    ProjectOut, PruneTokens, Reduce, RepeatLayers, ReplaceTokens, Replacement, SaliencySource, Salient, Scale, Scope,
-    SelectTokens, ShufflePatches, Steer, Steps, SwapProjector, Target, TokenSelector, Tokens,
+    Ablate, AddNoise, Amount, BlankImage, By, CaptureTarget, Choice, DropLayers, ExitEarly, Fill,
+    Geometry, Intervention, Keep, KnockOutAttention, Mode, Named, OccludePatches, Order, Patch,
+    PatchSource, PermuteTokens, ProjectOut, PruneTokens, Reduce, RepeatLayers, ReplaceTokens,
+    Replacement, SaliencySource, Salient, Scale, Scope, SelectTokens, ShufflePatches, Steer, Steps,
+    SwapProjector, Target, TokenSelector, Tokens,
 };
 use crate::nn::Stack;
 
@@ -19,15 +20,22 @@ const MAX_TARGETS: usize = 64;
 /// The interventions of a request.
 pub(super) fn interventions(list: &[v1::Intervention]) -> Result<Vec<Intervention>, Error> {
     if list.len() > MAX_INTERVENTIONS {
-        let message = format!("{} interventions; at most {MAX_INTERVENTIONS} are taken", list.len());
+        let message = format!(
+            "{} interventions; at most {MAX_INTERVENTIONS} are taken",
+            list.len()
+        );
         return Err(Error::invalid("interventions", message));
     }
-    list.iter().enumerate().map(|(i, message)| intervention(&format!("interventions[{i}]"), message)).collect()
+    list.iter()
+        .enumerate()
+        .map(|(i, message)| intervention(&format!("interventions[{i}]"), message))
+        .collect()
 }
 
 /// The interventions of a list in canonical JSON.
 pub fn interventions_from_json(json: &serde_json::Value) -> Result<Vec<Intervention>, String> {
-    let list: Vec<v1::Intervention> = serde_json::from_value(json.clone()).map_err(|e| e.to_string())?;
+    let list: Vec<v1::Intervention> =
+        serde_json::from_value(json.clone()).map_err(|e| e.to_string())?;
     interventions(&list).map_err(|e| e.to_string())
 }
 
@@ -53,10 +61,12 @@ pub(super) fn draw_open_seeds<'a>(
     for message in list {
         match &mut message.kind {
             Some(Kind::PermuteTokens(p)) => {
-                p.source.get_or_insert_with(|| v1::permute_tokens::Source::Seed(fresh()));
+                p.source
+                    .get_or_insert_with(|| v1::permute_tokens::Source::Seed(fresh()));
             }
             Some(Kind::ShufflePatches(s)) => {
-                s.source.get_or_insert_with(|| v1::shuffle_patches::Source::Seed(fresh()));
+                s.source
+                    .get_or_insert_with(|| v1::shuffle_patches::Source::Seed(fresh()));
             }
             Some(Kind::OccludePatches(o)) => {
                 if let Some(v1::occlude_patches::Choice::Random(random)) = &mut o.choice {
@@ -112,15 +122,31 @@ fn intervention(at: &str, message: &v1::Intervention) -> Result<Intervention, Er
     use v1::intervention::Kind;
     let field = |name: &str| format!("{at}.{name}");
     Ok(match &message.kind {
-        None => return Err(unset(&field("kind"), &crate::intervention::NAMES.join(", "))),
-        Some(Kind::PermuteTokens(p)) => Intervention::PermuteTokens(permute_tokens(&field("permute_tokens"), p)?),
-        Some(Kind::OccludePatches(o)) => Intervention::OccludePatches(occlude_patches(&field("occlude_patches"), o)?),
+        None => {
+            return Err(unset(
+                &field("kind"),
+                &crate::intervention::NAMES.join(", "),
+            ));
+        }
+        Some(Kind::PermuteTokens(p)) => {
+            Intervention::PermuteTokens(permute_tokens(&field("permute_tokens"), p)?)
+        }
+        Some(Kind::OccludePatches(o)) => {
+            Intervention::OccludePatches(occlude_patches(&field("occlude_patches"), o)?)
+        }
         Some(Kind::DropLayers(d)) => {
             let stack = stack(&field("drop_layers"), d.stack)?;
-            Intervention::DropLayers(DropLayers { stack, layers: d.layers.clone() })
+            Intervention::DropLayers(DropLayers {
+                stack,
+                layers: d.layers.clone(),
+            })
         }
-        Some(Kind::SwapProjector(s)) => Intervention::SwapProjector(swap_projector(&field("swap_projector"), s)?),
-        Some(Kind::BlankImage(b)) => Intervention::BlankImage(blank_image(&field("blank_image"), b)?),
+        Some(Kind::SwapProjector(s)) => {
+            Intervention::SwapProjector(swap_projector(&field("swap_projector"), s)?)
+        }
+        Some(Kind::BlankImage(b)) => {
+            Intervention::BlankImage(blank_image(&field("blank_image"), b)?)
+        }
         Some(Kind::ShufflePatches(s)) => {
             use v1::shuffle_patches::Source;
             let order = match &s.source {
@@ -128,17 +154,30 @@ fn intervention(at: &str, message: &v1::Intervention) -> Result<Intervention, Er
                 Some(Source::Order(order)) => Order::Given(order.indices.clone()),
                 None => return Err(unset(&field("shuffle_patches.source"), "seed, order")),
             };
-            Intervention::ShufflePatches(ShufflePatches { grid: s.grid as usize, order })
+            Intervention::ShufflePatches(ShufflePatches {
+                grid: s.grid as usize,
+                order,
+            })
         }
-        Some(Kind::SelectTokens(s)) => Intervention::SelectTokens(select_tokens(&field("select_tokens"), s)?),
-        Some(Kind::ReplaceTokens(r)) => Intervention::ReplaceTokens(replace_tokens(&field("replace_tokens"), r)?),
+        Some(Kind::SelectTokens(s)) => {
+            Intervention::SelectTokens(select_tokens(&field("select_tokens"), s)?)
+        }
+        Some(Kind::ReplaceTokens(r)) => {
+            Intervention::ReplaceTokens(replace_tokens(&field("replace_tokens"), r)?)
+        }
         Some(Kind::RepeatLayers(r)) => {
             let stack = stack(&field("repeat_layers"), r.stack)?;
-            Intervention::RepeatLayers(RepeatLayers { stack, first: r.first, last: r.last, times: r.times })
+            Intervention::RepeatLayers(RepeatLayers {
+                stack,
+                first: r.first,
+                last: r.last,
+                times: r.times,
+            })
         }
-        Some(Kind::ExitEarly(e)) => {
-            Intervention::ExitEarly(ExitEarly { stack: stack(&field("exit_early"), e.stack)?, layer: e.layer })
-        }
+        Some(Kind::ExitEarly(e)) => Intervention::ExitEarly(ExitEarly {
+            stack: stack(&field("exit_early"), e.stack)?,
+            layer: e.layer,
+        }),
         Some(Kind::AddNoise(n)) => Intervention::AddNoise(add_noise(&field("add_noise"), n)?),
         Some(Kind::Steer(s)) => Intervention::Steer(Steer {
             target: target(&field("steer.target"), s.target.as_ref())?,
@@ -149,20 +188,26 @@ fn intervention(at: &str, message: &v1::Intervention) -> Result<Intervention, Er
             target: target(&field("project_out.target"), p.target.as_ref())?,
             directions: p.directions.iter().map(|d| d.values.clone()).collect(),
         }),
-        Some(Kind::Scale(s)) => {
-            Intervention::Scale(Scale { target: target(&field("scale.target"), s.target.as_ref())?, factor: s.factor })
-        }
+        Some(Kind::Scale(s)) => Intervention::Scale(Scale {
+            target: target(&field("scale.target"), s.target.as_ref())?,
+            factor: s.factor,
+        }),
         Some(Kind::Ablate(a)) => Intervention::Ablate(Ablate {
             target: target(&field("ablate.target"), a.target.as_ref())?,
             mean: constant(&field("ablate.value"), a.value)?,
         }),
         Some(Kind::Patch(p)) => {
             let source = match &p.source {
-                Some(v1::patch::Source::Values(values)) => PatchSource::Inline(tensor(&field("patch.values"), values)?),
+                Some(v1::patch::Source::Values(values)) => {
+                    PatchSource::Inline(tensor(&field("patch.values"), values)?)
+                }
                 Some(v1::patch::Source::Handle(handle)) => PatchSource::Handle(handle.clone()),
                 None => return Err(unset(&field("patch.source"), "values, handle")),
             };
-            Intervention::Patch(Patch { target: target(&field("patch.target"), p.target.as_ref())?, source })
+            Intervention::Patch(Patch {
+                target: target(&field("patch.target"), p.target.as_ref())?,
+                source,
+            })
         }
         Some(Kind::KnockOutAttention(k)) => {
             let at = field("knock_out_attention");
@@ -175,13 +220,18 @@ fn intervention(at: &str, message: &v1::Intervention) -> Result<Intervention, Er
                 steps: steps(k.steps.as_ref()),
             })
         }
-        Some(Kind::PruneTokens(p)) => Intervention::PruneTokens(prune_tokens(&field("prune_tokens"), p)?),
+        Some(Kind::PruneTokens(p)) => {
+            Intervention::PruneTokens(prune_tokens(&field("prune_tokens"), p)?)
+        }
     })
 }
 
 /// An enum number that the contract does not have.
 fn unknown(field: String, number: i32, valid: &[&str]) -> Error {
-    Error::invalid(field, format!("unknown number {number}; valid: {}", valid.join(", ")))
+    Error::invalid(
+        field,
+        format!("unknown number {number}; valid: {}", valid.join(", ")),
+    )
 }
 
 fn unset(field: &str, valid: &str) -> Error {
@@ -192,7 +242,11 @@ fn stack(at: &str, number: i32) -> Result<Stack, Error> {
     match v1::Stack::try_from(number) {
         Ok(v1::Stack::Unspecified | v1::Stack::LanguageModel) => Ok(Stack::LanguageModel),
         Ok(v1::Stack::VisionTower) => Ok(Stack::VisionTower),
-        Err(_) => Err(unknown(format!("{at}.stack"), number, &["STACK_VISION_TOWER", "STACK_LANGUAGE_MODEL"])),
+        Err(_) => Err(unknown(
+            format!("{at}.stack"),
+            number,
+            &["STACK_VISION_TOWER", "STACK_LANGUAGE_MODEL"],
+        )),
     }
 }
 
@@ -201,16 +255,25 @@ fn constant(field: &str, number: i32) -> Result<bool, Error> {
     match v1::Constant::try_from(number) {
         Ok(v1::Constant::Unspecified | v1::Constant::Zero) => Ok(false),
         Ok(v1::Constant::Mean) => Ok(true),
-        Err(_) => Err(unknown(field.into(), number, &["CONSTANT_ZERO", "CONSTANT_MEAN"])),
+        Err(_) => Err(unknown(
+            field.into(),
+            number,
+            &["CONSTANT_ZERO", "CONSTANT_MEAN"],
+        )),
     }
 }
 
 fn steps(message: Option<&v1::Steps>) -> Steps {
-    message.map_or_else(Steps::default, |s| Steps { first: s.first, last: s.last.unwrap_or(u32::MAX) })
+    message.map_or_else(Steps::default, |s| Steps {
+        first: s.first,
+        last: s.last.unwrap_or(u32::MAX),
+    })
 }
 
 fn target(at: &str, message: Option<&v1::Target>) -> Result<Target, Error> {
-    let Some(message) = message else { return Err(Error::invalid(at, "unset; a hook point is needed")) };
+    let Some(message) = message else {
+        return Err(Error::invalid(at, "unset; a hook point is needed"));
+    };
     Ok(Target {
         point: message.point.clone(),
         layers: message.layers.clone(),
@@ -222,10 +285,18 @@ fn target(at: &str, message: Option<&v1::Target>) -> Result<Target, Error> {
 }
 
 fn selector(at: &str, message: Option<&v1::TokenSelector>) -> Result<TokenSelector, Error> {
-    let Some(message) = message else { return Ok(TokenSelector::default()) };
-    let one = |(i, tokens): (usize, &v1::Tokens)| self::tokens(&format!("{at}.any_of[{i}]"), tokens);
+    let Some(message) = message else {
+        return Ok(TokenSelector::default());
+    };
+    let one =
+        |(i, tokens): (usize, &v1::Tokens)| self::tokens(&format!("{at}.any_of[{i}]"), tokens);
     Ok(TokenSelector {
-        any_of: message.any_of.iter().enumerate().map(one).collect::<Result<_, _>>()?,
+        any_of: message
+            .any_of
+            .iter()
+            .enumerate()
+            .map(one)
+            .collect::<Result<_, _>>()?,
         complement: message.complement,
     })
 }
@@ -233,7 +304,12 @@ fn selector(at: &str, message: Option<&v1::TokenSelector>) -> Result<TokenSelect
 fn tokens(at: &str, message: &v1::Tokens) -> Result<Tokens, Error> {
     use v1::tokens::{Named as Number, Set};
     Ok(match &message.set {
-        None => return Err(unset(&format!("{at}.set"), "named, indices, image, turn, tile, blocks, random, salient")),
+        None => {
+            return Err(unset(
+                &format!("{at}.set"),
+                "named, indices, image, turn, tile, blocks, random, salient",
+            ));
+        }
         Some(Set::Named(number)) => Tokens::Named(match Number::try_from(*number) {
             Ok(Number::Unspecified | Number::All) => Named::All,
             Ok(Number::Visual) => Named::Visual,
@@ -256,8 +332,14 @@ fn tokens(at: &str, message: &v1::Tokens) -> Result<Tokens, Error> {
         Some(Set::Image(image)) => Tokens::Image(*image),
         Some(Set::Turn(turn)) => Tokens::Turn(*turn),
         Some(Set::Tile(tile)) => Tokens::Tile(*tile),
-        Some(Set::Blocks(blocks)) => Tokens::Blocks { grid: blocks.grid, indices: blocks.indices.clone() },
-        Some(Set::Random(random)) => Tokens::Random { share: random.ratio, seed: random.seed.unwrap_or_default() },
+        Some(Set::Blocks(blocks)) => Tokens::Blocks {
+            grid: blocks.grid,
+            indices: blocks.indices.clone(),
+        },
+        Some(Set::Random(random)) => Tokens::Random {
+            share: random.ratio,
+            seed: random.seed.unwrap_or_default(),
+        },
         Some(Set::Salient(patches)) => Tokens::Salient(salient(&format!("{at}.salient"), patches)?),
     })
 }
@@ -274,7 +356,11 @@ fn salient(at: &str, message: &v1::SalientPatches) -> Result<Salient, Error> {
         Some(Source::Model(name)) => SaliencySource::Model(name.clone()),
         Some(Source::Weights(weights)) => SaliencySource::Weights(weights.weights.clone()),
     };
-    Ok(Salient { amount, source, head: message.head })
+    Ok(Salient {
+        amount,
+        source,
+        head: message.head,
+    })
 }
 
 fn permute_tokens(at: &str, message: &v1::PermuteTokens) -> Result<PermuteTokens, Error> {
@@ -285,7 +371,12 @@ fn permute_tokens(at: &str, message: &v1::PermuteTokens) -> Result<PermuteTokens
         Ok(Number::BaseView) => Scope::BaseView,
         Ok(Number::WithinBlocks) => Scope::WithinBlocks(message.blocks as usize),
         Err(_) => {
-            let valid = ["SCOPE_ALL", "SCOPE_WITHIN_TILES", "SCOPE_BASE_VIEW", "SCOPE_WITHIN_BLOCKS"];
+            let valid = [
+                "SCOPE_ALL",
+                "SCOPE_WITHIN_TILES",
+                "SCOPE_BASE_VIEW",
+                "SCOPE_WITHIN_BLOCKS",
+            ];
             return Err(unknown(format!("{at}.scope"), message.scope, &valid));
         }
     };
@@ -310,14 +401,27 @@ fn occlude_patches(at: &str, message: &v1::OccludePatches) -> Result<OccludePatc
         }
     };
     let choice = match &message.choice {
-        Some(Arm::Random(r)) => Choice::Random { ratio: r.ratio, seed: r.seed.unwrap_or_default() },
+        Some(Arm::Random(r)) => Choice::Random {
+            ratio: r.ratio,
+            seed: r.seed.unwrap_or_default(),
+        },
         Some(Arm::Salient(s)) => Choice::Salient(salient(&format!("{at}.salient"), s)?),
         Some(Arm::NonSalient(s)) => Choice::NonSalient(salient(&format!("{at}.non_salient"), s)?),
         Some(Arm::Indices(i)) => Choice::Indices(i.indices.clone()),
-        None => return Err(unset(&format!("{at}.choice"), "random, salient, non_salient, indices")),
+        None => {
+            return Err(unset(
+                &format!("{at}.choice"),
+                "random, salient, non_salient, indices",
+            ));
+        }
     };
     let fill_seed = message.fill_seed.unwrap_or_default();
-    Ok(OccludePatches { choice, grid: message.grid as usize, fill, fill_seed })
+    Ok(OccludePatches {
+        choice,
+        grid: message.grid as usize,
+        fill,
+        fill_seed,
+    })
 }
 
 fn swap_projector(at: &str, message: &v1::SwapProjector) -> Result<SwapProjector, Error> {
@@ -326,7 +430,10 @@ fn swap_projector(at: &str, message: &v1::SwapProjector) -> Result<SwapProjector
         Some(Source::Name(name)) => Ok(SwapProjector::Named(name.clone())),
         Some(Source::RandomSeed(seed)) => Ok(SwapProjector::Random(*seed)),
         Some(Source::Identity(_)) => Ok(SwapProjector::Identity),
-        None => Err(unset(&format!("{at}.source"), "name, random_seed, identity")),
+        None => Err(unset(
+            &format!("{at}.source"),
+            "name, random_seed, identity",
+        )),
     }
 }
 
@@ -336,10 +443,19 @@ fn blank_image(at: &str, message: &v1::BlankImage) -> Result<BlankImage, Error> 
         None => Fill::BLACK,
         Some(Arm::Rgb(rgb)) => {
             let part = |name: &str, value: u32| {
-                let wrong = |_| Error::invalid(format!("{at}.rgb.{name}"), format!("{value} is not in 0 to 255"));
+                let wrong = |_| {
+                    Error::invalid(
+                        format!("{at}.rgb.{name}"),
+                        format!("{value} is not in 0 to 255"),
+                    )
+                };
                 u8::try_from(value).map_err(wrong)
             };
-            Fill::Colour([part("red", rgb.red)?, part("green", rgb.green)?, part("blue", rgb.blue)?])
+            Fill::Colour([
+                part("red", rgb.red)?,
+                part("green", rgb.green)?,
+                part("blue", rgb.blue)?,
+            ])
         }
         Some(Arm::Colour(number)) => match Colour::try_from(*number) {
             Ok(Colour::Unspecified | Colour::Black) => Fill::BLACK,
@@ -370,10 +486,18 @@ fn select_tokens(at: &str, message: &v1::SelectTokens) -> Result<SelectTokens, E
         Ok(Positions::Compact) => true,
         Err(_) => {
             let valid = ["POSITIONS_ORIGINAL", "POSITIONS_COMPACT"];
-            return Err(unknown(format!("{at}.positions"), message.positions, &valid));
+            return Err(unknown(
+                format!("{at}.positions"),
+                message.positions,
+                &valid,
+            ));
         }
     };
-    Ok(SelectTokens { tokens: selector(&format!("{at}.tokens"), message.tokens.as_ref())?, mode, compact })
+    Ok(SelectTokens {
+        tokens: selector(&format!("{at}.tokens"), message.tokens.as_ref())?,
+        mode,
+        compact,
+    })
 }
 
 fn replace_tokens(at: &str, message: &v1::ReplaceTokens) -> Result<ReplaceTokens, Error> {
@@ -390,7 +514,10 @@ fn replace_tokens(at: &str, message: &v1::ReplaceTokens) -> Result<ReplaceTokens
         Some(Source::Donor(donor)) => Replacement::Donor(donor.data.clone()),
         None => return Err(unset(&format!("{at}.source"), "constant, noise, donor")),
     };
-    Ok(ReplaceTokens { tokens: selector(&format!("{at}.tokens"), message.tokens.as_ref())?, source })
+    Ok(ReplaceTokens {
+        tokens: selector(&format!("{at}.tokens"), message.tokens.as_ref())?,
+        source,
+    })
 }
 
 fn add_noise(at: &str, message: &v1::AddNoise) -> Result<AddNoise, Error> {
@@ -422,18 +549,32 @@ fn prune_tokens(at: &str, message: &v1::PruneTokens) -> Result<PruneTokens, Erro
         Some(Amount::KeepCount(count)) => Keep::Count(count),
         None => return Err(unset(&format!("{at}.amount"), "keep_share, keep_count")),
     };
-    let last = TokenSelector { any_of: vec![Tokens::Named(Named::Last)], complement: false };
+    let last = TokenSelector {
+        any_of: vec![Tokens::Named(Named::Last)],
+        complement: false,
+    };
     let by = match &message.ranking {
         None => By::Received(last),
-        Some(Ranking::ReceivedFrom(from)) if *from == v1::TokenSelector::default() => By::Received(last),
-        Some(Ranking::ReceivedFrom(from)) => By::Received(selector(&format!("{at}.received_from"), Some(from))?),
+        Some(Ranking::ReceivedFrom(from)) if *from == v1::TokenSelector::default() => {
+            By::Received(last)
+        }
+        Some(Ranking::ReceivedFrom(from)) => {
+            By::Received(selector(&format!("{at}.received_from"), Some(from))?)
+        }
         Some(Ranking::RandomSeed(seed)) => By::Random(*seed),
         Some(Ranking::ClassAttention(true)) => By::ClassAttention,
         Some(Ranking::ClassAttention(false)) => {
-            return Err(Error::invalid(format!("{at}.class_attention"), "false; leave it out, or say true"));
+            return Err(Error::invalid(
+                format!("{at}.class_attention"),
+                "false; leave it out, or say true",
+            ));
         }
     };
-    Ok(PruneTokens { layer: message.layer, keep, by })
+    Ok(PruneTokens {
+        layer: message.layer,
+        keep,
+        by,
+    })
 }
 
 /// A dtype; f32 where it is not said.
@@ -442,14 +583,22 @@ pub(super) fn dtype(field: &str, number: i32) -> Result<DType, Error> {
         Ok(v1::DataType::Unspecified | v1::DataType::F32) => Ok(DType::F32),
         Ok(v1::DataType::Bf16) => Ok(DType::BF16),
         Ok(v1::DataType::F16) => Ok(DType::F16),
-        Err(_) => Err(unknown(field.into(), number, &["DATA_TYPE_F32", "DATA_TYPE_BF16", "DATA_TYPE_F16"])),
+        Err(_) => Err(unknown(
+            field.into(),
+            number,
+            &["DATA_TYPE_F32", "DATA_TYPE_BF16", "DATA_TYPE_F16"],
+        )),
     }
 }
 
 /// The numbers of a message, on the CPU in f32.
 fn tensor(at: &str, message: &v1::Tensor) -> Result<candle_core::Tensor, Error> {
     let dtype = dtype(&format!("{at}.dtype"), message.dtype)?;
-    let count = message.shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d as usize)).unwrap_or(usize::MAX);
+    let count = message
+        .shape
+        .iter()
+        .try_fold(1usize, |n, &d| n.checked_mul(d as usize))
+        .unwrap_or(usize::MAX);
     let needed = count.saturating_mul(dtype.size_in_bytes());
     if !(1..=3).contains(&message.shape.len()) || count == 0 || needed != message.data.len() {
         let message = format!(
@@ -464,10 +613,19 @@ fn tensor(at: &str, message: &v1::Tensor) -> Result<candle_core::Tensor, Error> 
         .and_then(|t| t.to_dtype(DType::F32))
         .map_err(crate::model::Error::from)?;
     // One number that is none would make all sums none.
-    let finite = tensor.abs().and_then(|t| t.max_all()).and_then(|t| t.to_scalar::<f32>());
-    let sum = tensor.sum_all().and_then(|t| t.to_scalar::<f32>()).map_err(crate::model::Error::from)?;
+    let finite = tensor
+        .abs()
+        .and_then(|t| t.max_all())
+        .and_then(|t| t.to_scalar::<f32>());
+    let sum = tensor
+        .sum_all()
+        .and_then(|t| t.to_scalar::<f32>())
+        .map_err(crate::model::Error::from)?;
     if sum.is_nan() || !finite.map_err(crate::model::Error::from)?.is_finite() {
-        return Err(Error::invalid(format!("{at}.data"), "not all numbers are finite"));
+        return Err(Error::invalid(
+            format!("{at}.data"),
+            "not all numbers are finite",
+        ));
     }
     Ok(tensor)
 }
@@ -476,7 +634,10 @@ fn tensor(at: &str, message: &v1::Tensor) -> Result<candle_core::Tensor, Error> 
 pub(super) fn captures(list: &[v1::CaptureTarget]) -> Result<Vec<CaptureTarget>, Error> {
     use v1::Reduction;
     if !(1..=MAX_TARGETS).contains(&list.len()) {
-        return Err(Error::invalid("targets", format!("{} given; 1 to {MAX_TARGETS} are taken", list.len())));
+        return Err(Error::invalid(
+            "targets",
+            format!("{} given; 1 to {MAX_TARGETS} are taken", list.len()),
+        ));
     }
     let one = |(i, message): (usize, &v1::CaptureTarget)| {
         let at = format!("targets[{i}]");
@@ -489,12 +650,17 @@ pub(super) fn captures(list: &[v1::CaptureTarget]) -> Result<Vec<CaptureTarget>,
             Ok(Reduction::Received) => Reduce::Received,
             Err(_) => {
                 let valid = ["REDUCTION_NONE, _MEAN, _NORM, _LAST, _TOP_TOKENS, _RECEIVED, 1 to 6"];
-                return Err(unknown(format!("{at}.reduction"), message.reduction, &valid));
+                return Err(unknown(
+                    format!("{at}.reduction"),
+                    message.reduction,
+                    &valid,
+                ));
             }
         };
         let target = target(&format!("{at}.target"), message.target.as_ref())?;
         if message.keep && (reduce != Reduce::None || target.steps.last > 0) {
-            let message = "needs REDUCTION_NONE and steps {last: 0}: what is kept are rows of the prompt";
+            let message =
+                "needs REDUCTION_NONE and steps {last: 0}: what is kept are rows of the prompt";
             return Err(Error::invalid(format!("{at}.keep"), message));
         }
         Ok(CaptureTarget { target, reduce })

@@ -1,4 +1,5 @@
-//! The deadline that a client sent. tonic's own timeout ends with the response's head, so streams escape it.
+//! The deadline that a client sent. tonic's own timeout ends with the response's head, so streams
+//! escape it.
 
 use std::time::{Duration, Instant};
 

@@ -61,7 +61,9 @@ pub enum Error {
         resident: Vec<String>,
     },
     /// More would be captured than may be.
-    #[error("{field}: {needed} bytes would be captured; at most {limit} may be; choose fewer points, or reduce")]
+    #[error(
+        "{field}: {needed} bytes would be captured; at most {limit} may be; choose fewer points, or reduce"
+    )]
     CaptureBudget {
         /// Path of the field in the request.
         field: &'static str,
@@ -114,19 +116,28 @@ impl Error {
 
     /// A failed load of what the request's `field` names.
     pub(super) fn load(field: &'static str) -> impl FnOnce(model::Error) -> Self {
-        move |source| Self::Load { field, source: Box::new(source) }
+        move |source| Self::Load {
+            field,
+            source: Box::new(source),
+        }
     }
 
     /// The same with its field inside of `outer`.
     pub(super) fn within(self, outer: &str) -> Self {
         let inside = |field: String| format!("{outer}.{field}");
         match self {
-            Self::Invalid { field, message } => Self::Invalid { field: inside(field), message },
+            Self::Invalid { field, message } => Self::Invalid {
+                field: inside(field),
+                message,
+            },
             other => other,
         }
     }
 
     pub(super) fn invalid(field: impl Into<String>, message: impl Into<String>) -> Self {
-        Self::Invalid { field: field.into(), message: message.into() }
+        Self::Invalid {
+            field: field.into(),
+            message: message.into(),
+        }
     }
 }

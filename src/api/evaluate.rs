@@ -1,5 +1,5 @@
-//! BenchmarkService: samples in, verdicts and metrics out. A sample is a sweep over the variants; many run at once, and as many are
-//! read from the stream as there is room for.
+//! BenchmarkService: samples in, verdicts and metrics out. A sample is a sweep over the variants;
+//! many run at once, and as many are read from the stream as there is room for.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -29,7 +29,8 @@ const MAX_VARIANTS: usize = 4096;
 const MAX_SAMPLES: usize = 10_000_000;
 /// Bytes that a run keeps of its samples and their verdicts.
 const MAX_KEPT: usize = 4 << 30;
-/// Metrics come anew once a 20th of all results is new, so that a run of any length spends little on them.
+/// Metrics come anew once a 20th of all results is new, so that a run of any length spends little
+/// on them.
 const PROGRESS_SHARE: u64 = 20;
 
 /// The service.
@@ -53,17 +54,24 @@ impl BenchmarkService for Benchmarks {
         Ok(Response::new(ReceiverStream::new(stream)))
     }
 
-    async fn describe(&self, request: Request<v1::DescribeRequest>) -> Result<Response<v1::DescribeResponse>, Status> {
+    async fn describe(
+        &self,
+        request: Request<v1::DescribeRequest>,
+    ) -> Result<Response<v1::DescribeResponse>, Status> {
         let mut call = Call::begin("Describe", &request);
         let info = |rule: &Rule| v1::RuleInfo {
             name: rule.name(),
             about: rule.about.into(),
             max_tokens: rule.max_tokens,
             compared: rule.compared,
-            judged: rule.task.map_or_else(String::new, |task| task.name().into()),
+            judged: rule
+                .task
+                .map_or_else(String::new, |task| task.name().into()),
         };
         call.observation.end(tonic::Code::Ok);
-        Ok(Response::new(v1::DescribeResponse { rules: RULES.iter().map(info).collect() }))
+        Ok(Response::new(v1::DescribeResponse {
+            rules: RULES.iter().map(info).collect(),
+        }))
     }
 }
 
@@ -102,8 +110,14 @@ struct Known {
     unjudged: Vec<v1::SampleResult>,
 }
 
-async fn begin(state: &State, call: &mut Call, inbound: &mut Streaming<v1::EvaluateRequest>) -> Result<Run, Error> {
-    let first = before(call.deadline, inbound.message()).await?.map_err(Error::from_client)?;
+async fn begin(
+    state: &State,
+    call: &mut Call,
+    inbound: &mut Streaming<v1::EvaluateRequest>,
+) -> Result<Run, Error> {
+    let first = before(call.deadline, inbound.message())
+        .await?
+        .map_err(Error::from_client)?;
     let Some(evaluate_request::Event::Header(mut header)) = first.and_then(|m| m.event) else {
         return Err(Error::invalid("header", "unset; it comes first"));
     };
@@ -113,38 +127,64 @@ async fn begin(state: &State, call: &mut Call, inbound: &mut Streaming<v1::Evalu
     let rule = match &header.rules {
         Some(Rules::Rule(name)) => benchmark::rule(name).ok_or_else(|| {
             let known: Vec<String> = RULES.iter().map(Rule::name).collect();
-            Error::invalid("header.rule", format!("{name:?}; there are {}", known.join(", ")))
+            Error::invalid(
+                "header.rule",
+                format!("{name:?}; there are {}", known.join(", ")),
+            )
         })?,
         Some(Rules::Custom(custom)) => reader(custom)?,
-        None => return Err(Error::invalid("header.rules", "unset; rule or custom is needed")),
+        None => {
+            return Err(Error::invalid(
+                "header.rules",
+                "unset; rule or custom is needed",
+            ));
+        }
     };
     if let Some(Rules::Rule(name)) = &mut header.rules {
         *name = rule.name();
     }
     let mut reading = Reading::of(rule.benchmark);
     for (role, column) in &header.columns {
-        reading.give(role, column).map_err(|message| Error::invalid("header.columns", message))?;
+        reading
+            .give(role, column)
+            .map_err(|message| Error::invalid("header.columns", message))?;
     }
     if header.variants.is_empty() {
-        header.variants.push(v1::EvaluateVariant { name: "original".into(), ..Default::default() });
+        header.variants.push(v1::EvaluateVariant {
+            name: "original".into(),
+            ..Default::default()
+        });
     }
     if header.variants.len() > MAX_VARIANTS {
-        let message = format!("{} given; at most {MAX_VARIANTS} are taken", header.variants.len());
+        let message = format!(
+            "{} given; at most {MAX_VARIANTS} are taken",
+            header.variants.len()
+        );
         return Err(Error::invalid("header.variants", message));
     }
     let mut names = HashSet::new();
     for (i, v1::EvaluateVariant { name, .. }) in header.variants.iter().enumerate() {
         if name.is_empty() || !names.insert(name) {
             let message = format!("{name:?}; every variant needs a name of its own");
-            return Err(Error::invalid(format!("header.variants[{i}].name"), message));
+            return Err(Error::invalid(
+                format!("header.variants[{i}].name"),
+                message,
+            ));
         }
     }
     for variant in &mut header.variants {
-        convert::draw_open_seeds(&mut variant.interventions, std::iter::empty(), intervention::fresh_seed);
+        convert::draw_open_seeds(
+            &mut variant.interventions,
+            std::iter::empty(),
+            intervention::fresh_seed,
+        );
     }
     if v1::Answering::try_from(header.answering).is_err() {
         let valid = "ANSWERING_GENERATE, ANSWERING_OPTION_LETTERS, ANSWERING_OPTION_TEXTS";
-        return Err(Error::invalid("header.answering", format!("{}; {valid} are known", header.answering)));
+        return Err(Error::invalid(
+            "header.answering",
+            format!("{}; {valid} are known", header.answering),
+        ));
     }
     if header.max_tokens == 0 {
         header.max_tokens = match &header.rules {
@@ -156,14 +196,35 @@ async fn begin(state: &State, call: &mut Call, inbound: &mut Streaming<v1::Evalu
         header.progress_every = 100;
     }
     let next_progress = header.progress_every.into();
-    let asks = Message { role: Role::User, parts: vec![MessagePart::Text("?".into())] };
+    let asks = Message {
+        role: Role::User,
+        parts: vec![MessagePart::Text("?".into())],
+    };
     let opened = model.render(&[asks], None)?.text;
-    let judge = state.judge.clone().filter(|_| rule.task.is_some() && !header.unjudged);
-    let space = if opened.ends_with(char::is_whitespace) { "" } else { " " };
+    let judge = state
+        .judge
+        .clone()
+        .filter(|_| rule.task.is_some() && !header.unjudged);
+    let space = if opened.ends_with(char::is_whitespace) {
+        ""
+    } else {
+        " "
+    };
     Ok(Run {
         outcomes: vec![Vec::new(); header.variants.len()],
-        variants: header.variants.iter().enumerate().map(|(i, v)| (v.name.clone(), i)).collect(),
-        plan: Arc::new(Plan { header, rule, reading, space, judge }),
+        variants: header
+            .variants
+            .iter()
+            .enumerate()
+            .map(|(i, v)| (v.name.clone(), i))
+            .collect(),
+        plan: Arc::new(Plan {
+            header,
+            rule,
+            reading,
+            space,
+            judge,
+        }),
         model_digest: model.digest.clone(),
         seen: HashSet::new(),
         known: HashMap::new(),
@@ -184,11 +245,17 @@ fn reader(custom: &v1::CustomRule) -> Result<&'static Rule, Error> {
         Ok(v1::Reader::Relaxed) => "custom/relaxed",
         Ok(v1::Reader::Unspecified) | Err(_) => {
             let valid = "READER_LETTER, READER_YES_NO, READER_SHORT, READER_RELAXED";
-            return Err(Error::invalid("header.custom.reader", format!("{}; one of {valid} is needed", custom.reader)));
+            return Err(Error::invalid(
+                "header.custom.reader",
+                format!("{}; one of {valid} is needed", custom.reader),
+            ));
         }
     };
     if !custom.prompt.contains("{question}") {
-        return Err(Error::invalid("header.custom.prompt", "it has no {question}"));
+        return Err(Error::invalid(
+            "header.custom.prompt",
+            "it has no {question}",
+        ));
     }
     benchmark::rule(name).ok_or_else(|| Error::Fault(format!("no rule {name}")))
 }
@@ -224,7 +291,10 @@ async fn stream_results(
 
 async fn send(sender: &Sender, event: Event) -> Result<(), Error> {
     let gone = |_| Error::Fault("the client has gone".into());
-    sender.send(Ok(v1::EvaluateResponse { event: Some(event) })).await.map_err(gone)
+    sender
+        .send(Ok(v1::EvaluateResponse { event: Some(event) }))
+        .await
+        .map_err(gone)
 }
 
 impl Run {
@@ -277,9 +347,18 @@ impl Run {
         let (id, sample) = match event {
             Some(evaluate_request::Event::Sample(sample)) => (sample.id.clone(), Ok(sample)),
             Some(evaluate_request::Event::Row(row)) => sample::of_row(row, &self.plan.reading),
-            Some(evaluate_request::Event::Known(result)) => return self.know(result).map(|()| None),
-            Some(evaluate_request::Event::Header(_)) => return Err(Error::invalid("header", "there was one already")),
-            None => return Err(Error::invalid("event", "unset; sample, row or known is needed")),
+            Some(evaluate_request::Event::Known(result)) => {
+                return self.know(result).map(|()| None);
+            }
+            Some(evaluate_request::Event::Header(_)) => {
+                return Err(Error::invalid("header", "there was one already"));
+            }
+            None => {
+                return Err(Error::invalid(
+                    "event",
+                    "unset; sample, row or known is needed",
+                ));
+            }
         };
         Ok(Some((id, sample.and_then(|sample| self.ask(sample)))))
     }
@@ -291,8 +370,10 @@ impl Run {
             rule: self.plan.rule.name(),
             model_digest: self.model_digest.clone(),
             header: Some(self.plan.header.clone()),
-            judge: judge
-                .map(|(judge, task)| v1::Judge { model: judge.model().into(), prompt: judge.template(task).into() }),
+            judge: judge.map(|(judge, task)| v1::Judge {
+                model: judge.model().into(),
+                prompt: judge.template(task).into(),
+            }),
             server_version: telemetry::VERSION.into(),
         }
     }
@@ -300,12 +381,13 @@ impl Run {
     /// A result of an earlier run.
     fn know(&mut self, result: v1::SampleResult) -> Result<(), Error> {
         let name = &result.variant;
-        let variant = *self
-            .variants
-            .get(name)
-            .ok_or_else(|| Error::invalid("known.variant", format!("{name:?} is none of the header")))?;
+        let variant = *self.variants.get(name).ok_or_else(|| {
+            Error::invalid("known.variant", format!("{name:?} is none of the header"))
+        })?;
         // What failed is tried again.
-        let Some(verdict) = verdict_of(&result) else { return Ok(()) };
+        let Some(verdict) = verdict_of(&result) else {
+            return Ok(());
+        };
         let known = self.known.entry(digest(&result.id)).or_default();
         if known.variants.contains(&variant) {
             return Ok(());
@@ -318,12 +400,24 @@ impl Run {
         }
         let mut bytes = size_of::<Outcome>();
         if known.label.id.is_empty() {
-            let v1::SampleResult { id, category, group, .. } = result;
-            known.label = Arc::new(Label { id, category, group });
+            let v1::SampleResult {
+                id,
+                category,
+                group,
+                ..
+            } = result;
+            known.label = Arc::new(Label {
+                id,
+                category,
+                group,
+            });
             bytes += size_of::<Known>() + known.label.bytes();
         }
         self.results += 1;
-        self.outcomes[variant].push(Outcome { label: known.label.clone(), verdict });
+        self.outcomes[variant].push(Outcome {
+            label: known.label.clone(),
+            verdict,
+        });
         self.keep(bytes)
     }
 
@@ -331,8 +425,9 @@ impl Run {
     fn keep(&mut self, bytes: usize) -> Result<(), Error> {
         self.kept += bytes;
         if self.kept > MAX_KEPT {
-            let message =
-                format!("ids, categories and verdicts of this run take more than {MAX_KEPT} bytes; part it in several");
+            let message = format!(
+                "ids, categories and verdicts of this run take more than {MAX_KEPT} bytes; part it in several"
+            );
             return Err(Error::invalid("sample", message));
         }
         Ok(())
@@ -345,26 +440,41 @@ impl Run {
         }
         let digest = digest(&sample.id);
         if self.seen.len() >= MAX_SAMPLES {
-            return Err(Error::invalid("sample", format!("more than {MAX_SAMPLES} in one run")));
+            return Err(Error::invalid(
+                "sample",
+                format!("more than {MAX_SAMPLES} in one run"),
+            ));
         }
         if !self.seen.insert(digest) {
-            return Err(Error::invalid("sample.id", format!("{:?} came before", sample.id)));
+            return Err(Error::invalid(
+                "sample.id",
+                format!("{:?} came before", sample.id),
+            ));
         }
         let known = self.known.remove(&digest).unwrap_or_default();
-        let missing: Vec<usize> =
-            (0..self.plan.header.variants.len()).filter(|v| !known.variants.contains(v)).collect();
+        let missing: Vec<usize> = (0..self.plan.header.variants.len())
+            .filter(|v| !known.variants.contains(v))
+            .collect();
         let asked = self.plan.ask(sample, &missing, known.unjudged)?;
         self.keep(digest.len() + asked.label.bytes())?;
         Ok(asked)
     }
 
     /// Counts a result and sends it, with metrics from time to time.
-    async fn tell(&mut self, label: &Arc<Label>, result: v1::SampleResult, sender: &Sender) -> Result<(), Error> {
+    async fn tell(
+        &mut self,
+        label: &Arc<Label>,
+        result: v1::SampleResult,
+        sender: &Sender,
+    ) -> Result<(), Error> {
         self.results += 1;
         self.computed += result.usage.as_ref().map_or(0, |u| u.rows_computed);
         match (verdict_of(&result), self.variants.get(&result.variant)) {
             (Some(verdict), Some(&variant)) => {
-                self.outcomes[variant].push(Outcome { label: label.clone(), verdict });
+                self.outcomes[variant].push(Outcome {
+                    label: label.clone(),
+                    verdict,
+                });
                 self.keep(size_of::<Outcome>())?;
             }
             _ => self.failed += 1,
@@ -373,20 +483,32 @@ impl Run {
         if self.results >= self.next_progress {
             let every = u64::from(self.plan.header.progress_every);
             self.next_progress = self.results + every.max(self.results / PROGRESS_SHARE);
-            let metrics = self.summarise(|plan, outcomes| plan.metrics(outcomes)).await?;
-            send(sender, Event::Progress(v1::EvaluateProgress { results: self.results, metrics })).await?;
+            let metrics = self
+                .summarise(|plan, outcomes| plan.metrics(outcomes))
+                .await?;
+            send(
+                sender,
+                Event::Progress(v1::EvaluateProgress {
+                    results: self.results,
+                    metrics,
+                }),
+            )
+            .await?;
         }
         Ok(())
     }
 
-    /// What `work` makes of the outcomes, beside the threads of the calls: bootstraps take their time.
+    /// What `work` makes of the outcomes, beside the threads of the calls: bootstraps take their
+    /// time.
     async fn summarise<T: Send + 'static>(
         &mut self,
         work: impl FnOnce(&Plan, &mut Vec<Vec<Outcome>>) -> T + Send + 'static,
     ) -> Result<T, Error> {
         let (plan, mut outcomes) = (self.plan.clone(), std::mem::take(&mut self.outcomes));
         let work = move || (work(&plan, &mut outcomes), outcomes);
-        let (found, outcomes) = tokio::task::spawn_blocking(work).await.map_err(|e| Error::Fault(e.to_string()))?;
+        let (found, outcomes) = tokio::task::spawn_blocking(work)
+            .await
+            .map_err(|e| Error::Fault(e.to_string()))?;
         self.outcomes = outcomes;
         Ok(found)
     }
@@ -394,7 +516,9 @@ impl Run {
     async fn finished(&mut self) -> Result<v1::EvaluateFinished, Error> {
         let work = |plan: &Plan, outcomes: &mut Vec<Vec<Outcome>>| {
             // In the order of ids, so that the order of completion changes nothing.
-            outcomes.iter_mut().for_each(|outcomes| outcomes.sort_by(|a, b| a.label.id.cmp(&b.label.id)));
+            outcomes
+                .iter_mut()
+                .for_each(|outcomes| outcomes.sort_by(|a, b| a.label.id.cmp(&b.label.id)));
             (plan.metrics(outcomes), plan.comparisons(outcomes))
         };
         let (metrics, comparisons) = self.summarise(work).await?;
@@ -423,9 +547,17 @@ impl Plan {
                 n: m.n as u64,
                 unparsed: m.unparsed as u64,
             };
-            (self.rule.summarise)(outcomes).into_iter().map(metric).collect::<Vec<_>>()
+            (self.rule.summarise)(outcomes)
+                .into_iter()
+                .map(metric)
+                .collect::<Vec<_>>()
         };
-        self.header.variants.iter().zip(outcomes).flat_map(of).collect()
+        self.header
+            .variants
+            .iter()
+            .zip(outcomes)
+            .flat_map(of)
+            .collect()
     }
 
     /// Of every variant with the first one; the outcomes are in the order of ids.
@@ -443,6 +575,12 @@ impl Plan {
                 p: found.p,
             }
         };
-        self.header.variants.iter().zip(outcomes).skip(1).map(comparison).collect()
+        self.header
+            .variants
+            .iter()
+            .zip(outcomes)
+            .skip(1)
+            .map(comparison)
+            .collect()
     }
 }

@@ -33,7 +33,10 @@ pub struct Judging {
 
 impl std::fmt::Debug for Judging {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Judging").field("address", &self.address).field("model", &self.model).finish_non_exhaustive()
+        f.debug_struct("Judging")
+            .field("address", &self.address)
+            .field("model", &self.model)
+            .finish_non_exhaustive()
     }
 }
 
@@ -47,8 +50,15 @@ pub(super) struct Judge {
 
 impl Judge {
     pub(super) fn new(judging: Judging) -> Self {
-        let config = ureq::Agent::config_builder().timeout_global(Some(TIMEOUT)).http_status_as_error(false).build();
-        Self { judging: Arc::new(judging), agent: config.into(), turns: Arc::new(Semaphore::new(IN_FLIGHT)) }
+        let config = ureq::Agent::config_builder()
+            .timeout_global(Some(TIMEOUT))
+            .http_status_as_error(false)
+            .build();
+        Self {
+            judging: Arc::new(judging),
+            agent: config.into(),
+            turns: Arc::new(Semaphore::new(IN_FLIGHT)),
+        }
     }
 
     pub(super) fn model(&self) -> &str {
@@ -70,7 +80,9 @@ impl Judge {
             counter!(names::JUDGE_REQUESTS, "outcome" => label).increment(1);
             match outcome {
                 Ok(reply) => return Ok(reply),
-                Err(Refusal { after: Some(after), .. }) if tried < TRIES => {
+                Err(Refusal {
+                    after: Some(after), ..
+                }) if tried < TRIES => {
                     tokio::time::sleep(after.max(wait)).await;
                     wait *= 2;
                 }
@@ -82,10 +94,16 @@ impl Judge {
 
     async fn try_once(&self, question: String) -> Result<String, Refusal> {
         let never = |why: String| Refusal { why, after: None };
-        let _turn = self.turns.acquire().await.map_err(|e| never(e.to_string()))?;
+        let _turn = self
+            .turns
+            .acquire()
+            .await
+            .map_err(|e| never(e.to_string()))?;
         let (judging, agent) = (self.judging.clone(), self.agent.clone());
         let call = move || post(&agent, &judging, &question);
-        tokio::task::spawn_blocking(call).await.map_err(|e| never(e.to_string()))?
+        tokio::task::spawn_blocking(call)
+            .await
+            .map_err(|e| never(e.to_string()))?
     }
 }
 
@@ -96,9 +114,15 @@ struct Refusal {
 }
 
 fn post(agent: &ureq::Agent, judging: &Judging, question: &str) -> Result<String, Refusal> {
-    let again = |why: String| Refusal { why, after: Some(Duration::ZERO) };
+    let again = |why: String| Refusal {
+        why,
+        after: Some(Duration::ZERO),
+    };
     let never = |why: String| Refusal { why, after: None };
-    let mut request = agent.post(format!("{}/chat/completions", judging.address.trim_end_matches('/')));
+    let mut request = agent.post(format!(
+        "{}/chat/completions",
+        judging.address.trim_end_matches('/')
+    ));
     if !judging.key.is_empty() {
         request = request.header("authorization", format!("Bearer {}", judging.key));
     }
@@ -107,19 +131,37 @@ fn post(agent: &ureq::Agent, judging: &Judging, question: &str) -> Result<String
         "messages": [{"role": "user", "content": question}],
         "temperature": 0,
     });
-    let mut response = request.send_json(&body).map_err(|e| again(format!("the judge does not answer: {e}")))?;
+    let mut response = request
+        .send_json(&body)
+        .map_err(|e| again(format!("the judge does not answer: {e}")))?;
     let status = response.status();
-    let text = response.body_mut().with_config().limit(MAX_REPLY).read_to_string();
+    let text = response
+        .body_mut()
+        .with_config()
+        .limit(MAX_REPLY)
+        .read_to_string();
     let text = text.map_err(|e| again(format!("the judge's reply: {e}")))?;
     if !status.is_success() {
-        let why = format!("the judge says {status}: {}", text.chars().take(200).collect::<String>());
+        let why = format!(
+            "the judge says {status}: {}",
+            text.chars().take(200).collect::<String>()
+        );
         // Too many questions, or a service in trouble; anything else would be refused again.
         let may_help = status.as_u16() == 429 || status.is_server_error();
-        let named = response.headers().get("retry-after").and_then(|v| v.to_str().ok()?.parse().ok());
+        let named = response
+            .headers()
+            .get("retry-after")
+            .and_then(|v| v.to_str().ok()?.parse().ok());
         let after = Duration::from_secs(named.unwrap_or(0_u64).min(60));
-        return Err(Refusal { why, after: may_help.then_some(after) });
+        return Err(Refusal {
+            why,
+            after: may_help.then_some(after),
+        });
     }
-    let reply: Value = serde_json::from_str(&text).map_err(|e| never(format!("the judge's reply is no JSON: {e}")))?;
+    let reply: Value = serde_json::from_str(&text)
+        .map_err(|e| never(format!("the judge's reply is no JSON: {e}")))?;
     let content = reply["choices"][0]["message"]["content"].as_str();
-    content.map(String::from).ok_or_else(|| never("the judge's reply has no choices[0].message.content".into()))
+    content
+        .map(String::from)
+        .ok_or_else(|| never("the judge's reply has no choices[0].message.content".into()))
 }

@@ -1,7 +1,9 @@
-//! The contract: validates, converts, serves, and maps errors to statuses. The only folder that knows prost and tonic.
+//! The contract: validates, converts, serves, and maps errors to statuses. The only folder that
+//! knows prost and tonic.
 //!
-//! A request lives so: [`inference`] takes it, `prepare` turns pictures and text into a job (on a pool beside the engine),
-//! the engine admits it, and its events are turned into messages until the stream ends, where its metrics are recorded.
+//! A request lives so: [`inference`] takes it, `prepare` turns pictures and text into a job (on a
+//! pool beside the engine), the engine admits it, and its events are turned into messages until the
+//! stream ends, where its metrics are recorded.
 
 mod answer;
 mod call;
@@ -107,7 +109,12 @@ pub struct State {
 
 impl State {
     /// `models` are on the devices of `engines`, of which there is at least one.
-    pub fn new(models: Registry, engines: Vec<(Device, Engine)>, limits: Limits, health: HealthReporter) -> Self {
+    pub fn new(
+        models: Registry,
+        engines: Vec<(Device, Engine)>,
+        limits: Limits,
+        health: HealthReporter,
+    ) -> Self {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         Self {
             models,
@@ -132,16 +139,24 @@ impl State {
 
     /// The engine of the device that `model` is on.
     pub fn engine(&self, model: &Model) -> &Engine {
-        let own = self.engines.iter().find(|(device, _)| device.same_device(&model.device));
+        let own = self
+            .engines
+            .iter()
+            .find(|(device, _)| device.same_device(&model.device));
         &own.unwrap_or(&self.engines[0]).1
     }
 
     /// How long a refused caller should wait: as the busiest engine says.
     pub fn retry_after(&self) -> Duration {
-        self.engines.iter().map(|(_, engine)| engine.retry_after()).max().unwrap_or_default()
+        self.engines
+            .iter()
+            .map(|(_, engine)| engine.retry_after())
+            .max()
+            .unwrap_or_default()
     }
 
-    /// Admits nothing from now on; what runs goes on, and runs of many requests end once those on their way are done.
+    /// Admits nothing from now on; what runs goes on, and runs of many requests end once those on
+    /// their way are done.
     pub fn drain(&self) {
         self.engines.iter().for_each(|(_, engine)| engine.drain());
         self.draining.send_replace(true);
@@ -150,7 +165,11 @@ impl State {
     /// Waits until the server goes down.
     async fn drained(&self) {
         // The sender lives as long as the state.
-        let _ = self.draining.subscribe().wait_for(|draining| *draining).await;
+        let _ = self
+            .draining
+            .subscribe()
+            .wait_for(|draining| *draining)
+            .await;
     }
 
     /// Answers that are being streamed.

@@ -45,8 +45,16 @@ impl State {
                 kv_heads: decoder.kv_heads() as u32,
                 layers_run: decoder.num_hidden_layers as u32,
             }),
-            vision_feature_layer: if tower.features().len() == 1 { feature_layer(tower.feature_layers()) } else { 0 },
-            vision_feature_layers: tower.features().iter().map(|&entry| feature_layer(entry)).collect(),
+            vision_feature_layer: if tower.features().len() == 1 {
+                feature_layer(tower.feature_layers())
+            } else {
+                0
+            },
+            vision_feature_layers: tower
+                .features()
+                .iter()
+                .map(|&entry| feature_layer(entry))
+                .collect(),
             vision_feature_select_strategy: tower.strategy().name().into(),
             image_size: vision.image_size as u32,
             patch_grid: vision.grid() as u32,
@@ -59,14 +67,17 @@ impl State {
                 max_message_bytes: self.limits.message_bytes as u64,
                 max_capture_bytes: self.limits.capture_bytes,
             }),
-            interventions: intervention::NAMES.iter().map(ToString::to_string).collect(),
+            interventions: intervention::NAMES
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
             adapters: model.source.adapters(),
             generation_config: model.generation.to_json(),
             saliency_models: self.saliency.iter().map(|m| m.name.clone()).collect(),
-            chat_template: model
-                .chat
-                .as_ref()
-                .map(|chat| v1::ChatTemplateInfo { origin: chat.origin(), text_only: chat.is_text_only() }),
+            chat_template: model.chat.as_ref().map(|chat| v1::ChatTemplateInfo {
+                origin: chat.origin(),
+                text_only: chat.is_text_only(),
+            }),
             image_processor: model.processor.backend.name().into(),
         }
     }
@@ -81,10 +92,15 @@ impl Models {
         make: impl FnOnce(&Model) -> T,
     ) -> Result<Response<T>, Status> {
         let mut observation = Observation::begin(method);
-        let result = self.0.models.get(name).map_err(|e| e.status("", Duration::ZERO)).map(|model| {
-            observation.model(&model.name);
-            Response::new(make(&model))
-        });
+        let result = self
+            .0
+            .models
+            .get(name)
+            .map_err(|e| e.status("", Duration::ZERO))
+            .map(|model| {
+                observation.model(&model.name);
+                Response::new(make(&model))
+            });
         observation.result(&result);
         result
     }
@@ -105,7 +121,12 @@ impl v1::model_service_server::ModelService for Models {
             status
         })?;
         let (sender, stream) = mpsc::channel(64);
-        tokio::spawn(residency::load(self.0.clone(), observation, loading, sender));
+        tokio::spawn(residency::load(
+            self.0.clone(),
+            observation,
+            loading,
+            sender,
+        ));
         Ok(Response::new(ReceiverStream::new(stream)))
     }
 
@@ -115,7 +136,9 @@ impl v1::model_service_server::ModelService for Models {
     ) -> Result<Response<v1::UnloadModelResponse>, Status> {
         let mut observation = Observation::begin("UnloadModel");
         let result = residency::unload(&self.0, request.into_inner()).await;
-        let result = result.map(Response::new).map_err(|e| e.status("", Duration::ZERO));
+        let result = result
+            .map(Response::new)
+            .map_err(|e| e.status("", Duration::ZERO));
         observation.result(&result);
         result
     }
@@ -126,7 +149,9 @@ impl v1::model_service_server::ModelService for Models {
     ) -> Result<Response<v1::LoadProjectorResponse>, Status> {
         let mut observation = Observation::begin("LoadProjector");
         let result = residency::load_projector(&self.0, request.into_inner()).await;
-        let result = result.map(Response::new).map_err(|e| e.status("", Duration::ZERO));
+        let result = result
+            .map(Response::new)
+            .map_err(|e| e.status("", Duration::ZERO));
         observation.result(&result);
         result
     }
@@ -138,29 +163,47 @@ impl v1::model_service_server::ModelService for Models {
         request: Request<v1::CheckParityRequest>,
     ) -> Result<Response<Self::CheckParityStream>, Status> {
         let mut observation = Observation::begin("CheckParity");
-        let begun = self.0.models.get(&request.into_inner().model).and_then(|model| {
-            observation.model(&model.name);
-            Ok((model.clone(), parity::goldens(&model)?))
-        });
+        let begun = self
+            .0
+            .models
+            .get(&request.into_inner().model)
+            .and_then(|model| {
+                observation.model(&model.name);
+                Ok((model.clone(), parity::goldens(&model)?))
+            });
         let (model, goldens) = begun.map_err(|e| {
             let status = e.status("", Duration::ZERO);
             observation.end(status.code());
             status
         })?;
         let (sender, stream) = mpsc::channel(16);
-        tokio::spawn(parity::check(self.0.clone(), observation, model, goldens, sender));
+        tokio::spawn(parity::check(
+            self.0.clone(),
+            observation,
+            model,
+            goldens,
+            sender,
+        ));
         Ok(Response::new(ReceiverStream::new(stream)))
     }
 
-    async fn list_models(&self, _: Request<v1::ListModelsRequest>) -> Result<Response<v1::ListModelsResponse>, Status> {
+    async fn list_models(
+        &self,
+        _: Request<v1::ListModelsRequest>,
+    ) -> Result<Response<v1::ListModelsResponse>, Status> {
         let models = self.0.models.all().iter().map(|m| self.0.info(m)).collect();
         Observation::begin("ListModels").end(tonic::Code::Ok);
         Ok(Response::new(v1::ListModelsResponse { models }))
     }
 
-    async fn get_model(&self, request: Request<v1::GetModelRequest>) -> Result<Response<v1::GetModelResponse>, Status> {
+    async fn get_model(
+        &self,
+        request: Request<v1::GetModelRequest>,
+    ) -> Result<Response<v1::GetModelResponse>, Status> {
         let name = request.into_inner().model;
-        self.answer("GetModel", &name, |model| v1::GetModelResponse { model: Some(self.0.info(model)) })
+        self.answer("GetModel", &name, |model| v1::GetModelResponse {
+            model: Some(self.0.info(model)),
+        })
     }
 
     async fn list_hook_points(
@@ -176,7 +219,11 @@ impl v1::model_service_server::ModelService for Models {
                 Stack::Projector => 0,
             };
             let point = |row: &HookRow| {
-                let point = Point { stack: row.stack, layer: None, site: row.site };
+                let point = Point {
+                    stack: row.stack,
+                    layer: None,
+                    site: row.site,
+                };
                 let shape = intervention::shape_of(model, point, 0);
                 v1::HookPoint {
                     name: row.name.into(),
@@ -187,7 +234,9 @@ impl v1::model_service_server::ModelService for Models {
                     heads: shape.heads.unwrap_or(0) as u32,
                 }
             };
-            v1::ListHookPointsResponse { hook_points: HOOK_TABLE.iter().map(point).collect() }
+            v1::ListHookPointsResponse {
+                hook_points: HOOK_TABLE.iter().map(point).collect(),
+            }
         })
     }
 }

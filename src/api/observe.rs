@@ -20,12 +20,24 @@ pub(super) struct Observation {
 
 impl Observation {
     pub(super) fn begin(method: &'static str) -> Self {
-        Self { method, model: "none".into(), code: Code::Cancelled, start: Instant::now(), part: false }
+        Self {
+            method,
+            model: "none".into(),
+            code: Code::Cancelled,
+            start: Instant::now(),
+            part: false,
+        }
     }
 
     /// Of a part of another request, which is not counted by itself.
     pub(super) fn of_part() -> Self {
-        Self { method: "", model: String::new(), code: Code::Ok, start: Instant::now(), part: true }
+        Self {
+            method: "",
+            model: String::new(),
+            code: Code::Ok,
+            start: Instant::now(),
+            part: true,
+        }
     }
 
     /// The model is resident, so its name belongs to a closed set.

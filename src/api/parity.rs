@@ -9,7 +9,9 @@ use tokio::sync::mpsc;
 use tonic::Status;
 
 use super::observe::Observation;
-use super::v1::{CheckParityResponse, ParityCase, ParityReport, PointParity, check_parity_response::Event};
+use super::v1::{
+    CheckParityResponse, ParityCase, ParityReport, PointParity, check_parity_response::Event,
+};
 use super::{Error, State};
 use crate::engine::parity::{Comparison, GoldenSet, HALF_TOLERANCE, TOLERANCE, kind};
 use crate::model::{Model, device_name};
@@ -19,10 +21,16 @@ type Sender = mpsc::Sender<Result<CheckParityResponse, Status>>;
 
 /// Opens the golden set of a model.
 pub(super) fn goldens(model: &Model) -> Result<Arc<GoldenSet>, Error> {
-    let set = GoldenSet::of(model, super::interventions_from_json)
-        .map_err(|e| Error::Goldens { model: model.name.clone(), reason: e.to_string() })?;
-    let missing = "there is no folder goldens beside its files; tests/goldens/capture.py --model makes one";
-    set.map(Arc::new).ok_or_else(|| Error::Goldens { model: model.name.clone(), reason: missing.into() })
+    let set = GoldenSet::of(model, super::interventions_from_json).map_err(|e| Error::Goldens {
+        model: model.name.clone(),
+        reason: e.to_string(),
+    })?;
+    let missing =
+        "there is no folder goldens beside its files; tests/goldens/capture.py --model makes one";
+    set.map(Arc::new).ok_or_else(|| Error::Goldens {
+        model: model.name.clone(),
+        reason: missing.into(),
+    })
 }
 
 /// Compares every case and sends what was found; ends early where the client leaves.
@@ -36,14 +44,23 @@ pub(super) async fn check(
     let _alive = state.alive.clone();
     let mut report = Report::new(&model);
     for (i, case) in set.cases.iter().enumerate() {
-        let compared = match state.engine(&model).parity(model.clone(), set.clone(), i).await {
+        let compared = match state
+            .engine(&model)
+            .parity(model.clone(), set.clone(), i)
+            .await
+        {
             Ok(Ok(comparison)) => Ok(report.add(&case.name, &comparison)),
-            Ok(Err(e)) => Err(Error::Goldens { model: model.name.clone(), reason: e.to_string() }),
+            Ok(Err(e)) => Err(Error::Goldens {
+                model: model.name.clone(),
+                reason: e.to_string(),
+            }),
             Err(e) => Err(e.into()),
         };
         let response = compared.map(|mut found| {
             (found.done, found.total) = (i as u32 + 1, set.cases.len() as u32);
-            CheckParityResponse { event: Some(Event::Case(found)) }
+            CheckParityResponse {
+                event: Some(Event::Case(found)),
+            }
         });
         let response = response.map_err(|e| e.status("", state.retry_after()));
         let failed = response.as_ref().err().map(Status::code);
@@ -55,8 +72,15 @@ pub(super) async fn check(
         }
     }
     let report = report.finish(set.reference().unwrap_or_default());
-    gauge!(names::PARITY_MAX_RELATIVE_ERROR, "model" => model.name.clone()).set(report.max_relative_error);
-    if sender.send(Ok(CheckParityResponse { event: Some(Event::Report(report)) })).await.is_ok() {
+    gauge!(names::PARITY_MAX_RELATIVE_ERROR, "model" => model.name.clone())
+        .set(report.max_relative_error);
+    if sender
+        .send(Ok(CheckParityResponse {
+            event: Some(Event::Report(report)),
+        }))
+        .await
+        .is_ok()
+    {
         observation.end(tonic::Code::Ok);
     }
 }
@@ -73,16 +97,26 @@ impl Report {
             model_digest: model.digest.clone(),
             dtype: model.dtype.as_str().into(),
             device: device_name(&model.device),
-            tolerance: if model.dtype == DType::F32 { TOLERANCE } else { HALF_TOLERANCE },
+            tolerance: if model.dtype == DType::F32 {
+                TOLERANCE
+            } else {
+                HALF_TOLERANCE
+            },
             ..Default::default()
         };
-        Self { report, points: BTreeMap::new() }
+        Self {
+            report,
+            points: BTreeMap::new(),
+        }
     }
 
     fn add(&mut self, case: &str, comparison: &Comparison) -> ParityCase {
         for (point, &(error, values)) in &comparison.points {
             let kind = kind(point);
-            let entry = self.points.entry(kind.clone()).or_insert(PointParity { name: kind, ..Default::default() });
+            let entry = self.points.entry(kind.clone()).or_insert(PointParity {
+                name: kind,
+                ..Default::default()
+            });
             entry.values += values as u64;
             if error >= entry.max_relative_error {
                 (entry.max_relative_error, entry.worst_case) = (error, case.to_owned());
@@ -105,7 +139,11 @@ impl Report {
     fn finish(self, reference: String) -> ParityReport {
         let mut report = self.report;
         report.points = self.points.into_values().collect();
-        report.max_relative_error = report.points.iter().map(|p| p.max_relative_error).fold(0.0, f64::max);
+        report.max_relative_error = report
+            .points
+            .iter()
+            .map(|p| p.max_relative_error)
+            .fold(0.0, f64::max);
         report.passed = report.max_relative_error <= report.tolerance
             && (report.dtype != DType::F32.as_str() || report.other_tokens.is_empty());
         report.reference = reference;

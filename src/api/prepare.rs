@@ -1,4 +1,5 @@
-//! From a request to what the engine runs: pictures decoded and altered, words tokenized, interventions compiled.
+//! From a request to what the engine runs: pictures decoded and altered, words tokenized,
+//! interventions compiled.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,7 +12,9 @@ use tokio::sync::Mutex;
 use super::uploads::Bytes;
 use super::{Error, State, convert, v1};
 use crate::engine::Pixels;
-use crate::intervention::{self, CaptureTarget, Context, Intervention, Look, Looks, Observed, Plan, Volume, Word};
+use crate::intervention::{
+    self, CaptureTarget, Context, Intervention, Look, Looks, Observed, Plan, Volume, Word,
+};
 use crate::model::{ImageTokens, Model, Prompt, Rendered};
 use crate::telemetry::names;
 use crate::vision::{self, Picture};
@@ -70,8 +73,8 @@ pub(super) struct Scene {
 }
 
 impl State {
-    /// Decodes pictures, each with its path in the request, and tokenizes words. `text` is the prompt after the chat template; `None`
-    /// for a preview.
+    /// Decodes pictures, each with its path in the request, and tokenizes words. `text` is the
+    /// prompt after the chat template; `None` for a preview.
     pub(super) async fn ground(
         self: &Arc<Self>,
         model: &Arc<Model>,
@@ -80,12 +83,19 @@ impl State {
         text: Option<Rendered>,
     ) -> Result<Arc<Ground>, Error> {
         if images.len() > self.limits.images {
-            let message = format!("{} pictures; at most {} are taken", images.len(), self.limits.images);
+            let message = format!(
+                "{} pictures; at most {} are taken",
+                images.len(),
+                self.limits.images
+            );
             return Err(Error::invalid("prompt.images", message));
         }
         let together = together(model, multi_image, images.len())?;
         let file = |(at, image): (String, v1::Image)| Ok((self.file(tenant, image, &at)?, at));
-        let files = images.into_iter().map(file).collect::<Result<Vec<_>, Error>>()?;
+        let files = images
+            .into_iter()
+            .map(file)
+            .collect::<Result<Vec<_>, Error>>()?;
         let max_pixels = self.limits.image_pixels;
         let decode = move |model: &Model| {
             let (pictures, digests) = pictures(model, &files, (max_pixels, together))?;
@@ -103,7 +113,17 @@ impl State {
             None => (Rendered::default(), None),
         };
         let (model, looks) = (model.clone(), Mutex::default());
-        Ok(Arc::new(Ground { model, pictures, pixels, images, image_digests, together, text, words, looks }))
+        Ok(Arc::new(Ground {
+            model,
+            pictures,
+            pixels,
+            images,
+            image_digests,
+            together,
+            text,
+            words,
+            looks,
+        }))
     }
 
     /// The bytes of a picture.
@@ -113,15 +133,29 @@ impl State {
             Some(v1::image::Source::Data(bytes)) => Ok(bytes.into()),
             Some(v1::image::Source::Handle(handle)) => {
                 let kept = self.uploads.get(tenant, &handle);
-                kept.ok_or_else(|| Error::UnknownImage { field: at("handle"), handle })
+                kept.ok_or_else(|| Error::UnknownImage {
+                    field: at("handle"),
+                    handle,
+                })
             }
-            None => Err(Error::invalid(at("source"), "unset; data or handle is needed")),
+            None => Err(Error::invalid(
+                at("source"),
+                "unset; data or handle is needed",
+            )),
         }
     }
 
     /// Compiles interventions and alters pictures.
-    pub(super) async fn scene(self: &Arc<Self>, ground: &Arc<Ground>, asked: Asked<'_>) -> Result<Scene, Error> {
-        let Asked { interventions, captures, sample_key } = asked;
+    pub(super) async fn scene(
+        self: &Arc<Self>,
+        ground: &Arc<Ground>,
+        asked: Asked<'_>,
+    ) -> Result<Scene, Error> {
+        let Asked {
+            interventions,
+            captures,
+            sample_key,
+        } = asked;
         let model = &ground.model;
         let list = convert::interventions(&interventions)?;
         let donors = self.donors(model, &list, ground.together).await?;
@@ -130,7 +164,11 @@ impl State {
         let activations: BTreeMap<String, Tensor> = intervention::handles(&list)
             .filter_map(|handle| Some((handle.to_owned(), self.activations.get(handle)?)))
             .collect();
-        let saliency_digests = self.saliency.iter().map(|m| (m.name.clone(), m.digest.clone())).collect();
+        let saliency_digests = self
+            .saliency
+            .iter()
+            .map(|m| (m.name.clone(), m.digest.clone()))
+            .collect();
         let (sample_key, ground) = (sample_key.to_owned(), ground.clone());
         let compile = move |model: &Model| {
             let context = Context {
@@ -152,7 +190,11 @@ impl State {
             } else {
                 pictures.iter().map(pixel).collect::<Result<_, _>>()?
             };
-            let ids = ground.words.as_ref().map(|(ids, _)| ids.as_slice()).unwrap_or_default();
+            let ids = ground
+                .words
+                .as_ref()
+                .map(|(ids, _)| ids.as_slice())
+                .unwrap_or_default();
             let prompt = model.expand(ids, &plan.images);
             Ok(Scene {
                 model: ground.model.clone(),
@@ -171,13 +213,18 @@ impl State {
         self.blocking(model, compile).await
     }
 
-    /// The attention that interventions ask for, on the unchanged pictures; looked at once for all variants.
+    /// The attention that interventions ask for, on the unchanged pictures; looked at once for all
+    /// variants.
     async fn looks(self: &Arc<Self>, ground: &Ground, looks: Vec<Look>) -> Result<Looks, Error> {
         if looks.is_empty() {
             return Ok(Looks::new());
         }
         let mut known = ground.looks.lock().await;
-        let missing = looks.iter().filter(|look| !known.contains_key(*look)).cloned().collect();
+        let missing = looks
+            .iter()
+            .filter(|look| !known.contains_key(*look))
+            .cloned()
+            .collect();
         known.extend(self.look(&ground.model, missing, &ground.pictures).await?);
         Ok(known.clone())
     }
@@ -193,19 +240,25 @@ impl State {
         for look in looks {
             let head = look.head.map(|h| h as usize);
             let check = |heads: usize| match head {
-                Some(head) if head >= heads => {
-                    Err(Error::invalid("interventions", format!("salient head {head} is not below {heads}")))
-                }
+                Some(head) if head >= heads => Err(Error::invalid(
+                    "interventions",
+                    format!("salient head {head} is not below {heads}"),
+                )),
                 _ => Ok(()),
             };
             let views = match &look.model {
                 None => {
                     check(model.tower.config().num_attention_heads)?;
-                    let pixels = pictures.iter().map(|p| model.pixels(p)).collect::<Result<Vec<_>, _>>()?;
+                    let pixels = pictures
+                        .iter()
+                        .map(|p| model.pixels(p))
+                        .collect::<Result<Vec<_>, _>>()?;
                     if pixels.is_empty() {
                         Vec::new()
                     } else {
-                        self.engine(model).attention(model.clone(), pixels, head).await?
+                        self.engine(model)
+                            .attention(model.clone(), pixels, head)
+                            .await?
                     }
                 }
                 Some(name) => {
@@ -213,11 +266,19 @@ impl State {
                         name: name.clone(),
                         resident: self.saliency.iter().map(|m| m.name.clone()).collect(),
                     };
-                    let saliency = self.saliency.iter().find(|m| m.name == *name).cloned().ok_or_else(unknown)?;
+                    let saliency = self
+                        .saliency
+                        .iter()
+                        .find(|m| m.name == *name)
+                        .cloned()
+                        .ok_or_else(unknown)?;
                     check(saliency.heads())?;
                     let bases: Vec<_> = pictures.iter().map(|p| p.base.image.clone()).collect();
                     let attend = move |_: &Model| {
-                        bases.iter().map(|base| Ok(vec![saliency.attention(base, head)?])).collect::<Result<_, Error>>()
+                        bases
+                            .iter()
+                            .map(|base| Ok(vec![saliency.attention(base, head)?]))
+                            .collect::<Result<_, Error>>()
                     };
                     self.blocking(model, attend).await?
                 }
@@ -239,13 +300,24 @@ impl State {
             let (bytes, limit) = (bytes.to_vec(), self.limits.image_pixels);
             let decode = move |model: &Model| {
                 let field = || format!("interventions[{place}].replace_tokens.donor.data");
-                let wrong = |source| Error::Image { field: field(), source };
+                let wrong = |source| Error::Image {
+                    field: field(),
+                    source,
+                };
                 let picture = vision::decode(&bytes, limit).map_err(wrong)?;
-                let picture = model.processor.picture(&picture, count.max(1)).map_err(wrong)?;
+                let picture = model
+                    .processor
+                    .picture(&picture, count.max(1))
+                    .map_err(wrong)?;
                 Ok((model.pixels(&picture)?, model.tokens(&picture)))
             };
             let (pixels, tokens) = self.blocking(model, decode).await?;
-            found.insert(place, self.engine(model).encode(model.clone(), pixels, tokens).await?);
+            found.insert(
+                place,
+                self.engine(model)
+                    .encode(model.clone(), pixels, tokens)
+                    .await?,
+            );
         }
         Ok(found)
     }
@@ -256,9 +328,15 @@ impl State {
         model: &Arc<Model>,
         work: impl FnOnce(&Model) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
-        let _permit = self.decoders.acquire().await.map_err(|e| Error::Fault(e.to_string()))?;
+        let _permit = self
+            .decoders
+            .acquire()
+            .await
+            .map_err(|e| Error::Fault(e.to_string()))?;
         let model = model.clone();
-        tokio::task::spawn_blocking(move || work(&model)).await.map_err(|e| Error::Fault(e.to_string()))?
+        tokio::task::spawn_blocking(move || work(&model))
+            .await
+            .map_err(|e| Error::Fault(e.to_string()))?
     }
 }
 
@@ -278,7 +356,10 @@ impl Scene {
         let context = self.model.decoder.config().max_position_embeddings;
         let positions = self.prompt.next as usize;
         if self.prompt.ids.is_empty() {
-            return Err(Error::invalid("prompt", "no token is left of it; at least one is needed"));
+            return Err(Error::invalid(
+                "prompt",
+                "no token is left of it; at least one is needed",
+            ));
         }
         if positions >= context {
             let message = format!(
@@ -328,16 +409,27 @@ fn kind_name(kind: &v1::intervention::Kind) -> &'static str {
     }
 }
 
-/// Returns as how many pictures of one request each of `count` is prepared: a picture that comes alone may be tiled.
+/// Returns as how many pictures of one request each of `count` is prepared: a picture that comes
+/// alone may be tiled.
 fn together(model: &Model, multi_image: i32, count: usize) -> Result<usize, Error> {
     let invalid = |message: String| Error::invalid("prompt.multi_image", message);
-    let asked = v1::MultiImage::try_from(multi_image)
-        .map_err(|_| invalid(format!("{multi_image} is no MultiImage; 0, 1 (padded) and 2 (tiled) are")))?;
+    let asked = v1::MultiImage::try_from(multi_image).map_err(|_| {
+        invalid(format!(
+            "{multi_image} is no MultiImage; 0, 1 (padded) and 2 (tiled) are"
+        ))
+    })?;
     if asked != v1::MultiImage::Unspecified && !model.processor.tiles_lone_pictures() {
-        let message = format!("{} prepares several pictures in one way; leave it unset", model.name);
+        let message = format!(
+            "{} prepares several pictures in one way; leave it unset",
+            model.name
+        );
         return Err(invalid(message));
     }
-    Ok(if asked == v1::MultiImage::Tiled { 1 } else { count })
+    Ok(if asked == v1::MultiImage::Tiled {
+        1
+    } else {
+        count
+    })
 }
 
 fn pictures(
@@ -348,7 +440,10 @@ fn pictures(
     let mut pictures = Vec::with_capacity(files.len());
     let mut digests = Vec::with_capacity(files.len());
     for (bytes, at) in files {
-        let wrong = |source| Error::Image { field: format!("{at}.data"), source };
+        let wrong = |source| Error::Image {
+            field: format!("{at}.data"),
+            source,
+        };
         let start = Instant::now();
         let picture = vision::decode(bytes, max_pixels).map_err(wrong)?;
         histogram!(names::STAGE_DURATION, "stage" => "decode_image").record(start.elapsed());
@@ -365,8 +460,9 @@ fn words(model: &Model, text: &Rendered, pictures: usize) -> Result<(Vec<u32>, V
     let (ids, words) = intervention::words(model, text)?;
     let placed = words.iter().filter(|w| matches!(w, Word::Image(_))).count();
     if placed != pictures {
-        let message =
-            format!("the tokenizer and the chat template place {placed} pictures, the request has {pictures}");
+        let message = format!(
+            "the tokenizer and the chat template place {placed} pictures, the request has {pictures}"
+        );
         return Err(Error::invalid("prompt", message));
     }
     Ok((ids, words))

@@ -21,14 +21,16 @@ pub(super) fn by_handles(prompt: &mut Option<v1::Prompt>) -> Option<v1::Prompt> 
         let handle = |image: &v1::Image| match &image.source {
             Some(v1::image::Source::Data(data)) => {
                 let handle = blake3::hash(data).to_hex().to_string();
-                v1::Image { source: Some(v1::image::Source::Handle(handle)) }
+                v1::Image {
+                    source: Some(v1::image::Source::Handle(handle)),
+                }
             }
             _ => image.clone(),
         };
         let part = |part: &v1::ChatPart| match &part.part {
-            Some(v1::chat_part::Part::Image(image)) => {
-                v1::ChatPart { part: Some(v1::chat_part::Part::Image(handle(image))) }
-            }
+            Some(v1::chat_part::Part::Image(image)) => v1::ChatPart {
+                part: Some(v1::chat_part::Part::Image(handle(image))),
+            },
             _ => part.clone(),
         };
         let message = |message: &v1::ChatMessage| v1::ChatMessage {
@@ -48,7 +50,9 @@ pub(super) fn by_handles(prompt: &mut Option<v1::Prompt>) -> Option<v1::Prompt> 
 
 /// One text for one value: the keys of a JSON value are sorted.
 pub(super) fn canonical(value: &impl Serialize) -> String {
-    serde_json::to_value(value).map(|v| v.to_string()).unwrap_or_default()
+    serde_json::to_value(value)
+        .map(|v| v.to_string())
+        .unwrap_or_default()
 }
 
 /// What ran, but for what came out.
@@ -68,7 +72,11 @@ pub(super) fn begin(
         image_digests: scene.image_digests.clone(),
         preprocessing: canonical(&model.processor),
         prompt_text: scene.text.text.clone(),
-        template_time: scene.text.time.map(|time| time.to_string()).unwrap_or_default(),
+        template_time: scene
+            .text
+            .time
+            .map(|time| time.to_string())
+            .unwrap_or_default(),
         layout: layout(scene, &scene.prompt.ids),
         sampling,
         sample_key: sample_key.into(),
@@ -94,12 +102,21 @@ pub(super) fn close(
 
 /// The digest of a record, whatever it says of itself.
 pub(super) fn digest(record: &v1::Provenance) -> String {
-    let rest = v1::Provenance { digest: String::new(), ..record.clone() };
-    blake3::hash(canonical(&rest).as_bytes()).to_hex().to_string()
+    let rest = v1::Provenance {
+        digest: String::new(),
+        ..record.clone()
+    };
+    blake3::hash(canonical(&rest).as_bytes())
+        .to_hex()
+        .to_string()
 }
 
 /// The resolved interventions with what they did.
-pub(super) fn plan(scene: &Scene, effects: &[Effect], prefilled: &Prefilled) -> Vec<v1::ResolvedIntervention> {
+pub(super) fn plan(
+    scene: &Scene,
+    effects: &[Effect],
+    prefilled: &Prefilled,
+) -> Vec<v1::ResolvedIntervention> {
     let resolution = |r: &Resolution| v1::Resolution {
         image: r.image as u32,
         indices: r.indices.clone(),
@@ -110,7 +127,8 @@ pub(super) fn plan(scene: &Scene, effects: &[Effect], prefilled: &Prefilled) -> 
     let one = |(i, message): (usize, &v1::Intervention)| {
         let resolved = scene.plan.resolved.get(i)?;
         let effect = effects.get(i).copied().unwrap_or_default();
-        let mut resolutions: Vec<v1::Resolution> = resolved.resolutions.iter().map(resolution).collect();
+        let mut resolutions: Vec<v1::Resolution> =
+            resolved.resolutions.iter().map(resolution).collect();
         if let (Some(first), Some(pruned)) = (resolutions.first_mut(), prefilled.pruned.get(&i)) {
             first.indices.clone_from(pruned);
         }
@@ -124,7 +142,12 @@ pub(super) fn plan(scene: &Scene, effects: &[Effect], prefilled: &Prefilled) -> 
             relative_change: effect.relative_change().filter(|c| c.is_finite()),
         })
     };
-    scene.interventions.iter().enumerate().filter_map(one).collect()
+    scene
+        .interventions
+        .iter()
+        .enumerate()
+        .filter_map(one)
+        .collect()
 }
 
 /// Runs of text and of visual tokens of one kind in the language model's input.
@@ -135,20 +158,36 @@ fn layout(scene: &Scene, ids: &[u32]) -> Vec<v1::Span> {
         span.end = span.start + length as u32;
         spans.push(span);
     };
-    let mut images = scene.plan.images.iter().enumerate().filter(|(_, tokens)| !tokens.is_empty());
+    let mut images = scene
+        .plan
+        .images
+        .iter()
+        .enumerate()
+        .filter(|(_, tokens)| !tokens.is_empty());
     let mut rest = ids;
     while let Some(&first) = rest.first() {
         let is_image = |id: &u32| *id == scene.model.image_token;
-        let length = rest.iter().take_while(|id| is_image(id) == is_image(&first)).count();
+        let length = rest
+            .iter()
+            .take_while(|id| is_image(id) == is_image(&first))
+            .count();
         let (run, after) = rest.split_at(length);
         rest = after;
         if !is_image(&first) {
-            push(v1::Span { kind: v1::SpanKind::Text.into(), ..Default::default() }, run.len());
+            push(
+                v1::Span {
+                    kind: v1::SpanKind::Text.into(),
+                    ..Default::default()
+                },
+                run.len(),
+            );
             continue;
         }
         let mut left = run.len();
         while left > 0 {
-            let Some((image, tokens)) = images.next() else { return spans };
+            let Some((image, tokens)) = images.next() else {
+                return spans;
+            };
             for run in tokens.places.chunk_by(same_span) {
                 push(span(image, tokens, run[0]), run.len());
             }
@@ -161,8 +200,16 @@ fn layout(scene: &Scene, ids: &[u32]) -> Vec<v1::Span> {
 /// Whether two neighbours stand in one span: a whole base view, a row of one tile, a newline.
 fn same_span(a: &Place, b: &Place) -> bool {
     match (a, b) {
-        (Place::Base { .. } | Place::Class, Place::Base { .. }) | (Place::Pooled, Place::Pooled) => true,
-        (Place::Canvas { tile, row, .. }, Place::Canvas { tile: next, row: below, .. }) => (tile, row) == (next, below),
+        (Place::Base { .. } | Place::Class, Place::Base { .. })
+        | (Place::Pooled, Place::Pooled) => true,
+        (
+            Place::Canvas { tile, row, .. },
+            Place::Canvas {
+                tile: next,
+                row: below,
+                ..
+            },
+        ) => (tile, row) == (next, below),
         _ => false,
     }
 }
@@ -170,7 +217,9 @@ fn same_span(a: &Place, b: &Place) -> bool {
 fn span(image: usize, tokens: &ImageTokens, first: Place) -> v1::Span {
     let (kind, grid, tile, row, column) = match first {
         Place::Class | Place::Base { .. } => (v1::SpanKind::BaseView, tokens.base, 0, 0, 0),
-        Place::Canvas { tile, row, column } => (v1::SpanKind::Tile, tokens.canvas, tile, row, column),
+        Place::Canvas { tile, row, column } => {
+            (v1::SpanKind::Tile, tokens.canvas, tile, row, column)
+        }
         Place::Newline => (v1::SpanKind::Newline, (0, 0), 0, 0, 0),
         Place::Pooled => (v1::SpanKind::Pooled, (0, 0), 0, 0, 0),
     };

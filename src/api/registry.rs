@@ -16,7 +16,8 @@ use crate::vision::ProcessorBackend;
 pub struct Placement {
     /// Where models can be; at least one.
     pub devices: Vec<Device>,
-    /// What the tensors are, unless a request says otherwise; unsaid f32 on a CPU and bf16 elsewhere.
+    /// What the tensors are, unless a request says otherwise; unsaid f32 on a CPU and bf16
+    /// elsewhere.
     pub dtype: Option<DType>,
     /// Bytes that all models may hold together.
     pub budget: u64,
@@ -31,7 +32,8 @@ pub struct LoadOptions {
     pub device: String,
     /// What the tensors are; `None`: what the placement says.
     pub dtype: Option<DType>,
-    /// Whose arithmetic makes pixels of pictures; `None`: that of the class which the checkpoint names.
+    /// Whose arithmetic makes pixels of pictures; `None`: that of the class which the checkpoint
+    /// names.
     pub image_processor: Option<ProcessorBackend>,
     /// In place of the model's own chat template.
     pub chat_template: Option<ChatTemplate>,
@@ -49,7 +51,11 @@ pub struct Registry {
 impl Registry {
     /// Nothing is resident yet.
     pub fn new(placement: Placement) -> Self {
-        Self { models: RwLock::default(), turn: Mutex::default(), placement }
+        Self {
+            models: RwLock::default(),
+            turn: Mutex::default(),
+            placement,
+        }
     }
 
     /// Where models go.
@@ -59,34 +65,60 @@ impl Registry {
 
     /// All models.
     pub fn all(&self) -> Vec<Arc<Model>> {
-        self.models.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.models
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// The model of that name; the first one where it is empty.
     pub fn get(&self, name: &str) -> Result<Arc<Model>, Error> {
         let models = self.all();
-        models.iter().find(|m| name.is_empty() || m.name == name).cloned().ok_or_else(|| Error::UnknownModel {
-            name: name.to_owned(),
-            resident: models.iter().map(|m| m.name.clone()).collect(),
-        })
+        models
+            .iter()
+            .find(|m| name.is_empty() || m.name == name)
+            .cloned()
+            .ok_or_else(|| Error::UnknownModel {
+                name: name.to_owned(),
+                resident: models.iter().map(|m| m.name.clone()).collect(),
+            })
     }
 
-    /// The device of that name, which must be one of the server's; the one on which models hold least where it is empty.
+    /// The device of that name, which must be one of the server's; the one on which models hold
+    /// least where it is empty.
     fn device(&self, name: &str, resident: &[Arc<Model>]) -> Result<&Device, Error> {
         let devices = &self.placement.devices;
         if !name.is_empty() {
-            let names = || devices.iter().map(device_name).collect::<Vec<_>>().join(", ");
-            let unknown = || Error::invalid("device", format!("{name:?}; the server has {}", names()));
-            return devices.iter().find(|d| device_name(d) == name).ok_or_else(unknown);
+            let names = || {
+                devices
+                    .iter()
+                    .map(device_name)
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            };
+            let unknown =
+                || Error::invalid("device", format!("{name:?}; the server has {}", names()));
+            return devices
+                .iter()
+                .find(|d| device_name(d) == name)
+                .ok_or_else(unknown);
         }
         let held = |device: &Device| -> u64 {
-            resident.iter().filter(|m| m.device.same_device(device)).map(|m| m.resident_bytes).sum()
+            resident
+                .iter()
+                .filter(|m| m.device.same_device(device))
+                .map(|m| m.resident_bytes)
+                .sum()
         };
-        devices.iter().min_by_key(|d| held(d)).ok_or_else(|| Error::Fault("the server has no device".into()))
+        devices
+            .iter()
+            .min_by_key(|d| held(d))
+            .ok_or_else(|| Error::Fault("the server has no device".into()))
     }
 
-    /// Loads a model, which takes as long as it takes. Parts that a resident model has already are shared. `progress` hears of
-    /// bytes loaded and bytes in all. What fails leaves the others as they are.
+    /// Loads a model, which takes as long as it takes. Parts that a resident model has already are
+    /// shared. `progress` hears of bytes loaded and bytes in all. What fails leaves the others as
+    /// they are.
     pub fn load(
         &self,
         name: &str,
@@ -97,12 +129,18 @@ impl Registry {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let resident = self.all();
         if resident.iter().any(|m| m.name == name) {
-            return Err(Error::SameName { name: name.to_owned() });
+            return Err(Error::SameName {
+                name: name.to_owned(),
+            });
         }
         let start = Instant::now();
         let held: u64 = resident.iter().map(|m| m.resident_bytes).sum();
         let device = self.device(&options.device, &resident)?;
-        let usual = if device.is_cpu() { DType::F32 } else { DType::BF16 };
+        let usual = if device.is_cpu() {
+            DType::F32
+        } else {
+            DType::BF16
+        };
         let load = model::Load {
             dtype: options.dtype.or(self.placement.dtype).unwrap_or(usual),
             device,
@@ -115,17 +153,24 @@ impl Registry {
         let model = Model::load_with(name, source, &load).map_err(Error::load("place"))?;
         let model = Arc::new(model);
         let seconds = start.elapsed().as_secs_f64();
-        gauge!(names::MODEL_RESIDENT_BYTES, "model" => name.to_owned()).set(model.resident_bytes as f64);
+        gauge!(names::MODEL_RESIDENT_BYTES, "model" => name.to_owned())
+            .set(model.resident_bytes as f64);
         gauge!(names::MODEL_LOAD_DURATION, "model" => name.to_owned()).set(seconds);
         tracing::info!(model = name, digest = %model.digest, bytes = model.resident_bytes, seconds, "resident");
-        self.models.write().unwrap_or_else(PoisonError::into_inner).push(model.clone());
+        self.models
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(model.clone());
         Ok(model)
     }
 
     /// Takes a model away from new requests; those that run hold it until they end.
     pub fn remove(&self, name: &str) -> Result<Arc<Model>, Error> {
         let model = self.get(name)?;
-        self.models.write().unwrap_or_else(PoisonError::into_inner).retain(|m| !Arc::ptr_eq(m, &model));
+        self.models
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .retain(|m| !Arc::ptr_eq(m, &model));
         gauge!(names::MODEL_RESIDENT_BYTES, "model" => model.name.clone()).set(0.0);
         Ok(model)
     }

@@ -21,12 +21,18 @@ const LOOK: Duration = Duration::from_millis(20);
 impl State {
     /// Fails where the server was started without leave to load.
     pub(super) fn may_load(&self) -> Result<(), Error> {
-        if self.models.placement().open { Ok(()) } else { Err(Error::Closed) }
+        if self.models.placement().open {
+            Ok(())
+        } else {
+            Err(Error::Closed)
+        }
     }
 
     /// The health service knows each model by this name.
     pub(super) async fn announce(&self, model: &str, status: ServingStatus) {
-        self.health.set_service_status(format!("model/{model}"), status).await;
+        self.health
+            .set_service_status(format!("model/{model}"), status)
+            .await;
     }
 }
 
@@ -36,7 +42,10 @@ fn dtype(text: &str) -> Result<Option<DType>, Error> {
         "f32" => Ok(Some(DType::F32)),
         "bf16" => Ok(Some(DType::BF16)),
         "f16" => Ok(Some(DType::F16)),
-        other => Err(Error::invalid("dtype", format!("{other:?}; f32, bf16, f16 or empty"))),
+        other => Err(Error::invalid(
+            "dtype",
+            format!("{other:?}; f32, bf16, f16 or empty"),
+        )),
     }
 }
 
@@ -53,34 +62,81 @@ pub(super) struct Loading {
 /// Checks a request before anything is loaded.
 pub(super) fn begin(state: &State, request: v1::LoadModelRequest) -> Result<Loading, Error> {
     state.may_load()?;
-    let origin = request.place.parse().map_err(|e: String| Error::invalid("place", e))?;
+    let origin = request
+        .place
+        .parse()
+        .map_err(|e: String| Error::invalid("place", e))?;
     let adapter = Some(&request.adapter).filter(|adapter| !adapter.is_empty());
-    let adapter = adapter.map(|place| place.parse().map_err(|e: String| Error::invalid("adapter", e))).transpose()?;
-    let name = if request.name.is_empty() { Origin::default_name(&request.place) } else { request.name };
+    let adapter = adapter
+        .map(|place| {
+            place
+                .parse()
+                .map_err(|e: String| Error::invalid("adapter", e))
+        })
+        .transpose()?;
+    let name = if request.name.is_empty() {
+        Origin::default_name(&request.place)
+    } else {
+        request.name
+    };
     let chosen = Some(request.chat_template.as_str()).filter(|t| !t.is_empty());
-    let chat_template = chosen.map(str::parse).transpose().map_err(|e| Error::invalid("chat_template", e))?;
-    let image_processor =
-        ProcessorBackend::parse(&request.image_processor).map_err(|e| Error::invalid("image_processor", e))?;
-    let options = LoadOptions { device: request.device, dtype: dtype(&request.dtype)?, image_processor, chat_template };
-    Ok(Loading { name, origin, adapter, options })
+    let chat_template = chosen
+        .map(str::parse)
+        .transpose()
+        .map_err(|e| Error::invalid("chat_template", e))?;
+    let image_processor = ProcessorBackend::parse(&request.image_processor)
+        .map_err(|e| Error::invalid("image_processor", e))?;
+    let options = LoadOptions {
+        device: request.device,
+        dtype: dtype(&request.dtype)?,
+        image_processor,
+        chat_template,
+    };
+    Ok(Loading {
+        name,
+        origin,
+        adapter,
+        options,
+    })
 }
 
 /// Loads a model and sends how far it has come, then the model.
-pub(super) async fn load(state: Arc<State>, mut observation: Observation, loading: Loading, sender: Sender) {
+pub(super) async fn load(
+    state: Arc<State>,
+    mut observation: Observation,
+    loading: Loading,
+    sender: Sender,
+) {
     let _alive = state.alive.clone();
     let (worker, events) = (state.clone(), sender.clone());
     let loaded = tokio::task::spawn_blocking(move || {
-        let Loading { name, origin, adapter, options } = loading;
+        let Loading {
+            name,
+            origin,
+            adapter,
+            options,
+        } = loading;
         let mut fetched = |file: &str, done, total| progress(&events, file, done, total);
-        let source = origin.fetch_with(adapter, &mut fetched).map_err(Error::load("place"))?;
-        worker.models.load(&name, &source, &options, &|done, total| progress(&events, "", done, total))
+        let source = origin
+            .fetch_with(adapter, &mut fetched)
+            .map_err(Error::load("place"))?;
+        worker
+            .models
+            .load(&name, &source, &options, &|done, total| {
+                progress(&events, "", done, total)
+            })
     });
-    let response = match loaded.await.unwrap_or_else(|e| Err(Error::Fault(e.to_string()))) {
+    let response = match loaded
+        .await
+        .unwrap_or_else(|e| Err(Error::Fault(e.to_string())))
+    {
         Ok(model) => {
             state.announce(&model.name, ServingStatus::Serving).await;
             observation.model(&model.name);
             observation.end(tonic::Code::Ok);
-            Ok(LoadModelResponse { event: Some(Event::Model(state.info(&model))) })
+            Ok(LoadModelResponse {
+                event: Some(Event::Model(state.info(&model))),
+            })
         }
         Err(error) => {
             let status = error.status("", Duration::from_secs(1));
@@ -93,12 +149,21 @@ pub(super) async fn load(state: Arc<State>, mut observation: Observation, loadin
 
 /// Tells how far a file, or the tensors, have come. A slow client misses some of it.
 fn progress(sender: &Sender, file: &str, done: u64, total: u64) {
-    let progress = v1::LoadProgress { file: file.into(), done, total };
-    let _ = sender.try_send(Ok(LoadModelResponse { event: Some(Event::Progress(progress)) }));
+    let progress = v1::LoadProgress {
+        file: file.into(),
+        done,
+        total,
+    };
+    let _ = sender.try_send(Ok(LoadModelResponse {
+        event: Some(Event::Progress(progress)),
+    }));
 }
 
 /// Takes a model away, and waits until the last request that runs on it has ended.
-pub(super) async fn unload(state: &State, request: v1::UnloadModelRequest) -> Result<v1::UnloadModelResponse, Error> {
+pub(super) async fn unload(
+    state: &State,
+    request: v1::UnloadModelRequest,
+) -> Result<v1::UnloadModelResponse, Error> {
     state.may_load()?;
     if request.model.is_empty() {
         return Err(Error::invalid("model", "empty; say which model"));
@@ -109,7 +174,9 @@ pub(super) async fn unload(state: &State, request: v1::UnloadModelRequest) -> Re
         tokio::time::sleep(LOOK).await;
     }
     tracing::info!(model = %model.name, "unloaded");
-    Ok(v1::UnloadModelResponse { freed_bytes: model.resident_bytes })
+    Ok(v1::UnloadModelResponse {
+        freed_bytes: model.resident_bytes,
+    })
 }
 
 /// Makes one more projector of a model resident.
@@ -120,13 +187,24 @@ pub(super) async fn load_projector(
     state.may_load()?;
     let model = state.models.get(&request.model)?;
     if request.name.is_empty() || request.name == model::DEFAULT_PROJECTOR {
-        return Err(Error::invalid("name", format!("{:?}; a name other than default is needed", request.name)));
+        return Err(Error::invalid(
+            "name",
+            format!("{:?}; a name other than default is needed", request.name),
+        ));
     }
     if !Path::new(&request.file).is_file() {
-        return Err(Error::invalid("file", format!("{:?} is no file of the server", request.file)));
+        return Err(Error::invalid(
+            "file",
+            format!("{:?} is no file of the server", request.file),
+        ));
     }
     let loading = model.clone();
     let load = move || loading.add_projector(&request.name, Path::new(&request.file));
-    tokio::task::spawn_blocking(load).await.map_err(|e| Error::Fault(e.to_string()))?.map_err(Error::load("file"))?;
-    Ok(v1::LoadProjectorResponse { model: Some(state.info(&model)) })
+    tokio::task::spawn_blocking(load)
+        .await
+        .map_err(|e| Error::Fault(e.to_string()))?
+        .map_err(Error::load("file"))?;
+    Ok(v1::LoadProjectorResponse {
+        model: Some(state.info(&model)),
+    })
 }

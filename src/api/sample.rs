@@ -1,4 +1,5 @@
-//! A sample of a benchmark: what it asks of the model under every variant, and what its answers are worth.
+//! A sample of a benchmark: what it asks of the model under every variant, and what its answers are
+//! worth.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -57,22 +58,41 @@ impl data::Source for Sent {
     }
 
     fn row(&mut self, index: &str) -> Result<Vec<u8>, String> {
-        Err(format!("it names row {index}; the picture itself is needed here"))
+        Err(format!(
+            "it names row {index}; the picture itself is needed here"
+        ))
     }
 }
 
 /// The id and the sample of a row whose columns are read as `reading` says.
 pub(super) fn of_row(row: v1::Row, reading: &data::Reading) -> (String, Result<v1::Sample, Error>) {
     // Parquet files have no lines.
-    let (unit, at) = if row.line == 0 { ("row", row.number) } else { ("line", row.line) };
+    let (unit, at) = if row.line == 0 {
+        ("row", row.number)
+    } else {
+        ("line", row.line)
+    };
     let wrong = |message: String| Error::invalid("row", format!("{unit} {at}: {message}"));
-    let texts = |cells: HashMap<String, String>| cells.into_iter().map(|(name, text)| (name, text.into())).collect();
-    let cells = if row.json.is_empty() { Ok(texts(row.cells)) } else { data::cells(&row.json) };
+    let texts = |cells: HashMap<String, String>| {
+        cells
+            .into_iter()
+            .map(|(name, text)| (name, text.into()))
+            .collect()
+    };
+    let cells = if row.json.is_empty() {
+        Ok(texts(row.cells))
+    } else {
+        data::cells(&row.json)
+    };
     let cells: data::Cells = match cells {
         Ok(cells) => cells,
         Err(message) => return (String::new(), Err(wrong(message))),
     };
-    let place = data::Place { reading, number: row.number, pictured: !row.images.is_empty() };
+    let place = data::Place {
+        reading,
+        number: row.number,
+        pictured: !row.images.is_empty(),
+    };
     let id = data::id_of(&cells, place);
     let mapped = data::map(cells, place, &mut Sent(row.files));
     let sample = mapped.map(|mapped| {
@@ -87,7 +107,9 @@ pub(super) fn of_row(row: v1::Row, reading: &data::Reading) -> (String, Result<v
 
 /// An item as Evaluate takes it.
 pub fn sample(item: Item) -> v1::Sample {
-    let image = |data| v1::Image { source: Some(v1::image::Source::Data(data)) };
+    let image = |data| v1::Image {
+        source: Some(v1::image::Source::Data(data)),
+    };
     let images = |all: Vec<Vec<u8>>| all.into_iter().map(image).collect();
     let substitutes = item.substitutes.into_iter();
     v1::Sample {
@@ -100,7 +122,16 @@ pub fn sample(item: Item) -> v1::Sample {
         category: item.category,
         group: item.group,
         fields: item.fields.into_iter().collect(),
-        substitutes: substitutes.map(|(name, all)| (name, v1::Pictures { images: images(all) })).collect(),
+        substitutes: substitutes
+            .map(|(name, all)| {
+                (
+                    name,
+                    v1::Pictures {
+                        images: images(all),
+                    },
+                )
+            })
+            .collect(),
     }
 }
 
@@ -114,7 +145,11 @@ impl Plan {
     ) -> Result<Asked, Error> {
         let (rule, most) = (self.rule, self.rule.options);
         if sample.options.len() > most {
-            let message = format!("{} given; at most {most} are taken by {}", sample.options.len(), rule.name());
+            let message = format!(
+                "{} given; at most {most} are taken by {}",
+                sample.options.len(),
+                rule.name()
+            );
             return Err(Error::invalid("sample.options", message));
         }
         if sample.question.is_empty() {
@@ -134,17 +169,30 @@ impl Plan {
             substitutes: BTreeMap::new(),
         };
         item.group = (rule.group)(&item).ok_or_else(|| {
-            Error::invalid("sample.group", format!("empty; {} counts by it, and no other column says it", rule.name()))
+            Error::invalid(
+                "sample.group",
+                format!(
+                    "empty; {} counts by it, and no other column says it",
+                    rule.name()
+                ),
+            )
         })?;
         if let (Some(_), Some(task)) = (&self.judge, rule.task)
             && task.ask("", &item, "").is_none()
         {
-            return Err(Error::invalid("sample.answer", "empty; the judge needs a reference"));
+            return Err(Error::invalid(
+                "sample.answer",
+                "empty; the judge needs a reference",
+            ));
         }
         let text = match &self.header.rules {
             Some(Rules::Custom(custom)) => {
                 let listed = item.listed();
-                let values = [("question", &*item.question), ("hint", &*item.hint), ("options", &*listed)];
+                let values = [
+                    ("question", &*item.question),
+                    ("hint", &*item.hint),
+                    ("options", &*listed),
+                ];
                 let bytes = filled_bytes(&custom.prompt, &values);
                 if bytes > MAX_TEXT_BYTES {
                     let message = format!(
@@ -169,32 +217,66 @@ impl Plan {
             let images = match (name, substitutes.get(name)) {
                 ("", _) => Ok(images.clone()),
                 (_, Some(found)) => Ok(found.images.clone()),
-                (_, None) => Err(Error::invalid("sample.substitutes", format!("it has no pictures {name:?}"))),
+                (_, None) => Err(Error::invalid(
+                    "sample.substitutes",
+                    format!("it has no pictures {name:?}"),
+                )),
             };
             let request = match images {
                 Ok(images) => {
                     let multi_image = self.header.multi_image;
-                    let prompt = v1::Prompt { text: text.clone(), images, multi_image, ..Default::default() };
+                    let prompt = v1::Prompt {
+                        text: text.clone(),
+                        images,
+                        multi_image,
+                        ..Default::default()
+                    };
                     Ok(self.request(&item, prompt, &variants)?)
                 }
                 Err(error) => Err(error),
             };
             requests.push((variants, request));
         }
-        let Item { id, category, group, .. } = &item;
-        let label = Label { id: id.clone(), category: category.clone(), group: group.clone() };
-        Ok(Asked { plan: self.clone(), item, label: Arc::new(label), requests, answered })
+        let Item {
+            id,
+            category,
+            group,
+            ..
+        } = &item;
+        let label = Label {
+            id: id.clone(),
+            category: category.clone(),
+            group: group.clone(),
+        };
+        Ok(Asked {
+            plan: self.clone(),
+            item,
+            label: Arc::new(label),
+            requests,
+            answered,
+        })
     }
 
-    fn request(&self, item: &Item, prompt: v1::Prompt, variants: &[usize]) -> Result<v1::SweepRequest, Error> {
+    fn request(
+        &self,
+        item: &Item,
+        prompt: v1::Prompt,
+        variants: &[usize],
+    ) -> Result<v1::SweepRequest, Error> {
         let (model, sample_key) = (self.header.model.clone(), item.id.clone());
         let input = match v1::Answering::try_from(self.header.answering) {
             Ok(v1::Answering::OptionLetters | v1::Answering::OptionTexts) => {
                 let options = self.options(item);
                 if options.is_empty() {
-                    return Err(Error::invalid("sample.options", "empty; without options only yes and no are scored"));
+                    return Err(Error::invalid(
+                        "sample.options",
+                        "empty; without options only yes and no are scored",
+                    ));
                 }
-                let continuations = options.iter().map(|option| format!("{}{option}", self.space)).collect();
+                let continuations = options
+                    .iter()
+                    .map(|option| format!("{}{option}", self.space))
+                    .collect();
                 v1::sweep_request::Input::Score(v1::ScoreRequest {
                     model,
                     prompt: Some(prompt),
@@ -212,10 +294,15 @@ impl Plan {
                 ..Default::default()
             }),
         };
-        let interventions =
-            |&v: &usize| v1::SweepVariant { interventions: self.header.variants[v].interventions.clone() };
+        let interventions = |&v: &usize| v1::SweepVariant {
+            interventions: self.header.variants[v].interventions.clone(),
+        };
         let variants = variants.iter().map(interventions).collect();
-        Ok(v1::SweepRequest { input: Some(input), variants, grid: None })
+        Ok(v1::SweepRequest {
+            input: Some(input),
+            variants,
+            grid: None,
+        })
     }
 
     /// What is scored: options, or yes and no as the answer spells them.
@@ -223,7 +310,9 @@ impl Plan {
         if item.options.is_empty() {
             return match item.answer.as_str() {
                 "yes" | "no" => vec!["yes".into(), "no".into()],
-                other if ["yes", "no"].contains(&other.to_lowercase().as_str()) => vec!["Yes".into(), "No".into()],
+                other if ["yes", "no"].contains(&other.to_lowercase().as_str()) => {
+                    vec!["Yes".into(), "No".into()]
+                }
                 _ => Vec::new(),
             };
         }
@@ -236,7 +325,10 @@ impl Plan {
     /// Whether a judge is to be asked about `result`.
     pub(super) fn wants_judge(&self, result: &v1::SampleResult) -> bool {
         let scored = !result.options.is_empty();
-        let needed = self.rule.task.is_some_and(|task| task.is_needed(&result.text));
+        let needed = self
+            .rule
+            .task
+            .is_some_and(|task| task.is_needed(&result.text));
         self.judge.is_some() && needed && !scored && result.error.is_none()
     }
 }
@@ -247,28 +339,43 @@ impl Asked {
         self.requests.is_empty() && self.answered.is_empty()
     }
 
-    /// All results, variant by variant; of what was not asked because the server goes down there is none.
+    /// All results, variant by variant; of what was not asked because the server goes down there is
+    /// none.
     pub(super) async fn run(mut self, state: &Arc<State>, call: &Call) -> Answered {
         let mut results = std::mem::take(&mut self.answered);
         let mut drained = false;
         for (variants, request) in std::mem::take(&mut self.requests) {
             let found = match request {
-                Ok(request) => before(call.deadline, sweep::whole(state, call, request)).await.and_then(|r| r),
+                Ok(request) => before(call.deadline, sweep::whole(state, call, request))
+                    .await
+                    .and_then(|r| r),
                 Err(error) => Err(error),
             };
             match found {
-                Ok(all) => results.extend(variants.iter().zip(all).map(|(&v, found)| self.result(v, found))),
+                Ok(all) => results.extend(
+                    variants
+                        .iter()
+                        .zip(all)
+                        .map(|(&v, found)| self.result(v, found)),
+                ),
                 Err(Error::Engine(engine::Error::Draining)) => drained = true,
                 Err(error) => {
                     let error = of_sample(error.in_sweep(&call.id, state.retry_after()));
-                    let failed = |&v: &usize| v1::SampleResult { error: Some(error.clone()), ..self.blank(v) };
+                    let failed = |&v: &usize| v1::SampleResult {
+                        error: Some(error.clone()),
+                        ..self.blank(v)
+                    };
                     results.extend(variants.iter().map(failed));
                 }
             }
         }
         let judged = results.into_iter().map(|result| self.judged(result));
         let results = futures::future::join_all(judged).await;
-        Answered { label: self.label, results, drained }
+        Answered {
+            label: self.label,
+            results,
+            drained,
+        }
     }
 
     fn blank(&self, variant: usize) -> v1::SampleResult {
@@ -295,7 +402,11 @@ impl Asked {
                 let options = self.plan.options(item);
                 let best = response.best as usize;
                 // Options after the 26th have no letter; of none, yes or no was scored.
-                let words = || item.options.get(best).map_or_else(|| options[best].to_lowercase(), String::clone);
+                let words = || {
+                    item.options
+                        .get(best)
+                        .map_or_else(|| options[best].to_lowercase(), String::clone)
+                };
                 let letter = item.letters().nth(best).map_or_else(words, String::from);
                 let mut verdict = rule.verdict(item, &letter);
                 // Where answers are words, the option's words count.
@@ -310,7 +421,11 @@ impl Asked {
                     logprob: s.logprob,
                     mean_logprob: s.mean_logprob,
                 };
-                result.options = options.into_iter().zip(&response.scores).map(score).collect();
+                result.options = options
+                    .into_iter()
+                    .zip(&response.scores)
+                    .map(score)
+                    .collect();
                 result.usage = response.usage;
                 response.provenance
             }
@@ -328,11 +443,15 @@ impl Asked {
 
     /// `result` as the judge has it; a judge that fails leaves it as it is, and says why.
     async fn judged(&self, mut result: v1::SampleResult) -> v1::SampleResult {
-        let (Some(judge), Some(task)) = (&self.plan.judge, self.plan.rule.task) else { return result };
+        let (Some(judge), Some(task)) = (&self.plan.judge, self.plan.rule.task) else {
+            return result;
+        };
         if !self.plan.wants_judge(&result) {
             return result;
         }
-        let Some(question) = task.ask(judge.template(task), &self.item, &result.text) else { return result };
+        let Some(question) = task.ask(judge.template(task), &self.item, &result.text) else {
+            return result;
+        };
         match judge.ask(question).await {
             Ok(reply) => {
                 if let Some((answer, verdict)) = task.read(self.plan.rule, &self.item, &reply) {
@@ -382,8 +501,15 @@ pub(super) fn verdict_of(result: &v1::SampleResult) -> Option<Verdict> {
         Ok(v1::Verdict::Unparsed) => Some(Verdict::Unparsed),
         Ok(v1::Verdict::Unjudged) => Some(Verdict::Unjudged),
         Ok(v1::Verdict::Graded) => {
-            let of = if result.grade_of > 0.0 { result.grade_of.min(10.0) } else { 1.0 };
-            Some(Verdict::Graded { grade: result.grade.clamp(0.0, 10.0), of })
+            let of = if result.grade_of > 0.0 {
+                result.grade_of.min(10.0)
+            } else {
+                1.0
+            };
+            Some(Verdict::Graded {
+                grade: result.grade.clamp(0.0, 10.0),
+                of,
+            })
         }
         Ok(v1::Verdict::Unspecified) | Err(_) => None,
     }

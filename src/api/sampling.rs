@@ -1,4 +1,5 @@
-//! How tokens are chosen: what a request says, and where it says nothing the model's generation_config.json.
+//! How tokens are chosen: what a request says, and where it says nothing the model's
+//! generation_config.json.
 
 use std::sync::Arc;
 
@@ -17,12 +18,16 @@ const MAX_COUNT: u32 = 1 << 20;
 /// The place in the list of interventions that the sampler's draws are keyed by.
 const SAMPLER: usize = u32::MAX as usize;
 
-/// Checks what does not depend on the model, and draws the seed where one is needed and none is given.
+/// Checks what does not depend on the model, and draws the seed where one is needed and none is
+/// given.
 pub(super) fn check(sampling: &mut v1::Sampling) -> Result<(), Error> {
-    check_numbers(sampling, |name, message| Error::invalid(format!("sampling.{name}"), message))?;
-    for (name, count) in
-        [("suppress_tokens", sampling.suppress_tokens.len()), ("logit_bias", sampling.logit_bias.len())]
-    {
+    check_numbers(sampling, |name, message| {
+        Error::invalid(format!("sampling.{name}"), message)
+    })?;
+    for (name, count) in [
+        ("suppress_tokens", sampling.suppress_tokens.len()),
+        ("logit_bias", sampling.logit_bias.len()),
+    ] {
         if count > MAX_LISTED {
             return Err(Error::invalid(
                 format!("sampling.{name}"),
@@ -30,14 +35,26 @@ pub(super) fn check(sampling: &mut v1::Sampling) -> Result<(), Error> {
             ));
         }
     }
-    for (name, count) in [("no_repeat_ngram_size", sampling.no_repeat_ngram_size), ("min_tokens", sampling.min_tokens)]
-    {
+    for (name, count) in [
+        ("no_repeat_ngram_size", sampling.no_repeat_ngram_size),
+        ("min_tokens", sampling.min_tokens),
+    ] {
         if let Some(count) = count.filter(|&count| count > MAX_COUNT) {
-            return Err(Error::invalid(format!("sampling.{name}"), format!("{count} is more than {MAX_COUNT}")));
+            return Err(Error::invalid(
+                format!("sampling.{name}"),
+                format!("{count} is more than {MAX_COUNT}"),
+            ));
         }
     }
-    if let Some((id, bias)) = sampling.logit_bias.iter().find(|(_, bias)| !bias.is_finite()) {
-        return Err(Error::invalid("sampling.logit_bias", format!("{bias} of token {id} is not a number")));
+    if let Some((id, bias)) = sampling
+        .logit_bias
+        .iter()
+        .find(|(_, bias)| !bias.is_finite())
+    {
+        return Err(Error::invalid(
+            "sampling.logit_bias",
+            format!("{bias} of token {id} is not a number"),
+        ));
     }
     if sampling.temperature > 0.0 || sampling.do_sample {
         sampling.seed.get_or_insert_with(intervention::fresh_seed);
@@ -46,24 +63,40 @@ pub(super) fn check(sampling: &mut v1::Sampling) -> Result<(), Error> {
 }
 
 /// Fails by `error` on a number that is out of range.
-fn check_numbers(sampling: &v1::Sampling, error: impl Fn(&str, String) -> Error) -> Result<(), Error> {
+fn check_numbers(
+    sampling: &v1::Sampling,
+    error: impl Fn(&str, String) -> Error,
+) -> Result<(), Error> {
     let temperature = sampling.temperature;
     if !(0.0..=MAX_TEMPERATURE).contains(&temperature) {
-        return Err(error("temperature", format!("{temperature} is not in 0 to {MAX_TEMPERATURE}")));
+        return Err(error(
+            "temperature",
+            format!("{temperature} is not in 0 to {MAX_TEMPERATURE}"),
+        ));
     }
     let above = [
         ("top_p", sampling.top_p, 1.0),
         ("typical_p", sampling.typical_p, 1.0),
         ("top_h", sampling.top_h, 1.0),
-        ("repetition_penalty", sampling.repetition_penalty, MAX_PENALTY),
+        (
+            "repetition_penalty",
+            sampling.repetition_penalty,
+            MAX_PENALTY,
+        ),
     ];
     for (name, value, most) in above {
         if let Some(value) = value.filter(|v| !(*v > 0.0 && *v <= most)) {
-            return Err(error(name, format!("{value} is not above 0 and at most {most}")));
+            return Err(error(
+                name,
+                format!("{value} is not above 0 and at most {most}"),
+            ));
         }
     }
-    let from_zero =
-        [("min_p", sampling.min_p), ("epsilon_cutoff", sampling.epsilon_cutoff), ("eta_cutoff", sampling.eta_cutoff)];
+    let from_zero = [
+        ("min_p", sampling.min_p),
+        ("epsilon_cutoff", sampling.epsilon_cutoff),
+        ("eta_cutoff", sampling.eta_cutoff),
+    ];
     for (name, value) in from_zero {
         if let Some(value) = value.filter(|v| !(0.0..=1.0).contains(v)) {
             return Err(error(name, format!("{value} is not in 0 to 1")));
@@ -80,7 +113,9 @@ pub(super) fn effective(asked: &v1::Sampling, model: &GenerationConfig) -> v1::S
             all.temperature = model.temperature.unwrap_or(1.0);
         }
         if asked.top_k == 0 {
-            all.top_k = model.top_k.map_or(DEFAULT_TOP_K, |k| u32::try_from(k).unwrap_or(u32::MAX));
+            all.top_k = model
+                .top_k
+                .map_or(DEFAULT_TOP_K, |k| u32::try_from(k).unwrap_or(u32::MAX));
         }
         all.top_p = asked.top_p.or(model.top_p);
         all.min_p = asked.min_p.or(model.cutoffs.min_p);
@@ -91,9 +126,12 @@ pub(super) fn effective(asked: &v1::Sampling, model: &GenerationConfig) -> v1::S
     }
     if !asked.ignore_generation_config {
         let own = &model.processors;
-        let count = |count: Option<usize>| count.map(|count| u32::try_from(count).unwrap_or(u32::MAX));
+        let count =
+            |count: Option<usize>| count.map(|count| u32::try_from(count).unwrap_or(u32::MAX));
         all.repetition_penalty = asked.repetition_penalty.or(own.repetition_penalty);
-        all.no_repeat_ngram_size = asked.no_repeat_ngram_size.or(count(own.no_repeat_ngram_size));
+        all.no_repeat_ngram_size = asked
+            .no_repeat_ngram_size
+            .or(count(own.no_repeat_ngram_size));
         all.min_tokens = asked.min_tokens.or(count(own.min_new_tokens));
         if asked.suppress_tokens.is_empty() {
             all.suppress_tokens.clone_from(&own.suppress_tokens);
@@ -103,16 +141,24 @@ pub(super) fn effective(asked: &v1::Sampling, model: &GenerationConfig) -> v1::S
 }
 
 /// The sampler of a checked request.
-pub(super) fn sampler(asked: &v1::Sampling, model: &Model, sample_key: &str) -> Result<Sampling, Error> {
+pub(super) fn sampler(
+    asked: &v1::Sampling,
+    model: &Model,
+    sample_key: &str,
+) -> Result<Sampling, Error> {
     let all = effective(asked, &model.generation);
     // What the request does not say was not checked with it.
     check_numbers(&all, |name, message| {
-        Error::invalid("sampling.do_sample", format!("generation_config.json: {name} {message}; set it here"))
+        Error::invalid(
+            "sampling.do_sample",
+            format!("generation_config.json: {name} {message}; set it here"),
+        )
     })?;
     let vocabulary = model.decoder.config().vocab_size;
-    for (name, ids) in
-        [("suppress_tokens", asked.suppress_tokens.iter().max()), ("logit_bias", asked.logit_bias.keys().max())]
-    {
+    for (name, ids) in [
+        ("suppress_tokens", asked.suppress_tokens.iter().max()),
+        ("logit_bias", asked.logit_bias.keys().max()),
+    ] {
         if let Some(id) = ids.filter(|&&id| id as usize >= vocabulary) {
             let message = format!("token {id}; the vocabulary has {vocabulary} tokens, from 0");
             return Err(Error::invalid(format!("sampling.{name}"), message));
@@ -138,21 +184,33 @@ pub(super) fn sampler(asked: &v1::Sampling, model: &Model, sample_key: &str) -> 
 
 /// What changes logits: `all` goes before the model's own, `asked` says what of that was asked for.
 fn processors(asked: &v1::Sampling, all: &v1::Sampling, model: &GenerationConfig) -> Processors {
-    let mut found = if asked.ignore_generation_config { Processors::default() } else { model.processors.clone() };
+    let mut found = if asked.ignore_generation_config {
+        Processors::default()
+    } else {
+        model.processors.clone()
+    };
     found.repetition_penalty = all.repetition_penalty.filter(|&penalty| penalty != 1.0);
-    found.no_repeat_ngram_size = all.no_repeat_ngram_size.map(|size| size as usize).filter(|&size| size > 0);
+    found.no_repeat_ngram_size = all
+        .no_repeat_ngram_size
+        .map(|size| size as usize)
+        .filter(|&size| size > 0);
     if let Some(least) = asked.min_tokens {
         found.min_length = None;
         found.min_new_tokens = Some(least as usize).filter(|&least| least > 0);
     }
     found.suppress_tokens.clone_from(&all.suppress_tokens);
-    let mut biases: Vec<(Vec<u32>, f64)> = asked.logit_bias.iter().map(|(&id, &bias)| (vec![id], bias)).collect();
+    let mut biases: Vec<(Vec<u32>, f64)> = asked
+        .logit_bias
+        .iter()
+        .map(|(&id, &bias)| (vec![id], bias))
+        .collect();
     biases.sort_by(|a, b| a.0.cmp(&b.0));
     found.sequence_bias.extend(biases);
     found
 }
 
-/// How many tokens an answer to `prompt` tokens may have, by the request or, where it leaves that open (0), by the model.
+/// How many tokens an answer to `prompt` tokens may have, by the request or, where it leaves that
+/// open (0), by the model.
 pub(super) fn room(
     max_tokens: u32,
     model: &GenerationConfig,
@@ -168,8 +226,9 @@ pub(super) fn room(
     match (model.max_new_tokens, model.max_length) {
         (Some(most), _) => Ok(most),
         (None, Some(length)) if length <= prompt => {
-            let message =
-                format!("open, and the prompt has {prompt} tokens, where generation_config.json ends at {length}");
+            let message = format!(
+                "open, and the prompt has {prompt} tokens, where generation_config.json ends at {length}"
+            );
             Err(Error::invalid("max_tokens", message))
         }
         (None, Some(length)) => Ok((length - prompt).min(DEFAULT_MAX_TOKENS)),
@@ -191,24 +250,48 @@ mod tests {
 
     #[test]
     fn a_request_goes_before_the_model() {
-        let asked = v1::Sampling { repetition_penalty: Some(1.0), min_tokens: Some(2), ..Default::default() };
+        let asked = v1::Sampling {
+            repetition_penalty: Some(1.0),
+            min_tokens: Some(2),
+            ..Default::default()
+        };
         let all = effective(&asked, &model());
-        assert_eq!((all.temperature, all.top_p, all.no_repeat_ngram_size), (0.0, None, Some(3)));
+        assert_eq!(
+            (all.temperature, all.top_p, all.no_repeat_ngram_size),
+            (0.0, None, Some(3))
+        );
         let found = processors(&asked, &all, &model());
-        assert_eq!((found.repetition_penalty, found.min_length, found.min_new_tokens), (None, None, Some(2)));
+        assert_eq!(
+            (
+                found.repetition_penalty,
+                found.min_length,
+                found.min_new_tokens
+            ),
+            (None, None, Some(2))
+        );
         assert_eq!(found.suppress_tokens, [7]);
     }
 
     #[test]
     fn sampling_is_the_models_where_it_is_asked_for() {
-        let asked = v1::Sampling { do_sample: true, top_p: Some(0.5), ..Default::default() };
+        let asked = v1::Sampling {
+            do_sample: true,
+            top_p: Some(0.5),
+            ..Default::default()
+        };
         let all = effective(&asked, &model());
-        assert_eq!((all.temperature, all.top_k, all.top_p, all.min_p), (0.6, 50, Some(0.5), Some(0.1)));
+        assert_eq!(
+            (all.temperature, all.top_k, all.top_p, all.min_p),
+            (0.6, 50, Some(0.5), Some(0.1))
+        );
     }
 
     #[test]
     fn all_of_it_can_be_ignored() {
-        let asked = v1::Sampling { ignore_generation_config: true, ..Default::default() };
+        let asked = v1::Sampling {
+            ignore_generation_config: true,
+            ..Default::default()
+        };
         let all = effective(&asked, &model());
         assert!(processors(&asked, &all, &model()).is_empty());
         assert_eq!(room(0, &model(), 50, &asked).unwrap(), DEFAULT_MAX_TOKENS);
@@ -219,6 +302,11 @@ mod tests {
         let asked = v1::Sampling::default();
         assert_eq!(room(0, &model(), 30, &asked).unwrap(), 10);
         assert_eq!(room(12, &model(), 50, &asked).unwrap(), 12);
-        assert!(room(0, &model(), 40, &asked).unwrap_err().to_string().contains("ends at 40"));
+        assert!(
+            room(0, &model(), 40, &asked)
+                .unwrap_err()
+                .to_string()
+                .contains("ends at 40")
+        );
     }
 }

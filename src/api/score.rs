@@ -19,7 +19,8 @@ pub(super) async fn whole(
 ) -> Result<v1::ScoreResponse, Error> {
     let prompt = check(state, &mut request)?;
     let ground = state.ground_of(call, &request.model, prompt).await?;
-    let (ready, variant, mut scorer) = before(call.deadline, prepare(state, &ground, request)).await??;
+    let (ready, variant, mut scorer) =
+        before(call.deadline, prepare(state, &ground, request)).await??;
     let mut admitted = state.submit(call, (ready, variant))?;
     loop {
         match before(call.deadline, admitted.next()).await? {
@@ -33,14 +34,23 @@ pub(super) async fn whole(
     }
 }
 
-/// Checks what does not depend on the plan, and takes the prompt with its pictures, leaving their handles.
-pub(super) fn check(state: &State, request: &mut v1::ScoreRequest) -> Result<Option<v1::Prompt>, Error> {
+/// Checks what does not depend on the plan, and takes the prompt with its pictures, leaving their
+/// handles.
+pub(super) fn check(
+    state: &State,
+    request: &mut v1::ScoreRequest,
+) -> Result<Option<v1::Prompt>, Error> {
     let asked = request.continuations.len();
     if !(1..=MAX_CONTINUATIONS).contains(&asked) {
         let message = format!("{asked} given; 1 to {MAX_CONTINUATIONS} are taken");
         return Err(Error::invalid("continuations", message));
     }
-    settle(state, &mut request.model, &mut request.interventions, &mut [])?;
+    settle(
+        state,
+        &mut request.model,
+        &mut request.interventions,
+        &mut [],
+    )?;
     Ok(provenance::by_handles(&mut request.prompt))
 }
 
@@ -59,21 +69,40 @@ pub(super) async fn prepare(
         for (i, continuation) in continuations.iter().enumerate() {
             let field = || format!("continuations[{i}]");
             if continuation.is_empty() || continuation.len() > context * 16 {
-                return Err(Error::invalid(field(), "empty or longer than any context; some words are needed"));
+                return Err(Error::invalid(
+                    field(),
+                    "empty or longer than any context; some words are needed",
+                ));
             }
             let ids = model.text.encode_continuation(&scene.text, continuation)?;
             if ids.is_empty() || prompt + ids.len() > context {
-                let message = format!("{} tokens after {prompt} of the prompt; the context holds {context}", ids.len());
+                let message = format!(
+                    "{} tokens after {prompt} of the prompt; the context holds {context}",
+                    ids.len()
+                );
                 return Err(Error::invalid(field(), message));
             }
             tokens.push(ids);
         }
         Ok(Work::Score(tokens.clone()))
     };
-    let asked = Asked { interventions: request.interventions, sample_key: &request.sample_key, ..Asked::default() };
+    let asked = Asked {
+        interventions: request.interventions,
+        sample_key: &request.sample_key,
+        ..Asked::default()
+    };
     let (ready, variant) = state.ready(ground, asked, work).await?;
     let record = provenance::begin(&ready.scene, recorded, None, &request.sample_key);
-    Ok((ready, variant, Scorer { tokens, continuations, prefilled: Prefilled::default(), record }))
+    Ok((
+        ready,
+        variant,
+        Scorer {
+            tokens,
+            continuations,
+            prefilled: Prefilled::default(),
+            record,
+        },
+    ))
 }
 
 /// Turns likelihoods into a response.
@@ -86,14 +115,24 @@ pub(super) struct Scorer {
 
 impl Scorer {
     /// The response, once the event has come that makes it.
-    pub(super) fn event(&mut self, ready: &Ready, event: Event) -> Result<Option<v1::ScoreResponse>, Error> {
+    pub(super) fn event(
+        &mut self,
+        ready: &Ready,
+        event: Event,
+    ) -> Result<Option<v1::ScoreResponse>, Error> {
         match event {
-            Event::Scored { scores, timing, effects } => self.response(ready, &scores, timing, &effects).map(Some),
+            Event::Scored {
+                scores,
+                timing,
+                effects,
+            } => self.response(ready, &scores, timing, &effects).map(Some),
             Event::Prefilled(found) => {
                 self.prefilled = found;
                 Ok(None)
             }
-            Event::Captured(_) | Event::Token(_) => Err(Error::Fault("an event of another method".into())),
+            Event::Captured(_) | Event::Token(_) => {
+                Err(Error::Fault("an event of another method".into()))
+            }
         }
     }
 
@@ -107,11 +146,23 @@ impl Scorer {
         ready.check_fired(effects)?;
         let text = &ready.scene.model.text;
         let mut response = v1::ScoreResponse::default();
-        for ((ids, logprobs), continuation) in self.tokens.iter().zip(scores).zip(&self.continuations) {
+        for ((ids, logprobs), continuation) in
+            self.tokens.iter().zip(scores).zip(&self.continuations)
+        {
             let total: f64 = logprobs.iter().sum();
-            let token = |(&id, &logprob): (&u32, &f64)| Ok(v1::TokenLogprob { id, text: text.decode(&[id])?, logprob });
+            let token = |(&id, &logprob): (&u32, &f64)| {
+                Ok(v1::TokenLogprob {
+                    id,
+                    text: text.decode(&[id])?,
+                    logprob,
+                })
+            };
             response.scores.push(v1::ContinuationScore {
-                tokens: ids.iter().zip(logprobs).map(token).collect::<Result<_, Error>>()?,
+                tokens: ids
+                    .iter()
+                    .zip(logprobs)
+                    .map(token)
+                    .collect::<Result<_, Error>>()?,
                 logprob: total,
                 mean_logprob: total / ids.len() as f64,
                 logprob_per_byte: total / continuation.len() as f64,
@@ -121,10 +172,20 @@ impl Scorer {
         let highest = means().fold(f64::NEG_INFINITY, f64::max);
         response.best = means().position(|m| m >= highest).unwrap_or(0) as u32;
         response.usage = Some(ready.usage(0, timing, timing.elapsed.as_secs_f64()));
-        let output: Vec<u8> = scores.iter().flatten().flat_map(|s| s.to_le_bytes()).collect();
+        let output: Vec<u8> = scores
+            .iter()
+            .flatten()
+            .flat_map(|s| s.to_le_bytes())
+            .collect();
         let record = std::mem::take(&mut self.record);
         let output = blake3::hash(&output);
-        response.provenance = Some(provenance::close(record, ready, &self.prefilled, effects, output));
+        response.provenance = Some(provenance::close(
+            record,
+            ready,
+            &self.prefilled,
+            effects,
+            output,
+        ));
         Ok(response)
     }
 }

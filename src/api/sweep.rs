@@ -1,4 +1,5 @@
-//! Sweep: one input under many variants, prepared and run window by window, so that a sweep of any length holds little.
+//! Sweep: one input under many variants, prepared and run window by window, so that a sweep of any
+//! length holds little.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -73,25 +74,57 @@ struct Totals {
 }
 
 /// Checks a sweep and prepares its input.
-pub(super) async fn begin(state: &Arc<State>, call: &mut Call, request: v1::SweepRequest) -> Result<Sweep, Error> {
+pub(super) async fn begin(
+    state: &Arc<State>,
+    call: &mut Call,
+    request: v1::SweepRequest,
+) -> Result<Sweep, Error> {
     let within = |field: &'static str| move |error: Error| error.within(field);
     let (mut input, begun) = (request.input, Instant::now());
     let (prompt, model) = match &mut input {
-        Some(Input::Generate(request)) => {
-            (answer::check(state, request).map_err(within("generate"))?, request.model.clone())
+        Some(Input::Generate(request)) => (
+            answer::check(state, request).map_err(within("generate"))?,
+            request.model.clone(),
+        ),
+        Some(Input::Score(request)) => (
+            score::check(state, request).map_err(within("score"))?,
+            request.model.clone(),
+        ),
+        None => {
+            return Err(Error::invalid(
+                "input",
+                "unset; generate or score is needed",
+            ));
         }
-        Some(Input::Score(request)) => (score::check(state, request).map_err(within("score"))?, request.model.clone()),
-        None => return Err(Error::invalid("input", "unset; generate or score is needed")),
     };
-    let Some(input) = input else { return Err(Error::invalid("input", "unset; generate or score is needed")) };
+    let Some(input) = input else {
+        return Err(Error::invalid(
+            "input",
+            "unset; generate or score is needed",
+        ));
+    };
     let variants = match (request.variants.is_empty(), request.grid) {
         (false, None) => Variants::Listed(request.variants),
         (true, Some(grid)) => grid_of(grid)?,
-        _ => return Err(Error::invalid("variants", "either variants or a grid is needed")),
+        _ => {
+            return Err(Error::invalid(
+                "variants",
+                "either variants or a grid is needed",
+            ));
+        }
     };
-    let sweep = Sweep { ground: state.ground_of(call, &model, prompt).await?, input, variants, begun, patient: false };
+    let sweep = Sweep {
+        ground: state.ground_of(call, &model, prompt).await?,
+        input,
+        variants,
+        begun,
+        patient: false,
+    };
     if !(1..=MAX_VARIANTS).contains(&sweep.variants.len()) {
-        let message = format!("{} variants; 1 to {MAX_VARIANTS} are taken", sweep.variants.len());
+        let message = format!(
+            "{} variants; 1 to {MAX_VARIANTS} are taken",
+            sweep.variants.len()
+        );
         return Err(Error::invalid("variants", message));
     }
     // A grid whose fields are not there is known by its first variant.
@@ -108,7 +141,10 @@ pub(super) async fn stream(
 ) {
     let _alive = state.alive.clone();
     let variants = sweep.variants.len() as u32;
-    let started = v1::SweepStarted { request_id: call.id.clone(), variants };
+    let started = v1::SweepStarted {
+        request_id: call.id.clone(),
+        variants,
+    };
     let mut totals = Totals::default();
     let run = async {
         send(&sender, sweep_response::Event::Started(started)).await?;
@@ -129,7 +165,10 @@ pub(super) async fn stream(
                 rows_naive: totals.naive,
                 total_seconds: sweep.begun.elapsed().as_secs_f64(),
             };
-            if send(&sender, sweep_response::Event::Finished(finished)).await.is_ok() {
+            if send(&sender, sweep_response::Event::Finished(finished))
+                .await
+                .is_ok()
+            {
                 call.observation.end(tonic::Code::Ok);
             }
         }
@@ -176,7 +215,10 @@ async fn send(
     event: sweep_response::Event,
 ) -> Result<(), Error> {
     let gone = |_| Error::Fault("the client has gone".into());
-    sender.send(Ok(v1::SweepResponse { event: Some(event) })).await.map_err(gone)
+    sender
+        .send(Ok(v1::SweepResponse { event: Some(event) }))
+        .await
+        .map_err(gone)
 }
 
 impl Sweep {
@@ -195,7 +237,8 @@ impl Sweep {
             let prepared = std::mem::take(&mut next);
             let running = Box::pin(self.window(state, call, sender, totals, first, prepared));
             let preparing = Box::pin(self.prepare(state, window(first + WINDOW)));
-            let (done, following) = before(call.deadline, async { tokio::join!(running, preparing) }).await?;
+            let (done, following) =
+                before(call.deadline, async { tokio::join!(running, preparing) }).await?;
             done?;
             next = following;
         }
@@ -203,8 +246,15 @@ impl Sweep {
     }
 
     /// Compiles some variants, as many at once as there are cores.
-    async fn prepare(&self, state: &Arc<State>, window: Range<usize>) -> Vec<Result<(Prepared, Variant), Error>> {
-        stream::iter(window.map(|i| self.one(state, i))).buffered(state.cores).collect().await
+    async fn prepare(
+        &self,
+        state: &Arc<State>,
+        window: Range<usize>,
+    ) -> Vec<Result<(Prepared, Variant), Error>> {
+        stream::iter(window.map(|i| self.one(state, i)))
+            .buffered(state.cores)
+            .collect()
+            .await
     }
 
     async fn one(&self, state: &Arc<State>, i: usize) -> Result<(Prepared, Variant), Error> {
@@ -214,14 +264,27 @@ impl Sweep {
             Input::Generate(input) => {
                 let mut request = input.clone();
                 request.interventions.append(&mut own);
-                let (ready, variant, writer) = answer::prepare(state, &self.ground, request).await?;
-                Ok((Prepared { ready, output: Output::Answer(writer) }, variant))
+                let (ready, variant, writer) =
+                    answer::prepare(state, &self.ground, request).await?;
+                Ok((
+                    Prepared {
+                        ready,
+                        output: Output::Answer(writer),
+                    },
+                    variant,
+                ))
             }
             Input::Score(input) => {
                 let mut request = input.clone();
                 request.interventions.append(&mut own);
                 let (ready, variant, scorer) = score::prepare(state, &self.ground, request).await?;
-                Ok((Prepared { ready, output: Output::Scores(scorer) }, variant))
+                Ok((
+                    Prepared {
+                        ready,
+                        output: Output::Scores(scorer),
+                    },
+                    variant,
+                ))
             }
         }
     }
@@ -245,7 +308,10 @@ impl Sweep {
                     variants.push(variant);
                 }
                 Err(error @ Error::Engine(engine::Error::Draining)) => return Err(error),
-                Err(error) => self.tell(state, call, sender, totals, first + i, Err(error)).await?,
+                Err(error) => {
+                    self.tell(state, call, sender, totals, first + i, Err(error))
+                        .await?
+                }
             }
         }
         let mut left = variants.len();
@@ -257,10 +323,14 @@ impl Sweep {
             let Some(told) = events.recv().await else {
                 return Err(Error::Fault("the engine went away".into()));
             };
-            let Some((number, slot)) = running.get_mut(told.variant) else { continue };
+            let Some((number, slot)) = running.get_mut(told.variant) else {
+                continue;
+            };
             let Some(prepared) = slot else { continue };
             // What ends one variant so would end all that follow.
-            if let Err(error @ (engine::Error::Deadline { .. } | engine::Error::Draining)) = told.event {
+            if let Err(error @ (engine::Error::Deadline { .. } | engine::Error::Draining)) =
+                told.event
+            {
                 return Err(error.into());
             }
             let outcome = match told.event {
@@ -270,20 +340,36 @@ impl Sweep {
             if let Some(outcome) = outcome {
                 *slot = None;
                 left -= 1;
-                self.tell(state, call, sender, totals, *number, outcome).await?;
+                self.tell(state, call, sender, totals, *number, outcome)
+                    .await?;
             }
         }
         Ok(())
     }
 
     /// Hands a window to the engine; one that has begun waits where the queue is full.
-    async fn submit(&self, state: &State, call: &Call, variants: Vec<Variant>, begun: bool) -> Result<Events, Error> {
+    async fn submit(
+        &self,
+        state: &State,
+        call: &Call,
+        variants: Vec<Variant>,
+        begun: bool,
+    ) -> Result<Events, Error> {
         let engine = state.engine(&self.ground.model);
         while (begun || self.patient) && !engine.has_room() {
             tokio::time::sleep(PATIENCE).await;
         }
-        let (model, client, deadline) = (self.ground.model.clone(), call.client.clone(), call.deadline);
-        Ok(engine.submit(Job { model, client, variants, deadline })?)
+        let (model, client, deadline) = (
+            self.ground.model.clone(),
+            call.client.clone(),
+            call.deadline,
+        );
+        Ok(engine.submit(Job {
+            model,
+            client,
+            variants,
+            deadline,
+        })?)
     }
 
     async fn tell(
@@ -301,7 +387,11 @@ impl Sweep {
         });
         totals.variants += 1;
         let places = self.variants.places(variant);
-        let result = v1::SweepResult { variant: variant as u32, places, outcome: Some(outcome) };
+        let result = v1::SweepResult {
+            variant: variant as u32,
+            places,
+            outcome: Some(outcome),
+        };
         send(sender, sweep_response::Event::Result(result)).await
     }
 }
@@ -311,15 +401,18 @@ impl Prepared {
     fn event(&mut self, event: Event, totals: &mut Totals) -> Result<Option<Outcome>, Error> {
         let outcome = match &mut self.output {
             Output::Answer(writer) => {
-                let finished = writer.event(&self.ready, event)?.into_iter().find_map(|event| match event {
-                    v1::generate_response::Event::Finished(finished) => Some(finished),
-                    _ => None,
-                });
+                let finished = writer
+                    .event(&self.ready, event)?
+                    .into_iter()
+                    .find_map(|event| match event {
+                        v1::generate_response::Event::Finished(finished) => Some(finished),
+                        _ => None,
+                    });
                 finished.map(|f| (f.usage, Outcome::Generated(f)))
             }
-            Output::Scores(scorer) => {
-                scorer.event(&self.ready, event)?.map(|response| (response.usage, Outcome::Scored(response)))
-            }
+            Output::Scores(scorer) => scorer
+                .event(&self.ready, event)?
+                .map(|response| (response.usage, Outcome::Scored(response))),
         };
         Ok(outcome.map(|(usage, outcome)| {
             let usage = usage.unwrap_or_default();
@@ -334,13 +427,17 @@ impl Variants {
     fn len(&self) -> usize {
         match self {
             Self::Listed(listed) => listed.len(),
-            Self::Grid { axes, .. } => axes.iter().fold(1, |n, (_, values)| n.saturating_mul(values.len())),
+            Self::Grid { axes, .. } => axes
+                .iter()
+                .fold(1, |n, (_, values)| n.saturating_mul(values.len())),
         }
     }
 
     /// The number of the value of variant `i` along each axis.
     fn places(&self, mut i: usize) -> Vec<u32> {
-        let Self::Grid { axes, .. } = self else { return Vec::new() };
+        let Self::Grid { axes, .. } = self else {
+            return Vec::new();
+        };
         let mut places = vec![0; axes.len()];
         for (place, (_, values)) in places.iter_mut().zip(axes).rev() {
             *place = (i % values.len()) as u32;
@@ -352,19 +449,31 @@ impl Variants {
     /// The interventions of variant `i`.
     fn get(&self, i: usize) -> Result<Vec<v1::Intervention>, Error> {
         match self {
-            Self::Listed(listed) => Ok(listed.get(i).map(|v| v.interventions.clone()).unwrap_or_default()),
+            Self::Listed(listed) => Ok(listed
+                .get(i)
+                .map(|v| v.interventions.clone())
+                .unwrap_or_default()),
             Self::Grid { template, axes } => {
                 let mut json = template.clone();
-                for (number, ((path, values), place)) in axes.iter().zip(self.places(i)).enumerate() {
+                for (number, ((path, values), place)) in axes.iter().zip(self.places(i)).enumerate()
+                {
                     let field = format!("grid.axes[{number}].field");
                     let value = values[place as usize];
                     let node = walk(&mut json, path).ok_or_else(|| {
-                        Error::invalid(&field, "no such field in the grid's interventions, or an index too far")
+                        Error::invalid(
+                            &field,
+                            "no such field in the grid's interventions, or an index too far",
+                        )
                     })?;
-                    *node = if value.fract() == 0.0 { Value::from(value as i64) } else { Value::from(value) };
+                    *node = if value.fract() == 0.0 {
+                        Value::from(value as i64)
+                    } else {
+                        Value::from(value)
+                    };
                 }
-                serde_json::from_value(json["interventions"].take())
-                    .map_err(|e| Error::invalid("grid.axes", format!("{e}, with the values of variant {i}")))
+                serde_json::from_value(json["interventions"].take()).map_err(|e| {
+                    Error::invalid("grid.axes", format!("{e}, with the values of variant {i}"))
+                })
             }
         }
     }
@@ -379,7 +488,9 @@ fn walk<'a>(json: &'a mut Value, path: &[Step]) -> Option<&'a mut Value> {
                 if node.is_null() {
                     *node = Value::Object(serde_json::Map::new());
                 }
-                node.as_object_mut()?.entry(key.clone()).or_insert(Value::Null)
+                node.as_object_mut()?
+                    .entry(key.clone())
+                    .or_insert(Value::Null)
             }
             Step::Index(index) => {
                 if node.is_null() {
@@ -405,10 +516,14 @@ fn grid_of(grid: v1::SweepGrid) -> Result<Variants, Error> {
     for (i, axis) in grid.axes.iter().enumerate() {
         let field = |name: &str| format!("grid.axes[{i}].{name}");
         let path = steps(&axis.field)
-            .filter(|path| path.first() == Some(&Step::Key("interventions".into())) && path.len() > 2)
+            .filter(|path| {
+                path.first() == Some(&Step::Key("interventions".into())) && path.len() > 2
+            })
             .ok_or_else(|| {
-                let message =
-                    format!("{:?}; a path such as interventions[0].drop_layers.layers[0] is needed", axis.field);
+                let message = format!(
+                    "{:?}; a path such as interventions[0].drop_layers.layers[0] is needed",
+                    axis.field
+                );
                 Error::invalid(field("field"), message)
             })?;
         let values = match &axis.values {
@@ -416,14 +531,22 @@ fn grid_of(grid: v1::SweepGrid) -> Result<Variants, Error> {
             Some(v1::sweep_axis::Values::Numbers(numbers)) => numbers.values.clone(),
             None => Vec::new(),
         };
-        if values.is_empty() || values.len() > MAX_VARIANTS || values.iter().any(|v| !v.is_finite()) {
-            let message = format!("{} values; 1 to {MAX_VARIANTS}, all finite, are needed", values.len());
+        if values.is_empty() || values.len() > MAX_VARIANTS || values.iter().any(|v| !v.is_finite())
+        {
+            let message = format!(
+                "{} values; 1 to {MAX_VARIANTS}, all finite, are needed",
+                values.len()
+            );
             return Err(Error::invalid(field("values"), message));
         }
         axes.push((path, values));
     }
-    let interventions = serde_json::to_value(&grid.interventions).map_err(|e| Error::Fault(e.to_string()))?;
-    Ok(Variants::Grid { template: serde_json::json!({ "interventions": interventions }), axes })
+    let interventions =
+        serde_json::to_value(&grid.interventions).map_err(|e| Error::Fault(e.to_string()))?;
+    Ok(Variants::Grid {
+        template: serde_json::json!({ "interventions": interventions }),
+        axes,
+    })
 }
 
 /// The numbers of a range; its ends are met however its step is rounded.
@@ -431,13 +554,17 @@ fn spread(range: &v1::SweepRange, field: &str) -> Result<Vec<f64>, Error> {
     let step = if range.step == 0.0 { 1.0 } else { range.step };
     let count = ((range.last - range.first) / step + 1e-9).floor();
     if !(step > 0.0 && (0.0..MAX_VARIANTS as f64).contains(&count)) {
-        let message =
-            format!("{} to {} by {step}; first <= last and a step above 0 are needed", range.first, range.last);
+        let message = format!(
+            "{} to {} by {step}; first <= last and a step above 0 are needed",
+            range.first, range.last
+        );
         return Err(Error::invalid(field, message));
     }
     // 0.1 + 2 * 0.1 is to be 0.3.
     let rounded = |v: f64| (v * 1e12).round() / 1e12;
-    Ok((0..=count as usize).map(|i| rounded(range.first + i as f64 * step)).collect())
+    Ok((0..=count as usize)
+        .map(|i| rounded(range.first + i as f64 * step))
+        .collect())
 }
 
 /// `interventions[0].drop_layers.layers[0]`, step by step, as canonical JSON spells its fields.
@@ -474,12 +601,42 @@ mod tests {
         let path = steps("interventions[0].drop_layers.layers[0]").unwrap();
         let mut json = serde_json::json!({"interventions": [{}]});
         *walk(&mut json, &path).unwrap() = Value::from(3);
-        assert_eq!(json, serde_json::json!({"interventions": [{"dropLayers": {"layers": [3]}}]}));
+        assert_eq!(
+            json,
+            serde_json::json!({"interventions": [{"dropLayers": {"layers": [3]}}]})
+        );
         assert!(walk(&mut json, &steps("interventions[2].scale.factor").unwrap()).is_none());
         assert!(steps("interventions[x]").is_none() && steps("..").is_none());
-        let range = v1::SweepRange { first: 0.1, last: 0.9, step: 0.1 };
-        assert_eq!(spread(&range, "").unwrap(), [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]);
-        assert!(spread(&v1::SweepRange { first: 1.0, last: 0.0, step: 1.0 }, "").is_err());
-        assert!(spread(&v1::SweepRange { first: 0.0, last: 1.0, step: 1e-12 }, "").is_err());
+        let range = v1::SweepRange {
+            first: 0.1,
+            last: 0.9,
+            step: 0.1,
+        };
+        assert_eq!(
+            spread(&range, "").unwrap(),
+            [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
+        );
+        assert!(
+            spread(
+                &v1::SweepRange {
+                    first: 1.0,
+                    last: 0.0,
+                    step: 1.0
+                },
+                ""
+            )
+            .is_err()
+        );
+        assert!(
+            spread(
+                &v1::SweepRange {
+                    first: 0.0,
+                    last: 1.0,
+                    step: 1e-12
+                },
+                ""
+            )
+            .is_err()
+        );
     }
 }

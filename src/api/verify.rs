@@ -21,21 +21,35 @@ pub(super) async fn verify(
     call: &mut Call,
     request: v1::VerifyRequest,
 ) -> Result<v1::VerifyResponse, Error> {
-    let record = request.provenance.ok_or_else(|| Error::invalid("provenance", "unset; a record is needed"))?;
+    let record = request
+        .provenance
+        .ok_or_else(|| Error::invalid("provenance", "unset; a record is needed"))?;
     let model = state.models.get(&record.model)?;
     call.observation.model(&model.name);
     let mut response = v1::VerifyResponse::default();
     let mut compare = |stage: &str, recorded: &str, found: &str| {
         if recorded != found {
             let (stage, recorded, found) = (stage.into(), recorded.into(), found.into());
-            response.differences.push(v1::Difference { stage, recorded, found });
+            response.differences.push(v1::Difference {
+                stage,
+                recorded,
+                found,
+            });
         }
     };
     compare("record", &record.digest, &provenance::digest(&record));
-    compare("server_version", &record.server_version, crate::telemetry::VERSION);
+    compare(
+        "server_version",
+        &record.server_version,
+        crate::telemetry::VERSION,
+    );
     compare("model_digest", &record.model_digest, &model.digest);
     compare("dtype", &record.dtype, model.dtype.as_str());
-    compare("device", &record.device, &crate::model::device_name(&model.device));
+    compare(
+        "device",
+        &record.device,
+        &crate::model::device_name(&model.device),
+    );
     if !record.template_time.is_empty() {
         let wrong = |e: jiff::Error| Error::Record(format!("template_time: {e}"));
         call.time = Some(record.template_time.parse().map_err(wrong)?);
@@ -49,10 +63,25 @@ pub(super) async fn verify(
         };
         let found = found.unwrap_or_default();
         compare("preprocessing", &record.preprocessing, &found.preprocessing);
-        compare("plan", &provenance::canonical(&record.plan), &provenance::canonical(&found.plan));
-        let stages: BTreeMap<&str, &str> = found.stages.iter().map(|s| (s.name.as_str(), s.digest.as_str())).collect();
+        compare(
+            "plan",
+            &provenance::canonical(&record.plan),
+            &provenance::canonical(&found.plan),
+        );
+        let stages: BTreeMap<&str, &str> = found
+            .stages
+            .iter()
+            .map(|s| (s.name.as_str(), s.digest.as_str()))
+            .collect();
         for stage in &record.stages {
-            compare(&stage.name, &stage.digest, stages.get(stage.name.as_str()).copied().unwrap_or("missing"));
+            compare(
+                &stage.name,
+                &stage.digest,
+                stages
+                    .get(stage.name.as_str())
+                    .copied()
+                    .unwrap_or("missing"),
+            );
         }
         compare("output", &record.output_digest, &found.output_digest);
         // The request itself, where only that differs.
@@ -67,15 +96,27 @@ pub(super) async fn verify(
 fn recorded(record: &v1::Provenance, images: Vec<v1::Image>) -> Result<Recorded, Error> {
     let bad = |e: serde_json::Error| Error::Record(format!("request: {e}"));
     let json: Value = serde_json::from_str(&record.request).map_err(bad)?;
-    let (method, request) = match json.as_object().map(|o| o.iter().collect::<Vec<_>>()).as_deref() {
+    let (method, request) = match json
+        .as_object()
+        .map(|o| o.iter().collect::<Vec<_>>())
+        .as_deref()
+    {
         Some([(method, request)]) => ((*method).clone(), (*request).clone()),
-        _ => return Err(Error::Record("request: one method with its request is needed, as a record has it".into())),
+        _ => {
+            return Err(Error::Record(
+                "request: one method with its request is needed, as a record has it".into(),
+            ));
+        }
     };
     let mut recorded = match method.as_str() {
         "Generate" => Recorded::Generate(serde_json::from_value(request).map_err(bad)?),
         "Score" => Recorded::Score(serde_json::from_value(request).map_err(bad)?),
         "Capture" => Recorded::Capture(serde_json::from_value(request).map_err(bad)?),
-        other => return Err(Error::Record(format!("request: method {other:?}; Generate, Score or Capture is needed"))),
+        other => {
+            return Err(Error::Record(format!(
+                "request: method {other:?}; Generate, Score or Capture is needed"
+            )));
+        }
     };
     let mut by_digest: BTreeMap<String, v1::Image> = BTreeMap::new();
     for image in images {
@@ -89,7 +130,9 @@ fn recorded(record: &v1::Provenance, images: Vec<v1::Image>) -> Result<Recorded,
         Recorded::Capture(request) => request.prompt.as_mut(),
     };
     for image in prompt.into_iter().flat_map(prompt::images_mut) {
-        let Some(v1::image::Source::Handle(handle)) = &image.source else { continue };
+        let Some(v1::image::Source::Handle(handle)) = &image.source else {
+            continue;
+        };
         if let Some(sent) = by_digest.get(handle) {
             *image = sent.clone();
         }

@@ -1,5 +1,6 @@
-//! Mutual nearest neighbours: whether two representations of the same items find the same items alike (Huh et al. 2024, "The Platonic
-//! Representation Hypothesis", with the defaults of their code).
+//! Mutual nearest neighbours: whether two representations of the same items find the same items
+//! alike (Huh et al. 2024, "The Platonic Representation Hypothesis", with the defaults of their
+//! code).
 
 use std::collections::HashSet;
 
@@ -30,13 +31,17 @@ pub struct Aligned {
 }
 
 impl Features {
-    /// The `k` nearest others of every item by cosine, after entries are clamped to the `clamp` quantile of all |x| (0.95 there; 1
-    /// clamps nothing). Of items at the same distance the first are taken.
+    /// The `k` nearest others of every item by cosine, after entries are clamped to the `clamp`
+    /// quantile of all |x| (0.95 there; 1 clamps nothing). Of items at the same distance the first
+    /// are taken.
     pub fn neighbours(&self, k: usize, clamp: f64) -> Result<Neighbours, String> {
         let n = self.rows.len();
         let width = self.rows.first().map_or(0, Vec::len);
         if k == 0 || k >= n {
-            return Err(format!("k is {k}; of {n} items 1 to {} are others", n.saturating_sub(1)));
+            return Err(format!(
+                "k is {k}; of {n} items 1 to {} are others",
+                n.saturating_sub(1)
+            ));
         }
         if width == 0 || self.rows.iter().any(|r| r.len() != width) {
             return Err(format!("{}: features of one width are needed", self.name));
@@ -52,19 +57,27 @@ impl Features {
             f32::INFINITY
         };
         let unit = |row: &Vec<f32>| {
-            let row: Vec<f64> = row.iter().map(|v| f64::from(v.clamp(-limit, limit))).collect();
+            let row: Vec<f64> = row
+                .iter()
+                .map(|v| f64::from(v.clamp(-limit, limit)))
+                .collect();
             let length = row.iter().map(|v| v * v).sum::<f64>().sqrt().max(1e-12);
             row.into_iter().map(|v| v / length).collect::<Vec<f64>>()
         };
         let rows: Vec<Vec<f64>> = self.rows.iter().map(unit).collect();
         let nearest = |(i, own): (usize, &Vec<f64>)| {
             let dot = |other: &Vec<f64>| own.iter().zip(other).map(|(a, b)| a * b).sum::<f64>();
-            let mut all: Vec<(f64, usize)> = (0..n).filter(|&j| j != i).map(|j| (dot(&rows[j]), j)).collect();
+            let mut all: Vec<(f64, usize)> = (0..n)
+                .filter(|&j| j != i)
+                .map(|j| (dot(&rows[j]), j))
+                .collect();
             all.select_nth_unstable_by(k - 1, |a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
             all.truncate(k);
             all.into_iter().map(|(_, j)| j).collect()
         };
-        Ok(Neighbours(rows.par_iter().enumerate().map(nearest).collect()))
+        Ok(Neighbours(
+            rows.par_iter().enumerate().map(nearest).collect(),
+        ))
     }
 }
 
@@ -73,7 +86,10 @@ impl Neighbours {
     pub fn shared(&self, other: &Self) -> f64 {
         let both = |(own, theirs): (&Vec<usize>, &Vec<usize>)| {
             let own: HashSet<&usize> = own.iter().collect();
-            (theirs.iter().filter(|j| own.contains(j)).count(), theirs.len())
+            (
+                theirs.iter().filter(|j| own.contains(j)).count(),
+                theirs.len(),
+            )
         };
         // Counted whole, so that the order of items cannot round.
         let counts = self.0.iter().zip(&other.0).map(both);
@@ -83,15 +99,32 @@ impl Neighbours {
 }
 
 /// The alignment of every pair, the best one first.
-pub fn align(first: &[Features], second: &[Features], k: usize, clamp: f64) -> Result<Vec<Aligned>, String> {
+pub fn align(
+    first: &[Features],
+    second: &[Features],
+    k: usize,
+    clamp: f64,
+) -> Result<Vec<Aligned>, String> {
     let n = first.first().map_or(0, |f| f.rows.len());
     if let Some(other) = first.iter().chain(second).find(|f| f.rows.len() != n) {
-        return Err(format!("{} has features of {} items, the first one of {n}", other.name, other.rows.len()));
+        return Err(format!(
+            "{} has features of {} items, the first one of {n}",
+            other.name,
+            other.rows.len()
+        ));
     }
-    let of = |all: &[Features]| all.iter().map(|f| f.neighbours(k, clamp)).collect::<Result<Vec<_>, _>>();
+    let of = |all: &[Features]| {
+        all.iter()
+            .map(|f| f.neighbours(k, clamp))
+            .collect::<Result<Vec<_>, _>>()
+    };
     let (own, theirs) = (of(first)?, of(second)?);
     let pair = |(first, a): (usize, &Neighbours)| {
-        let one = |(second, b): (usize, &Neighbours)| Aligned { first, second, score: a.shared(b) };
+        let one = |(second, b): (usize, &Neighbours)| Aligned {
+            first,
+            second,
+            score: a.shared(b),
+        };
         theirs.iter().enumerate().map(one).collect::<Vec<_>>()
     };
     let mut all: Vec<Aligned> = own.iter().enumerate().flat_map(pair).collect();
@@ -106,8 +139,13 @@ mod tests {
 
     fn drawn(seed: u64, n: usize, width: usize) -> Features {
         let mut draws = Draws::new(seed, "features", 0, 0);
-        let rows = (0..n).map(|_| (0..width).map(|_| draws.unit() as f32 - 0.5).collect()).collect();
-        Features { name: format!("drawn {seed}"), rows }
+        let rows = (0..n)
+            .map(|_| (0..width).map(|_| draws.unit() as f32 - 0.5).collect())
+            .collect();
+        Features {
+            name: format!("drawn {seed}"),
+            rows,
+        }
     }
 
     fn score(a: &Features, b: &Features, k: usize) -> f64 {
@@ -119,13 +157,24 @@ mod tests {
         let (a, b) = (drawn(1, 400, 16), drawn(2, 400, 24));
         assert!((score(&a, &a, 10) - 1.0).abs() < 1e-12);
         // Lengths are nothing to it, where nothing is clamped.
-        let longer =
-            Features { rows: a.rows.iter().map(|r| r.iter().map(|v| 3.0 * v).collect()).collect(), ..a.clone() };
+        let longer = Features {
+            rows: a
+                .rows
+                .iter()
+                .map(|r| r.iter().map(|v| 3.0 * v).collect())
+                .collect(),
+            ..a.clone()
+        };
         assert!((score(&a, &longer, 10) - 1.0).abs() < 1e-12);
-        // Of 4,000 neighbours each is shared with a probability of k / (N - 1); four standard deviations.
+        // Of 4,000 neighbours each is shared with a probability of k / (N - 1); four standard
+        // deviations.
         let chance = 10.0 / 399.0;
         let spread = 4.0 * (chance * (1.0 - chance) / 4000.0_f64).sqrt();
-        assert!((score(&a, &b, 10) - chance).abs() < spread, "{}", score(&a, &b, 10));
+        assert!(
+            (score(&a, &b, 10) - chance).abs() < spread,
+            "{}",
+            score(&a, &b, 10)
+        );
     }
 
     #[test]
@@ -142,21 +191,35 @@ mod tests {
             rows.swap(3, 40);
             Features { rows, ..f.clone() }
         };
-        assert_eq!(score(&turned(&a), &turned(&b), 5).to_bits(), before.to_bits());
+        assert_eq!(
+            score(&turned(&a), &turned(&b), 5).to_bits(),
+            before.to_bits()
+        );
     }
 
-    /// tests/scorers/alignment.json is what the definition, written with torch, says of these features.
+    /// tests/scorers/alignment.json is what the definition, written with torch, says of these
+    /// features.
     #[test]
     fn scores_are_those_of_the_reference() {
         let json = include_str!("../../tests/scorers/alignment.json");
         let golden: serde_json::Value = serde_json::from_str(json).unwrap();
-        let features =
-            |name: &str| Features { name: name.into(), rows: serde_json::from_value(golden[name].clone()).unwrap() };
+        let features = |name: &str| Features {
+            name: name.into(),
+            rows: serde_json::from_value(golden[name].clone()).unwrap(),
+        };
         let (a, b) = (features("a"), features("b"));
         for case in golden["scores"].as_array().unwrap() {
-            let (k, clamp) = (case["k"].as_u64().unwrap() as usize, case["clamp"].as_f64().unwrap());
-            let ours = align(std::slice::from_ref(&a), std::slice::from_ref(&b), k, clamp).unwrap()[0].score;
-            assert!((ours - case["score"].as_f64().unwrap()).abs() < 1e-6, "{case} {ours}");
+            let (k, clamp) = (
+                case["k"].as_u64().unwrap() as usize,
+                case["clamp"].as_f64().unwrap(),
+            );
+            let ours = align(std::slice::from_ref(&a), std::slice::from_ref(&b), k, clamp).unwrap()
+                [0]
+            .score;
+            assert!(
+                (ours - case["score"].as_f64().unwrap()).abs() < 1e-6,
+                "{case} {ours}"
+            );
         }
     }
 
@@ -167,7 +230,9 @@ mod tests {
             align(std::slice::from_ref(a), std::slice::from_ref(b), k, 0.95).unwrap_err()
         };
         assert!(
-            of(&a, &b, 2).contains("6 items") && of(&a, &a, 5).contains("1 to 4") && of(&a, &a, 0).contains("k is 0")
+            of(&a, &b, 2).contains("6 items")
+                && of(&a, &a, 5).contains("1 to 4")
+                && of(&a, &a, 0).contains("k is 0")
         );
         let mut odd = a.clone();
         odd.rows[2].pop();

@@ -14,17 +14,28 @@ pub struct Interval {
 }
 
 /// Wilson's score interval at 95 % (Wilson 1927): with z = 1.96 and p = right / n,
-/// `(p + z^2 / 2n +- z sqrt(p (1 - p) / n + z^2 / 4n^2)) / (1 + z^2 / n)`. Without items, the whole of 0 to 1.
+/// `(p + z^2 / 2n +- z sqrt(p (1 - p) / n + z^2 / 4n^2)) / (1 + z^2 / n)`. Without items, the whole
+/// of 0 to 1.
 pub fn wilson(right: usize, n: usize) -> Interval {
     if n == 0 {
-        return Interval { share: 0.0, low: 0.0, high: 1.0, n };
+        return Interval {
+            share: 0.0,
+            low: 0.0,
+            high: 1.0,
+            n,
+        };
     }
     let (p, count, z) = (right as f64 / n as f64, n as f64, 1.959_964);
     let z2 = z * z;
     let centre = p + z2 / (2.0 * count);
     let spread = z * (p * (1.0 - p) / count + z2 / (4.0 * count * count)).sqrt();
     let scale = 1.0 + z2 / count;
-    Interval { share: p, low: ((centre - spread) / scale).max(0.0), high: ((centre + spread) / scale).min(1.0), n }
+    Interval {
+        share: p,
+        low: ((centre - spread) / scale).max(0.0),
+        high: ((centre + spread) / scale).min(1.0),
+        n,
+    }
 }
 
 #[cfg(test)]
@@ -35,7 +46,10 @@ mod tests {
     fn known_values() {
         // From the closed form by hand: 8 of 10.
         let i = wilson(8, 10);
-        assert!((i.low - 0.4902).abs() < 1e-4 && (i.high - 0.9433).abs() < 1e-4, "{i:?}");
+        assert!(
+            (i.low - 0.4902).abs() < 1e-4 && (i.high - 0.9433).abs() < 1e-4,
+            "{i:?}"
+        );
         assert_eq!(wilson(0, 0).n, 0);
         assert!(wilson(0, 50).low.abs() < 1e-12 && (wilson(50, 50).high - 1.0).abs() < 1e-12);
     }

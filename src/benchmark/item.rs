@@ -15,12 +15,13 @@ pub struct Item {
     pub hint: String,
     /// What A, B, ... say; none for questions without options. Those after the 26th have no letter.
     pub options: Vec<String>,
-    /// The right answer: a letter where there are options, or the option's words; a JSON list of texts where each of several is right.
-    /// Empty where only a judge can tell.
+    /// The right answer: a letter where there are options, or the option's words; a JSON list of
+    /// texts where each of several is right. Empty where only a judge can tell.
     pub answer: String,
     /// What it tests.
     pub category: String,
-    /// Items that count together: both of a pair of MMVP, all questions about a picture of MME. Empty: itself alone.
+    /// Items that count together: both of a pair of MMVP, all questions about a picture of MME.
+    /// Empty: itself alone.
     pub group: String,
     /// All other columns by name.
     pub fields: BTreeMap<String, String>,
@@ -41,27 +42,43 @@ impl Item {
 
     /// The option that a letter stands for.
     pub fn option(&self, letter: char) -> Option<&str> {
-        self.letters().position(|l| l == letter).and_then(|i| self.options.get(i)).map(String::as_str)
+        self.letters()
+            .position(|l| l == letter)
+            .and_then(|i| self.options.get(i))
+            .map(String::as_str)
     }
 
     /// The place of the right option, from 0: by its letter, or by its words.
     pub fn answer_place(&self) -> Option<usize> {
-        let letter = self
-            .letters()
-            .position(|l| self.answer.trim().trim_matches(['(', ')']).eq_ignore_ascii_case(&l.to_string()));
-        letter.or_else(|| self.options.iter().position(|option| *option == self.answer))
+        let letter = self.letters().position(|l| {
+            self.answer
+                .trim()
+                .trim_matches(['(', ')'])
+                .eq_ignore_ascii_case(&l.to_string())
+        });
+        letter.or_else(|| {
+            self.options
+                .iter()
+                .position(|option| *option == self.answer)
+        })
     }
 
     /// The answers that are right: one, or those of a JSON list of texts.
     pub fn answers(&self) -> Vec<String> {
-        let several = serde_json::from_str::<Vec<String>>(&self.answer).ok().filter(|all| !all.is_empty());
+        let several = serde_json::from_str::<Vec<String>>(&self.answer)
+            .ok()
+            .filter(|all| !all.is_empty());
         several.unwrap_or_else(|| vec![self.answer.clone()])
     }
 
     /// `A. first`, line by line.
     pub fn listed(&self) -> String {
         let line = |(letter, option)| format!("{letter}. {option}");
-        self.letters().zip(&self.options).map(line).collect::<Vec<_>>().join("\n")
+        self.letters()
+            .zip(&self.options)
+            .map(line)
+            .collect::<Vec<_>>()
+            .join("\n")
     }
 }
 

@@ -1,5 +1,5 @@
-//! Benchmarks: items, how a question is put and an answer read, what all of them come to and how sure that is. It must not know
-//! protobuf or tensors.
+//! Benchmarks: items, how a question is put and an answer read, what all of them come to and how
+//! sure that is. It must not know protobuf or tensors.
 
 pub mod alignment;
 pub mod analysis;
@@ -41,7 +41,8 @@ pub fn digest(id: &str) -> [u8; 16] {
     digest
 }
 
-/// `template` with each `{name}` of `values` filled in, in one pass, so that a value that holds a name in braces stays as it is.
+/// `template` with each `{name}` of `values` filled in, in one pass, so that a value that holds a
+/// name in braces stays as it is.
 pub fn fill(template: &str, values: &[(&str, &str)]) -> String {
     pieces(template, values).collect()
 }
@@ -52,11 +53,17 @@ pub fn filled_bytes(template: &str, values: &[(&str, &str)]) -> usize {
 }
 
 /// Values, and what stands between them.
-fn pieces<'a>(template: &'a str, values: &'a [(&'a str, &'a str)]) -> impl Iterator<Item = &'a str> {
+fn pieces<'a>(
+    template: &'a str,
+    values: &'a [(&'a str, &'a str)],
+) -> impl Iterator<Item = &'a str> {
     let mut rest = template;
     std::iter::from_fn(move || {
         let named = |(name, value): &(&str, &'a str)| {
-            let after = rest.strip_prefix('{')?.strip_prefix(name)?.strip_prefix('}')?;
+            let after = rest
+                .strip_prefix('{')?
+                .strip_prefix(name)?
+                .strip_prefix('}')?;
             Some((*value, after))
         };
         let plain = || {

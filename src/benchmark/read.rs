@@ -1,5 +1,5 @@
-//! How the public tools read an answer: each reader is named after the tool whose verdicts it gives (tests/scorers.rs compares them).
-//! A reader returns `None` where the tool would fail or guess.
+//! How the public tools read an answer: each reader is named after the tool whose verdicts it gives
+//! (tests/scorers.rs compares them). A reader returns `None` where the tool would fail or guess.
 
 use std::sync::LazyLock;
 
@@ -18,20 +18,34 @@ fn is_space(c: char) -> bool {
 
 /// Control characters that Python counts as white space, as spaces.
 fn spaced(text: &str) -> String {
-    text.chars().map(|c| if ('\x1c'..='\x1f').contains(&c) { ' ' } else { c }).collect()
+    text.chars()
+        .map(|c| {
+            if ('\x1c'..='\x1f').contains(&c) {
+                ' '
+            } else {
+                c
+            }
+        })
+        .collect()
 }
 
 /// Strips each of `chars` from both ends, one after the other.
 fn strip_each(text: &str, chars: &[char]) -> String {
-    chars.iter().fold(text.to_owned(), |text, &c| text.trim_matches(c).to_owned())
+    chars
+        .iter()
+        .fold(text.to_owned(), |text, &c| text.trim_matches(c).to_owned())
 }
 
-#[expect(clippy::expect_used, reason = "the patterns are constants, and a test uses each")]
+#[expect(
+    clippy::expect_used,
+    reason = "the patterns are constants, and a test uses each"
+)]
 fn pattern(text: &str) -> Regex {
     Regex::new(text).expect("a constant pattern")
 }
 
-/// lmms-eval's MMVP: A or B alone, at the start, after "answer is" or "option", before a space, or as the first character.
+/// lmms-eval's MMVP: A or B alone, at the start, after "answer is" or "option", before a space, or
+/// as the first character.
 pub(super) fn pair_letter(_: &Item, text: &str) -> Option<String> {
     static PATTERNS: LazyLock<Vec<Regex>> = LazyLock::new(|| {
         let all = [
@@ -45,18 +59,33 @@ pub(super) fn pair_letter(_: &Item, text: &str) -> Option<String> {
     });
     let text = spaced(text);
     let text = strip(&text);
-    let found = PATTERNS.iter().find_map(|p| p.captures(text)).map(|c| c[1].to_ascii_uppercase());
-    let first = || text.chars().next().map(|c| c.to_ascii_uppercase()).filter(|c| ['A', 'B'].contains(c));
+    let found = PATTERNS
+        .iter()
+        .find_map(|p| p.captures(text))
+        .map(|c| c[1].to_ascii_uppercase());
+    let first = || {
+        text.chars()
+            .next()
+            .map(|c| c.to_ascii_uppercase())
+            .filter(|c| ['A', 'B'].contains(c))
+    };
     found.or_else(|| first().map(String::from))
 }
 
-/// The reader of MMMU, which lmms-eval's Q-Bench uses: `(A)`, `A `, `A.`, or the words of an option; of several the last. Where it finds
-/// none it draws a letter, and this returns `None`.
+/// The reader of MMMU, which lmms-eval's Q-Bench uses: `(A)`, `A `, `A.`, or the words of an
+/// option; of several the last. Where it finds none it draws a letter, and this returns `None`.
 pub(super) fn mmmu_letter(item: &Item, text: &str) -> Option<String> {
-    let text = format!(" {} ", strip_each(text, &[',', '.', '!', '?', ';', ':', '\'']));
-    let all: Vec<(char, String)> =
-        item.letters().zip(&item.options).map(|(letter, option)| (letter, option.to_lowercase())).collect();
-    let pick = |holds: &dyn Fn(&(char, String)) -> bool, place: &dyn Fn(&(char, String)) -> Option<usize>| {
+    let text = format!(
+        " {} ",
+        strip_each(text, &[',', '.', '!', '?', ';', ':', '\''])
+    );
+    let all: Vec<(char, String)> = item
+        .letters()
+        .zip(&item.options)
+        .map(|(letter, option)| (letter, option.to_lowercase()))
+        .collect();
+    let pick = |holds: &dyn Fn(&(char, String)) -> bool,
+                place: &dyn Fn(&(char, String)) -> Option<usize>| {
         let found: Vec<&(char, String)> = all.iter().filter(|c| holds(c)).collect();
         match found[..] {
             [] => None,
@@ -66,12 +95,26 @@ pub(super) fn mmmu_letter(item: &Item, text: &str) -> Option<String> {
         }
     };
     let lower = text.to_lowercase();
-    let letter = pick(&|c| text.contains(&format!("({})", c.0)), &|c| text.rfind(&format!("({})", c.0)))
-        .or_else(|| pick(&|c| text.contains(&format!("{} ", c.0)), &|c| text.rfind(&format!(" {} ", c.0))))
-        .or_else(|| pick(&|c| text.contains(&format!("{}.", c.0)), &|c| text.rfind(&format!(" {} ", c.0))));
+    let letter = pick(&|c| text.contains(&format!("({})", c.0)), &|c| {
+        text.rfind(&format!("({})", c.0))
+    })
+    .or_else(|| {
+        pick(&|c| text.contains(&format!("{} ", c.0)), &|c| {
+            text.rfind(&format!(" {} ", c.0))
+        })
+    })
+    .or_else(|| {
+        pick(&|c| text.contains(&format!("{}.", c.0)), &|c| {
+            text.rfind(&format!(" {} ", c.0))
+        })
+    });
     let words = || {
         let long = text.split(is_space).filter(|w| !w.is_empty()).count() > 5;
-        if long { pick(&|c| lower.contains(&c.1), &|c| lower.rfind(&c.1)) } else { None }
+        if long {
+            pick(&|c| lower.contains(&c.1), &|c| lower.rfind(&c.1))
+        } else {
+            None
+        }
     };
     letter.or_else(words).map(String::from)
 }
@@ -107,8 +150,9 @@ const PHRASES: [&str; 27] = [
     "答えは",
 ];
 
-/// lmms-eval's reader of choices, which its MMStar uses with A to D: what stands at the start counts most, then at the end, after a
-/// phrase, as `(A)`, `A.`, `A:`, `A)`, before a space, anywhere; of equals the last.
+/// lmms-eval's reader of choices, which its MMStar uses with A to D: what stands at the start
+/// counts most, then at the end, after a phrase, as `(A)`, `A.`, `A:`, `A)`, before a space,
+/// anywhere; of equals the last.
 pub(super) fn ranked_letter(_: &Item, text: &str) -> Option<String> {
     ranked(&['A', 'B', 'C', 'D'], text)
 }
@@ -116,7 +160,11 @@ pub(super) fn ranked_letter(_: &Item, text: &str) -> Option<String> {
 /// The same with the letters of the item's own options; A to D where it has none.
 pub(super) fn choice_letter(item: &Item, text: &str) -> Option<String> {
     let letters: Vec<char> = item.letters().collect();
-    if letters.is_empty() { ranked_letter(item, text) } else { ranked(&letters, text) }
+    if letters.is_empty() {
+        ranked_letter(item, text)
+    } else {
+        ranked(&letters, text)
+    }
 }
 
 fn ranked(letters: &[char], text: &str) -> Option<String> {
@@ -135,12 +183,23 @@ fn ranked(letters: &[char], text: &str) -> Option<String> {
             found.extend(last(&wanted).map(|at| (rank, at, letter)));
         }
     }
-    let lower: Vec<char> = text.iter().collect::<String>().to_lowercase().chars().collect();
+    let lower: Vec<char> = text
+        .iter()
+        .collect::<String>()
+        .to_lowercase()
+        .chars()
+        .collect();
     for phrase in PHRASES {
         let phrase: Vec<char> = phrase.chars().collect();
-        let Some(at) = lower.windows(phrase.len()).position(|w| w == phrase) else { continue };
+        let Some(at) = lower.windows(phrase.len()).position(|w| w == phrase) else {
+            continue;
+        };
         for &letter in letters {
-            let after = text.iter().enumerate().skip(at + phrase.len()).find(|(_, c)| **c == letter);
+            let after = text
+                .iter()
+                .enumerate()
+                .skip(at + phrase.len())
+                .find(|(_, c)| **c == letter);
             found.extend(after.map(|(at, _)| (7, at, letter)));
         }
     }
@@ -149,15 +208,25 @@ fn ranked(letters: &[char], text: &str) -> Option<String> {
         if inner.first() == Some(&letter) && inner.get(1).is_none_or(|c| !c.is_alphabetic()) {
             found.push((10, 0, letter));
         }
-        if inner.last() == Some(&letter) && inner.iter().nth_back(1).is_none_or(|c| !c.is_alphabetic()) {
+        if inner.last() == Some(&letter)
+            && inner.iter().nth_back(1).is_none_or(|c| !c.is_alphabetic())
+        {
             found.push((9, text.len() - 1, letter));
         }
     }
     if found.is_empty() {
-        found.extend(letters.iter().filter_map(|&l| last(&[l]).map(|at| (0, at, l))));
+        found.extend(
+            letters
+                .iter()
+                .filter_map(|&l| last(&[l]).map(|at| (0, at, l))),
+        );
     }
     // Of equals the first that was found.
-    found.iter().rev().max_by_key(|(rank, at, _)| (*rank, *at)).map(|(_, _, letter)| letter.to_string())
+    found
+        .iter()
+        .rev()
+        .max_by_key(|(rank, at, _)| (*rank, *at))
+        .map(|(_, _, letter)| letter.to_string())
 }
 
 /// LLaVA's ScienceQA as lmms-eval has it: the letter alone, or `X.` first.
@@ -194,10 +263,16 @@ pub(super) fn leading_letter(_: &Item, text: &str) -> Option<String> {
     if let Some(found) = FIRST.captures(&spaced(text)) {
         return Some(found[1].to_owned());
     }
-    let bare: String = text.to_lowercase().chars().filter(|c| !c.is_ascii_punctuation()).collect();
+    let bare: String = text
+        .to_lowercase()
+        .chars()
+        .filter(|c| !c.is_ascii_punctuation())
+        .collect();
     let mut chars = bare.chars();
     match (chars.next(), chars.next()) {
-        (Some(letter), None) if letter.is_ascii_lowercase() => Some(letter.to_ascii_uppercase().into()),
+        (Some(letter), None) if letter.is_ascii_lowercase() => {
+            Some(letter.to_ascii_uppercase().into())
+        }
         _ => None,
     }
 }
@@ -217,7 +292,8 @@ pub(super) fn yes_no(_: &Item, text: &str) -> Option<String> {
     said.map(String::from)
 }
 
-/// VLMEvalKit's `can_infer`: one option's letter among the last words, punctuation aside, or one option's words anywhere.
+/// VLMEvalKit's `can_infer`: one option's letter among the last words, punctuation aside, or one
+/// option's words anywhere.
 pub(super) fn inferred_letter(item: &Item, text: &str) -> Option<String> {
     const REFUSALS: [&str; 4] = [
         "Sorry, I can't help with images of people yet.",
@@ -225,10 +301,16 @@ pub(super) fn inferred_letter(item: &Item, text: &str) -> Option<String> {
         "I'm sorry, but without the image provided",
         "Cannot determine the answer",
     ];
-    if REFUSALS.iter().any(|r| text.contains(r)) || text.contains("Failed to obtain answer via API") {
+    if REFUSALS.iter().any(|r| text.contains(r)) || text.contains("Failed to obtain answer via API")
+    {
         return None;
     }
-    let parted = text.replace(['.', '(', ')', '[', ']', ',', ':', ';', '!', '*', '#', '{', '}'], " ");
+    let parted = text.replace(
+        [
+            '.', '(', ')', '[', ']', ',', ':', ';', '!', '*', '#', '{', '}',
+        ],
+        " ",
+    );
     let words: Vec<&str> = parted.split(is_space).filter(|w| !w.is_empty()).collect();
     let place = |letter: char| words.iter().position(|w| w.chars().eq([letter]));
     let said: Vec<char> = item.letters().filter(|&l| place(l).is_some()).collect();
@@ -238,39 +320,51 @@ pub(super) fn inferred_letter(item: &Item, text: &str) -> Option<String> {
         return Some(letter.into());
     }
     // It takes these for refusals, and texts so long that any option may be in them for none.
-    let long = 2 * item.options.iter().map(|o| o.chars().count()).sum::<usize>();
+    let long = 2 * item
+        .options
+        .iter()
+        .map(|o| o.chars().count())
+        .sum::<usize>();
     if (said.is_empty() && words.contains(&"Z")) || text.to_lowercase().chars().count() > long {
         return None;
     }
     let lower = text.to_lowercase();
-    let mut named = item.letters().zip(&item.options).filter(|(_, option)| lower.contains(&option.to_lowercase()));
+    let mut named = item
+        .letters()
+        .zip(&item.options)
+        .filter(|(_, option)| lower.contains(&option.to_lowercase()));
     match (named.next(), named.next()) {
         (Some((letter, _)), None) => Some(letter.into()),
         _ => None,
     }
 }
 
-/// The reader of `shapes`: with options a letter alone, or followed by `.`, `)`, `:` or a space; without, the whole text, case and a
-/// final period aside.
+/// The reader of `shapes`: with options a letter alone, or followed by `.`, `)`, `:` or a space;
+/// without, the whole text, case and a final period aside.
 pub(super) fn short(item: &Item, text: &str) -> Option<String> {
     let text = text.trim();
     if item.options.is_empty() {
-        return Some(text.strip_suffix('.').unwrap_or(text).to_lowercase()).filter(|said| !said.is_empty());
+        return Some(text.strip_suffix('.').unwrap_or(text).to_lowercase())
+            .filter(|said| !said.is_empty());
     }
     let mut chars = text.chars();
     let letter = chars.next()?.to_ascii_uppercase();
-    let ends = chars.next().is_none_or(|c| matches!(c, '.' | ')' | ':' | ' ' | '\n'));
+    let ends = chars
+        .next()
+        .is_none_or(|c| matches!(c, '.' | ')' | ':' | ' ' | '\n'));
     (ends && item.option(letter).is_some()).then(|| letter.into())
 }
 
-/// The option whose words are in the answer, case aside; of several the longest, if it holds all others.
+/// The option whose words are in the answer, case aside; of several the longest, if it holds all
+/// others.
 pub(super) fn named(item: &Item, text: &str) -> Option<String> {
     let lower = text.to_lowercase();
     let is_word = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
     let stands_alone = |option: &&String| {
         let option = option.to_lowercase();
         let ends = |(at, found): (usize, &str)| {
-            !is_word(lower[..at].chars().next_back()) && !is_word(lower[at + found.len()..].chars().next())
+            !is_word(lower[..at].chars().next_back())
+                && !is_word(lower[at + found.len()..].chars().next())
         };
         !option.is_empty() && lower.match_indices(&option).any(ends)
     };
@@ -286,11 +380,13 @@ pub(super) fn whole(_: &Item, text: &str) -> Option<String> {
     Some(text.to_owned())
 }
 
-/// MathVista without a judge: what lmms-eval takes directly (an option's words, a number alone, `The answer is "..."`), then a letter
-/// alone or in parentheses, then the last number; normalised as lmms-eval does.
+/// MathVista without a judge: what lmms-eval takes directly (an option's words, a number alone,
+/// `The answer is "..."`), then a letter alone or in parentheses, then the last number; normalised
+/// as lmms-eval does.
 pub(super) fn math(item: &Item, text: &str) -> Option<String> {
     static SAID: LazyLock<Regex> = LazyLock::new(|| pattern(r#"The answer is "(.*)"\."#));
-    static LETTER: LazyLock<Regex> = LazyLock::new(|| pattern(r"^\(?([A-Z])\)?[.:)]?(?:\s|$)|\(([A-Z])\)"));
+    static LETTER: LazyLock<Regex> =
+        LazyLock::new(|| pattern(r"^\(?([A-Z])\)?[.:)]?(?:\s|$)|\(([A-Z])\)"));
     static NUMBER: LazyLock<Regex> = LazyLock::new(|| pattern(r"-?\d[\d,]*(?:\.\d+)?|-?\.\d+"));
     static LIST: LazyLock<Regex> = LazyLock::new(|| pattern(r"\[[^\[\]]*\]"));
     let text = strip(text);
@@ -303,7 +399,9 @@ pub(super) fn math(item: &Item, text: &str) -> Option<String> {
             return said.and_then(|s| normal_math(item, &s));
         }
         let letter = LETTER.captures(text).and_then(|c| c.get(1).or(c.get(2)));
-        return letter.and_then(|l| item.option(l.as_str().chars().next()?)).map(ToOwned::to_owned);
+        return letter
+            .and_then(|l| item.option(l.as_str().chars().next()?))
+            .map(ToOwned::to_owned);
     }
     if let Some(direct) = normal_math(item, said.as_deref().unwrap_or(text)) {
         return Some(direct);
@@ -315,12 +413,15 @@ pub(super) fn math(item: &Item, text: &str) -> Option<String> {
     normal_math(item, &number)
 }
 
-/// What lmms-eval makes of an extracted answer: of options the nearest by edit distance, of numbers their value at the item's precision.
+/// What lmms-eval makes of an extracted answer: of options the nearest by edit distance, of numbers
+/// their value at the item's precision.
 pub fn normal_math(item: &Item, extracted: &str) -> Option<String> {
     static LETTER: LazyLock<Regex> = LazyLock::new(|| pattern(r"\(([a-zA-Z])\)"));
     if !item.options.is_empty() {
         let extracted = strip(extracted);
-        let letter = LETTER.captures(extracted).map(|c| c[1].to_ascii_uppercase());
+        let letter = LETTER
+            .captures(extracted)
+            .map(|c| c[1].to_ascii_uppercase());
         let extracted = letter.as_deref().unwrap_or(extracted);
         let mut chars = extracted.chars();
         if let (Some(letter), None) = (chars.next(), chars.next())
@@ -328,14 +429,25 @@ pub fn normal_math(item: &Item, extracted: &str) -> Option<String> {
         {
             return Some(option.to_owned());
         }
-        return item.options.iter().min_by_key(|o| strsim::levenshtein(extracted, o)).cloned();
+        return item
+            .options
+            .iter()
+            .min_by_key(|o| strsim::levenshtein(extracted, o))
+            .cloned();
     }
     match item.field("answer_type") {
-        "integer" => float(extracted).filter(|v| v.is_finite()).map(|v| format!("{:.0}", v.trunc() + 0.0)),
+        "integer" => float(extracted)
+            .filter(|v| v.is_finite())
+            .map(|v| format!("{:.0}", v.trunc() + 0.0)),
         "float" => {
             // No finite number has more places; the formatter takes no more than 65,535.
-            let precision = item.field("precision").parse::<f64>().map_or(0, |p| p.clamp(0.0, 1100.0) as usize);
-            float(extracted).and_then(|v| float(&format!("{v:.precision$}"))).map(printed)
+            let precision = item
+                .field("precision")
+                .parse::<f64>()
+                .map_or(0, |p| p.clamp(0.0, 1100.0) as usize);
+            float(extracted)
+                .and_then(|v| float(&format!("{v:.precision$}")))
+                .map(printed)
         }
         "list" => Some(extracted.to_owned()).filter(|t| t.starts_with('[')),
         _ => Some(extracted.to_owned()),
@@ -345,12 +457,24 @@ pub fn normal_math(item: &Item, extracted: &str) -> Option<String> {
 /// Python's `float(text)`.
 pub(super) fn float(text: &str) -> Option<f64> {
     let chars: Vec<char> = strip(text).chars().collect();
-    let digit = |i: Option<usize>| i.and_then(|i| chars.get(i)).is_some_and(char::is_ascii_digit);
+    let digit = |i: Option<usize>| {
+        i.and_then(|i| chars.get(i))
+            .is_some_and(char::is_ascii_digit)
+    };
     let between = |i: usize| digit(i.checked_sub(1)) && digit(Some(i + 1));
-    if chars.iter().enumerate().any(|(i, &c)| c == '_' && !between(i)) {
+    if chars
+        .iter()
+        .enumerate()
+        .any(|(i, &c)| c == '_' && !between(i))
+    {
         return None;
     }
-    chars.into_iter().filter(|&c| c != '_').collect::<String>().parse().ok()
+    chars
+        .into_iter()
+        .filter(|&c| c != '_')
+        .collect::<String>()
+        .parse()
+        .ok()
 }
 
 /// Python's `str` of a float.
@@ -362,10 +486,15 @@ fn printed(value: f64) -> String {
     let exponent: i32 = exponent.parse().unwrap_or(0);
     // Rust turns to exponents at 1e16 and below 1e-5, Python at 1e16 and below 1e-4.
     let digits = digits.strip_suffix(".0").unwrap_or(digits);
-    format!("{digits}e{}{:02}", if exponent < 0 { '-' } else { '+' }, exponent.abs())
+    format!(
+        "{digits}e{}{:02}",
+        if exponent < 0 { '-' } else { '+' },
+        exponent.abs()
+    )
 }
 
-/// ChartQA's relaxed match (Masry et al. 2022, 5.1): numbers within 5 % of the answer, words the same but for case.
+/// ChartQA's relaxed match (Masry et al. 2022, 5.1): numbers within 5 % of the answer, words the
+/// same but for case.
 pub(super) fn relaxed(said: &str, answer: &str) -> bool {
     let number = |text: &str| match text.strip_suffix('%') {
         Some(_) => float(text.trim_end_matches('%')).map(|v| v / 100.0),

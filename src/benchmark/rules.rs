@@ -1,5 +1,5 @@
-//! The table of rule sets: of every benchmark how a question is put, how an answer is read and what is reported, as a public tool has
-//! it. Where tools differ, each has a row.
+//! The table of rule sets: of every benchmark how a question is put, how an answer is read and what
+//! is reported, as a public tool has it. Where tools differ, each has a row.
 
 use super::data::MAX_OPTIONS;
 use super::judge::Task;
@@ -27,7 +27,8 @@ pub struct Rule {
     pub compare: fn(&Item, &str) -> Verdict,
     /// What a judge is asked where there is one.
     pub task: Option<Task>,
-    /// What counts together with an item, empty where it counts by itself; `None` where the rule needs to know and cannot.
+    /// What counts together with an item, empty where it counts by itself; `None` where the rule
+    /// needs to know and cannot.
     pub group: fn(&Item) -> Option<String>,
     /// What all outcomes come to.
     pub summarise: fn(&[Outcome]) -> Vec<Metric>,
@@ -57,10 +58,21 @@ impl Rule {
         if let [_] = answers.as_slice() {
             return (self.compare)(item, said);
         }
-        let right = answers
-            .into_iter()
-            .any(|answer| (self.compare)(&Item { answer, images: Vec::new(), ..item.clone() }, said) == Verdict::Right);
-        if right { Verdict::Right } else { (self.compare)(item, said) }
+        let right = answers.into_iter().any(|answer| {
+            (self.compare)(
+                &Item {
+                    answer,
+                    images: Vec::new(),
+                    ..item.clone()
+                },
+                said,
+            ) == Verdict::Right
+        });
+        if right {
+            Verdict::Right
+        } else {
+            (self.compare)(item, said)
+        }
     }
 
     /// `benchmark/tool`.
@@ -69,7 +81,8 @@ impl Rule {
     }
 }
 
-/// What most rules have in common, and a rule for questions that are put by a template of the client's.
+/// What most rules have in common, and a rule for questions that are put by a template of the
+/// client's.
 const CUSTOM: Rule = Rule {
     benchmark: "custom",
     tool: "letter",
@@ -86,7 +99,13 @@ const CUSTOM: Rule = Rule {
 };
 
 /// Multiple choice as lmms-eval has it.
-const LETTERED: Rule = Rule { tool: "lmms-eval", prompt: lettered, max_tokens: 16, compared: true, ..CUSTOM };
+const LETTERED: Rule = Rule {
+    tool: "lmms-eval",
+    prompt: lettered,
+    max_tokens: 16,
+    compared: true,
+    ..CUSTOM
+};
 
 const MMVP: Rule = Rule {
     benchmark: "mmvp",
@@ -227,7 +246,13 @@ pub const RULES: &[Rule] = &[
     Rule {
         tool: "listed",
         about: "the same, but the classes are in the question",
-        prompt: |item| format!("{}\nAnswer with one of: {}.", item.question, item.options.join(", ")),
+        prompt: |item| {
+            format!(
+                "{}\nAnswer with one of: {}.",
+                item.question,
+                item.options.join(", ")
+            )
+        },
         ..CLASSES
     },
     Rule {
@@ -238,7 +263,13 @@ pub const RULES: &[Rule] = &[
         task: Some(Task::Confirm),
         ..CLASSES
     },
-    Rule { benchmark: "shapes", tool: "scotoma", prompt: short, max_tokens: 16, ..SHORT },
+    Rule {
+        benchmark: "shapes",
+        tool: "scotoma",
+        prompt: short,
+        max_tokens: 16,
+        ..SHORT
+    },
     CUSTOM,
     Rule {
         tool: "yes-no",
@@ -278,13 +309,14 @@ const SHORT: Rule = Rule {
 };
 
 /// What lmms-eval says before a question of MM-Vet.
-const REASON: &str =
-    "First please perform reasoning, and think step by step to provide best answer to the following question: \n\n";
+const REASON: &str = "First please perform reasoning, and think step by step to provide best answer to the following question: \n\n";
 
 /// The rules of `benchmark`, or `benchmark/tool`.
 pub fn rule(name: &str) -> Option<&'static Rule> {
     let (benchmark, tool) = name.split_once('/').unwrap_or((name, ""));
-    RULES.iter().find(|r| r.benchmark == benchmark && (tool.is_empty() || r.tool == tool))
+    RULES
+        .iter()
+        .find(|r| r.benchmark == benchmark && (tool.is_empty() || r.tool == tool))
 }
 
 fn by_letter(item: &Item, before: &str) -> String {
@@ -297,24 +329,38 @@ fn by_letter(item: &Item, before: &str) -> String {
 
 fn lettered(item: &Item) -> String {
     if item.options.is_empty() {
-        return format!("{}\nAnswer with the option's letter from the given choices directly.", item.question.trim());
+        return format!(
+            "{}\nAnswer with the option's letter from the given choices directly.",
+            item.question.trim()
+        );
     }
     by_letter(item, "")
 }
 
 fn with_context(item: &Item) -> String {
-    let before = if item.hint.is_empty() { String::new() } else { format!("Context: {}\n", item.hint) };
+    let before = if item.hint.is_empty() {
+        String::new()
+    } else {
+        format!("Context: {}\n", item.hint)
+    };
     by_letter(item, &before)
 }
 
 /// As VLMEvalKit puts a question to a LLaVA.
 fn with_hint(item: &Item) -> String {
-    let before = if item.hint.is_empty() { String::new() } else { format!("{}\n", item.hint) };
+    let before = if item.hint.is_empty() {
+        String::new()
+    } else {
+        format!("{}\n", item.hint)
+    };
     by_letter(item, &before)
 }
 
 fn asked(item: &Item) -> String {
-    let question = item.question.trim().replace(" Please answer yes or no.", "");
+    let question = item
+        .question
+        .trim()
+        .replace(" Please answer yes or no.", "");
     format!("{question}\nAnswer the question using a single word or phrase.")
 }
 
@@ -329,15 +375,22 @@ fn one_word(item: &Item) -> String {
 /// lmms-eval's "format-prompt".
 fn math(item: &Item) -> String {
     let unit = item.field("unit");
-    let mut lines =
-        vec![if unit.is_empty() { item.question.clone() } else { format!("{} (Unit: {unit})", item.question) }];
+    let mut lines = vec![if unit.is_empty() {
+        item.question.clone()
+    } else {
+        format!("{} (Unit: {unit})", item.question)
+    }];
     if item.options.is_empty() {
         lines.push(match (item.field("answer_type"), item.field("precision")) {
             ("integer", _) => "Answer the question using a single integer number.".into(),
             ("float", "1" | "1.0") => {
-                "Answer the question using a single floating-point number with one decimal place.".into()
+                "Answer the question using a single floating-point number with one decimal place."
+                    .into()
             }
-            ("float", _) => "Answer the question using a single floating-point number with two decimal places.".into(),
+            ("float", _) => {
+                "Answer the question using a single floating-point number with two decimal places."
+                    .into()
+            }
             _ => "Answer the question using a Python list.".into(),
         });
     } else {
@@ -351,7 +404,11 @@ fn short(item: &Item) -> String {
     if item.options.is_empty() {
         return item.question.clone();
     }
-    format!("{}\n{}\nAnswer with the letter.", item.question, item.listed())
+    format!(
+        "{}\n{}\nAnswer with the letter.",
+        item.question,
+        item.listed()
+    )
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "one way to group among others")]
@@ -361,34 +418,66 @@ fn by_column(item: &Item) -> Option<String> {
 
 /// MMVP numbers its items from 1, and two that follow each other are a pair.
 fn pair(item: &Item) -> Option<String> {
-    let numbered = || item.id.parse::<u64>().ok()?.checked_sub(1).map(|number| format!("pair {}", number / 2));
-    Some(item.group.clone()).filter(|g| !g.is_empty()).or_else(numbered)
+    let numbered = || {
+        item.id
+            .parse::<u64>()
+            .ok()?
+            .checked_sub(1)
+            .map(|number| format!("pair {}", number / 2))
+    };
+    Some(item.group.clone())
+        .filter(|g| !g.is_empty())
+        .or_else(numbered)
 }
 
 /// MMVP's issue 30: the answers of two pairs are swapped.
 fn unswapped(item: &Item) -> Item {
-    let answer = match (["99", "100", "279", "280"].contains(&item.id.as_str()), item.answer.as_str()) {
+    let answer = match (
+        ["99", "100", "279", "280"].contains(&item.id.as_str()),
+        item.answer.as_str(),
+    ) {
         (true, "A") => "B".into(),
         (true, "B") => "A".into(),
         _ => item.answer.clone(),
     };
-    Item { answer, ..item.clone() }
+    Item {
+        answer,
+        ..item.clone()
+    }
 }
 
 /// The picture, as lmms-eval (`question_id`) or VLMEvalKit (`image_path`) names it.
 fn by_picture(item: &Item) -> Option<String> {
-    let columns = [item.group.as_str(), item.field("question_id"), item.field("image_path")];
-    columns.into_iter().find(|name| !name.is_empty()).map(String::from)
+    let columns = [
+        item.group.as_str(),
+        item.field("question_id"),
+        item.field("image_path"),
+    ];
+    columns
+        .into_iter()
+        .find(|name| !name.is_empty())
+        .map(String::from)
 }
 
 fn verdict(right: bool) -> Verdict {
-    if right { Verdict::Right } else { Verdict::Wrong }
+    if right {
+        Verdict::Right
+    } else {
+        Verdict::Wrong
+    }
 }
 
 fn same_letter(item: &Item, said: &str) -> Verdict {
-    let by_words = || item.answer_place().and_then(|place| item.letters().nth(place)).map(String::from);
+    let by_words = || {
+        item.answer_place()
+            .and_then(|place| item.letters().nth(place))
+            .map(String::from)
+    };
     let answer = item.answer.trim().trim_matches(['(', ')']);
-    verdict(said.eq_ignore_ascii_case(answer) || by_words().is_some_and(|letter| said.eq_ignore_ascii_case(&letter)))
+    verdict(
+        said.eq_ignore_ascii_case(answer)
+            || by_words().is_some_and(|letter| said.eq_ignore_ascii_case(&letter)),
+    )
 }
 
 fn same_word(item: &Item, said: &str) -> Verdict {
@@ -396,8 +485,13 @@ fn same_word(item: &Item, said: &str) -> Verdict {
 }
 
 fn same_text(item: &Item, said: &str) -> Verdict {
-    // Of questions with options the answer is a letter in a table, an option's words where tools compare these.
-    let letter = item.answer.chars().next().filter(|_| item.answer.chars().count() == 1);
+    // Of questions with options the answer is a letter in a table, an option's words where tools
+    // compare these.
+    let letter = item
+        .answer
+        .chars()
+        .next()
+        .filter(|_| item.answer.chars().count() == 1);
     let words = letter.and_then(|l| item.option(l));
     verdict(read::strip(said) == read::strip(&item.answer) || words.is_some_and(|w| w == said))
 }

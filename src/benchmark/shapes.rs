@@ -1,15 +1,26 @@
-//! The `shapes` benchmark: one category per claim, held out from the training of the embedded model.
+//! The `shapes` benchmark: one category per claim, held out from the training of the embedded
+//! model.
 
 use std::path::PathBuf;
 
 use super::data::Rows;
 use super::{Error, Item};
 
-const TSV: &[u8] = include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/models/shapes/benchmark.tsv"));
+const TSV: &[u8] = include_bytes!(concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/models/shapes/benchmark.tsv"
+));
 
 /// The categories in the order in which a table shows them.
 pub fn category_order() -> [&'static str; 6] {
-    ["existence", "colour", "counting", "left/right", "reading", "arithmetic"]
+    [
+        "existence",
+        "colour",
+        "counting",
+        "left/right",
+        "reading",
+        "arithmetic",
+    ]
 }
 
 /// The items: columns `index image question A B C D answer category`, as VLMEvalKit has them.
@@ -24,11 +35,17 @@ mod tests {
 
     fn item(answer: &str, options: usize) -> Item {
         let options = (0..options).map(|i| format!("option {i}")).collect();
-        Item { answer: answer.into(), options, ..Item::default() }
+        Item {
+            answer: answer.into(),
+            options,
+            ..Item::default()
+        }
     }
 
     fn judge(item: &Item, text: &str) -> Verdict {
-        rule("shapes").map(|r: &Rule| r.score(item, text).1).unwrap()
+        rule("shapes")
+            .map(|r: &Rule| r.score(item, text).1)
+            .unwrap()
     }
 
     #[test]
@@ -38,7 +55,11 @@ mod tests {
         }
         assert_eq!(judge(&item("B", 4), "C"), Verdict::Wrong);
         for unparsed in ["", "Blue", "E", "?", "\u{e4}"] {
-            assert_eq!(judge(&item("B", 4), unparsed), Verdict::Unparsed, "{unparsed}");
+            assert_eq!(
+                judge(&item("B", 4), unparsed),
+                Verdict::Unparsed,
+                "{unparsed}"
+            );
         }
     }
 
@@ -54,7 +75,10 @@ mod tests {
         let items = shapes().unwrap();
         assert!(items.len() >= 300);
         for category in category_order() {
-            assert!(items.iter().filter(|i| i.category == category).count() >= 50, "{category}");
+            assert!(
+                items.iter().filter(|i| i.category == category).count() >= 50,
+                "{category}"
+            );
         }
         assert!(items.iter().all(|i| judge(i, &i.answer) == Verdict::Right));
     }

@@ -10,10 +10,15 @@ pub const OTHER: &str = "other";
 /// The name of pictures of a folder.
 pub const FOLDER: &str = "substitute";
 
-/// Gives every item the pictures of the next one that has others, and the last ones those of the first: no chance, no second reading,
-/// and items that share a picture get the same other one.
+/// Gives every item the pictures of the next one that has others, and the last ones those of the
+/// first: no chance, no second reading, and items that share a picture get the same other one.
 pub fn with_other<I: Iterator<Item = Result<Item, Error>>>(rows: I) -> Others<I> {
-    Others { rows, first: None, waiting: Vec::new(), ready: VecDeque::new() }
+    Others {
+        rows,
+        first: None,
+        waiting: Vec::new(),
+        ready: VecDeque::new(),
+    }
 }
 
 /// See [`with_other`].
@@ -50,7 +55,11 @@ impl<I: Iterator<Item = Result<Item, Error>>> Iterator for Others<I> {
                 Some(Ok(item)) if item.images.is_empty() => return Some(Ok(item)),
                 Some(Ok(item)) => {
                     self.first.get_or_insert_with(|| item.images.clone());
-                    if self.waiting.first().is_some_and(|w| w.images != item.images) {
+                    if self
+                        .waiting
+                        .first()
+                        .is_some_and(|w| w.images != item.images)
+                    {
                         self.give(&item.images);
                     }
                     self.waiting.push(item);
@@ -91,18 +100,48 @@ mod tests {
     fn every_item_gets_a_picture_that_is_not_its_own() {
         let item = |id: usize, picture: &[u8]| Item {
             id: id.to_string(),
-            images: if picture.is_empty() { Vec::new() } else { vec![picture.to_vec()] },
+            images: if picture.is_empty() {
+                Vec::new()
+            } else {
+                vec![picture.to_vec()]
+            },
             ..Item::default()
         };
-        let rows = [item(1, b"a"), item(2, b"a"), item(3, b""), item(4, b"b"), item(5, b"c"), item(6, b"c")];
-        let found: Vec<Item> = with_other(rows.into_iter().map(Ok)).map(Result::unwrap).collect();
+        let rows = [
+            item(1, b"a"),
+            item(2, b"a"),
+            item(3, b""),
+            item(4, b"b"),
+            item(5, b"c"),
+            item(6, b"c"),
+        ];
+        let found: Vec<Item> = with_other(rows.into_iter().map(Ok))
+            .map(Result::unwrap)
+            .collect();
         let mut of: Vec<(usize, &[u8])> = found
             .iter()
-            .map(|i| (i.id.parse().unwrap(), i.substitutes.get(OTHER).map_or(&b""[..], |p| &p[0])))
+            .map(|i| {
+                (
+                    i.id.parse().unwrap(),
+                    i.substitutes.get(OTHER).map_or(&b""[..], |p| &p[0]),
+                )
+            })
             .collect();
         of.sort_unstable();
-        assert_eq!(of, [(1, &b"b"[..]), (2, b"b"), (3, b""), (4, b"c"), (5, b"a"), (6, b"a")]);
-        let alone: Vec<Item> = with_other([Ok(item(1, b"a"))].into_iter()).map(Result::unwrap).collect();
+        assert_eq!(
+            of,
+            [
+                (1, &b"b"[..]),
+                (2, b"b"),
+                (3, b""),
+                (4, b"c"),
+                (5, b"a"),
+                (6, b"a")
+            ]
+        );
+        let alone: Vec<Item> = with_other([Ok(item(1, b"a"))].into_iter())
+            .map(Result::unwrap)
+            .collect();
         assert!(alone[0].substitutes.is_empty());
     }
 }

@@ -34,7 +34,11 @@ pub struct Outcome {
 
 impl Outcome {
     fn group(&self) -> &str {
-        if self.label.group.is_empty() { &self.label.id } else { &self.label.group }
+        if self.label.group.is_empty() {
+            &self.label.id
+        } else {
+            &self.label.group
+        }
     }
 }
 
@@ -57,21 +61,35 @@ pub struct Metric {
 
 fn share(name: &str, outcomes: &[&Outcome]) -> Metric {
     let judged: Vec<f64> = outcomes.iter().filter_map(|o| o.verdict.score()).collect();
-    let unparsed = outcomes.iter().filter(|o| o.verdict == Verdict::Unparsed).count();
+    let unparsed = outcomes
+        .iter()
+        .filter(|o| o.verdict == Verdict::Unparsed)
+        .count();
     let right = judged.iter().filter(|s| **s >= 1.0).count();
     let i = wilson(right, judged.len());
-    Metric { name: name.into(), value: i.share, interval: (i.low, i.high), most: 1.0, n: judged.len(), unparsed }
+    Metric {
+        name: name.into(),
+        value: i.share,
+        interval: (i.low, i.high),
+        most: 1.0,
+        n: judged.len(),
+        unparsed,
+    }
 }
 
 fn by_category(outcomes: &[Outcome]) -> BTreeMap<&str, Vec<&Outcome>> {
     let mut all: BTreeMap<&str, Vec<&Outcome>> = BTreeMap::new();
-    outcomes.iter().for_each(|o| all.entry(&o.label.category).or_default().push(o));
+    outcomes
+        .iter()
+        .for_each(|o| all.entry(&o.label.category).or_default().push(o));
     all
 }
 
 fn by_group<'a>(outcomes: &[&'a Outcome]) -> BTreeMap<&'a str, Vec<&'a Outcome>> {
     let mut all: BTreeMap<&str, Vec<&Outcome>> = BTreeMap::new();
-    outcomes.iter().for_each(|o| all.entry(o.group()).or_default().push(o));
+    outcomes
+        .iter()
+        .for_each(|o| all.entry(o.group()).or_default().push(o));
     all
 }
 
@@ -80,30 +98,59 @@ pub(super) fn accuracy(outcomes: &[Outcome]) -> Vec<Metric> {
     let mut metrics = vec![share("accuracy", &outcomes.iter().collect::<Vec<_>>())];
     let categories = by_category(outcomes);
     if categories.len() > 1 {
-        metrics.extend(categories.iter().map(|(name, own)| share(&format!("accuracy: {name}"), own)));
+        metrics.extend(
+            categories
+                .iter()
+                .map(|(name, own)| share(&format!("accuracy: {name}"), own)),
+        );
     }
     metrics
 }
 
-/// MMVP: the share of pairs of which both are right, then of single items. A group of another size is no pair.
+/// MMVP: the share of pairs of which both are right, then of single items. A group of another size
+/// is no pair.
 pub(super) fn pairs(outcomes: &[Outcome]) -> Vec<Metric> {
     let all: Vec<&Outcome> = outcomes.iter().collect();
     let groups = by_group(&all);
     let whole: Vec<&Vec<&Outcome>> = groups.values().filter(|g| g.len() == 2).collect();
-    let right = whole.iter().filter(|g| g.iter().all(|o| o.verdict == Verdict::Right)).count();
-    let unparsed = whole.iter().filter(|g| g.iter().any(|o| o.verdict == Verdict::Unparsed)).count();
+    let right = whole
+        .iter()
+        .filter(|g| g.iter().all(|o| o.verdict == Verdict::Right))
+        .count();
+    let unparsed = whole
+        .iter()
+        .filter(|g| g.iter().any(|o| o.verdict == Verdict::Unparsed))
+        .count();
     let i = wilson(right, whole.len());
     let interval = (i.low, i.high);
-    let pair = Metric { name: "pair accuracy".into(), value: i.share, interval, most: 1.0, n: whole.len(), unparsed };
+    let pair = Metric {
+        name: "pair accuracy".into(),
+        value: i.share,
+        interval,
+        most: 1.0,
+        n: whole.len(),
+        unparsed,
+    };
     std::iter::once(pair).chain(accuracy(outcomes)).collect()
 }
 
 /// The subtasks of MME that are of perception; the others are of cognition (Fu et al. 2023).
-const PERCEPTION: [&str; 10] =
-    ["existence", "count", "position", "color", "posters", "celebrity", "scene", "landmark", "artwork", "OCR"];
+const PERCEPTION: [&str; 10] = [
+    "existence",
+    "count",
+    "position",
+    "color",
+    "posters",
+    "celebrity",
+    "scene",
+    "landmark",
+    "artwork",
+    "OCR",
+];
 
-/// MME, in points: of every subtask 100 times accuracy plus 100 times the share of pictures of which both answers are right; of these
-/// the sums over perception (2000) and cognition (800), and of both (2800).
+/// MME, in points: of every subtask 100 times accuracy plus 100 times the share of pictures of
+/// which both answers are right; of these the sums over perception (2000) and cognition (800), and
+/// of both (2800).
 pub(super) fn mme(outcomes: &[Outcome]) -> Vec<Metric> {
     let categories = by_category(outcomes);
     let mut subtasks: Vec<(&str, Metric)> = Vec::new();
@@ -113,26 +160,63 @@ pub(super) fn mme(outcomes: &[Outcome]) -> Vec<Metric> {
             let (mut right, mut items, mut both) = (0, 0, 0);
             for group in groups {
                 let own = group.iter().filter(|o| o.verdict == Verdict::Right).count();
-                (right, items, both) = (right + own, items + group.len(), both + usize::from(own == group.len()));
+                (right, items, both) = (
+                    right + own,
+                    items + group.len(),
+                    both + usize::from(own == group.len()),
+                );
             }
             100.0 * (right as f64 / items.max(1) as f64 + both as f64 / groups.len().max(1) as f64)
         };
         let all: Vec<&Vec<&Outcome>> = groups.iter().collect();
-        let unparsed = own.iter().filter(|o| o.verdict == Verdict::Unparsed).count();
+        let unparsed = own
+            .iter()
+            .filter(|o| o.verdict == Verdict::Unparsed)
+            .count();
         let interval = bootstrap(&all, of);
         subtasks.push((
             name,
-            Metric { name: (*name).into(), value: of(&all), interval, most: 200.0, n: own.len(), unparsed },
+            Metric {
+                name: (*name).into(),
+                value: of(&all),
+                interval,
+                most: 200.0,
+                n: own.len(),
+                unparsed,
+            },
         ));
     }
     let sum = |name: &str, wanted: &dyn Fn(&str) -> bool| {
-        let parts: Vec<&Metric> = subtasks.iter().filter(|(n, _)| wanted(n)).map(|(_, m)| m).collect();
+        let parts: Vec<&Metric> = subtasks
+            .iter()
+            .filter(|(n, _)| wanted(n))
+            .map(|(_, m)| m)
+            .collect();
         let value: f64 = parts.iter().map(|m| m.value).sum();
         // Subtasks are independent: half widths add as squares.
-        let half = |end: &dyn Fn(&Metric) -> f64| parts.iter().map(|m| (end(m) - m.value).powi(2)).sum::<f64>().sqrt();
-        let interval = (value - half(&|m| m.interval.0), value + half(&|m| m.interval.1));
-        let (n, unparsed) = (parts.iter().map(|m| m.n).sum(), parts.iter().map(|m| m.unparsed).sum());
-        Metric { name: name.into(), value, interval, most: 200.0 * parts.len() as f64, n, unparsed }
+        let half = |end: &dyn Fn(&Metric) -> f64| {
+            parts
+                .iter()
+                .map(|m| (end(m) - m.value).powi(2))
+                .sum::<f64>()
+                .sqrt()
+        };
+        let interval = (
+            value - half(&|m| m.interval.0),
+            value + half(&|m| m.interval.1),
+        );
+        let (n, unparsed) = (
+            parts.iter().map(|m| m.n).sum(),
+            parts.iter().map(|m| m.unparsed).sum(),
+        );
+        Metric {
+            name: name.into(),
+            value,
+            interval,
+            most: 200.0 * parts.len() as f64,
+            n,
+            unparsed,
+        }
     };
     let mut metrics = vec![
         sum("perception", &|n| PERCEPTION.contains(&n)),
@@ -143,7 +227,8 @@ pub(super) fn mme(outcomes: &[Outcome]) -> Vec<Metric> {
     metrics
 }
 
-/// What a judge gave over what it gave the references, of 100, each summed; how many answers it did not grade.
+/// What a judge gave over what it gave the references, of 100, each summed; how many answers it did
+/// not grade.
 pub(super) fn grades(outcomes: &[Outcome]) -> Vec<Metric> {
     let of = |o: &Outcome| match o.verdict {
         Verdict::Graded { grade, of } => Some((grade, of)),
@@ -151,13 +236,21 @@ pub(super) fn grades(outcomes: &[Outcome]) -> Vec<Metric> {
     };
     let graded: Vec<(f64, f64)> = outcomes.iter().filter_map(of).collect();
     let ratio = |all: &[&(f64, f64)]| {
-        let (grades, of) = all.iter().fold((0.0, 0.0), |(g, o), (grade, of)| (g + grade, o + of));
+        let (grades, of) = all
+            .iter()
+            .fold((0.0, 0.0), |(g, o), (grade, of)| (g + grade, o + of));
         if of > 0.0 { 100.0 * grades / of } else { 0.0 }
     };
     let all: Vec<&(f64, f64)> = graded.iter().collect();
     let interval = bootstrap(&all, ratio);
-    let grade =
-        Metric { name: "grade".into(), value: ratio(&all), interval, most: 100.0, n: graded.len(), unparsed: 0 };
+    let grade = Metric {
+        name: "grade".into(),
+        value: ratio(&all),
+        interval,
+        most: 100.0,
+        n: graded.len(),
+        unparsed: 0,
+    };
     let missing = (outcomes.len() - graded.len()) as f64;
     let count = Metric {
         name: "unjudged".into(),
@@ -193,9 +286,17 @@ pub fn compare(first: &[Outcome], own: &[Outcome]) -> Comparison {
     let mut differences: Vec<Vec<f64>> = Vec::new();
     let (mut n, mut better, mut worse) = (0, 0, 0);
     for outcome in own {
-        let Ok(place) = first.binary_search_by(|o| o.label.id.cmp(&outcome.label.id)) else { continue };
-        let (Some(was), Some(is)) = (first[place].verdict.score(), outcome.verdict.score()) else { continue };
-        (n, better, worse) = (n + 1, better + usize::from(is > was), worse + usize::from(is < was));
+        let Ok(place) = first.binary_search_by(|o| o.label.id.cmp(&outcome.label.id)) else {
+            continue;
+        };
+        let (Some(was), Some(is)) = (first[place].verdict.score(), outcome.verdict.score()) else {
+            continue;
+        };
+        (n, better, worse) = (
+            n + 1,
+            better + usize::from(is > was),
+            worse + usize::from(is < was),
+        );
         let group = *groups.entry(outcome.group()).or_insert_with(|| {
             differences.push(Vec::new());
             differences.len() - 1
@@ -204,16 +305,26 @@ pub fn compare(first: &[Outcome], own: &[Outcome]) -> Comparison {
     }
     let all: Vec<&Vec<f64>> = differences.iter().collect();
     let mean = |groups: &[&Vec<f64>]| {
-        let (sum, count) = groups.iter().fold((0.0, 0), |(s, c), g| (s + g.iter().sum::<f64>(), c + g.len()));
+        let (sum, count) = groups.iter().fold((0.0, 0), |(s, c), g| {
+            (s + g.iter().sum::<f64>(), c + g.len())
+        });
         sum / count.max(1) as f64
     };
-    Comparison { n, better, worse, difference: mean(&all), interval: bootstrap(&all, mean), p: mcnemar(better, worse) }
+    Comparison {
+        n,
+        better,
+        worse,
+        difference: mean(&all),
+        interval: bootstrap(&all, mean),
+        p: mcnemar(better, worse),
+    }
 }
 
 /// Draws of a bootstrap.
 const DRAWS: usize = 1000;
 
-/// The 95 % interval of `value` over `groups` by the percentile bootstrap (Efron 1979): the same draws in every run.
+/// The 95 % interval of `value` over `groups` by the percentile bootstrap (Efron 1979): the same
+/// draws in every run.
 fn bootstrap<T>(groups: &[&T], value: impl Fn(&[&T]) -> f64) -> (f64, f64) {
     if groups.is_empty() {
         return (0.0, 0.0);
@@ -221,7 +332,8 @@ fn bootstrap<T>(groups: &[&T], value: impl Fn(&[&T]) -> f64) -> (f64, f64) {
     let mut draws = crate::intervention::Draws::new(0, "bootstrap", 0, 0);
     let mut values: Vec<f64> = (0..DRAWS)
         .map(|_| {
-            let pick = |_| groups[((draws.unit() * groups.len() as f64) as usize).min(groups.len() - 1)];
+            let pick =
+                |_| groups[((draws.unit() * groups.len() as f64) as usize).min(groups.len() - 1)];
             value(&(0..groups.len()).map(pick).collect::<Vec<_>>())
         })
         .collect();
@@ -229,7 +341,8 @@ fn bootstrap<T>(groups: &[&T], value: impl Fn(&[&T]) -> f64) -> (f64, f64) {
     (values[DRAWS / 40], values[DRAWS - 1 - DRAWS / 40])
 }
 
-/// The two-sided probability of a split as uneven as `better` to `worse` if both are as likely: McNemar's exact test (1947).
+/// The two-sided probability of a split as uneven as `better` to `worse` if both are as likely:
+/// McNemar's exact test (1947).
 fn mcnemar(better: usize, worse: usize) -> f64 {
     let n = better + worse;
     // Terms of the binomial, in logarithms, so that no n is too large.
@@ -249,17 +362,38 @@ mod tests {
     use super::*;
 
     fn outcome(id: usize, category: &str, group: &str, verdict: Verdict) -> Outcome {
-        let label = Label { id: id.to_string(), category: category.into(), group: group.into() };
-        Outcome { label: Arc::new(label), verdict }
+        let label = Label {
+            id: id.to_string(),
+            category: category.into(),
+            group: group.into(),
+        };
+        Outcome {
+            label: Arc::new(label),
+            verdict,
+        }
     }
 
     #[test]
     fn a_pair_counts_where_both_are_right() {
         use Verdict::{Right, Unparsed, Wrong};
-        let all = [("a", Right), ("a", Right), ("b", Right), ("b", Wrong), ("c", Unparsed), ("c", Right), ("d", Right)];
-        let outcomes: Vec<Outcome> = (0..).zip(all).map(|(i, (group, v))| outcome(i, "", group, v)).collect();
+        let all = [
+            ("a", Right),
+            ("a", Right),
+            ("b", Right),
+            ("b", Wrong),
+            ("c", Unparsed),
+            ("c", Right),
+            ("d", Right),
+        ];
+        let outcomes: Vec<Outcome> = (0..)
+            .zip(all)
+            .map(|(i, (group, v))| outcome(i, "", group, v))
+            .collect();
         let metrics = pairs(&outcomes);
-        assert_eq!((metrics[0].value, metrics[0].n, metrics[0].unparsed), (1.0 / 3.0, 3, 1));
+        assert_eq!(
+            (metrics[0].value, metrics[0].n, metrics[0].unparsed),
+            (1.0 / 3.0, 3, 1)
+        );
         assert_eq!((metrics[1].value, metrics[1].n), (5.0 / 7.0, 7));
     }
 
@@ -267,35 +401,57 @@ mod tests {
     fn mme_is_a_sum_of_points() {
         use Verdict::{Right, Wrong};
         let mut outcomes = Vec::new();
-        for (category, verdicts) in
-            [("count", [Right, Right, Right, Wrong]), ("code_reasoning", [Wrong, Wrong, Right, Right])]
-        {
+        for (category, verdicts) in [
+            ("count", [Right, Right, Right, Wrong]),
+            ("code_reasoning", [Wrong, Wrong, Right, Right]),
+        ] {
             for (i, verdict) in verdicts.into_iter().enumerate() {
                 outcomes.push(outcome(i, category, &format!("{}", i / 2), verdict));
             }
         }
         let metrics = mme(&outcomes);
         let value = |name: &str| metrics.iter().find(|m| m.name == name).unwrap().value;
-        assert_eq!((value("perception"), value("cognition"), value("perception + cognition")), (125.0, 100.0, 225.0));
+        assert_eq!(
+            (
+                value("perception"),
+                value("cognition"),
+                value("perception + cognition")
+            ),
+            (125.0, 100.0, 225.0)
+        );
     }
 
     #[test]
     fn grades_are_summed_before_they_are_divided() {
         let graded = |id, grade, of| outcome(id, "", "", Verdict::Graded { grade, of });
-        let all = [graded(1, 4.0, 8.0), graded(2, 9.0, 10.0), outcome(3, "", "", Verdict::Unjudged)];
+        let all = [
+            graded(1, 4.0, 8.0),
+            graded(2, 9.0, 10.0),
+            outcome(3, "", "", Verdict::Unjudged),
+        ];
         let metrics = grades(&all);
-        assert!((metrics[0].value - 100.0 * 13.0 / 18.0).abs() < 1e-12 && metrics[0].n == 2, "{metrics:?}");
+        assert!(
+            (metrics[0].value - 100.0 * 13.0 / 18.0).abs() < 1e-12 && metrics[0].n == 2,
+            "{metrics:?}"
+        );
         assert_eq!((metrics[1].value, metrics[1].n), (1.0, 3));
     }
 
     #[test]
     fn a_comparison_is_of_the_same_items() {
         use Verdict::{Right, Unjudged, Wrong};
-        let of = |all: &[(usize, Verdict)]| all.iter().map(|&(i, v)| outcome(i, "", "", v)).collect::<Vec<_>>();
+        let of = |all: &[(usize, Verdict)]| {
+            all.iter()
+                .map(|&(i, v)| outcome(i, "", "", v))
+                .collect::<Vec<_>>()
+        };
         let first = of(&[(1, Right), (2, Right), (3, Wrong), (4, Right)]);
         let own = of(&[(1, Wrong), (3, Right), (4, Unjudged), (5, Right)]);
         let found = compare(&first, &own);
-        assert_eq!((found.n, found.better, found.worse, found.difference), (2, 1, 1, 0.0));
+        assert_eq!(
+            (found.n, found.better, found.worse, found.difference),
+            (2, 1, 1, 0.0)
+        );
     }
 
     #[test]
@@ -313,6 +469,9 @@ mod tests {
         let mean = |v: &[&f64]| v.iter().copied().sum::<f64>() / v.len() as f64;
         let (low, high) = bootstrap(&all, mean);
         assert_eq!((low, high), bootstrap(&all, mean));
-        assert!(low < 0.45 && high > 0.55 && high - low < 0.25, "{low} {high}");
+        assert!(
+            low < 0.45 && high > 0.55 && high - low < 0.25,
+            "{low} {high}"
+        );
     }
 }

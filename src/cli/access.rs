@@ -16,7 +16,8 @@ const HEADING: &str = "Access";
 /// Encryption and keys. Without them whoever reaches the port may ask, and read what others ask.
 #[derive(Debug, Clone, Args)]
 pub(super) struct Access {
-    /// The server's certificate and those that it was signed by, PEM. With it the port speaks TLS only
+    /// The server's certificate and those that it was signed by, PEM. With it the port speaks TLS
+    /// only
     #[arg(help_heading = HEADING, long, env = "SCOTOMA_TLS_CERT", value_name = "FILE", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
     /// The key of the certificate, PEM
@@ -25,8 +26,9 @@ pub(super) struct Access {
     /// Certificates that a client's has to be signed by, PEM: whoever has none cannot connect
     #[arg(help_heading = HEADING, long, env = "SCOTOMA_TLS_CLIENT_CA", value_name = "FILE", requires = "tls_cert")]
     tls_client_ca: Option<PathBuf>,
-    /// Keys that clients have to say, one a line: a name and a hash, as `scotoma key` prints them. The clients of one key share what
-    /// one client would get, and what they have sent is theirs alone. Health, reflection and /metrics need no key
+    /// Keys that clients have to say, one a line: a name and a hash, as `scotoma key` prints them.
+    /// The clients of one key share what one client would get, and what they have sent is theirs
+    /// alone. Health, reflection and /metrics need no key
     #[arg(help_heading = HEADING, long, env = "SCOTOMA_API_KEYS", value_name = "FILE")]
     api_keys: Option<PathBuf>,
 }
@@ -46,8 +48,14 @@ impl Access {
                 None
             })
         };
-        let (certificate, key) = (of("--tls-cert", &self.tls_cert), of("--tls-key", &self.tls_key));
-        let (authorities, keys) = (of("--tls-client-ca", &self.tls_client_ca), of("--api-keys", &self.api_keys));
+        let (certificate, key) = (
+            of("--tls-cert", &self.tls_cert),
+            of("--tls-key", &self.tls_key),
+        );
+        let (authorities, keys) = (
+            of("--tls-client-ca", &self.tls_client_ca),
+            of("--api-keys", &self.api_keys),
+        );
         if let (Some(certificate), Some(key)) = (certificate, key) {
             let mut tls = ServerTlsConfig::new().identity(Identity::from_pem(certificate, key));
             if let Some(authorities) = authorities {
@@ -69,18 +77,28 @@ impl Access {
             Ok(keys) => config.keys = keys.unwrap_or_default(),
             Err(e) => mistakes.push(format!("--api-keys: {e}")),
         }
-        if mistakes.is_empty() { Ok(()) } else { Err(mistakes) }
+        if mistakes.is_empty() {
+            Ok(())
+        } else {
+            Err(mistakes)
+        }
     }
 }
 
 /// A server somewhere else.
 #[derive(Debug, Clone, Args)]
 pub(super) struct Remote {
-    /// Address of a server, http://127.0.0.1:7878 for instance, or https://. Without it the model runs in this process
+    /// Address of a server, http://127.0.0.1:7878 for instance, or https://. Without it the model
+    /// runs in this process
     #[arg(long, env = "SCOTOMA_SERVER", value_name = "ADDRESS")]
     pub(super) server: Option<String>,
     /// The key that the server asks for
-    #[arg(long, env = "SCOTOMA_API_KEY", hide_env_values = true, value_name = "KEY")]
+    #[arg(
+        long,
+        env = "SCOTOMA_API_KEY",
+        hide_env_values = true,
+        value_name = "KEY"
+    )]
     api_key: Option<String>,
     #[command(flatten)]
     trust: Trust,
@@ -93,10 +111,20 @@ pub(super) struct Trust {
     #[arg(long, env = "SCOTOMA_SERVER_CA", value_name = "FILE")]
     server_ca: Option<PathBuf>,
     /// This client's certificate, PEM, for a server that asks for one
-    #[arg(long, env = "SCOTOMA_CLIENT_CERT", value_name = "FILE", requires = "client_key")]
+    #[arg(
+        long,
+        env = "SCOTOMA_CLIENT_CERT",
+        value_name = "FILE",
+        requires = "client_key"
+    )]
     client_cert: Option<PathBuf>,
     /// The key of that certificate, PEM
-    #[arg(long, env = "SCOTOMA_CLIENT_KEY", value_name = "FILE", requires = "client_cert")]
+    #[arg(
+        long,
+        env = "SCOTOMA_CLIENT_KEY",
+        value_name = "FILE",
+        requires = "client_cert"
+    )]
     client_key: Option<PathBuf>,
 }
 
@@ -108,7 +136,10 @@ impl Trust {
             connect = connect.authorities(read("--server-ca", path)?);
         }
         if let (Some(certificate), Some(key)) = (&self.client_cert, &self.client_key) {
-            connect = connect.identity(read("--client-cert", certificate)?, read("--client-key", key)?);
+            connect = connect.identity(
+                read("--client-cert", certificate)?,
+                read("--client-key", key)?,
+            );
         }
         Ok(connect)
     }
@@ -117,9 +148,19 @@ impl Trust {
 impl Remote {
     /// Connects to the server, if one is named.
     pub(super) async fn connect(&self) -> Result<Option<Client>, Failure> {
-        let Some(address) = &self.server else { return Ok(None) };
-        let connect = self.api_key.iter().fold(self.trust.to(address)?, Connect::api_key);
-        Ok(Some(connect.connect().await.map_err(|e| format!("--server {address}: {e}"))?))
+        let Some(address) = &self.server else {
+            return Ok(None);
+        };
+        let connect = self
+            .api_key
+            .iter()
+            .fold(self.trust.to(address)?, Connect::api_key);
+        Ok(Some(
+            connect
+                .connect()
+                .await
+                .map_err(|e| format!("--server {address}: {e}"))?,
+        ))
     }
 }
 
@@ -135,9 +176,11 @@ impl Draw {
         let mut bytes = [0; 32];
         getrandom::fill(&mut bytes)?;
         let key = blake3::Hash::from_bytes(bytes).to_hex();
-        let line =
-            Keys::line(&self.name, &key).ok_or_else(|| format!("{:?}: a name of one word is needed", self.name))?;
-        println!("key, for the client alone:\n{key}\n\nline of the server's --api-keys file:\n{line}");
+        let line = Keys::line(&self.name, &key)
+            .ok_or_else(|| format!("{:?}: a name of one word is needed", self.name))?;
+        println!(
+            "key, for the client alone:\n{key}\n\nline of the server's --api-keys file:\n{line}"
+        );
         Ok(())
     }
 }

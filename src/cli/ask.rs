@@ -27,8 +27,9 @@ pub(super) struct Generate {
     /// Rules for the model, as the system message before the question
     #[arg(long, value_name = "TEXT", conflicts_with = "messages")]
     system: Option<String>,
-    /// A conversation in place of picture and question, JSON as transformers and OpenAI have it: a list of {"role", "content"}, whose
-    /// content is a text or a list of {"type": "text", "text"} and {"type": "image", "path"}; a last message of the assistant is continued
+    /// A conversation in place of picture and question, JSON as transformers and OpenAI have it: a
+    /// list of {"role", "content"}, whose content is a text or a list of {"type": "text", "text"}
+    /// and {"type": "image", "path"}; a last message of the assistant is continued
     #[arg(long, value_name = "FILE", conflicts_with_all = ["image", "question"])]
     messages: Option<PathBuf>,
     #[command(flatten)]
@@ -65,7 +66,10 @@ impl Generate {
         }
         println!();
         let finished = answer.finish().await?;
-        let (usage, record) = (finished.usage.unwrap_or_default(), finished.provenance.unwrap_or_default());
+        let (usage, record) = (
+            finished.usage.unwrap_or_default(),
+            finished.provenance.unwrap_or_default(),
+        );
         eprintln!(
             "{} prompt tokens ({} visual), {} generated in {:.0} ms; record {}",
             usage.prompt_tokens,
@@ -78,7 +82,10 @@ impl Generate {
             super::replay::write(file, &record, images)?;
         }
         for resolved in record.plan.iter().filter(|r| r.changed_nothing) {
-            eprintln!("note: an intervention changed nothing: {}", serde_json::to_string(&resolved.intervention)?);
+            eprintln!(
+                "note: an intervention changed nothing: {}",
+                serde_json::to_string(&resolved.intervention)?
+            );
         }
         stop(local).await
     }
@@ -93,15 +100,29 @@ impl Generate {
             return Err("a picture and a question are needed, or --messages".into());
         };
         let image = std::fs::read(path).map_err(|e| format!("{}: {e}", path.display()))?;
-        let Some(text) = &self.system else { return Ok(prompt(question, [image])) };
-        Ok(messages([system(text), user([scotoma_client::image(image).into(), question.as_str().into()])]))
+        let Some(text) = &self.system else {
+            return Ok(prompt(question, [image]));
+        };
+        Ok(messages([
+            system(text),
+            user([
+                scotoma_client::image(image).into(),
+                question.as_str().into(),
+            ]),
+        ]))
     }
 }
 
 /// The pictures of a prompt, for its record.
 fn pictures(prompt: &Prompt) -> Vec<Image> {
     let parts = prompt.messages.iter().flat_map(|m| &m.parts);
-    let inside = parts.filter_map(|part| if let Some(Part::Image(image)) = &part.part { Some(image) } else { None });
+    let inside = parts.filter_map(|part| {
+        if let Some(Part::Image(image)) = &part.part {
+            Some(image)
+        } else {
+            None
+        }
+    });
     prompt.images.iter().chain(inside).cloned().collect()
 }
 
@@ -121,16 +142,20 @@ pub(super) struct Preview {
 
 impl Preview {
     pub(super) async fn run(self) -> Result<(), Failure> {
-        let data = std::fs::read(&self.image).map_err(|e| format!("{}: {e}", self.image.display()))?;
+        let data =
+            std::fs::read(&self.image).map_err(|e| format!("{}: {e}", self.image.display()))?;
         let (local, mut client) = self.served.connect().await?;
         let request = PreviewRequest {
             model: self.served.name(),
-            image: Some(Image { source: Some(Source::Data(data)) }),
+            image: Some(Image {
+                source: Some(Source::Data(data)),
+            }),
             interventions: self.flags.interventions(),
             ..Default::default()
         };
         let preview = client.preview(request).await?;
-        std::fs::write(&self.out, &preview.png).map_err(|e| format!("{}: {e}", self.out.display()))?;
+        std::fs::write(&self.out, &preview.png)
+            .map_err(|e| format!("{}: {e}", self.out.display()))?;
         println!(
             "{}: {} x {} pixels, {} x {} patches",
             self.out.display(),
@@ -178,7 +203,12 @@ impl Models {
 #[derive(Debug, Args)]
 pub(super) struct Health {
     /// Address of the server, http:// or https://
-    #[arg(long, env = "SCOTOMA_SERVER", value_name = "ADDRESS", default_value = "http://127.0.0.1:7878")]
+    #[arg(
+        long,
+        env = "SCOTOMA_SERVER",
+        value_name = "ADDRESS",
+        default_value = "http://127.0.0.1:7878"
+    )]
     server: String,
     #[command(flatten)]
     trust: Trust,
@@ -189,9 +219,22 @@ impl Health {
         use tonic_health::pb::health_check_response::ServingStatus;
         use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
         let address = &self.server;
-        let channel = self.trust.to(address)?.channel().await.map_err(|e| format!("--server {address}: {e}"))?;
+        let channel = self
+            .trust
+            .to(address)?
+            .channel()
+            .await
+            .map_err(|e| format!("--server {address}: {e}"))?;
         let mut client = HealthClient::new(channel);
-        let status = client.check(HealthCheckRequest::default()).await?.into_inner().status();
-        if status == ServingStatus::Serving { Ok(()) } else { Err(format!("{status:?}").into()) }
+        let status = client
+            .check(HealthCheckRequest::default())
+            .await?
+            .into_inner()
+            .status();
+        if status == ServingStatus::Serving {
+            Ok(())
+        } else {
+            Err(format!("{status:?}").into())
+        }
     }
 }

@@ -77,11 +77,13 @@ struct Report {
     device: String,
     dtype: String,
     parameters: u64,
-    /// Floating-point operations a second of a large product, and bytes a second of a copy, read and written.
+    /// Floating-point operations a second of a large product, and bytes a second of a copy, read
+    /// and written.
     matrix_rate: f64,
     bandwidth: f64,
     rows: Vec<Row>,
-    /// Of each product of the model's layers how many rows in the call change the bits of a row; of a whole step whether company does.
+    /// Of each product of the model's layers how many rows in the call change the bits of a row; of
+    /// a whole step whether company does.
     row_variance: BTreeMap<String, Vec<usize>>,
     /// Bytes in use before the model is loaded, after it, and at the end.
     memory: Vec<(String, u64)>,
@@ -93,14 +95,30 @@ impl Bench {
     }
 
     fn measure(&self) -> Result<(), Failure> {
-        let mut config = Config { models: Vec::new(), ..Config::shapes() };
+        let mut config = Config {
+            models: Vec::new(),
+            ..Config::shapes()
+        };
         self.hardware.apply(&mut config)?;
         let device = config.devices[0].clone();
-        let usual = if device.is_cpu() { DType::F32 } else { DType::BF16 };
+        let usual = if device.is_cpu() {
+            DType::F32
+        } else {
+            DType::BF16
+        };
         let dtype = config.dtype.unwrap_or(usual);
-        let place = self.random_weights.as_ref().map_or(self.model.clone(), |name| format!("{}{name}", model::RANDOM));
+        let place = self
+            .random_weights
+            .as_ref()
+            .map_or(self.model.clone(), |name| {
+                format!("{}{name}", model::RANDOM)
+            });
         let (name, origin) = named_origin(&place)?;
-        if let Some(wrong) = self.hardware.wrong_processors(std::iter::once(name.as_str())).first() {
+        if let Some(wrong) = self
+            .hardware
+            .wrong_processors(std::iter::once(name.as_str()))
+            .first()
+        {
             return Err(wrong.clone().into());
         }
         let source = tokio::runtime::Handle::current().block_on(self.adapter.fetch(origin))?;
@@ -124,7 +142,10 @@ impl Bench {
         report.device = model::device_name(&device);
         report.dtype = format!("{dtype:?}").to_lowercase();
         report.parameters = model.parameters;
-        let bench = Measured { model: &model, repeat: self.repeat.into() };
+        let bench = Measured {
+            model: &model,
+            repeat: self.repeat.into(),
+        };
         (report.matrix_rate, report.bandwidth) = bench.roofline()?;
         report.push("load", loading, |row| {
             row.rate = Some(model.resident_bytes as f64 / loading.as_secs_f64());
@@ -137,14 +158,22 @@ impl Bench {
         bench.sweeps(&mut report)?;
         bench.invariance(&mut report)?;
         report.remember("at the end", &device);
-        let grown = if self.soak > 0 { bench.soak(&mut report, self.soak)? } else { 0 };
+        let grown = if self.soak > 0 {
+            bench.soak(&mut report, self.soak)?
+        } else {
+            0
+        };
         if self.json {
             println!("{}", serde_json::to_string_pretty(&report)?);
         } else {
             report.print();
         }
         // An allocator may round up what it holds.
-        if grown > 64 << 20 { Err(format!("memory grew by {grown} bytes while serving").into()) } else { Ok(()) }
+        if grown > 64 << 20 {
+            Err(format!("memory grew by {grown} bytes while serving").into())
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -166,7 +195,9 @@ impl Measured<'_> {
             Ok(start.elapsed())
         };
         once()?;
-        let mut times = (0..self.repeat).map(|_| once()).collect::<Result<Vec<_>, _>>()?;
+        let mut times = (0..self.repeat)
+            .map(|_| once())
+            .collect::<Result<Vec<_>, _>>()?;
         times.sort_unstable();
         Ok(times[times.len() / 2])
     }
@@ -178,20 +209,33 @@ impl Measured<'_> {
 
     /// Floating-point operations a second of a large product, and bytes a second of a copy.
     fn roofline(&self) -> Result<(f64, f64), Failure> {
-        let (side, bytes) = if self.model.device.is_cpu() { (2048, 256 << 20) } else { (8192, 2 << 30) };
+        let (side, bytes) = if self.model.device.is_cpu() {
+            (2048, 256 << 20)
+        } else {
+            (8192, 2 << 30)
+        };
         let linear = Linear::new(self.random(side, side)?, None)?;
         let x = self.random(side, side)?;
         let product = self.time(|| Ok(linear.forward(&x)?))?.as_secs_f64();
         let elements = bytes / self.model.dtype.size_in_bytes();
         let from = Tensor::zeros(elements, self.model.dtype, &self.model.device)?;
         let copy = self.time(|| Ok(from.copy()?))?.as_secs_f64();
-        Ok((2.0 * (side as f64).powi(3) / product, 2.0 * bytes as f64 / copy))
+        Ok((
+            2.0 * (side as f64).powi(3) / product,
+            2.0 * bytes as f64 / copy,
+        ))
     }
 
     fn picture(&self, seed: usize) -> Result<Picture, Failure> {
         let side = self.model.tower.config().image_size;
-        let pixels = (0..3 * side * side).map(|i| (i * 31 + seed * 97 + i / 977) as u8).collect();
-        let picture = Rgb { width: side, height: side, data: pixels };
+        let pixels = (0..3 * side * side)
+            .map(|i| (i * 31 + seed * 97 + i / 977) as u8)
+            .collect();
+        let picture = Rgb {
+            width: side,
+            height: side,
+            data: pixels,
+        };
         Ok(self.model.processor.picture(&picture, 1)?)
     }
 
@@ -206,40 +250,82 @@ impl Measured<'_> {
         let pixels = model.pixels(&self.picture(0)?)?;
         for count in [1, repeat].into_iter().take(repeat.min(2)) {
             let all = Tensor::cat(&vec![pixels.clone(); count], 0)?;
-            let owners: Vec<_> = (0..count * views).map(|view| (0, (view / views, view % views))).collect();
+            let owners: Vec<_> = (0..count * views)
+                .map(|view| (0, (view / views, view % views)))
+                .collect();
             let climb = || Ok(model.tower.forward(&all, &owners, &mut NoHooks)?);
             let (features, layout) = climb()?;
             let time = self.time(climb)?;
             let rows = (count * views * model.tower.rows() * model.tower.feature_layers()) as u64;
-            let passed = Passed { rows, keys: rows * model.tower.rows() as u64 };
-            let cost = Cost::of_patches(model, count * views) + Cost::of_passed(model, Stack::VisionTower, passed);
-            report.product(format!("vision tower, {} views", count * views), time, cost, (count * views) as f64);
-            let time = self.time(|| Ok(model.own_projector().forward(&features, &layout, &mut NoHooks)?))?;
+            let passed = Passed {
+                rows,
+                keys: rows * model.tower.rows() as u64,
+            };
+            let cost = Cost::of_patches(model, count * views)
+                + Cost::of_passed(model, Stack::VisionTower, passed);
+            report.product(
+                format!("vision tower, {} views", count * views),
+                time,
+                cost,
+                (count * views) as f64,
+            );
+            let time = self.time(|| {
+                Ok(model
+                    .own_projector()
+                    .forward(&features, &layout, &mut NoHooks)?)
+            })?;
             let cost = Cost::of_projector(model, model.own_projector(), count * views);
-            report.product(format!("projector, {} views", count * views), time, cost, (count * views) as f64);
+            report.product(
+                format!("projector, {} views", count * views),
+                time,
+                cost,
+                (count * views) as f64,
+            );
         }
         let prompt = self.prompt()?;
         for batch in [1, 8] {
             let time = self.time(|| Ok(self.prefill(batch, prompt, &Meter::default())?.1))?;
             let one = Cost::of_prompt(model, &Plan::default(), 0, prompt, &[0]);
-            let cost = Cost { rows: one.rows * batch as u64, flops: one.flops * batch as u64 };
-            report.product(format!("prefill, {batch} x {prompt} tokens"), time, cost, (batch * prompt) as f64);
+            let cost = Cost {
+                rows: one.rows * batch as u64,
+                flops: one.flops * batch as u64,
+            };
+            report.product(
+                format!("prefill, {batch} x {prompt} tokens"),
+                time,
+                cost,
+                (batch * prompt) as f64,
+            );
         }
         Ok(())
     }
 
     /// Reads `batch` prompts of `prompt` tokens; the logits of their last rows.
-    fn prefill(&self, batch: usize, prompt: usize, kv: &Meter) -> Result<(Vec<Track>, Tensor), Failure> {
+    fn prefill(
+        &self,
+        batch: usize,
+        prompt: usize,
+        kv: &Meter,
+    ) -> Result<(Vec<Track>, Tensor), Failure> {
         let model = self.model;
         let ids = vec![4u32; batch * prompt];
         let mut layout = Layout::default();
         (0..batch).for_each(|sequence| layout.whole(sequence, (0, 0), prompt));
-        let mut tracks: Vec<Track> = (0..batch).map(|_| Track::new(prompt, STEPS + 4, kv, kv)).collect();
+        let mut tracks: Vec<Track> = (0..batch)
+            .map(|_| Track::new(prompt, STEPS + 4, kv, kv))
+            .collect();
         let mut own: Vec<Option<&mut Track>> = tracks.iter_mut().map(Some).collect();
-        let (hidden, _) = model.decoder.forward(model.decoder.embed(&ids)?, &layout, &mut own, &mut NoHooks)?;
+        let (hidden, _) =
+            model
+                .decoder
+                .forward(model.decoder.embed(&ids)?, &layout, &mut own, &mut NoHooks)?;
         let last: Vec<u32> = (1..=batch).map(|i| (i * prompt - 1) as u32).collect();
         let last = Tensor::from_vec(last, batch, hidden.device())?;
-        let logits = model.decoder.logits(&hidden.index_select(&last, 0)?, &Layout::default(), &mut NoHooks)?;
+        let logits = model.decoder.logits(
+            &hidden.index_select(&last, 0)?,
+            &Layout::default(),
+            &mut NoHooks,
+        )?;
         Ok((tracks, logits))
     }
 
@@ -248,7 +334,10 @@ impl Measured<'_> {
         let lanes = Lanes::new(&kv);
         let mut tracks = Vec::with_capacity(batch);
         while tracks.len() < batch {
-            tracks.extend(self.prefill(CHUNK.min(batch - tracks.len()), prompt, &kv)?.0);
+            tracks.extend(
+                self.prefill(CHUNK.min(batch - tracks.len()), prompt, &kv)?
+                    .0,
+            );
         }
         if !is_ours(&model.device) {
             tracks.iter_mut().for_each(|track| track.write_in(&lanes));
@@ -257,13 +346,20 @@ impl Measured<'_> {
         let mut step = |number: usize| -> Result<(), Failure> {
             let mut layout = Layout::default();
             let token = (prompt + number) as u32;
-            (0..batch).for_each(|sequence| layout.rows_of(sequence, 0, [token].into(), [token].into()));
+            (0..batch)
+                .for_each(|sequence| layout.rows_of(sequence, 0, [token].into(), [token].into()));
             let mut own: Vec<Option<&mut Track>> = tracks.iter_mut().map(Some).collect();
-            let (hidden, layout) =
-                model.decoder.forward(model.decoder.embed(&ids)?, &layout, &mut own, &mut NoHooks)?;
+            let (hidden, layout) = model.decoder.forward(
+                model.decoder.embed(&ids)?,
+                &layout,
+                &mut own,
+                &mut NoHooks,
+            )?;
             let logits = model.decoder.logits(&hidden, &layout, &mut NoHooks)?;
             // As the engine has it, the token is all that comes back.
-            let found = likeliest(&logits)?.to_device(&Device::Cpu)?.to_vec2::<f32>()?;
+            let found = likeliest(&logits)?
+                .to_device(&Device::Cpu)?
+                .to_vec2::<f32>()?;
             ids = found.iter().map(|f| f[0] as u32).collect();
             Ok(())
         };
@@ -276,19 +372,28 @@ impl Measured<'_> {
         let numbers = Cost::of_step(model, &Plan::default(), 0, 0).flops / 2;
         let config = model.decoder.config();
         let row = 2 * config.num_hidden_layers * config.kv_heads() * config.head_width();
-        let read = (numbers as usize + batch * (prompt + STEPS / 2) * row) * model.dtype.size_in_bytes();
+        let read =
+            (numbers as usize + batch * (prompt + STEPS / 2) * row) * model.dtype.size_in_bytes();
         let bandwidth = report.bandwidth;
         report.push(&format!("decode, {batch} at once"), time, |row| {
             row.rate = Some(batch as f64 / time.as_secs_f64());
             row.bandwidth_share = Some(read as f64 / time.as_secs_f64() / bandwidth);
-            row.note =
-                format!("{}B read a step, keys and values take {}B", scaled(read as f64), scaled(kv.bytes() as f64));
+            row.note = format!(
+                "{}B read a step, keys and values take {}B",
+                scaled(read as f64),
+                scaled(kv.bytes() as f64)
+            );
         });
         Ok(())
     }
 
     /// A request for `max_tokens` tokens about a picture, under interventions in canonical JSON.
-    fn variant(&self, seed: usize, list: &serde_json::Value, max_tokens: usize) -> Result<Variant, Failure> {
+    fn variant(
+        &self,
+        seed: usize,
+        list: &serde_json::Value,
+        max_tokens: usize,
+    ) -> Result<Variant, Failure> {
         let model = self.model;
         let picture = self.picture(seed)?;
         let images = [model.tokens(&picture)];
@@ -307,26 +412,56 @@ impl Measured<'_> {
         let plan = Arc::new(compile(&interventions_from_json(list)?, &context)?);
         let mut pictures = vec![picture];
         let observed = plan.retouch(&mut pictures, &model.processor);
-        let pixels = pictures.iter().map(|p| Ok(Pixels::new(model.pixels(p)?)?)).collect::<Result<_, Failure>>()?;
+        let pixels = pictures
+            .iter()
+            .map(|p| Ok(Pixels::new(model.pixels(p)?)?))
+            .collect::<Result<_, Failure>>()?;
         let prompt = model.expand(&ids, &plan.images);
-        let work = Work::Generate { sampling: Sampling::greedy(), max_tokens, top_logprobs: 0 };
-        Ok(Variant { plan, observed, pixels, images: images.to_vec(), prompt, work })
+        let work = Work::Generate {
+            sampling: Sampling::greedy(),
+            max_tokens,
+            top_logprobs: 0,
+        };
+        Ok(Variant {
+            plan,
+            observed,
+            pixels,
+            images: images.to_vec(),
+            prompt,
+            work,
+        })
     }
 
     fn submit(&self, engine: &Engine, variants: Vec<Variant>) -> Result<Events, Failure> {
-        let job = Job { model: self.model.clone(), client: Client::default(), variants, deadline: None };
+        let job = Job {
+            model: self.model.clone(),
+            client: Client::default(),
+            variants,
+            deadline: None,
+        };
         Ok(engine.submit(job)?)
     }
 
     /// Each sweep against its variants one by one, each alone on an engine that remembers nothing.
     fn sweeps(&self, report: &mut Report) -> Result<(), Failure> {
         let layers = self.model.decoder.config().num_hidden_layers;
-        let drop_one = (0..layers).map(|l| json!([{"dropLayers": {"layers": [l]}}])).collect();
-        let permute = (0..16).map(|seed| json!([{"permuteTokens": {"seed": seed.to_string()}}])).collect();
-        let all: [(&str, Vec<serde_json::Value>); 2] =
-            [("drop one layer", drop_one), ("permute visual tokens", permute)];
+        let drop_one = (0..layers)
+            .map(|l| json!([{"dropLayers": {"layers": [l]}}]))
+            .collect();
+        let permute = (0..16)
+            .map(|seed| json!([{"permuteTokens": {"seed": seed.to_string()}}]))
+            .collect();
+        let all: [(&str, Vec<serde_json::Value>); 2] = [
+            ("drop one layer", drop_one),
+            ("permute visual tokens", permute),
+        ];
         for (name, lists) in all {
-            let variants = || lists.iter().map(|l| self.variant(0, l, 1)).collect::<Result<Vec<_>, _>>();
+            let variants = || {
+                lists
+                    .iter()
+                    .map(|l| self.variant(0, l, 1))
+                    .collect::<Result<Vec<_>, _>>()
+            };
             let engine = Engine::start(Limits::default())?;
             finish(self.submit(&engine, vec![self.variant(1, &json!([]), 1)?])?)?;
             let start = Instant::now();
@@ -337,9 +472,13 @@ impl Measured<'_> {
                 finish(self.submit(&Engine::start(Limits::default())?, vec![variant])?)?;
             }
             let ratio = start.elapsed().as_secs_f64() / together.as_secs_f64();
-            report.push(&format!("sweep: {name}, {} variants", lists.len()), together, |row| {
-                row.note = format!("{ratio:.1} times as fast as one by one");
-            });
+            report.push(
+                &format!("sweep: {name}, {} variants", lists.len()),
+                together,
+                |row| {
+                    row.note = format!("{ratio:.1} times as fast as one by one");
+                },
+            );
         }
         Ok(())
     }
@@ -348,11 +487,23 @@ impl Measured<'_> {
     fn invariance(&self, report: &mut Report) -> Result<(), Failure> {
         let config = self.model.decoder.config();
         let (width, inner) = (config.hidden_size, config.intermediate_size);
-        let (queries, keys) =
-            (config.num_attention_heads * config.head_width(), config.kv_heads() * config.head_width());
-        let shapes = [(queries, width), (keys, width), (inner, width), (width, inner), (config.vocab_size, width)];
+        let (queries, keys) = (
+            config.num_attention_heads * config.head_width(),
+            config.kv_heads() * config.head_width(),
+        );
+        let shapes = [
+            (queries, width),
+            (keys, width),
+            (inner, width),
+            (width, inner),
+            (config.vocab_size, width),
+        ];
         let bits = |t: Tensor| -> Result<Vec<u32>, Failure> {
-            let row = t.narrow(0, 0, 1)?.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;
+            let row = t
+                .narrow(0, 0, 1)?
+                .to_dtype(DType::F32)?
+                .flatten_all()?
+                .to_vec1::<f32>()?;
             Ok(row.into_iter().map(f32::to_bits).collect())
         };
         for (out, input) in shapes {
@@ -365,7 +516,9 @@ impl Measured<'_> {
                     others.push(rows);
                 }
             }
-            report.row_variance.insert(format!("product ({out}, {input})"), others);
+            report
+                .row_variance
+                .insert(format!("product ({out}, {input})"), others);
         }
         let prompt = self.prompt()?;
         let alone = bits(self.prefill(1, prompt, &Meter::default())?.1)?;
@@ -375,11 +528,14 @@ impl Measured<'_> {
                 others.push(batch);
             }
         }
-        report.row_variance.insert(format!("prefill of {prompt} tokens"), others);
+        report
+            .row_variance
+            .insert(format!("prefill of {prompt} tokens"), others);
         Ok(())
     }
 
-    /// Serves `count` requests of many kinds, 16 at once: by how many bytes memory grew after the first tenth.
+    /// Serves `count` requests of many kinds, 16 at once: by how many bytes memory grew after the
+    /// first tenth.
     fn soak(&self, report: &mut Report, count: usize) -> Result<u64, Failure> {
         let kinds = [
             json!([]),
@@ -390,10 +546,16 @@ impl Measured<'_> {
         ];
         let device = &self.model.device;
         // Caches are small, so that they are full after the first tenth.
-        let limits = Limits { kv_bytes: 2 << 30, picture_bytes: 32 << 20, ..Limits::default() };
+        let limits = Limits {
+            kv_bytes: 2 << 30,
+            picture_bytes: 32 << 20,
+            ..Limits::default()
+        };
         let engine = Engine::start(limits)?;
         let bar = ProgressBar::new(count as u64);
-        if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} requests, {per_sec}, {eta} left") {
+        if let Ok(style) =
+            ProgressStyle::with_template("{bar:40} {pos}/{len} requests, {per_sec}, {eta} left")
+        {
             bar.set_style(style);
         }
         let start = Instant::now();
@@ -412,7 +574,9 @@ impl Measured<'_> {
             }
             if i == count / 10 {
                 settled = memory_used(device).unwrap_or(0);
-                report.memory.push(("after a tenth of the requests".into(), settled));
+                report
+                    .memory
+                    .push(("after a tenth of the requests".into(), settled));
             }
         }
         bar.finish_and_clear();
@@ -437,12 +601,17 @@ fn finish(mut events: Events) -> Result<(), Failure> {
 fn scaled(value: f64) -> String {
     let prefixes = ["", "k", "M", "G", "T", "P"];
     let power = (value.max(1.0).log10() / 3.0).floor().min(5.0);
-    format!("{:.2} {}", value / 1e3f64.powf(power), prefixes[power as usize])
+    format!(
+        "{:.2} {}",
+        value / 1e3f64.powf(power),
+        prefixes[power as usize]
+    )
 }
 
 impl Report {
     fn remember(&mut self, when: &str, device: &Device) {
-        self.memory.extend(memory_used(device).map(|bytes| (when.to_owned(), bytes)));
+        self.memory
+            .extend(memory_used(device).map(|bytes| (when.to_owned(), bytes)));
     }
 
     fn push(&mut self, what: &str, time: Duration, fill: impl FnOnce(&mut Row)) {
@@ -469,10 +638,24 @@ impl Report {
     }
 
     fn print(&self) {
-        println!("{}: {}parameters, {} on {}", self.model, scaled(self.parameters as f64), self.dtype, self.device);
-        println!("a large product {}FLOP/s, a copy {}B/s\n", scaled(self.matrix_rate), scaled(self.bandwidth));
-        println!("{:<44} {:>12} {:>12} {:>8} {:>10}", "", "time", "a second", "matrix", "bandwidth");
-        let share = |share: Option<f64>| share.map_or(String::new(), |s| format!("{:.0} %", 1e2 * s));
+        println!(
+            "{}: {}parameters, {} on {}",
+            self.model,
+            scaled(self.parameters as f64),
+            self.dtype,
+            self.device
+        );
+        println!(
+            "a large product {}FLOP/s, a copy {}B/s\n",
+            scaled(self.matrix_rate),
+            scaled(self.bandwidth)
+        );
+        println!(
+            "{:<44} {:>12} {:>12} {:>8} {:>10}",
+            "", "time", "a second", "matrix", "bandwidth"
+        );
+        let share =
+            |share: Option<f64>| share.map_or(String::new(), |s| format!("{:.0} %", 1e2 * s));
         for row in &self.rows {
             let rate = row.rate.map_or(String::new(), scaled);
             let (matrix, bandwidth) = (share(row.matrix_share), share(row.bandwidth_share));
@@ -486,7 +669,14 @@ impl Report {
         println!("\nrows in a call that change the bits of a row:");
         for (what, counts) in &self.row_variance {
             let counts: Vec<String> = counts.iter().map(ToString::to_string).collect();
-            println!("  {what:<42} {}", if counts.is_empty() { "none".into() } else { counts.join(", ") });
+            println!(
+                "  {what:<42} {}",
+                if counts.is_empty() {
+                    "none".into()
+                } else {
+                    counts.join(", ")
+                }
+            );
         }
         println!("\nmemory in use:");
         for (when, bytes) in &self.memory {

@@ -65,19 +65,31 @@ pub(super) struct Capture {
 
 impl Capture {
     pub(super) async fn run(self) -> Result<(), Failure> {
-        let image = std::fs::read(&self.image).map_err(|e| format!("{}: {e}", self.image.display()))?;
-        let kind = self.out.extension().and_then(|e| e.to_str()).unwrap_or_default().to_owned();
+        let image =
+            std::fs::read(&self.image).map_err(|e| format!("{}: {e}", self.image.display()))?;
+        let kind = self
+            .out
+            .extension()
+            .and_then(|e| e.to_str())
+            .unwrap_or_default()
+            .to_owned();
         if !["npz", "safetensors"].contains(&kind.as_str()) {
-            return Err(
-                format!("--out {}: a name that ends in .npz or .safetensors is needed", self.out.display()).into()
-            );
+            return Err(format!(
+                "--out {}: a name that ends in .npz or .safetensors is needed",
+                self.out.display()
+            )
+            .into());
         }
         let (local, mut client) = self.served.connect().await?;
         let request = CaptureRequest {
             model: self.served.name(),
             prompt: Some(prompt(&self.question, [image])),
             interventions: self.flags.interventions(),
-            targets: self.points.iter().map(|point| self.capture(point)).collect(),
+            targets: self
+                .points
+                .iter()
+                .map(|point| self.capture(point))
+                .collect(),
             max_tokens: self.max_tokens,
             ..Default::default()
         };
@@ -126,19 +138,40 @@ impl Capture {
             Rows::Last => Named::Last,
             Rows::Class => Named::Class,
         };
-        let target = scotoma_client::v1::Target { tokens: Some([named].into()), ..target(point) };
-        CaptureTarget { target: Some(target), reduction: reduction.into(), ..Default::default() }
+        let target = scotoma_client::v1::Target {
+            tokens: Some([named].into()),
+            ..target(point)
+        };
+        CaptureTarget {
+            target: Some(target),
+            reduction: reduction.into(),
+            ..Default::default()
+        }
     }
 }
 
 /// The hook point; with picture, view and step where they are not 0.
 fn name(activation: &Activation) -> String {
-    let more = [("image", activation.image), ("view", activation.view), ("step", activation.step)];
-    let more = more.into_iter().filter(|(_, n)| *n > 0).map(|(what, n)| format!("@{what}{n}"));
-    std::iter::once(activation.point.clone()).chain(more).collect()
+    let more = [
+        ("image", activation.image),
+        ("view", activation.view),
+        ("step", activation.step),
+    ];
+    let more = more
+        .into_iter()
+        .filter(|(_, n)| *n > 0)
+        .map(|(what, n)| format!("@{what}{n}"));
+    std::iter::once(activation.point.clone())
+        .chain(more)
+        .collect()
 }
 
 fn tensor(activation: &Activation) -> Result<Tensor, Failure> {
     let shape: Vec<usize> = activation.shape.iter().map(|&d| d as usize).collect();
-    Ok(Tensor::from_raw_buffer(&activation.data, DType::F32, &shape, &Device::Cpu)?)
+    Ok(Tensor::from_raw_buffer(
+        &activation.data,
+        DType::F32,
+        &shape,
+        &Device::Cpu,
+    )?)
 }

@@ -33,7 +33,8 @@ const CLIP: &str = "CLIP";
 /// What CLIP is asked.
 #[derive(Debug, Clone, Args)]
 pub(super) struct Baseline {
-    /// A CLIP with both towers, to compare with: a folder or a hub id, openai/clip-vit-large-patch14-336 for LLaVA-1.5
+    /// A CLIP with both towers, to compare with: a folder or a hub id,
+    /// openai/clip-vit-large-patch14-336 for LLaVA-1.5
     #[arg(long)]
     clip: Option<String>,
     /// What CLIP reads of a class; {} is its name. Repeat for an ensemble
@@ -50,7 +51,9 @@ impl Baseline {
     /// Refuses templates under which all classes read the same.
     pub(super) fn check(&self) -> Result<(), Usage> {
         match self.template.iter().find(|t| !t.contains("{}")) {
-            Some(template) => Err(Usage(format!("--template {template:?}: it has no {{}}, which stands for a class"))),
+            Some(template) => Err(Usage(format!(
+                "--template {template:?}: it has no {{}}, which stands for a class"
+            ))),
             None => Ok(()),
         }
     }
@@ -59,17 +62,20 @@ impl Baseline {
 /// Flags of `classify`.
 #[derive(Debug, Args)]
 pub(super) struct Classify {
-    /// The pictures: a table or a manifest whose options are the classes and whose answer is one of them
+    /// The pictures: a table or a manifest whose options are the classes and whose answer is one of
+    /// them
     #[arg(long)]
     data: PathBuf,
     #[command(flatten)]
     baseline: Baseline,
-    /// Where report.html, report.md, the plot and all results go. A run that finds its results there goes on where it ended
+    /// Where report.html, report.md, the plot and all results go. A run that finds its results
+    /// there goes on where it ended
     #[arg(long, default_value = "classification")]
     report: PathBuf,
     #[command(flatten)]
     common: Common,
-    /// Ask the first items only, and say what all of them would cost and take; the run that follows goes on from there
+    /// Ask the first items only, and say what all of them would cost and take; the run that follows
+    /// goes on from there
     #[arg(long)]
     estimate: bool,
     /// Print what ran as JSON in place of the report's name
@@ -109,9 +115,14 @@ pub(super) async fn classify(
     let mut experiment = experiment(EXPERIMENT)?;
     let info = client.get_model(&common.served.name()).await?;
     let mut outcomes: Vec<(String, Vec<Outcome>)> = Vec::new();
-    let (mut answers, mut forecast, mut last) = (Vec::new(), super::eval::Forecast::default(), None);
+    let (mut answers, mut forecast, mut last) =
+        (Vec::new(), super::eval::Forecast::default(), None);
     for (name, rule, by) in WAYS {
-        let own = Benchmark { rule: rule.into(), by, ..benchmark.clone() };
+        let own = Benchmark {
+            rule: rule.into(),
+            by,
+            ..benchmark.clone()
+        };
         let mut header = own.header();
         // Without a judge that way has no verdicts, and its answers are those of the one before.
         let judged = rule.ends_with("judged");
@@ -121,7 +132,15 @@ pub(super) async fn classify(
         header.variants[0].name = name.into();
         let out = folder.join(format!("{}.jsonl", name.replace(' ', "-")));
         eprintln!("{name}, by {}", info.name);
-        let done = own.ask(client.clone(), header, own.rows()?, own.count()?, Some(&out)).await?;
+        let done = own
+            .ask(
+                client.clone(),
+                header,
+                own.rows()?,
+                own.count()?,
+                Some(&out),
+            )
+            .await?;
         if judged && done.started.judge.is_none() {
             continue;
         }
@@ -135,9 +154,17 @@ pub(super) async fn classify(
         last = Some(done);
     }
     if benchmark.estimate {
-        return Ok(Ran { line: Vec::new(), forecast: Some(forecast) });
+        return Ok(Ran {
+            line: Vec::new(),
+            forecast: Some(forecast),
+        });
     }
-    let Some(Evaluated { started, skipped, .. }) = last else { return Err("nothing was asked".into()) };
+    let Some(Evaluated {
+        started, skipped, ..
+    }) = last
+    else {
+        return Err("nothing was asked".into());
+    };
     let mut clip_digest = "none".to_owned();
     if let Some(place) = &baseline.clip {
         let (_, origin) = named_origin(place)?;
@@ -149,18 +176,40 @@ pub(super) async fn classify(
             Ok::<_, Failure>((clip.digest, found))
         });
         let (digest, found) = found.await??;
-        answers.extend(found.iter().map(|(_, answer)| (CLIP.to_owned(), answer.clone())));
-        outcomes.insert(0, (CLIP.to_owned(), found.into_iter().map(|(outcome, _)| outcome).collect()));
+        answers.extend(
+            found
+                .iter()
+                .map(|(_, answer)| (CLIP.to_owned(), answer.clone())),
+        );
+        outcomes.insert(
+            0,
+            (
+                CLIP.to_owned(),
+                found.into_iter().map(|(outcome, _)| outcome).collect(),
+            ),
+        );
         clip_digest = digest;
     }
-    experiment.variants.retain(|t| outcomes.iter().any(|(name, _)| *name == t.name));
-    outcomes.iter_mut().for_each(|(_, own)| own.sort_by(|a, b| a.label.id.cmp(&b.label.id)));
+    experiment
+        .variants
+        .retain(|t| outcomes.iter().any(|(name, _)| *name == t.name));
+    outcomes
+        .iter_mut()
+        .for_each(|(_, own)| own.sort_by(|a, b| a.label.id.cmp(&b.label.id)));
     let rule = rule("classification").ok_or("no rule for classification")?;
     let metrics = outcomes
         .iter()
-        .flat_map(|(name, own)| (rule.summarise)(own).into_iter().map(move |metric| (name.clone(), metric)))
+        .flat_map(|(name, own)| {
+            (rule.summarise)(own)
+                .into_iter()
+                .map(move |metric| (name.clone(), metric))
+        })
         .collect();
-    let comparisons = outcomes.iter().skip(1).map(|(name, own)| (name.clone(), compare(&outcomes[0].1, own))).collect();
+    let comparisons = outcomes
+        .iter()
+        .skip(1)
+        .map(|(name, own)| (name.clone(), compare(&outcomes[0].1, own)))
+        .collect();
     let stem = benchmark.data.as_deref().and_then(Path::file_stem);
     let asked: usize = outcomes.iter().map(|(_, own)| own.len()).sum();
     let found = Found {
@@ -171,13 +220,19 @@ pub(super) async fn classify(
         facts: vec![
             ("CLIP's digest".into(), clip_digest),
             ("CLIP reads".into(), baseline.template.join(" | ")),
-            ("answers".into(), format!("{asked}; {skipped} rows left out")),
+            (
+                "answers".into(),
+                format!("{asked}; {skipped} rows left out"),
+            ),
         ],
         picture: None,
         benchmark: stem.map_or_else(String::new, |s| s.to_string_lossy().to_lowercase()),
     };
     let line = report(&experiment, found, &info, &started, folder, json)?;
-    Ok(Ran { line, forecast: Some(forecast) })
+    Ok(Ran {
+        line,
+        forecast: Some(forecast),
+    })
 }
 
 fn outcome(result: &SampleResult) -> Outcome {
@@ -187,9 +242,21 @@ fn outcome(result: &SampleResult) -> Outcome {
         Ok(v1::Verdict::Unjudged) => Verdict::Unjudged,
         _ => Verdict::Wrong,
     };
-    let SampleResult { id, category, group, .. } = result;
-    let label = Label { id: id.clone(), category: category.clone(), group: group.clone() };
-    Outcome { label: Arc::new(label), verdict }
+    let SampleResult {
+        id,
+        category,
+        group,
+        ..
+    } = result;
+    let label = Label {
+        id: id.clone(),
+        category: category.clone(),
+        group: group.clone(),
+    };
+    Outcome {
+        label: Arc::new(label),
+        verdict,
+    }
 }
 
 /// The class with the largest cosine of every item, and whether it is the item's.
@@ -202,7 +269,9 @@ fn by_clip(
     let bar = ProgressBar::new_spinner().with_message("CLIP");
     let (mut known, mut found) = (BTreeMap::new(), Vec::new());
     for item in items {
-        let Some(bytes) = item.images.first() else { continue };
+        let Some(bytes) = item.images.first() else {
+            continue;
+        };
         let picture = vision::decode(bytes, MAX_PIXELS).map_err(|e| format!("{}: {e}", item.id))?;
         if !known.contains_key(&item.options) {
             let read = |class: &String| templates.iter().map(|t| t.replace("{}", class)).collect();
@@ -212,12 +281,28 @@ fn by_clip(
             }
             known.insert(item.options.clone(), clip.classes(&classes)?);
         }
-        let cosines = clip.cosines(&[picture], &known[&item.options])?.swap_remove(0);
-        let best = cosines.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).map_or(0, |(i, _)| i);
+        let cosines = clip
+            .cosines(&[picture], &known[&item.options])?
+            .swap_remove(0);
+        let best = cosines
+            .iter()
+            .enumerate()
+            .max_by(|a, b| a.1.total_cmp(b.1))
+            .map_or(0, |(i, _)| i);
         let answer = item.options[best].clone();
         let verdict = (rule.compare)(&item, &answer);
-        let label = Label { id: item.id, category: item.category, group: item.group };
-        found.push((Outcome { label: Arc::new(label), verdict }, answer));
+        let label = Label {
+            id: item.id,
+            category: item.category,
+            group: item.group,
+        };
+        found.push((
+            Outcome {
+                label: Arc::new(label),
+                verdict,
+            },
+            answer,
+        ));
         bar.inc(1);
     }
     bar.finish_and_clear();

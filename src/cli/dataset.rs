@@ -15,7 +15,8 @@ use crate::vision;
 /// Commands of `dataset`.
 #[derive(Debug, Subcommand)]
 pub(super) enum Dataset {
-    /// Read a file row by row, pictures too, and say what each column is taken for; exits with 0 if nothing is wrong with it.
+    /// Read a file row by row, pictures too, and say what each column is taken for; exits with 0 if
+    /// nothing is wrong with it.
     Check(Check),
 }
 
@@ -24,10 +25,12 @@ pub(super) enum Dataset {
 pub(super) struct Check {
     /// A table (.tsv, .csv, .parquet), or a manifest of one JSON object a line (.jsonl)
     file: PathBuf,
-    /// The benchmark whose questions these are, as `eval` names it: some have conventions of their own, numbers as answers for instance
+    /// The benchmark whose questions these are, as `eval` names it: some have conventions of their
+    /// own, numbers as answers for instance
     #[arg(long, default_value = "", value_parser = known)]
     rule: String,
-    /// The column that holds a part of the questions, as for `eval`; ignore=COLUMN leaves one out. Repeat for several
+    /// The column that holds a part of the questions, as for `eval`; ignore=COLUMN leaves one out.
+    /// Repeat for several
     #[arg(long, value_name = "PART=COLUMN", value_parser = column)]
     column: Vec<(String, String)>,
     /// Mistakes that are printed
@@ -40,7 +43,11 @@ const MAX_PIXELS: u64 = 64 << 20;
 
 fn known(name: &str) -> Result<String, String> {
     let all = || RULES.iter().map(Rule::name).collect::<Vec<_>>().join(", ");
-    if name.is_empty() || rule(name).is_some() { Ok(name.to_owned()) } else { Err(format!("there are {}", all())) }
+    if name.is_empty() || rule(name).is_some() {
+        Ok(name.to_owned())
+    } else {
+        Err(format!("there are {}", all()))
+    }
 }
 
 impl Dataset {
@@ -79,18 +86,39 @@ impl Counts {
             *self.groups.entry(item.group).or_default() += 1;
         }
         for (name, role) in taken {
-            *self.columns.entry(name).or_default().entry(role).or_default() += 1;
+            *self
+                .columns
+                .entry(name)
+                .or_default()
+                .entry(role)
+                .or_default() += 1;
         }
     }
 
     fn print(&self) {
-        let Self { items, pictures, bytes, mistakes, .. } = self;
-        println!("{items} items, {pictures} pictures of {:.1} MB together, {mistakes} mistakes", *bytes as f64 / 1e6);
+        let Self {
+            items,
+            pictures,
+            bytes,
+            mistakes,
+            ..
+        } = self;
+        println!(
+            "{items} items, {pictures} pictures of {:.1} MB together, {mistakes} mistakes",
+            *bytes as f64 / 1e6
+        );
         for (name, roles) in &self.columns {
             let role = |(role, rows): (&Role, &usize)| {
-                if rows == items { role.to_string() } else { format!("{role} ({rows} rows)") }
+                if rows == items {
+                    role.to_string()
+                } else {
+                    format!("{role} ({rows} rows)")
+                }
             };
-            println!("  column {name:?} -> {}", roles.iter().map(role).collect::<Vec<_>>().join(", "));
+            println!(
+                "  column {name:?} -> {}",
+                roles.iter().map(role).collect::<Vec<_>>().join(", ")
+            );
         }
         for (name, count) in &self.categories {
             println!("  {count:>7} in category {name:?}");
@@ -122,7 +150,8 @@ impl Check {
             bar.inc(1);
             let found = mapped.and_then(|mapped| {
                 for image in &mapped.item.images {
-                    vision::decode(image, MAX_PIXELS).map_err(|e| rows.error(format!("image: {e}")))?;
+                    vision::decode(image, MAX_PIXELS)
+                        .map_err(|e| rows.error(format!("image: {e}")))?;
                 }
                 Ok(mapped)
             });
@@ -139,6 +168,10 @@ impl Check {
         bar.finish_and_clear();
         counts.print();
         let mistakes = counts.mistakes;
-        if mistakes == 0 { Ok(()) } else { Err(format!("{mistakes} rows cannot be read").into()) }
+        if mistakes == 0 {
+            Ok(())
+        } else {
+            Err(format!("{mistakes} rows cannot be read").into())
+        }
     }
 }

@@ -38,15 +38,27 @@ struct Condition {
 }
 
 fn conditions(layers: u32, seed: u64) -> Vec<Condition> {
-    let of = |name, interventions| Condition { name, interventions };
+    let of = |name, interventions| Condition {
+        name,
+        interventions,
+    };
     let quarter = layers / 4;
     vec![
         of("none", Vec::new()),
         of("permuted", vec![client::permute_tokens(seed)]),
         of("half occluded", vec![client::occlude_at_random(0.5, seed)]),
-        of("first quarter dropped", vec![client::drop_layers(0..quarter)]),
-        of("last quarter dropped", vec![client::drop_layers(layers - quarter..layers)]),
-        of("projector swapped", vec![client::swap_projector_at_random(seed)]),
+        of(
+            "first quarter dropped",
+            vec![client::drop_layers(0..quarter)],
+        ),
+        of(
+            "last quarter dropped",
+            vec![client::drop_layers(layers - quarter..layers)],
+        ),
+        of(
+            "projector swapped",
+            vec![client::swap_projector_at_random(seed)],
+        ),
     ]
 }
 
@@ -86,7 +98,11 @@ impl Demo {
             items.truncate(self.items);
         }
         let (local, mut client) = Local::start(Config::shapes()).await?;
-        let layers = client.get_model("").await?.language_model.map_or(0, |l| l.layers);
+        let layers = client
+            .get_model("")
+            .await?
+            .language_model
+            .map_or(0, |l| l.layers);
         let conditions = conditions(layers, self.seed);
         let cells = measure(&client, &items, &conditions).await?;
         if self.json {
@@ -103,17 +119,24 @@ impl Demo {
 }
 
 /// Asks every item under every condition.
-async fn measure(client: &Client, items: &[Item], conditions: &[Condition]) -> Result<Cells, Failure> {
+async fn measure(
+    client: &Client,
+    items: &[Item],
+    conditions: &[Condition],
+) -> Result<Cells, Failure> {
     let bar = ProgressBar::new((items.len() * conditions.len()) as u64);
-    if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} answers, {per_sec}, {eta} left") {
+    if let Ok(style) =
+        ProgressStyle::with_template("{bar:40} {pos}/{len} answers, {per_sec}, {eta} left")
+    {
         bar.set_style(style);
     }
     let rule: &Rule = benchmark::rule(model::SHAPES).ok_or("no rule for shapes")?;
     let items: Vec<Arc<Item>> = items.iter().cloned().map(Arc::new).collect();
-    let asks = conditions
-        .iter()
-        .enumerate()
-        .flat_map(|(c, condition)| items.iter().map(move |item| (c, condition.interventions.clone(), item.clone())));
+    let asks = conditions.iter().enumerate().flat_map(|(c, condition)| {
+        items
+            .iter()
+            .map(move |item| (c, condition.interventions.clone(), item.clone()))
+    });
     let mut cells = Cells::new();
     let mut answers = stream::iter(asks.map(|(c, interventions, item)| {
         let mut client = client.clone();
@@ -149,7 +172,10 @@ fn categories() -> impl Iterator<Item = &'static str> {
 }
 
 fn cell(cells: &Cells, condition: usize, category: &str) -> Cell {
-    cells.get(&(condition, category.to_owned())).copied().unwrap_or_default()
+    cells
+        .get(&(condition, category.to_owned()))
+        .copied()
+        .unwrap_or_default()
 }
 
 fn print_table(conditions: &[Condition], cells: &Cells) {
@@ -163,7 +189,12 @@ fn print_table(conditions: &[Condition], cells: &Cells) {
         print!("{category:<12}{:>5}", cell(cells, 0, category).n);
         for condition in 0..conditions.len() {
             let i = cell(cells, condition, category).interval();
-            let text = format!("{:.1} [{:.0}, {:.0}]", 1e2 * i.share, 1e2 * i.low, 1e2 * i.high);
+            let text = format!(
+                "{:.1} [{:.0}, {:.0}]",
+                1e2 * i.share,
+                1e2 * i.low,
+                1e2 * i.high
+            );
             print!("  {text:>21}");
         }
         println!();
@@ -197,7 +228,8 @@ fn print_json(conditions: &[Condition], cells: &Cells) -> Result<(), Failure> {
 
 /// Points lost by a condition in a category.
 fn cost(cells: &Cells, condition: usize, category: &str) -> f64 {
-    1e2 * (cell(cells, 0, category).interval().share - cell(cells, condition, category).interval().share)
+    1e2 * (cell(cells, 0, category).interval().share
+        - cell(cells, condition, category).interval().share)
 }
 
 fn permutation_line(cells: &Cells) -> String {
@@ -205,7 +237,10 @@ fn permutation_line(cells: &Cells) -> String {
         .iter()
         .map(|category| format!("{category} {:.0}", cost(cells, 1, category)))
         .collect();
-    format!("Permuting the visual tokens costs, in points: {}.", costs.join(", "))
+    format!(
+        "Permuting the visual tokens costs, in points: {}.",
+        costs.join(", ")
+    )
 }
 
 fn layers_line(cells: &Cells, layers: u32) -> String {

@@ -1,4 +1,5 @@
-//! `scotoma eval`: a benchmark through Evaluate, with its results in a file from which an interrupted run goes on.
+//! `scotoma eval`: a benchmark through Evaluate, with its results in a file from which an
+//! interrupted run goes on.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -7,8 +8,8 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use scotoma_client::v1::evaluate_header::Rules;
 use scotoma_client::v1::{
-    Answering, BenchmarkMetric, Comparison, EvaluateFinished, EvaluateHeader, EvaluateStarted, EvaluateVariant, Sample,
-    SampleResult,
+    Answering, BenchmarkMetric, Comparison, EvaluateFinished, EvaluateHeader, EvaluateStarted,
+    EvaluateVariant, Sample, SampleResult,
 };
 use scotoma_client::{Client, v1};
 use tokio::sync::mpsc;
@@ -78,8 +79,9 @@ pub(super) struct Common {
     /// The first this many rows. 0: all
     #[arg(long, default_value_t = 0)]
     pub(super) limit: usize,
-    /// The column that holds a part of the questions where its name does not say so: id, question, image, options, answer, category, hint
-    /// or group; ignore=COLUMN leaves one out. Repeat for several
+    /// The column that holds a part of the questions where its name does not say so: id, question,
+    /// image, options, answer, category, hint or group; ignore=COLUMN leaves one out. Repeat for
+    /// several
     #[arg(long, value_name = "PART=COLUMN", value_parser = column)]
     pub(super) column: Vec<(String, String)>,
     /// Leave out rows that cannot be read, and count them
@@ -98,25 +100,28 @@ pub(super) struct Answered {
 /// Flags of `eval`.
 #[derive(Debug, Args)]
 pub(super) struct Eval {
-    /// A benchmark, mmvp for instance, or one tool's way of it, sqa/llava; `scotoma eval list` prints all
+    /// A benchmark, mmvp for instance, or one tool's way of it, sqa/llava; `scotoma eval list`
+    /// prints all
     rule: String,
-    /// The questions: a table (.tsv, .csv, .parquet) or a manifest (.jsonl) with the columns of Hugging Face or VLMEvalKit. `shapes` needs
-    /// none
+    /// The questions: a table (.tsv, .csv, .parquet) or a manifest (.jsonl) with the columns of
+    /// Hugging Face or VLMEvalKit. `shapes` needs none
     #[arg(long)]
     data: Option<PathBuf>,
-    /// One more variant: NAME=INTERVENTIONS in canonical JSON, a list. Repeat for several; the first variant has no interventions but
-    /// those of the flags below
+    /// One more variant: NAME=INTERVENTIONS in canonical JSON, a list. Repeat for several; the
+    /// first variant has no interventions but those of the flags below
     #[arg(long, value_name = "NAME=JSON", value_parser = variant)]
     variant: Vec<EvaluateVariant>,
-    /// Results as they come, one JSON object a line, with the run's header beside them in OUT.run.json. A run that finds both goes on
-    /// where it ended, with the seeds that were drawn; OUT is locked while a run writes it
+    /// Results as they come, one JSON object a line, with the run's header beside them in
+    /// OUT.run.json. A run that finds both goes on where it ended, with the seeds that were drawn;
+    /// OUT is locked while a run writes it
     #[arg(long)]
     out: Option<PathBuf>,
     #[command(flatten)]
     common: Common,
     #[command(flatten)]
     answered: Answered,
-    /// Ask the first items only, and say what all of them would cost and take; the run that follows goes on from there
+    /// Ask the first items only, and say what all of them would cost and take; the run that follows
+    /// goes on from there
     #[arg(long)]
     estimate: bool,
     /// Print JSON
@@ -153,7 +158,9 @@ pub(super) fn column(text: &str) -> Result<(String, String), String> {
 /// How `rule` reads a table, with the columns that flags give.
 pub(super) fn reading(rule: &str, columns: &[(String, String)]) -> Result<Reading, String> {
     let mut reading = Reading::of(rule);
-    columns.iter().try_for_each(|(part, column)| reading.give(part, column))?;
+    columns
+        .iter()
+        .try_for_each(|(part, column)| reading.give(part, column))?;
     Ok(reading)
 }
 
@@ -171,25 +178,57 @@ impl Eval {
             }
             return Ok(());
         }
-        let Self { rule, data, variant, out, common, answered, estimate, json, flags } = self;
-        let benchmark = Benchmark { rule, data, common, by: answered.by, substitutes: None, estimate };
+        let Self {
+            rule,
+            data,
+            variant,
+            out,
+            common,
+            answered,
+            estimate,
+            json,
+            flags,
+        } = self;
+        let benchmark = Benchmark {
+            rule,
+            data,
+            common,
+            by: answered.by,
+            substitutes: None,
+            estimate,
+        };
         benchmark.check()?;
         let (rows, count) = (benchmark.rows()?, benchmark.count()?);
         let mut header = benchmark.header();
         let first = flags.interventions();
-        let name = if first.is_empty() { ORIGINAL } else { "changed" };
-        header.variants = vec![EvaluateVariant { name: name.into(), interventions: first, ..Default::default() }];
+        let name = if first.is_empty() {
+            ORIGINAL
+        } else {
+            "changed"
+        };
+        header.variants = vec![EvaluateVariant {
+            name: name.into(),
+            interventions: first,
+            ..Default::default()
+        }];
         header.variants.extend(variant);
         let several = header.variants.len() > 1;
         let (local, client) = benchmark.connect().await?;
-        let result = benchmark.ask(client, header, rows, count, out.as_deref()).await;
+        let result = benchmark
+            .ask(client, header, rows, count, out.as_deref())
+            .await;
         stop(local).await?;
-        let Evaluated { finished, skipped, .. } = result?;
+        let Evaluated {
+            finished, skipped, ..
+        } = result?;
         if estimate {
             return Ok(());
         }
         if json {
-            println!("{}", serde_json::to_string_pretty(&summary(&finished, skipped))?);
+            println!(
+                "{}",
+                serde_json::to_string_pretty(&summary(&finished, skipped))?
+            );
         } else {
             print(&finished, skipped, several);
         }
@@ -216,7 +255,10 @@ impl Benchmark {
         EvaluateHeader {
             model: self.common.served.name(),
             rules: Some(Rules::Rule(self.rule.clone())),
-            variants: vec![EvaluateVariant { name: ORIGINAL.into(), ..Default::default() }],
+            variants: vec![EvaluateVariant {
+                name: ORIGINAL.into(),
+                ..Default::default()
+            }],
             answering: answering.into(),
             max_tokens: self.common.max_tokens,
             multi_image: MultiImage::number(self.common.multi_image),
@@ -248,10 +290,15 @@ impl Benchmark {
         } else {
             (Cost::MANY, usize::MAX)
         };
-        let mut cost = Cost::new(items * variants, answers.map(|answers| answers.saturating_sub(run.known)));
+        let mut cost = Cost::new(
+            items * variants,
+            answers.map(|answers| answers.saturating_sub(run.known)),
+        );
         let skip = self.common.skip_bad;
         let reading = tokio::task::spawn_blocking(move || send_all(&sender, rows.take(most), skip));
-        let bar = answers.map_or_else(ProgressBar::no_length, |answers| ProgressBar::new(answers as u64));
+        let bar = answers.map_or_else(ProgressBar::no_length, |answers| {
+            ProgressBar::new(answers as u64)
+        });
         let style = "{spinner} {bar:30} {pos} of {len} answers, {per_sec}, {eta} left, {msg}";
         if let Ok(style) = ProgressStyle::with_template(style) {
             bar.set_style(style);
@@ -285,19 +332,35 @@ impl Benchmark {
         }
         let skipped = reading.await?;
         if run.known == 0 && cost.seen > 0 && failures.count == cost.seen {
-            return Err(format!("all {} answers are errors; the first: {}", cost.seen, failures.first).into());
+            return Err(format!(
+                "all {} answers are errors; the first: {}",
+                cost.seen, failures.first
+            )
+            .into());
         }
         if failures.count > 0 {
-            eprintln!("{} answers are errors and count nowhere; the same command asks them again", failures.count);
+            eprintln!(
+                "{} answers are errors and count nowhere; the same command asks them again",
+                failures.count
+            );
         }
         let started = run.started.clone();
-        Ok(Evaluated { started, finished: run.finish().await?, skipped, forecast: cost.told })
+        Ok(Evaluated {
+            started,
+            finished: run.finish().await?,
+            skipped,
+            forecast: cost.told,
+        })
     }
 
     /// `rows` with the pictures that the variants ask for.
     fn with_substitutes(&self, rows: Items, header: &EvaluateHeader) -> Items {
         let wanted = |name: &str| header.variants.iter().any(|v| v.pictures == name);
-        let rows = if wanted(substitute::OTHER) { Box::new(substitute::with_other(rows)) } else { rows };
+        let rows = if wanted(substitute::OTHER) {
+            Box::new(substitute::with_other(rows))
+        } else {
+            rows
+        };
         match &self.substitutes {
             Some(folder) if wanted(substitute::FOLDER) => {
                 let folder = folder.clone();
@@ -317,8 +380,14 @@ impl Benchmark {
         if self.rows()?.next().is_some() {
             return Ok(());
         }
-        let path = self.data.as_ref().map_or_else(String::new, |p| format!("{}: ", p.display()));
-        Err(format!("--data {path}no row; a table has a header and rows, a manifest an object a line").into())
+        let path = self
+            .data
+            .as_ref()
+            .map_or_else(String::new, |p| format!("{}: ", p.display()));
+        Err(format!(
+            "--data {path}no row; a table has a header and rows, a manifest an object a line"
+        )
+        .into())
     }
 
     /// How the columns of the data are read.
@@ -336,18 +405,30 @@ impl Benchmark {
             Some(path) => count(path, &reading)?,
             None => benchmark::shapes()?.len(),
         };
-        Ok(Some(if self.common.limit > 0 { all.min(self.common.limit) } else { all }))
+        Ok(Some(if self.common.limit > 0 {
+            all.min(self.common.limit)
+        } else {
+            all
+        }))
     }
 
     /// The items that the flags name.
     pub(super) fn rows(&self) -> Result<Items, Failure> {
-        let limit = if self.common.limit > 0 { self.common.limit } else { usize::MAX };
+        let limit = if self.common.limit > 0 {
+            self.common.limit
+        } else {
+            usize::MAX
+        };
         match &self.data {
             Some(path) => Ok(Box::new(Rows::open_as(path, self.reading()?)?.take(limit))),
-            None if self.rule.starts_with(model::SHAPES) => {
-                Ok(Box::new(benchmark::shapes()?.into_iter().map(Ok).take(limit)))
-            }
-            None => Err(format!("--data FILE is needed: the items of {} are not in the program", self.rule).into()),
+            None if self.rule.starts_with(model::SHAPES) => Ok(Box::new(
+                benchmark::shapes()?.into_iter().map(Ok).take(limit),
+            )),
+            None => Err(format!(
+                "--data FILE is needed: the items of {} are not in the program",
+                self.rule
+            )
+            .into()),
         }
     }
 }
@@ -363,7 +444,11 @@ impl Failures {
     /// Counts `result` if it is one; what to print of it.
     fn add(&mut self, result: &SampleResult) -> Option<String> {
         let error = result.error.as_ref()?;
-        let variant = if result.variant.is_empty() { "all variants" } else { &result.variant };
+        let variant = if result.variant.is_empty() {
+            "all variants"
+        } else {
+            &result.variant
+        };
         let line = format!("{} under {variant}: {}", result.id, error.message);
         self.count += 1;
         if self.count == 1 {
@@ -378,12 +463,20 @@ impl Failures {
 }
 
 /// Says of a run that the server cut off what is missing, and how it goes on.
-fn cut_off(error: &scotoma_client::Error, answered: usize, answers: Option<usize>, out: Option<&Path>) -> Failure {
+fn cut_off(
+    error: &scotoma_client::Error,
+    answered: usize,
+    answers: Option<usize>,
+    out: Option<&Path>,
+) -> Failure {
     if error.code().is_none() {
         return error.to_string().into();
     }
     let missing = match answers {
-        Some(answers) => format!("{} of {answers} answers are missing", answers.saturating_sub(answered)),
+        Some(answers) => format!(
+            "{} of {answers} answers are missing",
+            answers.saturating_sub(answered)
+        ),
         None => format!("{answered} answers came, others are missing"),
     };
     let next = match out {
@@ -411,26 +504,49 @@ impl Cost {
     const MANY: usize = 32;
 
     fn new(first: usize, all: Option<usize>) -> Self {
-        Self { first, all, seen: 0, flops: 0, begun: Instant::now(), told: None }
+        Self {
+            first,
+            all,
+            seen: 0,
+            flops: 0,
+            begun: Instant::now(),
+            told: None,
+        }
     }
 
     /// Counts `result`; what to say, if it is time.
     fn add(&mut self, result: &SampleResult) -> Option<Forecast> {
         self.seen += 1;
         self.flops += result.usage.as_ref().map_or(0, |u| u.flops);
-        if self.seen == self.first { self.tell() } else { None }
+        if self.seen == self.first {
+            self.tell()
+        } else {
+            None
+        }
     }
 
-    /// What to say at the end of a run that had fewer items than are needed to tell its cost before.
+    /// What to say at the end of a run that had fewer items than are needed to tell its cost
+    /// before.
     fn end(&mut self) -> Option<Forecast> {
-        if self.told.is_none() && self.seen > 0 { self.tell() } else { None }
+        if self.told.is_none() && self.seen > 0 {
+            self.tell()
+        } else {
+            None
+        }
     }
 
     fn tell(&mut self) -> Option<Forecast> {
         let answers = self.all?;
         let share = answers as f64 / self.seen as f64;
-        let (flops, seconds) = (self.flops as f64 * share, self.begun.elapsed().as_secs_f64() * share);
-        self.told = Some(Forecast { answers, flops, seconds });
+        let (flops, seconds) = (
+            self.flops as f64 * share,
+            self.begun.elapsed().as_secs_f64() * share,
+        );
+        self.told = Some(Forecast {
+            answers,
+            flops,
+            seconds,
+        });
         self.told
     }
 }
@@ -457,7 +573,11 @@ pub(super) struct Forecast {
 impl std::fmt::Display for Forecast {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let time = indicatif::HumanDuration(Duration::from_secs_f64(self.seconds));
-        write!(f, "{} answers, about {:.2e} floating-point operations and {time}", self.answers, self.flops)
+        write!(
+            f,
+            "{} answers, about {:.2e} floating-point operations and {time}",
+            self.answers, self.flops
+        )
     }
 }
 
@@ -500,12 +620,20 @@ pub(super) fn read_results(path: &Path) -> Result<Vec<SampleResult>, Failure> {
 /// Shares in %, points as they are; with the interval.
 fn value(metric: &BenchmarkMetric) -> String {
     let scale = if metric.most <= 1.0 { 100.0 } else { 1.0 };
-    format!("{:.1} [{:.1}, {:.1}]", scale * metric.value, scale * metric.low, scale * metric.high)
+    format!(
+        "{:.1} [{:.1}, {:.1}]",
+        scale * metric.value,
+        scale * metric.low,
+        scale * metric.high
+    )
 }
 
 fn print(finished: &EvaluateFinished, skipped: usize, several: bool) {
     println!("Shares in %, points as they are; with 95 % intervals.\n");
-    println!("{:<16} {:<32} {:>7} {:>28}  unparsed", "variant", "", "n", "");
+    println!(
+        "{:<16} {:<32} {:>7} {:>28}  unparsed",
+        "variant", "", "n", ""
+    );
     for metric in &finished.metrics {
         println!(
             "{:<16} {:<32} {:>7} {:>28}  {}",
@@ -521,12 +649,26 @@ fn print(finished: &EvaluateFinished, skipped: usize, several: bool) {
             "\nAgainst the first variant, on the same items: better, worse, mean difference in points of 100, McNemar's p.\n"
         );
         for c in &finished.comparisons {
-            let Comparison { variant, n, better, worse, difference, low, high, p } = c;
+            let Comparison {
+                variant,
+                n,
+                better,
+                worse,
+                difference,
+                low,
+                high,
+                p,
+            } = c;
             let (d, low, high) = (100.0 * difference, 100.0 * low, 100.0 * high);
-            println!("{variant:<16} n {n:>6} {better:>6} {worse:>6}  {d:+.1} [{low:+.1}, {high:+.1}]  p = {p:.2e}");
+            println!(
+                "{variant:<16} n {n:>6} {better:>6} {worse:>6}  {d:+.1} [{low:+.1}, {high:+.1}]  p = {p:.2e}"
+            );
         }
     }
-    println!("\n{} answers, {} of them errors, {skipped} rows left out", finished.results, finished.failed);
+    println!(
+        "\n{} answers, {} of them errors, {skipped} rows left out",
+        finished.results, finished.failed
+    );
 }
 
 fn summary(finished: &EvaluateFinished, skipped: usize) -> serde_json::Value {

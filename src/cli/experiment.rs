@@ -25,28 +25,33 @@ const ALL: &str = "all";
 /// Flags of `experiment`.
 #[derive(Debug, Args)]
 pub(super) struct Run {
-    /// An experiment, permutation for instance, a file that describes one, or `all`; `scotoma experiment list` prints them
+    /// An experiment, permutation for instance, a file that describes one, or `all`;
+    /// `scotoma experiment list` prints them
     experiment: String,
-    /// Other values for an axis of the experiment, draw=1,2 or geometry=GEOMETRY_LITERAL for instance. Repeat for several
+    /// Other values for an axis of the experiment, draw=1,2 or geometry=GEOMETRY_LITERAL for
+    /// instance. Repeat for several
     #[arg(long, value_name = "AXIS=VALUE,VALUE", value_parser = axis)]
     set: Vec<(String, Vec<Value>)>,
-    /// A benchmark, mmvp for instance, or one tool's way of it, sqa/llava; `scotoma eval list` prints all
+    /// A benchmark, mmvp for instance, or one tool's way of it, sqa/llava; `scotoma eval list`
+    /// prints all
     rule: Option<String>,
     /// The questions: VLMEvalKit's table (.tsv) or a manifest (.jsonl). `shapes` needs none
     #[arg(long)]
     data: Option<PathBuf>,
-    /// Where the report goes: report.html, report.md, the plot, results.jsonl, provenance.json. A run that finds its results there goes
-    /// on where it ended. Default: EXPERIMENT-RULE
+    /// Where the report goes: report.html, report.md, the plot, results.jsonl, provenance.json. A
+    /// run that finds its results there goes on where it ended. Default: EXPERIMENT-RULE
     #[arg(long)]
     report: Option<PathBuf>,
     #[command(flatten)]
     common: Common,
     #[command(flatten)]
     answered: Answered,
-    /// A folder of other pictures, INDEX.png, .jpg or .webp, for variants that show them in place of an item's own
+    /// A folder of other pictures, INDEX.png, .jpg or .webp, for variants that show them in place
+    /// of an item's own
     #[arg(long, value_name = "FOLDER")]
     substitutes: Option<PathBuf>,
-    /// Ask the first items only, and say what all of them would cost and take; the run that follows goes on from there
+    /// Ask the first items only, and say what all of them would cost and take; the run that follows
+    /// goes on from there
     #[arg(long)]
     estimate: bool,
     /// Print what ran as JSON in place of the report's name
@@ -63,15 +68,23 @@ impl Run {
             }
             return Ok(());
         }
-        let rule =
-            self.rule.clone().ok_or_else(|| Usage("RULE is needed: a benchmark, `shapes` for instance".into()))?;
+        let rule = self
+            .rule
+            .clone()
+            .ok_or_else(|| Usage("RULE is needed: a benchmark, `shapes` for instance".into()))?;
         let mut chosen = self.experiments(&known)?;
         set(&mut chosen, &self.set)?;
-        let folder = self.report.clone().unwrap_or_else(|| self.default_report(&chosen, &rule));
+        let folder = self
+            .report
+            .clone()
+            .unwrap_or_else(|| self.default_report(&chosen, &rule));
         let shown = |e: &Experiment| e.shows(FOLDER);
         if let Some(folder) = &self.substitutes {
             if !chosen.iter().any(shown) {
-                let message = format!("--substitutes: no variant of {} shows them; blind does", self.experiment);
+                let message = format!(
+                    "--substitutes: no variant of {} shows them; blind does",
+                    self.experiment
+                );
                 return Err(Usage(message).into());
             }
             if !folder.is_dir() {
@@ -93,8 +106,13 @@ impl Run {
         stop(local).await?;
         let lines = ran?;
         if self.is_all() && !self.estimate {
-            let heads = "| experiment | answers | unchanged | lowest | highest |\n|---|---|---|---|---|";
-            let index = format!("# All experiments on {}\n\n{heads}\n{}\n", benchmark.rule, lines.join("\n"));
+            let heads =
+                "| experiment | answers | unchanged | lowest | highest |\n|---|---|---|---|---|";
+            let index = format!(
+                "# All experiments on {}\n\n{heads}\n{}\n",
+                benchmark.rule,
+                lines.join("\n")
+            );
             write(&folder, "report.md", index.as_bytes())?;
             if !self.json {
                 println!("{}", folder.join("report.md").display());
@@ -117,9 +135,19 @@ impl Run {
     ) -> Result<Vec<String>, Failure> {
         let mut lines = Vec::new();
         for experiment in chosen {
-            let folder = if self.is_all() { folder.join(&experiment.name) } else { folder.to_owned() };
-            let Ran { line, .. } = one(benchmark, client.clone(), experiment, &folder, self.json).await?;
-            lines.push(format!("| [{}]({}/report.md) | {} |", experiment.title, experiment.name, line.join(" | ")));
+            let folder = if self.is_all() {
+                folder.join(&experiment.name)
+            } else {
+                folder.to_owned()
+            };
+            let Ran { line, .. } =
+                one(benchmark, client.clone(), experiment, &folder, self.json).await?;
+            lines.push(format!(
+                "| [{}]({}/report.md) | {} |",
+                experiment.title,
+                experiment.name,
+                line.join(" | ")
+            ));
         }
         Ok(lines)
     }
@@ -134,7 +162,11 @@ impl Run {
     }
 
     fn experiments(&self, known: &[Experiment]) -> Result<Vec<Experiment>, Failure> {
-        if self.is_all() { Ok(known.to_vec()) } else { Ok(vec![self.chosen(known)?]) }
+        if self.is_all() {
+            Ok(known.to_vec())
+        } else {
+            Ok(vec![self.chosen(known)?])
+        }
     }
 
     fn chosen(&self, known: &[Experiment]) -> Result<Experiment, Failure> {
@@ -143,7 +175,11 @@ impl Run {
         }
         let text = std::fs::read_to_string(&self.experiment).map_err(|e| {
             let names: Vec<&str> = known.iter().map(|e| e.name.as_str()).collect();
-            format!("{:?} is no file ({e}) and none of {}", self.experiment, names.join(", "))
+            format!(
+                "{:?} is no file ({e}) and none of {}",
+                self.experiment,
+                names.join(", ")
+            )
         })?;
         Ok(experiment(&text).map_err(|e| format!("{}: {e}", self.experiment))?)
     }
@@ -158,14 +194,19 @@ fn set(chosen: &mut [Experiment], values: &[(String, Vec<Value>)]) -> Result<(),
         let own = chosen.iter_mut().filter(|e| e.has_axis(name));
         let mut count = 0;
         for experiment in own {
-            experiment.set(name, values_of).map_err(|e| Usage(format!("--set {name}: {e}")))?;
+            experiment
+                .set(name, values_of)
+                .map_err(|e| Usage(format!("--set {name}: {e}")))?;
             count += 1;
         }
         if count == 0 {
             let axes: BTreeSet<&str> = chosen.iter().flat_map(Experiment::axes).collect();
             let axes: Vec<&str> = axes.into_iter().collect();
-            let there =
-                if axes.is_empty() { "there is none".into() } else { format!("the axes are {}", axes.join(", ")) };
+            let there = if axes.is_empty() {
+                "there is none".into()
+            } else {
+                format!("the axes are {}", axes.join(", "))
+            };
             return Err(Usage(format!("--set {name}: no such axis; {there}")).into());
         }
     }
@@ -195,39 +236,75 @@ pub(super) async fn one(
 ) -> Result<Ran, Failure> {
     let mut header = benchmark.header();
     let info = client.get_model(&header.model).await?;
-    let language = info.language_model.as_ref().map_or(0, |l| l.layers as usize);
+    let language = info
+        .language_model
+        .as_ref()
+        .map_or(0, |l| l.layers as usize);
     let tower = info.vision_tower.as_ref().map_or(0, |t| t.layers as usize);
     let planned = experiment.plan((language, tower), benchmark.substitutes.is_some())?;
     let left_out = left_out(experiment, benchmark);
     if !left_out.is_empty() {
         eprintln!("{}: left out: {left_out}", experiment.title);
     }
-    header.variants =
-        planned.iter().map(|p| variant(&p.name, &p.pictures, &p.interventions)).collect::<Result<_, _>>()?;
+    header.variants = planned
+        .iter()
+        .map(|p| variant(&p.name, &p.pictures, &p.interventions))
+        .collect::<Result<_, _>>()?;
     std::fs::create_dir_all(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
-    eprintln!("{}: every item {} times, by {}", experiment.title, planned.len(), info.name);
+    eprintln!(
+        "{}: every item {} times, by {}",
+        experiment.title,
+        planned.len(),
+        info.name
+    );
     let results = folder.join("results.jsonl");
     let picture = match experiment.plot {
         Plot::Grid => first_picture(benchmark, &mut client, &header.model).await?,
         _ => None,
     };
-    let Evaluated { started, finished, skipped, forecast } =
-        benchmark.ask(client, header, benchmark.rows()?, benchmark.count()?, Some(&results)).await?;
+    let Evaluated {
+        started,
+        finished,
+        skipped,
+        forecast,
+    } = benchmark
+        .ask(
+            client,
+            header,
+            benchmark.rows()?,
+            benchmark.count()?,
+            Some(&results),
+        )
+        .await?;
     if benchmark.estimate {
-        return Ok(Ran { line: Vec::new(), forecast });
+        return Ok(Ran {
+            line: Vec::new(),
+            forecast,
+        });
     }
-    let answered = format!("{}, {} of them errors; {skipped} rows left out", finished.results, finished.failed);
+    let answered = format!(
+        "{}, {} of them errors; {skipped} rows left out",
+        finished.results, finished.failed
+    );
     let mut facts = vec![("answers".to_owned(), answered)];
     if !left_out.is_empty() {
         facts.push(("left out".into(), left_out));
     }
     // How often each answer is given is the question where nothing is seen.
     let answers = match experiment.plot {
-        Plot::Bars => read_results(&results)?.into_iter().map(|r| (r.variant, r.answer)).collect(),
+        Plot::Bars => read_results(&results)?
+            .into_iter()
+            .map(|r| (r.variant, r.answer))
+            .collect(),
         _ => Vec::new(),
     };
     let found = Found {
-        benchmark: started.rule.split('/').next().unwrap_or_default().to_owned(),
+        benchmark: started
+            .rule
+            .split('/')
+            .next()
+            .unwrap_or_default()
+            .to_owned(),
         planned,
         metrics: finished.metrics.into_iter().map(metric).collect(),
         comparisons: finished.comparisons.into_iter().map(comparison).collect(),
@@ -244,8 +321,15 @@ fn left_out(experiment: &Experiment, benchmark: &Benchmark) -> String {
     if benchmark.substitutes.is_some() || !experiment.shows(FOLDER) {
         return String::new();
     }
-    let names = experiment.variants.iter().filter(|t| t.pictures == FOLDER).map(|t| t.name.as_str());
-    format!("{} (needs --substitutes FOLDER)", names.collect::<Vec<_>>().join(", "))
+    let names = experiment
+        .variants
+        .iter()
+        .filter(|t| t.pictures == FOLDER)
+        .map(|t| t.name.as_str());
+    format!(
+        "{} (needs --substitutes FOLDER)",
+        names.collect::<Vec<_>>().join(", ")
+    )
 }
 
 /// What an experiment came to.
@@ -269,13 +353,34 @@ pub(super) fn report(
     folder: &Path,
     json: bool,
 ) -> Result<Vec<String>, Failure> {
-    let Found { benchmark, planned, metrics, comparisons, answers, facts, picture } = found;
+    let Found {
+        benchmark,
+        planned,
+        metrics,
+        comparisons,
+        answers,
+        facts,
+        picture,
+    } = found;
     let judge = started.judge.clone().unwrap_or_default();
     let ran = [
-        ("model", format!("{} ({}, {} on {})", info.name, info.family, info.dtype, info.device)),
+        (
+            "model",
+            format!(
+                "{} ({}, {} on {})",
+                info.name, info.family, info.dtype, info.device
+            ),
+        ),
         ("model digest", started.model_digest.clone()),
         ("rule", started.rule.clone()),
-        ("judge", if judge.model.is_empty() { "none".into() } else { judge.model.clone() }),
+        (
+            "judge",
+            if judge.model.is_empty() {
+                "none".into()
+            } else {
+                judge.model.clone()
+            },
+        ),
         ("server", format!("scotoma {}", telemetry::VERSION)),
         ("variants", planned.len().to_string()),
     ];
@@ -305,7 +410,11 @@ pub(super) fn report(
     write(folder, &format!("{}.png", experiment.name), &png(&svg)?)?;
     write(folder, &format!("{}.svg", experiment.name), svg.as_bytes())?;
     write(folder, "metrics.csv", table(&metrics).as_bytes())?;
-    write(folder, "provenance.json", serde_json::to_string_pretty(&provenance)?.as_bytes())?;
+    write(
+        folder,
+        "provenance.json",
+        serde_json::to_string_pretty(&provenance)?.as_bytes(),
+    )?;
     if json {
         println!("{}", serde_json::to_string_pretty(&provenance)?);
     } else {
@@ -320,8 +429,19 @@ fn table(metrics: &[(String, Metric)]) -> String {
     let quoted = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
     let row = |(variant, m): &(String, Metric)| {
         let (low, high) = m.interval;
-        let Metric { name, value, most, n, unparsed, .. } = m;
-        format!("{},{},{value},{low},{high},{most},{n},{unparsed}\n", quoted(variant), quoted(name))
+        let Metric {
+            name,
+            value,
+            most,
+            n,
+            unparsed,
+            ..
+        } = m;
+        format!(
+            "{},{},{value},{low},{high},{most},{n},{unparsed}\n",
+            quoted(variant),
+            quoted(name)
+        )
     };
     std::iter::once("variant,metric,value,low,high,most,n,unparsed\n".to_owned())
         .chain(metrics.iter().map(row))
@@ -330,26 +450,51 @@ fn table(metrics: &[(String, Metric)]) -> String {
 
 /// Of the table of all experiments: answers, and the first, lowest and highest values.
 fn line(metrics: &[(String, Metric)], answers: usize) -> Vec<String> {
-    let main = metrics.first().map(|(_, m)| m.name.clone()).unwrap_or_default();
+    let main = metrics
+        .first()
+        .map(|(_, m)| m.name.clone())
+        .unwrap_or_default();
     let own: Vec<&(String, Metric)> = metrics.iter().filter(|(_, m)| m.name == main).collect();
     let shown = |(variant, m): &&(String, Metric)| {
-        let value = if m.most <= 1.0 { format!("{:.1} %", 1e2 * m.value) } else { format!("{:.1}", m.value) };
+        let value = if m.most <= 1.0 {
+            format!("{:.1} %", 1e2 * m.value)
+        } else {
+            format!("{:.1}", m.value)
+        };
         format!("{value} ({variant})")
     };
     let others = || own.iter().skip(1);
-    let lowest = others().min_by(|a, b| a.1.value.total_cmp(&b.1.value)).map(shown);
-    let highest = others().max_by(|a, b| a.1.value.total_cmp(&b.1.value)).map(shown);
+    let lowest = others()
+        .min_by(|a, b| a.1.value.total_cmp(&b.1.value))
+        .map(shown);
+    let highest = others()
+        .max_by(|a, b| a.1.value.total_cmp(&b.1.value))
+        .map(shown);
     let values = [own.first().map(shown), lowest, highest].map(Option::unwrap_or_default);
     std::iter::once(answers.to_string()).chain(values).collect()
 }
 
 /// The picture of the first item that has one, as the model sees it.
-async fn first_picture(benchmark: &Benchmark, client: &mut Client, model: &str) -> Result<Option<Vec<u8>>, Failure> {
-    let Some(data) = benchmark.rows()?.flatten().find_map(|item| item.images.into_iter().next()) else {
+async fn first_picture(
+    benchmark: &Benchmark,
+    client: &mut Client,
+    model: &str,
+) -> Result<Option<Vec<u8>>, Failure> {
+    let Some(data) = benchmark
+        .rows()?
+        .flatten()
+        .find_map(|item| item.images.into_iter().next())
+    else {
         return Ok(None);
     };
-    let image = Some(Image { source: Some(Source::Data(data)) });
-    let request = PreviewRequest { model: model.into(), image, ..Default::default() };
+    let image = Some(Image {
+        source: Some(Source::Data(data)),
+    });
+    let request = PreviewRequest {
+        model: model.into(),
+        image,
+        ..Default::default()
+    };
     Ok(Some(client.preview(request).await?.png))
 }
 
@@ -358,14 +503,23 @@ fn frequencies(answers: &[(String, String)], planned: &[Planned]) -> Vec<Frequen
     let mut counts: BTreeMap<&str, BTreeMap<String, usize>> = BTreeMap::new();
     for (variant, answer) in answers {
         let answer: String = answer.chars().take(40).collect();
-        *counts.entry(variant).or_default().entry(answer).or_default() += 1;
+        *counts
+            .entry(variant)
+            .or_default()
+            .entry(answer)
+            .or_default() += 1;
     }
     let of = |planned: &Planned| {
-        let mut most: Vec<(String, usize)> = counts.remove(planned.name.as_str())?.into_iter().collect();
+        let mut most: Vec<(String, usize)> =
+            counts.remove(planned.name.as_str())?.into_iter().collect();
         let all = most.iter().map(|(_, n)| n).sum();
         most.sort_by_key(|(_, n)| std::cmp::Reverse(*n));
         most.truncate(8);
-        Some(Frequencies { variant: planned.name.clone(), most, all })
+        Some(Frequencies {
+            variant: planned.name.clone(),
+            most,
+            all,
+        })
     };
     planned.iter().filter_map(of).collect()
 }
@@ -377,10 +531,30 @@ pub(super) fn write(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), Failu
 
 fn metric(m: BenchmarkMetric) -> (String, Metric) {
     let (interval, n, unparsed) = ((m.low, m.high), m.n as usize, m.unparsed as usize);
-    (m.variant, Metric { name: m.name, value: m.value, interval, most: m.most, n, unparsed })
+    (
+        m.variant,
+        Metric {
+            name: m.name,
+            value: m.value,
+            interval,
+            most: m.most,
+            n,
+            unparsed,
+        },
+    )
 }
 
 fn comparison(c: v1::Comparison) -> (String, Comparison) {
     let (n, better, worse) = (c.n as usize, c.better as usize, c.worse as usize);
-    (c.variant, Comparison { n, better, worse, difference: c.difference, interval: (c.low, c.high), p: c.p })
+    (
+        c.variant,
+        Comparison {
+            n,
+            better,
+            worse,
+            difference: c.difference,
+            interval: (c.low, c.high),
+            p: c.p,
+        },
+    )
 }

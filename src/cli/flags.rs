@@ -40,7 +40,8 @@ pub(super) struct ImageFlags {
     /// Hide patches: random:RATIO[:SEED], salient:MASS, non-salient:MASS, or cell:N[,N...]
     #[arg(help_heading = HEADING, long, value_name = "CHOICE", value_parser = occlude)]
     occlude: Vec<Intervention>,
-    /// An intervention on the picture in canonical JSON, {"blankImage":{"colour":"COLOUR_WHITE"}} for instance
+    /// An intervention on the picture in canonical JSON, {"blankImage":{"colour":"COLOUR_WHITE"}}
+    /// for instance
     #[arg(help_heading = HEADING, long, value_name = "JSON", value_parser = image_intervention)]
     intervene: Vec<Intervention>,
 }
@@ -48,7 +49,11 @@ pub(super) struct ImageFlags {
 impl ImageFlags {
     /// Lists what the flags ask for.
     pub(super) fn interventions(&self) -> Vec<Intervention> {
-        self.occlude.iter().chain(&self.intervene).cloned().collect()
+        self.occlude
+            .iter()
+            .chain(&self.intervene)
+            .cloned()
+            .collect()
     }
 }
 
@@ -57,7 +62,9 @@ impl Flags {
     pub(super) fn interventions(&self) -> Vec<Intervention> {
         let mut list = self.occlude.clone();
         if !self.drop_tower_layers.is_empty() {
-            list.push(client::drop_tower_layers(self.drop_tower_layers.iter().copied()));
+            list.push(client::drop_tower_layers(
+                self.drop_tower_layers.iter().copied(),
+            ));
         }
         list.extend(self.swap_projector.clone());
         list.extend(self.permute.map(client::permute_tokens));
@@ -70,10 +77,18 @@ impl Flags {
 }
 
 /// A variant of Evaluate from interventions in canonical JSON.
-pub(super) fn variant(name: &str, pictures: &str, interventions: &[Value]) -> Result<EvaluateVariant, String> {
+pub(super) fn variant(
+    name: &str,
+    pictures: &str,
+    interventions: &[Value],
+) -> Result<EvaluateVariant, String> {
     let one = |value: &Value| intervention(&value.to_string()).map_err(|e| format!("{name}: {e}"));
     let interventions = interventions.iter().map(one).collect::<Result<_, _>>()?;
-    Ok(EvaluateVariant { name: name.into(), interventions, pictures: pictures.into() })
+    Ok(EvaluateVariant {
+        name: name.into(),
+        interventions,
+        pictures: pictures.into(),
+    })
 }
 
 fn intervention(text: &str) -> Result<Intervention, String> {
@@ -84,28 +99,45 @@ fn image_intervention(text: &str) -> Result<Intervention, String> {
     let found = intervention(text)?;
     match found.kind {
         Some(Kind::BlankImage(_) | Kind::ShufflePatches(_) | Kind::OccludePatches(_)) => Ok(found),
-        _ => Err("it does not change the picture; blankImage, shufflePatches and occludePatches do".into()),
+        _ => Err(
+            "it does not change the picture; blankImage, shufflePatches and occludePatches do"
+                .into(),
+        ),
     }
 }
 
 fn number<T: std::str::FromStr>(text: &str) -> Result<T, String> {
-    text.parse().map_err(|_| format!("{text:?} is not a number"))
+    text.parse()
+        .map_err(|_| format!("{text:?} is not a number"))
 }
 
 fn occlude(text: &str) -> Result<Intervention, String> {
     let parts: Vec<&str> = text.split(':').collect();
     let salient = |mass: &str| {
-        Ok::<_, String>(SalientPatches { amount: Some(Amount::Mass(number(mass)?)), ..Default::default() })
+        Ok::<_, String>(SalientPatches {
+            amount: Some(Amount::Mass(number(mass)?)),
+            ..Default::default()
+        })
     };
     let choice = match parts[..] {
-        ["random", ratio] => Choice::Random(RandomPatches { ratio: number(ratio)?, seed: None }),
-        ["random", ratio, seed] => Choice::Random(RandomPatches { ratio: number(ratio)?, seed: Some(number(seed)?) }),
+        ["random", ratio] => Choice::Random(RandomPatches {
+            ratio: number(ratio)?,
+            seed: None,
+        }),
+        ["random", ratio, seed] => Choice::Random(RandomPatches {
+            ratio: number(ratio)?,
+            seed: Some(number(seed)?),
+        }),
         ["salient", mass] => Choice::Salient(salient(mass)?),
         ["non-salient", mass] => Choice::NonSalient(salient(mass)?),
-        ["cell", cells] => {
-            Choice::Indices(PatchIndices { indices: cells.split(',').map(number).collect::<Result<_, _>>()? })
+        ["cell", cells] => Choice::Indices(PatchIndices {
+            indices: cells.split(',').map(number).collect::<Result<_, _>>()?,
+        }),
+        _ => {
+            return Err(
+                "random:RATIO[:SEED], salient:MASS, non-salient:MASS or cell:N,N is needed".into(),
+            );
         }
-        _ => return Err("random:RATIO[:SEED], salient:MASS, non-salient:MASS or cell:N,N is needed".into()),
     };
     Ok(client::occlude_patches(choice))
 }

@@ -34,7 +34,8 @@ enum Keep {
 /// Flags of `items`.
 #[derive(Debug, Args)]
 pub(super) struct Items {
-    /// A benchmark, mmvp for instance, or one tool's way of it, sqa/llava; `scotoma eval list` prints all
+    /// A benchmark, mmvp for instance, or one tool's way of it, sqa/llava; `scotoma eval list`
+    /// prints all
     rule: String,
     /// The questions: VLMEvalKit's table (.tsv) or a manifest (.jsonl). `shapes` needs none
     #[arg(long)]
@@ -43,12 +44,12 @@ pub(super) struct Items {
     common: Common,
     #[command(flatten)]
     answered: Answered,
-    /// Where items.csv, items.jsonl, responses.csv (variants by items, 1 and 0, for IRT) and results.jsonl go. A run that finds its
-    /// results there goes on where it ended
+    /// Where items.csv, items.jsonl, responses.csv (variants by items, 1 and 0, for IRT) and
+    /// results.jsonl go. A run that finds its results there goes on where it ended
     #[arg(long, default_value = "items")]
     report: PathBuf,
-    /// The --report folder of another model on the same items: with two or more, items.csv says how well each item tells good models
-    /// from bad ones. Repeat for several
+    /// The --report folder of another model on the same items: with two or more, items.csv says how
+    /// well each item tells good models from bad ones. Repeat for several
     #[arg(long, value_name = "FOLDER")]
     beside: Vec<PathBuf>,
     /// Write kept.tsv with the items that meet this. Repeat: they must meet all
@@ -62,34 +63,50 @@ impl Items {
         benchmark.check()?;
         let rows = benchmark.rows()?;
         // Before a model is loaded: another run's folder is to be there.
-        let beside = self.beside.iter().map(|folder| Ok((folder.display().to_string(), rights_in(folder)?)));
-        let beside: Vec<(String, BTreeMap<String, bool>)> = beside.collect::<Result<_, Failure>>()?;
-        std::fs::create_dir_all(&self.report).map_err(|e| format!("--report {}: {e}", self.report.display()))?;
+        let beside = self
+            .beside
+            .iter()
+            .map(|folder| Ok((folder.display().to_string(), rights_in(folder)?)));
+        let beside: Vec<(String, BTreeMap<String, bool>)> =
+            beside.collect::<Result<_, Failure>>()?;
+        std::fs::create_dir_all(&self.report)
+            .map_err(|e| format!("--report {}: {e}", self.report.display()))?;
         let (local, client) = benchmark.connect().await?;
         let mut header = benchmark.header();
         header.variants = variants()?;
         // The orders of the options are items of their own.
         let rows = rows.flat_map(|item| match item {
             Ok(item) => {
-                let orders: Vec<_> = (1..item.options.len()).filter_map(|by| rotated(&item, by)).map(Ok).collect();
+                let orders: Vec<_> = (1..item.options.len())
+                    .filter_map(|by| rotated(&item, by))
+                    .map(Ok)
+                    .collect();
                 std::iter::once(Ok(item)).chain(orders).collect()
             }
             Err(error) => vec![Err(error)],
         });
         let results = self.report.join("results.jsonl");
-        let done = benchmark.ask(client, header, Box::new(rows), None, Some(&results)).await;
+        let done = benchmark
+            .ask(client, header, Box::new(rows), None, Some(&results))
+            .await;
         stop(local).await?;
         done?;
         let mut found = analyse(&responses(&results)?, FIRST, &UNSEEN);
         let mut models = vec![("this".to_owned(), rights(&found))];
         models.extend(beside);
         let all: Vec<_> = models.iter().map(|(_, rights)| rights.clone()).collect();
-        found.iter_mut().for_each(|a| a.discrimination = discrimination(&all, &a.id));
+        found
+            .iter_mut()
+            .for_each(|a| a.discrimination = discrimination(&all, &a.id));
         self.write(&found, &models[1..])?;
         let kept = self.kept(&found)?;
         print(&found);
         if let Some(kept) = kept {
-            println!("{kept} of {} items are kept: {}", found.len(), self.report.join("kept.tsv").display());
+            println!(
+                "{kept} of {} items are kept: {}",
+                found.len(),
+                self.report.join("kept.tsv").display()
+            );
         }
         println!("{}", self.report.join("items.csv").display());
         Ok(())
@@ -107,9 +124,17 @@ impl Items {
     }
 
     /// `others` are further models, with what they have right.
-    fn write(&self, found: &[Analysis], others: &[(String, BTreeMap<String, bool>)]) -> Result<(), Failure> {
+    fn write(
+        &self,
+        found: &[Analysis],
+        others: &[(String, BTreeMap<String, bool>)],
+    ) -> Result<(), Failure> {
         let file = |name: &str| File::create(self.report.join(name)).map(BufWriter::new);
-        let (mut table, mut lines, mut matrix) = (file("items.csv")?, file("items.jsonl")?, file("responses.csv")?);
+        let (mut table, mut lines, mut matrix) = (
+            file("items.csv")?,
+            file("items.jsonl")?,
+            file("responses.csv")?,
+        );
         let variants: BTreeSet<&String> = found.iter().flat_map(|a| a.by_variant.keys()).collect();
         let quoted = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
         let names: Vec<String> = variants.iter().map(|v| quoted(v)).collect();
@@ -119,14 +144,33 @@ impl Items {
             names.join(",")
         )?;
         for a in found {
-            let bit = |v: &&String| a.by_variant.get(*v).map_or(String::new(), |&r| u8::from(r).to_string());
+            let bit = |v: &&String| {
+                a.by_variant
+                    .get(*v)
+                    .map_or(String::new(), |&r| u8::from(r).to_string())
+            };
             let bits: Vec<String> = variants.iter().map(bit).collect();
             let margin = a.margin.map_or(String::new(), |m| format!("{m:.6}"));
             let (id, category) = (quoted(&a.id), quoted(&a.category));
-            let Analysis { difficulty, stability, image_needed, letter_bias, .. } = a;
-            let told = a.discrimination.map_or(String::new(), |d| format!("{d:.4}"));
-            let numbers = format!("{difficulty:.4},{margin},{stability:.4},{image_needed:.4},{letter_bias:.4},{told}");
-            writeln!(table, "{id},{category},{},{numbers},{}", u8::from(a.right), bits.join(","))?;
+            let Analysis {
+                difficulty,
+                stability,
+                image_needed,
+                letter_bias,
+                ..
+            } = a;
+            let told = a
+                .discrimination
+                .map_or(String::new(), |d| format!("{d:.4}"));
+            let numbers = format!(
+                "{difficulty:.4},{margin},{stability:.4},{image_needed:.4},{letter_bias:.4},{told}"
+            );
+            writeln!(
+                table,
+                "{id},{category},{},{numbers},{}",
+                u8::from(a.right),
+                bits.join(",")
+            )?;
             let line = json!({
                 "id": a.id, "category": a.category, "right": a.right, "difficulty": difficulty, "margin": a.margin,
                 "stability": stability, "image_needed": image_needed, "letter_bias": letter_bias,
@@ -137,12 +181,30 @@ impl Items {
         let ids: Vec<String> = found.iter().map(|a| quoted(&a.id)).collect();
         writeln!(matrix, "variant,{}", ids.join(","))?;
         for variant in variants {
-            let bit = |a: &Analysis| a.by_variant.get(variant).map_or(String::new(), |&r| u8::from(r).to_string());
-            writeln!(matrix, "{},{}", quoted(variant), found.iter().map(bit).collect::<Vec<_>>().join(","))?;
+            let bit = |a: &Analysis| {
+                a.by_variant
+                    .get(variant)
+                    .map_or(String::new(), |&r| u8::from(r).to_string())
+            };
+            writeln!(
+                matrix,
+                "{},{}",
+                quoted(variant),
+                found.iter().map(bit).collect::<Vec<_>>().join(",")
+            )?;
         }
         for (name, rights) in others {
-            let bit = |a: &Analysis| rights.get(&a.id).map_or(String::new(), |&r| u8::from(r).to_string());
-            writeln!(matrix, "{},{}", quoted(name), found.iter().map(bit).collect::<Vec<_>>().join(","))?;
+            let bit = |a: &Analysis| {
+                rights
+                    .get(&a.id)
+                    .map_or(String::new(), |&r| u8::from(r).to_string())
+            };
+            writeln!(
+                matrix,
+                "{},{}",
+                quoted(name),
+                found.iter().map(bit).collect::<Vec<_>>().join(",")
+            )?;
         }
         Ok(())
     }
@@ -156,7 +218,10 @@ impl Items {
             self.keep.iter().all(|keep| match keep {
                 Keep::NotBlind => UNSEEN.iter().all(|v| a.by_variant.get(*v) != Some(&true)),
                 Keep::PermutingBreaks => {
-                    let permuted = a.by_variant.iter().filter(|(v, _)| v.starts_with("permuted"));
+                    let permuted = a
+                        .by_variant
+                        .iter()
+                        .filter(|(v, _)| v.starts_with("permuted"));
                     let wrong = permuted.clone().filter(|(_, right)| !**right).count();
                     a.right && 2 * wrong > permuted.count()
                 }
@@ -166,9 +231,17 @@ impl Items {
         let ids: HashSet<&str> = found.iter().filter(meets).map(|a| a.id.as_str()).collect();
         let mut file = BufWriter::new(File::create(self.report.join("kept.tsv"))?);
         let mut fields: Option<(Vec<String>, bool)> = None;
-        for item in self.benchmark().rows()?.flatten().filter(|i| ids.contains(i.id.as_str())) {
+        for item in self
+            .benchmark()
+            .rows()?
+            .flatten()
+            .filter(|i| ids.contains(i.id.as_str()))
+        {
             if fields.is_none() {
-                let (names, pictures) = (item.fields.keys().cloned().collect::<Vec<_>>(), !item.images.is_empty());
+                let (names, pictures) = (
+                    item.fields.keys().cloned().collect::<Vec<_>>(),
+                    !item.images.is_empty(),
+                );
                 writeln!(file, "{}", data::header(&names, pictures))?;
                 fields = Some((names, pictures));
             }
@@ -183,21 +256,49 @@ impl Items {
 fn variants() -> Result<Vec<EvaluateVariant>, Failure> {
     let all = [
         (FIRST, "", json!([])),
-        (UNSEEN[0], "", json!([{"blankImage": {"colour": "COLOUR_BLACK"}}])),
+        (
+            UNSEEN[0],
+            "",
+            json!([{"blankImage": {"colour": "COLOUR_BLACK"}}]),
+        ),
         (
             UNSEEN[1],
             "",
             json!([{"selectTokens": {"tokens": {"anyOf": [{"named": "NAMED_ALL"}]}, "mode": "MODE_REMOVE"}}]),
         ),
         (UNSEEN[2], substitute::OTHER, json!([])),
-        ("shuffled, grid 4", "", json!([{"shufflePatches": {"grid": 4, "seed": 1}}])),
-        ("occluded by half", "", json!([{"occludePatches": {"random": {"ratio": 0.5, "seed": 1}}}])),
-        ("permuted, seed 1", "", json!([{"permuteTokens": {"seed": 1}}])),
-        ("permuted, seed 2", "", json!([{"permuteTokens": {"seed": 2}}])),
-        ("permuted, seed 3", "", json!([{"permuteTokens": {"seed": 3}}])),
+        (
+            "shuffled, grid 4",
+            "",
+            json!([{"shufflePatches": {"grid": 4, "seed": 1}}]),
+        ),
+        (
+            "occluded by half",
+            "",
+            json!([{"occludePatches": {"random": {"ratio": 0.5, "seed": 1}}}]),
+        ),
+        (
+            "permuted, seed 1",
+            "",
+            json!([{"permuteTokens": {"seed": 1}}]),
+        ),
+        (
+            "permuted, seed 2",
+            "",
+            json!([{"permuteTokens": {"seed": 2}}]),
+        ),
+        (
+            "permuted, seed 3",
+            "",
+            json!([{"permuteTokens": {"seed": 3}}]),
+        ),
     ];
     let one = |(name, pictures, list): (&str, &str, serde_json::Value)| {
-        Ok(variant(name, pictures, list.as_array().map_or(&[], Vec::as_slice))?)
+        Ok(variant(
+            name,
+            pictures,
+            list.as_array().map_or(&[], Vec::as_slice),
+        )?)
     };
     all.into_iter().map(one).collect()
 }
@@ -209,8 +310,8 @@ fn rights(found: &[Analysis]) -> BTreeMap<String, bool> {
 
 /// The same of what a run has left in its `--report` folder.
 fn rights_in(folder: &Path) -> Result<BTreeMap<String, bool>, Failure> {
-    let responses =
-        responses(&folder.join("results.jsonl")).map_err(|e| format!("--beside {}: {e}", folder.display()))?;
+    let responses = responses(&folder.join("results.jsonl"))
+        .map_err(|e| format!("--beside {}: {e}", folder.display()))?;
     Ok(rights(&analyse(&responses, FIRST, &UNSEEN)))
 }
 
@@ -218,17 +319,36 @@ fn responses(path: &Path) -> Result<Vec<Response>, Failure> {
     let response = |result: SampleResult| {
         let mut scores: Vec<f64> = result.options.iter().map(|o| o.mean_logprob).collect();
         scores.sort_by(|a, b| b.total_cmp(a));
-        let margin = if let [best, second, ..] = scores[..] { Some(best - second) } else { None };
+        let margin = if let [best, second, ..] = scores[..] {
+            Some(best - second)
+        } else {
+            None
+        };
         let right = result.verdict == i32::from(Verdict::Right);
-        let SampleResult { id, variant, category, answer, .. } = result;
-        Response { id, variant, category, answer, right, margin }
+        let SampleResult {
+            id,
+            variant,
+            category,
+            answer,
+            ..
+        } = result;
+        Response {
+            id,
+            variant,
+            category,
+            answer,
+            right,
+            margin,
+        }
     };
     Ok(read_results(path)?.into_iter().map(response).collect())
 }
 
 fn print(found: &[Analysis]) {
     let mut categories: BTreeMap<&str, Vec<&Analysis>> = BTreeMap::new();
-    found.iter().for_each(|a| categories.entry(&a.category).or_default().push(a));
+    found
+        .iter()
+        .for_each(|a| categories.entry(&a.category).or_default().push(a));
     let mean = |own: &[&Analysis], of: &dyn Fn(&Analysis) -> f64| {
         own.iter().map(|a| of(a)).sum::<f64>() / own.len().max(1) as f64
     };
@@ -237,9 +357,19 @@ fn print(found: &[Analysis]) {
         "", "n", "difficulty", "stability", "image needed", "letter bias"
     );
     let all: Vec<&Analysis> = found.iter().collect();
-    for (name, own) in categories.iter().map(|(n, o)| (*n, o)).chain([("all", &all)]) {
+    for (name, own) in categories
+        .iter()
+        .map(|(n, o)| (*n, o))
+        .chain([("all", &all)])
+    {
         let (difficulty, stability) = (mean(own, &|a| a.difficulty), mean(own, &|a| a.stability));
-        let (needed, bias) = (mean(own, &|a| a.image_needed), mean(own, &|a| a.letter_bias));
-        println!("{name:<20} {:>6} {difficulty:>11.3} {stability:>10.3} {needed:>13.3} {bias:>12.3}", own.len());
+        let (needed, bias) = (
+            mean(own, &|a| a.image_needed),
+            mean(own, &|a| a.letter_bias),
+        );
+        println!(
+            "{name:<20} {:>6} {difficulty:>11.3} {stability:>10.3} {needed:>13.3} {bias:>12.3}",
+            own.len()
+        );
     }
 }

@@ -15,14 +15,16 @@ const HEADING: &str = "Judge";
 #[derive(Debug, Clone, Args)]
 #[expect(clippy::struct_field_names, reason = "the names of flags")]
 pub(super) struct Judge {
-    /// Address of a service that speaks OpenAI's chat completions, http://127.0.0.1:8000/v1 for instance. It grades MM-Vet, LLaVA-W and
-    /// classification/judged, and extracts MathVista's answers; without it these are unjudged, or read by rule
+    /// Address of a service that speaks OpenAI's chat completions, http://127.0.0.1:8000/v1 for
+    /// instance. It grades MM-Vet, LLaVA-W and classification/judged, and extracts MathVista's
+    /// answers; without it these are unjudged, or read by rule
     #[arg(help_heading = HEADING, long, env = "SCOTOMA_JUDGE", value_name = "URL", requires = "judge_model")]
     judge: Option<String>,
     /// The model that judges, as that service names it
     #[arg(help_heading = HEADING, long, env = "SCOTOMA_JUDGE_MODEL", value_name = "NAME")]
     judge_model: Option<String>,
-    /// Another template for what the judge is asked, TASK=FILE; tasks are grade, rate, extract and confirm. Repeat for several
+    /// Another template for what the judge is asked, TASK=FILE; tasks are grade, rate, extract and
+    /// confirm. Repeat for several
     #[arg(help_heading = HEADING, long, env = "SCOTOMA_JUDGE_PROMPT", value_name = "TASK=FILE", value_delimiter = ',')]
     judge_prompt: Vec<String>,
     /// The judge's key. Better in the environment than on a command line
@@ -38,7 +40,9 @@ impl Judge {
 
     /// Writes it into `config`, or says what is wrong with it.
     pub(super) fn apply(&self, config: &mut Config) -> Result<(), String> {
-        let (Some(address), Some(model)) = (&self.judge, &self.judge_model) else { return Ok(()) };
+        let (Some(address), Some(model)) = (&self.judge, &self.judge_model) else {
+            return Ok(());
+        };
         if !address.starts_with("http://") && !address.starts_with("https://") {
             return Err(format!("--judge {address}: http:// or https:// is needed"));
         }
@@ -55,9 +59,13 @@ impl Judge {
     fn templates(&self) -> Result<Vec<(Task, String)>, String> {
         let mut templates: Vec<(Task, String)> = Vec::new();
         for text in &self.judge_prompt {
-            let (task, template) = template(text).map_err(|why| format!("--judge-prompt {text}: {why}"))?;
+            let (task, template) =
+                template(text).map_err(|why| format!("--judge-prompt {text}: {why}"))?;
             if templates.iter().any(|(other, _)| *other == task) {
-                return Err(format!("--judge-prompt {text}: there is one for {} already", task.name()));
+                return Err(format!(
+                    "--judge-prompt {text}: there is one for {} already",
+                    task.name()
+                ));
             }
             templates.push((task, template));
         }
@@ -75,7 +83,10 @@ fn template(text: &str) -> Result<(Task, String), String> {
         return Err("it has no {answer}".into());
     }
     match unknown_place(&template) {
-        Some(place) => Err(format!("{{{place}}} is none of {}", PLACES.map(|p| format!("{{{p}}}")).join(", "))),
+        Some(place) => Err(format!(
+            "{{{place}}} is none of {}",
+            PLACES.map(|p| format!("{{{p}}}")).join(", ")
+        )),
         None => Ok((task, template)),
     }
 }
@@ -83,9 +94,14 @@ fn template(text: &str) -> Result<(Task, String), String> {
 /// What templates can hold.
 const PLACES: [&str; 5] = ["question", "options", "reference", "context", "answer"];
 
-/// Finds a word in braces that nothing would be filled in for. Other braces, those of JSON for instance, are text.
+/// Finds a word in braces that nothing would be filled in for. Other braces, those of JSON for
+/// instance, are text.
 fn unknown_place(template: &str) -> Option<&str> {
-    let words = template.split('{').skip(1).filter_map(|rest| Some(rest.split_once('}')?.0));
-    let is_word = |w: &&str| !w.is_empty() && w.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+    let words = template
+        .split('{')
+        .skip(1)
+        .filter_map(|rest| Some(rest.split_once('}')?.0));
+    let is_word =
+        |w: &&str| !w.is_empty() && w.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
     words.filter(is_word).find(|w| !PLACES.contains(w))
 }

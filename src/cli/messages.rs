@@ -13,15 +13,20 @@ pub(super) fn read(file: &Path) -> Result<Vec<ChatMessage>, String> {
     let fail = |reason: String| format!("--messages {}: {reason}", file.display());
     let text = std::fs::read_to_string(file).map_err(|e| fail(e.to_string()))?;
     let json: Value = serde_json::from_str(&text).map_err(|e| fail(e.to_string()))?;
-    let Value::Array(list) = json else { return Err(fail("a list of messages is needed".into())) };
+    let Value::Array(list) = json else {
+        return Err(fail("a list of messages is needed".into()));
+    };
     let folder = file.parent().unwrap_or(Path::new(""));
-    let one = |(i, value): (usize, &Value)| message(value, folder).map_err(|e| fail(format!("[{i}]{e}")));
+    let one =
+        |(i, value): (usize, &Value)| message(value, folder).map_err(|e| fail(format!("[{i}]{e}")));
     list.iter().enumerate().map(one).collect()
 }
 
 /// Fails on fields that nobody would read.
 fn check_fields(value: &Value, known: &[&str]) -> Result<(), String> {
-    let Value::Object(fields) = value else { return Err(": an object is needed".into()) };
+    let Value::Object(fields) = value else {
+        return Err(": an object is needed".into());
+    };
     match fields.keys().find(|name| !known.contains(&name.as_str())) {
         None => Ok(()),
         Some(other) => Err(format!(".{other}: not known; {} are", known.join(", "))),
@@ -34,28 +39,47 @@ fn message(value: &Value, folder: &Path) -> Result<ChatMessage, String> {
         Some("system") => Role::System,
         Some("user") => Role::User,
         Some("assistant") => Role::Assistant,
-        _ => return Err(format!(".role: {}; system, user and assistant are known", value["role"])),
+        _ => {
+            return Err(format!(
+                ".role: {}; system, user and assistant are known",
+                value["role"]
+            ));
+        }
     };
     let parts = match &value["content"] {
         Value::String(text) => vec![ChatPart::from(text.as_str())],
         Value::Array(parts) => {
-            let one = |(i, value): (usize, &Value)| part(value, folder).map_err(|e| format!(".content[{i}]{e}"));
-            parts.iter().enumerate().map(one).collect::<Result<_, _>>()?
+            let one = |(i, value): (usize, &Value)| {
+                part(value, folder).map_err(|e| format!(".content[{i}]{e}"))
+            };
+            parts
+                .iter()
+                .enumerate()
+                .map(one)
+                .collect::<Result<_, _>>()?
         }
         _ => return Err(".content: a text or a list of parts is needed".into()),
     };
-    Ok(ChatMessage { role: role.into(), parts })
+    Ok(ChatMessage {
+        role: role.into(),
+        parts,
+    })
 }
 
 fn part(value: &Value, folder: &Path) -> Result<ChatPart, String> {
     match value["type"].as_str() {
         Some("text") => {
             check_fields(value, &["type", "text"])?;
-            Ok(value["text"].as_str().ok_or(".text: a text is needed")?.into())
+            Ok(value["text"]
+                .as_str()
+                .ok_or(".text: a text is needed")?
+                .into())
         }
         Some("image") => {
             check_fields(value, &["type", "path", "image", "url", "base64"])?;
-            let given = ["path", "image", "url", "base64"].into_iter().filter_map(|f| Some((f, value[f].as_str()?)));
+            let given = ["path", "image", "url", "base64"]
+                .into_iter()
+                .filter_map(|f| Some((f, value[f].as_str()?)));
             match given.collect::<Vec<_>>()[..] {
                 [("base64", text)] => Ok(image(decoded(text)?).into()),
                 [(_, place)] => Ok(image(picture(place, folder)?).into()),
@@ -64,21 +88,34 @@ fn part(value: &Value, folder: &Path) -> Result<ChatPart, String> {
         }
         Some("image_url") => {
             check_fields(value, &["type", "image_url"])?;
-            let url = value["image_url"]["url"].as_str().or_else(|| value["image_url"].as_str());
-            Ok(image(picture(url.ok_or(".image_url.url: a text is needed")?, folder)?).into())
+            let url = value["image_url"]["url"]
+                .as_str()
+                .or_else(|| value["image_url"].as_str());
+            Ok(image(picture(
+                url.ok_or(".image_url.url: a text is needed")?,
+                folder,
+            )?)
+            .into())
         }
-        _ => Err(format!(".type: {}; text, image and image_url are known", value["type"])),
+        _ => Err(format!(
+            ".type: {}; text, image and image_url are known",
+            value["type"]
+        )),
     }
 }
 
 /// The bytes of a picture: a file, or a data URI.
 fn picture(place: &str, folder: &Path) -> Result<Vec<u8>, String> {
     if let Some(data) = place.strip_prefix("data:") {
-        let (_, text) = data.split_once(";base64,").ok_or(": a data URI in base64 is needed")?;
+        let (_, text) = data
+            .split_once(";base64,")
+            .ok_or(": a data URI in base64 is needed")?;
         return decoded(text);
     }
     if place.contains("://") {
-        return Err(format!(": {place}: pictures are files or data URIs; fetch it first"));
+        return Err(format!(
+            ": {place}: pictures are files or data URIs; fetch it first"
+        ));
     }
     let path = folder.join(place);
     std::fs::read(&path).map_err(|e| format!(": {}: {e}", path.display()))

@@ -16,7 +16,8 @@ use crate::benchmark::rule;
 use crate::benchmark::substitute::FOLDER;
 use crate::model::SHAPES;
 
-/// What files are called, by the beginning of their name in small letters without `-` and `_`, and what they are.
+/// What files are called, by the beginning of their name in small letters without `-` and `_`, and
+/// what they are.
 const FILES: [(&str, &str); 19] = [
     ("mmvp", "mmvp"),
     ("qbench", "qbench"),
@@ -44,12 +45,15 @@ const TEXTS: &str = "docci";
 /// Flags of `paper`.
 #[derive(Debug, Args)]
 pub(super) struct Paper {
-    /// A folder of tables (.tsv, .csv, .parquet) and manifests (.jsonl), which are known by the beginning of their names, as VLMEvalKit calls them: MMVP,
-    /// Q-Bench, MME, MMStar, MMVet, LLaVABench, MathVista, ScienceQA, ChartQA, AI2D; Caltech, CIFAR, Food, Pets, Country211, EuroSAT,
-    /// Aircraft (classes); DOCCI (texts). Without it everything runs on the items of `shapes`
+    /// A folder of tables (.tsv, .csv, .parquet) and manifests (.jsonl), which are known by the
+    /// beginning of their names, as VLMEvalKit calls them: MMVP, Q-Bench, MME, MMStar, MMVet,
+    /// LLaVABench, MathVista, ScienceQA, ChartQA, AI2D; Caltech, CIFAR, Food, Pets, Country211,
+    /// EuroSAT, Aircraft (classes); DOCCI (texts). Without it everything runs on the items of
+    /// `shapes`
     #[arg(long)]
     data: Option<PathBuf>,
-    /// Where report.md, and a folder for each experiment and benchmark, go. A run that finds its results there goes on where it ended
+    /// Where report.md, and a folder for each experiment and benchmark, go. A run that finds its
+    /// results there goes on where it ended
     #[arg(long, default_value = "paper")]
     report: PathBuf,
     #[command(flatten)]
@@ -58,10 +62,12 @@ pub(super) struct Paper {
     common: Common,
     #[command(flatten)]
     answered: Answered,
-    /// A folder of other pictures, INDEX.png, .jpg or .webp, for variants that show them in place of an item's own
+    /// A folder of other pictures, INDEX.png, .jpg or .webp, for variants that show them in place
+    /// of an item's own
     #[arg(long, value_name = "FOLDER")]
     substitutes: Option<PathBuf>,
-    /// Ask the first items only, and say what all of them would cost and take; the run that follows goes on from there
+    /// Ask the first items only, and say what all of them would cost and take; the run that follows
+    /// goes on from there
     #[arg(long)]
     estimate: bool,
     /// Print what ran as JSON, an object for each experiment, in place of the reports' names
@@ -71,7 +77,11 @@ pub(super) struct Paper {
 
 /// One thing to run.
 enum Task {
-    Experiment { experiment: Box<Experiment>, rule: String, data: Option<PathBuf> },
+    Experiment {
+        experiment: Box<Experiment>,
+        rule: String,
+        data: Option<PathBuf>,
+    },
     Classes(PathBuf),
     Texts(Option<PathBuf>),
 }
@@ -94,11 +104,19 @@ impl Task {
 
     /// What it is on, and the folder of its report.
     fn names(&self) -> (String, PathBuf) {
-        let stem = |path: &Path| path.file_stem().map_or_else(String::new, |s| s.to_string_lossy().into_owned());
+        let stem = |path: &Path| {
+            path.file_stem()
+                .map_or_else(String::new, |s| s.to_string_lossy().into_owned())
+        };
         let (what, on) = match self {
-            Self::Experiment { experiment, rule, data } => {
-                (experiment.name.as_str(), data.as_deref().map_or(rule.clone(), stem))
-            }
+            Self::Experiment {
+                experiment,
+                rule,
+                data,
+            } => (
+                experiment.name.as_str(),
+                data.as_deref().map_or(rule.clone(), stem),
+            ),
             Self::Classes(path) => (CLASSES, stem(path)),
             Self::Texts(path) => ("alignment", path.as_deref().map_or(SHAPES.into(), stem)),
         };
@@ -131,31 +149,59 @@ impl Paper {
             tasks.push(Task::Texts(None));
             return Ok(tasks);
         };
-        let entries = std::fs::read_dir(folder).map_err(|e| format!("--data {}: {e}", folder.display()))?;
+        let entries =
+            std::fs::read_dir(folder).map_err(|e| format!("--data {}: {e}", folder.display()))?;
         let mut files: Vec<PathBuf> = entries.filter_map(|e| Some(e.ok()?.path())).collect();
         files.retain(|p| {
-            p.extension().is_some_and(|e| ["tsv", "csv", "jsonl", "parquet"].iter().any(|known| e == *known))
+            p.extension().is_some_and(|e| {
+                ["tsv", "csv", "jsonl", "parquet"]
+                    .iter()
+                    .any(|known| e == *known)
+            })
         });
         files.sort();
         let mut found: Vec<(&str, &PathBuf)> = Vec::new();
         for path in &files {
-            let name = path.file_stem().map_or_else(String::new, |s| s.to_string_lossy().to_lowercase());
+            let name = path
+                .file_stem()
+                .map_or_else(String::new, |s| s.to_string_lossy().to_lowercase());
             let name = name.replace(['-', '_'], "");
-            match FILES.iter().chain([&(TEXTS, TEXTS)]).find(|(start, _)| name.starts_with(start)) {
+            match FILES
+                .iter()
+                .chain([&(TEXTS, TEXTS)])
+                .find(|(start, _)| name.starts_with(start))
+            {
                 Some((_, what)) => found.push((what, path)),
                 None => eprintln!("{}: left out; its name says no benchmark", path.display()),
             }
         }
         let mut tasks = Vec::new();
         for e in &known {
-            let wanted = |rule: &str| e.benchmarks.is_empty() || e.benchmarks.iter().any(|b| b == rule);
-            let own = found.iter().filter(|(what, _)| *what != CLASSES && *what != TEXTS && wanted(what));
+            let wanted =
+                |rule: &str| e.benchmarks.is_empty() || e.benchmarks.iter().any(|b| b == rule);
+            let own = found
+                .iter()
+                .filter(|(what, _)| *what != CLASSES && *what != TEXTS && wanted(what));
             tasks.extend(own.map(|(rule, path)| experiment(e, rule, Some(path))));
         }
-        tasks.extend(found.iter().filter(|(what, _)| *what == CLASSES).map(|(_, path)| Task::Classes((*path).clone())));
-        tasks.extend(found.iter().filter(|(what, _)| *what == TEXTS).map(|(_, p)| Task::Texts(Some((*p).clone()))));
+        tasks.extend(
+            found
+                .iter()
+                .filter(|(what, _)| *what == CLASSES)
+                .map(|(_, path)| Task::Classes((*path).clone())),
+        );
+        tasks.extend(
+            found
+                .iter()
+                .filter(|(what, _)| *what == TEXTS)
+                .map(|(_, p)| Task::Texts(Some((*p).clone()))),
+        );
         if tasks.is_empty() {
-            return Err(format!("--data {}: no file whose name says a benchmark", folder.display()).into());
+            return Err(format!(
+                "--data {}: no file whose name says a benchmark",
+                folder.display()
+            )
+            .into());
         }
         Ok(tasks)
     }
@@ -165,7 +211,8 @@ impl Paper {
         let experiments = || tasks.iter().filter_map(Task::experiment);
         if let Some(folder) = &self.substitutes {
             if !experiments().any(|e| e.shows(FOLDER)) {
-                let message = "--substitutes: nothing here shows them; `blind` does, on MMVP and MathVista";
+                let message =
+                    "--substitutes: nothing here shows them; `blind` does, on MMVP and MathVista";
                 return Err(Usage(message.into()).into());
             }
             if !folder.is_dir() {
@@ -173,7 +220,9 @@ impl Paper {
             }
         }
         let judged = |task: &Task| match task {
-            Task::Experiment { rule: name, .. } => rule(name).is_some_and(|rule| rule.task.is_some()),
+            Task::Experiment { rule: name, .. } => {
+                rule(name).is_some_and(|rule| rule.task.is_some())
+            }
             Task::Classes(_) => true,
             Task::Texts(_) => false,
         };
@@ -184,23 +233,46 @@ impl Paper {
         }
         let has_classes = tasks.iter().any(|t| matches!(t, Task::Classes(_)));
         if self.baseline.is_asked() && !has_classes {
-            return Err(Usage("--clip: the data has no classes; Caltech, CIFAR, Food, ... have".into()).into());
+            return Err(Usage(
+                "--clip: the data has no classes; Caltech, CIFAR, Food, ... have".into(),
+            )
+            .into());
         }
         Ok(())
     }
 
     /// A benchmark of the data as the flags have it asked.
     fn benchmark(&self, rule: &str, data: Option<PathBuf>, estimate: bool) -> Benchmark {
-        let (by, common, substitutes) = (self.answered.by, self.common.clone(), self.substitutes.clone());
-        Benchmark { rule: rule.into(), data, common, by, substitutes, estimate }
+        let (by, common, substitutes) = (
+            self.answered.by,
+            self.common.clone(),
+            self.substitutes.clone(),
+        );
+        Benchmark {
+            rule: rule.into(),
+            data,
+            common,
+            by,
+            substitutes,
+            estimate,
+        }
     }
 
     async fn all(&self, client: &Client, tasks: &[Task]) -> Result<(), Failure> {
         let mut sum = Forecast::default();
         for (i, task) in tasks.iter().enumerate() {
             let (on, _) = task.names();
-            eprintln!("estimate {} of {}: {} on {on}", i + 1, tasks.len(), task.title());
-            let part = self.one(client, task, true).await?.forecast.unwrap_or_default();
+            eprintln!(
+                "estimate {} of {}: {} on {on}",
+                i + 1,
+                tasks.len(),
+                task.title()
+            );
+            let part = self
+                .one(client, task, true)
+                .await?
+                .forecast
+                .unwrap_or_default();
             sum.answers += part.answers;
             sum.flops += part.flops;
             sum.seconds += part.seconds;
@@ -208,7 +280,11 @@ impl Paper {
         let line = if sum.answers > 0 {
             format!("{} experiments: {sum}", tasks.len())
         } else {
-            format!("{} experiments: nothing is left to ask, all answers are in {}", tasks.len(), self.report.display())
+            format!(
+                "{} experiments: nothing is left to ask, all answers are in {}",
+                tasks.len(),
+                self.report.display()
+            )
         };
         // Standard output is JSON's alone.
         if self.json {
@@ -225,7 +301,11 @@ impl Paper {
             let (on, folder) = task.names();
             eprintln!("{} of {}: {} on {on}", i + 1, tasks.len(), task.title());
             let line = self.one(client, task, false).await?.line.join(" | ");
-            let row = format!("| [{}]({}/report.md) | {on} | {line} |\n", task.title(), folder.display());
+            let row = format!(
+                "| [{}]({}/report.md) | {on} | {line} |\n",
+                task.title(),
+                folder.display()
+            );
             page.push_str(&row);
             write(&self.report, "report.md", page.as_bytes())?;
         }
@@ -238,22 +318,46 @@ impl Paper {
     async fn one(&self, client: &Client, task: &Task, estimate: bool) -> Result<Ran, Failure> {
         let folder = self.report.join(task.names().1);
         match task {
-            Task::Experiment { experiment, rule, data } => {
+            Task::Experiment {
+                experiment,
+                rule,
+                data,
+            } => {
                 let benchmark = self.benchmark(rule, data.clone(), estimate);
                 one(&benchmark, client.clone(), experiment, &folder, self.json).await
             }
             Task::Classes(data) => {
                 let benchmark = self.benchmark("classification", Some(data.clone()), estimate);
-                classify(&benchmark, &self.baseline, client.clone(), &folder, self.json).await
+                classify(
+                    &benchmark,
+                    &self.baseline,
+                    client.clone(),
+                    &folder,
+                    self.json,
+                )
+                .await
             }
-            // A pass over at most 1,024 pictures and texts, whose cost is that of as many questions.
-            Task::Texts(_) if estimate => Ok(Ran { line: Vec::new(), forecast: None }),
+            // A pass over at most 1,024 pictures and texts, whose cost is that of as many
+            // questions.
+            Task::Texts(_) if estimate => Ok(Ran {
+                line: Vec::new(),
+                forecast: None,
+            }),
             Task::Texts(data) => {
-                let limit = if self.common.limit > 0 { self.common.limit } else { 1024 };
+                let limit = if self.common.limit > 0 {
+                    self.common.limit
+                } else {
+                    1024
+                };
                 let model = self.common.served.name();
-                let best = Compared::default().run(data.as_deref(), limit, client.clone(), &model, &folder).await?;
+                let best = Compared::default()
+                    .run(data.as_deref(), limit, client.clone(), &model, &folder)
+                    .await?;
                 let line = [String::new(), best, String::new(), String::new()].to_vec();
-                Ok(Ran { line, forecast: None })
+                Ok(Ran {
+                    line,
+                    forecast: None,
+                })
             }
         }
     }

@@ -15,7 +15,8 @@ use scotoma_client::Client;
 /// Flags of `parity`.
 #[derive(Debug, Args)]
 pub(super) struct Parity {
-    /// `shapes`, or a folder with a model and its golden set in `goldens`; with --server the name of a resident model
+    /// `shapes`, or a folder with a model and its golden set in `goldens`; with --server the name
+    /// of a resident model
     #[arg(default_value = crate::model::SHAPES)]
     model: String,
     #[command(flatten)]
@@ -28,13 +29,25 @@ pub(super) struct Parity {
 
 impl Parity {
     pub(super) async fn run(self) -> Result<(), Failure> {
-        let own = Own { model: Some(&self.model), adapter: &self.adapter, template: None };
+        let own = Own {
+            model: Some(&self.model),
+            adapter: &self.adapter,
+            template: None,
+        };
         let (local, client) = connect(&self.remote, own, &self.hardware, None).await?;
-        let name = if local.is_some() { String::new() } else { self.model };
+        let name = if local.is_some() {
+            String::new()
+        } else {
+            self.model
+        };
         let report = check(client, &name).await?;
         print(&report);
         stop(local).await?;
-        if report.passed { Ok(()) } else { Err("not at parity".into()) }
+        if report.passed {
+            Ok(())
+        } else {
+            Err("not at parity".into())
+        }
     }
 }
 
@@ -62,15 +75,27 @@ async fn check(mut client: Client, model: &str) -> Result<ParityReport, Failure>
 }
 
 fn print(report: &ParityReport) {
-    println!("{:<50} {:>10} {:>9}  worst in", "hook point", "error", "values");
+    println!(
+        "{:<50} {:>10} {:>9}  worst in",
+        "hook point", "error", "values"
+    );
     for point in &report.points {
         let (error, values) = (point.max_relative_error, point.values);
-        println!("{:<50} {error:>10.2e} {values:>9}  {}", point.name, point.worst_case);
+        println!(
+            "{:<50} {error:>10.2e} {values:>9}  {}",
+            point.name, point.worst_case
+        );
     }
     println!();
-    println!("model      {} {} on {}, {}", report.model, report.dtype, report.device, report.model_digest);
+    println!(
+        "model      {} {} on {}, {}",
+        report.model, report.dtype, report.device, report.model_digest
+    );
     println!("reference  {}", report.reference);
-    println!("error      {:.2e} at most, {:.0e} passes", report.max_relative_error, report.tolerance);
+    println!(
+        "error      {:.2e} at most, {:.0e} passes",
+        report.max_relative_error, report.tolerance
+    );
     let tokens = if report.other_tokens.is_empty() {
         "the same".into()
     } else {

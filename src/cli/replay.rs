@@ -1,4 +1,5 @@
-//! `scotoma replay`: a recorded answer again. A record is a VerifyRequest in canonical JSON: provenance and pictures.
+//! `scotoma replay`: a recorded answer again. A record is a VerifyRequest in canonical JSON:
+//! provenance and pictures.
 
 use std::path::{Path, PathBuf};
 
@@ -33,21 +34,37 @@ impl Replay {
                 continue;
             }
             differing += 1;
-            let stages: Vec<&str> = response.differences.iter().map(|d| d.stage.as_str()).collect();
+            let stages: Vec<&str> = response
+                .differences
+                .iter()
+                .map(|d| d.stage.as_str())
+                .collect();
             let Some(first) = response.differences.first() else {
                 return Err(wrong(&"the server names no difference").into());
             };
-            println!("{}: {} differs first ({})", file.display(), first.stage, stages.join(", "));
+            println!(
+                "{}: {} differs first ({})",
+                file.display(),
+                first.stage,
+                stages.join(", ")
+            );
             println!("  recorded {}\n  found    {}", first.recorded, first.found);
         }
         stop(local).await?;
-        if differing == 0 { Ok(()) } else { Err(format!("{differing} of {} differ", self.records.len()).into()) }
+        if differing == 0 {
+            Ok(())
+        } else {
+            Err(format!("{differing} of {} differ", self.records.len()).into())
+        }
     }
 }
 
 /// Writes a record with its pictures.
 pub(super) fn write(file: &Path, record: &Provenance, images: Vec<Image>) -> Result<(), Failure> {
-    let request = VerifyRequest { provenance: Some(record.clone()), images };
+    let request = VerifyRequest {
+        provenance: Some(record.clone()),
+        images,
+    };
     let text = serde_json::to_string_pretty(&request)?;
     Ok(std::fs::write(file, text).map_err(|e| format!("{}: {e}", file.display()))?)
 }

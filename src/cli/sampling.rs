@@ -6,7 +6,8 @@ use scotoma_client::Sampling;
 /// Under which help lists them.
 const HEADING: &str = "Sampling";
 
-/// What is not said is the model's: greedy, under the penalties and the forbidden tokens of its generation_config.json.
+/// What is not said is the model's: greedy, under the penalties and the forbidden tokens of its
+/// generation_config.json.
 #[derive(Debug, Default, Args)]
 pub(super) struct SamplingFlags {
     /// Draw tokens, logits divided by this; 0 is greedy

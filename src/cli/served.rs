@@ -17,8 +17,8 @@ use crate::server::{Config, ModelSpec};
 pub(super) struct Served {
     #[command(flatten)]
     remote: Remote,
-    /// The model: with --server the name of a resident one (default: its first), else as `serve --model` takes it: `shapes`, a folder, or an
-    /// id of the hub
+    /// The model: with --server the name of a resident one (default: its first), else as
+    /// `serve --model` takes it: `shapes`, a folder, or an id of the hub
     #[arg(long, value_name = "MODEL")]
     model: Option<String>,
     #[command(flatten)]
@@ -36,18 +36,29 @@ impl Served {
     }
 
     /// The same; a server in this process has this judge.
-    pub(super) async fn connect_with(&self, judge: &Judge) -> Result<(Option<Local>, Client), Failure> {
+    pub(super) async fn connect_with(
+        &self,
+        judge: &Judge,
+    ) -> Result<(Option<Local>, Client), Failure> {
         connect(&self.remote, self.own(), &self.hardware, Some(judge)).await
     }
 
     fn own(&self) -> Own<'_> {
         let model = self.model.as_deref();
-        Own { model, adapter: &self.adapter, template: self.template.chat_template.as_deref() }
+        Own {
+            model,
+            adapter: &self.adapter,
+            template: self.template.chat_template.as_deref(),
+        }
     }
 
     /// Returns the model's name in requests; a server in this process has one alone.
     pub(super) fn name(&self) -> String {
-        if self.is_remote() { self.model.clone().unwrap_or_default() } else { String::new() }
+        if self.is_remote() {
+            self.model.clone().unwrap_or_default()
+        } else {
+            String::new()
+        }
     }
 
     /// Tells whether a server is named.
@@ -57,7 +68,10 @@ impl Served {
 
     /// Returns the device on which models of this process run.
     pub(super) fn device(&self) -> Result<Device, String> {
-        let mut config = Config { models: Vec::new(), ..Config::shapes() };
+        let mut config = Config {
+            models: Vec::new(),
+            ..Config::shapes()
+        };
         self.hardware.apply(&mut config)?;
         Ok(config.devices.swap_remove(0))
     }
@@ -81,7 +95,8 @@ pub(super) struct Host {
 /// The model of a server in this process.
 #[derive(Debug, Clone, Args)]
 struct OwnModel {
-    /// Without --server, the model of the server in this process, as `serve --model` takes it. Default: `shapes`
+    /// Without --server, the model of the server in this process, as `serve --model` takes it.
+    /// Default: `shapes`
     #[arg(long, value_name = "MODEL")]
     model: Option<String>,
 }
@@ -90,7 +105,11 @@ impl Host {
     /// Connects to the server that the flags name, or to one in this process.
     pub(super) async fn connect(&self) -> Result<(Option<Local>, Client), Failure> {
         let model = self.own.model.as_deref();
-        let own = Own { model, adapter: &self.adapter, template: self.template.chat_template.as_deref() };
+        let own = Own {
+            model,
+            adapter: &self.adapter,
+            template: self.template.chat_template.as_deref(),
+        };
         connect(&self.remote, own, &self.hardware, None).await
     }
 }
@@ -98,7 +117,8 @@ impl Host {
 /// The chat template of a model in this process.
 #[derive(Debug, Clone, Args)]
 struct Template {
-    /// The chat template of a model in this process, in place of its own, as `serve --chat-template` takes it
+    /// The chat template of a model in this process, in place of its own, as
+    /// `serve --chat-template` takes it
     #[arg(long, env = "SCOTOMA_CHAT_TEMPLATE", value_name = "TEMPLATE")]
     chat_template: Option<String>,
 }
@@ -117,7 +137,11 @@ pub(super) struct Own<'a> {
 /// Connects to the server that `remote` names, or to one in this process with `own`.
 pub(super) async fn connect(
     remote: &Remote,
-    Own { model, adapter, template }: Own<'_>,
+    Own {
+        model,
+        adapter,
+        template,
+    }: Own<'_>,
     hardware: &Hardware,
     judge: Option<&Judge>,
 ) -> Result<(Option<Local>, Client), Failure> {
@@ -126,7 +150,10 @@ pub(super) async fn connect(
     }
     let mut config = Config::shapes();
     // Before anything is fetched, what can be wrong with it.
-    hardware.apply(&mut Config { models: Vec::new(), ..Config::shapes() })?;
+    hardware.apply(&mut Config {
+        models: Vec::new(),
+        ..Config::shapes()
+    })?;
     if let Some(judge) = judge {
         judge.apply(&mut config)?;
     }
@@ -134,7 +161,10 @@ pub(super) async fn connect(
         let (name, origin) = named_origin(model).map_err(|e| format!("--model {model}: {e}"))?;
         config.models = vec![ModelSpec::new(&name, adapter.fetch(origin).await?)];
     }
-    let parse = |text: &str| text.parse::<ChatTemplate>().map_err(|e| format!("--chat-template {text}: {e}"));
+    let parse = |text: &str| {
+        text.parse::<ChatTemplate>()
+            .map_err(|e| format!("--chat-template {text}: {e}"))
+    };
     let template = template.map(parse).transpose()?;
     for spec in &mut config.models {
         spec.options.chat_template.clone_from(&template);

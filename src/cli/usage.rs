@@ -1,5 +1,6 @@
-//! Flags that a command would not use as they are given together. clap knows what each command has; what one flag makes of another is
-//! here. Only flags of the command line are refused: the environment is everybody's, and says `SCOTOMA_DEVICE` to all commands alike.
+//! Flags that a command would not use as they are given together. clap knows what each command has;
+//! what one flag makes of another is here. Only flags of the command line are refused: the
+//! environment is everybody's, and says `SCOTOMA_DEVICE` to all commands alike.
 
 use clap::error::{Error, ErrorKind};
 use clap::parser::ValueSource;
@@ -26,10 +27,15 @@ pub(super) fn check(program: &mut Command, matches: &ArgMatches) -> Result<(), E
     program.build();
     let (mut command, mut own) = (&*program, matches);
     while let Some((name, inner)) = own.subcommand() {
-        let Some(found) = command.find_subcommand(name) else { break };
+        let Some(found) = command.find_subcommand(name) else {
+            break;
+        };
         (command, own) = (found, inner);
     }
-    let called = Called { command, matches: own };
+    let called = Called {
+        command,
+        matches: own,
+    };
     let checks = [
         called.server(),
         called.threads(),
@@ -67,23 +73,43 @@ impl Called<'_> {
 
     /// Tells whether a flag has a value that nobody but the user gave it.
     fn set(&self, id: &str) -> bool {
-        let source = if self.has(id) { self.matches.value_source(id) } else { None };
+        let source = if self.has(id) {
+            self.matches.value_source(id)
+        } else {
+            None
+        };
         source.is_some_and(|source| source != ValueSource::DefaultValue)
     }
 
     fn text(&self, id: &str) -> Option<&str> {
-        if self.has(id) { self.matches.try_get_one::<String>(id).ok()?.map(String::as_str) } else { None }
+        if self.has(id) {
+            self.matches
+                .try_get_one::<String>(id)
+                .ok()?
+                .map(String::as_str)
+        } else {
+            None
+        }
     }
 
     /// Finds flags of the command line that belong to some groups.
     fn given_of(&self, groups: &[&str]) -> Vec<String> {
-        let groups = self.command.get_groups().filter(|g| groups.contains(&g.get_id().as_str()));
-        let given = groups.flat_map(clap::ArgGroup::get_args).filter(|id| self.given(id.as_str()));
+        let groups = self
+            .command
+            .get_groups()
+            .filter(|g| groups.contains(&g.get_id().as_str()));
+        let given = groups
+            .flat_map(clap::ArgGroup::get_args)
+            .filter(|id| self.given(id.as_str()));
         given.map(|id| self.spelled(id.as_str())).collect()
     }
 
     fn spelled(&self, id: &str) -> String {
-        let long = self.command.get_arguments().find(|a| a.get_id() == id).and_then(clap::Arg::get_long);
+        let long = self
+            .command
+            .get_arguments()
+            .find(|a| a.get_id() == id)
+            .and_then(clap::Arg::get_long);
         long.map_or_else(|| id.to_uppercase(), |long| format!("--{long}"))
     }
 
@@ -101,37 +127,64 @@ impl Called<'_> {
             let server = self.text("server").unwrap_or_default();
             if !flags.is_empty() {
                 let flags = flags.join(", ");
-                return unused(format!("{flags}: for a model of this process; the server {server} has its own"));
+                return unused(format!(
+                    "{flags}: for a model of this process; the server {server} has its own"
+                ));
             }
             let encrypted = server.starts_with("https://");
             let trust = self.given_of(&[TRUST]);
             if !encrypted && !trust.is_empty() {
-                return unused(format!("{}: --server {server} is not encrypted; https:// is", trust.join(", ")));
+                return unused(format!(
+                    "{}: --server {server} is not encrypted; https:// is",
+                    trust.join(", ")
+                ));
             }
             return Ok(());
         }
-        if self.given("adapter") && self.has("model") && !self.positional("model") && !self.set("model") {
+        if self.given("adapter")
+            && self.has("model")
+            && !self.positional("model")
+            && !self.set("model")
+        {
             return unused("--adapter: --model is needed, which it is merged onto".into());
         }
-        let flags = OF_A_SERVER.iter().filter(|id| self.given(id)).map(|id| self.spelled(id));
+        let flags = OF_A_SERVER
+            .iter()
+            .filter(|id| self.given(id))
+            .map(|id| self.spelled(id));
         let flags: Vec<String> = flags.collect();
-        if flags.is_empty() { Ok(()) } else { unused(format!("{}: --server ADDRESS is needed", flags.join(", "))) }
+        if flags.is_empty() {
+            Ok(())
+        } else {
+            unused(format!("{}: --server ADDRESS is needed", flags.join(", ")))
+        }
     }
 
     /// `--threads` stands in front of every command.
     fn threads(&self) -> Checked {
-        let runs = self.command.get_groups().any(|g| ["Hardware", "ServerHardware"].contains(&g.get_id().as_str()));
+        let runs = self
+            .command
+            .get_groups()
+            .any(|g| ["Hardware", "ServerHardware"].contains(&g.get_id().as_str()));
         let alone = runs || ["demo", "bench"].contains(&self.command.get_name());
         let remote = self.may_be_alone() && self.set("server");
         if self.given("threads") && (!alone || remote) {
-            let why = if remote { "the model runs on a server" } else { "the command runs no model" };
+            let why = if remote {
+                "the model runs on a server"
+            } else {
+                "the command runs no model"
+            };
             return unused(format!("--threads: {why}"));
         }
         Ok(())
     }
 
     fn judge(&self) -> Checked {
-        let flags: Vec<String> = self.given_of(&["Judge"]).into_iter().filter(|flag| flag != "--judge").collect();
+        let flags: Vec<String> = self
+            .given_of(&["Judge"])
+            .into_iter()
+            .filter(|flag| flag != "--judge")
+            .collect();
         if flags.is_empty() || self.set("judge") {
             return Ok(());
         }
@@ -142,10 +195,17 @@ impl Called<'_> {
     fn listing(&self) -> Checked {
         let first = ["experiment", "rule"].into_iter().find(|id| self.has(id));
         let listing = |id: &&str| self.text(id) == Some(LIST);
-        let Some(first) = first.filter(|_| self.command.get_name() != "items").filter(listing) else { return Ok(()) };
+        let Some(first) = first
+            .filter(|_| self.command.get_name() != "items")
+            .filter(listing)
+        else {
+            return Ok(());
+        };
         let others = self.command.get_arguments().map(|a| a.get_id().as_str());
         // A benchmark after `experiment list` was asked for once.
-        let other = others.filter(|id| ![first, "rule"].contains(id)).find(|id| self.given(id));
+        let other = others
+            .filter(|id| ![first, "rule"].contains(id))
+            .find(|id| self.given(id));
         match other {
             Some(other) => unused(format!("{}: list takes nothing else", self.spelled(other))),
             None => Ok(()),
@@ -154,18 +214,29 @@ impl Called<'_> {
 
     /// A rule that is not known is known at once, and so is one that asks no judge.
     fn rule(&self) -> Checked {
-        let Some(text) = self.text("rule").filter(|&text| text != LIST && !text.is_empty()) else { return Ok(()) };
+        let Some(text) = self
+            .text("rule")
+            .filter(|&text| text != LIST && !text.is_empty())
+        else {
+            return Ok(());
+        };
         let Some(rule) = benchmark::rule(text) else {
             // A server may know others.
             if self.set("server") {
                 return Ok(());
             }
             let known: Vec<String> = benchmark::RULES.iter().map(benchmark::Rule::name).collect();
-            let message = format!("RULE {text:?}: no such benchmark; there are {}", known.join(", "));
+            let message = format!(
+                "RULE {text:?}: no such benchmark; there are {}",
+                known.join(", ")
+            );
             return Err((ErrorKind::InvalidValue, message));
         };
         if self.given("judge") && rule.task.is_none() {
-            return unused(format!("--judge: {} is read by rule, no judge is asked", rule.name()));
+            return unused(format!(
+                "--judge: {} is read by rule, no judge is asked",
+                rule.name()
+            ));
         }
         Ok(())
     }
@@ -175,29 +246,45 @@ impl Called<'_> {
         if !self.has("temperature") {
             return Ok(());
         }
-        let greedy = self.matches.get_one::<f64>("temperature").is_none_or(|temperature| *temperature == 0.0);
+        let greedy = self
+            .matches
+            .get_one::<f64>("temperature")
+            .is_none_or(|temperature| *temperature == 0.0);
         if self.given("do_sample") {
             let refused = greedy && self.given("temperature");
-            return if refused { unused("--temperature 0: with --do-sample tokens are drawn".into()) } else { Ok(()) };
+            return if refused {
+                unused("--temperature 0: with --do-sample tokens are drawn".into())
+            } else {
+                Ok(())
+            };
         }
-        match ["top_k", "top_p", "min_p", "seed"].into_iter().find(|id| self.given(id)) {
+        match ["top_k", "top_p", "min_p", "seed"]
+            .into_iter()
+            .find(|id| self.given(id))
+        {
             Some(flag) if greedy => {
                 let flag = self.spelled(flag);
-                unused(format!("{flag}: without --temperature above 0 or --do-sample the likeliest token is taken"))
+                unused(format!(
+                    "{flag}: without --temperature above 0 or --do-sample the likeliest token is taken"
+                ))
             }
             _ => Ok(()),
         }
     }
 
-    /// Where options are scored nothing is written, so that there are no tokens to count and no answer to judge.
+    /// Where options are scored nothing is written, so that there are no tokens to count and no
+    /// answer to judge.
     fn answering(&self) -> Checked {
-        let scored =
-            self.has("by") && self.matches.get_one::<super::eval::By>("by") != Some(&super::eval::By::Generation);
-        let flag = ["max_tokens", "judge"].into_iter().find(|id| self.given(id));
+        let scored = self.has("by")
+            && self.matches.get_one::<super::eval::By>("by") != Some(&super::eval::By::Generation);
+        let flag = ["max_tokens", "judge"]
+            .into_iter()
+            .find(|id| self.given(id));
         match flag {
-            Some(flag) if scored => {
-                unused(format!("{}: with --by letters and --by texts no answer is written", self.spelled(flag)))
-            }
+            Some(flag) if scored => unused(format!(
+                "{}: with --by letters and --by texts no answer is written",
+                self.spelled(flag)
+            )),
             _ => Ok(()),
         }
     }
@@ -219,7 +306,10 @@ mod tests {
     #[test]
     fn flags_that_would_change_nothing_are_refused() {
         for (line, says) in [
-            ("experiment permutation shapes --drop-layers 0,1", "--drop-layers"),
+            (
+                "experiment permutation shapes --drop-layers 0,1",
+                "--drop-layers",
+            ),
             ("experiment permutation shapes --variant a=[]", "--variant"),
             ("experiment permutation shapes --out a", "--out"),
             ("items shapes --permute 1", "--permute"),
@@ -229,28 +319,70 @@ mod tests {
             ("classify --data a --template {}", "--clip"),
             ("alignment --judge http://a --judge-model b", "--judge"),
             ("preview a --permute 1", "--permute"),
-            ("preview a --intervene {\"permuteTokens\":{}}", "does not change the picture"),
+            (
+                "preview a --intervene {\"permuteTokens\":{}}",
+                "does not change the picture",
+            ),
             ("health --api-key a", "--api-key"),
-            ("eval shapes --api-key a", "--api-key: --server ADDRESS is needed"),
-            ("models --server-ca a", "--server-ca: --server ADDRESS is needed"),
-            ("eval shapes --server http://a --server-ca b", "--server-ca: --server http://a is not encrypted"),
+            (
+                "eval shapes --api-key a",
+                "--api-key: --server ADDRESS is needed",
+            ),
+            (
+                "models --server-ca a",
+                "--server-ca: --server ADDRESS is needed",
+            ),
+            (
+                "eval shapes --server http://a --server-ca b",
+                "--server-ca: --server http://a is not encrypted",
+            ),
             ("eval shapes --server http://a --dtype bf16", "--dtype"),
-            ("generate a b --server http://a --device cpu", "--device: for a model of this process"),
-            ("replay a --server http://a --model b", "--model: for a model of this process"),
+            (
+                "generate a b --server http://a --device cpu",
+                "--device: for a model of this process",
+            ),
+            (
+                "replay a --server http://a --model b",
+                "--model: for a model of this process",
+            ),
             ("parity --server http://a --dtype bf16", "--dtype"),
-            ("eval mmvet --data a --server http://a --judge http://b --judge-model c", "--judge, --judge-model"),
-            ("eval mmvet --data a --judge-model c", "--judge-model: --judge URL is needed"),
-            ("eval shapes --judge http://b --judge-model c", "no judge is asked"),
+            (
+                "eval mmvet --data a --server http://a --judge http://b --judge-model c",
+                "--judge, --judge-model",
+            ),
+            (
+                "eval mmvet --data a --judge-model c",
+                "--judge-model: --judge URL is needed",
+            ),
+            (
+                "eval shapes --judge http://b --judge-model c",
+                "no judge is asked",
+            ),
             ("eval shapes --by letters --max-tokens 2", "--max-tokens"),
             ("eval shapes --estimate --json", "--json"),
             ("generate a b --adapter c", "--adapter: --model is needed"),
-            ("generate a b --server http://a --model c --adapter d", "--adapter: for a model of this process"),
-            ("generate a b --do-sample --temperature 0", "--temperature 0: with --do-sample"),
-            ("generate a b --top-p 0.5", "--top-p: without --temperature above 0 or --do-sample"),
+            (
+                "generate a b --server http://a --model c --adapter d",
+                "--adapter: for a model of this process",
+            ),
+            (
+                "generate a b --do-sample --temperature 0",
+                "--temperature 0: with --do-sample",
+            ),
+            (
+                "generate a b --top-p 0.5",
+                "--top-p: without --temperature above 0 or --do-sample",
+            ),
             ("eval list --limit 2", "--limit: list takes nothing else"),
-            ("eval mmlu --data a", "RULE \"mmlu\": no such benchmark; there are mmvp/lmms-eval"),
+            (
+                "eval mmlu --data a",
+                "RULE \"mmlu\": no such benchmark; there are mmvp/lmms-eval",
+            ),
             ("--threads 2 key a", "--threads: the command runs no model"),
-            ("--threads 2 eval shapes --server http://a", "--threads: the model runs on a server"),
+            (
+                "--threads 2 eval shapes --server http://a",
+                "--threads: the model runs on a server",
+            ),
         ] {
             let error = checked(line).expect_err(line);
             assert!(error.to_string().contains(says), "{line}: {error}");
@@ -268,7 +400,10 @@ mod tests {
         ] {
             checked(line).unwrap_or_else(|e| panic!("{line}: {e}"));
         }
-        assert_eq!(checked("eval").unwrap_err().kind(), ErrorKind::MissingRequiredArgument);
+        assert_eq!(
+            checked("eval").unwrap_err().kind(),
+            ErrorKind::MissingRequiredArgument
+        );
     }
 
     /// clap forgets the flags of a struct's group as soon as the struct holds another one.
@@ -278,13 +413,25 @@ mod tests {
         command.build();
         let mut found = Vec::new();
         for own in command.get_subcommands() {
-            for group in
-                own.get_groups().filter(|g| OF_THIS_PROCESS.contains(&g.get_id().as_str()) || g.get_id() == TRUST)
+            for group in own
+                .get_groups()
+                .filter(|g| OF_THIS_PROCESS.contains(&g.get_id().as_str()) || g.get_id() == TRUST)
             {
-                assert!(group.get_args().count() > 0, "{}: {}", own.get_name(), group.get_id());
+                assert!(
+                    group.get_args().count() > 0,
+                    "{}: {}",
+                    own.get_name(),
+                    group.get_id()
+                );
                 found.push(group.get_id().to_string());
             }
         }
-        assert!(OF_THIS_PROCESS.iter().chain([&TRUST]).all(|name| found.iter().any(|f| f == name)), "{found:?}");
+        assert!(
+            OF_THIS_PROCESS
+                .iter()
+                .chain([&TRUST])
+                .all(|name| found.iter().any(|f| f == name)),
+            "{found:?}"
+        );
     }
 }

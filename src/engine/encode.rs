@@ -88,13 +88,30 @@ impl Look {
             // What is drawn depends on the place of the picture.
             let number = |some: bool| if some { image as u64 + 1 } else { 0 };
             let mut features = tower.clone();
-            features.update(pixels.digest.as_bytes()).update(&number(in_tower).to_le_bytes());
+            features
+                .update(pixels.digest.as_bytes())
+                .update(&number(in_tower).to_le_bytes());
             let features = features.finalize();
             let mut key = projector.clone();
-            let shape = format!("{} {:?} {:?} {:?}", tokens.views, tokens.base, tokens.canvas, tokens.content());
-            key.update(features.as_bytes()).update(shape.as_bytes()).update(&number(in_projector).to_le_bytes());
-            let content = u128::from_le_bytes(pixels.digest.as_bytes()[..16].try_into().unwrap_or_default());
-            let input = [Row { content, position: number(in_tower) as u32 }];
+            let shape = format!(
+                "{} {:?} {:?} {:?}",
+                tokens.views,
+                tokens.base,
+                tokens.canvas,
+                tokens.content()
+            );
+            key.update(features.as_bytes())
+                .update(shape.as_bytes())
+                .update(&number(in_projector).to_le_bytes());
+            let content = u128::from_le_bytes(
+                pixels.digest.as_bytes()[..16]
+                    .try_into()
+                    .unwrap_or_default(),
+            );
+            let input = [Row {
+                content,
+                position: number(in_tower) as u32,
+            }];
             let layers = model.tower.feature_layers();
             let program = Program::of(plan, Stack::VisionTower, layers, input.into(), 0)?;
             looks.push(Self {
@@ -112,7 +129,11 @@ impl Look {
 
     /// After how many layers of its path each feature is read; see [`VisionTower::reads`].
     fn reads(&self, model: &Model) -> Vec<usize> {
-        model.tower.reads(&self.plan.path(Stack::VisionTower, model.tower.feature_layers()))
+        model.tower.reads(
+            &self
+                .plan
+                .path(Stack::VisionTower, model.tower.feature_layers()),
+        )
     }
 
     /// Rows in the tower.
@@ -169,11 +190,21 @@ impl Pictures {
 
     /// A picture, if it is at hand.
     pub(super) fn get(&mut self, look: &Look) -> Option<Arc<Visual>> {
-        if look.program.alone { None } else { self.visuals.get(&look.key).cloned() }
+        if look.program.alone {
+            None
+        } else {
+            self.visuals.get(&look.key).cloned()
+        }
     }
 
-    /// Encodes `looks`, of which none is at hand; at most `most_rows` rows of the tower at once, or one picture.
-    pub(super) fn encode(&mut self, model: &Model, looks: &[Look], most_rows: usize) -> Result<Vec<Encoded>, Error> {
+    /// Encodes `looks`, of which none is at hand; at most `most_rows` rows of the tower at once, or
+    /// one picture.
+    pub(super) fn encode(
+        &mut self,
+        model: &Model,
+        looks: &[Look],
+        most_rows: usize,
+    ) -> Result<Vec<Encoded>, Error> {
         let mut fresh: Vec<usize> = Vec::new();
         let mut seen = HashSet::new();
         for (i, look) in looks.iter().enumerate() {
@@ -206,7 +237,10 @@ impl Pictures {
     }
 
     /// The tower: pictures that agree up to some layer climb to it once.
-    #[expect(clippy::type_complexity, reason = "three lists, one entry for each picture")]
+    #[expect(
+        clippy::type_complexity,
+        reason = "three lists, one entry for each picture"
+    )]
     fn climb(
         &mut self,
         model: &Model,
@@ -232,24 +266,33 @@ impl Pictures {
         let programs: Vec<Arc<Program>> = runs.iter().map(|&i| looks[i].program.clone()).collect();
         let starts = schedule(&programs, |_| None, u64::MAX);
         let track = || Track::new(0, 0, &self.checkpoints, &self.checkpoints);
-        let mut tracks: Vec<Vec<Track>> =
-            runs.iter().map(|&i| (0..looks[i].tokens.views).map(|_| track()).collect()).collect();
+        let mut tracks: Vec<Vec<Track>> = runs
+            .iter()
+            .map(|&i| (0..looks[i].tokens.views).map(|_| track()).collect())
+            .collect();
         for start in starts.iter().filter(|s| s.own.slot > 0) {
             if let Some(parent) = start.parent {
-                tracks[parent].iter_mut().for_each(|track| track.keep(start.own.slot, 0));
+                tracks[parent]
+                    .iter_mut()
+                    .for_each(|track| track.keep(start.own.slot, 0));
             }
         }
-        // Features that are read before the layer where a run starts are those of the run that has passed it.
+        // Features that are read before the layer where a run starts are those of the run that has
+        // passed it.
         for (r, &i) in runs.iter().enumerate() {
             for slot in looks[i].reads(model) {
                 if let Some(passed) = passed_by(&starts, r, slot).filter(|&passed| passed != r) {
-                    tracks[passed].iter_mut().for_each(|track| track.keep(slot, 0));
+                    tracks[passed]
+                        .iter_mut()
+                        .for_each(|track| track.keep(slot, 0));
                 }
             }
         }
         let mut made: Vec<Option<Arc<Features>>> = vec![None; runs.len()];
         while made.iter().any(Option::is_none) {
-            let ready = |r: &usize| made[*r].is_none() && starts[*r].parent.is_none_or(|p| made[p].is_some());
+            let ready = |r: &usize| {
+                made[*r].is_none() && starts[*r].parent.is_none_or(|p| made[p].is_some())
+            };
             let mut batch: Vec<usize> = Vec::new();
             let mut rows = 0;
             for r in (0..runs.len()).filter(ready) {
@@ -272,7 +315,10 @@ impl Pictures {
                     costs[i] += Cost::of_passed(model, stack, passed);
                 }
                 captured[i].append(&mut observed.captured);
-                let features = Arc::new(Features { rows, cells: observed.cells().to_vec() });
+                let features = Arc::new(Features {
+                    rows,
+                    cells: observed.cells().to_vec(),
+                });
                 if !looks[i].program.alone {
                     self.features.insert(looks[i].features, features.clone());
                     found.insert(looks[i].features, features.clone());
@@ -280,13 +326,19 @@ impl Pictures {
                 made[r] = Some(features);
             }
         }
-        let mut features: Vec<Option<Arc<Features>>> = looks.iter().map(|l| found.get(&l.features).cloned()).collect();
-        runs.iter().zip(made).for_each(|(&i, made)| features[i] = made);
+        let mut features: Vec<Option<Arc<Features>>> = looks
+            .iter()
+            .map(|l| found.get(&l.features).cloned())
+            .collect();
+        runs.iter()
+            .zip(made)
+            .for_each(|(&i, made)| features[i] = made);
         Ok((features.into_iter().flatten().collect(), captured, costs))
     }
 }
 
-/// The run that itself has the rows after `slot` layers of run `r`: it, or one that it started from.
+/// The run that itself has the rows after `slot` layers of run `r`: it, or one that it started
+/// from.
 fn passed_by(starts: &[Start], r: usize, slot: usize) -> Option<usize> {
     let mut at = r;
     while starts.get(at)?.own.slot > slot {
@@ -318,7 +370,9 @@ fn climb_some(
     let (mut layout, mut parts) = (Layout::default(), Vec::new());
     for (sequence, &r) in batch.iter().enumerate() {
         let look = looks[runs[r]];
-        let owners: Vec<_> = (0..look.tokens.views).map(|view| (sequence, (look.image, view))).collect();
+        let owners: Vec<_> = (0..look.tokens.views)
+            .map(|view| (sequence, (look.image, view)))
+            .collect();
         let own = VisionTower::layout(&owners, tower.rows());
         let slot = starts[r].own.slot;
         match starts[r].parent.filter(|_| slot > 0) {
@@ -334,11 +388,17 @@ fn climb_some(
             layout.push(span);
         }
     }
-    let mut own: Vec<Vec<Track>> = batch.iter().map(|&r| std::mem::take(&mut tracks[r])).collect();
+    let mut own: Vec<Vec<Track>> = batch
+        .iter()
+        .map(|&r| std::mem::take(&mut tracks[r]))
+        .collect();
     let counts: Vec<usize> = own.iter().map(Vec::len).collect();
     let mut all: Vec<Track> = own.drain(..).flatten().collect();
-    let views: Vec<(usize, usize)> =
-        batch.iter().zip(&counts).flat_map(|(&r, &count)| (0..count).map(move |view| (r, view))).collect();
+    let views: Vec<(usize, usize)> = batch
+        .iter()
+        .zip(&counts)
+        .flat_map(|(&r, &count)| (0..count).map(move |view| (r, view)))
+        .collect();
     let earlier = |span: usize, slot: usize| {
         let &(r, view) = views.get(span)?;
         let track = tracks.get(passed_by(starts, r, slot)?)?.get(view)?;
@@ -347,12 +407,18 @@ fn climb_some(
     let x = Tensor::cat(&parts, 0)?;
     let (features, _) = tower.climb(x, &layout, &mut all, &earlier, &mut hooks)?; // (V N, n D_vision)
     let mut all = all.into_iter();
-    batch.iter().zip(counts).for_each(|(&r, count)| tracks[r] = all.by_ref().take(count).collect());
+    batch
+        .iter()
+        .zip(counts)
+        .for_each(|(&r, count)| tracks[r] = all.by_ref().take(count).collect());
     let mut first = 0;
     let mut done = Vec::with_capacity(batch.len());
     for (&r, observed) in batch.iter().zip(hooks.into_observed()) {
         let rows = looks[runs[r]].tokens.views * tower.tokens();
-        done.push((features.narrow(0, first, rows)?.force_contiguous()?, observed));
+        done.push((
+            features.narrow(0, first, rows)?.force_contiguous()?,
+            observed,
+        ));
         first += rows;
     }
     Ok(done)
@@ -366,9 +432,18 @@ fn project(
     captured: &mut [Vec<Captured>],
     costs: &mut [Cost],
 ) -> Result<Vec<Visual>, Error> {
-    let accounts = looks.iter().map(|l| (l.plan.clone(), Observed::of_sequence(0))).collect();
+    let accounts = looks
+        .iter()
+        .map(|l| (l.plan.clone(), Observed::of_sequence(0)))
+        .collect();
     let mut hooks = Applied::new(accounts);
-    let projector = |i: usize| looks[i].plan.projector.as_ref().unwrap_or(model.own_projector());
+    let projector = |i: usize| {
+        looks[i]
+            .plan
+            .projector
+            .as_ref()
+            .unwrap_or(model.own_projector())
+    };
     let mut parts = Vec::new();
     let numbers: Vec<usize> = (0..looks.len()).collect();
     for run in numbers.chunk_by(|&a, &b| Arc::ptr_eq(projector(a), projector(b))) {
@@ -382,7 +457,10 @@ fn project(
         parts.push(one.forward(&Tensor::cat(&rows, 0)?, &layout, &mut hooks)?);
     }
     let projected = Tensor::cat(&parts, 0)?; // (V N, D)
-    let pictures = looks.iter().enumerate().map(|(i, look)| (i, look.image, &look.tokens));
+    let pictures = looks
+        .iter()
+        .enumerate()
+        .map(|(i, look)| (i, look.image, &look.tokens));
     let tokens = model.pack(&projected, pictures, &mut hooks)?; // (N, D)
     let mut visuals = Vec::with_capacity(looks.len());
     let mut first = 0;
@@ -390,14 +468,28 @@ fn project(
         observed.settle()?;
         captured[i].append(&mut observed.captured);
         costs[i] += Cost::of_projector(model, projector(i), looks[i].tokens.views);
-        let count = looks[i].plan.images.get(looks[i].image).map_or(0, ImageTokens::len);
+        let count = looks[i]
+            .plan
+            .images
+            .get(looks[i].image)
+            .map_or(0, ImageTokens::len);
         let own = tokens.narrow(0, first, count)?.force_contiguous()?;
         first += count;
-        let digest = if count > 0 { digest_of(&own)?.to_hex().to_string() } else { String::new() };
+        let digest = if count > 0 {
+            digest_of(&own)?.to_hex().to_string()
+        } else {
+            String::new()
+        };
         let mut cells = features[i].cells.clone();
         cells.extend_from_slice(observed.cells());
         let unpaid = Mutex::new(costs[i]);
-        visuals.push(Visual { key: looks[i].key, tokens: own, digest, cells, unpaid });
+        visuals.push(Visual {
+            key: looks[i].key,
+            tokens: own,
+            digest,
+            cells,
+            unpaid,
+        });
     }
     Ok(visuals)
 }

@@ -41,7 +41,8 @@ pub struct Variant {
     pub observed: Observed,
     /// The pictures as the tower takes them.
     pub pixels: Vec<Pixels>,
-    /// The visual tokens of each picture before any selection; the plan has those that the language model reads.
+    /// The visual tokens of each picture before any selection; the plan has those that the language
+    /// model reads.
     pub images: Vec<ImageTokens>,
     /// What the language model reads.
     pub prompt: Prompt,
@@ -68,7 +69,10 @@ impl Pixels {
 
 /// What to do with a prompt.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "one per request, and most requests generate")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one per request, and most requests generate"
+)]
 pub enum Work {
     /// Go on writing.
     Generate {
@@ -106,8 +110,8 @@ pub enum Event {
 /// What came out on the way to the first token.
 #[derive(Debug, Clone, Default)]
 pub struct Prefilled {
-    /// BLAKE3 (hex) of the visual tokens as the language model reads them, little-endian f32; of several pictures BLAKE3 of the
-    /// digests of each, in hex; empty without any.
+    /// BLAKE3 (hex) of the visual tokens as the language model reads them, little-endian f32; of
+    /// several pictures BLAKE3 of the digests of each, in hex; empty without any.
     pub visual_tokens: String,
     /// The same of the logits that were asked for, and of several continuations.
     pub logits: String,

@@ -1,11 +1,13 @@
-//! The engine: one thread per device owns the forward pass, and packs the rows of all requests into one batch.
+//! The engine: one thread per device owns the forward pass, and packs the rows of all requests into
+//! one batch.
 //!
 //! It sees token ids, pixels and plans; it must never see a prompt's text or protobuf.
 //!
-//! A job lives so: [`Engine::submit`] plans its runs (see [`planner`]) and admits it or refuses it at once; in every step, chunks of
-//! prompts are read beside the decode rows of those that write already, fairly among clients; a run that others start from lets
-//! them start once it is read. Whoever drops the [`Events`] of a job frees its rows at the next step; deadlines are looked at before
-//! every step.
+//! A job lives so: [`Engine::submit`] plans its runs (see [`planner`]) and admits it or refuses it
+//! at once; in every step, chunks of prompts are read beside the decode rows of those that write
+//! already, fairly among clients; a run that others start from lets them start once it is read.
+//! Whoever drops the [`Events`] of a job frees its rows at the next step; deadlines are looked at
+//! before every step.
 
 mod cost;
 mod encode;
@@ -45,7 +47,9 @@ pub enum Error {
         limit: usize,
     },
     /// Too much work is admitted and not done.
-    #[error("too much is to be done already: {admitted} (row, layer) pairs; at most {limit} are admitted")]
+    #[error(
+        "too much is to be done already: {admitted} (row, layer) pairs; at most {limit} are admitted"
+    )]
     Backlog {
         /// What is to be done.
         admitted: u64,
@@ -113,7 +117,8 @@ impl Default for Limits {
     }
 }
 
-/// What has been heard of a variant; its last event is a token that finishes, the scores, or an error.
+/// What has been heard of a variant; its last event is a token that finishes, the scores, or an
+/// error.
 #[derive(Debug)]
 pub struct Told {
     /// Its place in the job.
@@ -127,9 +132,24 @@ pub type Events = mpsc::UnboundedReceiver<Told>;
 
 enum Command {
     Run(Box<request::Request>),
-    Parity(Arc<Model>, Arc<GoldenSet>, usize, oneshot::Sender<Result<Comparison, parity::Error>>),
-    Attention(Arc<Model>, Vec<Tensor>, Option<usize>, oneshot::Sender<Result<Vec<Vec<Vec<f32>>>, Error>>),
-    Encode(Arc<Model>, Tensor, ImageTokens, oneshot::Sender<Result<Tensor, Error>>),
+    Parity(
+        Arc<Model>,
+        Arc<GoldenSet>,
+        usize,
+        oneshot::Sender<Result<Comparison, parity::Error>>,
+    ),
+    Attention(
+        Arc<Model>,
+        Vec<Tensor>,
+        Option<usize>,
+        oneshot::Sender<Result<Vec<Vec<Vec<f32>>>, Error>>,
+    ),
+    Encode(
+        Arc<Model>,
+        Tensor,
+        ImageTokens,
+        oneshot::Sender<Result<Tensor, Error>>,
+    ),
 }
 
 /// What has been admitted.
@@ -146,10 +166,15 @@ impl Admission {
         let limit = limits.queue;
         let admitted = self.rows.load(Ordering::Acquire);
         if admitted > 0 && admitted + price > limits.queue_rows {
-            return Err(Error::Backlog { admitted, limit: limits.queue_rows });
+            return Err(Error::Backlog {
+                admitted,
+                limit: limits.queue_rows,
+            });
         }
         self.waiting
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |n| (n < limit).then_some(n + 1))
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |n| {
+                (n < limit).then_some(n + 1)
+            })
             .map_err(|_| Error::QueueFull { limit })?;
         self.rows.fetch_add(price, Ordering::AcqRel);
         Ok(())
@@ -169,7 +194,8 @@ impl Admission {
     }
 }
 
-/// A handle to the engine's thread, which ends when the last handle is dropped and the last request done.
+/// A handle to the engine's thread, which ends when the last handle is dropped and the last request
+/// done.
 #[derive(Clone)]
 pub struct Engine {
     commands: mpsc::UnboundedSender<Command>,
@@ -180,7 +206,9 @@ pub struct Engine {
 
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Engine").field("limits", &self.limits).finish_non_exhaustive()
+        f.debug_struct("Engine")
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
     }
 }
 
@@ -190,8 +218,15 @@ impl Engine {
         let (commands, inbox) = mpsc::unbounded_channel();
         let admission = Arc::new(Admission::default());
         let scheduler = scheduler::Scheduler::new(inbox, admission.clone(), limits);
-        std::thread::Builder::new().name("engine".into()).spawn(move || scheduler.run())?;
-        Ok(Self { commands, admission, draining: Arc::default(), limits })
+        std::thread::Builder::new()
+            .name("engine".into())
+            .spawn(move || scheduler.run())?;
+        Ok(Self {
+            commands,
+            admission,
+            draining: Arc::default(),
+            limits,
+        })
     }
 
     /// Plans `job` and admits it, or refuses it at once.
@@ -199,23 +234,34 @@ impl Engine {
         if self.draining.load(Ordering::Relaxed) {
             return Err(Error::Draining);
         }
-        let runs = run::Run::of_job(&job, self.limits.checkpoint_bytes).map_err(|e| Error::Fault(e.to_string()))?;
-        let needed = runs.iter().map(|r| r.kv_bytes(&job.model)).max().unwrap_or(0);
+        let runs = run::Run::of_job(&job, self.limits.checkpoint_bytes)
+            .map_err(|e| Error::Fault(e.to_string()))?;
+        let needed = runs
+            .iter()
+            .map(|r| r.kv_bytes(&job.model))
+            .max()
+            .unwrap_or(0);
         if needed > self.limits.kv_bytes {
-            return Err(Error::KvBudget { needed, limit: self.limits.kv_bytes });
+            return Err(Error::KvBudget {
+                needed,
+                limit: self.limits.kv_bytes,
+            });
         }
         let price = runs.iter().map(|r| r.program.cells(r.own)).sum();
         self.admission.enter(price, &self.limits)?;
         let (sender, events) = mpsc::unbounded_channel();
         let request = request::Request::new(job, runs, price, sender);
-        self.commands.send(Command::Run(Box::new(request))).map_err(|_| Error::Draining)?;
+        self.commands
+            .send(Command::Run(Box::new(request)))
+            .map_err(|_| Error::Draining)?;
         Ok(events)
     }
 
     /// Whether another job would be admitted now.
     pub fn has_room(&self) -> bool {
         let admitted = self.admission.rows.load(Ordering::Acquire);
-        self.admission.waiting.load(Ordering::Acquire) < self.limits.queue && admitted < self.limits.queue_rows / 2
+        self.admission.waiting.load(Ordering::Acquire) < self.limits.queue
+            && admitted < self.limits.queue_rows / 2
     }
 
     /// How much the engine takes on.
@@ -223,8 +269,8 @@ impl Engine {
         &self.limits
     }
 
-    /// The attention that the tower's CLS token pays to each patch of each view of each picture, of one head or the mean over
-    /// heads; see `VisionTower::attention`.
+    /// The attention that the tower's CLS token pays to each patch of each view of each picture, of
+    /// one head or the mean over heads; see `VisionTower::attention`.
     pub async fn attention(
         &self,
         model: Arc<Model>,
@@ -232,14 +278,23 @@ impl Engine {
         head: Option<usize>,
     ) -> Result<Vec<Vec<Vec<f32>>>, Error> {
         let (sender, reply) = oneshot::channel();
-        self.commands.send(Command::Attention(model, pixels, head, sender)).map_err(|_| Error::Draining)?;
+        self.commands
+            .send(Command::Attention(model, pixels, head, sender))
+            .map_err(|_| Error::Draining)?;
         reply.await.map_err(|_| Error::Draining)?
     }
 
     /// The visual tokens `(N, D)` of a picture, by the unchanged model.
-    pub async fn encode(&self, model: Arc<Model>, pixels: Tensor, tokens: ImageTokens) -> Result<Tensor, Error> {
+    pub async fn encode(
+        &self,
+        model: Arc<Model>,
+        pixels: Tensor,
+        tokens: ImageTokens,
+    ) -> Result<Tensor, Error> {
         let (sender, reply) = oneshot::channel();
-        self.commands.send(Command::Encode(model, pixels, tokens, sender)).map_err(|_| Error::Draining)?;
+        self.commands
+            .send(Command::Encode(model, pixels, tokens, sender))
+            .map_err(|_| Error::Draining)?;
         reply.await.map_err(|_| Error::Draining)?
     }
 
@@ -251,7 +306,9 @@ impl Engine {
         case: usize,
     ) -> Result<Result<Comparison, parity::Error>, Error> {
         let (sender, reply) = oneshot::channel();
-        self.commands.send(Command::Parity(model, goldens, case, sender)).map_err(|_| Error::Draining)?;
+        self.commands
+            .send(Command::Parity(model, goldens, case, sender))
+            .map_err(|_| Error::Draining)?;
         reply.await.map_err(|_| Error::Draining)
     }
 
@@ -274,7 +331,11 @@ fn digest(values: impl Iterator<Item = f32>) -> blake3::Hash {
 
 /// The same of a tensor's numbers.
 fn digest_of(tensor: &Tensor) -> candle_core::Result<blake3::Hash> {
-    let values = tensor.to_device(&Device::Cpu)?.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;
+    let values = tensor
+        .to_device(&Device::Cpu)?
+        .to_dtype(DType::F32)?
+        .flatten_all()?
+        .to_vec1::<f32>()?;
     Ok(digest(values.into_iter()))
 }
 
@@ -284,6 +345,8 @@ pub fn digest_of_digests(digests: impl Iterator<Item = String>) -> String {
     match digests.len() {
         0 => String::new(),
         1 => digests.swap_remove(0),
-        _ => blake3::hash(digests.concat().as_bytes()).to_hex().to_string(),
+        _ => blake3::hash(digests.concat().as_bytes())
+            .to_hex()
+            .to_string(),
     }
 }

@@ -1,7 +1,8 @@
-//! Parity with Hugging Face transformers: a golden set, as tests/goldens/capture.py writes it, run against a resident model.
+//! Parity with Hugging Face transformers: a golden set, as tests/goldens/capture.py writes it, run
+//! against a resident model.
 //!
-//! A golden set is cases.json, the pictures it names, and for each case a safetensors file with the value that the reference
-//! found at hook points, the token ids of its input and its greedy answer.
+//! A golden set is cases.json, the pictures it names, and for each case a safetensors file with the
+//! value that the reference found at hook points, the token ids of its input and its greedy answer.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -11,7 +12,8 @@ use serde::Deserialize;
 
 use super::sampling::likeliest;
 use crate::intervention::{
-    self, Applied, Context, Error as InterventionError, Intervention, Looks, Observed, Plan, compile,
+    self, Applied, Context, Error as InterventionError, Intervention, Looks, Observed, Plan,
+    compile,
 };
 use crate::model::{Error as ModelError, ImageTokens, Model, Prompt, Rendered, Source};
 use crate::nn::{Hooks, Layout, NoHooks, Point, Result as TensorResult, Site, Span, Stack};
@@ -135,8 +137,16 @@ impl Comparison {
 impl GoldenSet {
     /// Opens the set in `source`; `pictures` holds its pictures as `NAME.png`.
     pub fn open(source: Source, pictures: Source, reader: Reader) -> Result<Self, Error> {
-        let listed: Listed = source.json("cases.json")?.ok_or_else(|| source.missing("cases.json"))?;
-        Ok(Self { reader, source, pictures, chat: listed.chat, cases: listed.cases })
+        let listed: Listed = source
+            .json("cases.json")?
+            .ok_or_else(|| source.missing("cases.json"))?;
+        Ok(Self {
+            reader,
+            source,
+            pictures,
+            chat: listed.chat,
+            cases: listed.cases,
+        })
     }
 
     /// The set in the folder `goldens` beside a model's files; `None` where there is none.
@@ -152,14 +162,19 @@ impl GoldenSet {
     /// The versions that made the set, as its provenance.json has them; empty where it has none.
     pub fn reference(&self) -> Result<String, Error> {
         let provenance: Option<serde_json::Value> = self.source.json("provenance.json")?;
-        Ok(provenance.map(|p| p["versions"].to_string()).unwrap_or_default())
+        Ok(provenance
+            .map(|p| p["versions"].to_string())
+            .unwrap_or_default())
     }
 
     /// The pictures of a case as the model sees them.
     pub fn pictures(&self, model: &Model, case: &Case) -> Result<Vec<Picture>, Error> {
         let load = |name: &String| {
             let bytes = self.pictures.require(&format!("{name}.png"))?;
-            Ok(model.processor.picture(&vision::decode(&bytes, MAX_PICTURE_PIXELS)?, case.images.len())?)
+            Ok(model.processor.picture(
+                &vision::decode(&bytes, MAX_PICTURE_PIXELS)?,
+                case.images.len(),
+            )?)
         };
         case.images.iter().map(load).collect()
     }
@@ -174,7 +189,12 @@ impl GoldenSet {
 
     /// Compiles a case against a model, under its own interventions.
     pub fn prepare(&self, model: &Model, case: &Case) -> Result<Prepared, Error> {
-        self.prepare_under(model, case, &self.interventions(case)?, &Resident::default())
+        self.prepare_under(
+            model,
+            case,
+            &self.interventions(case)?,
+            &Resident::default(),
+        )
     }
 
     /// The same under other interventions, with what the server would have at hand for them.
@@ -191,23 +211,37 @@ impl GoldenSet {
         for look in intervention::looks(list, std::iter::empty()) {
             if look.model.is_none() {
                 let of = |p: &Picture| -> Result<Vec<Vec<f32>>, Error> {
-                    let mass = model.tower.attention(&model.pixels(p)?, look.head.map(|h| h as usize))?;
+                    let mass = model
+                        .tower
+                        .attention(&model.pixels(p)?, look.head.map(|h| h as usize))?;
                     Ok(mass.to_dtype(DType::F32)?.to_vec2()?)
                 };
-                looks.insert(look.clone(), pictures.iter().map(of).collect::<Result<_, _>>()?);
+                looks.insert(
+                    look.clone(),
+                    pictures.iter().map(of).collect::<Result<_, _>>()?,
+                );
             }
         }
         let mut donors = BTreeMap::new();
         for (place, bytes) in intervention::donors(list) {
-            let picture = model.processor.picture(&vision::decode(bytes, MAX_PICTURE_PIXELS)?, case.images.len())?;
+            let picture = model.processor.picture(
+                &vision::decode(bytes, MAX_PICTURE_PIXELS)?,
+                case.images.len(),
+            )?;
             let tokens = model.tokens(&picture);
             let pixels = model.pixels(&picture)?;
             let owners: Vec<_> = (0..tokens.views).map(|view| (0, (0, view))).collect();
             let (features, layout) = model.tower.forward(&pixels, &owners, &mut NoHooks)?;
-            let projected = model.own_projector().forward(&features, &layout, &mut NoHooks)?;
-            donors.insert(place, model.pack(&projected, std::iter::once((0, 0, &tokens)), &mut NoHooks)?);
+            let projected = model
+                .own_projector()
+                .forward(&features, &layout, &mut NoHooks)?;
+            donors.insert(
+                place,
+                model.pack(&projected, std::iter::once((0, 0, &tokens)), &mut NoHooks)?,
+            );
         }
-        let (ids, words) = intervention::words(model, &Rendered::asking(&case.text, &case.question))?;
+        let (ids, words) =
+            intervention::words(model, &Rendered::asking(&case.text, &case.question))?;
         let context = Context {
             model,
             images: &images,
@@ -220,9 +254,18 @@ impl GoldenSet {
         };
         let plan = compile(list, &context)?;
         let observed = plan.retouch(&mut pictures, &model.processor);
-        let pixels = pictures.iter().map(|p| model.pixels(p)).collect::<Result<_, _>>()?;
+        let pixels = pictures
+            .iter()
+            .map(|p| model.pixels(p))
+            .collect::<Result<_, _>>()?;
         let prompt = model.expand(&ids, &plan.images);
-        Ok(Prepared { plan: Arc::new(plan), observed, pixels, images, prompt })
+        Ok(Prepared {
+            plan: Arc::new(plan),
+            observed,
+            pixels,
+            images,
+            prompt,
+        })
     }
 
     /// Runs a case and compares it with what the reference found.
@@ -230,7 +273,9 @@ impl GoldenSet {
         let set = |message: String| Error::Set(format!("{}: {message}", case.name));
         let golden = self.values(case)?;
         let integers = |name: &str| -> Result<Vec<u32>, Error> {
-            let tensor = golden.get(name).ok_or_else(|| set(format!("{name} is missing")))?;
+            let tensor = golden
+                .get(name)
+                .ok_or_else(|| set(format!("{name} is missing")))?;
             Ok(tensor.to_dtype(DType::U32)?.to_vec1()?)
         };
         let prepared = self.prepare(model, case)?;
@@ -244,16 +289,32 @@ impl GoldenSet {
         }
         let values = prepared.values(model)?;
         let mut points = BTreeMap::new();
-        for (name, expected) in golden.iter().filter(|(n, _)| !["input_ids", "greedy"].contains(&n.as_str())) {
+        for (name, expected) in golden
+            .iter()
+            .filter(|(n, _)| !["input_ids", "greedy"].contains(&n.as_str()))
+        {
             let expected = expected.flatten_all()?.to_vec1::<f32>()?;
-            let found = values.get(name).ok_or_else(|| set(format!("{name} never fired")))?;
+            let found = values
+                .get(name)
+                .ok_or_else(|| set(format!("{name} never fired")))?;
             if found.len() != expected.len() {
-                return Err(set(format!("{name}: {} values, the reference has {}", found.len(), expected.len())));
+                return Err(set(format!(
+                    "{name}: {} values, the reference has {}",
+                    found.len(),
+                    expected.len()
+                )));
             }
-            points.insert(name.clone(), (relative_error(found, &expected), expected.len()));
+            points.insert(
+                name.clone(),
+                (relative_error(found, &expected), expected.len()),
+            );
         }
         let answer = prepared.greedy(model, expected.len())?;
-        Ok(Comparison { points, answer, expected })
+        Ok(Comparison {
+            points,
+            answer,
+            expected,
+        })
     }
 
     /// What the reference found.
@@ -264,25 +325,40 @@ impl GoldenSet {
 }
 
 impl Prepared {
-    /// What every hook point holds in one whole forward pass, logits at all positions; and the pixel values.
+    /// What every hook point holds in one whole forward pass, logits at all positions; and the
+    /// pixel values.
     pub fn values(&self, model: &Model) -> Result<BTreeMap<String, Vec<f32>>, Error> {
         self.values_with(model, &mut Applied::one(&self.plan))
     }
 
     /// The same, for who wants to know what the plan did.
-    pub fn values_with(&self, model: &Model, applied: &mut Applied) -> Result<BTreeMap<String, Vec<f32>>, Error> {
-        let mut recorder = Recorder { applied, values: BTreeMap::new() };
+    pub fn values_with(
+        &self,
+        model: &Model,
+        applied: &mut Applied,
+    ) -> Result<BTreeMap<String, Vec<f32>>, Error> {
+        let mut recorder = Recorder {
+            applied,
+            values: BTreeMap::new(),
+        };
         let (hidden, layout) = self.forward(model, &self.prompt.ids, &mut recorder)?;
         model.decoder.logits(&hidden, &layout, &mut recorder)?;
         let mut values = recorder.values;
         for views in &self.pixels {
-            let flat = views.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;
-            values.entry("pixel_values".into()).or_default().extend(flat);
+            let flat = views
+                .to_dtype(DType::F32)?
+                .flatten_all()?
+                .to_vec1::<f32>()?;
+            values
+                .entry("pixel_values".into())
+                .or_default()
+                .extend(flat);
         }
         Ok(values)
     }
 
-    /// The likeliest `count` tokens, each by a whole forward pass: nothing of the cache and the batch is trusted here.
+    /// The likeliest `count` tokens, each by a whole forward pass: nothing of the cache and the
+    /// batch is trusted here.
     pub fn greedy(&self, model: &Model, count: usize) -> Result<Vec<u32>, Error> {
         let mut ids = self.prompt.ids.clone();
         for _ in 0..count {
@@ -290,7 +366,11 @@ impl Prepared {
             let (hidden, layout) = self.forward(model, &ids, &mut applied)?;
             let mut last = Layout::default();
             last.rows_of(0, 0, [ids.len() as u32 - 1].into(), [0].into());
-            let logits = model.decoder.logits(&hidden.narrow(0, layout.rows() - 1, 1)?, &last, &mut applied)?;
+            let logits = model.decoder.logits(
+                &hidden.narrow(0, layout.rows() - 1, 1)?,
+                &last,
+                &mut applied,
+            )?;
             let logits: Vec<f32> = logits.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?;
             let logits: Vec<f64> = logits.into_iter().map(f64::from).collect();
             ids.extend(likeliest(&logits, 1).first().map(|best| best.0));
@@ -299,21 +379,47 @@ impl Prepared {
     }
 
     /// Normed rows of the last layer for all of `ids`, with their layout.
-    fn forward(&self, model: &Model, ids: &[u32], hooks: &mut dyn Hooks) -> Result<(Tensor, Layout), Error> {
+    fn forward(
+        &self,
+        model: &Model,
+        ids: &[u32],
+        hooks: &mut dyn Hooks,
+    ) -> Result<(Tensor, Layout), Error> {
         let prompt = self.prompt.ids.len();
         let mut x = model.decoder.embed(ids)?; // (R, D)
         if !self.pixels.is_empty() {
-            let views = |(i, tokens): (usize, &ImageTokens)| (0..tokens.views).map(move |view| (0, (i, view)));
+            let views = |(i, tokens): (usize, &ImageTokens)| {
+                (0..tokens.views).map(move |view| (0, (i, view)))
+            };
             let owners: Vec<_> = self.images.iter().enumerate().flat_map(views).collect();
-            let (features, layout) = model.tower.forward(&Tensor::cat(&self.pixels, 0)?, &owners, hooks)?;
-            let projector = self.plan.projector.as_ref().unwrap_or(model.own_projector());
+            let (features, layout) =
+                model
+                    .tower
+                    .forward(&Tensor::cat(&self.pixels, 0)?, &owners, hooks)?;
+            let projector = self
+                .plan
+                .projector
+                .as_ref()
+                .unwrap_or(model.own_projector());
             let projected = projector.forward(&features, &layout, hooks)?;
-            let visual =
-                model.pack(&projected, self.images.iter().enumerate().map(|(i, image)| (0, i, image)), hooks)?;
+            let visual = model.pack(
+                &projected,
+                self.images
+                    .iter()
+                    .enumerate()
+                    .map(|(i, image)| (0, i, image)),
+                hooks,
+            )?;
             let mut next = ids.len() as u32..;
             // An image token that the model wrote itself stands for no picture.
             let visual_at = |i: usize, id: u32| i < prompt && id == model.image_token;
-            let row = |(i, &id): (usize, &u32)| if visual_at(i, id) { next.next() } else { Some(i as u32) };
+            let row = |(i, &id): (usize, &u32)| {
+                if visual_at(i, id) {
+                    next.next()
+                } else {
+                    Some(i as u32)
+                }
+            };
             let index: Vec<u32> = ids.iter().enumerate().filter_map(row).collect();
             if visual.dim(0)? > 0 {
                 let index = Tensor::from_slice(&index, index.len(), x.device())?;
@@ -322,17 +428,27 @@ impl Prepared {
         }
         let mut layout = Layout::default();
         // As the engine reads them: the prompt in one pass, then token by token.
-        let end = self.prompt.positions.iter().max().map_or(0, |last| last + 1);
+        let end = self
+            .prompt
+            .positions
+            .iter()
+            .max()
+            .map_or(0, |last| last + 1);
         let after = (0..(ids.len() - prompt) as u32).map(|i| self.prompt.next + i);
         let after = after.map(|p| model.decoder.rotary(p, p + 1));
-        let before = self.prompt.positions.iter().map(|&p| model.decoder.rotary(p, end));
+        let before = self
+            .prompt
+            .positions
+            .iter()
+            .map(|&p| model.decoder.rotary(p, end));
         let positions = before.chain(after).collect();
         layout.rows_of(0, 0, (0..ids.len() as u32).collect(), positions);
         Ok(model.decoder.forward(x, &layout, &mut [], hooks)?)
     }
 }
 
-/// Applies a plan and writes down what every point then holds; of attention scores what is masked as 0.
+/// Applies a plan and writes down what every point then holds; of attention scores what is masked
+/// as 0.
 struct Recorder<'a> {
     applied: &'a mut Applied,
     values: BTreeMap<String, Vec<f32>>,
@@ -341,9 +457,14 @@ struct Recorder<'a> {
 impl Hooks for Recorder<'_> {
     fn on(&mut self, point: Point, spans: &[Span], value: Tensor) -> TensorResult<Tensor> {
         let value = self.applied.on(point, spans, value)?;
-        let mut flat = value.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;
+        let mut flat = value
+            .to_dtype(DType::F32)?
+            .flatten_all()?
+            .to_vec1::<f32>()?;
         if point.site == Site::Scores {
-            flat.iter_mut().filter(|v| **v == f32::NEG_INFINITY).for_each(|v| *v = 0.0);
+            flat.iter_mut()
+                .filter(|v| **v == f32::NEG_INFINITY)
+                .for_each(|v| *v = 0.0);
         }
         // Of a layer that runs again the last pass counts.
         let name = point.to_string();
@@ -359,7 +480,12 @@ impl Hooks for Recorder<'_> {
         self.applied.path(stack, sequence)
     }
 
-    fn survivors(&mut self, stack: Stack, layer: usize, span: &Span) -> TensorResult<Option<Vec<u32>>> {
+    fn survivors(
+        &mut self,
+        stack: Stack,
+        layer: usize,
+        span: &Span,
+    ) -> TensorResult<Option<Vec<u32>>> {
         self.applied.survivors(stack, layer, span)
     }
 }
@@ -367,12 +493,28 @@ impl Hooks for Recorder<'_> {
 /// `|found - expected| / |expected|` in the Euclidean norm; not a number counts as infinite.
 fn relative_error(found: &[f32], expected: &[f32]) -> f64 {
     let norm = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>().sqrt();
-    let difference = norm(&mut found.iter().zip(expected).map(|(a, b)| f64::from(*a) - f64::from(*b)));
-    let error = difference / norm(&mut expected.iter().map(|b| f64::from(*b))).max(f64::MIN_POSITIVE);
+    let difference = norm(
+        &mut found
+            .iter()
+            .zip(expected)
+            .map(|(a, b)| f64::from(*a) - f64::from(*b)),
+    );
+    let error =
+        difference / norm(&mut expected.iter().map(|b| f64::from(*b))).max(f64::MIN_POSITIVE);
     if error.is_nan() { f64::INFINITY } else { error }
 }
 
 /// A hook point with `{l}` for its layer.
 pub fn kind(point: &str) -> String {
-    point.split('.').map(|part| if part.parse::<usize>().is_ok() { "{l}" } else { part }).collect::<Vec<_>>().join(".")
+    point
+        .split('.')
+        .map(|part| {
+            if part.parse::<usize>().is_ok() {
+                "{l}"
+            } else {
+                part
+            }
+        })
+        .collect::<Vec<_>>()
+        .join(".")
 }

@@ -33,11 +33,19 @@ pub(super) struct Prefixes {
 }
 
 impl Prefixes {
-    /// The prompt that shares the longest beginning with `run`, and how many tokens of it; at most `most`.
-    pub(super) fn find(&mut self, tenant: &str, model: &Arc<Model>, run: &Run, most: u32) -> Option<(&Prefix, u32)> {
+    /// The prompt that shares the longest beginning with `run`, and how many tokens of it; at most
+    /// `most`.
+    pub(super) fn find(
+        &mut self,
+        tenant: &str,
+        model: &Arc<Model>,
+        run: &Run,
+        most: u32,
+    ) -> Option<(&Prefix, u32)> {
         let mut best = (0, WORTH - 1);
         for (i, prefix) in self.all.iter().enumerate() {
-            if &*prefix.tenant == tenant && std::ptr::eq(prefix.model.as_ptr(), Arc::as_ptr(model)) {
+            if &*prefix.tenant == tenant && std::ptr::eq(prefix.model.as_ptr(), Arc::as_ptr(model))
+            {
                 let shared = run.program.prefix(&prefix.program).min(most);
                 if shared > best.1 {
                     best = (i + 1, shared);

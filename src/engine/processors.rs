@@ -51,7 +51,10 @@ pub(super) fn process(processors: &Processors, sofar: Sofar<'_>, logits: &mut [f
     if short {
         hide(sofar.eos, logits);
     }
-    if let Some(id) = processors.forced_bos_token_id.filter(|_| sofar.length() == 1) {
+    if let Some(id) = processors
+        .forced_bos_token_id
+        .filter(|_| sofar.length() == 1)
+    {
         force(&[id], logits);
     }
     if !processors.forced_eos_token_id.is_empty() && sofar.answer.len() + 1 == sofar.room {
@@ -63,7 +66,11 @@ pub(super) fn process(processors: &Processors, sofar: Sofar<'_>, logits: &mut [f
         let power = i32::try_from(sofar.answer.len() - start).unwrap_or(i32::MAX);
         let growth = (factor.powi(power) - 1.0) as f32;
         // An end that is hidden stays so.
-        let ends = sofar.eos.iter().filter_map(|&id| index(logits, id)).filter(|&i| logits[i].is_finite());
+        let ends = sofar
+            .eos
+            .iter()
+            .filter_map(|&id| index(logits, id))
+            .filter(|&i| logits[i].is_finite());
         for i in ends.collect::<BTreeSet<_>>() {
             logits[i] += logits[i].abs() * growth;
         }
@@ -99,8 +106,16 @@ fn force(ids: &[u32], logits: &mut [f32]) {
 
 /// The logit of each of `ids`, once.
 fn penalise(penalty: f32, ids: &[u32], logits: &mut [f32]) {
-    for i in ids.iter().filter_map(|&id| index(logits, id)).collect::<BTreeSet<_>>() {
-        logits[i] = if logits[i] < 0.0 { logits[i] * penalty } else { logits[i] / penalty };
+    for i in ids
+        .iter()
+        .filter_map(|&id| index(logits, id))
+        .collect::<BTreeSet<_>>()
+    {
+        logits[i] = if logits[i] < 0.0 {
+            logits[i] * penalty
+        } else {
+            logits[i] / penalty
+        };
     }
 }
 
@@ -110,16 +125,21 @@ fn hide_repeats(size: usize, read: &[u32], tokens: &[u32], logits: &mut [f32]) {
         return;
     }
     let end = &tokens[tokens.len() + 1 - size..];
-    let repeated: Vec<u32> =
-        read.windows(size).filter(|w| w[..size - 1] == *end).filter_map(|w| w.last().copied()).collect();
+    let repeated: Vec<u32> = read
+        .windows(size)
+        .filter(|w| w[..size - 1] == *end)
+        .filter_map(|w| w.last().copied())
+        .collect();
     hide(&repeated, logits);
 }
 
 /// Whether `tokens` end as `sequence` goes on to its last token, and that token.
 fn completes(sequence: &[u32], tokens: &[u32]) -> Option<u32> {
     let (last, before) = sequence.split_last()?;
-    // As transformers has it: a sequence as long as all tokens so far counts, a longer one does not.
-    (sequence.len() == 1 || (sequence.len() <= tokens.len() && tokens.ends_with(before))).then_some(*last)
+    // As transformers has it: a sequence as long as all tokens so far counts, a longer one does
+    // not.
+    (sequence.len() == 1 || (sequence.len() <= tokens.len() && tokens.ends_with(before)))
+        .then_some(*last)
 }
 
 fn add_biases(processors: &Processors, tokens: &[u32], logits: &mut [f32]) {
@@ -131,7 +151,11 @@ fn add_biases(processors: &Processors, tokens: &[u32], logits: &mut [f32]) {
         }
     }
     sums.extend(single);
-    for (sequence, bias) in processors.sequence_bias.iter().filter(|(sequence, _)| sequence.len() > 1) {
+    for (sequence, bias) in processors
+        .sequence_bias
+        .iter()
+        .filter(|(sequence, _)| sequence.len() > 1)
+    {
         if let Some(id) = completes(sequence, tokens) {
             *sums.entry(id).or_default() += *bias as f32;
         }
@@ -157,7 +181,16 @@ mod tests {
 
     fn processed(processors: &Processors, prompt: &[u32], answer: &[u32]) -> Vec<f32> {
         let mut logits = vec![-2.0, 1.0, 3.0, 0.5];
-        process(processors, Sofar { prompt, answer, eos: &[3], room: 3 }, &mut logits);
+        process(
+            processors,
+            Sofar {
+                prompt,
+                answer,
+                eos: &[3],
+                room: 3,
+            },
+            &mut logits,
+        );
         logits
     }
 
@@ -167,23 +200,49 @@ mod tests {
     fn each_does_its_part() {
         let base = Processors::default;
         assert_eq!(processed(&base(), &[0, 2], &[]), [-2.0, 1.0, 3.0, 0.5]);
-        let penalty = Processors { repetition_penalty: Some(2.0), ..base() };
+        let penalty = Processors {
+            repetition_penalty: Some(2.0),
+            ..base()
+        };
         assert_eq!(processed(&penalty, &[0, 2, 9], &[2]), [-4.0, 1.0, 1.5, 0.5]);
-        let twice = Processors { no_repeat_ngram_size: Some(2), ..base() };
+        let twice = Processors {
+            no_repeat_ngram_size: Some(2),
+            ..base()
+        };
         assert_eq!(processed(&twice, &[2, 1, 2], &[]), [-2.0, NONE, 3.0, 0.5]);
-        let words = Processors { bad_words_ids: vec![vec![3], vec![0, 2], vec![1]], ..base() };
+        let words = Processors {
+            bad_words_ids: vec![vec![3], vec![0, 2], vec![1]],
+            ..base()
+        };
         assert_eq!(processed(&words, &[1], &[0]), [-2.0, NONE, NONE, 0.5]);
-        let least = Processors { min_new_tokens: Some(1), min_length: Some(9), ..base() };
+        let least = Processors {
+            min_new_tokens: Some(1),
+            min_length: Some(9),
+            ..base()
+        };
         assert_eq!(processed(&least, &[1], &[]), [-2.0, 1.0, 3.0, NONE]);
         assert_eq!(processed(&least, &[1], &[1]), [-2.0, 1.0, 3.0, 0.5]);
-        let end = Processors { forced_eos_token_id: vec![3], ..base() };
+        let end = Processors {
+            forced_eos_token_id: vec![3],
+            ..base()
+        };
         assert_eq!(processed(&end, &[1], &[1, 1]), [NONE, NONE, NONE, 0.0]);
-        let decay = Processors { exponential_decay_length_penalty: Some((0, 3.0)), ..base() };
+        let decay = Processors {
+            exponential_decay_length_penalty: Some((0, 3.0)),
+            ..base()
+        };
         assert_eq!(processed(&decay, &[1], &[1]), [-2.0, 1.0, 3.0, 1.5]);
-        let begin = Processors { begin_suppress_tokens: vec![2], suppress_tokens: vec![0, 99], ..base() };
+        let begin = Processors {
+            begin_suppress_tokens: vec![2],
+            suppress_tokens: vec![0, 99],
+            ..base()
+        };
         assert_eq!(processed(&begin, &[1, 1], &[]), [NONE, 1.0, NONE, 0.5]);
         assert_eq!(processed(&begin, &[1, 1], &[1]), [NONE, 1.0, 3.0, 0.5]);
-        let bias = Processors { sequence_bias: vec![(vec![1], 0.5), (vec![2, 1], 0.25)], ..base() };
+        let bias = Processors {
+            sequence_bias: vec![(vec![1], 0.5), (vec![2, 1], 0.25)],
+            ..base()
+        };
         assert_eq!(processed(&bias, &[0, 2], &[]), [-2.0, 1.75, 3.0, 0.5]);
     }
 }

@@ -9,7 +9,10 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::processors::Sofar;
 use super::run::{Goal, Run, Stage};
 use super::sampling::{Reading, likeliest, log_softmax};
-use super::{Client, Cost, Error, Event, Finish, Job, Prefilled, Timing, Token, Told, Work, digest_of_digests};
+use super::{
+    Client, Cost, Error, Event, Finish, Job, Prefilled, Timing, Token, Told, Work,
+    digest_of_digests,
+};
 use crate::intervention::Effect;
 use crate::telemetry::names;
 
@@ -55,7 +58,11 @@ impl Request {
             interventions: variant.plan.resolved.len(),
             base: variant.observed.effects(variant.plan.resolved.len()),
             parts: BTreeMap::new(),
-            expected: if let Work::Score(all) = &variant.work { all.len() } else { 1 },
+            expected: if let Work::Score(all) = &variant.work {
+                all.len()
+            } else {
+                1
+            },
             cost: Cost::default(),
             queued: Duration::ZERO,
             done: false,
@@ -107,13 +114,20 @@ impl Request {
 
     fn timing(&self, variant: usize) -> Timing {
         let Progress { cost, queued, .. } = self.variants[variant];
-        Timing { queued, elapsed: self.admitted.elapsed(), cost }
+        Timing {
+            queued,
+            elapsed: self.admitted.elapsed(),
+            cost,
+        }
     }
 
     /// What each intervention of a variant has done, by its own account and that of a run.
     fn effects(&self, variant: usize, of_run: &[Effect]) -> Vec<Effect> {
         let mut effects = self.variants[variant].base.clone();
-        effects.iter_mut().zip(of_run).for_each(|(all, one)| all.add(one));
+        effects
+            .iter_mut()
+            .zip(of_run)
+            .for_each(|(all, one)| all.add(one));
         effects
     }
 
@@ -127,7 +141,10 @@ impl Request {
         for &(variant, _) in &variants {
             self.variants[variant].queued = run.queued.unwrap_or_default();
         }
-        let captured = run.captured.drain(..).chain(run.observed.captured.drain(..));
+        let captured = run
+            .captured
+            .drain(..)
+            .chain(run.observed.captured.drain(..));
         for captured in captured.collect::<Vec<_>>() {
             // Runs that capture are of one variant.
             if let Some(&(variant, _)) = variants.first() {
@@ -143,40 +160,61 @@ impl Request {
             if logprob.is_finite() {
                 self.write(run, (id, f64::from(logprob)), &[], None);
             } else {
-                variants.iter().for_each(|&(v, _)| self.tell(v, Err(Error::NotFinite)));
+                variants
+                    .iter()
+                    .for_each(|&(v, _)| self.tell(v, Err(Error::NotFinite)));
                 run.stage = Stage::Done;
             }
             return;
         }
-        let whole = |reading: Reading| if let Reading::Logits(logits) = reading { Some(logits) } else { None };
+        let whole = |reading: Reading| {
+            if let Reading::Logits(logits) = reading {
+                Some(logits)
+            } else {
+                None
+            }
+        };
         let rows: Vec<Vec<f32>> = readings.into_iter().filter_map(whole).collect();
         let logprobs: Option<Vec<Vec<f64>>> = rows.iter().map(|l| log_softmax(l)).collect();
         let Some(logprobs) = logprobs else {
-            variants.iter().for_each(|&(v, _)| self.tell(v, Err(Error::NotFinite)));
+            variants
+                .iter()
+                .for_each(|&(v, _)| self.tell(v, Err(Error::NotFinite)));
             run.stage = Stage::Done;
             return;
         };
         if logprobs.is_empty() {
             let nothing = || Error::Fault("no row is left to predict from".into());
-            variants.iter().for_each(|&(v, _)| self.tell(v, Err(nothing())));
+            variants
+                .iter()
+                .for_each(|&(v, _)| self.tell(v, Err(nothing())));
             run.stage = Stage::Done;
             return;
         }
         let fresh = run.stage != Stage::Decode;
         let prefilled = || Prefilled {
             visual_tokens: digest_of_digests(run.visuals.iter().map(|v| v.digest.clone())),
-            logits: super::digest(rows.iter().flatten().copied()).to_hex().to_string(),
+            logits: super::digest(rows.iter().flatten().copied())
+                .to_hex()
+                .to_string(),
             pruned: run.observed.pruned(),
         };
         match &mut run.goal {
             Goal::Score(ids) => {
-                let scores: Vec<f64> = ids.iter().zip(&logprobs).map(|(&id, row)| row[id as usize]).collect();
+                let scores: Vec<f64> = ids
+                    .iter()
+                    .zip(&logprobs)
+                    .map(|(&id, row)| row[id as usize])
+                    .collect();
                 let found = prefilled();
                 for &(variant, part) in &variants {
                     let count = self.variants[variant].interventions;
                     // What happened to the prompt is told by the first continuation.
-                    let effects =
-                        if part == 0 { run.observed.effects(count) } else { run.observed.generated_effects(count) };
+                    let effects = if part == 0 {
+                        run.observed.effects(count)
+                    } else {
+                        run.observed.generated_effects(count)
+                    };
                     let scored = Scored {
                         scores: scores.clone(),
                         logits: found.logits.clone(),
@@ -189,12 +227,25 @@ impl Request {
                 }
                 run.stage = Stage::Done;
             }
-            Goal::Generate { sampling, top_logprobs, max_tokens } => {
-                let (Some(logits), Some(logprobs)) = (rows.first(), logprobs.first()) else { return };
+            Goal::Generate {
+                sampling,
+                top_logprobs,
+                max_tokens,
+            } => {
+                let (Some(logits), Some(logprobs)) = (rows.first(), logprobs.first()) else {
+                    return;
+                };
                 let prompt = &run.ids[..run.prompt];
-                let sofar = Sofar { prompt, answer: &run.answer, eos: &self.model.eos, room: *max_tokens };
+                let sofar = Sofar {
+                    prompt,
+                    answer: &run.answer,
+                    eos: &self.model.eos,
+                    room: *max_tokens,
+                };
                 let Some(id) = sampling.next(logits, logprobs, sofar) else {
-                    variants.iter().for_each(|&(v, _)| self.tell(v, Err(Error::NothingLeft)));
+                    variants
+                        .iter()
+                        .for_each(|&(v, _)| self.tell(v, Err(Error::NothingLeft)));
                     run.stage = Stage::Done;
                     return;
                 };
@@ -206,8 +257,16 @@ impl Request {
     }
 
     /// A run writes `id`.
-    fn write(&mut self, run: &mut Run, (id, logprob): (u32, f64), top: &[(u32, f64)], found: Option<Prefilled>) {
-        let Goal::Generate { max_tokens, .. } = &run.goal else { return };
+    fn write(
+        &mut self,
+        run: &mut Run,
+        (id, logprob): (u32, f64),
+        top: &[(u32, f64)],
+        found: Option<Prefilled>,
+    ) {
+        let Goal::Generate { max_tokens, .. } = &run.goal else {
+            return;
+        };
         let length = run.answer.len() + 1 == *max_tokens;
         let finish = match (self.model.eos.contains(&id), length) {
             (true, _) => Some(Finish::Eos),
@@ -215,15 +274,29 @@ impl Request {
             (false, false) => None,
         };
         run.answer.push(id);
-        run.stage = if finish.is_some() { Stage::Done } else { Stage::Decode };
+        run.stage = if finish.is_some() {
+            Stage::Done
+        } else {
+            Stage::Decode
+        };
         for (variant, _) in run.variants.clone() {
             counter!(names::GENERATION_TOKENS).increment(1);
             if let Some(found) = &found {
                 self.tell(variant, Ok(Event::Prefilled(found.clone())));
             }
-            let effects = self.effects(variant, &run.observed.effects(self.variants[variant].interventions));
+            let effects = self.effects(
+                variant,
+                &run.observed.effects(self.variants[variant].interventions),
+            );
             let timing = self.timing(variant);
-            let token = Token { id, logprob, top: top.to_vec(), finish, timing, effects };
+            let token = Token {
+                id,
+                logprob,
+                top: top.to_vec(),
+                finish,
+                timing,
+                effects,
+            };
             self.tell(variant, Ok(Event::Token(token)));
         }
         if !self.is_wanted(run) {
@@ -239,7 +312,10 @@ impl Request {
         }
         let mut effects = progress.base.clone();
         for part in progress.parts.values() {
-            effects.iter_mut().zip(&part.effects).for_each(|(all, one)| all.add(one));
+            effects
+                .iter_mut()
+                .zip(&part.effects)
+                .for_each(|(all, one)| all.add(one));
         }
         let first = progress.parts.values().next();
         let prefilled = Prefilled {
@@ -250,6 +326,13 @@ impl Request {
         let scores = progress.parts.values().map(|p| p.scores.clone()).collect();
         self.tell(variant, Ok(Event::Prefilled(prefilled)));
         let timing = self.timing(variant);
-        self.tell(variant, Ok(Event::Scored { scores, timing, effects }));
+        self.tell(
+            variant,
+            Ok(Event::Scored {
+                scores,
+                timing,
+                effects,
+            }),
+        );
     }
 }

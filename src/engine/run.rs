@@ -17,10 +17,17 @@ use crate::nn::{Checkpoint, Lanes, Meter, Stack, Track, is_ours};
 
 /// What a run is for.
 #[derive(Debug, Clone)]
-#[expect(clippy::large_enum_variant, reason = "one per run, and most runs generate")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one per run, and most runs generate"
+)]
 pub(super) enum Goal {
     /// An answer.
-    Generate { sampling: Sampling, max_tokens: usize, top_logprobs: usize },
+    Generate {
+        sampling: Sampling,
+        max_tokens: usize,
+        top_logprobs: usize,
+    },
     /// The likelihood of its last tokens.
     Score(Vec<u32>),
 }
@@ -134,14 +141,27 @@ impl Run {
         let after = prompt.next..prompt.next + more.len() as u32;
         let positions: Vec<u32> = prompt.positions.iter().copied().chain(after).collect();
         let end = positions.iter().max().map_or(0, |last| last + 1);
-        let positions: Vec<u32> = positions.into_iter().map(|p| model.decoder.rotary(p, end)).collect();
+        let positions: Vec<u32> = positions
+            .into_iter()
+            .map(|p| model.decoder.rotary(p, end))
+            .collect();
         let rows = rows(model, &ids, &positions, &looks, &variant.plan.images);
-        // Visual tokens may leave, and the last one of the prompt with them: the row before them stays.
-        let stays =
-            prompt.ids.iter().position(|&id| id == model.image_token).filter(|_| !variant.plan.prunes.is_empty());
+        // Visual tokens may leave, and the last one of the prompt with them: the row before them
+        // stays.
+        let stays = prompt
+            .ids
+            .iter()
+            .position(|&id| id == model.image_token)
+            .filter(|_| !variant.plan.prunes.is_empty());
         let wanted = (stays.unwrap_or(prompt.ids.len()) as u32).saturating_sub(1);
         let layers = model.decoder.config().num_hidden_layers;
-        let program = Program::of(&variant.plan, Stack::LanguageModel, layers, rows.into(), wanted)?;
+        let program = Program::of(
+            &variant.plan,
+            Stack::LanguageModel,
+            layers,
+            rows.into(),
+            wanted,
+        )?;
         Ok(Self {
             variants: vec![of],
             plan: variant.plan.clone(),
@@ -153,7 +173,10 @@ impl Run {
             positions,
             goal,
             parent: None,
-            own: Rectangle { slot: 0, position: 0 },
+            own: Rectangle {
+                slot: 0,
+                position: 0,
+            },
             children: Vec::new(),
             stage: Stage::Waiting,
             visuals: Vec::new(),
@@ -179,7 +202,11 @@ impl Run {
         }
         // The rows say what was scored; where the prompt ended they do not.
         let goal = match &self.goal {
-            Goal::Generate { sampling, max_tokens, top_logprobs } => {
+            Goal::Generate {
+                sampling,
+                max_tokens,
+                top_logprobs,
+            } => {
                 format!("{sampling:?} {max_tokens} {top_logprobs}")
             }
             Goal::Score(ids) => format!("{}", ids.len()),
@@ -200,9 +227,14 @@ impl Run {
     /// Bytes of keys and values that it adds to what it shares.
     pub(super) fn kv_bytes(&self, model: &Model) -> usize {
         let layers = self.program.slots.len() - 1;
-        let own = self.ids.len().saturating_sub(self.own.position as usize) * layers.saturating_sub(self.own.slot);
+        let own = self.ids.len().saturating_sub(self.own.position as usize)
+            * layers.saturating_sub(self.own.slot);
         // A lane has a copy of the prompt.
-        let copied = if self.writes_in_lanes(model) { self.ids.len() } else { 0 };
+        let copied = if self.writes_in_lanes(model) {
+            self.ids.len()
+        } else {
+            0
+        };
         (own + (copied + self.room()) * layers) * kv_row_bytes(model)
     }
 
@@ -211,8 +243,15 @@ impl Run {
         self.room() > 1 && !is_ours(&model.device) && !self.plan.looks_into_attention()
     }
 
-    /// Begins at the bottom: with nothing, or with the first `position` tokens of a sequence that agrees on them.
-    pub(super) fn begin(&mut self, model: &Model, meters: &Meters, lanes: &Lanes, with: Option<(&Track, u32)>) {
+    /// Begins at the bottom: with nothing, or with the first `position` tokens of a sequence that
+    /// agrees on them.
+    pub(super) fn begin(
+        &mut self,
+        model: &Model,
+        meters: &Meters,
+        lanes: &Lanes,
+        with: Option<(&Track, u32)>,
+    ) {
         let (prompt, room) = (self.ids.len(), self.room());
         let position = with.map_or(0, |(_, position)| position);
         let track = match with {
@@ -233,23 +272,39 @@ impl Run {
 
     /// Tokens and positions of its input from a token on.
     fn rows_from(&self, position: u32) -> Vec<(u32, u32)> {
-        (position..).zip(self.positions[position as usize..].iter().copied()).collect()
+        (position..)
+            .zip(self.positions[position as usize..].iter().copied())
+            .collect()
     }
 
     /// Begins where `parent` has brought it.
     pub(super) fn begin_from(&mut self, model: &Model, lanes: &Lanes, parent: &Self) {
         let Some(track) = &parent.track else { return };
         let Rectangle { slot, position } = self.own;
-        self.keep(model, track.fork(slot, position, self.ids.len(), self.room()), lanes);
-        self.observed.inherit(parent.observed.cells(), Stack::LanguageModel, slot, position);
+        self.keep(
+            model,
+            track.fork(slot, position, self.ids.len(), self.room()),
+            lanes,
+        );
+        self.observed.inherit(
+            parent.observed.cells(),
+            Stack::LanguageModel,
+            slot,
+            position,
+        );
         if slot == 0 {
             self.rows = self.rows_from(position);
             return;
         }
         self.from = track.checkpoint(slot).to_vec();
         for checkpoint in &self.from {
-            let rows = checkpoint.tokens.iter().copied().zip(checkpoint.positions.iter().copied());
-            self.rows.extend(rows.filter(|(token, _)| *token >= position));
+            let rows = checkpoint
+                .tokens
+                .iter()
+                .copied()
+                .zip(checkpoint.positions.iter().copied());
+            self.rows
+                .extend(rows.filter(|(token, _)| *token >= position));
         }
     }
 
@@ -257,17 +312,28 @@ impl Run {
     pub(super) fn input(&self, model: &Model, range: Range<usize>) -> Result<Tensor, Error> {
         if self.own.slot == 0 {
             let (first, last) = (self.rows[range.start].0, self.rows[range.end - 1].0);
-            return embed(model, &self.ids, first as usize..last as usize + 1, &self.visuals);
+            return embed(
+                model,
+                &self.ids,
+                first as usize..last as usize + 1,
+                &self.visuals,
+            );
         }
         // Of each checkpoint the part that falls in the range.
         let mut parts = Vec::new();
         let mut place = 0;
         for checkpoint in &self.from {
-            let first = checkpoint.tokens.partition_point(|&t| t < self.own.position);
+            let first = checkpoint
+                .tokens
+                .partition_point(|&t| t < self.own.position);
             let count = checkpoint.tokens.len() - first;
             let (start, end) = (range.start.max(place), range.end.min(place + count));
             if start < end {
-                parts.push(checkpoint.rows.narrow(0, first + start - place, end - start)?);
+                parts.push(
+                    checkpoint
+                        .rows
+                        .narrow(0, first + start - place, end - start)?,
+                );
             }
             place += count;
         }
@@ -292,24 +358,30 @@ impl Run {
         matches!(self.stage, Stage::Decode | Stage::Done) && self.is_read()
     }
 
-    /// The rows of `tokens`, which are left of its rows, whose logits are asked for: the last one that is left of the prompt, and
-    /// those of a continuation but for its last.
+    /// The rows of `tokens`, which are left of its rows, whose logits are asked for: the last one
+    /// that is left of the prompt, and those of a continuation but for its last.
     pub(super) fn wanted(&self, tokens: &[u32]) -> Vec<usize> {
         let prompt = tokens.partition_point(|&t| (t as usize) < self.prompt);
-        // A chunk may end before the prompt does; rows that leave do so from runs that are read as a whole.
+        // A chunk may end before the prompt does; rows that leave do so from runs that are read as
+        // a whole.
         let holds_end = |&i: &usize| self.program.whole || tokens[i] as usize + 1 == self.prompt;
         let last = prompt.checked_sub(1).filter(holds_end);
         let until = match &self.goal {
             Goal::Generate { .. } => self.prompt,
             Goal::Score(ids) => self.prompt + ids.len() - 1,
         };
-        last.into_iter().chain((prompt..tokens.len()).filter(|&i| (tokens[i] as usize) < until)).collect()
+        last.into_iter()
+            .chain((prompt..tokens.len()).filter(|&i| (tokens[i] as usize) < until))
+            .collect()
     }
 
     /// The token and position of what it wrote last.
     pub(super) fn last_written(&self, model: &Model) -> (u32, u32) {
         let read = self.answer.len() as u32 - 1;
-        (self.prompt as u32 + read, model.decoder.rotary(self.next + read, self.next + read + 1))
+        (
+            self.prompt as u32 + read,
+            model.decoder.rotary(self.next + read, self.next + read + 1),
+        )
     }
 
     /// Lets go of what only the prefill needed.
@@ -329,23 +401,50 @@ impl Run {
 /// What a variant asks of its runs, and the tokens that each reads after the prompt.
 fn goals(work: &Work) -> Vec<(Goal, &[u32])> {
     match work {
-        Work::Generate { sampling, max_tokens, top_logprobs } => {
-            let goal =
-                Goal::Generate { sampling: sampling.clone(), max_tokens: *max_tokens, top_logprobs: *top_logprobs };
+        Work::Generate {
+            sampling,
+            max_tokens,
+            top_logprobs,
+        } => {
+            let goal = Goal::Generate {
+                sampling: sampling.clone(),
+                max_tokens: *max_tokens,
+                top_logprobs: *top_logprobs,
+            };
             vec![(goal, &[][..])]
         }
-        Work::Score(continuations) => continuations.iter().map(|c| (Goal::Score(c.clone()), c.as_slice())).collect(),
+        Work::Score(continuations) => continuations
+            .iter()
+            .map(|c| (Goal::Score(c.clone()), c.as_slice()))
+            .collect(),
     }
 }
 
 /// What stands in each row.
-fn rows(model: &Model, ids: &[u32], positions: &[u32], looks: &[Look], images: &[ImageTokens]) -> Vec<Row> {
+fn rows(
+    model: &Model,
+    ids: &[u32],
+    positions: &[u32],
+    looks: &[Look],
+    images: &[ImageTokens],
+) -> Vec<Row> {
     let mut visual = looks.iter().zip(images).flat_map(|(look, image)| {
         let key = u128::from_le_bytes(look.key.as_bytes()[..16].try_into().unwrap_or_default());
         (0..image.len() as u128).map(move |i| key.wrapping_add(i) | 1 << 127)
     });
-    let content = |&id: &u32| if id == model.image_token { visual.next() } else { None }.unwrap_or(id.into());
-    ids.iter().map(content).zip(positions).map(|(content, &position)| Row { content, position }).collect()
+    let content = |&id: &u32| {
+        if id == model.image_token {
+            visual.next()
+        } else {
+            None
+        }
+        .unwrap_or(id.into())
+    };
+    ids.iter()
+        .map(content)
+        .zip(positions)
+        .map(|(content, &position)| Row { content, position })
+        .collect()
 }
 
 /// Bytes of the keys and values of one row at one layer.
@@ -355,7 +454,12 @@ pub(super) fn kv_row_bytes(model: &Model) -> usize {
 }
 
 /// Token embeddings of `ids[range]`, visual tokens at image tokens: `(n, D)`.
-fn embed(model: &Model, ids: &[u32], range: Range<usize>, visuals: &[Arc<Visual>]) -> Result<Tensor, Error> {
+fn embed(
+    model: &Model,
+    ids: &[u32],
+    range: Range<usize>,
+    visuals: &[Arc<Visual>],
+) -> Result<Tensor, Error> {
     let words = model.decoder.embed(&ids[range.clone()])?; // (n, D)
     let is_image = |id: &u32| *id == model.image_token;
     let before = ids[..range.start].iter().filter(|id| is_image(id)).count();

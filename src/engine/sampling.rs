@@ -11,7 +11,8 @@ use crate::model::{Cutoffs, Model, Processors};
 pub(super) enum Reading {
     /// All logits.
     Logits(Vec<f32>),
-    /// The likeliest token, the lowest id among equals, and its log-probability; found on the device.
+    /// The likeliest token, the lowest id among equals, and its log-probability; found on the
+    /// device.
     Likeliest(u32, f32),
 }
 
@@ -36,12 +37,22 @@ impl Sampling {
     /// Always the likeliest token.
     pub fn greedy() -> Self {
         let (cutoffs, processors) = (Cutoffs::default(), Arc::default());
-        Self { temperature: 0.0, top_k: 0, top_p: 1.0, cutoffs, processors, draws: Draws::new(0, "", 0, 0) }
+        Self {
+            temperature: 0.0,
+            top_k: 0,
+            top_p: 1.0,
+            cutoffs,
+            processors,
+            draws: Draws::new(0, "", 0, 0),
+        }
     }
 
     /// The likeliest token by what the model's generation_config.json makes of its logits.
     pub fn greedy_as(model: &Model) -> Self {
-        Self { processors: model.generation.processors.clone().into(), ..Self::greedy() }
+        Self {
+            processors: model.generation.processors.clone().into(),
+            ..Self::greedy()
+        }
     }
 
     /// Whether nothing but the likeliest token of each step is asked for.
@@ -49,9 +60,14 @@ impl Sampling {
         self.temperature <= 0.0 && self.processors.is_empty()
     }
 
-    /// Chooses the next token: from the log-probabilities of the vocabulary, or, where processors act, from what they make of
-    /// `logits`. `None` where they leave no token.
-    pub(super) fn next(&mut self, logits: &[f32], logprobs: &[f64], sofar: Sofar<'_>) -> Option<u32> {
+    /// Chooses the next token: from the log-probabilities of the vocabulary, or, where processors
+    /// act, from what they make of `logits`. `None` where they leave no token.
+    pub(super) fn next(
+        &mut self,
+        logits: &[f32],
+        logprobs: &[f64],
+        sofar: Sofar<'_>,
+    ) -> Option<u32> {
         if self.processors.is_empty() {
             return Some(self.choose(logprobs));
         }
@@ -60,12 +76,19 @@ impl Sampling {
         log_softmax(&changed).map(|logprobs| self.choose(&logprobs))
     }
 
-    /// The tokens that may be drawn from `logits (V)`, without processors, and the probability of each; likeliest first.
+    /// The tokens that may be drawn from `logits (V)`, without processors, and the probability of
+    /// each; likeliest first.
     pub fn probabilities(&self, logits: &[f32]) -> Vec<(u32, f64)> {
-        let Some(logprobs) = log_softmax(logits) else { return Vec::new() };
+        let Some(logprobs) = log_softmax(logits) else {
+            return Vec::new();
+        };
         let (candidates, weights) = self.kept(&logprobs);
         let total: f64 = weights.iter().sum();
-        candidates.iter().zip(weights).map(|(candidate, weight)| (candidate.0, weight / total)).collect()
+        candidates
+            .iter()
+            .zip(weights)
+            .map(|(candidate, weight)| (candidate.0, weight / total))
+            .collect()
     }
 
     /// Chooses from the log-probabilities of the vocabulary.
@@ -81,20 +104,34 @@ impl Sampling {
                 return candidate.0;
             }
         }
-        candidates.get(weights.len().saturating_sub(1)).map_or(0, |c| c.0)
+        candidates
+            .get(weights.len().saturating_sub(1))
+            .map_or(0, |c| c.0)
     }
 
-    /// What may be drawn, likeliest first, and its weights, in the order of transformers: temperature, `top_h`, `top_k`, `top_p`,
-    /// `min_p`, `typical_p`, `epsilon_cutoff`, `eta_cutoff`.
+    /// What may be drawn, likeliest first, and its weights, in the order of transformers:
+    /// temperature, `top_h`, `top_k`, `top_p`, `min_p`, `typical_p`, `epsilon_cutoff`,
+    /// `eta_cutoff`.
     fn kept(&self, logprobs: &[f64]) -> (Vec<(u32, f64)>, Vec<f64>) {
-        let keep = if self.top_k == 0 { logprobs.len() } else { self.top_k };
+        let keep = if self.top_k == 0 {
+            logprobs.len()
+        } else {
+            self.top_k
+        };
         let scaled: Vec<f64> = logprobs.iter().map(|l| l / self.temperature).collect();
-        let keep = self.cutoffs.top_h.map_or(keep, |share| keep.min(entropic(&scaled, share)));
+        let keep = self
+            .cutoffs
+            .top_h
+            .map_or(keep, |share| keep.min(entropic(&scaled, share)));
         let mut candidates = likeliest(&scaled, keep);
         let highest = candidates.first().map_or(0.0, |c| c.1);
         let mut weights: Vec<f64> = candidates.iter().map(|c| (c.1 - highest).exp()).collect();
         // All of them is all of them, however little the last ones add to a sum.
-        let wanted = if self.top_p < 1.0 { self.top_p * weights.iter().sum::<f64>() } else { f64::INFINITY };
+        let wanted = if self.top_p < 1.0 {
+            self.top_p * weights.iter().sum::<f64>()
+        } else {
+            f64::INFINITY
+        };
         let mut held = 0.0;
         weights.retain(|w| {
             held < wanted && {
@@ -140,7 +177,11 @@ impl Cutoff {
         let total: f64 = weights.iter().sum();
         let shares: Vec<f64> = weights.iter().map(|w| w / total).collect();
         let first = shares.first().copied().unwrap_or_default();
-        let entropy = -shares.iter().filter(|p| **p > 0.0).map(|p| p * p.ln()).sum::<f64>();
+        let entropy = -shares
+            .iter()
+            .filter(|p| **p > 0.0)
+            .map(|p| p * p.ln())
+            .sum::<f64>();
         let least = match self {
             Self::Share(share) => share * first,
             Self::Epsilon(epsilon) => epsilon,
@@ -172,7 +213,11 @@ fn entropic(scaled: &[f64], share: f64) -> usize {
     let highest = top.first().map_or(0.0, |t| t.1);
     let weights: Vec<f64> = top.iter().map(|t| (t.1 - highest).exp()).collect();
     let total: f64 = weights.iter().sum();
-    let terms: Vec<f64> = weights.iter().map(|w| w / total).map(|p| if p > 0.0 { -p * p.ln() } else { 0.0 }).collect();
+    let terms: Vec<f64> = weights
+        .iter()
+        .map(|w| w / total)
+        .map(|p| if p > 0.0 { -p * p.ln() } else { 0.0 })
+        .collect();
     let most = share * terms.iter().sum::<f64>();
     let mut held = 0.0;
     let within = terms.iter().take_while(|&&term| {
@@ -195,7 +240,11 @@ pub(super) fn log_softmax(logits: &[f32]) -> Option<Vec<f64>> {
 
 /// The `count` likeliest (id, value), likeliest first, the lower id first among equals.
 pub(super) fn likeliest(values: &[f64], count: usize) -> Vec<(u32, f64)> {
-    let order = |a: &u32, b: &u32| values[*b as usize].total_cmp(&values[*a as usize]).then(a.cmp(b));
+    let order = |a: &u32, b: &u32| {
+        values[*b as usize]
+            .total_cmp(&values[*a as usize])
+            .then(a.cmp(b))
+    };
     let mut ids: Vec<u32> = (0..values.len() as u32).collect();
     let count = count.min(ids.len());
     if count == 0 {
@@ -204,7 +253,9 @@ pub(super) fn likeliest(values: &[f64], count: usize) -> Vec<(u32, f64)> {
     ids.select_nth_unstable_by(count - 1, order);
     ids.truncate(count);
     ids.sort_unstable_by(order);
-    ids.into_iter().map(|id| (id, values[id as usize])).collect()
+    ids.into_iter()
+        .map(|id| (id, values[id as usize]))
+        .collect()
 }
 
 #[cfg(test)]
@@ -212,7 +263,13 @@ mod tests {
     use super::*;
 
     fn sampling(temperature: f64, top_k: usize, top_p: f64) -> Sampling {
-        Sampling { temperature, top_k, top_p, draws: Draws::new(1, "", 0, 0), ..Sampling::greedy() }
+        Sampling {
+            temperature,
+            top_k,
+            top_p,
+            draws: Draws::new(1, "", 0, 0),
+            ..Sampling::greedy()
+        }
     }
 
     #[test]

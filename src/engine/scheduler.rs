@@ -37,8 +37,15 @@ pub(super) struct Scheduler {
 }
 
 impl Scheduler {
-    pub(super) fn new(inbox: UnboundedReceiver<Command>, admission: Arc<Admission>, limits: Limits) -> Self {
-        let meters = Meters { kv: Meter::default(), rows: Meter::default() };
+    pub(super) fn new(
+        inbox: UnboundedReceiver<Command>,
+        admission: Arc<Admission>,
+        limits: Limits,
+    ) -> Self {
+        let meters = Meters {
+            kv: Meter::default(),
+            rows: Meter::default(),
+        };
         let pictures = Pictures::new(limits.picture_bytes, &meters.rows);
         Self {
             inbox,
@@ -80,7 +87,8 @@ impl Scheduler {
             };
             match command {
                 Command::Run(request) => {
-                    // Who comes new starts level with who has had least, not with a claim on the past.
+                    // Who comes new starts level with who has had least, not with a claim on the
+                    // past.
                     let least = self.served.values().copied().min().unwrap_or(0);
                     self.served.entry(request.client.clone()).or_insert(least);
                     self.requests.push_back(*request);
@@ -109,9 +117,16 @@ impl Scheduler {
         self.requests.retain_mut(|request| {
             if let Some(deadline) = request.deadline {
                 let left = deadline.saturating_duration_since(now).as_secs_f64();
-                let hopeless = !request.started && speed > 0.0 && request.price as f64 / speed > left;
+                let hopeless =
+                    !request.started && speed > 0.0 && request.price as f64 / speed > left;
                 if left <= 0.0 || hopeless {
-                    let tokens = request.runs.iter().flatten().map(|r| r.answer.len()).max().unwrap_or(0);
+                    let tokens = request
+                        .runs
+                        .iter()
+                        .flatten()
+                        .map(|r| r.answer.len())
+                        .max()
+                        .unwrap_or(0);
                     request.fail(|| Error::Deadline { tokens });
                 }
             }
@@ -123,7 +138,8 @@ impl Scheduler {
         });
         if self.requests.len() < before {
             let requests = &self.requests;
-            self.served.retain(|client, _| requests.iter().any(|r| r.client == *client));
+            self.served
+                .retain(|client, _| requests.iter().any(|r| r.client == *client));
             self.prefixes.sweep();
         }
     }
@@ -154,7 +170,11 @@ impl Scheduler {
             let before: u64 = batch.iter().map(|(_, p)| p.run.cost.rows).sum();
             let (places, mut parts): (Vec<(usize, usize)>, Vec<Part>) = batch.drain(..).unzip();
             let result = guarded(|| step::run(&model, &mut parts));
-            let rows: u64 = parts.iter().map(|p| p.run.cost.rows).sum::<u64>().saturating_sub(before);
+            let rows: u64 = parts
+                .iter()
+                .map(|p| p.run.cost.rows)
+                .sum::<u64>()
+                .saturating_sub(before);
             self.speed = self.speed.max(rows as f64 / start.elapsed().as_secs_f64());
             match result {
                 Ok(()) => self.advance(&model, places, parts),
@@ -172,7 +192,13 @@ impl Scheduler {
     /// Puts the runs of a step back, tells what they found and lets others start from them.
     fn advance(&mut self, model: &Arc<Model>, places: Vec<(usize, usize)>, parts: Vec<Part>) {
         let lanes = self.lanes_of(model);
-        for ((at, index), Part { mut run, readings, .. }) in places.into_iter().zip(parts) {
+        for (
+            (at, index),
+            Part {
+                mut run, readings, ..
+            },
+        ) in places.into_iter().zip(parts)
+        {
             let request = &mut self.requests[at];
             let was_read = run.stage == Stage::Decode;
             request.advance(&mut run, readings);
@@ -199,7 +225,11 @@ impl Scheduler {
     /// Where those that write with `model` keep it, for as long as anybody does.
     fn lanes_of(&mut self, model: &Arc<Model>) -> Lanes {
         self.lanes.retain(|(of, _)| of.strong_count() > 0);
-        if let Some((_, lanes)) = self.lanes.iter().find(|(of, _)| of.as_ptr() == Arc::as_ptr(model)) {
+        if let Some((_, lanes)) = self
+            .lanes
+            .iter()
+            .find(|(of, _)| of.as_ptr() == Arc::as_ptr(model))
+        {
             return lanes.clone();
         }
         let lanes = Lanes::new(&self.meters.kv);
@@ -207,7 +237,8 @@ impl Scheduler {
         lanes
     }
 
-    /// Who takes part in the next step of `model`: all that write, and of those that read as many rows as a step holds.
+    /// Who takes part in the next step of `model`: all that write, and of those that read as many
+    /// rows as a step holds.
     fn choose(&mut self, model: &Arc<Model>) -> Vec<((usize, usize), Part)> {
         let mut batch = Vec::new();
         let mut active = 0;
@@ -219,7 +250,14 @@ impl Scheduler {
                     Some(run) if run.stage == Stage::Decode => {
                         active += 1;
                         if own && let Some(run) = slot.take() {
-                            batch.push(((at, index), Part { run, rows: 0..1, readings: Vec::new() }));
+                            batch.push((
+                                (at, index),
+                                Part {
+                                    run,
+                                    rows: 0..1,
+                                    readings: Vec::new(),
+                                },
+                            ));
                         }
                     }
                     _ => {}
@@ -228,15 +266,21 @@ impl Scheduler {
         }
         for ((at, _), part) in &batch {
             let layers = part.run.program.slots.len() as u64;
-            *self.served.entry(self.requests[*at].client.clone()).or_default() += layers;
+            *self
+                .served
+                .entry(self.requests[*at].client.clone())
+                .or_default() += layers;
         }
         let mut left = self.limits.step_rows.saturating_sub(batch.len());
         let mut room = self.limits.running.saturating_sub(active);
         let mut passed_over: Vec<usize> = Vec::new();
         let mut encoded = 0;
         while left > 0 {
-            let Some((at, index)) = self.next(model, &passed_over, room) else { break };
-            let fresh = matches!(&self.requests[at].runs[index], Some(run) if run.stage == Stage::Waiting);
+            let Some((at, index)) = self.next(model, &passed_over, room) else {
+                break;
+            };
+            let fresh =
+                matches!(&self.requests[at].runs[index], Some(run) if run.stage == Stage::Waiting);
             if fresh {
                 if !self.has_memory(model, at, index, active) {
                     // Nobody else takes the room that it waits for.
@@ -262,9 +306,15 @@ impl Scheduler {
                 }
             }
             let request = &mut self.requests[at];
-            let Some(run) = request.runs[index].take() else { break };
+            let Some(run) = request.runs[index].take() else {
+                break;
+            };
             let rest = run.rows.len() - run.read;
-            let count = if run.program.whole { rest } else { rest.min(left) };
+            let count = if run.program.whole {
+                rest
+            } else {
+                rest.min(left)
+            };
             if run.program.whole && rest > left && !batch.is_empty() {
                 request.runs[index] = Some(run);
                 passed_over.push(at);
@@ -274,16 +324,29 @@ impl Scheduler {
             let layers = (run.program.slots.len() - run.own.slot) as u64;
             *self.served.entry(request.client.clone()).or_default() += count as u64 * layers;
             let rows = run.read..run.read + count;
-            batch.push(((at, index), Part { run, rows, readings: Vec::new() }));
+            batch.push((
+                (at, index),
+                Part {
+                    run,
+                    rows,
+                    readings: Vec::new(),
+                },
+            ));
         }
         batch
     }
 
     /// The next run that reads: of the client that has had least, of its oldest request.
-    fn next(&self, model: &Arc<Model>, passed_over: &[usize], room: usize) -> Option<(usize, usize)> {
+    fn next(
+        &self,
+        model: &Arc<Model>,
+        passed_over: &[usize],
+        room: usize,
+    ) -> Option<(usize, usize)> {
         let mut best: Option<(u64, usize, usize)> = None;
         for (at, request) in self.requests.iter().enumerate() {
-            if !Arc::ptr_eq(&request.model, model) || passed_over.contains(&at) || request.is_over() {
+            if !Arc::ptr_eq(&request.model, model) || passed_over.contains(&at) || request.is_over()
+            {
                 continue;
             }
             let served = self.served.get(&request.client).copied().unwrap_or(0);
@@ -300,7 +363,10 @@ impl Scheduler {
             };
             // Those that have begun come first: what they hold is freed sooner.
             let ready = |stage: Stage| {
-                request.runs.iter().position(|r| r.as_ref().is_some_and(|r| r.stage == stage && is_ready(r)))
+                request
+                    .runs
+                    .iter()
+                    .position(|r| r.as_ref().is_some_and(|r| r.stage == stage && is_ready(r)))
             };
             if let Some(index) = ready(Stage::Prefill).or_else(|| ready(Stage::Waiting)) {
                 best = Some((served, at, index));
@@ -309,9 +375,12 @@ impl Scheduler {
         best.map(|(_, at, index)| (at, index))
     }
 
-    /// Whether the keys and values of a run fit; forgets prompts until they do. What would never fit goes alone.
+    /// Whether the keys and values of a run fit; forgets prompts until they do. What would never
+    /// fit goes alone.
     fn has_memory(&mut self, model: &Arc<Model>, at: usize, index: usize, active: usize) -> bool {
-        let Some(Some(run)) = self.requests[at].runs.get(index) else { return false };
+        let Some(Some(run)) = self.requests[at].runs.get(index) else {
+            return false;
+        };
         let needed = run.kv_bytes(model);
         while self.meters.kv.bytes() + needed > self.limits.kv_bytes {
             if !self.prefixes.forget_one() {
@@ -321,7 +390,8 @@ impl Scheduler {
         true
     }
 
-    /// Gets a run ready: its pictures, and what it takes from others. False where its pictures have to wait for the next step.
+    /// Gets a run ready: its pictures, and what it takes from others. False where its pictures have
+    /// to wait for the next step.
     fn begin(
         &mut self,
         model: &Arc<Model>,
@@ -333,22 +403,43 @@ impl Scheduler {
         let lanes = self.lanes_of(model);
         let tenant = self.requests[at].client.tenant.clone();
         let request = &self.requests[at];
-        let Some(run) = request.runs[index].as_ref() else { return Ok(false) };
+        let Some(run) = request.runs[index].as_ref() else {
+            return Ok(false);
+        };
         let looks = run.looks.clone();
         let mut known = run.visuals.clone();
         // Those that will start above the bottom need rows that this run computes itself.
-        let waits = |c: &usize| request.runs[*c].as_ref().map(|c| c.own).filter(|own| own.slot > 0);
+        let waits = |c: &usize| {
+            request.runs[*c]
+                .as_ref()
+                .map(|c| c.own)
+                .filter(|own| own.slot > 0)
+        };
         let above: Vec<Rectangle> = run.children.iter().filter_map(waits).collect();
-        let most = above.iter().map(|own| own.position).min().unwrap_or(u32::MAX);
-        let found = if run.parent.is_none() { self.prefixes.find(&tenant, model, run, most) } else { None };
+        let most = above
+            .iter()
+            .map(|own| own.position)
+            .min()
+            .unwrap_or(u32::MAX);
+        let found = if run.parent.is_none() {
+            self.prefixes.find(&tenant, model, run, most)
+        } else {
+            None
+        };
         let taken = found.map(|(prefix, position)| {
             known.extend_from_slice(&prefix.visuals);
-            (prefix.track.fork(0, position, 0, 0), position, prefix.cells.clone())
+            (
+                prefix.track.fork(0, position, 0, 0),
+                position,
+                prefix.cells.clone(),
+            )
         });
         let (mut visuals, mut captured) = (Vec::new(), Vec::new());
         let missing: Vec<Look> = looks
             .iter()
-            .filter(|look| !known.iter().any(|v| v.key == look.key) && self.pictures.get(look).is_none())
+            .filter(|look| {
+                !known.iter().any(|v| v.key == look.key) && self.pictures.get(look).is_none()
+            })
             .cloned()
             .collect();
         if !missing.is_empty() {
@@ -360,7 +451,8 @@ impl Scheduler {
             let mut all = missing.clone();
             let mut rows: usize = all.iter().map(|l| l.rows(model)).sum();
             for look in self.upcoming(model, left, (at, index)) {
-                let known = all.iter().any(|l| l.key == look.key) || self.pictures.get(&look).is_some();
+                let known =
+                    all.iter().any(|l| l.key == look.key) || self.pictures.get(&look).is_some();
                 if !known && rows + look.rows(model) <= most {
                     rows += look.rows(model);
                     all.push(look);
@@ -380,12 +472,18 @@ impl Scheduler {
             histogram!(names::QUEUE_DURATION).record(request.admitted.elapsed());
         }
         let admitted = request.admitted;
-        let Some(mut run) = request.runs[index].take() else { return Ok(false) };
+        let Some(mut run) = request.runs[index].take() else {
+            return Ok(false);
+        };
         run.mark_started(admitted);
         run.visuals = looks
             .iter()
             .filter_map(|look| {
-                let at_hand = visuals.iter().chain(&known).find(|v| v.key == look.key).cloned();
+                let at_hand = visuals
+                    .iter()
+                    .chain(&known)
+                    .find(|v| v.key == look.key)
+                    .cloned();
                 at_hand.or_else(|| self.pictures.get(look))
             })
             .collect();
@@ -400,17 +498,34 @@ impl Scheduler {
         run.captured = captured;
         if run.parent.is_none() {
             let hit = taken.is_some();
-            let name = if hit { names::PREFIX_CACHE_HITS } else { names::PREFIX_CACHE_MISSES };
+            let name = if hit {
+                names::PREFIX_CACHE_HITS
+            } else {
+                names::PREFIX_CACHE_MISSES
+            };
             counter!(name).increment(1);
             if let Some((_, position, cells)) = &taken {
-                run.observed.inherit(cells, Stack::LanguageModel, 0, *position);
+                run.observed
+                    .inherit(cells, Stack::LanguageModel, 0, *position);
             }
-            run.begin(model, &self.meters, &lanes, taken.as_ref().map(|(track, position, _)| (track, *position)));
+            run.begin(
+                model,
+                &self.meters,
+                &lanes,
+                taken
+                    .as_ref()
+                    .map(|(track, position, _)| (track, *position)),
+            );
         }
         if let Some(track) = &mut run.track {
-            above.iter().for_each(|own| track.keep(own.slot, own.position));
+            above
+                .iter()
+                .for_each(|own| track.keep(own.slot, own.position));
         }
-        let whole = run.program.cells(Rectangle { slot: 0, position: 0 });
+        let whole = run.program.cells(Rectangle {
+            slot: 0,
+            position: 0,
+        });
         counter!(names::ROWS_REUSED).increment(whole.saturating_sub(run.program.cells(run.own)));
         run.stage = Stage::Prefill;
         self.requests[at].runs[index] = Some(run);
@@ -420,9 +535,17 @@ impl Scheduler {
     /// Pictures of runs that may start in this step too, as far as `left` rows go.
     fn upcoming(&self, model: &Arc<Model>, mut left: usize, but: (usize, usize)) -> Vec<Look> {
         let mut looks = Vec::new();
-        for (at, request) in self.requests.iter().enumerate().filter(|(_, r)| Arc::ptr_eq(&r.model, model)) {
+        for (at, request) in self
+            .requests
+            .iter()
+            .enumerate()
+            .filter(|(_, r)| Arc::ptr_eq(&r.model, model))
+        {
             for (index, run) in request.runs.iter().enumerate() {
-                let Some(run) = run.as_ref().filter(|r| r.stage == Stage::Waiting && !r.program.alone) else {
+                let Some(run) = run
+                    .as_ref()
+                    .filter(|r| r.stage == Stage::Waiting && !r.program.alone)
+                else {
                     continue;
                 };
                 if (at, index) == but {
@@ -452,15 +575,32 @@ fn guarded<T, E: std::fmt::Display>(work: impl FnOnce() -> Result<T, E>) -> Resu
     }
 }
 
-fn attention(model: &Model, pixels: &[Tensor], head: Option<usize>) -> Result<Vec<Vec<Vec<f32>>>, crate::model::Error> {
+fn attention(
+    model: &Model,
+    pixels: &[Tensor],
+    head: Option<usize>,
+) -> Result<Vec<Vec<Vec<f32>>>, crate::model::Error> {
     let mass = model.tower.attention(&Tensor::cat(pixels, 0)?, head)?;
-    let mut views = mass.to_dtype(DType::F32)?.to_device(&Device::Cpu)?.to_vec2()?.into_iter();
-    pixels.iter().map(|p| Ok(views.by_ref().take(p.dim(0)?).collect())).collect()
+    let mut views = mass
+        .to_dtype(DType::F32)?
+        .to_device(&Device::Cpu)?
+        .to_vec2()?
+        .into_iter();
+    pixels
+        .iter()
+        .map(|p| Ok(views.by_ref().take(p.dim(0)?).collect()))
+        .collect()
 }
 
-fn encode(model: &Model, pixels: &Tensor, tokens: &ImageTokens) -> Result<Tensor, crate::model::Error> {
+fn encode(
+    model: &Model,
+    pixels: &Tensor,
+    tokens: &ImageTokens,
+) -> Result<Tensor, crate::model::Error> {
     let owners: Vec<_> = (0..pixels.dim(0)?).map(|view| (0, (0, view))).collect();
     let (features, layout) = model.tower.forward(pixels, &owners, &mut NoHooks)?;
-    let projected = model.own_projector().forward(&features, &layout, &mut NoHooks)?;
+    let projected = model
+        .own_projector()
+        .forward(&features, &layout, &mut NoHooks)?;
     model.pack(&projected, std::iter::once((0, 0, tokens)), &mut NoHooks)
 }

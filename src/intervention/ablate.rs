@@ -1,4 +1,5 @@
-//! Ablate: values become zero, or their mean over the chosen tokens of the prompt (mean ablation within one input).
+//! Ablate: values become zero, or their mean over the chosen tokens of the prompt (mean ablation
+//! within one input).
 //!
 //! Law: ablating to zero is scaling by 0.
 
@@ -15,13 +16,24 @@ pub struct Ablate {
 }
 
 impl Ablate {
-    pub(super) fn compile(&self, place: Place, compiler: &mut Compiler<'_>) -> Result<Resolved, Error> {
+    pub(super) fn compile(
+        &self,
+        place: Place,
+        compiler: &mut Compiler<'_>,
+    ) -> Result<Resolved, Error> {
         let mut aim = self.target.aim(place, "target", compiler)?;
         if !self.mean {
             return Ok(aim.edit(place, compiler, |_| Operation::Scale(0.0)));
         }
-        aim = aim.of_prompt(place, "and the mean is that of tokens of the prompt", compiler)?;
+        aim = aim.of_prompt(
+            place,
+            "and the mean is that of tokens of the prompt",
+            compiler,
+        )?;
         let over = aim.rows.clone();
-        Ok(aim.edit(place, compiler, |_| Operation::Like { over: over.clone(), value: None }))
+        Ok(aim.edit(place, compiler, |_| Operation::Like {
+            over: over.clone(),
+            value: None,
+        }))
     }
 }

@@ -1,7 +1,9 @@
-//! Add noise: the perturbation of the importance score (Lee et al. 2024, definition 3.1), in the named readings of its formula.
+//! Add noise: the perturbation of the importance score (Lee et al. 2024, definition 3.1), in the
+//! named readings of its formula.
 //!
-//! With scale s, u uniform in `[-1, 1)` and g standard normal, drawn for every value: LITERAL `x + |x| + s u`; ABS_SCALED
-//! `x + s |x| u`; KESKAR `x + s (|x| + 1) u` (Keskar et al. 2017); ADDITIVE `x + s u`; GAUSSIAN `x + s g`.
+//! With scale s, u uniform in `[-1, 1)` and g standard normal, drawn for every value: LITERAL
+//! `x + |x| + s u`; ABS_SCALED `x + s |x| u`; KESKAR `x + s (|x| + 1) u` (Keskar et al. 2017);
+//! ADDITIVE `x + s u`; GAUSSIAN `x + s g`.
 //!
 //! Law: scale 0 changes nothing, but for LITERAL.
 
@@ -35,17 +37,29 @@ pub enum Geometry {
 }
 
 impl AddNoise {
-    pub(super) fn compile(&self, place: Place, compiler: &mut Compiler<'_>) -> Result<Resolved, Error> {
+    pub(super) fn compile(
+        &self,
+        place: Place,
+        compiler: &mut Compiler<'_>,
+    ) -> Result<Resolved, Error> {
         place.check_factor("scale", self.scale, 0.0)?;
         let aim = self.target.aim(place, "target", compiler)?;
         let aim = if aim.is_attention() {
-            aim.of_prompt(place, "and the width of attention is fixed within the prompt alone", compiler)?
+            aim.of_prompt(
+                place,
+                "and the width of attention is fixed within the prompt alone",
+                compiler,
+            )?
         } else {
             aim
         };
         let seed = self.seed;
         let context = compiler.context;
-        let factor = if self.random_scale { (2.0 * place.draws(seed, context, 0).unit() - 1.0).abs() } else { 1.0 };
+        let factor = if self.random_scale {
+            (2.0 * place.draws(seed, context, 0).unit() - 1.0).abs()
+        } else {
+            1.0
+        };
         let scale = self.scale * factor;
         let (constant, absolute, shift) = match self.geometry {
             Geometry::Literal => (scale, 0.0, 1.0),
@@ -58,8 +72,18 @@ impl AddNoise {
         let per_view = aim.rows.views.values().map(Vec::len).max().unwrap_or(0);
         Ok(aim.edit(place, compiler, |point| {
             let draws = place.streams(seed, context, &point.to_string());
-            let value = Value::Noise(Noise { draws, gaussian, per_view, width });
-            Operation::Add { value, constant, absolute, shift }
+            let value = Value::Noise(Noise {
+                draws,
+                gaussian,
+                per_view,
+                width,
+            });
+            Operation::Add {
+                value,
+                constant,
+                absolute,
+                shift,
+            }
         }))
     }
 }

@@ -38,19 +38,28 @@ impl Hooks for Applied {
         let attention = matches!(point.site, Site::Scores | Site::Pattern);
         let mut parts: Vec<(Range<usize>, Tensor)> = Vec::new();
         for span in spans {
-            let Some((plan, observed)) = self.runs.get_mut(span.sequence) else { continue };
+            let Some((plan, observed)) = self.runs.get_mut(span.sequence) else {
+                continue;
+            };
             if point.site == Site::ResidPre {
                 observed.pass(point.stack, span);
             }
             let edits = plan.edits.get(&point).map_or(&[][..], Vec::as_slice);
             let captures = plan.captures.get(&point).map_or(&[][..], Vec::as_slice);
-            let prune = point.layer.filter(|_| point.stack == Stack::LanguageModel && point.site == Site::Pattern);
+            let prune = point
+                .layer
+                .filter(|_| point.stack == Stack::LanguageModel && point.site == Site::Pattern);
             let prune = prune.and_then(|layer| plan.prunes.get(&layer));
             if edits.is_empty() && captures.is_empty() && prune.is_none() {
                 continue;
             }
-            let own =
-                || if attention { value.transpose(0, 1) } else { value.narrow(0, span.rows.start, span.rows.len()) };
+            let own = || {
+                if attention {
+                    value.transpose(0, 1)
+                } else {
+                    value.narrow(0, span.rows.start, span.rows.len())
+                }
+            };
             let (mut part, mut changed) = (own()?, false);
             for edit in edits {
                 if let Some(new) = edit.apply(point, span, &part, observed)? {
@@ -60,7 +69,11 @@ impl Hooks for Applied {
             for capture in captures {
                 observed.captured.extend(capture.take(point, span, &part)?);
             }
-            if let Some(Prune { ranking: Ranking::Received { from, .. }, .. }) = prune {
+            if let Some(Prune {
+                ranking: Ranking::Received { from, .. },
+                ..
+            }) = prune
+            {
                 let rows = from.of(span);
                 if !rows.is_empty() {
                     let looks = select(&part, &rows)?.to_dtype(DType::F32)?; // (n, H, S)
@@ -82,21 +95,36 @@ impl Hooks for Applied {
     }
 
     fn wants(&self, point: Point, sequence: usize) -> bool {
-        self.runs.get(sequence).is_some_and(|(plan, _)| plan.acts_at(point))
+        self.runs
+            .get(sequence)
+            .is_some_and(|(plan, _)| plan.acts_at(point))
     }
 
     fn path(&self, stack: Stack, sequence: usize) -> Option<&[usize]> {
-        self.runs.get(sequence).and_then(|(plan, _)| plan.paths.get(&stack)).map(AsRef::as_ref)
+        self.runs
+            .get(sequence)
+            .and_then(|(plan, _)| plan.paths.get(&stack))
+            .map(AsRef::as_ref)
     }
 
     fn survivors(&mut self, stack: Stack, layer: usize, span: &Span) -> Result<Option<Vec<u32>>> {
-        let Some((plan, observed)) = self.runs.get_mut(span.sequence) else { return Ok(None) };
-        let Some(prune) = plan.prunes.get(&layer).filter(|_| stack == Stack::LanguageModel) else { return Ok(None) };
+        let Some((plan, observed)) = self.runs.get_mut(span.sequence) else {
+            return Ok(None);
+        };
+        let Some(prune) = plan
+            .prunes
+            .get(&layer)
+            .filter(|_| stack == Stack::LanguageModel)
+        else {
+            return Ok(None);
+        };
         let here = |token: &u32| span.tokens.binary_search(token).is_ok();
         let ranked: Vec<u32> = match &prune.ranking {
             Ranking::Fixed(ranked) => ranked.iter().copied().filter(here).collect(),
             Ranking::Received { visual, .. } => {
-                let Some(received) = observed.received.take() else { return Ok(None) };
+                let Some(received) = observed.received.take() else {
+                    return Ok(None);
+                };
                 let score = |token: u32| received.get(&token).copied().unwrap_or(0.0);
                 let mut ranked: Vec<u32> = visual.iter().copied().filter(here).collect();
                 ranked.sort_by(|a, b| score(*b).total_cmp(&score(*a)).then(a.cmp(b)));
@@ -108,8 +136,16 @@ impl Hooks for Applied {
         }
         let mut leaving: Vec<u32> = ranked.into_iter().skip(prune.keep).collect();
         leaving.sort_unstable();
-        observed.left(prune.owner, Point::at(stack, layer, Site::ResidPost), span, &leaving);
-        let rows = (0..).zip(span.tokens.iter()).filter(|(_, t)| leaving.binary_search(t).is_err()).map(|(row, _)| row);
+        observed.left(
+            prune.owner,
+            Point::at(stack, layer, Site::ResidPost),
+            span,
+            &leaving,
+        );
+        let rows = (0..)
+            .zip(span.tokens.iter())
+            .filter(|(_, t)| leaving.binary_search(t).is_err())
+            .map(|(row, _)| row);
         Ok((!leaving.is_empty()).then(|| rows.collect()))
     }
 }
@@ -119,14 +155,19 @@ fn select(x: &Tensor, rows: &[u32]) -> Result<Tensor> {
     if rows.is_empty() {
         return x.narrow(0, 0, 0);
     }
-    x.contiguous()?.index_select(&Tensor::from_slice(rows, rows.len(), x.device())?, 0)
+    x.contiguous()?
+        .index_select(&Tensor::from_slice(rows, rows.len(), x.device())?, 0)
 }
 
-/// `values`, as wide as the prompt, with zeros up to the width of `like`: attention grows with the answer, and what a token of
-/// the prompt would see there is masked.
+/// `values`, as wide as the prompt, with zeros up to the width of `like`: attention grows with the
+/// answer, and what a token of the prompt would see there is masked.
 fn fit(values: &Tensor, like: &Tensor) -> Result<Tensor> {
     let (has, wide) = (values.dim(D::Minus1)?, like.dim(D::Minus1)?);
-    if has < wide { values.pad_with_zeros(D::Minus1, 0, wide - has) } else { Ok(values.clone()) }
+    if has < wide {
+        values.pad_with_zeros(D::Minus1, 0, wide - has)
+    } else {
+        Ok(values.clone())
+    }
 }
 
 /// Ones at `chosen` of `count`, as a mask.
@@ -142,7 +183,13 @@ fn mask(chosen: Option<&[u32]>, count: usize, x: &Tensor) -> Result<Tensor> {
 
 impl Edit {
     /// The rows of `span` after it, or `None` where it has nothing to do with them.
-    fn apply(&self, point: Point, span: &Span, part: &Tensor, observed: &mut Observed) -> Result<Option<Tensor>> {
+    fn apply(
+        &self,
+        point: Point,
+        span: &Span,
+        part: &Tensor,
+        observed: &mut Observed,
+    ) -> Result<Option<Tensor>> {
         let rows = self.rows.of(span);
         if rows.is_empty() {
             return Ok(None);
@@ -151,12 +198,19 @@ impl Edit {
             Operation::Gather(order) => {
                 let new = select(part, order)?;
                 if order.len() == rows.len() {
-                    observed.changed(self.owner, point, span, span.tokens.to_vec(), (part, &new))?;
+                    observed.changed(
+                        self.owner,
+                        point,
+                        span,
+                        span.tokens.to_vec(),
+                        (part, &new),
+                    )?;
                 }
                 return Ok(Some(new));
             }
             Operation::Pool(groups) => {
-                let mean = |group: &Vec<u32>| select(&part.to_dtype(DType::F32)?, group)?.mean_keepdim(0);
+                let mean =
+                    |group: &Vec<u32>| select(&part.to_dtype(DType::F32)?, group)?.mean_keepdim(0);
                 let pooled = groups.iter().map(mean).collect::<Result<Vec<_>>>()?;
                 return Ok(Some(Tensor::cat(&pooled, 0)?.to_dtype(part.dtype())?));
             }
@@ -164,13 +218,24 @@ impl Edit {
         }
         let whole = rows.len() == span.rows.len();
         let tokens = || rows.iter().map(|&row| span.tokens[row as usize]).collect();
-        let old = if whole { part.contiguous()? } else { select(part, &rows)? };
+        let old = if whole {
+            part.contiguous()?
+        } else {
+            select(part, &rows)?
+        };
         let new = match &self.operation {
             Operation::Hide(keys) => {
                 let new = self.hide(point, span, &old, keys)?;
-                // The pattern is what the hidden scores made of it; how much that is shows at the scores.
+                // The pattern is what the hidden scores made of it; how much that is shows at the
+                // scores.
                 if point.site == Site::Scores {
-                    observed.changed(self.owner, point, span, tokens(), (&softmax(&old)?, &softmax(&new)?))?;
+                    observed.changed(
+                        self.owner,
+                        point,
+                        span,
+                        tokens(),
+                        (&softmax(&old)?, &softmax(&new)?),
+                    )?;
                 }
                 new
             }
@@ -183,13 +248,20 @@ impl Edit {
                     let masked = old.eq(f64::NEG_INFINITY)?;
                     new = masked.where_cond(&old, &new)?;
                     let zero = old.zeros_like()?;
-                    (was, is) = (masked.where_cond(&zero, &old)?, masked.where_cond(&zero, &new)?);
+                    (was, is) = (
+                        masked.where_cond(&zero, &old)?,
+                        masked.where_cond(&zero, &new)?,
+                    );
                 }
                 observed.changed(self.owner, point, span, tokens(), (&was, &is))?;
                 new
             }
         };
-        let new = if whole { new } else { scatter_rows(&part.contiguous()?, &new, &rows, part.device())? };
+        let new = if whole {
+            new
+        } else {
+            scatter_rows(&part.contiguous()?, &new, &rows, part.device())?
+        };
         Ok(Some(new))
     }
 
@@ -207,14 +279,27 @@ impl Edit {
         chosen.broadcast_as(old.shape())?.where_cond(new, old)
     }
 
-    /// All of `old (n, ...)`, the rows `rows` of `part`, after the operation; in f32, then in the dtype of `old`.
-    fn compute(&self, operation: &Operation, span: &Span, part: &Tensor, old: &Tensor, rows: &[u32]) -> Result<Tensor> {
+    /// All of `old (n, ...)`, the rows `rows` of `part`, after the operation; in f32, then in the
+    /// dtype of `old`.
+    fn compute(
+        &self,
+        operation: &Operation,
+        span: &Span,
+        part: &Tensor,
+        old: &Tensor,
+        rows: &[u32],
+    ) -> Result<Tensor> {
         let dtype = old.dtype();
         let x = old.to_dtype(DType::F32)?;
         let new = match operation {
             Operation::Scale(0.0) => x.zeros_like()?,
             Operation::Scale(factor) => (x * *factor)?,
-            Operation::Add { value, constant, absolute, shift } => {
+            Operation::Add {
+                value,
+                constant,
+                absolute,
+                shift,
+            } => {
                 let value = match value {
                     Value::Fixed(value) => fit(value, &x)?.broadcast_as(x.shape())?,
                     Value::Noise(noise) => noise.rows(span, rows, &x)?,
@@ -227,12 +312,17 @@ impl Edit {
                 sum
             }
             Operation::Write(values) if values.dim(0)? == 1 => {
-                fit(&values.to_dtype(DType::F32)?, &x)?.broadcast_as(x.shape())?.contiguous()?
+                fit(&values.to_dtype(DType::F32)?, &x)?
+                    .broadcast_as(x.shape())?
+                    .contiguous()?
             }
             Operation::Write(values) => {
                 let view = (span.image, span.view);
                 let rank = |&row: &u32| self.rows.rank(view, span.tokens[row as usize]) as u32;
-                select(&fit(&values.to_dtype(DType::F32)?, &x)?, &rows.iter().map(rank).collect::<Vec<_>>())?
+                select(
+                    &fit(&values.to_dtype(DType::F32)?, &x)?,
+                    &rows.iter().map(rank).collect::<Vec<_>>(),
+                )?
             }
             Operation::Like { over, value } => {
                 let all = select(&part.to_dtype(DType::F32)?, &over.of(span))?;
@@ -264,12 +354,15 @@ impl Edit {
         new.to_dtype(dtype)
     }
 
-    /// Scores `(n, H, S)` with minus infinity at the hidden keys, but for rows that would see nothing; or the pattern with zeros
-    /// there.
+    /// Scores `(n, H, S)` with minus infinity at the hidden keys, but for rows that would see
+    /// nothing; or the pattern with zeros there.
     fn hide(&self, point: Point, span: &Span, old: &Tensor, keys: &Rows) -> Result<Tensor> {
         let view = (span.image, span.view);
-        let hidden: Vec<u32> =
-            (0..).zip(span.keys.iter()).filter(|(_, t)| keys.holds(view, **t)).map(|(i, _)| i).collect();
+        let hidden: Vec<u32> = (0..)
+            .zip(span.keys.iter())
+            .filter(|(_, t)| keys.holds(view, **t))
+            .map(|(i, _)| i)
+            .collect();
         let width = old.dim(D::Minus1)?;
         let heads = mask(self.heads.as_deref(), old.dim(1)?, old)?.unsqueeze(1)?; // (H, 1)
         let hidden = heads.broadcast_mul(&mask(Some(&hidden), width, old)?.unsqueeze(0)?)?; // (H, S)
@@ -299,7 +392,10 @@ impl Noise {
         let mut shape = like.dims().to_vec();
         shape.pop();
         shape.push(self.width);
-        fit(&Tensor::from_vec(values, shape, like.device())?.narrow(D::Minus1, 0, width)?, like)
+        fit(
+            &Tensor::from_vec(values, shape, like.device())?.narrow(D::Minus1, 0, width)?,
+            like,
+        )
     }
 }
 
@@ -310,17 +406,31 @@ impl Capture {
         if rows.is_empty() {
             return Ok(None);
         }
-        let mut value = if rows.len() == span.rows.len() { part.copy()? } else { select(part, &rows)? };
+        let mut value = if rows.len() == span.rows.len() {
+            part.copy()?
+        } else {
+            select(part, &rows)?
+        };
         if let Some(heads) = &self.heads {
-            value = value.contiguous()?.index_select(&Tensor::from_slice(heads, heads.len(), value.device())?, 1)?;
+            value = value
+                .contiguous()?
+                .index_select(&Tensor::from_slice(heads, heads.len(), value.device())?, 1)?;
         }
         let mut tokens: Vec<u32> = rows.iter().map(|&r| span.tokens[r as usize]).collect();
         let dtype = value.dtype();
         let mut lens = None;
         value = match &self.reduction {
             Reduction::None => value,
-            Reduction::Mean => value.to_dtype(DType::F32)?.mean_keepdim(0)?.to_dtype(dtype)?,
-            Reduction::Norm => value.to_dtype(DType::F32)?.sqr()?.sum(D::Minus1)?.sqrt()?.to_dtype(dtype)?,
+            Reduction::Mean => value
+                .to_dtype(DType::F32)?
+                .mean_keepdim(0)?
+                .to_dtype(dtype)?,
+            Reduction::Norm => value
+                .to_dtype(DType::F32)?
+                .sqr()?
+                .sum(D::Minus1)?
+                .sqrt()?
+                .to_dtype(dtype)?,
             Reduction::Last => {
                 tokens.drain(..tokens.len() - 1);
                 value.narrow(0, rows.len() - 1, 1)?
@@ -331,7 +441,9 @@ impl Capture {
             }
             Reduction::Received(keys) => {
                 let view = (span.image, span.view);
-                let numbers = (0..).zip(span.keys.iter()).filter(|(_, t)| keys.holds(view, **t));
+                let numbers = (0..)
+                    .zip(span.keys.iter())
+                    .filter(|(_, t)| keys.holds(view, **t));
                 let (numbers, seen): (Vec<u32>, Vec<u32>) = numbers.map(|(i, &t)| (i, t)).unzip();
                 tokens = seen;
                 let received = value.to_dtype(DType::F32)?.mean((0, 1))?; // (S)
@@ -343,6 +455,14 @@ impl Capture {
         let generated = point.stack == Stack::LanguageModel && first >= prompt;
         let step = if generated { first - prompt + 1 } else { 0 };
         let value = value.contiguous()?;
-        Ok(Some(Captured { target: self.target, point, step, view: (span.image, span.view), tokens, value, lens }))
+        Ok(Some(Captured {
+            target: self.target,
+            point,
+            step,
+            view: (span.image, span.view),
+            tokens,
+            value,
+            lens,
+        }))
     }
 }

@@ -13,13 +13,26 @@ pub struct BlankImage {
 }
 
 impl BlankImage {
-    pub(super) fn compile(self, place: Place, compiler: &mut Compiler<'_>) -> Result<Resolved, Error> {
+    pub(super) fn compile(
+        self,
+        place: Place,
+        compiler: &mut Compiler<'_>,
+    ) -> Result<Resolved, Error> {
         place.needs_image(compiler.context)?;
         let mut resolved = Resolved::default();
         for image in 0..compiler.context.images.len() {
             let draws = place.draws(0, compiler.context, image);
-            let change = Change::Paint { cells: vec![0], fill: self.fill, draws };
-            compiler.plan.retouches.push(Retouch { owner: place.index, image, grid: Grid { side: 1 }, change });
+            let change = Change::Paint {
+                cells: vec![0],
+                fill: self.fill,
+                draws,
+            };
+            compiler.plan.retouches.push(Retouch {
+                owner: place.index,
+                image,
+                grid: Grid { side: 1 },
+                change,
+            });
             resolved.resolutions.push(Resolution::of(image, Vec::new()));
         }
         Ok(resolved)

@@ -16,7 +16,11 @@ pub struct DropLayers {
 }
 
 impl DropLayers {
-    pub(super) fn compile(&self, place: Place, compiler: &mut Compiler<'_>) -> Result<Resolved, Error> {
+    pub(super) fn compile(
+        &self,
+        place: Place,
+        compiler: &mut Compiler<'_>,
+    ) -> Result<Resolved, Error> {
         place.needs_layers(self.stack, compiler.context)?;
         let mut indices = self.layers.clone();
         indices.sort_unstable();
@@ -24,7 +28,11 @@ impl DropLayers {
         for (i, &layer) in self.layers.iter().enumerate() {
             compiler.check_runs(place, &format!("layers[{i}]"), self.stack, layer as usize)?;
         }
-        let path = compiler.path(self.stack).into_iter().filter(|&l| !indices.contains(&(l as u32))).collect();
+        let path = compiler
+            .path(self.stack)
+            .into_iter()
+            .filter(|&l| !indices.contains(&(l as u32)))
+            .collect();
         compiler.set_path(place, self.stack, path);
         Ok(Resolved {
             changed_nothing: indices.is_empty(),

@@ -1,4 +1,5 @@
-//! Exit early: the output of one layer goes to the final norm (Schuster et al. 2022), or from the tower to the projector.
+//! Exit early: the output of one layer goes to the final norm (Schuster et al. 2022), or from the
+//! tower to the projector.
 //!
 //! Law: leaving after the last layer that runs changes nothing.
 
@@ -16,7 +17,11 @@ pub struct ExitEarly {
 }
 
 impl ExitEarly {
-    pub(super) fn compile(&self, place: Place, compiler: &mut Compiler<'_>) -> Result<Resolved, Error> {
+    pub(super) fn compile(
+        &self,
+        place: Place,
+        compiler: &mut Compiler<'_>,
+    ) -> Result<Resolved, Error> {
         place.needs_layers(self.stack, compiler.context)?;
         compiler.check_runs(place, "layer", self.stack, self.layer as usize)?;
         let path = compiler.path(self.stack);
@@ -26,6 +31,10 @@ impl ExitEarly {
         let fired = (path.len() - end - 1) as u64;
         let indices = path[..=end].iter().map(|&l| l as u32).collect();
         compiler.set_path(place, self.stack, path[..=end].to_vec());
-        Ok(Resolved { changed_nothing: fired == 0, fired: Some(fired), resolutions: vec![Resolution::of(0, indices)] })
+        Ok(Resolved {
+            changed_nothing: fired == 0,
+            fired: Some(fired),
+            resolutions: vec![Resolution::of(0, indices)],
+        })
     }
 }

@@ -26,21 +26,30 @@ impl Act {
     pub fn digest(&self) -> blake3::Hash {
         let mut hasher = blake3::Hasher::new();
         hasher.update(self.what.as_bytes());
-        for rows in [Some(&self.rows), self.others.as_ref()].into_iter().flatten() {
+        for rows in [Some(&self.rows), self.others.as_ref()]
+            .into_iter()
+            .flatten()
+        {
             rows.hash(&mut hasher);
         }
         hasher.finalize()
     }
 
-    /// Whether what a row gets depends on rows after it; it can then be done only to all rows at once.
+    /// Whether what a row gets depends on rows after it; it can then be done only to all rows at
+    /// once.
     pub fn looks_ahead(&self) -> bool {
         self.ahead
     }
 
-    /// The first token of the sequence that it has to do with; `u32::MAX` for one that waits for what is generated.
+    /// The first token of the sequence that it has to do with; `u32::MAX` for one that waits for
+    /// what is generated.
     pub fn first(&self) -> u32 {
         let first = |rows: &Rows| {
-            let view = rows.views.get(&(0, 0)).map(Vec::as_slice).unwrap_or_default();
+            let view = rows
+                .views
+                .get(&(0, 0))
+                .map(Vec::as_slice)
+                .unwrap_or_default();
             view.iter().position(|p| *p).map_or(u32::MAX, |i| i as u32)
         };
         first(&self.rows).min(self.others.as_ref().map_or(u32::MAX, |o| first(o)))
@@ -56,10 +65,16 @@ impl Act {
             let (a, b) = (view(a), view(b));
             let shared = a.len().min(b.len());
             let within = (0..shared).find(|&i| a[i] != b[i]);
-            within.or_else(|| (shared..a.len().max(b.len())).find(|&i| a.get(i).or(b.get(i)) == Some(&true)))
+            within.or_else(|| {
+                (shared..a.len().max(b.len())).find(|&i| a.get(i).or(b.get(i)) == Some(&true))
+            })
         };
         let rows = apart(&self.rows, &other.rows);
-        let others = self.others.as_ref().zip(other.others.as_ref()).and_then(|(a, b)| apart(a, b));
+        let others = self
+            .others
+            .as_ref()
+            .zip(other.others.as_ref())
+            .and_then(|(a, b)| apart(a, b));
         rows.into_iter().chain(others).min().map(|i| i as u32)
     }
 }
@@ -89,7 +104,11 @@ impl Plan {
 impl Rows {
     fn hash(&self, hasher: &mut blake3::Hasher) {
         for (view, rows) in &self.views {
-            hasher.update(&[view.0, view.1, rows.len()].map(|n| (n as u64).to_le_bytes()).concat());
+            hasher.update(
+                &[view.0, view.1, rows.len()]
+                    .map(|n| (n as u64).to_le_bytes())
+                    .concat(),
+            );
             hasher.update(&rows.iter().map(|&r| u8::from(r)).collect::<Vec<_>>());
         }
         hasher.update(format!("{:?}", self.generated).as_bytes());
@@ -99,10 +118,24 @@ impl Rows {
 impl Edit {
     fn act(&self, point: Point) -> Result<Act> {
         let mut hasher = blake3::Hasher::new();
-        hasher.update(format!("{} {point} {:?} {:?} ", self.owner, self.heads, self.dimensions).as_bytes());
+        hasher.update(
+            format!(
+                "{} {point} {:?} {:?} ",
+                self.owner, self.heads, self.dimensions
+            )
+            .as_bytes(),
+        );
         let others = self.operation.hash(&mut hasher)?;
-        let ahead = matches!(self.operation, Operation::Like { .. } | Operation::Gather(_) | Operation::Pool(_));
-        Ok(Act { what: hasher.finalize(), rows: self.rows.clone(), others, ahead })
+        let ahead = matches!(
+            self.operation,
+            Operation::Like { .. } | Operation::Gather(_) | Operation::Pool(_)
+        );
+        Ok(Act {
+            what: hasher.finalize(),
+            rows: self.rows.clone(),
+            others,
+            ahead,
+        })
     }
 }
 
@@ -112,11 +145,22 @@ impl Prune {
             Ranking::Fixed(ranked) => (ranked, None),
             Ranking::Received { from, visual } => (visual, Some(from.clone())),
         };
-        let what = format!("prune {} {layer} {} {} {tokens:?}", self.owner, self.keep, self.leave);
+        let what = format!(
+            "prune {} {layer} {} {} {tokens:?}",
+            self.owner, self.keep, self.leave
+        );
         let mut rows = vec![false; tokens.iter().max().map_or(0, |&t| t as usize + 1)];
         tokens.iter().for_each(|&t| rows[t as usize] = true);
-        let rows = Rows { views: [((0, 0), rows)].into_iter().collect(), generated: None };
-        Act { what: blake3::hash(what.as_bytes()), rows: rows.into(), others, ahead: true }
+        let rows = Rows {
+            views: [((0, 0), rows)].into_iter().collect(),
+            generated: None,
+        };
+        Act {
+            what: blake3::hash(what.as_bytes()),
+            rows: rows.into(),
+            others,
+            ahead: true,
+        }
     }
 }
 
@@ -128,7 +172,12 @@ impl Operation {
             Self::Gather(order) => hasher.update(format!("gather {order:?}").as_bytes()),
             Self::Pool(groups) => hasher.update(format!("pool {groups:?}").as_bytes()),
             Self::Scale(factor) => hasher.update(b"scale").update(&factor.to_le_bytes()),
-            Self::Add { value, constant, absolute, shift } => {
+            Self::Add {
+                value,
+                constant,
+                absolute,
+                shift,
+            } => {
                 hasher.update(b"add");
                 for factor in [constant, absolute, shift] {
                     hasher.update(&factor.to_le_bytes());
@@ -168,13 +217,18 @@ impl Noise {
         for draws in self.draws.iter() {
             hasher.update(&draws.key());
         }
-        hasher.update(format!("noise {} {} {}", self.gaussian, self.per_view, self.width).as_bytes());
+        hasher
+            .update(format!("noise {} {} {}", self.gaussian, self.per_view, self.width).as_bytes());
     }
 }
 
 fn hash_tensor(tensor: &Tensor, hasher: &mut blake3::Hasher) -> Result<()> {
     hasher.update(format!("{:?}", tensor.dims()).as_bytes());
-    let values = tensor.to_device(&Device::Cpu)?.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;
+    let values = tensor
+        .to_device(&Device::Cpu)?
+        .to_dtype(DType::F32)?
+        .flatten_all()?
+        .to_vec1::<f32>()?;
     values.iter().for_each(|v| {
         hasher.update(&v.to_le_bytes());
     });

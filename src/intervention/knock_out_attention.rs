@@ -1,7 +1,8 @@
-//! Knock out attention: tokens no longer see tokens (Geva et al. 2023, "Dissecting Recall of Factual Associations").
+//! Knock out attention: tokens no longer see tokens (Geva et al. 2023, "Dissecting Recall of
+//! Factual Associations").
 //!
-//! Scores become minus infinity before the softmax; a token that sees nothing any more attends to nothing.
-//! Law: hiding tokens that are not seen anyway changes nothing.
+//! Scores become minus infinity before the softmax; a token that sees nothing any more attends to
+//! nothing. Law: hiding tokens that are not seen anyway changes nothing.
 
 use std::sync::Arc;
 
@@ -28,7 +29,11 @@ pub struct KnockOutAttention {
 }
 
 impl KnockOutAttention {
-    pub(super) fn compile(&self, place: Place, compiler: &mut Compiler<'_>) -> Result<Resolved, Error> {
+    pub(super) fn compile(
+        &self,
+        place: Place,
+        compiler: &mut Compiler<'_>,
+    ) -> Result<Resolved, Error> {
         place.needs_layers(self.stack, compiler.context)?;
         let target = Target {
             point: format!("{}.blocks.{{l}}.attn.hook_attn_scores", self.stack.name()),
@@ -50,14 +55,33 @@ impl KnockOutAttention {
         let mut resolved = aim.edit(place, compiler, |_| Operation::Hide(hidden.clone()));
         // A row that sees nothing is zeroed where the pattern is known.
         for point in aim.points.clone() {
-            let pattern = Point { site: Site::Pattern, ..point };
-            let edit = compiler.plan.edits.get(&point).and_then(|edits| edits.last()).cloned();
+            let pattern = Point {
+                site: Site::Pattern,
+                ..point
+            };
+            let edit = compiler
+                .plan
+                .edits
+                .get(&point)
+                .and_then(|edits| edits.last())
+                .cloned();
             compiler.plan.edits.entry(pattern).or_default().extend(edit);
         }
-        resolved.resolutions.extend(hidden.views.iter().map(|(&(image, view), rows)| Resolution {
-            view,
-            ..Resolution::of(image, Picked { rows: rows.clone(), generated: false }.indices())
-        }));
+        resolved
+            .resolutions
+            .extend(hidden.views.iter().map(|(&(image, view), rows)| {
+                Resolution {
+                    view,
+                    ..Resolution::of(
+                        image,
+                        Picked {
+                            rows: rows.clone(),
+                            generated: false,
+                        }
+                        .indices(),
+                    )
+                }
+            }));
         Ok(resolved)
     }
 }

@@ -1,13 +1,14 @@
 //! Interventions as data, compiled to a plan and applied at hook points.
 //!
-//! [`compile`] checks a list of [`Intervention`]s against a model and the request's pictures and words, makes every random
-//! choice and returns a [`Plan`] of few primitives: pictures retouched, layers that run, a projector, operations on rows at
-//! hook points, rows that leave. [`Applied`] performs the plans of a batch, each on its own rows, and [`Observed`] keeps the
-//! account: how often each one acted, how much it changed, what was captured. This folder must not know requests, protobuf or
-//! scheduling.
+//! [`compile`] checks a list of [`Intervention`]s against a model and the request's pictures and
+//! words, makes every random choice and returns a [`Plan`] of few primitives: pictures retouched,
+//! layers that run, a projector, operations on rows at hook points, rows that leave. [`Applied`]
+//! performs the plans of a batch, each on its own rows, and [`Observed`] keeps the account: how
+//! often each one acted, how much it changed, what was captured. This folder must not know
+//! requests, protobuf or scheduling.
 //!
-//! To add an intervention: a file here with its formula, its source and its law; an arm of [`Intervention`], of the contract
-//! and of its conversion; a golden in tests/goldens/capture.py.
+//! To add an intervention: a file here with its formula, its source and its law; an arm of
+//! [`Intervention`], of the contract and of its conversion; a golden in tests/goldens/capture.py.
 
 mod ablate;
 mod add_noise;
@@ -53,7 +54,10 @@ pub use observed::{Captured, Cell, Effect, Likeliest, Observed, Passed};
 pub use occlude_patches::{Choice, OccludePatches};
 pub use patch::{Patch, Source as PatchSource};
 pub use permute_tokens::{Order, PermuteTokens, Scope};
-pub use plan::{Capture, Edit, Noise, Operation, Plan, Prune, Ranking, Reduction, Resolution, Resolved, Rows, Value};
+pub use plan::{
+    Capture, Edit, Noise, Operation, Plan, Prune, Ranking, Reduction, Resolution, Resolved, Rows,
+    Value,
+};
 pub use project_out::ProjectOut;
 pub use prune_tokens::{By, Keep, PruneTokens};
 pub use random::{Draws, fresh_seed};
@@ -167,12 +171,16 @@ impl Intervention {
             Self::SelectTokens(s) => vec![&s.tokens],
             Self::ReplaceTokens(r) => vec![&r.tokens],
             Self::KnockOutAttention(k) => vec![&k.from, &k.to],
-            Self::PruneTokens(PruneTokens { by: By::Received(from), .. }) => vec![from],
+            Self::PruneTokens(PruneTokens {
+                by: By::Received(from),
+                ..
+            }) => vec![from],
             other => other.target().map(|t| &t.tokens).into_iter().collect(),
         }
     }
 
-    /// What decides which layers run, or happens before the language model reads its input; compiled first.
+    /// What decides which layers run, or happens before the language model reads its input;
+    /// compiled first.
     fn is_early(&self) -> bool {
         match self {
             Self::KnockOutAttention(_) | Self::PruneTokens(_) => false,
@@ -253,8 +261,8 @@ pub struct Context<'a> {
     pub model: &'a Model,
     /// The visual tokens of each picture of the request.
     pub images: &'a [ImageTokens],
-    /// The prompt, pictures not yet spread out; `None` for a preview, which has none: what acts in the language model is then
-    /// checked as far as that goes.
+    /// The prompt, pictures not yet spread out; `None` for a preview, which has none: what acts in
+    /// the language model is then checked as far as that goes.
     pub words: Option<&'a [Word]>,
     /// Tells samples that share a seed apart.
     pub sample_key: &'a str,
@@ -269,14 +277,27 @@ pub struct Context<'a> {
 }
 
 /// The looks at the unchanged pictures that compiling needs.
-pub fn looks<'a>(list: &'a [Intervention], targets: impl Iterator<Item = &'a Target>) -> BTreeSet<Look> {
+pub fn looks<'a>(
+    list: &'a [Intervention],
+    targets: impl Iterator<Item = &'a Target>,
+) -> BTreeSet<Look> {
     let mut found = BTreeSet::new();
-    let selectors = list.iter().flat_map(Intervention::selectors).chain(targets.map(|t| &t.tokens));
-    found.extend(selectors.flat_map(TokenSelector::salient).filter_map(Salient::look));
+    let selectors = list
+        .iter()
+        .flat_map(Intervention::selectors)
+        .chain(targets.map(|t| &t.tokens));
+    found.extend(
+        selectors
+            .flat_map(TokenSelector::salient)
+            .filter_map(Salient::look),
+    );
     for intervention in list {
         match intervention {
             Intervention::OccludePatches(o) => found.extend(o.salient().and_then(Salient::look)),
-            Intervention::PruneTokens(PruneTokens { by: By::ClassAttention, .. }) => {
+            Intervention::PruneTokens(PruneTokens {
+                by: By::ClassAttention,
+                ..
+            }) => {
                 found.extend(prune_tokens::CLASS.look());
             }
             _ => {}
@@ -288,19 +309,25 @@ pub fn looks<'a>(list: &'a [Intervention], targets: impl Iterator<Item = &'a Tar
 /// The handles of kept activations that a list names.
 pub fn handles(list: &[Intervention]) -> impl Iterator<Item = &str> {
     list.iter().filter_map(|i| match i {
-        Intervention::Patch(Patch { source: PatchSource::Handle(handle), .. }) => Some(handle.as_str()),
+        Intervention::Patch(Patch {
+            source: PatchSource::Handle(handle),
+            ..
+        }) => Some(handle.as_str()),
         _ => None,
     })
 }
 
 /// The bytes of the donor pictures of a list, with the places of their interventions.
 pub fn donors(list: &[Intervention]) -> impl Iterator<Item = (usize, &[u8])> {
-    list.iter().enumerate().filter_map(|(i, intervention)| match intervention {
-        Intervention::ReplaceTokens(ReplaceTokens { source: Replacement::Donor(data), .. }) => {
-            Some((i, data.as_slice()))
-        }
-        _ => None,
-    })
+    list.iter()
+        .enumerate()
+        .filter_map(|(i, intervention)| match intervention {
+            Intervention::ReplaceTokens(ReplaceTokens {
+                source: Replacement::Donor(data),
+                ..
+            }) => Some((i, data.as_slice())),
+            _ => None,
+        })
 }
 
 /// Where in a list something stands, and how its fields are spelled.
@@ -320,11 +347,17 @@ impl Place {
     }
 
     fn invalid(self, path: &str, message: impl Into<String>) -> Error {
-        Error::Invalid { field: self.field(path), message: message.into() }
+        Error::Invalid {
+            field: self.field(path),
+            message: message.into(),
+        }
     }
 
     fn never_fired(self, message: impl Into<String>) -> Error {
-        Error::NeverFired { field: self.field(""), message: message.into() }
+        Error::NeverFired {
+            field: self.field(""),
+            message: message.into(),
+        }
     }
 
     /// The place's source of randomness for one picture.
@@ -340,7 +373,11 @@ impl Place {
 
     /// Fails where there is no picture to act on.
     fn needs_image(self, context: &Context<'_>) -> Result<(), Error> {
-        if context.images.is_empty() { Err(self.never_fired("the request has no picture")) } else { Ok(()) }
+        if context.images.is_empty() {
+            Err(self.never_fired("the request has no picture"))
+        } else {
+            Ok(())
+        }
     }
 
     /// Fails for a stack without layers, or a tower that does not run.
@@ -352,37 +389,64 @@ impl Place {
         }
     }
 
-    /// Fails unless `value` is a factor that floating-point numbers can bear; `lowest` is 0 or its negative limit.
+    /// Fails unless `value` is a factor that floating-point numbers can bear; `lowest` is 0 or its
+    /// negative limit.
     fn check_factor(self, field: &str, value: f64, lowest: f64) -> Result<(), Error> {
         if (lowest..=MOST_FACTOR).contains(&value) {
             return Ok(());
         }
-        Err(self.invalid(field, format!("{value} is not in {lowest} to {MOST_FACTOR}")))
+        Err(self.invalid(
+            field,
+            format!("{value} is not in {lowest} to {MOST_FACTOR}"),
+        ))
     }
 
     /// A grid of cells over the picture.
     fn grid(self, context: &Context<'_>, side: usize) -> Result<Grid, Error> {
         let limit = context.model.processor.side;
         if side > limit {
-            return Err(self.invalid("grid", format!("{side} is more than the {limit} pixels of a side")));
+            return Err(self.invalid(
+                "grid",
+                format!("{side} is more than the {limit} pixels of a side"),
+            ));
         }
         Ok(Grid { side })
     }
 
-    /// One row for a point of `shape`: as wide as it, or as one head, or (`whole`) as all heads end to end.
-    fn vector(self, field: &str, values: &[f32], shape: Shape, whole: bool, model: &Model) -> Result<Tensor, Error> {
+    /// One row for a point of `shape`: as wide as it, or as one head, or (`whole`) as all heads end
+    /// to end.
+    fn vector(
+        self,
+        field: &str,
+        values: &[f32],
+        shape: Shape,
+        whole: bool,
+        model: &Model,
+    ) -> Result<Tensor, Error> {
         let sizes = match shape.heads {
             None if values.len() == shape.width => vec![1, shape.width],
             Some(_) if values.len() == shape.width => vec![1, 1, shape.width],
-            Some(heads) if whole && values.len() == heads * shape.width => vec![1, heads, shape.width],
+            Some(heads) if whole && values.len() == heads * shape.width => {
+                vec![1, heads, shape.width]
+            }
             _ => {
-                let all = shape.heads.filter(|_| whole).map_or(String::new(), |h| format!(" or {}", h * shape.width));
-                let message = format!("{} numbers; the point is {}{all} wide", values.len(), shape.width);
+                let all = shape
+                    .heads
+                    .filter(|_| whole)
+                    .map_or(String::new(), |h| format!(" or {}", h * shape.width));
+                let message = format!(
+                    "{} numbers; the point is {}{all} wide",
+                    values.len(),
+                    shape.width
+                );
                 return Err(self.invalid(field, message));
             }
         };
         if let Some(i) = values.iter().position(|v| !v.is_finite()) {
-            return Err(self.invalid(field, format!("number {i} is {}, which is not finite", values[i])));
+            return Err(self.invalid(
+                field,
+                format!("number {i} is {}, which is not finite", values[i]),
+            ));
         }
         Ok(Tensor::from_slice(values, sizes, &model.device).map_err(model::Error::from)?)
     }
@@ -428,14 +492,23 @@ impl Compiler<'_> {
     /// An operation on all visual tokens of a picture.
     fn edit_tokens(&mut self, place: Place, image: usize, operation: Operation) {
         let rows = vec![true; self.images[image].len()];
-        let rows = Rows { views: [((image, 0), rows)].into_iter().collect(), generated: None };
+        let rows = Rows {
+            views: [((image, 0), rows)].into_iter().collect(),
+            generated: None,
+        };
         self.edit_rows(place, rows.into(), operation);
     }
 
     /// An operation on visual tokens.
     fn edit_rows(&mut self, place: Place, rows: std::sync::Arc<Rows>, operation: Operation) {
         let point = Point::of(Stack::Projector, Site::Tokens);
-        let edit = Edit { owner: place.index, rows, heads: None, dimensions: None, operation };
+        let edit = Edit {
+            owner: place.index,
+            rows,
+            heads: None,
+            dimensions: None,
+            operation,
+        };
         self.plan.edits.entry(point).or_default().push(edit);
     }
 }
@@ -466,7 +539,8 @@ pub fn compile(list: &[Intervention], context: &Context<'_>) -> Result<Plan, Err
     compile_with(list, &[], context).map(|(plan, _)| plan)
 }
 
-/// The same, with captures; and how many numbers each of them comes to for the prompt, and for each generated token.
+/// The same, with captures; and how many numbers each of them comes to for the prompt, and for each
+/// generated token.
 pub fn compile_with(
     list: &[Intervention],
     captures: &[CaptureTarget],
@@ -481,8 +555,16 @@ pub fn compile_with(
     };
     let mut resolved: Vec<Option<Resolved>> = vec![None; list.len()];
     for early in [true, false] {
-        for (index, intervention) in list.iter().enumerate().filter(|(_, i)| i.is_early() == early) {
-            let place = Place { list: "interventions", index, name: intervention.name() };
+        for (index, intervention) in list
+            .iter()
+            .enumerate()
+            .filter(|(_, i)| i.is_early() == early)
+        {
+            let place = Place {
+                list: "interventions",
+                index,
+                name: intervention.name(),
+            };
             resolved[index] = Some(intervention.compile(place, &mut compiler)?);
         }
         if early && let Some(words) = context.words {
@@ -491,7 +573,14 @@ pub fn compile_with(
     }
     let mut volumes = Vec::with_capacity(captures.len());
     for (index, capture) in captures.iter().enumerate() {
-        volumes.push(capture.compile(Place { list: "targets", index, name: "" }, &mut compiler)?);
+        volumes.push(capture.compile(
+            Place {
+                list: "targets",
+                index,
+                name: "",
+            },
+            &mut compiler,
+        )?);
     }
     let mut plan = compiler.plan;
     plan.images = compiler.images;
@@ -513,7 +602,10 @@ impl CaptureTarget {
         let aim = self.target.aim(place, "target", compiler)?;
         let site = aim.points.first().map_or(Site::Embed, |p| p.site);
         if !self.target.dimensions.is_empty() {
-            return Err(place.invalid("target.dimensions", "captures hold whole rows; leave it empty"));
+            return Err(place.invalid(
+                "target.dimensions",
+                "captures hold whole rows; leave it empty",
+            ));
         }
         let stack = aim.points.first().map_or(Stack::LanguageModel, |p| p.stack);
         let residual = stack == Stack::LanguageModel || site == Site::Tokens || site == Site::Out;
@@ -537,30 +629,60 @@ impl CaptureTarget {
                     Site::Out,
                 ];
                 if !residual || !plain.contains(&site) {
-                    let message = format!("{} is not a residual stream of the language model", self.target.point);
+                    let message = format!(
+                        "{} is not a residual stream of the language model",
+                        self.target.point
+                    );
                     return Err(place.invalid("reduction", message));
                 }
                 Reduction::TopTokens(top)
             }
             Reduce::Received => {
                 if site != Site::Pattern {
-                    let message = format!("{} is not an attention pattern, hook_pattern", self.target.point);
+                    let message = format!(
+                        "{} is not an attention pattern, hook_pattern",
+                        self.target.point
+                    );
                     return Err(place.invalid("reduction", message));
                 }
-                let visual = TokenSelector { any_of: vec![Tokens::Named(Named::Visual)], complement: false };
-                let no_class = TokenSelector { any_of: vec![Tokens::Named(Named::Class)], complement: true };
-                let tokens = if stack == Stack::VisionTower { &no_class } else { &visual };
+                let visual = TokenSelector {
+                    any_of: vec![Tokens::Named(Named::Visual)],
+                    complement: false,
+                };
+                let no_class = TokenSelector {
+                    any_of: vec![Tokens::Named(Named::Class)],
+                    complement: true,
+                };
+                let tokens = if stack == Stack::VisionTower {
+                    &no_class
+                } else {
+                    &visual
+                };
                 Reduction::Received(
-                    compiler.pick(place, "target", tokens, Steps::default(), stack, site)?.of_prompt().into(),
+                    compiler
+                        .pick(place, "target", tokens, Steps::default(), stack, site)?
+                        .of_prompt()
+                        .into(),
                 )
             }
         };
         let (rows, views) = (aim.rows.count(), aim.rows.views.len());
         let generated = usize::from(aim.rows.generated.is_some());
         let heads = aim.heads().unwrap_or(1);
-        let context = compiler.context.model.decoder.config().max_position_embeddings;
+        let context = compiler
+            .context
+            .model
+            .decoder
+            .config()
+            .max_position_embeddings;
         // Patterns grow with the answer.
-        let width = |step: bool| if step && aim.is_attention() { context } else { aim.shape.width };
+        let width = |step: bool| {
+            if step && aim.is_attention() {
+                context
+            } else {
+                aim.shape.width
+            }
+        };
         let numbers = |rows: usize, views: usize, step: bool| match &reduction {
             Reduction::None => rows * heads * width(step),
             Reduction::Mean | Reduction::Last => views.min(rows) * heads * width(step),
@@ -575,8 +697,10 @@ impl CaptureTarget {
             }
         };
         let points = aim.points.len();
-        let volume =
-            Volume { prompt: points * numbers(rows, views, false), step: points * numbers(generated, generated, true) };
+        let volume = Volume {
+            prompt: points * numbers(rows, views, false),
+            step: points * numbers(generated, generated, true),
+        };
         aim.capture(place.index, reduction, compiler);
         Ok(volume)
     }
@@ -584,5 +708,9 @@ impl CaptureTarget {
 
 /// Fails unless `value` is a share.
 fn check_share(place: Place, path: &str, value: f64) -> Result<(), Error> {
-    if (0.0..=1.0).contains(&value) { Ok(()) } else { Err(place.invalid(path, format!("{value} is not in 0 to 1"))) }
+    if (0.0..=1.0).contains(&value) {
+        Ok(())
+    } else {
+        Err(place.invalid(path, format!("{value} is not in 0 to 1")))
+    }
 }

@@ -1,7 +1,9 @@
-//! The account of one sequence: how often each intervention acted, how much it changed, what was captured, who left.
+//! The account of one sequence: how often each intervention acted, how much it changed, what was
+//! captured, who left.
 //!
-//! It is kept cell by cell (a layer of the path, a hook point, a token), so that it does not depend on how the cells came to be
-//! computed: in one piece or in several, here or in a sequence that shares them.
+//! It is kept cell by cell (a layer of the path, a hook point, a token), so that it does not depend
+//! on how the cells came to be computed: in one piece or in several, here or in a sequence that
+//! shares them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,7 +22,8 @@ pub struct Observed {
     cells: Vec<Cell>,
     /// Of what was generated, one for each intervention.
     tail: BTreeMap<usize, Effect>,
-    /// Tokens of the language model from this one on are generated; 0 before a prompt is known, when none are.
+    /// Tokens of the language model from this one on are generated; 0 before a prompt is known,
+    /// when none are.
     prompt: u32,
     /// What was captured and not yet fetched.
     pub captured: Vec<Captured>,
@@ -51,7 +54,8 @@ pub struct Cell {
     /// Picture and view.
     view: (usize, usize),
     tokens: Arc<[u32]>,
-    /// For each token the sums of squares of what changed and of what was there; none of tokens that left.
+    /// For each token the sums of squares of what changed and of what was there; none of tokens
+    /// that left.
     sums: Vec<(f64, f64)>,
 }
 
@@ -67,7 +71,13 @@ pub struct Effect {
 impl Effect {
     /// `|after - before| / |before|`; of what was zero before, 0 or infinity.
     pub fn relative_change(self) -> Option<f64> {
-        self.sums.map(|(changed, was)| if changed == 0.0 { 0.0 } else { (changed / was).sqrt() })
+        self.sums.map(|(changed, was)| {
+            if changed == 0.0 {
+                0.0
+            } else {
+                (changed / was).sqrt()
+            }
+        })
     }
 
     /// Adds what another one did.
@@ -102,20 +112,31 @@ pub struct Captured {
     pub tokens: Vec<u32>,
     /// The rows, on the CPU once the step is over.
     pub value: Tensor,
-    /// For the logit lens: how many tokens; and, once the step is over, the likeliest of each row with their log-probabilities.
+    /// For the logit lens: how many tokens; and, once the step is over, the likeliest of each row
+    /// with their log-probabilities.
     pub lens: Option<(usize, Vec<Likeliest>)>,
 }
 
 impl Observed {
     /// Nothing has happened yet but for what compiling did.
     pub(super) fn of(plan: &Plan) -> Self {
-        let effect = |r: &super::Resolved| Effect { fired: r.fired.unwrap_or(0), sums: None };
-        Self { base: plan.resolved.iter().map(effect).collect(), ..Self::default() }
+        let effect = |r: &super::Resolved| Effect {
+            fired: r.fired.unwrap_or(0),
+            sums: None,
+        };
+        Self {
+            base: plan.resolved.iter().map(effect).collect(),
+            ..Self::default()
+        }
     }
 
-    /// Of a sequence whose prompt has `prompt` tokens; what compiling did is accounted for elsewhere.
+    /// Of a sequence whose prompt has `prompt` tokens; what compiling did is accounted for
+    /// elsewhere.
     pub fn of_sequence(prompt: usize) -> Self {
-        Self { prompt: prompt as u32, ..Self::default() }
+        Self {
+            prompt: prompt as u32,
+            ..Self::default()
+        }
     }
 
     /// What each of `count` interventions did.
@@ -125,9 +146,13 @@ impl Observed {
         let mut cells: Vec<&Cell> = self.cells.iter().collect();
         cells.sort_by_key(|c| (c.place(), c.tokens.first().copied()));
         for same in cells.chunk_by(|a, b| a.place() == b.place()) {
-            let Some(effect) = effects.get_mut(same[0].owner) else { continue };
+            let Some(effect) = effects.get_mut(same[0].owner) else {
+                continue;
+            };
             effect.fired += 1;
-            same.iter().flat_map(|c| &c.sums).for_each(|&(changed, was)| effect.measure(changed, was));
+            same.iter()
+                .flat_map(|c| &c.sums)
+                .for_each(|&(changed, was)| effect.measure(changed, was));
         }
         for (&owner, tail) in &self.tail {
             if let Some(effect) = effects.get_mut(owner) {
@@ -139,14 +164,19 @@ impl Observed {
 
     /// What each of `count` interventions did to what was generated.
     pub fn generated_effects(&self, count: usize) -> Vec<Effect> {
-        (0..count).map(|owner| self.tail.get(&owner).copied().unwrap_or_default()).collect()
+        (0..count)
+            .map(|owner| self.tail.get(&owner).copied().unwrap_or_default())
+            .collect()
     }
 
     /// The visual tokens that left, by intervention; ascending.
     pub fn pruned(&self) -> BTreeMap<usize, Vec<u32>> {
         let mut pruned = BTreeMap::<usize, Vec<u32>>::new();
         for cell in self.cells.iter().filter(|c| c.sums.is_empty()) {
-            pruned.entry(cell.owner).or_default().extend(cell.tokens.iter());
+            pruned
+                .entry(cell.owner)
+                .or_default()
+                .extend(cell.tokens.iter());
         }
         for tokens in pruned.values_mut() {
             tokens.sort_unstable();
@@ -160,15 +190,22 @@ impl Observed {
         &self.cells
     }
 
-    /// Cells that were computed elsewhere: those of `cells` below layer number `slot` of `stack`, and there and above those of tokens
-    /// before `position`.
+    /// Cells that were computed elsewhere: those of `cells` below layer number `slot` of `stack`,
+    /// and there and above those of tokens before `position`.
     pub fn inherit(&mut self, cells: &[Cell], stack: Stack, slot: usize, position: u32) {
         for cell in cells.iter().filter(|c| c.point.stack == stack) {
-            let count =
-                if cell.slot < slot { cell.tokens.len() } else { cell.tokens.partition_point(|&t| t < position) };
+            let count = if cell.slot < slot {
+                cell.tokens.len()
+            } else {
+                cell.tokens.partition_point(|&t| t < position)
+            };
             if count > 0 || cell.slot < slot {
                 let sums = cell.sums.iter().take(count).copied().collect();
-                self.cells.push(Cell { tokens: cell.tokens[..count].into(), sums, ..cell.clone() });
+                self.cells.push(Cell {
+                    tokens: cell.tokens[..count].into(),
+                    sums,
+                    ..cell.clone()
+                });
             }
         }
     }
@@ -187,7 +224,12 @@ impl Observed {
     pub(super) fn pass(&mut self, stack: Stack, span: &Span) {
         let rows = span.rows.len() as u64;
         let keys = if stack == Stack::LanguageModel {
-            let left: usize = self.cells.iter().filter(|c| c.sums.is_empty()).map(|c| c.tokens.len()).sum();
+            let left: usize = self
+                .cells
+                .iter()
+                .filter(|c| c.sums.is_empty())
+                .map(|c| c.tokens.len())
+                .sum();
             u64::from(span.tokens.last().map_or(0, |t| t + 1)).saturating_sub(left as u64)
         } else {
             rows
@@ -208,10 +250,18 @@ impl Observed {
     /// Intervention `owner` let `tokens` of `span` leave after `point`.
     pub(super) fn left(&mut self, owner: usize, point: Point, span: &Span, tokens: &[u32]) {
         let view = (span.image, span.view);
-        self.cells.push(Cell { owner, point, slot: span.slot, view, tokens: tokens.into(), sums: Vec::new() });
+        self.cells.push(Cell {
+            owner,
+            point,
+            slot: span.slot,
+            view,
+            tokens: tokens.into(),
+            sums: Vec::new(),
+        });
     }
 
-    /// Intervention `owner` turned the rows `old (n, ...)` of `tokens` into `new`; sums stay on a GPU until [`Self::settle`].
+    /// Intervention `owner` turned the rows `old (n, ...)` of `tokens` into `new`; sums stay on a
+    /// GPU until [`Self::settle`].
     pub(super) fn changed(
         &mut self,
         owner: usize,
@@ -221,13 +271,21 @@ impl Observed {
         (old, new): (&Tensor, &Tensor),
     ) -> Result<()> {
         let view = (span.image, span.view);
-        let cell = Cell { owner, point, slot: span.slot, view, tokens: tokens.into(), sums: Vec::new() };
+        let cell = Cell {
+            owner,
+            point,
+            slot: span.slot,
+            view,
+            tokens: tokens.into(),
+            sums: Vec::new(),
+        };
         let flat = |t: &Tensor| t.to_dtype(DType::F32)?.flatten_all();
         if is_ours(old.device()) {
             let (old, new) = (flat(old)?.to_vec1::<f32>()?, flat(new)?.to_vec1::<f32>()?);
             let width = (old.len() / cell.tokens.len().max(1)).max(1);
             let mut sums = Vec::with_capacity(cell.tokens.len());
-            // One chain after the other, so that masked scores, which are 0 here, change no bit however many there are.
+            // One chain after the other, so that masked scores, which are 0 here, change no bit
+            // however many there are.
             for (old, new) in old.chunks(width).zip(new.chunks(width)) {
                 let (mut changed, mut was) = (0.0, 0.0);
                 for (&old, &new) in old.iter().zip(new) {
@@ -242,21 +300,33 @@ impl Observed {
         }
         let rows = |t: &Tensor| t.to_dtype(DType::F64)?.flatten_from(1);
         let (old, new) = (rows(old)?, rows(new)?);
-        let (changed, was) = ((new - &old)?.sqr()?.sum(D::Minus1)?, old.sqr()?.sum(D::Minus1)?);
-        self.pending.push((cell, Tensor::stack(&[changed, was], 1)?));
+        let (changed, was) = (
+            (new - &old)?.sqr()?.sum(D::Minus1)?,
+            old.sqr()?.sum(D::Minus1)?,
+        );
+        self.pending
+            .push((cell, Tensor::stack(&[changed, was], 1)?));
         Ok(())
     }
 
     fn account(&mut self, cell: Cell, sums: Vec<(f64, f64)>) {
         let generated = cell.point.stack == Stack::LanguageModel && self.prompt > 0;
-        let prompt = if generated { cell.tokens.partition_point(|&t| t < self.prompt) } else { cell.tokens.len() };
+        let prompt = if generated {
+            cell.tokens.partition_point(|&t| t < self.prompt)
+        } else {
+            cell.tokens.len()
+        };
         for &(changed, was) in &sums[prompt..] {
             let effect = self.tail.entry(cell.owner).or_default();
             effect.fired += 1;
             effect.measure(changed, was);
         }
         if prompt > 0 {
-            self.cells.push(Cell { tokens: cell.tokens[..prompt].into(), sums: sums[..prompt].to_vec(), ..cell });
+            self.cells.push(Cell {
+                tokens: cell.tokens[..prompt].into(),
+                sums: sums[..prompt].to_vec(),
+                ..cell
+            });
         }
     }
 
@@ -282,6 +352,12 @@ impl Observed {
 impl Cell {
     /// What counts as acting once: one intervention, at one point of one picture, view or sequence.
     fn place(&self) -> (usize, Stack, usize, Point, (usize, usize)) {
-        (self.owner, self.point.stack, self.slot, self.point, self.view)
+        (
+            self.owner,
+            self.point.stack,
+            self.slot,
+            self.point,
+            self.view,
+        )
     }
 }

@@ -1,5 +1,5 @@
-//! Occlude patches: PatchDrop of Naseer et al. 2021, "Intriguing Properties of Vision Transformers", as Lee et al. 2024
-//! (section 3.5) use it.
+//! Occlude patches: PatchDrop of Naseer et al. 2021, "Intriguing Properties of Vision
+//! Transformers", as Lee et al. 2024 (section 3.5) use it.
 //!
 //! Law: salient and non-salient patches of one amount partition the picture.
 
@@ -50,28 +50,53 @@ impl OccludePatches {
         }
     }
 
-    pub(super) fn compile(&self, place: Place, compiler: &mut Compiler<'_>) -> Result<Resolved, Error> {
+    pub(super) fn compile(
+        &self,
+        place: Place,
+        compiler: &mut Compiler<'_>,
+    ) -> Result<Resolved, Error> {
         let context = compiler.context;
-        let side = if self.grid == 0 { context.model.tower.config().grid() } else { self.grid };
+        let side = if self.grid == 0 {
+            context.model.tower.config().grid()
+        } else {
+            self.grid
+        };
         let grid = place.grid(context, side)?;
         self.check(place, grid)?;
         let fill = match self.fill {
             Fill::Blur(sigma) if !(0.0..=MOST_BLUR).contains(&sigma) => {
-                return Err(place.invalid("blur_sigma", format!("{sigma} is not in 0 to {MOST_BLUR} pixels")));
+                return Err(place.invalid(
+                    "blur_sigma",
+                    format!("{sigma} is not in 0 to {MOST_BLUR} pixels"),
+                ));
             }
             Fill::Blur(0.0) => Fill::Blur(context.model.processor.side as f64 / 16.0),
             fill => fill,
         };
         place.needs_image(context)?;
-        let mut resolved = Resolved { changed_nothing: true, ..Resolved::default() };
+        let mut resolved = Resolved {
+            changed_nothing: true,
+            ..Resolved::default()
+        };
         for image in 0..context.images.len() {
             let cells = self.cells(place, compiler, grid, image)?;
             resolved.changed_nothing &= cells.is_empty();
-            let digest = self.salient().and_then(|s| s.model_digest(context)).unwrap_or_default();
-            resolved.resolutions.push(Resolution { digest, ..Resolution::of(image, cells.clone()) });
+            let digest = self
+                .salient()
+                .and_then(|s| s.model_digest(context))
+                .unwrap_or_default();
+            resolved.resolutions.push(Resolution {
+                digest,
+                ..Resolution::of(image, cells.clone())
+            });
             let draws = place.draws(self.fill_seed, context, image);
             let change = Change::Paint { cells, fill, draws };
-            compiler.plan.retouches.push(Retouch { owner: place.index, image, grid, change });
+            compiler.plan.retouches.push(Retouch {
+                owner: place.index,
+                image,
+                grid,
+                change,
+            });
         }
         Ok(resolved)
     }
@@ -83,7 +108,10 @@ impl OccludePatches {
             Choice::NonSalient(salient) => salient.check(place, "non_salient"),
             Choice::Indices(cells) => match cells.iter().find(|&&c| c as usize >= grid.cells()) {
                 Some(cell) => {
-                    let message = format!("{cell} is not below {}, the cells of the grid", grid.cells());
+                    let message = format!(
+                        "{cell} is not below {}, the cells of the grid",
+                        grid.cells()
+                    );
                     Err(place.invalid("indices.indices", message))
                 }
                 None => Ok(()),
@@ -91,20 +119,32 @@ impl OccludePatches {
         }
     }
 
-    fn cells(&self, place: Place, compiler: &Compiler<'_>, grid: Grid, image: usize) -> Result<Vec<u32>, Error> {
+    fn cells(
+        &self,
+        place: Place,
+        compiler: &Compiler<'_>,
+        grid: Grid,
+        image: usize,
+    ) -> Result<Vec<u32>, Error> {
         let context = compiler.context;
         let top = |salient: &Salient, field: &str| {
-            Ok::<_, Error>(salient.amount.top(&salient.of_grid(place, field, context, image, grid)?))
+            Ok::<_, Error>(
+                salient
+                    .amount
+                    .top(&salient.of_grid(place, field, context, image, grid)?),
+            )
         };
         let mut cells = match &self.choice {
-            Choice::Random { ratio, seed } => {
-                place.draws(*seed, context, image).subset(grid.cells(), rounded(*ratio, grid.cells()))
-            }
+            Choice::Random { ratio, seed } => place
+                .draws(*seed, context, image)
+                .subset(grid.cells(), rounded(*ratio, grid.cells())),
             Choice::Indices(cells) => cells.clone(),
             Choice::Salient(salient) => top(salient, "salient")?,
             Choice::NonSalient(salient) => {
                 let keep = top(salient, "non_salient")?;
-                (0..grid.cells() as u32).filter(|c| !keep.contains(c)).collect()
+                (0..grid.cells() as u32)
+                    .filter(|c| !keep.contains(c))
+                    .collect()
             }
         };
         cells.sort_unstable();

@@ -1,4 +1,5 @@
-//! Patch: activations of another run are written (activation patching, Meng et al. 2022; Zhang and Nanda 2024).
+//! Patch: activations of another run are written (activation patching, Meng et al. 2022; Zhang and
+//! Nanda 2024).
 //!
 //! Law: a run's own activations change nothing.
 
@@ -38,12 +39,21 @@ impl PartialEq for Patch {
 }
 
 impl Patch {
-    pub(super) fn compile(&self, place: Place, compiler: &mut Compiler<'_>) -> Result<Resolved, Error> {
+    pub(super) fn compile(
+        &self,
+        place: Place,
+        compiler: &mut Compiler<'_>,
+    ) -> Result<Resolved, Error> {
         let (values, field) = match &self.source {
             Source::Inline(values) => (values.clone(), "values"),
             Source::Handle(handle) => match compiler.context.activations.get(handle) {
                 Some(values) => (values.clone(), "handle"),
-                None => return Err(Error::UnknownActivation { field: place.field("handle"), handle: handle.clone() }),
+                None => {
+                    return Err(Error::UnknownActivation {
+                        field: place.field("handle"),
+                        handle: handle.clone(),
+                    });
+                }
             },
         };
         let mut aim = self.target.aim(place, "target", compiler)?;
@@ -52,19 +62,32 @@ impl Patch {
         let wanted = aim.shape.of_rows(rows);
         let flat = [rows, aim.shape.numbers()];
         if values.dims() != wanted && values.dims() != flat {
-            let message = format!("its shape is {:?}; {:?} is that of {}", values.dims(), wanted, self.target.point);
+            let message = format!(
+                "its shape is {:?}; {:?} is that of {}",
+                values.dims(),
+                wanted,
+                self.target.point
+            );
             return Err(place.invalid(field, message));
         }
         let values = values.reshape(wanted).map_err(fault)?;
         if rows != 1 || aim.is_attention() {
-            aim = aim.of_prompt(place, "and the rows given are for tokens of the prompt", compiler)?;
+            aim = aim.of_prompt(
+                place,
+                "and the rows given are for tokens of the prompt",
+                compiler,
+            )?;
         }
         let chosen = aim.rows.count();
         if rows != 1 && rows != chosen && !compiler.is_preview() {
-            let message = format!("it has {rows} rows; {chosen} tokens are chosen, so {chosen} rows, or 1, are needed");
+            let message = format!(
+                "it has {rows} rows; {chosen} tokens are chosen, so {chosen} rows, or 1, are needed"
+            );
             return Err(place.invalid(field, message));
         }
-        let values = values.to_device(&compiler.context.model.device).map_err(fault)?;
+        let values = values
+            .to_device(&compiler.context.model.device)
+            .map_err(fault)?;
         Ok(aim.edit(place, compiler, |_| Operation::Write(values.clone())))
     }
 }

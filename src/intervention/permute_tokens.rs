@@ -1,7 +1,9 @@
-//! Permute the visual tokens (Lee et al. 2024, section 3.2): token i of a picture becomes what token `order[i]` was.
+//! Permute the visual tokens (Lee et al. 2024, section 3.2): token i of a picture becomes what
+//! token `order[i]` was.
 //!
-//! Law: permuting by an order and then by its inverse changes nothing; since the projector maps row by row, permuting before
-//! it or after it is the same. Class tokens and newlines stay where they are, unless a given order moves them.
+//! Law: permuting by an order and then by its inverse changes nothing; since the projector maps row
+//! by row, permuting before it or after it is the same. Class tokens and newlines stay where they
+//! are, unless a given order moves them.
 
 use std::collections::BTreeMap;
 
@@ -42,14 +44,23 @@ pub enum Scope {
 }
 
 impl PermuteTokens {
-    pub(super) fn compile(&self, place: At, compiler: &mut Compiler<'_>) -> Result<Resolved, Error> {
+    pub(super) fn compile(
+        &self,
+        place: At,
+        compiler: &mut Compiler<'_>,
+    ) -> Result<Resolved, Error> {
         let context = compiler.context;
         place.needs_image(context)?;
-        let mut resolved = Resolved { changed_nothing: true, ..Resolved::default() };
+        let mut resolved = Resolved {
+            changed_nothing: true,
+            ..Resolved::default()
+        };
         for image in 0..compiler.images.len() {
             let order = self.order_of(place, context, image, &compiler.images[image])?;
             resolved.changed_nothing &= order.iter().enumerate().all(|(i, &o)| i == o as usize);
-            resolved.resolutions.push(Resolution::of(image, order.clone()));
+            resolved
+                .resolutions
+                .push(Resolution::of(image, order.clone()));
             compiler.edit_tokens(place, image, Operation::Gather(order.into()));
         }
         Ok(resolved)
@@ -67,7 +78,13 @@ impl PermuteTokens {
                 if self.scope != Scope::All {
                     return Err(place.invalid("scope", "a given order needs SCOPE_ALL"));
                 }
-                check_permutation(place, "order.indices", order, tokens.len(), "visual tokens in a picture")?;
+                check_permutation(
+                    place,
+                    "order.indices",
+                    order,
+                    tokens.len(),
+                    "visual tokens in a picture",
+                )?;
                 Ok(order.clone())
             }
             Order::Seed(seed) => {
@@ -89,7 +106,8 @@ impl PermuteTokens {
             Scope::WithinBlocks(blocks) => {
                 let side = tokens.base.0;
                 if !(1..=side).contains(&blocks) {
-                    let message = format!("{blocks} is not in 1 to {side}, the side of the patch grid");
+                    let message =
+                        format!("{blocks} is not in 1 to {side}, the side of the patch grid");
                     return Err(place.invalid("blocks", message));
                 }
                 blocks
@@ -105,10 +123,14 @@ impl PermuteTokens {
             let group = match (shows, self.scope) {
                 (Shows::Class | Shows::Newline, _)
                 | (Shows::Canvas { .. }, Scope::BaseView)
-                | (Shows::Pooled, Scope::WithinTiles | Scope::BaseView | Scope::WithinBlocks(_)) => continue,
+                | (Shows::Pooled, Scope::WithinTiles | Scope::BaseView | Scope::WithinBlocks(_)) => {
+                    continue;
+                }
                 (_, Scope::All) | (Shows::Base { .. }, Scope::WithinTiles | Scope::BaseView) => 0,
                 (Shows::Canvas { tile, .. }, Scope::WithinTiles) => 1 + tile,
-                (Shows::Base { row, column }, Scope::WithinBlocks(_)) => block(*row, *column, tokens.base),
+                (Shows::Base { row, column }, Scope::WithinBlocks(_)) => {
+                    block(*row, *column, tokens.base)
+                }
                 (Shows::Canvas { row, column, .. }, Scope::WithinBlocks(_)) => {
                     blocks * blocks + block(*row, *column, tokens.canvas)
                 }
@@ -119,7 +141,13 @@ impl PermuteTokens {
     }
 }
 
-pub(super) fn check_permutation(place: At, field: &str, order: &[u32], tokens: usize, of: &str) -> Result<(), Error> {
+pub(super) fn check_permutation(
+    place: At,
+    field: &str,
+    order: &[u32],
+    tokens: usize,
+    of: &str,
+) -> Result<(), Error> {
     let invalid = |message| Err(place.invalid(field, message));
     if order.len() != tokens {
         return invalid(format!("{} indices; there are {tokens} {of}", order.len()));
@@ -128,7 +156,12 @@ pub(super) fn check_permutation(place: At, field: &str, order: &[u32], tokens: u
     for &index in order {
         match seen.get_mut(index as usize) {
             None => return invalid(format!("{index} is not below {tokens}")),
-            Some(true) => return invalid(format!("{index} occurs twice; each of 0 to {} must occur once", tokens - 1)),
+            Some(true) => {
+                return invalid(format!(
+                    "{index} occurs twice; each of 0 to {} must occur once",
+                    tokens - 1
+                ));
+            }
             Some(slot) => *slot = true,
         }
     }

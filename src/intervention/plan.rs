@@ -47,26 +47,41 @@ impl Plan {
 
     /// Whether something happens at `point`.
     pub fn acts_at(&self, point: Point) -> bool {
-        let ranks = |layer| self.prunes.get(&layer).is_some_and(|p| matches!(p.ranking, Ranking::Received { .. }));
+        let ranks = |layer| {
+            self.prunes
+                .get(&layer)
+                .is_some_and(|p| matches!(p.ranking, Ranking::Received { .. }))
+        };
         self.edits.contains_key(&point)
             || self.captures.contains_key(&point)
-            || (point.stack == Stack::LanguageModel && point.site == Site::Pattern && point.layer.is_some_and(ranks))
+            || (point.stack == Stack::LanguageModel
+                && point.site == Site::Pattern
+                && point.layer.is_some_and(ranks))
     }
 
-    /// Whether it looks into the attention of the language model, at scores or patterns of any layer.
+    /// Whether it looks into the attention of the language model, at scores or patterns of any
+    /// layer.
     pub fn looks_into_attention(&self) -> bool {
-        let inside = |p: &Point| p.stack == Stack::LanguageModel && matches!(p.site, Site::Scores | Site::Pattern);
-        let ranks = self.prunes.values().any(|p| matches!(p.ranking, Ranking::Received { .. }));
+        let inside = |p: &Point| {
+            p.stack == Stack::LanguageModel && matches!(p.site, Site::Scores | Site::Pattern)
+        };
+        let ranks = self
+            .prunes
+            .values()
+            .any(|p| matches!(p.ranking, Ranking::Received { .. }));
         ranks || self.edits.keys().chain(self.captures.keys()).any(inside)
     }
 
     /// The layers of `stack` that run, of `layers` that the model would run.
     pub fn path(&self, stack: Stack, layers: usize) -> Vec<usize> {
-        self.paths.get(&stack).map_or_else(|| (0..layers).collect(), |p| p.to_vec())
+        self.paths
+            .get(&stack)
+            .map_or_else(|| (0..layers).collect(), |p| p.to_vec())
     }
 }
 
-/// Which rows of a tensor: tokens of pictures and views, or of a sequence (picture 0, view 0) with what it generates.
+/// Which rows of a tensor: tokens of pictures and views, or of a sequence (picture 0, view 0) with
+/// what it generates.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Rows {
     /// By picture and view, token by token.
@@ -82,14 +97,21 @@ impl Rows {
         let length = prompt.map_or(0, Vec::len) as u32;
         match prompt.and_then(|rows| rows.get(token as usize)) {
             Some(&row) => row,
-            None => self.generated.as_ref().is_some_and(|steps| steps.contains(&(token - length + 1))),
+            None => self
+                .generated
+                .as_ref()
+                .is_some_and(|steps| steps.contains(&(token - length + 1))),
         }
     }
 
     /// The rows of `span` that belong to it, counted within the span.
     pub fn of(&self, span: &Span) -> Vec<u32> {
         let view = (span.image, span.view);
-        (0..).zip(span.tokens.iter()).filter(|(_, t)| self.holds(view, **t)).map(|(i, _)| i).collect()
+        (0..)
+            .zip(span.tokens.iter())
+            .filter(|(_, t)| self.holds(view, **t))
+            .map(|(i, _)| i)
+            .collect()
     }
 
     /// Those of the prompt and the pictures, counted.
@@ -104,13 +126,22 @@ impl Rows {
 
     /// Generated tokens do not belong to it.
     pub(super) fn of_prompt(&self) -> Self {
-        Self { views: self.views.clone(), generated: None }
+        Self {
+            views: self.views.clone(),
+            generated: None,
+        }
     }
 
     /// Among all that belong to it, in ascending order, the number of this one.
     pub(super) fn rank(&self, view: (usize, usize), token: u32) -> usize {
-        let before: usize = self.views.range(..view).map(|(_, rows)| rows.iter().filter(|p| **p).count()).sum();
-        let own = self.views.get(&view).map_or(0, |rows| rows[..token as usize].iter().filter(|p| **p).count());
+        let before: usize = self
+            .views
+            .range(..view)
+            .map(|(_, rows)| rows.iter().filter(|p| **p).count())
+            .sum();
+        let own = self.views.get(&view).map_or(0, |rows| {
+            rows[..token as usize].iter().filter(|p| **p).count()
+        });
         before + own
     }
 }
@@ -249,7 +280,8 @@ pub enum Reduction {
 pub struct Resolved {
     /// The choices made.
     pub resolutions: Vec<Resolution>,
-    /// How often it has acted already: layers left out, projectors swapped. `None` where that is seen when it runs.
+    /// How often it has acted already: layers left out, projectors swapped. `None` where that is
+    /// seen when it runs.
     pub fired: Option<u64>,
     /// It is known to change nothing.
     pub changed_nothing: bool,
@@ -273,6 +305,10 @@ pub struct Resolution {
 impl Resolution {
     /// A choice for one picture.
     pub(super) fn of(image: usize, indices: Vec<u32>) -> Self {
-        Self { image, indices, ..Self::default() }
+        Self {
+            image,
+            indices,
+            ..Self::default()
+        }
     }
 }

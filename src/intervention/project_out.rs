@@ -1,4 +1,5 @@
-//! Project out: what lies in the span of given directions is removed (directional ablation, Arditi et al. 2024).
+//! Project out: what lies in the span of given directions is removed (directional ablation, Arditi
+//! et al. 2024).
 //!
 //! Laws: doing it twice is doing it once, to rounding; a direction's length does not matter.
 
@@ -20,10 +21,18 @@ pub struct ProjectOut {
 const DEPENDENT: f64 = 1e-6;
 
 impl ProjectOut {
-    pub(super) fn compile(&self, place: Place, compiler: &mut Compiler<'_>) -> Result<Resolved, Error> {
+    pub(super) fn compile(
+        &self,
+        place: Place,
+        compiler: &mut Compiler<'_>,
+    ) -> Result<Resolved, Error> {
         let mut aim = self.target.aim(place, "target", compiler)?;
         if aim.is_attention() {
-            aim = aim.of_prompt(place, "and the width of attention is fixed within the prompt alone", compiler)?;
+            aim = aim.of_prompt(
+                place,
+                "and the width of attention is fixed within the prompt alone",
+                compiler,
+            )?;
         }
         let width = aim.shape.width;
         if self.directions.is_empty() || self.directions.len() > width {
@@ -31,7 +40,13 @@ impl ProjectOut {
             return Err(place.invalid("directions", message));
         }
         for (i, direction) in self.directions.iter().enumerate() {
-            place.vector(&format!("directions[{i}].values"), direction, aim.shape, false, compiler.context.model)?;
+            place.vector(
+                &format!("directions[{i}].values"),
+                direction,
+                aim.shape,
+                false,
+                compiler.context.model,
+            )?;
         }
         let basis = orthonormal(&self.directions);
         if basis.is_empty() {
@@ -45,7 +60,8 @@ impl ProjectOut {
     }
 }
 
-/// An orthonormal basis of the span, by Gram and Schmidt, each direction twice against those before it.
+/// An orthonormal basis of the span, by Gram and Schmidt, each direction twice against those before
+/// it.
 fn orthonormal(directions: &[Vec<f32>]) -> Vec<Vec<f64>> {
     let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(x, y)| x * y).sum::<f64>();
     let mut basis: Vec<Vec<f64>> = Vec::new();
@@ -55,7 +71,9 @@ fn orthonormal(directions: &[Vec<f32>]) -> Vec<Vec<f64>> {
         for _ in 0..2 {
             for known in &basis {
                 let along = dot(&rest, known);
-                rest.iter_mut().zip(known).for_each(|(r, k)| *r -= along * k);
+                rest.iter_mut()
+                    .zip(known)
+                    .for_each(|(r, k)| *r -= along * k);
             }
         }
         let left = dot(&rest, &rest).sqrt();
@@ -75,7 +93,12 @@ mod tests {
 
     #[test]
     fn a_basis_is_orthonormal_and_has_no_more_than_the_span() {
-        let basis = orthonormal(&[vec![3.0, 0.0, 4.0], vec![0.0; 3], vec![6.0, 0.0, 8.0], vec![1.0, 1.0, 0.0]]);
+        let basis = orthonormal(&[
+            vec![3.0, 0.0, 4.0],
+            vec![0.0; 3],
+            vec![6.0, 0.0, 8.0],
+            vec![1.0, 1.0, 0.0],
+        ]);
         assert_eq!(basis.len(), 2);
         for (i, a) in basis.iter().enumerate() {
             for (j, b) in basis.iter().enumerate() {

@@ -1,18 +1,19 @@
 //! The one place where random choices are drawn.
 //!
-//! Key: `blake3::derive_key("scotoma v1 random choice", seed || index || image || length || sample_key || point)` with `seed`
-//! as 8, `index`, `image` and `length` as 4 little-endian bytes, the sample key as UTF-8, `length` its bytes, and `point` the
-//! name of the hook point for noise at one, empty elsewhere. It seeds ChaCha8 (64-bit counter from 0, nonce 0), read as
-//! little-endian words.
+//! Key:
+//! `blake3::derive_key("scotoma v1 random choice", seed || index || image || length || sample_key || point)`
+//! with `seed` as 8, `index`, `image` and `length` as 4 little-endian bytes, the sample key as
+//! UTF-8, `length` its bytes, and `point` the name of the hook point for noise at one, empty
+//! elsewhere. It seeds ChaCha8 (64-bit counter from 0, nonce 0), read as little-endian words.
 //!
 //! - u64: two words, low first.
 //! - Integers below n: a u64 is drawn until it is below `2^64 - 2^64 mod n`, then taken modulo n.
 //! - Permutations: Fisher-Yates from the top, `for i in n-1 down to 1: swap(i, below(i + 1))`.
 //! - Uniform in `[0, 1)`: the top 53 bits of a u64.
 //! - Standard normal: two uniforms u, v: `sqrt(-2 ln(1 - u)) cos(2 pi v)`.
-//! - Noise: number k of row r of a tensor whose rows hold n numbers is drawn at word `(r n + k) w` of the stream, w = 4 where it is
-//!   normal and 2 where it is uniform in `[-1, 1)` (twice a uniform, less 1). Rows are numbered within a sequence or, view after
-//!   view, within a picture.
+//! - Noise: number k of row r of a tensor whose rows hold n numbers is drawn at word `(r n + k) w`
+//!   of the stream, w = 4 where it is normal and 2 where it is uniform in `[-1, 1)` (twice a
+//!   uniform, less 1). Rows are numbered within a sequence or, view after view, within a picture.
 //!
 //! tests/vectors/random.json holds draws that any language can check.
 
@@ -82,7 +83,9 @@ impl Draws {
     /// The numbers of row `row` of noise whose rows hold `count` of them.
     pub fn noise(&self, row: usize, count: usize, gaussian: bool) -> Vec<f32> {
         let mut draws = self.clone();
-        draws.0.set_word_pos((row * count * if gaussian { 4 } else { 2 }) as u128);
+        draws
+            .0
+            .set_word_pos((row * count * if gaussian { 4 } else { 2 }) as u128);
         (0..count).map(|_| if gaussian { draws.gaussian() } else { 2.0 * draws.unit() - 1.0 } as f32).collect()
     }
 
@@ -107,7 +110,11 @@ mod tests {
     #[test]
     fn first_draws_are_pinned() {
         let mut draws = Draws::new(7, "", 0, 0);
-        insta::assert_debug_snapshot!((draws.permutation(8), draws.subset(10, 3), draws.below(1000)));
+        insta::assert_debug_snapshot!((
+            draws.permutation(8),
+            draws.subset(10, 3),
+            draws.below(1000)
+        ));
     }
 
     #[test]
@@ -115,7 +122,12 @@ mod tests {
         let order = |seed, key, index, image| Draws::new(seed, key, index, image).permutation(64);
         let base = order(7, "a", 0, 0);
         assert_eq!(base, order(7, "a", 0, 0));
-        for other in [order(8, "a", 0, 0), order(7, "b", 0, 0), order(7, "a", 1, 0), order(7, "a", 0, 1)] {
+        for other in [
+            order(8, "a", 0, 0),
+            order(7, "b", 0, 0),
+            order(7, "a", 1, 0),
+            order(7, "a", 0, 1),
+        ] {
             assert_ne!(base, other);
         }
     }
@@ -129,6 +141,9 @@ mod tests {
         }
         assert_eq!(counts.len(), 6);
         // Five standard deviations of a binomial with n = 6000, p = 1/6.
-        assert!(counts.values().all(|&c: &i32| (c - 1000).abs() < 145), "{counts:?}");
+        assert!(
+            counts.values().all(|&c: &i32| (c - 1000).abs() < 145),
+            "{counts:?}"
+        );
     }
 }

@@ -1,5 +1,5 @@
-//! Repeat layers: a run of layers runs again on its own output (layer re-entry, as in SOLAR, Kim et al. 2023, and TroL, Lee
-//! et al. 2024).
+//! Repeat layers: a run of layers runs again on its own output (layer re-entry, as in SOLAR, Kim et
+//! al. 2023, and TroL, Lee et al. 2024).
 //!
 //! Law: repeating no times changes nothing.
 
@@ -23,10 +23,17 @@ pub struct RepeatLayers {
 const MOST_TIMES: u32 = 16;
 
 impl RepeatLayers {
-    pub(super) fn compile(&self, place: Place, compiler: &mut Compiler<'_>) -> Result<Resolved, Error> {
+    pub(super) fn compile(
+        &self,
+        place: Place,
+        compiler: &mut Compiler<'_>,
+    ) -> Result<Resolved, Error> {
         place.needs_layers(self.stack, compiler.context)?;
         if self.last < self.first {
-            return Err(place.invalid("last", format!("{} is below first, {}", self.last, self.first)));
+            return Err(place.invalid(
+                "last",
+                format!("{} is below first, {}", self.last, self.first),
+            ));
         }
         if self.times > MOST_TIMES {
             return Err(place.invalid("times", format!("{} is more than {MOST_TIMES}", self.times)));
@@ -42,8 +49,10 @@ impl RepeatLayers {
         let run = &path[start..=end];
         let most = compiler.most_layers(self.stack);
         if path.len() + run.len() * self.times as usize > most {
-            let message =
-                format!("{} layers would run in all; at most {most} may", path.len() + run.len() * self.times as usize);
+            let message = format!(
+                "{} layers would run in all; at most {most} may",
+                path.len() + run.len() * self.times as usize
+            );
             return Err(place.invalid("times", message));
         }
         let mut longer = path[..=end].to_vec();
@@ -52,6 +61,10 @@ impl RepeatLayers {
         let fired = (longer.len() - path.len()) as u64;
         let indices = longer.iter().map(|&l| l as u32).collect();
         compiler.set_path(place, self.stack, longer);
-        Ok(Resolved { changed_nothing: fired == 0, fired: Some(fired), resolutions: vec![Resolution::of(0, indices)] })
+        Ok(Resolved {
+            changed_nothing: fired == 0,
+            fired: Some(fired),
+            resolutions: vec![Resolution::of(0, indices)],
+        })
     }
 }

@@ -1,4 +1,5 @@
-//! Replace tokens: visual tokens get other values, as a control that leaves their number and their positions alone.
+//! Replace tokens: visual tokens get other values, as a control that leaves their number and their
+//! positions alone.
 //!
 //! Law: a picture's own tokens in their own place change nothing.
 
@@ -31,30 +32,53 @@ pub enum Replacement {
 }
 
 impl ReplaceTokens {
-    pub(super) fn compile(&self, place: Place, compiler: &mut Compiler<'_>) -> Result<Resolved, Error> {
+    pub(super) fn compile(
+        &self,
+        place: Place,
+        compiler: &mut Compiler<'_>,
+    ) -> Result<Resolved, Error> {
         let context = compiler.context;
         place.needs_image(context)?;
         let mut resolved = Resolved::default();
         for image in 0..compiler.images.len() {
             let tokens = &compiler.images[image];
             let count = tokens.len();
-            let picked = self.tokens.pick(place, "tokens", &Universe::of_tokens(image, tokens), context)?;
+            let picked = self.tokens.pick(
+                place,
+                "tokens",
+                &Universe::of_tokens(image, tokens),
+                context,
+            )?;
             if !picked.rows.contains(&true) {
                 return Err(place.never_fired(format!("no token of picture {image} is chosen")));
             }
-            let of_picture =
-                |rows: Vec<bool>| Arc::new(Rows { views: [((image, 0), rows)].into_iter().collect(), generated: None });
+            let of_picture = |rows: Vec<bool>| {
+                Arc::new(Rows {
+                    views: [((image, 0), rows)].into_iter().collect(),
+                    generated: None,
+                })
+            };
             let all = of_picture(vec![true; count]);
             let indices = picked.indices();
             let mut digest = String::new();
             let operation = match &self.source {
                 Replacement::Zero => Operation::Scale(0.0),
-                Replacement::Mean => Operation::Like { over: all, value: None },
+                Replacement::Mean => Operation::Like {
+                    over: all,
+                    value: None,
+                },
                 Replacement::Noise(seed) => {
                     let width = context.model.decoder.config().hidden_size;
-                    let noise =
-                        Noise { draws: place.streams(*seed, context, ""), gaussian: true, per_view: count, width };
-                    Operation::Like { over: all, value: Some(noise) }
+                    let noise = Noise {
+                        draws: place.streams(*seed, context, ""),
+                        gaussian: true,
+                        per_view: count,
+                        width,
+                    };
+                    Operation::Like {
+                        over: all,
+                        value: Some(noise),
+                    }
                 }
                 Replacement::Donor(data) => {
                     digest = blake3::hash(data).to_hex().to_string();
@@ -63,17 +87,24 @@ impl ReplaceTokens {
                     };
                     let has = donor.dim(0).map_err(crate::model::Error::from)?;
                     if has != count {
-                        let message = format!("it has {has} visual tokens, picture {image} of the request has {count}");
+                        let message = format!(
+                            "it has {has} visual tokens, picture {image} of the request has {count}"
+                        );
                         return Err(place.invalid("donor", message));
                     }
-                    let chosen = candle_core::Tensor::from_slice(&indices, indices.len(), donor.device());
-                    let rows =
-                        chosen.and_then(|index| donor.index_select(&index, 0)).map_err(crate::model::Error::from)?;
+                    let chosen =
+                        candle_core::Tensor::from_slice(&indices, indices.len(), donor.device());
+                    let rows = chosen
+                        .and_then(|index| donor.index_select(&index, 0))
+                        .map_err(crate::model::Error::from)?;
                     Operation::Write(rows)
                 }
             };
             compiler.edit_rows(place, of_picture(picked.rows), operation);
-            resolved.resolutions.push(Resolution { digest, ..Resolution::of(image, indices) });
+            resolved.resolutions.push(Resolution {
+                digest,
+                ..Resolution::of(image, indices)
+            });
         }
         Ok(resolved)
     }

@@ -1,4 +1,5 @@
-//! Changes of a picture after resizing and before normalisation, in its base view and on the canvas of its tiles.
+//! Changes of a picture after resizing and before normalisation, in its base view and on the canvas
+//! of its tiles.
 
 use super::Draws;
 use crate::vision::{Grid, Picture, Processor, Rgb, View, blur};
@@ -59,7 +60,9 @@ impl Retouch {
     pub fn apply(&self, picture: &mut Picture, processor: &Processor) -> (f64, f64) {
         let before = picture.clone();
         match &self.change {
-            Change::Paint { cells, fill, draws } => self.paint(picture, processor, cells, *fill, draws.clone()),
+            Change::Paint { cells, fill, draws } => {
+                self.paint(picture, processor, cells, *fill, draws.clone())
+            }
             Change::Shuffle { order } => {
                 for (view, area) in picture.areas() {
                     for image in std::iter::once(&mut view.image).chain(&mut view.mean) {
@@ -85,14 +88,25 @@ impl Retouch {
         sums
     }
 
-    fn paint(&self, picture: &mut Picture, processor: &Processor, cells: &[u32], fill: Fill, mut draws: Draws) {
+    fn paint(
+        &self,
+        picture: &mut Picture,
+        processor: &Processor,
+        cells: &[u32],
+        fill: Fill,
+        mut draws: Draws,
+    ) {
         let nearest = processor.nearest_mean();
         let scale = processor.rescale_factor;
         let mut areas: Vec<_> = picture
             .areas()
             .into_iter()
             .map(|(view, area)| {
-                let blurred = if let Fill::Blur(sigma) = fill { Some(blur(&view.image, area, sigma)) } else { None };
+                let blurred = if let Fill::Blur(sigma) = fill {
+                    Some(blur(&view.image, area, sigma))
+                } else {
+                    None
+                };
                 (view, area, blurred)
             })
             .collect();
@@ -100,23 +114,33 @@ impl Retouch {
             let cell = cell as usize;
             for (view, area, blurred) in &mut areas {
                 let View { image, mean } = &mut **view;
-                self.grid.paint(image, *area, cell, |at, pixel| match (fill, &blurred) {
-                    (Fill::Colour(colour), _) => pixel.copy_from_slice(&colour),
-                    (Fill::Blur(_), Some(blurred)) => pixel.copy_from_slice(&blurred.data[at..at + 3]),
-                    (Fill::Mean | Fill::Blur(_), _) => pixel.copy_from_slice(&nearest),
-                    (Fill::Noise, _) => {
-                        for (channel, value) in pixel.iter_mut().enumerate() {
-                            let (m, s) = (f64::from(processor.mean[channel]), f64::from(processor.std[channel]));
-                            *value = ((m + s * draws.gaussian()) / scale).round().clamp(0.0, 255.0) as u8;
+                self.grid
+                    .paint(image, *area, cell, |at, pixel| match (fill, &blurred) {
+                        (Fill::Colour(colour), _) => pixel.copy_from_slice(&colour),
+                        (Fill::Blur(_), Some(blurred)) => {
+                            pixel.copy_from_slice(&blurred.data[at..at + 3])
                         }
-                    }
-                });
+                        (Fill::Mean | Fill::Blur(_), _) => pixel.copy_from_slice(&nearest),
+                        (Fill::Noise, _) => {
+                            for (channel, value) in pixel.iter_mut().enumerate() {
+                                let (m, s) = (
+                                    f64::from(processor.mean[channel]),
+                                    f64::from(processor.std[channel]),
+                                );
+                                *value = ((m + s * draws.gaussian()) / scale)
+                                    .round()
+                                    .clamp(0.0, 255.0)
+                                    as u8;
+                            }
+                        }
+                    });
                 if fill == Fill::Mean && mean.is_none() {
                     *mean = Some(Rgb::filled(image.width, image.height, [0; 3]));
                 }
                 if let Some(mean) = mean {
                     let mark = if fill == Fill::Mean { 255 } else { 0 };
-                    self.grid.paint(mean, *area, cell, |_, pixel| pixel.fill(mark));
+                    self.grid
+                        .paint(mean, *area, cell, |_, pixel| pixel.fill(mark));
                 }
             }
         }
@@ -127,5 +151,11 @@ impl Retouch {
 fn levels<'a>(view: &'a View, processor: &Processor) -> impl Iterator<Item = f64> + 'a {
     let mean = processor.mean_levels();
     let is_mean = move |i: usize| view.mean.as_ref().is_some_and(|mean| mean.data[i] > 0);
-    view.image.data.iter().enumerate().map(move |(i, &v)| if is_mean(i) { mean[i % 3] } else { f64::from(v) })
+    view.image.data.iter().enumerate().map(move |(i, &v)| {
+        if is_mean(i) {
+            mean[i % 3]
+        } else {
+            f64::from(v)
+        }
+    })
 }

@@ -1,4 +1,5 @@
-//! Which patches matter most: by the tower's attention, by that of a saliency model, or by given weights.
+//! Which patches matter most: by the tower's attention, by that of a saliency model, or by given
+//! weights.
 
 use std::collections::BTreeMap;
 
@@ -47,15 +48,22 @@ pub struct Look {
     pub head: Option<u32>,
 }
 
-/// Attention mass by look, picture, view and patch (row by row of a square grid). A saliency model sees one view.
+/// Attention mass by look, picture, view and patch (row by row of a square grid). A saliency model
+/// sees one view.
 pub type Looks = BTreeMap<Look, Vec<Vec<Vec<f32>>>>;
 
 impl Salient {
     /// What has to be looked at for it.
     pub(super) fn look(&self) -> Option<Look> {
         match &self.source {
-            SaliencySource::Tower => Some(Look { model: None, head: self.head }),
-            SaliencySource::Model(name) => Some(Look { model: Some(name.clone()), head: self.head }),
+            SaliencySource::Tower => Some(Look {
+                model: None,
+                head: self.head,
+            }),
+            SaliencySource::Model(name) => Some(Look {
+                model: Some(name.clone()),
+                head: self.head,
+            }),
             SaliencySource::Weights(_) => None,
         }
     }
@@ -76,7 +84,10 @@ impl Salient {
         if let SaliencySource::Weights(weights) = &self.source {
             let path = format!("{field}.weights.weights");
             if weights.is_empty() || side(weights.len()).pow(2) != weights.len() {
-                let message = format!("{} weights; a square number of them is needed, 36 for instance", weights.len());
+                let message = format!(
+                    "{} weights; a square number of them is needed, 36 for instance",
+                    weights.len()
+                );
                 return Err(at.invalid(&path, message));
             }
             if let Some(weight) = weights.iter().find(|w| !w.is_finite() || **w < 0.0) {
@@ -97,8 +108,13 @@ impl Salient {
         if let SaliencySource::Weights(weights) = &self.source {
             return Ok(std::slice::from_ref(weights));
         }
-        let found = self.look().and_then(|look| context.looks.get(&look)).and_then(|l| l.get(image));
-        found.map(Vec::as_slice).ok_or_else(|| at.invalid(field, "no attention was measured"))
+        let found = self
+            .look()
+            .and_then(|look| context.looks.get(&look))
+            .and_then(|l| l.get(image));
+        found
+            .map(Vec::as_slice)
+            .ok_or_else(|| at.invalid(field, "no attention was measured"))
     }
 
     /// The mass of each cell of `grid` over the base view.
@@ -112,7 +128,9 @@ impl Salient {
     ) -> Result<Vec<f64>, Error> {
         let views = self.views(at, field, context, image)?;
         let base = views.first().map_or(&[][..], Vec::as_slice);
-        Ok((0..grid.cells()).map(|c| poured(base, (c / grid.side, c % grid.side), (grid.side, grid.side))).collect())
+        Ok((0..grid.cells())
+            .map(|c| poured(base, (c / grid.side, c % grid.side), (grid.side, grid.side)))
+            .collect())
     }
 
     /// The mass of a patch, or of a token made of patches.
@@ -125,12 +143,24 @@ impl Salient {
         item: &Item,
     ) -> Result<f64, Error> {
         let views = self.views(at, field, context, image)?;
-        let Item::Visual { place, extent, patches, .. } = item else { return Ok(0.0) };
+        let Item::Visual {
+            place,
+            extent,
+            patches,
+            ..
+        } = item
+        else {
+            return Ok(0.0);
+        };
         Ok(match (&self.source, place) {
             (SaliencySource::Tower, _) => patches
                 .iter()
                 .map(|&(view, patch, weight)| {
-                    f64::from(weight) * views.get(view).and_then(|v| v.get(patch)).map_or(0.0, |&a| f64::from(a))
+                    f64::from(weight)
+                        * views
+                            .get(view)
+                            .and_then(|v| v.get(patch))
+                            .map_or(0.0, |&a| f64::from(a))
                 })
                 .sum(),
             // A picture's weights, laid over its base view or its canvas.
@@ -174,8 +204,8 @@ impl Amount {
     }
 }
 
-/// Pours the mass of a square grid of patches into the cell (row, column) of `extent` (rows, columns) over the same picture, by
-/// overlap of area.
+/// Pours the mass of a square grid of patches into the cell (row, column) of `extent` (rows,
+/// columns) over the same picture, by overlap of area.
 fn poured(attention: &[f32], (row, column): (usize, usize), extent: (usize, usize)) -> f64 {
     let side = side(attention.len());
     // Both edges in units of 1 / (side * cells).
@@ -184,8 +214,9 @@ fn poured(attention: &[f32], (row, column): (usize, usize), extent: (usize, usiz
         let high = ((cell + 1) * side).min((patch + 1) * cells);
         high.saturating_sub(low) as f64 / cells as f64
     };
-    let mass =
-        |(i, &a): (usize, &f32)| f64::from(a) * overlap(row, extent.0, i / side) * overlap(column, extent.1, i % side);
+    let mass = |(i, &a): (usize, &f32)| {
+        f64::from(a) * overlap(row, extent.0, i / side) * overlap(column, extent.1, i % side)
+    };
     attention.iter().enumerate().map(mass).sum()
 }
 
@@ -198,7 +229,9 @@ mod tests {
         let attention: Vec<f32> = (0..36).map(|i| i as f32).collect();
         for rows in 1..15 {
             let extent = (rows, 9);
-            let total: f64 = (0..rows * 9).map(|c| poured(&attention, (c / 9, c % 9), extent)).sum();
+            let total: f64 = (0..rows * 9)
+                .map(|c| poured(&attention, (c / 9, c % 9), extent))
+                .sum();
             assert!((total - 630.0).abs() < 1e-9, "{rows}: {total}");
         }
         assert!((poured(&attention, (1, 1), (6, 6)) - 7.0).abs() < 1e-12);

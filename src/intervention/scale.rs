@@ -15,7 +15,11 @@ pub struct Scale {
 }
 
 impl Scale {
-    pub(super) fn compile(&self, place: Place, compiler: &mut Compiler<'_>) -> Result<Resolved, Error> {
+    pub(super) fn compile(
+        &self,
+        place: Place,
+        compiler: &mut Compiler<'_>,
+    ) -> Result<Resolved, Error> {
         place.check_factor("factor", self.factor, -MOST_FACTOR)?;
         let aim = self.target.aim(place, "target", compiler)?;
         Ok(aim.edit(place, compiler, |_| Operation::Scale(self.factor)))

@@ -1,7 +1,9 @@
-//! Select tokens: the language model reads some of the visual tokens only. Keeping one block of a grid is the single-group
-//! input of Lee et al. 2024 (section 3.1, patch information loss), with or without pooling.
+//! Select tokens: the language model reads some of the visual tokens only. Keeping one block of a
+//! grid is the single-group input of Lee et al. 2024 (section 3.1, patch information loss), with or
+//! without pooling.
 //!
-//! Laws: keeping all changes nothing; what KEEP leaves of a selector and what REMOVE leaves of it partition the picture.
+//! Laws: keeping all changes nothing; what KEEP leaves of a selector and what REMOVE leaves of it
+//! partition the picture.
 
 use super::plan::{Operation, Resolution, Resolved};
 use super::selector::Universe;
@@ -30,10 +32,18 @@ pub enum Mode {
 }
 
 impl SelectTokens {
-    pub(super) fn compile(&self, place: Place, compiler: &mut Compiler<'_>) -> Result<Resolved, Error> {
+    pub(super) fn compile(
+        &self,
+        place: Place,
+        compiler: &mut Compiler<'_>,
+    ) -> Result<Resolved, Error> {
         let context = compiler.context;
         place.needs_image(context)?;
-        let mut resolved = Resolved { fired: Some(0), changed_nothing: true, ..Resolved::default() };
+        let mut resolved = Resolved {
+            fired: Some(0),
+            changed_nothing: true,
+            ..Resolved::default()
+        };
         for image in 0..compiler.images.len() {
             let universe = Universe::of_tokens(image, &compiler.images[image]);
             let groups = self.groups(place, &universe, compiler)?;
@@ -55,23 +65,40 @@ impl SelectTokens {
     }
 
     /// The tokens behind each of those that stay, in order; none of the groups is empty.
-    fn groups(&self, place: Place, universe: &Universe, compiler: &Compiler<'_>) -> Result<Vec<Vec<u32>>, Error> {
+    fn groups(
+        &self,
+        place: Place,
+        universe: &Universe,
+        compiler: &Compiler<'_>,
+    ) -> Result<Vec<Vec<u32>>, Error> {
         let context = compiler.context;
         if self.mode != Mode::Pool {
             let picked = self.tokens.pick(place, "tokens", universe, context)?;
             let stay = |chosen: bool| chosen == (self.mode == Mode::Keep);
-            let numbers = picked.rows.iter().enumerate().filter(|(_, chosen)| stay(**chosen));
+            let numbers = picked
+                .rows
+                .iter()
+                .enumerate()
+                .filter(|(_, chosen)| stay(**chosen));
             return Ok(numbers.map(|(i, _)| vec![i as u32]).collect());
         }
         if self.tokens.complement {
-            return Err(
-                place.invalid("tokens.complement", "pooling takes the sets of `any_of` one by one; leave it unset")
-            );
+            return Err(place.invalid(
+                "tokens.complement",
+                "pooling takes the sets of `any_of` one by one; leave it unset",
+            ));
         }
-        let mut groups =
-            if self.tokens.any_of.is_empty() { vec![(0..universe.items.len() as u32).collect()] } else { Vec::new() };
+        let mut groups = if self.tokens.any_of.is_empty() {
+            vec![(0..universe.items.len() as u32).collect()]
+        } else {
+            Vec::new()
+        };
         for (i, tokens) in self.tokens.any_of.iter().enumerate() {
-            groups.push(tokens.pick(place, &format!("tokens.any_of[{i}]"), universe, context)?.indices());
+            groups.push(
+                tokens
+                    .pick(place, &format!("tokens.any_of[{i}]"), universe, context)?
+                    .indices(),
+            );
         }
         groups.retain(|g| !g.is_empty());
         if groups.is_empty() {

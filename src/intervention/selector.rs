@@ -76,7 +76,10 @@ pub struct Steps {
 
 impl Default for Steps {
     fn default() -> Self {
-        Self { first: 0, last: u32::MAX }
+        Self {
+            first: 0,
+            last: u32::MAX,
+        }
     }
 }
 
@@ -108,15 +111,25 @@ pub enum Word {
 pub fn words(model: &Model, prompt: &Rendered) -> Result<(Vec<u32>, Vec<Word>), model::Error> {
     let role = |message: usize| prompt.roles.get(message).copied().unwrap_or(Role::User);
     let last = prompt.roles.iter().rposition(|r| *r == Role::User);
-    let of_user = prompt.words.iter().filter(|(message, _)| role(*message) == Role::User).map(|(_, at)| at.start);
+    let of_user = prompt
+        .words
+        .iter()
+        .filter(|(message, _)| role(*message) == Role::User)
+        .map(|(_, at)| at.start);
     let first_picture = prompt.text.find(IMAGE_MARKER);
-    let begins = of_user.chain(first_picture).min().unwrap_or(prompt.text.len());
+    let begins = of_user
+        .chain(first_picture)
+        .min()
+        .unwrap_or(prompt.text.len());
     let mut images = prompt.images.iter();
     let mut word = |id: u32, place: &Range<usize>| {
         if id == model.image_token {
             return Word::Image(images.next().map_or(0, |message| *message as u32));
         }
-        let own = prompt.words.iter().find(|(_, at)| place.start < at.end && at.start < place.end);
+        let own = prompt
+            .words
+            .iter()
+            .find(|(_, at)| place.start < at.end && at.start < place.end);
         let part = match own.map(|(message, _)| (role(*message), *message)) {
             Some((Role::User, message)) if Some(message) == last => Part::Question,
             Some((Role::User, _)) => Part::User,
@@ -171,7 +184,13 @@ impl Item {
     }
 
     fn is_patch(&self) -> bool {
-        matches!(self, Self::Visual { place: Some(Place::Base { .. } | Place::Canvas { .. }) | None, .. })
+        matches!(
+            self,
+            Self::Visual {
+                place: Some(Place::Base { .. } | Place::Canvas { .. }) | None,
+                ..
+            }
+        )
     }
 }
 
@@ -187,10 +206,23 @@ impl Universe {
     /// The visual tokens of a picture.
     pub(super) fn of_tokens(image: usize, tokens: &ImageTokens) -> Self {
         let item = |(i, &place): (usize, &Place)| {
-            let extent = if matches!(place, Place::Base { .. }) { tokens.base } else { tokens.canvas };
-            Item::Visual { image, turn: None, place: Some(place), extent, patches: tokens.patches(i) }
+            let extent = if matches!(place, Place::Base { .. }) {
+                tokens.base
+            } else {
+                tokens.canvas
+            };
+            Item::Visual {
+                image,
+                turn: None,
+                place: Some(place),
+                extent,
+                patches: tokens.patches(i),
+            }
         };
-        Self { items: tokens.places.iter().enumerate().map(item).collect(), goes_on: false }
+        Self {
+            items: tokens.places.iter().enumerate().map(item).collect(),
+            goes_on: false,
+        }
     }
 
     /// The language model's input.
@@ -202,7 +234,12 @@ impl Universe {
                 Word::Text(part, turn) => items.push(Item::Text(*part, *turn)),
                 Word::Image(message) => {
                     let first = items.len();
-                    items.extend(images.next().into_iter().flat_map(|(i, t)| Self::of_tokens(i, t).items));
+                    items.extend(
+                        images
+                            .next()
+                            .into_iter()
+                            .flat_map(|(i, t)| Self::of_tokens(i, t).items),
+                    );
                     for item in &mut items[first..] {
                         if let Item::Visual { turn, .. } = item {
                             *turn = Some(*message);
@@ -211,24 +248,52 @@ impl Universe {
                 }
             }
         }
-        Self { items, goes_on: true }
+        Self {
+            items,
+            goes_on: true,
+        }
     }
 
-    /// The rows of one view, in the tower or (`class` says whether its token is there) in the projector; without the first
-    /// `dropped` patches.
-    pub(super) fn of_view(image: usize, tokens: &ImageTokens, view: usize, class: bool, dropped: usize) -> Self {
+    /// The rows of one view, in the tower or (`class` says whether its token is there) in the
+    /// projector; without the first `dropped` patches.
+    pub(super) fn of_view(
+        image: usize,
+        tokens: &ImageTokens,
+        view: usize,
+        class: bool,
+        dropped: usize,
+    ) -> Self {
         let (rows, columns) = tokens.base;
         let mut items = Vec::new();
         if class {
             let (place, patches) = (Some(Place::Class), Vec::new());
-            items.push(Item::Visual { image, turn: None, place, extent: tokens.base, patches });
+            items.push(Item::Visual {
+                image,
+                turn: None,
+                place,
+                extent: tokens.base,
+                patches,
+            });
         }
-        let extent = if view == 0 { tokens.base } else { tokens.content() };
+        let extent = if view == 0 {
+            tokens.base
+        } else {
+            tokens.content()
+        };
         items.extend((dropped..rows * columns).map(|i| {
             let place = tokens.shows(view, i / columns, i % columns);
-            Item::Visual { image, turn: None, place, extent, patches: vec![(view, i, 1.0)] }
+            Item::Visual {
+                image,
+                turn: None,
+                place,
+                extent,
+                patches: vec![(view, i, 1.0)],
+            }
         }));
-        Self { items, goes_on: false }
+        Self {
+            items,
+            goes_on: false,
+        }
     }
 }
 
@@ -243,16 +308,28 @@ pub(super) struct Picked {
 
 impl Picked {
     pub(super) fn indices(&self) -> Vec<u32> {
-        self.rows.iter().enumerate().filter(|(_, p)| **p).map(|(i, _)| i as u32).collect()
+        self.rows
+            .iter()
+            .enumerate()
+            .filter(|(_, p)| **p)
+            .map(|(i, _)| i as u32)
+            .collect()
     }
 }
 
 impl TokenSelector {
     pub(super) fn salient(&self) -> impl Iterator<Item = &Salient> {
-        self.any_of.iter().filter_map(|t| if let Tokens::Salient(s) = t { Some(s) } else { None })
+        self.any_of.iter().filter_map(|t| {
+            if let Tokens::Salient(s) = t {
+                Some(s)
+            } else {
+                None
+            }
+        })
     }
 
-    /// The rows of `universe` that it picks. `field` is the selector's path within its intervention.
+    /// The rows of `universe` that it picks. `field` is the selector's path within its
+    /// intervention.
     pub(super) fn pick(
         &self,
         at: At,
@@ -260,13 +337,23 @@ impl TokenSelector {
         universe: &Universe,
         context: &Context<'_>,
     ) -> Result<Picked, Error> {
-        let mut picked = Picked { rows: vec![false; universe.items.len()], generated: false };
+        let mut picked = Picked {
+            rows: vec![false; universe.items.len()],
+            generated: false,
+        };
         if self.any_of.is_empty() {
-            picked = Picked { rows: vec![true; universe.items.len()], generated: universe.goes_on };
+            picked = Picked {
+                rows: vec![true; universe.items.len()],
+                generated: universe.goes_on,
+            };
         }
         for (i, tokens) in self.any_of.iter().enumerate() {
             let one = tokens.pick(at, &format!("{field}.any_of[{i}]"), universe, context)?;
-            picked.rows.iter_mut().zip(one.rows).for_each(|(all, one)| *all |= one);
+            picked
+                .rows
+                .iter_mut()
+                .zip(one.rows)
+                .for_each(|(all, one)| *all |= one);
             picked.generated |= one.generated;
         }
         if self.complement {
@@ -288,7 +375,10 @@ impl Tokens {
         context: &Context<'_>,
     ) -> Result<Picked, Error> {
         let items = &universe.items;
-        let by = |holds: &dyn Fn(&Item) -> bool| Picked { rows: items.iter().map(holds).collect(), generated: false };
+        let by = |holds: &dyn Fn(&Item) -> bool| Picked {
+            rows: items.iter().map(holds).collect(),
+            generated: false,
+        };
         Ok(match self {
             Self::Named(named) => named.pick(universe),
             Self::Indices(indices) => {
@@ -296,25 +386,39 @@ impl Tokens {
                 for &index in indices {
                     match rows.get_mut(index as usize) {
                         Some(row) => *row = true,
-                        // Of several pictures one may be shorter; a number that none has is a mistake.
+                        // Of several pictures one may be shorter; a number that none has is a
+                        // mistake.
                         None if context.images.len() > 1 && !universe.goes_on => {}
                         None => {
-                            let message = format!("{index} is not below {}, the tokens that there are", items.len());
+                            let message = format!(
+                                "{index} is not below {}, the tokens that there are",
+                                items.len()
+                            );
                             return Err(at.invalid(&format!("{field}.indices.indices"), message));
                         }
                     }
                 }
-                Picked { rows, generated: false }
+                Picked {
+                    rows,
+                    generated: false,
+                }
             }
             Self::Image(image) => {
                 if *image as usize >= context.images.len() {
-                    let message = format!("{image} is not below {}, the pictures of the request", context.images.len());
+                    let message = format!(
+                        "{image} is not below {}, the pictures of the request",
+                        context.images.len()
+                    );
                     return Err(at.invalid(&format!("{field}.image"), message));
                 }
                 by(&|item| item.image() == Some(*image as usize))
             }
             Self::Turn(turn) => {
-                let turns = items.iter().filter_map(Item::turn).max().map_or(0, |last| last + 1);
+                let turns = items
+                    .iter()
+                    .filter_map(Item::turn)
+                    .max()
+                    .map_or(0, |last| last + 1);
                 if *turn >= turns {
                     let message = match turns {
                         0 => "no tokens of messages are at hand here; name a place in the language model".to_owned(),
@@ -324,20 +428,26 @@ impl Tokens {
                 }
                 by(&|item| item.turn() == Some(*turn))
             }
-            Self::Tile(tile) => {
-                by(&|item| matches!(item.place(), Some(Place::Canvas { tile: t, .. }) if t == *tile as usize))
-            }
+            Self::Tile(tile) => by(
+                &|item| matches!(item.place(), Some(Place::Canvas { tile: t, .. }) if t == *tile as usize),
+            ),
             Self::Blocks { grid, indices } => {
                 let side = context.model.tower.config().grid() as u32;
                 if !(1..=side).contains(grid) {
-                    let message = format!("{grid} is not in 1 to {side}, the side of the patch grid");
+                    let message =
+                        format!("{grid} is not in 1 to {side}, the side of the patch grid");
                     return Err(at.invalid(&format!("{field}.blocks.grid"), message));
                 }
                 if let Some(index) = indices.iter().find(|i| **i >= grid * grid) {
-                    let message = format!("{index} is not below {}, the blocks of the grid", grid * grid);
+                    let message = format!(
+                        "{index} is not below {}, the blocks of the grid",
+                        grid * grid
+                    );
                     return Err(at.invalid(&format!("{field}.blocks.indices"), message));
                 }
-                by(&|item| block(item, *grid as usize).is_some_and(|b| indices.contains(&(b as u32))))
+                by(&|item| {
+                    block(item, *grid as usize).is_some_and(|b| indices.contains(&(b as u32)))
+                })
             }
             Self::Random { share, seed } => {
                 check_share(at, &format!("{field}.random.ratio"), *share)?;
@@ -363,29 +473,43 @@ impl Tokens {
 
 impl Named {
     fn pick(self, universe: &Universe) -> Picked {
-        let last = universe.items.len().checked_sub(1).filter(|_| universe.goes_on);
-        let rows = universe.items.iter().enumerate().map(|(i, item)| match (self, item) {
-            (Self::All, _)
-            | (Self::Visual, Item::Visual { .. })
-            | (Self::Text, Item::Text(..))
-            | (Self::System, Item::Text(Part::System, _))
-            | (Self::Question | Self::User, Item::Text(Part::Question, _))
-            | (Self::User, Item::Text(Part::User, _))
-            | (Self::Assistant, Item::Text(Part::Assistant, _)) => true,
-            (Self::Last, _) => Some(i) == last,
-            (Self::Newline, item) => item.place() == Some(Place::Newline),
-            (Self::Class, item) => item.place() == Some(Place::Class),
-            (Self::BaseView, item) => matches!(item.place(), Some(Place::Base { .. })),
-            _ => false,
-        });
-        Picked { rows: rows.collect(), generated: matches!(self, Self::All | Self::Last | Self::Generated) }
+        let last = universe
+            .items
+            .len()
+            .checked_sub(1)
+            .filter(|_| universe.goes_on);
+        let rows = universe
+            .items
+            .iter()
+            .enumerate()
+            .map(|(i, item)| match (self, item) {
+                (Self::All, _)
+                | (Self::Visual, Item::Visual { .. })
+                | (Self::Text, Item::Text(..))
+                | (Self::System, Item::Text(Part::System, _))
+                | (Self::Question | Self::User, Item::Text(Part::Question, _))
+                | (Self::User, Item::Text(Part::User, _))
+                | (Self::Assistant, Item::Text(Part::Assistant, _)) => true,
+                (Self::Last, _) => Some(i) == last,
+                (Self::Newline, item) => item.place() == Some(Place::Newline),
+                (Self::Class, item) => item.place() == Some(Place::Class),
+                (Self::BaseView, item) => matches!(item.place(), Some(Place::Base { .. })),
+                _ => false,
+            });
+        Picked {
+            rows: rows.collect(),
+            generated: matches!(self, Self::All | Self::Last | Self::Generated),
+        }
     }
 }
 
 /// The block of a `grid` x `grid` partition that a patch falls in.
 fn block(item: &Item, grid: usize) -> Option<usize> {
-    let Item::Visual { place: Some(Place::Base { row, column } | Place::Canvas { row, column, .. }), extent, .. } =
-        item
+    let Item::Visual {
+        place: Some(Place::Base { row, column } | Place::Canvas { row, column, .. }),
+        extent,
+        ..
+    } = item
     else {
         return None;
     };
@@ -402,7 +526,9 @@ fn per_picture(
     let mut rows = vec![false; universe.items.len()];
     for image in 0..context.images.len() {
         let own = |item: &Item| item.is_patch() && item.image() == Some(image);
-        let numbers: Vec<usize> = (0..rows.len()).filter(|&i| own(&universe.items[i])).collect();
+        let numbers: Vec<usize> = (0..rows.len())
+            .filter(|&i| own(&universe.items[i]))
+            .collect();
         let items: Vec<&Item> = numbers.iter().map(|&i| &universe.items[i]).collect();
         if items.is_empty() {
             continue;
@@ -411,5 +537,8 @@ fn per_picture(
             rows[numbers[chosen as usize]] = true;
         }
     }
-    Ok(Picked { rows, generated: false })
+    Ok(Picked {
+        rows,
+        generated: false,
+    })
 }

@@ -1,4 +1,5 @@
-//! Steer: a vector is added to the residual stream, or at any other point (activation addition, Turner et al. 2023).
+//! Steer: a vector is added to the residual stream, or at any other point (activation addition,
+//! Turner et al. 2023).
 //!
 //! Law: steering by 0 changes nothing.
 
@@ -17,16 +18,35 @@ pub struct Steer {
 }
 
 impl Steer {
-    pub(super) fn compile(&self, place: Place, compiler: &mut Compiler<'_>) -> Result<Resolved, Error> {
+    pub(super) fn compile(
+        &self,
+        place: Place,
+        compiler: &mut Compiler<'_>,
+    ) -> Result<Resolved, Error> {
         place.check_factor("scale", self.scale, -MOST_FACTOR)?;
         let mut aim = self.target.aim(place, "target", compiler)?;
         if aim.is_attention() {
-            aim = aim.of_prompt(place, "and the width of attention is fixed within the prompt alone", compiler)?;
+            aim = aim.of_prompt(
+                place,
+                "and the width of attention is fixed within the prompt alone",
+                compiler,
+            )?;
         }
-        let value = place.vector("vector", &self.vector, aim.shape, true, compiler.context.model)?;
+        let value = place.vector(
+            "vector",
+            &self.vector,
+            aim.shape,
+            true,
+            compiler.context.model,
+        )?;
         Ok(aim.edit(place, compiler, |_| {
             let value = Value::Fixed(value.clone());
-            Operation::Add { value, constant: self.scale, absolute: 0.0, shift: 0.0 }
+            Operation::Add {
+                value,
+                constant: self.scale,
+                absolute: 0.0,
+                shift: 0.0,
+            }
         }))
     }
 }

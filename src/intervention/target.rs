@@ -1,4 +1,5 @@
-//! Targets: which values at which hook points, checked against a model and resolved against one input.
+//! Targets: which values at which hook points, checked against a model and resolved against one
+//! input.
 
 use std::sync::Arc;
 
@@ -29,7 +30,8 @@ pub struct Target {
 pub struct Shape {
     /// Heads, where it has them.
     pub heads: Option<usize>,
-    /// Length of the last dimension; at attention scores and patterns that of the prompt or of a view.
+    /// Length of the last dimension; at attention scores and patterns that of the prompt or of a
+    /// view.
     pub width: usize,
 }
 
@@ -41,7 +43,10 @@ impl Shape {
 
     /// With `rows` rows.
     pub fn of_rows(self, rows: usize) -> Vec<usize> {
-        [Some(rows), self.heads, Some(self.width)].into_iter().flatten().collect()
+        [Some(rows), self.heads, Some(self.width)]
+            .into_iter()
+            .flatten()
+            .collect()
     }
 }
 
@@ -61,7 +66,13 @@ pub fn shape_of(model: &crate::model::Model, point: Point, keys: usize) -> Shape
     let (width, inner, heads, kv_heads, head) = match point.stack {
         Stack::VisionTower => {
             let heads = tower.num_attention_heads;
-            (tower.hidden_size, tower.intermediate_size, heads, heads, tower.hidden_size / heads)
+            (
+                tower.hidden_size,
+                tower.intermediate_size,
+                heads,
+                heads,
+                tower.hidden_size / heads,
+            )
         }
         Stack::Projector | Stack::LanguageModel => (
             decoder.hidden_size,
@@ -74,9 +85,18 @@ pub fn shape_of(model: &crate::model::Model, point: Point, keys: usize) -> Shape
     let plain = |width| Shape { heads: None, width };
     match point.site {
         Site::In => plain(model.tower.feature_width()),
-        Site::Q | Site::RotQ | Site::Z => Shape { heads: Some(heads), width: head },
-        Site::K | Site::V | Site::RotK => Shape { heads: Some(kv_heads), width: head },
-        Site::Scores | Site::Pattern => Shape { heads: Some(heads), width: keys },
+        Site::Q | Site::RotQ | Site::Z => Shape {
+            heads: Some(heads),
+            width: head,
+        },
+        Site::K | Site::V | Site::RotK => Shape {
+            heads: Some(kv_heads),
+            width: head,
+        },
+        Site::Scores | Site::Pattern => Shape {
+            heads: Some(heads),
+            width: keys,
+        },
         Site::MlpPre | Site::MlpPreLinear | Site::MlpPost => plain(inner),
         Site::Logits => plain(decoder.vocab_size),
         Site::Pre
@@ -98,24 +118,42 @@ pub fn shape_of(model: &crate::model::Model, point: Point, keys: usize) -> Shape
 impl Target {
     /// A target at one point.
     pub fn at(point: &str) -> Self {
-        Self { point: point.to_owned(), ..Self::default() }
+        Self {
+            point: point.to_owned(),
+            ..Self::default()
+        }
     }
 
     /// The stack and the site that it names; layers are not looked at.
     pub(super) fn site(&self, at: At, field: &str) -> Result<(Point, bool), Error> {
         let named = |name: &str| HOOK_TABLE.iter().find(|row| row.name == name);
         if let Some(row) = named(&self.point) {
-            return Ok((Point { stack: row.stack, layer: None, site: row.site }, row.per_layer()));
+            return Ok((
+                Point {
+                    stack: row.stack,
+                    layer: None,
+                    site: row.site,
+                },
+                row.per_layer(),
+            ));
         }
         if let Ok(point) = self.point.parse::<Point>() {
             return Ok((point, false));
         }
         let distance = |name: &str| strsim::damerau_levenshtein(name, &self.point);
         let general = |row: &&crate::nn::HookRow| {
-            let layer = self.point.split('.').find(|part| part.parse::<usize>().is_ok()).unwrap_or("{l}");
+            let layer = self
+                .point
+                .split('.')
+                .find(|part| part.parse::<usize>().is_ok())
+                .unwrap_or("{l}");
             row.name.replacen("{l}", layer, 1)
         };
-        let nearest = HOOK_TABLE.iter().map(|row| general(&row)).min_by_key(|name| distance(name)).unwrap_or_default();
+        let nearest = HOOK_TABLE
+            .iter()
+            .map(|row| general(&row))
+            .min_by_key(|name| distance(name))
+            .unwrap_or_default();
         let message = format!("no hook point {:?}; did you mean {nearest:?}?", self.point);
         Err(at.invalid(&format!("{field}.point"), message))
     }
@@ -130,7 +168,10 @@ impl Target {
         let (point, general) = self.site(at, field)?;
         let points = self.points(at, field, compiler, point, general)?;
         if !general && !self.layers.is_empty() {
-            let message = format!("{:?} names its layer itself, or has none; leave `layers` empty", self.point);
+            let message = format!(
+                "{:?} names its layer itself, or has none; leave `layers` empty",
+                self.point
+            );
             return Err(at.invalid(&format!("{field}.layers"), message));
         }
         let rows = self.rows(at, field, compiler, point)?;
@@ -144,11 +185,20 @@ impl Target {
             Ok((!chosen.is_empty()).then(|| chosen.into()))
         };
         if shape.heads.is_none() && !self.heads.is_empty() {
-            return Err(at.invalid(&format!("{field}.heads"), format!("{} has no heads; leave it empty", self.point)));
+            return Err(at.invalid(
+                &format!("{field}.heads"),
+                format!("{} has no heads; leave it empty", self.point),
+            ));
         }
         let heads = check("heads", &self.heads, shape.heads.unwrap_or(0))?;
         let dimensions = check("dimensions", &self.dimensions, shape.width)?;
-        Ok(Aim { points, rows: Arc::new(rows), shape, heads, dimensions })
+        Ok(Aim {
+            points,
+            rows: Arc::new(rows),
+            shape,
+            heads,
+            dimensions,
+        })
     }
 
     fn points(
@@ -168,23 +218,49 @@ impl Target {
             None if self.layers.is_empty() => path.clone(),
             None => self.layers.iter().map(|&l| l as usize).collect(),
         };
-        let field = if general { format!("{field}.layers") } else { format!("{field}.point") };
+        let field = if general {
+            format!("{field}.layers")
+        } else {
+            format!("{field}.point")
+        };
         if layers.is_empty() {
             return Err(at.never_fired(format!("no layer of {} runs", point.stack.name())));
         }
         for &layer in &layers {
             compiler.check_runs(at, &field, point.stack, layer)?;
         }
-        let mut points: Vec<Point> = layers.into_iter().map(|l| Point { layer: Some(l), ..point }).collect();
+        let mut points: Vec<Point> = layers
+            .into_iter()
+            .map(|l| Point {
+                layer: Some(l),
+                ..point
+            })
+            .collect();
         points.sort_unstable();
         points.dedup();
         Ok(points)
     }
 
-    fn rows(&self, at: At, field: &str, compiler: &Compiler<'_>, point: Point) -> Result<Rows, Error> {
-        let rows = compiler.pick(at, &format!("{field}.tokens"), &self.tokens, self.steps, point.stack, point.site)?;
+    fn rows(
+        &self,
+        at: At,
+        field: &str,
+        compiler: &Compiler<'_>,
+        point: Point,
+    ) -> Result<Rows, Error> {
+        let rows = compiler.pick(
+            at,
+            &format!("{field}.tokens"),
+            &self.tokens,
+            self.steps,
+            point.stack,
+            point.site,
+        )?;
         if self.steps.last < self.steps.first {
-            let message = format!("last {} is before first {}", self.steps.last, self.steps.first);
+            let message = format!(
+                "last {} is before first {}",
+                self.steps.last, self.steps.first
+            );
             return Err(at.invalid(&format!("{field}.steps.last"), message));
         }
         if rows.is_empty() && !compiler.is_preview() {
@@ -197,16 +273,27 @@ impl Target {
 impl Aim {
     /// Whether its width is that of the keys, which grow with the answer.
     pub(super) fn is_attention(&self) -> bool {
-        matches!(self.points.first().map(|p| p.site), Some(Site::Scores | Site::Pattern))
+        matches!(
+            self.points.first().map(|p| p.site),
+            Some(Site::Scores | Site::Pattern)
+        )
     }
 
     /// The same for tokens of the prompt alone.
-    pub(super) fn of_prompt(self, at: At, why: &str, compiler: &Compiler<'_>) -> Result<Self, Error> {
+    pub(super) fn of_prompt(
+        self,
+        at: At,
+        why: &str,
+        compiler: &Compiler<'_>,
+    ) -> Result<Self, Error> {
         let rows = self.rows.of_prompt();
         if rows.is_empty() && !compiler.is_preview() {
             return Err(at.never_fired(format!("no token of the prompt is chosen, {why}")));
         }
-        Ok(Self { rows: Arc::new(rows), ..self })
+        Ok(Self {
+            rows: Arc::new(rows),
+            ..self
+        })
     }
 
     /// Puts `operation` at all its points.
@@ -225,13 +312,28 @@ impl Aim {
                 operation: operation(point),
             });
         }
-        Resolved { resolutions: self.resolutions(), fired: None, changed_nothing: false }
+        Resolved {
+            resolutions: self.resolutions(),
+            fired: None,
+            changed_nothing: false,
+        }
     }
 
     pub(super) fn capture(&self, target: usize, reduction: Reduction, compiler: &mut Compiler<'_>) {
         for &point in &self.points {
-            let (rows, heads, reduction) = (self.rows.clone(), self.heads.clone(), reduction.clone());
-            compiler.plan.captures.entry(point).or_default().push(Capture { target, rows, heads, reduction });
+            let (rows, heads, reduction) =
+                (self.rows.clone(), self.heads.clone(), reduction.clone());
+            compiler
+                .plan
+                .captures
+                .entry(point)
+                .or_default()
+                .push(Capture {
+                    target,
+                    rows,
+                    heads,
+                    reduction,
+                });
         }
     }
 
@@ -245,7 +347,11 @@ impl Aim {
         let one = |(&(image, view), rows): (&(usize, usize), &Vec<bool>)| Resolution {
             image,
             view,
-            indices: Picked { rows: rows.clone(), generated: false }.indices(),
+            indices: Picked {
+                rows: rows.clone(),
+                generated: false,
+            }
+            .indices(),
             digest: String::new(),
             points: points.clone(),
         };
@@ -266,15 +372,28 @@ impl Compiler<'_> {
     }
 
     /// Fails unless layer `layer` of `stack` runs.
-    pub(super) fn check_runs(&self, at: At, field: &str, stack: Stack, layer: usize) -> Result<(), Error> {
+    pub(super) fn check_runs(
+        &self,
+        at: At,
+        field: &str,
+        stack: Stack,
+        layer: usize,
+    ) -> Result<(), Error> {
         let model = self.context.model;
         let (run, why) = match stack {
             Stack::Projector => (0, ""),
             Stack::LanguageModel => (model.decoder.config().num_hidden_layers, ""),
-            Stack::VisionTower => (model.tower.feature_layers(), ", those up to the one whose output the model reads"),
+            Stack::VisionTower => (
+                model.tower.feature_layers(),
+                ", those up to the one whose output the model reads",
+            ),
         };
         if layer >= run {
-            let message = format!("layer {layer} of {} is not in 0 to {}{why}", stack.name(), run.saturating_sub(1));
+            let message = format!(
+                "layer {layer} of {} is not in 0 to {}{why}",
+                stack.name(),
+                run.saturating_sub(1)
+            );
             return Err(at.invalid(field, message));
         }
         if let Some(other) = self.left_out.get(&(stack, layer)) {
@@ -310,14 +429,19 @@ impl Compiler<'_> {
         let prompt = steps.first == 0;
         let mut add = |view: (usize, usize), universe: &Universe| -> Result<bool, Error> {
             let picked = tokens.pick(at, field, universe, self.context)?;
-            let chosen = if prompt { picked.rows } else { vec![false; universe.items.len()] };
+            let chosen = if prompt {
+                picked.rows
+            } else {
+                vec![false; universe.items.len()]
+            };
             rows.views.insert(view, chosen);
             Ok(picked.generated)
         };
         if stack == Stack::LanguageModel {
             if !self.is_preview() {
                 let generated = add((0, 0), &self.prompt)?;
-                rows.generated = (generated && steps.last > 0).then(|| steps.first.max(1)..=steps.last);
+                rows.generated =
+                    (generated && steps.last > 0).then(|| steps.first.max(1)..=steps.last);
             }
             return Ok(rows);
         }
@@ -328,12 +452,16 @@ impl Compiler<'_> {
                 continue;
             }
             let tower = &self.context.model.tower;
-            let class = tower.has_class() && (stack == Stack::VisionTower || tower.tokens() == tower.rows());
+            let class = tower.has_class()
+                && (stack == Stack::VisionTower || tower.tokens() == tower.rows());
             let dropped = usize::from(stack == Stack::Projector && tower.drops_a_patch());
             // The tower sees pictures as they were before tokens were selected.
             let tokens = &self.context.images[image];
             for view in 0..tokens.views {
-                add((image, view), &Universe::of_view(image, tokens, view, class, dropped))?;
+                add(
+                    (image, view),
+                    &Universe::of_view(image, tokens, view, class, dropped),
+                )?;
             }
         }
         Ok(rows)

@@ -1,4 +1,5 @@
-//! Conversations to prompts: a model's chat template, rendered as transformers 5.17's `processor.apply_chat_template` renders it.
+//! Conversations to prompts: a model's chat template, rendered as transformers 5.17's
+//! `processor.apply_chat_template` renders it.
 //!
 //! Knows messages and marks of pictures; token ids are [`Text`]'s.
 
@@ -59,15 +60,18 @@ pub struct Message {
 pub struct Rendered {
     /// The whole text, with [`IMAGE_MARKER`]s.
     pub text: String,
-    /// Tells whether the template has written the first special token, so that the tokenizer adds none.
+    /// Tells whether the template has written the first special token, so that the tokenizer adds
+    /// none.
     pub begun: bool,
-    /// Where the words of each message stand, in bytes of `text`; the number is that of the message.
+    /// Where the words of each message stand, in bytes of `text`; the number is that of the
+    /// message.
     pub words: Vec<(usize, Range<usize>)>,
     /// The message that each picture belongs to.
     pub images: Vec<usize>,
     /// Who speaks in each message.
     pub roles: Vec<Role>,
-    /// The time that the template has put into the text, where it has: the same text comes of the same time.
+    /// The time that the template has put into the text, where it has: the same text comes of the
+    /// same time.
     pub time: Option<DateTime>,
 }
 
@@ -79,10 +83,19 @@ impl Rendered {
 
     /// A prompt that is whole already, in which the user's words are those of `question`.
     pub fn asking(text: &str, question: &str) -> Self {
-        let message = Message { role: Role::User, parts: vec![MessagePart::Text(question.to_owned())] };
+        let message = Message {
+            role: Role::User,
+            parts: vec![MessagePart::Text(question.to_owned())],
+        };
         let images = vec![0; text.matches(IMAGE_MARKER).count()];
         let words = searched(std::slice::from_ref(&message), text);
-        Self { text: text.to_owned(), words, images, roles: vec![Role::User], ..Self::default() }
+        Self {
+            text: text.to_owned(),
+            words,
+            images,
+            roles: vec![Role::User],
+            ..Self::default()
+        }
     }
 }
 
@@ -105,7 +118,10 @@ impl std::str::FromStr for ChatTemplate {
         if Path::new(text).is_file() {
             return Ok(Self::File(text.into()));
         }
-        Err(format!("{text:?} is no file, and none of {}", conversations::names()))
+        Err(format!(
+            "{text:?} is no file, and none of {}",
+            conversations::names()
+        ))
     }
 }
 
@@ -142,7 +158,8 @@ const PICTURE_LINE: &str = "<image>\n";
 /// Marks the end of what is to be continued, as transformers does it.
 const CONTINUE: &str = "CONTINUE_FINAL_MESSAGE_TAG ";
 
-/// Noncharacters that mark where words begin and end, with the number of their message between the first and the second.
+/// Noncharacters that mark where words begin and end, with the number of their message between the
+/// first and the second.
 const WORDS_BEGIN: char = '\u{fdd0}';
 const NUMBER_END: char = '\u{fdd1}';
 const WORDS_END: char = '\u{fdd2}';
@@ -152,8 +169,9 @@ const DIGIT: u32 = 0xfdd3;
 const TRIAL: &str = "Which shapes are there?";
 
 impl Chat {
-    /// The template of a model: `chosen`, or its own; `None` where there is neither. It is tried on a conversation with one
-    /// picture; one that fails, or places no picture for `image_token`, is an error that names its file and line.
+    /// The template of a model: `chosen`, or its own; `None` where there is neither. It is tried on
+    /// a conversation with one picture; one that fails, or places no picture for `image_token`, is
+    /// an error that names its file and line.
     pub fn load(
         source: &Source,
         chosen: Option<&ChatTemplate>,
@@ -164,17 +182,44 @@ impl Chat {
         let found = match chosen {
             None => chat_files::template(source)?,
             Some(ChatTemplate::Named(name)) => {
-                let known = || Error::Text(format!("chat_template: {name:?} is none of {}", conversations::names()));
+                let known = || {
+                    Error::Text(format!(
+                        "chat_template: {name:?} is none of {}",
+                        conversations::names()
+                    ))
+                };
                 let conversation = conversations::find(name).ok_or_else(known)?;
-                variables.extend(conversation.variables.iter().map(|(k, v)| ((*k).into(), (*v).to_owned())));
-                Some(Found { text: conversation.source.to_owned(), file: name.into(), field: None })
+                variables.extend(
+                    conversation
+                        .variables
+                        .iter()
+                        .map(|(k, v)| ((*k).into(), (*v).to_owned())),
+                );
+                Some(Found {
+                    text: conversation.source.to_owned(),
+                    file: name.into(),
+                    field: None,
+                })
             }
             Some(ChatTemplate::File(path)) => Some(from_file(path)?),
         };
-        let Some(Found { text: source, file, field }) = found else { return Ok(None) };
+        let Some(Found {
+            text: source,
+            file,
+            field,
+        }) = found
+        else {
+            return Ok(None);
+        };
         let wrong = |failure: Failure| wrong(&file, field, &failure);
         let template = Template::parse(&source).map_err(wrong)?;
-        let mut chat = Self { template, origin: file, field, text_only: false, variables };
+        let mut chat = Self {
+            template,
+            origin: file,
+            field,
+            text_only: false,
+            variables,
+        };
         chat.try_out(text, image_token)?;
         Ok(Some(chat))
     }
@@ -182,8 +227,14 @@ impl Chat {
     /// Finds out whether the template takes parts or plain text.
     fn try_out(&mut self, text: &Text, image_token: u32) -> Result<(), Error> {
         let parts = vec![MessagePart::Image, MessagePart::Text(TRIAL.into())];
-        let messages = [Message { role: Role::User, parts }];
-        let clock = Clock { time: clock::now(), read: AtomicBool::new(false) };
+        let messages = [Message {
+            role: Role::User,
+            parts,
+        }];
+        let clock = Clock {
+            time: clock::now(),
+            read: AtomicBool::new(false),
+        };
         let mut failures = Vec::new();
         for text_only in [false, true] {
             self.text_only = text_only;
@@ -199,7 +250,11 @@ impl Chat {
             if places == 1 && rendered.contains(TRIAL) {
                 return Ok(());
             }
-            let what = if places == 1 { "leaves out the words" } else { "places no picture" };
+            let what = if places == 1 {
+                "leaves out the words"
+            } else {
+                "places no picture"
+            };
             let shown: String = rendered.chars().take(200).collect();
             failures.push(Failure {
                 line: 1,
@@ -226,15 +281,26 @@ impl Chat {
         self.text_only
     }
 
-    /// The prompt that `messages` make. A last message of the assistant is continued, as `continue_final_message` does it; else
-    /// the answer's beginning is added, as `add_generation_prompt` does it. `time` is what `strftime_now` says, unsaid the time of
-    /// this machine.
+    /// The prompt that `messages` make. A last message of the assistant is continued, as
+    /// `continue_final_message` does it; else the answer's beginning is added, as
+    /// `add_generation_prompt` does it. `time` is what `strftime_now` says, unsaid the time of this
+    /// machine.
     pub fn render(&self, messages: &[Message], time: Option<DateTime>) -> Result<Rendered, Error> {
-        let clock = Clock { time: time.unwrap_or_else(clock::now), read: AtomicBool::new(false) };
-        let fail =
-            |failure: Failure| Error::Chat { file: self.origin.clone(), line: failure.line, reason: failure.message };
+        let clock = Clock {
+            time: time.unwrap_or_else(clock::now),
+            read: AtomicBool::new(false),
+        };
+        let fail = |failure: Failure| Error::Chat {
+            file: self.origin.clone(),
+            line: failure.line,
+            reason: failure.message,
+        };
         let text = self.render_text(messages, false, &clock).map_err(fail)?;
-        let words = match self.render_text(messages, true, &clock).ok().and_then(|marked| positions(&marked, &text)) {
+        let words = match self
+            .render_text(messages, true, &clock)
+            .ok()
+            .and_then(|marked| positions(&marked, &text))
+        {
             Some(words) => words,
             None => searched(messages, &text),
         };
@@ -248,34 +314,70 @@ impl Chat {
         let images = messages.iter().enumerate().flat_map(pictures).collect();
         let roles = messages.iter().map(|m| m.role).collect();
         let time = clock.read.load(Ordering::Relaxed).then_some(clock.time);
-        Ok(Rendered { begun: self.begins(&text), text, words, images, roles, time })
+        Ok(Rendered {
+            begun: self.begins(&text),
+            text,
+            words,
+            images,
+            roles,
+            time,
+        })
     }
 
     /// Tells whether the tokenizer must not begin a text by itself.
     fn begins(&self, text: &str) -> bool {
-        let bos = self.variables.iter().find(|(name, _)| &**name == "bos_token");
+        let bos = self
+            .variables
+            .iter()
+            .find(|(name, _)| &**name == "bos_token");
         bos.is_some_and(|(_, bos)| text.starts_with(bos.as_str()))
     }
 
-    fn render_text(&self, messages: &[Message], marked: bool, clock: &Clock) -> Result<String, Failure> {
+    fn render_text(
+        &self,
+        messages: &[Message],
+        marked: bool,
+        clock: &Clock,
+    ) -> Result<String, Failure> {
         let continues = messages.last().is_some_and(|m| m.role == Role::Assistant);
         let mut last = None;
         if continues {
-            let parts = messages.last().map(|m| m.parts.as_slice()).unwrap_or_default();
-            let words =
-                parts.iter().rev().find_map(|p| if let MessagePart::Text(t) = p { Some(t.as_str()) } else { None });
-            let none =
-                || Failure { line: 1, message: "the last message has no words to continue".into(), raised: false };
+            let parts = messages
+                .last()
+                .map(|m| m.parts.as_slice())
+                .unwrap_or_default();
+            let words = parts.iter().rev().find_map(|p| {
+                if let MessagePart::Text(t) = p {
+                    Some(t.as_str())
+                } else {
+                    None
+                }
+            });
+            let none = || Failure {
+                line: 1,
+                message: "the last message has no words to continue".into(),
+                raised: false,
+            };
             last = Some(words.ok_or_else(none)?);
         }
         let variables = || self.variables(messages, marked, continues);
-        let rendered = self.template.render(variables, &|format| clock.strftime(format))?;
-        let Some(last) = last else { return Ok(rendered) };
+        let rendered = self
+            .template
+            .render(variables, &|format| clock.strftime(format))?;
+        let Some(last) = last else {
+            return Ok(rendered);
+        };
         let tag = CONTINUE.trim_end();
-        let at = rendered.rfind(tag).filter(|_| marked || rendered.contains(last.trim()));
+        let at = rendered
+            .rfind(tag)
+            .filter(|_| marked || rendered.contains(last.trim()));
         let Some(at) = at else {
             let message = "the last message, which is to be continued, does not appear as it is in the prompt".into();
-            return Err(Failure { line: 1, message, raised: false });
+            return Err(Failure {
+                line: 1,
+                message,
+                raised: false,
+            });
         };
         let kept = &rendered[..at];
         let exact = rendered[at..].starts_with(CONTINUE);
@@ -295,8 +397,11 @@ impl Chat {
             let role = (Value::str("role"), Value::str(message.role.name()));
             list.push(Value::dict(vec![role, (Value::str("content"), content)])?);
         }
-        let mut variables: Vec<(Arc<str>, Value)> =
-            self.variables.iter().map(|(name, text)| (name.clone(), Value::str(text))).collect();
+        let mut variables: Vec<(Arc<str>, Value)> = self
+            .variables
+            .iter()
+            .map(|(name, text)| (name.clone(), Value::str(text)))
+            .collect();
         variables.push(("messages".into(), Value::list(list)?));
         variables.push(("tools".into(), Value::None));
         variables.push(("documents".into(), Value::None));
@@ -305,11 +410,23 @@ impl Chat {
     }
 
     /// The content of a message; `number` asks for marks around its words.
-    fn content(&self, message: &Message, number: Option<usize>, tagged: bool) -> Result<Value, Failure> {
-        let last = message.parts.iter().rposition(|p| matches!(p, MessagePart::Text(_)));
+    fn content(
+        &self,
+        message: &Message,
+        number: Option<usize>,
+        tagged: bool,
+    ) -> Result<Value, Failure> {
+        let last = message
+            .parts
+            .iter()
+            .rposition(|p| matches!(p, MessagePart::Text(_)));
         let words = |i: usize, text: &str| {
             let marked = number.map_or_else(|| text.to_owned(), |number| mark(text, number));
-            if tagged && Some(i) == last { marked + CONTINUE } else { marked }
+            if tagged && Some(i) == last {
+                marked + CONTINUE
+            } else {
+                marked
+            }
         };
         if self.text_only {
             let part = |(i, part): (usize, &MessagePart)| match part {
@@ -322,39 +439,72 @@ impl Chat {
         let part = |(i, part): (usize, &MessagePart)| {
             let kind = |kind: &str| (Value::str("type"), Value::str(kind));
             match part {
-                MessagePart::Text(text) => {
-                    Value::dict(vec![kind("text"), (Value::str("text"), Value::str(&words(i, text)))])
-                }
+                MessagePart::Text(text) => Value::dict(vec![
+                    kind("text"),
+                    (Value::str("text"), Value::str(&words(i, text))),
+                ]),
                 MessagePart::Image => Value::dict(vec![kind("image")]),
             }
         };
-        Value::list(message.parts.iter().enumerate().map(part).collect::<Result<_, _>>()?)
+        Value::list(
+            message
+                .parts
+                .iter()
+                .enumerate()
+                .map(part)
+                .collect::<Result<_, _>>()?,
+        )
     }
 }
 
 fn wrong(file: &Path, field: Option<&str>, failure: &Failure) -> Error {
     let field = field.map_or_else(String::new, |field| format!("{field}, "));
-    Error::File { path: file.to_owned(), reason: format!("{field}{failure}") }
+    Error::File {
+        path: file.to_owned(),
+        reason: format!("{field}{failure}"),
+    }
 }
 
 fn from_file(path: &Path) -> Result<Found, Error> {
-    let fail = |reason: String| Error::File { path: path.to_owned(), reason };
-    let size = std::fs::metadata(path).map_err(|e| fail(e.to_string()))?.len();
+    let fail = |reason: String| Error::File {
+        path: path.to_owned(),
+        reason,
+    };
+    let size = std::fs::metadata(path)
+        .map_err(|e| fail(e.to_string()))?
+        .len();
     if size > 1 << 20 {
-        return Err(fail(format!("{size} bytes; a chat template has at most {}", 1 << 20)));
+        return Err(fail(format!(
+            "{size} bytes; a chat template has at most {}",
+            1 << 20
+        )));
     }
     let text = std::fs::read_to_string(path).map_err(|e| fail(e.to_string()))?;
     if path.extension().is_some_and(|e| e == "json") {
-        let json: serde_json::Value = serde_json::from_str(&text).map_err(|e| fail(e.to_string()))?;
-        let text = json["chat_template"].as_str().ok_or_else(|| fail("chat_template: a text is needed".into()))?;
-        return Ok(Found { text: text.to_owned(), file: path.to_owned(), field: Some("chat_template") });
+        let json: serde_json::Value =
+            serde_json::from_str(&text).map_err(|e| fail(e.to_string()))?;
+        let text = json["chat_template"]
+            .as_str()
+            .ok_or_else(|| fail("chat_template: a text is needed".into()))?;
+        return Ok(Found {
+            text: text.to_owned(),
+            file: path.to_owned(),
+            field: Some("chat_template"),
+        });
     }
-    Ok(Found { text, file: path.to_owned(), field: None })
+    Ok(Found {
+        text,
+        file: path.to_owned(),
+        field: None,
+    })
 }
 
 /// What to pass where a model has no template.
 pub(super) fn what_to_pass() -> String {
-    format!("pass --chat-template with a file or one of {}, or send a raw prompt", conversations::names())
+    format!(
+        "pass --chat-template with a file or one of {}, or send a raw prompt",
+        conversations::names()
+    )
 }
 
 /// `text` with marks around its words, which pictures may part.
@@ -362,7 +512,10 @@ fn mark(text: &str, number: usize) -> String {
     if text.contains(|c| (WORDS_BEGIN..='\u{fdef}').contains(&c)) {
         return text.to_owned();
     }
-    let pieces: Vec<String> = text.split(IMAGE_MARKER).map(|piece| mark_piece(piece, number)).collect();
+    let pieces: Vec<String> = text
+        .split(IMAGE_MARKER)
+        .map(|piece| mark_piece(piece, number))
+        .collect();
     pieces.join(IMAGE_MARKER)
 }
 
@@ -374,7 +527,9 @@ fn mark_piece(text: &str, number: usize) -> String {
     }
     let start = text.len() - text.trim_start().len();
     let digits = number.to_string();
-    let digits = digits.bytes().filter_map(|b| char::from_u32(DIGIT + u32::from(b - b'0')));
+    let digits = digits
+        .bytes()
+        .filter_map(|b| char::from_u32(DIGIT + u32::from(b - b'0')));
     let mut out = text[..start].to_owned();
     out.push(WORDS_BEGIN);
     out.extend(digits);
@@ -385,7 +540,8 @@ fn mark_piece(text: &str, number: usize) -> String {
     out
 }
 
-/// Where the marked words stand in `text`, which is what is left of `marked` without its marks; `None` where it is not.
+/// Where the marked words stand in `text`, which is what is left of `marked` without its marks;
+/// `None` where it is not.
 fn positions(marked: &str, text: &str) -> Option<Vec<(usize, Range<usize>)>> {
     let mut plain = String::with_capacity(text.len());
     let mut words = Vec::new();
@@ -423,8 +579,14 @@ fn searched(messages: &[Message], text: &str) -> Vec<(usize, Range<usize>)> {
     let mut from = 0;
     for (i, message) in messages.iter().enumerate() {
         for part in &message.parts {
-            let MessagePart::Text(part) = part else { continue };
-            for piece in part.split(IMAGE_MARKER).map(str::trim).filter(|p| !p.is_empty()) {
+            let MessagePart::Text(part) = part else {
+                continue;
+            };
+            for piece in part
+                .split(IMAGE_MARKER)
+                .map(str::trim)
+                .filter(|p| !p.is_empty())
+            {
                 if let Some(start) = text.get(from..).and_then(|rest| rest.find(piece)) {
                     words.push((i, from + start..from + start + piece.len()));
                     from += start + piece.len();

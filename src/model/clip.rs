@@ -1,4 +1,5 @@
-//! CLIP whole (Radford et al. 2021), its text tower included: the baseline that a LLaVA over the same vision tower is compared with.
+//! CLIP whole (Radford et al. 2021), its text tower included: the baseline that a LLaVA over the
+//! same vision tower is compared with.
 
 use candle_core::{D, DType, Device, IndexOp, Tensor};
 use serde::Deserialize;
@@ -13,7 +14,8 @@ use crate::vision::{Processor, Rgb, Tiling};
 /// Pictures, or texts, that go up together.
 const BATCH: usize = 32;
 
-/// `text_config` of config.json; absent fields have the defaults of Hugging Face's `CLIPTextConfig`.
+/// `text_config` of config.json; absent fields have the defaults of Hugging Face's
+/// `CLIPTextConfig`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default)]
 struct TextConfig {
@@ -80,23 +82,49 @@ pub struct Clip {
 }
 
 impl Clip {
-    /// Loads Hugging Face's `CLIPModel`: config.json, weights, tokenizer.json, preprocessor_config.json.
+    /// Loads Hugging Face's `CLIPModel`: config.json, weights, tokenizer.json,
+    /// preprocessor_config.json.
     pub fn load(source: &Source, device: &Device) -> Result<Self, Error> {
-        let config: ClipConfig = source.json("config.json")?.ok_or_else(|| source.missing("config.json"))?;
+        let config: ClipConfig = source
+            .json("config.json")?
+            .ok_or_else(|| source.missing("config.json"))?;
         if config.model_type != "clip" {
-            let message = format!("model_type {:?}; a clip with both towers is needed", config.model_type);
+            let message = format!(
+                "model_type {:?}; a clip with both towers is needed",
+                config.model_type
+            );
             return Err(Error::Config(message));
         }
-        let (vision, text, dim) = (config.vision_config, config.text_config, config.projection_dim);
+        let (vision, text, dim) = (
+            config.vision_config,
+            config.text_config,
+            config.projection_dim,
+        );
         vision.check()?;
         let width = text.hidden_size;
-        let sizes = [width, text.intermediate_size, text.num_hidden_layers, text.num_attention_heads, dim];
-        if sizes.contains(&0) || !width.is_multiple_of(text.num_attention_heads) || text.max_position_embeddings < 2 {
-            return Err(Error::Config("text_config: sizes must be at least 1, heads divide hidden_size".into()));
+        let sizes = [
+            width,
+            text.intermediate_size,
+            text.num_hidden_layers,
+            text.num_attention_heads,
+            dim,
+        ];
+        if sizes.contains(&0)
+            || !width.is_multiple_of(text.num_attention_heads)
+            || text.max_position_embeddings < 2
+        {
+            return Err(Error::Config(
+                "text_config: sizes must be at least 1, heads divide hidden_size".into(),
+            ));
         }
         let tokenizer = Tokenizer::from_bytes(source.require("tokenizer.json")?)
             .map_err(|e| Error::Text(format!("tokenizer.json: {e}")))?;
-        let processor = Processor::from_json(&image_processor(source)?, vision.image_size, Tiling::None, None)?;
+        let processor = Processor::from_json(
+            &image_processor(source)?,
+            vision.image_size,
+            Tiling::None,
+            None,
+        )?;
         let mut checkpoint = source.checkpoint()?;
         let digest = checkpoint.digest(&[""]).to_hex().to_string();
         checkpoint.graft(source.checkpoint()?, "vision_model.", "vision_tower.");
@@ -106,25 +134,52 @@ impl Clip {
         weights.ignore("logit_scale");
         let norm = |name: &str, width: usize, eps: f64| -> Result<Norm, Error> {
             let get = |part: &str| weights.get(&format!("{name}.{part}"), &[width]);
-            Ok(Norm::Layer { weight: get("weight")?, bias: get("bias")?, eps })
+            Ok(Norm::Layer {
+                weight: get("weight")?,
+                bias: get("bias")?,
+                eps,
+            })
         };
-        let post_norm = norm("vision_tower.post_layernorm", vision.hidden_size, vision.layer_norm_eps)?;
-        let visual_projection = weights.get("visual_projection.weight", &[dim, vision.hidden_size])?;
+        let post_norm = norm(
+            "vision_tower.post_layernorm",
+            vision.hidden_size,
+            vision.layer_norm_eps,
+        )?;
+        let visual_projection =
+            weights.get("visual_projection.weight", &[dim, vision.hidden_size])?;
         let block = |layer: usize| {
             let at = format!("text_model.encoder.layers.{layer}");
             let sizes = (width, text.intermediate_size, text.num_attention_heads);
-            encoder_block(&weights, &at, sizes, (text.layer_norm_eps, text.hidden_act), true)
+            encoder_block(
+                &weights,
+                &at,
+                sizes,
+                (text.layer_norm_eps, text.hidden_act),
+                true,
+            )
         };
-        let blocks = (0..text.num_hidden_layers).map(block).collect::<Result<_, _>>()?;
+        let blocks = (0..text.num_hidden_layers)
+            .map(block)
+            .collect::<Result<_, _>>()?;
         let embedding = |name: &str, rows: usize| {
-            weights.get(&format!("text_model.embeddings.{name}_embedding.weight"), &[rows, width])
+            weights.get(
+                &format!("text_model.embeddings.{name}_embedding.weight"),
+                &[rows, width],
+            )
         };
         let clip = Self {
             tokens: embedding("token", text.vocab_size)?,
             positions: embedding("position", text.max_position_embeddings)?,
-            blocks: Transformer { stack: Stack::LanguageModel, blocks, rope: None },
+            blocks: Transformer {
+                stack: Stack::LanguageModel,
+                blocks,
+                rope: None,
+            },
             final_norm: norm("text_model.final_layer_norm", width, text.layer_norm_eps)?,
-            text_projection: Linear::new(weights.get("text_projection.weight", &[dim, width])?, None)?,
+            text_projection: Linear::new(
+                weights.get("text_projection.weight", &[dim, width])?,
+                None,
+            )?,
             visual_projection: Linear::new(visual_projection, None)?,
             tower: VisionTower::load(vision, &[-1], SelectStrategy::Full, &weights)?,
             post_norm,
@@ -152,22 +207,35 @@ impl Clip {
             let pixels = Tensor::from_vec(pixels, (batch.len(), 3, side, side), &self.device)?;
             let owners: Vec<_> = (0..batch.len()).map(|i| (i, (0, 0))).collect();
             let (x, _) = self.tower.forward(&pixels, &owners, &mut NoHooks)?; // (B N, D)
-            let class = x.reshape((batch.len(), self.tower.rows(), ()))?.i((.., 0))?.contiguous()?; // (B, D)
-            found.push(of_length_1(&self.visual_projection.forward(&self.post_norm.forward(&class)?)?)?);
+            let class = x
+                .reshape((batch.len(), self.tower.rows(), ()))?
+                .i((.., 0))?
+                .contiguous()?; // (B, D)
+            found.push(of_length_1(
+                &self
+                    .visual_projection
+                    .forward(&self.post_norm.forward(&class)?)?,
+            )?);
         }
         Ok(Tensor::cat(&found, 0)?)
     }
 
-    /// The embeddings of texts, of length 1, cut off after the tokens that the model has positions for: `(C, P)`.
+    /// The embeddings of texts, of length 1, cut off after the tokens that the model has positions
+    /// for: `(C, P)`.
     pub fn texts(&self, texts: &[String]) -> Result<Tensor, Error> {
         let mut found = Vec::new();
         for batch in texts.chunks(BATCH) {
             let (mut ids, mut ends, mut layout) = (Vec::new(), Vec::new(), Layout::default());
             for (i, text) in batch.iter().enumerate() {
                 let own = self.encode(text)?;
-                // Configurations from before transformers 4.31 name 2, where the last token's id is the largest of all.
+                // Configurations from before transformers 4.31 name 2, where the last token's id is
+                // the largest of all.
                 let end = match self.text.eos_token_id {
-                    2 => own.iter().enumerate().max_by_key(|(at, id)| (**id, std::cmp::Reverse(*at))).map(|(at, _)| at),
+                    2 => own
+                        .iter()
+                        .enumerate()
+                        .max_by_key(|(at, id)| (**id, std::cmp::Reverse(*at)))
+                        .map(|(at, _)| at),
                     eos => own.iter().position(|id| *id == eos),
                 };
                 ends.push((layout.rows() + end.unwrap_or(own.len() - 1)) as u32);
@@ -175,19 +243,35 @@ impl Clip {
                 ids.extend(own);
             }
             let positions: Vec<u32> = layout.positions().collect();
-            let at = |table: &Tensor, rows: Vec<u32>| table.index_select(&Tensor::new(rows, &self.device)?, 0);
+            let at = |table: &Tensor, rows: Vec<u32>| {
+                table.index_select(&Tensor::new(rows, &self.device)?, 0)
+            };
             let x = (at(&self.tokens, ids)? + at(&self.positions, positions)?)?; // (R, D)
-            let (x, _) = self.blocks.forward(x, self.text.num_hidden_layers, &layout, &mut [], &mut NoHooks)?;
+            let (x, _) = self.blocks.forward(
+                x,
+                self.text.num_hidden_layers,
+                &layout,
+                &mut [],
+                &mut NoHooks,
+            )?;
             let last = at(&x, ends)?; // (B, D)
-            found.push(of_length_1(&self.text_projection.forward(&self.final_norm.forward(&last)?)?)?);
+            found.push(of_length_1(
+                &self
+                    .text_projection
+                    .forward(&self.final_norm.forward(&last)?)?,
+            )?);
         }
         Ok(Tensor::cat(&found, 0)?)
     }
 
-    /// The embeddings of classes, of length 1, each the mean of its texts' (CLIP's prompt ensemble): `(C, P)`.
+    /// The embeddings of classes, of length 1, each the mean of its texts' (CLIP's prompt
+    /// ensemble): `(C, P)`.
     pub fn classes(&self, classes: &[Vec<String>]) -> Result<Tensor, Error> {
         let mean = |texts: &Vec<String>| of_length_1(&self.texts(texts)?.mean_keepdim(0)?);
-        Ok(Tensor::cat(&classes.iter().map(mean).collect::<Result<Vec<_>, _>>()?, 0)?)
+        Ok(Tensor::cat(
+            &classes.iter().map(mean).collect::<Result<Vec<_>, _>>()?,
+            0,
+        )?)
     }
 
     /// Of each picture the cosine to each of [`Self::classes`], `(B, C)`.
@@ -196,7 +280,10 @@ impl Clip {
     }
 
     fn encode(&self, text: &str) -> Result<Vec<u32>, Error> {
-        let encoded = self.tokenizer.encode(text, true).map_err(|e| Error::Text(e.to_string()))?;
+        let encoded = self
+            .tokenizer
+            .encode(text, true)
+            .map_err(|e| Error::Text(e.to_string()))?;
         let mut ids = encoded.get_ids().to_vec();
         let most = self.text.max_position_embeddings;
         if ids.len() > most {
@@ -205,7 +292,10 @@ impl Clip {
             ids.push(last);
         }
         match ids.iter().find(|id| **id as usize >= self.text.vocab_size) {
-            Some(id) => Err(Error::Text(format!("token {id} is beyond vocab_size {}", self.text.vocab_size))),
+            Some(id) => Err(Error::Text(format!(
+                "token {id} is beyond vocab_size {}",
+                self.text.vocab_size
+            ))),
             None if ids.is_empty() => Err(Error::Text(format!("{text:?} has no tokens"))),
             None => Ok(ids),
         }

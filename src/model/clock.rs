@@ -2,7 +2,15 @@
 
 use jiff::civil::DateTime;
 
-const DAYS: [&str; 7] = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
+const DAYS: [&str; 7] = [
+    "Monday",
+    "Tuesday",
+    "Wednesday",
+    "Thursday",
+    "Friday",
+    "Saturday",
+    "Sunday",
+];
 const MONTHS: [&str; 12] = [
     "January",
     "February",
@@ -23,7 +31,8 @@ pub(super) fn now() -> DateTime {
     jiff::Zoned::now().datetime()
 }
 
-/// `time` by a format of C's `strftime` in the C locale, with glibc's flags; an error names a directive that is not known.
+/// `time` by a format of C's `strftime` in the C locale, with glibc's flags; an error names a
+/// directive that is not known.
 pub(super) fn strftime(format: &str, time: &DateTime) -> Result<String, String> {
     let mut out = String::new();
     let mut rest = format.chars();
@@ -43,14 +52,26 @@ pub(super) fn strftime(format: &str, time: &DateTime) -> Result<String, String> 
     Ok(out)
 }
 
-fn write(directive: char, flag: Option<char>, time: &DateTime, out: &mut String) -> Result<(), String> {
-    let (day, month) =
-        (DAYS[(time.weekday().to_monday_one_offset() - 1) as usize], MONTHS[(time.month() - 1) as usize]);
+fn write(
+    directive: char,
+    flag: Option<char>,
+    time: &DateTime,
+    out: &mut String,
+) -> Result<(), String> {
+    let (day, month) = (
+        DAYS[(time.weekday().to_monday_one_offset() - 1) as usize],
+        MONTHS[(time.month() - 1) as usize],
+    );
     let text = |out: &mut String, text: &str| {
         let upper = flag == Some('^');
-        out.push_str(&if upper { text.to_uppercase() } else { text.to_owned() });
+        out.push_str(&if upper {
+            text.to_uppercase()
+        } else {
+            text.to_owned()
+        });
     };
-    let mut number = |value: i64, width: usize, pad: char| out.push_str(&padded(value, width, pad, flag));
+    let mut number =
+        |value: i64, width: usize, pad: char| out.push_str(&padded(value, width, pad, flag));
     let hour = i64::from(time.hour());
     let half = if hour % 12 == 0 { 12 } else { hour % 12 };
     let (year, of_year) = (i64::from(time.year()), i64::from(time.day_of_year()));

@@ -66,7 +66,11 @@ const BY_TYPE: [(&str, &str, &[Default]); 7] = [
     (
         "vision_config",
         "siglip_vision_model",
-        &[("patch_size", "16"), ("hidden_act", r#""gelu_pytorch_tanh""#), ("layer_norm_eps", "1e-6")],
+        &[
+            ("patch_size", "16"),
+            ("hidden_act", r#""gelu_pytorch_tanh""#),
+            ("layer_norm_eps", "1e-6"),
+        ],
     ),
     (
         "text_config",
@@ -155,7 +159,9 @@ const BY_TYPE: [(&str, &str, &[Default]); 7] = [
 
 fn set_default(json: &mut Value, pointer: &str, value: &str) {
     let (parent, key) = pointer.rsplit_once('/').unwrap_or_default();
-    if let (Some(Value::Object(fields)), Ok(value)) = (json.pointer_mut(parent), serde_json::from_str(value)) {
+    if let (Some(Value::Object(fields)), Ok(value)) =
+        (json.pointer_mut(parent), serde_json::from_str(value))
+    {
         fields.entry(key).or_insert(value);
     }
 }
@@ -166,7 +172,9 @@ impl Config {
         let family = family(json["model_type"].as_str().unwrap_or_default())?;
         if let Some(fields) = json.as_object_mut() {
             for part in ["vision_config", "text_config"] {
-                fields.entry(part).or_insert_with(|| Value::Object(serde_json::Map::new()));
+                fields
+                    .entry(part)
+                    .or_insert_with(|| Value::Object(serde_json::Map::new()));
             }
             if let Some(id) = fields.remove("image_token_id") {
                 fields.entry("image_token_index").or_insert(id);
@@ -188,7 +196,8 @@ impl Config {
         Ok((config, family))
     }
 
-    /// The layers whose outputs the projector reads side by side. One family counts them in the plural, and drops CLS always.
+    /// The layers whose outputs the projector reads side by side. One family counts them in the
+    /// plural, and drops CLS always.
     pub fn feature_layers(&self) -> Result<Vec<i64>, Error> {
         let plural = self.model_type == "vipllava";
         let (name, value) = match &self.vision_feature_layers {
@@ -200,7 +209,9 @@ impl Config {
                 "vision_feature_select_strategy: vipllava takes the patches alone (default)".into(),
             ));
         }
-        let listed = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
+        let listed = value
+            .as_array()
+            .map_or(std::slice::from_ref(value), Vec::as_slice);
         let layers: Option<Vec<i64>> = listed.iter().map(Value::as_i64).collect();
         layers.filter(|layers| (1..=MOST_FEATURES).contains(&layers.len())).ok_or_else(|| {
             Error::Config(format!(
@@ -209,19 +220,27 @@ impl Config {
         })
     }
 
-    /// Tells whether the head is the embedding table where the checkpoint has none. Hugging Face's LLaVA-NeXT asks the top of
-    /// config.json alone, the others text_config as well.
+    /// Tells whether the head is the embedding table where the checkpoint has none. Hugging Face's
+    /// LLaVA-NeXT asks the top of config.json alone, the others text_config as well.
     pub fn tied(&self) -> bool {
-        let text = self.model_type != "llava_next" && self.text_config.tie_word_embeddings == Some(true);
+        let text =
+            self.model_type != "llava_next" && self.text_config.tie_word_embeddings == Some(true);
         self.tie_word_embeddings == Some(true) || text
     }
 
     /// The limit in `anyres_max_N`.
     pub fn most_tiles(&self) -> Result<Option<usize>, Error> {
-        let Some(ratio) = &self.vision_aspect_ratio else { return Ok(None) };
-        let most = ratio.strip_prefix("anyres_max_").and_then(|n| n.parse().ok()).filter(|n| (1..=1024).contains(n));
+        let Some(ratio) = &self.vision_aspect_ratio else {
+            return Ok(None);
+        };
+        let most = ratio
+            .strip_prefix("anyres_max_")
+            .and_then(|n| n.parse().ok())
+            .filter(|n| (1..=1024).contains(n));
         most.map(Some).ok_or_else(|| {
-            Error::Config(format!("vision_aspect_ratio {ratio:?}; anyres_max_N with N of 1 to 1024 is supported"))
+            Error::Config(format!(
+                "vision_aspect_ratio {ratio:?}; anyres_max_N with N of 1 to 1024 is supported"
+            ))
         })
     }
 }

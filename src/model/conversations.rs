@@ -1,5 +1,5 @@
-//! The conversation templates of the original LLaVA repositories, by the names that they have in `llava/conversation.py` of LLaVA and
-//! LLaVA-NeXT.
+//! The conversation templates of the original LLaVA repositories, by the names that they have in
+//! `llava/conversation.py` of LLaVA and LLaVA-NeXT.
 //!
 //! A style is a template here; a name gives it a system prompt, roles and separators.
 
@@ -36,11 +36,22 @@ const LLAMA_2_SYSTEM: &str = "You are a helpful, respectful and honest assistant
     please don't share false information.";
 
 /// User, assistant, separator, and what ends the assistant's turn.
-const VICUNA: [(&str, &str); 4] = [("user", "USER"), ("assistant", "ASSISTANT"), ("separator", " "), ("end", "</s>")];
+const VICUNA: [(&str, &str); 4] = [
+    ("user", "USER"),
+    ("assistant", "ASSISTANT"),
+    ("separator", " "),
+    ("end", "</s>"),
+];
 
 macro_rules! vicuna {
     ($system:expr) => {
-        &[("system", $system), VICUNA[0], VICUNA[1], VICUNA[2], VICUNA[3]]
+        &[
+            ("system", $system),
+            VICUNA[0],
+            VICUNA[1],
+            VICUNA[2],
+            VICUNA[3],
+        ]
     };
 }
 
@@ -58,18 +69,39 @@ macro_rules! mpt {
 
 /// All of them.
 pub(super) const CONVERSATIONS: &[Conversation] = &[
-    Conversation { names: &["vicuna_v1", "v1"], source: TWO, variables: vicuna!(CURIOUS_USER) },
-    Conversation { names: &["llava_v1"], source: TWO, variables: vicuna!(CURIOUS_HUMAN) },
+    Conversation {
+        names: &["vicuna_v1", "v1"],
+        source: TWO,
+        variables: vicuna!(CURIOUS_USER),
+    },
+    Conversation {
+        names: &["llava_v1"],
+        source: TWO,
+        variables: vicuna!(CURIOUS_HUMAN),
+    },
     Conversation {
         names: &["llava_v0"],
         source: SINGLE,
-        variables: &[("system", CURIOUS_HUMAN), ("user", "Human"), ("assistant", "Assistant"), ("separator", "###")],
+        variables: &[
+            ("system", CURIOUS_HUMAN),
+            ("user", "Human"),
+            ("assistant", "Assistant"),
+            ("separator", "###"),
+        ],
     },
-    Conversation { names: &["plain", "v0_plain"], source: PLAIN, variables: &[("separator", "\n")] },
+    Conversation {
+        names: &["plain", "v0_plain"],
+        source: PLAIN,
+        variables: &[("separator", "\n")],
+    },
     Conversation {
         names: &["llama_2"],
         source: LLAMA_2,
-        variables: &[("system", LLAMA_2_SYSTEM), ("separator", "<s>"), ("end", "</s>")],
+        variables: &[
+            ("system", LLAMA_2_SYSTEM),
+            ("separator", "<s>"),
+            ("end", "</s>"),
+        ],
     },
     Conversation {
         names: &["llava_llama_2"],
@@ -80,7 +112,10 @@ pub(super) const CONVERSATIONS: &[Conversation] = &[
         names: &["llava_llama_2_simple"],
         source: LLAMA_2,
         variables: &[
-            ("system", "Answer the questions about the visual content that the user provides."),
+            (
+                "system",
+                "Answer the questions about the visual content that the user provides.",
+            ),
             ("separator", "<s>"),
             ("end", "</s>"),
         ],
@@ -90,7 +125,11 @@ pub(super) const CONVERSATIONS: &[Conversation] = &[
         source: LLAMA_2,
         variables: &[("system", ""), ("separator", ""), ("end", "</s>")],
     },
-    Conversation { names: &["llava_llama_3"], source: LLAMA_3, variables: &[("system", VISION)] },
+    Conversation {
+        names: &["llava_llama_3"],
+        source: LLAMA_3,
+        variables: &[("system", VISION)],
+    },
     Conversation {
         names: &["chatml_direct", "mistral_direct"],
         source: MARKED,
@@ -144,7 +183,11 @@ pub(super) const CONVERSATIONS: &[Conversation] = &[
             ("separator", "<end_of_turn>\n"),
         ],
     },
-    Conversation { names: &["llava-1.5"], source: LLAVA_1_5, variables: &[] },
+    Conversation {
+        names: &["llava-1.5"],
+        source: LLAVA_1_5,
+        variables: &[],
+    },
 ];
 
 /// The conversation of that name.
@@ -154,5 +197,10 @@ pub(super) fn find(name: &str) -> Option<&'static Conversation> {
 
 /// All names, for errors and help.
 pub(super) fn names() -> String {
-    CONVERSATIONS.iter().flat_map(|c| c.names).copied().collect::<Vec<_>>().join(", ")
+    CONVERSATIONS
+        .iter()
+        .flat_map(|c| c.names)
+        .copied()
+        .collect::<Vec<_>>()
+        .join(", ")
 }

@@ -1,5 +1,6 @@
-//! The decoder of Llama (Touvron et al. 2023), Mistral (Jiang et al. 2023), Qwen2 (Yang et al. 2024), Qwen3 (Yang et al. 2025),
-//! Phi-3 (Abdin et al. 2024), Gemma (Mesnard et al. 2024) and Gemma 2 (Riviere et al. 2024).
+//! The decoder of Llama (Touvron et al. 2023), Mistral (Jiang et al. 2023), Qwen2 (Yang et al.
+//! 2024), Qwen3 (Yang et al. 2025), Phi-3 (Abdin et al. 2024), Gemma (Mesnard et al. 2024) and
+//! Gemma 2 (Riviere et al. 2024).
 
 use candle_core::{DType, Tensor};
 use serde::Deserialize;
@@ -9,16 +10,18 @@ use super::Error;
 use super::rotary::Rotary;
 use super::tower::linear;
 use crate::nn::{
-    Activation, Attention, Block, Frequencies, Hooks, Layout, Linear, Mlp, Norm, Point, Rope, Site, Span, Stack, Track,
-    Transformer,
+    Activation, Attention, Block, Frequencies, Hooks, Layout, Linear, Mlp, Norm, Point, Rope, Site,
+    Span, Stack, Track, Transformer,
 };
 use crate::weights::Tensors;
 
 /// The `model_type`s of `text_config` that there is a decoder for.
-pub const DECODERS: [&str; 7] = ["llama", "mistral", "qwen2", "qwen3", "phi3", "gemma", "gemma2"];
+pub const DECODERS: [&str; 7] = [
+    "llama", "mistral", "qwen2", "qwen3", "phi3", "gemma", "gemma2",
+];
 
-/// `text_config` of config.json; absent fields have the defaults of Hugging Face's `LlamaConfig`, or what
-/// `Config::parse` filled in for the other types.
+/// `text_config` of config.json; absent fields have the defaults of Hugging Face's `LlamaConfig`,
+/// or what `Config::parse` filled in for the other types.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default)]
 #[expect(missing_docs, reason = "the fields are Hugging Face's")]
@@ -96,7 +99,8 @@ impl DecoderConfig {
 
     /// Width of a head.
     pub fn head_width(&self) -> usize {
-        self.head_dim.unwrap_or(self.hidden_size / self.num_attention_heads.max(1))
+        self.head_dim
+            .unwrap_or(self.hidden_size / self.num_attention_heads.max(1))
     }
 
     /// The frequencies of the rotary embedding.
@@ -120,11 +124,16 @@ impl DecoderConfig {
 
     /// Tells whether the queries of layer `layer` see a window of keys.
     fn slides(&self, layer: usize) -> bool {
-        let listed = self.layer_types.as_ref().map(|types| types.get(layer).is_some_and(|t| t == "sliding_attention"));
+        let listed = self
+            .layer_types
+            .as_ref()
+            .map(|types| types.get(layer).is_some_and(|t| t == "sliding_attention"));
         match self.model_type.as_str() {
             "mistral" | "phi3" => self.sliding_window.is_some(),
             "gemma2" => listed.unwrap_or(layer.is_multiple_of(2)),
-            "qwen2" | "qwen3" => listed.unwrap_or(self.use_sliding_window && layer >= self.max_window_layers),
+            "qwen2" | "qwen3" => {
+                listed.unwrap_or(self.use_sliding_window && layer >= self.max_window_layers)
+            }
             _ => false,
         }
     }
@@ -145,35 +154,50 @@ impl DecoderConfig {
 
     /// What scores are multiplied by.
     fn attention_scale(&self) -> f64 {
-        let scalar = self.query_pre_attn_scalar.filter(|_| self.model_type == "gemma2");
+        let scalar = self
+            .query_pre_attn_scalar
+            .filter(|_| self.model_type == "gemma2");
         scalar.unwrap_or(self.head_width() as f64).sqrt().recip()
     }
 
     /// The bound of scores.
     fn softcap(&self) -> Option<f64> {
-        self.attn_logit_softcapping.filter(|_| self.model_type == "gemma2")
+        self.attn_logit_softcapping
+            .filter(|_| self.model_type == "gemma2")
     }
 
     fn activation(&self) -> Activation {
-        self.hidden_activation.filter(|_| self.model_type == "gemma2").unwrap_or(self.hidden_act)
+        self.hidden_activation
+            .filter(|_| self.model_type == "gemma2")
+            .unwrap_or(self.hidden_act)
     }
 
-    /// Fails on types of layers that are unknown, are too few or too many, or have no window to slide.
+    /// Fails on types of layers that are unknown, are too few or too many, or have no window to
+    /// slide.
     fn check_layers(&self) -> Result<(), Error> {
         if !["qwen2", "qwen3", "gemma2"].contains(&self.model_type.as_str()) {
             return Ok(());
         }
         if let Some(types) = &self.layer_types {
-            if let Some(other) = types.iter().find(|t| !["sliding_attention", "full_attention"].contains(&t.as_str())) {
+            if let Some(other) = types
+                .iter()
+                .find(|t| !["sliding_attention", "full_attention"].contains(&t.as_str()))
+            {
                 return config(format!(
                     "layer_types has {other:?}; sliding_attention and full_attention are supported"
                 ));
             }
             if types.len() != self.num_hidden_layers {
-                return config(format!("{} layer_types for {} layers", types.len(), self.num_hidden_layers));
+                return config(format!(
+                    "{} layer_types for {} layers",
+                    types.len(),
+                    self.num_hidden_layers
+                ));
             }
         }
-        let window = self.sliding_window.filter(|_| self.model_type == "gemma2" || self.use_sliding_window);
+        let window = self
+            .sliding_window
+            .filter(|_| self.model_type == "gemma2" || self.use_sliding_window);
         if window.is_none() && (0..self.num_hidden_layers).any(|layer| self.slides(layer)) {
             return config("layers of sliding_attention without a sliding_window in use".into());
         }
@@ -183,10 +207,16 @@ impl DecoderConfig {
     /// Fails on shapes that no decoder can have.
     pub fn check(&self) -> Result<(), Error> {
         if !DECODERS.contains(&self.model_type.as_str()) {
-            return config(format!("model_type {:?}; {} are supported", self.model_type, DECODERS.join(", ")));
+            return config(format!(
+                "model_type {:?}; {} are supported",
+                self.model_type,
+                DECODERS.join(", ")
+            ));
         }
         if self.use_bidirectional_attention == Some(true) {
-            return config("use_bidirectional_attention true; causal attention is supported (false)".into());
+            return config(
+                "use_bidirectional_attention true; causal attention is supported (false)".into(),
+            );
         }
         for (name, value) in [
             ("query_pre_attn_scalar", self.query_pre_attn_scalar),
@@ -199,8 +229,17 @@ impl DecoderConfig {
         if self.sliding_window == Some(0) {
             return config("sliding_window 0; at least 1, or null".into());
         }
-        let sizes = [self.vocab_size, self.hidden_size, self.intermediate_size, self.num_hidden_layers];
-        if sizes.contains(&0) || self.num_attention_heads == 0 || self.kv_heads() == 0 || self.head_width() == 0 {
+        let sizes = [
+            self.vocab_size,
+            self.hidden_size,
+            self.intermediate_size,
+            self.num_hidden_layers,
+        ];
+        if sizes.contains(&0)
+            || self.num_attention_heads == 0
+            || self.kv_heads() == 0
+            || self.head_width() == 0
+        {
             return config("sizes must be at least 1".into());
         }
         if !self.num_attention_heads.is_multiple_of(self.kv_heads()) || self.head_width() % 2 == 1 {
@@ -212,7 +251,10 @@ impl DecoderConfig {
             ));
         }
         if !(1..=1 << 20).contains(&self.max_position_embeddings) {
-            return config(format!("max_position_embeddings {}", self.max_position_embeddings));
+            return config(format!(
+                "max_position_embeddings {}",
+                self.max_position_embeddings
+            ));
         }
         self.check_layers()?;
         self.frequencies().map(drop)
@@ -234,25 +276,49 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// Reads `language_model.*` and `lm_head.weight`; with `tied` the head is the embedding table where the checkpoint has none,
-    /// or an equal one.
+    /// Reads `language_model.*` and `lm_head.weight`; with `tied` the head is the embedding table
+    /// where the checkpoint has none, or an equal one.
     pub fn load(config: DecoderConfig, tied: bool, weights: &Tensors<'_>) -> Result<Self, Error> {
-        let table = weights.get("language_model.embed_tokens.weight", &[config.vocab_size, config.hidden_size])?;
-        let own =
-            weights.has("lm_head.weight") && !weights.are_equal("lm_head.weight", "language_model.embed_tokens.weight");
+        let table = weights.get(
+            "language_model.embed_tokens.weight",
+            &[config.vocab_size, config.hidden_size],
+        )?;
+        let own = weights.has("lm_head.weight")
+            && !weights.are_equal("lm_head.weight", "language_model.embed_tokens.weight");
         let head = if tied && !own {
             weights.ignore("lm_head.weight");
             Linear::new(table.clone(), None)?
         } else {
-            linear(weights, "lm_head", config.vocab_size, config.hidden_size, false)?
+            linear(
+                weights,
+                "lm_head",
+                config.vocab_size,
+                config.hidden_size,
+                false,
+            )?
         };
         let (frequencies, positions) = (config.frequencies()?, config.max_position_embeddings);
         let rope = Rope::new(&frequencies, positions, weights.dtype(), weights.device())?;
-        let reader = Reader { config: &config, weights };
-        let blocks = (0..config.num_hidden_layers).map(|layer| reader.block(layer)).collect::<Result<_, _>>()?;
+        let reader = Reader {
+            config: &config,
+            weights,
+        };
+        let blocks = (0..config.num_hidden_layers)
+            .map(|layer| reader.block(layer))
+            .collect::<Result<_, _>>()?;
         let norm = reader.norm("language_model.norm", config.hidden_size)?;
-        let blocks = Transformer { stack: Stack::LanguageModel, blocks, rope: Some(rope) };
-        Ok(Self { embed_tokens: table, blocks, norm, head, config })
+        let blocks = Transformer {
+            stack: Stack::LanguageModel,
+            blocks,
+            rope: Some(rope),
+        };
+        Ok(Self {
+            embed_tokens: table,
+            blocks,
+            norm,
+            head,
+            config,
+        })
     }
 
     /// The configuration.
@@ -260,25 +326,41 @@ impl Decoder {
         &self.config
     }
 
-    /// The rows of the embedding table: `(ids) -> (R, D)`. An id beyond it, which can only place a picture (`Text` hands out no
-    /// other), gets row 0.
+    /// The rows of the embedding table: `(ids) -> (R, D)`. An id beyond it, which can only place a
+    /// picture (`Text` hands out no other), gets row 0.
     pub fn embed(&self, ids: &[u32]) -> Result<Tensor, Error> {
-        let within = |&id: &u32| if (id as usize) < self.config.vocab_size { id } else { 0 };
+        let within = |&id: &u32| {
+            if (id as usize) < self.config.vocab_size {
+                id
+            } else {
+                0
+            }
+        };
         let ids: Vec<u32> = ids.iter().map(within).collect();
         let index = Tensor::from_slice(&ids, ids.len(), self.embed_tokens.device())?;
         let rows = self.embed_tokens.index_select(&index, 0)?;
-        // Gemma scales the embeddings of tokens, and leaves visual tokens as the projector made them.
-        if self.config.is_gemma() { Ok((rows * (self.config.hidden_size as f64).sqrt())?) } else { Ok(rows) }
+        // Gemma scales the embeddings of tokens, and leaves visual tokens as the projector made
+        // them.
+        if self.config.is_gemma() {
+            Ok((rows * (self.config.hidden_size as f64).sqrt())?)
+        } else {
+            Ok(rows)
+        }
     }
 
-    /// What [`Layout`] takes for the rotary position `position` of a row, read in a pass over positions before `end`; see
-    /// [`Rope::row`].
+    /// What [`Layout`] takes for the rotary position `position` of a row, read in a pass over
+    /// positions before `end`; see [`Rope::row`].
     pub fn rotary(&self, position: u32, end: u32) -> u32 {
-        self.blocks.rope.as_ref().map_or(position, |rope| rope.row(position, end))
+        self.blocks
+            .rope
+            .as_ref()
+            .map_or(position, |rope| rope.row(position, end))
     }
 
-    /// Input embeddings `x (R, D)` -> `norm(x) (R', D)` after the last layer, with its layout, which has fewer rows where hooks
-    /// drop some; rows of a span whose `slot` is not 0 have passed layers already. `tracks[i]` belongs to `layout.spans[i]`; a sequence without one attends to its own rows alone.
+    /// Input embeddings `x (R, D)` -> `norm(x) (R', D)` after the last layer, with its layout,
+    /// which has fewer rows where hooks drop some; rows of a span whose `slot` is not 0 have passed
+    /// layers already. `tracks[i]` belongs to `layout.spans[i]`; a sequence without one attends to
+    /// its own rows alone.
     pub fn forward(
         &self,
         x: Tensor,
@@ -286,23 +368,44 @@ impl Decoder {
         tracks: &mut [Option<&mut Track>],
         hooks: &mut dyn Hooks,
     ) -> Result<(Tensor, Layout), Error> {
-        let fresh: Vec<Span> = layout.spans.iter().filter(|s| s.slot == 0).cloned().collect();
+        let fresh: Vec<Span> = layout
+            .spans
+            .iter()
+            .filter(|s| s.slot == 0)
+            .cloned()
+            .collect();
         let x = hooks.on(Point::of(Stack::LanguageModel, Site::Embed), &fresh, x)?;
-        let (x, layout) = self.blocks.forward(x, self.config.num_hidden_layers, layout, tracks, hooks)?;
+        let (x, layout) =
+            self.blocks
+                .forward(x, self.config.num_hidden_layers, layout, tracks, hooks)?;
         let x = self.norm.forward(&x)?;
-        let x = hooks.on(Point::of(Stack::LanguageModel, Site::LnFinalNormalized), &layout.spans, x)?;
+        let x = hooks.on(
+            Point::of(Stack::LanguageModel, Site::LnFinalNormalized),
+            &layout.spans,
+            x,
+        )?;
         Ok((x, layout))
     }
 
-    /// The logit lens (nostalgebraist 2020): rows of the residual stream `(R, D)` through the final norm and the head, `(R, V)`.
+    /// The logit lens (nostalgebraist 2020): rows of the residual stream `(R, D)` through the final
+    /// norm and the head, `(R, V)`.
     pub fn lens(&self, x: &Tensor) -> Result<Tensor, Error> {
         Ok(self.head.forward(&self.norm.forward(x)?)?)
     }
 
     /// Normed rows `(R, D)` -> logits `(R, V)`; `layout` holds just these rows.
-    pub fn logits(&self, x: &Tensor, layout: &Layout, hooks: &mut dyn Hooks) -> Result<Tensor, Error> {
+    pub fn logits(
+        &self,
+        x: &Tensor,
+        layout: &Layout,
+        hooks: &mut dyn Hooks,
+    ) -> Result<Tensor, Error> {
         let logits = self.head.forward(x)?;
-        Ok(hooks.on(Point::of(Stack::LanguageModel, Site::Logits), &layout.spans, logits)?)
+        Ok(hooks.on(
+            Point::of(Stack::LanguageModel, Site::Logits),
+            &layout.spans,
+            logits,
+        )?)
     }
 }
 
@@ -316,16 +419,26 @@ impl Reader<'_, '_> {
     fn norm(&self, name: &str, width: usize) -> Result<Norm, Error> {
         let mut weight = self.weights.get(&format!("{name}.weight"), &[width])?;
         if self.config.is_gemma() {
-            // Checkpoints hold what is added to 1; the sum keeps the precision that Hugging Face gives it.
+            // Checkpoints hold what is added to 1; the sum keeps the precision that Hugging Face
+            // gives it.
             weight = (weight.to_dtype(DType::F32)? + 1.0)?;
         }
-        Ok(Norm::Rms { weight, eps: self.config.rms_norm_eps })
+        Ok(Norm::Rms {
+            weight,
+            eps: self.config.rms_norm_eps,
+        })
     }
 
     fn block(&self, layer: usize) -> Result<Block, Error> {
-        let (at, width) = (format!("language_model.layers.{layer}"), self.config.hidden_size);
+        let (at, width) = (
+            format!("language_model.layers.{layer}"),
+            self.config.hidden_size,
+        );
         let norm = |name: &str| self.norm(&format!("{at}.{name}"), width);
-        let (attention, mlp) = (self.attention(&format!("{at}.self_attn"), layer)?, self.mlp(&format!("{at}.mlp"))?);
+        let (attention, mlp) = (
+            self.attention(&format!("{at}.self_attn"), layer)?,
+            self.mlp(&format!("{at}.mlp"))?,
+        );
         if self.config.model_type == "gemma2" {
             return Ok(Block {
                 ln1: norm("input_layernorm")?,
@@ -337,13 +450,23 @@ impl Reader<'_, '_> {
             });
         }
         let (ln1, ln2) = (norm("input_layernorm")?, norm("post_attention_layernorm")?);
-        Ok(Block { ln1, attention, ln1_post: None, ln2, mlp, ln2_post: None })
+        Ok(Block {
+            ln1,
+            attention,
+            ln1_post: None,
+            ln2,
+            mlp,
+            ln2_post: None,
+        })
     }
 
     fn attention(&self, at: &str, layer: usize) -> Result<Attention, Error> {
         let Self { config, weights } = self;
         let (width, head_dim) = (config.hidden_size, config.head_width());
-        let (queries, keys) = (config.num_attention_heads * head_dim, config.kv_heads() * head_dim);
+        let (queries, keys) = (
+            config.num_attention_heads * head_dim,
+            config.kv_heads() * head_dim,
+        );
         let (bias, back) = config.attention_biases();
         let [q, k, v] = if config.model_type == "phi3" {
             self.split(&format!("{at}.qkv_proj"), [queries, keys, keys], width)?
@@ -377,7 +500,11 @@ impl Reader<'_, '_> {
 
     fn mlp(&self, at: &str) -> Result<Mlp, Error> {
         let Self { config, weights } = self;
-        let (width, inner, bias) = (config.hidden_size, config.intermediate_size, config.mlp_bias);
+        let (width, inner, bias) = (
+            config.hidden_size,
+            config.intermediate_size,
+            config.mlp_bias,
+        );
         let [gate, up] = if config.model_type == "phi3" {
             self.split(&format!("{at}.gate_up_proj"), [inner, inner], width)?
         } else {
@@ -387,18 +514,35 @@ impl Reader<'_, '_> {
             ]
         };
         let out = linear(weights, &format!("{at}.down_proj"), width, inner, bias)?;
-        Ok(Mlp { pre: gate, linear: Some(up), out, activation: config.activation() })
+        Ok(Mlp {
+            pre: gate,
+            linear: Some(up),
+            out,
+            activation: config.activation(),
+        })
     }
 
     /// The layers of which a fused one `(sum of outs, input)` is made, end to end.
-    fn split<const N: usize>(&self, name: &str, outs: [usize; N], input: usize) -> Result<[Linear; N], Error> {
-        let fused = self.weights.get(&format!("{name}.weight"), &[outs.iter().sum(), input])?;
+    fn split<const N: usize>(
+        &self,
+        name: &str,
+        outs: [usize; N],
+        input: usize,
+    ) -> Result<[Linear; N], Error> {
+        let fused = self
+            .weights
+            .get(&format!("{name}.weight"), &[outs.iter().sum(), input])?;
         let mut first = 0;
         let mut parts = Vec::with_capacity(N);
         for out in outs {
-            parts.push(Linear::new(fused.narrow(0, first, out)?.force_contiguous()?, None)?);
+            parts.push(Linear::new(
+                fused.narrow(0, first, out)?.force_contiguous()?,
+                None,
+            )?);
             first += out;
         }
-        parts.try_into().map_err(|_| Error::Config(format!("{name} cannot be split")))
+        parts
+            .try_into()
+            .map_err(|_| Error::Config(format!("{name} cannot be split")))
     }
 }

@@ -1,5 +1,5 @@
-//! What stands inside the binary: `shapes`, trained on procedurally drawn scenes (models/shapes/README.md), and configurations of real
-//! models.
+//! What stands inside the binary: `shapes`, trained on procedurally drawn scenes
+//! (models/shapes/README.md), and configurations of real models.
 
 use super::Source;
 
@@ -16,7 +16,12 @@ macro_rules! sized {
             &[
                 (
                     "config.json",
-                    include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/models/sizes/", $name, "/config.json")),
+                    include_bytes!(concat!(
+                        env!("CARGO_MANIFEST_DIR"),
+                        "/models/sizes/",
+                        $name,
+                        "/config.json"
+                    )),
                 ),
                 (
                     "preprocessor_config.json",
@@ -29,19 +34,30 @@ macro_rules! sized {
                 ),
                 (
                     "tokenizer.json",
-                    include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/models/shapes/tokenizer.json")),
+                    include_bytes!(concat!(
+                        env!("CARGO_MANIFEST_DIR"),
+                        "/models/shapes/tokenizer.json"
+                    )),
                 ),
                 (
                     "chat_template.jinja",
-                    include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/models/shapes/chat_template.jinja")),
+                    include_bytes!(concat!(
+                        env!("CARGO_MANIFEST_DIR"),
+                        "/models/shapes/chat_template.jinja"
+                    )),
                 ),
             ],
         )
     };
 }
 
-/// Models of real sizes that have no weights, models/sizes/README.md; the tokenizer is that of `shapes`.
-const SIZES: &[(&str, Files)] = &[sized!("llava-1.5-7b"), sized!("llava-next-7b"), sized!("llava-onevision-7b")];
+/// Models of real sizes that have no weights, models/sizes/README.md; the tokenizer is that of
+/// `shapes`.
+const SIZES: &[(&str, Files)] = &[
+    sized!("llava-1.5-7b"),
+    sized!("llava-next-7b"),
+    sized!("llava-onevision-7b"),
+];
 
 /// The names of the models of real size.
 pub fn sizes() -> impl Iterator<Item = &'static str> {

@@ -1,5 +1,5 @@
-//! generation_config.json, by the rules of `generate` of Hugging Face's transformers 5.17: a field acts, or has no say in which tokens
-//! come out, or is refused by name.
+//! generation_config.json, by the rules of `generate` of Hugging Face's transformers 5.17: a field
+//! acts, or has no say in which tokens come out, or is refused by name.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -39,7 +39,8 @@ const APPLIED: [&str; 26] = [
     "renormalize_logits",
 ];
 
-/// Fields that change no token: names, speed, what `generate` returns, and what only beams or other architectures read.
+/// Fields that change no token: names, speed, what `generate` returns, and what only beams or other
+/// architectures read.
 const WITHOUT_EFFECT: [&str; 38] = [
     "transformers_version",
     "use_cache",
@@ -81,34 +82,93 @@ const WITHOUT_EFFECT: [&str; 38] = [
     "tokenizer_class",
 ];
 
-/// Fields that would change tokens in a way that is not supported, the value that changes none, and what to do.
+/// Fields that would change tokens in a way that is not supported, the value that changes none, and
+/// what to do.
 const REFUSED: [(&str, Option<f64>, &str); 17] = [
     ("num_beams", Some(1.0), "beam search is not supported; 1 is"),
-    ("num_beam_groups", Some(1.0), "beam search is not supported; 1 is"),
-    ("diversity_penalty", Some(0.0), "beam search is not supported; 0 is"),
-    ("penalty_alpha", Some(0.0), "contrastive search is not supported; 0 is"),
+    (
+        "num_beam_groups",
+        Some(1.0),
+        "beam search is not supported; 1 is",
+    ),
+    (
+        "diversity_penalty",
+        Some(0.0),
+        "beam search is not supported; 0 is",
+    ),
+    (
+        "penalty_alpha",
+        Some(0.0),
+        "contrastive search is not supported; 0 is",
+    ),
     ("dola_layers", None, "DoLa is not supported"),
-    ("constraints", None, "constrained beam search is not supported"),
-    ("force_words_ids", None, "constrained beam search is not supported"),
-    ("guidance_scale", Some(1.0), "classifier-free guidance is not supported; 1 is"),
+    (
+        "constraints",
+        None,
+        "constrained beam search is not supported",
+    ),
+    (
+        "force_words_ids",
+        None,
+        "constrained beam search is not supported",
+    ),
+    (
+        "guidance_scale",
+        Some(1.0),
+        "classifier-free guidance is not supported; 1 is",
+    ),
     ("watermarking_config", None, "watermarks are not supported"),
-    ("stop_strings", None, "not read from here; set `stop` in requests"),
-    ("max_time", None, "not read from here; set a deadline for requests"),
-    ("num_return_sequences", Some(1.0), "one answer a request is supported; 1 is"),
-    ("remove_invalid_values", Some(0.0), "logits that are not finite end a request with an error; false is supported"),
-    ("token_healing", Some(0.0), "the prompt is never changed; false is supported"),
-    ("assistant_ensemble_weight", None, "assisted decoding that changes probabilities is not supported"),
-    ("is_assistant", Some(0.0), "the model answers by itself; false is supported"),
-    ("custom_generate", None, "code beside a checkpoint is not run"),
+    (
+        "stop_strings",
+        None,
+        "not read from here; set `stop` in requests",
+    ),
+    (
+        "max_time",
+        None,
+        "not read from here; set a deadline for requests",
+    ),
+    (
+        "num_return_sequences",
+        Some(1.0),
+        "one answer a request is supported; 1 is",
+    ),
+    (
+        "remove_invalid_values",
+        Some(0.0),
+        "logits that are not finite end a request with an error; false is supported",
+    ),
+    (
+        "token_healing",
+        Some(0.0),
+        "the prompt is never changed; false is supported",
+    ),
+    (
+        "assistant_ensemble_weight",
+        None,
+        "assisted decoding that changes probabilities is not supported",
+    ),
+    (
+        "is_assistant",
+        Some(0.0),
+        "the model answers by itself; false is supported",
+    ),
+    (
+        "custom_generate",
+        None,
+        "code beside a checkpoint is not run",
+    ),
 ];
 
-/// What changes the logits of a step before a token is chosen, greedily or by chance. Unset fields change nothing.
+/// What changes the logits of a step before a token is chosen, greedily or by chance. Unset fields
+/// change nothing.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Processors {
     /// Added to the logit of a sequence's last token where the tokens before it stand at the end.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub sequence_bias: Vec<(Vec<u32>, f64)>,
-    /// Divides the logits of the prompt's tokens, where they are negative multiplies, by its inverse.
+    /// Divides the logits of the prompt's tokens, where they are negative multiplies, by its
+    /// inverse.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub encoder_repetition_penalty: Option<f64>,
     /// Divides the logits of all tokens so far, where they are negative multiplies.
@@ -135,7 +195,8 @@ pub struct Processors {
     /// One of these is the last token that there is room for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub forced_eos_token_id: Vec<u32>,
-    /// After so many tokens the logit of the end grows by this factor to the power of the tokens since.
+    /// After so many tokens the logit of the end grows by this factor to the power of the tokens
+    /// since.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exponential_decay_length_penalty: Option<(usize, f64)>,
     /// Never come.
@@ -156,13 +217,15 @@ impl Processors {
 /// Tokens that sampling leaves out, beside temperature, `top_k` and `top_p`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct Cutoffs {
-    /// Keeps the likeliest until their entropy reaches this share of that of the 100 likeliest (Potraghloo et al. 2025).
+    /// Keeps the likeliest until their entropy reaches this share of that of the 100 likeliest
+    /// (Potraghloo et al. 2025).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub top_h: Option<f64>,
     /// Keeps what is at least so likely as this share of the likeliest (Nguyen et al. 2024).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub min_p: Option<f64>,
-    /// Keeps what surprises about as much as expected, up to this probability in all (Meister et al. 2023).
+    /// Keeps what surprises about as much as expected, up to this probability in all (Meister et
+    /// al. 2023).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub typical_p: Option<f64>,
     /// Keeps what is at least so likely (Hewitt et al. 2022).
@@ -203,14 +266,19 @@ pub struct GenerationConfig {
 }
 
 fn refuse<T>(message: String) -> Result<T, Error> {
-    Err(Error::File { path: FILE.into(), reason: message })
+    Err(Error::File {
+        path: FILE.into(),
+        reason: message,
+    })
 }
 
 /// A field as `T`; `None` where it is absent or null.
 fn field<T: DeserializeOwned>(json: &Value, name: &str) -> Result<Option<T>, Error> {
     match &json[name] {
         Value::Null => Ok(None),
-        value => T::deserialize(value).map(Some).or_else(|e| refuse(format!("{name} {value}: {e}"))),
+        value => T::deserialize(value)
+            .map(Some)
+            .or_else(|e| refuse(format!("{name} {value}: {e}"))),
     }
 }
 
@@ -232,19 +300,29 @@ fn ids(json: &Value, name: &str) -> Result<Vec<u32>, Error> {
     let listed = match value {
         Some(one @ Value::Number(_)) => vec![one],
         Some(Value::Array(list)) => list,
-        Some(other) => return refuse(format!("{name} {other}; a token id or a list of them is needed")),
+        Some(other) => {
+            return refuse(format!(
+                "{name} {other}; a token id or a list of them is needed"
+            ));
+        }
         None => Vec::new(),
     };
     let id = |value: &Value| match value.as_i64() {
         Some(id) => Ok(u32::try_from(id).ok()),
         None => refuse(format!("{name} has {value}, which is no token id")),
     };
-    Ok(listed.iter().map(id).collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+    Ok(listed
+        .iter()
+        .map(id)
+        .collect::<Result<Vec<_>, _>>()?
+        .into_iter()
+        .flatten()
+        .collect())
 }
 
 impl GenerationConfig {
-    /// Reads generation_config.json of a model whose vocabulary has `vocabulary` tokens. Fails on fields that are unknown, not
-    /// supported or out of range.
+    /// Reads generation_config.json of a model whose vocabulary has `vocabulary` tokens. Fails on
+    /// fields that are unknown, not supported or out of range.
     pub fn parse(json: &Value, vocabulary: usize) -> Result<Self, Error> {
         check_names(json)?;
         let positive = |name: &str| match number(json, name, 1.0)? {
@@ -256,7 +334,10 @@ impl GenerationConfig {
         let known = |name: &str, sequences: &mut dyn Iterator<Item = &Vec<u32>>| {
             for ids in sequences {
                 if let Some(id) = ids.iter().find(|&&id| id as usize >= vocabulary) {
-                    return refuse(format!("{name} has token {id}; the vocabulary ends at {}", vocabulary - 1));
+                    return refuse(format!(
+                        "{name} has token {id}; the vocabulary ends at {}",
+                        vocabulary - 1
+                    ));
                 }
                 if ids.is_empty() {
                     return refuse(format!("{name} has an empty sequence"));
@@ -265,12 +346,24 @@ impl GenerationConfig {
             Ok(())
         };
         let sequence_bias: Vec<(Vec<u32>, f64)> = field(json, "sequence_bias")?.unwrap_or_default();
-        known("sequence_bias", &mut sequence_bias.iter().map(|(ids, _)| ids))?;
+        known(
+            "sequence_bias",
+            &mut sequence_bias.iter().map(|(ids, _)| ids),
+        )?;
         let bad_words_ids: Vec<Vec<u32>> = field(json, "bad_words_ids")?.unwrap_or_default();
         known("bad_words_ids", &mut bad_words_ids.iter())?;
-        let (bos, forced_eos_token_id) = (ids(json, "forced_bos_token_id")?, ids(json, "forced_eos_token_id")?);
-        known("forced_eos_token_id", &mut std::iter::once(&forced_eos_token_id).filter(|l| !l.is_empty()))?;
-        known("forced_bos_token_id", &mut std::iter::once(&bos).filter(|l| !l.is_empty()))?;
+        let (bos, forced_eos_token_id) = (
+            ids(json, "forced_bos_token_id")?,
+            ids(json, "forced_eos_token_id")?,
+        );
+        known(
+            "forced_eos_token_id",
+            &mut std::iter::once(&forced_eos_token_id).filter(|l| !l.is_empty()),
+        )?;
+        known(
+            "forced_bos_token_id",
+            &mut std::iter::once(&bos).filter(|l| !l.is_empty()),
+        )?;
         let processors = Processors {
             sequence_bias,
             encoder_repetition_penalty: positive("encoder_repetition_penalty")?,
@@ -308,27 +401,43 @@ impl GenerationConfig {
 impl GenerationConfig {
     /// In canonical JSON: the keys are sorted.
     pub fn to_json(&self) -> String {
-        serde_json::to_value(self).map(|value| value.to_string()).unwrap_or_default()
+        serde_json::to_value(self)
+            .map(|value| value.to_string())
+            .unwrap_or_default()
     }
 
-    /// What acts on requests that say nothing of it, in canonical JSON, over a context of `context` tokens; `None` where nothing does.
+    /// What acts on requests that say nothing of it, in canonical JSON, over a context of `context`
+    /// tokens; `None` where nothing does.
     pub fn acts(&self, context: usize) -> Option<String> {
         let max_length = self.max_length.filter(|&length| length < context);
         let (processors, max_new_tokens) = (self.processors.clone(), self.max_new_tokens);
-        let acting = Self { processors, max_length, max_new_tokens, ..Self::default() };
+        let acting = Self {
+            processors,
+            max_length,
+            max_new_tokens,
+            ..Self::default()
+        };
         (acting != Self::default()).then(|| acting.to_json())
     }
 }
 
 /// Fails on fields that are unknown or not supported.
 fn check_names(json: &Value) -> Result<(), Error> {
-    for (name, value) in json.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null()) {
+    for (name, value) in json
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter(|(_, value)| !value.is_null())
+    {
         let is = |names: &[&str]| names.contains(&name.as_str());
         if is(&APPLIED) || is(&WITHOUT_EFFECT) || name.starts_with('_') {
             continue;
         }
         if name == "cache_implementation" {
-            if value.as_str().is_some_and(|kind| kind.contains("quantized")) {
+            if value
+                .as_str()
+                .is_some_and(|kind| kind.contains("quantized"))
+            {
                 return refuse(format!(
                     "{name} {value}; keys and values are kept as they are, a cache of another kind is supported"
                 ));
@@ -336,9 +445,13 @@ fn check_names(json: &Value) -> Result<(), Error> {
             continue;
         }
         let Some((_, neutral, why)) = REFUSED.iter().find(|(refused, ..)| refused == name) else {
-            return refuse(format!("unknown field {name:?}; whether it changes answers cannot be told, take it out"));
+            return refuse(format!(
+                "unknown field {name:?}; whether it changes answers cannot be told, take it out"
+            ));
         };
-        let found = value.as_f64().or_else(|| value.as_bool().map(|b| f64::from(u8::from(b))));
+        let found = value
+            .as_f64()
+            .or_else(|| value.as_bool().map(|b| f64::from(u8::from(b))));
         if neutral.is_none() || found != *neutral {
             return refuse(format!("{name} {value}: {why}"));
         }

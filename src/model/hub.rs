@@ -1,4 +1,5 @@
-//! Models of the Hugging Face hub: fetched once to the cache that all of its tools share, then read as a folder.
+//! Models of the Hugging Face hub: fetched once to the cache that all of its tools share, then read
+//! as a folder.
 
 use std::io::BufRead as _;
 use std::path::{Path, PathBuf};
@@ -32,10 +33,17 @@ impl FromStr for HubId {
             !part.is_empty() && part.chars().all(allowed) && !part.starts_with('.')
         };
         match name.split_once('/') {
-            Some((organisation, model)) if plain(organisation) && plain(model) && revision.split('/').all(plain) => {
-                Ok(Self { name: name.into(), revision: revision.into() })
+            Some((organisation, model))
+                if plain(organisation) && plain(model) && revision.split('/').all(plain) =>
+            {
+                Ok(Self {
+                    name: name.into(),
+                    revision: revision.into(),
+                })
             }
-            _ => Err(format!("{text:?} is no hub id; ORGANISATION/NAME or ORGANISATION/NAME@REVISION is")),
+            _ => Err(format!(
+                "{text:?} is no hub id; ORGANISATION/NAME or ORGANISATION/NAME@REVISION is"
+            )),
         }
     }
 }
@@ -54,7 +62,8 @@ pub struct Hub {
 }
 
 impl Hub {
-    /// As HF_ENDPOINT, HF_HOME, HF_TOKEN (or the token that `hf auth login` keeps) and HF_HUB_OFFLINE say.
+    /// As HF_ENDPOINT, HF_HOME, HF_TOKEN (or the token that `hf auth login` keeps) and
+    /// HF_HUB_OFFLINE say.
     pub fn from_env() -> Self {
         let cache = Cache::from_env();
         let set = |name: &str| std::env::var(name).ok().filter(|v| !v.is_empty());
@@ -67,11 +76,13 @@ impl Hub {
         }
     }
 
-    /// The folder with the files of a model, fetched where they are not cached; `progress` hears of a file's name, its bytes
-    /// so far and its bytes in all. A download that was broken off goes on where it ended. A file whose SHA-256 is not the
-    /// one that the hub names is an error, and is not kept.
+    /// The folder with the files of a model, fetched where they are not cached; `progress` hears of
+    /// a file's name, its bytes so far and its bytes in all. A download that was broken off goes on
+    /// where it ended. A file whose SHA-256 is not the one that the hub names is an error, and is
+    /// not kept.
     ///
-    /// config.json comes first: a repository that does not serve `purpose` is an error before anything else is fetched.
+    /// config.json comes first: a repository that does not serve `purpose` is an error before
+    /// anything else is fetched.
     pub fn fetch(
         &self,
         id: &HubId,
@@ -82,7 +93,11 @@ impl Hub {
     }
 
     /// The same without its weights.
-    pub fn fetch_text(&self, id: &HubId, progress: &mut dyn FnMut(&str, u64, u64)) -> Result<PathBuf, Error> {
+    pub fn fetch_text(
+        &self,
+        id: &HubId,
+        progress: &mut dyn FnMut(&str, u64, u64),
+    ) -> Result<PathBuf, Error> {
         self.fetch_files(id, None, progress)
     }
 
@@ -92,11 +107,17 @@ impl Hub {
         purpose: Option<Purpose>,
         progress: &mut dyn FnMut(&str, u64, u64),
     ) -> Result<PathBuf, Error> {
-        let fail = |reason: String| Error::Hub { id: format!("{}@{}", id.name, id.revision), reason };
+        let fail = |reason: String| Error::Hub {
+            id: format!("{}@{}", id.name, id.revision),
+            reason,
+        };
         let repo = Repo::with_revision(id.name.clone(), RepoType::Model, id.revision.clone());
         let cached = Cache::new(self.cache.clone()).repo(repo.clone());
         if self.offline {
-            let known = CONFIGS.iter().find_map(|name| cached.get(name)).and_then(|p| p.parent().map(Path::to_owned));
+            let known = CONFIGS
+                .iter()
+                .find_map(|name| cached.get(name))
+                .and_then(|p| p.parent().map(Path::to_owned));
             return known.ok_or_else(|| fail(format!("not in {} (offline)", self.cache.display())));
         }
         let api = ApiBuilder::from_cache(Cache::new(self.cache.clone()))
@@ -107,7 +128,9 @@ impl Hub {
             .build()
             .map_err(|e| fail(e.to_string()))?
             .repo(repo);
-        let info = api.info().map_err(|e| fail(format!("{}: {e}", self.endpoint)))?;
+        let info = api
+            .info()
+            .map_err(|e| fail(format!("{}: {e}", self.endpoint)))?;
         let names: Vec<&str> = info.siblings.iter().map(|s| s.rfilename.as_str()).collect();
         let mut get = |name: &str| match cached.get(name) {
             Some(path) => Ok(path),
@@ -129,7 +152,10 @@ impl Hub {
             config.map_or(Ok(()), |config| unsupported::check_config(&config, purpose))?;
         }
         let mut folder = None;
-        for name in wanted(&names).into_iter().filter(|name| purpose.is_some() || is_text(name)) {
+        for name in wanted(&names)
+            .into_iter()
+            .filter(|name| purpose.is_some() || is_text(name))
+        {
             let file = get(name)?;
             if !name.contains('/') {
                 folder = file.parent().map(Path::to_owned);
@@ -151,19 +177,37 @@ fn is_text(name: &str) -> bool {
     ends(name, "json") || ends(name, "jinja") || name == "tokenizer.model"
 }
 
-/// The files that loading reads: configurations, tokenizer, template, and weights as safetensors, or else as pickles.
+/// The files that loading reads: configurations, tokenizer, template, and weights as safetensors,
+/// or else as pickles.
 fn wanted<'a>(names: &[&'a str]) -> Vec<&'a str> {
-    let safetensors =
-        |name: &str| (name.starts_with("model") || name.starts_with("adapter_model")) && ends(name, "safetensors");
+    let safetensors = |name: &str| {
+        (name.starts_with("model") || name.starts_with("adapter_model"))
+            && ends(name, "safetensors")
+    };
     let has_safetensors = names.iter().any(|n| safetensors(n));
-    let pickle =
-        |name: &str| ["pytorch_model", "adapter_model"].iter().any(|p| name.starts_with(p)) && ends(name, "bin");
-    let weights = |name: &str| if has_safetensors { safetensors(name) } else { pickle(name) };
+    let pickle = |name: &str| {
+        ["pytorch_model", "adapter_model"]
+            .iter()
+            .any(|p| name.starts_with(p))
+            && ends(name, "bin")
+    };
+    let weights = |name: &str| {
+        if has_safetensors {
+            safetensors(name)
+        } else {
+            pickle(name)
+        }
+    };
     // What the original LLaVA trains beside an adapter.
     let beside = |name: &str| name == "non_lora_trainables.bin";
-    let template = |name: &str| name.starts_with("additional_chat_templates/") && ends(name, "jinja");
+    let template =
+        |name: &str| name.starts_with("additional_chat_templates/") && ends(name, "jinja");
     let top = |name: &str| !name.contains('/') && (is_text(name) || weights(name) || beside(name));
-    names.iter().copied().filter(|n| top(n) || template(n)).collect()
+    names
+        .iter()
+        .copied()
+        .filter(|n| top(n) || template(n))
+        .collect()
 }
 
 struct Report<'a> {
@@ -186,18 +230,37 @@ impl Progress for Report<'_> {
     fn finish(&mut self) {}
 }
 
-fn download(api: &ApiRepo, name: &str, tell: &mut dyn FnMut(&str, u64, u64)) -> Result<PathBuf, String> {
-    let report = Report { file: String::new(), done: 0, total: 0, tell };
-    let path = api.download_with_progress(name, report).map_err(|e| e.to_string())?;
+fn download(
+    api: &ApiRepo,
+    name: &str,
+    tell: &mut dyn FnMut(&str, u64, u64),
+) -> Result<PathBuf, String> {
+    let report = Report {
+        file: String::new(),
+        done: 0,
+        total: 0,
+        tell,
+    };
+    let path = api
+        .download_with_progress(name, report)
+        .map_err(|e| e.to_string())?;
     // The cache calls a file by its etag, which for large files is the SHA-256 of its content.
     let blob = path.canonicalize().map_err(|e| e.to_string())?;
-    let named = blob.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+    let named = blob
+        .file_name()
+        .and_then(|n| n.to_str())
+        .unwrap_or_default();
     if named.len() == 64 && named.chars().all(|c| c.is_ascii_hexdigit()) {
         let found = sha256(&blob).map_err(|e| e.to_string())?;
-        let expected = (0..64).step_by(2).map(|i| u8::from_str_radix(&named[i..i + 2], 16).unwrap_or_default());
+        let expected = (0..64)
+            .step_by(2)
+            .map(|i| u8::from_str_radix(&named[i..i + 2], 16).unwrap_or_default());
         if !expected.eq(found) {
             let removed = std::fs::remove_file(&path).and_then(|()| std::fs::remove_file(&blob));
-            let kept = removed.err().map(|e| format!(" and could not be removed: {e}")).unwrap_or_default();
+            let kept = removed
+                .err()
+                .map(|e| format!(" and could not be removed: {e}"))
+                .unwrap_or_default();
             return Err(format!("its SHA-256 is not {named}{kept}"));
         }
     }
@@ -225,15 +288,26 @@ mod tests {
     #[test]
     fn ids() {
         let id: HubId = "llava-hf/llava-1.5-7b-hf@v1".parse().unwrap();
-        assert_eq!((id.name.as_str(), id.revision.as_str()), ("llava-hf/llava-1.5-7b-hf", "v1"));
-        for bad in ["", "llava", "a/b/c", "/b", "a/", "a/..", "../b", "a/b@", "a b/c"] {
+        assert_eq!(
+            (id.name.as_str(), id.revision.as_str()),
+            ("llava-hf/llava-1.5-7b-hf", "v1")
+        );
+        for bad in [
+            "", "llava", "a/b/c", "/b", "a/", "a/..", "../b", "a/b@", "a b/c",
+        ] {
             assert!(bad.parse::<HubId>().is_err(), "{bad}");
         }
     }
 
     #[test]
     fn safetensors_before_pickles() {
-        let all = ["config.json", "README.md", "model.safetensors", "pytorch_model.bin", "original/params.json"];
+        let all = [
+            "config.json",
+            "README.md",
+            "model.safetensors",
+            "pytorch_model.bin",
+            "original/params.json",
+        ];
         assert_eq!(wanted(&all), ["config.json", "model.safetensors"]);
         assert_eq!(wanted(&all[3..]), ["pytorch_model.bin"]);
     }

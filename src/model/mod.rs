@@ -1,8 +1,9 @@
 //! Models: configuration, processor and forward pass, with Hugging Face's names.
 //!
-//! A family is a folder here, a line in [`FAMILIES`], and a golden set; one vision transformer and one decoder serve all of
-//! them by configuration. A forward pass calls [`nn::Hooks`](crate::nn::Hooks) at every hook point and knows nothing of
-//! interventions, prompts or requests.
+//! A family is a folder here, a line in [`FAMILIES`], and a golden set; one vision transformer and
+//! one decoder serve all of them by configuration. A forward pass calls
+//! [`nn::Hooks`](crate::nn::Hooks) at every hook point and knows nothing of interventions, prompts
+//! or requests.
 
 mod chat;
 mod chat_files;
@@ -74,7 +75,9 @@ pub enum Error {
         reason: String,
     },
     /// It does not fit.
-    #[error("the model needs {needed} bytes, {left} are left of the memory budget; unload a model or raise the budget")]
+    #[error(
+        "the model needs {needed} bytes, {left} are left of the memory budget; unload a model or raise the budget"
+    )]
     Budget {
         /// Bytes.
         needed: u64,
@@ -98,7 +101,9 @@ pub enum Error {
         reason: String,
     },
     /// A token that the model has no embedding of.
-    #[error("token {id} ({token:?}) is beyond the model's embedding table, which has {rows} rows (vocab_size)")]
+    #[error(
+        "token {id} ({token:?}) is beyond the model's embedding table, which has {rows} rows (vocab_size)"
+    )]
     Token {
         /// Its number.
         id: u32,

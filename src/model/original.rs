@@ -1,7 +1,8 @@
-//! Folders of the original LLaVA repository: a flat config.json, the tower elsewhere, no image token in the vocabulary.
+//! Folders of the original LLaVA repository: a flat config.json, the tower elsewhere, no image
+//! token in the vocabulary.
 //!
-//! The references are `llava/model/llava_arch.py`, `llava/model/builder.py` and `llava/model/multimodal_encoder/` of LLaVA and
-//! LLaVA-NeXT.
+//! The references are `llava/model/llava_arch.py`, `llava/model/builder.py` and
+//! `llava/model/multimodal_encoder/` of LLaVA and LLaVA-NeXT.
 
 use serde_json::{Value, json};
 
@@ -19,21 +20,41 @@ pub(super) fn check(config: &Value) -> Result<(), Error> {
     decoder(config)?;
     layers(config)?;
     merge(config)?;
-    if !matches!(config["mm_vision_select_feature"].as_str(), None | Some("patch" | "cls_patch")) {
-        return Err(unsupported(config, "mm_vision_select_feature", "patch or cls_patch"));
+    if !matches!(
+        config["mm_vision_select_feature"].as_str(),
+        None | Some("patch" | "cls_patch")
+    ) {
+        return Err(unsupported(
+            config,
+            "mm_vision_select_feature",
+            "patch or cls_patch",
+        ));
     }
     if family(config) != "llava" && config["mm_vision_select_feature"] == "cls_patch" {
-        return Err(unsupported(config, "mm_vision_select_feature", "patch, where image_aspect_ratio is anyres,"));
+        return Err(unsupported(
+            config,
+            "mm_vision_select_feature",
+            "patch, where image_aspect_ratio is anyres,",
+        ));
     }
-    if !config["mm_vision_select_layer"].is_null() && config["mm_vision_select_layer"].as_i64().is_none() {
-        return Err(unsupported(config, "mm_vision_select_layer", "one layer number"));
+    if !config["mm_vision_select_layer"].is_null()
+        && config["mm_vision_select_layer"].as_i64().is_none()
+    {
+        return Err(unsupported(
+            config,
+            "mm_vision_select_layer",
+            "one layer number",
+        ));
     }
     if config["mm_vision_tower"].as_str().is_none_or(str::is_empty) {
-        return Err(Error::Config("mm_vision_tower is empty; a folder or a hub id is needed".into()));
+        return Err(Error::Config(
+            "mm_vision_tower is empty; a folder or a hub id is needed".into(),
+        ));
     }
     for field in ["s2", "mm_resampler_type", "mm_spatial_pool_mode"] {
         // LLaVA-NeXT pools the frames of videos alone, and resamples nothing where it says null.
-        let used = !matches!(&config[field], Value::Null | Value::Bool(false)) && field != "mm_spatial_pool_mode";
+        let used = !matches!(&config[field], Value::Null | Value::Bool(false))
+            && field != "mm_spatial_pool_mode";
         if used {
             return Err(unsupported(config, field, "a model without it"));
         }
@@ -45,7 +66,8 @@ fn unsupported(config: &Value, field: &str, valid: &str) -> Error {
     Error::Config(format!("{field} {}; {valid} is supported", config[field]))
 }
 
-/// Hugging Face's `model_type` of the decoder, by the class in `architectures`, or else by `model_type`.
+/// Hugging Face's `model_type` of the decoder, by the class in `architectures`, or else by
+/// `model_type`.
 fn decoder(config: &Value) -> Result<&'static str, Error> {
     let class = config["architectures"][0].as_str();
     let kind = config["model_type"].as_str().unwrap_or_default();
@@ -63,9 +85,15 @@ fn decoder(config: &Value) -> Result<&'static str, Error> {
     }
 }
 
-/// Linear layers of the projector: none (identity), one (linear, as models before 1.5 have it) or those of mlpNx_gelu.
+/// Linear layers of the projector: none (identity), one (linear, as models before 1.5 have it) or
+/// those of mlpNx_gelu.
 fn layers(config: &Value) -> Result<usize, Error> {
-    let number = |kind: &str| kind.strip_prefix("mlp")?.strip_suffix("x_gelu")?.parse().ok();
+    let number = |kind: &str| {
+        kind.strip_prefix("mlp")?
+            .strip_suffix("x_gelu")?
+            .parse()
+            .ok()
+    };
     match &config["mm_projector_type"] {
         Value::Null => Ok(1),
         Value::String(kind) if kind == "linear" => Ok(1),
@@ -73,10 +101,18 @@ fn layers(config: &Value) -> Result<usize, Error> {
         Value::String(kind) => {
             let layers = number(kind).filter(|n| (1..=16).contains(n));
             layers.ok_or_else(|| {
-                unsupported(config, "mm_projector_type", "linear, mlpNx_gelu with N of 1 to 16, or identity")
+                unsupported(
+                    config,
+                    "mm_projector_type",
+                    "linear, mlpNx_gelu with N of 1 to 16, or identity",
+                )
             })
         }
-        _ => Err(unsupported(config, "mm_projector_type", "linear, mlpNx_gelu or identity")),
+        _ => Err(unsupported(
+            config,
+            "mm_projector_type",
+            "linear, mlpNx_gelu or identity",
+        )),
     }
 }
 
@@ -84,8 +120,14 @@ fn layers(config: &Value) -> Result<usize, Error> {
 fn merge(config: &Value) -> Result<&str, Error> {
     match &config["mm_patch_merge_type"] {
         Value::Null => Ok("flat"),
-        Value::String(kind) if ["flat", "spatial", "spatial_unpad"].contains(&kind.as_str()) => Ok(kind),
-        _ => Err(unsupported(config, "mm_patch_merge_type", "flat, spatial or spatial_unpad")),
+        Value::String(kind) if ["flat", "spatial", "spatial_unpad"].contains(&kind.as_str()) => {
+            Ok(kind)
+        }
+        _ => Err(unsupported(
+            config,
+            "mm_patch_merge_type",
+            "flat, spatial or spatial_unpad",
+        )),
     }
 }
 
@@ -98,15 +140,22 @@ fn family(config: &Value) -> &'static str {
     }
 }
 
-/// Where the tower is: a folder, one within the model's, or an id of the hub. Its weights are fetched where `weights` says.
+/// Where the tower is: a folder, one within the model's, or an id of the hub. Its weights are
+/// fetched where `weights` says.
 pub(super) fn tower(config: &Value, source: &Source, weights: bool) -> Result<Source, Error> {
     let place = config["mm_vision_tower"].as_str().unwrap_or_default();
     let within = source.within(place);
     if within.is_folder() {
         return Ok(within);
     }
-    let origin: Origin = place.parse().map_err(|e| Error::Config(format!("mm_vision_tower: {e}")))?;
-    if weights { origin.fetch(Purpose::Part, &mut |_, _, _| {}) } else { origin.fetch_text(&mut |_, _, _| {}) }
+    let origin: Origin = place
+        .parse()
+        .map_err(|e| Error::Config(format!("mm_vision_tower: {e}")))?;
+    if weights {
+        origin.fetch(Purpose::Part, &mut |_, _, _| {})
+    } else {
+        origin.fetch_text(&mut |_, _, _| {})
+    }
 }
 
 /// Adds the tokens that the original puts around a picture to the tokenizer, as its builder does.
@@ -120,17 +169,21 @@ pub(super) fn add_tokens(config: &Value, text: &mut Text) -> Result<(), Error> {
         return Ok(());
     }
     // The original grows the table by random rows there.
-    let message = format!("mm_use_im_start_end: <im_start> and <im_end> go up to token {last}, vocab_size is {rows}");
+    let message = format!(
+        "mm_use_im_start_end: <im_start> and <im_end> go up to token {last}, vocab_size is {rows}"
+    );
     Err(Error::Config(message))
 }
 
 /// Tells whether the tower's config.json is SigLIP's.
 fn is_siglip(vision: &Value) -> bool {
-    vision["model_type"].as_str().is_some_and(|kind| kind.starts_with("siglip"))
+    vision["model_type"]
+        .as_str()
+        .is_some_and(|kind| kind.starts_with("siglip"))
 }
 
-/// config.json as Hugging Face would write it; `tower` is that of the tower, `image_token` the id that places a picture. The
-/// tensors of `checkpoint` say whether the tower's last layer is there.
+/// config.json as Hugging Face would write it; `tower` is that of the tower, `image_token` the id
+/// that places a picture. The tensors of `checkpoint` say whether the tower's last layer is there.
 pub(super) fn translate(
     config: &Value,
     tower: &Value,
@@ -146,9 +199,18 @@ pub(super) fn translate(
         vision["model_type"] = json!("siglip_vision_model");
     }
     let family = family(config);
-    // The original deletes SigLIP's last layer, reads the last of the others, and has no class token to drop.
-    let layer = if siglip { json!(-2) } else { config.get("mm_vision_select_layer").cloned().unwrap_or(json!(-2)) };
-    let full = siglip || family == "llava_onevision" || config["mm_vision_select_feature"] == "cls_patch";
+    // The original deletes SigLIP's last layer, reads the last of the others, and has no class
+    // token to drop.
+    let layer = if siglip {
+        json!(-2)
+    } else {
+        config
+            .get("mm_vision_select_layer")
+            .cloned()
+            .unwrap_or(json!(-2))
+    };
+    let full =
+        siglip || family == "llava_onevision" || config["mm_vision_select_feature"] == "cls_patch";
     let layer = without_last_layer(&mut vision, &layer, checkpoint).unwrap_or(layer);
     let mut out = json!({
         "model_type": family,
@@ -171,12 +233,16 @@ pub(super) fn translate(
     Ok(out)
 }
 
-/// Where the checkpoint's tower lacks its last layer, which is not run, takes it from `vision` and returns the layer that is
-/// read as counted without it.
+/// Where the checkpoint's tower lacks its last layer, which is not run, takes it from `vision` and
+/// returns the layer that is read as counted without it.
 fn without_last_layer(vision: &mut Value, layer: &Value, checkpoint: &Checkpoint) -> Option<Value> {
-    let layers = vision["num_hidden_layers"].as_u64().filter(|n| (2..=1 << 20).contains(n))? as i64;
+    let layers = vision["num_hidden_layers"]
+        .as_u64()
+        .filter(|n| (2..=1 << 20).contains(n))? as i64;
     let has = |n: i64| checkpoint.has_any(&format!("vision_tower.encoder.layers.{n}."));
-    let entry = layer.as_i64().map(|l| if l < 0 { l + layers + 1 } else { l })?;
+    let entry = layer
+        .as_i64()
+        .map(|l| if l < 0 { l + layers + 1 } else { l })?;
     if has(layers - 1) || !has(layers - 2) || entry >= layers {
         return None;
     }
@@ -184,7 +250,8 @@ fn without_last_layer(vision: &mut Value, layer: &Value, checkpoint: &Checkpoint
     Some(json!(entry - layers))
 }
 
-/// The image processor: the tower's, told what the model does with the ratio. `side` is that of a tile, in pixels.
+/// The image processor: the tower's, told what the model does with the ratio. `side` is that of a
+/// tile, in pixels.
 pub(super) fn processor(config: &Value, mut tower: Value, side: u64) -> Result<Value, Error> {
     tower["do_pad"] = json!(config["image_aspect_ratio"] == "pad");
     if family(config) == "llava" {
@@ -196,10 +263,24 @@ pub(super) fn processor(config: &Value, mut tower: Value, side: u64) -> Result<V
         Value::Array(pinpoints) => swap(pinpoints),
         Value::String(text) => match (serde_json::from_str(text), grids(text)) {
             (Ok(Value::Array(pinpoints)), _) => swap(&pinpoints),
-            (_, Some(grids)) => grids.map(|(width, height)| json!([height * side, width * side])).collect(),
-            _ => return Err(unsupported(config, "image_grid_pinpoints", "a list of sizes, or \"(1x1),...,(6x6)\",")),
+            (_, Some(grids)) => grids
+                .map(|(width, height)| json!([height * side, width * side]))
+                .collect(),
+            _ => {
+                return Err(unsupported(
+                    config,
+                    "image_grid_pinpoints",
+                    "a list of sizes, or \"(1x1),...,(6x6)\",",
+                ));
+            }
         },
-        _ => return Err(unsupported(config, "image_grid_pinpoints", "a list of sizes")),
+        _ => {
+            return Err(unsupported(
+                config,
+                "image_grid_pinpoints",
+                "a list of sizes",
+            ));
+        }
     };
     Ok(tower)
 }
@@ -214,5 +295,8 @@ fn grids(text: &str) -> Option<impl Iterator<Item = (u64, u64)>> {
     let inner = text.trim().strip_prefix('(')?.strip_suffix(')')?;
     let first: (u64, u64) = grid(inner.split(')').next()?)?;
     let last = grid(inner.rsplit('(').next()?)?;
-    Some((first.0..=last.0).flat_map(move |width| (first.1..=last.1).map(move |height| (width, height))))
+    Some(
+        (first.0..=last.0)
+            .flat_map(move |width| (first.1..=last.1).map(move |height| (width, height))),
+    )
 }

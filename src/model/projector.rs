@@ -7,10 +7,12 @@ use super::tower::linear;
 use crate::nn::{Activation, Hooks, Layout, Linear, Norm, Point, Site, Stack};
 use crate::weights::Tensors;
 
-/// LLaVA-1.5's two-layer MLP, ViP-LLaVA's with a norm before it, the original LLaVA's of other depths, or nothing.
+/// LLaVA-1.5's two-layer MLP, ViP-LLaVA's with a norm before it, the original LLaVA's of other
+/// depths, or nothing.
 #[derive(Debug, Clone)]
 pub enum Projector {
-    /// `act(x W1 + b1) W2 + b2`; with more layers the activation stands between each two, with one nowhere.
+    /// `act(x W1 + b1) W2 + b2`; with more layers the activation stands between each two, with one
+    /// nowhere.
     Mlp {
         /// `projector_layernorm`, before all layers.
         norm: Option<Norm>,
@@ -24,8 +26,8 @@ pub enum Projector {
 }
 
 impl Projector {
-    /// Reads `multi_modal_projector.linear_1` to `linear_{layers}`; none is the identity, whose widths must be equal. Where
-    /// `norm_eps` is given, `projector_layernorm` stands before them.
+    /// Reads `multi_modal_projector.linear_1` to `linear_{layers}`; none is the identity, whose
+    /// widths must be equal. Where `norm_eps` is given, `projector_layernorm` stands before them.
     pub fn load(
         (input, output): (usize, usize),
         layers: usize,
@@ -35,35 +37,83 @@ impl Projector {
         weights: &Tensors<'_>,
     ) -> Result<Self, Error> {
         if layers == 0 {
-            let message = format!("an identity projector from {input} wide to {output}; the widths must be equal");
-            return if input == output { Ok(Self::Identity) } else { Err(Error::Config(message)) };
+            let message = format!(
+                "an identity projector from {input} wide to {output}; the widths must be equal"
+            );
+            return if input == output {
+                Ok(Self::Identity)
+            } else {
+                Err(Error::Config(message))
+            };
         }
         let layer = |number: usize| {
             let from = if number == 1 { input } else { output };
-            linear(weights, &format!("multi_modal_projector.linear_{number}"), output, from, bias)
+            linear(
+                weights,
+                &format!("multi_modal_projector.linear_{number}"),
+                output,
+                from,
+                bias,
+            )
         };
         let norm = |eps| -> Result<Norm, Error> {
-            let get = |part: &str| weights.get(&format!("multi_modal_projector.projector_layernorm.{part}"), &[input]);
-            Ok(Norm::Layer { weight: get("weight")?, bias: get("bias")?, eps })
+            let get = |part: &str| {
+                weights.get(
+                    &format!("multi_modal_projector.projector_layernorm.{part}"),
+                    &[input],
+                )
+            };
+            Ok(Norm::Layer {
+                weight: get("weight")?,
+                bias: get("bias")?,
+                eps,
+            })
         };
         let norm = norm_eps.map(norm).transpose()?;
-        Ok(Self::Mlp { norm, layers: (1..=layers).map(layer).collect::<Result<_, _>>()?, activation })
+        Ok(Self::Mlp {
+            norm,
+            layers: (1..=layers).map(layer).collect::<Result<_, _>>()?,
+            activation,
+        })
     }
 
     /// A projector of the same shapes, read from `weights`.
     pub fn reload(&self, weights: &Tensors<'_>) -> Result<Self, Error> {
-        let Self::Mlp { norm, layers, activation } = self else { return Ok(Self::Identity) };
+        let Self::Mlp {
+            norm,
+            layers,
+            activation,
+        } = self
+        else {
+            return Ok(Self::Identity);
+        };
         let norm_eps = norm.as_ref().map(Norm::eps);
-        let Some(first) = layers.first() else { return Ok(Self::Identity) };
+        let Some(first) = layers.first() else {
+            return Ok(Self::Identity);
+        };
         let (output, input) = first.sizes();
-        Self::load((input, output), layers.len(), *activation, first.bias().is_some(), norm_eps, weights)
+        Self::load(
+            (input, output),
+            layers.len(),
+            *activation,
+            first.bias().is_some(),
+            norm_eps,
+            weights,
+        )
     }
 
-    /// A projector of the same shapes whose values come from `draw(count, fan_in)`, tensor by tensor: `linear_1.weight`,
-    /// `linear_1.bias`, `linear_2.weight`, `linear_2.bias`, each row by row. A norm has
-    /// weights of 1 and biases of 0, as PyTorch begins with.
+    /// A projector of the same shapes whose values come from `draw(count, fan_in)`, tensor by
+    /// tensor: `linear_1.weight`, `linear_1.bias`, `linear_2.weight`, `linear_2.bias`, each row by
+    /// row. A norm has weights of 1 and biases of 0, as PyTorch begins with.
     pub fn like(&self, mut draw: impl FnMut(usize, usize) -> Vec<f32>) -> Result<Self, Error> {
-        let Self::Mlp { norm, layers, activation } = self else { return Ok(Self::Identity) };
+        let Self::Mlp {
+            norm,
+            layers,
+            activation,
+        } = self
+        else {
+            return Ok(Self::Identity);
+        };
         let norm = norm.as_ref().map(Norm::untrained).transpose()?;
         let mut redraw = |old: &Linear| -> Result<Linear, Error> {
             let (out, input) = old.sizes();
@@ -72,16 +122,25 @@ impl Projector {
                 Ok(Tensor::from_vec(values, shape, device)?.to_dtype(dtype)?)
             };
             let weight = make(draw(out * input, input), &[out, input])?;
-            let bias = old.bias().map(|_| make(draw(out, input), &[out])).transpose()?;
+            let bias = old
+                .bias()
+                .map(|_| make(draw(out, input), &[out]))
+                .transpose()?;
             Ok(Linear::new(weight, bias)?)
         };
         let layers = layers.iter().map(&mut redraw).collect::<Result<_, _>>()?;
-        Ok(Self::Mlp { norm, layers, activation: *activation })
+        Ok(Self::Mlp {
+            norm,
+            layers,
+            activation: *activation,
+        })
     }
 
     /// BLAKE3 over its values as little-endian f32, or "identity".
     pub fn digest(&self) -> Result<String, Error> {
-        let Self::Mlp { norm, layers, .. } = self else { return Ok("identity".into()) };
+        let Self::Mlp { norm, layers, .. } = self else {
+            return Ok("identity".into());
+        };
         let mut tensors: Vec<Tensor> = norm.iter().flat_map(Norm::tensors).cloned().collect();
         for layer in layers {
             tensors.push(layer.weight()?);
@@ -89,7 +148,11 @@ impl Projector {
         }
         let mut hasher = blake3::Hasher::new();
         for tensor in tensors {
-            let values = tensor.to_device(&Device::Cpu)?.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;
+            let values = tensor
+                .to_device(&Device::Cpu)?
+                .to_dtype(DType::F32)?
+                .flatten_all()?
+                .to_vec1::<f32>()?;
             for value in values {
                 hasher.update(&value.to_le_bytes());
             }
@@ -99,15 +162,32 @@ impl Projector {
 
     /// Its numbers, biases aside: what a row of input is multiplied with.
     pub fn weights(&self) -> usize {
-        let Self::Mlp { layers, .. } = self else { return 0 };
-        layers.iter().map(|layer| layer.sizes().0 * layer.sizes().1).sum()
+        let Self::Mlp { layers, .. } = self else {
+            return 0;
+        };
+        layers
+            .iter()
+            .map(|layer| layer.sizes().0 * layer.sizes().1)
+            .sum()
     }
 
-    /// `x (R, D_vision) -> (R, D)`. The hooks before and after an activation are those of the last one.
-    pub fn forward(&self, x: &Tensor, layout: &Layout, hooks: &mut dyn Hooks) -> Result<Tensor, Error> {
-        let mut at = |site, value| hooks.on(Point::of(Stack::Projector, site), &layout.spans, value);
+    /// `x (R, D_vision) -> (R, D)`. The hooks before and after an activation are those of the last
+    /// one.
+    pub fn forward(
+        &self,
+        x: &Tensor,
+        layout: &Layout,
+        hooks: &mut dyn Hooks,
+    ) -> Result<Tensor, Error> {
+        let mut at =
+            |site, value| hooks.on(Point::of(Stack::Projector, site), &layout.spans, value);
         let mut x = x.clone();
-        if let Self::Mlp { norm, layers, activation } = self {
+        if let Self::Mlp {
+            norm,
+            layers,
+            activation,
+        } = self
+        {
             if let Some(norm) = norm {
                 x = norm.forward(&x)?;
             }

@@ -1,8 +1,10 @@
-//! Frequencies of the rotary embedding, by `rope_parameters` of config.json (`rope_scaling` before transformers 5).
+//! Frequencies of the rotary embedding, by `rope_parameters` of config.json (`rope_scaling` before
+//! transformers 5).
 //!
-//! Agrees with `modeling_rope_utils` of Hugging Face's transformers. Its `dynamic` kind changes frequencies only beyond
-//! `max_position_embeddings`, and there by the longest sequence that the process has read so far: a context ends before that here,
-//! since results must depend on the request alone.
+//! Agrees with `modeling_rope_utils` of Hugging Face's transformers. Its `dynamic` kind changes
+//! frequencies only beyond `max_position_embeddings`, and there by the longest sequence that the
+//! process has read so far: a context ends before that here, since results must depend on the
+//! request alone.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -62,16 +64,26 @@ fn positive(name: &str, value: Option<f64>) -> Result<f64, Error> {
 }
 
 impl Rotary<'_> {
-    /// The frequencies. Fails on an unknown kind, and on fields that are missing, unused or out of range.
+    /// The frequencies. Fails on an unknown kind, and on fields that are missing, unused or out of
+    /// range.
     pub(super) fn frequencies(&self) -> Result<Frequencies, Error> {
         let parameters = self.parameters()?;
         let kind = self.kind(&parameters)?;
         refuse_unused(&parameters, kind)?;
-        let theta = positive("rope_theta", parameters.rope_theta.or(Some(self.rope_theta)))?;
+        let theta = positive(
+            "rope_theta",
+            parameters.rope_theta.or(Some(self.rope_theta)),
+        )?;
         let width = self.rotated(&parameters)?;
-        let plain: Vec<f32> = (0..width / 2).map(|i| 1.0 / power(theta, i, width)).collect();
+        let plain: Vec<f32> = (0..width / 2)
+            .map(|i| 1.0 / power(theta, i, width))
+            .collect();
         let original = self.original(&parameters)?;
-        let fixed = |inverse| Frequencies { inverse, long: None, attention_factor: 1.0 };
+        let fixed = |inverse| Frequencies {
+            inverse,
+            long: None,
+            attention_factor: 1.0,
+        };
         match kind {
             "linear" => {
                 let factor = positive("rope_parameters: factor", parameters.factor)? as f32;
@@ -82,21 +94,42 @@ impl Rotary<'_> {
                 Ok(fixed(plain))
             }
             "llama3" => Ok(fixed(llama3(&parameters, plain, original)?)),
-            "yarn" => yarn(&parameters, theta, width, original, self.max_position_embeddings),
-            "longrope" => longrope(&parameters, theta, width, original, self.max_position_embeddings),
+            "yarn" => yarn(
+                &parameters,
+                theta,
+                width,
+                original,
+                self.max_position_embeddings,
+            ),
+            "longrope" => longrope(
+                &parameters,
+                theta,
+                width,
+                original,
+                self.max_position_embeddings,
+            ),
             _ => Ok(fixed(plain)),
         }
     }
 
     /// The parameters; those by type of layer, where all types have the same.
     fn parameters(&self) -> Result<Parameters, Error> {
-        let empty = |value: &&Value| !(value.is_null() || value.as_object().is_some_and(serde_json::Map::is_empty));
+        let empty = |value: &&Value| {
+            !(value.is_null() || value.as_object().is_some_and(serde_json::Map::is_empty))
+        };
         // Where both are given Hugging Face takes the older key.
-        let Some(value) = self.rope_scaling.filter(empty).or(self.rope_parameters.filter(empty)) else {
+        let Some(value) = self
+            .rope_scaling
+            .filter(empty)
+            .or(self.rope_parameters.filter(empty))
+        else {
             return Ok(Parameters::default());
         };
         let mut value = value;
-        if let Some(kinds) = value.as_object().filter(|o| o.contains_key("full_attention")) {
+        if let Some(kinds) = value
+            .as_object()
+            .filter(|o| o.contains_key("full_attention"))
+        {
             let mut each = kinds.values().filter(|v| !v.is_null());
             let first = each.next().unwrap_or(value);
             if each.any(|v| v != first) {
@@ -111,21 +144,43 @@ impl Rotary<'_> {
     }
 
     fn kind<'p>(&self, parameters: &'p Parameters) -> Result<&'p str, Error> {
-        let kind = parameters.rope_type.as_deref().or(parameters.r#type.as_deref()).unwrap_or("default");
-        let valid: &[&str] = if self.model_type == "phi3" { &["default", "longrope"] } else { &KINDS };
+        let kind = parameters
+            .rope_type
+            .as_deref()
+            .or(parameters.r#type.as_deref())
+            .unwrap_or("default");
+        let valid: &[&str] = if self.model_type == "phi3" {
+            &["default", "longrope"]
+        } else {
+            &KINDS
+        };
         // Phi-3's files before transformers 4.43 call it so.
-        let kind = if self.model_type == "phi3" && ["su", "yarn"].contains(&kind) { "longrope" } else { kind };
+        let kind = if self.model_type == "phi3" && ["su", "yarn"].contains(&kind) {
+            "longrope"
+        } else {
+            kind
+        };
         if valid.contains(&kind) {
             return Ok(kind);
         }
-        config(format!("rope_type {kind:?}; {} has one of {}", self.model_type, valid.join(", ")))
+        config(format!(
+            "rope_type {kind:?}; {} has one of {}",
+            self.model_type,
+            valid.join(", ")
+        ))
     }
 
     /// Says how many dimensions of a head are rotated.
     fn rotated(&self, parameters: &Parameters) -> Result<usize, Error> {
-        let share = parameters.partial_rotary_factor.or(self.partial_rotary_factor).unwrap_or(1.0);
+        let share = parameters
+            .partial_rotary_factor
+            .or(self.partial_rotary_factor)
+            .unwrap_or(1.0);
         if share != 1.0 && self.model_type != "phi3" {
-            return config(format!("partial_rotary_factor {share}; {} rotates whole heads (1.0)", self.model_type));
+            return config(format!(
+                "partial_rotary_factor {share}; {} rotates whole heads (1.0)",
+                self.model_type
+            ));
         }
         let width = (self.head_dim as f64 * share) as usize;
         if !(0.0..=1.0).contains(&share) || width == 0 || !width.is_multiple_of(2) {
@@ -140,10 +195,14 @@ impl Rotary<'_> {
     /// Positions that the model was first trained on.
     fn original(&self, parameters: &Parameters) -> Result<usize, Error> {
         // A field beside the parameters wins in Hugging Face's code.
-        let original = self.original_max_position_embeddings.or(parameters.original_max_position_embeddings);
+        let original = self
+            .original_max_position_embeddings
+            .or(parameters.original_max_position_embeddings);
         match original.unwrap_or(self.max_position_embeddings) {
             found @ 1..=0x10_0000 => Ok(found),
-            other => config(format!("original_max_position_embeddings {other}; 1 to 1048576 is valid")),
+            other => config(format!(
+                "original_max_position_embeddings {other}; 1 to 1048576 is valid"
+            )),
         }
     }
 }
@@ -154,7 +213,15 @@ fn refuse_unused(parameters: &Parameters, kind: &str) -> Result<(), Error> {
     let used: &[&str] = match kind {
         "linear" | "dynamic" => &["factor"],
         "llama3" => &["factor", "low_freq_factor", "high_freq_factor"],
-        "yarn" => &["factor", "attention_factor", "beta_fast", "beta_slow", "mscale", "mscale_all_dim", "truncate"],
+        "yarn" => &[
+            "factor",
+            "attention_factor",
+            "beta_fast",
+            "beta_slow",
+            "mscale",
+            "mscale_all_dim",
+            "truncate",
+        ],
         "longrope" => &["factor", "attention_factor", "short_factor", "long_factor"],
         _ => &[],
     };
@@ -171,7 +238,10 @@ fn refuse_unused(parameters: &Parameters, kind: &str) -> Result<(), Error> {
         ("low_freq_factor", p.low_freq_factor.is_some()),
         ("high_freq_factor", p.high_freq_factor.is_some()),
     ];
-    match given.iter().find(|(name, given)| *given && !used.contains(name)) {
+    match given
+        .iter()
+        .find(|(name, given)| *given && !used.contains(name))
+    {
         Some((name, _)) => config(format!("rope_parameters: rope_type {kind:?} has no {name}")),
         None => Ok(()),
     }
@@ -182,13 +252,22 @@ fn power(theta: f64, i: usize, width: usize) -> f32 {
     (theta as f32).powf(2.0 * i as f32 / width as f32)
 }
 
-/// Llama 3.1 (Grattafiori et al. 2024): long waves are stretched, short ones kept, those between blended.
+/// Llama 3.1 (Grattafiori et al. 2024): long waves are stretched, short ones kept, those between
+/// blended.
 fn llama3(parameters: &Parameters, plain: Vec<f32>, original: usize) -> Result<Vec<f32>, Error> {
     let factor = positive("rope_parameters: factor", parameters.factor)? as f32;
-    let low = positive("rope_parameters: low_freq_factor", parameters.low_freq_factor)? as f32;
-    let high = positive("rope_parameters: high_freq_factor", parameters.high_freq_factor)? as f32;
+    let low = positive(
+        "rope_parameters: low_freq_factor",
+        parameters.low_freq_factor,
+    )? as f32;
+    let high = positive(
+        "rope_parameters: high_freq_factor",
+        parameters.high_freq_factor,
+    )? as f32;
     if high <= low {
-        return config(format!("rope_parameters: high_freq_factor {high} is not above low_freq_factor {low}"));
+        return config(format!(
+            "rope_parameters: high_freq_factor {high} is not above low_freq_factor {low}"
+        ));
     }
     let original = original as f32;
     let stretch = |f: f32| {
@@ -213,17 +292,28 @@ fn yarn(
     original: usize,
     positions: usize,
 ) -> Result<Frequencies, Error> {
-    let factor = parameters.factor.unwrap_or(positions as f64 / original as f64);
+    let factor = parameters
+        .factor
+        .unwrap_or(positions as f64 / original as f64);
     let factor = positive("rope_parameters: factor", Some(factor))?;
-    let scale = |mscale: f64| if factor <= 1.0 { 1.0 } else { 0.1 * mscale * factor.ln() + 1.0 };
+    let scale = |mscale: f64| {
+        if factor <= 1.0 {
+            1.0
+        } else {
+            0.1 * mscale * factor.ln() + 1.0
+        }
+    };
     // Hugging Face takes a 0 for a field that is not there.
     let given = |value: Option<f64>| value.filter(|v| *v != 0.0);
-    let attention_factor =
-        match (parameters.attention_factor, given(parameters.mscale), given(parameters.mscale_all_dim)) {
-            (Some(given), _, _) => given,
-            (None, Some(one), Some(all)) => scale(one) / scale(all),
-            (None, _, _) => scale(1.0),
-        };
+    let attention_factor = match (
+        parameters.attention_factor,
+        given(parameters.mscale),
+        given(parameters.mscale_all_dim),
+    ) {
+        (Some(given), _, _) => given,
+        (None, Some(one), Some(all)) => scale(one) / scale(all),
+        (None, _, _) => scale(1.0),
+    };
     let attention_factor = positive("rope_parameters: attention_factor", Some(attention_factor))?;
     let turns = |name: &str, value: Option<f64>, default: f64| {
         let turns = positive(name, Some(given(value).unwrap_or(default)))?;
@@ -244,7 +334,11 @@ fn yarn(
         let kept = 1.0 - ((i as f32 - low as f32) / (high - low) as f32).clamp(0.0, 1.0);
         1.0 / (factor as f32 * power) * (1.0 - kept) + 1.0 / power * kept
     });
-    Ok(Frequencies { inverse: inverse.collect(), long: None, attention_factor })
+    Ok(Frequencies {
+        inverse: inverse.collect(),
+        long: None,
+        attention_factor,
+    })
 }
 
 /// LongRoPE (Ding et al. 2024), as Phi-3 has it.
@@ -259,13 +353,25 @@ fn longrope(
         let factors = factors.as_deref().unwrap_or_default();
         if factors.len() != width / 2 || !factors.iter().all(|f| f.is_finite() && *f > 0.0) {
             let (found, needed) = (factors.len(), width / 2);
-            return config(format!("rope_parameters: {name} of {found} numbers; {needed} numbers above 0 are needed"));
+            return config(format!(
+                "rope_parameters: {name} of {found} numbers; {needed} numbers above 0 are needed"
+            ));
         }
-        Ok(factors.iter().enumerate().map(|(i, f)| 1.0 / (*f as f32 * power(theta, i, width))).collect())
+        Ok(factors
+            .iter()
+            .enumerate()
+            .map(|(i, f)| 1.0 / (*f as f32 * power(theta, i, width)))
+            .collect())
     };
-    let factor = parameters.factor.unwrap_or(positions as f64 / original as f64);
+    let factor = parameters
+        .factor
+        .unwrap_or(positions as f64 / original as f64);
     let factor = positive("rope_parameters: factor", Some(factor))?;
-    let grown = if factor <= 1.0 { 1.0 } else { (1.0 + factor.ln() / (original as f64).ln()).sqrt() };
+    let grown = if factor <= 1.0 {
+        1.0
+    } else {
+        (1.0 + factor.ln() / (original as f64).ln()).sqrt()
+    };
     let attention_factor = parameters.attention_factor.unwrap_or(grown);
     Ok(Frequencies {
         inverse: inverse("short_factor", &parameters.short_factor)?,

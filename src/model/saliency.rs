@@ -1,4 +1,5 @@
-//! A vision transformer that says where to look: a ViT such as DINO's (Caron et al. 2021), CLIP's or SigLIP's tower.
+//! A vision transformer that says where to look: a ViT such as DINO's (Caron et al. 2021), CLIP's
+//! or SigLIP's tower.
 
 use candle_core::{DType, Device, Tensor};
 use serde::Deserialize;
@@ -20,11 +21,17 @@ pub struct SaliencyModel {
 }
 
 impl SaliencyModel {
-    /// Loads Hugging Face's `ViTModel` (config.json, model.safetensors, preprocessor_config.json) in f32.
+    /// Loads Hugging Face's `ViTModel` (config.json, model.safetensors, preprocessor_config.json)
+    /// in f32.
     pub fn load(name: &str, source: &Source, device: &Device) -> Result<Self, Error> {
-        let json: serde_json::Value = source.json("config.json")?.ok_or_else(|| source.missing("config.json"))?;
+        let json: serde_json::Value = source
+            .json("config.json")?
+            .ok_or_else(|| source.missing("config.json"))?;
         if json["model_type"] != "vit" {
-            let message = format!("model_type {}; a saliency model must be a vit (DINO's are)", json["model_type"]);
+            let message = format!(
+                "model_type {}; a saliency model must be a vit (DINO's are)",
+                json["model_type"]
+            );
             return Err(Error::Config(message));
         }
         let mut fields = json.clone();
@@ -38,18 +45,34 @@ impl SaliencyModel {
         let config = TowerConfig::deserialize(fields).map_err(|e| Error::Config(e.to_string()))?;
         config.check()?;
         let checkpoint = source.checkpoint()?.into_tower();
-        let processor = Processor::from_json(&image_processor(source)?, config.image_size, Tiling::None, None)?;
+        let processor = Processor::from_json(
+            &image_processor(source)?,
+            config.image_size,
+            Tiling::None,
+            None,
+        )?;
         let digest = {
             let mut hasher = blake3::Hasher::new();
             hasher.update(checkpoint.digest(&[""]).as_bytes());
             hasher.update(json.to_string().as_bytes());
-            hasher.update(serde_json::to_value(&processor).map(|v| v.to_string()).unwrap_or_default().as_bytes());
+            hasher.update(
+                serde_json::to_value(&processor)
+                    .map(|v| v.to_string())
+                    .unwrap_or_default()
+                    .as_bytes(),
+            );
             hasher.finalize().to_hex().to_string()
         };
         let weights = checkpoint.tensors(DType::F32, device, &|_, _| {});
         let tower = VisionTower::load(config, &[-1], SelectStrategy::Default, &weights)?;
         weights.finish()?;
-        Ok(Self { name: name.to_owned(), digest, tower, processor, device: device.clone() })
+        Ok(Self {
+            name: name.to_owned(),
+            digest,
+            tower,
+            processor,
+            device: device.clone(),
+        })
     }
 
     /// Patches along each side.
@@ -62,12 +85,21 @@ impl SaliencyModel {
         self.tower.config().num_attention_heads
     }
 
-    /// What it looks at in the square `view`: the share of CLS attention of each patch, row by row; of one head, or the mean
-    /// over heads.
+    /// What it looks at in the square `view`: the share of CLS attention of each patch, row by row;
+    /// of one head, or the mean over heads.
     pub fn attention(&self, view: &Rgb, head: Option<usize>) -> Result<Vec<f32>, Error> {
         let picture = self.processor.picture(view, 1)?;
         let side = picture.side();
-        let pixels = Tensor::from_vec(self.processor.normalise(&picture.base), (1, 3, side, side), &self.device)?;
-        Ok(self.tower.attention(&pixels, head)?.to_device(&Device::Cpu)?.flatten_all()?.to_vec1()?)
+        let pixels = Tensor::from_vec(
+            self.processor.normalise(&picture.base),
+            (1, 3, side, side),
+            &self.device,
+        )?;
+        Ok(self
+            .tower
+            .attention(&pixels, head)?
+            .to_device(&Device::Cpu)?
+            .flatten_all()?
+            .to_vec1()?)
     }
 }

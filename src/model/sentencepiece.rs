@@ -1,7 +1,9 @@
-//! tokenizer.model, a SentencePiece model (Kudo and Richardson 2018), as the tokenizer.json that transformers makes of it.
+//! tokenizer.model, a SentencePiece model (Kudo and Richardson 2018), as the tokenizer.json that
+//! transformers makes of it.
 //!
-//! Agrees with `LlamaTokenizer` and `GemmaTokenizer` of transformers 5.17, and with `TokenizersBackend` for what names neither.
-//! Knows nothing of models; the result is read by the tokenizers library as any tokenizer.json.
+//! Agrees with `LlamaTokenizer` and `GemmaTokenizer` of transformers 5.17, and with
+//! `TokenizersBackend` for what names neither. Knows nothing of models; the result is read by the
+//! tokenizers library as any tokenizer.json.
 
 use std::collections::HashMap;
 
@@ -65,7 +67,8 @@ const USER_DEFINED: i32 = 4;
 const UNIGRAM: i32 = 1;
 const BPE: i32 = 2;
 
-/// Bytes of one piece: merges are looked for at each of its characters. The longest of Gemma's has 93.
+/// Bytes of one piece: merges are looked for at each of its characters. The longest of Gemma's has
+/// 93.
 const MAX_PIECE_BYTES: usize = 512;
 
 /// Says how the words of a text are cut, which is not in the file: transformers has a class for it.
@@ -88,13 +91,22 @@ pub(super) struct Beside {
 
 /// tokenizer.json for the SentencePiece model in `model`. Errors name the file.
 pub(super) fn tokenizer_json(model: &[u8], beside: &Beside) -> Result<Vec<u8>, String> {
-    let proto = ModelProto::decode(model).ok().filter(|proto| !proto.pieces.is_empty());
-    let proto = proto.ok_or("tokenizer.model: not a SentencePiece model; tokenizer.json is needed")?;
+    let proto = ModelProto::decode(model)
+        .ok()
+        .filter(|proto| !proto.pieces.is_empty());
+    let proto =
+        proto.ok_or("tokenizer.model: not a SentencePiece model; tokenizer.json is needed")?;
     let trainer = proto.trainer.clone().unwrap_or_default();
     let class = class(&beside.config, trainer.model_type())?;
-    if let Some(piece) = proto.pieces.iter().find(|p| p.text().len() > MAX_PIECE_BYTES) {
+    if let Some(piece) = proto
+        .pieces
+        .iter()
+        .find(|p| p.text().len() > MAX_PIECE_BYTES)
+    {
         let bytes = piece.text().len();
-        return Err(format!("tokenizer.model: a piece of {bytes} bytes; at most {MAX_PIECE_BYTES} are read"));
+        return Err(format!(
+            "tokenizer.model: a piece of {bytes} bytes; at most {MAX_PIECE_BYTES} are read"
+        ));
     }
     let names = Names::new(class, beside, &trainer);
     let model = if class == Class::Backend && trainer.model_type() == UNIGRAM {
@@ -110,7 +122,8 @@ pub(super) fn tokenizer_json(model: &[u8], beside: &Beside) -> Result<Vec<u8>, S
         (true, _) => "first",
     };
     let (normalizer, pre_tokenizer) = cut(&proto, class, scheme);
-    let mut decoders = vec![json!({ "type": "Replace", "pattern": { "String": "\u{2581}" }, "content": " " })];
+    let mut decoders =
+        vec![json!({ "type": "Replace", "pattern": { "String": "\u{2581}" }, "content": " " })];
     if class != Class::Backend || trainer.byte_fallback() {
         decoders.extend([json!({ "type": "ByteFallback" }), json!({ "type": "Fuse" })]);
     }
@@ -136,8 +149,7 @@ fn cut(proto: &ModelProto, class: Class, scheme: &str) -> (Value, Value) {
     let spaces = json!({ "type": "Replace", "pattern": { "String": " " }, "content": "\u{2581}" });
     match class {
         Class::Llama => {
-            let cut =
-                json!({ "type": "Metaspace", "replacement": "\u{2581}", "prepend_scheme": scheme, "split": false });
+            let cut = json!({ "type": "Metaspace", "replacement": "\u{2581}", "prepend_scheme": scheme, "split": false });
             (Value::Null, cut)
         }
         Class::Gemma => {
@@ -145,10 +157,19 @@ fn cut(proto: &ModelProto, class: Class, scheme: &str) -> (Value, Value) {
             (spaces, cut)
         }
         Class::Backend => {
-            let map = proto.normalizer.as_ref().and_then(|n| n.precompiled_charsmap.as_ref()).filter(|m| !m.is_empty());
-            let map = map.map(|m| json!({ "type": "Precompiled", "precompiled_charsmap": STANDARD.encode(m) }));
+            let map = proto
+                .normalizer
+                .as_ref()
+                .and_then(|n| n.precompiled_charsmap.as_ref())
+                .filter(|m| !m.is_empty());
+            let map = map.map(
+                |m| json!({ "type": "Precompiled", "precompiled_charsmap": STANDARD.encode(m) }),
+            );
             let all: Vec<Value> = map.into_iter().chain([spaces]).collect();
-            (json!({ "type": "Sequence", "normalizers": all }), Value::Null)
+            (
+                json!({ "type": "Sequence", "normalizers": all }),
+                Value::Null,
+            )
         }
     }
 }
@@ -156,7 +177,9 @@ fn cut(proto: &ModelProto, class: Class, scheme: &str) -> (Value, Value) {
 /// The class that `tokenizer_class` names; where it names none a BPE model is Llama's.
 fn class(config: &Value, model_type: i32) -> Result<Class, String> {
     if ![UNIGRAM, BPE].contains(&model_type) {
-        return Err("tokenizer.model: neither a BPE nor a unigram model; tokenizer.json is needed".into());
+        return Err(
+            "tokenizer.model: neither a BPE nor a unigram model; tokenizer.json is needed".into(),
+        );
     }
     let name = config["tokenizer_class"].as_str().unwrap_or_default();
     match name.strip_suffix("Fast").unwrap_or(name) {
@@ -186,7 +209,13 @@ impl Names {
                 own(trainer.unk_id(), trainer.unk_piece()),
             ),
         };
-        let gemma = |token: &str| if class == Class::Gemma { json!(token) } else { Value::Null };
+        let gemma = |token: &str| {
+            if class == Class::Gemma {
+                json!(token)
+            } else {
+                Value::Null
+            }
+        };
         let usual = [
             ("bos_token", bos),
             ("eos_token", eos),
@@ -196,7 +225,8 @@ impl Names {
             ("cls_token", Value::Null),
             ("mask_token", gemma("<mask>")),
         ];
-        // special_tokens_map.json counts in folders from before tokenizer_config.json named all added tokens.
+        // special_tokens_map.json counts in folders from before tokenizer_config.json named all
+        // added tokens.
         let old = beside.config["added_tokens_decoder"].is_null();
         let said = |name: &str, usual: Value| {
             let mapped = old.then(|| &beside.special[name]).filter(|v| !v.is_null());
@@ -205,11 +235,19 @@ impl Names {
                 None => usual,
             }
         };
-        Self(usual.into_iter().map(|(name, usual)| (name, said(name, usual))).collect())
+        Self(
+            usual
+                .into_iter()
+                .map(|(name, usual)| (name, said(name, usual)))
+                .collect(),
+        )
     }
 
     fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(n, _)| *n == name).and_then(|(_, value)| content(value))
+        self.0
+            .iter()
+            .find(|(n, _)| *n == name)
+            .and_then(|(_, value)| content(value))
     }
 }
 
@@ -235,42 +273,70 @@ fn token(said: &Value, usual: Value) -> Value {
     token
 }
 
-/// `added_tokens` of tokenizer.json: control and user-defined pieces, what files beside add, and the special tokens; those
-/// that the vocabulary has not get the next ids.
+/// `added_tokens` of tokenizer.json: control and user-defined pieces, what files beside add, and
+/// the special tokens; those that the vocabulary has not get the next ids.
 fn added_tokens(proto: &ModelProto, names: &Names, beside: &Beside) -> Result<Vec<Value>, String> {
-    let mut ids: HashMap<&str, usize> = proto.pieces.iter().enumerate().map(|(id, p)| (p.text(), id)).collect();
+    let mut ids: HashMap<&str, usize> = proto
+        .pieces
+        .iter()
+        .enumerate()
+        .map(|(id, p)| (p.text(), id))
+        .collect();
     let mut next = proto.pieces.len();
     let mut all: Vec<Value> = Vec::new();
     let mut declared: Vec<(usize, Value)> = Vec::new();
     if let Some(decoder) = beside.config["added_tokens_decoder"].as_object() {
         for (id, said) in decoder {
             let (Ok(id), Some(text)) = (id.parse(), content(said)) else {
-                return Err(format!("tokenizer_config.json: added_tokens_decoder: {id:?} is no token"));
+                return Err(format!(
+                    "tokenizer_config.json: added_tokens_decoder: {id:?} is no token"
+                ));
             };
             declared.push((id, token(said, piece(text, false, true))));
         }
     } else {
         for (text, id) in beside.added.as_object().into_iter().flatten() {
-            let id = id.as_u64().ok_or_else(|| format!("added_tokens.json: {text:?} has no id"))? as usize;
-            let special = names.0.iter().any(|(_, value)| content(value) == Some(text));
+            let id = id
+                .as_u64()
+                .ok_or_else(|| format!("added_tokens.json: {text:?} has no id"))?
+                as usize;
+            let special = names
+                .0
+                .iter()
+                .any(|(_, value)| content(value) == Some(text));
             declared.push((id, piece(text, special, !special)));
         }
     }
     declared.sort_by_key(|(id, _)| *id);
-    let pieces = proto.pieces.iter().filter(|p| [CONTROL, USER_DEFINED].contains(&p.kind()));
+    let pieces = proto
+        .pieces
+        .iter()
+        .filter(|p| [CONTROL, USER_DEFINED].contains(&p.kind()));
     let pieces = pieces.map(|p| (None, piece(p.text(), p.kind() == CONTROL, false), true));
     let named = names.0.iter().filter_map(|(_, said)| {
         let mut token = token(said, piece(content(said)?, true, false));
         token["special"] = json!(true);
         Some((None, token, said.is_object()))
     });
-    let listed = ["additional_special_tokens", "extra_special_tokens"].into_iter().flat_map(|field| {
-        let items = beside.config[field].as_array().into_iter().flatten();
-        items.filter_map(|said| Some((None, token(said, piece(content(said)?, true, false)), said.is_object())))
-    });
-    let declared = declared.into_iter().map(|(id, token)| (Some(id), token, true));
-    // The last says whether it stands in place of one that is known: a name that is a text alone leaves the attributes.
-    let everything: Vec<(Option<usize>, Value, bool)> = pieces.chain(declared).chain(named).chain(listed).collect();
+    let listed = ["additional_special_tokens", "extra_special_tokens"]
+        .into_iter()
+        .flat_map(|field| {
+            let items = beside.config[field].as_array().into_iter().flatten();
+            items.filter_map(|said| {
+                Some((
+                    None,
+                    token(said, piece(content(said)?, true, false)),
+                    said.is_object(),
+                ))
+            })
+        });
+    let declared = declared
+        .into_iter()
+        .map(|(id, token)| (Some(id), token, true));
+    // The last says whether it stands in place of one that is known: a name that is a text alone
+    // leaves the attributes.
+    let everything: Vec<(Option<usize>, Value, bool)> =
+        pieces.chain(declared).chain(named).chain(listed).collect();
     for (id, token, replaces) in &everything {
         let text = content(token).unwrap_or_default();
         if text.is_empty() {
@@ -281,7 +347,9 @@ fn added_tokens(proto: &ModelProto, names: &Names, beside: &Beside) -> Result<Ve
             next - 1
         });
         if let Some(id) = id.filter(|id| *id != own) {
-            return Err(format!("an added token {text:?} is said to be {id}, behind tokenizer.model it is {own}"));
+            return Err(format!(
+                "an added token {text:?} is said to be {id}, behind tokenizer.model it is {own}"
+            ));
         }
         let mut token = token.clone();
         token["id"] = json!(own);
@@ -299,13 +367,27 @@ fn added_tokens(proto: &ModelProto, names: &Names, beside: &Beside) -> Result<Ve
 fn post_processor(names: &Names, added: &[Value], config: &Value) -> Result<Value, String> {
     let mut special = serde_json::Map::new();
     let mut part = |flag: &str, name: &str| -> Result<Vec<Value>, String> {
-        let Some(token) = names.get(name).filter(|_| config[flag] == true) else { return Ok(Vec::new()) };
-        let known = added.iter().find(|t| t["content"] == token).map(|t| t["id"].clone());
-        let id = known.ok_or_else(|| format!("tokenizer_config.json: {flag}: no {name} {token:?}"))?;
-        special.insert(token.to_owned(), json!({ "id": token, "ids": [id], "tokens": [token] }));
-        Ok(vec![json!({ "SpecialToken": { "id": token, "type_id": 0 } })])
+        let Some(token) = names.get(name).filter(|_| config[flag] == true) else {
+            return Ok(Vec::new());
+        };
+        let known = added
+            .iter()
+            .find(|t| t["content"] == token)
+            .map(|t| t["id"].clone());
+        let id =
+            known.ok_or_else(|| format!("tokenizer_config.json: {flag}: no {name} {token:?}"))?;
+        special.insert(
+            token.to_owned(),
+            json!({ "id": token, "ids": [id], "tokens": [token] }),
+        );
+        Ok(vec![
+            json!({ "SpecialToken": { "id": token, "type_id": 0 } }),
+        ])
     };
-    let (bos, eos) = (part("add_bos_token", "bos_token")?, part("add_eos_token", "eos_token")?);
+    let (bos, eos) = (
+        part("add_bos_token", "bos_token")?,
+        part("add_eos_token", "eos_token")?,
+    );
     let text = |id: &str| vec![json!({ "Sequence": { "id": id, "type_id": 0 } })];
     let single = [bos.clone(), text("A"), eos.clone()].concat();
     let pair = [bos, text("A"), text("B"), eos].concat();
@@ -318,13 +400,23 @@ fn post_processor(names: &Names, added: &[Value], config: &Value) -> Result<Valu
 }
 
 fn unigram(proto: &ModelProto, trainer: &TrainerSpec) -> Value {
-    let vocab: Vec<Value> = proto.pieces.iter().map(|p| json!([p.text(), p.score()])).collect();
+    let vocab: Vec<Value> = proto
+        .pieces
+        .iter()
+        .map(|p| json!([p.text(), p.score()]))
+        .collect();
     json!({ "type": "Unigram", "unk_id": trainer.unk_id(), "vocab": vocab, "byte_fallback": trainer.byte_fallback() })
 }
 
-/// Every way to put a piece together of two others is a merge, in the order of ids and then of the left one's length.
+/// Every way to put a piece together of two others is a merge, in the order of ids and then of the
+/// left one's length.
 fn bpe(proto: &ModelProto, class: Class, names: &Names, trainer: &TrainerSpec) -> Value {
-    let vocab: HashMap<&str, usize> = proto.pieces.iter().enumerate().map(|(id, p)| (p.text(), id)).collect();
+    let vocab: HashMap<&str, usize> = proto
+        .pieces
+        .iter()
+        .enumerate()
+        .map(|(id, p)| (p.text(), id))
+        .collect();
     let mut merges: Vec<[&str; 2]> = Vec::new();
     for (id, piece) in proto.pieces.iter().enumerate() {
         let text = piece.text();
@@ -332,7 +424,11 @@ fn bpe(proto: &ModelProto, class: Class, names: &Names, trainer: &TrainerSpec) -
             continue;
         }
         let splits = text.char_indices().skip(1).map(|(at, _)| text.split_at(at));
-        merges.extend(splits.filter(|(l, r)| vocab.contains_key(l) && vocab.contains_key(r)).map(|(l, r)| [l, r]));
+        merges.extend(
+            splits
+                .filter(|(l, r)| vocab.contains_key(l) && vocab.contains_key(r))
+                .map(|(l, r)| [l, r]),
+        );
     }
     let (unk, byte_fallback) = match class {
         Class::Llama => (None, true),

@@ -36,7 +36,10 @@ impl Source {
     pub fn adapted(base: Self, adapter: Self) -> Result<Self, Error> {
         if matches!(base, Self::Random(_) | Self::Embedded(..)) {
             let reason = "an adapter is merged onto a folder or a model of the hub".into();
-            return Err(Error::Unsupported { place: adapter.place(), reason });
+            return Err(Error::Unsupported {
+                place: adapter.place(),
+                reason,
+            });
         }
         Self::check_adapter(&adapter)?;
         Ok(Self::Adapted(Box::new(base), Box::new(adapter)))
@@ -47,22 +50,32 @@ impl Source {
         let reason = || "no adapter: adapter_config.json is not there".into();
         match adapter.read("adapter_config.json")? {
             Some(_) => Ok(()),
-            None => Err(Error::Unsupported { place: adapter.place(), reason: reason() }),
+            None => Err(Error::Unsupported {
+                place: adapter.place(),
+                reason: reason(),
+            }),
         }
     }
 
     /// Names of the adapters that are merged into its weights.
     pub fn adapters(&self) -> Vec<String> {
-        let Self::Adapted(base, adapter) = self else { return Vec::new() };
+        let Self::Adapted(base, adapter) = self else {
+            return Vec::new();
+        };
         let mut names = base.adapters();
         names.push(Origin::default_name(&adapter.place()));
         names
     }
 
-    /// The config.json of an adapter of the original LLaVA, which says all that its base, a language model, does not.
+    /// The config.json of an adapter of the original LLaVA, which says all that its base, a
+    /// language model, does not.
     fn own_config(adapter: &Self) -> Result<Option<Vec<u8>>, Error> {
         let json: Option<serde_json::Value> = adapter.json("config.json")?;
-        if json.is_some_and(|json| original::is_original(&json)) { adapter.read("config.json") } else { Ok(None) }
+        if json.is_some_and(|json| original::is_original(&json)) {
+            adapter.read("config.json")
+        } else {
+            Ok(None)
+        }
     }
 
     /// Where it is, for messages.
@@ -78,13 +91,17 @@ impl Source {
         match self {
             Self::Folder(path) => {
                 let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
-                let mut names: Vec<String> = entries.filter_map(|e| e.file_name().into_string().ok()).collect();
+                let mut names: Vec<String> = entries
+                    .filter_map(|e| e.file_name().into_string().ok())
+                    .collect();
                 names.sort();
                 names
             }
-            Self::Embedded(files, prefix) => {
-                files.iter().filter_map(|(name, _)| name.strip_prefix(prefix.as_str())).map(str::to_owned).collect()
-            }
+            Self::Embedded(files, prefix) => files
+                .iter()
+                .filter_map(|(name, _)| name.strip_prefix(prefix.as_str()))
+                .map(str::to_owned)
+                .collect(),
             Self::Random(files) => files.names(),
             Self::Adapted(base, _) => base.names(),
         }
@@ -97,7 +114,10 @@ impl Source {
 
     /// The error that file `name` is not what it should be.
     pub fn wrong(&self, name: &str, reason: String) -> Error {
-        Error::File { path: self.path(name), reason }
+        Error::File {
+            path: self.path(name),
+            reason,
+        }
     }
 
     /// Tells whether it is a folder that exists.
@@ -113,7 +133,11 @@ impl Source {
             Self::Random(files) => files.within(folder),
             Self::Adapted(base, adapter) => {
                 let own = adapter.within(folder);
-                if own.is_folder() { own } else { base.within(folder) }
+                if own.is_folder() {
+                    own
+                } else {
+                    base.within(folder)
+                }
             }
         }
     }
@@ -123,12 +147,18 @@ impl Source {
         match self {
             Self::Folder(_) => read_regular(&self.path(name)),
             Self::Embedded(files, prefix) => {
-                let file = files.iter().find(|f| f.0.strip_prefix(prefix.as_str()) == Some(name));
+                let file = files
+                    .iter()
+                    .find(|f| f.0.strip_prefix(prefix.as_str()) == Some(name));
                 Ok(file.map(|f| f.1.to_vec()))
             }
             Self::Random(files) => files.read(name),
             Self::Adapted(base, adapter) => {
-                let own = if name == "config.json" { Self::own_config(adapter)? } else { None };
+                let own = if name == "config.json" {
+                    Self::own_config(adapter)?
+                } else {
+                    None
+                };
                 own.map_or_else(|| base.read(name), |own| Ok(Some(own)))
             }
         }
@@ -141,13 +171,19 @@ impl Source {
 
     /// The error that file `name` is not there.
     pub fn missing(&self, name: &str) -> Error {
-        Error::File { path: self.path(name), reason: "not found".into() }
+        Error::File {
+            path: self.path(name),
+            reason: "not found".into(),
+        }
     }
 
     /// File `name` read as JSON, or `None` where there is none.
     pub fn json<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, Error> {
         let parse = |bytes: Vec<u8>| {
-            serde_json::from_slice(&bytes).map_err(|e| Error::File { path: self.path(name), reason: e.to_string() })
+            serde_json::from_slice(&bytes).map_err(|e| Error::File {
+                path: self.path(name),
+                reason: e.to_string(),
+            })
         };
         self.read(name)?.map(parse).transpose()
     }
@@ -158,15 +194,23 @@ impl Source {
             Self::Folder(folder) => Ok(Checkpoint::open_folder(folder)?),
             Self::Embedded(files, _) => {
                 let weights = files.iter().find(|f| f.0 == "model.safetensors");
-                let Some((_, bytes)) = weights else { return Err(Error::Config("no weights in the binary".into())) };
+                let Some((_, bytes)) = weights else {
+                    return Err(Error::Config("no weights in the binary".into()));
+                };
                 Ok(Checkpoint::embedded(bytes)?)
             }
             Self::Random(_) => Ok(Checkpoint::random()),
             Self::Adapted(base, adapter) => {
-                let Self::Folder(folder) = adapter.as_ref() else { return Err(adapter.missing("adapter_config.json")) };
+                let Self::Folder(folder) = adapter.as_ref() else {
+                    return Err(adapter.missing("adapter_config.json"));
+                };
                 let config = adapter.json("adapter_config.json")?.unwrap_or_default();
                 let mut whole = base.checkpoint()?;
-                whole.adapt(&config, Checkpoint::open_adapter(folder)?, Checkpoint::open_beside(folder)?)?;
+                whole.adapt(
+                    &config,
+                    Checkpoint::open_adapter(folder)?,
+                    Checkpoint::open_beside(folder)?,
+                )?;
                 Ok(whole)
             }
         }
@@ -176,9 +220,13 @@ impl Source {
 /// Bytes of a configuration or tokenizer; the largest known, Gemma's, has 35 million.
 const MAX_TEXT_BYTES: u64 = 1 << 28;
 
-/// The bytes of a file, or `None` where there is none. Opening a named pipe would wait for a writer, for ever.
+/// The bytes of a file, or `None` where there is none. Opening a named pipe would wait for a
+/// writer, for ever.
 fn read_regular(path: &Path) -> Result<Option<Vec<u8>>, Error> {
-    let fail = |reason: String| Error::File { path: path.to_owned(), reason };
+    let fail = |reason: String| Error::File {
+        path: path.to_owned(),
+        reason,
+    };
     let metadata = match std::fs::metadata(path) {
         Ok(metadata) => metadata,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -188,9 +236,14 @@ fn read_regular(path: &Path) -> Result<Option<Vec<u8>>, Error> {
         return Err(fail("not a regular file".into()));
     }
     if metadata.len() > MAX_TEXT_BYTES {
-        return Err(fail(format!("{} bytes; at most {MAX_TEXT_BYTES} are read", metadata.len())));
+        return Err(fail(format!(
+            "{} bytes; at most {MAX_TEXT_BYTES} are read",
+            metadata.len()
+        )));
     }
-    std::fs::read(path).map(Some).map_err(|e| fail(e.to_string()))
+    std::fs::read(path)
+        .map(Some)
+        .map_err(|e| fail(e.to_string()))
 }
 
 /// Before the place of a model whose weights are to be drawn at random.
@@ -215,7 +268,10 @@ impl FromStr for Origin {
         if let Some(files) = place.strip_prefix(RANDOM) {
             let folder = || Some(Source::Folder(files.into())).filter(Source::is_folder);
             let files = sized(files).or_else(folder).ok_or_else(|| {
-                format!("{files:?} is no folder and none of {}", sizes().collect::<Vec<_>>().join(", "))
+                format!(
+                    "{files:?} is no folder and none of {}",
+                    sizes().collect::<Vec<_>>().join(", ")
+                )
             })?;
             return Ok(Self::Here(Source::Random(Box::new(files))));
         }
@@ -224,33 +280,58 @@ impl FromStr for Origin {
             return Ok(Self::Here(folder));
         }
         if Path::new(place).exists() {
-            let gguf = Path::new(place).extension().is_some_and(|e| e.eq_ignore_ascii_case("gguf"));
-            let is = if gguf { "a GGUF file, which is not read" } else { "a file" };
-            return Err(format!("{place:?} is {is}; a folder with config.json and safetensors weights is needed"));
+            let gguf = Path::new(place)
+                .extension()
+                .is_some_and(|e| e.eq_ignore_ascii_case("gguf"));
+            let is = if gguf {
+                "a GGUF file, which is not read"
+            } else {
+                "a file"
+            };
+            return Err(format!(
+                "{place:?} is {is}; a folder with config.json and safetensors weights is needed"
+            ));
         }
-        place.parse().map(Self::Hub).map_err(|e| format!("{place:?} is no folder, not `{SHAPES}`, and {e}"))
+        place
+            .parse()
+            .map(Self::Hub)
+            .map_err(|e| format!("{place:?} is no folder, not `{SHAPES}`, and {e}"))
     }
 }
 
 impl Origin {
-    /// The name of a model at `place` that is given none: its folder's, or that on the hub without the revision.
+    /// The name of a model at `place` that is given none: its folder's, or that on the hub without
+    /// the revision.
     pub fn default_name(place: &str) -> String {
         let place = place.strip_prefix(RANDOM).unwrap_or(place);
         let path = Path::new(place.split('@').next().unwrap_or(place));
-        path.file_name().map_or_else(|| "model".into(), |n| n.to_string_lossy().into_owned())
+        path.file_name()
+            .map_or_else(|| "model".into(), |n| n.to_string_lossy().into_owned())
     }
 
     /// Its files; fetches them where they are not at hand, see [`Hub::fetch`].
-    pub fn fetch(self, purpose: Purpose, progress: &mut dyn FnMut(&str, u64, u64)) -> Result<Source, Error> {
+    pub fn fetch(
+        self,
+        purpose: Purpose,
+        progress: &mut dyn FnMut(&str, u64, u64),
+    ) -> Result<Source, Error> {
         match self {
             Self::Here(source) => Ok(source),
-            Self::Hub(id) => Hub::from_env().fetch(&id, purpose, progress).map(Source::Folder),
+            Self::Hub(id) => Hub::from_env()
+                .fetch(&id, purpose, progress)
+                .map(Source::Folder),
         }
     }
 
     /// The files of a model, with an adapter merged into its weights where there is one.
-    pub fn fetch_with(self, adapter: Option<Self>, progress: &mut dyn FnMut(&str, u64, u64)) -> Result<Source, Error> {
-        let Some(adapter) = adapter else { return self.fetch(Purpose::Model, progress) };
+    pub fn fetch_with(
+        self,
+        adapter: Option<Self>,
+        progress: &mut dyn FnMut(&str, u64, u64),
+    ) -> Result<Source, Error> {
+        let Some(adapter) = adapter else {
+            return self.fetch(Purpose::Model, progress);
+        };
         // The adapter first: it is small, and may be none.
         let adapter = adapter.fetch(Purpose::Part, progress)?;
         Source::check_adapter(&adapter)?;
@@ -258,10 +339,15 @@ impl Origin {
     }
 
     /// The same without its weights.
-    pub(super) fn fetch_text(self, progress: &mut dyn FnMut(&str, u64, u64)) -> Result<Source, Error> {
+    pub(super) fn fetch_text(
+        self,
+        progress: &mut dyn FnMut(&str, u64, u64),
+    ) -> Result<Source, Error> {
         match self {
             Self::Here(source) => Ok(source),
-            Self::Hub(id) => Hub::from_env().fetch_text(&id, progress).map(Source::Folder),
+            Self::Hub(id) => Hub::from_env()
+                .fetch_text(&id, progress)
+                .map(Source::Folder),
         }
     }
 }

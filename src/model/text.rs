@@ -27,10 +27,16 @@ pub struct Text {
 impl Text {
     /// Reads tokenizer.json, or else tokenizer.model.
     pub fn load(source: &Source) -> Result<Self, Error> {
-        Ok(Self { tokenizer: tokenizer(source)?, image: None, around_image: None, rows: usize::MAX })
+        Ok(Self {
+            tokenizer: tokenizer(source)?,
+            image: None,
+            around_image: None,
+            rows: usize::MAX,
+        })
     }
 
-    /// The id that places a picture: the vocabulary's, or else `beyond`, which is then what markers become.
+    /// The id that places a picture: the vocabulary's, or else `beyond`, which is then what markers
+    /// become.
     pub fn image_token(&mut self, beyond: u32) -> u32 {
         let known = self.tokenizer.token_to_id(IMAGE_MARKER);
         self.image = known.is_none().then_some(beyond);
@@ -39,27 +45,49 @@ impl Text {
 
     /// Token ids, with the special tokens that the tokenizer adds (BOS, usually).
     pub fn encode(&self, text: &str) -> Result<Vec<u32>, Error> {
-        Ok(self.encode_with_places(text, true)?.into_iter().map(|(id, _)| id).collect())
+        Ok(self
+            .encode_with_places(text, true)?
+            .into_iter()
+            .map(|(id, _)| id)
+            .collect())
     }
 
     /// Token ids of a prompt, with special tokens unless the chat template has written them.
     pub fn encode_prompt(&self, prompt: &Rendered) -> Result<Vec<u32>, Error> {
-        Ok(self.encode_with_places(&prompt.text, !prompt.begun)?.into_iter().map(|(id, _)| id).collect())
+        Ok(self
+            .encode_with_places(&prompt.text, !prompt.begun)?
+            .into_iter()
+            .map(|(id, _)| id)
+            .collect())
     }
 
-    /// Token ids, each with the bytes of `text` that it stands for; none for a special token that was added, where `special` asks
-    /// for them.
-    pub fn encode_with_places(&self, text: &str, special: bool) -> Result<Vec<(u32, Range<usize>)>, Error> {
-        let known = || self.around_image.and_then(|_| self.tokenizer.token_to_id(IMAGE_MARKER));
-        let Some(image) = self.image.or_else(known) else { return self.encode_part(text, 0, special) };
+    /// Token ids, each with the bytes of `text` that it stands for; none for a special token that
+    /// was added, where `special` asks for them.
+    pub fn encode_with_places(
+        &self,
+        text: &str,
+        special: bool,
+    ) -> Result<Vec<(u32, Range<usize>)>, Error> {
+        let known = || {
+            self.around_image
+                .and_then(|_| self.tokenizer.token_to_id(IMAGE_MARKER))
+        };
+        let Some(image) = self.image.or_else(known) else {
+            return self.encode_part(text, 0, special);
+        };
         let mut ids = Vec::new();
         let mut at = 0;
         for (i, part) in text.split(IMAGE_MARKER).enumerate() {
             if i > 0 {
                 let end = at + IMAGE_MARKER.len();
                 // A prompt may have put them there itself.
-                match self.around_image.filter(|_| !text[..at].ends_with(IMAGE_START)) {
-                    Some((first, last)) => ids.extend([(first, at..at), (image, at..end), (last, end..end)]),
+                match self
+                    .around_image
+                    .filter(|_| !text[..at].ends_with(IMAGE_START))
+                {
+                    Some((first, last)) => {
+                        ids.extend([(first, at..at), (image, at..end), (last, end..end)])
+                    }
                     None => ids.push((image, at..end)),
                 }
                 at = end;
@@ -71,30 +99,57 @@ impl Text {
     }
 
     /// `text` begins at byte `at` of the whole.
-    fn encode_part(&self, text: &str, at: usize, special: bool) -> Result<Vec<(u32, Range<usize>)>, Error> {
+    fn encode_part(
+        &self,
+        text: &str,
+        at: usize,
+        special: bool,
+    ) -> Result<Vec<(u32, Range<usize>)>, Error> {
         let encoding = encode(&self.tokenizer, text, special)?;
-        let places = encoding.get_offsets().iter().map(|&(start, end)| at + start..at + end);
-        Ok(self.checked(encoding.get_ids())?.iter().copied().zip(places).collect())
+        let places = encoding
+            .get_offsets()
+            .iter()
+            .map(|&(start, end)| at + start..at + end);
+        Ok(self
+            .checked(encoding.get_ids())?
+            .iter()
+            .copied()
+            .zip(places)
+            .collect())
     }
 
     /// Fails on a token that the model has no embedding of.
     fn checked<'a>(&self, ids: &'a [u32]) -> Result<&'a [u32], Error> {
         let image = |id: u32| self.tokenizer.token_to_id(IMAGE_MARKER) == Some(id);
-        match ids.iter().find(|id| **id as usize >= self.rows && !image(**id)) {
+        match ids
+            .iter()
+            .find(|id| **id as usize >= self.rows && !image(**id))
+        {
             None => Ok(ids),
             Some(&id) => {
                 let token = self.tokenizer.id_to_token(id).unwrap_or_default();
-                Err(Error::Token { id, token, rows: self.rows })
+                Err(Error::Token {
+                    id,
+                    token,
+                    rows: self.rows,
+                })
             }
         }
     }
 
-    /// The ids of `continuation` where it follows `prompt`: what tokenizing both together adds. Where the two melt into
-    /// other tokens at the seam, the continuation is tokenized alone.
-    pub fn encode_continuation(&self, prompt: &Rendered, continuation: &str) -> Result<Vec<u32>, Error> {
+    /// The ids of `continuation` where it follows `prompt`: what tokenizing both together adds.
+    /// Where the two melt into other tokens at the seam, the continuation is tokenized alone.
+    pub fn encode_continuation(
+        &self,
+        prompt: &Rendered,
+        continuation: &str,
+    ) -> Result<Vec<u32>, Error> {
         let before = self.encode_prompt(prompt)?;
-        let whole =
-            Rendered { text: format!("{}{continuation}", prompt.text), begun: prompt.begun, ..Rendered::default() };
+        let whole = Rendered {
+            text: format!("{}{continuation}", prompt.text),
+            begun: prompt.begun,
+            ..Rendered::default()
+        };
         let both = self.encode_prompt(&whole)?;
         if both.len() > before.len() && both.starts_with(&before) {
             return Ok(both[before.len()..].to_vec());
@@ -108,7 +163,8 @@ impl Text {
         decode(&self.tokenizer, ids)
     }
 
-    /// Says how many rows the model's embedding table has: a token beyond them is an error of the prompt that holds it.
+    /// Says how many rows the model's embedding table has: a token beyond them is an error of the
+    /// prompt that holds it.
     pub(super) fn set_rows(&mut self, rows: usize) {
         self.rows = rows;
     }
@@ -118,13 +174,20 @@ impl Text {
         self.image.is_some() || self.token_id(IMAGE_MARKER).is_some()
     }
 
-    /// Puts the original LLaVA's tokens around every picture; with `patch` its `<im_patch>` is added to the vocabulary before
-    /// them. Returns the larger of their ids.
+    /// Puts the original LLaVA's tokens around every picture; with `patch` its `<im_patch>` is
+    /// added to the vocabulary before them. Returns the larger of their ids.
     pub(super) fn surround_images(&mut self, patch: bool) -> Result<u32, Error> {
-        let added = [IMAGE_PATCH, IMAGE_START, IMAGE_END].into_iter().skip(usize::from(!patch));
+        let added = [IMAGE_PATCH, IMAGE_START, IMAGE_END]
+            .into_iter()
+            .skip(usize::from(!patch));
         let added: Vec<AddedToken> = added.map(|token| AddedToken::from(token, true)).collect();
-        self.tokenizer.add_special_tokens(added).map_err(|e| Error::Text(format!("tokenizer: {e}")))?;
-        let id = |token: &str| self.token_id(token).ok_or_else(|| Error::Text(format!("tokenizer: no {token}")));
+        self.tokenizer
+            .add_special_tokens(added)
+            .map_err(|e| Error::Text(format!("tokenizer: {e}")))?;
+        let id = |token: &str| {
+            self.token_id(token)
+                .ok_or_else(|| Error::Text(format!("tokenizer: no {token}")))
+        };
         let (first, last) = (id(IMAGE_START)?, id(IMAGE_END)?);
         self.around_image = Some((first, last));
         Ok(first.max(last))
@@ -136,32 +199,56 @@ impl Text {
     }
 }
 
-/// The original LLaVA's tokens around a picture, and the one that it once put in place of every patch.
+/// The original LLaVA's tokens around a picture, and the one that it once put in place of every
+/// patch.
 const IMAGE_START: &str = "<im_start>";
 const IMAGE_END: &str = "<im_end>";
 const IMAGE_PATCH: &str = "<im_patch>";
 
 /// Reads tokenizer.json, or else tokenizer.model and what stands beside it.
 fn tokenizer(source: &Source) -> Result<Tokenizer, Error> {
-    let json = match (source.read("tokenizer.json")?, source.read("tokenizer.model")?) {
+    let json = match (
+        source.read("tokenizer.json")?,
+        source.read("tokenizer.model")?,
+    ) {
         (Some(json), _) => json,
         (None, Some(model)) => {
-            let file = |name: &str| -> Result<serde_json::Value, Error> { Ok(source.json(name)?.unwrap_or_default()) };
-            let (config, special, added) =
-                (file("tokenizer_config.json")?, file("special_tokens_map.json")?, file("added_tokens.json")?);
-            sentencepiece::tokenizer_json(&model, &Beside { config, special, added }).map_err(Error::Text)?
+            let file = |name: &str| -> Result<serde_json::Value, Error> {
+                Ok(source.json(name)?.unwrap_or_default())
+            };
+            let (config, special, added) = (
+                file("tokenizer_config.json")?,
+                file("special_tokens_map.json")?,
+                file("added_tokens.json")?,
+            );
+            sentencepiece::tokenizer_json(
+                &model,
+                &Beside {
+                    config,
+                    special,
+                    added,
+                },
+            )
+            .map_err(Error::Text)?
         }
         (None, None) => return Err(source.missing("tokenizer.json")),
     };
     ready(guard(|| Tokenizer::from_bytes(json))?)
 }
 
-/// The tokenizer of a file as requests need it: nothing is cut off or filled up, whatever the file says, and a file that the
-/// library panics on is an error before anybody asks.
+/// The tokenizer of a file as requests need it: nothing is cut off or filled up, whatever the file
+/// says, and a file that the library panics on is an error before anybody asks.
 fn ready(mut tokenizer: Tokenizer) -> Result<Tokenizer, Error> {
-    tokenizer.with_truncation(None).map_err(|e| Error::Text(format!("tokenizer.json: {e}")))?;
+    tokenizer
+        .with_truncation(None)
+        .map_err(|e| Error::Text(format!("tokenizer.json: {e}")))?;
     tokenizer.with_padding(None);
-    for text in ["", "a", "USER: What is it?\n", " \u{e9}\u{4e2d}\u{1f600}\u{0} 12,5\t<s></s>"] {
+    for text in [
+        "",
+        "a",
+        "USER: What is it?\n",
+        " \u{e9}\u{4e2d}\u{1f600}\u{0} 12,5\t<s></s>",
+    ] {
         for special in [true, false] {
             let encoding = encode(&tokenizer, text, special)?;
             decode(&tokenizer, encoding.get_ids())?;
@@ -189,7 +276,8 @@ fn decode(tokenizer: &Tokenizer, ids: &[u32]) -> Result<String, Error> {
 #[derive(Debug, Default)]
 pub struct Detokenizer {
     ids: Vec<u32>,
-    /// Start of the window that is decoded again: tokenizers write a token differently at the very start of a text.
+    /// Start of the window that is decoded again: tokenizers write a token differently at the very
+    /// start of a text.
     window: usize,
     /// Tokens whose text has been handed out.
     read: usize,
@@ -200,7 +288,10 @@ impl Detokenizer {
     pub fn push(&mut self, id: u32, text: &Text) -> Result<String, Error> {
         self.ids.push(id);
         let (before, now) = self.decode(text)?;
-        if now.len() <= before.len() || now.ends_with('\u{FFFD}') || !now.is_char_boundary(before.len()) {
+        if now.len() <= before.len()
+            || now.ends_with('\u{FFFD}')
+            || !now.is_char_boundary(before.len())
+        {
             return Ok(String::new());
         }
         self.window = self.read;
@@ -216,6 +307,9 @@ impl Detokenizer {
     }
 
     fn decode(&self, text: &Text) -> Result<(String, String), Error> {
-        Ok((text.decode(&self.ids[self.window..self.read])?, text.decode(&self.ids[self.window..])?))
+        Ok((
+            text.decode(&self.ids[self.window..self.read])?,
+            text.decode(&self.ids[self.window..])?,
+        ))
     }
 }

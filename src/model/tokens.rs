@@ -1,6 +1,8 @@
-//! The visual tokens of a picture as they stand in the language model's input: which row of which view, or a newline.
+//! The visual tokens of a picture as they stand in the language model's input: which row of which
+//! view, or a newline.
 //!
-//! Agrees with `pack_image_features` and `unpad_image` of Hugging Face's LLaVA-NeXT and LLaVA-OneVision.
+//! Agrees with `pack_image_features` and `unpad_image` of Hugging Face's LLaVA-NeXT and
+//! LLaVA-OneVision.
 
 use std::ops::Range;
 
@@ -36,7 +38,8 @@ pub enum Place {
     Pooled,
 }
 
-/// A value mixed of rows of the projector's output; row `views * rows_per_view` is the newline vector.
+/// A value mixed of rows of the projector's output; row `views * rows_per_view` is the newline
+/// vector.
 type Mix = [(u32, f32); 4];
 
 /// The visual tokens of one picture.
@@ -48,17 +51,21 @@ pub struct ImageTokens {
     pub places: Vec<Place>,
     /// Rows and columns of the base view, in patches.
     pub base: Size,
-    /// Rows and columns of the canvas after unpadding (and shrinking), in patches; 0 x 0 without one.
+    /// Rows and columns of the canvas after unpadding (and shrinking), in patches; 0 x 0 without
+    /// one.
     pub canvas: Size,
-    /// Says how far each token's rotary position is from that of the picture's first place; ascending.
+    /// Says how far each token's rotary position is from that of the picture's first place;
+    /// ascending.
     pub offsets: Vec<u32>,
     /// Rotary positions that the picture takes.
     pub extent: usize,
-    /// The number of each token before any selection; of a pooled one, that of the first of its group.
+    /// The number of each token before any selection; of a pooled one, that of the first of its
+    /// group.
     pub origins: Vec<u32>,
     /// The row that each token is, or the four that it is mixed of, before any selection.
     source: Source,
-    /// The row of patch 0 in the projector's output of a picture of one view: 1 behind a class token, -1 where it was dropped.
+    /// The row of patch 0 in the projector's output of a picture of one view: 1 behind a class
+    /// token, -1 where it was dropped.
     lead: isize,
     /// Rows and columns of tiles; 0 x 0 without any.
     tiles: Size,
@@ -75,7 +82,11 @@ enum Source {
 impl ImageTokens {
     /// One view of `side` x `side` patches, with the class token in front where `class` says so.
     pub fn of_view(side: usize, class: bool) -> Self {
-        let mut places = if class { vec![Place::Class] } else { Vec::new() };
+        let mut places = if class {
+            vec![Place::Class]
+        } else {
+            Vec::new()
+        };
         places.extend(base_places(side));
         let source = Source::Rows((0..places.len() as u32).collect());
         let tokens = Self {
@@ -94,7 +105,8 @@ impl ImageTokens {
         tokens.placed()
     }
 
-    /// One view of `side` x `side` patches without the first: what "default" leaves of a tower that has no class token.
+    /// One view of `side` x `side` patches without the first: what "default" leaves of a tower that
+    /// has no class token.
     pub fn of_view_without_first(side: usize) -> Self {
         let mut tokens = Self::of_view(side, false);
         tokens.places.remove(0);
@@ -103,8 +115,8 @@ impl ImageTokens {
         tokens.placed()
     }
 
-    /// The base view and all of `tiles` (rows, columns) with what pads the picture, without newlines: tile after tile, or the
-    /// canvas row by row.
+    /// The base view and all of `tiles` (rows, columns) with what pads the picture, without
+    /// newlines: tile after tile, or the canvas row by row.
     pub fn of_padded_tiles(side: usize, tiles: Size, by_tile: bool) -> Self {
         let per_view = side * side;
         let (rows, columns) = (tiles.0 * side, tiles.1 * side);
@@ -121,9 +133,15 @@ impl ImageTokens {
                 (i / per_view, i % per_view)
             } else {
                 let (row, column) = (i / columns, i % columns);
-                (row / side * tiles.1 + column / side, row % side * side + column % side)
+                (
+                    row / side * tiles.1 + column / side,
+                    row % side * side + column % side,
+                )
             };
-            let (row, column) = (tile / tiles.1 * side + within / side, tile % tiles.1 * side + within % side);
+            let (row, column) = (
+                tile / tiles.1 * side + within / side,
+                tile % tiles.1 * side + within % side,
+            );
             tokens.places.push(Place::Canvas { tile, row, column });
             index.push((per_view * (1 + tile) + within) as u32);
         }
@@ -147,9 +165,15 @@ impl ImageTokens {
         tokens.placed()
     }
 
-    /// The base view, then the rows of `tiles` (rows, columns) without what pads a picture of `size` pixels, each with a
-    /// newline. More than `most_tiles` times the base view's patches, by a tenth and more, are scaled down to about that.
-    pub fn of_tiles(side: usize, tiles: (usize, usize), size: Size, most_tiles: Option<usize>) -> Self {
+    /// The base view, then the rows of `tiles` (rows, columns) without what pads a picture of
+    /// `size` pixels, each with a newline. More than `most_tiles` times the base view's patches, by
+    /// a tenth and more, are scaled down to about that.
+    pub fn of_tiles(
+        side: usize,
+        tiles: (usize, usize),
+        size: Size,
+        most_tiles: Option<usize>,
+    ) -> Self {
         let per_view = side * side;
         let (rows, columns) = unpadded((tiles.0 * side, tiles.1 * side), size);
         let newline = ((1 + tiles.0 * tiles.1) * per_view) as u32;
@@ -166,14 +190,25 @@ impl ImageTokens {
         };
         let shrunk = most_tiles.and_then(|most| shrink(tokens.canvas, most * per_view));
         tokens.canvas = shrunk.unwrap_or(tokens.canvas);
-        let axis = |from: Range<usize>, to: usize| (0..to).map(|i| interpolate(&from, to, i)).collect::<Vec<_>>();
+        let axis = |from: Range<usize>, to: usize| {
+            (0..to)
+                .map(|i| interpolate(&from, to, i))
+                .collect::<Vec<_>>()
+        };
         let (by_row, by_column) = (axis(rows, tokens.canvas.0), axis(columns, tokens.canvas.1));
         let single = |row: u32| [(row, 1.0), (row, 0.0), (row, 0.0), (row, 0.0)];
         let mut mixes: Vec<Mix> = (0..per_view as u32).map(single).collect();
         for (row, &(top, bottom, down)) in by_row.iter().enumerate() {
             for (column, &(left, right, along)) in by_column.iter().enumerate() {
-                let nearest = (if down < 0.5 { top } else { bottom }, if along < 0.5 { left } else { right });
-                tokens.places.push(Place::Canvas { tile: tile_at(nearest.0, nearest.1), row, column });
+                let nearest = (
+                    if down < 0.5 { top } else { bottom },
+                    if along < 0.5 { left } else { right },
+                );
+                tokens.places.push(Place::Canvas {
+                    tile: tile_at(nearest.0, nearest.1),
+                    row,
+                    column,
+                });
                 mixes.push([
                     (row_at(top, left), (1.0 - down) * (1.0 - along)),
                     (row_at(top, right), (1.0 - down) * along),
@@ -192,8 +227,8 @@ impl ImageTokens {
         tokens.placed()
     }
 
-    /// The patches, as (view, number within it, weight), that token `token` is made of; none for newlines and class tokens.
-    /// A pooled token counts as the first of its group.
+    /// The patches, as (view, number within it, weight), that token `token` is made of; none for
+    /// newlines and class tokens. A pooled token counts as the first of its group.
     pub fn patches(&self, token: usize) -> Vec<(usize, usize, f32)> {
         let per_view = self.base.0 * self.base.1;
         let origin = self.origins[token] as usize;
@@ -203,18 +238,31 @@ impl ImageTokens {
         };
         let patch = |&(row, weight): &(u32, f32)| {
             let row = (row as usize).checked_add_signed(-self.lead)?;
-            (row < self.views * per_view && weight > 0.0).then_some((row / per_view, row % per_view, weight))
+            (row < self.views * per_view && weight > 0.0).then_some((
+                row / per_view,
+                row % per_view,
+                weight,
+            ))
         };
         mix.iter().filter_map(patch).collect()
     }
 
-    /// What patch (`row`, `column`) of view `view` shows, at full resolution; `None` where it pads the canvas.
+    /// What patch (`row`, `column`) of view `view` shows, at full resolution; `None` where it pads
+    /// the canvas.
     pub fn shows(&self, view: usize, row: usize, column: usize) -> Option<Place> {
-        let Some(tile) = view.checked_sub(1) else { return Some(Place::Base { row, column }) };
-        let (row, column) =
-            (tile / self.tiles.1.max(1) * self.base.0 + row, tile % self.tiles.1.max(1) * self.base.1 + column);
+        let Some(tile) = view.checked_sub(1) else {
+            return Some(Place::Base { row, column });
+        };
+        let (row, column) = (
+            tile / self.tiles.1.max(1) * self.base.0 + row,
+            tile % self.tiles.1.max(1) * self.base.1 + column,
+        );
         let inside = self.content.0.contains(&row) && self.content.1.contains(&column);
-        inside.then(|| Place::Canvas { tile, row: row - self.content.0.start, column: column - self.content.1.start })
+        inside.then(|| Place::Canvas {
+            tile,
+            row: row - self.content.0.start,
+            column: column - self.content.1.start,
+        })
     }
 
     /// Rows and columns of the canvas after unpadding and before shrinking, in patches.
@@ -222,10 +270,16 @@ impl ImageTokens {
         (self.content.0.len(), self.content.1.len())
     }
 
-    /// Leaves the tokens `kept` (or those of `kept` that begin a group, with [`Place::Pooled`]), at the positions they had or
-    /// (`compact`) one after the other.
+    /// Leaves the tokens `kept` (or those of `kept` that begin a group, with [`Place::Pooled`]), at
+    /// the positions they had or (`compact`) one after the other.
     pub fn keep(&mut self, kept: &[u32], pooled: bool, compact: bool) {
-        let place = |&i: &u32| if pooled { Place::Pooled } else { self.places[i as usize] };
+        let place = |&i: &u32| {
+            if pooled {
+                Place::Pooled
+            } else {
+                self.places[i as usize]
+            }
+        };
         let places: Vec<Place> = kept.iter().map(place).collect();
         let offsets: Vec<u32> = kept.iter().map(|&i| self.offsets[i as usize]).collect();
         let origins = kept.iter().map(|&i| self.origins[i as usize]).collect();
@@ -246,7 +300,8 @@ impl ImageTokens {
         self.places.is_empty()
     }
 
-    /// The projector's output for all views of the picture, `(V N, D)`, as visual tokens `(len, D)`.
+    /// The projector's output for all views of the picture, `(V N, D)`, as visual tokens
+    /// `(len, D)`.
     pub fn pack(&self, projected: &Tensor, newline: Option<&Tensor>) -> Result<Tensor, Error> {
         let rows = match newline {
             Some(newline) => Tensor::cat(&[projected, &newline.unsqueeze(0)?], 0)?, // (V N + 1, D)
@@ -256,7 +311,9 @@ impl ImageTokens {
         match &self.source {
             // All rows as they stand: nothing to copy.
             Source::Rows(index) if (0..rows.dim(0)? as u32).eq(index.iter().copied()) => Ok(rows),
-            Source::Rows(index) => Ok(rows.index_select(&Tensor::from_slice(index, index.len(), device)?, 0)?),
+            Source::Rows(index) => {
+                Ok(rows.index_select(&Tensor::from_slice(index, index.len(), device)?, 0)?)
+            }
             Source::Mixed(mixes) => mix(&rows, mixes, device),
         }
     }
@@ -282,18 +339,29 @@ fn mix(rows: &Tensor, mixes: &[Mix], device: &Device) -> Result<Tensor, Error> {
 }
 
 fn base_places(side: usize) -> impl Iterator<Item = Place> {
-    (0..side * side).map(move |i| Place::Base { row: i / side, column: i % side })
+    (0..side * side).map(move |i| Place::Base {
+        row: i / side,
+        column: i % side,
+    })
 }
 
 /// The rows and columns of a canvas of patches that do not pad a picture of `size` pixels.
 fn unpadded(canvas: Size, (height, width): Size) -> (Range<usize>, Range<usize>) {
     // Hugging Face rounds to seven decimals before it truncates.
-    let scaled = |length: usize, scale: f64| ((length as f64 * scale * 1e7).round_ties_even() / 1e7) as usize;
+    let scaled = |length: usize, scale: f64| {
+        ((length as f64 * scale * 1e7).round_ties_even() / 1e7) as usize
+    };
     if width as f64 / height as f64 > canvas.1 as f64 / canvas.0 as f64 {
-        let padding = canvas.0.saturating_sub(scaled(height, canvas.1 as f64 / width as f64)) / 2;
+        let padding = canvas
+            .0
+            .saturating_sub(scaled(height, canvas.1 as f64 / width as f64))
+            / 2;
         (padding..canvas.0 - padding, 0..canvas.1)
     } else {
-        let padding = canvas.1.saturating_sub(scaled(width, canvas.0 as f64 / height as f64)) / 2;
+        let padding = canvas
+            .1
+            .saturating_sub(scaled(width, canvas.0 as f64 / height as f64))
+            / 2;
         (0..canvas.0, padding..canvas.1 - padding)
     }
 }
@@ -301,11 +369,16 @@ fn unpadded(canvas: Size, (height, width): Size) -> (Range<usize>, Range<usize>)
 /// The size that `canvas` is scaled down to where it holds more than 1.1^2 times `most` patches.
 fn shrink(canvas: Size, most: usize) -> Option<Size> {
     let ratio = ((canvas.0 * canvas.1) as f64 / most as f64).sqrt();
-    (ratio > 1.1).then(|| ((canvas.0 as f64 / ratio).floor() as usize, (canvas.1 as f64 / ratio).floor() as usize))
+    (ratio > 1.1).then(|| {
+        (
+            (canvas.0 as f64 / ratio).floor() as usize,
+            (canvas.1 as f64 / ratio).floor() as usize,
+        )
+    })
 }
 
-/// Bilinear interpolation with half-pixel centres: the two entries of `from` that entry `i` of `to` lies between, and how
-/// far it is from the first to the second.
+/// Bilinear interpolation with half-pixel centres: the two entries of `from` that entry `i` of `to`
+/// lies between, and how far it is from the first to the second.
 fn interpolate(from: &Range<usize>, to: usize, i: usize) -> (usize, usize, f32) {
     let scale = from.len() as f32 / to as f32;
     let at = ((i as f32 + 0.5) * scale - 0.5).max(0.0);

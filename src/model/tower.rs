@@ -1,16 +1,18 @@
-//! The vision transformers of CLIP (Radford et al. 2021) and SigLIP (Zhai et al. 2023), and the plain ViT.
+//! The vision transformers of CLIP (Radford et al. 2021) and SigLIP (Zhai et al. 2023), and the
+//! plain ViT.
 
 use candle_core::{IndexOp, Tensor};
 use serde::Deserialize;
 
 use super::Error;
 use crate::nn::{
-    Activation, Attention, Block, Hooks, Layout, Linear, Meter, Mlp, Norm, Point, Site, Stack, Track, Transformer,
+    Activation, Attention, Block, Hooks, Layout, Linear, Meter, Mlp, Norm, Point, Site, Stack,
+    Track, Transformer,
 };
 use crate::weights::Tensors;
 
-/// `vision_config` of config.json; absent fields have the defaults of Hugging Face's `CLIPVisionConfig`, or
-/// what `Config::parse` filled in for SigLIP.
+/// `vision_config` of config.json; absent fields have the defaults of Hugging Face's
+/// `CLIPVisionConfig`, or what `Config::parse` filled in for SigLIP.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default)]
 #[expect(missing_docs, reason = "the fields are Hugging Face's")]
@@ -66,19 +68,31 @@ impl TowerConfig {
     /// Fails on shapes that no tower can have.
     pub fn check(&self) -> Result<(), Error> {
         let config = |m: String| Err(Error::Config(format!("vision_config: {m}")));
-        if !["clip_vision_model", "siglip_vision_model", "vit"].contains(&self.model_type.as_str()) {
+        if !["clip_vision_model", "siglip_vision_model", "vit"].contains(&self.model_type.as_str())
+        {
             let message = "clip_vision_model and siglip_vision_model are supported";
             return config(format!("model_type {:?}; {message}", self.model_type));
         }
-        let sizes = [self.hidden_size, self.intermediate_size, self.num_hidden_layers, self.num_attention_heads];
+        let sizes = [
+            self.hidden_size,
+            self.intermediate_size,
+            self.num_hidden_layers,
+            self.num_attention_heads,
+        ];
         if sizes.contains(&0) || self.patch_size == 0 {
             return config("sizes must be at least 1".into());
         }
         if !self.hidden_size.is_multiple_of(self.num_attention_heads) {
-            return config(format!("hidden_size {} over {} heads", self.hidden_size, self.num_attention_heads));
+            return config(format!(
+                "hidden_size {} over {} heads",
+                self.hidden_size, self.num_attention_heads
+            ));
         }
         if self.grid() == 0 || self.image_size > 1 << 14 {
-            return config(format!("image_size {} with patches of {}", self.image_size, self.patch_size));
+            return config(format!(
+                "image_size {} with patches of {}",
+                self.image_size, self.patch_size
+            ));
         }
         Ok(())
     }
@@ -116,18 +130,30 @@ pub struct VisionTower {
     position: Tensor,
     pre_norm: Option<Norm>,
     blocks: Transformer,
-    /// The entries of `hidden_states` that are read, in the order in which they stand side by side; entry i needs i layers.
+    /// The entries of `hidden_states` that are read, in the order in which they stand side by side;
+    /// entry i needs i layers.
     features: Vec<usize>,
     strategy: SelectStrategy,
 }
 
-pub(super) fn linear(weights: &Tensors<'_>, name: &str, out: usize, input: usize, bias: bool) -> Result<Linear, Error> {
+pub(super) fn linear(
+    weights: &Tensors<'_>,
+    name: &str,
+    out: usize,
+    input: usize,
+    bias: bool,
+) -> Result<Linear, Error> {
     let weight = weights.get(&format!("{name}.weight"), &[out, input])?;
-    let bias = if bias { Some(weights.get(&format!("{name}.bias"), &[out])?) } else { None };
+    let bias = if bias {
+        Some(weights.get(&format!("{name}.bias"), &[out])?)
+    } else {
+        None
+    };
     Ok(Linear::new(weight, bias)?)
 }
 
-/// A block of CLIP's, of which both of its towers are made: (width, inner width, heads), and (eps, activation).
+/// A block of CLIP's, of which both of its towers are made: (width, inner width, heads), and (eps,
+/// activation).
 pub(super) fn encoder_block(
     weights: &Tensors<'_>,
     at: &str,
@@ -137,9 +163,21 @@ pub(super) fn encoder_block(
 ) -> Result<Block, Error> {
     let norm = |name: &str| -> Result<Norm, Error> {
         let get = |part: &str| weights.get(&format!("{at}.{name}.{part}"), &[width]);
-        Ok(Norm::Layer { weight: get("weight")?, bias: get("bias")?, eps })
+        Ok(Norm::Layer {
+            weight: get("weight")?,
+            bias: get("bias")?,
+            eps,
+        })
     };
-    let project = |name: &str| linear(weights, &format!("{at}.self_attn.{name}"), width, width, true);
+    let project = |name: &str| {
+        linear(
+            weights,
+            &format!("{at}.self_attn.{name}"),
+            width,
+            width,
+            true,
+        )
+    };
     Ok(Block {
         ln1: norm("layer_norm1")?,
         attention: Attention {
@@ -170,8 +208,8 @@ pub(super) fn encoder_block(
 }
 
 impl VisionTower {
-    /// Reads the tower from `vision_tower.*`. `feature_layers` follow Hugging Face's rule: `hidden_states` counts the
-    /// embeddings as entry 0, negative numbers count from the end.
+    /// Reads the tower from `vision_tower.*`. `feature_layers` follow Hugging Face's rule:
+    /// `hidden_states` counts the embeddings as entry 0, negative numbers count from the end.
     pub fn load(
         config: TowerConfig,
         feature_layers: &[i64],
@@ -184,9 +222,16 @@ impl VisionTower {
             if (0..entries).contains(&entry) {
                 return Ok(entry as usize);
             }
-            Err(Error::Config(format!("vision_feature_layer {layer} is not in {}..{}", -entries, entries - 1)))
+            Err(Error::Config(format!(
+                "vision_feature_layer {layer} is not in {}..{}",
+                -entries,
+                entries - 1
+            )))
         };
-        let features = feature_layers.iter().map(entry).collect::<Result<Vec<_>, _>>()?;
+        let features = feature_layers
+            .iter()
+            .map(entry)
+            .collect::<Result<Vec<_>, _>>()?;
         let (width, patch) = (config.hidden_size, config.patch_size);
         let norm = |name: &str| -> Result<Norm, Error> {
             Ok(Norm::Layer {
@@ -198,23 +243,36 @@ impl VisionTower {
         let block = |layer: usize| {
             let at = format!("vision_tower.encoder.layers.{layer}");
             let sizes = (width, config.intermediate_size, config.num_attention_heads);
-            encoder_block(weights, &at, sizes, (config.layer_norm_eps, config.hidden_act), false)
+            encoder_block(
+                weights,
+                &at,
+                sizes,
+                (config.layer_norm_eps, config.hidden_act),
+                false,
+            )
         };
         let embeddings = "vision_tower.embeddings";
-        let kernel = weights.get(&format!("{embeddings}.patch_embedding.weight"), &[width, 3, patch, patch])?;
+        let kernel = weights.get(
+            &format!("{embeddings}.patch_embedding.weight"),
+            &[width, 3, patch, patch],
+        )?;
         let bias = || weights.get(&format!("{embeddings}.patch_embedding.bias"), &[width]);
         let bias = (!config.is_clip()).then(bias).transpose()?;
         // A ViT writes its embeddings as (1, N, D).
         let embedding = |name: &str, rows: usize, shape: &[usize]| -> Result<Tensor, Error> {
             let whole = [1, rows, width];
             let shape = if config.is_vit() { &whole } else { shape };
-            Ok(weights.get(&format!("{embeddings}.{name}"), shape)?.reshape((rows, width))?)
+            Ok(weights
+                .get(&format!("{embeddings}.{name}"), shape)?
+                .reshape((rows, width))?)
         };
         let class = || embedding("class_embedding", 1, &[width]);
         let class = config.has_class().then(class).transpose()?;
         let rows = config.grid() * config.grid() + usize::from(config.has_class());
         let position = embedding("position_embedding.weight", rows, &[rows, width])?;
-        let blocks = (0..config.num_hidden_layers).map(block).collect::<Result<_, _>>()?;
+        let blocks = (0..config.num_hidden_layers)
+            .map(block)
+            .collect::<Result<_, _>>()?;
         // Part of every checkpoint; it serves the pooled output, which LLaVA does not read.
         weights.ignore_all("vision_tower.post_layernorm.");
         weights.ignore_all("vision_tower.head.");
@@ -224,8 +282,15 @@ impl VisionTower {
             class,
             position,
             // Spelled so in every CLIP checkpoint.
-            pre_norm: config.is_clip().then(|| norm("vision_tower.pre_layrnorm")).transpose()?,
-            blocks: Transformer { stack: Stack::VisionTower, blocks, rope: None },
+            pre_norm: config
+                .is_clip()
+                .then(|| norm("vision_tower.pre_layrnorm"))
+                .transpose()?,
+            blocks: Transformer {
+                stack: Stack::VisionTower,
+                blocks,
+                rope: None,
+            },
             features,
             strategy,
             config,
@@ -242,7 +307,8 @@ impl VisionTower {
         self.features.iter().copied().max().unwrap_or_default()
     }
 
-    /// The entries of `hidden_states` that the projector reads side by side, the embeddings being entry 0.
+    /// The entries of `hidden_states` that the projector reads side by side, the embeddings being
+    /// entry 0.
     pub fn features(&self) -> &[usize] {
         &self.features
     }
@@ -252,9 +318,14 @@ impl VisionTower {
         self.features.len() * self.config.hidden_size
     }
 
-    /// After how many layers of `path` each feature is read: entry i holds what the last pass through any layer below i has left.
+    /// After how many layers of `path` each feature is read: entry i holds what the last pass
+    /// through any layer below i has left.
     pub fn reads(&self, path: &[usize]) -> Vec<usize> {
-        let read = |&entry: &usize| path.iter().rposition(|&layer| layer < entry).map_or(0, |last| last + 1);
+        let read = |&entry: &usize| {
+            path.iter()
+                .rposition(|&layer| layer < entry)
+                .map_or(0, |last| last + 1)
+        };
         self.features.iter().map(read).collect()
     }
 
@@ -288,17 +359,26 @@ impl VisionTower {
 
     /// `pixels (B, 3, S, S)` -> the selected layers side by side, `(B N, n D)`, with their layout.
     /// `owners[i]` is the (sequence, (picture, view)) of view i, for the hooks.
-    pub fn forward(&self, pixels: &Tensor, owners: &[Owner], hooks: &mut dyn Hooks) -> Result<(Tensor, Layout), Error> {
+    pub fn forward(
+        &self,
+        pixels: &Tensor,
+        owners: &[Owner],
+        hooks: &mut dyn Hooks,
+    ) -> Result<(Tensor, Layout), Error> {
         let layout = Self::layout(owners, self.rows());
         let x = self.embed(pixels, &layout, hooks)?;
         let meter = Meter::default();
-        let mut tracks: Vec<Track> = owners.iter().map(|_| Track::new(0, 0, &meter, &meter)).collect();
+        let mut tracks: Vec<Track> = owners
+            .iter()
+            .map(|_| Track::new(0, 0, &meter, &meter))
+            .collect();
         self.climb(x, &layout, &mut tracks, &|_, _| None, hooks)
     }
 
-    /// From rows `x (R, D)` of whole views, which may have passed some layers (their span's `slot`), to the selected layers
-    /// `(B N, n D)` with their layout. `tracks[i]` belongs to `layout.spans[i]`; `earlier(i, slot)` gives the rows of that view after
-    /// `slot` layers, fewer than it begins with, where a feature is read there.
+    /// From rows `x (R, D)` of whole views, which may have passed some layers (their span's
+    /// `slot`), to the selected layers `(B N, n D)` with their layout. `tracks[i]` belongs to
+    /// `layout.spans[i]`; `earlier(i, slot)` gives the rows of that view after `slot` layers, fewer
+    /// than it begins with, where a feature is read there.
     pub fn climb(
         &self,
         x: Tensor,
@@ -307,7 +387,11 @@ impl VisionTower {
         earlier: &dyn Fn(usize, usize) -> Option<Tensor>,
         hooks: &mut dyn Hooks,
     ) -> Result<(Tensor, Layout), Error> {
-        let owners: Vec<Owner> = layout.spans.iter().map(|s| (s.sequence, (s.image, s.view))).collect();
+        let owners: Vec<Owner> = layout
+            .spans
+            .iter()
+            .map(|s| (s.sequence, (s.image, s.view)))
+            .collect();
         let all: Vec<usize> = (0..self.feature_layers()).collect();
         let reads = |sequence| self.reads(hooks.path(Stack::VisionTower, sequence).unwrap_or(&all));
         let reads: Vec<Vec<usize>> = layout.spans.iter().map(|s| reads(s.sequence)).collect();
@@ -315,19 +399,31 @@ impl VisionTower {
         let several = self.features.len() > 1;
         if several {
             for (track, (span, reads)) in tracks.iter_mut().zip(layout.spans.iter().zip(&reads)) {
-                reads.iter().filter(|&&slot| slot >= span.slot).for_each(|&slot| track.keep(slot, 0));
+                reads
+                    .iter()
+                    .filter(|&&slot| slot >= span.slot)
+                    .for_each(|&slot| track.keep(slot, 0));
             }
         }
         let mut own: Vec<Option<&mut Track>> = tracks.iter_mut().map(Some).collect();
-        let (mut x, _) = self.blocks.forward(x, self.feature_layers(), layout, &mut own, hooks)?;
+        let (mut x, _) = self
+            .blocks
+            .forward(x, self.feature_layers(), layout, &mut own, hooks)?;
         if several {
             let mut views = Vec::with_capacity(owners.len());
             for (i, (span, reads)) in layout.spans.iter().zip(&reads).enumerate() {
                 let mut parts = Vec::with_capacity(reads.len());
                 for &slot in reads {
-                    let kept = tracks.get(i).and_then(|track| track.checkpoint(slot).first());
-                    let rows = if slot < span.slot { earlier(i, slot) } else { kept.map(|c| c.rows.clone()) };
-                    let missing = || Error::Config(format!("the tower has no rows after {slot} layers"));
+                    let kept = tracks
+                        .get(i)
+                        .and_then(|track| track.checkpoint(slot).first());
+                    let rows = if slot < span.slot {
+                        earlier(i, slot)
+                    } else {
+                        kept.map(|c| c.rows.clone())
+                    };
+                    let missing =
+                        || Error::Config(format!("the tower has no rows after {slot} layers"));
                     parts.push(rows.ok_or_else(missing)?);
                 }
                 views.push(Tensor::cat(&parts, 1)?); // (N, n D)
@@ -338,16 +434,23 @@ impl VisionTower {
             SelectStrategy::Full => x,
             SelectStrategy::Default => {
                 let rows = self.rows();
-                x.reshape((owners.len(), rows, ()))?.i((.., 1..))?.flatten_to(1)? // (B N, n D)
+                x.reshape((owners.len(), rows, ()))?
+                    .i((.., 1..))?
+                    .flatten_to(1)? // (B N, n D)
             }
         };
         let layout = Self::layout(&owners, self.tokens());
-        let x = hooks.on(Point::of(Stack::Projector, Site::In), &layout.spans, x.contiguous()?)?;
+        let x = hooks.on(
+            Point::of(Stack::Projector, Site::In),
+            &layout.spans,
+            x.contiguous()?,
+        )?;
         Ok((x, layout))
     }
 
-    /// The share of attention that the CLS token of the last block pays to each patch (without a CLS token the mean over all
-    /// patches that look), of one head or the mean over heads: `(B, N)`, row by row of the grid. All layers run.
+    /// The share of attention that the CLS token of the last block pays to each patch (without a
+    /// CLS token the mean over all patches that look), of one head or the mean over heads:
+    /// `(B, N)`, row by row of the grid. All layers run.
     pub fn attention(&self, pixels: &Tensor, head: Option<usize>) -> Result<Tensor, Error> {
         struct Keep {
             layer: usize,
@@ -356,9 +459,18 @@ impl VisionTower {
             found: Vec<Tensor>,
         }
         impl Hooks for Keep {
-            fn on(&mut self, point: Point, _: &[crate::nn::Span], value: Tensor) -> crate::nn::Result<Tensor> {
+            fn on(
+                &mut self,
+                point: Point,
+                _: &[crate::nn::Span],
+                value: Tensor,
+            ) -> crate::nn::Result<Tensor> {
                 if point == Point::at(Stack::VisionTower, self.layer, Site::Pattern) {
-                    let looks = if self.class { value.i((.., 0, 1..))? } else { value.mean(1)? }; // (H, N)
+                    let looks = if self.class {
+                        value.i((.., 0, 1..))?
+                    } else {
+                        value.mean(1)?
+                    }; // (H, N)
                     self.found.push(match self.head {
                         Some(head) => looks.i(head)?,
                         None => looks.mean(0)?,
@@ -374,9 +486,15 @@ impl VisionTower {
         let owners: Vec<_> = (0..pixels.dim(0)?).map(|i| (i, (0, 0))).collect();
         let layout = Self::layout(&owners, self.rows());
         let layers = self.config.num_hidden_layers;
-        let mut keep = Keep { layer: layers - 1, class: self.has_class(), head, found: Vec::new() };
+        let mut keep = Keep {
+            layer: layers - 1,
+            class: self.has_class(),
+            head,
+            found: Vec::new(),
+        };
         let x = self.embed(pixels, &layout, &mut keep)?;
-        self.blocks.forward(x, layers, &layout, &mut [], &mut keep)?;
+        self.blocks
+            .forward(x, layers, &layout, &mut [], &mut keep)?;
         Ok(Tensor::stack(&keep.found, 0)?)
     }
 
@@ -390,7 +508,12 @@ impl VisionTower {
     }
 
     /// `pixels (B, 3, S, S)` -> the input of the first layer, `(B N, D)`.
-    pub fn embed(&self, pixels: &Tensor, layout: &Layout, hooks: &mut dyn Hooks) -> Result<Tensor, Error> {
+    pub fn embed(
+        &self,
+        pixels: &Tensor,
+        layout: &Layout,
+        hooks: &mut dyn Hooks,
+    ) -> Result<Tensor, Error> {
         let (batch, grid, patch) = (pixels.dim(0)?, self.config.grid(), self.config.patch_size);
         let side = grid * patch;
         // A convolution whose stride is its kernel is a linear layer over cut-out patches.
@@ -404,7 +527,10 @@ impl VisionTower {
         let patches = patches.reshape((batch, grid * grid, self.config.hidden_size))?;
         let x = match &self.class {
             Some(class) => {
-                let class = class.unsqueeze(0)?.broadcast_as((batch, 1, self.config.hidden_size))?;
+                let class =
+                    class
+                        .unsqueeze(0)?
+                        .broadcast_as((batch, 1, self.config.hidden_size))?;
                 Tensor::cat(&[&class, &patches], 1)? // (B, N + 1, D)
             }
             None => patches,

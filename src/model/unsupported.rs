@@ -1,5 +1,5 @@
-//! Names the true reason why a checkpoint is not read, from file names and config.json alone: before its tower is looked for,
-//! and before gigabytes are fetched.
+//! Names the true reason why a checkpoint is not read, from file names and config.json alone:
+//! before its tower is looked for, and before gigabytes are fetched.
 
 use serde_json::Value;
 
@@ -10,44 +10,68 @@ use super::{Config, Error, FAMILIES, Source, original};
 pub enum Purpose {
     /// A vision-language model.
     Model,
-    /// What an adapter is merged onto: a vision-language model, or a language model where the adapter brings the rest.
+    /// What an adapter is merged onto: a vision-language model, or a language model where the
+    /// adapter brings the rest.
     Base,
     /// A tower, a saliency model, CLIP, an adapter.
     Part,
 }
 
-/// config.json of the model in `source`, which is one that can be read as far as names and config.json tell.
+/// config.json of the model in `source`, which is one that can be read as far as names and
+/// config.json tell.
 pub(super) fn config(source: &Source) -> Result<Value, Error> {
     let names = source.names();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    check_names(&names, &source.json("adapter_config.json")?.unwrap_or_default(), &source.place())?;
-    let config = source.json("config.json")?.ok_or_else(|| source.missing("config.json"))?;
+    check_names(
+        &names,
+        &source.json("adapter_config.json")?.unwrap_or_default(),
+        &source.place(),
+    )?;
+    let config = source
+        .json("config.json")?
+        .ok_or_else(|| source.missing("config.json"))?;
     check_config(&config, Purpose::Model)?;
     Ok(config)
 }
 
-/// Fails on a folder or repository `place` whose files are those of an adapter (of which `adapter` is adapter_config.json) or
-/// of a format that is not read.
+/// Fails on a folder or repository `place` whose files are those of an adapter (of which `adapter`
+/// is adapter_config.json) or of a format that is not read.
 pub(super) fn check_names(names: &[&str], adapter: &Value, place: &str) -> Result<(), Error> {
     let has = |name: &str| names.contains(&name);
     let ends = |ending: &str| names.iter().any(|n| n.ends_with(ending));
     let weights = |n: &&&str| {
-        (n.starts_with("model") && n.contains(".safetensors")) || (n.starts_with("pytorch_model") && n.contains(".bin"))
+        (n.starts_with("model") && n.contains(".safetensors"))
+            || (n.starts_with("pytorch_model") && n.contains(".bin"))
     };
     if names.iter().any(|n| weights(&n)) {
         return Ok(());
     }
-    let refuse = |reason: String| Err(Error::Unsupported { place: place.to_owned(), reason });
+    let refuse = |reason: String| {
+        Err(Error::Unsupported {
+            place: place.to_owned(),
+            reason,
+        })
+    };
     if has("adapter_config.json") {
-        let base = adapter["base_model_name_or_path"].as_str().filter(|b| !b.is_empty()).unwrap_or("BASE");
+        let base = adapter["base_model_name_or_path"]
+            .as_str()
+            .filter(|b| !b.is_empty())
+            .unwrap_or("BASE");
         let kind = adapter["peft_type"].as_str().unwrap_or("LORA");
-        let kind = if kind == "LORA" { "a LoRA adapter" } else { kind };
+        let kind = if kind == "LORA" {
+            "a LoRA adapter"
+        } else {
+            kind
+        };
         return refuse(format!(
             "{kind} of {base}, not a model; --model {base} --adapter {place} merges it onto its base"
         ));
     }
     if ends(".gguf") {
-        return refuse("GGUF weights are not read; load the safetensors checkpoint that they were made from".into());
+        return refuse(
+            "GGUF weights are not read; load the safetensors checkpoint that they were made from"
+                .into(),
+        );
     }
     if has("mm_projector.bin") {
         let reason = "a projector alone (mm_projector.bin), not a model; --projector NAME=FILE makes it resident beside a model's own";
@@ -76,26 +100,41 @@ pub(super) fn check_config(config: &Value, purpose: Purpose) -> Result<(), Error
 /// Quantised weights, of the whole model or of its decoder.
 fn check_quantization(config: &Value) -> Result<(), Error> {
     let own = &config["quantization_config"];
-    let quantization = if own.is_object() { own } else { &config["text_config"]["quantization_config"] };
+    let quantization = if own.is_object() {
+        own
+    } else {
+        &config["text_config"]["quantization_config"]
+    };
     if !quantization.is_object() {
         return Ok(());
     }
     let mend = "load the checkpoint that it was made from (f32, f16 or bf16)";
-    Err(Error::Config(format!("quantization_config: {} weights are not read; {mend}", method(quantization))))
+    Err(Error::Config(format!(
+        "quantization_config: {} weights are not read; {mend}",
+        method(quantization)
+    )))
 }
 
 /// The words for a quantization_config: bitsandbytes 4-bit (nf4).
 fn method(quantization: &Value) -> String {
     let is = |field: &str| quantization[field] == true;
-    let bits = || quantization["bits"].as_u64().or_else(|| quantization["w_bit"].as_u64());
+    let bits = || {
+        quantization["bits"]
+            .as_u64()
+            .or_else(|| quantization["w_bit"].as_u64())
+    };
     let bits = || bits().map_or_else(String::new, |bits| format!(" {bits}-bit"));
     let method = quantization["quant_method"].as_str().unwrap_or_default();
     match method {
         "" | "bitsandbytes" if is("load_in_4bit") || is("_load_in_4bit") => {
-            let kind = quantization["bnb_4bit_quant_type"].as_str().unwrap_or("fp4");
+            let kind = quantization["bnb_4bit_quant_type"]
+                .as_str()
+                .unwrap_or("fp4");
             format!("bitsandbytes 4-bit ({kind})")
         }
-        "" | "bitsandbytes" if is("load_in_8bit") || is("_load_in_8bit") => "bitsandbytes 8-bit".into(),
+        "" | "bitsandbytes" if is("load_in_8bit") || is("_load_in_8bit") => {
+            "bitsandbytes 8-bit".into()
+        }
         "awq" | "gptq" => format!("{}{}", method.to_uppercase(), bits()),
         "compressed-tensors" => match quantization["format"].as_str() {
             Some(format) => format!("compressed-tensors ({format})"),
@@ -134,16 +173,28 @@ mod tests {
                 json!({"model_type": "llava", "quantization_config": quantization}),
                 json!({"model_type": "llava", "text_config": {"quantization_config": quantization}}),
             ] {
-                let error = check_config(&config, Purpose::Part).unwrap_err().to_string();
-                assert!(error.starts_with(&format!("config.json: quantization_config: {says} weights")), "{error}");
+                let error = check_config(&config, Purpose::Part)
+                    .unwrap_err()
+                    .to_string();
+                assert!(
+                    error.starts_with(&format!("config.json: quantization_config: {says} weights")),
+                    "{error}"
+                );
             }
         }
-        assert!(check_config(&json!({"model_type": "clip", "quantization_config": null}), Purpose::Part).is_ok());
+        assert!(
+            check_config(
+                &json!({"model_type": "clip", "quantization_config": null}),
+                Purpose::Part
+            )
+            .is_ok()
+        );
     }
 
     #[test]
     fn formats_are_told_by_their_files() {
-        let adapter = json!({"peft_type": "LORA", "base_model_name_or_path": "llava-hf/llava-1.5-7b-hf"});
+        let adapter =
+            json!({"peft_type": "LORA", "base_model_name_or_path": "llava-hf/llava-1.5-7b-hf"});
         for (names, adapter, says) in [
             (
                 &["adapter_config.json", "adapter_model.safetensors"][..],
@@ -151,12 +202,29 @@ mod tests {
                 "--model llava-hf/llava-1.5-7b-hf --adapter here",
             ),
             (&["README.md", "mmproj-f16.gguf"], Value::Null, "GGUF"),
-            (&["config.json", "mm_projector.bin"], Value::Null, "a projector alone"),
-            (&["params.json", "consolidated.00.pth"], Value::Null, "consolidated"),
+            (
+                &["config.json", "mm_projector.bin"],
+                Value::Null,
+                "a projector alone",
+            ),
+            (
+                &["params.json", "consolidated.00.pth"],
+                Value::Null,
+                "consolidated",
+            ),
         ] {
-            let error = check_names(names, &adapter, "here").unwrap_err().to_string();
+            let error = check_names(names, &adapter, "here")
+                .unwrap_err()
+                .to_string();
             assert!(error.contains(says), "{error}");
         }
-        assert!(check_names(&["config.json", "model.safetensors", "x.gguf"], &Value::Null, "here").is_ok());
+        assert!(
+            check_names(
+                &["config.json", "model.safetensors", "x.gguf"],
+                &Value::Null,
+                "here"
+            )
+            .is_ok()
+        );
     }
 }

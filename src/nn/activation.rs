@@ -43,7 +43,9 @@ impl Activation {
     /// `act(gate) * x`, in one pass.
     pub fn gated(self, gate: &Tensor, x: &Tensor) -> Result<Tensor> {
         if is_ours(x.device()) {
-            return as_floats(gate)?.apply_op2_no_bwd(&as_floats(x)?, &self)?.to_dtype(x.dtype());
+            return as_floats(gate)?
+                .apply_op2_no_bwd(&as_floats(x)?, &self)?
+                .to_dtype(x.dtype());
         }
         self.forward(gate)? * x
     }
@@ -106,8 +108,8 @@ fn gelu_tanh(x: f32) -> f32 {
     x * sigmoid(2.0 * 0.797_884_6 * x * (0.044_715 * x).mul_add(x, 1.0))
 }
 
-/// `x Phi(x) = x erfc(-x / sqrt 2) / 2`, erfc by the Chebyshev fit of Numerical Recipes (Press et al., 6.2), whose relative error is
-/// 1.2e-7 everywhere.
+/// `x Phi(x) = x erfc(-x / sqrt 2) / 2`, erfc by the Chebyshev fit of Numerical Recipes (Press et
+/// al., 6.2), whose relative error is 1.2e-7 everywhere.
 #[inline(always)]
 fn gelu(x: f32) -> f32 {
     let z = x.abs() * std::f32::consts::FRAC_1_SQRT_2;
@@ -144,7 +146,13 @@ impl CustomOp2 for Activation {
         "gated activation"
     }
 
-    fn cpu_fwd(&self, s1: &CpuStorage, l1: &Layout, s2: &CpuStorage, l2: &Layout) -> Result<(CpuStorage, Shape)> {
+    fn cpu_fwd(
+        &self,
+        s1: &CpuStorage,
+        l1: &Layout,
+        s2: &CpuStorage,
+        l2: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
         let (gate, x) = (floats(s1, l1)?, floats(s2, l2)?);
         if gate.len() != x.len() {
             candle_core::bail!("{} gates for {} values", gate.len(), x.len());

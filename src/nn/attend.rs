@@ -1,9 +1,10 @@
 //! Attention of the CPU: scores, softmax, weighted values, in f32 whatever the dtype.
 //!
-//! **Law.** What a row gets depends on that row and the keys that it sees, never on what shares the call: scores are one chain over the
-//! width of a head, values are summed over keys in the fixed blocks of [`gemm`](super::gemm) counted from the first key, and what
-//! a row does not see weighs 0. [`fused`] keeps no scores; [`scores`], [`softmax`] and [`weigh`] do the same step by step, to the
-//! same bits, where somebody wants to look or to change something.
+//! **Law.** What a row gets depends on that row and the keys that it sees, never on what shares the
+//! call: scores are one chain over the width of a head, values are summed over keys in the fixed
+//! blocks of [`gemm`](super::gemm) counted from the first key, and what a row does not see weighs
+//! 0. [`fused`] keeps no scores; [`scores`], [`softmax`] and [`weigh`] do the same step by step, to
+//! the same bits, where somebody wants to look or to change something.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -48,7 +49,9 @@ impl Sight {
 
     /// The sizes `(K, Dh)` of a key.
     fn head(&self) -> (usize, usize) {
-        self.pieces.first().map_or((1, 1), |(k, _)| (k.dims()[1], k.dims()[2]))
+        self.pieces
+            .first()
+            .map_or((1, 1), |(k, _)| (k.dims()[1], k.dims()[2]))
     }
 }
 
@@ -59,13 +62,26 @@ type Piece<'a> = (Numbers<'a>, Numbers<'a>, usize);
 fn read<T>(sights: &[&Sight], work: impl FnOnce(&[Vec<Piece<'_>>]) -> T) -> Result<T> {
     let locks: Vec<Vec<_>> = sights
         .iter()
-        .map(|s| s.pieces.iter().map(|p| (p.0.storage_and_layout(), p.1.storage_and_layout(), p.0.dims()[0])).collect())
+        .map(|s| {
+            s.pieces
+                .iter()
+                .map(|p| {
+                    (
+                        p.0.storage_and_layout(),
+                        p.1.storage_and_layout(),
+                        p.0.dims()[0],
+                    )
+                })
+                .collect()
+        })
         .collect();
     let mut all = Vec::with_capacity(locks.len());
     for locks in &locks {
         let mut pieces = Vec::with_capacity(locks.len());
         for ((k, kl), (v, vl), count) in locks {
-            let (Storage::Cpu(k), Storage::Cpu(v)) = (&**k, &**v) else { bail!("keys are not on the CPU") };
+            let (Storage::Cpu(k), Storage::Cpu(v)) = (&**k, &**v) else {
+                bail!("keys are not on the CPU")
+            };
             pieces.push((Numbers::of(k, kl)?, Numbers::of(v, vl)?, *count));
         }
         all.push(pieces);
@@ -86,17 +102,37 @@ impl Packed {
         let mut y = vec![0.0; rows.len() / self.input * self.columns];
         let count = self.columns.div_ceil(PANEL);
         let panels = Numbers::F32(&self.panels);
-        Columns { panels, input: self.input, bias: None, first: 0, count }.times(rows, &mut y, self.columns);
+        Columns {
+            panels,
+            input: self.input,
+            bias: None,
+            first: 0,
+            count,
+        }
+        .times(rows, &mut y, self.columns);
         y
     }
 }
 
-/// The first `count` keys of head `head` as a weight of `count` outputs (a multiple of PANEL), and the values as one of as many
-/// inputs.
-fn pack(pieces: &[Piece<'_>], head: usize, (heads, width): (usize, usize), count: usize) -> (Packed, Packed) {
+/// The first `count` keys of head `head` as a weight of `count` outputs (a multiple of PANEL), and
+/// the values as one of as many inputs.
+fn pack(
+    pieces: &[Piece<'_>],
+    head: usize,
+    (heads, width): (usize, usize),
+    count: usize,
+) -> (Packed, Packed) {
     let padded = width.next_multiple_of(PANEL);
-    let mut keys = Packed { panels: vec![0.0; count * width], input: width, columns: count };
-    let mut values = Packed { panels: vec![0.0; padded * count], input: count, columns: width };
+    let mut keys = Packed {
+        panels: vec![0.0; count * width],
+        input: width,
+        columns: count,
+    };
+    let mut values = Packed {
+        panels: vec![0.0; padded * count],
+        input: count,
+        columns: width,
+    };
     let mut row = vec![0.0; padded];
     let mut place = 0;
     for (k, v, n) in pieces {
@@ -117,7 +153,8 @@ fn pack(pieces: &[Piece<'_>], head: usize, (heads, width): (usize, usize), count
     (keys, values)
 }
 
-/// Scales and bounds scores and hides what rows do not see; then, if asked, takes the softmax of each row.
+/// Scales and bounds scores and hides what rows do not see; then, if asked, takes the softmax of
+/// each row.
 struct Rows<'a> {
     scores: &'a mut [f32],
     width: usize,
@@ -160,7 +197,11 @@ fn soften(row: &mut [f32]) {
             *chain = if x > *chain { x } else { *chain };
         }
     }
-    let most = chains.iter().chain(rest).copied().fold(f32::NEG_INFINITY, f32::max);
+    let most = chains
+        .iter()
+        .chain(rest)
+        .copied()
+        .fold(f32::NEG_INFINITY, f32::max);
     for x in row.iter_mut() {
         *x = exp(*x - most);
     }
@@ -178,9 +219,18 @@ fn soften(row: &mut [f32]) {
     row.iter_mut().for_each(|x| *x *= scale);
 }
 
-/// Does `work` on each of `tasks`, on all threads if it comes to so many multiply-adds that this pays.
-fn share<T: Sync, O: Send>(tasks: &[T], size: usize, work: impl Fn(&T) -> O + Sync + Send) -> Vec<O> {
-    if size < WORTH_SHARING { tasks.iter().map(work).collect() } else { tasks.par_iter().map(work).collect() }
+/// Does `work` on each of `tasks`, on all threads if it comes to so many multiply-adds that this
+/// pays.
+fn share<T: Sync, O: Send>(
+    tasks: &[T],
+    size: usize,
+    work: impl Fn(&T) -> O + Sync + Send,
+) -> Vec<O> {
+    if size < WORTH_SHARING {
+        tasks.iter().map(work).collect()
+    } else {
+        tasks.par_iter().map(work).collect()
+    }
 }
 
 /// `q (R, H, Dh)`, what each sequence sees -> `(R, H, Dh)`; rows of no sequence become 0.
@@ -206,7 +256,9 @@ impl CustomOp1 for Fused<'_> {
         for (i, sight) in self.sights.iter().enumerate() {
             let rows = sight.rows.len();
             let parts = (0..rows).step_by(ROWS).map(|r| r..rows.min(r + ROWS));
-            tasks.extend(parts.flat_map(|rows| (0..sight.head().0).map(move |head| (i, head, rows.clone()))));
+            tasks.extend(
+                parts.flat_map(|rows| (0..sight.head().0).map(move |head| (i, head, rows.clone()))),
+            );
             size += rows * sight.keys() * heads * width;
         }
         let done = read(self.sights, |pieces| {
@@ -214,14 +266,27 @@ impl CustomOp1 for Fused<'_> {
                 let sight = self.sights[*i];
                 let group = heads / sight.head().0;
                 let visible = &sight.visible[rows.clone()];
-                let count = visible.iter().map(|v| v.end).max().unwrap_or(0).next_multiple_of(PANEL);
+                let count = visible
+                    .iter()
+                    .map(|v| v.end)
+                    .max()
+                    .unwrap_or(0)
+                    .next_multiple_of(PANEL);
                 let (keys, values) = pack(&pieces[*i], *head, sight.head(), count);
                 let one = |h: usize| {
-                    let from = |r: usize| ((sight.rows.start + r) * heads + head * group + h) * width;
+                    let from =
+                        |r: usize| ((sight.rows.start + r) * heads + head * group + h) * width;
                     let mut own = Vec::with_capacity(rows.len() * width);
-                    rows.clone().for_each(|r| own.extend_from_slice(&q[from(r)..from(r) + width]));
+                    rows.clone()
+                        .for_each(|r| own.extend_from_slice(&q[from(r)..from(r) + width]));
                     let mut scores = keys.times(&own);
-                    run(Rows { scores: &mut scores, width: count, scoring: self.scoring, visible, soft: true });
+                    run(Rows {
+                        scores: &mut scores,
+                        width: count,
+                        scoring: self.scoring,
+                        visible,
+                        soft: true,
+                    });
                     values.times(&scores)
                 };
                 (0..group).map(one).collect::<Vec<_>>()
@@ -232,7 +297,8 @@ impl CustomOp1 for Fused<'_> {
             let group = heads / self.sights[*i].head().0;
             for (h, z) in done.iter().enumerate() {
                 for (r, z) in rows.clone().zip(z.chunks_exact(width)) {
-                    let from = ((self.sights[*i].rows.start + r) * heads + head * group + h) * width;
+                    let from =
+                        ((self.sights[*i].rows.start + r) * heads + head * group + h) * width;
                     out[from..from + width].copy_from_slice(z);
                 }
             }
@@ -241,7 +307,8 @@ impl CustomOp1 for Fused<'_> {
     }
 }
 
-/// The scores of one sequence: `q (T, H, Dh) -> (H, T, S)`, minus infinity at what a row does not see.
+/// The scores of one sequence: `q (T, H, Dh) -> (H, T, S)`, minus infinity at what a row does not
+/// see.
 pub(super) fn scores(q: &Tensor, sight: &Sight, scoring: Scoring) -> Result<Tensor> {
     q.apply_op1_no_bwd(&Scores { sight, scoring })
 }
@@ -271,8 +338,18 @@ impl CustomOp1 for Scores<'_> {
                 (0..rows).for_each(|r| own.extend_from_slice(&q[from(r)..from(r) + width]));
                 let mut scores = packed.times(&own);
                 let visible = &sight.visible;
-                run(Rows { scores: &mut scores, width: count, scoring: self.scoring, visible, soft: false });
-                scores.chunks_exact(count).flat_map(|row| &row[..keys]).copied().collect::<Vec<f32>>()
+                run(Rows {
+                    scores: &mut scores,
+                    width: count,
+                    scoring: self.scoring,
+                    visible,
+                    soft: false,
+                });
+                scores
+                    .chunks_exact(count)
+                    .flat_map(|row| &row[..keys])
+                    .copied()
+                    .collect::<Vec<f32>>()
             })
         })?;
         Ok((CpuStorage::F32(done.concat()), (heads, rows, keys).into()))
@@ -295,8 +372,17 @@ impl CustomOp1 for Softmax {
         let mut rows = floats(storage, layout)?.to_vec();
         let width = layout.shape().dims().last().copied().unwrap_or(0).max(1);
         rows.par_chunks_mut(16 * width).for_each(|scores| {
-            let scoring = Scoring { scale: 1.0, softcap: None };
-            run(Rows { scores, width, scoring, visible: &[], soft: true });
+            let scoring = Scoring {
+                scale: 1.0,
+                softcap: None,
+            };
+            run(Rows {
+                scores,
+                width,
+                scoring,
+                visible: &[],
+                soft: true,
+            });
         });
         Ok((CpuStorage::F32(rows), layout.shape().clone()))
     }

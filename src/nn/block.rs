@@ -1,8 +1,11 @@
-//! The pre-norm transformer block, which both towers and decoders are made of; Gemma 2 norms what a part returns, too.
+//! The pre-norm transformer block, which both towers and decoders are made of; Gemma 2 norms what a
+//! part returns, too.
 
 use candle_core::Tensor;
 
-use super::{Activation, Attention, Frame, Hooks, Layout, Linear, Norm, Point, Result, Site, Stack, Track};
+use super::{
+    Activation, Attention, Frame, Hooks, Layout, Linear, Norm, Point, Result, Site, Stack, Track,
+};
 
 /// Two linear layers with an activation between, or three with a gate (SwiGLU, Shazeer 2020).
 #[derive(Debug, Clone)]
@@ -17,7 +20,8 @@ pub struct Mlp {
     pub activation: Activation,
 }
 
-/// `m = x + attn(ln1(x)); y = m + mlp(ln2(m))`; with norms after the parts `m = x + ln1_post(attn(ln1(x)))` and so on.
+/// `m = x + attn(ln1(x)); y = m + mlp(ln2(m))`; with norms after the parts
+/// `m = x + ln1_post(attn(ln1(x)))` and so on.
 #[derive(Debug, Clone)]
 pub struct Block {
     /// Before the attention.
@@ -49,8 +53,14 @@ impl Block {
         let at = |site| Point::at(stack, layer, site);
         let x = hooks.on(at(Site::ResidPre), spans, x)?;
         let normed = hooks.on(at(Site::Ln1Normalized), spans, self.ln1.forward(&x)?)?;
-        let attended = self.attention.forward(&normed, layout, (stack, layer), frame, tracks, hooks)?;
-        let attended = hooks.on(at(Site::AttnOut), spans, normed_by(self.ln1_post.as_ref(), attended)?)?;
+        let attended =
+            self.attention
+                .forward(&normed, layout, (stack, layer), frame, tracks, hooks)?;
+        let attended = hooks.on(
+            at(Site::AttnOut),
+            spans,
+            normed_by(self.ln1_post.as_ref(), attended)?,
+        )?;
         let middle = hooks.on(at(Site::ResidMid), spans, (x + attended)?)?;
         let normed = hooks.on(at(Site::Ln2Normalized), spans, self.ln2.forward(&middle)?)?;
         let pre = hooks.on(at(Site::MlpPre), spans, self.mlp.pre.forward(&normed)?)?;

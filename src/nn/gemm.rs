@@ -1,13 +1,13 @@
 //! The matrix product of the CPU: rows times a packed weight.
 //!
-//! **Law.** `y[r][n]` is computed by one chain of operations that depends on row r and column n alone: within blocks of
-//! [`BLOCK`] inputs counted from 0, fused multiply-adds in ascending order; then the blocks' sums one after the other onto the
-//! bias. So a row has the same bits however many rows share the call, wherever it stands, on however many threads and vectors of
-//! whatever width.
+//! **Law.** `y[r][n]` is computed by one chain of operations that depends on row r and column n
+//! alone: within blocks of [`BLOCK`] inputs counted from 0, fused multiply-adds in ascending order;
+//! then the blocks' sums one after the other onto the bias. So a row has the same bits however many
+//! rows share the call, wherever it stands, on however many threads and vectors of whatever width.
 //!
-//! A weight is packed once, when it is loaded, into panels of [`PANEL`] outputs: `(P, in, PANEL)`, so that a vector of outputs
-//! lies side by side and one row of it is read after the other. Other libraries pack at every call, and sum in an order that
-//! depends on the number of rows.
+//! A weight is packed once, when it is loaded, into panels of [`PANEL`] outputs: `(P, in, PANEL)`,
+//! so that a vector of outputs lies side by side and one row of it is read after the other. Other
+//! libraries pack at every call, and sum in an order that depends on the number of rows.
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Shape, Tensor};
 use half::{bf16, f16};
@@ -34,7 +34,11 @@ pub(super) fn pack(weight: &Tensor) -> Result<Tensor> {
 /// The first `out` outputs of `panels`, back as `(out, in)`.
 pub(super) fn unpack(panels: &Tensor, out: usize) -> Result<Tensor> {
     let (count, input, width) = panels.dims3()?;
-    panels.transpose(1, 2)?.reshape((count * width, input))?.narrow(0, 0, out)?.contiguous()
+    panels
+        .transpose(1, 2)?
+        .reshape((count * width, input))?
+        .narrow(0, 0, out)?
+        .contiguous()
 }
 
 struct Pack;
@@ -58,13 +62,16 @@ impl CustomOp1 for Pack {
 fn panels<T: Copy + Send + Sync>(weight: &[T], input: usize, zero: T) -> Vec<T> {
     let count = weight.len().div_ceil(input * PANEL);
     let mut packed = vec![zero; count * input * PANEL];
-    packed.par_chunks_mut(input * PANEL).zip(weight.par_chunks(input * PANEL)).for_each(|(panel, rows)| {
-        for (j, row) in rows.chunks_exact(input).enumerate() {
-            for (place, &value) in panel.iter_mut().skip(j).step_by(PANEL).zip(row) {
-                *place = value;
+    packed
+        .par_chunks_mut(input * PANEL)
+        .zip(weight.par_chunks(input * PANEL))
+        .for_each(|(panel, rows)| {
+            for (j, row) in rows.chunks_exact(input).enumerate() {
+                for (place, &value) in panel.iter_mut().skip(j).step_by(PANEL).zip(row) {
+                    *place = value;
+                }
             }
-        }
-    });
+        });
     packed
 }
 
@@ -87,10 +94,18 @@ impl CustomOp1 for Product<'_> {
         let (rows, input) = layout.shape().dims2()?;
         let x = floats(storage, layout)?;
         let (panels, panels_layout) = self.panels.storage_and_layout();
-        let candle_core::Storage::Cpu(panels) = &*panels else { candle_core::bail!("the weight is not on the CPU") };
+        let candle_core::Storage::Cpu(panels) = &*panels else {
+            candle_core::bail!("the weight is not on the CPU")
+        };
         let panels = Numbers::of(panels, panels_layout)?;
         let bias = self.bias.map(Tensor::to_vec1::<f32>).transpose()?;
-        let columns = |first: usize, count: usize| Columns { panels, input, bias: bias.as_deref(), first, count };
+        let columns = |first: usize, count: usize| Columns {
+            panels,
+            input,
+            bias: bias.as_deref(),
+            first,
+            count,
+        };
         let count = self.out.div_ceil(PANEL);
         let mut y = vec![0.0; rows * self.out];
         let threads = rayon::current_num_threads();
@@ -98,7 +113,9 @@ impl CustomOp1 for Product<'_> {
             columns(0, count).times(x, &mut y, self.out);
         } else if rows >= 2 * TILE * threads {
             let share = rows.div_ceil(threads).next_multiple_of(TILE);
-            let parts = y.par_chunks_mut(share * self.out).zip(x.par_chunks(share * input));
+            let parts = y
+                .par_chunks_mut(share * self.out)
+                .zip(x.par_chunks(share * input));
             parts.for_each(|(y, x)| columns(0, count).times(x, y, self.out));
         } else {
             let share = count.div_ceil(threads);
@@ -111,7 +128,10 @@ impl CustomOp1 for Product<'_> {
             };
             let parts: Vec<Vec<f32>> = firsts.par_iter().map(part).collect();
             for (first, part) in firsts.iter().zip(&parts) {
-                for (y, part) in y.chunks_exact_mut(self.out).zip(part.chunks_exact(width(*first))) {
+                for (y, part) in y
+                    .chunks_exact_mut(self.out)
+                    .zip(part.chunks_exact(width(*first)))
+                {
                     y[first * PANEL..][..part.len()].copy_from_slice(part);
                 }
             }
@@ -151,7 +171,10 @@ impl Columns<'_> {
     /// The same with the outputs of the padding.
     fn times_padded(&self, x: &[f32], y: &mut [f32]) {
         let stride = self.count * PANEL;
-        let bias = self.bias.map(|b| &b[self.first * PANEL..]).unwrap_or_default();
+        let bias = self
+            .bias
+            .map(|b| &b[self.first * PANEL..])
+            .unwrap_or_default();
         let bias = &bias[..bias.len().min(stride)];
         for y in y.chunks_exact_mut(stride) {
             y[..bias.len()].copy_from_slice(bias);
@@ -162,13 +185,18 @@ impl Columns<'_> {
             Numbers::F32(_) => Vec::new(),
             _ => vec![[0.0; PANEL]; BLOCK.min(self.input)],
         };
-        for (x, y) in x.chunks(CACHED * self.input).zip(y.chunks_mut(CACHED * stride)) {
+        for (x, y) in x
+            .chunks(CACHED * self.input)
+            .zip(y.chunks_mut(CACHED * stride))
+        {
             for block in (0..self.input).step_by(BLOCK) {
                 let inputs = block..(block + BLOCK).min(self.input);
                 for panel in 0..self.count {
                     let from = ((self.first + panel) * self.input + block) * PANEL;
                     let weight = match self.panels {
-                        Numbers::F32(values) => values[from..from + inputs.len() * PANEL].as_chunks().0,
+                        Numbers::F32(values) => {
+                            values[from..from + inputs.len() * PANEL].as_chunks().0
+                        }
                         other => {
                             let widened = &mut widened[..inputs.len()];
                             other.read(from, widened.as_flattened_mut());
@@ -176,7 +204,15 @@ impl Columns<'_> {
                         }
                     };
                     let (inputs, column) = (inputs.clone(), panel * PANEL);
-                    run(Tiles { x, width: self.input, inputs, weight, y, stride, column });
+                    run(Tiles {
+                        x,
+                        width: self.input,
+                        inputs,
+                        weight,
+                        y,
+                        stride,
+                        column,
+                    });
                 }
             }
         }
@@ -219,7 +255,8 @@ impl Tiles<'_> {
     #[inline(always)]
     fn tile<S: Simd, const M: usize, const V: usize>(&mut self, simd: S, row: usize) {
         let n = self.weight.len();
-        let x: [&[f32]; M] = std::array::from_fn(|i| &self.x[(row + i) * self.width..][self.inputs.clone()][..n]);
+        let x: [&[f32]; M] =
+            std::array::from_fn(|i| &self.x[(row + i) * self.width..][self.inputs.clone()][..n]);
         let mut sums = [[simd.splat_f32s(0.0); V]; M];
         for (k, weight) in self.weight.iter().enumerate() {
             let weight = S::as_simd_f32s(weight).0;

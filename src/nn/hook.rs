@@ -1,6 +1,8 @@
-//! Hook points: the named places in the forward pass, each defined once, by an equation and a shape.
+//! Hook points: the named places in the forward pass, each defined once, by an equation and a
+//! shape.
 //!
-//! Names are those of [TransformerLens](https://github.com/TransformerLensOrg/TransformerLens), prefixed by the stack.
+//! Names are those of [TransformerLens](https://github.com/TransformerLensOrg/TransformerLens),
+//! prefixed by the stack.
 
 use std::fmt;
 
@@ -76,12 +78,20 @@ pub struct Point {
 impl Point {
     /// A point outside the layers.
     pub const fn of(stack: Stack, site: Site) -> Self {
-        Self { stack, layer: None, site }
+        Self {
+            stack,
+            layer: None,
+            site,
+        }
     }
 
     /// A point of layer `layer`.
     pub const fn at(stack: Stack, layer: usize, site: Site) -> Self {
-        Self { stack, layer: Some(layer), site }
+        Self {
+            stack,
+            layer: Some(layer),
+            site,
+        }
     }
 }
 
@@ -108,8 +118,15 @@ impl std::str::FromStr for Point {
             Some(layer) => name.replacen(&format!(".{layer}."), ".{l}.", 1),
             None => name.to_owned(),
         };
-        let row = HOOK_TABLE.iter().find(|row| row.name == general && row.per_layer() == layer.is_some()).ok_or(())?;
-        Ok(Self { stack: row.stack, layer, site: row.site })
+        let row = HOOK_TABLE
+            .iter()
+            .find(|row| row.name == general && row.per_layer() == layer.is_some())
+            .ok_or(())?;
+        Ok(Self {
+            stack: row.stack,
+            layer,
+            site: row.site,
+        })
     }
 }
 
@@ -124,7 +141,8 @@ pub struct HookRow {
     pub name: &'static str,
     /// The value, as an equation.
     pub equation: &'static str,
-    /// R rows, D width, H heads, K key-value heads, Dh width of a head, F width of the MLP, T queries, S keys, V vocabulary.
+    /// R rows, D width, H heads, K key-value heads, Dh width of a head, F width of the MLP, T
+    /// queries, S keys, V vocabulary.
     pub shape: &'static str,
 }
 
@@ -135,34 +153,143 @@ impl HookRow {
     }
 }
 
-const fn row(stack: Stack, site: Site, name: &'static str, equation: &'static str, shape: &'static str) -> HookRow {
-    HookRow { stack, site, name, equation, shape }
+const fn row(
+    stack: Stack,
+    site: Site,
+    name: &'static str,
+    equation: &'static str,
+    shape: &'static str,
+) -> HookRow {
+    HookRow {
+        stack,
+        site,
+        name,
+        equation,
+        shape,
+    }
 }
 
 /// Every hook point, in data-path order. The tower's MLP has no gate and its attention no rotation.
 pub const HOOK_TABLE: &[HookRow] = &{
     use Site::{
-        AttnOut, Embed, In, K, Ln1Normalized, Ln2Normalized, LnFinalNormalized, Logits, MlpOut, MlpPost, MlpPre,
-        MlpPreLinear, Out, Pattern, Post, Pre, Q, ResidMid, ResidPost, ResidPre, RotK, RotQ, Scores, Tokens, V, Z,
+        AttnOut, Embed, In, K, Ln1Normalized, Ln2Normalized, LnFinalNormalized, Logits, MlpOut,
+        MlpPost, MlpPre, MlpPreLinear, Out, Pattern, Post, Pre, Q, ResidMid, ResidPost, ResidPre,
+        RotK, RotQ, Scores, Tokens, V, Z,
     };
     use Stack::{LanguageModel as L, Projector as P, VisionTower as T};
     [
-        row(T, Embed, "vision_tower.hook_embed", "pre_layrnorm([class; patches W] + position)", "(R, D)"),
-        row(T, ResidPre, "vision_tower.blocks.{l}.hook_resid_pre", "x", "(R, D)"),
-        row(T, Ln1Normalized, "vision_tower.blocks.{l}.ln1.hook_normalized", "n = layer_norm1(x)", "(R, D)"),
-        row(T, Q, "vision_tower.blocks.{l}.attn.hook_q", "q = n Wq + bq", "(R, H, Dh)"),
-        row(T, K, "vision_tower.blocks.{l}.attn.hook_k", "k = n Wk + bk", "(R, H, Dh)"),
-        row(T, V, "vision_tower.blocks.{l}.attn.hook_v", "v = n Wv + bv", "(R, H, Dh)"),
-        row(T, Scores, "vision_tower.blocks.{l}.attn.hook_attn_scores", "s = q k^T / sqrt(Dh)", "(H, T, S)"),
-        row(T, Pattern, "vision_tower.blocks.{l}.attn.hook_pattern", "a = softmax(s)", "(H, T, S)"),
-        row(T, Z, "vision_tower.blocks.{l}.attn.hook_z", "z = a v", "(R, H, Dh)"),
-        row(T, AttnOut, "vision_tower.blocks.{l}.hook_attn_out", "z Wo + bo", "(R, D)"),
-        row(T, ResidMid, "vision_tower.blocks.{l}.hook_resid_mid", "m = x + attn_out", "(R, D)"),
-        row(T, Ln2Normalized, "vision_tower.blocks.{l}.ln2.hook_normalized", "u = layer_norm2(m)", "(R, D)"),
-        row(T, MlpPre, "vision_tower.blocks.{l}.mlp.hook_pre", "h = u W1 + b1", "(R, F)"),
-        row(T, MlpPost, "vision_tower.blocks.{l}.mlp.hook_post", "act(h)", "(R, F)"),
-        row(T, MlpOut, "vision_tower.blocks.{l}.hook_mlp_out", "act(h) W2 + b2", "(R, D)"),
-        row(T, ResidPost, "vision_tower.blocks.{l}.hook_resid_post", "m + mlp_out", "(R, D)"),
+        row(
+            T,
+            Embed,
+            "vision_tower.hook_embed",
+            "pre_layrnorm([class; patches W] + position)",
+            "(R, D)",
+        ),
+        row(
+            T,
+            ResidPre,
+            "vision_tower.blocks.{l}.hook_resid_pre",
+            "x",
+            "(R, D)",
+        ),
+        row(
+            T,
+            Ln1Normalized,
+            "vision_tower.blocks.{l}.ln1.hook_normalized",
+            "n = layer_norm1(x)",
+            "(R, D)",
+        ),
+        row(
+            T,
+            Q,
+            "vision_tower.blocks.{l}.attn.hook_q",
+            "q = n Wq + bq",
+            "(R, H, Dh)",
+        ),
+        row(
+            T,
+            K,
+            "vision_tower.blocks.{l}.attn.hook_k",
+            "k = n Wk + bk",
+            "(R, H, Dh)",
+        ),
+        row(
+            T,
+            V,
+            "vision_tower.blocks.{l}.attn.hook_v",
+            "v = n Wv + bv",
+            "(R, H, Dh)",
+        ),
+        row(
+            T,
+            Scores,
+            "vision_tower.blocks.{l}.attn.hook_attn_scores",
+            "s = q k^T / sqrt(Dh)",
+            "(H, T, S)",
+        ),
+        row(
+            T,
+            Pattern,
+            "vision_tower.blocks.{l}.attn.hook_pattern",
+            "a = softmax(s)",
+            "(H, T, S)",
+        ),
+        row(
+            T,
+            Z,
+            "vision_tower.blocks.{l}.attn.hook_z",
+            "z = a v",
+            "(R, H, Dh)",
+        ),
+        row(
+            T,
+            AttnOut,
+            "vision_tower.blocks.{l}.hook_attn_out",
+            "z Wo + bo",
+            "(R, D)",
+        ),
+        row(
+            T,
+            ResidMid,
+            "vision_tower.blocks.{l}.hook_resid_mid",
+            "m = x + attn_out",
+            "(R, D)",
+        ),
+        row(
+            T,
+            Ln2Normalized,
+            "vision_tower.blocks.{l}.ln2.hook_normalized",
+            "u = layer_norm2(m)",
+            "(R, D)",
+        ),
+        row(
+            T,
+            MlpPre,
+            "vision_tower.blocks.{l}.mlp.hook_pre",
+            "h = u W1 + b1",
+            "(R, F)",
+        ),
+        row(
+            T,
+            MlpPost,
+            "vision_tower.blocks.{l}.mlp.hook_post",
+            "act(h)",
+            "(R, F)",
+        ),
+        row(
+            T,
+            MlpOut,
+            "vision_tower.blocks.{l}.hook_mlp_out",
+            "act(h) W2 + b2",
+            "(R, D)",
+        ),
+        row(
+            T,
+            ResidPost,
+            "vision_tower.blocks.{l}.hook_resid_post",
+            "m + mlp_out",
+            "(R, D)",
+        ),
         row(
             P,
             In,
@@ -170,10 +297,22 @@ pub const HOOK_TABLE: &[HookRow] = &{
             "the selected layers of the tower side by side, CLS dropped by \"default\"",
             "(R, n D)",
         ),
-        row(P, Pre, "projector.hook_pre", "h = x W1 + b1; ViP-LLaVA: of projector_layernorm(x)", "(R, F)"),
+        row(
+            P,
+            Pre,
+            "projector.hook_pre",
+            "h = x W1 + b1; ViP-LLaVA: of projector_layernorm(x)",
+            "(R, F)",
+        ),
         row(P, Post, "projector.hook_post", "gelu(h)", "(R, F)"),
         row(P, Out, "projector.hook_out", "gelu(h) W2 + b2", "(R, D)"),
-        row(P, Tokens, "projector.hook_tokens", "a picture's visual tokens: views packed, newlines set in", "(R, D)"),
+        row(
+            P,
+            Tokens,
+            "projector.hook_tokens",
+            "a picture's visual tokens: views packed, newlines set in",
+            "(R, D)",
+        ),
         row(
             L,
             Embed,
@@ -181,11 +320,41 @@ pub const HOOK_TABLE: &[HookRow] = &{
             "embed_tokens(ids), visual tokens spliced in; Gemma: sqrt(D) embed_tokens(ids)",
             "(R, D)",
         ),
-        row(L, ResidPre, "language_model.blocks.{l}.hook_resid_pre", "x", "(R, D)"),
-        row(L, Ln1Normalized, "language_model.blocks.{l}.ln1.hook_normalized", "n = input_layernorm(x)", "(R, D)"),
-        row(L, Q, "language_model.blocks.{l}.attn.hook_q", "q = n Wq", "(R, H, Dh)"),
-        row(L, K, "language_model.blocks.{l}.attn.hook_k", "k = n Wk", "(R, K, Dh)"),
-        row(L, V, "language_model.blocks.{l}.attn.hook_v", "v = n Wv", "(R, K, Dh)"),
+        row(
+            L,
+            ResidPre,
+            "language_model.blocks.{l}.hook_resid_pre",
+            "x",
+            "(R, D)",
+        ),
+        row(
+            L,
+            Ln1Normalized,
+            "language_model.blocks.{l}.ln1.hook_normalized",
+            "n = input_layernorm(x)",
+            "(R, D)",
+        ),
+        row(
+            L,
+            Q,
+            "language_model.blocks.{l}.attn.hook_q",
+            "q = n Wq",
+            "(R, H, Dh)",
+        ),
+        row(
+            L,
+            K,
+            "language_model.blocks.{l}.attn.hook_k",
+            "k = n Wk",
+            "(R, K, Dh)",
+        ),
+        row(
+            L,
+            V,
+            "language_model.blocks.{l}.attn.hook_v",
+            "v = n Wv",
+            "(R, K, Dh)",
+        ),
         row(
             L,
             RotQ,
@@ -207,8 +376,20 @@ pub const HOOK_TABLE: &[HookRow] = &{
             "s = rot_q rot_k^T / sqrt(Dh), minus infinity where the causal mask hides; Gemma 2: c tanh(rot_q rot_k^T / sqrt(query_pre_attn_scalar) / c)",
             "(H, T, S)",
         ),
-        row(L, Pattern, "language_model.blocks.{l}.attn.hook_pattern", "a = softmax(s)", "(H, T, S)"),
-        row(L, Z, "language_model.blocks.{l}.attn.hook_z", "z = a v", "(R, H, Dh)"),
+        row(
+            L,
+            Pattern,
+            "language_model.blocks.{l}.attn.hook_pattern",
+            "a = softmax(s)",
+            "(H, T, S)",
+        ),
+        row(
+            L,
+            Z,
+            "language_model.blocks.{l}.attn.hook_z",
+            "z = a v",
+            "(R, H, Dh)",
+        ),
         row(
             L,
             AttnOut,
@@ -216,7 +397,13 @@ pub const HOOK_TABLE: &[HookRow] = &{
             "z Wo; Gemma 2: post_attention_layernorm(z Wo)",
             "(R, D)",
         ),
-        row(L, ResidMid, "language_model.blocks.{l}.hook_resid_mid", "m = x + attn_out", "(R, D)"),
+        row(
+            L,
+            ResidMid,
+            "language_model.blocks.{l}.hook_resid_mid",
+            "m = x + attn_out",
+            "(R, D)",
+        ),
         row(
             L,
             Ln2Normalized,
@@ -224,9 +411,27 @@ pub const HOOK_TABLE: &[HookRow] = &{
             "u = post_attention_layernorm(m); Gemma 2: pre_feedforward_layernorm(m)",
             "(R, D)",
         ),
-        row(L, MlpPre, "language_model.blocks.{l}.mlp.hook_pre", "g = u Wgate", "(R, F)"),
-        row(L, MlpPreLinear, "language_model.blocks.{l}.mlp.hook_pre_linear", "h = u Wup", "(R, F)"),
-        row(L, MlpPost, "language_model.blocks.{l}.mlp.hook_post", "act(g) * h", "(R, F)"),
+        row(
+            L,
+            MlpPre,
+            "language_model.blocks.{l}.mlp.hook_pre",
+            "g = u Wgate",
+            "(R, F)",
+        ),
+        row(
+            L,
+            MlpPreLinear,
+            "language_model.blocks.{l}.mlp.hook_pre_linear",
+            "h = u Wup",
+            "(R, F)",
+        ),
+        row(
+            L,
+            MlpPost,
+            "language_model.blocks.{l}.mlp.hook_post",
+            "act(g) * h",
+            "(R, F)",
+        ),
         row(
             L,
             MlpOut,
@@ -234,20 +439,40 @@ pub const HOOK_TABLE: &[HookRow] = &{
             "(act(g) * h) Wdown; Gemma 2: post_feedforward_layernorm of it",
             "(R, D)",
         ),
-        row(L, ResidPost, "language_model.blocks.{l}.hook_resid_post", "m + mlp_out", "(R, D)"),
-        row(L, LnFinalNormalized, "language_model.ln_final.hook_normalized", "norm(x)", "(R, D)"),
-        row(L, Logits, "language_model.hook_logits", "norm(x) Wu at the rows that are asked for", "(R, V)"),
+        row(
+            L,
+            ResidPost,
+            "language_model.blocks.{l}.hook_resid_post",
+            "m + mlp_out",
+            "(R, D)",
+        ),
+        row(
+            L,
+            LnFinalNormalized,
+            "language_model.ln_final.hook_normalized",
+            "norm(x)",
+            "(R, D)",
+        ),
+        row(
+            L,
+            Logits,
+            "language_model.hook_logits",
+            "norm(x) Wu at the rows that are asked for",
+            "(R, V)",
+        ),
     ]
 };
 
 /// What the forward pass calls at every hook point. The model knows nothing of who answers.
 pub trait Hooks {
-    /// Takes the value at `point`, returns what the forward pass goes on with: the same shape, but for [`Site::Tokens`], where
-    /// a picture may come to have fewer rows. `spans` says whose rows these are; at [`Site::Scores`] and [`Site::Pattern`] it
-    /// holds the one sequence whose `(H, T, S)` this is, with its keys.
+    /// Takes the value at `point`, returns what the forward pass goes on with: the same shape, but
+    /// for [`Site::Tokens`], where a picture may come to have fewer rows. `spans` says whose rows
+    /// these are; at [`Site::Scores`] and [`Site::Pattern`] it holds the one sequence whose
+    /// `(H, T, S)` this is, with its keys.
     fn on(&mut self, point: Point, spans: &[Span], value: Tensor) -> Result<Tensor>;
 
-    /// Whether anybody looks at `point` of `sequence`, or changes it. Attention scores and patterns are made only for those who do.
+    /// Whether anybody looks at `point` of `sequence`, or changes it. Attention scores and patterns
+    /// are made only for those who do.
     fn wants(&self, point: Point, sequence: usize) -> bool {
         let _ = (point, sequence);
         true
@@ -259,7 +484,8 @@ pub trait Hooks {
         None
     }
 
-    /// Called after a layer: the rows of `span` (counted within it, ascending) that go on; `None` for all of them.
+    /// Called after a layer: the rows of `span` (counted within it, ascending) that go on; `None`
+    /// for all of them.
     fn survivors(&mut self, stack: Stack, layer: usize, span: &Span) -> Result<Option<Vec<u32>>> {
         let _ = (stack, layer, span);
         Ok(None)

@@ -11,8 +11,9 @@ pub fn is_ours(device: &Device) -> bool {
     device.is_cpu() && !CANDLE.load(Ordering::Relaxed)
 }
 
-/// From now on candle's kernels serve the CPU as they serve a GPU, so that this path can be checked on any machine. Call it before
-/// a model is loaded: weights are laid out for who computes with them.
+/// From now on candle's kernels serve the CPU as they serve a GPU, so that this path can be checked
+/// on any machine. Call it before a model is loaded: weights are laid out for who computes with
+/// them.
 pub fn use_candle() {
     CANDLE.store(true, Ordering::Relaxed);
 }

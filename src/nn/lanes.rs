@@ -1,9 +1,10 @@
-//! Keys and values of sequences that write, where candle computes: of each layer one tensor for all sequences, so that one kernel
-//! serves them all, however many they are.
+//! Keys and values of sequences that write, where candle computes: of each layer one tensor for all
+//! sequences, so that one kernel serves them all, however many they are.
 //!
-//! A sequence has a lane. Lanes end together: the keys of every sequence stand before the same column, where this step's go, and
-//! what a sequence does not fill on the left is masked. So a step appends with one kernel, too. What a sequence brings from its
-//! prompt is copied in once; lanes are packed anew when they run out, and every [`SLACK`] steps.
+//! A sequence has a lane. Lanes end together: the keys of every sequence stand before the same
+//! column, where this step's go, and what a sequence does not fill on the left is masked. So a step
+//! appends with one kernel, too. What a sequence brings from its prompt is copied in once; lanes
+//! are packed anew when they run out, and every [`SLACK`] steps.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -72,8 +73,16 @@ impl Drop for Seat {
         let mut table = self.lanes.lock();
         // Where the device refused to pack, some layers have fewer lanes than others.
         let number = self.number;
-        table.taken.get_mut(number).into_iter().for_each(|taken| *taken = false);
-        table.stored.values_mut().filter_map(|s| s.lengths.get_mut(number)).for_each(|length| *length = 0);
+        table
+            .taken
+            .get_mut(number)
+            .into_iter()
+            .for_each(|taken| *taken = false);
+        table
+            .stored
+            .values_mut()
+            .filter_map(|s| s.lengths.get_mut(number))
+            .for_each(|length| *length = 0);
         if !table.taken.contains(&true) {
             *table = Table::default();
         }
@@ -89,15 +98,18 @@ impl Seat {
 impl Lanes {
     /// Empty; `meter` counts their bytes.
     pub fn new(meter: &Meter) -> Self {
-        Self { table: Arc::default(), meter: meter.clone() }
+        Self {
+            table: Arc::default(),
+            meter: meter.clone(),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Begins a step in which all that have a lane take part, and those that have `None` get one; of these the longest prompt has
-    /// `longest` tokens.
+    /// Begins a step in which all that have a lane take part, and those that have `None` get one;
+    /// of these the longest prompt has `longest` tokens.
     pub(super) fn step(&self, seats: &mut [&mut Option<Seat>], longest: usize) -> Result<()> {
         let mut table = self.lock();
         let seated = table.taken.iter().filter(|t| **t).count();
@@ -118,14 +130,26 @@ impl Lanes {
                 candle_core::bail!("no lane is free");
             };
             table.taken[number] = true;
-            **seat = Some(Seat { lanes: self.clone(), number });
+            **seat = Some(Seat {
+                lanes: self.clone(),
+                number,
+            });
         }
         Ok(())
     }
 
     /// Lays all lanes out anew, in the order of `seats`; before, their keys ended at column `end`.
-    fn pack(&self, table: &mut Table, seats: &mut [&mut Option<Seat>], longest: usize, end: usize) -> Result<()> {
-        let lengths = table.stored.values().flat_map(|s| s.lengths.iter().copied());
+    fn pack(
+        &self,
+        table: &mut Table,
+        seats: &mut [&mut Option<Seat>],
+        longest: usize,
+        end: usize,
+    ) -> Result<()> {
+        let lengths = table
+            .stored
+            .values()
+            .flat_map(|s| s.lengths.iter().copied());
         let column = lengths.chain([longest]).max().unwrap_or(0);
         let columns = (column + SLACK).next_multiple_of(64);
         // Some lanes more, so that not everyone who joins moves all.
@@ -139,8 +163,12 @@ impl Lanes {
                     let Some(seat) = seat.as_ref() else { continue };
                     let length = stored.lengths[seat.number];
                     if length > 0 {
-                        let rows = old.narrow(0, seat.number, 1)?.narrow(2, end - length, length)?.contiguous()?;
-                        new.narrow(0, lane, 1)?.slice_set(&rows, 2, column - length)?;
+                        let rows = old
+                            .narrow(0, seat.number, 1)?
+                            .narrow(2, end - length, length)?
+                            .contiguous()?;
+                        new.narrow(0, lane, 1)?
+                            .slice_set(&rows, 2, column - length)?;
                     }
                 }
                 Ok(new)
@@ -150,7 +178,12 @@ impl Lanes {
                 lengths[lane] = seat.as_ref().map_or(0, |s| stored.lengths[s.number]);
             }
             let charge = self.meter.charge([&keys, &values]);
-            *stored = Stored { keys, values, lengths, _charge: charge };
+            *stored = Stored {
+                keys,
+                values,
+                lengths,
+                _charge: charge,
+            };
         }
         table.taken = vec![false; count];
         for (number, seat) in seats.iter_mut().enumerate() {
@@ -163,8 +196,8 @@ impl Lanes {
         Ok(())
     }
 
-    /// One layer for sequences that each read one row: `q (R, H, Dh)`, `k` and `v (R, K, Dh)` of all rows of the call, the queries
-    /// scaled; `(M, H, Dh)` in the order of `members`.
+    /// One layer for sequences that each read one row: `q (R, H, Dh)`, `k` and `v (R, K, Dh)` of
+    /// all rows of the call, the queries scaled; `(M, H, Dh)` in the order of `members`.
     pub(super) fn attend(
         &self,
         layer: (usize, usize),
@@ -174,7 +207,12 @@ impl Lanes {
         masks: &Masks,
     ) -> Result<Tensor> {
         let mut table = self.lock();
-        let Table { taken, column, columns, stored } = &mut *table;
+        let Table {
+            taken,
+            column,
+            columns,
+            stored,
+        } = &mut *table;
         let (count, column, device) = (taken.len(), *column, q.device());
         let (_, kv_heads, width) = k.dims3()?;
         let stored = match stored.entry(layer) {
@@ -183,7 +221,12 @@ impl Lanes {
                 let empty = || Tensor::zeros((count, kv_heads, *columns, width), k.dtype(), device);
                 let (keys, values) = (empty()?, empty()?);
                 let charge = self.meter.charge([&keys, &values]);
-                place.insert(Stored { keys, values, lengths: vec![0; count], _charge: charge })
+                place.insert(Stored {
+                    keys,
+                    values,
+                    lengths: vec![0; count],
+                    _charge: charge,
+                })
             }
         };
         // A lane that is absent reads some row and writes where it has no keys.
@@ -195,13 +238,21 @@ impl Lanes {
         let disturbs = (0..count).any(|lane| !whole[lane] && stored.lengths[lane] > 0);
         for (to, new, of) in [(&stored.keys, k, 0), (&stored.values, v, 1)] {
             for member in members.iter().filter(|m| !m.brings.is_empty()) {
-                let pieces: Vec<&Tensor> = member.brings.iter().map(|p| if of == 0 { &p.0 } else { &p.1 }).collect();
+                let pieces: Vec<&Tensor> = member
+                    .brings
+                    .iter()
+                    .map(|p| if of == 0 { &p.0 } else { &p.1 })
+                    .collect();
                 let prompt = dense::heads_first(&pieces, 1)?; // (1, K, n, Dh)
-                to.narrow(0, member.lane, 1)?.slice_set(&prompt, 2, column - prompt.dim(2)?)?;
+                to.narrow(0, member.lane, 1)?
+                    .slice_set(&prompt, 2, column - prompt.dim(2)?)?;
             }
             if disturbs {
                 for member in members {
-                    let row = new.narrow(0, member.row as usize, 1)?.contiguous()?.unsqueeze(2)?; // (1, K, 1, Dh)
+                    let row = new
+                        .narrow(0, member.row as usize, 1)?
+                        .contiguous()?
+                        .unsqueeze(2)?; // (1, K, 1, Dh)
                     to.narrow(0, member.lane, 1)?.slice_set(&row, 2, column)?;
                 }
             } else {
@@ -212,15 +263,30 @@ impl Lanes {
             let brought: usize = member.brings.iter().map(|(k, _)| k.dims()[0]).sum();
             stored.lengths[member.lane] += brought + 1;
         }
-        let from = members.iter().map(|m| column + 1 - m.seen).min().unwrap_or(0);
+        let from = members
+            .iter()
+            .map(|m| column + 1 - m.seen)
+            .min()
+            .unwrap_or(0);
         let mut visible: Vec<Range<usize>> = vec![from..column + 1; count];
-        members.iter().for_each(|m| visible[m.lane].start = column + 1 - m.seen);
+        members
+            .iter()
+            .for_each(|m| visible[m.lane].start = column + 1 - m.seen);
         let seen = column + 1 - from;
         let mask = masks.of(&visible, from..column + 1, device)?;
         let mask = mask.map(|m| m.reshape((count, 1, 1, seen))).transpose()?;
         let q = (lanes.take(q)? * scoring.scale)?.unsqueeze(1)?; // (B, 1, H, Dh)
-        let scores = dense::scores(&q, &stored.keys.narrow(2, from, seen)?, scoring.softcap, mask.as_ref())?;
-        let z = dense::weigh(&dense::softmax(&scores)?, &stored.values.narrow(2, from, seen)?)?.squeeze(1)?; // (B, H, Dh)
+        let scores = dense::scores(
+            &q,
+            &stored.keys.narrow(2, from, seen)?,
+            scoring.softcap,
+            mask.as_ref(),
+        )?;
+        let z = dense::weigh(
+            &dense::softmax(&scores)?,
+            &stored.values.narrow(2, from, seen)?,
+        )?
+        .squeeze(1)?; // (B, H, Dh)
         let order: Vec<u32> = members.iter().map(|m| m.lane as u32).collect();
         gather(&order, device)?.take(&z)
     }
@@ -260,7 +326,10 @@ mod tests {
     const WIDTH: usize = 8;
 
     fn plainly(scale: f64) -> Scoring {
-        Scoring { scale, softcap: None }
+        Scoring {
+            scale,
+            softcap: None,
+        }
     }
 
     /// One sequence and all its keys and values, one `(K, Dh)` after the other.
@@ -275,7 +344,9 @@ mod tests {
 
     fn random(shape: (usize, usize), seed: &mut u64) -> Tensor {
         let mut next = || {
-            *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            *seed = seed
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             (*seed >> 40) as f32 / (1 << 23) as f32 - 1.0
         };
         let values: Vec<f32> = (0..shape.0 * shape.1).map(|_| next()).collect();
@@ -286,17 +357,28 @@ mod tests {
     fn plain(q: &Tensor, of: &Sequence) -> Vec<f32> {
         let from = of.keys.len().saturating_sub(of.window);
         let q: Vec<Vec<f32>> = q.to_vec2().unwrap();
-        let rows =
-            |all: &[Tensor]| -> Vec<Vec<Vec<f32>>> { all[from..].iter().map(|t| t.to_vec2().unwrap()).collect() };
+        let rows = |all: &[Tensor]| -> Vec<Vec<Vec<f32>>> {
+            all[from..].iter().map(|t| t.to_vec2().unwrap()).collect()
+        };
         let (keys, values) = (rows(&of.keys), rows(&of.values));
         let mut out = Vec::new();
         for (head, q) in q.iter().enumerate() {
             let kv = head / (HEADS / KV_HEADS);
-            let score = |k: &Vec<Vec<f32>>| q.iter().zip(&k[kv]).map(|(a, b)| f64::from(a * b)).sum::<f64>() * 0.5;
+            let score = |k: &Vec<Vec<f32>>| {
+                q.iter()
+                    .zip(&k[kv])
+                    .map(|(a, b)| f64::from(a * b))
+                    .sum::<f64>()
+                    * 0.5
+            };
             let weights: Vec<f64> = keys.iter().map(|k| score(k).exp()).collect();
             let total: f64 = weights.iter().sum();
             for d in 0..WIDTH {
-                let sum: f64 = weights.iter().zip(&values).map(|(w, v)| w * f64::from(v[kv][d])).sum();
+                let sum: f64 = weights
+                    .iter()
+                    .zip(&values)
+                    .map(|(w, v)| w * f64::from(v[kv][d]))
+                    .sum();
                 out.push((sum / total) as f32);
             }
         }
@@ -313,23 +395,57 @@ mod tests {
         for step in 0..700_usize {
             sequences.retain(|s| s.ends > step);
             // Now and then nobody is left, now and then many come at once.
-            let many = if step % 97 == 0 { 9 } else { usize::from(step % 11 == 0) };
+            let many = if step % 97 == 0 {
+                9
+            } else {
+                usize::from(step % 11 == 0)
+            };
             for i in 0..if (300..330).contains(&step) { 0 } else { many } {
                 let prompt = 1 + (step * 7 + i * 13) % 90;
-                let rows = |seed: &mut u64| (0..prompt).map(|_| random((KV_HEADS, WIDTH), seed)).collect::<Vec<_>>();
+                let rows = |seed: &mut u64| {
+                    (0..prompt)
+                        .map(|_| random((KV_HEADS, WIDTH), seed))
+                        .collect::<Vec<_>>()
+                };
                 let (keys, values) = (rows(&mut seed), rows(&mut seed));
-                let ends = step + 1 + (step * 3 + i * 29) % 120 + if step == 0 && i == 0 { 290 } else { 0 };
+                let ends = step
+                    + 1
+                    + (step * 3 + i * 29) % 120
+                    + if step == 0 && i == 0 { 290 } else { 0 };
                 let window = if i % 3 == 1 { 20 } else { usize::MAX };
-                sequences.insert(sequences.len() * i / 9, Sequence { seat: None, prompt, keys, values, ends, window });
+                sequences.insert(
+                    sequences.len() * i / 9,
+                    Sequence {
+                        seat: None,
+                        prompt,
+                        keys,
+                        values,
+                        ends,
+                        window,
+                    },
+                );
             }
             if sequences.is_empty() {
                 assert_eq!(meter.bytes(), 0, "nobody is left in step {step}");
                 continue;
             }
             let fresh: Vec<bool> = sequences.iter().map(|s| s.seat.is_none()).collect();
-            let longest = sequences.iter().filter(|s| s.seat.is_none()).map(|s| s.prompt).max().unwrap_or(0);
+            let longest = sequences
+                .iter()
+                .filter(|s| s.seat.is_none())
+                .map(|s| s.prompt)
+                .max()
+                .unwrap_or(0);
             let before = lanes.lock().columns;
-            lanes.step(&mut sequences.iter_mut().map(|s| &mut s.seat).collect::<Vec<_>>(), longest).unwrap();
+            lanes
+                .step(
+                    &mut sequences
+                        .iter_mut()
+                        .map(|s| &mut s.seat)
+                        .collect::<Vec<_>>(),
+                    longest,
+                )
+                .unwrap();
             packed += usize::from(lanes.lock().columns != before);
             steps += 1;
             let count = sequences.len();
@@ -337,9 +453,18 @@ mod tests {
                 let rows: Vec<Tensor> = (0..count).map(|_| random((heads, WIDTH), seed)).collect();
                 Tensor::stack(&rows, 0).unwrap()
             };
-            let (q, k, v) = (rows(HEADS, &mut seed), rows(KV_HEADS, &mut seed), rows(KV_HEADS, &mut seed));
-            // Every third step the call is made in two parts, and its rows stand in another order than the lanes.
-            let halves = if step % 3 == 0 { [0..count / 2, count / 2..count] } else { [0..0, 0..count] };
+            let (q, k, v) = (
+                rows(HEADS, &mut seed),
+                rows(KV_HEADS, &mut seed),
+                rows(KV_HEADS, &mut seed),
+            );
+            // Every third step the call is made in two parts, and its rows stand in another order
+            // than the lanes.
+            let halves = if step % 3 == 0 {
+                [0..count / 2, count / 2..count]
+            } else {
+                [0..0, 0..count]
+            };
             for half in halves.into_iter().filter(|h| !h.is_empty()) {
                 let mut members = Vec::new();
                 for row in half.clone().rev() {
@@ -347,27 +472,55 @@ mod tests {
                     let brings = if fresh[row] {
                         let piece = |all: &[Tensor]| Tensor::stack(all, 0).unwrap();
                         let cut = sequence.prompt.div_ceil(2);
-                        let two = [0..cut, cut..sequence.prompt].into_iter().filter(|r| !r.is_empty());
-                        two.map(|r| (piece(&sequence.keys[r.clone()]), piece(&sequence.values[r]))).collect()
+                        let two = [0..cut, cut..sequence.prompt]
+                            .into_iter()
+                            .filter(|r| !r.is_empty());
+                        two.map(|r| (piece(&sequence.keys[r.clone()]), piece(&sequence.values[r])))
+                            .collect()
                     } else {
                         Vec::new()
                     };
                     sequence.keys.push(k.get(row).unwrap());
                     sequence.values.push(v.get(row).unwrap());
-                    let (lane, seen) =
-                        (sequence.seat.as_ref().unwrap().number(), sequence.keys.len().min(sequence.window));
-                    members.push(Member { lane, row: row as u32, seen, brings });
+                    let (lane, seen) = (
+                        sequence.seat.as_ref().unwrap().number(),
+                        sequence.keys.len().min(sequence.window),
+                    );
+                    members.push(Member {
+                        lane,
+                        row: row as u32,
+                        seen,
+                        brings,
+                    });
                 }
-                let z = lanes.attend((3, 0), &members, (&q, &k, &v), plainly(0.5), &Masks::default()).unwrap();
+                let z = lanes
+                    .attend(
+                        (3, 0),
+                        &members,
+                        (&q, &k, &v),
+                        plainly(0.5),
+                        &Masks::default(),
+                    )
+                    .unwrap();
                 for (i, row) in half.rev().enumerate() {
-                    let found: Vec<f32> = z.get(i).unwrap().flatten_all().unwrap().to_vec1().unwrap();
-                    for (a, b) in found.iter().zip(plain(&q.get(row).unwrap(), &sequences[row])) {
-                        assert!((a - b).abs() < 1e-5, "step {step}, row {row}: {a}, expected {b}");
+                    let found: Vec<f32> =
+                        z.get(i).unwrap().flatten_all().unwrap().to_vec1().unwrap();
+                    for (a, b) in found
+                        .iter()
+                        .zip(plain(&q.get(row).unwrap(), &sequences[row]))
+                    {
+                        assert!(
+                            (a - b).abs() < 1e-5,
+                            "step {step}, row {row}: {a}, expected {b}"
+                        );
                     }
                 }
             }
         }
-        assert!(packed > 3 && steps > 500, "{packed} layouts in {steps} steps");
+        assert!(
+            packed > 3 && steps > 500,
+            "{packed} layouts in {steps} steps"
+        );
         sequences.clear();
         assert_eq!(meter.bytes(), 0);
     }
@@ -381,7 +534,22 @@ mod tests {
         drop(b);
         lanes.step(&mut [&mut a], 0).unwrap();
         let x = Tensor::zeros((1, 2, 8), DType::F32, &Device::Cpu).unwrap();
-        let member = Member { lane: a.as_ref().unwrap().number(), row: 0, seen: 1, brings: Vec::new() };
-        assert!(lanes.attend((0, 0), &[member], (&x, &x, &x), plainly(1.0), &Masks::default()).is_ok());
+        let member = Member {
+            lane: a.as_ref().unwrap().number(),
+            row: 0,
+            seen: 1,
+            brings: Vec::new(),
+        };
+        assert!(
+            lanes
+                .attend(
+                    (0, 0),
+                    &[member],
+                    (&x, &x, &x),
+                    plainly(1.0),
+                    &Masks::default()
+                )
+                .is_ok()
+        );
     }
 }

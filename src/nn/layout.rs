@@ -20,7 +20,8 @@ pub struct Span {
     pub rows: Range<usize>,
     /// The number of each row's token in its sequence, picture or view; ascending.
     pub tokens: Arc<[u32]>,
-    /// The rotary position of each row; a row of the table of angles, see [`Rope::row`](super::Rope::row).
+    /// The rotary position of each row; a row of the table of angles, see
+    /// [`Rope::row`](super::Rope::row).
     pub positions: Arc<[u32]>,
     /// How many layers of its path the rows have passed.
     pub slot: usize,
@@ -36,21 +37,45 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// Appends the `rows` rows of a view of a picture, or of a sequence: tokens 0, 1, ... at positions of the same number.
+    /// Appends the `rows` rows of a view of a picture, or of a sequence: tokens 0, 1, ... at
+    /// positions of the same number.
     pub fn whole(&mut self, sequence: usize, (image, view): (usize, usize), rows: usize) {
         let tokens: Arc<[u32]> = (0..rows as u32).collect();
-        self.push(Span { sequence, image, view, tokens: tokens.clone(), positions: tokens, ..Span::default() });
+        self.push(Span {
+            sequence,
+            image,
+            view,
+            tokens: tokens.clone(),
+            positions: tokens,
+            ..Span::default()
+        });
     }
 
-    /// Appends rows of a sequence: these tokens at these positions, which have passed `slot` layers.
-    pub fn rows_of(&mut self, sequence: usize, slot: usize, tokens: Arc<[u32]>, positions: Arc<[u32]>) {
-        self.push(Span { sequence, tokens, positions, slot, ..Span::default() });
+    /// Appends rows of a sequence: these tokens at these positions, which have passed `slot`
+    /// layers.
+    pub fn rows_of(
+        &mut self,
+        sequence: usize,
+        slot: usize,
+        tokens: Arc<[u32]>,
+        positions: Arc<[u32]>,
+    ) {
+        self.push(Span {
+            sequence,
+            tokens,
+            positions,
+            slot,
+            ..Span::default()
+        });
     }
 
     /// Appends `span` at the end, wherever its rows were.
     pub fn push(&mut self, span: Span) {
         let start = self.rows();
-        self.spans.push(Span { rows: start..start + span.tokens.len(), ..span });
+        self.spans.push(Span {
+            rows: start..start + span.tokens.len(),
+            ..span
+        });
     }
 
     /// Number of rows.
@@ -74,8 +99,8 @@ impl Layout {
         (chosen, rows)
     }
 
-    /// Of each span the rows in `kept` (ascending, counted within the span), or all where that is `None`; packed anew, with the
-    /// rows they had.
+    /// Of each span the rows in `kept` (ascending, counted within the span), or all where that is
+    /// `None`; packed anew, with the rows they had.
     pub fn thin(&self, kept: &[Option<Vec<u32>>]) -> (Self, Vec<u32>) {
         let mut thinned = Self::default();
         let mut rows = Vec::new();
@@ -87,16 +112,25 @@ impl Layout {
                 all = (0..span.rows.len() as u32).collect();
                 &all
             };
-            let at = |values: &[u32]| kept.iter().filter_map(|&i| values.get(i as usize).copied()).collect();
+            let at = |values: &[u32]| {
+                kept.iter()
+                    .filter_map(|&i| values.get(i as usize).copied())
+                    .collect()
+            };
             rows.extend(kept.iter().map(|i| span.rows.start as u32 + i));
-            let span = Span { tokens: at(&span.tokens), positions: at(&span.positions), ..span.clone() };
+            let span = Span {
+                tokens: at(&span.tokens),
+                positions: at(&span.positions),
+                ..span.clone()
+            };
             thinned.push(span);
         }
         (thinned, rows)
     }
 }
 
-/// `value` with `parts` in place of the rows that they are of (ascending), which may be more or fewer.
+/// `value` with `parts` in place of the rows that they are of (ascending), which may be more or
+/// fewer.
 pub fn replace_rows(value: Tensor, parts: Vec<(Range<usize>, Tensor)>) -> Result<Tensor> {
     if parts.is_empty() {
         return Ok(value);

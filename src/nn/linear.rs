@@ -1,5 +1,6 @@
-//! The linear layer: the only caller of a weight matmul, and so the keeper of row invariance: the result of a row depends on
-//! that row alone, never on how many rows share the call. On a CPU [`gemm`](super::gemm) holds it to the bit.
+//! The linear layer: the only caller of a weight matmul, and so the keeper of row invariance: the
+//! result of a row depends on that row alone, never on how many rows share the call. On a CPU
+//! [`gemm`](super::gemm) holds it to the bit.
 
 use candle_core::{DType, Device, Tensor};
 
@@ -29,10 +30,18 @@ impl Linear {
     pub fn new(weight: Tensor, bias: Option<Tensor>) -> Result<Self> {
         let dtype = weight.dtype();
         if !is_ours(weight.device()) {
-            return Ok(Self { weight: Weight::Plain(weight), bias, dtype });
+            return Ok(Self {
+                weight: Weight::Plain(weight),
+                bias,
+                dtype,
+            });
         }
         let bias = bias.map(|b| as_floats(&b)).transpose()?;
-        Ok(Self { weight: Weight::Packed(gemm::pack(&weight)?, weight.dim(0)?), bias, dtype })
+        Ok(Self {
+            weight: Weight::Packed(gemm::pack(&weight)?, weight.dim(0)?),
+            bias,
+            dtype,
+        })
     }
 
     /// `(out, in)`.
@@ -72,8 +81,14 @@ impl Linear {
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         match &self.weight {
             Weight::Packed(panels, out) => {
-                let product = Product { panels, bias: self.bias.as_ref(), out: *out };
-                as_floats(x)?.apply_op1_no_bwd(&product)?.to_dtype(x.dtype())
+                let product = Product {
+                    panels,
+                    bias: self.bias.as_ref(),
+                    out: *out,
+                };
+                as_floats(x)?
+                    .apply_op1_no_bwd(&product)?
+                    .to_dtype(x.dtype())
             }
             Weight::Plain(weight) => {
                 let y = x.matmul(&weight.t()?)?;

@@ -1,29 +1,47 @@
-//! The blocks that transformers are made of. Every GEMM and every attention of the server lives here.
+//! The blocks that transformers are made of. Every GEMM and every attention of the server lives
+//! here.
 //!
-//! Tensors are *packed rows*: the rows of all sequences of a step stand end to end in one `(R, D)` tensor without padding,
-//! and [`Layout`] says which rows are whose. Linear layers, norms and activations see rows and nothing else; attention runs
-//! per sequence over its own keys. So sequences under different interventions share every GEMM.
+//! Tensors are *packed rows*: the rows of all sequences of a step stand end to end in one `(R, D)`
+//! tensor without padding, and [`Layout`] says which rows are whose. Linear layers, norms and
+//! activations see rows and nothing else; attention runs per sequence over its own keys. So
+//! sequences under different interventions share every GEMM.
 //!
-//! This folder knows tensors and hook points; it must never see an intervention, a prompt or a request.
+//! This folder knows tensors and hook points; it must never see an intervention, a prompt or a
+//! request.
 
-#[expect(clippy::inline_always, reason = "code is compiled for an instruction set only where it is inlined")]
+#[expect(
+    clippy::inline_always,
+    reason = "code is compiled for an instruction set only where it is inlined"
+)]
 mod activation;
-#[expect(clippy::inline_always, reason = "code is compiled for an instruction set only where it is inlined")]
+#[expect(
+    clippy::inline_always,
+    reason = "code is compiled for an instruction set only where it is inlined"
+)]
 mod attend;
 mod attention;
 mod block;
 mod dense;
-#[expect(clippy::inline_always, reason = "code is compiled for an instruction set only where it is inlined")]
+#[expect(
+    clippy::inline_always,
+    reason = "code is compiled for an instruction set only where it is inlined"
+)]
 mod gemm;
 mod hook;
 mod kernels;
 mod lanes;
 mod layout;
 mod linear;
-#[expect(clippy::inline_always, reason = "code is compiled for an instruction set only where it is inlined")]
+#[expect(
+    clippy::inline_always,
+    reason = "code is compiled for an instruction set only where it is inlined"
+)]
 mod norm;
 mod rope;
-#[expect(clippy::inline_always, reason = "code is compiled for an instruction set only where it is inlined")]
+#[expect(
+    clippy::inline_always,
+    reason = "code is compiled for an instruction set only where it is inlined"
+)]
 mod simd;
 mod track;
 mod transformer;

@@ -51,10 +51,15 @@ impl Norm {
     /// One of the same width with weights of 1 and biases of 0.
     pub fn untrained(&self) -> Result<Self> {
         Ok(match self {
-            Self::Layer { weight, bias, eps } => {
-                Self::Layer { weight: weight.ones_like()?, bias: bias.zeros_like()?, eps: *eps }
-            }
-            Self::Rms { weight, eps } => Self::Rms { weight: weight.ones_like()?, eps: *eps },
+            Self::Layer { weight, bias, eps } => Self::Layer {
+                weight: weight.ones_like()?,
+                bias: bias.zeros_like()?,
+                eps: *eps,
+            },
+            Self::Rms { weight, eps } => Self::Rms {
+                weight: weight.ones_like()?,
+                eps: *eps,
+            },
         })
     }
 
@@ -63,22 +68,31 @@ impl Norm {
         if !is_ours(x.device()) {
             let x = x.contiguous()?;
             return match self {
-                Self::Layer { weight, bias, eps } => candle_nn::ops::layer_norm(&x, weight, bias, *eps as f32),
+                Self::Layer { weight, bias, eps } => {
+                    candle_nn::ops::layer_norm(&x, weight, bias, *eps as f32)
+                }
                 Self::Rms { weight, eps } if weight.dtype() == x.dtype() => {
                     candle_nn::ops::rms_norm(&x, weight, *eps as f32)
                 }
                 // A weight that is kept more precise than the rows.
                 Self::Rms { weight, eps } => {
-                    candle_nn::ops::rms_norm(&x.to_dtype(weight.dtype())?, weight, *eps as f32)?.to_dtype(x.dtype())
+                    candle_nn::ops::rms_norm(&x.to_dtype(weight.dtype())?, weight, *eps as f32)?
+                        .to_dtype(x.dtype())
                 }
             };
         }
         let values = |t: &Tensor| as_floats(t)?.to_vec1::<f32>();
         let rows = match self {
-            Self::Layer { weight, bias, eps } => {
-                RowNorm { weight: values(weight)?, bias: Some(values(bias)?), eps: *eps as f32 }
-            }
-            Self::Rms { weight, eps } => RowNorm { weight: values(weight)?, bias: None, eps: *eps as f32 },
+            Self::Layer { weight, bias, eps } => RowNorm {
+                weight: values(weight)?,
+                bias: Some(values(bias)?),
+                eps: *eps as f32,
+            },
+            Self::Rms { weight, eps } => RowNorm {
+                weight: values(weight)?,
+                bias: None,
+                eps: *eps as f32,
+            },
         };
         as_floats(x)?.apply_op1_no_bwd(&rows)?.to_dtype(x.dtype())
     }
@@ -103,7 +117,9 @@ impl CustomOp1 for RowNorm {
             candle_core::bail!("a norm over {width} of {:?}", layout.shape());
         }
         let mut y = vec![0.0; x.len()];
-        let parts = y.par_chunks_mut(ROWS * width).zip(x.par_chunks(ROWS * width));
+        let parts = y
+            .par_chunks_mut(ROWS * width)
+            .zip(x.par_chunks(ROWS * width));
         parts.for_each(|(y, x)| run(Rows { norm: self, x, y }));
         Ok((CpuStorage::F32(y), layout.shape().clone()))
     }
@@ -122,7 +138,11 @@ impl NullaryFnOnce for Rows<'_> {
     fn call(self) {
         let RowNorm { weight, bias, eps } = self.norm;
         let width = weight.len();
-        for (x, y) in self.x.chunks_exact(width).zip(self.y.chunks_exact_mut(width)) {
+        for (x, y) in self
+            .x
+            .chunks_exact(width)
+            .zip(self.y.chunks_exact_mut(width))
+        {
             match bias {
                 None => {
                     let scale = 1.0 / (sum(x, |x| x * x) / width as f32 + eps).sqrt();

@@ -1,7 +1,9 @@
-//! What the CPU kernels share: the instruction set found at run time, numbers of any width read as f32, and `exp`.
+//! What the CPU kernels share: the instruction set found at run time, numbers of any width read as
+//! f32, and `exp`.
 //!
-//! Every kernel computes one value by one fixed chain of operations, whatever shares the call and however wide the vectors are.
-//! Row invariance rests on that, and so does agreement between machines.
+//! Every kernel computes one value by one fixed chain of operations, whatever shares the call and
+//! however wide the vectors are. Row invariance rests on that, and so does agreement between
+//! machines.
 
 use candle_core::{CpuStorage, DType, Layout, Tensor, bail};
 use half::slice::HalfFloatSliceExt;
@@ -30,7 +32,9 @@ pub(super) enum Numbers<'a> {
 impl<'a> Numbers<'a> {
     /// Fails where the tensor is not contiguous, or holds no floating-point numbers.
     pub(super) fn of(storage: &'a CpuStorage, layout: &Layout) -> Result<Self> {
-        let Some((start, end)) = layout.contiguous_offsets() else { bail!("a kernel needs a contiguous tensor") };
+        let Some((start, end)) = layout.contiguous_offsets() else {
+            bail!("a kernel needs a contiguous tensor")
+        };
         match storage {
             CpuStorage::F32(values) => Ok(Self::F32(&values[start..end])),
             CpuStorage::BF16(values) => Ok(Self::Bf16(&values[start..end])),
@@ -62,7 +66,8 @@ pub(super) fn as_floats(x: &Tensor) -> Result<Tensor> {
     x.to_dtype(DType::F32)?.contiguous()
 }
 
-/// `e^x` within 2 units in the last place; 0 below -87.3. After Cephes: `2^n e^r` with `|r| <= ln 2 / 2`.
+/// `e^x` within 2 units in the last place; 0 below -87.3. After Cephes: `2^n e^r` with
+/// `|r| <= ln 2 / 2`.
 #[inline(always)]
 pub(super) fn exp(x: f32) -> f32 {
     const LEAST: f32 = -87.3;
@@ -87,7 +92,8 @@ pub(super) fn exp(x: f32) -> f32 {
     if x < LEAST { 0.0 } else { p * scale }
 }
 
-/// `tanh(x)` within 3 units in the last place. After Cephes: a polynomial near 0, `1 - 2 / (e^(2 |x|) + 1)` elsewhere.
+/// `tanh(x)` within 3 units in the last place. After Cephes: a polynomial near 0,
+/// `1 - 2 / (e^(2 |x|) + 1)` elsewhere.
 #[inline(always)]
 pub(super) fn tanh(x: f32) -> f32 {
     let (size, z) = (x.abs(), x * x);
@@ -124,7 +130,11 @@ pub(super) fn map<const N: usize>(inputs: [&[f32]; N], out: &mut [f32], f: impl 
             }
         }
     }
-    let chunk = if out.len() * 16 < WORTH_SHARING { out.len().max(1) } else { 4096 };
+    let chunk = if out.len() * 16 < WORTH_SHARING {
+        out.len().max(1)
+    } else {
+        4096
+    };
     out.par_chunks_mut(chunk).enumerate().for_each(|(i, out)| {
         let inputs = inputs.map(|x| &x[i * chunk..]);
         run(Chunk { inputs, out, f });
@@ -138,7 +148,10 @@ mod tests {
         for i in -4000..=4000 {
             let x = i as f32 / 400.0;
             let exact = f64::from(x).tanh();
-            assert!((f64::from(super::tanh(x)) - exact).abs() <= 3.6e-7 * exact.abs(), "{x}");
+            assert!(
+                (f64::from(super::tanh(x)) - exact).abs() <= 3.6e-7 * exact.abs(),
+                "{x}"
+            );
         }
         assert_eq!(super::tanh(1000.0), 1.0);
         assert_eq!(super::tanh(f32::NEG_INFINITY), -1.0);
@@ -150,7 +163,10 @@ mod tests {
         for i in -870..=880 {
             let x = i as f32 / 10.0;
             let exact = f64::from(x).exp();
-            assert!((f64::from(super::exp(x)) / exact - 1.0).abs() < 2.4e-7, "{x}");
+            assert!(
+                (f64::from(super::exp(x)) / exact - 1.0).abs() < 2.4e-7,
+                "{x}"
+            );
         }
         assert_eq!(super::exp(f32::NEG_INFINITY).to_bits(), 0);
         assert_eq!(super::exp(0.0).to_bits(), 1f32.to_bits());

@@ -1,5 +1,5 @@
-//! What is kept of a sequence on its way up a stack: keys and values of every layer that it ran, and rows of the residual stream
-//! where other sequences will start.
+//! What is kept of a sequence on its way up a stack: keys and values of every layer that it ran,
+//! and rows of the residual stream where other sequences will start.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,9 +23,15 @@ impl Meter {
 
     /// Counts the bytes of `tensors` until it is dropped.
     pub(super) fn charge<'a>(&self, tensors: impl IntoIterator<Item = &'a Tensor>) -> Charge {
-        let bytes = tensors.into_iter().map(|t| t.elem_count() * t.dtype().size_in_bytes()).sum();
+        let bytes = tensors
+            .into_iter()
+            .map(|t| t.elem_count() * t.dtype().size_in_bytes())
+            .sum();
         self.0.fetch_add(bytes, Ordering::Relaxed);
-        Charge { meter: self.clone(), bytes }
+        Charge {
+            meter: self.clone(),
+            bytes,
+        }
     }
 }
 
@@ -84,7 +90,8 @@ pub struct Checkpoint {
     _charge: Charge,
 }
 
-/// What is kept of one sequence. Not `Clone`: what is generated belongs to one alone; see [`Track::fork`].
+/// What is kept of one sequence. Not `Clone`: what is generated belongs to one alone; see
+/// [`Track::fork`].
 #[derive(Debug, Default)]
 pub struct Track {
     slots: Vec<Slot>,
@@ -111,28 +118,49 @@ pub(super) struct Keys {
 }
 
 impl Track {
-    /// Of a sequence with `prompt` tokens that goes on for at most `room`. `kv` counts keys and values, `rows` the residual stream.
+    /// Of a sequence with `prompt` tokens that goes on for at most `room`. `kv` counts keys and
+    /// values, `rows` the residual stream.
     pub fn new(prompt: usize, room: usize, kv: &Meter, rows: &Meter) -> Self {
-        Self { prompt: prompt as u32, room: room.max(1), kv: kv.clone(), rows: rows.clone(), ..Self::default() }
+        Self {
+            prompt: prompt as u32,
+            room: room.max(1),
+            kv: kv.clone(),
+            rows: rows.clone(),
+            ..Self::default()
+        }
     }
 
-    /// Another sequence that agrees with this one below layer number `slot` (counted along its path), and there and above on the
-    /// tokens before `position`: it shares these keys and values. Nothing that was generated is shared, and once something was, a
-    /// sequence that writes in lanes has nothing to share.
+    /// Another sequence that agrees with this one below layer number `slot` (counted along its
+    /// path), and there and above on the tokens before `position`: it shares these keys and values.
+    /// Nothing that was generated is shared, and once something was, a sequence that writes in
+    /// lanes has nothing to share.
     pub fn fork(&self, slot: usize, position: u32, prompt: usize, room: usize) -> Self {
         let mut fork = Self::new(prompt, room, &self.kv, &self.rows);
         for (i, own) in self.slots.iter().enumerate() {
             let until = if i < slot { u32::MAX } else { position };
             let cut = |(piece, rows): &(Arc<Piece>, usize)| {
-                (piece.clone(), piece.tokens[..*rows].partition_point(|&t| t < until))
+                (
+                    piece.clone(),
+                    piece.tokens[..*rows].partition_point(|&t| t < until),
+                )
             };
-            let pieces = own.pieces.iter().map(cut).filter(|(_, rows)| *rows > 0).collect();
-            fork.slots.push(Slot { layer: own.layer, pieces, ..Slot::default() });
+            let pieces = own
+                .pieces
+                .iter()
+                .map(cut)
+                .filter(|(_, rows)| *rows > 0)
+                .collect();
+            fork.slots.push(Slot {
+                layer: own.layer,
+                pieces,
+                ..Slot::default()
+            });
         }
         fork
     }
 
-    /// What is generated will be kept in `lanes`. Nobody may look into the attention of such tokens.
+    /// What is generated will be kept in `lanes`. Nobody may look into the attention of such
+    /// tokens.
     pub fn write_in(&mut self, lanes: &Lanes) {
         self.lanes = Some(lanes.clone());
     }
@@ -140,7 +168,10 @@ impl Track {
     /// Where the row of `span` is kept, if that is in lanes.
     pub(super) fn lanes_of(&mut self, span: &Span) -> Option<(Lanes, &mut Option<Seat>)> {
         let generated = span.tokens.len() == 1 && span.tokens[0] >= self.prompt;
-        self.lanes.clone().filter(|_| generated).map(|lanes| (lanes, &mut self.seat))
+        self.lanes
+            .clone()
+            .filter(|_| generated)
+            .map(|lanes| (lanes, &mut self.seat))
     }
 
     /// How many keys it has brought at most to its first token.
@@ -148,8 +179,8 @@ impl Track {
         self.prompt as usize
     }
 
-    /// `token` passes layer `layer`, number `slot` of its path, in a lane: the lane, how often it ran that layer before, the tokens that
-    /// are there, this one included, and what it brings.
+    /// `token` passes layer `layer`, number `slot` of its path, in a lane: the lane, how often it
+    /// ran that layer before, the tokens that are there, this one included, and what it brings.
     #[expect(clippy::type_complexity, reason = "four things that a lane needs")]
     pub(super) fn write(
         &mut self,
@@ -160,11 +191,17 @@ impl Track {
             candle_core::bail!("a sequence writes without a lane");
         };
         let slot = self.slot(slot, layer);
-        let before = self.slots[..slot].iter().filter(|s| s.layer == layer).count();
+        let before = self.slots[..slot]
+            .iter()
+            .filter(|s| s.layer == layer)
+            .count();
         let slot = &mut self.slots[slot];
         let mut brings = Vec::new();
         for (piece, rows) in slot.pieces.drain(..) {
-            brings.push((piece.keys.narrow(0, 0, rows)?, piece.values.narrow(0, 0, rows)?));
+            brings.push((
+                piece.keys.narrow(0, 0, rows)?,
+                piece.values.narrow(0, 0, rows)?,
+            ));
             slot.in_lane.extend_from_slice(&piece.tokens[..rows]);
         }
         slot.in_lane.push(token);
@@ -180,7 +217,8 @@ impl Track {
         slot
     }
 
-    /// From now on the residual stream before layer number `slot` is kept, for tokens from `position` on.
+    /// From now on the residual stream before layer number `slot` is kept, for tokens from
+    /// `position` on.
     pub fn keep(&mut self, slot: usize, position: u32) {
         let from = self.wanted.entry(slot).or_insert(position);
         *from = position.min(*from);
@@ -199,25 +237,36 @@ impl Track {
 
     /// Keeps the rows `x (T, D)` of `span` where they are wanted.
     pub(super) fn pass(&mut self, span: &Span, x: &Tensor) -> Result<()> {
-        let Some(&position) = self.wanted.get(&span.slot) else { return Ok(()) };
+        let Some(&position) = self.wanted.get(&span.slot) else {
+            return Ok(());
+        };
         let first = span.tokens.partition_point(|&t| t < position);
         let count = span.tokens.len() - first;
         if count == 0 {
             return Ok(());
         }
-        let rows = x.narrow(0, span.rows.start + first, count)?.force_contiguous()?;
-        let (tokens, positions) = (span.tokens[first..].to_vec(), span.positions[first..].to_vec());
+        let rows = x
+            .narrow(0, span.rows.start + first, count)?
+            .force_contiguous()?;
+        let (tokens, positions) = (
+            span.tokens[first..].to_vec(),
+            span.positions[first..].to_vec(),
+        );
         let charge = self.rows.charge([&rows]);
-        self.checkpoints.entry(span.slot).or_default().push(Arc::new(Checkpoint {
-            rows,
-            tokens,
-            positions,
-            _charge: charge,
-        }));
+        self.checkpoints
+            .entry(span.slot)
+            .or_default()
+            .push(Arc::new(Checkpoint {
+                rows,
+                tokens,
+                positions,
+                _charge: charge,
+            }));
         Ok(())
     }
 
-    /// Appends `k`, `v (T, K, Dh)` of `tokens` at layer `layer`, number `slot` of its path, and returns all so far.
+    /// Appends `k`, `v (T, K, Dh)` of `tokens` at layer `layer`, number `slot` of its path, and
+    /// returns all so far.
     pub(super) fn extend(
         &mut self,
         (slot, layer): (usize, usize),
@@ -229,7 +278,12 @@ impl Track {
         if tokens.first().is_some_and(|&t| t < self.prompt) {
             let (keys, values) = (k.force_contiguous()?, v.force_contiguous()?);
             let charge = self.kv.charge([&keys, &values]);
-            let piece = Piece { keys, values, tokens: tokens.clone(), _charge: charge };
+            let piece = Piece {
+                keys,
+                values,
+                tokens: tokens.clone(),
+                _charge: charge,
+            };
             slot.pieces.push((Arc::new(piece), tokens.len()));
         } else {
             let tail = slot.tail.get_or_insert_with(|| Tail {
@@ -242,12 +296,22 @@ impl Track {
             tail.values.append(v)?;
             tail.tokens.extend_from_slice(tokens);
             if tail.charge.bytes == 0 {
-                tail.charge = self.kv.charge([tail.keys.all_data(), tail.values.all_data()].into_iter().flatten());
+                tail.charge = self.kv.charge(
+                    [tail.keys.all_data(), tail.values.all_data()]
+                        .into_iter()
+                        .flatten(),
+                );
             }
         }
-        let mut keys = Keys { pieces: Vec::with_capacity(slot.pieces.len() + 1), tokens: Vec::new() };
+        let mut keys = Keys {
+            pieces: Vec::with_capacity(slot.pieces.len() + 1),
+            tokens: Vec::new(),
+        };
         for (piece, rows) in &slot.pieces {
-            keys.pieces.push((piece.keys.narrow(0, 0, *rows)?, piece.values.narrow(0, 0, *rows)?));
+            keys.pieces.push((
+                piece.keys.narrow(0, 0, *rows)?,
+                piece.values.narrow(0, 0, *rows)?,
+            ));
             keys.tokens.extend_from_slice(&piece.tokens[..*rows]);
         }
         if let Some(tail) = &slot.tail

@@ -17,12 +17,13 @@ pub struct Transformer {
 }
 
 impl Transformer {
-    /// Runs the first `layers` blocks, or those that the hooks say, on each sequence: `x (R, D) -> (R', D)` with its layout,
-    /// which has fewer rows where hooks drop some. A span whose rows have passed some layers already (its `slot`) joins where they
-    /// stand. `tracks[i]` belongs to `layout.spans[i]`; a sequence without one attends to its own rows alone.
+    /// Runs the first `layers` blocks, or those that the hooks say, on each sequence:
+    /// `x (R, D) -> (R', D)` with its layout, which has fewer rows where hooks drop some. A span
+    /// whose rows have passed some layers already (its `slot`) joins where they stand. `tracks[i]`
+    /// belongs to `layout.spans[i]`; a sequence without one attends to its own rows alone.
     ///
-    /// Sequences on different paths meet again: in every round the lowest layer that any sequence has next is run by all that
-    /// have it next.
+    /// Sequences on different paths meet again: in every round the lowest layer that any sequence
+    /// has next is run by all that have it next.
     pub fn forward(
         &self,
         mut x: Tensor,
@@ -41,11 +42,26 @@ impl Transformer {
             None => Some(span.slot).filter(|&l| l < layers),
         };
         Self::pass(&layout, |_| true, &x, tracks)?;
-        while let Some(layer) = layout.spans.iter().zip(&paths).filter_map(|(s, p)| next_of(s, p)).min() {
+        while let Some(layer) = layout
+            .spans
+            .iter()
+            .zip(&paths)
+            .filter_map(|(s, p)| next_of(s, p))
+            .min()
+        {
             let Some(block) = self.blocks.get(layer) else {
-                candle_core::bail!("{} has {} layers, asked for layer {layer}", self.stack.name(), self.blocks.len());
+                candle_core::bail!(
+                    "{} has {} layers, asked for layer {layer}",
+                    self.stack.name(),
+                    self.blocks.len()
+                );
             };
-            let runs: Vec<bool> = layout.spans.iter().zip(&paths).map(|(s, p)| next_of(s, p) == Some(layer)).collect();
+            let runs: Vec<bool> = layout
+                .spans
+                .iter()
+                .zip(&paths)
+                .map(|(s, p)| next_of(s, p) == Some(layer))
+                .collect();
             let at = (self.stack, layer);
             if runs.iter().all(|&r| r) {
                 x = block.forward(x, &layout, at, &frame, tracks, hooks)?;
@@ -53,9 +69,20 @@ impl Transformer {
                 let (active, rows) = layout.select(|i| runs[i]);
                 let index = Tensor::from_slice(&rows, rows.len(), x.device())?;
                 let frame = self.frame(&active, &x)?;
-                let mut own: Vec<Option<&mut Track>> =
-                    tracks.iter_mut().zip(&runs).filter(|(_, r)| **r).map(|(t, _)| t.as_deref_mut()).collect();
-                let y = block.forward(x.index_select(&index, 0)?, &active, at, &frame, &mut own, hooks)?;
+                let mut own: Vec<Option<&mut Track>> = tracks
+                    .iter_mut()
+                    .zip(&runs)
+                    .filter(|(_, r)| **r)
+                    .map(|(t, _)| t.as_deref_mut())
+                    .collect();
+                let y = block.forward(
+                    x.index_select(&index, 0)?,
+                    &active,
+                    at,
+                    &frame,
+                    &mut own,
+                    hooks,
+                )?;
                 x = scatter_rows(&x, &y, &rows, x.device())?;
             }
             let mut kept = vec![None; paths.len()];
@@ -92,7 +119,9 @@ impl Transformer {
     }
 
     fn frame(&self, layout: &Layout, x: &Tensor) -> Result<Frame> {
-        let Some(rope) = &self.rope else { return Ok(Frame::default()) };
+        let Some(rope) = &self.rope else {
+            return Ok(Frame::default());
+        };
         let positions: Vec<u32> = layout.positions().collect();
         let count = positions.len();
         let angles = rope.at(&Tensor::from_vec(positions, count, x.device())?)?;

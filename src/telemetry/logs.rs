@@ -16,7 +16,9 @@ pub enum LogFormat {
 /// Starts logging; a second call changes nothing. Fails where `filter` is none.
 pub fn init_logs(filter: &str, format: LogFormat) -> Result<(), String> {
     let filter = EnvFilter::try_new(filter).map_err(|e| format!("{filter:?}: {e}"))?;
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let logs = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     let logs = logs.with_ansi(std::io::stderr().is_terminal());
     // An error means that a subscriber is there already, which is fine.
     let _ = match format {

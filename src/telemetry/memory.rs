@@ -2,7 +2,8 @@
 
 use candle_core::Device;
 
-/// Bytes in use: on a GPU by all processes, on a CPU resident by this one; `None` where that cannot be had.
+/// Bytes in use: on a GPU by all processes, on a CPU resident by this one; `None` where that cannot
+/// be had.
 pub fn memory_used(device: &Device) -> Option<u64> {
     match device {
         #[cfg(feature = "cuda")]

@@ -1,8 +1,9 @@
 //! Pictures: from the bytes of a file to the tensor that the tower sees.
 //!
-//! bytes -> [`decode`] -> [`Rgb`] -> [`Processor::picture`] (resize, crop or tile: what the model sees) -> image
-//! interventions -> [`Processor::normalise`] -> `(3, H, W)` for each view. It agrees with Hugging Face's processors, Pillow's and
-//! torchvision's, to the last bit; it must not know which model asks.
+//! bytes -> [`decode`] -> [`Rgb`] -> [`Processor::picture`] (resize, crop or tile: what the model
+//! sees) -> image interventions -> [`Processor::normalise`] -> `(3, H, W)` for each view. It agrees
+//! with Hugging Face's processors, Pillow's and torchvision's, to the last bit; it must not know
+//! which model asks.
 
 mod anyres;
 mod decode;
@@ -67,13 +68,24 @@ pub struct Rgb {
 impl Rgb {
     /// One colour.
     pub fn filled(width: usize, height: usize, colour: [u8; 3]) -> Self {
-        Self { width, height, data: colour.repeat(width * height) }
+        Self {
+            width,
+            height,
+            data: colour.repeat(width * height),
+        }
     }
 
     /// Copies `other` in with its corner at (`x`, `y`); what stands out is cut off.
     pub fn paste(&mut self, other: &Self, x: isize, y: isize) {
-        let columns = |width: usize| (0..width as isize).filter(|c| (0..self.width as isize).contains(&(c + x)));
-        let (Some(first), Some(last)) = (columns(other.width).next(), columns(other.width).next_back()) else { return };
+        let columns = |width: usize| {
+            (0..width as isize).filter(|c| (0..self.width as isize).contains(&(c + x)))
+        };
+        let (Some(first), Some(last)) = (
+            columns(other.width).next(),
+            columns(other.width).next_back(),
+        ) else {
+            return;
+        };
         let length = 3 * (last - first + 1) as usize;
         for row in 0..other.height {
             let target = row as isize + y;

@@ -7,7 +7,8 @@ use image::{ImageEncoder, codecs::png::PngEncoder};
 
 use super::{Area, Error, Rgb};
 
-/// A grid of `side` x `side` cells over a picture; where the pixels do not divide, cells differ by one pixel.
+/// A grid of `side` x `side` cells over a picture; where the pixels do not divide, cells differ by
+/// one pixel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Grid {
     /// Cells along each side.
@@ -22,7 +23,9 @@ impl Grid {
 
     /// The cell of one axis that place `at` of `pixels` falls in.
     pub fn cell_of(self, at: usize, pixels: usize) -> usize {
-        (0..self.side).find(|&cell| self.cut(cell, pixels).contains(&at)).unwrap_or(0)
+        (0..self.side)
+            .find(|&cell| self.cut(cell, pixels).contains(&at))
+            .unwrap_or(0)
     }
 
     /// Number of cells.
@@ -30,8 +33,15 @@ impl Grid {
         self.side * self.side
     }
 
-    /// Calls `write` for every pixel of cell `cell` of the grid over `area`, row by row, with where it stands in the data.
-    pub fn paint(self, picture: &mut Rgb, area: Area, cell: usize, mut write: impl FnMut(usize, &mut [u8])) {
+    /// Calls `write` for every pixel of cell `cell` of the grid over `area`, row by row, with where
+    /// it stands in the data.
+    pub fn paint(
+        self,
+        picture: &mut Rgb,
+        area: Area,
+        cell: usize,
+        mut write: impl FnMut(usize, &mut [u8]),
+    ) {
         let (row, column) = (cell / self.side, cell % self.side);
         for y in self.cut(row, area.height) {
             for x in self.cut(column, area.width) {
@@ -41,10 +51,15 @@ impl Grid {
         }
     }
 
-    /// Cell `to` of the grid over `area` of `picture` shows what cell `from` of `old` shows. Where the two differ by a pixel, the
-    /// last row or column is repeated, or cut off.
+    /// Cell `to` of the grid over `area` of `picture` shows what cell `from` of `old` shows. Where
+    /// the two differ by a pixel, the last row or column is repeated, or cut off.
     pub fn copy(self, old: &Rgb, picture: &mut Rgb, area: Area, from: usize, to: usize) {
-        let cut = |cell: usize| (self.cut(cell / self.side, area.height), self.cut(cell % self.side, area.width));
+        let cut = |cell: usize| {
+            (
+                self.cut(cell / self.side, area.height),
+                self.cut(cell % self.side, area.width),
+            )
+        };
         let (source, target) = (cut(from), cut(to));
         let along = |to: usize, source: &Range<usize>, target: &Range<usize>| {
             source.start + (to - target.start).min(source.len().saturating_sub(1))
@@ -52,7 +67,10 @@ impl Grid {
         for y in target.0.clone() {
             for x in target.1.clone() {
                 let place = |y: usize, x: usize| 3 * ((area.top + y) * old.width + area.left + x);
-                let read = place(along(y, &source.0, &target.0), along(x, &source.1, &target.1));
+                let read = place(
+                    along(y, &source.0, &target.0),
+                    along(x, &source.1, &target.1),
+                );
                 let write = place(y, x);
                 picture.data[write..write + 3].copy_from_slice(&old.data[read..read + 3]);
             }
@@ -60,14 +78,20 @@ impl Grid {
     }
 }
 
-/// `picture` with `area` under a Gaussian blur: separable, in f64, the kernel cut off at three standard deviations and
-/// normalised, the edges of the area repeated, rounded once at the end.
+/// `picture` with `area` under a Gaussian blur: separable, in f64, the kernel cut off at three
+/// standard deviations and normalised, the edges of the area repeated, rounded once at the end.
 pub fn blur(picture: &Rgb, area: Area, sigma: f64) -> Rgb {
     let radius = (3.0 * sigma).ceil() as isize;
-    let kernel: Vec<f64> = (-radius..=radius).map(|i| (-0.5 * (i as f64 / sigma).powi(2)).exp()).collect();
+    let kernel: Vec<f64> = (-radius..=radius)
+        .map(|i| (-0.5 * (i as f64 / sigma).powi(2)).exp())
+        .collect();
     let total: f64 = kernel.iter().sum();
     let pass = |values: &[f64], across: bool| -> Vec<f64> {
-        let (length, step) = if across { (area.width, 3) } else { (area.height, 3 * area.width) };
+        let (length, step) = if across {
+            (area.width, 3)
+        } else {
+            (area.height, 3 * area.width)
+        };
         let mut out = vec![0.0; values.len()];
         for (i, out) in out.iter_mut().enumerate() {
             let at = (i / step % length) as isize;
@@ -83,7 +107,10 @@ pub fn blur(picture: &Rgb, area: Area, sigma: f64) -> Rgb {
         let start = 3 * ((area.top + y) * picture.width + area.left);
         start..start + 3 * area.width
     };
-    let values: Vec<f64> = (0..area.height).flat_map(|y| &picture.data[row(y)]).map(|&v| f64::from(v)).collect();
+    let values: Vec<f64> = (0..area.height)
+        .flat_map(|y| &picture.data[row(y)])
+        .map(|&v| f64::from(v))
+        .collect();
     let values = pass(&pass(&values, true), false);
     let mut blurred = picture.clone();
     for y in 0..area.height {
@@ -99,7 +126,12 @@ pub fn blur(picture: &Rgb, area: Area, sigma: f64) -> Rgb {
 pub fn encode_png(picture: &Rgb) -> Result<Vec<u8>, Error> {
     let mut out = Cursor::new(Vec::new());
     PngEncoder::new(&mut out)
-        .write_image(&picture.data, picture.width as u32, picture.height as u32, image::ExtendedColorType::Rgb8)
+        .write_image(
+            &picture.data,
+            picture.width as u32,
+            picture.height as u32,
+            image::ExtendedColorType::Rgb8,
+        )
         .map_err(|e| Error::Damaged(e.to_string()))?;
     Ok(out.into_inner())
 }
@@ -112,16 +144,27 @@ mod tests {
     fn cells_cover_an_axis_once() {
         for side in 1..9 {
             for pixels in side..20 {
-                let all: Vec<usize> = (0..side).flat_map(|cell| Grid { side }.cut(cell, pixels)).collect();
+                let all: Vec<usize> = (0..side)
+                    .flat_map(|cell| Grid { side }.cut(cell, pixels))
+                    .collect();
                 assert_eq!(all, (0..pixels).collect::<Vec<_>>());
-                assert!((0..pixels).all(|p| Grid { side }.cut(Grid { side }.cell_of(p, pixels), pixels).contains(&p)));
+                assert!((0..pixels).all(|p| {
+                    Grid { side }
+                        .cut(Grid { side }.cell_of(p, pixels), pixels)
+                        .contains(&p)
+                }));
             }
         }
     }
 
     #[test]
     fn blurring_keeps_what_is_flat_and_smooths_the_rest() {
-        let area = Area { left: 1, top: 0, width: 5, height: 4 };
+        let area = Area {
+            left: 1,
+            top: 0,
+            width: 5,
+            height: 4,
+        };
         let flat = Rgb::filled(7, 4, [9, 100, 255]);
         assert_eq!(blur(&flat, area, 2.0), flat);
         let mut dot = Rgb::filled(7, 4, [0; 3]);
@@ -129,15 +172,27 @@ mod tests {
         let blurred = blur(&dot, area, 1.0);
         let red = |x: usize, y: usize| blurred.data[3 * (7 * y + x)];
         assert!(red(3, 1) > red(2, 1) && red(2, 1) == red(4, 1) && red(3, 0) > 0);
-        assert_eq!((red(0, 1), red(6, 1)), (0, 0), "outside of the area nothing changes");
+        assert_eq!(
+            (red(0, 1), red(6, 1)),
+            (0, 0),
+            "outside of the area nothing changes"
+        );
     }
 
     #[test]
     fn shuffled_cells_of_unlike_sizes_repeat_or_lose_an_edge() {
         let mut old = Rgb::filled(5, 1, [0; 3]);
-        old.data.iter_mut().enumerate().for_each(|(i, v)| *v = (i / 3) as u8);
+        old.data
+            .iter_mut()
+            .enumerate()
+            .for_each(|(i, v)| *v = (i / 3) as u8);
         let mut new = old.clone();
-        let area = Area { left: 0, top: 0, width: 5, height: 1 };
+        let area = Area {
+            left: 0,
+            top: 0,
+            width: 5,
+            height: 1,
+        };
         // Columns 0..2 and 2..5; the grid has two rows, of which the first is empty.
         Grid { side: 2 }.copy(&old, &mut new, area, 2, 3);
         Grid { side: 2 }.copy(&old, &mut new, area, 3, 2);

@@ -38,7 +38,10 @@ impl View {
             part.paste(of, -(left as isize), -(top as isize));
             part
         };
-        Self { image: part(&self.image), mean: self.mean.as_ref().map(part) }
+        Self {
+            image: part(&self.image),
+            mean: self.mean.as_ref().map(part),
+        }
     }
 }
 
@@ -68,13 +71,18 @@ impl Picture {
         self.base.image.width
     }
 
-    /// What the tower sees: the base view, then the tiles row by row, all as large as the base view.
+    /// What the tower sees: the base view, then the tiles row by row, all as large as the base
+    /// view.
     pub fn views(&self) -> Vec<View> {
         let side = self.side();
         let mut views = vec![self.base.clone()];
         if let Some(Canvas { view, .. }) = &self.canvas {
             for top in (0..view.image.height).step_by(side) {
-                views.extend((0..view.image.width).step_by(side).map(|left| view.cut(left, top, side)));
+                views.extend(
+                    (0..view.image.width)
+                        .step_by(side)
+                        .map(|left| view.cut(left, top, side)),
+                );
             }
         }
         views
@@ -87,7 +95,12 @@ impl Picture {
 
     /// The images that show the picture, and where: the base view, then the canvas.
     pub fn areas(&mut self) -> Vec<(&mut View, Area)> {
-        let whole = Area { left: 0, top: 0, width: self.base.image.width, height: self.base.image.height };
+        let whole = Area {
+            left: 0,
+            top: 0,
+            width: self.base.image.width,
+            height: self.base.image.height,
+        };
         let mut areas = vec![(&mut self.base, whole)];
         areas.extend(self.canvas.as_mut().map(|c| (&mut c.view, c.content)));
         areas

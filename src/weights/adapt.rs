@@ -28,11 +28,15 @@ impl Taken {
 impl Checkpoint {
     /// The weights of an adapter's folder.
     pub fn open_adapter(folder: &Path) -> Result<Self, Error> {
-        let files = ["adapter_model.safetensors", "adapter_model.bin"].map(|name| folder.join(name));
+        let files =
+            ["adapter_model.safetensors", "adapter_model.bin"].map(|name| folder.join(name));
         if let Some(path) = files.iter().find(|path| path.is_file()) {
             return Self::open(std::slice::from_ref(path));
         }
-        fail(format!("{}: neither adapter_model.safetensors nor adapter_model.bin", folder.display()))
+        fail(format!(
+            "{}: neither adapter_model.safetensors nor adapter_model.bin",
+            folder.display()
+        ))
     }
 
     /// What the original LLaVA trains whole beside an adapter, its projector for one.
@@ -41,25 +45,41 @@ impl Checkpoint {
         path.is_file().then(|| Self::open(&[path])).transpose()
     }
 
-    /// Merges an adapter: `config` is its adapter_config.json, and `beside` the tensors that were trained whole in a file of
-    /// their own. Every tensor of both must find its place.
-    pub fn adapt(&mut self, config: &serde_json::Value, adapter: Self, beside: Option<Self>) -> Result<(), Error> {
+    /// Merges an adapter: `config` is its adapter_config.json, and `beside` the tensors that were
+    /// trained whole in a file of their own. Every tensor of both must find its place.
+    pub fn adapt(
+        &mut self,
+        config: &serde_json::Value,
+        adapter: Self,
+        beside: Option<Self>,
+    ) -> Result<(), Error> {
         let config = Config::parse(config)?;
         let (updates, replacements) = adapter::sort(adapter.entries.keys())?;
-        let mut taken = Taken { entries: adapter.entries, files: self.files.len() };
+        let mut taken = Taken {
+            entries: adapter.entries,
+            files: self.files.len(),
+        };
         self.files.extend(adapter.files);
         for (name, own) in replacements {
             let name = canonical(&name);
             if !self.entries.contains_key(&name) && name != "lm_head.weight" {
-                return fail(format!("the base has no tensor {name}, which the adapter trained whole"));
+                return fail(format!(
+                    "the base has no tensor {name}, which the adapter trained whole"
+                ));
             }
             self.replaced.insert(name.clone());
-            self.entries.extend(taken.take(Some(own)).map(|entry| (name, entry)));
+            self.entries
+                .extend(taken.take(Some(own)).map(|entry| (name, entry)));
         }
         for (module, update) in updates {
             let name = canonical(&format!("{module}.weight"));
-            let Some(base) = self.entries.get(&name) else { return fail(format!("the base has no module {module}")) };
-            self.deltas.insert(name, delta(&config, &module, update, &base.shape, &mut taken)?);
+            let Some(base) = self.entries.get(&name) else {
+                return fail(format!("the base has no module {module}"));
+            };
+            self.deltas.insert(
+                name,
+                delta(&config, &module, update, &base.shape, &mut taken)?,
+            );
         }
         let Some(beside) = beside else { return Ok(()) };
         let files = self.files.len();
@@ -84,9 +104,15 @@ fn delta(
     config.check_target(module)?;
     let (rank, scale) = config.scale(module)?;
     let embedding = update.embedding;
-    let (a, b, magnitude) = (taken.take(update.a), taken.take(update.b), taken.take(update.magnitude));
+    let (a, b, magnitude) = (
+        taken.take(update.a),
+        taken.take(update.b),
+        taken.take(update.magnitude),
+    );
     config.check_magnitude(module, magnitude.is_some())?;
-    let (Some(a), Some(b)) = (a, b) else { return fail(format!("module {module} lacks lora_A or lora_B")) };
+    let (Some(a), Some(b)) = (a, b) else {
+        return fail(format!("module {module} lacks lora_A or lora_B"));
+    };
     let mut expected = flat(shape);
     if embedding {
         expected.reverse();
@@ -97,13 +123,27 @@ fn delta(
             "module {module}: lora_A {a:?} and lora_B {b:?} of rank {rank} do not fit the base's {shape:?}"
         ));
     }
-    if magnitude.as_ref().is_some_and(|m| embedding || m.shape.iter().product::<usize>() != expected[0]) {
-        return fail(format!("module {module}: lora_magnitude_vector does not fit the base's {shape:?}"));
+    if magnitude
+        .as_ref()
+        .is_some_and(|m| embedding || m.shape.iter().product::<usize>() != expected[0])
+    {
+        return fail(format!(
+            "module {module}: lora_magnitude_vector does not fit the base's {shape:?}"
+        ));
     }
-    Ok(Delta { a, b, magnitude, embedding, scale })
+    Ok(Delta {
+        a,
+        b,
+        magnitude,
+        embedding,
+        scale,
+    })
 }
 
 /// A shape as that of a matrix.
 fn flat(shape: &[usize]) -> [usize; 2] {
-    [shape.first().copied().unwrap_or(0), shape.iter().skip(1).product()]
+    [
+        shape.first().copied().unwrap_or(0),
+        shape.iter().skip(1).product(),
+    ]
 }

@@ -1,7 +1,9 @@
-//! Low-rank adapters (Hu et al. 2021) as PEFT writes them: adapter_config.json, and pairs `lora_A`, `lora_B` by the module
-//! that they change. Knows which module gets which scale; the product is made when a tensor is read.
+//! Low-rank adapters (Hu et al. 2021) as PEFT writes them: adapter_config.json, and pairs `lora_A`,
+//! `lora_B` by the module that they change. Knows which module gets which scale; the product is
+//! made when a tensor is read.
 //!
-//! Agrees with `merge_and_unload` of PEFT's `LoraModel`, weight-decomposed adapters (Liu et al. 2024) included.
+//! Agrees with `merge_and_unload` of PEFT's `LoraModel`, weight-decomposed adapters (Liu et al.
+//! 2024) included.
 
 use std::collections::BTreeMap;
 
@@ -25,7 +27,8 @@ pub(super) struct Update {
     pub(super) embedding: bool,
 }
 
-/// `scale B A`, added to a weight; with magnitudes its rows are then scaled to them. `T` says where a tensor is.
+/// `scale B A`, added to a weight; with magnitudes its rows are then scaled to them. `T` says where
+/// a tensor is.
 #[derive(Debug)]
 pub(super) struct Delta<T> {
     pub(super) a: T,
@@ -36,8 +39,8 @@ pub(super) struct Delta<T> {
 }
 
 impl<T> Delta<T> {
-    /// `base + scale B A` in f32, of the shape of `base`; of DoRA with rows of the given lengths. The outer error is that of
-    /// reading, the inner the device's.
+    /// `base + scale B A` in f32, of the shape of `base`; of DoRA with rows of the given lengths.
+    /// The outer error is that of reading, the inner the device's.
     pub(super) fn merge(
         &self,
         base: Tensor,
@@ -48,7 +51,13 @@ impl<T> Delta<T> {
         Ok(self.sum(base, &a, &b, magnitude))
     }
 
-    fn sum(&self, base: Tensor, a: &Tensor, b: &Tensor, magnitude: Option<Tensor>) -> candle_core::Result<Tensor> {
+    fn sum(
+        &self,
+        base: Tensor,
+        a: &Tensor,
+        b: &Tensor,
+        magnitude: Option<Tensor>,
+    ) -> candle_core::Result<Tensor> {
         let flat = |t: &Tensor| t.to_dtype(DType::F32)?.flatten_from(1);
         let update = (flat(b)?.matmul(&flat(a)?)? * self.scale)?; // (out, in)
         let update = if self.embedding { update.t()? } else { update };
@@ -56,7 +65,12 @@ impl<T> Delta<T> {
         let merged = match magnitude {
             Some(magnitude) => {
                 let length = merged.sqr()?.sum_keepdim(1)?.sqrt()?; // (out, 1)
-                merged.broadcast_mul(&magnitude.to_dtype(DType::F32)?.reshape(length.shape())?.div(&length)?)?
+                merged.broadcast_mul(
+                    &magnitude
+                        .to_dtype(DType::F32)?
+                        .reshape(length.shape())?
+                        .div(&length)?,
+                )?
             }
             None => merged,
         };
@@ -77,7 +91,8 @@ pub(super) enum Role {
     Replacement,
 }
 
-/// adapter_config.json: the fields that say what is merged. All others are checked by [`Config::parse`].
+/// adapter_config.json: the fields that say what is merged. All others are checked by
+/// [`Config::parse`].
 #[derive(Debug, Deserialize)]
 pub(super) struct Config {
     #[serde(default = "eight")]
@@ -104,8 +119,9 @@ fn eight_alpha() -> f64 {
     8.0
 }
 
-/// Fields that say how an adapter was trained or where it came from, and change no number of what is merged.
-/// `fan_in_fan_out` is one of them: PEFT unsets it for linear layers, and models here have no others.
+/// Fields that say how an adapter was trained or where it came from, and change no number of what
+/// is merged. `fan_in_fan_out` is one of them: PEFT unsets it for linear layers, and models here
+/// have no others.
 const HARMLESS: &[&str] = &[
     "alpha_pattern",
     "auto_mapping",
@@ -140,12 +156,23 @@ const HARMLESS: &[&str] = &[
 const HARMLESS_STARTS: &[&str] = &["gaussian", "eva", "orthogonal"];
 
 impl Config {
-    /// Parses adapter_config.json; a field that would change the numbers and is not known is an error that names it.
+    /// Parses adapter_config.json; a field that would change the numbers and is not known is an
+    /// error that names it.
     pub(super) fn parse(json: &Value) -> Result<Self, Error> {
-        let fail = |reason: String| Error::Adapter { reason: format!("adapter_config.json: {reason}") };
-        let fields = json.as_object().ok_or_else(|| fail("not an object".into()))?;
-        if json["peft_type"].as_str().is_some_and(|kind| kind != "LORA") {
-            return Err(fail(format!("peft_type {}; LORA is supported", json["peft_type"])));
+        let fail = |reason: String| Error::Adapter {
+            reason: format!("adapter_config.json: {reason}"),
+        };
+        let fields = json
+            .as_object()
+            .ok_or_else(|| fail("not an object".into()))?;
+        if json["peft_type"]
+            .as_str()
+            .is_some_and(|kind| kind != "LORA")
+        {
+            return Err(fail(format!(
+                "peft_type {}; LORA is supported",
+                json["peft_type"]
+            )));
         }
         for (field, value) in fields {
             let unset = match value {
@@ -155,14 +182,20 @@ impl Config {
                 _ => false,
             };
             let start = field == "init_lora_weights"
-                && (value == true || value.as_str().is_some_and(|start| HARMLESS_STARTS.contains(&start)));
+                && (value == true
+                    || value
+                        .as_str()
+                        .is_some_and(|start| HARMLESS_STARTS.contains(&start)));
             if !unset && !start && !HARMLESS.contains(&field.as_str()) {
                 return Err(fail(format!("{field} {value} is not supported")));
             }
         }
         let config = Self::deserialize(json).map_err(|e| fail(e.to_string()))?;
         if config.r == 0 || !config.lora_alpha.is_finite() {
-            return Err(fail(format!("r {} with lora_alpha {}", config.r, config.lora_alpha)));
+            return Err(fail(format!(
+                "r {} with lora_alpha {}",
+                config.r, config.lora_alpha
+            )));
         }
         Ok(config)
     }
@@ -171,9 +204,12 @@ impl Config {
     pub(super) fn scale(&self, module: &str) -> Result<(usize, f64), Error> {
         let rank = match matching(self.rank_pattern.as_ref(), "rank_pattern", module)? {
             None => self.r,
-            Some(value) => value.as_u64().filter(|r| *r > 0).ok_or_else(|| Error::Adapter {
-                reason: format!("adapter_config.json: rank_pattern: {value} is no rank"),
-            })? as usize,
+            Some(value) => value
+                .as_u64()
+                .filter(|r| *r > 0)
+                .ok_or_else(|| Error::Adapter {
+                    reason: format!("adapter_config.json: rank_pattern: {value} is no rank"),
+                })? as usize,
         };
         let alpha = match matching(self.alpha_pattern.as_ref(), "alpha_pattern", module)? {
             None => self.lora_alpha,
@@ -182,34 +218,61 @@ impl Config {
             })?,
         };
         let rows = rank as f64;
-        Ok((rank, alpha / if self.use_rslora { rows.sqrt() } else { rows }))
+        Ok((
+            rank,
+            alpha / if self.use_rslora { rows.sqrt() } else { rows },
+        ))
     }
 
     /// Fails on a module that `target_modules` does not name: PEFT would leave its tensors unused.
     pub(super) fn check_target(&self, module: &str) -> Result<(), Error> {
-        let ends =
-            |suffix: &str| module == suffix || module.strip_suffix(suffix).is_some_and(|rest| rest.ends_with('.'));
+        let ends = |suffix: &str| {
+            module == suffix
+                || module
+                    .strip_suffix(suffix)
+                    .is_some_and(|rest| rest.ends_with('.'))
+        };
         let named = match &self.target_modules {
             Value::Null => true,
             Value::String(all) if all == "all-linear" => true,
-            Value::String(pattern) => regex("target_modules", &format!("^(?:{pattern})$"))?.is_match(module),
+            Value::String(pattern) => {
+                regex("target_modules", &format!("^(?:{pattern})$"))?.is_match(module)
+            }
             Value::Array(names) => names.iter().filter_map(Value::as_str).any(ends),
             _ => false,
         };
-        let reason =
-            || format!("module {module} has tensors, and target_modules of adapter_config.json does not name it");
-        if named { Ok(()) } else { Err(Error::Adapter { reason: reason() }) }
+        let reason = || {
+            format!(
+                "module {module} has tensors, and target_modules of adapter_config.json does not name it"
+            )
+        };
+        if named {
+            Ok(())
+        } else {
+            Err(Error::Adapter { reason: reason() })
+        }
     }
 
     /// Fails where a weight-decomposed adapter lacks its magnitudes, or another has them.
     pub(super) fn check_magnitude(&self, module: &str, has: bool) -> Result<(), Error> {
-        let reason = || format!("module {module}: use_dora {} and lora_magnitude_vector {has}", self.use_dora);
-        if self.use_dora == has { Ok(()) } else { Err(Error::Adapter { reason: reason() }) }
+        let reason = || {
+            format!(
+                "module {module}: use_dora {} and lora_magnitude_vector {has}",
+                self.use_dora
+            )
+        };
+        if self.use_dora == has {
+            Ok(())
+        } else {
+            Err(Error::Adapter { reason: reason() })
+        }
     }
 }
 
 fn regex(field: &str, pattern: &str) -> Result<Regex, Error> {
-    Regex::new(pattern).map_err(|e| Error::Adapter { reason: format!("adapter_config.json: {field}: {e}") })
+    Regex::new(pattern).map_err(|e| Error::Adapter {
+        reason: format!("adapter_config.json: {field}: {e}"),
+    })
 }
 
 /// The value of the first pattern that a module's name ends with.
@@ -226,10 +289,17 @@ fn matching<'a>(
     Ok(None)
 }
 
-/// The module (or, of a replacement, the tensor) of the base that an adapter's tensor is for, as the adapter spells it.
+/// The module (or, of a replacement, the tensor) of the base that an adapter's tensor is for, as
+/// the adapter spells it.
 pub(super) fn role(name: &str) -> (String, Role) {
-    let name = name.strip_prefix("base_model.model.").or_else(|| name.strip_prefix("base_model.")).unwrap_or(name);
-    let name = name.strip_suffix(".default").unwrap_or(name).replace(".default.", ".");
+    let name = name
+        .strip_prefix("base_model.model.")
+        .or_else(|| name.strip_prefix("base_model."))
+        .unwrap_or(name);
+    let name = name
+        .strip_suffix(".default")
+        .unwrap_or(name)
+        .replace(".default.", ".");
     for (suffix, role) in [
         (".lora_A.weight", Role::A),
         (".lora_B.weight", Role::B),
@@ -243,10 +313,15 @@ pub(super) fn role(name: &str) -> (String, Role) {
         }
     }
     // Parameters beside an adapter: trained whole.
-    (name.replace(".modules_to_save.", ".").replace(".base_layer.", "."), Role::Replacement)
+    (
+        name.replace(".modules_to_save.", ".")
+            .replace(".base_layer.", "."),
+        Role::Replacement,
+    )
 }
 
-/// The updates of an adapter by module, and its replacements (the base's tensor, the adapter's name of it).
+/// The updates of an adapter by module, and its replacements (the base's tensor, the adapter's name
+/// of it).
 type Sorted = (BTreeMap<String, Update>, Vec<(String, String)>);
 
 /// Sorts the names of an adapter's tensors by what they are for.
@@ -256,7 +331,9 @@ pub(super) fn sort<'a>(names: impl Iterator<Item = &'a String>) -> Result<Sorted
         let (module, role) = role(name);
         if role == Role::Replacement {
             if module.contains("lora_") || module.contains("token_adapter") {
-                return Err(Error::Adapter { reason: format!("tensor {name} is of a kind that is not supported") });
+                return Err(Error::Adapter {
+                    reason: format!("tensor {name} is of a kind that is not supported"),
+                });
             }
             replacements.push((module, name.clone()));
             continue;
@@ -269,7 +346,9 @@ pub(super) fn sort<'a>(names: impl Iterator<Item = &'a String>) -> Result<Sorted
             _ => &mut update.magnitude,
         };
         if let Some(other) = place.replace(name.clone()) {
-            return Err(Error::Adapter { reason: format!("tensors {other} and {name} are the same") });
+            return Err(Error::Adapter {
+                reason: format!("tensors {other} and {name} are the same"),
+            });
         }
     }
     Ok((updates, replacements))
@@ -289,13 +368,24 @@ mod tests {
             ("base_model.model.{}.lora_B.default.weight", Role::B),
             ("{}.lora_embedding_A.default", Role::EmbeddingA),
             ("base_model.model.{}.lora_magnitude_vector", Role::Magnitude),
-            ("base_model.model.{}.lora_magnitude_vector.default.weight", Role::Magnitude),
+            (
+                "base_model.model.{}.lora_magnitude_vector.default.weight",
+                Role::Magnitude,
+            ),
         ] {
-            assert_eq!(role(&name.replace("{}", module)), (module.to_owned(), expected));
+            assert_eq!(
+                role(&name.replace("{}", module)),
+                (module.to_owned(), expected)
+            );
         }
-        for name in ["base_model.model.x.linear_1.weight", "base_model.model.x.linear_1.modules_to_save.default.weight"]
-        {
-            assert_eq!(role(name), ("x.linear_1.weight".to_owned(), Role::Replacement));
+        for name in [
+            "base_model.model.x.linear_1.weight",
+            "base_model.model.x.linear_1.modules_to_save.default.weight",
+        ] {
+            assert_eq!(
+                role(name),
+                ("x.linear_1.weight".to_owned(), Role::Replacement)
+            );
         }
     }
 
@@ -306,9 +396,18 @@ mod tests {
             "rank_pattern": {"layers.1.self_attn.q_proj": 16}, "alpha_pattern": {".*k_proj": 2.0},
         }))
         .unwrap();
-        assert_eq!(config.scale("m.layers.0.self_attn.q_proj").unwrap(), (4, 4.0));
-        assert_eq!(config.scale("m.layers.1.self_attn.q_proj").unwrap(), (16, 2.0));
-        assert_eq!(config.scale("m.layers.1.self_attn.k_proj").unwrap(), (4, 1.0));
+        assert_eq!(
+            config.scale("m.layers.0.self_attn.q_proj").unwrap(),
+            (4, 4.0)
+        );
+        assert_eq!(
+            config.scale("m.layers.1.self_attn.q_proj").unwrap(),
+            (16, 2.0)
+        );
+        assert_eq!(
+            config.scale("m.layers.1.self_attn.k_proj").unwrap(),
+            (4, 1.0)
+        );
     }
 
     #[test]
@@ -321,10 +420,13 @@ mod tests {
             ("a_field_of_tomorrow", json!({"x": 1})),
             ("peft_type", json!("LOHA")),
         ] {
-            let error = Config::parse(&json!({ field: value })).unwrap_err().to_string();
+            let error = Config::parse(&json!({ field: value }))
+                .unwrap_err()
+                .to_string();
             assert!(error.contains(field), "{error}");
         }
-        let config = Config::parse(&json!({ "target_modules": ["q_proj"], "loftq_config": {} })).unwrap();
+        let config =
+            Config::parse(&json!({ "target_modules": ["q_proj"], "loftq_config": {} })).unwrap();
         assert!(config.check_target("layers.0.q_proj").is_ok());
         assert!(config.check_target("layers.0.xq_proj").is_err());
         assert!(config.check_magnitude("layers.0.q_proj", true).is_err());

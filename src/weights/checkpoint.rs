@@ -63,8 +63,8 @@ pub struct Tensors<'a> {
 }
 
 impl Checkpoint {
-    /// The weights of a folder as Hugging Face writes one: the shards that an index lists, or one file; safetensors where
-    /// there are some, else PyTorch's.
+    /// The weights of a folder as Hugging Face writes one: the shards that an index lists, or one
+    /// file; safetensors where there are some, else PyTorch's.
     pub fn open_folder(folder: &Path) -> Result<Self, Error> {
         for (index, single) in [
             ("model.safetensors.index.json", "model.safetensors"),
@@ -82,18 +82,30 @@ impl Checkpoint {
 
     /// The shards that an index lists; each tensor must stand in the shard that the index names.
     fn open_index(folder: &Path, path: &Path) -> Result<Self, Error> {
-        let damaged = |reason: String| Error::Index { path: path.to_owned(), reason };
-        let index: Index = serde_json::from_slice(&Bytes::map(path)?).map_err(|e| damaged(e.to_string()))?;
+        let damaged = |reason: String| Error::Index {
+            path: path.to_owned(),
+            reason,
+        };
+        let index: Index =
+            serde_json::from_slice(&Bytes::map(path)?).map_err(|e| damaged(e.to_string()))?;
         let files: BTreeSet<&String> = index.weight_map.values().collect();
         // A name with a folder in it could lead anywhere.
-        if let Some(file) = files.iter().find(|f| Path::new(f).file_name().is_none_or(|name| name != f.as_str())) {
+        if let Some(file) = files.iter().find(|f| {
+            Path::new(f)
+                .file_name()
+                .is_none_or(|name| name != f.as_str())
+        }) {
             return Err(damaged(format!("{file:?} is not the name of a file")));
         }
         let paths: Vec<PathBuf> = files.iter().map(|f| folder.join(f)).collect();
         let checkpoint = Self::open(&paths)?;
         for (name, file) in &index.weight_map {
             let entry = checkpoint.entries.get(&canonical(name));
-            let stands = entry.is_some_and(|e| paths[e.file].file_name().is_some_and(|f| f == file.as_str()));
+            let stands = entry.is_some_and(|e| {
+                paths[e.file]
+                    .file_name()
+                    .is_some_and(|f| f == file.as_str())
+            });
             if !stands && !is_buffer(name) {
                 return Err(damaged(format!("tensor {name} is not in {file}")));
             }
@@ -126,7 +138,10 @@ impl Checkpoint {
 
     /// No file at all: tensors are drawn when they are asked for.
     pub fn random() -> Self {
-        Self { random: true, ..Self::default() }
+        Self {
+            random: true,
+            ..Self::default()
+        }
     }
 
     /// Tells whether its tensors are drawn.
@@ -136,21 +151,40 @@ impl Checkpoint {
 
     fn add(&mut self, bytes: Bytes, path: &Path, located: Vec<Located>) -> Result<(), Error> {
         let file = self.files.len();
-        for Located { name, bytes: range, dtype, shape, fault } in located {
+        for Located {
+            name,
+            bytes: range,
+            dtype,
+            shape,
+            fault,
+        } in located
+        {
             if range.end > bytes.len() {
-                return Err(Error::Container { path: path.to_owned(), reason: format!("tensor {name} is cut off") });
+                return Err(Error::Container {
+                    path: path.to_owned(),
+                    reason: format!("tensor {name} is cut off"),
+                });
             }
-            let entry = Entry { file, bytes: range, dtype, shape, fault };
+            let entry = Entry {
+                file,
+                bytes: range,
+                dtype,
+                shape,
+                fault,
+            };
             if !is_buffer(&name) && self.entries.insert(canonical(&name), entry).is_some() {
-                return Err(Error::Twice { path: path.to_owned(), name });
+                return Err(Error::Twice {
+                    path: path.to_owned(),
+                    name,
+                });
             }
         }
         self.files.push(bytes);
         Ok(())
     }
 
-    /// BLAKE3 over name, dtype, shape and bytes of every tensor whose name begins with one of `prefixes`, in the order of
-    /// their names.
+    /// BLAKE3 over name, dtype, shape and bytes of every tensor whose name begins with one of
+    /// `prefixes`, in the order of their names.
     pub fn digest(&self, prefixes: &[&str]) -> blake3::Hash {
         let mut hasher = blake3::Hasher::new();
         if self.random {
@@ -159,11 +193,19 @@ impl Checkpoint {
         for (name, entry) in self.part(prefixes) {
             hasher.update(format!("{name} {} {:?}\n", entry.dtype, entry.shape).as_bytes());
             hasher.update(&self.files[entry.file][entry.bytes.clone()]);
-            let Some(delta) = self.deltas.get(name) else { continue };
-            for (part, entry) in [("A", Some(&delta.a)), ("B", Some(&delta.b)), ("magnitude", delta.magnitude.as_ref())]
-            {
+            let Some(delta) = self.deltas.get(name) else {
+                continue;
+            };
+            for (part, entry) in [
+                ("A", Some(&delta.a)),
+                ("B", Some(&delta.b)),
+                ("magnitude", delta.magnitude.as_ref()),
+            ] {
                 let Some(entry) = entry else { continue };
-                hasher.update(format!("{part} {} {:?} {}\n", entry.dtype, entry.shape, delta.scale).as_bytes());
+                hasher.update(
+                    format!("{part} {} {:?} {}\n", entry.dtype, entry.shape, delta.scale)
+                        .as_bytes(),
+                );
                 hasher.update(&self.files[entry.file][entry.bytes.clone()]);
             }
         }
@@ -175,13 +217,15 @@ impl Checkpoint {
         self.entries.keys().any(|name| name.starts_with(prefix))
     }
 
-    /// Takes over the tensors of `other` whose name begins with `from`, which becomes `to`; leaves the rest.
+    /// Takes over the tensors of `other` whose name begins with `from`, which becomes `to`; leaves
+    /// the rest.
     pub fn graft(&mut self, other: Self, from: &str, to: &str) {
         let files = self.files.len();
         self.files.extend(other.files);
         for (name, entry) in other.entries {
             if let Some(rest) = name.strip_prefix(from) {
-                self.entries.insert(format!("{to}{rest}"), entry.behind(files));
+                self.entries
+                    .insert(format!("{to}{rest}"), entry.behind(files));
             }
         }
     }
@@ -198,35 +242,60 @@ impl Checkpoint {
 
     /// Reads the names as those of Hugging Face's `ViTModel`, and makes a vision tower of it.
     pub fn into_tower(mut self) -> Self {
-        self.entries =
-            self.entries.into_iter().map(|(name, entry)| (super::names::canonical_vit(&name), entry)).collect();
+        self.entries = self
+            .entries
+            .into_iter()
+            .map(|(name, entry)| (super::names::canonical_vit(&name), entry))
+            .collect();
         self
     }
 
     /// Number of elements of those tensors.
     pub fn parameters(&self, prefixes: &[&str]) -> u64 {
-        self.part(prefixes).map(|(_, e)| e.shape.iter().map(|&d| d as u64).product::<u64>()).sum()
+        self.part(prefixes)
+            .map(|(_, e)| e.shape.iter().map(|&d| d as u64).product::<u64>())
+            .sum()
     }
 
     fn part(&self, prefixes: &[&str]) -> impl Iterator<Item = (&String, &Entry)> {
-        self.entries.iter().filter(move |(name, _)| prefixes.iter().any(|p| name.starts_with(p)))
+        self.entries
+            .iter()
+            .filter(move |(name, _)| prefixes.iter().any(|p| name.starts_with(p)))
     }
 
     /// Loads to `device` as `dtype`; `progress` hears of bytes loaded and bytes in all.
-    pub fn tensors<'a>(&'a self, dtype: DType, device: &Device, progress: &'a dyn Fn(u64, u64)) -> Tensors<'a> {
+    pub fn tensors<'a>(
+        &'a self,
+        dtype: DType,
+        device: &Device,
+        progress: &'a dyn Fn(u64, u64),
+    ) -> Tensors<'a> {
         let total = self.entries.values().map(|e| e.bytes.len() as u64).sum();
         if self.random && !device.is_cpu() {
-            // A device that cannot be seeded draws other numbers, which is as good for what they are for.
+            // A device that cannot be seeded draws other numbers, which is as good for what they
+            // are for.
             let _ = device.set_seed(0);
         }
         let (used, loaded, drawn) = (RefCell::default(), Cell::default(), Cell::default());
-        Tensors { checkpoint: self, device: device.clone(), dtype, used, progress, loaded, drawn, total }
+        Tensors {
+            checkpoint: self,
+            device: device.clone(),
+            dtype,
+            used,
+            progress,
+            loaded,
+            drawn,
+            total,
+        }
     }
 }
 
 impl std::fmt::Debug for Tensors<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Tensors").field("device", &self.device).field("dtype", &self.dtype).finish_non_exhaustive()
+        f.debug_struct("Tensors")
+            .field("device", &self.device)
+            .field("dtype", &self.dtype)
+            .finish_non_exhaustive()
     }
 }
 
@@ -234,17 +303,33 @@ impl Tensors<'_> {
     /// The tensor `name`, which must have `shape`.
     pub fn get(&self, name: &str, shape: &[usize]) -> Result<Tensor, Error> {
         if self.checkpoint.random {
-            return self.draw(name, shape).map_err(|source| Error::Device { name: name.to_owned(), source });
+            return self.draw(name, shape).map_err(|source| Error::Device {
+                name: name.to_owned(),
+                source,
+            });
         }
-        let entry = self.checkpoint.entries.get(name).ok_or_else(|| Error::Missing(name.to_owned()))?;
+        let entry = self
+            .checkpoint
+            .entries
+            .get(name)
+            .ok_or_else(|| Error::Missing(name.to_owned()))?;
         self.used.borrow_mut().insert(name.to_owned());
         if entry.shape != shape {
-            return Err(Error::Shape { name: name.to_owned(), found: entry.shape.clone(), expected: shape.to_vec() });
+            return Err(Error::Shape {
+                name: name.to_owned(),
+                found: entry.shape.clone(),
+                expected: shape.to_vec(),
+            });
         }
         let values = self.read(name, entry)?;
-        let device = |source| Error::Device { name: name.to_owned(), source };
+        let device = |source| Error::Device {
+            name: name.to_owned(),
+            source,
+        };
         let values = match self.checkpoint.deltas.get(name) {
-            Some(delta) => delta.merge(values, |entry| self.read(name, entry))?.map_err(device)?,
+            Some(delta) => delta
+                .merge(values, |entry| self.read(name, entry))?
+                .map_err(device)?,
             None => values,
         };
         values.to_dtype(self.dtype).map_err(device)
@@ -253,22 +338,35 @@ impl Tensors<'_> {
     /// A tensor as it stands in a file.
     fn read(&self, name: &str, entry: &Entry) -> Result<Tensor, Error> {
         if let Some(reason) = &entry.fault {
-            return Err(Error::Values { name: name.to_owned(), reason: reason.clone() });
+            return Err(Error::Values {
+                name: name.to_owned(),
+                reason: reason.clone(),
+            });
         }
         let dtype = match entry.dtype {
             Dtype::F32 => DType::F32,
             Dtype::F16 => DType::F16,
             Dtype::BF16 => DType::BF16,
-            other => return Err(Error::Dtype { name: name.to_owned(), dtype: other.to_string() }),
+            other => {
+                return Err(Error::Dtype {
+                    name: name.to_owned(),
+                    dtype: other.to_string(),
+                });
+            }
         };
         let bytes = &self.checkpoint.files[entry.file][entry.bytes.clone()];
         self.loaded.set(self.loaded.get() + bytes.len() as u64);
         (self.progress)(self.loaded.get(), self.total);
-        Tensor::from_raw_buffer(bytes, dtype, &entry.shape, &self.device)
-            .map_err(|source| Error::Device { name: name.to_owned(), source })
+        Tensor::from_raw_buffer(bytes, dtype, &entry.shape, &self.device).map_err(|source| {
+            Error::Device {
+                name: name.to_owned(),
+                source,
+            }
+        })
     }
 
-    /// A tensor as models are initialised: norms 1, biases 0, all else of mean 0 and standard deviation 0.02.
+    /// A tensor as models are initialised: norms 1, biases 0, all else of mean 0 and standard
+    /// deviation 0.02.
     fn draw(&self, name: &str, shape: &[usize]) -> candle_core::Result<Tensor> {
         const DEVIATION: f32 = 0.02;
         let count: usize = shape.iter().product();
@@ -280,9 +378,15 @@ impl Tensors<'_> {
         } else if name.contains("norm") {
             Tensor::ones(shape, DType::F32, &self.device)?
         } else if self.device.is_cpu() {
-            let seed = u64::from_le_bytes(blake3::hash(name.as_bytes()).as_bytes()[..8].try_into().unwrap_or_default());
+            let seed = u64::from_le_bytes(
+                blake3::hash(name.as_bytes()).as_bytes()[..8]
+                    .try_into()
+                    .unwrap_or_default(),
+            );
             // Uniform: twelve times as fast as normal numbers, and of the same deviation.
-            let value = |i: usize| DEVIATION * 3f32.sqrt() * (2.0 * unit(seed.wrapping_add(i as u64)) - 1.0);
+            let value = |i: usize| {
+                DEVIATION * 3f32.sqrt() * (2.0 * unit(seed.wrapping_add(i as u64)) - 1.0)
+            };
             let values: Vec<f32> = (0..count).into_par_iter().map(value).collect();
             Tensor::from_vec(values, shape, &self.device)?
         } else {
@@ -307,8 +411,15 @@ impl Tensors<'_> {
 
     /// Tells whether both are there with the same dtype, shape and bytes, before any adapter.
     pub fn are_equal(&self, one: &str, other: &str) -> bool {
-        let found = [one, other].map(|name| self.checkpoint.entries.get(name).filter(|entry| entry.fault.is_none()));
-        let [Some(one), Some(other)] = found else { return false };
+        let found = [one, other].map(|name| {
+            self.checkpoint
+                .entries
+                .get(name)
+                .filter(|entry| entry.fault.is_none())
+        });
+        let [Some(one), Some(other)] = found else {
+            return false;
+        };
         let bytes = |entry: &Entry| &self.checkpoint.files[entry.file][entry.bytes.clone()];
         (one.dtype, &one.shape) == (other.dtype, &other.shape) && bytes(one) == bytes(other)
     }
@@ -320,7 +431,12 @@ impl Tensors<'_> {
 
     /// The same for all tensors whose name begins with `prefix`.
     pub fn ignore_all(&self, prefix: &str) {
-        let names = self.checkpoint.entries.keys().filter(|n| n.starts_with(prefix)).cloned();
+        let names = self
+            .checkpoint
+            .entries
+            .keys()
+            .filter(|n| n.starts_with(prefix))
+            .cloned();
         self.used.borrow_mut().extend(names);
     }
 
@@ -329,8 +445,18 @@ impl Tensors<'_> {
         let total = self.total + self.drawn_bytes();
         (self.progress)(total, total);
         let used = self.used.into_inner();
-        let unused: Vec<String> = self.checkpoint.entries.keys().filter(|n| !used.contains(*n)).cloned().collect();
-        if unused.is_empty() { Ok(()) } else { Err(Error::Unused(unused)) }
+        let unused: Vec<String> = self
+            .checkpoint
+            .entries
+            .keys()
+            .filter(|n| !used.contains(*n))
+            .cloned()
+            .collect();
+        if unused.is_empty() {
+            Ok(())
+        } else {
+            Err(Error::Unused(unused))
+        }
     }
 
     /// The device that tensors go to.
@@ -361,8 +487,10 @@ struct Index {
 /// Where the tensors of a safetensors file stand.
 fn safetensors(path: &Path, bytes: &[u8]) -> Result<Vec<Located>, Error> {
     // Checks the header's length, that the tensors tile the buffer, and that shapes fit sizes.
-    let (header, metadata) = SafeTensors::read_metadata(bytes)
-        .map_err(|e| Error::Container { path: path.to_owned(), reason: e.to_string() })?;
+    let (header, metadata) = SafeTensors::read_metadata(bytes).map_err(|e| Error::Container {
+        path: path.to_owned(),
+        reason: e.to_string(),
+    })?;
     let data = header + 8;
     let located = |(name, info): (String, &TensorInfo)| Located {
         name,

@@ -17,7 +17,10 @@ pub(super) enum Bytes {
 impl Bytes {
     /// Maps `path` read-only.
     pub(super) fn map(path: &Path) -> Result<Self, Error> {
-        let io = |source| Error::Io { path: path.to_owned(), source };
+        let io = |source| Error::Io {
+            path: path.to_owned(),
+            source,
+        };
         // Opening a named pipe would wait for a writer, for ever.
         if !std::fs::metadata(path).map_err(io)?.is_file() {
             return Err(io(std::io::Error::other("not a regular file")));
@@ -27,9 +30,12 @@ impl Bytes {
         if file.metadata().map_err(io)?.len() == 0 {
             return Ok(Self::Embedded(&[]));
         }
-        // SAFETY: the map is read-only and private to this process. Whoever truncates a checkpoint while it is being
-        // loaded gets a SIGBUS, as with every mapped reader; nothing is read from it after loading.
-        unsafe { memmap2::Mmap::map(&file) }.map(Self::Mapped).map_err(io)
+        // SAFETY: the map is read-only and private to this process. Whoever truncates a checkpoint
+        // while it is being loaded gets a SIGBUS, as with every mapped reader; nothing is read from
+        // it after loading.
+        unsafe { memmap2::Mmap::map(&file) }
+            .map(Self::Mapped)
+            .map_err(io)
     }
 }
 

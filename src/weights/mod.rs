@@ -1,7 +1,8 @@
 //! Checkpoints: from files to named tensors.
 //!
-//! Owns the containers (safetensors, PyTorch's zip files) and the name layouts in the wild. It must not know what the tensors mean: shapes
-//! are what the model asks for, and a tensor that is missing, misshapen or left over is an error that names it.
+//! Owns the containers (safetensors, PyTorch's zip files) and the name layouts in the wild. It must
+//! not know what the tensors mean: shapes are what the model asks for, and a tensor that is
+//! missing, misshapen or left over is an error that names it.
 
 mod adapt;
 mod adapter;

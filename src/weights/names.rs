@@ -26,7 +26,10 @@ pub(super) fn canonical(name: &str) -> String {
         ("language_model.lm_head.", "lm_head."),
         ("model.mm_projector.", "mm_projector."),
         // A projector of one layer.
-        ("mm_projector.weight", "multi_modal_projector.linear_1.weight"),
+        (
+            "mm_projector.weight",
+            "multi_modal_projector.linear_1.weight",
+        ),
         ("mm_projector.bias", "multi_modal_projector.linear_1.bias"),
     ];
     let mut name = name.to_owned();
@@ -42,15 +45,24 @@ pub(super) fn canonical(name: &str) -> String {
 fn original_projector(name: &str) -> Option<String> {
     let (number, rest) = name.strip_prefix("mm_projector.")?.split_once('.')?;
     let number: usize = number.parse().ok().filter(|n| n % 2 == 0)?;
-    Some(format!("multi_modal_projector.linear_{}.{rest}", number / 2 + 1))
+    Some(format!(
+        "multi_modal_projector.linear_{}.{rest}",
+        number / 2 + 1
+    ))
 }
 
 /// The name used here for a tensor called `name` in Hugging Face's `ViTModel`, a tower by itself.
 pub(super) fn canonical_vit(name: &str) -> String {
     const RULES: [(&str, &str); 13] = [
-        ("embeddings.patch_embeddings.projection.", "embeddings.patch_embedding."),
+        (
+            "embeddings.patch_embeddings.projection.",
+            "embeddings.patch_embedding.",
+        ),
         ("embeddings.cls_token", "embeddings.class_embedding"),
-        ("embeddings.position_embeddings", "embeddings.position_embedding.weight"),
+        (
+            "embeddings.position_embeddings",
+            "embeddings.position_embedding.weight",
+        ),
         ("encoder.layer.", "encoder.layers."),
         (".attention.attention.query.", ".self_attn.q_proj."),
         (".attention.attention.key.", ".self_attn.k_proj."),
@@ -63,11 +75,13 @@ pub(super) fn canonical_vit(name: &str) -> String {
         ("layernorm.", "post_layernorm."),
     ];
     let name = name.strip_prefix("vit.").unwrap_or(name);
-    let name = RULES.iter().fold(name.to_owned(), |name, (from, to)| match name.find(from) {
-        Some(0) => format!("{to}{}", &name[from.len()..]),
-        Some(_) if from.starts_with('.') => name.replacen(from, to, 1),
-        _ => name,
-    });
+    let name = RULES
+        .iter()
+        .fold(name.to_owned(), |name, (from, to)| match name.find(from) {
+            Some(0) => format!("{to}{}", &name[from.len()..]),
+            Some(_) if from.starts_with('.') => name.replacen(from, to, 1),
+            _ => name,
+        });
     format!("vision_tower.{name}")
 }
 
@@ -88,13 +102,25 @@ mod tests {
             "model.vision_tower.encoder.layers.0.mlp.fc1.weight",
             "vision_tower.encoder.layers.0.mlp.fc1.weight",
         ] {
-            assert_eq!(canonical(name), "vision_tower.encoder.layers.0.mlp.fc1.weight");
+            assert_eq!(
+                canonical(name),
+                "vision_tower.encoder.layers.0.mlp.fc1.weight"
+            );
         }
-        for name in ["language_model.model.norm.weight", "model.language_model.norm.weight"] {
+        for name in [
+            "language_model.model.norm.weight",
+            "model.language_model.norm.weight",
+        ] {
             assert_eq!(canonical(name), "language_model.norm.weight");
         }
-        assert_eq!(canonical("model.mm_projector.weight"), "multi_modal_projector.linear_1.weight");
-        assert_eq!(canonical("model.mm_projector.4.bias"), "multi_modal_projector.linear_3.bias");
+        assert_eq!(
+            canonical("model.mm_projector.weight"),
+            "multi_modal_projector.linear_1.weight"
+        );
+        assert_eq!(
+            canonical("model.mm_projector.4.bias"),
+            "multi_modal_projector.linear_3.bias"
+        );
         for name in ["language_model.lm_head.weight", "lm_head.weight"] {
             assert_eq!(canonical(name), "lm_head.weight");
         }

@@ -1,8 +1,9 @@
 //! The part of Python's pickle format that `torch.save` writes, read without executing anything.
 //!
-//! Knows opcodes and the two functions that rebuild a tensor; a foreign opcode is an error, and any other object counts as
-//! opaque. Values live in one arena and name each other by index, so that no nesting of the input recurses here, and every
-//! length is checked against the bytes that are left before anything is allocated.
+//! Knows opcodes and the two functions that rebuild a tensor; a foreign opcode is an error, and any
+//! other object counts as opaque. Values live in one arena and name each other by index, so that no
+//! nesting of the input recurses here, and every length is checked against the bytes that are left
+//! before anything is allocated.
 //!
 //! The reference is `pickletools` of CPython and `torch/_utils.py`.
 
@@ -54,10 +55,18 @@ enum Node<'a> {
 /// The tensors of the dictionary at the top of a pickle, in its order.
 pub(super) fn tensors(bytes: &[u8]) -> Result<Vec<Described>, String> {
     if bytes.len() > MAX_BYTES {
-        return Err(format!("its pickle has {} bytes; at most {MAX_BYTES} are read", bytes.len()));
+        return Err(format!(
+            "its pickle has {} bytes; at most {MAX_BYTES} are read",
+            bytes.len()
+        ));
     }
-    let mut machine =
-        Machine { left: bytes, nodes: Vec::new(), stack: Vec::new(), marks: Vec::new(), memo: HashMap::new() };
+    let mut machine = Machine {
+        left: bytes,
+        nodes: Vec::new(),
+        stack: Vec::new(),
+        marks: Vec::new(),
+        memo: HashMap::new(),
+    };
     let top = machine.run()?;
     machine.describe(top)
 }
@@ -89,7 +98,8 @@ impl<'a> Machine<'a> {
             0x80 => drop(self.take(1)?),
             0x95 => drop(self.take(8)?),
             b'(' => self.marks.push(self.stack.len()),
-            // POP; and BUILD, which sets attributes (a state dict's _metadata) that describe no tensor.
+            // POP; and BUILD, which sets attributes (a state dict's _metadata) that describe no
+            // tensor.
             b'0' | b'b' => drop(self.pop()?),
             b'1' => drop(self.above_mark()?),
             b'2' => self.stack.push(self.top()?),
@@ -140,7 +150,11 @@ impl<'a> Machine<'a> {
                 self.push(Node::Dict(pairs(&items)?));
             }
             0x85..=0x87 => {
-                let start = self.stack.len().checked_sub(usize::from(op - 0x84)).ok_or("too few values for a tuple")?;
+                let start = self
+                    .stack
+                    .len()
+                    .checked_sub(usize::from(op - 0x84))
+                    .ok_or("too few values for a tuple")?;
                 let items = self.stack.split_off(start);
                 self.push(Node::Sequence(items));
             }
@@ -176,26 +190,40 @@ impl<'a> Machine<'a> {
     }
 
     fn take(&mut self, count: usize) -> Result<&'a [u8], String> {
-        let (taken, left) = self.left.split_at_checked(count).ok_or("the pickle is cut off")?;
+        let (taken, left) = self
+            .left
+            .split_at_checked(count)
+            .ok_or("the pickle is cut off")?;
         self.left = left;
         Ok(taken)
     }
 
     fn array<const N: usize>(&mut self) -> Result<&'a [u8; N], String> {
-        let (taken, left) = self.left.split_first_chunk::<N>().ok_or("the pickle is cut off")?;
+        let (taken, left) = self
+            .left
+            .split_first_chunk::<N>()
+            .ok_or("the pickle is cut off")?;
         self.left = left;
         Ok(taken)
     }
 
     /// A little-endian number of `width` bytes.
     fn length(&mut self, width: usize) -> Result<usize, String> {
-        let number = self.take(width)?.iter().rev().fold(0_u64, |n, byte| n << 8 | u64::from(*byte));
+        let number = self
+            .take(width)?
+            .iter()
+            .rev()
+            .fold(0_u64, |n, byte| n << 8 | u64::from(*byte));
         usize::try_from(number).map_err(|_| "the pickle is cut off".into())
     }
 
     /// Bytes up to a line's end.
     fn line(&mut self) -> Result<&'a str, String> {
-        let end = self.left.iter().position(|b| *b == b'\n').ok_or("the pickle is cut off")?;
+        let end = self
+            .left
+            .iter()
+            .position(|b| *b == b'\n')
+            .ok_or("the pickle is cut off")?;
         let line = self.take(end)?;
         self.take(1)?;
         std::str::from_utf8(line).map_err(|e| e.to_string())
@@ -241,12 +269,19 @@ impl<'a> Machine<'a> {
     }
 
     fn top(&self) -> Result<Id, String> {
-        self.stack.last().copied().ok_or_else(|| "the stack is empty".into())
+        self.stack
+            .last()
+            .copied()
+            .ok_or_else(|| "the stack is empty".into())
     }
 
     /// The values above the last mark.
     fn above_mark(&mut self) -> Result<Vec<Id>, String> {
-        let mark = self.marks.pop().filter(|mark| *mark <= self.stack.len()).ok_or("no mark")?;
+        let mark = self
+            .marks
+            .pop()
+            .filter(|mark| *mark <= self.stack.len())
+            .ok_or("no mark")?;
         Ok(self.stack.split_off(mark))
     }
 
@@ -278,7 +313,10 @@ impl<'a> Machine<'a> {
 
     fn recall(&mut self, width: usize) -> Result<(), String> {
         let at = self.length(width)? as u32;
-        let id = *self.memo.get(&at).ok_or("a value that was not remembered")?;
+        let id = *self
+            .memo
+            .get(&at)
+            .ok_or("a value that was not remembered")?;
         self.stack.push(id);
         Ok(())
     }
@@ -287,10 +325,14 @@ impl<'a> Machine<'a> {
     fn persistent(&mut self) -> Result<(), String> {
         let id = self.pop()?;
         let node = match self.sequence(id).unwrap_or_default() {
-            [word, class, key, ..] => match (&self.nodes[*word], &self.nodes[*class], &self.nodes[*key]) {
-                (Node::Text("storage"), Node::Global(_, kind), Node::Text(key)) => Node::Storage { kind, key },
-                _ => Node::Opaque,
-            },
+            [word, class, key, ..] => {
+                match (&self.nodes[*word], &self.nodes[*class], &self.nodes[*key]) {
+                    (Node::Text("storage"), Node::Global(_, kind), Node::Text(key)) => {
+                        Node::Storage { kind, key }
+                    }
+                    _ => Node::Opaque,
+                }
+            }
             _ => Node::Opaque,
         };
         self.push(node);
@@ -306,12 +348,15 @@ impl<'a> Machine<'a> {
             Node::Global("torch._utils", "_rebuild_tensor_v2") => self.tensor(&arguments, None)?,
             Node::Global("torch._utils", "_rebuild_tensor_v3") => {
                 let dtype = arguments.get(6).map(|id| &self.nodes[*id]);
-                let Some(Node::Global("torch", dtype)) = dtype else { return Err("a tensor without a dtype".into()) };
+                let Some(Node::Global("torch", dtype)) = dtype else {
+                    return Err("a tensor without a dtype".into());
+                };
                 self.tensor(&arguments, Some(dtype))?
             }
             Node::Global("torch._utils", "_rebuild_parameter") => {
                 // Parameter(data, requires_grad, hooks) is its data.
-                self.stack.push(*arguments.first().ok_or("a parameter without data")?);
+                self.stack
+                    .push(*arguments.first().ok_or("a parameter without data")?);
                 return Ok(());
             }
             _ => Node::Opaque,
@@ -322,18 +367,31 @@ impl<'a> Machine<'a> {
 
     /// `(storage, offset, size, strides, ...)`.
     fn tensor(&self, arguments: &[Id], dtype: Option<&'a str>) -> Result<Node<'a>, String> {
-        let [storage, offset, shape, strides, ..] = arguments else { return Err("a tensor without a size".into()) };
+        let [storage, offset, shape, strides, ..] = arguments else {
+            return Err("a tensor without a size".into());
+        };
         let number = |id: &Id| match self.nodes[*id] {
             Node::Int(n) => usize::try_from(n).map_err(|_| format!("a tensor of size {n}")),
             _ => Err("a tensor whose size is no number".into()),
         };
-        let numbers =
-            |id: &Id| self.sequence(*id).unwrap_or_default().iter().map(number).collect::<Result<Vec<_>, _>>();
+        let numbers = |id: &Id| {
+            self.sequence(*id)
+                .unwrap_or_default()
+                .iter()
+                .map(number)
+                .collect::<Result<Vec<_>, _>>()
+        };
         let (shape, strides) = (numbers(shape)?, numbers(strides)?);
         if shape.len() != strides.len() {
             return Err("a tensor with more sizes than strides".into());
         }
-        Ok(Node::Tensor { storage: *storage, dtype, offset: number(offset)?, shape, strides })
+        Ok(Node::Tensor {
+            storage: *storage,
+            dtype,
+            offset: number(offset)?,
+            shape,
+            strides,
+        })
     }
 
     fn sequence(&self, id: Id) -> Option<&[Id]> {
@@ -345,11 +403,21 @@ impl<'a> Machine<'a> {
 
     /// What the dictionary `top` says of its tensors; other entries are passed over.
     fn describe(&self, top: Id) -> Result<Vec<Described>, String> {
-        let Node::Dict(items) = &self.nodes[top] else { return Err("no dictionary of tensors".into()) };
+        let Node::Dict(items) = &self.nodes[top] else {
+            return Err("no dictionary of tensors".into());
+        };
         let mut found = Vec::new();
         for (name, value) in items {
-            let (Node::Text(name), Node::Tensor { storage, dtype, offset, shape, strides }) =
-                (&self.nodes[*name], &self.nodes[*value])
+            let (
+                Node::Text(name),
+                Node::Tensor {
+                    storage,
+                    dtype,
+                    offset,
+                    shape,
+                    strides,
+                },
+            ) = (&self.nodes[*name], &self.nodes[*value])
             else {
                 continue;
             };
@@ -370,7 +438,9 @@ impl<'a> Machine<'a> {
 }
 
 fn pairs(items: &[Id]) -> Result<Vec<(Id, Id)>, String> {
-    let (pairs, []) = items.as_chunks::<2>() else { return Err("a key without a value".into()) };
+    let (pairs, []) = items.as_chunks::<2>() else {
+        return Err("a key without a value".into());
+    };
     Ok(pairs.iter().map(|[key, value]| (*key, *value)).collect())
 }
 

@@ -1,8 +1,10 @@
-//! PyTorch's zip checkpoints (`pytorch_model.bin`, `mm_projector.bin`): where each tensor's bytes stand in the file.
+//! PyTorch's zip checkpoints (`pytorch_model.bin`, `mm_projector.bin`): where each tensor's bytes
+//! stand in the file.
 //!
-//! The pickle inside is read by [`pickle`], which executes nothing: a foreign opcode is an error, and an object that is no
-//! tensor is passed over, so that a tensor hidden in one is reported missing. A tensor that cannot be read is an error when
-//! it is asked for: checkpoints hold integer buffers that nobody reads.
+//! The pickle inside is read by [`pickle`], which executes nothing: a foreign opcode is an error,
+//! and an object that is no tensor is passed over, so that a tensor hidden in one is reported
+//! missing. A tensor that cannot be read is an error when it is asked for: checkpoints hold integer
+//! buffers that nobody reads.
 
 use std::borrow::Cow;
 use std::io::Cursor;
@@ -29,33 +31,53 @@ type Archive<'a> = ZipArchive<Cursor<&'a [u8]>>;
 
 /// The tensors of the checkpoint at `path`, whose content is `bytes`.
 pub(super) fn locate(path: &Path, bytes: &[u8]) -> Result<Vec<Located>, Error> {
-    let damaged = |reason: String| Error::Pickle { path: path.to_owned(), reason };
+    let damaged = |reason: String| Error::Pickle {
+        path: path.to_owned(),
+        reason,
+    };
     // Before 1.6 torch wrote pickles one after the other, without a zip around them.
     if bytes.first() == Some(&0x80) {
         let mend = "torch.save(torch.load(FILE, weights_only=True), FILE) writes today's";
         return Err(damaged(format!("written by a torch before 1.6; {mend}")));
     }
     let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(|e| damaged(e.to_string()))?;
-    let names: Vec<String> = archive.file_names().flatten().map(Cow::into_owned).collect();
-    let data = names.iter().find(|n| n.ends_with("/data.pkl")).ok_or_else(|| damaged("no data.pkl".into()))?;
+    let names: Vec<String> = archive
+        .file_names()
+        .flatten()
+        .map(Cow::into_owned)
+        .collect();
+    let data = names
+        .iter()
+        .find(|n| n.ends_with("/data.pkl"))
+        .ok_or_else(|| damaged("no data.pkl".into()))?;
     let prefix = data.strip_suffix("data.pkl").unwrap_or_default().to_owned();
-    if let Some(order) = names.iter().find(|n| n.strip_prefix(prefix.as_str()) == Some("byteorder")) {
+    if let Some(order) = names
+        .iter()
+        .find(|n| n.strip_prefix(prefix.as_str()) == Some("byteorder"))
+    {
         let range = stored(&mut archive, order).map_err(damaged)?;
         if bytes.get(range) != Some(b"little") {
             return Err(damaged("its byte order is not little".into()));
         }
     }
     let range = stored(&mut archive, data).map_err(damaged)?;
-    let pickle = bytes.get(range).ok_or_else(|| damaged("data.pkl is cut off".into()))?;
+    let pickle = bytes
+        .get(range)
+        .ok_or_else(|| damaged("data.pkl is cut off".into()))?;
     let tensors = pickle::tensors(pickle).map_err(damaged)?;
-    Ok(tensors.into_iter().map(|tensor| place(tensor, &prefix, &mut archive)).collect())
+    Ok(tensors
+        .into_iter()
+        .map(|tensor| place(tensor, &prefix, &mut archive))
+        .collect())
 }
 
 /// Where a file of the archive stands, which must not be compressed.
 fn stored(archive: &mut Archive<'_>, name: &str) -> Result<Range<usize>, String> {
     let entry = archive.by_name(name).map_err(|e| format!("{name}: {e}"))?;
     if entry.compression() != CompressionMethod::Stored {
-        return Err(format!("{name} is compressed; torch stores tensors as they are"));
+        return Err(format!(
+            "{name} is compressed; torch stores tensors as they are"
+        ));
     }
     let start = entry.data_start().ok_or("no data")?;
     let end = start.checked_add(entry.size()).ok_or("too long")?;
@@ -72,8 +94,20 @@ fn place(tensor: Described, prefix: &str, archive: &mut Archive<'_>) -> Located 
     let Described { name, shape, .. } = tensor;
     let dtype = dtype.unwrap_or(Dtype::U8);
     match range {
-        Ok(bytes) => Located { name, bytes, dtype, shape, fault: None },
-        Err(fault) => Located { name, bytes: 0..0, dtype, shape, fault: Some(fault) },
+        Ok(bytes) => Located {
+            name,
+            bytes,
+            dtype,
+            shape,
+            fault: None,
+        },
+        Err(fault) => Located {
+            name,
+            bytes: 0..0,
+            dtype,
+            shape,
+            fault: Some(fault),
+        },
     }
 }
 
@@ -96,16 +130,31 @@ fn dtype(kind: &str) -> Option<Dtype> {
     })
 }
 
-fn range(tensor: &Described, size: usize, prefix: &str, archive: &mut Archive<'_>) -> Result<Range<usize>, String> {
-    let count = tensor.shape.iter().try_fold(1_usize, |n, &d| n.checked_mul(d)).ok_or("too many elements")?;
+fn range(
+    tensor: &Described,
+    size: usize,
+    prefix: &str,
+    archive: &mut Archive<'_>,
+) -> Result<Range<usize>, String> {
+    let count = tensor
+        .shape
+        .iter()
+        .try_fold(1_usize, |n, &d| n.checked_mul(d))
+        .ok_or("too many elements")?;
     if !is_contiguous(tensor) {
         return Err("not contiguous; .contiguous() before torch.save writes it so".into());
     }
     let entry = stored(archive, &format!("{prefix}data/{}", tensor.key))?;
     let span = |n: usize| n.checked_mul(size).ok_or("too many elements");
     let (start, length) = (span(tensor.offset)?, span(count)?);
-    if start.checked_add(length).is_none_or(|end| end > entry.len()) {
-        return Err(format!("{count} elements do not fit in a storage of {} bytes", entry.len()));
+    if start
+        .checked_add(length)
+        .is_none_or(|end| end > entry.len())
+    {
+        return Err(format!(
+            "{count} elements do not fit in a storage of {} bytes",
+            entry.len()
+        ));
     }
     Ok(entry.start + start..entry.start + start + length)
 }
@@ -113,9 +162,14 @@ fn range(tensor: &Described, size: usize, prefix: &str, archive: &mut Archive<'_
 /// Row by row without gaps; the stride of a dimension of one entry says nothing.
 fn is_contiguous(tensor: &Described) -> bool {
     let mut expected = 1_usize;
-    tensor.shape.iter().zip(&tensor.strides).rev().all(|(&size, &stride)| {
-        let fits = size <= 1 || stride == expected;
-        expected = expected.saturating_mul(size);
-        fits
-    })
+    tensor
+        .shape
+        .iter()
+        .zip(&tensor.strides)
+        .rev()
+        .all(|(&size, &stride)| {
+            let fits = size <= 1 || stride == expected;
+            expected = expected.saturating_mul(size);
+            fits
+        })
 }

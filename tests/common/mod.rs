@@ -1,5 +1,11 @@
 //! What several tests share: the golden sets, and a real server on port 0.
-#![allow(dead_code, unreachable_pub, missing_docs, clippy::unwrap_used, reason = "each test uses a part")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    missing_docs,
+    clippy::unwrap_used,
+    reason = "each test uses a part"
+)]
 
 use std::path::Path;
 use std::sync::Arc;
@@ -15,7 +21,12 @@ pub const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/goldens");
 
 /// What the engine runs for a prepared case.
 pub fn job(case: Prepared, model: &Arc<Model>, work: Work) -> Job {
-    Job { model: model.clone(), client: Client::default(), variants: vec![variant(case, work)], deadline: None }
+    Job {
+        model: model.clone(),
+        client: Client::default(),
+        variants: vec![variant(case, work)],
+        deadline: None,
+    }
 }
 
 /// A prepared case as a variant of a job.
@@ -23,7 +34,11 @@ pub fn variant(case: Prepared, work: Work) -> Variant {
     Variant {
         plan: case.plan,
         observed: case.observed,
-        pixels: case.pixels.into_iter().map(|p| Pixels::new(p).unwrap()).collect(),
+        pixels: case
+            .pixels
+            .into_iter()
+            .map(|p| Pixels::new(p).unwrap())
+            .collect(),
         images: case.images,
         prompt: case.prompt,
         work,
@@ -31,7 +46,11 @@ pub fn variant(case: Prepared, work: Work) -> Variant {
 }
 
 pub fn source(set: &str) -> Source {
-    if set == "shapes" { scotoma::model::shapes() } else { Source::Folder(Path::new(FOLDER).join(set).join("model")) }
+    if set == "shapes" {
+        scotoma::model::shapes()
+    } else {
+        Source::Folder(Path::new(FOLDER).join(set).join("model"))
+    }
 }
 
 /// The model of a golden set, in f32 on the CPU, with its second projector.
@@ -68,29 +87,45 @@ pub struct Running {
 
 impl Running {
     pub async fn start(config: Config) -> Self {
-        let server = tokio::task::spawn_blocking(move || Server::load(&config)).await.unwrap().unwrap();
+        let server = tokio::task::spawn_blocking(move || Server::load(&config))
+            .await
+            .unwrap()
+            .unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let (stop, stopped) = tokio::sync::oneshot::channel();
         let task = tokio::spawn(server.run(listener, async {
             let _ = stopped.await;
         }));
-        Self { address, stop, task }
+        Self {
+            address,
+            stop,
+            task,
+        }
     }
 
     pub async fn client(&self) -> scotoma_client::Client {
-        scotoma_client::Client::connect(&self.address).await.unwrap()
+        scotoma_client::Client::connect(&self.address)
+            .await
+            .unwrap()
     }
 }
 
 /// A picture of the benchmark.
 pub fn picture() -> Vec<u8> {
-    scotoma::benchmark::shapes().unwrap().swap_remove(0).images.swap_remove(0)
+    scotoma::benchmark::shapes()
+        .unwrap()
+        .swap_remove(0)
+        .images
+        .swap_remove(0)
 }
 
 /// A number of the metrics.
 pub fn metric(text: &str, name: &str) -> f64 {
-    let line = text.lines().find(|l| l.starts_with(name)).unwrap_or_else(|| panic!("no {name}"));
+    let line = text
+        .lines()
+        .find(|l| l.starts_with(name))
+        .unwrap_or_else(|| panic!("no {name}"));
     line.rsplit(' ').next().unwrap().parse().unwrap()
 }
 
@@ -105,9 +140,13 @@ pub async fn http(address: &str, line: &str, headers: &str, body: &[u8]) -> Stri
     let host = address.trim_start_matches("http://");
     let mut stream = tokio::net::TcpStream::connect(host).await.unwrap();
     let length = body.len();
-    let head =
-        format!("{line} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Length: {length}\r\n{headers}\r\n");
-    stream.write_all(&[head.as_bytes(), body].concat()).await.unwrap();
+    let head = format!(
+        "{line} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Length: {length}\r\n{headers}\r\n"
+    );
+    stream
+        .write_all(&[head.as_bytes(), body].concat())
+        .await
+        .unwrap();
     let mut response = Vec::new();
     stream.read_to_end(&mut response).await.unwrap();
     String::from_utf8_lossy(&response).into_owned()

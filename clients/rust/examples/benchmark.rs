@@ -8,7 +8,9 @@ use scotoma_client::{Client, drop_layers, occlude_at_random, permute_tokens, row
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
-    let data = arguments.next().ok_or("benchmark TABLE.tsv [RULE [ADDRESS]]")?;
+    let data = arguments
+        .next()
+        .ok_or("benchmark TABLE.tsv [RULE [ADDRESS]]")?;
     let rule = arguments.next().unwrap_or_else(|| "shapes".into());
     let address = arguments.next().unwrap_or_else(|| "127.0.0.1:7878".into());
 
@@ -23,16 +25,35 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         interventions,
         ..Default::default()
     });
-    let header = EvaluateHeader { rules: Some(Rules::Rule(rule)), variants: variants.into(), ..Default::default() };
+    let header = EvaluateHeader {
+        rules: Some(Rules::Rule(rule)),
+        variants: variants.into(),
+        ..Default::default()
+    };
     let mut client = Client::connect(&address).await?;
-    let finished = client.evaluate(header, tokio_stream::iter(rows(data)?), None).await?.finish().await?;
-    println!("{:<16} {:<24} {:>7} {:>16} {:>6}", "variant", "metric", "value", "95 %", "n");
+    let finished = client
+        .evaluate(header, tokio_stream::iter(rows(data)?), None)
+        .await?
+        .finish()
+        .await?;
+    println!(
+        "{:<16} {:<24} {:>7} {:>16} {:>6}",
+        "variant", "metric", "value", "95 %", "n"
+    );
     for m in &finished.metrics {
         let interval = format!("{:.3} to {:.3}", m.low, m.high);
-        println!("{:<16} {:<24} {:>7.3} {interval:>16} {:>6}", m.variant, m.name, m.value, m.n);
+        println!(
+            "{:<16} {:<24} {:>7.3} {interval:>16} {:>6}",
+            m.variant, m.name, m.value, m.n
+        );
     }
     for c in &finished.comparisons {
-        println!("{}: {:+.1} points, McNemar's p {:.1e}", c.variant, 100.0 * c.difference, c.p);
+        println!(
+            "{}: {:+.1} points, McNemar's p {:.1e}",
+            c.variant,
+            100.0 * c.difference,
+            c.p
+        );
     }
     Ok(())
 }

@@ -1,5 +1,12 @@
-//! Runs the cases of tests/conformance with the Rust client, and writes down what it observed: SCRIPT OBSERVED.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::too_many_lines, reason = "a test")]
+//! Runs the cases of tests/conformance with the Rust client, and writes down what it observed:
+//! SCRIPT OBSERVED.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::too_many_lines,
+    reason = "a test"
+)]
 
 use std::collections::HashMap;
 use std::io::{Read as _, Write as _};
@@ -12,8 +19,8 @@ use scotoma_client::v1::{
     EvaluateHeader, Image, LoadModelRequest, load_model_response, sweep_response::Event as Swept,
 };
 use scotoma_client::{
-    Answer, Client, Connect, Error, Evaluation, GenerateRequest, VerifyRequest, drop_layers, image, occlude_at_random,
-    permute_tokens, prompt, read_results, rows, swap_projector_at_random,
+    Answer, Client, Connect, Error, Evaluation, GenerateRequest, VerifyRequest, drop_layers, image,
+    occlude_at_random, permute_tokens, prompt, read_results, rows, swap_projector_at_random,
 };
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -70,8 +77,12 @@ fn read<M: DeserializeOwned>(request: &Value) -> M {
 /// What gRPC calls a code.
 fn name_of(error: &Error) -> String {
     let code = format!("{:?}", error.code().unwrap());
-    let parted =
-        code.char_indices().flat_map(|(i, c)| (i > 0 && c.is_uppercase()).then_some('_').into_iter().chain([c]));
+    let parted = code.char_indices().flat_map(|(i, c)| {
+        (i > 0 && c.is_uppercase())
+            .then_some('_')
+            .into_iter()
+            .chain([c])
+    });
     parted.collect::<String>().to_uppercase()
 }
 
@@ -100,21 +111,47 @@ impl Runner {
     fn ask(&self, image: Image) -> GenerateRequest {
         let mut prompt = prompt(&self.script.question, []);
         prompt.images = vec![image];
-        GenerateRequest { prompt: Some(prompt), ..Default::default() }
+        GenerateRequest {
+            prompt: Some(prompt),
+            ..Default::default()
+        }
     }
 
     async fn long(&self, mut client: Client) -> Result<Answer, Error> {
-        let sampling = scotoma_client::Sampling { temperature: 100.0, seed: Some(96), ..Default::default() };
+        let sampling = scotoma_client::Sampling {
+            temperature: 100.0,
+            seed: Some(96),
+            ..Default::default()
+        };
         let request = self.ask(self.square.clone());
-        client.generate(GenerateRequest { max_tokens: 1000, sampling: Some(sampling), ..request }).await
+        client
+            .generate(GenerateRequest {
+                max_tokens: 1000,
+                sampling: Some(sampling),
+                ..request
+            })
+            .await
     }
 
-    async fn evaluate(&mut self, request: &Value, data: &Path, results: Option<&Path>) -> Result<Evaluation, Error> {
-        self.client.evaluate(read::<EvaluateHeader>(request), tokio_stream::iter(rows(data)?), results).await
+    async fn evaluate(
+        &mut self,
+        request: &Value,
+        data: &Path,
+        results: Option<&Path>,
+    ) -> Result<Evaluation, Error> {
+        self.client
+            .evaluate(
+                read::<EvaluateHeader>(request),
+                tokio_stream::iter(rows(data)?),
+                results,
+            )
+            .await
     }
 
     async fn observe(&mut self, case: &Case) -> Value {
-        Box::pin(self.run(case)).await.unwrap_or_else(|error| json!({"error": error_of(&error)}))
+        Box::pin(self.run(case))
+            .await
+            .unwrap_or_else(|error| json!({"error": error_of(&error)}))
     }
 
     async fn run(&mut self, case: &Case) -> Result<Value, Error> {
@@ -128,17 +165,27 @@ impl Runner {
                     tokens.push(token);
                 }
                 let finished = answer.finish().await?;
-                self.records.insert(case.name.clone(), finished.provenance.clone().unwrap());
+                self.records
+                    .insert(case.name.clone(), finished.provenance.clone().unwrap());
                 json!({"started": started, "tokens": tokens, "finished": finished})
             }
             "verify" => {
                 let provenance = self.records.get(&case.of).cloned();
-                let response = client.verify(VerifyRequest { provenance, images: vec![self.square.clone()] }).await?;
+                let response = client
+                    .verify(VerifyRequest {
+                        provenance,
+                        images: vec![self.square.clone()],
+                    })
+                    .await?;
                 json!({"response": response})
             }
-            "score" => json!({"response": client.score(read::<scotoma_client::ScoreRequest>(request)).await?}),
+            "score" => {
+                json!({"response": client.score(read::<scotoma_client::ScoreRequest>(request)).await?})
+            }
             "sweep" => {
-                let mut stream = client.sweep(read::<scotoma_client::SweepRequest>(request)).await?;
+                let mut stream = client
+                    .sweep(read::<scotoma_client::SweepRequest>(request))
+                    .await?;
                 let (mut started, mut results, mut finished) = (None, Vec::new(), None);
                 while let Some(event) = stream.message().await?.and_then(|m| m.event) {
                     match event {
@@ -151,7 +198,9 @@ impl Runner {
                 json!({"started": started, "results": results, "finished": finished})
             }
             "capture" => {
-                let mut capture = client.capture(read::<scotoma_client::CaptureRequest>(request)).await?;
+                let mut capture = client
+                    .capture(read::<scotoma_client::CaptureRequest>(request))
+                    .await?;
                 let mut activations = Vec::new();
                 while let Some(a) = capture.next().await? {
                     let values: Vec<f64> = capture.values(&a).into_iter().map(f64::from).collect();
@@ -162,9 +211,13 @@ impl Runner {
                 }
                 json!({"activations": activations, "finished": capture.finish().await?})
             }
-            "preview" => json!({"response": client.preview(read::<scotoma_client::PreviewRequest>(request)).await?}),
+            "preview" => {
+                json!({"response": client.preview(read::<scotoma_client::PreviewRequest>(request)).await?})
+            }
             "listModels" => json!({"response": client.list_models().await?}),
-            "getModel" => json!({"response": client.get_model(request["model"].as_str().unwrap()).await?}),
+            "getModel" => {
+                json!({"response": client.get_model(request["model"].as_str().unwrap()).await?})
+            }
             "listHookPoints" => json!({"response": client.list_hook_points("").await?}),
             "describe" => json!({"response": client.describe().await?}),
             "checkParity" => {
@@ -189,15 +242,24 @@ impl Runner {
                 let permuted = json!({"name": "permuted", "interventions": [{"permuteTokens": {"seed": "1"}}]});
                 let variants = json!([{"name": "original"}, permuted]);
                 let header = json!({"rule": "shapes", "answering": "ANSWERING_GENERATE", "variants": variants});
-                let (data, file) = (self.script.benchmark.clone(), self.script.folder.join("begun.jsonl"));
+                let (data, file) = (
+                    self.script.benchmark.clone(),
+                    self.script.folder.join("begun.jsonl"),
+                );
                 let run = self.evaluate(&header, &data, Some(&file)).await?;
                 json!({"known": run.known, "finished": run.finish().await?})
             }
             "upload" => {
                 let bytes = STANDARD.decode(&self.script.pictures["square"]).unwrap();
                 let image = client.upload_image(bytes).await?;
-                let finished = client.generate(self.ask(image.clone())).await?.finish().await?;
-                let Some(scotoma_client::v1::image::Source::Handle(handle)) = image.source else { panic!("no handle") };
+                let finished = client
+                    .generate(self.ask(image.clone()))
+                    .await?
+                    .finish()
+                    .await?;
+                let Some(scotoma_client::v1::image::Source::Handle(handle)) = image.source else {
+                    panic!("no handle")
+                };
                 json!({"handle": handle, "finished": finished})
             }
             "models" => self.models().await?,
@@ -239,9 +301,15 @@ impl Runner {
                 let mut times = Vec::new();
                 for _ in 0..1000 {
                     let begun = std::time::Instant::now();
-                    let request = GenerateRequest { max_tokens: 1, ..self.ask(self.square.clone()) };
+                    let request = GenerateRequest {
+                        max_tokens: 1,
+                        ..self.ask(self.square.clone())
+                    };
                     let finished = client.generate(request).await?.finish().await?;
-                    times.push([begun.elapsed().as_secs_f64(), finished.usage.unwrap_or_default().total_seconds]);
+                    times.push([
+                        begun.elapsed().as_secs_f64(),
+                        finished.usage.unwrap_or_default().total_seconds,
+                    ]);
                 }
                 json!({"times": times})
             }
@@ -270,9 +338,15 @@ impl Runner {
             }
         };
         drop(run);
-        let finished = self.evaluate(&request, &data, Some(&file)).await?.finish().await?;
-        let mut results: Vec<[String; 4]> =
-            read_results(&file)?.into_iter().map(|r| [r.id, r.variant, r.text, r.output_digest]).collect();
+        let finished = self
+            .evaluate(&request, &data, Some(&file))
+            .await?
+            .finish()
+            .await?;
+        let mut results: Vec<[String; 4]> = read_results(&file)?
+            .into_iter()
+            .map(|r| [r.id, r.variant, r.text, r.output_digest])
+            .collect();
         results.sort();
         Ok(json!({"lost": lost, "results": results, "finished": finished}))
     }
@@ -285,14 +359,20 @@ impl Runner {
             match answer.next().await {
                 Ok(Some(_)) => {}
                 Ok(None) => return Ok(json!({"tokens": first})),
-                Err(error) => return Ok(json!({"tokens": first, "error": {"code": name_of(&error)}})),
+                Err(error) => {
+                    return Ok(json!({"tokens": first, "error": {"code": name_of(&error)}}));
+                }
             }
         }
     }
 
     async fn models(&mut self) -> Result<Value, Error> {
         let (mut client, place) = (self.client.clone(), self.script.place.clone());
-        let request = LoadModelRequest { place: format!("{place}/model"), name: "next".into(), ..Default::default() };
+        let request = LoadModelRequest {
+            place: format!("{place}/model"),
+            name: "next".into(),
+            ..Default::default()
+        };
         let mut stream = client.load_model(request).await?;
         let mut family = String::new();
         while let Some(event) = stream.message().await? {
@@ -300,15 +380,26 @@ impl Runner {
                 family = model.family;
             }
         }
-        let info = client.load_projector("next", "second", &format!("{place}/mm_projector.bin")).await?;
+        let info = client
+            .load_projector("next", "second", &format!("{place}/mm_projector.bin"))
+            .await?;
         let freed = client.unload_model("next").await?;
         let gone = client.get_model("next").await.unwrap_err();
-        Ok(json!({"family": family, "projectors": info.projectors, "freed": freed, "gone": error_of(&gone)}))
+        Ok(
+            json!({"family": family, "projectors": info.projectors, "freed": freed, "gone": error_of(&gone)}),
+        )
     }
 
     async fn tls(&self) -> Value {
         let read = |path: &Path| std::fs::read(path).unwrap();
-        let Script { secure, ca, cert, key, api_key, .. } = &self.script;
+        let Script {
+            secure,
+            ca,
+            cert,
+            key,
+            api_key,
+            ..
+        } = &self.script;
         let base = || Connect::to(secure).authorities(read(ca)).attempts(1);
         let own = |connect: Connect| connect.identity(read(cert), read(key));
         json!({
@@ -322,18 +413,30 @@ impl Runner {
 
 async fn asked(connect: Connect) -> Value {
     let asked = async { connect.connect().await?.get_model("").await };
-    asked.await.map_or_else(|error| error_of(&error), |info| json!(info.name))
+    asked
+        .await
+        .map_or_else(|error| error_of(&error), |info| json!(info.name))
 }
 
 #[tokio::main]
 async fn main() {
     let arguments: Vec<String> = std::env::args().collect();
-    let mut script: Script = serde_json::from_slice(&std::fs::read(&arguments[1]).unwrap()).unwrap();
-    let client = Connect::to(&script.address).attempts(8).connect().await.unwrap();
+    let mut script: Script =
+        serde_json::from_slice(&std::fs::read(&arguments[1]).unwrap()).unwrap();
+    let client = Connect::to(&script.address)
+        .attempts(8)
+        .connect()
+        .await
+        .unwrap();
     let square = image(STANDARD.decode(&script.pictures["square"]).unwrap());
     let cases = std::mem::take(&mut script.cases);
     let text = std::fs::read(&arguments[1]).unwrap();
-    let mut runner = Runner { script: serde_json::from_slice(&text).unwrap(), client, square, records: HashMap::new() };
+    let mut runner = Runner {
+        script: serde_json::from_slice(&text).unwrap(),
+        client,
+        square,
+        records: HashMap::new(),
+    };
     let mut observed = serde_json::Map::new();
     for case in &cases {
         observed.insert(case.name.clone(), Box::pin(runner.observe(case)).await);

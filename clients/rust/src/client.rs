@@ -14,16 +14,18 @@ use crate::v1::image::Source;
 use crate::v1::inference_service_client::InferenceServiceClient;
 use crate::v1::model_service_client::ModelServiceClient;
 use crate::v1::{
-    CaptureRequest, CheckParityRequest, CheckParityResponse, DescribeRequest, EvaluateHeader, GenerateRequest,
-    GetModelRequest, HookPoint, Image, ListHookPointsRequest, ListModelsRequest, LoadModelRequest, LoadModelResponse,
-    LoadProjectorRequest, ModelInfo, PreviewRequest, PreviewResponse, Prompt, RuleInfo, ScoreRequest, ScoreResponse,
-    SweepRequest, SweepResponse, UnloadModelRequest, UploadImageRequest, VerifyRequest, VerifyResponse,
+    CaptureRequest, CheckParityRequest, CheckParityResponse, DescribeRequest, EvaluateHeader,
+    GenerateRequest, GetModelRequest, HookPoint, Image, ListHookPointsRequest, ListModelsRequest,
+    LoadModelRequest, LoadModelResponse, LoadProjectorRequest, ModelInfo, PreviewRequest,
+    PreviewResponse, Prompt, RuleInfo, ScoreRequest, ScoreResponse, SweepRequest, SweepResponse,
+    UnloadModelRequest, UploadImageRequest, VerifyRequest, VerifyResponse,
 };
 use crate::{Answer, Capture, Error, Evaluation, Question};
 
 const MAX_MESSAGE_BYTES: usize = 64 << 20;
 
-/// A connection to a server; cheap to clone. Requests are messages, or `tonic::Request`s of them with metadata.
+/// A connection to a server; cheap to clone. Requests are messages, or `tonic::Request`s of them
+/// with metadata.
 #[derive(Debug, Clone)]
 pub struct Client {
     inference: InferenceServiceClient<Keyed>,
@@ -40,14 +42,23 @@ impl Client {
 
     /// Over a channel made elsewhere; nothing is tried again.
     pub fn new(channel: Channel) -> Self {
-        Self::over(channel, Key(None), Retry { attempts: 1, timeout: None })
+        Self::over(
+            channel,
+            Key(None),
+            Retry {
+                attempts: 1,
+                timeout: None,
+            },
+        )
     }
 
     pub(crate) fn over(channel: Channel, key: Key, retry: Retry) -> Self {
         let channel = || Keyed::new(channel.clone(), key.clone());
         Self {
-            inference: InferenceServiceClient::new(channel()).max_decoding_message_size(MAX_MESSAGE_BYTES),
-            benchmarks: BenchmarkServiceClient::new(channel()).max_decoding_message_size(MAX_MESSAGE_BYTES),
+            inference: InferenceServiceClient::new(channel())
+                .max_decoding_message_size(MAX_MESSAGE_BYTES),
+            benchmarks: BenchmarkServiceClient::new(channel())
+                .max_decoding_message_size(MAX_MESSAGE_BYTES),
             models: ModelServiceClient::new(channel()).max_decoding_message_size(MAX_MESSAGE_BYTES),
             retry,
         }
@@ -55,11 +66,20 @@ impl Client {
 
     /// The same connection, whose calls end with `DeadlineExceeded` after `timeout`.
     pub fn within(&self, timeout: Duration) -> Self {
-        Self { retry: Retry { timeout: Some(timeout), ..self.retry }, ..self.clone() }
+        Self {
+            retry: Retry {
+                timeout: Some(timeout),
+                ..self.retry
+            },
+            ..self.clone()
+        }
     }
 
     /// Streams an answer; dropping it cancels.
-    pub async fn generate(&mut self, request: impl IntoRequest<GenerateRequest>) -> Result<Answer, Error> {
+    pub async fn generate(
+        &mut self,
+        request: impl IntoRequest<GenerateRequest>,
+    ) -> Result<Answer, Error> {
         let send = |r| {
             let mut service = self.inference.clone();
             async move { Answer::begin(service.generate(r).await?.into_inner()).await }
@@ -68,7 +88,10 @@ impl Client {
     }
 
     /// The likelihood of given continuations.
-    pub async fn score(&mut self, request: impl IntoRequest<ScoreRequest>) -> Result<ScoreResponse, Error> {
+    pub async fn score(
+        &mut self,
+        request: impl IntoRequest<ScoreRequest>,
+    ) -> Result<ScoreResponse, Error> {
         let send = |r| {
             let mut service = self.inference.clone();
             async move { Ok(service.score(r).await?.into_inner()) }
@@ -76,8 +99,12 @@ impl Client {
         self.retry.run(request.into_request(), send).await
     }
 
-    /// One input under many variants: started, a result for each as it is done, finished. Dropping it cancels.
-    pub async fn sweep(&mut self, request: impl IntoRequest<SweepRequest>) -> Result<Streaming<SweepResponse>, Error> {
+    /// One input under many variants: started, a result for each as it is done, finished. Dropping
+    /// it cancels.
+    pub async fn sweep(
+        &mut self,
+        request: impl IntoRequest<SweepRequest>,
+    ) -> Result<Streaming<SweepResponse>, Error> {
         let send = |r| {
             let mut service = self.inference.clone();
             async move { Ok(service.sweep(r).await?.into_inner()) }
@@ -85,9 +112,10 @@ impl Client {
         self.retry.run(request.into_request(), send).await
     }
 
-    /// A benchmark: `questions` (samples, or rows of a file: [`crate::rows`]) are taken as fast as the server answers. With
-    /// `results`, a file, results are written down as they come, and a run that finds them there goes on where it ended, with the
-    /// seeds that were drawn. Dropping it cancels.
+    /// A benchmark: `questions` (samples, or rows of a file: [`crate::rows`]) are taken as fast as
+    /// the server answers. With `results`, a file, results are written down as they come, and a run
+    /// that finds them there goes on where it ended, with the seeds that were drawn. Dropping it
+    /// cancels.
     pub async fn evaluate<Q, E>(
         &mut self,
         header: EvaluateHeader,
@@ -98,11 +126,15 @@ impl Client {
         Q: Into<Question> + Send + 'static,
         E: Into<Box<dyn std::error::Error + Send + Sync>> + Send + 'static,
     {
-        let place = results.map(|results| Place { results, data: None });
+        let place = results.map(|results| Place {
+            results,
+            data: None,
+        });
         Evaluation::begin(&self.benchmarks, self.retry, header, questions, place).await
     }
 
-    /// Does as [`Client::evaluate`] does, with the questions of the file `data`: a run does not go on where that file is another one.
+    /// Does as [`Client::evaluate`] does, with the questions of the file `data`: a run does not go
+    /// on where that file is another one.
     pub async fn evaluate_file<Q, E>(
         &mut self,
         header: EvaluateHeader,
@@ -114,7 +146,10 @@ impl Client {
         Q: Into<Question> + Send + 'static,
         E: Into<Box<dyn std::error::Error + Send + Sync>> + Send + 'static,
     {
-        let place = results.map(|results| Place { results, data: Some(data) });
+        let place = results.map(|results| Place {
+            results,
+            data: Some(data),
+        });
         Evaluation::begin(&self.benchmarks, self.retry, header, questions, place).await
     }
 
@@ -133,12 +168,20 @@ impl Client {
             let mut service = self.inference.clone();
             async move { Ok(service.upload_image(r).await?.into_inner().handle) }
         };
-        let handle = self.retry.run(Request::new(UploadImageRequest { data }), send).await?;
-        Ok(Image { source: Some(Source::Handle(handle)) })
+        let handle = self
+            .retry
+            .run(Request::new(UploadImageRequest { data }), send)
+            .await?;
+        Ok(Image {
+            source: Some(Source::Handle(handle)),
+        })
     }
 
     /// The picture as the model will see it.
-    pub async fn preview(&mut self, request: impl IntoRequest<PreviewRequest>) -> Result<PreviewResponse, Error> {
+    pub async fn preview(
+        &mut self,
+        request: impl IntoRequest<PreviewRequest>,
+    ) -> Result<PreviewResponse, Error> {
         let send = |r| {
             let mut service = self.inference.clone();
             async move { Ok(service.preview(r).await?.into_inner()) }
@@ -147,7 +190,10 @@ impl Client {
     }
 
     /// Captures activations at hook points.
-    pub async fn capture(&mut self, request: impl IntoRequest<CaptureRequest>) -> Result<Capture, Error> {
+    pub async fn capture(
+        &mut self,
+        request: impl IntoRequest<CaptureRequest>,
+    ) -> Result<Capture, Error> {
         let request = request.into_request();
         let dtype = request.get_ref().dtype();
         let send = |r| {
@@ -158,7 +204,10 @@ impl Client {
     }
 
     /// Runs a recorded answer again and says whether the bits agree.
-    pub async fn verify(&mut self, request: impl IntoRequest<VerifyRequest>) -> Result<VerifyResponse, Error> {
+    pub async fn verify(
+        &mut self,
+        request: impl IntoRequest<VerifyRequest>,
+    ) -> Result<VerifyResponse, Error> {
         let send = |r| {
             let mut service = self.inference.clone();
             async move { Ok(service.verify(r).await?.into_inner()) }
@@ -172,20 +221,40 @@ impl Client {
             let mut service = self.models.clone();
             async move { Ok(service.list_models(r).await?.into_inner().models) }
         };
-        self.retry.run(Request::new(ListModelsRequest {}), send).await
+        self.retry
+            .run(Request::new(ListModelsRequest {}), send)
+            .await
     }
 
     /// One resident model; the first one where `model` is empty.
     pub async fn get_model(&mut self, model: &str) -> Result<ModelInfo, Error> {
         let send = |r| {
             let mut service = self.models.clone();
-            async move { Ok(service.get_model(r).await?.into_inner().model.unwrap_or_default()) }
+            async move {
+                Ok(service
+                    .get_model(r)
+                    .await?
+                    .into_inner()
+                    .model
+                    .unwrap_or_default())
+            }
         };
-        self.retry.run(Request::new(GetModelRequest { model: model.to_owned() }), send).await
+        self.retry
+            .run(
+                Request::new(GetModelRequest {
+                    model: model.to_owned(),
+                }),
+                send,
+            )
+            .await
     }
 
-    /// Makes a model resident: progress, then the model. `place` is a folder of the server, a hub id, or `shapes`.
-    pub async fn load_model(&mut self, request: LoadModelRequest) -> Result<Streaming<LoadModelResponse>, Error> {
+    /// Makes a model resident: progress, then the model. `place` is a folder of the server, a hub
+    /// id, or `shapes`.
+    pub async fn load_model(
+        &mut self,
+        request: LoadModelRequest,
+    ) -> Result<Streaming<LoadModelResponse>, Error> {
         let send = |r| {
             let mut service = self.models.clone();
             async move { Ok(service.load_model(r).await?.into_inner()) }
@@ -193,32 +262,67 @@ impl Client {
         self.retry.run(Request::new(request), send).await
     }
 
-    /// Takes a model away, waits for the requests that run on it, and returns the bytes that became free.
+    /// Takes a model away, waits for the requests that run on it, and returns the bytes that became
+    /// free.
     pub async fn unload_model(&mut self, model: &str) -> Result<u64, Error> {
         let send = |r| {
             let mut service = self.models.clone();
             async move { Ok(service.unload_model(r).await?.into_inner().freed_bytes) }
         };
-        self.retry.run(Request::new(UnloadModelRequest { model: model.to_owned() }), send).await
+        self.retry
+            .run(
+                Request::new(UnloadModelRequest {
+                    model: model.to_owned(),
+                }),
+                send,
+            )
+            .await
     }
 
     /// Makes the projector in a file of the server resident under `name`.
-    pub async fn load_projector(&mut self, model: &str, name: &str, file: &str) -> Result<ModelInfo, Error> {
+    pub async fn load_projector(
+        &mut self,
+        model: &str,
+        name: &str,
+        file: &str,
+    ) -> Result<ModelInfo, Error> {
         let (model, name, file) = (model.to_owned(), name.to_owned(), file.to_owned());
         let send = |r| {
             let mut service = self.models.clone();
-            async move { Ok(service.load_projector(r).await?.into_inner().model.unwrap_or_default()) }
+            async move {
+                Ok(service
+                    .load_projector(r)
+                    .await?
+                    .into_inner()
+                    .model
+                    .unwrap_or_default())
+            }
         };
-        self.retry.run(Request::new(LoadProjectorRequest { model, name, file }), send).await
+        self.retry
+            .run(
+                Request::new(LoadProjectorRequest { model, name, file }),
+                send,
+            )
+            .await
     }
 
     /// Runs the golden set of a model: cases as they are compared, then the report.
-    pub async fn check_parity(&mut self, model: &str) -> Result<Streaming<CheckParityResponse>, Error> {
+    pub async fn check_parity(
+        &mut self,
+        model: &str,
+    ) -> Result<Streaming<CheckParityResponse>, Error> {
         let send = |r| {
             let mut service = self.models.clone();
             async move { Ok(service.check_parity(r).await?.into_inner()) }
         };
-        self.retry.run(Request::new(CheckParityRequest { model: model.to_owned() }), send).await
+        self.retry
+            .run(
+                Request::new(CheckParityRequest {
+                    model: model.to_owned(),
+                }),
+                send,
+            )
+            .await
     }
 
     /// The named places in a model's forward pass.
@@ -227,16 +331,29 @@ impl Client {
             let mut service = self.models.clone();
             async move { Ok(service.list_hook_points(r).await?.into_inner().hook_points) }
         };
-        self.retry.run(Request::new(ListHookPointsRequest { model: model.to_owned() }), send).await
+        self.retry
+            .run(
+                Request::new(ListHookPointsRequest {
+                    model: model.to_owned(),
+                }),
+                send,
+            )
+            .await
     }
 }
 
 /// A question about pictures given as the bytes of their files.
 pub fn prompt(text: &str, images: impl IntoIterator<Item = Vec<u8>>) -> Prompt {
-    Prompt { text: text.to_owned(), images: images.into_iter().map(image).collect(), ..Prompt::default() }
+    Prompt {
+        text: text.to_owned(),
+        images: images.into_iter().map(image).collect(),
+        ..Prompt::default()
+    }
 }
 
 /// A picture as the bytes of its file: JPEG, PNG, WebP, GIF, BMP, TIFF or PNM.
 pub fn image(data: Vec<u8>) -> Image {
-    Image { source: Some(Source::Data(data)) }
+    Image {
+        source: Some(Source::Data(data)),
+    }
 }

@@ -23,36 +23,63 @@ pub struct Connect {
 impl Connect {
     /// `127.0.0.1:7878`, `http://...`, or with TLS `https://...`.
     pub fn to(address: &str) -> Self {
-        let address = if address.contains("://") { address.to_owned() } else { format!("http://{address}") };
+        let address = if address.contains("://") {
+            address.to_owned()
+        } else {
+            format!("http://{address}")
+        };
         let (authorities, identity, api_key) = (Vec::new(), None, None);
-        Self { address, authorities, identity, api_key, keepalive: Duration::from_secs(30), attempts: 4 }
+        Self {
+            address,
+            authorities,
+            identity,
+            api_key,
+            keepalive: Duration::from_secs(30),
+            attempts: 4,
+        }
     }
 
     /// Certificates (PEM) that the server's may be signed by, in place of the system's.
     pub fn authorities(self, pem: impl Into<Vec<u8>>) -> Self {
-        Self { authorities: pem.into(), ..self }
+        Self {
+            authorities: pem.into(),
+            ..self
+        }
     }
 
     /// This client's certificate and key (PEM), for a server that asks for one.
     pub fn identity(self, certificate: impl Into<Vec<u8>>, key: impl Into<Vec<u8>>) -> Self {
-        Self { identity: Some((certificate.into(), key.into())), ..self }
+        Self {
+            identity: Some((certificate.into(), key.into())),
+            ..self
+        }
     }
 
     /// The key that the server knows this client by.
     pub fn api_key(self, key: impl Into<String>) -> Self {
-        Self { api_key: Some(key.into()), ..self }
+        Self {
+            api_key: Some(key.into()),
+            ..self
+        }
     }
 
-    /// A silent connection is asked for a sign of life this often, and given up after as long again; 30 seconds unless said
-    /// otherwise.
+    /// A silent connection is asked for a sign of life this often, and given up after as long
+    /// again; 30 seconds unless said otherwise.
     pub fn keepalive(self, interval: Duration) -> Self {
-        Self { keepalive: interval, ..self }
+        Self {
+            keepalive: interval,
+            ..self
+        }
     }
 
-    /// How often a call is tried whose connection is lost before its first message, or that a server refuses because it is
-    /// going down; 4 unless said otherwise. After its first message a call is never tried again.
+    /// How often a call is tried whose connection is lost before its first message, or that a
+    /// server refuses because it is going down; 4 unless said otherwise. After its first message a
+    /// call is never tried again.
     pub fn attempts(self, attempts: u32) -> Self {
-        Self { attempts: attempts.max(1), ..self }
+        Self {
+            attempts: attempts.max(1),
+            ..self
+        }
     }
 
     /// Connects once, for services that [`Client`] does not have.
@@ -85,10 +112,22 @@ impl Connect {
     /// Connects; where nothing answers it tries again, as calls do.
     pub async fn connect(self) -> Result<Client, Error> {
         let endpoint = self.endpoint()?;
-        let bearer = self.api_key.as_ref().map(|key| format!("Bearer {key}").parse());
-        let bearer = bearer.transpose().map_err(|_| Status::invalid_argument("the key is no text of ASCII letters"))?;
-        let retry = Retry { attempts: self.attempts, timeout: None };
-        let channel = retry.run(Request::new(()), |_| async { Ok(endpoint.connect().await?) }).await?;
+        let bearer = self
+            .api_key
+            .as_ref()
+            .map(|key| format!("Bearer {key}").parse());
+        let bearer = bearer
+            .transpose()
+            .map_err(|_| Status::invalid_argument("the key is no text of ASCII letters"))?;
+        let retry = Retry {
+            attempts: self.attempts,
+            timeout: None,
+        };
+        let channel = retry
+            .run(Request::new(()), |_| async {
+                Ok(endpoint.connect().await?)
+            })
+            .await?;
         Ok(Client::over(channel, Key(bearer), retry))
     }
 }
@@ -119,7 +158,8 @@ pub(crate) struct Retry {
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 
 impl Retry {
-    /// `send`s a request until it is answered, is refused for good, or the attempts or the time are used up.
+    /// `send`s a request until it is answered, is refused for good, or the attempts or the time are
+    /// used up.
     pub(crate) async fn run<M: Clone, T, F: Future<Output = Result<T, Error>>>(
         self,
         request: Request<M>,
@@ -129,16 +169,26 @@ impl Retry {
         let begun = Instant::now();
         let mut attempt = 1;
         loop {
-            let mut request = Request::from_parts(metadata.clone(), extensions.clone(), message.clone());
+            let mut request =
+                Request::from_parts(metadata.clone(), extensions.clone(), message.clone());
             if let Some(timeout) = self.timeout {
                 request.set_timeout(timeout.saturating_sub(begun.elapsed()));
             }
             let error = match send(request).await {
-                Err(error) if error.code() == Some(Code::Unavailable) && attempt < self.attempts => error,
+                Err(error)
+                    if error.code() == Some(Code::Unavailable) && attempt < self.attempts =>
+                {
+                    error
+                }
                 result => return result,
             };
-            let wait = error.retry_after().unwrap_or(FIRST_WAIT * (1 << attempt.min(6)));
-            if self.timeout.is_some_and(|timeout| begun.elapsed() + wait >= timeout) {
+            let wait = error
+                .retry_after()
+                .unwrap_or(FIRST_WAIT * (1 << attempt.min(6)));
+            if self
+                .timeout
+                .is_some_and(|timeout| begun.elapsed() + wait >= timeout)
+            {
                 return Err(error);
             }
             tokio::time::sleep(wait).await;

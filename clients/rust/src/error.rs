@@ -65,7 +65,10 @@ impl From<Status> for Error {
         });
         Self::Server {
             code: code(&status),
-            message: caused(status.message().to_owned(), std::error::Error::source(&status)),
+            message: caused(
+                status.message().to_owned(),
+                std::error::Error::source(&status),
+            ),
             reason: details.error_info().map(|i| i.reason.clone()),
             fields,
             retry_after: details.retry_info().and_then(|r| r.retry_delay),
@@ -85,7 +88,8 @@ fn caused(mut said: String, mut source: Option<&(dyn std::error::Error + 'static
     said
 }
 
-/// A status that this side has made has a source; what it says of lost connections and passed deadlines depends on where they are seen.
+/// A status that this side has made has a source; what it says of lost connections and passed
+/// deadlines depends on where they are seen.
 fn code(status: &Status) -> Code {
     let mut source = std::error::Error::source(status);
     let local = source.is_some();
@@ -120,7 +124,15 @@ impl Error {
         }
     }
 
-    pub(crate) fn file(path: impl Into<PathBuf>, line: Option<u64>, message: impl ToString) -> Self {
-        Self::File { path: path.into(), line, message: message.to_string() }
+    pub(crate) fn file(
+        path: impl Into<PathBuf>,
+        line: Option<u64>,
+        message: impl ToString,
+    ) -> Self {
+        Self::File {
+            path: path.into(),
+            line,
+            message: message.to_string(),
+        }
     }
 }

@@ -40,8 +40,9 @@ pub use client::{Client, image, prompt};
 pub use connect::Connect;
 pub use error::{Error, FieldViolation};
 pub use interventions::{
-    drop_layers, drop_tower_layers, occlude_at_random, occlude_patches, occlude_salient, permute_tokens,
-    swap_projector_at_random, swap_projector_by_identity, swap_projector_by_name, target,
+    drop_layers, drop_tower_layers, occlude_at_random, occlude_patches, occlude_salient,
+    permute_tokens, swap_projector_at_random, swap_projector_by_identity, swap_projector_by_name,
+    target,
 };
 pub use messages::{assistant, messages, system, user};
 pub use parquet::Parquet;
@@ -49,6 +50,7 @@ pub use results::read_results;
 pub use rows::{Rows, rows};
 pub use stream::{Answer, Capture, Evaluation, Question};
 pub use v1::{
-    CaptureRequest, CaptureTarget, Finished, GenerateRequest, Intervention, ModelInfo, PreviewRequest, PreviewResponse,
-    Sampling, ScoreRequest, ScoreResponse, Started, SweepRequest, SweepResponse, Token, VerifyRequest, VerifyResponse,
+    CaptureRequest, CaptureTarget, Finished, GenerateRequest, Intervention, ModelInfo,
+    PreviewRequest, PreviewResponse, Sampling, ScoreRequest, ScoreResponse, Started, SweepRequest,
+    SweepResponse, Token, VerifyRequest, VerifyResponse,
 };

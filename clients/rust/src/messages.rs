@@ -4,24 +4,33 @@ use crate::v1::{ChatMessage, ChatPart, Image, Prompt, Role, chat_part::Part};
 
 impl From<&str> for ChatPart {
     fn from(text: &str) -> Self {
-        Self { part: Some(Part::Text(text.to_owned())) }
+        Self {
+            part: Some(Part::Text(text.to_owned())),
+        }
     }
 }
 
 impl From<String> for ChatPart {
     fn from(text: String) -> Self {
-        Self { part: Some(Part::Text(text)) }
+        Self {
+            part: Some(Part::Text(text)),
+        }
     }
 }
 
 impl From<Image> for ChatPart {
     fn from(image: Image) -> Self {
-        Self { part: Some(Part::Image(image)) }
+        Self {
+            part: Some(Part::Image(image)),
+        }
     }
 }
 
 fn message(role: Role, parts: impl IntoIterator<Item = ChatPart>) -> ChatMessage {
-    ChatMessage { role: role.into(), parts: parts.into_iter().collect() }
+    ChatMessage {
+        role: role.into(),
+        parts: parts.into_iter().collect(),
+    }
 }
 
 /// Rules for the whole conversation.
@@ -41,5 +50,8 @@ pub fn assistant(text: &str) -> ChatMessage {
 
 /// A prompt of several turns.
 pub fn messages(messages: impl IntoIterator<Item = ChatMessage>) -> Prompt {
-    Prompt { messages: messages.into_iter().collect(), ..Prompt::default() }
+    Prompt {
+        messages: messages.into_iter().collect(),
+        ..Prompt::default()
+    }
 }

@@ -1,8 +1,9 @@
-//! A results file: one result a line in canonical JSON, with the run's header beside it, so that a run that was cut off goes on as the
-//! same run. All clients and the command line read and write the same files.
+//! A results file: one result a line in canonical JSON, with the run's header beside it, so that a
+//! run that was cut off goes on as the same run. All clients and the command line read and write
+//! the same files.
 //!
-//! A run holds an exclusive `flock(2)` on the results file from before it reads it until it ends. The lock goes with the process,
-//! however that ends, and all clients take the same one.
+//! A run holds an exclusive `flock(2)` on the results file from before it reads it until it ends.
+//! The lock goes with the process, however that ends, and all clients take the same one.
 
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions, TryLockError};
@@ -62,16 +63,27 @@ fn beside(results: &Path) -> PathBuf {
 }
 
 impl Results {
-    /// Opens and locks a file for `header`; returns the results that are there, and the header with the seeds that were drawn then.
+    /// Opens and locks a file for `header`; returns the results that are there, and the header with
+    /// the seeds that were drawn then.
     pub(crate) fn open(
-        Place { results: path, data }: Place<'_>,
+        Place {
+            results: path,
+            data,
+        }: Place<'_>,
         header: EvaluateHeader,
     ) -> Result<(Self, EvaluateHeader, Vec<SampleResult>), Error> {
         let about = beside(path);
-        let file = OpenOptions::new().create(true).append(true).open(path).map_err(|e| Error::file(path, None, e))?;
+        let file = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(path)
+            .map_err(|e| Error::file(path, None, e))?;
         lock(&file, path)?;
         // How often metrics come makes no other run.
-        let asked = EvaluateHeader { progress_every: 0, ..header.clone() };
+        let asked = EvaluateHeader {
+            progress_every: 0,
+            ..header.clone()
+        };
         let data_sha256 = data.map(sha256).transpose()?;
         let earlier: Option<Run> = match std::fs::read(&about) {
             Ok(text) => {
@@ -84,44 +96,97 @@ impl Results {
         let header = match &earlier {
             Some(run) => {
                 let mut differ = headers_differ(&run.asked, &asked);
-                differ.extend(texts_differ("data (SHA-256)", run.data_sha256.as_deref(), data_sha256.as_deref()));
+                differ.extend(texts_differ(
+                    "data (SHA-256)",
+                    run.data_sha256.as_deref(),
+                    data_sha256.as_deref(),
+                ));
                 same_run(path, &differ)?;
-                EvaluateHeader { progress_every: header.progress_every, ..run.ran.clone() }
+                EvaluateHeader {
+                    progress_every: header.progress_every,
+                    ..run.ran.clone()
+                }
             }
             None => header,
         };
         let known = read(path, true)?;
-        // The header is written before the first result: without it nothing says whose answers these are.
+        // The header is written before the first result: without it nothing says whose answers
+        // these are.
         if earlier.is_none() && !known.is_empty() {
             same_run(
                 path,
-                &[format!("{} is not there, which says of which run its {} results are", about.display(), known.len())],
+                &[format!(
+                    "{} is not there, which says of which run its {} results are",
+                    about.display(),
+                    known.len()
+                )],
             )?;
         }
-        let named = |name: &str| header.variants.iter().any(|v| v.name == name) || header.variants.is_empty();
+        let named = |name: &str| {
+            header.variants.iter().any(|v| v.name == name) || header.variants.is_empty()
+        };
         if let Some(other) = known.iter().find(|r| !named(&r.variant)) {
-            same_run(path, &[format!("its variant {:?} is none of this run", other.variant)])?;
+            same_run(
+                path,
+                &[format!(
+                    "its variant {:?} is none of this run",
+                    other.variant
+                )],
+            )?;
         }
-        Ok((Self { path: path.to_owned(), asked, data_sha256, earlier, file }, header, known))
+        Ok((
+            Self {
+                path: path.to_owned(),
+                asked,
+                data_sha256,
+                earlier,
+                file,
+            },
+            header,
+            known,
+        ))
     }
 
     /// Takes note that the run has begun; refuses to go on under another model, server or judge.
     pub(crate) fn begun(&mut self, started: &EvaluateStarted) -> Result<(), Error> {
         let version = Some(started.server_version.clone()).filter(|version| !version.is_empty());
         let run = if let Some(run) = &self.earlier {
-            let mut differ = texts_differ("model digest", Some(&run.model), Some(&started.model_digest));
-            differ.extend(texts_differ("server version", run.server.as_deref(), version.as_deref()));
+            let mut differ = texts_differ(
+                "model digest",
+                Some(&run.model),
+                Some(&started.model_digest),
+            );
+            differ.extend(texts_differ(
+                "server version",
+                run.server.as_deref(),
+                version.as_deref(),
+            ));
             if let (Some(then), Some(now)) = (&run.judge, &started.judge) {
                 differ.extend(texts_differ("judge", Some(&then.model), Some(&now.model)));
-                differ.extend(texts_differ("judge's prompt", Some(&then.prompt), Some(&now.prompt)));
+                differ.extend(texts_differ(
+                    "judge's prompt",
+                    Some(&then.prompt),
+                    Some(&now.prompt),
+                ));
             }
             same_run(&self.path, &differ)?;
             // What was not known then is known from now on: answers may be judged later.
             let judge = run.judge.clone().or_else(|| started.judge.clone());
-            let (server, data) = (run.server.clone().or(version), run.data_sha256.clone().or(self.data_sha256.clone()));
-            Run { server, judge, data_sha256: data, ..run.clone() }
+            let (server, data) = (
+                run.server.clone().or(version),
+                run.data_sha256.clone().or(self.data_sha256.clone()),
+            );
+            Run {
+                server,
+                judge,
+                data_sha256: data,
+                ..run.clone()
+            }
         } else {
-            let ran = EvaluateHeader { progress_every: 0, ..started.header.clone().unwrap_or_default() };
+            let ran = EvaluateHeader {
+                progress_every: 0,
+                ..started.header.clone().unwrap_or_default()
+            };
             Run {
                 asked: self.asked.clone(),
                 ran,
@@ -131,7 +196,9 @@ impl Results {
                 data_sha256: self.data_sha256.clone(),
             }
         };
-        let (about, failed) = (beside(&self.path), |e: std::io::Error| Error::file(&self.path, None, e));
+        let (about, failed) = (beside(&self.path), |e: std::io::Error| {
+            Error::file(&self.path, None, e)
+        });
         let text = serde_json::to_string(&run).map_err(|e| Error::file(&about, None, e))?;
         // At once or not at all: a run may be killed here, too.
         let part = about.with_extension("part");
@@ -143,8 +210,11 @@ impl Results {
 
     /// Writes a result down.
     pub(crate) fn add(&mut self, result: &SampleResult) -> Result<(), Error> {
-        let line = serde_json::to_string(result).map_err(|e| Error::file(&self.path, None, e))? + "\n";
-        self.file.write_all(line.as_bytes()).map_err(|e| Error::file(&self.path, None, e))
+        let line =
+            serde_json::to_string(result).map_err(|e| Error::file(&self.path, None, e))? + "\n";
+        self.file
+            .write_all(line.as_bytes())
+            .map_err(|e| Error::file(&self.path, None, e))
     }
 }
 
@@ -153,11 +223,14 @@ fn lock(file: &File, path: &Path) -> Result<(), Error> {
     match file.try_lock() {
         Ok(()) => Ok(()),
         Err(TryLockError::WouldBlock) => {
-            let message = "another run is writing to it; wait until it has ended, or take another file";
+            let message =
+                "another run is writing to it; wait until it has ended, or take another file";
             Err(Error::file(path, None, message))
         }
         Err(TryLockError::Error(e)) => {
-            let message = format!("it cannot be locked against a second run ({e}); a file of another file system can");
+            let message = format!(
+                "it cannot be locked against a second run ({e}); a file of another file system can"
+            );
             Err(Error::file(path, None, message))
         }
     }
@@ -166,14 +239,21 @@ fn lock(file: &File, path: &Path) -> Result<(), Error> {
 /// SHA-256 (hex) of a file.
 fn sha256(path: &Path) -> Result<String, Error> {
     let failed = |e: std::io::Error| Error::file(path, None, e);
-    let (mut hasher, mut file, mut piece) = (Sha256::new(), File::open(path).map_err(failed)?, vec![0; 1 << 16]);
+    let (mut hasher, mut file, mut piece) = (
+        Sha256::new(),
+        File::open(path).map_err(failed)?,
+        vec![0; 1 << 16],
+    );
     loop {
         match file.read(&mut piece).map_err(failed)? {
             0 => break,
             count => hasher.update(&piece[..count]),
         }
     }
-    Ok(hasher.finalize().iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}")))
+    Ok(hasher
+        .finalize()
+        .iter()
+        .fold(String::new(), |hex, byte| hex + &format!("{byte:02x}")))
 }
 
 /// Differences that an error names.
@@ -184,7 +264,12 @@ fn same_run(path: &Path, differ: &[String]) -> Result<(), Error> {
     if differ.is_empty() {
         return Ok(());
     }
-    let mut shown = differ.iter().take(SHOWN).cloned().collect::<Vec<_>>().join("; ");
+    let mut shown = differ
+        .iter()
+        .take(SHOWN)
+        .cloned()
+        .collect::<Vec<_>>()
+        .join("; ");
     if differ.len() > SHOWN {
         shown = format!("{shown}; and {} more", differ.len() - SHOWN);
     }
@@ -200,7 +285,9 @@ fn same_run(path: &Path, differ: &[String]) -> Result<(), Error> {
 /// Compares two texts, where both are known.
 fn texts_differ(field: &str, then: Option<&str>, now: Option<&str>) -> Vec<String> {
     match (then, now) {
-        (Some(then), Some(now)) if then != now => vec![format!("{field} {then:?} then, {now:?} now")],
+        (Some(then), Some(now)) if then != now => {
+            vec![format!("{field} {then:?} then, {now:?} now")]
+        }
         _ => Vec::new(),
     }
 }
@@ -222,11 +309,22 @@ fn headers_differ(then: &EvaluateHeader, now: &EvaluateHeader) -> Vec<String> {
 fn values_differ(path: &str, then: &Value, now: &Value, differ: &mut Vec<String>) {
     match (then, now) {
         (Value::Object(a), Value::Object(b)) => {
-            let names = a.keys().chain(b.keys().filter(|name| !a.contains_key(*name)));
+            let names = a
+                .keys()
+                .chain(b.keys().filter(|name| !a.contains_key(*name)));
             for name in names {
-                let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                let path = if path.is_empty() {
+                    name.clone()
+                } else {
+                    format!("{path}.{name}")
+                };
                 let unset = &Value::Null;
-                values_differ(&path, a.get(name).unwrap_or(unset), b.get(name).unwrap_or(unset), differ);
+                values_differ(
+                    &path,
+                    a.get(name).unwrap_or(unset),
+                    b.get(name).unwrap_or(unset),
+                    differ,
+                );
             }
         }
         (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
@@ -244,7 +342,10 @@ fn shown(value: &Value) -> String {
     let text = match value {
         Value::Null => "unset".into(),
         Value::Array(all) if !all.is_empty() && all.iter().all(|v| v.get("name").is_some()) => {
-            let names: Vec<String> = all.iter().filter_map(|v| Some(v.get("name")?.to_string())).collect();
+            let names: Vec<String> = all
+                .iter()
+                .filter_map(|v| Some(v.get("name")?.to_string()))
+                .collect();
             format!("{} ({})", all.len(), names.join(", "))
         }
         other => other.to_string(),
@@ -255,7 +356,8 @@ fn shown(value: &Value) -> String {
     }
 }
 
-/// Returns all results in the file that a run has left, without errors; of two of the same sample and variant the later one.
+/// Returns all results in the file that a run has left, without errors; of two of the same sample
+/// and variant the later one.
 pub fn read_results(path: impl AsRef<Path>) -> Result<Vec<SampleResult>, Error> {
     read(path.as_ref(), false)
 }
@@ -277,7 +379,11 @@ fn read(path: &Path, mend: bool) -> Result<Vec<SampleResult>, Error> {
         // Only the last line has no end.
         if !line.ends_with(b"\n") {
             if mend {
-                OpenOptions::new().write(true).open(path).and_then(|f| f.set_len(whole)).map_err(failed)?;
+                OpenOptions::new()
+                    .write(true)
+                    .open(path)
+                    .and_then(|f| f.set_len(whole))
+                    .map_err(failed)?;
             }
             break;
         }
@@ -285,8 +391,14 @@ fn read(path: &Path, mend: bool) -> Result<Vec<SampleResult>, Error> {
         let result: SampleResult = serde_json::from_slice(&line).map_err(wrong)?;
         whole += line.len() as u64;
         if result.error.is_none() {
-            let place = *places.entry((result.id.clone(), result.variant.clone())).or_insert(known.len());
-            if place == known.len() { known.push(result) } else { known[place] = result }
+            let place = *places
+                .entry((result.id.clone(), result.variant.clone()))
+                .or_insert(known.len());
+            if place == known.len() {
+                known.push(result)
+            } else {
+                known[place] = result
+            }
         }
     }
     Ok(known)

@@ -1,5 +1,5 @@
-//! Questions in files: tables (TSV, CSV, Parquet) and manifests of one JSON object a line. What the columns mean is the server's
-//! business; a client only brings the pictures that a row names.
+//! Questions in files: tables (TSV, CSV, Parquet) and manifests of one JSON object a line. What the
+//! columns mean is the server's business; a client only brings the pictures that a row names.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -11,8 +11,8 @@ use serde_json::Value;
 use crate::v1::Row;
 use crate::{Error, Parquet};
 
-/// The rows of a file, read when they are asked for, so that a text file of any size needs the memory of one row, a Parquet file that of
-/// one row group.
+/// The rows of a file, read when they are asked for, so that a text file of any size needs the
+/// memory of one row, a Parquet file that of one row group.
 #[derive(Debug)]
 pub struct Rows {
     path: PathBuf,
@@ -40,8 +40,10 @@ enum Lines {
 const LONGEST_NAME: usize = 1024;
 const LONGEST_FILE: u64 = 256 << 20;
 /// Files that a row may name, and that are sent with it.
-const ENDINGS: [&str; 14] =
-    ["png", "jpg", "jpeg", "jpe", "jfif", "webp", "gif", "bmp", "tif", "tiff", "ppm", "jp2", "avif", "heic"];
+const ENDINGS: [&str; 14] = [
+    "png", "jpg", "jpeg", "jpe", "jfif", "webp", "gif", "bmp", "tif", "tiff", "ppm", "jp2", "avif",
+    "heic",
+];
 
 /// Opens a table (.tsv, .csv, .parquet) or a manifest (.jsonl).
 pub fn rows(path: impl AsRef<Path>) -> Result<Rows, Error> {
@@ -49,19 +51,45 @@ pub fn rows(path: impl AsRef<Path>) -> Result<Rows, Error> {
     let file = File::open(path).map_err(|e| Error::file(path, None, e))?;
     let lines = match path.extension().and_then(|e| e.to_str()) {
         Some("tsv" | "csv") => {
-            let mut reader = csv::ReaderBuilder::new().delimiter(delimiter(path)).from_reader(file);
-            let header = reader.headers().map_err(|e| Error::file(path, Some(1), e))?.clone();
-            Lines::Table { reader, header, starts: HashMap::new() }
+            let mut reader = csv::ReaderBuilder::new()
+                .delimiter(delimiter(path))
+                .from_reader(file);
+            let header = reader
+                .headers()
+                .map_err(|e| Error::file(path, Some(1), e))?
+                .clone();
+            Lines::Table {
+                reader,
+                header,
+                starts: HashMap::new(),
+            }
         }
-        Some("jsonl") => Lines::Manifest { reader: BufReader::new(file), line: 0 },
+        Some("jsonl") => Lines::Manifest {
+            reader: BufReader::new(file),
+            line: 0,
+        },
         Some("parquet") => Lines::Parquet(Box::new(Parquet::open(path)?)),
-        _ => return Err(Error::file(path, None, "a name that ends in .tsv, .csv, .jsonl or .parquet is needed")),
+        _ => {
+            return Err(Error::file(
+                path,
+                None,
+                "a name that ends in .tsv, .csv, .jsonl or .parquet is needed",
+            ));
+        }
     };
-    Ok(Rows { path: path.to_owned(), lines, number: 0 })
+    Ok(Rows {
+        path: path.to_owned(),
+        lines,
+        number: 0,
+    })
 }
 
 fn delimiter(path: &Path) -> u8 {
-    if path.extension().is_some_and(|e| e == "csv") { b',' } else { b'\t' }
+    if path.extension().is_some_and(|e| e == "csv") {
+        b','
+    } else {
+        b'\t'
+    }
 }
 
 /// The index of an earlier row, the name of a file, or the picture itself.
@@ -71,35 +99,71 @@ fn is_index(text: &str) -> bool {
 
 impl Rows {
     fn table(&mut self) -> Result<Option<Row>, Error> {
-        let Lines::Table { reader, header, starts } = &mut self.lines else { return Ok(None) };
+        let Lines::Table {
+            reader,
+            header,
+            starts,
+        } = &mut self.lines
+        else {
+            return Ok(None);
+        };
         let (mut record, start) = (csv::StringRecord::new(), reader.position().clone());
-        if !reader.read_record(&mut record).map_err(|e| failed(&self.path, &e))? {
+        if !reader
+            .read_record(&mut record)
+            .map_err(|e| failed(&self.path, &e))?
+        {
             return Ok(None);
         }
         let line = record.position().map_or(start.line(), csv::Position::line);
-        let mut cells: HashMap<String, String> =
-            header.iter().zip(record.iter()).map(|(name, cell)| (name.to_owned(), cell.to_owned())).collect();
+        let mut cells: HashMap<String, String> = header
+            .iter()
+            .zip(record.iter())
+            .map(|(name, cell)| (name.to_owned(), cell.to_owned()))
+            .collect();
         if let Some(index) = cells.get("index") {
             starts.insert(index.clone(), start);
         }
         if let Some(cell) = cells.get("image").filter(|cell| is_index(cell)) {
-            let missing = || Error::file(&self.path, Some(line), format!("image: row {cell} does not stand before"));
+            let missing = || {
+                Error::file(
+                    &self.path,
+                    Some(line),
+                    format!("image: row {cell} does not stand before"),
+                )
+            };
             let earlier = starts.get(cell).ok_or_else(missing)?;
             let own = picture_of(&self.path, header, earlier)?;
-            cells.insert("image".into(), own.filter(|p| !is_index(p)).ok_or_else(missing)?);
+            cells.insert(
+                "image".into(),
+                own.filter(|p| !is_index(p)).ok_or_else(missing)?,
+            );
         }
         let mut files = HashMap::new();
-        cells.values().try_for_each(|cell| self.add_named(cell, &mut files)).map_err(|e| self.error(line, e))?;
-        Ok(Some(Row { line, cells, files, ..Row::default() }))
+        cells
+            .values()
+            .try_for_each(|cell| self.add_named(cell, &mut files))
+            .map_err(|e| self.error(line, e))?;
+        Ok(Some(Row {
+            line,
+            cells,
+            files,
+            ..Row::default()
+        }))
     }
 
     fn manifest(&mut self) -> Result<Option<Row>, Error> {
-        let Lines::Manifest { reader, line } = &mut self.lines else { return Ok(None) };
+        let Lines::Manifest { reader, line } = &mut self.lines else {
+            return Ok(None);
+        };
         let mut json = String::new();
         loop {
             *line += 1;
             json.clear();
-            if reader.read_line(&mut json).map_err(|e| Error::file(&self.path, Some(*line), e))? == 0 {
+            if reader
+                .read_line(&mut json)
+                .map_err(|e| Error::file(&self.path, Some(*line), e))?
+                == 0
+            {
                 return Ok(None);
             }
             if !json.trim().is_empty() {
@@ -109,20 +173,41 @@ impl Rows {
         let line = *line;
         let json = json.trim_start_matches('\u{feff}').to_owned();
         // What is wrong with it is the server's to say.
-        let parsed = serde_json::from_str(&json).or_else(|_| serde_json::from_str(&json.replace("NaN", "null")));
+        let parsed = serde_json::from_str(&json)
+            .or_else(|_| serde_json::from_str(&json.replace("NaN", "null")));
         let object: Value = parsed.unwrap_or_default();
         let mut files = HashMap::new();
-        self.add_files(&object, &mut files).map_err(|e| self.error(line, e))?;
-        Ok(Some(Row { line, json, files, ..Row::default() }))
+        self.add_files(&object, &mut files)
+            .map_err(|e| self.error(line, e))?;
+        Ok(Some(Row {
+            line,
+            json,
+            files,
+            ..Row::default()
+        }))
     }
 
     fn parquet(&mut self) -> Result<Option<Row>, Error> {
-        let Lines::Parquet(file) = &mut self.lines else { return Ok(None) };
-        let Some(cells) = file.next().transpose()? else { return Ok(None) };
+        let Lines::Parquet(file) = &mut self.lines else {
+            return Ok(None);
+        };
+        let Some(cells) = file.next().transpose()? else {
+            return Ok(None);
+        };
         let (object, mut files) = (Value::Object(cells), HashMap::new());
-        let at = |e| Error::file(&self.path, None, format!("row {}: image: {e}", self.number + 1));
+        let at = |e| {
+            Error::file(
+                &self.path,
+                None,
+                format!("row {}: image: {e}", self.number + 1),
+            )
+        };
         self.add_files(&object, &mut files).map_err(at)?;
-        Ok(Some(Row { json: object.to_string(), files, ..Row::default() }))
+        Ok(Some(Row {
+            json: object.to_string(),
+            files,
+            ..Row::default()
+        }))
     }
 
     fn error(&self, line: u64, message: String) -> Error {
@@ -133,8 +218,12 @@ impl Rows {
     fn add_files(&self, value: &Value, files: &mut HashMap<String, Vec<u8>>) -> Result<(), String> {
         match value {
             Value::String(text) => self.add_named(text, files),
-            Value::Array(all) => all.iter().try_for_each(|value| self.add_files(value, files)),
-            Value::Object(object) => object.values().try_for_each(|value| self.add_files(value, files)),
+            Value::Array(all) => all
+                .iter()
+                .try_for_each(|value| self.add_files(value, files)),
+            Value::Object(object) => object
+                .values()
+                .try_for_each(|value| self.add_files(value, files)),
             _ => Ok(()),
         }
     }
@@ -159,16 +248,24 @@ impl Rows {
     }
 
     fn add_file(&self, name: &str, files: &mut HashMap<String, Vec<u8>>) -> Result<(), String> {
-        let ending = Path::new(name).extension().map(|e| e.to_string_lossy().to_ascii_lowercase());
-        let is_name = name.len() <= LONGEST_NAME && ending.is_some_and(|e| ENDINGS.contains(&e.as_str()));
+        let ending = Path::new(name)
+            .extension()
+            .map(|e| e.to_string_lossy().to_ascii_lowercase());
+        let is_name =
+            name.len() <= LONGEST_NAME && ending.is_some_and(|e| ENDINGS.contains(&e.as_str()));
         if !is_name || files.contains_key(name) {
             return Ok(());
         }
         let path = self.path.parent().unwrap_or(Path::new("")).join(name);
         // What is not there is the server's to say, who knows whether the column is a picture.
-        let Some(about) = path.metadata().ok().filter(std::fs::Metadata::is_file) else { return Ok(()) };
+        let Some(about) = path.metadata().ok().filter(std::fs::Metadata::is_file) else {
+            return Ok(());
+        };
         if about.len() > LONGEST_FILE {
-            return Err(format!("{}: more than {LONGEST_FILE} bytes", path.display()));
+            return Err(format!(
+                "{}: more than {LONGEST_FILE} bytes",
+                path.display()
+            ));
         }
         let data = std::fs::read(&path).map_err(|e| format!("{}: {e}", path.display()))?;
         files.insert(name.to_owned(), data);
@@ -177,18 +274,34 @@ impl Rows {
 }
 
 /// The picture of the row that begins at `start`.
-fn picture_of(path: &Path, header: &csv::StringRecord, start: &csv::Position) -> Result<Option<String>, Error> {
+fn picture_of(
+    path: &Path,
+    header: &csv::StringRecord,
+    start: &csv::Position,
+) -> Result<Option<String>, Error> {
     let mut file = File::open(path).map_err(|e| Error::file(path, None, e))?;
-    file.seek(SeekFrom::Start(start.byte())).map_err(|e| Error::file(path, None, e))?;
-    let mut reader = csv::ReaderBuilder::new().delimiter(delimiter(path)).has_headers(false).from_reader(file);
-    let record = reader.records().next().transpose().map_err(|e| failed(path, &e))?;
+    file.seek(SeekFrom::Start(start.byte()))
+        .map_err(|e| Error::file(path, None, e))?;
+    let mut reader = csv::ReaderBuilder::new()
+        .delimiter(delimiter(path))
+        .has_headers(false)
+        .from_reader(file);
+    let record = reader
+        .records()
+        .next()
+        .transpose()
+        .map_err(|e| failed(path, &e))?;
     let column = header.iter().position(|name| name == "image");
-    Ok(record.zip(column).and_then(|(record, column)| record.get(column).map(String::from)))
+    Ok(record
+        .zip(column)
+        .and_then(|(record, column)| record.get(column).map(String::from)))
 }
 
 fn failed(path: &Path, error: &csv::Error) -> Error {
     let message = match error.kind() {
-        csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
+        csv::ErrorKind::UnequalLengths {
+            expected_len, len, ..
+        } => {
             format!("{len} columns, the header has {expected_len}")
         }
         csv::ErrorKind::Utf8 { err, .. } => format!("not UTF-8: {err}"),
@@ -208,6 +321,9 @@ impl Iterator for Rows {
         };
         let row = row.transpose()?;
         self.number += 1;
-        Some(row.map(|row| Row { number: self.number, ..row }))
+        Some(row.map(|row| Row {
+            number: self.number,
+            ..row
+        }))
     }
 }

@@ -16,9 +16,9 @@ use crate::v1::evaluate_request::Event as Asked;
 use crate::v1::evaluate_response::Event as Told;
 use crate::v1::generate_response::Event;
 use crate::v1::{
-    Activation, BenchmarkMetric, CaptureFinished, CaptureResponse, DataType, EvaluateFinished, EvaluateHeader,
-    EvaluateRequest, EvaluateResponse, EvaluateStarted, Finished, GenerateResponse, Row, Sample, SampleResult, Started,
-    Token, capture_response,
+    Activation, BenchmarkMetric, CaptureFinished, CaptureResponse, DataType, EvaluateFinished,
+    EvaluateHeader, EvaluateRequest, EvaluateResponse, EvaluateStarted, Finished, GenerateResponse,
+    Row, Sample, SampleResult, Started, Token, capture_response,
 };
 
 /// A streamed answer. Dropping it tells the server to stop.
@@ -33,7 +33,11 @@ pub struct Answer {
 impl Answer {
     pub(crate) async fn begin(mut stream: Streaming<GenerateResponse>) -> Result<Self, Error> {
         match stream.message().await?.and_then(|m| m.event) {
-            Some(Event::Started(started)) => Ok(Self { stream, started, finished: None }),
+            Some(Event::Started(started)) => Ok(Self {
+                stream,
+                started,
+                finished: None,
+            }),
             _ => Err(Error::Truncated),
         }
     }
@@ -62,7 +66,8 @@ impl Answer {
     }
 }
 
-/// Captured activations as they come, each put together from its parts. Dropping it tells the server to stop.
+/// Captured activations as they come, each put together from its parts. Dropping it tells the
+/// server to stop.
 #[derive(Debug)]
 pub struct Capture {
     stream: Streaming<CaptureResponse>,
@@ -73,9 +78,17 @@ pub struct Capture {
 }
 
 impl Capture {
-    pub(crate) async fn begin(mut stream: Streaming<CaptureResponse>, dtype: DataType) -> Result<Self, Error> {
+    pub(crate) async fn begin(
+        mut stream: Streaming<CaptureResponse>,
+        dtype: DataType,
+    ) -> Result<Self, Error> {
         match stream.message().await?.and_then(|m| m.event) {
-            Some(capture_response::Event::Started(started)) => Ok(Self { stream, started, finished: None, dtype }),
+            Some(capture_response::Event::Started(started)) => Ok(Self {
+                stream,
+                started,
+                finished: None,
+                dtype,
+            }),
             _ => Err(Error::Truncated),
         }
     }
@@ -119,9 +132,13 @@ impl Capture {
         match self.dtype {
             DataType::Bf16 => halves().map(|b| bf16::from_le_bytes(*b).to_f32()).collect(),
             DataType::F16 => halves().map(|b| f16::from_le_bytes(*b).to_f32()).collect(),
-            DataType::Unspecified | DataType::F32 => {
-                activation.data.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect()
-            }
+            DataType::Unspecified | DataType::F32 => activation
+                .data
+                .as_chunks::<4>()
+                .0
+                .iter()
+                .map(|b| f32::from_le_bytes(*b))
+                .collect(),
         }
     }
 }
@@ -175,12 +192,12 @@ impl Evaluation {
         E: Into<Box<dyn std::error::Error + Send + Sync>> + Send + 'static,
     {
         let (mut results, header, known) = match results {
-            Some(place) => {
-                Results::open(place, header).map(|(results, header, known)| (Some(results), header, known))?
-            }
+            Some(place) => Results::open(place, header)
+                .map(|(results, header, known)| (Some(results), header, known))?,
             None => (None, header, Vec::new()),
         };
-        // The header goes alone, so that it can go again; questions are asked for once the run has begun.
+        // The header goes alone, so that it can go again; questions are asked for once the run has
+        // begun.
         let send = |header: Request<EvaluateHeader>| async {
             let (metadata, extensions, header) = header.into_parts();
             let (sender, receiver) = mpsc::channel(AHEAD);
@@ -200,7 +217,15 @@ impl Evaluation {
         }
         let (broken, count) = (Broken::default(), known.len());
         tokio::spawn(ask(sender, known, questions, broken.clone()));
-        Ok(Self { stream, started, known: count, metrics: Vec::new(), finished: None, results, broken })
+        Ok(Self {
+            stream,
+            started,
+            known: count,
+            metrics: Vec::new(),
+            finished: None,
+            results,
+            broken,
+        })
     }
 
     /// The next result; `None` when all have come.
@@ -218,7 +243,9 @@ impl Evaluation {
                     self.metrics.clone_from(&finished.metrics);
                     self.finished = Some(finished);
                     self.stream.message().await?;
-                    if let Some(error) = self.broken.lock().ok().and_then(|mut broken| broken.take()) {
+                    if let Some(error) =
+                        self.broken.lock().ok().and_then(|mut broken| broken.take())
+                    {
                         return Err(Error::Questions(error));
                     }
                 }
@@ -252,7 +279,13 @@ async fn ask<Q, E>(
 {
     // A server that ends the stream says why there.
     for result in known {
-        if sender.send(EvaluateRequest { event: Some(Asked::Known(result)) }).await.is_err() {
+        if sender
+            .send(EvaluateRequest {
+                event: Some(Asked::Known(result)),
+            })
+            .await
+            .is_err()
+        {
             return;
         }
     }
@@ -261,7 +294,11 @@ async fn ask<Q, E>(
         match question {
             Ok(question) => {
                 let Question(event) = question.into();
-                if sender.send(EvaluateRequest { event: Some(event) }).await.is_err() {
+                if sender
+                    .send(EvaluateRequest { event: Some(event) })
+                    .await
+                    .is_err()
+                {
                     return;
                 }
             }

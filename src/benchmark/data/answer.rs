@@ -1,4 +1,5 @@
-//! The right answer of a row: a letter, a number, an option's words, or several words of which each is right.
+//! The right answer of a row: a letter, a number, an option's words, or several words of which each
+//! is right.
 
 use serde_json::Value;
 
@@ -19,13 +20,17 @@ pub(super) enum How {
 /// Options that have letters.
 const LETTERS: usize = 26;
 
-/// Reads an answer: of questions with options the letter, or the words where the table has these; of others the text. Several that are
-/// right become a JSON list of texts.
+/// Reads an answer: of questions with options the letter, or the words where the table has these;
+/// of others the text. Several that are right become a JSON list of texts.
 pub(super) fn read(value: &Value, options: &[String], how: How) -> Result<String, String> {
     match value {
         Value::Null => Ok(String::new()),
         Value::Bool(yes) if options.is_empty() => Ok(if *yes { "Yes" } else { "No" }.into()),
-        Value::Array(all) if all.iter().any(|v| matches!(v, Value::Object(_) | Value::Array(_) | Value::Null)) => {
+        Value::Array(all)
+            if all
+                .iter()
+                .any(|v| matches!(v, Value::Object(_) | Value::Array(_) | Value::Null)) =>
+        {
             Err("a list of something else than texts".into())
         }
         Value::Array(all) => match all.as_slice() {
@@ -35,16 +40,22 @@ pub(super) fn read(value: &Value, options: &[String], how: How) -> Result<String
                 let read = |v: &Value| read(v, options, how);
                 let mut texts = several.iter().map(read).collect::<Result<Vec<_>, _>>()?;
                 texts.dedup();
-                Ok(if let [one] = texts.as_slice() { one.clone() } else { Value::from(texts).to_string() })
+                Ok(if let [one] = texts.as_slice() {
+                    one.clone()
+                } else {
+                    Value::from(texts).to_string()
+                })
             }
             _ => Ok(value.to_string()),
         },
         Value::Object(_) => Err("an object".into()),
-        Value::String(text) if text.starts_with('[') && !options.iter().any(|o| o == text) => match several(text) {
-            Some(all) => read(&all, options, how),
-            None if options.is_empty() => Ok(text.clone()),
-            None => one(text, false, options, how),
-        },
+        Value::String(text) if text.starts_with('[') && !options.iter().any(|o| o == text) => {
+            match several(text) {
+                Some(all) => read(&all, options, how),
+                None if options.is_empty() => Ok(text.clone()),
+                None => one(text, false, options, how),
+            }
+        }
         Value::String(text) if options.is_empty() => Ok(text.clone()),
         Value::Number(number) if options.is_empty() => Ok(number.to_string()),
         Value::String(text) if text.is_empty() => Ok(String::new()),
@@ -55,7 +66,9 @@ pub(super) fn read(value: &Value, options: &[String], how: How) -> Result<String
 /// A list of texts in one text, as JSON or as Python; lists of numbers are answers by themselves.
 fn several(text: &str) -> Option<Value> {
     let all = literal::parse(text)?;
-    all.as_array().is_some_and(|a| !a.is_empty() && a.iter().all(Value::is_string)).then_some(all)
+    all.as_array()
+        .is_some_and(|a| !a.is_empty() && a.iter().all(Value::is_string))
+        .then_some(all)
 }
 
 /// `typed`: a number, not a text of digits.
@@ -87,25 +100,49 @@ fn one(text: &str, typed: bool, options: &[String], how: How) -> Result<String, 
 
 /// A number, also as pandas writes it where others are missing: 2.0.
 fn whole(text: &str) -> Option<usize> {
-    let digits =
-        text.trim().trim_end_matches('0').strip_suffix('.').filter(|_| text.contains('.')).unwrap_or(text.trim());
-    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) { None } else { digits.parse().ok() }
+    let digits = text
+        .trim()
+        .trim_end_matches('0')
+        .strip_suffix('.')
+        .filter(|_| text.contains('.'))
+        .unwrap_or(text.trim());
+    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        None
+    } else {
+        digits.parse().ok()
+    }
 }
 
 /// The letter of the option at `number`, from 0; its words where it has none.
 fn by_number(text: &str, number: usize, options: &[String]) -> Result<String, String> {
     let Some(words) = options.get(number) else {
-        return Err(format!("{text}, the options are 0 to {}", options.len() - 1));
+        return Err(format!(
+            "{text}, the options are 0 to {}",
+            options.len() - 1
+        ));
     };
-    Ok(if number < LETTERS { char::from(b'A' + number as u8).to_string() } else { words.clone() })
+    Ok(if number < LETTERS {
+        char::from(b'A' + number as u8).to_string()
+    } else {
+        words.clone()
+    })
 }
 
 /// A letter as tables write it: B, (b), B., "B. blue"; the error where there is no such option.
 fn letter(text: &str, options: &[String]) -> Option<Result<String, String>> {
     let text = text.trim();
     let bare = text.trim_matches(['(', ')', '[', ']', '.', ':', ' ']);
-    let first = |s: &str| s.bytes().next().map(|b| b.to_ascii_uppercase()).filter(u8::is_ascii_uppercase);
-    let letter = if bare.len() == 1 { first(bare)? } else { first(text.trim_start_matches(['(', '[']))? };
+    let first = |s: &str| {
+        s.bytes()
+            .next()
+            .map(|b| b.to_ascii_uppercase())
+            .filter(u8::is_ascii_uppercase)
+    };
+    let letter = if bare.len() == 1 {
+        first(bare)?
+    } else {
+        first(text.trim_start_matches(['(', '[']))?
+    };
     let place = usize::from(letter - b'A');
     if bare.len() == 1 {
         if place < options.len() {
@@ -114,7 +151,11 @@ fn letter(text: &str, options: &[String]) -> Option<Result<String, String>> {
         let last = char::from(b'A' + options.len().min(LETTERS) as u8 - 1);
         return Some(Err(format!("{text:?}, the options are A to {last}")));
     }
-    let rest = text.trim_start_matches(['(', '[']).get(1..)?.trim_start_matches([')', ']', '.', ':']).trim();
+    let rest = text
+        .trim_start_matches(['(', '['])
+        .get(1..)?
+        .trim_start_matches([')', ']', '.', ':'])
+        .trim();
     (options.get(place).map(|o| o.trim()) == Some(rest)).then(|| Ok(char::from(letter).to_string()))
 }
 
@@ -124,7 +165,10 @@ fn by_words(text: &str, options: &[String]) -> Result<String, String> {
     let found: Vec<&String> = options.iter().filter(|o| plain(o) == plain(text)).collect();
     match found.as_slice() {
         [own] => Ok((*own).clone()),
-        [] => Err(format!("{:?} is none of the options", text.chars().take(60).collect::<String>())),
+        [] => Err(format!(
+            "{:?} is none of the options",
+            text.chars().take(60).collect::<String>()
+        )),
         several => Err(format!("{text:?} says {} of the options", several.len())),
     }
 }
@@ -158,17 +202,36 @@ mod tests {
             ("1.0", "B"),
         ];
         for (text, expected) in cases {
-            assert_eq!(read(&json!(text), &options(), none).as_deref(), Ok(expected), "{text}");
+            assert_eq!(
+                read(&json!(text), &options(), none).as_deref(),
+                Ok(expected),
+                "{text}"
+            );
         }
         assert_eq!(read(&json!(1), &options(), none).as_deref(), Ok("B"));
-        assert_eq!(read(&json!("3"), &options(), How::Places).as_deref(), Ok("D"));
+        assert_eq!(
+            read(&json!("3"), &options(), How::Places).as_deref(),
+            Ok("D")
+        );
         assert_eq!(read(&json!(0), &options(), How::Words).as_deref(), Ok("0"));
-        assert_eq!(read(&json!("B"), &options(), How::Words).as_deref(), Ok("B"));
-        assert_eq!(read(&json!("2.5"), &options(), How::Words).as_deref(), Ok("2.5"));
-        assert_eq!(read(&json!(["x", "y"]), &[], none).as_deref(), Ok("[\"x\",\"y\"]"));
+        assert_eq!(
+            read(&json!("B"), &options(), How::Words).as_deref(),
+            Ok("B")
+        );
+        assert_eq!(
+            read(&json!("2.5"), &options(), How::Words).as_deref(),
+            Ok("2.5")
+        );
+        assert_eq!(
+            read(&json!(["x", "y"]), &[], none).as_deref(),
+            Ok("[\"x\",\"y\"]")
+        );
         assert_eq!(read(&json!(["x"]), &[], none).as_deref(), Ok("x"));
         assert_eq!(read(&json!("[1, 2]"), &[], none).as_deref(), Ok("[1, 2]"));
-        assert_eq!(read(&json!("['x', 'y']"), &[], none).as_deref(), Ok("[\"x\",\"y\"]"));
+        assert_eq!(
+            read(&json!("['x', 'y']"), &[], none).as_deref(),
+            Ok("[\"x\",\"y\"]")
+        );
         assert_eq!(read(&json!(true), &[], none).as_deref(), Ok("Yes"));
         for word in ["N/A", "nan", "None", "null"] {
             assert_eq!(read(&json!(word), &[], none).as_deref(), Ok(word));

@@ -1,4 +1,5 @@
-//! The names that public tables give their columns. docs/benchmark-tables.md has them benchmark by benchmark.
+//! The names that public tables give their columns. docs/benchmark-tables.md has them benchmark by
+//! benchmark.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -40,9 +41,13 @@ const ROLES: [(Role, &str); 8] = [
     (Role::Group, "group"),
 ];
 
-/// By role the names that are known, in lower case with `_` for spaces; the first one that holds something is taken.
+/// By role the names that are known, in lower case with `_` for spaces; the first one that holds
+/// something is taken.
 const KNOWN: [(Role, &[&str]); 8] = [
-    (Role::Id, &["index", "id", "pid", "question_id", "qid", "sample_id"]),
+    (
+        Role::Id,
+        &["index", "id", "pid", "question_id", "qid", "sample_id"],
+    ),
     (Role::Question, &["question", "query", "prompt", "text"]),
     (
         Role::Image,
@@ -110,13 +115,23 @@ const BESIDE: &[&str] = &[
 const LOOKS: [(Role, &[&str]); 3] = [
     (Role::Image, &["image", "img", "picture", "photo"]),
     (Role::Options, &["option", "choice", "candidate"]),
-    (Role::Answer, &["answer", "label", "correct", "truth", "target"]),
+    (
+        Role::Answer,
+        &["answer", "label", "correct", "truth", "target"],
+    ),
 ];
 
 impl fmt::Display for Role {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let own = ROLES.iter().find(|(role, _)| role == self).map(|(_, name)| *name);
-        f.write_str(own.unwrap_or(if *self == Self::Field { "a field" } else { "ignored" }))
+        let own = ROLES
+            .iter()
+            .find(|(role, _)| role == self)
+            .map(|(_, name)| *name);
+        f.write_str(own.unwrap_or(if *self == Self::Field {
+            "a field"
+        } else {
+            "ignored"
+        }))
     }
 }
 
@@ -125,16 +140,22 @@ impl Role {
     pub fn parse(name: &str) -> Result<Self, String> {
         let all = || ROLES.map(|(_, name)| name).join(", ");
         let found = ROLES.iter().find(|(_, known)| *known == name);
-        found.map(|(role, _)| *role).ok_or_else(|| format!("{name:?} is no part of a question; {} are", all()))
+        found
+            .map(|(role, _)| *role)
+            .ok_or_else(|| format!("{name:?} is no part of a question; {} are", all()))
     }
 
     /// The names that are known for it, the most usual first.
     pub(super) fn names(self) -> &'static [&'static str] {
-        KNOWN.iter().find(|(role, _)| *role == self).map_or(&[], |(_, names)| *names)
+        KNOWN
+            .iter()
+            .find(|(role, _)| *role == self)
+            .map_or(&[], |(_, names)| *names)
     }
 }
 
-/// Says how the columns of one file are read: by the benchmark's conventions, and by what the user said.
+/// Says how the columns of one file are read: by the benchmark's conventions, and by what the user
+/// said.
 #[derive(Debug, Clone, Default)]
 pub struct Reading {
     /// A benchmark, or nothing where it is not known.
@@ -146,19 +167,30 @@ pub struct Reading {
 }
 
 impl Reading {
-    /// Creates the reading of `rule`, `benchmark` or `benchmark/tool`; of nothing where it is empty.
+    /// Creates the reading of `rule`, `benchmark` or `benchmark/tool`; of nothing where it is
+    /// empty.
     pub fn of(rule: &str) -> Self {
-        let benchmark = rule.split_once('/').map_or(rule, |(benchmark, _)| benchmark).to_owned();
-        Self { benchmark, ..Self::default() }
+        let benchmark = rule
+            .split_once('/')
+            .map_or(rule, |(benchmark, _)| benchmark)
+            .to_owned();
+        Self {
+            benchmark,
+            ..Self::default()
+        }
     }
 
-    /// Takes `column` for `role`, or leaves columns with commas between them out where the role is `ignore`. Errors name the roles.
+    /// Takes `column` for `role`, or leaves columns with commas between them out where the role is
+    /// `ignore`. Errors name the roles.
     pub fn give(&mut self, role: &str, column: &str) -> Result<(), String> {
         if role == "ignore" {
             self.ignored.extend(column.split(',').map(str::to_owned));
             return Ok(());
         }
-        match self.given.insert(Role::parse(role).map_err(|e| format!("{e}, and ignore"))?, column.to_owned()) {
+        match self.given.insert(
+            Role::parse(role).map_err(|e| format!("{e}, and ignore"))?,
+            column.to_owned(),
+        ) {
             Some(other) if other != column => Err(format!("{role} is {other:?} and {column:?}")),
             _ => Ok(()),
         }
@@ -166,7 +198,17 @@ impl Reading {
 
     /// Tells whether the benchmark asks about pictures, all questions of it.
     pub(super) fn needs_picture(&self) -> bool {
-        let all = ["mmvp", "qbench", "mme", "mmstar", "mmvet", "llavaw", "mathvista", "chartqa", "ai2d"];
+        let all = [
+            "mmvp",
+            "qbench",
+            "mme",
+            "mmstar",
+            "mmvet",
+            "llavaw",
+            "mathvista",
+            "chartqa",
+            "ai2d",
+        ];
         all.contains(&self.benchmark.as_str())
     }
 }
@@ -176,20 +218,31 @@ pub(super) fn normal(name: &str) -> String {
     name.trim().to_lowercase().replace([' ', '-'], "_")
 }
 
-/// The place of a column that holds one of several options, `A` or `option0`, or one of several pictures, `image_1`.
+/// The place of a column that holds one of several options, `A` or `option0`, or one of several
+/// pictures, `image_1`.
 pub(super) fn one_of(name: &str) -> Option<(Role, usize)> {
     if let [letter @ (b'A'..=b'Z' | b'a'..=b'h')] = name.trim().as_bytes() {
-        return Some((Role::Options, usize::from(letter.to_ascii_uppercase() - b'A')));
+        return Some((
+            Role::Options,
+            usize::from(letter.to_ascii_uppercase() - b'A'),
+        ));
     }
     let name = normal(name);
     let after = |starts: &[&str]| {
-        starts.iter().find_map(|s| name.strip_prefix(s)).map(|r| r.trim_start_matches('_').to_owned())
+        starts
+            .iter()
+            .find_map(|s| name.strip_prefix(s))
+            .map(|r| r.trim_start_matches('_').to_owned())
     };
-    if let Some(place) = after(&["options", "option", "choices", "choice"]).and_then(|r| super::options::place(&r)) {
+    if let Some(place) =
+        after(&["options", "option", "choices", "choice"]).and_then(|r| super::options::place(&r))
+    {
         return Some((Role::Options, place));
     }
     let number = after(&["images", "image", "img", "picture"]).filter(|r| r.len() <= 3);
-    number.and_then(|r| r.parse().ok()).map(|place| (Role::Image, place))
+    number
+        .and_then(|r| r.parse().ok())
+        .map(|place| (Role::Image, place))
 }
 
 /// What a column looks like by its name.
@@ -198,5 +251,8 @@ pub(super) fn looks_like(name: &str) -> Option<Role> {
     if BESIDE.contains(&name.as_str()) {
         return None;
     }
-    LOOKS.iter().find(|(_, words)| words.iter().any(|w| name.contains(w))).map(|(role, _)| *role)
+    LOOKS
+        .iter()
+        .find(|(_, words)| words.iter().any(|w| name.contains(w)))
+        .map(|(role, _)| *role)
 }

@@ -10,12 +10,18 @@ use super::super::Error;
 use super::{Cells, MAX_ROW, Raw};
 
 /// The next object of `source` with its line; blank lines are passed over.
-pub(super) fn next<R: BufRead>(source: &mut R, line: &mut usize) -> Result<Option<(usize, Raw)>, Error> {
+pub(super) fn next<R: BufRead>(
+    source: &mut R,
+    line: &mut usize,
+) -> Result<Option<(usize, Raw)>, Error> {
     loop {
         *line += 1;
         let (mut text, mut too_large) = (Vec::new(), false);
         loop {
-            let input = source.fill_buf().map_err(|e| Error { line: *line, message: e.to_string() })?;
+            let input = source.fill_buf().map_err(|e| Error {
+                line: *line,
+                message: e.to_string(),
+            })?;
             let end = input.iter().position(|&b| b == b'\n');
             let part = &input[..end.unwrap_or(input.len())];
             too_large |= text.len() + part.len() > MAX_ROW;
@@ -32,25 +38,36 @@ pub(super) fn next<R: BufRead>(source: &mut R, line: &mut usize) -> Result<Optio
             }
         }
         if too_large {
-            return Ok(Some((*line, Raw::Bad(format!("more than {MAX_ROW} bytes")))));
+            return Ok(Some((
+                *line,
+                Raw::Bad(format!("more than {MAX_ROW} bytes")),
+            )));
         }
         if text.trim_ascii().is_empty() {
             continue;
         }
         // As the parser of tables does.
         let text = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&text);
-        return Ok(Some((*line, object(text).map_or_else(Raw::Bad, Raw::Object))));
+        return Ok(Some((
+            *line,
+            object(text).map_or_else(Raw::Bad, Raw::Object),
+        )));
     }
 }
 
-/// Reads an object. `NaN`, which Python's json.dumps writes for nothing, is null; a name that stands twice is an error.
+/// Reads an object. `NaN`, which Python's json.dumps writes for nothing, is null; a name that
+/// stands twice is an error.
 pub(super) fn object(text: &[u8]) -> Result<Cells, String> {
     let first = match serde_json::from_slice::<Unique>(text) {
         Ok(object) => return Ok(object.0),
         Err(error) => error,
     };
-    let Some(text) = without_nan(text) else { return Err(first.to_string()) };
-    serde_json::from_slice::<Unique>(&text).map(|o| o.0).map_err(|e| e.to_string())
+    let Some(text) = without_nan(text) else {
+        return Err(first.to_string());
+    };
+    serde_json::from_slice::<Unique>(&text)
+        .map(|o| o.0)
+        .map_err(|e| e.to_string())
 }
 
 /// `text` with null for every NaN outside of strings; `None` where there is none.
@@ -99,7 +116,9 @@ impl<'de> Visitor<'de> for Names {
         let mut object = Map::new();
         while let Some((name, value)) = entries.next_entry::<String, Value>()? {
             if object.contains_key(&name) {
-                return Err(A::Error::custom(format!("column {name:?} stands there twice")));
+                return Err(A::Error::custom(format!(
+                    "column {name:?} stands there twice"
+                )));
             }
             object.insert(name, value);
         }
@@ -119,9 +138,15 @@ mod tests {
             read(r#"{"a": NaN, "b": "NaN \" NaN", "c": [NaN]}"#),
             Ok(json!({"a": null, "b": "NaN \" NaN", "c": [null]}))
         );
-        for text in
-            [r#"{"a": Infinity}"#, r#"{"a": NaNa}"#, r#"{"a": 1, "a": 2}"#, "[1]", "NaN", r#"{"a\"#, r#"{"a": NaN, "\"#]
-        {
+        for text in [
+            r#"{"a": Infinity}"#,
+            r#"{"a": NaNa}"#,
+            r#"{"a": 1, "a": 2}"#,
+            "[1]",
+            "NaN",
+            r#"{"a\"#,
+            r#"{"a": NaN, "\"#,
+        ] {
             assert!(read(text).is_err(), "{text}");
         }
     }

@@ -1,5 +1,5 @@
-//! Python literals, as pandas, VLMEvalKit and `str()` leave them in cells: lists, tuples, objects, texts, bytes, numbers, None. JSON is
-//! read too, where it is also Python. Nothing is evaluated.
+//! Python literals, as pandas, VLMEvalKit and `str()` leave them in cells: lists, tuples, objects,
+//! texts, bytes, numbers, None. JSON is read too, where it is also Python. Nothing is evaluated.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -11,7 +11,8 @@ const MAX_DEPTH: usize = 32;
 /// What marks bytes that stand in a text.
 pub(super) const BYTES: &str = "data:;base64,";
 
-/// Parses a list or an object, written as JSON or as Python; `None` where it is neither. Bytes become a data URI.
+/// Parses a list or an object, written as JSON or as Python; `None` where it is neither. Bytes
+/// become a data URI.
 pub(super) fn parse(text: &str) -> Option<Value> {
     let text = text.trim();
     if !text.starts_with(['[', '{', '(']) {
@@ -112,7 +113,9 @@ impl<'a> Reader<'a> {
     /// A number, a name that stands for a value, or a text with a prefix.
     fn word(&mut self) -> Option<Value> {
         let rest = self.rest();
-        let length = rest.find(|c: char| !(c.is_ascii_alphanumeric() || "+-._".contains(c))).unwrap_or(rest.len());
+        let length = rest
+            .find(|c: char| !(c.is_ascii_alphanumeric() || "+-._".contains(c)))
+            .unwrap_or(rest.len());
         let (word, after) = rest.split_at(length);
         self.at += length;
         if after.starts_with(['\'', '"']) && matches!(word, "b" | "B" | "u" | "U") {
@@ -125,7 +128,9 @@ impl<'a> Reader<'a> {
             "False" | "false" => Some(false.into()),
             _ => {
                 let whole = word.parse::<i64>().map(Number::from).ok();
-                whole.or_else(|| word.parse::<f64>().ok().and_then(Number::from_f64)).map(Value::Number)
+                whole
+                    .or_else(|| word.parse::<f64>().ok().and_then(Number::from_f64))
+                    .map(Value::Number)
             }
         }
     }
@@ -134,7 +139,11 @@ impl<'a> Reader<'a> {
     fn string(&mut self, bytes: bool) -> Option<String> {
         let quote = self.rest().chars().next()?;
         self.at += 1;
-        let mut out = Out { text: String::new(), bytes: Vec::new(), is_bytes: bytes };
+        let mut out = Out {
+            text: String::new(),
+            bytes: Vec::new(),
+            is_bytes: bytes,
+        };
         loop {
             let rest = self.rest();
             let end = rest.find([quote, '\\'])?;
@@ -187,10 +196,17 @@ struct Out {
 
 impl Out {
     fn push_str(&mut self, text: &str) {
-        if self.is_bytes { self.bytes.extend_from_slice(text.as_bytes()) } else { self.text.push_str(text) }
+        if self.is_bytes {
+            self.bytes.extend_from_slice(text.as_bytes())
+        } else {
+            self.text.push_str(text)
+        }
     }
 
-    #[expect(clippy::unnecessary_wraps, reason = "one arm of a match whose others may fail")]
+    #[expect(
+        clippy::unnecessary_wraps,
+        reason = "one arm of a match whose others may fail"
+    )]
     fn push(&mut self, c: char) -> Option<()> {
         self.push_str(c.encode_utf8(&mut [0; 4]));
         Some(())
@@ -205,7 +221,11 @@ impl Out {
     }
 
     fn finish(self) -> String {
-        if self.is_bytes { format!("{BYTES}{}", STANDARD.encode(&self.bytes)) } else { self.text }
+        if self.is_bytes {
+            format!("{BYTES}{}", STANDARD.encode(&self.bytes))
+        } else {
+            self.text
+        }
     }
 }
 
@@ -218,19 +238,40 @@ mod tests {
     fn literals_are_read_as_python_reads_them() {
         let cases = [
             ("['a', \"b\"]", json!(["a", "b"])),
-            ("['it\\'s', 'x\\ty', '\\u00e9', 'C:\\dir']", json!(["it's", "x\ty", "é", "C:\\dir"])),
+            (
+                "['it\\'s', 'x\\ty', '\\u00e9', 'C:\\dir']",
+                json!(["it's", "x\ty", "é", "C:\\dir"]),
+            ),
             ("('a',)", json!(["a"])),
-            ("{'A': 'x', 'B': None, 1: 2.5}", json!({"A": "x", "B": null, "1": 2.5})),
+            (
+                "{'A': 'x', 'B': None, 1: 2.5}",
+                json!({"A": "x", "B": null, "1": 2.5}),
+            ),
             ("['a' 'b'\n 'c']", json!(["a", "b", "c"])),
-            ("{'text': array(['a', 'b'], dtype=object)}", json!({"text": ["a", "b"]})),
-            ("{'bytes': b'\\x89PNG\\r', 'path': None}", json!({"bytes": "data:;base64,iVBORw0=", "path": null})),
+            (
+                "{'text': array(['a', 'b'], dtype=object)}",
+                json!({"text": ["a", "b"]}),
+            ),
+            (
+                "{'bytes': b'\\x89PNG\\r', 'path': None}",
+                json!({"bytes": "data:;base64,iVBORw0=", "path": null}),
+            ),
             ("[True, False, nan, 3]", json!([true, false, null, 3])),
         ];
         for (text, expected) in cases {
             assert_eq!(parse(text), Some(expected), "{text}");
         }
-        for text in ["", "a", "['a'", "[a]", "['a']x", "{'a'}", "[__import__('os')]", "['\\u00']", &"[".repeat(10_000)]
-        {
+        for text in [
+            "",
+            "a",
+            "['a'",
+            "[a]",
+            "['a']x",
+            "{'a'}",
+            "[__import__('os')]",
+            "['\\u00']",
+            &"[".repeat(10_000),
+        ] {
             assert_eq!(parse(text), None, "{text}");
         }
     }

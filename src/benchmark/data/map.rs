@@ -1,4 +1,5 @@
-//! The one mapping from the columns of a row to an [`Item`]: of the command line, and of the server for rows that clients send.
+//! The one mapping from the columns of a row to an [`Item`]: of the command line, and of the server
+//! for rows that clients send.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +21,8 @@ pub struct Place<'a> {
     pub reading: &'a Reading,
     /// Its number among the rows, from 1: the id of a row without one, less 1. 0: not known.
     pub number: u64,
-    /// Its pictures are there already; those of its columns are passed over, and the item has one that is empty.
+    /// Its pictures are there already; those of its columns are passed over, and the item has one
+    /// that is empty.
     pub pictured: bool,
 }
 
@@ -37,16 +39,37 @@ pub struct Mapped {
 pub fn id_of(cells: &Cells, place: Place<'_>) -> String {
     let is_id = |name: &str| {
         Role::Id.names().contains(&columns::normal(name).as_str())
-            || place.reading.given.get(&Role::Id).is_some_and(|g| g == name)
+            || place
+                .reading
+                .given
+                .get(&Role::Id)
+                .is_some_and(|g| g == name)
     };
-    let own = cells.iter().filter(|(name, _)| is_id(name)).map(|(name, value)| (name.clone(), value.clone()));
-    let mut row = Row { cells: own.collect(), place, taken: Vec::new() };
+    let own = cells
+        .iter()
+        .filter(|(name, _)| is_id(name))
+        .map(|(name, value)| (name.clone(), value.clone()));
+    let mut row = Row {
+        cells: own.collect(),
+        place,
+        taken: Vec::new(),
+    };
     row.id().map_or_else(|_| String::new(), |(id, _)| id)
 }
 
-/// Maps a row to an item; `source` reads the pictures that it names. An error begins with the column's name.
-pub fn map(cells: Cells, place: Place<'_>, source: &mut dyn pictures::Source) -> Result<Mapped, String> {
-    Row { cells, place, taken: Vec::new() }.map(source)
+/// Maps a row to an item; `source` reads the pictures that it names. An error begins with the
+/// column's name.
+pub fn map(
+    cells: Cells,
+    place: Place<'_>,
+    source: &mut dyn pictures::Source,
+) -> Result<Mapped, String> {
+    Row {
+        cells,
+        place,
+        taken: Vec::new(),
+    }
+    .map(source)
 }
 
 /// What is left of a row while its columns are taken.
@@ -76,14 +99,32 @@ impl Row<'_> {
         }
         let group = by_picture.map_or_else(|| self.text(Role::Group), Ok)?;
         // A word that pandas writes for nothing; a hint is no answer.
-        let hint = Some(self.text(Role::Hint)?).filter(|hint| hint != "nan" && hint != "N/A").unwrap_or_default();
+        let hint = Some(self.text(Role::Hint)?)
+            .filter(|hint| hint != "nan" && hint != "N/A")
+            .unwrap_or_default();
         let category = self.category()?;
         self.look_at_the_rest(&images, &options, &answer)?;
-        let Self { cells, mut taken, .. } = self;
+        let Self {
+            cells, mut taken, ..
+        } = self;
         taken.extend(cells.keys().map(|name| (name.clone(), Role::Field)));
-        let fields = cells.into_iter().map(|(name, value)| (name, into_text(value))).collect();
+        let fields = cells
+            .into_iter()
+            .map(|(name, value)| (name, into_text(value)))
+            .collect();
         let substitutes = BTreeMap::new();
-        let item = Item { id, images, question, hint, options, answer, category, group, fields, substitutes };
+        let item = Item {
+            id,
+            images,
+            question,
+            hint,
+            options,
+            answer,
+            category,
+            group,
+            fields,
+            substitutes,
+        };
         Ok(Mapped { item, taken })
     }
 
@@ -93,15 +134,23 @@ impl Row<'_> {
             if self.cells.contains_key(given) {
                 return Ok(vec![given.clone()]);
             }
-            return Err(format!("{role}: there is no column {given:?}; there are {}", self.names()));
+            return Err(format!(
+                "{role}: there is no column {given:?}; there are {}",
+                self.names()
+            ));
         }
         let is_taken = |name: &str| self.place.reading.given.values().any(|g| g == name);
         let rank = |name: &str| {
             let name = columns::normal(name);
             role.names().iter().position(|known| *known == name)
         };
-        let there = self.cells.iter().filter(|(name, value)| !is_empty(value) && !is_taken(name));
-        let mut found: Vec<(usize, &String)> = there.filter_map(|(name, _)| Some((rank(name)?, name))).collect();
+        let there = self
+            .cells
+            .iter()
+            .filter(|(name, value)| !is_empty(value) && !is_taken(name));
+        let mut found: Vec<(usize, &String)> = there
+            .filter_map(|(name, _)| Some((rank(name)?, name)))
+            .collect();
         found.sort_by_key(|(rank, _)| *rank);
         Ok(found.into_iter().map(|(_, name)| name.clone()).collect())
     }
@@ -122,7 +171,10 @@ impl Row<'_> {
         };
         let others = &self.place.reading.given;
         let is_free = |name: &String| given.is_some() || !others.values().any(|g| g == name);
-        self.cells.keys().find(|name| is_own(name) && is_free(name)).cloned()
+        self.cells
+            .keys()
+            .find(|name| is_own(name) && is_free(name))
+            .cloned()
     }
 
     fn take(&mut self, name: &str, role: Role) -> Value {
@@ -154,7 +206,8 @@ impl Row<'_> {
         };
         let given = self.place.reading.given.contains_key(&Role::Id);
         let is_picture = columns::normal(name) == "question_id"
-            && (self.place.reading.benchmark == "mme" || pictures::names_picture(&self.cells[name.as_str()]));
+            && (self.place.reading.benchmark == "mme"
+                || pictures::names_picture(&self.cells[name.as_str()]));
         match numbered {
             Some(number) if is_picture && !given => {
                 let group = into_text(self.take(name, Role::Group));
@@ -174,17 +227,23 @@ impl Row<'_> {
         let is_path = |cells: &Cells, name: &String| pictures::names_picture(&cells[name.as_str()]);
         let numbered = self.numbered(Role::Image);
         if self.place.pictured {
-            let own =
-                found.into_iter().filter(|name| !is_path(&self.cells, name)).chain(numbered.into_iter().map(|n| n.1));
-            own.collect::<Vec<_>>().iter().for_each(|name| drop(self.take(name, Role::Image)));
+            let own = found
+                .into_iter()
+                .filter(|name| !is_path(&self.cells, name))
+                .chain(numbered.into_iter().map(|n| n.1));
+            own.collect::<Vec<_>>()
+                .iter()
+                .for_each(|name| drop(self.take(name, Role::Image)));
             return Ok(vec![Vec::new()]);
         }
         let mut images = Vec::new();
         if let Some((name, others)) = found.split_first() {
-            let others =
-                others.iter().filter(|o| !is_path(&self.cells, o) && pictures::holds_picture(&self.cells[o.as_str()]));
-            if let Some(other) =
-                others.chain(numbered.iter().map(|(_, n)| n)).find(|o| !is_empty(&self.cells[o.as_str()]))
+            let others = others.iter().filter(|o| {
+                !is_path(&self.cells, o) && pictures::holds_picture(&self.cells[o.as_str()])
+            });
+            if let Some(other) = others
+                .chain(numbered.iter().map(|(_, n)| n))
+                .find(|o| !is_empty(&self.cells[o.as_str()]))
             {
                 return Err(format!(
                     "{other}: it looks like a picture, and {name} is one; {}",
@@ -203,11 +262,17 @@ impl Row<'_> {
             let value = self.take(&name, Role::Image);
             match (&missing, is_empty(&value)) {
                 (_, true) => missing = missing.or(Some(name)),
-                (Some(before), false) => return Err(format!("{name}: {before} is empty, which stands before")),
-                (None, false) => images.extend(pictures::read(&value, source).map_err(wrong(&name))?),
+                (Some(before), false) => {
+                    return Err(format!("{name}: {before} is empty, which stands before"));
+                }
+                (None, false) => {
+                    images.extend(pictures::read(&value, source).map_err(wrong(&name))?)
+                }
             }
         }
-        let column = missing.or_else(|| self.empty_column(Role::Image)).filter(|_| images.is_empty());
+        let column = missing
+            .or_else(|| self.empty_column(Role::Image))
+            .filter(|_| images.is_empty());
         if let Some(name) = column {
             if self.cells.contains_key(&name) {
                 self.take(&name, Role::Image);
@@ -231,7 +296,9 @@ impl Row<'_> {
         }
         let own = |name: &String| {
             let given = self.place.reading.given.values().any(|g| g == name);
-            columns::one_of(name).filter(|(own, _)| *own == role && !given).map(|(_, place)| (place, name.clone()))
+            columns::one_of(name)
+                .filter(|(own, _)| *own == role && !given)
+                .map(|(_, place)| (place, name.clone()))
         };
         let mut found: Vec<(usize, String)> = self.cells.keys().filter_map(own).collect();
         found.sort();
@@ -240,11 +307,14 @@ impl Row<'_> {
 
     fn options(&mut self) -> Result<Vec<String>, String> {
         // Q-Bench fills up to four options with a word.
-        let filler = self.cells.contains_key("question_concern") || self.place.reading.benchmark == "qbench";
+        let filler =
+            self.cells.contains_key("question_concern") || self.place.reading.benchmark == "qbench";
         let mut found: Option<(String, Vec<String>)> = None;
         let columns = self.columns(Role::Options)?;
         if columns.is_empty()
-            && let Some(name) = self.empty_column(Role::Options).filter(|n| columns::one_of(n).is_none())
+            && let Some(name) = self
+                .empty_column(Role::Options)
+                .filter(|n| columns::one_of(n).is_none())
         {
             self.take(&name, Role::Options);
         }
@@ -301,8 +371,13 @@ impl Row<'_> {
         };
         let own = read(self, first)?;
         for other in &columns[1..] {
-            if !REFERENCES.contains(&columns::normal(other).as_str()) && read(self, other).as_ref() != Ok(&own) {
-                return Err(format!("{other}: it says another answer than {first}; {}", way_out(other, Role::Answer)));
+            if !REFERENCES.contains(&columns::normal(other).as_str())
+                && read(self, other).as_ref() != Ok(&own)
+            {
+                return Err(format!(
+                    "{other}: it says another answer than {first}; {}",
+                    way_out(other, Role::Answer)
+                ));
             }
         }
         self.take(first, Role::Answer);
@@ -316,21 +391,38 @@ impl Row<'_> {
             Value::String(text) => literal::parse(text)?.get("category").map(text_of),
             other => other.get("category").map(text_of),
         };
-        Ok(if own.is_empty() { inner().unwrap_or_default() } else { own })
+        Ok(if own.is_empty() {
+            inner().unwrap_or_default()
+        } else {
+            own
+        })
     }
 
     /// Refuses what looks like a picture, options or an answer and was taken for nothing.
-    fn look_at_the_rest(&self, images: &[Vec<u8>], options: &[String], answer: &str) -> Result<(), String> {
+    fn look_at_the_rest(
+        &self,
+        images: &[Vec<u8>],
+        options: &[String],
+        answer: &str,
+    ) -> Result<(), String> {
         for (name, value) in self.cells.iter().filter(|(_, value)| !is_empty(value)) {
             let refused = |role: Role| {
-                Err(format!("{name}: it looks like {}, and is not used; {}", word(role), way_out(name, role)))
+                Err(format!(
+                    "{name}: it looks like {}, and is not used; {}",
+                    word(role),
+                    way_out(name, role)
+                ))
             };
-            if pictures::holds_picture(value) || (images.is_empty() && pictures::names_picture(value)) {
+            if pictures::holds_picture(value)
+                || (images.is_empty() && pictures::names_picture(value))
+            {
                 return refused(Role::Image);
             }
             match columns::looks_like(name) {
                 Some(Role::Image) if images.is_empty() => return refused(Role::Image),
-                Some(Role::Options) if (options.is_empty() && !is_number(value)) || value.is_array() => {
+                Some(Role::Options)
+                    if (options.is_empty() && !is_number(value)) || value.is_array() =>
+                {
                     return refused(Role::Options);
                 }
                 Some(Role::Answer) if answer.is_empty() => return refused(Role::Answer),
@@ -350,7 +442,10 @@ impl Row<'_> {
 
 /// Says how many options there are, for instance.
 fn is_number(value: &Value) -> bool {
-    value.is_number() || value.as_str().is_some_and(|text| text.bytes().all(|b| b.is_ascii_digit()))
+    value.is_number()
+        || value
+            .as_str()
+            .is_some_and(|text| text.bytes().all(|b| b.is_ascii_digit()))
 }
 
 fn word(role: Role) -> &'static str {
@@ -366,9 +461,15 @@ fn way_out(name: &str, role: Role) -> String {
 }
 
 /// Options that stand in two places must say the same.
-fn same_options(found: &mut Option<(String, Vec<String>)>, name: String, own: Vec<String>) -> Result<(), String> {
+fn same_options(
+    found: &mut Option<(String, Vec<String>)>,
+    name: String,
+    own: Vec<String>,
+) -> Result<(), String> {
     match found {
-        Some((other, options)) if *options != own => Err(format!("{name}: other options than {other}")),
+        Some((other, options)) if *options != own => {
+            Err(format!("{name}: other options than {other}"))
+        }
         _ => {
             *found = Some((name, own));
             Ok(())

@@ -1,7 +1,9 @@
-//! Benchmarks as people have them: the tables of Hugging Face and VLMEvalKit (TSV, CSV, Parquet) and manifests of one JSON object a
-//! line. Read row by row: a text file of any size needs the memory of one row, a Parquet file that of one row group.
+//! Benchmarks as people have them: the tables of Hugging Face and VLMEvalKit (TSV, CSV, Parquet)
+//! and manifests of one JSON object a line. Read row by row: a text file of any size needs the
+//! memory of one row, a Parquet file that of one row group.
 //!
-//! What a row's columns mean is said once, in `columns` and `map`; docs/benchmark-tables.md has it for users.
+//! What a row's columns mean is said once, in `columns` and `map`; docs/benchmark-tables.md has it
+//! for users.
 
 mod answer;
 mod columns;
@@ -43,7 +45,8 @@ pub struct Rows<R> {
     /// The file, if it is one.
     path: PathBuf,
     delimiter: u8,
-    /// Where the rows of items begin, in bytes: tables name the picture of an earlier row by its index.
+    /// Where the rows of items begin, in bytes: tables name the picture of an earlier row by its
+    /// index.
     seen: HashMap<[u8; 16], u64>,
     /// The line on which the last row began.
     line: usize,
@@ -75,7 +78,10 @@ impl Rows<BufReader<File>> {
 
     /// Opens a file whose columns are read as `reading` says.
     pub fn open_as(path: &Path, reading: Reading) -> Result<Self, Error> {
-        let at = |message: String| Error { line: 0, message: format!("{}: {message}", path.display()) };
+        let at = |message: String| Error {
+            line: 0,
+            message: format!("{}: {message}", path.display()),
+        };
         let folder = path.parent().unwrap_or(Path::new("")).to_owned();
         let ending = path.extension().and_then(|e| e.to_str());
         let file = || {
@@ -86,17 +92,33 @@ impl Rows<BufReader<File>> {
             Some("tsv" | "csv") => {
                 let delimiter = if ending == Some("csv") { b',' } else { b'\t' };
                 let rows = Self::delimited(file()?, folder, delimiter, reading)?;
-                return Ok(Self { path: path.to_owned(), ..rows });
+                return Ok(Self {
+                    path: path.to_owned(),
+                    ..rows
+                });
             }
-            Some("jsonl") => Lines::Json { source: file()?, line: 0 },
+            Some("jsonl") => Lines::Json {
+                source: file()?,
+                line: 0,
+            },
             Some("parquet") => {
-                let file = Parquet::open(path).map_err(|e| Error { line: 0, message: e.to_string() })?;
+                let file = Parquet::open(path).map_err(|e| Error {
+                    line: 0,
+                    message: e.to_string(),
+                })?;
                 check_names(file.columns(), &reading).map_err(at)?;
                 Lines::Parquet(Box::new(file))
             }
-            _ => return Err(at("a name that ends in .tsv, .csv, .jsonl or .parquet is needed".into())),
+            _ => {
+                return Err(at(
+                    "a name that ends in .tsv, .csv, .jsonl or .parquet is needed".into(),
+                ));
+            }
         };
-        Ok(Self { path: path.to_owned(), ..Self::of(lines, folder, reading) })
+        Ok(Self {
+            path: path.to_owned(),
+            ..Self::of(lines, folder, reading)
+        })
     }
 }
 
@@ -116,13 +138,27 @@ pub fn count(path: &Path, reading: &Reading) -> Result<usize, Error> {
 /// Tells whether a file of these columns can be read at all.
 fn check_names(names: &[String], reading: &Reading) -> Result<(), String> {
     let there = || names.join(", ");
-    if let Some((role, missing)) = reading.given.iter().find(|(_, given)| !names.contains(given)) {
-        return Err(format!("{role}: no column {missing:?}; there are {}", there()));
+    if let Some((role, missing)) = reading
+        .given
+        .iter()
+        .find(|(_, given)| !names.contains(given))
+    {
+        return Err(format!(
+            "{role}: no column {missing:?}; there are {}",
+            there()
+        ));
     }
     if let Some(missing) = reading.ignored.iter().find(|name| !names.contains(name)) {
-        return Err(format!("ignore: no column {missing:?}; there are {}", there()));
+        return Err(format!(
+            "ignore: no column {missing:?}; there are {}",
+            there()
+        ));
     }
-    let asked = |name: &String| Role::Question.names().contains(&columns::normal(name).as_str());
+    let asked = |name: &String| {
+        Role::Question
+            .names()
+            .contains(&columns::normal(name).as_str())
+    };
     if !reading.given.contains_key(&Role::Question) && !names.iter().any(asked) {
         return Err(format!(
             "no column \"question\"; there are {} (--column question=NAME says which one it is)",
@@ -138,11 +174,18 @@ impl<R: BufRead> Rows<R> {
         Self::delimited(source, folder, b'\t', Reading::default())
     }
 
-    fn delimited(source: R, folder: PathBuf, delimiter: u8, reading: Reading) -> Result<Self, Error> {
+    fn delimited(
+        source: R,
+        folder: PathBuf,
+        delimiter: u8,
+        reading: Reading,
+    ) -> Result<Self, Error> {
         let wrong = |message: String| Error { line: 1, message };
         let mut table = Table::new(source, delimiter);
         let (_, first) = table.next()?.ok_or_else(|| wrong("no header".into()))?;
-        let Raw::Cells(names) = first else { return Err(wrong("no header".into())) };
+        let Raw::Cells(names) = first else {
+            return Err(wrong("no header".into()));
+        };
         for (i, name) in names.iter().enumerate() {
             if names[..i].contains(name) {
                 return Err(wrong(format!("column {name:?} stands there twice")));
@@ -150,7 +193,10 @@ impl<R: BufRead> Rows<R> {
         }
         check_names(&names, &reading).map_err(wrong)?;
         table.header = names;
-        Ok(Self { delimiter, ..Self::of(Lines::Table(Box::new(table)), folder, reading) })
+        Ok(Self {
+            delimiter,
+            ..Self::of(Lines::Table(Box::new(table)), folder, reading)
+        })
     }
 
     /// One JSON object a line, with the names of a table's columns.
@@ -160,25 +206,56 @@ impl<R: BufRead> Rows<R> {
 
     fn of(lines: Lines<R>, folder: PathBuf, reading: Reading) -> Self {
         let (path, seen) = (PathBuf::new(), HashMap::new());
-        Self { lines, reading, folder, path, delimiter: b'\t', seen, line: 0, number: 0, failed: false }
+        Self {
+            lines,
+            reading,
+            folder,
+            path,
+            delimiter: b'\t',
+            seen,
+            line: 0,
+            number: 0,
+            failed: false,
+        }
     }
 
     /// Where the row stands that came last: an error with `message`.
     pub fn error(&self, message: String) -> Error {
         match self.lines {
-            Lines::Parquet(_) => Error { line: 0, message: format!("row {}: {message}", self.number) },
-            _ => Error { line: self.line, message },
+            Lines::Parquet(_) => Error {
+                line: 0,
+                message: format!("row {}: {message}", self.number),
+            },
+            _ => Error {
+                line: self.line,
+                message,
+            },
         }
     }
 
     fn mapped(&mut self, cells: Cells) -> Result<Mapped, String> {
-        let place = Place { reading: &self.reading, number: self.number, pictured: false };
-        let start = if let Lines::Table(table) = &self.lines { table.start } else { 0 };
+        let place = Place {
+            reading: &self.reading,
+            number: self.number,
+            pictured: false,
+        };
+        let start = if let Lines::Table(table) = &self.lines {
+            table.start
+        } else {
+            0
+        };
         let id = id_of(&cells, place);
         if !id.is_empty() && self.seen.insert(digest(&id), start).is_some() {
             return Err(format!("index: {id} stands there twice"));
         }
-        map(cells, place, &mut Beside { rows: self, earlier: false })
+        map(
+            cells,
+            place,
+            &mut Beside {
+                rows: self,
+                earlier: false,
+            },
+        )
     }
 
     /// The next row with what its columns were taken for.
@@ -197,11 +274,18 @@ impl<R: BufRead> Rows<R> {
         (self.line, self.number) = (line, self.number + 1);
         let cells = match (raw, &self.lines) {
             (Raw::Cells(cells), Lines::Table(table)) if cells.len() == table.header.len() => {
-                Ok(table.header.iter().cloned().zip(cells.into_iter().map(Into::into)).collect())
+                Ok(table
+                    .header
+                    .iter()
+                    .cloned()
+                    .zip(cells.into_iter().map(Into::into))
+                    .collect())
             }
-            (Raw::Cells(cells), Lines::Table(table)) => {
-                Err(format!("{} columns, the header has {}", cells.len(), table.header.len()))
-            }
+            (Raw::Cells(cells), Lines::Table(table)) => Err(format!(
+                "{} columns, the header has {}",
+                cells.len(),
+                table.header.len()
+            )),
             (Raw::Object(object), _) => Ok(object),
             (Raw::Bad(message), _) => Err(message),
             (Raw::Cells(_), _) => Err("a row of cells".into()),
@@ -227,7 +311,11 @@ impl<R: BufRead> Source for Beside<'_, R> {
             return Err(format!("{}: not a file", path.display()));
         }
         if about.len() > MAX_ROW as u64 {
-            return Err(format!("{}: {} bytes, at most {MAX_ROW} are read", path.display(), about.len()));
+            return Err(format!(
+                "{}: {} bytes, at most {MAX_ROW} are read",
+                path.display(),
+                about.len()
+            ));
         }
         std::fs::read(&path).map_err(at)
     }
@@ -240,10 +328,17 @@ impl<R: BufRead> Source for Beside<'_, R> {
             return Err(none());
         }
         let missing = || format!("it names row {index}, which does not stand before");
-        let (Lines::Table(table), Some(&start)) = (&self.rows.lines, self.rows.seen.get(&digest(index))) else {
+        let (Lines::Table(table), Some(&start)) =
+            (&self.rows.lines, self.rows.seen.get(&digest(index)))
+        else {
             return Err(missing());
         };
-        let is_picture = |known: &&str| table.header.iter().position(|name| columns::normal(name) == *known);
+        let is_picture = |known: &&str| {
+            table
+                .header
+                .iter()
+                .position(|name| columns::normal(name) == *known)
+        };
         let given = self.rows.reading.given.get(&Role::Image);
         let column = match given {
             Some(given) => table.header.iter().position(|name| name == given),
@@ -254,7 +349,13 @@ impl<R: BufRead> Source for Beside<'_, R> {
         if cell.trim().chars().all(|c| c.is_ascii_digit()) {
             return Err(none());
         }
-        let mut found = pictures::read(&cell.into(), &mut Beside { rows: self.rows, earlier: true })?;
+        let mut found = pictures::read(
+            &cell.into(),
+            &mut Beside {
+                rows: self.rows,
+                earlier: true,
+            },
+        )?;
         match (found.pop(), found.is_empty()) {
             (Some(picture), true) => Ok(picture),
             (None, _) => Err(none()),
@@ -264,8 +365,16 @@ impl<R: BufRead> Source for Beside<'_, R> {
 }
 
 /// The cell of `column` in the row that begins at byte `start`.
-fn read_again(path: &Path, start: u64, delimiter: u8, column: Option<usize>) -> Result<Option<String>, Error> {
-    let io = |e: std::io::Error| Error { line: 0, message: e.to_string() };
+fn read_again(
+    path: &Path,
+    start: u64,
+    delimiter: u8,
+    column: Option<usize>,
+) -> Result<Option<String>, Error> {
+    let io = |e: std::io::Error| Error {
+        line: 0,
+        message: e.to_string(),
+    };
     let mut file = File::open(path).map_err(io)?;
     file.seek(SeekFrom::Start(start)).map_err(io)?;
     match Table::new(BufReader::new(file), delimiter).next()? {
@@ -295,7 +404,10 @@ impl<R: BufRead> Lines<R> {
             Self::Json { source, line } => json::next(source, line),
             Self::Parquet(file) => match file.next() {
                 Some(Ok(cells)) => Ok(Some((0, Raw::Object(cells)))),
-                Some(Err(error)) => Err(Error { line: 0, message: error.to_string() }),
+                Some(Err(error)) => Err(Error {
+                    line: 0,
+                    message: error.to_string(),
+                }),
                 None => Ok(None),
             },
         }

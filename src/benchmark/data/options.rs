@@ -35,12 +35,18 @@ fn unread(text: &str) -> String {
 fn list(all: &[Value]) -> Result<Vec<String>, String> {
     let option = |(i, value): (usize, &Value)| match value {
         Value::Null => Err(format!("option {} of the list is empty", i + 1)),
-        Value::String(text) if text.trim().is_empty() => Err(format!("option {} of the list is empty", i + 1)),
+        Value::String(text) if text.trim().is_empty() => {
+            Err(format!("option {} of the list is empty", i + 1))
+        }
         Value::Array(_) => Err(format!("option {} of the list is a list", i + 1)),
         // Objects of a label and a text.
         Value::Object(object) => {
-            let words = ["text", "option", "content", "value"].into_iter().find_map(|name| object.get(name)?.as_str());
-            words.map(String::from).ok_or_else(|| format!("option {} of the list is an object without \"text\"", i + 1))
+            let words = ["text", "option", "content", "value"]
+                .into_iter()
+                .find_map(|name| object.get(name)?.as_str());
+            words.map(String::from).ok_or_else(|| {
+                format!("option {} of the list is an object without \"text\"", i + 1)
+            })
         }
         other => Ok(text_of(other)),
     };
@@ -52,7 +58,10 @@ fn by_name(object: &Map<String, Value>) -> Result<Vec<String>, String> {
     if let (2, Some(Value::Array(labels)), Some(Value::Array(texts))) =
         (object.len(), object.get("label"), object.get("text"))
     {
-        let ordered = labels.iter().enumerate().all(|(i, label)| place(&text_of(label)).is_some_and(|p| p == i));
+        let ordered = labels
+            .iter()
+            .enumerate()
+            .all(|(i, label)| place(&text_of(label)).is_some_and(|p| p == i));
         return if ordered && labels.len() == texts.len() {
             list(texts)
         } else {
@@ -61,7 +70,8 @@ fn by_name(object: &Map<String, Value>) -> Result<Vec<String>, String> {
     }
     let mut places = Vec::new();
     for (name, value) in object {
-        let place = place(name).ok_or_else(|| format!("{name:?} names no option: A, B, ... or 0, 1, ... do"))?;
+        let place = place(name)
+            .ok_or_else(|| format!("{name:?} names no option: A, B, ... or 0, 1, ... do"))?;
         places.push((place, name.clone(), value.clone()));
     }
     places.sort_by_key(|p| p.0);
@@ -72,8 +82,14 @@ fn by_name(object: &Map<String, Value>) -> Result<Vec<String>, String> {
 pub(super) fn place(name: &str) -> Option<usize> {
     let name = name.trim().trim_matches(['(', ')', '.']);
     match name.as_bytes() {
-        [letter] if letter.is_ascii_alphabetic() => Some(usize::from(letter.to_ascii_uppercase() - b'A')),
-        digits if digits.len() <= 3 && !digits.is_empty() && digits.iter().all(u8::is_ascii_digit) => name.parse().ok(),
+        [letter] if letter.is_ascii_alphabetic() => {
+            Some(usize::from(letter.to_ascii_uppercase() - b'A'))
+        }
+        digits
+            if digits.len() <= 3 && !digits.is_empty() && digits.iter().all(u8::is_ascii_digit) =>
+        {
+            name.parse().ok()
+        }
         _ => None,
     }
 }
@@ -81,7 +97,10 @@ pub(super) fn place(name: &str) -> Option<usize> {
 /// Options by their places, which begin at 0 or 1 and have no gap; those that are empty come last.
 pub(super) fn in_places(places: Vec<(usize, String, Value)>) -> Result<Vec<String>, String> {
     // Numbers may begin at 1, letters begin at A.
-    let first = places.first().filter(|p| p.1.ends_with(|c: char| c.is_ascii_digit())).map_or(0, |p| p.0.min(1));
+    let first = places
+        .first()
+        .filter(|p| p.1.ends_with(|c: char| c.is_ascii_digit()))
+        .map_or(0, |p| p.0.min(1));
     let (mut options, mut expected) = (Vec::new(), first);
     for (place, name, value) in places {
         if place != expected && !is_empty(&value) {
@@ -92,7 +111,9 @@ pub(super) fn in_places(places: Vec<(usize, String, Value)>) -> Result<Vec<Strin
             continue;
         }
         if matches!(value, Value::Array(_) | Value::Object(_)) {
-            return Err(format!("{name}: a list or an object, not the words of an option"));
+            return Err(format!(
+                "{name}: a list or an object, not the words of an option"
+            ));
         }
         options.push(text_of(&value));
         expected = place + 1;
@@ -100,7 +121,8 @@ pub(super) fn in_places(places: Vec<(usize, String, Value)>) -> Result<Vec<Strin
     Ok(options)
 }
 
-/// The options of a text such as "(a) red (b) blue" or "A. red\nB. blue": marks in the order of the alphabet, of one kind.
+/// The options of a text such as "(a) red (b) blue" or "A. red\nB. blue": marks in the order of the
+/// alphabet, of one kind.
 fn listed(text: &str) -> Option<Vec<String>> {
     let text = text.trim();
     for (before, after) in MARKS {
@@ -117,12 +139,22 @@ fn listed(text: &str) -> Option<Vec<String>> {
 fn marked(text: &str, first: u8, before: &str, after: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mark = |i: u8| format!("{before}{}{after}", char::from(first + i));
-    let Some(mut rest) = text.strip_prefix(&mark(0)) else { return found };
+    let Some(mut rest) = text.strip_prefix(&mark(0)) else {
+        return found;
+    };
     for next in 1..=26 {
-        let end = if next < 26 { start_of(rest, &mark(next)) } else { None };
+        let end = if next < 26 {
+            start_of(rest, &mark(next))
+        } else {
+            None
+        };
         let option = &rest[..end.unwrap_or(rest.len())];
         // The separators between options are none of their words.
-        let cut = if end.is_some() { option.trim_end().trim_end_matches([',', ';']) } else { option };
+        let cut = if end.is_some() {
+            option.trim_end().trim_end_matches([',', ';'])
+        } else {
+            option
+        };
         found.push(cut.trim().to_owned());
         let Some(end) = end else { break };
         rest = &rest[end + mark(next).len()..];
@@ -175,7 +207,10 @@ mod tests {
             assert_eq!(parse(&form).map(|o| json!(o)), Ok(two.clone()), "{form}");
         }
         assert_eq!(parse(&json!("")), Ok(Vec::new()));
-        assert_eq!(parse(&json!(["N/A", "nan", 3, 2.5])), Ok(["N/A", "nan", "3", "2.5"].map(String::from).to_vec()));
+        assert_eq!(
+            parse(&json!(["N/A", "nan", 3, 2.5])),
+            Ok(["N/A", "nan", "3", "2.5"].map(String::from).to_vec())
+        );
         let many = json!("A. x is A. B. y");
         assert_eq!(parse(&many).unwrap(), ["x is A.", "y"]);
     }

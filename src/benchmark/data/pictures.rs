@@ -1,5 +1,5 @@
-//! What stands in place of a picture: bytes, base64 of every kind, the name of a file, the index of an earlier row, an object of these
-//! as Hugging Face's Image feature has it, or a list.
+//! What stands in place of a picture: bytes, base64 of every kind, the name of a file, the index of
+//! an earlier row, an object of these as Hugging Face's Image feature has it, or a list.
 
 use base64::Engine as _;
 use base64::alphabet::STANDARD as ALPHABET;
@@ -28,8 +28,10 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 /// Says how the base64 of a PNG, a JPEG, a WebP, a GIF and a TIFF begins.
 const STARTS: [&str; 6] = ["iVBORw0KGgo", "/9j/", "UklGR", "R0lGOD", "SUkqA", "TU0AK"];
 
-const ENDINGS: [&str; 14] =
-    ["png", "jpg", "jpeg", "jpe", "jfif", "webp", "gif", "bmp", "tif", "tiff", "ppm", "jp2", "avif", "heic"];
+const ENDINGS: [&str; 14] = [
+    "png", "jpg", "jpeg", "jpe", "jfif", "webp", "gif", "bmp", "tif", "tiff", "ppm", "jp2", "avif",
+    "heic",
+];
 
 /// Reads what a picture's cell names.
 pub trait Source {
@@ -47,7 +49,12 @@ pub(super) fn read(value: &Value, source: &mut dyn Source) -> Result<Vec<Vec<u8>
 }
 
 /// `outer`: a list may stand here.
-fn collect(value: &Value, source: &mut dyn Source, outer: bool, found: &mut Vec<Vec<u8>>) -> Result<(), String> {
+fn collect(
+    value: &Value,
+    source: &mut dyn Source,
+    outer: bool,
+    found: &mut Vec<Vec<u8>>,
+) -> Result<(), String> {
     let picture = match value {
         Value::Null => return Ok(()),
         Value::String(text) if text.trim().is_empty() => return Ok(()),
@@ -58,7 +65,8 @@ fn collect(value: &Value, source: &mut dyn Source, outer: bool, found: &mut Vec<
         Value::Array(all) if outer && all.len() <= MAX_PICTURES => {
             for (i, value) in all.iter().enumerate() {
                 let before = found.len();
-                collect(value, source, false, found).map_err(|e| format!("picture {}: {e}", i + 1))?;
+                collect(value, source, false, found)
+                    .map_err(|e| format!("picture {}: {e}", i + 1))?;
                 if found.len() == before {
                     return Err(format!("picture {} of the list is empty", i + 1));
                 }
@@ -70,7 +78,9 @@ fn collect(value: &Value, source: &mut dyn Source, outer: bool, found: &mut Vec<
             match (part("bytes"), part("path")) {
                 (Some(Value::String(bytes)), _) => of_text(bytes, source)?,
                 (None, Some(Value::String(path))) => of_text(path, source)?,
-                (None, None) if object.contains_key("bytes") || object.contains_key("path") => return Ok(()),
+                (None, None) if object.contains_key("bytes") || object.contains_key("path") => {
+                    return Ok(());
+                }
                 _ => return Err("an object of no \"bytes\" and \"path\"".into()),
             }
         }
@@ -100,7 +110,9 @@ fn of_text(text: &str, source: &mut dyn Source) -> Result<Vec<u8>, String> {
             return source.row(text);
         }
         if text.starts_with("http://") || text.starts_with("https://") {
-            return Err(format!("{text}: pictures are not fetched; a file or the picture itself is needed"));
+            return Err(format!(
+                "{text}: pictures are not fetched; a file or the picture itself is needed"
+            ));
         }
         if is_name(text) {
             return source.file(text);
@@ -108,7 +120,9 @@ fn of_text(text: &str, source: &mut dyn Source) -> Result<Vec<u8>, String> {
     }
     // A word such as nan is base64, too, and no picture is so small.
     if text.len() < MIN_BASE64 {
-        return Err(format!("neither base64 of a picture nor the name of a file: {text:?}"));
+        return Err(format!(
+            "neither base64 of a picture nor the name of a file: {text:?}"
+        ));
     }
     decode(text)
 }
@@ -129,7 +143,9 @@ pub(super) fn decode(text: &str) -> Result<Vec<u8>, String> {
             other => other,
         })
         .collect();
-    BASE64.decode(plain).map_err(|e| format!("neither base64 nor the name of a file: {e}"))
+    BASE64
+        .decode(plain)
+        .map_err(|e| format!("neither base64 nor the name of a file: {e}"))
 }
 
 /// Tells whether a value holds a picture itself, whatever its column is called.
@@ -143,7 +159,8 @@ pub(super) fn holds_picture(value: &Value) -> bool {
         }
         Value::Array(all) => all.iter().any(holds_picture),
         Value::Object(object) => {
-            object.contains_key("bytes") && object.contains_key("path") || object.values().any(holds_picture)
+            object.contains_key("bytes") && object.contains_key("path")
+                || object.values().any(holds_picture)
         }
         _ => false,
     }
@@ -154,7 +171,8 @@ pub(super) fn names_picture(value: &Value) -> bool {
     match value {
         Value::String(text) if text.len() > MAX_NAME => false,
         Value::String(text) => {
-            let ending = std::path::Path::new(text.trim_end_matches(['\'', '"', ']', ' '])).extension();
+            let ending =
+                std::path::Path::new(text.trim_end_matches(['\'', '"', ']', ' '])).extension();
             let ending = ending.map(|e| e.to_string_lossy().to_ascii_lowercase());
             ending.is_some_and(|e| ENDINGS.contains(&e.as_str()))
         }
@@ -185,8 +203,17 @@ mod tests {
     fn pictures_are_read_from_every_form() {
         let bytes: Vec<u8> = (0..=255).chain(b"and more of it".iter().copied()).collect();
         let plain = STANDARD.encode(&bytes);
-        let lines = plain.as_bytes().chunks(76).map(|l| String::from_utf8_lossy(l)).collect::<Vec<_>>().join("\r\n");
-        let url = plain.replace('+', "-").replace('/', "_").trim_end_matches('=').to_owned();
+        let lines = plain
+            .as_bytes()
+            .chunks(76)
+            .map(|l| String::from_utf8_lossy(l))
+            .collect::<Vec<_>>()
+            .join("\r\n");
+        let url = plain
+            .replace('+', "-")
+            .replace('/', "_")
+            .trim_end_matches('=')
+            .to_owned();
         let uri = format!("data:image/png;base64,{plain}");
         let one = [
             json!(plain),
@@ -205,14 +232,20 @@ mod tests {
         let named = [
             (json!("a/b.png"), vec!["file a/b.png"]),
             (json!({"bytes": null, "path": "c.jpg"}), vec!["file c.jpg"]),
-            (json!("['a.png', 'b.png']"), vec!["file a.png", "file b.png"]),
+            (
+                json!("['a.png', 'b.png']"),
+                vec!["file a.png", "file b.png"],
+            ),
             (json!("7"), vec!["row 7"]),
             (json!(7), vec!["row 7"]),
             (json!(""), vec![]),
             (json!({"bytes": null, "path": null}), vec![]),
         ];
         for (value, expected) in named {
-            let expected: Vec<Vec<u8>> = expected.into_iter().map(|e| e.as_bytes().to_vec()).collect();
+            let expected: Vec<Vec<u8>> = expected
+                .into_iter()
+                .map(|e| e.as_bytes().to_vec())
+                .collect();
             assert_eq!(read(&value, &mut Named), Ok(expected), "{value}");
         }
         for value in [

@@ -27,7 +27,16 @@ pub(super) struct Table<R> {
 impl<R: BufRead> Table<R> {
     pub(super) fn new(source: R, delimiter: u8) -> Self {
         let parser = csv_core::ReaderBuilder::new().delimiter(delimiter).build();
-        Self { source, parser, header: Vec::new(), line: 1, read: 0, start: 0, last: b'\n', ended: false }
+        Self {
+            source,
+            parser,
+            header: Vec::new(),
+            line: 1,
+            read: 0,
+            start: 0,
+            last: b'\n',
+            ended: false,
+        }
     }
 
     pub(super) fn next(&mut self) -> Result<Option<(usize, Raw)>, Error> {
@@ -35,9 +44,16 @@ impl<R: BufRead> Table<R> {
         if self.ended {
             return Ok(None);
         }
-        let failed = |line: usize| move |e: std::io::Error| Error { line, message: e.to_string() };
+        let failed = |line: usize| {
+            move |e: std::io::Error| Error {
+                line,
+                message: e.to_string(),
+            }
+        };
         // A row ends at its carriage return; the line does so after it.
-        if self.last == b'\r' && self.source.fill_buf().map_err(failed(self.line))?.first() == Some(&b'\n') {
+        if self.last == b'\r'
+            && self.source.fill_buf().map_err(failed(self.line))?.first() == Some(&b'\n')
+        {
             self.source.consume(1);
             (self.line, self.read, self.last) = (self.line + 1, self.read + 1, b'\n');
         }
@@ -48,7 +64,8 @@ impl<R: BufRead> Table<R> {
         loop {
             let input = self.source.fill_buf().map_err(failed(line))?;
             let (result, read, written, found) =
-                self.parser.read_record(input, &mut cells[filled..], &mut ends[columns..]);
+                self.parser
+                    .read_record(input, &mut cells[filled..], &mut ends[columns..]);
             self.line += input[..read].split(|&b| b == b'\n').count() - 1;
             self.last = input[..read].last().copied().unwrap_or(self.last);
             self.source.consume(read);
@@ -56,7 +73,9 @@ impl<R: BufRead> Table<R> {
             (filled, columns) = (filled + written, columns + found);
             match result {
                 InputEmpty => {}
-                OutputFull if cells.len() < MAX_ROW => cells.resize((4 * cells.len()).min(MAX_ROW), 0),
+                OutputFull if cells.len() < MAX_ROW => {
+                    cells.resize((4 * cells.len()).min(MAX_ROW), 0)
+                }
                 // What is left of the row is read and forgotten.
                 OutputFull | OutputEndsFull => (filled, columns, too_large) = (0, 0, true),
                 Record => break,
@@ -75,7 +94,12 @@ impl<R: BufRead> Table<R> {
         for &end in &ends[..columns] {
             match std::str::from_utf8(&cells[start..end]) {
                 Ok(text) => row.push(text.to_owned()),
-                Err(e) => return Ok(Some((line, Raw::Bad(format!("column {}: not UTF-8: {e}", row.len() + 1))))),
+                Err(e) => {
+                    return Ok(Some((
+                        line,
+                        Raw::Bad(format!("column {}: not UTF-8: {e}", row.len() + 1)),
+                    )));
+                }
             }
             start = end;
         }

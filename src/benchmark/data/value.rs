@@ -13,11 +13,15 @@ pub(super) fn text_of(value: &Value) -> String {
 
 /// Like [`text_of`], without a copy of a text.
 pub(super) fn into_text(value: Value) -> String {
-    if let Value::String(text) = value { text } else { text_of(&value) }
+    if let Value::String(text) = value {
+        text
+    } else {
+        text_of(&value)
+    }
 }
 
-/// Returns whether nothing stands there: null, an empty text or list, or an object of nothing. Words such as `nan`, `None` and `N/A` are
-/// words.
+/// Returns whether nothing stands there: null, an empty text or list, or an object of nothing.
+/// Words such as `nan`, `None` and `N/A` are words.
 pub(super) fn is_empty(value: &Value) -> bool {
     match value {
         Value::Null => true,

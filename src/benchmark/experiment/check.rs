@@ -1,4 +1,5 @@
-//! What is wrong with an experiment, before anything runs: axes that change nothing, draws that are none, names of nothing.
+//! What is wrong with an experiment, before anything runs: axes that change nothing, draws that are
+//! none, names of nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,51 +16,89 @@ type Checked = Result<(), String>;
 
 /// Checks what can be known without a model.
 pub(super) fn experiment(experiment: &Experiment) -> Checked {
-    let checks = [name(experiment), plot(experiment), benchmarks(experiment), series(experiment)];
+    let checks = [
+        name(experiment),
+        plot(experiment),
+        benchmarks(experiment),
+        series(experiment),
+    ];
     let templates = experiment.variants.iter().enumerate().map(|(i, t)| {
         let checked = template(experiment, i, t);
         checked.map_err(|e| format!("variants[{i}] ({}): {e}", t.name))
     });
-    checks.into_iter().chain(templates).collect::<Checked>().map_err(|e| format!("{}: {e}", experiment.name))
+    checks
+        .into_iter()
+        .chain(templates)
+        .collect::<Checked>()
+        .map_err(|e| format!("{}: {e}", experiment.name))
 }
 
 fn name(Experiment { name, .. }: &Experiment) -> Checked {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "-_. ".contains(c);
-    if (1..=MAX_NAME).contains(&name.len()) && name.chars().all(allowed) && !name.starts_with(['.', ' ']) {
+    if (1..=MAX_NAME).contains(&name.len())
+        && name.chars().all(allowed)
+        && !name.starts_with(['.', ' '])
+    {
         return Ok(());
     }
-    Err(format!("name: {name:?}; 1 to {MAX_NAME} letters, digits, - _ and . are needed, for files are called so"))
+    Err(format!(
+        "name: {name:?}; 1 to {MAX_NAME} letters, digits, - _ and . are needed, for files are called so"
+    ))
 }
 
 /// Checks what the drawing needs, and that nothing is said that it does not use.
 fn plot(experiment: &Experiment) -> Checked {
-    let Experiment { plot, x, side, variants, .. } = experiment;
+    let Experiment {
+        plot,
+        x,
+        side,
+        variants,
+        ..
+    } = experiment;
     match (plot, x, side) {
-        (Plot::Curve | Plot::Grid, None, _) => return Err("x: a curve and a grid need an axis".into()),
+        (Plot::Curve | Plot::Grid, None, _) => {
+            return Err("x: a curve and a grid need an axis".into());
+        }
         (Plot::Grid, _, None | Some(0)) => {
             return Err("side: a grid needs the number of cells along each side".into());
         }
-        (Plot::Bars, Some(x), _) => return Err(format!("x: {x:?}, but bars have no axis; \"curve\" has")),
+        (Plot::Bars, Some(x), _) => {
+            return Err(format!("x: {x:?}, but bars have no axis; \"curve\" has"));
+        }
         (Plot::Bars | Plot::Curve, _, Some(_)) => return Err("side: only a grid has cells".into()),
         _ if variants.is_empty() => return Err("variants: none".into()),
         _ => {}
     }
     let Some(x) = x else { return Ok(()) };
     let axes: BTreeSet<&str> = experiment.axes().collect();
-    let placed = variants.iter().skip(1).all(|t| t.at.is_some() || t.each.contains_key(x));
+    let placed = variants
+        .iter()
+        .skip(1)
+        .all(|t| t.at.is_some() || t.each.contains_key(x));
     if !placed && !axes.contains(x.as_str()) {
         let axes: Vec<&str> = axes.into_iter().collect();
-        return Err(format!("x: {x:?} is no axis of any variant; the axes are {}", listed(&axes)));
+        return Err(format!(
+            "x: {x:?} is no axis of any variant; the axes are {}",
+            listed(&axes)
+        ));
     }
     Ok(())
 }
 
 fn listed(names: &[&str]) -> String {
-    if names.is_empty() { "none".into() } else { names.join(", ") }
+    if names.is_empty() {
+        "none".into()
+    } else {
+        names.join(", ")
+    }
 }
 
 fn benchmarks(experiment: &Experiment) -> Checked {
-    match experiment.benchmarks.iter().find(|name| rule(name).is_none()) {
+    match experiment
+        .benchmarks
+        .iter()
+        .find(|name| rule(name).is_none())
+    {
         Some(unknown) => Err(format!("benchmarks: {unknown:?} is no benchmark")),
         None => Ok(()),
     }
@@ -68,30 +107,55 @@ fn benchmarks(experiment: &Experiment) -> Checked {
 /// Checks that the series which are named are there.
 fn series(experiment: &Experiment) -> Checked {
     let there: BTreeSet<&str> = experiment.variants.iter().map(Template::series).collect();
-    let named = experiment.ratio.iter().flatten().map(|name| ("ratio", name));
-    let printed = experiment.paper.iter().filter_map(|p| p.series.as_ref()).map(|name| ("paper.series", name));
-    match named.chain(printed).find(|(_, name)| !there.contains(name.as_str())) {
+    let named = experiment
+        .ratio
+        .iter()
+        .flatten()
+        .map(|name| ("ratio", name));
+    let printed = experiment
+        .paper
+        .iter()
+        .filter_map(|p| p.series.as_ref())
+        .map(|name| ("paper.series", name));
+    match named
+        .chain(printed)
+        .find(|(_, name)| !there.contains(name.as_str()))
+    {
         Some((field, name)) => {
             let there: Vec<&str> = there.into_iter().collect();
-            Err(format!("{field}: {name:?} is no series; there are {}", listed(&there)))
+            Err(format!(
+                "{field}: {name:?} is no series; there are {}",
+                listed(&there)
+            ))
         }
         None => Ok(()),
     }
 }
 
 fn template(experiment: &Experiment, number: usize, template: &Template) -> Checked {
-    let Template { name, each, at, pictures, interventions, .. } = template;
+    let Template {
+        name,
+        each,
+        at,
+        pictures,
+        interventions,
+        ..
+    } = template;
     if name.is_empty() {
         return Err("name: empty".into());
     }
     if !["", OTHER, FOLDER].contains(&pictures.as_str()) {
-        return Err(format!("pictures: {pictures:?}; {OTHER:?}, {FOLDER:?} or nothing is needed"));
+        return Err(format!(
+            "pictures: {pictures:?}; {OTHER:?}, {FOLDER:?} or nothing is needed"
+        ));
     }
     if let (Some(x), true) = (&experiment.x, number > 0)
         && at.is_none()
         && !each.contains_key(x)
     {
-        return Err(format!("neither `at` nor the axis {x:?} says where it is on the x axis"));
+        return Err(format!(
+            "neither `at` nor the axis {x:?} says where it is on the x axis"
+        ));
     }
     if at.is_some() && experiment.x.is_none() {
         return Err("at: the plot has no x axis".into());
@@ -99,16 +163,25 @@ fn template(experiment: &Experiment, number: usize, template: &Template) -> Chec
     if at.is_some() && experiment.x.as_ref().is_some_and(|x| each.contains_key(x)) {
         return Err("at: the axis of x says it already".into());
     }
-    let texts = [("name", name.as_str()), ("series", template.series()), ("panel", template.panel.as_str())];
+    let texts = [
+        ("name", name.as_str()),
+        ("series", template.series()),
+        ("panel", template.panel.as_str()),
+    ];
     for (field, text) in texts {
         if let Some(unknown) = places(text).find(|place| !each.contains_key(*place)) {
-            return Err(format!("{field}: {{{unknown}}} is no axis of it; the axes are {}", own_axes(template)));
+            return Err(format!(
+                "{field}: {{{unknown}}} is no axis of it; the axes are {}",
+                own_axes(template)
+            ));
         }
     }
     let mut filled = Vec::new();
-    interventions
-        .iter()
-        .try_for_each(|value| strings(value, &mut |text| intervention_text(template, text, &mut filled)))?;
+    interventions.iter().try_for_each(|value| {
+        strings(value, &mut |text| {
+            intervention_text(template, text, &mut filled)
+        })
+    })?;
     for (axis, values) in each {
         axis_values(experiment, axis, values)?;
         if !filled.contains(axis) {
@@ -117,7 +190,9 @@ fn template(experiment: &Experiment, number: usize, template: &Template) -> Chec
             ));
         }
         if !places(name).any(|place| place == axis) {
-            return Err(format!("name: it lacks {{{axis}}}, so that variants would have the same name"));
+            return Err(format!(
+                "name: it lacks {{{axis}}}, so that variants would have the same name"
+            ));
         }
     }
     Ok(())
@@ -129,15 +204,24 @@ fn own_axes(template: &Template) -> String {
 
 /// Checks a text of an intervention: a whole text that is `{axis}` is filled in, nothing else is.
 fn intervention_text(template: &Template, text: &str, filled: &mut Vec<String>) -> Checked {
-    if let Some(axis) = text.strip_prefix('{').and_then(|t| t.strip_suffix('}')).filter(|axis| !axis.contains('{')) {
+    if let Some(axis) = text
+        .strip_prefix('{')
+        .and_then(|t| t.strip_suffix('}'))
+        .filter(|axis| !axis.contains('{'))
+    {
         if !template.each.contains_key(axis) {
-            return Err(format!("interventions: {{{axis}}} is no axis of it; the axes are {}", own_axes(template)));
+            return Err(format!(
+                "interventions: {{{axis}}} is no axis of it; the axes are {}",
+                own_axes(template)
+            ));
         }
         filled.push(axis.to_owned());
         return Ok(());
     }
     match places(text).find(|place| template.each.contains_key(*place)) {
-        Some(axis) => Err(format!("interventions: {{{axis}}} stands within {text:?}; only a whole text is filled in")),
+        Some(axis) => Err(format!(
+            "interventions: {{{axis}}} stands within {text:?}; only a whole text is filled in"
+        )),
         None => Ok(()),
     }
 }
@@ -160,13 +244,19 @@ fn axis_values(experiment: &Experiment, axis: &str, values: &Values) -> Checked 
         }
         Values::Counted { count: 0 } => Err(format!("each.{axis}: count: 0")),
         Values::Counted { count } => match cells.filter(|cells| is_x && count > cells) {
-            Some(cells) => Err(format!("each.{axis}: count: {count}, but the grid has {cells} cells")),
+            Some(cells) => Err(format!(
+                "each.{axis}: count: {count}, but the grid has {cells} cells"
+            )),
             None => Ok(()),
         },
-        Values::Layers { layers } if ["language_model", "vision_tower"].contains(&layers.as_str()) => Ok(()),
-        Values::Layers { layers } => {
-            Err(format!("each.{axis}: layers: {layers:?}; language_model or vision_tower is needed"))
+        Values::Layers { layers }
+            if ["language_model", "vision_tower"].contains(&layers.as_str()) =>
+        {
+            Ok(())
         }
+        Values::Layers { layers } => Err(format!(
+            "each.{axis}: layers: {layers:?}; language_model or vision_tower is needed"
+        )),
     }
 }
 
@@ -174,12 +264,17 @@ fn check_value(axis: &str, value: &Value, is_x: bool, cells: Option<usize>) -> C
     match value {
         Value::Number(number) => match (is_x, cells) {
             (true, Some(cells)) if number.as_u64().is_none_or(|cell| cell >= cells as u64) => {
-                Err(format!("each.{axis}: {number}; the cells of the grid are 0 to {}", cells - 1))
+                Err(format!(
+                    "each.{axis}: {number}; the cells of the grid are 0 to {}",
+                    cells - 1
+                ))
             }
             _ => Ok(()),
         },
         Value::String(text) if text.is_empty() => Err(format!("each.{axis}: an empty text")),
-        Value::String(_) | Value::Bool(_) if is_x => Err(format!("each.{axis}: {value}; the x axis needs numbers")),
+        Value::String(_) | Value::Bool(_) if is_x => {
+            Err(format!("each.{axis}: {value}; the x axis needs numbers"))
+        }
         Value::String(_) | Value::Bool(_) => Ok(()),
         Value::Null | Value::Array(_) | Value::Object(_) => {
             Err(format!("each.{axis}: {value}; numbers or texts are needed"))
@@ -192,35 +287,49 @@ fn same(a: &Value, b: &Value) -> bool {
     a == b || a.as_f64().is_some_and(|a| b.as_f64() == Some(a))
 }
 
-/// Checks that variants at one point of the drawing are draws: alike but for their seeds, which differ. Their mean would else be over
-/// different things.
+/// Checks that variants at one point of the drawing are draws: alike but for their seeds, which
+/// differ. Their mean would else be over different things.
 pub(super) fn draws(experiment: &Experiment, planned: &[(Planned, Point<'_>)]) -> Checked {
     type Key<'a> = (&'a str, &'a str, Option<u64>);
     let mut points: BTreeMap<Key<'_>, Vec<&(Planned, Point<'_>)>> = BTreeMap::new();
     for variant in planned.iter().skip(1) {
         let own = &variant.0;
-        points.entry((&own.panel, &own.series, own.at.map(f64::to_bits))).or_default().push(variant);
+        points
+            .entry((&own.panel, &own.series, own.at.map(f64::to_bits)))
+            .or_default()
+            .push(variant);
     }
     for ((_, series, at), variants) in points {
-        let Some(((first, point), others)) = variants.split_first().map(|(first, rest)| (*first, rest)) else {
+        let Some(((first, point), others)) =
+            variants.split_first().map(|(first, rest)| (*first, rest))
+        else {
             continue;
         };
         let mut seen = BTreeSet::from([key(&first.interventions)]);
         for (other, at_other) in others.iter().copied() {
-            let differ = point.iter().filter(|(axis, value)| at_other.get(*axis) != Some(value)).map(|(axis, _)| *axis);
+            let differ = point
+                .iter()
+                .filter(|(axis, value)| at_other.get(*axis) != Some(value))
+                .map(|(axis, _)| *axis);
             let axes: Vec<&str> = differ.collect();
             let place = at.map_or_else(String::new, |at| format!(" at {}", f64::from_bits(at)));
             let both = format!("{}: {:?} and {:?}", experiment.name, first.name, other.name);
             let alike = without_seeds(&first.interventions) == without_seeds(&other.interventions);
             if !alike || first.pictures != other.pictures {
-                let axes = if axes.is_empty() { String::new() } else { format!(" (the axes {})", axes.join(", ")) };
+                let axes = if axes.is_empty() {
+                    String::new()
+                } else {
+                    format!(" (the axes {})", axes.join(", "))
+                };
                 return Err(format!(
                     "{both} are one point{place} of the series {series:?}, but differ in more than their seeds{axes}: they are no draws \
                      of one thing. Give them series of their own, or name the axis as x"
                 ));
             }
             if !seen.insert(key(&other.interventions)) {
-                return Err(format!("{both} are the same: nothing that they do differs, so they are no two draws"));
+                return Err(format!(
+                    "{both} are the same: nothing that they do differs, so they are no two draws"
+                ));
             }
         }
     }
@@ -240,7 +349,11 @@ fn without_seed(value: &Value) -> Value {
     match value {
         Value::Object(fields) => {
             let others = fields.iter().filter(|(name, _)| name.as_str() != "seed");
-            Value::Object(others.map(|(name, value)| (name.clone(), without_seed(value))).collect())
+            Value::Object(
+                others
+                    .map(|(name, value)| (name.clone(), without_seed(value)))
+                    .collect(),
+            )
         }
         Value::Array(all) => all.iter().map(without_seed).collect(),
         other => other.clone(),
@@ -249,8 +362,16 @@ fn without_seed(value: &Value) -> Value {
 
 /// Lists the words in braces.
 fn places(text: &str) -> impl Iterator<Item = &str> {
-    let inner = text.split('{').skip(1).filter_map(|rest| Some(rest.split_once('}')?.0));
-    inner.filter(|place| !place.is_empty() && place.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-'))
+    let inner = text
+        .split('{')
+        .skip(1)
+        .filter_map(|rest| Some(rest.split_once('}')?.0));
+    inner.filter(|place| {
+        !place.is_empty()
+            && place
+                .chars()
+                .all(|c| c.is_alphanumeric() || c == '_' || c == '-')
+    })
 }
 
 /// Hands every text of `value` to `visit`.

@@ -9,7 +9,11 @@ use super::value::{Object, Value, range_length, str_repr};
 type Made = Result<Value, Failure>;
 
 fn missing(value: &Value, name: &str) -> Value {
-    Value::undefined(format!("{:?} object has no attribute {}", value.kind(), str_repr(name)))
+    Value::undefined(format!(
+        "{:?} object has no attribute {}",
+        value.kind(),
+        str_repr(name)
+    ))
 }
 
 /// `value.name`: an attribute, or else an item.
@@ -32,29 +36,58 @@ pub(super) fn attribute(value: &Value, name: &Arc<str>, budget: &mut Budget) -> 
 /// An attribute that is no item; `None` where there is none.
 pub(super) fn own(value: &Value, name: &Arc<str>) -> Result<Option<Value>, Failure> {
     if name.starts_with("__") && name.ends_with("__") {
-        return Ok(Some(Value::undefined(format!("access to attribute {} is unsafe", str_repr(name)))));
+        return Ok(Some(Value::undefined(format!(
+            "access to attribute {} is unsafe",
+            str_repr(name)
+        ))));
     }
     match methods::attribute(value, name) {
-        Attribute::Method => return Ok(Some(Value::Object(Object::Method(value.clone(), name.clone()).into()))),
+        Attribute::Method => {
+            return Ok(Some(Value::Object(
+                Object::Method(value.clone(), name.clone()).into(),
+            )));
+        }
         Attribute::Unsafe => {
-            let message = format!("access to attribute {} of {:?} object is unsafe", str_repr(name), value.kind());
+            let message = format!(
+                "access to attribute {} of {:?} object is unsafe",
+                str_repr(name),
+                value.kind()
+            );
             return Ok(Some(Value::undefined(message)));
         }
         Attribute::None => {}
     }
     let Value::Object(object) = value else {
-        let numbers =
-            ["real", "imag", "numerator", "denominator", "conjugate", "bit_length", "bit_count", "is_integer"];
+        let numbers = [
+            "real",
+            "imag",
+            "numerator",
+            "denominator",
+            "conjugate",
+            "bit_length",
+            "bit_count",
+            "is_integer",
+        ];
         if value.as_float().is_some() && numbers.contains(&&**name) {
-            return Err(Failure::new(format!("the attribute {name} of a {} is not supported", value.kind())));
+            return Err(Failure::new(format!(
+                "the attribute {name} of a {} is not supported",
+                value.kind()
+            )));
         }
         return Ok(None);
     };
-    let method = || Ok(Some(Value::Object(Object::Method(value.clone(), name.clone()).into())));
+    let method = || {
+        Ok(Some(Value::Object(
+            Object::Method(value.clone(), name.clone()).into(),
+        )))
+    };
     match &**object {
         Object::Namespace(namespace) => {
             let attributes = namespace.attributes.borrow();
-            Ok(attributes.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone()))
+            Ok(attributes
+                .iter()
+                .find(|(known, _)| known == name)
+                .map(|(_, value)| value.clone()))
         }
         Object::Macro(made, _) if &**name == "name" => Ok(Some(Value::Str(made.name.clone()))),
         Object::Cycler(items, at) if &**name == "current" => Ok(items.get(at.get()).cloned()),
@@ -74,11 +107,15 @@ pub(super) fn own(value: &Value, name: &Arc<str>) -> Result<Option<Value>, Failu
                 "last" => Ok(Some(Value::Bool(index + 1 == length))),
                 "previtem" => {
                     let before = index.checked_sub(1).and_then(|i| l.items.get(i)).cloned();
-                    Ok(Some(before.unwrap_or_else(|| Value::undefined("there is no previous item"))))
+                    Ok(Some(before.unwrap_or_else(|| {
+                        Value::undefined("there is no previous item")
+                    })))
                 }
                 "nextitem" => {
                     let next = l.items.get(index + 1).cloned();
-                    Ok(Some(next.unwrap_or_else(|| Value::undefined("there is no next item"))))
+                    Ok(Some(next.unwrap_or_else(|| {
+                        Value::undefined("there is no next item")
+                    })))
                 }
                 "cycle" | "changed" => method(),
                 _ => Ok(None),
@@ -93,10 +130,16 @@ pub(super) fn item(value: &Value, key: &Value, budget: &mut Budget) -> Made {
     let found = match (value, key.as_int()) {
         (Value::Undefined(message), _) => return Err(Failure::new(&**message)),
         (Value::Dict(dict), _) if key.is_hashable() => dict.get(key, budget)?.cloned(),
-        (Value::List(s) | Value::Tuple(s), Some(i)) => place(i, s.items.len()).map(|i| s.items[i].clone()),
+        (Value::List(s) | Value::Tuple(s), Some(i)) => {
+            place(i, s.items.len()).map(|i| s.items[i].clone())
+        }
         (Value::Str(text), Some(i)) => {
             budget.charge(text.len())?;
-            let length = if i < 0 { text.chars().count() } else { usize::MAX >> 1 };
+            let length = if i < 0 {
+                text.chars().count()
+            } else {
+                usize::MAX >> 1
+            };
             let c = place(i, length).and_then(|i| text.chars().nth(i));
             c.map(|c| Value::str(c.encode_utf8(&mut [0; 4])))
         }
@@ -115,12 +158,19 @@ pub(super) fn item(value: &Value, key: &Value, budget: &mut Budget) -> Made {
     if key.write_repr(&mut shown, budget).is_err() {
         key.kind().clone_into(&mut shown);
     }
-    Ok(Value::undefined(format!("{:?} object has no element {shown}", value.kind())))
+    Ok(Value::undefined(format!(
+        "{:?} object has no element {shown}",
+        value.kind()
+    )))
 }
 
 /// The index that a number, counted from the end where it is negative, means.
 fn place(i: i64, length: usize) -> Option<usize> {
-    let i = if i < 0 { i.checked_add(length as i64)? } else { i };
+    let i = if i < 0 {
+        i.checked_add(length as i64)?
+    } else {
+        i
+    };
     usize::try_from(i).ok().filter(|i| *i < length)
 }
 
@@ -131,7 +181,12 @@ pub(super) fn slice(value: &Value, parts: [Value; 3], budget: &mut Budget) -> Ma
         *number = match part {
             Value::None => None,
             other => {
-                let wrong = || Failure::new(format!("slice indices must be whole numbers, not {:?}", other.kind()));
+                let wrong = || {
+                    Failure::new(format!(
+                        "slice indices must be whole numbers, not {:?}",
+                        other.kind()
+                    ))
+                };
                 Some(other.as_int().ok_or_else(wrong)?)
             }
         };
@@ -142,8 +197,18 @@ pub(super) fn slice(value: &Value, parts: [Value; 3], budget: &mut Budget) -> Ma
         return Err(Failure::new("slice step cannot be zero"));
     }
     let bounds = |length: i64| {
-        let (low, high) = if step > 0 { (0, length) } else { (-1, length - 1) };
-        let bound = |i: i64| if i < 0 { i.saturating_add(length).max(low) } else { i.min(high) };
+        let (low, high) = if step > 0 {
+            (0, length)
+        } else {
+            (-1, length - 1)
+        };
+        let bound = |i: i64| {
+            if i < 0 {
+                i.saturating_add(length).max(low)
+            } else {
+                i.min(high)
+            }
+        };
         let first = start.map_or(if step > 0 { low } else { high }, bound);
         (first, stop.map_or(if step > 0 { high } else { low }, bound))
     };
@@ -161,12 +226,21 @@ pub(super) fn slice(value: &Value, parts: [Value; 3], budget: &mut Budget) -> Ma
             }
             budget.items(text.len() / 4)?;
             let chars: Vec<char> = text.chars().collect();
-            Ok(Value::Str(picked(chars.len()).map(|i| chars[i]).collect::<String>().into()))
+            Ok(Value::Str(
+                picked(chars.len())
+                    .map(|i| chars[i])
+                    .collect::<String>()
+                    .into(),
+            ))
         }
         Value::List(s) | Value::Tuple(s) => {
             budget.items(s.items.len())?;
             let items = picked(s.items.len()).map(|i| s.items[i].clone()).collect();
-            if matches!(value, Value::List(_)) { Value::list(items) } else { Value::tuple(items) }
+            if matches!(value, Value::List(_)) {
+                Value::list(items)
+            } else {
+                Value::tuple(items)
+            }
         }
         Value::Range(first, end, by) => {
             let (from, to) = bounds(range_length(*first, *end, *by) as i64);
@@ -180,9 +254,23 @@ pub(super) fn slice(value: &Value, parts: [Value; 3], budget: &mut Budget) -> Ma
 /// `text[start:stop]`.
 fn sliced(text: &str, start: Option<i64>, stop: Option<i64>, budget: &mut Budget) -> Made {
     let negative = [start, stop].into_iter().flatten().any(|i| i < 0);
-    let length = if negative { text.chars().count() as i64 } else { i64::MAX };
-    let place = |i: i64| if i < 0 { i.saturating_add(length).max(0) } else { i };
-    let byte = |i: i64| text.char_indices().nth(i as usize).map_or(text.len(), |(at, _)| at);
+    let length = if negative {
+        text.chars().count() as i64
+    } else {
+        i64::MAX
+    };
+    let place = |i: i64| {
+        if i < 0 {
+            i.saturating_add(length).max(0)
+        } else {
+            i
+        }
+    };
+    let byte = |i: i64| {
+        text.char_indices()
+            .nth(i as usize)
+            .map_or(text.len(), |(at, _)| at)
+    };
     let first = start.map_or(0, |i| byte(place(i)));
     let end = stop.map_or(text.len(), |i| byte(place(i)));
     let part = text.get(first..end).unwrap_or_default();

@@ -14,14 +14,23 @@ pub(super) struct Passed {
 
 impl Passed {
     pub(super) fn of(positional: Vec<Value>) -> Self {
-        Self { positional, named: Vec::new() }
+        Self {
+            positional,
+            named: Vec::new(),
+        }
     }
 
     /// The values of `parameters`, which `what` takes.
-    pub(super) fn bind<const N: usize>(self, what: &str, parameters: [&str; N]) -> Result<[Option<Value>; N], Failure> {
+    pub(super) fn bind<const N: usize>(
+        self,
+        what: &str,
+        parameters: [&str; N],
+    ) -> Result<[Option<Value>; N], Failure> {
         let count = self.positional.len();
         if count > N {
-            return Err(Failure::new(format!("{what} takes at most {N} arguments, {count} are given")));
+            return Err(Failure::new(format!(
+                "{what} takes at most {N} arguments, {count} are given"
+            )));
         }
         let mut bound = [const { None }; N];
         for (slot, value) in bound.iter_mut().zip(self.positional) {
@@ -39,9 +48,14 @@ impl Passed {
     }
 
     /// The same of what takes no names.
-    pub(super) fn positional<const N: usize>(self, what: &str) -> Result<[Option<Value>; N], Failure> {
+    pub(super) fn positional<const N: usize>(
+        self,
+        what: &str,
+    ) -> Result<[Option<Value>; N], Failure> {
         if let Some((name, _)) = self.named.first() {
-            return Err(Failure::new(format!("{what} takes no argument by name, {name} is given")));
+            return Err(Failure::new(format!(
+                "{what} takes no argument by name, {name} is given"
+            )));
         }
         self.bind(what, [""; N])
     }
@@ -56,8 +70,11 @@ pub(super) fn needed(value: Option<Value>, what: &str, parameter: &str) -> Resul
 pub(super) fn whole(value: Option<Value>, what: &str, usual: i64) -> Result<i64, Failure> {
     match value {
         None => Ok(usual),
-        Some(value) => {
-            value.as_int().ok_or_else(|| Failure::new(format!("{what} needs a whole number, not a {:?}", value.kind())))
-        }
+        Some(value) => value.as_int().ok_or_else(|| {
+            Failure::new(format!(
+                "{what} needs a whole number, not a {:?}",
+                value.kind()
+            ))
+        }),
     }
 }

@@ -1,6 +1,7 @@
 //! Limits on the work of one rendering, charged before anything is allocated.
 
-/// Units of work of one rendering: one for a byte that is read or written, [`STEP`] for an expression or a statement.
+/// Units of work of one rendering: one for a byte that is read or written, [`STEP`] for an
+/// expression or a statement.
 const WORK: u64 = 128 << 20;
 
 /// Units of one expression or statement.
@@ -25,11 +26,19 @@ pub(in crate::model) struct Failure {
 
 impl Failure {
     pub(super) fn new(message: impl Into<String>) -> Self {
-        Self { line: 0, message: message.into(), raised: false }
+        Self {
+            line: 0,
+            message: message.into(),
+            raised: false,
+        }
     }
 
     pub(super) fn at(line: usize, message: impl Into<String>) -> Self {
-        Self { line, message: message.into(), raised: false }
+        Self {
+            line,
+            message: message.into(),
+            raised: false,
+        }
     }
 
     /// The same, at `line` unless it has one.
@@ -56,12 +65,19 @@ pub(super) struct Budget {
 
 impl Budget {
     pub(super) fn new() -> Self {
-        Self { work: WORK, depth: 0 }
+        Self {
+            work: WORK,
+            depth: 0,
+        }
     }
 
     /// Pays for `bytes` that are about to be read or written.
     pub(super) fn charge(&mut self, bytes: usize) -> Result<(), Failure> {
-        let over = || Failure::new(format!("the template takes more work than {WORK} bytes read and written"));
+        let over = || {
+            Failure::new(format!(
+                "the template takes more work than {WORK} bytes read and written"
+            ))
+        };
         self.work = self.work.checked_sub(bytes as u64).ok_or_else(over)?;
         Ok(())
     }
@@ -70,7 +86,9 @@ impl Budget {
     #[expect(clippy::unused_self, reason = "a limit like the others")]
     pub(super) fn fits(&self, bytes: usize) -> Result<(), Failure> {
         if bytes > TEXT {
-            return Err(Failure::new(format!("a text of {bytes} bytes; at most {TEXT} are made")));
+            return Err(Failure::new(format!(
+                "a text of {bytes} bytes; at most {TEXT} are made"
+            )));
         }
         Ok(())
     }
@@ -91,7 +109,9 @@ impl Budget {
         self.charge(STEP as usize)?;
         self.depth += 1;
         if self.depth > DEPTH {
-            return Err(Failure::new(format!("more than {DEPTH} expressions, blocks and macros inside one another")));
+            return Err(Failure::new(format!(
+                "more than {DEPTH} expressions, blocks and macros inside one another"
+            )));
         }
         Ok(())
     }

@@ -50,10 +50,19 @@ const KNOWN: &[&str] = &[
 
 /// Fails where jinja2 has no test of that name.
 pub(super) fn check(name: &str) -> Result<(), String> {
-    if KNOWN.contains(&name) { Ok(()) } else { Err(format!("no test named {name:?}")) }
+    if KNOWN.contains(&name) {
+        Ok(())
+    } else {
+        Err(format!("no test named {name:?}"))
+    }
 }
 
-pub(super) fn call(name: &str, value: &Value, passed: Passed, budget: &mut Budget) -> Result<bool, Failure> {
+pub(super) fn call(
+    name: &str,
+    value: &Value,
+    passed: Passed,
+    budget: &mut Budget,
+) -> Result<bool, Failure> {
     let comparison = match name {
         "==" | "eq" | "equalto" => Some(Comparison::Equal),
         "!=" | "ne" => Some(Comparison::NotEqual),
@@ -90,7 +99,8 @@ pub(super) fn call(name: &str, value: &Value, passed: Passed, budget: &mut Budge
         "defined" => !matches!(value, Value::Undefined(_)),
         "undefined" => matches!(value, Value::Undefined(_)),
         "even" | "odd" => {
-            let rest = operators::binary(super::ast::Operator::Modulo, value, &Value::Int(2), budget)?;
+            let rest =
+                operators::binary(super::ast::Operator::Modulo, value, &Value::Int(2), budget)?;
             rest.equals(&Value::Int(i64::from(name == "odd")), budget)?
         }
         "escaped" => false,
@@ -108,7 +118,11 @@ pub(super) fn call(name: &str, value: &Value, passed: Passed, budget: &mut Budge
         },
         "lower" | "upper" => {
             let text = value.text(budget)?;
-            let method = if name == "lower" { "islower" } else { "isupper" };
+            let method = if name == "lower" {
+                "islower"
+            } else {
+                "isupper"
+            };
             let found = super::methods::call(&Value::Str(text), method, Passed::default(), budget)?;
             matches!(found, Value::Bool(true))
         }
@@ -118,7 +132,12 @@ pub(super) fn call(name: &str, value: &Value, passed: Passed, budget: &mut Budge
         // `len` and `__getitem__`.
         _ => matches!(
             value,
-            Value::Undefined(_) | Value::Str(_) | Value::List(_) | Value::Tuple(_) | Value::Dict(_) | Value::Range(..)
+            Value::Undefined(_)
+                | Value::Str(_)
+                | Value::List(_)
+                | Value::Tuple(_)
+                | Value::Dict(_)
+                | Value::Range(..)
         ),
     })
 }
@@ -135,7 +154,9 @@ fn same(a: &Value, b: &Value) -> Result<bool, Failure> {
         (a, b) if a.kind() != b.kind() => false,
         (a, _) => {
             let kind = a.kind();
-            return Err(Failure::new(format!("sameas of two {kind} depends on Python's memory; use == instead")));
+            return Err(Failure::new(format!(
+                "sameas of two {kind} depends on Python's memory; use == instead"
+            )));
         }
     })
 }

@@ -16,8 +16,17 @@ type Made = Result<Value, Failure>;
 /// Numbers in a range, as the sandbox limits them.
 const MAX_RANGE: usize = 100_000;
 
-const FUNCTIONS: [&str; 9] =
-    ["range", "dict", "namespace", "cycler", "joiner", "raise_exception", "strftime_now", "lipsum", "self"];
+const FUNCTIONS: [&str; 9] = [
+    "range",
+    "dict",
+    "namespace",
+    "cycler",
+    "joiner",
+    "raise_exception",
+    "strftime_now",
+    "lipsum",
+    "self",
+];
 
 impl Interpreter<'_> {
     pub(super) fn eval(&mut self, expr: &Expr, scope: &Rc<Scope>) -> Made {
@@ -61,7 +70,11 @@ impl Interpreter<'_> {
             Expr::Filter(value, name, arguments) => {
                 let value = match value {
                     Some(value) => self.eval(value, scope)?,
-                    None => return Err(Failure::new(format!("the filter {name} has nothing to filter"))),
+                    None => {
+                        return Err(Failure::new(format!(
+                            "the filter {name} has nothing to filter"
+                        )));
+                    }
                 };
                 let passed = self.pass(arguments, scope)?;
                 filters::call(name, value, passed, &mut self.budget)
@@ -69,7 +82,12 @@ impl Interpreter<'_> {
             Expr::Test(value, name, arguments) => {
                 let value = self.eval(value, scope)?;
                 let passed = self.pass(arguments, scope)?;
-                Ok(Value::Bool(checks::call(name, &value, passed, &mut self.budget)?))
+                Ok(Value::Bool(checks::call(
+                    name,
+                    &value,
+                    passed,
+                    &mut self.budget,
+                )?))
             }
             Expr::Negative(value) => operators::negative(&self.eval(value, scope)?),
             Expr::Positive(value) => operators::positive(&self.eval(value, scope)?),
@@ -82,7 +100,8 @@ impl Interpreter<'_> {
             Expr::Concat(parts) => {
                 let mut out = String::new();
                 for part in parts {
-                    self.eval(part, scope)?.write_text(&mut out, &mut self.budget)?;
+                    self.eval(part, scope)?
+                        .write_text(&mut out, &mut self.budget)?;
                 }
                 Ok(Value::Str(out.into()))
             }
@@ -99,11 +118,19 @@ impl Interpreter<'_> {
             }
             Expr::And(left, right) => {
                 let left = self.eval(left, scope)?;
-                if left.is_true() { self.eval(right, scope) } else { Ok(left) }
+                if left.is_true() {
+                    self.eval(right, scope)
+                } else {
+                    Ok(left)
+                }
             }
             Expr::Or(left, right) => {
                 let left = self.eval(left, scope)?;
-                if left.is_true() { Ok(left) } else { self.eval(right, scope) }
+                if left.is_true() {
+                    Ok(left)
+                } else {
+                    self.eval(right, scope)
+                }
             }
             Expr::Conditional(test, value, otherwise) => {
                 if self.eval(test, scope)?.is_true() {
@@ -111,7 +138,9 @@ impl Interpreter<'_> {
                 }
                 match otherwise {
                     Some(otherwise) => self.eval(otherwise, scope),
-                    None => Ok(Value::undefined("the inline if-expression evaluated to false and no else was given")),
+                    None => Ok(Value::undefined(
+                        "the inline if-expression evaluated to false and no else was given",
+                    )),
                 }
             }
         }
@@ -133,7 +162,12 @@ impl Interpreter<'_> {
     }
 
     /// Adds an entry, or puts another value under its key.
-    fn insert(&mut self, entries: &mut Vec<(Value, Value)>, key: Value, value: Value) -> Result<(), Failure> {
+    fn insert(
+        &mut self,
+        entries: &mut Vec<(Value, Value)>,
+        key: Value,
+        value: Value,
+    ) -> Result<(), Failure> {
         if !key.is_hashable() {
             return Err(Failure::new(format!("unhashable type: {:?}", key.kind())));
         }
@@ -147,7 +181,11 @@ impl Interpreter<'_> {
         Ok(())
     }
 
-    pub(super) fn pass(&mut self, arguments: &Arguments, scope: &Rc<Scope>) -> Result<Passed, Failure> {
+    pub(super) fn pass(
+        &mut self,
+        arguments: &Arguments,
+        scope: &Rc<Scope>,
+    ) -> Result<Passed, Failure> {
         let mut passed = Passed::of(self.all(&arguments.positional, scope)?);
         for (name, value) in &arguments.named {
             passed.named.push((name.clone(), self.eval(value, scope)?));
@@ -161,13 +199,17 @@ impl Interpreter<'_> {
                 return Err(Failure::new("what follows ** must be a dict"));
             };
             for (key, value) in &dict.entries {
-                passed.named.push((methods::text(key.clone(), "a name after **")?, value.clone()));
+                passed.named.push((
+                    methods::text(key.clone(), "a name after **")?,
+                    value.clone(),
+                ));
             }
         }
         Ok(passed)
     }
 
-    /// A block's or a set's text through its filters, the innermost of which has no value of its own.
+    /// A block's or a set's text through its filters, the innermost of which has no value of its
+    /// own.
     pub(super) fn filtered(&mut self, filter: &Expr, text: Value, scope: &Rc<Scope>) -> Made {
         let Expr::Filter(inner, name, arguments) = filter else {
             return Err(Failure::new("a filter is needed"));
@@ -184,7 +226,12 @@ impl Interpreter<'_> {
         let object = match callee {
             Value::Undefined(message) => return Err(Failure::new(&**message)),
             Value::Object(object) => object,
-            other => return Err(Failure::new(format!("{:?} object is not callable", other.kind()))),
+            other => {
+                return Err(Failure::new(format!(
+                    "{:?} object is not callable",
+                    other.kind()
+                )));
+            }
         };
         match &**object {
             Object::Macro(made, scope) => self.call_macro(made, scope, passed),
@@ -193,11 +240,16 @@ impl Interpreter<'_> {
             Object::Method(value, name) => self.method(value, name, passed),
             Object::Joiner(between, used) => {
                 let [] = passed.positional("joiner")?;
-                Ok(if used.replace(true) { between.clone() } else { Value::str("") })
+                Ok(if used.replace(true) {
+                    between.clone()
+                } else {
+                    Value::str("")
+                })
             }
-            Object::Namespace(_) | Object::Cycler(..) => {
-                Err(Failure::new(format!("{:?} object is not callable", callee.kind())))
-            }
+            Object::Namespace(_) | Object::Cycler(..) => Err(Failure::new(format!(
+                "{:?} object is not callable",
+                callee.kind()
+            ))),
         }
     }
 
@@ -258,15 +310,23 @@ impl Interpreter<'_> {
             if (first.is_empty() || first.bytes().all(|b| b.is_ascii_digit()))
                 && *numbered.get_or_insert(first.is_empty()) != first.is_empty()
             {
-                return Err(Failure::new("fields with and without numbers in one format"));
+                return Err(Failure::new(
+                    "fields with and without numbers in one format",
+                ));
             }
-            let mut value = if let Some(index) = if first.is_empty() { Some(next) } else { first.parse().ok() } {
+            let mut value = if let Some(index) = if first.is_empty() {
+                Some(next)
+            } else {
+                first.parse().ok()
+            } {
                 next += usize::from(first.is_empty());
                 let missing = || Failure::new("a field of the format has no argument");
                 passed.positional.get(index).cloned().ok_or_else(missing)?
             } else {
                 let named = passed.named.iter().find(|(name, _)| **name == *first);
-                named.map(|(_, value)| value.clone()).ok_or_else(|| Failure::new(format!("no argument {first}")))?
+                named
+                    .map(|(_, value)| value.clone())
+                    .ok_or_else(|| Failure::new(format!("no argument {first}")))?
             };
             while !rest.is_empty() {
                 if let Some(after) = rest.strip_prefix('.') {
@@ -274,8 +334,9 @@ impl Interpreter<'_> {
                     value = access::attribute(&value, &after[..end].into(), &mut self.budget)?;
                     rest = &after[end..];
                 } else {
-                    let (key, after) =
-                        rest[1..].split_once(']').ok_or_else(|| Failure::new("missing ']' in format"))?;
+                    let (key, after) = rest[1..]
+                        .split_once(']')
+                        .ok_or_else(|| Failure::new("missing ']' in format"))?;
                     let key = key.parse().map_or_else(|_| Value::str(key), Value::Int);
                     value = access::item(&value, &key, &mut self.budget)?;
                     rest = after;
@@ -300,7 +361,9 @@ impl Interpreter<'_> {
                     return Err(Failure::new("range() arg 3 must not be zero"));
                 }
                 if range_length(first, end, step) > MAX_RANGE {
-                    return Err(Failure::new(format!("a range of more than {MAX_RANGE} numbers")));
+                    return Err(Failure::new(format!(
+                        "a range of more than {MAX_RANGE} numbers"
+                    )));
                 }
                 Ok(Value::Range(first, end, step))
             }
@@ -314,12 +377,18 @@ impl Interpreter<'_> {
                         for pair in pairs.items(&mut self.budget)? {
                             let pair = pair.items(&mut self.budget)?;
                             let [key, value] = &pair[..] else {
-                                return Err(Failure::new(format!("{name} needs pairs of keys and values")));
+                                return Err(Failure::new(format!(
+                                    "{name} needs pairs of keys and values"
+                                )));
                             };
                             self.insert(&mut entries, key.clone(), value.clone())?;
                         }
                     }
-                    _ => return Err(Failure::new(format!("{name} takes at most 1 argument by place"))),
+                    _ => {
+                        return Err(Failure::new(format!(
+                            "{name} takes at most 1 argument by place"
+                        )));
+                    }
                 }
                 for (key, value) in passed.named {
                     self.insert(&mut entries, Value::Str(key), value)?;
@@ -344,22 +413,34 @@ impl Interpreter<'_> {
             "joiner" => {
                 let [between] = passed.bind("joiner", ["sep"])?;
                 let between = between.unwrap_or_else(|| Value::str(", "));
-                Ok(Value::Object(Object::Joiner(between, Cell::new(false)).into()))
+                Ok(Value::Object(
+                    Object::Joiner(between, Cell::new(false)).into(),
+                ))
             }
             "raise_exception" => {
                 let [message] = passed.bind(name, ["message"])?;
                 let message = needed(message, name, "message")?.text(&mut self.budget)?;
-                Err(Failure { line: 0, message: message.chars().take(1000).collect(), raised: true })
+                Err(Failure {
+                    line: 0,
+                    message: message.chars().take(1000).collect(),
+                    raised: true,
+                })
             }
             "strftime_now" => {
                 let [format] = passed.bind(name, ["format"])?;
                 let format = methods::text(needed(format, name, "format")?, name)?;
                 if format.len() > 1000 {
-                    return Err(Failure::new("strftime_now: a format of at most 1000 bytes is taken"));
+                    return Err(Failure::new(
+                        "strftime_now: a format of at most 1000 bytes is taken",
+                    ));
                 }
-                Ok(Value::Str((self.now)(&format).map_err(Failure::new)?.into()))
+                Ok(Value::Str(
+                    (self.now)(&format).map_err(Failure::new)?.into(),
+                ))
             }
-            _ => Err(Failure::new(format!("the function {name} is not supported in a chat template"))),
+            _ => Err(Failure::new(format!(
+                "the function {name} is not supported in a chat template"
+            ))),
         }
     }
 }

@@ -60,8 +60,16 @@ const KNOWN: &[&str] = &[
     "urlencode",
     "wordcount",
 ];
-const UNSUPPORTED: &[&str] =
-    &["filesizeformat", "groupby", "pprint", "random", "striptags", "urlize", "wordwrap", "xmlattr"];
+const UNSUPPORTED: &[&str] = &[
+    "filesizeformat",
+    "groupby",
+    "pprint",
+    "random",
+    "striptags",
+    "urlize",
+    "wordwrap",
+    "xmlattr",
+];
 
 /// Filters that make HTML-safe text, which escapes what is added to it later.
 pub(super) const MARKUP: [&str; 4] = ["safe", "e", "escape", "forceescape"];
@@ -79,7 +87,10 @@ pub(super) fn check(name: &str) -> Result<(), String> {
     })
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "what a filter or a method returns")]
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "what a filter or a method returns"
+)]
 fn made(text: String) -> Made {
     Ok(Value::Str(text.into()))
 }
@@ -90,11 +101,12 @@ fn undefined(message: &Arc<str>) -> Failure {
 
 pub(super) fn call(name: &str, value: Value, passed: Passed, budget: &mut Budget) -> Made {
     match name {
-        "capitalize" | "lower" | "title" | "trim" | "upper" | "wordcount" | "center" | "urlencode" | "replace"
-        | "indent" | "truncate" | "format" | "string" | "safe" | "e" | "escape" | "forceescape" => {
-            of_text(name, &value, passed, budget)
+        "capitalize" | "lower" | "title" | "trim" | "upper" | "wordcount" | "center"
+        | "urlencode" | "replace" | "indent" | "truncate" | "format" | "string" | "safe" | "e"
+        | "escape" | "forceescape" => of_text(name, &value, passed, budget),
+        "map" | "select" | "reject" | "selectattr" | "rejectattr" => {
+            lazily(name, &value, passed, budget)
         }
-        "map" | "select" | "reject" | "selectattr" | "rejectattr" => lazily(name, &value, passed, budget),
         "tojson" => to_json(&value, passed, budget),
         "abs" | "int" | "float" | "round" => of_number(name, &value, passed),
         "attr" => {
@@ -103,14 +115,23 @@ pub(super) fn call(name: &str, value: Value, passed: Passed, budget: &mut Budget
             }
             let [attribute] = passed.bind(name, ["name"])?;
             let attribute = methods::text(needed(attribute, name, "name")?, name)?;
-            let missing = || Value::undefined(format!("{:?} object has no attribute {attribute:?}", value.kind()));
+            let missing = || {
+                Value::undefined(format!(
+                    "{:?} object has no attribute {attribute:?}",
+                    value.kind()
+                ))
+            };
             Ok(access::own(&value, &attribute)?.unwrap_or_else(missing))
         }
         "d" | "default" => {
             let [usual, boolean] = passed.bind(name, ["default_value", "boolean"])?;
             let boolean = boolean.is_some_and(|b| b.is_true());
             let missing = matches!(value, Value::Undefined(_)) || boolean && !value.is_true();
-            Ok(if missing { usual.unwrap_or_else(|| Value::str("")) } else { value })
+            Ok(if missing {
+                usual.unwrap_or_else(|| Value::str(""))
+            } else {
+                value
+            })
         }
         "count" | "length" => {
             let [] = passed.positional(name)?;
@@ -129,7 +150,10 @@ fn of_text(name: &str, value: &Value, passed: Passed, budget: &mut Budget) -> Ma
         ("indent" | "truncate", Value::Str(text)) => text.clone(),
         ("indent" | "truncate", Value::Undefined(message)) => return Err(undefined(message)),
         ("indent" | "truncate", other) => {
-            return Err(Failure::new(format!("{name} needs a string, not a {:?}", other.kind())));
+            return Err(Failure::new(format!(
+                "{name} needs a string, not a {:?}",
+                other.kind()
+            )));
         }
         _ => value.text(budget)?,
     };
@@ -143,7 +167,10 @@ fn of_text(name: &str, value: &Value, passed: Passed, budget: &mut Budget) -> Ma
         "e" | "escape" | "forceescape" => {
             let [] = passed.positional(name)?;
             budget.text(text.len() * 5)?;
-            let escaped = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+            let escaped = text
+                .replace('&', "&amp;")
+                .replace('<', "&lt;")
+                .replace('>', "&gt;");
             made(escaped.replace('\'', "&#39;").replace('"', "&#34;"))
         }
         "trim" => {
@@ -174,15 +201,30 @@ fn of_text(name: &str, value: &Value, passed: Passed, budget: &mut Budget) -> Ma
         "urlencode" => {
             let [] = passed.positional(name)?;
             if !matches!(value, Value::Str(_)) {
-                return Err(Failure::new("urlencode of anything but a string is not supported"));
+                return Err(Failure::new(
+                    "urlencode of anything but a string is not supported",
+                ));
             }
             budget.text(text.len() * 3)?;
             let plain = |b: u8| b.is_ascii_alphanumeric() || b"_.-~/".contains(&b);
-            made(text.bytes().map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect())
+            made(
+                text.bytes()
+                    .map(|b| {
+                        if plain(b) {
+                            char::from(b).to_string()
+                        } else {
+                            format!("%{b:02X}")
+                        }
+                    })
+                    .collect(),
+            )
         }
         "replace" => {
             let [old, new, count] = passed.bind(name, ["old", "new", "count"])?;
-            let (old, new) = (needed(old, name, "old")?.text(budget)?, needed(new, name, "new")?.text(budget)?);
+            let (old, new) = (
+                needed(old, name, "old")?.text(budget)?,
+                needed(new, name, "new")?.text(budget)?,
+            );
             let count = count.filter(|c| !matches!(c, Value::None));
             methods::replace(&text, &old, &new, whole(count, name, -1)?, budget)
         }
@@ -194,9 +236,15 @@ fn of_text(name: &str, value: &Value, passed: Passed, budget: &mut Budget) -> Ma
                 return format::percent(&text, &Value::tuple(passed.positional)?, budget);
             }
             if !passed.positional.is_empty() {
-                return Err(Failure::new("format takes arguments by place or by name, not both"));
+                return Err(Failure::new(
+                    "format takes arguments by place or by name, not both",
+                ));
             }
-            let named = passed.named.into_iter().map(|(name, value)| (Value::Str(name), value)).collect();
+            let named = passed
+                .named
+                .into_iter()
+                .map(|(name, value)| (Value::Str(name), value))
+                .collect();
             format::percent(&text, &Value::dict(named)?, budget)
         }
     }
@@ -237,11 +285,20 @@ fn indent(text: &str, passed: Passed, budget: &mut Budget) -> Made {
     let whole = format!("{text}\n");
     let lines = methods::lines(&whole, false);
     budget.items(lines.len())?;
-    budget.text(lines.len().saturating_mul(indention.len()).saturating_add(whole.len()))?;
+    budget.text(
+        lines
+            .len()
+            .saturating_mul(indention.len())
+            .saturating_add(whole.len()),
+    )?;
     let mut out = String::new();
     for (i, line) in lines.into_iter().enumerate() {
         out.push_str(if i > 0 { "\n" } else { "" });
-        let indented = if i == 0 { first } else { blank || !line.is_empty() };
+        let indented = if i == 0 {
+            first
+        } else {
+            blank || !line.is_empty()
+        };
         out.push_str(if indented { &indention } else { "" });
         out.push_str(line);
     }
@@ -249,20 +306,29 @@ fn indent(text: &str, passed: Passed, budget: &mut Budget) -> Made {
 }
 
 fn truncate(text: &str, passed: Passed, budget: &mut Budget) -> Made {
-    let [length, kill, end, leeway] = passed.bind("truncate", ["length", "killwords", "end", "leeway"])?;
+    let [length, kill, end, leeway] =
+        passed.bind("truncate", ["length", "killwords", "end", "leeway"])?;
     let length = whole(length, "truncate", 255)?;
     let end = end.map_or_else(|| Ok("...".into()), |end| methods::text(end, "truncate"))?;
     let leeway = whole(leeway.filter(|l| !matches!(l, Value::None)), "truncate", 5)?;
     let ends = end.chars().count() as i64;
     if length < ends || leeway < 0 {
-        return Err(Failure::new(format!("truncate needs a length of {ends} or more and a leeway of 0 or more")));
+        return Err(Failure::new(format!(
+            "truncate needs a length of {ends} or more and a leeway of 0 or more"
+        )));
     }
     if (text.chars().count() as i64) <= length.saturating_add(leeway) {
         return Ok(Value::str(text));
     }
-    let kept = text.char_indices().nth((length - ends) as usize).map_or(text, |(at, _)| &text[..at]);
-    let kept =
-        if kill.is_some_and(|k| k.is_true()) { kept } else { kept.rsplit_once(' ').map_or(kept, |(kept, _)| kept) };
+    let kept = text
+        .char_indices()
+        .nth((length - ends) as usize)
+        .map_or(text, |(at, _)| &text[..at]);
+    let kept = if kill.is_some_and(|k| k.is_true()) {
+        kept
+    } else {
+        kept.rsplit_once(' ').map_or(kept, |(kept, _)| kept)
+    };
     budget.text(kept.len() + end.len())?;
     made(format!("{kept}{end}"))
 }
@@ -275,7 +341,8 @@ fn lazily(name: &str, value: &Value, mut passed: Passed, budget: &mut Budget) ->
     let items = value.items(budget)?;
     let mut out = Vec::new();
     if name == "map" {
-        let by_attribute = passed.positional.is_empty() && passed.named.iter().any(|(n, _)| &**n == "attribute");
+        let by_attribute =
+            passed.positional.is_empty() && passed.named.iter().any(|(n, _)| &**n == "attribute");
         if by_attribute {
             let [attribute, usual] = passed.bind("map", ["attribute", "default"])?;
             let usual = usual.filter(|u| !matches!(u, Value::None));
@@ -291,7 +358,9 @@ fn lazily(name: &str, value: &Value, mut passed: Passed, budget: &mut Budget) ->
         let filter = methods::text(passed.positional.remove(0), "map")?;
         check(&filter).map_err(Failure::new)?;
         if MARKUP.contains(&&*filter) {
-            return Err(Failure::new(format!("map({filter:?}) is not supported in a chat template")));
+            return Err(Failure::new(format!(
+                "map({filter:?}) is not supported in a chat template"
+            )));
         }
         for item in items {
             budget.enter()?;
@@ -308,8 +377,11 @@ fn lazily(name: &str, value: &Value, mut passed: Passed, budget: &mut Budget) ->
     } else {
         Vec::new()
     };
-    let test =
-        if passed.positional.is_empty() { None } else { Some(methods::text(passed.positional.remove(0), name)?) };
+    let test = if passed.positional.is_empty() {
+        None
+    } else {
+        Some(methods::text(passed.positional.remove(0), name)?)
+    };
     if let Some(test) = &test {
         checks::check(test).map_err(Failure::new)?;
     }
@@ -342,7 +414,10 @@ fn path(attribute: Option<&Value>) -> Result<Vec<Value>, Failure> {
             Ok(text.split('.').map(step).collect())
         }
         Some(Value::Int(i)) => Ok(vec![Value::Int(*i)]),
-        Some(other) => Err(Failure::new(format!("an attribute is a string or a number, not a {:?}", other.kind()))),
+        Some(other) => Err(Failure::new(format!(
+            "an attribute is a string or a number, not a {:?}",
+            other.kind()
+        ))),
     }
 }
 
@@ -358,8 +433,10 @@ fn follow(item: Value, path: &[Value], usual: Option<&Value>, budget: &mut Budge
 }
 
 fn to_json(value: &Value, passed: Passed, budget: &mut Budget) -> Made {
-    let [ascii, indent, separators, sorted] =
-        passed.bind("tojson", ["ensure_ascii", "indent", "separators", "sort_keys"])?;
+    let [ascii, indent, separators, sorted] = passed.bind(
+        "tojson",
+        ["ensure_ascii", "indent", "separators", "sort_keys"],
+    )?;
     let truth = |value: Option<Value>| value.is_some_and(|v| v.is_true());
     let indent = match indent {
         None | Some(Value::None) => None,
@@ -371,14 +448,24 @@ fn to_json(value: &Value, passed: Passed, budget: &mut Budget) -> Made {
         }
     };
     let separators = match separators {
-        None | Some(Value::None) => (if indent.is_some() { "," } else { ", " }.to_owned(), ": ".to_owned()),
+        None | Some(Value::None) => (
+            if indent.is_some() { "," } else { ", " }.to_owned(),
+            ": ".to_owned(),
+        ),
         Some(Value::List(s) | Value::Tuple(s)) if s.items.len() == 2 => {
-            let part = |i: usize| Ok::<_, Failure>(methods::text(s.items[i].clone(), "separators")?.to_string());
+            let part = |i: usize| {
+                Ok::<_, Failure>(methods::text(s.items[i].clone(), "separators")?.to_string())
+            };
             (part(0)?, part(1)?)
         }
         Some(_) => return Err(Failure::new("tojson: separators are a pair of strings")),
     };
-    let style = Style { ascii: truth(ascii), indent, separators, sorted: truth(sorted) };
+    let style = Style {
+        ascii: truth(ascii),
+        indent,
+        separators,
+        sorted: truth(sorted),
+    };
     let mut out = String::new();
     json::write(value, &style, 0, &mut out, budget)?;
     made(out)
@@ -398,14 +485,20 @@ fn parse_int(text: &str, base: u32) -> Option<Result<i64, Failure>> {
         _ => "",
     };
     let lower = digits.to_ascii_lowercase();
-    let digits = lower.strip_prefix(prefix).filter(|_| !prefix.is_empty()).unwrap_or(&lower);
+    let digits = lower
+        .strip_prefix(prefix)
+        .filter(|_| !prefix.is_empty())
+        .unwrap_or(&lower);
     let fine = !digits.is_empty()
         && digits.chars().all(|c| c.is_digit(base) || c == '_')
         && !digits.starts_with('_')
         && !digits.ends_with('_')
         && !digits.contains("__");
     let beyond = || Failure::new("int: the number is beyond 64 bits");
-    fine.then(|| i64::from_str_radix(&format!("{sign}{}", digits.replace('_', "")), base).map_err(|_| beyond()))
+    fine.then(|| {
+        i64::from_str_radix(&format!("{sign}{}", digits.replace('_', "")), base)
+            .map_err(|_| beyond())
+    })
 }
 
 fn parse_float(text: &str) -> Option<f64> {
@@ -427,13 +520,17 @@ fn of_number(name: &str, value: &Value, passed: Passed) -> Made {
                 Value::Float(f) => Ok(Value::Float(f.abs())),
                 other => {
                     let whole = other.as_int().and_then(i64::checked_abs);
-                    whole.map(Value::Int).ok_or_else(|| Failure::new(format!("abs of a {:?}", other.kind())))
+                    whole
+                        .map(Value::Int)
+                        .ok_or_else(|| Failure::new(format!("abs of a {:?}", other.kind())))
                 }
             }
         }
         "int" => {
             let [usual, base] = passed.bind(name, ["default", "base"])?;
-            let base = u32::try_from(whole(base, name, 10)?).ok().filter(|b| (2..=36).contains(b));
+            let base = u32::try_from(whole(base, name, 10)?)
+                .ok()
+                .filter(|b| (2..=36).contains(b));
             let base = base.ok_or_else(|| Failure::new("int: a base of 2 to 36 is needed"))?;
             let truncated = |f: f64| {
                 let fits = f.is_finite() && f.abs() < 9e18;
@@ -453,7 +550,11 @@ fn of_number(name: &str, value: &Value, passed: Passed) -> Made {
                         _ => Ok(usual.unwrap_or(Value::Int(0))),
                     },
                 },
-                other => Ok(other.as_int().map(Value::Int).or(usual).unwrap_or(Value::Int(0))),
+                other => Ok(other
+                    .as_int()
+                    .map(Value::Int)
+                    .or(usual)
+                    .unwrap_or(Value::Int(0))),
             }
         }
         "float" => {
@@ -462,7 +563,10 @@ fn of_number(name: &str, value: &Value, passed: Passed) -> Made {
                 Value::Str(text) => parse_float(text),
                 other => other.as_float(),
             };
-            Ok(number.map(Value::Float).or(usual).unwrap_or(Value::Float(0.0)))
+            Ok(number
+                .map(Value::Float)
+                .or(usual)
+                .unwrap_or(Value::Float(0.0)))
         }
         _ => round(value, passed),
     }
@@ -474,13 +578,17 @@ fn round(value: &Value, passed: Passed) -> Made {
     let places = usize::try_from(precision).ok().filter(|p| *p <= 300);
     let places = places.ok_or_else(|| Failure::new("round: a precision of 0 to 300 is needed"))?;
     let method = method.map_or_else(|| Ok("common".into()), |m| methods::text(m, "round"))?;
-    let number = value.as_float().ok_or_else(|| Failure::new(format!("round of a {:?}", value.kind())))?;
+    let number = value
+        .as_float()
+        .ok_or_else(|| Failure::new(format!("round of a {:?}", value.kind())))?;
     let scale = 10f64.powi(places as i32);
     match &*method {
         "common" => match value.as_int() {
             Some(i) => Ok(Value::Int(i)),
             // Correctly rounded from the exact value, as Python does it.
-            None => Ok(Value::Float(format!("{number:.places$}").parse().unwrap_or(number))),
+            None => Ok(Value::Float(
+                format!("{number:.places$}").parse().unwrap_or(number),
+            )),
         },
         "ceil" => Ok(Value::Float((number * scale).ceil() / scale)),
         "floor" => Ok(Value::Float((number * scale).floor() / scale)),
@@ -544,9 +652,10 @@ fn keyed(
     budget: &mut Budget,
 ) -> Result<Vec<(Value, Value)>, Failure> {
     let paths = match attribute {
-        Some(Value::Str(text)) if several => {
-            text.split(',').map(|part| path(Some(&Value::str(part)))).collect::<Result<Vec<_>, _>>()?
-        }
+        Some(Value::Str(text)) if several => text
+            .split(',')
+            .map(|part| path(Some(&Value::str(part))))
+            .collect::<Result<Vec<_>, _>>()?,
         other => vec![path(other)?],
     };
     let mut out = Vec::with_capacity(items.len());
@@ -554,7 +663,11 @@ fn keyed(
         let mut keys = Vec::new();
         for path in &paths {
             let key = follow(item.clone(), path, None, budget)?;
-            keys.push(if case_sensitive { key } else { ignore_case(key, budget)? });
+            keys.push(if case_sensitive {
+                key
+            } else {
+                ignore_case(key, budget)?
+            });
         }
         out.push((Value::list(keys)?, item));
     }
@@ -576,7 +689,9 @@ fn of_items(name: &str, value: &Value, passed: Passed, budget: &mut Budget) -> M
         "last" => {
             let [] = passed.positional(name)?;
             if matches!(value, Value::Iterator(_)) {
-                return Err(Failure::new("a generator is not reversible; use |list|last"));
+                return Err(Failure::new(
+                    "a generator is not reversible; use |list|last",
+                ));
             }
             let last = value.items(budget)?.pop();
             Ok(last.unwrap_or_else(|| Value::undefined("No last item, sequence was empty.")))
@@ -589,7 +704,9 @@ fn of_items(name: &str, value: &Value, passed: Passed, budget: &mut Budget) -> M
             let [] = passed.positional(name)?;
             match value {
                 Value::Undefined(_) => Value::iterator(Vec::new()),
-                Value::Dict(d) => Value::iterator(Value::View(super::value::View::Items, d.clone()).items(budget)?),
+                Value::Dict(d) => Value::iterator(
+                    Value::View(super::value::View::Items, d.clone()).items(budget)?,
+                ),
                 _ => Err(Failure::new("Can only get item pairs from a mapping.")),
             }
         }
@@ -601,7 +718,11 @@ fn of_items(name: &str, value: &Value, passed: Passed, budget: &mut Budget) -> M
             }
             let mut items = value.items(budget)?;
             items.reverse();
-            if matches!(value, Value::Iterator(_)) { Value::list(items) } else { Value::iterator(items) }
+            if matches!(value, Value::Iterator(_)) {
+                Value::list(items)
+            } else {
+                Value::iterator(items)
+            }
         }
         "join" => join(value, passed, budget),
         "sum" => {
@@ -619,12 +740,22 @@ fn of_items(name: &str, value: &Value, passed: Passed, budget: &mut Budget) -> M
         }
         "min" | "max" => {
             let [case, attribute] = passed.bind(name, ["case_sensitive", "attribute"])?;
-            let items = keyed(value.items(budget)?, attribute.as_ref(), truth(case), false, budget)?;
+            let items = keyed(
+                value.items(budget)?,
+                attribute.as_ref(),
+                truth(case),
+                false,
+                budget,
+            )?;
             let mut items = items.into_iter();
             let Some(mut best) = items.next() else {
                 return Ok(Value::undefined("No aggregated item, sequence was empty."));
             };
-            let wanted = if name == "min" { Ordering::Less } else { Ordering::Greater };
+            let wanted = if name == "min" {
+                Ordering::Less
+            } else {
+                Ordering::Greater
+            };
             for item in items {
                 if only(&item.0).order(only(&best.0), budget)? == Some(wanted) {
                     best = item;
@@ -633,8 +764,15 @@ fn of_items(name: &str, value: &Value, passed: Passed, budget: &mut Budget) -> M
             Ok(best.1)
         }
         "sort" => {
-            let [reverse, case, attribute] = passed.bind(name, ["reverse", "case_sensitive", "attribute"])?;
-            let mut items = keyed(value.items(budget)?, attribute.as_ref(), truth(case), true, budget)?;
+            let [reverse, case, attribute] =
+                passed.bind(name, ["reverse", "case_sensitive", "attribute"])?;
+            let mut items = keyed(
+                value.items(budget)?,
+                attribute.as_ref(),
+                truth(case),
+                true,
+                budget,
+            )?;
             sorted(&mut items, truth(reverse), budget)?;
             Value::list(items.into_iter().map(|(_, item)| item).collect())
         }
@@ -647,17 +785,30 @@ fn of_items(name: &str, value: &Value, passed: Passed, budget: &mut Budget) -> M
             let at = match &*by {
                 "key" => 0,
                 "value" => 1,
-                _ => return Err(Failure::new("You can only sort by either \"key\" or \"value\"")),
+                _ => {
+                    return Err(Failure::new(
+                        "You can only sort by either \"key\" or \"value\"",
+                    ));
+                }
             };
             let pairs = Value::View(super::value::View::Items, Rc::clone(dict)).items(budget)?;
             let items = keyed(pairs, Some(&Value::Int(at)), truth(case), false, budget)?;
-            let mut items = items.into_iter().map(|(keys, item)| (only(&keys).clone(), item)).collect();
+            let mut items = items
+                .into_iter()
+                .map(|(keys, item)| (only(&keys).clone(), item))
+                .collect();
             sorted(&mut items, truth(reverse), budget)?;
             Value::list(items.into_iter().map(|(_, item)| item).collect())
         }
         "unique" => {
             let [case, attribute] = passed.bind(name, ["case_sensitive", "attribute"])?;
-            let items = keyed(value.items(budget)?, attribute.as_ref(), truth(case), false, budget)?;
+            let items = keyed(
+                value.items(budget)?,
+                attribute.as_ref(),
+                truth(case),
+                false,
+                budget,
+            )?;
             let mut kept: Vec<(Value, Value)> = Vec::new();
             'items: for item in items {
                 let Value::List(keys) = &item.0 else { continue };
@@ -679,7 +830,11 @@ fn of_items(name: &str, value: &Value, passed: Passed, budget: &mut Budget) -> M
     }
 }
 
-fn sorted(items: &mut Vec<(Value, Value)>, reverse: bool, budget: &mut Budget) -> Result<(), Failure> {
+fn sorted(
+    items: &mut Vec<(Value, Value)>,
+    reverse: bool,
+    budget: &mut Budget,
+) -> Result<(), Failure> {
     // Equal items keep their order either way.
     if reverse {
         items.reverse();
@@ -739,8 +894,14 @@ fn slice(value: &Value, passed: Passed, budget: &mut Budget) -> Made {
     let mut rest = items.into_iter();
     let mut out = Vec::new();
     for number in 0..slices {
-        let mut part: Vec<Value> = rest.by_ref().take(each + usize::from(number < extra)).collect();
-        if let Some(fill) = fill.as_ref().filter(|f| number >= extra && !matches!(f, Value::None)) {
+        let mut part: Vec<Value> = rest
+            .by_ref()
+            .take(each + usize::from(number < extra))
+            .collect();
+        if let Some(fill) = fill
+            .as_ref()
+            .filter(|f| number >= extra && !matches!(f, Value::None))
+        {
             part.push(fill.clone());
         }
         out.push(Value::list(part)?);

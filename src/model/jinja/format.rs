@@ -23,7 +23,11 @@ fn unsupported(what: &str) -> Failure {
 }
 
 /// `pattern % values`.
-pub(super) fn percent(pattern: &str, values: &Value, budget: &mut Budget) -> Result<Value, Failure> {
+pub(super) fn percent(
+    pattern: &str,
+    values: &Value,
+    budget: &mut Budget,
+) -> Result<Value, Failure> {
     budget.charge(pattern.len())?;
     let several = match values {
         Value::Tuple(s) => s.items.clone(),
@@ -38,8 +42,12 @@ pub(super) fn percent(pattern: &str, values: &Value, budget: &mut Budget) -> Res
         rest = &rest[at + 1..];
         let mut value = None;
         if let Some(inside) = rest.strip_prefix('(') {
-            let end = inside.find(')').ok_or_else(|| Failure::new("incomplete format key"))?;
-            let Value::Dict(dict) = values else { return Err(Failure::new("format requires a mapping")) };
+            let end = inside
+                .find(')')
+                .ok_or_else(|| Failure::new("incomplete format key"))?;
+            let Value::Dict(dict) = values else {
+                return Err(Failure::new("format requires a mapping"));
+            };
             let key = Value::str(&inside[..end]);
             let missing = || Failure::new(format!("no key {:?} for the format", &inside[..end]));
             value = Some(dict.get(&key, budget)?.cloned().ok_or_else(missing)?);
@@ -54,7 +62,9 @@ pub(super) fn percent(pattern: &str, values: &Value, budget: &mut Budget) -> Res
         }
         let value = match value {
             Some(value) => value,
-            None => several.next().ok_or_else(|| Failure::new("not enough arguments for format string"))?,
+            None => several
+                .next()
+                .ok_or_else(|| Failure::new("not enough arguments for format string"))?,
         };
         used = true;
         write_percent(&spec, &value, &mut out, budget)?;
@@ -62,10 +72,16 @@ pub(super) fn percent(pattern: &str, values: &Value, budget: &mut Budget) -> Res
     budget.fits(out.len() + rest.len())?;
     out.push_str(rest);
     let left = several.next().is_some();
-    let excusable =
-        named || (!used && matches!(values, Value::Dict(_) | Value::List(_) | Value::Undefined(_) | Value::Range(..)));
+    let excusable = named
+        || (!used
+            && matches!(
+                values,
+                Value::Dict(_) | Value::List(_) | Value::Undefined(_) | Value::Range(..)
+            ));
     if left && !excusable {
-        return Err(Failure::new("not all arguments converted during string formatting"));
+        return Err(Failure::new(
+            "not all arguments converted during string formatting",
+        ));
     }
     Ok(Value::Str(out.into()))
 }
@@ -75,12 +91,17 @@ fn digits(text: &str) -> Result<(Option<usize>, &str), Failure> {
     if length == 0 {
         return Ok((None, text));
     }
-    let number = text[..length].parse().map_err(|_| Failure::new(format!("a width of {}", &text[..length.min(40)])))?;
+    let number = text[..length]
+        .parse()
+        .map_err(|_| Failure::new(format!("a width of {}", &text[..length.min(40)])))?;
     Ok((Some(number), &text[length..]))
 }
 
 fn percent_spec(mut rest: &str) -> Result<(Spec, &str), Failure> {
-    let mut spec = Spec { align: Some('>'), ..Spec::default() };
+    let mut spec = Spec {
+        align: Some('>'),
+        ..Spec::default()
+    };
     let mut zero = false;
     while let Some(flag) = rest.chars().next().filter(|c| "-+ #0".contains(*c)) {
         match flag {
@@ -105,7 +126,10 @@ fn percent_spec(mut rest: &str) -> Result<(Spec, &str), Failure> {
         rest = after;
     }
     rest = rest.strip_prefix(['h', 'l', 'L']).unwrap_or(rest);
-    let kind = rest.chars().next().ok_or_else(|| Failure::new("incomplete format"))?;
+    let kind = rest
+        .chars()
+        .next()
+        .ok_or_else(|| Failure::new("incomplete format"))?;
     spec.kind = Some(kind);
     if zero && spec.align == Some('>') && !"srac%".contains(kind) {
         (spec.fill, spec.align) = (Some('0'), Some('='));
@@ -113,7 +137,12 @@ fn percent_spec(mut rest: &str) -> Result<(Spec, &str), Failure> {
     Ok((spec, &rest[kind.len_utf8()..]))
 }
 
-fn write_percent(spec: &Spec, value: &Value, out: &mut String, budget: &mut Budget) -> Result<(), Failure> {
+fn write_percent(
+    spec: &Spec,
+    value: &Value,
+    out: &mut String,
+    budget: &mut Budget,
+) -> Result<(), Failure> {
     let kind = spec.kind.unwrap_or('s');
     match kind {
         's' | 'r' | 'a' => {
@@ -130,7 +159,10 @@ fn write_percent(spec: &Spec, value: &Value, out: &mut String, budget: &mut Budg
         'c' => match value {
             Value::Str(text) if text.chars().count() == 1 => pad_text(spec, text, out, budget),
             other => {
-                let c = other.as_int().and_then(|i| u32::try_from(i).ok()).and_then(char::from_u32);
+                let c = other
+                    .as_int()
+                    .and_then(|i| u32::try_from(i).ok())
+                    .and_then(char::from_u32);
                 let c = c.ok_or_else(|| Failure::new("%c requires a character"))?;
                 pad_text(spec, c.encode_utf8(&mut [0; 4]), out, budget)
             }
@@ -141,18 +173,27 @@ fn write_percent(spec: &Spec, value: &Value, out: &mut String, budget: &mut Budg
                 other => other.as_int(),
             };
             let whole = whole.ok_or_else(|| Failure::new("%d requires a number"))?;
-            let spec = Spec { kind: Some('d'), ..spec.clone() };
+            let spec = Spec {
+                kind: Some('d'),
+                ..spec.clone()
+            };
             write_int(&spec, whole, out, budget)
         }
         'x' | 'X' | 'o' => {
-            let whole = value.as_int().ok_or_else(|| Failure::new(format!("%{kind} requires a whole number")))?;
+            let whole = value
+                .as_int()
+                .ok_or_else(|| Failure::new(format!("%{kind} requires a whole number")))?;
             write_int(spec, whole, out, budget)
         }
         'e' | 'E' | 'f' | 'F' | 'g' | 'G' => {
-            let number = value.as_float().ok_or_else(|| Failure::new(format!("%{kind} requires a number")))?;
+            let number = value
+                .as_float()
+                .ok_or_else(|| Failure::new(format!("%{kind} requires a number")))?;
             write_float(spec, number, out, budget)
         }
-        other => Err(Failure::new(format!("unsupported format character {other:?}"))),
+        other => Err(Failure::new(format!(
+            "unsupported format character {other:?}"
+        ))),
     }
 }
 
@@ -178,8 +219,10 @@ fn pad(
     let length = head.chars().count() + text.chars().count();
     let missing = spec.width.saturating_sub(length);
     let fill = spec.fill.unwrap_or(' ');
-    let bytes =
-        out.len().saturating_add(head.len() + text.len()).saturating_add(missing.saturating_mul(fill.len_utf8()));
+    let bytes = out
+        .len()
+        .saturating_add(head.len() + text.len())
+        .saturating_add(missing.saturating_mul(fill.len_utf8()));
     budget.fits(bytes)?;
     budget.charge(head.len() + text.len() + missing)?;
     let (before, inside, after) = match spec.align.unwrap_or(usual) {
@@ -197,7 +240,9 @@ fn pad(
 }
 
 fn pad_text(spec: &Spec, text: &str, out: &mut String, budget: &mut Budget) -> Result<(), Failure> {
-    let cut = spec.precision.and_then(|most| text.char_indices().nth(most));
+    let cut = spec
+        .precision
+        .and_then(|most| text.char_indices().nth(most));
     let text = cut.map_or(text, |(end, _)| &text[..end]);
     pad(spec, ("", text), '<', out, budget)
 }
@@ -212,7 +257,9 @@ fn signed(spec: &Spec, negative: bool) -> &'static str {
 }
 
 fn grouped(digits: &str, separator: Option<char>) -> String {
-    let Some(separator) = separator else { return digits.to_owned() };
+    let Some(separator) = separator else {
+        return digits.to_owned();
+    };
     let mut out = String::new();
     for (i, c) in digits.chars().enumerate() {
         if i > 0 && (digits.len() - i).is_multiple_of(3) {
@@ -223,7 +270,12 @@ fn grouped(digits: &str, separator: Option<char>) -> String {
     out
 }
 
-fn write_int(spec: &Spec, value: i64, out: &mut String, budget: &mut Budget) -> Result<(), Failure> {
+fn write_int(
+    spec: &Spec,
+    value: i64,
+    out: &mut String,
+    budget: &mut Budget,
+) -> Result<(), Failure> {
     let size = value.unsigned_abs();
     let (prefix, digits) = match spec.kind {
         Some('x') => ("0x", format!("{size:x}")),
@@ -234,12 +286,25 @@ fn write_int(spec: &Spec, value: i64, out: &mut String, budget: &mut Budget) -> 
     };
     let least = spec.precision.unwrap_or(0);
     budget.fits(least)?;
-    let digits = format!("{}{}", "0".repeat(least.saturating_sub(digits.len())), grouped(&digits, spec.comma));
-    let head = format!("{}{}", signed(spec, value < 0), if spec.alternate { prefix } else { "" });
+    let digits = format!(
+        "{}{}",
+        "0".repeat(least.saturating_sub(digits.len())),
+        grouped(&digits, spec.comma)
+    );
+    let head = format!(
+        "{}{}",
+        signed(spec, value < 0),
+        if spec.alternate { prefix } else { "" }
+    );
     pad(spec, (&head, &digits), '>', out, budget)
 }
 
-fn write_float(spec: &Spec, value: f64, out: &mut String, budget: &mut Budget) -> Result<(), Failure> {
+fn write_float(
+    spec: &Spec,
+    value: f64,
+    out: &mut String,
+    budget: &mut Budget,
+) -> Result<(), Failure> {
     let kind = spec.kind.unwrap_or('g');
     let places = spec.precision.unwrap_or(6);
     if places > 400 {
@@ -263,29 +328,56 @@ fn write_float(spec: &Spec, value: f64, out: &mut String, budget: &mut Budget) -
     };
     let digits = match spec.comma {
         Some(_) => {
-            let (whole, rest) = digits.split_at(digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len()));
+            let (whole, rest) = digits.split_at(
+                digits
+                    .find(|c: char| !c.is_ascii_digit())
+                    .unwrap_or(digits.len()),
+            );
             grouped(whole, spec.comma) + rest
         }
         None => digits,
     };
-    let digits = if kind.is_ascii_uppercase() { digits.to_ascii_uppercase() } else { digits };
-    pad(spec, (signed(spec, value.is_sign_negative() && !value.is_nan()), &digits), '>', out, budget)
+    let digits = if kind.is_ascii_uppercase() {
+        digits.to_ascii_uppercase()
+    } else {
+        digits
+    };
+    pad(
+        spec,
+        (
+            signed(spec, value.is_sign_negative() && !value.is_nan()),
+            &digits,
+        ),
+        '>',
+        out,
+        budget,
+    )
 }
 
 fn exponential(size: f64, places: usize) -> String {
     let text = format!("{size:.places$e}");
     let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
     let exponent: i32 = exponent.parse().unwrap_or(0);
-    format!("{digits}e{}{:02}", if exponent < 0 { '-' } else { '+' }, exponent.abs())
+    format!(
+        "{digits}e{}{:02}",
+        if exponent < 0 { '-' } else { '+' },
+        exponent.abs()
+    )
 }
 
 /// C's `%g`.
 fn general(size: f64, places: usize) -> String {
     let text = format!("{size:.*e}", places - 1);
-    let exponent: i32 = text.split_once('e').and_then(|(_, e)| e.parse().ok()).unwrap_or(0);
+    let exponent: i32 = text
+        .split_once('e')
+        .and_then(|(_, e)| e.parse().ok())
+        .unwrap_or(0);
     let trimmed = |digits: &str| {
         if digits.contains('.') {
-            digits.trim_end_matches('0').trim_end_matches('.').to_owned()
+            digits
+                .trim_end_matches('0')
+                .trim_end_matches('.')
+                .to_owned()
         } else {
             digits.to_owned()
         }
@@ -295,7 +387,10 @@ fn general(size: f64, places: usize) -> String {
         let (digits, exponent) = text.split_once('e').unwrap_or((&text, "+00"));
         return format!("{}e{exponent}", trimmed(digits));
     }
-    trimmed(&format!("{size:.*}", (places as i32 - 1 - exponent).max(0) as usize))
+    trimmed(&format!(
+        "{size:.*}",
+        (places as i32 - 1 - exponent).max(0) as usize
+    ))
 }
 
 /// A replacement field of `str.format`: name, conversion and format.
@@ -327,7 +422,9 @@ pub(super) fn pieces(pattern: &str) -> Result<Vec<Piece<'_>>, Failure> {
         if doubled == "}" {
             return Err(Failure::new("single '}' encountered in format string"));
         }
-        let end = after.find('}').ok_or_else(|| Failure::new("expected '}' before end of string"))?;
+        let end = after
+            .find('}')
+            .ok_or_else(|| Failure::new("expected '}' before end of string"))?;
         let inside = &after[..end];
         if inside.contains('{') {
             return Err(unsupported("a field within a field"));
@@ -340,7 +437,11 @@ pub(super) fn pieces(pattern: &str) -> Result<Vec<Piece<'_>>, Failure> {
             Some(_) => return Err(unsupported("a conversion other than !r, !s and !a")),
             None => (named, None),
         };
-        pieces.push(Piece::Field(Field { name, conversion, spec: format_spec(spec)? }));
+        pieces.push(Piece::Field(Field {
+            name,
+            conversion,
+            spec: format_spec(spec)?,
+        }));
         rest = &after[end + 1..];
     }
     pieces.push(Piece::Text(rest));
@@ -381,7 +482,8 @@ fn format_spec(text: &str) -> Result<Spec, Failure> {
     }
     if let Some(after) = rest.strip_prefix('.') {
         let (precision, after) = digits(after)?;
-        spec.precision = Some(precision.ok_or_else(|| Failure::new("a format with a point has no precision"))?);
+        spec.precision =
+            Some(precision.ok_or_else(|| Failure::new("a format with a point has no precision"))?);
         rest = after;
     }
     let mut kinds = rest.chars();
@@ -394,8 +496,14 @@ fn format_spec(text: &str) -> Result<Spec, Failure> {
 
 impl Field<'_> {
     /// Appends `value` as the field sets it.
-    pub(super) fn write(&self, value: &Value, out: &mut String, budget: &mut Budget) -> Result<(), Failure> {
-        let plain = self.spec.kind.is_none() && self.spec.width == 0 && self.spec.precision.is_none();
+    pub(super) fn write(
+        &self,
+        value: &Value,
+        out: &mut String,
+        budget: &mut Budget,
+    ) -> Result<(), Failure> {
+        let plain =
+            self.spec.kind.is_none() && self.spec.width == 0 && self.spec.precision.is_none();
         if let Some(conversion) = self.conversion {
             let text = match (conversion, value) {
                 ('s', value) => value.text(budget)?.to_string(),
@@ -406,7 +514,11 @@ impl Field<'_> {
                     text
                 }
             };
-            let text = if conversion == 'a' { ascii(&text) } else { text };
+            let text = if conversion == 'a' {
+                ascii(&text)
+            } else {
+                text
+            };
             return pad_text(&self.spec, &text, out, budget);
         }
         match (value, self.spec.kind) {
@@ -415,22 +527,41 @@ impl Field<'_> {
                 value.write_text(out, budget)
             }
             (Value::Str(text), None | Some('s')) => {
-                if self.spec.sign.is_some() || self.spec.comma.is_some() || self.spec.align == Some('=') {
+                if self.spec.sign.is_some()
+                    || self.spec.comma.is_some()
+                    || self.spec.align == Some('=')
+                {
                     return Err(Failure::new("a sign or a comma in the format of a string"));
                 }
                 pad_text(&self.spec, text, out, budget)
             }
-            (Value::Int(i), None | Some('d' | 'x' | 'X' | 'o' | 'b')) if self.spec.precision.is_none() => {
+            (Value::Int(i), None | Some('d' | 'x' | 'X' | 'o' | 'b'))
+                if self.spec.precision.is_none() =>
+            {
                 write_int(&self.spec, *i, out, budget)
             }
             (Value::Int(_) | Value::Float(_), Some('e' | 'E' | 'f' | 'F' | 'g' | 'G' | '%')) => {
-                write_float(&self.spec, value.as_float().unwrap_or_default(), out, budget)
+                write_float(
+                    &self.spec,
+                    value.as_float().unwrap_or_default(),
+                    out,
+                    budget,
+                )
             }
             (Value::Float(f), None) if self.spec.precision.is_none() => {
                 let text = super::value::float_repr(f.abs());
-                let (whole, rest) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+                let (whole, rest) = text.split_at(
+                    text.find(|c: char| !c.is_ascii_digit())
+                        .unwrap_or(text.len()),
+                );
                 let text = grouped(whole, self.spec.comma) + rest;
-                pad(&self.spec, (signed(&self.spec, f.is_sign_negative()), &text), '>', out, budget)
+                pad(
+                    &self.spec,
+                    (signed(&self.spec, f.is_sign_negative()), &text),
+                    '>',
+                    out,
+                    budget,
+                )
             }
             (other, _) => Err(unsupported(&format!("this format of a {}", other.kind()))),
         }

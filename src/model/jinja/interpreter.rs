@@ -18,7 +18,10 @@ pub(in crate::model) struct Scope {
 
 impl Scope {
     fn inside(parent: &Rc<Self>) -> Rc<Self> {
-        Rc::new(Self { variables: RefCell::default(), parent: Some(parent.clone()) })
+        Rc::new(Self {
+            variables: RefCell::default(),
+            parent: Some(parent.clone()),
+        })
     }
 
     pub(super) fn set(&self, name: &Arc<str>, value: Value) {
@@ -32,7 +35,12 @@ impl Scope {
     pub(super) fn get(&self, name: &str) -> Option<Value> {
         let mut scope = Some(self);
         while let Some(at) = scope {
-            if let Some((_, value)) = at.variables.borrow().iter().find(|(known, _)| **known == *name) {
+            if let Some((_, value)) = at
+                .variables
+                .borrow()
+                .iter()
+                .find(|(known, _)| **known == *name)
+            {
                 return Some(value.clone());
             }
             scope = at.parent.as_deref();
@@ -62,16 +70,31 @@ pub(super) struct Interpreter<'a> {
 
 impl<'a> Interpreter<'a> {
     pub(super) fn new(now: &'a dyn Fn(&str) -> Result<String, String>) -> Self {
-        Self { budget: Budget::new(), now, held: Vec::new(), namespaces: Vec::new(), line: 0 }
+        Self {
+            budget: Budget::new(),
+            now,
+            held: Vec::new(),
+            namespaces: Vec::new(),
+            line: 0,
+        }
     }
 
     /// The text of a whole template.
-    pub(super) fn render(&mut self, body: &[Statement], variables: Vec<(Arc<str>, Value)>) -> Result<String, Failure> {
-        let context = Rc::new(Scope { variables: RefCell::new(variables), parent: None });
+    pub(super) fn render(
+        &mut self,
+        body: &[Statement],
+        variables: Vec<(Arc<str>, Value)>,
+    ) -> Result<String, Failure> {
+        let context = Rc::new(Scope {
+            variables: RefCell::new(variables),
+            parent: None,
+        });
         let scope = Scope::inside(&context);
         self.held.push(scope.clone());
         let mut out = String::new();
-        let done = self.run(body, &scope, &mut out).map_err(|e| e.or_at(self.line));
+        let done = self
+            .run(body, &scope, &mut out)
+            .map_err(|e| e.or_at(self.line));
         for scope in self.held.drain(..) {
             scope.variables.borrow_mut().clear();
         }
@@ -89,11 +112,18 @@ impl<'a> Interpreter<'a> {
         Value::Object(object)
     }
 
-    fn run(&mut self, body: &[Statement], scope: &Rc<Scope>, out: &mut String) -> Result<Flow, Failure> {
+    fn run(
+        &mut self,
+        body: &[Statement],
+        scope: &Rc<Scope>,
+        out: &mut String,
+    ) -> Result<Flow, Failure> {
         for statement in body {
             self.line = statement.line;
             self.budget.enter()?;
-            let flow = self.statement(&statement.kind, scope, out).map_err(|e| e.or_at(statement.line))?;
+            let flow = self
+                .statement(&statement.kind, scope, out)
+                .map_err(|e| e.or_at(statement.line))?;
             self.budget.leave();
             if flow != Flow::Next {
                 return Ok(flow);
@@ -102,7 +132,12 @@ impl<'a> Interpreter<'a> {
         Ok(Flow::Next)
     }
 
-    fn statement(&mut self, kind: &Kind, scope: &Rc<Scope>, out: &mut String) -> Result<Flow, Failure> {
+    fn statement(
+        &mut self,
+        kind: &Kind,
+        scope: &Rc<Scope>,
+        out: &mut String,
+    ) -> Result<Flow, Failure> {
         match kind {
             Kind::Text(text) => {
                 self.budget.fits(out.len() + text.len())?;
@@ -144,7 +179,9 @@ impl<'a> Interpreter<'a> {
             }
             Kind::With(values, body) => {
                 let inside = Scope::inside(scope);
-                let made = values.iter().map(|(target, value)| Ok((target, self.eval(value, scope)?)));
+                let made = values
+                    .iter()
+                    .map(|(target, value)| Ok((target, self.eval(value, scope)?)));
                 for (target, value) in made.collect::<Result<Vec<_>, Failure>>()? {
                     self.assign(target, value, &inside)?;
                 }
@@ -152,7 +189,10 @@ impl<'a> Interpreter<'a> {
             }
             Kind::Macro(made) => {
                 self.held.push(scope.clone());
-                scope.set(&made.name, Value::Object(Object::Macro(made.clone(), scope.clone()).into()));
+                scope.set(
+                    &made.name,
+                    Value::Object(Object::Macro(made.clone(), scope.clone()).into()),
+                );
             }
             Kind::CallBlock(callee, arguments, body) => {
                 self.held.push(scope.clone());
@@ -184,11 +224,17 @@ impl<'a> Interpreter<'a> {
             Target::Name(name) => scope.set(name, value),
             Target::Attribute(name, attribute) => match scope.get(name) {
                 Some(Value::Object(object)) if matches!(*object, Object::Namespace(_)) => {
-                    let Object::Namespace(namespace) = &*object else { return Ok(()) };
+                    let Object::Namespace(namespace) = &*object else {
+                        return Ok(());
+                    };
                     self.budget.charge(namespace.attributes.borrow().len())?;
                     namespace.set(attribute, value)?;
                 }
-                _ => return Err(Failure::new("cannot assign attribute on non-namespace object")),
+                _ => {
+                    return Err(Failure::new(
+                        "cannot assign attribute on non-namespace object",
+                    ));
+                }
             },
             Target::Tuple(targets) => {
                 let items = value.items(&mut self.budget)?;
@@ -208,7 +254,9 @@ impl<'a> Interpreter<'a> {
 
     /// Tells whether an item passes the test of a loop.
     fn passes(&mut self, looped: &For, item: &Value, scope: &Rc<Scope>) -> Result<bool, Failure> {
-        let Some(test) = &looped.test else { return Ok(true) };
+        let Some(test) = &looped.test else {
+            return Ok(true);
+        };
         let inside = Scope::inside(scope);
         self.assign(&looped.target, item.clone(), &inside)?;
         Ok(self.eval(test, &inside)?.is_true())
@@ -242,7 +290,9 @@ impl<'a> Interpreter<'a> {
             recursive: looped.recursive.then(|| (looped.clone(), scope.clone())),
             changed: RefCell::new(None),
         }));
-        let Object::Loop(this) = &*state else { return Ok(()) };
+        let Object::Loop(this) = &*state else {
+            return Ok(());
+        };
         let mut ran = false;
         for (i, item) in this.items.iter().enumerate() {
             if !ahead && !self.passes(looped, item, scope)? {
@@ -273,7 +323,9 @@ impl<'a> Interpreter<'a> {
         let [iterable] = passed.positional("loop")?;
         let iterable = super::arguments::needed(iterable, "loop", "iterable")?;
         let Some((looped, scope)) = &this.recursive else {
-            return Err(Failure::new("The loop must have the 'recursive' marker to be called recursively."));
+            return Err(Failure::new(
+                "The loop must have the 'recursive' marker to be called recursively.",
+            ));
         };
         let mut out = String::new();
         self.budget.enter()?;
@@ -290,9 +342,16 @@ impl<'a> Interpreter<'a> {
         passed: Passed,
     ) -> Result<Value, Failure> {
         let scope = Scope::inside(around);
-        let Passed { mut positional, mut named } = passed;
+        let Passed {
+            mut positional,
+            mut named,
+        } = passed;
         let count = made.parameters.len();
-        let more = if positional.len() > count { positional.split_off(count) } else { Vec::new() };
+        let more = if positional.len() > count {
+            positional.split_off(count)
+        } else {
+            Vec::new()
+        };
         let mut taken = positional.into_iter();
         let mut take = |name: &str| {
             let at = named.iter().position(|(known, _)| **known == *name)?;
@@ -304,26 +363,43 @@ impl<'a> Interpreter<'a> {
                 None => match (take(name), default) {
                     (Some(value), _) => value,
                     (None, Some(default)) => self.eval(default, &scope)?,
-                    (None, None) => Value::undefined(format!("parameter '{name}' was not provided")),
+                    (None, None) => {
+                        Value::undefined(format!("parameter '{name}' was not provided"))
+                    }
                 },
             };
             scope.set(name, value);
         }
-        if made.reads_caller && scope.variables.borrow().iter().all(|(name, _)| &**name != "caller") {
+        if made.reads_caller
+            && scope
+                .variables
+                .borrow()
+                .iter()
+                .all(|(name, _)| &**name != "caller")
+        {
             let caller = take("caller").unwrap_or_else(|| Value::undefined("No caller defined"));
             scope.set(&"caller".into(), caller);
         }
         if made.reads_kwargs {
-            let entries = named.drain(..).map(|(name, value)| (Value::Str(name), value)).collect();
+            let entries = named
+                .drain(..)
+                .map(|(name, value)| (Value::Str(name), value))
+                .collect();
             scope.set(&"kwargs".into(), Value::dict(entries)?);
         }
         if let Some((name, _)) = named.first() {
-            return Err(Failure::new(format!("macro '{}' takes no keyword argument '{name}'", made.name)));
+            return Err(Failure::new(format!(
+                "macro '{}' takes no keyword argument '{name}'",
+                made.name
+            )));
         }
         if made.reads_varargs {
             scope.set(&"varargs".into(), Value::tuple(more)?);
         } else if !more.is_empty() {
-            return Err(Failure::new(format!("macro '{}' takes not more than {count} argument(s)", made.name)));
+            return Err(Failure::new(format!(
+                "macro '{}' takes not more than {count} argument(s)",
+                made.name
+            )));
         }
         let mut out = String::new();
         let line = self.line;

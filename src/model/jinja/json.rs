@@ -52,19 +52,35 @@ pub(super) fn write(
                     Value::Float(f) => drop(write!(out, "\"{}\"", float(*f))),
                     Value::Bool(b) => drop(write!(out, "\"{b}\"")),
                     Value::None => out.push_str("\"null\""),
-                    other => return Err(Failure::new(format!("a {:?} is no key in JSON", other.kind()))),
+                    other => {
+                        return Err(Failure::new(format!(
+                            "a {:?} is no key in JSON",
+                            other.kind()
+                        )));
+                    }
                 }
                 out.push_str(&style.separators.1);
                 write(item, style, level + 1, out, budget)?;
             }
             close('}', d.entries.is_empty(), style, level, out, budget)?;
         }
-        other => return Err(Failure::new(format!("a {:?} cannot be written as JSON", other.kind()))),
+        other => {
+            return Err(Failure::new(format!(
+                "a {:?} cannot be written as JSON",
+                other.kind()
+            )));
+        }
     }
     Ok(())
 }
 
-fn separate(i: usize, style: &Style, level: usize, out: &mut String, budget: &mut Budget) -> Result<(), Failure> {
+fn separate(
+    i: usize,
+    style: &Style,
+    level: usize,
+    out: &mut String,
+    budget: &mut Budget,
+) -> Result<(), Failure> {
     if i > 0 {
         budget.charge(style.separators.0.len())?;
         out.push_str(&style.separators.0);
@@ -88,7 +104,9 @@ fn close(
 }
 
 fn line(level: usize, style: &Style, out: &mut String, budget: &mut Budget) -> Result<(), Failure> {
-    let Some(indent) = &style.indent else { return Ok(()) };
+    let Some(indent) = &style.indent else {
+        return Ok(());
+    };
     budget.fits(out.len() + indent.len() * level)?;
     budget.charge(1 + indent.len() * level)?;
     out.push('\n');

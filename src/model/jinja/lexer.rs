@@ -1,4 +1,5 @@
-//! A template's source in tokens, as jinja2's lexer cuts it under `trim_blocks` and `lstrip_blocks`.
+//! A template's source in tokens, as jinja2's lexer cuts it under `trim_blocks` and
+//! `lstrip_blocks`.
 
 use std::sync::Arc;
 
@@ -40,8 +41,8 @@ impl std::fmt::Display for Token {
 
 /// Longest first.
 const OPERATORS: [&str; 25] = [
-    "//", "**", "==", "!=", ">=", "<=", "+", "-", "/", "*", "%", "~", "[", "]", "(", ")", "{", "}", ">", "<", "=", ".",
-    ":", "|", ",",
+    "//", "**", "==", "!=", ">=", "<=", "+", "-", "/", "*", "%", "~", "[", "]", "(", ")", "{", "}",
+    ">", "<", "=", ".", ":", "|", ",",
 ];
 
 /// The tokens of `source`, each with its line.
@@ -49,7 +50,13 @@ pub(super) fn tokens(source: &str) -> Result<Vec<(Token, usize)>, Failure> {
     let source = source.replace("\r\n", "\n").replace('\r', "\n");
     // One newline at the end is dropped: jinja2's `keep_trailing_newline` is off.
     let source = source.strip_suffix('\n').unwrap_or(&source);
-    let mut lexer = Lexer { source, at: 0, line: 1, line_starting: true, tokens: Vec::new() };
+    let mut lexer = Lexer {
+        source,
+        at: 0,
+        line: 1,
+        line_starting: true,
+        tokens: Vec::new(),
+    };
     lexer.root()?;
     lexer.push(Token::End);
     Ok(lexer.tokens)
@@ -92,17 +99,31 @@ impl<'a> Lexer<'a> {
     fn root(&mut self) -> Result<(), Failure> {
         loop {
             let rest = self.rest();
-            let opening = ["{{", "{%", "{#"].iter().filter_map(|open| Some((rest.find(open)?, *open))).min();
+            let opening = ["{{", "{%", "{#"]
+                .iter()
+                .filter_map(|open| Some((rest.find(open)?, *open)))
+                .min();
             let Some((length, open)) = opening else {
                 self.text(rest);
                 self.advance(rest.len());
                 return Ok(());
             };
-            let sign = rest[length + 2..].chars().next().filter(|c| matches!(c, '-' | '+'));
+            let sign = rest[length + 2..]
+                .chars()
+                .next()
+                .filter(|c| matches!(c, '-' | '+'));
             let before = self.stripped(&rest[..length], sign, open != "{{");
             self.text(before);
-            let raw = if open == "{%" { raw_begin(&rest[length..]) } else { None };
-            self.advance(raw.map_or(length + 2 + usize::from(sign.is_some()), |bytes| length + bytes));
+            let raw = if open == "{%" {
+                raw_begin(&rest[length..])
+            } else {
+                None
+            };
+            self.advance(
+                raw.map_or(length + 2 + usize::from(sign.is_some()), |bytes| {
+                    length + bytes
+                }),
+            );
             match (raw, open) {
                 (Some(_), _) => self.raw()?,
                 (None, "{{") => self.code(Token::PrintBegin)?,
@@ -119,7 +140,11 @@ impl<'a> Lexer<'a> {
             None if is_block => {
                 let line = text.rfind('\n').map_or(0, |i| i + 1);
                 let whole = line > 0 || self.line_starting;
-                if whole && text[line..].chars().all(is_space) { &text[..line] } else { text }
+                if whole && text[line..].chars().all(is_space) {
+                    &text[..line]
+                } else {
+                    text
+                }
             }
             _ => text,
         }
@@ -155,9 +180,13 @@ impl<'a> Lexer<'a> {
             let inside = &rest[at + 2..];
             let sign = inside.chars().next().filter(|c| matches!(c, '-' | '+'));
             let word = inside[usize::from(sign.is_some())..].trim_start_matches(is_space);
-            let Some(after) = word.strip_prefix("endraw") else { continue };
+            let Some(after) = word.strip_prefix("endraw") else {
+                continue;
+            };
             let after = after.trim_start_matches(is_space);
-            let Some(bytes) = Self::closing(after, "%}", true) else { continue };
+            let Some(bytes) = Self::closing(after, "%}", true) else {
+                continue;
+            };
             let text = self.stripped(&rest[..at], sign, true);
             self.text(text);
             self.advance(rest.len() - after.len() + bytes);
@@ -168,8 +197,11 @@ impl<'a> Lexer<'a> {
 
     /// What stands between the braces of a tag.
     fn code(&mut self, begin: Token) -> Result<(), Failure> {
-        let (close, end, trims) =
-            if begin == Token::PrintBegin { ("}}", Token::PrintEnd, false) } else { ("%}", Token::BlockEnd, true) };
+        let (close, end, trims) = if begin == Token::PrintBegin {
+            ("}}", Token::PrintEnd, false)
+        } else {
+            ("%}", Token::BlockEnd, true)
+        };
         let opened = self.line;
         self.push(begin);
         let mut open: Vec<&str> = Vec::new();
@@ -183,14 +215,20 @@ impl<'a> Lexer<'a> {
                 return Ok(());
             }
             let Some(first) = rest.chars().next() else {
-                return Err(Failure::at(opened, format!("a tag that never ends with {close}")));
+                return Err(Failure::at(
+                    opened,
+                    format!("a tag that never ends with {close}"),
+                ));
             };
             if is_space(first) {
                 self.advance(rest.len() - rest.trim_start_matches(is_space).len());
             } else if first.is_ascii_digit() {
                 self.number()?;
             } else if first == '_' || first.is_alphanumeric() {
-                let name: &str = rest.split(|c: char| c != '_' && !c.is_alphanumeric()).next().unwrap_or_default();
+                let name: &str = rest
+                    .split(|c: char| c != '_' && !c.is_alphanumeric())
+                    .next()
+                    .unwrap_or_default();
                 self.push(Token::Name(name.into()));
                 self.advance(name.len());
             } else if matches!(first, '\'' | '"') {
@@ -205,7 +243,10 @@ impl<'a> Lexer<'a> {
         let rest = self.rest();
         let Some(operator) = OPERATORS.into_iter().find(|o| rest.starts_with(o)) else {
             let odd = rest.chars().next().unwrap_or_default();
-            return Err(Failure::at(self.line, format!("unexpected character {odd:?}")));
+            return Err(Failure::at(
+                self.line,
+                format!("unexpected character {odd:?}"),
+            ));
         };
         match operator {
             "(" => open.push(")"),
@@ -245,24 +286,38 @@ impl<'a> Lexer<'a> {
         let after_dot = self.source[..self.at].ends_with('.');
         if !after_dot && let Some(length) = float(rest) {
             let number = rest[..length].replace('_', "").parse();
-            self.push(Token::Float(number.map_err(|_| Failure::at(self.line, "not a number"))?));
+            self.push(Token::Float(
+                number.map_err(|_| Failure::at(self.line, "not a number"))?,
+            ));
             self.advance(length);
             return Ok(());
         }
-        let based = [("0b", 2), ("0o", 8), ("0x", 16)].into_iter().find_map(|(prefix, base)| {
-            let head = rest.get(..2)?;
-            let digits = digits(&rest[2..], base);
-            (head.eq_ignore_ascii_case(prefix) && digits > 0).then_some((2, digits, base))
-        });
+        let based = [("0b", 2), ("0o", 8), ("0x", 16)]
+            .into_iter()
+            .find_map(|(prefix, base)| {
+                let head = rest.get(..2)?;
+                let digits = digits(&rest[2..], base);
+                (head.eq_ignore_ascii_case(prefix) && digits > 0).then_some((2, digits, base))
+            });
         let (skip, length, base) = based.unwrap_or_else(|| {
             // A zero in front stands alone: `01` is 0, then 1.
             let zeros = rest.len() - rest.trim_start_matches(['0', '_']).len();
-            (0, if rest.starts_with('0') { zeros } else { digits(rest, 10) }, 10)
+            (
+                0,
+                if rest.starts_with('0') {
+                    zeros
+                } else {
+                    digits(rest, 10)
+                },
+                10,
+            )
         });
         let text = rest[skip..skip + length].replace('_', "");
         let number = i64::from_str_radix(&text, base);
         let message = format!("{text} is beyond whole numbers of 64 bits");
-        self.push(Token::Int(number.map_err(|_| Failure::at(self.line, message))?));
+        self.push(Token::Int(
+            number.map_err(|_| Failure::at(self.line, message))?,
+        ));
         self.advance(skip + length);
         Ok(())
     }
@@ -271,7 +326,10 @@ impl<'a> Lexer<'a> {
 /// Bytes of `{% raw %}` at the start of `tag`.
 fn raw_begin(tag: &str) -> Option<usize> {
     let inside = tag.strip_prefix("{%")?;
-    let inside = inside.strip_prefix(['-', '+']).unwrap_or(inside).trim_start_matches(is_space);
+    let inside = inside
+        .strip_prefix(['-', '+'])
+        .unwrap_or(inside)
+        .trim_start_matches(is_space);
     let after = inside.strip_prefix("raw")?.trim_start_matches(is_space);
     Some(tag.len() - after.len() + Lexer::closing(after, "%}", false)?)
 }
@@ -333,8 +391,13 @@ fn unescape(text: &str) -> Result<String, String> {
                     'u' => 4,
                     _ => 8,
                 };
-                let code = rest.get(..count).and_then(|h| u32::from_str_radix(h, 16).ok()).and_then(char::from_u32);
-                out.push(code.ok_or_else(|| format!("\\{c} without {count} hexadecimal digits of a character"))?);
+                let code = rest
+                    .get(..count)
+                    .and_then(|h| u32::from_str_radix(h, 16).ok())
+                    .and_then(char::from_u32);
+                out.push(code.ok_or_else(|| {
+                    format!("\\{c} without {count} hexadecimal digits of a character")
+                })?);
                 rest = &rest[count..];
             }
             '0'..='7' => {
@@ -345,7 +408,8 @@ fn unescape(text: &str) -> Result<String, String> {
                 rest = &rest[more..];
             }
             'N' => return Err("\\N{name} is not supported; write the character itself".into()),
-            // jinja2 escapes what is not ASCII before it unescapes, so that the backslash swallows that escape's own.
+            // jinja2 escapes what is not ASCII before it unescapes, so that the backslash swallows
+            // that escape's own.
             c if !c.is_ascii() => {
                 let code = c as u32;
                 out.push('\\');

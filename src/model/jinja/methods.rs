@@ -59,7 +59,9 @@ const OF_STRINGS: &[&str] = &[
     "zfill",
 ];
 const OF_LISTS: &[&str] = &["copy", "count", "index"];
-const OF_LISTS_CHANGING: &[&str] = &["append", "clear", "extend", "insert", "pop", "remove", "reverse", "sort"];
+const OF_LISTS_CHANGING: &[&str] = &[
+    "append", "clear", "extend", "insert", "pop", "remove", "reverse", "sort",
+];
 const OF_DICTS: &[&str] = &["copy", "fromkeys", "get", "items", "keys", "values"];
 const OF_DICTS_CHANGING: &[&str] = &["clear", "pop", "popitem", "setdefault", "update"];
 
@@ -104,7 +106,10 @@ pub(super) fn call(value: &Value, name: &str, passed: Passed, budget: &mut Budge
                 if !key.is_hashable() {
                     return Err(Failure::new(format!("unhashable type: {:?}", key.kind())));
                 }
-                Ok(dict.get(&key, budget)?.cloned().unwrap_or(usual.unwrap_or(Value::None)))
+                Ok(dict
+                    .get(&key, budget)?
+                    .cloned()
+                    .unwrap_or(usual.unwrap_or(Value::None)))
             }
             "items" | "keys" | "values" | "copy" => {
                 let [] = passed.positional(name)?;
@@ -122,10 +127,19 @@ pub(super) fn call(value: &Value, name: &str, passed: Passed, budget: &mut Budge
 }
 
 fn unsupported(value: &Value, name: &str) -> Failure {
-    Failure::new(format!("the method {name} of a {} is not supported in a chat template", value.kind()))
+    Failure::new(format!(
+        "the method {name} of a {} is not supported in a chat template",
+        value.kind()
+    ))
 }
 
-fn of_sequence(value: &Value, items: &[Value], name: &str, passed: Passed, budget: &mut Budget) -> Made {
+fn of_sequence(
+    value: &Value,
+    items: &[Value],
+    name: &str,
+    passed: Passed,
+    budget: &mut Budget,
+) -> Made {
     match name {
         "copy" => {
             let [] = passed.positional("copy")?;
@@ -154,7 +168,10 @@ fn of_sequence(value: &Value, items: &[Value], name: &str, passed: Passed, budge
     }
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "what a filter or a method returns")]
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "what a filter or a method returns"
+)]
 fn made(text: String) -> Made {
     Ok(Value::Str(text.into()))
 }
@@ -167,15 +184,18 @@ fn strings(parts: impl IntoIterator<Item = String>) -> Made {
 pub(super) fn text(value: Value, what: &str) -> Result<Arc<str>, Failure> {
     match value {
         Value::Str(text) => Ok(text),
-        other => Err(Failure::new(format!("{what} needs a string, not a {:?}", other.kind()))),
+        other => Err(Failure::new(format!(
+            "{what} needs a string, not a {:?}",
+            other.kind()
+        ))),
     }
 }
 
 fn of_string(own: &Arc<str>, name: &str, passed: Passed, budget: &mut Budget) -> Made {
     match name {
-        "capitalize" | "casefold" | "lower" | "swapcase" | "title" | "upper" | "isalnum" | "isalpha" | "isascii"
-        | "isdecimal" | "isdigit" | "isidentifier" | "islower" | "isnumeric" | "isprintable" | "isspace"
-        | "istitle" | "isupper" => {
+        "capitalize" | "casefold" | "lower" | "swapcase" | "title" | "upper" | "isalnum"
+        | "isalpha" | "isascii" | "isdecimal" | "isdigit" | "isidentifier" | "islower"
+        | "isnumeric" | "isprintable" | "isspace" | "istitle" | "isupper" => {
             let [] = passed.positional(name)?;
             // A letter can become three.
             budget.text(own.len() * 3)?;
@@ -191,17 +211,30 @@ fn of_string(own: &Arc<str>, name: &str, passed: Passed, budget: &mut Budget) ->
         "removeprefix" | "removesuffix" => {
             let [part] = passed.positional(name)?;
             let part = text(needed(part, name, "affix")?, name)?;
-            let kept = if name == "removeprefix" { own.strip_prefix(&*part) } else { own.strip_suffix(&*part) };
+            let kept = if name == "removeprefix" {
+                own.strip_prefix(&*part)
+            } else {
+                own.strip_suffix(&*part)
+            };
             Ok(kept.map_or_else(|| Value::Str(own.clone()), Value::str))
         }
         "replace" => {
             let [old, new, count] = passed.positional("replace")?;
-            let (old, new) = (text(needed(old, name, "old")?, name)?, text(needed(new, name, "new")?, name)?);
+            let (old, new) = (
+                text(needed(old, name, "old")?, name)?,
+                text(needed(new, name, "new")?, name)?,
+            );
             replace(own, &old, &new, whole(count, name, -1)?, budget)
         }
         "split" | "rsplit" => {
             let [separator, most] = passed.bind(name, ["sep", "maxsplit"])?;
-            split(own, separator, whole(most, name, -1)?, name == "rsplit", budget)
+            split(
+                own,
+                separator,
+                whole(most, name, -1)?,
+                name == "rsplit",
+                budget,
+            )
         }
         "splitlines" => {
             let [keep] = passed.bind(name, ["keepends"])?;
@@ -217,7 +250,11 @@ fn of_string(own: &Arc<str>, name: &str, passed: Passed, budget: &mut Budget) ->
                 return Err(Failure::new("empty separator"));
             }
             budget.charge(own.len())?;
-            let found = if name == "partition" { own.split_once(&*separator) } else { own.rsplit_once(&*separator) };
+            let found = if name == "partition" {
+                own.split_once(&*separator)
+            } else {
+                own.rsplit_once(&*separator)
+            };
             let parts = match found {
                 Some((before, after)) => [before, &*separator, after],
                 None if name == "partition" => [&**own, "", ""],
@@ -260,29 +297,39 @@ fn of_string_alone(own: &str, name: &str) -> Made {
         "title" => made(title(own)),
         "swapcase" => made(swap_case(own)),
         "casefold" if own.is_ascii() => made(own.to_ascii_lowercase()),
-        "casefold" => Err(Failure::new("casefold of letters beyond ASCII is not supported")),
+        "casefold" => Err(Failure::new(
+            "casefold of letters beyond ASCII is not supported",
+        )),
         "isascii" => Ok(Value::Bool(own.is_ascii())),
         "isspace" => all(is_space),
         "isalpha" => all(is_letter),
         "isprintable" => Ok(Value::Bool(all_printable(own))),
-        "islower" => {
-            Ok(Value::Bool(own.chars().any(cased) && !own.chars().any(|c| c.is_uppercase() || is_title_case(c))))
-        }
-        "isupper" => {
-            Ok(Value::Bool(own.chars().any(cased) && !own.chars().any(|c| c.is_lowercase() || is_title_case(c))))
-        }
+        "islower" => Ok(Value::Bool(
+            own.chars().any(cased) && !own.chars().any(|c| c.is_uppercase() || is_title_case(c)),
+        )),
+        "isupper" => Ok(Value::Bool(
+            own.chars().any(cased) && !own.chars().any(|c| c.is_lowercase() || is_title_case(c)),
+        )),
         "isalnum" | "isdecimal" | "isdigit" | "isnumeric" if !own.is_ascii() => {
             let other = own.chars().any(|c| !c.is_ascii() && c.is_numeric());
             if other {
-                return Err(Failure::new(format!("{name} of numerals beyond ASCII is not supported")));
+                return Err(Failure::new(format!(
+                    "{name} of numerals beyond ASCII is not supported"
+                )));
             }
-            if name == "isalnum" { all(|c| c.is_ascii_digit() || is_letter(c)) } else { Ok(Value::Bool(false)) }
+            if name == "isalnum" {
+                all(|c| c.is_ascii_digit() || is_letter(c))
+            } else {
+                Ok(Value::Bool(false))
+            }
         }
         "isalnum" => all(|c| c.is_ascii_alphanumeric()),
         "isdecimal" | "isdigit" | "isnumeric" => all(|c| c.is_ascii_digit()),
         "isidentifier" => {
             let starts = own.starts_with(|c: char| c == '_' || is_letter(c));
-            Ok(Value::Bool(starts && own.chars().all(|c| c == '_' || c.is_alphanumeric())))
+            Ok(Value::Bool(
+                starts && own.chars().all(|c| c == '_' || c.is_alphanumeric()),
+            ))
         }
         _ => {
             // istitle: capitals only after what has no case, small letters only after what has.
@@ -307,7 +354,8 @@ fn swap_case(text: &str) -> String {
     let mut lowered = lower.chars();
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
-        // From the whole text in small letters, since the last sigma of a word has a form of its own.
+        // From the whole text in small letters, since the last sigma of a word has a form of its
+        // own.
         let small = if same { lowered.next() } else { None };
         if c.is_lowercase() {
             out.extend(c.to_uppercase());
@@ -331,7 +379,9 @@ fn is_letter(c: char) -> bool {
     if c.is_ascii() {
         return c.is_ascii_alphabetic();
     }
-    LETTER.as_ref().is_some_and(|letter| letter.is_match(c.encode_utf8(&mut [0; 4])))
+    LETTER
+        .as_ref()
+        .is_some_and(|letter| letter.is_match(c.encode_utf8(&mut [0; 4])))
 }
 
 /// The first letter of a word: in title case where Unicode has one.
@@ -386,13 +436,26 @@ fn title(text: &str) -> String {
     out
 }
 
-pub(super) fn strip<'a>(own: &'a str, chars: Option<Value>, name: &str) -> Result<&'a str, Failure> {
+pub(super) fn strip<'a>(
+    own: &'a str,
+    chars: Option<Value>,
+    name: &str,
+) -> Result<&'a str, Failure> {
     let chars: Option<Vec<char>> = match chars {
         None | Some(Value::None) => None,
         Some(Value::Str(chars)) => Some(chars.chars().collect()),
-        Some(other) => return Err(Failure::new(format!("{name} needs a string or none, not a {:?}", other.kind()))),
+        Some(other) => {
+            return Err(Failure::new(format!(
+                "{name} needs a string or none, not a {:?}",
+                other.kind()
+            )));
+        }
     };
-    let gone = |c: char| chars.as_ref().map_or_else(|| is_space(c), |chars| chars.contains(&c));
+    let gone = |c: char| {
+        chars
+            .as_ref()
+            .map_or_else(|| is_space(c), |chars| chars.contains(&c))
+    };
     Ok(match name {
         "lstrip" => own.trim_start_matches(gone),
         "rstrip" => own.trim_end_matches(gone),
@@ -400,8 +463,13 @@ pub(super) fn strip<'a>(own: &'a str, chars: Option<Value>, name: &str) -> Resul
     })
 }
 
-/// The part of `own` between two indices of characters, as Python slices; `None` where it begins past the end.
-fn part(own: &str, start: Option<Value>, end: Option<Value>) -> Result<Option<(usize, &str)>, Failure> {
+/// The part of `own` between two indices of characters, as Python slices; `None` where it begins
+/// past the end.
+fn part(
+    own: &str,
+    start: Option<Value>,
+    end: Option<Value>,
+) -> Result<Option<(usize, &str)>, Failure> {
     let index = |value: Option<Value>, usual: i64| match value {
         None | Some(Value::None) => Ok(usual),
         some => whole(some, "an index", 0),
@@ -413,7 +481,11 @@ fn part(own: &str, start: Option<Value>, end: Option<Value>) -> Result<Option<(u
     if start > length || end < start {
         return Ok(None);
     }
-    let byte = |i: i64| own.char_indices().nth(i as usize).map_or(own.len(), |(at, _)| at);
+    let byte = |i: i64| {
+        own.char_indices()
+            .nth(i as usize)
+            .map_or(own.len(), |(at, _)| at)
+    };
     Ok(Some((start as usize, &own[byte(start)..byte(end)])))
 }
 
@@ -427,7 +499,11 @@ fn affix(own: &str, name: &str, passed: Passed) -> Made {
     for affix in affixes {
         let affix = text(affix, name)?;
         let has = |(_, within): (usize, &str)| {
-            if name == "startswith" { within.starts_with(&*affix) } else { within.ends_with(&*affix) }
+            if name == "startswith" {
+                within.starts_with(&*affix)
+            } else {
+                within.ends_with(&*affix)
+            }
         };
         if within.is_some_and(has) {
             return Ok(Value::Bool(true));
@@ -443,12 +519,20 @@ fn find(own: &str, name: &str, passed: Passed, budget: &mut Budget) -> Made {
     let within = part(own, start, end)?;
     if name == "count" {
         let count = within.map_or(0, |(_, within)| {
-            if wanted.is_empty() { within.chars().count() + 1 } else { within.matches(&*wanted).count() }
+            if wanted.is_empty() {
+                within.chars().count() + 1
+            } else {
+                within.matches(&*wanted).count()
+            }
         });
         return Ok(Value::Int(count as i64));
     }
     let found = within.and_then(|(start, within)| {
-        let at = if name.starts_with('r') { within.rfind(&*wanted) } else { within.find(&*wanted) };
+        let at = if name.starts_with('r') {
+            within.rfind(&*wanted)
+        } else {
+            within.find(&*wanted)
+        };
         at.map(|at| (start + within[..at].chars().count()) as i64)
     });
     match found {
@@ -460,7 +544,11 @@ fn find(own: &str, name: &str, passed: Passed, budget: &mut Budget) -> Made {
 /// Python's `str.replace`.
 pub(super) fn replace(own: &str, old: &str, new: &str, most: i64, budget: &mut Budget) -> Made {
     budget.charge(own.len())?;
-    let found = if old.is_empty() { own.chars().count() + 1 } else { own.matches(old).count() };
+    let found = if old.is_empty() {
+        own.chars().count() + 1
+    } else {
+        own.matches(old).count()
+    };
     let count = usize::try_from(most).map_or(found, |most| most.min(found));
     budget.text(
         (own.len() - if old.is_empty() { 0 } else { count * old.len() })
@@ -470,7 +558,13 @@ pub(super) fn replace(own: &str, old: &str, new: &str, most: i64, budget: &mut B
     made(own.replacen(old, new, count))
 }
 
-fn split(own: &str, separator: Option<Value>, most: i64, from_right: bool, budget: &mut Budget) -> Made {
+fn split(
+    own: &str,
+    separator: Option<Value>,
+    most: i64,
+    from_right: bool,
+    budget: &mut Budget,
+) -> Made {
     let most = usize::try_from(most).unwrap_or(usize::MAX - 1);
     let mut parts: Vec<&str> = Vec::new();
     match separator {
@@ -478,12 +572,20 @@ fn split(own: &str, separator: Option<Value>, most: i64, from_right: bool, budge
             budget.charge(own.len() * 4)?;
             let mut rest = own.trim_matches(is_space);
             if from_right {
-                rest = if rest.is_empty() { rest } else { own.trim_end_matches(is_space) };
+                rest = if rest.is_empty() {
+                    rest
+                } else {
+                    own.trim_end_matches(is_space)
+                };
             } else {
                 rest = own.trim_start_matches(is_space);
             }
             while !rest.is_empty() && parts.len() < most {
-                let at = if from_right { rest.rfind(is_space) } else { rest.find(is_space) };
+                let at = if from_right {
+                    rest.rfind(is_space)
+                } else {
+                    rest.find(is_space)
+                };
                 let Some(at) = at else {
                     parts.push(rest);
                     rest = "";
@@ -525,13 +627,20 @@ fn split(own: &str, separator: Option<Value>, most: i64, from_right: bool, budge
 
 /// The lines of a text, as Python's `splitlines` cuts them.
 pub(super) fn lines(text: &str, keep: bool) -> Vec<&str> {
-    let ends =
-        |c: char| matches!(c, '\n' | '\r' | '\x0b' | '\x0c' | '\x1c'..='\x1e' | '\u{85}' | '\u{2028}' | '\u{2029}');
+    let ends = |c: char| {
+        matches!(
+            c,
+            '\n' | '\r' | '\x0b' | '\x0c' | '\x1c'..='\x1e' | '\u{85}' | '\u{2028}' | '\u{2029}'
+        )
+    };
     let mut lines = Vec::new();
     let mut rest = text;
     while let Some(at) = rest.find(ends) {
-        let width =
-            if rest[at..].starts_with("\r\n") { 2 } else { rest[at..].chars().next().map_or(1, char::len_utf8) };
+        let width = if rest[at..].starts_with("\r\n") {
+            2
+        } else {
+            rest[at..].chars().next().map_or(1, char::len_utf8)
+        };
         lines.push(&rest[..at + if keep { width } else { 0 }]);
         rest = &rest[at + width..];
     }
@@ -552,13 +661,20 @@ fn pad(own: &str, name: &str, passed: Passed, budget: &mut Budget) -> Made {
             let mut chars = fill.chars();
             match (chars.next(), chars.next()) {
                 (Some(c), None) if name != "zfill" => c,
-                _ => return Err(Failure::new(format!("{name}: the fill must be one character"))),
+                _ => {
+                    return Err(Failure::new(format!(
+                        "{name}: the fill must be one character"
+                    )));
+                }
             }
         }
     };
     let length = own.chars().count();
     let missing = width.saturating_sub(length);
-    budget.text(own.len().saturating_add(missing.saturating_mul(fill.len_utf8())))?;
+    budget.text(
+        own.len()
+            .saturating_add(missing.saturating_mul(fill.len_utf8())),
+    )?;
     // As CPython rounds it.
     let left = match name {
         "ljust" => 0,
@@ -574,7 +690,10 @@ fn pad(own: &str, name: &str, passed: Passed, budget: &mut Budget) -> Made {
 }
 
 fn expand_tabs(own: &str, size: usize, budget: &mut Budget) -> Made {
-    budget.text(own.len().saturating_add(own.matches('\t').count().saturating_mul(size)))?;
+    budget.text(
+        own.len()
+            .saturating_add(own.matches('\t').count().saturating_mul(size)),
+    )?;
     let mut out = String::new();
     let mut column = 0;
     for c in own.chars() {

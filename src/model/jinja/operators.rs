@@ -43,15 +43,23 @@ pub(super) fn binary(operator: Operator, left: &Value, right: &Value, budget: &m
             Value::tuple([&*a.items, &*b.items].concat())
         }
         (Operator::Modulo, Value::Str(pattern), values) => format::percent(pattern, values, budget),
-        (Operator::Multiply, Value::Str(_) | Value::List(_) | Value::Tuple(_), times) => repeat(left, times, budget),
-        (Operator::Multiply, times, Value::Str(_) | Value::List(_) | Value::Tuple(_)) => repeat(right, times, budget),
+        (Operator::Multiply, Value::Str(_) | Value::List(_) | Value::Tuple(_), times) => {
+            repeat(left, times, budget)
+        }
+        (Operator::Multiply, times, Value::Str(_) | Value::List(_) | Value::Tuple(_)) => {
+            repeat(right, times, budget)
+        }
         _ => numbers(operator, left, right),
     }
 }
 
 fn repeat(value: &Value, times: &Value, budget: &mut Budget) -> Made {
     let Some(times) = times.as_int() else {
-        return Err(Failure::new(format!("a {} is not multiplied by a {}", value.kind(), times.kind())));
+        return Err(Failure::new(format!(
+            "a {} is not multiplied by a {}",
+            value.kind(),
+            times.kind()
+        )));
     };
     let times = times.max(0) as usize;
     match value {
@@ -63,7 +71,11 @@ fn repeat(value: &Value, times: &Value, budget: &mut Budget) -> Made {
             budget.items(s.items.len().saturating_mul(times))?;
             let count = s.items.len() * times;
             let items = s.items.iter().cycle().take(count).cloned().collect();
-            if matches!(value, Value::List(_)) { Value::list(items) } else { Value::tuple(items) }
+            if matches!(value, Value::List(_)) {
+                Value::list(items)
+            } else {
+                Value::tuple(items)
+            }
         }
         other => Err(Failure::new(format!("a {} is not repeated", other.kind()))),
     }
@@ -72,18 +84,36 @@ fn repeat(value: &Value, times: &Value, budget: &mut Budget) -> Made {
 fn numbers(operator: Operator, left: &Value, right: &Value) -> Made {
     let unsupported = || {
         let (a, b) = (left.kind(), right.kind());
-        Failure::new(format!("unsupported operand types for {}: {a:?} and {b:?}", sign(operator)))
+        Failure::new(format!(
+            "unsupported operand types for {}: {a:?} and {b:?}",
+            sign(operator)
+        ))
     };
-    let beyond = || Failure::new(format!("the result of {} is beyond whole numbers of 64 bits", sign(operator)));
+    let beyond = || {
+        Failure::new(format!(
+            "the result of {} is beyond whole numbers of 64 bits",
+            sign(operator)
+        ))
+    };
     let by_zero = || Failure::new("division by zero");
     if let (Some(a), Some(b)) = (left.as_int(), right.as_int()) {
         let whole = match operator {
             Operator::Add => a.checked_add(b),
             Operator::Subtract => a.checked_sub(b),
             Operator::Multiply => a.checked_mul(b),
-            Operator::FloorDivide | Operator::Modulo | Operator::Divide if b == 0 => return Err(by_zero()),
-            Operator::FloorDivide => a.checked_div(b).map(|q| q - i64::from(a % b != 0 && (a < 0) != (b < 0))),
-            Operator::Modulo => a.checked_rem(b).map(|r| if r != 0 && (r < 0) != (b < 0) { r + b } else { r }),
+            Operator::FloorDivide | Operator::Modulo | Operator::Divide if b == 0 => {
+                return Err(by_zero());
+            }
+            Operator::FloorDivide => a
+                .checked_div(b)
+                .map(|q| q - i64::from(a % b != 0 && (a < 0) != (b < 0))),
+            Operator::Modulo => a.checked_rem(b).map(|r| {
+                if r != 0 && (r < 0) != (b < 0) {
+                    r + b
+                } else {
+                    r
+                }
+            }),
             Operator::Divide => return Ok(Value::Float(a as f64 / b as f64)),
             Operator::Power if b < 0 && a == 0 => return Err(by_zero()),
             Operator::Power if b < 0 => return Ok(Value::Float((a as f64).powf(b as f64))),
@@ -91,12 +121,16 @@ fn numbers(operator: Operator, left: &Value, right: &Value) -> Made {
         };
         return whole.map(Value::Int).ok_or_else(beyond);
     }
-    let (Some(a), Some(b)) = (left.as_float(), right.as_float()) else { return Err(unsupported()) };
+    let (Some(a), Some(b)) = (left.as_float(), right.as_float()) else {
+        return Err(unsupported());
+    };
     Ok(Value::Float(match operator {
         Operator::Add => a + b,
         Operator::Subtract => a - b,
         Operator::Multiply => a * b,
-        Operator::Divide | Operator::FloorDivide | Operator::Modulo if b == 0.0 => return Err(by_zero()),
+        Operator::Divide | Operator::FloorDivide | Operator::Modulo if b == 0.0 => {
+            return Err(by_zero());
+        }
         Operator::Divide => a / b,
         Operator::FloorDivide => floor_divide(a, b),
         Operator::Modulo => modulo(a, b),
@@ -118,7 +152,11 @@ fn modulo(a: f64, b: f64) -> f64 {
     if rest == 0.0 {
         return 0f64.copysign(b);
     }
-    if (rest < 0.0) == (b < 0.0) { rest } else { rest + b }
+    if (rest < 0.0) == (b < 0.0) {
+        rest
+    } else {
+        rest + b
+    }
 }
 
 /// Python's floor division of floats.
@@ -128,7 +166,11 @@ fn floor_divide(a: f64, b: f64) -> f64 {
         return 0f64.copysign(a / b);
     }
     let floor = quotient.floor();
-    if quotient - floor > 0.5 { floor + 1.0 } else { floor }
+    if quotient - floor > 0.5 {
+        floor + 1.0
+    } else {
+        floor
+    }
 }
 
 pub(super) fn negative(value: &Value) -> Made {
@@ -139,7 +181,9 @@ pub(super) fn negative(value: &Value) -> Made {
             let negated = other.as_int().map(i64::checked_neg);
             match negated {
                 Some(Some(i)) => Ok(Value::Int(i)),
-                Some(None) => Err(Failure::new("the result of - is beyond whole numbers of 64 bits")),
+                Some(None) => Err(Failure::new(
+                    "the result of - is beyond whole numbers of 64 bits",
+                )),
                 None => Err(Failure::new(format!("a {} has no negative", other.kind()))),
             }
         }
@@ -157,7 +201,12 @@ pub(super) fn positive(value: &Value) -> Made {
     }
 }
 
-pub(super) fn compare(comparison: Comparison, a: &Value, b: &Value, budget: &mut Budget) -> Result<bool, Failure> {
+pub(super) fn compare(
+    comparison: Comparison,
+    a: &Value,
+    b: &Value,
+    budget: &mut Budget,
+) -> Result<bool, Failure> {
     Ok(match comparison {
         Comparison::Equal => a.equals(b, budget)?,
         Comparison::NotEqual => !a.equals(b, budget)?,
@@ -177,7 +226,10 @@ fn contains(container: &Value, item: &Value, budget: &mut Budget) -> Result<bool
             budget.charge(text.len())?;
             Ok(text.contains(&**part))
         }
-        (Value::Str(_), other) => Err(Failure::new(format!("'in <string>' needs a string, not {:?}", other.kind()))),
+        (Value::Str(_), other) => Err(Failure::new(format!(
+            "'in <string>' needs a string, not {:?}",
+            other.kind()
+        ))),
         (Value::Dict(dict), key) => {
             if !key.is_hashable() {
                 return Err(Failure::new(format!("unhashable type: {:?}", key.kind())));
@@ -186,13 +238,19 @@ fn contains(container: &Value, item: &Value, budget: &mut Budget) -> Result<bool
         }
         (Value::Range(first, end, step), number) if number.as_int().is_some() => {
             let number = number.as_int().unwrap_or_default();
-            let inside = if *step > 0 { *first <= number && number < *end } else { *end < number && number <= *first };
+            let inside = if *step > 0 {
+                *first <= number && number < *end
+            } else {
+                *end < number && number <= *first
+            };
             Ok(inside && (i128::from(number) - i128::from(*first)) % i128::from(*step) == 0)
         }
         (Value::Iterator(queue), item) => {
             // Python reads up to the item and leaves the rest.
             loop {
-                let Some(next) = queue.items.borrow_mut().pop_front() else { return Ok(false) };
+                let Some(next) = queue.items.borrow_mut().pop_front() else {
+                    return Ok(false);
+                };
                 if next.equals(item, budget)? {
                     return Ok(true);
                 }

@@ -3,7 +3,9 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::ast::{Arguments, Comparison, Expr, For, Kind, Literal, Macro, Operator, Statement, Target};
+use super::ast::{
+    Arguments, Comparison, Expr, For, Kind, Literal, Macro, Operator, Statement, Target,
+};
 use super::budget::Failure;
 use super::lexer::{self, Token};
 use super::{checks, filters};
@@ -17,10 +19,20 @@ const CHAIN: usize = 400;
 /// The statements of a template.
 pub(super) fn parse(source: &str) -> Result<Vec<Statement>, Failure> {
     let tokens = lexer::tokens(source)?;
-    let mut parser = Parser { tokens, at: 0, depth: 0, loops: 0, reads: vec![HashSet::new()], markup: Vec::new() };
+    let mut parser = Parser {
+        tokens,
+        at: 0,
+        depth: 0,
+        loops: 0,
+        reads: vec![HashSet::new()],
+        markup: Vec::new(),
+    };
     let body = parser.body(&[])?;
     match parser.markup.first() {
-        Some(line) => Err(Failure::at(*line, "safe and escape are supported at the end of a {{ }} alone")),
+        Some(line) => Err(Failure::at(
+            *line,
+            "safe and escape are supported at the end of a {{ }} alone",
+        )),
         None => Ok(body),
     }
 }
@@ -33,7 +45,8 @@ struct Parser {
     loops: u32,
     /// Of each loop or macro around this place, the special names that are read in it.
     reads: Vec<HashSet<Arc<str>>>,
-    /// Lines of filters that make HTML-safe text where it could be added to: it would escape what is added.
+    /// Lines of filters that make HTML-safe text where it could be added to: it would escape what
+    /// is added.
     markup: Vec<usize>,
 }
 
@@ -45,12 +58,16 @@ impl Parser {
     }
 
     fn ahead(&self, count: usize) -> &Token {
-        self.tokens.get(self.at + count).map_or(&Token::End, |(token, _)| token)
+        self.tokens
+            .get(self.at + count)
+            .map_or(&Token::End, |(token, _)| token)
     }
 
     fn line(&self) -> usize {
         let last = self.tokens.len().saturating_sub(1);
-        self.tokens.get(self.at.min(last)).map_or(0, |(_, line)| *line)
+        self.tokens
+            .get(self.at.min(last))
+            .map_or(0, |(_, line)| *line)
     }
 
     fn next(&mut self) -> Token {
@@ -84,11 +101,19 @@ impl Parser {
     }
 
     fn expect(&mut self, operator: &str) -> Parsed<()> {
-        if self.skip(operator) { Ok(()) } else { self.fail(format!("{operator} is needed before {}", self.peek())) }
+        if self.skip(operator) {
+            Ok(())
+        } else {
+            self.fail(format!("{operator} is needed before {}", self.peek()))
+        }
     }
 
     fn expect_word(&mut self, word: &str) -> Parsed<()> {
-        if self.skip_word(word) { Ok(()) } else { self.fail(format!("{word} is needed before {}", self.peek())) }
+        if self.skip_word(word) {
+            Ok(())
+        } else {
+            self.fail(format!("{word} is needed before {}", self.peek()))
+        }
     }
 
     fn name(&mut self) -> Parsed<Arc<str>> {
@@ -106,7 +131,9 @@ impl Parser {
     fn enter(&mut self) -> Parsed<()> {
         self.depth += 1;
         if self.depth > DEPTH {
-            return self.fail(format!("more than {DEPTH} expressions and blocks inside one another"));
+            return self.fail(format!(
+                "more than {DEPTH} expressions and blocks inside one another"
+            ));
         }
         Ok(())
     }
@@ -127,7 +154,8 @@ impl Parser {
                     let before = self.markup.len();
                     let value = self.tuple(true, &[])?;
                     self.expect_token(&Token::PrintEnd)?;
-                    if matches!(&value, Expr::Filter(_, name, _) if filters::MARKUP.contains(&&**name)) {
+                    if matches!(&value, Expr::Filter(_, name, _) if filters::MARKUP.contains(&&**name))
+                    {
                         self.markup.truncate(before.max(self.markup.len() - 1));
                     }
                     Kind::Print(value)
@@ -146,7 +174,9 @@ impl Parser {
                     self.depth -= 1;
                     return Ok(statements);
                 }
-                Token::End => return self.fail(format!("{{% {} %}} is missing", ends.last().unwrap_or(&""))),
+                Token::End => {
+                    return self.fail(format!("{{% {} %}} is missing", ends.last().unwrap_or(&"")));
+                }
                 other => return self.fail(format!("unexpected {other}")),
             };
             statements.push(Statement { line, kind });
@@ -195,7 +225,11 @@ impl Parser {
                 Ok(Kind::Macro(self.macro_body(name, parameters, "endmacro")?))
             }
             "call" => {
-                let parameters = if self.is("(") { self.parameters()? } else { Vec::new() };
+                let parameters = if self.is("(") {
+                    self.parameters()?
+                } else {
+                    Vec::new()
+                };
                 let Expr::Call(callee, arguments) = self.expression()? else {
                     return self.fail("{% call %} needs a call");
                 };
@@ -207,13 +241,17 @@ impl Parser {
                 Ok(Kind::FilterBlock(filter, self.block("endfilter")?))
             }
             // transformers runs the body as a macro that is called at once.
-            "generation" => Ok(Kind::Scoped(self.outside_loops(|parser| parser.block("endgeneration"))?)),
-            "break" | "continue" if self.loops == 0 => self.fail(format!("{word} stands outside of a loop")),
+            "generation" => Ok(Kind::Scoped(
+                self.outside_loops(|parser| parser.block("endgeneration"))?,
+            )),
+            "break" | "continue" if self.loops == 0 => {
+                self.fail(format!("{word} stands outside of a loop"))
+            }
             "break" => Ok(Kind::Break),
             "continue" => Ok(Kind::Continue),
-            "block" | "extends" | "include" | "import" | "from" | "autoescape" => {
-                self.fail(format!("{{% {word} %}} is not supported in a chat template"))
-            }
+            "block" | "extends" | "include" | "import" | "from" | "autoescape" => self.fail(
+                format!("{{% {word} %}} is not supported in a chat template"),
+            ),
             _ => self.fail(format!("unknown tag {word}")),
         }
     }
@@ -229,7 +267,11 @@ impl Parser {
         let target = self.target(false, &["in"])?;
         self.expect_word("in")?;
         let iterable = self.tuple(false, &["recursive"])?;
-        let test = if self.skip_word("if") { Some(self.expression()?) } else { None };
+        let test = if self.skip_word("if") {
+            Some(self.expression()?)
+        } else {
+            None
+        };
         let recursive = self.skip_word("recursive");
         self.reads.push(HashSet::new());
         self.loops += 1;
@@ -239,9 +281,21 @@ impl Parser {
         let body = body?;
         let reads_loop = reads.contains("loop");
         self.pass_on(reads.into_iter().filter(|name| &**name != "loop"));
-        let otherwise = if self.skip_word("else") { self.statements(&["endfor"])? } else { Vec::new() };
+        let otherwise = if self.skip_word("else") {
+            self.statements(&["endfor"])?
+        } else {
+            Vec::new()
+        };
         self.at += 1;
-        Ok(Kind::For(Arc::new(For { target, iterable, test, recursive, reads_loop, body, otherwise })))
+        Ok(Kind::For(Arc::new(For {
+            target,
+            iterable,
+            test,
+            recursive,
+            reads_loop,
+            body,
+            otherwise,
+        })))
     }
 
     /// Names that were read inside are read by what is around it too.
@@ -259,7 +313,11 @@ impl Parser {
             if self.skip_word("elif") {
                 continue;
             }
-            let otherwise = if self.skip_word("else") { self.statements(&["endif"])? } else { Vec::new() };
+            let otherwise = if self.skip_word("else") {
+                self.statements(&["endif"])?
+            } else {
+                Vec::new()
+            };
             self.at += 1;
             return Ok(Kind::If(branches, otherwise));
         }
@@ -270,7 +328,11 @@ impl Parser {
         if self.skip("=") {
             return Ok(Kind::Set(target, self.tuple(true, &[])?));
         }
-        let filter = if self.is("|") { Some(self.piped()?) } else { None };
+        let filter = if self.is("|") {
+            Some(self.piped()?)
+        } else {
+            None
+        };
         Ok(Kind::SetBlock(target, filter, self.block("endset")?))
     }
 
@@ -295,8 +357,16 @@ impl Parser {
                 self.expect(",")?;
             }
             let name = self.name()?;
-            let default = if self.skip("=") { Some(self.expression()?) } else { None };
-            if default.is_none() && parameters.last().is_some_and(|(_, default)| default.is_some()) {
+            let default = if self.skip("=") {
+                Some(self.expression()?)
+            } else {
+                None
+            };
+            if default.is_none()
+                && parameters
+                    .last()
+                    .is_some_and(|(_, default)| default.is_some())
+            {
                 return self.fail("a parameter without a default follows one with a default");
             }
             parameters.push((name, default));
@@ -315,10 +385,18 @@ impl Parser {
         let body = self.outside_loops(|parser| parser.block(end));
         let reads = self.reads.pop().unwrap_or_default();
         let own = ["varargs", "kwargs", "caller"];
-        let [reads_varargs, reads_kwargs, reads_caller] = own.map(|special| reads.contains(special));
+        let [reads_varargs, reads_kwargs, reads_caller] =
+            own.map(|special| reads.contains(special));
         self.pass_on(reads.into_iter().filter(|name| !own.contains(&&**name)));
         let body = body?;
-        Ok(Arc::new(Macro { name, parameters, reads_varargs, reads_kwargs, reads_caller, body }))
+        Ok(Arc::new(Macro {
+            name,
+            parameters,
+            reads_varargs,
+            reads_kwargs,
+            reads_caller,
+            body,
+        }))
     }
 
     /// What is assigned to: a name, an attribute of a namespace, or several.
@@ -355,7 +433,10 @@ impl Parser {
             if namespaces && self.skip(".") {
                 return Ok(Target::Attribute(name, self.name()?));
             }
-            if matches!(&*name, "true" | "True" | "false" | "False" | "none" | "None" | "loop") {
+            if matches!(
+                &*name,
+                "true" | "True" | "false" | "False" | "none" | "None" | "loop"
+            ) {
                 return self.fail(format!("{name} cannot be assigned to"));
             }
             return Ok(Target::Name(name));
@@ -374,11 +455,14 @@ impl Parser {
     }
 
     fn is_tuple_end(&self, ends: &[&str]) -> bool {
-        matches!(self.peek(), Token::PrintEnd | Token::BlockEnd | Token::Operator(")"))
-            || matches!(self.peek(), Token::Name(name) if ends.contains(&&**name))
+        matches!(
+            self.peek(),
+            Token::PrintEnd | Token::BlockEnd | Token::Operator(")")
+        ) || matches!(self.peek(), Token::Name(name) if ends.contains(&&**name))
     }
 
-    /// An expression, or several with commas as a tuple. `conditional` says whether `a if b else c` may stand there.
+    /// An expression, or several with commas as a tuple. `conditional` says whether `a if b else c`
+    /// may stand there.
     fn tuple(&mut self, conditional: bool, ends: &[&str]) -> Parsed<Expr> {
         let mut items = Vec::new();
         let mut several = false;
@@ -386,7 +470,11 @@ impl Parser {
             if self.is_tuple_end(ends) {
                 break;
             }
-            items.push(if conditional { self.expression()? } else { self.or_without_condition()? });
+            items.push(if conditional {
+                self.expression()?
+            } else {
+                self.or_without_condition()?
+            });
             if !self.skip(",") {
                 break;
             }
@@ -416,7 +504,11 @@ impl Parser {
         while self.skip_word("if") {
             self.link(&mut links)?;
             let test = self.or()?;
-            let otherwise = if self.skip_word("else") { Some(Box::new(self.expression()?)) } else { None };
+            let otherwise = if self.skip_word("else") {
+                Some(Box::new(self.expression()?))
+            } else {
+                None
+            };
             value = Expr::Conditional(Box::new(test), Box::new(value), otherwise);
         }
         self.depth -= 1;
@@ -426,7 +518,11 @@ impl Parser {
     /// Counts what stands in a row, since each wraps the one before.
     fn link(&self, links: &mut usize) -> Parsed<()> {
         *links += 1;
-        if *links > CHAIN { self.fail(format!("more than {CHAIN} operators or filters in a row")) } else { Ok(()) }
+        if *links > CHAIN {
+            self.fail(format!("more than {CHAIN} operators or filters in a row"))
+        } else {
+            Ok(())
+        }
     }
 
     fn or(&mut self) -> Parsed<Expr> {
@@ -478,7 +574,9 @@ impl Parser {
             let comparison = if let Some(comparison) = symbol {
                 self.at += 1;
                 comparison
-            } else if self.is_word("not") && matches!(self.ahead(1), Token::Name(name) if &**name == "in") {
+            } else if self.is_word("not")
+                && matches!(self.ahead(1), Token::Name(name) if &**name == "in")
+            {
                 self.at += 2;
                 Comparison::NotIn
             } else {
@@ -486,7 +584,11 @@ impl Parser {
             };
             rest.push((comparison, self.sum()?));
         }
-        Ok(if rest.is_empty() { first } else { Expr::Compare(Box::new(first), rest) })
+        Ok(if rest.is_empty() {
+            first
+        } else {
+            Expr::Compare(Box::new(first), rest)
+        })
     }
 
     fn sum(&mut self) -> Parsed<Expr> {
@@ -554,7 +656,11 @@ impl Parser {
             self.primary()?
         };
         let value = self.postfix(value)?;
-        let value = if with_filters { self.filters_and_tests(value)? } else { value };
+        let value = if with_filters {
+            self.filters_and_tests(value)?
+        } else {
+            value
+        };
         self.depth -= 1;
         Ok(value)
     }
@@ -618,7 +724,11 @@ impl Parser {
     }
 
     /// Items with commas between them up to `close`, which is passed.
-    fn until<T>(&mut self, close: &str, mut item: impl FnMut(&mut Self) -> Parsed<T>) -> Parsed<Vec<T>> {
+    fn until<T>(
+        &mut self,
+        close: &str,
+        mut item: impl FnMut(&mut Self) -> Parsed<T>,
+    ) -> Parsed<Vec<T>> {
         let mut items = Vec::new();
         while !self.is(close) {
             if !items.is_empty() {
@@ -639,7 +749,9 @@ impl Parser {
             if self.skip(".") {
                 value = match self.next() {
                     Token::Name(name) => Expr::Attribute(Box::new(value), name),
-                    Token::Int(i) => Expr::Item(Box::new(value), Box::new(Expr::Const(Literal::Int(i)))),
+                    Token::Int(i) => {
+                        Expr::Item(Box::new(value), Box::new(Expr::Const(Literal::Int(i))))
+                    }
                     _ => return self.fail("a name or a number is needed after the dot"),
                 };
             } else if self.skip("[") {
@@ -669,8 +781,16 @@ impl Parser {
 
     fn slice(&mut self, value: Expr, start: Option<Expr>) -> Parsed<Expr> {
         self.expect(":")?;
-        let stop = if self.is(":") || self.is("]") { None } else { Some(self.expression()?) };
-        let step = if self.skip(":") && !self.is("]") { Some(self.expression()?) } else { None };
+        let stop = if self.is(":") || self.is("]") {
+            None
+        } else {
+            Some(self.expression()?)
+        };
+        let step = if self.skip(":") && !self.is("]") {
+            Some(self.expression()?)
+        } else {
+            None
+        };
         self.expect("]")?;
         Ok(Expr::Slice(Box::new(value), Box::new([start, stop, step])))
     }
@@ -688,7 +808,8 @@ impl Parser {
                 }
             }
             first = false;
-            let named = matches!(self.peek(), Token::Name(_)) && matches!(self.ahead(1), Token::Operator("="));
+            let named = matches!(self.peek(), Token::Name(_))
+                && matches!(self.ahead(1), Token::Operator("="));
             if self.skip("*") {
                 if arguments.rest.is_some() || arguments.named_rest.is_some() {
                     return self.fail(wrong);
@@ -707,7 +828,10 @@ impl Parser {
                 }
                 arguments.named.push((name, self.expression()?));
             } else {
-                if arguments.rest.is_some() || arguments.named_rest.is_some() || !arguments.named.is_empty() {
+                if arguments.rest.is_some()
+                    || arguments.named_rest.is_some()
+                    || !arguments.named.is_empty()
+                {
                     return self.fail(wrong);
                 }
                 arguments.positional.push(self.expression()?);
@@ -740,7 +864,11 @@ impl Parser {
         if filters::MARKUP.contains(&&*name) {
             self.markup.push(self.line());
         }
-        let arguments = if self.is("(") { self.arguments()? } else { Arguments::default() };
+        let arguments = if self.is("(") {
+            self.arguments()?
+        } else {
+            Arguments::default()
+        };
         Ok(Expr::Filter(value.map(Box::new), name, arguments))
     }
 
@@ -788,11 +916,18 @@ impl Parser {
             let primary = self.primary()?;
             let argument = self.postfix(primary)?;
             self.depth -= 1;
-            Arguments { positional: vec![argument], ..Arguments::default() }
+            Arguments {
+                positional: vec![argument],
+                ..Arguments::default()
+            }
         } else {
             Arguments::default()
         };
         let test = Expr::Test(Box::new(value), name, arguments);
-        Ok(if negated { Expr::Not(Box::new(test)) } else { test })
+        Ok(if negated {
+            Expr::Not(Box::new(test))
+        } else {
+            test
+        })
     }
 }

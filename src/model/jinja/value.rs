@@ -116,7 +116,9 @@ fn deeper<'a>(values: impl IntoIterator<Item = &'a Value>) -> Result<u32, Failur
     let depth = 1 + values.into_iter().map(Value::depth).max().unwrap_or(0);
     // What is nested deeply is also dropped and printed recursively.
     if depth > NESTING {
-        return Err(Failure::new(format!("more than {NESTING} lists, dicts and namespaces inside one another")));
+        return Err(Failure::new(format!(
+            "more than {NESTING} lists, dicts and namespaces inside one another"
+        )));
     }
     Ok(depth)
 }
@@ -160,7 +162,10 @@ impl Value {
 
     pub(super) fn iterator(items: Vec<Self>) -> Result<Self, Failure> {
         let depth = deeper(&items)?;
-        Ok(Self::Iterator(Rc::new(Queue { items: RefCell::new(items.into()), depth })))
+        Ok(Self::Iterator(Rc::new(Queue {
+            items: RefCell::new(items.into()),
+            depth,
+        })))
     }
 
     fn depth(&self) -> u32 {
@@ -264,9 +269,14 @@ impl Value {
         budget.items(count)?;
         Ok(match self {
             Self::Undefined(_) => Vec::new(),
-            Self::Str(s) => s.chars().map(|c| Self::str(c.encode_utf8(&mut [0; 4]))).collect(),
+            Self::Str(s) => s
+                .chars()
+                .map(|c| Self::str(c.encode_utf8(&mut [0; 4])))
+                .collect(),
             Self::List(s) | Self::Tuple(s) => s.items.clone(),
-            Self::Dict(d) | Self::View(View::Keys, d) => d.entries.iter().map(|(k, _)| k.clone()).collect(),
+            Self::Dict(d) | Self::View(View::Keys, d) => {
+                d.entries.iter().map(|(k, _)| k.clone()).collect()
+            }
             Self::View(View::Values, d) => d.entries.iter().map(|(_, v)| v.clone()).collect(),
             Self::View(View::Items, d) => {
                 let pair = |(k, v): &(Self, Self)| Self::tuple(vec![k.clone(), v.clone()]);
@@ -274,10 +284,17 @@ impl Value {
             }
             Self::Range(first, end, step) => {
                 let count = range_length(*first, *end, *step);
-                (0..count as i64).map(|i| Self::Int(first.wrapping_add(i.wrapping_mul(*step)))).collect()
+                (0..count as i64)
+                    .map(|i| Self::Int(first.wrapping_add(i.wrapping_mul(*step))))
+                    .collect()
             }
             Self::Iterator(q) => q.items.borrow_mut().drain(..).collect(),
-            other => return Err(Failure::new(format!("{:?} object is not iterable", other.kind()))),
+            other => {
+                return Err(Failure::new(format!(
+                    "{:?} object is not iterable",
+                    other.kind()
+                )));
+            }
         })
     }
 
@@ -329,10 +346,16 @@ impl Value {
     }
 
     /// The order of two values; an error where Python has none.
-    pub(super) fn order(&self, other: &Self, budget: &mut Budget) -> Result<Option<Ordering>, Failure> {
+    pub(super) fn order(
+        &self,
+        other: &Self,
+        budget: &mut Budget,
+    ) -> Result<Option<Ordering>, Failure> {
         budget.charge(4)?;
         match (self, other) {
-            (Self::Undefined(message), _) | (_, Self::Undefined(message)) => Err(Failure::new(&**message)),
+            (Self::Undefined(message), _) | (_, Self::Undefined(message)) => {
+                Err(Failure::new(&**message))
+            }
             (Self::Str(a), Self::Str(b)) => {
                 budget.charge(a.len().min(b.len()))?;
                 Ok(Some(a.cmp(b)))
@@ -349,7 +372,11 @@ impl Value {
                 (Some(a), Some(b)) => Ok(Some(a.cmp(&b))),
                 _ => match (a.as_float(), b.as_float()) {
                     (Some(a), Some(b)) => Ok(a.partial_cmp(&b)),
-                    _ => Err(Failure::new(format!("{:?} and {:?} have no order", a.kind(), b.kind()))),
+                    _ => Err(Failure::new(format!(
+                        "{:?} and {:?} have no order",
+                        a.kind(),
+                        b.kind()
+                    ))),
                 },
             },
         }
@@ -398,7 +425,9 @@ impl Value {
                 write_str_repr(text, out);
             }
             Self::List(s) => write_items(out, budget, ("[", "]"), &s.items)?,
-            Self::Tuple(s) if s.items.len() == 1 => write_items(out, budget, ("(", ",)"), &s.items)?,
+            Self::Tuple(s) if s.items.len() == 1 => {
+                write_items(out, budget, ("(", ",)"), &s.items)?
+            }
             Self::Tuple(s) => write_items(out, budget, ("(", ")"), &s.items)?,
             Self::Dict(d) => d.write_repr(out, budget)?,
             Self::View(view, _) => {
@@ -412,10 +441,16 @@ impl Value {
             Self::Iterator(_) => return Err(address("generator; use |list or |join")),
             Self::Object(object) => match &**object {
                 Object::Macro(made, _) => drop(write!(out, "<Macro {}>", str_repr(&made.name))),
-                Object::Loop(l) => drop(write!(out, "<LoopContext {}/{}>", l.index.get() + 1, l.items.len())),
+                Object::Loop(l) => drop(write!(
+                    out,
+                    "<LoopContext {}/{}>",
+                    l.index.get() + 1,
+                    l.items.len()
+                )),
                 Object::Namespace(n) => {
                     let attributes = n.attributes.borrow();
-                    let entry = |(name, value): &(Arc<str>, Self)| (Self::Str(name.clone()), value.clone());
+                    let entry =
+                        |(name, value): &(Arc<str>, Self)| (Self::Str(name.clone()), value.clone());
                     out.push_str("<Namespace ");
                     Self::dict(attributes.iter().map(entry).collect())?.write_repr(out, budget)?;
                     out.push('>');
@@ -444,7 +479,9 @@ impl Value {
 }
 
 fn address(kind: &str) -> Failure {
-    Failure::new(format!("the text of a {kind} is an address in memory, no part of a prompt"))
+    Failure::new(format!(
+        "the text of a {kind} is an address in memory, no part of a prompt"
+    ))
 }
 
 impl Dict {
@@ -506,14 +543,22 @@ pub(super) fn float_repr(value: f64) -> String {
         return "nan".into();
     }
     if value.is_infinite() {
-        return if value > 0.0 { "inf".into() } else { "-inf".into() };
+        return if value > 0.0 {
+            "inf".into()
+        } else {
+            "-inf".into()
+        };
     }
     let scientific = format!("{value:e}");
     let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
     let exponent: i32 = exponent.parse().unwrap_or(0);
     if (-4..16).contains(&exponent) {
         let plain = format!("{value}");
-        return if plain.contains('.') { plain } else { plain + ".0" };
+        return if plain.contains('.') {
+            plain
+        } else {
+            plain + ".0"
+        };
     }
     let sign = if exponent < 0 { '-' } else { '+' };
     format!("{digits}e{sign}{:02}", exponent.abs())
@@ -525,7 +570,9 @@ pub(super) fn is_printable(c: char) -> bool {
     if c.is_ascii() {
         return (' '..='~').contains(&c);
     }
-    !OTHER.as_ref().is_some_and(|other| other.is_match(c.encode_utf8(&mut [0; 4])))
+    !OTHER
+        .as_ref()
+        .is_some_and(|other| other.is_match(c.encode_utf8(&mut [0; 4])))
 }
 
 pub(super) fn str_repr(text: &str) -> String {
@@ -535,7 +582,11 @@ pub(super) fn str_repr(text: &str) -> String {
 }
 
 fn write_str_repr(text: &str, out: &mut String) {
-    let quote = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
+    let quote = if text.contains('\'') && !text.contains('"') {
+        '"'
+    } else {
+        '\''
+    };
     out.push(quote);
     for c in text.chars() {
         match c {

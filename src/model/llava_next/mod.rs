@@ -1,5 +1,5 @@
-//! LLaVA-NeXT (Liu et al. 2024), also called LLaVA-1.6: a base view and tiles at a higher resolution, a newline vector after
-//! each row of them.
+//! LLaVA-NeXT (Liu et al. 2024), also called LLaVA-1.6: a base view and tiles at a higher
+//! resolution, a newline vector after each row of them.
 //!
 //! The reference is Hugging Face's `LlavaNextForConditionalGeneration`.
 

@@ -1,5 +1,6 @@
-//! LLaVA-OneVision (Li et al. 2024): SigLIP tower, Qwen2 decoder; a picture that comes alone is tiled, and its canvas scaled
-//! down where it would hold too many tokens; several pictures are one view each.
+//! LLaVA-OneVision (Li et al. 2024): SigLIP tower, Qwen2 decoder; a picture that comes alone is
+//! tiled, and its canvas scaled down where it would hold too many tokens; several pictures are one
+//! view each.
 //!
 //! The reference is Hugging Face's `LlavaOnevisionForConditionalGeneration`.
 
@@ -35,7 +36,13 @@ impl Family for LlavaOnevision {
         true
     }
 
-    fn tokens(&self, picture: &Picture, side: usize, _: bool, most_tiles: Option<usize>) -> ImageTokens {
+    fn tokens(
+        &self,
+        picture: &Picture,
+        side: usize,
+        _: bool,
+        most_tiles: Option<usize>,
+    ) -> ImageTokens {
         match tiles(picture) {
             Some(tiles) => ImageTokens::of_tiles(side, tiles, picture.size, most_tiles),
             None => ImageTokens::of_view_with_newline(side),

@@ -1,4 +1,5 @@
-//! ViP-LLaVA (Cai et al. 2024): LLaVA-1.5 whose projector reads several layers of the tower side by side, through a norm.
+//! ViP-LLaVA (Cai et al. 2024): LLaVA-1.5 whose projector reads several layers of the tower side by
+//! side, through a norm.
 //!
 //! The reference is Hugging Face's `VipLlavaForConditionalGeneration`.
 
@@ -15,7 +16,10 @@ impl Family for VipLlava {
     }
 
     fn defaults(&self) -> &'static [(&'static str, &'static str)] {
-        &[("/vision_feature_layers", "[-2, -5, -8, -11, 6]"), ("/projector_layernorm_eps", "1e-5")]
+        &[
+            ("/vision_feature_layers", "[-2, -5, -8, -11, 6]"),
+            ("/projector_layernorm_eps", "1e-5"),
+        ]
     }
 
     fn tiling(&self) -> Tiling {

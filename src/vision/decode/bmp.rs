@@ -26,7 +26,8 @@ pub(super) fn decode(bytes: &[u8], budget: Budget) -> Result<Rgb, Error> {
     if number(bytes, BITS) == Some(16) {
         cut_down(
             &mut data,
-            number(bytes, COMPRESSION) == Some(BIT_FIELDS) && number(bytes, GREEN_MASK) == Some(SIX_BITS),
+            number(bytes, COMPRESSION) == Some(BIT_FIELDS)
+                && number(bytes, GREEN_MASK) == Some(SIX_BITS),
         );
     }
     let data = match channels {
@@ -34,17 +35,27 @@ pub(super) fn decode(bytes: &[u8], budget: Budget) -> Result<Rgb, Error> {
         3 => data,
         _ => colour::rgb_of(&data, channels),
     };
-    Ok(Rgb { width: width as usize, height: height as usize, data })
+    Ok(Rgb {
+        width: width as usize,
+        height: height as usize,
+        data,
+    })
 }
 
 fn number(bytes: &[u8], at: usize) -> Option<u16> {
-    bytes.get(at..at + 2).map(|pair| u16::from_le_bytes([pair[0], pair[1]]))
+    bytes
+        .get(at..at + 2)
+        .map(|pair| u16::from_le_bytes([pair[0], pair[1]]))
 }
 
 /// Spreads values of 5 bits (or 6) to 8 as Pillow does, which cuts where the crate rounds.
 fn cut_down(data: &mut [u8], six_bits_of_green: bool) {
     for (i, value) in data.iter_mut().enumerate() {
-        let bits = if six_bits_of_green && i % 3 == 1 { 6 } else { 5 };
+        let bits = if six_bits_of_green && i % 3 == 1 {
+            6
+        } else {
+            5
+        };
         let level = u16::from(*value >> (8 - bits));
         *value = (level * 255 / ((1 << bits) - 1)) as u8;
     }

@@ -7,12 +7,18 @@ pub(super) fn grey(values: &[u8]) -> Vec<u8> {
 
 /// Keeps the first of each `channels` values, repeated: grey with alpha.
 pub(super) fn grey_of(values: &[u8], channels: usize) -> Vec<u8> {
-    values.chunks_exact(channels).flat_map(|pixel| [pixel[0]; 3]).collect()
+    values
+        .chunks_exact(channels)
+        .flat_map(|pixel| [pixel[0]; 3])
+        .collect()
 }
 
 /// Keeps the first three of each `channels` values, which is all that dropping alpha takes.
 pub(super) fn rgb_of(values: &[u8], channels: usize) -> Vec<u8> {
-    values.chunks_exact(channels).flat_map(|pixel| [pixel[0], pixel[1], pixel[2]]).collect()
+    values
+        .chunks_exact(channels)
+        .flat_map(|pixel| [pixel[0], pixel[1], pixel[2]])
+        .collect()
 }
 
 /// Clips 16-bit grey at 255, as mode `I;16` becomes RGB; it is not scaled.
@@ -27,7 +33,11 @@ pub(super) fn cmyk(values: &[u8]) -> Vec<u8> {
         .chunks_exact(4)
         .flat_map(|pixel| {
             let light = 255 - pixel[3];
-            [ink(pixel[0], light), ink(pixel[1], light), ink(pixel[2], light)]
+            [
+                ink(pixel[0], light),
+                ink(pixel[1], light),
+                ink(pixel[2], light),
+            ]
         })
         .collect()
 }
@@ -58,7 +68,10 @@ impl Palette {
 
     /// The colours of `indices`.
     pub(super) fn paint(&self, indices: &[u8]) -> Vec<u8> {
-        indices.iter().flat_map(|&i| self.0[usize::from(i)]).collect()
+        indices
+            .iter()
+            .flat_map(|&i| self.0[usize::from(i)])
+            .collect()
     }
 }
 

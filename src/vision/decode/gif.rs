@@ -1,7 +1,7 @@
 //! GIF: the first frame on its screen.
 //!
-//! The screen around the frame shows the transparent colour where there is one, else colour 0; frames that stand out of the
-//! screen enlarge it.
+//! The screen around the frame shows the transparent colour where there is one, else colour 0;
+//! frames that stand out of the screen enlarge it.
 
 use std::io::Cursor;
 
@@ -13,13 +13,19 @@ use crate::vision::{Error, Rgb};
 pub(super) fn decode(bytes: &[u8], budget: Budget) -> Result<Rgb, Error> {
     let mut options = DecodeOptions::new();
     options.set_color_output(ColorOutput::Indexed);
-    options.set_memory_limit(MemoryLimit::Bytes(std::num::NonZeroU64::new(budget.bytes()).ok_or(Error::Format)?));
+    options.set_memory_limit(MemoryLimit::Bytes(
+        std::num::NonZeroU64::new(budget.bytes()).ok_or(Error::Format)?,
+    ));
     options.check_lzw_end_code(false);
     options.allow_unknown_blocks(true);
     let mut decoder = options.read_info(Cursor::new(bytes)).map_err(damaged)?;
     let screen = (decoder.width(), decoder.height());
     let global = decoder.global_palette().map(<[u8]>::to_vec);
-    let frame = decoder.next_frame_info().map_err(damaged)?.ok_or_else(|| damaged("no frame"))?.clone();
+    let frame = decoder
+        .next_frame_info()
+        .map_err(damaged)?
+        .ok_or_else(|| damaged("no frame"))?
+        .clone();
     let (left, top) = (usize::from(frame.left), usize::from(frame.top));
     let (across, down) = (usize::from(frame.width), usize::from(frame.height));
     let width = usize::from(screen.0).max(left + across);
@@ -35,5 +41,9 @@ pub(super) fn decode(bytes: &[u8], budget: Budget) -> Result<Rgb, Error> {
         }
     }
     let palette = frame.palette.or(global).unwrap_or_default();
-    Ok(Rgb { width, height, data: colour::Palette::new(&palette).paint(&indices) })
+    Ok(Rgb {
+        width,
+        height,
+        data: colour::Palette::new(&palette).paint(&indices),
+    })
 }

@@ -1,8 +1,10 @@
-//! JPEG by libjpeg-turbo's decoder, the one in Pillow: triangle-filtered chroma, accurate integer DCT, block smoothing of unfinished
-//! scans, and what is refused. Sequential, progressive and arithmetic-coded pictures of 8 bits; of an MPO the first picture.
+//! JPEG by libjpeg-turbo's decoder, the one in Pillow: triangle-filtered chroma, accurate integer
+//! DCT, block smoothing of unfinished scans, and what is refused. Sequential, progressive and
+//! arithmetic-coded pictures of 8 bits; of an MPO the first picture.
 //!
-//! Calls C through `mozjpeg-sys`, whose decoder is libjpeg-turbo's; nothing outside of this file sees a pointer. Errors of the
-//! library unwind through its frames, which that crate compiles for it.
+//! Calls C through `mozjpeg-sys`, whose decoder is libjpeg-turbo's; nothing outside of this file
+//! sees a pointer. Errors of the library unwind through its frames, which that crate compiles for
+//! it.
 #![allow(unsafe_code)] // The library is C. Everything it reads or writes is a buffer whose length was checked here.
 
 use std::ffi::{c_int, c_long};
@@ -17,7 +19,8 @@ use crate::vision::{Error, Rgb};
 
 /// Scans of one picture; encoders write about ten, and each costs a pass over the whole picture.
 const MOST_SCANS: c_int = 500;
-/// Bytes that the decoder may hold for each pixel: coefficients of four components, 16 bits each, padded to whole blocks.
+/// Bytes that the decoder may hold for each pixel: coefficients of four components, 16 bits each,
+/// padded to whole blocks.
 const BYTES_PER_PIXEL: u64 = 16;
 /// Room for a message of libjpeg, whose longest has 200 bytes.
 const MESSAGE: usize = 256;
@@ -26,10 +29,12 @@ type FormatMessage = unsafe extern "C-unwind" fn(&mut sys::jpeg_common_struct, &
 type WriteMessage = unsafe extern "C-unwind" fn(&mut sys::jpeg_common_struct, *mut u8);
 const TRUNCATED: &str = "image file is truncated";
 
-/// Decodes to RGB; CMYK is taken as Adobe writes it, inverted, whatever the file says, as Pillow takes it.
+/// Decodes to RGB; CMYK is taken as Adobe writes it, inverted, whatever the file says, as Pillow
+/// takes it.
 pub(super) fn decode(bytes: &[u8], budget: Budget) -> Result<Rgb, Error> {
     let mut decoder = Decoder::new(bytes);
-    // Nothing of the decoder is used after an unwinding but its destructor, which libjpeg allows at any point.
+    // Nothing of the decoder is used after an unwinding but its destructor, which libjpeg allows at
+    // any point.
     match catch_unwind(AssertUnwindSafe(|| decoder.run(budget))) {
         Ok(result) => result,
         Err(cause) => match cause.downcast::<Raised>() {
@@ -75,14 +80,23 @@ impl<'a> Decoder<'a> {
             total_passes: 0,
         };
         let (info, errors) = (MaybeUninit::zeroed(), MaybeUninit::zeroed());
-        Self { state: Box::new(State { info, created: false, errors, source, progress }), bytes: PhantomData }
+        Self {
+            state: Box::new(State {
+                info,
+                created: false,
+                errors,
+                source,
+                progress,
+            }),
+            bytes: PhantomData,
+        }
     }
 
     /// Creates the decompressor; may unwind.
     fn create(&mut self, budget: Budget) -> &mut sys::jpeg_decompress_struct {
         let state = &mut *self.state;
-        // SAFETY: zeroed memory is what `jpeg_std_error` and `jpeg_CreateDecompress` expect; both fill the struct in whole. The
-        // error handler is set before the first call that could fail.
+        // SAFETY: zeroed memory is what `jpeg_std_error` and `jpeg_CreateDecompress` expect; both
+        // fill the struct in whole. The error handler is set before the first call that could fail.
         unsafe {
             let errors = sys::jpeg_std_error(&mut *state.errors.as_mut_ptr());
             errors.error_exit = Some(raise);
@@ -91,12 +105,17 @@ impl<'a> Decoder<'a> {
             let info = state.info.as_mut_ptr();
             (*info).common.err = errors;
             state.created = true;
-            sys::jpeg_CreateDecompress(info, sys::JPEG_LIB_VERSION, size_of::<sys::jpeg_decompress_struct>());
+            sys::jpeg_CreateDecompress(
+                info,
+                sys::JPEG_LIB_VERSION,
+                size_of::<sys::jpeg_decompress_struct>(),
+            );
             (*info).src = &raw mut state.source;
             (*info).common.progress = &raw mut state.progress;
             let memory = (*info).common.mem;
             (*memory).max_memory_to_use =
-                c_long::try_from(budget.pixels.saturating_mul(BYTES_PER_PIXEL) + (8 << 20)).unwrap_or(c_long::MAX);
+                c_long::try_from(budget.pixels.saturating_mul(BYTES_PER_PIXEL) + (8 << 20))
+                    .unwrap_or(c_long::MAX);
             &mut *info
         }
     }
@@ -115,7 +134,11 @@ impl<'a> Decoder<'a> {
             1 => 1,
             3 => 3,
             4 => 4,
-            other => return Err(Error::Damaged(format!("JPEG of {other} channels; 1, 3 and 4 are read"))),
+            other => {
+                return Err(Error::Damaged(format!(
+                    "JPEG of {other} channels; 1, 3 and 4 are read"
+                )));
+            }
         };
         info.out_color_space = match channels {
             1 => sys::JCS_GRAYSCALE,
@@ -139,22 +162,27 @@ impl<'a> Decoder<'a> {
                 return Err(truncated());
             }
         }
-        // Pillow looks at what follows the last row, and refuses what libjpeg calls an error there, not what is missing.
-        // SAFETY: all rows are read.
+        // Pillow looks at what follows the last row, and refuses what libjpeg calls an error there,
+        // not what is missing. SAFETY: all rows are read.
         unsafe { sys::jpeg_finish_decompress(info) };
         let data = match channels {
             1 => colour::grey(&data),
             3 => data,
             _ => colour::inverted_cmyk(&data),
         };
-        Ok(Rgb { width, height, data })
+        Ok(Rgb {
+            width,
+            height,
+            data,
+        })
     }
 }
 
 impl Drop for Decoder<'_> {
     fn drop(&mut self) {
         if self.state.created {
-            // SAFETY: the struct was handed to `jpeg_CreateDecompress`; a zeroed or half-created one is destroyed as well.
+            // SAFETY: the struct was handed to `jpeg_CreateDecompress`; a zeroed or half-created
+            // one is destroyed as well.
             unsafe { sys::jpeg_destroy_decompress(&mut *self.state.info.as_mut_ptr()) };
         }
     }
@@ -164,7 +192,8 @@ unsafe extern "C-unwind" fn raise(common: &mut sys::jpeg_common_struct) {
     let mut buffer = [0u8; MESSAGE];
     // SAFETY: set by `jpeg_std_error`.
     if let Some(format) = unsafe { (*common.err).format_message } {
-        // SAFETY: the binding says that C reads 80 bytes; it writes up to `JMSG_LENGTH_MAX` (200) of them, the last one zero.
+        // SAFETY: the binding says that C reads 80 bytes; it writes up to `JMSG_LENGTH_MAX` (200)
+        // of them, the last one zero.
         unsafe { transmute::<FormatMessage, WriteMessage>(format)(common, buffer.as_mut_ptr()) };
     }
     let text = buffer.split(|&b| b == 0).next().unwrap_or_default();
@@ -188,7 +217,9 @@ unsafe extern "C-unwind" fn skip(info: &mut sys::jpeg_decompress_struct, count: 
     // SAFETY: `src` is the source set in `create`; the pointer moves within the slice.
     unsafe {
         let source = &mut *info.src;
-        let count = usize::try_from(count).unwrap_or(0).min(source.bytes_in_buffer);
+        let count = usize::try_from(count)
+            .unwrap_or(0)
+            .min(source.bytes_in_buffer);
         source.next_input_byte = source.next_input_byte.add(count);
         source.bytes_in_buffer -= count;
     }

@@ -1,8 +1,9 @@
-//! Decoding: what Pillow 13's `Image.open(..).convert("RGB")` makes of the bytes of a file, value by value.
+//! Decoding: what Pillow 13's `Image.open(..).convert("RGB")` makes of the bytes of a file, value
+//! by value.
 //!
-//! One file a format. Limits are checked before anything is decoded; a decoder that panics is an error of the picture, not of
-//! the server. EXIF orientation, gamma and colour profiles are left alone, as Pillow leaves them; of several frames the first
-//! is taken.
+//! One file a format. Limits are checked before anything is decoded; a decoder that panics is an
+//! error of the picture, not of the server. EXIF orientation, gamma and colour profiles are left
+//! alone, as Pillow leaves them; of several frames the first is taken.
 
 mod bmp;
 mod colour;
@@ -29,15 +30,23 @@ impl Budget {
     /// Refuses pictures that are empty or above the limit.
     fn check(self, width: u32, height: u32) -> Result<(), Error> {
         if width == 0 || height == 0 {
-            return Err(Error::Empty { width: width as usize, height: height as usize });
+            return Err(Error::Empty {
+                width: width as usize,
+                height: height as usize,
+            });
         }
         if u64::from(width) * u64::from(height) > self.pixels {
-            return Err(Error::TooLarge { width, height, limit: self.pixels });
+            return Err(Error::TooLarge {
+                width,
+                height,
+                limit: self.pixels,
+            });
         }
         Ok(())
     }
 
-    /// Bytes a library may allocate: its widest pixel, 16-bit RGBA, and as much again for its own buffers.
+    /// Bytes a library may allocate: its widest pixel, 16-bit RGBA, and as much again for its own
+    /// buffers.
     fn bytes(self) -> u64 {
         self.pixels.saturating_mul(16).max(1 << 20)
     }
@@ -72,7 +81,9 @@ impl Format {
             _ if starts(b"II+\0") || starts(b"MM\0+") => Self::Tiff,
             [b'P', b'1'..=b'6', b'\t'..=b'\r' | b' ' | b'#', ..] => Self::Pnm,
             _ if brand.starts_with(b"ftypavi") => Self::Other("AVIF"),
-            _ if brand.starts_with(b"ftyphei") || brand.starts_with(b"ftypmif") => Self::Other("HEIF"),
+            _ if brand.starts_with(b"ftyphei") || brand.starts_with(b"ftypmif") => {
+                Self::Other("HEIF")
+            }
             _ if starts(b"\0\0\0\x0cjP  ") || starts(b"\xff\x4f\xff\x51") => Self::Jpeg2000,
             _ if starts(b"\xff\x0a") || starts(b"\0\0\0\x0cJXL ") => Self::Other("JPEG XL"),
             _ if starts(b"\0\0\x01\0") => Self::Other("ICO"),
@@ -87,8 +98,9 @@ impl Format {
     }
 }
 
-/// Decodes JPEG, PNG, WebP, GIF, BMP, TIFF, PPM, PGM, PBM or JPEG 2000 to RGB as Pillow's `convert("RGB")` does: alpha is dropped, grey is
-/// repeated, 16 bits of colour are cut to the high byte, 16 bits of grey are clipped at 255.
+/// Decodes JPEG, PNG, WebP, GIF, BMP, TIFF, PPM, PGM, PBM or JPEG 2000 to RGB as Pillow's
+/// `convert("RGB")` does: alpha is dropped, grey is repeated, 16 bits of colour are cut to the high
+/// byte, 16 bits of grey are clipped at 255.
 pub fn decode(bytes: &[u8], max_pixels: u64) -> Result<Rgb, Error> {
     let budget = Budget { pixels: max_pixels };
     let decode = match Format::of(bytes).ok_or(Error::Format)? {

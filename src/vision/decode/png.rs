@@ -1,8 +1,8 @@
 //! PNG of every depth, interlaced or not; of an APNG the default picture.
 //!
-//! Pillow checks the sums of all chunks before the image data and not those of the data, reads nothing that stands after the
-//! last row, and cuts 16 bits to the high byte. So the chunks that matter are handed on to the png crate, and the values of the
-//! file, unscaled, are converted here.
+//! Pillow checks the sums of all chunks before the image data and not those of the data, reads
+//! nothing that stands after the last row, and cuts 16 bits to the high byte. So the chunks that
+//! matter are handed on to the png crate, and the values of the file, unscaled, are converted here.
 
 use std::io::Cursor;
 
@@ -21,13 +21,17 @@ pub(super) fn decode(bytes: &[u8], budget: Budget) -> Result<Rgb, Error> {
     options.set_ignore_crc(true);
     options.set_ignore_adler32(false);
     let mut decoder = Decoder::new_with_options(Cursor::new(file), options);
-    decoder.set_limits(Limits { bytes: budget.bytes() as usize });
+    decoder.set_limits(Limits {
+        bytes: budget.bytes() as usize,
+    });
     decoder.set_transformations(Transformations::IDENTITY);
     let header = decoder.read_header_info().map_err(damaged)?;
     let (width, height) = (header.width, header.height);
     budget.check(width, height)?;
     let mut reader = decoder.read_info().map_err(damaged)?;
-    let size = reader.output_buffer_size().ok_or_else(|| damaged("too large"))?;
+    let size = reader
+        .output_buffer_size()
+        .ok_or_else(|| damaged("too large"))?;
     let mut data = vec![0; size];
     let info = reader.next_frame(&mut data).map_err(damaged)?;
     data.truncate(info.buffer_size());
@@ -37,15 +41,21 @@ pub(super) fn decode(bytes: &[u8], budget: Budget) -> Result<Rgb, Error> {
     let high = || data.iter().copied().step_by(2).collect::<Vec<u8>>();
     let bits = info.bit_depth as usize;
     let data = match info.color_type {
-        ColorType::Grayscale if deep => {
-            colour::clipped(data.chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]])))
-        }
+        ColorType::Grayscale if deep => colour::clipped(
+            data.chunks_exact(2)
+                .map(|pair| u16::from_be_bytes([pair[0], pair[1]])),
+        ),
         ColorType::Grayscale => {
             let step = 255 / (255 >> (8 - bits)) as u8;
-            let values: Vec<u8> = colour::unpacked(&data, width, bits).iter().map(|v| v * step).collect();
+            let values: Vec<u8> = colour::unpacked(&data, width, bits)
+                .iter()
+                .map(|v| v * step)
+                .collect();
             colour::grey(&values)
         }
-        ColorType::Indexed => colour::Palette::new(&palette).paint(&colour::unpacked(&data, width, bits)),
+        ColorType::Indexed => {
+            colour::Palette::new(&palette).paint(&colour::unpacked(&data, width, bits))
+        }
         ColorType::GrayscaleAlpha if deep => colour::grey_of(&high(), 2),
         ColorType::GrayscaleAlpha => colour::grey_of(&data, 2),
         ColorType::Rgb if deep => high(),
@@ -53,7 +63,11 @@ pub(super) fn decode(bytes: &[u8], budget: Budget) -> Result<Rgb, Error> {
         ColorType::Rgba if deep => colour::rgb_of(&high(), 4),
         ColorType::Rgba => colour::rgb_of(&data, 4),
     };
-    Ok(Rgb { width, height, data })
+    Ok(Rgb {
+        width,
+        height,
+        data,
+    })
 }
 
 /// The file without what does not change its pixels, and the palette.
@@ -67,18 +81,29 @@ fn essential(bytes: &[u8]) -> Result<(Vec<u8>, Vec<u8>), Error> {
             break;
         }
         if !name.iter().all(u8::is_ascii_alphanumeric) {
-            return Err(damaged(format!("chunk {:?} is no name", String::from_utf8_lossy(name))));
+            return Err(damaged(format!(
+                "chunk {:?} is no name",
+                String::from_utf8_lossy(name)
+            )));
         }
         let body = at + 8..(at + 8).saturating_add(length);
         in_data |= name == b"IDAT";
-        let chunk = bytes.get(at..body.end + 4).or_else(|| in_data.then(|| &bytes[at..]));
+        let chunk = bytes
+            .get(at..body.end + 4)
+            .or_else(|| in_data.then(|| &bytes[at..]));
         let Some(chunk) = chunk else {
-            return Err(damaged(format!("chunk {} is truncated", String::from_utf8_lossy(name))));
+            return Err(damaged(format!(
+                "chunk {} is truncated",
+                String::from_utf8_lossy(name)
+            )));
         };
         if !in_data {
             let (content, sum) = chunk[4..].split_at(4 + length);
             if crc32fast::hash(content).to_be_bytes() != *sum {
-                return Err(damaged(format!("bad checksum in {}", String::from_utf8_lossy(name))));
+                return Err(damaged(format!(
+                    "bad checksum in {}",
+                    String::from_utf8_lossy(name)
+                )));
             }
         }
         match name {

@@ -1,7 +1,7 @@
 //! PPM, PGM and PBM, plain or raw, of any largest value.
 //!
-//! Values are scaled to 255 and rounded half to even, as Python rounds; grey of more than 255 levels is scaled to 65535 and
-//! then clipped at 255, as Pillow's mode `I` becomes RGB.
+//! Values are scaled to 255 and rounded half to even, as Python rounds; grey of more than 255
+//! levels is scaled to 65535 and then clipped at 255, as Pillow's mode `I` becomes RGB.
 
 use super::{Budget, colour, damaged};
 use crate::vision::{Error, Rgb};
@@ -21,7 +21,9 @@ pub(super) fn decode(bytes: &[u8], budget: Budget) -> Result<Rgb, Error> {
     let bitmap = matches!(kind, b'1' | b'4');
     let largest = if bitmap { 1 } else { number(&mut rest)? };
     if !(1..=65535).contains(&largest) {
-        return Err(damaged(format!("the largest value is {largest}; 1 to 65535 are valid")));
+        return Err(damaged(format!(
+            "the largest value is {largest}; 1 to 65535 are valid"
+        )));
     }
     let channels = if matches!(kind, b'3' | b'6') { 3 } else { 1 };
     let (width, height) = (width as usize, height as usize);
@@ -33,20 +35,44 @@ pub(super) fn decode(bytes: &[u8], budget: Budget) -> Result<Rgb, Error> {
         b'4' => {
             let needed = width.div_ceil(8) * height;
             let rows = rest.get(..needed).ok_or_else(truncated)?;
-            colour::unpacked(rows, width, 1).into_iter().map(|v| 1 - u32::from(v)).collect()
+            colour::unpacked(rows, width, 1)
+                .into_iter()
+                .map(|v| 1 - u32::from(v))
+                .collect()
         }
-        _ if largest < 256 => rest.get(..count).ok_or_else(truncated)?.iter().map(|&v| u32::from(v)).collect(),
+        _ if largest < 256 => rest
+            .get(..count)
+            .ok_or_else(truncated)?
+            .iter()
+            .map(|&v| u32::from(v))
+            .collect(),
         _ => {
             let pairs = rest.get(..2 * count).ok_or_else(truncated)?.chunks_exact(2);
-            pairs.map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]]))).collect()
+            pairs
+                .map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]])))
+                .collect()
         }
     };
     let deep = channels == 1 && largest > 255;
     let top = if deep { 65535 } else { 255 };
-    let level = |&v: &u32| if largest == top { v.min(top) } else { scaled(v, largest, top) };
+    let level = |&v: &u32| {
+        if largest == top {
+            v.min(top)
+        } else {
+            scaled(v, largest, top)
+        }
+    };
     let levels: Vec<u8> = values.iter().map(|v| level(v).min(255) as u8).collect();
-    let data = if channels == 3 { levels } else { colour::grey(&levels) };
-    Ok(Rgb { width, height, data })
+    let data = if channels == 3 {
+        levels
+    } else {
+        colour::grey(&levels)
+    };
+    Ok(Rgb {
+        width,
+        height,
+        data,
+    })
 }
 
 /// `value / largest * top`, in the order and with the rounding of Python, no more than `top`.
@@ -63,10 +89,15 @@ fn is_space(byte: u8) -> bool {
 fn number(rest: &mut &[u8]) -> Result<u32, Error> {
     let mut digits = Vec::new();
     while digits.len() <= MOST_DIGITS {
-        let Some((&byte, tail)) = rest.split_first() else { break };
+        let Some((&byte, tail)) = rest.split_first() else {
+            break;
+        };
         *rest = tail;
         if byte == b'#' {
-            let end = rest.iter().position(|b| matches!(b, b'\r' | b'\n')).map_or(rest.len(), |at| at + 1);
+            let end = rest
+                .iter()
+                .position(|b| matches!(b, b'\r' | b'\n'))
+                .map_or(rest.len(), |at| at + 1);
             *rest = &rest[end..];
         } else if !is_space(byte) {
             digits.push(byte);
@@ -75,7 +106,8 @@ fn number(rest: &mut &[u8]) -> Result<u32, Error> {
         }
     }
     let text = String::from_utf8_lossy(&digits);
-    text.parse().map_err(|_| damaged(format!("{text:?} in the header is no number")))
+    text.parse()
+        .map_err(|_| damaged(format!("{text:?} in the header is no number")))
 }
 
 /// The words of plain data, comments left out.
@@ -95,7 +127,10 @@ fn words(data: &[u8]) -> Vec<u8> {
 
 fn plain(data: &[u8], count: usize, largest: u32) -> Result<Vec<u32>, Error> {
     let text = words(data);
-    let values = text.split(|b| is_space(*b)).filter(|w| !w.is_empty()).take(count);
+    let values = text
+        .split(|b| is_space(*b))
+        .filter(|w| !w.is_empty())
+        .take(count);
     let number = |word: &[u8]| {
         let word = String::from_utf8_lossy(word);
         match word.parse::<u32>() {
@@ -104,12 +139,20 @@ fn plain(data: &[u8], count: usize, largest: u32) -> Result<Vec<u32>, Error> {
         }
     };
     let values: Vec<u32> = values.map(number).collect::<Result<_, _>>()?;
-    if values.len() == count { Ok(values) } else { Err(damaged("image file is truncated")) }
+    if values.len() == count {
+        Ok(values)
+    } else {
+        Err(damaged("image file is truncated"))
+    }
 }
 
 /// Digits of a plain bitmap, of which 1 is black; spaces between them are optional.
 fn bits(data: &[u8], count: usize) -> Result<Vec<u32>, Error> {
-    let digits: Vec<u8> = words(data).into_iter().filter(|b| !is_space(*b)).take(count).collect();
+    let digits: Vec<u8> = words(data)
+        .into_iter()
+        .filter(|b| !is_space(*b))
+        .take(count)
+        .collect();
     if digits.len() < count {
         return Err(damaged("image file is truncated"));
     }

@@ -1,7 +1,8 @@
-//! TIFF: the first picture of the file, turned as its orientation tag says (the one format that Pillow turns).
+//! TIFF: the first picture of the file, turned as its orientation tag says (the one format that
+//! Pillow turns).
 //!
-//! Grey of 1 to 32 bits, palettes, RGB, RGBA and CMYK of 8 and 16 bits; in one plane or several; stored plain or by PackBits,
-//! LZW, Deflate or fax coding. JPEG within TIFF is refused by name.
+//! Grey of 1 to 32 bits, palettes, RGB, RGBA and CMYK of 8 and 16 bits; in one plane or several;
+//! stored plain or by PackBits, LZW, Deflate or fax coding. JPEG within TIFF is refused by name.
 
 use std::io::Cursor;
 
@@ -36,12 +37,19 @@ pub(super) fn decode(bytes: &[u8], budget: Budget) -> Result<Rgb, Error> {
     if tags.value(FILL_ORDER).is_some_and(|order| order != 1) {
         return Err(Error::Unsupported("TIFF with bits in reverse order"));
     }
-    // Pillow divides by premultiplied alpha; beside samples without a name the crate undoes predictors and tiles otherwise.
-    if tags.value(EXTRA_SAMPLES).is_some_and(|kind| kind != PLAIN_ALPHA) {
-        return Err(Error::Unsupported("TIFF with premultiplied alpha or samples without a name"));
+    // Pillow divides by premultiplied alpha; beside samples without a name the crate undoes
+    // predictors and tiles otherwise.
+    if tags
+        .value(EXTRA_SAMPLES)
+        .is_some_and(|kind| kind != PLAIN_ALPHA)
+    {
+        return Err(Error::Unsupported(
+            "TIFF with premultiplied alpha or samples without a name",
+        ));
     }
     let photometric = tags.value(PHOTOMETRIC).unwrap_or(WHITE_IS_ZERO);
-    // The crate reads no palettes and does not invert every depth: it is told that values are grey, for what they are.
+    // The crate reads no palettes and does not invert every depth: it is told that values are grey,
+    // for what they are.
     if matches!(photometric, WHITE_IS_ZERO | PALETTE) {
         tags.set(&mut file, PHOTOMETRIC, BLACK_IS_ZERO);
     }
@@ -49,7 +57,9 @@ pub(super) fn decode(bytes: &[u8], budget: Budget) -> Result<Rgb, Error> {
     limits.decoding_buffer_size = budget.bytes() as usize;
     limits.intermediate_buffer_size = budget.bytes() as usize;
     limits.ifd_value_size = 1 << 20;
-    let mut decoder = Decoder::new(Cursor::new(&file)).map_err(damaged)?.with_limits(limits);
+    let mut decoder = Decoder::new(Cursor::new(&file))
+        .map_err(damaged)?
+        .with_limits(limits);
     let (width, height) = decoder.dimensions().map_err(damaged)?;
     budget.check(width, height)?;
     let kind = decoder.colortype().map_err(damaged)?;
@@ -57,8 +67,10 @@ pub(super) fn decode(bytes: &[u8], budget: Budget) -> Result<Rgb, Error> {
     let mut values = DecodingResult::U8(Vec::new());
     let layout = decoder.read_image_to_buffer(&mut values).map_err(damaged)?;
     let pixels = width * height;
-    let palette =
-        (photometric == PALETTE).then(|| decoder.get_tag_u16_vec(Tag::ColorMap)).transpose().map_err(damaged)?;
+    let palette = (photometric == PALETTE)
+        .then(|| decoder.get_tag_u16_vec(Tag::ColorMap))
+        .transpose()
+        .map_err(damaged)?;
     let data = match (values, kind) {
         (DecodingResult::U8(data), ColorType::Gray(bits @ (1 | 2 | 4 | 8))) => {
             let indices = colour::unpacked(&data, width, usize::from(bits));
@@ -68,25 +80,46 @@ pub(super) fn decode(bytes: &[u8], budget: Budget) -> Result<Rgb, Error> {
             }
         }
         (DecodingResult::U16(data), ColorType::Gray(16)) => colour::clipped(data.into_iter()),
-        (DecodingResult::I16(data), ColorType::Gray(16)) => clipped(data.into_iter().map(f64::from)),
+        (DecodingResult::I16(data), ColorType::Gray(16)) => {
+            clipped(data.into_iter().map(f64::from))
+        }
         (DecodingResult::U32(data), ColorType::Gray(32)) => {
             clipped(data.into_iter().map(|v| f64::from(v.cast_signed())))
         }
-        (DecodingResult::I32(data), ColorType::Gray(32)) => clipped(data.into_iter().map(f64::from)),
-        (DecodingResult::F32(data), ColorType::Gray(32)) => clipped(data.into_iter().map(f64::from)),
-        (DecodingResult::U8(data), kind) => {
-            of_channels(interleaved(data, layout.planes, pixels), kind, pixels, palette.as_deref())?
+        (DecodingResult::I32(data), ColorType::Gray(32)) => {
+            clipped(data.into_iter().map(f64::from))
         }
+        (DecodingResult::F32(data), ColorType::Gray(32)) => {
+            clipped(data.into_iter().map(f64::from))
+        }
+        (DecodingResult::U8(data), kind) => of_channels(
+            interleaved(data, layout.planes, pixels),
+            kind,
+            pixels,
+            palette.as_deref(),
+        )?,
         (DecodingResult::U16(data), kind) => {
             let high = data.into_iter().map(|v| (v >> 8) as u8).collect();
             of_channels(interleaved(high, layout.planes, pixels), kind, pixels, None)?
         }
-        _ => return Err(damaged(format!("values of {:?} {kind:?} are not read", layout.sample_type))),
+        _ => {
+            return Err(damaged(format!(
+                "values of {:?} {kind:?} are not read",
+                layout.sample_type
+            )));
+        }
     };
     if data.len() != 3 * pixels {
         return Err(damaged(format!("{kind:?} in a layout that is not read")));
     }
-    Ok(turned(Rgb { width, height, data }, tags.value(ORIENTATION).unwrap_or(1)))
+    Ok(turned(
+        Rgb {
+            width,
+            height,
+            data,
+        },
+        tags.value(ORIENTATION).unwrap_or(1),
+    ))
 }
 
 /// Grey levels of `bits` bits, spread to 8.
@@ -99,14 +132,19 @@ fn levels(values: &[u8], bits: u8, inverted: bool) -> Vec<u8> {
 /// The high bytes of a colour map: all reds, all greens, all blues.
 fn of_map(indices: &[u8], map: &[u16]) -> Vec<u8> {
     let count = map.len() / 3;
-    let colours: Vec<u8> =
-        (0..count.min(256)).flat_map(|i| [0, 1, 2].map(|c| (map[c * count + i] >> 8) as u8)).collect();
+    let colours: Vec<u8> = (0..count.min(256))
+        .flat_map(|i| [0, 1, 2].map(|c| (map[c * count + i] >> 8) as u8))
+        .collect();
     colour::Palette::new(&colours).paint(indices)
 }
 
 /// Clips at 0 and 255 and cuts fractions off, as Pillow's modes `I` and `F` become RGB.
 fn clipped(values: impl Iterator<Item = f64>) -> Vec<u8> {
-    colour::grey(&values.map(|v| v.clamp(0.0, 255.0) as u8).collect::<Vec<u8>>())
+    colour::grey(
+        &values
+            .map(|v| v.clamp(0.0, 255.0) as u8)
+            .collect::<Vec<u8>>(),
+    )
 }
 
 /// Pixels whose channels stand together, from `planes` planes one after another.
@@ -114,15 +152,28 @@ fn interleaved(data: Vec<u8>, planes: usize, pixels: usize) -> Vec<u8> {
     if planes < 2 || data.len() != planes * pixels {
         return data;
     }
-    (0..pixels).flat_map(|i| (0..planes).map(move |plane| plane * pixels + i)).map(|at| data[at]).collect()
+    (0..pixels)
+        .flat_map(|i| (0..planes).map(move |plane| plane * pixels + i))
+        .map(|at| data[at])
+        .collect()
 }
 
-fn of_channels(data: Vec<u8>, kind: ColorType, pixels: usize, palette: Option<&[u16]>) -> Result<Vec<u8>, Error> {
+fn of_channels(
+    data: Vec<u8>,
+    kind: ColorType,
+    pixels: usize,
+    palette: Option<&[u16]>,
+) -> Result<Vec<u8>, Error> {
     let channels = data.len() / pixels.max(1);
     Ok(match kind {
-        ColorType::RGB(8 | 16) | ColorType::RGBA(8 | 16) if channels >= 3 => colour::rgb_of(&data, channels),
+        ColorType::RGB(8 | 16) | ColorType::RGBA(8 | 16) if channels >= 3 => {
+            colour::rgb_of(&data, channels)
+        }
         ColorType::CMYK(8 | 16) if channels == 4 => colour::cmyk(&data),
-        ColorType::Multiband { bit_depth: 8, num_samples: 2 } if channels == 2 => match palette {
+        ColorType::Multiband {
+            bit_depth: 8,
+            num_samples: 2,
+        } if channels == 2 => match palette {
             Some(map) => of_map(&data.iter().copied().step_by(2).collect::<Vec<u8>>(), map),
             None => colour::grey_of(&data, 2),
         },
@@ -136,7 +187,11 @@ fn turned(picture: Rgb, orientation: u16) -> Rgb {
         return picture;
     }
     let (width, height) = (picture.width, picture.height);
-    let across = if orientation >= 5 { (height, width) } else { (width, height) };
+    let across = if orientation >= 5 {
+        (height, width)
+    } else {
+        (width, height)
+    };
     let from = |x: usize, y: usize| match orientation {
         2 => (width - 1 - x, y),
         3 => (width - 1 - x, height - 1 - y),
@@ -154,7 +209,11 @@ fn turned(picture: Rgb, orientation: u16) -> Rgb {
             data.extend_from_slice(&picture.data[at..at + 3]);
         }
     }
-    Rgb { width: across.0, height: across.1, data }
+    Rgb {
+        width: across.0,
+        height: across.1,
+        data,
+    }
 }
 
 /// Entries of the first directory: number, and where its value stands in the file.
@@ -171,25 +230,47 @@ impl Directory {
         let number = |at: usize, length: usize| -> Option<u64> {
             let part = bytes.get(at..at.checked_add(length)?)?;
             let fold = |sum: u64, byte: &u8| (sum << 8) | u64::from(*byte);
-            Some(if little { part.iter().rev().fold(0, fold) } else { part.iter().fold(0, fold) })
+            Some(if little {
+                part.iter().rev().fold(0, fold)
+            } else {
+                part.iter().fold(0, fold)
+            })
         };
-        let (at, first, step, value) = if big { (number(8, 8)?, 8, 20, 12) } else { (number(4, 4)?, 2, 12, 8) };
+        let (at, first, step, value) = if big {
+            (number(8, 8)?, 8, 20, 12)
+        } else {
+            (number(4, 4)?, 2, 12, 8)
+        };
         let at = usize::try_from(at).ok()?;
         let count = number(at, first)?.min(4096) as usize;
         let entry = |i: usize| {
             let start = at.checked_add(first + i * step)?;
             // A value of one SHORT stands in the entry itself.
-            Some((number(start, 2)? as u16, start + value, number(start + value, 2)? as u16))
+            Some((
+                number(start, 2)? as u16,
+                start + value,
+                number(start + value, 2)? as u16,
+            ))
         };
-        Some(Self { little, entries: (0..count).map(entry).collect::<Option<_>>()? })
+        Some(Self {
+            little,
+            entries: (0..count).map(entry).collect::<Option<_>>()?,
+        })
     }
 
     fn value(&self, tag: u16) -> Option<u16> {
-        self.entries.iter().find(|entry| entry.0 == tag).map(|entry| entry.2)
+        self.entries
+            .iter()
+            .find(|entry| entry.0 == tag)
+            .map(|entry| entry.2)
     }
 
     fn set(&self, file: &mut [u8], tag: u16, value: u16) {
-        let bytes = if self.little { value.to_le_bytes() } else { value.to_be_bytes() };
+        let bytes = if self.little {
+            value.to_le_bytes()
+        } else {
+            value.to_be_bytes()
+        };
         for entry in self.entries.iter().filter(|entry| entry.0 == tag) {
             if let Some(place) = file.get_mut(entry.1..entry.1 + 2) {
                 place.copy_from_slice(&bytes);

@@ -9,7 +9,9 @@ use crate::vision::{Error, Rgb};
 
 pub(super) fn decode(bytes: &[u8], budget: Budget) -> Result<Rgb, Error> {
     // libwebp takes no file that is shorter than it says; the crate would fill up what is missing.
-    let size = bytes.get(4..8).map(|size| u32::from_le_bytes([size[0], size[1], size[2], size[3]]) as usize);
+    let size = bytes
+        .get(4..8)
+        .map(|size| u32::from_le_bytes([size[0], size[1], size[2], size[3]]) as usize);
     if size.is_none_or(|size| bytes.len().saturating_sub(8) < size) {
         return Err(damaged("image file is truncated"));
     }
@@ -20,8 +22,16 @@ pub(super) fn decode(bytes: &[u8], budget: Budget) -> Result<Rgb, Error> {
     let channels = usize::from(decoder.color_type().channel_count());
     let mut data = vec![0; width as usize * height as usize * channels];
     decoder.read_image(&mut data).map_err(damaged)?;
-    let data = if channels == 3 { data } else { colour::rgb_of(&data, channels) };
-    Ok(Rgb { width: width as usize, height: height as usize, data })
+    let data = if channels == 3 {
+        data
+    } else {
+        colour::rgb_of(&data, channels)
+    };
+    Ok(Rgb {
+        width: width as usize,
+        height: height as usize,
+        data,
+    })
 }
 
 fn limits(budget: Budget) -> image::Limits {

@@ -8,7 +8,8 @@ pub enum ProcessorBackend {
     /// Pillow 13: the pass that shrinks the picture more comes first.
     #[default]
     Pillow,
-    /// Pillow 12 and older: width first, but for very tall pictures. Published results of LLaVA were made with it.
+    /// Pillow 12 and older: width first, but for very tall pictures. Published results of LLaVA
+    /// were made with it.
     Pillow12,
     /// torchvision 0.29 with torch 2.15, on the CPU: what `AutoProcessor` of transformers 5 takes.
     Torchvision,
@@ -37,18 +38,27 @@ impl ProcessorBackend {
         }
         let found = Self::ALL.into_iter().find(|backend| backend.name() == text);
         found.map(Some).ok_or_else(|| {
-            format!("{text:?} is no image processor; auto, {} are", Self::ALL.map(Self::name).join(", "))
+            format!(
+                "{text:?} is no image processor; auto, {} are",
+                Self::ALL.map(Self::name).join(", ")
+            )
         })
     }
 
     /// Returns the one that a configuration names by its class.
     ///
-    /// Classes ending in `Fast` were torchvision's from the start. Those ending in `Pil`, and the plain names, which published
-    /// checkpoints carry from the time when they were Pillow's, are Pillow's.
+    /// Classes ending in `Fast` were torchvision's from the start. Those ending in `Pil`, and the
+    /// plain names, which published checkpoints carry from the time when they were Pillow's, are
+    /// Pillow's.
     pub fn of_class(json: &serde_json::Value) -> Self {
-        let name =
-            ["image_processor_type", "feature_extractor_type"].iter().find_map(|field| json.get(field)?.as_str());
-        if name.is_some_and(|name| name.ends_with("Fast")) { Self::Torchvision } else { Self::Pillow }
+        let name = ["image_processor_type", "feature_extractor_type"]
+            .iter()
+            .find_map(|field| json.get(field)?.as_str());
+        if name.is_some_and(|name| name.ends_with("Fast")) {
+            Self::Torchvision
+        } else {
+            Self::Pillow
+        }
     }
 
     /// Returns whether it is the one that records do not name.

@@ -22,7 +22,8 @@ pub enum Aspect {
     AnyResolution {
         /// `(height, width)`, pixels; multiples of the side.
         canvases: Vec<Size>,
-        /// Tiles for a picture that comes alone; several pictures are padded to squares (LLaVA-OneVision).
+        /// Tiles for a picture that comes alone; several pictures are padded to squares
+        /// (LLaVA-OneVision).
         alone: bool,
     },
 }
@@ -55,8 +56,12 @@ pub struct Processor {
     pub mean: [f32; 3],
     /// Divided by, by channel.
     pub std: [f32; 3],
-    /// Whose arithmetic it is. Records leave Pillow's out, as those did that were written when there was no other.
-    #[serde(rename = "image_processor", skip_serializing_if = "ProcessorBackend::is_default")]
+    /// Whose arithmetic it is. Records leave Pillow's out, as those did that were written when
+    /// there was no other.
+    #[serde(
+        rename = "image_processor",
+        skip_serializing_if = "ProcessorBackend::is_default"
+    )]
     pub backend: ProcessorBackend,
 }
 
@@ -71,9 +76,14 @@ enum Edges {
 impl Edges {
     fn side(&self, field: &str) -> Result<usize, Error> {
         match *self {
-            Self::Side(side) | Self::Edge { shortest_edge: side } => Ok(side),
+            Self::Side(side)
+            | Self::Edge {
+                shortest_edge: side,
+            } => Ok(side),
             Self::Box { height, width } if height == width => Ok(height),
-            Self::Box { height, width } => Err(Error::Setting(format!("{field} is {width} x {height}, not square"))),
+            Self::Box { height, width } => Err(Error::Setting(format!(
+                "{field} is {width} x {height}, not square"
+            ))),
         }
     }
 }
@@ -99,10 +109,12 @@ struct Config {
 const MOST_TILES: usize = 256;
 
 impl Processor {
-    /// Reads preprocessor_config.json, or processor_config.json with the settings under `image_processor`.
+    /// Reads preprocessor_config.json, or processor_config.json with the settings under
+    /// `image_processor`.
     ///
-    /// `side` is what the tower takes; a processor that makes anything else is an error. `tiling` is the family's. Unless
-    /// `backend` says otherwise, the arithmetic is that of the class which the configuration names.
+    /// `side` is what the tower takes; a processor that makes anything else is an error. `tiling`
+    /// is the family's. Unless `backend` says otherwise, the arithmetic is that of the class which
+    /// the configuration names.
     pub fn from_json(
         json: &serde_json::Value,
         side: usize,
@@ -111,19 +123,31 @@ impl Processor {
     ) -> Result<Self, Error> {
         let json = json.get("image_processor").unwrap_or(json);
         let config = Config::deserialize(json).map_err(|e| Error::Setting(e.to_string()))?;
-        for (name, value) in
-            [("do_resize", config.do_resize), ("do_rescale", config.do_rescale), ("do_normalize", config.do_normalize)]
-        {
+        for (name, value) in [
+            ("do_resize", config.do_resize),
+            ("do_rescale", config.do_rescale),
+            ("do_normalize", config.do_normalize),
+        ] {
             if value == Some(false) {
-                return Err(Error::Setting(format!("{name} is false; only processors that do it are supported")));
+                return Err(Error::Setting(format!(
+                    "{name} is false; only processors that do it are supported"
+                )));
             }
         }
         let stretch = matches!(config.size, Some(Edges::Box { .. }));
         let shortest_edge = config.size.map_or(Ok(side), |s| s.side("size"))?;
-        let cut = config.crop_size.map_or(Ok(shortest_edge), |s| s.side("crop_size"))?;
-        let cut = if config.do_center_crop == Some(false) { shortest_edge } else { cut };
+        let cut = config
+            .crop_size
+            .map_or(Ok(shortest_edge), |s| s.side("crop_size"))?;
+        let cut = if config.do_center_crop == Some(false) {
+            shortest_edge
+        } else {
+            cut
+        };
         if cut != side || shortest_edge < side {
-            let message = format!("makes pictures of {cut} pixels (size {shortest_edge}), the tower takes {side}");
+            let message = format!(
+                "makes pictures of {cut} pixels (size {shortest_edge}), the tower takes {side}"
+            );
             return Err(Error::Setting(message));
         }
         let resample = config.resample.unwrap_or(3);
@@ -132,7 +156,9 @@ impl Processor {
                 "resample {resample}; 1 (Lanczos), 2 (bilinear), 3 (bicubic) are valid"
             )));
         }
-        let std = config.image_std.unwrap_or([0.268_629_54, 0.261_302_6, 0.275_777_1]);
+        let std = config
+            .image_std
+            .unwrap_or([0.268_629_54, 0.261_302_6, 0.275_777_1]);
         if std.iter().any(|s| !s.is_finite() || *s <= 0.0) {
             return Err(Error::Setting("image_std must be positive".into()));
         }
@@ -150,7 +176,9 @@ impl Processor {
                 },
             },
             rescale_factor: config.rescale_factor.unwrap_or(1.0 / 255.0),
-            mean: config.image_mean.unwrap_or([0.481_454_66, 0.457_827_5, 0.408_210_73]),
+            mean: config
+                .image_mean
+                .unwrap_or([0.481_454_66, 0.457_827_5, 0.408_210_73]),
             std,
             backend: backend.unwrap_or_else(|| ProcessorBackend::of_class(json)),
         })
@@ -160,20 +188,32 @@ impl Processor {
     pub fn picture(&self, picture: &Rgb, pictures: usize) -> Result<Picture, Error> {
         let size = (picture.height, picture.width);
         if size.0 == 0 || size.1 == 0 {
-            return Err(Error::Empty { width: picture.width, height: picture.height });
+            return Err(Error::Empty {
+                width: picture.width,
+                height: picture.height,
+            });
         }
         let square = |picture: &Rgb| self.resize(picture, self.side, self.side);
         let (base, canvas) = match &self.aspect {
             Aspect::Crop => (self.crop(picture)?, None),
             Aspect::Pad => (self.crop(&self.pad(picture))?, None),
             Aspect::Stretch => (square(picture), None),
-            Aspect::AnyResolution { alone: true, .. } if pictures > 1 => (square(&self.pad(picture)), None),
-            Aspect::AnyResolution { canvases, .. } => (square(picture), self.canvas(picture, canvases)),
+            Aspect::AnyResolution { alone: true, .. } if pictures > 1 => {
+                (square(&self.pad(picture)), None)
+            }
+            Aspect::AnyResolution { canvases, .. } => {
+                (square(picture), self.canvas(picture, canvases))
+            }
         };
-        Ok(Picture { size, base: View::new(base), canvas })
+        Ok(Picture {
+            size,
+            base: View::new(base),
+            canvas,
+        })
     }
 
-    /// Returns whether a picture that comes alone is prepared otherwise than several: tiled, not padded.
+    /// Returns whether a picture that comes alone is prepared otherwise than several: tiled, not
+    /// padded.
     pub fn tiles_lone_pictures(&self) -> bool {
         matches!(self.aspect, Aspect::AnyResolution { alone: true, .. })
     }
@@ -185,14 +225,23 @@ impl Processor {
 
     /// Shortest edge to size, the centre cut out.
     fn crop(&self, picture: &Rgb) -> Result<Rgb, Error> {
-        let (short, long) = (picture.width.min(picture.height), picture.width.max(picture.height));
+        let (short, long) = (
+            picture.width.min(picture.height),
+            picture.width.max(picture.height),
+        );
         // The long edge is truncated, as in Hugging Face's get_resize_output_image_size.
         let long = (self.shortest_edge as f64 * long as f64 / short as f64) as usize;
         if long > 1 << 16 {
-            return Err(Error::Empty { width: picture.width, height: picture.height });
+            return Err(Error::Empty {
+                width: picture.width,
+                height: picture.height,
+            });
         }
-        let (width, height) =
-            if picture.width <= picture.height { (self.shortest_edge, long) } else { (long, self.shortest_edge) };
+        let (width, height) = if picture.width <= picture.height {
+            (self.shortest_edge, long)
+        } else {
+            (long, self.shortest_edge)
+        };
         let resized = self.resize(picture, width, height);
         let mut view = Rgb::filled(self.side, self.side, [0; 3]);
         let (left, top) = ((width - self.side) / 2, (height - self.side) / 2);
@@ -206,8 +255,20 @@ impl Processor {
         let (height, width) = fitted((picture.height, picture.width), canvas);
         let (top, left) = ((canvas.0 - height) / 2, (canvas.1 - width) / 2);
         let mut image = Rgb::filled(canvas.1, canvas.0, [0; 3]);
-        image.paste(&self.resize(picture, width, height), left as isize, top as isize);
-        Some(Canvas { view: View::new(image), content: Area { left, top, width, height } })
+        image.paste(
+            &self.resize(picture, width, height),
+            left as isize,
+            top as isize,
+        );
+        Some(Canvas {
+            view: View::new(image),
+            content: Area {
+                left,
+                top,
+                width,
+                height,
+            },
+        })
     }
 
     fn pad(&self, picture: &Rgb) -> Rgb {
@@ -218,7 +279,8 @@ impl Processor {
         square
     }
 
-    /// The colour that pictures are padded with: the mean, truncated to 8 bits as the original LLaVA and Hugging Face do.
+    /// The colour that pictures are padded with: the mean, truncated to 8 bits as the original
+    /// LLaVA and Hugging Face do.
     pub fn padding_colour(&self) -> [u8; 3] {
         self.mean_levels().map(|level| level as u8)
     }
@@ -230,19 +292,37 @@ impl Processor {
 
     /// What becomes zero after normalisation, in levels, by channel.
     pub fn mean_levels(&self) -> [f64; 3] {
-        self.mean.map(|m| (f64::from(m) / self.rescale_factor).clamp(0.0, 255.0))
+        self.mean
+            .map(|m| (f64::from(m) / self.rescale_factor).clamp(0.0, 255.0))
     }
 
-    /// Rescales and normalises, channel by channel: `3 * side * side` values, `(3, H, W)`; zero where the view says mean.
+    /// Rescales and normalises, channel by channel: `3 * side * side` values, `(3, H, W)`; zero
+    /// where the view says mean.
     ///
-    /// Pillow's processors compute `(v * rescale_factor - mean) / std`, torchvision's `(v - 255 mean) / (255 std)`, both in f32.
+    /// Pillow's processors compute `(v * rescale_factor - mean) / std`, torchvision's
+    /// `(v - 255 mean) / (255 std)`, both in f32.
     pub fn normalise(&self, view: &View) -> Vec<f32> {
         let plane = |channel: usize| {
             let levels = self.levels(channel);
-            let values = view.image.data.iter().skip(channel).step_by(3).map(move |&v| levels[usize::from(v)]);
-            let mean = view.mean.as_ref().map(|mean| mean.data.iter().skip(channel).step_by(3));
+            let values = view
+                .image
+                .data
+                .iter()
+                .skip(channel)
+                .step_by(3)
+                .map(move |&v| levels[usize::from(v)]);
+            let mean = view
+                .mean
+                .as_ref()
+                .map(|mean| mean.data.iter().skip(channel).step_by(3));
             let mut mean = mean.into_iter().flatten();
-            values.map(move |value| if mean.next().is_some_and(|&is_mean| is_mean > 0) { 0.0 } else { value })
+            values.map(move |value| {
+                if mean.next().is_some_and(|&is_mean| is_mean > 0) {
+                    0.0
+                } else {
+                    value
+                }
+            })
         };
         (0..3).flat_map(plane).collect()
     }

@@ -1,7 +1,8 @@
-//! Resizing to the bit as Pillow and torchvision do: two passes, each rounded and clipped to 8 bits, with weights in fixed point.
+//! Resizing to the bit as Pillow and torchvision do: two passes, each rounded and clipped to 8
+//! bits, with weights in fixed point.
 //!
-//! Libraries that skip the rounding between the passes differ by up to 27 levels when enlarging; the two here differ in the
-//! order of the passes and in how many bits a weight has.
+//! Libraries that skip the rounding between the passes differ by up to 27 levels when enlarging;
+//! the two here differ in the order of the passes and in how many bits a weight has.
 
 mod pillow;
 mod torchvision;
@@ -53,7 +54,11 @@ impl Filter {
 }
 
 fn sinc(x: f64) -> f64 {
-    if x == 0.0 { 1.0 } else { (x * std::f64::consts::PI).sin() / (x * std::f64::consts::PI) }
+    if x == 0.0 {
+        1.0
+    } else {
+        (x * std::f64::consts::PI).sin() / (x * std::f64::consts::PI)
+    }
 }
 
 /// The input pixels that one output pixel reads.
@@ -77,7 +82,11 @@ fn windows(from: usize, to: usize, filter: Filter) -> impl Iterator<Item = Windo
     (0..to).map(move |i| {
         let centre = (i as f64 + 0.5) * scale;
         let first = (centre - support + 0.5).max(0.0) as usize;
-        Window { first, end: ((centre + support + 0.5) as usize).min(from), centre }
+        Window {
+            first,
+            end: ((centre + support + 0.5) as usize).min(from),
+            centre,
+        }
     })
 }
 
@@ -92,7 +101,9 @@ struct Table {
 impl Table {
     fn of(backend: ProcessorBackend, from: usize, to: usize, filter: Filter) -> Self {
         match backend {
-            ProcessorBackend::Pillow | ProcessorBackend::Pillow12 => pillow::table(from, to, filter),
+            ProcessorBackend::Pillow | ProcessorBackend::Pillow12 => {
+                pillow::table(from, to, filter)
+            }
             ProcessorBackend::Torchvision => torchvision::table(from, to, filter),
         }
     }
@@ -108,7 +119,12 @@ impl Table {
 }
 
 /// Resizes `picture` to `width` x `height`, both at least 1, to the bit as `backend` does.
-pub fn resize(picture: &Rgb, (width, height): (usize, usize), filter: Filter, backend: ProcessorBackend) -> Rgb {
+pub fn resize(
+    picture: &Rgb,
+    (width, height): (usize, usize),
+    filter: Filter,
+    backend: ProcessorBackend,
+) -> Rgb {
     let table = |from: usize, to: usize| (from != to).then(|| Table::of(backend, from, to, filter));
     let (across, down) = (table(picture.width, width), table(picture.height, height));
     if height_first(picture, (width, height), backend) {
@@ -118,7 +134,8 @@ pub fn resize(picture: &Rgb, (width, height): (usize, usize), filter: Filter, ba
     }
 }
 
-/// Returns which pass saves work by coming first; the rounding between the passes tells the two orders apart.
+/// Returns which pass saves work by coming first; the rounding between the passes tells the two
+/// orders apart.
 fn height_first(picture: &Rgb, (width, height): (usize, usize), backend: ProcessorBackend) -> bool {
     let across = picture.width as i64 - width as i64;
     let down = picture.height as i64 - height as i64;
@@ -131,23 +148,35 @@ fn height_first(picture: &Rgb, (width, height): (usize, usize), backend: Process
 }
 
 fn across_to(picture: &Rgb, table: Option<&Table>) -> Rgb {
-    let Some(table) = table else { return picture.clone() };
+    let Some(table) = table else {
+        return picture.clone();
+    };
     let width = table.weights.len();
     let mut data = Vec::with_capacity(3 * width * picture.height);
     for row in picture.data.chunks_exact(3 * picture.width) {
         for (first, weights) in &table.weights {
             for channel in 0..3 {
                 let pixels = row[3 * first..].iter().skip(channel).step_by(3);
-                let sum: i64 = weights.iter().zip(pixels).map(|(w, &p)| w * i64::from(p)).sum();
+                let sum: i64 = weights
+                    .iter()
+                    .zip(pixels)
+                    .map(|(w, &p)| w * i64::from(p))
+                    .sum();
                 data.push(table.clip(sum + table.half()));
             }
         }
     }
-    Rgb { width, height: picture.height, data }
+    Rgb {
+        width,
+        height: picture.height,
+        data,
+    }
 }
 
 fn down_to(picture: &Rgb, table: Option<&Table>) -> Rgb {
-    let Some(table) = table else { return picture.clone() };
+    let Some(table) = table else {
+        return picture.clone();
+    };
     let (height, stride) = (table.weights.len(), 3 * picture.width);
     let mut data = Vec::with_capacity(stride * height);
     let mut sums = vec![0i64; stride];
@@ -160,5 +189,9 @@ fn down_to(picture: &Rgb, table: Option<&Table>) -> Rgb {
         }
         data.extend(sums.iter().map(|&s| table.clip(s)));
     }
-    Rgb { width: picture.width, height, data }
+    Rgb {
+        width: picture.width,
+        height,
+        data,
+    }
 }

@@ -1,13 +1,13 @@
-//! Weights of torch's antialiased interpolation of 8-bit pictures on the CPU: 16-bit integers, with as many fractional bits as
-//! the largest of a pass leaves room for.
+//! Weights of torch's antialiased interpolation of 8-bit pictures on the CPU: 16-bit integers, with
+//! as many fractional bits as the largest of a pass leaves room for.
 
 use super::{Filter, Table, windows};
 
 /// More are never used, however small the weights.
 const MOST_BITS: u32 = 22;
 
-/// Returns the weights that bring `from` pixels to `to`, as `compute_index_ranges_int16_weights` of torch's UpSampleKernel.cpp
-/// computes them.
+/// Returns the weights that bring `from` pixels to `to`, as `compute_index_ranges_int16_weights` of
+/// torch's UpSampleKernel.cpp computes them.
 pub(super) fn table(from: usize, to: usize, filter: Filter) -> Table {
     let scale = from as f64 / to as f64;
     // torch multiplies by the inverse where Pillow divides.
@@ -22,13 +22,21 @@ pub(super) fn table(from: usize, to: usize, filter: Filter) -> Table {
             (window.first, weights)
         })
         .collect();
-    let largest = weights.iter().flat_map(|(_, weights)| weights).fold(0.0, |max: f64, &w| max.max(w));
+    let largest = weights
+        .iter()
+        .flat_map(|(_, weights)| weights)
+        .fold(0.0, |max: f64, &w| max.max(w));
     let fits = |bits: u32| ((0.5 + largest * f64::from(1u32 << (bits + 1))) as i64) < 1 << 15;
-    let bits = (0..MOST_BITS).find(|&bits| !fits(bits)).unwrap_or(MOST_BITS);
+    let bits = (0..MOST_BITS)
+        .find(|&bits| !fits(bits))
+        .unwrap_or(MOST_BITS);
     let fixed = |w: &f64| {
         let scaled = w * f64::from(1u32 << bits);
         (scaled + 0.5_f64.copysign(scaled)) as i64
     };
-    let weights = weights.into_iter().map(|(first, weights)| (first, weights.iter().map(fixed).collect())).collect();
+    let weights = weights
+        .into_iter()
+        .map(|(first, weights)| (first, weights.iter().map(fixed).collect()))
+        .collect();
     Table { bits, weights }
 }

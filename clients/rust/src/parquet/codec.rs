@@ -8,7 +8,12 @@ use parquet::errors::{ParquetError, Result};
 use super::wrong;
 
 /// Appends what `bytes` hold to `out`, which must be `size` bytes; no more is ever allocated.
-pub(super) fn decompress(codec: Compression, bytes: &[u8], size: usize, out: &mut Vec<u8>) -> Result<()> {
+pub(super) fn decompress(
+    codec: Compression,
+    bytes: &[u8],
+    size: usize,
+    out: &mut Vec<u8>,
+) -> Result<()> {
     let before = out.len();
     let differs = || wrong(format!("a page that is not of {size} bytes as it says"));
     if size == 0 {
@@ -20,7 +25,9 @@ pub(super) fn decompress(codec: Compression, bytes: &[u8], size: usize, out: &mu
                 return Err(differs());
             }
             out.resize(before + size, 0);
-            snap::raw::Decoder::new().decompress(bytes, &mut out[before..]).map_err(outer)?;
+            snap::raw::Decoder::new()
+                .decompress(bytes, &mut out[before..])
+                .map_err(outer)?;
         }
         Compression::GZIP(_) => read(flate2::read::MultiGzDecoder::new(bytes), size, out)?,
         Compression::ZSTD(_) => read(zstd::stream::read::Decoder::new(bytes)?, size, out)?,
@@ -30,9 +37,15 @@ pub(super) fn decompress(codec: Compression, bytes: &[u8], size: usize, out: &mu
             out.truncate(before);
             lz4(bytes, size, out)
         })?,
-        Compression::LZO | Compression::UNCOMPRESSED => return Err(wrong(format!("{codec} is not read"))),
+        Compression::LZO | Compression::UNCOMPRESSED => {
+            return Err(wrong(format!("{codec} is not read")));
+        }
     }
-    if out.len() == before + size { Ok(()) } else { Err(differs()) }
+    if out.len() == before + size {
+        Ok(())
+    } else {
+        Err(differs())
+    }
 }
 
 fn outer(error: impl std::error::Error + Send + Sync + 'static) -> ParquetError {
@@ -60,10 +73,17 @@ fn lz4(bytes: &[u8], size: usize, out: &mut Vec<u8>) -> Result<()> {
 fn hadoop(mut bytes: &[u8], size: usize, out: &mut Vec<u8>) -> Result<()> {
     let before = out.len();
     while !bytes.is_empty() {
-        let sizes = bytes.first_chunk::<8>().ok_or_else(|| wrong("half a block"))?;
+        let sizes = bytes
+            .first_chunk::<8>()
+            .ok_or_else(|| wrong("half a block"))?;
         let [a, b, c, d, e, f, g, h] = *sizes;
-        let (plain, packed) = (u32::from_be_bytes([a, b, c, d]) as usize, u32::from_be_bytes([e, f, g, h]) as usize);
-        let block = bytes.get(8..8 + packed).ok_or_else(|| wrong("half a block"))?;
+        let (plain, packed) = (
+            u32::from_be_bytes([a, b, c, d]) as usize,
+            u32::from_be_bytes([e, f, g, h]) as usize,
+        );
+        let block = bytes
+            .get(8..8 + packed)
+            .ok_or_else(|| wrong("half a block"))?;
         if out.len() - before + plain > size {
             return Err(wrong("more blocks than the page has room for"));
         }

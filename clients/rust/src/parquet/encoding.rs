@@ -25,7 +25,11 @@ pub(super) fn encoding(number: i64) -> Result<Encoding> {
 /// Checks how many numbers a block of deltas says that it has.
 pub(super) fn delta_total(bytes: &[u8], values: usize) -> Result<()> {
     let header = delta_header(bytes).ok_or_else(|| wrong("a page whose lengths cannot be read"))?;
-    if header.total > values || header.total > MAX_VALUES || header.block > 1 << 16 || header.minis > 512 {
+    if header.total > values
+        || header.total > MAX_VALUES
+        || header.block > 1 << 16
+        || header.minis > 512
+    {
         return Err(wrong("a page of more lengths than it has values"));
     }
     Ok(())
@@ -54,12 +58,22 @@ fn delta_header(bytes: &[u8]) -> Option<Delta> {
     };
     let (block, minis, total) = (number()?, number()?, number()?);
     number()?;
-    Some(Delta { block, minis, total, at })
+    Some(Delta {
+        block,
+        minis,
+        total,
+        at,
+    })
 }
 
 /// Where a block of deltas ends.
 pub(super) fn after_delta(bytes: &[u8]) -> Option<usize> {
-    let Delta { block, minis, total, mut at } = delta_header(bytes)?;
+    let Delta {
+        block,
+        minis,
+        total,
+        mut at,
+    } = delta_header(bytes)?;
     let per_mini = block.checked_div(minis)?;
     let mut left = total.saturating_sub(1);
     while left > 0 {

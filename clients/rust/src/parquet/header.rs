@@ -28,7 +28,10 @@ impl Header {
     /// Reads the header at the beginning of `bytes`; `None` where they end before it, or are none.
     pub(super) fn read(bytes: &[u8]) -> Option<Self> {
         let mut reader = Reader { bytes, at: 0 };
-        let mut header = Self { is_compressed: true, ..Self::default() };
+        let mut header = Self {
+            is_compressed: true,
+            ..Self::default()
+        };
         let mut last = 0;
         loop {
             let (number, kind) = reader.field(last)?;
@@ -46,7 +49,8 @@ impl Header {
         Some(header)
     }
 
-    /// `of`: the field that holds a structure; 5 of a data page, 7 of a dictionary, 8 of a data page of version 2.
+    /// `of`: the field that holds a structure; 5 of a data page, 7 of a dictionary, 8 of a data
+    /// page of version 2.
     fn inner(&mut self, of: i64, reader: &mut Reader<'_>) -> Option<()> {
         let mut last = 0;
         loop {
@@ -72,5 +76,7 @@ impl Header {
 
 /// A size, which is not negative.
 fn size(reader: &mut Reader<'_>) -> Option<usize> {
-    usize::try_from(reader.int()?).ok().filter(|&n| i32::try_from(n).is_ok())
+    usize::try_from(reader.int()?)
+        .ok()
+        .filter(|&n| i32::try_from(n).is_ok())
 }

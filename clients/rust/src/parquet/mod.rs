@@ -1,5 +1,6 @@
-//! Rows of Parquet files, as Hugging Face has data sets: one row group at a time, and nothing is allocated that the file cannot hold.
-//! Reads PLAIN, dictionary, RLE and delta encodings and all codecs but LZO; encrypted files are refused.
+//! Rows of Parquet files, as Hugging Face has data sets: one row group at a time, and nothing is
+//! allocated that the file cannot hold. Reads PLAIN, dictionary, RLE and delta encodings and all
+//! codecs but LZO; encrypted files are refused.
 
 mod codec;
 mod encoding;
@@ -39,8 +40,9 @@ const BATCH: usize = 16;
 
 /// The rows of a Parquet file, read when they are asked for.
 ///
-/// A row is an object by the names of the columns: texts, numbers, truth values, lists and objects are themselves, bytes are a data URI
-/// (`data:;base64,...`), NaN is null. An error ends the iteration.
+/// A row is an object by the names of the columns: texts, numbers, truth values, lists and objects
+/// are themselves, bytes are a data URI (`data:;base64,...`), NaN is null. An error ends the
+/// iteration.
 pub struct Parquet {
     path: PathBuf,
     source: Arc<Source>,
@@ -53,7 +55,10 @@ pub struct Parquet {
 
 impl std::fmt::Debug for Parquet {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Parquet").field("path", &self.path).field("columns", &self.columns).finish_non_exhaustive()
+        f.debug_struct("Parquet")
+            .field("path", &self.path)
+            .field("columns", &self.columns)
+            .finish_non_exhaustive()
     }
 }
 
@@ -70,9 +75,14 @@ impl Parquet {
             let metadata = ParquetMetaDataReader::new().parse_and_finish(&File::open(path)?)?;
             Ok((source, metadata))
         });
-        let (source, metadata) = opened.map_err(|e| at(format!("not a Parquet file that can be read: {e}")))?;
+        let (source, metadata) =
+            opened.map_err(|e| at(format!("not a Parquet file that can be read: {e}")))?;
         let root = metadata.file_metadata().schema_descr().root_schema();
-        let columns: Vec<String> = root.get_fields().iter().map(|f| f.name().to_owned()).collect();
+        let columns: Vec<String> = root
+            .get_fields()
+            .iter()
+            .map(|f| f.name().to_owned())
+            .collect();
         let mut seen = HashSet::new();
         if let Some(twice) = columns.iter().find(|name| !seen.insert(*name)) {
             return Err(at(format!("column {twice:?} stands there twice")));
@@ -103,13 +113,27 @@ impl Parquet {
             if let Some(row) = self.rows.as_mut().and_then(Iterator::next) {
                 let mut left = MAX_ROW;
                 let cell = |(name, field)| Ok((name, value(field, &mut left)?));
-                return row?.into_columns().into_iter().map(cell).collect::<Result<_>>().map(Some);
+                return row?
+                    .into_columns()
+                    .into_iter()
+                    .map(cell)
+                    .collect::<Result<_>>()
+                    .map(Some);
             }
-            let Some(about) = self.metadata.row_groups().get(self.group) else { return Ok(None) };
+            let Some(about) = self.metadata.row_groups().get(self.group) else {
+                return Ok(None);
+            };
             self.group += 1;
-            let group = Group { source: self.source.clone(), about: about.clone() };
+            let group = Group {
+                source: self.source.clone(),
+                about: about.clone(),
+            };
             let schema = self.metadata.file_metadata().schema_descr_ptr();
-            self.rows = Some(TreeBuilder::new().with_batch_size(BATCH).as_iter(schema, &group)?);
+            self.rows = Some(
+                TreeBuilder::new()
+                    .with_batch_size(BATCH)
+                    .as_iter(schema, &group)?,
+            );
         }
     }
 }
@@ -147,7 +171,9 @@ fn check_metadata(source: &Source) -> Result<()> {
         Some(b"PARE") => return Err(wrong("it is encrypted")),
         _ => return Err(wrong("it does not end as one")),
     }
-    let length = tail.first_chunk::<4>().map_or(0, |b| u64::from(u32::from_le_bytes(*b)));
+    let length = tail
+        .first_chunk::<4>()
+        .map_or(0, |b| u64::from(u32::from_le_bytes(*b)));
     if length > MAX_METADATA || length + 12 > source.size {
         return Err(wrong(format!(
             "metadata of {length} bytes; at most {MAX_METADATA}, and no more than the file, are read"
@@ -240,12 +266,26 @@ fn value(field: Field, left: &mut usize) -> Result<Value> {
             format!("data:;base64,{}", STANDARD.encode(bytes.data())).into()
         }
         Field::Group(row) => object(row.into_columns().into_iter(), left)?,
-        Field::ListInternal(list) => {
-            Value::Array(list.elements().iter().map(|field| value(field.clone(), left)).collect::<Result<_>>()?)
-        }
+        Field::ListInternal(list) => Value::Array(
+            list.elements()
+                .iter()
+                .map(|field| value(field.clone(), left))
+                .collect::<Result<_>>()?,
+        ),
         Field::MapInternal(map) => {
-            let name = |key: &Field| if let Field::Str(text) = key { text.clone() } else { key.to_string() };
-            object(map.entries().iter().map(|(key, field)| (name(key), field.clone())), left)?
+            let name = |key: &Field| {
+                if let Field::Str(text) = key {
+                    text.clone()
+                } else {
+                    key.to_string()
+                }
+            };
+            object(
+                map.entries()
+                    .iter()
+                    .map(|(key, field)| (name(key), field.clone())),
+                left,
+            )?
         }
         // Dates, times and decimals, which no rule reads.
         other => other.to_string().into(),
@@ -258,7 +298,9 @@ fn object(cells: impl Iterator<Item = (String, Field)>, left: &mut usize) -> Res
 }
 
 fn take(bytes: usize, left: &mut usize) -> Result<()> {
-    *left = left.checked_sub(bytes).ok_or_else(|| wrong(format!("a row of more than {MAX_ROW} bytes")))?;
+    *left = left
+        .checked_sub(bytes)
+        .ok_or_else(|| wrong(format!("a row of more than {MAX_ROW} bytes")))?;
     Ok(())
 }
 

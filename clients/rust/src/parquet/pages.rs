@@ -1,5 +1,6 @@
-//! The pages of a column, whose sizes are checked before anything is allocated for them. The parquet crate's own reader believes the
-//! headers: one byte that is wrong could cost gigabytes, or the process.
+//! The pages of a column, whose sizes are checked before anything is allocated for them. The
+//! parquet crate's own reader believes the headers: one byte that is wrong could cost gigabytes, or
+//! the process.
 
 use std::fs::File;
 use std::io::{Read as _, Seek, SeekFrom};
@@ -32,7 +33,10 @@ pub(super) struct Source {
 impl Source {
     pub(super) fn new(file: File) -> std::io::Result<Self> {
         let size = file.metadata()?.len();
-        Ok(Self { file: Mutex::new(file), size })
+        Ok(Self {
+            file: Mutex::new(file),
+            size,
+        })
     }
 
     /// Reads `length` bytes from `at` on, all of them within the file.
@@ -64,7 +68,11 @@ impl RowGroupReader for Group {
     }
 
     fn get_column_page_reader(&self, i: usize) -> Result<Box<dyn PageReader>> {
-        let column = self.about.columns().get(i).ok_or_else(|| wrong("no such column"))?;
+        let column = self
+            .about
+            .columns()
+            .get(i)
+            .ok_or_else(|| wrong("no such column"))?;
         Ok(Box::new(Pages::new(self.source.clone(), column)?))
     }
 
@@ -72,7 +80,10 @@ impl RowGroupReader for Group {
         None
     }
 
-    fn get_row_iter(&self, projection: Option<parquet::schema::types::Type>) -> Result<RowIter<'_>> {
+    fn get_row_iter(
+        &self,
+        projection: Option<parquet::schema::types::Type>,
+    ) -> Result<RowIter<'_>> {
         RowIter::from_row_group(projection, self)
     }
 }
@@ -92,10 +103,16 @@ struct Pages {
 
 impl Pages {
     fn new(source: Arc<Source>, column: &ColumnChunkMetaData) -> Result<Self> {
-        let first =
-            column.dictionary_page_offset().into_iter().chain([column.data_page_offset()]).filter(|&at| at > 0).min();
-        let start = u64::try_from(first.unwrap_or(-1)).map_err(|_| wrong("a column begins nowhere"))?;
-        let length = u64::try_from(column.compressed_size()).map_err(|_| wrong("a column of less than nothing"))?;
+        let first = column
+            .dictionary_page_offset()
+            .into_iter()
+            .chain([column.data_page_offset()])
+            .filter(|&at| at > 0)
+            .min();
+        let start =
+            u64::try_from(first.unwrap_or(-1)).map_err(|_| wrong("a column begins nowhere"))?;
+        let length = u64::try_from(column.compressed_size())
+            .map_err(|_| wrong("a column of less than nothing"))?;
         let end = start.checked_add(length).filter(|&end| end <= source.size);
         let descr = column.column_descr();
         Ok(Self {
@@ -136,7 +153,10 @@ impl Pages {
             self.at += length;
             if matches!(header.kind, DATA | DICTIONARY | DATA_V2) {
                 if header.uncompressed > MAX_PAGE {
-                    return Err(wrong(format!("a page of {} bytes, at most {MAX_PAGE} are read", header.uncompressed)));
+                    return Err(wrong(format!(
+                        "a page of {} bytes, at most {MAX_PAGE} are read",
+                        header.uncompressed
+                    )));
                 }
                 let bytes = self.source.read(start, length)?;
                 return self.decode(&header, bytes).map(Some);
@@ -146,11 +166,16 @@ impl Pages {
     }
 
     fn decode(&mut self, header: &Header, bytes: Vec<u8>) -> Result<Page> {
-        let plain = if header.kind == DATA_V2 { header.level_bytes.0 + header.level_bytes.1 } else { 0 };
+        let plain = if header.kind == DATA_V2 {
+            header.level_bytes.0 + header.level_bytes.1
+        } else {
+            0
+        };
         if plain > bytes.len() || plain > header.uncompressed || header.values > i32::MAX as usize {
             return Err(wrong("a page whose header contradicts itself"));
         }
-        let whole = self.codec == Compression::UNCOMPRESSED || (header.kind == DATA_V2 && !header.is_compressed);
+        let whole = self.codec == Compression::UNCOMPRESSED
+            || (header.kind == DATA_V2 && !header.is_compressed);
         let buf = if whole {
             if bytes.len() != header.uncompressed {
                 return Err(wrong("a page whose header contradicts itself"));
@@ -158,7 +183,12 @@ impl Pages {
             Bytes::from(bytes)
         } else {
             let mut out = bytes[..plain].to_vec();
-            decompress(self.codec, &bytes[plain..], header.uncompressed - plain, &mut out)?;
+            decompress(
+                self.codec,
+                &bytes[plain..],
+                header.uncompressed - plain,
+                &mut out,
+            )?;
             Bytes::from(out)
         };
         let encoding = encoding::encoding(header.encoding)?;
@@ -173,7 +203,12 @@ impl Pages {
             if header.values > MAX_VALUES || header.values.saturating_mul(least) > buf.len() {
                 return Err(wrong("a dictionary of more values than it has room for"));
             }
-            return Ok(Page::DictionaryPage { buf, num_values, encoding, is_sorted: header.sorted });
+            return Ok(Page::DictionaryPage {
+                buf,
+                num_values,
+                encoding,
+                is_sorted: header.sorted,
+            });
         }
         self.left -= header.values as i64;
         self.check_values(header, encoding, &buf)?;
@@ -201,10 +236,13 @@ impl Pages {
         })
     }
 
-    /// Refuses an encoding whose own header says how much is allocated, where that is more than the page has values.
+    /// Refuses an encoding whose own header says how much is allocated, where that is more than the
+    /// page has values.
     fn check_values(&self, header: &Header, encoding: Encoding, buf: &Bytes) -> Result<()> {
         let delta = match encoding {
-            Encoding::DELTA_BINARY_PACKED | Encoding::DELTA_LENGTH_BYTE_ARRAY | Encoding::DELTA_BYTE_ARRAY => true,
+            Encoding::DELTA_BINARY_PACKED
+            | Encoding::DELTA_LENGTH_BYTE_ARRAY
+            | Encoding::DELTA_BYTE_ARRAY => true,
             Encoding::PLAIN
             | Encoding::PLAIN_DICTIONARY
             | Encoding::RLE_DICTIONARY
@@ -214,17 +252,27 @@ impl Pages {
         };
         let mut at = header.level_bytes.0 + header.level_bytes.1;
         if header.kind == DATA {
-            for _ in [self.levels.0, self.levels.1].into_iter().filter(|has| *has) {
-                let length = buf.get(at..).and_then(|rest| rest.first_chunk::<4>()).map(|b| u32::from_le_bytes(*b));
+            for _ in [self.levels.0, self.levels.1]
+                .into_iter()
+                .filter(|has| *has)
+            {
+                let length = buf
+                    .get(at..)
+                    .and_then(|rest| rest.first_chunk::<4>())
+                    .map(|b| u32::from_le_bytes(*b));
                 at += 4 + length.ok_or_else(|| wrong("a page without its levels"))? as usize;
             }
         }
-        let values = buf.get(at..).ok_or_else(|| wrong("a page of less than its levels"))?;
+        let values = buf
+            .get(at..)
+            .ok_or_else(|| wrong("a page of less than its levels"))?;
         if delta {
             delta_total(values, header.values)?;
             if encoding == Encoding::DELTA_BYTE_ARRAY {
-                // The lengths of suffixes come after the lengths of prefixes, which are decoded to find them.
-                let rest = after_delta(values).ok_or_else(|| wrong("a page whose lengths cannot be read"))?;
+                // The lengths of suffixes come after the lengths of prefixes, which are decoded to
+                // find them.
+                let rest = after_delta(values)
+                    .ok_or_else(|| wrong("a page whose lengths cannot be read"))?;
                 delta_total(&values[rest..], header.values)?;
             }
         }

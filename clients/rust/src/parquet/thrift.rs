@@ -1,5 +1,5 @@
-//! As much of Thrift's compact protocol as it takes to look at a file's metadata and at the headers of its pages before anything is
-//! allocated for what they say.
+//! As much of Thrift's compact protocol as it takes to look at a file's metadata and at the headers
+//! of its pages before anything is allocated for what they say.
 
 /// Structures in structures, each of which takes a frame of the stack.
 const MAX_DEPTH: usize = 32;
@@ -53,7 +53,8 @@ impl Reader<'_> {
         Some((value >> 1) as i64 ^ -((value & 1) as i64))
     }
 
-    /// Reads the header of a field after the field `last`: its number and type; the number 0 at the end of the structure.
+    /// Reads the header of a field after the field `last`: its number and type; the number 0 at the
+    /// end of the structure.
     pub(super) fn field(&mut self, last: i64) -> Option<(i64, u8)> {
         let byte = self.byte()?;
         match (byte >> 4, byte & 0x0f) {
@@ -66,7 +67,11 @@ impl Reader<'_> {
     /// Reads the header of a list: how many elements of which type.
     pub(super) fn list(&mut self) -> Option<(usize, u8)> {
         let byte = self.byte()?;
-        let count = if byte >> 4 == 15 { usize::try_from(self.unsigned()?).ok()? } else { usize::from(byte >> 4) };
+        let count = if byte >> 4 == 15 {
+            usize::try_from(self.unsigned()?).ok()?
+        } else {
+            usize::from(byte >> 4)
+        };
         // An element takes a byte at least.
         (count <= MAX_LIST && count <= self.bytes.len() - self.at).then_some((count, byte & 0x0f))
     }
@@ -91,7 +96,11 @@ impl Reader<'_> {
                 let (count, of) = self.list()?;
                 for _ in 0..count {
                     // Truth values take a byte in lists alone.
-                    let of = if matches!(of, kind::TRUE | kind::FALSE) { kind::BYTE } else { of };
+                    let of = if matches!(of, kind::TRUE | kind::FALSE) {
+                        kind::BYTE
+                    } else {
+                        of
+                    };
                     self.skip(of, depth + 1)?;
                 }
             }
