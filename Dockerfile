@@ -20,7 +20,7 @@ ENV CUDA_COMPUTE_CAP=${CUDA_COMPUTE_CAP}
 # Kernels that nobody calls are most of a GPU binary; compressed they are 44 MB with everything else, else 79.
 ENV NVCC_APPEND_FLAGS=--compress-mode=size
 WORKDIR /scotoma
-COPY Cargo.toml Cargo.lock build.rs ./
+COPY Cargo.toml Cargo.lock ./
 COPY benches benches
 COPY clients/rust clients/rust
 COPY models models

@@ -101,14 +101,13 @@ gpu-check: tools ## Check and measure on the card of this machine; DEVICE says o
 	target/bench-venv/bin/pip install -q -r tests/goldens/requirements.txt -e $(PY_CLIENT)
 	target/bench-venv/bin/python benches/vs_transformers/gpu.py --device $(DEVICE)
 
-GENERATED := $(PY_CLIENT)/src/scotoma/v1 $(PY_CLIENT)/src/scotoma/_sync $(TS_CLIENT)/src/v1 $(GO_CLIENT)/scotomav1 clients/rust/src/v1
+GENERATED := $(PY_CLIENT)/src/scotoma/v1 $(PY_CLIENT)/src/scotoma/_sync $(TS_CLIENT)/src/v1 $(GO_CLIENT)/scotomav1
 
 proto: test-tools $(VENV)/ready $(TS_CLIENT)/node_modules/ready ## Generate what the clients have of proto/
 	cd proto && ../$(BUF) generate
 	$(VENV)/bin/python -m grpc_tools.protoc -I proto --python_out=$(PY_CLIENT)/src --pyi_out=$(PY_CLIENT)/src \
 		--grpc_python_out=$(PY_CLIENT)/src proto/scotoma/v1/*.proto
 	$(VENV)/bin/python $(PY_CLIENT)/generate.py
-	$(CARGO) run -q --release --locked -p scotoma-generate
 
 goldens: tools ## Capture the goldens anew from Hugging Face transformers, in a venv of its own
 	$(PYTHON) -m venv target/goldens-venv

@@ -45,21 +45,13 @@ pub use keys::Keys;
 pub use registry::{LoadOptions, Placement, Registry};
 pub use sample::sample;
 
+pub use scotoma_proto::v1;
+
 use crate::engine::Engine;
 use crate::model::{Model, SaliencyModel};
 use capture::Kept;
 use judge::Judge;
 use uploads::Uploads;
-
-/// The messages of the contract, which the Rust client has, and its services.
-#[expect(clippy::pedantic, reason = "generated")]
-pub mod v1 {
-    pub use scotoma_client::v1::*;
-    tonic::include_proto!("scotoma.v1");
-
-    /// The descriptor of the contract, for reflection.
-    pub const DESCRIPTOR: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptor.bin"));
-}
 
 /// What a request may hold.
 #[derive(Debug, Clone, Copy)]

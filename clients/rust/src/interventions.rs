@@ -1,6 +1,5 @@
 //! Short ways to write interventions.
 
-use crate::v1::intervention::Kind;
 use crate::v1::occlude_patches::{Choice, Fill};
 use crate::v1::permute_tokens::Scope;
 use crate::v1::swap_projector::Source;
@@ -9,56 +8,6 @@ use crate::v1::{
     RandomPatches, SalientPatches, Stack, SwapProjector, permute_tokens::Source as Order,
     salient_patches::Amount,
 };
-
-/// Every message of an intervention turns into one.
-macro_rules! interventions {
-    ($($name:ident),*) => {
-        $(impl From<v1::$name> for Intervention {
-            fn from(message: v1::$name) -> Self {
-                Self { kind: Some(Kind::$name(message)) }
-            }
-        })*
-    };
-}
-
-interventions!(
-    PermuteTokens,
-    OccludePatches,
-    DropLayers,
-    SwapProjector,
-    BlankImage,
-    ShufflePatches,
-    SelectTokens,
-    ReplaceTokens,
-    RepeatLayers,
-    ExitEarly,
-    AddNoise,
-    Steer,
-    ProjectOut,
-    Scale,
-    Ablate,
-    Patch,
-    KnockOutAttention,
-    PruneTokens
-);
-
-impl From<v1::tokens::Named> for v1::Tokens {
-    fn from(named: v1::tokens::Named) -> Self {
-        Self {
-            set: Some(v1::tokens::Set::Named(named.into())),
-        }
-    }
-}
-
-impl<const N: usize> From<[v1::tokens::Named; N]> for v1::TokenSelector {
-    /// Tokens of any of these sets.
-    fn from(sets: [v1::tokens::Named; N]) -> Self {
-        Self {
-            any_of: sets.into_iter().map(Into::into).collect(),
-            complement: false,
-        }
-    }
-}
 
 /// All values at a hook point, `{l}` for all layers that run.
 pub fn target(point: &str) -> v1::Target {

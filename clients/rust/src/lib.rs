@@ -29,12 +29,7 @@ mod results;
 mod rows;
 mod stream;
 
-/// The messages of the contract.
-#[expect(clippy::all, clippy::pedantic, reason = "generated")]
-pub mod v1 {
-    include!("v1/scotoma.v1.rs");
-    include!("v1/scotoma.v1.serde.rs");
-}
+pub use scotoma_proto::v1;
 
 pub use client::{Client, image, prompt};
 pub use connect::Connect;

@@ -1,30 +1,6 @@
 //! Conversations: messages of words and pictures.
 
-use crate::v1::{ChatMessage, ChatPart, Image, Prompt, Role, chat_part::Part};
-
-impl From<&str> for ChatPart {
-    fn from(text: &str) -> Self {
-        Self {
-            part: Some(Part::Text(text.to_owned())),
-        }
-    }
-}
-
-impl From<String> for ChatPart {
-    fn from(text: String) -> Self {
-        Self {
-            part: Some(Part::Text(text)),
-        }
-    }
-}
-
-impl From<Image> for ChatPart {
-    fn from(image: Image) -> Self {
-        Self {
-            part: Some(Part::Image(image)),
-        }
-    }
-}
+use crate::v1::{ChatMessage, ChatPart, Prompt, Role};
 
 fn message(role: Role, parts: impl IntoIterator<Item = ChatPart>) -> ChatMessage {
     ChatMessage {
