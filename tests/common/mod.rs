@@ -16,6 +16,7 @@ use scotoma::engine::parity::{GoldenSet, Prepared};
 use scotoma::engine::{Client, Job, Pixels, Variant, Work};
 use scotoma::model::{Model, Source};
 use scotoma::server::{Config, Server};
+use scotoma_client::{GenerateRequest, Intervention, prompt, v1};
 
 pub const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/goldens");
 
@@ -150,4 +151,40 @@ pub async fn http(address: &str, line: &str, headers: &str, body: &[u8]) -> Stri
     let mut response = Vec::new();
     stream.read_to_end(&mut response).await.unwrap();
     String::from_utf8_lossy(&response).into_owned()
+}
+
+/// A short question about a picture of the benchmark.
+pub fn ask(interventions: Vec<Intervention>) -> GenerateRequest {
+    GenerateRequest {
+        prompt: Some(prompt("Is there a red circle?", [picture()])),
+        interventions,
+        max_tokens: 8,
+        ..Default::default()
+    }
+}
+
+/// A long answer, of the 1,900 tokens: so hot that all tokens are equally likely, from a seed that
+/// does not draw the end token.
+pub fn long() -> GenerateRequest {
+    let sampling = v1::Sampling {
+        temperature: 100.0,
+        seed: Some(96),
+        ..Default::default()
+    };
+    GenerateRequest {
+        max_tokens: 1900,
+        sampling: Some(sampling),
+        ..ask(vec![])
+    }
+}
+
+/// Waits until `done` holds; gives up after ten seconds.
+pub async fn eventually(what: &str, mut done: impl AsyncFnMut() -> bool) {
+    for _ in 0..1000 {
+        if done().await {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    panic!("{what} did not come about");
 }

@@ -1,8 +1,5 @@
 //! CLIP with both towers against Hugging Face: tests/goldens/capture.py is the only writer of the
 //! embeddings.
-#![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
-
-mod common;
 
 use std::path::Path;
 
@@ -12,7 +9,7 @@ use scotoma::vision::decode;
 
 #[test]
 fn embeddings_are_those_of_hugging_face() {
-    let folder = Path::new(common::FOLDER).join("tiny-clip");
+    let folder = Path::new(crate::common::FOLDER).join("tiny-clip");
     let clip = Clip::load(&Source::Folder(folder.clone()), &Device::Cpu).unwrap();
     let bytes = std::fs::read(folder.join("golden/embeddings.safetensors")).unwrap();
     let golden = candle_core::safetensors::load_buffer(&bytes, &Device::Cpu).unwrap();
@@ -22,7 +19,7 @@ fn embeddings_are_those_of_hugging_face() {
     let pictures: Vec<_> = ["square", "wide", "tall"]
         .iter()
         .map(|name| {
-            let file = Path::new(common::FOLDER).join(format!("pictures/{name}.png"));
+            let file = Path::new(crate::common::FOLDER).join(format!("pictures/{name}.png"));
             decode(&std::fs::read(file).unwrap(), 1 << 20).unwrap()
         })
         .collect();
@@ -52,7 +49,7 @@ fn embeddings_are_those_of_hugging_face() {
         assert!((ours - theirs).abs() <= 1e-5, "{cosines:?} {expected:?}");
     }
     // A LLaVA is no CLIP.
-    let error = Clip::load(&common::source("tiny-next-llama"), &Device::Cpu)
+    let error = Clip::load(&crate::common::source("tiny-next-llama"), &Device::Cpu)
         .unwrap_err()
         .to_string();
     assert!(error.contains("both towers"), "{error}");

@@ -1,15 +1,7 @@
 //! Every command and every flag: with the flag the program does something that it does not do
 //! without it, or the flag stands on a list with a reason. A flag that is new and in neither fails;
 //! so does one that is accepted and changes nothing.
-#![allow(
-    missing_docs,
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::format_push_string,
-    reason = "tests"
-)]
-
-mod common;
+#![allow(clippy::format_push_string, reason = "tests")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -117,7 +109,7 @@ impl Runs {
             });
             classes += &format!("{row}\n");
         }
-        write("picture.png", &common::picture());
+        write("picture.png", &crate::common::picture());
         write("items.tsv", table.as_bytes());
         write(
             "bad.tsv",
@@ -129,7 +121,7 @@ impl Runs {
             "open.tsv",
             b"index\tquestion\tanswer\tcategory\n1\tWhat is it?\tred\trec\n",
         );
-        write("others/1.png", &common::picture());
+        write("others/1.png", &crate::common::picture());
         write("text.txt", b"no certificate");
         let talk = r#"[{"role": "user", "content": [{"type": "image", "path": "picture.png"}, {"type": "text", "text": "Answer in one word: which?"}]}]"#;
         write("talk.json", talk.as_bytes());
@@ -739,7 +731,7 @@ fn paper() {
 }
 
 fn clip() -> String {
-    Path::new(common::FOLDER)
+    Path::new(crate::common::FOLDER)
         .join("tiny-clip")
         .display()
         .to_string()
@@ -850,7 +842,7 @@ fn dataset_demo_bench_and_key() {
     unseen(
         &mut table,
         "--rule",
-        "conventions of single benchmarks, each of which tests/tables.rs has",
+        "conventions of single benchmarks, each of which tests/it/tables.rs has",
     );
     says(
         &mut table,
@@ -874,7 +866,7 @@ fn dataset_demo_bench_and_key() {
     walk("demo", &table);
 
     let mut table = Table::new();
-    let model = PathBuf::from(common::FOLDER)
+    let model = PathBuf::from(crate::common::FOLDER)
         .join("tiny-gqa-tied/model")
         .display()
         .to_string();

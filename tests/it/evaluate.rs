@@ -1,7 +1,4 @@
 //! Evaluate over a real connection, files of benchmarks, and runs that are killed and go on.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic, reason = "tests")]
-
-mod common;
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -9,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use crate::common::Running;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use common::Running;
 use scotoma::api::Judging;
 use scotoma::benchmark::data::{MAX_ROW, Rows};
 use scotoma::benchmark::judge::Task;
@@ -526,7 +523,7 @@ async fn pairs_and_pictures_are_known_by_what_tables_have() {
 
 #[test]
 fn files_are_read_row_by_row() {
-    let png = STANDARD.encode(common::picture());
+    let png = STANDARD.encode(crate::common::picture());
     let table = format!(
         "index\timage\tquestion\thint\tA\tB\tanswer\tcategory\tl2-category\n\
          1\t{png}\t\"Which\n\"\"one\"\"?\"\tnan\tred\tblue\tB\tcolour\tx\r\n\
@@ -554,7 +551,7 @@ fn files_are_read_row_by_row() {
     );
     assert_eq!(
         (first.images[0].clone(), first.field("l2-category")),
-        (common::picture(), "x")
+        (crate::common::picture(), "x")
     );
     let errors: Vec<String> = rows
         .iter()
@@ -630,7 +627,7 @@ fn a_check_names_the_lines() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("items.tsv");
     let (good, bad) = (
-        STANDARD.encode(common::picture()),
+        STANDARD.encode(crate::common::picture()),
         STANDARD.encode(b"no picture"),
     );
     let rows =
@@ -660,9 +657,12 @@ fn a_check_names_the_lines() {
 fn a_row_may_name_the_picture_of_another() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("MME.tsv");
-    let mut other = common::picture();
+    let mut other = crate::common::picture();
     other.extend(b"more");
-    let (first, second) = (STANDARD.encode(common::picture()), STANDARD.encode(&other));
+    let (first, second) = (
+        STANDARD.encode(crate::common::picture()),
+        STANDARD.encode(&other),
+    );
     let rows = format!(
         "index\timage\tquestion\r\n1\t{first}\t\"two\nlines\"\r\n2\t1\tA?\r\n\r\n3\t{second}\tB?\n4\t3\tC?\n5\t2\tD?\n6\t1\tE?\n7\t7\tF?\n"
     );
@@ -675,11 +675,11 @@ fn a_row_may_name_the_picture_of_another() {
             .map_err(ToString::to_string)
     };
     for (i, expected) in [
-        (0, common::picture()),
-        (1, common::picture()),
+        (0, crate::common::picture()),
+        (1, crate::common::picture()),
         (2, other.clone()),
         (3, other),
-        (5, common::picture()),
+        (5, crate::common::picture()),
     ] {
         assert_eq!(picture(i), Ok(expected), "row {i}");
     }

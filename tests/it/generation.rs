@@ -2,14 +2,11 @@
 //! has them; refusals; requests that go before it.
 //!
 //! tests/goldens/capture.py is the only writer of the vectors.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic, reason = "tests")]
-
-mod common;
 
 use std::path::Path;
 use std::sync::Arc;
 
-use common::{Running, goldens, job, model};
+use crate::common::{Running, goldens, job, model};
 use scotoma::engine::{Engine, Event, Limits, Sampling, Work};
 use scotoma::model::{Cutoffs, GenerationConfig, Source};
 use scotoma::server::{Config, ModelSpec, Server};
@@ -183,7 +180,8 @@ fn what_is_not_applied_is_refused_by_name() {
 /// A copy of the set's model with this generation_config.json.
 fn folder(generation: &Value) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    for file in std::fs::read_dir(Path::new(common::FOLDER).join(SET).join("model")).unwrap() {
+    for file in std::fs::read_dir(Path::new(crate::common::FOLDER).join(SET).join("model")).unwrap()
+    {
         let file = file.unwrap();
         std::fs::copy(file.path(), folder.path().join(file.file_name())).unwrap();
     }
@@ -212,7 +210,7 @@ async fn a_request_goes_before_the_file() {
         r#"{"do_sample":true,"max_new_tokens":7,"repetition_penalty":0.05,"top_k":1}"#
     );
     let mut ask = async |sampling: Asked, max_tokens: u32| {
-        let prompt = Some(prompt("Is there a red circle?", [common::picture()]));
+        let prompt = Some(prompt("Is there a red circle?", [crate::common::picture()]));
         let request = GenerateRequest {
             prompt,
             sampling: Some(sampling),
@@ -284,7 +282,9 @@ async fn a_request_goes_before_the_file() {
         "{other:?}"
     );
     let images = vec![scotoma_client::v1::Image {
-        source: Some(scotoma_client::v1::image::Source::Data(common::picture())),
+        source: Some(scotoma_client::v1::image::Source::Data(
+            crate::common::picture(),
+        )),
     }];
     for record in [record, drawn_record] {
         let request = VerifyRequest {
@@ -299,7 +299,7 @@ async fn a_request_goes_before_the_file() {
             suppress_tokens: vec![9999],
             ..Asked::default()
         };
-        let prompt = Some(prompt("?", [common::picture()]));
+        let prompt = Some(prompt("?", [crate::common::picture()]));
         let request = GenerateRequest {
             prompt,
             sampling: Some(sampling),

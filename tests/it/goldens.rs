@@ -2,22 +2,13 @@
 //! tokens.
 //!
 //! tests/goldens/capture.py is the only writer of the goldens.
-#![allow(
-    missing_docs,
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    clippy::panic,
-    reason = "tests"
-)]
-
-mod common;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::common::{goldens, job, model};
 use candle_core::{DType, Device};
-use common::{goldens, job, model};
 use scotoma::engine::parity::{GoldenSet, Prepared, TOLERANCE, kind};
 use scotoma::engine::{Engine, Event, Limits, Sampling, Work};
 use scotoma::model::{Message, MessagePart, Model, Role, Source};
@@ -186,7 +177,7 @@ fn every_row_of_the_hook_table_fires() {
 #[test]
 fn one_changed_weight_is_found() {
     let folder = tempfile::tempdir().unwrap();
-    let original = Path::new(common::FOLDER).join("tiny-onevision/model");
+    let original = Path::new(crate::common::FOLDER).join("tiny-onevision/model");
     for file in std::fs::read_dir(&original).unwrap() {
         let file = file.unwrap();
         std::fs::copy(file.path(), folder.path().join(file.file_name())).unwrap();

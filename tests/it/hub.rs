@@ -1,8 +1,5 @@
 //! The hub, played by a server in this process that speaks its HTTP protocol: fresh, cached, broken
 //! off and resumed, wrong digest, offline, gated.
-#![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
-
-mod common;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -125,7 +122,7 @@ struct Setting {
 
 impl Setting {
     async fn new() -> Self {
-        Self::of(Path::new(common::FOLDER).join("tiny-gqa-tied/model")).await
+        Self::of(Path::new(crate::common::FOLDER).join("tiny-gqa-tied/model")).await
     }
 
     /// The hub with one repository, whose files are those of `folder`.

@@ -1,19 +1,10 @@
 //! Interventions over the wire: captures, records that replay, random lists; and what they share
 //! with other languages.
-#![allow(
-    missing_docs,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "tests"
-)]
-
-mod common;
 
 use std::path::Path;
 
+use crate::common::{Running, picture};
 use candle_core::{DType, Device, Tensor};
-use common::{Running, picture};
 use proptest::prelude::*;
 use prost::Message;
 use scotoma::api::v1 as server;
@@ -549,7 +540,7 @@ fn random_choices_are_those_of_the_vectors() {
 
 #[test]
 fn a_saliency_model_looks_where_its_reference_looks() {
-    let folder = Path::new(common::FOLDER).join("tiny-dino");
+    let folder = Path::new(crate::common::FOLDER).join("tiny-dino");
     let model = SaliencyModel::load("dino", &Source::Folder(folder.clone()), &Device::Cpu).unwrap();
     let golden =
         candle_core::safetensors::load(folder.join("golden/attention.safetensors"), &Device::Cpu)
@@ -559,7 +550,8 @@ fn a_saliency_model_looks_where_its_reference_looks() {
         .unwrap()
         .to_vec2()
         .unwrap();
-    let bytes = std::fs::read(Path::new(common::FOLDER).join("pictures/square.png")).unwrap();
+    let bytes =
+        std::fs::read(Path::new(crate::common::FOLDER).join("pictures/square.png")).unwrap();
     let view = vision::decode(&bytes, 1 << 20).unwrap();
     for (head, expected) in expected.iter().enumerate() {
         let found = model.attention(&view, Some(head)).unwrap();
@@ -582,7 +574,7 @@ fn a_saliency_model_looks_where_its_reference_looks() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_resident_dino_says_what_is_hidden() {
-    let folder = Path::new(common::FOLDER).join("tiny-dino");
+    let folder = Path::new(crate::common::FOLDER).join("tiny-dino");
     let spec = ModelSpec::new("shapes", scotoma::model::shapes());
     let saliency = vec![("dino".to_owned(), Source::Folder(folder))];
     let server = Running::start(Config {

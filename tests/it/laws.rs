@@ -1,12 +1,9 @@
 //! Laws, bit for bit on the CPU: what must not change an answer does not change one bit of it.
-#![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
-
-mod common;
 
 use std::sync::Arc;
 
+use crate::common::{goldens, job, model};
 use candle_core::{DType, Device, Tensor};
-use common::{goldens, job, model};
 use scotoma::api::interventions_from_json;
 use scotoma::engine::parity::{Prepared, Resident};
 use scotoma::engine::{Engine, Event, Events, Limits, Sampling, Work};

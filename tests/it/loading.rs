@@ -1,12 +1,4 @@
 //! Damaged checkpoints: an error that names the file and the tensor, never a panic.
-#![allow(
-    missing_docs,
-    clippy::expect_used,
-    clippy::unwrap_used,
-    reason = "tests"
-)]
-
-mod common;
 
 use std::io::{Cursor, Write};
 use std::path::{Path, PathBuf};
@@ -29,7 +21,9 @@ struct Copy(TempDir);
 impl Copy {
     fn of(set: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        for file in std::fs::read_dir(Path::new(common::FOLDER).join(set).join("model")).unwrap() {
+        for file in
+            std::fs::read_dir(Path::new(crate::common::FOLDER).join(set).join("model")).unwrap()
+        {
             let file = file.unwrap();
             std::fs::copy(file.path(), folder.path().join(file.file_name())).unwrap();
         }
@@ -486,7 +480,7 @@ proptest! {
 
     #[test]
     fn changed_pictures_never_panic(changes in prop::collection::vec(any::<(prop::sample::Index, u8)>(), 1..8)) {
-        let mut bytes = common::picture();
+        let mut bytes = crate::common::picture();
         let length = bytes.len();
         for (at, value) in changes {
             bytes[at.index(length)] = value;
@@ -559,7 +553,7 @@ fn original() -> Copy {
 fn folders_of_the_original_repository() {
     let copy = original();
     let model = copy.load().unwrap();
-    let goldens = common::goldens(SAFETENSORS);
+    let goldens = crate::common::goldens(SAFETENSORS);
     let plain = goldens.cases.iter().find(|c| c.name == "two").unwrap();
     let (error, point) = goldens
         .compare(&model, plain)

@@ -1,11 +1,5 @@
 //! Decoded pictures of every kind against Pillow's (tests/goldens/pictures.json, written by
 //! pictures.py), and what becomes of files that are no pictures.
-#![allow(
-    missing_docs,
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "tests that print a table"
-)]
 
 use std::collections::BTreeMap;
 

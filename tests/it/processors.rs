@@ -1,17 +1,9 @@
 //! Pixel values of 210 pictures a family by each image processor, to the bit
 //! (tests/goldens/processors.json, written by processors.py).
-#![allow(
-    missing_docs,
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "tests that print a table"
-)]
-
-mod common;
 
 use std::collections::BTreeMap;
 
-use common::{Running, picture, source};
+use crate::common::{Running, picture, source};
 use scotoma::server::{Config, ModelSpec};
 use scotoma::vision::{Processor, ProcessorBackend, Rgb, Size, Tiling};
 use scotoma_client::{Error, GenerateRequest, prompt, v1};
@@ -243,13 +235,14 @@ struct Expected {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_pictures_are_padded_or_tiled_as_transformers_does_it() {
     let golden: Several = serde_json::from_slice(
-        &std::fs::read(format!("{}/multi-image.json", common::FOLDER)).unwrap(),
+        &std::fs::read(format!("{}/multi-image.json", crate::common::FOLDER)).unwrap(),
     )
     .unwrap();
     let server = serving("tiny-onevision", None).await;
     let mut client = server.client().await;
-    let file =
-        |name: &String| std::fs::read(format!("{}/pictures/{name}.png", common::FOLDER)).unwrap();
+    let file = |name: &String| {
+        std::fs::read(format!("{}/pictures/{name}.png", crate::common::FOLDER)).unwrap()
+    };
     let pictures: Vec<Vec<u8>> = golden.pictures.iter().map(file).collect();
     let cases = [
         (v1::MultiImage::Unspecified, &golden.padded),

@@ -1,6 +1,5 @@
 //! proto/interventions.md: a page on every intervention, made from the comments of the contract.
 //! With UPDATE_REFERENCE set it is written; else it must be what the contract says.
-#![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -12,8 +11,8 @@ use prost_types::{DescriptorProto, EnumDescriptorProto, FileDescriptorProto};
 /// Comments by their place in the file.
 type Comments = HashMap<Vec<i32>, String>;
 
-const HEAD: &str = "# Interventions\n\nMade from intervention.proto by tests/reference.rs; change the contract, not this page \
-    (`UPDATE_REFERENCE=1 cargo test --release --test reference`). A request lists interventions; in canonical JSON one is \
+const HEAD: &str = "# Interventions\n\nMade from intervention.proto by tests/it/reference.rs; change the contract, not this page \
+    (`UPDATE_REFERENCE=1 cargo test --release --test it reference::`). A request lists interventions; in canonical JSON one is \
     `{\"NAME\": {FIELDS}}`, names in camelCase. The formula, its source and its law stand at the head of each file in \
     src/intervention/.\n\n";
 

@@ -1,8 +1,5 @@
 //! Results files: locked while a run writes them, refused to another run with what differs, whole
 //! after a server has gone.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic, reason = "tests")]
-
-mod common;
 
 use std::fs::OpenOptions;
 use std::io::Write as _;
@@ -10,9 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::common::Running;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use common::Running;
 use scotoma::benchmark::shapes;
 use scotoma::server::Config;
 use scotoma_client::v1::evaluate_header::Rules;
@@ -351,7 +348,7 @@ fn a_server_that_goes_down_leaves_no_error_behind() {
 async fn runs_of_many_requests_end_with_an_error_when_the_server_goes_down() {
     let server = Running::start(Config::shapes()).await;
     let (mut client, mut other) = (server.client().await, server.client().await);
-    let picture = common::picture();
+    let picture = crate::common::picture();
     let generate = GenerateRequest {
         prompt: Some(prompt("Which?", [picture])),
         max_tokens: 4,

@@ -1,6 +1,5 @@
 //! Canvas, visual tokens and pixel values of 200 random sizes a family, as Hugging Face's
 //! processors make them (tests/goldens/sizes.json, written by capture.py).
-#![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
 use scotoma::model::ImageTokens;
 use scotoma::vision::{Processor, Rgb, Size, Tiling, best_canvas};

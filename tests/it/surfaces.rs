@@ -1,5 +1,4 @@
 //! Text that users build on: a change shows in the review of its snapshot.
-#![allow(missing_docs, reason = "tests")]
 
 use scotoma::nn::HOOK_TABLE;
 use scotoma::telemetry::METRICS;

@@ -1,13 +1,10 @@
 //! Sweeps: what variants share changes no bit of them, and every cell of every variant is computed
 //! once.
-#![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
-
-mod common;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use common::{Running, goldens, metric, model, picture, scrape, variant};
+use crate::common::{Running, goldens, model, picture, variant};
 use scotoma::api::interventions_from_json;
 use scotoma::engine::parity::{GoldenSet, Resident};
 use scotoma::engine::planner::{Program, Row, checkpoint_rows, schedule};
@@ -712,48 +709,5 @@ async fn a_picture_is_named_by_its_handle() {
             .unwrap_err()
             .code(),
         Some(Code::InvalidArgument)
-    );
-}
-
-/// Whoever leaves in the middle of sweeps frees what they held, and the metrics say what was
-/// shared.
-#[tokio::test(flavor = "multi_thread")]
-async fn leavers_free_their_memory() {
-    let server = Running::start(Config::shapes()).await;
-    let mut streams = Vec::new();
-    for _ in 0..16 {
-        let mut client = server.client().await;
-        let request = SweepRequest {
-            input: Some(Input::Generate(question(vec![]))),
-            grid: Some(grid(8, 50)),
-            ..Default::default()
-        };
-        let mut stream = client.sweep(request).await.unwrap();
-        stream.message().await.unwrap();
-        streams.push(stream);
-    }
-    drop(streams);
-    let mut client = server.client().await;
-    client
-        .generate(question(vec![]))
-        .await
-        .unwrap()
-        .finish()
-        .await
-        .unwrap();
-    for _ in 0..200 {
-        let text = scrape(&server.address).await;
-        if metric(&text, "scotoma_requests_running") == 0.0
-            && metric(&text, "scotoma_checkpoint_bytes") == 0.0
-        {
-            assert!(metric(&text, "scotoma_rows_reused_total") > 0.0);
-            assert!(metric(&text, "scotoma_kv_cache_bytes") < 64e6);
-            return;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
-    panic!(
-        "something is still held:\n{}",
-        scrape(&server.address).await
     );
 }

@@ -1,15 +1,6 @@
 //! Chat templates: prompts and token ids as transformers makes them, where they are looked for, and
 //! what a crafted one may cost.
-#![allow(
-    missing_docs,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::print_stdout,
-    clippy::type_complexity,
-    reason = "tests"
-)]
-
-mod common;
+#![allow(clippy::type_complexity, reason = "tests")]
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -544,8 +535,8 @@ mod requests {
         Finished, GenerateRequest, VerifyRequest, assistant, image, messages, prompt, system, user,
     };
 
-    use super::common::{Running, picture};
     use super::goldens;
+    use crate::common::{Running, picture};
 
     fn question() -> ChatMessage {
         user([image(picture()).into(), "Is there a red circle?".into()])

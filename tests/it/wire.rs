@@ -1,42 +1,16 @@
 //! Over the wire: a real server, the real client, and what happens to bad input, leavers and
 //! deadlines.
-#![allow(
-    missing_docs,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "tests"
-)]
 
-mod common;
-
-use std::time::Duration;
-
-use common::{Running, http, metric, picture, scrape};
+use crate::common::{Running, ask, eventually, http, long, picture, scrape};
 use scotoma::server::Config;
-use scotoma_client::v1::{
-    self, benchmark_service_client::BenchmarkServiceClient, evaluate_header::Rules,
-    generate_response::Event, inference_service_client::InferenceServiceClient,
-};
+use scotoma_client::v1;
 use scotoma_client::{
     Client, Connect, Error, GenerateRequest, Intervention, ScoreRequest, drop_layers,
     drop_tower_layers, occlude_at_random, occlude_salient, permute_tokens, prompt,
     swap_projector_at_random, swap_projector_by_identity, swap_projector_by_name,
 };
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{mpsc, watch};
-use tokio_stream::wrappers::ReceiverStream;
+use tokio::net::TcpListener;
 use tonic::Code;
-
-fn ask(interventions: Vec<Intervention>) -> GenerateRequest {
-    GenerateRequest {
-        prompt: Some(prompt("Is there a red circle?", [picture()])),
-        interventions,
-        max_tokens: 8,
-        ..Default::default()
-    }
-}
 
 async fn generate(client: &mut Client, request: GenerateRequest) -> Result<v1::Finished, Error> {
     client.generate(request).await?.finish().await
@@ -694,25 +668,6 @@ async fn identity_needs_equal_widths() {
     assert_eq!(record.plan[0].resolutions[0].digest, "identity");
 }
 
-/// A long answer, of the 1,900 tokens: so hot that all tokens are equally likely, from a seed that
-/// does not draw the end token.
-fn long() -> GenerateRequest {
-    let sampling = v1::Sampling {
-        temperature: 100.0,
-        seed: Some(96),
-        ..Default::default()
-    };
-    GenerateRequest {
-        max_tokens: 1900,
-        sampling: Some(sampling),
-        ..ask(vec![])
-    }
-}
-
-async fn running_requests(address: &str) -> f64 {
-    metric(&scrape(address).await, "scotoma_requests_running")
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_browser_reaches_the_server_by_grpc_web() {
     let server = Running::start(config()).await;
@@ -748,172 +703,6 @@ async fn a_browser_reaches_the_server_by_grpc_web() {
         response.contains("access-control-allow-headers: authorization"),
         "{response}"
     );
-}
-
-/// Waits until `done` holds; gives up after ten seconds.
-async fn eventually(what: &str, mut done: impl AsyncFnMut() -> bool) {
-    for _ in 0..1000 {
-        if done().await {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("{what} did not come about");
-}
-
-// The gauges belong to the process, so these three share one test.
-#[tokio::test(flavor = "multi_thread")]
-async fn leavers_deadlines_and_full_queues() {
-    let mut config = config();
-    config.engine.queue = 1;
-    config.engine.running = 1;
-    let server = Running::start(config).await;
-    let mut client = server.client().await;
-
-    let mut answer = client.generate(long()).await.unwrap();
-    answer.next().await.unwrap();
-    // The gauge belongs to the process: an engine of another test may have had the last word for a
-    // moment.
-    eventually("a running request", async || {
-        running_requests(&server.address).await >= 1.0
-    })
-    .await;
-    // One runs, one may wait, the third is refused and told when to come back.
-    let waiting = client.generate(ask(vec![])).await.unwrap();
-    let error = generate(&mut client, ask(vec![])).await.unwrap_err();
-    let Error::Server {
-        code,
-        reason,
-        retry_after,
-        ..
-    } = error
-    else {
-        panic!("{error}")
-    };
-    assert_eq!(
-        (code, reason.as_deref()),
-        (Code::ResourceExhausted, Some("QUEUE_FULL"))
-    );
-    assert!(retry_after.is_some_and(|d| d > Duration::ZERO));
-    // Who leaves makes room.
-    drop(answer);
-    waiting.finish().await.unwrap();
-    eventually("an empty batch", async || {
-        running_requests(&server.address).await < 1.0
-    })
-    .await;
-
-    let mut request = tonic::Request::new(long());
-    request.set_timeout(Duration::from_millis(150));
-    let error = match client.generate(request).await {
-        Ok(answer) => answer.finish().await.unwrap_err(),
-        Err(error) => error,
-    };
-    assert!(
-        matches!(error.code(), Some(Code::DeadlineExceeded | Code::Cancelled)),
-        "{error}"
-    );
-    eventually("an empty batch", async || {
-        running_requests(&server.address).await < 1.0
-    })
-    .await;
-
-    // The server's own word in the trailers, seen by a client that keeps no clock.
-    let mut raw = InferenceServiceClient::connect(server.address.clone())
-        .await
-        .unwrap();
-    let mut request = tonic::Request::new(long());
-    request
-        .metadata_mut()
-        .insert("grpc-timeout", "150m".parse().unwrap());
-    let status = match raw.generate(request).await {
-        // On a busy machine it may pass before the stream begins.
-        Err(status) => status,
-        Ok(stream) => {
-            let mut stream = stream.into_inner();
-            loop {
-                match stream.message().await {
-                    Ok(Some(message)) => {
-                        assert!(!matches!(message.event, Some(Event::Finished(_))))
-                    }
-                    Ok(None) => panic!("ended well"),
-                    Err(status) => break status,
-                }
-            }
-        }
-    };
-    assert_eq!(status.code(), Code::DeadlineExceeded, "{status}");
-}
-
-/// A way to a server that can lose everything on it without a word, as networks do: its address,
-/// and what makes it do so.
-async fn relay(to: &str) -> (String, watch::Sender<bool>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let (address, to) = (
-        format!("http://{}", listener.local_addr().unwrap()),
-        to.trim_start_matches("http://").to_owned(),
-    );
-    let (lose, lost) = watch::channel(false);
-    tokio::spawn(async move {
-        while let Ok((client, _)) = listener.accept().await {
-            let (from_client, to_client) = client.into_split();
-            let (from_server, to_server) = TcpStream::connect(&to).await.unwrap().into_split();
-            tokio::spawn(carry(from_client, to_server, lost.clone()));
-            tokio::spawn(carry(from_server, to_client, lost.clone()));
-        }
-    });
-    (address, lose)
-}
-
-async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut lost: watch::Receiver<bool>) {
-    let mut buffer = vec![0; 1 << 16];
-    while let Ok(count @ 1..) = from.read(&mut buffer).await {
-        if !*lost.borrow() && to.write_all(&buffer[..count]).await.is_err() {
-            break;
-        }
-    }
-    // Not even an end is told.
-    if *lost.borrow() {
-        let _ = lost.wait_for(|lost| !lost).await;
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn who_falls_silent_is_given_up() {
-    let server = Running::start(Config {
-        keepalive: Duration::from_secs(1),
-        ..config()
-    })
-    .await;
-    let (address, lose) = relay(&server.address).await;
-    let mut service = BenchmarkServiceClient::connect(address).await.unwrap();
-    let (questions, asked) = mpsc::channel(1);
-    let header = v1::EvaluateHeader {
-        rules: Some(Rules::Rule("shapes".into())),
-        ..Default::default()
-    };
-    let event = Some(v1::evaluate_request::Event::Header(header));
-    questions.send(v1::EvaluateRequest { event }).await.unwrap();
-    let mut stream = service
-        .evaluate(ReceiverStream::new(asked))
-        .await
-        .unwrap()
-        .into_inner();
-    assert!(stream.message().await.unwrap().is_some());
-    let cancelled = async || {
-        let of_evaluate = |line: &str| {
-            line.contains("method=\"Evaluate\"") && line.contains("code=\"Cancelled\"")
-        };
-        scrape(&server.address).await.lines().any(of_evaluate)
-    };
-    // A connection that answers lives on, however long nothing is asked.
-    tokio::time::sleep(Duration::from_millis(2500)).await;
-    assert!(!cancelled().await);
-    lose.send(true).unwrap();
-    eventually("the server lets go", cancelled).await;
-    drop((questions, stream, lose));
-    server.stop.send(()).unwrap();
-    server.task.await.unwrap().unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -965,79 +754,6 @@ async fn a_server_that_goes_down_finishes_what_runs() {
     server.task.await.unwrap().unwrap();
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_scrape_agrees_with_the_table() {
-    use scotoma::telemetry::{Kind, METRICS};
-    let server = Running::start(config()).await;
-    let mut client = server.client().await;
-    generate(&mut client, ask(vec![permute_tokens(1)]))
-        .await
-        .unwrap();
-    let mut check = client.check_parity("").await.unwrap();
-    let mut report = None;
-    while let Some(response) = check.message().await.unwrap() {
-        report = response.event;
-    }
-    let Some(v1::check_parity_response::Event::Report(report)) = report else {
-        panic!("no report")
-    };
-    assert!(
-        report.passed && report.max_relative_error > 0.0,
-        "{report:?}"
-    );
-    eventually("a counted request", async || {
-        scrape(&server.address).await.contains(r#"code="Ok""#)
-    })
-    .await;
-    let text = scrape(&server.address).await;
-    let types: Vec<(&str, &str)> = text
-        .lines()
-        .filter_map(|l| l.strip_prefix("# TYPE "))
-        .filter_map(|l| l.split_once(' '))
-        .collect();
-    for (name, kind) in &types {
-        let row = METRICS
-            .iter()
-            .find(|m| m.name == *name)
-            .unwrap_or_else(|| panic!("{name} is not in the table"));
-        let expected = match row.kind {
-            Kind::Counter => "counter",
-            Kind::Gauge => "gauge",
-            Kind::Histogram => "histogram",
-        };
-        assert_eq!(*kind, expected, "{name}");
-    }
-    // Rejections and judges happen in other tests, or not at all.
-    let elsewhere = [
-        "scotoma_requests_rejected_total",
-        "scotoma_judge_requests_total",
-    ];
-    for row in METRICS.iter().filter(|m| !elsewhere.contains(&m.name)) {
-        assert!(
-            types.iter().any(|t| t.0 == row.name),
-            "{} was not scraped",
-            row.name
-        );
-        let sample = if row.kind == Kind::Histogram {
-            format!("{}_count{{", row.name)
-        } else {
-            format!("{}{{", row.name)
-        };
-        let line = text.lines().find(|l| l.starts_with(&sample));
-        for label in row.labels {
-            assert!(
-                line.is_some_and(|l| l.contains(&format!("{label}=\""))),
-                "{} lacks label {label}",
-                row.name
-            );
-        }
-    }
-    assert!(
-        text.contains(r#"method="Generate",model="shapes",code="Ok""#),
-        "the status at the end of the stream"
-    );
-}
-
 /// A server whose clients may load, with room for `budget` bytes.
 async fn open(budget: u64) -> (Running, Client) {
     let mut config = config();
@@ -1048,7 +764,7 @@ async fn open(budget: u64) -> (Running, Client) {
 }
 
 fn tiny(set: &str) -> String {
-    format!("{}/{set}/model", common::FOLDER)
+    format!("{}/{set}/model", crate::common::FOLDER)
 }
 
 async fn load(client: &mut Client, name: &str, place: &str) -> Result<v1::ModelInfo, Error> {
@@ -1149,12 +865,14 @@ async fn models_come_and_go() {
         "ORGANISATION/NAME",
     );
     refused(
-        &load(&mut client, "x", common::FOLDER).await.unwrap_err(),
+        &load(&mut client, "x", crate::common::FOLDER)
+            .await
+            .unwrap_err(),
         Code::InvalidArgument,
         "config.json",
     );
 
-    let projector = format!("{}/tiny-next-llama/mm_projector.bin", common::FOLDER);
+    let projector = format!("{}/tiny-next-llama/mm_projector.bin", crate::common::FOLDER);
     let info = client
         .load_projector("next", "second", &projector)
         .await

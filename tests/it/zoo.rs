@@ -1,20 +1,12 @@
 //! Tiny checkpoints in the layouts of real repositories (tests/zoo): each answers as transformers
 //! does, or is refused with an error that is a snapshot.
-#![allow(
-    missing_docs,
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "tests"
-)]
-
-mod common;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{Cursor, Write as _};
 use std::path::Path;
 
-use common::Running;
+use crate::common::Running;
 use half::{bf16, f16};
 use scotoma_client::{Client, Error, v1};
 use serde::Deserialize;
@@ -224,8 +216,12 @@ async fn load(
 
 /// The largest difference of log-probs, and whether the tokens are those of the reference.
 async fn compare(client: &mut Client, case: &Case) -> Result<(f64, bool), Error> {
-    let picture =
-        std::fs::read(format!("{}/pictures/{}.png", common::FOLDER, case.picture)).unwrap();
+    let picture = std::fs::read(format!(
+        "{}/pictures/{}.png",
+        crate::common::FOLDER,
+        case.picture
+    ))
+    .unwrap();
     let image = v1::Image {
         source: Some(v1::image::Source::Data(picture)),
     };

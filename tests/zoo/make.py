@@ -4,7 +4,7 @@
 
 A row is a file `rows/NAME.json`: the text files of a folder, the name, dtype and shape of each tensor in each weight file, and
 the reference: for two pictures the 20 likeliest first tokens with their log-probs, and 6 greedy tokens. Weights are not stored:
-`values` draws them from a tensor's name, here and in tests/zoo.rs alike. A row without a reference is one that must be refused;
+`values` draws them from a tensor's name, here and in tests/it/zoo.rs alike. A row without a reference is one that must be refused;
 its message is a snapshot of the test.
 
 Rows of transformers layouts are loaded from the folder by transformers itself. Folders of the original LLaVA, which transformers

@@ -43,7 +43,7 @@ def row(function):
 
 
 def values(seed: str, shape: list[int]) -> torch.Tensor:
-    """The values of a tensor by the name `seed`: uniform in -a..a, norms around 1. In f32, to the bit as tests/zoo.rs draws them."""
+    """The values of a tensor by the name `seed`: uniform in -a..a, norms around 1. In f32, to the bit as tests/it/zoo.rs draws them."""
     start = np.uint64(struct.unpack("<Q", blake3.blake3(seed.encode()).digest()[:8])[0])
     with np.errstate(over="ignore"):
         z = (np.arange(math.prod(shape), dtype=np.uint64) + start) * np.uint64(0x9E3779B97F4A7C15)

@@ -1,0 +1,37 @@
+//! Integration tests: one crate, so that the server is linked once for all of them. Run a part with
+//! `cargo test --test it NAME::`.
+//!
+//! A test that reads or changes what belongs to the whole process (metrics, memory, the panic
+//! hook) stands in tests/process.rs instead.
+#![allow(
+    missing_docs,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "tests"
+)]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod clip;
+mod command_line;
+mod evaluate;
+mod generation;
+mod goldens;
+mod hub;
+mod interventions;
+mod laws;
+mod loading;
+mod pictures;
+mod processors;
+mod reference;
+mod results;
+mod sizes;
+mod surfaces;
+mod sweeps;
+mod tables;
+mod templates;
+mod wire;
+mod zoo;
