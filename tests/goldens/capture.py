@@ -70,6 +70,7 @@ from transformers import (
 from transformers.image_processing_utils import get_patch_output_size, select_best_resolution
 from transformers.utils import cached_file
 
+from families import OTHERS, kind_of
 from interventions import Changes, Draws, donor_picture
 from transformers.models.llava.image_processing_pil_llava import LlavaImageProcessorPil
 from transformers.models.llava_next.image_processing_pil_llava_next import LlavaNextImageProcessorPil
@@ -90,7 +91,7 @@ FEWER = (
     "exit", "exit-tower", "noise-additive", "noise-scores", "steer", "steer-head", "project-tower", "scale-pattern", "ablate",
     "patch", "knock-out", "prune", "prune-all-look", "composed-0",
 )  # fmt: skip
-SETS = (*TINY, *DECODERS, "shapes")
+SETS = (*TINY, *DECODERS, *OTHERS, "shapes")
 NEXT_PINPOINTS = [[1, 2], [2, 1], [2, 2], [3, 1], [1, 3]]
 ONEVISION_PINPOINTS = [[rows, columns] for rows in range(1, 7) for columns in range(1, 7)]
 
@@ -233,6 +234,8 @@ def tiny(name: str) -> PreTrainedModel:
     """A seeded checkpoint whose norms, biases and projector are not at their initial values."""
     if name in DECODERS:
         model = tiny_decoder(name)
+    elif name in OTHERS:
+        model = OTHERS[name].tiny(vocabulary())
     elif name.startswith("tiny-next"):
         model = tiny_next(name)
     elif name == "tiny-onevision":
@@ -282,6 +285,9 @@ def save_tiny(name: str) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     model = tiny(name)
     model.save_pretrained(folder)
+    if name in OTHERS:
+        OTHERS[name].save(folder)
+        return with_second(name, model)
     for file in TOKENIZER_FILES:
         shutil.copy(SHAPES / file, folder / file)
     square = {"height": 28, "width": 28}
@@ -298,9 +304,14 @@ def save_tiny(name: str) -> Path:
     else:
         LlavaImageProcessorPil(size={"shortest_edge": 28}, crop_size=square, do_pad=True).save_pretrained(folder)
         rename_and_shard(folder)
+    return with_second(name, model)
+
+
+def with_second(name: str, model: PreTrainedModel) -> Path:
+    """The checkpoint of a set, with a second projector beside it."""
     second = {k: v.float().flip(0).to(torch.bfloat16).contiguous() for k, v in projector_weights(model).items()}
     save_file(second, HERE / name / "second_projector.safetensors")
-    return folder
+    return HERE / name / "model"
 
 
 def projector_weights(model: PreTrainedModel) -> dict[str, torch.Tensor]:
@@ -421,14 +432,17 @@ def features_of(config) -> tuple[str, list[int]]:
 class Recorder:
     """Records the value at every hook point, as rows, and applies changes on the way."""
 
-    def __init__(self, model: PreTrainedModel, changes: Changes) -> None:
-        self.model, self.changes = model, changes
+    def __init__(self, model: PreTrainedModel, changes: Changes, family=None, views: list[torch.Tensor] = ()) -> None:
+        self.model, self.changes, self.family, self.views = model, changes, family, views
         self.values: dict[str, torch.Tensor] = {}
         self.handles: list = []
         self.layers: dict[int, tuple[str, int]] = {}
         """By id of an attention module: its prefix and its layer."""
-        self.layer = 0
+        self.at = ""
+        """The prefix of the attention that runs."""
         self.recording = self.active = True
+        self.pictures: dict[str, list[torch.Tensor]] | None = None
+        """By name: the values of each picture, where a tower sees them one by one."""
 
     def keep(self, name: str, value: torch.Tensor, *, heads: str = "") -> torch.Tensor:
         """Changes and records a value (B, R, D). `heads`: "flat" where R x (H Dh), "first" where (B, H, R, Dh or S)."""
@@ -449,17 +463,25 @@ class Recorder:
                 gone = set(self.changes.left_before(1 << 30))
                 kept = kept[:, [i for i in range(kept.shape[1]) if i not in gone]]
             self.values[name] = kept.detach().contiguous().clone()
+            if self.pictures is not None and not name.startswith("language_model"):
+                self.pictures.setdefault(name, []).append(self.values[name])
+                self.values[name] = torch.cat([value.flatten() for value in self.pictures[name]])
         rows = rows.flatten(-2) if heads == "flat" else rows
         return rows.transpose(1, 2) if heads == "first" else rows
+
+    def next_picture(self) -> None:
+        """The tower sees one more picture by itself."""
+        if self.active:
+            self.pictures = self.pictures or {}
 
     def on(self, module: torch.nn.Module, hook) -> None:
         self.handles.append(module.register_forward_hook(hook))
 
-    def out(self, module: torch.nn.Module, name: str, heads: str = "") -> None:
+    def out(self, module: torch.nn.Module, name: str, heads: str = "", scale: torch.Tensor | float = 1.0) -> None:
         def hook(_m, _a, output):
             if isinstance(output, tuple):
-                return (self.keep(name, output[0], heads=heads), *output[1:])
-            return self.keep(name, output, heads=heads)
+                return (self.keep(name, output[0] * scale, heads=heads), *output[1:])
+            return self.keep(name, output * scale, heads=heads)
 
         self.on(module, hook)
 
@@ -482,11 +504,14 @@ class Recorder:
         self.handles.append(module.register_forward_pre_hook(hook, with_kwargs=True))
 
     def block(self, layer: torch.nn.Module, at: str, index: int, names: dict[str, str]) -> None:
-        attention = layer.self_attn
+        attention = getattr(layer, names.get("attention", "self_attn"))
         self.layers[id(attention)] = (at, index)
+        ln1 = getattr(layer, names["ln1"])
+        self.handles.append(ln1.register_forward_pre_hook(lambda _m, _a: setattr(self, "at", at)))
         self.into(layer, f"{at}.hook_resid_pre")
-        self.out(getattr(layer, names["ln1"]), f"{at}.ln1.hook_normalized")
-        self.out(getattr(layer, names.get("attn_out", "self_attn")), f"{at}.hook_attn_out")
+        self.out(ln1, f"{at}.ln1.hook_normalized")
+        scale = self.moved(layer, "lambda_1")
+        self.out(getattr(layer, names.get("attn_out", "self_attn")), f"{at}.hook_attn_out", scale=scale)
         if hasattr(attention, "qkv_proj"):
             config = attention.config
             shares = (config.num_attention_heads, config.num_key_value_heads, config.num_key_value_heads)
@@ -500,31 +525,51 @@ class Recorder:
         self.out(getattr(layer, names["ln2"]), f"{at}.ln2.hook_normalized")
         self.out(layer, f"{at}.hook_resid_post")
 
+    def moved(self, layer: torch.nn.Module, name: str) -> torch.Tensor | float:
+        """The layer scale `name` of a tower's layer, which has ones in its place until the end: a hook multiplies by it."""
+        scale = getattr(layer, name, None)
+        if scale is None:
+            return 1.0
+        self.stacks.append((layer, name, scale))
+        setattr(layer, name, torch.nn.Parameter(torch.ones_like(scale)))
+        return scale.detach()
+
     def install(self) -> None:
         model = self.model.model
         tower = model.vision_tower
         field, features = features_of(self.model.config)
         run = max(features)
-        self.out(getattr(tower, "pre_layrnorm", tower.embeddings), "vision_tower.hook_embed")
-        layers = list(tower.encoder.layers)
+        self.stacks: list = []
+        first = "pre_layrnorm" if hasattr(tower, "pre_layrnorm") else "embeddings"
+        names = {"ln1": "layer_norm1", "ln2": "layer_norm2", "o": "out_proj", "mlp": "mlp", "pre": "fc1", "post": "fc2"}
+        stack, list_name = "encoder", "layers"
+        if self.family:
+            (stack, list_name, first), names = self.family.tower, self.family.names
+        self.out(getattr(tower, first), "vision_tower.hook_embed")
+        owner = getattr(tower, stack)
+        layers = list(getattr(owner, list_name))
         for index, layer in enumerate(layers[:run]):
             at = f"vision_tower.blocks.{index}"
-            self.block(layer, at, index, {"ln1": "layer_norm1", "ln2": "layer_norm2", "o": "out_proj"})
-            self.out(layer.mlp.fc1, f"{at}.mlp.hook_pre")
-            self.into(layer.mlp.fc2, f"{at}.mlp.hook_post")
-            self.out(layer.mlp.fc2, f"{at}.hook_mlp_out")
+            self.block(layer, at, index, names)
+            mlp = getattr(layer, names["mlp"])
+            self.out(getattr(mlp, names["pre"]), f"{at}.mlp.hook_pre")
+            if "linear" in names:
+                self.out(getattr(mlp, names["linear"]), f"{at}.mlp.hook_pre_linear")
+            self.into(getattr(mlp, names["post"]), f"{at}.mlp.hook_post")
+            self.out(getattr(mlp, names["post"]), f"{at}.hook_mlp_out", scale=self.moved(layer, "lambda_2"))
         for index, layer in enumerate(layers[run:]):
-            self.layers[id(layer.self_attn)] = ("", run + index)
+            self.layers[id(getattr(layer, names.get("attention", "self_attn")))] = ("", run + index)
         path = self.changes.path("STACK_VISION_TOWER", run)
-        self.stacks = [(tower.encoder, "layers", tower.encoder.layers)]
-        tower.encoder.layers = torch.nn.ModuleList([layers[i] for i in path] + layers[run:])
+        self.stacks.append((owner, list_name, getattr(owner, list_name)))
+        setattr(owner, list_name, torch.nn.ModuleList([layers[i] for i in path] + layers[run:]))
         if len(features) > 1:
             # Where layers are left out or run again, an entry is what the last pass through a layer below it has left.
             self.stacks.append((self.model.config, field, getattr(self.model.config, field)))
             reads = [max((i + 1 for i, layer in enumerate(path) if layer < entry), default=0) for entry in features]
             setattr(self.model.config, field, reads)
         projector = model.multi_modal_projector
-        self.into(getattr(projector, "projector_layernorm", projector.linear_1), "projector.hook_in")
+        norms = (getattr(projector, name, None) for name in ("projector_layernorm", "layer_norm"))
+        self.into(next((norm for norm in norms if norm is not None), projector.linear_1), "projector.hook_in")
         self.out(projector.linear_1, "projector.hook_pre")
         self.into(projector.linear_2, "projector.hook_post")
         self.out(projector, "projector.hook_out")
@@ -537,9 +582,6 @@ class Recorder:
         layers = list(language.layers)
         for index, layer in enumerate(layers):
             at = f"language_model.blocks.{index}"
-            self.handles.append(
-                layer.input_layernorm.register_forward_pre_hook(lambda _m, _a, index=index: setattr(self, "layer", index))
-            )
             # What Gemma 2 norms after a part, the stream gets normed.
             after = hasattr(layer, "pre_feedforward_layernorm")
             names = {
@@ -567,20 +609,30 @@ class Recorder:
 
     def pack(self, *args, **kwargs):
         """The model's get_image_features, with the tokens of each picture changed."""
-        outputs = self.packed(*args, **kwargs)
+        given = inspect.signature(self.packed).bind(*args, **kwargs)
+        given = given.arguments.pop("kwargs", {}) | given.arguments
+        if self.family:
+            outputs, outputs.pooler_output = self.family.features(self.packed, given, self.views, self)
+        else:
+            outputs = self.packed(*args, **kwargs)
 
         def donor_of(data: bytes) -> torch.Tensor:
             self.active = False
-            given = inspect.signature(self.packed).bind(*args, **kwargs)
-            given = given.arguments.pop("kwargs", {}) | given.arguments
-            found = self.packed(**(given | self.donor(donor_picture(data)))).pooler_output[0]
+            inputs = self.donor(donor_picture(data))
+            if self.family:
+                found = self.family.features(self.packed, given, self.family.views(inputs), self)[1][0]
+            else:
+                found = self.packed(**(given | inputs)).pooler_output[0]
             self.active = True
             return found
 
         tokens = [self.changes.tokens(t, i, donor_of) for i, t in enumerate(outputs.pooler_output)]
         if self.recording:
             self.values["projector.hook_tokens"] = torch.cat(tokens).float().contiguous().clone()
-        outputs.pooler_output = torch.stack(tokens) if torch.is_tensor(outputs.pooler_output) else tokens
+        if self.family:
+            outputs.pooler_output = self.family.joined(tokens)
+        else:
+            outputs.pooler_output = torch.stack(tokens) if torch.is_tensor(outputs.pooler_output) else tokens
         return outputs
 
     def attend(self, module, query, key, value, attention_mask, scaling, dropout=0.0, softcap=None, **_kwargs):
@@ -617,16 +669,22 @@ class Recorder:
         self.patched = [(m, n, getattr(m, n)) for m, n in (
             (text, "apply_rotary_pos_emb"), (text, "eager_attention_forward"), (vision, "eager_attention_forward"),
         )]  # fmt: skip
+        if hasattr(vision, "apply_rotary_pos_emb"):
+            self.patched.append((vision, "apply_rotary_pos_emb", vision.apply_rotary_pos_emb))
         self.packed = self.model.model.get_image_features
         self.model.model.get_image_features = self.pack
-        turn = text.apply_rotary_pos_emb
 
-        def rotate(q, k, *args, **kwargs):
-            q, k = turn(q, k, *args, **kwargs)
-            at = f"language_model.blocks.{self.layer}.attn"
-            return self.keep(f"{at}.hook_rot_q", q, heads="first"), self.keep(f"{at}.hook_rot_k", k, heads="first")
+        def rotating(turn):
+            def rotate(q, k, *args, **kwargs):
+                q, k = turn(q, k, *args, **kwargs)
+                at = f"{self.at}.attn"
+                return self.keep(f"{at}.hook_rot_q", q, heads="first"), self.keep(f"{at}.hook_rot_k", k, heads="first")
 
-        text.apply_rotary_pos_emb = rotate
+            return rotate
+
+        for owner, name, turn in self.patched:
+            if name == "apply_rotary_pos_emb":
+                setattr(owner, name, rotating(turn))
         text.eager_attention_forward = vision.eager_attention_forward = self.attend
         return self
 
@@ -639,9 +697,11 @@ class Recorder:
             handle.remove()
 
 
-def retouch(pixels: torch.Tensor, picture: Image.Image, changes: Changes, image: int, processor) -> torch.Tensor:
+def retouch(
+    pixels: torch.Tensor, picture: Image.Image, changes: Changes, image: int, processor, tiles: tuple[int, int] | None = None
+) -> torch.Tensor:
     """The views of one picture (V, 3, S, S) after the changes of pictures, which see 8-bit values: on the base view, and on the
-    part of the canvas that the picture covers."""
+    part of the canvas that the picture covers: all of it where `tiles` (rows, columns) are given."""
     mean, std = (np.float32(v) for v in (processor.image_mean, processor.image_std))
     side = pixels.shape[-1]
     old = np.rint((pixels.permute(0, 2, 3, 1).numpy() * std + mean) * 255).astype(np.uint8)
@@ -649,11 +709,14 @@ def retouch(pixels: torch.Tensor, picture: Image.Image, changes: Changes, image:
     areas, means = [views[0]], [exact[0]]
     if len(views) > 1:
         size = (picture.height, picture.width)
-        height, width = select_best_resolution(size, processor.image_grid_pinpoints)
+        if tiles:
+            height, width = tiles[0] * side, tiles[1] * side
+        else:
+            height, width = select_best_resolution(size, processor.image_grid_pinpoints)
         rows, columns = height // side, width // side
         whole = lambda tiles: tiles.reshape(rows, columns, side, side, 3).transpose(0, 2, 1, 3, 4).reshape(height, width, 3).copy()  # noqa: E731
         canvas, canvas_exact = whole(views[1:]), whole(exact[1:])
-        inner = get_patch_output_size(np.zeros((3, *size)), (height, width), "channels_first")
+        inner = (height, width) if tiles else get_patch_output_size(np.zeros((3, *size)), (height, width), "channels_first")
         top, left = (height - inner[0]) // 2, (width - inner[1]) // 2
         areas.append(canvas[top : top + inner[0], left : left + inner[1]])
         means.append(canvas_exact[top : top + inner[0], left : left + inner[1]])
@@ -671,8 +734,7 @@ def interventions(model, tokens: int, prompt: int) -> dict[str, list[dict]]:
     visual tokens stand in a prompt of `prompt`."""
     rng = random.Random(3)
     text, vision = model.config.text_config, model.config.vision_config
-    grid = vision.image_size // vision.patch_size
-    tiled = model.config.model_type not in ("llava", "vipllava")
+    tiled = not kind_of(model.config) and model.config.model_type not in ("llava", "vipllava")
     heads = text.num_attention_heads
     head = getattr(text, "head_dim", None) or text.hidden_size // heads
     vector = lambda n: [round(rng.uniform(-1, 1), 3) for _ in range(n)]  # noqa: E731
@@ -767,7 +829,11 @@ def cases(swap: bool, every: bool, model, inputs_of) -> list[dict]:
     ask = "Is there a red circle?"
     one = {"text": f"USER: <image>\n{ask} ASSISTANT:", "images": ["wide"]}
     tokens = int((inputs_of(one)[1]["input_ids"] == model.config.image_token_id).sum())
-    patches = (model.config.vision_config.image_size // model.config.vision_config.patch_size) ** 2
+    if inputs_of.family:
+        rows, columns = inputs_of.family.grid(inputs_of.views(one)[0])
+        patches = rows * columns
+    else:
+        patches = (model.config.vision_config.image_size // model.config.vision_config.patch_size) ** 2
     shuffled = lambda seed: random.Random(seed).sample(range(tokens), tokens)  # noqa: E731
     half = sorted(random.Random(3).sample(range(patches), patches // 2))
     listed = [{"name": size, "text": one["text"], "images": [size]} for size in SIZES]
@@ -792,6 +858,10 @@ def cases(swap: bool, every: bool, model, inputs_of) -> list[dict]:
         del changes["swap"]
     if every:
         changes |= interventions(model, tokens, inputs_of(one)[1]["input_ids"].shape[1])
+    if inputs_of.family:
+        changes |= inputs_of.family.more()
+        # By its width in pixels: pictures that are not square have no side that a default could be a part of.
+        changes["occlude-blur"][0]["occludePatches"]["blurSigma"] = 1.5
     if model.config.text_config.model_type == "phi3":
         listed.append({"name": "longer", "text": f"USER: <image>\n{ask} Is there a blue square? ASSISTANT:", "images": ["wide"]})
     for case in listed:
@@ -815,8 +885,24 @@ def preparer(model, tokenizer, processor, pictures_in: Path):
         ),
     }.get(config.model_type)  # fmt: skip
     together = family() if family else None
+    kind = kind_of(config)
+    own = kind(model, tokenizer, model.name_or_path) if kind else None
+
+    def raw(case: dict) -> tuple[list[Image.Image], dict]:
+        """As transformers' own processor has them."""
+        pictures = [Image.open(pictures_in / f"{p}.png").convert("RGB") for p in case["images"]]
+        inputs = dict(own.together(text=own.text(case["text"]), images=pictures or None, return_tensors="pt"))
+        inputs.pop("attention_mask", None)
+        return pictures, inputs
+
+    def views(case: dict) -> list[torch.Tensor]:
+        pictures = [Image.open(pictures_in / f"{p}.png").convert("RGB") for p in case["images"]]
+        return own.views(dict(own.processor(images=pictures, return_tensors="pt"))) if pictures else []
 
     def inputs_of(case: dict) -> tuple[list[Image.Image], dict]:
+        if own:
+            pictures, inputs = raw(case)
+            return pictures, {"input_ids": own.ids(inputs["input_ids"])} | (own.inputs(views(case)) if pictures else {})
         pictures = [Image.open(pictures_in / f"{p}.png").convert("RGB") for p in case["images"]]
         if together and pictures:
             inputs = dict(together(text=case["text"], images=[pictures], return_tensors="pt"))
@@ -830,7 +916,7 @@ def preparer(model, tokenizer, processor, pictures_in: Path):
             ids += [token] * (config.image_seq_length if token == config.image_token_id else 1)
         return pictures, inputs | {"input_ids": torch.tensor([ids])}
 
-    inputs_of.tokenizer = tokenizer
+    inputs_of.tokenizer, inputs_of.family, inputs_of.raw, inputs_of.views = tokenizer, own, raw, views
     return inputs_of
 
 
@@ -850,8 +936,14 @@ def capture(name: str, folder: Path, case: dict, model, inputs_of, processor, an
     listed = case.get("interventions", [])
     pictures, inputs = inputs_of(case)
     changes = Changes(listed, model.config, [])
-    views = []
-    if pictures:
+    views, family = [], inputs_of.family
+    if pictures and family:
+        views = inputs_of.views(case)
+        if len(pictures) == 1:
+            changes.patches, changes.places = family.grid(views[0]), family.places(views[0], pictures[0])
+        views = [retouch(v, p, changes, i, processor, family.tiles(p)) for i, (v, p) in enumerate(zip(views, pictures, strict=True))]
+        inputs |= family.inputs(views)
+    elif pictures:
         pixels = inputs["pixel_values"]
         for i, picture in enumerate(pictures):
             real = views_of(pixels, i, model, (picture.height, picture.width), len(pictures) > 1)
@@ -874,14 +966,16 @@ def capture(name: str, folder: Path, case: dict, model, inputs_of, processor, an
         positions = list(range(start)) + [start + o for o in changes.offsets]
         positions += [start + changes.extent + i for i in range(len(after))]
     changes.visual = [int(i) == image for i in ids]
-    changes.asked = asked(case, ids, image, inputs_of.tokenizer)
+    changes.asked = asked(case, ids, image, inputs_of)
     own = projector_weights(model)
     if changes.named("swapProjector"):
         swap_projector(model, load_file(folder / "second_projector.safetensors"))
     rest = {k: v for k, v in inputs.items() if k != "input_ids"}
-    with Recorder(model, changes) as recorder:
+    with Recorder(model, changes, family, views) as recorder:
         recorder.donor = lambda picture: {
-            k: v for k, v in processor(images=[picture], return_tensors="pt").items() if k in ("pixel_values", "image_sizes")
+            k: v
+            for k, v in processor(images=[picture], return_tensors="pt").items()
+            if k in ("pixel_values", "image_sizes", "num_patches")
         }
         model(**whole(ids, positions), **rest)
         recorder.recording = False
@@ -892,12 +986,26 @@ def capture(name: str, folder: Path, case: dict, model, inputs_of, processor, an
             out = model.generate(input_ids=ids[None], **rest, do_sample=False, max_new_tokens=answer, attention_mask=every)
             greedy = out[0, len(ids) :]
     swap_projector(model, own)
+    if family and not listed:
+        check(model, inputs_of.raw(case)[1], recorder.values["language_model.hook_logits"], greedy)
     values = {k: v for k, v in recorder.values.items() if kept(name, case["name"], k, bool(listed))}
-    if not listed and name in (*TINY, *DECODERS) and views:
-        values["pixel_values"] = torch.cat(views).float().contiguous()
+    if not listed and name in (*TINY, *DECODERS, *OTHERS) and views:
+        values["pixel_values"] = torch.cat([v.flatten() for v in views] if family else views).float().contiguous()
     values["input_ids"] = ids.to(torch.int64).contiguous()
     values["greedy"] = greedy.to(torch.int64).contiguous()
     return values
+
+
+def check(model, inputs: dict, logits: torch.Tensor, greedy: torch.Tensor) -> None:
+    """Fails where transformers finds something else by itself, from what its own processor makes of text and pictures."""
+    inputs = {k: v for k, v in inputs.items() if k != "num_patches"}
+    alone = model(**inputs).logits[0]
+    error = float((alone - logits.view_as(alone)).norm() / alone.norm())
+    every = torch.ones_like(inputs["input_ids"])
+    out = model.generate(**inputs, do_sample=False, max_new_tokens=len(greedy), attention_mask=every)
+    answer = out[0, inputs["input_ids"].shape[1] :]
+    if error > TOLERANCE / 10 or not torch.equal(answer, greedy):
+        sys.exit(f"transformers by itself: {error:.1e}, {answer.tolist()} and not {greedy.tolist()}")
 
 
 def whole(ids: torch.Tensor, positions: list[int]) -> dict:
@@ -921,11 +1029,16 @@ def by_whole_passes(model, ids: torch.Tensor, positions: list[int], rest: dict, 
     return ids[prompt:]
 
 
-def asked(case: dict, ids: torch.Tensor, image: int, tokenizer) -> list[bool]:
+def asked(case: dict, ids: torch.Tensor, image: int, inputs_of) -> list[bool]:
     """By position: whether the user wrote it."""
-    start = case["text"].find(case["question"])
+    text = inputs_of.family.text(case["text"]) if inputs_of.family else case["text"]
+    if inputs_of.family and hasattr(inputs_of.family.together, "start_image_token"):
+        start, end = inputs_of.family.together.start_image_token, inputs_of.family.together.end_image_token
+        marker = inputs_of.family.together.image_token
+        text = text.replace(marker, f"{start}{marker}{end}")
+    start = text.find(case["question"])
     end = start + len(case["question"])
-    encoded = tokenizer(case["text"], return_offsets_mapping=True)
+    encoded = inputs_of.tokenizer(text, return_offsets_mapping=True)
     by_word = [start >= 0 and a < end and start < b for a, b in encoded.offset_mapping]
     words = iter([w for w, i in zip(by_word, encoded.input_ids, strict=True) if i != image])
     return [False if int(i) == image else next(words) for i in ids]
@@ -936,14 +1049,18 @@ def kept(name: str, case: str, point: str, changed: bool) -> bool:
     tiled = name.startswith(("tiny-next", "tiny-onevision", "tiny-gemma", "tiny-qwen3")) and name != "tiny-gemma2"
     if name in DECODERS and case in (("tiny",) if tiled else ("wide",)):
         return True
+    if name in OTHERS and case == "wide":
+        return True
+    if name in OTHERS and case == "two" and point.startswith(("vision_tower", "projector")):
+        return point.endswith(("hook_embed", "hook_resid_post", "hook_pattern", "hook_in", "hook_out", "hook_tokens"))
     if name in DECODERS and case in ("two", "together") and point.endswith("hook_resid_post"):
         return True
     if name in TINY and case in (("tiny",) if tiled else ("wide", "together")):
         return True
-    with_layers = ("wide",) if name == "shapes" else ("wide", "together") if name in TINY else ("tiny", "none")
+    with_layers = ("wide",) if name == "shapes" else ("wide", "together") if name in (*TINY, *OTHERS) else ("tiny", "none")
     if case in with_layers and point.endswith("hook_resid_post"):
         return True
-    if changed and name in (*TINY, *DECODERS):
+    if changed and name in (*TINY, *DECODERS, *OTHERS):
         return point.endswith("ln_final.hook_normalized")
     return point.endswith(("projector.hook_tokens", "ln_final.hook_normalized"))
 
@@ -982,7 +1099,10 @@ def opened(source: Path | str, folder: Path, dtype: torch.dtype):
         "llava_onevision": LlavaOnevisionImageProcessorPil,
         "vipllava": CLIPImageProcessorPil,
     }
-    processor = kinds[model.config.model_type].from_pretrained(source)
+    if kind := kind_of(model.config):
+        processor = kind(model, tokenizer, source).processor
+    else:
+        processor = kinds[model.config.model_type].from_pretrained(source)
     own = folder / "pictures"
     return model, tokenizer, preparer(model, tokenizer, processor, own if own.exists() else HERE / "pictures"), processor
 
@@ -997,7 +1117,7 @@ def write(
         if old.name != "second_projector.safetensors":
             old.unlink()
     model, tokenizer, inputs_of, processor = opened(source, folder, dtype)
-    listed = cases((folder / "second_projector.safetensors").exists(), name in (*TINY, *DECODERS), model, inputs_of)
+    listed = cases((folder / "second_projector.safetensors").exists(), name in (*TINY, *DECODERS, *OTHERS), model, inputs_of)
     listed = [case for case in listed if not only or case["name"] in only]
     for case in listed:
         values = capture(name, folder, case, model, inputs_of, processor, answer)

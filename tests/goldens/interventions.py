@@ -111,7 +111,13 @@ class Changes:
     def __init__(self, listed: list[dict], config, question: list[bool]) -> None:
         self.listed = [next(iter(i.items())) for i in listed]
         self.config = config
-        self.grid = config.vision_config.image_size // config.vision_config.patch_size
+        vision = config.vision_config
+        side, patch = (v[0] if isinstance(v, (list, tuple)) else v for v in (vision.image_size, vision.patch_size))
+        self.patches = side // patch, side // patch
+        """Rows and columns of a view in the tower."""
+        self.places: list[tuple[int, int, int, int, int] | None] = []
+        """By visual token of the one picture: its view (0 the base view, then the tiles), its row and column in the grid of all
+        tiles or of the base view, and the rows and columns of that; None for what ends a row. Empty: as `patches` has it."""
         self.question = question
         """By token of the prompt, pictures not spread out: whether the user wrote it."""
         self.visual: list[bool] = []
@@ -162,11 +168,11 @@ class Changes:
         return [round(np.float32(m) / (1 / 255)) for m in mean]
 
     def occlude(self, index: int, body: dict, areas: list[np.ndarray], exact: list[np.ndarray], mean, std, image: int) -> None:
-        side = body.get("grid") or self.grid
+        high, wide = (body["grid"],) * 2 if body.get("grid") else self.patches
         cells = body.get("indices", {}).get("indices", [])
         if "random" in body:
-            count = math.floor(body["random"]["ratio"] * side**2 + 0.5)
-            cells = Draws(int(body["random"]["seed"]), index, image).subset(side**2, count)
+            count = math.floor(body["random"]["ratio"] * high * wide + 0.5)
+            cells = Draws(int(body["random"]["seed"]), index, image).subset(high * wide, count)
         if "salient" in body:
             weights = body["salient"]["weights"]["weights"]
             order = sorted(range(len(weights)), key=lambda c: -weights[c])
@@ -177,7 +183,7 @@ class Changes:
         soft = [blurred(area, sigma) if fill == "FILL_BLUR" else None for area in areas]
         for cell in cells:
             for area, own, blur in zip(areas, exact, soft, strict=True):
-                rows, columns = cut(cell // side, area.shape[0], side), cut(cell % side, area.shape[1], side)
+                rows, columns = cut(cell // wide, area.shape[0], high), cut(cell % wide, area.shape[1], wide)
                 if fill == "FILL_BLUR":
                     area[rows, columns] = blur[rows, columns]
                 elif fill == "FILL_NOISE":
@@ -196,7 +202,7 @@ class Changes:
         self.offsets, self.extent = list(range(len(rows))), len(rows)
         for index, name, body in enumerate_named(self.listed):
             if name == "permuteTokens":
-                order = body.get("order", {}).get("indices") or Draws(int(body["seed"]), index, image).permutation(len(rows))
+                order = body.get("order", {}).get("indices") or self.drawn_order(body, Draws(int(body["seed"]), index, image), len(rows))
                 rows = rows[torch.tensor(order)]
             elif name == "selectTokens":
                 rows = self.select(body, rows)
@@ -217,6 +223,31 @@ class Changes:
             elif body.get("target", {}).get("point") == "projector.hook_tokens":
                 rows = self.operate(index, name, body, rows, "projector.hook_tokens", list(range(len(rows))), len(rows))
         return rows
+
+    def drawn_order(self, body: dict, draws: Draws, count: int) -> list[int]:
+        """Group by group, what ends a row stays."""
+        if not self.places:
+            return draws.permutation(count)
+        side, scope = body.get("blocks", 0), body.get("scope", "SCOPE_ALL").removeprefix("SCOPE_")
+        groups: dict[tuple[int, int], list[int]] = {}
+        for i, place in enumerate(self.places):
+            if place:
+                view, *where = place
+                group = {"ALL": (0, 0), "WITHIN_TILES": (view, 0)}.get(scope) or (min(view, 1), self.block(side, *where))
+                groups.setdefault(group, []).append(i)
+        order = list(range(count))
+        for _, members in sorted(groups.items()):
+            for to, source in zip(members, draws.permutation(len(members)), strict=True):
+                order[to] = members[source]
+        return order
+
+    @staticmethod
+    def block(side: int, row: int, column: int, high: int, wide: int) -> int:
+        """The block of a `side` x `side` partition that holds a place."""
+        down, along = (
+            next(c for c in range(side) if at in range(*cut(c, of, side).indices(of))) for at, of in ((row, high), (column, wide))
+        )
+        return down * side + along
 
     def select(self, body: dict, rows: torch.Tensor) -> torch.Tensor:
         mode = body.get("mode", "MODE_KEEP")
@@ -250,17 +281,20 @@ class Changes:
         if "indices" in one:
             return i in one["indices"]["indices"]
         if "blocks" in one:
-            class_first = kind == "tower" and self.config.vision_config.model_type == "clip_vision_model"
-            shift = 1 if class_first or (kind == "picture" and count == self.grid**2 + 1) else 0
-            patch = i - shift
-            if not 0 <= patch < self.grid**2:
-                return False
-            side = one["blocks"]["grid"]
-            row, column = (
-                next(c for c in range(side) if at in range(*cut(c, self.grid, side).indices(self.grid)))
-                for at in (patch // self.grid, patch % self.grid)
-            )
-            return row * side + column in one["blocks"]["indices"]
+            high, wide = self.patches
+            if kind == "picture" and self.places:
+                if not self.places[i]:
+                    return False
+                _, down, along, high, wide = self.places[i]
+            else:
+                class_first = kind == "tower" and self.has_class()
+                patch = i - (1 if class_first or (kind == "picture" and count == high * wide + 1) else 0)
+                if not 0 <= patch < high * wide:
+                    return False
+                down, along = patch // wide, patch % wide
+            return self.block(one["blocks"]["grid"], down, along, high, wide) in one["blocks"]["indices"]
+        if "tile" in one:
+            return bool(self.places[i]) and self.places[i][0] == 1 + one["tile"]
         name = one["named"].removeprefix("NAMED_")
         return {
             "ALL": lambda: True,
@@ -269,8 +303,13 @@ class Changes:
             "QUESTION": lambda: in_prompt and self.asked[i],
             "LAST": lambda: kind == "prompt" and i >= prompt - 1,
             "GENERATED": lambda: kind == "prompt" and i >= prompt,
-            "CLASS": lambda: kind == "tower" and i == 0 and self.config.vision_config.model_type == "clip_vision_model",
+            "NEWLINE": lambda: not self.places[i],
+            "BASE_VIEW": lambda: bool(self.places[i]) and self.places[i][0] == 0,
+            "CLASS": lambda: kind == "tower" and i == 0 and self.has_class(),
         }[name]()
+
+    def has_class(self) -> bool:
+        return self.config.vision_config.model_type in ("clip_vision_model", "internvl_vision")
 
     # Layers.
 
