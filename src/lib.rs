@@ -22,6 +22,7 @@ pub mod engine;
 pub mod intervention;
 pub mod model;
 pub mod nn;
+pub mod pipeline;
 pub mod server;
 pub mod telemetry;
 pub mod vision;

@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use metrics::histogram;
-use tokio::sync::mpsc;
-use tonic::Status;
 
-use super::call::{Admitted, Call, Ready, before, settle};
+use super::call::{Admitted, Ready, settle};
 use super::prepare::{Asked, Ground, Scene};
+use super::rpc::ResponseSender;
 use super::v1::{self, generate_response};
 use super::{Error, State, provenance, sampling};
 use crate::engine::{self, Event, Finish, Prefilled, Timing, Variant, Work};
 use crate::intervention;
 use crate::model::{Detokenizer, Model};
+use crate::pipeline::RequestContext;
 use crate::telemetry::names;
 
 const MAX_STOPS: usize = 8;
@@ -21,13 +21,12 @@ const MAX_TOP_LOGPROBS: u32 = 20;
 /// Admits a request.
 pub(super) async fn begin(
     state: &Arc<State>,
-    call: &mut Call,
+    call: &RequestContext,
     mut request: v1::GenerateRequest,
 ) -> Result<(Admitted, Writer), Error> {
     let prompt = check(state, &mut request)?;
     let ground = state.ground_of(call, &request.model, prompt).await?;
-    let (ready, variant, writer) =
-        before(call.deadline, prepare(state, &ground, request)).await??;
+    let (ready, variant, writer) = prepare(state, &ground, request).await?;
     Ok((state.submit(call, (ready, variant))?, writer))
 }
 
@@ -104,42 +103,22 @@ fn check_stops(stops: &[String]) -> Result<(), Error> {
     }
 }
 
-/// Sends the events of one answer until it ends, the client leaves or the deadline passes.
+/// Sends the events of one answer until it ends.
 pub(super) async fn stream(
-    state: Arc<State>,
-    mut call: Call,
+    call: RequestContext,
     mut admitted: Admitted,
     mut writer: Writer,
-    sender: mpsc::Sender<Result<v1::GenerateResponse, Status>>,
-) {
-    let _alive = state.alive.clone();
+    sender: ResponseSender<v1::GenerateResponse>,
+) -> Result<(), Error> {
+    let message = |event| v1::GenerateResponse { event: Some(event) };
     let started = generate_response::Event::Started(admitted.ready.started(&call));
-    if send(&sender, started).await.is_err() {
-        return;
-    }
+    sender.send(message(started)).await?;
     loop {
-        let event = tokio::select! {
-            biased;
-            // Dropping the events tells the engine to let go.
-            () = sender.closed() => return,
-            event = writer.next(&mut admitted, &call) => event,
-        };
-        match event {
-            Err(error) => {
-                let _ = sender.send(Err(call.fail(&state, &error))).await;
-                return;
-            }
-            Ok(events) => {
-                for event in events {
-                    let last = matches!(event, generate_response::Event::Finished(_));
-                    if send(&sender, event).await.is_err() {
-                        return;
-                    }
-                    if last {
-                        call.observation.end(tonic::Code::Ok);
-                        return;
-                    }
-                }
+        for event in writer.next(&mut admitted, &call).await? {
+            let last = matches!(event, generate_response::Event::Finished(_));
+            sender.send(message(event)).await?;
+            if last {
+                return Ok(());
             }
         }
     }
@@ -148,7 +127,7 @@ pub(super) async fn stream(
 /// Runs a request to its end, for nobody to watch.
 pub(super) async fn whole(
     state: &Arc<State>,
-    call: &mut Call,
+    call: &RequestContext,
     request: v1::GenerateRequest,
 ) -> Result<v1::Finished, Error> {
     let (mut admitted, mut writer) = begin(state, call, request).await?;
@@ -159,16 +138,6 @@ pub(super) async fn whole(
             }
         }
     }
-}
-
-async fn send(
-    sender: &mpsc::Sender<Result<v1::GenerateResponse, Status>>,
-    event: generate_response::Event,
-) -> Result<(), ()> {
-    sender
-        .send(Ok(v1::GenerateResponse { event: Some(event) }))
-        .await
-        .map_err(|_| ())
 }
 
 /// Turns tokens into text, watching for stop strings.
@@ -205,18 +174,12 @@ impl Writer {
     async fn next(
         &mut self,
         admitted: &mut Admitted,
-        call: &Call,
+        call: &RequestContext,
     ) -> Result<Vec<generate_response::Event>, Error> {
-        let event = match before(call.deadline, admitted.next()).await {
-            Ok(Some(event)) => event?,
-            Ok(None) => return Err(Error::Fault("the engine went away".into())),
-            Err(_) => {
-                return Err(engine::Error::Deadline {
-                    tokens: self.ids.len(),
-                }
-                .into());
-            }
-        };
+        let event = admitted.next().await?;
+        if matches!(event, Event::Token(_)) {
+            call.metrics.count_token();
+        }
         self.event(&admitted.ready, event)
     }
 
@@ -232,9 +195,7 @@ impl Writer {
                 self.prefilled = prefilled;
                 Ok(Vec::new())
             }
-            Event::Captured(_) | Event::Scored { .. } => {
-                Err(Error::Fault("an event of another method".into()))
-            }
+            Event::Captured(_) | Event::Scored { .. } => Err(Error::UnexpectedEvent),
         }
     }
 

@@ -1,118 +1,13 @@
 //! A call on its way: who it is, how long it may take, and how it is handed to the engine.
 
-use std::hash::{Hash, Hasher};
 use std::sync::Arc;
-use std::time::Instant;
 
-use jiff::civil::DateTime;
-use metrics::counter;
-use tonic::{Request, Status};
-
-use super::keys::KeyName;
-use super::observe::Observation;
 use super::prepare::{self, Asked, Ground, Scene};
-use super::{Error, State, convert, deadline, prompt, v1};
-use crate::engine::{self, Client, Cost, Event, Events, Job, Prefilled, Timing, Variant, Work};
+use super::{Error, State, convert, prompt, v1};
+use crate::engine::{self, Cost, Event, Events, Job, Prefilled, Timing, Variant, Work};
 use crate::intervention::{self, Effect, Plan};
 use crate::model::{ImageTokens, Model};
-use crate::telemetry::names;
-
-/// Who a request is and what is recorded of it.
-pub(super) struct Call {
-    pub(super) id: String,
-    pub(super) client: Client,
-    pub(super) observation: Observation,
-    pub(super) deadline: Option<Instant>,
-    /// What chat templates that name the time are told; unset: now.
-    pub(super) time: Option<DateTime>,
-}
-
-impl Call {
-    pub(super) fn begin<T>(method: &'static str, request: &Request<T>) -> Self {
-        Self {
-            id: format!("{:016x}", intervention::fresh_seed()),
-            client: client(request),
-            observation: Observation::begin(method),
-            deadline: deadline::of(request.metadata()),
-            time: None,
-        }
-    }
-
-    /// A part of it, which is counted with it.
-    pub(super) fn part(&self) -> Self {
-        let (id, client, deadline) = (self.id.clone(), self.client.clone(), self.deadline);
-        Self {
-            id,
-            client,
-            observation: Observation::of_part(),
-            deadline,
-            time: self.time,
-        }
-    }
-
-    pub(super) fn fail(&mut self, state: &State, error: &Error) -> Status {
-        let status = error.status(&self.id, state.retry_after());
-        self.observation.end(status.code());
-        match error {
-            Error::Engine(engine::Error::QueueFull { .. }) => {
-                counter!(names::REQUESTS_REJECTED, "reason" => "queue_full").increment(1);
-            }
-            Error::Engine(engine::Error::Backlog { .. } | engine::Error::KvBudget { .. }) => {
-                counter!(names::REQUESTS_REJECTED, "reason" => "budget").increment(1);
-            }
-            Error::Engine(engine::Error::Draining) => {
-                counter!(names::REQUESTS_REJECTED, "reason" => "draining").increment(1);
-            }
-            _ => {}
-        }
-        if status.code() == tonic::Code::Internal {
-            tracing::error!(request_id = %self.id, %error, "request failed");
-        }
-        status
-    }
-}
-
-/// Names the tenant of a request, if its metadata does.
-const TENANT: &str = "scotoma-tenant";
-const MAX_TENANT_BYTES: usize = 128;
-
-/// Who asks. With a key, whose it is: all its connections share, and nobody else sees its pictures.
-/// Else the tenant that the metadata names, and the connection.
-fn client<T>(request: &Request<T>) -> Client {
-    if let Some(KeyName(name)) = request.extensions().get() {
-        let mut hasher = std::hash::DefaultHasher::new();
-        name.hash(&mut hasher);
-        return Client {
-            tenant: name.clone(),
-            connection: hasher.finish(),
-        };
-    }
-    let tenant = request
-        .metadata()
-        .get(TENANT)
-        .and_then(|v| v.to_str().ok())
-        .unwrap_or_default();
-    let tenant: String = tenant.chars().take(MAX_TENANT_BYTES).collect();
-    let mut hasher = std::hash::DefaultHasher::new();
-    request.remote_addr().hash(&mut hasher);
-    Client {
-        tenant: tenant.into(),
-        connection: hasher.finish(),
-    }
-}
-
-/// Waits for `work` until `deadline`.
-pub(super) async fn before<T>(
-    deadline: Option<Instant>,
-    work: impl Future<Output = T>,
-) -> Result<T, Error> {
-    match deadline {
-        None => Ok(work.await),
-        Some(at) => tokio::time::timeout_at(at.into(), work)
-            .await
-            .map_err(|_| Error::Engine(engine::Error::Deadline { tokens: 0 })),
-    }
-}
+use crate::pipeline::RequestContext;
 
 /// A request that the engine has admitted.
 pub(super) struct Admitted {
@@ -121,9 +16,10 @@ pub(super) struct Admitted {
 }
 
 impl Admitted {
-    /// What happens next.
-    pub(super) async fn next(&mut self) -> Option<Result<Event, engine::Error>> {
-        self.events.recv().await.map(|told| told.event)
+    /// Waits for what happens next.
+    pub(super) async fn next(&mut self) -> Result<Event, Error> {
+        let told = self.events.recv().await.ok_or(Error::EngineStopped)?;
+        Ok(told.event?)
     }
 }
 
@@ -183,7 +79,7 @@ impl Ready {
         cost.rows
     }
 
-    pub(super) fn started(&self, call: &Call) -> v1::Started {
+    pub(super) fn started(&self, call: &RequestContext) -> v1::Started {
         v1::Started {
             request_id: call.id.clone(),
             prompt_tokens: self.scene.prompt.ids.len() as u32,
@@ -278,31 +174,24 @@ impl State {
     /// The ground of a request.
     pub(super) async fn ground_of(
         self: &Arc<Self>,
-        call: &mut Call,
+        call: &RequestContext,
         model: &str,
         prompt: Option<v1::Prompt>,
     ) -> Result<Arc<Ground>, Error> {
         let model = self.models.get(model)?;
-        call.observation.model(&model.name);
+        call.metrics.set_model(&model.name);
         let mut prompt = prompt.ok_or_else(|| Error::invalid("prompt", "unset"))?;
         prompt::check(&prompt)?;
         let images = prompt::take_images(&mut prompt);
         let multi_image = prompt.multi_image;
-        let (deadline, time) = (call.deadline, call.time);
+        let time = call.time;
         // On the pool: a template may take its time.
         let counted = images.len();
         let render = move |model: &Model| prompt::render(model, &prompt, counted, time);
-        let text = before(deadline, self.blocking(&model, render)).await??;
-        before(
-            deadline,
-            self.ground(
-                &model,
-                (&call.client.tenant, images),
-                multi_image,
-                Some(text),
-            ),
-        )
-        .await?
+        let text = self.blocking(&model, render).await?;
+        let tenant = &call.client.tenant;
+        self.ground(&model, (tenant, images), multi_image, Some(text))
+            .await
     }
 
     /// A request on its ground; `work` says what to do with the prompt.
@@ -321,7 +210,7 @@ impl State {
     /// Hands a request to the engine.
     pub(super) fn submit(
         &self,
-        call: &Call,
+        call: &RequestContext,
         (ready, variant): (Ready, Variant),
     ) -> Result<Admitted, Error> {
         let (model, client, deadline) = (
@@ -351,40 +240,4 @@ pub(super) fn settle(
     let targets = targets.iter_mut().filter_map(|t| t.target.as_mut());
     convert::draw_open_seeds(interventions, targets, intervention::fresh_seed);
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_key_is_one_client_however_it_connects() {
-        let asked = |port: u16, key: Option<&str>| {
-            let mut request = Request::new(());
-            let address = std::net::SocketAddr::from(([127, 0, 0, 1], port));
-            let connected = tonic::transport::server::TcpConnectInfo {
-                local_addr: None,
-                remote_addr: Some(address),
-            };
-            request.extensions_mut().insert(connected);
-            key.into_iter()
-                .for_each(|key| drop(request.extensions_mut().insert(KeyName(key.into()))));
-            // With a key the metadata has no say.
-            request
-                .metadata_mut()
-                .insert(TENANT, "another".parse().unwrap());
-            client(&request)
-        };
-        assert_eq!(asked(1, Some("lab")), asked(2, Some("lab")));
-        assert_ne!(asked(1, Some("lab")), asked(1, Some("office")));
-        assert_ne!(
-            asked(1, None),
-            asked(2, None),
-            "without keys each connection has its share"
-        );
-        assert_eq!(
-            (&*asked(1, Some("lab")).tenant, &*asked(1, None).tenant),
-            ("lab", "another")
-        );
-    }
 }

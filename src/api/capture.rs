@@ -6,16 +6,16 @@ use std::sync::Arc;
 use candle_core::{DType, Tensor};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
-use tokio::sync::mpsc;
-use tonic::Status;
 
-use super::call::{Admitted, Call, before, settle};
+use super::call::{Admitted, settle};
 use super::prepare::{Asked, Scene};
+use super::rpc::ResponseSender;
 use super::v1::{self, capture_response};
 use super::{Error, State, convert, provenance};
 use crate::engine::{Event, Prefilled, Sampling, Timing, Work};
 use crate::intervention::{Captured, Effect};
 use crate::model::Model;
+use crate::pipeline::RequestContext;
 
 /// Bytes of one part.
 const PART: usize = 1 << 20;
@@ -93,7 +93,7 @@ pub(super) struct Recorder {
 /// Admits a request.
 pub(super) async fn begin(
     state: &Arc<State>,
-    call: &mut Call,
+    call: &RequestContext,
     mut request: v1::CaptureRequest,
 ) -> Result<(Admitted, Recorder), Error> {
     settle(
@@ -147,7 +147,7 @@ pub(super) async fn begin(
         captures,
         sample_key,
     };
-    let ready = before(call.deadline, state.ready(&ground, asked, work)).await??;
+    let ready = state.ready(&ground, asked, work).await?;
     let admitted = state.submit(call, ready)?;
     let record = provenance::begin(&admitted.ready.scene, recorded, None, sample_key);
     let recorder = Recorder {
@@ -164,57 +164,29 @@ pub(super) async fn begin(
     Ok((admitted, recorder))
 }
 
-/// Sends what is captured until the answer ends, the client leaves or the deadline passes.
+/// Sends what is captured until the answer ends.
 pub(super) async fn stream(
     state: Arc<State>,
-    mut call: Call,
+    call: RequestContext,
     mut admitted: Admitted,
     mut recorder: Recorder,
-    sender: mpsc::Sender<Result<v1::CaptureResponse, Status>>,
-) {
-    let _alive = state.alive.clone();
-    let message = |event| Ok(v1::CaptureResponse { event: Some(event) });
-    if sender
-        .send(message(capture_response::Event::Started(
-            admitted.ready.started(&call),
-        )))
-        .await
-        .is_err()
-    {
-        return;
-    }
+    sender: ResponseSender<v1::CaptureResponse>,
+) -> Result<(), Error> {
+    let message = |event| v1::CaptureResponse { event: Some(event) };
+    let started = capture_response::Event::Started(admitted.ready.started(&call));
+    sender.send(message(started)).await?;
     loop {
-        let next = tokio::select! {
-            biased;
-            () = sender.closed() => return,
-            next = recorder.next(&state, &mut admitted, &call) => next,
-        };
-        match next {
-            Err(error) => {
-                let _ = sender.send(Err(call.fail(&state, &error))).await;
-                return;
-            }
-            Ok(Next::Nothing) => {}
-            Ok(Next::Activation(whole)) => {
+        match recorder.next(&state, &mut admitted).await? {
+            Next::Nothing => {}
+            Next::Activation(whole) => {
                 for part in parts(whole) {
-                    if sender
-                        .send(message(capture_response::Event::Activation(part)))
-                        .await
-                        .is_err()
-                    {
-                        return;
-                    }
+                    let event = capture_response::Event::Activation(part);
+                    sender.send(message(event)).await?;
                 }
             }
-            Ok(Next::Finished(finished)) => {
-                if sender
-                    .send(message(capture_response::Event::Finished(finished)))
-                    .await
-                    .is_ok()
-                {
-                    call.observation.end(tonic::Code::Ok);
-                }
-                return;
+            Next::Finished(finished) => {
+                let event = capture_response::Event::Finished(finished);
+                return sender.send(message(event)).await;
             }
         }
     }
@@ -223,12 +195,12 @@ pub(super) async fn stream(
 /// Runs a request to its end and keeps its record alone.
 pub(super) async fn whole(
     state: &Arc<State>,
-    call: &mut Call,
+    call: &RequestContext,
     request: v1::CaptureRequest,
 ) -> Result<v1::CaptureFinished, Error> {
     let (mut admitted, mut recorder) = begin(state, call, request).await?;
     loop {
-        if let Next::Finished(finished) = recorder.next(state, &mut admitted, call).await? {
+        if let Next::Finished(finished) = recorder.next(state, &mut admitted).await? {
             return Ok(finished);
         }
     }
@@ -262,16 +234,8 @@ fn parts(mut whole: v1::Activation) -> impl Iterator<Item = v1::Activation> {
 }
 
 impl Recorder {
-    async fn next(
-        &mut self,
-        state: &State,
-        admitted: &mut Admitted,
-        call: &Call,
-    ) -> Result<Next, Error> {
-        let event = match before(call.deadline, admitted.next()).await? {
-            Some(event) => event?,
-            None => return Err(Error::Fault("the engine went away".into())),
-        };
+    async fn next(&mut self, state: &State, admitted: &mut Admitted) -> Result<Next, Error> {
+        let event = admitted.next().await?;
         match event {
             Event::Captured(captured) => self
                 .captured(state, admitted, captured)
@@ -288,7 +252,7 @@ impl Recorder {
                     Some(_) => self.finished(admitted, &token.effects).map(Next::Finished),
                 }
             }
-            Event::Scored { .. } => Err(Error::Fault("scores for a capture".into())),
+            Event::Scored { .. } => Err(Error::UnexpectedEvent),
         }
     }
 

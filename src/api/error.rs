@@ -103,6 +103,15 @@ pub enum Error {
     /// What the client streams has ended badly.
     #[error("the stream of requests ended: {0}")]
     Inbound(Box<tonic::Status>),
+    /// The client has left, so nobody hears the rest.
+    #[error("the client has left")]
+    ClientLeft,
+    /// The engine has stopped: a fault of the server.
+    #[error("the engine has stopped")]
+    EngineStopped,
+    /// The engine has sent what the request did not ask for: a fault of the server.
+    #[error("the engine sent an event of another kind of request")]
+    UnexpectedEvent,
     /// Any other fault of the server.
     #[error("{0}")]
     Fault(String),

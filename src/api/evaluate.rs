@@ -8,11 +8,9 @@ use std::time::Instant;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use prost::Message as _;
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::call::{Call, before};
+use super::rpc::{self, ResponseSender, ResponseStream};
 use super::sample::{self, Answered, Asked, Plan, verdict_of};
 use super::v1::benchmark_service_server::BenchmarkService;
 use super::v1::{self, evaluate_header::Rules, evaluate_request, evaluate_response::Event};
@@ -20,6 +18,7 @@ use super::{Error, State, convert};
 use crate::benchmark::data::Reading;
 use crate::benchmark::{self, Label, Outcome, RULES, Rule, compare, digest};
 use crate::model::{Message, MessagePart, Role};
+use crate::pipeline::RequestContext;
 use crate::{engine, intervention, telemetry};
 
 /// Samples that are on their way at once.
@@ -39,26 +38,25 @@ pub struct Benchmarks(pub Arc<State>);
 
 #[tonic::async_trait]
 impl BenchmarkService for Benchmarks {
-    type EvaluateStream = ReceiverStream<Result<v1::EvaluateResponse, Status>>;
+    type EvaluateStream = ResponseStream<v1::EvaluateResponse>;
 
     async fn evaluate(
         &self,
         request: Request<Streaming<v1::EvaluateRequest>>,
     ) -> Result<Response<Self::EvaluateStream>, Status> {
-        let mut call = Call::begin("Evaluate", &request);
+        let (state, call) = (&self.0, rpc::context(&request));
         let mut inbound = request.into_inner();
-        let begun = begin(&self.0, &mut call, &mut inbound).await;
-        let run = begun.map_err(|e| call.fail(&self.0, &e))?;
-        let (sender, stream) = mpsc::channel(16);
-        tokio::spawn(stream_results(self.0.clone(), call, run, inbound, sender));
-        Ok(Response::new(ReceiverStream::new(stream)))
+        let begun = begin(state, &call, &mut inbound).await;
+        let run = begun.map_err(|e| state.status(&call, &e))?;
+        Ok(state.respond_with_stream(call.clone(), 16, |sender| {
+            run.stream(state.clone(), call, inbound, sender)
+        }))
     }
 
     async fn describe(
         &self,
-        request: Request<v1::DescribeRequest>,
+        _: Request<v1::DescribeRequest>,
     ) -> Result<Response<v1::DescribeResponse>, Status> {
-        let mut call = Call::begin("Describe", &request);
         let info = |rule: &Rule| v1::RuleInfo {
             name: rule.name(),
             about: rule.about.into(),
@@ -68,7 +66,6 @@ impl BenchmarkService for Benchmarks {
                 .task
                 .map_or_else(String::new, |task| task.name().into()),
         };
-        call.observation.end(tonic::Code::Ok);
         Ok(Response::new(v1::DescribeResponse {
             rules: RULES.iter().map(info).collect(),
         }))
@@ -112,17 +109,15 @@ struct Known {
 
 async fn begin(
     state: &State,
-    call: &mut Call,
+    call: &RequestContext,
     inbound: &mut Streaming<v1::EvaluateRequest>,
 ) -> Result<Run, Error> {
-    let first = before(call.deadline, inbound.message())
-        .await?
-        .map_err(Error::from_client)?;
+    let first = inbound.message().await.map_err(Error::from_client)?;
     let Some(evaluate_request::Event::Header(mut header)) = first.and_then(|m| m.event) else {
         return Err(Error::invalid("header", "unset; it comes first"));
     };
     let model = state.models.get(&header.model)?;
-    call.observation.model(&model.name);
+    call.metrics.set_model(&model.name);
     header.model.clone_from(&model.name);
     let rule = match &header.rules {
         Some(Rules::Rule(name)) => benchmark::rule(name).ok_or_else(|| {
@@ -260,48 +255,31 @@ fn reader(custom: &v1::CustomRule) -> Result<&'static Rule, Error> {
     benchmark::rule(name).ok_or_else(|| Error::Fault(format!("no rule {name}")))
 }
 
-type Sender = mpsc::Sender<Result<v1::EvaluateResponse, Status>>;
-
-async fn stream_results(
-    state: Arc<State>,
-    mut call: Call,
-    mut run: Run,
-    inbound: Streaming<v1::EvaluateRequest>,
-    sender: Sender,
-) {
-    let _alive = state.alive.clone();
-    let result = tokio::select! {
-        biased;
-        () = sender.closed() => return,
-        result = run.run(&state, &call, inbound, &sender) => result,
-    };
-    match result {
-        Ok(finished) => {
-            if send(&sender, Event::Finished(finished)).await.is_ok() {
-                call.observation.end(tonic::Code::Ok);
-            }
-        }
-        // Left between two looks at whether it is there: cancelled, as above.
-        Err(_) if sender.is_closed() => {}
-        Err(error) => {
-            let _ = sender.send(Err(call.fail(&state, &error))).await;
-        }
-    }
-}
+type Sender = ResponseSender<v1::EvaluateResponse>;
 
 async fn send(sender: &Sender, event: Event) -> Result<(), Error> {
-    let gone = |_| Error::Fault("the client has gone".into());
     sender
-        .send(Ok(v1::EvaluateResponse { event: Some(event) }))
+        .send(v1::EvaluateResponse { event: Some(event) })
         .await
-        .map_err(gone)
 }
 
 impl Run {
+    /// Sends results until the last one, and what they come to.
+    async fn stream(
+        mut self,
+        state: Arc<State>,
+        call: RequestContext,
+        inbound: Streaming<v1::EvaluateRequest>,
+        sender: Sender,
+    ) -> Result<(), Error> {
+        let finished = self.run(&state, &call, inbound, &sender).await?;
+        send(&sender, Event::Finished(finished)).await
+    }
+
     async fn run(
         &mut self,
         state: &Arc<State>,
-        call: &Call,
+        call: &RequestContext,
         mut inbound: Streaming<v1::EvaluateRequest>,
         sender: &Sender,
     ) -> Result<v1::EvaluateFinished, Error> {
@@ -319,8 +297,8 @@ impl Run {
                 }
                 // Samples that nobody would answer are not asked for; those on their way still are.
                 () = &mut going_down, if open => (open, drained) = (false, true),
-                message = before(call.deadline, inbound.message()), if open && running.len() < IN_FLIGHT => {
-                    let Some(message) = message?.map_err(Error::from_client)? else {
+                message = inbound.message(), if open && running.len() < IN_FLIGHT => {
+                    let Some(message) = message.map_err(Error::from_client)? else {
                         open = false;
                         continue;
                     };
@@ -363,7 +341,7 @@ impl Run {
         Ok(Some((id, sample.and_then(|sample| self.ask(sample)))))
     }
 
-    fn started(&self, call: &Call) -> v1::EvaluateStarted {
+    fn started(&self, call: &RequestContext) -> v1::EvaluateStarted {
         let judge = self.plan.judge.as_ref().zip(self.plan.rule.task);
         v1::EvaluateStarted {
             request_id: call.id.clone(),

@@ -2,131 +2,105 @@
 
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
-use super::call::{Call, before};
 use super::prepare::Asked;
+use super::rpc::{self, ResponseStream};
 use super::v1::{self, inference_service_server::InferenceService};
 use super::{Error, State, answer, capture, convert, provenance, score, sweep, verify};
 use crate::engine::Prefilled;
+use crate::pipeline::RequestContext;
 use crate::{intervention, vision};
 
 /// The service.
 #[derive(Debug, Clone)]
 pub struct Inference(pub Arc<State>);
 
-impl Inference {
-    /// Ends a call that has one response.
-    fn end<T>(&self, mut call: Call, result: Result<T, Error>) -> Result<Response<T>, Status> {
-        match result {
-            Ok(response) => {
-                call.observation.end(tonic::Code::Ok);
-                Ok(Response::new(response))
-            }
-            Err(error) => Err(call.fail(&self.0, &error)),
-        }
-    }
-}
-
 #[tonic::async_trait]
 impl InferenceService for Inference {
-    type GenerateStream = ReceiverStream<Result<v1::GenerateResponse, Status>>;
+    type GenerateStream = ResponseStream<v1::GenerateResponse>;
 
     async fn generate(
         &self,
         request: Request<v1::GenerateRequest>,
     ) -> Result<Response<Self::GenerateStream>, Status> {
-        let mut call = Call::begin("Generate", &request);
-        let begun = answer::begin(&self.0, &mut call, request.into_inner()).await;
-        let (admitted, writer) = begun.map_err(|e| call.fail(&self.0, &e))?;
-        let (sender, stream) = mpsc::channel(16);
-        tokio::spawn(answer::stream(
-            self.0.clone(),
-            call,
-            admitted,
-            writer,
-            sender,
-        ));
-        Ok(Response::new(ReceiverStream::new(stream)))
+        let (state, call) = (&self.0, rpc::context(&request));
+        let begun = answer::begin(state, &call, request.into_inner()).await;
+        let (admitted, writer) = begun.map_err(|e| state.status(&call, &e))?;
+        Ok(state.respond_with_stream(call.clone(), 16, |sender| {
+            answer::stream(call, admitted, writer, sender)
+        }))
     }
 
-    type SweepStream = ReceiverStream<Result<v1::SweepResponse, Status>>;
+    type SweepStream = ResponseStream<v1::SweepResponse>;
 
     async fn sweep(
         &self,
         request: Request<v1::SweepRequest>,
     ) -> Result<Response<Self::SweepStream>, Status> {
-        let mut call = Call::begin("Sweep", &request);
-        let begun = sweep::begin(&self.0, &mut call, request.into_inner()).await;
-        let sweep = begun.map_err(|e| call.fail(&self.0, &e))?;
-        let (sender, stream) = mpsc::channel(16);
-        tokio::spawn(sweep::stream(self.0.clone(), call, sweep, sender));
-        Ok(Response::new(ReceiverStream::new(stream)))
+        let (state, call) = (&self.0, rpc::context(&request));
+        let begun = sweep::begin(state, &call, request.into_inner()).await;
+        let sweep = begun.map_err(|e| state.status(&call, &e))?;
+        Ok(state.respond_with_stream(call.clone(), 16, |sender| {
+            sweep::stream(state.clone(), call, sweep, sender)
+        }))
     }
 
     async fn upload_image(
         &self,
         request: Request<v1::UploadImageRequest>,
     ) -> Result<Response<v1::UploadImageResponse>, Status> {
-        let call = Call::begin("UploadImage", &request);
-        let result = upload(&self.0, &call, request.into_inner()).await;
-        self.end(call, result)
+        let (state, call) = (&self.0, rpc::context(&request));
+        let work = upload(state, &call, request.into_inner());
+        state.respond(&call, work).await
     }
 
     async fn score(
         &self,
         request: Request<v1::ScoreRequest>,
     ) -> Result<Response<v1::ScoreResponse>, Status> {
-        let mut call = Call::begin("Score", &request);
-        let result = score::whole(&self.0, &mut call, request.into_inner()).await;
-        self.end(call, result)
+        let (state, call) = (&self.0, rpc::context(&request));
+        let work = score::whole(state, &call, request.into_inner());
+        state.respond(&call, work).await
     }
 
-    type CaptureStream = ReceiverStream<Result<v1::CaptureResponse, Status>>;
+    type CaptureStream = ResponseStream<v1::CaptureResponse>;
 
     async fn capture(
         &self,
         request: Request<v1::CaptureRequest>,
     ) -> Result<Response<Self::CaptureStream>, Status> {
-        let mut call = Call::begin("Capture", &request);
-        let begun = capture::begin(&self.0, &mut call, request.into_inner()).await;
-        let (admitted, recorder) = begun.map_err(|e| call.fail(&self.0, &e))?;
-        // Few parts at a time: who reads slowly holds little memory.
-        let (sender, stream) = mpsc::channel(4);
-        tokio::spawn(capture::stream(
-            self.0.clone(),
-            call,
-            admitted,
-            recorder,
-            sender,
-        ));
-        Ok(Response::new(ReceiverStream::new(stream)))
+        let (state, call) = (&self.0, rpc::context(&request));
+        let begun = capture::begin(state, &call, request.into_inner()).await;
+        let (admitted, recorder) = begun.map_err(|e| state.status(&call, &e))?;
+        // Few parts wait at a time: for a slow reader little memory is held.
+        Ok(state.respond_with_stream(call.clone(), 4, |sender| {
+            capture::stream(state.clone(), call, admitted, recorder, sender)
+        }))
     }
 
     async fn preview(
         &self,
         request: Request<v1::PreviewRequest>,
     ) -> Result<Response<v1::PreviewResponse>, Status> {
-        let mut call = Call::begin("Preview", &request);
-        let result = preview(&self.0, &mut call, request.into_inner()).await;
-        self.end(call, result)
+        let (state, call) = (&self.0, rpc::context(&request));
+        let work = preview(state, &call, request.into_inner());
+        state.respond(&call, work).await
     }
 
     async fn verify(
         &self,
         request: Request<v1::VerifyRequest>,
     ) -> Result<Response<v1::VerifyResponse>, Status> {
-        let mut call = Call::begin("Verify", &request);
-        let result = verify::verify(&self.0, &mut call, request.into_inner()).await;
-        self.end(call, result)
+        let (state, call) = (&self.0, rpc::context(&request));
+        let work = verify::verify(state, call.clone(), request.into_inner());
+        state.respond(&call, work).await
     }
 }
 
 async fn upload(
     state: &Arc<State>,
-    call: &Call,
+    call: &RequestContext,
     request: v1::UploadImageRequest,
 ) -> Result<v1::UploadImageResponse, Error> {
     let data: Arc<[u8]> = request.data.into();
@@ -149,11 +123,11 @@ async fn upload(
 
 async fn preview(
     state: &Arc<State>,
-    call: &mut Call,
+    call: &RequestContext,
     request: v1::PreviewRequest,
 ) -> Result<v1::PreviewResponse, Error> {
     let model = &state.models.get(&request.model)?;
-    call.observation.model(&model.name);
+    call.metrics.set_model(&model.name);
     let image = request
         .image
         .ok_or_else(|| Error::invalid("image", "unset; a picture is needed"))?;
@@ -164,17 +138,15 @@ async fn preview(
         intervention::fresh_seed,
     );
     let pictures = (&*call.client.tenant, vec![("image".to_owned(), image)]);
-    let ground = before(
-        call.deadline,
-        state.ground(model, pictures, v1::MultiImage::Unspecified.into(), None),
-    )
-    .await??;
+    let ground = state
+        .ground(model, pictures, v1::MultiImage::Unspecified.into(), None)
+        .await?;
     let asked = Asked {
         interventions,
         sample_key: &request.sample_key,
         ..Asked::default()
     };
-    let scene = before(call.deadline, state.scene(&ground, asked)).await??;
+    let scene = state.scene(&ground, asked).await?;
     let Some(picture) = scene.pictures.first() else {
         return Err(Error::Fault("the picture was lost".into()));
     };

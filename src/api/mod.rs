@@ -9,20 +9,18 @@ mod answer;
 mod call;
 mod capture;
 mod convert;
-mod deadline;
 mod error;
 pub mod evaluate;
 pub mod inference;
 mod judge;
-mod keys;
 pub mod models;
-mod observe;
 mod parity;
 mod prepare;
 mod prompt;
 mod provenance;
 mod registry;
 mod residency;
+mod rpc;
 mod sample;
 mod sampling;
 mod score;
@@ -41,7 +39,6 @@ use tonic_health::server::HealthReporter;
 pub use convert::interventions_from_json;
 pub use error::Error;
 pub use judge::Judging;
-pub use keys::Keys;
 pub use registry::{LoadOptions, Placement, Registry};
 pub use sample::sample;
 
@@ -93,8 +90,6 @@ pub struct State {
     cores: usize,
     /// Pictures that may be decoded at once.
     decoders: Semaphore,
-    /// Held by every stream that runs.
-    alive: Arc<()>,
     /// Whether the server goes down.
     draining: watch::Sender<bool>,
 }
@@ -119,7 +114,6 @@ impl State {
             uploads: Uploads::new(limits.upload_bytes),
             cores,
             decoders: Semaphore::new(cores),
-            alive: Arc::default(),
             draining: watch::Sender::new(false),
         }
     }
@@ -162,10 +156,5 @@ impl State {
             .subscribe()
             .wait_for(|draining| *draining)
             .await;
-    }
-
-    /// Answers that are being streamed.
-    pub fn streams(&self) -> usize {
-        Arc::strong_count(&self.alive) - 1
     }
 }

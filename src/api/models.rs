@@ -1,13 +1,10 @@
 //! ModelService: what is resident and what it can do.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
-use super::observe::Observation;
+use super::rpc::{self, ResponseStream};
 use super::{State, parity, residency, v1};
 use crate::intervention;
 use crate::model::{Model, device_name};
@@ -84,107 +81,71 @@ impl State {
 }
 
 impl Models {
-    /// Answers with what `make` makes of the model that is asked for, and records the request.
-    fn answer<T>(
+    /// Answers with what `make` makes of the model that is asked for.
+    fn answer<Q, A>(
         &self,
-        method: &'static str,
+        request: &Request<Q>,
         name: &str,
-        make: impl FnOnce(&Model) -> T,
-    ) -> Result<Response<T>, Status> {
-        let mut observation = Observation::begin(method);
-        let result = self
-            .0
-            .models
-            .get(name)
-            .map_err(|e| e.status("", Duration::ZERO))
-            .map(|model| {
-                observation.model(&model.name);
-                Response::new(make(&model))
-            });
-        observation.result(&result);
-        result
+        make: impl FnOnce(&Model) -> A,
+    ) -> Result<Response<A>, Status> {
+        let context = rpc::context(request);
+        let model = self.0.models.get(name);
+        let model = model.map_err(|e| self.0.status(&context, &e))?;
+        context.metrics.set_model(&model.name);
+        Ok(Response::new(make(&model)))
     }
 }
 
 #[tonic::async_trait]
 impl v1::model_service_server::ModelService for Models {
-    type LoadModelStream = ReceiverStream<Result<v1::LoadModelResponse, Status>>;
+    type LoadModelStream = ResponseStream<v1::LoadModelResponse>;
 
     async fn load_model(
         &self,
         request: Request<v1::LoadModelRequest>,
     ) -> Result<Response<Self::LoadModelStream>, Status> {
-        let mut observation = Observation::begin("LoadModel");
-        let loading = residency::begin(&self.0, request.into_inner()).map_err(|e| {
-            let status = e.status("", Duration::ZERO);
-            observation.end(status.code());
-            status
-        })?;
-        let (sender, stream) = mpsc::channel(64);
-        tokio::spawn(residency::load(
-            self.0.clone(),
-            observation,
-            loading,
-            sender,
-        ));
-        Ok(Response::new(ReceiverStream::new(stream)))
+        let (state, context) = (&self.0, rpc::context(&request));
+        let loading = residency::begin(state, request.into_inner())
+            .map_err(|e| state.status(&context, &e))?;
+        Ok(state.respond_with_stream(context.clone(), 64, |sender| {
+            residency::load(state.clone(), context, loading, sender)
+        }))
     }
 
     async fn unload_model(
         &self,
         request: Request<v1::UnloadModelRequest>,
     ) -> Result<Response<v1::UnloadModelResponse>, Status> {
-        let mut observation = Observation::begin("UnloadModel");
-        let result = residency::unload(&self.0, request.into_inner()).await;
-        let result = result
-            .map(Response::new)
-            .map_err(|e| e.status("", Duration::ZERO));
-        observation.result(&result);
-        result
+        let (state, context) = (&self.0, rpc::context(&request));
+        let work = residency::unload(state, request.into_inner());
+        state.respond(&context, work).await
     }
 
     async fn load_projector(
         &self,
         request: Request<v1::LoadProjectorRequest>,
     ) -> Result<Response<v1::LoadProjectorResponse>, Status> {
-        let mut observation = Observation::begin("LoadProjector");
-        let result = residency::load_projector(&self.0, request.into_inner()).await;
-        let result = result
-            .map(Response::new)
-            .map_err(|e| e.status("", Duration::ZERO));
-        observation.result(&result);
-        result
+        let (state, context) = (&self.0, rpc::context(&request));
+        let work = residency::load_projector(state, request.into_inner());
+        state.respond(&context, work).await
     }
 
-    type CheckParityStream = ReceiverStream<Result<v1::CheckParityResponse, Status>>;
+    type CheckParityStream = ResponseStream<v1::CheckParityResponse>;
 
     async fn check_parity(
         &self,
         request: Request<v1::CheckParityRequest>,
     ) -> Result<Response<Self::CheckParityStream>, Status> {
-        let mut observation = Observation::begin("CheckParity");
-        let begun = self
-            .0
-            .models
-            .get(&request.into_inner().model)
-            .and_then(|model| {
-                observation.model(&model.name);
-                Ok((model.clone(), parity::goldens(&model)?))
-            });
-        let (model, goldens) = begun.map_err(|e| {
-            let status = e.status("", Duration::ZERO);
-            observation.end(status.code());
-            status
-        })?;
-        let (sender, stream) = mpsc::channel(16);
-        tokio::spawn(parity::check(
-            self.0.clone(),
-            observation,
-            model,
-            goldens,
-            sender,
-        ));
-        Ok(Response::new(ReceiverStream::new(stream)))
+        let (state, context) = (&self.0, rpc::context(&request));
+        let begun = state.models.get(&request.into_inner().model);
+        let begun = begun.and_then(|model| {
+            context.metrics.set_model(&model.name);
+            Ok((parity::goldens(&model)?, model))
+        });
+        let (goldens, model) = begun.map_err(|e| state.status(&context, &e))?;
+        Ok(state.respond_with_stream(context, 16, |sender| {
+            parity::check(state.clone(), model, goldens, sender)
+        }))
     }
 
     async fn list_models(
@@ -192,7 +153,6 @@ impl v1::model_service_server::ModelService for Models {
         _: Request<v1::ListModelsRequest>,
     ) -> Result<Response<v1::ListModelsResponse>, Status> {
         let models = self.0.models.all().iter().map(|m| self.0.info(m)).collect();
-        Observation::begin("ListModels").end(tonic::Code::Ok);
         Ok(Response::new(v1::ListModelsResponse { models }))
     }
 
@@ -200,9 +160,10 @@ impl v1::model_service_server::ModelService for Models {
         &self,
         request: Request<v1::GetModelRequest>,
     ) -> Result<Response<v1::GetModelResponse>, Status> {
-        let name = request.into_inner().model;
-        self.answer("GetModel", &name, |model| v1::GetModelResponse {
-            model: Some(self.0.info(model)),
+        self.answer(&request, &request.get_ref().model, |model| {
+            v1::GetModelResponse {
+                model: Some(self.0.info(model)),
+            }
         })
     }
 
@@ -210,8 +171,7 @@ impl v1::model_service_server::ModelService for Models {
         &self,
         request: Request<v1::ListHookPointsRequest>,
     ) -> Result<Response<v1::ListHookPointsResponse>, Status> {
-        let name = request.into_inner().model;
-        self.answer("ListHookPoints", &name, |model| {
+        self.answer(&request, &request.get_ref().model, |model| {
             let layers = |row: &HookRow| match row.stack {
                 _ if !row.per_layer() => 0,
                 Stack::VisionTower => model.tower.feature_layers(),

@@ -5,10 +5,8 @@ use std::sync::Arc;
 
 use candle_core::DType;
 use metrics::gauge;
-use tokio::sync::mpsc;
-use tonic::Status;
 
-use super::observe::Observation;
+use super::rpc::ResponseSender;
 use super::v1::{
     CheckParityResponse, ParityCase, ParityReport, PointParity, check_parity_response::Event,
 };
@@ -17,7 +15,7 @@ use crate::engine::parity::{Comparison, GoldenSet, HALF_TOLERANCE, TOLERANCE, ki
 use crate::model::{Model, device_name};
 use crate::telemetry::names;
 
-type Sender = mpsc::Sender<Result<CheckParityResponse, Status>>;
+type Sender = ResponseSender<CheckParityResponse>;
 
 /// Opens the golden set of a model.
 pub(super) fn goldens(model: &Model) -> Result<Arc<GoldenSet>, Error> {
@@ -33,56 +31,30 @@ pub(super) fn goldens(model: &Model) -> Result<Arc<GoldenSet>, Error> {
     })
 }
 
-/// Compares every case and sends what was found; ends early where the client leaves.
+/// Compares every case and sends what was found.
 pub(super) async fn check(
     state: Arc<State>,
-    mut observation: Observation,
     model: Arc<Model>,
     set: Arc<GoldenSet>,
     sender: Sender,
-) {
-    let _alive = state.alive.clone();
+) -> Result<(), Error> {
     let mut report = Report::new(&model);
     for (i, case) in set.cases.iter().enumerate() {
-        let compared = match state
-            .engine(&model)
-            .parity(model.clone(), set.clone(), i)
-            .await
-        {
-            Ok(Ok(comparison)) => Ok(report.add(&case.name, &comparison)),
-            Ok(Err(e)) => Err(Error::Goldens {
-                model: model.name.clone(),
-                reason: e.to_string(),
-            }),
-            Err(e) => Err(e.into()),
-        };
-        let response = compared.map(|mut found| {
-            (found.done, found.total) = (i as u32 + 1, set.cases.len() as u32);
-            CheckParityResponse {
-                event: Some(Event::Case(found)),
-            }
-        });
-        let response = response.map_err(|e| e.status("", state.retry_after()));
-        let failed = response.as_ref().err().map(Status::code);
-        if sender.send(response).await.is_err() {
-            return;
-        }
-        if let Some(code) = failed {
-            return observation.end(code);
-        }
+        let compared = state.engine(&model).parity(model.clone(), set.clone(), i);
+        let comparison = compared.await?.map_err(|e| Error::Goldens {
+            model: model.name.clone(),
+            reason: e.to_string(),
+        })?;
+        let mut found = report.add(&case.name, &comparison);
+        (found.done, found.total) = (i as u32 + 1, set.cases.len() as u32);
+        let event = Some(Event::Case(found));
+        sender.send(CheckParityResponse { event }).await?;
     }
     let report = report.finish(set.reference().unwrap_or_default());
     gauge!(names::PARITY_MAX_RELATIVE_ERROR, "model" => model.name.clone())
         .set(report.max_relative_error);
-    if sender
-        .send(Ok(CheckParityResponse {
-            event: Some(Event::Report(report)),
-        }))
-        .await
-        .is_ok()
-    {
-        observation.end(tonic::Code::Ok);
-    }
+    let event = Some(Event::Report(report));
+    sender.send(CheckParityResponse { event }).await
 }
 
 struct Report {

@@ -2,21 +2,16 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use candle_core::DType;
-use tokio::sync::mpsc;
-use tonic::Status;
 use tonic_health::ServingStatus;
 
-use super::observe::Observation;
+use super::rpc::ResponseSender;
 use super::v1::{self, LoadModelResponse, load_model_response::Event};
 use super::{Error, LoadOptions, State};
-use crate::model::{self, Origin};
+use crate::model::{self, Model, Origin};
+use crate::pipeline::RequestContext;
 use crate::vision::ProcessorBackend;
-
-/// How often an unload looks whether the last request has ended.
-const LOOK: Duration = Duration::from_millis(20);
 
 impl State {
     /// Fails where the server was started without leave to load.
@@ -49,7 +44,7 @@ fn dtype(text: &str) -> Result<Option<DType>, Error> {
     }
 }
 
-type Sender = mpsc::Sender<Result<LoadModelResponse, Status>>;
+type Sender = ResponseSender<LoadModelResponse>;
 
 /// A request that was checked.
 pub(super) struct Loading {
@@ -103,60 +98,56 @@ pub(super) fn begin(state: &State, request: v1::LoadModelRequest) -> Result<Load
 /// Loads a model and sends how far it has come, then the model.
 pub(super) async fn load(
     state: Arc<State>,
-    mut observation: Observation,
+    context: RequestContext,
     loading: Loading,
     sender: Sender,
-) {
-    let _alive = state.alive.clone();
-    let (worker, events) = (state.clone(), sender.clone());
-    let loaded = tokio::task::spawn_blocking(move || {
-        let Loading {
-            name,
-            origin,
-            adapter,
-            options,
-        } = loading;
-        let mut fetched = |file: &str, done, total| progress(&events, file, done, total);
-        let source = origin
-            .fetch_with(adapter, &mut fetched)
-            .map_err(Error::load("place"))?;
-        worker
-            .models
-            .load(&name, &source, &options, &|done, total| {
-                progress(&events, "", done, total)
-            })
+) -> Result<(), Error> {
+    let (worker, progress) = (state.clone(), sender.clone());
+    // In a task of its own: a load that has begun ends well even where the client leaves. The
+    // context keeps the server up as long.
+    let loading = tokio::spawn(async move {
+        let load = {
+            let worker = worker.clone();
+            move || loading.run(&worker, &progress)
+        };
+        let model = tokio::task::spawn_blocking(load)
+            .await
+            .map_err(|e| Error::Fault(e.to_string()))??;
+        worker.announce(&model.name, ServingStatus::Serving).await;
+        context.metrics.set_model(&model.name);
+        Ok(model)
     });
-    let response = match loaded
+    let model = loading
         .await
-        .unwrap_or_else(|e| Err(Error::Fault(e.to_string())))
-    {
-        Ok(model) => {
-            state.announce(&model.name, ServingStatus::Serving).await;
-            observation.model(&model.name);
-            observation.end(tonic::Code::Ok);
-            Ok(LoadModelResponse {
-                event: Some(Event::Model(state.info(&model))),
-            })
-        }
-        Err(error) => {
-            let status = error.status("", Duration::from_secs(1));
-            observation.end(status.code());
-            Err(status)
-        }
-    };
-    let _ = sender.send(response).await;
+        .unwrap_or_else(|e| Err(Error::Fault(e.to_string())))?;
+    let event = Some(Event::Model(state.info(&model)));
+    sender.send(LoadModelResponse { event }).await
 }
 
-/// Tells how far a file, or the tensors, have come. A slow client misses some of it.
-fn progress(sender: &Sender, file: &str, done: u64, total: u64) {
+impl Loading {
+    /// Fetches what is not there and loads it.
+    fn run(self, state: &State, sender: &Sender) -> Result<Arc<Model>, Error> {
+        let mut fetched = |file: &str, done, total| report(sender, file, done, total);
+        let source = self
+            .origin
+            .fetch_with(self.adapter, &mut fetched)
+            .map_err(Error::load("place"))?;
+        let loaded = |done, total| report(sender, "", done, total);
+        state
+            .models
+            .load(&self.name, &source, &self.options, &loaded)
+    }
+}
+
+/// Reports how far a file, or the tensors, have come. A slow client misses some of it.
+fn report(sender: &Sender, file: &str, done: u64, total: u64) {
     let progress = v1::LoadProgress {
         file: file.into(),
         done,
         total,
     };
-    let _ = sender.try_send(Ok(LoadModelResponse {
-        event: Some(Event::Progress(progress)),
-    }));
+    let event = Some(Event::Progress(progress));
+    sender.send_if_room(LoadModelResponse { event });
 }
 
 /// Takes a model away, and waits until the last request that runs on it has ended.
@@ -170,13 +161,12 @@ pub(super) async fn unload(
     }
     let model = state.models.remove(&request.model)?;
     state.announce(&model.name, ServingStatus::NotServing).await;
-    while Arc::strong_count(&model) > 1 {
-        tokio::time::sleep(LOOK).await;
-    }
-    tracing::info!(model = %model.name, "unloaded");
-    Ok(v1::UnloadModelResponse {
-        freed_bytes: model.resident_bytes,
-    })
+    let (name, freed_bytes) = (model.name.clone(), model.resident_bytes);
+    let released = model.lifetime.ended();
+    drop(model);
+    released.await;
+    tracing::info!(model = name, "unloaded");
+    Ok(v1::UnloadModelResponse { freed_bytes })
 }
 
 /// Makes one more projector of a model resident.

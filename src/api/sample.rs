@@ -4,13 +4,13 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use super::call::{Call, before};
 use super::judge::Judge;
 use super::prompt::MAX_TEXT_BYTES;
 use super::v1::{self, evaluate_header::Rules, sweep_result};
 use super::{Error, State, sweep};
 use crate::benchmark::{Item, Label, Rule, Verdict, data, fill, filled_bytes};
 use crate::engine;
+use crate::pipeline::RequestContext;
 
 /// What is done with every sample.
 #[derive(Debug)]
@@ -341,14 +341,12 @@ impl Asked {
 
     /// All results, variant by variant; of what was not asked because the server goes down there is
     /// none.
-    pub(super) async fn run(mut self, state: &Arc<State>, call: &Call) -> Answered {
+    pub(super) async fn run(mut self, state: &Arc<State>, call: &RequestContext) -> Answered {
         let mut results = std::mem::take(&mut self.answered);
         let mut drained = false;
         for (variants, request) in std::mem::take(&mut self.requests) {
             let found = match request {
-                Ok(request) => before(call.deadline, sweep::whole(state, call, request))
-                    .await
-                    .and_then(|r| r),
+                Ok(request) => sweep::whole(state, call, request).await,
                 Err(error) => Err(error),
             };
             match found {

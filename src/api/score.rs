@@ -2,34 +2,30 @@
 
 use std::sync::Arc;
 
-use super::call::{Call, Ready, before, settle};
+use super::call::{Ready, settle};
 use super::prepare::{Asked, Ground, Scene};
 use super::{Error, State, provenance, v1};
 use crate::engine::{Event, Prefilled, Timing, Variant, Work};
 use crate::intervention::Effect;
 use crate::model::Model;
+use crate::pipeline::RequestContext;
 
 const MAX_CONTINUATIONS: usize = 1024;
 
 /// Runs a request to its end.
 pub(super) async fn whole(
     state: &Arc<State>,
-    call: &mut Call,
+    call: &RequestContext,
     mut request: v1::ScoreRequest,
 ) -> Result<v1::ScoreResponse, Error> {
     let prompt = check(state, &mut request)?;
     let ground = state.ground_of(call, &request.model, prompt).await?;
-    let (ready, variant, mut scorer) =
-        before(call.deadline, prepare(state, &ground, request)).await??;
+    let (ready, variant, mut scorer) = prepare(state, &ground, request).await?;
     let mut admitted = state.submit(call, (ready, variant))?;
     loop {
-        match before(call.deadline, admitted.next()).await? {
-            Some(event) => {
-                if let Some(response) = scorer.event(&admitted.ready, event?)? {
-                    return Ok(response);
-                }
-            }
-            None => return Err(Error::Fault("the engine went away".into())),
+        let event = admitted.next().await?;
+        if let Some(response) = scorer.event(&admitted.ready, event)? {
+            return Ok(response);
         }
     }
 }
@@ -130,9 +126,7 @@ impl Scorer {
                 self.prefilled = found;
                 Ok(None)
             }
-            Event::Captured(_) | Event::Token(_) => {
-                Err(Error::Fault("an event of another method".into()))
-            }
+            Event::Captured(_) | Event::Token(_) => Err(Error::UnexpectedEvent),
         }
     }
 

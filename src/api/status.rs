@@ -144,7 +144,10 @@ impl Error {
                 Some("prompt"),
                 false,
             ),
-            Self::Model(_) | Self::Fault(_) => of(Code::Internal, "FAULT", None, false),
+            Self::ClientLeft => of(Code::Cancelled, "CLIENT_LEFT", None, false),
+            Self::Model(_) | Self::EngineStopped | Self::UnexpectedEvent | Self::Fault(_) => {
+                of(Code::Internal, "FAULT", None, false)
+            }
         }
     }
 

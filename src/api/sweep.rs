@@ -8,16 +8,17 @@ use std::time::{Duration, Instant};
 use futures::{StreamExt, stream};
 use serde_json::Value;
 use tokio::sync::mpsc;
-use tonic::Status;
 
 use super::answer::{self, Writer};
-use super::call::{Call, Ready, before};
+use super::call::Ready;
 use super::prepare::Ground;
+use super::rpc::ResponseSender;
 use super::score::{self, Scorer};
 use super::v1::{self, sweep_request::Input, sweep_response, sweep_result::Outcome};
 use super::{Error, State, convert};
 use crate::engine::{self, Event, Events, Job, Variant};
 use crate::intervention;
+use crate::pipeline::RequestContext;
 
 /// Variants that are planned together.
 const WINDOW: usize = 64;
@@ -76,7 +77,7 @@ struct Totals {
 /// Checks a sweep and prepares its input.
 pub(super) async fn begin(
     state: &Arc<State>,
-    call: &mut Call,
+    call: &RequestContext,
     request: v1::SweepRequest,
 ) -> Result<Sweep, Error> {
     let within = |field: &'static str| move |error: Error| error.within(field);
@@ -132,76 +133,71 @@ pub(super) async fn begin(
     Ok(sweep)
 }
 
-/// Sends results until the last one, the client leaves or the deadline passes.
-pub(super) async fn stream(
-    state: Arc<State>,
-    mut call: Call,
-    sweep: Sweep,
-    sender: mpsc::Sender<Result<v1::SweepResponse, Status>>,
-) {
-    let _alive = state.alive.clone();
-    let variants = sweep.variants.len() as u32;
-    let started = v1::SweepStarted {
-        request_id: call.id.clone(),
-        variants,
-    };
-    let mut totals = Totals::default();
-    let run = async {
-        send(&sender, sweep_response::Event::Started(started)).await?;
-        Box::pin(sweep.run(&state, &call, &sender, &mut totals)).await
-    };
-    let result = tokio::select! {
-        biased;
-        // Dropping the events of a window tells the engine to let go.
-        () = sender.closed() => return,
-        result = run => result,
-    };
-    match result {
-        Ok(()) => {
-            let finished = v1::SweepFinished {
-                variants: totals.variants,
-                failed: totals.failed,
-                rows_computed: totals.computed,
-                rows_naive: totals.naive,
-                total_seconds: sweep.begun.elapsed().as_secs_f64(),
-            };
-            if send(&sender, sweep_response::Event::Finished(finished))
-                .await
-                .is_ok()
-            {
-                call.observation.end(tonic::Code::Ok);
+/// Takes the results of a sweep as they come.
+enum Results {
+    /// Sends them to the client.
+    Client(ResponseSender<v1::SweepResponse>),
+    /// Hands them to the request that the sweep is a part of.
+    Caller(mpsc::Sender<v1::SweepResult>),
+}
+
+impl Results {
+    async fn send(&self, result: v1::SweepResult) -> Result<(), Error> {
+        match self {
+            Self::Client(sender) => {
+                let event = Some(sweep_response::Event::Result(result));
+                sender.send(v1::SweepResponse { event }).await
             }
-        }
-        // Left between two looks at whether it is there: cancelled, as above.
-        Err(_) if sender.is_closed() => {}
-        Err(error) => {
-            let _ = sender.send(Err(call.fail(&state, &error))).await;
+            Self::Caller(sender) => sender.send(result).await.map_err(|_| Error::ClientLeft),
         }
     }
 }
 
-/// All results of a sweep that is a part of another call, variant by variant.
+/// Sends results until the last one.
+pub(super) async fn stream(
+    state: Arc<State>,
+    call: RequestContext,
+    sweep: Sweep,
+    sender: ResponseSender<v1::SweepResponse>,
+) -> Result<(), Error> {
+    let message = |event| v1::SweepResponse { event: Some(event) };
+    let started = v1::SweepStarted {
+        request_id: call.id.clone(),
+        variants: sweep.variants.len() as u32,
+    };
+    let started = sweep_response::Event::Started(started);
+    sender.send(message(started)).await?;
+    let (mut totals, results) = (Totals::default(), Results::Client(sender.clone()));
+    Box::pin(sweep.run(&state, &call, &results, &mut totals)).await?;
+    let finished = sweep_response::Event::Finished(v1::SweepFinished {
+        variants: totals.variants,
+        failed: totals.failed,
+        rows_computed: totals.computed,
+        rows_naive: totals.naive,
+        total_seconds: sweep.begun.elapsed().as_secs_f64(),
+    });
+    sender.send(message(finished)).await
+}
+
+/// Returns all results of a sweep that is a part of another request, variant by variant.
 pub(super) async fn whole(
     state: &Arc<State>,
-    call: &Call,
+    call: &RequestContext,
     request: v1::SweepRequest,
 ) -> Result<Vec<v1::SweepResult>, Error> {
-    let mut part = call.part();
-    let mut sweep = begin(state, &mut part, request).await?;
+    let mut sweep = begin(state, call, request).await?;
     sweep.patient = true;
     let (sender, mut results) = mpsc::channel(16);
-    let mut totals = Totals::default();
+    let (mut totals, sender) = (Totals::default(), Results::Caller(sender));
     let run = async {
-        let done = Box::pin(sweep.run(state, &part, &sender, &mut totals)).await;
+        let done = Box::pin(sweep.run(state, call, &sender, &mut totals)).await;
         drop(sender);
         done
     };
     let collect = async {
         let mut all = Vec::new();
-        while let Some(Ok(response)) = results.recv().await {
-            if let Some(sweep_response::Event::Result(result)) = response.event {
-                all.push(result);
-            }
+        while let Some(result) = results.recv().await {
+            all.push(result);
         }
         all.sort_by_key(|r: &v1::SweepResult| r.variant);
         all
@@ -210,24 +206,13 @@ pub(super) async fn whole(
     done.map(|()| all)
 }
 
-async fn send(
-    sender: &mpsc::Sender<Result<v1::SweepResponse, Status>>,
-    event: sweep_response::Event,
-) -> Result<(), Error> {
-    let gone = |_| Error::Fault("the client has gone".into());
-    sender
-        .send(Ok(v1::SweepResponse { event: Some(event) }))
-        .await
-        .map_err(gone)
-}
-
 impl Sweep {
     /// Window after window; the next one is prepared while one runs.
     async fn run(
         &self,
         state: &Arc<State>,
-        call: &Call,
-        sender: &mpsc::Sender<Result<v1::SweepResponse, Status>>,
+        call: &RequestContext,
+        sender: &Results,
         totals: &mut Totals,
     ) -> Result<(), Error> {
         let count = self.variants.len();
@@ -237,8 +222,7 @@ impl Sweep {
             let prepared = std::mem::take(&mut next);
             let running = Box::pin(self.window(state, call, sender, totals, first, prepared));
             let preparing = Box::pin(self.prepare(state, window(first + WINDOW)));
-            let (done, following) =
-                before(call.deadline, async { tokio::join!(running, preparing) }).await?;
+            let (done, following) = tokio::join!(running, preparing);
             done?;
             next = following;
         }
@@ -293,8 +277,8 @@ impl Sweep {
     async fn window(
         &self,
         state: &Arc<State>,
-        call: &Call,
-        sender: &mpsc::Sender<Result<v1::SweepResponse, Status>>,
+        call: &RequestContext,
+        sender: &Results,
         totals: &mut Totals,
         first: usize,
         prepared: Vec<Result<(Prepared, Variant), Error>>,
@@ -321,7 +305,7 @@ impl Sweep {
         let mut events = self.submit(state, call, variants, first > 0).await?;
         while left > 0 {
             let Some(told) = events.recv().await else {
-                return Err(Error::Fault("the engine went away".into()));
+                return Err(Error::EngineStopped);
             };
             let Some((number, slot)) = running.get_mut(told.variant) else {
                 continue;
@@ -351,7 +335,7 @@ impl Sweep {
     async fn submit(
         &self,
         state: &State,
-        call: &Call,
+        call: &RequestContext,
         variants: Vec<Variant>,
         begun: bool,
     ) -> Result<Events, Error> {
@@ -375,8 +359,8 @@ impl Sweep {
     async fn tell(
         &self,
         state: &State,
-        call: &Call,
-        sender: &mpsc::Sender<Result<v1::SweepResponse, Status>>,
+        call: &RequestContext,
+        sender: &Results,
         totals: &mut Totals,
         variant: usize,
         outcome: Result<Outcome, Error>,
@@ -392,7 +376,7 @@ impl Sweep {
             places,
             outcome: Some(outcome),
         };
-        send(sender, sweep_response::Event::Result(result)).await
+        sender.send(result).await
     }
 }
 

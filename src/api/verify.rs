@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::call::Call;
 use super::{Error, State, answer, capture, prompt, provenance, score, v1};
+use crate::pipeline::RequestContext;
 
 /// A recorded request, its pictures put back.
 #[expect(clippy::large_enum_variant, reason = "one at a time, never kept")]
@@ -18,14 +18,14 @@ enum Recorded {
 
 pub(super) async fn verify(
     state: &Arc<State>,
-    call: &mut Call,
+    mut call: RequestContext,
     request: v1::VerifyRequest,
 ) -> Result<v1::VerifyResponse, Error> {
     let record = request
         .provenance
         .ok_or_else(|| Error::invalid("provenance", "unset; a record is needed"))?;
     let model = state.models.get(&record.model)?;
-    call.observation.model(&model.name);
+    call.metrics.set_model(&model.name);
     let mut response = v1::VerifyResponse::default();
     let mut compare = |stage: &str, recorded: &str, found: &str| {
         if recorded != found {
@@ -57,9 +57,9 @@ pub(super) async fn verify(
     let same = record.model_digest == model.digest && record.dtype == model.dtype.as_str();
     if same {
         let found = match recorded(&record, request.images)? {
-            Recorded::Generate(request) => answer::whole(state, call, request).await?.provenance,
-            Recorded::Score(request) => score::whole(state, call, request).await?.provenance,
-            Recorded::Capture(request) => capture::whole(state, call, request).await?.provenance,
+            Recorded::Generate(request) => answer::whole(state, &call, request).await?.provenance,
+            Recorded::Score(request) => score::whole(state, &call, request).await?.provenance,
+            Recorded::Capture(request) => capture::whole(state, &call, request).await?.provenance,
         };
         let found = found.unwrap_or_default();
         compare("preprocessing", &record.preprocessing, &found.preprocessing);

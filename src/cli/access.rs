@@ -7,8 +7,7 @@ use scotoma_client::{Client, Connect};
 use tonic::transport::{Certificate, Identity, ServerTlsConfig};
 
 use super::Failure;
-use crate::api::Keys;
-use crate::server::Config;
+use crate::server::{ApiKeys, Config};
 
 /// Under which help lists them.
 const HEADING: &str = "Access";
@@ -73,7 +72,7 @@ impl Access {
                 }
             }
         }
-        match keys.map(|text| Keys::parse(&text)).transpose() {
+        match keys.map(|text| ApiKeys::parse(&text)).transpose() {
             Ok(keys) => config.keys = keys.unwrap_or_default(),
             Err(e) => mistakes.push(format!("--api-keys: {e}")),
         }
@@ -176,7 +175,7 @@ impl Draw {
         let mut bytes = [0; 32];
         getrandom::fill(&mut bytes)?;
         let key = blake3::Hash::from_bytes(bytes).to_hex();
-        let line = Keys::line(&self.name, &key)
+        let line = ApiKeys::line(&self.name, &key)
             .ok_or_else(|| format!("{:?}: a name of one word is needed", self.name))?;
         println!(
             "key, for the client alone:\n{key}\n\nline of the server's --api-keys file:\n{line}"

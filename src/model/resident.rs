@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::config::{self, Config, Merge};
 use super::family::tiles;
+use super::lifetime::Lifetime;
 use super::{Chat, ChatTemplate, Message, Rendered, Source, Text};
 use super::{
     Decoder, Error, Family, GenerationConfig, ImageTokens, Projector, SelectStrategy, VisionTower,
@@ -66,6 +67,8 @@ pub struct Model {
     pub dtype: DType,
     /// Where the tensors are.
     pub device: Device,
+    /// Ends with the last holder of the model; the last field, so that the tensors go first.
+    pub lifetime: Lifetime,
 }
 
 /// Says how a model is loaded.
@@ -293,6 +296,7 @@ impl Model {
             parts,
             dtype,
             device: device.clone(),
+            lifetime: Lifetime::default(),
         })
     }
 

@@ -1006,16 +1006,16 @@ async fn the_budget_is_not_broken_and_strangers_do_not_load() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_says_who_asks() {
-    use scotoma::api::Keys;
+    use scotoma::server::ApiKeys;
     use scotoma_client::Connect;
     let (one, other) = ("1".repeat(40), "2".repeat(40));
     let file = format!(
         "{}\n{}\n",
-        Keys::line("one", &one).unwrap(),
-        Keys::line("laboratory", &other).unwrap()
+        ApiKeys::line("one", &one).unwrap(),
+        ApiKeys::line("laboratory", &other).unwrap()
     );
     let server = Running::start(Config {
-        keys: Keys::parse(&file).unwrap(),
+        keys: ApiKeys::parse(&file).unwrap(),
         ..config()
     })
     .await;

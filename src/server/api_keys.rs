@@ -1,29 +1,18 @@
-//! Who may ask: keys that clients say, of which the server knows the hashes alone.
+//! Holds the keys that clients may come with, of which the server knows nothing but hashes.
 
 use std::sync::Arc;
 
-use metrics::counter;
-use tonic::service::Interceptor;
-use tonic::{Request, Status};
-
-use super::Error;
-use crate::telemetry::names;
-
 /// Characters of a key; those that `scotoma key` draws have 64. Guessing a shorter one would be too
 /// easy for a plain hash.
-const SHORTEST: usize = 32;
+const MIN_LENGTH: usize = 32;
 
-/// The keys of a server; none: everybody may ask.
+/// Lists the keys of a server by name. Without any, everybody may ask.
 #[derive(Debug, Clone, Default)]
-pub struct Keys(Arc<[(Arc<str>, blake3::Hash)]>);
+pub struct ApiKeys(Arc<[(Arc<str>, blake3::Hash)]>);
 
-/// The name of the key that a request came with.
-#[derive(Debug, Clone)]
-pub(super) struct KeyName(pub(super) Arc<str>);
-
-impl Keys {
-    /// One key a line: its name, white space, and the BLAKE3 hash (hex) of the key; `#` begins a
-    /// comment.
+impl ApiKeys {
+    /// Parses one key a line: its name, white space, and the BLAKE3 hash (hex) of the key; `#`
+    /// begins a comment.
     pub fn parse(text: &str) -> Result<Self, String> {
         let mut all: Vec<(Arc<str>, blake3::Hash)> = Vec::new();
         for (i, line) in text.lines().enumerate() {
@@ -49,7 +38,7 @@ impl Keys {
                 .iter()
                 .any(|(known, own)| **known == *name || *own == hash)
             {
-                return Err(wrong("this name or this key stands there twice"));
+                return Err(wrong("this name or this key is listed twice"));
             }
             all.push((name.into(), hash));
         }
@@ -60,17 +49,22 @@ impl Keys {
         }
     }
 
-    /// The line of a key in such a file; `None` where the key is too short or the name is not one
-    /// word.
+    /// Returns the line of a key in such a file; `None` where the key is too short or the name is
+    /// not one word.
     pub fn line(name: &str, key: &str) -> Option<String> {
-        let fits = key.len() >= SHORTEST
+        let fits = key.len() >= MIN_LENGTH
             && !name.is_empty()
             && !name.contains(|c: char| c.is_whitespace() || c == '#');
         fits.then(|| format!("{name} {}", blake3::hash(key.as_bytes())))
     }
 
-    /// Whose key it is. All are compared, each in constant time.
-    fn name_of(&self, key: &str) -> Option<Arc<str>> {
+    /// Returns whether everybody may ask.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Returns the name of `key`. All are compared, each in constant time.
+    pub(super) fn name_of(&self, key: &str) -> Option<Arc<str>> {
         let hash = blake3::hash(key.as_bytes());
         let mut found = None;
         for (name, own) in self.0.iter() {
@@ -82,31 +76,6 @@ impl Keys {
     }
 }
 
-impl Interceptor for Keys {
-    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        if self.0.is_empty() {
-            return Ok(request);
-        }
-        let said = request
-            .metadata()
-            .get("authorization")
-            .and_then(|value| value.to_str().ok());
-        let key = said.and_then(|said| {
-            said.strip_prefix("Bearer ")
-                .or_else(|| said.strip_prefix("bearer "))
-        });
-        let Some(name) = key.and_then(|key| self.name_of(key)) else {
-            counter!(names::REQUESTS_REJECTED, "reason" => "unauthenticated").increment(1);
-            let error = Error::Unauthenticated {
-                said: key.is_some(),
-            };
-            return Err(error.status("", std::time::Duration::ZERO));
-        };
-        request.extensions_mut().insert(KeyName(name));
-        Ok(request)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -114,12 +83,12 @@ mod tests {
     #[test]
     fn files_are_read_or_refused_by_line() {
         let key = "0123456789abcdef0123456789abcdef";
-        let line = Keys::line("lab", key).unwrap();
-        let keys = Keys::parse(&format!("# keys\n\n{line}  # of the lab\n")).unwrap();
+        let line = ApiKeys::line("lab", key).unwrap();
+        let keys = ApiKeys::parse(&format!("# keys\n\n{line}  # of the lab\n")).unwrap();
         assert_eq!(keys.name_of(key).as_deref(), Some("lab"));
         assert_eq!(keys.name_of("another"), None);
         assert_eq!(
-            (Keys::line("a b", key), Keys::line("a", "short")),
+            (ApiKeys::line("a b", key), ApiKeys::line("a", "short")),
             (None, None)
         );
         for (text, says) in [
@@ -128,7 +97,7 @@ mod tests {
             ("lab 12", "line 1: the hash"),
             (&format!("{line}\n{line}"), "line 2: this name"),
         ] {
-            assert!(Keys::parse(text).unwrap_err().contains(says), "{text}");
+            assert!(ApiKeys::parse(text).unwrap_err().contains(says), "{text}");
         }
     }
 }

@@ -1,0 +1,78 @@
+//! Accompanies a request: who asks, until when, and what is recorded of it.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+
+use jiff::civil::DateTime;
+
+use super::InFlightGuard;
+use crate::engine::Client;
+use crate::intervention;
+
+/// Accompanies a request from the server's first layer to its last event.
+///
+/// Each layer fills in the field that it is named after; services find the whole in the request's
+/// extensions. A clone is the same request.
+#[derive(Debug, Clone)]
+pub struct RequestContext {
+    /// Names the request in errors, logs and the first message of a stream.
+    pub id: String,
+    /// Who asks. The engine shares its time fairly between clients.
+    pub client: Client,
+    /// When the client stops waiting.
+    pub deadline: Option<Instant>,
+    /// Takes what only the handler knows and the metrics layer records.
+    pub metrics: RequestMetrics,
+    /// Keeps the server up while anything that belongs to the request goes on.
+    pub in_flight: Option<Arc<InFlightGuard>>,
+    /// What a chat template that asks for the time is told; unset: now.
+    pub time: Option<DateTime>,
+}
+
+impl Default for RequestContext {
+    /// Makes the context of a request that comes from the server itself, under a fresh id.
+    fn default() -> Self {
+        Self {
+            id: format!("{:016x}", intervention::fresh_seed()),
+            client: Client::default(),
+            deadline: None,
+            metrics: RequestMetrics::default(),
+            in_flight: None,
+            time: None,
+        }
+    }
+}
+
+/// Holds what a handler learns of a request; clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct RequestMetrics(Arc<Learned>);
+
+#[derive(Debug, Default)]
+struct Learned {
+    model: OnceLock<String>,
+    tokens: AtomicUsize,
+}
+
+impl RequestMetrics {
+    /// Sets the label `model`. The model must be resident: labels belong to a closed set.
+    pub fn set_model(&self, name: &str) {
+        // A request runs on one model; what came first stays.
+        let _ = self.0.model.set(name.to_owned());
+    }
+
+    /// Returns the label `model`: `none` until it is set.
+    pub fn model(&self) -> &str {
+        self.0.model.get().map_or("none", String::as_str)
+    }
+
+    /// Counts a token of the answer.
+    pub fn count_token(&self) {
+        self.0.tokens.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Returns how many tokens the answer has so far.
+    pub fn tokens(&self) -> usize {
+        self.0.tokens.load(Ordering::Relaxed)
+    }
+}

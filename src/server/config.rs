@@ -1,0 +1,95 @@
+//! Configures a server.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use candle_core::{DType, Device};
+use tonic::transport::ServerTlsConfig;
+
+use super::ApiKeys;
+use crate::model::{self, Source};
+use crate::{api, engine};
+
+/// Describes a model to load.
+#[derive(Debug, Clone)]
+pub struct ModelSpec {
+    /// Names it in requests.
+    pub name: String,
+    /// Says where its files are.
+    pub source: Source,
+    /// Adds projectors: name and safetensors file of each.
+    pub projectors: Vec<(String, PathBuf)>,
+    /// Says how it is loaded.
+    pub options: api::LoadOptions,
+}
+
+impl ModelSpec {
+    /// Returns a model with its own projector alone, on whichever device is free.
+    pub fn new(name: &str, source: Source) -> Self {
+        Self {
+            name: name.to_owned(),
+            source,
+            projectors: Vec::new(),
+            options: api::LoadOptions::default(),
+        }
+    }
+}
+
+/// Configures a server.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Lists models in the order of loading; at least one.
+    pub models: Vec<ModelSpec>,
+    /// Lists the devices that models can be on; at least one. Each has an engine of its own.
+    pub devices: Vec<Device>,
+    /// Sets the type of the tensors; `None`: f32 on a CPU and bf16 elsewhere.
+    pub dtype: Option<DType>,
+    /// Lists the ViT models that say where to look: name and place of each.
+    pub saliency: Vec<(String, Source)>,
+    /// Bounds what the engine takes on.
+    pub engine: engine::Limits,
+    /// Bounds what a request may hold.
+    pub limits: api::Limits,
+    /// Bounds the bytes that all models may hold together.
+    pub memory_budget: u64,
+    /// Lets clients load and unload models.
+    pub allow_load: bool,
+    /// Names the judge of answers that no rule can mark.
+    pub judge: Option<api::Judging>,
+    /// Bounds how long running streams may take to finish when the server goes down.
+    pub drain_timeout: Duration,
+    /// Pings a connection that has been silent this long, and gives it up after as long again.
+    pub keepalive: Duration,
+    /// Encrypts, and says who may connect; `None`: plain text.
+    pub tls: Option<ServerTlsConfig>,
+    /// Says who may ask.
+    pub keys: ApiKeys,
+}
+
+impl Config {
+    /// Returns the embedded model on the CPU, with the defaults of the command line.
+    pub fn shapes() -> Self {
+        Self {
+            models: vec![ModelSpec::new(model::SHAPES, model::shapes())],
+            devices: vec![Device::Cpu],
+            dtype: None,
+            saliency: Vec::new(),
+            engine: engine::Limits::default(),
+            limits: api::Limits {
+                images: 16,
+                image_pixels: 64 << 20,
+                message_bytes: 64 << 20,
+                capture_bytes: 1 << 30,
+                kept_bytes: 256 << 20,
+                upload_bytes: 256 << 20,
+            },
+            memory_budget: u64::MAX,
+            allow_load: false,
+            judge: None,
+            drain_timeout: Duration::from_secs(60),
+            keepalive: Duration::from_secs(30),
+            tls: None,
+            keys: ApiKeys::default(),
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! Says why a server does not start or run.
+
+use crate::api;
+
+/// Says why the server does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Reports a model that does not load.
+    #[error("model {name}: {source}")]
+    Model {
+        /// Names the model.
+        name: String,
+        /// Says why.
+        source: Box<api::Error>,
+    },
+    /// Reports an address, or a thread of an engine, that cannot be had.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    /// Reports a failure of the transport.
+    #[error(transparent)]
+    Transport(#[from] tonic::transport::Error),
+    /// Reports that reflection or metrics cannot be set up: a fault of the server.
+    #[error("{0}")]
+    Setup(String),
+}

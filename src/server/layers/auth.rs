@@ -1,0 +1,126 @@
+//! Finds out who asks, and turns away whoever has no key where one is needed.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Request, State};
+use axum::http::header::AUTHORIZATION;
+use axum::http::{Extensions, HeaderMap};
+use axum::middleware::Next;
+use axum::response::Response;
+use metrics::counter;
+use tonic::transport::server::{TcpConnectInfo, TlsConnectInfo};
+
+use super::context;
+use crate::api::Error;
+use crate::engine::Client;
+use crate::server::ApiKeys;
+use crate::telemetry::names;
+
+/// Names the tenant of a request that comes without a key.
+const TENANT: &str = "scotoma-tenant";
+const MAX_TENANT_CHARS: usize = 128;
+
+/// Fills in the client, or refuses the request.
+pub(super) async fn authenticate(
+    State(keys): State<ApiKeys>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let name = match key_name(&keys, request.headers()) {
+        Ok(name) => name,
+        Err(error) => {
+            counter!(names::REQUESTS_REJECTED, "reason" => "unauthenticated").increment(1);
+            let id = &context::of(&mut request).id;
+            return error.status(id, Duration::ZERO).into_http();
+        }
+    };
+    let client = client(name, request.headers(), request.extensions());
+    context::of(&mut request).client = client;
+    next.run(request).await
+}
+
+/// Returns the name of the key that the request came with; `None` where no key is needed.
+fn key_name(keys: &ApiKeys, headers: &HeaderMap) -> Result<Option<Arc<str>>, Error> {
+    if keys.is_empty() {
+        return Ok(None);
+    }
+    let value = headers.get(AUTHORIZATION).and_then(|v| v.to_str().ok());
+    let key = value.and_then(|value| {
+        value
+            .strip_prefix("Bearer ")
+            .or_else(|| value.strip_prefix("bearer "))
+    });
+    match key.and_then(|key| keys.name_of(key)) {
+        Some(name) => Ok(Some(name)),
+        None => Err(Error::Unauthenticated {
+            said: key.is_some(),
+        }),
+    }
+}
+
+/// Returns who asks. A key stands for its owner: all its connections share, and nobody else sees
+/// its pictures. Without keys it is the tenant that the metadata names, and the connection.
+fn client(key: Option<Arc<str>>, headers: &HeaderMap, extensions: &Extensions) -> Client {
+    let mut hasher = DefaultHasher::new();
+    if let Some(name) = key {
+        name.hash(&mut hasher);
+        return Client {
+            tenant: name,
+            connection: hasher.finish(),
+        };
+    }
+    remote_address(extensions).hash(&mut hasher);
+    let tenant = headers
+        .get(TENANT)
+        .and_then(|v| v.to_str().ok())
+        .unwrap_or_default();
+    let tenant: String = tenant.chars().take(MAX_TENANT_CHARS).collect();
+    Client {
+        tenant: tenant.into(),
+        connection: hasher.finish(),
+    }
+}
+
+fn remote_address(extensions: &Extensions) -> Option<SocketAddr> {
+    let plain = extensions.get::<TcpConnectInfo>();
+    let encrypted = extensions
+        .get::<TlsConnectInfo<TcpConnectInfo>>()
+        .map(TlsConnectInfo::get_ref);
+    plain.or(encrypted)?.remote_addr()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_one_client_however_it_connects() {
+        let asked = |port: u16, key: Option<&str>| {
+            let mut extensions = Extensions::new();
+            extensions.insert(TcpConnectInfo {
+                local_addr: None,
+                remote_addr: Some(SocketAddr::from(([127, 0, 0, 1], port))),
+            });
+            // With a key the metadata has no say.
+            let headers = HeaderMap::from_iter([(
+                TENANT.parse::<axum::http::HeaderName>().unwrap(),
+                "another".parse().unwrap(),
+            )]);
+            client(key.map(Into::into), &headers, &extensions)
+        };
+        assert_eq!(asked(1, Some("lab")), asked(2, Some("lab")));
+        assert_ne!(asked(1, Some("lab")), asked(1, Some("office")));
+        assert_ne!(
+            asked(1, None),
+            asked(2, None),
+            "without keys each connection has its share"
+        );
+        assert_eq!(
+            (&*asked(1, Some("lab")).tenant, &*asked(1, None).tenant),
+            ("lab", "another")
+        );
+    }
+}

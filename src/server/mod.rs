@@ -1,0 +1,260 @@
+//! Assembles the server: services behind their layers, health, reflection, gRPC-Web and `/metrics`
+//! on one port; and takes it down.
+
+mod api_keys;
+mod config;
+mod error;
+mod layers;
+mod metrics_page;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use candle_core::Device;
+use tokio::net::TcpListener;
+use tonic::server::NamedService;
+use tonic::service::Routes;
+use tonic::transport::ServerTlsConfig;
+use tonic::transport::server::TcpIncoming;
+use tonic_health::ServingStatus;
+use tonic_health::pb::health_server::HealthServer;
+use tonic_health::server::{HealthReporter, HealthService};
+use tower::Layer as _;
+use tower_http::cors::{AllowHeaders, Any, CorsLayer};
+
+pub use api_keys::ApiKeys;
+pub use config::{Config, ModelSpec};
+pub use error::Error;
+
+use crate::api::evaluate::Benchmarks;
+use crate::api::inference::Inference;
+use crate::api::models::Models;
+use crate::api::v1::benchmark_service_server::BenchmarkServiceServer;
+use crate::api::v1::inference_service_server::InferenceServiceServer;
+use crate::api::v1::model_service_server::ModelServiceServer;
+use crate::api::{self, Placement, Registry, State, v1};
+use crate::engine::Engine;
+use crate::model::SaliencyModel;
+use crate::pipeline::InFlight;
+use metrics_page::MetricsPage;
+
+/// Serves models that are loaded.
+#[derive(Debug)]
+pub struct Server {
+    state: Arc<State>,
+    in_flight: InFlight,
+    metrics: MetricsPage,
+    drain_timeout: Duration,
+    keepalive: Duration,
+    tls: Option<ServerTlsConfig>,
+    keys: ApiKeys,
+}
+
+impl Server {
+    /// Loads the models and starts an engine for each device.
+    pub fn load(config: &Config) -> Result<Self, Error> {
+        // Before the models: loading is recorded.
+        let metrics = MetricsPage::install()?;
+        let models = load_models(config)?;
+        let engines = start_engines(config)?;
+        let mut state = State::new(models, engines, config.limits, HealthReporter::new());
+        state.saliency = load_saliency(config)?;
+        if let Some(judging) = &config.judge {
+            state.judge_by(judging.clone());
+        }
+        Ok(Self {
+            state: Arc::new(state),
+            in_flight: InFlight::default(),
+            metrics,
+            drain_timeout: config.drain_timeout,
+            keepalive: config.keepalive,
+            tls: config.tls.clone(),
+            keys: config.keys.clone(),
+        })
+    }
+
+    /// Serves on `listener` until `shutdown` resolves and the running streams have finished.
+    pub async fn run(
+        self,
+        listener: TcpListener,
+        shutdown: impl Future<Output = ()>,
+    ) -> Result<(), Error> {
+        for name in self.health_names() {
+            self.state
+                .health
+                .set_service_status(name, ServingStatus::Serving)
+                .await;
+        }
+        let grpc = open_services(&self.state)?
+            .into_axum_router()
+            .merge(self.services());
+        // gRPC-Web turns away what is not gRPC, so `/metrics` stands beside it.
+        let grpc = tonic_web::GrpcWebLayer::new().layer(Routes::from(grpc).prepare());
+        let router = self.metrics.router().fallback_service(grpc);
+
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let incoming = TcpIncoming::from(listener)
+            // Else a small message waits for the acknowledgement of the one before: 40 ms to the
+            // first token (measured).
+            .with_nodelay(Some(true))
+            // As below, for clients that come over HTTP/1.
+            .with_keepalive(Some(self.keepalive));
+        let mut builder = tonic::transport::Server::builder();
+        if let Some(tls) = &self.tls {
+            builder = builder.tls_config(tls.clone())?;
+        }
+        let serving = builder
+            // gRPC-Web comes over HTTP/1 as well, and so does Prometheus.
+            .accept_http1(true)
+            // Drops connections whose peer is gone, so that their requests release what they hold.
+            .http2_keepalive_interval(Some(self.keepalive))
+            .http2_keepalive_timeout(Some(self.keepalive))
+            // Clients cancel by leaving: many that leave at once are no attack.
+            .http2_max_pending_accept_reset_streams(Some(1 << 10))
+            .http2_max_local_error_reset_streams(Some(1 << 16))
+            .layer(browser_access())
+            .add_routes(Routes::from(router))
+            .serve_with_incoming_shutdown(incoming, async {
+                // A dropped sender means the same as a message.
+                let _ = stopped.await;
+            });
+        let going_down = async {
+            shutdown.await;
+            self.drain().await;
+            let _ = stop.send(());
+        };
+        let served = async { tokio::join!(serving, going_down).0 };
+        tokio::select! {
+            result = served => Ok(result?),
+            () = self.metrics.upkeep() => Ok(()),
+        }
+    }
+
+    /// Returns the services of the contract behind their layers.
+    fn services(&self) -> Router {
+        let state = || self.state.clone();
+        let limit = self.state.limits.message_bytes;
+        let inference =
+            InferenceServiceServer::new(Inference(state())).max_decoding_message_size(limit);
+        let benchmarks =
+            BenchmarkServiceServer::new(Benchmarks(state())).max_decoding_message_size(limit);
+        let models = ModelServiceServer::new(Models(state())).max_decoding_message_size(limit);
+        let services = Router::new()
+            .route_service(&path_of(&inference), inference)
+            .route_service(&path_of(&benchmarks), benchmarks)
+            .route_service(&path_of(&models), models);
+        layers::stack(services, self.in_flight.clone(), self.keys.clone())
+    }
+
+    fn health_names(&self) -> Vec<String> {
+        let services = [
+            "",
+            "scotoma.v1.BenchmarkService",
+            "scotoma.v1.InferenceService",
+            "scotoma.v1.ModelService",
+        ];
+        let models = self.state.models.all();
+        let models = models.iter().map(|m| format!("model/{}", m.name));
+        services
+            .into_iter()
+            .map(String::from)
+            .chain(models)
+            .collect()
+    }
+
+    /// Refuses new requests, then waits for those that run.
+    async fn drain(&self) {
+        tracing::info!("draining");
+        self.state.drain();
+        for name in self.health_names() {
+            self.state
+                .health
+                .set_service_status(name, ServingStatus::NotServing)
+                .await;
+        }
+        // Past the timeout, what is left is cut off with its connection.
+        let _ = tokio::time::timeout(self.drain_timeout, self.in_flight.idle()).await;
+        tracing::info!(requests_left = self.in_flight.count(), "drained");
+    }
+}
+
+fn load_models(config: &Config) -> Result<Registry, Error> {
+    let models = Registry::new(Placement {
+        devices: config.devices.clone(),
+        dtype: config.dtype,
+        budget: config.memory_budget,
+        open: config.allow_load,
+    });
+    for spec in &config.models {
+        load_model(&models, spec).map_err(|source| Error::Model {
+            name: spec.name.clone(),
+            source: Box::new(source),
+        })?;
+    }
+    Ok(models)
+}
+
+fn load_model(models: &Registry, spec: &ModelSpec) -> Result<(), api::Error> {
+    let model = models.load(&spec.name, &spec.source, &spec.options, &|_, _| {})?;
+    for (name, path) in &spec.projectors {
+        model.add_projector(name, path)?;
+    }
+    Ok(())
+}
+
+fn start_engines(config: &Config) -> Result<Vec<(Device, Engine)>, Error> {
+    let mut engines: Vec<(Device, Engine)> = Vec::new();
+    for device in &config.devices {
+        if !engines.iter().any(|(known, _)| known.same_device(device)) {
+            engines.push((device.clone(), Engine::start(config.engine)?));
+        }
+    }
+    Ok(engines)
+}
+
+fn load_saliency(config: &Config) -> Result<Vec<Arc<SaliencyModel>>, Error> {
+    let mut loaded = Vec::with_capacity(config.saliency.len());
+    for (name, source) in &config.saliency {
+        let model = SaliencyModel::load(name, source, &config.devices[0]);
+        loaded.push(Arc::new(model.map_err(|error| Error::Model {
+            name: name.clone(),
+            source: Box::new(api::Error::Model(error)),
+        })?));
+    }
+    Ok(loaded)
+}
+
+/// Returns health and reflection, which need no key.
+fn open_services(state: &State) -> Result<Routes, Error> {
+    let health = HealthService::from_health_reporter(state.health.clone());
+    let descriptors = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(v1::DESCRIPTOR)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    let setup = |e: tonic_reflection::server::Error| Error::Setup(e.to_string());
+    let mut routes = Routes::builder();
+    routes
+        .add_service(HealthServer::new(health))
+        .add_service(descriptors().build_v1().map_err(setup)?)
+        .add_service(descriptors().build_v1alpha().map_err(setup)?);
+    Ok(routes.routes())
+}
+
+/// Returns the path under which all rpcs of a service are.
+fn path_of<S: NamedService>(_: &S) -> String {
+    format!("/{}/{{*rpc}}", S::NAME)
+}
+
+/// Lets pages of any origin call the server; it has no cookies that they could misuse.
+fn browser_access() -> CorsLayer {
+    let headers = ["grpc-status", "grpc-message", "grpc-status-details-bin"];
+    CorsLayer::new()
+        .allow_origin(Any)
+        // A star does not stand for `authorization` (the Fetch standard, 4.9), which carries the
+        // key.
+        .allow_headers(AllowHeaders::mirror_request())
+        .allow_methods(Any)
+        .expose_headers(headers.map(axum::http::HeaderName::from_static))
+}
