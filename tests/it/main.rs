@@ -23,6 +23,7 @@ mod goldens;
 mod hub;
 mod interventions;
 mod laws;
+mod layers;
 mod loading;
 mod pictures;
 mod processors;
