@@ -13,7 +13,7 @@ BINARY := target/release/scotoma
 DEVICE ?= cuda:0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-rust test-python test-clients check-generated check-cuda lint fmt bench cuda gpu-check goldens proto tools test-tools
+.PHONY: help demo test test-rust test-python test-clients check-generated check-cuda lint fmt bench cuda gpu-check deploy-check goldens proto tools test-tools
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "%-12s %s\n", $$1, $$2 }'
@@ -88,6 +88,15 @@ bench: tools ## Measure what BENCHMARKS.md reports; RAYON_NUM_THREADS says on ho
 	$(PYTHON) -m venv target/bench-venv
 	target/bench-venv/bin/pip install -q -r tests/goldens/requirements.txt -e $(PY_CLIENT)
 	target/bench-venv/bin/python benches/vs_transformers/cpu.py
+
+deploy-check: ## Test the alerts and check the configurations under deploy/, with the tools that are here
+	@for tool in promtool amtool systemd-analyze; do command -v $$tool > /dev/null || echo "no $$tool: its part is not checked"; done
+	@if command -v promtool > /dev/null; then \
+		promtool check config deploy/prometheus/prometheus.yml && promtool test rules deploy/prometheus/rules_test.yml; fi
+	@if command -v amtool > /dev/null; then amtool check-config deploy/alertmanager/alertmanager.yml; fi
+	@if command -v systemd-analyze > /dev/null; then \
+		sed 's|/usr/local/bin/scotoma|/bin/true|' deploy/systemd/scotoma.service > target/scotoma.service && \
+		systemd-analyze verify target/scotoma.service; fi
 
 cuda: tools ## Build the server for NVIDIA cards: target/dist/scotoma; CUDA_COMPUTE_CAP says for which
 	NVCC_APPEND_FLAGS=--compress-mode=size $(CARGO) build --profile dist --locked --features cuda
