@@ -3,24 +3,24 @@
 //!
 //! It sees token ids, pixels and plans; it must never see a prompt's text or protobuf.
 //!
-//! A job lives so: [`Engine::submit`] plans its runs (see [`planner`]) and admits it or refuses it
+//! A job lives so: [`Engine::submit`] plans its runs (see [`planner`](reuse::planner)) and admits it or refuses it
 //! at once; in every step, chunks of prompts are read beside the decode rows of those that write
 //! already, fairly among clients; a run that others start from lets them start once it is read.
 //! Whoever drops the [`Events`] of a job frees its rows at the next step; deadlines are looked at
 //! before every step.
 
+mod active;
+mod cache;
 mod cost;
-mod encode;
-mod job;
+mod encoder;
+mod model_runner;
 pub mod parity;
-pub mod planner;
-mod prefixes;
 mod processors;
 mod request;
-mod run;
-mod sampling;
+pub mod reuse;
+mod sampler;
 mod scheduler;
-mod step;
+mod sequence;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -30,8 +30,8 @@ use candle_core::{DType, Device, Tensor};
 use tokio::sync::{mpsc, oneshot};
 
 pub use cost::Cost;
-pub use job::{Client, Event, Finish, Job, Pixels, Prefilled, Timing, Token, Variant, Work};
-pub use sampling::Sampling;
+pub use request::{Client, Event, Finish, Job, Pixels, Prefilled, Timing, Token, Variant, Work};
+pub use sampler::Sampling;
 
 use parity::{Comparison, GoldenSet};
 
@@ -131,7 +131,7 @@ pub struct Told {
 pub type Events = mpsc::UnboundedReceiver<Told>;
 
 enum Command {
-    Run(Box<request::Request>),
+    Run(Box<active::Request>),
     Parity(
         Arc<Model>,
         Arc<GoldenSet>,
@@ -234,7 +234,7 @@ impl Engine {
         if self.draining.load(Ordering::Relaxed) {
             return Err(Error::Draining);
         }
-        let runs = run::Run::of_job(&job, self.limits.checkpoint_bytes)
+        let runs = sequence::Run::of_job(&job, self.limits.checkpoint_bytes)
             .map_err(|e| Error::Fault(e.to_string()))?;
         let needed = runs
             .iter()
@@ -250,7 +250,7 @@ impl Engine {
         let price = runs.iter().map(|r| r.program.cells(r.own)).sum();
         self.admission.enter(price, &self.limits)?;
         let (sender, events) = mpsc::unbounded_channel();
-        let request = request::Request::new(job, runs, price, sender);
+        let request = active::Request::new(job, runs, price, sender);
         self.commands
             .send(Command::Run(Box::new(request)))
             .map_err(|_| Error::Draining)?;

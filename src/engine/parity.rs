@@ -10,7 +10,7 @@ use std::sync::Arc;
 use candle_core::{DType, Device, Tensor};
 use serde::Deserialize;
 
-use super::sampling::likeliest;
+use super::sampler::likeliest;
 use crate::intervention::{
     self, Applied, Context, Error as InterventionError, Intervention, Looks, Observed, Plan,
     compile,

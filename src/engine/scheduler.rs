@@ -9,12 +9,12 @@ use candle_core::{DType, Device, Tensor};
 use metrics::{counter, gauge, histogram};
 use tokio::sync::mpsc::{UnboundedReceiver, error::TryRecvError};
 
-use super::encode::{Look, Pictures};
-use super::planner::Rectangle;
-use super::prefixes::Prefixes;
-use super::request::Request;
-use super::run::{Meters, Run, Stage};
-use super::step::{self, Part};
+use super::active::Request;
+use super::cache::prefix::Prefixes;
+use super::encoder::{Look, Pictures};
+use super::model_runner::{self, Part};
+use super::reuse::planner::Rectangle;
+use super::sequence::{Meters, Run, Stage};
 use super::{Admission, Client, Command, Error, Limits, parity};
 use crate::model::{ImageTokens, Model};
 use crate::nn::{Lanes, Meter, NoHooks, Stack};
@@ -169,7 +169,7 @@ impl Scheduler {
             let start = Instant::now();
             let before: u64 = batch.iter().map(|(_, p)| p.run.cost.rows).sum();
             let (places, mut parts): (Vec<(usize, usize)>, Vec<Part>) = batch.drain(..).unzip();
-            let result = guarded(|| step::run(&model, &mut parts));
+            let result = guarded(|| model_runner::run(&model, &mut parts));
             let rows: u64 = parts
                 .iter()
                 .map(|p| p.run.cost.rows)

@@ -1,11 +1,10 @@
 //! Activation functions, by Hugging Face's names.
 
-use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor};
 use serde::Deserialize;
 
-use super::Result;
-use super::kernels::is_ours;
-use super::simd::{Pointwise, as_floats, exp, floats, map};
+use super::backend::is_ours;
+use super::cpu::simd::{Pointwise, as_floats, exp, floats, map};
 
 /// The value of `hidden_act` and its like in config.json.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]

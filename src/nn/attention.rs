@@ -4,15 +4,19 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use candle_core::Tensor;
+use candle_core::{Result, Tensor};
 
-use super::attend::{self, Scoring, Sight};
-use super::dense::{self, Masks};
-use super::kernels::is_ours;
-use super::lanes::{Lanes, Member};
-use super::simd::as_floats;
-use super::track::Keys;
-use super::{Hooks, Layout, Linear, Norm, Point, Result, Rope, Site, Span, Stack, Track};
+use super::backend::is_ours;
+use super::candle::attention::{self as dense, Masks};
+use super::cpu::attention::{self as attend, Scoring, Sight};
+use super::cpu::simd::as_floats;
+use super::hook::{Hooks, Point, Site, Stack};
+use super::kv_cache::sequence::{Keys, Track};
+use super::kv_cache::slots::{Lanes, Member};
+use super::layout::{Layout, Span};
+use super::linear::Linear;
+use super::norm::Norm;
+use super::rope::Rope;
 
 /// Attention with `heads` query heads over `kv_heads` key-value heads (GQA, Ainslie et al. 2023).
 #[derive(Debug, Clone)]

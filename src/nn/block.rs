@@ -1,11 +1,15 @@
 //! The pre-norm transformer block, which both towers and decoders are made of; Gemma 2 norms what a
 //! part returns, too.
 
-use candle_core::Tensor;
+use candle_core::{Result, Tensor};
 
-use super::{
-    Activation, Attention, Frame, Hooks, Layout, Linear, Norm, Point, Result, Site, Stack, Track,
-};
+use super::activation::Activation;
+use super::attention::{Attention, Frame};
+use super::hook::{Hooks, Point, Site, Stack};
+use super::kv_cache::sequence::Track;
+use super::layout::Layout;
+use super::linear::Linear;
+use super::norm::Norm;
 
 /// Two linear layers with an activation between, or three with a gate (SwiGLU, Shazeer 2020).
 #[derive(Debug, Clone)]

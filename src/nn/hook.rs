@@ -6,9 +6,9 @@
 
 use std::fmt;
 
-use candle_core::Tensor;
+use candle_core::{Result, Tensor};
 
-use super::{Result, Span};
+use super::layout::Span;
 
 /// A part of the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

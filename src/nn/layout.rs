@@ -3,9 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use candle_core::{Device, Tensor};
-
-use super::Result;
+use candle_core::{Device, Result, Tensor};
 
 /// The rows of one sequence (or of one view of a picture, in the tower and the projector).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

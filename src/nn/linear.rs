@@ -1,13 +1,12 @@
 //! The linear layer: the only caller of a weight matmul, and so the keeper of row invariance: the
 //! result of a row depends on that row alone, never on how many rows share the call. On a CPU
-//! [`gemm`](super::gemm) holds it to the bit.
+//! [`gemm`](super::cpu::gemm) holds it to the bit.
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Device, Result, Tensor};
 
-use super::Result;
-use super::gemm::{self, Product};
-use super::kernels::is_ours;
-use super::simd::as_floats;
+use super::backend::is_ours;
+use super::cpu::gemm::{self, Product};
+use super::cpu::simd::as_floats;
 
 /// `y = x W^T + b`.
 #[derive(Debug, Clone)]

@@ -14,22 +14,17 @@
     reason = "code is compiled for an instruction set only where it is inlined"
 )]
 mod activation;
-#[expect(
-    clippy::inline_always,
-    reason = "code is compiled for an instruction set only where it is inlined"
-)]
-mod attend;
 mod attention;
+mod backend;
 mod block;
-mod dense;
+mod candle;
 #[expect(
     clippy::inline_always,
     reason = "code is compiled for an instruction set only where it is inlined"
 )]
-mod gemm;
+mod cpu;
 mod hook;
-mod kernels;
-mod lanes;
+mod kv_cache;
 mod layout;
 mod linear;
 #[expect(
@@ -38,27 +33,19 @@ mod linear;
 )]
 mod norm;
 mod rope;
-#[expect(
-    clippy::inline_always,
-    reason = "code is compiled for an instruction set only where it is inlined"
-)]
-mod simd;
-mod track;
 mod transformer;
 
 pub use activation::Activation;
 pub use attention::{Attention, Frame, softmax};
+pub use backend::{is_ours, use_candle};
 pub use block::{Block, Mlp};
-pub use dense::likeliest;
+pub use candle::attention::likeliest;
+pub use candle_core::Result;
 pub use hook::{HOOK_TABLE, HookRow, Hooks, NoHooks, Point, Site, Stack};
-pub use kernels::{is_ours, use_candle};
-pub use lanes::Lanes;
+pub use kv_cache::sequence::{Checkpoint, Meter, Track};
+pub use kv_cache::slots::Lanes;
 pub use layout::{Layout, Span, replace_rows, scatter_rows};
 pub use linear::Linear;
 pub use norm::Norm;
 pub use rope::{Frequencies, Rope};
-pub use track::{Checkpoint, Meter, Track};
 pub use transformer::Transformer;
-
-/// All of nn/ fails as candle fails: shapes, dtypes, the device.
-pub type Result<T> = candle_core::Result<T>;

@@ -1,12 +1,11 @@
 //! Normalisation over the last dimension.
 
-use candle_core::{CpuStorage, CustomOp1, Layout, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 use pulp::NullaryFnOnce;
 use rayon::prelude::*;
 
-use super::Result;
-use super::kernels::is_ours;
-use super::simd::{as_floats, floats, run};
+use super::backend::is_ours;
+use super::cpu::simd::{as_floats, floats, run};
 
 /// Rows that one thread normalises at a time.
 const ROWS: usize = 16;

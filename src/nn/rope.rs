@@ -1,8 +1,6 @@
 //! Rotary position embedding (Su et al. 2021), the half-split form that Hugging Face's Llama uses.
 
-use candle_core::{D, DType, Device, Tensor};
-
-use super::Result;
+use candle_core::{D, DType, Device, Result, Tensor};
 
 /// What the angles of a [`Rope`] are made of.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,9 +1,14 @@
 //! A stack of blocks over packed rows, in which each sequence runs its own choice of layers.
 
-use candle_core::Tensor;
+use candle_core::{Result, Tensor};
 
-use super::layout::scatter_rows;
-use super::{Block, Frame, Hooks, Lanes, Layout, Result, Rope, Span, Stack, Track};
+use super::attention::Frame;
+use super::block::Block;
+use super::hook::{Hooks, Stack};
+use super::kv_cache::sequence::Track;
+use super::kv_cache::slots::Lanes;
+use super::layout::{Layout, Span, scatter_rows};
+use super::rope::Rope;
 
 /// The blocks of a tower or a decoder.
 #[derive(Debug, Clone)]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::common::{Running, goldens, model, picture, variant};
 use scotoma::api::interventions_from_json;
 use scotoma::engine::parity::{GoldenSet, Resident};
-use scotoma::engine::planner::{Program, Row, checkpoint_rows, schedule};
+use scotoma::engine::reuse::planner::{Program, Row, checkpoint_rows, schedule};
 use scotoma::engine::{Client, Engine, Event, Job, Limits, Sampling, Variant, Work};
 use scotoma::intervention::Draws;
 use scotoma::model::Model;

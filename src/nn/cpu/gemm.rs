@@ -9,16 +9,15 @@
 //! so that a vector of outputs lies side by side and one row of it is read after the other. Other
 //! libraries pack at every call, and sum in an order that depends on the number of rows.
 
-use candle_core::{CpuStorage, CustomOp1, Layout, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 use half::{bf16, f16};
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::Result;
 use super::simd::{Numbers, WORTH_SHARING, floats, run};
 
 /// Outputs of a panel: one vector of 512 bits.
-pub(super) const PANEL: usize = 16;
+pub(in crate::nn) const PANEL: usize = 16;
 /// Inputs that are summed up in one chain.
 const BLOCK: usize = 512;
 /// Rows whose blocks of inputs stay in a core's cache while all panels pass.
@@ -27,12 +26,12 @@ const CACHED: usize = 252;
 const TILE: usize = 6;
 
 /// `weight (out, in)` of any float -> `(P, in, PANEL)`, the last panel filled up with zeros.
-pub(super) fn pack(weight: &Tensor) -> Result<Tensor> {
+pub(in crate::nn) fn pack(weight: &Tensor) -> Result<Tensor> {
     weight.contiguous()?.apply_op1_no_bwd(&Pack)
 }
 
 /// The first `out` outputs of `panels`, back as `(out, in)`.
-pub(super) fn unpack(panels: &Tensor, out: usize) -> Result<Tensor> {
+pub(in crate::nn) fn unpack(panels: &Tensor, out: usize) -> Result<Tensor> {
     let (count, input, width) = panels.dims3()?;
     panels
         .transpose(1, 2)?
@@ -76,13 +75,13 @@ fn panels<T: Copy + Send + Sync>(weight: &[T], input: usize, zero: T) -> Vec<T> 
 }
 
 /// `x (R, in) -> x W^T + b (R, out)`, f32.
-pub(super) struct Product<'a> {
+pub(in crate::nn) struct Product<'a> {
     /// `(P, in, PANEL)` of any float.
-    pub(super) panels: &'a Tensor,
+    pub(in crate::nn) panels: &'a Tensor,
     /// `(out)`, f32.
-    pub(super) bias: Option<&'a Tensor>,
+    pub(in crate::nn) bias: Option<&'a Tensor>,
     /// Columns that are not padding.
-    pub(super) out: usize,
+    pub(in crate::nn) out: usize,
 }
 
 impl CustomOp1 for Product<'_> {
@@ -141,21 +140,21 @@ impl CustomOp1 for Product<'_> {
 }
 
 /// Some panels of a weight.
-pub(super) struct Columns<'a> {
+pub(in crate::nn) struct Columns<'a> {
     /// `(P, in, PANEL)`, all of them.
-    pub(super) panels: Numbers<'a>,
-    pub(super) input: usize,
+    pub(in crate::nn) panels: Numbers<'a>,
+    pub(in crate::nn) input: usize,
     /// Of all outputs.
-    pub(super) bias: Option<&'a [f32]>,
+    pub(in crate::nn) bias: Option<&'a [f32]>,
     /// The first panel.
-    pub(super) first: usize,
+    pub(in crate::nn) first: usize,
     /// How many panels.
-    pub(super) count: usize,
+    pub(in crate::nn) count: usize,
 }
 
 impl Columns<'_> {
     /// Of rows `x` the outputs of these panels, `y (R, width)`.
-    pub(super) fn times(&self, x: &[f32], y: &mut [f32], width: usize) {
+    pub(in crate::nn) fn times(&self, x: &[f32], y: &mut [f32], width: usize) {
         let padded = self.count * PANEL;
         if width == padded {
             self.times_padded(x, y);

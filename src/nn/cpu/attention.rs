@@ -9,11 +9,10 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use candle_core::{CpuStorage, CustomOp1, Layout, Shape, Storage, Tensor, bail};
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Storage, Tensor, bail};
 use pulp::NullaryFnOnce;
 use rayon::prelude::*;
 
-use super::Result;
 use super::gemm::{Columns, PANEL};
 use super::simd::{Numbers, WORTH_SHARING, exp, floats, run, tanh};
 
@@ -22,28 +21,28 @@ const ROWS: usize = 96;
 
 /// How the product of a query and a key becomes a score.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Scoring {
-    pub(super) scale: f64,
+pub(in crate::nn) struct Scoring {
+    pub(in crate::nn) scale: f64,
     /// Scores are bounded by this, `c tanh(s / c)`.
-    pub(super) softcap: Option<f64>,
+    pub(in crate::nn) softcap: Option<f64>,
 }
 
 /// What the rows of one sequence see.
-pub(super) struct Sight {
+pub(in crate::nn) struct Sight {
     /// The number of its span.
-    pub(super) number: usize,
+    pub(in crate::nn) number: usize,
     /// The rows among those of the call.
-    pub(super) rows: Range<usize>,
+    pub(in crate::nn) rows: Range<usize>,
     /// Keys and values `(n, K, Dh)` each, one after the other.
-    pub(super) pieces: Vec<(Tensor, Tensor)>,
+    pub(in crate::nn) pieces: Vec<(Tensor, Tensor)>,
     /// The token of each key.
-    pub(super) tokens: Arc<[u32]>,
+    pub(in crate::nn) tokens: Arc<[u32]>,
     /// Of each row the keys that it sees.
-    pub(super) visible: Vec<Range<usize>>,
+    pub(in crate::nn) visible: Vec<Range<usize>>,
 }
 
 impl Sight {
-    pub(super) fn keys(&self) -> usize {
+    pub(in crate::nn) fn keys(&self) -> usize {
         self.pieces.iter().map(|(k, _)| k.dims()[0]).sum()
     }
 
@@ -234,7 +233,7 @@ fn share<T: Sync, O: Send>(
 }
 
 /// `q (R, H, Dh)`, what each sequence sees -> `(R, H, Dh)`; rows of no sequence become 0.
-pub(super) fn fused(q: &Tensor, sights: &[&Sight], scoring: Scoring) -> Result<Tensor> {
+pub(in crate::nn) fn fused(q: &Tensor, sights: &[&Sight], scoring: Scoring) -> Result<Tensor> {
     q.apply_op1_no_bwd(&Fused { sights, scoring })
 }
 
@@ -309,7 +308,7 @@ impl CustomOp1 for Fused<'_> {
 
 /// The scores of one sequence: `q (T, H, Dh) -> (H, T, S)`, minus infinity at what a row does not
 /// see.
-pub(super) fn scores(q: &Tensor, sight: &Sight, scoring: Scoring) -> Result<Tensor> {
+pub(in crate::nn) fn scores(q: &Tensor, sight: &Sight, scoring: Scoring) -> Result<Tensor> {
     q.apply_op1_no_bwd(&Scores { sight, scoring })
 }
 
@@ -357,7 +356,7 @@ impl CustomOp1 for Scores<'_> {
 }
 
 /// The softmax over the last dimension of scores, f32.
-pub(super) fn softmax(scores: &Tensor) -> Result<Tensor> {
+pub(in crate::nn) fn softmax(scores: &Tensor) -> Result<Tensor> {
     scores.apply_op1_no_bwd(&Softmax)
 }
 
@@ -389,7 +388,7 @@ impl CustomOp1 for Softmax {
 }
 
 /// The values of one sequence by a pattern `(H, T, S)`: `(T, H, Dh)`.
-pub(super) fn weigh(pattern: &Tensor, sight: &Sight) -> Result<Tensor> {
+pub(in crate::nn) fn weigh(pattern: &Tensor, sight: &Sight) -> Result<Tensor> {
     pattern.apply_op1_no_bwd(&Weigh { sight })
 }
 

@@ -5,17 +5,16 @@
 use std::cell::RefCell;
 use std::ops::Range;
 
-use candle_core::{D, DType, Device, Tensor};
+use candle_core::{D, DType, Device, Result, Tensor};
 
-use super::Result;
-use super::attend::{Scoring, Sight};
+use crate::nn::cpu::attention::{Scoring, Sight};
 
 /// Bytes of the f32 scores of one block of queries.
 const BLOCK_BYTES: usize = 512 << 20;
 
 /// What hides keys from queries, made once for all layers of a pass.
 #[derive(Debug, Default)]
-pub(super) struct Masks(RefCell<Vec<Mask>>);
+pub(in crate::nn) struct Masks(RefCell<Vec<Mask>>);
 
 #[derive(Debug)]
 struct Mask {
@@ -27,7 +26,7 @@ struct Mask {
 impl Masks {
     /// `(T, S)` for the keys `keys`: 0 where a row sees a key, minus infinity elsewhere; `None`
     /// where all rows see all of them.
-    pub(super) fn of(
+    pub(in crate::nn) fn of(
         &self,
         visible: &[Range<usize>],
         keys: Range<usize>,
@@ -69,7 +68,7 @@ impl Masks {
 
 /// Keys or values of `count` sequences of equal length, `(n, K, Dh)` each or in pieces:
 /// `(N, K, S, Dh)`.
-pub(super) fn heads_first(pieces: &[&Tensor], count: usize) -> Result<Tensor> {
+pub(in crate::nn) fn heads_first(pieces: &[&Tensor], count: usize) -> Result<Tensor> {
     let all = if let [one] = pieces {
         (*one).clone()
     } else {
@@ -83,7 +82,7 @@ pub(super) fn heads_first(pieces: &[&Tensor], count: usize) -> Result<Tensor> {
 
 /// Scaled queries `(N, T, H, Dh)` by keys `(N, K, S, Dh)`: scores `(N H, T, S)`, f32, bounded by
 /// `softcap`; `mask` is `(T, S)`, or `(N, 1, 1, S)` for one query of each sequence.
-pub(super) fn scores(
+pub(in crate::nn) fn scores(
     q: &Tensor,
     keys: &Tensor,
     softcap: Option<f64>,
@@ -114,12 +113,12 @@ pub(super) fn scores(
 }
 
 /// The softmax over the last dimension, f32.
-pub(super) fn softmax(scores: &Tensor) -> Result<Tensor> {
+pub(in crate::nn) fn softmax(scores: &Tensor) -> Result<Tensor> {
     candle_nn::ops::softmax_last_dim(&scores.to_dtype(DType::F32)?.contiguous()?)
 }
 
 /// A pattern `(N H, T, S)` by values `(N, K, S, Dh)`: `(N, T, H, Dh)`.
-pub(super) fn weigh(pattern: &Tensor, values: &Tensor) -> Result<Tensor> {
+pub(in crate::nn) fn weigh(pattern: &Tensor, values: &Tensor) -> Result<Tensor> {
     let (count, kv_heads, seen, width) = values.dims4()?;
     let (heads, rows) = (pattern.dim(0)? / count, pattern.dim(1)?);
     let pattern = pattern.to_dtype(values.dtype())?.reshape((
@@ -136,7 +135,7 @@ pub(super) fn weigh(pattern: &Tensor, values: &Tensor) -> Result<Tensor> {
 
 /// Sights that are alike, and stand together: the same number of rows, of keys, and the same of
 /// them visible.
-pub(super) fn alike<'a>(sights: &[&'a Sight]) -> Vec<Vec<&'a Sight>> {
+pub(in crate::nn) fn alike<'a>(sights: &[&'a Sight]) -> Vec<Vec<&'a Sight>> {
     let mut groups: Vec<Vec<&Sight>> = Vec::new();
     for &sight in sights {
         let like = |group: &&mut Vec<&Sight>| {
@@ -151,7 +150,7 @@ pub(super) fn alike<'a>(sights: &[&'a Sight]) -> Vec<Vec<&'a Sight>> {
 }
 
 /// The rows of `sights`, end to end.
-pub(super) fn rows_of(x: &Tensor, sights: &[&Sight]) -> Result<Tensor> {
+pub(in crate::nn) fn rows_of(x: &Tensor, sights: &[&Sight]) -> Result<Tensor> {
     let first = sights[0].rows.start;
     let rows: usize = sights.iter().map(|s| s.rows.len()).sum();
     if sights
@@ -169,7 +168,11 @@ pub(super) fn rows_of(x: &Tensor, sights: &[&Sight]) -> Result<Tensor> {
 
 /// Keys and values `(N, K, S, Dh)` of sights that are alike; `k` and `v (R, K, Dh)` are those of
 /// this call.
-pub(super) fn keys_of(k: &Tensor, v: &Tensor, sights: &[&Sight]) -> Result<(Tensor, Tensor)> {
+pub(in crate::nn) fn keys_of(
+    k: &Tensor,
+    v: &Tensor,
+    sights: &[&Sight],
+) -> Result<(Tensor, Tensor)> {
     let count = sights.len();
     // Who sees as many keys as it has rows sees its own.
     if sights[0].keys() == sights[0].rows.len() {
@@ -186,7 +189,7 @@ pub(super) fn keys_of(k: &Tensor, v: &Tensor, sights: &[&Sight]) -> Result<(Tens
 }
 
 /// Sights that are alike, in one go: `q`, `k`, `v` are of all rows of the call; `(N T, H, Dh)`.
-pub(super) fn together(
+pub(in crate::nn) fn together(
     (q, k, v): (&Tensor, &Tensor, &Tensor),
     sights: &[&Sight],
     scoring: Scoring,
@@ -248,7 +251,7 @@ fn plain(sight: &Sight) -> Option<bool> {
 }
 
 /// `parts` with the rows that each holds, in the order of the rows, which are 0, 1, ... in all.
-pub(super) fn in_order(parts: &[(Vec<u32>, Tensor)]) -> Result<Tensor> {
+pub(in crate::nn) fn in_order(parts: &[(Vec<u32>, Tensor)]) -> Result<Tensor> {
     let rows: Vec<u32> = parts
         .iter()
         .flat_map(|(rows, _)| rows.iter().copied())

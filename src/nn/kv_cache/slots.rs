@@ -10,12 +10,11 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use candle_core::Tensor;
+use candle_core::{Result, Tensor};
 
-use super::attend::Scoring;
-use super::dense::{self, Masks};
-use super::track::Charge;
-use super::{Meter, Result};
+use super::sequence::{Charge, Meter};
+use crate::nn::candle::attention::{self as dense, Masks};
+use crate::nn::cpu::attention::Scoring;
 
 /// Columns that are laid out ahead.
 const SLACK: usize = 256;
@@ -52,20 +51,20 @@ struct Stored {
 
 /// A sequence's lane, its own until it is dropped.
 #[derive(Debug)]
-pub(super) struct Seat {
+pub(in crate::nn) struct Seat {
     lanes: Lanes,
     number: usize,
 }
 
 /// A sequence in one layer of a step.
-pub(super) struct Member {
-    pub(super) lane: usize,
+pub(in crate::nn) struct Member {
+    pub(in crate::nn) lane: usize,
     /// Its row in the call.
-    pub(super) row: u32,
+    pub(in crate::nn) row: u32,
     /// How many of its last keys it sees, this step's included.
-    pub(super) seen: usize,
+    pub(in crate::nn) seen: usize,
     /// Keys and values of its prompt, where it is here for the first time.
-    pub(super) brings: Vec<(Tensor, Tensor)>,
+    pub(in crate::nn) brings: Vec<(Tensor, Tensor)>,
 }
 
 impl Drop for Seat {
@@ -90,7 +89,7 @@ impl Drop for Seat {
 }
 
 impl Seat {
-    pub(super) fn number(&self) -> usize {
+    pub(in crate::nn) fn number(&self) -> usize {
         self.number
     }
 }
@@ -110,7 +109,11 @@ impl Lanes {
 
     /// Begins a step in which all that have a lane take part, and those that have `None` get one;
     /// of these the longest prompt has `longest` tokens.
-    pub(super) fn step(&self, seats: &mut [&mut Option<Seat>], longest: usize) -> Result<()> {
+    pub(in crate::nn) fn step(
+        &self,
+        seats: &mut [&mut Option<Seat>],
+        longest: usize,
+    ) -> Result<()> {
         let mut table = self.lock();
         let seated = table.taken.iter().filter(|t| **t).count();
         let known = seats.iter().filter(|s| s.is_some()).count();
@@ -198,7 +201,7 @@ impl Lanes {
 
     /// One layer for sequences that each read one row: `q (R, H, Dh)`, `k` and `v (R, K, Dh)` of
     /// all rows of the call, the queries scaled; `(M, H, Dh)` in the order of `members`.
-    pub(super) fn attend(
+    pub(in crate::nn) fn attend(
         &self,
         layer: (usize, usize),
         members: &[Member],

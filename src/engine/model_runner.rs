@@ -8,8 +8,8 @@ use candle_core::{DType, Device, Tensor};
 use metrics::{counter, histogram};
 
 use super::Cost;
-use super::run::{Run, Stage};
-use super::sampling::{Reading, likeliest, log_softmax};
+use super::sampler::{Reading, likeliest, log_softmax};
+use super::sequence::{Run, Stage};
 use crate::intervention::{Applied, Observed};
 use crate::model::{Error, Model};
 use crate::nn::{Layout, Span, Track, is_ours, likeliest as likeliest_on_device};

@@ -8,7 +8,7 @@ use candle_core::Tensor;
 use metrics::{counter, histogram};
 use quick_cache::{Weighter, unsync::Cache};
 
-use super::planner::{Program, Row, Start, schedule};
+use super::reuse::planner::{Program, Row, Start, schedule};
 use super::{Cost, Variant, digest_of};
 use crate::intervention::{Applied, Captured, Cell, Observed, Plan};
 use crate::model::{Error, ImageTokens, Model, Projector, VisionTower};

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use candle_core::Tensor;
+use candle_core::{Result, Tensor};
 use candle_nn::kv_cache::Cache;
 
-use super::lanes::{Lanes, Seat};
-use super::{Result, Span};
+use super::slots::{Lanes, Seat};
+use crate::nn::layout::Span;
 
 /// Counts the bytes that tracks hold: keys and values, each once however many sequences share them.
 #[derive(Debug, Clone, Default)]
@@ -22,7 +22,10 @@ impl Meter {
     }
 
     /// Counts the bytes of `tensors` until it is dropped.
-    pub(super) fn charge<'a>(&self, tensors: impl IntoIterator<Item = &'a Tensor>) -> Charge {
+    pub(in crate::nn) fn charge<'a>(
+        &self,
+        tensors: impl IntoIterator<Item = &'a Tensor>,
+    ) -> Charge {
         let bytes = tensors
             .into_iter()
             .map(|t| t.elem_count() * t.dtype().size_in_bytes())
@@ -37,7 +40,7 @@ impl Meter {
 
 /// Bytes that are counted for as long as it lives.
 #[derive(Debug)]
-pub(super) struct Charge {
+pub(in crate::nn) struct Charge {
     meter: Meter,
     bytes: usize,
 }
@@ -110,11 +113,11 @@ pub struct Track {
 }
 
 /// What one layer has of a sequence so far.
-pub(super) struct Keys {
+pub(in crate::nn) struct Keys {
     /// Keys and values `(n, K, Dh)`, one after the other.
-    pub(super) pieces: Vec<(Tensor, Tensor)>,
+    pub(in crate::nn) pieces: Vec<(Tensor, Tensor)>,
     /// The token of each.
-    pub(super) tokens: Vec<u32>,
+    pub(in crate::nn) tokens: Vec<u32>,
 }
 
 impl Track {
@@ -166,7 +169,7 @@ impl Track {
     }
 
     /// Where the row of `span` is kept, if that is in lanes.
-    pub(super) fn lanes_of(&mut self, span: &Span) -> Option<(Lanes, &mut Option<Seat>)> {
+    pub(in crate::nn) fn lanes_of(&mut self, span: &Span) -> Option<(Lanes, &mut Option<Seat>)> {
         let generated = span.tokens.len() == 1 && span.tokens[0] >= self.prompt;
         self.lanes
             .clone()
@@ -175,14 +178,14 @@ impl Track {
     }
 
     /// How many keys it has brought at most to its first token.
-    pub(super) fn prompt(&self) -> usize {
+    pub(in crate::nn) fn prompt(&self) -> usize {
         self.prompt as usize
     }
 
     /// `token` passes layer `layer`, number `slot` of its path, in a lane: the lane, how often it
     /// ran that layer before, the tokens that are there, this one included, and what it brings.
     #[expect(clippy::type_complexity, reason = "four things that a lane needs")]
-    pub(super) fn write(
+    pub(in crate::nn) fn write(
         &mut self,
         (slot, layer): (usize, usize),
         token: u32,
@@ -236,7 +239,7 @@ impl Track {
     }
 
     /// Keeps the rows `x (T, D)` of `span` where they are wanted.
-    pub(super) fn pass(&mut self, span: &Span, x: &Tensor) -> Result<()> {
+    pub(in crate::nn) fn pass(&mut self, span: &Span, x: &Tensor) -> Result<()> {
         let Some(&position) = self.wanted.get(&span.slot) else {
             return Ok(());
         };
@@ -267,7 +270,7 @@ impl Track {
 
     /// Appends `k`, `v (T, K, Dh)` of `tokens` at layer `layer`, number `slot` of its path, and
     /// returns all so far.
-    pub(super) fn extend(
+    pub(in crate::nn) fn extend(
         &mut self,
         (slot, layer): (usize, usize),
         (k, v): (&Tensor, &Tensor),

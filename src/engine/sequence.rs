@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use candle_core::Tensor;
 
-use super::encode::{Look, Visual};
-use super::planner::{Program, Rectangle, Row, schedule};
-use super::sampling::Reading;
+use super::encoder::{Look, Visual};
+use super::reuse::planner::{Program, Rectangle, Row, schedule};
+use super::sampler::Reading;
 use super::{Cost, Job, Sampling, Variant, Work};
 use crate::intervention::{Captured, Observed, Plan};
 use crate::model::{Error, ImageTokens, Model};

@@ -5,25 +5,23 @@
 //! however wide the vectors are. Row invariance rests on that, and so does agreement between
 //! machines.
 
-use candle_core::{CpuStorage, DType, Layout, Tensor, bail};
+use candle_core::{CpuStorage, DType, Layout, Result, Tensor, bail};
 use half::slice::HalfFloatSliceExt;
 use pulp::NullaryFnOnce;
 use rayon::prelude::*;
 
-use super::Result;
-
 /// Work of fewer multiply-adds than this is not worth waking another thread for.
-pub(super) const WORTH_SHARING: usize = 1 << 17;
+pub(in crate::nn) const WORTH_SHARING: usize = 1 << 17;
 
 /// Runs `work`, compiled for the best instruction set of this machine.
-pub(super) fn run<W: pulp::WithSimd>(work: W) -> W::Output {
+pub(in crate::nn) fn run<W: pulp::WithSimd>(work: W) -> W::Output {
     static ARCH: std::sync::OnceLock<pulp::Arch> = std::sync::OnceLock::new();
     ARCH.get_or_init(pulp::Arch::new).dispatch(work)
 }
 
 /// The numbers of a contiguous tensor.
 #[derive(Clone, Copy)]
-pub(super) enum Numbers<'a> {
+pub(in crate::nn) enum Numbers<'a> {
     F32(&'a [f32]),
     Bf16(&'a [half::bf16]),
     F16(&'a [half::f16]),
@@ -31,7 +29,7 @@ pub(super) enum Numbers<'a> {
 
 impl<'a> Numbers<'a> {
     /// Fails where the tensor is not contiguous, or holds no floating-point numbers.
-    pub(super) fn of(storage: &'a CpuStorage, layout: &Layout) -> Result<Self> {
+    pub(in crate::nn) fn of(storage: &'a CpuStorage, layout: &Layout) -> Result<Self> {
         let Some((start, end)) = layout.contiguous_offsets() else {
             bail!("a kernel needs a contiguous tensor")
         };
@@ -44,7 +42,7 @@ impl<'a> Numbers<'a> {
     }
 
     /// `from..from + out.len()`, as f32.
-    pub(super) fn read(self, from: usize, out: &mut [f32]) {
+    pub(in crate::nn) fn read(self, from: usize, out: &mut [f32]) {
         match self {
             Self::F32(values) => out.copy_from_slice(&values[from..from + out.len()]),
             Self::Bf16(values) => values[from..from + out.len()].convert_to_f32_slice(out),
@@ -54,7 +52,7 @@ impl<'a> Numbers<'a> {
 }
 
 /// The f32 numbers of a contiguous tensor.
-pub(super) fn floats<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
+pub(in crate::nn) fn floats<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
     match Numbers::of(storage, layout)? {
         Numbers::F32(values) => Ok(values),
         _ => bail!("a kernel needs f32"),
@@ -62,14 +60,14 @@ pub(super) fn floats<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a
 }
 
 /// `x` as contiguous f32.
-pub(super) fn as_floats(x: &Tensor) -> Result<Tensor> {
+pub(in crate::nn) fn as_floats(x: &Tensor) -> Result<Tensor> {
     x.to_dtype(DType::F32)?.contiguous()
 }
 
 /// `e^x` within 2 units in the last place; 0 below -87.3. After Cephes: `2^n e^r` with
 /// `|r| <= ln 2 / 2`.
 #[inline(always)]
-pub(super) fn exp(x: f32) -> f32 {
+pub(in crate::nn) fn exp(x: f32) -> f32 {
     const LEAST: f32 = -87.3;
     const MOST: f32 = 88.3;
     /// 1.5 * 2^23: adding it rounds to an integer, which then stands in the lowest bits.
@@ -95,7 +93,7 @@ pub(super) fn exp(x: f32) -> f32 {
 /// `tanh(x)` within 3 units in the last place. After Cephes: a polynomial near 0,
 /// `1 - 2 / (e^(2 |x|) + 1)` elsewhere.
 #[inline(always)]
-pub(super) fn tanh(x: f32) -> f32 {
+pub(in crate::nn) fn tanh(x: f32) -> f32 {
     let (size, z) = (x.abs(), x * x);
     let p = (-5.704_988_7e-3_f32).mul_add(z, 2.063_908_8e-2);
     let p = p.mul_add(z, -5.373_971_6e-2);
@@ -107,13 +105,17 @@ pub(super) fn tanh(x: f32) -> f32 {
 }
 
 /// A function of the values at one place of `N` tensors.
-pub(super) trait Pointwise<const N: usize>: Copy + Send + Sync {
+pub(in crate::nn) trait Pointwise<const N: usize>: Copy + Send + Sync {
     /// Its value; to be inlined.
     fn at(self, x: [f32; N]) -> f32;
 }
 
 /// Sets each of `out` to `f` of the values at its place, in parallel.
-pub(super) fn map<const N: usize>(inputs: [&[f32]; N], out: &mut [f32], f: impl Pointwise<N>) {
+pub(in crate::nn) fn map<const N: usize>(
+    inputs: [&[f32]; N],
+    out: &mut [f32],
+    f: impl Pointwise<N>,
+) {
     struct Chunk<'a, const N: usize, F> {
         inputs: [&'a [f32]; N],
         out: &'a mut [f32],

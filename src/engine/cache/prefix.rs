@@ -3,9 +3,9 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
 
-use super::encode::Visual;
-use super::planner::Program;
-use super::run::Run;
+use crate::engine::encoder::Visual;
+use crate::engine::reuse::planner::Program;
+use crate::engine::sequence::Run;
 use crate::intervention::Cell;
 use crate::model::Model;
 use crate::nn::Track;
@@ -16,26 +16,26 @@ const MOST: usize = 256;
 const WORTH: u32 = 8;
 
 /// A prompt that was read.
-pub(super) struct Prefix {
+pub(in crate::engine) struct Prefix {
     tenant: Arc<str>,
     model: Weak<Model>,
     program: Arc<Program>,
     digest: blake3::Hash,
-    pub(super) track: Track,
-    pub(super) cells: Vec<Cell>,
-    pub(super) visuals: Vec<Arc<Visual>>,
+    pub(in crate::engine) track: Track,
+    pub(in crate::engine) cells: Vec<Cell>,
+    pub(in crate::engine) visuals: Vec<Arc<Visual>>,
 }
 
 /// The prompts, the one used longest ago in front.
 #[derive(Default)]
-pub(super) struct Prefixes {
+pub(in crate::engine) struct Prefixes {
     all: VecDeque<Prefix>,
 }
 
 impl Prefixes {
     /// The prompt that shares the longest beginning with `run`, and how many tokens of it; at most
     /// `most`.
-    pub(super) fn find(
+    pub(in crate::engine) fn find(
         &mut self,
         tenant: &str,
         model: &Arc<Model>,
@@ -58,7 +58,7 @@ impl Prefixes {
     }
 
     /// Remembers the prompt of `run`, all of which has been read.
-    pub(super) fn remember(&mut self, tenant: &Arc<str>, model: &Arc<Model>, run: &Run) {
+    pub(in crate::engine) fn remember(&mut self, tenant: &Arc<str>, model: &Arc<Model>, run: &Run) {
         let Some(track) = &run.track else { return };
         let program = run.program.clone();
         let digest = program.digest();
@@ -81,12 +81,12 @@ impl Prefixes {
     }
 
     /// Forgets the one used longest ago; false where there is none.
-    pub(super) fn forget_one(&mut self) -> bool {
+    pub(in crate::engine) fn forget_one(&mut self) -> bool {
         self.all.pop_front().is_some()
     }
 
     /// Forgets those of models that have gone.
-    pub(super) fn sweep(&mut self) {
+    pub(in crate::engine) fn sweep(&mut self) {
         self.all.retain(|p| p.model.strong_count() > 0);
     }
 }

@@ -1,0 +1,3 @@
+//! Decides what a sequence takes from another one; arithmetic alone.
+
+pub mod planner;

@@ -1,0 +1,3 @@
+//! Attention by candle's operations.
+
+pub(super) mod attention;
