@@ -3,7 +3,9 @@
 
 use candle_core::{D, DType, Device, Tensor};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use scotoma::nn::{Activation, Attention, Frame, Layout, Linear, NoHooks, Norm, Stack, softmax};
+use scotoma::nn::{
+    Activation, Attention, Backend, Layout, Linear, NoHooks, Norm, PassState, Stack, softmax,
+};
 
 const ROWS: usize = 626;
 const WIDTH: usize = 1024;
@@ -60,7 +62,7 @@ fn attention(criterion: &mut Criterion) {
     };
     let x = random(ROWS, WIDTH);
     let mut layout = Layout::default();
-    layout.whole(0, (0, 0), ROWS);
+    layout.push_sequence(0, (0, 0), ROWS);
     let mut group = criterion.benchmark_group("attention");
     group.bench_function("ours, with its four projections", |b| {
         b.iter(|| {
@@ -69,7 +71,7 @@ fn attention(criterion: &mut Criterion) {
                     &x,
                     &layout,
                     (Stack::LanguageModel, 0),
-                    &Frame::default(),
+                    &PassState::default(),
                     &mut [],
                     &mut NoHooks,
                 )
@@ -107,7 +109,7 @@ fn pointwise(criterion: &mut Criterion) {
     let (x, y) = (random(ROWS, INNER), random(ROWS, INNER));
     let mut group = criterion.benchmark_group("pointwise");
     group.bench_function("gelu ours", |b| {
-        b.iter(|| Activation::Gelu.forward(&x).unwrap())
+        b.iter(|| Activation::Gelu.forward(&x, Backend::Cpu).unwrap())
     });
     group.bench_function("gelu candle", |b| b.iter(|| x.gelu_erf().unwrap()));
     group.bench_function("silu x mul ours", |b| {
@@ -128,7 +130,9 @@ fn pointwise(criterion: &mut Criterion) {
         },
         random(ROWS, WIDTH),
     );
-    group.bench_function("rms norm ours", |b| b.iter(|| norm.forward(&rows).unwrap()));
+    group.bench_function("rms norm ours", |b| {
+        b.iter(|| norm.forward(&rows, Backend::Cpu).unwrap())
+    });
     group.bench_function("rms norm candle", |b| {
         b.iter(|| candle_nn::ops::rms_norm(&rows, &weight, 1e-6).unwrap())
     });

@@ -17,7 +17,9 @@ use crate::api::interventions_from_json;
 use crate::engine::{Client, Cost, Engine, Events, Job, Limits, Pixels, Sampling, Variant, Work};
 use crate::intervention::{Context, Passed, Plan, compile, words};
 use crate::model::{self, IMAGE_MARKER, Load, Model, Rendered};
-use crate::nn::{Lanes, Layout, Linear, Meter, NoHooks, Stack, Track, is_ours, likeliest};
+use crate::nn::{
+    Backend, DecodeSlots, Layout, Linear, MemoryTracker, NoHooks, SequenceCache, Stack, likeliest,
+};
 use crate::server::Config;
 use crate::telemetry::memory_used;
 use crate::vision::{Picture, Rgb};
@@ -284,7 +286,8 @@ impl Measured<'_> {
         }
         let prompt = self.prompt()?;
         for batch in [1, 8] {
-            let time = self.time(|| Ok(self.prefill(batch, prompt, &Meter::default())?.1))?;
+            let time =
+                self.time(|| Ok(self.prefill(batch, prompt, &MemoryTracker::default())?.1))?;
             let one = Cost::of_prompt(model, &Plan::default(), 0, prompt, &[0]);
             let cost = Cost {
                 rows: one.rows * batch as u64,
@@ -305,16 +308,16 @@ impl Measured<'_> {
         &self,
         batch: usize,
         prompt: usize,
-        kv: &Meter,
-    ) -> Result<(Vec<Track>, Tensor), Failure> {
+        kv: &MemoryTracker,
+    ) -> Result<(Vec<SequenceCache>, Tensor), Failure> {
         let model = self.model;
         let ids = vec![4u32; batch * prompt];
         let mut layout = Layout::default();
-        (0..batch).for_each(|sequence| layout.whole(sequence, (0, 0), prompt));
-        let mut tracks: Vec<Track> = (0..batch)
-            .map(|_| Track::new(prompt, STEPS + 4, kv, kv))
+        (0..batch).for_each(|sequence| layout.push_sequence(sequence, (0, 0), prompt));
+        let mut caches: Vec<SequenceCache> = (0..batch)
+            .map(|_| SequenceCache::new(prompt, STEPS + 4, kv, kv))
             .collect();
-        let mut own: Vec<Option<&mut Track>> = tracks.iter_mut().map(Some).collect();
+        let mut own: Vec<Option<&mut SequenceCache>> = caches.iter_mut().map(Some).collect();
         let (hidden, _) =
             model
                 .decoder
@@ -326,29 +329,29 @@ impl Measured<'_> {
             &Layout::default(),
             &mut NoHooks,
         )?;
-        Ok((tracks, logits))
+        Ok((caches, logits))
     }
 
     fn decode(&self, report: &mut Report, batch: usize) -> Result<(), Failure> {
-        let (model, prompt, kv) = (self.model, self.prompt()?, Meter::default());
-        let lanes = Lanes::new(&kv);
-        let mut tracks = Vec::with_capacity(batch);
-        while tracks.len() < batch {
-            tracks.extend(
-                self.prefill(CHUNK.min(batch - tracks.len()), prompt, &kv)?
+        let (model, prompt, kv) = (self.model, self.prompt()?, MemoryTracker::default());
+        let lanes = DecodeSlots::new(&kv);
+        let mut caches = Vec::with_capacity(batch);
+        while caches.len() < batch {
+            caches.extend(
+                self.prefill(CHUNK.min(batch - caches.len()), prompt, &kv)?
                     .0,
             );
         }
-        if !is_ours(&model.device) {
-            tracks.iter_mut().for_each(|track| track.write_in(&lanes));
+        if Backend::of(&model.device) == Backend::Candle {
+            caches.iter_mut().for_each(|cache| cache.use_slots(&lanes));
         }
         let mut ids = vec![4u32; batch];
         let mut step = |number: usize| -> Result<(), Failure> {
             let mut layout = Layout::default();
             let token = (prompt + number) as u32;
             (0..batch)
-                .for_each(|sequence| layout.rows_of(sequence, 0, [token].into(), [token].into()));
-            let mut own: Vec<Option<&mut Track>> = tracks.iter_mut().map(Some).collect();
+                .for_each(|sequence| layout.push_rows(sequence, 0, [token].into(), [token].into()));
+            let mut own: Vec<Option<&mut SequenceCache>> = caches.iter_mut().map(Some).collect();
             let (hidden, layout) = model.decoder.forward(
                 model.decoder.embed(&ids)?,
                 &layout,
@@ -521,10 +524,10 @@ impl Measured<'_> {
                 .insert(format!("product ({out}, {input})"), others);
         }
         let prompt = self.prompt()?;
-        let alone = bits(self.prefill(1, prompt, &Meter::default())?.1)?;
+        let alone = bits(self.prefill(1, prompt, &MemoryTracker::default())?.1)?;
         let mut others = Vec::new();
         for batch in [2, 8] {
-            if bits(self.prefill(batch, prompt, &Meter::default())?.1)? != alone {
+            if bits(self.prefill(batch, prompt, &MemoryTracker::default())?.1)? != alone {
                 others.push(batch);
             }
         }

@@ -12,7 +12,7 @@ use super::reuse::planner::{Program, Row, Start, schedule};
 use super::{Cost, Variant, digest_of};
 use crate::intervention::{Applied, Captured, Cell, Observed, Plan};
 use crate::model::{Error, ImageTokens, Model, Projector, VisionTower};
-use crate::nn::{Layout, Meter, Stack, Track};
+use crate::nn::{Layout, MemoryTracker, SequenceCache, Stack};
 use crate::telemetry::names;
 
 /// What a picture is to the language model.
@@ -165,7 +165,7 @@ impl Weighter<blake3::Hash, Arc<Features>> for Bytes {
 pub(super) struct Pictures {
     visuals: Cache<blake3::Hash, Arc<Visual>, Bytes>,
     features: Cache<blake3::Hash, Arc<Features>, Bytes>,
-    checkpoints: Meter,
+    checkpoints: MemoryTracker,
 }
 
 /// A picture encoded, and what was captured on the way.
@@ -173,7 +173,7 @@ pub(super) type Encoded = (Arc<Visual>, Vec<Captured>);
 
 impl Pictures {
     /// Keeps at most `most` bytes.
-    pub(super) fn new(most: u64, checkpoints: &Meter) -> Self {
+    pub(super) fn new(most: u64, checkpoints: &MemoryTracker) -> Self {
         // Few large things: the estimate is of pictures of some megabytes.
         let items = (most >> 22).clamp(16, 4096) as usize;
         Self {
@@ -265,16 +265,16 @@ impl Pictures {
         }
         let programs: Vec<Arc<Program>> = runs.iter().map(|&i| looks[i].program.clone()).collect();
         let starts = schedule(&programs, |_| None, u64::MAX);
-        let track = || Track::new(0, 0, &self.checkpoints, &self.checkpoints);
-        let mut tracks: Vec<Vec<Track>> = runs
+        let cache = || SequenceCache::new(0, 0, &self.checkpoints, &self.checkpoints);
+        let mut caches: Vec<Vec<SequenceCache>> = runs
             .iter()
-            .map(|&i| (0..looks[i].tokens.views).map(|_| track()).collect())
+            .map(|&i| (0..looks[i].tokens.views).map(|_| cache()).collect())
             .collect();
         for start in starts.iter().filter(|s| s.own.slot > 0) {
             if let Some(parent) = start.parent {
-                tracks[parent]
+                caches[parent]
                     .iter_mut()
-                    .for_each(|track| track.keep(start.own.slot, 0));
+                    .for_each(|cache| cache.request_checkpoint(start.own.slot, 0));
             }
         }
         // Features that are read before the layer where a run starts are those of the run that has
@@ -282,9 +282,9 @@ impl Pictures {
         for (r, &i) in runs.iter().enumerate() {
             for slot in looks[i].reads(model) {
                 if let Some(passed) = passed_by(&starts, r, slot).filter(|&passed| passed != r) {
-                    tracks[passed]
+                    caches[passed]
                         .iter_mut()
-                        .for_each(|track| track.keep(slot, 0));
+                        .for_each(|cache| cache.request_checkpoint(slot, 0));
                 }
             }
         }
@@ -306,7 +306,7 @@ impl Pictures {
             if batch.is_empty() {
                 return Err(Error::Config("the tower's schedule does not end".into()));
             }
-            let observed = climb_some(model, looks, &runs, &starts, &batch, &mut tracks, &made)?;
+            let observed = climb_some(model, looks, &runs, &starts, &batch, &mut caches, &made)?;
             for (&r, (rows, mut observed)) in batch.iter().zip(observed) {
                 let i = runs[r];
                 observed.settle()?;
@@ -354,7 +354,7 @@ fn climb_some(
     runs: &[usize],
     starts: &[Start],
     batch: &[usize],
-    tracks: &mut [Vec<Track>],
+    caches: &mut [Vec<SequenceCache>],
     made: &[Option<Arc<Features>>],
 ) -> Result<Vec<(Tensor, Observed)>, Error> {
     let tower: &VisionTower = &model.tower;
@@ -378,22 +378,22 @@ fn climb_some(
         match starts[r].parent.filter(|_| slot > 0) {
             None => parts.push(tower.embed(&look.pixels, &own, &mut hooks)?),
             Some(parent) => {
-                for track in &tracks[parent] {
-                    parts.extend(track.checkpoint(slot).iter().map(|c| c.rows.clone()));
+                for cache in &caches[parent] {
+                    parts.extend(cache.checkpoints(slot).iter().map(|c| c.rows.clone()));
                 }
             }
         }
         for mut span in own.spans {
-            span.slot = slot;
+            span.layers_done = slot;
             layout.push(span);
         }
     }
-    let mut own: Vec<Vec<Track>> = batch
+    let mut own: Vec<Vec<SequenceCache>> = batch
         .iter()
-        .map(|&r| std::mem::take(&mut tracks[r]))
+        .map(|&r| std::mem::take(&mut caches[r]))
         .collect();
     let counts: Vec<usize> = own.iter().map(Vec::len).collect();
-    let mut all: Vec<Track> = own.drain(..).flatten().collect();
+    let mut all: Vec<SequenceCache> = own.drain(..).flatten().collect();
     let views: Vec<(usize, usize)> = batch
         .iter()
         .zip(&counts)
@@ -401,8 +401,11 @@ fn climb_some(
         .collect();
     let earlier = |span: usize, slot: usize| {
         let &(r, view) = views.get(span)?;
-        let track = tracks.get(passed_by(starts, r, slot)?)?.get(view)?;
-        track.checkpoint(slot).first().map(|kept| kept.rows.clone())
+        let cache = caches.get(passed_by(starts, r, slot)?)?.get(view)?;
+        cache
+            .checkpoints(slot)
+            .first()
+            .map(|kept| kept.rows.clone())
     };
     let x = Tensor::cat(&parts, 0)?;
     let (features, _) = tower.climb(x, &layout, &mut all, &earlier, &mut hooks)?; // (V N, n D_vision)
@@ -410,7 +413,7 @@ fn climb_some(
     batch
         .iter()
         .zip(counts)
-        .for_each(|(&r, count)| tracks[r] = all.by_ref().take(count).collect());
+        .for_each(|(&r, count)| caches[r] = all.by_ref().take(count).collect());
     let mut first = 0;
     let mut done = Vec::with_capacity(batch.len());
     for (&r, observed) in batch.iter().zip(hooks.into_observed()) {

@@ -12,7 +12,7 @@ use super::sampler::{Reading, likeliest, log_softmax};
 use super::sequence::{Run, Stage};
 use crate::intervention::{Applied, Observed};
 use crate::model::{Error, Model};
-use crate::nn::{Layout, Span, Track, is_ours, likeliest as likeliest_on_device};
+use crate::nn::{Backend, Layout, SequenceCache, Span, likeliest as likeliest_on_device};
 use crate::telemetry::names;
 
 /// A run's part in a step.
@@ -32,12 +32,12 @@ pub(super) fn run(model: &Model, batch: &mut [Part]) -> Result<(), Error> {
         let run = &part.run;
         if run.stage == Stage::Decode {
             let (token, position) = run.last_written(model);
-            layout.rows_of(i, 0, [token].into(), [position].into());
+            layout.push_rows(i, 0, [token].into(), [position].into());
             inputs.push(model.decoder.embed(&run.answer[run.answer.len() - 1..])?);
         } else {
             let (tokens, positions): (Vec<u32>, Vec<u32>) =
                 run.rows[part.rows.clone()].iter().copied().unzip();
-            layout.rows_of(i, run.own.slot, tokens.into(), positions.into());
+            layout.push_rows(i, run.own.slot, tokens.into(), positions.into());
             inputs.push(run.input(model, part.rows.clone())?);
         }
     }
@@ -47,9 +47,9 @@ pub(super) fn run(model: &Model, batch: &mut [Part]) -> Result<(), Error> {
         .map(|p| (p.run.plan.clone(), std::mem::take(&mut p.run.observed)))
         .collect();
     let mut hooks = Applied::new(plans);
-    let mut tracks: Vec<Option<&mut Track>> =
-        batch.iter_mut().map(|p| p.run.track.as_mut()).collect();
-    let result = model.decoder.forward(x, &layout, &mut tracks, &mut hooks);
+    let mut caches: Vec<Option<&mut SequenceCache>> =
+        batch.iter_mut().map(|p| p.run.cache.as_mut()).collect();
+    let result = model.decoder.forward(x, &layout, &mut caches, &mut hooks);
     let result = result.and_then(|(hidden, after)| read(model, batch, &hidden, &after, &mut hooks));
     for (part, mut observed) in batch.iter_mut().zip(hooks.into_observed()) {
         observed.settle()?;
@@ -108,8 +108,10 @@ fn read(
     let logits = model
         .decoder
         .logits(&select(hidden, &rows)?, &chosen, hooks)?; // (wanted, V)
-    let is_short =
-        |span: &Span| !is_ours(hidden.device()) && batch[span.sequence].run.wants_likeliest();
+    let is_short = |span: &Span| {
+        Backend::of(hidden.device()) == Backend::Candle
+            && batch[span.sequence].run.wants_likeliest()
+    };
     let (short, long): (Vec<u32>, Vec<u32>) =
         (0..rows.len() as u32).partition(|&row| is_short(&chosen.spans[row as usize]));
     let mut readings: BTreeMap<u32, Reading> = BTreeMap::new();

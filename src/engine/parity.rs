@@ -365,7 +365,7 @@ impl Prepared {
             let mut applied = Applied::one(&self.plan);
             let (hidden, layout) = self.forward(model, &ids, &mut applied)?;
             let mut last = Layout::default();
-            last.rows_of(0, 0, [ids.len() as u32 - 1].into(), [0].into());
+            last.push_rows(0, 0, [ids.len() as u32 - 1].into(), [0].into());
             let logits = model.decoder.logits(
                 &hidden.narrow(0, layout.rows() - 1, 1)?,
                 &last,
@@ -442,7 +442,7 @@ impl Prepared {
             .iter()
             .map(|&p| model.decoder.rotary(p, end));
         let positions = before.chain(after).collect();
-        layout.rows_of(0, 0, (0..ids.len() as u32).collect(), positions);
+        layout.push_rows(0, 0, (0..ids.len() as u32).collect(), positions);
         Ok(model.decoder.forward(x, &layout, &mut [], hooks)?)
     }
 }

@@ -17,7 +17,7 @@ use super::reuse::planner::Rectangle;
 use super::sequence::{Meters, Run, Stage};
 use super::{Admission, Client, Command, Error, Limits, parity};
 use crate::model::{ImageTokens, Model};
-use crate::nn::{Lanes, Meter, NoHooks, Stack};
+use crate::nn::{DecodeSlots, MemoryTracker, NoHooks, Stack};
 use crate::telemetry::names;
 
 /// Owns all requests.
@@ -31,7 +31,7 @@ pub(super) struct Scheduler {
     meters: Meters,
     pictures: Pictures,
     prefixes: Prefixes,
-    lanes: Vec<(Weak<Model>, Lanes)>,
+    lanes: Vec<(Weak<Model>, DecodeSlots)>,
     /// (row, layer) pairs a second, the best so far.
     speed: f64,
 }
@@ -43,8 +43,8 @@ impl Scheduler {
         limits: Limits,
     ) -> Self {
         let meters = Meters {
-            kv: Meter::default(),
-            rows: Meter::default(),
+            kv: MemoryTracker::default(),
+            rows: MemoryTracker::default(),
         };
         let pictures = Pictures::new(limits.picture_bytes, &meters.rows);
         Self {
@@ -216,14 +216,14 @@ impl Scheduler {
             }
             if run.stage == Stage::Done {
                 // What others took from it is theirs now.
-                run.track = None;
+                run.cache = None;
             }
             request.runs[index] = Some(run);
         }
     }
 
     /// Where those that write with `model` keep it, for as long as anybody does.
-    fn lanes_of(&mut self, model: &Arc<Model>) -> Lanes {
+    fn lanes_of(&mut self, model: &Arc<Model>) -> DecodeSlots {
         self.lanes.retain(|(of, _)| of.strong_count() > 0);
         if let Some((_, lanes)) = self
             .lanes
@@ -232,7 +232,7 @@ impl Scheduler {
         {
             return lanes.clone();
         }
-        let lanes = Lanes::new(&self.meters.kv);
+        let lanes = DecodeSlots::new(&self.meters.kv);
         self.lanes.push((Arc::downgrade(model), lanes.clone()));
         lanes
     }
@@ -429,7 +429,7 @@ impl Scheduler {
         let taken = found.map(|(prefix, position)| {
             known.extend_from_slice(&prefix.visuals);
             (
-                prefix.track.fork(0, position, 0, 0),
+                prefix.cache.share_prefix(0, position, 0, 0),
                 position,
                 prefix.cells.clone(),
             )
@@ -514,13 +514,13 @@ impl Scheduler {
                 &lanes,
                 taken
                     .as_ref()
-                    .map(|(track, position, _)| (track, *position)),
+                    .map(|(cache, position, _)| (cache, *position)),
             );
         }
-        if let Some(track) = &mut run.track {
+        if let Some(cache) = &mut run.cache {
             above
                 .iter()
-                .for_each(|own| track.keep(own.slot, own.position));
+                .for_each(|own| cache.request_checkpoint(own.slot, own.position));
         }
         let whole = run.program.cells(Rectangle {
             slot: 0,

@@ -13,7 +13,7 @@ use super::sampler::Reading;
 use super::{Cost, Job, Sampling, Variant, Work};
 use crate::intervention::{Captured, Observed, Plan};
 use crate::model::{Error, ImageTokens, Model};
-use crate::nn::{Checkpoint, Lanes, Meter, Stack, Track, is_ours};
+use crate::nn::{Backend, DecodeSlots, MemoryTracker, ResidualCheckpoint, SequenceCache, Stack};
 
 /// What a run is for.
 #[derive(Debug, Clone)]
@@ -68,9 +68,9 @@ pub(super) struct Run {
     pub(super) children: Vec<usize>,
     pub(super) stage: Stage,
     pub(super) visuals: Vec<Arc<Visual>>,
-    pub(super) track: Option<Track>,
+    pub(super) cache: Option<SequenceCache>,
     /// The rows that it starts with, where it does not start at the bottom.
-    from: Vec<Arc<Checkpoint>>,
+    from: Vec<Arc<ResidualCheckpoint>>,
     /// Tokens and positions of its rows.
     pub(super) rows: Vec<(u32, u32)>,
     /// How many of these have been read.
@@ -88,8 +88,8 @@ pub(super) struct Run {
 
 /// Room for activations and for keys and values.
 pub(super) struct Meters {
-    pub(super) kv: Meter,
-    pub(super) rows: Meter,
+    pub(super) kv: MemoryTracker,
+    pub(super) rows: MemoryTracker,
 }
 
 impl Run {
@@ -180,7 +180,7 @@ impl Run {
             children: Vec::new(),
             stage: Stage::Waiting,
             visuals: Vec::new(),
-            track: None,
+            cache: None,
             from: Vec::new(),
             rows: Vec::new(),
             read: 0,
@@ -240,7 +240,9 @@ impl Run {
 
     /// Whether what it writes is kept beside that of others, so that one kernel reads all of it.
     fn writes_in_lanes(&self, model: &Model) -> bool {
-        self.room() > 1 && !is_ours(&model.device) && !self.plan.looks_into_attention()
+        self.room() > 1
+            && Backend::of(&model.device) == Backend::Candle
+            && !self.plan.looks_into_attention()
     }
 
     /// Begins at the bottom: with nothing, or with the first `position` tokens of a sequence that
@@ -249,25 +251,25 @@ impl Run {
         &mut self,
         model: &Model,
         meters: &Meters,
-        lanes: &Lanes,
-        with: Option<(&Track, u32)>,
+        lanes: &DecodeSlots,
+        with: Option<(&SequenceCache, u32)>,
     ) {
         let (prompt, room) = (self.ids.len(), self.room());
         let position = with.map_or(0, |(_, position)| position);
-        let track = match with {
-            Some((track, position)) => track.fork(0, position, prompt, room),
-            None => Track::new(prompt, room, &meters.kv, &meters.rows),
+        let cache = match with {
+            Some((cache, position)) => cache.share_prefix(0, position, prompt, room),
+            None => SequenceCache::new(prompt, room, &meters.kv, &meters.rows),
         };
-        self.keep(model, track, lanes);
+        self.keep(model, cache, lanes);
         self.own = Rectangle { slot: 0, position };
         self.rows = self.rows_from(position);
     }
 
-    fn keep(&mut self, model: &Model, mut track: Track, lanes: &Lanes) {
+    fn keep(&mut self, model: &Model, mut cache: SequenceCache, lanes: &DecodeSlots) {
         if self.writes_in_lanes(model) {
-            track.write_in(lanes);
+            cache.use_slots(lanes);
         }
-        self.track = Some(track);
+        self.cache = Some(cache);
     }
 
     /// Tokens and positions of its input from a token on.
@@ -278,12 +280,12 @@ impl Run {
     }
 
     /// Begins where `parent` has brought it.
-    pub(super) fn begin_from(&mut self, model: &Model, lanes: &Lanes, parent: &Self) {
-        let Some(track) = &parent.track else { return };
+    pub(super) fn begin_from(&mut self, model: &Model, lanes: &DecodeSlots, parent: &Self) {
+        let Some(cache) = &parent.cache else { return };
         let Rectangle { slot, position } = self.own;
         self.keep(
             model,
-            track.fork(slot, position, self.ids.len(), self.room()),
+            cache.share_prefix(slot, position, self.ids.len(), self.room()),
             lanes,
         );
         self.observed.inherit(
@@ -296,7 +298,7 @@ impl Run {
             self.rows = self.rows_from(position);
             return;
         }
-        self.from = track.checkpoint(slot).to_vec();
+        self.from = cache.checkpoints(slot).to_vec();
         for checkpoint in &self.from {
             let rows = checkpoint
                 .tokens
@@ -387,8 +389,8 @@ impl Run {
     /// Lets go of what only the prefill needed.
     pub(super) fn finish_prefill(&mut self) {
         self.from.clear();
-        if let Some(track) = &mut self.track {
-            track.forget_checkpoints();
+        if let Some(cache) = &mut self.cache {
+            cache.drop_checkpoints();
         }
     }
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use candle_core::{D, DType, Device, Tensor};
 
 use super::Plan;
-use crate::nn::{Point, Result, Span, Stack, is_ours};
+use crate::nn::{Backend, Point, Result, Span, Stack};
 
 /// What happened so far.
 #[derive(Debug, Default)]
@@ -253,7 +253,7 @@ impl Observed {
         self.cells.push(Cell {
             owner,
             point,
-            slot: span.slot,
+            slot: span.layers_done,
             view,
             tokens: tokens.into(),
             sums: Vec::new(),
@@ -274,13 +274,13 @@ impl Observed {
         let cell = Cell {
             owner,
             point,
-            slot: span.slot,
+            slot: span.layers_done,
             view,
             tokens: tokens.into(),
             sums: Vec::new(),
         };
         let flat = |t: &Tensor| t.to_dtype(DType::F32)?.flatten_all();
-        if is_ours(old.device()) {
+        if Backend::of(old.device()) == Backend::Cpu {
             let (old, new) = (flat(old)?.to_vec1::<f32>()?, flat(new)?.to_vec1::<f32>()?);
             let width = (old.len() / cell.tokens.len().max(1)).max(1);
             let mut sums = Vec::with_capacity(cell.tokens.len());

@@ -8,7 +8,7 @@ use tokenizers::Tokenizer;
 use super::chat_files::image_processor;
 use super::tower::encoder_block;
 use super::{Error, SelectStrategy, Source, TowerConfig, VisionTower};
-use crate::nn::{Activation, Layout, Linear, NoHooks, Norm, Stack, Transformer};
+use crate::nn::{Activation, Backend, Layout, Linear, NoHooks, Norm, Stack, Transformer};
 use crate::vision::{Processor, Rgb, Tiling};
 
 /// Pictures, or texts, that go up together.
@@ -212,9 +212,11 @@ impl Clip {
                 .i((.., 0))?
                 .contiguous()?; // (B, D)
             found.push(of_length_1(
-                &self
-                    .visual_projection
-                    .forward(&self.post_norm.forward(&class)?)?,
+                &self.visual_projection.forward(
+                    &self
+                        .post_norm
+                        .forward(&class, Backend::of(class.device()))?,
+                )?,
             )?);
         }
         Ok(Tensor::cat(&found, 0)?)
@@ -239,7 +241,7 @@ impl Clip {
                     eos => own.iter().position(|id| *id == eos),
                 };
                 ends.push((layout.rows() + end.unwrap_or(own.len() - 1)) as u32);
-                layout.whole(i, (0, 0), own.len());
+                layout.push_sequence(i, (0, 0), own.len());
                 ids.extend(own);
             }
             let positions: Vec<u32> = layout.positions().collect();
@@ -255,11 +257,9 @@ impl Clip {
                 &mut NoHooks,
             )?;
             let last = at(&x, ends)?; // (B, D)
-            found.push(of_length_1(
-                &self
-                    .text_projection
-                    .forward(&self.final_norm.forward(&last)?)?,
-            )?);
+            found.push(of_length_1(&self.text_projection.forward(
+                &self.final_norm.forward(&last, Backend::of(last.device()))?,
+            )?)?);
         }
         Ok(Tensor::cat(&found, 0)?)
     }

@@ -10,8 +10,8 @@ use super::Error;
 use super::rotary::Rotary;
 use super::tower::linear;
 use crate::nn::{
-    Activation, Attention, Block, Frequencies, Hooks, Layout, Linear, Mlp, Norm, Point, Rope, Site,
-    Span, Stack, Track, Transformer,
+    Activation, Attention, Block, Frequencies, Hooks, Layout, Linear, Mlp, Norm, Point, Rope,
+    SequenceCache, Site, Span, Stack, Transformer,
 };
 use crate::weights::Tensors;
 
@@ -358,27 +358,27 @@ impl Decoder {
     }
 
     /// Input embeddings `x (R, D)` -> `norm(x) (R', D)` after the last layer, with its layout,
-    /// which has fewer rows where hooks drop some; rows of a span whose `slot` is not 0 have passed
+    /// which has fewer rows where hooks drop some; rows of a span whose `layers_done` is not 0 have passed
     /// layers already. `tracks[i]` belongs to `layout.spans[i]`; a sequence without one attends to
     /// its own rows alone.
     pub fn forward(
         &self,
         x: Tensor,
         layout: &Layout,
-        tracks: &mut [Option<&mut Track>],
+        tracks: &mut [Option<&mut SequenceCache>],
         hooks: &mut dyn Hooks,
     ) -> Result<(Tensor, Layout), Error> {
         let fresh: Vec<Span> = layout
             .spans
             .iter()
-            .filter(|s| s.slot == 0)
+            .filter(|s| s.layers_done == 0)
             .cloned()
             .collect();
         let x = hooks.on(Point::of(Stack::LanguageModel, Site::Embed), &fresh, x)?;
         let (x, layout) =
             self.blocks
                 .forward(x, self.config.num_hidden_layers, layout, tracks, hooks)?;
-        let x = self.norm.forward(&x)?;
+        let x = self.norm.forward(&x, self.head.backend())?;
         let x = hooks.on(
             Point::of(Stack::LanguageModel, Site::LnFinalNormalized),
             &layout.spans,
@@ -390,7 +390,9 @@ impl Decoder {
     /// The logit lens (nostalgebraist 2020): rows of the residual stream `(R, D)` through the final
     /// norm and the head, `(R, V)`.
     pub fn lens(&self, x: &Tensor) -> Result<Tensor, Error> {
-        Ok(self.head.forward(&self.norm.forward(x)?)?)
+        Ok(self
+            .head
+            .forward(&self.norm.forward(x, self.head.backend())?)?)
     }
 
     /// Normed rows `(R, D)` -> logits `(R, V)`; `layout` holds just these rows.

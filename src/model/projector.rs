@@ -4,7 +4,7 @@ use candle_core::{DType, Device, Tensor};
 
 use super::Error;
 use super::tower::linear;
-use crate::nn::{Activation, Hooks, Layout, Linear, Norm, Point, Site, Stack};
+use crate::nn::{Activation, Backend, Hooks, Layout, Linear, Norm, Point, Site, Stack};
 use crate::weights::Tensors;
 
 /// LLaVA-1.5's two-layer MLP, ViP-LLaVA's with a norm before it, the original LLaVA's of other
@@ -189,7 +189,7 @@ impl Projector {
         } = self
         {
             if let Some(norm) = norm {
-                x = norm.forward(&x)?;
+                x = norm.forward(&x, Backend::of(x.device()))?;
             }
             for (number, layer) in layers.iter().enumerate() {
                 x = layer.forward(&x)?;
@@ -198,7 +198,7 @@ impl Projector {
                     x = at(Site::Pre, x)?;
                 }
                 if left > 0 {
-                    x = activation.forward(&x)?;
+                    x = activation.forward(&x, layer.backend())?;
                 }
                 if left == 1 {
                     x = at(Site::Post, x)?;

@@ -374,7 +374,7 @@ impl Model {
         for (sequence, image, tokens) in pictures {
             let rows = tokens.views * self.tower.tokens();
             let packed = tokens.pack(&projected.narrow(0, first, rows)?, self.newline.as_ref())?;
-            layout.whole(sequence, (image, 0), packed.dim(0)?);
+            layout.push_sequence(sequence, (image, 0), packed.dim(0)?);
             parts.push(packed);
             first += rows;
         }

@@ -6,8 +6,8 @@ use serde::Deserialize;
 
 use super::Error;
 use crate::nn::{
-    Activation, Attention, Block, Hooks, Layout, Linear, Meter, Mlp, Norm, Point, Site, Stack,
-    Track, Transformer,
+    Activation, Attention, Block, Hooks, Layout, Linear, MemoryTracker, Mlp, Norm, Point,
+    SequenceCache, Site, Stack, Transformer,
 };
 use crate::weights::Tensors;
 
@@ -367,23 +367,23 @@ impl VisionTower {
     ) -> Result<(Tensor, Layout), Error> {
         let layout = Self::layout(owners, self.rows());
         let x = self.embed(pixels, &layout, hooks)?;
-        let meter = Meter::default();
-        let mut tracks: Vec<Track> = owners
+        let meter = MemoryTracker::default();
+        let mut caches: Vec<SequenceCache> = owners
             .iter()
-            .map(|_| Track::new(0, 0, &meter, &meter))
+            .map(|_| SequenceCache::new(0, 0, &meter, &meter))
             .collect();
-        self.climb(x, &layout, &mut tracks, &|_, _| None, hooks)
+        self.climb(x, &layout, &mut caches, &|_, _| None, hooks)
     }
 
     /// From rows `x (R, D)` of whole views, which may have passed some layers (their span's
-    /// `slot`), to the selected layers `(B N, n D)` with their layout. `tracks[i]` belongs to
+    /// `layers_done`), to the selected layers `(B N, n D)` with their layout. `caches[i]` belongs to
     /// `layout.spans[i]`; `earlier(i, slot)` gives the rows of that view after `slot` layers, fewer
     /// than it begins with, where a feature is read there.
     pub fn climb(
         &self,
         x: Tensor,
         layout: &Layout,
-        tracks: &mut [Track],
+        caches: &mut [SequenceCache],
         earlier: &dyn Fn(usize, usize) -> Option<Tensor>,
         hooks: &mut dyn Hooks,
     ) -> Result<(Tensor, Layout), Error> {
@@ -398,14 +398,14 @@ impl VisionTower {
         // One feature is the output of the last layer that runs.
         let several = self.features.len() > 1;
         if several {
-            for (track, (span, reads)) in tracks.iter_mut().zip(layout.spans.iter().zip(&reads)) {
+            for (cache, (span, reads)) in caches.iter_mut().zip(layout.spans.iter().zip(&reads)) {
                 reads
                     .iter()
-                    .filter(|&&slot| slot >= span.slot)
-                    .for_each(|&slot| track.keep(slot, 0));
+                    .filter(|&&slot| slot >= span.layers_done)
+                    .for_each(|&slot| cache.request_checkpoint(slot, 0));
             }
         }
-        let mut own: Vec<Option<&mut Track>> = tracks.iter_mut().map(Some).collect();
+        let mut own: Vec<Option<&mut SequenceCache>> = caches.iter_mut().map(Some).collect();
         let (mut x, _) = self
             .blocks
             .forward(x, self.feature_layers(), layout, &mut own, hooks)?;
@@ -414,10 +414,10 @@ impl VisionTower {
             for (i, (span, reads)) in layout.spans.iter().zip(&reads).enumerate() {
                 let mut parts = Vec::with_capacity(reads.len());
                 for &slot in reads {
-                    let kept = tracks
+                    let kept = caches
                         .get(i)
-                        .and_then(|track| track.checkpoint(slot).first());
-                    let rows = if slot < span.slot {
+                        .and_then(|cache| cache.checkpoints(slot).first());
+                    let rows = if slot < span.layers_done {
                         earlier(i, slot)
                     } else {
                         kept.map(|c| c.rows.clone())
@@ -502,7 +502,7 @@ impl VisionTower {
     pub fn layout(owners: &[Owner], rows: usize) -> Layout {
         let mut layout = Layout::default();
         for &(sequence, view) in owners {
-            layout.whole(sequence, view, rows);
+            layout.push_sequence(sequence, view, rows);
         }
         layout
     }
@@ -537,7 +537,7 @@ impl VisionTower {
         };
         let x = x.broadcast_add(&self.position)?.flatten_to(1)?; // (B N', D)
         let x = match &self.pre_norm {
-            Some(norm) => norm.forward(&x)?,
+            Some(norm) => norm.forward(&x, self.patches.backend())?,
             None => x,
         };
         Ok(hooks.on(Point::of(Stack::VisionTower, Site::Embed), &layout.spans, x)?)

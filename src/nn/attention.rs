@@ -6,17 +6,19 @@ use std::ops::Range;
 
 use candle_core::{Result, Tensor};
 
-use super::backend::is_ours;
-use super::candle::attention::{self as dense, Masks};
-use super::cpu::attention::{self as attend, Scoring, Sight};
-use super::cpu::simd::as_floats;
+use super::attention_inputs::AttentionInputs;
+use super::backend::Backend;
+use super::candle::attention::{self as candle, Masks};
+use super::cpu::attention::Scoring;
+use super::cpu_attention as cpu;
 use super::hook::{Hooks, Point, Site, Stack};
-use super::kv_cache::sequence::{Keys, Track};
-use super::kv_cache::slots::{Lanes, Member};
+use super::kv_cache::sequence::{CachedKeys, SequenceCache};
+use super::kv_cache::slots::{DecodeSlots, SlotEntry};
 use super::layout::{Layout, Span};
 use super::linear::Linear;
 use super::norm::Norm;
 use super::rope::Rope;
+use super::storage::as_floats;
 
 /// Attention with `heads` query heads over `kv_heads` key-value heads (GQA, Ainslie et al. 2023).
 #[derive(Debug, Clone)]
@@ -29,9 +31,9 @@ pub struct Attention {
     pub v: Linear,
     /// `(D, H Dh)`.
     pub o: Linear,
-    /// `(Dh)`, of every head of the queries before they are rotated (Qwen3).
+    /// `(Dh)`, applied to every head of the queries before they are rotated (Qwen3).
     pub q_norm: Option<Norm>,
-    /// The same of the keys.
+    /// The same for the keys.
     pub k_norm: Option<Norm>,
     /// H.
     pub heads: usize,
@@ -39,140 +41,190 @@ pub struct Attention {
     pub kv_heads: usize,
     /// Dh.
     pub head_dim: usize,
-    /// What the product of a query and a key is multiplied by.
+    /// Multiplies the product of a query and a key.
     pub scale: f64,
-    /// The bound of scores: `c tanh(s / c)` (Gemma 2).
+    /// Bounds scores: `c tanh(s / c)` (Gemma 2).
     pub softcap: Option<f64>,
-    /// Whether a query sees only keys at or before its own position.
+    /// Lets a query see only keys at or before its own position.
     pub causal: bool,
     /// A causal query sees at most this many keys, itself included.
     pub window: Option<usize>,
 }
 
+/// What all layers of a pass share.
+#[derive(Debug, Default)]
+pub struct PassState {
+    /// The cosines and sines that rotate the query and the key of every row, `(R, Dh/2)` each; none
+    /// in a tower.
+    pub angles: Option<(Tensor, Tensor)>,
+    masks: Masks,
+}
+
+impl PassState {
+    /// Creates the state of a pass whose rows are rotated by `angles`.
+    pub fn new(angles: Option<(Tensor, Tensor)>) -> Self {
+        Self {
+            angles,
+            masks: Masks::default(),
+        }
+    }
+}
+
+/// Queries `(R, H, Dh)`, keys and values `(R, K, Dh)` of the rows of a call.
+struct Projected {
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+}
+
+/// The sequences of a call, by how their attention is computed.
+#[derive(Default)]
+struct Groups {
+    /// Rows in decode slots, by how often their sequence ran the layer before.
+    decode: BTreeMap<usize, (DecodeSlots, Vec<SlotEntry>)>,
+    /// Sequences whose scores or pattern a hook reads or changes.
+    hooked: Vec<AttentionInputs>,
+    /// All others, which keep no scores.
+    plain: Vec<AttentionInputs>,
+}
+
+/// Rows of a call with their outputs `(n, H, Dh)`.
+type Part = (Vec<u32>, Tensor);
+
 impl Attention {
-    /// `x (R, D) -> (R, D)`. `tracks[i]` belongs to `layout.spans[i]`; a sequence without one
-    /// attends to its own rows alone.
+    /// Maps `x (R, D)` to `(R, D)`. `caches[i]` belongs to `layout.spans[i]`; a sequence without
+    /// one attends to its own rows alone.
     pub fn forward(
         &self,
         x: &Tensor,
         layout: &Layout,
         (stack, layer): (Stack, usize),
-        frame: &Frame,
-        tracks: &mut [Option<&mut Track>],
+        pass: &PassState,
+        caches: &mut [Option<&mut SequenceCache>],
         hooks: &mut dyn Hooks,
     ) -> Result<Tensor> {
-        let spans = &layout.spans;
-        let mut project = |linear: &Linear, heads: usize, site: Site| {
-            let y = linear.forward(x)?.reshape(((), heads, self.head_dim))?; // (R, H, Dh)
-            hooks.on(Point::at(stack, layer, site), spans, y)
+        let at = (stack, layer);
+        let projected = self.project(x, &layout.spans, at, pass, hooks)?;
+        let groups = self.partition(&projected, &layout.spans, at, caches, hooks)?;
+        let mut parts: Vec<Part> = Vec::new();
+        for (repetition, (slots, entries)) in &groups.decode {
+            let z = slots.attend(
+                (layer, *repetition),
+                entries,
+                (&projected.q, &projected.k, &projected.v),
+                self.scoring(),
+                &pass.masks,
+            )?;
+            parts.push((entries.iter().map(|e| e.row).collect(), z));
+        }
+        for inputs in &groups.hooked {
+            let span = &layout.spans[inputs.span];
+            let z = self.attend_hooked(&projected, inputs, span, at, pass, hooks)?;
+            parts.push((inputs.row_numbers().collect(), z));
+        }
+        self.attend_plain(&projected, &groups.plain, pass, &mut parts)?;
+        let z = candle::in_order(&parts)?;
+        let z = hooks.on(Point::at(stack, layer, Site::Z), &layout.spans, z)?;
+        self.o.forward(&z.flatten_from(1)?)
+    }
+
+    fn project(
+        &self,
+        x: &Tensor,
+        spans: &[Span],
+        (stack, layer): (Stack, usize),
+        pass: &PassState,
+        hooks: &mut dyn Hooks,
+    ) -> Result<Projected> {
+        let at = |site| Point::at(stack, layer, site);
+        let rows = |linear: &Linear, heads: usize| {
+            linear.forward(x)?.reshape(((), heads, self.head_dim)) // (R, H, Dh)
         };
-        let mut q = project(&self.q, self.heads, Site::Q)?;
-        let mut k = project(&self.k, self.kv_heads, Site::K)?;
-        let v = project(&self.v, self.kv_heads, Site::V)?;
+        let mut q = hooks.on(at(Site::Q), spans, rows(&self.q, self.heads)?)?;
+        let mut k = hooks.on(at(Site::K), spans, rows(&self.k, self.kv_heads)?)?;
+        let v = hooks.on(at(Site::V), spans, rows(&self.v, self.kv_heads)?)?;
         if let Some(norm) = &self.q_norm {
-            q = norm.forward(&q)?;
+            q = norm.forward(&q, self.backend())?;
         }
         if let Some(norm) = &self.k_norm {
-            k = norm.forward(&k)?;
+            k = norm.forward(&k, self.backend())?;
         }
-        if let Some(angles) = &frame.angles {
-            q = hooks.on(
-                Point::at(stack, layer, Site::RotQ),
-                spans,
-                Rope::rotate(&q, angles)?,
-            )?;
-            k = hooks.on(
-                Point::at(stack, layer, Site::RotK),
-                spans,
-                Rope::rotate(&k, angles)?,
-            )?;
+        if let Some(angles) = &pass.angles {
+            q = hooks.on(at(Site::RotQ), spans, Rope::rotate(&q, angles)?)?;
+            k = hooks.on(at(Site::RotK), spans, Rope::rotate(&k, angles)?)?;
         }
-        let (k, v) = (k.contiguous()?, v.contiguous()?);
-        let mut sights: Vec<Sight> = Vec::with_capacity(spans.len());
-        let mut writing: BTreeMap<usize, (Lanes, Vec<Member>)> = BTreeMap::new();
+        Ok(Projected {
+            q,
+            k: k.contiguous()?,
+            v: v.contiguous()?,
+        })
+    }
+
+    /// Appends the keys and values of the call to the caches, and sorts the sequences by how they
+    /// attend to them.
+    fn partition(
+        &self,
+        projected: &Projected,
+        spans: &[Span],
+        (stack, layer): (Stack, usize),
+        caches: &mut [Option<&mut SequenceCache>],
+        hooks: &dyn Hooks,
+    ) -> Result<Groups> {
+        let is_hooked = |span: &Span| {
+            [Site::Scores, Site::Pattern]
+                .iter()
+                .any(|&site| hooks.wants(Point::at(stack, layer, site), span.sequence))
+        };
+        let mut groups = Groups::default();
         for (i, span) in spans.iter().enumerate() {
-            let part = |t: &Tensor| t.narrow(0, span.rows.start, span.rows.len());
-            let keys = match tracks.get_mut(i) {
-                Some(Some(track)) if self.causal => {
-                    if let Some(lanes) = track.lanes_of(span).map(|(lanes, _)| lanes) {
-                        let token = span.tokens[0];
-                        let (lane, before, tokens, brings) =
-                            track.write((span.slot, layer), token)?;
-                        let seen = self.visible(tokens, token).len();
-                        let (_, members) =
-                            writing.entry(before).or_insert_with(|| (lanes, Vec::new()));
-                        members.push(Member {
-                            lane,
-                            row: span.rows.start as u32,
-                            seen,
-                            brings,
-                        });
+            let at = (span.layers_done, layer);
+            let own = |t: &Tensor| t.narrow(0, span.rows.start, span.rows.len());
+            let keys = match caches.get_mut(i) {
+                Some(Some(cache)) if self.causal => {
+                    if let Some(slots) = cache.slot_of(span).map(|(slots, _)| slots) {
+                        let (repetition, entry) = self.slot_entry(cache, span, at)?;
+                        let group = groups.decode.entry(repetition);
+                        group.or_insert_with(|| (slots, Vec::new())).1.push(entry);
                         continue;
                     }
-                    track.extend((span.slot, layer), (&part(&k)?, &part(&v)?), &span.tokens)?
+                    let (k, v) = (own(&projected.k)?, own(&projected.v)?);
+                    cache.append(at, (&k, &v), &span.tokens)?
                 }
-                _ => Keys {
-                    pieces: vec![(part(&k)?, part(&v)?)],
+                _ => CachedKeys {
+                    segments: vec![(own(&projected.k)?, own(&projected.v)?)],
                     tokens: span.tokens.to_vec(),
                 },
             };
-            sights.push(self.sight(i, span, keys));
-        }
-        let looked_at = |s: &&Sight| {
-            let at = |site| Point::at(stack, layer, site);
-            let span = &spans[s.number];
-            hooks.wants(at(Site::Scores), span.sequence)
-                || hooks.wants(at(Site::Pattern), span.sequence)
-        };
-        let (open, closed): (Vec<&Sight>, Vec<&Sight>) = sights.iter().partition(looked_at);
-        let mut parts: Vec<(Vec<u32>, Tensor)> = Vec::new(); // (n, H, Dh)
-        for (before, (lanes, members)) in &writing {
-            let z = lanes.attend(
-                (layer, *before),
-                members,
-                (&q, &k, &v),
-                self.scoring(),
-                &frame.masks,
-            )?;
-            parts.push((members.iter().map(|m| m.row).collect(), z));
-        }
-        let rows = |sight: &Sight| sight.rows.start as u32..sight.rows.end as u32;
-        for sight in open {
-            let z = self.attend(
-                (&q, &k, &v),
-                sight,
-                &spans[sight.number],
-                (stack, layer),
-                frame,
-                hooks,
-            )?;
-            parts.push((rows(sight).collect(), z));
-        }
-        // Those that nobody looks into go together, and keep no scores.
-        if !closed.is_empty() && is_ours(q.device()) {
-            let z = attend::fused(&as_floats(&q)?, &closed, self.scoring())?.to_dtype(q.dtype())?; // (R, H, Dh)
-            if parts.is_empty() {
-                parts.push(((0..layout.rows() as u32).collect(), z));
+            let inputs = self.inputs(i, span, keys);
+            if is_hooked(span) {
+                groups.hooked.push(inputs);
             } else {
-                for sight in closed {
-                    parts.push((
-                        rows(sight).collect(),
-                        z.narrow(0, sight.rows.start, sight.rows.len())?,
-                    ));
-                }
-            }
-        } else {
-            for group in dense::alike(&closed) {
-                let z = dense::together((&q, &k, &v), &group, self.scoring(), &frame.masks)?;
-                parts.push((group.into_iter().flat_map(rows).collect(), z));
+                groups.plain.push(inputs);
             }
         }
-        let z = hooks.on(
-            Point::at(stack, layer, Site::Z),
-            spans,
-            dense::in_order(&parts)?,
-        )?;
-        self.o.forward(&z.flatten_from(1)?)
+        Ok(groups)
+    }
+
+    /// Returns how often the sequence ran this layer before, and its entry.
+    fn slot_entry(
+        &self,
+        cache: &mut SequenceCache,
+        span: &Span,
+        at: (usize, usize),
+    ) -> Result<(usize, SlotEntry)> {
+        let token = span.tokens[0];
+        let keys = cache.append_to_slot(at, token)?;
+        let entry = SlotEntry {
+            slot: keys.slot,
+            row: span.rows.start as u32,
+            seen: self.visible(keys.tokens, token).len(),
+            prompt_kv: keys.prompt_kv,
+        };
+        Ok((keys.repetition, entry))
+    }
+
+    fn backend(&self) -> Backend {
+        self.q.backend()
     }
 
     fn scoring(&self) -> Scoring {
@@ -182,102 +234,105 @@ impl Attention {
         }
     }
 
-    /// Of the keys of `tokens` those that a query sees.
+    /// Returns which of the keys of `tokens` a query sees.
     fn visible(&self, tokens: &[u32], query: u32) -> Range<usize> {
         if !self.causal {
             return 0..tokens.len();
         }
-        let before = |token: u32| tokens.partition_point(|&k| k < token);
-        before(
-            self.window
-                .map_or(0, |w| (query + 1).saturating_sub(w as u32)),
-        )..before(query + 1)
+        let first = self
+            .window
+            .map_or(0, |w| (query + 1).saturating_sub(w as u32));
+        tokens.partition_point(|&k| k < first)..tokens.partition_point(|&k| k <= query)
     }
 
-    /// What the rows of a sequence see of its keys.
-    fn sight(&self, number: usize, span: &Span, keys: Keys) -> Sight {
+    fn inputs(&self, number: usize, span: &Span, keys: CachedKeys) -> AttentionInputs {
         let visible = span
             .tokens
             .iter()
             .map(|&token| self.visible(&keys.tokens, token))
             .collect();
-        Sight {
-            number,
+        AttentionInputs {
+            span: number,
             rows: span.rows.clone(),
-            pieces: keys.pieces,
+            segments: keys.segments,
             tokens: keys.tokens.into(),
             visible,
         }
     }
 
-    /// One sequence, step by step: of all rows `q (R, H, Dh)`, `k` and `v (R, K, Dh)` to its own,
+    /// Runs one sequence step by step, so that hooks see its scores `(H, T, S)` and its pattern:
     /// `(T, H, Dh)`.
-    fn attend(
+    fn attend_hooked(
         &self,
-        (q, k, v): (&Tensor, &Tensor, &Tensor),
-        sight: &Sight,
+        Projected { q, k, v }: &Projected,
+        inputs: &AttentionInputs,
         span: &Span,
         (stack, layer): (Stack, usize),
-        frame: &Frame,
+        pass: &PassState,
         hooks: &mut dyn Hooks,
     ) -> Result<Tensor> {
+        let at = |site| Point::at(stack, layer, site);
         let span = [Span {
-            keys: sight.tokens.clone(),
+            keys: inputs.tokens.clone(),
             ..span.clone()
         }];
-        let own = q
-            .narrow(0, span[0].rows.start, span[0].rows.len())?
-            .contiguous()?;
-        let mut look = |scores: Tensor| -> Result<Tensor> {
-            let scores = hooks.on(Point::at(stack, layer, Site::Scores), &span, scores)?; // (H, T, S)
-            hooks.on(
-                Point::at(stack, layer, Site::Pattern),
-                &span,
-                softmax(&scores)?,
-            )
-        };
-        if is_ours(q.device()) {
-            let pattern = look(attend::scores(&as_floats(&own)?, sight, self.scoring())?)?;
-            return attend::weigh(&as_floats(&pattern)?, sight)?.to_dtype(q.dtype());
+        let q = q
+            .narrow(0, inputs.rows.start, inputs.rows.len())?
+            .contiguous()?; // (T, H, Dh)
+        if self.backend() == Backend::Cpu {
+            let scores = cpu::scores(&as_floats(&q)?, inputs, self.scoring())?;
+            let scores = hooks.on(at(Site::Scores), &span, scores)?; // (H, T, S)
+            let pattern = cpu::softmax(&as_floats(&scores)?)?;
+            let pattern = hooks.on(at(Site::Pattern), &span, pattern)?;
+            return cpu::weigh(&as_floats(&pattern)?, inputs)?.to_dtype(q.dtype());
         }
-        let (keys, values) = dense::keys_of(k, v, &[sight])?;
-        let mask = frame
+        let (keys, values) = candle::keys_of(k, v, &[inputs])?;
+        let mask = pass
             .masks
-            .of(&sight.visible, 0..sight.keys(), q.device())?;
-        let pattern = look(dense::scores(
-            &(own * self.scale)?.unsqueeze(0)?,
-            &keys,
-            self.softcap,
-            mask.as_ref(),
-        )?)?;
-        dense::weigh(&pattern, &values)?.squeeze(0)
+            .of(&inputs.visible, 0..inputs.keys(), q.device())?;
+        let q = (q * self.scale)?.unsqueeze(0)?; // (1, T, H, Dh)
+        let scores = candle::scores(&q, &keys, self.softcap, mask.as_ref())?;
+        let scores = hooks.on(at(Site::Scores), &span, scores)?; // (H, T, S)
+        let pattern = hooks.on(at(Site::Pattern), &span, candle::softmax(&scores)?)?;
+        candle::weigh(&pattern, &values)?.squeeze(0)
     }
-}
 
-/// The softmax over the last dimension, f32; masked scores at the end of a row change no bit of it.
-pub fn softmax(scores: &Tensor) -> Result<Tensor> {
-    if is_ours(scores.device()) {
-        attend::softmax(&as_floats(scores)?)
-    } else {
-        dense::softmax(scores)
-    }
-}
-
-/// What all layers of a pass share.
-#[derive(Debug, Default)]
-pub struct Frame {
-    /// Of every row the cosines and sines that rotate its query and its key, `(R, Dh/2)` each; none
-    /// in a tower.
-    pub angles: Option<(Tensor, Tensor)>,
-    masks: Masks,
-}
-
-impl Frame {
-    /// With these angles.
-    pub fn new(angles: Option<(Tensor, Tensor)>) -> Self {
-        Self {
-            angles,
-            masks: Masks::default(),
+    /// Runs sequences together, keeping no scores.
+    fn attend_plain(
+        &self,
+        Projected { q, k, v }: &Projected,
+        plain: &[AttentionInputs],
+        pass: &PassState,
+        parts: &mut Vec<Part>,
+    ) -> Result<()> {
+        let plain: Vec<&AttentionInputs> = plain.iter().collect();
+        if plain.is_empty() || self.backend() == Backend::Candle {
+            for group in candle::alike(&plain) {
+                let z = candle::together((q, k, v), &group, self.scoring(), &pass.masks)?;
+                let rows = group.into_iter().flat_map(AttentionInputs::row_numbers);
+                parts.push((rows.collect(), z));
+            }
+            return Ok(());
         }
+        let z = cpu::fused(&as_floats(q)?, &plain, self.scoring())?.to_dtype(q.dtype())?;
+        if parts.is_empty() {
+            // Nobody else has rows in the call: no part has to be cut out.
+            parts.push(((0..z.dim(0)? as u32).collect(), z)); // (R, H, Dh)
+            return Ok(());
+        }
+        for inputs in plain {
+            let own = z.narrow(0, inputs.rows.start, inputs.rows.len())?;
+            parts.push((inputs.row_numbers().collect(), own));
+        }
+        Ok(())
+    }
+}
+
+/// Takes the softmax over the last dimension, f32; masked scores at the end of a row change no bit
+/// of it.
+pub fn softmax(scores: &Tensor) -> Result<Tensor> {
+    match Backend::of(scores.device()) {
+        Backend::Cpu => cpu::softmax(&as_floats(scores)?),
+        Backend::Candle => candle::softmax(scores),
     }
 }

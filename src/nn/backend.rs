@@ -1,19 +1,34 @@
-//! Who computes: the kernels of this crate on a CPU, candle's elsewhere.
+//! Chooses the implementation of the forward pass.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use candle_core::Device;
 
-static CANDLE: AtomicBool = AtomicBool::new(false);
+static PREFER_CANDLE: AtomicBool = AtomicBool::new(false);
 
-/// Whether this crate's kernels serve `device`.
-pub fn is_ours(device: &Device) -> bool {
-    device.is_cpu() && !CANDLE.load(Ordering::Relaxed)
+/// An implementation of the forward pass. Weights are laid out for one when they are loaded, and
+/// keep it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Backend {
+    /// The kernels of this crate, on a CPU.
+    Cpu,
+    /// candle's kernels, on a GPU, or on a CPU after [`use_candle`].
+    Candle,
 }
 
-/// From now on candle's kernels serve the CPU as they serve a GPU, so that this path can be checked
-/// on any machine. Call it before a model is loaded: weights are laid out for who computes with
-/// them.
+impl Backend {
+    /// Returns the backend of tensors that are loaded onto `device` now.
+    pub fn of(device: &Device) -> Self {
+        if device.is_cpu() && !PREFER_CANDLE.load(Ordering::Relaxed) {
+            Self::Cpu
+        } else {
+            Self::Candle
+        }
+    }
+}
+
+/// Makes candle's kernels serve the CPU as they serve a GPU, so that this path can be checked on
+/// any machine. Must be called before a model is loaded.
 pub fn use_candle() {
-    CANDLE.store(true, Ordering::Relaxed);
+    PREFER_CANDLE.store(true, Ordering::Relaxed);
 }

@@ -4,9 +4,10 @@
 use candle_core::{Result, Tensor};
 
 use super::activation::Activation;
-use super::attention::{Attention, Frame};
+use super::attention::{Attention, PassState};
+use super::backend::Backend;
 use super::hook::{Hooks, Point, Site, Stack};
-use super::kv_cache::sequence::Track;
+use super::kv_cache::sequence::SequenceCache;
 use super::layout::Layout;
 use super::linear::Linear;
 use super::norm::Norm;
@@ -20,7 +21,7 @@ pub struct Mlp {
     pub linear: Option<Linear>,
     /// `(D, F)`.
     pub out: Linear,
-    /// Applied to `pre`.
+    /// The function of `pre`.
     pub activation: Activation,
 }
 
@@ -43,45 +44,61 @@ pub struct Block {
 }
 
 impl Block {
-    /// `x (R, D) -> (R, D)`.
+    /// Maps `x (R, D)` to `(R, D)`.
     pub fn forward(
         &self,
         x: Tensor,
         layout: &Layout,
         (stack, layer): (Stack, usize),
-        frame: &Frame,
-        tracks: &mut [Option<&mut Track>],
+        pass: &PassState,
+        caches: &mut [Option<&mut SequenceCache>],
         hooks: &mut dyn Hooks,
     ) -> Result<Tensor> {
         let spans = &layout.spans;
+        let backend = self.mlp.pre.backend();
         let at = |site| Point::at(stack, layer, site);
         let x = hooks.on(at(Site::ResidPre), spans, x)?;
-        let normed = hooks.on(at(Site::Ln1Normalized), spans, self.ln1.forward(&x)?)?;
+        let normed = hooks.on(
+            at(Site::Ln1Normalized),
+            spans,
+            self.ln1.forward(&x, backend)?,
+        )?;
         let attended =
             self.attention
-                .forward(&normed, layout, (stack, layer), frame, tracks, hooks)?;
+                .forward(&normed, layout, (stack, layer), pass, caches, hooks)?;
         let attended = hooks.on(
             at(Site::AttnOut),
             spans,
-            normed_by(self.ln1_post.as_ref(), attended)?,
+            normed_by(self.ln1_post.as_ref(), attended, backend)?,
         )?;
         let middle = hooks.on(at(Site::ResidMid), spans, (x + attended)?)?;
-        let normed = hooks.on(at(Site::Ln2Normalized), spans, self.ln2.forward(&middle)?)?;
+        let normed = hooks.on(
+            at(Site::Ln2Normalized),
+            spans,
+            self.ln2.forward(&middle, backend)?,
+        )?;
         let pre = hooks.on(at(Site::MlpPre), spans, self.mlp.pre.forward(&normed)?)?;
         let post = match &self.mlp.linear {
-            None => self.mlp.activation.forward(&pre)?,
+            None => self.mlp.activation.forward(&pre, backend)?,
             Some(linear) => {
                 let up = hooks.on(at(Site::MlpPreLinear), spans, linear.forward(&normed)?)?;
-                self.mlp.activation.gated(&pre, &up)?
+                self.mlp.activation.gated(&pre, &up, backend)?
             }
         };
         let post = hooks.on(at(Site::MlpPost), spans, post)?; // (R, F)
-        let out = normed_by(self.ln2_post.as_ref(), self.mlp.out.forward(&post)?)?;
+        let out = normed_by(
+            self.ln2_post.as_ref(),
+            self.mlp.out.forward(&post)?,
+            backend,
+        )?;
         let out = hooks.on(at(Site::MlpOut), spans, out)?;
         hooks.on(at(Site::ResidPost), spans, (middle + out)?)
     }
 }
 
-fn normed_by(norm: Option<&Norm>, x: Tensor) -> Result<Tensor> {
-    norm.map_or(Ok(x.clone()), |norm| norm.forward(&x))
+fn normed_by(norm: Option<&Norm>, x: Tensor, backend: Backend) -> Result<Tensor> {
+    match norm {
+        Some(norm) => norm.forward(&x, backend),
+        None => Ok(x),
+    }
 }

@@ -147,7 +147,7 @@ pub struct HookRow {
 }
 
 impl HookRow {
-    /// Whether every layer has this point.
+    /// Says whether every layer has this point.
     pub fn per_layer(&self) -> bool {
         self.name.contains("{l}")
     }
@@ -373,7 +373,8 @@ pub const HOOK_TABLE: &[HookRow] = &{
             L,
             Scores,
             "language_model.blocks.{l}.attn.hook_attn_scores",
-            "s = rot_q rot_k^T / sqrt(Dh), minus infinity where the causal mask hides; Gemma 2: c tanh(rot_q rot_k^T / sqrt(query_pre_attn_scalar) / c)",
+            "s = rot_q rot_k^T / sqrt(Dh), minus infinity where the causal mask hides; \
+             Gemma 2: c tanh(rot_q rot_k^T / sqrt(query_pre_attn_scalar) / c)",
             "(H, T, S)",
         ),
         row(
@@ -463,7 +464,7 @@ pub const HOOK_TABLE: &[HookRow] = &{
     ]
 };
 
-/// What the forward pass calls at every hook point. The model knows nothing of who answers.
+/// Called by the forward pass at every hook point. The model knows nothing of the implementation.
 pub trait Hooks {
     /// Takes the value at `point`, returns what the forward pass goes on with: the same shape, but
     /// for [`Site::Tokens`], where a picture may come to have fewer rows. `spans` says whose rows
@@ -471,20 +472,20 @@ pub trait Hooks {
     /// `(H, T, S)` this is, with its keys.
     fn on(&mut self, point: Point, spans: &[Span], value: Tensor) -> Result<Tensor>;
 
-    /// Whether anybody looks at `point` of `sequence`, or changes it. Attention scores and patterns
-    /// are made only for those who do.
+    /// Returns whether `point` of `sequence` is read or changed. Attention scores and patterns are
+    /// made only where they are.
     fn wants(&self, point: Point, sequence: usize) -> bool {
         let _ = (point, sequence);
         true
     }
 
-    /// The layers that `sequence` runs, in order; `None` for all of them.
+    /// Returns the layers that `sequence` runs, in order; `None` for all of them.
     fn path(&self, stack: Stack, sequence: usize) -> Option<&[usize]> {
         let _ = (stack, sequence);
         None
     }
 
-    /// Called after a layer: the rows of `span` (counted within it, ascending) that go on; `None`
+    /// Returns, after a layer, the rows of `span` (counted within it, ascending) that go on; `None`
     /// for all of them.
     fn survivors(&mut self, stack: Stack, layer: usize, span: &Span) -> Result<Option<Vec<u32>>> {
         let _ = (stack, layer, span);

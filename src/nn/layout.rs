@@ -1,4 +1,4 @@
-//! Which rows of a packed tensor belong to which sequence.
+//! Maps the rows of a packed tensor to sequences.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -8,11 +8,11 @@ use candle_core::{Device, Result, Tensor};
 /// The rows of one sequence (or of one view of a picture, in the tower and the projector).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Span {
-    /// Whose rows: an index that the caller chose, handed back to the hooks.
+    /// The sequence: an index that the caller chose, handed back to the hooks.
     pub sequence: usize,
-    /// Which picture of the sequence, in the tower and the projector; 0 elsewhere.
+    /// The picture of the sequence, in the tower and the projector; 0 elsewhere.
     pub image: usize,
-    /// Which view of the picture, in the tower and the projector; 0 elsewhere.
+    /// The view of the picture, in the tower and the projector; 0 elsewhere.
     pub view: usize,
     /// The rows in the packed tensor.
     pub rows: Range<usize>,
@@ -21,9 +21,9 @@ pub struct Span {
     /// The rotary position of each row; a row of the table of angles, see
     /// [`Rope::row`](super::Rope::row).
     pub positions: Arc<[u32]>,
-    /// How many layers of its path the rows have passed.
-    pub slot: usize,
-    /// At `hook_attn_scores` and `hook_pattern` the token of each key; empty elsewhere.
+    /// Number of layers of its path that the rows have passed.
+    pub layers_done: usize,
+    /// The token of each key, at `hook_attn_scores` and `hook_pattern`; empty elsewhere.
     pub keys: Arc<[u32]>,
 }
 
@@ -37,7 +37,7 @@ pub struct Layout {
 impl Layout {
     /// Appends the `rows` rows of a view of a picture, or of a sequence: tokens 0, 1, ... at
     /// positions of the same number.
-    pub fn whole(&mut self, sequence: usize, (image, view): (usize, usize), rows: usize) {
+    pub fn push_sequence(&mut self, sequence: usize, (image, view): (usize, usize), rows: usize) {
         let tokens: Arc<[u32]> = (0..rows as u32).collect();
         self.push(Span {
             sequence,
@@ -49,12 +49,12 @@ impl Layout {
         });
     }
 
-    /// Appends rows of a sequence: these tokens at these positions, which have passed `slot`
-    /// layers.
-    pub fn rows_of(
+    /// Appends rows of a sequence: these tokens at these positions, which have passed
+    /// `layers_done` layers.
+    pub fn push_rows(
         &mut self,
         sequence: usize,
-        slot: usize,
+        layers_done: usize,
         tokens: Arc<[u32]>,
         positions: Arc<[u32]>,
     ) {
@@ -62,7 +62,7 @@ impl Layout {
             sequence,
             tokens,
             positions,
-            slot,
+            layers_done,
             ..Span::default()
         });
     }
@@ -76,17 +76,17 @@ impl Layout {
         });
     }
 
-    /// Number of rows.
+    /// Returns the number of rows.
     pub fn rows(&self) -> usize {
         self.spans.last().map_or(0, |s| s.rows.end)
     }
 
-    /// The rotary position of every row.
+    /// Returns the rotary position of every row.
     pub fn positions(&self) -> impl Iterator<Item = u32> + '_ {
         self.spans.iter().flat_map(|s| s.positions.iter().copied())
     }
 
-    /// The spans chosen by `keep` (by number), packed anew, with the rows they had.
+    /// Returns the spans that `keep` chooses by number, packed anew, with the rows they had.
     pub fn select(&self, keep: impl Fn(usize) -> bool) -> (Self, Vec<u32>) {
         let mut chosen = Self::default();
         let mut rows = Vec::new();
@@ -97,10 +97,10 @@ impl Layout {
         (chosen, rows)
     }
 
-    /// Of each span the rows in `kept` (ascending, counted within the span), or all where that is
-    /// `None`; packed anew, with the rows they had.
-    pub fn thin(&self, kept: &[Option<Vec<u32>>]) -> (Self, Vec<u32>) {
-        let mut thinned = Self::default();
+    /// Returns the rows of each span in `kept` (ascending, counted within the span), or all where
+    /// that is `None`; packed anew, with the rows they had.
+    pub fn retain_rows(&self, kept: &[Option<Vec<u32>>]) -> (Self, Vec<u32>) {
+        let mut retained = Self::default();
         let mut rows = Vec::new();
         for (span, kept) in self.spans.iter().zip(kept) {
             let all: Vec<u32>;
@@ -110,25 +110,26 @@ impl Layout {
                 all = (0..span.rows.len() as u32).collect();
                 &all
             };
-            let at = |values: &[u32]| {
-                kept.iter()
-                    .filter_map(|&i| values.get(i as usize).copied())
-                    .collect()
-            };
             rows.extend(kept.iter().map(|i| span.rows.start as u32 + i));
             let span = Span {
-                tokens: at(&span.tokens),
-                positions: at(&span.positions),
+                tokens: pick(&span.tokens, kept),
+                positions: pick(&span.positions, kept),
                 ..span.clone()
             };
-            thinned.push(span);
+            retained.push(span);
         }
-        (thinned, rows)
+        (retained, rows)
     }
 }
 
-/// `value` with `parts` in place of the rows that they are of (ascending), which may be more or
-/// fewer.
+fn pick(values: &[u32], kept: &[u32]) -> Arc<[u32]> {
+    kept.iter()
+        .filter_map(|&i| values.get(i as usize).copied())
+        .collect()
+}
+
+/// Puts `parts` in place of the rows of `value` that they are named for (ascending); a part may
+/// have more or fewer rows.
 pub fn replace_rows(value: Tensor, parts: Vec<(Range<usize>, Tensor)>) -> Result<Tensor> {
     if parts.is_empty() {
         return Ok(value);
@@ -154,7 +155,7 @@ pub fn replace_rows(value: Tensor, parts: Vec<(Range<usize>, Tensor)>) -> Result
     }
 }
 
-/// `x` with its rows `rows` replaced by those of `new`; `rows` ascends.
+/// Replaces the rows `rows` (ascending) of `x` by those of `new`.
 pub fn scatter_rows(x: &Tensor, new: &Tensor, rows: &[u32], device: &Device) -> Result<Tensor> {
     let total = x.dim(0)?;
     let mut index: Vec<u32> = (0..total as u32).collect();

@@ -2,11 +2,12 @@
 //! result of a row depends on that row alone, never on how many rows share the call. On a CPU
 //! [`gemm`](super::cpu::gemm) holds it to the bit.
 
-use candle_core::{DType, Device, Result, Tensor};
+use candle_core::{CpuStorage, CustomOp1, DType, Device, Layout, Result, Shape, Tensor, bail};
 
-use super::backend::is_ours;
-use super::cpu::gemm::{self, Product};
-use super::cpu::simd::as_floats;
+use super::backend::Backend;
+use super::cpu::gemm::{self, PANEL, PackedWeight};
+use super::cpu::simd::Numbers;
+use super::storage::{as_floats, floats, numbers};
 
 /// `y = x W^T + b`.
 #[derive(Debug, Clone)]
@@ -18,17 +19,17 @@ pub struct Linear {
 
 #[derive(Debug, Clone)]
 enum Weight {
-    /// On a CPU: `(P, in, PANEL)`, and how many outputs are not padding.
+    /// For [`Backend::Cpu`]: `(P, in, PANEL)`, and the number of outputs that are not padding.
     Packed(Tensor, usize),
-    /// Elsewhere: `(out, in)`.
+    /// For [`Backend::Candle`]: `(out, in)`.
     Plain(Tensor),
 }
 
 impl Linear {
-    /// `weight (out, in)`, `bias (out)`.
+    /// Creates a layer of `weight (out, in)` and `bias (out)`, laid out for the device they are on.
     pub fn new(weight: Tensor, bias: Option<Tensor>) -> Result<Self> {
         let dtype = weight.dtype();
-        if !is_ours(weight.device()) {
+        if Backend::of(weight.device()) == Backend::Candle {
             return Ok(Self {
                 weight: Weight::Plain(weight),
                 bias,
@@ -37,13 +38,13 @@ impl Linear {
         }
         let bias = bias.map(|b| as_floats(&b)).transpose()?;
         Ok(Self {
-            weight: Weight::Packed(gemm::pack(&weight)?, weight.dim(0)?),
+            weight: Weight::Packed(pack(&weight)?, weight.dim(0)?),
             bias,
             dtype,
         })
     }
 
-    /// `(out, in)`.
+    /// Returns `(out, in)`.
     pub fn sizes(&self) -> (usize, usize) {
         match &self.weight {
             Weight::Packed(panels, out) => (*out, panels.dims()[1]),
@@ -51,32 +52,40 @@ impl Linear {
         }
     }
 
-    /// `(out, in)`, unpacked.
+    /// Returns the weight `(out, in)`, unpacked.
     pub fn weight(&self) -> Result<Tensor> {
         match &self.weight {
-            Weight::Packed(panels, out) => gemm::unpack(panels, *out),
+            Weight::Packed(panels, out) => unpack(panels, *out),
             Weight::Plain(weight) => Ok(weight.clone()),
         }
     }
 
-    /// `(out)`.
+    /// Returns the bias `(out)`.
     pub fn bias(&self) -> Option<&Tensor> {
         self.bias.as_ref()
     }
 
-    /// What the weight is kept as.
+    /// Returns the dtype that the weight is kept in.
     pub fn dtype(&self) -> DType {
         self.dtype
     }
 
-    /// Where the weight is.
+    /// Returns the device that the weight is on.
     pub fn device(&self) -> &Device {
         match &self.weight {
             Weight::Packed(weight, _) | Weight::Plain(weight) => weight.device(),
         }
     }
 
-    /// `x (R, in) -> (R, out)`.
+    /// Returns the backend that the weight is laid out for.
+    pub fn backend(&self) -> Backend {
+        match &self.weight {
+            Weight::Packed(..) => Backend::Cpu,
+            Weight::Plain(_) => Backend::Candle,
+        }
+    }
+
+    /// Maps `x (R, in)` to `(R, out)`.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         match &self.weight {
             Weight::Packed(panels, out) => {
@@ -97,5 +106,71 @@ impl Linear {
                 }
             }
         }
+    }
+}
+
+/// Packs `weight (out, in)` of any float into panels `(P, in, PANEL)`.
+fn pack(weight: &Tensor) -> Result<Tensor> {
+    weight.contiguous()?.apply_op1_no_bwd(&Pack)
+}
+
+/// Returns the first `out` outputs of `panels` as `(out, in)`.
+fn unpack(panels: &Tensor, out: usize) -> Result<Tensor> {
+    let (count, input, width) = panels.dims3()?;
+    panels
+        .transpose(1, 2)?
+        .reshape((count * width, input))?
+        .narrow(0, 0, out)?
+        .contiguous()
+}
+
+struct Pack;
+
+impl CustomOp1 for Pack {
+    fn name(&self) -> &'static str {
+        "pack"
+    }
+
+    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let (out, input) = layout.shape().dims2()?;
+        let packed = match numbers(storage, layout)? {
+            Numbers::F32(values) => CpuStorage::F32(gemm::pack(values, input)),
+            Numbers::Bf16(values) => CpuStorage::BF16(gemm::pack(values, input)),
+            Numbers::F16(values) => CpuStorage::F16(gemm::pack(values, input)),
+        };
+        Ok((packed, (out.div_ceil(PANEL), input, PANEL).into()))
+    }
+}
+
+/// `x (R, in) -> x W^T + b (R, out)`, f32.
+struct Product<'a> {
+    /// `(P, in, PANEL)` of any float.
+    panels: &'a Tensor,
+    /// `(out)`, f32.
+    bias: Option<&'a Tensor>,
+    /// Columns that are not padding.
+    out: usize,
+}
+
+impl CustomOp1 for Product<'_> {
+    fn name(&self) -> &'static str {
+        "product"
+    }
+
+    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let (rows, input) = layout.shape().dims2()?;
+        let (panels, panels_layout) = self.panels.storage_and_layout();
+        let candle_core::Storage::Cpu(panels) = &*panels else {
+            bail!("the weight is not on the CPU")
+        };
+        let bias = self.bias.map(Tensor::to_vec1::<f32>).transpose()?;
+        let weight = PackedWeight {
+            panels: numbers(panels, panels_layout)?,
+            input,
+            out: self.out,
+            bias: bias.as_deref(),
+        };
+        let y = weight.product(floats(storage, layout)?);
+        Ok((CpuStorage::F32(y), (rows, self.out).into()))
     }
 }

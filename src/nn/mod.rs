@@ -9,12 +9,9 @@
 //! This folder knows tensors and hook points; it must never see an intervention, a prompt or a
 //! request.
 
-#[expect(
-    clippy::inline_always,
-    reason = "code is compiled for an instruction set only where it is inlined"
-)]
 mod activation;
 mod attention;
+mod attention_inputs;
 mod backend;
 mod block;
 mod candle;
@@ -23,27 +20,26 @@ mod candle;
     reason = "code is compiled for an instruction set only where it is inlined"
 )]
 mod cpu;
+mod cpu_attention;
 mod hook;
 mod kv_cache;
 mod layout;
 mod linear;
-#[expect(
-    clippy::inline_always,
-    reason = "code is compiled for an instruction set only where it is inlined"
-)]
 mod norm;
 mod rope;
+mod storage;
 mod transformer;
 
 pub use activation::Activation;
-pub use attention::{Attention, Frame, softmax};
-pub use backend::{is_ours, use_candle};
+pub use attention::{Attention, PassState, softmax};
+pub use backend::{Backend, use_candle};
 pub use block::{Block, Mlp};
 pub use candle::attention::likeliest;
 pub use candle_core::Result;
 pub use hook::{HOOK_TABLE, HookRow, Hooks, NoHooks, Point, Site, Stack};
-pub use kv_cache::sequence::{Checkpoint, Meter, Track};
-pub use kv_cache::slots::Lanes;
+pub use kv_cache::memory::MemoryTracker;
+pub use kv_cache::sequence::{ResidualCheckpoint, SequenceCache};
+pub use kv_cache::slots::DecodeSlots;
 pub use layout::{Layout, Span, replace_rows, scatter_rows};
 pub use linear::Linear;
 pub use norm::Norm;

@@ -2,16 +2,16 @@
 
 use candle_core::{D, DType, Device, Result, Tensor};
 
-/// What the angles of a [`Rope`] are made of.
+/// The parameters of the angles of a [`Rope`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Frequencies {
-    /// Of each pair of dimensions, `Dr/2` of them; dimensions of a head from `Dr` on are not
+    /// One for each pair of dimensions, `Dr/2` of them; dimensions of a head from `Dr` on are not
     /// rotated.
     pub inverse: Vec<f32>,
     /// LongRoPE (Ding et al. 2024): sequences that reach a position of this number or more use
     /// other frequencies.
     pub long: Option<(usize, Vec<f32>)>,
-    /// Cosines and sines are multiplied by this.
+    /// Multiplies cosines and sines.
     pub attention_factor: f64,
 }
 
@@ -20,12 +20,12 @@ pub struct Frequencies {
 pub struct Rope {
     cos: Tensor,
     sin: Tensor,
-    /// Where the second half of the table begins, that of long sequences.
+    /// The first row of the second half of the table, that of long sequences.
     original: Option<u32>,
 }
 
 impl Rope {
-    /// `angle(p, i) = p * inverse[i]` for `positions` positions, computed in f32 as Hugging Face
+    /// Tabulates `angle(p, i) = p * inverse[i]` for `positions` positions, in f32 as Hugging Face
     /// does.
     pub fn new(
         frequencies: &Frequencies,
@@ -39,44 +39,34 @@ impl Rope {
             attention_factor,
         } = frequencies;
         let long = long.as_ref().filter(|(original, _)| *original < positions);
-        let angles = |inverse: &[f32], count: usize| {
-            let inverse = Tensor::from_slice(inverse, (1, inverse.len()), &Device::Cpu)?;
-            let position = Tensor::arange(0u32, count as u32, &Device::Cpu)?
-                .to_dtype(DType::F32)?
-                .unsqueeze(1)?;
-            position.broadcast_mul(&inverse) // (P, Dr/2)
-        };
         let angle = match long {
             None => angles(inverse, positions)?,
             Some((original, long)) => {
                 Tensor::cat(&[angles(inverse, *original)?, angles(long, positions)?], 0)?
             }
         };
-        let scaled = |t: Tensor| {
-            // Without a factor no multiplication: the table stays what it was to the bit.
-            if *attention_factor == 1.0 {
-                Ok(t)
-            } else {
-                t * *attention_factor
-            }
+        let table = |t: Tensor| {
+            scaled(t, *attention_factor)?
+                .to_dtype(dtype)?
+                .to_device(device)
         };
         Ok(Self {
-            cos: scaled(angle.cos()?)?.to_dtype(dtype)?.to_device(device)?,
-            sin: scaled(angle.sin()?)?.to_dtype(dtype)?.to_device(device)?,
+            cos: table(angle.cos()?)?,
+            sin: table(angle.sin()?)?,
             original: long.map(|(original, _)| *original as u32),
         })
     }
 
-    /// The row of the table for `position` in a pass over a sequence whose positions end before
-    /// `end`. Where long sequences have frequencies of their own, rows of both kinds differ, so
-    /// that nobody takes one for the other.
+    /// Returns the row of the table for `position` in a pass over a sequence whose positions end before
+    /// `end`. Where long sequences have frequencies of their own, the rows of
+    /// both kinds differ, so that reuse never takes one for the other.
     pub fn row(&self, position: u32, end: u32) -> u32 {
         self.original
             .filter(|&original| end > original)
             .map_or(position, |original| original + position)
     }
 
-    /// The rows `rows (R)` of the table: `(cos (R, Dr/2), sin (R, Dr/2))`.
+    /// Returns the rows `rows (R)` of the table: `(cos (R, Dr/2), sin (R, Dr/2))`.
     pub fn at(&self, rows: &Tensor) -> Result<(Tensor, Tensor)> {
         Ok((
             self.cos.index_select(rows, 0)?,
@@ -87,16 +77,30 @@ impl Rope {
     /// Rotates the first `Dr` dimensions of each head of `x (R, H, Dh)` by the angles of its rows.
     pub fn rotate(x: &Tensor, (cos, sin): &(Tensor, Tensor)) -> Result<Tensor> {
         let (width, rotated) = (x.dim(D::Minus1)?, 2 * cos.dim(D::Minus1)?);
-        let turn = |x: &Tensor| {
-            candle_nn::rotary_emb::rope_thd(&x.unsqueeze(0)?.contiguous()?, cos, sin)?.squeeze(0)
-        };
         if rotated == width {
-            return turn(x);
+            return rotate_all(x, cos, sin);
         }
+        let turned = rotate_all(&x.narrow(D::Minus1, 0, rotated)?, cos, sin)?;
         let rest = x.narrow(D::Minus1, rotated, width - rotated)?;
-        Tensor::cat(
-            &[&turn(&x.narrow(D::Minus1, 0, rotated)?)?, &rest],
-            D::Minus1,
-        )
+        Tensor::cat(&[&turned, &rest], D::Minus1)
     }
+}
+
+/// Returns the angles `(P, Dr/2)` of positions 0 to `count - 1`.
+fn angles(inverse: &[f32], count: usize) -> Result<Tensor> {
+    let inverse = Tensor::from_slice(inverse, (1, inverse.len()), &Device::Cpu)?;
+    let position = Tensor::arange(0u32, count as u32, &Device::Cpu)?
+        .to_dtype(DType::F32)?
+        .unsqueeze(1)?;
+    position.broadcast_mul(&inverse)
+}
+
+fn scaled(t: Tensor, factor: f64) -> Result<Tensor> {
+    // Without a factor no multiplication: the table stays what it was to the bit.
+    if factor == 1.0 { Ok(t) } else { t * factor }
+}
+
+/// Rotates all dimensions of each head of `x (R, H, Dr)`.
+fn rotate_all(x: &Tensor, cos: &Tensor, sin: &Tensor) -> Result<Tensor> {
+    candle_nn::rotary_emb::rope_thd(&x.unsqueeze(0)?.contiguous()?, cos, sin)?.squeeze(0)
 }

@@ -2,20 +2,19 @@
 
 use candle_core::{Result, Tensor};
 
-use super::attention::Frame;
+use super::attention::PassState;
 use super::block::Block;
 use super::hook::{Hooks, Stack};
-use super::kv_cache::sequence::Track;
-use super::kv_cache::slots::Lanes;
+use super::kv_cache::sequence::SequenceCache;
 use super::layout::{Layout, Span, scatter_rows};
 use super::rope::Rope;
 
 /// The blocks of a tower or a decoder.
 #[derive(Debug, Clone)]
 pub struct Transformer {
-    /// Which part of the model this is.
+    /// The part of the model that this is.
     pub stack: Stack,
-    /// From the input up.
+    /// In the order of a plain pass.
     pub blocks: Vec<Block>,
     /// Rotates queries and keys; none in a tower.
     pub rope: Option<Rope>,
@@ -24,7 +23,7 @@ pub struct Transformer {
 impl Transformer {
     /// Runs the first `layers` blocks, or those that the hooks say, on each sequence:
     /// `x (R, D) -> (R', D)` with its layout, which has fewer rows where hooks drop some. A span
-    /// whose rows have passed some layers already (its `slot`) joins where they stand. `tracks[i]`
+    /// whose rows have passed some layers already (`layers_done`) joins where they stand. `caches[i]`
     /// belongs to `layout.spans[i]`; a sequence without one attends to its own rows alone.
     ///
     /// Sequences on different paths meet again: in every round the lowest layer that any sequence
@@ -34,24 +33,20 @@ impl Transformer {
         mut x: Tensor,
         layers: usize,
         layout: &Layout,
-        tracks: &mut [Option<&mut Track>],
+        caches: &mut [Option<&mut SequenceCache>],
         hooks: &mut dyn Hooks,
     ) -> Result<(Tensor, Layout)> {
         let mut layout = layout.clone();
-        let mut frame = self.frame(&layout, &x)?;
-        seat(&layout, tracks)?;
+        let mut pass = self.begin_pass(&layout, &x)?;
+        assign_slots(&layout, caches)?;
         let path = |s: &Span| hooks.path(self.stack, s.sequence).map(<[usize]>::to_vec);
         let paths: Vec<Option<Vec<usize>>> = layout.spans.iter().map(path).collect();
-        let next_of = |span: &Span, path: &Option<Vec<usize>>| match path {
-            Some(path) => path.get(span.slot).copied(),
-            None => Some(span.slot).filter(|&l| l < layers),
-        };
-        Self::pass(&layout, |_| true, &x, tracks)?;
+        record_checkpoints(&layout, |_| true, &x, caches)?;
         while let Some(layer) = layout
             .spans
             .iter()
             .zip(&paths)
-            .filter_map(|(s, p)| next_of(s, p))
+            .filter_map(|(s, p)| next_layer(s, p.as_deref(), layers))
             .min()
         {
             let Some(block) = self.blocks.get(layer) else {
@@ -65,16 +60,16 @@ impl Transformer {
                 .spans
                 .iter()
                 .zip(&paths)
-                .map(|(s, p)| next_of(s, p) == Some(layer))
+                .map(|(s, p)| next_layer(s, p.as_deref(), layers) == Some(layer))
                 .collect();
             let at = (self.stack, layer);
             if runs.iter().all(|&r| r) {
-                x = block.forward(x, &layout, at, &frame, tracks, hooks)?;
+                x = block.forward(x, &layout, at, &pass, caches, hooks)?;
             } else {
                 let (active, rows) = layout.select(|i| runs[i]);
                 let index = Tensor::from_slice(&rows, rows.len(), x.device())?;
-                let frame = self.frame(&active, &x)?;
-                let mut own: Vec<Option<&mut Track>> = tracks
+                let pass = self.begin_pass(&active, &x)?;
+                let mut own: Vec<Option<&mut SequenceCache>> = caches
                     .iter_mut()
                     .zip(&runs)
                     .filter(|(_, r)| **r)
@@ -84,7 +79,7 @@ impl Transformer {
                     x.index_select(&index, 0)?,
                     &active,
                     at,
-                    &frame,
+                    &pass,
                     &mut own,
                     hooks,
                 )?;
@@ -93,58 +88,66 @@ impl Transformer {
             let mut kept = vec![None; paths.len()];
             for i in (0..paths.len()).filter(|&i| runs[i]) {
                 kept[i] = hooks.survivors(self.stack, layer, &layout.spans[i])?;
-                layout.spans[i].slot += 1;
+                layout.spans[i].layers_done += 1;
             }
             if kept.iter().any(Option::is_some) {
                 let rows;
-                (layout, rows) = layout.thin(&kept);
+                (layout, rows) = layout.retain_rows(&kept);
                 x = x.index_select(&Tensor::from_slice(&rows, rows.len(), x.device())?, 0)?;
-                frame = self.frame(&layout, &x)?;
+                pass = self.begin_pass(&layout, &x)?;
             }
-            Self::pass(&layout, |i| runs[i], &x, tracks)?;
+            record_checkpoints(&layout, |i| runs[i], &x, caches)?;
         }
         Ok((x, layout))
     }
 
-    /// Shows the rows of the spans that have moved to their tracks.
-    fn pass(
-        layout: &Layout,
-        moved: impl Fn(usize) -> bool,
-        x: &Tensor,
-        tracks: &mut [Option<&mut Track>],
-    ) -> Result<()> {
-        for (i, (span, track)) in layout.spans.iter().zip(tracks).enumerate() {
-            if let Some(track) = track
-                && moved(i)
-            {
-                track.pass(span, x)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn frame(&self, layout: &Layout, x: &Tensor) -> Result<Frame> {
+    fn begin_pass(&self, layout: &Layout, x: &Tensor) -> Result<PassState> {
         let Some(rope) = &self.rope else {
-            return Ok(Frame::default());
+            return Ok(PassState::default());
         };
         let positions: Vec<u32> = layout.positions().collect();
         let count = positions.len();
         let angles = rope.at(&Tensor::from_vec(positions, count, x.device())?)?;
-        Ok(Frame::new(Some(angles)))
+        Ok(PassState::new(Some(angles)))
     }
 }
 
-/// Gives all that write in lanes their lane in this step.
-fn seat(layout: &Layout, tracks: &mut [Option<&mut Track>]) -> Result<()> {
-    let (mut seats, mut longest, mut of) = (Vec::new(), 0, None);
-    for (span, track) in layout.spans.iter().zip(tracks) {
-        let Some(track) = track else { continue };
-        let prompt = track.prompt();
-        if let Some((lanes, seat)) = track.lanes_of(span) {
-            longest = longest.max(if seat.is_none() { prompt } else { 0 });
-            seats.push(seat);
-            of = Some(lanes);
+/// Returns the layer that a span runs next, on its own path or, without one, on the first `layers`.
+fn next_layer(span: &Span, path: Option<&[usize]>, layers: usize) -> Option<usize> {
+    match path {
+        Some(path) => path.get(span.layers_done).copied(),
+        None => Some(span.layers_done).filter(|&layer| layer < layers),
+    }
+}
+
+/// Lets the caches of the spans that have moved keep the rows that a checkpoint was requested for.
+fn record_checkpoints(
+    layout: &Layout,
+    moved: impl Fn(usize) -> bool,
+    x: &Tensor,
+    caches: &mut [Option<&mut SequenceCache>],
+) -> Result<()> {
+    for (i, (span, cache)) in layout.spans.iter().zip(caches).enumerate() {
+        if let Some(cache) = cache
+            && moved(i)
+        {
+            cache.record_checkpoint(span, x)?;
         }
     }
-    of.map_or(Ok(()), |lanes: Lanes| lanes.step(&mut seats, longest))
+    Ok(())
+}
+
+/// Begins a step of all sequences that decode in slots.
+fn assign_slots(layout: &Layout, caches: &mut [Option<&mut SequenceCache>]) -> Result<()> {
+    let (mut sequences, mut longest, mut slots) = (Vec::new(), 0, None);
+    for (span, cache) in layout.spans.iter().zip(caches) {
+        let Some(cache) = cache else { continue };
+        let prompt = cache.prompt();
+        if let Some((own, slot)) = cache.slot_of(span) {
+            longest = longest.max(if slot.is_none() { prompt } else { 0 });
+            sequences.push(slot);
+            slots = Some(own);
+        }
+    }
+    slots.map_or(Ok(()), |slots| slots.begin_step(&mut sequences, longest))
 }

@@ -14,7 +14,8 @@ use scotoma::intervention::{
 };
 use scotoma::model::{DEFAULT_PROJECTOR, Model, Place};
 use scotoma::nn::{
-    Hooks, Layout, Linear, Meter, NoHooks, Point, Result as TensorResult, Span, Stack, Track,
+    Hooks, Layout, Linear, MemoryTracker, NoHooks, Point, Result as TensorResult, SequenceCache,
+    Span, Stack,
 };
 use serde_json::json;
 
@@ -475,16 +476,16 @@ fn packed_rows_equal_rows_alone() {
             ..Plan::default()
         })
     });
-    let run = |sequences: &[usize], prefill: usize, tracks: &mut [Option<&mut Track>]| {
+    let run = |sequences: &[usize], prefill: usize, caches: &mut [Option<&mut SequenceCache>]| {
         let mut layout = Layout::default();
         let mut rows = Vec::new();
         for (i, &sequence) in sequences.iter().enumerate() {
             if i < prefill {
-                layout.whole(sequence, (0, 0), ids[sequence].len());
+                layout.push_sequence(sequence, (0, 0), ids[sequence].len());
                 rows.extend(&ids[sequence]);
             } else {
                 let token = ids[sequence].len() as u32;
-                layout.rows_of(sequence, 0, [token].into(), [token].into());
+                layout.push_rows(sequence, 0, [token].into(), [token].into());
                 rows.push(101);
             }
         }
@@ -495,7 +496,7 @@ fn packed_rows_equal_rows_alone() {
             .collect();
         let (hidden, layout) = model
             .decoder
-            .forward(x, &layout, tracks, &mut Applied::new(runs))
+            .forward(x, &layout, caches, &mut Applied::new(runs))
             .unwrap();
         let parts: Vec<Vec<f32>> = layout
             .spans
@@ -514,13 +515,13 @@ fn packed_rows_equal_rows_alone() {
     };
     let mut alone = Vec::new();
     for (sequence, own) in ids.iter().enumerate() {
-        let mut track = track(own.len());
-        let prefilled = run(&[sequence], 1, &mut [Some(&mut track)]);
-        let decoded = run(&[sequence], 0, &mut [Some(&mut track)]);
+        let mut cache = cache(own.len());
+        let prefilled = run(&[sequence], 1, &mut [Some(&mut cache)]);
+        let decoded = run(&[sequence], 0, &mut [Some(&mut cache)]);
         alone.push((prefilled[0].clone(), decoded[0].clone()));
     }
-    let mut tracks: Vec<Track> = ids.iter().map(|ids| track(ids.len())).collect();
-    let [a, b, c, d] = &mut tracks[..] else {
+    let mut caches: Vec<SequenceCache> = ids.iter().map(|ids| cache(ids.len())).collect();
+    let [a, b, c, d] = &mut caches[..] else {
         unreachable!()
     };
     let first = run(&[2, 3], 2, &mut [Some(c), Some(d)]);
@@ -611,8 +612,13 @@ fn a_row_of_a_linear_layer_depends_on_itself_alone() {
     }
 }
 
-fn track(prompt: usize) -> Track {
-    Track::new(prompt, 16, &Meter::default(), &Meter::default())
+fn cache(prompt: usize) -> SequenceCache {
+    SequenceCache::new(
+        prompt,
+        16,
+        &MemoryTracker::default(),
+        &MemoryTracker::default(),
+    )
 }
 
 /// Looks at everything and changes nothing: attention then goes step by step.
@@ -644,53 +650,53 @@ fn a_prefill_in_parts_is_a_prefill() {
         let run = |x: &Tensor,
                    slot: usize,
                    from: usize,
-                   track: Option<&mut Track>,
+                   cache: Option<&mut SequenceCache>,
                    hooks: &mut dyn Hooks| {
             let tokens: Vec<u32> = (from..from + x.dim(0).unwrap()).map(|t| t as u32).collect();
             let mut layout = Layout::default();
-            layout.rows_of(0, slot, tokens.clone().into(), tokens.into());
+            layout.push_rows(0, slot, tokens.clone().into(), tokens.into());
             let (hidden, _) = model
                 .decoder
-                .forward(x.clone(), &layout, &mut [track], hooks)
+                .forward(x.clone(), &layout, &mut [cache], hooks)
                 .unwrap();
             hidden.to_vec2::<f32>().unwrap()
         };
         let rows = |from: usize, count: usize| embedded.narrow(0, from, count).unwrap();
-        let mut whole_track = track(40);
-        (0..=layers).for_each(|slot| whole_track.keep(slot, 0));
-        let whole = run(&embedded, 0, 0, Some(&mut whole_track), &mut NoHooks);
+        let mut whole_cache = cache(40);
+        (0..=layers).for_each(|slot| whole_cache.request_checkpoint(slot, 0));
+        let whole = run(&embedded, 0, 0, Some(&mut whole_cache), &mut NoHooks);
         assert_eq!(
             run(&embedded, 0, 0, None, &mut Onlooker),
             whole,
             "{set}: looked at"
         );
         for chunk in [1, 3, 7, 16, 33] {
-            let mut track = track(40);
+            let mut cache = cache(40);
             let mut parts = Vec::new();
             for from in (0..40).step_by(chunk) {
                 parts.extend(run(
                     &rows(from, chunk.min(40 - from)),
                     0,
                     from,
-                    Some(&mut track),
+                    Some(&mut cache),
                     &mut NoHooks,
                 ));
             }
             assert_eq!(parts, whole, "{set}: chunks of {chunk}");
         }
         // As if its last rows had been generated.
-        let mut track = track(30);
-        run(&rows(0, 30), 0, 0, Some(&mut track), &mut NoHooks);
+        let mut cache = cache(30);
+        run(&rows(0, 30), 0, 0, Some(&mut cache), &mut NoHooks);
         for (from, expected) in whole.iter().enumerate().skip(30) {
             assert_eq!(
-                run(&rows(from, 1), 0, from, Some(&mut track), &mut NoHooks)[0],
+                run(&rows(from, 1), 0, from, Some(&mut cache), &mut NoHooks)[0],
                 *expected,
                 "{set}: decoded"
             );
         }
         for (slot, position) in [(0, 0), (0, 17), (1, 17), (2, 0), (layers, 39)] {
-            let mut fork = whole_track.fork(slot, position, 40, 1);
-            let x = whole_track.checkpoint(slot)[0]
+            let mut fork = whole_cache.share_prefix(slot, position, 40, 1);
+            let x = whole_cache.checkpoints(slot)[0]
                 .rows
                 .narrow(0, position as usize, 40 - position as usize)
                 .unwrap();

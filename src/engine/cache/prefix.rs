@@ -8,7 +8,7 @@ use crate::engine::reuse::planner::Program;
 use crate::engine::sequence::Run;
 use crate::intervention::Cell;
 use crate::model::Model;
-use crate::nn::Track;
+use crate::nn::SequenceCache;
 
 /// How many prompts are remembered at most, however small they are.
 const MOST: usize = 256;
@@ -21,7 +21,7 @@ pub(in crate::engine) struct Prefix {
     model: Weak<Model>,
     program: Arc<Program>,
     digest: blake3::Hash,
-    pub(in crate::engine) track: Track,
+    pub(in crate::engine) cache: SequenceCache,
     pub(in crate::engine) cells: Vec<Cell>,
     pub(in crate::engine) visuals: Vec<Arc<Visual>>,
 }
@@ -59,7 +59,7 @@ impl Prefixes {
 
     /// Remembers the prompt of `run`, all of which has been read.
     pub(in crate::engine) fn remember(&mut self, tenant: &Arc<str>, model: &Arc<Model>, run: &Run) {
-        let Some(track) = &run.track else { return };
+        let Some(cache) = &run.cache else { return };
         let program = run.program.clone();
         let digest = program.digest();
         let same = |p: &Prefix| p.digest == digest && p.tenant == *tenant;
@@ -71,7 +71,7 @@ impl Prefixes {
             model: Arc::downgrade(model),
             program,
             digest,
-            track: track.fork(0, u32::MAX, 0, 0),
+            cache: cache.share_prefix(0, u32::MAX, 0, 0),
             cells: run.observed.cells().to_vec(),
             visuals: run.visuals.clone(),
         });

@@ -1,18 +1,19 @@
-//! Attention by candle's operations, where no kernel of ours runs: on a GPU. Sequences that look
-//! alike go through the same kernels; queries go in blocks, so that the scores of a long prompt
-//! never stand in memory as a whole.
+//! Attention by candle's operations, on a GPU. Sequences of the same shape go through the same
+//! kernels; queries go in blocks, so that the scores of a long prompt never stand in memory as a
+//! whole.
 
 use std::cell::RefCell;
 use std::ops::Range;
 
 use candle_core::{D, DType, Device, Result, Tensor};
 
-use crate::nn::cpu::attention::{Scoring, Sight};
+use crate::nn::attention_inputs::AttentionInputs;
+use crate::nn::cpu::attention::Scoring;
 
 /// Bytes of the f32 scores of one block of queries.
 const BLOCK_BYTES: usize = 512 << 20;
 
-/// What hides keys from queries, made once for all layers of a pass.
+/// Masks that hide keys from queries, made once for all layers of a pass.
 #[derive(Debug, Default)]
 pub(in crate::nn) struct Masks(RefCell<Vec<Mask>>);
 
@@ -24,8 +25,8 @@ struct Mask {
 }
 
 impl Masks {
-    /// `(T, S)` for the keys `keys`: 0 where a row sees a key, minus infinity elsewhere; `None`
-    /// where all rows see all of them.
+    /// Returns `(T, S)` for the keys `keys`: 0 where a row sees a key, minus infinity elsewhere;
+    /// `None` where all rows see all of them.
     pub(in crate::nn) fn of(
         &self,
         visible: &[Range<usize>],
@@ -45,17 +46,13 @@ impl Masks {
         {
             return Ok(Some(mask.tensor.clone()));
         }
-        let row = |seen: &Range<usize>| {
-            let seen = seen.clone();
-            keys.clone().map(move |key| {
-                if seen.contains(&key) {
-                    0.0
-                } else {
-                    f32::NEG_INFINITY
-                }
-            })
-        };
-        let values: Vec<f32> = visible.iter().flat_map(row).collect();
+        let mut values = vec![f32::NEG_INFINITY; visible.len() * keys.len()];
+        for (row, seen) in values.chunks_exact_mut(keys.len()).zip(visible) {
+            let (start, end) = (seen.start.max(keys.start), seen.end.min(keys.end));
+            if start < end {
+                row[start - keys.start..end - keys.start].fill(0.0);
+            }
+        }
         let tensor = Tensor::from_vec(values, (visible.len(), keys.len()), device)?;
         known.push(Mask {
             visible: visible.to_vec(),
@@ -66,13 +63,13 @@ impl Masks {
     }
 }
 
-/// Keys or values of `count` sequences of equal length, `(n, K, Dh)` each or in pieces:
+/// Stacks keys or values of `count` sequences of equal length, `(n, K, Dh)` each or in segments:
 /// `(N, K, S, Dh)`.
-pub(in crate::nn) fn heads_first(pieces: &[&Tensor], count: usize) -> Result<Tensor> {
-    let all = if let [one] = pieces {
+pub(in crate::nn) fn heads_first(segments: &[&Tensor], count: usize) -> Result<Tensor> {
+    let all = if let [one] = segments {
         (*one).clone()
     } else {
-        Tensor::cat(pieces, 0)?
+        Tensor::cat(segments, 0)?
     };
     let (rows, heads, width) = all.dims3()?;
     all.reshape((count, rows / count, heads, width))?
@@ -80,7 +77,7 @@ pub(in crate::nn) fn heads_first(pieces: &[&Tensor], count: usize) -> Result<Ten
         .contiguous()
 }
 
-/// Scaled queries `(N, T, H, Dh)` by keys `(N, K, S, Dh)`: scores `(N H, T, S)`, f32, bounded by
+/// Multiplies scaled queries `(N, T, H, Dh)` by keys `(N, K, S, Dh)`: scores `(N H, T, S)`, f32, bounded by
 /// `softcap`; `mask` is `(T, S)`, or `(N, 1, 1, S)` for one query of each sequence.
 pub(in crate::nn) fn scores(
     q: &Tensor,
@@ -112,12 +109,12 @@ pub(in crate::nn) fn scores(
     scores.reshape((count * heads, rows, seen))
 }
 
-/// The softmax over the last dimension, f32.
+/// Takes the softmax over the last dimension, f32.
 pub(in crate::nn) fn softmax(scores: &Tensor) -> Result<Tensor> {
     candle_nn::ops::softmax_last_dim(&scores.to_dtype(DType::F32)?.contiguous()?)
 }
 
-/// A pattern `(N H, T, S)` by values `(N, K, S, Dh)`: `(N, T, H, Dh)`.
+/// Weighs values `(N, K, S, Dh)` by a pattern `(N H, T, S)`: `(N, T, H, Dh)`.
 pub(in crate::nn) fn weigh(pattern: &Tensor, values: &Tensor) -> Result<Tensor> {
     let (count, kv_heads, seen, width) = values.dims4()?;
     let (heads, rows) = (pattern.dim(0)? / count, pattern.dim(1)?);
@@ -133,76 +130,76 @@ pub(in crate::nn) fn weigh(pattern: &Tensor, values: &Tensor) -> Result<Tensor> 
         .contiguous()
 }
 
-/// Sights that are alike, and stand together: the same number of rows, of keys, and the same of
-/// them visible.
-pub(in crate::nn) fn alike<'a>(sights: &[&'a Sight]) -> Vec<Vec<&'a Sight>> {
-    let mut groups: Vec<Vec<&Sight>> = Vec::new();
-    for &sight in sights {
-        let like = |group: &&mut Vec<&Sight>| {
-            group[0].keys() == sight.keys() && group[0].visible == sight.visible
-        };
-        match groups.iter_mut().find(like) {
-            Some(group) => group.push(sight),
-            None => groups.push(vec![sight]),
+/// Groups sequences with the same number of keys, of which the same are visible.
+pub(in crate::nn) fn alike<'a>(inputs: &[&'a AttentionInputs]) -> Vec<Vec<&'a AttentionInputs>> {
+    let mut groups: Vec<Vec<&AttentionInputs>> = Vec::new();
+    for &one in inputs {
+        let group = groups
+            .iter_mut()
+            .find(|group| group[0].keys() == one.keys() && group[0].visible == one.visible);
+        match group {
+            Some(group) => group.push(one),
+            None => groups.push(vec![one]),
         }
     }
     groups
 }
 
-/// The rows of `sights`, end to end.
-pub(in crate::nn) fn rows_of(x: &Tensor, sights: &[&Sight]) -> Result<Tensor> {
-    let first = sights[0].rows.start;
-    let rows: usize = sights.iter().map(|s| s.rows.len()).sum();
-    if sights
+/// Returns the rows of `inputs`, end to end.
+pub(in crate::nn) fn rows_of(x: &Tensor, inputs: &[&AttentionInputs]) -> Result<Tensor> {
+    let first = inputs[0].rows.start;
+    let rows: usize = inputs.iter().map(|s| s.rows.len()).sum();
+    if inputs
         .windows(2)
         .all(|pair| pair[0].rows.end == pair[1].rows.start)
     {
         return x.narrow(0, first, rows);
     }
-    let parts = sights
+    let parts = inputs
         .iter()
         .map(|s| x.narrow(0, s.rows.start, s.rows.len()))
         .collect::<Result<Vec<_>>>()?;
     Tensor::cat(&parts, 0)
 }
 
-/// Keys and values `(N, K, S, Dh)` of sights that are alike; `k` and `v (R, K, Dh)` are those of
-/// this call.
+/// Returns keys and values `(N, K, S, Dh)` of sequences that are alike; `k` and `v (R, K, Dh)` are
+/// those of this call.
 pub(in crate::nn) fn keys_of(
     k: &Tensor,
     v: &Tensor,
-    sights: &[&Sight],
+    inputs: &[&AttentionInputs],
 ) -> Result<(Tensor, Tensor)> {
-    let count = sights.len();
-    // Who sees as many keys as it has rows sees its own.
-    if sights[0].keys() == sights[0].rows.len() {
+    let count = inputs.len();
+    // A sequence that sees as many keys as it has rows sees its own: nothing has to be joined.
+    if inputs[0].keys() == inputs[0].rows.len() {
         return Ok((
-            heads_first(&[&rows_of(k, sights)?], count)?,
-            heads_first(&[&rows_of(v, sights)?], count)?,
+            heads_first(&[&rows_of(k, inputs)?], count)?,
+            heads_first(&[&rows_of(v, inputs)?], count)?,
         ));
     }
-    let (keys, values): (Vec<&Tensor>, Vec<&Tensor>) = sights
+    let (keys, values): (Vec<&Tensor>, Vec<&Tensor>) = inputs
         .iter()
-        .flat_map(|s| s.pieces.iter().map(|(k, v)| (k, v)))
+        .flat_map(|s| s.segments.iter().map(|(k, v)| (k, v)))
         .unzip();
     Ok((heads_first(&keys, count)?, heads_first(&values, count)?))
 }
 
-/// Sights that are alike, in one go: `q`, `k`, `v` are of all rows of the call; `(N T, H, Dh)`.
+/// Runs sequences that are alike in one go: `(N T, H, Dh)`. `q`, `k`, `v` are of all rows of the
+/// call.
 pub(in crate::nn) fn together(
     (q, k, v): (&Tensor, &Tensor, &Tensor),
-    sights: &[&Sight],
+    inputs: &[&AttentionInputs],
     scoring: Scoring,
     masks: &Masks,
 ) -> Result<Tensor> {
-    let (count, rows, visible) = (sights.len(), sights[0].rows.len(), &sights[0].visible);
+    let (count, rows, visible) = (inputs.len(), inputs[0].rows.len(), &inputs[0].visible);
     let (heads, width) = (q.dim(1)?, q.dim(2)?);
-    let (keys, values) = keys_of(k, v, sights)?;
+    let (keys, values) = keys_of(k, v, inputs)?;
     #[cfg(feature = "flash-attn")]
-    if let Some(causal) = plain(sights[0])
+    if let Some(causal) = plain(inputs[0])
         .filter(|_| scoring.softcap.is_none() && matches!(q.dtype(), DType::F16 | DType::BF16))
     {
-        let q = rows_of(q, sights)?
+        let q = rows_of(q, inputs)?
             .reshape((count, rows, heads, width))?
             .contiguous()?;
         let (keys, values) = (
@@ -212,12 +209,12 @@ pub(in crate::nn) fn together(
         let z = candle_flash_attn::flash_attn(&q, &keys, &values, scoring.scale as f32, causal)?;
         return z.reshape((count * rows, heads, width));
     }
-    let q = (rows_of(q, sights)? * scoring.scale)?.reshape((count, rows, heads, width))?;
-    let block = (BLOCK_BYTES / (4 * count * heads * sights[0].keys())).clamp(1, rows);
+    let q = (rows_of(q, inputs)? * scoring.scale)?.reshape((count, rows, heads, width))?;
+    let block = (BLOCK_BYTES / (4 * count * heads * inputs[0].keys())).clamp(1, rows);
     let mut parts = Vec::with_capacity(rows.div_ceil(block));
     for first in (0..rows).step_by(block) {
         let visible = &visible[first..rows.min(first + block)];
-        // Keys that no row of the block sees are not looked at.
+        // Keys that no row of the block sees are left out.
         let start = visible.iter().map(|v| v.start).min().unwrap_or(0);
         let end = visible.iter().map(|v| v.end).max().unwrap_or(0);
         let mask = masks.of(visible, start..end, q.device())?;
@@ -238,19 +235,19 @@ pub(in crate::nn) fn together(
     z.reshape((count * rows, heads, width))
 }
 
-/// Whether each row sees all keys up to its own (true), or all of them (false); `None` where it is
-/// neither.
+/// Returns true where each row sees all keys up to its own, false where it sees all of them.
 #[cfg(feature = "flash-attn")]
-fn plain(sight: &Sight) -> Option<bool> {
-    let (rows, keys) = (sight.rows.len(), sight.keys());
-    if sight.visible.iter().all(|v| *v == (0..keys)) {
+fn plain(one: &AttentionInputs) -> Option<bool> {
+    let (rows, keys) = (one.rows.len(), one.keys());
+    if one.visible.iter().all(|v| *v == (0..keys)) {
         return Some(false);
     }
     let own = |(row, visible): (usize, &Range<usize>)| *visible == (0..keys - rows + 1 + row);
-    sight.visible.iter().enumerate().all(own).then_some(true)
+    one.visible.iter().enumerate().all(own).then_some(true)
 }
 
-/// `parts` with the rows that each holds, in the order of the rows, which are 0, 1, ... in all.
+/// Joins `parts`, each with the rows that it holds, in the order of the rows, which are 0, 1, ...
+/// in all.
 pub(in crate::nn) fn in_order(parts: &[(Vec<u32>, Tensor)]) -> Result<Tensor> {
     let rows: Vec<u32> = parts
         .iter()
@@ -271,9 +268,8 @@ pub(in crate::nn) fn in_order(parts: &[(Vec<u32>, Tensor)]) -> Result<Tensor> {
     all.index_select(&Tensor::from_vec(index, rows.len(), all.device())?, 0)
 }
 
-/// The likeliest entry of each row of `logits (R, V)`, the lowest among equals, and its
-/// log-probability: `(R, 2)`, f32. A row that is not finite has a log-probability that is not
-/// either.
+/// Returns the likeliest entry of each row of `logits (R, V)`, the lowest among equals, and its
+/// log-probability: `(R, 2)`, f32. The log-probability of a row that is not finite is not finite.
 pub fn likeliest(logits: &Tensor) -> Result<Tensor> {
     let logits = logits.to_dtype(DType::F32)?;
     let (rows, width) = logits.dims2()?;

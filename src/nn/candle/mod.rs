@@ -1,3 +1,3 @@
-//! Attention by candle's operations.
+//! The forward pass by candle's operations, where they need arranging: attention on a GPU.
 
 pub(super) mod attention;

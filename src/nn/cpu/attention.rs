@@ -1,169 +1,145 @@
 //! Attention of the CPU: scores, softmax, weighted values, in f32 whatever the dtype.
 //!
-//! **Law.** What a row gets depends on that row and the keys that it sees, never on what shares the
-//! call: scores are one chain over the width of a head, values are summed over keys in the fixed
-//! blocks of [`gemm`](super::gemm) counted from the first key, and what a row does not see weighs
-//! 0. [`fused`] keeps no scores; [`scores`], [`softmax`] and [`weigh`] do the same step by step, to
-//! the same bits, where somebody wants to look or to change something.
+//! **Law.** The result of a row depends on that row and the keys that it sees, never on what shares
+//! the call: scores are one chain over the width of a head, values are summed over keys in the
+//! fixed blocks of [`gemm`](super::gemm) counted from the first key, and what a row does not see
+//! weighs 0. [`fused`] keeps no scores; [`scores`], [`softmax`] and [`weigh`] do the same step by
+//! step, to the same bits, where a hook reads or changes something.
 
 use std::ops::Range;
-use std::sync::Arc;
 
-use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Storage, Tensor, bail};
 use pulp::NullaryFnOnce;
 use rayon::prelude::*;
 
-use super::gemm::{Columns, PANEL};
-use super::simd::{Numbers, WORTH_SHARING, exp, floats, run, tanh};
+use super::gemm::{PANEL, PackedWeight};
+use super::simd::{MIN_PARALLEL, Numbers, exp, run, tanh};
 
 /// Rows that share the packing of keys and values.
 const ROWS: usize = 96;
+/// Rows of scores that one thread normalises at a time.
+const SOFTMAX_ROWS: usize = 16;
 
-/// How the product of a query and a key becomes a score.
+/// Turns the product of a query and a key into a score.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::nn) struct Scoring {
     pub(in crate::nn) scale: f64,
-    /// Scores are bounded by this, `c tanh(s / c)`.
+    /// Bounds scores: `c tanh(s / c)`.
     pub(in crate::nn) softcap: Option<f64>,
 }
 
-/// What the rows of one sequence see.
-pub(in crate::nn) struct Sight {
-    /// The number of its span.
-    pub(in crate::nn) number: usize,
+/// Keys and values `(count, K, Dh)` that stand side by side in memory.
+pub(in crate::nn) struct Segment<'a> {
+    pub(in crate::nn) keys: Numbers<'a>,
+    pub(in crate::nn) values: Numbers<'a>,
+    pub(in crate::nn) count: usize,
+}
+
+/// The rows of one sequence with the keys and values that they may see.
+pub(in crate::nn) struct Sequence<'a> {
     /// The rows among those of the call.
     pub(in crate::nn) rows: Range<usize>,
-    /// Keys and values `(n, K, Dh)` each, one after the other.
-    pub(in crate::nn) pieces: Vec<(Tensor, Tensor)>,
-    /// The token of each key.
-    pub(in crate::nn) tokens: Arc<[u32]>,
-    /// Of each row the keys that it sees.
-    pub(in crate::nn) visible: Vec<Range<usize>>,
+    /// In the order of the keys.
+    pub(in crate::nn) segments: Vec<Segment<'a>>,
+    /// K.
+    pub(in crate::nn) kv_heads: usize,
+    /// Dh.
+    pub(in crate::nn) width: usize,
+    /// For each row the keys that it sees.
+    pub(in crate::nn) visible: &'a [Range<usize>],
 }
 
-impl Sight {
-    pub(in crate::nn) fn keys(&self) -> usize {
-        self.pieces.iter().map(|(k, _)| k.dims()[0]).sum()
+impl Sequence<'_> {
+    fn keys(&self) -> usize {
+        self.segments.iter().map(|s| s.count).sum()
     }
 
-    /// The sizes `(K, Dh)` of a key.
-    fn head(&self) -> (usize, usize) {
-        self.pieces
-            .first()
-            .map_or((1, 1), |(k, _)| (k.dims()[1], k.dims()[2]))
-    }
-}
-
-/// Keys and values of one piece, and how many.
-type Piece<'a> = (Numbers<'a>, Numbers<'a>, usize);
-
-/// Hands the numbers of the pieces of all sights to `work`.
-fn read<T>(sights: &[&Sight], work: impl FnOnce(&[Vec<Piece<'_>>]) -> T) -> Result<T> {
-    let locks: Vec<Vec<_>> = sights
-        .iter()
-        .map(|s| {
-            s.pieces
-                .iter()
-                .map(|p| {
-                    (
-                        p.0.storage_and_layout(),
-                        p.1.storage_and_layout(),
-                        p.0.dims()[0],
-                    )
-                })
-                .collect()
-        })
-        .collect();
-    let mut all = Vec::with_capacity(locks.len());
-    for locks in &locks {
-        let mut pieces = Vec::with_capacity(locks.len());
-        for ((k, kl), (v, vl), count) in locks {
-            let (Storage::Cpu(k), Storage::Cpu(v)) = (&**k, &**v) else {
-                bail!("keys are not on the CPU")
-            };
-            pieces.push((Numbers::of(k, kl)?, Numbers::of(v, vl)?, *count));
+    /// Packs the first `count` keys of a head as a weight of `count` outputs (a multiple of PANEL).
+    fn pack_keys(&self, head: usize, count: usize) -> PackedHead {
+        let width = self.width;
+        let mut panels = vec![0.0; count * width];
+        let mut row = vec![0.0; width];
+        self.each_row(head, count, |segment, from, place| {
+            segment.keys.read(from, &mut row);
+            let panel = &mut panels[place / PANEL * PANEL * width..][place % PANEL..];
+            for (d, &value) in row.iter().enumerate() {
+                panel[d * PANEL] = value;
+            }
+        });
+        PackedHead {
+            panels,
+            input: width,
+            columns: count,
         }
-        all.push(pieces);
     }
-    Ok(work(&all))
+
+    /// Packs the first `count` values of a head as a weight of `count` inputs.
+    fn pack_values(&self, head: usize, count: usize) -> PackedHead {
+        let padded = self.width.next_multiple_of(PANEL);
+        let mut panels = vec![0.0; padded * count];
+        let mut row = vec![0.0; padded];
+        self.each_row(head, count, |segment, from, place| {
+            segment.values.read(from, &mut row[..self.width]);
+            for (p, chunk) in row.chunks_exact(PANEL).enumerate() {
+                panels[(p * count + place) * PANEL..][..PANEL].copy_from_slice(chunk);
+            }
+        });
+        PackedHead {
+            panels,
+            input: count,
+            columns: self.width,
+        }
+    }
+
+    /// Calls `visit` with the segment, the offset in it and the number of each of the first `count`
+    /// keys.
+    fn each_row(
+        &self,
+        head: usize,
+        count: usize,
+        mut visit: impl FnMut(&Segment<'_>, usize, usize),
+    ) {
+        let mut place = 0;
+        for segment in &self.segments {
+            for i in 0..segment.count.min(count - place) {
+                visit(segment, (i * self.kv_heads + head) * self.width, place);
+                place += 1;
+            }
+        }
+    }
 }
 
 /// Keys or values of one head, packed as a weight.
-struct Packed {
+struct PackedHead {
     panels: Vec<f32>,
     input: usize,
     columns: usize,
 }
 
-impl Packed {
-    /// `rows (R, input) -> (R, columns)`.
+impl PackedHead {
+    /// Multiplies `rows (R, input)`: `(R, columns)`.
     fn times(&self, rows: &[f32]) -> Vec<f32> {
-        let mut y = vec![0.0; rows.len() / self.input * self.columns];
-        let count = self.columns.div_ceil(PANEL);
-        let panels = Numbers::F32(&self.panels);
-        Columns {
-            panels,
+        // On this thread alone: heads are shared out already.
+        PackedWeight {
+            panels: Numbers::F32(&self.panels),
             input: self.input,
+            out: self.columns,
             bias: None,
-            first: 0,
-            count,
         }
-        .times(rows, &mut y, self.columns);
-        y
+        .product_here(rows)
     }
 }
 
-/// The first `count` keys of head `head` as a weight of `count` outputs (a multiple of PANEL), and
-/// the values as one of as many inputs.
-fn pack(
-    pieces: &[Piece<'_>],
-    head: usize,
-    (heads, width): (usize, usize),
-    count: usize,
-) -> (Packed, Packed) {
-    let padded = width.next_multiple_of(PANEL);
-    let mut keys = Packed {
-        panels: vec![0.0; count * width],
-        input: width,
-        columns: count,
-    };
-    let mut values = Packed {
-        panels: vec![0.0; padded * count],
-        input: count,
-        columns: width,
-    };
-    let mut row = vec![0.0; padded];
-    let mut place = 0;
-    for (k, v, n) in pieces {
-        for i in 0..(*n).min(count - place) {
-            let from = (i * heads + head) * width;
-            k.read(from, &mut row[..width]);
-            let panel = &mut keys.panels[place / PANEL * PANEL * width..][place % PANEL..];
-            for (d, &value) in row[..width].iter().enumerate() {
-                panel[d * PANEL] = value;
-            }
-            v.read(from, &mut row[..width]);
-            for (p, chunk) in row.chunks_exact(PANEL).enumerate() {
-                values.panels[(p * count + place) * PANEL..][..PANEL].copy_from_slice(chunk);
-            }
-            place += 1;
-        }
-    }
-    (keys, values)
-}
-
-/// Scales and bounds scores and hides what rows do not see; then, if asked, takes the softmax of
-/// each row.
-struct Rows<'a> {
+/// Scales and bounds scores, hides what rows do not see and takes the softmax of each row, as asked.
+struct ScoreRows<'a> {
     scores: &'a mut [f32],
     width: usize,
     scoring: Scoring,
-    /// Of each row; all of it where there are none.
+    /// For each row the keys that it sees; rows beyond the list are not scaled, bounded or hidden.
     visible: &'a [Range<usize>],
-    soft: bool,
+    softmax: bool,
 }
 
-impl NullaryFnOnce for Rows<'_> {
+impl NullaryFnOnce for ScoreRows<'_> {
     type Output = ();
 
     #[inline(always)]
@@ -179,16 +155,16 @@ impl NullaryFnOnce for Rows<'_> {
                 row[..seen.start].fill(f32::NEG_INFINITY);
                 row[seen.end..].fill(f32::NEG_INFINITY);
             }
-            if self.soft {
-                soften(row);
+            if self.softmax {
+                softmax_row(row);
             }
         }
     }
 }
 
-/// The softmax; sums in 16 chains and then over these.
+/// Takes the softmax of a row; sums in 16 chains and then over these.
 #[inline(always)]
-fn soften(row: &mut [f32]) {
+fn softmax_row(row: &mut [f32]) {
     let mut chains = [f32::NEG_INFINITY; PANEL];
     let (whole, rest) = row.as_chunks::<PANEL>();
     for chunk in whole {
@@ -218,213 +194,181 @@ fn soften(row: &mut [f32]) {
     row.iter_mut().for_each(|x| *x *= scale);
 }
 
-/// Does `work` on each of `tasks`, on all threads if it comes to so many multiply-adds that this
-/// pays.
+/// Does `work` on each of `tasks`, on all threads if `size` multiply-adds are worth it.
 fn share<T: Sync, O: Send>(
     tasks: &[T],
     size: usize,
     work: impl Fn(&T) -> O + Sync + Send,
 ) -> Vec<O> {
-    if size < WORTH_SHARING {
+    if size < MIN_PARALLEL {
         tasks.iter().map(work).collect()
     } else {
         tasks.par_iter().map(work).collect()
     }
 }
 
-/// `q (R, H, Dh)`, what each sequence sees -> `(R, H, Dh)`; rows of no sequence become 0.
-pub(in crate::nn) fn fused(q: &Tensor, sights: &[&Sight], scoring: Scoring) -> Result<Tensor> {
-    q.apply_op1_no_bwd(&Fused { sights, scoring })
+/// A part of the work of [`fused`]: some rows of one sequence, and the heads that share a key.
+struct Task {
+    sequence: usize,
+    kv_head: usize,
+    rows: Range<usize>,
 }
 
-struct Fused<'a> {
-    sights: &'a [&'a Sight],
+/// Queries `q (R, H, Dh)` with the keys and values of each sequence: `(R, H, Dh)`; rows of no
+/// sequence become 0.
+pub(in crate::nn) fn fused(
+    q: &[f32],
+    (heads, width): (usize, usize),
+    sequences: &[Sequence<'_>],
     scoring: Scoring,
-}
-
-impl CustomOp1 for Fused<'_> {
-    fn name(&self) -> &'static str {
-        "attention"
-    }
-
-    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let (_, heads, width) = layout.shape().dims3()?;
-        let q = floats(storage, layout)?;
-        let mut tasks: Vec<(usize, usize, Range<usize>)> = Vec::new();
-        let mut size = 0;
-        for (i, sight) in self.sights.iter().enumerate() {
-            let rows = sight.rows.len();
-            let parts = (0..rows).step_by(ROWS).map(|r| r..rows.min(r + ROWS));
-            tasks.extend(
-                parts.flat_map(|rows| (0..sight.head().0).map(move |head| (i, head, rows.clone()))),
-            );
-            size += rows * sight.keys() * heads * width;
+) -> Vec<f32> {
+    let mut tasks = Vec::new();
+    let mut size = 0;
+    for (sequence, of) in sequences.iter().enumerate() {
+        let count = of.rows.len();
+        for first in (0..count).step_by(ROWS) {
+            let rows = first..count.min(first + ROWS);
+            tasks.extend((0..of.kv_heads).map(|kv_head| Task {
+                sequence,
+                kv_head,
+                rows: rows.clone(),
+            }));
         }
-        let done = read(self.sights, |pieces| {
-            share(&tasks, size, |(i, head, rows)| {
-                let sight = self.sights[*i];
-                let group = heads / sight.head().0;
-                let visible = &sight.visible[rows.clone()];
-                let count = visible
-                    .iter()
-                    .map(|v| v.end)
-                    .max()
-                    .unwrap_or(0)
-                    .next_multiple_of(PANEL);
-                let (keys, values) = pack(&pieces[*i], *head, sight.head(), count);
-                let one = |h: usize| {
-                    let from =
-                        |r: usize| ((sight.rows.start + r) * heads + head * group + h) * width;
-                    let mut own = Vec::with_capacity(rows.len() * width);
-                    rows.clone()
-                        .for_each(|r| own.extend_from_slice(&q[from(r)..from(r) + width]));
-                    let mut scores = keys.times(&own);
-                    run(Rows {
-                        scores: &mut scores,
-                        width: count,
-                        scoring: self.scoring,
-                        visible,
-                        soft: true,
-                    });
-                    values.times(&scores)
-                };
-                (0..group).map(one).collect::<Vec<_>>()
-            })
-        })?;
-        let mut out = vec![0.0; q.len()];
-        for ((i, head, rows), done) in tasks.iter().zip(done) {
-            let group = heads / self.sights[*i].head().0;
-            for (h, z) in done.iter().enumerate() {
-                for (r, z) in rows.clone().zip(z.chunks_exact(width)) {
-                    let from =
-                        ((self.sights[*i].rows.start + r) * heads + head * group + h) * width;
-                    out[from..from + width].copy_from_slice(z);
-                }
+        size += count * of.keys() * heads * width;
+    }
+    let done = share(&tasks, size, |task| {
+        attend(task, q, (heads, width), &sequences[task.sequence], scoring)
+    });
+    let mut out = vec![0.0; q.len()];
+    for (task, done) in tasks.iter().zip(done) {
+        let of = &sequences[task.sequence];
+        let group = heads / of.kv_heads;
+        for (h, z) in done.iter().enumerate() {
+            for (r, z) in task.rows.clone().zip(z.chunks_exact(width)) {
+                let head = task.kv_head * group + h;
+                let from = ((of.rows.start + r) * heads + head) * width;
+                out[from..from + width].copy_from_slice(z);
             }
         }
-        Ok((CpuStorage::F32(out), layout.shape().clone()))
     }
+    out
 }
 
-/// The scores of one sequence: `q (T, H, Dh) -> (H, T, S)`, minus infinity at what a row does not
-/// see.
-pub(in crate::nn) fn scores(q: &Tensor, sight: &Sight, scoring: Scoring) -> Result<Tensor> {
-    q.apply_op1_no_bwd(&Scores { sight, scoring })
-}
-
-struct Scores<'a> {
-    sight: &'a Sight,
+/// Returns `(rows, Dh)` of a task's rows for each of its heads.
+fn attend(
+    task: &Task,
+    q: &[f32],
+    (heads, width): (usize, usize),
+    of: &Sequence<'_>,
     scoring: Scoring,
+) -> Vec<Vec<f32>> {
+    let group = heads / of.kv_heads;
+    let visible = &of.visible[task.rows.clone()];
+    // Keys beyond the last one that any of the rows sees are not packed.
+    let count = visible
+        .iter()
+        .map(|v| v.end)
+        .max()
+        .unwrap_or(0)
+        .next_multiple_of(PANEL);
+    let keys = of.pack_keys(task.kv_head, count);
+    let values = of.pack_values(task.kv_head, count);
+    let mut done = Vec::with_capacity(group);
+    for head in task.kv_head * group..(task.kv_head + 1) * group {
+        let mut own = Vec::with_capacity(task.rows.len() * width);
+        for row in task.rows.clone() {
+            let from = ((of.rows.start + row) * heads + head) * width;
+            own.extend_from_slice(&q[from..from + width]);
+        }
+        let mut scores = keys.times(&own);
+        run(ScoreRows {
+            scores: &mut scores,
+            width: count,
+            scoring,
+            visible,
+            softmax: true,
+        });
+        done.push(values.times(&scores));
+    }
+    done
 }
 
-impl CustomOp1 for Scores<'_> {
-    fn name(&self) -> &'static str {
-        "attention scores"
-    }
-
-    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let (rows, heads, width) = layout.shape().dims3()?;
-        let q = floats(storage, layout)?;
-        let (sight, keys) = (self.sight, self.sight.keys());
-        let group = heads / sight.head().0;
-        let all: Vec<usize> = (0..heads).collect();
-        let done = read(&[sight], |pieces| {
-            share(&all, rows * keys * heads * width, |head| {
-                let count = keys.next_multiple_of(PANEL);
-                let (packed, _) = pack(&pieces[0], head / group, sight.head(), count);
-                let from = |r: usize| (r * heads + head) * width;
-                let mut own = Vec::with_capacity(rows * width);
-                (0..rows).for_each(|r| own.extend_from_slice(&q[from(r)..from(r) + width]));
-                let mut scores = packed.times(&own);
-                let visible = &sight.visible;
-                run(Rows {
-                    scores: &mut scores,
-                    width: count,
-                    scoring: self.scoring,
-                    visible,
-                    soft: false,
-                });
-                scores
-                    .chunks_exact(count)
-                    .flat_map(|row| &row[..keys])
-                    .copied()
-                    .collect::<Vec<f32>>()
-            })
-        })?;
-        Ok((CpuStorage::F32(done.concat()), (heads, rows, keys).into()))
-    }
+/// Scores `(H, T, S)` of one sequence's `q (T, H, Dh)`, minus infinity where a row does not see a
+/// key.
+pub(in crate::nn) fn scores(
+    q: &[f32],
+    (rows, heads, width): (usize, usize, usize),
+    of: &Sequence<'_>,
+    scoring: Scoring,
+) -> Vec<f32> {
+    let keys = of.keys();
+    let group = heads / of.kv_heads;
+    let count = keys.next_multiple_of(PANEL);
+    let all: Vec<usize> = (0..heads).collect();
+    let done = share(&all, rows * keys * heads * width, |head| {
+        let mut own = Vec::with_capacity(rows * width);
+        for row in 0..rows {
+            own.extend_from_slice(&q[(row * heads + head) * width..][..width]);
+        }
+        let mut scores = of.pack_keys(head / group, count).times(&own);
+        run(ScoreRows {
+            scores: &mut scores,
+            width: count,
+            scoring,
+            visible: of.visible,
+            softmax: false,
+        });
+        // Without the padding.
+        scores
+            .chunks_exact(count)
+            .flat_map(|row| &row[..keys])
+            .copied()
+            .collect::<Vec<f32>>()
+    });
+    done.concat()
 }
 
-/// The softmax over the last dimension of scores, f32.
-pub(in crate::nn) fn softmax(scores: &Tensor) -> Result<Tensor> {
-    scores.apply_op1_no_bwd(&Softmax)
-}
-
-struct Softmax;
-
-impl CustomOp1 for Softmax {
-    fn name(&self) -> &'static str {
-        "softmax"
-    }
-
-    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let mut rows = floats(storage, layout)?.to_vec();
-        let width = layout.shape().dims().last().copied().unwrap_or(0).max(1);
-        rows.par_chunks_mut(16 * width).for_each(|scores| {
-            let scoring = Scoring {
-                scale: 1.0,
-                softcap: None,
-            };
-            run(Rows {
+/// Takes the softmax of each row of `width` scores.
+pub(in crate::nn) fn softmax(scores: &mut [f32], width: usize) {
+    scores
+        .par_chunks_mut(SOFTMAX_ROWS * width)
+        .for_each(|scores| {
+            run(ScoreRows {
                 scores,
                 width,
-                scoring,
+                scoring: Scoring {
+                    scale: 1.0,
+                    softcap: None,
+                },
                 visible: &[],
-                soft: true,
+                softmax: true,
             });
         });
-        Ok((CpuStorage::F32(rows), layout.shape().clone()))
-    }
 }
 
-/// The values of one sequence by a pattern `(H, T, S)`: `(T, H, Dh)`.
-pub(in crate::nn) fn weigh(pattern: &Tensor, sight: &Sight) -> Result<Tensor> {
-    pattern.apply_op1_no_bwd(&Weigh { sight })
-}
-
-struct Weigh<'a> {
-    sight: &'a Sight,
-}
-
-impl CustomOp1 for Weigh<'_> {
-    fn name(&self) -> &'static str {
-        "weighted values"
-    }
-
-    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let (heads, rows, keys) = layout.shape().dims3()?;
-        let pattern = floats(storage, layout)?;
-        let (kv_heads, width) = self.sight.head();
-        let group = heads / kv_heads;
-        let count = keys.next_multiple_of(PANEL);
-        let all: Vec<usize> = (0..heads).collect();
-        let done = read(&[self.sight], |pieces| {
-            share(&all, rows * keys * heads * width, |head| {
-                let (_, values) = pack(&pieces[0], head / group, (kv_heads, width), count);
-                let mut weights = vec![0.0; rows * count];
-                let own = &pattern[head * rows * keys..(head + 1) * rows * keys];
-                for (to, from) in weights.chunks_exact_mut(count).zip(own.chunks_exact(keys)) {
-                    to[..keys].copy_from_slice(from);
-                }
-                values.times(&weights)
-            })
-        })?;
-        let mut out = vec![0.0; rows * heads * width];
-        for (head, z) in done.iter().enumerate() {
-            for (r, z) in z.chunks_exact(width).enumerate() {
-                out[(r * heads + head) * width..][..width].copy_from_slice(z);
-            }
+/// Values of one sequence weighted by `pattern (H, T, S)`: `(T, H, Dh)`.
+pub(in crate::nn) fn weigh(
+    pattern: &[f32],
+    (heads, rows, keys): (usize, usize, usize),
+    of: &Sequence<'_>,
+) -> Vec<f32> {
+    let (group, width) = (heads / of.kv_heads, of.width);
+    let count = keys.next_multiple_of(PANEL);
+    let all: Vec<usize> = (0..heads).collect();
+    let done = share(&all, rows * keys * heads * width, |head| {
+        let values = of.pack_values(head / group, count);
+        let mut weights = vec![0.0; rows * count];
+        let own = &pattern[head * rows * keys..(head + 1) * rows * keys];
+        for (to, from) in weights.chunks_exact_mut(count).zip(own.chunks_exact(keys)) {
+            to[..keys].copy_from_slice(from);
         }
-        Ok((CpuStorage::F32(out), (rows, heads, width).into()))
+        values.times(&weights)
+    });
+    let mut out = vec![0.0; rows * heads * width];
+    for (head, z) in done.iter().enumerate() {
+        for (r, z) in z.chunks_exact(width).enumerate() {
+            out[(r * heads + head) * width..][..width].copy_from_slice(z);
+        }
     }
+    out
 }

@@ -1,4 +1,4 @@
-//! The matrix product of the CPU: rows times a packed weight.
+//! Multiplies rows by a packed weight.
 //!
 //! **Law.** `y[r][n]` is computed by one chain of operations that depends on row r and column n
 //! alone: within blocks of [`BLOCK`] inputs counted from 0, fused multiply-adds in ascending order;
@@ -9,12 +9,11 @@
 //! so that a vector of outputs lies side by side and one row of it is read after the other. Other
 //! libraries pack at every call, and sum in an order that depends on the number of rows.
 
-use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 use half::{bf16, f16};
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::simd::{Numbers, WORTH_SHARING, floats, run};
+use super::simd::{MIN_PARALLEL, Numbers, run};
 
 /// Outputs of a panel: one vector of 512 bits.
 pub(in crate::nn) const PANEL: usize = 16;
@@ -25,42 +24,28 @@ const CACHED: usize = 252;
 /// Rows that share the reading of a panel.
 const TILE: usize = 6;
 
-/// `weight (out, in)` of any float -> `(P, in, PANEL)`, the last panel filled up with zeros.
-pub(in crate::nn) fn pack(weight: &Tensor) -> Result<Tensor> {
-    weight.contiguous()?.apply_op1_no_bwd(&Pack)
+/// Numbers that a weight may hold.
+pub(in crate::nn) trait Number: Copy + Send + Sync {
+    /// Fills up the last panel.
+    const ZERO: Self;
 }
 
-/// The first `out` outputs of `panels`, back as `(out, in)`.
-pub(in crate::nn) fn unpack(panels: &Tensor, out: usize) -> Result<Tensor> {
-    let (count, input, width) = panels.dims3()?;
-    panels
-        .transpose(1, 2)?
-        .reshape((count * width, input))?
-        .narrow(0, 0, out)?
-        .contiguous()
+impl Number for f32 {
+    const ZERO: Self = 0.0;
 }
 
-struct Pack;
-
-impl CustomOp1 for Pack {
-    fn name(&self) -> &'static str {
-        "pack"
-    }
-
-    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let (out, input) = layout.shape().dims2()?;
-        let packed = match Numbers::of(storage, layout)? {
-            Numbers::F32(values) => CpuStorage::F32(panels(values, input, 0.0)),
-            Numbers::Bf16(values) => CpuStorage::BF16(panels(values, input, bf16::ZERO)),
-            Numbers::F16(values) => CpuStorage::F16(panels(values, input, f16::ZERO)),
-        };
-        Ok((packed, (out.div_ceil(PANEL), input, PANEL).into()))
-    }
+impl Number for bf16 {
+    const ZERO: Self = Self::ZERO;
 }
 
-fn panels<T: Copy + Send + Sync>(weight: &[T], input: usize, zero: T) -> Vec<T> {
+impl Number for f16 {
+    const ZERO: Self = Self::ZERO;
+}
+
+/// Packs `weight (out, input)` into panels `(P, input, PANEL)`, the last one filled up with zeros.
+pub(in crate::nn) fn pack<T: Number>(weight: &[T], input: usize) -> Vec<T> {
     let count = weight.len().div_ceil(input * PANEL);
-    let mut packed = vec![zero; count * input * PANEL];
+    let mut packed = vec![T::ZERO; count * input * PANEL];
     packed
         .par_chunks_mut(input * PANEL)
         .zip(weight.par_chunks(input * PANEL))
@@ -74,68 +59,75 @@ fn panels<T: Copy + Send + Sync>(weight: &[T], input: usize, zero: T) -> Vec<T> 
     packed
 }
 
-/// `x (R, in) -> x W^T + b (R, out)`, f32.
-pub(in crate::nn) struct Product<'a> {
-    /// `(P, in, PANEL)` of any float.
-    pub(in crate::nn) panels: &'a Tensor,
-    /// `(out)`, f32.
-    pub(in crate::nn) bias: Option<&'a Tensor>,
+/// A packed weight with its bias.
+#[derive(Clone, Copy)]
+pub(in crate::nn) struct PackedWeight<'a> {
+    /// `(P, input, PANEL)`.
+    pub(in crate::nn) panels: Numbers<'a>,
+    pub(in crate::nn) input: usize,
     /// Columns that are not padding.
     pub(in crate::nn) out: usize,
+    /// `(out)`.
+    pub(in crate::nn) bias: Option<&'a [f32]>,
 }
 
-impl CustomOp1 for Product<'_> {
-    fn name(&self) -> &'static str {
-        "product"
-    }
-
-    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let (rows, input) = layout.shape().dims2()?;
-        let x = floats(storage, layout)?;
-        let (panels, panels_layout) = self.panels.storage_and_layout();
-        let candle_core::Storage::Cpu(panels) = &*panels else {
-            candle_core::bail!("the weight is not on the CPU")
-        };
-        let panels = Numbers::of(panels, panels_layout)?;
-        let bias = self.bias.map(Tensor::to_vec1::<f32>).transpose()?;
-        let columns = |first: usize, count: usize| Columns {
-            panels,
-            input,
-            bias: bias.as_deref(),
-            first,
-            count,
-        };
-        let count = self.out.div_ceil(PANEL);
-        let mut y = vec![0.0; rows * self.out];
+impl<'a> PackedWeight<'a> {
+    /// Computes `x (R, input) -> x W^T + b (R, out)`.
+    pub(in crate::nn) fn product(&self, x: &[f32]) -> Vec<f32> {
+        let (input, out) = (self.input, self.out);
+        let rows = x.len() / input.max(1);
+        let count = out.div_ceil(PANEL);
+        let mut y = vec![0.0; rows * out];
         let threads = rayon::current_num_threads();
-        if rows * input * self.out < WORTH_SHARING || threads == 1 {
-            columns(0, count).times(x, &mut y, self.out);
+        if rows * input * out < MIN_PARALLEL || threads == 1 {
+            self.columns(0, count).times(x, &mut y, out);
         } else if rows >= 2 * TILE * threads {
+            // Many rows: each thread takes some, and reads the whole weight.
             let share = rows.div_ceil(threads).next_multiple_of(TILE);
             let parts = y
-                .par_chunks_mut(share * self.out)
+                .par_chunks_mut(share * out)
                 .zip(x.par_chunks(share * input));
-            parts.for_each(|(y, x)| columns(0, count).times(x, y, self.out));
+            parts.for_each(|(y, x)| self.columns(0, count).times(x, y, out));
         } else {
+            // Few rows: each thread takes some panels, so that the weight is read once.
             let share = count.div_ceil(threads);
-            let width = |first: usize| (self.out - first * PANEL).min(share * PANEL);
             let firsts: Vec<usize> = (0..count).step_by(share).collect();
-            let part = |&first: &usize| {
-                let mut part = vec![0.0; rows * width(first)];
-                columns(first, share.min(count - first)).times(x, &mut part, width(first));
-                part
-            };
-            let parts: Vec<Vec<f32>> = firsts.par_iter().map(part).collect();
+            let parts: Vec<Vec<f32>> = firsts
+                .par_iter()
+                .map(|&first| self.product_of(x, rows, first, share.min(count - first)))
+                .collect();
             for (first, part) in firsts.iter().zip(&parts) {
-                for (y, part) in y
-                    .chunks_exact_mut(self.out)
-                    .zip(part.chunks_exact(width(*first)))
-                {
-                    y[first * PANEL..][..part.len()].copy_from_slice(part);
+                let width = part.len() / rows;
+                for (y, part) in y.chunks_exact_mut(out).zip(part.chunks_exact(width)) {
+                    y[first * PANEL..][..width].copy_from_slice(part);
                 }
             }
         }
-        Ok((CpuStorage::F32(y), (rows, self.out).into()))
+        y
+    }
+
+    /// Computes the same on this thread alone.
+    pub(in crate::nn) fn product_here(&self, x: &[f32]) -> Vec<f32> {
+        let rows = x.len() / self.input.max(1);
+        self.product_of(x, rows, 0, self.out.div_ceil(PANEL))
+    }
+
+    /// Computes the outputs of `count` panels from panel `first` on, without padding.
+    fn product_of(&self, x: &[f32], rows: usize, first: usize, count: usize) -> Vec<f32> {
+        let width = (self.out - first * PANEL).min(count * PANEL);
+        let mut y = vec![0.0; rows * width];
+        self.columns(first, count).times(x, &mut y, width);
+        y
+    }
+
+    fn columns(&self, first: usize, count: usize) -> Columns<'a> {
+        Columns {
+            panels: self.panels,
+            input: self.input,
+            bias: self.bias,
+            first,
+            count,
+        }
     }
 }
 
@@ -144,16 +136,16 @@ pub(in crate::nn) struct Columns<'a> {
     /// `(P, in, PANEL)`, all of them.
     pub(in crate::nn) panels: Numbers<'a>,
     pub(in crate::nn) input: usize,
-    /// Of all outputs.
+    /// One for each output of the weight, not of these panels alone.
     pub(in crate::nn) bias: Option<&'a [f32]>,
     /// The first panel.
     pub(in crate::nn) first: usize,
-    /// How many panels.
+    /// Number of panels.
     pub(in crate::nn) count: usize,
 }
 
 impl Columns<'_> {
-    /// Of rows `x` the outputs of these panels, `y (R, width)`.
+    /// Adds the outputs of these panels for rows `x` up in `y (R, width)`.
     pub(in crate::nn) fn times(&self, x: &[f32], y: &mut [f32], width: usize) {
         let padded = self.count * PANEL;
         if width == padded {
@@ -167,7 +159,7 @@ impl Columns<'_> {
         }
     }
 
-    /// The same with the outputs of the padding.
+    /// Computes the same with the outputs of the padding.
     fn times_padded(&self, x: &[f32], y: &mut [f32]) {
         let stride = self.count * PANEL;
         let bias = self
@@ -221,12 +213,12 @@ impl Columns<'_> {
 /// One block of inputs times one panel, for all rows.
 struct Tiles<'a> {
     x: &'a [f32],
-    /// Of a row of `x`.
+    /// Width of a row of `x`.
     width: usize,
     inputs: std::ops::Range<usize>,
     weight: &'a [[f32; PANEL]],
     y: &'a mut [f32],
-    /// Of a row of `y`.
+    /// Width of a row of `y`.
     stride: usize,
     /// The panel's first column of `y`.
     column: usize,

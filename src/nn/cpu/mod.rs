@@ -1,5 +1,11 @@
-//! The kernels of the CPU, in f32 and for the instruction set of the machine.
+//! The kernels of the CPU: slices of numbers in, slices of numbers out, f32 inside, compiled for
+//! each instruction set that a machine may have.
+//!
+//! Every kernel computes one value by one fixed chain of operations, whatever shares the call and
+//! however wide the vectors are. This folder imports nothing of the rest of the crate.
 
+pub(super) mod activation;
 pub(super) mod attention;
 pub(super) mod gemm;
+pub(super) mod norm;
 pub(super) mod simd;

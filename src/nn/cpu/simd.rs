@@ -1,17 +1,16 @@
-//! What the CPU kernels share: the instruction set found at run time, numbers of any width read as
-//! f32, and `exp`.
+//! Finds the instruction set at run time, reads numbers of any width as f32, and computes `exp` and
+//! `tanh`.
 //!
 //! Every kernel computes one value by one fixed chain of operations, whatever shares the call and
 //! however wide the vectors are. Row invariance rests on that, and so does agreement between
 //! machines.
 
-use candle_core::{CpuStorage, DType, Layout, Result, Tensor, bail};
 use half::slice::HalfFloatSliceExt;
 use pulp::NullaryFnOnce;
 use rayon::prelude::*;
 
-/// Work of fewer multiply-adds than this is not worth waking another thread for.
-pub(in crate::nn) const WORTH_SHARING: usize = 1 << 17;
+/// Multiply-adds below which waking another thread costs more than it saves.
+pub(in crate::nn) const MIN_PARALLEL: usize = 1 << 17;
 
 /// Runs `work`, compiled for the best instruction set of this machine.
 pub(in crate::nn) fn run<W: pulp::WithSimd>(work: W) -> W::Output {
@@ -19,7 +18,7 @@ pub(in crate::nn) fn run<W: pulp::WithSimd>(work: W) -> W::Output {
     ARCH.get_or_init(pulp::Arch::new).dispatch(work)
 }
 
-/// The numbers of a contiguous tensor.
+/// Numbers of a contiguous tensor, in its own width.
 #[derive(Clone, Copy)]
 pub(in crate::nn) enum Numbers<'a> {
     F32(&'a [f32]),
@@ -27,21 +26,8 @@ pub(in crate::nn) enum Numbers<'a> {
     F16(&'a [half::f16]),
 }
 
-impl<'a> Numbers<'a> {
-    /// Fails where the tensor is not contiguous, or holds no floating-point numbers.
-    pub(in crate::nn) fn of(storage: &'a CpuStorage, layout: &Layout) -> Result<Self> {
-        let Some((start, end)) = layout.contiguous_offsets() else {
-            bail!("a kernel needs a contiguous tensor")
-        };
-        match storage {
-            CpuStorage::F32(values) => Ok(Self::F32(&values[start..end])),
-            CpuStorage::BF16(values) => Ok(Self::Bf16(&values[start..end])),
-            CpuStorage::F16(values) => Ok(Self::F16(&values[start..end])),
-            _ => bail!("a kernel needs f32, bf16 or f16"),
-        }
-    }
-
-    /// `from..from + out.len()`, as f32.
+impl Numbers<'_> {
+    /// Reads `from..from + out.len()` as f32.
     pub(in crate::nn) fn read(self, from: usize, out: &mut [f32]) {
         match self {
             Self::F32(values) => out.copy_from_slice(&values[from..from + out.len()]),
@@ -51,20 +37,7 @@ impl<'a> Numbers<'a> {
     }
 }
 
-/// The f32 numbers of a contiguous tensor.
-pub(in crate::nn) fn floats<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
-    match Numbers::of(storage, layout)? {
-        Numbers::F32(values) => Ok(values),
-        _ => bail!("a kernel needs f32"),
-    }
-}
-
-/// `x` as contiguous f32.
-pub(in crate::nn) fn as_floats(x: &Tensor) -> Result<Tensor> {
-    x.to_dtype(DType::F32)?.contiguous()
-}
-
-/// `e^x` within 2 units in the last place; 0 below -87.3. After Cephes: `2^n e^r` with
+/// Computes `e^x` within 2 units in the last place; 0 below -87.3. After Cephes: `2^n e^r` with
 /// `|r| <= ln 2 / 2`.
 #[inline(always)]
 pub(in crate::nn) fn exp(x: f32) -> f32 {
@@ -72,7 +45,7 @@ pub(in crate::nn) fn exp(x: f32) -> f32 {
     const MOST: f32 = 88.3;
     /// 1.5 * 2^23: adding it rounds to an integer, which then stands in the lowest bits.
     const ROUND: f32 = 12_582_912.0;
-    // Comparisons, not min and max: not a number stays so.
+    // Comparisons, not `min` and `max`, which would replace a NaN by the bound.
     let y = if x < LEAST { LEAST } else { x };
     let y = if y > MOST { MOST } else { y };
     let shifted = y.mul_add(std::f32::consts::LOG2_E, ROUND);
@@ -90,7 +63,7 @@ pub(in crate::nn) fn exp(x: f32) -> f32 {
     if x < LEAST { 0.0 } else { p * scale }
 }
 
-/// `tanh(x)` within 3 units in the last place. After Cephes: a polynomial near 0,
+/// Computes `tanh(x)` within 3 units in the last place. After Cephes: a polynomial near 0,
 /// `1 - 2 / (e^(2 |x|) + 1)` elsewhere.
 #[inline(always)]
 pub(in crate::nn) fn tanh(x: f32) -> f32 {
@@ -104,13 +77,13 @@ pub(in crate::nn) fn tanh(x: f32) -> f32 {
     if size < 0.625 { near } else { far }
 }
 
-/// A function of the values at one place of `N` tensors.
+/// A function of the values at the same index of `N` tensors.
 pub(in crate::nn) trait Pointwise<const N: usize>: Copy + Send + Sync {
-    /// Its value; to be inlined.
+    /// Returns the value; implementations must be inlined.
     fn at(self, x: [f32; N]) -> f32;
 }
 
-/// Sets each of `out` to `f` of the values at its place, in parallel.
+/// Sets each of `out` to `f` of the values at its index, in parallel.
 pub(in crate::nn) fn map<const N: usize>(
     inputs: [&[f32]; N],
     out: &mut [f32],
@@ -126,13 +99,14 @@ pub(in crate::nn) fn map<const N: usize>(
 
         #[inline(always)]
         fn call(self) {
+            // Equal lengths, so that the bounds checks leave the loop.
             let inputs = self.inputs.map(|i| &i[..self.out.len()]);
             for (i, out) in self.out.iter_mut().enumerate() {
                 *out = self.f.at(inputs.map(|x| x[i]));
             }
         }
     }
-    let chunk = if out.len() * 16 < WORTH_SHARING {
+    let chunk = if out.len() * 16 < MIN_PARALLEL {
         out.len().max(1)
     } else {
         4096

@@ -1,246 +1,230 @@
-//! What is kept of a sequence on its way up a stack: keys and values of every layer that it ran,
-//! and rows of the residual stream where other sequences will start.
+//! The cache of one sequence: keys and values of every layer that it ran, and rows of the residual
+//! stream where other sequences will start.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use candle_core::{Result, Tensor};
 use candle_nn::kv_cache::Cache;
 
-use super::slots::{Lanes, Seat};
+use super::memory::{MemoryReservation, MemoryTracker};
+use super::slots::{DecodeSlots, Slot};
 use crate::nn::layout::Span;
 
-/// Counts the bytes that tracks hold: keys and values, each once however many sequences share them.
-#[derive(Debug, Clone, Default)]
-pub struct Meter(Arc<AtomicUsize>);
-
-impl Meter {
-    /// The bytes held now.
-    pub fn bytes(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    /// Counts the bytes of `tensors` until it is dropped.
-    pub(in crate::nn) fn charge<'a>(
-        &self,
-        tensors: impl IntoIterator<Item = &'a Tensor>,
-    ) -> Charge {
-        let bytes = tensors
-            .into_iter()
-            .map(|t| t.elem_count() * t.dtype().size_in_bytes())
-            .sum();
-        self.0.fetch_add(bytes, Ordering::Relaxed);
-        Charge {
-            meter: self.clone(),
-            bytes,
-        }
-    }
-}
-
-/// Bytes that are counted for as long as it lives.
+/// Keys and values of some prompt rows at one layer, shared by the sequences that agree on them.
 #[derive(Debug)]
-pub(in crate::nn) struct Charge {
-    meter: Meter,
-    bytes: usize,
-}
-
-impl Drop for Charge {
-    fn drop(&mut self) {
-        self.meter.0.fetch_sub(self.bytes, Ordering::Relaxed);
-    }
-}
-
-/// Keys and values of some rows at one layer, shared by the sequences that agree on them.
-#[derive(Debug)]
-struct Piece {
+struct Segment {
     /// `(n, K, Dh)`.
     keys: Tensor,
     /// `(n, K, Dh)`.
     values: Tensor,
     tokens: Arc<[u32]>,
-    _charge: Charge,
+    _reservation: MemoryReservation,
 }
 
-/// Keys and values of what is generated, one row after the other.
+/// Keys and values of generated tokens, one row after the other.
 #[derive(Debug)]
-struct Tail {
+struct DecodeBuffer {
     keys: Cache,
     values: Cache,
     tokens: Vec<u32>,
-    charge: Charge,
+    reservation: MemoryReservation,
 }
 
-/// One layer that a sequence ran: of each piece the first rows.
+/// Keys and values of one layer of the path.
 #[derive(Debug, Default)]
-struct Slot {
+struct LayerCache {
     layer: usize,
-    pieces: Vec<(Arc<Piece>, usize)>,
-    tail: Option<Tail>,
-    /// The tokens whose keys are in a lane.
-    in_lane: Vec<u32>,
+    /// Each segment with the number of its first rows that this sequence sees.
+    segments: Vec<(Arc<Segment>, usize)>,
+    generated: Option<DecodeBuffer>,
+    /// Tokens whose keys are in a decode slot.
+    in_slot: Vec<u32>,
 }
 
 /// Rows of the residual stream before some layer.
 #[derive(Debug)]
-pub struct Checkpoint {
+pub struct ResidualCheckpoint {
     /// `(n, D)`.
     pub rows: Tensor,
-    /// Their tokens, ascending.
+    /// The token of each row, ascending.
     pub tokens: Vec<u32>,
-    /// Their rotary positions.
+    /// The rotary position of each row.
     pub positions: Vec<u32>,
-    _charge: Charge,
+    _reservation: MemoryReservation,
 }
 
-/// What is kept of one sequence. Not `Clone`: what is generated belongs to one alone; see
-/// [`Track::fork`].
+/// The cache of one sequence. Not `Clone`: generated rows belong to one sequence alone; see
+/// [`SequenceCache::share_prefix`].
 #[derive(Debug, Default)]
-pub struct Track {
-    slots: Vec<Slot>,
+pub struct SequenceCache {
+    /// One entry for each layer of the path, in the order of the path.
+    layers: Vec<LayerCache>,
     /// Tokens from this one on are generated.
     prompt: u32,
-    /// How many may be generated.
-    room: usize,
-    /// Layers before which the rows from a token on are kept.
-    wanted: BTreeMap<usize, u32>,
-    checkpoints: BTreeMap<usize, Vec<Arc<Checkpoint>>>,
-    /// Where it keeps what is generated; none: with itself.
-    lanes: Option<Lanes>,
-    seat: Option<Seat>,
-    kv: Meter,
-    rows: Meter,
+    max_new_tokens: usize,
+    /// First token of the rows to keep, by the number of layers they have passed.
+    requested: BTreeMap<usize, u32>,
+    checkpoints: BTreeMap<usize, Vec<Arc<ResidualCheckpoint>>>,
+    /// Shared storage for generated rows; without it they are kept here.
+    slots: Option<DecodeSlots>,
+    slot: Option<Slot>,
+    kv: MemoryTracker,
+    residuals: MemoryTracker,
 }
 
-/// What one layer has of a sequence so far.
-pub(in crate::nn) struct Keys {
+/// Keys and values that one layer of a sequence sees.
+pub(in crate::nn) struct CachedKeys {
     /// Keys and values `(n, K, Dh)`, one after the other.
-    pub(in crate::nn) pieces: Vec<(Tensor, Tensor)>,
-    /// The token of each.
+    pub(in crate::nn) segments: Vec<(Tensor, Tensor)>,
+    /// The token of each key.
     pub(in crate::nn) tokens: Vec<u32>,
 }
 
-impl Track {
-    /// Of a sequence with `prompt` tokens that goes on for at most `room`. `kv` counts keys and
-    /// values, `rows` the residual stream.
-    pub fn new(prompt: usize, room: usize, kv: &Meter, rows: &Meter) -> Self {
+/// A layer's entry for a sequence that decodes in a slot.
+pub(in crate::nn) struct SlotKeys<'a> {
+    /// The slot's number.
+    pub(in crate::nn) slot: usize,
+    /// How often the sequence ran this layer earlier on its path.
+    pub(in crate::nn) repetition: usize,
+    /// The tokens in the slot, this step's included.
+    pub(in crate::nn) tokens: &'a [u32],
+    /// Keys and values of the prompt, where the slot does not have them yet.
+    pub(in crate::nn) prompt_kv: Vec<(Tensor, Tensor)>,
+}
+
+impl SequenceCache {
+    /// Creates the cache of a sequence of `prompt` tokens that generates at most `max_new_tokens`
+    /// more. `kv` counts keys and values, `residuals` the rows of checkpoints.
+    pub fn new(
+        prompt: usize,
+        max_new_tokens: usize,
+        kv: &MemoryTracker,
+        residuals: &MemoryTracker,
+    ) -> Self {
         Self {
             prompt: prompt as u32,
-            room: room.max(1),
+            max_new_tokens: max_new_tokens.max(1),
             kv: kv.clone(),
-            rows: rows.clone(),
+            residuals: residuals.clone(),
             ..Self::default()
         }
     }
 
-    /// Another sequence that agrees with this one below layer number `slot` (counted along its
-    /// path), and there and above on the tokens before `position`: it shares these keys and values.
-    /// Nothing that was generated is shared, and once something was, a sequence that writes in
-    /// lanes has nothing to share.
-    pub fn fork(&self, slot: usize, position: u32, prompt: usize, room: usize) -> Self {
-        let mut fork = Self::new(prompt, room, &self.kv, &self.rows);
-        for (i, own) in self.slots.iter().enumerate() {
-            let until = if i < slot { u32::MAX } else { position };
-            let cut = |(piece, rows): &(Arc<Piece>, usize)| {
-                (
-                    piece.clone(),
-                    piece.tokens[..*rows].partition_point(|&t| t < until),
-                )
-            };
-            let pieces = own
-                .pieces
-                .iter()
-                .map(cut)
-                .filter(|(_, rows)| *rows > 0)
-                .collect();
-            fork.slots.push(Slot {
+    /// Creates the cache of another sequence that agrees with this one on all tokens below layer
+    /// `depth` of the path, and on the tokens before `position` from there on: it shares these
+    /// keys and values.
+    ///
+    /// Generated rows are not shared. A sequence that decodes in a slot has nothing left to share
+    /// once it has generated a token.
+    pub fn share_prefix(
+        &self,
+        depth: usize,
+        position: u32,
+        prompt: usize,
+        max_new_tokens: usize,
+    ) -> Self {
+        let mut shared = Self::new(prompt, max_new_tokens, &self.kv, &self.residuals);
+        for (i, own) in self.layers.iter().enumerate() {
+            let end = if i < depth { u32::MAX } else { position };
+            let mut segments = Vec::with_capacity(own.segments.len());
+            for (segment, rows) in &own.segments {
+                let rows = segment.tokens[..*rows].partition_point(|&t| t < end);
+                if rows > 0 {
+                    segments.push((segment.clone(), rows));
+                }
+            }
+            shared.layers.push(LayerCache {
                 layer: own.layer,
-                pieces,
-                ..Slot::default()
+                segments,
+                ..LayerCache::default()
             });
         }
-        fork
+        shared
     }
 
-    /// What is generated will be kept in `lanes`. Nobody may look into the attention of such
-    /// tokens.
-    pub fn write_in(&mut self, lanes: &Lanes) {
-        self.lanes = Some(lanes.clone());
+    /// Keeps generated rows in `slots`. Attention scores of such tokens reach no hook.
+    pub fn use_slots(&mut self, slots: &DecodeSlots) {
+        self.slots = Some(slots.clone());
     }
 
-    /// Where the row of `span` is kept, if that is in lanes.
-    pub(in crate::nn) fn lanes_of(&mut self, span: &Span) -> Option<(Lanes, &mut Option<Seat>)> {
+    /// Returns the slots and this sequence's own one, if the row of `span` is kept there.
+    pub(in crate::nn) fn slot_of(
+        &mut self,
+        span: &Span,
+    ) -> Option<(DecodeSlots, &mut Option<Slot>)> {
         let generated = span.tokens.len() == 1 && span.tokens[0] >= self.prompt;
-        self.lanes
-            .clone()
-            .filter(|_| generated)
-            .map(|lanes| (lanes, &mut self.seat))
+        let slots = self.slots.clone().filter(|_| generated)?;
+        Some((slots, &mut self.slot))
     }
 
-    /// How many keys it has brought at most to its first token.
+    /// Returns the number of tokens before the first generated one.
     pub(in crate::nn) fn prompt(&self) -> usize {
         self.prompt as usize
     }
 
-    /// `token` passes layer `layer`, number `slot` of its path, in a lane: the lane, how often it
-    /// ran that layer before, the tokens that are there, this one included, and what it brings.
-    #[expect(clippy::type_complexity, reason = "four things that a lane needs")]
-    pub(in crate::nn) fn write(
+    /// Records that `token` passes layer `layer`, entry `depth` of the path, in a decode slot.
+    pub(in crate::nn) fn append_to_slot(
         &mut self,
-        (slot, layer): (usize, usize),
+        (depth, layer): (usize, usize),
         token: u32,
-    ) -> Result<(usize, usize, &[u32], Vec<(Tensor, Tensor)>)> {
-        let Some(lane) = self.seat.as_ref().map(Seat::number) else {
-            candle_core::bail!("a sequence writes without a lane");
+    ) -> Result<SlotKeys<'_>> {
+        let Some(slot) = self.slot.as_ref().map(Slot::number) else {
+            candle_core::bail!("a sequence decodes without a slot");
         };
-        let slot = self.slot(slot, layer);
-        let before = self.slots[..slot]
+        self.reserve_layer(depth, layer);
+        let repetition = self.layers[..depth]
             .iter()
-            .filter(|s| s.layer == layer)
+            .filter(|l| l.layer == layer)
             .count();
-        let slot = &mut self.slots[slot];
-        let mut brings = Vec::new();
-        for (piece, rows) in slot.pieces.drain(..) {
-            brings.push((
-                piece.keys.narrow(0, 0, rows)?,
-                piece.values.narrow(0, 0, rows)?,
+        let own = &mut self.layers[depth];
+        let mut prompt_kv = Vec::with_capacity(own.segments.len());
+        // The slot holds a copy of the prompt from here on; the shared segments are let go.
+        for (segment, rows) in own.segments.drain(..) {
+            prompt_kv.push((
+                segment.keys.narrow(0, 0, rows)?,
+                segment.values.narrow(0, 0, rows)?,
             ));
-            slot.in_lane.extend_from_slice(&piece.tokens[..rows]);
+            own.in_slot.extend_from_slice(&segment.tokens[..rows]);
         }
-        slot.in_lane.push(token);
-        Ok((lane, before, &slot.in_lane, brings))
+        own.in_slot.push(token);
+        Ok(SlotKeys {
+            slot,
+            repetition,
+            tokens: &own.in_slot,
+            prompt_kv,
+        })
     }
 
-    /// Makes room for layer `layer` as number `slot` of the path.
-    fn slot(&mut self, slot: usize, layer: usize) -> usize {
-        while self.slots.len() <= slot {
-            self.slots.push(Slot::default());
+    /// Makes layer `layer` entry `depth` of the path.
+    fn reserve_layer(&mut self, depth: usize, layer: usize) {
+        if self.layers.len() <= depth {
+            self.layers.resize_with(depth + 1, LayerCache::default);
         }
-        self.slots[slot].layer = layer;
-        slot
+        self.layers[depth].layer = layer;
     }
 
-    /// From now on the residual stream before layer number `slot` is kept, for tokens from
-    /// `position` on.
-    pub fn keep(&mut self, slot: usize, position: u32) {
-        let from = self.wanted.entry(slot).or_insert(position);
+    /// Requests a checkpoint of the residual stream after `depth` layers of the path, for tokens
+    /// from `position` on.
+    pub fn request_checkpoint(&mut self, depth: usize, position: u32) {
+        let from = self.requested.entry(depth).or_insert(position);
         *from = position.min(*from);
     }
 
-    /// What was kept before layer number `slot`, one after the other.
-    pub fn checkpoint(&self, slot: usize) -> &[Arc<Checkpoint>] {
-        self.checkpoints.get(&slot).map_or(&[], Vec::as_slice)
+    /// Returns the checkpoints after `depth` layers, in the order of their tokens.
+    pub fn checkpoints(&self, depth: usize) -> &[Arc<ResidualCheckpoint>] {
+        self.checkpoints.get(&depth).map_or(&[], Vec::as_slice)
     }
 
-    /// Lets go of all checkpoints.
-    pub fn forget_checkpoints(&mut self) {
-        self.wanted.clear();
+    /// Drops all checkpoints and requests for them.
+    pub fn drop_checkpoints(&mut self) {
+        self.requested.clear();
         self.checkpoints.clear();
     }
 
-    /// Keeps the rows `x (T, D)` of `span` where they are wanted.
-    pub(in crate::nn) fn pass(&mut self, span: &Span, x: &Tensor) -> Result<()> {
-        let Some(&position) = self.wanted.get(&span.slot) else {
+    /// Keeps the rows `x (T, D)` of `span` that a checkpoint was requested for.
+    pub(in crate::nn) fn record_checkpoint(&mut self, span: &Span, x: &Tensor) -> Result<()> {
+        let Some(&position) = self.requested.get(&span.layers_done) else {
             return Ok(());
         };
         let first = span.tokens.partition_point(|&t| t < position);
@@ -248,81 +232,96 @@ impl Track {
         if count == 0 {
             return Ok(());
         }
+        // A copy: a view would keep the whole step's rows alive, uncounted.
         let rows = x
             .narrow(0, span.rows.start + first, count)?
             .force_contiguous()?;
-        let (tokens, positions) = (
-            span.tokens[first..].to_vec(),
-            span.positions[first..].to_vec(),
-        );
-        let charge = self.rows.charge([&rows]);
+        let checkpoint = ResidualCheckpoint {
+            tokens: span.tokens[first..].to_vec(),
+            positions: span.positions[first..].to_vec(),
+            _reservation: self.residuals.reserve([&rows]),
+            rows,
+        };
         self.checkpoints
-            .entry(span.slot)
+            .entry(span.layers_done)
             .or_default()
-            .push(Arc::new(Checkpoint {
-                rows,
-                tokens,
-                positions,
-                _charge: charge,
-            }));
+            .push(Arc::new(checkpoint));
         Ok(())
     }
 
-    /// Appends `k`, `v (T, K, Dh)` of `tokens` at layer `layer`, number `slot` of its path, and
-    /// returns all so far.
-    pub(in crate::nn) fn extend(
+    /// Appends `k`, `v (T, K, Dh)` of `tokens` at layer `layer`, entry `depth` of the path, and
+    /// returns all keys and values of that layer so far.
+    pub(in crate::nn) fn append(
         &mut self,
-        (slot, layer): (usize, usize),
+        (depth, layer): (usize, usize),
         (k, v): (&Tensor, &Tensor),
         tokens: &Arc<[u32]>,
-    ) -> Result<Keys> {
-        let slot = self.slot(slot, layer);
-        let slot = &mut self.slots[slot];
+    ) -> Result<CachedKeys> {
+        self.reserve_layer(depth, layer);
+        let own = &mut self.layers[depth];
         if tokens.first().is_some_and(|&t| t < self.prompt) {
             let (keys, values) = (k.force_contiguous()?, v.force_contiguous()?);
-            let charge = self.kv.charge([&keys, &values]);
-            let piece = Piece {
+            let segment = Segment {
+                _reservation: self.kv.reserve([&keys, &values]),
                 keys,
                 values,
                 tokens: tokens.clone(),
-                _charge: charge,
             };
-            slot.pieces.push((Arc::new(piece), tokens.len()));
+            own.segments.push((Arc::new(segment), tokens.len()));
         } else {
-            let tail = slot.tail.get_or_insert_with(|| Tail {
-                keys: Cache::new(0, self.room),
-                values: Cache::new(0, self.room),
+            let generated = own.generated.get_or_insert_with(|| DecodeBuffer {
+                keys: Cache::new(0, self.max_new_tokens),
+                values: Cache::new(0, self.max_new_tokens),
                 tokens: Vec::new(),
-                charge: self.kv.charge([]),
+                reservation: self.kv.reserve([]),
             });
-            tail.keys.append(k)?;
-            tail.values.append(v)?;
-            tail.tokens.extend_from_slice(tokens);
-            if tail.charge.bytes == 0 {
-                tail.charge = self.kv.charge(
-                    [tail.keys.all_data(), tail.values.all_data()]
-                        .into_iter()
-                        .flatten(),
-                );
-            }
+            generated.append((k, v), tokens, &self.kv)?;
         }
-        let mut keys = Keys {
-            pieces: Vec::with_capacity(slot.pieces.len() + 1),
+        own.keys()
+    }
+}
+
+impl LayerCache {
+    fn keys(&self) -> Result<CachedKeys> {
+        let mut keys = CachedKeys {
+            segments: Vec::with_capacity(self.segments.len() + 1),
             tokens: Vec::new(),
         };
-        for (piece, rows) in &slot.pieces {
-            keys.pieces.push((
-                piece.keys.narrow(0, 0, *rows)?,
-                piece.values.narrow(0, 0, *rows)?,
+        for (segment, rows) in &self.segments {
+            keys.segments.push((
+                segment.keys.narrow(0, 0, *rows)?,
+                segment.values.narrow(0, 0, *rows)?,
             ));
-            keys.tokens.extend_from_slice(&piece.tokens[..*rows]);
+            keys.tokens.extend_from_slice(&segment.tokens[..*rows]);
         }
-        if let Some(tail) = &slot.tail
-            && let (Some(k), Some(v)) = (tail.keys.current_data()?, tail.values.current_data()?)
+        if let Some(generated) = &self.generated
+            && let (Some(k), Some(v)) = (
+                generated.keys.current_data()?,
+                generated.values.current_data()?,
+            )
         {
-            keys.pieces.push((k, v));
-            keys.tokens.extend_from_slice(&tail.tokens);
+            keys.segments.push((k, v));
+            keys.tokens.extend_from_slice(&generated.tokens);
         }
         Ok(keys)
+    }
+}
+
+impl DecodeBuffer {
+    fn append(
+        &mut self,
+        (k, v): (&Tensor, &Tensor),
+        tokens: &[u32],
+        kv: &MemoryTracker,
+    ) -> Result<()> {
+        self.keys.append(k)?;
+        self.values.append(v)?;
+        self.tokens.extend_from_slice(tokens);
+        // The first append allocates all of the buffer.
+        if self.reservation.bytes() == 0 {
+            let buffers = [self.keys.all_data(), self.values.all_data()];
+            self.reservation = kv.reserve(buffers.into_iter().flatten());
+        }
+        Ok(())
     }
 }

@@ -1,105 +1,105 @@
-//! Keys and values of sequences that write, where candle computes: of each layer one tensor for all
-//! sequences, so that one kernel serves them all, however many they are.
+//! Keys and values of all sequences that decode where candle computes: of each layer one tensor, so
+//! that one kernel serves every sequence.
 //!
-//! A sequence has a lane. Lanes end together: the keys of every sequence stand before the same
-//! column, where this step's go, and what a sequence does not fill on the left is masked. So a step
-//! appends with one kernel, too. What a sequence brings from its prompt is copied in once; lanes
-//! are packed anew when they run out, and every [`SLACK`] steps.
+//! A sequence has a slot. The keys of all slots end at the same column, where this step's keys go,
+//! and the columns that a sequence does not fill on the left are masked. So a step appends with one
+//! kernel, too. The keys of a prompt are copied into the slot once. Slots are packed anew when they
+//! run out, and every [`SLACK`] steps.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use candle_core::{Result, Tensor};
+use candle_core::{DType, Device, Result, Tensor};
 
-use super::sequence::{Charge, Meter};
-use crate::nn::candle::attention::{self as dense, Masks};
+use super::memory::{MemoryReservation, MemoryTracker};
+use crate::nn::candle::attention::{self as candle, Masks};
 use crate::nn::cpu::attention::Scoring;
 
 /// Columns that are laid out ahead.
 const SLACK: usize = 256;
 
-/// The lanes of one model; clones share them.
+/// The decode slots of one model; clones share them.
 #[derive(Debug, Clone)]
-pub struct Lanes {
+pub struct DecodeSlots {
     table: Arc<Mutex<Table>>,
-    meter: Meter,
+    memory: MemoryTracker,
 }
 
 #[derive(Debug, Default)]
 struct Table {
-    /// Which lanes belong to somebody.
-    taken: Vec<bool>,
-    /// Where this step's keys go.
+    /// Says of each slot whether a sequence has it.
+    in_use: Vec<bool>,
+    /// The column of this step's keys.
     column: usize,
-    /// How many there are.
+    /// Number of columns.
     columns: usize,
-    /// By layer, and how often the sequence has run it before.
-    stored: BTreeMap<(usize, usize), Stored>,
+    /// By layer, and how often the sequence ran that layer earlier on its path.
+    layers: BTreeMap<(usize, usize), LayerSlots>,
 }
 
+/// Keys and values of one layer in all slots.
 #[derive(Debug)]
-struct Stored {
+struct LayerSlots {
     /// `(B, K, S, Dh)`.
     keys: Tensor,
     /// `(B, K, S, Dh)`.
     values: Tensor,
-    /// How many keys each lane has.
+    /// Number of keys in each slot.
     lengths: Vec<usize>,
-    _charge: Charge,
+    _reservation: MemoryReservation,
 }
 
-/// A sequence's lane, its own until it is dropped.
+/// The slot of one sequence, until it is dropped.
 #[derive(Debug)]
-pub(in crate::nn) struct Seat {
-    lanes: Lanes,
+pub(in crate::nn) struct Slot {
+    slots: DecodeSlots,
     number: usize,
 }
 
-/// A sequence in one layer of a step.
-pub(in crate::nn) struct Member {
-    pub(in crate::nn) lane: usize,
+/// One sequence in one layer of a step.
+pub(in crate::nn) struct SlotEntry {
+    pub(in crate::nn) slot: usize,
     /// Its row in the call.
     pub(in crate::nn) row: u32,
-    /// How many of its last keys it sees, this step's included.
+    /// How many of its last keys the row sees, this step's included.
     pub(in crate::nn) seen: usize,
-    /// Keys and values of its prompt, where it is here for the first time.
-    pub(in crate::nn) brings: Vec<(Tensor, Tensor)>,
+    /// Keys and values of its prompt, at its first step in this layer.
+    pub(in crate::nn) prompt_kv: Vec<(Tensor, Tensor)>,
 }
 
-impl Drop for Seat {
+impl Drop for Slot {
     fn drop(&mut self) {
-        let mut table = self.lanes.lock();
-        // Where the device refused to pack, some layers have fewer lanes than others.
-        let number = self.number;
-        table
-            .taken
-            .get_mut(number)
-            .into_iter()
-            .for_each(|taken| *taken = false);
-        table
-            .stored
-            .values_mut()
-            .filter_map(|s| s.lengths.get_mut(number))
-            .for_each(|length| *length = 0);
-        if !table.taken.contains(&true) {
+        let mut table = self.slots.lock();
+        // After a failed repacking some layers have fewer slots than others.
+        if let Some(in_use) = table.in_use.get_mut(self.number) {
+            *in_use = false;
+        }
+        for layer in table.layers.values_mut() {
+            if let Some(length) = layer.lengths.get_mut(self.number) {
+                *length = 0;
+            }
+        }
+        if !table.in_use.contains(&true) {
             *table = Table::default();
         }
     }
 }
 
-impl Seat {
+impl Slot {
+    /// Returns the slot's number, which repacking may change.
     pub(in crate::nn) fn number(&self) -> usize {
         self.number
     }
 }
 
-impl Lanes {
-    /// Empty; `meter` counts their bytes.
-    pub fn new(meter: &Meter) -> Self {
+impl DecodeSlots {
+    /// Creates an empty table, whose bytes `memory` counts.
+    pub fn new(memory: &MemoryTracker) -> Self {
         Self {
             table: Arc::default(),
-            meter: meter.clone(),
+            memory: memory.clone(),
         }
     }
 
@@ -107,201 +107,260 @@ impl Lanes {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Begins a step in which all that have a lane take part, and those that have `None` get one;
-    /// of these the longest prompt has `longest` tokens.
-    pub(in crate::nn) fn step(
+    /// Begins a step of all sequences that have a slot, and of those with `None`, which get one;
+    /// the longest prompt of the latter has `longest` tokens.
+    pub(in crate::nn) fn begin_step(
         &self,
-        seats: &mut [&mut Option<Seat>],
+        sequences: &mut [&mut Option<Slot>],
         longest: usize,
     ) -> Result<()> {
         let mut table = self.lock();
-        let seated = table.taken.iter().filter(|t| **t).count();
-        let known = seats.iter().filter(|s| s.is_some()).count();
-        if known != seated {
-            candle_core::bail!("{known} of {seated} sequences that write take part in a step");
+        let in_use = table.in_use.iter().filter(|t| **t).count();
+        let known = sequences.iter().filter(|s| s.is_some()).count();
+        // The columns of a sequence that sat out a step would no longer end with the others'.
+        if known != in_use {
+            candle_core::bail!("{known} of {in_use} sequences that decode take part in a step");
         }
-        let next = if seated > 0 { table.column + 1 } else { 0 };
-        let fits = seats.len() <= table.taken.len() && next < table.columns && longest <= next;
-        // A half that is empty is not worth reading.
-        if fits && table.taken.len() <= 2 * seats.len() {
+        let next = if in_use > 0 { table.column + 1 } else { 0 };
+        let fits = sequences.len() <= table.in_use.len() && next < table.columns && longest <= next;
+        // Repack when fewer than half of the slots are in use: every step reads all of them.
+        if fits && table.in_use.len() <= 2 * sequences.len() {
             table.column = next;
         } else {
-            self.pack(&mut table, seats, longest, next)?;
+            self.repack(&mut table, sequences, longest, next)?;
         }
-        for seat in seats.iter_mut().filter(|s| s.is_none()) {
-            let Some(number) = table.taken.iter().position(|t| !t) else {
-                candle_core::bail!("no lane is free");
+        for sequence in sequences.iter_mut().filter(|s| s.is_none()) {
+            let Some(number) = table.in_use.iter().position(|t| !t) else {
+                candle_core::bail!("no slot is free");
             };
-            table.taken[number] = true;
-            **seat = Some(Seat {
-                lanes: self.clone(),
+            table.in_use[number] = true;
+            **sequence = Some(Slot {
+                slots: self.clone(),
                 number,
             });
         }
         Ok(())
     }
 
-    /// Lays all lanes out anew, in the order of `seats`; before, their keys ended at column `end`.
-    fn pack(
+    /// Lays all slots out anew, in the order of `sequences`; until now their keys ended at column
+    /// `end`.
+    fn repack(
         &self,
         table: &mut Table,
-        seats: &mut [&mut Option<Seat>],
+        sequences: &mut [&mut Option<Slot>],
         longest: usize,
         end: usize,
     ) -> Result<()> {
         let lengths = table
-            .stored
+            .layers
             .values()
-            .flat_map(|s| s.lengths.iter().copied());
+            .flat_map(|layer| layer.lengths.iter().copied());
         let column = lengths.chain([longest]).max().unwrap_or(0);
         let columns = (column + SLACK).next_multiple_of(64);
-        // Some lanes more, so that not everyone who joins moves all.
-        let count = seats.len().next_multiple_of((seats.len() / 8).max(1));
-        for stored in table.stored.values_mut() {
-            let mut lengths = vec![0; count];
-            let moved = |old: &Tensor| -> Result<Tensor> {
-                let (_, heads, _, width) = old.dims4()?;
-                let new = Tensor::zeros((count, heads, columns, width), old.dtype(), old.device())?;
-                for (lane, seat) in (0..).zip(seats.iter()) {
-                    let Some(seat) = seat.as_ref() else { continue };
-                    let length = stored.lengths[seat.number];
-                    if length > 0 {
-                        let rows = old
-                            .narrow(0, seat.number, 1)?
-                            .narrow(2, end - length, length)?
-                            .contiguous()?;
-                        new.narrow(0, lane, 1)?
-                            .slice_set(&rows, 2, column - length)?;
-                    }
-                }
-                Ok(new)
+        // An eighth more slots than sequences, so that not every new sequence moves all others.
+        let count = sequences
+            .len()
+            .next_multiple_of((sequences.len() / 8).max(1));
+        let numbers: Vec<Option<usize>> = sequences
+            .iter()
+            .map(|s| s.as_ref().map(Slot::number))
+            .collect();
+        for layer in table.layers.values_mut() {
+            let to = Packing {
+                count,
+                columns,
+                column,
             };
-            let (keys, values) = (moved(&stored.keys)?, moved(&stored.values)?);
-            for (lane, seat) in seats.iter().enumerate() {
-                lengths[lane] = seat.as_ref().map_or(0, |s| stored.lengths[s.number]);
+            let keys = moved(&layer.keys, &layer.lengths, &numbers, end, &to)?;
+            let values = moved(&layer.values, &layer.lengths, &numbers, end, &to)?;
+            let mut lengths = vec![0; count];
+            for (length, number) in lengths.iter_mut().zip(&numbers) {
+                *length = number.map_or(0, |number| layer.lengths[number]);
             }
-            let charge = self.meter.charge([&keys, &values]);
-            *stored = Stored {
+            *layer = LayerSlots {
+                _reservation: self.memory.reserve([&keys, &values]),
                 keys,
                 values,
                 lengths,
-                _charge: charge,
             };
         }
-        table.taken = vec![false; count];
-        for (number, seat) in seats.iter_mut().enumerate() {
-            if let Some(seat) = seat.as_mut() {
-                seat.number = number;
-                table.taken[number] = true;
+        table.in_use = vec![false; count];
+        for (number, sequence) in sequences.iter_mut().enumerate() {
+            if let Some(slot) = sequence.as_mut() {
+                slot.number = number;
+                table.in_use[number] = true;
             }
         }
         (table.column, table.columns) = (column, columns);
         Ok(())
     }
 
-    /// One layer for sequences that each read one row: `q (R, H, Dh)`, `k` and `v (R, K, Dh)` of
-    /// all rows of the call, the queries scaled; `(M, H, Dh)` in the order of `members`.
+    /// Runs one layer for sequences that read one row each: `q (R, H, Dh)` unscaled, `k` and
+    /// `v (R, K, Dh)` of all rows of the call. Returns `(M, H, Dh)` in the order of `entries`.
     pub(in crate::nn) fn attend(
         &self,
         layer: (usize, usize),
-        members: &[Member],
+        entries: &[SlotEntry],
         (q, k, v): (&Tensor, &Tensor, &Tensor),
         scoring: Scoring,
         masks: &Masks,
     ) -> Result<Tensor> {
         let mut table = self.lock();
         let Table {
-            taken,
+            in_use,
             column,
             columns,
-            stored,
+            layers,
         } = &mut *table;
-        let (count, column, device) = (taken.len(), *column, q.device());
-        let (_, kv_heads, width) = k.dims3()?;
-        let stored = match stored.entry(layer) {
-            std::collections::btree_map::Entry::Occupied(found) => found.into_mut(),
-            std::collections::btree_map::Entry::Vacant(place) => {
-                let empty = || Tensor::zeros((count, kv_heads, *columns, width), k.dtype(), device);
-                let (keys, values) = (empty()?, empty()?);
-                let charge = self.meter.charge([&keys, &values]);
-                place.insert(Stored {
-                    keys,
-                    values,
-                    lengths: vec![0; count],
-                    _charge: charge,
-                })
+        let (count, column, device) = (in_use.len(), *column, q.device());
+        let layer = match layers.entry(layer) {
+            Entry::Occupied(found) => found.into_mut(),
+            Entry::Vacant(place) => {
+                let (_, kv_heads, width) = k.dims3()?;
+                let shape = (count, kv_heads, *columns, width);
+                place.insert(self.empty_layer(shape, k.dtype(), device)?)
             }
         };
-        // A lane that is absent reads some row and writes where it has no keys.
-        let mut rows = vec![members[0].row; count];
-        members.iter().for_each(|m| rows[m.lane] = m.row);
-        let lanes = gather(&rows, device)?;
-        let mut whole = vec![false; count];
-        members.iter().for_each(|m| whole[m.lane] = true);
-        let disturbs = (0..count).any(|lane| !whole[lane] && stored.lengths[lane] > 0);
-        for (to, new, of) in [(&stored.keys, k, 0), (&stored.values, v, 1)] {
-            for member in members.iter().filter(|m| !m.brings.is_empty()) {
-                let pieces: Vec<&Tensor> = member
-                    .brings
-                    .iter()
-                    .map(|p| if of == 0 { &p.0 } else { &p.1 })
-                    .collect();
-                let prompt = dense::heads_first(&pieces, 1)?; // (1, K, n, Dh)
-                to.narrow(0, member.lane, 1)?
-                    .slice_set(&prompt, 2, column - prompt.dim(2)?)?;
-            }
-            if disturbs {
-                for member in members {
-                    let row = new
-                        .narrow(0, member.row as usize, 1)?
-                        .contiguous()?
-                        .unsqueeze(2)?; // (1, K, 1, Dh)
-                    to.narrow(0, member.lane, 1)?.slice_set(&row, 2, column)?;
-                }
-            } else {
-                to.slice_set(&lanes.take(new)?.unsqueeze(2)?, 2, column)?; // (B, K, 1, Dh)
-            }
-        }
-        for member in members {
-            let brought: usize = member.brings.iter().map(|(k, _)| k.dims()[0]).sum();
-            stored.lengths[member.lane] += brought + 1;
-        }
-        let from = members
+        // An absent slot reads some row, and writes to a column where it has no keys.
+        let mut rows = vec![entries[0].row; count];
+        entries.iter().for_each(|e| rows[e.slot] = e.row);
+        let by_slot = gather(&rows, device)?;
+        layer.append(entries, (k, v), &by_slot, column)?;
+
+        let from = entries
             .iter()
-            .map(|m| column + 1 - m.seen)
+            .map(|e| column + 1 - e.seen)
             .min()
             .unwrap_or(0);
         let mut visible: Vec<Range<usize>> = vec![from..column + 1; count];
-        members
-            .iter()
-            .for_each(|m| visible[m.lane].start = column + 1 - m.seen);
+        for entry in entries {
+            visible[entry.slot].start = column + 1 - entry.seen;
+        }
         let seen = column + 1 - from;
         let mask = masks.of(&visible, from..column + 1, device)?;
         let mask = mask.map(|m| m.reshape((count, 1, 1, seen))).transpose()?;
-        let q = (lanes.take(q)? * scoring.scale)?.unsqueeze(1)?; // (B, 1, H, Dh)
-        let scores = dense::scores(
+        let q = (by_slot.take(q)? * scoring.scale)?.unsqueeze(1)?; // (B, 1, H, Dh)
+        let scores = candle::scores(
             &q,
-            &stored.keys.narrow(2, from, seen)?,
+            &layer.keys.narrow(2, from, seen)?,
             scoring.softcap,
             mask.as_ref(),
-        )?;
-        let z = dense::weigh(
-            &dense::softmax(&scores)?,
-            &stored.values.narrow(2, from, seen)?,
+        )?; // (B H, 1, S)
+        let z = candle::weigh(
+            &candle::softmax(&scores)?,
+            &layer.values.narrow(2, from, seen)?,
         )?
         .squeeze(1)?; // (B, H, Dh)
-        let order: Vec<u32> = members.iter().map(|m| m.lane as u32).collect();
+        let order: Vec<u32> = entries.iter().map(|e| e.slot as u32).collect();
         gather(&order, device)?.take(&z)
+    }
+
+    fn empty_layer(
+        &self,
+        shape: (usize, usize, usize, usize),
+        dtype: DType,
+        device: &Device,
+    ) -> Result<LayerSlots> {
+        let keys = Tensor::zeros(shape, dtype, device)?;
+        let values = Tensor::zeros(shape, dtype, device)?;
+        Ok(LayerSlots {
+            _reservation: self.memory.reserve([&keys, &values]),
+            keys,
+            values,
+            lengths: vec![0; shape.0],
+        })
     }
 }
 
-/// Some rows of a tensor; a part of it where they stand together.
+impl LayerSlots {
+    /// Writes this step's keys and values to `column`, and prompts to the columns before it.
+    fn append(
+        &mut self,
+        entries: &[SlotEntry],
+        (k, v): (&Tensor, &Tensor),
+        by_slot: &Gather,
+        column: usize,
+    ) -> Result<()> {
+        let mut present = vec![false; self.lengths.len()];
+        entries.iter().for_each(|e| present[e.slot] = true);
+        // Sequences on other paths may have keys in this layer that one write to all slots would
+        // overwrite.
+        let absent_slot_holds_keys =
+            (0..present.len()).any(|slot| !present[slot] && self.lengths[slot] > 0);
+        for (to, new, is_key) in [(&self.keys, k, true), (&self.values, v, false)] {
+            for entry in entries.iter().filter(|e| !e.prompt_kv.is_empty()) {
+                let segments: Vec<&Tensor> = entry
+                    .prompt_kv
+                    .iter()
+                    .map(|(keys, values)| if is_key { keys } else { values })
+                    .collect();
+                let prompt = candle::heads_first(&segments, 1)?; // (1, K, n, Dh)
+                to.narrow(0, entry.slot, 1)?
+                    .slice_set(&prompt, 2, column - prompt.dim(2)?)?;
+            }
+            if absent_slot_holds_keys {
+                for entry in entries {
+                    let row = new
+                        .narrow(0, entry.row as usize, 1)?
+                        .contiguous()?
+                        .unsqueeze(2)?; // (1, K, 1, Dh)
+                    to.narrow(0, entry.slot, 1)?.slice_set(&row, 2, column)?;
+                }
+            } else {
+                to.slice_set(&by_slot.take(new)?.unsqueeze(2)?, 2, column)?; // (B, K, 1, Dh)
+            }
+        }
+        for entry in entries {
+            let prompt: usize = entry.prompt_kv.iter().map(|(k, _)| k.dims()[0]).sum();
+            self.lengths[entry.slot] += prompt + 1;
+        }
+        Ok(())
+    }
+}
+
+/// The layout that slots are moved to.
+struct Packing {
+    /// Number of slots.
+    count: usize,
+    columns: usize,
+    /// Where the keys of all slots end.
+    column: usize,
+}
+
+/// Returns `old (B, K, S, Dh)` in the layout `to`: slot `i` holds the keys of slot `numbers[i]`,
+/// which ended at column `end`.
+fn moved(
+    old: &Tensor,
+    lengths: &[usize],
+    numbers: &[Option<usize>],
+    end: usize,
+    to: &Packing,
+) -> Result<Tensor> {
+    let (_, heads, _, width) = old.dims4()?;
+    let shape = (to.count, heads, to.columns, width);
+    let new = Tensor::zeros(shape, old.dtype(), old.device())?;
+    for (slot, number) in numbers.iter().enumerate() {
+        let Some(number) = *number else { continue };
+        let length = lengths[number];
+        if length > 0 {
+            let rows = old
+                .narrow(0, number, 1)?
+                .narrow(2, end - length, length)?
+                .contiguous()?;
+            new.narrow(0, slot, 1)?
+                .slice_set(&rows, 2, to.column - length)?;
+        }
+    }
+    Ok(new)
+}
+
+/// A choice of rows of a tensor; a view of it where they stand together.
 enum Gather {
     Part(usize, usize),
     Index(Tensor),
 }
 
-fn gather(rows: &[u32], device: &candle_core::Device) -> Result<Gather> {
+fn gather(rows: &[u32], device: &Device) -> Result<Gather> {
     if rows.windows(2).all(|pair| pair[0] + 1 == pair[1]) {
         return Ok(Gather::Part(rows[0] as usize, rows.len()));
     }
@@ -320,8 +379,6 @@ impl Gather {
 
 #[cfg(test)]
 mod tests {
-    use candle_core::{DType, Device};
-
     use super::*;
 
     const HEADS: usize = 4;
@@ -337,7 +394,7 @@ mod tests {
 
     /// One sequence and all its keys and values, one `(K, Dh)` after the other.
     struct Sequence {
-        seat: Option<Seat>,
+        slot: Option<Slot>,
         prompt: usize,
         keys: Vec<Tensor>,
         values: Vec<Tensor>,
@@ -391,8 +448,8 @@ mod tests {
     /// Sequences come and go for longer than any layout lasts; each sees what it alone would see.
     #[test]
     fn each_sees_its_own() {
-        let (meter, mut seed) = (Meter::default(), 7);
-        let lanes = Lanes::new(&meter);
+        let (memory, mut seed) = (MemoryTracker::default(), 7);
+        let slots = DecodeSlots::new(&memory);
         let mut sequences: Vec<Sequence> = Vec::new();
         let (mut packed, mut steps) = (0, 0);
         for step in 0..700_usize {
@@ -419,7 +476,7 @@ mod tests {
                 sequences.insert(
                     sequences.len() * i / 9,
                     Sequence {
-                        seat: None,
+                        slot: None,
                         prompt,
                         keys,
                         values,
@@ -429,27 +486,27 @@ mod tests {
                 );
             }
             if sequences.is_empty() {
-                assert_eq!(meter.bytes(), 0, "nobody is left in step {step}");
+                assert_eq!(memory.bytes(), 0, "nobody is left in step {step}");
                 continue;
             }
-            let fresh: Vec<bool> = sequences.iter().map(|s| s.seat.is_none()).collect();
+            let fresh: Vec<bool> = sequences.iter().map(|s| s.slot.is_none()).collect();
             let longest = sequences
                 .iter()
-                .filter(|s| s.seat.is_none())
+                .filter(|s| s.slot.is_none())
                 .map(|s| s.prompt)
                 .max()
                 .unwrap_or(0);
-            let before = lanes.lock().columns;
-            lanes
-                .step(
+            let before = slots.lock().columns;
+            slots
+                .begin_step(
                     &mut sequences
                         .iter_mut()
-                        .map(|s| &mut s.seat)
+                        .map(|s| &mut s.slot)
                         .collect::<Vec<_>>(),
                     longest,
                 )
                 .unwrap();
-            packed += usize::from(lanes.lock().columns != before);
+            packed += usize::from(slots.lock().columns != before);
             steps += 1;
             let count = sequences.len();
             let rows = |heads: usize, seed: &mut u64| {
@@ -462,17 +519,17 @@ mod tests {
                 rows(KV_HEADS, &mut seed),
             );
             // Every third step the call is made in two parts, and its rows stand in another order
-            // than the lanes.
+            // than the slots.
             let halves = if step % 3 == 0 {
                 [0..count / 2, count / 2..count]
             } else {
                 [0..0, 0..count]
             };
             for half in halves.into_iter().filter(|h| !h.is_empty()) {
-                let mut members = Vec::new();
+                let mut entries = Vec::new();
                 for row in half.clone().rev() {
                     let sequence = &mut sequences[row];
-                    let brings = if fresh[row] {
+                    let prompt_kv = if fresh[row] {
                         let piece = |all: &[Tensor]| Tensor::stack(all, 0).unwrap();
                         let cut = sequence.prompt.div_ceil(2);
                         let two = [0..cut, cut..sequence.prompt]
@@ -485,21 +542,21 @@ mod tests {
                     };
                     sequence.keys.push(k.get(row).unwrap());
                     sequence.values.push(v.get(row).unwrap());
-                    let (lane, seen) = (
-                        sequence.seat.as_ref().unwrap().number(),
+                    let (slot, seen) = (
+                        sequence.slot.as_ref().unwrap().number(),
                         sequence.keys.len().min(sequence.window),
                     );
-                    members.push(Member {
-                        lane,
+                    entries.push(SlotEntry {
+                        slot,
                         row: row as u32,
                         seen,
-                        brings,
+                        prompt_kv,
                     });
                 }
-                let z = lanes
+                let z = slots
                     .attend(
                         (3, 0),
-                        &members,
+                        &entries,
                         (&q, &k, &v),
                         plainly(0.5),
                         &Masks::default(),
@@ -525,29 +582,29 @@ mod tests {
             "{packed} layouts in {steps} steps"
         );
         sequences.clear();
-        assert_eq!(meter.bytes(), 0);
+        assert_eq!(memory.bytes(), 0);
     }
 
     #[test]
     fn a_sequence_that_is_left_out_is_an_error() {
-        let lanes = Lanes::new(&Meter::default());
+        let slots = DecodeSlots::new(&MemoryTracker::default());
         let (mut a, mut b) = (None, None);
-        lanes.step(&mut [&mut a, &mut b], 4).unwrap();
-        assert!(lanes.step(&mut [&mut a], 0).is_err());
+        slots.begin_step(&mut [&mut a, &mut b], 4).unwrap();
+        assert!(slots.begin_step(&mut [&mut a], 0).is_err());
         drop(b);
-        lanes.step(&mut [&mut a], 0).unwrap();
+        slots.begin_step(&mut [&mut a], 0).unwrap();
         let x = Tensor::zeros((1, 2, 8), DType::F32, &Device::Cpu).unwrap();
-        let member = Member {
-            lane: a.as_ref().unwrap().number(),
+        let entry = SlotEntry {
+            slot: a.as_ref().unwrap().number(),
             row: 0,
             seen: 1,
-            brings: Vec::new(),
+            prompt_kv: Vec::new(),
         };
         assert!(
-            lanes
+            slots
                 .attend(
                     (0, 0),
-                    &[member],
+                    &[entry],
                     (&x, &x, &x),
                     plainly(1.0),
                     &Masks::default()

@@ -1,0 +1,32 @@
+//! The keys and values that the rows of one sequence attend to, for either backend.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use candle_core::Tensor;
+
+/// The rows of one sequence with the keys and values that they may see.
+pub(super) struct AttentionInputs {
+    /// The number of its span.
+    pub(super) span: usize,
+    /// The rows among those of the call.
+    pub(super) rows: Range<usize>,
+    /// Keys and values `(n, K, Dh)` each, one after the other.
+    pub(super) segments: Vec<(Tensor, Tensor)>,
+    /// The token of each key.
+    pub(super) tokens: Arc<[u32]>,
+    /// For each row the keys that it sees.
+    pub(super) visible: Vec<Range<usize>>,
+}
+
+impl AttentionInputs {
+    /// Returns the number of keys.
+    pub(super) fn keys(&self) -> usize {
+        self.segments.iter().map(|(k, _)| k.dims()[0]).sum()
+    }
+
+    /// Returns the numbers of its rows.
+    pub(super) fn row_numbers(&self) -> impl Iterator<Item = u32> + use<> {
+        self.rows.start as u32..self.rows.end as u32
+    }
+}
