@@ -8,7 +8,7 @@ use std::sync::Arc;
 use candle_core::{DType, Device};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use futures::future::join_all;
-use scotoma::engine::{self, Engine, Event, Job, Limits, Pixels, Sampling, Variant, Work};
+use scotoma::engine::{self, Engine, Event, Limits, Pixels, Request, Sampling, Task, Variant};
 use scotoma::intervention::{Draws, Observed, Plan};
 use scotoma::model::{self, Message, MessagePart, Model, Role};
 use scotoma::server::{Config, Server};
@@ -122,16 +122,16 @@ fn engine(criterion: &mut Criterion) {
             draws: Draws::new(SEED, "", 0, 0),
             ..Sampling::greedy()
         };
-        let job = Job {
+        let job = Request {
             model: model.clone(),
-            client: engine::Client::default(),
+            client: engine::ClientId::default(),
             variants: vec![Variant {
                 plan: plan.clone(),
                 observed: Observed::default(),
                 pixels: vec![pixels.clone()],
                 images: vec![image.clone()],
                 prompt: prompt.clone(),
-                work: Work::Generate {
+                task: Task::Generate {
                     sampling,
                     max_tokens,
                     top_logprobs: 0,

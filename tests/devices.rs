@@ -17,7 +17,7 @@ use candle_core::{DType, Device};
 use common::{goldens, job, source};
 use scotoma::api::interventions_from_json;
 use scotoma::engine::parity::{HALF_TOLERANCE, Resident, TOLERANCE};
-use scotoma::engine::{Engine, Event, Events, Limits, Sampling, Work};
+use scotoma::engine::{Engine, Event, Events, Limits, Sampling, Task};
 use scotoma::model::Model;
 use serde_json::json;
 
@@ -122,7 +122,7 @@ fn company(device: &Device, dtype: DType, sets: &[&str]) -> (usize, Vec<String>)
                 if let Some(end) = expected.iter().position(|id| model.eos.contains(id)) {
                     expected.truncate(end + 1);
                 }
-                let work = Work::Generate {
+                let work = Task::Generate {
                     sampling: Sampling::greedy(),
                     max_tokens,
                     top_logprobs: p % 2,

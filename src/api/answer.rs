@@ -9,7 +9,7 @@ use super::prepare::{Asked, Ground, Scene};
 use super::rpc::ResponseSender;
 use super::v1::{self, generate_response};
 use super::{Error, State, provenance, sampling};
-use crate::engine::{self, Event, Finish, Prefilled, Timing, Variant, Work};
+use crate::engine::{self, Event, Finish, Prefilled, Task, Timing, Variant};
 use crate::intervention;
 use crate::model::{Detokenizer, Model};
 use crate::pipeline::RequestContext;
@@ -68,7 +68,7 @@ pub(super) async fn prepare(
         )?;
         let sampling = sampling::sampler(&asked, model, &request.sample_key)?;
         let top_logprobs = request.top_logprobs as usize;
-        Ok(Work::Generate {
+        Ok(Task::Generate {
             sampling,
             max_tokens: room.min(left),
             top_logprobs,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::prepare::{self, Asked, Ground, Scene};
 use super::{Error, State, convert, prompt, v1};
-use crate::engine::{self, Cost, Event, Events, Job, Prefilled, Timing, Variant, Work};
+use crate::engine::{self, Cost, Event, Events, Prefilled, Task, Timing, Variant};
 use crate::intervention::{self, Effect, Plan};
 use crate::model::{ImageTokens, Model};
 use crate::pipeline::RequestContext;
@@ -36,10 +36,10 @@ pub(super) struct Ready {
 
 impl Ready {
     /// Under `work`, with what the engine is to do.
-    pub(super) fn new(mut scene: Scene, work: Work) -> (Self, Variant) {
+    pub(super) fn new(mut scene: Scene, work: Task) -> (Self, Variant) {
         let continuations = match &work {
-            Work::Generate { .. } => vec![0],
-            Work::Score(continuations) => continuations.iter().map(Vec::len).collect(),
+            Task::Generate { .. } => vec![0],
+            Task::Score(continuations) => continuations.iter().map(Vec::len).collect(),
         };
         let prompt = scene.prompt.ids.len();
         let cost = Cost::of_prompt(
@@ -57,7 +57,7 @@ impl Ready {
             pixels: std::mem::take(&mut scene.pixels),
             images: scene.images.clone(),
             prompt: scene.prompt.clone(),
-            work,
+            task: work,
         };
         (
             Self {
@@ -199,7 +199,7 @@ impl State {
         self: &Arc<Self>,
         ground: &Arc<Ground>,
         asked: Asked<'_>,
-        work: impl FnOnce(&Model, &Scene) -> Result<Work, Error>,
+        work: impl FnOnce(&Model, &Scene) -> Result<Task, Error>,
     ) -> Result<(Ready, Variant), Error> {
         let scene = self.scene(ground, asked).await?;
         scene.check_context()?;
@@ -218,7 +218,7 @@ impl State {
             call.client.clone(),
             call.deadline,
         );
-        let events = self.engine(&model).submit(Job {
+        let events = self.engine(&model).submit(engine::Request {
             model,
             client,
             variants: vec![variant],

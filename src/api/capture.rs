@@ -12,7 +12,7 @@ use super::prepare::{Asked, Scene};
 use super::rpc::ResponseSender;
 use super::v1::{self, capture_response};
 use super::{Error, State, convert, provenance};
-use crate::engine::{Event, Prefilled, Sampling, Timing, Work};
+use crate::engine::{Event, Prefilled, Sampling, Task, Timing};
 use crate::intervention::{Captured, Effect};
 use crate::model::Model;
 use crate::pipeline::RequestContext;
@@ -133,7 +133,7 @@ pub(super) async fn begin(
                 limit: held,
             });
         }
-        Ok(Work::Generate {
+        Ok(Task::Generate {
             sampling: Sampling::greedy_as(model),
             max_tokens,
             top_logprobs: 0,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::call::{Ready, settle};
 use super::prepare::{Asked, Ground, Scene};
 use super::{Error, State, provenance, v1};
-use crate::engine::{Event, Prefilled, Timing, Variant, Work};
+use crate::engine::{Event, Prefilled, Task, Timing, Variant};
 use crate::intervention::Effect;
 use crate::model::Model;
 use crate::pipeline::RequestContext;
@@ -80,7 +80,7 @@ pub(super) async fn prepare(
             }
             tokens.push(ids);
         }
-        Ok(Work::Score(tokens.clone()))
+        Ok(Task::Score(tokens.clone()))
     };
     let asked = Asked {
         interventions: request.interventions,

@@ -16,7 +16,7 @@ use super::rpc::ResponseSender;
 use super::score::{self, Scorer};
 use super::v1::{self, sweep_request::Input, sweep_response, sweep_result::Outcome};
 use super::{Error, State, convert};
-use crate::engine::{self, Event, Events, Job, Variant};
+use crate::engine::{self, Event, Events, Variant};
 use crate::intervention;
 use crate::pipeline::RequestContext;
 
@@ -348,7 +348,7 @@ impl Sweep {
             call.client.clone(),
             call.deadline,
         );
-        Ok(engine.submit(Job {
+        Ok(engine.submit(engine::Request {
             model,
             client,
             variants,

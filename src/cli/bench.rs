@@ -14,7 +14,9 @@ use super::Failure;
 use super::hardware::Hardware;
 use super::serve::{Adapter, named_origin};
 use crate::api::interventions_from_json;
-use crate::engine::{Client, Cost, Engine, Events, Job, Limits, Pixels, Sampling, Variant, Work};
+use crate::engine::{
+    ClientId, Cost, Engine, Events, Limits, Pixels, Request, Sampling, Task, Variant,
+};
 use crate::intervention::{Context, Passed, Plan, compile, words};
 use crate::model::{self, IMAGE_MARKER, Load, Model, Rendered};
 use crate::nn::{
@@ -420,7 +422,7 @@ impl Measured<'_> {
             .map(|p| Ok(Pixels::new(model.pixels(p)?)?))
             .collect::<Result<_, Failure>>()?;
         let prompt = model.expand(&ids, &plan.images);
-        let work = Work::Generate {
+        let work = Task::Generate {
             sampling: Sampling::greedy(),
             max_tokens,
             top_logprobs: 0,
@@ -431,14 +433,14 @@ impl Measured<'_> {
             pixels,
             images: images.to_vec(),
             prompt,
-            work,
+            task: work,
         })
     }
 
     fn submit(&self, engine: &Engine, variants: Vec<Variant>) -> Result<Events, Failure> {
-        let job = Job {
+        let job = Request {
             model: self.model.clone(),
-            client: Client::default(),
+            client: ClientId::default(),
             variants,
             deadline: None,
         };

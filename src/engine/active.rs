@@ -1,115 +1,183 @@
-//! A job on its way: its runs, and what has been told of its variants.
+//! A request on its way: its sequences, and what has been reported of its variants.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use metrics::counter;
 use tokio::sync::mpsc::UnboundedSender;
 
+use super::cost::Cost;
+use super::error::Error;
+use super::event::{Event, Finish, Prefilled, Timing, Token, VariantEvent};
 use super::processors::Sofar;
+use super::request::{ClientId, Request, Task, Variant};
 use super::sampler::{Reading, likeliest, log_softmax};
-use super::sequence::{Goal, Run, Stage};
-use super::{
-    Client, Cost, Error, Event, Finish, Job, Prefilled, Timing, Token, Told, Work,
-    digest_of_digests,
-};
+use super::sequence::{Goal, Sequence, State};
 use crate::intervention::Effect;
+use crate::model::Model;
+use crate::nn::digest;
 use crate::telemetry::names;
 
-/// A job that is admitted.
-pub(super) struct Request {
-    pub(super) model: std::sync::Arc<crate::model::Model>,
-    pub(super) client: Client,
-    /// `None` while it is in a step.
-    pub(super) runs: Vec<Option<Run>>,
-    variants: Vec<Progress>,
+/// A request that is admitted.
+pub(super) struct ActiveRequest {
+    pub(super) model: Arc<Model>,
+    pub(super) client: ClientId,
+    pub(super) sequences: Vec<Sequence>,
+    pub(super) output: Output,
     pub(super) deadline: Option<Instant>,
-    pub(super) admitted: Instant,
-    events: UnboundedSender<Told>,
-    /// (row, layer) pairs of all runs, as planned.
+    /// (row, layer) pairs of all sequences, as planned.
     pub(super) price: u64,
     pub(super) started: bool,
+}
+
+/// What a step means for a sequence.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Outcome {
+    /// Rows of its input are left to read.
+    Reading,
+    /// It goes on with this token.
+    Token(u32),
+    /// It has ended, with so many tokens more.
+    Ended(usize),
+}
+
+impl ActiveRequest {
+    pub(super) fn new(
+        request: Request,
+        sequences: Vec<Sequence>,
+        price: u64,
+        events: UnboundedSender<VariantEvent>,
+    ) -> Self {
+        Self {
+            output: Output {
+                variants: request.variants.iter().map(Progress::new).collect(),
+                admitted: Instant::now(),
+                events,
+            },
+            model: request.model,
+            client: request.client,
+            sequences,
+            deadline: request.deadline,
+            price,
+            started: false,
+        }
+    }
+
+    /// Returns the first sequence that may take part in a step: one that has begun, since what it
+    /// holds is then freed sooner, else one that may start, if there is room.
+    pub(super) fn ready(
+        &self,
+        has_room: bool,
+        is_scheduled: impl Fn(usize) -> bool,
+    ) -> Option<usize> {
+        let begun = self
+            .sequences
+            .iter()
+            .enumerate()
+            .position(|(i, s)| matches!(s.state, State::Prefill(_)) && !is_scheduled(i));
+        begun.or_else(|| {
+            let may_start = |s: &Sequence| {
+                s.is_waiting() && s.parent.is_none_or(|p| self.sequences[p].is_prefilled())
+            };
+            self.sequences
+                .iter()
+                .position(may_start)
+                .filter(|_| has_room)
+        })
+    }
+
+    /// Returns whether nothing is left to do, or the receiver has gone.
+    pub(super) fn is_over(&self) -> bool {
+        self.output.is_over()
+    }
+}
+
+/// What has been reported of the variants of a request.
+pub(super) struct Output {
+    variants: Vec<Progress>,
+    pub(super) admitted: Instant,
+    events: UnboundedSender<VariantEvent>,
 }
 
 /// How far a variant has come.
 struct Progress {
     interventions: usize,
-    /// What compiling its plan did.
+    /// Effects of compiling its plan.
     base: Vec<Effect>,
-    parts: BTreeMap<usize, Scored>,
+    continuations: BTreeMap<usize, Scored>,
+    /// Number of continuations.
     expected: usize,
     cost: Cost,
     queued: Duration,
     done: bool,
 }
 
-/// One continuation.
-struct Scored {
-    scores: Vec<f64>,
-    logits: String,
-    effects: Vec<Effect>,
-    visual_tokens: String,
-    pruned: BTreeMap<usize, Vec<u32>>,
-}
-
-impl Request {
-    pub(super) fn new(job: Job, runs: Vec<Run>, price: u64, events: UnboundedSender<Told>) -> Self {
-        let progress = |variant: &super::Variant| Progress {
-            interventions: variant.plan.resolved.len(),
-            base: variant.observed.effects(variant.plan.resolved.len()),
-            parts: BTreeMap::new(),
-            expected: if let Work::Score(all) = &variant.work {
-                all.len()
-            } else {
-                1
+impl Progress {
+    fn new(variant: &Variant) -> Self {
+        let interventions = variant.plan.resolved.len();
+        Self {
+            interventions,
+            base: variant.observed.effects(interventions),
+            continuations: BTreeMap::new(),
+            expected: match &variant.task {
+                Task::Score(all) => all.len(),
+                Task::Generate { .. } => 1,
             },
             cost: Cost::default(),
             queued: Duration::ZERO,
             done: false,
-        };
-        Self {
-            variants: job.variants.iter().map(progress).collect(),
-            model: job.model,
-            client: job.client,
-            runs: runs.into_iter().map(Some).collect(),
-            deadline: job.deadline,
-            admitted: Instant::now(),
-            events,
-            price,
-            started: false,
         }
     }
+}
 
-    /// Whether nothing is left to do, or nobody listens.
-    pub(super) fn is_over(&self) -> bool {
+/// The results of one continuation.
+struct Scored {
+    scores: Vec<f64>,
+    effects: Vec<Effect>,
+    prefilled: Prefilled,
+}
+
+impl Output {
+    fn is_over(&self) -> bool {
         self.variants.iter().all(|v| v.done) || self.events.is_closed()
     }
 
-    /// Whether anybody waits for what `run` will say.
-    pub(super) fn is_wanted(&self, run: &Run) -> bool {
-        run.variants.iter().any(|(v, _)| !self.variants[*v].done)
+    /// Returns whether a variant still waits for what `sequence` will generate.
+    fn is_wanted(&self, sequence: &Sequence) -> bool {
+        sequence
+            .variants
+            .iter()
+            .any(|(v, _)| !self.variants[*v].done)
     }
 
     /// Ends all variants that have not ended, each with an error.
     pub(super) fn fail(&mut self, error: impl Fn() -> Error) {
         for variant in 0..self.variants.len() {
-            self.tell(variant, Err(error()));
+            self.send(variant, Err(error()));
         }
     }
 
-    fn tell(&mut self, variant: usize, event: Result<Event, Error>) {
-        let goes_on = |event: &Event| match event {
-            Event::Token(token) => token.finish.is_none(),
-            Event::Captured(_) | Event::Prefilled(_) => true,
-            Event::Scored { .. } => false,
-        };
+    /// Ends the variants of a sequence with an error.
+    fn fail_sequence(&mut self, sequence: &Sequence, error: impl Fn() -> Error) -> Outcome {
+        for &(variant, _) in &sequence.variants {
+            self.send(variant, Err(error()));
+        }
+        Outcome::Ended(0)
+    }
+
+    fn send(&mut self, variant: usize, event: Result<Event, Error>) {
         let progress = &mut self.variants[variant];
         if progress.done {
             return;
         }
-        progress.done = !event.as_ref().is_ok_and(goes_on);
-        // A receiver that is gone is found before the next step.
-        let _ = self.events.send(Told { variant, event });
+        progress.done = match &event {
+            Ok(Event::Token(token)) => token.finish.is_some(),
+            Ok(Event::Captured(_) | Event::Prefilled(_)) => false,
+            Ok(Event::Scored { .. }) | Err(_) => true,
+        };
+        // A receiver that has gone is found before the next step.
+        let _ = self.events.send(VariantEvent { variant, event });
     }
 
     fn timing(&self, variant: usize) -> Timing {
@@ -121,218 +189,244 @@ impl Request {
         }
     }
 
-    /// What each intervention of a variant has done, by its own account and that of a run.
-    fn effects(&self, variant: usize, of_run: &[Effect]) -> Vec<Effect> {
+    /// Adds the effects of a sequence to those of compiling a variant's plan.
+    fn effects(&self, variant: usize, of_sequence: &[Effect]) -> Vec<Effect> {
         let mut effects = self.variants[variant].base.clone();
-        effects
-            .iter_mut()
-            .zip(of_run)
-            .for_each(|(all, one)| all.add(one));
+        add(&mut effects, of_sequence);
         effects
     }
 
-    /// What was read off a run's step means: goes on, or ends.
-    pub(super) fn advance(&mut self, run: &mut Run, readings: Vec<Reading>) {
-        let variants = run.variants.clone();
-        let cost = std::mem::take(&mut run.cost);
-        if let Some(&(first, _)) = variants.first() {
+    /// Takes the results of a sequence's step, and reports what they mean.
+    pub(super) fn advance(
+        &mut self,
+        model: &Model,
+        sequence: &mut Sequence,
+        readings: Vec<Reading>,
+    ) -> Outcome {
+        self.account(sequence);
+        self.send_captured(sequence);
+        let readings = match &mut sequence.state {
+            State::Prefill(prefill) => {
+                prefill.readings.extend(readings);
+                if prefill.done < prefill.rows.len() {
+                    return Outcome::Reading;
+                }
+                std::mem::take(&mut prefill.readings)
+            }
+            _ => readings,
+        };
+        if let [Reading::Likeliest(id, logprob)] = readings[..] {
+            if !logprob.is_finite() {
+                return self.fail_sequence(sequence, || Error::NotFinite);
+            }
+            return self.generate(model, sequence, (id, f64::from(logprob)), &[], None);
+        }
+        let logits: Vec<Vec<f32>> = readings
+            .into_iter()
+            .filter_map(Reading::into_logits)
+            .collect();
+        let logprobs: Option<Vec<Vec<f64>>> = logits.iter().map(|l| log_softmax(l)).collect();
+        let Some(logprobs) = logprobs else {
+            return self.fail_sequence(sequence, || Error::NotFinite);
+        };
+        let (Some(first), Some(first_logprobs)) = (logits.first(), logprobs.first()) else {
+            let nothing = || Error::Fault("no row is left to predict from".into());
+            return self.fail_sequence(sequence, nothing);
+        };
+        if matches!(sequence.goal, Goal::Score(_)) {
+            return self.score(sequence, &logits, &logprobs);
+        }
+        self.sample(model, sequence, first, first_logprobs)
+    }
+
+    /// Charges the sequence's work to the first of its variants.
+    fn account(&mut self, sequence: &mut Sequence) {
+        let cost = std::mem::take(&mut sequence.cost);
+        if let Some(&(first, _)) = sequence.variants.first() {
             self.variants[first].cost += cost;
         }
-        for &(variant, _) in &variants {
-            self.variants[variant].queued = run.queued.unwrap_or_default();
+        for &(variant, _) in &sequence.variants {
+            self.variants[variant].queued = sequence.queued.unwrap_or_default();
         }
-        let captured = run
-            .captured
-            .drain(..)
-            .chain(run.observed.captured.drain(..));
-        for captured in captured.collect::<Vec<_>>() {
-            // Runs that capture are of one variant.
-            if let Some(&(variant, _)) = variants.first() {
-                self.tell(variant, Ok(Event::Captured(captured)));
-            }
-        }
-        run.readings.extend(readings);
-        if !run.is_read() {
-            return;
-        }
-        let readings = std::mem::take(&mut run.readings);
-        if let [Reading::Likeliest(id, logprob)] = readings[..] {
-            if logprob.is_finite() {
-                self.write(run, (id, f64::from(logprob)), &[], None);
-            } else {
-                variants
-                    .iter()
-                    .for_each(|&(v, _)| self.tell(v, Err(Error::NotFinite)));
-                run.stage = Stage::Done;
-            }
-            return;
-        }
-        let whole = |reading: Reading| {
-            if let Reading::Logits(logits) = reading {
-                Some(logits)
-            } else {
-                None
-            }
-        };
-        let rows: Vec<Vec<f32>> = readings.into_iter().filter_map(whole).collect();
-        let logprobs: Option<Vec<Vec<f64>>> = rows.iter().map(|l| log_softmax(l)).collect();
-        let Some(logprobs) = logprobs else {
-            variants
-                .iter()
-                .for_each(|&(v, _)| self.tell(v, Err(Error::NotFinite)));
-            run.stage = Stage::Done;
-            return;
-        };
-        if logprobs.is_empty() {
-            let nothing = || Error::Fault("no row is left to predict from".into());
-            variants
-                .iter()
-                .for_each(|&(v, _)| self.tell(v, Err(nothing())));
-            run.stage = Stage::Done;
-            return;
-        }
-        let fresh = run.stage != Stage::Decode;
-        let prefilled = || Prefilled {
-            visual_tokens: digest_of_digests(run.visuals.iter().map(|v| v.digest.clone())),
-            logits: super::digest(rows.iter().flatten().copied())
-                .to_hex()
-                .to_string(),
-            pruned: run.observed.pruned(),
-        };
-        match &mut run.goal {
-            Goal::Score(ids) => {
-                let scores: Vec<f64> = ids
-                    .iter()
-                    .zip(&logprobs)
-                    .map(|(&id, row)| row[id as usize])
-                    .collect();
-                let found = prefilled();
-                for &(variant, part) in &variants {
-                    let count = self.variants[variant].interventions;
-                    // What happened to the prompt is told by the first continuation.
-                    let effects = if part == 0 {
-                        run.observed.effects(count)
-                    } else {
-                        run.observed.generated_effects(count)
-                    };
-                    let scored = Scored {
-                        scores: scores.clone(),
-                        logits: found.logits.clone(),
-                        effects,
-                        visual_tokens: found.visual_tokens.clone(),
-                        pruned: found.pruned.clone(),
-                    };
-                    self.variants[variant].parts.insert(part, scored);
-                    self.finish_scores(variant);
-                }
-                run.stage = Stage::Done;
-            }
-            Goal::Generate {
-                sampling,
-                top_logprobs,
-                max_tokens,
-            } => {
-                let (Some(logits), Some(logprobs)) = (rows.first(), logprobs.first()) else {
-                    return;
-                };
-                let prompt = &run.ids[..run.prompt];
-                let sofar = Sofar {
-                    prompt,
-                    answer: &run.answer,
-                    eos: &self.model.eos,
-                    room: *max_tokens,
-                };
-                let Some(id) = sampling.next(logits, logprobs, sofar) else {
-                    variants
-                        .iter()
-                        .for_each(|&(v, _)| self.tell(v, Err(Error::NothingLeft)));
-                    run.stage = Stage::Done;
-                    return;
-                };
-                let top = likeliest(logprobs, *top_logprobs);
-                let found = fresh.then(prefilled);
-                self.write(run, (id, logprobs[id as usize]), &top, found);
+    }
+
+    fn send_captured(&mut self, sequence: &mut Sequence) {
+        let mut captured = std::mem::take(&mut sequence.captured);
+        captured.append(&mut sequence.observed.captured);
+        // Sequences that capture are never shared, so that they have one variant.
+        if let Some(&(variant, _)) = sequence.variants.first() {
+            for captured in captured {
+                self.send(variant, Ok(Event::Captured(captured)));
             }
         }
     }
 
-    /// A run writes `id`.
-    fn write(
+    /// Reports the likelihoods of a continuation.
+    fn score(
         &mut self,
-        run: &mut Run,
+        sequence: &Sequence,
+        logits: &[Vec<f32>],
+        logprobs: &[Vec<f64>],
+    ) -> Outcome {
+        let Goal::Score(ids) = &sequence.goal else {
+            return Outcome::Ended(0);
+        };
+        let scores: Vec<f64> = ids
+            .iter()
+            .zip(logprobs)
+            .map(|(&id, row)| row[id as usize])
+            .collect();
+        let prefilled = prefilled(sequence, logits);
+        for &(variant, continuation) in &sequence.variants {
+            let count = self.variants[variant].interventions;
+            // Effects on the prompt are reported by the first continuation alone.
+            let effects = if continuation == 0 {
+                sequence.observed.effects(count)
+            } else {
+                sequence.observed.generated_effects(count)
+            };
+            let scored = Scored {
+                scores: scores.clone(),
+                effects,
+                prefilled: prefilled.clone(),
+            };
+            self.variants[variant]
+                .continuations
+                .insert(continuation, scored);
+            self.finish_scores(variant);
+        }
+        Outcome::Ended(0)
+    }
+
+    /// Chooses the next token from its logits.
+    fn sample(
+        &mut self,
+        model: &Model,
+        sequence: &mut Sequence,
+        logits: &[f32],
+        logprobs: &[f64],
+    ) -> Outcome {
+        let is_first = !sequence.is_decoding();
+        let answer = match &sequence.state {
+            State::Decode(decode) => decode.answer.as_slice(),
+            _ => &[],
+        };
+        let Goal::Generate {
+            sampling,
+            top_logprobs,
+            max_tokens,
+        } = &mut sequence.goal
+        else {
+            return Outcome::Ended(0);
+        };
+        let sofar = Sofar {
+            prompt: &sequence.ids[..sequence.prompt],
+            answer,
+            eos: &model.eos,
+            room: *max_tokens,
+        };
+        let Some(id) = sampling.next(logits, logprobs, sofar) else {
+            return self.fail_sequence(sequence, || Error::NothingLeft);
+        };
+        let top = likeliest(logprobs, *top_logprobs);
+        let prefilled = is_first.then(|| prefilled(sequence, &[logits]));
+        let token = (id, logprobs[id as usize]);
+        self.generate(model, sequence, token, &top, prefilled)
+    }
+
+    /// Reports a token of a sequence.
+    fn generate(
+        &mut self,
+        model: &Model,
+        sequence: &Sequence,
         (id, logprob): (u32, f64),
         top: &[(u32, f64)],
-        found: Option<Prefilled>,
-    ) {
-        let Goal::Generate { max_tokens, .. } = &run.goal else {
-            return;
+        prefilled: Option<Prefilled>,
+    ) -> Outcome {
+        let Goal::Generate { max_tokens, .. } = &sequence.goal else {
+            return Outcome::Ended(0);
         };
-        let length = run.answer.len() + 1 == *max_tokens;
-        let finish = match (self.model.eos.contains(&id), length) {
-            (true, _) => Some(Finish::Eos),
-            (false, true) => Some(Finish::Length),
-            (false, false) => None,
-        };
-        run.answer.push(id);
-        run.stage = if finish.is_some() {
-            Stage::Done
+        let finish = if model.eos.contains(&id) {
+            Some(Finish::Eos)
+        } else if sequence.answer().len() + 1 == *max_tokens {
+            Some(Finish::Length)
         } else {
-            Stage::Decode
+            None
         };
-        for (variant, _) in run.variants.clone() {
+        for &(variant, _) in &sequence.variants {
             counter!(names::GENERATION_TOKENS).increment(1);
-            if let Some(found) = &found {
-                self.tell(variant, Ok(Event::Prefilled(found.clone())));
+            if let Some(prefilled) = &prefilled {
+                self.send(variant, Ok(Event::Prefilled(prefilled.clone())));
             }
-            let effects = self.effects(
-                variant,
-                &run.observed.effects(self.variants[variant].interventions),
-            );
-            let timing = self.timing(variant);
+            let count = self.variants[variant].interventions;
             let token = Token {
                 id,
                 logprob,
                 top: top.to_vec(),
                 finish,
-                timing,
-                effects,
+                timing: self.timing(variant),
+                effects: self.effects(variant, &sequence.observed.effects(count)),
             };
-            self.tell(variant, Ok(Event::Token(token)));
+            self.send(variant, Ok(Event::Token(token)));
         }
-        if !self.is_wanted(run) {
-            run.stage = Stage::Done;
+        if finish.is_some() || !self.is_wanted(sequence) {
+            Outcome::Ended(1)
+        } else {
+            Outcome::Token(id)
         }
     }
 
-    /// Tells the scores of a variant once all continuations have theirs.
+    /// Reports the scores of a variant once all continuations have theirs.
     fn finish_scores(&mut self, variant: usize) {
         let progress = &self.variants[variant];
-        if progress.parts.len() < progress.expected {
+        let continuations = &progress.continuations;
+        if continuations.len() < progress.expected {
             return;
         }
         let mut effects = progress.base.clone();
-        for part in progress.parts.values() {
-            effects
-                .iter_mut()
-                .zip(&part.effects)
-                .for_each(|(all, one)| all.add(one));
+        for scored in continuations.values() {
+            add(&mut effects, &scored.effects);
         }
-        let first = progress.parts.values().next();
+        let logits = continuations.values().map(|s| s.prefilled.logits.clone());
+        let first = continuations.values().next().map(|s| s.prefilled.clone());
         let prefilled = Prefilled {
-            visual_tokens: first.map(|p| p.visual_tokens.clone()).unwrap_or_default(),
-            logits: digest_of_digests(progress.parts.values().map(|p| p.logits.clone())),
-            pruned: first.map(|p| p.pruned.clone()).unwrap_or_default(),
+            logits: digest_of_digests(logits),
+            ..first.unwrap_or_default()
         };
-        let scores = progress.parts.values().map(|p| p.scores.clone()).collect();
-        self.tell(variant, Ok(Event::Prefilled(prefilled)));
-        let timing = self.timing(variant);
-        self.tell(
-            variant,
-            Ok(Event::Scored {
-                scores,
-                timing,
-                effects,
-            }),
-        );
+        let scores = continuations.values().map(|s| s.scores.clone()).collect();
+        self.send(variant, Ok(Event::Prefilled(prefilled)));
+        let scored = Event::Scored {
+            scores,
+            timing: self.timing(variant),
+            effects,
+        };
+        self.send(variant, Ok(scored));
+    }
+}
+
+fn add(effects: &mut [Effect], more: &[Effect]) {
+    for (all, one) in effects.iter_mut().zip(more) {
+        all.add(one);
+    }
+}
+
+fn prefilled(sequence: &Sequence, logits: &[impl AsRef<[f32]>]) -> Prefilled {
+    let values = logits.iter().flat_map(|row| row.as_ref().iter().copied());
+    Prefilled {
+        visual_tokens: digest_of_digests(sequence.encoded.iter().map(|v| v.digest.clone())),
+        logits: digest::of_values(values).to_hex().to_string(),
+        pruned: sequence.observed.pruned(),
+    }
+}
+
+/// Joins digests: several into the digest of their text, one into itself.
+pub fn digest_of_digests(digests: impl Iterator<Item = String>) -> String {
+    let mut digests: Vec<String> = digests.filter(|d| !d.is_empty()).collect();
+    match digests.len() {
+        0 => String::new(),
+        1 => digests.swap_remove(0),
+        _ => blake3::hash(digests.concat().as_bytes())
+            .to_hex()
+            .to_string(),
     }
 }

@@ -1,4 +1,4 @@
-//! Pictures to visual tokens: each distinct one once, from where it differs from another.
+//! Encoder to visual tokens: each distinct one once, from where it differs from another.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,16 +8,18 @@ use candle_core::Tensor;
 use metrics::{counter, histogram};
 use quick_cache::{Weighter, unsync::Cache};
 
-use super::reuse::planner::{Program, Row, Start, schedule};
-use super::{Cost, Variant, digest_of};
+use super::cost::Cost;
+use super::request::Variant;
+use super::reuse::planner::{Start, schedule};
+use super::reuse::program::{Program, Row};
 use crate::intervention::{Applied, Captured, Cell, Observed, Plan};
 use crate::model::{Error, ImageTokens, Model, Projector, VisionTower};
-use crate::nn::{Layout, MemoryTracker, SequenceCache, Stack};
+use crate::nn::{Layout, MemoryTracker, SequenceCache, Stack, digest};
 use crate::telemetry::names;
 
 /// What a picture is to the language model.
 #[derive(Debug)]
-pub(super) struct Visual {
+pub(super) struct EncodedImage {
     pub(super) key: blake3::Hash,
     /// `(N, D)`.
     pub(super) tokens: Tensor,
@@ -29,7 +31,7 @@ pub(super) struct Visual {
     unpaid: Mutex<Cost>,
 }
 
-impl Visual {
+impl EncodedImage {
     /// What it took, for the first who asks; nothing for all others.
     pub(super) fn take_cost(&self) -> Cost {
         std::mem::take(&mut self.unpaid.lock().unwrap_or_else(PoisonError::into_inner))
@@ -45,7 +47,7 @@ struct Features {
 
 /// One picture of one variant.
 #[derive(Debug, Clone)]
-pub(super) struct Look {
+pub(super) struct EncoderInput {
     pub(super) plan: Arc<Plan>,
     pub(super) image: usize,
     pixels: Tensor,
@@ -57,7 +59,7 @@ pub(super) struct Look {
     program: Arc<Program>,
 }
 
-impl Look {
+impl EncoderInput {
     /// The pictures of a variant.
     pub(super) fn all(model: &Model, tenant: &str, variant: &Variant) -> Result<Vec<Self>, Error> {
         let plan = &variant.plan;
@@ -149,8 +151,8 @@ fn bytes(tensor: &Tensor, cells: &[Cell]) -> u64 {
     (tensor.elem_count() * tensor.dtype().size_in_bytes() + cells.len() * 128 + 256) as u64
 }
 
-impl Weighter<blake3::Hash, Arc<Visual>> for Bytes {
-    fn weight(&self, _: &blake3::Hash, visual: &Arc<Visual>) -> u64 {
+impl Weighter<blake3::Hash, Arc<EncodedImage>> for Bytes {
+    fn weight(&self, _: &blake3::Hash, visual: &Arc<EncodedImage>) -> u64 {
         bytes(&visual.tokens, &visual.cells)
     }
 }
@@ -162,16 +164,16 @@ impl Weighter<blake3::Hash, Arc<Features>> for Bytes {
 }
 
 /// What pictures came to, as many as fit.
-pub(super) struct Pictures {
-    visuals: Cache<blake3::Hash, Arc<Visual>, Bytes>,
+pub(super) struct Encoder {
+    visuals: Cache<blake3::Hash, Arc<EncodedImage>, Bytes>,
     features: Cache<blake3::Hash, Arc<Features>, Bytes>,
     checkpoints: MemoryTracker,
 }
 
 /// A picture encoded, and what was captured on the way.
-pub(super) type Encoded = (Arc<Visual>, Vec<Captured>);
+pub(super) type Encoded = (Arc<EncodedImage>, Vec<Captured>);
 
-impl Pictures {
+impl Encoder {
     /// Keeps at most `most` bytes.
     pub(super) fn new(most: u64, checkpoints: &MemoryTracker) -> Self {
         // Few large things: the estimate is of pictures of some megabytes.
@@ -189,8 +191,8 @@ impl Pictures {
     }
 
     /// A picture, if it is at hand.
-    pub(super) fn get(&mut self, look: &Look) -> Option<Arc<Visual>> {
-        if look.program.alone {
+    pub(super) fn get(&mut self, look: &EncoderInput) -> Option<Arc<EncodedImage>> {
+        if look.program.no_reuse {
             None
         } else {
             self.visuals.get(&look.key).cloned()
@@ -202,17 +204,17 @@ impl Pictures {
     pub(super) fn encode(
         &mut self,
         model: &Model,
-        looks: &[Look],
+        looks: &[EncoderInput],
         most_rows: usize,
     ) -> Result<Vec<Encoded>, Error> {
         let mut fresh: Vec<usize> = Vec::new();
         let mut seen = HashSet::new();
         for (i, look) in looks.iter().enumerate() {
-            if look.program.alone || seen.insert(look.key) {
+            if look.program.no_reuse || seen.insert(look.key) {
                 fresh.push(i);
             }
         }
-        let own: Vec<&Look> = fresh.iter().map(|&i| &looks[i]).collect();
+        let own: Vec<&EncoderInput> = fresh.iter().map(|&i| &looks[i]).collect();
         let start = Instant::now();
         let (features, mut captured, mut costs) = self.climb(model, &own, most_rows)?;
         histogram!(names::STAGE_DURATION, "stage" => "vision_tower").record(start.elapsed());
@@ -224,13 +226,13 @@ impl Pictures {
         let mut encoded: Vec<Option<Encoded>> = looks.iter().map(|_| None).collect();
         for ((&i, visual), captured) in fresh.iter().zip(visuals).zip(captured) {
             let visual = Arc::new(visual);
-            if !looks[i].program.alone {
+            if !looks[i].program.no_reuse {
                 self.visuals.insert(looks[i].key, visual.clone());
                 by_key.insert(looks[i].key, visual.clone());
             }
             encoded[i] = Some((visual, captured));
         }
-        let twin = |(look, encoded): (&Look, Option<Encoded>)| {
+        let twin = |(look, encoded): (&EncoderInput, Option<Encoded>)| {
             encoded.or_else(|| Some((by_key.get(&look.key)?.clone(), Vec::new())))
         };
         Ok(looks.iter().zip(encoded).filter_map(twin).collect())
@@ -244,7 +246,7 @@ impl Pictures {
     fn climb(
         &mut self,
         model: &Model,
-        looks: &[&Look],
+        looks: &[&EncoderInput],
         most_rows: usize,
     ) -> Result<(Vec<Arc<Features>>, Vec<Vec<Captured>>, Vec<Cost>), Error> {
         let mut captured: Vec<Vec<Captured>> = looks.iter().map(|_| Vec::new()).collect();
@@ -253,7 +255,7 @@ impl Pictures {
         let mut runs: Vec<usize> = Vec::new();
         let mut waits = HashSet::new();
         for (i, look) in looks.iter().enumerate() {
-            if look.program.alone {
+            if look.program.no_reuse {
                 runs.push(i);
             } else if let Some(features) = self.features.get(&look.features) {
                 counter!(names::IMAGE_CACHE_HITS).increment(1);
@@ -270,11 +272,11 @@ impl Pictures {
             .iter()
             .map(|&i| (0..looks[i].tokens.views).map(|_| cache()).collect())
             .collect();
-        for start in starts.iter().filter(|s| s.own.slot > 0) {
+        for start in starts.iter().filter(|s| s.own.depth > 0) {
             if let Some(parent) = start.parent {
                 caches[parent]
                     .iter_mut()
-                    .for_each(|cache| cache.request_checkpoint(start.own.slot, 0));
+                    .for_each(|cache| cache.request_checkpoint(start.own.depth, 0));
             }
         }
         // Features that are read before the layer where a run starts are those of the run that has
@@ -319,7 +321,7 @@ impl Pictures {
                     rows,
                     cells: observed.cells().to_vec(),
                 });
-                if !looks[i].program.alone {
+                if !looks[i].program.no_reuse {
                     self.features.insert(looks[i].features, features.clone());
                     found.insert(looks[i].features, features.clone());
                 }
@@ -341,7 +343,7 @@ impl Pictures {
 /// from.
 fn passed_by(starts: &[Start], r: usize, slot: usize) -> Option<usize> {
     let mut at = r;
-    while starts.get(at)?.own.slot > slot {
+    while starts.get(at)?.own.depth > slot {
         at = starts[at].parent?;
     }
     Some(at)
@@ -350,7 +352,7 @@ fn passed_by(starts: &[Start], r: usize, slot: usize) -> Option<usize> {
 /// Runs `batch` of `runs` up the tower together: of each its features and its account.
 fn climb_some(
     model: &Model,
-    looks: &[&Look],
+    looks: &[&EncoderInput],
     runs: &[usize],
     starts: &[Start],
     batch: &[usize],
@@ -362,7 +364,7 @@ fn climb_some(
     for &r in batch {
         let mut observed = Observed::of_sequence(0);
         if let Some(parent) = starts[r].parent.and_then(|p| made[p].as_ref()) {
-            observed.inherit(&parent.cells, Stack::VisionTower, starts[r].own.slot, 0);
+            observed.inherit(&parent.cells, Stack::VisionTower, starts[r].own.depth, 0);
         }
         accounts.push((looks[runs[r]].plan.clone(), observed));
     }
@@ -374,7 +376,7 @@ fn climb_some(
             .map(|view| (sequence, (look.image, view)))
             .collect();
         let own = VisionTower::layout(&owners, tower.rows());
-        let slot = starts[r].own.slot;
+        let slot = starts[r].own.depth;
         match starts[r].parent.filter(|_| slot > 0) {
             None => parts.push(tower.embed(&look.pixels, &own, &mut hooks)?),
             Some(parent) => {
@@ -430,11 +432,11 @@ fn climb_some(
 /// The projector, and the packing of views; neighbours that share a projector share its GEMMs.
 fn project(
     model: &Model,
-    looks: &[&Look],
+    looks: &[&EncoderInput],
     features: &[Arc<Features>],
     captured: &mut [Vec<Captured>],
     costs: &mut [Cost],
-) -> Result<Vec<Visual>, Error> {
+) -> Result<Vec<EncodedImage>, Error> {
     let accounts = looks
         .iter()
         .map(|l| (l.plan.clone(), Observed::of_sequence(0)))
@@ -479,14 +481,14 @@ fn project(
         let own = tokens.narrow(0, first, count)?.force_contiguous()?;
         first += count;
         let digest = if count > 0 {
-            digest_of(&own)?.to_hex().to_string()
+            digest::of_tensor(&own)?.to_hex().to_string()
         } else {
             String::new()
         };
         let mut cells = features[i].cells.clone();
         cells.extend_from_slice(observed.cells());
         let unpaid = Mutex::new(costs[i]);
-        visuals.push(Visual {
+        visuals.push(EncodedImage {
             key: looks[i].key,
             tokens: own,
             digest,

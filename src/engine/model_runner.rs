@@ -1,4 +1,5 @@
-//! One packed step: prefill rows of some runs and decode rows of others in one forward pass.
+//! Runs one packed step: prefill rows of some sequences and decode rows of others in one forward
+//! pass.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -7,135 +8,129 @@ use std::time::Instant;
 use candle_core::{DType, Device, Tensor};
 use metrics::{counter, histogram};
 
-use super::Cost;
+use super::cost::Cost;
 use super::sampler::{Reading, likeliest, log_softmax};
-use super::sequence::{Run, Stage};
+use super::sequence::{Sequence, State};
 use crate::intervention::{Applied, Observed};
 use crate::model::{Error, Model};
 use crate::nn::{Backend, Layout, SequenceCache, Span, likeliest as likeliest_on_device};
 use crate::telemetry::names;
 
-/// A run's part in a step.
-pub(super) struct Part {
-    pub(super) run: Run,
-    /// Which of its rows are read; in a decode step the row of the token that it wrote last.
+/// A sequence's part in a step.
+pub(super) struct BatchEntry<'a> {
+    pub(super) sequence: &'a mut Sequence,
+    /// The rows of its prefill that are read; unused in a decode step, which reads the token that
+    /// was generated last.
     pub(super) rows: Range<usize>,
-    /// What was read off this step's rows that were asked for.
+    /// Results of this step's rows whose logits were asked for.
     pub(super) readings: Vec<Reading>,
 }
 
 /// Runs `batch`.
-pub(super) fn run(model: &Model, batch: &mut [Part]) -> Result<(), Error> {
+pub(super) fn execute(model: &Model, batch: &mut [BatchEntry<'_>]) -> Result<(), Error> {
     let start = Instant::now();
-    let (mut layout, mut inputs) = (Layout::default(), Vec::with_capacity(batch.len()));
-    for (i, part) in batch.iter().enumerate() {
-        let run = &part.run;
-        if run.stage == Stage::Decode {
-            let (token, position) = run.last_written(model);
-            layout.push_rows(i, 0, [token].into(), [position].into());
-            inputs.push(model.decoder.embed(&run.answer[run.answer.len() - 1..])?);
-        } else {
-            let (tokens, positions): (Vec<u32>, Vec<u32>) =
-                run.rows[part.rows.clone()].iter().copied().unzip();
-            layout.push_rows(i, run.own.slot, tokens.into(), positions.into());
-            inputs.push(run.input(model, part.rows.clone())?);
-        }
-    }
-    let x = Tensor::cat(&inputs, 0)?; // (R, D)
-    let plans = batch
+    let is_prefill = batch.iter().any(|entry| !entry.sequence.is_decoding());
+    let (x, layout) = inputs(model, batch)?; // (R, D)
+    let plans = batch.iter_mut().map(|entry| {
+        let sequence = &mut entry.sequence;
+        (
+            sequence.plan.clone(),
+            std::mem::take(&mut sequence.observed),
+        )
+    });
+    let mut hooks = Applied::new(plans.collect());
+    let mut caches: Vec<Option<&mut SequenceCache>> = batch
         .iter_mut()
-        .map(|p| (p.run.plan.clone(), std::mem::take(&mut p.run.observed)))
+        .map(|entry| entry.sequence.cache_mut())
         .collect();
-    let mut hooks = Applied::new(plans);
-    let mut caches: Vec<Option<&mut SequenceCache>> =
-        batch.iter_mut().map(|p| p.run.cache.as_mut()).collect();
-    let result = model.decoder.forward(x, &layout, &mut caches, &mut hooks);
-    let result = result.and_then(|(hidden, after)| read(model, batch, &hidden, &after, &mut hooks));
-    for (part, mut observed) in batch.iter_mut().zip(hooks.into_observed()) {
+    let hidden = model.decoder.forward(x, &layout, &mut caches, &mut hooks);
+    let result =
+        hidden.and_then(|(hidden, after)| read_logits(model, batch, &hidden, &after, &mut hooks));
+    for (entry, mut observed) in batch.iter_mut().zip(hooks.into_observed()) {
         observed.settle()?;
-        look_through(model, &mut observed)?;
-        let mut cost = Cost::of_head(model, part.readings.len());
+        apply_logit_lens(model, &mut observed)?;
+        let mut cost = Cost::of_head(model, entry.readings.len());
         for (stack, passed) in observed.take_passed() {
             cost += Cost::of_passed(model, stack, passed);
         }
-        part.run.cost += cost;
         counter!(names::ROWS_COMPUTED).increment(cost.rows);
-        part.run.observed = observed;
-        if part.run.stage != Stage::Decode {
-            part.run.read = part.rows.end;
+        let sequence = &mut *entry.sequence;
+        sequence.cost += cost;
+        sequence.observed = observed;
+        if let State::Prefill(prefill) = &mut sequence.state {
+            prefill.done = entry.rows.end;
         }
     }
-    let stage = if batch.iter().any(|p| p.run.stage != Stage::Decode) {
-        "prefill"
-    } else {
-        "decode_step"
-    };
+    let stage = if is_prefill { "prefill" } else { "decode_step" };
     histogram!(names::STAGE_DURATION, "stage" => stage).record(start.elapsed());
     histogram!(names::BATCH_ROWS).record(layout.rows() as f64);
     result
 }
 
-/// Reads the rows that were asked for; where candle computes, of those that just write on no more
-/// than the token leaves the device.
-fn read(
+/// Packs the rows of a step: `(R, D)`.
+fn inputs(model: &Model, batch: &[BatchEntry<'_>]) -> Result<(Tensor, Layout), Error> {
+    let (mut layout, mut inputs) = (Layout::default(), Vec::with_capacity(batch.len()));
+    for (i, entry) in batch.iter().enumerate() {
+        let sequence = &*entry.sequence;
+        match &sequence.state {
+            State::Prefill(prefill) => {
+                let (tokens, positions): (Vec<u32>, Vec<u32>) =
+                    prefill.rows[entry.rows.clone()].iter().copied().unzip();
+                layout.push_rows(i, sequence.own.depth, tokens.into(), positions.into());
+                inputs.push(sequence.input(model, prefill, entry.rows.clone())?);
+            }
+            State::Decode(decode) => {
+                let (token, position) = sequence.last_generated(model);
+                layout.push_rows(i, 0, [token].into(), [position].into());
+                let last = decode.answer.len() - 1;
+                inputs.push(model.decoder.embed(&decode.answer[last..])?);
+            }
+            State::Waiting(_) | State::Done { .. } => {
+                return Err(Error::Config("a sequence in a step does not run".into()));
+            }
+        }
+    }
+    Ok((Tensor::cat(&inputs, 0)?, layout))
+}
+
+/// Reads the logits that were asked for. Where candle computes, sequences that want no more than
+/// their likeliest token get that from the device, and the logits stay there.
+fn read_logits(
     model: &Model,
-    batch: &mut [Part],
+    batch: &mut [BatchEntry<'_>],
     hidden: &Tensor,
     layout: &Layout,
     hooks: &mut Applied,
 ) -> Result<(), Error> {
-    let mut rows = Vec::new();
-    let mut chosen = Layout::default();
-    for (part, span) in batch.iter().zip(&layout.spans) {
-        let wanted = if part.run.stage == Stage::Decode {
-            vec![0]
-        } else {
-            part.run.wanted(&span.tokens)
-        };
-        for row in wanted {
-            rows.push((span.rows.start + row) as u32);
-            let (tokens, positions) = ([span.tokens[row]].into(), [span.positions[row]].into());
-            chosen.push(Span {
-                tokens,
-                positions,
-                ..span.clone()
-            });
-        }
-    }
+    let (rows, chosen) = rows_with_logits(batch, layout);
     if rows.is_empty() {
         return Ok(());
     }
     let logits = model
         .decoder
         .logits(&select(hidden, &rows)?, &chosen, hooks)?; // (wanted, V)
-    let is_short = |span: &Span| {
-        Backend::of(hidden.device()) == Backend::Candle
-            && batch[span.sequence].run.wants_likeliest()
-    };
-    let (short, long): (Vec<u32>, Vec<u32>) =
-        (0..rows.len() as u32).partition(|&row| is_short(&chosen.spans[row as usize]));
+    let on_device = Backend::of(hidden.device()) == Backend::Candle;
+    let (short, long): (Vec<u32>, Vec<u32>) = (0..rows.len() as u32).partition(|&row| {
+        let sequence = &batch[chosen.spans[row as usize].sequence].sequence;
+        on_device && sequence.wants_likeliest()
+    });
     let mut readings: BTreeMap<u32, Reading> = BTreeMap::new();
     if !short.is_empty() {
         let found = likeliest_on_device(&select(&logits, &short)?)?
             .to_device(&Device::Cpu)?
             .to_vec2::<f32>()?;
-        readings.extend(
-            short
-                .iter()
-                .zip(found)
-                .map(|(&row, f)| (row, Reading::Likeliest(f[0] as u32, f[1]))),
-        );
+        for (&row, found) in short.iter().zip(found) {
+            readings.insert(row, Reading::Likeliest(found[0] as u32, found[1]));
+        }
     }
     if !long.is_empty() {
         let all = select(&logits, &long)?
             .to_device(&Device::Cpu)?
             .to_dtype(DType::F32)?
             .to_vec2()?;
-        readings.extend(
-            long.iter()
-                .zip(all)
-                .map(|(&row, logits)| (row, Reading::Logits(logits))),
-        );
+        for (&row, logits) in long.iter().zip(all) {
+            readings.insert(row, Reading::Logits(logits));
+        }
     }
     for (span, reading) in chosen.spans.iter().zip(readings.into_values()) {
         batch[span.sequence].readings.push(reading);
@@ -143,7 +138,28 @@ fn read(
     Ok(())
 }
 
-/// The rows `rows` of `x`, which may be all of them.
+/// Returns the rows whose logits are asked for, with a span for each.
+fn rows_with_logits(batch: &[BatchEntry<'_>], layout: &Layout) -> (Vec<u32>, Layout) {
+    let (mut rows, mut chosen) = (Vec::new(), Layout::default());
+    for (entry, span) in batch.iter().zip(&layout.spans) {
+        let wanted = if entry.sequence.is_decoding() {
+            vec![0]
+        } else {
+            entry.sequence.rows_with_logits(&span.tokens)
+        };
+        for row in wanted {
+            rows.push((span.rows.start + row) as u32);
+            chosen.push(Span {
+                tokens: [span.tokens[row]].into(),
+                positions: [span.positions[row]].into(),
+                ..span.clone()
+            });
+        }
+    }
+    (rows, chosen)
+}
+
+/// Returns the rows `rows` of `x`, which may be all of them.
 fn select(x: &Tensor, rows: &[u32]) -> Result<Tensor, Error> {
     if rows.len() == x.dim(0)? {
         return Ok(x.clone());
@@ -152,7 +168,7 @@ fn select(x: &Tensor, rows: &[u32]) -> Result<Tensor, Error> {
 }
 
 /// Reads the likeliest tokens off rows that were captured for the logit lens.
-pub(super) fn look_through(model: &Model, observed: &mut Observed) -> Result<(), Error> {
+fn apply_logit_lens(model: &Model, observed: &mut Observed) -> Result<(), Error> {
     for captured in &mut observed.captured {
         let Some((count, top)) = &mut captured.lens else {
             continue;
@@ -164,11 +180,8 @@ pub(super) fn look_through(model: &Model, observed: &mut Observed) -> Result<(),
             .to_dtype(DType::F32)?
             .to_device(&Device::Cpu)?;
         for row in logits.to_vec2::<f32>()? {
-            top.push(
-                log_softmax(&row)
-                    .map(|row| likeliest(&row, *count))
-                    .unwrap_or_default(),
-            );
+            let tokens = log_softmax(&row).map(|row| likeliest(&row, *count));
+            top.push(tokens.unwrap_or_default());
         }
     }
     Ok(())

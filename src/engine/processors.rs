@@ -1,4 +1,4 @@
-//! What changes the logits of a step before a token is chosen.
+//! Processes the logits of a step before a token is chosen.
 //!
 //! Agrees with the logits processors of Hugging Face's transformers, in f32 and in its order.
 
@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::Processors;
 
-/// Where an answer stands.
+/// The state of an answer.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sofar<'a> {
     pub(super) prompt: &'a [u32],
@@ -119,7 +119,7 @@ fn penalise(penalty: f32, ids: &[u32], logits: &mut [f32]) {
     }
 }
 
-/// What would complete a sequence of `size` tokens that stands in `read`.
+/// Hides the tokens that would complete a sequence of `size` tokens that stands in `read`.
 fn hide_repeats(size: usize, read: &[u32], tokens: &[u32], logits: &mut [f32]) {
     if tokens.len() < size {
         return;
@@ -133,7 +133,7 @@ fn hide_repeats(size: usize, read: &[u32], tokens: &[u32], logits: &mut [f32]) {
     hide(&repeated, logits);
 }
 
-/// Whether `tokens` end as `sequence` goes on to its last token, and that token.
+/// Returns the last token of `sequence`, if `tokens` end with those before it.
 fn completes(sequence: &[u32], tokens: &[u32]) -> Option<u32> {
     let (last, before) = sequence.split_last()?;
     // As transformers has it: a sequence as long as all tokens so far counts, a longer one does
@@ -168,7 +168,7 @@ fn add_biases(processors: &Processors, tokens: &[u32], logits: &mut [f32]) {
 }
 
 fn hide_bad_words(processors: &Processors, sofar: Sofar<'_>, tokens: &[u32], logits: &mut [f32]) {
-    // An end by itself is no bad word.
+    // As in transformers: an end token alone is no bad word.
     let is_end = |word: &[u32]| matches!(word, [id] if sofar.eos.contains(id));
     let words = processors.bad_words_ids.iter().filter(|word| !is_end(word));
     let ids: Vec<u32> = words.filter_map(|word| completes(word, tokens)).collect();

@@ -1,4 +1,4 @@
-//! From logits to a token.
+//! Chooses a token by its logits.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use super::processors::{Sofar, process};
 use crate::intervention::Draws;
 use crate::model::{Cutoffs, Model, Processors};
 
-/// What was read off one row.
+/// The result of one row.
 #[derive(Debug, Clone)]
 pub(super) enum Reading {
     /// All logits.
@@ -16,7 +16,17 @@ pub(super) enum Reading {
     Likeliest(u32, f32),
 }
 
-/// How tokens are chosen.
+impl Reading {
+    /// Returns all logits, if they were read.
+    pub(super) fn into_logits(self) -> Option<Vec<f32>> {
+        match self {
+            Self::Logits(logits) => Some(logits),
+            Self::Likeliest(..) => None,
+        }
+    }
+}
+
+/// Chooses tokens.
 #[derive(Debug, Clone)]
 pub struct Sampling {
     /// 0: the likeliest, the lowest id among equals.
@@ -25,16 +35,16 @@ pub struct Sampling {
     pub top_k: usize,
     /// Keep the likeliest that together reach this probability.
     pub top_p: f64,
-    /// What else is not kept.
+    /// Further truncation.
     pub cutoffs: Cutoffs,
-    /// What changes the logits before.
+    /// Change the logits before.
     pub processors: Arc<Processors>,
     /// The random choices of this request.
     pub draws: Draws,
 }
 
 impl Sampling {
-    /// Always the likeliest token.
+    /// Chooses the likeliest token always.
     pub fn greedy() -> Self {
         let (cutoffs, processors) = (Cutoffs::default(), Arc::default());
         Self {
@@ -47,7 +57,7 @@ impl Sampling {
         }
     }
 
-    /// The likeliest token by what the model's generation_config.json makes of its logits.
+    /// Chooses the likeliest token by what the model's generation_config.json makes of its logits.
     pub fn greedy_as(model: &Model) -> Self {
         Self {
             processors: model.generation.processors.clone().into(),
@@ -55,7 +65,7 @@ impl Sampling {
         }
     }
 
-    /// Whether nothing but the likeliest token of each step is asked for.
+    /// Returns whether it chooses the likeliest token of each step, unprocessed.
     pub(super) fn is_plain(&self) -> bool {
         self.temperature <= 0.0 && self.processors.is_empty()
     }
@@ -76,7 +86,7 @@ impl Sampling {
         log_softmax(&changed).map(|logprobs| self.choose(&logprobs))
     }
 
-    /// The tokens that may be drawn from `logits (V)`, without processors, and the probability of
+    /// Returns the tokens that may be drawn from `logits (V)`, without processors, and the probability of
     /// each; likeliest first.
     pub fn probabilities(&self, logits: &[f32]) -> Vec<(u32, f64)> {
         let Some(logprobs) = log_softmax(logits) else {
@@ -109,7 +119,8 @@ impl Sampling {
             .map_or(0, |c| c.0)
     }
 
-    /// What may be drawn, likeliest first, and its weights, in the order of transformers:
+    /// Returns the tokens that may be drawn, likeliest first, and their weights, by the steps of
+    /// transformers in its order:
     /// temperature, `top_h`, `top_k`, `top_p`, `min_p`, `typical_p`, `epsilon_cutoff`,
     /// `eta_cutoff`.
     fn kept(&self, logprobs: &[f64]) -> (Vec<(u32, f64)>, Vec<f64>) {
@@ -126,7 +137,7 @@ impl Sampling {
         let mut candidates = likeliest(&scaled, keep);
         let highest = candidates.first().map_or(0.0, |c| c.1);
         let mut weights: Vec<f64> = candidates.iter().map(|c| (c.1 - highest).exp()).collect();
-        // All of them is all of them, however little the last ones add to a sum.
+        // A share of 1 keeps all, even those too small to change the sum.
         let wanted = if self.top_p < 1.0 {
             self.top_p * weights.iter().sum::<f64>()
         } else {
@@ -151,7 +162,7 @@ impl Sampling {
     }
 }
 
-/// One of the cutoffs that see what is left of those before.
+/// A cutoff that sees what those before it have left.
 #[derive(Debug, Clone, Copy)]
 enum Cutoff {
     Share(f64),
@@ -172,7 +183,8 @@ impl Cutoffs {
 }
 
 impl Cutoff {
-    /// Which of the tokens with these weights, largest first, are kept; the first one always is.
+    /// Says which of the tokens with these weights, largest first, are kept; the first one always
+    /// is.
     fn choose(self, weights: &[f64]) -> Vec<bool> {
         let total: f64 = weights.iter().sum();
         let shares: Vec<f64> = weights.iter().map(|w| w / total).collect();
@@ -192,7 +204,7 @@ impl Cutoff {
     }
 }
 
-/// Those whose surprise is nearest to the entropy, until they have `mass` together.
+/// Keeps the tokens whose surprise is nearest to the entropy, until they have `mass` together.
 fn typical(shares: &[f64], entropy: f64, mass: f64) -> Vec<bool> {
     let apart: Vec<f64> = shares.iter().map(|p| (-p.ln() - entropy).abs()).collect();
     let mut order: Vec<usize> = (0..shares.len()).collect();
@@ -207,7 +219,7 @@ fn typical(shares: &[f64], entropy: f64, mass: f64) -> Vec<bool> {
     apart.iter().map(|&a| a <= most).collect()
 }
 
-/// How many of the likeliest hold `share` of the entropy of the 100 likeliest; at least one.
+/// Counts the likeliest tokens that hold `share` of the entropy of the 100 likeliest; at least one.
 fn entropic(scaled: &[f64], share: f64) -> usize {
     let top = likeliest(scaled, 100);
     let highest = top.first().map_or(0.0, |t| t.1);
@@ -227,7 +239,7 @@ fn entropic(scaled: &[f64], share: f64) -> usize {
     within.count().max(1)
 }
 
-/// `log softmax(logits)`, or `None` where a logit is not a number or none is finite.
+/// Computes `log softmax(logits)`; `None` where a logit is NaN or none is finite.
 pub(super) fn log_softmax(logits: &[f32]) -> Option<Vec<f64>> {
     let highest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     if !highest.is_finite() || logits.iter().any(|l| l.is_nan()) {
@@ -238,7 +250,7 @@ pub(super) fn log_softmax(logits: &[f32]) -> Option<Vec<f64>> {
     Some(shifted().map(|s| s - total).collect())
 }
 
-/// The `count` likeliest (id, value), likeliest first, the lower id first among equals.
+/// Returns the `count` likeliest (id, value), likeliest first, the lower id first among equals.
 pub(super) fn likeliest(values: &[f64], count: usize) -> Vec<(u32, f64)> {
     let order = |a: &u32, b: &u32| {
         values[*b as usize]

@@ -7,19 +7,21 @@ use std::time::{Duration, Instant};
 
 use candle_core::Tensor;
 
-use super::encoder::{Look, Visual};
-use super::reuse::planner::{Program, Rectangle, Row, schedule};
-use super::sampler::Reading;
-use super::{Cost, Job, Sampling, Variant, Work};
+use super::cost::Cost;
+use super::encoder::{EncodedImage, EncoderInput};
+use super::request::{Request, Task, Variant};
+use super::reuse::planner::schedule;
+use super::reuse::program::{Program, Rectangle, Row};
+use super::sampler::{Reading, Sampling};
 use crate::intervention::{Captured, Observed, Plan};
 use crate::model::{Error, ImageTokens, Model};
 use crate::nn::{Backend, DecodeSlots, MemoryTracker, ResidualCheckpoint, SequenceCache, Stack};
 
-/// What a run is for.
+/// The purpose of a sequence.
 #[derive(Debug, Clone)]
 #[expect(
     clippy::large_enum_variant,
-    reason = "one per run, and most runs generate"
+    reason = "one per sequence, and most sequences generate"
 )]
 pub(super) enum Goal {
     /// An answer.
@@ -32,107 +34,131 @@ pub(super) enum Goal {
     Score(Vec<u32>),
 }
 
-/// How far a run has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stage {
-    /// It waits for its turn, or for the run that it starts from.
-    Waiting,
+/// How far a sequence has come.
+pub(super) enum State {
+    /// It waits for its turn, or for the sequence that it starts from; that one leaves the prefill
+    /// here.
+    Waiting(Option<Box<Prefill>>),
     /// Some of its rows may have been read.
-    Prefill,
-    /// It writes.
-    Decode,
-    /// It has ended; others may still start from it.
-    Done,
+    Prefill(Box<Prefill>),
+    /// It generates.
+    Decode(Decode),
+    /// It has ended.
+    Done {
+        /// Number of tokens it has generated.
+        generated: usize,
+    },
+}
+
+/// The input of a sequence, partly read.
+pub(super) struct Prefill {
+    pub(super) cache: SequenceCache,
+    /// The rows that it starts with, where it does not start at the bottom.
+    checkpoints: Vec<Arc<ResidualCheckpoint>>,
+    /// Token and position of each row.
+    pub(super) rows: Vec<(u32, u32)>,
+    /// How many rows have been read.
+    pub(super) done: usize,
+    /// Results of the rows whose logits were asked for.
+    pub(super) readings: Vec<Reading>,
+}
+
+/// A sequence that generates.
+pub(super) struct Decode {
+    pub(super) cache: SequenceCache,
+    /// The tokens so far, at least one.
+    pub(super) answer: Vec<u32>,
 }
 
 /// One sequence.
-pub(super) struct Run {
-    /// The variants that it is of, and which part of them.
+pub(super) struct Sequence {
+    /// The (variant, continuation) pairs that it is computed for.
     pub(super) variants: Vec<(usize, usize)>,
     pub(super) plan: Arc<Plan>,
     pub(super) program: Arc<Program>,
-    pub(super) looks: Arc<[Look]>,
-    /// All tokens that are read before the first one is written.
+    pub(super) images: Arc<[EncoderInput]>,
+    /// All tokens that are read before the first one is generated.
     pub(super) ids: Vec<u32>,
-    /// Of each the position, as the decoder counts them.
+    /// The position of each, as the decoder counts them.
     positions: Vec<u32>,
-    /// How many of them are of the prompt.
+    /// Number of tokens of the prompt.
     pub(super) prompt: usize,
     /// The position after the prompt.
-    next: u32,
+    next_position: u32,
     pub(super) goal: Goal,
     pub(super) parent: Option<usize>,
-    /// Its part of the grid.
+    /// The part of the grid that it computes itself.
     pub(super) own: Rectangle,
-    /// Runs that start from this one.
+    /// Sequences that start from this one.
     pub(super) children: Vec<usize>,
-    pub(super) stage: Stage,
-    pub(super) visuals: Vec<Arc<Visual>>,
-    pub(super) cache: Option<SequenceCache>,
-    /// The rows that it starts with, where it does not start at the bottom.
-    from: Vec<Arc<ResidualCheckpoint>>,
-    /// Tokens and positions of its rows.
-    pub(super) rows: Vec<(u32, u32)>,
-    /// How many of these have been read.
-    pub(super) read: usize,
+    pub(super) state: State,
+    pub(super) encoded: Vec<Arc<EncodedImage>>,
     pub(super) observed: Observed,
-    /// What was captured in the tower and the projector.
+    /// Rows captured in the tower and the projector.
     pub(super) captured: Vec<Captured>,
-    /// What it has written.
-    pub(super) answer: Vec<u32>,
-    /// What was read off the rows that were asked for.
-    pub(super) readings: Vec<Reading>,
     pub(super) cost: Cost,
     pub(super) queued: Option<Duration>,
 }
 
-/// Room for activations and for keys and values.
-pub(super) struct Meters {
+/// Counts the memory of sequences.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    /// Bytes of keys and values.
     pub(super) kv: MemoryTracker,
-    pub(super) rows: MemoryTracker,
+    /// Bytes of the residual stream.
+    pub(super) residuals: MemoryTracker,
 }
 
-impl Run {
-    /// The runs of a job, each after those that it starts from; equal ones are one.
-    pub(super) fn of_job(job: &Job, checkpoint_bytes: u64) -> Result<Vec<Self>, Error> {
-        let model = &job.model;
-        let mut runs: Vec<Self> = Vec::new();
-        let mut kin: Vec<Option<usize>> = Vec::new();
-        let mut twins: HashMap<blake3::Hash, usize> = HashMap::new();
-        for (v, variant) in job.variants.iter().enumerate() {
-            let looks: Arc<[Look]> = Look::all(model, &job.client.tenant, variant)?.into();
+/// The rectangle of a sequence that computes everything itself.
+pub(super) const WHOLE: Rectangle = Rectangle {
+    depth: 0,
+    position: 0,
+};
+
+impl Sequence {
+    /// Plans the sequences of a request, each after those that it starts from; equal ones are one.
+    pub(super) fn of_request(request: &Request, checkpoint_bytes: u64) -> Result<Vec<Self>, Error> {
+        let model = &request.model;
+        let mut sequences: Vec<Self> = Vec::new();
+        // The first sequence of each one's variant is likely to agree on the input.
+        let mut hints: Vec<Option<usize>> = Vec::new();
+        let mut duplicates: HashMap<blake3::Hash, usize> = HashMap::new();
+        for (v, variant) in request.variants.iter().enumerate() {
+            let images: Arc<[EncoderInput]> =
+                EncoderInput::all(model, &request.client.tenant, variant)?.into();
             let mut first = None;
-            for (part, (goal, more)) in goals(&variant.work).into_iter().enumerate() {
-                let run = Self::new(model, variant, (v, part), looks.clone(), goal, more)?;
-                let identity = run.identity(variant);
-                if let Some(&twin) = twins.get(&identity).filter(|_| !run.program.alone) {
-                    runs[twin].variants.push((v, part));
-                    first.get_or_insert(twin);
+            for (part, (goal, more)) in goals(&variant.task).into_iter().enumerate() {
+                let sequence = Self::new(model, variant, (v, part), images.clone(), goal, more)?;
+                let identity = sequence.identity(variant);
+                let duplicate = duplicates.get(&identity).copied();
+                if let Some(duplicate) = duplicate.filter(|_| !sequence.program.no_reuse) {
+                    sequences[duplicate].variants.push((v, part));
+                    first.get_or_insert(duplicate);
                     continue;
                 }
-                twins.insert(identity, runs.len());
-                kin.push(first);
-                first.get_or_insert(runs.len());
-                runs.push(run);
+                duplicates.insert(identity, sequences.len());
+                hints.push(first);
+                first.get_or_insert(sequences.len());
+                sequences.push(sequence);
             }
         }
-        let programs: Vec<Arc<Program>> = runs.iter().map(|r| r.program.clone()).collect();
+        let programs: Vec<Arc<Program>> = sequences.iter().map(|s| s.program.clone()).collect();
         let row_bytes = model.decoder.config().hidden_size * model.dtype.size_in_bytes();
-        let starts = schedule(&programs, |i| kin[i], checkpoint_bytes / row_bytes as u64);
+        let starts = schedule(&programs, |i| hints[i], checkpoint_bytes / row_bytes as u64);
         for (i, start) in starts.into_iter().enumerate() {
-            (runs[i].parent, runs[i].own) = (start.parent, start.own);
+            (sequences[i].parent, sequences[i].own) = (start.parent, start.own);
             if let Some(parent) = start.parent {
-                runs[parent].children.push(i);
+                sequences[parent].children.push(i);
             }
         }
-        Ok(runs)
+        Ok(sequences)
     }
 
     fn new(
         model: &Model,
         variant: &Variant,
         of: (usize, usize),
-        looks: Arc<[Look]>,
+        images: Arc<[EncoderInput]>,
         goal: Goal,
         more: &[u32],
     ) -> Result<Self, Error> {
@@ -145,62 +171,48 @@ impl Run {
             .into_iter()
             .map(|p| model.decoder.rotary(p, end))
             .collect();
-        let rows = rows(model, &ids, &positions, &looks, &variant.plan.images);
-        // Visual tokens may leave, and the last one of the prompt with them: the row before them
-        // stays.
+        let rows = rows(model, &ids, &positions, &images, &variant.plan.images);
+        // Pruning may take the last rows of the prompt, if they are visual tokens: the logits are
+        // then those of the last row before the pictures.
         let stays = prompt
             .ids
             .iter()
             .position(|&id| id == model.image_token)
             .filter(|_| !variant.plan.prunes.is_empty());
-        let wanted = (stays.unwrap_or(prompt.ids.len()) as u32).saturating_sub(1);
+        let first_logit = (stays.unwrap_or(prompt.ids.len()) as u32).saturating_sub(1);
         let layers = model.decoder.config().num_hidden_layers;
-        let program = Program::of(
-            &variant.plan,
-            Stack::LanguageModel,
-            layers,
-            rows.into(),
-            wanted,
-        )?;
+        let stack = Stack::LanguageModel;
+        let program = Program::of(&variant.plan, stack, layers, rows.into(), first_logit)?;
         Ok(Self {
             variants: vec![of],
             plan: variant.plan.clone(),
             program: Arc::new(program),
-            looks,
+            images,
             prompt: prompt.ids.len(),
-            next: prompt.next,
+            next_position: prompt.next,
             ids,
             positions,
             goal,
             parent: None,
-            own: Rectangle {
-                slot: 0,
-                position: 0,
-            },
+            own: WHOLE,
             children: Vec::new(),
-            stage: Stage::Waiting,
-            visuals: Vec::new(),
-            cache: None,
-            from: Vec::new(),
-            rows: Vec::new(),
-            read: 0,
+            state: State::Waiting(None),
+            encoded: Vec::new(),
             observed: Observed::of_sequence(prompt.ids.len()),
             captured: Vec::new(),
-            answer: Vec::new(),
-            readings: Vec::new(),
             cost: Cost::default(),
             queued: None,
         })
     }
 
-    /// BLAKE3 of all that its results depend on.
+    /// Hashes all that its results depend on.
     fn identity(&self, variant: &Variant) -> blake3::Hash {
         let mut hasher = blake3::Hasher::new();
         hasher.update(self.program.digest().as_bytes());
-        for look in self.looks.iter() {
-            hasher.update(look.key.as_bytes());
+        for image in self.images.iter() {
+            hasher.update(image.key.as_bytes());
         }
-        // The rows say what was scored; where the prompt ended they do not.
+        // The rows say what is scored, but not where the prompt ends.
         let goal = match &self.goal {
             Goal::Generate {
                 sampling,
@@ -216,31 +228,32 @@ impl Run {
         hasher.finalize()
     }
 
-    /// Tokens that it may write.
-    fn room(&self) -> usize {
+    /// Returns how many tokens it may generate.
+    fn max_new_tokens(&self) -> usize {
         match &self.goal {
             Goal::Generate { max_tokens, .. } => *max_tokens,
             Goal::Score(_) => 0,
         }
     }
 
-    /// Bytes of keys and values that it adds to what it shares.
+    /// Returns the bytes of keys and values that it adds to what it shares.
     pub(super) fn kv_bytes(&self, model: &Model) -> usize {
-        let layers = self.program.slots.len() - 1;
+        let layers = self.program.layers.len() - 1;
         let own = self.ids.len().saturating_sub(self.own.position as usize)
-            * layers.saturating_sub(self.own.slot);
-        // A lane has a copy of the prompt.
-        let copied = if self.writes_in_lanes(model) {
+            * layers.saturating_sub(self.own.depth);
+        // A decode slot has a copy of the prompt.
+        let copied = if self.decodes_in_slot(model) {
             self.ids.len()
         } else {
             0
         };
-        (own + (copied + self.room()) * layers) * kv_row_bytes(model)
+        (own + (copied + self.max_new_tokens()) * layers) * kv_row_bytes(model)
     }
 
-    /// Whether what it writes is kept beside that of others, so that one kernel reads all of it.
-    fn writes_in_lanes(&self, model: &Model) -> bool {
-        self.room() > 1
+    /// Returns whether its generated rows are kept beside those of other sequences, so that one
+    /// kernel reads all of them.
+    fn decodes_in_slot(&self, model: &Model) -> bool {
+        self.max_new_tokens() > 1
             && Backend::of(&model.device) == Backend::Candle
             && !self.plan.looks_into_attention()
     }
@@ -250,81 +263,106 @@ impl Run {
     pub(super) fn begin(
         &mut self,
         model: &Model,
-        meters: &Meters,
-        lanes: &DecodeSlots,
+        memory: &Memory,
+        slots: &DecodeSlots,
         with: Option<(&SequenceCache, u32)>,
     ) {
-        let (prompt, room) = (self.ids.len(), self.room());
-        let position = with.map_or(0, |(_, position)| position);
-        let cache = match with {
-            Some((cache, position)) => cache.share_prefix(0, position, prompt, room),
-            None => SequenceCache::new(prompt, room, &meters.kv, &meters.rows),
+        let (prompt, max_new) = (self.ids.len(), self.max_new_tokens());
+        let (cache, position) = match with {
+            Some((cache, position)) => (cache.share_prefix(0, position, prompt, max_new), position),
+            None => (
+                SequenceCache::new(prompt, max_new, &memory.kv, &memory.residuals),
+                0,
+            ),
         };
-        self.keep(model, cache, lanes);
-        self.own = Rectangle { slot: 0, position };
-        self.rows = self.rows_from(position);
+        self.own = Rectangle { depth: 0, position };
+        let rows = self.rows_from(position);
+        self.state = State::Waiting(Some(self.prefill(model, cache, slots, Vec::new(), rows)));
     }
 
-    fn keep(&mut self, model: &Model, mut cache: SequenceCache, lanes: &DecodeSlots) {
-        if self.writes_in_lanes(model) {
-            cache.use_slots(lanes);
+    /// Begins where `parent`, which has just read its rows, has brought it.
+    pub(super) fn begin_from(&mut self, model: &Model, slots: &DecodeSlots, parent: &Self) {
+        let State::Prefill(read) = &parent.state else {
+            return;
+        };
+        let Rectangle { depth, position } = self.own;
+        let (prompt, max_new) = (self.ids.len(), self.max_new_tokens());
+        let cache = read.cache.share_prefix(depth, position, prompt, max_new);
+        self.observed.inherit(
+            parent.observed.cells(),
+            Stack::LanguageModel,
+            depth,
+            position,
+        );
+        self.encoded.clone_from(&parent.encoded);
+        let checkpoints = read.cache.checkpoints(depth).to_vec();
+        let rows = if depth == 0 {
+            self.rows_from(position)
+        } else {
+            let rows = checkpoints.iter().flat_map(|checkpoint| {
+                let tokens = checkpoint.tokens.iter().copied();
+                tokens.zip(checkpoint.positions.iter().copied())
+            });
+            rows.filter(|(token, _)| *token >= position).collect()
+        };
+        self.state = State::Waiting(Some(self.prefill(model, cache, slots, checkpoints, rows)));
+    }
+
+    fn prefill(
+        &self,
+        model: &Model,
+        mut cache: SequenceCache,
+        slots: &DecodeSlots,
+        checkpoints: Vec<Arc<ResidualCheckpoint>>,
+        rows: Vec<(u32, u32)>,
+    ) -> Box<Prefill> {
+        if self.decodes_in_slot(model) {
+            cache.use_slots(slots);
         }
-        self.cache = Some(cache);
+        Box::new(Prefill {
+            cache,
+            checkpoints,
+            rows,
+            done: 0,
+            readings: Vec::new(),
+        })
     }
 
-    /// Tokens and positions of its input from a token on.
+    /// Starts to read, with checkpoints for the sequences that start from it at `above`.
+    pub(super) fn start(&mut self, above: &[Rectangle]) {
+        if let State::Waiting(prefill) = &mut self.state
+            && let Some(mut prefill) = prefill.take()
+        {
+            for own in above {
+                prefill.cache.request_checkpoint(own.depth, own.position);
+            }
+            self.state = State::Prefill(prefill);
+        }
+    }
+
+    /// Returns token and position of its input from a token on.
     fn rows_from(&self, position: u32) -> Vec<(u32, u32)> {
         (position..)
             .zip(self.positions[position as usize..].iter().copied())
             .collect()
     }
 
-    /// Begins where `parent` has brought it.
-    pub(super) fn begin_from(&mut self, model: &Model, lanes: &DecodeSlots, parent: &Self) {
-        let Some(cache) = &parent.cache else { return };
-        let Rectangle { slot, position } = self.own;
-        self.keep(
-            model,
-            cache.share_prefix(slot, position, self.ids.len(), self.room()),
-            lanes,
-        );
-        self.observed.inherit(
-            parent.observed.cells(),
-            Stack::LanguageModel,
-            slot,
-            position,
-        );
-        if slot == 0 {
-            self.rows = self.rows_from(position);
-            return;
+    /// Returns the input of rows `range` of a prefill: `(n, D)`.
+    pub(super) fn input(
+        &self,
+        model: &Model,
+        prefill: &Prefill,
+        range: Range<usize>,
+    ) -> Result<Tensor, Error> {
+        if self.own.depth == 0 {
+            let (first, last) = (prefill.rows[range.start].0, prefill.rows[range.end - 1].0);
+            let tokens = first as usize..last as usize + 1;
+            return embed(model, &self.ids, tokens, &self.encoded);
         }
-        self.from = cache.checkpoints(slot).to_vec();
-        for checkpoint in &self.from {
-            let rows = checkpoint
-                .tokens
-                .iter()
-                .copied()
-                .zip(checkpoint.positions.iter().copied());
-            self.rows
-                .extend(rows.filter(|(token, _)| *token >= position));
-        }
-    }
-
-    /// The input of its rows `range`: `(n, D)`.
-    pub(super) fn input(&self, model: &Model, range: Range<usize>) -> Result<Tensor, Error> {
-        if self.own.slot == 0 {
-            let (first, last) = (self.rows[range.start].0, self.rows[range.end - 1].0);
-            return embed(
-                model,
-                &self.ids,
-                first as usize..last as usize + 1,
-                &self.visuals,
-            );
-        }
-        // Of each checkpoint the part that falls in the range.
+        // Rows are counted over all checkpoints, from the first token of its own rectangle on.
         let mut parts = Vec::new();
         let mut place = 0;
-        for checkpoint in &self.from {
+        for checkpoint in &prefill.checkpoints {
             let first = checkpoint
                 .tokens
                 .partition_point(|&t| t < self.own.position);
@@ -342,31 +380,98 @@ impl Run {
         Ok(Tensor::cat(&parts, 0)?)
     }
 
-    /// Whether of its next token no more is asked than which it is, and how likely.
+    /// Returns whether no more is asked of its next token than its number and likelihood.
     pub(super) fn wants_likeliest(&self) -> bool {
-        let plain = |sampling: &Sampling, top: usize| sampling.is_plain() && top == 0;
-        // Of the first token the logits are digested.
-        self.stage == Stage::Decode
-            && matches!(&self.goal, Goal::Generate { sampling, top_logprobs, .. } if plain(sampling, *top_logprobs))
+        match (&self.state, &self.goal) {
+            // The logits of the first token are digested, so that it needs all of them.
+            (
+                State::Decode(_),
+                Goal::Generate {
+                    sampling,
+                    top_logprobs,
+                    ..
+                },
+            ) => sampling.is_plain() && *top_logprobs == 0,
+            _ => false,
+        }
     }
 
-    /// Whether all that it reads has been read.
-    pub(super) fn is_read(&self) -> bool {
-        self.read == self.rows.len()
+    /// Returns whether it waits for its turn or its parent.
+    pub(super) fn is_waiting(&self) -> bool {
+        matches!(self.state, State::Waiting(_))
     }
 
-    /// Whether others may start from it.
+    /// Returns whether it holds memory and takes part in steps.
+    pub(super) fn is_running(&self) -> bool {
+        matches!(self.state, State::Prefill(_) | State::Decode(_))
+    }
+
+    /// Returns whether it generates.
+    pub(super) fn is_decoding(&self) -> bool {
+        matches!(self.state, State::Decode(_))
+    }
+
+    /// Returns whether others may start from it.
     pub(super) fn is_prefilled(&self) -> bool {
-        matches!(self.stage, Stage::Decode | Stage::Done) && self.is_read()
+        matches!(self.state, State::Decode(_) | State::Done { .. })
     }
 
-    /// The rows of `tokens`, which are left of its rows, whose logits are asked for: the last one
-    /// that is left of the prompt, and those of a continuation but for its last.
-    pub(super) fn wanted(&self, tokens: &[u32]) -> Vec<usize> {
+    /// Returns the tokens that it has generated.
+    pub(super) fn answer(&self) -> &[u32] {
+        match &self.state {
+            State::Decode(decode) => &decode.answer,
+            _ => &[],
+        }
+    }
+
+    /// Returns how many tokens it has generated.
+    pub(super) fn generated(&self) -> usize {
+        match self.state {
+            State::Done { generated } => generated,
+            _ => self.answer().len(),
+        }
+    }
+
+    /// Returns the cache, while it runs.
+    pub(super) fn cache_mut(&mut self) -> Option<&mut SequenceCache> {
+        match &mut self.state {
+            State::Prefill(prefill) => Some(&mut prefill.cache),
+            State::Decode(decode) => Some(&mut decode.cache),
+            State::Waiting(_) | State::Done { .. } => None,
+        }
+    }
+
+    /// Goes on with a token, to decoding where it was the first one.
+    pub(super) fn push(&mut self, id: u32) {
+        match std::mem::replace(&mut self.state, State::Waiting(None)) {
+            State::Decode(mut decode) => {
+                decode.answer.push(id);
+                self.state = State::Decode(decode);
+            }
+            State::Prefill(prefill) => {
+                let mut cache = prefill.cache;
+                cache.drop_checkpoints();
+                let answer = vec![id];
+                self.state = State::Decode(Decode { cache, answer });
+            }
+            state => self.state = state,
+        }
+    }
+
+    /// Ends with `more` tokens beside those that are known; lets go of the cache.
+    pub(super) fn end(&mut self, more: usize) {
+        self.state = State::Done {
+            generated: self.generated() + more,
+        };
+    }
+
+    /// Returns which of the surviving rows of `tokens` need logits: the last prompt row and, when
+    /// scoring, every continuation row except the last.
+    pub(super) fn rows_with_logits(&self, tokens: &[u32]) -> Vec<usize> {
         let prompt = tokens.partition_point(|&t| (t as usize) < self.prompt);
-        // A chunk may end before the prompt does; rows that leave do so from runs that are read as
-        // a whole.
-        let holds_end = |&i: &usize| self.program.whole || tokens[i] as usize + 1 == self.prompt;
+        // A chunk may end before the prompt does. Pruned prompts are never cut into chunks.
+        let holds_end =
+            |&i: &usize| self.program.unchunkable || tokens[i] as usize + 1 == self.prompt;
         let last = prompt.checked_sub(1).filter(holds_end);
         let until = match &self.goal {
             Goal::Generate { .. } => self.prompt,
@@ -377,33 +482,26 @@ impl Run {
             .collect()
     }
 
-    /// The token and position of what it wrote last.
-    pub(super) fn last_written(&self, model: &Model) -> (u32, u32) {
-        let read = self.answer.len() as u32 - 1;
+    /// Returns the token number and position of the token that it generated last.
+    pub(super) fn last_generated(&self, model: &Model) -> (u32, u32) {
+        let read = self.answer().len() as u32 - 1;
+        let position = self.next_position + read;
         (
             self.prompt as u32 + read,
-            model.decoder.rotary(self.next + read, self.next + read + 1),
+            model.decoder.rotary(position, position + 1),
         )
     }
 
-    /// Lets go of what only the prefill needed.
-    pub(super) fn finish_prefill(&mut self) {
-        self.from.clear();
-        if let Some(cache) = &mut self.cache {
-            cache.drop_checkpoints();
-        }
-    }
-
-    /// Since when it has waited.
+    /// Records how long it has waited, at its first start.
     pub(super) fn mark_started(&mut self, admitted: Instant) {
         self.queued.get_or_insert_with(|| admitted.elapsed());
     }
 }
 
-/// What a variant asks of its runs, and the tokens that each reads after the prompt.
-fn goals(work: &Work) -> Vec<(Goal, &[u32])> {
-    match work {
-        Work::Generate {
+/// Returns the goals of a task's sequences, with the tokens that each reads after the prompt.
+fn goals(task: &Task) -> Vec<(Goal, &[u32])> {
+    match task {
+        Task::Generate {
             sampling,
             max_tokens,
             top_logprobs,
@@ -415,78 +513,80 @@ fn goals(work: &Work) -> Vec<(Goal, &[u32])> {
             };
             vec![(goal, &[][..])]
         }
-        Work::Score(continuations) => continuations
+        Task::Score(continuations) => continuations
             .iter()
             .map(|c| (Goal::Score(c.clone()), c.as_slice()))
             .collect(),
     }
 }
 
-/// What stands in each row.
+/// Describes the content of each row, visual tokens by the digest of their picture.
 fn rows(
     model: &Model,
     ids: &[u32],
     positions: &[u32],
-    looks: &[Look],
-    images: &[ImageTokens],
+    images: &[EncoderInput],
+    tokens: &[ImageTokens],
 ) -> Vec<Row> {
-    let mut visual = looks.iter().zip(images).flat_map(|(look, image)| {
-        let key = u128::from_le_bytes(look.key.as_bytes()[..16].try_into().unwrap_or_default());
-        (0..image.len() as u128).map(move |i| key.wrapping_add(i) | 1 << 127)
+    let mut visual = images.iter().zip(tokens).flat_map(|(image, tokens)| {
+        let key = u128::from_le_bytes(image.key.as_bytes()[..16].try_into().unwrap_or_default());
+        // The top bit tells them from numbers of the vocabulary.
+        (0..tokens.len() as u128).map(move |i| key.wrapping_add(i) | 1 << 127)
     });
-    let content = |&id: &u32| {
-        if id == model.image_token {
+    let mut rows = Vec::with_capacity(ids.len());
+    for (&id, &position) in ids.iter().zip(positions) {
+        let visual = if id == model.image_token {
             visual.next()
         } else {
             None
-        }
-        .unwrap_or(id.into())
-    };
-    ids.iter()
-        .map(content)
-        .zip(positions)
-        .map(|(content, &position)| Row { content, position })
-        .collect()
+        };
+        rows.push(Row {
+            content: visual.unwrap_or(id.into()),
+            position,
+        });
+    }
+    rows
 }
 
-/// Bytes of the keys and values of one row at one layer.
+/// Returns the bytes of the keys and values of one row at one layer.
 pub(super) fn kv_row_bytes(model: &Model) -> usize {
     let config = model.decoder.config();
     2 * config.kv_heads() * config.head_width() * model.dtype.size_in_bytes()
 }
 
-/// Token embeddings of `ids[range]`, visual tokens at image tokens: `(n, D)`.
+/// Embeds `ids[range]`, with visual tokens at image tokens: `(n, D)`.
 fn embed(
     model: &Model,
     ids: &[u32],
     range: Range<usize>,
-    visuals: &[Arc<Visual>],
+    images: &[Arc<EncodedImage>],
 ) -> Result<Tensor, Error> {
     let words = model.decoder.embed(&ids[range.clone()])?; // (n, D)
     let is_image = |id: &u32| *id == model.image_token;
     let before = ids[..range.start].iter().filter(|id| is_image(id)).count();
     let mut total = 0;
     let mut all = vec![words.clone()];
-    for visual in visuals {
-        let count = visual.tokens.dim(0)?;
+    for image in images {
+        let count = image.tokens.dim(0)?;
         total += count;
         if count > 0 {
-            all.push(visual.tokens.clone());
+            all.push(image.tokens.clone());
         }
     }
     if total == 0 || !ids[range.clone()].iter().any(is_image) {
         return Ok(words);
     }
-    // An image token beyond the pictures, which the model wrote itself, stands for none.
     let mut next = before;
-    let row = |(i, id): (usize, &u32)| {
-        if !is_image(id) || next >= total {
-            return i as u32;
+    let mut index = Vec::with_capacity(range.len());
+    for (i, id) in ids[range.clone()].iter().enumerate() {
+        // An image token beyond the pictures was generated, and stands for none.
+        if is_image(id) && next < total {
+            index.push((range.len() + next) as u32);
+            next += 1;
+        } else {
+            index.push(i as u32);
         }
-        next += 1;
-        (range.len() + next - 1) as u32
-    };
-    let index: Vec<u32> = ids[range.clone()].iter().enumerate().map(row).collect();
+    }
     let index = Tensor::from_vec(index, range.len(), words.device())?;
     Ok(Tensor::cat(&all, 0)?.index_select(&index, 0)?)
 }

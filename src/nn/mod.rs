@@ -21,6 +21,7 @@ mod candle;
 )]
 mod cpu;
 mod cpu_attention;
+pub mod digest;
 mod hook;
 mod kv_cache;
 mod layout;

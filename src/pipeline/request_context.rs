@@ -7,7 +7,7 @@ use std::time::Instant;
 use jiff::civil::DateTime;
 
 use super::InFlightGuard;
-use crate::engine::Client;
+use crate::engine::ClientId;
 use crate::intervention;
 
 /// Accompanies a request from the server's first layer to its last event.
@@ -19,7 +19,7 @@ pub struct RequestContext {
     /// Names the request in errors, logs and the first message of a stream.
     pub id: String,
     /// Who asks. The engine shares its time fairly between clients.
-    pub client: Client,
+    pub client: ClientId,
     /// When the client stops waiting.
     pub deadline: Option<Instant>,
     /// Takes what only the handler knows and the metrics layer records.
@@ -35,7 +35,7 @@ impl Default for RequestContext {
     fn default() -> Self {
         Self {
             id: format!("{:016x}", intervention::fresh_seed()),
-            client: Client::default(),
+            client: ClientId::default(),
             deadline: None,
             metrics: RequestMetrics::default(),
             in_flight: None,

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use candle_core::{DType, Device};
 use scotoma::api::interventions_from_json;
 use scotoma::engine::parity::{GoldenSet, Prepared};
-use scotoma::engine::{Client, Job, Pixels, Variant, Work};
+use scotoma::engine::{ClientId, Pixels, Request, Task, Variant};
 use scotoma::model::{Model, Source};
 use scotoma::server::{Config, Server};
 use scotoma_client::{GenerateRequest, Intervention, prompt, v1};
@@ -21,17 +21,17 @@ use scotoma_client::{GenerateRequest, Intervention, prompt, v1};
 pub const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/goldens");
 
 /// What the engine runs for a prepared case.
-pub fn job(case: Prepared, model: &Arc<Model>, work: Work) -> Job {
-    Job {
+pub fn job(case: Prepared, model: &Arc<Model>, task: Task) -> Request {
+    Request {
         model: model.clone(),
-        client: Client::default(),
-        variants: vec![variant(case, work)],
+        client: ClientId::default(),
+        variants: vec![variant(case, task)],
         deadline: None,
     }
 }
 
 /// A prepared case as a variant of a job.
-pub fn variant(case: Prepared, work: Work) -> Variant {
+pub fn variant(case: Prepared, task: Task) -> Variant {
     Variant {
         plan: case.plan,
         observed: case.observed,
@@ -42,7 +42,7 @@ pub fn variant(case: Prepared, work: Work) -> Variant {
             .collect(),
         images: case.images,
         prompt: case.prompt,
-        work,
+        task,
     }
 }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::common::{Running, goldens, job, model};
-use scotoma::engine::{Engine, Event, Limits, Sampling, Work};
+use scotoma::engine::{Engine, Event, Limits, Sampling, Task};
 use scotoma::model::{Cutoffs, GenerationConfig, Source};
 use scotoma::server::{Config, ModelSpec, Server};
 use scotoma_client::{GenerateRequest, Sampling as Asked, VerifyRequest, prompt};
@@ -50,7 +50,7 @@ fn greedy_answers_are_those_of_transformers() {
         let model = Arc::new(model);
         let prepared = goldens.prepare(&model, case).unwrap();
         assert_eq!(prepared.prompt.ids, ids(&vectors["prompt"]));
-        let work = Work::Generate {
+        let work = Task::Generate {
             sampling: Sampling::greedy_as(&model),
             max_tokens,
             top_logprobs: 0,

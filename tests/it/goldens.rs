@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crate::common::{goldens, job, model};
 use candle_core::{DType, Device};
 use scotoma::engine::parity::{GoldenSet, Prepared, TOLERANCE, kind};
-use scotoma::engine::{Engine, Event, Limits, Sampling, Work};
+use scotoma::engine::{Engine, Event, Limits, Sampling, Task};
 use scotoma::model::{Message, MessagePart, Model, Role, Source};
 use scotoma::nn::{HOOK_TABLE, Point, Site, Stack};
 
@@ -32,7 +32,7 @@ const SETS: [&str; 11] = [
 type Table = BTreeMap<String, (f64, usize, String)>;
 
 fn greedy(engine: &Engine, model: &Arc<Model>, case: Prepared, max_tokens: usize) -> Vec<u32> {
-    let work = Work::Generate {
+    let work = Task::Generate {
         sampling: Sampling::greedy(),
         max_tokens,
         top_logprobs: 0,

@@ -6,7 +6,7 @@ use crate::common::{goldens, job, model};
 use candle_core::{DType, Device, Tensor};
 use scotoma::api::interventions_from_json;
 use scotoma::engine::parity::{Prepared, Resident};
-use scotoma::engine::{Engine, Event, Events, Limits, Sampling, Work};
+use scotoma::engine::{Engine, Event, Events, Limits, Sampling, Task};
 use scotoma::intervention::{
     Amount, Applied, Choice, Draws, DropLayers, Effect, Fill, Intervention, Observed,
     OccludePatches, Order, Patch, PatchSource, PermuteTokens, Plan, SaliencySource, Salient, Scope,
@@ -51,7 +51,7 @@ impl Bench {
     }
 
     fn submit(&self, list: &[Intervention], sampling: Sampling, max_tokens: usize) -> Events {
-        let work = Work::Generate {
+        let work = Task::Generate {
             sampling,
             max_tokens,
             top_logprobs: 20,
@@ -309,7 +309,7 @@ fn no_visual_token_at_all_is_a_prompt_of_words() {
         assert!(!prepared.prompt.ids.contains(&bench.model.image_token));
         prepared.pixels.clear();
         prepared.images.clear();
-        let work = Work::Generate {
+        let work = Task::Generate {
             sampling: Sampling::greedy(),
             max_tokens: 12,
             top_logprobs: 20,

@@ -29,6 +29,7 @@ mod pictures;
 mod processors;
 mod reference;
 mod results;
+mod scheduling;
 mod sizes;
 mod surfaces;
 mod sweeps;

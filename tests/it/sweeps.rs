@@ -7,8 +7,9 @@ use std::sync::Arc;
 use crate::common::{Running, goldens, model, picture, variant};
 use scotoma::api::interventions_from_json;
 use scotoma::engine::parity::{GoldenSet, Resident};
-use scotoma::engine::reuse::planner::{Program, Row, checkpoint_rows, schedule};
-use scotoma::engine::{Client, Engine, Event, Job, Limits, Sampling, Variant, Work};
+use scotoma::engine::reuse::planner::{checkpoint_rows, schedule};
+use scotoma::engine::reuse::program::{Program, Row};
+use scotoma::engine::{ClientId, Engine, Event, Limits, Request, Sampling, Task, Variant};
 use scotoma::intervention::Draws;
 use scotoma::model::Model;
 use scotoma::nn::Stack;
@@ -38,7 +39,7 @@ impl Bench {
     }
 
     /// The variant of these interventions, or `None` where they do not fit the model.
-    fn variant(&self, list: &Value, work: Work) -> Option<Variant> {
+    fn variant(&self, list: &Value, work: Task) -> Option<Variant> {
         let list = interventions_from_json(list).ok()?;
         let case = &self.goldens.cases[0];
         let prepared = self
@@ -58,9 +59,9 @@ impl Bench {
 fn run(engine: &Engine, model: &Arc<Model>, variants: Vec<Variant>) -> (Vec<Told>, u64) {
     let mut told = vec![Told::new(); variants.len()];
     let mut rows = vec![0; variants.len()];
-    let job = Job {
+    let job = Request {
         model: model.clone(),
-        client: Client::default(),
+        client: ClientId::default(),
         variants,
         deadline: None,
     };
@@ -159,9 +160,9 @@ impl Dice {
         Value::Array((0..count).map(|_| self.intervention()).collect())
     }
 
-    fn work(&mut self) -> Work {
+    fn work(&mut self) -> Task {
         match self.of(3) {
-            0 => Work::Score(vec![vec![30, 31, 32], vec![33], vec![30, 34]]),
+            0 => Task::Score(vec![vec![30, 31, 32], vec![33], vec![30, 34]]),
             kind => {
                 let temperature = if kind == 1 { 0.0 } else { 1.5 };
                 let draws = Draws::new(7, "", 0, 0);
@@ -170,7 +171,7 @@ impl Dice {
                     draws,
                     ..Sampling::greedy()
                 };
-                Work::Generate {
+                Task::Generate {
                     sampling,
                     max_tokens: 4,
                     top_logprobs: 0,
@@ -204,12 +205,12 @@ fn reused_is_recomputed() {
         for sweep in 0..40 {
             let work = dice.work();
             let again = || match &work {
-                Work::Score(all) => Work::Score(all.clone()),
-                Work::Generate {
+                Task::Score(all) => Task::Score(all.clone()),
+                Task::Generate {
                     sampling,
                     max_tokens,
                     top_logprobs,
-                } => Work::Generate {
+                } => Task::Generate {
                     sampling: sampling.clone(),
                     max_tokens: *max_tokens,
                     top_logprobs: *top_logprobs,
@@ -292,7 +293,7 @@ fn every_cell_is_computed_once() {
     for _ in 0..300 {
         let mut programs = Vec::new();
         for _ in 0..=dice.of(12) {
-            let work = Work::Score(Vec::new());
+            let work = Task::Score(Vec::new());
             let Some(variant) = bench.variant(&dice.list(), work) else {
                 continue;
             };
@@ -321,12 +322,12 @@ fn every_cell_is_computed_once() {
         let starts = schedule(&programs, |i| i.checked_sub(1), most);
         assert!(checkpoint_rows(&programs, &starts) <= most);
         for (i, program) in programs.iter().enumerate() {
-            for slot in 0..program.slots.len() {
+            for depth in 0..program.layers.len() {
                 for token in 0..program.rows.len() as u32 {
                     let (mut owner, mut seen) = (i, 0);
                     loop {
                         let own = starts[owner].own;
-                        if slot >= own.slot && token >= own.position {
+                        if depth >= own.depth && token >= own.position {
                             seen += 1;
                             break;
                         }
@@ -340,16 +341,20 @@ fn every_cell_is_computed_once() {
                         there.rows[..=token as usize],
                         program.rows[..=token as usize]
                     );
-                    let path =
-                        |p: &Program| p.slots[..=slot].iter().map(|s| s.layer).collect::<Vec<_>>();
+                    let path = |p: &Program| {
+                        p.layers[..=depth]
+                            .iter()
+                            .map(|s| s.layer)
+                            .collect::<Vec<_>>()
+                    };
                     assert_eq!(path(there), path(program));
                 }
             }
             // Who starts above the bottom finds there the rows that it needs.
             let start = starts[i];
-            if let Some(parent) = start.parent.filter(|_| start.own.slot > 0) {
+            if let Some(parent) = start.parent.filter(|_| start.own.depth > 0) {
                 assert!(
-                    starts[parent].own.slot <= start.own.slot
+                    starts[parent].own.depth <= start.own.depth
                         && starts[parent].own.position <= start.own.position
                 );
             }
@@ -372,12 +377,12 @@ fn the_last_row_that_is_left_predicts() {
                 .prepare_under(&bench.model, &case, &list, &Resident::default())
                 .unwrap()
         };
-        let work = || Work::Generate {
+        let work = || Task::Generate {
             sampling: Sampling::greedy(),
             max_tokens: 2,
             top_logprobs: 0,
         };
-        let score = || Work::Score(vec![vec![30, 31], vec![32]]);
+        let score = || Task::Score(vec![vec![30, 31], vec![32]]);
         let prune = |keep: usize| json!({"pruneTokens": {"layer": 0, "keepCount": keep, "randomSeed": "4"}});
         let last = json!({"scale": {"target": {"point": "language_model.ln_final.hook_normalized"}, "factor": 1.5}});
         let lists = [
@@ -436,7 +441,7 @@ fn the_last_row_that_is_left_predicts() {
 fn dropping_each_layer_computes_the_triangle() {
     let bench = Bench::new("shapes");
     let config = bench.model.decoder.config();
-    let (layers, work) = (config.num_hidden_layers, || Work::Score(vec![vec![30]]));
+    let (layers, work) = (config.num_hidden_layers, || Task::Score(vec![vec![30]]));
     let drop = |l: usize| {
         bench
             .variant(&json!([{"dropLayers": {"layers": [l]}}]), work())

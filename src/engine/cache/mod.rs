@@ -1,3 +1,3 @@
-//! What is kept of earlier work: prompts that were read.
+//! Caches of earlier work, each bounded.
 
 pub(super) mod prefix;

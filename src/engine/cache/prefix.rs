@@ -1,19 +1,21 @@
-//! Prompts that were read lately: their keys and values serve every later prompt that begins alike.
+//! The prefix cache: prompts that were read lately. Their keys and values serve every later prompt
+//! that begins alike.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
 
-use crate::engine::encoder::Visual;
-use crate::engine::reuse::planner::Program;
-use crate::engine::sequence::Run;
+use crate::engine::encoder::EncodedImage;
+use crate::engine::reuse::program::Program;
+use crate::engine::sequence::{Sequence, State};
 use crate::intervention::Cell;
 use crate::model::Model;
 use crate::nn::SequenceCache;
 
-/// How many prompts are remembered at most, however small they are.
-const MOST: usize = 256;
-/// Shorter beginnings are not worth looking after.
-const WORTH: u32 = 8;
+/// Number of prompts that are remembered at most, however small they are: every lookup compares
+/// with all of them.
+const MAX_ENTRIES: usize = 256;
+/// Number of tokens that a shared beginning must have; shorter ones cost more than they save.
+const MIN_MATCH: u32 = 8;
 
 /// A prompt that was read.
 pub(in crate::engine) struct Prefix {
@@ -23,70 +25,79 @@ pub(in crate::engine) struct Prefix {
     digest: blake3::Hash,
     pub(in crate::engine) cache: SequenceCache,
     pub(in crate::engine) cells: Vec<Cell>,
-    pub(in crate::engine) visuals: Vec<Arc<Visual>>,
+    pub(in crate::engine) images: Vec<Arc<EncodedImage>>,
 }
 
-/// The prompts, the one used longest ago in front.
+/// The prompts, the least recently used in front.
 #[derive(Default)]
-pub(in crate::engine) struct Prefixes {
-    all: VecDeque<Prefix>,
+pub(in crate::engine) struct PrefixCache {
+    entries: VecDeque<Prefix>,
 }
 
-impl Prefixes {
-    /// The prompt that shares the longest beginning with `run`, and how many tokens of it; at most
-    /// `most`.
+impl PrefixCache {
+    /// Returns the prompt that shares the longest beginning with `program`, and the number of its
+    /// tokens, at most `most`.
     pub(in crate::engine) fn find(
         &mut self,
         tenant: &str,
         model: &Arc<Model>,
-        run: &Run,
+        program: &Program,
         most: u32,
     ) -> Option<(&Prefix, u32)> {
-        let mut best = (0, WORTH - 1);
-        for (i, prefix) in self.all.iter().enumerate() {
-            if &*prefix.tenant == tenant && std::ptr::eq(prefix.model.as_ptr(), Arc::as_ptr(model))
-            {
-                let shared = run.program.prefix(&prefix.program).min(most);
-                if shared > best.1 {
-                    best = (i + 1, shared);
-                }
+        let mut best: Option<(usize, u32)> = None;
+        for (i, prefix) in self.entries.iter().enumerate() {
+            let is_same_model = std::ptr::eq(prefix.model.as_ptr(), Arc::as_ptr(model));
+            if &*prefix.tenant != tenant || !is_same_model {
+                continue;
+            }
+            let shared = program.prefix(&prefix.program).min(most);
+            if shared >= MIN_MATCH && best.is_none_or(|(_, longest)| shared > longest) {
+                best = Some((i, shared));
             }
         }
-        let found = self.all.remove(best.0.checked_sub(1)?)?;
-        self.all.push_back(found);
-        self.all.back().map(|prefix| (prefix, best.1))
+        let (i, shared) = best?;
+        let found = self.entries.remove(i)?;
+        self.entries.push_back(found);
+        self.entries.back().map(|prefix| (prefix, shared))
     }
 
-    /// Remembers the prompt of `run`, all of which has been read.
-    pub(in crate::engine) fn remember(&mut self, tenant: &Arc<str>, model: &Arc<Model>, run: &Run) {
-        let Some(cache) = &run.cache else { return };
-        let program = run.program.clone();
+    /// Remembers the prompt of `sequence`, all of which has just been read.
+    pub(in crate::engine) fn insert(
+        &mut self,
+        tenant: &Arc<str>,
+        model: &Arc<Model>,
+        sequence: &Sequence,
+    ) {
+        let State::Prefill(prefill) = &sequence.state else {
+            return;
+        };
+        let program = sequence.program.clone();
         let digest = program.digest();
-        let same = |p: &Prefix| p.digest == digest && p.tenant == *tenant;
-        if program.alone || self.all.iter().any(same) {
+        let is_same = |p: &Prefix| p.digest == digest && p.tenant == *tenant;
+        if program.no_reuse || self.entries.iter().any(is_same) {
             return;
         }
-        self.all.push_back(Prefix {
+        self.entries.push_back(Prefix {
             tenant: tenant.clone(),
             model: Arc::downgrade(model),
             program,
             digest,
-            cache: cache.share_prefix(0, u32::MAX, 0, 0),
-            cells: run.observed.cells().to_vec(),
-            visuals: run.visuals.clone(),
+            cache: prefill.cache.share_prefix(0, u32::MAX, 0, 0),
+            cells: sequence.observed.cells().to_vec(),
+            images: sequence.encoded.clone(),
         });
-        if self.all.len() > MOST {
-            self.all.pop_front();
+        if self.entries.len() > MAX_ENTRIES {
+            self.entries.pop_front();
         }
     }
 
-    /// Forgets the one used longest ago; false where there is none.
-    pub(in crate::engine) fn forget_one(&mut self) -> bool {
-        self.all.pop_front().is_some()
+    /// Evicts the least recently used prompt; returns false where there is none.
+    pub(in crate::engine) fn evict_lru(&mut self) -> bool {
+        self.entries.pop_front().is_some()
     }
 
-    /// Forgets those of models that have gone.
-    pub(in crate::engine) fn sweep(&mut self) {
-        self.all.retain(|p| p.model.strong_count() > 0);
+    /// Removes the prompts of models that have gone.
+    pub(in crate::engine) fn remove_stale(&mut self) {
+        self.entries.retain(|p| p.model.strong_count() > 0);
     }
 }

@@ -15,7 +15,7 @@ use tonic::transport::server::{TcpConnectInfo, TlsConnectInfo};
 
 use super::context;
 use crate::api::Error;
-use crate::engine::Client;
+use crate::engine::ClientId;
 use crate::server::ApiKeys;
 use crate::telemetry::names;
 
@@ -63,11 +63,11 @@ fn key_name(keys: &ApiKeys, headers: &HeaderMap) -> Result<Option<Arc<str>>, Err
 
 /// Returns who asks. A key stands for its owner: all its connections share, and nobody else sees
 /// its pictures. Without keys it is the tenant that the metadata names, and the connection.
-fn client(key: Option<Arc<str>>, headers: &HeaderMap, extensions: &Extensions) -> Client {
+fn client(key: Option<Arc<str>>, headers: &HeaderMap, extensions: &Extensions) -> ClientId {
     let mut hasher = DefaultHasher::new();
     if let Some(name) = key {
         name.hash(&mut hasher);
-        return Client {
+        return ClientId {
             tenant: name,
             connection: hasher.finish(),
         };
@@ -78,7 +78,7 @@ fn client(key: Option<Arc<str>>, headers: &HeaderMap, extensions: &Extensions) -
         .and_then(|v| v.to_str().ok())
         .unwrap_or_default();
     let tenant: String = tenant.chars().take(MAX_TENANT_CHARS).collect();
-    Client {
+    ClientId {
         tenant: tenant.into(),
         connection: hasher.finish(),
     }

@@ -1,8 +1,7 @@
-//! Parity with Hugging Face transformers: a golden set, as tests/goldens/capture.py writes it, run
-//! against a resident model.
+//! A golden set, as tests/goldens/capture.py writes it.
 //!
-//! A golden set is cases.json, the pictures it names, and for each case a safetensors file with the
-//! value that the reference found at hook points, the token ids of its input and its greedy answer.
+//! It is cases.json, the pictures it names, and for each case a safetensors file with the values
+//! that the reference found at hook points, the token ids of its input and its greedy answer.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -10,7 +9,7 @@ use std::sync::Arc;
 use candle_core::{DType, Device, Tensor};
 use serde::Deserialize;
 
-use super::sampler::likeliest;
+use crate::engine::sampler::likeliest;
 use crate::intervention::{
     self, Applied, Context, Error as InterventionError, Intervention, Looks, Observed, Plan,
     compile,
@@ -54,7 +53,7 @@ pub struct GoldenSet {
     pictures: Source,
     /// A question put through the reference's chat template with one picture.
     pub chat: String,
-    /// What to compare.
+    /// The inputs to compare.
     pub cases: Vec<Case>,
 }
 
@@ -84,7 +83,7 @@ struct Listed {
     cases: Vec<Case>,
 }
 
-/// What interventions may ask of a server beside the model.
+/// Inputs of interventions that a server has beside the model.
 #[derive(Debug, Default, Clone)]
 pub struct Resident {
     /// Attention of saliency models.
@@ -100,38 +99,14 @@ pub struct Resident {
 pub struct Prepared {
     /// Its interventions.
     pub plan: Arc<Plan>,
-    /// Their account so far.
+    /// Their effects so far.
     pub observed: Observed,
     /// The views of each picture, image interventions applied, `(V, 3, S, S)`.
     pub pixels: Vec<Tensor>,
     /// The visual tokens of each picture before any selection.
     pub images: Vec<ImageTokens>,
-    /// What the language model reads.
+    /// The input of the language model.
     pub prompt: Prompt,
-}
-
-/// What comparing one case found.
-#[derive(Debug, Clone)]
-pub struct Comparison {
-    /// Relative error and number of values, by hook point.
-    pub points: BTreeMap<String, (f64, usize)>,
-    /// The greedy answer of the model.
-    pub answer: Vec<u32>,
-    /// The greedy answer of the reference.
-    pub expected: Vec<u32>,
-}
-
-impl Comparison {
-    /// The largest relative error and where it is.
-    pub fn worst(&self) -> (f64, &str) {
-        let mut worst = (0.0, "");
-        for (name, &(error, _)) in &self.points {
-            if error >= worst.0 {
-                worst = (error, name);
-            }
-        }
-        worst
-    }
 }
 
 impl GoldenSet {
@@ -149,7 +124,7 @@ impl GoldenSet {
         })
     }
 
-    /// The set in the folder `goldens` beside a model's files; `None` where there is none.
+    /// Opens the set in the folder `goldens` beside a model's files; `None` where there is none.
     pub fn of(model: &Model, reader: Reader) -> Result<Option<Self>, Error> {
         let source = model.source.within("goldens");
         if source.read("cases.json")?.is_none() {
@@ -159,7 +134,7 @@ impl GoldenSet {
         Self::open(source, pictures, reader).map(Some)
     }
 
-    /// The versions that made the set, as its provenance.json has them; empty where it has none.
+    /// Returns the versions that made the set, as its provenance.json has them; empty without one.
     pub fn reference(&self) -> Result<String, Error> {
         let provenance: Option<serde_json::Value> = self.source.json("provenance.json")?;
         Ok(provenance
@@ -167,7 +142,7 @@ impl GoldenSet {
             .unwrap_or_default())
     }
 
-    /// The pictures of a case as the model sees them.
+    /// Prepares the pictures of a case as the model sees them.
     pub fn pictures(&self, model: &Model, case: &Case) -> Result<Vec<Picture>, Error> {
         let load = |name: &String| {
             let bytes = self.pictures.require(&format!("{name}.png"))?;
@@ -179,7 +154,7 @@ impl GoldenSet {
         case.images.iter().map(load).collect()
     }
 
-    /// The interventions of a case.
+    /// Reads the interventions of a case.
     pub fn interventions(&self, case: &Case) -> Result<Vec<Intervention>, Error> {
         if case.interventions.is_null() {
             return Ok(Vec::new());
@@ -197,7 +172,7 @@ impl GoldenSet {
         )
     }
 
-    /// The same under other interventions, with what the server would have at hand for them.
+    /// Compiles it under other interventions, with the inputs that a server would have for them.
     pub fn prepare_under(
         &self,
         model: &Model,
@@ -268,70 +243,21 @@ impl GoldenSet {
         })
     }
 
-    /// Runs a case and compares it with what the reference found.
-    pub fn compare(&self, model: &Model, case: &Case) -> Result<Comparison, Error> {
-        let set = |message: String| Error::Set(format!("{}: {message}", case.name));
-        let golden = self.values(case)?;
-        let integers = |name: &str| -> Result<Vec<u32>, Error> {
-            let tensor = golden
-                .get(name)
-                .ok_or_else(|| set(format!("{name} is missing")))?;
-            Ok(tensor.to_dtype(DType::U32)?.to_vec1()?)
-        };
-        let prepared = self.prepare(model, case)?;
-        let (ids, expected) = (integers("input_ids")?, integers("greedy")?);
-        if prepared.prompt.ids != ids {
-            return Err(set(format!(
-                "{} token ids, the reference has {}, or others",
-                prepared.prompt.ids.len(),
-                ids.len()
-            )));
-        }
-        let values = prepared.values(model)?;
-        let mut points = BTreeMap::new();
-        for (name, expected) in golden
-            .iter()
-            .filter(|(n, _)| !["input_ids", "greedy"].contains(&n.as_str()))
-        {
-            let expected = expected.flatten_all()?.to_vec1::<f32>()?;
-            let found = values
-                .get(name)
-                .ok_or_else(|| set(format!("{name} never fired")))?;
-            if found.len() != expected.len() {
-                return Err(set(format!(
-                    "{name}: {} values, the reference has {}",
-                    found.len(),
-                    expected.len()
-                )));
-            }
-            points.insert(
-                name.clone(),
-                (relative_error(found, &expected), expected.len()),
-            );
-        }
-        let answer = prepared.greedy(model, expected.len())?;
-        Ok(Comparison {
-            points,
-            answer,
-            expected,
-        })
-    }
-
-    /// What the reference found.
-    fn values(&self, case: &Case) -> Result<HashMap<String, Tensor>, Error> {
+    /// Reads the values of the reference, by name.
+    pub(super) fn values(&self, case: &Case) -> Result<HashMap<String, Tensor>, Error> {
         let bytes = self.source.require(&format!("{}.safetensors", case.name))?;
         Ok(candle_core::safetensors::load_buffer(&bytes, &Device::Cpu)?)
     }
 }
 
 impl Prepared {
-    /// What every hook point holds in one whole forward pass, logits at all positions; and the
-    /// pixel values.
+    /// Returns the values of every hook point in one whole forward pass, with logits at all
+    /// positions, and the pixel values.
     pub fn values(&self, model: &Model) -> Result<BTreeMap<String, Vec<f32>>, Error> {
         self.values_with(model, &mut Applied::one(&self.plan))
     }
 
-    /// The same, for who wants to know what the plan did.
+    /// Returns the same, for a caller that keeps the account of effects.
     pub fn values_with(
         &self,
         model: &Model,
@@ -357,28 +283,33 @@ impl Prepared {
         Ok(values)
     }
 
-    /// The likeliest `count` tokens, each by a whole forward pass: nothing of the cache and the
-    /// batch is trusted here.
+    /// Returns the likeliest `count` tokens, each by a whole forward pass: nothing of the cache and
+    /// the batch is trusted here.
     pub fn greedy(&self, model: &Model, count: usize) -> Result<Vec<u32>, Error> {
         let mut ids = self.prompt.ids.clone();
         for _ in 0..count {
-            let mut applied = Applied::one(&self.plan);
-            let (hidden, layout) = self.forward(model, &ids, &mut applied)?;
-            let mut last = Layout::default();
-            last.push_rows(0, 0, [ids.len() as u32 - 1].into(), [0].into());
-            let logits = model.decoder.logits(
-                &hidden.narrow(0, layout.rows() - 1, 1)?,
-                &last,
-                &mut applied,
-            )?;
-            let logits: Vec<f32> = logits.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?;
-            let logits: Vec<f64> = logits.into_iter().map(f64::from).collect();
-            ids.extend(likeliest(&logits, 1).first().map(|best| best.0));
+            ids.extend(self.next_token(model, &ids)?);
         }
         Ok(ids.split_off(self.prompt.ids.len()))
     }
 
-    /// Normed rows of the last layer for all of `ids`, with their layout.
+    /// Returns the likeliest token after `ids`, by a whole forward pass.
+    pub(super) fn next_token(&self, model: &Model, ids: &[u32]) -> Result<Option<u32>, Error> {
+        let mut applied = Applied::one(&self.plan);
+        let (hidden, layout) = self.forward(model, ids, &mut applied)?;
+        let mut last = Layout::default();
+        last.push_rows(0, 0, [ids.len() as u32 - 1].into(), [0].into());
+        let logits = model.decoder.logits(
+            &hidden.narrow(0, layout.rows() - 1, 1)?,
+            &last,
+            &mut applied,
+        )?;
+        let logits: Vec<f32> = logits.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?;
+        let logits: Vec<f64> = logits.into_iter().map(f64::from).collect();
+        Ok(likeliest(&logits, 1).first().map(|best| best.0))
+    }
+
+    /// Returns normed rows of the last layer for all of `ids`, with their layout.
     fn forward(
         &self,
         model: &Model,
@@ -447,8 +378,7 @@ impl Prepared {
     }
 }
 
-/// Applies a plan and writes down what every point then holds; of attention scores what is masked
-/// as 0.
+/// Applies a plan and records the values of every hook point after it; masked attention scores as 0.
 struct Recorder<'a> {
     applied: &'a mut Applied,
     values: BTreeMap<String, Vec<f32>>,
@@ -466,7 +396,7 @@ impl Hooks for Recorder<'_> {
                 .filter(|v| **v == f32::NEG_INFINITY)
                 .for_each(|v| *v = 0.0);
         }
-        // Of a layer that runs again the last pass counts.
+        // Where a layer runs again, the last pass counts.
         let name = point.to_string();
         if point.layer.is_some() && point.stack == Stack::LanguageModel {
             self.values.insert(name, flat);
@@ -490,21 +420,7 @@ impl Hooks for Recorder<'_> {
     }
 }
 
-/// `|found - expected| / |expected|` in the Euclidean norm; not a number counts as infinite.
-fn relative_error(found: &[f32], expected: &[f32]) -> f64 {
-    let norm = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>().sqrt();
-    let difference = norm(
-        &mut found
-            .iter()
-            .zip(expected)
-            .map(|(a, b)| f64::from(*a) - f64::from(*b)),
-    );
-    let error =
-        difference / norm(&mut expected.iter().map(|b| f64::from(*b))).max(f64::MIN_POSITIVE);
-    if error.is_nan() { f64::INFINITY } else { error }
-}
-
-/// A hook point with `{l}` for its layer.
+/// Returns a hook point with `{l}` for its layer.
 pub fn kind(point: &str) -> String {
     point
         .split('.')

@@ -1,0 +1,199 @@
+//! Auxiliary requests: passes of a model that generate no tokens of a sequence, done step by step
+//! between the steps of sequences.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use candle_core::{DType, Device, Tensor};
+use tokio::sync::oneshot;
+
+use super::error::Error;
+use super::guard::guarded;
+use super::parity::{self, Comparison, GoldenSet, ParityCheck};
+use super::request::ClientId;
+use crate::model::{ImageTokens, Model};
+use crate::nn::NoHooks;
+
+/// An auxiliary request that is admitted.
+pub(super) struct AuxiliaryRequest {
+    pub(super) model: Arc<Model>,
+    pub(super) client: ClientId,
+    pub(super) deadline: Option<Instant>,
+    /// (row, layer) pairs of all its steps, as planned.
+    pub(super) price: u64,
+    pub(super) started: bool,
+    pub(super) task: Box<dyn AuxiliaryTask>,
+}
+
+/// The work of an auxiliary request, and the caller that waits for it.
+pub(super) trait AuxiliaryTask: Send {
+    /// Returns the (row, layer) pairs of the next step.
+    fn next_cells(&self, model: &Model) -> u64;
+
+    /// Does the next step; replies after the last one, or when it fails.
+    fn step(&mut self, model: &Model);
+
+    /// Replies with an error.
+    fn fail(&mut self, error: Error);
+
+    /// Returns whether the reply was sent, or the caller has gone.
+    fn is_over(&self) -> bool;
+}
+
+/// Work in steps, each about as long as a step of sequences.
+pub(super) trait Steps: Send {
+    /// The result of all steps.
+    type Output: Send;
+
+    /// Returns the (row, layer) pairs of the next step.
+    fn next_cells(&self, model: &Model) -> u64;
+
+    /// Does the next step, and returns the result after the last one.
+    fn step(&mut self, model: &Model) -> Result<Option<Self::Output>, crate::model::Error>;
+}
+
+/// Steps with the sender of their result.
+pub(super) struct Replying<S: Steps> {
+    steps: S,
+    reply: Option<oneshot::Sender<Result<S::Output, Error>>>,
+}
+
+impl<S: Steps> Replying<S> {
+    pub(super) fn new(steps: S, reply: oneshot::Sender<Result<S::Output, Error>>) -> Self {
+        Self {
+            steps,
+            reply: Some(reply),
+        }
+    }
+
+    fn reply(&mut self, result: Result<S::Output, Error>) {
+        if let Some(reply) = self.reply.take() {
+            // A caller that has gone needs no reply.
+            let _ = reply.send(result);
+        }
+    }
+}
+
+impl<S: Steps> AuxiliaryTask for Replying<S> {
+    fn next_cells(&self, model: &Model) -> u64 {
+        self.steps.next_cells(model)
+    }
+
+    fn step(&mut self, model: &Model) {
+        match guarded(|| self.steps.step(model)) {
+            Ok(None) => {}
+            Ok(Some(output)) => self.reply(Ok(output)),
+            Err(error) => self.reply(Err(error)),
+        }
+    }
+
+    fn fail(&mut self, error: Error) {
+        self.reply(Err(error));
+    }
+
+    fn is_over(&self) -> bool {
+        self.reply.as_ref().is_none_or(oneshot::Sender::is_closed)
+    }
+}
+
+/// Returns the (row, layer) pairs of `views` views in the tower.
+pub(super) fn tower_cells(model: &Model, views: usize) -> u64 {
+    (views * model.tower.rows() * model.tower.feature_layers()) as u64
+}
+
+fn views(pixels: &Tensor) -> usize {
+    pixels.dims().first().copied().unwrap_or(0)
+}
+
+/// The attention of the tower's CLS token on pictures, a picture a step.
+pub(super) struct TowerAttention {
+    pixels: Vec<Tensor>,
+    head: Option<usize>,
+    found: Vec<Vec<Vec<f32>>>,
+}
+
+impl TowerAttention {
+    pub(super) fn new(pixels: Vec<Tensor>, head: Option<usize>) -> Self {
+        Self {
+            found: Vec::with_capacity(pixels.len()),
+            pixels,
+            head,
+        }
+    }
+
+    /// Returns the (row, layer) pairs of all steps.
+    pub(super) fn price(&self, model: &Model) -> u64 {
+        tower_cells(model, self.pixels.iter().map(views).sum())
+    }
+}
+
+impl Steps for TowerAttention {
+    type Output = Vec<Vec<Vec<f32>>>;
+
+    fn next_cells(&self, model: &Model) -> u64 {
+        tower_cells(model, self.pixels.get(self.found.len()).map_or(0, views))
+    }
+
+    fn step(&mut self, model: &Model) -> Result<Option<Self::Output>, crate::model::Error> {
+        if let Some(pixels) = self.pixels.get(self.found.len()) {
+            let mass = model.tower.attention(pixels, self.head)?; // (V, N)
+            let views = mass
+                .to_dtype(DType::F32)?
+                .to_device(&Device::Cpu)?
+                .to_vec2()?;
+            self.found.push(views);
+        }
+        let is_done = self.found.len() == self.pixels.len();
+        Ok(is_done.then(|| std::mem::take(&mut self.found)))
+    }
+}
+
+/// The visual tokens of one picture by the unchanged model, in one step as pictures of prompts are.
+pub(super) struct EncodeImage {
+    pixels: Tensor,
+    tokens: ImageTokens,
+}
+
+impl EncodeImage {
+    pub(super) fn new(pixels: Tensor, tokens: ImageTokens) -> Self {
+        Self { pixels, tokens }
+    }
+
+    /// Returns the (row, layer) pairs of the picture.
+    pub(super) fn price(&self, model: &Model) -> u64 {
+        tower_cells(model, views(&self.pixels))
+    }
+}
+
+impl Steps for EncodeImage {
+    /// `(N, D)`.
+    type Output = Tensor;
+
+    fn next_cells(&self, model: &Model) -> u64 {
+        self.price(model)
+    }
+
+    fn step(&mut self, model: &Model) -> Result<Option<Self::Output>, crate::model::Error> {
+        let owners: Vec<_> = (0..views(&self.pixels))
+            .map(|view| (0, (0, view)))
+            .collect();
+        let (features, layout) = model.tower.forward(&self.pixels, &owners, &mut NoHooks)?;
+        let projected = model
+            .own_projector()
+            .forward(&features, &layout, &mut NoHooks)?;
+        let picture = std::iter::once((0, 0, &self.tokens));
+        model.pack(&projected, picture, &mut NoHooks).map(Some)
+    }
+}
+
+impl Steps for ParityCheck<Arc<GoldenSet>> {
+    type Output = Result<Comparison, parity::Error>;
+
+    fn next_cells(&self, model: &Model) -> u64 {
+        self.next_cells(model)
+    }
+
+    fn step(&mut self, model: &Model) -> Result<Option<Self::Output>, crate::model::Error> {
+        Ok(self.step(model).transpose())
+    }
+}

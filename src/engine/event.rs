@@ -1,0 +1,91 @@
+//! What the engine reports of a request.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use super::cost::Cost;
+use super::error::Error;
+use crate::intervention::{Captured, Effect};
+
+/// The events of a request, in order for each of its variants.
+pub type Events = mpsc::UnboundedReceiver<VariantEvent>;
+
+/// An event of a variant. The last one is a token that finishes, the scores, or an error.
+#[derive(Debug)]
+pub struct VariantEvent {
+    /// The number of the variant in the request.
+    pub variant: usize,
+    /// The event.
+    pub event: Result<Event, Error>,
+}
+
+/// Something that happened to a variant.
+#[derive(Debug)]
+pub enum Event {
+    /// Rows were captured.
+    Captured(Captured),
+    /// The prompt has been read; comes once, before tokens or scores.
+    Prefilled(Prefilled),
+    /// One token was generated; the last event where its `finish` is set.
+    Token(Token),
+    /// The likelihoods, one list per continuation, one entry per token; the last event.
+    Scored {
+        /// Natural logarithms of probabilities.
+        scores: Vec<Vec<f64>>,
+        /// The cost of the request.
+        timing: Timing,
+        /// The effects of each intervention.
+        effects: Vec<Effect>,
+    },
+}
+
+/// The results of reading the prompt.
+#[derive(Debug, Clone, Default)]
+pub struct Prefilled {
+    /// BLAKE3 (hex) of the visual tokens as the language model reads them, little-endian f32; of
+    /// several pictures BLAKE3 of the digests of each, in hex; empty without any.
+    pub visual_tokens: String,
+    /// The same of the logits that were asked for, and of several continuations.
+    pub logits: String,
+    /// The visual tokens that were pruned, by intervention; ascending.
+    pub pruned: BTreeMap<usize, Vec<u32>>,
+}
+
+/// One generated token.
+#[derive(Debug, Clone)]
+pub struct Token {
+    /// Number in the vocabulary.
+    pub id: u32,
+    /// Natural logarithm of its probability, before temperature and truncation.
+    pub logprob: f64,
+    /// The likeliest tokens, likeliest first.
+    pub top: Vec<(u32, f64)>,
+    /// Set on the last one.
+    pub finish: Option<Finish>,
+    /// The cost of the request up to here.
+    pub timing: Timing,
+    /// The effects of each intervention up to here.
+    pub effects: Vec<Effect>,
+}
+
+/// Why an answer ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Finish {
+    /// The model wrote its end token.
+    Eos,
+    /// The limit of tokens was reached.
+    Length,
+}
+
+/// The time and work that a request has taken so far.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Timing {
+    /// From admission to the first step.
+    pub queued: Duration,
+    /// From admission to now.
+    pub elapsed: Duration,
+    /// The work done for this variant; shared work counts for one of those that share it.
+    pub cost: Cost,
+}

@@ -1,0 +1,19 @@
+//! Keeps the engine's thread alive when a forward pass panics.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use super::error::Error;
+
+/// Runs `work`; a panic in it becomes an error, and the engine goes on.
+pub(super) fn guarded<T, E: std::fmt::Display>(
+    work: impl FnOnce() -> Result<T, E>,
+) -> Result<T, Error> {
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(result) => result.map_err(|e| Error::Fault(e.to_string())),
+        Err(panic) => {
+            let text = panic.downcast_ref::<String>().cloned();
+            let text = text.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string));
+            Err(Error::Fault(text.unwrap_or_else(|| "panic".into())))
+        }
+    }
+}

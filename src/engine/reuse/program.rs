@@ -1,0 +1,226 @@
+//! What determines the results of a sequence, as a grid of cells.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::intervention::{Act, Plan};
+use crate::nn::{Result, Site, Stack};
+
+/// One row of the input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Row {
+    /// The token, or 128 bits of a digest.
+    pub content: u128,
+    /// Its rotary position.
+    pub position: u32,
+}
+
+/// All that determines the cells of a sequence.
+#[derive(Debug, Clone)]
+pub struct Program {
+    /// The input.
+    pub rows: Arc<[Row]>,
+    /// What happens at each layer of the path; the last entry stands for what comes after all
+    /// layers.
+    pub layers: Vec<LayerProgram>,
+    /// The first token whose logits may be asked for.
+    pub first_logit: u32,
+    /// Every cell has to be computed for this sequence itself.
+    pub no_reuse: bool,
+    /// Its rows have to be computed in one step.
+    pub unchunkable: bool,
+    /// A row depends on those before it alone; in a tower it depends on all.
+    pub causal: bool,
+}
+
+/// All that determines the cells of one layer, given those below.
+#[derive(Debug, Clone)]
+pub struct LayerProgram {
+    /// The layer; `None` after all layers.
+    pub layer: Option<usize>,
+    /// The edits of the prompt there.
+    pub acts: Vec<Act>,
+    digest: blake3::Hash,
+}
+
+impl LayerProgram {
+    /// Creates the program of a layer with its edits.
+    pub fn new(layer: Option<usize>, acts: Vec<Act>) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&layer.map_or(u64::MAX, |l| l as u64).to_le_bytes());
+        acts.iter().for_each(|act| {
+            hasher.update(act.digest().as_bytes());
+        });
+        Self {
+            layer,
+            acts,
+            digest: hasher.finalize(),
+        }
+    }
+}
+
+/// Cells of the layers from `depth` on, and of the tokens from `position` on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rectangle {
+    /// The first layer, counted along the path.
+    pub depth: usize,
+    /// The first token.
+    pub position: u32,
+}
+
+impl Program {
+    /// Reads off `plan` what happens in `stack`, a plain pass of which runs `layers` layers.
+    pub fn of(
+        plan: &Plan,
+        stack: Stack,
+        layers: usize,
+        rows: Arc<[Row]>,
+        first_logit: u32,
+    ) -> Result<Self> {
+        let (mut input, mut layered, mut after) =
+            (Vec::new(), BTreeMap::<usize, Vec<Act>>::new(), Vec::new());
+        for (point, acts) in plan.acts()?.into_iter().filter(|(p, _)| p.stack == stack) {
+            match point.layer {
+                Some(layer) => layered.entry(layer).or_default().extend(acts),
+                None if point.site == Site::Embed => input.extend(acts),
+                None => after.extend(acts),
+            }
+        }
+        let mut entries = Vec::new();
+        for (i, layer) in plan.path(stack, layers).into_iter().enumerate() {
+            let mut acts = layered.get(&layer).cloned().unwrap_or_default();
+            if i == 0 {
+                acts.splice(0..0, input.drain(..));
+            }
+            entries.push(LayerProgram::new(Some(layer), acts));
+        }
+        input.append(&mut after);
+        entries.push(LayerProgram::new(None, input));
+        let unchunkable =
+            entries.iter().any(|s| s.acts.iter().any(Act::looks_ahead)) || plan.captures_rows();
+        let causal = stack == Stack::LanguageModel;
+        Ok(Self {
+            rows,
+            layers: entries,
+            first_logit,
+            no_reuse: plan.captures_rows(),
+            unchunkable,
+            causal,
+        })
+    }
+
+    /// Returns BLAKE3 of all that determines its cells.
+    pub fn digest(&self) -> blake3::Hash {
+        self.depths()
+            .last()
+            .copied()
+            .unwrap_or_else(|| blake3::hash(&[]))
+    }
+
+    /// Returns BLAKE3 of the input, then of that and the first layer, and so on.
+    pub(super) fn depths(&self) -> Vec<blake3::Hash> {
+        let mut hasher = blake3::Hasher::new();
+        for row in self.rows.iter() {
+            hasher.update(&row.content.to_le_bytes());
+            hasher.update(&row.position.to_le_bytes());
+        }
+        let mut depths = vec![hasher.finalize()];
+        for entry in &self.layers {
+            hasher.update(entry.digest.as_bytes());
+            depths.push(hasher.finalize());
+        }
+        depths
+    }
+
+    fn last_depth(&self) -> usize {
+        self.layers.len().saturating_sub(1)
+    }
+
+    /// Returns the (row, layer) pairs of a rectangle.
+    pub fn cells(&self, own: Rectangle) -> u64 {
+        let layers = self.last_depth().saturating_sub(own.depth);
+        layers as u64 * (self.rows.len() as u64).saturating_sub(own.position.into())
+    }
+
+    /// Returns what `self` has to compute where `base` has computed all of its own, if it may start
+    /// at every `stride`-th layer.
+    pub fn difference(&self, base: &Self, stride: usize) -> Rectangle {
+        let mut own = Rectangle {
+            depth: self.last_depth(),
+            position: self.first_logit,
+        };
+        let rows = self
+            .rows
+            .iter()
+            .zip(base.rows.iter())
+            .take_while(|(a, b)| a == b)
+            .count();
+        if rows < self.rows.len().max(base.rows.len()) {
+            own = Rectangle {
+                depth: 0,
+                position: own.position.min(rows as u32),
+            };
+        }
+        for (i, entry) in self.layers.iter().enumerate() {
+            let Some(other) = base
+                .layers
+                .get(i)
+                .filter(|other| other.layer == entry.layer)
+            else {
+                own = Rectangle {
+                    depth: own.depth.min(i),
+                    position: 0,
+                };
+                break;
+            };
+            if entry.digest == other.digest {
+                continue;
+            }
+            let shared = entry.acts.len().min(other.acts.len());
+            let apart = entry
+                .acts
+                .iter()
+                .zip(&other.acts)
+                .filter_map(|(a, b)| a.difference(b));
+            let more = entry.acts[shared..]
+                .iter()
+                .chain(&other.acts[shared..])
+                .map(Act::first);
+            let first = if self.causal {
+                apart.chain(more).min()
+            } else {
+                Some(0)
+            };
+            if let Some(first) = first {
+                own = Rectangle {
+                    depth: own.depth.min(i),
+                    position: own.position.min(first),
+                };
+            }
+        }
+        if !self.causal && own.depth < self.last_depth() {
+            own.position = 0;
+        }
+        own.depth = own.depth / stride.max(1) * stride.max(1);
+        // What looks ahead is done over again with all that it looks at.
+        for act in self
+            .layers
+            .iter()
+            .skip(own.depth)
+            .flat_map(|s| &s.acts)
+            .filter(|a| a.looks_ahead())
+        {
+            own.position = own.position.min(act.first());
+        }
+        own
+    }
+
+    /// Returns the first token whose keys and values may differ from those of `base` at any layer.
+    pub fn prefix(&self, base: &Self) -> u32 {
+        if self.no_reuse || base.no_reuse {
+            0
+        } else {
+            self.difference(base, usize::MAX).position
+        }
+    }
+}

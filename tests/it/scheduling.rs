@@ -1,0 +1,137 @@
+//! Auxiliary requests (parity, saliency, donor pictures) are admitted and scheduled as others are:
+//! a stream goes on beside them.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::common::{goldens, job, model};
+use candle_core::Tensor;
+use scotoma::engine::parity::{GoldenSet, Prepared};
+use scotoma::engine::{ClientId, Engine, Error, Event, Events, Limits, Sampling, Task};
+use scotoma::model::{ImageTokens, Model};
+
+const SET: &str = "tiny-next-llama";
+const TOKENS: usize = 400;
+
+struct Stream {
+    model: Arc<Model>,
+    goldens: Arc<GoldenSet>,
+    pixels: Tensor,
+    image: ImageTokens,
+    engine: Engine,
+    events: Events,
+}
+
+impl Stream {
+    /// Starts a stream that no end token ends, and waits for its first token.
+    async fn start(limits: Limits) -> Self {
+        let mut model = model(SET);
+        model.eos.clear();
+        let (model, goldens) = (Arc::new(model), Arc::new(goldens(SET)));
+        let engine = Engine::start(limits).unwrap();
+        let task = Task::Generate {
+            sampling: Sampling::greedy(),
+            max_tokens: TOKENS,
+            top_logprobs: 0,
+        };
+        let case = prepared(&model, &goldens);
+        let (pixels, image) = (case.pixels[0].clone(), case.images[0].clone());
+        let request = job(case, &model, task);
+        let mut events = engine.submit(request).unwrap();
+        loop {
+            let told = events.recv().await.unwrap();
+            if let Event::Token(_) = told.event.unwrap() {
+                break;
+            }
+        }
+        Self {
+            model,
+            goldens,
+            pixels,
+            image,
+            engine,
+            events,
+        }
+    }
+
+    /// Counts the tokens that have come since the last count.
+    fn tokens(&mut self) -> usize {
+        let mut tokens = 0;
+        while let Ok(told) = self.events.try_recv() {
+            tokens += usize::from(matches!(told.event.unwrap(), Event::Token(_)));
+        }
+        tokens
+    }
+}
+
+fn prepared(model: &Model, goldens: &GoldenSet) -> Prepared {
+    let case = &goldens.cases[0];
+    assert!(!case.images.is_empty());
+    goldens.prepare(model, case).unwrap()
+}
+
+#[tokio::test]
+async fn a_stream_goes_on_beside_a_parity_check() {
+    let mut stream = Stream::start(Limits::default()).await;
+    stream.tokens();
+    let check = stream
+        .engine
+        .parity(stream.model.clone(), stream.goldens.clone(), 0);
+    let found = check.await.unwrap().unwrap();
+    assert_eq!(found.answer, found.expected);
+    let advanced = stream.tokens();
+    // One step each for the hook points and for every token of the answer.
+    let steps = found.expected.len().min(TOKENS / 2);
+    assert!(advanced >= steps, "{advanced} tokens beside {steps} steps");
+}
+
+#[tokio::test]
+async fn a_stream_goes_on_beside_saliency_and_donors() {
+    let mut stream = Stream::start(Limits::default()).await;
+    let pixels = vec![stream.pixels.clone(); 8];
+    stream.tokens();
+    let found = stream
+        .engine
+        .attention(stream.model.clone(), pixels, None)
+        .await
+        .unwrap();
+    let advanced = stream.tokens();
+    assert!(advanced >= 7, "{advanced} tokens beside 8 pictures");
+    let alone = stream
+        .model
+        .tower
+        .attention(&stream.pixels, None)
+        .unwrap()
+        .to_vec2::<f32>()
+        .unwrap();
+    assert_eq!(found, vec![alone; 8]);
+    let (pixels, image) = (stream.pixels.clone(), stream.image.clone());
+    let encoded = stream
+        .engine
+        .encode(stream.model.clone(), pixels, image)
+        .await
+        .unwrap();
+    assert_eq!(encoded.dim(0).unwrap(), stream.image.len());
+}
+
+#[tokio::test]
+async fn auxiliary_requests_have_a_price_and_a_deadline() {
+    let limits = Limits {
+        queue_rows: 1,
+        ..Limits::default()
+    };
+    let stream = Stream::start(limits).await;
+    let pixels = vec![stream.pixels.clone()];
+    let attend = |engine: Engine| {
+        let (model, pixels) = (stream.model.clone(), pixels.clone());
+        async move { engine.attention(model, pixels, None).await }
+    };
+    let refused = attend(stream.engine.clone()).await.unwrap_err();
+    assert!(matches!(refused, Error::Backlog { .. }), "{refused}");
+
+    let engine = Engine::start(Limits::default()).unwrap();
+    let late = engine.on_behalf_of(&ClientId::default(), Some(Instant::now()));
+    let refused = attend(late).await.unwrap_err();
+    assert!(matches!(refused, Error::Deadline { .. }), "{refused}");
+    assert!(attend(engine).await.is_ok());
+}
