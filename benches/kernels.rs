@@ -113,7 +113,7 @@ fn pointwise(criterion: &mut Criterion) {
     });
     group.bench_function("gelu candle", |b| b.iter(|| x.gelu_erf().unwrap()));
     group.bench_function("silu x mul ours", |b| {
-        b.iter(|| Activation::Silu.gated(&x, &y).unwrap())
+        b.iter(|| Activation::Silu.gated(&x, &y, Backend::Cpu).unwrap())
     });
     group.bench_function("silu x mul candle", |b| {
         b.iter(|| (x.silu().unwrap() * &y).unwrap())

@@ -31,14 +31,14 @@ pub(super) struct ActiveRequest {
     pub(super) started: bool,
 }
 
-/// What a step means for a sequence.
+/// The result of a step for its sequence.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Outcome {
     /// Rows of its input are left to read.
     Reading,
-    /// It goes on with this token.
+    /// The sequence goes on with this token.
     Token(u32),
-    /// It has ended, with so many tokens more.
+    /// The sequence has ended, with so many tokens more.
     Ended(usize),
 }
 
@@ -77,14 +77,16 @@ impl ActiveRequest {
             .enumerate()
             .position(|(i, s)| matches!(s.state, State::Prefill(_)) && !is_scheduled(i));
         begun.or_else(|| {
-            let may_start = |s: &Sequence| {
-                s.is_waiting() && s.parent.is_none_or(|p| self.sequences[p].is_prefilled())
-            };
             self.sequences
                 .iter()
-                .position(may_start)
+                .position(|s| self.may_start(s))
                 .filter(|_| has_room)
         })
+    }
+
+    fn may_start(&self, sequence: &Sequence) -> bool {
+        let is_read = |parent: usize| self.sequences[parent].is_prefilled();
+        sequence.is_waiting() && sequence.parent.is_none_or(is_read)
     }
 
     /// Returns whether nothing is left to do, or the receiver has gone.
@@ -93,14 +95,14 @@ impl ActiveRequest {
     }
 }
 
-/// What has been reported of the variants of a request.
+/// The variants of a request, and the channel that reports on them.
 pub(super) struct Output {
     variants: Vec<Progress>,
     pub(super) admitted: Instant,
     events: UnboundedSender<VariantEvent>,
 }
 
-/// How far a variant has come.
+/// The progress of a variant.
 struct Progress {
     interventions: usize,
     /// Effects of compiling its plan.
@@ -215,6 +217,7 @@ impl Output {
             }
             _ => readings,
         };
+        // The token was chosen on the device: its logits never came.
         if let [Reading::Likeliest(id, logprob)] = readings[..] {
             if !logprob.is_finite() {
                 return self.fail_sequence(sequence, || Error::NotFinite);

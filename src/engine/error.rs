@@ -11,7 +11,8 @@ pub enum Error {
     },
     /// Too much work is admitted and not done.
     #[error(
-        "too much is to be done already: {admitted} (row, layer) pairs; at most {limit} are admitted"
+        "too much is to be done already: {admitted} (row, layer) pairs; \
+         at most {limit} are admitted"
     )]
     Backlog {
         /// (row, layer) pairs that are admitted and not done.

@@ -1,4 +1,4 @@
-//! What the engine reports of a request.
+//! The events that the engine reports of a request.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -82,9 +82,9 @@ pub enum Finish {
 /// The time and work that a request has taken so far.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Timing {
-    /// From admission to the first step.
+    /// Time from admission to the first step.
     pub queued: Duration,
-    /// From admission to now.
+    /// Time from admission to now.
     pub elapsed: Duration,
     /// The work done for this variant; shared work counts for one of those that share it.
     pub cost: Cost,

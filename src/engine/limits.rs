@@ -1,6 +1,6 @@
 //! Bounds of the engine's work and memory.
 
-/// How much the engine takes on.
+/// Bounds of what the engine takes on.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// Requests that may wait.

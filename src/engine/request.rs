@@ -1,4 +1,4 @@
-//! What the engine is asked to run.
+//! Requests to the engine.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -78,7 +78,7 @@ pub enum Task {
     Generate {
         /// Chooses tokens.
         sampling: Sampling,
-        /// At least 1; prompt and answer fit the context together.
+        /// Number of tokens, at least 1; prompt and answer fit the context together.
         max_tokens: usize,
         /// Number of the likeliest tokens to report.
         top_logprobs: usize,

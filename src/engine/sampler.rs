@@ -252,11 +252,8 @@ pub(super) fn log_softmax(logits: &[f32]) -> Option<Vec<f64>> {
 
 /// Returns the `count` likeliest (id, value), likeliest first, the lower id first among equals.
 pub(super) fn likeliest(values: &[f64], count: usize) -> Vec<(u32, f64)> {
-    let order = |a: &u32, b: &u32| {
-        values[*b as usize]
-            .total_cmp(&values[*a as usize])
-            .then(a.cmp(b))
-    };
+    let value = |id: &u32| &values[*id as usize];
+    let order = |a: &u32, b: &u32| value(b).total_cmp(value(a)).then(a.cmp(b));
     let mut ids: Vec<u32> = (0..values.len() as u32).collect();
     let count = count.min(ids.len());
     if count == 0 {

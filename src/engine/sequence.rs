@@ -34,16 +34,15 @@ pub(super) enum Goal {
     Score(Vec<u32>),
 }
 
-/// How far a sequence has come.
+/// The stage of a sequence, with what it holds there.
 pub(super) enum State {
-    /// It waits for its turn, or for the sequence that it starts from; that one leaves the prefill
-    /// here.
+    /// Waits for its turn, or for the sequence that it starts from, which leaves the prefill here.
     Waiting(Option<Box<Prefill>>),
-    /// Some of its rows may have been read.
+    /// Reads its input, chunk by chunk.
     Prefill(Box<Prefill>),
-    /// It generates.
+    /// Generates.
     Decode(Decode),
-    /// It has ended.
+    /// Has ended.
     Done {
         /// Number of tokens it has generated.
         generated: usize,
@@ -57,7 +56,7 @@ pub(super) struct Prefill {
     checkpoints: Vec<Arc<ResidualCheckpoint>>,
     /// Token and position of each row.
     pub(super) rows: Vec<(u32, u32)>,
-    /// How many rows have been read.
+    /// Number of rows that have been read.
     pub(super) done: usize,
     /// Results of the rows whose logits were asked for.
     pub(super) readings: Vec<Reading>,

@@ -43,13 +43,19 @@ struct SequenceId {
     sequence: usize,
 }
 
+impl SequenceId {
+    fn new(request: usize, sequence: usize) -> Self {
+        Self { request, sequence }
+    }
+}
+
 /// A sequence with the rows of its prefill that the next step reads.
 struct Scheduled {
     id: SequenceId,
     rows: Range<usize>,
 }
 
-/// What a sequence takes from a prompt that was read before.
+/// The beginning that a sequence takes from a prompt that was read before.
 struct PrefixHit {
     cache: SequenceCache,
     position: u32,
@@ -140,12 +146,9 @@ impl Worker {
     /// Drops requests that are done, cancelled or late, and those that cannot be done in time.
     fn drop_finished(&mut self) {
         let (now, throughput) = (Instant::now(), self.peak_throughput);
-        let is_late = |deadline: Option<Instant>, price: u64, started: bool| {
-            deadline.is_some_and(|deadline| {
-                let left = deadline.saturating_duration_since(now).as_secs_f64();
-                let hopeless = !started && throughput > 0.0 && price as f64 / throughput > left;
-                left <= 0.0 || hopeless
-            })
+        let is_late = |deadline: Option<Instant>, price, started| {
+            let left = deadline.map(|at| at.saturating_duration_since(now).as_secs_f64());
+            left.is_some_and(|left| cannot_finish(left, price, started, throughput))
         };
         let before = self.requests.len() + self.auxiliary.len();
         self.requests.retain_mut(|request| {
@@ -211,12 +214,9 @@ impl Worker {
     fn run_batch(&mut self, model: &Arc<Model>, batch: &[Scheduled]) {
         let start = Instant::now();
         let mut entries = entries(&mut self.requests, batch);
-        let cells = |entries: &[BatchEntry<'_>]| -> u64 {
-            entries.iter().map(|e| e.sequence.cost.rows).sum()
-        };
-        let before = cells(&entries);
+        let before = rows(&entries);
         let result = guarded(|| model_runner::execute(model, &mut entries));
-        let done = cells(&entries).saturating_sub(before) as f64;
+        let done = rows(&entries).saturating_sub(before) as f64;
         let readings: Vec<Vec<Reading>> = entries.into_iter().map(|e| e.readings).collect();
         let throughput = done / start.elapsed().as_secs_f64();
         self.peak_throughput = self.peak_throughput.max(throughput);
@@ -344,10 +344,7 @@ impl Worker {
                     let layers = sequence.program.layers.len() as u64;
                     self.scheduler.charge(&request.client, layers);
                     batch.push(Scheduled {
-                        id: SequenceId {
-                            request: at,
-                            sequence: index,
-                        },
+                        id: SequenceId::new(at, index),
                         rows: 0..1,
                     });
                 }
@@ -386,13 +383,9 @@ impl Worker {
                 if !is_candidate {
                     return None;
                 }
-                let id = |sequence| SequenceId {
-                    request: at,
-                    sequence,
-                };
-                let is_scheduled = |sequence| batch.iter().any(|s| s.id == id(sequence));
+                let is_scheduled = |i| batch.iter().any(|s| s.id == SequenceId::new(at, i));
                 let sequence = request.ready(has_room, is_scheduled)?;
-                Some((&request.client, id(sequence)))
+                Some((&request.client, SequenceId::new(at, sequence)))
             });
         self.scheduler.next(candidates).map(|(_, id)| id)
     }
@@ -656,6 +649,17 @@ impl Worker {
     }
 }
 
+/// Returns whether a request is late, or would be if it started now.
+fn cannot_finish(seconds_left: f64, price: u64, started: bool, throughput: f64) -> bool {
+    let is_hopeless = !started && throughput > 0.0 && price as f64 / throughput > seconds_left;
+    seconds_left <= 0.0 || is_hopeless
+}
+
+/// Counts the (row, layer) pairs that the sequences of a batch have had and not been charged for.
+fn rows(entries: &[BatchEntry<'_>]) -> u64 {
+    entries.iter().map(|e| e.sequence.cost.rows).sum()
+}
+
 /// Borrows the sequences of a batch, in its order.
 fn entries<'a>(
     requests: &'a mut VecDeque<ActiveRequest>,
@@ -664,12 +668,8 @@ fn entries<'a>(
     let mut by_id: HashMap<SequenceId, &mut Sequence> = HashMap::new();
     for (at, request) in requests.iter_mut().enumerate() {
         for (index, sequence) in request.sequences.iter_mut().enumerate() {
-            let id = SequenceId {
-                request: at,
-                sequence: index,
-            };
             if sequence.is_running() {
-                by_id.insert(id, sequence);
+                by_id.insert(SequenceId::new(at, index), sequence);
             }
         }
     }

@@ -51,7 +51,7 @@ pub struct Attention {
     pub window: Option<usize>,
 }
 
-/// What all layers of a pass share.
+/// The state that all layers of a pass share.
 #[derive(Debug, Default)]
 pub struct PassState {
     /// The cosines and sines that rotate the query and the key of every row, `(R, Dh/2)` each; none
@@ -117,6 +117,7 @@ impl Attention {
             )?;
             parts.push((entries.iter().map(|e| e.row).collect(), z));
         }
+        // One by one: a hook sees the scores of one sequence, `(H, T, S)`.
         for inputs in &groups.hooked {
             let span = &layout.spans[inputs.span];
             let z = self.attend_hooked(&projected, inputs, span, at, pass, hooks)?;
@@ -137,9 +138,7 @@ impl Attention {
         hooks: &mut dyn Hooks,
     ) -> Result<Projected> {
         let at = |site| Point::at(stack, layer, site);
-        let rows = |linear: &Linear, heads: usize| {
-            linear.forward(x)?.reshape(((), heads, self.head_dim)) // (R, H, Dh)
-        };
+        let rows = |linear: &Linear, heads| self.heads_of(linear, x, heads);
         let mut q = hooks.on(at(Site::Q), spans, rows(&self.q, self.heads)?)?;
         let mut k = hooks.on(at(Site::K), spans, rows(&self.k, self.kv_heads)?)?;
         let v = hooks.on(at(Site::V), spans, rows(&self.v, self.kv_heads)?)?;
@@ -153,6 +152,7 @@ impl Attention {
             q = hooks.on(at(Site::RotQ), spans, Rope::rotate(&q, angles)?)?;
             k = hooks.on(at(Site::RotK), spans, Rope::rotate(&k, angles)?)?;
         }
+        // Kernels and caches want them side by side.
         Ok(Projected {
             q,
             k: k.contiguous()?,
@@ -170,16 +170,13 @@ impl Attention {
         caches: &mut [Option<&mut SequenceCache>],
         hooks: &dyn Hooks,
     ) -> Result<Groups> {
-        let is_hooked = |span: &Span| {
-            [Site::Scores, Site::Pattern]
-                .iter()
-                .any(|&site| hooks.wants(Point::at(stack, layer, site), span.sequence))
-        };
+        let wants = |site, span: &Span| hooks.wants(Point::at(stack, layer, site), span.sequence);
         let mut groups = Groups::default();
         for (i, span) in spans.iter().enumerate() {
             let at = (span.layers_done, layer);
             let own = |t: &Tensor| t.narrow(0, span.rows.start, span.rows.len());
             let keys = match caches.get_mut(i) {
+                // In a tower every row sees every other one of this call: there is no past to keep.
                 Some(Some(cache)) if self.causal => {
                     if let Some(slots) = cache.slot_of(span).map(|(slots, _)| slots) {
                         let (repetition, entry) = self.slot_entry(cache, span, at)?;
@@ -196,7 +193,7 @@ impl Attention {
                 },
             };
             let inputs = self.inputs(i, span, keys);
-            if is_hooked(span) {
+            if wants(Site::Scores, span) || wants(Site::Pattern, span) {
                 groups.hooked.push(inputs);
             } else {
                 groups.plain.push(inputs);
@@ -223,6 +220,11 @@ impl Attention {
         Ok((keys.repetition, entry))
     }
 
+    /// Maps `x (R, D)` to `(R, heads, Dh)`.
+    fn heads_of(&self, linear: &Linear, x: &Tensor, heads: usize) -> Result<Tensor> {
+        linear.forward(x)?.reshape(((), heads, self.head_dim))
+    }
+
     fn backend(&self) -> Backend {
         self.q.backend()
     }
@@ -242,6 +244,7 @@ impl Attention {
         let first = self
             .window
             .map_or(0, |w| (query + 1).saturating_sub(w as u32));
+        // Keys are ascending but may have gaps: pruned tokens have none.
         tokens.partition_point(|&k| k < first)..tokens.partition_point(|&k| k <= query)
     }
 
@@ -282,6 +285,7 @@ impl Attention {
         if self.backend() == Backend::Cpu {
             let scores = cpu::scores(&as_floats(&q)?, inputs, self.scoring())?;
             let scores = hooks.on(at(Site::Scores), &span, scores)?; // (H, T, S)
+            // A hook may have returned another dtype or layout.
             let pattern = cpu::softmax(&as_floats(&scores)?)?;
             let pattern = hooks.on(at(Site::Pattern), &span, pattern)?;
             return cpu::weigh(&as_floats(&pattern)?, inputs)?.to_dtype(q.dtype());

@@ -15,7 +15,7 @@ pub(super) struct AttentionInputs {
     pub(super) segments: Vec<(Tensor, Tensor)>,
     /// The token of each key.
     pub(super) tokens: Arc<[u32]>,
-    /// For each row the keys that it sees.
+    /// The keys that each row sees.
     pub(super) visible: Vec<Range<usize>>,
 }
 

@@ -162,6 +162,7 @@ pub fn scatter_rows(x: &Tensor, new: &Tensor, rows: &[u32], device: &Device) -> 
     for (i, &row) in rows.iter().enumerate() {
         index[row as usize] = (total + i) as u32;
     }
+    // One gather over both, which candle has for every dtype and device.
     let index = Tensor::from_vec(index, total, device)?;
     Tensor::cat(&[x, new], 0)?.index_select(&index, 0)
 }

@@ -19,9 +19,9 @@ pub struct Linear {
 
 #[derive(Debug, Clone)]
 enum Weight {
-    /// For [`Backend::Cpu`]: `(P, in, PANEL)`, and the number of outputs that are not padding.
+    /// `(P, in, PANEL)` with the number of outputs that are not padding, for [`Backend::Cpu`].
     Packed(Tensor, usize),
-    /// For [`Backend::Candle`]: `(out, in)`.
+    /// `(out, in)`, for [`Backend::Candle`].
     Plain(Tensor),
 }
 
@@ -36,6 +36,7 @@ impl Linear {
                 dtype,
             });
         }
+        // The kernel adds the bias in f32, as the first summand.
         let bias = bias.map(|b| as_floats(&b)).transpose()?;
         Ok(Self {
             weight: Weight::Packed(pack(&weight)?, weight.dim(0)?),

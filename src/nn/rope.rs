@@ -38,6 +38,7 @@ impl Rope {
             long,
             attention_factor,
         } = frequencies;
+        // A table that ends before the original length has no long sequences.
         let long = long.as_ref().filter(|(original, _)| *original < positions);
         let angle = match long {
             None => angles(inverse, positions)?,
@@ -45,14 +46,10 @@ impl Rope {
                 Tensor::cat(&[angles(inverse, *original)?, angles(long, positions)?], 0)?
             }
         };
-        let table = |t: Tensor| {
-            scaled(t, *attention_factor)?
-                .to_dtype(dtype)?
-                .to_device(device)
-        };
+        let scale = |t: Tensor| scaled(t, *attention_factor)?.to_dtype(dtype);
         Ok(Self {
-            cos: table(angle.cos()?)?,
-            sin: table(angle.sin()?)?,
+            cos: scale(angle.cos()?)?.to_device(device)?,
+            sin: scale(angle.sin()?)?.to_device(device)?,
             original: long.map(|(original, _)| *original as u32),
         })
     }

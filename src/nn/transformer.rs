@@ -14,7 +14,7 @@ use super::rope::Rope;
 pub struct Transformer {
     /// The part of the model that this is.
     pub stack: Stack,
-    /// In the order of a plain pass.
+    /// The layers, in the order of a plain pass.
     pub blocks: Vec<Block>,
     /// Rotates queries and keys; none in a tower.
     pub rope: Option<Rope>,
@@ -41,6 +41,7 @@ impl Transformer {
         assign_slots(&layout, caches)?;
         let path = |s: &Span| hooks.path(self.stack, s.sequence).map(<[usize]>::to_vec);
         let paths: Vec<Option<Vec<usize>>> = layout.spans.iter().map(path).collect();
+        // Checkpoints before the first layer that each sequence runs.
         record_checkpoints(&layout, |_| true, &x, caches)?;
         while let Some(layer) = layout
             .spans
@@ -49,42 +50,13 @@ impl Transformer {
             .filter_map(|(s, p)| next_layer(s, p.as_deref(), layers))
             .min()
         {
-            let Some(block) = self.blocks.get(layer) else {
-                candle_core::bail!(
-                    "{} has {} layers, asked for layer {layer}",
-                    self.stack.name(),
-                    self.blocks.len()
-                );
-            };
             let runs: Vec<bool> = layout
                 .spans
                 .iter()
                 .zip(&paths)
                 .map(|(s, p)| next_layer(s, p.as_deref(), layers) == Some(layer))
                 .collect();
-            let at = (self.stack, layer);
-            if runs.iter().all(|&r| r) {
-                x = block.forward(x, &layout, at, &pass, caches, hooks)?;
-            } else {
-                let (active, rows) = layout.select(|i| runs[i]);
-                let index = Tensor::from_slice(&rows, rows.len(), x.device())?;
-                let pass = self.begin_pass(&active, &x)?;
-                let mut own: Vec<Option<&mut SequenceCache>> = caches
-                    .iter_mut()
-                    .zip(&runs)
-                    .filter(|(_, r)| **r)
-                    .map(|(t, _)| t.as_deref_mut())
-                    .collect();
-                let y = block.forward(
-                    x.index_select(&index, 0)?,
-                    &active,
-                    at,
-                    &pass,
-                    &mut own,
-                    hooks,
-                )?;
-                x = scatter_rows(&x, &y, &rows, x.device())?;
-            }
+            x = self.run_layer(layer, x, (&layout, &pass), &runs, caches, hooks)?;
             let mut kept = vec![None; paths.len()];
             for i in (0..paths.len()).filter(|&i| runs[i]) {
                 kept[i] = hooks.survivors(self.stack, layer, &layout.spans[i])?;
@@ -94,11 +66,48 @@ impl Transformer {
                 let rows;
                 (layout, rows) = layout.retain_rows(&kept);
                 x = x.index_select(&Tensor::from_slice(&rows, rows.len(), x.device())?, 0)?;
+                // Fewer rows: angles and masks are made anew.
                 pass = self.begin_pass(&layout, &x)?;
             }
             record_checkpoints(&layout, |i| runs[i], &x, caches)?;
         }
         Ok((x, layout))
+    }
+
+    /// Runs one layer on the sequences that `runs` marks; the rows of the others stay as they are.
+    fn run_layer(
+        &self,
+        layer: usize,
+        x: Tensor,
+        (layout, pass): (&Layout, &PassState),
+        runs: &[bool],
+        caches: &mut [Option<&mut SequenceCache>],
+        hooks: &mut dyn Hooks,
+    ) -> Result<Tensor> {
+        let Some(block) = self.blocks.get(layer) else {
+            candle_core::bail!(
+                "{} has {} layers, asked for layer {layer}",
+                self.stack.name(),
+                self.blocks.len()
+            );
+        };
+        let at = (self.stack, layer);
+        if runs.iter().all(|&r| r) {
+            return block.forward(x, layout, at, pass, caches, hooks);
+        }
+        let (active, rows) = layout.select(|i| runs[i]);
+        let index = Tensor::from_slice(&rows, rows.len(), x.device())?;
+        // Angles and masks are those of the rows that take part.
+        let pass = self.begin_pass(&active, &x)?;
+        let mut own: Vec<Option<&mut SequenceCache>> = caches
+            .iter_mut()
+            .zip(runs)
+            .filter(|(_, runs)| **runs)
+            .map(|(cache, _)| cache.as_deref_mut())
+            .collect();
+        let active_rows = x.index_select(&index, 0)?;
+        let y = block.forward(active_rows, &active, at, &pass, &mut own, hooks)?;
+        scatter_rows(&x, &y, &rows, x.device())
     }
 
     fn begin_pass(&self, layout: &Layout, x: &Tensor) -> Result<PassState> {

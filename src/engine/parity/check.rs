@@ -83,13 +83,8 @@ impl<G: Deref<Target = GoldenSet>> ParityCheck<G> {
 
     fn of(goldens: G, case: Case) -> Result<Self, Error> {
         let reference = goldens.values(&case)?;
-        let integers = |name: &str| -> Result<Vec<u32>, Error> {
-            let tensor = reference
-                .get(name)
-                .ok_or_else(|| Error::Set(format!("{}: {name} is missing", case.name)))?;
-            Ok(tensor.to_dtype(DType::U32)?.to_vec1()?)
-        };
-        let (ids, expected) = (integers("input_ids")?, integers("greedy")?);
+        let ids = integers(&reference, &case, "input_ids")?;
+        let expected = integers(&reference, &case, "greedy")?;
         Ok(Self {
             goldens,
             case,
@@ -212,6 +207,17 @@ impl<G: Deref<Target = GoldenSet>> ParityCheck<G> {
     fn error(&self, message: &str) -> Error {
         Error::Set(format!("{}: {message}", self.case.name))
     }
+}
+
+fn integers(
+    reference: &HashMap<String, Tensor>,
+    case: &Case,
+    name: &str,
+) -> Result<Vec<u32>, Error> {
+    let tensor = reference
+        .get(name)
+        .ok_or_else(|| Error::Set(format!("{}: {name} is missing", case.name)))?;
+    Ok(tensor.to_dtype(DType::U32)?.to_vec1()?)
 }
 
 /// Computes `|found - expected| / |expected|` in the Euclidean norm; NaN counts as infinite.

@@ -60,7 +60,7 @@ pub struct GoldenSet {
 /// One input with its interventions.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Case {
-    /// Its name, and its file's.
+    /// The name of the case and of its file.
     pub name: String,
     /// The prompt, pictures as `<image>`.
     pub text: String,
@@ -97,7 +97,7 @@ pub struct Resident {
 /// A case compiled against a model.
 #[derive(Debug)]
 pub struct Prepared {
-    /// Its interventions.
+    /// The compiled interventions.
     pub plan: Arc<Plan>,
     /// Their effects so far.
     pub observed: Observed,
@@ -144,14 +144,13 @@ impl GoldenSet {
 
     /// Prepares the pictures of a case as the model sees them.
     pub fn pictures(&self, model: &Model, case: &Case) -> Result<Vec<Picture>, Error> {
-        let load = |name: &String| {
+        let mut pictures = Vec::with_capacity(case.images.len());
+        for name in &case.images {
             let bytes = self.pictures.require(&format!("{name}.png"))?;
-            Ok(model.processor.picture(
-                &vision::decode(&bytes, MAX_PICTURE_PIXELS)?,
-                case.images.len(),
-            )?)
-        };
-        case.images.iter().map(load).collect()
+            let decoded = vision::decode(&bytes, MAX_PICTURE_PIXELS)?;
+            pictures.push(model.processor.picture(&decoded, case.images.len())?);
+        }
+        Ok(pictures)
     }
 
     /// Reads the interventions of a case.

@@ -1,4 +1,4 @@
-//! What determines the results of a sequence, as a grid of cells.
+//! Programs: all that determines the results of a sequence, as a grid of cells.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::nn::{Result, Site, Stack};
 pub struct Row {
     /// The token, or 128 bits of a digest.
     pub content: u128,
-    /// Its rotary position.
+    /// The rotary position.
     pub position: u32,
 }
 
@@ -20,14 +20,13 @@ pub struct Row {
 pub struct Program {
     /// The input.
     pub rows: Arc<[Row]>,
-    /// What happens at each layer of the path; the last entry stands for what comes after all
-    /// layers.
+    /// The edits at each layer of the path; the last entry stands for what comes after all layers.
     pub layers: Vec<LayerProgram>,
     /// The first token whose logits may be asked for.
     pub first_logit: u32,
     /// Every cell has to be computed for this sequence itself.
     pub no_reuse: bool,
-    /// Its rows have to be computed in one step.
+    /// All rows have to be computed in one step.
     pub unchunkable: bool,
     /// A row depends on those before it alone; in a tower it depends on all.
     pub causal: bool,
@@ -57,6 +56,15 @@ impl LayerProgram {
             digest: hasher.finalize(),
         }
     }
+
+    /// Returns the first token that the edits of this layer and of `other` may change differently.
+    fn first_difference(&self, other: &Self) -> Option<u32> {
+        let both = self.acts.iter().zip(&other.acts);
+        let apart = both.filter_map(|(a, b)| a.difference(b));
+        let shared = self.acts.len().min(other.acts.len());
+        let more = self.acts[shared..].iter().chain(&other.acts[shared..]);
+        apart.chain(more.map(Act::first)).min()
+    }
 }
 
 /// Cells of the layers from `depth` on, and of the tokens from `position` on.
@@ -66,6 +74,14 @@ pub struct Rectangle {
     pub depth: usize,
     /// The first token.
     pub position: u32,
+}
+
+impl Rectangle {
+    /// Takes in the cells from `depth` and `position` on.
+    fn grow(&mut self, depth: usize, position: u32) {
+        self.depth = self.depth.min(depth);
+        self.position = self.position.min(position);
+    }
 }
 
 impl Program {
@@ -149,67 +165,33 @@ impl Program {
             depth: self.last_depth(),
             position: self.first_logit,
         };
-        let rows = self
-            .rows
-            .iter()
-            .zip(base.rows.iter())
-            .take_while(|(a, b)| a == b)
-            .count();
-        if rows < self.rows.len().max(base.rows.len()) {
-            own = Rectangle {
-                depth: 0,
-                position: own.position.min(rows as u32),
-            };
+        let rows = self.rows.iter().zip(base.rows.iter());
+        let shared_rows = rows.take_while(|(a, b)| a == b).count();
+        if shared_rows < self.rows.len().max(base.rows.len()) {
+            own.grow(0, shared_rows as u32);
         }
-        for (i, entry) in self.layers.iter().enumerate() {
-            let Some(other) = base
-                .layers
-                .get(i)
-                .filter(|other| other.layer == entry.layer)
-            else {
-                own = Rectangle {
-                    depth: own.depth.min(i),
-                    position: 0,
-                };
+        for (depth, entry) in self.layers.iter().enumerate() {
+            let other = base.layers.get(depth);
+            let Some(other) = other.filter(|other| other.layer == entry.layer) else {
+                // Another path: nothing above agrees.
+                own.grow(depth, 0);
                 break;
             };
             if entry.digest == other.digest {
                 continue;
             }
-            let shared = entry.acts.len().min(other.acts.len());
-            let apart = entry
-                .acts
-                .iter()
-                .zip(&other.acts)
-                .filter_map(|(a, b)| a.difference(b));
-            let more = entry.acts[shared..]
-                .iter()
-                .chain(&other.acts[shared..])
-                .map(Act::first);
-            let first = if self.causal {
-                apart.chain(more).min()
-            } else {
-                Some(0)
-            };
-            if let Some(first) = first {
-                own = Rectangle {
-                    depth: own.depth.min(i),
-                    position: own.position.min(first),
-                };
+            let first = entry.first_difference(other);
+            if let Some(first) = if self.causal { first } else { Some(0) } {
+                own.grow(depth, first);
             }
         }
         if !self.causal && own.depth < self.last_depth() {
             own.position = 0;
         }
         own.depth = own.depth / stride.max(1) * stride.max(1);
-        // What looks ahead is done over again with all that it looks at.
-        for act in self
-            .layers
-            .iter()
-            .skip(own.depth)
-            .flat_map(|s| &s.acts)
-            .filter(|a| a.looks_ahead())
-        {
+        // An edit that looks ahead is done over again with all that it looks at.
+        let above = self.layers.iter().skip(own.depth).flat_map(|s| &s.acts);
+        for act in above.filter(|act| act.looks_ahead()) {
             own.position = own.position.min(act.first());
         }
         own

@@ -99,6 +99,7 @@ pub(in crate::nn) fn scores(
         Some(cap) => ((scores / cap)?.tanh()? * cap)?,
         None => scores,
     };
+    // Capped scores are masked afterwards: tanh would bring minus infinity back.
     let scores = match mask {
         Some(mask) if mask.rank() == 4 => scores.broadcast_add(mask)?,
         Some(mask) => scores
@@ -111,6 +112,7 @@ pub(in crate::nn) fn scores(
 
 /// Takes the softmax over the last dimension, f32.
 pub(in crate::nn) fn softmax(scores: &Tensor) -> Result<Tensor> {
+    // In f32 as Hugging Face does, whatever the dtype.
     candle_nn::ops::softmax_last_dim(&scores.to_dtype(DType::F32)?.contiguous()?)
 }
 
@@ -209,6 +211,7 @@ pub(in crate::nn) fn together(
         let z = candle_flash_attn::flash_attn(&q, &keys, &values, scoring.scale as f32, causal)?;
         return z.reshape((count * rows, heads, width));
     }
+    // Scaled before the product: in half precision the scores might overflow.
     let q = (rows_of(q, inputs)? * scoring.scale)?.reshape((count, rows, heads, width))?;
     let block = (BLOCK_BYTES / (4 * count * heads * inputs[0].keys())).clamp(1, rows);
     let mut parts = Vec::with_capacity(rows.div_ceil(block));
@@ -261,6 +264,7 @@ pub(in crate::nn) fn in_order(parts: &[(Vec<u32>, Tensor)]) -> Result<Tensor> {
     if rows.is_sorted() {
         return Ok(all);
     }
+    // `index[row]` is where the row stands now.
     let mut index = vec![0u32; rows.len()];
     (0u32..)
         .zip(&rows)
@@ -278,6 +282,7 @@ pub fn likeliest(logits: &Tensor) -> Result<Tensor> {
         .unsqueeze(0)?
         .broadcast_as((rows, width))?;
     let none = Tensor::full(width as f32, (rows, width), logits.device())?;
+    // An argmax would leave ties to the device.
     let id = logits
         .broadcast_eq(&highest)?
         .where_cond(&ids, &none)?

@@ -38,13 +38,13 @@ pub(in crate::nn) struct Segment<'a> {
 pub(in crate::nn) struct Sequence<'a> {
     /// The rows among those of the call.
     pub(in crate::nn) rows: Range<usize>,
-    /// In the order of the keys.
+    /// The keys and values, in order.
     pub(in crate::nn) segments: Vec<Segment<'a>>,
     /// K.
     pub(in crate::nn) kv_heads: usize,
     /// Dh.
     pub(in crate::nn) width: usize,
-    /// For each row the keys that it sees.
+    /// The keys that each row sees.
     pub(in crate::nn) visible: &'a [Range<usize>],
 }
 
@@ -134,7 +134,7 @@ struct ScoreRows<'a> {
     scores: &'a mut [f32],
     width: usize,
     scoring: Scoring,
-    /// For each row the keys that it sees; rows beyond the list are not scaled, bounded or hidden.
+    /// The keys that each row sees; rows beyond the list are not scaled, bounded or hidden.
     visible: &'a [Range<usize>],
     softmax: bool,
 }
@@ -165,10 +165,12 @@ impl NullaryFnOnce for ScoreRows<'_> {
 /// Takes the softmax of a row; sums in 16 chains and then over these.
 #[inline(always)]
 fn softmax_row(row: &mut [f32]) {
+    // Chains of fixed number, however wide the vectors: the order of the sum is part of the law.
     let mut chains = [f32::NEG_INFINITY; PANEL];
     let (whole, rest) = row.as_chunks::<PANEL>();
     for chunk in whole {
         for (chain, &x) in chains.iter_mut().zip(chunk) {
+            // A comparison vectorises where `max` has to treat NaN.
             *chain = if x > *chain { x } else { *chain };
         }
     }
@@ -177,6 +179,7 @@ fn softmax_row(row: &mut [f32]) {
         .chain(rest)
         .copied()
         .fold(f32::NEG_INFINITY, f32::max);
+    // Masked scores are minus infinity, and become exactly 0.
     for x in row.iter_mut() {
         *x = exp(*x - most);
     }
@@ -226,6 +229,7 @@ pub(in crate::nn) fn fused(
     let mut size = 0;
     for (sequence, of) in sequences.iter().enumerate() {
         let count = of.rows.len();
+        // The packing of a head's keys is shared by the heads of its group, and by some rows.
         for first in (0..count).step_by(ROWS) {
             let rows = first..count.min(first + ROWS);
             tasks.extend((0..of.kv_heads).map(|kv_head| Task {
@@ -281,6 +285,7 @@ fn attend(
             own.extend_from_slice(&q[from..from + width]);
         }
         let mut scores = keys.times(&own);
+        // Padding lies beyond what any row sees, and is hidden with the rest.
         run(ScoreRows {
             scores: &mut scores,
             width: count,
@@ -357,6 +362,7 @@ pub(in crate::nn) fn weigh(
     let all: Vec<usize> = (0..heads).collect();
     let done = share(&all, rows * keys * heads * width, |head| {
         let values = of.pack_values(head / group, count);
+        // Padded keys weigh 0.
         let mut weights = vec![0.0; rows * count];
         let own = &pattern[head * rows * keys..(head + 1) * rows * keys];
         for (to, from) in weights.chunks_exact_mut(count).zip(own.chunks_exact(keys)) {

@@ -19,9 +19,11 @@ use super::simd::{MIN_PARALLEL, Numbers, run};
 pub(in crate::nn) const PANEL: usize = 16;
 /// Inputs that are summed up in one chain.
 const BLOCK: usize = 512;
-/// Rows whose blocks of inputs stay in a core's cache while all panels pass.
+/// Rows whose blocks of inputs stay in a core's cache while all panels pass; a multiple of
+/// [`TILE`]. Their blocks take 504 KiB.
 const CACHED: usize = 252;
-/// Rows that share the reading of a panel.
+/// Rows that share the reading of a panel. With AVX2 their sums take 12 of 16 registers, which
+/// leaves room for the weight and the input.
 const TILE: usize = 6;
 
 /// Numbers that a weight may hold.
@@ -152,6 +154,7 @@ impl Columns<'_> {
             self.times_padded(x, y);
             return;
         }
+        // The last panel is partly padding, which `y` has no room for.
         let mut whole = vec![0.0; y.len() / width * padded];
         self.times_padded(x, &mut whole);
         for (y, whole) in y.chunks_exact_mut(width).zip(whole.chunks_exact(padded)) {
@@ -182,6 +185,7 @@ impl Columns<'_> {
         {
             for block in (0..self.input).step_by(BLOCK) {
                 let inputs = block..(block + BLOCK).min(self.input);
+                // Panels inside blocks: the rows' inputs stay in the cache, the weight streams by.
                 for panel in 0..self.count {
                     let from = ((self.first + panel) * self.input + block) * PANEL;
                     let weight = match self.panels {
@@ -231,6 +235,7 @@ impl Tiles<'_> {
         let rows = self.y.len() / self.stride;
         let mut row = 0;
         while row < rows {
+            // The number of rows is a constant of the tile, so that its sums stay in registers.
             match rows - row {
                 1 => self.tile::<S, 1, V>(simd, row),
                 2 => self.tile::<S, 2, V>(simd, row),
@@ -255,10 +260,12 @@ impl Tiles<'_> {
             for i in 0..M {
                 let x = simd.splat_f32s(x[i][k]);
                 for v in 0..V {
+                    // Fused on every machine: the law fixes the rounding.
                     sums[i][v] = simd.mul_add_f32s(x, weight[v], sums[i][v]);
                 }
             }
         }
+        // The bias is in the total already, as the first summand of the chain over blocks.
         for (i, sums) in sums.into_iter().enumerate() {
             let total = &mut self.y[(row + i) * self.stride + self.column..][..PANEL];
             let total = S::as_mut_simd_f32s(total).0;

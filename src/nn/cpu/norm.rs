@@ -59,6 +59,7 @@ impl NullaryFnOnce for Rows<'_> {
                     let variance = sum(x, |x| (x - mean) * (x - mean)) / width as f32;
                     let scale = 1.0 / (variance + eps).sqrt();
                     for (((y, x), w), b) in y.iter_mut().zip(x).zip(weight).zip(bias) {
+                        // Two passes over the row, not E(x^2) - mean^2, which cancels.
                         *y = ((x - mean) * scale).mul_add(*w, *b);
                     }
                 }

@@ -14,6 +14,7 @@ pub(in crate::nn) const MIN_PARALLEL: usize = 1 << 17;
 
 /// Runs `work`, compiled for the best instruction set of this machine.
 pub(in crate::nn) fn run<W: pulp::WithSimd>(work: W) -> W::Output {
+    // Detected once: every call of a kernel comes here.
     static ARCH: std::sync::OnceLock<pulp::Arch> = std::sync::OnceLock::new();
     ARCH.get_or_init(pulp::Arch::new).dispatch(work)
 }
@@ -50,6 +51,7 @@ pub(in crate::nn) fn exp(x: f32) -> f32 {
     let y = if y > MOST { MOST } else { y };
     let shifted = y.mul_add(std::f32::consts::LOG2_E, ROUND);
     let n = shifted - ROUND;
+    // ln 2 in two parts (Cody and Waite): the product of n and the first one is exact.
     let r = n.mul_add(-0.693_359_4, y);
     let r = n.mul_add(2.121_944_4e-4, r);
     let p = 1.987_569_1e-4_f32;
@@ -59,6 +61,7 @@ pub(in crate::nn) fn exp(x: f32) -> f32 {
     let p = p.mul_add(r, 1.666_666_5e-1);
     let p = p.mul_add(r, 0.5);
     let p = p.mul_add(r * r, r) + 1.0;
+    // 2^n: n stands in the low bits of the shifted number, and goes into the exponent.
     let scale = f32::from_bits((shifted.to_bits() << 23).wrapping_add(127 << 23));
     if x < LEAST { 0.0 } else { p * scale }
 }
@@ -73,6 +76,7 @@ pub(in crate::nn) fn tanh(x: f32) -> f32 {
     let p = p.mul_add(z, 1.333_144_2e-1);
     let p = p.mul_add(z, -3.333_328e-1);
     let near = (p * z).mul_add(x, x);
+    // Near 0 this would cancel: the polynomial takes over below.
     let far = (1.0 - 2.0 / (exp(2.0 * size) + 1.0)).copysign(x);
     if size < 0.625 { near } else { far }
 }
@@ -106,6 +110,7 @@ pub(in crate::nn) fn map<const N: usize>(
             }
         }
     }
+    // A value is taken for 16 multiply-adds.
     let chunk = if out.len() * 16 < MIN_PARALLEL {
         out.len().max(1)
     } else {

@@ -85,7 +85,7 @@ pub(in crate::nn) struct CachedKeys {
 pub(in crate::nn) struct SlotKeys<'a> {
     /// The slot's number.
     pub(in crate::nn) slot: usize,
-    /// How often the sequence ran this layer earlier on its path.
+    /// Number of times that the sequence ran this layer earlier on its path.
     pub(in crate::nn) repetition: usize,
     /// The tokens in the slot, this step's included.
     pub(in crate::nn) tokens: &'a [u32],
@@ -173,6 +173,7 @@ impl SequenceCache {
             candle_core::bail!("a sequence decodes without a slot");
         };
         self.reserve_layer(depth, layer);
+        // A layer that runs twice has keys and values for each time.
         let repetition = self.layers[..depth]
             .iter()
             .filter(|l| l.layer == layer)
@@ -260,6 +261,7 @@ impl SequenceCache {
         self.reserve_layer(depth, layer);
         let own = &mut self.layers[depth];
         if tokens.first().is_some_and(|&t| t < self.prompt) {
+            // Copies, so that a segment does not keep the rows of the whole step alive.
             let (keys, values) = (k.force_contiguous()?, v.force_contiguous()?);
             let segment = Segment {
                 _reservation: self.kv.reserve([&keys, &values]),

@@ -35,7 +35,7 @@ struct Table {
     column: usize,
     /// Number of columns.
     columns: usize,
-    /// By layer, and how often the sequence ran that layer earlier on its path.
+    /// The storage of each layer, and of each repetition of it on a path.
     layers: BTreeMap<(usize, usize), LayerSlots>,
 }
 
@@ -61,9 +61,9 @@ pub(in crate::nn) struct Slot {
 /// One sequence in one layer of a step.
 pub(in crate::nn) struct SlotEntry {
     pub(in crate::nn) slot: usize,
-    /// Its row in the call.
+    /// The row in the call.
     pub(in crate::nn) row: u32,
-    /// How many of its last keys the row sees, this step's included.
+    /// Number of the last keys that the row sees, this step's included.
     pub(in crate::nn) seen: usize,
     /// Keys and values of its prompt, at its first step in this layer.
     pub(in crate::nn) prompt_kv: Vec<(Tensor, Tensor)>,
@@ -115,6 +115,7 @@ impl DecodeSlots {
         longest: usize,
     ) -> Result<()> {
         let mut table = self.lock();
+        // Slots are freed by drops, at any time between steps.
         let in_use = table.in_use.iter().filter(|t| **t).count();
         let known = sequences.iter().filter(|s| s.is_some()).count();
         // The columns of a sequence that sat out a step would no longer end with the others'.
@@ -239,6 +240,7 @@ impl DecodeSlots {
         let seen = column + 1 - from;
         let mask = masks.of(&visible, from..column + 1, device)?;
         let mask = mask.map(|m| m.reshape((count, 1, 1, seen))).transpose()?;
+        // Scaled before the product, as for whole prompts.
         let q = (by_slot.take(q)? * scoring.scale)?.unsqueeze(1)?; // (B, 1, H, Dh)
         let scores = candle::scores(
             &q,
@@ -323,7 +325,7 @@ struct Packing {
     /// Number of slots.
     count: usize,
     columns: usize,
-    /// Where the keys of all slots end.
+    /// The column where the keys of all slots end.
     column: usize,
 }
 
@@ -338,6 +340,7 @@ fn moved(
 ) -> Result<Tensor> {
     let (_, heads, _, width) = old.dims4()?;
     let shape = (to.count, heads, to.columns, width);
+    // Zeros: unused columns are masked, but a NaN in them would survive a weight of 0.
     let new = Tensor::zeros(shape, old.dtype(), old.device())?;
     for (slot, number) in numbers.iter().enumerate() {
         let Some(number) = *number else { continue };
