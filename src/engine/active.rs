@@ -242,7 +242,8 @@ impl Output {
         self.sample(model, sequence, first, first_logprobs)
     }
 
-    /// Charges the sequence's work to the first of its variants.
+    /// Charges the sequence's work to the first of its variants: the sum over variants is the work
+    /// that was done.
     fn account(&mut self, sequence: &mut Sequence) {
         let cost = std::mem::take(&mut sequence.cost);
         if let Some(&(first, _)) = sequence.variants.first() {
@@ -356,6 +357,7 @@ impl Output {
         } else {
             None
         };
+        // Duplicates are computed once, and reported to each.
         for &(variant, _) in &sequence.variants {
             counter!(names::GENERATION_TOKENS).increment(1);
             if let Some(prefilled) = &prefilled {

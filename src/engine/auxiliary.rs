@@ -143,6 +143,7 @@ impl Steps for TowerAttention {
                 .to_vec2()?;
             self.found.push(views);
         }
+        // No picture at all is done at once.
         let is_done = self.found.len() == self.pixels.len();
         Ok(is_done.then(|| std::mem::take(&mut self.found)))
     }

@@ -72,8 +72,10 @@ impl Engine {
     /// Plans `request` and admits it, or refuses it at once.
     pub fn submit(&self, request: Request) -> Result<Events, Error> {
         self.check_draining()?;
+        // Planned here, on the caller's thread: the engine's thread has better things to do.
         let sequences = Sequence::of_request(&request, self.limits.checkpoint_bytes)
             .map_err(|e| Error::Fault(e.to_string()))?;
+        // Such a request would wait forever.
         let needed = sequences
             .iter()
             .map(|s| s.kv_bytes(&request.model))

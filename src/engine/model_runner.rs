@@ -47,8 +47,10 @@ pub(super) fn execute(model: &Model, batch: &mut [BatchEntry<'_>]) -> Result<(),
     let result =
         hidden.and_then(|(hidden, after)| read_logits(model, batch, &hidden, &after, &mut hooks));
     for (entry, mut observed) in batch.iter_mut().zip(hooks.into_observed()) {
+        // Even after a failed pass: sequences get their accounts back.
         observed.settle()?;
         apply_logit_lens(model, &mut observed)?;
+        // By what the hooks have counted, not by plan: pruning shows only now.
         let mut cost = Cost::of_head(model, entry.readings.len());
         for (stack, passed) in observed.take_passed() {
             cost += Cost::of_passed(model, stack, passed);
@@ -132,6 +134,7 @@ fn read_logits(
             readings.insert(row, Reading::Logits(logits));
         }
     }
+    // The map is in the order of the rows, as the spans are.
     for (span, reading) in chosen.spans.iter().zip(readings.into_values()) {
         batch[span.sequence].readings.push(reading);
     }

@@ -143,6 +143,7 @@ impl Sequence {
         }
         let programs: Vec<Arc<Program>> = sequences.iter().map(|s| s.program.clone()).collect();
         let row_bytes = model.decoder.config().hidden_size * model.dtype.size_in_bytes();
+        // The budget is in bytes, the planner counts rows.
         let starts = schedule(&programs, |i| hints[i], checkpoint_bytes / row_bytes as u64);
         for (i, start) in starts.into_iter().enumerate() {
             (sequences[i].parent, sequences[i].own) = (start.parent, start.own);
@@ -223,6 +224,7 @@ impl Sequence {
             Goal::Score(ids) => format!("{}", ids.len()),
         };
         hasher.update(goal.as_bytes());
+        // Effects are reported by the number of the intervention.
         hasher.update(&(variant.plan.resolved.len() as u64).to_le_bytes());
         hasher.finalize()
     }
@@ -246,6 +248,7 @@ impl Sequence {
         } else {
             0
         };
+        // Buffers of generated rows are allocated whole.
         (own + (copied + self.max_new_tokens()) * layers) * kv_row_bytes(model)
     }
 

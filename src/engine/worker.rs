@@ -107,6 +107,7 @@ impl Worker {
 
     /// Runs until all handles are gone and all requests done.
     pub(super) fn run(mut self) {
+        // Late and cancelled requests leave before a step, so that none is run for them.
         while self.receive() {
             self.drop_finished();
             self.report();
@@ -119,6 +120,7 @@ impl Worker {
     fn receive(&mut self) -> bool {
         loop {
             let command = if self.requests.is_empty() && self.auxiliary.is_empty() {
+                // The gauges would show the last step for as long as nothing comes.
                 self.report();
                 match self.inbox.blocking_recv() {
                     Some(command) => command,
@@ -218,6 +220,7 @@ impl Worker {
         let result = guarded(|| model_runner::execute(model, &mut entries));
         let done = rows(&entries).saturating_sub(before) as f64;
         let readings: Vec<Vec<Reading>> = entries.into_iter().map(|e| e.readings).collect();
+        // The peak, not the mean: a request is given up only if even the best could not do it.
         let throughput = done / start.elapsed().as_secs_f64();
         self.peak_throughput = self.peak_throughput.max(throughput);
         match result {
@@ -226,6 +229,7 @@ impl Worker {
                     self.advance(model, scheduled.id, readings);
                 }
             }
+            // Whose fault it was is unknown: all that took part end.
             Err(error) => {
                 tracing::error!(%error, sequences = batch.len(), "a step failed");
                 let reason = error.to_string();
@@ -256,6 +260,7 @@ impl Worker {
                     child.begin_from(model, &slots, parent);
                 }
             }
+            // Of a sweep the first variant, which the others mostly are like.
             if id.sequence == 0 {
                 let tenant = &request.client.tenant;
                 self.prefixes.insert(tenant, model, &sequences[0]);
@@ -286,6 +291,8 @@ impl Worker {
     /// Decides on the next step of `model`: all sequences that decode, and as many prefill rows as
     /// a step holds.
     fn schedule(&mut self, model: &Arc<Model>) -> Vec<Scheduled> {
+        // All of them, whatever the clients have had: a stream that pauses is worse than one that
+        // starts late, and a decode row is cheap.
         let mut batch = self.decoding(model);
         let mut running = self.running();
         let mut budget = StepBudget {
@@ -431,6 +438,7 @@ impl Worker {
         encoded_rows: &mut usize,
         rows_left: usize,
     ) -> Result<bool, Error> {
+        // Before the pictures: a prefix that is found brings some of them along.
         let above = self.children_above(id);
         let hit = self.find_prefix(model, id, &above);
         let mut known = self.sequence(id).encoded.clone();
@@ -492,6 +500,7 @@ impl Worker {
         if sequence.parent.is_some() {
             return None;
         }
+        // Children need residual rows from these positions on, which a prefix does not have.
         let most = above.iter().map(|own| own.position).min();
         let (prefix, position) = self.prefixes.find(
             &request.client.tenant,
@@ -533,6 +542,7 @@ impl Worker {
         }
         let own = missing.len();
         let mut rows: usize = missing.iter().map(|i| i.rows(model)).sum();
+        // One tower pass for several pictures costs less than one for each.
         for image in self.upcoming_images(model, rows_left, id) {
             let is_known =
                 missing.iter().any(|i| i.key == image.key) || self.encoder.get(&image).is_some();
@@ -566,6 +576,7 @@ impl Worker {
             }
             for (index, sequence) in request.sequences.iter().enumerate() {
                 let is_same = (at, index) == (id.request, id.sequence);
+                // A sequence that captures has to encode its pictures for itself.
                 if is_same || !sequence.is_waiting() || sequence.program.no_reuse {
                     continue;
                 }
@@ -609,6 +620,7 @@ impl Worker {
         for image in &sequence.encoded {
             sequence.observed.adopt(&image.cells);
             let cost = image.take_cost();
+            // Somebody else has paid for it.
             if cost == Cost::default() {
                 counter!(names::IMAGE_CACHE_HITS).increment(1);
             }
@@ -643,6 +655,7 @@ impl Worker {
             request.started = true;
             self.admission.start();
         }
+        // Charged before: a step that fails has cost as much.
         let cells = request.task.next_cells(&request.model);
         self.scheduler.charge(&request.client, cells);
         request.task.step(&request.model);
@@ -665,6 +678,7 @@ fn entries<'a>(
     requests: &'a mut VecDeque<ActiveRequest>,
     batch: &[Scheduled],
 ) -> Vec<BatchEntry<'a>> {
+    // Collected in one walk, since no two mutable borrows of `requests` can live at once.
     let mut by_id: HashMap<SequenceId, &mut Sequence> = HashMap::new();
     for (at, request) in requests.iter_mut().enumerate() {
         for (index, sequence) in request.sequences.iter_mut().enumerate() {

@@ -56,6 +56,7 @@ impl PrefixCache {
             }
         }
         let (i, shared) = best?;
+        // To the end, as the most recently used.
         let found = self.entries.remove(i)?;
         self.entries.push_back(found);
         self.entries.back().map(|prefix| (prefix, shared))
@@ -82,6 +83,7 @@ impl PrefixCache {
             model: Arc::downgrade(model),
             program,
             digest,
+            // The segments are shared, not copied.
             cache: prefill.cache.share_prefix(0, u32::MAX, 0, 0),
             cells: sequence.observed.cells().to_vec(),
             images: sequence.encoded.clone(),

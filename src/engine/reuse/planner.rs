@@ -33,6 +33,7 @@ pub fn schedule(
     most_rows: u64,
 ) -> Vec<Start> {
     let layers = programs.iter().map(|p| p.layers.len()).max().unwrap_or(0);
+    // Starts at every second, fourth, ... layer need fewer checkpoints and recompute more.
     let mut stride = 1;
     loop {
         let starts = schedule_by(programs, &hint, stride);

@@ -105,6 +105,7 @@ impl Program {
         let mut entries = Vec::new();
         for (i, layer) in plan.path(stack, layers).into_iter().enumerate() {
             let mut acts = layered.get(&layer).cloned().unwrap_or_default();
+            // Edits of the embeddings are done before the first layer that runs.
             if i == 0 {
                 acts.splice(0..0, input.drain(..));
             }
@@ -199,6 +200,7 @@ impl Program {
 
     /// Returns the first token whose keys and values may differ from those of `base` at any layer.
     pub fn prefix(&self, base: &Self) -> u32 {
+        // A stride beyond all layers: every start is at the bottom.
         if self.no_reuse || base.no_reuse {
             0
         } else {
