@@ -1,24 +1,27 @@
 //! Scotoma: LLaVA-family models, resident, under composable interventions, over gRPC.
 //!
-//! The folders are the data path, and **a folder imports only folders that stand after it in the
-//! alphabet**:
+//! The layers are the data path. **A layer imports only those below it**, as tests/layering.rs
+//! holds:
 //!
-//! | folder | what it does |
+//! | layer | what it does |
 //! |---|---|
 //! | [`api`] | the contract: validates, converts, serves, maps errors to statuses |
+//! | [`pipeline`] | requests in the server's own terms: prepared, compiled, run, recorded |
 //! | [`benchmark`] | benchmarks, answer extraction, intervals |
 //! | [`engine`] | admission, scheduling, packed batches, sampling |
 //! | [`intervention`] | interventions as data, compiled to a plan and applied at hook points |
 //! | [`model`] | architectures: configuration, processor, forward |
 //! | [`nn`] | blocks that call hook points |
-//! | [`telemetry`] | the table of metrics, logs, build information |
 //! | [`vision`] | picture bytes to pixels |
 //! | [`weights`] | checkpoints to tensors |
+//! | [`telemetry`] | the table of metrics, logs, build information |
+//! | [`field_path`] | how errors name the fields of requests |
 
 pub mod api;
 pub mod benchmark;
 pub mod cli;
 pub mod engine;
+pub mod field_path;
 pub mod intervention;
 pub mod model;
 pub mod nn;

@@ -2,6 +2,16 @@
 
 use candle_core::{DType, Device};
 
+mod request;
+mod response;
+
+pub(super) use request::{
+    image, prompt, request_interventions, requested_dtype, sampling, targets,
+};
+pub(super) use response::{
+    activation, capture_finished, finished, plan, scored, started, token, verified,
+};
+
 use super::{Error, v1};
 use crate::intervention::{
     Ablate, AddNoise, Amount, BlankImage, By, CaptureTarget, Choice, DropLayers, ExitEarly, Fill,

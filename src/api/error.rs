@@ -1,40 +1,14 @@
-//! Why a request fails.
+//! Why an rpc fails: what the pipeline says, and what only the wire knows.
 
-use crate::{engine, intervention, model, vision};
+use crate::field_path::{FieldPath, InvalidField};
+use crate::{engine, intervention, model, pipeline};
 
-/// Every way in which a request can fail; `status.rs` gives each its code.
+/// Lists every way in which an rpc fails; `status.rs` gives each its code.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A field that is out of its range.
-    #[error("{field}: {message}")]
-    Invalid {
-        /// Path of the field in the request.
-        field: String,
-        /// The limit, and what would be valid.
-        message: String,
-    },
-    /// No such model.
-    #[error("no model {name:?}; resident: {}", .resident.join(", "))]
-    UnknownModel {
-        /// As asked.
-        name: String,
-        /// What there is.
-        resident: Vec<String>,
-    },
-    /// A model of that name is resident already.
-    #[error("name: a model called {name:?} is resident; unload it or take another name")]
-    SameName {
-        /// As asked.
-        name: String,
-    },
-    /// A model or a projector that does not load.
-    #[error("{field}: {source}")]
-    Load {
-        /// Path of the field in the request.
-        field: &'static str,
-        /// Why.
-        source: Box<model::Error>,
-    },
+    /// The pipeline.
+    #[error(transparent)]
+    Pipeline(#[from] pipeline::Error),
     /// A key is needed.
     #[error("{}", if *.said { "this key is none of the server's" } else { "a key is needed: metadata authorization, Bearer KEY" })]
     Unauthenticated {
@@ -44,109 +18,69 @@ pub enum Error {
     /// Clients may not load.
     #[error("this server was started without --allow-load")]
     Closed,
-    /// No picture of that hash.
-    #[error("{field}: no picture {handle:?} is kept; send its bytes")]
-    UnknownImage {
-        /// Path of the field in the request.
-        field: String,
-        /// As asked.
-        handle: String,
-    },
-    /// No such saliency model.
-    #[error("interventions: no saliency model {name:?}; resident: {}", .resident.join(", "))]
-    UnknownSaliency {
-        /// As asked.
-        name: String,
-        /// What there is.
-        resident: Vec<String>,
-    },
-    /// More would be captured than may be.
-    #[error(
-        "{field}: {needed} bytes would be captured; at most {limit} may be; choose fewer points, or reduce"
-    )]
-    CaptureBudget {
-        /// Path of the field in the request.
-        field: &'static str,
-        /// Bytes.
-        needed: u64,
-        /// Bytes.
-        limit: u64,
-    },
-    /// A record that cannot be replayed.
-    #[error("provenance: {0}")]
-    Record(String),
-    /// A golden set that is not there or does not fit.
-    #[error("no parity check of {model}: {reason}")]
-    Goldens {
-        /// The model.
-        model: String,
-        /// What is wrong.
-        reason: String,
-    },
-    /// A picture.
-    #[error("{field}: {source}")]
-    Image {
-        /// Path of the field in the request.
-        field: String,
-        /// What is wrong with it.
-        source: vision::Error,
-    },
-    /// An intervention.
-    #[error(transparent)]
-    Intervention(#[from] intervention::Error),
-    /// The engine.
-    #[error(transparent)]
-    Engine(#[from] engine::Error),
-    /// The model, while a request was prepared: a fault of the server.
-    #[error(transparent)]
-    Model(#[from] model::Error),
     /// What the client streams has ended badly.
     #[error("the stream of requests ended: {0}")]
     Inbound(Box<tonic::Status>),
-    /// The client has left, so nobody hears the rest.
-    #[error("the client has left")]
-    ClientLeft,
-    /// The engine has stopped: a fault of the server.
-    #[error("the engine has stopped")]
-    EngineStopped,
-    /// The engine has sent what the request did not ask for: a fault of the server.
-    #[error("the engine sent an event of another kind of request")]
-    UnexpectedEvent,
-    /// Any other fault of the server.
-    #[error("{0}")]
-    Fault(String),
 }
 
 impl Error {
-    /// An error of the client's stream.
+    /// Returns the error of a client's stream that broke.
     pub(super) fn from_client(status: tonic::Status) -> Self {
         Self::Inbound(Box::new(status))
     }
 
-    /// A failed load of what the request's `field` names.
-    pub(super) fn load(field: &'static str) -> impl FnOnce(model::Error) -> Self {
-        move |source| Self::Load {
-            field,
-            source: Box::new(source),
-        }
+    /// Says that the value of `field` is invalid because of `message`.
+    pub(super) fn invalid(field: impl Into<FieldPath>, message: impl Into<String>) -> Self {
+        pipeline::Error::invalid(field, message).into()
     }
 
-    /// The same with its field inside of `outer`.
+    /// Returns a fault of the server.
+    pub(super) fn fault(message: impl ToString) -> Self {
+        pipeline::Error::Fault(message.to_string()).into()
+    }
+
+    /// Returns the same error with its field, if it has one, below `outer`.
     pub(super) fn within(self, outer: &str) -> Self {
-        let inside = |field: String| format!("{outer}.{field}");
         match self {
-            Self::Invalid { field, message } => Self::Invalid {
-                field: inside(field),
-                message,
-            },
+            Self::Pipeline(error) => error.within(outer).into(),
             other => other,
         }
     }
 
-    pub(super) fn invalid(field: impl Into<String>, message: impl Into<String>) -> Self {
-        Self::Invalid {
-            field: field.into(),
-            message: message.into(),
+    /// Returns the error of a conversion as the pipeline's own.
+    pub(super) fn into_pipeline(self) -> pipeline::Error {
+        match self {
+            Self::Pipeline(error) => error,
+            other => pipeline::Error::Fault(other.to_string()),
         }
+    }
+
+    /// Reports whether the server refused because it goes down.
+    pub(super) fn is_draining(&self) -> bool {
+        matches!(self, Self::Pipeline(error) if error.is_draining())
+    }
+}
+
+impl From<InvalidField> for Error {
+    fn from(error: InvalidField) -> Self {
+        Self::Pipeline(error.into())
+    }
+}
+
+impl From<engine::Error> for Error {
+    fn from(error: engine::Error) -> Self {
+        Self::Pipeline(error.into())
+    }
+}
+
+impl From<intervention::Error> for Error {
+    fn from(error: intervention::Error) -> Self {
+        Self::Pipeline(error.into())
+    }
+}
+
+impl From<model::Error> for Error {
+    fn from(error: model::Error) -> Self {
+        Self::Pipeline(error.into())
     }
 }

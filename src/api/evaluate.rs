@@ -252,7 +252,7 @@ fn reader(custom: &v1::CustomRule) -> Result<&'static Rule, Error> {
             "it has no {question}",
         ));
     }
-    benchmark::rule(name).ok_or_else(|| Error::Fault(format!("no rule {name}")))
+    benchmark::rule(name).ok_or_else(|| Error::fault(format!("no rule {name}")))
 }
 
 type Sender = ResponseSender<v1::EvaluateResponse>;
@@ -305,7 +305,7 @@ impl Run {
                     match self.hear(message.event)? {
                         Some((_, Ok(asked))) if !asked.is_empty() => running.push(asked.run(state, call)),
                         Some((id, Err(error))) => {
-                            let error = Some(error.in_sweep(&call.id, state.retry_after()));
+                            let error = Some(error.into_pipeline().in_sweep(&call.id, state.retry_after()));
                             let result = v1::SampleResult { id, error, ..Default::default() };
                             self.tell(&Arc::default(), result, sender).await?;
                         }
@@ -486,7 +486,7 @@ impl Run {
         let work = move || (work(&plan, &mut outcomes), outcomes);
         let (found, outcomes) = tokio::task::spawn_blocking(work)
             .await
-            .map_err(|e| Error::Fault(e.to_string()))?;
+            .map_err(|e| Error::fault(e))?;
         self.outcomes = outcomes;
         Ok(found)
     }

@@ -89,9 +89,8 @@ impl Models {
         make: impl FnOnce(&Model) -> A,
     ) -> Result<Response<A>, Status> {
         let context = rpc::context(request);
-        let model = self.0.models.get(name);
+        let model = self.0.resident(&context, name);
         let model = model.map_err(|e| self.0.status(&context, &e))?;
-        context.metrics.set_model(&model.name);
         Ok(Response::new(make(&model)))
     }
 }
@@ -137,11 +136,8 @@ impl v1::model_service_server::ModelService for Models {
         request: Request<v1::CheckParityRequest>,
     ) -> Result<Response<Self::CheckParityStream>, Status> {
         let (state, context) = (&self.0, rpc::context(&request));
-        let begun = state.models.get(&request.into_inner().model);
-        let begun = begun.and_then(|model| {
-            context.metrics.set_model(&model.name);
-            Ok((parity::goldens(&model)?, model))
-        });
+        let begun = state.resident(&context, &request.into_inner().model);
+        let begun = begun.and_then(|model| Ok((parity::goldens(&model)?, model)));
         let (goldens, model) = begun.map_err(|e| state.status(&context, &e))?;
         Ok(state.respond_with_stream(context, 16, |sender| {
             parity::check(state.clone(), model, goldens, sender)

@@ -13,21 +13,27 @@ use super::v1::{
 use super::{Error, State};
 use crate::engine::parity::{Comparison, GoldenSet, HALF_TOLERANCE, TOLERANCE, kind};
 use crate::model::{Model, device_name};
+use crate::pipeline;
 use crate::telemetry::names;
 
 type Sender = ResponseSender<CheckParityResponse>;
 
 /// Opens the golden set of a model.
 pub(super) fn goldens(model: &Model) -> Result<Arc<GoldenSet>, Error> {
-    let set = GoldenSet::of(model, super::interventions_from_json).map_err(|e| Error::Goldens {
-        model: model.name.clone(),
-        reason: e.to_string(),
-    })?;
+    let set = GoldenSet::of(model, super::interventions_from_json);
     let missing =
         "there is no folder goldens beside its files; tests/goldens/capture.py --model makes one";
-    set.map(Arc::new).ok_or_else(|| Error::Goldens {
+    match set {
+        Ok(Some(set)) => Ok(Arc::new(set)),
+        Ok(None) => Err(no_parity(model, missing)),
+        Err(error) => Err(no_parity(model, error)),
+    }
+}
+
+fn no_parity(model: &Model, reason: impl ToString) -> Error {
+    Error::Pipeline(pipeline::Error::Goldens {
         model: model.name.clone(),
-        reason: missing.into(),
+        reason: reason.to_string(),
     })
 }
 
@@ -41,10 +47,7 @@ pub(super) async fn check(
     let mut report = Report::new(&model);
     for (i, case) in set.cases.iter().enumerate() {
         let compared = state.engine(&model).parity(model.clone(), set.clone(), i);
-        let comparison = compared.await?.map_err(|e| Error::Goldens {
-            model: model.name.clone(),
-            reason: e.to_string(),
-        })?;
+        let comparison = compared.await?.map_err(|e| no_parity(&model, e))?;
         let mut found = report.add(&case.name, &comparison);
         (found.done, found.total) = (i as u32 + 1, set.cases.len() as u32);
         let event = Some(Event::Case(found));

@@ -8,9 +8,10 @@ use tonic_health::ServingStatus;
 
 use super::rpc::ResponseSender;
 use super::v1::{self, LoadModelResponse, load_model_response::Event};
-use super::{Error, LoadOptions, State};
+use super::{Error, State};
 use crate::model::{self, Model, Origin};
 use crate::pipeline::RequestContext;
+use crate::pipeline::{self, LoadOptions};
 use crate::vision::ProcessorBackend;
 
 impl State {
@@ -112,14 +113,12 @@ pub(super) async fn load(
         };
         let model = tokio::task::spawn_blocking(load)
             .await
-            .map_err(|e| Error::Fault(e.to_string()))??;
+            .map_err(Error::fault)??;
         worker.announce(&model.name, ServingStatus::Serving).await;
         context.metrics.set_model(&model.name);
         Ok(model)
     });
-    let model = loading
-        .await
-        .unwrap_or_else(|e| Err(Error::Fault(e.to_string())))?;
+    let model = loading.await.unwrap_or_else(|e| Err(Error::fault(e)))?;
     let event = Some(Event::Model(state.info(&model)));
     sender.send(LoadModelResponse { event }).await
 }
@@ -131,11 +130,10 @@ impl Loading {
         let source = self
             .origin
             .fetch_with(self.adapter, &mut fetched)
-            .map_err(Error::load("place"))?;
+            .map_err(pipeline::Error::load("place"))?;
         let loaded = |done, total| report(sender, "", done, total);
-        state
-            .models
-            .load(&self.name, &source, &self.options, &loaded)
+        let models = &state.models;
+        Ok(models.load(&self.name, &source, &self.options, &loaded)?)
     }
 }
 
@@ -192,8 +190,8 @@ pub(super) async fn load_projector(
     let load = move || loading.add_projector(&request.name, Path::new(&request.file));
     tokio::task::spawn_blocking(load)
         .await
-        .map_err(|e| Error::Fault(e.to_string()))?
-        .map_err(Error::load("file"))?;
+        .map_err(Error::fault)?
+        .map_err(pipeline::Error::load("file"))?;
     Ok(v1::LoadProjectorResponse {
         model: Some(state.info(&model)),
     })

@@ -8,7 +8,8 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use super::{Error, State};
-use crate::pipeline::RequestContext;
+use crate::model::Model;
+use crate::pipeline::{self, RequestContext};
 
 /// Carries the messages of a response as they are made.
 pub(super) type ResponseStream<A> = ReceiverStream<Result<A, Status>>;
@@ -29,7 +30,7 @@ impl<A> ResponseSender<A> {
         self.0
             .send(Ok(message))
             .await
-            .map_err(|_| Error::ClientLeft)
+            .map_err(|_| pipeline::Error::ClientLeft.into())
     }
 
     /// Sends `message` if there is room for it now: a slow client misses it.
@@ -44,6 +45,18 @@ pub(super) fn context<Q>(request: &Request<Q>) -> RequestContext {
 }
 
 impl State {
+    /// Returns the model of that name, the first one where it is empty, and labels the request's
+    /// metrics with it.
+    pub(super) fn resident(
+        &self,
+        context: &RequestContext,
+        name: &str,
+    ) -> Result<Arc<Model>, Error> {
+        let model = self.models.get(name)?;
+        context.metrics.set_model(&model.name);
+        Ok(model)
+    }
+
     /// Returns the status of a request that failed with `error`.
     pub(super) fn status(&self, context: &RequestContext, error: &Error) -> Status {
         error.status(&context.id, self.retry_after())

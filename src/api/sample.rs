@@ -4,13 +4,12 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use super::inference::sweep_all;
 use super::judge::Judge;
-use super::prompt::MAX_TEXT_BYTES;
 use super::v1::{self, evaluate_header::Rules, sweep_result};
-use super::{Error, State, sweep};
+use super::{Error, State};
 use crate::benchmark::{Item, Label, Rule, Verdict, data, fill, filled_bytes};
-use crate::engine;
-use crate::pipeline::RequestContext;
+use crate::pipeline::{MAX_TEXT_BYTES, RequestContext};
 
 /// What is done with every sample.
 #[derive(Debug)]
@@ -346,7 +345,7 @@ impl Asked {
         let mut drained = false;
         for (variants, request) in std::mem::take(&mut self.requests) {
             let found = match request {
-                Ok(request) => sweep::whole(state, call, request).await,
+                Ok(request) => sweep_all(state, call, request).await,
                 Err(error) => Err(error),
             };
             match found {
@@ -356,9 +355,13 @@ impl Asked {
                         .zip(all)
                         .map(|(&v, found)| self.result(v, found)),
                 ),
-                Err(Error::Engine(engine::Error::Draining)) => drained = true,
+                Err(error) if error.is_draining() => drained = true,
                 Err(error) => {
-                    let error = of_sample(error.in_sweep(&call.id, state.retry_after()));
+                    let error = of_sample(
+                        error
+                            .into_pipeline()
+                            .in_sweep(&call.id, state.retry_after()),
+                    );
                     let failed = |&v: &usize| v1::SampleResult {
                         error: Some(error.clone()),
                         ..self.blank(v)

@@ -6,68 +6,107 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
 use super::{Error, v1};
-use crate::{engine, intervention, model, weights};
+use crate::field_path::FieldPath;
+use crate::{engine, intervention, model, pipeline};
 
 const DOMAIN: &str = "scotoma";
 
-struct Kind<'a> {
+/// Holds what a status says beside the text.
+struct Kind {
     code: Code,
     reason: &'static str,
-    field: Option<&'a str>,
     retry: bool,
 }
 
+fn of(code: Code, reason: &'static str) -> Kind {
+    Kind {
+        code,
+        reason,
+        retry: false,
+    }
+}
+
+/// Returns the kind of an error that is worth trying again.
+fn again(code: Code, reason: &'static str) -> Kind {
+    Kind {
+        code,
+        reason,
+        retry: true,
+    }
+}
+
+/// Builds the status of a failed request; `violation` is the field to blame with what is wrong with
+/// it.
+fn status_of(
+    error: &dyn std::fmt::Display,
+    kind: &Kind,
+    violation: Option<(FieldPath, String)>,
+    request_id: &str,
+    retry_after: Duration,
+) -> Status {
+    let metadata = [("request_id".to_owned(), request_id.to_owned())];
+    let mut details = ErrorDetails::new();
+    details.set_error_info(kind.reason, DOMAIN, metadata);
+    if let Some((field, message)) = violation {
+        details.add_bad_request_violation(field.to_string(), message);
+    }
+    if kind.retry {
+        details.set_retry_info(Some(retry_after));
+    }
+    let message = if kind.code == Code::Internal {
+        format!("{error} (request {request_id})")
+    } else {
+        error.to_string()
+    };
+    Status::with_error_details(kind.code, message, details)
+}
+
 impl Error {
-    fn kind(&self) -> Kind<'_> {
-        let of = |code, reason, field, retry| Kind {
-            code,
-            reason,
-            field,
-            retry,
+    /// Returns the status of a request that failed so; `retry_after` goes with those worth trying
+    /// again.
+    pub fn status(&self, request_id: &str, retry_after: Duration) -> Status {
+        let kind = match self {
+            Self::Pipeline(error) => return error.status(request_id, retry_after),
+            Self::Unauthenticated { .. } => of(Code::Unauthenticated, "UNAUTHENTICATED"),
+            Self::Closed => of(Code::PermissionDenied, "LOADING_NOT_ALLOWED"),
+            Self::Inbound(status) => of(status.code(), "BROKEN_STREAM"),
         };
+        status_of(self, &kind, None, request_id, retry_after)
+    }
+}
+
+impl pipeline::Error {
+    /// Returns the status of a request that failed so.
+    pub(super) fn status(&self, request_id: &str, retry_after: Duration) -> Status {
+        let violation = self.field().map(|field| (field, self.detail()));
+        status_of(self, &self.kind(), violation, request_id, retry_after)
+    }
+
+    /// Returns the result of a variant that failed so.
+    pub(super) fn in_sweep(&self, request_id: &str, retry_after: Duration) -> v1::SweepError {
+        let status = self.status(request_id, retry_after);
+        v1::SweepError {
+            code: status.code().into(),
+            reason: self.kind().reason.into(),
+            field: self.field().unwrap_or_default().to_string(),
+            message: status.message().into(),
+        }
+    }
+
+    fn kind(&self) -> Kind {
         match self {
-            Self::Invalid { field, .. } => {
-                of(Code::InvalidArgument, "INVALID_FIELD", Some(field), false)
-            }
-            Self::Image { field, .. } => {
-                of(Code::InvalidArgument, "INVALID_IMAGE", Some(field), false)
-            }
-            Self::UnknownModel { .. } => of(Code::NotFound, "UNKNOWN_MODEL", Some("model"), false),
-            Self::UnknownImage { field, .. } => {
-                of(Code::NotFound, "UNKNOWN_IMAGE", Some(field), false)
-            }
-            Self::UnknownSaliency { .. } => of(
-                Code::NotFound,
-                "UNKNOWN_SALIENCY_MODEL",
-                Some("interventions"),
-                false,
-            ),
-            Self::CaptureBudget { field, .. } => of(
-                Code::ResourceExhausted,
-                "CAPTURE_BUDGET",
-                Some(field),
-                false,
-            ),
-            Self::Record(_) => of(
-                Code::InvalidArgument,
-                "BAD_RECORD",
-                Some("provenance"),
-                false,
-            ),
-            Self::SameName { .. } => of(Code::AlreadyExists, "SAME_NAME", Some("name"), false),
-            Self::Unauthenticated { .. } => {
-                of(Code::Unauthenticated, "UNAUTHENTICATED", None, false)
-            }
-            Self::Closed => of(Code::PermissionDenied, "LOADING_NOT_ALLOWED", None, false),
-            Self::Load { field, source } => match source.as_ref() {
-                model::Error::Budget { .. } => {
-                    of(Code::ResourceExhausted, "MEMORY_BUDGET", Some(field), false)
-                }
-                model::Error::Hub { .. } => of(Code::Unavailable, "HUB", Some(field), false),
-                model::Error::Weights(weights::Error::Adapter { .. }) => {
-                    of(Code::InvalidArgument, "BAD_MODEL", Some("adapter"), false)
-                }
-                model::Error::Tensor(_) => of(Code::Internal, "FAULT", None, false),
+            Self::Invalid(_) => of(Code::InvalidArgument, "INVALID_FIELD"),
+            Self::Image { .. } => of(Code::InvalidArgument, "INVALID_IMAGE"),
+            Self::UnknownModel { .. } => of(Code::NotFound, "UNKNOWN_MODEL"),
+            Self::UnknownImage { .. } => of(Code::NotFound, "UNKNOWN_IMAGE"),
+            Self::UnknownSaliency { .. } => of(Code::NotFound, "UNKNOWN_SALIENCY_MODEL"),
+            Self::CaptureBudget { .. } => of(Code::ResourceExhausted, "CAPTURE_BUDGET"),
+            Self::Record(_) => of(Code::InvalidArgument, "BAD_RECORD"),
+            Self::SameName { .. } => of(Code::AlreadyExists, "SAME_NAME"),
+            Self::Load { source, .. } => match source.as_ref() {
+                model::Error::Budget { .. } => of(Code::ResourceExhausted, "MEMORY_BUDGET"),
+                model::Error::Hub { .. } => of(Code::Unavailable, "HUB"),
+                model::Error::Tensor(_) => of(Code::Internal, "FAULT"),
                 model::Error::File { .. }
                 | model::Error::Unsupported { .. }
                 | model::Error::Token { .. }
@@ -76,113 +115,45 @@ impl Error {
                 | model::Error::Config(_)
                 | model::Error::Weights(_)
                 | model::Error::Vision(_)
-                | model::Error::Text(_) => {
-                    of(Code::InvalidArgument, "BAD_MODEL", Some(field), false)
-                }
+                | model::Error::Text(_) => of(Code::InvalidArgument, "BAD_MODEL"),
             },
-            Self::Goldens { .. } => {
-                of(Code::FailedPrecondition, "NO_GOLDENS", Some("model"), false)
-            }
+            Self::Goldens { .. } => of(Code::FailedPrecondition, "NO_GOLDENS"),
             Self::Intervention(e) => match e {
-                intervention::Error::Invalid { field, .. } => of(
-                    Code::InvalidArgument,
-                    "INVALID_INTERVENTION",
-                    Some(field),
-                    false,
-                ),
-                intervention::Error::UnknownProjector { field, .. } => {
-                    of(Code::NotFound, "UNKNOWN_PROJECTOR", Some(field), false)
+                intervention::Error::Invalid(_) => {
+                    of(Code::InvalidArgument, "INVALID_INTERVENTION")
                 }
-                intervention::Error::UnknownActivation { field, .. } => {
-                    of(Code::NotFound, "UNKNOWN_ACTIVATION", Some(field), false)
+                intervention::Error::UnknownProjector { .. } => {
+                    of(Code::NotFound, "UNKNOWN_PROJECTOR")
                 }
-                intervention::Error::NeverFired { field, .. } => of(
-                    Code::FailedPrecondition,
-                    "INTERVENTION_NEVER_FIRED",
-                    Some(field),
-                    false,
-                ),
-                intervention::Error::Model(model::Error::Token { .. }) => of(
-                    Code::InvalidArgument,
-                    "INVALID_FIELD",
-                    Some("prompt"),
-                    false,
-                ),
-                intervention::Error::Model(_) => of(Code::Internal, "FAULT", None, false),
+                intervention::Error::UnknownActivation { .. } => {
+                    of(Code::NotFound, "UNKNOWN_ACTIVATION")
+                }
+                intervention::Error::NeverFired { .. } => {
+                    of(Code::FailedPrecondition, "INTERVENTION_NEVER_FIRED")
+                }
+                intervention::Error::Model(model::Error::Token { .. }) => {
+                    of(Code::InvalidArgument, "INVALID_FIELD")
+                }
+                intervention::Error::Model(_) => of(Code::Internal, "FAULT"),
             },
             Self::Engine(e) => match e {
-                engine::Error::QueueFull { .. } => {
-                    of(Code::ResourceExhausted, "QUEUE_FULL", None, true)
-                }
-                engine::Error::Backlog { .. } => of(Code::ResourceExhausted, "BACKLOG", None, true),
-                engine::Error::KvBudget { .. } => {
-                    of(Code::ResourceExhausted, "KV_BUDGET", None, false)
-                }
-                engine::Error::Draining => of(Code::Unavailable, "DRAINING", None, true),
-                engine::Error::Deadline { .. } => {
-                    of(Code::DeadlineExceeded, "DEADLINE", None, false)
-                }
-                engine::Error::NothingLeft => of(
-                    Code::FailedPrecondition,
-                    "NO_TOKEN_LEFT",
-                    Some("sampling"),
-                    false,
-                ),
-                engine::Error::NotFinite => of(Code::Internal, "NOT_FINITE", None, false),
-                engine::Error::Fault(_) => of(Code::Internal, "FAULT", None, false),
+                engine::Error::QueueFull { .. } => again(Code::ResourceExhausted, "QUEUE_FULL"),
+                engine::Error::Backlog { .. } => again(Code::ResourceExhausted, "BACKLOG"),
+                engine::Error::KvBudget { .. } => of(Code::ResourceExhausted, "KV_BUDGET"),
+                engine::Error::Draining => again(Code::Unavailable, "DRAINING"),
+                engine::Error::Deadline { .. } => of(Code::DeadlineExceeded, "DEADLINE"),
+                engine::Error::NothingLeft => of(Code::FailedPrecondition, "NO_TOKEN_LEFT"),
+                engine::Error::NotFinite => of(Code::Internal, "NOT_FINITE"),
+                engine::Error::Fault(_) => of(Code::Internal, "FAULT"),
             },
-            Self::Inbound(status) => of(status.code(), "BROKEN_STREAM", None, false),
-            Self::Model(model::Error::Token { .. }) => of(
-                Code::InvalidArgument,
-                "INVALID_FIELD",
-                Some("prompt"),
-                false,
-            ),
-            Self::Model(model::Error::NoChatTemplate { .. }) => of(
-                Code::FailedPrecondition,
-                "NO_CHAT_TEMPLATE",
-                Some("prompt"),
-                false,
-            ),
-            Self::ClientLeft => of(Code::Cancelled, "CLIENT_LEFT", None, false),
+            Self::Model(model::Error::Token { .. }) => of(Code::InvalidArgument, "INVALID_FIELD"),
+            Self::Model(model::Error::NoChatTemplate { .. }) => {
+                of(Code::FailedPrecondition, "NO_CHAT_TEMPLATE")
+            }
+            Self::ClientLeft => of(Code::Cancelled, "CLIENT_LEFT"),
             Self::Model(_) | Self::EngineStopped | Self::UnexpectedEvent | Self::Fault(_) => {
-                of(Code::Internal, "FAULT", None, false)
+                of(Code::Internal, "FAULT")
             }
         }
-    }
-
-    /// What the result of a variant says that failed so.
-    pub(super) fn in_sweep(&self, request_id: &str, retry_after: Duration) -> v1::SweepError {
-        let (status, kind) = (self.status(request_id, retry_after), self.kind());
-        v1::SweepError {
-            code: status.code().into(),
-            reason: kind.reason.into(),
-            field: kind.field.unwrap_or_default().into(),
-            message: status.message().into(),
-        }
-    }
-
-    /// The status of a request that failed so; `retry_after` goes with those worth trying again.
-    pub fn status(&self, request_id: &str, retry_after: Duration) -> Status {
-        let kind = self.kind();
-        let metadata = [("request_id".to_owned(), request_id.to_owned())];
-        let mut details = ErrorDetails::new();
-        details.set_error_info(kind.reason, DOMAIN, metadata);
-        let message = self.to_string();
-        if let Some(field) = kind.field {
-            let text = message
-                .strip_prefix(&format!("{field}: "))
-                .unwrap_or(&message);
-            details.add_bad_request_violation(field, text);
-        }
-        if kind.retry {
-            details.set_retry_info(Some(retry_after));
-        }
-        let message = if kind.code == Code::Internal {
-            format!("{message} (request {request_id})")
-        } else {
-            message
-        };
-        Status::with_error_details(kind.code, message, details)
     }
 }

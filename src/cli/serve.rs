@@ -12,8 +12,8 @@ use super::Failure;
 use super::access::Access;
 use super::hardware::ServerHardware;
 use super::judge::Judge;
-use crate::api::LoadOptions;
 use crate::model::{self, ChatTemplate, Origin, Purpose, Source};
+use crate::pipeline::LoadOptions;
 use crate::server::{Config, ModelSpec, Server};
 use crate::telemetry::{self, LogFormat};
 
@@ -340,7 +340,7 @@ impl Serve {
             picture_bytes: u64::from(self.image_cache_mib) << 20,
             checkpoint_bytes: u64::from(self.checkpoint_mib) << 20,
         };
-        config.limits = crate::api::Limits {
+        config.limits = crate::pipeline::Limits {
             images: self.max_images as usize,
             image_pixels: self.max_image_pixels,
             message_bytes: (self.max_message_mib as usize) << 20,

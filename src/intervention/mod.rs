@@ -73,6 +73,7 @@ pub use steer::Steer;
 pub use swap_projector::SwapProjector;
 pub use target::{Shape, Target, shape_of};
 
+use crate::field_path::{FieldPath, InvalidField};
 use crate::model::{self, ImageTokens, Model};
 use crate::nn::{Point, Site, Stack};
 use crate::vision::Grid;
@@ -216,42 +217,76 @@ impl Intervention {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A value that is out of its range.
-    #[error("{field}: {message}")]
-    Invalid {
-        /// Path of the field in the request.
-        field: String,
-        /// The limit, and what would be valid.
-        message: String,
-    },
+    #[error(transparent)]
+    Invalid(#[from] InvalidField),
     /// A projector that is not resident.
-    #[error("{field}: no projector {name:?}; resident: {}", .resident.join(", "))]
+    #[error("{field}: {}", self.detail())]
     UnknownProjector {
         /// Path of the field in the request.
-        field: String,
+        field: FieldPath,
         /// As asked.
         name: String,
         /// What there is.
         resident: Vec<String>,
     },
     /// Activations that are not kept, or no longer.
-    #[error("{field}: no activations {handle:?} are kept; capture them again, or send them")]
+    #[error("{field}: {}", self.detail())]
     UnknownActivation {
         /// Path of the field in the request.
-        field: String,
+        field: FieldPath,
         /// As asked.
         handle: String,
     },
     /// It had nothing to act on.
-    #[error("{field}: never fired: {message}")]
+    #[error("{field}: {}", self.detail())]
     NeverFired {
         /// Path of the field in the request.
-        field: String,
+        field: FieldPath,
         /// Why.
         message: String,
     },
     /// The model.
     #[error(transparent)]
     Model(#[from] model::Error),
+}
+
+impl Error {
+    /// Returns the field of the request that is to blame, if one is.
+    pub fn field(&self) -> Option<&FieldPath> {
+        match self {
+            Self::Invalid(InvalidField { field, .. })
+            | Self::UnknownProjector { field, .. }
+            | Self::UnknownActivation { field, .. }
+            | Self::NeverFired { field, .. } => Some(field),
+            Self::Model(_) => None,
+        }
+    }
+
+    /// Returns the text without the field in front.
+    pub fn detail(&self) -> String {
+        match self {
+            Self::Invalid(invalid) => invalid.message.clone(),
+            Self::UnknownProjector { name, resident, .. } => {
+                format!("no projector {name:?}; resident: {}", resident.join(", "))
+            }
+            Self::UnknownActivation { handle, .. } => {
+                format!("no activations {handle:?} are kept; capture them again, or send them")
+            }
+            Self::NeverFired { message, .. } => format!("never fired: {message}"),
+            Self::Model(error) => error.to_string(),
+        }
+    }
+
+    /// Returns the same field, to be moved below another one.
+    pub fn field_mut(&mut self) -> Option<&mut FieldPath> {
+        match self {
+            Self::Invalid(InvalidField { field, .. })
+            | Self::UnknownProjector { field, .. }
+            | Self::UnknownActivation { field, .. }
+            | Self::NeverFired { field, .. } => Some(field),
+            Self::Model(_) => None,
+        }
+    }
 }
 
 /// What interventions are compiled against.
@@ -339,18 +374,13 @@ struct Place {
 }
 
 impl Place {
-    fn field(self, path: &str) -> String {
-        let parts = [self.name, path].into_iter().filter(|p| !p.is_empty());
-        let parts: Vec<&str> = parts.map(|p| p.trim_start_matches('.')).collect();
-        let dot = if parts.is_empty() { "" } else { "." };
-        format!("{}[{}]{dot}{}", self.list, self.index, parts.join("."))
+    fn field(self, path: &str) -> FieldPath {
+        let own = FieldPath::from(self.list).index(self.index).join(self.name);
+        own.join(path.trim_start_matches('.'))
     }
 
     fn invalid(self, path: &str, message: impl Into<String>) -> Error {
-        Error::Invalid {
-            field: self.field(path),
-            message: message.into(),
-        }
+        InvalidField::new(self.field(path), message).into()
     }
 
     fn never_fired(self, message: impl Into<String>) -> Error {

@@ -1,8 +1,59 @@
-//! Requests as the server's own types: prepared, compiled, run and recorded, with no message of the
-//! wire in sight.
+//! Requests in the server's own terms: prepared, compiled, run and recorded.
+//!
+//! A request lives so: the api makes a [`GenerateRequest`] or one of its kin of a message; its
+//! pictures and words become a [`PreparedInput`], which variants share; its interventions are
+//! compiled against that to a [`CompiledRequest`]; the engine runs it, and its events become
+//! outputs with a [`Provenance`]. This folder must not know protobuf, tonic or streams of messages.
 
+mod canonical;
+mod capture;
+mod compile;
+mod error;
+mod generate;
+mod grid;
 mod in_flight;
+mod input;
+mod interventions;
+mod measure;
+mod output;
+mod preview;
+mod prompt;
+mod provenance;
+mod record;
+mod registry;
+mod request;
 mod request_context;
+mod runtime;
+mod sampling;
+mod score;
+mod stores;
+mod sweep;
+mod upload;
+mod verify;
 
+pub use capture::Capture;
+pub use compile::{CompiledRequest, RequestHandle};
+pub use error::Error;
+pub use generate::Generation;
+pub use grid::{AxisValues, Grid, ParseInterventions};
 pub use in_flight::{InFlight, InFlightGuard};
+pub use input::PreparedInput;
+pub use interventions::Interventions;
+pub use output::{
+    Activation, CaptureEvent, CaptureFinished, ContinuationScore, Difference, FinishReason,
+    Finished, GenerateEvent, KeptActivation, Outcome, Preview, Scored, Started, SweepResult,
+    SweepTotals, Token, TokenLogprob, Usage, Verified,
+};
+pub use prompt::MAX_TEXT_BYTES;
+pub use record::{Choice, Provenance, Recorded, ResolvedIntervention, Span, SpanKind, Stage};
+pub use registry::{LoadOptions, Placement, Registry};
+pub use request::{
+    CaptureRequest, GenerateRequest, Image, MultiImage, PreviewRequest, Prompt, PromptText, Replay,
+    ScoreRequest, SweepInput, SweepRequest, Target, VariantSource, Variants, VerifyRequest,
+};
 pub use request_context::{RequestContext, RequestMetrics};
+pub use runtime::{Limits, Runtime};
+pub use sampling::SamplingParams;
+pub use stores::{Activations, Bytes, Uploads, digest};
+pub use sweep::{Sweep, sweep_all};
+pub use upload::Uploaded;

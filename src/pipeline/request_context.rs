@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use jiff::civil::DateTime;
 
-use super::InFlightGuard;
+use super::in_flight::InFlightGuard;
 use crate::engine::ClientId;
 use crate::intervention;
 

@@ -8,7 +8,7 @@ use tonic::transport::ServerTlsConfig;
 
 use super::ApiKeys;
 use crate::model::{self, Source};
-use crate::{api, engine};
+use crate::{api, engine, pipeline};
 
 /// Describes a model to load.
 #[derive(Debug, Clone)]
@@ -20,7 +20,7 @@ pub struct ModelSpec {
     /// Adds projectors: name and safetensors file of each.
     pub projectors: Vec<(String, PathBuf)>,
     /// Says how it is loaded.
-    pub options: api::LoadOptions,
+    pub options: pipeline::LoadOptions,
 }
 
 impl ModelSpec {
@@ -30,7 +30,7 @@ impl ModelSpec {
             name: name.to_owned(),
             source,
             projectors: Vec::new(),
-            options: api::LoadOptions::default(),
+            options: pipeline::LoadOptions::default(),
         }
     }
 }
@@ -49,7 +49,7 @@ pub struct Config {
     /// Bounds what the engine takes on.
     pub engine: engine::Limits,
     /// Bounds what a request may hold.
-    pub limits: api::Limits,
+    pub limits: pipeline::Limits,
     /// Bounds the bytes that all models may hold together.
     pub memory_budget: u64,
     /// Lets clients load and unload models.
@@ -75,7 +75,7 @@ impl Config {
             dtype: None,
             saliency: Vec::new(),
             engine: engine::Limits::default(),
-            limits: api::Limits {
+            limits: pipeline::Limits {
                 images: 16,
                 image_pixels: 64 << 20,
                 message_bytes: 64 << 20,

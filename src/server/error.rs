@@ -1,6 +1,6 @@
 //! Says why a server does not start or run.
 
-use crate::api;
+use crate::pipeline;
 
 /// Says why the server does not run.
 #[derive(Debug, thiserror::Error)]
@@ -11,7 +11,7 @@ pub enum Error {
         /// Names the model.
         name: String,
         /// Says why.
-        source: Box<api::Error>,
+        source: Box<pipeline::Error>,
     },
     /// Reports an address, or a thread of an engine, that cannot be had.
     #[error(transparent)]

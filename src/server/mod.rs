@@ -33,10 +33,10 @@ use crate::api::models::Models;
 use crate::api::v1::benchmark_service_server::BenchmarkServiceServer;
 use crate::api::v1::inference_service_server::InferenceServiceServer;
 use crate::api::v1::model_service_server::ModelServiceServer;
-use crate::api::{self, Placement, Registry, State, v1};
+use crate::api::{State, v1};
 use crate::engine::Engine;
 use crate::model::SaliencyModel;
-use crate::pipeline::InFlight;
+use crate::pipeline::{self, InFlight, Placement, Registry, Runtime};
 use metrics_page::MetricsPage;
 
 /// Serves models that are loaded.
@@ -58,8 +58,9 @@ impl Server {
         let metrics = MetricsPage::install()?;
         let models = load_models(config)?;
         let engines = start_engines(config)?;
-        let mut state = State::new(models, engines, config.limits, HealthReporter::new());
-        state.saliency = load_saliency(config)?;
+        let mut runtime = Runtime::new(models, engines, config.limits);
+        runtime.saliency = load_saliency(config)?;
+        let mut state = State::new(runtime, HealthReporter::new());
         if let Some(judging) = &config.judge {
             state.judge_by(judging.clone());
         }
@@ -195,7 +196,7 @@ fn load_models(config: &Config) -> Result<Registry, Error> {
     Ok(models)
 }
 
-fn load_model(models: &Registry, spec: &ModelSpec) -> Result<(), api::Error> {
+fn load_model(models: &Registry, spec: &ModelSpec) -> Result<(), pipeline::Error> {
     let model = models.load(&spec.name, &spec.source, &spec.options, &|_, _| {})?;
     for (name, path) in &spec.projectors {
         model.add_projector(name, path)?;
@@ -219,7 +220,7 @@ fn load_saliency(config: &Config) -> Result<Vec<Arc<SaliencyModel>>, Error> {
         let model = SaliencyModel::load(name, source, &config.devices[0]);
         loaded.push(Arc::new(model.map_err(|error| Error::Model {
             name: name.clone(),
-            source: Box::new(api::Error::Model(error)),
+            source: Box::new(pipeline::Error::Model(error)),
         })?));
     }
     Ok(loaded)

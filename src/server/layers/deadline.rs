@@ -67,7 +67,7 @@ impl Observer for Timer {
 
 fn deadline_exceeded(context: &RequestContext) -> Status {
     let tokens = context.metrics.tokens();
-    Error::Engine(engine::Error::Deadline { tokens }).status(&context.id, Duration::ZERO)
+    Error::from(engine::Error::Deadline { tokens }).status(&context.id, Duration::ZERO)
 }
 
 /// Returns the instant that `grpc-timeout` names, if it can be read.

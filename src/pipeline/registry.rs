@@ -6,7 +6,7 @@ use std::time::Instant;
 use candle_core::{DType, Device};
 use metrics::gauge;
 
-use super::Error;
+use super::error::Error;
 use crate::model::{self, ChatTemplate, Model, Source, device_name};
 use crate::telemetry::names;
 use crate::vision::ProcessorBackend;
@@ -79,6 +79,7 @@ impl Registry {
             .find(|m| name.is_empty() || m.name == name)
             .cloned()
             .ok_or_else(|| Error::UnknownModel {
+                field: "model".into(),
                 name: name.to_owned(),
                 resident: models.iter().map(|m| m.name.clone()).collect(),
             })

@@ -1,9 +1,12 @@
-//! How tokens are chosen: what a request says, and where it says nothing the model's
+//! Sampling parameters: those of a request, and where it says nothing those of the model's
 //! generation_config.json.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Error, v1};
+use serde::Serialize;
+
+use super::error::Error;
 use crate::engine::Sampling;
 use crate::intervention::{self, Draws};
 use crate::model::{Cutoffs, GenerationConfig, Model, Processors};
@@ -18,53 +21,111 @@ const MAX_COUNT: u32 = 1 << 20;
 /// The place in the list of interventions that the sampler's draws are keyed by.
 const SAMPLER: usize = u32::MAX as usize;
 
-/// Checks what does not depend on the model, and draws the seed where one is needed and none is
-/// given.
-pub(super) fn check(sampling: &mut v1::Sampling) -> Result<(), Error> {
-    check_numbers(sampling, |name, message| {
-        Error::invalid(format!("sampling.{name}"), message)
-    })?;
-    for (name, count) in [
-        ("suppress_tokens", sampling.suppress_tokens.len()),
-        ("logit_bias", sampling.logit_bias.len()),
-    ] {
-        if count > MAX_LISTED {
-            return Err(Error::invalid(
-                format!("sampling.{name}"),
-                format!("{count} tokens; at most {MAX_LISTED} are taken"),
-            ));
+/// Says how tokens are chosen. Its JSON is the contract's canonical one, which records hold.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SamplingParams {
+    /// Divides logits; 0: greedy.
+    #[serde(skip_serializing_if = "is_default")]
+    pub temperature: f64,
+    /// Keeps the likeliest tokens; 0: all.
+    #[serde(skip_serializing_if = "is_default")]
+    pub top_k: u32,
+    /// Keeps the likeliest tokens up to this mass.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub top_p: Option<f64>,
+    /// Keys the draws.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_text")]
+    pub seed: Option<u64>,
+    /// Samples as transformers' `generate(do_sample=True)` does with the model.
+    #[serde(skip_serializing_if = "is_default")]
+    pub do_sample: bool,
+    /// Keeps tokens of at least this share of the likeliest one's probability.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_p: Option<f64>,
+    /// Keeps the most typical tokens up to this mass.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub typical_p: Option<f64>,
+    /// Drops tokens below this probability.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub epsilon_cutoff: Option<f64>,
+    /// Drops tokens below a probability that depends on the entropy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub eta_cutoff: Option<f64>,
+    /// Keeps the likeliest tokens up to this share of the entropy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub top_h: Option<f64>,
+    /// Penalises tokens that came before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repetition_penalty: Option<f64>,
+    /// Forbids sequences of this length that came before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub no_repeat_ngram_size: Option<u32>,
+    /// Forbids the end token before as many tokens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_tokens: Option<u32>,
+    /// Tokens that are never chosen.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub suppress_tokens: Vec<u32>,
+    /// Added to logits, by token.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub logit_bias: BTreeMap<u32, f64>,
+    /// Leaves the model's generation_config.json aside.
+    #[serde(skip_serializing_if = "is_default")]
+    pub ignore_generation_config: bool,
+}
+
+/// Reports whether the contract's JSON leaves a value out.
+pub(super) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+/// Writes 64 bits as text: JSON numbers hold 53 in many languages.
+#[expect(clippy::ref_option, reason = "serde's signature")]
+fn as_text<S: serde::Serializer>(value: &Option<u64>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&value.unwrap_or_default())
+}
+
+impl SamplingParams {
+    /// Checks what does not depend on the model, and draws the seed where one is needed and none is
+    /// given.
+    pub(super) fn check(&mut self) -> Result<(), Error> {
+        check_numbers(self, |name, message| {
+            Error::invalid(format!("sampling.{name}"), message)
+        })?;
+        for (name, count) in [
+            ("suppress_tokens", self.suppress_tokens.len()),
+            ("logit_bias", self.logit_bias.len()),
+        ] {
+            if count > MAX_LISTED {
+                let message = format!("{count} tokens; at most {MAX_LISTED} are taken");
+                return Err(Error::invalid(format!("sampling.{name}"), message));
+            }
         }
-    }
-    for (name, count) in [
-        ("no_repeat_ngram_size", sampling.no_repeat_ngram_size),
-        ("min_tokens", sampling.min_tokens),
-    ] {
-        if let Some(count) = count.filter(|&count| count > MAX_COUNT) {
-            return Err(Error::invalid(
-                format!("sampling.{name}"),
-                format!("{count} is more than {MAX_COUNT}"),
-            ));
+        for (name, count) in [
+            ("no_repeat_ngram_size", self.no_repeat_ngram_size),
+            ("min_tokens", self.min_tokens),
+        ] {
+            if let Some(count) = count.filter(|&count| count > MAX_COUNT) {
+                let message = format!("{count} is more than {MAX_COUNT}");
+                return Err(Error::invalid(format!("sampling.{name}"), message));
+            }
         }
+        let mut biases = self.logit_bias.iter();
+        if let Some((id, bias)) = biases.find(|(_, bias)| !bias.is_finite()) {
+            let message = format!("{bias} of token {id} is not a number");
+            return Err(Error::invalid("sampling.logit_bias", message));
+        }
+        if self.temperature > 0.0 || self.do_sample {
+            self.seed.get_or_insert_with(intervention::fresh_seed);
+        }
+        Ok(())
     }
-    if let Some((id, bias)) = sampling
-        .logit_bias
-        .iter()
-        .find(|(_, bias)| !bias.is_finite())
-    {
-        return Err(Error::invalid(
-            "sampling.logit_bias",
-            format!("{bias} of token {id} is not a number"),
-        ));
-    }
-    if sampling.temperature > 0.0 || sampling.do_sample {
-        sampling.seed.get_or_insert_with(intervention::fresh_seed);
-    }
-    Ok(())
 }
 
 /// Fails by `error` on a number that is out of range.
 fn check_numbers(
-    sampling: &v1::Sampling,
+    sampling: &SamplingParams,
     error: impl Fn(&str, String) -> Error,
 ) -> Result<(), Error> {
     let temperature = sampling.temperature;
@@ -105,17 +166,16 @@ fn check_numbers(
     Ok(())
 }
 
-/// What a request asks for with what the model adds to it, as far as the message has fields for it.
-pub(super) fn effective(asked: &v1::Sampling, model: &GenerationConfig) -> v1::Sampling {
+/// Returns what a request asks for with what the model adds to it, as far as requests have fields
+/// for it.
+fn effective(asked: &SamplingParams, model: &GenerationConfig) -> SamplingParams {
     let mut all = asked.clone();
     if asked.do_sample {
         if asked.temperature == 0.0 {
             all.temperature = model.temperature.unwrap_or(1.0);
         }
         if asked.top_k == 0 {
-            all.top_k = model
-                .top_k
-                .map_or(DEFAULT_TOP_K, |k| u32::try_from(k).unwrap_or(u32::MAX));
+            all.top_k = model.top_k.map_or(DEFAULT_TOP_K, saturated);
         }
         all.top_p = asked.top_p.or(model.top_p);
         all.min_p = asked.min_p.or(model.cutoffs.min_p);
@@ -126,8 +186,7 @@ pub(super) fn effective(asked: &v1::Sampling, model: &GenerationConfig) -> v1::S
     }
     if !asked.ignore_generation_config {
         let own = &model.processors;
-        let count =
-            |count: Option<usize>| count.map(|count| u32::try_from(count).unwrap_or(u32::MAX));
+        let count = |count: Option<usize>| count.map(saturated);
         all.repetition_penalty = asked.repetition_penalty.or(own.repetition_penalty);
         all.no_repeat_ngram_size = asked
             .no_repeat_ngram_size
@@ -140,12 +199,17 @@ pub(super) fn effective(asked: &v1::Sampling, model: &GenerationConfig) -> v1::S
     all
 }
 
-/// The sampler of a checked request.
+fn saturated(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+/// Returns the sampler of a checked request, and the parameters that it comes to, which records
+/// hold.
 pub(super) fn sampler(
-    asked: &v1::Sampling,
+    asked: &SamplingParams,
     model: &Model,
     sample_key: &str,
-) -> Result<Sampling, Error> {
+) -> Result<(Sampling, SamplingParams), Error> {
     let all = effective(asked, &model.generation);
     // What the request does not say was not checked with it.
     check_numbers(&all, |name, message| {
@@ -171,7 +235,7 @@ pub(super) fn sampler(
         epsilon_cutoff: all.epsilon_cutoff.filter(|&p| p > 0.0 && p < 1.0),
         eta_cutoff: all.eta_cutoff.filter(|&p| p > 0.0 && p < 1.0),
     };
-    Ok(Sampling {
+    let sampling = Sampling {
         temperature: all.temperature,
         top_k: all.top_k as usize,
         top_p: all.top_p.unwrap_or(1.0),
@@ -179,11 +243,16 @@ pub(super) fn sampler(
         processors: Arc::new(processors(asked, &all, &model.generation)),
         // Greedy decoding draws nothing.
         draws: Draws::new(all.seed.unwrap_or(0), sample_key, SAMPLER, 0),
-    })
+    };
+    Ok((sampling, all))
 }
 
-/// What changes logits: `all` goes before the model's own, `asked` says what of that was asked for.
-fn processors(asked: &v1::Sampling, all: &v1::Sampling, model: &GenerationConfig) -> Processors {
+/// Returns what changes logits: `all` goes before the model's own, `asked` says what of that was asked for.
+fn processors(
+    asked: &SamplingParams,
+    all: &SamplingParams,
+    model: &GenerationConfig,
+) -> Processors {
     let mut found = if asked.ignore_generation_config {
         Processors::default()
     } else {
@@ -209,13 +278,13 @@ fn processors(asked: &v1::Sampling, all: &v1::Sampling, model: &GenerationConfig
     found
 }
 
-/// How many tokens an answer to `prompt` tokens may have, by the request or, where it leaves that
-/// open (0), by the model.
+/// Returns how many tokens an answer to `prompt` tokens may have, by the request or, where it leaves
+/// that open (0), by the model.
 pub(super) fn room(
     max_tokens: u32,
     model: &GenerationConfig,
     prompt: usize,
-    asked: &v1::Sampling,
+    asked: &SamplingParams,
 ) -> Result<usize, Error> {
     if max_tokens > 0 {
         return Ok(max_tokens as usize);
@@ -250,7 +319,7 @@ mod tests {
 
     #[test]
     fn a_request_goes_before_the_model() {
-        let asked = v1::Sampling {
+        let asked = SamplingParams {
             repetition_penalty: Some(1.0),
             min_tokens: Some(2),
             ..Default::default()
@@ -274,7 +343,7 @@ mod tests {
 
     #[test]
     fn sampling_is_the_models_where_it_is_asked_for() {
-        let asked = v1::Sampling {
+        let asked = SamplingParams {
             do_sample: true,
             top_p: Some(0.5),
             ..Default::default()
@@ -288,7 +357,7 @@ mod tests {
 
     #[test]
     fn all_of_it_can_be_ignored() {
-        let asked = v1::Sampling {
+        let asked = SamplingParams {
             ignore_generation_config: true,
             ..Default::default()
         };
@@ -299,7 +368,7 @@ mod tests {
 
     #[test]
     fn an_open_length_is_the_models() {
-        let asked = v1::Sampling::default();
+        let asked = SamplingParams::default();
         assert_eq!(room(0, &model(), 30, &asked).unwrap(), 10);
         assert_eq!(room(12, &model(), 50, &asked).unwrap(), 12);
         assert!(

@@ -1,0 +1,176 @@
+//! Parts of requests, from messages to the pipeline's types. Seeds that a message leaves open are
+//! drawn here.
+
+use crate::api::{Error, v1};
+use crate::field_path::FieldPath;
+use crate::intervention::fresh_seed;
+use crate::model::{Message, MessagePart, Role};
+use crate::pipeline::{
+    Image, Interventions, MultiImage, Prompt, PromptText, SamplingParams, Target,
+};
+use candle_core::DType;
+
+/// Converts a prompt, which is text with images, or messages.
+pub(in crate::api) fn prompt(message: Option<v1::Prompt>) -> Result<Prompt, Error> {
+    let message = message.ok_or_else(|| Error::invalid("prompt", "unset"))?;
+    check_kind(&message)?;
+    let multi_image = multi_image(message.multi_image)?;
+    let (text, images) = if message.messages.is_empty() {
+        let text = if message.raw {
+            PromptText::Raw(message.text)
+        } else {
+            PromptText::Text(message.text)
+        };
+        let all = FieldPath::from("prompt.images");
+        let sent = message.images.into_iter().enumerate();
+        let images = sent.map(|(i, sent)| image(all.clone().index(i), sent));
+        (text, images.collect::<Result<_, _>>()?)
+    } else {
+        conversation(message.messages)?
+    };
+    Ok(Prompt {
+        text,
+        images,
+        multi_image,
+    })
+}
+
+/// Fails where a prompt is of two kinds.
+fn check_kind(prompt: &v1::Prompt) -> Result<(), Error> {
+    let given = [
+        ("text", !prompt.text.is_empty()),
+        ("images", !prompt.images.is_empty()),
+        ("raw", prompt.raw),
+    ];
+    let other = given.iter().find(|(_, given)| *given);
+    match other.filter(|_| !prompt.messages.is_empty()) {
+        None => Ok(()),
+        Some((other, _)) => {
+            let message =
+                format!("given beside prompt.{other}; a prompt is text with images, or messages");
+            Err(Error::invalid("prompt.messages", message))
+        }
+    }
+}
+
+/// Converts how several pictures of one prompt are prepared.
+fn multi_image(number: i32) -> Result<MultiImage, Error> {
+    match v1::MultiImage::try_from(number) {
+        Ok(v1::MultiImage::Unspecified) => Ok(MultiImage::Unspecified),
+        Ok(v1::MultiImage::Padded) => Ok(MultiImage::Padded),
+        Ok(v1::MultiImage::Tiled) => Ok(MultiImage::Tiled),
+        Err(_) => Err(Error::invalid(
+            "prompt.multi_image",
+            format!("{number} is no MultiImage; 0, 1 (padded) and 2 (tiled) are"),
+        )),
+    }
+}
+
+/// Converts a picture; `field` is its path in the request.
+pub(in crate::api) fn image(field: FieldPath, message: v1::Image) -> Result<Image, Error> {
+    match message.source {
+        Some(v1::image::Source::Data(bytes)) => Ok(Image::sent(field, bytes.into())),
+        Some(v1::image::Source::Handle(handle)) => Ok(Image::uploaded(field, handle)),
+        None => Err(Error::invalid(
+            field.join("source"),
+            "unset; data or handle is needed",
+        )),
+    }
+}
+
+/// Converts messages, whose pictures are taken out in order.
+fn conversation(list: Vec<v1::ChatMessage>) -> Result<(PromptText, Vec<Image>), Error> {
+    let (mut messages, mut images) = (Vec::with_capacity(list.len()), Vec::new());
+    for (i, message) in list.into_iter().enumerate() {
+        let at = FieldPath::from("prompt.messages").index(i);
+        let role = role(&at, message.role)?;
+        let mut parts = Vec::with_capacity(message.parts.len());
+        for (j, part) in message.parts.into_iter().enumerate() {
+            let at = at.clone().join("parts").index(j);
+            parts.push(match part.part {
+                Some(v1::chat_part::Part::Text(text)) => MessagePart::Text(text),
+                Some(v1::chat_part::Part::Image(sent)) => {
+                    images.push(image(at.join("image"), sent)?);
+                    MessagePart::Image
+                }
+                None => {
+                    let message = "unset; text or image is needed";
+                    return Err(Error::invalid(at.join("part"), message));
+                }
+            });
+        }
+        messages.push(Message { role, parts });
+    }
+    Ok((PromptText::Messages(messages), images))
+}
+
+fn role(at: &FieldPath, number: i32) -> Result<Role, Error> {
+    match v1::Role::try_from(number) {
+        Ok(v1::Role::System) => Ok(Role::System),
+        Ok(v1::Role::User) => Ok(Role::User),
+        Ok(v1::Role::Assistant) => Ok(Role::Assistant),
+        Ok(v1::Role::Unspecified) | Err(_) => {
+            let valid = "ROLE_SYSTEM, ROLE_USER and ROLE_ASSISTANT are known";
+            Err(Error::invalid(
+                at.clone().join("role"),
+                format!("{number}; {valid}"),
+            ))
+        }
+    }
+}
+
+/// Converts sampling parameters.
+pub(in crate::api) fn sampling(message: v1::Sampling) -> SamplingParams {
+    SamplingParams {
+        temperature: message.temperature,
+        top_k: message.top_k,
+        top_p: message.top_p,
+        seed: message.seed,
+        do_sample: message.do_sample,
+        min_p: message.min_p,
+        typical_p: message.typical_p,
+        epsilon_cutoff: message.epsilon_cutoff,
+        eta_cutoff: message.eta_cutoff,
+        top_h: message.top_h,
+        repetition_penalty: message.repetition_penalty,
+        no_repeat_ngram_size: message.no_repeat_ngram_size,
+        min_tokens: message.min_tokens,
+        suppress_tokens: message.suppress_tokens,
+        logit_bias: message.logit_bias.into_iter().collect(),
+        ignore_generation_config: message.ignore_generation_config,
+    }
+}
+
+/// Converts interventions, with their seeds filled in.
+pub(in crate::api) fn request_interventions(
+    mut list: Vec<v1::Intervention>,
+) -> Result<Interventions, Error> {
+    super::draw_open_seeds(&mut list, std::iter::empty(), fresh_seed);
+    let mut found = Interventions::default();
+    for (intervention, message) in super::interventions(&list)?.into_iter().zip(&list) {
+        let canonical = serde_json::to_value(message).map_err(Error::fault)?;
+        found.push(intervention, canonical);
+    }
+    Ok(found)
+}
+
+/// Converts the targets of a capture, with their seeds filled in.
+pub(in crate::api) fn targets(mut list: Vec<v1::CaptureTarget>) -> Result<Vec<Target>, Error> {
+    let inner = list.iter_mut().filter_map(|t| t.target.as_mut());
+    super::draw_open_seeds(&mut [], inner, fresh_seed);
+    let captures = super::captures(&list)?.into_iter().zip(&list);
+    let target = |(capture, message): (_, &v1::CaptureTarget)| {
+        Ok(Target {
+            capture,
+            keep: message.keep,
+            canonical: serde_json::to_value(message).map_err(Error::fault)?,
+        })
+    };
+    captures.map(target).collect()
+}
+
+/// Converts what values are sent as; `None` where it is not said, which records tell from f32.
+pub(in crate::api) fn requested_dtype(number: i32) -> Result<Option<DType>, Error> {
+    let dtype = super::dtype("dtype", number)?;
+    Ok(Some(dtype).filter(|_| number != i32::from(v1::DataType::Unspecified)))
+}

@@ -1,0 +1,83 @@
+//! Capture on the wire: activations in parts of bounded size.
+
+use std::sync::Arc;
+
+use crate::api::rpc::ResponseSender;
+use crate::api::v1::{self, capture_response::Event};
+use crate::api::{Error, State, convert};
+use crate::pipeline::{Activation, Capture, CaptureEvent, CaptureRequest, RequestContext};
+
+/// Bytes of one part.
+const PART: usize = 1 << 20;
+
+/// Admits a request.
+pub(super) async fn begin(
+    state: &State,
+    context: &RequestContext,
+    message: v1::CaptureRequest,
+) -> Result<Capture, Error> {
+    let request = request(state, context, message)?;
+    Ok(state.capture(request).await?)
+}
+
+/// Returns the request that a message makes.
+pub(super) fn request(
+    state: &State,
+    context: &RequestContext,
+    message: v1::CaptureRequest,
+) -> Result<CaptureRequest, Error> {
+    Ok(CaptureRequest {
+        model: state.resident(context, &message.model)?,
+        context: context.clone(),
+        dtype: convert::requested_dtype(message.dtype)?,
+        targets: convert::targets(message.targets)?,
+        prompt: convert::prompt(message.prompt)?,
+        interventions: convert::request_interventions(message.interventions)?,
+        max_tokens: message.max_tokens,
+        max_bytes: message.max_bytes,
+        sample_key: message.sample_key,
+    })
+}
+
+/// Sends what is captured until the answer ends.
+pub(super) async fn stream(
+    state: Arc<State>,
+    request_id: String,
+    mut capture: Capture,
+    sender: ResponseSender<v1::CaptureResponse>,
+) -> Result<(), Error> {
+    let response = |event| v1::CaptureResponse { event: Some(event) };
+    let started = convert::started(request_id, capture.started());
+    sender.send(response(Event::Started(started))).await?;
+    loop {
+        match capture.next(&state.runtime).await? {
+            CaptureEvent::Activation(activation) => {
+                for part in parts(activation) {
+                    sender.send(response(Event::Activation(part))).await?;
+                }
+            }
+            CaptureEvent::Finished(finished) => {
+                let finished = convert::capture_finished(finished)?;
+                return sender.send(response(Event::Finished(finished))).await;
+            }
+        }
+    }
+}
+
+/// Cuts an activation into parts of at most `PART` bytes; one without values is one part.
+fn parts(mut activation: Activation) -> impl Iterator<Item = v1::Activation> {
+    let data = std::mem::take(&mut activation.data);
+    let mut whole = convert::activation(activation);
+    whole.size = data.len() as u64;
+    let count = data.len().div_ceil(PART).max(1);
+    (0..count).map(move |i| {
+        let range = i * PART..((i + 1) * PART).min(data.len());
+        v1::Activation {
+            data: data[range].to_vec(),
+            offset: (i * PART) as u64,
+            // The first part has the likeliest tokens.
+            top: std::mem::take(&mut whole.top),
+            ..whole.clone()
+        }
+    })
+}

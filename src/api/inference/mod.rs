@@ -1,0 +1,109 @@
+//! InferenceService: a file for each method turns its messages into a request of the pipeline, and
+//! what the pipeline says into messages.
+
+mod capture;
+mod generate;
+mod preview;
+mod score;
+mod sweep;
+mod upload;
+mod verify;
+
+use std::sync::Arc;
+
+use tonic::{Request, Response, Status};
+
+pub(super) use sweep::all as sweep_all;
+
+use super::State;
+use super::rpc::{self, ResponseStream};
+use super::v1::{self, inference_service_server::InferenceService};
+
+/// The service.
+#[derive(Debug, Clone)]
+pub struct Inference(pub Arc<State>);
+
+#[tonic::async_trait]
+impl InferenceService for Inference {
+    type GenerateStream = ResponseStream<v1::GenerateResponse>;
+
+    async fn generate(
+        &self,
+        request: Request<v1::GenerateRequest>,
+    ) -> Result<Response<Self::GenerateStream>, Status> {
+        let (state, context) = (&self.0, rpc::context(&request));
+        let begun = generate::begin(state, &context, request.into_inner()).await;
+        let generation = begun.map_err(|e| state.status(&context, &e))?;
+        let id = context.id.clone();
+        Ok(state.respond_with_stream(context, 16, |sender| {
+            generate::stream(id, generation, sender)
+        }))
+    }
+
+    type SweepStream = ResponseStream<v1::SweepResponse>;
+
+    async fn sweep(
+        &self,
+        request: Request<v1::SweepRequest>,
+    ) -> Result<Response<Self::SweepStream>, Status> {
+        let (state, context) = (&self.0, rpc::context(&request));
+        let begun = sweep::begin(state, &context, request.into_inner()).await;
+        let sweep = begun.map_err(|e| state.status(&context, &e))?;
+        let id = context.id.clone();
+        Ok(state.respond_with_stream(context, 16, |sender| {
+            sweep::stream(state.clone(), id, sweep, sender)
+        }))
+    }
+
+    async fn upload_image(
+        &self,
+        request: Request<v1::UploadImageRequest>,
+    ) -> Result<Response<v1::UploadImageResponse>, Status> {
+        let (state, context) = (&self.0, rpc::context(&request));
+        let work = upload::upload(state, &context, request.into_inner());
+        state.respond(&context, work).await
+    }
+
+    async fn score(
+        &self,
+        request: Request<v1::ScoreRequest>,
+    ) -> Result<Response<v1::ScoreResponse>, Status> {
+        let (state, context) = (&self.0, rpc::context(&request));
+        let work = score::score(state, &context, request.into_inner());
+        state.respond(&context, work).await
+    }
+
+    type CaptureStream = ResponseStream<v1::CaptureResponse>;
+
+    async fn capture(
+        &self,
+        request: Request<v1::CaptureRequest>,
+    ) -> Result<Response<Self::CaptureStream>, Status> {
+        let (state, context) = (&self.0, rpc::context(&request));
+        let begun = capture::begin(state, &context, request.into_inner()).await;
+        let capture = begun.map_err(|e| state.status(&context, &e))?;
+        let id = context.id.clone();
+        // Few parts wait at a time: for a slow reader little memory is held.
+        Ok(state.respond_with_stream(context, 4, |sender| {
+            capture::stream(state.clone(), id, capture, sender)
+        }))
+    }
+
+    async fn preview(
+        &self,
+        request: Request<v1::PreviewRequest>,
+    ) -> Result<Response<v1::PreviewResponse>, Status> {
+        let (state, context) = (&self.0, rpc::context(&request));
+        let work = preview::preview(state, &context, request.into_inner());
+        state.respond(&context, work).await
+    }
+
+    async fn verify(
+        &self,
+        request: Request<v1::VerifyRequest>,
+    ) -> Result<Response<v1::VerifyResponse>, Status> {
+        let (state, context) = (&self.0, rpc::context(&request));
+        let work = verify::verify(state, context.clone(), request.into_inner());
+        state.respond(&context, work).await
+    }
+}

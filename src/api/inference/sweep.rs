@@ -1,0 +1,166 @@
+//! Sweep on the wire.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use tokio::sync::mpsc;
+
+use super::{generate, score};
+use crate::api::rpc::ResponseSender;
+use crate::api::v1::{self, sweep_axis, sweep_request, sweep_response::Event, sweep_result};
+use crate::api::{Error, State, convert};
+use crate::pipeline::{
+    self, AxisValues, Grid, Interventions, Outcome, RequestContext, Sweep, SweepInput,
+    SweepRequest, SweepResult, Variants,
+};
+
+/// Prepares a sweep.
+pub(super) async fn begin(
+    state: &State,
+    context: &RequestContext,
+    message: v1::SweepRequest,
+) -> Result<Sweep, Error> {
+    let request = request(state, context, message)?;
+    Ok(state.runtime.sweep(request).await?)
+}
+
+/// Returns the request that a message makes.
+fn request(
+    state: &State,
+    context: &RequestContext,
+    message: v1::SweepRequest,
+) -> Result<SweepRequest, Error> {
+    let input = match message.input {
+        Some(sweep_request::Input::Generate(input)) => {
+            let input = generate::request(state, context, input);
+            SweepInput::Generate(input.map_err(|e| e.within("generate"))?)
+        }
+        Some(sweep_request::Input::Score(input)) => {
+            let input = score::request(state, context, input);
+            SweepInput::Score(input.map_err(|e| e.within("score"))?)
+        }
+        None => {
+            return Err(Error::invalid(
+                "input",
+                "unset; generate or score is needed",
+            ));
+        }
+    };
+    let variants = match (message.variants, message.grid) {
+        (listed, None) if !listed.is_empty() => Variants::Listed {
+            count: listed.len(),
+            source: Box::new(move |i| {
+                let own = listed[i].interventions.clone();
+                convert::request_interventions(own).map_err(Error::into_pipeline)
+            }),
+        },
+        (listed, Some(grid)) if listed.is_empty() => Variants::Grid(grid_of(grid)?),
+        _ => {
+            return Err(Error::invalid(
+                "variants",
+                "either variants or a grid is needed",
+            ));
+        }
+    };
+    Ok(SweepRequest {
+        input,
+        variants,
+        patient: false,
+    })
+}
+
+fn grid_of(message: v1::SweepGrid) -> Result<Grid, Error> {
+    let template = serde_json::to_value(&message.interventions).map_err(Error::fault)?;
+    let axes = message.axes.into_iter().map(|axis| {
+        let values = match axis.values {
+            Some(sweep_axis::Values::Range(range)) => AxisValues::Range {
+                first: range.first,
+                last: range.last,
+                step: range.step,
+            },
+            Some(sweep_axis::Values::Numbers(numbers)) => AxisValues::Numbers(numbers.values),
+            None => AxisValues::Numbers(Vec::new()),
+        };
+        (axis.field, values)
+    });
+    Ok(Grid::new(template, axes.collect(), parse)?)
+}
+
+/// Reads interventions from canonical JSON.
+fn parse(json: Value) -> serde_json::Result<Result<Interventions, pipeline::Error>> {
+    let list: Vec<v1::Intervention> = serde_json::from_value(json)?;
+    Ok(convert::request_interventions(list).map_err(Error::into_pipeline))
+}
+
+/// Sends results as they come, until the last one.
+pub(super) async fn stream(
+    state: Arc<State>,
+    request_id: String,
+    sweep: Sweep,
+    sender: ResponseSender<v1::SweepResponse>,
+) -> Result<(), Error> {
+    let response = |event| v1::SweepResponse { event: Some(event) };
+    let started = v1::SweepStarted {
+        request_id: request_id.clone(),
+        variants: sweep.variants() as u32,
+    };
+    sender.send(response(Event::Started(started))).await?;
+    let (results, mut received) = mpsc::channel(16);
+    let forward = async {
+        while let Some(result) = received.recv().await {
+            let result = sweep_result(&state, &request_id, result)?;
+            sender.send(response(Event::Result(result))).await?;
+        }
+        Ok::<_, Error>(())
+    };
+    let run = async { Ok(sweep.run(&state.runtime, results).await?) };
+    let (totals, ()) = tokio::try_join!(run, forward)?;
+    let finished = v1::SweepFinished {
+        variants: totals.variants,
+        failed: totals.failed,
+        rows_computed: totals.computed,
+        rows_naive: totals.naive,
+        total_seconds: sweep.elapsed().as_secs_f64(),
+    };
+    sender.send(response(Event::Finished(finished))).await
+}
+
+fn sweep_result(
+    state: &State,
+    request_id: &str,
+    result: SweepResult,
+) -> Result<v1::SweepResult, Error> {
+    let outcome = match result.outcome {
+        Ok(Outcome::Generated(finished)) => {
+            sweep_result::Outcome::Generated(convert::finished(finished)?)
+        }
+        Ok(Outcome::Scored(scored)) => sweep_result::Outcome::Scored(convert::scored(scored)?),
+        Err(error) => sweep_result::Outcome::Error(error.in_sweep(request_id, state.retry_after())),
+    };
+    Ok(v1::SweepResult {
+        variant: result.variant as u32,
+        places: result.places,
+        outcome: Some(outcome),
+    })
+}
+
+/// Runs a sweep that is a part of another call, and returns its results in order.
+pub(in crate::api) async fn all(
+    state: &Arc<State>,
+    context: &RequestContext,
+    message: v1::SweepRequest,
+) -> Result<Vec<v1::SweepResult>, Error> {
+    let mut request = request(state, context, message)?;
+    request.patient = true;
+    let outcomes = pipeline::sweep_all(&state.runtime, request).await?;
+    let results = outcomes.into_iter().enumerate().map(|(variant, outcome)| {
+        let places = Vec::new();
+        let result = SweepResult {
+            variant,
+            places,
+            outcome,
+        };
+        sweep_result(state, &context.id, result)
+    });
+    results.collect()
+}

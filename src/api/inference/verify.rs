@@ -1,0 +1,111 @@
+//! Verify on the wire: a record, and the request that it holds.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::{capture, generate, score};
+use crate::api::{Error, State, convert, v1};
+use crate::pipeline::{self, Recorded, Replay, RequestContext, VerifyRequest};
+
+/// Runs a record again.
+pub(super) async fn verify(
+    state: &State,
+    mut context: RequestContext,
+    message: v1::VerifyRequest,
+) -> Result<v1::VerifyResponse, Error> {
+    let record = message
+        .provenance
+        .ok_or_else(|| Error::invalid("provenance", "unset; a record is needed"))?;
+    let record = serde_json::to_value(&record).and_then(Recorded::from_json);
+    let record = record.map_err(|e| pipeline::Error::Record(e.to_string()))?;
+    let model = state.resident(&context, &record.model)?;
+    if !record.template_time.is_empty() {
+        let wrong = |e: jiff::Error| pipeline::Error::Record(format!("template_time: {e}"));
+        context.time = Some(record.template_time.parse().map_err(wrong)?);
+    }
+    let replay = replay(state, &context, &record.request, message.images);
+    let request = VerifyRequest {
+        model,
+        record,
+        replay,
+    };
+    convert::verified(state.runtime.verify(request).await?)
+}
+
+/// Returns the request that a record holds, its pictures put back.
+fn replay(
+    state: &State,
+    context: &RequestContext,
+    recorded: &str,
+    images: Vec<v1::Image>,
+) -> Result<Replay, pipeline::Error> {
+    let (method, request) = method_of(recorded)?;
+    let pictures = by_handle(images);
+    let bad = |e: serde_json::Error| pipeline::Error::Record(format!("request: {e}"));
+    let replay = match method.as_str() {
+        "Generate" => {
+            let mut message: v1::GenerateRequest = serde_json::from_value(request).map_err(bad)?;
+            put_back(&mut message.prompt, &pictures);
+            generate::request(state, context, message).map(Replay::Generate)
+        }
+        "Score" => {
+            let mut message: v1::ScoreRequest = serde_json::from_value(request).map_err(bad)?;
+            put_back(&mut message.prompt, &pictures);
+            score::request(state, context, message).map(Replay::Score)
+        }
+        "Capture" => {
+            let mut message: v1::CaptureRequest = serde_json::from_value(request).map_err(bad)?;
+            put_back(&mut message.prompt, &pictures);
+            capture::request(state, context, message).map(Replay::Capture)
+        }
+        other => {
+            return Err(pipeline::Error::Record(format!(
+                "request: method {other:?}; Generate, Score or Capture is needed"
+            )));
+        }
+    };
+    replay.map_err(Error::into_pipeline)
+}
+
+/// Parts `{"METHOD": request}`.
+fn method_of(recorded: &str) -> Result<(String, Value), pipeline::Error> {
+    let json = serde_json::from_str(recorded);
+    let json = json.map_err(|e| pipeline::Error::Record(format!("request: {e}")))?;
+    if let Value::Object(fields) = json
+        && fields.len() == 1
+        && let Some(field) = fields.into_iter().next()
+    {
+        return Ok(field);
+    }
+    let needed = "one method with its request is needed, as a record has it";
+    Err(pipeline::Error::Record(format!("request: {needed}")))
+}
+
+/// Returns pictures by the handles that records name them by.
+fn by_handle(images: Vec<v1::Image>) -> BTreeMap<String, v1::Image> {
+    let mut found = BTreeMap::new();
+    for image in images {
+        if let Some(v1::image::Source::Data(data)) = &image.source {
+            found.insert(pipeline::digest(data), image);
+        }
+    }
+    found
+}
+
+/// Puts the bytes of pictures where their handles stand; what was not sent may be kept.
+fn put_back(prompt: &mut Option<v1::Prompt>, pictures: &BTreeMap<String, v1::Image>) {
+    let Some(prompt) = prompt else { return };
+    let parts = prompt.messages.iter_mut().flat_map(|m| &mut m.parts);
+    let inside = parts.filter_map(|part| match &mut part.part {
+        Some(v1::chat_part::Part::Image(image)) => Some(image),
+        _ => None,
+    });
+    for image in prompt.images.iter_mut().chain(inside) {
+        if let Some(v1::image::Source::Handle(handle)) = &image.source
+            && let Some(sent) = pictures.get(handle)
+        {
+            *image = sent.clone();
+        }
+    }
+}

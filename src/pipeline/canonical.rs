@@ -1,0 +1,150 @@
+//! Requests in the contract's canonical JSON, as records hold them: every seed filled in, pictures
+//! by their handles, defaults left out.
+
+use candle_core::DType;
+use serde_json::{Map, Value, json};
+
+use super::interventions::Interventions;
+use super::request::{
+    CaptureRequest, GenerateRequest, Image, MultiImage, Prompt, PromptText, ScoreRequest,
+};
+use crate::model::{Message, MessagePart, Role};
+
+impl GenerateRequest {
+    /// Returns `{"Generate": request}` in canonical JSON, as records hold it, with `interventions` in
+    /// place of its own.
+    pub(super) fn canonical(&self, interventions: &Interventions) -> String {
+        let mut fields = common(
+            &self.model.name,
+            &self.prompt,
+            interventions,
+            &self.sample_key,
+        );
+        // As a client's message has it: the field is there even where all in it is open.
+        insert(&mut fields, "sampling", json!(self.sampling));
+        insert(&mut fields, "maxTokens", json!(self.max_tokens));
+        insert(&mut fields, "stop", json!(self.stop));
+        insert(&mut fields, "topLogprobs", json!(self.top_logprobs));
+        json!({ "Generate": fields }).to_string()
+    }
+}
+
+impl ScoreRequest {
+    /// Returns `{"Score": request}` in canonical JSON, as records hold it, with `interventions` in
+    /// place of its own.
+    pub(super) fn canonical(&self, interventions: &Interventions) -> String {
+        let mut fields = common(
+            &self.model.name,
+            &self.prompt,
+            interventions,
+            &self.sample_key,
+        );
+        insert(&mut fields, "continuations", json!(self.continuations));
+        json!({ "Score": fields }).to_string()
+    }
+}
+
+impl CaptureRequest {
+    /// Returns `{"Capture": request}` in canonical JSON, as records hold it, with `interventions` in
+    /// place of its own.
+    pub(super) fn canonical(&self, interventions: &Interventions) -> String {
+        let mut fields = common(
+            &self.model.name,
+            &self.prompt,
+            interventions,
+            &self.sample_key,
+        );
+        let targets: Vec<&Value> = self.targets.iter().map(|t| &t.canonical).collect();
+        insert(&mut fields, "targets", json!(targets));
+        let dtype = self.dtype.map_or("", |dtype| match dtype {
+            DType::BF16 => "DATA_TYPE_BF16",
+            DType::F16 => "DATA_TYPE_F16",
+            _ => "DATA_TYPE_F32",
+        });
+        insert(&mut fields, "dtype", json!(dtype));
+        insert(&mut fields, "maxTokens", json!(self.max_tokens));
+        if self.max_bytes > 0 {
+            insert(&mut fields, "maxBytes", json!(self.max_bytes.to_string()));
+        }
+        json!({ "Capture": fields }).to_string()
+    }
+}
+
+/// Returns the fields that all requests have.
+fn common(
+    model: &str,
+    prompt: &Prompt,
+    interventions: &Interventions,
+    sample_key: &str,
+) -> Map<String, Value> {
+    let mut fields = Map::new();
+    insert(&mut fields, "model", json!(model));
+    fields.insert("prompt".into(), prompt_json(prompt));
+    let interventions = interventions.canonical();
+    insert(&mut fields, "interventions", json!(interventions));
+    insert(&mut fields, "sampleKey", json!(sample_key));
+    fields
+}
+
+/// Adds a field unless it has its default, which canonical JSON leaves out.
+fn insert(fields: &mut Map<String, Value>, name: &str, value: Value) {
+    let is_default = match &value {
+        Value::Null => true,
+        Value::Bool(value) => !value,
+        Value::Number(number) => number.as_u64() == Some(0),
+        Value::String(text) => text.is_empty(),
+        Value::Array(list) => list.is_empty(),
+        Value::Object(_) => false,
+    };
+    if !is_default {
+        fields.insert(name.into(), value);
+    }
+}
+
+fn prompt_json(prompt: &Prompt) -> Value {
+    let mut fields = Map::new();
+    match &prompt.text {
+        PromptText::Text(text) => insert(&mut fields, "text", json!(text)),
+        PromptText::Raw(text) => {
+            insert(&mut fields, "text", json!(text));
+            insert(&mut fields, "raw", json!(true));
+        }
+        PromptText::Messages(messages) => {
+            let mut images = prompt.images.iter();
+            let messages = messages.iter().map(|m| message_json(m, &mut images));
+            let messages: Vec<Value> = messages.collect();
+            insert(&mut fields, "messages", json!(messages));
+        }
+    }
+    if !matches!(prompt.text, PromptText::Messages(_)) {
+        let images: Vec<Value> = prompt.images.iter().map(image_json).collect();
+        insert(&mut fields, "images", json!(images));
+    }
+    let multi_image = match prompt.multi_image {
+        MultiImage::Unspecified => "",
+        MultiImage::Padded => "MULTI_IMAGE_PADDED",
+        MultiImage::Tiled => "MULTI_IMAGE_TILED",
+    };
+    insert(&mut fields, "multiImage", json!(multi_image));
+    Value::Object(fields)
+}
+
+fn message_json<'a>(message: &Message, images: &mut impl Iterator<Item = &'a Image>) -> Value {
+    let role = match message.role {
+        Role::System => "ROLE_SYSTEM",
+        Role::User => "ROLE_USER",
+        Role::Assistant => "ROLE_ASSISTANT",
+    };
+    let mut parts = Vec::with_capacity(message.parts.len());
+    for part in &message.parts {
+        parts.push(match part {
+            MessagePart::Text(text) => json!({ "text": text }),
+            MessagePart::Image => json!({ "image": images.next().map(image_json) }),
+        });
+    }
+    json!({ "role": role, "parts": parts })
+}
+
+fn image_json(image: &Image) -> Value {
+    json!({ "handle": image.digest })
+}

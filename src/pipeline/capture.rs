@@ -1,0 +1,244 @@
+//! Capture: activations at hook points.
+
+use candle_core::DType;
+
+use super::compile::{CompiledRequest, RequestHandle};
+use super::error::Error;
+use super::generate::with_text;
+use super::output::{Activation, CaptureEvent, CaptureFinished, KeptActivation, Started};
+use super::record::Provenance;
+use super::request::CaptureRequest;
+use super::runtime::Runtime;
+use super::stores::tensor_bytes;
+use crate::engine::{self, Event, Prefilled, Sampling, Task, Timing};
+use crate::intervention::{Captured, Effect};
+
+/// A capture on its way. Dropping it tells the engine to let go.
+#[derive(Debug)]
+pub struct Capture {
+    handle: RequestHandle,
+    recorder: Recorder,
+}
+
+impl Runtime {
+    /// Admits a request.
+    pub async fn capture(&self, request: CaptureRequest) -> Result<Capture, Error> {
+        let recorded = request.canonical(&request.interventions);
+        let (context, key) = (&request.context, &request.sample_key);
+        let input = self
+            .prepare(context, &request.model, &request.prompt)
+            .await?;
+        let targets = request.targets.iter();
+        let captures = targets.map(|t| t.capture.clone()).collect();
+        let compile = self.compile(&input, request.interventions.clone(), captures, key);
+        let compiled = compile.await?;
+        let max_tokens = (request.max_tokens as usize).clamp(1, compiled.room()?);
+        let dtype = request.dtype.unwrap_or(DType::F32);
+        check_budget(
+            &compiled,
+            max_tokens,
+            dtype,
+            self.capture_limit(request.max_bytes),
+        )?;
+        let (compiled, variant) = compiled.schedule(Task::Generate {
+            sampling: Sampling::greedy_as(&input.model),
+            max_tokens,
+            top_logprobs: 0,
+        });
+        let record = Provenance::begin(&compiled, recorded, None, key);
+        let handle = self.submit(context, (compiled, variant))?;
+        let recorder = Recorder {
+            dtype,
+            generates: request.max_tokens > 0,
+            keep: request.targets.iter().map(|t| t.keep).collect(),
+            kept: Vec::new(),
+            ids: Vec::new(),
+            timing: Timing::default(),
+            prefilled: Prefilled::default(),
+            output: blake3::Hasher::new(),
+            record,
+        };
+        Ok(Capture { handle, recorder })
+    }
+
+    /// Returns the bytes that a capture may come to.
+    fn capture_limit(&self, asked: u64) -> u64 {
+        let allowed = self.limits.capture_bytes;
+        if asked == 0 {
+            allowed
+        } else {
+            asked.min(allowed)
+        }
+    }
+}
+
+/// Fails where the activations may come to more bytes than `limit`.
+fn check_budget(
+    compiled: &CompiledRequest,
+    max_tokens: usize,
+    dtype: DType,
+    limit: u64,
+) -> Result<(), Error> {
+    let mut total = 0usize;
+    for volume in &compiled.volumes {
+        // The last token that is generated is not read back.
+        let steps = volume.step.saturating_mul(max_tokens - 1);
+        total = total.saturating_add(volume.prompt.saturating_add(steps));
+    }
+    let needed = total.saturating_mul(dtype.size_in_bytes()) as u64;
+    if needed > limit {
+        return Err(Error::CaptureBudget {
+            field: "max_bytes".into(),
+            needed,
+            limit,
+        });
+    }
+    Ok(())
+}
+
+impl Capture {
+    /// Returns what is known before the first activation.
+    pub fn started(&self) -> Started {
+        self.handle.compiled.started()
+    }
+
+    /// Waits for what happens next.
+    pub async fn next(&mut self, runtime: &Runtime) -> Result<CaptureEvent, Error> {
+        loop {
+            let event = self.handle.next().await?;
+            let recorder = &mut self.recorder;
+            if let Some(event) = recorder.event(runtime, &self.handle.compiled, event)? {
+                return Ok(event);
+            }
+        }
+    }
+
+    /// Runs to the end and keeps the record alone.
+    pub async fn finish(mut self, runtime: &Runtime) -> Result<CaptureFinished, Error> {
+        loop {
+            if let CaptureEvent::Finished(finished) = self.next(runtime).await? {
+                return Ok(finished);
+            }
+        }
+    }
+}
+
+/// Turns events of the engine into activations, and accounts for them.
+#[derive(Debug)]
+struct Recorder {
+    dtype: DType,
+    /// Whether tokens were asked for.
+    generates: bool,
+    /// Which targets are kept.
+    keep: Vec<bool>,
+    kept: Vec<KeptActivation>,
+    ids: Vec<u32>,
+    timing: Timing,
+    prefilled: Prefilled,
+    output: blake3::Hasher,
+    record: Provenance,
+}
+
+impl Recorder {
+    fn event(
+        &mut self,
+        runtime: &Runtime,
+        compiled: &CompiledRequest,
+        event: Event,
+    ) -> Result<Option<CaptureEvent>, Error> {
+        match event {
+            Event::Captured(captured) => {
+                let activation = self.captured(runtime, compiled, captured)?;
+                Ok(Some(CaptureEvent::Activation(activation)))
+            }
+            Event::Prefilled(prefilled) => {
+                self.prefilled = prefilled;
+                Ok(None)
+            }
+            Event::Token(token) => self.token(compiled, &token),
+            Event::Scored { .. } => Err(Error::UnexpectedEvent),
+        }
+    }
+
+    fn token(
+        &mut self,
+        compiled: &CompiledRequest,
+        token: &engine::Token,
+    ) -> Result<Option<CaptureEvent>, Error> {
+        self.ids.push(token.id);
+        self.timing = token.timing;
+        if token.finish.is_none() {
+            return Ok(None);
+        }
+        let finished = self.finished(compiled, &token.effects)?;
+        Ok(Some(CaptureEvent::Finished(finished)))
+    }
+
+    fn captured(
+        &mut self,
+        runtime: &Runtime,
+        compiled: &CompiledRequest,
+        captured: Captured,
+    ) -> Result<Activation, Error> {
+        let mut activation = Activation {
+            target: captured.target,
+            point: captured.point.to_string(),
+            step: captured.step,
+            image: captured.view.0,
+            view: captured.view.1,
+            tokens: captured.tokens,
+            ..Activation::default()
+        };
+        if let Some((_, rows)) = captured.lens {
+            for row in rows {
+                for (id, logprob) in &row {
+                    self.output.update(&id.to_le_bytes());
+                    self.output.update(&logprob.to_le_bytes());
+                }
+                activation
+                    .top
+                    .push(with_text(&compiled.input.model.text, row)?);
+            }
+            return Ok(activation);
+        }
+        activation.shape = captured.value.dims().iter().map(|&d| d as u32).collect();
+        activation.data = tensor_bytes(&captured.value, self.dtype)?;
+        self.output.update(&activation.data);
+        if self.keep.get(captured.target) == Some(&true) {
+            let values = captured.value.to_dtype(DType::F32);
+            let values = values.map_err(crate::model::Error::from)?;
+            self.kept.push(KeptActivation {
+                target: activation.target,
+                point: activation.point.clone(),
+                handle: runtime.activations.put(values)?,
+                shape: activation.shape.clone(),
+            });
+        }
+        Ok(activation)
+    }
+
+    fn finished(
+        &mut self,
+        compiled: &CompiledRequest,
+        effects: &[Effect],
+    ) -> Result<CaptureFinished, Error> {
+        compiled.check_fired(effects)?;
+        // A capture without an answer runs one step, whose token nobody asked for.
+        let generated = if self.generates {
+            self.ids.as_slice()
+        } else {
+            &[]
+        };
+        for id in generated {
+            self.output.update(&id.to_le_bytes());
+        }
+        let (elapsed, record) = (self.timing.elapsed, std::mem::take(&mut self.record));
+        let output = self.output.finalize();
+        Ok(CaptureFinished {
+            text: compiled.input.model.text.decode(generated)?,
+            usage: compiled.usage(self.ids.len(), self.timing, elapsed.as_secs_f64()),
+            provenance: record.close(compiled, &self.prefilled, effects, output),
+            kept: std::mem::take(&mut self.kept),
+        })
+    }
+}

@@ -1,0 +1,279 @@
+//! A request on its prepared input: interventions compiled, pictures altered, cost known.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use candle_core::Tensor;
+use metrics::counter;
+
+use super::error::Error;
+use super::input::{PreparedInput, pixels};
+use super::interventions::Interventions;
+use super::output::{Started, Usage};
+use super::request_context::RequestContext;
+use super::runtime::Runtime;
+use crate::engine::{self, Cost, Event, Events, Pixels, Task, Timing, Variant};
+use crate::intervention::{self, CaptureTarget, Context, Effect, Observed, Plan, Volume};
+use crate::model::{ImageTokens, Model, Prompt};
+use crate::telemetry::names;
+use crate::vision::Picture;
+
+/// Interventions of one request.
+const MAX_INTERVENTIONS: usize = 64;
+
+/// A request that is checked, compiled and priced.
+#[derive(Debug)]
+pub struct CompiledRequest {
+    /// What it was compiled against.
+    pub(super) input: Arc<PreparedInput>,
+    /// As asked, every seed filled in.
+    pub(super) interventions: Interventions,
+    /// What they come to.
+    pub(super) plan: Arc<Plan>,
+    /// The pictures as the image interventions leave them.
+    pub(super) pictures: Vec<Picture>,
+    /// What the image interventions did; the engine takes it over.
+    pub(super) observed: Observed,
+    /// The views of the pictures; the engine takes them over.
+    pixels: Vec<Pixels>,
+    /// BLAKE3 (hex) of what the tower sees.
+    pub(super) pixels_digest: String,
+    /// The prompt as the language model reads it; empty in a preview.
+    pub(super) prompt: Prompt,
+    /// How many numbers each capture comes to.
+    pub(super) volumes: Vec<Volume>,
+    /// What the prompt and its continuations take.
+    cost: Cost,
+    /// Lengths of the continuations; an answer is one of 0.
+    continuations: Vec<usize>,
+}
+
+impl Runtime {
+    /// Compiles interventions and alters pictures.
+    pub(super) async fn compile(
+        &self,
+        input: &Arc<PreparedInput>,
+        interventions: Interventions,
+        captures: Vec<CaptureTarget>,
+        sample_key: &str,
+    ) -> Result<CompiledRequest, Error> {
+        let count = interventions.list().len();
+        if count > MAX_INTERVENTIONS {
+            let message = format!("{count} interventions; at most {MAX_INTERVENTIONS} are taken");
+            return Err(Error::invalid("interventions", message));
+        }
+        let donors = self.donors(input, interventions.list()).await?;
+        let looks = self
+            .saliency(input, interventions.list(), &captures)
+            .await?;
+        let activations: BTreeMap<String, Tensor> = intervention::handles(interventions.list())
+            .filter_map(|handle| Some((handle.to_owned(), self.activations.get(handle)?)))
+            .collect();
+        let saliency = self.saliency.iter();
+        let saliency_digests = saliency
+            .map(|m| (m.name.clone(), m.digest.clone()))
+            .collect();
+        let (sample_key, input) = (sample_key.to_owned(), input.clone());
+        let model = input.model.clone();
+        let compile = move |model: &Model| {
+            let words = input.words.as_ref();
+            let context = Context {
+                model,
+                images: &input.images,
+                words: words.map(|(_, words)| words.as_slice()),
+                sample_key: &sample_key,
+                looks: &looks,
+                saliency_digests: &saliency_digests,
+                donors: &donors,
+                activations: &activations,
+            };
+            let (plan, volumes) =
+                intervention::compile_with(interventions.list(), &captures, &context)?;
+            let mut pictures = input.pictures.clone();
+            let observed = plan.retouch(&mut pictures, &model.processor);
+            let pixels = if plan.retouches.is_empty() {
+                input.pixels.clone()
+            } else {
+                pixels(model, &pictures)?
+            };
+            let digests = pixels.iter().map(|p| p.digest.to_hex().to_string());
+            let ids = words.map(|(ids, _)| ids.as_slice()).unwrap_or_default();
+            Ok(CompiledRequest {
+                pixels_digest: engine::digest_of_digests(digests),
+                prompt: model.expand(ids, &plan.images),
+                plan: Arc::new(plan),
+                interventions,
+                pictures,
+                observed,
+                pixels,
+                volumes,
+                cost: Cost::default(),
+                continuations: Vec::new(),
+                input,
+            })
+        };
+        self.blocking(&model, compile).await
+    }
+
+    /// Hands a request to the engine.
+    pub(super) fn submit(
+        &self,
+        context: &RequestContext,
+        (compiled, variant): (CompiledRequest, Variant),
+    ) -> Result<RequestHandle, Error> {
+        let model = compiled.input.model.clone();
+        let events = self.engine(&model).submit(engine::Request {
+            model,
+            client: context.client.clone(),
+            variants: vec![variant],
+            deadline: context.deadline,
+        })?;
+        compiled.count();
+        Ok(RequestHandle { compiled, events })
+    }
+}
+
+impl CompiledRequest {
+    /// Prices the request under `task`, and splits off the part that the engine runs.
+    pub(super) fn schedule(mut self, task: Task) -> (Self, Variant) {
+        self.continuations = match &task {
+            Task::Generate { .. } => vec![0],
+            Task::Score(continuations) => continuations.iter().map(Vec::len).collect(),
+        };
+        self.cost = self.cost_of(&self.plan, self.prompt.ids.len());
+        let variant = Variant {
+            plan: self.plan.clone(),
+            observed: std::mem::take(&mut self.observed),
+            pixels: std::mem::take(&mut self.pixels),
+            images: self.input.images.clone(),
+            prompt: self.prompt.clone(),
+            task,
+        };
+        (self, variant)
+    }
+
+    /// Returns what a prompt of `prompt` tokens and the continuations take under `plan`.
+    fn cost_of(&self, plan: &Plan, prompt: usize) -> Cost {
+        let views = self.input.images.iter().map(|i| i.views).sum();
+        Cost::of_prompt(&self.input.model, plan, views, prompt, &self.continuations)
+    }
+
+    /// Returns how many visual tokens the language model reads.
+    fn image_tokens(&self) -> usize {
+        self.plan.images.iter().map(ImageTokens::len).sum()
+    }
+
+    /// Returns the positions that the context has left for an answer; fails where there is none.
+    pub(super) fn room(&self) -> Result<usize, Error> {
+        let context = self.input.model.decoder.config().max_position_embeddings;
+        let positions = self.prompt.next as usize;
+        if self.prompt.ids.is_empty() {
+            return Err(Error::invalid(
+                "prompt",
+                "no token is left of it; at least one is needed",
+            ));
+        }
+        if positions >= context {
+            let message = format!(
+                "{positions} positions; the context holds {context}, and the answer needs at least one of them"
+            );
+            return Err(Error::invalid("prompt", message));
+        }
+        Ok(context - positions)
+    }
+
+    /// Counts the interventions of a request that runs.
+    pub(super) fn count(&self) {
+        for intervention in self.interventions.list() {
+            counter!(names::INTERVENTIONS_APPLIED, "kind" => intervention.name()).increment(1);
+        }
+        counter!(names::PROMPT_TOKENS).increment(self.prompt.ids.len() as u64);
+        counter!(names::IMAGE_TOKENS).increment(self.image_tokens() as u64);
+    }
+
+    /// Returns the first thing that is said of an admitted request.
+    pub(super) fn started(&self) -> Started {
+        Started {
+            prompt_tokens: self.prompt.ids.len(),
+            image_tokens: self.image_tokens(),
+            cost: self.cost.rows,
+        }
+    }
+
+    /// Returns the (row, layer) pairs that it would take to run it by itself, and to write
+    /// `generated` tokens.
+    pub(super) fn naive_rows(&self, generated: usize) -> u64 {
+        let mut cost = self.cost;
+        add_steps(
+            &mut cost,
+            &self.input.model,
+            &self.plan,
+            self.prompt.ids.len(),
+            generated,
+        );
+        cost.rows
+    }
+
+    /// Returns what the request took, beside what it would take unchanged.
+    pub(super) fn usage(&self, generated: usize, timing: Timing, first_token: f64) -> Usage {
+        let untouched = Plan::default();
+        let all = self.input.images.iter().map(ImageTokens::len);
+        let removed = all.sum::<usize>() - self.image_tokens();
+        let prompt = self.prompt.ids.len() + removed;
+        let mut baseline = self.cost_of(&untouched, prompt);
+        add_steps(
+            &mut baseline,
+            &self.input.model,
+            &untouched,
+            prompt,
+            generated,
+        );
+        Usage {
+            prompt_tokens: self.prompt.ids.len(),
+            image_tokens: self.image_tokens(),
+            generation_tokens: generated,
+            queue_seconds: timing.queued.as_secs_f64(),
+            time_to_first_token_seconds: first_token,
+            total_seconds: timing.elapsed.as_secs_f64(),
+            rows_computed: timing.cost.rows,
+            rows_reused: self.naive_rows(generated).saturating_sub(timing.cost.rows),
+            flops: timing.cost.flops,
+            baseline_flops: baseline.flops,
+        }
+    }
+
+    /// Fails where an intervention never acted.
+    pub(super) fn check_fired(&self, effects: &[Effect]) -> Result<(), Error> {
+        let mut resolved = self.plan.resolved.iter().zip(effects);
+        let Some(i) = resolved.position(|(r, e)| r.fired.is_none() && e.fired == 0) else {
+            return Ok(());
+        };
+        let name = self.interventions.list().get(i).map_or("", |m| m.name());
+        Err(Error::Intervention(intervention::Error::NeverFired {
+            field: format!("interventions[{i}].{name}").into(),
+            message: "the answer ended before any step that it acts on".into(),
+        }))
+    }
+}
+
+/// Adds the cost of the steps after the first token, of `generated` tokens in all.
+fn add_steps(cost: &mut Cost, model: &Model, plan: &Plan, prompt: usize, generated: usize) {
+    for step in 1..generated {
+        *cost += Cost::of_step(model, plan, prompt, step);
+    }
+}
+
+/// A request that the engine has admitted. Dropping it tells the engine to let go.
+#[derive(Debug)]
+pub struct RequestHandle {
+    pub(super) compiled: CompiledRequest,
+    events: Events,
+}
+
+impl RequestHandle {
+    /// Waits for the next event.
+    pub(super) async fn next(&mut self) -> Result<Event, Error> {
+        let told = self.events.recv().await.ok_or(Error::EngineStopped)?;
+        Ok(told.event?)
+    }
+}

@@ -1,0 +1,225 @@
+//! Why a request fails. Texts and fields are made here; codes are the edge's.
+
+use crate::field_path::{FieldPath, InvalidField};
+use crate::{engine, intervention, model, vision, weights};
+
+/// Lists every way in which the pipeline fails a request.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A field that is out of its range.
+    #[error(transparent)]
+    Invalid(#[from] InvalidField),
+    /// No such model.
+    #[error("no model {name:?}; resident: {}", .resident.join(", "))]
+    UnknownModel {
+        /// Path of the field in the request.
+        field: FieldPath,
+        /// As asked.
+        name: String,
+        /// What there is.
+        resident: Vec<String>,
+    },
+    /// A model of that name is resident already.
+    #[error("name: {}", self.detail())]
+    SameName {
+        /// As asked.
+        name: String,
+    },
+    /// A model or a projector that does not load.
+    #[error("{field}: {}", self.detail())]
+    Load {
+        /// Path of the field in the request.
+        field: FieldPath,
+        /// Why.
+        source: Box<model::Error>,
+    },
+    /// No picture of that hash.
+    #[error("{field}: {}", self.detail())]
+    UnknownImage {
+        /// Path of the field in the request.
+        field: FieldPath,
+        /// As asked.
+        handle: String,
+    },
+    /// No such saliency model.
+    #[error("{field}: {}", self.detail())]
+    UnknownSaliency {
+        /// Path of the field in the request.
+        field: FieldPath,
+        /// As asked.
+        name: String,
+        /// What there is.
+        resident: Vec<String>,
+    },
+    /// More would be captured than may be.
+    #[error("{field}: {}", self.detail())]
+    CaptureBudget {
+        /// Path of the field in the request.
+        field: FieldPath,
+        /// Bytes.
+        needed: u64,
+        /// Bytes.
+        limit: u64,
+    },
+    /// A record that cannot be replayed.
+    #[error("provenance: {0}")]
+    Record(String),
+    /// A golden set that is not there or does not fit.
+    #[error("no parity check of {model}: {reason}")]
+    Goldens {
+        /// The model.
+        model: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A picture.
+    #[error("{field}: {}", self.detail())]
+    Image {
+        /// Path of the field in the request.
+        field: FieldPath,
+        /// What is wrong with it.
+        source: vision::Error,
+    },
+    /// An intervention.
+    #[error(transparent)]
+    Intervention(#[from] intervention::Error),
+    /// The engine.
+    #[error(transparent)]
+    Engine(#[from] engine::Error),
+    /// The model, while a request was prepared: a fault of the server.
+    #[error(transparent)]
+    Model(#[from] model::Error),
+    /// The client has left, so nobody hears the rest.
+    #[error("the client has left")]
+    ClientLeft,
+    /// The engine has stopped: a fault of the server.
+    #[error("the engine has stopped")]
+    EngineStopped,
+    /// The engine has sent what the request did not ask for: a fault of the server.
+    #[error("the engine sent an event of another kind of request")]
+    UnexpectedEvent,
+    /// Any other fault of the server.
+    #[error("{0}")]
+    Fault(String),
+}
+
+impl Error {
+    /// Returns the error of a failed load of what the request's `field` names.
+    pub fn load(field: &'static str) -> impl FnOnce(model::Error) -> Self {
+        move |source| Self::Load {
+            field: field.into(),
+            source: Box::new(source),
+        }
+    }
+
+    /// Returns the same error with its field, if it has one, below `outer`.
+    #[must_use]
+    pub fn within(mut self, outer: impl Into<FieldPath>) -> Self {
+        if let Some(field) = self.field_mut() {
+            field.push_front(outer);
+        }
+        self
+    }
+
+    /// Returns the same error with the index of its element of `list` moved by `by`.
+    #[must_use]
+    pub fn shifted(mut self, list: &str, by: usize) -> Self {
+        if let Some(field) = self.field_mut() {
+            field.shift(list, by);
+        }
+        self
+    }
+
+    /// Reports whether the server refused because it goes down.
+    pub fn is_draining(&self) -> bool {
+        matches!(self, Self::Engine(engine::Error::Draining))
+    }
+
+    /// Says that the value of `field` is invalid because of `message`.
+    pub fn invalid(field: impl Into<FieldPath>, message: impl Into<String>) -> Self {
+        InvalidField::new(field, message).into()
+    }
+
+    /// Returns the text without the field in front, as a list of violations by field wants it.
+    pub fn detail(&self) -> String {
+        match self {
+            Self::Invalid(invalid) => invalid.message.clone(),
+            Self::SameName { name } => {
+                format!("a model called {name:?} is resident; unload it or take another name")
+            }
+            Self::Load { source, .. } => source.to_string(),
+            Self::Image { source, .. } => source.to_string(),
+            Self::UnknownImage { handle, .. } => {
+                format!("no picture {handle:?} is kept; send its bytes")
+            }
+            Self::UnknownSaliency { name, resident, .. } => {
+                let resident = resident.join(", ");
+                format!("no saliency model {name:?}; resident: {resident}")
+            }
+            Self::CaptureBudget { needed, limit, .. } => format!(
+                "{needed} bytes would be captured; at most {limit} may be; choose fewer points, or reduce"
+            ),
+            Self::Record(problem) => problem.clone(),
+            Self::Intervention(error) => error.detail(),
+            _ => self.to_string(),
+        }
+    }
+
+    /// Returns the field of the request to blame, if one is.
+    pub fn field(&self) -> Option<FieldPath> {
+        match self {
+            Self::Invalid(InvalidField { field, .. })
+            | Self::UnknownModel { field, .. }
+            | Self::UnknownImage { field, .. }
+            | Self::UnknownSaliency { field, .. }
+            | Self::CaptureBudget { field, .. }
+            | Self::Image { field, .. } => Some(field.clone()),
+            Self::Load { field, source } => match source.as_ref() {
+                model::Error::Weights(weights::Error::Adapter { .. }) => Some("adapter".into()),
+                model::Error::Tensor(_) => None,
+                _ => Some(field.clone()),
+            },
+            Self::Intervention(intervention::Error::Model(error)) | Self::Model(error) => {
+                match error {
+                    model::Error::Token { .. } | model::Error::NoChatTemplate { .. } => {
+                        Some("prompt".into())
+                    }
+                    _ => None,
+                }
+            }
+            Self::Intervention(error) => error.field().cloned(),
+            Self::SameName { .. } => Some("name".into()),
+            Self::Record(_) => Some("provenance".into()),
+            Self::Goldens { .. } => Some("model".into()),
+            Self::Engine(engine::Error::NothingLeft) => Some("sampling".into()),
+            Self::Engine(_)
+            | Self::ClientLeft
+            | Self::EngineStopped
+            | Self::UnexpectedEvent
+            | Self::Fault(_) => None,
+        }
+    }
+
+    /// Returns the path of the field to blame, where an error keeps one, to be moved.
+    pub fn field_mut(&mut self) -> Option<&mut FieldPath> {
+        match self {
+            Self::Invalid(InvalidField { field, .. })
+            | Self::UnknownModel { field, .. }
+            | Self::Load { field, .. }
+            | Self::UnknownImage { field, .. }
+            | Self::UnknownSaliency { field, .. }
+            | Self::CaptureBudget { field, .. }
+            | Self::Image { field, .. } => Some(field),
+            Self::Intervention(error) => error.field_mut(),
+            Self::SameName { .. }
+            | Self::Record(_)
+            | Self::Goldens { .. }
+            | Self::Engine(_)
+            | Self::Model(_)
+            | Self::ClientLeft
+            | Self::EngineStopped
+            | Self::UnexpectedEvent
+            | Self::Fault(_) => None,
+        }
+    }
+}

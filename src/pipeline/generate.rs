@@ -1,0 +1,287 @@
+//! Generate: one answer, token by token.
+
+use std::sync::Arc;
+
+use metrics::histogram;
+
+use super::compile::{CompiledRequest, RequestHandle};
+use super::error::Error;
+use super::input::PreparedInput;
+use super::interventions::Interventions;
+use super::output::{FinishReason, Finished, GenerateEvent, Started, Token, TokenLogprob};
+use super::record::Provenance;
+use super::request::GenerateRequest;
+use super::request_context::RequestMetrics;
+use super::runtime::Runtime;
+use super::sampling;
+use crate::engine::{self, Event, Finish, Prefilled, Task, Timing, Variant};
+use crate::intervention;
+use crate::model::{Detokenizer, Text};
+use crate::telemetry::names;
+
+const MAX_STOPS: usize = 8;
+const MAX_TOP_LOGPROBS: u32 = 20;
+
+/// An answer on its way. Dropping it tells the engine to let go.
+#[derive(Debug)]
+pub struct Generation {
+    handle: RequestHandle,
+    output: OutputProcessor,
+    metrics: RequestMetrics,
+}
+
+impl Runtime {
+    /// Admits a request.
+    pub async fn generate(&self, mut request: GenerateRequest) -> Result<Generation, Error> {
+        request.check()?;
+        let context = &request.context;
+        let input = self
+            .prepare(context, &request.model, &request.prompt)
+            .await?;
+        let interventions = request.interventions.clone();
+        let compile = self.compile_generate(&input, &request, interventions);
+        let (compiled, variant, output) = compile.await?;
+        let handle = self.submit(context, (compiled, variant))?;
+        Ok(Generation {
+            handle,
+            output,
+            metrics: context.metrics.clone(),
+        })
+    }
+
+    /// Compiles a request on its input, with `interventions` in place of its own.
+    pub(super) async fn compile_generate(
+        &self,
+        input: &Arc<PreparedInput>,
+        request: &GenerateRequest,
+        interventions: Interventions,
+    ) -> Result<(CompiledRequest, Variant, OutputProcessor), Error> {
+        let recorded = request.canonical(&interventions);
+        let key = &request.sample_key;
+        let compiled = self.compile(input, interventions, Vec::new(), key).await?;
+        let (model, left) = (&input.model, compiled.room()?);
+        let room = sampling::room(
+            request.max_tokens,
+            &model.generation,
+            compiled.prompt.ids.len(),
+            &request.sampling,
+        )?;
+        let (sampling, effective) = sampling::sampler(&request.sampling, model, key)?;
+        let (compiled, variant) = compiled.schedule(Task::Generate {
+            sampling,
+            max_tokens: room.min(left),
+            top_logprobs: request.top_logprobs as usize,
+        });
+        let record = Provenance::begin(&compiled, recorded, Some(effective), key);
+        let output = OutputProcessor::new(request.stop.clone(), record);
+        Ok((compiled, variant, output))
+    }
+}
+
+impl GenerateRequest {
+    /// Checks what depends on neither the prompt nor the plan, and draws the sampler's seed where
+    /// it is open.
+    pub(super) fn check(&mut self) -> Result<(), Error> {
+        self.sampling.check()?;
+        check_stops(&self.stop)?;
+        if self.top_logprobs > MAX_TOP_LOGPROBS {
+            let message = format!("{} is more than {MAX_TOP_LOGPROBS}", self.top_logprobs);
+            return Err(Error::invalid("top_logprobs", message));
+        }
+        Ok(())
+    }
+}
+
+fn check_stops(stops: &[String]) -> Result<(), Error> {
+    if stops.len() > MAX_STOPS {
+        return Err(Error::invalid(
+            "stop",
+            format!("{} strings; at most {MAX_STOPS} are taken", stops.len()),
+        ));
+    }
+    match stops.iter().position(String::is_empty) {
+        Some(i) => Err(Error::invalid(
+            format!("stop[{i}]"),
+            "empty; a stop string has at least one character",
+        )),
+        None => Ok(()),
+    }
+}
+
+impl Generation {
+    /// Returns what is known before the first token.
+    pub fn started(&self) -> Started {
+        self.handle.compiled.started()
+    }
+
+    /// Waits for what happens next: a token, and with the last one the end.
+    pub async fn next(&mut self) -> Result<Vec<GenerateEvent>, Error> {
+        let event = self.handle.next().await?;
+        if matches!(event, Event::Token(_)) {
+            self.metrics.count_token();
+        }
+        self.output.event(&self.handle.compiled, event)
+    }
+
+    /// Runs to the end.
+    pub async fn finish(mut self) -> Result<Finished, Error> {
+        loop {
+            for event in self.next().await? {
+                if let GenerateEvent::Finished(finished) = event {
+                    return Ok(finished);
+                }
+            }
+        }
+    }
+}
+
+/// Turns tokens into text, watching for stop strings.
+#[derive(Debug)]
+pub(super) struct OutputProcessor {
+    detokenizer: Detokenizer,
+    stops: Vec<String>,
+    /// All text so far.
+    text: String,
+    /// Bytes of it that have been sent; the rest might begin a stop string.
+    sent: usize,
+    ids: Vec<u32>,
+    timing: Timing,
+    first_token: f64,
+    prefilled: Prefilled,
+    record: Provenance,
+}
+
+impl OutputProcessor {
+    fn new(stops: Vec<String>, record: Provenance) -> Self {
+        Self {
+            detokenizer: Detokenizer::default(),
+            stops,
+            text: String::new(),
+            sent: 0,
+            ids: Vec::new(),
+            timing: Timing::default(),
+            first_token: 0.0,
+            prefilled: Prefilled::default(),
+            record,
+        }
+    }
+
+    /// Returns what an event of the engine comes to.
+    pub(super) fn event(
+        &mut self,
+        compiled: &CompiledRequest,
+        event: Event,
+    ) -> Result<Vec<GenerateEvent>, Error> {
+        match event {
+            Event::Token(token) => self.token(compiled, token),
+            Event::Prefilled(prefilled) => {
+                self.prefilled = prefilled;
+                Ok(Vec::new())
+            }
+            Event::Captured(_) | Event::Scored { .. } => Err(Error::UnexpectedEvent),
+        }
+    }
+
+    fn token(
+        &mut self,
+        compiled: &CompiledRequest,
+        token: engine::Token,
+    ) -> Result<Vec<GenerateEvent>, Error> {
+        let text = &compiled.input.model.text;
+        self.measure(token.timing);
+        self.ids.push(token.id);
+        self.text.push_str(&self.detokenizer.push(token.id, text)?);
+        if token.finish.is_some() {
+            self.text.push_str(&self.detokenizer.finish(text)?);
+        }
+        let stop = self.stop_at();
+        self.text.truncate(stop.unwrap_or(self.text.len()));
+        let reason = match (stop, token.finish) {
+            (Some(_), _) => Some(FinishReason::Stop),
+            (None, Some(Finish::Eos)) => Some(FinishReason::Eos),
+            (None, Some(Finish::Length)) => Some(FinishReason::Length),
+            (None, None) => None,
+        };
+        let until = if reason.is_some() {
+            self.text.len()
+        } else {
+            self.text.len() - self.held_back()
+        };
+        let until = until.max(self.sent);
+        let message = Token {
+            id: token.id,
+            text: self.text[self.sent..until].to_owned(),
+            logprob: token.logprob,
+            top: with_text(text, token.top)?,
+        };
+        self.sent = until;
+        let mut events = vec![GenerateEvent::Token(message)];
+        if let Some(reason) = reason {
+            let finished = self.finished(compiled, &token.effects, reason)?;
+            events.push(GenerateEvent::Finished(finished));
+        }
+        Ok(events)
+    }
+
+    /// Records the time since the last token.
+    fn measure(&mut self, timing: Timing) {
+        let elapsed = timing.elapsed;
+        if self.ids.is_empty() {
+            self.first_token = elapsed.as_secs_f64();
+            histogram!(names::TIME_TO_FIRST_TOKEN).record(elapsed);
+        } else {
+            let since = elapsed.saturating_sub(self.timing.elapsed);
+            histogram!(names::INTER_TOKEN_LATENCY).record(since);
+        }
+        self.timing = timing;
+    }
+
+    /// Returns where the first stop string begins.
+    fn stop_at(&self) -> Option<usize> {
+        self.stops
+            .iter()
+            .filter_map(|s| self.text.find(s.as_str()))
+            .min()
+    }
+
+    /// Returns the bytes at the end that may be the beginning of a stop string.
+    fn held_back(&self) -> usize {
+        let begun = |stop: &String| begun(&self.text, stop);
+        self.stops.iter().filter_map(begun).max().unwrap_or(0)
+    }
+
+    fn finished(
+        &mut self,
+        compiled: &CompiledRequest,
+        effects: &[intervention::Effect],
+        reason: FinishReason,
+    ) -> Result<Finished, Error> {
+        compiled.check_fired(effects)?;
+        let output: Vec<u8> = self.ids.iter().flat_map(|id| id.to_le_bytes()).collect();
+        let output = blake3::hash(&output);
+        let record = std::mem::take(&mut self.record);
+        Ok(Finished {
+            reason,
+            text: self.text.clone(),
+            usage: compiled.usage(self.ids.len(), self.timing, self.first_token),
+            provenance: record.close(compiled, &self.prefilled, effects, output),
+        })
+    }
+}
+
+/// Returns how many bytes of `stop`, not all of them, stand at the end of `text`.
+fn begun(text: &str, stop: &str) -> Option<usize> {
+    (1..stop.len())
+        .rev()
+        .find(|&n| stop.is_char_boundary(n) && text.ends_with(&stop[..n]))
+}
+
+/// Returns tokens with their texts.
+pub(super) fn with_text(text: &Text, tokens: Vec<(u32, f64)>) -> Result<Vec<TokenLogprob>, Error> {
+    let mut found = Vec::with_capacity(tokens.len());
+    for (id, logprob) in tokens {
+        let text = text.decode(&[id])?;
+        found.push(TokenLogprob { id, text, logprob });
+    }
+    Ok(found)
+}

@@ -1,0 +1,261 @@
+//! Grids of a sweep: all combinations of the values of some fields of its interventions.
+
+use serde_json::Value;
+
+use super::error::Error;
+use super::interventions::Interventions;
+use crate::field_path::{FieldPath, Segment};
+
+/// Variants of one sweep.
+pub(super) const MAX_VARIANTS: usize = 1_000_000;
+const MAX_AXES: usize = 8;
+
+/// Reads interventions from a list in canonical JSON, and draws the seeds that it leaves open. The
+/// outer error is of JSON that is no list of interventions at all.
+pub type ParseInterventions = fn(Value) -> serde_json::Result<Result<Interventions, Error>>;
+
+/// The values that an axis takes.
+#[derive(Debug, Clone, PartialEq)]
+pub enum AxisValues {
+    /// From `first` by `step` up to `last`; a step of 0 is one of 1.
+    Range {
+        /// The first value.
+        first: f64,
+        /// The last value, where steps meet it.
+        last: f64,
+        /// From one value to the next.
+        step: f64,
+    },
+    /// As listed.
+    Numbers(Vec<f64>),
+}
+
+/// Interventions with axes along which fields of theirs vary.
+#[derive(Debug)]
+pub struct Grid {
+    /// `{"interventions": [..]}` in canonical JSON.
+    template: Value,
+    axes: Vec<Axis>,
+    parse: ParseInterventions,
+}
+
+#[derive(Debug)]
+struct Axis {
+    /// As canonical JSON spells it.
+    path: Vec<Segment>,
+    values: Vec<f64>,
+}
+
+impl Grid {
+    /// Checks the axes, each of a field's path in the request and its values, over `interventions`
+    /// in canonical JSON.
+    pub fn new(
+        interventions: Value,
+        axes: Vec<(String, AxisValues)>,
+        parse: ParseInterventions,
+    ) -> Result<Self, Error> {
+        if !(1..=MAX_AXES).contains(&axes.len()) {
+            let message = format!("{} axes; 1 to {MAX_AXES} are taken", axes.len());
+            return Err(Error::invalid("grid.axes", message));
+        }
+        let axes = axes.into_iter().enumerate().map(|(i, (field, values))| {
+            Axis::new(&field, values).map_err(|error| {
+                let own = FieldPath::from("grid.axes").index(i);
+                error.within(own)
+            })
+        });
+        Ok(Self {
+            axes: axes.collect::<Result<_, _>>()?,
+            template: serde_json::json!({ "interventions": interventions }),
+            parse,
+        })
+    }
+
+    /// Returns how many variants there are.
+    pub fn len(&self) -> usize {
+        self.axes
+            .iter()
+            .fold(1, |n, axis| n.saturating_mul(axis.values.len()))
+    }
+
+    /// Reports whether there is no variant; an axis has one value at least.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Returns the number of the value of variant `i` along each axis; the last one varies fastest.
+    pub fn places(&self, mut i: usize) -> Vec<u32> {
+        let mut places = vec![0; self.axes.len()];
+        for (place, axis) in places.iter_mut().zip(&self.axes).rev() {
+            *place = (i % axis.values.len()) as u32;
+            i /= axis.values.len();
+        }
+        places
+    }
+
+    /// Fails where the fields of the axes are not there: the first variant shows it.
+    pub fn check(&self) -> Result<(), Error> {
+        self.read(0).map(drop)
+    }
+
+    /// Returns the interventions of variant `i`.
+    pub fn get(&self, i: usize) -> Result<Interventions, Error> {
+        self.read(i)?
+    }
+
+    /// Reads variant `i`; the outer error is of an axis, the inner one of the variant.
+    fn read(&self, i: usize) -> Result<Result<Interventions, Error>, Error> {
+        // A field can be any of any kind, and only its JSON is the same for all of them.
+        let mut json = self.template.clone();
+        for (number, (axis, place)) in self.axes.iter().zip(self.places(i)).enumerate() {
+            let node = field_mut(&mut json, &axis.path).ok_or_else(|| {
+                Error::invalid(
+                    FieldPath::from("grid.axes").index(number).join("field"),
+                    "no such field in the grid's interventions, or an index too far",
+                )
+            })?;
+            *node = number_of(axis.values[place as usize]);
+        }
+        (self.parse)(json["interventions"].take()).map_err(|error| {
+            let message = format!("{error}, with the values of variant {i}");
+            Error::invalid("grid.axes", message)
+        })
+    }
+}
+
+impl Axis {
+    /// Checks an axis; fields of errors are those of a `SweepAxis`.
+    fn new(field: &str, values: AxisValues) -> Result<Self, Error> {
+        let path = FieldPath::parse(field).filter(is_below_interventions);
+        let path = path.ok_or_else(|| {
+            let example = "interventions[0].drop_layers.layers[0]";
+            Error::invalid(
+                "field",
+                format!("{field:?}; a path such as {example} is needed"),
+            )
+        })?;
+        let values = match values {
+            AxisValues::Range { first, last, step } => spread(first, last, step)?,
+            AxisValues::Numbers(numbers) => numbers,
+        };
+        if values.is_empty() || values.len() > MAX_VARIANTS || values.iter().any(|v| !v.is_finite())
+        {
+            let message = format!(
+                "{} values; 1 to {MAX_VARIANTS}, all finite, are needed",
+                values.len()
+            );
+            return Err(Error::invalid("values", message));
+        }
+        Ok(Self {
+            path: path.segments().iter().map(camel_case).collect(),
+            values,
+        })
+    }
+}
+
+/// Reports whether a path names a field of an intervention: `interventions`, an index, a kind.
+fn is_below_interventions(path: &FieldPath) -> bool {
+    let first = path.segments().first();
+    first == Some(&Segment::Name("interventions".into())) && path.segments().len() > 2
+}
+
+/// Returns a whole number as an integer: JSON of integer fields knows no fraction.
+fn number_of(value: f64) -> Value {
+    if value.fract() == 0.0 {
+        Value::from(value as i64)
+    } else {
+        Value::from(value)
+    }
+}
+
+/// Returns the place that `path` names; lists grow by one where it says so, and messages by any
+/// field.
+fn field_mut<'a>(json: &'a mut Value, path: &[Segment]) -> Option<&'a mut Value> {
+    let mut node = json;
+    for segment in path {
+        node = match segment {
+            Segment::Name(name) => {
+                if node.is_null() {
+                    *node = Value::Object(serde_json::Map::new());
+                }
+                node.as_object_mut()?
+                    .entry(name.as_ref())
+                    .or_insert(Value::Null)
+            }
+            Segment::Index(index) => {
+                if node.is_null() {
+                    *node = Value::Array(Vec::new());
+                }
+                let list = node.as_array_mut()?;
+                if *index == list.len() {
+                    list.push(Value::Null);
+                }
+                list.get_mut(*index)?
+            }
+        };
+    }
+    Some(node)
+}
+
+/// Returns the numbers of a range; its ends are met however its step is rounded.
+fn spread(first: f64, last: f64, step: f64) -> Result<Vec<f64>, Error> {
+    let step = if step == 0.0 { 1.0 } else { step };
+    let count = ((last - first) / step + 1e-9).floor();
+    if !(step > 0.0 && (0.0..MAX_VARIANTS as f64).contains(&count)) {
+        let message =
+            format!("{first} to {last} by {step}; first <= last and a step above 0 are needed");
+        return Err(Error::invalid("range", message));
+    }
+    // 0.1 + 2 * 0.1 is to be 0.3.
+    let rounded = |v: f64| (v * 1e12).round() / 1e12;
+    Ok((0..=count as usize)
+        .map(|i| rounded(first + i as f64 * step))
+        .collect())
+}
+
+/// Returns `drop_layers` as `dropLayers`, which canonical JSON has.
+fn camel_case(segment: &Segment) -> Segment {
+    let Segment::Name(name) = segment else {
+        return segment.clone();
+    };
+    let mut words = name.split('_');
+    let mut text = words.next().unwrap_or_default().to_owned();
+    for word in words {
+        let mut letters = word.chars();
+        text.extend(letters.next().map(|c| c.to_ascii_uppercase()));
+        text.push_str(letters.as_str());
+    }
+    Segment::Name(text.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn steps(path: &str) -> Vec<Segment> {
+        let path = FieldPath::parse(path).unwrap();
+        path.segments().iter().map(camel_case).collect()
+    }
+
+    #[test]
+    fn fields_are_found_and_made() {
+        let path = steps("interventions[0].drop_layers.layers[0]");
+        let mut json = serde_json::json!({"interventions": [{}]});
+        *field_mut(&mut json, &path).unwrap() = Value::from(3);
+        assert_eq!(
+            json,
+            serde_json::json!({"interventions": [{"dropLayers": {"layers": [3]}}]})
+        );
+        assert!(field_mut(&mut json, &steps("interventions[2].scale.factor")).is_none());
+    }
+
+    #[test]
+    fn ranges_meet_their_ends() {
+        assert_eq!(
+            spread(0.1, 0.9, 0.1).unwrap(),
+            [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
+        );
+        assert!(spread(1.0, 0.0, 1.0).is_err());
+        assert!(spread(0.0, 1.0, 1e-12).is_err());
+    }
+}

@@ -1,0 +1,110 @@
+//! Measurements that compiling needs of the unchanged pictures: where models look, and what donor
+//! pictures come to.
+
+use std::collections::BTreeMap;
+
+use candle_core::Tensor;
+
+use super::error::Error;
+use super::input::PreparedInput;
+use super::runtime::Runtime;
+use crate::intervention::{self, CaptureTarget, Intervention, Look, Looks};
+use crate::model::Model;
+use crate::vision;
+
+impl Runtime {
+    /// Returns the attention that interventions and captures ask for; measured once for all
+    /// variants of an input.
+    pub(super) async fn saliency(
+        &self,
+        input: &PreparedInput,
+        list: &[Intervention],
+        captures: &[CaptureTarget],
+    ) -> Result<Looks, Error> {
+        let looks = intervention::looks(list, captures.iter().map(|c| &c.target));
+        if looks.is_empty() {
+            return Ok(Looks::new());
+        }
+        let mut known = input.saliency.lock().await;
+        for look in looks {
+            if !known.contains_key(&look) {
+                let views = self.look(input, &look).await?;
+                known.insert(look, views);
+            }
+        }
+        Ok(known.clone())
+    }
+
+    /// Measures the attention that one query asks for, picture by picture, view by view.
+    async fn look(&self, input: &PreparedInput, look: &Look) -> Result<Vec<Vec<Vec<f32>>>, Error> {
+        let head = look.head.map(|h| h as usize);
+        let model = &input.model;
+        let Some(name) = &look.model else {
+            check_head(head, model.tower.config().num_attention_heads)?;
+            if input.pixels.is_empty() {
+                return Ok(Vec::new());
+            }
+            let views = input.pixels.iter().map(|p| p.views.clone()).collect();
+            return Ok(self
+                .engine(model)
+                .attention(model.clone(), views, head)
+                .await?);
+        };
+        let saliency = self.saliency.iter().find(|m| m.name == *name).cloned();
+        let saliency = saliency.ok_or_else(|| Error::UnknownSaliency {
+            field: "interventions".into(),
+            name: name.clone(),
+            resident: self.saliency.iter().map(|m| m.name.clone()).collect(),
+        })?;
+        check_head(head, saliency.heads())?;
+        let bases: Vec<_> = input
+            .pictures
+            .iter()
+            .map(|p| p.base.image.clone())
+            .collect();
+        let attend = move |_: &Model| {
+            bases
+                .iter()
+                .map(|base| Ok(vec![saliency.attention(base, head)?]))
+                .collect::<Result<_, Error>>()
+        };
+        self.blocking(model, attend).await
+    }
+
+    /// Returns the visual tokens of donor pictures, prepared as one of the input's, by the place
+    /// of their intervention.
+    pub(super) async fn donors(
+        &self,
+        input: &PreparedInput,
+        list: &[Intervention],
+    ) -> Result<BTreeMap<usize, Tensor>, Error> {
+        let (model, together) = (&input.model, input.together.max(1));
+        let mut found = BTreeMap::new();
+        for (place, bytes) in intervention::donors(list) {
+            let (bytes, limit) = (bytes.to_vec(), self.limits.image_pixels);
+            let decode = move |model: &Model| {
+                let wrong = |source| Error::Image {
+                    field: format!("interventions[{place}].replace_tokens.donor.data").into(),
+                    source,
+                };
+                let picture = vision::decode(&bytes, limit).map_err(wrong)?;
+                let picture = model.processor.picture(&picture, together).map_err(wrong)?;
+                Ok((model.pixels(&picture)?, model.tokens(&picture)))
+            };
+            let (pixels, tokens) = self.blocking(model, decode).await?;
+            let encoded = self.engine(model).encode(model.clone(), pixels, tokens);
+            found.insert(place, encoded.await?);
+        }
+        Ok(found)
+    }
+}
+
+fn check_head(head: Option<usize>, heads: usize) -> Result<(), Error> {
+    match head {
+        Some(head) if head >= heads => Err(Error::invalid(
+            "interventions",
+            format!("salient head {head} is not below {heads}"),
+        )),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,40 @@
+//! Preview: a picture as image interventions leave it.
+
+use super::error::Error;
+use super::output::Preview;
+use super::provenance;
+use super::request::PreviewRequest;
+use super::runtime::Runtime;
+use crate::engine::Prefilled;
+use crate::vision;
+
+impl Runtime {
+    /// Runs a request; no forward pass is needed, unless for saliency.
+    pub async fn preview(&self, request: PreviewRequest) -> Result<Preview, Error> {
+        let PreviewRequest {
+            context,
+            model,
+            image,
+            interventions,
+            sample_key,
+        } = request;
+        let input = self.prepare_image(&context, &model, image).await?;
+        let compile = self.compile(&input, interventions, Vec::new(), &sample_key);
+        let compiled = compile.await?;
+        let Some(picture) = compiled.pictures.first() else {
+            return Err(Error::Fault("the picture was lost".into()));
+        };
+        let view = picture.shown();
+        // As many whole tiles as the canvas has, each of the tower's patches.
+        let patches = |pixels: usize| pixels / picture.side() * model.tower.config().grid();
+        let count = compiled.interventions.list().len();
+        let effects = compiled.observed.effects(count);
+        Ok(Preview {
+            png: vision::encode_png(view).map_err(|e| Error::Fault(e.to_string()))?,
+            width: view.width,
+            height: view.height,
+            grid: (patches(view.height), patches(view.width)),
+            plan: provenance::plan(&compiled, &effects, &Prefilled::default()),
+        })
+    }
+}

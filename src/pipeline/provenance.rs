@@ -1,0 +1,193 @@
+//! Provenance: what ran and what came out, from which a run can be repeated.
+
+use super::compile::CompiledRequest;
+use super::record::{
+    Choice, Provenance, ResolvedIntervention, Span, SpanKind, Stage, canonical, digest,
+};
+use super::sampling::SamplingParams;
+use crate::engine::Prefilled;
+use crate::intervention::{Effect, Resolution};
+use crate::model::{ImageTokens, Place, device_name};
+use crate::telemetry;
+
+impl Provenance {
+    /// Records what runs, but for what comes out. `request` is its canonical JSON.
+    pub(super) fn begin(
+        compiled: &CompiledRequest,
+        request: String,
+        sampling: Option<SamplingParams>,
+        sample_key: &str,
+    ) -> Self {
+        let (model, input) = (&compiled.input.model, &compiled.input);
+        let time = input.text.time.map(|time| time.to_string());
+        Self {
+            server_version: telemetry::VERSION.into(),
+            model: model.name.clone(),
+            model_digest: model.digest.clone(),
+            dtype: model.dtype.as_str().into(),
+            device: device_name(&model.device),
+            image_digests: input.image_digests.clone(),
+            preprocessing: canonical(&model.processor),
+            prompt_text: input.text.text.clone(),
+            template_time: time.unwrap_or_default(),
+            layout: layout(compiled),
+            sampling,
+            sample_key: sample_key.into(),
+            request,
+            ..Self::default()
+        }
+    }
+
+    /// Closes the record: what each intervention did, what came out on the way and at the end.
+    pub(super) fn close(
+        mut self,
+        compiled: &CompiledRequest,
+        prefilled: &Prefilled,
+        effects: &[Effect],
+        output: blake3::Hash,
+    ) -> Self {
+        self.plan = plan(compiled, effects, prefilled);
+        self.stages = stages(compiled, prefilled);
+        self.output_digest = output.to_hex().to_string();
+        // A record is made of finite numbers and texts, which JSON has.
+        self.digest = digest(serde_json::to_value(&self).unwrap_or_default());
+        self
+    }
+}
+
+/// Returns the resolved interventions with what they did.
+pub(super) fn plan(
+    compiled: &CompiledRequest,
+    effects: &[Effect],
+    prefilled: &Prefilled,
+) -> Vec<ResolvedIntervention> {
+    let canonical = compiled.interventions.canonical().iter();
+    canonical
+        .zip(&compiled.plan.resolved)
+        .enumerate()
+        .map(|(i, (intervention, resolved))| {
+            let effect = effects.get(i).copied().unwrap_or_default();
+            let mut resolutions: Vec<Choice> = resolved.resolutions.iter().map(choice).collect();
+            if let (Some(first), Some(pruned)) = (resolutions.first_mut(), prefilled.pruned.get(&i))
+            {
+                first.indices.clone_from(pruned);
+            }
+            let unchanged = effect.sums.is_some_and(|(changed, _)| changed == 0.0);
+            ResolvedIntervention {
+                intervention: intervention.clone(),
+                resolutions,
+                changed_nothing: resolved.changed_nothing || unchanged,
+                fired: effect.fired,
+                // Infinity and not-a-number have no place in JSON numbers.
+                relative_change: effect.relative_change().filter(|c| c.is_finite()),
+            }
+        })
+        .collect()
+}
+
+fn choice(resolution: &Resolution) -> Choice {
+    Choice {
+        image: resolution.image as u32,
+        indices: resolution.indices.clone(),
+        digest: resolution.digest.clone(),
+        points: resolution.points.clone(),
+        view: resolution.view as u32,
+    }
+}
+
+/// Returns the stages of a record, all but the output.
+fn stages(compiled: &CompiledRequest, prefilled: &Prefilled) -> Vec<Stage> {
+    let ids = compiled.prompt.ids.iter();
+    let ids: Vec<u8> = ids.flat_map(|id| id.to_le_bytes()).collect();
+    let all = [
+        ("pixels", compiled.pixels_digest.clone()),
+        ("prompt", blake3::hash(&ids).to_hex().to_string()),
+        ("visual_tokens", prefilled.visual_tokens.clone()),
+        ("logits", prefilled.logits.clone()),
+    ];
+    all.into_iter()
+        .map(|(name, digest)| Stage {
+            name: name.into(),
+            digest,
+        })
+        .collect()
+}
+
+/// Returns the runs of text and of visual tokens of one kind in the language model's input.
+fn layout(compiled: &CompiledRequest) -> Vec<Span> {
+    let mut layout = Layout::default();
+    let mut images = compiled
+        .plan
+        .images
+        .iter()
+        .enumerate()
+        .filter(|(_, tokens)| !tokens.is_empty());
+    let image_token = compiled.input.model.image_token;
+    let same_kind = |a: &u32, b: &u32| (*a == image_token) == (*b == image_token);
+    for run in compiled.prompt.ids.chunk_by(same_kind) {
+        if run[0] != image_token {
+            layout.push(Span::default(), run.len());
+            continue;
+        }
+        let mut left = run.len();
+        while left > 0 {
+            let Some((image, tokens)) = images.next() else {
+                return layout.0;
+            };
+            for run in tokens.places.chunk_by(same_span) {
+                layout.push(visual_span(image, tokens, run[0]), run.len());
+            }
+            left = left.saturating_sub(tokens.len());
+        }
+    }
+    layout.0
+}
+
+/// Spans, each after the one before.
+#[derive(Default)]
+struct Layout(Vec<Span>);
+
+impl Layout {
+    fn push(&mut self, span: Span, length: usize) {
+        let start = self.0.last().map_or(0, |s| s.end);
+        let end = start + length as u32;
+        self.0.push(Span { start, end, ..span });
+    }
+}
+
+/// Reports whether two neighbours stand in one span: a whole base view, a row of one tile, a
+/// newline.
+fn same_span(a: &Place, b: &Place) -> bool {
+    match (a, b) {
+        (Place::Base { .. } | Place::Class, Place::Base { .. })
+        | (Place::Pooled, Place::Pooled) => true,
+        (
+            Place::Canvas { tile, row, .. },
+            Place::Canvas {
+                tile: next,
+                row: below,
+                ..
+            },
+        ) => (tile, row) == (next, below),
+        _ => false,
+    }
+}
+
+fn visual_span(image: usize, tokens: &ImageTokens, first: Place) -> Span {
+    let (kind, grid, tile, row, column) = match first {
+        Place::Class | Place::Base { .. } => (SpanKind::BaseView, tokens.base, 0, 0, 0),
+        Place::Canvas { tile, row, column } => (SpanKind::Tile, tokens.canvas, tile, row, column),
+        Place::Newline => (SpanKind::Newline, (0, 0), 0, 0, 0),
+        Place::Pooled => (SpanKind::Pooled, (0, 0), 0, 0, 0),
+    };
+    Span {
+        kind,
+        image: image as u32,
+        grid_rows: grid.0 as u32,
+        grid_columns: grid.1 as u32,
+        tile: tile as u32,
+        row: row as u32,
+        column: column as u32,
+        ..Span::default()
+    }
+}

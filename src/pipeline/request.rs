@@ -1,0 +1,273 @@
+//! Requests in the server's own terms: checked against the contract, every seed filled in.
+
+use std::sync::Arc;
+
+use candle_core::DType;
+use serde_json::Value;
+
+use super::error::Error;
+use super::grid::Grid;
+use super::interventions::Interventions;
+use super::record::Recorded;
+use super::request_context::RequestContext;
+use super::sampling::SamplingParams;
+use super::stores::{Bytes, digest};
+use crate::field_path::FieldPath;
+use crate::intervention;
+use crate::model::{Message, Model};
+
+/// A picture: its bytes, or the handle of an uploaded one.
+#[derive(Debug, Clone)]
+pub struct Image {
+    /// Path of the picture in the request.
+    pub field: FieldPath,
+    /// BLAKE3 (hex) of the bytes, which is the handle, too.
+    pub digest: String,
+    /// The bytes of the file; `None`: they were uploaded.
+    pub bytes: Option<Bytes>,
+}
+
+impl Image {
+    /// Returns a picture that came with the request.
+    pub fn sent(field: impl Into<FieldPath>, bytes: Bytes) -> Self {
+        Self {
+            field: field.into(),
+            digest: digest(&bytes),
+            bytes: Some(bytes),
+        }
+    }
+
+    /// Returns a picture that the client uploaded before.
+    pub fn uploaded(field: impl Into<FieldPath>, handle: String) -> Self {
+        Self {
+            field: field.into(),
+            digest: handle,
+            bytes: None,
+        }
+    }
+}
+
+/// How several pictures of one request are prepared.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum MultiImage {
+    /// As the model's processor does.
+    #[default]
+    Unspecified,
+    /// Each padded to a square.
+    Padded,
+    /// Each tiled as if it came alone.
+    Tiled,
+}
+
+/// The words of a prompt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PromptText {
+    /// What one user says, to be put through the chat template.
+    Text(String),
+    /// The prompt as the tokenizer takes it.
+    Raw(String),
+    /// A conversation; its picture parts are the request's images, in order.
+    Messages(Vec<Message>),
+}
+
+/// Words and pictures.
+#[derive(Debug, Clone)]
+pub struct Prompt {
+    /// The words, with the places of the pictures.
+    pub text: PromptText,
+    /// The pictures, in order.
+    pub images: Vec<Image>,
+    /// How several pictures are prepared.
+    pub multi_image: MultiImage,
+}
+
+/// Asks for an answer.
+#[derive(Debug, Clone)]
+pub struct GenerateRequest {
+    /// Who asks, and until when.
+    pub context: RequestContext,
+    /// The model.
+    pub model: Arc<Model>,
+    /// What it is asked.
+    pub prompt: Prompt,
+    /// What is changed on the way.
+    pub interventions: Interventions,
+    /// How tokens are chosen.
+    pub sampling: SamplingParams,
+    /// Tokens of the answer, at most; 0: as many as the model allows.
+    pub max_tokens: u32,
+    /// Texts that end the answer.
+    pub stop: Vec<String>,
+    /// How many of the likeliest tokens are reported for each.
+    pub top_logprobs: u32,
+    /// Tells samples that share a seed apart.
+    pub sample_key: String,
+}
+
+/// Asks for the likelihood of continuations.
+#[derive(Debug, Clone)]
+pub struct ScoreRequest {
+    /// Who asks, and until when.
+    pub context: RequestContext,
+    /// The model.
+    pub model: Arc<Model>,
+    /// What comes before each continuation.
+    pub prompt: Prompt,
+    /// What is changed on the way.
+    pub interventions: Interventions,
+    /// What is scored.
+    pub continuations: Vec<String>,
+    /// Tells samples that share a seed apart.
+    pub sample_key: String,
+}
+
+/// Something to capture.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// Where, and what is left of it.
+    pub capture: intervention::CaptureTarget,
+    /// Whether the server keeps the values for later requests.
+    pub keep: bool,
+    /// The contract's spelling.
+    pub canonical: Value,
+}
+
+/// Asks for activations.
+#[derive(Debug, Clone)]
+pub struct CaptureRequest {
+    /// Who asks, and until when.
+    pub context: RequestContext,
+    /// The model.
+    pub model: Arc<Model>,
+    /// What it is asked.
+    pub prompt: Prompt,
+    /// What is changed on the way.
+    pub interventions: Interventions,
+    /// What is captured.
+    pub targets: Vec<Target>,
+    /// What values are sent as; `None`: f32.
+    pub dtype: Option<DType>,
+    /// Tokens to generate; 0: none.
+    pub max_tokens: u32,
+    /// Bytes of all activations, at most; 0: as many as the server allows.
+    pub max_bytes: u64,
+    /// Tells samples that share a seed apart.
+    pub sample_key: String,
+}
+
+/// Asks for a picture as interventions leave it.
+#[derive(Debug, Clone)]
+pub struct PreviewRequest {
+    /// Who asks, and until when.
+    pub context: RequestContext,
+    /// The model.
+    pub model: Arc<Model>,
+    /// The picture.
+    pub image: Image,
+    /// What is changed.
+    pub interventions: Interventions,
+    /// Tells samples that share a seed apart.
+    pub sample_key: String,
+}
+
+/// What all variants of a sweep have in common.
+#[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "one for each sweep")]
+pub enum SweepInput {
+    /// Each variant is an answer.
+    Generate(GenerateRequest),
+    /// Each variant is the likelihood of the same continuations.
+    Score(ScoreRequest),
+}
+
+/// The interventions of variant `i`, drawn and converted when it is its turn: a million variants
+/// need not be held at once.
+pub type VariantSource = Box<dyn Fn(usize) -> Result<Interventions, Error> + Send + Sync>;
+
+/// What varies.
+pub enum Variants {
+    /// One after the other.
+    Listed {
+        /// How many there are.
+        count: usize,
+        /// The interventions of each, after those of the input.
+        source: VariantSource,
+    },
+    /// All combinations of the values of some fields.
+    Grid(Grid),
+}
+
+impl std::fmt::Debug for Variants {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Variants").finish_non_exhaustive()
+    }
+}
+
+/// Asks for one input under many variants.
+#[derive(Debug)]
+pub struct SweepRequest {
+    /// What they have in common.
+    pub input: SweepInput,
+    /// What varies.
+    pub variants: Variants,
+    /// Whether the first window waits where the queue is full, instead of failing. Those that
+    /// follow always wait.
+    pub patient: bool,
+}
+
+impl SweepInput {
+    /// Returns who asks.
+    pub fn context(&self) -> &RequestContext {
+        match self {
+            Self::Generate(request) => &request.context,
+            Self::Score(request) => &request.context,
+        }
+    }
+
+    /// Returns the model.
+    pub fn model(&self) -> &Arc<Model> {
+        match self {
+            Self::Generate(request) => &request.model,
+            Self::Score(request) => &request.model,
+        }
+    }
+
+    /// Returns what is asked.
+    pub fn prompt(&self) -> &Prompt {
+        match self {
+            Self::Generate(request) => &request.prompt,
+            Self::Score(request) => &request.prompt,
+        }
+    }
+
+    /// Returns the name of the field of a sweep that it stands in.
+    pub fn field(&self) -> &'static str {
+        match self {
+            Self::Generate(_) => "generate",
+            Self::Score(_) => "score",
+        }
+    }
+}
+
+/// A request that a record holds.
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "one at a time, never kept")]
+pub enum Replay {
+    /// Of an answer.
+    Generate(GenerateRequest),
+    /// Of likelihoods.
+    Score(ScoreRequest),
+    /// Of activations.
+    Capture(CaptureRequest),
+}
+
+/// Asks whether a record can be repeated.
+#[derive(Debug)]
+pub struct VerifyRequest {
+    /// The model that the record names.
+    pub model: Arc<Model>,
+    /// The record.
+    pub record: Recorded,
+    /// The request that it holds, its pictures put back; not looked at where the model is another.
+    pub replay: Result<Replay, Error>,
+}

@@ -1,0 +1,36 @@
+//! UploadImage: a picture kept, to be named later.
+
+use super::error::Error;
+use super::request_context::RequestContext;
+use super::runtime::Runtime;
+use super::stores::Bytes;
+use crate::vision;
+
+/// A picture that is kept.
+#[derive(Debug, Clone)]
+pub struct Uploaded {
+    /// What later requests name it by.
+    pub handle: String,
+    /// Its size in pixels.
+    pub width: usize,
+    /// Its size in pixels.
+    pub height: usize,
+}
+
+impl Runtime {
+    /// Keeps a picture for the caller's tenant, if it can be decoded.
+    pub async fn upload(&self, context: &RequestContext, data: Bytes) -> Result<Uploaded, Error> {
+        let (bytes, limit) = (data.clone(), self.limits.image_pixels);
+        let decoded = tokio::task::spawn_blocking(move || vision::decode(&bytes, limit)).await;
+        let picture = decoded.map_err(|e| Error::Fault(e.to_string()))?;
+        let picture = picture.map_err(|source| Error::Image {
+            field: "data".into(),
+            source,
+        })?;
+        Ok(Uploaded {
+            handle: self.uploads.put(&context.client.tenant, data),
+            width: picture.width,
+            height: picture.height,
+        })
+    }
+}

@@ -1,0 +1,87 @@
+//! Verify: a record is run again, and compared stage by stage.
+
+use super::error::Error;
+use super::output::{Difference, Verified};
+use super::record::{Provenance, Recorded, canonical};
+use super::request::{Replay, VerifyRequest};
+use super::runtime::Runtime;
+use crate::model::{Model, device_name};
+use crate::telemetry;
+
+impl Runtime {
+    /// Runs a record again where the model is the same, and returns what differs.
+    pub async fn verify(&self, request: VerifyRequest) -> Result<Verified, Error> {
+        let VerifyRequest {
+            model,
+            record,
+            replay,
+        } = request;
+        let mut verified = Verified::default();
+        compare_setting(&mut verified, &record, &model);
+        let same = record.model_digest == model.digest && record.dtype == model.dtype.as_str();
+        if same {
+            let found = match replay? {
+                Replay::Generate(request) => {
+                    self.generate(request).await?.finish().await?.provenance
+                }
+                Replay::Score(request) => self.score(request).await?.provenance,
+                Replay::Capture(request) => {
+                    let capture = self.capture(request).await?;
+                    capture.finish(self).await?.provenance
+                }
+            };
+            compare_run(&mut verified, &record, &found);
+            verified.provenance = Some(found);
+        }
+        // A record that says a stage twice differs once.
+        verified.differences.dedup_by(|a, b| a.stage == b.stage);
+        Ok(verified)
+    }
+}
+
+/// Compares what a record was made on.
+fn compare_setting(verified: &mut Verified, record: &Recorded, model: &Model) {
+    let device = device_name(&model.device);
+    for (stage, recorded, found) in [
+        ("record", &record.digest, &*record.own_digest),
+        ("server_version", &record.server_version, telemetry::VERSION),
+        ("model_digest", &record.model_digest, &model.digest),
+        ("dtype", &record.dtype, model.dtype.as_str()),
+        ("device", &record.device, &device),
+    ] {
+        verified.compare(stage, recorded, found);
+    }
+}
+
+/// Compares what came out, in data-path order.
+fn compare_run(verified: &mut Verified, record: &Recorded, found: &Provenance) {
+    let (recorded, own) = (&record.preprocessing, &found.preprocessing);
+    verified.compare("preprocessing", recorded, own);
+    verified.compare("plan", &canonical(&record.plan), &canonical(&found.plan));
+    for stage in &record.stages {
+        let mut own = found.stages.iter();
+        let own = own.find(|own| own.name == stage.name);
+        let own = own.map_or("missing", |own| &own.digest);
+        verified.compare(&stage.name, &stage.digest, own);
+    }
+    verified.compare("output", &record.output_digest, &found.output_digest);
+    // The request itself, where only that differs.
+    verified.compare("request", &record.request, &found.request);
+}
+
+impl Verified {
+    /// Reports whether nothing differs.
+    pub fn agrees(&self) -> bool {
+        self.differences.is_empty()
+    }
+
+    fn compare(&mut self, stage: &str, recorded: &str, found: &str) {
+        if recorded != found {
+            self.differences.push(Difference {
+                stage: stage.into(),
+                recorded: recorded.into(),
+                found: found.into(),
+            });
+        }
+    }
+}
