@@ -23,6 +23,7 @@ mod messages;
 mod paper;
 mod parity;
 mod replay;
+mod sample;
 mod sampling;
 mod serve;
 mod served;

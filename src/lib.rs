@@ -6,6 +6,7 @@
 //! | layer | what it does |
 //! |---|---|
 //! | [`api`] | the contract: validates, converts, serves, maps errors to statuses |
+//! | [`evaluate`] | benchmarks run over the pipeline: items in, verdicts and metrics out |
 //! | [`pipeline`] | requests in the server's own terms: prepared, compiled, run, recorded |
 //! | [`benchmark`] | benchmarks, answer extraction, intervals |
 //! | [`engine`] | admission, scheduling, packed batches, sampling |
@@ -21,6 +22,7 @@ pub mod api;
 pub mod benchmark;
 pub mod cli;
 pub mod engine;
+pub mod evaluate;
 pub mod field_path;
 pub mod intervention;
 pub mod model;

@@ -2,14 +2,19 @@
 
 use candle_core::{DType, Device};
 
+pub(super) mod evaluation;
+mod model;
 mod request;
 mod response;
 
+pub(super) use model::{
+    empty_parity_report, hook_points, load_request, model_info, parity_case, parity_report,
+};
 pub(super) use request::{
-    image, prompt, request_interventions, requested_dtype, sampling, targets,
+    image, multi_image, prompt, request_interventions, requested_dtype, sampling, targets,
 };
 pub(super) use response::{
-    activation, capture_finished, finished, plan, scored, started, token, verified,
+    activation, capture_finished, finished, plan, scored, started, token, usage, verified,
 };
 
 use super::{Error, v1};

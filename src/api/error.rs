@@ -54,11 +54,6 @@ impl Error {
             other => pipeline::Error::Fault(other.to_string()),
         }
     }
-
-    /// Reports whether the server refused because it goes down.
-    pub(super) fn is_draining(&self) -> bool {
-        matches!(self, Self::Pipeline(error) if error.is_draining())
-    }
 }
 
 impl From<InvalidField> for Error {

@@ -1,102 +1,21 @@
-//! ModelService: what is resident and what it can do.
+//! ModelService on the wire: what is resident, what it can do, and how it comes and goes.
 
 use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
+use tonic_health::ServingStatus;
 
-use super::rpc::{self, ResponseStream};
-use super::{State, parity, residency, v1};
-use crate::intervention;
-use crate::model::{Model, device_name};
-use crate::nn::{HOOK_TABLE, HookRow, Point, Stack};
+use super::rpc::{self, ResponseSender, ResponseStream};
+use super::v1::{self, check_parity_response, load_model_response, model_service_server};
+use super::{Error, State, convert};
+use crate::pipeline::{LoadProgress, LoadRequest, ParityCheck, RequestContext};
 
-/// The service.
+/// Answers the rpcs of models.
 #[derive(Debug, Clone)]
 pub struct Models(pub Arc<State>);
 
-impl State {
-    /// What is said of a resident model.
-    pub(super) fn info(&self, model: &Model) -> v1::ModelInfo {
-        let (tower, decoder) = (&model.tower, model.decoder.config());
-        let vision = tower.config();
-        let feature_layer = |entry: usize| entry as i32 - vision.num_hidden_layers as i32 - 1;
-        v1::ModelInfo {
-            name: model.name.clone(),
-            family: model.family.model_type().into(),
-            digest: model.digest.clone(),
-            dtype: model.dtype.as_str().into(),
-            device: device_name(&model.device),
-            resident_bytes: model.resident_bytes,
-            parameters: model.parameters,
-            vision_tower: Some(v1::StackInfo {
-                layers: vision.num_hidden_layers as u32,
-                width: vision.hidden_size as u32,
-                heads: vision.num_attention_heads as u32,
-                kv_heads: vision.num_attention_heads as u32,
-                layers_run: tower.feature_layers() as u32,
-            }),
-            language_model: Some(v1::StackInfo {
-                layers: decoder.num_hidden_layers as u32,
-                width: decoder.hidden_size as u32,
-                heads: decoder.num_attention_heads as u32,
-                kv_heads: decoder.kv_heads() as u32,
-                layers_run: decoder.num_hidden_layers as u32,
-            }),
-            vision_feature_layer: if tower.features().len() == 1 {
-                feature_layer(tower.feature_layers())
-            } else {
-                0
-            },
-            vision_feature_layers: tower
-                .features()
-                .iter()
-                .map(|&entry| feature_layer(entry))
-                .collect(),
-            vision_feature_select_strategy: tower.strategy().name().into(),
-            image_size: vision.image_size as u32,
-            patch_grid: vision.grid() as u32,
-            vocabulary: decoder.vocab_size as u32,
-            projectors: model.projector_names(),
-            limits: Some(v1::Limits {
-                max_context: decoder.max_position_embeddings as u32,
-                max_images: self.limits.images as u32,
-                max_image_pixels: self.limits.image_pixels,
-                max_message_bytes: self.limits.message_bytes as u64,
-                max_capture_bytes: self.limits.capture_bytes,
-            }),
-            interventions: intervention::NAMES
-                .iter()
-                .map(ToString::to_string)
-                .collect(),
-            adapters: model.source.adapters(),
-            generation_config: model.generation.to_json(),
-            saliency_models: self.saliency.iter().map(|m| m.name.clone()).collect(),
-            chat_template: model.chat.as_ref().map(|chat| v1::ChatTemplateInfo {
-                origin: chat.origin(),
-                text_only: chat.is_text_only(),
-            }),
-            image_processor: model.processor.backend.name().into(),
-        }
-    }
-}
-
-impl Models {
-    /// Answers with what `make` makes of the model that is asked for.
-    fn answer<Q, A>(
-        &self,
-        request: &Request<Q>,
-        name: &str,
-        make: impl FnOnce(&Model) -> A,
-    ) -> Result<Response<A>, Status> {
-        let context = rpc::context(request);
-        let model = self.0.resident(&context, name);
-        let model = model.map_err(|e| self.0.status(&context, &e))?;
-        Ok(Response::new(make(&model)))
-    }
-}
-
 #[tonic::async_trait]
-impl v1::model_service_server::ModelService for Models {
+impl model_service_server::ModelService for Models {
     type LoadModelStream = ResponseStream<v1::LoadModelResponse>;
 
     async fn load_model(
@@ -104,10 +23,12 @@ impl v1::model_service_server::ModelService for Models {
         request: Request<v1::LoadModelRequest>,
     ) -> Result<Response<Self::LoadModelStream>, Status> {
         let (state, context) = (&self.0, rpc::context(&request));
-        let loading = residency::begin(state, request.into_inner())
+        let load = state
+            .check_may_load()
+            .and_then(|()| convert::load_request(request.into_inner()))
             .map_err(|e| state.status(&context, &e))?;
         Ok(state.respond_with_stream(context.clone(), 64, |sender| {
-            residency::load(state.clone(), context, loading, sender)
+            load_model(state.clone(), context, load, sender)
         }))
     }
 
@@ -116,7 +37,7 @@ impl v1::model_service_server::ModelService for Models {
         request: Request<v1::UnloadModelRequest>,
     ) -> Result<Response<v1::UnloadModelResponse>, Status> {
         let (state, context) = (&self.0, rpc::context(&request));
-        let work = residency::unload(state, request.into_inner());
+        let work = unload_model(state, request.into_inner());
         state.respond(&context, work).await
     }
 
@@ -125,7 +46,7 @@ impl v1::model_service_server::ModelService for Models {
         request: Request<v1::LoadProjectorRequest>,
     ) -> Result<Response<v1::LoadProjectorResponse>, Status> {
         let (state, context) = (&self.0, rpc::context(&request));
-        let work = residency::load_projector(state, request.into_inner());
+        let work = load_projector(state, &context, request.into_inner());
         state.respond(&context, work).await
     }
 
@@ -136,11 +57,10 @@ impl v1::model_service_server::ModelService for Models {
         request: Request<v1::CheckParityRequest>,
     ) -> Result<Response<Self::CheckParityStream>, Status> {
         let (state, context) = (&self.0, rpc::context(&request));
-        let begun = state.resident(&context, &request.into_inner().model);
-        let begun = begun.and_then(|model| Ok((parity::goldens(&model)?, model)));
-        let (goldens, model) = begun.map_err(|e| state.status(&context, &e))?;
+        let begun = begin_parity(state, &context, &request.get_ref().model);
+        let (report, check) = begun.map_err(|e| state.status(&context, &e))?;
         Ok(state.respond_with_stream(context, 16, |sender| {
-            parity::check(state.clone(), model, goldens, sender)
+            check_parity(state.clone(), report, check, sender)
         }))
     }
 
@@ -148,51 +68,145 @@ impl v1::model_service_server::ModelService for Models {
         &self,
         _: Request<v1::ListModelsRequest>,
     ) -> Result<Response<v1::ListModelsResponse>, Status> {
-        let models = self.0.models.all().iter().map(|m| self.0.info(m)).collect();
-        Ok(Response::new(v1::ListModelsResponse { models }))
+        let models = self.0.models.all();
+        let models = models.iter().map(|m| convert::model_info(&self.0, m));
+        Ok(Response::new(v1::ListModelsResponse {
+            models: models.collect(),
+        }))
     }
 
     async fn get_model(
         &self,
         request: Request<v1::GetModelRequest>,
     ) -> Result<Response<v1::GetModelResponse>, Status> {
-        self.answer(&request, &request.get_ref().model, |model| {
-            v1::GetModelResponse {
-                model: Some(self.0.info(model)),
-            }
-        })
+        let (state, context) = (&self.0, rpc::context(&request));
+        let model = state.resident(&context, &request.get_ref().model);
+        let model = model.map_err(|e| state.status(&context, &e))?;
+        Ok(Response::new(v1::GetModelResponse {
+            model: Some(convert::model_info(state, &model)),
+        }))
     }
 
     async fn list_hook_points(
         &self,
         request: Request<v1::ListHookPointsRequest>,
     ) -> Result<Response<v1::ListHookPointsResponse>, Status> {
-        self.answer(&request, &request.get_ref().model, |model| {
-            let layers = |row: &HookRow| match row.stack {
-                _ if !row.per_layer() => 0,
-                Stack::VisionTower => model.tower.feature_layers(),
-                Stack::LanguageModel => model.decoder.config().num_hidden_layers,
-                Stack::Projector => 0,
-            };
-            let point = |row: &HookRow| {
-                let point = Point {
-                    stack: row.stack,
-                    layer: None,
-                    site: row.site,
-                };
-                let shape = intervention::shape_of(model, point, 0);
-                v1::HookPoint {
-                    name: row.name.into(),
-                    layers: layers(row) as u32,
-                    equation: row.equation.into(),
-                    shape: row.shape.into(),
-                    width: shape.width as u32,
-                    heads: shape.heads.unwrap_or(0) as u32,
-                }
-            };
-            v1::ListHookPointsResponse {
-                hook_points: HOOK_TABLE.iter().map(point).collect(),
-            }
-        })
+        let (state, context) = (&self.0, rpc::context(&request));
+        let model = state.resident(&context, &request.get_ref().model);
+        let model = model.map_err(|e| state.status(&context, &e))?;
+        Ok(Response::new(v1::ListHookPointsResponse {
+            hook_points: convert::hook_points(&model),
+        }))
     }
+}
+
+impl State {
+    /// Fails where the server was started without leave to load.
+    fn check_may_load(&self) -> Result<(), Error> {
+        if self.models.placement().open {
+            Ok(())
+        } else {
+            Err(Error::Closed)
+        }
+    }
+
+    /// Tells the health service, which knows each model by this name.
+    async fn announce(&self, model: &str, status: ServingStatus) {
+        let name = format!("model/{model}");
+        self.health.set_service_status(name, status).await;
+    }
+}
+
+/// Loads a model and sends how far it has come, then the model.
+async fn load_model(
+    state: Arc<State>,
+    context: RequestContext,
+    request: LoadRequest,
+    sender: ResponseSender<v1::LoadModelResponse>,
+) -> Result<(), Error> {
+    let (worker, progress) = (state.clone(), sender.clone());
+    // In a task of its own: a load that has begun ends well even where the client leaves. The
+    // context keeps the server up as long.
+    let loading = tokio::spawn(async move {
+        let runtime = worker.runtime.clone();
+        let load = move || runtime.load_model(request, &|done| report(&progress, done));
+        let model = tokio::task::spawn_blocking(load)
+            .await
+            .map_err(Error::fault)??;
+        worker.announce(&model.name, ServingStatus::Serving).await;
+        context.metrics.set_model(&model.name);
+        Ok(model)
+    });
+    let model = loading.await.unwrap_or_else(|e| Err(Error::fault(e)))?;
+    let info = convert::model_info(&state, &model);
+    let event = Some(load_model_response::Event::Model(info));
+    sender.send(v1::LoadModelResponse { event }).await
+}
+
+/// Reports how far a load has come. A slow client misses some of it.
+fn report(sender: &ResponseSender<v1::LoadModelResponse>, progress: LoadProgress<'_>) {
+    let event = load_model_response::Event::Progress(v1::LoadProgress {
+        file: progress.file.into(),
+        done: progress.done,
+        total: progress.total,
+    });
+    sender.send_if_room(v1::LoadModelResponse { event: Some(event) });
+}
+
+/// Takes a model away, and answers once the last request that runs on it has ended.
+async fn unload_model(
+    state: &State,
+    request: v1::UnloadModelRequest,
+) -> Result<v1::UnloadModelResponse, Error> {
+    state.check_may_load()?;
+    let unloading = state.unload_model(&request.model)?;
+    let name = unloading.name().to_owned();
+    state.announce(&name, ServingStatus::NotServing).await;
+    Ok(v1::UnloadModelResponse {
+        freed_bytes: unloading.finish().await,
+    })
+}
+
+/// Makes one more projector of a model resident.
+async fn load_projector(
+    state: &State,
+    context: &RequestContext,
+    request: v1::LoadProjectorRequest,
+) -> Result<v1::LoadProjectorResponse, Error> {
+    state.check_may_load()?;
+    let model = state.resident(context, &request.model)?;
+    let v1::LoadProjectorRequest { name, file, .. } = request;
+    state.load_projector(&model, name, file).await?;
+    Ok(v1::LoadProjectorResponse {
+        model: Some(convert::model_info(state, &model)),
+    })
+}
+
+/// Opens the golden set of a model, and begins the report on it.
+fn begin_parity(
+    state: &State,
+    context: &RequestContext,
+    name: &str,
+) -> Result<(v1::ParityReport, ParityCheck), Error> {
+    let model = state.resident(context, name)?;
+    let report = convert::empty_parity_report(&model);
+    let check = ParityCheck::open(model, super::interventions_from_json)?;
+    Ok((report, check))
+}
+
+/// Compares every case and sends what was found, then the whole.
+async fn check_parity(
+    state: Arc<State>,
+    report: v1::ParityReport,
+    mut check: ParityCheck,
+    sender: ResponseSender<v1::CheckParityResponse>,
+) -> Result<(), Error> {
+    while let Some(case) = check.next(&state.runtime).await? {
+        let event = check_parity_response::Event::Case(convert::parity_case(case));
+        let event = Some(event);
+        sender.send(v1::CheckParityResponse { event }).await?;
+    }
+    let report = convert::parity_report(report, check.finish());
+    let event = Some(check_parity_response::Event::Report(report));
+    sender.send(v1::CheckParityResponse { event }).await
 }

@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
-use super::{Error, State};
+use super::{Error, State, v1};
 use crate::model::Model;
 use crate::pipeline::{self, RequestContext};
 
@@ -60,6 +60,15 @@ impl State {
     /// Returns the status of a request that failed with `error`.
     pub(super) fn status(&self, context: &RequestContext, error: &Error) -> Status {
         error.status(&context.id, self.retry_after())
+    }
+
+    /// Returns the message of a part of a request, a variant or a sample, that failed with `error`.
+    pub(super) fn part_error(
+        &self,
+        context: &RequestContext,
+        error: &pipeline::Error,
+    ) -> v1::SweepError {
+        error.in_sweep(&context.id, self.retry_after())
     }
 
     /// Answers with the one message that `work` returns.

@@ -17,9 +17,9 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use super::flags::{self, Flags};
 use super::judge::Judge;
+use super::sample::sample;
 use super::served::{Served, stop};
 use super::{Failure, Local};
-use crate::api::sample;
 use crate::benchmark::data::{Reading, Rows, count};
 use crate::benchmark::{self, Item, substitute};
 use crate::model;

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::api::Judging;
 use crate::benchmark::judge::Task;
+use crate::evaluate::JudgeConfig;
 use crate::server::Config;
 
 /// Under which help lists them.
@@ -46,7 +46,7 @@ impl Judge {
         if !address.starts_with("http://") && !address.starts_with("https://") {
             return Err(format!("--judge {address}: http:// or https:// is needed"));
         }
-        config.judge = Some(Judging {
+        config.judge = Some(JudgeConfig {
             address: address.clone(),
             model: model.clone(),
             key: self.judge_key.clone().unwrap_or_default(),

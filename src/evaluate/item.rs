@@ -1,517 +1,429 @@
-//! A sample of a benchmark: what it asks of the model under every variant, and what its answers are
-//! worth.
+//! Asks one item under every variant, and marks the answers.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::inference::sweep_all;
-use super::judge::Judge;
-use super::v1::{self, evaluate_header::Rules, sweep_result};
-use super::{Error, State};
-use crate::benchmark::{Item, Label, Rule, Verdict, data, fill, filled_bytes};
-use crate::pipeline::{MAX_TEXT_BYTES, RequestContext};
+use super::{Answer, Answering, EvaluationSpec, ItemResult, OptionScore};
+use crate::benchmark::{Item, Label, Verdict, fill, filled_bytes};
+use crate::engine;
+use crate::model::Model;
+use crate::pipeline::{
+    self, Error, Finished, GenerateRequest, Image, Interventions, MAX_TEXT_BYTES, Outcome, Prompt,
+    PromptText, RequestContext, Runtime, ScoreRequest, Scored, SweepInput, SweepRequest, Variants,
+};
 
-/// What is done with every sample.
+/// Holds an item, with its pictures as the client sent them.
 #[derive(Debug)]
-pub(super) struct Plan {
-    pub(super) header: v1::EvaluateHeader,
-    pub(super) rule: &'static Rule,
-    /// How the columns of rows are read.
-    pub(super) reading: data::Reading,
-    /// What stands before an option that is scored: a space, unless the prompt ends with one.
-    pub(super) space: &'static str,
-    /// Judges what the rule cannot.
-    pub(super) judge: Option<Judge>,
+pub struct Question {
+    /// Holds the words; its own pictures and substitutes are empty.
+    pub item: Item,
+    /// Lists the pictures.
+    pub images: Vec<Image>,
+    /// Lists pictures to be shown in place of these, by a name that variants give.
+    pub substitutes: BTreeMap<String, Vec<Image>>,
 }
 
-/// A sample on its way.
-pub(super) struct Asked {
-    plan: Arc<Plan>,
+/// Asks an item under some variants.
+#[derive(Debug)]
+pub(super) struct ItemRequest {
+    spec: Arc<EvaluationSpec>,
     item: Item,
-    pub(super) label: Arc<Label>,
-    /// The numbers of variants, and what they ask for; one for each set of pictures.
-    requests: Vec<(Vec<usize>, Result<v1::SweepRequest, Error>)>,
-    /// Answers of an earlier run that want a judge alone.
-    answered: Vec<v1::SampleResult>,
+    label: Arc<Label>,
+    /// Holds the text of the prompt.
+    text: String,
+    /// Lists what is scored; empty: tokens are generated.
+    options: Vec<String>,
+    /// Lists a sweep for each set of pictures: its variants share what they have in common.
+    sweeps: Vec<Sweep>,
+    /// Lists answers of an earlier run, by variant, that lack a judge alone.
+    unjudged: Vec<(usize, Answer)>,
 }
 
-/// What became of a sample.
-pub(super) struct Answered {
-    pub(super) label: Arc<Label>,
-    pub(super) results: Vec<v1::SampleResult>,
-    /// Whether something was not asked because the server goes down.
-    pub(super) drained: bool,
+/// Asks for some variants that show the same pictures.
+#[derive(Debug)]
+struct Sweep {
+    variants: Vec<usize>,
+    images: Result<Vec<Image>, Error>,
 }
 
-/// What a client has sent with a row.
-struct Sent(HashMap<String, Vec<u8>>);
-
-impl data::Source for Sent {
-    fn file(&mut self, name: &str) -> Result<Vec<u8>, String> {
-        let missing = || {
-            format!(
-                "{name}: no picture of that name came with the row: there is none beside the table, or its ending says otherwise"
-            )
-        };
-        self.0.get(name).cloned().ok_or_else(missing)
-    }
-
-    fn row(&mut self, index: &str) -> Result<Vec<u8>, String> {
-        Err(format!(
-            "it names row {index}; the picture itself is needed here"
-        ))
-    }
+/// Holds the results of an item.
+#[derive(Debug)]
+pub(super) struct ItemOutcome {
+    /// Lists the results, by variant.
+    pub(super) results: Vec<ItemResult>,
+    /// Reports that something was not asked, because the server goes down.
+    pub(super) was_cut_short: bool,
 }
 
-/// The id and the sample of a row whose columns are read as `reading` says.
-pub(super) fn of_row(row: v1::Row, reading: &data::Reading) -> (String, Result<v1::Sample, Error>) {
-    // Parquet files have no lines.
-    let (unit, at) = if row.line == 0 {
-        ("row", row.number)
-    } else {
-        ("line", row.line)
-    };
-    let wrong = |message: String| Error::invalid("row", format!("{unit} {at}: {message}"));
-    let texts = |cells: HashMap<String, String>| {
-        cells
-            .into_iter()
-            .map(|(name, text)| (name, text.into()))
-            .collect()
-    };
-    let cells = if row.json.is_empty() {
-        Ok(texts(row.cells))
-    } else {
-        data::cells(&row.json)
-    };
-    let cells: data::Cells = match cells {
-        Ok(cells) => cells,
-        Err(message) => return (String::new(), Err(wrong(message))),
-    };
-    let place = data::Place {
-        reading,
-        number: row.number,
-        pictured: !row.images.is_empty(),
-    };
-    let id = data::id_of(&cells, place);
-    let mapped = data::map(cells, place, &mut Sent(row.files));
-    let sample = mapped.map(|mapped| {
-        let mut sample = sample(mapped.item);
-        if !row.images.is_empty() {
-            sample.images = row.images;
-        }
-        sample
-    });
-    (id, sample.map_err(wrong))
-}
-
-/// An item as Evaluate takes it.
-pub fn sample(item: Item) -> v1::Sample {
-    let image = |data| v1::Image {
-        source: Some(v1::image::Source::Data(data)),
-    };
-    let images = |all: Vec<Vec<u8>>| all.into_iter().map(image).collect();
-    let substitutes = item.substitutes.into_iter();
-    v1::Sample {
-        id: item.id,
-        images: images(item.images),
-        question: item.question,
-        hint: item.hint,
-        options: item.options,
-        answer: item.answer,
-        category: item.category,
-        group: item.group,
-        fields: item.fields.into_iter().collect(),
-        substitutes: substitutes
-            .map(|(name, all)| {
-                (
-                    name,
-                    v1::Pictures {
-                        images: images(all),
-                    },
-                )
-            })
-            .collect(),
-    }
-}
-
-impl Plan {
-    /// What `sample` asks under `variants`; `answered` holds results that only lack a verdict.
-    pub(super) fn ask(
-        self: &Arc<Self>,
-        sample: v1::Sample,
+impl ItemRequest {
+    /// Prepares `question` under `variants`; `unjudged` holds answers of an earlier run.
+    pub(super) fn new(
+        spec: &Arc<EvaluationSpec>,
+        question: Question,
         variants: &[usize],
-        answered: Vec<v1::SampleResult>,
-    ) -> Result<Asked, Error> {
-        let (rule, most) = (self.rule, self.rule.options);
-        if sample.options.len() > most {
-            let message = format!(
-                "{} given; at most {most} are taken by {}",
-                sample.options.len(),
-                rule.name()
-            );
-            return Err(Error::invalid("sample.options", message));
-        }
-        if sample.question.is_empty() {
-            return Err(Error::invalid("sample.question", "empty"));
-        }
-        let (images, substitutes) = (sample.images, sample.substitutes);
-        let mut item = Item {
-            id: sample.id,
-            images: Vec::new(),
-            question: sample.question,
-            hint: sample.hint,
-            options: sample.options,
-            answer: sample.answer,
-            category: sample.category,
-            group: sample.group,
-            fields: sample.fields.into_iter().collect(),
-            substitutes: BTreeMap::new(),
-        };
-        item.group = (rule.group)(&item).ok_or_else(|| {
-            Error::invalid(
-                "sample.group",
-                format!(
-                    "empty; {} counts by it, and no other column says it",
-                    rule.name()
-                ),
-            )
-        })?;
-        if let (Some(_), Some(task)) = (&self.judge, rule.task)
-            && task.ask("", &item, "").is_none()
-        {
-            return Err(Error::invalid(
-                "sample.answer",
-                "empty; the judge needs a reference",
-            ));
-        }
-        let text = match &self.header.rules {
-            Some(Rules::Custom(custom)) => {
-                let listed = item.listed();
-                let values = [
-                    ("question", &*item.question),
-                    ("hint", &*item.hint),
-                    ("options", &*listed),
-                ];
-                let bytes = filled_bytes(&custom.prompt, &values);
-                if bytes > MAX_TEXT_BYTES {
-                    let message = format!(
-                        "with it header.custom.prompt comes to {bytes} bytes; at most {MAX_TEXT_BYTES} are taken"
-                    );
-                    return Err(Error::invalid("sample.question", message));
-                }
-                fill(&custom.prompt, &values)
-            }
-            _ => (rule.prompt)(&item),
-        };
-        let mut by_pictures: Vec<(&str, Vec<usize>)> = Vec::new();
-        for &variant in variants {
-            let pictures = self.header.variants[variant].pictures.as_str();
-            match by_pictures.iter_mut().find(|(name, _)| *name == pictures) {
-                Some((_, own)) => own.push(variant),
-                None => by_pictures.push((pictures, vec![variant])),
-            }
-        }
-        let mut requests = Vec::new();
-        for (name, variants) in by_pictures {
-            let images = match (name, substitutes.get(name)) {
-                ("", _) => Ok(images.clone()),
-                (_, Some(found)) => Ok(found.images.clone()),
-                (_, None) => Err(Error::invalid(
-                    "sample.substitutes",
-                    format!("it has no pictures {name:?}"),
-                )),
-            };
-            let request = match images {
-                Ok(images) => {
-                    let multi_image = self.header.multi_image;
-                    let prompt = v1::Prompt {
-                        text: text.clone(),
-                        images,
-                        multi_image,
-                        ..Default::default()
-                    };
-                    Ok(self.request(&item, prompt, &variants)?)
-                }
-                Err(error) => Err(error),
-            };
-            requests.push((variants, request));
-        }
-        let Item {
-            id,
-            category,
-            group,
-            ..
-        } = &item;
+        unjudged: Vec<(usize, Answer)>,
+    ) -> Result<Self, Error> {
+        let Question {
+            mut item,
+            images,
+            substitutes,
+        } = question;
+        check(spec, &mut item)?;
+        let (text, options) = (prompt_text(spec, &item)?, options(spec, &item)?);
         let label = Label {
-            id: id.clone(),
-            category: category.clone(),
-            group: group.clone(),
+            id: item.id.clone(),
+            category: item.category.clone(),
+            group: item.group.clone(),
         };
-        Ok(Asked {
-            plan: self.clone(),
+        Ok(Self {
+            sweeps: by_pictures(spec, variants, &images, &substitutes),
+            spec: spec.clone(),
             item,
             label: Arc::new(label),
-            requests,
-            answered,
+            text,
+            options,
+            unjudged,
         })
     }
 
-    fn request(
-        &self,
-        item: &Item,
-        prompt: v1::Prompt,
-        variants: &[usize],
-    ) -> Result<v1::SweepRequest, Error> {
-        let (model, sample_key) = (self.header.model.clone(), item.id.clone());
-        let input = match v1::Answering::try_from(self.header.answering) {
-            Ok(v1::Answering::OptionLetters | v1::Answering::OptionTexts) => {
-                let options = self.options(item);
-                if options.is_empty() {
-                    return Err(Error::invalid(
-                        "sample.options",
-                        "empty; without options only yes and no are scored",
-                    ));
-                }
-                let continuations = options
-                    .iter()
-                    .map(|option| format!("{}{option}", self.space))
-                    .collect();
-                v1::sweep_request::Input::Score(v1::ScoreRequest {
-                    model,
-                    prompt: Some(prompt),
-                    interventions: Vec::new(),
-                    continuations,
-                    sample_key,
-                })
-            }
-            _ => v1::sweep_request::Input::Generate(v1::GenerateRequest {
-                model,
-                prompt: Some(prompt),
-                sampling: self.header.sampling.clone(),
-                max_tokens: self.header.max_tokens,
-                sample_key,
-                ..Default::default()
-            }),
-        };
-        let interventions = |&v: &usize| v1::SweepVariant {
-            interventions: self.header.variants[v].interventions.clone(),
-        };
-        let variants = variants.iter().map(interventions).collect();
-        Ok(v1::SweepRequest {
-            input: Some(input),
-            variants,
-            grid: None,
-        })
+    /// Returns the name of the item.
+    pub(super) fn label(&self) -> &Arc<Label> {
+        &self.label
     }
 
-    /// What is scored: options, or yes and no as the answer spells them.
-    fn options(&self, item: &Item) -> Vec<String> {
-        if item.options.is_empty() {
-            return match item.answer.as_str() {
-                "yes" | "no" => vec!["yes".into(), "no".into()],
-                other if ["yes", "no"].contains(&other.to_lowercase().as_str()) => {
-                    vec!["Yes".into(), "No".into()]
-                }
-                _ => Vec::new(),
-            };
-        }
-        if self.header.answering == i32::from(v1::Answering::OptionTexts) {
-            return item.options.clone();
-        }
-        item.letters().map(String::from).collect()
-    }
-
-    /// Whether a judge is to be asked about `result`.
-    pub(super) fn wants_judge(&self, result: &v1::SampleResult) -> bool {
-        let scored = !result.options.is_empty();
-        let needed = self
-            .rule
-            .task
-            .is_some_and(|task| task.is_needed(&result.text));
-        self.judge.is_some() && needed && !scored && result.error.is_none()
-    }
-}
-
-impl Asked {
-    /// Whether there is nothing to do.
+    /// Returns whether there is nothing to do.
     pub(super) fn is_empty(&self) -> bool {
-        self.requests.is_empty() && self.answered.is_empty()
+        self.sweeps.is_empty() && self.unjudged.is_empty()
     }
 
-    /// All results, variant by variant; of what was not asked because the server goes down there is
-    /// none.
-    pub(super) async fn run(mut self, state: &Arc<State>, call: &RequestContext) -> Answered {
-        let mut results = std::mem::take(&mut self.answered);
-        let mut drained = false;
-        for (variants, request) in std::mem::take(&mut self.requests) {
-            let found = match request {
-                Ok(request) => sweep_all(state, call, request).await,
-                Err(error) => Err(error),
-            };
-            match found {
-                Ok(all) => results.extend(
-                    variants
-                        .iter()
-                        .zip(all)
-                        .map(|(&v, found)| self.result(v, found)),
-                ),
-                Err(error) if error.is_draining() => drained = true,
-                Err(error) => {
-                    let error = of_sample(
-                        error
-                            .into_pipeline()
-                            .in_sweep(&call.id, state.retry_after()),
-                    );
-                    let failed = |&v: &usize| v1::SampleResult {
-                        error: Some(error.clone()),
-                        ..self.blank(v)
-                    };
-                    results.extend(variants.iter().map(failed));
-                }
+    /// Asks, marks and returns what came of it.
+    pub(super) async fn run(mut self, runtime: &Runtime, context: &RequestContext) -> ItemOutcome {
+        let unjudged = std::mem::take(&mut self.unjudged);
+        let mut found: Vec<(usize, Result<Answer, Arc<Error>>)> = unjudged
+            .into_iter()
+            .map(|(variant, answer)| (variant, Ok(answer)))
+            .collect();
+        let mut was_cut_short = false;
+        for sweep in std::mem::take(&mut self.sweeps) {
+            match self.sweep(runtime, context, sweep).await {
+                Ok(answers) => found.extend(answers),
+                Err(_) => was_cut_short = true,
             }
         }
-        let judged = results.into_iter().map(|result| self.judged(result));
-        let results = futures::future::join_all(judged).await;
-        Answered {
-            label: self.label,
-            results,
-            drained,
+        let results = found
+            .into_iter()
+            .map(|(variant, outcome)| self.result(variant, outcome));
+        ItemOutcome {
+            results: futures::future::join_all(results).await,
+            was_cut_short,
         }
     }
 
-    fn blank(&self, variant: usize) -> v1::SampleResult {
-        v1::SampleResult {
-            id: self.item.id.clone(),
-            variant: self.plan.header.variants[variant].name.clone(),
-            category: self.item.category.clone(),
-            group: self.item.group.clone(),
-            ..Default::default()
-        }
-    }
-
-    fn result(&self, variant: usize, found: v1::SweepResult) -> v1::SampleResult {
-        let (mut result, item, rule) = (self.blank(variant), &self.item, self.plan.rule);
-        let record = match found.outcome {
-            Some(sweep_result::Outcome::Generated(finished)) => {
-                let (answer, verdict) = rule.score(item, &finished.text);
-                result.answer = answer.unwrap_or_default();
-                set_verdict(&mut result, verdict);
-                (result.text, result.usage) = (finished.text, finished.usage);
-                finished.provenance
-            }
-            Some(sweep_result::Outcome::Scored(response)) => {
-                let options = self.plan.options(item);
-                let best = response.best as usize;
-                // Options after the 26th have no letter; of none, yes or no was scored.
-                let words = || {
-                    item.options
-                        .get(best)
-                        .map_or_else(|| options[best].to_lowercase(), String::clone)
-                };
-                let letter = item.letters().nth(best).map_or_else(words, String::from);
-                let mut verdict = rule.verdict(item, &letter);
-                // Where answers are words, the option's words count.
-                if let Some(words) = item.options.get(best).filter(|_| verdict == Verdict::Wrong) {
-                    verdict = rule.verdict(item, words);
-                }
-                result.text.clone_from(&options[best]);
-                result.answer = letter;
-                set_verdict(&mut result, verdict);
-                let score = |(option, s): (String, &v1::ContinuationScore)| v1::OptionScore {
-                    option,
-                    logprob: s.logprob,
-                    mean_logprob: s.mean_logprob,
-                };
-                result.options = options
-                    .into_iter()
-                    .zip(&response.scores)
-                    .map(score)
-                    .collect();
-                result.usage = response.usage;
-                response.provenance
-            }
-            Some(sweep_result::Outcome::Error(error)) => {
-                result.error = Some(error);
-                None
-            }
-            None => None,
+    /// Returns the result under a variant, judged where that is needed.
+    async fn result(&self, variant: usize, outcome: Result<Answer, Arc<Error>>) -> ItemResult {
+        let outcome = match outcome {
+            Ok(answer) => Ok(self.judge(answer).await),
+            Err(error) => Err(error),
         };
-        if let Some(record) = record {
-            (result.record_digest, result.output_digest) = (record.digest, record.output_digest);
+        ItemResult {
+            label: self.label.clone(),
+            variant: Some(variant),
+            outcome,
         }
-        result
     }
 
-    /// `result` as the judge has it; a judge that fails leaves it as it is, and says why.
-    async fn judged(&self, mut result: v1::SampleResult) -> v1::SampleResult {
-        let (Some(judge), Some(task)) = (&self.plan.judge, self.plan.rule.task) else {
-            return result;
+    /// Runs one sweep; fails where the server goes down.
+    async fn sweep(
+        &self,
+        runtime: &Runtime,
+        context: &RequestContext,
+        sweep: Sweep,
+    ) -> Result<Vec<(usize, Result<Answer, Arc<Error>>)>, Draining> {
+        let Sweep { variants, images } = sweep;
+        let swept = match images {
+            Ok(images) => self.ask(runtime, context, &variants, images).await,
+            Err(error) => Err(error),
         };
-        if !self.plan.wants_judge(&result) {
-            return result;
+        match swept {
+            Ok(outcomes) => Ok(variants
+                .into_iter()
+                .zip(outcomes)
+                .map(|(variant, outcome)| {
+                    let answer = outcome.map(|outcome| self.mark(outcome));
+                    (variant, answer.map_err(|error| Arc::new(of_item(error))))
+                })
+                .collect()),
+            Err(Error::Engine(engine::Error::Draining)) => Err(Draining),
+            Err(error) => {
+                // All variants share the reason.
+                let error = Arc::new(of_item(error));
+                let failed = |variant| (variant, Err(error.clone()));
+                Ok(variants.into_iter().map(failed).collect())
+            }
         }
-        let Some(question) = task.ask(judge.template(task), &self.item, &result.text) else {
-            return result;
+    }
+
+    /// Asks under `variants`, and returns an outcome for each.
+    async fn ask(
+        &self,
+        runtime: &Runtime,
+        context: &RequestContext,
+        variants: &[usize],
+        images: Vec<Image>,
+    ) -> Result<Vec<Result<Outcome, Error>>, Error> {
+        let model = runtime.models.get(&self.spec.model)?;
+        let prompt = Prompt {
+            text: PromptText::Text(self.text.clone()),
+            images,
+            multi_image: self.spec.multi_image,
+        };
+        let listed: Vec<Interventions> = variants
+            .iter()
+            .map(|&variant| self.spec.variants[variant].interventions.clone())
+            .collect();
+        let request = SweepRequest {
+            input: self.input(context, model, prompt),
+            variants: Variants::Listed {
+                count: listed.len(),
+                source: Box::new(move |i| Ok(listed[i].clone())),
+            },
+            // Many items are on their way: each waits for its turn.
+            patient: true,
+        };
+        pipeline::sweep_all(runtime, request).await
+    }
+
+    /// Returns what all variants have in common.
+    fn input(&self, context: &RequestContext, model: Arc<Model>, prompt: Prompt) -> SweepInput {
+        let (context, sample_key) = (context.clone(), self.item.id.clone());
+        let interventions = Interventions::default();
+        if self.options.is_empty() {
+            return SweepInput::Generate(GenerateRequest {
+                context,
+                model,
+                prompt,
+                interventions,
+                sampling: self.spec.sampling.clone(),
+                max_tokens: self.spec.max_tokens,
+                stop: Vec::new(),
+                top_logprobs: 0,
+                sample_key,
+            });
+        }
+        let prefix = self.spec.option_prefix;
+        let continuations = self.options.iter().map(|o| format!("{prefix}{o}"));
+        SweepInput::Score(ScoreRequest {
+            context,
+            model,
+            prompt,
+            interventions,
+            continuations: continuations.collect(),
+            sample_key,
+        })
+    }
+
+    fn mark(&self, outcome: Outcome) -> Answer {
+        match outcome {
+            Outcome::Generated(finished) => self.mark_text(finished),
+            Outcome::Scored(scored) => self.mark_options(scored),
+        }
+    }
+
+    /// Reads an answer from what the model wrote.
+    fn mark_text(&self, finished: Finished) -> Answer {
+        let (answer, verdict) = self.spec.rule.score(&self.item, &finished.text);
+        Answer {
+            text: finished.text,
+            answer: answer.unwrap_or_default(),
+            verdict,
+            options: Vec::new(),
+            review: String::new(),
+            record_digest: finished.provenance.digest,
+            output_digest: finished.provenance.output_digest,
+            usage: Some(finished.usage),
+        }
+    }
+
+    /// Takes the likeliest option for the answer.
+    fn mark_options(&self, scored: Scored) -> Answer {
+        let (item, rule, best) = (&self.item, self.spec.rule, scored.best);
+        let text = self.options[best].clone();
+        let answer = match (item.letters().nth(best), item.options.get(best)) {
+            (Some(letter), _) => letter.to_string(),
+            // Options after the 26th have no letter.
+            (None, Some(words)) => words.clone(),
+            // Without options, yes or no was scored.
+            (None, None) => text.to_lowercase(),
+        };
+        let mut verdict = rule.verdict(item, &answer);
+        // Where answers are words, the option's words count.
+        if let Some(words) = item.options.get(best).filter(|_| verdict == Verdict::Wrong) {
+            verdict = rule.verdict(item, words);
+        }
+        let scores = self.options.iter().zip(&scored.scores);
+        let scores = scores.map(|(option, score)| OptionScore {
+            option: option.clone(),
+            logprob: score.logprob,
+            mean_logprob: score.mean_logprob,
+        });
+        Answer {
+            text,
+            answer,
+            verdict,
+            options: scores.collect(),
+            review: String::new(),
+            record_digest: scored.provenance.digest,
+            output_digest: scored.provenance.output_digest,
+            usage: Some(scored.usage),
+        }
+    }
+
+    /// Returns `answer` as the judge marks it; a judge that fails leaves it as it is, and says why.
+    async fn judge(&self, mut answer: Answer) -> Answer {
+        let (Some(judge), Some(task)) = (&self.spec.judge, self.spec.rule.task) else {
+            return answer;
+        };
+        if !self
+            .spec
+            .wants_judge(&answer.text, !answer.options.is_empty())
+        {
+            return answer;
+        }
+        let Some(question) = task.ask(judge.template(task), &self.item, &answer.text) else {
+            return answer;
         };
         match judge.ask(question).await {
             Ok(reply) => {
-                if let Some((answer, verdict)) = task.read(self.plan.rule, &self.item, &reply) {
-                    result.answer = answer.unwrap_or(result.answer);
-                    set_verdict(&mut result, verdict);
+                if let Some((read, verdict)) = task.read(self.spec.rule, &self.item, &reply) {
+                    answer.answer = read.unwrap_or(answer.answer);
+                    answer.verdict = verdict;
                 }
-                result.review = reply;
+                answer.review = reply;
             }
             Err(why) => {
-                set_verdict(&mut result, Verdict::Unjudged);
-                result.review = why;
+                answer.verdict = Verdict::Unjudged;
+                answer.review = why;
             }
         }
-        result
+        answer
     }
 }
 
-/// The field of a sample in place of that of the request that is made of it.
-fn of_sample(mut error: v1::SweepError) -> v1::SweepError {
-    if let Some(rest) = error.field.strip_prefix("prompt.") {
-        let field = format!("sample.{rest}");
-        error.message = error.message.replace(&error.field, &field);
-        error.field = field;
+/// Says that the server goes down: what has not been asked is not asked any more.
+struct Draining;
+
+/// Checks an item against its rule, and fills in its group.
+fn check(spec: &EvaluationSpec, item: &mut Item) -> Result<(), Error> {
+    let (rule, most) = (spec.rule, spec.rule.options);
+    if item.options.len() > most {
+        let (given, name) = (item.options.len(), rule.name());
+        let message = format!("{given} given; at most {most} are taken by {name}");
+        return Err(Error::invalid("sample.options", message));
     }
-    error
+    if item.question.is_empty() {
+        return Err(Error::invalid("sample.question", "empty"));
+    }
+    item.group = (rule.group)(item).ok_or_else(|| {
+        let name = rule.name();
+        let message = format!("empty; {name} counts by it, and no other column says it");
+        Error::invalid("sample.group", message)
+    })?;
+    if let (Some(_), Some(task)) = (&spec.judge, rule.task)
+        && task.ask("", item, "").is_none()
+    {
+        let message = "empty; the judge needs a reference";
+        return Err(Error::invalid("sample.answer", message));
+    }
+    Ok(())
 }
 
-fn set_verdict(result: &mut v1::SampleResult, verdict: Verdict) {
-    let code = match verdict {
-        Verdict::Right => v1::Verdict::Right,
-        Verdict::Wrong => v1::Verdict::Wrong,
-        Verdict::Unparsed => v1::Verdict::Unparsed,
-        Verdict::Unjudged => v1::Verdict::Unjudged,
-        Verdict::Graded { grade, of } => {
-            (result.grade, result.grade_of) = (grade, of);
-            v1::Verdict::Graded
+/// Returns the text of the prompt.
+fn prompt_text(spec: &EvaluationSpec, item: &Item) -> Result<String, Error> {
+    let Some(template) = &spec.prompt_template else {
+        return Ok((spec.rule.prompt)(item));
+    };
+    let listed = item.listed();
+    let values = [
+        ("question", &*item.question),
+        ("hint", &*item.hint),
+        ("options", &*listed),
+    ];
+    // Before it is filled in: a template may name a value many times.
+    let bytes = filled_bytes(template, &values);
+    if bytes > MAX_TEXT_BYTES {
+        let message = format!(
+            "with it header.custom.prompt comes to {bytes} bytes; at most {MAX_TEXT_BYTES} are taken"
+        );
+        return Err(Error::invalid("sample.question", message));
+    }
+    Ok(fill(template, &values))
+}
+
+/// Returns what is scored; empty: tokens are generated.
+fn options(spec: &EvaluationSpec, item: &Item) -> Result<Vec<String>, Error> {
+    let options = match spec.answering {
+        Answering::Generate => return Ok(Vec::new()),
+        _ if item.options.is_empty() => yes_or_no(&item.answer),
+        Answering::OptionTexts => item.options.clone(),
+        Answering::OptionLetters => item.letters().map(String::from).collect(),
+    };
+    if options.is_empty() {
+        let message = "empty; without options only yes and no are scored";
+        return Err(Error::invalid("sample.options", message));
+    }
+    Ok(options)
+}
+
+/// Returns yes and no as `answer` spells them; nothing where it is neither.
+fn yes_or_no(answer: &str) -> Vec<String> {
+    match answer {
+        "yes" | "no" => vec!["yes".into(), "no".into()],
+        other if ["yes", "no"].contains(&&*other.to_lowercase()) => {
+            vec!["Yes".into(), "No".into()]
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Groups `variants` by the pictures that they show.
+fn by_pictures(
+    spec: &EvaluationSpec,
+    variants: &[usize],
+    own: &[Image],
+    substitutes: &BTreeMap<String, Vec<Image>>,
+) -> Vec<Sweep> {
+    let mut groups: Vec<(&str, Vec<usize>)> = Vec::new();
+    for &variant in variants {
+        let pictures = spec.variants[variant].pictures.as_str();
+        match groups.iter_mut().find(|(name, _)| *name == pictures) {
+            Some((_, group)) => group.push(variant),
+            None => groups.push((pictures, vec![variant])),
+        }
+    }
+    let images = |name: &str| match substitutes.get(name) {
+        _ if name.is_empty() => Ok(own.to_vec()),
+        Some(found) => Ok(found.clone()),
+        None => {
+            let message = format!("it has no pictures {name:?}");
+            Err(Error::invalid("sample.substitutes", message))
         }
     };
-    result.verdict = code.into();
+    groups
+        .into_iter()
+        .map(|(name, variants)| Sweep {
+            variants,
+            images: images(name),
+        })
+        .collect()
 }
 
-/// What `result` says, if it is no error.
-pub(super) fn verdict_of(result: &v1::SampleResult) -> Option<Verdict> {
-    match v1::Verdict::try_from(result.verdict) {
-        Ok(v1::Verdict::Right) => Some(Verdict::Right),
-        Ok(v1::Verdict::Wrong) => Some(Verdict::Wrong),
-        Ok(v1::Verdict::Unparsed) => Some(Verdict::Unparsed),
-        Ok(v1::Verdict::Unjudged) => Some(Verdict::Unjudged),
-        Ok(v1::Verdict::Graded) => {
-            let of = if result.grade_of > 0.0 {
-                result.grade_of.min(10.0)
-            } else {
-                1.0
-            };
-            Some(Verdict::Graded {
-                grade: result.grade.clamp(0.0, 10.0),
-                of,
-            })
+/// Returns `error` with the field of the item in place of that of the request made from it.
+fn of_item(mut error: Error) -> Error {
+    if let Some(field) = error.field_mut() {
+        // The field `prompt` as a whole has no counterpart.
+        if field.segments().len() > 1 {
+            field.rebase(&"prompt".into(), &"sample".into());
         }
-        Ok(v1::Verdict::Unspecified) | Err(_) => None,
     }
+    error
 }

@@ -1,4 +1,4 @@
-//! The judge: any service that speaks OpenAI's chat completions.
+//! Asks a judge: any service that speaks OpenAI's chat completions.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,68 +10,70 @@ use tokio::sync::Semaphore;
 use crate::benchmark::judge::Task;
 use crate::telemetry::names;
 
-/// Questions that are on their way at once.
+/// Bounds the questions that are on their way at once.
 const IN_FLIGHT: usize = 8;
-/// Tries of one question; the wait doubles after each.
+/// Bounds the tries of one question; the wait doubles after each.
 const TRIES: u32 = 5;
 const TIMEOUT: Duration = Duration::from_secs(120);
-/// Bytes of a reply.
+/// Bounds the bytes of a reply.
 const MAX_REPLY: u64 = 1 << 20;
 
-/// Where a judge is and what it is asked.
+/// Says where a judge is and what it is asked.
 #[derive(Clone, Default)]
-pub struct Judging {
-    /// Of the service, up to and without `/chat/completions`.
+pub struct JudgeConfig {
+    /// Holds the address of the service, up to and without `/chat/completions`.
     pub address: String,
-    /// As the service names it.
+    /// Names the model as the service does.
     pub model: String,
-    /// Sent as a bearer token; empty: nothing is.
+    /// Is sent as a bearer token; empty: nothing is.
     pub key: String,
-    /// Templates in place of our own.
+    /// Lists templates in place of our own.
     pub templates: Vec<(Task, String)>,
 }
 
-impl std::fmt::Debug for Judging {
+impl std::fmt::Debug for JudgeConfig {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Judging")
+        f.debug_struct("JudgeConfig")
             .field("address", &self.address)
             .field("model", &self.model)
             .finish_non_exhaustive()
     }
 }
 
-/// A judge that can be asked.
+/// Asks a judge. Clones share its turns.
 #[derive(Debug, Clone)]
-pub(super) struct Judge {
-    judging: Arc<Judging>,
+pub struct JudgeClient {
+    config: Arc<JudgeConfig>,
     agent: ureq::Agent,
     turns: Arc<Semaphore>,
 }
 
-impl Judge {
-    pub(super) fn new(judging: Judging) -> Self {
-        let config = ureq::Agent::config_builder()
+impl JudgeClient {
+    /// Creates a client of the judge that `config` names.
+    pub fn new(config: JudgeConfig) -> Self {
+        let agent = ureq::Agent::config_builder()
             .timeout_global(Some(TIMEOUT))
             .http_status_as_error(false)
             .build();
         Self {
-            judging: Arc::new(judging),
-            agent: config.into(),
+            config: Arc::new(config),
+            agent: agent.into(),
             turns: Arc::new(Semaphore::new(IN_FLIGHT)),
         }
     }
 
-    pub(super) fn model(&self) -> &str {
-        &self.judging.model
+    /// Returns the name of the model that judges.
+    pub fn model(&self) -> &str {
+        &self.config.model
     }
 
-    /// What it is asked for `task`.
-    pub(super) fn template(&self, task: Task) -> &str {
-        let own = self.judging.templates.iter().find(|(of, _)| *of == task);
+    /// Returns the template of the question that `task` asks.
+    pub fn template(&self, task: Task) -> &str {
+        let own = self.config.templates.iter().find(|(of, _)| *of == task);
         own.map_or(task.template(), |(_, template)| template)
     }
 
-    /// Its reply to `question`, or why there is none.
+    /// Asks `question` and returns the reply, or why there is none.
     pub(super) async fn ask(&self, question: String) -> Result<String, String> {
         let mut wait = Duration::from_millis(500);
         for tried in 1.. {
@@ -93,54 +95,55 @@ impl Judge {
     }
 
     async fn try_once(&self, question: String) -> Result<String, Refusal> {
-        let never = |why: String| Refusal { why, after: None };
-        let _turn = self
-            .turns
-            .acquire()
+        let turn = self.turns.acquire().await;
+        let _turn = turn.map_err(|e| Refusal::for_good(e.to_string()))?;
+        let (config, agent) = (self.config.clone(), self.agent.clone());
+        tokio::task::spawn_blocking(move || post(&agent, &config, &question))
             .await
-            .map_err(|e| never(e.to_string()))?;
-        let (judging, agent) = (self.judging.clone(), self.agent.clone());
-        let call = move || post(&agent, &judging, &question);
-        tokio::task::spawn_blocking(call)
-            .await
-            .map_err(|e| never(e.to_string()))?
+            .map_err(|e| Refusal::for_good(e.to_string()))?
     }
 }
 
-/// Why a judge did not reply, and when another try may help.
+/// Says why a judge did not reply, and after which wait another try may help.
 struct Refusal {
     why: String,
     after: Option<Duration>,
 }
 
-fn post(agent: &ureq::Agent, judging: &Judging, question: &str) -> Result<String, Refusal> {
-    let again = |why: String| Refusal {
-        why,
-        after: Some(Duration::ZERO),
-    };
-    let never = |why: String| Refusal { why, after: None };
+impl Refusal {
+    fn for_good(why: String) -> Self {
+        Self { why, after: None }
+    }
+
+    fn for_now(why: String) -> Self {
+        let after = Some(Duration::ZERO);
+        Self { why, after }
+    }
+}
+
+fn post(agent: &ureq::Agent, config: &JudgeConfig, question: &str) -> Result<String, Refusal> {
     let mut request = agent.post(format!(
         "{}/chat/completions",
-        judging.address.trim_end_matches('/')
+        config.address.trim_end_matches('/')
     ));
-    if !judging.key.is_empty() {
-        request = request.header("authorization", format!("Bearer {}", judging.key));
+    if !config.key.is_empty() {
+        request = request.header("authorization", format!("Bearer {}", config.key));
     }
     let body = json!({
-        "model": judging.model,
+        "model": config.model,
         "messages": [{"role": "user", "content": question}],
         "temperature": 0,
     });
     let mut response = request
         .send_json(&body)
-        .map_err(|e| again(format!("the judge does not answer: {e}")))?;
+        .map_err(|e| Refusal::for_now(format!("the judge does not answer: {e}")))?;
     let status = response.status();
     let text = response
         .body_mut()
         .with_config()
         .limit(MAX_REPLY)
         .read_to_string();
-    let text = text.map_err(|e| again(format!("the judge's reply: {e}")))?;
+    let text = text.map_err(|e| Refusal::for_now(format!("the judge's reply: {e}")))?;
     if !status.is_success() {
         let why = format!(
             "the judge says {status}: {}",
@@ -159,9 +162,9 @@ fn post(agent: &ureq::Agent, judging: &Judging, question: &str) -> Result<String
         });
     }
     let reply: Value = serde_json::from_str(&text)
-        .map_err(|e| never(format!("the judge's reply is no JSON: {e}")))?;
+        .map_err(|e| Refusal::for_good(format!("the judge's reply is no JSON: {e}")))?;
     let content = reply["choices"][0]["message"]["content"].as_str();
-    content
-        .map(String::from)
-        .ok_or_else(|| never("the judge's reply has no choices[0].message.content".into()))
+    content.map(String::from).ok_or_else(|| {
+        Refusal::for_good("the judge's reply has no choices[0].message.content".into())
+    })
 }

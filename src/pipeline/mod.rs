@@ -14,13 +14,15 @@ mod grid;
 mod in_flight;
 mod input;
 mod interventions;
+mod load_model;
 mod measure;
+mod model_registry;
 mod output;
+mod parity;
 mod preview;
 mod prompt;
 mod provenance;
 mod record;
-mod registry;
 mod request;
 mod request_context;
 mod runtime;
@@ -39,14 +41,16 @@ pub use grid::{AxisValues, Grid, ParseInterventions};
 pub use in_flight::{InFlight, InFlightGuard};
 pub use input::PreparedInput;
 pub use interventions::Interventions;
+pub use load_model::{LoadProgress, LoadRequest, Unloading};
+pub use model_registry::{LoadOptions, ModelRegistry, Placement};
 pub use output::{
     Activation, CaptureEvent, CaptureFinished, ContinuationScore, Difference, FinishReason,
     Finished, GenerateEvent, KeptActivation, Outcome, Preview, Scored, Started, SweepResult,
     SweepTotals, Token, TokenLogprob, Usage, Verified,
 };
+pub use parity::{ParityCase, ParityCheck, ParityReport, PointParity};
 pub use prompt::MAX_TEXT_BYTES;
 pub use record::{Choice, Provenance, Recorded, ResolvedIntervention, Span, SpanKind, Stage};
-pub use registry::{LoadOptions, Placement, Registry};
 pub use request::{
     CaptureRequest, GenerateRequest, Image, MultiImage, PreviewRequest, Prompt, PromptText, Replay,
     ScoreRequest, SweepInput, SweepRequest, Target, VariantSource, Variants, VerifyRequest,

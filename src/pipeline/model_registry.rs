@@ -41,14 +41,14 @@ pub struct LoadOptions {
 
 /// The resident models, in the order of loading.
 #[derive(Debug)]
-pub struct Registry {
+pub struct ModelRegistry {
     models: RwLock<Vec<Arc<Model>>>,
     /// One model is loaded at a time, so that the budget holds.
     turn: Mutex<()>,
     placement: Placement,
 }
 
-impl Registry {
+impl ModelRegistry {
     /// Nothing is resident yet.
     pub fn new(placement: Placement) -> Self {
         Self {

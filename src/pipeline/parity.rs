@@ -1,4 +1,4 @@
-//! ModelService.CheckParity: a golden set run against a resident model, case by case.
+//! Runs a golden set against a resident model, case by case.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,122 +6,155 @@ use std::sync::Arc;
 use candle_core::DType;
 use metrics::gauge;
 
-use super::rpc::ResponseSender;
-use super::v1::{
-    CheckParityResponse, ParityCase, ParityReport, PointParity, check_parity_response::Event,
-};
-use super::{Error, State};
-use crate::engine::parity::{Comparison, GoldenSet, HALF_TOLERANCE, TOLERANCE, kind};
-use crate::model::{Model, device_name};
-use crate::pipeline;
+use super::error::Error;
+use super::runtime::Runtime;
+use crate::engine::parity::{Comparison, GoldenSet, HALF_TOLERANCE, Reader, TOLERANCE, kind};
+use crate::model::Model;
 use crate::telemetry::names;
 
-type Sender = ResponseSender<CheckParityResponse>;
-
-/// Opens the golden set of a model.
-pub(super) fn goldens(model: &Model) -> Result<Arc<GoldenSet>, Error> {
-    let set = GoldenSet::of(model, super::interventions_from_json);
-    let missing =
-        "there is no folder goldens beside its files; tests/goldens/capture.py --model makes one";
-    match set {
-        Ok(Some(set)) => Ok(Arc::new(set)),
-        Ok(None) => Err(no_parity(model, missing)),
-        Err(error) => Err(no_parity(model, error)),
-    }
-}
-
-fn no_parity(model: &Model, reason: impl ToString) -> Error {
-    Error::Pipeline(pipeline::Error::Goldens {
-        model: model.name.clone(),
-        reason: reason.to_string(),
-    })
-}
-
-/// Compares every case and sends what was found.
-pub(super) async fn check(
-    state: Arc<State>,
+/// Compares a model with its golden set.
+#[derive(Debug)]
+pub struct ParityCheck {
     model: Arc<Model>,
-    set: Arc<GoldenSet>,
-    sender: Sender,
-) -> Result<(), Error> {
-    let mut report = Report::new(&model);
-    for (i, case) in set.cases.iter().enumerate() {
-        let compared = state.engine(&model).parity(model.clone(), set.clone(), i);
-        let comparison = compared.await?.map_err(|e| no_parity(&model, e))?;
-        let mut found = report.add(&case.name, &comparison);
-        (found.done, found.total) = (i as u32 + 1, set.cases.len() as u32);
-        let event = Some(Event::Case(found));
-        sender.send(CheckParityResponse { event }).await?;
-    }
-    let report = report.finish(set.reference().unwrap_or_default());
-    gauge!(names::PARITY_MAX_RELATIVE_ERROR, "model" => model.name.clone())
-        .set(report.max_relative_error);
-    let event = Some(Event::Report(report));
-    sender.send(CheckParityResponse { event }).await
-}
-
-struct Report {
-    report: ParityReport,
+    goldens: Arc<GoldenSet>,
+    /// Holds the points of all cases so far, by kind.
     points: BTreeMap<String, PointParity>,
+    /// Names the cases that answered in other tokens than the reference.
+    other_tokens: Vec<String>,
+    next: usize,
 }
 
-impl Report {
-    fn new(model: &Model) -> Self {
-        let report = ParityReport {
-            model: model.name.clone(),
-            model_digest: model.digest.clone(),
-            dtype: model.dtype.as_str().into(),
-            device: device_name(&model.device),
-            tolerance: if model.dtype == DType::F32 {
-                TOLERANCE
-            } else {
-                HALF_TOLERANCE
-            },
-            ..Default::default()
-        };
-        Self {
-            report,
+/// Says how far hook points of one kind are from the reference.
+#[derive(Debug, Clone, Default)]
+pub struct PointParity {
+    /// Names the kind.
+    pub name: String,
+    /// Counts the values compared.
+    pub values: u64,
+    /// Measures the largest relative error.
+    pub max_relative_error: f64,
+    /// Names the case that has it.
+    pub worst_case: String,
+}
+
+/// Reports one case.
+#[derive(Debug)]
+pub struct ParityCase {
+    /// Names it.
+    pub name: String,
+    /// Counts the cases done, this one included.
+    pub done: usize,
+    /// Counts all cases.
+    pub total: usize,
+    /// Measures the largest relative error.
+    pub max_relative_error: f64,
+    /// Names the hook point that has it.
+    pub worst_hook_point: String,
+    /// Reports whether the answer has the tokens of the reference.
+    pub same_tokens: bool,
+}
+
+/// Sums up a check.
+#[derive(Debug)]
+pub struct ParityReport {
+    /// Names what the golden set was made by.
+    pub reference: String,
+    /// Bounds the relative error.
+    pub tolerance: f64,
+    /// Measures the largest relative error.
+    pub max_relative_error: f64,
+    /// Reports whether it is within bounds, and in full precision all tokens are the same.
+    pub passed: bool,
+    /// Lists the kinds of hook points.
+    pub points: Vec<PointParity>,
+    /// Names the cases that answered in other tokens.
+    pub other_tokens: Vec<String>,
+}
+
+impl ParityCheck {
+    /// Opens the golden set beside the files of `model`, whose interventions `read` converts.
+    pub fn open(model: Arc<Model>, read: Reader) -> Result<Self, Error> {
+        let goldens = GoldenSet::of(&model, read).map_err(|e| unusable(&model, e.to_string()))?;
+        let goldens = goldens.ok_or_else(|| {
+            let reason = "there is no folder goldens beside its files; tests/goldens/capture.py --model makes one";
+            unusable(&model, reason.into())
+        })?;
+        Ok(Self {
+            model,
+            goldens: Arc::new(goldens),
             points: BTreeMap::new(),
-        }
+            other_tokens: Vec::new(),
+            next: 0,
+        })
     }
 
-    fn add(&mut self, case: &str, comparison: &Comparison) -> ParityCase {
+    /// Compares the next case; `None` after the last.
+    pub async fn next(&mut self, runtime: &Runtime) -> Result<Option<ParityCase>, Error> {
+        let Some(case) = self.goldens.cases.get(self.next) else {
+            return Ok(None);
+        };
+        let (name, engine) = (case.name.clone(), runtime.engine(&self.model));
+        let compared = engine.parity(self.model.clone(), self.goldens.clone(), self.next);
+        let comparison = compared.await?;
+        let comparison = comparison.map_err(|e| unusable(&self.model, e.to_string()))?;
+        self.next += 1;
+        Ok(Some(self.add(name, &comparison)))
+    }
+
+    fn add(&mut self, case: String, comparison: &Comparison) -> ParityCase {
         for (point, &(error, values)) in &comparison.points {
             let kind = kind(point);
-            let entry = self.points.entry(kind.clone()).or_insert(PointParity {
-                name: kind,
-                ..Default::default()
-            });
+            let entry = self.points.entry(kind.clone()).or_default();
+            entry.name = kind;
             entry.values += values as u64;
             if error >= entry.max_relative_error {
-                (entry.max_relative_error, entry.worst_case) = (error, case.to_owned());
+                (entry.max_relative_error, entry.worst_case) = (error, case.clone());
             }
         }
         let (error, point) = comparison.worst();
         let same_tokens = comparison.answer == comparison.expected;
         if !same_tokens {
-            self.report.other_tokens.push(case.to_owned());
+            self.other_tokens.push(case.clone());
         }
         ParityCase {
-            name: case.to_owned(),
+            name: case,
+            done: self.next,
+            total: self.goldens.cases.len(),
             max_relative_error: error,
             worst_hook_point: point.to_owned(),
             same_tokens,
-            ..Default::default()
         }
     }
 
-    fn finish(self, reference: String) -> ParityReport {
-        let mut report = self.report;
-        report.points = self.points.into_values().collect();
-        report.max_relative_error = report
-            .points
-            .iter()
-            .map(|p| p.max_relative_error)
-            .fold(0.0, f64::max);
-        report.passed = report.max_relative_error <= report.tolerance
-            && (report.dtype != DType::F32.as_str() || report.other_tokens.is_empty());
-        report.reference = reference;
-        report
+    /// Sums up the cases so far.
+    pub fn finish(self) -> ParityReport {
+        let is_full_precision = self.model.dtype == DType::F32;
+        let tolerance = if is_full_precision {
+            TOLERANCE
+        } else {
+            HALF_TOLERANCE
+        };
+        let points: Vec<PointParity> = self.points.into_values().collect();
+        let errors = points.iter().map(|p| p.max_relative_error);
+        let max_relative_error = errors.fold(0.0, f64::max);
+        gauge!(names::PARITY_MAX_RELATIVE_ERROR, "model" => self.model.name.clone())
+            .set(max_relative_error);
+        // In half precision a tie of two tokens can fall either way.
+        let tokens_agree = !is_full_precision || self.other_tokens.is_empty();
+        ParityReport {
+            reference: self.goldens.reference().unwrap_or_default(),
+            tolerance,
+            max_relative_error,
+            passed: max_relative_error <= tolerance && tokens_agree,
+            points,
+            other_tokens: self.other_tokens,
+        }
+    }
+}
+
+fn unusable(model: &Model, reason: String) -> Error {
+    Error::Goldens {
+        model: model.name.clone(),
+        reason,
     }
 }

@@ -7,7 +7,7 @@ use candle_core::Device;
 use tokio::sync::Semaphore;
 
 use super::error::Error;
-use super::registry::Registry;
+use super::model_registry::ModelRegistry;
 use super::stores::{Activations, Uploads};
 use crate::engine::Engine;
 use crate::model::{Model, SaliencyModel};
@@ -33,7 +33,7 @@ pub struct Limits {
 #[derive(Debug)]
 pub struct Runtime {
     /// The resident models.
-    pub models: Registry,
+    pub models: ModelRegistry,
     /// The engines, one for each device.
     pub engines: Vec<(Device, Engine)>,
     /// The bounds of a request.
@@ -52,7 +52,7 @@ pub struct Runtime {
 
 impl Runtime {
     /// Creates a runtime for `models`, which are on the devices of `engines`, at least one.
-    pub fn new(models: Registry, engines: Vec<(Device, Engine)>, limits: Limits) -> Self {
+    pub fn new(models: ModelRegistry, engines: Vec<(Device, Engine)>, limits: Limits) -> Self {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         Self {
             models,

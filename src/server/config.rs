@@ -8,7 +8,7 @@ use tonic::transport::ServerTlsConfig;
 
 use super::ApiKeys;
 use crate::model::{self, Source};
-use crate::{api, engine, pipeline};
+use crate::{engine, evaluate, pipeline};
 
 /// Describes a model to load.
 #[derive(Debug, Clone)]
@@ -55,7 +55,7 @@ pub struct Config {
     /// Lets clients load and unload models.
     pub allow_load: bool,
     /// Names the judge of answers that no rule can mark.
-    pub judge: Option<api::Judging>,
+    pub judge: Option<evaluate::JudgeConfig>,
     /// Bounds how long running streams may take to finish when the server goes down.
     pub drain_timeout: Duration,
     /// Pings a connection that has been silent this long, and gives it up after as long again.

@@ -27,16 +27,16 @@ pub use api_keys::ApiKeys;
 pub use config::{Config, ModelSpec};
 pub use error::Error;
 
-use crate::api::evaluate::Benchmarks;
+use crate::api::benchmark_service::Benchmarks;
 use crate::api::inference::Inference;
-use crate::api::models::Models;
+use crate::api::model_service::Models;
 use crate::api::v1::benchmark_service_server::BenchmarkServiceServer;
 use crate::api::v1::inference_service_server::InferenceServiceServer;
 use crate::api::v1::model_service_server::ModelServiceServer;
 use crate::api::{State, v1};
 use crate::engine::Engine;
 use crate::model::SaliencyModel;
-use crate::pipeline::{self, InFlight, Placement, Registry, Runtime};
+use crate::pipeline::{self, InFlight, ModelRegistry, Placement, Runtime};
 use metrics_page::MetricsPage;
 
 /// Serves models that are loaded.
@@ -61,8 +61,8 @@ impl Server {
         let mut runtime = Runtime::new(models, engines, config.limits);
         runtime.saliency = load_saliency(config)?;
         let mut state = State::new(runtime, HealthReporter::new());
-        if let Some(judging) = &config.judge {
-            state.judge_by(judging.clone());
+        if let Some(judge) = &config.judge {
+            state.set_judge(judge.clone());
         }
         Ok(Self {
             state: Arc::new(state),
@@ -180,8 +180,8 @@ impl Server {
     }
 }
 
-fn load_models(config: &Config) -> Result<Registry, Error> {
-    let models = Registry::new(Placement {
+fn load_models(config: &Config) -> Result<ModelRegistry, Error> {
+    let models = ModelRegistry::new(Placement {
         devices: config.devices.clone(),
         dtype: config.dtype,
         budget: config.memory_budget,
@@ -196,7 +196,7 @@ fn load_models(config: &Config) -> Result<Registry, Error> {
     Ok(models)
 }
 
-fn load_model(models: &Registry, spec: &ModelSpec) -> Result<(), pipeline::Error> {
+fn load_model(models: &ModelRegistry, spec: &ModelSpec) -> Result<(), pipeline::Error> {
     let model = models.load(&spec.name, &spec.source, &spec.options, &|_, _| {})?;
     for (name, path) in &spec.projectors {
         model.add_projector(name, path)?;

@@ -9,10 +9,10 @@ use std::time::Duration;
 use crate::common::Running;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use scotoma::api::Judging;
 use scotoma::benchmark::data::{MAX_ROW, Rows};
 use scotoma::benchmark::judge::Task;
 use scotoma::benchmark::{Item, shapes};
+use scotoma::evaluate::JudgeConfig;
 use scotoma::server::Config;
 use scotoma_client::v1::benchmark_service_client::BenchmarkServiceClient;
 use scotoma_client::v1::evaluate_header::Rules;
@@ -1015,7 +1015,7 @@ async fn judge() -> (
 async fn a_judge_grades_what_no_rule_can() {
     let (address, mut questions) = judge().await;
     let templates = vec![(Task::Rate, "rate {reference} {answer} {context}".into())];
-    let judging = Judging {
+    let judging = JudgeConfig {
         address,
         model: "wise".into(),
         key: "secret".into(),

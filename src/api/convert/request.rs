@@ -14,7 +14,7 @@ use candle_core::DType;
 pub(in crate::api) fn prompt(message: Option<v1::Prompt>) -> Result<Prompt, Error> {
     let message = message.ok_or_else(|| Error::invalid("prompt", "unset"))?;
     check_kind(&message)?;
-    let multi_image = multi_image(message.multi_image)?;
+    let multi_image = multi_image("prompt.multi_image", message.multi_image)?;
     let (text, images) = if message.messages.is_empty() {
         let text = if message.raw {
             PromptText::Raw(message.text)
@@ -54,13 +54,13 @@ fn check_kind(prompt: &v1::Prompt) -> Result<(), Error> {
 }
 
 /// Converts how several pictures of one prompt are prepared.
-fn multi_image(number: i32) -> Result<MultiImage, Error> {
+pub(in crate::api) fn multi_image(field: &str, number: i32) -> Result<MultiImage, Error> {
     match v1::MultiImage::try_from(number) {
         Ok(v1::MultiImage::Unspecified) => Ok(MultiImage::Unspecified),
         Ok(v1::MultiImage::Padded) => Ok(MultiImage::Padded),
         Ok(v1::MultiImage::Tiled) => Ok(MultiImage::Tiled),
         Err(_) => Err(Error::invalid(
-            "prompt.multi_image",
+            field,
             format!("{number} is no MultiImage; 0, 1 (padded) and 2 (tiled) are"),
         )),
     }

@@ -34,7 +34,7 @@ fn token_logprobs(tokens: Vec<TokenLogprob>) -> Vec<v1::TokenLogprob> {
     tokens.into_iter().map(message).collect()
 }
 
-fn usage(usage: Usage) -> v1::Usage {
+pub(in crate::api) fn usage(usage: Usage) -> v1::Usage {
     v1::Usage {
         prompt_tokens: usage.prompt_tokens as u32,
         image_tokens: usage.image_tokens as u32,

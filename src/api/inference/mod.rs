@@ -13,8 +13,6 @@ use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
 
-pub(super) use sweep::all as sweep_all;
-
 use super::State;
 use super::rpc::{self, ResponseStream};
 use super::v1::{self, inference_service_server::InferenceService};

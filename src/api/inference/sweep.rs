@@ -143,24 +143,3 @@ fn sweep_result(
         outcome: Some(outcome),
     })
 }
-
-/// Runs a sweep that is a part of another call, and returns its results in order.
-pub(in crate::api) async fn all(
-    state: &Arc<State>,
-    context: &RequestContext,
-    message: v1::SweepRequest,
-) -> Result<Vec<v1::SweepResult>, Error> {
-    let mut request = request(state, context, message)?;
-    request.patient = true;
-    let outcomes = pipeline::sweep_all(&state.runtime, request).await?;
-    let results = outcomes.into_iter().enumerate().map(|(variant, outcome)| {
-        let places = Vec::new();
-        let result = SweepResult {
-            variant,
-            places,
-            outcome,
-        };
-        sweep_result(state, &context.id, result)
-    });
-    results.collect()
-}

@@ -1,0 +1,9 @@
+//! Messages of BenchmarkService to the types of a run, and back.
+
+mod event;
+mod header;
+mod question;
+
+pub(in crate::api) use event::{event, known};
+pub(in crate::api) use header::{PreparedEvaluation, prepare};
+pub(in crate::api) use question::{question, row};

@@ -1,0 +1,123 @@
+//! Samples and rows of tables to questions.
+
+use std::collections::{BTreeMap, HashMap};
+
+use crate::api::{Error, convert, v1};
+use crate::benchmark::{Item, data};
+use crate::evaluate::Question;
+use crate::field_path::FieldPath;
+use crate::pipeline::Image;
+
+/// Converts a sample.
+pub(in crate::api) fn question(sample: v1::Sample) -> Result<Question, Error> {
+    let mut substitutes = BTreeMap::new();
+    for (name, pictures) in sample.substitutes {
+        substitutes.insert(name, images(pictures.images)?);
+    }
+    Ok(Question {
+        images: images(sample.images)?,
+        substitutes,
+        item: Item {
+            id: sample.id,
+            images: Vec::new(),
+            question: sample.question,
+            hint: sample.hint,
+            options: sample.options,
+            answer: sample.answer,
+            category: sample.category,
+            group: sample.group,
+            fields: sample.fields.into_iter().collect(),
+            substitutes: BTreeMap::new(),
+        },
+    })
+}
+
+/// Converts a row whose columns are read as `reading` says; returns its id beside it.
+pub(in crate::api) fn row(
+    row: v1::Row,
+    reading: &data::Reading,
+) -> (String, Result<Question, Error>) {
+    // Parquet files have no lines.
+    let (unit, at) = if row.line == 0 {
+        ("row", row.number)
+    } else {
+        ("line", row.line)
+    };
+    let invalid = |message: String| Error::invalid("row", format!("{unit} {at}: {message}"));
+    let cells = match cells(row.cells, &row.json) {
+        Ok(cells) => cells,
+        Err(message) => return (String::new(), Err(invalid(message))),
+    };
+    let place = data::Place {
+        reading,
+        number: row.number,
+        pictured: !row.images.is_empty(),
+    };
+    let id = data::id_of(&cells, place);
+    let mapped = data::map(cells, place, &mut SentFiles(row.files)).map_err(invalid);
+    (
+        id,
+        mapped.and_then(|mapped| of_item(mapped.item, row.images)),
+    )
+}
+
+fn cells(cells: HashMap<String, String>, json: &str) -> Result<data::Cells, String> {
+    if !json.is_empty() {
+        return data::cells(json);
+    }
+    let cells = cells.into_iter().map(|(name, text)| (name, text.into()));
+    Ok(cells.collect())
+}
+
+/// Takes the pictures out of an item; those that came beside the row count instead of its own.
+fn of_item(mut item: Item, beside: Vec<v1::Image>) -> Result<Question, Error> {
+    let own = sent(std::mem::take(&mut item.images));
+    let substitutes = std::mem::take(&mut item.substitutes).into_iter();
+    Ok(Question {
+        images: if beside.is_empty() {
+            own
+        } else {
+            images(beside)?
+        },
+        substitutes: substitutes.map(|(name, all)| (name, sent(all))).collect(),
+        item,
+    })
+}
+
+fn images(all: Vec<v1::Image>) -> Result<Vec<Image>, Error> {
+    let numbered = all.into_iter().enumerate();
+    numbered
+        .map(|(i, image)| convert::image(field(i), image))
+        .collect()
+}
+
+fn sent(all: Vec<Vec<u8>>) -> Vec<Image> {
+    let numbered = all.into_iter().enumerate();
+    numbered
+        .map(|(i, bytes)| Image::sent(field(i), bytes.into()))
+        .collect()
+}
+
+fn field(index: usize) -> FieldPath {
+    FieldPath::from("sample.images").index(index)
+}
+
+/// Holds the files that a client has sent with a row, by the names that its columns give them.
+struct SentFiles(HashMap<String, Vec<u8>>);
+
+impl data::Source for SentFiles {
+    fn file(&mut self, name: &str) -> Result<Vec<u8>, String> {
+        let missing = || {
+            format!(
+                "{name}: no picture of that name came with the row: there is none beside the table, or its ending says otherwise"
+            )
+        };
+        self.0.get(name).cloned().ok_or_else(missing)
+    }
+
+    fn row(&mut self, index: &str) -> Result<Vec<u8>, String> {
+        Err(format!(
+            "it names row {index}; the picture itself is needed here"
+        ))
+    }
+}

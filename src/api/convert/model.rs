@@ -1,0 +1,188 @@
+//! Resident models and their parity to messages, and requests to load.
+
+use crate::api::{Error, State, v1};
+use crate::intervention;
+use crate::model::{Model, Origin, device_name};
+use crate::nn::{HOOK_TABLE, HookRow, Point, Stack};
+use crate::pipeline::{LoadOptions, LoadRequest, ParityCase, ParityReport, PointParity};
+use crate::vision::ProcessorBackend;
+use candle_core::DType;
+
+/// Converts a request to load.
+pub(in crate::api) fn load_request(message: v1::LoadModelRequest) -> Result<LoadRequest, Error> {
+    let invalid = |field: &'static str| move |e: String| Error::invalid(field, e);
+    let origin = message.place.parse().map_err(invalid("place"))?;
+    let adapter = Some(message.adapter.as_str()).filter(|place| !place.is_empty());
+    let adapter = adapter.map(|place| place.parse().map_err(invalid("adapter")));
+    let name = if message.name.is_empty() {
+        Origin::default_name(&message.place)
+    } else {
+        message.name
+    };
+    let template = Some(message.chat_template.as_str()).filter(|name| !name.is_empty());
+    let template = template.map(|name| name.parse().map_err(invalid("chat_template")));
+    let processor = ProcessorBackend::parse(&message.image_processor);
+    Ok(LoadRequest {
+        name,
+        origin,
+        adapter: adapter.transpose()?,
+        options: LoadOptions {
+            device: message.device,
+            chat_template: template.transpose()?,
+            image_processor: processor.map_err(invalid("image_processor"))?,
+            dtype: dtype_by_name(&message.dtype)?,
+        },
+    })
+}
+
+fn dtype_by_name(name: &str) -> Result<Option<DType>, Error> {
+    match name {
+        "" => Ok(None),
+        "f32" => Ok(Some(DType::F32)),
+        "bf16" => Ok(Some(DType::BF16)),
+        "f16" => Ok(Some(DType::F16)),
+        other => {
+            let message = format!("{other:?}; f32, bf16, f16 or empty");
+            Err(Error::invalid("dtype", message))
+        }
+    }
+}
+
+/// Converts what is said of a resident model.
+pub(in crate::api) fn model_info(state: &State, model: &Model) -> v1::ModelInfo {
+    let (tower, decoder) = (&model.tower, model.decoder.config());
+    let vision = tower.config();
+    let feature_layer = |entry: usize| entry as i32 - vision.num_hidden_layers as i32 - 1;
+    v1::ModelInfo {
+        name: model.name.clone(),
+        family: model.family.model_type().into(),
+        digest: model.digest.clone(),
+        dtype: model.dtype.as_str().into(),
+        device: device_name(&model.device),
+        resident_bytes: model.resident_bytes,
+        parameters: model.parameters,
+        vision_tower: Some(v1::StackInfo {
+            layers: vision.num_hidden_layers as u32,
+            width: vision.hidden_size as u32,
+            heads: vision.num_attention_heads as u32,
+            kv_heads: vision.num_attention_heads as u32,
+            layers_run: tower.feature_layers() as u32,
+        }),
+        language_model: Some(v1::StackInfo {
+            layers: decoder.num_hidden_layers as u32,
+            width: decoder.hidden_size as u32,
+            heads: decoder.num_attention_heads as u32,
+            kv_heads: decoder.kv_heads() as u32,
+            layers_run: decoder.num_hidden_layers as u32,
+        }),
+        vision_feature_layer: if tower.features().len() == 1 {
+            feature_layer(tower.feature_layers())
+        } else {
+            0
+        },
+        vision_feature_layers: tower
+            .features()
+            .iter()
+            .map(|&entry| feature_layer(entry))
+            .collect(),
+        vision_feature_select_strategy: tower.strategy().name().into(),
+        image_size: vision.image_size as u32,
+        patch_grid: vision.grid() as u32,
+        vocabulary: decoder.vocab_size as u32,
+        projectors: model.projector_names(),
+        limits: Some(v1::Limits {
+            max_context: decoder.max_position_embeddings as u32,
+            max_images: state.limits.images as u32,
+            max_image_pixels: state.limits.image_pixels,
+            max_message_bytes: state.limits.message_bytes as u64,
+            max_capture_bytes: state.limits.capture_bytes,
+        }),
+        interventions: intervention::NAMES
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
+        adapters: model.source.adapters(),
+        generation_config: model.generation.to_json(),
+        saliency_models: state.saliency.iter().map(|m| m.name.clone()).collect(),
+        chat_template: model.chat.as_ref().map(|chat| v1::ChatTemplateInfo {
+            origin: chat.origin(),
+            text_only: chat.is_text_only(),
+        }),
+        image_processor: model.processor.backend.name().into(),
+    }
+}
+
+/// Converts the table of hook points, with the shapes that they have in `model`.
+pub(in crate::api) fn hook_points(model: &Model) -> Vec<v1::HookPoint> {
+    let layers = |row: &HookRow| match row.stack {
+        _ if !row.per_layer() => 0,
+        Stack::VisionTower => model.tower.feature_layers(),
+        Stack::LanguageModel => model.decoder.config().num_hidden_layers,
+        Stack::Projector => 0,
+    };
+    let point = |row: &HookRow| {
+        let point = Point {
+            stack: row.stack,
+            layer: None,
+            site: row.site,
+        };
+        let shape = intervention::shape_of(model, point, 0);
+        v1::HookPoint {
+            name: row.name.into(),
+            layers: layers(row) as u32,
+            equation: row.equation.into(),
+            shape: row.shape.into(),
+            width: shape.width as u32,
+            heads: shape.heads.unwrap_or(0) as u32,
+        }
+    };
+    HOOK_TABLE.iter().map(point).collect()
+}
+
+/// Returns the report on a model of which no case has run yet.
+pub(in crate::api) fn empty_parity_report(model: &Model) -> v1::ParityReport {
+    v1::ParityReport {
+        model: model.name.clone(),
+        model_digest: model.digest.clone(),
+        dtype: model.dtype.as_str().into(),
+        device: device_name(&model.device),
+        ..v1::ParityReport::default()
+    }
+}
+
+/// Converts one case of a parity check.
+pub(in crate::api) fn parity_case(case: ParityCase) -> v1::ParityCase {
+    v1::ParityCase {
+        name: case.name,
+        done: case.done as u32,
+        total: case.total as u32,
+        max_relative_error: case.max_relative_error,
+        worst_hook_point: case.worst_hook_point,
+        same_tokens: case.same_tokens,
+    }
+}
+
+/// Fills what a parity check has found into `report`.
+pub(in crate::api) fn parity_report(
+    report: v1::ParityReport,
+    found: ParityReport,
+) -> v1::ParityReport {
+    v1::ParityReport {
+        reference: found.reference,
+        tolerance: found.tolerance,
+        max_relative_error: found.max_relative_error,
+        passed: found.passed,
+        points: found.points.into_iter().map(point_parity).collect(),
+        other_tokens: found.other_tokens,
+        ..report
+    }
+}
+
+fn point_parity(point: PointParity) -> v1::PointParity {
+    v1::PointParity {
+        name: point.name,
+        values: point.values,
+        max_relative_error: point.max_relative_error,
+        worst_case: point.worst_case,
+    }
+}
