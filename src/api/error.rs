@@ -1,4 +1,4 @@
-//! Why an rpc fails: what the pipeline says, and what only the wire knows.
+//! Lists why an rpc fails: what the pipeline says, and what only the wire knows.
 
 use crate::field_path::{FieldPath, InvalidField};
 use crate::{engine, intervention, model, pipeline};
@@ -6,19 +6,19 @@ use crate::{engine, intervention, model, pipeline};
 /// Lists every way in which an rpc fails; `status.rs` gives each its code.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The pipeline.
+    /// Passes on an error of the pipeline.
     #[error(transparent)]
     Pipeline(#[from] pipeline::Error),
-    /// A key is needed.
-    #[error("{}", if *.said { "this key is none of the server's" } else { "a key is needed: metadata authorization, Bearer KEY" })]
-    Unauthenticated {
-        /// Whether there was one.
-        said: bool,
-    },
-    /// Clients may not load.
+    /// Reports that no key came where one is needed.
+    #[error("a key is needed: metadata authorization, Bearer KEY")]
+    NoKey,
+    /// Reports a key that the server does not know.
+    #[error("unknown API key")]
+    UnknownKey,
+    /// Reports that the server was started without leave to load.
     #[error("this server was started without --allow-load")]
     Closed,
-    /// What the client streams has ended badly.
+    /// Reports that what the client streams has broken off.
     #[error("the stream of requests ended: {0}")]
     Inbound(Box<tonic::Status>),
 }

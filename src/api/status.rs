@@ -67,7 +67,7 @@ impl Error {
     pub fn status(&self, request_id: &str, retry_after: Duration) -> Status {
         let kind = match self {
             Self::Pipeline(error) => return error.status(request_id, retry_after),
-            Self::Unauthenticated { .. } => of(Code::Unauthenticated, "UNAUTHENTICATED"),
+            Self::NoKey | Self::UnknownKey => of(Code::Unauthenticated, "UNAUTHENTICATED"),
             Self::Closed => of(Code::PermissionDenied, "LOADING_NOT_ALLOWED"),
             Self::Inbound(status) => of(status.code(), "BROKEN_STREAM"),
         };

@@ -171,6 +171,7 @@ impl ItemRequest {
         variants: &[usize],
         images: Vec<Image>,
     ) -> Result<Vec<Result<Outcome, Error>>, Error> {
+        // Anew for each item: a run of hours must not keep a model from being unloaded.
         let model = runtime.models.get(&self.spec.model)?;
         let prompt = Prompt {
             text: PromptText::Text(self.text.clone()),
@@ -187,7 +188,7 @@ impl ItemRequest {
                 count: listed.len(),
                 source: Box::new(move |i| Ok(listed[i].clone())),
             },
-            // Many items are on their way: each waits for its turn.
+            // Many items are on their way: one that finds the queue full waits for its turn.
             patient: true,
         };
         pipeline::sweep_all(runtime, request).await
@@ -323,11 +324,13 @@ fn check(spec: &EvaluationSpec, item: &mut Item) -> Result<(), Error> {
     if item.question.is_empty() {
         return Err(Error::invalid("sample.question", "empty"));
     }
+    // Some benchmarks count by pairs or pictures, which their rules read from other columns.
     item.group = (rule.group)(item).ok_or_else(|| {
         let name = rule.name();
         let message = format!("empty; {name} counts by it, and no other column says it");
         Error::invalid("sample.group", message)
     })?;
+    // Before the model is asked: an answer that nobody can judge is wasted.
     if let (Some(_), Some(task)) = (&spec.judge, rule.task)
         && task.ask("", item, "").is_none()
     {
@@ -352,7 +355,8 @@ fn prompt_text(spec: &EvaluationSpec, item: &Item) -> Result<String, Error> {
     let bytes = filled_bytes(template, &values);
     if bytes > MAX_TEXT_BYTES {
         let message = format!(
-            "with it header.custom.prompt comes to {bytes} bytes; at most {MAX_TEXT_BYTES} are taken"
+            "with it header.custom.prompt comes to {bytes} bytes; \
+             at most {MAX_TEXT_BYTES} are taken"
         );
         return Err(Error::invalid("sample.question", message));
     }
@@ -400,21 +404,27 @@ fn by_pictures(
             None => groups.push((pictures, vec![variant])),
         }
     }
-    let images = |name: &str| match substitutes.get(name) {
-        _ if name.is_empty() => Ok(own.to_vec()),
-        Some(found) => Ok(found.clone()),
-        None => {
-            let message = format!("it has no pictures {name:?}");
-            Err(Error::invalid("sample.substitutes", message))
-        }
-    };
-    groups
-        .into_iter()
-        .map(|(name, variants)| Sweep {
-            variants,
-            images: images(name),
-        })
-        .collect()
+    let sweeps = groups.into_iter().map(|(name, variants)| Sweep {
+        variants,
+        images: pictures(name, own, substitutes),
+    });
+    sweeps.collect()
+}
+
+/// Returns the pictures of that name; the item's own where it is empty.
+fn pictures(
+    name: &str,
+    own: &[Image],
+    substitutes: &BTreeMap<String, Vec<Image>>,
+) -> Result<Vec<Image>, Error> {
+    if name.is_empty() {
+        return Ok(own.to_vec());
+    }
+    let found = substitutes.get(name).cloned();
+    found.ok_or_else(|| {
+        let message = format!("it has no pictures {name:?}");
+        Error::invalid("sample.substitutes", message)
+    })
 }
 
 /// Returns `error` with the field of the item in place of that of the request made from it.

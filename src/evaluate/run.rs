@@ -120,6 +120,7 @@ impl Evaluation {
         let (mut inputs, mut going_down) = (std::pin::pin!(inputs), std::pin::pin!(going_down));
         while is_open || !running.is_empty() {
             tokio::select! {
+                // Results before new items: what is done makes room for what comes.
                 biased;
                 Some(done) = running.next(), if !running.is_empty() => {
                     let ItemOutcome { results, was_cut_short: cut } = done;
@@ -200,6 +201,7 @@ impl Evaluation {
             return self.keep(bytes);
         }
         let mut bytes = size_of::<Outcome>();
+        // All variants of an item share one label.
         if known.label.id.is_empty() {
             known.label = Arc::new(label);
             bytes += size_of::<KnownItem>() + known.label.bytes();
@@ -240,7 +242,8 @@ impl Evaluation {
         self.kept += bytes;
         if self.kept > MAX_KEPT {
             let message = format!(
-                "ids, categories and verdicts of this run take more than {MAX_KEPT} bytes; part it in several"
+                "ids, categories and verdicts of this run take more than {MAX_KEPT} bytes; \
+                 part it in several"
             );
             return Err(Error::invalid("sample", message));
         }
@@ -271,9 +274,8 @@ impl Evaluation {
         }
         let every = u64::from(self.spec.progress_every);
         self.next_progress = self.results + every.max(self.results / PROGRESS_SHARE);
-        let metrics = self
-            .summarise(|spec, outcomes| metrics(spec, outcomes))
-            .await?;
+        let metrics = self.summarise(|spec, outcomes| metrics(spec, outcomes));
+        let metrics = metrics.await?;
         let progress = EvaluationEvent::Progress {
             results: self.results,
             metrics,

@@ -1,4 +1,4 @@
-//! Which models are resident, and how they come and go.
+//! Keeps the resident models.
 
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Instant;
@@ -11,45 +11,44 @@ use crate::model::{self, ChatTemplate, Model, Source, device_name};
 use crate::telemetry::names;
 use crate::vision::ProcessorBackend;
 
-/// Where models go, and how much of them.
+/// Says where models go, and how much of them.
 #[derive(Debug, Clone)]
 pub struct Placement {
-    /// Where models can be; at least one.
+    /// Lists the devices that models can be on; at least one.
     pub devices: Vec<Device>,
-    /// What the tensors are, unless a request says otherwise; unsaid f32 on a CPU and bf16
-    /// elsewhere.
+    /// Sets the type of tensors where a request does not; `None`: f32 on a CPU and bf16 elsewhere.
     pub dtype: Option<DType>,
-    /// Bytes that all models may hold together.
+    /// Bounds the bytes that all models hold together.
     pub budget: u64,
-    /// Whether clients may load and unload.
+    /// Lets clients load and unload.
     pub open: bool,
 }
 
-/// How one model is loaded.
+/// Says how one model is loaded.
 #[derive(Debug, Clone, Default)]
 pub struct LoadOptions {
-    /// As `ModelInfo.device` has it; empty: the one on which models hold least.
+    /// Names the device, as `ModelInfo.device` does; empty: the one on which models hold least.
     pub device: String,
-    /// What the tensors are; `None`: what the placement says.
+    /// Sets the type of its tensors; `None`: the placement's.
     pub dtype: Option<DType>,
-    /// Whose arithmetic makes pixels of pictures; `None`: that of the class which the checkpoint
-    /// names.
+    /// Chooses the arithmetic that makes pixels of pictures; `None`: that of the class which the
+    /// checkpoint names.
     pub image_processor: Option<ProcessorBackend>,
-    /// In place of the model's own chat template.
+    /// Replaces the model's own chat template.
     pub chat_template: Option<ChatTemplate>,
 }
 
-/// The resident models, in the order of loading.
+/// Keeps the resident models, in the order of loading.
 #[derive(Debug)]
 pub struct ModelRegistry {
     models: RwLock<Vec<Arc<Model>>>,
-    /// One model is loaded at a time, so that the budget holds.
+    /// Is held by the load that runs: one at a time, so that the budget holds.
     turn: Mutex<()>,
     placement: Placement,
 }
 
 impl ModelRegistry {
-    /// Nothing is resident yet.
+    /// Creates a registry without models.
     pub fn new(placement: Placement) -> Self {
         Self {
             models: RwLock::default(),
@@ -58,12 +57,12 @@ impl ModelRegistry {
         }
     }
 
-    /// Where models go.
+    /// Returns where models go.
     pub fn placement(&self) -> &Placement {
         &self.placement
     }
 
-    /// All models.
+    /// Returns all models.
     pub fn all(&self) -> Vec<Arc<Model>> {
         self.models
             .read()
@@ -71,55 +70,20 @@ impl ModelRegistry {
             .clone()
     }
 
-    /// The model of that name; the first one where it is empty.
+    /// Returns the model of that name; the first one where it is empty.
     pub fn get(&self, name: &str) -> Result<Arc<Model>, Error> {
         let models = self.all();
-        models
-            .iter()
-            .find(|m| name.is_empty() || m.name == name)
-            .cloned()
-            .ok_or_else(|| Error::UnknownModel {
-                field: "model".into(),
-                name: name.to_owned(),
-                resident: models.iter().map(|m| m.name.clone()).collect(),
-            })
+        let found = models.iter().find(|m| name.is_empty() || m.name == name);
+        found.cloned().ok_or_else(|| Error::UnknownModel {
+            field: "model".into(),
+            name: name.to_owned(),
+            resident: models.iter().map(|m| m.name.clone()).collect(),
+        })
     }
 
-    /// The device of that name, which must be one of the server's; the one on which models hold
-    /// least where it is empty.
-    fn device(&self, name: &str, resident: &[Arc<Model>]) -> Result<&Device, Error> {
-        let devices = &self.placement.devices;
-        if !name.is_empty() {
-            let names = || {
-                devices
-                    .iter()
-                    .map(device_name)
-                    .collect::<Vec<_>>()
-                    .join(", ")
-            };
-            let unknown =
-                || Error::invalid("device", format!("{name:?}; the server has {}", names()));
-            return devices
-                .iter()
-                .find(|d| device_name(d) == name)
-                .ok_or_else(unknown);
-        }
-        let held = |device: &Device| -> u64 {
-            resident
-                .iter()
-                .filter(|m| m.device.same_device(device))
-                .map(|m| m.resident_bytes)
-                .sum()
-        };
-        devices
-            .iter()
-            .min_by_key(|d| held(d))
-            .ok_or_else(|| Error::Fault("the server has no device".into()))
-    }
-
-    /// Loads a model, which takes as long as it takes. Parts that a resident model has already are
-    /// shared. `progress` hears of bytes loaded and bytes in all. What fails leaves the others as
-    /// they are.
+    /// Loads a model, which blocks as long as it takes. It shares the parts that a resident model
+    /// has already; a load that fails leaves the others as they are. `progress` takes the bytes
+    /// loaded and the bytes in all.
     pub fn load(
         &self,
         name: &str,
@@ -129,6 +93,7 @@ impl ModelRegistry {
     ) -> Result<Arc<Model>, Error> {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let resident = self.all();
+        // Again after the wait for the turn: the load before this one may have taken the name.
         if resident.iter().any(|m| m.name == name) {
             return Err(Error::SameName {
                 name: name.to_owned(),
@@ -137,13 +102,8 @@ impl ModelRegistry {
         let start = Instant::now();
         let held: u64 = resident.iter().map(|m| m.resident_bytes).sum();
         let device = self.device(&options.device, &resident)?;
-        let usual = if device.is_cpu() {
-            DType::F32
-        } else {
-            DType::BF16
-        };
         let load = model::Load {
-            dtype: options.dtype.or(self.placement.dtype).unwrap_or(usual),
+            dtype: options.dtype.unwrap_or_else(|| self.dtype(device)),
             device,
             budget: self.placement.budget.saturating_sub(held),
             image_processor: options.image_processor,
@@ -153,11 +113,7 @@ impl ModelRegistry {
         };
         let model = Model::load_with(name, source, &load).map_err(Error::load("place"))?;
         let model = Arc::new(model);
-        let seconds = start.elapsed().as_secs_f64();
-        gauge!(names::MODEL_RESIDENT_BYTES, "model" => name.to_owned())
-            .set(model.resident_bytes as f64);
-        gauge!(names::MODEL_LOAD_DURATION, "model" => name.to_owned()).set(seconds);
-        tracing::info!(model = name, digest = %model.digest, bytes = model.resident_bytes, seconds, "resident");
+        record(&model, start.elapsed().as_secs_f64());
         self.models
             .write()
             .unwrap_or_else(PoisonError::into_inner)
@@ -175,4 +131,41 @@ impl ModelRegistry {
         gauge!(names::MODEL_RESIDENT_BYTES, "model" => model.name.clone()).set(0.0);
         Ok(model)
     }
+
+    /// Returns the device of that name, or where it is empty the one on which models hold least.
+    fn device(&self, name: &str, resident: &[Arc<Model>]) -> Result<&Device, Error> {
+        let devices = &self.placement.devices;
+        if name.is_empty() {
+            let freest = devices.iter().min_by_key(|d| bytes_on(d, resident));
+            return freest.ok_or_else(|| Error::Fault("the server has no device".into()));
+        }
+        let found = devices.iter().find(|d| device_name(d) == name);
+        found.ok_or_else(|| {
+            let names: Vec<String> = devices.iter().map(device_name).collect();
+            let message = format!("{name:?}; the server has {}", names.join(", "));
+            Error::invalid("device", message)
+        })
+    }
+
+    /// Returns the type of tensors on `device` where nobody says another.
+    fn dtype(&self, device: &Device) -> DType {
+        let usual = if device.is_cpu() {
+            DType::F32
+        } else {
+            DType::BF16
+        };
+        self.placement.dtype.unwrap_or(usual)
+    }
+}
+
+fn bytes_on(device: &Device, resident: &[Arc<Model>]) -> u64 {
+    let there = resident.iter().filter(|m| m.device.same_device(device));
+    there.map(|m| m.resident_bytes).sum()
+}
+
+fn record(model: &Model, seconds: f64) {
+    let (name, bytes) = (&model.name, model.resident_bytes);
+    gauge!(names::MODEL_RESIDENT_BYTES, "model" => name.clone()).set(bytes as f64);
+    gauge!(names::MODEL_LOAD_DURATION, "model" => name.clone()).set(seconds);
+    tracing::info!(model = name, digest = %model.digest, bytes, seconds, "resident");
 }

@@ -76,7 +76,8 @@ impl ParityCheck {
     pub fn open(model: Arc<Model>, read: Reader) -> Result<Self, Error> {
         let goldens = GoldenSet::of(&model, read).map_err(|e| unusable(&model, e.to_string()))?;
         let goldens = goldens.ok_or_else(|| {
-            let reason = "there is no folder goldens beside its files; tests/goldens/capture.py --model makes one";
+            let reason = "there is no folder goldens beside its files; \
+                          tests/goldens/capture.py --model makes one";
             unusable(&model, reason.into())
         })?;
         Ok(Self {

@@ -19,7 +19,7 @@ const SECONDS: [f64; 14] = [
 const ROWS: [f64; 13] = [
     1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0, 2048.0, 4096.0,
 ];
-/// How often the recorder drops what nobody has read.
+/// Lets the recorder drop what nobody has read this often.
 const UPKEEP: Duration = Duration::from_secs(5);
 
 /// Renders what the process has recorded.

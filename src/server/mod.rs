@@ -229,18 +229,19 @@ fn load_saliency(config: &Config) -> Result<Vec<Arc<SaliencyModel>>, Error> {
 /// Returns health and reflection, which need no key.
 fn open_services(state: &State) -> Result<Routes, Error> {
     let health = HealthService::from_health_reporter(state.health.clone());
-    let descriptors = || {
-        tonic_reflection::server::Builder::configure()
-            .register_encoded_file_descriptor_set(v1::DESCRIPTOR)
-            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-    };
     let setup = |e: tonic_reflection::server::Error| Error::Setup(e.to_string());
     let mut routes = Routes::builder();
     routes
         .add_service(HealthServer::new(health))
-        .add_service(descriptors().build_v1().map_err(setup)?)
-        .add_service(descriptors().build_v1alpha().map_err(setup)?);
+        .add_service(reflection().build_v1().map_err(setup)?)
+        .add_service(reflection().build_v1alpha().map_err(setup)?);
     Ok(routes.routes())
+}
+
+fn reflection() -> tonic_reflection::server::Builder<'static> {
+    tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(v1::DESCRIPTOR)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
 }
 
 /// Returns the path under which all rpcs of a service are.

@@ -1033,7 +1033,7 @@ async fn a_key_says_who_asks() {
     for (error, says) in refused
         .into_iter()
         .map(Result::unwrap_err)
-        .zip(["a key is needed", "none of the server's"])
+        .zip(["a key is needed", "unknown API key"])
     {
         assert_eq!(error.code(), Some(Code::Unauthenticated));
         assert!(error.to_string().contains(says), "{error}");

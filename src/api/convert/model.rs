@@ -114,29 +114,34 @@ pub(in crate::api) fn model_info(state: &State, model: &Model) -> v1::ModelInfo 
 
 /// Converts the table of hook points, with the shapes that they have in `model`.
 pub(in crate::api) fn hook_points(model: &Model) -> Vec<v1::HookPoint> {
-    let layers = |row: &HookRow| match row.stack {
+    HOOK_TABLE
+        .iter()
+        .map(|row| hook_point(model, row))
+        .collect()
+}
+
+fn hook_point(model: &Model, row: &HookRow) -> v1::HookPoint {
+    let layers = match row.stack {
         _ if !row.per_layer() => 0,
         Stack::VisionTower => model.tower.feature_layers(),
         Stack::LanguageModel => model.decoder.config().num_hidden_layers,
         Stack::Projector => 0,
     };
-    let point = |row: &HookRow| {
-        let point = Point {
-            stack: row.stack,
-            layer: None,
-            site: row.site,
-        };
-        let shape = intervention::shape_of(model, point, 0);
-        v1::HookPoint {
-            name: row.name.into(),
-            layers: layers(row) as u32,
-            equation: row.equation.into(),
-            shape: row.shape.into(),
-            width: shape.width as u32,
-            heads: shape.heads.unwrap_or(0) as u32,
-        }
+    // Layers of a stack have the same shape: the point without one stands for all.
+    let point = Point {
+        stack: row.stack,
+        layer: None,
+        site: row.site,
     };
-    HOOK_TABLE.iter().map(point).collect()
+    let shape = intervention::shape_of(model, point, 0);
+    v1::HookPoint {
+        name: row.name.into(),
+        layers: layers as u32,
+        equation: row.equation.into(),
+        shape: row.shape.into(),
+        width: shape.width as u32,
+        heads: shape.heads.unwrap_or(0) as u32,
+    }
 }
 
 /// Returns the report on a model of which no case has run yet.

@@ -53,12 +53,8 @@ fn key_name(keys: &ApiKeys, headers: &HeaderMap) -> Result<Option<Arc<str>>, Err
             .strip_prefix("Bearer ")
             .or_else(|| value.strip_prefix("bearer "))
     });
-    match key.and_then(|key| keys.name_of(key)) {
-        Some(name) => Ok(Some(name)),
-        None => Err(Error::Unauthenticated {
-            said: key.is_some(),
-        }),
-    }
+    let key = key.ok_or(Error::NoKey)?;
+    keys.name_of(key).map(Some).ok_or(Error::UnknownKey)
 }
 
 /// Returns who asks. A key stands for its owner: all its connections share, and nobody else sees

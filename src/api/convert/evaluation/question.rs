@@ -107,12 +107,12 @@ struct SentFiles(HashMap<String, Vec<u8>>);
 
 impl data::Source for SentFiles {
     fn file(&mut self, name: &str) -> Result<Vec<u8>, String> {
-        let missing = || {
+        self.0.get(name).cloned().ok_or_else(|| {
             format!(
-                "{name}: no picture of that name came with the row: there is none beside the table, or its ending says otherwise"
+                "{name}: no picture of that name came with the row: there is none beside the \
+                 table, or its ending says otherwise"
             )
-        };
-        self.0.get(name).cloned().ok_or_else(missing)
+        })
     }
 
     fn row(&mut self, index: &str) -> Result<Vec<u8>, String> {
