@@ -18,15 +18,15 @@ use crate::intervention;
 pub struct RequestContext {
     /// Names the request in errors, logs and the first message of a stream.
     pub id: String,
-    /// Who asks. The engine shares its time fairly between clients.
+    /// Says who asks. The engine shares its time fairly between clients.
     pub client: ClientId,
-    /// When the client stops waiting.
+    /// Says when the client stops waiting.
     pub deadline: Option<Instant>,
     /// Takes what only the handler knows and the metrics layer records.
     pub metrics: RequestMetrics,
     /// Keeps the server up while anything that belongs to the request goes on.
     pub in_flight: Option<Arc<InFlightGuard>>,
-    /// What a chat template that asks for the time is told; unset: now.
+    /// Sets the time that chat templates are told; `None`: now.
     pub time: Option<DateTime>,
 }
 
