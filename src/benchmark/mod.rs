@@ -4,25 +4,24 @@
 pub mod alignment;
 pub mod analysis;
 pub mod data;
-pub mod experiment;
-mod interval;
+pub mod experiments;
+mod extract;
 mod item;
 pub mod judge;
-mod plot;
-mod read;
+mod metrics;
 pub mod report;
-mod rules;
 mod shapes;
+mod stats;
 pub mod substitute;
-mod summary;
+mod tasks;
 
-pub use interval::{Interval, wilson};
+pub use extract::normal_math;
 pub use item::{Item, Verdict};
-pub use plot::png;
-pub use read::normal_math;
-pub use rules::{RULES, Rule, rule};
+pub use metrics::{Comparison, Label, Metric, Outcome, compare};
+pub use report::png;
 pub use shapes::{category_order, shapes};
-pub use summary::{Comparison, Label, Metric, Outcome, compare};
+pub use stats::{Interval, wilson};
+pub use tasks::{RULES, Rule, rule};
 
 /// Why a row of a benchmark cannot be read.
 #[derive(Debug, thiserror::Error)]

@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::Failure;
-use super::hardware::Hardware;
+use super::device::Hardware;
 use super::serve::{Adapter, named_origin};
 use crate::api::interventions_from_json;
 use crate::engine::{

@@ -11,7 +11,7 @@ use scotoma_client::v1::{Activation, Reduction};
 use scotoma_client::{CaptureRequest, CaptureTarget, prompt, target};
 
 use super::Failure;
-use super::flags::Flags;
+use super::intervention_args::Flags;
 use super::served::{Served, stop};
 
 /// What is left of the rows.

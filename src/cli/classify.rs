@@ -14,7 +14,7 @@ use super::experiment::{Found, Ran, report};
 use super::serve::{fetch, named_origin};
 use super::served::stop;
 use super::{Failure, Usage};
-use crate::benchmark::experiment::experiment;
+use crate::benchmark::experiments::experiment;
 use crate::benchmark::{Item, Label, Outcome, Verdict, compare, rule};
 use crate::model::{Clip, Purpose};
 use crate::vision;

@@ -15,7 +15,7 @@ use scotoma_client::{Client, v1};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::flags::{self, Flags};
+use super::intervention_args::{self, Flags};
 use super::judge::Judge;
 use super::sample::sample;
 use super::served::{Served, stop};
@@ -167,7 +167,7 @@ pub(super) fn reading(rule: &str, columns: &[(String, String)]) -> Result<Readin
 fn variant(text: &str) -> Result<EvaluateVariant, String> {
     let (name, json) = text.split_once('=').ok_or("NAME=JSON is needed")?;
     let list: Vec<serde_json::Value> = serde_json::from_str(json).map_err(|e| e.to_string())?;
-    flags::variant(name, "", &list)
+    intervention_args::variant(name, "", &list)
 }
 
 impl Eval {

@@ -10,10 +10,10 @@ use scotoma_client::{Client, PreviewRequest};
 use serde_json::Value;
 
 use super::eval::{Answered, Benchmark, Common, Evaluated, Forecast, LIST, read_results};
-use super::flags::variant;
+use super::intervention_args::variant;
 use super::served::stop;
 use super::{Failure, Usage};
-use crate::benchmark::experiment::{Experiment, Planned, Plot, experiment, experiments};
+use crate::benchmark::experiments::{Experiment, Planned, Plot, experiment, experiments};
 use crate::benchmark::report::{Frequencies, Report};
 use crate::benchmark::substitute::FOLDER;
 use crate::benchmark::{Comparison, Metric, png};

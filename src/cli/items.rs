@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::Failure;
 use super::eval::{Answered, Benchmark, Common, read_results};
-use super::flags::variant;
+use super::intervention_args::variant;
 use super::served::stop;
 use crate::benchmark::analysis::{Analysis, Response, analyse, discrimination, rotated};
 use crate::benchmark::{data, substitute};

@@ -11,7 +11,7 @@ use super::eval::{Answered, Benchmark, Common, Forecast};
 use super::experiment::{Ran, one, write};
 use super::served::stop;
 use super::{Failure, Usage};
-use crate::benchmark::experiment::{Experiment, experiments};
+use crate::benchmark::experiments::{Experiment, experiments};
 use crate::benchmark::rule;
 use crate::benchmark::substitute::FOLDER;
 use crate::model::SHAPES;

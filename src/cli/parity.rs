@@ -6,8 +6,8 @@ use scotoma_client::v1::ParityReport;
 use scotoma_client::v1::check_parity_response::Event;
 
 use super::Failure;
-use super::access::Remote;
-use super::hardware::Hardware;
+use super::connection::Remote;
+use super::device::Hardware;
 use super::serve::Adapter;
 use super::served::{Own, connect, stop};
 use scotoma_client::Client;

@@ -9,8 +9,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::Failure;
-use super::access::Access;
-use super::hardware::ServerHardware;
+use super::connection::Access;
+use super::device::ServerHardware;
 use super::judge::Judge;
 use crate::model::{self, ChatTemplate, Origin, Purpose, Source};
 use crate::pipeline::LoadOptions;

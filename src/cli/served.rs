@@ -4,8 +4,8 @@ use candle_core::Device;
 use clap::Args;
 use scotoma_client::Client;
 
-use super::access::Remote;
-use super::hardware::Hardware;
+use super::connection::Remote;
+use super::device::Hardware;
 use super::judge::Judge;
 use super::serve::{Adapter, named_origin};
 use super::{Failure, Local};

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::{Experiment, Planned, Plot, Point, Template, Values};
-use crate::benchmark::rules::rule;
+use crate::benchmark::rule;
 use crate::benchmark::substitute::{FOLDER, OTHER};
 
 /// What files and folders of the report are called by the experiment's name.

@@ -10,8 +10,8 @@ use scotoma_client::v1::{Image, Prompt};
 use scotoma_client::{GenerateRequest, PreviewRequest, messages, prompt, system, user};
 
 use super::Failure;
-use super::access::Trust;
-use super::flags::{Flags, ImageFlags};
+use super::connection::Trust;
+use super::intervention_args::{Flags, ImageFlags};
 use super::sampling::SamplingFlags;
 use super::served::{Host, Served, stop};
 

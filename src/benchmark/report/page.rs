@@ -3,8 +3,9 @@
 
 use std::fmt::Write as _;
 
-use super::experiment::{Experiment, Planned, Printed};
-use super::{Comparison, Metric, plot};
+use super::plot;
+use crate::benchmark::experiments::{Experiment, Planned, Printed};
+use crate::benchmark::{Comparison, Metric};
 
 /// An experiment that was run.
 #[derive(Debug)]
@@ -565,7 +566,7 @@ fn compared((variant, c): &(String, Comparison)) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::benchmark::experiment::experiment;
+    use crate::benchmark::experiments::experiment;
 
     fn metric(variant: &str, value: f64) -> (String, Metric) {
         let interval = (value - 0.1, value + 0.1);

@@ -12,16 +12,16 @@ use super::substitute::FOLDER;
 mod check;
 
 const FILES: &[&str] = &[
-    include_str!("experiments/information-loss.json"),
-    include_str!("experiments/information-loss-pooled.json"),
-    include_str!("experiments/permutation.json"),
-    include_str!("experiments/shuffled-grid.json"),
-    include_str!("experiments/blind.json"),
-    include_str!("experiments/occlusion.json"),
-    include_str!("experiments/layers.json"),
-    include_str!("experiments/importance-layers.json"),
-    include_str!("experiments/importance-geometries.json"),
-    include_str!("experiments/importance-groups.json"),
+    include_str!("information-loss.json"),
+    include_str!("information-loss-pooled.json"),
+    include_str!("permutation.json"),
+    include_str!("shuffled-grid.json"),
+    include_str!("blind.json"),
+    include_str!("occlusion.json"),
+    include_str!("layers.json"),
+    include_str!("importance-layers.json"),
+    include_str!("importance-geometries.json"),
+    include_str!("importance-groups.json"),
 ];
 
 /// Variants of one experiment, as of one run.

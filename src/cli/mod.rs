@@ -5,18 +5,18 @@
     reason = "a command line prints"
 )]
 
-mod access;
 mod alignment;
-mod ask;
 mod bench;
 mod capture;
 mod classify;
+mod connection;
 mod dataset;
 mod demo;
+mod device;
 mod eval;
 mod experiment;
-mod flags;
-mod hardware;
+mod generate;
+mod intervention_args;
 mod items;
 mod judge;
 mod messages;
@@ -54,15 +54,15 @@ enum Command {
     /// Keep models resident and answer requests.
     Serve(Box<serve::Serve>),
     /// Ask a question about a picture, with or without interventions.
-    Generate(ask::Generate),
+    Generate(generate::Generate),
     /// Write the picture as the model will see it.
-    Preview(ask::Preview),
+    Preview(generate::Preview),
     /// Write activations at hook points to a file that NumPy or safetensors reads.
     Capture(capture::Capture),
     /// Run a recorded answer again; exits with 0 if the bits agree.
     Replay(replay::Replay),
     /// List the resident models.
-    Models(ask::Models),
+    Models(generate::Models),
     /// Compare every hook point of a model with Hugging Face transformers, by its golden set.
     Parity(parity::Parity),
     /// Measure a model on a device: every stage, its share of what the device can do, sweeps,
@@ -90,10 +90,10 @@ enum Command {
     /// table.
     Demo(demo::Demo),
     /// Draw a key for a client, and print the line that the server's --api-keys file needs.
-    Key(access::Draw),
+    Key(connection::Draw),
     /// Ask a server's health service, that of http://127.0.0.1:7878 by default; exits with 0 if it
     /// serves. For container health checks.
-    Health(ask::Health),
+    Health(generate::Health),
 }
 
 /// Anything that ends a command.

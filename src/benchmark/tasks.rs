@@ -2,9 +2,9 @@
 //! is reported, as a public tool has it. Where tools differ, each has a row.
 
 use super::data::MAX_OPTIONS;
+use super::extract;
 use super::judge::Task;
-use super::read;
-use super::summary::{self, Metric, Outcome};
+use super::metrics::{self, Metric, Outcome};
 use super::{Item, Verdict};
 
 /// Options that have letters.
@@ -88,11 +88,11 @@ const CUSTOM: Rule = Rule {
     tool: "letter",
     about: "a letter, by a ranking of places where it may stand",
     prompt: plain,
-    read: read::choice_letter,
+    read: extract::choice_letter,
     compare: same_letter,
     task: None,
     group: by_column,
-    summarise: summary::accuracy,
+    summarise: metrics::accuracy,
     max_tokens: 64,
     options: LETTERS,
     compared: false,
@@ -110,9 +110,9 @@ const LETTERED: Rule = Rule {
 const MMVP: Rule = Rule {
     benchmark: "mmvp",
     about: "A or B by a list of patterns; a pair counts where both are right",
-    read: read::pair_letter,
+    read: extract::pair_letter,
     group: pair,
-    summarise: summary::pairs,
+    summarise: metrics::pairs,
     ..LETTERED
 };
 
@@ -120,7 +120,7 @@ const QBENCH: Rule = Rule {
     benchmark: "qbench",
     about: "MMMU's reader; where the tool draws a letter the answer is unparsed",
     prompt: |item| lettered(item) + "\n",
-    read: read::mmmu_letter,
+    read: extract::mmmu_letter,
     max_tokens: 32,
     ..LETTERED
 };
@@ -129,7 +129,7 @@ const MMSTAR: Rule = Rule {
     benchmark: "mmstar",
     about: "a ranking of places where a letter may stand; the tool's average is over its 18 axes, this accuracy over all items",
     prompt: |item| lettered(item).trim_end_matches('.').into(),
-    read: read::ranked_letter,
+    read: extract::ranked_letter,
     ..LETTERED
 };
 
@@ -137,14 +137,14 @@ const SQA: Rule = Rule {
     benchmark: "sqa",
     about: "the letter alone, or \"X.\" first",
     prompt: with_context,
-    read: read::bare_letter,
+    read: extract::bare_letter,
     ..LETTERED
 };
 
 const AI2D: Rule = Rule {
     benchmark: "ai2d",
     about: "\"X.\" first, else the whole answer, case and punctuation aside",
-    read: read::leading_letter,
+    read: extract::leading_letter,
     ..LETTERED
 };
 
@@ -154,7 +154,7 @@ const fn by_vlmevalkit(base: Rule) -> Rule {
         tool: "vlmevalkit",
         about: "one option's letter among the last words, or one option's words; where the tool draws a letter the answer is unparsed",
         prompt: with_hint,
-        read: read::inferred_letter,
+        read: extract::inferred_letter,
         ..base
     }
 }
@@ -162,9 +162,9 @@ const fn by_vlmevalkit(base: Rule) -> Rule {
 /// Questions whose answers only a judge can grade.
 const OPEN: Rule = Rule {
     tool: "llava",
-    read: read::whole,
+    read: extract::whole,
     compare: |_, _| Verdict::Unjudged,
-    summarise: summary::grades,
+    summarise: metrics::grades,
     max_tokens: 1024,
     ..CUSTOM
 };
@@ -193,10 +193,10 @@ pub const RULES: &[Rule] = &[
         benchmark: "mme",
         about: "yes or no within the first four characters; of each subtask accuracy and accuracy by picture, in points",
         prompt: asked,
-        read: read::yes_no,
+        read: extract::yes_no,
         compare: same_word,
         group: by_picture,
-        summarise: summary::mme,
+        summarise: metrics::mme,
         ..LETTERED
     },
     MMSTAR,
@@ -218,7 +218,7 @@ pub const RULES: &[Rule] = &[
         benchmark: "mathvista",
         about: "normalised as the tool does; what the tool leaves to a judge is extracted by one, without one read by rule: a letter, or the last number",
         prompt: math,
-        read: read::math,
+        read: extract::math,
         compare: same_text,
         task: Some(Task::Extract),
         max_tokens: 512,
@@ -228,7 +228,7 @@ pub const RULES: &[Rule] = &[
     Rule {
         tool: "llava",
         about: "the letter alone, \"X. \" first, or \"The answer is X.\" once",
-        read: read::llava_letter,
+        read: extract::llava_letter,
         ..SQA
     },
     by_vlmevalkit(SQA),
@@ -236,7 +236,7 @@ pub const RULES: &[Rule] = &[
         benchmark: "chartqa",
         about: "numbers within 5 %, words the same but for case; categories tell human and augmented questions apart",
         prompt: one_word,
-        read: read::whole,
+        read: extract::whole,
         compare: relaxed,
         ..LETTERED
     },
@@ -258,7 +258,7 @@ pub const RULES: &[Rule] = &[
     Rule {
         tool: "judged",
         about: "a judge says whether the answer names the class, as the paper has it",
-        read: read::whole,
+        read: extract::whole,
         compare: |_, _| Verdict::Unjudged,
         task: Some(Task::Confirm),
         ..CLASSES
@@ -274,7 +274,7 @@ pub const RULES: &[Rule] = &[
     Rule {
         tool: "yes-no",
         about: "yes or no within the first four characters",
-        read: read::yes_no,
+        read: extract::yes_no,
         compare: same_word,
         ..CUSTOM
     },
@@ -282,7 +282,7 @@ pub const RULES: &[Rule] = &[
     Rule {
         tool: "relaxed",
         about: "a number within 5 %, or the same words",
-        read: read::whole,
+        read: extract::whole,
         compare: relaxed,
         ..CUSTOM
     },
@@ -293,7 +293,7 @@ const CLASSES: Rule = Rule {
     benchmark: "classification",
     tool: "named",
     about: "the one class that the answer names, or the longest of several; --by texts scores all classes instead",
-    read: read::named,
+    read: extract::named,
     compare: same_text,
     max_tokens: 32,
     options: MAX_OPTIONS,
@@ -303,7 +303,7 @@ const CLASSES: Rule = Rule {
 const SHORT: Rule = Rule {
     tool: "short",
     about: "a letter first, or the whole answer",
-    read: read::short,
+    read: extract::short,
     compare: same_text,
     ..CUSTOM
 };
@@ -493,9 +493,11 @@ fn same_text(item: &Item, said: &str) -> Verdict {
         .next()
         .filter(|_| item.answer.chars().count() == 1);
     let words = letter.and_then(|l| item.option(l));
-    verdict(read::strip(said) == read::strip(&item.answer) || words.is_some_and(|w| w == said))
+    verdict(
+        extract::strip(said) == extract::strip(&item.answer) || words.is_some_and(|w| w == said),
+    )
 }
 
 fn relaxed(item: &Item, said: &str) -> Verdict {
-    verdict(read::relaxed(said, &item.answer))
+    verdict(extract::relaxed(said, &item.answer))
 }

@@ -7,8 +7,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use resvg::{tiny_skia, usvg};
 
-use super::experiment::Plot;
-use super::report::{Repeats, Report, escaped, shown, unit};
+use super::page::{Repeats, Report, escaped, shown, unit};
+use crate::benchmark::experiments::Plot;
 
 const COLOURS: [&str; 6] = [
     "#1b6ca8", "#c8553d", "#3a7d44", "#8f5ca8", "#b8860b", "#4d6a6d",
