@@ -205,7 +205,7 @@ async fn who_falls_silent_is_given_up() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_scrape_agrees_with_the_table() {
     let _alone = ALONE.lock().await;
-    use scotoma::telemetry::{Kind, METRICS};
+    use scotoma::telemetry::{METRICS, MetricKind};
     let server = Running::start(config()).await;
     let mut client = server.client().await;
     generate(&mut client, ask(vec![permute_tokens(1)]))
@@ -239,9 +239,9 @@ async fn the_scrape_agrees_with_the_table() {
             .find(|m| m.name == *name)
             .unwrap_or_else(|| panic!("{name} is not in the table"));
         let expected = match row.kind {
-            Kind::Counter => "counter",
-            Kind::Gauge => "gauge",
-            Kind::Histogram => "histogram",
+            MetricKind::Counter => "counter",
+            MetricKind::Gauge => "gauge",
+            MetricKind::Histogram => "histogram",
         };
         assert_eq!(*kind, expected, "{name}");
     }
@@ -256,7 +256,7 @@ async fn the_scrape_agrees_with_the_table() {
             "{} was not scraped",
             row.name
         );
-        let sample = if row.kind == Kind::Histogram {
+        let sample = if row.kind == MetricKind::Histogram {
             format!("{}_count{{", row.name)
         } else {
             format!("{}{{", row.name)

@@ -10,7 +10,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use scotoma::benchmark::data::Rows;
+use scotoma::benchmark::data::ItemReader;
 use scotoma::benchmark::{Item, RULES, Verdict, normal_math, rule};
 use serde_json::Value;
 
@@ -21,7 +21,7 @@ const DIFFERENCES: &[(&str, &str, &str)] = &[];
 
 fn item(value: &Value) -> Item {
     let line = value.to_string();
-    Rows::json(line.as_bytes(), PathBuf::new())
+    ItemReader::json(line.as_bytes(), PathBuf::new())
         .next()
         .unwrap()
         .unwrap()
@@ -34,7 +34,7 @@ fn is_right(name: &str, item: &Item, text: &str) -> bool {
             s.trim() == item.answer || item.options.iter().any(|o| *o == s && *o == item.answer)
         });
     }
-    rule(name).unwrap().score(item, text).1 == Verdict::Right
+    rule(name).unwrap().score(item, text).1 == Verdict::Correct
 }
 
 #[test]
@@ -118,7 +118,7 @@ fn every_benchmark_has_its_prompt_and_reads_its_own_answers() {
         let expected = if open.contains(&rule.name().as_str()) {
             Verdict::Unjudged
         } else {
-            Verdict::Right
+            Verdict::Correct
         };
         assert_eq!(verdict, expected, "{}: {answer:?}", rule.name());
     }
@@ -133,7 +133,7 @@ fn every_benchmark_has_its_prompt_and_reads_its_own_answers() {
     ] {
         assert_eq!(
             rule(name).unwrap().score(&swapped(id), right).1,
-            Verdict::Right,
+            Verdict::Correct,
             "{name} {id}"
         );
     }
@@ -144,7 +144,7 @@ fn every_benchmark_has_its_prompt_and_reads_its_own_answers() {
     let named = |text: &str| rule("classification").unwrap().score(&classes, text);
     assert_eq!(
         named("It is a Wild Cat."),
-        (Some("wild cat".into()), Verdict::Right)
+        (Some("wild cat".into()), Verdict::Correct)
     );
     assert_eq!(named("a cat").1, Verdict::Wrong);
     for unparsed in ["a cat or a dog", "concatenated", "", "é"] {

@@ -11,7 +11,7 @@ use super::rpc::{self, ResponseSender, ResponseStream};
 use super::v1::benchmark_service_server::BenchmarkService;
 use super::v1::{self, evaluate_request, evaluate_response::Event};
 use super::{Error, State};
-use crate::benchmark::data::Reading;
+use crate::benchmark::data::ColumnMapping;
 use crate::benchmark::{RULES, Rule};
 use crate::evaluate::{Evaluation, Input};
 use crate::pipeline::{self, RequestContext};
@@ -53,7 +53,7 @@ fn rule_info(rule: &Rule) -> v1::RuleInfo {
         about: rule.about.into(),
         max_tokens: rule.max_tokens,
         compared: rule.compared,
-        judged: rule.task.map_or("", |task| task.name()).into(),
+        judged: rule.judge_prompt.map_or("", |task| task.name()).into(),
     }
 }
 
@@ -87,7 +87,7 @@ async fn run(
         header,
         model_digest,
     } = prepared;
-    let judge = spec.judge.as_ref().zip(spec.rule.task);
+    let judge = spec.judge.as_ref().zip(spec.rule.judge_prompt);
     let started = v1::EvaluateStarted {
         request_id: context.id.clone(),
         rule: spec.rule.name(),
@@ -126,7 +126,7 @@ async fn run(
 }
 
 /// Converts a message after the header.
-fn input(message: v1::EvaluateRequest, reading: &Reading) -> Result<Input, Error> {
+fn input(message: v1::EvaluateRequest, reading: &ColumnMapping) -> Result<Input, Error> {
     match message.event {
         Some(evaluate_request::Event::Sample(sample)) => Ok(Input::Question {
             id: sample.id.clone(),

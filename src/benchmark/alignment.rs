@@ -9,7 +9,7 @@ use rayon::prelude::*;
 /// A feature of each item, in the order of the items.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Features {
-    /// What they are of: a hook point, or a name in a file.
+    /// Their source: a hook point, or a name in a file.
     pub name: String,
     /// Items by dimensions.
     pub rows: Vec<Vec<f32>>,
@@ -21,19 +21,19 @@ pub struct Neighbours(Vec<Vec<usize>>);
 
 /// The alignment of a pair of features.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Aligned {
-    /// Of the first set.
+pub struct AlignedPair {
+    /// Index in the first set.
     pub first: usize,
-    /// Of the second set.
+    /// Index in the second set.
     pub second: usize,
     /// 0 to 1; k / (N - 1) for features that have nothing to do with each other.
     pub score: f64,
 }
 
 impl Features {
-    /// The `k` nearest others of every item by cosine, after entries are clamped to the `clamp`
-    /// quantile of all |x| (0.95 there; 1 clamps nothing). Of items at the same distance the first
-    /// are taken.
+    /// Finds the `k` nearest others of every item by cosine, after entries are clamped to the
+    /// `clamp` quantile of all |x| (0.95 in their code; 1 clamps nothing). The first of items at the
+    /// same distance are taken.
     pub fn neighbours(&self, k: usize, clamp: f64) -> Result<Neighbours, String> {
         let n = self.rows.len();
         let width = self.rows.first().map_or(0, Vec::len);
@@ -50,61 +50,70 @@ impl Features {
             return Err(format!("{}: a value is not finite", self.name));
         }
         let limit = if clamp < 1.0 {
-            let mut all: Vec<f32> = self.rows.iter().flatten().map(|v| v.abs()).collect();
-            let place = ((clamp * all.len() as f64) as usize).min(all.len() - 1);
-            *all.select_nth_unstable_by(place, f32::total_cmp).1
+            self.quantile(clamp)
         } else {
             f32::INFINITY
         };
-        let unit = |row: &Vec<f32>| {
-            let row: Vec<f64> = row
-                .iter()
-                .map(|v| f64::from(v.clamp(-limit, limit)))
-                .collect();
-            let length = row.iter().map(|v| v * v).sum::<f64>().sqrt().max(1e-12);
-            row.into_iter().map(|v| v / length).collect::<Vec<f64>>()
-        };
-        let rows: Vec<Vec<f64>> = self.rows.iter().map(unit).collect();
-        let nearest = |(i, own): (usize, &Vec<f64>)| {
-            let dot = |other: &Vec<f64>| own.iter().zip(other).map(|(a, b)| a * b).sum::<f64>();
-            let mut all: Vec<(f64, usize)> = (0..n)
-                .filter(|&j| j != i)
-                .map(|j| (dot(&rows[j]), j))
-                .collect();
-            all.select_nth_unstable_by(k - 1, |a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-            all.truncate(k);
-            all.into_iter().map(|(_, j)| j).collect()
-        };
-        Ok(Neighbours(
-            rows.par_iter().enumerate().map(nearest).collect(),
-        ))
+        let rows: Vec<Vec<f64>> = self.rows.iter().map(|row| unit(row, limit)).collect();
+        let found = (0..n).into_par_iter().map(|i| nearest(&rows, i, k));
+        Ok(Neighbours(found.collect()))
+    }
+
+    /// Returns the quantile of all |x|.
+    fn quantile(&self, share: f64) -> f32 {
+        let mut all: Vec<f32> = self.rows.iter().flatten().map(|v| v.abs()).collect();
+        let place = ((share * all.len() as f64) as usize).min(all.len() - 1);
+        *all.select_nth_unstable_by(place, f32::total_cmp).1
     }
 }
 
+/// Clamps a row to `limit` and scales it to length 1.
+fn unit(row: &[f32], limit: f32) -> Vec<f64> {
+    let row: Vec<f64> = row
+        .iter()
+        .map(|v| f64::from(v.clamp(-limit, limit)))
+        .collect();
+    // A row of zeros stays one, and is equally far from all.
+    let length = row.iter().map(|v| v * v).sum::<f64>().sqrt().max(1e-12);
+    row.into_iter().map(|v| v / length).collect()
+}
+
+/// Returns the `k` rows with the largest products with row `i`, in no order.
+fn nearest(rows: &[Vec<f64>], i: usize, k: usize) -> Vec<usize> {
+    let mut all: Vec<(f64, usize)> = (0..rows.len())
+        .filter(|&j| j != i)
+        .map(|j| (dot(&rows[i], &rows[j]), j))
+        .collect();
+    all.select_nth_unstable_by(k - 1, |a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+    all.truncate(k);
+    all.into_iter().map(|(_, j)| j).collect()
+}
+
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
 impl Neighbours {
-    /// The mean share of neighbours that both have.
+    /// Returns the mean share of neighbours that both have.
     pub fn shared(&self, other: &Self) -> f64 {
-        let both = |(own, theirs): (&Vec<usize>, &Vec<usize>)| {
+        // Counted in whole numbers, so that the order of items cannot round.
+        let (mut shared, mut all): (usize, usize) = (0, 0);
+        for (own, theirs) in self.0.iter().zip(&other.0) {
             let own: HashSet<&usize> = own.iter().collect();
-            (
-                theirs.iter().filter(|j| own.contains(j)).count(),
-                theirs.len(),
-            )
-        };
-        // Counted whole, so that the order of items cannot round.
-        let counts = self.0.iter().zip(&other.0).map(both);
-        let (shared, all) = counts.fold((0, 0), |(s, a), (shared, all)| (s + shared, a + all));
+            shared += theirs.iter().filter(|j| own.contains(j)).count();
+            all += theirs.len();
+        }
         shared as f64 / all.max(1) as f64
     }
 }
 
-/// The alignment of every pair, the best one first.
+/// Returns the alignment of every pair, the best one first.
 pub fn align(
     first: &[Features],
     second: &[Features],
     k: usize,
     clamp: f64,
-) -> Result<Vec<Aligned>, String> {
+) -> Result<Vec<AlignedPair>, String> {
     let n = first.first().map_or(0, |f| f.rows.len());
     if let Some(other) = first.iter().chain(second).find(|f| f.rows.len() != n) {
         return Err(format!(
@@ -113,23 +122,24 @@ pub fn align(
             other.rows.len()
         ));
     }
-    let of = |all: &[Features]| {
-        all.iter()
-            .map(|f| f.neighbours(k, clamp))
-            .collect::<Result<Vec<_>, _>>()
-    };
-    let (own, theirs) = (of(first)?, of(second)?);
-    let pair = |(first, a): (usize, &Neighbours)| {
-        let one = |(second, b): (usize, &Neighbours)| Aligned {
-            first,
-            second,
-            score: a.shared(b),
-        };
-        theirs.iter().enumerate().map(one).collect::<Vec<_>>()
-    };
-    let mut all: Vec<Aligned> = own.iter().enumerate().flat_map(pair).collect();
+    let own = all_neighbours(first, k, clamp)?;
+    let theirs = all_neighbours(second, k, clamp)?;
+    let mut all = Vec::with_capacity(own.len() * theirs.len());
+    for (first, a) in own.iter().enumerate() {
+        for (second, b) in theirs.iter().enumerate() {
+            all.push(AlignedPair {
+                first,
+                second,
+                score: a.shared(b),
+            });
+        }
+    }
     all.sort_by(|a, b| b.score.total_cmp(&a.score));
     Ok(all)
+}
+
+fn all_neighbours(all: &[Features], k: usize, clamp: f64) -> Result<Vec<Neighbours>, String> {
+    all.iter().map(|f| f.neighbours(k, clamp)).collect()
 }
 
 #[cfg(test)]

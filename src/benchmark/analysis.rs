@@ -1,25 +1,24 @@
-//! Items as instruments: how hard each is, whether it needs its picture, how stable its answer is,
-//! whether letters are preferred.
+//! Item analysis: difficulty, need of the picture, stability of the answer, preference for letters.
 
 use std::collections::BTreeMap;
 
 use super::Item;
 
-/// What stands between the id of an item and the number of a rotation of its options.
+/// The separator between an item's id and the number of places by which its options are rotated.
 pub const ROTATION: &str = "~r";
 
-/// What was answered to one item under one variant.
+/// The answer to one item under one variant.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Response {
     /// The item, with [`ROTATION`] and a number where its options were rotated.
     pub id: String,
     /// The variant.
     pub variant: String,
-    /// What it tests.
+    /// The item's category.
     pub category: String,
-    /// What was read from the answer; empty where nothing could be.
+    /// The answer as it was read; empty if it could not be.
     pub answer: String,
-    /// Whether it is right.
+    /// True if it is right.
     pub right: bool,
     /// Mean log-probability of the best option less that of the second; only where options were
     /// scored.
@@ -31,42 +30,40 @@ pub struct Response {
 pub struct Analysis {
     /// The item.
     pub id: String,
-    /// What it tests.
+    /// The item's category.
     pub category: String,
-    /// Whether it is answered as it is.
+    /// True if the item as it is is answered right.
     pub right: bool,
-    /// The share of the orders of its options under which it is not; of an item without options 1
+    /// The share of the orders of its options under which it is wrong; for an item without options 1
     /// less `right`.
     pub difficulty: f64,
     /// See [`Response::margin`], of the item as it is.
     pub margin: Option<f64>,
-    /// The share of the variants that show the picture, the first left out, whose answer is that of
-    /// the item as it is.
+    /// The share of the variants with a picture, the first left out, whose answer is the same as
+    /// that of the item as it is.
     pub stability: f64,
-    /// The share of the variants without the picture that are not right, where the item as it is,
-    /// is; else 0.
+    /// The share of the variants without the picture that are wrong, if the item as it is is right;
+    /// else 0.
     pub image_needed: f64,
-    /// Of the letters chosen over all orders of the options the share of the most frequent one, 1 /
-    /// orders at best; 0 without options.
+    /// The share of the most frequent letter over all orders of the options, 1 / orders at best; 0
+    /// without options.
     pub letter_bias: f64,
-    /// Whether each variant is right.
+    /// True for each variant that is right.
     pub by_variant: BTreeMap<String, bool>,
-    /// How well it tells good models from bad ones: see [`discrimination`].
+    /// The separation of good models from bad ones: see [`discrimination`].
     pub discrimination: Option<f64>,
 }
 
-/// The point-biserial correlation, over models, of whether an item is right with how many of the
-/// other items are (the item itself left out, as Henrysson 1963 corrects it). `models` say which
-/// items they have right; `None` where fewer than three models have the item, or all of them do as
-/// well on it.
+/// Returns the point-biserial correlation, over models, of whether an item is right with the share
+/// of the other items that are (the item itself left out, as Henrysson 1963 corrects it).
+///
+/// `models` hold the items that each model has right. Returns `None` if fewer than three models have
+/// the item, or all of them do equally well on it.
 pub fn discrimination(models: &[BTreeMap<String, bool>], id: &str) -> Option<f64> {
-    let of = |model: &BTreeMap<String, bool>| {
-        let own = *model.get(id)?;
-        let others = model.iter().filter(|(other, _)| *other != id);
-        let (right, all) = others.fold((0, 0), |(r, n), (_, &is)| (r + usize::from(is), n + 1));
-        (all > 0).then(|| (f64::from(u8::from(own)), right as f64 / all as f64))
-    };
-    let pairs: Vec<(f64, f64)> = models.iter().filter_map(of).collect();
+    let pairs: Vec<(f64, f64)> = models
+        .iter()
+        .filter_map(|model| item_and_rest(model, id))
+        .collect();
     if pairs.len() < 3 {
         return None;
     }
@@ -80,8 +77,20 @@ pub fn discrimination(models: &[BTreeMap<String, bool>], id: &str) -> Option<f64
     (spread > 1e-12).then(|| sum(&|a, b| a * b) / spread)
 }
 
-/// The item with its options moved by `by` places, under an id of its own; `None` where that is no
-/// other item.
+/// Returns the share of other items that a model has right, behind 1 or 0 for the item `id`; `None`
+/// where it has no such item, or no other.
+fn item_and_rest(model: &BTreeMap<String, bool>, id: &str) -> Option<(f64, f64)> {
+    let own = *model.get(id)?;
+    let (mut right, mut all) = (0, 0_u32);
+    for (_, &is_right) in model.iter().filter(|(other, _)| *other != id) {
+        right += usize::from(is_right);
+        all += 1;
+    }
+    (all > 0).then(|| (f64::from(u8::from(own)), right as f64 / f64::from(all)))
+}
+
+/// Returns the item with its options moved by `by` places, under an id of its own; `None` where that
+/// is the same item.
 pub fn rotated(item: &Item, by: usize) -> Option<Item> {
     let count = item.options.len();
     let right = item.answer_place()?;
@@ -90,7 +99,7 @@ pub fn rotated(item: &Item, by: usize) -> Option<Item> {
     }
     let mut options = item.options.clone();
     options.rotate_right(by);
-    // Words stay what they are wherever their option stands.
+    // An answer in words is the same wherever its option stands.
     let is_words = item.options.get(right) == Some(&item.answer);
     let answer = if is_words {
         item.answer.clone()
@@ -105,8 +114,9 @@ pub fn rotated(item: &Item, by: usize) -> Option<Item> {
     })
 }
 
-/// All items of `responses`, in the order of their ids. `first` is the variant without
-/// interventions, `unseen` are those that do not show the picture.
+/// Analyses all items of `responses`, in the order of their ids. `first` is the variant without
+/// interventions, `unseen` are those that do not show the picture. An item without an answer under
+/// `first` is left out.
 pub fn analyse(responses: &[Response], first: &str, unseen: &[&str]) -> Vec<Analysis> {
     let mut items: BTreeMap<&str, Vec<(bool, &Response)>> = BTreeMap::new();
     for response in responses {
@@ -116,61 +126,70 @@ pub fn analyse(responses: &[Response], first: &str, unseen: &[&str]) -> Vec<Anal
             .map_or((response.id.as_str(), false), |(id, _)| (id, true));
         items.entry(id).or_default().push((turned, response));
     }
-    let share = |(yes, all): (usize, usize)| {
-        if all == 0 {
-            0.0
-        } else {
-            yes as f64 / all as f64
-        }
+    items
+        .into_iter()
+        .filter_map(|(id, responses)| analyse_item(id, &responses, first, unseen))
+        .collect()
+}
+
+/// Analyses one item by its responses, those with turned options marked.
+fn analyse_item(
+    id: &str,
+    responses: &[(bool, &Response)],
+    first: &str,
+    unseen: &[&str],
+) -> Option<Analysis> {
+    let (of_first, of_others): (Vec<_>, Vec<_>) =
+        responses.iter().partition(|(_, r)| r.variant == first);
+    let plain = of_first.iter().find(|(turned, _)| !turned)?.1;
+    let orders: Vec<&Response> = of_first.iter().map(|(_, r)| *r).collect();
+    let others = of_others.iter().filter(|(turned, _)| !turned);
+    let (hidden, shown): (Vec<&Response>, Vec<&Response>) = others
+        .map(|(_, r)| *r)
+        .partition(|r| unseen.contains(&r.variant.as_str()));
+    let image_needed = if plain.right {
+        share(&hidden, |r| !r.right)
+    } else {
+        0.0
     };
-    let one = |(id, all): (&str, Vec<(bool, &Response)>)| {
-        let plain = all
-            .iter()
-            .find(|(turned, r)| !turned && r.variant == first)?
-            .1;
-        let orders: Vec<&Response> = all
-            .iter()
-            .filter(|(_, r)| r.variant == first)
-            .map(|(_, r)| *r)
-            .collect();
-        let others = || {
-            all.iter()
-                .filter(|(turned, r)| !turned && r.variant != first)
-                .map(|(_, r)| *r)
-        };
-        let (hidden, shown): (Vec<&Response>, Vec<&Response>) =
-            others().partition(|r| unseen.contains(&r.variant.as_str()));
-        let mut letters: BTreeMap<&str, usize> = BTreeMap::new();
-        orders
-            .iter()
-            .for_each(|r| *letters.entry(&r.answer).or_default() += 1);
-        let most = letters.values().copied().max().unwrap_or(0);
-        let needed = share((hidden.iter().filter(|r| !r.right).count(), hidden.len()));
-        Some(Analysis {
-            id: id.to_owned(),
-            category: plain.category.clone(),
-            right: plain.right,
-            difficulty: share((orders.iter().filter(|r| !r.right).count(), orders.len())),
-            margin: plain.margin,
-            stability: share((
-                shown.iter().filter(|r| r.answer == plain.answer).count(),
-                shown.len(),
-            )),
-            image_needed: if plain.right { needed } else { 0.0 },
-            letter_bias: if orders.len() > 1 {
-                share((most, orders.len()))
-            } else {
-                0.0
-            },
-            discrimination: None,
-            by_variant: all
-                .iter()
-                .filter(|(turned, _)| !turned)
-                .map(|(_, r)| (r.variant.clone(), r.right))
-                .collect(),
-        })
+    let letter_bias = if orders.len() > 1 {
+        most_frequent(&orders) as f64 / orders.len() as f64
+    } else {
+        0.0
     };
-    items.into_iter().filter_map(one).collect()
+    let by_variant = responses.iter().filter(|(turned, _)| !turned);
+    Some(Analysis {
+        id: id.to_owned(),
+        category: plain.category.clone(),
+        right: plain.right,
+        difficulty: share(&orders, |r| !r.right),
+        margin: plain.margin,
+        stability: share(&shown, |r| r.answer == plain.answer),
+        image_needed,
+        letter_bias,
+        discrimination: None,
+        by_variant: by_variant
+            .map(|(_, r)| (r.variant.clone(), r.right))
+            .collect(),
+    })
+}
+
+/// Returns the share of `responses` that meet `condition`; 0 of none.
+fn share(responses: &[&Response], condition: impl Fn(&Response) -> bool) -> f64 {
+    if responses.is_empty() {
+        return 0.0;
+    }
+    let count = responses.iter().filter(|r| condition(r)).count();
+    count as f64 / responses.len() as f64
+}
+
+/// Counts the responses that give the most frequent answer.
+fn most_frequent(responses: &[&Response]) -> usize {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for response in responses {
+        *counts.entry(&response.answer).or_default() += 1;
+    }
+    counts.into_values().max().unwrap_or(0)
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! How the public tools read an answer: each reader is named after the tool whose verdicts it gives
-//! (tests/scorers.rs compares them). A reader returns `None` where the tool would fail or guess.
+//! Readers of answers, each the same as that of a public tool, whose verdicts tests/scorers.rs
+//! compares. A reader returns `None` where the tool would fail or guess.
 
 use std::sync::LazyLock;
 
@@ -7,7 +7,8 @@ use regex::Regex;
 
 use super::Item;
 
-/// Python's `str.strip`, which knows four control characters more than Unicode's white space.
+/// Strips as Python's `str.strip` does, which knows four control characters more than Unicode's
+/// white space.
 pub(super) fn strip(text: &str) -> &str {
     text.trim_matches(is_space)
 }
@@ -16,7 +17,7 @@ fn is_space(c: char) -> bool {
     c.is_whitespace() || ('\x1c'..='\x1f').contains(&c)
 }
 
-/// Control characters that Python counts as white space, as spaces.
+/// Replaces control characters that Python counts as white space by spaces.
 fn spaced(text: &str) -> String {
     text.chars()
         .map(|c| {
@@ -44,8 +45,8 @@ fn pattern(text: &str) -> Regex {
     Regex::new(text).expect("a constant pattern")
 }
 
-/// lmms-eval's MMVP: A or B alone, at the start, after "answer is" or "option", before a space, or
-/// as the first character.
+/// Reads as lmms-eval's MMVP: A or B alone, at the start, after "answer is" or "option", before a
+/// space, or as the first character.
 pub(super) fn pair_letter(_: &Item, text: &str) -> Option<String> {
     static PATTERNS: LazyLock<Vec<Regex>> = LazyLock::new(|| {
         let all = [
@@ -63,17 +64,14 @@ pub(super) fn pair_letter(_: &Item, text: &str) -> Option<String> {
         .iter()
         .find_map(|p| p.captures(text))
         .map(|c| c[1].to_ascii_uppercase());
-    let first = || {
-        text.chars()
-            .next()
-            .map(|c| c.to_ascii_uppercase())
-            .filter(|c| ['A', 'B'].contains(c))
-    };
-    found.or_else(|| first().map(String::from))
+    found.or_else(|| {
+        let first = text.chars().next()?.to_ascii_uppercase();
+        ['A', 'B'].contains(&first).then(|| first.into())
+    })
 }
 
-/// The reader of MMMU, which lmms-eval's Q-Bench uses: `(A)`, `A `, `A.`, or the words of an
-/// option; of several the last. Where it finds none it draws a letter, and this returns `None`.
+/// Reads as MMMU, whose reader lmms-eval's Q-Bench uses: `(A)`, `A `, `A.`, or the words of an
+/// option, the last of several. If it finds none, the tool draws a letter; this returns `None`.
 pub(super) fn mmmu_letter(item: &Item, text: &str) -> Option<String> {
     let text = format!(
         " {} ",
@@ -84,42 +82,48 @@ pub(super) fn mmmu_letter(item: &Item, text: &str) -> Option<String> {
         .zip(&item.options)
         .map(|(letter, option)| (letter, option.to_lowercase()))
         .collect();
-    let pick = |holds: &dyn Fn(&(char, String)) -> bool,
-                place: &dyn Fn(&(char, String)) -> Option<usize>| {
-        let found: Vec<&(char, String)> = all.iter().filter(|c| holds(c)).collect();
-        match found[..] {
-            [] => None,
-            [one] => Some(one.0),
-            // The first of those that are last.
-            _ => found.iter().rev().max_by_key(|c| place(c)).map(|c| c.0),
-        }
-    };
     let lower = text.to_lowercase();
-    let letter = pick(&|c| text.contains(&format!("({})", c.0)), &|c| {
-        text.rfind(&format!("({})", c.0))
+    let letter = last_of(
+        &all,
+        |c| text.contains(&format!("({})", c.0)),
+        |c| text.rfind(&format!("({})", c.0)),
+    )
+    .or_else(|| {
+        last_of(
+            &all,
+            |c| text.contains(&format!("{} ", c.0)),
+            |c| text.rfind(&format!(" {} ", c.0)),
+        )
     })
     .or_else(|| {
-        pick(&|c| text.contains(&format!("{} ", c.0)), &|c| {
-            text.rfind(&format!(" {} ", c.0))
-        })
-    })
-    .or_else(|| {
-        pick(&|c| text.contains(&format!("{}.", c.0)), &|c| {
-            text.rfind(&format!(" {} ", c.0))
-        })
+        last_of(
+            &all,
+            |c| text.contains(&format!("{}.", c.0)),
+            |c| text.rfind(&format!(" {} ", c.0)),
+        )
     });
-    let words = || {
-        let long = text.split(is_space).filter(|w| !w.is_empty()).count() > 5;
-        if long {
-            pick(&|c| lower.contains(&c.1), &|c| lower.rfind(&c.1))
-        } else {
-            None
-        }
-    };
-    letter.or_else(words).map(String::from)
+    if letter.is_some() {
+        return letter.map(String::from);
+    }
+    // The tool looks for words in texts of more than five only.
+    if text.split(is_space).filter(|w| !w.is_empty()).count() <= 5 {
+        return None;
+    }
+    last_of(&all, |c| lower.contains(&c.1), |c| lower.rfind(&c.1)).map(String::from)
 }
 
-/// Before the letter, in four languages.
+/// Finds the letter of the option that `holds`; of several the one at the last place, and of those
+/// at one place the first.
+fn last_of(
+    options: &[(char, String)],
+    holds: impl Fn(&(char, String)) -> bool,
+    place: impl Fn(&(char, String)) -> Option<usize>,
+) -> Option<char> {
+    let found: Vec<&(char, String)> = options.iter().filter(|c| holds(c)).collect();
+    found.iter().rev().max_by_key(|c| place(c)).map(|c| c.0)
+}
+
+/// Phrases before the letter, in four languages.
 const PHRASES: [&str; 27] = [
     "the answer is",
     "answer is",
@@ -150,14 +154,14 @@ const PHRASES: [&str; 27] = [
     "答えは",
 ];
 
-/// lmms-eval's reader of choices, which its MMStar uses with A to D: what stands at the start
-/// counts most, then at the end, after a phrase, as `(A)`, `A.`, `A:`, `A)`, before a space,
-/// anywhere; of equals the last.
+/// Reads as lmms-eval's choices, which its MMStar uses with A to D. A letter at the start ranks
+/// highest, then at the end, after a phrase, as `(A)`, `A.`, `A:`, `A)`, before a space, anywhere;
+/// the last of equals wins.
 pub(super) fn ranked_letter(_: &Item, text: &str) -> Option<String> {
     ranked(&['A', 'B', 'C', 'D'], text)
 }
 
-/// The same with the letters of the item's own options; A to D where it has none.
+/// Does the same with the letters of the item's own options; A to D if it has none.
 pub(super) fn choice_letter(item: &Item, text: &str) -> Option<String> {
     let letters: Vec<char> = item.letters().collect();
     if letters.is_empty() {
@@ -229,7 +233,7 @@ fn ranked(letters: &[char], text: &str) -> Option<String> {
         .map(|(_, _, letter)| letter.to_string())
 }
 
-/// LLaVA's ScienceQA as lmms-eval has it: the letter alone, or `X.` first.
+/// Reads as lmms-eval's ScienceQA: the letter alone, or `X.` first.
 pub(super) fn bare_letter(_: &Item, text: &str) -> Option<String> {
     let mut chars = strip(text).chars();
     let (first, second) = (chars.next()?, chars.next());
@@ -238,7 +242,8 @@ pub(super) fn bare_letter(_: &Item, text: &str) -> Option<String> {
     (bare || dotted).then(|| first.to_uppercase().collect())
 }
 
-/// LLaVA's own ScienceQA: the letter alone, `X. ` first, or one "The answer is X." anywhere.
+/// Reads as LLaVA's own ScienceQA: the letter alone, `X. ` first, or one "The answer is X."
+/// anywhere.
 pub(super) fn llava_letter(item: &Item, text: &str) -> Option<String> {
     static SAID: LazyLock<Regex> = LazyLock::new(|| pattern(r"The answer is ([A-Z])."));
     let is_option = |letter: &char| item.option(*letter).is_some();
@@ -257,7 +262,7 @@ pub(super) fn llava_letter(item: &Item, text: &str) -> Option<String> {
     }
 }
 
-/// lmms-eval's AI2D: `X.` first, else the whole answer, case and punctuation aside.
+/// Reads as lmms-eval's AI2D: `X.` first, else the whole answer, case and punctuation aside.
 pub(super) fn leading_letter(_: &Item, text: &str) -> Option<String> {
     static FIRST: LazyLock<Regex> = LazyLock::new(|| pattern(r"^\s*([A-Z])\."));
     if let Some(found) = FIRST.captures(&spaced(text)) {
@@ -277,7 +282,7 @@ pub(super) fn leading_letter(_: &Item, text: &str) -> Option<String> {
     }
 }
 
-/// MME's: yes or no alone, `y` or `n`, or within the first four characters.
+/// Reads as MME: yes or no alone, `y` or `n`, or within the first four characters.
 pub(super) fn yes_no(_: &Item, text: &str) -> Option<String> {
     let text = strip(&text.to_lowercase()).replace('.', "");
     let head: String = text.chars().take(4).collect();
@@ -292,8 +297,8 @@ pub(super) fn yes_no(_: &Item, text: &str) -> Option<String> {
     said.map(String::from)
 }
 
-/// VLMEvalKit's `can_infer`: one option's letter among the last words, punctuation aside, or one
-/// option's words anywhere.
+/// Reads as VLMEvalKit's `can_infer`: one option's letter among the last words, punctuation aside,
+/// or one option's words anywhere.
 pub(super) fn inferred_letter(item: &Item, text: &str) -> Option<String> {
     const REFUSALS: [&str; 4] = [
         "Sorry, I can't help with images of people yet.",
@@ -319,7 +324,7 @@ pub(super) fn inferred_letter(item: &Item, text: &str) -> Option<String> {
     {
         return Some(letter.into());
     }
-    // It takes these for refusals, and texts so long that any option may be in them for none.
+    // The tool takes a lone Z for a refusal, and reads no options from long texts.
     let long = 2 * item
         .options
         .iter()
@@ -339,7 +344,7 @@ pub(super) fn inferred_letter(item: &Item, text: &str) -> Option<String> {
     }
 }
 
-/// The reader of `shapes`: with options a letter alone, or followed by `.`, `)`, `:` or a space;
+/// Reads an answer to `shapes`: with options a letter alone, or followed by `.`, `)`, `:` or a space;
 /// without, the whole text, case and a final period aside.
 pub(super) fn short(item: &Item, text: &str) -> Option<String> {
     let text = text.trim();
@@ -355,34 +360,29 @@ pub(super) fn short(item: &Item, text: &str) -> Option<String> {
     (ends && item.option(letter).is_some()).then(|| letter.into())
 }
 
-/// The option whose words are in the answer, case aside; of several the longest, if it holds all
-/// others.
+/// Finds the option whose words are in the answer, case aside; the longest of several, if it holds
+/// all others.
 pub(super) fn named(item: &Item, text: &str) -> Option<String> {
     let lower = text.to_lowercase();
-    let is_word = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
-    let stands_alone = |option: &&String| {
-        let option = option.to_lowercase();
-        let ends = |(at, found): (usize, &str)| {
-            !is_word(lower[..at].chars().next_back())
-                && !is_word(lower[at + found.len()..].chars().next())
-        };
-        !option.is_empty() && lower.match_indices(&option).any(ends)
-    };
-    let found: Vec<&String> = item.options.iter().filter(stands_alone).collect();
+    let found: Vec<&String> = item
+        .options
+        .iter()
+        .filter(|option| holds_words(&lower, &option.to_lowercase()))
+        .collect();
     let longest = found.iter().max_by_key(|o| o.chars().count())?;
     let holds = |option: &&&String| longest.to_lowercase().contains(&option.to_lowercase());
     found.iter().all(|o| holds(&o)).then(|| (**longest).clone())
 }
 
-/// All of it, as ChartQA compares it.
+/// Returns all of the text, as ChartQA compares it.
 #[expect(clippy::unnecessary_wraps, reason = "a reader like the others")]
 pub(super) fn whole(_: &Item, text: &str) -> Option<String> {
     Some(text.to_owned())
 }
 
-/// MathVista without a judge: what lmms-eval takes directly (an option's words, a number alone,
-/// `The answer is "..."`), then a letter alone or in parentheses, then the last number; normalised
-/// as lmms-eval does.
+/// Reads MathVista's answers without a judge: what lmms-eval takes directly (an option's words, a
+/// number alone, `The answer is "..."`), then a letter alone or in parentheses, then the last number;
+/// normalised as lmms-eval does.
 pub(super) fn math(item: &Item, text: &str) -> Option<String> {
     static SAID: LazyLock<Regex> = LazyLock::new(|| pattern(r#"The answer is "(.*)"\."#));
     static LETTER: LazyLock<Regex> =
@@ -413,8 +413,8 @@ pub(super) fn math(item: &Item, text: &str) -> Option<String> {
     normal_math(item, &number)
 }
 
-/// What lmms-eval makes of an extracted answer: of options the nearest by edit distance, of numbers
-/// their value at the item's precision.
+/// Normalises an extracted answer as lmms-eval does: to the nearest option by edit distance, or to a
+/// number at the item's precision.
 pub fn normal_math(item: &Item, extracted: &str) -> Option<String> {
     static LETTER: LazyLock<Regex> = LazyLock::new(|| pattern(r"\(([a-zA-Z])\)"));
     if !item.options.is_empty() {
@@ -454,20 +454,19 @@ pub fn normal_math(item: &Item, extracted: &str) -> Option<String> {
     }
 }
 
-/// Python's `float(text)`.
+/// Parses as Python's `float(text)`.
 pub(super) fn float(text: &str) -> Option<f64> {
     let chars: Vec<char> = strip(text).chars().collect();
-    let digit = |i: Option<usize>| {
-        i.and_then(|i| chars.get(i))
-            .is_some_and(char::is_ascii_digit)
-    };
-    let between = |i: usize| digit(i.checked_sub(1)) && digit(Some(i + 1));
-    if chars
-        .iter()
-        .enumerate()
-        .any(|(i, &c)| c == '_' && !between(i))
-    {
-        return None;
+    // Underscores are allowed between digits only.
+    for (i, _) in chars.iter().enumerate().filter(|(_, c)| **c == '_') {
+        let before = i.checked_sub(1).and_then(|i| chars.get(i));
+        let after = chars.get(i + 1);
+        if ![before, after]
+            .iter()
+            .all(|c| c.is_some_and(char::is_ascii_digit))
+        {
+            return None;
+        }
     }
     chars
         .into_iter()
@@ -477,7 +476,7 @@ pub(super) fn float(text: &str) -> Option<f64> {
         .ok()
 }
 
-/// Python's `str` of a float.
+/// Formats a float as Python's `str` does.
 fn printed(value: f64) -> String {
     let text = format!("{value:?}");
     let Some((digits, exponent)) = text.split_once('e') else {
@@ -493,15 +492,29 @@ fn printed(value: f64) -> String {
     )
 }
 
-/// ChartQA's relaxed match (Masry et al. 2022, 5.1): numbers within 5 % of the answer, words the
-/// same but for case.
+/// Compares by ChartQA's relaxed match (Masry et al. 2022, 5.1): numbers within 5 % of the answer,
+/// words the same but for case.
 pub(super) fn relaxed(said: &str, answer: &str) -> bool {
-    let number = |text: &str| match text.strip_suffix('%') {
-        Some(_) => float(text.trim_end_matches('%')).map(|v| v / 100.0),
-        None => float(text),
-    };
-    match (number(said), number(answer)) {
+    match (number_or_percent(said), number_or_percent(answer)) {
         (Some(said), Some(answer)) if answer != 0.0 => (said - answer).abs() / answer.abs() <= 0.05,
         _ => said.to_lowercase() == answer.to_lowercase(),
     }
+}
+
+fn number_or_percent(text: &str) -> Option<f64> {
+    match text.strip_suffix('%') {
+        Some(_) => float(text.trim_end_matches('%')).map(|v| v / 100.0),
+        None => float(text),
+    }
+}
+
+/// Tells whether `words` stand in `text` with no letter or digit beside them.
+fn holds_words(text: &str, words: &str) -> bool {
+    let is_word = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
+    !words.is_empty()
+        && text.match_indices(words).any(|(at, found)| {
+            let before = text[..at].chars().next_back();
+            let after = text[at + found.len()..].chars().next();
+            !is_word(before) && !is_word(after)
+        })
 }

@@ -1,46 +1,46 @@
-//! What a benchmark asks, and what came of it.
+//! Items of a benchmark, and verdicts on their answers.
 
 use std::collections::BTreeMap;
 
 /// One question, with the names that VLMEvalKit's tables give its columns.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Item {
-    /// Tells it from all others of the benchmark.
+    /// The id, which no other item of the benchmark has.
     pub id: String,
     /// Files of pictures; none for a question without a picture.
     pub images: Vec<Vec<u8>>,
-    /// What is asked.
+    /// The question.
     pub question: String,
-    /// What stands before the question; may be empty.
+    /// A text before the question; may be empty.
     pub hint: String,
-    /// What A, B, ... say; none for questions without options. Those after the 26th have no letter.
+    /// The options A, B, ...; none for open questions. Options after the 26th have no letter.
     pub options: Vec<String>,
     /// The right answer: a letter where there are options, or the option's words; a JSON list of
     /// texts where each of several is right. Empty where only a judge can tell.
     pub answer: String,
-    /// What it tests.
+    /// The category.
     pub category: String,
-    /// Items that count together: both of a pair of MMVP, all questions about a picture of MME.
-    /// Empty: itself alone.
+    /// The group of items that count together: both of a pair of MMVP, all questions about a picture
+    /// of MME. Empty for an item that counts by itself.
     pub group: String,
     /// All other columns by name.
     pub fields: BTreeMap<String, String>,
-    /// Pictures to be shown in place of its own, by name.
+    /// Pictures to show in place of its own, by name.
     pub substitutes: BTreeMap<String, Vec<Vec<u8>>>,
 }
 
 impl Item {
-    /// A column that only some benchmarks have; empty where it is not there.
+    /// Returns a column that only some benchmarks have; empty if it is missing.
     pub fn field(&self, name: &str) -> &str {
         self.fields.get(name).map_or("", String::as_str)
     }
 
-    /// The letters of the options: A, B, ...
+    /// Returns the letters of the options: A, B, ...
     pub fn letters(&self) -> impl Iterator<Item = char> {
         ('A'..='Z').take(self.options.len())
     }
 
-    /// The option that a letter stands for.
+    /// Returns the option of a letter.
     pub fn option(&self, letter: char) -> Option<&str> {
         self.letters()
             .position(|l| l == letter)
@@ -48,7 +48,7 @@ impl Item {
             .map(String::as_str)
     }
 
-    /// The place of the right option, from 0: by its letter, or by its words.
+    /// Returns the index of the right option, by its letter, or by its words.
     pub fn answer_place(&self) -> Option<usize> {
         let letter = self.letters().position(|l| {
             self.answer
@@ -63,7 +63,7 @@ impl Item {
         })
     }
 
-    /// The answers that are right: one, or those of a JSON list of texts.
+    /// Returns the right answers: one, or those of a JSON list of texts.
     pub fn answers(&self) -> Vec<String> {
         let several = serde_json::from_str::<Vec<String>>(&self.answer)
             .ok()
@@ -71,7 +71,7 @@ impl Item {
         several.unwrap_or_else(|| vec![self.answer.clone()])
     }
 
-    /// `A. first`, line by line.
+    /// Lists the options as `A. first`, line by line.
     pub fn listed(&self) -> String {
         let line = |(letter, option)| format!("{letter}. {option}");
         self.letters()
@@ -82,41 +82,48 @@ impl Item {
     }
 }
 
-/// What an answer is worth.
+/// Returns a digest that tells ids apart in little memory.
+pub fn digest(id: &str) -> [u8; 16] {
+    let mut digest = [0; 16];
+    digest.copy_from_slice(&blake3::hash(id.as_bytes()).as_bytes()[..16]);
+    digest
+}
+
+/// The worth of an answer.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Verdict {
-    /// As it should be.
-    Right,
+    /// The right answer.
+    Correct,
     /// Another answer.
     Wrong,
-    /// No answer can be read from it; counted as not right, never guessed.
+    /// No answer can be read from it; counted as wrong, never guessed.
     Unparsed,
-    /// Only a judge can tell, and none was asked.
+    /// No judge was asked, and only a judge can tell.
     Unjudged,
-    /// What a judge gave.
+    /// A judge's grade.
     Graded {
-        /// The answer.
+        /// The answer's grade.
         grade: f64,
-        /// The reference, or 1 where that is not graded.
+        /// The reference's grade, or 1 if that is not graded.
         of: f64,
     },
 }
 
 impl Verdict {
-    /// Its part of a mean; `None` where nobody has judged.
+    /// Returns its score in a mean; `None` if nobody has judged.
     pub fn score(self) -> Option<f64> {
         match self {
-            Self::Right => Some(1.0),
+            Self::Correct => Some(1.0),
             Self::Wrong | Self::Unparsed => Some(0.0),
             Self::Unjudged => None,
             Self::Graded { grade, of } => Some(grade / of),
         }
     }
 
-    /// Of one word.
+    /// Returns its name, one word.
     pub fn name(self) -> &'static str {
         match self {
-            Self::Right => "right",
+            Self::Correct => "right",
             Self::Wrong => "wrong",
             Self::Unparsed => "unparsed",
             Self::Unjudged => "unjudged",

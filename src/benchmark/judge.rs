@@ -1,29 +1,29 @@
-//! What a judge is asked where no rule can tell whether an answer is right, and how its reply is
-//! read. The templates are in our own words: who wants the numbers of a published table gives the
-//! tool's own template, and both are recorded.
+//! Prompts for a judge model, for answers that no rule can grade, and how its replies are read. The
+//! templates are in our own words: for the numbers of a published table give the tool's own
+//! template, which is recorded.
 
-use super::{Item, Rule, Verdict, fill};
+use super::{Item, Verdict, fill};
 
-/// What is asked.
+/// A task of the judge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Task {
-    /// How much of the reference the answer holds, 0 to 1: MM-Vet (Yu et al. 2023).
+pub enum JudgePrompt {
+    /// Grades from 0 to 1 how much of the reference the answer holds: MM-Vet (Yu et al. 2023).
     Grade,
-    /// The reference and the answer, 1 to 10 each: LLaVA-in-the-Wild (Liu et al. 2023), whose score
-    /// is the ratio of the sums.
+    /// Rates the reference and the answer from 1 to 10 each: LLaVA-in-the-Wild (Liu et al. 2023),
+    /// whose score is the ratio of the sums.
     Rate,
-    /// What the final answer is, which a rule compares: MathVista (Lu et al. 2023).
+    /// Extracts the final answer, which a rule compares: MathVista (Lu et al. 2023).
     Extract,
-    /// Whether the answer names what the reference does: zero-shot classification as Lee et al.
-    /// 2024 have it.
+    /// Confirms that the answer names what the reference does: zero-shot classification of Lee et
+    /// al. 2024.
     Confirm,
 }
 
-impl Task {
+impl JudgePrompt {
     /// All of them.
     pub const ALL: [Self; 4] = [Self::Grade, Self::Rate, Self::Extract, Self::Confirm];
 
-    /// Of one word.
+    /// Returns the task's name, one word.
     pub fn name(self) -> &'static str {
         match self {
             Self::Grade => "grade",
@@ -33,7 +33,7 @@ impl Task {
         }
     }
 
-    /// The template that is used where no other one is given.
+    /// Returns the default template.
     pub fn template(self) -> &'static str {
         match self {
             Self::Grade => include_str!("judges/grade.txt"),
@@ -43,33 +43,27 @@ impl Task {
         }
     }
 
-    /// Whether the answer itself would do: only what a rule cannot read at once is extracted.
+    /// Tells whether a judge is needed for `said`. Nothing is asked of an empty answer, and a single
+    /// word needs no extraction.
     pub fn is_needed(self, said: &str) -> bool {
         !said.trim().is_empty()
             && (self != Self::Extract || said.split_whitespace().nth(1).is_some())
     }
 
-    /// `template` with {question}, {options}, {reference}, {context} and {answer} filled in; `None`
-    /// where there is no reference.
+    /// Fills {question}, {options}, {reference}, {context} and {answer} into `template`; `None` where
+    /// a reference is needed and missing.
     pub fn ask(self, template: &str, item: &Item, said: &str) -> Option<String> {
-        // The reference answer and the description of the picture, as VLMEvalKit's and lmms-eval's
-        // tables call them.
-        let first = |names: [&str; 3]| {
-            names
-                .map(|n| item.field(n))
-                .into_iter()
-                .find(|text| !text.is_empty())
-                .unwrap_or("")
-        };
+        // The names of VLMEvalKit's and lmms-eval's tables for the reference answer and for the
+        // description of the picture.
         let reference = if item.answer.is_empty() {
-            first(["gpt4_ans", "gpt_answer", "reference"])
+            first_field(item, ["gpt4_ans", "gpt_answer", "reference"])
         } else {
             &item.answer
         };
         if reference.is_empty() && self != Self::Extract {
             return None;
         }
-        let context = first(["caption", "context", "description"]);
+        let context = first_field(item, ["caption", "context", "description"]);
         let options = item.listed();
         let values = [
             ("question", item.question.as_str()),
@@ -81,37 +75,44 @@ impl Task {
         Some(fill(template, &values))
     }
 
-    /// What a reply says of an answer; `None` where it says nothing that can be read.
-    pub fn read(self, rule: &Rule, item: &Item, reply: &str) -> Option<(Option<String>, Verdict)> {
+    /// Reads a reply's verdict; `None` where it has none that can be read, and for
+    /// [`JudgePrompt::Extract`], whose reply is an answer.
+    pub fn verdict(self, reply: &str) -> Option<Verdict> {
         let reply = reply.trim();
         let first = reply.lines().next().unwrap_or_default().replace(',', " ");
         let numbers: Vec<f64> = first
             .split_whitespace()
             .filter_map(|word| word.parse().ok())
             .collect();
-        let verdict = match (self, numbers.as_slice()) {
-            (Self::Extract, _) => return Some(rule.score(item, reply)),
+        match (self, numbers.as_slice()) {
             (Self::Confirm, _) => match reply.to_lowercase().trim_end_matches('.') {
-                "yes" => Verdict::Right,
-                "no" => Verdict::Wrong,
-                _ => return None,
+                "yes" => Some(Verdict::Correct),
+                "no" => Some(Verdict::Wrong),
+                _ => None,
             },
             (Self::Grade, &[grade]) if (0.0..=1.0).contains(&grade) => {
-                Verdict::Graded { grade, of: 1.0 }
+                Some(Verdict::Graded { grade, of: 1.0 })
             }
             (Self::Rate, &[of, grade]) if [of, grade].iter().all(|r| (1.0..=10.0).contains(r)) => {
-                Verdict::Graded { grade, of }
+                Some(Verdict::Graded { grade, of })
             }
-            _ => return None,
-        };
-        Some((None, verdict))
+            _ => None,
+        }
     }
+}
+
+/// Returns the first of these columns that is not empty; nothing if all are.
+fn first_field<'a>(item: &'a Item, names: [&str; 3]) -> &'a str {
+    let texts = names.map(|name| item.field(name));
+    texts
+        .into_iter()
+        .find(|text| !text.is_empty())
+        .unwrap_or("")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::benchmark::rule;
 
     #[test]
     fn replies_are_read_or_refused() {
@@ -120,51 +121,48 @@ mod tests {
             answer: "a <AND> b".into(),
             ..Item::default()
         };
-        let rule = rule("mmvet").unwrap();
-        let read =
-            |task: Task, reply: &str| task.read(rule, &item, reply).map(|(_, verdict)| verdict);
         for (task, reply, verdict) in [
             (
-                Task::Grade,
+                JudgePrompt::Grade,
                 " 0.7\n",
                 Some(Verdict::Graded {
                     grade: 0.7,
                     of: 1.0,
                 }),
             ),
-            (Task::Grade, "7", None),
-            (Task::Grade, "NaN", None),
-            (Task::Grade, "I would say 0.7 or 0.8", None),
+            (JudgePrompt::Grade, "7", None),
+            (JudgePrompt::Grade, "NaN", None),
+            (JudgePrompt::Grade, "I would say 0.7 or 0.8", None),
             (
-                Task::Rate,
+                JudgePrompt::Rate,
                 "8, 6\nThe first is better.",
                 Some(Verdict::Graded {
                     grade: 6.0,
                     of: 8.0,
                 }),
             ),
-            (Task::Rate, "8", None),
-            (Task::Rate, "8 0", None),
-            (Task::Confirm, "Yes.", Some(Verdict::Right)),
-            (Task::Confirm, "no", Some(Verdict::Wrong)),
-            (Task::Confirm, "perhaps", None),
+            (JudgePrompt::Rate, "8", None),
+            (JudgePrompt::Rate, "8 0", None),
+            (JudgePrompt::Confirm, "Yes.", Some(Verdict::Correct)),
+            (JudgePrompt::Confirm, "no", Some(Verdict::Wrong)),
+            (JudgePrompt::Confirm, "perhaps", None),
         ] {
-            assert_eq!(read(task, reply), verdict, "{reply}");
+            assert_eq!(task.verdict(reply), verdict, "{reply}");
         }
-        let asked = Task::Grade
-            .ask(Task::Grade.template(), &item, "{question}")
+        let asked = JudgePrompt::Grade
+            .ask(JudgePrompt::Grade.template(), &item, "{question}")
             .unwrap();
         assert!(
             asked.contains("Question: {answer}?\nReference: a <AND> b\nAnswer: {question}\n"),
             "{asked}"
         );
-        assert!(Task::Rate.ask("", &Item::default(), "x").is_none());
+        assert!(JudgePrompt::Rate.ask("", &Item::default(), "x").is_none());
         assert!(
-            !Task::Extract.is_needed("B")
-                && Task::Extract.is_needed("it is B")
-                && !Task::Grade.is_needed(" ")
+            !JudgePrompt::Extract.is_needed("B")
+                && JudgePrompt::Extract.is_needed("it is B")
+                && !JudgePrompt::Grade.is_needed(" ")
         );
-        for task in Task::ALL {
+        for task in JudgePrompt::ALL {
             assert!(task.template().contains("{answer}"), "{}", task.name());
         }
     }

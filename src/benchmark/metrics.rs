@@ -1,23 +1,23 @@
-//! What outcomes come to: metrics with their intervals.
+//! Metrics over outcomes, with their intervals.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::{Verdict, wilson};
 
-/// What is told of an item in metrics.
+/// The parts of an item that metrics need.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Label {
-    /// The item.
+pub struct ItemLabel {
+    /// The item's id.
     pub id: String,
-    /// What it tests.
+    /// The category.
     pub category: String,
-    /// Items that count together; empty: itself alone.
+    /// The group that it counts together with; empty for itself alone.
     pub group: String,
 }
 
-impl Label {
-    /// That it takes, about.
+impl ItemLabel {
+    /// Returns its approximate size in bytes.
     pub fn bytes(&self) -> usize {
         size_of::<Self>() + self.id.len() + self.category.len() + self.group.len()
     }
@@ -26,9 +26,9 @@ impl Label {
 /// The verdict on one item.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outcome {
-    /// Which one; shared by all variants.
-    pub label: Arc<Label>,
-    /// What its answer was worth.
+    /// The item, shared by all variants.
+    pub label: Arc<ItemLabel>,
+    /// The verdict on its answer.
     pub verdict: Verdict,
 }
 
@@ -51,11 +51,11 @@ pub struct Metric {
     pub value: f64,
     /// The ends of the 95 % interval: Wilson's for shares, else of a bootstrap by group.
     pub interval: (f64, f64),
-    /// The most that it can be.
+    /// The largest possible value.
     pub most: f64,
-    /// How many items, or groups, it is over.
+    /// The number of items, or groups, that it is over.
     pub n: usize,
-    /// How many of these could not be read; how many nobody judged are not in `n`.
+    /// The number of these that could not be read. Unjudged answers are not in `n`.
     pub unparsed: usize,
 }
 
@@ -79,21 +79,22 @@ fn share(name: &str, outcomes: &[&Outcome]) -> Metric {
 
 fn by_category(outcomes: &[Outcome]) -> BTreeMap<&str, Vec<&Outcome>> {
     let mut all: BTreeMap<&str, Vec<&Outcome>> = BTreeMap::new();
-    outcomes
-        .iter()
-        .for_each(|o| all.entry(&o.label.category).or_default().push(o));
+    for outcome in outcomes {
+        let category = &outcome.label.category;
+        all.entry(category).or_default().push(outcome);
+    }
     all
 }
 
 fn by_group<'a>(outcomes: &[&'a Outcome]) -> BTreeMap<&'a str, Vec<&'a Outcome>> {
     let mut all: BTreeMap<&str, Vec<&Outcome>> = BTreeMap::new();
-    outcomes
-        .iter()
-        .for_each(|o| all.entry(o.group()).or_default().push(o));
+    for outcome in outcomes {
+        all.entry(outcome.group()).or_default().push(outcome);
+    }
     all
 }
 
-/// Accuracy of all, and of each category where there are several.
+/// Returns the accuracy over all items, and over each category where there are several.
 pub(super) fn accuracy(outcomes: &[Outcome]) -> Vec<Metric> {
     let mut metrics = vec![share("accuracy", &outcomes.iter().collect::<Vec<_>>())];
     let categories = by_category(outcomes);
@@ -107,15 +108,15 @@ pub(super) fn accuracy(outcomes: &[Outcome]) -> Vec<Metric> {
     metrics
 }
 
-/// MMVP: the share of pairs of which both are right, then of single items. A group of another size
-/// is no pair.
+/// Returns MMVP's metrics: the share of pairs of which both are right, then of single items. Groups
+/// of another size are not pairs.
 pub(super) fn pairs(outcomes: &[Outcome]) -> Vec<Metric> {
     let all: Vec<&Outcome> = outcomes.iter().collect();
     let groups = by_group(&all);
     let whole: Vec<&Vec<&Outcome>> = groups.values().filter(|g| g.len() == 2).collect();
     let right = whole
         .iter()
-        .filter(|g| g.iter().all(|o| o.verdict == Verdict::Right))
+        .filter(|g| g.iter().all(|o| o.verdict == Verdict::Correct))
         .count();
     let unparsed = whole
         .iter()
@@ -148,105 +149,92 @@ const PERCEPTION: [&str; 10] = [
     "OCR",
 ];
 
-/// MME, in points: of every subtask 100 times accuracy plus 100 times the share of pictures of
-/// which both answers are right; of these the sums over perception (2000) and cognition (800), and
-/// of both (2800).
+/// Returns MME's metrics in points: for every subtask 100 times accuracy plus 100 times the share of
+/// pictures of which both answers are right; of these the sums over perception (2000) and cognition
+/// (800), and of both (2800).
 pub(super) fn mme(outcomes: &[Outcome]) -> Vec<Metric> {
     let categories = by_category(outcomes);
-    let mut subtasks: Vec<(&str, Metric)> = Vec::new();
-    for (name, own) in &categories {
-        let groups: Vec<Vec<&Outcome>> = by_group(own).into_values().collect();
-        let of = |groups: &[&Vec<&Outcome>]| {
-            let (mut right, mut items, mut both) = (0, 0, 0);
-            for group in groups {
-                let own = group.iter().filter(|o| o.verdict == Verdict::Right).count();
-                (right, items, both) = (
-                    right + own,
-                    items + group.len(),
-                    both + usize::from(own == group.len()),
-                );
-            }
-            100.0 * (right as f64 / items.max(1) as f64 + both as f64 / groups.len().max(1) as f64)
-        };
-        let all: Vec<&Vec<&Outcome>> = groups.iter().collect();
-        let unparsed = own
-            .iter()
-            .filter(|o| o.verdict == Verdict::Unparsed)
-            .count();
-        let interval = bootstrap(&all, of);
-        subtasks.push((
-            name,
-            Metric {
-                name: (*name).into(),
-                value: of(&all),
-                interval,
-                most: 200.0,
-                n: own.len(),
-                unparsed,
-            },
-        ));
-    }
-    let sum = |name: &str, wanted: &dyn Fn(&str) -> bool| {
-        let parts: Vec<&Metric> = subtasks
-            .iter()
-            .filter(|(n, _)| wanted(n))
-            .map(|(_, m)| m)
-            .collect();
-        let value: f64 = parts.iter().map(|m| m.value).sum();
-        // Subtasks are independent: half widths add as squares.
-        let half = |end: &dyn Fn(&Metric) -> f64| {
-            parts
-                .iter()
-                .map(|m| (end(m) - m.value).powi(2))
-                .sum::<f64>()
-                .sqrt()
-        };
-        let interval = (
-            value - half(&|m| m.interval.0),
-            value + half(&|m| m.interval.1),
-        );
-        let (n, unparsed) = (
-            parts.iter().map(|m| m.n).sum(),
-            parts.iter().map(|m| m.unparsed).sum(),
-        );
-        Metric {
-            name: name.into(),
-            value,
-            interval,
-            most: 200.0 * parts.len() as f64,
-            n,
-            unparsed,
-        }
-    };
+    let subtasks: Vec<Metric> = categories
+        .iter()
+        .map(|(name, own)| mme_subtask(name, own))
+        .collect();
+    let is_perception = |m: &&Metric| PERCEPTION.contains(&m.name.as_str());
+    let (perception, cognition): (Vec<&Metric>, Vec<&Metric>) =
+        subtasks.iter().partition(is_perception);
+    let all: Vec<&Metric> = subtasks.iter().collect();
     let mut metrics = vec![
-        sum("perception", &|n| PERCEPTION.contains(&n)),
-        sum("cognition", &|n| !PERCEPTION.contains(&n)),
-        sum("perception + cognition", &|_| true),
+        mme_sum("perception", &perception),
+        mme_sum("cognition", &cognition),
+        mme_sum("perception + cognition", &all),
     ];
-    metrics.extend(subtasks.into_iter().map(|(_, m)| m));
+    metrics.extend(subtasks);
     metrics
 }
 
-/// What a judge gave over what it gave the references, of 100, each summed; how many answers it did
-/// not grade.
-pub(super) fn grades(outcomes: &[Outcome]) -> Vec<Metric> {
-    let of = |o: &Outcome| match o.verdict {
-        Verdict::Graded { grade, of } => Some((grade, of)),
-        _ => None,
-    };
-    let graded: Vec<(f64, f64)> = outcomes.iter().filter_map(of).collect();
-    let ratio = |all: &[&(f64, f64)]| {
-        let (grades, of) = all
+fn mme_subtask(name: &str, outcomes: &[&Outcome]) -> Metric {
+    let groups: Vec<Vec<&Outcome>> = by_group(outcomes).into_values().collect();
+    let all: Vec<&Vec<&Outcome>> = groups.iter().collect();
+    let unparsed = outcomes
+        .iter()
+        .filter(|o| o.verdict == Verdict::Unparsed)
+        .count();
+    Metric {
+        name: name.into(),
+        value: mme_points(&all),
+        interval: bootstrap(&all, mme_points),
+        most: 200.0,
+        n: outcomes.len(),
+        unparsed,
+    }
+}
+
+/// Returns the points of a subtask over pictures, each with its answers.
+fn mme_points(pictures: &[&Vec<&Outcome>]) -> f64 {
+    let (mut right, mut items, mut both) = (0, 0, 0);
+    for answers in pictures {
+        let own = answers
             .iter()
-            .fold((0.0, 0.0), |(g, o), (grade, of)| (g + grade, o + of));
-        if of > 0.0 { 100.0 * grades / of } else { 0.0 }
-    };
+            .filter(|o| o.verdict == Verdict::Correct)
+            .count();
+        right += own;
+        items += answers.len();
+        both += usize::from(own == answers.len());
+    }
+    100.0 * (right as f64 / items.max(1) as f64 + both as f64 / pictures.len().max(1) as f64)
+}
+
+/// Adds up subtasks. They are independent, so that half widths of intervals add as squares.
+fn mme_sum(name: &str, subtasks: &[&Metric]) -> Metric {
+    let value: f64 = subtasks.iter().map(|m| m.value).sum();
+    let below = half_width(subtasks, |m| m.interval.0);
+    let above = half_width(subtasks, |m| m.interval.1);
+    Metric {
+        name: name.into(),
+        value,
+        interval: (value - below, value + above),
+        most: 200.0 * subtasks.len() as f64,
+        n: subtasks.iter().map(|m| m.n).sum(),
+        unparsed: subtasks.iter().map(|m| m.unparsed).sum(),
+    }
+}
+
+fn half_width(metrics: &[&Metric], end: impl Fn(&Metric) -> f64) -> f64 {
+    metrics
+        .iter()
+        .map(|m| (end(m) - m.value).powi(2))
+        .sum::<f64>()
+        .sqrt()
+}
+
+/// Returns the judge's grades of the answers over its grades of the references, each summed, of 100;
+/// and the number of answers that it did not grade.
+pub(super) fn grades(outcomes: &[Outcome]) -> Vec<Metric> {
+    let graded: Vec<(f64, f64)> = outcomes.iter().filter_map(grade).collect();
     let all: Vec<&(f64, f64)> = graded.iter().collect();
-    let interval = bootstrap(&all, ratio);
-    let grade = Metric {
+    let ratio = Metric {
         name: "grade".into(),
-        value: ratio(&all),
-        interval,
+        value: grade_ratio(&all),
+        interval: bootstrap(&all, grade_ratio),
         most: 100.0,
         n: graded.len(),
         unparsed: 0,
@@ -260,27 +248,48 @@ pub(super) fn grades(outcomes: &[Outcome]) -> Vec<Metric> {
         n: outcomes.len(),
         unparsed: 0,
     };
-    vec![grade, count]
+    vec![ratio, count]
+}
+
+/// Returns the grades of (answer, reference).
+fn grade(outcome: &Outcome) -> Option<(f64, f64)> {
+    match outcome.verdict {
+        Verdict::Graded { grade, of } => Some((grade, of)),
+        _ => None,
+    }
+}
+
+fn grade_ratio(grades: &[&(f64, f64)]) -> f64 {
+    let (mut answers, mut references) = (0.0, 0.0);
+    for (grade, of) in grades {
+        answers += grade;
+        references += of;
+    }
+    if references > 0.0 {
+        100.0 * answers / references
+    } else {
+        0.0
+    }
 }
 
 /// One variant against the first, item by item.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Comparison {
-    /// Items that both answered.
+    /// The number of items that both answered.
     pub n: usize,
-    /// Better under this one.
+    /// The number of items that are better under this variant.
     pub better: usize,
-    /// Better under the first.
+    /// The number of items that are better under the first.
     pub worse: usize,
-    /// Mean score less that of the first, of 1.
+    /// The mean score minus that of the first, of 1.
     pub difference: f64,
     /// The ends of its 95 % interval, by a bootstrap over groups.
     pub interval: (f64, f64),
-    /// McNemar's exact test, two-sided.
+    /// The p of McNemar's exact test, two-sided.
     pub p: f64,
 }
 
-/// `own` against `first`, both in the order of ids.
+/// Compares `own` with `first`, both in the order of ids.
 pub fn compare(first: &[Outcome], own: &[Outcome]) -> Comparison {
     let mut groups: HashMap<&str, usize> = HashMap::new();
     let mut differences: Vec<Vec<f64>> = Vec::new();
@@ -304,27 +313,30 @@ pub fn compare(first: &[Outcome], own: &[Outcome]) -> Comparison {
         differences[group].push(is - was);
     }
     let all: Vec<&Vec<f64>> = differences.iter().collect();
-    let mean = |groups: &[&Vec<f64>]| {
-        let (sum, count) = groups.iter().fold((0.0, 0), |(s, c), g| {
-            (s + g.iter().sum::<f64>(), c + g.len())
-        });
-        sum / count.max(1) as f64
-    };
     Comparison {
         n,
         better,
         worse,
-        difference: mean(&all),
-        interval: bootstrap(&all, mean),
+        difference: mean_over_groups(&all),
+        interval: bootstrap(&all, mean_over_groups),
         p: mcnemar(better, worse),
     }
+}
+
+fn mean_over_groups(groups: &[&Vec<f64>]) -> f64 {
+    let (mut sum, mut count) = (0.0, 0);
+    for group in groups {
+        sum += group.iter().sum::<f64>();
+        count += group.len();
+    }
+    sum / count.max(1) as f64
 }
 
 /// Draws of a bootstrap.
 const DRAWS: usize = 1000;
 
-/// The 95 % interval of `value` over `groups` by the percentile bootstrap (Efron 1979): the same
-/// draws in every run.
+/// Returns the 95 % interval of `value` over `groups` by the percentile bootstrap (Efron 1979). The
+/// draws are the same in every run.
 fn bootstrap<T>(groups: &[&T], value: impl Fn(&[&T]) -> f64) -> (f64, f64) {
     if groups.is_empty() {
         return (0.0, 0.0);
@@ -341,8 +353,8 @@ fn bootstrap<T>(groups: &[&T], value: impl Fn(&[&T]) -> f64) -> (f64, f64) {
     (values[DRAWS / 40], values[DRAWS - 1 - DRAWS / 40])
 }
 
-/// The two-sided probability of a split as uneven as `better` to `worse` if both are as likely:
-/// McNemar's exact test (1947).
+/// Returns the two-sided probability of a split as uneven as `better` to `worse` if both are equally
+/// likely: McNemar's exact test (1947).
 fn mcnemar(better: usize, worse: usize) -> f64 {
     let n = better + worse;
     // Terms of the binomial, in logarithms, so that no n is too large.
@@ -362,7 +374,7 @@ mod tests {
     use super::*;
 
     fn outcome(id: usize, category: &str, group: &str, verdict: Verdict) -> Outcome {
-        let label = Label {
+        let label = ItemLabel {
             id: id.to_string(),
             category: category.into(),
             group: group.into(),
@@ -375,15 +387,15 @@ mod tests {
 
     #[test]
     fn a_pair_counts_where_both_are_right() {
-        use Verdict::{Right, Unparsed, Wrong};
+        use Verdict::{Correct, Unparsed, Wrong};
         let all = [
-            ("a", Right),
-            ("a", Right),
-            ("b", Right),
+            ("a", Correct),
+            ("a", Correct),
+            ("b", Correct),
             ("b", Wrong),
             ("c", Unparsed),
-            ("c", Right),
-            ("d", Right),
+            ("c", Correct),
+            ("d", Correct),
         ];
         let outcomes: Vec<Outcome> = (0..)
             .zip(all)
@@ -399,11 +411,11 @@ mod tests {
 
     #[test]
     fn mme_is_a_sum_of_points() {
-        use Verdict::{Right, Wrong};
+        use Verdict::{Correct, Wrong};
         let mut outcomes = Vec::new();
         for (category, verdicts) in [
-            ("count", [Right, Right, Right, Wrong]),
-            ("code_reasoning", [Wrong, Wrong, Right, Right]),
+            ("count", [Correct, Correct, Correct, Wrong]),
+            ("code_reasoning", [Wrong, Wrong, Correct, Correct]),
         ] {
             for (i, verdict) in verdicts.into_iter().enumerate() {
                 outcomes.push(outcome(i, category, &format!("{}", i / 2), verdict));
@@ -439,14 +451,14 @@ mod tests {
 
     #[test]
     fn a_comparison_is_of_the_same_items() {
-        use Verdict::{Right, Unjudged, Wrong};
+        use Verdict::{Correct, Unjudged, Wrong};
         let of = |all: &[(usize, Verdict)]| {
             all.iter()
                 .map(|&(i, v)| outcome(i, "", "", v))
                 .collect::<Vec<_>>()
         };
-        let first = of(&[(1, Right), (2, Right), (3, Wrong), (4, Right)]);
-        let own = of(&[(1, Wrong), (3, Right), (4, Unjudged), (5, Right)]);
+        let first = of(&[(1, Correct), (2, Correct), (3, Wrong), (4, Correct)]);
+        let own = of(&[(1, Wrong), (3, Correct), (4, Unjudged), (5, Correct)]);
         let found = compare(&first, &own);
         assert_eq!(
             (found.n, found.better, found.worse, found.difference),

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use super::data::Rows;
+use super::data::ItemReader;
 use super::{Error, Item};
 
 const TSV: &[u8] = include_bytes!(concat!(
@@ -11,7 +11,7 @@ const TSV: &[u8] = include_bytes!(concat!(
     "/models/shapes/benchmark.tsv"
 ));
 
-/// The categories in the order in which a table shows them.
+/// Returns the categories in the order of tables.
 pub fn category_order() -> [&'static str; 6] {
     [
         "existence",
@@ -23,9 +23,9 @@ pub fn category_order() -> [&'static str; 6] {
     ]
 }
 
-/// The items: columns `index image question A B C D answer category`, as VLMEvalKit has them.
+/// Reads the items: columns `index image question A B C D answer category`, as in VLMEvalKit.
 pub fn shapes() -> Result<Vec<Item>, Error> {
-    Rows::table(TSV, PathBuf::new())?.collect()
+    ItemReader::table(TSV, PathBuf::new())?.collect()
 }
 
 #[cfg(test)]
@@ -51,7 +51,7 @@ mod tests {
     #[test]
     fn letters() {
         for right in ["B", " b", "B.", "B) red", "B: red"] {
-            assert_eq!(judge(&item("B", 4), right), Verdict::Right, "{right}");
+            assert_eq!(judge(&item("B", 4), right), Verdict::Correct, "{right}");
         }
         assert_eq!(judge(&item("B", 4), "C"), Verdict::Wrong);
         for unparsed in ["", "Blue", "E", "?", "\u{e4}"] {
@@ -65,7 +65,7 @@ mod tests {
 
     #[test]
     fn words() {
-        assert_eq!(judge(&item("yes", 0), " Yes."), Verdict::Right);
+        assert_eq!(judge(&item("yes", 0), " Yes."), Verdict::Correct);
         assert_eq!(judge(&item("12", 0), "1"), Verdict::Wrong);
         assert_eq!(judge(&item("12", 0), "  "), Verdict::Unparsed);
     }
@@ -80,6 +80,10 @@ mod tests {
                 "{category}"
             );
         }
-        assert!(items.iter().all(|i| judge(i, &i.answer) == Verdict::Right));
+        assert!(
+            items
+                .iter()
+                .all(|i| judge(i, &i.answer) == Verdict::Correct)
+        );
     }
 }

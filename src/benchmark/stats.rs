@@ -1,9 +1,9 @@
-//! How sure a share is.
+//! Intervals of shares.
 
 /// A share with its 95 % interval, all from 0 to 1.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Interval {
-    /// `right / n`.
+    /// The share, `right / n`.
     pub share: f64,
     /// Lower end.
     pub low: f64,
@@ -13,9 +13,9 @@ pub struct Interval {
     pub n: usize,
 }
 
-/// Wilson's score interval at 95 % (Wilson 1927): with z = 1.96 and p = right / n,
-/// `(p + z^2 / 2n +- z sqrt(p (1 - p) / n + z^2 / 4n^2)) / (1 + z^2 / n)`. Without items, the whole
-/// of 0 to 1.
+/// Returns Wilson's score interval at 95 % (Wilson 1927): with z = 1.96 and p = right / n,
+/// `(p + z^2 / 2n +- z sqrt(p (1 - p) / n + z^2 / 4n^2)) / (1 + z^2 / n)`. Without items it is 0 to
+/// 1.
 pub fn wilson(right: usize, n: usize) -> Interval {
     if n == 0 {
         return Interval {

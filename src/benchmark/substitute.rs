@@ -10,8 +10,8 @@ pub const OTHER: &str = "other";
 /// The name of pictures of a folder.
 pub const FOLDER: &str = "substitute";
 
-/// Gives every item the pictures of the next one that has others, and the last ones those of the
-/// first: no chance, no second reading, and items that share a picture get the same other one.
+/// Gives every item the pictures of the next item that has others, and the last ones those of the
+/// first: nothing is drawn or read twice, and items that share a picture get the same other one.
 pub fn with_other<I: Iterator<Item = Result<Item, Error>>>(rows: I) -> Others<I> {
     Others {
         rows,
@@ -21,12 +21,12 @@ pub fn with_other<I: Iterator<Item = Result<Item, Error>>>(rows: I) -> Others<I>
     }
 }
 
-/// See [`with_other`].
+/// The iterator of [`with_other`].
 #[derive(Debug)]
 pub struct Others<I> {
     rows: I,
     first: Option<Vec<Vec<u8>>>,
-    /// Items of the same pictures, until another one comes.
+    /// Items with the same pictures, until one with others comes.
     waiting: Vec<Item>,
     ready: VecDeque<Item>,
 }
@@ -75,9 +75,9 @@ impl<I: Iterator<Item = Result<Item, Error>>> Iterator for Others<I> {
     }
 }
 
-/// The picture `INDEX.png`, `.jpg`, `.jpeg` or `.webp` of `folder`, if there is one for this item.
+/// Reads the picture `INDEX.png`, `.jpg`, `.jpeg` or `.webp` of `folder`, if this item has one there.
 pub fn from_folder(folder: &Path, item: &mut Item) -> Result<(), String> {
-    // An id is no way out of the folder.
+    // Ids come from strangers: none may name a file outside of the folder.
     if item.id.contains(['/', '\\']) || item.id.starts_with('.') {
         return Ok(());
     }

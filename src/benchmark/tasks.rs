@@ -1,47 +1,47 @@
-//! The table of rule sets: of every benchmark how a question is put, how an answer is read and what
-//! is reported, as a public tool has it. Where tools differ, each has a row.
+//! The table of rules: how each benchmark puts a question, reads an answer and reports, as a public
+//! tool does. Tools that differ have a row each.
 
 use super::data::MAX_OPTIONS;
 use super::extract;
-use super::judge::Task;
+use super::judge::JudgePrompt;
 use super::metrics::{self, Metric, Outcome};
 use super::{Item, Verdict};
 
 /// Options that have letters.
 const LETTERS: usize = 26;
 
-/// How one tool runs one benchmark.
+/// One tool's way to run one benchmark. The contract calls it a rule, as do results files.
 #[derive(Debug, Clone, Copy)]
 pub struct Rule {
-    /// Of the benchmark.
+    /// The benchmark's name.
     pub benchmark: &'static str,
-    /// Whose rules these are.
+    /// The tool's name.
     pub tool: &'static str,
-    /// What the tool does, in a sentence.
+    /// A sentence on what the tool does.
     pub about: &'static str,
-    /// What the user says.
+    /// Writes the user's message.
     pub prompt: fn(&Item) -> String,
-    /// The answer in what the model wrote, or `None` where there is none.
+    /// Reads the answer from the model's text; `None` if there is none.
     pub read: fn(&Item, &str) -> Option<String>,
-    /// Whether an answer is right.
+    /// Compares an answer with the right one.
     pub compare: fn(&Item, &str) -> Verdict,
-    /// What a judge is asked where there is one.
-    pub task: Option<Task>,
-    /// What counts together with an item, empty where it counts by itself; `None` where the rule
-    /// needs to know and cannot.
+    /// The prompt for a judge, where one can be asked.
+    pub judge_prompt: Option<JudgePrompt>,
+    /// Returns the group that an item counts with, empty for itself alone; `None` if the rule needs a
+    /// group that the item does not name.
     pub group: fn(&Item) -> Option<String>,
-    /// What all outcomes come to.
+    /// Computes the metrics of all outcomes.
     pub summarise: fn(&[Outcome]) -> Vec<Metric>,
-    /// Tokens that an answer may have.
+    /// Most tokens of an answer.
     pub max_tokens: u32,
-    /// Options that an item may have.
+    /// Most options of an item.
     pub options: usize,
-    /// Whether a test holds its verdicts against the tool's own code.
+    /// True if a test compares its verdicts with those of the tool's own code.
     pub compared: bool,
 }
 
 impl Rule {
-    /// What is read from `text`, and what it is worth.
+    /// Reads the answer in `text` and returns it with its verdict.
     pub fn score(&self, item: &Item, text: &str) -> (Option<String>, Verdict) {
         match (self.read)(item, text) {
             Some(answer) => {
@@ -52,7 +52,7 @@ impl Rule {
         }
     }
 
-    /// What `said` is worth: right where it is one of several right answers.
+    /// Returns the verdict on `said`, which may be any of several right answers.
     pub fn verdict(&self, item: &Item, said: &str) -> Verdict {
         let answers = item.answers();
         if let [_] = answers.as_slice() {
@@ -66,23 +66,35 @@ impl Rule {
                     ..item.clone()
                 },
                 said,
-            ) == Verdict::Right
+            ) == Verdict::Correct
         });
         if right {
-            Verdict::Right
+            Verdict::Correct
         } else {
             (self.compare)(item, said)
         }
     }
 
-    /// `benchmark/tool`.
+    /// Reads a judge's reply to `prompt`: what it extracts is scored by the rule.
+    pub fn read_reply(
+        &self,
+        prompt: JudgePrompt,
+        item: &Item,
+        reply: &str,
+    ) -> Option<(Option<String>, Verdict)> {
+        match prompt {
+            JudgePrompt::Extract => Some(self.score(item, reply.trim())),
+            _ => prompt.verdict(reply).map(|verdict| (None, verdict)),
+        }
+    }
+
+    /// Returns `benchmark/tool`.
     pub fn name(&self) -> String {
         format!("{}/{}", self.benchmark, self.tool)
     }
 }
 
-/// What most rules have in common, and a rule for questions that are put by a template of the
-/// client's.
+/// The base of most rules, and the rule for questions that a client puts by a template of its own.
 const CUSTOM: Rule = Rule {
     benchmark: "custom",
     tool: "letter",
@@ -90,7 +102,7 @@ const CUSTOM: Rule = Rule {
     prompt: plain,
     read: extract::choice_letter,
     compare: same_letter,
-    task: None,
+    judge_prompt: None,
     group: by_column,
     summarise: metrics::accuracy,
     max_tokens: 64,
@@ -98,7 +110,7 @@ const CUSTOM: Rule = Rule {
     compared: false,
 };
 
-/// Multiple choice as lmms-eval has it.
+/// Multiple choice as in lmms-eval.
 const LETTERED: Rule = Rule {
     tool: "lmms-eval",
     prompt: lettered,
@@ -127,7 +139,8 @@ const QBENCH: Rule = Rule {
 
 const MMSTAR: Rule = Rule {
     benchmark: "mmstar",
-    about: "a ranking of places where a letter may stand; the tool's average is over its 18 axes, this accuracy over all items",
+    about: "a ranking of places where a letter may stand; the tool's average is over its 18 \
+            axes, this accuracy over all items",
     prompt: |item| lettered(item).trim_end_matches('.').into(),
     read: extract::ranked_letter,
     ..LETTERED
@@ -148,11 +161,12 @@ const AI2D: Rule = Rule {
     ..LETTERED
 };
 
-/// `base` as VLMEvalKit asks a LLaVA and reads without a judge.
+/// Returns `base` with VLMEvalKit's prompt for a LLaVA and its reader without a judge.
 const fn by_vlmevalkit(base: Rule) -> Rule {
     Rule {
         tool: "vlmevalkit",
-        about: "one option's letter among the last words, or one option's words; where the tool draws a letter the answer is unparsed",
+        about: "one option's letter among the last words, or one option's words; where the tool \
+                draws a letter the answer is unparsed",
         prompt: with_hint,
         read: extract::inferred_letter,
         ..base
@@ -171,17 +185,19 @@ const OPEN: Rule = Rule {
 
 const MMVET: Rule = Rule {
     benchmark: "mmvet",
-    about: "the question alone; a judge grades from 0 to 1 in tenths, without one answers are unjudged",
-    task: Some(Task::Grade),
+    about: "the question alone; a judge grades from 0 to 1 in tenths, without one answers are \
+            unjudged",
+    judge_prompt: Some(JudgePrompt::Grade),
     ..OPEN
 };
 
-/// Of each benchmark the first row is what it is run by where nothing else is said.
+/// All rules. The first row of each benchmark is its default.
 pub const RULES: &[Rule] = &[
     MMVP,
     Rule {
         tool: "corrected",
-        about: "the same, but items 99, 100, 279 and 280, whose answers are known to be swapped, are put right",
+        about: "the same, but items 99, 100, 279 and 280, whose answers are known to be swapped, \
+                are put right",
         compare: |item, said| same_letter(&unswapped(item), said),
         compared: false,
         ..MMVP
@@ -191,7 +207,8 @@ pub const RULES: &[Rule] = &[
     by_vlmevalkit(QBENCH),
     Rule {
         benchmark: "mme",
-        about: "yes or no within the first four characters; of each subtask accuracy and accuracy by picture, in points",
+        about: "yes or no within the first four characters; of each subtask accuracy and \
+                accuracy by picture, in points",
         prompt: asked,
         read: extract::yes_no,
         compare: same_word,
@@ -210,17 +227,19 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         benchmark: "llavaw",
-        about: "a judge rates the answer and GPT-4's from 1 to 10, without one answers are unjudged; the ratio of the sums",
-        task: Some(Task::Rate),
+        about: "a judge rates the answer and GPT-4's from 1 to 10, without one answers are \
+                unjudged; the ratio of the sums",
+        judge_prompt: Some(JudgePrompt::Rate),
         ..OPEN
     },
     Rule {
         benchmark: "mathvista",
-        about: "normalised as the tool does; what the tool leaves to a judge is extracted by one, without one read by rule: a letter, or the last number",
+        about: "normalised as the tool does; what the tool leaves to a judge is extracted by \
+                one, without one read by rule: a letter, or the last number",
         prompt: math,
         read: extract::math,
         compare: same_text,
-        task: Some(Task::Extract),
+        judge_prompt: Some(JudgePrompt::Extract),
         max_tokens: 512,
         ..LETTERED
     },
@@ -234,7 +253,8 @@ pub const RULES: &[Rule] = &[
     by_vlmevalkit(SQA),
     Rule {
         benchmark: "chartqa",
-        about: "numbers within 5 %, words the same but for case; categories tell human and augmented questions apart",
+        about: "numbers within 5 %, words the same but for case; categories tell human and \
+                augmented questions apart",
         prompt: one_word,
         read: extract::whole,
         compare: relaxed,
@@ -260,7 +280,7 @@ pub const RULES: &[Rule] = &[
         about: "a judge says whether the answer names the class, as the paper has it",
         read: extract::whole,
         compare: |_, _| Verdict::Unjudged,
-        task: Some(Task::Confirm),
+        judge_prompt: Some(JudgePrompt::Confirm),
         ..CLASSES
     },
     Rule {
@@ -292,7 +312,8 @@ pub const RULES: &[Rule] = &[
 const CLASSES: Rule = Rule {
     benchmark: "classification",
     tool: "named",
-    about: "the one class that the answer names, or the longest of several; --by texts scores all classes instead",
+    about: "the one class that the answer names, or the longest of several; --scoring texts \
+            scores all classes instead",
     read: extract::named,
     compare: same_text,
     max_tokens: 32,
@@ -308,10 +329,11 @@ const SHORT: Rule = Rule {
     ..CUSTOM
 };
 
-/// What lmms-eval says before a question of MM-Vet.
-const REASON: &str = "First please perform reasoning, and think step by step to provide best answer to the following question: \n\n";
+/// The text of lmms-eval before a question of MM-Vet.
+const REASON: &str = "First please perform reasoning, and think step by step to provide best \
+     answer to the following question: \n\n";
 
-/// The rules of `benchmark`, or `benchmark/tool`.
+/// Finds the rule of `benchmark`, or of `benchmark/tool`.
 pub fn rule(name: &str) -> Option<&'static Rule> {
     let (benchmark, tool) = name.split_once('/').unwrap_or((name, ""));
     RULES
@@ -346,7 +368,7 @@ fn with_context(item: &Item) -> String {
     by_letter(item, &before)
 }
 
-/// As VLMEvalKit puts a question to a LLaVA.
+/// Puts a question as VLMEvalKit does to a LLaVA.
 fn with_hint(item: &Item) -> String {
     let before = if item.hint.is_empty() {
         String::new()
@@ -416,21 +438,17 @@ fn by_column(item: &Item) -> Option<String> {
     Some(item.group.clone())
 }
 
-/// MMVP numbers its items from 1, and two that follow each other are a pair.
+/// Returns the pair of an item. MMVP numbers its items from 1, two that follow each other are a
+/// pair.
 fn pair(item: &Item) -> Option<String> {
-    let numbered = || {
-        item.id
-            .parse::<u64>()
-            .ok()?
-            .checked_sub(1)
-            .map(|number| format!("pair {}", number / 2))
-    };
-    Some(item.group.clone())
-        .filter(|g| !g.is_empty())
-        .or_else(numbered)
+    if !item.group.is_empty() {
+        return Some(item.group.clone());
+    }
+    let number = item.id.parse::<u64>().ok()?.checked_sub(1)?;
+    Some(format!("pair {}", number / 2))
 }
 
-/// MMVP's issue 30: the answers of two pairs are swapped.
+/// Puts the answers of two pairs right that are swapped in MMVP (its issue 30).
 fn unswapped(item: &Item) -> Item {
     let answer = match (
         ["99", "100", "279", "280"].contains(&item.id.as_str()),
@@ -446,7 +464,7 @@ fn unswapped(item: &Item) -> Item {
     }
 }
 
-/// The picture, as lmms-eval (`question_id`) or VLMEvalKit (`image_path`) names it.
+/// Returns the name of the picture in lmms-eval (`question_id`) or VLMEvalKit (`image_path`).
 fn by_picture(item: &Item) -> Option<String> {
     let columns = [
         item.group.as_str(),
@@ -461,23 +479,22 @@ fn by_picture(item: &Item) -> Option<String> {
 
 fn verdict(right: bool) -> Verdict {
     if right {
-        Verdict::Right
+        Verdict::Correct
     } else {
         Verdict::Wrong
     }
 }
 
 fn same_letter(item: &Item, said: &str) -> Verdict {
-    let by_words = || {
-        item.answer_place()
-            .and_then(|place| item.letters().nth(place))
-            .map(String::from)
-    };
     let answer = item.answer.trim().trim_matches(['(', ')']);
-    verdict(
-        said.eq_ignore_ascii_case(answer)
-            || by_words().is_some_and(|letter| said.eq_ignore_ascii_case(&letter)),
-    )
+    if said.eq_ignore_ascii_case(answer) {
+        return Verdict::Correct;
+    }
+    // The answer may be an option's words.
+    let letter = item
+        .answer_place()
+        .and_then(|place| item.letters().nth(place));
+    verdict(letter.is_some_and(|letter| said.eq_ignore_ascii_case(&letter.to_string())))
 }
 
 fn same_word(item: &Item, said: &str) -> Verdict {
@@ -485,8 +502,7 @@ fn same_word(item: &Item, said: &str) -> Verdict {
 }
 
 fn same_text(item: &Item, said: &str) -> Verdict {
-    // Of questions with options the answer is a letter in a table, an option's words where tools
-    // compare these.
+    // Tables have a letter for the answer, where some tools compare the option's words.
     let letter = item
         .answer
         .chars()

@@ -7,41 +7,51 @@ use std::path::{Path, PathBuf};
 use candle_core::{DType, Device, Tensor};
 use clap::Args;
 use futures::{StreamExt, TryStreamExt, stream};
-use indicatif::{ProgressBar, ProgressStyle};
 use scotoma_client::v1::{Reduction, tokens::Named};
 use scotoma_client::{CaptureRequest, CaptureTarget, Client, prompt, target};
 
-use super::Failure;
-use super::experiment::write;
-use super::served::{Served, stop};
-use crate::benchmark::alignment::{Aligned, Features, align};
-use crate::benchmark::data::Rows;
+use super::benchmark_run::Items;
+use super::error::Failure;
+use super::experiment_report::model_line;
+use super::files;
+use super::model_args::ModelArgs;
+use super::progress;
+use crate::benchmark::alignment::{AlignedPair, Features, align};
+use crate::benchmark::data::ItemReader;
 use crate::benchmark::{self, Item, fill, png, report};
 
-/// Items that are on their way at once.
+/// Items in flight.
 const IN_FLIGHT: usize = 8;
-/// Pairs that a page names.
+/// Pairs of layers that the page lists.
 const SHOWN: usize = 10;
 
-/// What is compared.
+/// Hook points of the picture's side.
+const POINTS: [&str; 2] = [
+    "vision_tower.blocks.{l}.hook_resid_post@visual",
+    "projector.hook_out@visual",
+];
+/// Hook points of the text's side.
+const TEXT_POINTS: &str = "language_model.blocks.{l}.hook_resid_post";
+
+/// The features that are compared.
 #[derive(Debug, Clone, Args)]
-pub(super) struct Compared {
-    /// What is read of an item's text: {question}, {answer}, {hint}, or any other column
+pub(super) struct AlignmentArgs {
+    /// Text of an item: {question}, {answer}, {hint}, or any other column
     #[arg(long, default_value = "{question} {answer}")]
     text: String,
-    /// Features of the texts from elsewhere, in the order of the rows: .npz or .safetensors, each
-    /// array (items, dimensions). Without it the model's own language model reads the texts, no
-    /// picture shown, and its layers are averaged over tokens
+    /// File of text features from another model, in the order of the rows: .npz or .safetensors,
+    /// each array (items, dimensions). Without it the model's own language model reads the texts,
+    /// no picture shown, and its layers are averaged over tokens
     #[arg(long)]
     features: Option<PathBuf>,
     /// Hook points of the picture's side, POINT@visual or POINT@class, averaged over these tokens;
     /// {l} stands for all layers. Repeat for several
-    #[arg(long, default_values = ["vision_tower.blocks.{l}.hook_resid_post@visual", "projector.hook_out@visual"])]
+    #[arg(long, default_values = POINTS)]
     point: Vec<String>,
     /// Neighbours of an item
     #[arg(short, long, default_value_t = 10)]
     k: usize,
-    /// Entries are clamped to this quantile of all |x|; 1 clamps nothing
+    /// Quantile of all |x| to which features are clamped; 1 clamps nothing
     #[arg(long, default_value_t = 0.95)]
     clamp: f64,
 }
@@ -49,144 +59,100 @@ pub(super) struct Compared {
 /// Flags of `alignment`.
 #[derive(Debug, Args)]
 pub(super) struct Alignment {
-    /// The pictures and texts: a table or a manifest. Without it the items of `shapes`
+    /// File of pictures and texts: a table or a manifest. Default: the items of `shapes`
     #[arg(long)]
     data: Option<PathBuf>,
-    /// The first this many items that have a picture. 0: all
+    /// Use the first LIMIT items that have a picture; 0 uses all
     #[arg(long, default_value_t = 1024)]
     limit: usize,
     #[command(flatten)]
-    compared: Compared,
-    /// Where report.html, report.md, the plot, alignment.csv and features.safetensors go
+    alignment: AlignmentArgs,
+    /// Folder to write report.html, report.md, the plot, alignment.csv and features.safetensors to
     #[arg(long, default_value = "alignment")]
     report: PathBuf,
     #[command(flatten)]
-    served: Served,
+    model: ModelArgs,
 }
 
 impl Alignment {
     pub(super) async fn run(self) -> Result<(), Failure> {
-        let (local, client) = self.served.connect().await?;
-        let done = self
-            .compared
-            .run(
-                self.data.as_deref(),
-                self.limit,
-                client,
-                &self.served.name(),
-                &self.report,
-            )
-            .await;
-        stop(local).await?;
-        done.map(|_| ())
+        let (data, folder) = (self.data.as_deref(), &self.report);
+        let name = self.model.name();
+        self.model
+            .with_client(async |client| {
+                let run = self.alignment.run(data, self.limit, client, &name, folder);
+                run.await.map(|_| ())
+            })
+            .await
     }
 }
 
-impl Default for Compared {
+impl Default for AlignmentArgs {
     fn default() -> Self {
-        let point = [
-            "vision_tower.blocks.{l}.hook_resid_post@visual",
-            "projector.hook_out@visual",
-        ]
-        .map(String::from);
         Self {
             text: "{question} {answer}".into(),
             features: None,
-            point: point.into(),
+            point: POINTS.map(String::from).into(),
             k: 10,
             clamp: 0.95,
         }
     }
 }
 
-impl Compared {
-    /// Writes the report of all pairs of layers to `folder`, and says what the best one is.
+impl AlignmentArgs {
+    /// Writes the report of all pairs of layers to `folder`, and describes the best one.
     pub(super) async fn run(
         &self,
         data: Option<&Path>,
         limit: usize,
-        client: Client,
+        mut client: Client,
         model: &str,
         folder: &Path,
     ) -> Result<String, Failure> {
-        std::fs::create_dir_all(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
-        let limit = if limit > 0 { limit } else { usize::MAX };
-        let rows: super::eval::Items = match data {
-            Some(path) => Box::new(Rows::open(path)?),
+        files::create_folder(folder)?;
+        let items: Items = match data {
+            Some(path) => Box::new(ItemReader::open(path)?),
             None => Box::new(benchmark::shapes()?.into_iter().map(Ok)),
         };
-        let seen = |item: &Result<Item, benchmark::Error>| {
-            item.as_ref().map_or(true, |i| !i.images.is_empty())
+        let limit = if limit > 0 { limit } else { usize::MAX };
+        let info = client.get_model(model).await?;
+        let capture = Capturer {
+            args: self,
+            client,
+            model,
+            pictures: self
+                .point
+                .iter()
+                .map(|text| targets(text))
+                .collect::<Result<_, _>>()?,
+            texts: vec![mean(TEXT_POINTS, Named::All)],
+            bar: progress::bar(None, "{spinner} {pos} items, {per_sec}"),
         };
-        let mut client_of_info = client.clone();
-        let info = client_of_info.get_model(model).await?;
-        let pictures = self
-            .point
-            .iter()
-            .map(|text| targets(text))
-            .collect::<Result<Vec<_>, _>>()?;
-        let words = vec![mean(
-            "language_model.blocks.{l}.hook_resid_post",
-            Named::All,
-        )];
-        let bar = ProgressBar::no_length();
-        if let Ok(style) = ProgressStyle::with_template("{spinner} {pos} items, {per_sec}") {
-            bar.set_style(style);
-        }
-        let own_texts = self.features.is_none();
-        let one = |item: Result<Item, benchmark::Error>| {
-            let (client, pictures, words, bar) = (client.clone(), &pictures, &words, &bar);
-            async move {
-                let item = item?;
-                let text = self.text_of(&item);
-                let first = captured(client.clone(), model, &text, item.images, pictures).await?;
-                let second = if own_texts {
-                    captured(client, model, &text, Vec::new(), words).await?
-                } else {
-                    BTreeMap::new()
-                };
-                bar.inc(1);
-                Ok::<_, Failure>((first, second))
-            }
-        };
-        let all: Vec<_> = stream::iter(rows.filter(seen).take(limit))
-            .map(one)
-            .buffered(IN_FLIGHT)
-            .try_collect()
-            .await?;
-        bar.finish_and_clear();
-        let n = all.len();
-        let (first, second): (Vec<_>, Vec<_>) = all.into_iter().unzip();
-        let first = gathered(first)?;
+        let (pictures, texts) = capture.all(items, limit).await?;
+        let n = pictures.len();
+        let first = by_point(pictures)?;
         let second = match &self.features {
-            Some(path) => read(path)?,
-            None => gathered(second)?,
+            Some(path) => read_features(path)?,
+            None => by_point(texts)?,
         };
         save(&folder.join("features.safetensors"), &first, &second)?;
         let found = align(&first, &second, self.k, self.clamp)?;
         let best = found.first().ok_or("no features")?;
         let chance = self.k as f64 / (n - 1) as f64;
+        let texts_by = match &self.features {
+            Some(path) => path.display().to_string(),
+            None => "the model itself".into(),
+        };
         let facts = [
-            (
-                "model",
-                format!(
-                    "{} ({}, {} on {})",
-                    info.name, info.family, info.dtype, info.device
-                ),
-            ),
+            ("model", model_line(&info)),
             ("model digest", info.digest.clone()),
             ("items", n.to_string()),
             ("k", self.k.to_string()),
             ("clamp", self.clamp.to_string()),
             ("text", self.text.clone()),
-            (
-                "texts read by",
-                self.features
-                    .as_ref()
-                    .map_or("the model itself".into(), |p| p.display().to_string()),
-            ),
+            ("texts read by", texts_by),
         ];
-        let page = Page {
+        let page = AlignmentPage {
             first: &first,
             second: &second,
             found: &found,
@@ -203,7 +169,7 @@ impl Compared {
 
     fn text_of(&self, item: &Item) -> String {
         let own = [
-            ("question", &item.question),
+            ("question", item.question.as_str()),
             ("answer", &item.answer),
             ("hint", &item.hint),
         ];
@@ -211,13 +177,71 @@ impl Compared {
             .fields
             .iter()
             .map(|(name, value)| (name.as_str(), value.as_str()));
-        let values: Vec<(&str, &str)> = own
-            .iter()
-            .map(|(n, v)| (*n, v.as_str()))
-            .chain(others)
-            .collect();
+        let values: Vec<(&str, &str)> = own.into_iter().chain(others).collect();
         fill(&self.text, &values)
     }
+}
+
+/// Features of one item by hook point.
+type ItemFeatures = BTreeMap<String, Vec<f32>>;
+
+/// Captures the features of items.
+struct Capturer<'a> {
+    args: &'a AlignmentArgs,
+    client: Client,
+    model: &'a str,
+    /// Targets of the picture's side, and of the text's.
+    pictures: Vec<CaptureTarget>,
+    texts: Vec<CaptureTarget>,
+    bar: indicatif::ProgressBar,
+}
+
+impl Capturer<'_> {
+    /// Captures the first `limit` items that have a picture: (pictures, texts), item by item.
+    async fn all(
+        &self,
+        items: Items,
+        limit: usize,
+    ) -> Result<(Vec<ItemFeatures>, Vec<ItemFeatures>), Failure> {
+        let pictured = items.filter(has_picture).take(limit);
+        let all: Vec<_> = stream::iter(pictured)
+            .map(|item| self.item(item))
+            .buffered(IN_FLIGHT)
+            .try_collect()
+            .await?;
+        self.bar.finish_and_clear();
+        Ok(all.into_iter().unzip())
+    }
+
+    async fn item(
+        &self,
+        item: Result<Item, benchmark::Error>,
+    ) -> Result<(ItemFeatures, ItemFeatures), Failure> {
+        let item = item?;
+        let text = self.args.text_of(&item);
+        let pictures = self.capture(&text, item.images, &self.pictures).await?;
+        let texts = if self.args.features.is_none() {
+            self.capture(&text, Vec::new(), &self.texts).await?
+        } else {
+            ItemFeatures::new()
+        };
+        self.bar.inc(1);
+        Ok((pictures, texts))
+    }
+
+    async fn capture(
+        &self,
+        text: &str,
+        images: Vec<Vec<u8>>,
+        targets: &[CaptureTarget],
+    ) -> Result<ItemFeatures, Failure> {
+        captured(self.client.clone(), self.model, text, images, targets).await
+    }
+}
+
+/// Tells whether an item has a picture; rows that cannot be read pass, and fail later.
+fn has_picture(item: &Result<Item, benchmark::Error>) -> bool {
+    item.as_ref().map_or(true, |item| !item.images.is_empty())
 }
 
 fn mean(point: &str, tokens: Named) -> CaptureTarget {
@@ -232,7 +256,7 @@ fn mean(point: &str, tokens: Named) -> CaptureTarget {
     }
 }
 
-/// `POINT@TOKENS`.
+/// Parses `POINT@TOKENS`.
 fn targets(text: &str) -> Result<CaptureTarget, String> {
     match text.split_once('@').unwrap_or((text, "visual")) {
         (point, "visual") => Ok(mean(point, Named::Visual)),
@@ -241,14 +265,14 @@ fn targets(text: &str) -> Result<CaptureTarget, String> {
     }
 }
 
-/// The features of one item by their names; views of a picture are averaged.
+/// Captures the features of one item; views of a picture are averaged.
 async fn captured(
     mut client: Client,
     model: &str,
     text: &str,
     images: Vec<Vec<u8>>,
     targets: &[CaptureTarget],
-) -> Result<BTreeMap<String, Vec<f32>>, Failure> {
+) -> Result<ItemFeatures, Failure> {
     // One picture is one item.
     let images: Vec<Vec<u8>> = images.into_iter().take(1).collect();
     let request = CaptureRequest {
@@ -272,39 +296,38 @@ async fn captured(
             sum.iter_mut().zip(values).for_each(|(s, v)| *s += v);
         }
     }
-    let mean = |(name, (sum, count)): (String, (Vec<f32>, f32))| {
-        (name, sum.into_iter().map(|v| v / count).collect())
-    };
-    Ok(all.into_iter().map(mean).collect())
+    Ok(all
+        .into_iter()
+        .map(|(name, (sum, count))| (name, sum.into_iter().map(|v| v / count).collect()))
+        .collect())
 }
 
-/// Item by item becomes point by point, layers in their order.
-fn gathered(items: Vec<BTreeMap<String, Vec<f32>>>) -> Result<Vec<Features>, Failure> {
-    let mut names: Vec<String> = items
-        .first()
-        .ok_or("no item has a picture")?
-        .keys()
-        .cloned()
-        .collect();
-    let number = |name: &String| {
-        name.split('.')
-            .find_map(|part| part.parse::<usize>().ok())
-            .unwrap_or(usize::MAX)
-    };
-    names.sort_by_key(number);
-    let of = |name: String| {
-        let row = |item: &BTreeMap<String, Vec<f32>>| item.get(&name).cloned().unwrap_or_default();
-        Features {
-            rows: items.iter().map(row).collect(),
-            name,
-        }
-    };
-    Ok(names.into_iter().map(of).collect())
+/// Turns features item by item into features point by point, layers in their order.
+fn by_point(items: Vec<ItemFeatures>) -> Result<Vec<Features>, Failure> {
+    let first = items.first().ok_or("no item has a picture")?;
+    let mut names: Vec<String> = first.keys().cloned().collect();
+    names.sort_by_key(|name| layer(name));
+    let mut all = Vec::new();
+    for name in names {
+        let rows = items
+            .iter()
+            .map(|item| item.get(&name).cloned().unwrap_or_default())
+            .collect();
+        all.push(Features { name, rows });
+    }
+    Ok(all)
 }
 
-/// Arrays `(items, dimensions)` of a file.
-fn read(path: &Path) -> Result<Vec<Features>, Failure> {
-    let wrong = |e: &dyn std::fmt::Display| format!("--features {}: {e}", path.display());
+/// Returns the layer of a hook point's name; points without a layer come last.
+fn layer(name: &str) -> usize {
+    name.split('.')
+        .find_map(|part| part.parse().ok())
+        .unwrap_or(usize::MAX)
+}
+
+/// Reads the arrays `(items, dimensions)` of a file.
+fn read_features(path: &Path) -> Result<Vec<Features>, Failure> {
+    let wrong = |e: &dyn std::fmt::Display| format!("--features {}", files::named(path, e));
     let tensors: BTreeMap<String, Tensor> = match path.extension().and_then(|e| e.to_str()) {
         Some("npz") => Tensor::read_npz(path)
             .map_err(|e| wrong(&e))?
@@ -316,17 +339,16 @@ fn read(path: &Path) -> Result<Vec<Features>, Failure> {
             .collect(),
         _ => return Err(wrong(&"a name that ends in .npz or .safetensors is needed").into()),
     };
-    let of = |(name, tensor): (String, Tensor)| {
+    let mut all = Vec::new();
+    for (name, tensor) in tensors {
         let rows = tensor.to_dtype(DType::F32).and_then(|t| t.to_vec2());
-        Ok(Features {
-            rows: rows.map_err(|e| wrong(&format!("{name}: {e}")))?,
-            name,
-        })
-    };
-    tensors.into_iter().map(of).collect()
+        let rows = rows.map_err(|e| wrong(&format!("{name}: {e}")))?;
+        all.push(Features { name, rows });
+    }
+    Ok(all)
 }
 
-/// All features as one file, from which they can be read again.
+/// Writes all features to one file, from which they can be read again.
 fn save(path: &Path, first: &[Features], second: &[Features]) -> Result<(), Failure> {
     let mut tensors = BTreeMap::new();
     for (side, all) in [("pictures", first), ("texts", second)] {
@@ -336,89 +358,103 @@ fn save(path: &Path, first: &[Features], second: &[Features]) -> Result<(), Fail
         }
     }
     let bytes = safetensors::serialize(tensors.iter(), None)?;
-    std::fs::write(path, bytes).map_err(|e| format!("{}: {e}", path.display()).into())
+    Ok(files::write(path, &bytes)?)
 }
 
-struct Page<'a> {
+/// The contents of the report.
+struct AlignmentPage<'a> {
     first: &'a [Features],
     second: &'a [Features],
-    found: &'a [Aligned],
+    found: &'a [AlignedPair],
+    /// The score of random neighbours.
     chance: f64,
     facts: &'a [(&'static str, String)],
 }
 
-impl Page<'_> {
+const ABOUT: &str = "Section 3.7 of \"Intriguing Properties of Large Language and Vision Models\" \
+    (Lee et al. 2024): of each item the k nearest others by what the model makes of its picture, \
+    and by what is made of its text; how many of these are the same (mutual nearest neighbours, \
+    Huh et al. 2024). 1 is the same neighbourhoods.";
+
+const NOTES: [&str; 2] = [
+    "The paper's k, N, pooling, layers, and which tensor of LLaVA it takes, are not published.",
+    "A LLaVA drops its tower's class token, so that its features are means over patches; CLIP's \
+     are usually its class token: pooling is a confound.",
+];
+
+impl AlignmentPage<'_> {
     fn write(&self, folder: &Path) -> Result<(), Failure> {
-        let name = |f: &Features| {
-            f.name
-                .replace(".hook_resid_post", "")
-                .replace(".blocks.", " ")
-        };
-        let (first, second): (Vec<String>, Vec<String>) = (
-            self.first.iter().map(name).collect(),
-            self.second.iter().map(name).collect(),
-        );
+        let first: Vec<String> = self.first.iter().map(short_name).collect();
+        let second: Vec<String> = self.second.iter().map(short_name).collect();
         let cells: Vec<((usize, usize), f64)> = self
             .found
             .iter()
             .map(|a| ((a.first, a.second), a.score))
             .collect();
-        let svg = report::field("shared neighbours", &first, &second, &cells);
-        let row = |a: &Aligned| {
-            vec![
-                first[a.first].clone(),
-                second[a.second].clone(),
-                format!("{:.4}", a.score),
-            ]
-        };
-        let mut rows: Vec<Vec<String>> = self.found.iter().take(SHOWN).map(row).collect();
+        let svg = report::heat_map("shared neighbours", &first, &second, &cells);
+        let heads = ["pictures", "texts", "score"].map(String::from).to_vec();
+        let lists = [
+            ("Mind".to_owned(), NOTES.map(String::from).to_vec()),
+            ("What ran".to_owned(), self.fact_lines()),
+        ];
+        let (markdown, html) = report::page(
+            "Alignment of pictures and texts",
+            ABOUT,
+            ("alignment.svg", &svg),
+            &(heads, self.rows(&first, &second)),
+            &lists,
+        );
+        files::write(&folder.join("report.md"), markdown.as_bytes())?;
+        files::write(&folder.join("report.html"), html.as_bytes())?;
+        files::write(&folder.join("alignment.svg"), svg.as_bytes())?;
+        files::write(&folder.join("alignment.png"), &png(&svg)?)?;
+        files::write(&folder.join("alignment.csv"), self.csv().as_bytes())?;
+        Ok(())
+    }
+
+    fn rows(&self, first: &[String], second: &[String]) -> Vec<Vec<String>> {
+        let mut rows: Vec<Vec<String>> = self
+            .found
+            .iter()
+            .take(SHOWN)
+            .map(|pair| {
+                let score = format!("{:.4}", pair.score);
+                vec![
+                    first[pair.first].clone(),
+                    second[pair.second].clone(),
+                    score,
+                ]
+            })
+            .collect();
         rows.push(vec![
             "by chance, k / (N - 1)".into(),
             String::new(),
             format!("{:.4}", self.chance),
         ]);
-        let about = "Section 3.7 of \"Intriguing Properties of Large Language and Vision Models\" (Lee et al. 2024): of each item the k nearest \
-                     others by what the model makes of its picture, and by what is made of its text; how many of these are the same \
-                     (mutual nearest neighbours, Huh et al. 2024). 1 is the same neighbourhoods.";
-        let notes = [
-            "The paper's k, N, pooling, layers, and which tensor of LLaVA it takes, are not published.",
-            "A LLaVA drops its tower's class token, so that its features are means over patches; CLIP's are usually its class token: pooling is a confound.",
-        ];
-        let facts: Vec<String> = self
-            .facts
+        rows
+    }
+
+    fn fact_lines(&self) -> Vec<String> {
+        self.facts
             .iter()
             .map(|(name, value)| format!("{name}: {value}"))
-            .collect();
-        let table = (
-            ["pictures", "texts", "score"].map(String::from).to_vec(),
-            rows,
-        );
-        let lists = [
-            ("Mind".to_owned(), notes.map(String::from).to_vec()),
-            ("What ran".to_owned(), facts),
-        ];
-        let (markdown, html) = report::page(
-            "Alignment of pictures and texts",
-            about,
-            ("alignment.svg", &svg),
-            &table,
-            &lists,
-        );
-        write(folder, "report.md", markdown.as_bytes())?;
-        write(folder, "report.html", html.as_bytes())?;
-        write(folder, "alignment.svg", svg.as_bytes())?;
-        write(folder, "alignment.png", &png(&svg)?)?;
-        let line = |a: &Aligned| {
-            format!(
-                "{},{},{}\n",
-                self.first[a.first].name, self.second[a.second].name, a.score
-            )
-        };
-        let all: String = self.found.iter().map(line).collect();
-        write(
-            folder,
-            "alignment.csv",
-            format!("pictures,texts,score\n{all}").as_bytes(),
-        )
+            .collect()
     }
+
+    fn csv(&self) -> String {
+        let mut csv = "pictures,texts,score\n".to_owned();
+        for pair in self.found {
+            let (first, second) = (&self.first[pair.first], &self.second[pair.second]);
+            csv += &format!("{},{},{}\n", first.name, second.name, pair.score);
+        }
+        csv
+    }
+}
+
+/// Shortens the name of a hook point for the page.
+fn short_name(features: &Features) -> String {
+    features
+        .name
+        .replace(".hook_resid_post", "")
+        .replace(".blocks.", " ")
 }

@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 
 use candle_core::{DType, Device, Tensor};
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use serde_json::json;
 
-use super::Failure;
-use super::device::Hardware;
-use super::serve::{Adapter, named_origin};
+use super::device::DeviceArgs;
+use super::error::Failure;
+use super::origin::{AdapterArgs, named_origin};
+use super::progress;
 use crate::api::interventions_from_json;
 use crate::engine::{
     ClientId, Cost, Engine, Events, Limits, Pixels, Request, Sampling, Task, Variant,
@@ -25,6 +25,7 @@ use crate::nn::{
 use crate::server::Config;
 use crate::telemetry::memory_used;
 use crate::vision::{Picture, Rgb};
+use crate::weights::default_dtype;
 
 /// Words after a picture, about as many tokens as a benchmark's question has.
 const QUESTION_TOKENS: usize = 50;
@@ -40,19 +41,19 @@ pub(super) struct Bench {
     #[arg(default_value = model::SHAPES)]
     model: String,
     #[command(flatten)]
-    adapter: Adapter,
-    /// A model of real size whose weights are drawn at random, as `serve --random-weights` takes it
+    adapter: AdapterArgs,
+    /// A model of real size with random weights, as `serve --random-weights` takes it
     #[arg(long, value_name = "MODEL", conflicts_with = "model")]
     random_weights: Option<String>,
     #[command(flatten)]
-    hardware: Hardware,
-    /// Sequences that decode together
+    device: DeviceArgs,
+    /// Sequences that decode together, such as 1,8,32
     #[arg(long, value_delimiter = ',', default_values_t = [1, 8, 32])]
     batch: Vec<usize>,
-    /// Times that each measurement is repeated; the median counts
+    /// Repetitions of each measurement; the median is printed
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=1000))]
     repeat: u16,
-    /// Serve this many requests after it, and fail if memory grows
+    /// Serve this many requests afterwards, and fail if memory grows; 0 serves none
     #[arg(long, default_value_t = 0)]
     soak: usize,
     /// Print JSON
@@ -62,21 +63,21 @@ pub(super) struct Bench {
 
 /// One measurement.
 #[derive(Debug, Serialize)]
-struct Row {
+struct Measurement {
     what: String,
     seconds: f64,
-    /// Of tokens, or of views; a second.
+    /// Tokens or views a second.
     rate: Option<f64>,
-    /// Of the measured matrix rate, for what is bound by it.
+    /// Share of the measured matrix rate, for work that it bounds.
     matrix_share: Option<f64>,
-    /// Of the measured bandwidth, for what is bound by it.
+    /// Share of the measured bandwidth, for work that it bounds.
     bandwidth_share: Option<f64>,
     note: String,
 }
 
-/// What was found.
+/// All measurements.
 #[derive(Debug, Default, Serialize)]
-struct Report {
+struct BenchReport {
     model: String,
     device: String,
     dtype: String,
@@ -85,9 +86,9 @@ struct Report {
     /// and written.
     matrix_rate: f64,
     bandwidth: f64,
-    rows: Vec<Row>,
-    /// Of each product of the model's layers how many rows in the call change the bits of a row; of
-    /// a whole step whether company does.
+    rows: Vec<Measurement>,
+    /// The numbers of rows in a call that change the bits of a row, for each product of the model's
+    /// layers; for a whole step, the batches that do.
     row_variance: BTreeMap<String, Vec<usize>>,
     /// Bytes in use before the model is loaded, after it, and at the end.
     memory: Vec<(String, u64)>,
@@ -103,14 +104,9 @@ impl Bench {
             models: Vec::new(),
             ..Config::shapes()
         };
-        self.hardware.apply(&mut config)?;
+        self.device.apply(&mut config)?;
         let device = config.devices[0].clone();
-        let usual = if device.is_cpu() {
-            DType::F32
-        } else {
-            DType::BF16
-        };
-        let dtype = config.dtype.unwrap_or(usual);
+        let dtype = config.dtype.unwrap_or_else(|| default_dtype(&device));
         let place = self
             .random_weights
             .as_ref()
@@ -118,22 +114,19 @@ impl Bench {
                 format!("{}{name}", model::RANDOM)
             });
         let (name, origin) = named_origin(&place)?;
-        if let Some(wrong) = self
-            .hardware
-            .wrong_processors(std::iter::once(name.as_str()))
-            .first()
-        {
-            return Err(wrong.clone().into());
+        let wrong = self.device.wrong_processors(std::iter::once(name.as_str()));
+        if let Some(first) = wrong.into_iter().next() {
+            return Err(first.into());
         }
         let source = tokio::runtime::Handle::current().block_on(self.adapter.fetch(origin))?;
-        let mut report = Report::default();
+        let mut report = BenchReport::default();
         report.remember("before loading", &device);
         let start = Instant::now();
         let options = Load {
             dtype,
             device: &device,
             budget: u64::MAX,
-            image_processor: self.hardware.image_processor(&name)?,
+            image_processor: self.device.image_processor(&name)?,
             chat_template: None,
             resident: &[],
             progress: &|_, _| {},
@@ -187,7 +180,7 @@ struct Measured<'a> {
 }
 
 impl Measured<'_> {
-    /// The median time of `work`, after one that does not count.
+    /// Returns the median time of `work`, after one run that is not counted.
     fn time<T>(&self, mut work: impl FnMut() -> Result<T, Failure>) -> Result<Duration, Failure> {
         let device = &self.model.device;
         let mut once = || -> Result<Duration, Failure> {
@@ -211,7 +204,8 @@ impl Measured<'_> {
         Ok(values.to_dtype(self.model.dtype)?)
     }
 
-    /// Floating-point operations a second of a large product, and bytes a second of a copy.
+    /// Measures the floating-point operations a second of a large product, and the bytes a second of
+    /// a copy.
     fn roofline(&self) -> Result<(f64, f64), Failure> {
         let (side, bytes) = if self.model.device.is_cpu() {
             (2048, 256 << 20)
@@ -243,12 +237,12 @@ impl Measured<'_> {
         Ok(self.model.processor.picture(&picture, 1)?)
     }
 
-    /// The tokens of a picture and a question.
+    /// Counts the tokens of a picture and a question.
     fn prompt(&self) -> Result<usize, Failure> {
         Ok(self.model.tokens(&self.picture(0)?).len() + QUESTION_TOKENS)
     }
 
-    fn stages(&self, report: &mut Report) -> Result<(), Failure> {
+    fn stages(&self, report: &mut BenchReport) -> Result<(), Failure> {
         let (model, repeat) = (self.model, if self.model.device.is_cpu() { 1 } else { 8 });
         let views = model.tokens(&self.picture(0)?).views;
         let pixels = model.pixels(&self.picture(0)?)?;
@@ -305,7 +299,7 @@ impl Measured<'_> {
         Ok(())
     }
 
-    /// Reads `batch` prompts of `prompt` tokens; the logits of their last rows.
+    /// Reads `batch` prompts of `prompt` tokens. Returns the logits of their last rows.
     fn prefill(
         &self,
         batch: usize,
@@ -334,7 +328,7 @@ impl Measured<'_> {
         Ok((caches, logits))
     }
 
-    fn decode(&self, report: &mut Report, batch: usize) -> Result<(), Failure> {
+    fn decode(&self, report: &mut BenchReport, batch: usize) -> Result<(), Failure> {
         let (model, prompt, kv) = (self.model, self.prompt()?, MemoryTracker::default());
         let lanes = DecodeSlots::new(&kv);
         let mut caches = Vec::with_capacity(batch);
@@ -392,7 +386,8 @@ impl Measured<'_> {
         Ok(())
     }
 
-    /// A request for `max_tokens` tokens about a picture, under interventions in canonical JSON.
+    /// Makes a request for `max_tokens` tokens about a picture, under interventions in canonical
+    /// JSON.
     fn variant(
         &self,
         seed: usize,
@@ -447,8 +442,8 @@ impl Measured<'_> {
         Ok(engine.submit(job)?)
     }
 
-    /// Each sweep against its variants one by one, each alone on an engine that remembers nothing.
-    fn sweeps(&self, report: &mut Report) -> Result<(), Failure> {
+    /// Compares sweeps with their variants one by one, each alone on an engine without a cache.
+    fn sweeps(&self, report: &mut BenchReport) -> Result<(), Failure> {
         let layers = self.model.decoder.config().num_hidden_layers;
         let drop_one = (0..layers)
             .map(|l| json!([{"dropLayers": {"layers": [l]}}]))
@@ -488,8 +483,8 @@ impl Measured<'_> {
         Ok(())
     }
 
-    /// Which numbers of rows in a call change the bits of a row.
-    fn invariance(&self, report: &mut Report) -> Result<(), Failure> {
+    /// Finds the numbers of rows in a call that change the bits of a row.
+    fn invariance(&self, report: &mut BenchReport) -> Result<(), Failure> {
         let config = self.model.decoder.config();
         let (width, inner) = (config.hidden_size, config.intermediate_size);
         let (queries, keys) = (
@@ -539,9 +534,9 @@ impl Measured<'_> {
         Ok(())
     }
 
-    /// Serves `count` requests of many kinds, 16 at once: by how many bytes memory grew after the
-    /// first tenth.
-    fn soak(&self, report: &mut Report, count: usize) -> Result<u64, Failure> {
+    /// Serves `count` requests of many kinds, 16 at once. Returns by how many bytes memory grew
+    /// after the first tenth.
+    fn soak(&self, report: &mut BenchReport, count: usize) -> Result<u64, Failure> {
         let kinds = [
             json!([]),
             json!([{"permuteTokens": {"seed": "1"}}]),
@@ -557,12 +552,8 @@ impl Measured<'_> {
             ..Limits::default()
         };
         let engine = Engine::start(limits)?;
-        let bar = ProgressBar::new(count as u64);
-        if let Ok(style) =
-            ProgressStyle::with_template("{bar:40} {pos}/{len} requests, {per_sec}, {eta} left")
-        {
-            bar.set_style(style);
-        }
+        let template = "{bar:40} {pos}/{len} requests, {per_sec}, {eta} left";
+        let bar = progress::bar(Some(count), template);
         let start = Instant::now();
         let mut running: VecDeque<Events> = VecDeque::new();
         let mut settled = 0;
@@ -594,7 +585,7 @@ impl Measured<'_> {
     }
 }
 
-/// Waits for all that a job says.
+/// Waits for the end of a job.
 fn finish(mut events: Events) -> Result<(), Failure> {
     while let Some(told) = events.blocking_recv() {
         told.event?;
@@ -602,7 +593,7 @@ fn finish(mut events: Events) -> Result<(), Failure> {
     Ok(())
 }
 
-/// With three digits and the prefix of a thousand.
+/// Formats a number with three digits and an SI prefix.
 fn scaled(value: f64) -> String {
     let prefixes = ["", "k", "M", "G", "T", "P"];
     let power = (value.max(1.0).log10() / 3.0).floor().min(5.0);
@@ -613,14 +604,14 @@ fn scaled(value: f64) -> String {
     )
 }
 
-impl Report {
+impl BenchReport {
     fn remember(&mut self, when: &str, device: &Device) {
         self.memory
             .extend(memory_used(device).map(|bytes| (when.to_owned(), bytes)));
     }
 
-    fn push(&mut self, what: &str, time: Duration, fill: impl FnOnce(&mut Row)) {
-        let mut row = Row {
+    fn push(&mut self, what: &str, time: Duration, fill: impl FnOnce(&mut Measurement)) {
+        let mut row = Measurement {
             what: what.to_owned(),
             seconds: time.as_secs_f64(),
             rate: None,
@@ -632,7 +623,7 @@ impl Report {
         self.rows.push(row);
     }
 
-    /// What is bound by the matrix rate, `count` tokens or views.
+    /// Adds work that the matrix rate bounds, of `count` tokens or views.
     fn product(&mut self, what: String, time: Duration, cost: Cost, count: f64) {
         let (seconds, rate) = (time.as_secs_f64(), self.matrix_rate);
         self.push(&what, time, |row| {

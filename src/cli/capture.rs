@@ -5,18 +5,18 @@ use std::path::PathBuf;
 
 use candle_core::{DType, Device, Tensor};
 use clap::{Args, ValueEnum};
-use indicatif::{ProgressBar, ProgressStyle};
 use scotoma_client::v1::tokens::Named;
 use scotoma_client::v1::{Activation, Reduction};
-use scotoma_client::{CaptureRequest, CaptureTarget, prompt, target};
+use scotoma_client::{CaptureRequest, CaptureTarget, Client, prompt, target};
 
-use super::Failure;
-use super::intervention_args::Flags;
-use super::served::{Served, stop};
+use super::error::Failure;
+use super::intervention_args::InterventionArgs;
+use super::model_args::ModelArgs;
+use super::{files, progress};
 
-/// What is left of the rows.
+/// The reduction over the rows of a hook point.
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum Reduce {
+enum ReduceArg {
     None,
     Mean,
     Norm,
@@ -24,9 +24,9 @@ enum Reduce {
     Received,
 }
 
-/// Which rows.
+/// The tokens whose rows are captured.
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum Rows {
+enum TokensArg {
     All,
     Visual,
     Text,
@@ -42,61 +42,70 @@ pub(super) struct Capture {
     image: PathBuf,
     /// The question
     question: String,
-    /// Hook points; `{l}` stands for all layers
+    /// Hook points, such as projector.hook_out or vision_tower.blocks.{l}.hook_resid_post; `{l}`
+    /// stands for all layers
     #[arg(required = true)]
     points: Vec<String>,
-    /// Where the activations go: a name that ends in .npz (NumPy) or .safetensors
+    /// File to write; its name ends in .npz (NumPy) or .safetensors
     #[arg(short, long, default_value = "activations.npz")]
     out: PathBuf,
-    /// What is left of the rows
+    /// Reduction over the rows of a hook point; none keeps all rows
     #[arg(long, value_enum, default_value = "none")]
-    reduce: Reduce,
-    /// Which rows
+    reduce: ReduceArg,
+    /// Tokens whose rows are captured
     #[arg(long, value_enum, default_value = "all")]
-    tokens: Rows,
-    /// Tokens to generate, so that there are steps beyond the prompt
+    tokens: TokensArg,
+    /// Tokens to generate; activations of their steps are captured too
     #[arg(long, default_value_t = 0)]
     max_tokens: u32,
     #[command(flatten)]
-    served: Served,
+    model: ModelArgs,
     #[command(flatten)]
-    flags: Flags,
+    interventions: InterventionArgs,
+}
+
+/// The format of the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Format {
+    Npz,
+    Safetensors,
 }
 
 impl Capture {
     pub(super) async fn run(self) -> Result<(), Failure> {
-        let image =
-            std::fs::read(&self.image).map_err(|e| format!("{}: {e}", self.image.display()))?;
-        let kind = self
-            .out
-            .extension()
-            .and_then(|e| e.to_str())
-            .unwrap_or_default()
-            .to_owned();
-        if !["npz", "safetensors"].contains(&kind.as_str()) {
-            return Err(format!(
+        let image = files::read(&self.image)?;
+        let format = self.format()?;
+        self.model
+            .with_client(async |client| self.write(client, image, format).await)
+            .await
+    }
+
+    fn format(&self) -> Result<Format, String> {
+        match self.out.extension().and_then(|e| e.to_str()) {
+            Some("npz") => Ok(Format::Npz),
+            Some("safetensors") => Ok(Format::Safetensors),
+            _ => Err(format!(
                 "--out {}: a name that ends in .npz or .safetensors is needed",
                 self.out.display()
-            )
-            .into());
+            )),
         }
-        let (local, mut client) = self.served.connect().await?;
+    }
+
+    async fn write(
+        &self,
+        mut client: Client,
+        image: Vec<u8>,
+        format: Format,
+    ) -> Result<(), Failure> {
         let request = CaptureRequest {
-            model: self.served.name(),
+            model: self.model.name(),
             prompt: Some(prompt(&self.question, [image])),
-            interventions: self.flags.interventions(),
-            targets: self
-                .points
-                .iter()
-                .map(|point| self.capture(point))
-                .collect(),
+            interventions: self.interventions.interventions(),
+            targets: self.points.iter().map(|point| self.target(point)).collect(),
             max_tokens: self.max_tokens,
             ..Default::default()
         };
-        let bar = ProgressBar::new_spinner();
-        if let Ok(style) = ProgressStyle::with_template("{spinner} {pos} activations, {msg}") {
-            bar.set_style(style);
-        }
+        let bar = progress::bar(None, "{spinner} {pos} activations, {msg}");
         let mut stream = client.capture(request).await?;
         let mut tensors = BTreeMap::new();
         while let Some(activation) = stream.next().await? {
@@ -106,12 +115,13 @@ impl Capture {
         }
         bar.finish_and_clear();
         let record = stream.finish().await?.provenance.unwrap_or_default();
-        if kind == "npz" {
-            Tensor::write_npz(&tensors.iter().collect::<Vec<_>>(), &self.out)?;
-        } else {
-            let about = Some([("provenance".to_owned(), record.digest.clone())].into());
-            let bytes = safetensors::serialize(tensors.iter(), about)?;
-            std::fs::write(&self.out, bytes).map_err(|e| format!("{}: {e}", self.out.display()))?;
+        match format {
+            Format::Npz => Tensor::write_npz(&tensors.iter().collect::<Vec<_>>(), &self.out)?,
+            Format::Safetensors => {
+                let metadata = [("provenance".to_owned(), record.digest.clone())].into();
+                let bytes = safetensors::serialize(tensors.iter(), Some(metadata))?;
+                files::write(&self.out, &bytes)?;
+            }
         }
         println!(
             "{}: {} tensors; record {}",
@@ -119,24 +129,24 @@ impl Capture {
             tensors.len(),
             record.digest.get(..16).unwrap_or_default()
         );
-        stop(local).await
+        Ok(())
     }
 
-    fn capture(&self, point: &str) -> CaptureTarget {
+    fn target(&self, point: &str) -> CaptureTarget {
         let reduction = match self.reduce {
-            Reduce::None => Reduction::None,
-            Reduce::Mean => Reduction::Mean,
-            Reduce::Norm => Reduction::Norm,
-            Reduce::Last => Reduction::Last,
-            Reduce::Received => Reduction::Received,
+            ReduceArg::None => Reduction::None,
+            ReduceArg::Mean => Reduction::Mean,
+            ReduceArg::Norm => Reduction::Norm,
+            ReduceArg::Last => Reduction::Last,
+            ReduceArg::Received => Reduction::Received,
         };
         let named = match self.tokens {
-            Rows::All => Named::All,
-            Rows::Visual => Named::Visual,
-            Rows::Text => Named::Text,
-            Rows::Question => Named::Question,
-            Rows::Last => Named::Last,
-            Rows::Class => Named::Class,
+            TokensArg::All => Named::All,
+            TokensArg::Visual => Named::Visual,
+            TokensArg::Text => Named::Text,
+            TokensArg::Question => Named::Question,
+            TokensArg::Last => Named::Last,
+            TokensArg::Class => Named::Class,
         };
         let target = scotoma_client::v1::Target {
             tokens: Some([named].into()),
@@ -150,7 +160,8 @@ impl Capture {
     }
 }
 
-/// The hook point; with picture, view and step where they are not 0.
+/// Returns the name of an activation's array: the hook point, with picture, view and step where
+/// they are not 0.
 fn name(activation: &Activation) -> String {
     let more = [
         ("image", activation.image),

@@ -1,81 +1,73 @@
-//! `scotoma classify`: zero-shot classification by a LLaVA, beside the CLIP that it sees through.
+//! `scotoma classify`: zero-shot classification by a LLaVA, beside the CLIP whose tower it has.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use clap::Args;
-use indicatif::ProgressBar;
-use scotoma_client::v1::SampleResult;
+use scotoma_client::v1::{EvaluateStarted, ModelInfo, SampleResult};
 use scotoma_client::{Client, v1};
 
-use super::eval::{Benchmark, By, Common, Evaluated, read_results};
-use super::experiment::{Found, Ran, report};
-use super::serve::{fetch, named_origin};
-use super::served::stop;
-use super::{Failure, Usage};
-use crate::benchmark::experiments::experiment;
-use crate::benchmark::{Item, Label, Outcome, Verdict, compare, rule};
-use crate::model::{Clip, Purpose};
-use crate::vision;
+use super::benchmark_args::{BenchmarkArgs, Scoring};
+use super::benchmark_run::{BenchmarkRun, read_results};
+use super::clip_baseline::{CLASSIFICATION, CLIP, ClipArgs, ClipRun, classification_rule};
+use super::error::Failure;
+use super::experiment::ExperimentDone;
+use super::experiment_report::{Findings, write_report};
+use super::files;
+use super::forecast::Forecast;
+use crate::api::verdict_of;
+use crate::benchmark::experiments::{Experiment, experiment};
+use crate::benchmark::{ItemLabel, Outcome, compare};
 
 const EXPERIMENT: &str = include_str!("../benchmark/experiments/classification.json");
-const MAX_PIXELS: u64 = 64 << 20;
 
-/// How the model is asked, by the names of the experiment's variants.
-const WAYS: [(&str, &str, By); 3] = [
-    ("classes scored", "classification", By::Texts),
-    ("classes named", "classification", By::Generation),
-    ("answers judged", "classification/judged", By::Generation),
+/// A way to ask the model for a class: a variant of the experiment.
+struct Approach {
+    /// The variant's name.
+    name: &'static str,
+    rule: &'static str,
+    scoring: Scoring,
+    /// True if a judge gives the verdicts.
+    judged: bool,
+}
+
+const APPROACHES: [Approach; 3] = [
+    Approach {
+        name: "classes scored",
+        rule: CLASSIFICATION,
+        scoring: Scoring::Texts,
+        judged: false,
+    },
+    Approach {
+        name: "classes named",
+        rule: CLASSIFICATION,
+        scoring: Scoring::Generation,
+        judged: false,
+    },
+    Approach {
+        name: "answers judged",
+        rule: "classification/judged",
+        scoring: Scoring::Generation,
+        judged: true,
+    },
 ];
-const CLIP: &str = "CLIP";
-
-/// What CLIP is asked.
-#[derive(Debug, Clone, Args)]
-pub(super) struct Baseline {
-    /// A CLIP with both towers, to compare with: a folder or a hub id,
-    /// openai/clip-vit-large-patch14-336 for LLaVA-1.5
-    #[arg(long)]
-    clip: Option<String>,
-    /// What CLIP reads of a class; {} is its name. Repeat for an ensemble
-    #[arg(long, default_value = "a photo of a {}.", requires = "clip")]
-    template: Vec<String>,
-}
-
-impl Baseline {
-    /// Tells whether a CLIP is named.
-    pub(super) fn is_asked(&self) -> bool {
-        self.clip.is_some()
-    }
-
-    /// Refuses templates under which all classes read the same.
-    pub(super) fn check(&self) -> Result<(), Usage> {
-        match self.template.iter().find(|t| !t.contains("{}")) {
-            Some(template) => Err(Usage(format!(
-                "--template {template:?}: it has no {{}}, which stands for a class"
-            ))),
-            None => Ok(()),
-        }
-    }
-}
 
 /// Flags of `classify`.
 #[derive(Debug, Args)]
 pub(super) struct Classify {
-    /// The pictures: a table or a manifest whose options are the classes and whose answer is one of
-    /// them
+    /// File of pictures: a table or a manifest whose options are the classes and whose answer is
+    /// one of them
     #[arg(long)]
     data: PathBuf,
     #[command(flatten)]
-    baseline: Baseline,
-    /// Where report.html, report.md, the plot and all results go. A run that finds its results
-    /// there goes on where it ended
+    clip: ClipArgs,
+    /// Folder to write report.html, report.md, the plot and all results to. A run that finds its
+    /// results there continues where it ended
     #[arg(long, default_value = "classification")]
     report: PathBuf,
     #[command(flatten)]
-    common: Common,
-    /// Ask the first items only, and say what all of them would cost and take; the run that follows
-    /// goes on from there
+    args: BenchmarkArgs,
+    /// Ask the first items only, and print what all would cost and take; the next run continues
+    /// from there
     #[arg(long)]
     estimate: bool,
     /// Print what ran as JSON in place of the report's name
@@ -85,226 +77,201 @@ pub(super) struct Classify {
 
 impl Classify {
     pub(super) async fn run(self) -> Result<(), Failure> {
-        let benchmark = Benchmark {
-            rule: "classification".into(),
+        let benchmark = BenchmarkRun {
+            rule: CLASSIFICATION.into(),
             data: Some(self.data),
-            common: self.common,
-            by: By::Generation,
+            args: self.args,
+            scoring: Scoring::Generation,
             substitutes: None,
             estimate: self.estimate,
         };
-        self.baseline.check()?;
+        self.clip.check()?;
         benchmark.check()?;
-        let (local, client) = benchmark.connect().await?;
-        let ran = classify(&benchmark, &self.baseline, client, &self.report, self.json).await;
-        stop(local).await?;
-        ran.map(|_| ())
+        let (clip, folder) = (&self.clip, &self.report);
+        benchmark
+            .with_client(async |client| classify(&benchmark, clip, client, folder, self.json).await)
+            .await?;
+        Ok(())
     }
 }
 
-/// Asks in every way, and writes the report to `folder`.
+/// Asks in every way, and writes the report to `folder`; of an estimate there is no report.
 pub(super) async fn classify(
-    benchmark: &Benchmark,
-    baseline: &Baseline,
+    benchmark: &BenchmarkRun,
+    clip: &ClipArgs,
     mut client: Client,
     folder: &Path,
     json: bool,
-) -> Result<Ran, Failure> {
-    let common = &benchmark.common;
-    std::fs::create_dir_all(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
-    let mut experiment = experiment(EXPERIMENT)?;
-    let info = client.get_model(&common.served.name()).await?;
-    let mut outcomes: Vec<(String, Vec<Outcome>)> = Vec::new();
-    let (mut answers, mut forecast, mut last) =
-        (Vec::new(), super::eval::Forecast::default(), None);
-    for (name, rule, by) in WAYS {
-        let own = Benchmark {
-            rule: rule.into(),
-            by,
-            ..benchmark.clone()
-        };
-        let mut header = own.header();
-        // Without a judge that way has no verdicts, and its answers are those of the one before.
-        let judged = rule.ends_with("judged");
-        if judged && !common.served.is_remote() && !common.judge.is_there() {
-            continue;
-        }
-        header.variants[0].name = name.into();
-        let out = folder.join(format!("{}.jsonl", name.replace(' ', "-")));
-        eprintln!("{name}, by {}", info.name);
-        let done = own
-            .ask(
-                client.clone(),
-                header,
-                own.rows()?,
-                own.count()?,
-                Some(&out),
-            )
-            .await?;
-        if judged && done.started.judge.is_none() {
-            continue;
-        }
-        let part = done.forecast.unwrap_or_default();
-        forecast.answers += part.answers;
-        forecast.flops += part.flops;
-        forecast.seconds += part.seconds;
-        let results = read_results(&out)?;
-        answers.extend(results.iter().map(|r| (name.to_owned(), r.answer.clone())));
-        outcomes.push((name.to_owned(), results.iter().map(outcome).collect()));
-        last = Some(done);
+) -> Result<ExperimentDone, Failure> {
+    files::create_folder(folder)?;
+    let model = client.get_model(&benchmark.args.model.name()).await?;
+    let mut run = ClassifyRun {
+        benchmark,
+        model,
+        folder,
+        outcomes: Vec::new(),
+        answers: Vec::new(),
+        forecast: Forecast::default(),
+        last: None,
+    };
+    for approach in &APPROACHES {
+        run.ask(approach, client.clone()).await?;
     }
+    let forecast = Some(run.forecast);
     if benchmark.estimate {
-        return Ok(Ran {
-            line: Vec::new(),
-            forecast: Some(forecast),
+        return Ok(ExperimentDone {
+            summary: Vec::new(),
+            forecast,
         });
     }
-    let Some(Evaluated {
-        started, skipped, ..
-    }) = last
-    else {
-        return Err("nothing was asked".into());
-    };
-    let mut clip_digest = "none".to_owned();
-    if let Some(place) = &baseline.clip {
-        let (_, origin) = named_origin(place)?;
-        let (source, device) = (fetch(origin, Purpose::Part).await?, common.served.device()?);
-        let (templates, rows) = (baseline.template.clone(), benchmark.rows()?);
-        let found = tokio::task::spawn_blocking(move || {
-            let clip = Clip::load(&source, &device)?;
-            let found = by_clip(&clip, &templates, rows.flatten())?;
-            Ok::<_, Failure>((clip.digest, found))
-        });
-        let (digest, found) = found.await??;
-        answers.extend(
-            found
-                .iter()
-                .map(|(_, answer)| (CLIP.to_owned(), answer.clone())),
-        );
-        outcomes.insert(
-            0,
-            (
-                CLIP.to_owned(),
-                found.into_iter().map(|(outcome, _)| outcome).collect(),
-            ),
-        );
-        clip_digest = digest;
-    }
-    experiment
-        .variants
-        .retain(|t| outcomes.iter().any(|(name, _)| *name == t.name));
-    outcomes
-        .iter_mut()
-        .for_each(|(_, own)| own.sort_by(|a, b| a.label.id.cmp(&b.label.id)));
-    let rule = rule("classification").ok_or("no rule for classification")?;
-    let metrics = outcomes
-        .iter()
-        .flat_map(|(name, own)| {
-            (rule.summarise)(own)
-                .into_iter()
-                .map(move |metric| (name.clone(), metric))
-        })
-        .collect();
-    let comparisons = outcomes
-        .iter()
-        .skip(1)
-        .map(|(name, own)| (name.clone(), compare(&outcomes[0].1, own)))
-        .collect();
-    let stem = benchmark.data.as_deref().and_then(Path::file_stem);
-    let asked: usize = outcomes.iter().map(|(_, own)| own.len()).sum();
-    let found = Found {
-        planned: experiment.plan((0, 0), false)?,
-        metrics,
-        comparisons,
-        answers,
-        facts: vec![
-            ("CLIP's digest".into(), clip_digest),
-            ("CLIP reads".into(), baseline.template.join(" | ")),
-            (
-                "answers".into(),
-                format!("{asked}; {skipped} rows left out"),
-            ),
-        ],
-        picture: None,
-        benchmark: stem.map_or_else(String::new, |s| s.to_string_lossy().to_lowercase()),
-    };
-    let line = report(&experiment, found, &info, &started, folder, json)?;
-    Ok(Ran {
-        line,
-        forecast: Some(forecast),
-    })
+    let clip_digest = run.ask_clip(clip).await?;
+    let summary = run.write_report(clip, clip_digest, json)?;
+    Ok(ExperimentDone { summary, forecast })
 }
 
-fn outcome(result: &SampleResult) -> Outcome {
-    let verdict = match v1::Verdict::try_from(result.verdict) {
-        Ok(v1::Verdict::Right) => Verdict::Right,
-        Ok(v1::Verdict::Unparsed) => Verdict::Unparsed,
-        Ok(v1::Verdict::Unjudged) => Verdict::Unjudged,
-        _ => Verdict::Wrong,
-    };
-    let SampleResult {
+/// A classification, as far as it was asked.
+struct ClassifyRun<'a> {
+    benchmark: &'a BenchmarkRun,
+    model: ModelInfo,
+    folder: &'a Path,
+    /// Outcomes by variant; CLIP's come first.
+    outcomes: Vec<(String, Vec<Outcome>)>,
+    /// Variants and answers.
+    answers: Vec<(String, String)>,
+    forecast: Forecast,
+    /// The header's echo of the last run, and the rows that it skipped.
+    last: Option<(EvaluateStarted, usize)>,
+}
+
+impl ClassifyRun<'_> {
+    /// Asks the model in one way; results go to a file of the folder.
+    async fn ask(&mut self, approach: &Approach, client: Client) -> Result<(), Failure> {
+        let args = &self.benchmark.args;
+        // Without a judge there are no verdicts, and the answers are those of the approach before.
+        if approach.judged && !args.model.is_remote() && !args.judge.is_set() {
+            return Ok(());
+        }
+        let benchmark = BenchmarkRun {
+            rule: approach.rule.into(),
+            scoring: approach.scoring,
+            ..self.benchmark.clone()
+        };
+        let mut header = benchmark.header();
+        header.variants[0].name = approach.name.into();
+        let file = format!("{}.jsonl", approach.name.replace(' ', "-"));
+        let out = self.folder.join(file);
+        eprintln!("{}, by {}", approach.name, self.model.name);
+        let (items, count) = (benchmark.items()?, benchmark.count()?);
+        let done = benchmark
+            .evaluate(client, header, items, Some(count), Some(&out))
+            .await?;
+        // A server without a judge says so only now.
+        if approach.judged && done.started.judge.is_none() {
+            return Ok(());
+        }
+        self.forecast += done.forecast.unwrap_or_default();
+        let results = read_results(&out)?;
+        let answers = results
+            .iter()
+            .map(|r| (approach.name.to_owned(), r.answer.clone()));
+        self.answers.extend(answers);
+        let outcomes = results.iter().map(outcome).collect::<Result<_, _>>()?;
+        self.outcomes.push((approach.name.to_owned(), outcomes));
+        self.last = Some((done.started, done.skipped));
+        Ok(())
+    }
+
+    /// Asks the CLIP that the flags name, and returns its digest.
+    async fn ask_clip(&mut self, clip: &ClipArgs) -> Result<String, Failure> {
+        let device = self.benchmark.args.model.device()?;
+        let items = self.benchmark.items()?.flatten();
+        let Some(ClipRun { digest, found }) = clip.classify(device, items).await? else {
+            return Ok("none".into());
+        };
+        let (outcomes, answers): (Vec<_>, Vec<_>) = found.into_iter().unzip();
+        let answers = answers.into_iter().map(|answer| (CLIP.to_owned(), answer));
+        self.answers.extend(answers);
+        self.outcomes.insert(0, (CLIP.to_owned(), outcomes));
+        Ok(digest)
+    }
+
+    /// Writes the report and returns its row in the table of all experiments.
+    fn write_report(
+        mut self,
+        clip: &ClipArgs,
+        clip_digest: String,
+        json: bool,
+    ) -> Result<Vec<String>, Failure> {
+        let (started, skipped) = self.last.take().ok_or("nothing was asked")?;
+        let experiment = self.experiment()?;
+        for (_, outcomes) in &mut self.outcomes {
+            outcomes.sort_by(|a, b| a.label.id.cmp(&b.label.id));
+        }
+        let rule = classification_rule()?;
+        let mut metrics = Vec::new();
+        for (name, outcomes) in &self.outcomes {
+            let own = (rule.summarise)(outcomes);
+            metrics.extend(own.into_iter().map(|metric| (name.clone(), metric)));
+        }
+        let (_, first) = &self.outcomes[0];
+        let comparisons = self.outcomes[1..]
+            .iter()
+            .map(|(name, own)| (name.clone(), compare(first, own)))
+            .collect();
+        let asked: usize = self.outcomes.iter().map(|(_, own)| own.len()).sum();
+        let stem = self.benchmark.data.as_deref().and_then(Path::file_stem);
+        let findings = Findings {
+            planned: experiment.plan((0, 0), false)?,
+            metrics,
+            comparisons,
+            answers: self.answers,
+            facts: vec![
+                ("CLIP's digest".into(), clip_digest),
+                ("CLIP reads".into(), clip.templates()),
+                (
+                    "answers".into(),
+                    format!("{asked}; {skipped} rows left out"),
+                ),
+            ],
+            picture: None,
+            benchmark: stem.map_or_else(String::new, |s| s.to_string_lossy().to_lowercase()),
+        };
+        write_report(
+            &experiment,
+            findings,
+            &self.model,
+            &started,
+            self.folder,
+            json,
+        )
+    }
+
+    /// Returns the experiment with the variants that were asked.
+    fn experiment(&self) -> Result<Experiment, String> {
+        let mut experiment = experiment(EXPERIMENT)?;
+        experiment
+            .variants
+            .retain(|t| self.outcomes.iter().any(|(name, _)| *name == t.name));
+        Ok(experiment)
+    }
+}
+
+fn outcome(result: &SampleResult) -> Result<Outcome, Failure> {
+    let v1::SampleResult {
         id,
         category,
         group,
         ..
     } = result;
-    let label = Label {
+    let verdict = verdict_of(result)
+        .ok_or_else(|| format!("{id}: the server sent verdict {}", result.verdict))?;
+    let label = ItemLabel {
         id: id.clone(),
         category: category.clone(),
         group: group.clone(),
     };
-    Outcome {
-        label: Arc::new(label),
+    Ok(Outcome {
+        label: label.into(),
         verdict,
-    }
-}
-
-/// The class with the largest cosine of every item, and whether it is the item's.
-fn by_clip(
-    clip: &Clip,
-    templates: &[String],
-    items: impl Iterator<Item = Item>,
-) -> Result<Vec<(Outcome, String)>, Failure> {
-    let rule = rule("classification").ok_or("no rule for classification")?;
-    let bar = ProgressBar::new_spinner().with_message("CLIP");
-    let (mut known, mut found) = (BTreeMap::new(), Vec::new());
-    for item in items {
-        let Some(bytes) = item.images.first() else {
-            continue;
-        };
-        let picture = vision::decode(bytes, MAX_PIXELS).map_err(|e| format!("{}: {e}", item.id))?;
-        if !known.contains_key(&item.options) {
-            let read = |class: &String| templates.iter().map(|t| t.replace("{}", class)).collect();
-            let classes: Vec<Vec<String>> = item.options.iter().map(read).collect();
-            if classes.is_empty() {
-                return Err(format!("{}: options: none, so there are no classes", item.id).into());
-            }
-            known.insert(item.options.clone(), clip.classes(&classes)?);
-        }
-        let cosines = clip
-            .cosines(&[picture], &known[&item.options])?
-            .swap_remove(0);
-        let best = cosines
-            .iter()
-            .enumerate()
-            .max_by(|a, b| a.1.total_cmp(b.1))
-            .map_or(0, |(i, _)| i);
-        let answer = item.options[best].clone();
-        let verdict = (rule.compare)(&item, &answer);
-        let label = Label {
-            id: item.id,
-            category: item.category,
-            group: item.group,
-        };
-        found.push((
-            Outcome {
-                label: Arc::new(label),
-                verdict,
-            },
-            answer,
-        ));
-        bar.inc(1);
-    }
-    bar.finish_and_clear();
-    Ok(found)
+    })
 }

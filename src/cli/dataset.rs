@@ -1,53 +1,52 @@
-//! `scotoma dataset`.
+//! `scotoma dataset`: checks of a benchmark's file.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use indicatif::{ProgressBar, ProgressStyle};
 
-use super::Failure;
-use super::eval::{column, reading};
-use crate::benchmark::data::{Mapped, Role, Rows};
+use super::benchmark_args::{column, reading};
+use super::error::Failure;
+use super::progress;
+use crate::benchmark::data::{ColumnRole, ItemReader, MappedRow};
 use crate::benchmark::{RULES, Rule, rule};
 use crate::vision;
 
 /// Commands of `dataset`.
 #[derive(Debug, Subcommand)]
 pub(super) enum Dataset {
-    /// Read a file row by row, pictures too, and say what each column is taken for; exits with 0 if
-    /// nothing is wrong with it.
-    Check(Check),
+    /// Read a file row by row, pictures too, and print what each column is taken for; exits with 0
+    /// if all rows can be read.
+    Check(CheckFile),
 }
 
 /// Flags of `dataset check`.
 #[derive(Debug, Args)]
-pub(super) struct Check {
-    /// A table (.tsv, .csv, .parquet), or a manifest of one JSON object a line (.jsonl)
+pub(super) struct CheckFile {
+    /// A table (.tsv, .csv, .parquet), or a manifest with one JSON object a line (.jsonl)
     file: PathBuf,
     /// The benchmark whose questions these are, as `eval` names it: some have conventions of their
-    /// own, numbers as answers for instance
+    /// own, such as numbers for answers
     #[arg(long, default_value = "", value_parser = known)]
     rule: String,
-    /// The column that holds a part of the questions, as for `eval`; ignore=COLUMN leaves one out.
-    /// Repeat for several
+    /// Column that holds a part of the questions, such as question=prompt_text, as for `eval`;
+    /// ignore=COLUMN leaves one out. Repeat for several
     #[arg(long, value_name = "PART=COLUMN", value_parser = column)]
     column: Vec<(String, String)>,
-    /// Mistakes that are printed
+    /// Most mistakes to print
     #[arg(long, default_value_t = 20)]
     show: usize,
 }
 
-/// Pixels of one picture, as `serve --max-image-pixels` has it.
+/// Pixels of one picture, the default of `serve --max-image-pixels`.
 const MAX_PIXELS: u64 = 64 << 20;
 
 fn known(name: &str) -> Result<String, String> {
-    let all = || RULES.iter().map(Rule::name).collect::<Vec<_>>().join(", ");
     if name.is_empty() || rule(name).is_some() {
-        Ok(name.to_owned())
-    } else {
-        Err(format!("there are {}", all()))
+        return Ok(name.to_owned());
     }
+    let all: Vec<String> = RULES.iter().map(Rule::name).collect();
+    Err(format!("there are {}", all.join(", ")))
 }
 
 impl Dataset {
@@ -57,7 +56,7 @@ impl Dataset {
     }
 }
 
-/// What the rows of a file come to.
+/// Counts over the rows of a file.
 #[derive(Default)]
 struct Counts {
     items: usize,
@@ -69,12 +68,12 @@ struct Counts {
     categories: BTreeMap<String, usize>,
     groups: BTreeMap<String, usize>,
     options: BTreeMap<usize, usize>,
-    columns: BTreeMap<String, BTreeMap<Role, usize>>,
+    columns: BTreeMap<String, BTreeMap<ColumnRole, usize>>,
 }
 
 impl Counts {
-    fn add(&mut self, mapped: Mapped) {
-        let Mapped { item, taken } = mapped;
+    fn add(&mut self, mapped: MappedRow) {
+        let MappedRow { item, taken } = mapped;
         self.items += 1;
         self.pictures += item.images.len();
         self.blind += usize::from(item.images.is_empty());
@@ -108,17 +107,11 @@ impl Counts {
             *bytes as f64 / 1e6
         );
         for (name, roles) in &self.columns {
-            let role = |(role, rows): (&Role, &usize)| {
-                if rows == items {
-                    role.to_string()
-                } else {
-                    format!("{role} ({rows} rows)")
-                }
-            };
-            println!(
-                "  column {name:?} -> {}",
-                roles.iter().map(role).collect::<Vec<_>>().join(", ")
-            );
+            let roles: Vec<String> = roles
+                .iter()
+                .map(|(role, &rows)| role_line(*role, rows, *items))
+                .collect();
+            println!("  column {name:?} -> {}", roles.join(", "));
         }
         for (name, count) in &self.categories {
             println!("  {count:>7} in category {name:?}");
@@ -138,14 +131,20 @@ impl Counts {
     }
 }
 
-impl Check {
+/// Names a column's role, with its rows where it does not have it in all.
+fn role_line(role: ColumnRole, rows: usize, items: usize) -> String {
+    if rows == items {
+        role.to_string()
+    } else {
+        format!("{role} ({rows} rows)")
+    }
+}
+
+impl CheckFile {
     fn run(&self) -> Result<(), Failure> {
         let mut counts = Counts::default();
-        let mut rows = Rows::open_as(&self.file, reading(&self.rule, &self.column)?)?;
-        let bar = ProgressBar::no_length();
-        if let Ok(style) = ProgressStyle::with_template("{spinner} {pos} rows, {per_sec}") {
-            bar.set_style(style);
-        }
+        let mut rows = ItemReader::open_as(&self.file, reading(&self.rule, &self.column)?)?;
+        let bar = progress::bar(None, "{spinner} {pos} rows, {per_sec}");
         while let Some(mapped) = rows.next_mapped() {
             bar.inc(1);
             let found = mapped.and_then(|mapped| {

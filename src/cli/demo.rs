@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use clap::Args;
 use futures::stream::{self, StreamExt, TryStreamExt};
-use indicatif::{ProgressBar, ProgressStyle};
 use scotoma_client::{self as client, Client, GenerateRequest, Intervention, prompt};
 use serde::Serialize;
 
-use super::{Failure, Local};
+use super::error::Failure;
+use super::local_server::with_local_server;
+use super::progress;
 use crate::benchmark::{self, Interval, Item, Rule, Verdict, wilson};
 use crate::model;
 use crate::server::Config;
@@ -20,10 +21,10 @@ const CONCURRENCY: usize = 32;
 /// Flags of `demo`.
 #[derive(Debug, Args)]
 pub(super) struct Demo {
-    /// Items of the benchmark; 0 is all of them
+    /// Ask the first ITEMS items of the benchmark only; 0 asks all
     #[arg(long, default_value_t = 0)]
     items: usize,
-    /// Seed of permutations, occlusions and the random projector
+    /// Seed of the permutations, the occlusions and the random projector
     #[arg(long, default_value_t = 7)]
     seed: u64,
     /// Print JSON instead of a table
@@ -37,40 +38,45 @@ struct Condition {
     interventions: Vec<Intervention>,
 }
 
+impl Condition {
+    fn new(name: &'static str, interventions: Vec<Intervention>) -> Self {
+        Self {
+            name,
+            interventions,
+        }
+    }
+}
+
 fn conditions(layers: u32, seed: u64) -> Vec<Condition> {
-    let of = |name, interventions| Condition {
-        name,
-        interventions,
-    };
     let quarter = layers / 4;
     vec![
-        of("none", Vec::new()),
-        of("permuted", vec![client::permute_tokens(seed)]),
-        of("half occluded", vec![client::occlude_at_random(0.5, seed)]),
-        of(
+        Condition::new("none", Vec::new()),
+        Condition::new("permuted", vec![client::permute_tokens(seed)]),
+        Condition::new("half occluded", vec![client::occlude_at_random(0.5, seed)]),
+        Condition::new(
             "first quarter dropped",
             vec![client::drop_layers(0..quarter)],
         ),
-        of(
+        Condition::new(
             "last quarter dropped",
             vec![client::drop_layers(layers - quarter..layers)],
         ),
-        of(
+        Condition::new(
             "projector swapped",
             vec![client::swap_projector_at_random(seed)],
         ),
     ]
 }
 
-/// Right answers and items of one cell.
+/// Counts of one cell of the table.
 #[derive(Debug, Default, Clone, Copy)]
-struct Cell {
+struct CellCounts {
     right: usize,
     unparsed: usize,
     n: usize,
 }
 
-impl Cell {
+impl CellCounts {
     fn interval(self) -> Interval {
         wilson(self.right, self.n)
     }
@@ -88,8 +94,8 @@ struct Row<'a> {
     high: f64,
 }
 
-/// Cells by (condition, category); "all" sums up.
-type Cells = BTreeMap<(usize, String), Cell>;
+/// Cells by (condition, category); the category "all" is the sum.
+type Cells = BTreeMap<(usize, String), CellCounts>;
 
 impl Demo {
     pub(super) async fn run(self) -> Result<(), Failure> {
@@ -97,14 +103,18 @@ impl Demo {
         if self.items > 0 {
             items.truncate(self.items);
         }
-        let (local, mut client) = Local::start(Config::shapes()).await?;
-        let layers = client
-            .get_model("")
-            .await?
-            .language_model
-            .map_or(0, |l| l.layers);
+        with_local_server(Config::shapes(), async |client| {
+            self.measure(client, &items).await
+        })
+        .await
+    }
+
+    /// Asks every item under every condition and prints the table.
+    async fn measure(&self, mut client: Client, items: &[Item]) -> Result<(), Failure> {
+        let model = client.get_model("").await?;
+        let layers = model.language_model.map_or(0, |l| l.layers);
         let conditions = conditions(layers, self.seed);
-        let cells = measure(&client, &items, &conditions).await?;
+        let cells = measure(&client, items, &conditions).await?;
         if self.json {
             print_json(&conditions, &cells)?;
         } else {
@@ -113,8 +123,7 @@ impl Demo {
             println!("{}", permutation_line(&cells));
             println!("{}", layers_line(&cells, layers));
         }
-        drop(client);
-        local.stop().await
+        Ok(())
     }
 }
 
@@ -124,12 +133,9 @@ async fn measure(
     items: &[Item],
     conditions: &[Condition],
 ) -> Result<Cells, Failure> {
-    let bar = ProgressBar::new((items.len() * conditions.len()) as u64);
-    if let Ok(style) =
-        ProgressStyle::with_template("{bar:40} {pos}/{len} answers, {per_sec}, {eta} left")
-    {
-        bar.set_style(style);
-    }
+    let answers = items.len() * conditions.len();
+    let template = "{bar:40} {pos}/{len} answers, {per_sec}, {eta} left";
+    let bar = progress::bar(Some(answers), template);
     let rule: &Rule = benchmark::rule(model::SHAPES).ok_or("no rule for shapes")?;
     let items: Vec<Arc<Item>> = items.iter().cloned().map(Arc::new).collect();
     let asks = conditions.iter().enumerate().flat_map(|(c, condition)| {
@@ -158,7 +164,7 @@ async fn measure(
         for category in [item.category.as_str(), "all"] {
             let cell = cells.entry((condition, category.to_owned())).or_default();
             cell.n += 1;
-            cell.right += usize::from(verdict == Verdict::Right);
+            cell.right += usize::from(verdict == Verdict::Correct);
             cell.unparsed += usize::from(verdict == Verdict::Unparsed);
         }
         bar.inc(1);
@@ -171,7 +177,8 @@ fn categories() -> impl Iterator<Item = &'static str> {
     benchmark::category_order().into_iter().chain(["all"])
 }
 
-fn cell(cells: &Cells, condition: usize, category: &str) -> Cell {
+/// Returns the counts of a cell; none where nothing was asked.
+fn cell(cells: &Cells, condition: usize, category: &str) -> CellCounts {
     cells
         .get(&(condition, category.to_owned()))
         .copied()
@@ -226,7 +233,7 @@ fn print_json(conditions: &[Condition], cells: &Cells) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Points lost by a condition in a category.
+/// Returns the points that a condition loses in a category.
 fn cost(cells: &Cells, condition: usize, category: &str) -> f64 {
     1e2 * (cell(cells, 0, category).interval().share
         - cell(cells, condition, category).interval().share)
@@ -247,8 +254,8 @@ fn layers_line(cells: &Cells, layers: u32) -> String {
     let (first, last) = (cost(cells, 3, "all"), cost(cells, 4, "all"));
     let which = if first > last { "first" } else { "last" };
     format!(
-        "Without its first {0} of {layers} layers the model loses {first:.0} points, without its last {0} {last:.0}: \
-         the {which} ones matter more.",
+        "Without its first {0} of {layers} layers the model loses {first:.0} points, without its \
+         last {0} {last:.0}: the {which} ones matter more.",
         layers / 4
     )
 }

@@ -1,4 +1,4 @@
-//! On what models run.
+//! Devices, dtypes and image processors of models, as flags.
 
 use candle_core::{DType, Device};
 use clap::Args;
@@ -14,7 +14,7 @@ enum Dtype {
 }
 
 impl Dtype {
-    fn of_tensors(self) -> DType {
+    fn tensor_dtype(self) -> DType {
         match self {
             Self::F32 => DType::F32,
             Self::Bf16 => DType::BF16,
@@ -23,19 +23,19 @@ impl Dtype {
     }
 }
 
-/// The device of a command's own model, and what is kept on it.
+/// The device and dtype of the model that a command runs.
 #[derive(Debug, Clone, Args)]
-pub(super) struct Hardware {
-    /// cpu, cuda:N, or auto: the first GPU if the binary was built for one, else the CPU
+pub(super) struct DeviceArgs {
+    /// cpu, cuda:N, or auto: the first GPU if the binary was built with CUDA, else the CPU
     #[arg(long, env = "SCOTOMA_DEVICE", default_value = "auto")]
     device: String,
-    /// What weights are kept as. Default: f32 on the CPU, bf16 on a GPU
+    /// Data type of the weights. Default: f32 on the CPU, bf16 on a GPU
     #[arg(long, env = "SCOTOMA_DTYPE", value_enum)]
     dtype: Option<Dtype>,
-    /// Whose arithmetic makes pixels of pictures: pillow (Pillow 13), pillow-12 (12 and older: what
-    /// published results of LLaVA were made with), torchvision (what AutoProcessor of transformers
-    /// 5 takes), or auto: torchvision where the checkpoint names a class that ends in Fast, else
-    /// pillow
+    /// Library whose arithmetic resizes pictures: pillow (Pillow 13), pillow-12 (Pillow 12 and
+    /// older, with which LLaVA's published results were made), torchvision (AutoProcessor's choice
+    /// in transformers 5), or auto: torchvision if the checkpoint names a class that ends in Fast,
+    /// else pillow
     #[arg(
         long,
         env = "SCOTOMA_IMAGE_PROCESSOR",
@@ -45,13 +45,13 @@ pub(super) struct Hardware {
     image_processor: Vec<String>,
 }
 
-impl Hardware {
-    /// Returns the image processor of the model `name`; `None`: as its checkpoint says.
+impl DeviceArgs {
+    /// Returns the image processor of the model `name`; `None` leaves it to the checkpoint.
     pub(super) fn image_processor(&self, name: &str) -> Result<Option<ProcessorBackend>, String> {
         image_processor(&self.image_processor, name)
     }
 
-    /// Lists what is wrong with the image processors, given the names of all models.
+    /// Lists the mistakes in the flag, given the names of all models.
     pub(super) fn wrong_processors<'a>(
         &self,
         names: impl Iterator<Item = &'a str> + Clone,
@@ -59,19 +59,20 @@ impl Hardware {
         wrong_processors(&self.image_processor, names)
     }
 
-    /// Writes it into `config`, its models included, or says what is wrong with it.
+    /// Sets devices, dtype and the models' image processors in `config`.
     pub(super) fn apply(&self, config: &mut Config) -> Result<(), String> {
         config.devices = vec![device(&self.device)?];
-        config.dtype = self.dtype.map(Dtype::of_tensors);
+        config.dtype = self.dtype.map(Dtype::tensor_dtype);
         apply_processors(&self.image_processor, config)
     }
 }
 
-/// The devices of a server, and what is kept on them.
+/// The devices of a server, and the dtype of its models.
 #[derive(Debug, Clone, Args)]
-pub(super) struct ServerHardware {
-    /// cpu, cuda:N, or auto: the first GPU if the binary was built for one, else the CPU. Several,
-    /// separated by commas, each have an engine; a model goes to the one on which models hold least
+pub(super) struct ServerDeviceArgs {
+    /// cpu, cuda:N, or auto: the first GPU if the binary was built with CUDA, else the CPU. Several,
+    /// separated by commas, have an engine each; a model goes to the device on which models take
+    /// the least memory
     #[arg(
         long,
         env = "SCOTOMA_DEVICE",
@@ -79,13 +80,13 @@ pub(super) struct ServerHardware {
         default_value = "auto"
     )]
     device: Vec<String>,
-    /// What weights are kept as. Default: f32 on the CPU, bf16 on a GPU
+    /// Data type of the weights. Default: f32 on the CPU, bf16 on a GPU
     #[arg(long, env = "SCOTOMA_DTYPE", value_enum)]
     dtype: Option<Dtype>,
-    /// Whose arithmetic makes pixels of pictures: pillow (Pillow 13), pillow-12 (12 and older: what
-    /// published results of LLaVA were made with), torchvision (what AutoProcessor of transformers
-    /// 5 takes), or auto: torchvision where the checkpoint names a class that ends in Fast, else
-    /// pillow. For one model NAME=KIND; repeat for several
+    /// Library whose arithmetic resizes pictures: pillow (Pillow 13), pillow-12 (Pillow 12 and
+    /// older, with which LLaVA's published results were made), torchvision (AutoProcessor's choice
+    /// in transformers 5), or auto: torchvision if the checkpoint names a class that ends in Fast,
+    /// else pillow. NAME=KIND sets it for one model. Repeat for several
     #[arg(
         long,
         env = "SCOTOMA_IMAGE_PROCESSOR",
@@ -95,13 +96,13 @@ pub(super) struct ServerHardware {
     image_processor: Vec<String>,
 }
 
-impl ServerHardware {
-    /// Returns the image processor of the model `name`; `None`: as its checkpoint says.
+impl ServerDeviceArgs {
+    /// Returns the image processor of the model `name`; `None` leaves it to the checkpoint.
     pub(super) fn image_processor(&self, name: &str) -> Result<Option<ProcessorBackend>, String> {
         image_processor(&self.image_processor, name)
     }
 
-    /// Lists what is wrong with the image processors, given the names of all models.
+    /// Lists the mistakes in the flag, given the names of all models.
     pub(super) fn wrong_processors<'a>(
         &self,
         names: impl Iterator<Item = &'a str> + Clone,
@@ -109,7 +110,7 @@ impl ServerHardware {
         wrong_processors(&self.image_processor, names)
     }
 
-    /// Writes it into `config`, its models included, or says what is wrong with it.
+    /// Sets devices, dtype and the models' image processors in `config`.
     pub(super) fn apply(&self, config: &mut Config) -> Result<(), String> {
         let found: Vec<Result<Device, String>> = self.device.iter().map(|d| device(d)).collect();
         let mistakes: Vec<&str> = found
@@ -120,13 +121,13 @@ impl ServerHardware {
             return Err(mistakes.join("\nerror: "));
         }
         config.devices = found.into_iter().flatten().collect();
-        config.dtype = self.dtype.map(Dtype::of_tensors);
+        config.dtype = self.dtype.map(Dtype::tensor_dtype);
         apply_processors(&self.image_processor, config)
     }
 }
 
-/// The image processor of the model `name` among `[NAME=]KIND`s. One that is named wins over one
-/// for all.
+/// Finds the image processor of the model `name` among `[NAME=]KIND`s. A named one wins over one
+/// for all models.
 fn image_processor(texts: &[String], name: &str) -> Result<Option<ProcessorBackend>, String> {
     let mut found = None;
     for text in texts {
@@ -161,9 +162,7 @@ fn wrong_processors<'a>(
                 "--image-processor {text}: no model is named {name}"
             ));
         } else if texts[..i].iter().any(same) {
-            wrong.push(format!(
-                "--image-processor {text}: it is said already; one holds"
-            ));
+            wrong.push(format!("--image-processor {text}: it is set twice"));
         }
     }
     wrong

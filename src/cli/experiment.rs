@@ -1,57 +1,61 @@
-//! `scotoma experiment`: a benchmark under the variants of an experiment, and the report of it.
+//! `scotoma experiment`: a benchmark under the variants of an experiment, and its report.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use scotoma_client::v1::image::Source;
-use scotoma_client::v1::{self, BenchmarkMetric, EvaluateStarted, Image, ModelInfo};
+use scotoma_client::v1::{self, BenchmarkMetric, EvaluateVariant, Image, ModelInfo};
 use scotoma_client::{Client, PreviewRequest};
 use serde_json::Value;
 
-use super::eval::{Answered, Benchmark, Common, Evaluated, Forecast, LIST, read_results};
+use super::benchmark_args::{BenchmarkArgs, LIST, ScoringArgs};
+use super::benchmark_run::{BenchmarkRun, Evaluated, read_results};
+use super::error::{Failure, Usage};
+use super::experiment_report::{Findings, write_report};
+use super::files;
+use super::forecast::Forecast;
 use super::intervention_args::variant;
-use super::served::stop;
-use super::{Failure, Usage};
-use crate::benchmark::experiments::{Experiment, Planned, Plot, experiment, experiments};
-use crate::benchmark::report::{Frequencies, Report};
+use crate::benchmark::experiments::{
+    Experiment, PlannedVariant, PlotKind, experiment, experiments,
+};
 use crate::benchmark::substitute::FOLDER;
-use crate::benchmark::{Comparison, Metric, png};
-use crate::telemetry;
+use crate::benchmark::{Comparison, Metric};
 
 /// Every experiment inside the program.
 const ALL: &str = "all";
 
 /// Flags of `experiment`.
 #[derive(Debug, Args)]
-pub(super) struct Run {
-    /// An experiment, permutation for instance, a file that describes one, or `all`;
+pub(super) struct RunExperiment {
+    /// An experiment, such as permutation, a file that describes one, or `all`;
     /// `scotoma experiment list` prints them
     experiment: String,
-    /// Other values for an axis of the experiment, draw=1,2 or geometry=GEOMETRY_LITERAL for
-    /// instance. Repeat for several
+    /// Other values for an axis of the experiment, such as draw=1,2 or geometry=literal. Repeat for
+    /// several axes
     #[arg(long, value_name = "AXIS=VALUE,VALUE", value_parser = axis)]
     set: Vec<(String, Vec<Value>)>,
-    /// A benchmark, mmvp for instance, or one tool's way of it, sqa/llava; `scotoma eval list`
+    /// A benchmark, such as mmvp, or one tool's way of it, such as sqa/llava; `scotoma eval list`
     /// prints all
     rule: Option<String>,
-    /// The questions: VLMEvalKit's table (.tsv) or a manifest (.jsonl). `shapes` needs none
+    /// File of questions: a table (.tsv, .csv, .parquet) or a manifest (.jsonl) with the columns of
+    /// Hugging Face or VLMEvalKit. `shapes` needs none
     #[arg(long)]
     data: Option<PathBuf>,
-    /// Where the report goes: report.html, report.md, the plot, results.jsonl, provenance.json. A
-    /// run that finds its results there goes on where it ended. Default: EXPERIMENT-RULE
+    /// Folder to write report.html, report.md, the plot, results.jsonl and provenance.json to. A
+    /// run that finds its results there continues where it ended. Default: EXPERIMENT-RULE
     #[arg(long)]
     report: Option<PathBuf>,
     #[command(flatten)]
-    common: Common,
+    args: BenchmarkArgs,
     #[command(flatten)]
-    answered: Answered,
+    scoring: ScoringArgs,
     /// A folder of other pictures, INDEX.png, .jpg or .webp, for variants that show them in place
     /// of an item's own
     #[arg(long, value_name = "FOLDER")]
     substitutes: Option<PathBuf>,
-    /// Ask the first items only, and say what all of them would cost and take; the run that follows
-    /// goes on from there
+    /// Ask the first items only, and print what all would cost and take; the next run continues
+    /// from there
     #[arg(long)]
     estimate: bool,
     /// Print what ran as JSON in place of the report's name
@@ -59,7 +63,7 @@ pub(super) struct Run {
     json: bool,
 }
 
-impl Run {
+impl RunExperiment {
     pub(super) async fn run(self) -> Result<(), Failure> {
         let known = experiments()?;
         if self.experiment == LIST {
@@ -71,52 +75,29 @@ impl Run {
         let rule = self
             .rule
             .clone()
-            .ok_or_else(|| Usage("RULE is needed: a benchmark, `shapes` for instance".into()))?;
-        let mut chosen = self.experiments(&known)?;
+            .ok_or_else(|| Usage("RULE is needed: a benchmark, such as `shapes`".into()))?;
+        let mut chosen = self.choose(&known)?;
         set(&mut chosen, &self.set)?;
+        self.check_substitutes(&chosen)?;
         let folder = self
             .report
             .clone()
             .unwrap_or_else(|| self.default_report(&chosen, &rule));
-        let shown = |e: &Experiment| e.shows(FOLDER);
-        if let Some(folder) = &self.substitutes {
-            if !chosen.iter().any(shown) {
-                let message = format!(
-                    "--substitutes: no variant of {} shows them; blind does",
-                    self.experiment
-                );
-                return Err(Usage(message).into());
-            }
-            if !folder.is_dir() {
-                return Err(format!("--substitutes {}: it is no folder", folder.display()).into());
-            }
-        }
-        let benchmark = Benchmark {
+        let benchmark = BenchmarkRun {
             rule,
             data: self.data.clone(),
-            common: self.common.clone(),
-            by: self.answered.by,
+            args: self.args.clone(),
+            scoring: self.scoring.scoring,
             substitutes: self.substitutes.clone(),
             estimate: self.estimate,
         };
         // Before a model is loaded.
         benchmark.check()?;
-        let (local, client) = benchmark.connect().await?;
-        let ran = self.all(client, &benchmark, &chosen, &folder).await;
-        stop(local).await?;
-        let lines = ran?;
+        let rows = benchmark
+            .with_client(async |client| self.run_all(client, &benchmark, &chosen, &folder).await)
+            .await?;
         if self.is_all() && !self.estimate {
-            let heads =
-                "| experiment | answers | unchanged | lowest | highest |\n|---|---|---|---|---|";
-            let index = format!(
-                "# All experiments on {}\n\n{heads}\n{}\n",
-                benchmark.rule,
-                lines.join("\n")
-            );
-            write(&folder, "report.md", index.as_bytes())?;
-            if !self.json {
-                println!("{}", folder.join("report.md").display());
-            }
+            self.write_index(&folder, &benchmark.rule, &rows)?;
         }
         Ok(())
     }
@@ -125,31 +106,64 @@ impl Run {
         self.experiment == ALL
     }
 
-    /// Runs what was chosen and returns the lines of the table of all.
-    async fn all(
+    /// Runs the chosen experiments and returns their rows in the table of all.
+    async fn run_all(
         &self,
         client: Client,
-        benchmark: &Benchmark,
+        benchmark: &BenchmarkRun,
         chosen: &[Experiment],
         folder: &Path,
     ) -> Result<Vec<String>, Failure> {
-        let mut lines = Vec::new();
+        let mut rows = Vec::new();
         for experiment in chosen {
             let folder = if self.is_all() {
                 folder.join(&experiment.name)
             } else {
                 folder.to_owned()
             };
-            let Ran { line, .. } =
-                one(benchmark, client.clone(), experiment, &folder, self.json).await?;
-            lines.push(format!(
+            let client = client.clone();
+            let done = run_experiment(benchmark, client, experiment, &folder, self.json).await?;
+            rows.push(format!(
                 "| [{}]({}/report.md) | {} |",
                 experiment.title,
                 experiment.name,
-                line.join(" | ")
+                done.summary.join(" | ")
             ));
         }
-        Ok(lines)
+        Ok(rows)
+    }
+
+    /// Writes the page that lists all experiments.
+    fn write_index(&self, folder: &Path, rule: &str, rows: &[String]) -> Result<(), Failure> {
+        let page = format!(
+            "# All experiments on {rule}\n\n\
+             | experiment | answers | unchanged | lowest | highest |\n|---|---|---|---|---|\n{}\n",
+            rows.join("\n")
+        );
+        let path = folder.join("report.md");
+        files::write(&path, page.as_bytes())?;
+        if !self.json {
+            println!("{}", path.display());
+        }
+        Ok(())
+    }
+
+    /// Refuses a folder of pictures that no variant shows.
+    fn check_substitutes(&self, chosen: &[Experiment]) -> Result<(), Failure> {
+        let Some(folder) = &self.substitutes else {
+            return Ok(());
+        };
+        if !chosen.iter().any(|e| e.shows(FOLDER)) {
+            let message = format!(
+                "--substitutes: no variant of {} shows them; blind does",
+                self.experiment
+            );
+            return Err(Usage(message).into());
+        }
+        if !folder.is_dir() {
+            return Err(format!("--substitutes {}: not a folder", folder.display()).into());
+        }
+        Ok(())
     }
 
     /// Names the folder of the report: what is run, and on what.
@@ -161,17 +175,13 @@ impl Run {
         format!("{name}-{}", rule.replace('/', "-")).into()
     }
 
-    fn experiments(&self, known: &[Experiment]) -> Result<Vec<Experiment>, Failure> {
+    /// Finds the experiments that the first argument names.
+    fn choose(&self, known: &[Experiment]) -> Result<Vec<Experiment>, Failure> {
         if self.is_all() {
-            Ok(known.to_vec())
-        } else {
-            Ok(vec![self.chosen(known)?])
+            return Ok(known.to_vec());
         }
-    }
-
-    fn chosen(&self, known: &[Experiment]) -> Result<Experiment, Failure> {
         if let Some(found) = known.iter().find(|e| e.name == self.experiment) {
-            return Ok(found.clone());
+            return Ok(vec![found.clone()]);
         }
         let text = std::fs::read_to_string(&self.experiment).map_err(|e| {
             let names: Vec<&str> = known.iter().map(|e| e.name.as_str()).collect();
@@ -181,104 +191,96 @@ impl Run {
                 names.join(", ")
             )
         })?;
-        Ok(experiment(&text).map_err(|e| format!("{}: {e}", self.experiment))?)
+        let read = experiment(&text).map_err(|e| format!("{}: {e}", self.experiment))?;
+        Ok(vec![read])
     }
 }
 
-/// Gives axes the values of `--set`; each has to be an axis of an experiment.
+/// Gives axes the values of `--set`; each must be an axis of an experiment.
 fn set(chosen: &mut [Experiment], values: &[(String, Vec<Value>)]) -> Result<(), Failure> {
     for (i, (name, values_of)) in values.iter().enumerate() {
         if values[..i].iter().any(|(other, _)| other == name) {
             return Err(Usage(format!("--set {name}: it is set twice")).into());
         }
-        let own = chosen.iter_mut().filter(|e| e.has_axis(name));
-        let mut count = 0;
-        for experiment in own {
+        if !chosen.iter().any(|e| e.has_axis(name)) {
+            let message = format!("--set {name}: no such axis; {}", known_axes(chosen));
+            return Err(Usage(message).into());
+        }
+        for experiment in chosen.iter_mut().filter(|e| e.has_axis(name)) {
             experiment
                 .set(name, values_of)
                 .map_err(|e| Usage(format!("--set {name}: {e}")))?;
-            count += 1;
-        }
-        if count == 0 {
-            let axes: BTreeSet<&str> = chosen.iter().flat_map(Experiment::axes).collect();
-            let axes: Vec<&str> = axes.into_iter().collect();
-            let there = if axes.is_empty() {
-                "there is none".into()
-            } else {
-                format!("the axes are {}", axes.join(", "))
-            };
-            return Err(Usage(format!("--set {name}: no such axis; {there}")).into());
         }
     }
     Ok(())
 }
 
+fn known_axes(chosen: &[Experiment]) -> String {
+    let axes: BTreeSet<&str> = chosen.iter().flat_map(Experiment::axes).collect();
+    if axes.is_empty() {
+        return "there is none".into();
+    }
+    let axes: Vec<&str> = axes.into_iter().collect();
+    format!("the axes are {}", axes.join(", "))
+}
+
 fn axis(text: &str) -> Result<(String, Vec<Value>), String> {
     let (name, values) = text.split_once('=').ok_or("AXIS=VALUE,VALUE is needed")?;
-    let value = |text: &str| serde_json::from_str(text).unwrap_or_else(|_| Value::from(text));
-    Ok((name.into(), values.split(',').map(value).collect()))
+    Ok((name.into(), values.split(',').map(axis_value).collect()))
+}
+
+/// Parses a number or another JSON value; everything else is a text.
+fn axis_value(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|_| Value::from(text))
 }
 
 /// An experiment that was run, or whose first items were.
-pub(super) struct Ran {
-    /// For the table of all: answers, and the first, lowest and highest values.
-    pub(super) line: Vec<String>,
+pub(super) struct ExperimentDone {
+    /// The row in the table of all: answers, and the first, lowest and highest value.
+    pub(super) summary: Vec<String>,
     pub(super) forecast: Option<Forecast>,
 }
 
-/// Runs one experiment and writes its report to `folder`, unless only its cost is asked for.
-pub(super) async fn one(
-    benchmark: &Benchmark,
+/// Runs one experiment and writes its report to `folder`; of an estimate there is no report.
+pub(super) async fn run_experiment(
+    benchmark: &BenchmarkRun,
     mut client: Client,
     experiment: &Experiment,
     folder: &Path,
     json: bool,
-) -> Result<Ran, Failure> {
+) -> Result<ExperimentDone, Failure> {
     let mut header = benchmark.header();
-    let info = client.get_model(&header.model).await?;
-    let language = info
-        .language_model
-        .as_ref()
-        .map_or(0, |l| l.layers as usize);
-    let tower = info.vision_tower.as_ref().map_or(0, |t| t.layers as usize);
-    let planned = experiment.plan((language, tower), benchmark.substitutes.is_some())?;
+    let model = client.get_model(&header.model).await?;
+    let planned = experiment.plan(layers(&model), benchmark.substitutes.is_some())?;
     let left_out = left_out(experiment, benchmark);
     if !left_out.is_empty() {
         eprintln!("{}: left out: {left_out}", experiment.title);
     }
-    header.variants = planned
-        .iter()
-        .map(|p| variant(&p.name, &p.pictures, &p.interventions))
-        .collect::<Result<_, _>>()?;
-    std::fs::create_dir_all(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+    header.variants = variants(&planned)?;
+    files::create_folder(folder)?;
     eprintln!(
         "{}: every item {} times, by {}",
         experiment.title,
         planned.len(),
-        info.name
+        model.name
     );
     let results = folder.join("results.jsonl");
     let picture = match experiment.plot {
-        Plot::Grid => first_picture(benchmark, &mut client, &header.model).await?,
+        PlotKind::Grid => first_picture(benchmark, &mut client, &header.model).await?,
         _ => None,
     };
+    let (items, count) = (benchmark.items()?, benchmark.count()?);
     let Evaluated {
         started,
         finished,
         skipped,
         forecast,
     } = benchmark
-        .ask(
-            client,
-            header,
-            benchmark.rows()?,
-            benchmark.count()?,
-            Some(&results),
-        )
+        .evaluate(client, header, items, Some(count), Some(&results))
         .await?;
     if benchmark.estimate {
-        return Ok(Ran {
-            line: Vec::new(),
+        return Ok(ExperimentDone {
+            summary: Vec::new(),
             forecast,
         });
     }
@@ -290,198 +292,73 @@ pub(super) async fn one(
     if !left_out.is_empty() {
         facts.push(("left out".into(), left_out));
     }
-    // How often each answer is given is the question where nothing is seen.
-    let answers = match experiment.plot {
-        Plot::Bars => read_results(&results)?
-            .into_iter()
-            .map(|r| (r.variant, r.answer))
-            .collect(),
-        _ => Vec::new(),
-    };
-    let found = Found {
-        benchmark: started
-            .rule
-            .split('/')
-            .next()
-            .unwrap_or_default()
-            .to_owned(),
+    let findings = Findings {
+        benchmark: benchmark_of(&started.rule).to_owned(),
         planned,
         metrics: finished.metrics.into_iter().map(metric).collect(),
         comparisons: finished.comparisons.into_iter().map(comparison).collect(),
-        answers,
+        answers: answers(experiment, &results)?,
         facts,
         picture,
     };
-    let line = report(experiment, found, &info, &started, folder, json)?;
-    Ok(Ran { line, forecast })
+    let summary = write_report(experiment, findings, &model, &started, folder, json)?;
+    Ok(ExperimentDone { summary, forecast })
 }
 
-/// Says which variants do not run because nothing was given that they show.
-fn left_out(experiment: &Experiment, benchmark: &Benchmark) -> String {
-    if benchmark.substitutes.is_some() || !experiment.shows(FOLDER) {
-        return String::new();
-    }
-    let names = experiment
-        .variants
-        .iter()
-        .filter(|t| t.pictures == FOLDER)
-        .map(|t| t.name.as_str());
-    format!(
-        "{} (needs --substitutes FOLDER)",
-        names.collect::<Vec<_>>().join(", ")
+/// Returns the layers of (language model, vision tower).
+fn layers(model: &ModelInfo) -> (usize, usize) {
+    let decoder = model.language_model.as_ref();
+    let tower = model.vision_tower.as_ref();
+    (
+        decoder.map_or(0, |l| l.layers as usize),
+        tower.map_or(0, |t| t.layers as usize),
     )
 }
 
-/// What an experiment came to.
-pub(super) struct Found {
-    pub(super) benchmark: String,
-    pub(super) planned: Vec<Planned>,
-    pub(super) metrics: Vec<(String, Metric)>,
-    pub(super) comparisons: Vec<(String, Comparison)>,
-    /// Variants and answers.
-    pub(super) answers: Vec<(String, String)>,
-    pub(super) facts: Vec<(String, String)>,
-    pub(super) picture: Option<Vec<u8>>,
-}
-
-/// Writes the report of `found` to `folder`; what it says in the table of all.
-pub(super) fn report(
-    experiment: &Experiment,
-    found: Found,
-    info: &ModelInfo,
-    started: &EvaluateStarted,
-    folder: &Path,
-    json: bool,
-) -> Result<Vec<String>, Failure> {
-    let Found {
-        benchmark,
-        planned,
-        metrics,
-        comparisons,
-        answers,
-        facts,
-        picture,
-    } = found;
-    let judge = started.judge.clone().unwrap_or_default();
-    let ran = [
-        (
-            "model",
-            format!(
-                "{} ({}, {} on {})",
-                info.name, info.family, info.dtype, info.device
-            ),
-        ),
-        ("model digest", started.model_digest.clone()),
-        ("rule", started.rule.clone()),
-        (
-            "judge",
-            if judge.model.is_empty() {
-                "none".into()
-            } else {
-                judge.model.clone()
-            },
-        ),
-        ("server", format!("scotoma {}", telemetry::VERSION)),
-        ("variants", planned.len().to_string()),
-    ];
-    let ran = ran.map(|(name, value)| (name.to_owned(), value));
-    let facts: Vec<(String, String)> = ran.into_iter().chain(facts).collect();
-    let report = Report {
-        experiment,
-        benchmark: &benchmark,
-        planned: &planned,
-        metrics: &metrics,
-        comparisons: &comparisons,
-        answers: &frequencies(&answers, &planned),
-        facts: &facts,
-        picture: picture.as_deref(),
-    };
-    let header = started.header.clone().unwrap_or_default();
-    let provenance = serde_json::json!({
-        "experiment": experiment,
-        "facts": facts.iter().cloned().collect::<BTreeMap<_, _>>(),
-        "variants": planned.iter().map(|p| (p.name.clone(), &p.interventions)).collect::<BTreeMap<_, _>>(),
-        "max_tokens": header.max_tokens,
-        "judge": {"model": judge.model, "prompt": judge.prompt},
-    });
-    let svg = report.svg();
-    write(folder, "report.html", report.html().as_bytes())?;
-    write(folder, "report.md", report.markdown().as_bytes())?;
-    write(folder, &format!("{}.png", experiment.name), &png(&svg)?)?;
-    write(folder, &format!("{}.svg", experiment.name), svg.as_bytes())?;
-    write(folder, "metrics.csv", table(&metrics).as_bytes())?;
-    write(
-        folder,
-        "provenance.json",
-        serde_json::to_string_pretty(&provenance)?.as_bytes(),
-    )?;
-    if json {
-        println!("{}", serde_json::to_string_pretty(&provenance)?);
-    } else {
-        println!("{}", folder.join("report.html").display());
-    }
-    let answers = metrics.first().map_or(0, |(_, m)| m.n) * planned.len();
-    Ok(line(&metrics, answers))
-}
-
-/// All metrics, for other programs.
-fn table(metrics: &[(String, Metric)]) -> String {
-    let quoted = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
-    let row = |(variant, m): &(String, Metric)| {
-        let (low, high) = m.interval;
-        let Metric {
-            name,
-            value,
-            most,
-            n,
-            unparsed,
-            ..
-        } = m;
-        format!(
-            "{},{},{value},{low},{high},{most},{n},{unparsed}\n",
-            quoted(variant),
-            quoted(name)
-        )
-    };
-    std::iter::once("variant,metric,value,low,high,most,n,unparsed\n".to_owned())
-        .chain(metrics.iter().map(row))
+fn variants(planned: &[PlannedVariant]) -> Result<Vec<EvaluateVariant>, String> {
+    planned
+        .iter()
+        .map(|p| variant(&p.name, &p.pictures, &p.interventions))
         .collect()
 }
 
-/// Of the table of all experiments: answers, and the first, lowest and highest values.
-fn line(metrics: &[(String, Metric)], answers: usize) -> Vec<String> {
-    let main = metrics
-        .first()
-        .map(|(_, m)| m.name.clone())
-        .unwrap_or_default();
-    let own: Vec<&(String, Metric)> = metrics.iter().filter(|(_, m)| m.name == main).collect();
-    let shown = |(variant, m): &&(String, Metric)| {
-        let value = if m.most <= 1.0 {
-            format!("{:.1} %", 1e2 * m.value)
-        } else {
-            format!("{:.1}", m.value)
-        };
-        format!("{value} ({variant})")
-    };
-    let others = || own.iter().skip(1);
-    let lowest = others()
-        .min_by(|a, b| a.1.value.total_cmp(&b.1.value))
-        .map(shown);
-    let highest = others()
-        .max_by(|a, b| a.1.value.total_cmp(&b.1.value))
-        .map(shown);
-    let values = [own.first().map(shown), lowest, highest].map(Option::unwrap_or_default);
-    std::iter::once(answers.to_string()).chain(values).collect()
+/// Returns the benchmark of a rule's name, `benchmark/tool`.
+fn benchmark_of(rule: &str) -> &str {
+    rule.split('/').next().unwrap_or_default()
 }
 
-/// The picture of the first item that has one, as the model sees it.
+/// Reads all answers where the report counts them: where nothing is seen, the question is how often
+/// each answer is given.
+fn answers(experiment: &Experiment, results: &Path) -> Result<Vec<(String, String)>, Failure> {
+    if experiment.plot != PlotKind::Bars {
+        return Ok(Vec::new());
+    }
+    let results = read_results(results)?;
+    Ok(results.into_iter().map(|r| (r.variant, r.answer)).collect())
+}
+
+/// Lists the variants that do not run because the pictures that they show were not given.
+fn left_out(experiment: &Experiment, benchmark: &BenchmarkRun) -> String {
+    if benchmark.substitutes.is_some() || !experiment.shows(FOLDER) {
+        return String::new();
+    }
+    let names: Vec<&str> = experiment
+        .variants
+        .iter()
+        .filter(|t| t.pictures == FOLDER)
+        .map(|t| t.name.as_str())
+        .collect();
+    format!("{} (needs --substitutes FOLDER)", names.join(", "))
+}
+
+/// Returns the picture of the first item that has one, as the model sees it.
 async fn first_picture(
-    benchmark: &Benchmark,
+    benchmark: &BenchmarkRun,
     client: &mut Client,
     model: &str,
 ) -> Result<Option<Vec<u8>>, Failure> {
     let Some(data) = benchmark
-        .rows()?
+        .items()?
         .flatten()
         .find_map(|item| item.images.into_iter().next())
     else {
@@ -498,63 +375,26 @@ async fn first_picture(
     Ok(Some(client.preview(request).await?.png))
 }
 
-/// Of each variant the eight most frequent answers, and how many there are.
-fn frequencies(answers: &[(String, String)], planned: &[Planned]) -> Vec<Frequencies> {
-    let mut counts: BTreeMap<&str, BTreeMap<String, usize>> = BTreeMap::new();
-    for (variant, answer) in answers {
-        let answer: String = answer.chars().take(40).collect();
-        *counts
-            .entry(variant)
-            .or_default()
-            .entry(answer)
-            .or_default() += 1;
-    }
-    let of = |planned: &Planned| {
-        let mut most: Vec<(String, usize)> =
-            counts.remove(planned.name.as_str())?.into_iter().collect();
-        let all = most.iter().map(|(_, n)| n).sum();
-        most.sort_by_key(|(_, n)| std::cmp::Reverse(*n));
-        most.truncate(8);
-        Some(Frequencies {
-            variant: planned.name.clone(),
-            most,
-            all,
-        })
-    };
-    planned.iter().filter_map(of).collect()
-}
-
-pub(super) fn write(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), Failure> {
-    let path = folder.join(name);
-    std::fs::write(&path, bytes).map_err(|e| format!("{}: {e}", path.display()).into())
-}
-
 fn metric(m: BenchmarkMetric) -> (String, Metric) {
-    let (interval, n, unparsed) = ((m.low, m.high), m.n as usize, m.unparsed as usize);
-    (
-        m.variant,
-        Metric {
-            name: m.name,
-            value: m.value,
-            interval,
-            most: m.most,
-            n,
-            unparsed,
-        },
-    )
+    let metric = Metric {
+        name: m.name,
+        value: m.value,
+        interval: (m.low, m.high),
+        most: m.most,
+        n: m.n as usize,
+        unparsed: m.unparsed as usize,
+    };
+    (m.variant, metric)
 }
 
 fn comparison(c: v1::Comparison) -> (String, Comparison) {
-    let (n, better, worse) = (c.n as usize, c.better as usize, c.worse as usize);
-    (
-        c.variant,
-        Comparison {
-            n,
-            better,
-            worse,
-            difference: c.difference,
-            interval: (c.low, c.high),
-            p: c.p,
-        },
-    )
+    let comparison = Comparison {
+        n: c.n as usize,
+        better: c.better as usize,
+        worse: c.worse as usize,
+        difference: c.difference,
+        interval: (c.low, c.high),
+        p: c.p,
+    };
+    (c.variant, comparison)
 }

@@ -8,46 +8,47 @@ use scotoma_client::v1::{EvaluateVariant, PatchIndices, RandomPatches, SalientPa
 use scotoma_client::{self as client, Intervention};
 use serde_json::Value;
 
-/// Under which help lists them.
+/// Heading of these flags in help texts.
 const HEADING: &str = "Interventions";
 
-/// The changes to the forward pass; they are applied in data-path order whatever their order here.
+/// Changes to the forward pass, applied in data-path order whatever their order here.
 #[derive(Debug, Default, Args)]
-pub(super) struct Flags {
+pub(super) struct InterventionArgs {
     /// Hide patches: random:RATIO[:SEED], salient:MASS, non-salient:MASS, or cell:N[,N...]
     #[arg(help_heading = HEADING, long, value_name = "CHOICE", value_parser = occlude)]
     occlude: Vec<Intervention>,
-    /// Drop layers of the vision tower, from 0
+    /// Drop these layers of the vision tower, counted from 0, such as 0,1
     #[arg(help_heading = HEADING, long, value_name = "LAYERS", value_delimiter = ',')]
     drop_tower_layers: Vec<u32>,
-    /// Another projector: random:SEED, identity, or the name of a resident one
+    /// Use another projector: random:SEED, identity, or the name of a loaded one
     #[arg(help_heading = HEADING, long, value_name = "SOURCE", value_parser = swap)]
     swap_projector: Option<Intervention>,
-    /// Permute the visual tokens by this seed
+    /// Permute the visual tokens at random, by this seed
     #[arg(help_heading = HEADING, long, value_name = "SEED")]
     permute: Option<u64>,
-    /// Drop layers of the language model, from 0
+    /// Drop these layers of the language model, counted from 0, such as 10,11
     #[arg(help_heading = HEADING, long, value_name = "LAYERS", value_delimiter = ',')]
     drop_layers: Vec<u32>,
-    /// Any intervention in canonical JSON, {"blankImage":{"colour":"COLOUR_WHITE"}} for instance
+    /// Any intervention in canonical JSON, such as {"blankImage":{"colour":"COLOUR_WHITE"}}. Repeat
+    /// for several
     #[arg(help_heading = HEADING, long, value_name = "JSON", value_parser = intervention)]
     intervene: Vec<Intervention>,
 }
 
-/// The changes to a picture.
+/// Changes to a picture.
 #[derive(Debug, Default, Args)]
-pub(super) struct ImageFlags {
+pub(super) struct ImageInterventionArgs {
     /// Hide patches: random:RATIO[:SEED], salient:MASS, non-salient:MASS, or cell:N[,N...]
     #[arg(help_heading = HEADING, long, value_name = "CHOICE", value_parser = occlude)]
     occlude: Vec<Intervention>,
-    /// An intervention on the picture in canonical JSON, {"blankImage":{"colour":"COLOUR_WHITE"}}
-    /// for instance
+    /// An intervention on the picture in canonical JSON, such as
+    /// {"blankImage":{"colour":"COLOUR_WHITE"}}. Repeat for several
     #[arg(help_heading = HEADING, long, value_name = "JSON", value_parser = image_intervention)]
     intervene: Vec<Intervention>,
 }
 
-impl ImageFlags {
-    /// Lists what the flags ask for.
+impl ImageInterventionArgs {
+    /// Lists the interventions of the flags.
     pub(super) fn interventions(&self) -> Vec<Intervention> {
         self.occlude
             .iter()
@@ -57,8 +58,8 @@ impl ImageFlags {
     }
 }
 
-impl Flags {
-    /// Lists what the flags ask for.
+impl InterventionArgs {
+    /// Lists the interventions of the flags.
     pub(super) fn interventions(&self) -> Vec<Intervention> {
         let mut list = self.occlude.clone();
         if !self.drop_tower_layers.is_empty() {
@@ -76,14 +77,17 @@ impl Flags {
     }
 }
 
-/// A variant of Evaluate from interventions in canonical JSON.
+/// Makes a variant of Evaluate from interventions in canonical JSON.
 pub(super) fn variant(
     name: &str,
     pictures: &str,
     interventions: &[Value],
 ) -> Result<EvaluateVariant, String> {
-    let one = |value: &Value| intervention(&value.to_string()).map_err(|e| format!("{name}: {e}"));
-    let interventions = interventions.iter().map(one).collect::<Result<_, _>>()?;
+    let interventions = interventions
+        .iter()
+        .map(|value| intervention(&value.to_string()))
+        .collect::<Result<_, _>>()
+        .map_err(|e| format!("{name}: {e}"))?;
     Ok(EvaluateVariant {
         name: name.into(),
         interventions,
@@ -113,12 +117,6 @@ fn number<T: std::str::FromStr>(text: &str) -> Result<T, String> {
 
 fn occlude(text: &str) -> Result<Intervention, String> {
     let parts: Vec<&str> = text.split(':').collect();
-    let salient = |mass: &str| {
-        Ok::<_, String>(SalientPatches {
-            amount: Some(Amount::Mass(number(mass)?)),
-            ..Default::default()
-        })
-    };
     let choice = match parts[..] {
         ["random", ratio] => Choice::Random(RandomPatches {
             ratio: number(ratio)?,
@@ -128,8 +126,8 @@ fn occlude(text: &str) -> Result<Intervention, String> {
             ratio: number(ratio)?,
             seed: Some(number(seed)?),
         }),
-        ["salient", mass] => Choice::Salient(salient(mass)?),
-        ["non-salient", mass] => Choice::NonSalient(salient(mass)?),
+        ["salient", mass] => Choice::Salient(salient_patches(mass)?),
+        ["non-salient", mass] => Choice::NonSalient(salient_patches(mass)?),
         ["cell", cells] => Choice::Indices(PatchIndices {
             indices: cells.split(',').map(number).collect::<Result<_, _>>()?,
         }),
@@ -140,6 +138,13 @@ fn occlude(text: &str) -> Result<Intervention, String> {
         }
     };
     Ok(client::occlude_patches(choice))
+}
+
+fn salient_patches(mass: &str) -> Result<SalientPatches, String> {
+    Ok(SalientPatches {
+        amount: Some(Amount::Mass(number(mass)?)),
+        ..Default::default()
+    })
 }
 
 fn swap(text: &str) -> Result<Intervention, String> {

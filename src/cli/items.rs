@@ -1,4 +1,4 @@
-//! `scotoma items`: item analysis, for those who build benchmarks.
+//! `scotoma items`: item analysis, for people who build benchmarks.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs::File;
@@ -6,23 +6,30 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use scotoma_client::Client;
 use scotoma_client::v1::{EvaluateVariant, SampleResult, Verdict};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::Failure;
-use super::eval::{Answered, Benchmark, Common, read_results};
+use super::benchmark_args::{BenchmarkArgs, ScoringArgs};
+use super::benchmark_run::{BenchmarkRun, Evaluated, Items as BenchmarkItems, read_results};
+use super::error::Failure;
+use super::experiment_report::quoted;
+use super::files;
 use super::intervention_args::variant;
-use super::served::stop;
 use crate::benchmark::analysis::{Analysis, Response, analyse, discrimination, rotated};
-use crate::benchmark::{data, substitute};
+use crate::benchmark::{self, Item, data, substitute};
 
-/// The variant as the item is.
+/// The variant that shows the item as it is.
 const FIRST: &str = "original";
-/// Those that do not show the picture.
+/// The variants that do not show the picture.
 const UNSEEN: [&str; 3] = ["black", "no visual tokens", "another item's picture"];
 
+/// True for each item that is right, by id.
+type Rights = BTreeMap<String, bool>;
+
+/// A condition for items to be kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Keep {
+enum KeepRule {
     /// Not right without the picture
     NotBlind,
     /// Right, but not under most permutations of the visual tokens
@@ -31,75 +38,76 @@ enum Keep {
     OrderProof,
 }
 
+impl KeepRule {
+    fn is_met(self, item: &Analysis) -> bool {
+        match self {
+            Self::NotBlind => UNSEEN
+                .iter()
+                .all(|v| item.by_variant.get(*v) != Some(&true)),
+            Self::PermutingBreaks => {
+                let permuted: Vec<bool> = item
+                    .by_variant
+                    .iter()
+                    .filter(|(variant, _)| variant.starts_with("permuted"))
+                    .map(|(_, right)| *right)
+                    .collect();
+                let wrong = permuted.iter().filter(|right| !**right).count();
+                item.right && 2 * wrong > permuted.len()
+            }
+            Self::OrderProof => item.difficulty <= 0.0,
+        }
+    }
+}
+
 /// Flags of `items`.
 #[derive(Debug, Args)]
 pub(super) struct Items {
-    /// A benchmark, mmvp for instance, or one tool's way of it, sqa/llava; `scotoma eval list`
+    /// A benchmark, such as mmvp, or one tool's way of it, such as sqa/llava; `scotoma eval list`
     /// prints all
     rule: String,
-    /// The questions: VLMEvalKit's table (.tsv) or a manifest (.jsonl). `shapes` needs none
+    /// File of questions: a table (.tsv, .csv, .parquet) or a manifest (.jsonl) with the columns of
+    /// Hugging Face or VLMEvalKit. `shapes` needs none
     #[arg(long)]
     data: Option<PathBuf>,
     #[command(flatten)]
-    common: Common,
+    args: BenchmarkArgs,
     #[command(flatten)]
-    answered: Answered,
-    /// Where items.csv, items.jsonl, responses.csv (variants by items, 1 and 0, for IRT) and
-    /// results.jsonl go. A run that finds its results there goes on where it ended
+    scoring: ScoringArgs,
+    /// Folder to write items.csv, items.jsonl, responses.csv (variants by items, 1 and 0, for IRT)
+    /// and results.jsonl to. A run that finds its results there continues where it ended
     #[arg(long, default_value = "items")]
     report: PathBuf,
-    /// The --report folder of another model on the same items: with two or more, items.csv says how
-    /// well each item tells good models from bad ones. Repeat for several
+    /// The --report folder of another model on the same items. With two or more, items.csv has the
+    /// discrimination of each item: how well it separates good models from bad ones. Repeat for
+    /// several
     #[arg(long, value_name = "FOLDER")]
     beside: Vec<PathBuf>,
-    /// Write kept.tsv with the items that meet this. Repeat: they must meet all
+    /// Write kept.tsv with the items that meet this condition. Repeat for several, which must all
+    /// be met
     #[arg(long, value_enum)]
-    keep: Vec<Keep>,
+    keep: Vec<KeepRule>,
 }
 
 impl Items {
     pub(super) async fn run(self) -> Result<(), Failure> {
         let benchmark = self.benchmark();
         benchmark.check()?;
-        let rows = benchmark.rows()?;
-        // Before a model is loaded: another run's folder is to be there.
-        let beside = self
-            .beside
-            .iter()
-            .map(|folder| Ok((folder.display().to_string(), rights_in(folder)?)));
-        let beside: Vec<(String, BTreeMap<String, bool>)> =
-            beside.collect::<Result<_, Failure>>()?;
-        std::fs::create_dir_all(&self.report)
-            .map_err(|e| format!("--report {}: {e}", self.report.display()))?;
-        let (local, client) = benchmark.connect().await?;
-        let mut header = benchmark.header();
-        header.variants = variants()?;
-        // The orders of the options are items of their own.
-        let rows = rows.flat_map(|item| match item {
-            Ok(item) => {
-                let orders: Vec<_> = (1..item.options.len())
-                    .filter_map(|by| rotated(&item, by))
-                    .map(Ok)
-                    .collect();
-                std::iter::once(Ok(item)).chain(orders).collect()
-            }
-            Err(error) => vec![Err(error)],
-        });
+        // Before a model is loaded: the folders of other models must be there.
+        let others = self.other_models()?;
+        files::create_folder(&self.report).map_err(|e| format!("--report {e}"))?;
         let results = self.report.join("results.jsonl");
-        let done = benchmark
-            .ask(client, header, Box::new(rows), None, Some(&results))
-            .await;
-        stop(local).await?;
-        done?;
+        benchmark
+            .with_client(async |client| ask(&benchmark, client, &results).await)
+            .await?;
         let mut found = analyse(&responses(&results)?, FIRST, &UNSEEN);
-        let mut models = vec![("this".to_owned(), rights(&found))];
-        models.extend(beside);
-        let all: Vec<_> = models.iter().map(|(_, rights)| rights.clone()).collect();
-        found
-            .iter_mut()
-            .for_each(|a| a.discrimination = discrimination(&all, &a.id));
-        self.write(&found, &models[1..])?;
-        let kept = self.kept(&found)?;
+        let mut models = vec![rights(&found)];
+        models.extend(others.iter().map(|(_, rights)| rights.clone()));
+        for item in &mut found {
+            item.discrimination = discrimination(&models, &item.id);
+        }
+        self.write_items(&found)?;
+        self.write_responses(&found, &others)?;
+        let kept = self.write_kept(&found)?;
         print(&found);
         if let Some(kept) = kept {
             println!(
@@ -112,264 +120,255 @@ impl Items {
         Ok(())
     }
 
-    fn benchmark(&self) -> Benchmark {
-        Benchmark {
+    fn benchmark(&self) -> BenchmarkRun {
+        BenchmarkRun {
             rule: self.rule.clone(),
             data: self.data.clone(),
-            common: self.common.clone(),
-            by: self.answered.by,
+            args: self.args.clone(),
+            scoring: self.scoring.scoring,
             substitutes: None,
             estimate: false,
         }
     }
 
-    /// `others` are further models, with what they have right.
-    fn write(
-        &self,
-        found: &[Analysis],
-        others: &[(String, BTreeMap<String, bool>)],
-    ) -> Result<(), Failure> {
-        let file = |name: &str| File::create(self.report.join(name)).map(BufWriter::new);
-        let (mut table, mut lines, mut matrix) = (
-            file("items.csv")?,
-            file("items.jsonl")?,
-            file("responses.csv")?,
-        );
-        let variants: BTreeSet<&String> = found.iter().flat_map(|a| a.by_variant.keys()).collect();
-        let quoted = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
+    /// Reads what other models have right, by the names of their folders.
+    fn other_models(&self) -> Result<Vec<(String, Rights)>, Failure> {
+        self.beside
+            .iter()
+            .map(|folder| Ok((folder.display().to_string(), rights_in(folder)?)))
+            .collect()
+    }
+
+    fn create(&self, name: &str) -> Result<BufWriter<File>, Failure> {
+        Ok(File::create(self.report.join(name)).map(BufWriter::new)?)
+    }
+
+    /// Writes items.csv and items.jsonl.
+    fn write_items(&self, found: &[Analysis]) -> Result<(), Failure> {
+        let (mut table, mut lines) = (self.create("items.csv")?, self.create("items.jsonl")?);
+        let variants = variants_of(found);
         let names: Vec<String> = variants.iter().map(|v| quoted(v)).collect();
         writeln!(
             table,
-            "id,category,right,difficulty,margin,stability,image_needed,letter_bias,discrimination,{}",
+            "id,category,right,difficulty,margin,stability,image_needed,letter_bias,\
+             discrimination,{}",
             names.join(",")
         )?;
-        for a in found {
-            let bit = |v: &&String| {
-                a.by_variant
-                    .get(*v)
-                    .map_or(String::new(), |&r| u8::from(r).to_string())
-            };
-            let bits: Vec<String> = variants.iter().map(bit).collect();
-            let margin = a.margin.map_or(String::new(), |m| format!("{m:.6}"));
-            let (id, category) = (quoted(&a.id), quoted(&a.category));
-            let Analysis {
-                difficulty,
-                stability,
-                image_needed,
-                letter_bias,
-                ..
-            } = a;
-            let told = a
-                .discrimination
-                .map_or(String::new(), |d| format!("{d:.4}"));
-            let numbers = format!(
-                "{difficulty:.4},{margin},{stability:.4},{image_needed:.4},{letter_bias:.4},{told}"
-            );
-            writeln!(
-                table,
-                "{id},{category},{},{numbers},{}",
-                u8::from(a.right),
-                bits.join(",")
-            )?;
-            let line = json!({
-                "id": a.id, "category": a.category, "right": a.right, "difficulty": difficulty, "margin": a.margin,
-                "stability": stability, "image_needed": image_needed, "letter_bias": letter_bias,
-                "discrimination": a.discrimination, "by_variant": a.by_variant,
-            });
-            writeln!(lines, "{line}")?;
-        }
-        let ids: Vec<String> = found.iter().map(|a| quoted(&a.id)).collect();
-        writeln!(matrix, "variant,{}", ids.join(","))?;
-        for variant in variants {
-            let bit = |a: &Analysis| {
-                a.by_variant
-                    .get(variant)
-                    .map_or(String::new(), |&r| u8::from(r).to_string())
-            };
-            writeln!(
-                matrix,
-                "{},{}",
-                quoted(variant),
-                found.iter().map(bit).collect::<Vec<_>>().join(",")
-            )?;
-        }
-        for (name, rights) in others {
-            let bit = |a: &Analysis| {
-                rights
-                    .get(&a.id)
-                    .map_or(String::new(), |&r| u8::from(r).to_string())
-            };
-            writeln!(
-                matrix,
-                "{},{}",
-                quoted(name),
-                found.iter().map(bit).collect::<Vec<_>>().join(",")
-            )?;
+        for item in found {
+            let bits: Vec<String> = variants
+                .iter()
+                .map(|variant| bit(&item.by_variant, variant))
+                .collect();
+            writeln!(table, "{},{}", csv_cells(item), bits.join(","))?;
+            writeln!(lines, "{}", item_json(item))?;
         }
         Ok(())
     }
 
-    /// Writes the items that are kept, and says how many.
-    fn kept(&self, found: &[Analysis]) -> Result<Option<usize>, Failure> {
+    /// Writes responses.csv: variants by items, then other models by items.
+    fn write_responses(
+        &self,
+        found: &[Analysis],
+        others: &[(String, Rights)],
+    ) -> Result<(), Failure> {
+        let mut matrix = self.create("responses.csv")?;
+        let ids: Vec<String> = found.iter().map(|a| quoted(&a.id)).collect();
+        writeln!(matrix, "variant,{}", ids.join(","))?;
+        for variant in variants_of(found) {
+            let bits: Vec<String> = found.iter().map(|a| bit(&a.by_variant, variant)).collect();
+            writeln!(matrix, "{},{}", quoted(variant), bits.join(","))?;
+        }
+        for (name, rights) in others {
+            let bits: Vec<String> = found.iter().map(|a| bit(rights, &a.id)).collect();
+            writeln!(matrix, "{},{}", quoted(name), bits.join(","))?;
+        }
+        Ok(())
+    }
+
+    /// Writes kept.tsv if items are to be kept, and returns how many are.
+    fn write_kept(&self, found: &[Analysis]) -> Result<Option<usize>, Failure> {
         if self.keep.is_empty() {
             return Ok(None);
         }
-        let meets = |a: &&Analysis| {
-            self.keep.iter().all(|keep| match keep {
-                Keep::NotBlind => UNSEEN.iter().all(|v| a.by_variant.get(*v) != Some(&true)),
-                Keep::PermutingBreaks => {
-                    let permuted = a
-                        .by_variant
-                        .iter()
-                        .filter(|(v, _)| v.starts_with("permuted"));
-                    let wrong = permuted.clone().filter(|(_, right)| !**right).count();
-                    a.right && 2 * wrong > permuted.count()
-                }
-                Keep::OrderProof => a.difficulty <= 0.0,
-            })
-        };
-        let ids: HashSet<&str> = found.iter().filter(meets).map(|a| a.id.as_str()).collect();
-        let mut file = BufWriter::new(File::create(self.report.join("kept.tsv"))?);
-        let mut fields: Option<(Vec<String>, bool)> = None;
-        for item in self
-            .benchmark()
-            .rows()?
-            .flatten()
-            .filter(|i| ids.contains(i.id.as_str()))
-        {
-            if fields.is_none() {
-                let (names, pictures) = (
-                    item.fields.keys().cloned().collect::<Vec<_>>(),
-                    !item.images.is_empty(),
-                );
-                writeln!(file, "{}", data::header(&names, pictures))?;
-                fields = Some((names, pictures));
+        let kept: HashSet<&str> = found
+            .iter()
+            .filter(|item| self.keep.iter().all(|rule| rule.is_met(item)))
+            .map(|item| item.id.as_str())
+            .collect();
+        let mut file = self.create("kept.tsv")?;
+        let mut columns: Option<(Vec<String>, bool)> = None;
+        for item in self.benchmark().items()?.flatten() {
+            if !kept.contains(item.id.as_str()) {
+                continue;
             }
-            if let Some((names, pictures)) = &fields {
+            // The first kept item says which columns the table has.
+            if columns.is_none() {
+                let names: Vec<String> = item.fields.keys().cloned().collect();
+                let pictures = !item.images.is_empty();
+                writeln!(file, "{}", data::header(&names, pictures))?;
+                columns = Some((names, pictures));
+            }
+            if let Some((names, pictures)) = &columns {
                 writeln!(file, "{}", data::row(&item, names, *pictures))?;
             }
         }
-        Ok(Some(ids.len()))
+        Ok(Some(kept.len()))
     }
 }
 
-fn variants() -> Result<Vec<EvaluateVariant>, Failure> {
-    let all = [
-        (FIRST, "", json!([])),
-        (
-            UNSEEN[0],
-            "",
-            json!([{"blankImage": {"colour": "COLOUR_BLACK"}}]),
-        ),
-        (
-            UNSEEN[1],
-            "",
-            json!([{"selectTokens": {"tokens": {"anyOf": [{"named": "NAMED_ALL"}]}, "mode": "MODE_REMOVE"}}]),
-        ),
-        (UNSEEN[2], substitute::OTHER, json!([])),
-        (
-            "shuffled, grid 4",
-            "",
-            json!([{"shufflePatches": {"grid": 4, "seed": 1}}]),
-        ),
-        (
-            "occluded by half",
-            "",
-            json!([{"occludePatches": {"random": {"ratio": 0.5, "seed": 1}}}]),
-        ),
-        (
-            "permuted, seed 1",
-            "",
-            json!([{"permuteTokens": {"seed": 1}}]),
-        ),
-        (
-            "permuted, seed 2",
-            "",
-            json!([{"permuteTokens": {"seed": 2}}]),
-        ),
-        (
-            "permuted, seed 3",
-            "",
-            json!([{"permuteTokens": {"seed": 3}}]),
-        ),
-    ];
-    let one = |(name, pictures, list): (&str, &str, serde_json::Value)| {
-        Ok(variant(
-            name,
-            pictures,
-            list.as_array().map_or(&[], Vec::as_slice),
-        )?)
-    };
-    all.into_iter().map(one).collect()
+/// Asks every item under every variant and in every order of its options.
+async fn ask(
+    benchmark: &BenchmarkRun,
+    client: Client,
+    results: &Path,
+) -> Result<Evaluated, Failure> {
+    let mut header = benchmark.header();
+    header.variants = variants()?;
+    let items: BenchmarkItems = Box::new(benchmark.items()?.flat_map(in_all_orders));
+    benchmark
+        .evaluate(client, header, items, None, Some(results))
+        .await
 }
 
-/// Whether each item is right as it is.
-fn rights(found: &[Analysis]) -> BTreeMap<String, bool> {
+/// Returns an item, followed by the same with its options in every other order.
+fn in_all_orders(item: Result<Item, benchmark::Error>) -> Vec<Result<Item, benchmark::Error>> {
+    let Ok(item) = item else {
+        return vec![item];
+    };
+    let mut orders: Vec<_> = (1..item.options.len())
+        .filter_map(|by| rotated(&item, by))
+        .map(Ok)
+        .collect();
+    orders.insert(0, Ok(item));
+    orders
+}
+
+fn variants() -> Result<Vec<EvaluateVariant>, Failure> {
+    let black = json!([{"blankImage": {"colour": "COLOUR_BLACK"}}]);
+    let no_tokens = json!([{
+        "selectTokens": {"tokens": {"anyOf": [{"named": "NAMED_ALL"}]}, "mode": "MODE_REMOVE"},
+    }]);
+    let shuffled = json!([{"shufflePatches": {"grid": 4, "seed": 1}}]);
+    let occluded = json!([{"occludePatches": {"random": {"ratio": 0.5, "seed": 1}}}]);
+    let all = [
+        (FIRST, "", json!([])),
+        (UNSEEN[0], "", black),
+        (UNSEEN[1], "", no_tokens),
+        (UNSEEN[2], substitute::OTHER, json!([])),
+        ("shuffled, grid 4", "", shuffled),
+        ("occluded by half", "", occluded),
+        ("permuted, seed 1", "", permuted(1)),
+        ("permuted, seed 2", "", permuted(2)),
+        ("permuted, seed 3", "", permuted(3)),
+    ];
+    let mut variants = Vec::new();
+    for (name, pictures, list) in all {
+        let list = list.as_array().map_or(&[][..], Vec::as_slice);
+        variants.push(variant(name, pictures, list)?);
+    }
+    Ok(variants)
+}
+
+fn permuted(seed: u64) -> Value {
+    json!([{"permuteTokens": {"seed": seed}}])
+}
+
+fn variants_of(found: &[Analysis]) -> BTreeSet<&String> {
+    found.iter().flat_map(|a| a.by_variant.keys()).collect()
+}
+
+/// Writes 1 for right, 0 for wrong, nothing for unknown.
+fn bit(rights: &Rights, name: &str) -> String {
+    rights
+        .get(name)
+        .map_or(String::new(), |&right| u8::from(right).to_string())
+}
+
+fn csv_cells(item: &Analysis) -> String {
+    let margin = item.margin.map_or(String::new(), |m| format!("{m:.6}"));
+    let discrimination = item
+        .discrimination
+        .map_or(String::new(), |d| format!("{d:.4}"));
+    format!(
+        "{},{},{},{:.4},{margin},{:.4},{:.4},{:.4},{discrimination}",
+        quoted(&item.id),
+        quoted(&item.category),
+        u8::from(item.right),
+        item.difficulty,
+        item.stability,
+        item.image_needed,
+        item.letter_bias
+    )
+}
+
+fn item_json(item: &Analysis) -> Value {
+    json!({
+        "id": item.id, "category": item.category, "right": item.right,
+        "difficulty": item.difficulty, "margin": item.margin, "stability": item.stability,
+        "image_needed": item.image_needed, "letter_bias": item.letter_bias,
+        "discrimination": item.discrimination, "by_variant": item.by_variant,
+    })
+}
+
+/// Returns which items are right as they are.
+fn rights(found: &[Analysis]) -> Rights {
     found.iter().map(|a| (a.id.clone(), a.right)).collect()
 }
 
-/// The same of what a run has left in its `--report` folder.
-fn rights_in(folder: &Path) -> Result<BTreeMap<String, bool>, Failure> {
+/// Returns which items are right in the results of a run's `--report` folder.
+fn rights_in(folder: &Path) -> Result<Rights, Failure> {
     let responses = responses(&folder.join("results.jsonl"))
         .map_err(|e| format!("--beside {}: {e}", folder.display()))?;
     Ok(rights(&analyse(&responses, FIRST, &UNSEEN)))
 }
 
 fn responses(path: &Path) -> Result<Vec<Response>, Failure> {
-    let response = |result: SampleResult| {
-        let mut scores: Vec<f64> = result.options.iter().map(|o| o.mean_logprob).collect();
-        scores.sort_by(|a, b| b.total_cmp(a));
-        let margin = if let [best, second, ..] = scores[..] {
-            Some(best - second)
-        } else {
-            None
-        };
-        let right = result.verdict == i32::from(Verdict::Right);
-        let SampleResult {
-            id,
-            variant,
-            category,
-            answer,
-            ..
-        } = result;
-        Response {
-            id,
-            variant,
-            category,
-            answer,
-            right,
-            margin,
-        }
-    };
     Ok(read_results(path)?.into_iter().map(response).collect())
+}
+
+fn response(result: SampleResult) -> Response {
+    let mut scores: Vec<f64> = result.options.iter().map(|o| o.mean_logprob).collect();
+    scores.sort_by(|a, b| b.total_cmp(a));
+    let margin = match scores[..] {
+        [best, second, ..] => Some(best - second),
+        _ => None,
+    };
+    Response {
+        right: result.verdict == i32::from(Verdict::Right),
+        id: result.id,
+        variant: result.variant,
+        category: result.category,
+        answer: result.answer,
+        margin,
+    }
 }
 
 fn print(found: &[Analysis]) {
     let mut categories: BTreeMap<&str, Vec<&Analysis>> = BTreeMap::new();
-    found
-        .iter()
-        .for_each(|a| categories.entry(&a.category).or_default().push(a));
-    let mean = |own: &[&Analysis], of: &dyn Fn(&Analysis) -> f64| {
-        own.iter().map(|a| of(a)).sum::<f64>() / own.len().max(1) as f64
-    };
+    for item in found {
+        categories.entry(&item.category).or_default().push(item);
+    }
     println!(
         "{:<20} {:>6} {:>11} {:>10} {:>13} {:>12}",
         "", "n", "difficulty", "stability", "image needed", "letter bias"
     );
-    let all: Vec<&Analysis> = found.iter().collect();
-    for (name, own) in categories
-        .iter()
-        .map(|(n, o)| (*n, o))
-        .chain([("all", &all)])
-    {
-        let (difficulty, stability) = (mean(own, &|a| a.difficulty), mean(own, &|a| a.stability));
-        let (needed, bias) = (
-            mean(own, &|a| a.image_needed),
-            mean(own, &|a| a.letter_bias),
-        );
-        println!(
-            "{name:<20} {:>6} {difficulty:>11.3} {stability:>10.3} {needed:>13.3} {bias:>12.3}",
-            own.len()
-        );
+    for (name, own) in &categories {
+        print_means(name, own);
     }
+    print_means("all", &found.iter().collect::<Vec<_>>());
+}
+
+fn print_means(name: &str, items: &[&Analysis]) {
+    println!(
+        "{name:<20} {:>6} {:>11.3} {:>10.3} {:>13.3} {:>12.3}",
+        items.len(),
+        mean(items, |a| a.difficulty),
+        mean(items, |a| a.stability),
+        mean(items, |a| a.image_needed),
+        mean(items, |a| a.letter_bias)
+    );
+}
+
+fn mean(items: &[&Analysis], value: impl Fn(&Analysis) -> f64) -> f64 {
+    items.iter().map(|item| value(item)).sum::<f64>() / items.len().max(1) as f64
 }

@@ -8,7 +8,8 @@ use scotoma_client::image;
 use scotoma_client::v1::{ChatMessage, ChatPart, Role};
 use serde_json::Value;
 
-/// The messages of a file; pictures are read from beside it. Errors name the place.
+/// Reads the messages of a file; relative paths of pictures are relative to it. Errors name the
+/// field.
 pub(super) fn read(file: &Path) -> Result<Vec<ChatMessage>, String> {
     let fail = |reason: String| format!("--messages {}: {reason}", file.display());
     let text = std::fs::read_to_string(file).map_err(|e| fail(e.to_string()))?;
@@ -17,12 +18,14 @@ pub(super) fn read(file: &Path) -> Result<Vec<ChatMessage>, String> {
         return Err(fail("a list of messages is needed".into()));
     };
     let folder = file.parent().unwrap_or(Path::new(""));
-    let one =
-        |(i, value): (usize, &Value)| message(value, folder).map_err(|e| fail(format!("[{i}]{e}")));
-    list.iter().enumerate().map(one).collect()
+    let mut messages = Vec::new();
+    for (i, value) in list.iter().enumerate() {
+        messages.push(message(value, folder).map_err(|e| fail(format!("[{i}]{e}")))?);
+    }
+    Ok(messages)
 }
 
-/// Fails on fields that nobody would read.
+/// Refuses fields that are not known, which would be ignored.
 fn check_fields(value: &Value, known: &[&str]) -> Result<(), String> {
     let Value::Object(fields) = value else {
         return Err(": an object is needed".into());
@@ -48,22 +51,21 @@ fn message(value: &Value, folder: &Path) -> Result<ChatMessage, String> {
     };
     let parts = match &value["content"] {
         Value::String(text) => vec![ChatPart::from(text.as_str())],
-        Value::Array(parts) => {
-            let one = |(i, value): (usize, &Value)| {
-                part(value, folder).map_err(|e| format!(".content[{i}]{e}"))
-            };
-            parts
-                .iter()
-                .enumerate()
-                .map(one)
-                .collect::<Result<_, _>>()?
-        }
+        Value::Array(parts) => content(parts, folder)?,
         _ => return Err(".content: a text or a list of parts is needed".into()),
     };
     Ok(ChatMessage {
         role: role.into(),
         parts,
     })
+}
+
+fn content(parts: &[Value], folder: &Path) -> Result<Vec<ChatPart>, String> {
+    parts
+        .iter()
+        .enumerate()
+        .map(|(i, value)| part(value, folder).map_err(|e| format!(".content[{i}]{e}")))
+        .collect()
 }
 
 fn part(value: &Value, folder: &Path) -> Result<ChatPart, String> {
@@ -104,7 +106,7 @@ fn part(value: &Value, folder: &Path) -> Result<ChatPart, String> {
     }
 }
 
-/// The bytes of a picture: a file, or a data URI.
+/// Reads a picture: a file, or a data URI.
 fn picture(place: &str, folder: &Path) -> Result<Vec<u8>, String> {
     if let Some(data) = place.strip_prefix("data:") {
         let (_, text) = data

@@ -1,23 +1,25 @@
-//! `scotoma paper`: every experiment on whatever data there is.
+//! `scotoma paper`: every experiment of Lee et al. 2024 on the data that is there.
 
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use scotoma_client::Client;
 
-use super::alignment::Compared;
-use super::classify::{Baseline, classify};
-use super::eval::{Answered, Benchmark, Common, Forecast};
-use super::experiment::{Ran, one, write};
-use super::served::stop;
-use super::{Failure, Usage};
+use super::alignment::AlignmentArgs;
+use super::benchmark_args::{BenchmarkArgs, ScoringArgs};
+use super::benchmark_run::BenchmarkRun;
+use super::classify::classify;
+use super::clip_baseline::{CLASSIFICATION, ClipArgs};
+use super::error::{Failure, Usage};
+use super::experiment::{ExperimentDone, run_experiment};
+use super::files;
+use super::forecast::Forecast;
 use crate::benchmark::experiments::{Experiment, experiments};
 use crate::benchmark::rule;
 use crate::benchmark::substitute::FOLDER;
 use crate::model::SHAPES;
 
-/// What files are called, by the beginning of their name in small letters without `-` and `_`, and
-/// what they are.
+/// Benchmarks by the beginning of their files' names, in lower case without `-` and `_`.
 const FILES: [(&str, &str); 19] = [
     ("mmvp", "mmvp"),
     ("qbench", "qbench"),
@@ -31,43 +33,46 @@ const FILES: [(&str, &str); 19] = [
     ("sqa", "sqa"),
     ("chartqa", "chartqa"),
     ("ai2d", "ai2d"),
-    ("caltech", CLASSES),
-    ("cifar", CLASSES),
-    ("food", CLASSES),
-    ("pets", CLASSES),
-    ("eurosat", CLASSES),
-    ("aircraft", CLASSES),
-    ("country211", CLASSES),
+    ("caltech", CLASSIFICATION),
+    ("cifar", CLASSIFICATION),
+    ("food", CLASSIFICATION),
+    ("pets", CLASSIFICATION),
+    ("eurosat", CLASSIFICATION),
+    ("aircraft", CLASSIFICATION),
+    ("country211", CLASSIFICATION),
 ];
-const CLASSES: &str = "classification";
+/// The data of the alignment.
 const TEXTS: &str = "docci";
+/// Endings of files that are read.
+const ENDINGS: [&str; 4] = ["tsv", "csv", "jsonl", "parquet"];
+/// Pictures and texts that the alignment compares unless --limit says otherwise.
+const ALIGNED_ITEMS: usize = 1024;
 
 /// Flags of `paper`.
 #[derive(Debug, Args)]
 pub(super) struct Paper {
-    /// A folder of tables (.tsv, .csv, .parquet) and manifests (.jsonl), which are known by the
-    /// beginning of their names, as VLMEvalKit calls them: MMVP, Q-Bench, MME, MMStar, MMVet,
-    /// LLaVABench, MathVista, ScienceQA, ChartQA, AI2D; Caltech, CIFAR, Food, Pets, Country211,
-    /// EuroSAT, Aircraft (classes); DOCCI (texts). Without it everything runs on the items of
-    /// `shapes`
+    /// Folder of tables (.tsv, .csv, .parquet) and manifests (.jsonl), which are recognised by the
+    /// beginning of their names, as in VLMEvalKit: MMVP, Q-Bench, MME, MMStar, MMVet, LLaVABench,
+    /// MathVista, ScienceQA, ChartQA, AI2D; Caltech, CIFAR, Food, Pets, Country211, EuroSAT,
+    /// Aircraft (classes); DOCCI (texts). Without it everything runs on the items of `shapes`
     #[arg(long)]
     data: Option<PathBuf>,
-    /// Where report.md, and a folder for each experiment and benchmark, go. A run that finds its
-    /// results there goes on where it ended
+    /// Folder to write report.md, and a folder for each experiment and benchmark, to. A run that
+    /// finds its results there continues where it ended
     #[arg(long, default_value = "paper")]
     report: PathBuf,
     #[command(flatten)]
-    baseline: Baseline,
+    clip: ClipArgs,
     #[command(flatten)]
-    common: Common,
+    args: BenchmarkArgs,
     #[command(flatten)]
-    answered: Answered,
+    scoring: ScoringArgs,
     /// A folder of other pictures, INDEX.png, .jpg or .webp, for variants that show them in place
     /// of an item's own
     #[arg(long, value_name = "FOLDER")]
     substitutes: Option<PathBuf>,
-    /// Ask the first items only, and say what all of them would cost and take; the run that follows
-    /// goes on from there
+    /// Ask the first items only, and print what all would cost and take; the next run continues
+    /// from there
     #[arg(long)]
     estimate: bool,
     /// Print what ran as JSON, an object for each experiment, in place of the reports' names
@@ -75,39 +80,35 @@ pub(super) struct Paper {
     json: bool,
 }
 
-/// One thing to run.
-enum Task {
+/// One step of the paper.
+enum Step {
     Experiment {
         experiment: Box<Experiment>,
         rule: String,
         data: Option<PathBuf>,
     },
-    Classes(PathBuf),
-    Texts(Option<PathBuf>),
+    Classification(PathBuf),
+    Alignment(Option<PathBuf>),
 }
 
-impl Task {
+impl Step {
     fn experiment(&self) -> Option<&Experiment> {
         match self {
             Self::Experiment { experiment, .. } => Some(experiment),
-            Self::Classes(_) | Self::Texts(_) => None,
+            Self::Classification(_) | Self::Alignment(_) => None,
         }
     }
 
     fn title(&self) -> &str {
         match self {
             Self::Experiment { experiment, .. } => &experiment.title,
-            Self::Classes(_) => "Zero-shot classification",
-            Self::Texts(_) => "Alignment of pictures and texts",
+            Self::Classification(_) => "Zero-shot classification",
+            Self::Alignment(_) => "Alignment of pictures and texts",
         }
     }
 
-    /// What it is on, and the folder of its report.
+    /// Returns the data's name, and the folder of the step's report.
     fn names(&self) -> (String, PathBuf) {
-        let stem = |path: &Path| {
-            path.file_stem()
-                .map_or_else(String::new, |s| s.to_string_lossy().into_owned())
-        };
         let (what, on) = match self {
             Self::Experiment {
                 experiment,
@@ -117,172 +118,172 @@ impl Task {
                 experiment.name.as_str(),
                 data.as_deref().map_or(rule.clone(), stem),
             ),
-            Self::Classes(path) => (CLASSES, stem(path)),
-            Self::Texts(path) => ("alignment", path.as_deref().map_or(SHAPES.into(), stem)),
+            Self::Classification(path) => (CLASSIFICATION, stem(path)),
+            Self::Alignment(path) => ("alignment", path.as_deref().map_or(SHAPES.into(), stem)),
         };
         let folder = Path::new(what).join(&on);
         (on, folder)
     }
+
+    /// Tells whether a judge could give verdicts.
+    fn can_be_judged(&self) -> bool {
+        match self {
+            Self::Experiment { rule: name, .. } => {
+                rule(name).is_some_and(|rule| rule.judge_prompt.is_some())
+            }
+            Self::Classification(_) => true,
+            Self::Alignment(_) => false,
+        }
+    }
+}
+
+/// Returns a file's name without its ending.
+fn stem(path: &Path) -> String {
+    path.file_stem()
+        .map_or_else(String::new, |s| s.to_string_lossy().into_owned())
 }
 
 impl Paper {
     pub(super) async fn run(self) -> Result<(), Failure> {
-        self.baseline.check()?;
-        let tasks = self.tasks()?;
-        self.check(&tasks)?;
-        let (local, client) = self.common.served.connect_with(&self.common.judge).await?;
-        let done = self.all(&client, &tasks).await;
-        stop(local).await?;
-        done
+        self.clip.check()?;
+        let steps = self.steps()?;
+        self.check(&steps)?;
+        let BenchmarkArgs { model, judge, .. } = &self.args;
+        model
+            .with_judged_client(judge, async |client| self.run_all(&client, &steps).await)
+            .await
     }
 
-    /// Everything that the data allows, in the order of the paper.
-    fn tasks(&self) -> Result<Vec<Task>, Failure> {
+    /// Lists everything that the data allows, in the order of the paper.
+    fn steps(&self) -> Result<Vec<Step>, Failure> {
         let known = experiments()?;
-        let experiment = |e: &Experiment, rule: &str, data: Option<&PathBuf>| Task::Experiment {
-            experiment: Box::new(e.clone()),
-            rule: rule.into(),
-            data: data.cloned(),
-        };
         let Some(folder) = &self.data else {
-            let mut tasks: Vec<Task> = known.iter().map(|e| experiment(e, SHAPES, None)).collect();
-            tasks.push(Task::Texts(None));
-            return Ok(tasks);
+            let mut steps: Vec<Step> = known
+                .into_iter()
+                .map(|experiment| Step::Experiment {
+                    experiment: Box::new(experiment),
+                    rule: SHAPES.into(),
+                    data: None,
+                })
+                .collect();
+            steps.push(Step::Alignment(None));
+            return Ok(steps);
         };
-        let entries =
-            std::fs::read_dir(folder).map_err(|e| format!("--data {}: {e}", folder.display()))?;
-        let mut files: Vec<PathBuf> = entries.filter_map(|e| Some(e.ok()?.path())).collect();
-        files.retain(|p| {
-            p.extension().is_some_and(|e| {
-                ["tsv", "csv", "jsonl", "parquet"]
-                    .iter()
-                    .any(|known| e == *known)
-            })
-        });
-        files.sort();
-        let mut found: Vec<(&str, &PathBuf)> = Vec::new();
-        for path in &files {
-            let name = path
-                .file_stem()
-                .map_or_else(String::new, |s| s.to_string_lossy().to_lowercase());
-            let name = name.replace(['-', '_'], "");
-            match FILES
+        let files = recognised_files(folder)?;
+        let mut steps = Vec::new();
+        for experiment in &known {
+            let own = files
                 .iter()
-                .chain([&(TEXTS, TEXTS)])
-                .find(|(start, _)| name.starts_with(start))
-            {
-                Some((_, what)) => found.push((what, path)),
-                None => eprintln!("{}: left out; its name says no benchmark", path.display()),
+                .filter(|(what, _)| *what != CLASSIFICATION && *what != TEXTS)
+                .filter(|(what, _)| experiment.wants(what));
+            steps.extend(own.map(|(rule, path)| Step::Experiment {
+                experiment: Box::new(experiment.clone()),
+                rule: (*rule).to_owned(),
+                data: Some(path.clone()),
+            }));
+        }
+        for (what, path) in &files {
+            if *what == CLASSIFICATION {
+                steps.push(Step::Classification(path.clone()));
             }
         }
-        let mut tasks = Vec::new();
-        for e in &known {
-            let wanted =
-                |rule: &str| e.benchmarks.is_empty() || e.benchmarks.iter().any(|b| b == rule);
-            let own = found
-                .iter()
-                .filter(|(what, _)| *what != CLASSES && *what != TEXTS && wanted(what));
-            tasks.extend(own.map(|(rule, path)| experiment(e, rule, Some(path))));
+        for (what, path) in files {
+            if what == TEXTS {
+                steps.push(Step::Alignment(Some(path)));
+            }
         }
-        tasks.extend(
-            found
-                .iter()
-                .filter(|(what, _)| *what == CLASSES)
-                .map(|(_, path)| Task::Classes((*path).clone())),
-        );
-        tasks.extend(
-            found
-                .iter()
-                .filter(|(what, _)| *what == TEXTS)
-                .map(|(_, p)| Task::Texts(Some((*p).clone()))),
-        );
-        if tasks.is_empty() {
+        if steps.is_empty() {
             return Err(format!(
-                "--data {}: no file whose name says a benchmark",
+                "--data {}: no file whose name begins like a benchmark's",
                 folder.display()
             )
             .into());
         }
-        Ok(tasks)
+        Ok(steps)
     }
 
     /// Refuses flags that nothing of the data would use.
-    fn check(&self, tasks: &[Task]) -> Result<(), Failure> {
-        let experiments = || tasks.iter().filter_map(Task::experiment);
+    fn check(&self, steps: &[Step]) -> Result<(), Failure> {
         if let Some(folder) = &self.substitutes {
-            if !experiments().any(|e| e.shows(FOLDER)) {
+            let mut experiments = steps.iter().filter_map(Step::experiment);
+            if !experiments.any(|e| e.shows(FOLDER)) {
                 let message =
                     "--substitutes: nothing here shows them; `blind` does, on MMVP and MathVista";
                 return Err(Usage(message.into()).into());
             }
             if !folder.is_dir() {
-                return Err(format!("--substitutes {}: it is no folder", folder.display()).into());
+                return Err(format!("--substitutes {}: not a folder", folder.display()).into());
             }
         }
-        let judged = |task: &Task| match task {
-            Task::Experiment { rule: name, .. } => {
-                rule(name).is_some_and(|rule| rule.task.is_some())
-            }
-            Task::Classes(_) => true,
-            Task::Texts(_) => false,
-        };
-        // The environment's judge is for whatever needs one.
+        // A judge of the environment is for every command that needs one.
         let from_environment = std::env::var_os("SCOTOMA_JUDGE").is_some();
-        if self.common.judge.is_there() && !from_environment && !tasks.iter().any(judged) {
+        let judged = steps.iter().any(Step::can_be_judged);
+        if self.args.judge.is_set() && !from_environment && !judged {
             return Err(Usage("--judge: nothing of the data asks a judge".into()).into());
         }
-        let has_classes = tasks.iter().any(|t| matches!(t, Task::Classes(_)));
-        if self.baseline.is_asked() && !has_classes {
-            return Err(Usage(
-                "--clip: the data has no classes; Caltech, CIFAR, Food, ... have".into(),
-            )
-            .into());
+        let has_classes = steps.iter().any(|t| matches!(t, Step::Classification(_)));
+        if self.clip.is_set() && !has_classes {
+            let message = "--clip: the data has no classes; Caltech, CIFAR, Food, ... have";
+            return Err(Usage(message.into()).into());
         }
         Ok(())
     }
 
-    /// A benchmark of the data as the flags have it asked.
-    fn benchmark(&self, rule: &str, data: Option<PathBuf>, estimate: bool) -> Benchmark {
-        let (by, common, substitutes) = (
-            self.answered.by,
-            self.common.clone(),
-            self.substitutes.clone(),
-        );
-        Benchmark {
+    /// Returns a benchmark of the data, asked as the flags say.
+    fn benchmark(&self, rule: &str, data: Option<PathBuf>, estimate: bool) -> BenchmarkRun {
+        BenchmarkRun {
             rule: rule.into(),
             data,
-            common,
-            by,
-            substitutes,
+            args: self.args.clone(),
+            scoring: self.scoring.scoring,
+            substitutes: self.substitutes.clone(),
             estimate,
         }
     }
 
-    async fn all(&self, client: &Client, tasks: &[Task]) -> Result<(), Failure> {
+    /// Forecasts all steps, then runs them.
+    async fn run_all(&self, client: &Client, steps: &[Step]) -> Result<(), Failure> {
         let mut sum = Forecast::default();
-        for (i, task) in tasks.iter().enumerate() {
-            let (on, _) = task.names();
-            eprintln!(
-                "estimate {} of {}: {} on {on}",
-                i + 1,
-                tasks.len(),
-                task.title()
-            );
-            let part = self
-                .one(client, task, true)
-                .await?
-                .forecast
-                .unwrap_or_default();
-            sum.answers += part.answers;
-            sum.flops += part.flops;
-            sum.seconds += part.seconds;
+        for (i, step) in steps.iter().enumerate() {
+            let (on, _) = step.names();
+            let (number, all, title) = (i + 1, steps.len(), step.title());
+            eprintln!("estimate {number} of {all}: {title} on {on}");
+            let done = self.run_step(client, step, true).await?;
+            sum += done.forecast.unwrap_or_default();
         }
+        self.print_forecast(steps.len(), sum);
+        if self.estimate {
+            return Ok(());
+        }
+        let path = self.report.join("report.md");
+        let mut page = "# The experiments of Lee et al. 2024\n\n\
+             | experiment | on | answers | unchanged | lowest | highest |\n\
+             |---|---|---|---|---|---|\n"
+            .to_owned();
+        for (i, step) in steps.iter().enumerate() {
+            let (on, folder) = step.names();
+            eprintln!("{} of {}: {} on {on}", i + 1, steps.len(), step.title());
+            let done = self.run_step(client, step, false).await?;
+            page += &format!(
+                "| [{}]({}/report.md) | {on} | {} |\n",
+                step.title(),
+                folder.display(),
+                done.summary.join(" | ")
+            );
+            files::write(&path, page.as_bytes())?;
+        }
+        if !self.json {
+            println!("{}", path.display());
+        }
+        Ok(())
+    }
+
+    fn print_forecast(&self, steps: usize, sum: Forecast) {
         let line = if sum.answers > 0 {
-            format!("{} experiments: {sum}", tasks.len())
+            format!("{steps} experiments: {sum}")
         } else {
             format!(
-                "{} experiments: nothing is left to ask, all answers are in {}",
-                tasks.len(),
+                "{steps} experiments: nothing is left to ask, all answers are in {}",
                 self.report.display()
             )
         };
@@ -292,73 +293,71 @@ impl Paper {
         } else {
             println!("{line}");
         }
-        if self.estimate {
-            return Ok(());
-        }
-        let heads = "| experiment | on | answers | unchanged | lowest | highest |\n|---|---|---|---|---|---|\n";
-        let mut page = format!("# The experiments of Lee et al. 2024\n\n{heads}");
-        for (i, task) in tasks.iter().enumerate() {
-            let (on, folder) = task.names();
-            eprintln!("{} of {}: {} on {on}", i + 1, tasks.len(), task.title());
-            let line = self.one(client, task, false).await?.line.join(" | ");
-            let row = format!(
-                "| [{}]({}/report.md) | {on} | {line} |\n",
-                task.title(),
-                folder.display()
-            );
-            page.push_str(&row);
-            write(&self.report, "report.md", page.as_bytes())?;
-        }
-        if !self.json {
-            println!("{}", self.report.join("report.md").display());
-        }
-        Ok(())
     }
 
-    async fn one(&self, client: &Client, task: &Task, estimate: bool) -> Result<Ran, Failure> {
-        let folder = self.report.join(task.names().1);
-        match task {
-            Task::Experiment {
+    async fn run_step(
+        &self,
+        client: &Client,
+        step: &Step,
+        estimate: bool,
+    ) -> Result<ExperimentDone, Failure> {
+        let folder = self.report.join(step.names().1);
+        let client = client.clone();
+        match step {
+            Step::Experiment {
                 experiment,
                 rule,
                 data,
             } => {
                 let benchmark = self.benchmark(rule, data.clone(), estimate);
-                one(&benchmark, client.clone(), experiment, &folder, self.json).await
+                run_experiment(&benchmark, client, experiment, &folder, self.json).await
             }
-            Task::Classes(data) => {
-                let benchmark = self.benchmark("classification", Some(data.clone()), estimate);
-                classify(
-                    &benchmark,
-                    &self.baseline,
-                    client.clone(),
-                    &folder,
-                    self.json,
-                )
-                .await
+            Step::Classification(data) => {
+                let benchmark = self.benchmark(CLASSIFICATION, Some(data.clone()), estimate);
+                classify(&benchmark, &self.clip, client, &folder, self.json).await
             }
-            // A pass over at most 1,024 pictures and texts, whose cost is that of as many
-            // questions.
-            Task::Texts(_) if estimate => Ok(Ran {
-                line: Vec::new(),
+            // One pass over at most 1,024 pictures and texts costs as much as as many questions.
+            Step::Alignment(_) if estimate => Ok(ExperimentDone {
+                summary: Vec::new(),
                 forecast: None,
             }),
-            Task::Texts(data) => {
-                let limit = if self.common.limit > 0 {
-                    self.common.limit
-                } else {
-                    1024
+            Step::Alignment(data) => {
+                let limit = match self.args.limit {
+                    0 => ALIGNED_ITEMS,
+                    limit => limit,
                 };
-                let model = self.common.served.name();
-                let best = Compared::default()
-                    .run(data.as_deref(), limit, client.clone(), &model, &folder)
+                let model = self.args.model.name();
+                let best = AlignmentArgs::default()
+                    .run(data.as_deref(), limit, client, &model, &folder)
                     .await?;
-                let line = [String::new(), best, String::new(), String::new()].to_vec();
-                Ok(Ran {
-                    line,
+                Ok(ExperimentDone {
+                    summary: vec![String::new(), best, String::new(), String::new()],
                     forecast: None,
                 })
             }
         }
     }
+}
+
+/// Lists the files of a folder with the benchmarks that their names begin with; others are
+/// reported.
+fn recognised_files(folder: &Path) -> Result<Vec<(&'static str, PathBuf)>, String> {
+    let entries =
+        std::fs::read_dir(folder).map_err(|e| format!("--data {}: {e}", folder.display()))?;
+    let mut paths: Vec<PathBuf> = entries.filter_map(|e| Some(e.ok()?.path())).collect();
+    paths.retain(|path| {
+        let ending = path.extension().and_then(|e| e.to_str());
+        ending.is_some_and(|e| ENDINGS.contains(&e))
+    });
+    paths.sort();
+    let mut found = Vec::new();
+    for path in paths {
+        let name = stem(&path).to_lowercase().replace(['-', '_'], "");
+        let mut known = FILES.iter().chain([&(TEXTS, TEXTS)]);
+        match known.find(|(start, _)| name.starts_with(start)) {
+            Some((_, what)) => found.push((*what, path)),
+            None => eprintln!("{}: left out; its name says no benchmark", path.display()),
+        }
+    }
+    Ok(found)
 }

@@ -1,48 +1,48 @@
-//! `scotoma parity`: the certificate of a model.
+//! `scotoma parity`: a model against Hugging Face transformers, hook point by hook point.
 
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
+use scotoma_client::Client;
 use scotoma_client::v1::ParityReport;
 use scotoma_client::v1::check_parity_response::Event;
 
-use super::Failure;
-use super::connection::Remote;
-use super::device::Hardware;
-use super::serve::Adapter;
-use super::served::{Own, connect, stop};
-use scotoma_client::Client;
+use super::connection::RemoteArgs;
+use super::device::DeviceArgs;
+use super::error::Failure;
+use super::model_args::{LocalModel, with_client};
+use super::origin::AdapterArgs;
+use super::progress;
 
 /// Flags of `parity`.
 #[derive(Debug, Args)]
 pub(super) struct Parity {
     /// `shapes`, or a folder with a model and its golden set in `goldens`; with --server the name
-    /// of a resident model
+    /// of a loaded model
     #[arg(default_value = crate::model::SHAPES)]
     model: String,
     #[command(flatten)]
-    adapter: Adapter,
+    adapter: AdapterArgs,
     #[command(flatten)]
-    remote: Remote,
+    remote: RemoteArgs,
     #[command(flatten)]
-    hardware: Hardware,
+    device: DeviceArgs,
 }
 
 impl Parity {
     pub(super) async fn run(self) -> Result<(), Failure> {
-        let own = Own {
-            model: Some(&self.model),
+        let local = LocalModel {
+            place: Some(&self.model),
             adapter: &self.adapter,
             template: None,
         };
-        let (local, client) = connect(&self.remote, own, &self.hardware, None).await?;
-        let name = if local.is_some() {
-            String::new()
+        // A server in this process has one model only, which needs no name.
+        let name = if self.remote.server.is_some() {
+            self.model.as_str()
         } else {
-            self.model
+            ""
         };
-        let report = check(client, &name).await?;
+        let work = async |client| check(client, name).await;
+        let report = with_client(&self.remote, local, &self.device, None, work).await?;
         print(&report);
-        stop(local).await?;
         if report.passed {
             Ok(())
         } else {
@@ -52,10 +52,7 @@ impl Parity {
 }
 
 async fn check(mut client: Client, model: &str) -> Result<ParityReport, Failure> {
-    let bar = ProgressBar::no_length();
-    if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} cases, {msg}") {
-        bar.set_style(style);
-    }
+    let bar = progress::bar(None, "{bar:40} {pos}/{len} cases, {msg}");
     let mut stream = client.check_parity(model).await?;
     while let Some(response) = stream.message().await? {
         match response.event {

@@ -4,11 +4,12 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use scotoma_client::VerifyRequest;
 use scotoma_client::v1::{Image, Provenance};
+use scotoma_client::{Client, VerifyRequest};
 
-use super::Failure;
-use super::served::{Host, stop};
+use super::error::Failure;
+use super::files;
+use super::model_args::HostArgs;
 
 /// Flags of `replay`.
 #[derive(Debug, Args)]
@@ -17,54 +18,72 @@ pub(super) struct Replay {
     #[arg(required = true)]
     records: Vec<PathBuf>,
     #[command(flatten)]
-    host: Host,
+    host: HostArgs,
 }
 
 impl Replay {
     pub(super) async fn run(self) -> Result<(), Failure> {
-        let (local, mut client) = self.host.connect().await?;
-        let mut differing = 0;
-        for file in &self.records {
-            let wrong = |e: &dyn std::fmt::Display| format!("{}: {e}", file.display());
-            let text = std::fs::read_to_string(file).map_err(|e| wrong(&e))?;
-            let request: VerifyRequest = serde_json::from_str(&text).map_err(|e| wrong(&e))?;
-            let response = client.verify(request).await.map_err(|e| wrong(&e))?;
-            if response.agrees {
-                println!("{}: the same bits", file.display());
-                continue;
-            }
-            differing += 1;
-            let stages: Vec<&str> = response
-                .differences
-                .iter()
-                .map(|d| d.stage.as_str())
-                .collect();
-            let Some(first) = response.differences.first() else {
-                return Err(wrong(&"the server names no difference").into());
-            };
-            println!(
-                "{}: {} differs first ({})",
-                file.display(),
-                first.stage,
-                stages.join(", ")
-            );
-            println!("  recorded {}\n  found    {}", first.recorded, first.found);
-        }
-        stop(local).await?;
+        let differing = self
+            .host
+            .with_client(async |client| self.verify(client).await)
+            .await?;
         if differing == 0 {
             Ok(())
         } else {
             Err(format!("{differing} of {} differ", self.records.len()).into())
         }
     }
+
+    /// Verifies all records and returns how many differ.
+    async fn verify(&self, mut client: Client) -> Result<usize, Failure> {
+        let mut differing = 0;
+        for file in &self.records {
+            if !agrees(&mut client, file).await? {
+                differing += 1;
+            }
+        }
+        Ok(differing)
+    }
+}
+
+/// Runs one record again, prints what came of it, and returns whether the bits agree.
+async fn agrees(client: &mut Client, file: &Path) -> Result<bool, Failure> {
+    let text = files::read_text(file)?;
+    let request: VerifyRequest = serde_json::from_str(&text).map_err(|e| files::named(file, &e))?;
+    let response = client.verify(request).await;
+    let response = response.map_err(|e| files::named(file, &e))?;
+    if response.agrees {
+        println!("{}: the same bits", file.display());
+        return Ok(true);
+    }
+    let Some(first) = response.differences.first() else {
+        return Err(files::named(file, &"the server names no difference").into());
+    };
+    let stages: Vec<&str> = response
+        .differences
+        .iter()
+        .map(|d| d.stage.as_str())
+        .collect();
+    println!(
+        "{}: {} differs first ({})",
+        file.display(),
+        first.stage,
+        stages.join(", ")
+    );
+    println!("  recorded {}\n  found    {}", first.recorded, first.found);
+    Ok(false)
 }
 
 /// Writes a record with its pictures.
-pub(super) fn write(file: &Path, record: &Provenance, images: Vec<Image>) -> Result<(), Failure> {
+pub(super) fn write_record(
+    file: &Path,
+    record: &Provenance,
+    images: Vec<Image>,
+) -> Result<(), Failure> {
     let request = VerifyRequest {
         provenance: Some(record.clone()),
         images,
     };
     let text = serde_json::to_string_pretty(&request)?;
-    Ok(std::fs::write(file, text).map_err(|e| format!("{}: {e}", file.display()))?)
+    Ok(files::write(file, text.as_bytes())?)
 }

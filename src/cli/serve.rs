@@ -1,18 +1,18 @@
-//! `scotoma serve`.
+//! `scotoma serve`: the server.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::Failure;
-use super::connection::Access;
-use super::device::ServerHardware;
-use super::judge::Judge;
-use crate::model::{self, ChatTemplate, Origin, Purpose, Source};
+use super::access_args::AccessArgs;
+use super::device::ServerDeviceArgs;
+use super::error::Failure;
+use super::judge_args::JudgeArgs;
+use super::origin::{fetch, fetch_with, named_origin};
+use crate::model::{self, ChatTemplate, Origin, Purpose};
 use crate::pipeline::LoadOptions;
 use crate::server::{Config, ModelSpec, Server};
 use crate::telemetry::{self, LogFormat};
@@ -20,18 +20,24 @@ use crate::telemetry::{self, LogFormat};
 /// Flags of `serve`.
 #[derive(Debug, Args)]
 pub(super) struct Serve {
-    /// Address of gRPC, gRPC-Web and /metrics. Use 0.0.0.0:7878 to serve other machines
+    /// Address for gRPC, gRPC-Web and /metrics. Use 0.0.0.0:7878 to serve other machines
     #[arg(long, env = "SCOTOMA_LISTEN", default_value = "127.0.0.1:7878")]
     listen: SocketAddr,
-    /// A model: `shapes` (inside the binary), a folder as save_pretrained or the original LLaVA
-    /// writes it, or an id of the Hugging Face hub (ORGANISATION/NAME[@REVISION]; HF_HOME,
-    /// HF_TOKEN, HF_ENDPOINT and HF_HUB_OFFLINE are honoured); optionally NAME=PLACE. Repeat for
-    /// several
-    #[arg(long, env = "SCOTOMA_MODEL", value_delimiter = ',', default_value = model::SHAPES, default_value_if("random_weights", clap::builder::ArgPredicate::IsPresent, None))]
+    /// A model: `shapes` (inside the binary), a folder in the format of save_pretrained or of the
+    /// original LLaVA, or an id of the Hugging Face hub (ORGANISATION/NAME[@REVISION]; HF_HOME,
+    /// HF_TOKEN, HF_ENDPOINT and HF_HUB_OFFLINE are honoured). NAME=PLACE gives it another name.
+    /// Repeat for several
+    #[arg(
+        long,
+        env = "SCOTOMA_MODEL",
+        value_delimiter = ',',
+        default_value = model::SHAPES,
+        default_value_if("random_weights", clap::builder::ArgPredicate::IsPresent, None)
+    )]
     model: Vec<String>,
-    /// A LoRA adapter that is merged into the weights of the first model at load, or of model NAME
-    /// (NAME=PLACE): a folder or a hub id, as PEFT or the original LLaVA writes it. Repeat for
-    /// several models
+    /// LoRA adapter to merge into the weights of the first model, or of model NAME, at load: a
+    /// folder or a hub id, in the format of PEFT or of the original LLaVA. Repeat for several
+    /// models
     #[arg(
         long,
         env = "SCOTOMA_ADAPTER",
@@ -39,14 +45,14 @@ pub(super) struct Serve {
         value_delimiter = ','
     )]
     adapter: Vec<String>,
-    /// One more projector for the first model, NAME=FILE (safetensors or mm_projector.bin), for
-    /// SwapProjector. Repeat for several
+    /// One more projector of the first model for SwapProjector, NAME=FILE (safetensors or
+    /// mm_projector.bin). Repeat for several
     #[arg(long, env = "SCOTOMA_PROJECTOR", value_delimiter = ',')]
     projector: Vec<String>,
     #[command(flatten)]
-    hardware: ServerHardware,
-    /// The device of a model, NAME=cuda:N, where it is not to be the one on which models hold
-    /// least. Repeat for several
+    device: ServerDeviceArgs,
+    /// Device of a model, such as NAME=cuda:1, in place of the one on which models take the least
+    /// memory. Repeat for several
     #[arg(
         long,
         env = "SCOTOMA_PLACE",
@@ -54,10 +60,10 @@ pub(super) struct Serve {
         value_delimiter = ','
     )]
     place: Vec<String>,
-    /// The chat template of a model, in place of its own: a file (Jinja, or JSON with
-    /// chat_template), or the name of one of LLaVA's conversations, such as vicuna_v1, llava_v1,
-    /// mistral_instruct, chatml_direct, qwen_1_5, llava_llama_3 (a name that is not known lists
-    /// all); MODEL=TEMPLATE where several models are served. Repeat for several
+    /// Chat template of a model, in place of its own: a file (Jinja, or JSON with chat_template),
+    /// or the name of one of LLaVA's conversations, such as vicuna_v1, llava_v1, mistral_instruct,
+    /// chatml_direct, qwen_1_5, llava_llama_3 (an unknown name lists all); MODEL=TEMPLATE where
+    /// several models are served. Repeat for several
     #[arg(
         long,
         env = "SCOTOMA_CHAT_TEMPLATE",
@@ -65,9 +71,9 @@ pub(super) struct Serve {
         value_delimiter = ','
     )]
     chat_template: Vec<String>,
-    /// A model of real size whose weights are drawn at random, for speed work without a download:
-    /// llava-1.5-7b, llava-next-7b, llava-onevision-7b, or a folder without weights. Serves it
-    /// beside what --model says, or alone
+    /// A model of real size with random weights, for speed work without a download: llava-1.5-7b,
+    /// llava-next-7b, llava-onevision-7b, or a folder without weights. It is served beside the
+    /// models of --model, or alone
     #[arg(
         long,
         env = "SCOTOMA_RANDOM_WEIGHTS",
@@ -75,72 +81,146 @@ pub(super) struct Serve {
         value_delimiter = ','
     )]
     random_weights: Vec<String>,
-    /// Requests that may wait; more are refused with RESOURCE_EXHAUSTED. Raise it for bursts
-    #[arg(long, env = "SCOTOMA_QUEUE", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    /// Most requests that wait; more are refused with RESOURCE_EXHAUSTED. Raise it for bursts
+    #[arg(
+        long,
+        env = "SCOTOMA_QUEUE",
+        default_value_t = 256,
+        value_parser = clap::value_parser!(u32).range(1..=1_000_000)
+    )]
     queue: u32,
-    /// Requests that share a batch. Lower it where memory for keys and values is short
-    #[arg(long, env = "SCOTOMA_MAX_RUNNING", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=4096))]
+    /// Most requests that share a batch. Lower it if memory for keys and values is short
+    #[arg(
+        long,
+        env = "SCOTOMA_MAX_RUNNING",
+        default_value_t = 64,
+        value_parser = clap::value_parser!(u32).range(1..=4096)
+    )]
     max_running: u32,
-    /// Prefill rows of one step; lower it for steadier token latency, raise it for throughput
-    #[arg(long, env = "SCOTOMA_MAX_STEP_ROWS", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..=1_048_576))]
+    /// Most prefill rows of one step. Lower it for steadier token latency, raise it for throughput
+    #[arg(
+        long,
+        env = "SCOTOMA_MAX_STEP_ROWS",
+        default_value_t = 1024,
+        value_parser = clap::value_parser!(u32).range(1..=1_048_576)
+    )]
     max_step_rows: u32,
-    /// Work that may be admitted and not yet done, in (row, layer) pairs
+    /// Most admitted work that is not done, in (row, layer) pairs; more is refused. Raise it for
+    /// large sweeps
     #[arg(long, env = "SCOTOMA_MAX_QUEUE_ROWS", default_value_t = 1 << 28)]
     max_queue_rows: u64,
-    /// MiB of keys and values; prompts that were read are remembered as long as there is room
-    #[arg(long, env = "SCOTOMA_KV_CACHE_MIB", default_value_t = 4096, value_parser = clap::value_parser!(u32).range(1..=1_048_576))]
+    /// MiB of keys and values; prompts are kept for reuse as long as there is room
+    #[arg(
+        long,
+        env = "SCOTOMA_KV_CACHE_MIB",
+        default_value_t = 4096,
+        value_parser = clap::value_parser!(u32).range(1..=1_048_576)
+    )]
     kv_cache_mib: u32,
-    /// MiB of encoded pictures that are remembered
-    #[arg(long, env = "SCOTOMA_IMAGE_CACHE_MIB", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..=1_048_576))]
+    /// MiB of encoded pictures that are kept for reuse
+    #[arg(
+        long,
+        env = "SCOTOMA_IMAGE_CACHE_MIB",
+        default_value_t = 1024,
+        value_parser = clap::value_parser!(u32).range(1..=1_048_576)
+    )]
     image_cache_mib: u32,
-    /// MiB of the residual stream that a sweep keeps for its variants to start from; with less it
-    /// computes more
-    #[arg(long, env = "SCOTOMA_CHECKPOINT_MIB", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(0..=1_048_576))]
+    /// MiB of residual-stream checkpoints from which the variants of a sweep start; with fewer the
+    /// sweep computes more
+    #[arg(
+        long,
+        env = "SCOTOMA_CHECKPOINT_MIB",
+        default_value_t = 1024,
+        value_parser = clap::value_parser!(u32).range(0..=1_048_576)
+    )]
     checkpoint_mib: u32,
-    /// Pictures in one request
-    #[arg(long, env = "SCOTOMA_MAX_IMAGES", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    /// Most pictures of one request
+    #[arg(
+        long,
+        env = "SCOTOMA_MAX_IMAGES",
+        default_value_t = 16,
+        value_parser = clap::value_parser!(u32).range(1..=1024)
+    )]
     max_images: u32,
-    /// Pixels of one picture, checked before it is decoded
-    #[arg(long, env = "SCOTOMA_MAX_IMAGE_PIXELS", default_value_t = 64 << 20, value_parser = clap::value_parser!(u64).range(1..=1 << 32))]
+    /// Most pixels of one picture, checked before it is decoded
+    #[arg(
+        long,
+        env = "SCOTOMA_MAX_IMAGE_PIXELS",
+        default_value_t = 64 << 20,
+        value_parser = clap::value_parser!(u64).range(1..=1 << 32)
+    )]
     max_image_pixels: u64,
-    /// MiB of one message
-    #[arg(long, env = "SCOTOMA_MAX_MESSAGE_MIB", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    /// Most MiB of one message
+    #[arg(
+        long,
+        env = "SCOTOMA_MAX_MESSAGE_MIB",
+        default_value_t = 64,
+        value_parser = clap::value_parser!(u32).range(1..=1024)
+    )]
     max_message_mib: u32,
-    /// MiB of all activations of one Capture
-    #[arg(long, env = "SCOTOMA_MAX_CAPTURE_MIB", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..=1_048_576))]
+    /// Most MiB of all activations of one Capture
+    #[arg(
+        long,
+        env = "SCOTOMA_MAX_CAPTURE_MIB",
+        default_value_t = 1024,
+        value_parser = clap::value_parser!(u32).range(1..=1_048_576)
+    )]
     max_capture_mib: u32,
-    /// MiB of activations that are kept for Patch; the least used make room
-    #[arg(long, env = "SCOTOMA_KEEP_MIB", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=1_048_576))]
+    /// MiB of activations that are kept for Patch; the least recently used make room
+    #[arg(
+        long,
+        env = "SCOTOMA_KEEP_MIB",
+        default_value_t = 256,
+        value_parser = clap::value_parser!(u32).range(1..=1_048_576)
+    )]
     keep_mib: u32,
-    /// MiB of uploaded pictures that are kept; the least used make room
-    #[arg(long, env = "SCOTOMA_UPLOAD_MIB", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=1_048_576))]
+    /// MiB of uploaded pictures that are kept; the least recently used make room
+    #[arg(
+        long,
+        env = "SCOTOMA_UPLOAD_MIB",
+        default_value_t = 256,
+        value_parser = clap::value_parser!(u32).range(1..=1_048_576)
+    )]
     upload_mib: u32,
-    /// A ViT that says where to look (DINO's, for instance), NAME=PLACE: a folder or a hub id
+    /// A ViT whose attention gives saliency, such as DINO's, NAME=PLACE: a folder or a hub id
     #[arg(long, env = "SCOTOMA_SALIENCY", value_name = "NAME=PLACE")]
     saliency: Vec<String>,
-    /// GiB that all models may hold together; a model that does not fit is refused. Default: no
-    /// limit
-    #[arg(long, env = "SCOTOMA_MEMORY_BUDGET", value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    /// Most GiB of all models together; a model that does not fit is refused. Default: no limit
+    #[arg(
+        long,
+        env = "SCOTOMA_MEMORY_BUDGET",
+        value_parser = clap::value_parser!(u32).range(1..=65_536)
+    )]
     memory_budget: Option<u32>,
-    /// Let clients load and unload models. They name folders of this machine and ids of the hub, so
-    /// trust them
+    /// Let clients load and unload models. They may name any folder of this machine and any id of
+    /// the hub, so set it for trusted clients only
     #[arg(long, env = "SCOTOMA_ALLOW_LOAD")]
     allow_load: bool,
     #[command(flatten)]
-    judge: Judge,
+    judge: JudgeArgs,
     #[command(flatten)]
-    access: Access,
-    /// Seconds of silence after which a connection is asked for a sign of life; after as many again
-    /// it is given up, and its requests are cancelled
-    #[arg(long, env = "SCOTOMA_KEEPALIVE", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    access: AccessArgs,
+    /// Seconds of silence after which a connection is pinged; after as many again without an answer
+    /// it is closed, and its requests are cancelled
+    #[arg(
+        long,
+        env = "SCOTOMA_KEEPALIVE",
+        default_value_t = 30,
+        value_parser = clap::value_parser!(u64).range(1..=86_400)
+    )]
     keepalive: u64,
-    /// Seconds that running streams have to finish after SIGTERM
-    #[arg(long, env = "SCOTOMA_DRAIN_TIMEOUT", default_value_t = 60, value_parser = clap::value_parser!(u64).range(0..=86_400))]
+    /// Seconds that running streams may take to finish after SIGTERM
+    #[arg(
+        long,
+        env = "SCOTOMA_DRAIN_TIMEOUT",
+        default_value_t = 60,
+        value_parser = clap::value_parser!(u64).range(0..=86_400)
+    )]
     drain_timeout: u64,
-    /// What is logged: error, warn, info, debug, trace, or a filter as tracing-subscriber takes it
+    /// Log level: error, warn, info, debug, trace, or a filter of tracing-subscriber
     #[arg(long, env = "SCOTOMA_LOG", default_value = "info")]
     log: String,
-    /// How it is logged: json for machines
+    /// Log format; json for machines
     #[arg(long, env = "SCOTOMA_LOG_FORMAT", value_enum, default_value = "text")]
     log_format: LogFormat,
 }
@@ -149,39 +229,12 @@ impl Serve {
     pub(super) async fn run(self) -> Result<(), Failure> {
         telemetry::init_logs(&self.log, self.log_format).map_err(|e| format!("--log {e}"))?;
         let (mut config, origins) = self.config()?;
-        let adapters = self.adapters(&origins)?;
         for text in &self.saliency {
             let (name, origin) = named_origin(text)?;
-            config
-                .saliency
-                .push((name, fetch(origin, Purpose::Part).await?));
+            let source = fetch(origin, Purpose::Part).await?;
+            config.saliency.push((name, source));
         }
-        for ((name, origin), projectors) in origins.into_iter().zip(self.projectors()) {
-            let placed = self
-                .place
-                .iter()
-                .filter_map(|p| p.split_once('='))
-                .find(|(of, _)| *of == name);
-            let device = placed.map_or_else(String::new, |(_, device)| device.to_owned());
-            let adapter = adapters
-                .iter()
-                .find(|(of, _)| *of == name)
-                .map(|(_, adapter)| adapter.clone());
-            let image_processor = self.hardware.image_processor(&name)?;
-            let chat_template = self.chat_template(&name)?;
-            let options = LoadOptions {
-                device,
-                dtype: None,
-                image_processor,
-                chat_template,
-            };
-            config.models.push(ModelSpec {
-                name,
-                source: fetch_with(origin, adapter).await?,
-                projectors,
-                options,
-            });
-        }
+        config.models = self.fetch_models(origins).await?;
         let encrypted = config.tls.is_some();
         let server = tokio::task::spawn_blocking(move || Server::load(&config)).await??;
         let listener = tokio::net::TcpListener::bind(self.listen)
@@ -194,99 +247,141 @@ impl Serve {
             "scotoma {} serves on {scheme}://{address} (metrics: {scheme}://{address}/metrics)",
             telemetry::VERSION
         );
-        let (mut terminate, mut interrupt) = (
-            signal(SignalKind::terminate())?,
-            signal(SignalKind::interrupt())?,
-        );
-        let shutdown = async move {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-        };
-        Ok(server.run(listener, shutdown).await?)
+        Ok(server.run(listener, shutdown_signal()?).await?)
     }
 
-    /// The adapter of each model that has one.
+    /// Fetches all models, and pairs each with the flags that are for it.
+    async fn fetch_models(
+        &self,
+        origins: Vec<(String, Origin)>,
+    ) -> Result<Vec<ModelSpec>, Failure> {
+        let mut adapters = self.adapters(&origins)?;
+        let mut models = Vec::new();
+        for (i, (name, origin)) in origins.into_iter().enumerate() {
+            let adapter = adapters.iter().position(|(of, _)| *of == name);
+            let adapter = adapter.map(|at| adapters.swap_remove(at).1);
+            let options = LoadOptions {
+                device: self.placed_on(&name).to_owned(),
+                dtype: None,
+                image_processor: self.device.image_processor(&name)?,
+                chat_template: self.chat_template(&name)?,
+            };
+            models.push(ModelSpec {
+                source: fetch_with(origin, adapter).await?,
+                // All further projectors are the first model's.
+                projectors: if i == 0 {
+                    self.projectors()
+                } else {
+                    Vec::new()
+                },
+                name,
+                options,
+            });
+        }
+        Ok(models)
+    }
+
+    /// Returns the device that `--place` names for a model; empty where it names none.
+    fn placed_on(&self, model: &str) -> &str {
+        let placed = self.place.iter().filter_map(|p| p.split_once('='));
+        let mut own = placed.filter(|(of, _)| *of == model);
+        own.next().map_or("", |(_, device)| device)
+    }
+
+    /// Parses the adapters, each with the name of its model.
     fn adapters(&self, origins: &[(String, Origin)]) -> Result<Vec<(String, Origin)>, Failure> {
         let mut adapters: Vec<(String, Origin)> = Vec::new();
         for text in &self.adapter {
             let first = origins.first().map_or("", |(name, _)| name);
             let (name, place) = text.split_once('=').unwrap_or((first, text));
-            if !origins.iter().any(|(own, _)| own == name) {
+            if !is_named(origins, name) {
                 return Err(format!(
                     "--adapter {text}: [NAME=]PLACE is needed, NAME that of a model"
                 )
                 .into());
             }
-            if adapters.iter().any(|(own, _)| own == name) {
+            if is_named(&adapters, name) {
                 return Err(format!(
                     "--adapter {text}: model {name} has one already; one is merged"
                 )
                 .into());
             }
-            adapters.push((
-                name.to_owned(),
-                place
-                    .parse()
-                    .map_err(|e| format!("--adapter {text}: {e}"))?,
-            ));
+            let origin = place
+                .parse()
+                .map_err(|e| format!("--adapter {text}: {e}"))?;
+            adapters.push((name.to_owned(), origin));
         }
         Ok(adapters)
     }
 
-    /// The chat template that is chosen for a model.
+    /// Finds the chat template of a model. One without a name is for the only model.
     fn chat_template(&self, name: &str) -> Result<Option<ChatTemplate>, String> {
-        let of_all = self.model.len() + self.random_weights.len() == 1;
-        let own = |text: &&String| match text.split_once('=') {
-            Some((of, _)) => of == name,
-            None => of_all,
-        };
-        let chosen = self.chat_template.iter().find(own);
-        chosen
-            .map(|text| {
-                text.split_once('=')
-                    .map_or(text.as_str(), |(_, template)| template)
-                    .parse()
-            })
-            .transpose()
+        let is_only = self.model.len() + self.random_weights.len() == 1;
+        for text in &self.chat_template {
+            match text.split_once('=') {
+                Some((of, template)) if of == name => return template.parse().map(Some),
+                None if is_only => return text.parse().map(Some),
+                _ => {}
+            }
+        }
+        Ok(None)
     }
 
-    /// The projectors of each model: all are the first one's.
-    fn projectors(&self) -> impl Iterator<Item = Vec<(String, PathBuf)>> {
-        let named = self
-            .projector
+    /// Lists the further projectors of the first model.
+    fn projectors(&self) -> Vec<(String, PathBuf)> {
+        self.projector
             .iter()
-            .filter_map(|text| text.split_once('='));
-        let first = named
+            .filter_map(|text| text.split_once('='))
             .map(|(name, file)| (name.to_owned(), PathBuf::from(file)))
-            .collect();
-        std::iter::once(first).chain(std::iter::repeat(Vec::new()))
+            .collect()
     }
 
-    /// What is served, but for the models, and where these are. All mistakes are reported together.
+    /// Returns the configuration without models, and the models' origins. All mistakes are reported
+    /// together.
     fn config(&self) -> Result<(Config, Vec<(String, Origin)>), Failure> {
         let mut mistakes = Vec::new();
         let mut config = Config {
             models: Vec::new(),
             ..Config::shapes()
         };
-        let mut origins = Vec::new();
+        let origins = self.origins(&mut mistakes);
+        self.check_projectors(&mut mistakes);
+        mistakes.extend(self.device.apply(&mut config).err());
+        let names = origins.iter().map(|(name, _)| name.as_str());
+        mistakes.extend(self.device.wrong_processors(names));
+        mistakes.extend(self.judge.apply(&mut config).err());
+        mistakes.extend(self.access.apply(&mut config).err().unwrap_or_default());
+        self.check_places(&origins, &mut mistakes);
+        self.check_chat_templates(&origins, &mut mistakes);
+        self.apply_limits(&mut config);
+        if mistakes.is_empty() {
+            Ok((config, origins))
+        } else {
+            Err(mistakes.join("\nerror: ").into())
+        }
+    }
+
+    /// Parses where the models are.
+    fn origins(&self, mistakes: &mut Vec<String>) -> Vec<(String, Origin)> {
+        let models = self
+            .model
+            .iter()
+            .map(|text| ("--model", text, text.clone()));
         let random = self
             .random_weights
             .iter()
             .map(|text| ("--random-weights", text, format!("{}{text}", model::RANDOM)));
-        for (flag, text, place) in self
-            .model
-            .iter()
-            .map(|text| ("--model", text, text.clone()))
-            .chain(random)
-        {
+        let mut origins = Vec::new();
+        for (flag, text, place) in models.chain(random) {
             match named_origin(&place) {
                 Ok(origin) => origins.push(origin),
                 Err(e) => mistakes.push(format!("{flag} {text}: {e}")),
             }
         }
+        origins
+    }
+
+    fn check_projectors(&self, mistakes: &mut Vec<String>) {
         for text in &self.projector {
             match text.split_once('=') {
                 Some((_, file)) if Path::new(file).is_file() => {}
@@ -294,29 +389,27 @@ impl Serve {
                 None => mistakes.push(format!("--projector {text}: NAME=FILE is needed")),
             }
         }
-        mistakes.extend(self.hardware.apply(&mut config).err());
-        mistakes.extend(
-            self.hardware
-                .wrong_processors(origins.iter().map(|(name, _)| name.as_str())),
-        );
-        mistakes.extend(self.judge.apply(&mut config).err());
-        mistakes.extend(self.access.apply(&mut config).err().unwrap_or_default());
+    }
+
+    fn check_places(&self, origins: &[(String, Origin)], mistakes: &mut Vec<String>) {
         for text in &self.place {
-            let known = text
-                .split_once('=')
-                .is_some_and(|(name, _)| origins.iter().any(|(own, _)| own == name));
-            if !known {
+            let model = text.split_once('=').map(|(name, _)| name);
+            if !model.is_some_and(|name| is_named(origins, name)) {
                 mistakes.push(format!(
                     "--place {text}: NAME=DEVICE is needed, NAME that of a model"
                 ));
             }
         }
+    }
+
+    fn check_chat_templates(&self, origins: &[(String, Origin)], mistakes: &mut Vec<String>) {
         for text in &self.chat_template {
-            let (of, template) = text
-                .split_once('=')
-                .map_or((None, text.as_str()), |(of, t)| (Some(of), t));
-            let known = match of {
-                Some(of) => origins.iter().any(|(own, _)| own == of),
+            let (model, template) = match text.split_once('=') {
+                Some((model, template)) => (Some(model), template),
+                None => (None, text.as_str()),
+            };
+            let known = match model {
+                Some(model) => is_named(origins, model),
                 None => origins.len() == 1 && self.chat_template.len() == 1,
             };
             if !known {
@@ -324,13 +417,13 @@ impl Serve {
                     "--chat-template {text}: MODEL=TEMPLATE is needed, MODEL the name of a model"
                 ));
             }
-            mistakes.extend(
-                template
-                    .parse::<ChatTemplate>()
-                    .err()
-                    .map(|e| format!("--chat-template {text}: {e}")),
-            );
+            if let Err(e) = template.parse::<ChatTemplate>() {
+                mistakes.push(format!("--chat-template {text}: {e}"));
+            }
         }
+    }
+
+    fn apply_limits(&self, config: &mut Config) {
         config.engine = crate::engine::Limits {
             queue: self.queue as usize,
             running: self.max_running as usize,
@@ -354,71 +447,23 @@ impl Serve {
         config.allow_load = self.allow_load;
         config.drain_timeout = Duration::from_secs(self.drain_timeout);
         config.keepalive = Duration::from_secs(self.keepalive);
-        if mistakes.is_empty() {
-            Ok((config, origins))
-        } else {
-            Err(mistakes.join("\nerror: ").into())
+    }
+}
+
+fn is_named(origins: &[(String, Origin)], name: &str) -> bool {
+    origins.iter().any(|(own, _)| own == name)
+}
+
+/// Returns a future that ends with SIGTERM or SIGINT.
+fn shutdown_signal() -> Result<impl Future<Output = ()> + Send, Failure> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
         }
-    }
-}
-
-/// `--adapter` of the commands that run one model in this process.
-#[derive(Debug, Clone, Default, Args)]
-pub(super) struct Adapter {
-    /// A LoRA adapter that is merged into the model's weights at load: a folder or a hub id, as
-    /// PEFT or the original LLaVA writes it
-    #[arg(long, value_name = "PLACE")]
-    adapter: Option<String>,
-}
-
-impl Adapter {
-    /// The files of a model with the adapter that the flag names.
-    pub(super) async fn fetch(&self, origin: Origin) -> Result<Source, Failure> {
-        let parse = |text: &String| text.parse().map_err(|e| format!("--adapter {text}: {e}"));
-        fetch_with(origin, self.adapter.as_ref().map(parse).transpose()?).await
-    }
-}
-
-/// The files of a model, fetched with a progress bar where they are on the hub.
-pub(super) async fn fetch_with(origin: Origin, adapter: Option<Origin>) -> Result<Source, Failure> {
-    with_bar(move |tell| origin.fetch_with(adapter, tell)).await
-}
-
-/// The files of what is not a model, fetched so.
-pub(super) async fn fetch(origin: Origin, purpose: Purpose) -> Result<Source, Failure> {
-    with_bar(move |tell| origin.fetch(purpose, tell)).await
-}
-
-type Fetch<'a> = &'a mut dyn FnMut(&str, u64, u64);
-
-async fn with_bar(
-    run: impl FnOnce(Fetch<'_>) -> Result<Source, model::Error> + Send + 'static,
-) -> Result<Source, Failure> {
-    let bar = ProgressBar::no_length();
-    if let Ok(style) =
-        ProgressStyle::with_template("{msg} {bar:40} {bytes}/{total_bytes}, {eta} left")
-    {
-        bar.set_style(style);
-    }
-    let fetch = move || {
-        let source = run(&mut |file, done, total| {
-            bar.set_message(file.to_owned());
-            bar.set_length(total);
-            bar.set_position(done);
-        });
-        bar.finish_and_clear();
-        source
-    };
-    Ok(tokio::task::spawn_blocking(fetch).await??)
-}
-
-/// `PLACE` or `NAME=PLACE`.
-pub(super) fn named_origin(text: &str) -> Result<(String, Origin), String> {
-    let (name, place) = match text.split_once('=') {
-        Some((name, place)) => (name.to_owned(), place),
-        None => (Origin::default_name(text), text),
-    };
-    Ok((name, place.parse()?))
+    })
 }
 
 #[cfg(test)]

@@ -1,23 +1,29 @@
-//! Flags that a command would not use as they are given together. clap knows what each command has;
-//! what one flag makes of another is here. Only flags of the command line are refused: the
-//! environment is everybody's, and says `SCOTOMA_DEVICE` to all commands alike.
+//! Refuses flags that a command would not use beside the others. clap knows which flags each command
+//! has; how one flag makes another useless is here. Only flags of the command line are refused: a
+//! variable of the environment, such as `SCOTOMA_DEVICE`, is set for all commands alike.
 
 use clap::error::{Error, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Command};
 
-use super::eval::LIST;
+use super::benchmark_args::{LIST, Scoring};
 use crate::benchmark;
 
-/// Groups of flags (clap names them by their struct) that say how a model of this process runs.
-const OF_THIS_PROCESS: [&str; 5] = ["Hardware", "OwnModel", "Adapter", "Template", "Judge"];
-/// Flags that say how a server is reached.
+/// Groups of flags for a model of this process; clap names a group by its struct.
+const OF_THIS_PROCESS: [&str; 5] = [
+    "DeviceArgs",
+    "LocalModelArgs",
+    "AdapterArgs",
+    "ChatTemplateArgs",
+    "JudgeArgs",
+];
+/// Flags of a connection to a server.
 const OF_A_SERVER: [&str; 4] = ["api_key", "server_ca", "client_cert", "client_key"];
-/// The group of those that are for an encrypted connection.
-const TRUST: &str = "Trust";
+/// The group of flags of an encrypted connection.
+const TRUST: &str = "TlsArgs";
 
-/// A command as it was called.
-struct Called<'a> {
+/// A command with its arguments.
+struct Call<'a> {
     command: &'a Command,
     matches: &'a ArgMatches,
 }
@@ -32,18 +38,18 @@ pub(super) fn check(program: &mut Command, matches: &ArgMatches) -> Result<(), E
         };
         (command, own) = (found, inner);
     }
-    let called = Called {
+    let call = Call {
         command,
         matches: own,
     };
     let checks = [
-        called.server(),
-        called.threads(),
-        called.judge(),
-        called.listing(),
-        called.rule(),
-        called.answering(),
-        called.sampling(),
+        call.server(),
+        call.threads(),
+        call.judge(),
+        call.listing(),
+        call.rule(),
+        call.answering(),
+        call.sampling(),
     ];
     match checks.into_iter().find_map(Result::err) {
         Some((kind, message)) => Err(command.clone().error(kind, message)),
@@ -57,7 +63,7 @@ fn unused(message: String) -> Checked {
     Err((ErrorKind::ArgumentConflict, message))
 }
 
-impl Called<'_> {
+impl Call<'_> {
     fn has(&self, id: &str) -> bool {
         self.command.get_arguments().any(|a| a.get_id() == id)
     }
@@ -71,7 +77,7 @@ impl Called<'_> {
         self.has(id) && self.matches.value_source(id) == Some(ValueSource::CommandLine)
     }
 
-    /// Tells whether a flag has a value that nobody but the user gave it.
+    /// Tells whether a flag has a value of the command line or of the environment.
     fn set(&self, id: &str) -> bool {
         let source = if self.has(id) {
             self.matches.value_source(id)
@@ -92,7 +98,7 @@ impl Called<'_> {
         }
     }
 
-    /// Finds flags of the command line that belong to some groups.
+    /// Lists the flags of the command line that belong to `groups`.
     fn given_of(&self, groups: &[&str]) -> Vec<String> {
         let groups = self
             .command
@@ -113,9 +119,11 @@ impl Called<'_> {
         long.map_or_else(|| id.to_uppercase(), |long| format!("--{long}"))
     }
 
-    /// Tells whether the command can do without a server, and so has flags for both.
+    /// Tells whether the command can run without a server, and so has flags for both.
     fn may_be_alone(&self) -> bool {
-        self.command.get_groups().any(|g| g.get_id() == "Remote")
+        self.command
+            .get_groups()
+            .any(|g| g.get_id() == "RemoteArgs")
     }
 
     fn server(&self) -> Checked {
@@ -160,12 +168,12 @@ impl Called<'_> {
         }
     }
 
-    /// `--threads` stands in front of every command.
+    /// Refuses `--threads`, which every command has, for those that run no model.
     fn threads(&self) -> Checked {
         let runs = self
             .command
             .get_groups()
-            .any(|g| ["Hardware", "ServerHardware"].contains(&g.get_id().as_str()));
+            .any(|g| ["DeviceArgs", "ServerDeviceArgs"].contains(&g.get_id().as_str()));
         let alone = runs || ["demo", "bench"].contains(&self.command.get_name());
         let remote = self.may_be_alone() && self.set("server");
         if self.given("threads") && (!alone || remote) {
@@ -181,7 +189,7 @@ impl Called<'_> {
 
     fn judge(&self) -> Checked {
         let flags: Vec<String> = self
-            .given_of(&["Judge"])
+            .given_of(&["JudgeArgs"])
             .into_iter()
             .filter(|flag| flag != "--judge")
             .collect();
@@ -191,7 +199,7 @@ impl Called<'_> {
         unused(format!("{}: --judge URL is needed", flags.join(", ")))
     }
 
-    /// `eval list` and `experiment list` take nothing else.
+    /// Refuses further flags of `eval list` and `experiment list`.
     fn listing(&self) -> Checked {
         let first = ["experiment", "rule"].into_iter().find(|id| self.has(id));
         let listing = |id: &&str| self.text(id) == Some(LIST);
@@ -202,7 +210,7 @@ impl Called<'_> {
             return Ok(());
         };
         let others = self.command.get_arguments().map(|a| a.get_id().as_str());
-        // A benchmark after `experiment list` was asked for once.
+        // `experiment list RULE` stays allowed: earlier versions asked for a benchmark there.
         let other = others
             .filter(|id| ![first, "rule"].contains(id))
             .find(|id| self.given(id));
@@ -212,7 +220,7 @@ impl Called<'_> {
         }
     }
 
-    /// A rule that is not known is known at once, and so is one that asks no judge.
+    /// Refuses a rule that is not known, and a judge for a rule that asks none.
     fn rule(&self) -> Checked {
         let Some(text) = self
             .text("rule")
@@ -232,7 +240,7 @@ impl Called<'_> {
             );
             return Err((ErrorKind::InvalidValue, message));
         };
-        if self.given("judge") && rule.task.is_none() {
+        if self.given("judge") && rule.judge_prompt.is_none() {
             return unused(format!(
                 "--judge: {} is read by rule, no judge is asked",
                 rule.name()
@@ -241,7 +249,7 @@ impl Called<'_> {
         Ok(())
     }
 
-    /// Where the likeliest token is taken there is nothing to draw.
+    /// Refuses flags of sampling for greedy decoding.
     fn sampling(&self) -> Checked {
         if !self.has("temperature") {
             return Ok(());
@@ -265,24 +273,24 @@ impl Called<'_> {
             Some(flag) if greedy => {
                 let flag = self.spelled(flag);
                 unused(format!(
-                    "{flag}: without --temperature above 0 or --do-sample the likeliest token is taken"
+                    "{flag}: without --temperature above 0 or --do-sample the likeliest token is \
+                     taken"
                 ))
             }
             _ => Ok(()),
         }
     }
 
-    /// Where options are scored nothing is written, so that there are no tokens to count and no
-    /// answer to judge.
+    /// Refuses flags of generation where options are scored, and no answer is written.
     fn answering(&self) -> Checked {
-        let scored = self.has("by")
-            && self.matches.get_one::<super::eval::By>("by") != Some(&super::eval::By::Generation);
+        let scored =
+            self.has("scoring") && self.matches.get_one("scoring") != Some(&Scoring::Generation);
         let flag = ["max_tokens", "judge"]
             .into_iter()
             .find(|id| self.given(id));
         match flag {
             Some(flag) if scored => unused(format!(
-                "{}: with --by letters and --by texts no answer is written",
+                "{}: with --scoring letters and --scoring texts no answer is written",
                 self.spelled(flag)
             )),
             _ => Ok(()),
@@ -315,7 +323,7 @@ mod tests {
             ("items shapes --permute 1", "--permute"),
             ("items shapes --substitutes a", "--substitutes"),
             ("items shapes --json", "--json"),
-            ("classify --data a --by letters", "--by"),
+            ("classify --data a --scoring letters", "--scoring"),
             ("classify --data a --template {}", "--clip"),
             ("alignment --judge http://a --judge-model b", "--judge"),
             ("preview a --permute 1", "--permute"),
@@ -358,7 +366,10 @@ mod tests {
                 "eval shapes --judge http://b --judge-model c",
                 "no judge is asked",
             ),
-            ("eval shapes --by letters --max-tokens 2", "--max-tokens"),
+            (
+                "eval shapes --scoring letters --max-tokens 2",
+                "--max-tokens",
+            ),
             ("eval shapes --estimate --json", "--json"),
             ("generate a b --adapter c", "--adapter: --model is needed"),
             (

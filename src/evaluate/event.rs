@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::benchmark::{Comparison, Label, Metric, Verdict};
+use crate::benchmark::{Comparison, ItemLabel, Metric, Verdict};
 use crate::pipeline::{Error, Usage};
 
 /// Reports what happens in a run.
@@ -25,7 +25,7 @@ pub enum EvaluationEvent {
 #[derive(Debug)]
 pub struct ItemResult {
     /// Names the item.
-    pub label: Arc<Label>,
+    pub label: Arc<ItemLabel>,
     /// Numbers the variant; `None` where the item could not be asked under any.
     pub variant: Option<usize>,
     /// Holds the answer, or why there is none.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{Answer, Answering, EvaluationSpec, ItemResult, OptionScore};
-use crate::benchmark::{Item, Label, Verdict, fill, filled_bytes};
+use crate::benchmark::{Item, ItemLabel, Verdict, fill, filled_bytes};
 use crate::engine;
 use crate::model::Model;
 use crate::pipeline::{
@@ -28,7 +28,7 @@ pub struct Question {
 pub(super) struct ItemRequest {
     spec: Arc<EvaluationSpec>,
     item: Item,
-    label: Arc<Label>,
+    label: Arc<ItemLabel>,
     /// Holds the text of the prompt.
     text: String,
     /// Lists what is scored; empty: tokens are generated.
@@ -70,7 +70,7 @@ impl ItemRequest {
         } = question;
         check(spec, &mut item)?;
         let (text, options) = (prompt_text(spec, &item)?, options(spec, &item)?);
-        let label = Label {
+        let label = ItemLabel {
             id: item.id.clone(),
             category: item.category.clone(),
             group: item.group.clone(),
@@ -87,7 +87,7 @@ impl ItemRequest {
     }
 
     /// Returns the name of the item.
-    pub(super) fn label(&self) -> &Arc<Label> {
+    pub(super) fn label(&self) -> &Arc<ItemLabel> {
         &self.label
     }
 
@@ -281,7 +281,7 @@ impl ItemRequest {
 
     /// Returns `answer` as the judge marks it; a judge that fails leaves it as it is, and says why.
     async fn judge(&self, mut answer: Answer) -> Answer {
-        let (Some(judge), Some(task)) = (&self.spec.judge, self.spec.rule.task) else {
+        let (Some(judge), Some(task)) = (&self.spec.judge, self.spec.rule.judge_prompt) else {
             return answer;
         };
         if !self
@@ -295,7 +295,7 @@ impl ItemRequest {
         };
         match judge.ask(question).await {
             Ok(reply) => {
-                if let Some((read, verdict)) = task.read(self.spec.rule, &self.item, &reply) {
+                if let Some((read, verdict)) = self.spec.rule.read_reply(task, &self.item, &reply) {
                     answer.answer = read.unwrap_or(answer.answer);
                     answer.verdict = verdict;
                 }
@@ -331,7 +331,7 @@ fn check(spec: &EvaluationSpec, item: &mut Item) -> Result<(), Error> {
         Error::invalid("sample.group", message)
     })?;
     // Before the model is asked: an answer that nobody can judge is wasted.
-    if let (Some(_), Some(task)) = (&spec.judge, rule.task)
+    if let (Some(_), Some(task)) = (&spec.judge, rule.judge_prompt)
         && task.ask("", item, "").is_none()
     {
         let message = "empty; the judge needs a reference";

@@ -7,7 +7,7 @@ use metrics::counter;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
-use crate::benchmark::judge::Task;
+use crate::benchmark::judge::JudgePrompt;
 use crate::telemetry::names;
 
 /// Bounds the questions that are on their way at once.
@@ -28,7 +28,7 @@ pub struct JudgeConfig {
     /// Is sent as a bearer token; empty: nothing is.
     pub key: String,
     /// Lists templates in place of our own.
-    pub templates: Vec<(Task, String)>,
+    pub templates: Vec<(JudgePrompt, String)>,
 }
 
 impl std::fmt::Debug for JudgeConfig {
@@ -68,7 +68,7 @@ impl JudgeClient {
     }
 
     /// Returns the template of the question that `task` asks.
-    pub fn template(&self, task: Task) -> &str {
+    pub fn template(&self, task: JudgePrompt) -> &str {
         let own = self.config.templates.iter().find(|(of, _)| *of == task);
         own.map_or(task.template(), |(_, template)| template)
     }

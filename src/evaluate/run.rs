@@ -13,7 +13,7 @@ use super::{
     Answer, EvaluationEvent, EvaluationFinished, EvaluationSpec, ItemResult, Question,
     VariantComparison, VariantMetric,
 };
-use crate::benchmark::{Label, Outcome, Verdict, compare, digest};
+use crate::benchmark::{ItemLabel, Outcome, Verdict, compare, digest};
 use crate::engine;
 use crate::pipeline::{Error, RequestContext, Runtime};
 
@@ -47,7 +47,7 @@ pub struct KnownResult {
     /// Names the variant.
     pub variant: String,
     /// Names the item.
-    pub label: Label,
+    pub label: ItemLabel,
     /// Holds its answer; `None`: it failed, and is asked again.
     pub answer: Option<Answer>,
 }
@@ -77,7 +77,7 @@ pub struct Evaluation {
 /// Holds what an earlier run has of an item.
 #[derive(Debug, Default)]
 struct KnownItem {
-    label: Arc<Label>,
+    label: Arc<ItemLabel>,
     /// Lists variants that need not run.
     variants: Vec<usize>,
     /// Lists answers of these that want a judge.
@@ -165,9 +165,9 @@ impl Evaluation {
             Ok(request) if request.is_empty() => Next::Nothing,
             Ok(request) => Next::Ask(Box::new(request)),
             Err(error) => Next::Emit(ItemResult {
-                label: Arc::new(Label {
+                label: Arc::new(ItemLabel {
                     id,
-                    ..Label::default()
+                    ..ItemLabel::default()
                 }),
                 variant: None,
                 outcome: Err(Arc::new(error)),

@@ -61,7 +61,10 @@ pub enum Answering {
 impl EvaluationSpec {
     /// Returns whether `answer` wants a judge.
     pub(super) fn wants_judge(&self, text: &str, was_scored: bool) -> bool {
-        let needed = self.rule.task.is_some_and(|task| task.is_needed(text));
+        let needed = self
+            .rule
+            .judge_prompt
+            .is_some_and(|task| task.is_needed(text));
         self.judge.is_some() && needed && !was_scored
     }
 }

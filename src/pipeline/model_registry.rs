@@ -10,6 +10,7 @@ use super::error::Error;
 use crate::model::{self, ChatTemplate, Model, Source, device_name};
 use crate::telemetry::names;
 use crate::vision::ProcessorBackend;
+use crate::weights::default_dtype;
 
 /// Says where models go, and how much of them.
 #[derive(Debug, Clone)]
@@ -149,12 +150,8 @@ impl ModelRegistry {
 
     /// Returns the type of tensors on `device` where nobody says another.
     fn dtype(&self, device: &Device) -> DType {
-        let usual = if device.is_cpu() {
-            DType::F32
-        } else {
-            DType::BF16
-        };
-        self.placement.dtype.unwrap_or(usual)
+        let own = self.placement.dtype;
+        own.unwrap_or_else(|| default_dtype(device))
     }
 }
 

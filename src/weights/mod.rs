@@ -1,28 +1,30 @@
 //! Checkpoints: from files to named tensors.
 //!
 //! Owns the containers (safetensors, PyTorch's zip files) and the name layouts in the wild. It must
-//! not know what the tensors mean: shapes are what the model asks for, and a tensor that is
-//! missing, misshapen or left over is an error that names it.
+//! not know what tensors mean: the model asks for shapes, and a tensor that is missing, of another
+//! shape, or left over is an error that names it.
 
 mod adapt;
 mod adapter;
 mod checkpoint;
+mod dtype;
 mod mapped;
 mod names;
 mod pickle;
 mod pickled;
 
 pub use checkpoint::{Checkpoint, Tensors};
+pub use dtype::{default_dtype, parse_dtype};
 
 use std::path::PathBuf;
 
-/// What can be wrong with a checkpoint.
+/// An error of a checkpoint.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The file cannot be read.
     #[error("{path}: {source}")]
     Io {
-        /// Which file.
+        /// The file.
         path: PathBuf,
         /// Why.
         source: std::io::Error,
@@ -30,7 +32,7 @@ pub enum Error {
     /// The container is damaged.
     #[error("{path}: not a valid safetensors file: {reason}")]
     Container {
-        /// Which file.
+        /// The file.
         path: PathBuf,
         /// Why.
         reason: String,
@@ -38,7 +40,7 @@ pub enum Error {
     /// The PyTorch file is damaged, or holds what is not read.
     #[error("{path}: not a PyTorch checkpoint that can be read: {reason}")]
     Pickle {
-        /// Which file.
+        /// The file.
         path: PathBuf,
         /// Why.
         reason: String,
@@ -46,13 +48,13 @@ pub enum Error {
     /// An adapter that does not fit its base, or that is not read.
     #[error("adapter: {reason}")]
     Adapter {
-        /// What, and which module or field.
+        /// The reason, with the module or field.
         reason: String,
     },
     /// The index does not fit the shards.
     #[error("{path}: {reason}")]
     Index {
-        /// Which file.
+        /// The file.
         path: PathBuf,
         /// Why.
         reason: String,
@@ -63,9 +65,9 @@ pub enum Error {
     /// Two tensors that mean the same.
     #[error("{path}: tensor {name} occurs twice")]
     Twice {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// Which tensor.
+        /// The tensor.
         name: String,
     },
     /// The model needs a tensor that is not there.
@@ -77,25 +79,25 @@ pub enum Error {
     /// Not the shape that config.json implies.
     #[error("tensor {name} has shape {found:?}, config.json implies {expected:?}")]
     Shape {
-        /// Which tensor.
+        /// The tensor.
         name: String,
-        /// In the file.
+        /// The shape in the file.
         found: Vec<usize>,
-        /// By the configuration.
+        /// The shape by the configuration.
         expected: Vec<usize>,
     },
     /// Not a floating-point tensor.
     #[error("tensor {name} has dtype {dtype}; f32, f16 and bf16 are read")]
     Dtype {
-        /// Which tensor.
+        /// The tensor.
         name: String,
-        /// In the file.
+        /// The shape in the file.
         dtype: String,
     },
     /// Values that cannot be read.
     #[error("tensor {name}: {reason}")]
     Values {
-        /// Which tensor.
+        /// The tensor.
         name: String,
         /// Why.
         reason: String,
@@ -103,7 +105,7 @@ pub enum Error {
     /// The device refused.
     #[error("tensor {name}: {source}")]
     Device {
-        /// Which tensor.
+        /// The tensor.
         name: String,
         /// Why.
         source: candle_core::Error,

@@ -574,7 +574,7 @@ fn eval() {
         "--out mine.jsonl",
         "mine.jsonl",
     );
-    says(&mut table, base, "--by letters", "\"meanLogprob\"");
+    says(&mut table, base, "--scoring letters", "\"meanLogprob\"");
     says(
         &mut table,
         "eval shapes --out results.jsonl",
@@ -610,7 +610,7 @@ fn experiment() {
         "--report mine",
         "mine/report.html",
     );
-    says(&mut table, base, "--by letters", "\"meanLogprob\"");
+    says(&mut table, base, "--scoring letters", "\"meanLogprob\"");
     says(
         &mut table,
         "experiment permutation mmstar --data items.tsv --report report",
@@ -653,7 +653,7 @@ fn items() {
         "--report mine",
         "mine/items.csv",
     );
-    says(&mut table, base, "--by letters", "\"meanLogprob\"");
+    says(&mut table, base, "--scoring letters", "\"meanLogprob\"");
     says(
         &mut table,
         "items mmstar --data items.tsv --report report",
@@ -705,7 +705,7 @@ fn paper() {
         "--template photo:{}",
         "CLIP reads: photo:{}",
     );
-    says(&mut table, base, "--by letters", "\"meanLogprob\"");
+    says(&mut table, base, "--scoring letters", "\"meanLogprob\"");
     table.insert(
         "--limit".into(),
         Effect::Says {

@@ -9,8 +9,8 @@ use std::time::Duration;
 use crate::common::Running;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use scotoma::benchmark::data::{MAX_ROW, Rows};
-use scotoma::benchmark::judge::Task;
+use scotoma::benchmark::data::{ItemReader, MAX_ROW};
+use scotoma::benchmark::judge::JudgePrompt;
 use scotoma::benchmark::{Item, shapes};
 use scotoma::evaluate::JudgeConfig;
 use scotoma::server::Config;
@@ -537,7 +537,7 @@ fn files_are_read_row_by_row() {
          8\tno/such.png\tWhich?\t\tred\tblue\tA\tcolour\tx\n\
          9\t{png}\tYes or no?\t\t\t\tYes\texistence\ty\n"
     );
-    let rows: Vec<_> = Rows::table(table.as_bytes(), PathBuf::new())
+    let rows: Vec<_> = ItemReader::table(table.as_bytes(), PathBuf::new())
         .unwrap()
         .collect();
     let first = rows[0].as_ref().unwrap();
@@ -581,7 +581,7 @@ fn files_are_read_row_by_row() {
         ("index\tanswer\n", "question"),
         ("index\tindex\tquestion\n", "twice"),
     ] {
-        let error = Rows::table(table.as_bytes(), PathBuf::new())
+        let error = ItemReader::table(table.as_bytes(), PathBuf::new())
             .err()
             .unwrap()
             .to_string();
@@ -592,7 +592,7 @@ fn files_are_read_row_by_row() {
          {{\"index\": \"b\", \"question\": \"Two?\", \"images\": 1, \"image\": [\"{png}\", \"{png}\"], \"precision\": 1.5}}"
     );
     let marked = format!("\u{feff}{manifest}");
-    let rows: Vec<_> = Rows::json(marked.as_bytes(), PathBuf::new()).collect();
+    let rows: Vec<_> = ItemReader::json(marked.as_bytes(), PathBuf::new()).collect();
     assert_eq!(rows[0].as_ref().unwrap().options, ["red", "blue"]);
     assert!(rows[1].as_ref().unwrap_err().line == 3 && rows[2].as_ref().unwrap_err().line == 4);
     assert_eq!(
@@ -610,7 +610,7 @@ fn a_file_that_cannot_be_read_says_so_once() {
     let path = folder.path().join("a-folder.jsonl");
     std::fs::create_dir(&path).unwrap();
     assert_eq!(
-        Rows::open(&path)
+        ItemReader::open(&path)
             .unwrap()
             .take(9)
             .filter(Result::is_err)
@@ -618,7 +618,7 @@ fn a_file_that_cannot_be_read_says_so_once() {
         1
     );
     let missing = folder.path().join("missing.tsv");
-    let error = Rows::open(&missing).err().unwrap().to_string();
+    let error = ItemReader::open(&missing).err().unwrap().to_string();
     assert!(error.starts_with(missing.to_str().unwrap()), "{error}");
 }
 
@@ -667,7 +667,7 @@ fn a_row_may_name_the_picture_of_another() {
         "index\timage\tquestion\r\n1\t{first}\t\"two\nlines\"\r\n2\t1\tA?\r\n\r\n3\t{second}\tB?\n4\t3\tC?\n5\t2\tD?\n6\t1\tE?\n7\t7\tF?\n"
     );
     std::fs::write(&file, rows).unwrap();
-    let rows: Vec<_> = Rows::open(&file).unwrap().collect();
+    let rows: Vec<_> = ItemReader::open(&file).unwrap().collect();
     let picture = |i: usize| {
         rows[i]
             .as_ref()
@@ -695,7 +695,7 @@ fn a_row_may_name_the_picture_of_another() {
     );
 }
 
-/// Rows that are too large, made up while they are read.
+/// ItemReader that are too large, made up while they are read.
 struct Long {
     left: usize,
     head: &'static [u8],
@@ -725,7 +725,7 @@ fn a_cell_that_is_too_large_is_passed_over() {
         tail: b"\n2\tWhich?\n",
     };
     let source = std::io::BufReader::with_capacity(1 << 20, long(b"index\tquestion\n1\t"));
-    let rows: Vec<_> = Rows::table(source, PathBuf::new()).unwrap().collect();
+    let rows: Vec<_> = ItemReader::table(source, PathBuf::new()).unwrap().collect();
     assert!(
         rows[0]
             .as_ref()
@@ -943,7 +943,7 @@ fn items_are_analysed_and_chosen() {
         );
     }
     // What is kept can be asked again, and meets what it was kept for.
-    let kept: Vec<Item> = Rows::open(&folder.path().join("a/kept.tsv"))
+    let kept: Vec<Item> = ItemReader::open(&folder.path().join("a/kept.tsv"))
         .unwrap()
         .map(Result::unwrap)
         .collect();
@@ -965,7 +965,7 @@ fn items_are_analysed_and_chosen() {
                 >= 2,
             "{line}"
         );
-        let original = Rows::open(&data)
+        let original = ItemReader::open(&data)
             .unwrap()
             .map(Result::unwrap)
             .find(|i| i.id == item.id)
@@ -1014,7 +1014,10 @@ async fn judge() -> (
 #[tokio::test(flavor = "multi_thread")]
 async fn a_judge_grades_what_no_rule_can() {
     let (address, mut questions) = judge().await;
-    let templates = vec![(Task::Rate, "rate {reference} {answer} {context}".into())];
+    let templates = vec![(
+        JudgePrompt::Rate,
+        "rate {reference} {answer} {context}".into(),
+    )];
     let judging = JudgeConfig {
         address,
         model: "wise".into(),

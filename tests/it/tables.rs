@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use proptest::prelude::*;
-use scotoma::benchmark::data::{Cells, Place, Reading, Role, Rows, Source, map};
+use scotoma::benchmark::data::{
+    Cells, ColumnMapping, ColumnRole, ItemReader, PictureSource, RowContext, map,
+};
 use scotoma::benchmark::{Item, Verdict, rule};
 use scotoma::vision;
 use scotoma_client::Parquet;
@@ -22,7 +24,7 @@ fn table(name: &str) -> PathBuf {
 }
 
 fn items(path: &Path, rule: &str) -> Vec<Item> {
-    Rows::open_as(path, Reading::of(rule))
+    ItemReader::open_as(path, ColumnMapping::of(rule))
         .unwrap()
         .map(Result::unwrap)
         .collect()
@@ -163,7 +165,7 @@ fn public_tables_are_read_as_lmms_eval_reads_them() {
                     },
                 );
                 assert!(
-                    matches!(verdict, Verdict::Right | Verdict::Unjudged),
+                    matches!(verdict, Verdict::Correct | Verdict::Unjudged),
                     "{at}, {id}: {answer} is {verdict:?}"
                 );
                 rows += 1;
@@ -202,12 +204,12 @@ fn pictures_beside_a_table_and_every_encoding_are_read() {
 }
 
 /// Maps a row of a manifest.
-fn mapped(rule: &str, row: &Value) -> Result<(Item, Vec<(String, Role)>), String> {
-    let reading = Reading::of(rule);
+fn mapped(rule: &str, row: &Value) -> Result<(Item, Vec<(String, ColumnRole)>), String> {
+    let reading = ColumnMapping::of(rule);
     let cells = row.as_object().unwrap().clone();
     map(
         cells,
-        Place {
+        RowContext {
             reading: &reading,
             number: 1,
             pictured: false,
@@ -219,7 +221,7 @@ fn mapped(rule: &str, row: &Value) -> Result<(Item, Vec<(String, Role)>), String
 
 struct Nothing;
 
-impl Source for Nothing {
+impl PictureSource for Nothing {
     fn file(&mut self, name: &str) -> Result<Vec<u8>, String> {
         if name == "there.png" {
             Ok(b"picture".to_vec())
@@ -368,13 +370,13 @@ fn words_that_pandas_takes_for_nothing_are_words() {
 
 #[test]
 fn what_was_said_by_a_flag_is_taken() {
-    let mut reading = Reading::default();
+    let mut reading = ColumnMapping::default();
     reading.give("answer", "gold").unwrap();
     reading.give("image", "scene").unwrap();
     reading.give("ignore", "answer,thumbnail").unwrap();
     assert!(reading.give("pictures", "x").unwrap_err().contains("image"));
     let row = json!({"q": 1, "question": "Which?", "gold": "b", "answer": "a", "scene": "there.png", "thumbnail": {"bytes": "AA==", "path": null}});
-    let place = Place {
+    let place = RowContext {
         reading: &reading,
         number: 7,
         pictured: false,
@@ -390,8 +392,10 @@ fn what_was_said_by_a_flag_is_taken() {
     );
     assert_eq!(found.item.fields.keys().collect::<Vec<_>>(), ["q"]);
     assert!(
-        found.taken.contains(&("thumbnail".into(), Role::Ignored))
-            && found.taken.contains(&("scene".into(), Role::Image))
+        found
+            .taken
+            .contains(&("thumbnail".into(), ColumnRole::Ignored))
+            && found.taken.contains(&("scene".into(), ColumnRole::Image))
     );
 }
 
@@ -402,7 +406,7 @@ fn each_of_several_answers_is_right() {
     let rule = rule("custom/short").unwrap();
     assert_eq!(
         ["two", "2", "three"].map(|said| rule.score(&item, said).1),
-        [Verdict::Right, Verdict::Right, Verdict::Wrong]
+        [Verdict::Correct, Verdict::Correct, Verdict::Wrong]
     );
     let words =
         json!({"index": "1", "question": "Which?", "options": ["red", "blue"], "answer": "blue"});
@@ -410,7 +414,7 @@ fn each_of_several_answers_is_right() {
     let letter = self::rule("ai2d").unwrap();
     assert_eq!(
         ["B", "A"].map(|said| letter.score(&item, &format!("{said}.")).1),
-        [Verdict::Right, Verdict::Wrong]
+        [Verdict::Correct, Verdict::Wrong]
     );
 }
 
@@ -581,8 +585,8 @@ proptest! {
         rule in prop::sample::select(vec!["", "mmvp", "qbench", "mme", "ai2d", "sqa", "mathvista"]),
     ) {
         let cells: Cells = cells.into_iter().collect();
-        let reading = Reading::of(rule);
-        if let Ok(found) = map(cells, Place { reading: &reading, number: 3, pictured: false }, &mut Nothing) {
+        let reading = ColumnMapping::of(rule);
+        if let Ok(found) = map(cells, RowContext { reading: &reading, number: 3, pictured: false }, &mut Nothing) {
             // What is taken for an item can be asked and judged.
             for rule in scotoma::benchmark::RULES {
                 (rule.prompt)(&found.item);
@@ -593,10 +597,10 @@ proptest! {
 
     #[test]
     fn no_line_panics(text in any::<Vec<u8>>(), json in ".{0,80}") {
-        let lines = |bytes: &[u8]| Rows::json(bytes, PathBuf::new()).take(50).count();
+        let lines = |bytes: &[u8]| ItemReader::json(bytes, PathBuf::new()).take(50).count();
         lines(&text);
         lines(format!("{{\"index\": 1, \"question\": \"?\", \"options\": \"{json}\", \"x\": NaN}}").as_bytes());
-        if let Ok(rows) = Rows::table(&*[b"index\tquestion\toptions\n", text.as_slice()].concat(), PathBuf::new()) {
+        if let Ok(rows) = ItemReader::table(&*[b"index\tquestion\toptions\n", text.as_slice()].concat(), PathBuf::new()) {
             rows.take(50).count();
         }
     }

@@ -6,6 +6,7 @@ use crate::model::{Model, Origin, device_name};
 use crate::nn::{HOOK_TABLE, HookRow, Point, Stack};
 use crate::pipeline::{LoadOptions, LoadRequest, ParityCase, ParityReport, PointParity};
 use crate::vision::ProcessorBackend;
+use crate::weights::parse_dtype;
 use candle_core::DType;
 
 /// Converts a request to load.
@@ -36,16 +37,12 @@ pub(in crate::api) fn load_request(message: v1::LoadModelRequest) -> Result<Load
 }
 
 fn dtype_by_name(name: &str) -> Result<Option<DType>, Error> {
-    match name {
-        "" => Ok(None),
-        "f32" => Ok(Some(DType::F32)),
-        "bf16" => Ok(Some(DType::BF16)),
-        "f16" => Ok(Some(DType::F16)),
-        other => {
-            let message = format!("{other:?}; f32, bf16, f16 or empty");
-            Err(Error::invalid("dtype", message))
-        }
+    if name.is_empty() {
+        return Ok(None);
     }
+    let dtype = parse_dtype(name)
+        .ok_or_else(|| Error::invalid("dtype", format!("{name:?}; f32, bf16, f16 or empty")))?;
+    Ok(Some(dtype))
 }
 
 /// Converts what is said of a resident model.

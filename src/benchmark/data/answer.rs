@@ -1,4 +1,4 @@
-//! The right answer of a row: a letter, a number, an option's words, or several words of which each
+//! The right answer of a row: a letter, a number, an option's words, or several texts of which each
 //! is right.
 
 use serde_json::Value;
@@ -6,23 +6,23 @@ use serde_json::Value;
 use super::literal;
 use super::value::text_of;
 
-/// What an answer to a question with options may be.
+/// The forms of an answer to a question with options.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum How {
+pub(super) enum AnswerForm {
     /// A letter, an option's words, or a number that is not both.
     Any,
-    /// A number is the place of an option, whatever the options say: AI2D, ScienceQA.
+    /// A number is the index of an option, whatever the options say: AI2D, ScienceQA.
     Places,
-    /// Words as they stand, which need not be an option's: MathVista.
+    /// Words as they are, which need not be an option's: MathVista.
     Words,
 }
 
 /// Options that have letters.
 const LETTERS: usize = 26;
 
-/// Reads an answer: of questions with options the letter, or the words where the table has these;
-/// of others the text. Several that are right become a JSON list of texts.
-pub(super) fn read(value: &Value, options: &[String], how: How) -> Result<String, String> {
+/// Reads an answer: the letter of questions with options, or the words where the table has these; the
+/// text of open questions. Several right answers become a JSON list of texts.
+pub(super) fn read(value: &Value, options: &[String], how: AnswerForm) -> Result<String, String> {
     match value {
         Value::Null => Ok(String::new()),
         Value::Bool(yes) if options.is_empty() => Ok(if *yes { "Yes" } else { "No" }.into()),
@@ -63,7 +63,8 @@ pub(super) fn read(value: &Value, options: &[String], how: How) -> Result<String
     }
 }
 
-/// A list of texts in one text, as JSON or as Python; lists of numbers are answers by themselves.
+/// Parses a list of texts in one text, as JSON or as Python; lists of numbers are answers by
+/// themselves.
 fn several(text: &str) -> Option<Value> {
     let all = literal::parse(text)?;
     all.as_array()
@@ -71,19 +72,20 @@ fn several(text: &str) -> Option<Value> {
         .then_some(all)
 }
 
-/// `typed`: a number, not a text of digits.
-fn one(text: &str, typed: bool, options: &[String], how: How) -> Result<String, String> {
-    if how == How::Words {
+/// Reads one answer; `typed` marks a number, not a text of digits.
+fn one(text: &str, typed: bool, options: &[String], how: AnswerForm) -> Result<String, String> {
+    if how == AnswerForm::Words {
         return Ok(text.to_owned());
     }
     let number = whole(text);
-    if let Some(number) = number.filter(|_| how == How::Places) {
+    if let Some(number) = number.filter(|_| how == AnswerForm::Places) {
         return by_number(text, number, options);
     }
     let same: Vec<usize> = (0..options.len()).filter(|&i| options[i] == text).collect();
     match (same.as_slice(), number) {
         ([own], Some(number)) if typed && number < options.len() && number != *own => Err(format!(
-            "{text} is option {number}, counted from 0, and the words of option {own}; write a letter, or a text"
+            "{text} is option {number}, counted from 0, and the words of option {own}; write a \
+             letter, or a text"
         )),
         ([_], _) => Ok(text.to_owned()),
         // Letters tell apart what words do not.
@@ -98,7 +100,7 @@ fn one(text: &str, typed: bool, options: &[String], how: How) -> Result<String, 
     }
 }
 
-/// A number, also as pandas writes it where others are missing: 2.0.
+/// Parses a number, also as pandas writes it in a column with missing ones: 2.0.
 fn whole(text: &str) -> Option<usize> {
     let digits = text
         .trim()
@@ -113,7 +115,7 @@ fn whole(text: &str) -> Option<usize> {
     }
 }
 
-/// The letter of the option at `number`, from 0; its words where it has none.
+/// Returns the letter of the option at index `number`; its words if it has no letter.
 fn by_number(text: &str, number: usize, options: &[String]) -> Result<String, String> {
     let Some(words) = options.get(number) else {
         return Err(format!(
@@ -128,20 +130,14 @@ fn by_number(text: &str, number: usize, options: &[String]) -> Result<String, St
     })
 }
 
-/// A letter as tables write it: B, (b), B., "B. blue"; the error where there is no such option.
+/// Parses a letter as tables write it: B, (b), B., "B. blue"; an error if there is no such option.
 fn letter(text: &str, options: &[String]) -> Option<Result<String, String>> {
     let text = text.trim();
     let bare = text.trim_matches(['(', ')', '[', ']', '.', ':', ' ']);
-    let first = |s: &str| {
-        s.bytes()
-            .next()
-            .map(|b| b.to_ascii_uppercase())
-            .filter(u8::is_ascii_uppercase)
-    };
     let letter = if bare.len() == 1 {
-        first(bare)?
+        first_letter(bare)?
     } else {
-        first(text.trim_start_matches(['(', '[']))?
+        first_letter(text.trim_start_matches(['(', '[']))?
     };
     let place = usize::from(letter - b'A');
     if bare.len() == 1 {
@@ -159,7 +155,13 @@ fn letter(text: &str, options: &[String]) -> Option<Result<String, String>> {
     (options.get(place).map(|o| o.trim()) == Some(rest)).then(|| Ok(char::from(letter).to_string()))
 }
 
-/// An option's words, case and outer spaces aside, as the option spells them.
+/// Returns the first character in upper case, if it is an ASCII letter.
+fn first_letter(text: &str) -> Option<u8> {
+    let letter = text.bytes().next()?.to_ascii_uppercase();
+    letter.is_ascii_uppercase().then_some(letter)
+}
+
+/// Finds the option of these words, case and outer spaces aside, and returns it as it is spelled.
 fn by_words(text: &str, options: &[String]) -> Result<String, String> {
     let plain = |s: &str| s.trim().to_lowercase();
     let found: Vec<&String> = options.iter().filter(|o| plain(o) == plain(text)).collect();
@@ -184,7 +186,7 @@ mod tests {
 
     #[test]
     fn answers_are_read_from_every_form() {
-        let none = How::Any;
+        let none = AnswerForm::Any;
         let cases = [
             ("A", "A"),
             ("b", "B"),
@@ -210,16 +212,19 @@ mod tests {
         }
         assert_eq!(read(&json!(1), &options(), none).as_deref(), Ok("B"));
         assert_eq!(
-            read(&json!("3"), &options(), How::Places).as_deref(),
+            read(&json!("3"), &options(), AnswerForm::Places).as_deref(),
             Ok("D")
         );
-        assert_eq!(read(&json!(0), &options(), How::Words).as_deref(), Ok("0"));
         assert_eq!(
-            read(&json!("B"), &options(), How::Words).as_deref(),
+            read(&json!(0), &options(), AnswerForm::Words).as_deref(),
+            Ok("0")
+        );
+        assert_eq!(
+            read(&json!("B"), &options(), AnswerForm::Words).as_deref(),
             Ok("B")
         );
         assert_eq!(
-            read(&json!("2.5"), &options(), How::Words).as_deref(),
+            read(&json!("2.5"), &options(), AnswerForm::Words).as_deref(),
             Ok("2.5")
         );
         assert_eq!(
@@ -242,7 +247,7 @@ mod tests {
 
     #[test]
     fn what_no_option_says_is_an_error() {
-        let none = How::Any;
+        let none = AnswerForm::Any;
         for value in [
             json!("E"),
             json!("purple"),

@@ -1,15 +1,14 @@
-//! The names that public tables give their columns. docs/benchmark-tables.md has them benchmark by
-//! benchmark.
+//! Names of columns in public tables. docs/benchmark-tables.md lists them benchmark by benchmark.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-/// What a column is taken for.
+/// The role of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Role {
-    /// Tells a row from all others.
+pub enum ColumnRole {
+    /// The id, which no other row has.
     Id,
-    /// What is asked.
+    /// The question.
     Question,
     /// Pictures.
     Image,
@@ -17,40 +16,43 @@ pub enum Role {
     Options,
     /// The right answer.
     Answer,
-    /// What it tests.
+    /// The category.
     Category,
-    /// What stands before the question.
+    /// A text before the question.
     Hint,
-    /// Rows that count together.
+    /// ItemReader that count together.
     Group,
-    /// Kept under its own name, for rules that read it.
+    /// A column kept under its own name, for rules that read it.
     Field,
-    /// Left out, because the user said so.
+    /// A column that the user leaves out.
     Ignored,
 }
 
-/// Roles that a user may give a column, with the names that the command line has for them.
-const ROLES: [(Role, &str); 8] = [
-    (Role::Id, "id"),
-    (Role::Question, "question"),
-    (Role::Image, "image"),
-    (Role::Options, "options"),
-    (Role::Answer, "answer"),
-    (Role::Category, "category"),
-    (Role::Hint, "hint"),
-    (Role::Group, "group"),
+/// Roles that a user may give a column, with their names on the command line.
+const ROLES: [(ColumnRole, &str); 8] = [
+    (ColumnRole::Id, "id"),
+    (ColumnRole::Question, "question"),
+    (ColumnRole::Image, "image"),
+    (ColumnRole::Options, "options"),
+    (ColumnRole::Answer, "answer"),
+    (ColumnRole::Category, "category"),
+    (ColumnRole::Hint, "hint"),
+    (ColumnRole::Group, "group"),
 ];
 
-/// By role the names that are known, in lower case with `_` for spaces; the first one that holds
-/// something is taken.
-const KNOWN: [(Role, &[&str]); 8] = [
+/// Known names by role, in lower case with `_` for spaces. The first one that holds something is
+/// taken.
+const KNOWN: [(ColumnRole, &[&str]); 8] = [
     (
-        Role::Id,
+        ColumnRole::Id,
         &["index", "id", "pid", "question_id", "qid", "sample_id"],
     ),
-    (Role::Question, &["question", "query", "prompt", "text"]),
     (
-        Role::Image,
+        ColumnRole::Question,
+        &["question", "query", "prompt", "text"],
+    ),
+    (
+        ColumnRole::Image,
         &[
             "decoded_image",
             "image",
@@ -68,9 +70,12 @@ const KNOWN: [(Role, &[&str]); 8] = [
             "filename",
         ],
     ),
-    (Role::Options, &["options", "choices", "option", "choice"]),
     (
-        Role::Answer,
+        ColumnRole::Options,
+        &["options", "choices", "option", "choice"],
+    ),
+    (
+        ColumnRole::Answer,
         &[
             "answer",
             "answers",
@@ -87,12 +92,12 @@ const KNOWN: [(Role, &[&str]); 8] = [
             "reference",
         ],
     ),
-    (Role::Category, &["category", "type", "capability"]),
-    (Role::Hint, &["hint"]),
-    (Role::Group, &["group"]),
+    (ColumnRole::Category, &["category", "type", "capability"]),
+    (ColumnRole::Hint, &["hint"]),
+    (ColumnRole::Group, &["group"]),
 ];
 
-/// Columns that are about an answer, a picture or options and are none.
+/// Columns about answers, pictures or options that hold none.
 const BESIDE: &[&str] = &[
     "answer_type",
     "question_type",
@@ -111,17 +116,17 @@ const BESIDE: &[&str] = &[
     "answer_explanation",
 ];
 
-/// Words in the name of a column that looks like what nothing else was taken for.
-const LOOKS: [(Role, &[&str]); 3] = [
-    (Role::Image, &["image", "img", "picture", "photo"]),
-    (Role::Options, &["option", "choice", "candidate"]),
+/// Words in the name of a column by which it looks like one of these roles.
+const LOOKS: [(ColumnRole, &[&str]); 3] = [
+    (ColumnRole::Image, &["image", "img", "picture", "photo"]),
+    (ColumnRole::Options, &["option", "choice", "candidate"]),
     (
-        Role::Answer,
+        ColumnRole::Answer,
         &["answer", "label", "correct", "truth", "target"],
     ),
 ];
 
-impl fmt::Display for Role {
+impl fmt::Display for ColumnRole {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let own = ROLES
             .iter()
@@ -135,8 +140,8 @@ impl fmt::Display for Role {
     }
 }
 
-impl Role {
-    /// Reads the name that [`Role`] displays as.
+impl ColumnRole {
+    /// Parses a role's name on the command line.
     pub fn parse(name: &str) -> Result<Self, String> {
         let all = || ROLES.map(|(_, name)| name).join(", ");
         let found = ROLES.iter().find(|(_, known)| *known == name);
@@ -145,7 +150,13 @@ impl Role {
             .ok_or_else(|| format!("{name:?} is no part of a question; {} are", all()))
     }
 
-    /// The names that are known for it, the most usual first.
+    /// Returns the rank of a column among the role's known names, if it is one.
+    pub(super) fn rank(self, column: &str) -> Option<usize> {
+        let column = normal(column);
+        self.names().iter().position(|known| *known == column)
+    }
+
+    /// Returns its known names, the most usual first.
     pub(super) fn names(self) -> &'static [&'static str] {
         KNOWN
             .iter()
@@ -154,21 +165,19 @@ impl Role {
     }
 }
 
-/// Says how the columns of one file are read: by the benchmark's conventions, and by what the user
-/// said.
+/// The mapping of one file's columns: the benchmark's conventions, and what the user says.
 #[derive(Debug, Clone, Default)]
-pub struct Reading {
-    /// A benchmark, or nothing where it is not known.
+pub struct ColumnMapping {
+    /// The benchmark, empty if it is not known.
     pub(super) benchmark: String,
-    /// Columns by role, as the user gave them.
-    pub(super) given: BTreeMap<Role, String>,
-    /// Columns to be left out.
+    /// Columns by role that the user assigns.
+    pub(super) given: BTreeMap<ColumnRole, String>,
+    /// Columns to leave out.
     pub(super) ignored: BTreeSet<String>,
 }
 
-impl Reading {
-    /// Creates the reading of `rule`, `benchmark` or `benchmark/tool`; of nothing where it is
-    /// empty.
+impl ColumnMapping {
+    /// Creates the mapping of `rule`, which is `benchmark`, `benchmark/tool`, or empty.
     pub fn of(rule: &str) -> Self {
         let benchmark = rule
             .split_once('/')
@@ -180,15 +189,15 @@ impl Reading {
         }
     }
 
-    /// Takes `column` for `role`, or leaves columns with commas between them out where the role is
-    /// `ignore`. Errors name the roles.
+    /// Assigns `column` to `role`; the role `ignore` leaves out columns, with commas between them.
+    /// Errors name the roles.
     pub fn give(&mut self, role: &str, column: &str) -> Result<(), String> {
         if role == "ignore" {
             self.ignored.extend(column.split(',').map(str::to_owned));
             return Ok(());
         }
         match self.given.insert(
-            Role::parse(role).map_err(|e| format!("{e}, and ignore"))?,
+            ColumnRole::parse(role).map_err(|e| format!("{e}, and ignore"))?,
             column.to_owned(),
         ) {
             Some(other) if other != column => Err(format!("{role} is {other:?} and {column:?}")),
@@ -196,7 +205,7 @@ impl Reading {
         }
     }
 
-    /// Tells whether the benchmark asks about pictures, all questions of it.
+    /// Tells whether every question of the benchmark is about a picture.
     pub(super) fn needs_picture(&self) -> bool {
         let all = [
             "mmvp",
@@ -213,40 +222,40 @@ impl Reading {
     }
 }
 
-/// `name` as [`KNOWN`] writes names.
+/// Writes `name` as [`KNOWN`] does.
 pub(super) fn normal(name: &str) -> String {
     name.trim().to_lowercase().replace([' ', '-'], "_")
 }
 
-/// The place of a column that holds one of several options, `A` or `option0`, or one of several
-/// pictures, `image_1`.
-pub(super) fn one_of(name: &str) -> Option<(Role, usize)> {
+/// Returns the role and index of a column that holds one of several options, `A` or `option0`, or one
+/// of several pictures, `image_1`.
+pub(super) fn one_of(name: &str) -> Option<(ColumnRole, usize)> {
     if let [letter @ (b'A'..=b'Z' | b'a'..=b'h')] = name.trim().as_bytes() {
         return Some((
-            Role::Options,
+            ColumnRole::Options,
             usize::from(letter.to_ascii_uppercase() - b'A'),
         ));
     }
     let name = normal(name);
-    let after = |starts: &[&str]| {
-        starts
-            .iter()
-            .find_map(|s| name.strip_prefix(s))
-            .map(|r| r.trim_start_matches('_').to_owned())
-    };
-    if let Some(place) =
-        after(&["options", "option", "choices", "choice"]).and_then(|r| super::options::place(&r))
-    {
-        return Some((Role::Options, place));
+    let option = after_word(&name, &["options", "option", "choices", "choice"]);
+    if let Some(place) = option.and_then(super::options::place) {
+        return Some((ColumnRole::Options, place));
     }
-    let number = after(&["images", "image", "img", "picture"]).filter(|r| r.len() <= 3);
-    number
-        .and_then(|r| r.parse().ok())
-        .map(|place| (Role::Image, place))
+    let number = after_word(&name, &["images", "image", "img", "picture"])?;
+    if number.len() > 3 {
+        return None;
+    }
+    Some((ColumnRole::Image, number.parse().ok()?))
 }
 
-/// What a column looks like by its name.
-pub(super) fn looks_like(name: &str) -> Option<Role> {
+/// Returns what follows the first of `words` that begins `name`, and underscores.
+fn after_word<'a>(name: &'a str, words: &[&str]) -> Option<&'a str> {
+    let rest = words.iter().find_map(|word| name.strip_prefix(word))?;
+    Some(rest.trim_start_matches('_'))
+}
+
+/// Returns the role that a column has by the look of its name.
+pub(super) fn looks_like(name: &str) -> Option<ColumnRole> {
     let name = normal(name);
     if BESIDE.contains(&name.as_str()) {
         return None;

@@ -6,14 +6,19 @@ use std::io::BufRead;
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::{Map, Value};
 
-use super::super::Error;
-use super::{Cells, MAX_ROW, Raw};
+use super::raw::{Cells, MAX_ROW, RawRow};
+use crate::benchmark::Error;
 
-/// The next object of `source` with its line; blank lines are passed over.
+/// Reads the object of a manifest's line.
+pub fn cells(json: &str) -> Result<Cells, String> {
+    object(json.as_bytes())
+}
+
+/// Reads the next object of `source` with its line; blank lines are skipped.
 pub(super) fn next<R: BufRead>(
     source: &mut R,
     line: &mut usize,
-) -> Result<Option<(usize, Raw)>, Error> {
+) -> Result<Option<(usize, RawRow)>, Error> {
     loop {
         *line += 1;
         let (mut text, mut too_large) = (Vec::new(), false);
@@ -40,7 +45,7 @@ pub(super) fn next<R: BufRead>(
         if too_large {
             return Ok(Some((
                 *line,
-                Raw::Bad(format!("more than {MAX_ROW} bytes")),
+                RawRow::Bad(format!("more than {MAX_ROW} bytes")),
             )));
         }
         if text.trim_ascii().is_empty() {
@@ -50,13 +55,13 @@ pub(super) fn next<R: BufRead>(
         let text = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&text);
         return Ok(Some((
             *line,
-            object(text).map_or_else(Raw::Bad, Raw::Object),
+            object(text).map_or_else(RawRow::Bad, RawRow::Object),
         )));
     }
 }
 
-/// Reads an object. `NaN`, which Python's json.dumps writes for nothing, is null; a name that
-/// stands twice is an error.
+/// Parses an object. `NaN`, which Python's json.dumps writes for a missing value, is null; a name
+/// that stands there twice is an error.
 pub(super) fn object(text: &[u8]) -> Result<Cells, String> {
     let first = match serde_json::from_slice::<Unique>(text) {
         Ok(object) => return Ok(object.0),
@@ -70,7 +75,7 @@ pub(super) fn object(text: &[u8]) -> Result<Cells, String> {
         .map_err(|e| e.to_string())
 }
 
-/// `text` with null for every NaN outside of strings; `None` where there is none.
+/// Replaces every NaN outside of strings by null; `None` if there is none.
 fn without_nan(text: &[u8]) -> Option<Vec<u8>> {
     let (mut out, mut quoted, mut found, mut at) = (Vec::new(), false, false, 0);
     while let Some(&byte) = text.get(at) {
@@ -94,18 +99,18 @@ fn without_nan(text: &[u8]) -> Option<Vec<u8>> {
     found.then_some(out)
 }
 
-/// An object whose names are all different.
+/// An object in which every name stands once.
 struct Unique(Map<String, Value>);
 
 impl<'de> Deserialize<'de> for Unique {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(Names)
+        deserializer.deserialize_map(UniqueVisitor)
     }
 }
 
-struct Names;
+struct UniqueVisitor;
 
-impl<'de> Visitor<'de> for Names {
+impl<'de> Visitor<'de> for UniqueVisitor {
     type Value = Unique;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,14 +1,14 @@
 //! Python literals, as pandas, VLMEvalKit and `str()` leave them in cells: lists, tuples, objects,
-//! texts, bytes, numbers, None. JSON is read too, where it is also Python. Nothing is evaluated.
+//! texts, bytes, numbers, None. JSON is read where it is also Python. Nothing is evaluated.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Number, Value};
 
-/// Lists in lists in lists, each of which takes a frame of the stack.
+/// Nesting of lists, each of which takes a frame of the stack.
 const MAX_DEPTH: usize = 32;
 
-/// What marks bytes that stand in a text.
+/// The prefix of bytes in a text: a data URI.
 pub(super) const BYTES: &str = "data:;base64,";
 
 /// Parses a list or an object, written as JSON or as Python; `None` where it is neither. Bytes
@@ -21,18 +21,18 @@ pub(super) fn parse(text: &str) -> Option<Value> {
     if let Ok(value) = serde_json::from_str(text) {
         return Some(value);
     }
-    let mut reader = Reader { text, at: 0 };
+    let mut reader = LiteralParser { text, at: 0 };
     let value = reader.value(0)?;
     reader.space();
     (reader.at == text.len()).then_some(value)
 }
 
-struct Reader<'a> {
+struct LiteralParser<'a> {
     text: &'a str,
     at: usize,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> LiteralParser<'a> {
     fn rest(&self) -> &'a str {
         self.text.get(self.at..).unwrap_or_default()
     }
@@ -42,7 +42,7 @@ impl<'a> Reader<'a> {
         self.at += rest.len() - rest.trim_start().len();
     }
 
-    /// Passes over `token`, if it comes next.
+    /// Skips `token`, if it comes next.
     fn take(&mut self, token: &str) -> bool {
         self.space();
         let found = self.rest().starts_with(token);
@@ -66,7 +66,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Elements with commas between them; NumPy writes none.
+    /// Parses elements, with commas between them or, as NumPy prints, without.
     fn list(&mut self, open: &str, close: &str, depth: usize) -> Option<Value> {
         self.take(open);
         let mut all = Vec::new();
@@ -90,7 +90,7 @@ impl<'a> Reader<'a> {
                 return None;
             }
             let value = self.value(depth + 1)?;
-            // The last of two of one name would win in silence.
+            // Of two values of one name, Python would keep the last in silence.
             if all.insert(name, value).is_some() {
                 return None;
             }
@@ -99,7 +99,7 @@ impl<'a> Reader<'a> {
         Some(Value::Object(all))
     }
 
-    /// `array([...], dtype=object)`, as NumPy writes a list within an object.
+    /// Parses `array([...], dtype=object)`, as NumPy prints a list within an object.
     fn array(&mut self, depth: usize) -> Option<Value> {
         self.take("array(");
         let all = self.value(depth + 1)?;
@@ -110,7 +110,7 @@ impl<'a> Reader<'a> {
         self.take(")").then_some(all)
     }
 
-    /// A number, a name that stands for a value, or a text with a prefix.
+    /// Parses a number, a constant such as None, or a text with a prefix.
     fn word(&mut self) -> Option<Value> {
         let rest = self.rest();
         let length = rest
@@ -135,7 +135,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A text between quotes; of `bytes` the data URI.
+    /// Parses a text between quotes; bytes become a data URI.
     fn string(&mut self, bytes: bool) -> Option<String> {
         let quote = self.rest().chars().next()?;
         self.at += 1;
@@ -157,7 +157,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// What stands after a backslash.
+    /// Parses the rest of an escape, behind its backslash.
     fn escape(&mut self, out: &mut Out) -> Option<()> {
         let next = self.rest().chars().next()?;
         self.at += next.len_utf8();
@@ -175,7 +175,7 @@ impl<'a> Reader<'a> {
             'u' => self.code(4).and_then(|code| out.push_code(code)),
             'U' => self.code(8).and_then(|code| out.push_code(code)),
             '0' => out.push('\0'),
-            // Python keeps the backslash of what is no escape.
+            // Python keeps the backslash of an unknown escape.
             other => out.push('\\').and_then(|()| out.push(other)),
         }
     }
@@ -187,7 +187,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// A text or bytes as they are read.
+/// A text, or bytes, as far as they are parsed.
 struct Out {
     text: String,
     bytes: Vec<u8>,

@@ -1,53 +1,46 @@
-//! The one mapping from the columns of a row to an [`Item`]: of the command line, and of the server
-//! for rows that clients send.
+//! The mapping from the columns of a row to an [`Item`], for the command line, and for the server,
+//! to which clients send rows.
 
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use super::super::Item;
-use super::answer::{self, How};
-use super::columns::{self, Reading, Role};
+use super::answer::{self, AnswerForm};
+use super::columns::{self, ColumnMapping, ColumnRole};
+use super::raw::{Cells, MAX_OPTIONS};
 use super::value::{into_text, is_empty, text_of};
-use super::{MAX_OPTIONS, literal, options, pictures};
+use super::{literal, options, pictures};
+use crate::benchmark::Item;
 
-/// A row by the names of its columns: texts in a table, any JSON in a manifest or a Parquet file.
-pub type Cells = Map<String, Value>;
-
-/// Where a row stands, and how its columns are read.
+/// The context of a row: its file's mapping, and its number.
 #[derive(Debug, Clone, Copy)]
-pub struct Place<'a> {
-    /// The file's conventions.
-    pub reading: &'a Reading,
-    /// Its number among the rows, from 1: the id of a row without one, less 1. 0: not known.
+pub struct RowContext<'a> {
+    /// The mapping of the file's columns.
+    pub reading: &'a ColumnMapping,
+    /// The number of the row, from 1, or 0 if it is not known. A row without an id gets this number
+    /// minus 1.
     pub number: u64,
-    /// Its pictures are there already; those of its columns are passed over, and the item has one
-    /// that is empty.
+    /// True if the pictures were sent apart: columns of pictures are skipped, and the item has one
+    /// empty picture.
     pub pictured: bool,
 }
 
-/// The item of a row, and what each of its columns was taken for.
+/// The item of a row, and the role of each of its columns.
 #[derive(Debug)]
-pub struct Mapped {
+pub struct MappedRow {
     /// The item.
     pub item: Item,
-    /// By the column's own name.
-    pub taken: Vec<(String, Role)>,
+    /// Columns and their roles, by the columns' own names.
+    pub taken: Vec<(String, ColumnRole)>,
 }
 
-/// Returns the id that a row will have, as far as it says one.
-pub fn id_of(cells: &Cells, place: Place<'_>) -> String {
-    let is_id = |name: &str| {
-        Role::Id.names().contains(&columns::normal(name).as_str())
-            || place
-                .reading
-                .given
-                .get(&Role::Id)
-                .is_some_and(|g| g == name)
-    };
+/// Returns the id that a row will have; empty if it names none.
+pub fn id_of(cells: &Cells, place: RowContext<'_>) -> String {
+    let given = place.reading.given.get(&ColumnRole::Id);
+    let known = ColumnRole::Id.names();
     let own = cells
         .iter()
-        .filter(|(name, _)| is_id(name))
+        .filter(|(name, _)| known.contains(&columns::normal(name).as_str()) || given == Some(*name))
         .map(|(name, value)| (name.clone(), value.clone()));
     let mut row = Row {
         cells: own.collect(),
@@ -61,9 +54,9 @@ pub fn id_of(cells: &Cells, place: Place<'_>) -> String {
 /// column's name.
 pub fn map(
     cells: Cells,
-    place: Place<'_>,
-    source: &mut dyn pictures::Source,
-) -> Result<Mapped, String> {
+    place: RowContext<'_>,
+    source: &mut dyn pictures::PictureSource,
+) -> Result<MappedRow, String> {
     Row {
         cells,
         place,
@@ -72,18 +65,18 @@ pub fn map(
     .map(source)
 }
 
-/// What is left of a row while its columns are taken.
+/// A row whose columns are taken one by one.
 struct Row<'a> {
     cells: Cells,
-    place: Place<'a>,
-    taken: Vec<(String, Role)>,
+    place: RowContext<'a>,
+    taken: Vec<(String, ColumnRole)>,
 }
 
 impl Row<'_> {
-    fn map(mut self, source: &mut dyn pictures::Source) -> Result<Mapped, String> {
+    fn map(mut self, source: &mut dyn pictures::PictureSource) -> Result<MappedRow, String> {
         for name in &self.place.reading.ignored {
             if self.cells.remove(name).is_some() {
-                self.taken.push((name.clone(), Role::Ignored));
+                self.taken.push((name.clone(), ColumnRole::Ignored));
             }
         }
         let (id, by_picture) = self.id()?;
@@ -93,21 +86,21 @@ impl Row<'_> {
         let images = self.images(source)?;
         let options = self.options()?;
         let answer = self.answer(&options)?;
-        let question = self.text(Role::Question)?;
+        let question = self.text(ColumnRole::Question)?;
         if question.trim().is_empty() {
             return Err("question: empty".into());
         }
-        let group = by_picture.map_or_else(|| self.text(Role::Group), Ok)?;
-        // A word that pandas writes for nothing; a hint is no answer.
-        let hint = Some(self.text(Role::Hint)?)
+        let group = by_picture.map_or_else(|| self.text(ColumnRole::Group), Ok)?;
+        // Words that pandas writes for a missing value. In an answer they may be meant.
+        let hint = Some(self.text(ColumnRole::Hint)?)
             .filter(|hint| hint != "nan" && hint != "N/A")
             .unwrap_or_default();
         let category = self.category()?;
-        self.look_at_the_rest(&images, &options, &answer)?;
+        self.check_rest(&images, &options, &answer)?;
         let Self {
             cells, mut taken, ..
         } = self;
-        taken.extend(cells.keys().map(|name| (name.clone(), Role::Field)));
+        taken.extend(cells.keys().map(|name| (name.clone(), ColumnRole::Field)));
         let fields = cells
             .into_iter()
             .map(|(name, value)| (name, into_text(value)))
@@ -125,11 +118,11 @@ impl Row<'_> {
             fields,
             substitutes,
         };
-        Ok(Mapped { item, taken })
+        Ok(MappedRow { item, taken })
     }
 
-    /// The columns of `role` that hold something, the one that is taken first.
-    fn columns(&self, role: Role) -> Result<Vec<String>, String> {
+    /// Lists the columns of `role` that hold something, the one to take first.
+    fn columns(&self, role: ColumnRole) -> Result<Vec<String>, String> {
         if let Some(given) = self.place.reading.given.get(&role) {
             if self.cells.contains_key(given) {
                 return Ok(vec![given.clone()]);
@@ -140,16 +133,12 @@ impl Row<'_> {
             ));
         }
         let is_taken = |name: &str| self.place.reading.given.values().any(|g| g == name);
-        let rank = |name: &str| {
-            let name = columns::normal(name);
-            role.names().iter().position(|known| *known == name)
-        };
         let there = self
             .cells
             .iter()
             .filter(|(name, value)| !is_empty(value) && !is_taken(name));
         let mut found: Vec<(usize, &String)> = there
-            .filter_map(|(name, _)| Some((rank(name)?, name)))
+            .filter_map(|(name, _)| Some((role.rank(name)?, name)))
             .collect();
         found.sort_by_key(|(rank, _)| *rank);
         Ok(found.into_iter().map(|(_, name)| name.clone()).collect())
@@ -159,31 +148,27 @@ impl Row<'_> {
         self.cells.keys().cloned().collect::<Vec<_>>().join(", ")
     }
 
-    /// Tells whether there is a column of `role` that says nothing.
-    fn empty_column(&self, role: Role) -> Option<String> {
+    /// Finds a column of `role` that holds nothing.
+    fn empty_column(&self, role: ColumnRole) -> Option<String> {
         let given = self.place.reading.given.get(&role);
-        let is_own = |name: &String| match given {
-            Some(given) => name == given,
-            None => {
-                role.names().contains(&columns::normal(name).as_str())
-                    || columns::one_of(name).is_some_and(|(own, _)| own == role)
-            }
-        };
+        if let Some(given) = given {
+            return self.cells.keys().find(|name| *name == given).cloned();
+        }
         let others = &self.place.reading.given;
-        let is_free = |name: &String| given.is_some() || !others.values().any(|g| g == name);
-        self.cells
-            .keys()
-            .find(|name| is_own(name) && is_free(name))
+        let mut own = self.cells.keys().filter(|name| {
+            role.rank(name).is_some() || columns::one_of(name).is_some_and(|(own, _)| own == role)
+        });
+        own.find(|name| !others.values().any(|g| g == *name))
             .cloned()
     }
 
-    fn take(&mut self, name: &str, role: Role) -> Value {
+    fn take(&mut self, name: &str, role: ColumnRole) -> Value {
         self.taken.push((name.to_owned(), role));
         self.cells.remove(name).unwrap_or_default()
     }
 
-    /// The words of a role's first column; nothing where there is none.
-    fn text(&mut self, role: Role) -> Result<String, String> {
+    /// Takes the text of a role's first column; empty if there is none.
+    fn text(&mut self, role: ColumnRole) -> Result<String, String> {
         if let Some(name) = self.columns(role)?.first() {
             return Ok(into_text(self.take(name, role)));
         }
@@ -193,39 +178,39 @@ impl Row<'_> {
         Ok(String::new())
     }
 
-    /// The id; and the name of the picture where that is what the id's column says, as in MME.
+    /// Takes the id; and the picture's name where the id's column holds that, as in MME.
     fn id(&mut self) -> Result<(String, Option<String>), String> {
-        let found = self.columns(Role::Id)?;
+        let found = self.columns(ColumnRole::Id)?;
         let numbered = (self.place.number > 0).then(|| (self.place.number - 1).to_string());
         let Some(name) = found.first() else {
-            // A cell that is empty among others that are not is a mistake.
-            return match (self.empty_column(Role::Id), numbered) {
+            // An empty cell in a column of ids is a mistake, a missing column is none.
+            return match (self.empty_column(ColumnRole::Id), numbered) {
                 (None, Some(number)) => Ok((number, None)),
                 _ => Ok((String::new(), None)),
             };
         };
-        let given = self.place.reading.given.contains_key(&Role::Id);
+        let given = self.place.reading.given.contains_key(&ColumnRole::Id);
         let is_picture = columns::normal(name) == "question_id"
             && (self.place.reading.benchmark == "mme"
                 || pictures::names_picture(&self.cells[name.as_str()]));
         match numbered {
             Some(number) if is_picture && !given => {
-                let group = into_text(self.take(name, Role::Group));
+                let group = into_text(self.take(name, ColumnRole::Group));
                 Ok((number, Some(group)))
             }
-            _ => Ok((into_text(self.take(name, Role::Id)), None)),
+            _ => Ok((into_text(self.take(name, ColumnRole::Id)), None)),
         }
     }
 
-    fn images(&mut self, source: &mut dyn pictures::Source) -> Result<Vec<Vec<u8>>, String> {
+    fn images(&mut self, source: &mut dyn pictures::PictureSource) -> Result<Vec<Vec<u8>>, String> {
         let wrong = |name: &str| {
             let name = name.to_owned();
             move |message: String| format!("{name}: {message}")
         };
-        let found = self.columns(Role::Image)?;
+        let found = self.columns(ColumnRole::Image)?;
         // Beside a picture its path stays a column: it says which items are about the same one.
         let is_path = |cells: &Cells, name: &String| pictures::names_picture(&cells[name.as_str()]);
-        let numbered = self.numbered(Role::Image);
+        let numbered = self.numbered(ColumnRole::Image);
         if self.place.pictured {
             let own = found
                 .into_iter()
@@ -233,7 +218,7 @@ impl Row<'_> {
                 .chain(numbered.into_iter().map(|n| n.1));
             own.collect::<Vec<_>>()
                 .iter()
-                .for_each(|name| drop(self.take(name, Role::Image)));
+                .for_each(|name| drop(self.take(name, ColumnRole::Image)));
             return Ok(vec![Vec::new()]);
         }
         let mut images = Vec::new();
@@ -247,10 +232,10 @@ impl Row<'_> {
             {
                 return Err(format!(
                     "{other}: it looks like a picture, and {name} is one; {}",
-                    way_out(other, Role::Image)
+                    way_out(other, ColumnRole::Image)
                 ));
             }
-            let value = self.take(name, Role::Image);
+            let value = self.take(name, ColumnRole::Image);
             images = pictures::read(&value, source).map_err(wrong(name))?;
             if images.is_empty() && !self.may_be_blind() {
                 return Err(format!("{name}: empty"));
@@ -259,7 +244,7 @@ impl Row<'_> {
         }
         let mut missing: Option<String> = None;
         for (_, name) in numbered {
-            let value = self.take(&name, Role::Image);
+            let value = self.take(&name, ColumnRole::Image);
             match (&missing, is_empty(&value)) {
                 (_, true) => missing = missing.or(Some(name)),
                 (Some(before), false) => {
@@ -271,11 +256,11 @@ impl Row<'_> {
             }
         }
         let column = missing
-            .or_else(|| self.empty_column(Role::Image))
+            .or_else(|| self.empty_column(ColumnRole::Image))
             .filter(|_| images.is_empty());
         if let Some(name) = column {
             if self.cells.contains_key(&name) {
-                self.take(&name, Role::Image);
+                self.take(&name, ColumnRole::Image);
             }
             if !self.may_be_blind() {
                 return Err(format!("{name}: empty"));
@@ -284,13 +269,14 @@ impl Row<'_> {
         Ok(images)
     }
 
-    /// ScienceQA has questions without pictures, which its tools ask as they are.
+    /// Tells whether an item may lack a picture: ScienceQA has such questions, which its tools ask
+    /// without one.
     fn may_be_blind(&self) -> bool {
         self.place.reading.benchmark == "sqa"
     }
 
-    /// Columns that hold one of several, in order.
-    fn numbered(&self, role: Role) -> Vec<(usize, String)> {
+    /// Lists the columns that hold one of several pictures or options, in order.
+    fn numbered(&self, role: ColumnRole) -> Vec<(usize, String)> {
         if self.place.reading.given.contains_key(&role) {
             return Vec::new();
         }
@@ -310,24 +296,24 @@ impl Row<'_> {
         let filler =
             self.cells.contains_key("question_concern") || self.place.reading.benchmark == "qbench";
         let mut found: Option<(String, Vec<String>)> = None;
-        let columns = self.columns(Role::Options)?;
+        let columns = self.columns(ColumnRole::Options)?;
         if columns.is_empty()
             && let Some(name) = self
-                .empty_column(Role::Options)
+                .empty_column(ColumnRole::Options)
                 .filter(|n| columns::one_of(n).is_none())
         {
-            self.take(&name, Role::Options);
+            self.take(&name, ColumnRole::Options);
         }
         for name in columns {
-            let value = self.take(&name, Role::Options);
+            let value = self.take(&name, ColumnRole::Options);
             let own = options::parse(&value).map_err(|message| format!("{name}: {message}"))?;
             same_options(&mut found, name, own)?;
         }
-        let numbered = self.numbered(Role::Options);
+        let numbered = self.numbered(ColumnRole::Options);
         if !numbered.is_empty() {
             let mut places: Vec<(usize, String, Value)> = Vec::new();
             for (place, name) in numbered {
-                let mut value = self.take(&name, Role::Options);
+                let mut value = self.take(&name, ColumnRole::Options);
                 if filler && value == "N/A" && columns::normal(&name).starts_with("option") {
                     value = Value::Null;
                 }
@@ -349,21 +335,21 @@ impl Row<'_> {
     }
 
     fn answer(&mut self, options: &[String]) -> Result<String, String> {
-        /// What a judge compares with, which may stand beside an answer.
+        /// References for a judge, which may stand beside an answer.
         const REFERENCES: [&str; 3] = ["gpt_answer", "gpt4_ans", "reference"];
-        let columns = self.columns(Role::Answer)?;
+        let columns = self.columns(ColumnRole::Answer)?;
         let Some(first) = columns.first() else {
-            if let Some(name) = self.empty_column(Role::Answer) {
-                self.take(&name, Role::Answer);
+            if let Some(name) = self.empty_column(ColumnRole::Answer) {
+                self.take(&name, ColumnRole::Answer);
             }
             return Ok(String::new());
         };
         let how = match self.place.reading.benchmark.as_str() {
-            "ai2d" | "sqa" => How::Places,
+            "ai2d" | "sqa" => AnswerForm::Places,
             // Only its table says of what type an answer is.
-            "mathvista" => How::Words,
-            _ if self.cells.contains_key("answer_type") => How::Words,
-            _ => How::Any,
+            "mathvista" => AnswerForm::Words,
+            _ if self.cells.contains_key("answer_type") => AnswerForm::Words,
+            _ => AnswerForm::Any,
         };
         let read = |row: &Self, name: &String| {
             let found = answer::read(&row.cells[name.as_str()], options, how);
@@ -376,56 +362,55 @@ impl Row<'_> {
             {
                 return Err(format!(
                     "{other}: it says another answer than {first}; {}",
-                    way_out(other, Role::Answer)
+                    way_out(other, ColumnRole::Answer)
                 ));
             }
         }
-        self.take(first, Role::Answer);
+        self.take(first, ColumnRole::Answer);
         Ok(own)
     }
 
-    /// The category's column, or MathVista's within `metadata`.
+    /// Takes the category, or MathVista's within `metadata`.
     fn category(&mut self) -> Result<String, String> {
-        let own = self.text(Role::Category)?;
-        let inner = || match self.cells.get("metadata")? {
-            Value::String(text) => literal::parse(text)?.get("category").map(text_of),
-            other => other.get("category").map(text_of),
+        let own = self.text(ColumnRole::Category)?;
+        if !own.is_empty() {
+            return Ok(own);
+        }
+        let category = match self.cells.get("metadata") {
+            Some(Value::String(text)) => {
+                literal::parse(text).and_then(|m| m.get("category").map(text_of))
+            }
+            Some(metadata) => metadata.get("category").map(text_of),
+            None => None,
         };
-        Ok(if own.is_empty() {
-            inner().unwrap_or_default()
-        } else {
-            own
-        })
+        Ok(category.unwrap_or_default())
     }
 
-    /// Refuses what looks like a picture, options or an answer and was taken for nothing.
-    fn look_at_the_rest(
+    /// Refuses columns that look like a picture, options or an answer and have no role.
+    fn check_rest(
         &self,
         images: &[Vec<u8>],
         options: &[String],
         answer: &str,
     ) -> Result<(), String> {
         for (name, value) in self.cells.iter().filter(|(_, value)| !is_empty(value)) {
-            let refused = |role: Role| {
-                Err(format!(
-                    "{name}: it looks like {}, and is not used; {}",
-                    word(role),
-                    way_out(name, role)
-                ))
-            };
             if pictures::holds_picture(value)
                 || (images.is_empty() && pictures::names_picture(value))
             {
-                return refused(Role::Image);
+                return refused(name, ColumnRole::Image);
             }
             match columns::looks_like(name) {
-                Some(Role::Image) if images.is_empty() => return refused(Role::Image),
-                Some(Role::Options)
+                Some(ColumnRole::Image) if images.is_empty() => {
+                    return refused(name, ColumnRole::Image);
+                }
+                Some(ColumnRole::Options)
                     if (options.is_empty() && !is_number(value)) || value.is_array() =>
                 {
-                    return refused(Role::Options);
+                    return refused(name, ColumnRole::Options);
                 }
-                Some(Role::Answer) if answer.is_empty() => return refused(Role::Answer),
+                Some(ColumnRole::Answer) if answer.is_empty() => {
+                    return refused(name, ColumnRole::Answer);
+                }
                 _ => {}
             }
         }
@@ -440,7 +425,7 @@ impl Row<'_> {
     }
 }
 
-/// Says how many options there are, for instance.
+/// Tells whether a value is a number, such as the count of options.
 fn is_number(value: &Value) -> bool {
     value.is_number()
         || value
@@ -448,19 +433,27 @@ fn is_number(value: &Value) -> bool {
             .is_some_and(|text| text.bytes().all(|b| b.is_ascii_digit()))
 }
 
-fn word(role: Role) -> &'static str {
+fn refused(name: &str, role: ColumnRole) -> Result<(), String> {
+    Err(format!(
+        "{name}: it looks like {}, and is not used; {}",
+        word(role),
+        way_out(name, role)
+    ))
+}
+
+fn word(role: ColumnRole) -> &'static str {
     match role {
-        Role::Image => "a picture",
-        Role::Options => "options",
+        ColumnRole::Image => "a picture",
+        ColumnRole::Options => "options",
         _ => "an answer",
     }
 }
 
-fn way_out(name: &str, role: Role) -> String {
+fn way_out(name: &str, role: ColumnRole) -> String {
     format!("--column {role}={name} takes it, --column ignore={name} leaves it out")
 }
 
-/// Options that stand in two places must say the same.
+/// Keeps the options of a column; those of another column must be the same.
 fn same_options(
     found: &mut Option<(String, Vec<String>)>,
     name: String,

@@ -5,10 +5,10 @@ use serde_json::{Map, Value};
 use super::literal;
 use super::value::{is_empty, text_of};
 
-/// The marks that stand before options in one text, by what stands around the letter.
+/// Marks before options in one text: the texts before and behind the letter.
 const MARKS: [(&str, &str); 5] = [("(", ")"), ("", "."), ("", ")"), ("", ":"), ("[", "]")];
 
-/// Reads the options that stand in one cell.
+/// Reads the options of one cell.
 pub(super) fn parse(value: &Value) -> Result<Vec<String>, String> {
     match value {
         Value::Null => Ok(Vec::new()),
@@ -18,7 +18,7 @@ pub(super) fn parse(value: &Value) -> Result<Vec<String>, String> {
         Value::String(text) => match literal::parse(text) {
             Some(Value::Array(all)) => list(&all),
             Some(Value::Object(object)) => by_name(&object),
-            // "(a) red (b) blue" begins as a Python tuple does.
+            // "(a) red (b) blue" begins like a Python tuple.
             _ => listed(text).ok_or_else(|| unread(text)),
         },
         other => Err(format!("{other} is no list of options")),
@@ -28,32 +28,38 @@ pub(super) fn parse(value: &Value) -> Result<Vec<String>, String> {
 fn unread(text: &str) -> String {
     let start: String = text.chars().take(60).collect();
     format!(
-        "{start:?} is one text; a list (JSON or Python), an object {{\"A\": ..}}, or a text such as \"A. .. B. ..\" or \"(a) .. (b) ..\" is read"
+        "{start:?} is one text; a list (JSON or Python), an object {{\"A\": ..}}, or a text such as \
+         \"A. .. B. ..\" or \"(a) .. (b) ..\" is read"
     )
 }
 
 fn list(all: &[Value]) -> Result<Vec<String>, String> {
-    let option = |(i, value): (usize, &Value)| match value {
-        Value::Null => Err(format!("option {} of the list is empty", i + 1)),
-        Value::String(text) if text.trim().is_empty() => {
-            Err(format!("option {} of the list is empty", i + 1))
-        }
-        Value::Array(_) => Err(format!("option {} of the list is a list", i + 1)),
-        // Objects of a label and a text.
-        Value::Object(object) => {
-            let words = ["text", "option", "content", "value"]
-                .into_iter()
-                .find_map(|name| object.get(name)?.as_str());
-            words.map(String::from).ok_or_else(|| {
-                format!("option {} of the list is an object without \"text\"", i + 1)
-            })
-        }
-        other => Ok(text_of(other)),
-    };
-    all.iter().enumerate().map(option).collect()
+    all.iter()
+        .enumerate()
+        .map(|(i, value)| {
+            list_option(value).map_err(|what| format!("option {} of the list is {what}", i + 1))
+        })
+        .collect()
 }
 
-/// `{"A": "red", "B": "blue"}`, `{"0": ..}`, or `{"label": ["A", "B"], "text": ["red", "blue"]}`.
+/// Reads one option of a list; the error says what it is instead.
+fn list_option(value: &Value) -> Result<String, &'static str> {
+    match value {
+        Value::Null => Err("empty"),
+        Value::String(text) if text.trim().is_empty() => Err("empty"),
+        Value::Array(_) => Err("a list"),
+        // Objects of a label and a text.
+        Value::Object(object) => ["text", "option", "content", "value"]
+            .into_iter()
+            .find_map(|name| object.get(name)?.as_str())
+            .map(String::from)
+            .ok_or("an object without \"text\""),
+        other => Ok(text_of(other)),
+    }
+}
+
+/// Reads `{"A": "red", "B": "blue"}`, `{"0": ..}`, or
+/// `{"label": ["A", "B"], "text": ["red", "blue"]}`.
 fn by_name(object: &Map<String, Value>) -> Result<Vec<String>, String> {
     if let (2, Some(Value::Array(labels)), Some(Value::Array(texts))) =
         (object.len(), object.get("label"), object.get("text"))
@@ -78,7 +84,7 @@ fn by_name(object: &Map<String, Value>) -> Result<Vec<String>, String> {
     in_places(places)
 }
 
-/// Where the option `name` stands: A or 0 is the first.
+/// Returns the index of the option `name`: A or 0 is the first.
 pub(super) fn place(name: &str) -> Option<usize> {
     let name = name.trim().trim_matches(['(', ')', '.']);
     match name.as_bytes() {
@@ -94,7 +100,7 @@ pub(super) fn place(name: &str) -> Option<usize> {
     }
 }
 
-/// Options by their places, which begin at 0 or 1 and have no gap; those that are empty come last.
+/// Orders options by their places, which begin at 0 or 1 and have no gap; empty ones come last.
 pub(super) fn in_places(places: Vec<(usize, String, Value)>) -> Result<Vec<String>, String> {
     // Numbers may begin at 1, letters begin at A.
     let first = places
@@ -107,7 +113,7 @@ pub(super) fn in_places(places: Vec<(usize, String, Value)>) -> Result<Vec<Strin
             return Err(format!("{name}: there is no option before it"));
         }
         if is_empty(&value) {
-            // What follows it has none before it.
+            // The next option that is not empty is then an error: none stands before it.
             continue;
         }
         if matches!(value, Value::Array(_) | Value::Object(_)) {
@@ -121,8 +127,8 @@ pub(super) fn in_places(places: Vec<(usize, String, Value)>) -> Result<Vec<Strin
     Ok(options)
 }
 
-/// The options of a text such as "(a) red (b) blue" or "A. red\nB. blue": marks in the order of the
-/// alphabet, of one kind.
+/// Parses a text such as "(a) red (b) blue" or "A. red\nB. blue": marks of one kind, in the order of
+/// the alphabet.
 fn listed(text: &str) -> Option<Vec<String>> {
     let text = text.trim();
     for (before, after) in MARKS {
@@ -149,7 +155,7 @@ fn marked(text: &str, first: u8, before: &str, after: &str) -> Vec<String> {
             None
         };
         let option = &rest[..end.unwrap_or(rest.len())];
-        // The separators between options are none of their words.
+        // Separators between options do not belong to their words.
         let cut = if end.is_some() {
             option.trim_end().trim_end_matches([',', ';'])
         } else {
@@ -162,16 +168,19 @@ fn marked(text: &str, first: u8, before: &str, after: &str) -> Vec<String> {
     found
 }
 
-/// Where `mark` stands in `text` as a word of its own.
+/// Finds `mark` in `text` as a word of its own.
 fn start_of(text: &str, mark: &str) -> Option<usize> {
-    let is_own = |&(at, _): &(usize, &str)| {
+    for (at, _) in text.match_indices(mark) {
         let before = text[..at].chars().next_back();
         let after = text[at + mark.len()..].chars().next();
-        before.is_some_and(|c| c.is_whitespace() || matches!(c, ',' | ';'))
+        if before.is_some_and(|c| c.is_whitespace() || matches!(c, ',' | ';'))
             && (mark.starts_with('(') || after.is_none_or(char::is_whitespace))
-    };
-    let own = text.match_indices(mark).find(is_own).map(|(at, _)| at);
-    own.or_else(|| text.find(mark).filter(|_| mark.starts_with('(')))
+        {
+            return Some(at);
+        }
+    }
+    // "(b)" is a mark even without a space before it.
+    text.find(mark).filter(|_| mark.starts_with('('))
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! What stands in place of a picture: bytes, base64 of every kind, the name of a file, the index of
-//! an earlier row, an object of these as Hugging Face's Image feature has it, or a list.
+//! Pictures of cells: bytes, base64 of every kind, the name of a file, the index of an earlier row,
+//! an object of these as in Hugging Face's Image feature, or a list.
 
 use base64::Engine as _;
 use base64::alphabet::STANDARD as ALPHABET;
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::literal;
 
-/// What is longer is base64.
+/// Bytes of a file's name; longer texts are base64.
 const MAX_NAME: usize = 1024;
 
 /// Letters of the smallest picture.
@@ -17,7 +17,7 @@ const MIN_BASE64: usize = 32;
 /// Pictures of one item.
 const MAX_PICTURES: usize = 1024;
 
-/// With or without padding, as Python and browsers write it.
+/// Base64 with or without padding, as Python and browsers write it.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &ALPHABET,
     GeneralPurposeConfig::new()
@@ -25,7 +25,7 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
         .with_decode_allow_trailing_bits(true),
 );
 
-/// Says how the base64 of a PNG, a JPEG, a WebP, a GIF and a TIFF begins.
+/// The beginnings of base64 of a PNG, a JPEG, a WebP, a GIF and a TIFF.
 const STARTS: [&str; 6] = ["iVBORw0KGgo", "/9j/", "UklGR", "R0lGOD", "SUkqA", "TU0AK"];
 
 const ENDINGS: [&str; 14] = [
@@ -33,25 +33,25 @@ const ENDINGS: [&str; 14] = [
     "heic",
 ];
 
-/// Reads what a picture's cell names.
-pub trait Source {
-    /// Returns the bytes of a file.
+/// Reads the pictures that cells name.
+pub trait PictureSource {
+    /// Reads a file.
     fn file(&mut self, name: &str) -> Result<Vec<u8>, String>;
     /// Returns the picture of an earlier row.
     fn row(&mut self, index: &str) -> Result<Vec<u8>, String>;
 }
 
 /// Reads all pictures of one cell.
-pub(super) fn read(value: &Value, source: &mut dyn Source) -> Result<Vec<Vec<u8>>, String> {
+pub(super) fn read(value: &Value, source: &mut dyn PictureSource) -> Result<Vec<Vec<u8>>, String> {
     let mut found = Vec::new();
     collect(value, source, true, &mut found)?;
     Ok(found)
 }
 
-/// `outer`: a list may stand here.
+/// Adds the pictures of `value`; `outer` allows a list.
 fn collect(
     value: &Value,
-    source: &mut dyn Source,
+    source: &mut dyn PictureSource,
     outer: bool,
     found: &mut Vec<Vec<u8>>,
 ) -> Result<(), String> {
@@ -96,7 +96,7 @@ fn collect(
     Ok(())
 }
 
-fn of_text(text: &str, source: &mut dyn Source) -> Result<Vec<u8>, String> {
+fn of_text(text: &str, source: &mut dyn PictureSource) -> Result<Vec<u8>, String> {
     let text = text.trim();
     if let Some(rest) = text.strip_prefix("data:") {
         let (kind, data) = rest.split_once(',').ok_or("a data URI without data")?;
@@ -127,7 +127,7 @@ fn of_text(text: &str, source: &mut dyn Source) -> Result<Vec<u8>, String> {
     decode(text)
 }
 
-/// A point is no letter of base64.
+/// Tells whether a text is a file's name: base64 has no points.
 fn is_name(text: &str) -> bool {
     std::path::Path::new(text).extension().is_some() && !text.ends_with('=')
 }
@@ -189,7 +189,7 @@ mod tests {
 
     struct Named;
 
-    impl Source for Named {
+    impl PictureSource for Named {
         fn file(&mut self, name: &str) -> Result<Vec<u8>, String> {
             Ok(format!("file {name}").into_bytes())
         }

@@ -1,11 +1,11 @@
-//! Tables: rows of cells with a delimiter between them, quoted where they hold it.
+//! Tables: rows of cells with a delimiter between them, quoted where a cell holds it.
 
 use std::io::BufRead;
 
-use super::super::Error;
-use super::{MAX_ROW, Raw};
+use super::raw::{MAX_ROW, RawRow};
+use crate::benchmark::Error;
 
-/// Columns of a table.
+/// Most columns of a table.
 const MAX_COLUMNS: usize = 1024;
 
 /// A table that is read row by row.
@@ -13,13 +13,13 @@ pub(super) struct Table<R> {
     source: R,
     parser: csv_core::Reader,
     pub(super) header: Vec<String>,
-    /// The line that is read next, from 1.
+    /// The next line, from 1.
     line: usize,
-    /// Bytes that were read.
+    /// Bytes read so far.
     read: u64,
-    /// Where the last row began.
+    /// The byte at which the last row began.
     pub(super) start: u64,
-    /// The last byte that was read.
+    /// The last byte read.
     last: u8,
     ended: bool,
 }
@@ -39,20 +39,19 @@ impl<R: BufRead> Table<R> {
         }
     }
 
-    pub(super) fn next(&mut self) -> Result<Option<(usize, Raw)>, Error> {
+    pub(super) fn next(&mut self) -> Result<Option<(usize, RawRow)>, Error> {
         use csv_core::ReadRecordResult::{End, InputEmpty, OutputEndsFull, OutputFull, Record};
         if self.ended {
             return Ok(None);
         }
-        let failed = |line: usize| {
-            move |e: std::io::Error| Error {
-                line,
-                message: e.to_string(),
-            }
-        };
-        // A row ends at its carriage return; the line does so after it.
+        // The parser ends a row at its carriage return; the line ends at the newline behind it.
         if self.last == b'\r'
-            && self.source.fill_buf().map_err(failed(self.line))?.first() == Some(&b'\n')
+            && self
+                .source
+                .fill_buf()
+                .map_err(|e| failed(self.line, &e))?
+                .first()
+                == Some(&b'\n')
         {
             self.source.consume(1);
             (self.line, self.read, self.last) = (self.line + 1, self.read + 1, b'\n');
@@ -62,7 +61,7 @@ impl<R: BufRead> Table<R> {
         let (mut cells, mut ends) = (vec![0; 1 << 16], vec![0; MAX_COLUMNS]);
         let (mut filled, mut columns, mut too_large) = (0, 0, false);
         loop {
-            let input = self.source.fill_buf().map_err(failed(line))?;
+            let input = self.source.fill_buf().map_err(|e| failed(line, &e))?;
             let (result, read, written, found) =
                 self.parser
                     .read_record(input, &mut cells[filled..], &mut ends[columns..]);
@@ -76,7 +75,7 @@ impl<R: BufRead> Table<R> {
                 OutputFull if cells.len() < MAX_ROW => {
                     cells.resize((4 * cells.len()).min(MAX_ROW), 0)
                 }
-                // What is left of the row is read and forgotten.
+                // The rest of the row is read and dropped.
                 OutputFull | OutputEndsFull => (filled, columns, too_large) = (0, 0, true),
                 Record => break,
                 End => {
@@ -87,22 +86,31 @@ impl<R: BufRead> Table<R> {
         }
         if too_large {
             let message = format!("more than {MAX_ROW} bytes or {MAX_COLUMNS} columns");
-            return Ok(Some((line, Raw::Bad(message))));
+            return Ok(Some((line, RawRow::Bad(message))));
         }
-        let mut start = 0;
-        let mut row = Vec::with_capacity(columns);
-        for &end in &ends[..columns] {
-            match std::str::from_utf8(&cells[start..end]) {
-                Ok(text) => row.push(text.to_owned()),
-                Err(e) => {
-                    return Ok(Some((
-                        line,
-                        Raw::Bad(format!("column {}: not UTF-8: {e}", row.len() + 1)),
-                    )));
-                }
-            }
-            start = end;
-        }
-        Ok(Some((line, Raw::Cells(row))))
+        Ok(Some((line, texts(&cells, &ends[..columns]))))
     }
+}
+
+fn failed(line: usize, error: &std::io::Error) -> Error {
+    Error {
+        line,
+        message: error.to_string(),
+    }
+}
+
+/// Splits the bytes of a row at the ends of its cells.
+fn texts(cells: &[u8], ends: &[usize]) -> RawRow {
+    let mut start = 0;
+    let mut row = Vec::with_capacity(ends.len());
+    for &end in ends {
+        match std::str::from_utf8(&cells[start..end]) {
+            Ok(text) => row.push(text.to_owned()),
+            Err(e) => {
+                return RawRow::Bad(format!("column {}: not UTF-8: {e}", row.len() + 1));
+            }
+        }
+        start = end;
+    }
+    RawRow::Cells(row)
 }

@@ -1,4 +1,4 @@
-//! Cells: a text in a table, any JSON in a manifest or a Parquet file.
+//! Values of cells: a text in a table, any JSON in a manifest or a Parquet file.
 
 use serde_json::Value;
 
@@ -20,8 +20,8 @@ pub(super) fn into_text(value: Value) -> String {
     }
 }
 
-/// Returns whether nothing stands there: null, an empty text or list, or an object of nothing.
-/// Words such as `nan`, `None` and `N/A` are words.
+/// Tells whether a value is empty: null, an empty text or list, or an object of empty values. Words
+/// such as `nan`, `None` and `N/A` are words.
 pub(super) fn is_empty(value: &Value) -> bool {
     match value {
         Value::Null => true,

@@ -1,20 +1,20 @@
-//! What is wrong with an experiment, before anything runs: axes that change nothing, draws that are
-//! none, names of nothing.
+//! Checks an experiment before anything runs: axes that change nothing, draws that are the same, names
+//! of nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::{Experiment, Planned, Plot, Point, Template, Values};
+use super::spec::{AxisPoint, AxisValues, Experiment, PlannedVariant, PlotKind, VariantTemplate};
 use crate::benchmark::rule;
 use crate::benchmark::substitute::{FOLDER, OTHER};
 
-/// What files and folders of the report are called by the experiment's name.
+/// Most characters of a name, by which files and folders of the report are called.
 const MAX_NAME: usize = 100;
 
 type Checked = Result<(), String>;
 
-/// Checks what can be known without a model.
+/// Makes the checks that need no model.
 pub(super) fn experiment(experiment: &Experiment) -> Checked {
     let checks = [
         name(experiment),
@@ -42,11 +42,12 @@ fn name(Experiment { name, .. }: &Experiment) -> Checked {
         return Ok(());
     }
     Err(format!(
-        "name: {name:?}; 1 to {MAX_NAME} letters, digits, - _ and . are needed, for files are called so"
+        "name: {name:?}; 1 to {MAX_NAME} letters, digits, - _ and . are needed, for files are \
+         called so"
     ))
 }
 
-/// Checks what the drawing needs, and that nothing is said that it does not use.
+/// Checks that the drawing has what it needs, and nothing that it does not use.
 fn plot(experiment: &Experiment) -> Checked {
     let Experiment {
         plot,
@@ -56,16 +57,18 @@ fn plot(experiment: &Experiment) -> Checked {
         ..
     } = experiment;
     match (plot, x, side) {
-        (Plot::Curve | Plot::Grid, None, _) => {
+        (PlotKind::Curve | PlotKind::Grid, None, _) => {
             return Err("x: a curve and a grid need an axis".into());
         }
-        (Plot::Grid, _, None | Some(0)) => {
+        (PlotKind::Grid, _, None | Some(0)) => {
             return Err("side: a grid needs the number of cells along each side".into());
         }
-        (Plot::Bars, Some(x), _) => {
+        (PlotKind::Bars, Some(x), _) => {
             return Err(format!("x: {x:?}, but bars have no axis; \"curve\" has"));
         }
-        (Plot::Bars | Plot::Curve, _, Some(_)) => return Err("side: only a grid has cells".into()),
+        (PlotKind::Bars | PlotKind::Curve, _, Some(_)) => {
+            return Err("side: only a grid has cells".into());
+        }
         _ if variants.is_empty() => return Err("variants: none".into()),
         _ => {}
     }
@@ -104,9 +107,13 @@ fn benchmarks(experiment: &Experiment) -> Checked {
     }
 }
 
-/// Checks that the series which are named are there.
+/// Checks that every series which is named is there.
 fn series(experiment: &Experiment) -> Checked {
-    let there: BTreeSet<&str> = experiment.variants.iter().map(Template::series).collect();
+    let there: BTreeSet<&str> = experiment
+        .variants
+        .iter()
+        .map(VariantTemplate::series)
+        .collect();
     let named = experiment
         .ratio
         .iter()
@@ -132,15 +139,8 @@ fn series(experiment: &Experiment) -> Checked {
     }
 }
 
-fn template(experiment: &Experiment, number: usize, template: &Template) -> Checked {
-    let Template {
-        name,
-        each,
-        at,
-        pictures,
-        interventions,
-        ..
-    } = template;
+fn template(experiment: &Experiment, number: usize, template: &VariantTemplate) -> Checked {
+    let VariantTemplate { name, pictures, .. } = template;
     if name.is_empty() {
         return Err("name: empty".into());
     }
@@ -149,44 +149,20 @@ fn template(experiment: &Experiment, number: usize, template: &Template) -> Chec
             "pictures: {pictures:?}; {OTHER:?}, {FOLDER:?} or nothing is needed"
         ));
     }
-    if let (Some(x), true) = (&experiment.x, number > 0)
-        && at.is_none()
-        && !each.contains_key(x)
-    {
-        return Err(format!(
-            "neither `at` nor the axis {x:?} says where it is on the x axis"
-        ));
-    }
-    if at.is_some() && experiment.x.is_none() {
-        return Err("at: the plot has no x axis".into());
-    }
-    if at.is_some() && experiment.x.as_ref().is_some_and(|x| each.contains_key(x)) {
-        return Err("at: the axis of x says it already".into());
-    }
-    let texts = [
-        ("name", name.as_str()),
-        ("series", template.series()),
-        ("panel", template.panel.as_str()),
-    ];
-    for (field, text) in texts {
-        if let Some(unknown) = places(text).find(|place| !each.contains_key(*place)) {
-            return Err(format!(
-                "{field}: {{{unknown}}} is no axis of it; the axes are {}",
-                own_axes(template)
-            ));
-        }
-    }
+    template_place(experiment, number, template)?;
+    template_texts(template)?;
     let mut filled = Vec::new();
-    interventions.iter().try_for_each(|value| {
+    for value in &template.interventions {
         strings(value, &mut |text| {
             intervention_text(template, text, &mut filled)
-        })
-    })?;
-    for (axis, values) in each {
+        })?;
+    }
+    for (axis, values) in &template.each {
         axis_values(experiment, axis, values)?;
         if !filled.contains(axis) {
             return Err(format!(
-                "each.{axis}: no intervention has \"{{{axis}}}\", so that all its values are one and the same"
+                "each.{axis}: no intervention has \"{{{axis}}}\", so that all its values are one \
+                 and the same"
             ));
         }
         if !places(name).any(|place| place == axis) {
@@ -198,12 +174,52 @@ fn template(experiment: &Experiment, number: usize, template: &Template) -> Chec
     Ok(())
 }
 
-fn own_axes(template: &Template) -> String {
+/// Checks that the x axis, if there is one, has exactly one place for a template; the first variant
+/// needs none.
+fn template_place(
+    experiment: &Experiment,
+    number: usize,
+    VariantTemplate { each, at, .. }: &VariantTemplate,
+) -> Checked {
+    let Some(x) = &experiment.x else {
+        return match at {
+            Some(_) => Err("at: the plot has no x axis".into()),
+            None => Ok(()),
+        };
+    };
+    match (at, each.contains_key(x)) {
+        (None, false) if number > 0 => Err(format!(
+            "neither `at` nor the axis {x:?} says where it is on the x axis"
+        )),
+        (Some(_), true) => Err("at: the axis of x says it already".into()),
+        _ => Ok(()),
+    }
+}
+
+/// Checks that names hold no axis that the template lacks.
+fn template_texts(template: &VariantTemplate) -> Checked {
+    let texts = [
+        ("name", template.name.as_str()),
+        ("series", template.series()),
+        ("panel", template.panel.as_str()),
+    ];
+    for (field, text) in texts {
+        if let Some(unknown) = places(text).find(|place| !template.each.contains_key(*place)) {
+            return Err(format!(
+                "{field}: {{{unknown}}} is no axis of it; the axes are {}",
+                own_axes(template)
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn own_axes(template: &VariantTemplate) -> String {
     listed(&template.each.keys().map(String::as_str).collect::<Vec<_>>())
 }
 
-/// Checks a text of an intervention: a whole text that is `{axis}` is filled in, nothing else is.
-fn intervention_text(template: &Template, text: &str, filled: &mut Vec<String>) -> Checked {
+/// Checks a text of an intervention: only a text that is wholly `{axis}` is filled in.
+fn intervention_text(template: &VariantTemplate, text: &str, filled: &mut Vec<String>) -> Checked {
     if let Some(axis) = text
         .strip_prefix('{')
         .and_then(|t| t.strip_suffix('}'))
@@ -226,11 +242,11 @@ fn intervention_text(template: &Template, text: &str, filled: &mut Vec<String>) 
     }
 }
 
-fn axis_values(experiment: &Experiment, axis: &str, values: &Values) -> Checked {
+fn axis_values(experiment: &Experiment, axis: &str, values: &AxisValues) -> Checked {
     let is_x = experiment.x.as_deref() == Some(axis);
     let cells = experiment.side.map(|side| side.saturating_mul(side));
     match values {
-        Values::Listed(listed) => {
+        AxisValues::Listed(listed) => {
             if listed.is_empty() {
                 return Err(format!("each.{axis}: no value"));
             }
@@ -242,19 +258,19 @@ fn axis_values(experiment: &Experiment, axis: &str, values: &Values) -> Checked 
             }
             Ok(())
         }
-        Values::Counted { count: 0 } => Err(format!("each.{axis}: count: 0")),
-        Values::Counted { count } => match cells.filter(|cells| is_x && count > cells) {
+        AxisValues::Counted { count: 0 } => Err(format!("each.{axis}: count: 0")),
+        AxisValues::Counted { count } => match cells.filter(|cells| is_x && count > cells) {
             Some(cells) => Err(format!(
                 "each.{axis}: count: {count}, but the grid has {cells} cells"
             )),
             None => Ok(()),
         },
-        Values::Layers { layers }
+        AxisValues::Layers { layers }
             if ["language_model", "vision_tower"].contains(&layers.as_str()) =>
         {
             Ok(())
         }
-        Values::Layers { layers } => Err(format!(
+        AxisValues::Layers { layers } => Err(format!(
             "each.{axis}: layers: {layers:?}; language_model or vision_tower is needed"
         )),
     }
@@ -287,11 +303,14 @@ fn same(a: &Value, b: &Value) -> bool {
     a == b || a.as_f64().is_some_and(|a| b.as_f64() == Some(a))
 }
 
-/// Checks that variants at one point of the drawing are draws: alike but for their seeds, which
-/// differ. Their mean would else be over different things.
-pub(super) fn draws(experiment: &Experiment, planned: &[(Planned, Point<'_>)]) -> Checked {
+/// Checks that variants at one point of the drawing are draws: the same but for their seeds, which
+/// differ. Otherwise their mean would be over different things.
+pub(super) fn draws(
+    experiment: &Experiment,
+    planned: &[(PlannedVariant, AxisPoint<'_>)],
+) -> Checked {
     type Key<'a> = (&'a str, &'a str, Option<u64>);
-    let mut points: BTreeMap<Key<'_>, Vec<&(Planned, Point<'_>)>> = BTreeMap::new();
+    let mut points: BTreeMap<Key<'_>, Vec<&(PlannedVariant, AxisPoint<'_>)>> = BTreeMap::new();
     for variant in planned.iter().skip(1) {
         let own = &variant.0;
         points
@@ -322,8 +341,9 @@ pub(super) fn draws(experiment: &Experiment, planned: &[(Planned, Point<'_>)]) -
                     format!(" (the axes {})", axes.join(", "))
                 };
                 return Err(format!(
-                    "{both} are one point{place} of the series {series:?}, but differ in more than their seeds{axes}: they are no draws \
-                     of one thing. Give them series of their own, or name the axis as x"
+                    "{both} are one point{place} of the series {series:?}, but differ in more than \
+                     their seeds{axes}: they are no draws of one thing. Give them series of their \
+                     own, or name the axis as x"
                 ));
             }
             if !seen.insert(key(&other.interventions)) {
@@ -340,7 +360,7 @@ fn key(interventions: &[Value]) -> String {
     Value::from(interventions).to_string()
 }
 
-/// `interventions` with every field `seed` taken out.
+/// Removes every field `seed`.
 fn without_seeds(interventions: &[Value]) -> Vec<Value> {
     interventions.iter().map(without_seed).collect()
 }
@@ -374,7 +394,7 @@ fn places(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Hands every text of `value` to `visit`.
+/// Visits every text of `value`.
 fn strings(value: &Value, visit: &mut dyn FnMut(&str) -> Checked) -> Checked {
     match value {
         Value::String(text) => visit(text),

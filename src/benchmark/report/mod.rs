@@ -1,7 +1,10 @@
-//! The report of an experiment: its page, its drawing.
+//! The report of an experiment: a page that holds everything, the same in Markdown, and the drawing
+//! by itself.
 
 mod page;
 mod plot;
+mod table;
 
-pub use page::{Frequencies, Repeats, Report, field, page};
-pub use plot::png;
+pub use page::page;
+pub use plot::{heat_map, png};
+pub use table::{AnswerCounts, Report, SeriesPoint};

@@ -1,105 +1,257 @@
-//! What an experiment found, for people: a page that holds everything, the same in Markdown, and
-//! the drawing by itself.
+//! The page of a report, in HTML and in Markdown.
 
 use std::fmt::Write as _;
 
 use super::plot;
-use crate::benchmark::experiments::{Experiment, Planned, Printed};
+use super::table::{AnswerCounts, Report, SeriesPoint, escaped, shown};
+use crate::benchmark::experiments::{Experiment, PaperTable};
 use crate::benchmark::{Comparison, Metric};
 
-/// An experiment that was run.
-#[derive(Debug)]
-pub struct Report<'a> {
-    /// What was asked.
-    pub experiment: &'a Experiment,
-    /// Of what; paper's numbers stand beside ours where it is theirs, too.
-    pub benchmark: &'a str,
-    /// Its variants.
-    pub planned: &'a [Planned],
-    /// What was found, by variant; of each the first metric is drawn.
-    pub metrics: &'a [(String, Metric)],
-    /// Each variant against the first.
-    pub comparisons: &'a [(String, Comparison)],
-    /// What was answered, variant by variant.
-    pub answers: &'a [Frequencies],
-    /// What ran: names and values, in the order of the page.
-    pub facts: &'a [(String, String)],
-    /// A picture (PNG) under which a grid is laid.
-    pub picture: Option<&'a [u8]>,
+/// Variants of which a page has every metric.
+const FEW: usize = 64;
+
+const PAPER: &str =
+    "\"Intriguing Properties of Large Language and Vision Models\" (Lee et al. 2024)";
+
+const STYLE: &str = "\
+    body{font:16px/1.5 Georgia,serif;max-width:50em;margin:2em auto;padding:0 1em;color:#222}\
+    svg{max-width:100%;height:auto}\
+    table{border-collapse:collapse;font:13px Helvetica,Arial,sans-serif;margin:1em 0}\
+    th{text-align:left;border-bottom:2px solid #222}\
+    td,th{padding:.2em .8em .2em 0}tr{break-inside:avoid}\
+    td{border-bottom:1px solid #eee}h1,h2{font-weight:normal}\
+    @media print{body{margin:0;max-width:none}}";
+
+/// A part of a page.
+enum PagePart {
+    Heading(String),
+    Text(String),
+    Drawing,
+    Table(Vec<String>, Vec<Vec<String>>),
+    List(Vec<String>),
 }
 
-/// What was answered under a variant.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Frequencies {
-    /// Its name.
-    pub variant: String,
-    /// The most frequent answers, the first one most often, and how often.
-    pub most: Vec<(String, usize)>,
-    /// How many answers there are.
-    pub all: usize,
+impl PagePart {
+    fn table(heads: &[&str], rows: Vec<Vec<String>>) -> Self {
+        Self::Table(heads.iter().map(ToString::to_string).collect(), rows)
+    }
 }
 
-/// Variants of one series at one place, which differ in their draws.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Repeats<'a> {
-    /// Of the drawing.
-    pub panel: &'a str,
-    /// Of the line.
-    pub series: &'a str,
-    /// On the x axis.
-    pub at: Option<f64>,
-    /// Of the metric that is drawn, draw by draw.
-    pub values: Vec<f64>,
-    /// The interval of the first draw.
-    interval: (f64, f64),
-}
-
-impl Repeats<'_> {
-    /// Over all draws.
-    pub fn mean(&self) -> f64 {
-        self.values.iter().sum::<f64>() / self.values.len().max(1) as f64
+impl Report<'_> {
+    /// Returns the drawing.
+    pub fn svg(&self) -> String {
+        plain(&plot::svg(self))
     }
 
-    /// The least and the most.
-    pub fn range(&self) -> (f64, f64) {
-        self.values
-            .iter()
-            .fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), &v| {
-                (a.min(v), b.max(v))
-            })
+    /// Returns the page in Markdown, with the drawing as a file beside it.
+    pub fn markdown(&self) -> String {
+        let Experiment { title, name, .. } = self.experiment;
+        plain(&markdown(title, &format!("{name}.svg"), self.parts()))
     }
 
-    /// What is drawn around the mean: the range, of a single draw its 95 % interval.
-    pub(super) fn ends(&self) -> (f64, f64) {
-        if self.values.len() > 1 {
-            self.range()
+    /// Returns the page in HTML, which needs no other file, and prints well.
+    pub fn html(&self) -> String {
+        plain(&html(&self.experiment.title, &self.svg(), self.parts()))
+    }
+
+    fn parts(&self) -> Vec<PagePart> {
+        let Experiment { section, about, .. } = self.experiment;
+        let source = if section.is_empty() {
+            String::new()
         } else {
-            self.interval
+            format!("Section {section} of {PAPER}. ")
+        };
+        let mut parts = vec![
+            PagePart::Text(format!("{source}{about}")),
+            PagePart::Drawing,
+        ];
+        let points = self.series_points();
+        if let Some(printed) = &self.experiment.paper {
+            self.add_paper_table(printed, &points, &mut parts);
+        }
+        if points.len() > 1 || points.iter().any(|p| p.values.len() > 1) {
+            self.add_series(&points, &mut parts);
+        }
+        if let Some([first, second]) = &self.experiment.ratio {
+            self.add_ratios(&points, first, second, &mut parts);
+        }
+        if !self.answers.is_empty() {
+            parts.push(PagePart::Heading("The most frequent answers".into()));
+            let rows = self.answers.iter().map(answers_row).collect();
+            parts.push(PagePart::table(&["variant", "answers", "of these"], rows));
+        }
+        self.add_comparisons(&mut parts);
+        self.add_metrics(&mut parts);
+        parts.push(PagePart::Heading("What ran".into()));
+        let facts = self.facts.iter();
+        parts.push(PagePart::List(
+            facts
+                .map(|(name, value)| format!("{name}: {value}"))
+                .collect(),
+        ));
+        parts
+    }
+
+    /// Adds the paper's numbers with ours below them.
+    fn add_paper_table(
+        &self,
+        printed: &PaperTable,
+        points: &[SeriesPoint<'_>],
+        parts: &mut Vec<PagePart>,
+    ) {
+        let Some(rows) = printed.rows.get(self.benchmark) else {
+            return;
+        };
+        let heading = format!("What the paper prints ({})", printed.source);
+        parts.push(PagePart::Heading(heading));
+        let mut rows = rows.clone();
+        let own: Vec<&SeriesPoint<'_>> = points
+            .iter()
+            .filter(|p| Some(p.series) == printed.series.as_deref())
+            .collect();
+        // Only a series of one point is one number, as the paper's is.
+        if let ([own], Some(first)) = (own.as_slice(), self.main_metric()) {
+            let (value, mean) = (shown(first, first.value), shown(first, own.mean()));
+            rows.push(vec![
+                "this run".into(),
+                format!("{value:.2}"),
+                format!("{mean:.2} (mean of {})", own.values.len()),
+                format!("{:+.2}", mean - value),
+            ]);
+        }
+        parts.push(PagePart::Table(printed.heads.clone(), rows));
+        parts.push(PagePart::List(printed.notes.clone()));
+    }
+
+    fn add_series(&self, points: &[SeriesPoint<'_>], parts: &mut Vec<PagePart>) {
+        parts.push(PagePart::Heading("By series, over draws".into()));
+        let heads = [
+            "",
+            "series",
+            "at",
+            "draws",
+            "least",
+            "mean",
+            "most",
+            "lost, of the best draw",
+            "of the mean",
+        ];
+        let rows = points.iter().map(|p| self.series_row(p)).collect();
+        parts.push(PagePart::table(&heads, rows));
+        parts.push(PagePart::Text(
+            "Lost: against the first variant, in % of it. The paper takes the best of its draws, \
+             which is the least harmful; every draw is in the table of all numbers."
+                .into(),
+        ));
+    }
+
+    fn series_row(&self, point: &SeriesPoint<'_>) -> Vec<String> {
+        let number = |v: f64| self.main_metric().map_or(v, |m| shown(m, v));
+        let (least, most) = point.range();
+        let mut row = vec![
+            point.panel.to_owned(),
+            point.series.to_owned(),
+            place(point),
+            point.values.len().to_string(),
+        ];
+        row.extend([least, point.mean(), most].map(|v| format!("{:.1}", number(v))));
+        row.extend([most, point.mean()].map(|v| format!("{:.1} %", self.loss(v))));
+        row
+    }
+
+    /// Adds what `first` loses over what `second` does, place by place.
+    fn add_ratios(
+        &self,
+        points: &[SeriesPoint<'_>],
+        first: &str,
+        second: &str,
+        parts: &mut Vec<PagePart>,
+    ) {
+        let mut rows = Vec::new();
+        for above in points.iter().filter(|p| p.series == first) {
+            let below = points
+                .iter()
+                .find(|p| (p.series, p.panel, p.at) == (second, above.panel, above.at));
+            let Some(below) = below else {
+                continue;
+            };
+            let ((low, high), (low_below, high_below)) = (above.range(), below.range());
+            rows.push(vec![
+                above.panel.to_owned(),
+                place(above),
+                self.loss_ratio(high, high_below),
+                self.loss_ratio(above.mean(), below.mean()),
+                self.loss_ratio(low, low_below),
+            ]);
+        }
+        if rows.is_empty() {
+            return;
+        }
+        let heading = format!("Lost by {first} over lost by {second}");
+        parts.push(PagePart::Heading(heading));
+        let heads = [
+            "",
+            "at",
+            "of the best draws",
+            "of the means",
+            "of the worst draws",
+        ];
+        parts.push(PagePart::table(&heads, rows));
+    }
+
+    fn loss_ratio(&self, above: f64, below: f64) -> String {
+        let (above, below) = (self.loss(above), self.loss(below));
+        if below.abs() < 1e-9 {
+            "no loss below".into()
+        } else {
+            format!("{:.2}", above / below)
         }
     }
-}
 
-pub(super) fn shown(metric: &Metric, value: f64) -> f64 {
-    if metric.most <= 1.0 {
-        100.0 * value
-    } else {
-        value
+    fn add_comparisons(&self, parts: &mut Vec<PagePart>) {
+        let heading = "Against the first variant, on the same items";
+        parts.push(PagePart::Heading(heading.into()));
+        let heads = [
+            "variant",
+            "n",
+            "better",
+            "worse",
+            "difference in points of 100 [95 % interval]",
+            "McNemar's p",
+        ];
+        let rows = self.comparisons.iter().map(comparison_row).collect();
+        parts.push(PagePart::table(&heads, rows));
     }
-}
 
-pub(super) fn unit(metric: &Metric) -> &'static str {
-    if metric.most <= 1.0 {
-        ", %"
-    } else {
-        ", points"
+    /// Adds every metric of a few variants, or the main one of many.
+    fn add_metrics(&self, parts: &mut Vec<PagePart>) {
+        let few = self.planned.len() <= FEW;
+        let name = self.main_metric().map_or("", |m| &m.name);
+        parts.push(PagePart::Heading(if few {
+            "All numbers".into()
+        } else {
+            format!("All variants: {name}")
+        }));
+        let heads = [
+            "variant",
+            "metric",
+            "value [95 % interval]",
+            "unit",
+            "n",
+            "unparsed",
+        ];
+        let rows = self
+            .metrics
+            .iter()
+            .filter(|(_, m)| few || m.name == name)
+            .map(metric_row)
+            .collect();
+        parts.push(PagePart::table(&heads, rows));
+        if !few {
+            let text = "Every metric of every variant is in metrics.csv.";
+            parts.push(PagePart::Text(text.into()));
+        }
     }
-}
-
-pub(super) fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-        .replace('"', "&quot;")
 }
 
 /// Writes the values of the contract's enums as words: GEOMETRY_ABS_SCALED becomes abs scaled.
@@ -128,301 +280,8 @@ fn plain(text: &str) -> String {
     written + rest
 }
 
-/// Variants of which a page has every metric.
-const FEW: usize = 64;
-
-/// A part of a page.
-enum Part {
-    Heading(String),
-    Text(String),
-    Drawing,
-    Table(Vec<String>, Vec<Vec<String>>),
-    List(Vec<String>),
-}
-
-impl Report<'_> {
-    /// The metric that is drawn, of the first variant.
-    pub(super) fn main(&self) -> Option<&Metric> {
-        self.metrics.first().map(|(_, metric)| metric)
-    }
-
-    /// The same of another variant.
-    pub(super) fn of(&self, variant: &str) -> Option<&Metric> {
-        let name = &self.main()?.name;
-        self.metrics
-            .iter()
-            .find(|(of, m)| of == variant && m.name == *name)
-            .map(|(_, m)| m)
-    }
-
-    /// All variants but the first, those together that differ in their draws alone.
-    pub fn repeats(&self) -> Vec<Repeats<'_>> {
-        let mut all: Vec<Repeats<'_>> = Vec::new();
-        let Some(main) = self.main() else { return all };
-        let own = self
-            .metrics
-            .iter()
-            .filter(|(_, m)| m.name == main.name)
-            .map(|(variant, m)| (variant.as_str(), m));
-        let own: std::collections::HashMap<&str, &Metric> = own.collect();
-        let mut places = std::collections::HashMap::new();
-        for planned in self.planned.iter().skip(1) {
-            let Some(metric) = own.get(planned.name.as_str()) else {
-                continue;
-            };
-            let key = (
-                planned.panel.as_str(),
-                planned.series.as_str(),
-                planned.at.map(f64::to_bits),
-            );
-            let place = *places.entry(key).or_insert_with(|| {
-                let (panel, series, at) =
-                    (planned.panel.as_str(), planned.series.as_str(), planned.at);
-                all.push(Repeats {
-                    panel,
-                    series,
-                    at,
-                    values: Vec::new(),
-                    interval: metric.interval,
-                });
-                all.len() - 1
-            });
-            all[place].values.push(metric.value);
-        }
-        all
-    }
-
-    /// What is lost against the first variant, in % of it: definition 3.1 of the paper where the
-    /// variants add noise, its PIL (3.1) where they keep one part.
-    fn lost(&self, value: f64) -> f64 {
-        let first = self.main().map_or(0.0, |m| m.value);
-        if first > 0.0 {
-            100.0 * (first - value) / first
-        } else {
-            f64::NAN
-        }
-    }
-
-    /// The drawing.
-    pub fn svg(&self) -> String {
-        plain(&plot::svg(self))
-    }
-
-    fn parts(&self) -> Vec<Part> {
-        let Experiment { section, about, .. } = self.experiment;
-        let paper =
-            "\"Intriguing Properties of Large Language and Vision Models\" (Lee et al. 2024)";
-        let source = if section.is_empty() {
-            String::new()
-        } else {
-            format!("Section {section} of {paper}. ")
-        };
-        let mut parts = vec![Part::Text(format!("{source}{about}")), Part::Drawing];
-        if let Some(printed) = &self.experiment.paper {
-            self.printed(printed, &mut parts);
-        }
-        let repeats = self.repeats();
-        if repeats.iter().any(|r| r.values.len() > 1) || repeats.len() > 1 {
-            parts.push(Part::Heading("By series, over draws".into()));
-            let heads = [
-                "",
-                "series",
-                "at",
-                "draws",
-                "least",
-                "mean",
-                "most",
-                "lost, of the best draw",
-                "of the mean",
-            ];
-            parts.push(Part::Table(
-                texts(&heads),
-                repeats.iter().map(|r| self.repeated(r)).collect(),
-            ));
-            let words = "Lost: against the first variant, in % of it. The paper takes the best of its draws, which is the least harmful; \
-                         every draw is in the table of all numbers.";
-            parts.push(Part::Text(words.into()));
-        }
-        if let Some([first, second]) = &self.experiment.ratio {
-            self.ratios(&repeats, first, second, &mut parts);
-        }
-        if !self.answers.is_empty() {
-            parts.push(Part::Heading("The most frequent answers".into()));
-            let row = |Frequencies { variant, most, all }: &Frequencies| {
-                let share = |(answer, count): &(String, usize)| {
-                    let answer = if answer.is_empty() { "(none)" } else { answer };
-                    format!(
-                        "{answer}: {:.1} %",
-                        100.0 * *count as f64 / (*all).max(1) as f64
-                    )
-                };
-                vec![
-                    variant.clone(),
-                    all.to_string(),
-                    most.iter().map(share).collect::<Vec<_>>().join(", "),
-                ]
-            };
-            let rows = self.answers.iter().map(row).collect();
-            parts.push(Part::Table(
-                texts(&["variant", "answers", "of these"]),
-                rows,
-            ));
-        }
-        parts.push(Part::Heading(
-            "Against the first variant, on the same items".into(),
-        ));
-        let heads = [
-            "variant",
-            "n",
-            "better",
-            "worse",
-            "difference in points of 100 [95 % interval]",
-            "McNemar's p",
-        ];
-        parts.push(Part::Table(
-            texts(&heads),
-            self.comparisons.iter().map(compared).collect(),
-        ));
-        let few = self.planned.len() <= FEW;
-        let name = self.main().map_or("", |m| &m.name);
-        parts.push(Part::Heading(if few {
-            "All numbers".into()
-        } else {
-            format!("All variants: {name}")
-        }));
-        let heads = [
-            "variant",
-            "metric",
-            "value [95 % interval]",
-            "unit",
-            "n",
-            "unparsed",
-        ];
-        let rows = self
-            .metrics
-            .iter()
-            .filter(|(_, m)| few || m.name == name)
-            .map(measured)
-            .collect();
-        parts.push(Part::Table(texts(&heads), rows));
-        if !few {
-            parts.push(Part::Text(
-                "Every metric of every variant is in metrics.csv.".into(),
-            ));
-        }
-        parts.push(Part::Heading("What ran".into()));
-        parts.push(Part::List(
-            self.facts
-                .iter()
-                .map(|(name, value)| format!("{name}: {value}"))
-                .collect(),
-        ));
-        parts
-    }
-
-    /// The paper's numbers with ours below them.
-    fn printed(&self, printed: &Printed, parts: &mut Vec<Part>) {
-        let Some(rows) = printed.rows.get(self.benchmark) else {
-            return;
-        };
-        parts.push(Part::Heading(format!(
-            "What the paper prints ({})",
-            printed.source
-        )));
-        let mut rows = rows.clone();
-        let own: Vec<Repeats<'_>> = self
-            .repeats()
-            .into_iter()
-            .filter(|r| Some(r.series) == printed.series.as_deref())
-            .collect();
-        if let ([own], Some(first)) = (own.as_slice(), self.main()) {
-            let (value, mean) = (shown(first, first.value), shown(first, own.mean()));
-            rows.push(vec![
-                "this run".into(),
-                format!("{value:.2}"),
-                format!("{mean:.2} (mean of {})", own.values.len()),
-                format!("{:+.2}", mean - value),
-            ]);
-        }
-        parts.push(Part::Table(printed.heads.clone(), rows));
-        parts.push(Part::List(printed.notes.clone()));
-    }
-
-    fn repeated(&self, r: &Repeats<'_>) -> Vec<String> {
-        let number = |v: f64| self.main().map_or(v, |m| shown(m, v));
-        let (least, most) = r.range();
-        let at = r.at.map_or(String::new(), |at| at.to_string());
-        let mut row = vec![
-            r.panel.to_owned(),
-            r.series.to_owned(),
-            at,
-            r.values.len().to_string(),
-        ];
-        row.extend([least, r.mean(), most].map(|v| format!("{:.1}", number(v))));
-        row.extend([most, r.mean()].map(|v| format!("{:.1} %", self.lost(v))));
-        row
-    }
-
-    /// What `first` loses over what `second` does, place by place.
-    fn ratios(&self, repeats: &[Repeats<'_>], first: &str, second: &str, parts: &mut Vec<Part>) {
-        let mut rows = Vec::new();
-        for above in repeats.iter().filter(|r| r.series == first) {
-            let same =
-                |r: &&Repeats<'_>| (r.series, r.panel, r.at) == (second, above.panel, above.at);
-            let Some(below) = repeats.iter().find(same) else {
-                continue;
-            };
-            let over = |above: f64, below: f64| {
-                let (above, below) = (self.lost(above), self.lost(below));
-                if below.abs() < 1e-9 {
-                    "no loss below".into()
-                } else {
-                    format!("{:.2}", above / below)
-                }
-            };
-            let at = above.at.map_or(String::new(), |at| at.to_string());
-            let ((low, high), (low_below, high_below)) = (above.range(), below.range());
-            let mean = over(above.mean(), below.mean());
-            rows.push(vec![
-                above.panel.to_owned(),
-                at,
-                over(high, high_below),
-                mean,
-                over(low, low_below),
-            ]);
-        }
-        if !rows.is_empty() {
-            parts.push(Part::Heading(format!(
-                "Lost by {first} over lost by {second}"
-            )));
-            let heads = [
-                "",
-                "at",
-                "of the best draws",
-                "of the means",
-                "of the worst draws",
-            ];
-            parts.push(Part::Table(texts(&heads), rows));
-        }
-    }
-
-    /// In Markdown, with the drawing as a file beside it.
-    pub fn markdown(&self) -> String {
-        plain(&markdown(
-            &self.experiment.title,
-            &format!("{}.svg", self.experiment.name),
-            self.parts(),
-        ))
-    }
-
-    /// As a page that needs no other file, and prints well.
-    pub fn html(&self) -> String {
-        plain(&html(&self.experiment.title, &self.svg(), self.parts()))
-    }
-}
-
-/// A page about one table and one drawing (a file's name and its content), in Markdown and in HTML;
-/// `lists` have headings.
+/// Makes a page about one table and one drawing (a file's name and its content), in Markdown and in
+/// HTML; `lists` have headings.
 pub fn page(
     title: &str,
     about: &str,
@@ -431,57 +290,38 @@ pub fn page(
     lists: &[(String, Vec<String>)],
 ) -> (String, String) {
     let parts = || {
-        let mut parts = vec![
-            Part::Text(about.into()),
-            Part::Drawing,
-            Part::Table(heads.clone(), rows.clone()),
-        ];
+        let table = PagePart::Table(heads.clone(), rows.clone());
+        let mut parts = vec![PagePart::Text(about.into()), PagePart::Drawing, table];
         for (heading, lines) in lists {
-            parts.extend([Part::Heading(heading.clone()), Part::List(lines.clone())]);
+            parts.push(PagePart::Heading(heading.clone()));
+            parts.push(PagePart::List(lines.clone()));
         }
         parts
     };
     (markdown(title, file, parts()), html(title, svg, parts()))
 }
 
-/// A field of numbers, whose rows and columns have names; see [`page`].
-pub fn field(
-    title: &str,
-    rows: &[String],
-    columns: &[String],
-    cells: &[((usize, usize), f64)],
-) -> String {
-    plot::field(title, rows, columns, cells)
-}
-
-fn markdown(title: &str, drawing: &str, parts: Vec<Part>) -> String {
+fn markdown(title: &str, drawing: &str, parts: Vec<PagePart>) -> String {
     let mut page = format!("# {title}\n\n");
-    let cell = |text: &String| text.replace('|', "\\|").replace('\n', " ");
     for part in parts {
+        // Writing to a string cannot fail.
         let _ = match part {
-            Part::Heading(text) => write!(page, "## {text}\n\n"),
-            Part::Text(text) => write!(page, "{text}\n\n"),
-            Part::Drawing => write!(page, "![{title}]({drawing})\n\n"),
-            Part::Table(heads, rows) => {
-                let _ = write!(
-                    page,
-                    "| {} |\n|{}\n",
-                    heads.join(" | "),
-                    "---|".repeat(heads.len())
-                );
+            PagePart::Heading(text) => write!(page, "## {text}\n\n"),
+            PagePart::Text(text) => write!(page, "{text}\n\n"),
+            PagePart::Drawing => write!(page, "![{title}]({drawing})\n\n"),
+            PagePart::Table(heads, rows) => {
+                let rule = "---|".repeat(heads.len());
+                let _ = write!(page, "| {} |\n|{rule}\n", heads.join(" | "));
                 for row in rows {
-                    let _ = writeln!(
-                        page,
-                        "| {} |",
-                        row.iter().map(cell).collect::<Vec<_>>().join(" | ")
-                    );
+                    let cells: Vec<String> = row.iter().map(|cell| markdown_cell(cell)).collect();
+                    let _ = writeln!(page, "| {} |", cells.join(" | "));
                 }
                 writeln!(page)
             }
-            Part::List(lines) => {
-                lines
-                    .iter()
-                    .for_each(|line| page.extend(["- ", line, "\n"]));
+            PagePart::List(lines) => {
+                for line in lines {
+                    page.extend(["- ", &line, "\n"]);
+                }
                 writeln!(page)
             }
         };
@@ -489,39 +329,33 @@ fn markdown(title: &str, drawing: &str, parts: Vec<Part>) -> String {
     page.trim_end().to_owned() + "\n"
 }
 
-fn html(title: &str, svg: &str, parts: Vec<Part>) -> String {
+fn markdown_cell(text: &str) -> String {
+    text.replace('|', "\\|").replace('\n', " ")
+}
+
+fn html(title: &str, svg: &str, parts: Vec<PagePart>) -> String {
     let title = escaped(title);
     let mut page = format!(
-        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>{title}</title><style>\
-         body{{font:16px/1.5 Georgia,serif;max-width:50em;margin:2em auto;padding:0 1em;color:#222}}\
-         svg{{max-width:100%;height:auto}}\
-         table{{border-collapse:collapse;font:13px Helvetica,Arial,sans-serif;margin:1em 0}}\
-         th{{text-align:left;border-bottom:2px solid #222}}td,th{{padding:.2em .8em .2em 0}}tr{{break-inside:avoid}}\
-         td{{border-bottom:1px solid #eee}}h1,h2{{font-weight:normal}}@media print{{body{{margin:0;max-width:none}}}}\
-         </style><h1>{title}</h1>"
+        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>{title}</title>\
+         <style>{STYLE}</style><h1>{title}</h1>"
     );
-    let cells = |row: &[String], tag: &str| {
-        row.iter()
-            .map(|c| format!("<{tag}>{}</{tag}>", escaped(c)))
-            .collect::<Vec<_>>()
-            .concat()
-    };
     for part in parts {
         match part {
-            Part::Heading(text) => page.extend(["<h2>", &escaped(&text), "</h2>"]),
-            Part::Text(text) => page.extend(["<p>", &escaped(&text), "</p>"]),
-            Part::Drawing => page.push_str(svg),
-            Part::Table(heads, rows) => {
-                page.extend(["<table><tr>", &cells(&heads, "th"), "</tr>"]);
-                rows.iter()
-                    .for_each(|row| page.extend(["<tr>", &cells(row, "td"), "</tr>"]));
+            PagePart::Heading(text) => page.extend(["<h2>", &escaped(&text), "</h2>"]),
+            PagePart::Text(text) => page.extend(["<p>", &escaped(&text), "</p>"]),
+            PagePart::Drawing => page.push_str(svg),
+            PagePart::Table(heads, rows) => {
+                page.extend(["<table><tr>", &html_cells(&heads, "th"), "</tr>"]);
+                for row in rows {
+                    page.extend(["<tr>", &html_cells(&row, "td"), "</tr>"]);
+                }
                 page.push_str("</table>");
             }
-            Part::List(lines) => {
+            PagePart::List(lines) => {
                 page.push_str("<ul>");
-                lines
-                    .iter()
-                    .for_each(|line| page.extend(["<li>", &escaped(line), "</li>"]));
+                for line in lines {
+                    page.extend(["<li>", &escaped(&line), "</li>"]);
+                }
                 page.push_str("</ul>");
             }
         }
@@ -529,14 +363,37 @@ fn html(title: &str, svg: &str, parts: Vec<Part>) -> String {
     page + "</html>\n"
 }
 
-fn texts(heads: &[&str]) -> Vec<String> {
-    heads.iter().map(ToString::to_string).collect()
+fn html_cells(row: &[String], tag: &str) -> String {
+    row.iter()
+        .map(|cell| format!("<{tag}>{}</{tag}>", escaped(cell)))
+        .collect()
 }
 
-fn measured((variant, metric): &(String, Metric)) -> Vec<String> {
-    let of = |v| shown(metric, v);
+/// Returns a point's place on the x axis; nothing without an axis.
+fn place(point: &SeriesPoint<'_>) -> String {
+    point.at.map_or(String::new(), |at| at.to_string())
+}
+
+fn answers_row(answers: &AnswerCounts) -> Vec<String> {
+    let all = answers.all.max(1) as f64;
+    let shares: Vec<String> = answers
+        .most
+        .iter()
+        .map(|(answer, count)| {
+            let answer = if answer.is_empty() { "(none)" } else { answer };
+            format!("{answer}: {:.1} %", 100.0 * *count as f64 / all)
+        })
+        .collect();
+    vec![
+        answers.variant.clone(),
+        answers.all.to_string(),
+        shares.join(", "),
+    ]
+}
+
+fn metric_row((variant, metric): &(String, Metric)) -> Vec<String> {
     let (low, high) = metric.interval;
-    let number = format!("{:.1} [{:.1}, {:.1}]", of(metric.value), of(low), of(high));
+    let [value, low, high] = [metric.value, low, high].map(|v| shown(metric, v));
     let unit = if metric.most <= 1.0 {
         "%".into()
     } else {
@@ -545,22 +402,23 @@ fn measured((variant, metric): &(String, Metric)) -> Vec<String> {
     vec![
         variant.clone(),
         metric.name.clone(),
-        number,
+        format!("{value:.1} [{low:.1}, {high:.1}]"),
         unit,
         metric.n.to_string(),
         metric.unparsed.to_string(),
     ]
 }
 
-fn compared((variant, c): &(String, Comparison)) -> Vec<String> {
+fn comparison_row((variant, c): &(String, Comparison)) -> Vec<String> {
     let [difference, low, high] = [c.difference, c.interval.0, c.interval.1].map(|v| 100.0 * v);
-    let difference = format!("{difference:+.1} [{low:+.1}, {high:+.1}]");
-    let counts = [c.n, c.better, c.worse].map(|n| n.to_string());
-    [variant.clone()]
-        .into_iter()
-        .chain(counts)
-        .chain([difference, format!("{:.2e}", c.p)])
-        .collect()
+    vec![
+        variant.clone(),
+        c.n.to_string(),
+        c.better.to_string(),
+        c.worse.to_string(),
+        format!("{difference:+.1} [{low:+.1}, {high:+.1}]"),
+        format!("{:.2e}", c.p),
+    ]
 }
 
 #[cfg(test)]
@@ -608,7 +466,7 @@ mod tests {
             ("b 2", 0.72),
         ];
         let metrics: Vec<_> = metrics.map(|(name, value)| metric(name, value)).into();
-        let answers = [Frequencies {
+        let answers = [AnswerCounts {
             variant: "original".into(),
             most: vec![("A|".to_owned(), 3)],
             all: 10,
@@ -623,7 +481,7 @@ mod tests {
             facts: &[],
             picture: None,
         };
-        let repeats = report.repeats();
+        let repeats = report.series_points();
         assert_eq!(
             (repeats.len(), repeats[0].mean(), repeats[0].range()),
             (2, 0.5, (0.4, 0.6))

@@ -1,4 +1,4 @@
-//! Drawings of what an experiment found, as SVG and PNG.
+//! Drawings of an experiment's results, as SVG and PNG.
 
 use std::fmt::Write as _;
 use std::sync::{Arc, LazyLock};
@@ -7,8 +7,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use resvg::{tiny_skia, usvg};
 
-use super::page::{Repeats, Report, escaped, shown, unit};
-use crate::benchmark::experiments::Plot;
+use super::table::{Report, SeriesPoint, escaped, shown, unit};
+use crate::benchmark::Metric;
+use crate::benchmark::experiments::PlotKind;
 
 const COLOURS: [&str; 6] = [
     "#1b6ca8", "#c8553d", "#3a7d44", "#8f5ca8", "#b8860b", "#4d6a6d",
@@ -17,14 +18,14 @@ const FONTS: &str = "Helvetica, Arial, DejaVu Sans, sans-serif";
 /// Pixels of a PNG for each unit of its SVG.
 const SCALE: f32 = 2.0;
 
-/// Inside of a drawing: its size, and its elements.
+/// A part of a drawing: its size, and its elements.
 struct Panel {
     width: f64,
     height: f64,
     body: String,
 }
 
-/// All panels of `report`, one below the other.
+/// Draws all panels of `report`, one below the other.
 pub(super) fn svg(report: &Report<'_>) -> String {
     let mut panels: Vec<&str> = Vec::new();
     for planned in report.planned.iter().skip(1) {
@@ -33,15 +34,15 @@ pub(super) fn svg(report: &Report<'_>) -> String {
         }
     }
     let title = report
-        .main()
+        .main_metric()
         .map(|m| format!("{}{}", m.name, unit(m)))
         .unwrap_or_default();
     let drawn: Vec<Panel> = panels
         .iter()
         .map(|panel| match report.experiment.plot {
-            Plot::Bars => bars(report),
-            Plot::Curve => curve(report, panel),
-            Plot::Grid => grid(report, panel),
+            PlotKind::Bars => bars(report),
+            PlotKind::Curve => curve(report, panel),
+            PlotKind::Grid => grid(report, panel),
         })
         .collect();
     let width = drawn.iter().fold(0.0, |w: f64, p| w.max(p.width));
@@ -61,7 +62,7 @@ pub(super) fn svg(report: &Report<'_>) -> String {
     svg + "</svg>"
 }
 
-/// `svg` as a PNG; its letters come from a font inside the program, so that it is the same
+/// Renders `svg` as a PNG. The font is inside the program, so that the picture is the same
 /// everywhere.
 pub fn png(svg: &str) -> Result<Vec<u8>, String> {
     static FONT: LazyLock<Arc<usvg::fontdb::Database>> = LazyLock::new(|| {
@@ -91,13 +92,18 @@ pub fn png(svg: &str) -> Result<Vec<u8>, String> {
 }
 
 fn opened(width: f64, height: f64, title: &str) -> String {
+    let title = escaped(title);
+    let size =
+        format!(r#"viewBox="0 0 {width:.0} {height:.0}" width="{width:.0}" height="{height:.0}""#);
+    let font = format!(r##"font-family="{FONTS}" font-size="12" fill="#222""##);
+    let ground = r##"<rect width="100%" height="100%" fill="#fff"/>"##;
     format!(
-        r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0} {height:.0}" width="{width:.0}" height="{height:.0}" font-family="{FONTS}" font-size="12" fill="#222"><rect width="100%" height="100%" fill="#fff"/><text x="20" y="20">{}</text>"##,
-        escaped(title)
+        r#"<svg xmlns="http://www.w3.org/2000/svg" {size} {font}>{ground}{}"#,
+        format_args!(r#"<text x="20" y="20">{title}</text>"#)
     )
 }
 
-/// From white to blue, evenly; and the ink that can be read on it.
+/// Returns a colour between white and blue, and a colour of text that can be read on it.
 fn shade(share: f64) -> (String, &'static str) {
     let channel = |to: f64| (255.0 + (to - 255.0) * share) as u8;
     let colour = format!(
@@ -109,8 +115,8 @@ fn shade(share: f64) -> (String, &'static str) {
     (colour, if share > 0.55 { "#fff" } else { "#222" })
 }
 
-/// A field of numbers from 0 to the largest, whose rows and columns have names.
-pub(super) fn field(
+/// Draws a table of numbers from 0 to the largest as a heat map; rows and columns have names.
+pub fn heat_map(
     title: &str,
     rows: &[String],
     columns: &[String],
@@ -141,10 +147,10 @@ pub(super) fn field(
         let (colour, ink) = shade(value / most);
         let _ = write!(
             svg,
-            r##"<rect x="{x:.1}" y="{y:.1}" width="{cell}" height="{cell}" fill="{colour}" stroke="#fff"/><text x="{:.1}" y="{:.1}" text-anchor="middle" fill="{ink}">{value:.2}</text>"##,
-            x + cell / 2.0,
-            y + cell / 2.0 + 4.0,
+            r##"<rect x="{x:.1}" y="{y:.1}" width="{cell}" height="{cell}" {}/>"##,
+            format_args!(r##"fill="{colour}" stroke="#fff""##)
         );
+        svg += &cell_text((x, y), cell, ink, &format!("{value:.2}"));
     }
     svg + "</svg>"
 }
@@ -160,12 +166,23 @@ fn line((x, y): (f64, f64), (to_x, to_y): (f64, f64), style: &str) -> String {
     format!(r#"<path d="M{x:.1} {y:.1}L{to_x:.1} {to_y:.1}" fill="none" {style}/>"#)
 }
 
+/// Opens a square element; its style follows.
+fn square((x, y): (f64, f64), side: f64) -> String {
+    format!(r#"<rect x="{x:.1}" y="{y:.1}" width="{side:.1}" height="{side:.1}""#)
+}
+
+/// Writes a text in the middle of a cell.
+fn cell_text((x, y): (f64, f64), side: f64, ink: &str, words: &str) -> String {
+    let (x, y) = (x + side / 2.0, y + side / 2.0 + 4.0);
+    format!(r#"<text x="{x:.1}" y="{y:.1}" text-anchor="middle" fill="{ink}">{words}</text>"#)
+}
+
 const FAINT: &str = r##"stroke="#ddd""##;
 
 fn bars(report: &Report<'_>) -> Panel {
     let (left, width, row) = (230.0, 700.0, 34.0);
     let height = 36.0 + row * report.planned.len() as f64;
-    let most = report.main().map_or(100.0, |m| shown(m, m.most));
+    let most = report.main_metric().map_or(100.0, |m| shown(m, m.most));
     let x = |value: f64| left + (width - left - 90.0) * value / most;
     let mut body = String::new();
     for tick in 0..=4 {
@@ -174,7 +191,7 @@ fn bars(report: &Report<'_>) -> Panel {
         body += &text((x(value), height - 8.0), "middle", &format!("{value:.0}"));
     }
     for (i, planned) in report.planned.iter().enumerate() {
-        let (y, Some(metric)) = (6.0 + row * i as f64, report.of(&planned.name)) else {
+        let (y, Some(metric)) = (6.0 + row * i as f64, report.metric_of(&planned.name)) else {
             continue;
         };
         let [value, low, high] =
@@ -186,15 +203,14 @@ fn bars(report: &Report<'_>) -> Panel {
             r#"<rect x="{left}" y="{y:.1}" width="{:.1}" height="22" fill="{colour}"/>"#,
             x(value) - left
         );
+        let (low, high, middle, top) = (x(low), x(high), y + 11.0, y + 7.0);
+        let bar = format!("M{low:.1} {middle:.1}H{high:.1}");
+        let ends = format!("M{low:.1} {top:.1}v8M{high:.1} {top:.1}v8");
         let _ = write!(
             body,
-            r##"<path d="M{0:.1} {2:.1}H{1:.1}M{0:.1} {3:.1}v8M{1:.1} {3:.1}v8" stroke="#222" fill="none"/>"##,
-            x(low),
-            x(high),
-            y + 11.0,
-            y + 7.0
+            r##"<path d="{bar}{ends}" stroke="#222" fill="none"/>"##
         );
-        body += &text((x(high) + 6.0, y + 16.0), "start", &format!("{value:.1}"));
+        body += &text((high + 6.0, y + 16.0), "start", &format!("{value:.1}"));
     }
     Panel {
         width,
@@ -203,108 +219,66 @@ fn bars(report: &Report<'_>) -> Panel {
     }
 }
 
-/// A line for each series through the means at each place, between the least and the most of its
-/// repeats; where there is one alone, with its interval.
+/// The scales of a curve.
+struct CurveScale<'a> {
+    metric: &'a Metric,
+    /// The first and the last place of the x axis.
+    ends: (f64, f64),
+}
+
+impl CurveScale<'_> {
+    const WIDTH: f64 = 700.0;
+    const HEIGHT: f64 = 390.0;
+    /// Room for the numbers of the y axis, for the names of series, and for the x axis.
+    const LEFT: f64 = 56.0;
+    const RIGHT: f64 = 200.0;
+    const BOTTOM: f64 = 46.0;
+
+    fn x(&self, at: f64) -> f64 {
+        let (first, last) = self.ends;
+        let width = Self::WIDTH - Self::LEFT - Self::RIGHT;
+        Self::LEFT + width * (at - first) / (last - first).max(f64::MIN_POSITIVE)
+    }
+
+    fn y(&self, value: f64) -> f64 {
+        let height = Self::HEIGHT - Self::BOTTOM - 6.0;
+        let most = shown(self.metric, self.metric.most);
+        Self::HEIGHT - Self::BOTTOM - height * shown(self.metric, value) / most
+    }
+}
+
+/// Draws a line for each series through the means at each place, between the least and the largest
+/// value of its draws; a single draw has its interval.
 fn curve(report: &Report<'_>, panel: &str) -> Panel {
-    let (width, height, left, right, bottom) = (700.0, 390.0, 56.0, 200.0, 46.0);
-    let repeats: Vec<Repeats<'_>> = report
-        .repeats()
+    let (width, height) = (CurveScale::WIDTH, CurveScale::HEIGHT);
+    let points: Vec<SeriesPoint<'_>> = report
+        .series_points()
         .into_iter()
-        .filter(|r| r.panel == panel)
+        .filter(|p| p.panel == panel)
         .collect();
-    let mut places: Vec<f64> = repeats.iter().filter_map(|r| r.at).collect();
+    let mut places: Vec<f64> = points.iter().filter_map(|p| p.at).collect();
     places.extend(report.planned.first().and_then(|p| p.at));
     places.sort_by(f64::total_cmp);
     places.dedup();
-    let (Some(first), Some(last), Some(metric)) = (places.first(), places.last(), report.main())
-    else {
-        return Panel {
-            width,
-            height,
-            body: String::new(),
-        };
-    };
-    let most = shown(metric, metric.most);
-    let x = |at: f64| {
-        left + (width - left - right) * (at - first) / (last - first).max(f64::MIN_POSITIVE)
-    };
-    let y = |value: f64| height - bottom - (height - bottom - 6.0) * shown(metric, value) / most;
     let mut body = String::new();
-    for tick in 0..=4 {
-        let value = metric.most * f64::from(tick) / 4.0;
-        body += &line((left, y(value)), (width - right, y(value)), FAINT);
-        body += &text(
-            (left - 8.0, y(value) + 4.0),
-            "end",
-            &format!("{:.0}", shown(metric, value)),
-        );
-    }
-    for &at in places.iter().step_by(places.len().div_ceil(16).max(1)) {
-        body += &text((x(at), height - bottom + 18.0), "middle", &at.to_string());
-    }
-    let axis = report.experiment.x.as_deref().unwrap_or("");
-    body += &text(
-        (f64::midpoint(left, width - right), height - 8.0),
-        "middle",
-        axis,
-    );
-    let base = y(metric.value);
-    body += &line(
-        (left, base),
-        (width - right, base),
-        r##"stroke="#222" stroke-dasharray="5 4""##,
-    );
-    body += &text(
-        (width - right + 6.0, base + 4.0),
-        "start",
-        &report.planned[0].name,
-    );
-    let mut series: Vec<&str> = Vec::new();
-    for repeat in &repeats {
-        if !series.contains(&repeat.series) {
-            series.push(repeat.series);
+    if let (Some(&first), Some(&last), Some(metric)) =
+        (places.first(), places.last(), report.main_metric())
+    {
+        let scale = CurveScale {
+            metric,
+            ends: (first, last),
+        };
+        body += &curve_axes(report, &scale, &places);
+        let mut series: Vec<&str> = Vec::new();
+        for point in &points {
+            if !series.contains(&point.series) {
+                series.push(point.series);
+            }
         }
-    }
-    for (i, name) in series.iter().enumerate() {
-        let colour = COLOURS[i % COLOURS.len()];
-        let mut own: Vec<&Repeats<'_>> = repeats
-            .iter()
-            .filter(|r| r.series == *name && r.at.is_some())
-            .collect();
-        own.sort_by(|a, b| a.at.unwrap_or(0.0).total_cmp(&b.at.unwrap_or(0.0)));
-        let at =
-            |r: &Repeats<'_>, value: f64| format!("{:.1},{:.1}", x(r.at.unwrap_or(0.0)), y(value));
-        let band: Vec<String> = own
-            .iter()
-            .map(|r| at(r, r.ends().1))
-            .chain(own.iter().rev().map(|r| at(r, r.ends().0)))
-            .collect();
-        let _ = write!(
-            body,
-            r#"<polygon points="{}" fill="{colour}" opacity="0.15"/>"#,
-            band.join(" ")
-        );
-        let means: Vec<String> = own.iter().map(|r| at(r, r.mean())).collect();
-        let _ = write!(
-            body,
-            r#"<polyline points="{}" fill="none" stroke="{colour}" stroke-width="2"/>"#,
-            means.join(" ")
-        );
-        for r in own {
-            let place = x(r.at.unwrap_or(0.0));
-            let _ = write!(
-                body,
-                r#"<circle cx="{place:.1}" cy="{:.1}" r="3" fill="{colour}"/>"#,
-                y(r.mean())
-            );
+        for (i, name) in series.iter().enumerate() {
+            let own = points.iter().filter(|p| p.series == *name);
+            body += &curve_series(&scale, i, name, own.collect());
         }
-        let top = 40.0 + 20.0 * i as f64;
-        let place = width - right + 8.0;
-        let _ = write!(
-            body,
-            r#"<rect x="{place:.1}" y="{top:.1}" width="12" height="12" fill="{colour}"/>"#
-        );
-        body += &text((place + 18.0, top + 10.0), "start", name);
     }
     Panel {
         width,
@@ -313,14 +287,77 @@ fn curve(report: &Report<'_>, panel: &str) -> Panel {
     }
 }
 
-/// A field of cells, laid over a picture where there is one.
+fn curve_axes(report: &Report<'_>, scale: &CurveScale<'_>, places: &[f64]) -> String {
+    let (left, right) = (CurveScale::LEFT, CurveScale::WIDTH - CurveScale::RIGHT);
+    let metric = scale.metric;
+    let mut body = String::new();
+    for tick in 0..=4 {
+        let value = metric.most * f64::from(tick) / 4.0;
+        let y = scale.y(value);
+        let number = format!("{:.0}", shown(metric, value));
+        body += &line((left, y), (right, y), FAINT);
+        body += &text((left - 8.0, y + 4.0), "end", &number);
+    }
+    // At most 16 places have a number.
+    for &at in places.iter().step_by(places.len().div_ceil(16).max(1)) {
+        let y = CurveScale::HEIGHT - CurveScale::BOTTOM + 18.0;
+        body += &text((scale.x(at), y), "middle", &at.to_string());
+    }
+    let axis = report.experiment.x.as_deref().unwrap_or("");
+    let middle = (f64::midpoint(left, right), CurveScale::HEIGHT - 8.0);
+    body += &text(middle, "middle", axis);
+    let base = scale.y(metric.value);
+    let dashed = r##"stroke="#222" stroke-dasharray="5 4""##;
+    body += &line((left, base), (right, base), dashed);
+    body += &text((right + 6.0, base + 4.0), "start", &report.planned[0].name);
+    body
+}
+
+/// Draws series number `i`: its band, its means, and its name.
+fn curve_series(
+    scale: &CurveScale<'_>,
+    i: usize,
+    name: &str,
+    mut points: Vec<&SeriesPoint<'_>>,
+) -> String {
+    let colour = COLOURS[i % COLOURS.len()];
+    points.retain(|p| p.at.is_some());
+    points.sort_by(|a, b| a.at.unwrap_or(0.0).total_cmp(&b.at.unwrap_or(0.0)));
+    let x = |p: &SeriesPoint<'_>| scale.x(p.at.unwrap_or(0.0));
+    let place = |p: &SeriesPoint<'_>, value| format!("{:.1},{:.1}", x(p), scale.y(value));
+    let mut band: Vec<String> = points.iter().map(|p| place(p, p.ends().1)).collect();
+    band.extend(points.iter().rev().map(|p| place(p, p.ends().0)));
+    let means: Vec<String> = points.iter().map(|p| place(p, p.mean())).collect();
+    let (band, means) = (band.join(" "), means.join(" "));
+    let mut body = format!(
+        r#"<polygon points="{band}" fill="{colour}" opacity="0.15"/><polyline points="{means}" "#
+    );
+    let _ = write!(body, r#"fill="none" stroke="{colour}" stroke-width="2"/>"#);
+    for point in points {
+        let (x, y) = (x(point), scale.y(point.mean()));
+        let _ = write!(
+            body,
+            r#"<circle cx="{x:.1}" cy="{y:.1}" r="3" fill="{colour}"/>"#
+        );
+    }
+    let top = 40.0 + 20.0 * i as f64;
+    let left = CurveScale::WIDTH - CurveScale::RIGHT + 8.0;
+    let _ = write!(
+        body,
+        r#"<rect x="{left:.1}" y="{top:.1}" width="12" height="12" fill="{colour}"/>"#
+    );
+    body += &text((left + 18.0, top + 10.0), "start", name);
+    body
+}
+
+/// Draws cells, laid over a picture if there is one.
 fn grid(report: &Report<'_>, panel: &str) -> Panel {
     let side = report.experiment.side.unwrap_or(1);
     let size = 384.0;
     let cell = size / side as f64;
     let mut body = String::new();
     let cells: Vec<(usize, f64)> = report
-        .repeats()
+        .series_points()
         .iter()
         .filter(|r| r.panel == panel)
         .filter_map(|r| Some((r.at? as usize, r.mean())))
@@ -335,33 +372,32 @@ fn grid(report: &Report<'_>, panel: &str) -> Panel {
     for &(at, value) in &cells {
         let (x, y) = place(20.0, at);
         let (colour, ink) = shade(share(value));
-        let number = report.main().map_or(value, |m| shown(m, value));
-        let _ = write!(
-            body,
-            r##"<rect x="{x:.1}" y="{y:.1}" width="{cell:.1}" height="{cell:.1}" fill="{colour}" stroke="#fff"/><text x="{:.1}" y="{:.1}" text-anchor="middle" fill="{ink}">{number:.1}</text>"##,
-            x + cell / 2.0,
-            y + cell / 2.0 + 4.0,
-        );
+        let number = report.main_metric().map_or(value, |m| shown(m, value));
+        let square = square((x, y), cell);
+        let _ = write!(body, r##"{square} fill="{colour}" stroke="#fff"/>"##);
+        body += &cell_text((x, y), cell, ink, &format!("{number:.1}"));
     }
     let mut width = size + 40.0;
     if let Some(picture) = report.picture {
         let left = size + 60.0;
         let data = STANDARD.encode(picture);
+        let at = format!(r#"x="{left:.1}" y="0" width="{size}" height="{size}""#);
         let _ = write!(
             body,
-            r#"<image x="{left:.1}" y="0" width="{size}" height="{size}" preserveAspectRatio="none" href="data:image/png;base64,{data}"/>"#
+            r#"<image {at} preserveAspectRatio="none" href="data:image/png;base64,{data}"/>"#
         );
         for &(at, value) in &cells {
             let (x, y) = place(left, at);
+            let (square, opacity) = (square((x, y), cell), 0.75 * share(value));
             let _ = write!(
                 body,
-                r##"<rect x="{x:.1}" y="{y:.1}" width="{cell:.1}" height="{cell:.1}" fill="#1b6ca8" fill-opacity="{:.2}" stroke="#fff" stroke-opacity="0.5"/>"##,
-                0.75 * share(value)
+                r##"{square} fill="#1b6ca8" fill-opacity="{opacity:.2}" {}/>"##,
+                r##"stroke="#fff" stroke-opacity="0.5""##
             );
         }
         width += size + 40.0;
     }
-    if let (Some(first), Some(metric)) = (report.planned.first(), report.main()) {
+    if let (Some(first), Some(metric)) = (report.planned.first(), report.main_metric()) {
         let words = format!("{}: {:.1}", first.name, shown(metric, metric.value));
         body += &text((20.0, size + 24.0), "start", &words);
     }

@@ -2,7 +2,7 @@
 
 use crate::api::v1::evaluate_response::Event;
 use crate::api::{convert, v1};
-use crate::benchmark::{Label, Verdict};
+use crate::benchmark::{ItemLabel, Verdict};
 use crate::evaluate::{
     Answer, EvaluationEvent, EvaluationFinished, EvaluationSpec, ItemResult, KnownResult,
     OptionScore, VariantComparison, VariantMetric,
@@ -30,7 +30,7 @@ fn result_of(
     result: ItemResult,
     error: impl FnOnce(&pipeline::Error) -> v1::SweepError,
 ) -> v1::SampleResult {
-    let Label {
+    let ItemLabel {
         id,
         category,
         group,
@@ -68,7 +68,7 @@ fn set_answer(message: &mut v1::SampleResult, answer: Answer) {
 
 fn set_verdict(message: &mut v1::SampleResult, verdict: Verdict) {
     let code = match verdict {
-        Verdict::Right => v1::Verdict::Right,
+        Verdict::Correct => v1::Verdict::Right,
         Verdict::Wrong => v1::Verdict::Wrong,
         Verdict::Unparsed => v1::Verdict::Unparsed,
         Verdict::Unjudged => v1::Verdict::Unjudged,
@@ -104,7 +104,7 @@ pub(in crate::api) fn known(message: v1::SampleResult) -> KnownResult {
     });
     KnownResult {
         variant,
-        label: Label {
+        label: ItemLabel {
             id,
             category,
             group,
@@ -123,9 +123,9 @@ pub(in crate::api) fn known(message: v1::SampleResult) -> KnownResult {
 }
 
 /// Returns the verdict of a result, unless it is an error.
-fn verdict_of(message: &v1::SampleResult) -> Option<Verdict> {
+pub fn verdict_of(message: &v1::SampleResult) -> Option<Verdict> {
     match v1::Verdict::try_from(message.verdict) {
-        Ok(v1::Verdict::Right) => Some(Verdict::Right),
+        Ok(v1::Verdict::Right) => Some(Verdict::Correct),
         Ok(v1::Verdict::Wrong) => Some(Verdict::Wrong),
         Ok(v1::Verdict::Unparsed) => Some(Verdict::Unparsed),
         Ok(v1::Verdict::Unjudged) => Some(Verdict::Unjudged),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::api::v1::{self, evaluate_header::Rules};
 use crate::api::{Error, State, convert};
-use crate::benchmark::data::Reading;
+use crate::benchmark::data::ColumnMapping;
 use crate::benchmark::{self, RULES, Rule};
 use crate::evaluate::{Answering, EvaluationSpec, EvaluationVariant, MAX_VARIANTS, option_prefix};
 use crate::field_path::FieldPath;
@@ -21,7 +21,7 @@ pub(in crate::api) struct PreparedEvaluation {
     /// Says how it is run.
     pub(in crate::api) spec: Arc<EvaluationSpec>,
     /// Says how the columns of rows are read.
-    pub(in crate::api) reading: Reading,
+    pub(in crate::api) reading: ColumnMapping,
     /// Holds the header with all that it left open: the same run again.
     pub(in crate::api) header: v1::EvaluateHeader,
     /// Names the model's weights.
@@ -65,7 +65,7 @@ pub(in crate::api) fn prepare(
         max_tokens: header.max_tokens,
         multi_image,
         progress_every: header.progress_every,
-        judge: judge.filter(|_| rule.task.is_some() && !header.unjudged),
+        judge: judge.filter(|_| rule.judge_prompt.is_some() && !header.unjudged),
     };
     Ok(PreparedEvaluation {
         spec: Arc::new(spec),
@@ -115,8 +115,8 @@ fn custom_rule(custom: &v1::CustomRule) -> Result<&'static Rule, Error> {
     benchmark::rule(name).ok_or_else(|| Error::fault(format!("no rule {name}")))
 }
 
-fn reading(rule: &Rule, header: &v1::EvaluateHeader) -> Result<Reading, Error> {
-    let mut reading = Reading::of(rule.benchmark);
+fn reading(rule: &Rule, header: &v1::EvaluateHeader) -> Result<ColumnMapping, Error> {
+    let mut reading = ColumnMapping::of(rule.benchmark);
     for (role, column) in &header.columns {
         reading
             .give(role, column)

@@ -4,6 +4,7 @@ mod event;
 mod header;
 mod question;
 
+pub use event::verdict_of;
 pub(in crate::api) use event::{event, known};
 pub(in crate::api) use header::{PreparedEvaluation, prepare};
 pub(in crate::api) use question::{question, row};

@@ -35,7 +35,7 @@ pub(in crate::api) fn question(sample: v1::Sample) -> Result<Question, Error> {
 /// Converts a row whose columns are read as `reading` says; returns its id beside it.
 pub(in crate::api) fn row(
     row: v1::Row,
-    reading: &data::Reading,
+    reading: &data::ColumnMapping,
 ) -> (String, Result<Question, Error>) {
     // Parquet files have no lines.
     let (unit, at) = if row.line == 0 {
@@ -48,7 +48,7 @@ pub(in crate::api) fn row(
         Ok(cells) => cells,
         Err(message) => return (String::new(), Err(invalid(message))),
     };
-    let place = data::Place {
+    let place = data::RowContext {
         reading,
         number: row.number,
         pictured: !row.images.is_empty(),
@@ -105,7 +105,7 @@ fn field(index: usize) -> FieldPath {
 /// Holds the files that a client has sent with a row, by the names that its columns give them.
 struct SentFiles(HashMap<String, Vec<u8>>);
 
-impl data::Source for SentFiles {
+impl data::PictureSource for SentFiles {
     fn file(&mut self, name: &str) -> Result<Vec<u8>, String> {
         self.0.get(name).cloned().ok_or_else(|| {
             format!(

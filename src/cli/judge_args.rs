@@ -1,44 +1,62 @@
-//! Who judges.
+//! The judge, as flags.
 
 use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::benchmark::judge::Task;
+use crate::benchmark::judge::JudgePrompt;
 use crate::evaluate::JudgeConfig;
 use crate::server::Config;
 
-/// Under which help lists them.
+/// Heading of these flags in help texts.
 const HEADING: &str = "Judge";
 
-/// A judge for answers that no rule can tell right from wrong.
+/// A judge model for answers that no rule can grade.
 #[derive(Debug, Clone, Args)]
 #[expect(clippy::struct_field_names, reason = "the names of flags")]
-pub(super) struct Judge {
-    /// Address of a service that speaks OpenAI's chat completions, http://127.0.0.1:8000/v1 for
-    /// instance. It grades MM-Vet, LLaVA-W and classification/judged, and extracts MathVista's
-    /// answers; without it these are unjudged, or read by rule
-    #[arg(help_heading = HEADING, long, env = "SCOTOMA_JUDGE", value_name = "URL", requires = "judge_model")]
+pub(super) struct JudgeArgs {
+    /// Address of a service that speaks OpenAI's chat completions, such as
+    /// http://127.0.0.1:8000/v1. It grades MM-Vet, LLaVA-W and classification/judged, and extracts
+    /// MathVista's answers; without it these stay unjudged, or are read by rule
+    #[arg(
+        help_heading = HEADING,
+        long,
+        env = "SCOTOMA_JUDGE",
+        value_name = "URL",
+        requires = "judge_model"
+    )]
     judge: Option<String>,
-    /// The model that judges, as that service names it
+    /// Name of the judge model in that service
     #[arg(help_heading = HEADING, long, env = "SCOTOMA_JUDGE_MODEL", value_name = "NAME")]
     judge_model: Option<String>,
-    /// Another template for what the judge is asked, TASK=FILE; tasks are grade, rate, extract and
-    /// confirm. Repeat for several
-    #[arg(help_heading = HEADING, long, env = "SCOTOMA_JUDGE_PROMPT", value_name = "TASK=FILE", value_delimiter = ',')]
+    /// File with another prompt template for the judge, TASK=FILE; the tasks are grade, rate,
+    /// extract and confirm. Repeat for several
+    #[arg(
+        help_heading = HEADING,
+        long,
+        env = "SCOTOMA_JUDGE_PROMPT",
+        value_name = "TASK=FILE",
+        value_delimiter = ','
+    )]
     judge_prompt: Vec<String>,
-    /// The judge's key. Better in the environment than on a command line
-    #[arg(help_heading = HEADING, long, env = "SCOTOMA_JUDGE_KEY", hide_env_values = true, value_name = "KEY")]
+    /// API key of the judge's service. Better set in the environment than on a command line
+    #[arg(
+        help_heading = HEADING,
+        long,
+        env = "SCOTOMA_JUDGE_KEY",
+        hide_env_values = true,
+        value_name = "KEY"
+    )]
     judge_key: Option<String>,
 }
 
-impl Judge {
-    /// Whether one is named.
-    pub(super) fn is_there(&self) -> bool {
+impl JudgeArgs {
+    /// Tells whether a judge is named.
+    pub(super) fn is_set(&self) -> bool {
         self.judge.is_some()
     }
 
-    /// Writes it into `config`, or says what is wrong with it.
+    /// Sets the judge in `config`.
     pub(super) fn apply(&self, config: &mut Config) -> Result<(), String> {
         let (Some(address), Some(model)) = (&self.judge, &self.judge_model) else {
             return Ok(());
@@ -56,14 +74,14 @@ impl Judge {
     }
 
     /// Reads the files of `--judge-prompt`.
-    fn templates(&self) -> Result<Vec<(Task, String)>, String> {
-        let mut templates: Vec<(Task, String)> = Vec::new();
+    fn templates(&self) -> Result<Vec<(JudgePrompt, String)>, String> {
+        let mut templates: Vec<(JudgePrompt, String)> = Vec::new();
         for text in &self.judge_prompt {
             let (task, template) =
                 template(text).map_err(|why| format!("--judge-prompt {text}: {why}"))?;
             if templates.iter().any(|(other, _)| *other == task) {
                 return Err(format!(
-                    "--judge-prompt {text}: there is one for {} already",
+                    "--judge-prompt {text}: a template for {} is set already",
                     task.name()
                 ));
             }
@@ -73,10 +91,10 @@ impl Judge {
     }
 }
 
-/// The template of `TASK=FILE`.
-fn template(text: &str) -> Result<(Task, String), String> {
+/// Reads the template of `TASK=FILE`.
+fn template(text: &str) -> Result<(JudgePrompt, String), String> {
     let (name, file) = text.split_once('=').ok_or("TASK=FILE is needed")?;
-    let task = Task::ALL.into_iter().find(|t| t.name() == name);
+    let task = JudgePrompt::ALL.into_iter().find(|t| t.name() == name);
     let task = task.ok_or("the tasks are grade, rate, extract and confirm")?;
     let template = std::fs::read_to_string(PathBuf::from(file)).map_err(|e| e.to_string())?;
     if !template.contains("{answer}") {
@@ -91,11 +109,10 @@ fn template(text: &str) -> Result<(Task, String), String> {
     }
 }
 
-/// What templates can hold.
+/// Names that a template may hold in braces.
 const PLACES: [&str; 5] = ["question", "options", "reference", "context", "answer"];
 
-/// Finds a word in braces that nothing would be filled in for. Other braces, those of JSON for
-/// instance, are text.
+/// Finds a word in braces that is no placeholder. Other braces, such as those of JSON, are text.
 fn unknown_place(template: &str) -> Option<&str> {
     let words = template
         .split('{')

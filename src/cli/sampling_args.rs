@@ -1,48 +1,49 @@
-//! How tokens are chosen, as flags.
+//! Sampling, as flags.
 
 use clap::Args;
 use scotoma_client::Sampling;
 
-/// Under which help lists them.
+/// Heading of these flags in help texts.
 const HEADING: &str = "Sampling";
 
-/// What is not said is the model's: greedy, under the penalties and the forbidden tokens of its
-/// generation_config.json.
+/// Settings that are not given come from the model's generation_config.json: greedy decoding under
+/// its penalties and forbidden tokens.
 #[derive(Debug, Default, Args)]
-pub(super) struct SamplingFlags {
-    /// Draw tokens, logits divided by this; 0 is greedy
+pub(super) struct SamplingArgs {
+    /// Sample at this temperature; 0 takes the likeliest token
     #[arg(help_heading = HEADING, long, default_value_t = 0.0, value_name = "T")]
     temperature: f64,
-    /// Draw from the K likeliest tokens; 0 for all
+    /// Sample from the K likeliest tokens; 0 for all
     #[arg(help_heading = HEADING, long, default_value_t = 0, value_name = "K")]
     top_k: u32,
-    /// Draw from the likeliest tokens that together reach this probability
+    /// Sample from the likeliest tokens whose probabilities add up to P
     #[arg(help_heading = HEADING, long, value_name = "P")]
     top_p: Option<f64>,
-    /// Draw from the tokens that are at least so likely as this share of the likeliest
+    /// Sample from the tokens whose probability is at least P times that of the likeliest
     #[arg(help_heading = HEADING, long, value_name = "P")]
     min_p: Option<f64>,
-    /// Seed of the draws; the server draws one without
+    /// Seed of the sampling. Default: the server draws one
     #[arg(help_heading = HEADING, long)]
     seed: Option<u64>,
-    /// Draw as the model's generation_config.json says, where nothing else is said
+    /// Sample, with the model's generation_config.json for the settings that are not given
     #[arg(help_heading = HEADING, long)]
     do_sample: bool,
-    /// Divide the logits of all tokens so far by this; 1 for none
+    /// Divide the logits of all tokens so far by this penalty; 1 for none
     #[arg(help_heading = HEADING, long, value_name = "PENALTY")]
     repetition_penalty: Option<f64>,
-    /// Let no sequence of N tokens come twice; 0 for none
+    /// Forbid every sequence of N tokens to come twice; 0 for none
     #[arg(help_heading = HEADING, long, value_name = "N")]
     no_repeat_ngram_size: Option<u32>,
-    /// Let the answer not end before it has N tokens
+    /// Generate at least N tokens before the answer may end
     #[arg(help_heading = HEADING, long, value_name = "N")]
     min_tokens: Option<u32>,
-    /// Take nothing from the model's generation_config.json
+    /// Ignore the model's generation_config.json
     #[arg(help_heading = HEADING, long)]
     ignore_generation_config: bool,
 }
 
-impl SamplingFlags {
+impl SamplingArgs {
+    /// Returns the settings as a message of the contract.
     pub(super) fn message(&self) -> Sampling {
         Sampling {
             temperature: self.temperature,

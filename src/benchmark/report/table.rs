@@ -1,0 +1,166 @@
+//! The numbers of a report: metrics by variant, and the points of its series.
+
+use std::collections::HashMap;
+
+use crate::benchmark::experiments::{Experiment, PlannedVariant};
+use crate::benchmark::{Comparison, Metric};
+
+/// An experiment that was run.
+#[derive(Debug)]
+pub struct Report<'a> {
+    /// The experiment.
+    pub experiment: &'a Experiment,
+    /// The benchmark. The paper's numbers stand beside ours if they are of it.
+    pub benchmark: &'a str,
+    /// The variants; the first is the one that all are compared with.
+    pub planned: &'a [PlannedVariant],
+    /// Metrics by variant; the first of each variant is drawn.
+    pub metrics: &'a [(String, Metric)],
+    /// Each variant against the first.
+    pub comparisons: &'a [(String, Comparison)],
+    /// The answers of each variant.
+    pub answers: &'a [AnswerCounts],
+    /// Names and values of what ran, in the order of the page.
+    pub facts: &'a [(String, String)],
+    /// A picture (PNG) under which a grid is laid.
+    pub picture: Option<&'a [u8]>,
+}
+
+/// The answers of a variant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AnswerCounts {
+    /// The variant's name.
+    pub variant: String,
+    /// The most frequent answers with their counts, the most frequent first.
+    pub most: Vec<(String, usize)>,
+    /// The number of all answers.
+    pub all: usize,
+}
+
+/// Variants of one series at one place of the x axis, which differ in their draws.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SeriesPoint<'a> {
+    /// The drawing that it is in.
+    pub panel: &'a str,
+    /// The line that it is on.
+    pub series: &'a str,
+    /// The place on the x axis.
+    pub at: Option<f64>,
+    /// Values of the drawn metric, one a draw.
+    pub values: Vec<f64>,
+    /// The 95 % interval of the first draw.
+    interval: (f64, f64),
+}
+
+impl SeriesPoint<'_> {
+    /// Returns the mean over all draws.
+    pub fn mean(&self) -> f64 {
+        self.values.iter().sum::<f64>() / self.values.len().max(1) as f64
+    }
+
+    /// Returns the least and the largest value.
+    pub fn range(&self) -> (f64, f64) {
+        let mut range = (f64::INFINITY, f64::NEG_INFINITY);
+        for &value in &self.values {
+            range = (range.0.min(value), range.1.max(value));
+        }
+        range
+    }
+
+    /// Returns the ends of the bar around the mean: the range, or a single draw's 95 % interval.
+    pub(super) fn ends(&self) -> (f64, f64) {
+        if self.values.len() > 1 {
+            self.range()
+        } else {
+            self.interval
+        }
+    }
+}
+
+/// Returns `value` as readers see it: shares in %, points as they are.
+pub(super) fn shown(metric: &Metric, value: f64) -> f64 {
+    if metric.most <= 1.0 {
+        100.0 * value
+    } else {
+        value
+    }
+}
+
+/// Returns the unit that follows a metric's name.
+pub(super) fn unit(metric: &Metric) -> &'static str {
+    if metric.most <= 1.0 {
+        ", %"
+    } else {
+        ", points"
+    }
+}
+
+/// Escapes a text for HTML and SVG.
+pub(super) fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
+}
+
+impl Report<'_> {
+    /// Returns the drawn metric of the first variant.
+    pub(super) fn main_metric(&self) -> Option<&Metric> {
+        self.metrics.first().map(|(_, metric)| metric)
+    }
+
+    /// Returns the drawn metric of a variant.
+    pub(super) fn metric_of(&self, variant: &str) -> Option<&Metric> {
+        let name = &self.main_metric()?.name;
+        self.metrics
+            .iter()
+            .find(|(of, m)| of == variant && m.name == *name)
+            .map(|(_, m)| m)
+    }
+
+    /// Groups all variants but the first into points: variants that differ in their draws alone are
+    /// one.
+    pub fn series_points(&self) -> Vec<SeriesPoint<'_>> {
+        let mut points: Vec<SeriesPoint<'_>> = Vec::new();
+        let Some(main) = self.main_metric() else {
+            return points;
+        };
+        let drawn: HashMap<&str, &Metric> = self
+            .metrics
+            .iter()
+            .filter(|(_, m)| m.name == main.name)
+            .map(|(variant, m)| (variant.as_str(), m))
+            .collect();
+        let mut places = HashMap::new();
+        for planned in self.planned.iter().skip(1) {
+            let Some(metric) = drawn.get(planned.name.as_str()) else {
+                continue;
+            };
+            let (panel, series) = (planned.panel.as_str(), planned.series.as_str());
+            let key = (panel, series, planned.at.map(f64::to_bits));
+            let place = *places.entry(key).or_insert_with(|| {
+                points.push(SeriesPoint {
+                    panel,
+                    series,
+                    at: planned.at,
+                    values: Vec::new(),
+                    interval: metric.interval,
+                });
+                points.len() - 1
+            });
+            points[place].values.push(metric.value);
+        }
+        points
+    }
+
+    /// Returns the loss against the first variant, in % of it: definition 3.1 of the paper where the
+    /// variants add noise, its PIL (3.1) where they keep one part.
+    pub(super) fn loss(&self, value: f64) -> f64 {
+        let first = self.main_metric().map_or(0.0, |m| m.value);
+        if first > 0.0 {
+            100.0 * (first - value) / first
+        } else {
+            f64::NAN
+        }
+    }
+}

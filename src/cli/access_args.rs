@@ -1,0 +1,115 @@
+//! `serve`'s flags of encryption and API keys.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use tonic::transport::{Certificate, Identity, ServerTlsConfig};
+
+use super::files;
+use crate::server::{ApiKeys, Config};
+
+/// Heading of these flags in help texts.
+const HEADING: &str = "Access";
+
+/// Encryption and keys. Without them anybody who reaches the port may send requests, and read the
+/// traffic of others.
+#[derive(Debug, Clone, Args)]
+pub(super) struct AccessArgs {
+    /// Certificate chain of the server, PEM. With it the port speaks TLS only
+    #[arg(
+        help_heading = HEADING,
+        long,
+        env = "SCOTOMA_TLS_CERT",
+        value_name = "FILE",
+        requires = "tls_key"
+    )]
+    tls_cert: Option<PathBuf>,
+    /// Private key of the certificate, PEM
+    #[arg(
+        help_heading = HEADING,
+        long,
+        env = "SCOTOMA_TLS_KEY",
+        value_name = "FILE",
+        requires = "tls_cert"
+    )]
+    tls_key: Option<PathBuf>,
+    /// Certificate authorities of the clients, PEM: clients without a certificate that one of them
+    /// signed cannot connect
+    #[arg(
+        help_heading = HEADING,
+        long,
+        env = "SCOTOMA_TLS_CLIENT_CA",
+        value_name = "FILE",
+        requires = "tls_cert"
+    )]
+    tls_client_ca: Option<PathBuf>,
+    /// File of API keys that clients must send, one a line: a name and a hash, as `scotoma key`
+    /// prints them. All clients of one key share one client's part of the server, and uploads and
+    /// kept activations are visible to the same key only. Health, reflection and /metrics need no
+    /// key
+    #[arg(help_heading = HEADING, long, env = "SCOTOMA_API_KEYS", value_name = "FILE")]
+    api_keys: Option<PathBuf>,
+}
+
+impl AccessArgs {
+    /// Sets TLS and keys in `config`. Returns all mistakes together.
+    pub(super) fn apply(&self, config: &mut Config) -> Result<(), Vec<String>> {
+        let mut mistakes = Vec::new();
+        let certificate = read_flag("--tls-cert", self.tls_cert.as_deref(), &mut mistakes);
+        let key = read_flag("--tls-key", self.tls_key.as_deref(), &mut mistakes);
+        let authorities = read_flag(
+            "--tls-client-ca",
+            self.tls_client_ca.as_deref(),
+            &mut mistakes,
+        );
+        let keys = read_flag("--api-keys", self.api_keys.as_deref(), &mut mistakes);
+        if let (Some(certificate), Some(key)) = (certificate, key) {
+            match server_tls(&certificate, &key, authorities) {
+                Ok(tls) => config.tls = Some(tls),
+                Err(mistake) => mistakes.push(mistake),
+            }
+        }
+        match keys.map(|text| ApiKeys::parse(&text)).transpose() {
+            Ok(keys) => config.keys = keys.unwrap_or_default(),
+            Err(e) => mistakes.push(format!("--api-keys: {e}")),
+        }
+        if mistakes.is_empty() {
+            Ok(())
+        } else {
+            Err(mistakes)
+        }
+    }
+}
+
+/// Reads the file that a flag names, if it names one; a file that cannot be read is a mistake.
+fn read_flag(flag: &str, path: Option<&Path>, mistakes: &mut Vec<String>) -> Option<String> {
+    match files::read_text(path?) {
+        Ok(text) => Some(text),
+        Err(e) => {
+            mistakes.push(format!("{flag} {e}"));
+            None
+        }
+    }
+}
+
+/// Returns the TLS configuration, tried once so that mistakes show before a model is loaded.
+fn server_tls(
+    certificate: &str,
+    key: &str,
+    authorities: Option<String>,
+) -> Result<ServerTlsConfig, String> {
+    let mut tls = ServerTlsConfig::new().identity(Identity::from_pem(certificate, key));
+    if let Some(authorities) = authorities {
+        tls = tls.client_ca_root(Certificate::from_pem(authorities));
+    }
+    match tonic::transport::Server::builder().tls_config(tls.clone()) {
+        Ok(_) => Ok(tls),
+        Err(e) => {
+            let cause = std::error::Error::source(&e).map(|cause| format!(": {cause}"));
+            Err(format!(
+                "--tls-cert, --tls-key: {e}{}",
+                cause.unwrap_or_default()
+            ))
+        }
+    }
+}

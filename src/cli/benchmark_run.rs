@@ -1,0 +1,396 @@
+//! A benchmark through Evaluate, with its results in a file from which an interrupted run
+//! continues.
+
+use std::path::{Path, PathBuf};
+
+use scotoma_client::v1::evaluate_header::Rules;
+use scotoma_client::v1::{
+    Answering, BenchmarkMetric, EvaluateFinished, EvaluateHeader, EvaluateStarted, EvaluateVariant,
+    MultiImage, Sample, SampleResult,
+};
+use scotoma_client::{Client, Evaluation};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+
+use super::benchmark_args::{BenchmarkArgs, Scoring, reading};
+use super::error::Failure;
+use super::forecast::{Forecast, Forecaster};
+use super::progress;
+use super::sample::sample;
+use crate::benchmark::data::{ColumnMapping, ItemReader, count};
+use crate::benchmark::{self, Item, substitute};
+use crate::model;
+
+/// Errors of one kind that are printed.
+const SHOWN: usize = 10;
+/// Samples that are read ahead of the server.
+const AHEAD: usize = 8;
+/// Items that `--estimate` asks.
+const ESTIMATE_ITEMS: usize = 8;
+/// Items after which a run tells its cost: as many as the server has in work at once.
+const FORECAST_ITEMS: usize = 32;
+
+/// The name of the variant without interventions.
+pub(super) const ORIGINAL: &str = "original";
+
+/// Items as they are read from a file.
+pub(super) type Items = Box<dyn Iterator<Item = Result<Item, benchmark::Error>> + Send>;
+
+/// A benchmark, and how it is asked.
+#[derive(Debug, Clone)]
+pub(super) struct BenchmarkRun {
+    /// The benchmark's rule, by name.
+    pub(super) rule: String,
+    /// The file of items; `None` for those inside the program.
+    pub(super) data: Option<PathBuf>,
+    pub(super) args: BenchmarkArgs,
+    pub(super) scoring: Scoring,
+    /// A folder of pictures that are shown in place of an item's own.
+    pub(super) substitutes: Option<PathBuf>,
+    /// True if the first items alone are asked, for a forecast.
+    pub(super) estimate: bool,
+}
+
+/// A run that came to its end.
+pub(super) struct Evaluated {
+    pub(super) started: EvaluateStarted,
+    pub(super) finished: EvaluateFinished,
+    /// ItemReader that could not be read.
+    pub(super) skipped: usize,
+    /// The cost of the run; `None` if nothing was left to ask.
+    pub(super) forecast: Option<Forecast>,
+}
+
+impl BenchmarkRun {
+    /// Runs `work` with a client of the server that the flags name, or of one in this process that
+    /// has their judge.
+    pub(super) async fn with_client<T>(
+        &self,
+        work: impl AsyncFnOnce(Client) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let BenchmarkArgs { model, judge, .. } = &self.args;
+        model.with_judged_client(judge, work).await
+    }
+
+    /// Returns the header of a run with one variant, the items unchanged.
+    pub(super) fn header(&self) -> EvaluateHeader {
+        let multi_image = self.args.multi_image.map(MultiImage::from);
+        EvaluateHeader {
+            model: self.args.model.name(),
+            rules: Some(Rules::Rule(self.rule.clone())),
+            variants: vec![EvaluateVariant {
+                name: ORIGINAL.into(),
+                ..Default::default()
+            }],
+            answering: Answering::from(self.scoring).into(),
+            max_tokens: self.args.max_tokens,
+            multi_image: multi_image.unwrap_or_default().into(),
+            ..Default::default()
+        }
+    }
+
+    /// Evaluates `items`, of which there are `count`, under `header`, and writes the results to
+    /// `out`.
+    ///
+    /// # Errors
+    /// ItemReader that cannot be read (unless they are to be skipped), a server that goes away, and a
+    /// run whose every answer is an error.
+    pub(super) async fn evaluate(
+        &self,
+        mut client: Client,
+        header: EvaluateHeader,
+        items: Items,
+        count: Option<usize>,
+        out: Option<&Path>,
+    ) -> Result<Evaluated, Failure> {
+        let items = self.with_substitutes(items, &header);
+        let variants = header.variants.len();
+        let answers = count.map(|count| count * variants);
+        let (sender, samples) = mpsc::channel(AHEAD);
+        let samples = ReceiverStream::new(samples);
+        let mut run = match &self.data {
+            Some(data) => client.evaluate_file(header, samples, data, out).await?,
+            None => client.evaluate(header, samples, out).await?,
+        };
+        let (first, most) = if self.estimate {
+            // Behind the items that an earlier run has answered.
+            (ESTIMATE_ITEMS, ESTIMATE_ITEMS + run.known / variants)
+        } else {
+            (FORECAST_ITEMS, usize::MAX)
+        };
+        let open = answers.map(|answers| answers.saturating_sub(run.known));
+        let mut progress = RunProgress::new(answers, Forecaster::new(first * variants, open));
+        let skip = self.args.skip_bad;
+        let reading =
+            tokio::task::spawn_blocking(move || send_all(&sender, items.take(most), skip));
+        if let Err(error) = progress.follow(&mut run).await {
+            let answered = run.known + progress.forecaster.seen - progress.failures.count;
+            return Err(cut_off(&error, answered, answers, out));
+        }
+        progress.finish(self.estimate);
+        let skipped = reading.await?;
+        progress.check_failures(run.known)?;
+        let started = run.started.clone();
+        Ok(Evaluated {
+            started,
+            finished: run.finish().await?,
+            skipped,
+            forecast: progress.forecaster.forecast,
+        })
+    }
+
+    /// Gives `items` the pictures that the variants show in place of their own.
+    fn with_substitutes(&self, items: Items, header: &EvaluateHeader) -> Items {
+        let items = if shows(header, substitute::OTHER) {
+            Box::new(substitute::with_other(items))
+        } else {
+            items
+        };
+        match &self.substitutes {
+            Some(folder) if shows(header, substitute::FOLDER) => {
+                let folder = folder.clone();
+                Box::new(items.map(move |item| with_substitute(&folder, item?)))
+            }
+            _ => items,
+        }
+    }
+
+    /// Refuses items that cannot be opened, and a file without any, before a model is loaded.
+    pub(super) fn check(&self) -> Result<(), Failure> {
+        if self.items()?.next().is_some() {
+            return Ok(());
+        }
+        let path = self
+            .data
+            .as_ref()
+            .map_or_else(String::new, |p| format!("{}: ", p.display()));
+        Err(format!(
+            "--data {path}no row; a table has a header and rows, a manifest one object a line"
+        )
+        .into())
+    }
+
+    /// Returns how the columns of the data are read.
+    fn reading(&self) -> Result<ColumnMapping, Failure> {
+        if self.data.is_none() && !self.args.column.is_empty() {
+            return Err("--column says how --data is read, and there is no --data".into());
+        }
+        Ok(reading(&self.rule, &self.args.column)?)
+    }
+
+    /// Counts the items, pictures unread.
+    pub(super) fn count(&self) -> Result<usize, Failure> {
+        let reading = self.reading()?;
+        let all = match &self.data {
+            Some(path) => count(path, &reading)?,
+            None => benchmark::shapes()?.len(),
+        };
+        Ok(all.min(self.limit()))
+    }
+
+    /// Opens the items.
+    pub(super) fn items(&self) -> Result<Items, Failure> {
+        let limit = self.limit();
+        match &self.data {
+            Some(path) => Ok(Box::new(
+                ItemReader::open_as(path, self.reading()?)?.take(limit),
+            )),
+            None if self.rule.starts_with(model::SHAPES) => Ok(Box::new(
+                benchmark::shapes()?.into_iter().map(Ok).take(limit),
+            )),
+            None => Err(format!(
+                "--data FILE is needed: the items of {} are not inside the program",
+                self.rule
+            )
+            .into()),
+        }
+    }
+
+    fn limit(&self) -> usize {
+        match self.args.limit {
+            0 => usize::MAX,
+            limit => limit,
+        }
+    }
+}
+
+/// Tells whether a variant shows the pictures of this name.
+fn shows(header: &EvaluateHeader, pictures: &str) -> bool {
+    header.variants.iter().any(|v| v.pictures == pictures)
+}
+
+fn with_substitute(folder: &Path, mut item: Item) -> Result<Item, benchmark::Error> {
+    match substitute::from_folder(folder, &mut item) {
+        Ok(()) => Ok(item),
+        Err(message) => Err(benchmark::Error { line: 0, message }),
+    }
+}
+
+/// The bar, the forecast and the errors of a run.
+struct RunProgress {
+    bar: indicatif::ProgressBar,
+    forecaster: Forecaster,
+    failures: Failures,
+}
+
+impl RunProgress {
+    fn new(answers: Option<usize>, forecaster: Forecaster) -> Self {
+        let template = "{spinner} {bar:30} {pos} of {len} answers, {per_sec}, {eta} left, {msg}";
+        Self {
+            bar: progress::bar(answers, template),
+            forecaster,
+            failures: Failures::default(),
+        }
+    }
+
+    /// Takes results until there are no more.
+    async fn follow(&mut self, run: &mut Evaluation) -> Result<(), scotoma_client::Error> {
+        self.bar.set_position(run.known as u64);
+        loop {
+            let next = run.next().await;
+            if next.is_err() {
+                self.bar.finish_and_clear();
+            }
+            let Some(result) = next? else {
+                return Ok(());
+            };
+            self.bar.inc(1);
+            if let Some(metric) = run.metrics().first() {
+                let message = format!("{}: {}", metric.name, value_with_interval(metric));
+                self.bar.set_message(message);
+            }
+            if let Some(line) = self.forecaster.add(&result) {
+                self.bar.suspend(|| eprintln!("{line}"));
+            }
+            if let Some(line) = self.failures.add(&result) {
+                self.bar.suspend(|| eprintln!("{line}"));
+            }
+        }
+    }
+
+    /// Clears the bar, and prints the forecast of a short run.
+    fn finish(&mut self, estimate: bool) {
+        self.bar.finish_and_clear();
+        if let Some(line) = self.forecaster.end().filter(|_| estimate) {
+            eprintln!("{line}");
+        }
+    }
+
+    /// Reports failed answers; a run of nothing else is an error.
+    fn check_failures(&self, known: usize) -> Result<(), Failure> {
+        let Failures { count, first } = &self.failures;
+        let seen = self.forecaster.seen;
+        if known == 0 && seen > 0 && *count == seen {
+            return Err(format!("all {seen} answers are errors; the first: {first}").into());
+        }
+        if *count > 0 {
+            eprintln!(
+                "{count} answers are errors and count nowhere; the same command retries them"
+            );
+        }
+        Ok(())
+    }
+}
+
+/// The answers of a run that are errors.
+#[derive(Default)]
+struct Failures {
+    count: usize,
+    first: String,
+}
+
+impl Failures {
+    /// Counts `result` if it is an error. Returns the line to print of it.
+    fn add(&mut self, result: &SampleResult) -> Option<String> {
+        let error = result.error.as_ref()?;
+        let variant = if result.variant.is_empty() {
+            "all variants"
+        } else {
+            &result.variant
+        };
+        let line = format!("{} under {variant}: {}", result.id, error.message);
+        self.count += 1;
+        if self.count == 1 {
+            self.first.clone_from(&line);
+        }
+        match self.count {
+            1..=SHOWN => Some(line),
+            _ if self.count == SHOWN + 1 => Some("... and more".into()),
+            _ => None,
+        }
+    }
+}
+
+/// Adds to the error of a run that the server cut off what is missing, and how to continue.
+fn cut_off(
+    error: &scotoma_client::Error,
+    answered: usize,
+    answers: Option<usize>,
+    out: Option<&Path>,
+) -> Failure {
+    // An error without a status is none of the server's.
+    if error.code().is_none() {
+        return error.to_string().into();
+    }
+    let missing = match answers {
+        Some(answers) => format!(
+            "{} of {answers} answers are missing",
+            answers.saturating_sub(answered)
+        ),
+        None => format!("{answered} answers came, others are missing"),
+    };
+    let next = match out {
+        Some(out) => format!("the same command goes on from {}", out.display()),
+        None => "none were kept, for there was no --out FILE".into(),
+    };
+    format!("{error}; {missing}: {next}").into()
+}
+
+/// Sends items as samples, as fast as the server takes them. Returns how many rows could not be
+/// read.
+fn send_all(
+    sender: &mpsc::Sender<Result<Sample, Failure>>,
+    items: impl Iterator<Item = Result<Item, benchmark::Error>>,
+    skip_bad: bool,
+) -> usize {
+    let mut skipped = 0;
+    for item in items {
+        let row = match item {
+            Err(error) if skip_bad => {
+                skipped += 1;
+                match skipped {
+                    1..=SHOWN => eprintln!("left out: {error}"),
+                    _ if skipped == SHOWN + 1 => eprintln!("... and more rows"),
+                    _ => {}
+                }
+                continue;
+            }
+            Err(error) => Err(format!("{error} (--skip-bad goes on without it)").into()),
+            Ok(item) => Ok(sample(item)),
+        };
+        // The stream ends with its first error; nothing behind it would be sent.
+        let broken = row.is_err();
+        if sender.blocking_send(row).is_err() || broken {
+            break;
+        }
+    }
+    skipped
+}
+
+/// Reads all results of a file, in the order of ids and variants.
+pub(super) fn read_results(path: &Path) -> Result<Vec<SampleResult>, Failure> {
+    let mut all = scotoma_client::read_results(path)?;
+    all.sort_by(|a, b| (&a.id, &a.variant).cmp(&(&b.id, &b.variant)));
+    Ok(all)
+}
+
+/// Formats a metric with its interval: shares in %, points as they are.
+pub(super) fn value_with_interval(metric: &BenchmarkMetric) -> String {
+    let scale = if metric.most <= 1.0 { 100.0 } else { 1.0 };
+    format!(
+        "{:.1} [{:.1}, {:.1}]",
+        scale * metric.value,
+        scale * metric.low,
+        scale * metric.high
+    )
+}

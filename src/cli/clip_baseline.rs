@@ -1,0 +1,148 @@
+//! Zero-shot classification by a CLIP: the class whose text is most like the picture.
+
+use std::collections::BTreeMap;
+
+use candle_core::Device;
+use clap::Args;
+
+use super::error::{Failure, Usage};
+use super::origin::{fetch, named_origin};
+use super::progress;
+use crate::benchmark::{Item, ItemLabel, Outcome, Rule, rule};
+use crate::model::{Clip, Purpose};
+use crate::vision;
+
+/// The name of CLIP's variant.
+pub(super) const CLIP: &str = "CLIP";
+/// Pixels of one picture, the default of `serve --max-image-pixels`.
+const MAX_PIXELS: u64 = 64 << 20;
+
+/// The CLIP that a model is compared with.
+#[derive(Debug, Clone, Args)]
+pub(super) struct ClipArgs {
+    /// A CLIP with both towers to compare with: a folder or a hub id, such as
+    /// openai/clip-vit-large-patch14-336 for LLaVA-1.5
+    #[arg(long)]
+    clip: Option<String>,
+    /// Text that CLIP reads for a class; {} is its name. Repeat for an ensemble
+    #[arg(long, default_value = "a photo of a {}.", requires = "clip")]
+    template: Vec<String>,
+}
+
+/// The benchmark of zero-shot classification.
+pub(super) const CLASSIFICATION: &str = "classification";
+
+/// Returns the rule by which classes are compared.
+pub(super) fn classification_rule() -> Result<&'static Rule, String> {
+    rule(CLASSIFICATION).ok_or_else(|| "no rule for classification".into())
+}
+
+/// A CLIP's answers to all items.
+pub(super) struct ClipRun {
+    /// The digest of its weights.
+    pub(super) digest: String,
+    /// Outcomes with the classes that were chosen.
+    pub(super) found: Vec<(Outcome, String)>,
+}
+
+impl ClipArgs {
+    /// Tells whether a CLIP is named.
+    pub(super) fn is_set(&self) -> bool {
+        self.clip.is_some()
+    }
+
+    /// Returns the templates, for the report.
+    pub(super) fn templates(&self) -> String {
+        self.template.join(" | ")
+    }
+
+    /// Refuses templates under which all classes read the same.
+    pub(super) fn check(&self) -> Result<(), Usage> {
+        match self.template.iter().find(|t| !t.contains("{}")) {
+            Some(template) => Err(Usage(format!(
+                "--template {template:?}: it has no {{}}, which stands for a class"
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    /// Classifies `items` with the CLIP that is named, if one is.
+    pub(super) async fn classify(
+        &self,
+        device: Device,
+        items: impl Iterator<Item = Item> + Send + 'static,
+    ) -> Result<Option<ClipRun>, Failure> {
+        let Some(place) = &self.clip else {
+            return Ok(None);
+        };
+        let (_, origin) = named_origin(place)?;
+        let source = fetch(origin, Purpose::Part).await?;
+        let templates = self.template.clone();
+        let task = tokio::task::spawn_blocking(move || {
+            let clip = Clip::load(&source, &device)?;
+            let found = classify(&clip, &templates, items)?;
+            let digest = clip.digest.clone();
+            Ok::<_, Failure>(ClipRun { digest, found })
+        });
+        Ok(Some(task.await??))
+    }
+}
+
+/// Returns for every item with a picture the class of the largest cosine, and whether it is right.
+fn classify(
+    clip: &Clip,
+    templates: &[String],
+    items: impl Iterator<Item = Item>,
+) -> Result<Vec<(Outcome, String)>, Failure> {
+    let rule = classification_rule()?;
+    let bar = progress::bar(None, "{spinner} {pos} {msg}");
+    bar.set_message(CLIP);
+    // Most items have the same classes, whose texts are encoded once.
+    let mut encoded = BTreeMap::new();
+    let mut found = Vec::new();
+    for item in items {
+        let Some(bytes) = item.images.first() else {
+            continue;
+        };
+        let picture = vision::decode(bytes, MAX_PIXELS).map_err(|e| format!("{}: {e}", item.id))?;
+        if !encoded.contains_key(&item.options) {
+            let texts = class_texts(&item, templates)?;
+            encoded.insert(item.options.clone(), clip.classes(&texts)?);
+        }
+        let cosines = clip
+            .cosines(&[picture], &encoded[&item.options])?
+            .swap_remove(0);
+        let best = cosines
+            .iter()
+            .enumerate()
+            .max_by(|a, b| a.1.total_cmp(b.1))
+            .map_or(0, |(i, _)| i);
+        let answer = item.options[best].clone();
+        let verdict = (rule.compare)(&item, &answer);
+        let label = ItemLabel {
+            id: item.id,
+            category: item.category,
+            group: item.group,
+        };
+        let outcome = Outcome {
+            label: label.into(),
+            verdict,
+        };
+        found.push((outcome, answer));
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    Ok(found)
+}
+
+/// Fills every class of an item into every template.
+fn class_texts(item: &Item, templates: &[String]) -> Result<Vec<Vec<String>>, String> {
+    if item.options.is_empty() {
+        return Err(format!(
+            "{}: options: none, so there are no classes",
+            item.id
+        ));
+    }
+    let fill = |class: &String| templates.iter().map(|t| t.replace("{}", class)).collect();
+    Ok(item.options.iter().map(fill).collect())
+}

@@ -1,0 +1,23 @@
+//! Failures of commands.
+
+use std::process::ExitCode;
+
+/// The exit status of a wrong call, which is clap's too.
+const WRONG_USAGE: u8 = 2;
+
+/// Anything that ends a command.
+pub(super) type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// A call that cannot be carried out the way it was written.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Usage(pub(super) String);
+
+/// Returns the exit status that `failure` ends the program with.
+pub(super) fn exit_code(failure: &Failure) -> ExitCode {
+    if failure.is::<Usage>() {
+        ExitCode::from(WRONG_USAGE)
+    } else {
+        ExitCode::FAILURE
+    }
+}

@@ -1,0 +1,28 @@
+//! Files that commands read and write; every error names the file.
+
+use std::path::Path;
+
+/// Reads a file.
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, String> {
+    std::fs::read(path).map_err(|e| named(path, &e))
+}
+
+/// Reads a text file.
+pub(super) fn read_text(path: &Path) -> Result<String, String> {
+    std::fs::read_to_string(path).map_err(|e| named(path, &e))
+}
+
+/// Writes a file.
+pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), String> {
+    std::fs::write(path, bytes).map_err(|e| named(path, &e))
+}
+
+/// Creates a folder and those above it, unless they exist.
+pub(super) fn create_folder(path: &Path) -> Result<(), String> {
+    std::fs::create_dir_all(path).map_err(|e| named(path, &e))
+}
+
+/// Puts the name of a file before an error.
+pub(super) fn named(path: &Path, error: &dyn std::fmt::Display) -> String {
+    format!("{}: {error}", path.display())
+}

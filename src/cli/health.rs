@@ -1,0 +1,38 @@
+//! `scotoma health`: whether a server serves, by its exit status.
+
+use clap::Args;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+
+use super::connection::TlsArgs;
+use super::error::Failure;
+
+/// Flags of `health`.
+#[derive(Debug, Args)]
+pub(super) struct Health {
+    /// Address of the server, http:// or https://
+    #[arg(
+        long,
+        env = "SCOTOMA_SERVER",
+        value_name = "ADDRESS",
+        default_value = "http://127.0.0.1:7878"
+    )]
+    server: String,
+    #[command(flatten)]
+    tls: TlsArgs,
+}
+
+impl Health {
+    pub(super) async fn run(self) -> Result<(), Failure> {
+        let address = &self.server;
+        let connected = self.tls.settings(address)?.channel().await;
+        let channel = connected.map_err(|e| format!("--server {address}: {e}"))?;
+        let mut client = HealthClient::new(channel);
+        let response = client.check(HealthCheckRequest::default()).await?;
+        match response.into_inner().status() {
+            ServingStatus::Serving => Ok(()),
+            other => Err(format!("{other:?}").into()),
+        }
+    }
+}

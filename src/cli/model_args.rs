@@ -1,0 +1,189 @@
+//! The model that a command asks: one of a server, or one that this process runs.
+
+use candle_core::Device;
+use clap::Args;
+use scotoma_client::Client;
+
+use super::connection::RemoteArgs;
+use super::device::DeviceArgs;
+use super::error::Failure;
+use super::judge_args::JudgeArgs;
+use super::local_server::with_local_server;
+use super::origin::{AdapterArgs, named_origin};
+use crate::model::ChatTemplate;
+use crate::server::{Config, ModelSpec};
+
+/// The model of commands whose requests name one.
+#[derive(Debug, Clone, Args)]
+pub(super) struct ModelArgs {
+    #[command(flatten)]
+    remote: RemoteArgs,
+    /// The model: with --server the name of a loaded one (default: the server's first), else a
+    /// place as `serve --model` takes it: `shapes`, a folder, or an id of the hub
+    #[arg(long, value_name = "MODEL")]
+    model: Option<String>,
+    #[command(flatten)]
+    adapter: AdapterArgs,
+    #[command(flatten)]
+    template: ChatTemplateArgs,
+    #[command(flatten)]
+    device: DeviceArgs,
+}
+
+impl ModelArgs {
+    /// Runs `work` with a client of the server that the flags name, or of one in this process.
+    pub(super) async fn with_client<T>(
+        &self,
+        work: impl AsyncFnOnce(Client) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        with_client(&self.remote, self.local(), &self.device, None, work).await
+    }
+
+    /// Does the same, with a judge for a server in this process.
+    pub(super) async fn with_judged_client<T>(
+        &self,
+        judge: &JudgeArgs,
+        work: impl AsyncFnOnce(Client) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        with_client(&self.remote, self.local(), &self.device, Some(judge), work).await
+    }
+
+    fn local(&self) -> LocalModel<'_> {
+        LocalModel {
+            place: self.model.as_deref(),
+            adapter: &self.adapter,
+            template: self.template.chat_template.as_deref(),
+        }
+    }
+
+    /// Returns the model's name for requests: empty for a server in this process, which has one
+    /// model only.
+    pub(super) fn name(&self) -> String {
+        if self.is_remote() {
+            self.model.clone().unwrap_or_default()
+        } else {
+            String::new()
+        }
+    }
+
+    /// Tells whether a server is named.
+    pub(super) fn is_remote(&self) -> bool {
+        self.remote.server.is_some()
+    }
+
+    /// Returns the device for models of this process.
+    pub(super) fn device(&self) -> Result<Device, String> {
+        let mut config = Config {
+            models: Vec::new(),
+            ..Config::shapes()
+        };
+        self.device.apply(&mut config)?;
+        Ok(config.devices.swap_remove(0))
+    }
+}
+
+/// The server of commands whose requests name no model.
+#[derive(Debug, Clone, Args)]
+pub(super) struct HostArgs {
+    #[command(flatten)]
+    remote: RemoteArgs,
+    #[command(flatten)]
+    local: LocalModelArgs,
+    #[command(flatten)]
+    adapter: AdapterArgs,
+    #[command(flatten)]
+    template: ChatTemplateArgs,
+    #[command(flatten)]
+    device: DeviceArgs,
+}
+
+/// The model of a server in this process.
+#[derive(Debug, Clone, Args)]
+struct LocalModelArgs {
+    /// Without --server, the model to run in this process, as `serve --model` takes it. Default:
+    /// `shapes`
+    #[arg(long, value_name = "MODEL")]
+    model: Option<String>,
+}
+
+impl HostArgs {
+    /// Runs `work` with a client of the server that the flags name, or of one in this process.
+    pub(super) async fn with_client<T>(
+        &self,
+        work: impl AsyncFnOnce(Client) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let model = LocalModel {
+            place: self.local.model.as_deref(),
+            adapter: &self.adapter,
+            template: self.template.chat_template.as_deref(),
+        };
+        with_client(&self.remote, model, &self.device, None, work).await
+    }
+}
+
+/// The chat template of a model in this process.
+#[derive(Debug, Clone, Args)]
+struct ChatTemplateArgs {
+    /// Chat template of a model in this process, in place of its own, as `serve --chat-template`
+    /// takes it
+    #[arg(long, env = "SCOTOMA_CHAT_TEMPLATE", value_name = "TEMPLATE")]
+    chat_template: Option<String>,
+}
+
+/// The model of a server in this process.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct LocalModel<'a> {
+    /// The place; `None` for `shapes`.
+    pub(super) place: Option<&'a str>,
+    /// The adapter to merge into its weights.
+    pub(super) adapter: &'a AdapterArgs,
+    /// A chat template in place of its own.
+    pub(super) template: Option<&'a str>,
+}
+
+/// Runs `work` with a client of the server that `remote` names, or of one in this process that
+/// runs `model` on `device`.
+pub(super) async fn with_client<T>(
+    remote: &RemoteArgs,
+    model: LocalModel<'_>,
+    device: &DeviceArgs,
+    judge: Option<&JudgeArgs>,
+    work: impl AsyncFnOnce(Client) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    match remote.connect().await? {
+        Some(client) => work(client).await,
+        None => with_local_server(config(model, device, judge).await?, work).await,
+    }
+}
+
+/// Returns the configuration of a server in this process, its model fetched.
+async fn config(
+    model: LocalModel<'_>,
+    device: &DeviceArgs,
+    judge: Option<&JudgeArgs>,
+) -> Result<Config, Failure> {
+    let mut config = Config::shapes();
+    // A first time without models, so that a wrong flag shows before anything is fetched.
+    device.apply(&mut Config {
+        models: Vec::new(),
+        ..Config::shapes()
+    })?;
+    if let Some(judge) = judge {
+        judge.apply(&mut config)?;
+    }
+    if let Some(place) = model.place {
+        let (name, origin) = named_origin(place).map_err(|e| format!("--model {place}: {e}"))?;
+        config.models = vec![ModelSpec::new(&name, model.adapter.fetch(origin).await?)];
+    }
+    let template = model.template.map(parse_template).transpose()?;
+    for spec in &mut config.models {
+        spec.options.chat_template.clone_from(&template);
+    }
+    device.apply(&mut config)?;
+    Ok(config)
+}
+
+fn parse_template(text: &str) -> Result<ChatTemplate, String> {
+    text.parse()
+        .map_err(|e| format!("--chat-template {text}: {e}"))
+}

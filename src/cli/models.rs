@@ -1,0 +1,41 @@
+//! `scotoma models`: the models that a server has loaded.
+
+use clap::Args;
+use scotoma_client::Client;
+
+use super::error::Failure;
+use super::model_args::HostArgs;
+
+/// Flags of `models`.
+#[derive(Debug, Args)]
+pub(super) struct Models {
+    #[command(flatten)]
+    host: HostArgs,
+}
+
+impl Models {
+    pub(super) async fn run(self) -> Result<(), Failure> {
+        self.host.with_client(print).await
+    }
+}
+
+async fn print(mut client: Client) -> Result<(), Failure> {
+    let models = client.list_models().await?;
+    println!(
+        "{:<16} {:<8} {:>10} {:<5} {:<7} {:<22} digest",
+        "name", "family", "parameters", "dtype", "device", "projectors"
+    );
+    for model in models {
+        println!(
+            "{:<16} {:<8} {:>10} {:<5} {:<7} {:<22} {}",
+            model.name,
+            model.family,
+            model.parameters,
+            model.dtype,
+            model.device,
+            model.projectors.join(","),
+            model.digest.get(..16).unwrap_or_default()
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,58 @@
+//! `scotoma preview`: the picture as the model will see it.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use scotoma_client::v1::Image;
+use scotoma_client::v1::image::Source;
+use scotoma_client::{Client, PreviewRequest};
+
+use super::error::Failure;
+use super::files;
+use super::intervention_args::ImageInterventionArgs;
+use super::model_args::ModelArgs;
+
+/// Flags of `preview`.
+#[derive(Debug, Args)]
+pub(super) struct Preview {
+    /// The picture: JPEG, PNG, WebP, GIF, BMP, TIFF or PNM
+    image: PathBuf,
+    /// File to write, a PNG
+    #[arg(short, long, default_value = "preview.png")]
+    out: PathBuf,
+    #[command(flatten)]
+    model: ModelArgs,
+    #[command(flatten)]
+    interventions: ImageInterventionArgs,
+}
+
+impl Preview {
+    pub(super) async fn run(self) -> Result<(), Failure> {
+        let data = files::read(&self.image)?;
+        self.model
+            .with_client(async |client| self.write(client, data).await)
+            .await
+    }
+
+    async fn write(&self, mut client: Client, data: Vec<u8>) -> Result<(), Failure> {
+        let request = PreviewRequest {
+            model: self.model.name(),
+            image: Some(Image {
+                source: Some(Source::Data(data)),
+            }),
+            interventions: self.interventions.interventions(),
+            ..Default::default()
+        };
+        let preview = client.preview(request).await?;
+        files::write(&self.out, &preview.png)?;
+        println!(
+            "{}: {} x {} pixels, {} x {} patches",
+            self.out.display(),
+            preview.width,
+            preview.height,
+            preview.grid_rows,
+            preview.grid_columns
+        );
+        Ok(())
+    }
+}
