@@ -1,9 +1,9 @@
-//! How much memory is in use.
+//! Memory in use.
 
 use candle_core::Device;
 
-/// Bytes in use: on a GPU by all processes, on a CPU resident by this one; `None` where that cannot
-/// be had.
+/// Returns the bytes in use: on a GPU by all processes, on a CPU resident by this one; `None` if
+/// they are not known.
 pub fn memory_used(device: &Device) -> Option<u64> {
     match device {
         #[cfg(feature = "cuda")]

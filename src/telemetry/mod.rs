@@ -1,4 +1,4 @@
-//! What the server says about itself: the table of metrics, logs, build information.
+//! Telemetry: the table of metrics, logs, build information.
 
 mod logs;
 mod memory;
@@ -6,7 +6,7 @@ mod metrics;
 
 pub use logs::{LogFormat, init_logs};
 pub use memory::memory_used;
-pub use metrics::{Kind, METRICS, Metric, describe, names};
+pub use metrics::{METRICS, MetricFamily, MetricKind, describe, names};
 
 /// Version of the server.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

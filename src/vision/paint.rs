@@ -21,20 +21,28 @@ impl Grid {
         cell * pixels / self.side..(cell + 1) * pixels / self.side
     }
 
-    /// The cell of one axis that place `at` of `pixels` falls in.
+    /// Returns the cell of one axis that holds place `at` of `pixels`.
     pub fn cell_of(self, at: usize, pixels: usize) -> usize {
         (0..self.side)
             .find(|&cell| self.cut(cell, pixels).contains(&at))
             .unwrap_or(0)
     }
 
-    /// Number of cells.
+    /// Returns the rows and columns of a cell of the grid over `area`.
+    fn cell(self, cell: usize, area: Area) -> (Range<usize>, Range<usize>) {
+        (
+            self.cut(cell / self.side, area.height),
+            self.cut(cell % self.side, area.width),
+        )
+    }
+
+    /// Returns the number of cells.
     pub fn cells(self) -> usize {
         self.side * self.side
     }
 
-    /// Calls `write` for every pixel of cell `cell` of the grid over `area`, row by row, with where
-    /// it stands in the data.
+    /// Calls `write` for every pixel of cell `cell` of the grid over `area`, row by row, with its place
+    /// in the data.
     pub fn paint(
         self,
         picture: &mut Rgb,
@@ -51,25 +59,16 @@ impl Grid {
         }
     }
 
-    /// Cell `to` of the grid over `area` of `picture` shows what cell `from` of `old` shows. Where
-    /// the two differ by a pixel, the last row or column is repeated, or cut off.
+    /// Copies cell `from` of the grid over `area` of `old` to cell `to` of `picture`. If their sizes
+    /// differ by a pixel, the last row or column is repeated, or cut off.
     pub fn copy(self, old: &Rgb, picture: &mut Rgb, area: Area, from: usize, to: usize) {
-        let cut = |cell: usize| {
-            (
-                self.cut(cell / self.side, area.height),
-                self.cut(cell % self.side, area.width),
-            )
-        };
-        let (source, target) = (cut(from), cut(to));
-        let along = |to: usize, source: &Range<usize>, target: &Range<usize>| {
-            source.start + (to - target.start).min(source.len().saturating_sub(1))
-        };
+        let (source, target) = (self.cell(from, area), self.cell(to, area));
         for y in target.0.clone() {
             for x in target.1.clone() {
                 let place = |y: usize, x: usize| 3 * ((area.top + y) * old.width + area.left + x);
                 let read = place(
-                    along(y, &source.0, &target.0),
-                    along(x, &source.1, &target.1),
+                    source_of(y, &source.0, &target.0),
+                    source_of(x, &source.1, &target.1),
                 );
                 let write = place(y, x);
                 picture.data[write..write + 3].copy_from_slice(&old.data[read..read + 3]);
@@ -78,51 +77,58 @@ impl Grid {
     }
 }
 
-/// `picture` with `area` under a Gaussian blur: separable, in f64, the kernel cut off at three
-/// standard deviations and normalised, the edges of the area repeated, rounded once at the end.
+/// Returns the place of the source for place `to` of the target.
+fn source_of(to: usize, source: &Range<usize>, target: &Range<usize>) -> usize {
+    source.start + (to - target.start).min(source.len().saturating_sub(1))
+}
+
+/// Blurs `area` of `picture` with a Gaussian: separable, in f64, the kernel cut off at three standard
+/// deviations and normalised, the edges of the area repeated, rounded once at the end.
 pub fn blur(picture: &Rgb, area: Area, sigma: f64) -> Rgb {
     let radius = (3.0 * sigma).ceil() as isize;
     let kernel: Vec<f64> = (-radius..=radius)
         .map(|i| (-0.5 * (i as f64 / sigma).powi(2)).exp())
         .collect();
     let total: f64 = kernel.iter().sum();
-    let pass = |values: &[f64], across: bool| -> Vec<f64> {
-        let (length, step) = if across {
-            (area.width, 3)
-        } else {
-            (area.height, 3 * area.width)
-        };
-        let mut out = vec![0.0; values.len()];
-        for (i, out) in out.iter_mut().enumerate() {
-            let at = (i / step % length) as isize;
-            let tap = |(k, weight): (isize, &f64)| {
-                let place = (at + k).clamp(0, length as isize - 1);
-                weight * values[(i as isize + (place - at) * step as isize) as usize]
-            };
-            *out = (-radius..=radius).zip(&kernel).map(tap).sum::<f64>() / total;
-        }
-        out
-    };
-    let row = |y: usize| {
-        let start = 3 * ((area.top + y) * picture.width + area.left);
-        start..start + 3 * area.width
-    };
+    let row = |y: usize| 3 * ((area.top + y) * picture.width + area.left);
+    let length = 3 * area.width;
     let values: Vec<f64> = (0..area.height)
-        .flat_map(|y| &picture.data[row(y)])
+        .flat_map(|y| &picture.data[row(y)..row(y) + length])
         .map(|&v| f64::from(v))
         .collect();
-    let values = pass(&pass(&values, true), false);
+    let across = blur_pass(&values, (area.width, 3), &kernel, total);
+    let values = blur_pass(&across, (area.height, length), &kernel, total);
     let mut blurred = picture.clone();
     for y in 0..area.height {
-        let line = &values[3 * y * area.width..3 * (y + 1) * area.width];
-        for (to, value) in blurred.data[row(y)].iter_mut().zip(line) {
+        let line = &values[y * length..(y + 1) * length];
+        for (to, value) in blurred.data[row(y)..row(y) + length].iter_mut().zip(line) {
             *to = (value + 0.5).floor().clamp(0.0, 255.0) as u8;
         }
     }
     blurred
 }
 
-/// The picture as PNG.
+/// Convolves along one axis, of `length` values that stand `step` apart.
+fn blur_pass(
+    values: &[f64],
+    (length, step): (usize, usize),
+    kernel: &[f64],
+    total: f64,
+) -> Vec<f64> {
+    let radius = (kernel.len() / 2) as isize;
+    let mut out = vec![0.0; values.len()];
+    for (i, out) in out.iter_mut().enumerate() {
+        let at = (i / step % length) as isize;
+        let taps = (-radius..=radius).zip(kernel).map(|(k, weight)| {
+            let place = (at + k).clamp(0, length as isize - 1);
+            weight * values[(i as isize + (place - at) * step as isize) as usize]
+        });
+        *out = taps.sum::<f64>() / total;
+    }
+    out
+}
+
+/// Encodes a picture as PNG.
 pub fn encode_png(picture: &Rgb) -> Result<Vec<u8>, Error> {
     let mut out = Cursor::new(Vec::new());
     PngEncoder::new(&mut out)

@@ -1,4 +1,4 @@
-//! A picture as a model sees it: one square view, or a base view and the tiles of a larger canvas.
+//! Pictures as models see them: one square view, or a base view and the tiles of a larger canvas.
 
 use super::Rgb;
 use super::anyres::Size;
@@ -16,48 +16,50 @@ pub struct Area {
     pub height: usize,
 }
 
-/// 8-bit values, and where the mean itself stands in their place, which no 8-bit value is.
+/// A picture of 8-bit values, some of them replaced by the mean itself, which no 8-bit value is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct View {
-    /// What is seen; the nearest colour where the mean stands.
+    /// The picture, with the nearest colour in place of the mean.
     pub image: Rgb,
-    /// As large, not black where the mean stands; `None` where it stands nowhere.
+    /// A picture of the same size that is not black where the mean is; `None` without a mean.
     pub mean: Option<Rgb>,
 }
 
 impl View {
-    /// The image, the mean nowhere.
+    /// Creates a view without a mean.
     pub fn new(image: Rgb) -> Self {
         Self { image, mean: None }
     }
 
-    /// The `side` x `side` pixels from column `left` and row `top`.
+    /// Returns the `side` x `side` pixels from column `left` and row `top`.
     fn cut(&self, left: usize, top: usize, side: usize) -> Self {
-        let part = |of: &Rgb| {
-            let mut part = Rgb::filled(side, side, [0; 3]);
-            part.paste(of, -(left as isize), -(top as isize));
-            part
-        };
+        let mean = self.mean.as_ref();
         Self {
-            image: part(&self.image),
-            mean: self.mean.as_ref().map(part),
+            image: square(&self.image, left, top, side),
+            mean: mean.map(|mean| square(mean, left, top, side)),
         }
     }
 }
 
-/// What the tiles are cut from.
+fn square(picture: &Rgb, left: usize, top: usize, side: usize) -> Rgb {
+    let mut square = Rgb::filled(side, side, [0; 3]);
+    square.paste(picture, -(left as isize), -(top as isize));
+    square
+}
+
+/// The picture that is cut into tiles.
 #[derive(Debug, Clone)]
 pub struct Canvas {
     /// The picture, padded with black to whole tiles.
     pub view: View,
-    /// Where the picture stands on it.
+    /// The area of the picture on it.
     pub content: Area,
 }
 
 /// A picture after resizing, before normalisation.
 #[derive(Debug, Clone)]
 pub struct Picture {
-    /// Of the file.
+    /// The size of the file's picture.
     pub size: Size,
     /// The whole picture in one square.
     pub base: View,
@@ -66,13 +68,12 @@ pub struct Picture {
 }
 
 impl Picture {
-    /// Pixels along the sides of the base view, and of each tile.
+    /// Returns the pixels along the side of the base view and of each tile.
     pub fn side(&self) -> usize {
         self.base.image.width
     }
 
-    /// What the tower sees: the base view, then the tiles row by row, all as large as the base
-    /// view.
+    /// Returns the views for the tower: the base view, then the tiles row by row, all of one size.
     pub fn views(&self) -> Vec<View> {
         let side = self.side();
         let mut views = vec![self.base.clone()];
@@ -88,12 +89,12 @@ impl Picture {
         views
     }
 
-    /// The most detailed form of it.
+    /// Returns its most detailed form.
     pub fn shown(&self) -> &Rgb {
         &self.canvas.as_ref().map_or(&self.base, |c| &c.view).image
     }
 
-    /// The images that show the picture, and where: the base view, then the canvas.
+    /// Returns the views of the picture with its area on each: the base view, then the canvas.
     pub fn areas(&mut self) -> Vec<(&mut View, Area)> {
         let whole = Area {
             left: 0,

@@ -39,7 +39,7 @@ impl Checkpoint {
         ))
     }
 
-    /// What the original LLaVA trains whole beside an adapter, its projector for one.
+    /// Tensors that the original LLaVA trains whole beside an adapter, such as its projector.
     pub fn open_beside(folder: &Path) -> Result<Option<Self>, Error> {
         let path = folder.join("non_lora_trainables.bin");
         path.is_file().then(|| Self::open(&[path])).transpose()
@@ -93,7 +93,7 @@ impl Checkpoint {
     }
 }
 
-/// What an adapter adds to the weight of `module`, which has `shape`.
+/// Returns the adapter's addition to the weight of `module`, which has `shape`.
 fn delta(
     config: &Config,
     module: &str,
@@ -120,7 +120,8 @@ fn delta(
     if flat(&a.shape) != [rank, expected[1]] || flat(&b.shape) != [expected[0], rank] {
         let (a, b) = (a.shape, b.shape);
         return fail(format!(
-            "module {module}: lora_A {a:?} and lora_B {b:?} of rank {rank} do not fit the base's {shape:?}"
+            "module {module}: lora_A {a:?} and lora_B {b:?} of rank {rank} do not fit the base's \
+             {shape:?}"
         ));
     }
     if magnitude

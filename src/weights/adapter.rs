@@ -14,14 +14,14 @@ use serde_json::{Map, Value};
 
 use super::Error;
 
-/// What is added to a tensor of the base, by the adapter's names of tensors.
+/// An addition to a tensor of the base, by the adapter's names of tensors.
 #[derive(Debug, Default, Clone, PartialEq)]
 pub(super) struct Update {
     /// `lora_A (r, in)`, or of an embedding `(r, V)`.
     pub(super) a: Option<String>,
     /// `lora_B (out, r)`, or of an embedding `(D, r)`.
     pub(super) b: Option<String>,
-    /// Of DoRA: the length of each row, `(out)`.
+    /// The length of each row in DoRA, `(out)`.
     pub(super) magnitude: Option<String>,
     /// Tells whether the product has to be turned over: `(D, V)` to `(V, D)`.
     pub(super) embedding: bool,
@@ -78,7 +78,7 @@ impl<T> Delta<T> {
     }
 }
 
-/// What one tensor of an adapter is for.
+/// The purpose of an adapter's tensor.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Role {
     /// Part of the update of a module's weight.
@@ -159,17 +159,14 @@ impl Config {
     /// Parses adapter_config.json; a field that would change the numbers and is not known is an
     /// error that names it.
     pub(super) fn parse(json: &Value) -> Result<Self, Error> {
-        let fail = |reason: String| Error::Adapter {
-            reason: format!("adapter_config.json: {reason}"),
-        };
         let fields = json
             .as_object()
-            .ok_or_else(|| fail("not an object".into()))?;
+            .ok_or_else(|| invalid_config("not an object".into()))?;
         if json["peft_type"]
             .as_str()
             .is_some_and(|kind| kind != "LORA")
         {
-            return Err(fail(format!(
+            return Err(invalid_config(format!(
                 "peft_type {}; LORA is supported",
                 json["peft_type"]
             )));
@@ -187,12 +184,12 @@ impl Config {
                         .as_str()
                         .is_some_and(|start| HARMLESS_STARTS.contains(&start)));
             if !unset && !start && !HARMLESS.contains(&field.as_str()) {
-                return Err(fail(format!("{field} {value} is not supported")));
+                return Err(invalid_config(format!("{field} {value} is not supported")));
             }
         }
-        let config = Self::deserialize(json).map_err(|e| fail(e.to_string()))?;
+        let config = Self::deserialize(json).map_err(|e| invalid_config(e.to_string()))?;
         if config.r == 0 || !config.lora_alpha.is_finite() {
-            return Err(fail(format!(
+            return Err(invalid_config(format!(
                 "r {} with lora_alpha {}",
                 config.r, config.lora_alpha
             )));
@@ -226,12 +223,7 @@ impl Config {
 
     /// Fails on a module that `target_modules` does not name: PEFT would leave its tensors unused.
     pub(super) fn check_target(&self, module: &str) -> Result<(), Error> {
-        let ends = |suffix: &str| {
-            module == suffix
-                || module
-                    .strip_suffix(suffix)
-                    .is_some_and(|rest| rest.ends_with('.'))
-        };
+        let ends = |suffix: &str| ends_with_name(module, suffix);
         let named = match &self.target_modules {
             Value::Null => true,
             Value::String(all) if all == "all-linear" => true,
@@ -241,31 +233,28 @@ impl Config {
             Value::Array(names) => names.iter().filter_map(Value::as_str).any(ends),
             _ => false,
         };
-        let reason = || {
-            format!(
-                "module {module} has tensors, and target_modules of adapter_config.json does not name it"
-            )
-        };
         if named {
-            Ok(())
-        } else {
-            Err(Error::Adapter { reason: reason() })
+            return Ok(());
         }
+        Err(Error::Adapter {
+            reason: format!(
+                "module {module} has tensors, and target_modules of adapter_config.json does not \
+                 name it"
+            ),
+        })
     }
 
     /// Fails where a weight-decomposed adapter lacks its magnitudes, or another has them.
     pub(super) fn check_magnitude(&self, module: &str, has: bool) -> Result<(), Error> {
-        let reason = || {
-            format!(
+        if self.use_dora == has {
+            return Ok(());
+        }
+        Err(Error::Adapter {
+            reason: format!(
                 "module {module}: use_dora {} and lora_magnitude_vector {has}",
                 self.use_dora
-            )
-        };
-        if self.use_dora == has {
-            Ok(())
-        } else {
-            Err(Error::Adapter { reason: reason() })
-        }
+            ),
+        })
     }
 }
 
@@ -352,6 +341,19 @@ pub(super) fn sort<'a>(names: impl Iterator<Item = &'a String>) -> Result<Sorted
         }
     }
     Ok((updates, replacements))
+}
+
+/// Returns an error of adapter_config.json.
+fn invalid_config(reason: String) -> Error {
+    Error::Adapter {
+        reason: format!("adapter_config.json: {reason}"),
+    }
+}
+
+/// Tells whether `module` is `suffix`, or ends in it behind a point.
+fn ends_with_name(module: &str, suffix: &str) -> bool {
+    let rest = module.strip_suffix(suffix);
+    rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 
 #[cfg(test)]

@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device, Tensor};
 use rayon::prelude::*;
-use safetensors::tensor::TensorInfo;
 use safetensors::{Dtype, SafeTensors};
 use serde::Deserialize;
 
@@ -41,11 +40,11 @@ impl Entry {
 pub struct Checkpoint {
     pub(super) files: Vec<Bytes>,
     pub(super) entries: BTreeMap<String, Entry>,
-    /// What an adapter adds to tensors, by their name.
+    /// The additions of an adapter, by the tensors' names.
     pub(super) deltas: BTreeMap<String, Delta<Entry>>,
     /// Tensors that an adapter brought whole.
     pub(super) replaced: BTreeSet<String>,
-    /// It has every tensor that is asked for, drawn at random.
+    /// True if every tensor that is asked for is drawn at random.
     random: bool,
 }
 
@@ -384,10 +383,10 @@ impl Tensors<'_> {
                     .unwrap_or_default(),
             );
             // Uniform: twelve times as fast as normal numbers, and of the same deviation.
-            let value = |i: usize| {
-                DEVIATION * 3f32.sqrt() * (2.0 * unit(seed.wrapping_add(i as u64)) - 1.0)
-            };
-            let values: Vec<f32> = (0..count).into_par_iter().map(value).collect();
+            let values: Vec<f32> = (0..count)
+                .into_par_iter()
+                .map(|i| DEVIATION * 3f32.sqrt() * (2.0 * unit(seed.wrapping_add(i as u64)) - 1.0))
+                .collect();
             Tensor::from_vec(values, shape, &self.device)?
         } else {
             Tensor::randn(0f32, DEVIATION, shape, &self.device)?
@@ -484,7 +483,7 @@ struct Index {
     weight_map: BTreeMap<String, String>,
 }
 
-/// Where the tensors of a safetensors file stand.
+/// Reads the places of the tensors in a safetensors file.
 fn safetensors(path: &Path, bytes: &[u8]) -> Result<Vec<Located>, Error> {
     // Checks the header's length, that the tensors tile the buffer, and that shapes fit sizes.
     let (header, metadata) = SafeTensors::read_metadata(bytes).map_err(|e| Error::Container {
@@ -492,12 +491,14 @@ fn safetensors(path: &Path, bytes: &[u8]) -> Result<Vec<Located>, Error> {
         reason: e.to_string(),
     })?;
     let data = header + 8;
-    let located = |(name, info): (String, &TensorInfo)| Located {
-        name,
-        bytes: data + info.data_offsets.0..data + info.data_offsets.1,
-        dtype: info.dtype,
-        shape: info.shape.clone(),
-        fault: None,
-    };
-    Ok(metadata.tensors().into_iter().map(located).collect())
+    let tensors = metadata.tensors().into_iter();
+    Ok(tensors
+        .map(|(name, info)| Located {
+            name,
+            bytes: data + info.data_offsets.0..data + info.data_offsets.1,
+            dtype: info.dtype,
+            shape: info.shape.clone(),
+            fault: None,
+        })
+        .collect())
 }

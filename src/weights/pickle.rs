@@ -20,10 +20,10 @@ pub(super) struct Described {
     pub(super) kind: String,
     /// Name of the storage's file.
     pub(super) key: String,
-    /// In elements.
+    /// Counted in elements.
     pub(super) offset: usize,
     pub(super) shape: Vec<usize>,
-    /// In elements.
+    /// Counted in elements.
     pub(super) strides: Vec<usize>,
 }
 
@@ -365,30 +365,32 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
+    /// Reads the sizes of a tensor.
+    fn sizes(&self, id: Id) -> Result<Vec<usize>, String> {
+        let sizes = self.sequence(id).unwrap_or_default().iter();
+        sizes.map(|&id| self.size(id)).collect()
+    }
+
+    fn size(&self, id: Id) -> Result<usize, String> {
+        match self.nodes[id] {
+            Node::Int(n) => usize::try_from(n).map_err(|_| format!("a tensor of size {n}")),
+            _ => Err("a tensor whose size is no number".into()),
+        }
+    }
+
     /// `(storage, offset, size, strides, ...)`.
     fn tensor(&self, arguments: &[Id], dtype: Option<&'a str>) -> Result<Node<'a>, String> {
         let [storage, offset, shape, strides, ..] = arguments else {
             return Err("a tensor without a size".into());
         };
-        let number = |id: &Id| match self.nodes[*id] {
-            Node::Int(n) => usize::try_from(n).map_err(|_| format!("a tensor of size {n}")),
-            _ => Err("a tensor whose size is no number".into()),
-        };
-        let numbers = |id: &Id| {
-            self.sequence(*id)
-                .unwrap_or_default()
-                .iter()
-                .map(number)
-                .collect::<Result<Vec<_>, _>>()
-        };
-        let (shape, strides) = (numbers(shape)?, numbers(strides)?);
+        let (shape, strides) = (self.sizes(*shape)?, self.sizes(*strides)?);
         if shape.len() != strides.len() {
             return Err("a tensor with more sizes than strides".into());
         }
         Ok(Node::Tensor {
             storage: *storage,
             dtype,
-            offset: number(offset)?,
+            offset: self.size(*offset)?,
             shape,
             strides,
         })
@@ -401,7 +403,7 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// What the dictionary `top` says of its tensors; other entries are passed over.
+    /// Reads the tensors of the dictionary `top`; other entries are skipped.
     fn describe(&self, top: Id) -> Result<Vec<Described>, String> {
         let Node::Dict(items) = &self.nodes[top] else {
             return Err("no dictionary of tensors".into());

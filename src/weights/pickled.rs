@@ -71,7 +71,7 @@ pub(super) fn locate(path: &Path, bytes: &[u8]) -> Result<Vec<Located>, Error> {
         .collect())
 }
 
-/// Where a file of the archive stands, which must not be compressed.
+/// Finds a file of the archive, which must not be compressed.
 fn stored(archive: &mut Archive<'_>, name: &str) -> Result<Range<usize>, String> {
     let entry = archive.by_name(name).map_err(|e| format!("{name}: {e}"))?;
     if entry.compression() != CompressionMethod::Stored {
@@ -84,7 +84,7 @@ fn stored(archive: &mut Archive<'_>, name: &str) -> Result<Range<usize>, String>
     Ok(start as usize..end as usize)
 }
 
-/// Where a tensor stands; an empty range and a fault where it cannot be read.
+/// Finds a tensor; an empty range and a fault if it cannot be read.
 fn place(tensor: Described, prefix: &str, archive: &mut Archive<'_>) -> Located {
     let dtype = dtype(&tensor.kind);
     let range = match dtype {

@@ -4,10 +4,11 @@ use std::io::Cursor;
 
 use image::{ImageDecoder, codecs::bmp::BmpDecoder};
 
-use super::{Budget, colour, damaged};
+use super::budget::{Budget, damaged};
+use super::colour;
 use crate::vision::{Error, Rgb};
 
-/// Where these stand in a file whose header has 40 bytes or more.
+/// Offsets of fields in a file whose header has 40 bytes or more.
 const BITS: usize = 28;
 const COMPRESSION: usize = 30;
 const GREEN_MASK: usize = 58;

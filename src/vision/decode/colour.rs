@@ -57,7 +57,7 @@ fn scaled(a: u8, b: u8) -> u8 {
 pub(super) struct Palette([[u8; 3]; 256]);
 
 impl Palette {
-    /// Of red, green and blue for each colour, one after another.
+    /// Creates a palette from red, green and blue for each colour, one after another.
     pub(super) fn new(bytes: &[u8]) -> Self {
         let mut colours = [[0; 3]; 256];
         for (colour, bytes) in colours.iter_mut().zip(bytes.chunks_exact(3)) {

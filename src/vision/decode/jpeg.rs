@@ -5,7 +5,8 @@
 //! Calls C through `mozjpeg-sys`, whose decoder is libjpeg-turbo's; nothing outside of this file
 //! sees a pointer. Errors of the library unwind through its frames, which that crate compiles for
 //! it.
-#![allow(unsafe_code)] // The library is C. Everything it reads or writes is a buffer whose length was checked here.
+#![allow(unsafe_code)]
+// The library is C. Everything it reads or writes is a buffer whose length was checked here.
 
 use std::ffi::{c_int, c_long};
 use std::marker::PhantomData;
@@ -14,7 +15,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use mozjpeg_sys as sys;
 
-use super::{Budget, colour};
+use super::budget::Budget;
+use super::colour;
 use crate::vision::{Error, Rgb};
 
 /// Scans of one picture; encoders write about ten, and each costs a pass over the whole picture.

@@ -5,7 +5,8 @@
 
 use jpeg2k::{ColorSpace, DecodeParameters, Image, ImageComponent};
 
-use super::{Budget, colour, damaged};
+use super::budget::{Budget, damaged};
+use super::colour;
 use crate::vision::{Error, Rgb};
 
 /// Starts a code stream, and its first segment: sizes of the picture, of its tiles and of its
@@ -80,21 +81,23 @@ fn levels(channel: &ImageComponent, bits: u32) -> impl Iterator<Item = i64> + '_
     })
 }
 
-/// The size that the file says, within the budget.
+/// Reads a big-endian number of `length` bytes.
+fn big_endian(bytes: &[u8], at: usize, length: usize) -> Result<u32, Error> {
+    let part = bytes
+        .get(at..at + length)
+        .ok_or_else(|| damaged("image file is truncated"))?;
+    Ok(part
+        .iter()
+        .fold(0, |sum, &byte| (sum << 8) | u32::from(byte)))
+}
+
+/// Reads the size from the file's header, and checks it.
 fn size(bytes: &[u8], budget: Budget) -> Result<(u32, u32), Error> {
     let start = bytes
         .windows(START.len())
         .position(|four| four == START)
         .ok_or_else(|| damaged("no code stream"))?;
-    let number = |at: usize, length: usize| {
-        let part = bytes
-            .get(start + at..start + at + length)
-            .ok_or_else(|| damaged("image file is truncated"))?;
-        Ok::<u32, Error>(
-            part.iter()
-                .fold(0, |sum, &byte| (sum << 8) | u32::from(byte)),
-        )
-    };
+    let number = |at: usize, length: usize| big_endian(bytes, start + at, length);
     let [right, bottom, left, top, tile_width, tile_height] =
         [8, 12, 16, 20, 24, 28].map(|at| number(at, 4));
     let (width, height) = (right?.saturating_sub(left?), bottom?.saturating_sub(top?));

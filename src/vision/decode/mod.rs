@@ -1,11 +1,11 @@
-//! Decoding: what Pillow 13's `Image.open(..).convert("RGB")` makes of the bytes of a file, value
-//! by value.
+//! Decodes files of pictures to the values of Pillow 13's `Image.open(..).convert("RGB")`.
 //!
 //! One file a format. Limits are checked before anything is decoded; a decoder that panics is an
-//! error of the picture, not of the server. EXIF orientation, gamma and colour profiles are left
-//! alone, as Pillow leaves them; of several frames the first is taken.
+//! error of the picture, not of the server. EXIF orientation, gamma and colour profiles are ignored,
+//! as Pillow ignores them; the first of several frames is taken.
 
 mod bmp;
+mod budget;
 mod colour;
 mod gif;
 mod jpeg;
@@ -17,44 +17,12 @@ mod webp;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::{Error, Rgb};
+use self::budget::Budget;
+use crate::vision::{Error, Rgb};
 
-/// Says how much a picture may take.
-#[derive(Debug, Clone, Copy)]
-struct Budget {
-    /// Width times height.
-    pixels: u64,
-}
-
-impl Budget {
-    /// Refuses pictures that are empty or above the limit.
-    fn check(self, width: u32, height: u32) -> Result<(), Error> {
-        if width == 0 || height == 0 {
-            return Err(Error::Empty {
-                width: width as usize,
-                height: height as usize,
-            });
-        }
-        if u64::from(width) * u64::from(height) > self.pixels {
-            return Err(Error::TooLarge {
-                width,
-                height,
-                limit: self.pixels,
-            });
-        }
-        Ok(())
-    }
-
-    /// Bytes a library may allocate: its widest pixel, 16-bit RGBA, and as much again for its own
-    /// buffers.
-    fn bytes(self) -> u64 {
-        self.pixels.saturating_mul(16).max(1 << 20)
-    }
-}
-
-/// A form of picture files, by their first bytes.
+/// The format of a file, by its first bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Format {
+enum FileFormat {
     Bmp,
     Gif,
     Jpeg,
@@ -63,11 +31,11 @@ enum Format {
     Pnm,
     Tiff,
     WebP,
-    /// One that Pillow reads and we do not.
+    /// A format that Pillow reads and we do not.
     Other(&'static str),
 }
 
-impl Format {
+impl FileFormat {
     fn of(bytes: &[u8]) -> Option<Self> {
         let starts = |magic: &[u8]| bytes.starts_with(magic);
         let brand = bytes.get(4..12).unwrap_or_default();
@@ -103,25 +71,20 @@ impl Format {
 /// byte, 16 bits of grey are clipped at 255.
 pub fn decode(bytes: &[u8], max_pixels: u64) -> Result<Rgb, Error> {
     let budget = Budget { pixels: max_pixels };
-    let decode = match Format::of(bytes).ok_or(Error::Format)? {
-        Format::Bmp => bmp::decode,
-        Format::Gif => gif::decode,
-        Format::Jpeg => jpeg::decode,
-        Format::Jpeg2000 => jpeg2000::decode,
-        Format::Png => png::decode,
-        Format::Pnm => pnm::decode,
-        Format::Tiff => tiff::decode,
-        Format::WebP => webp::decode,
-        Format::Other(name) => return Err(Error::Unsupported(name)),
+    let decode = match FileFormat::of(bytes).ok_or(Error::Format)? {
+        FileFormat::Bmp => bmp::decode,
+        FileFormat::Gif => gif::decode,
+        FileFormat::Jpeg => jpeg::decode,
+        FileFormat::Jpeg2000 => jpeg2000::decode,
+        FileFormat::Png => png::decode,
+        FileFormat::Pnm => pnm::decode,
+        FileFormat::Tiff => tiff::decode,
+        FileFormat::WebP => webp::decode,
+        FileFormat::Other(name) => return Err(Error::Unsupported(name)),
     };
     // The libraries promise not to panic; malformed files have shown otherwise.
     let picture = catch_unwind(AssertUnwindSafe(|| decode(bytes, budget)))
         .map_err(|_| Error::Damaged("its decoder failed on malformed data".into()))??;
     debug_assert_eq!(picture.data.len(), 3 * picture.width * picture.height);
     Ok(picture)
-}
-
-/// An error of a library, as one of the picture.
-fn damaged(error: impl std::fmt::Display) -> Error {
-    Error::Damaged(error.to_string())
 }

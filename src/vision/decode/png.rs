@@ -8,7 +8,8 @@ use std::io::Cursor;
 
 use png::{BitDepth, ColorType, DecodeOptions, Decoder, Limits, Transformations};
 
-use super::{Budget, colour, damaged};
+use super::budget::{Budget, damaged};
+use super::colour;
 use crate::vision::{Error, Rgb};
 
 const SIGNATURE: usize = 8;

@@ -3,7 +3,8 @@
 //! Values are scaled to 255 and rounded half to even, as Python rounds; grey of more than 255
 //! levels is scaled to 65535 and then clipped at 255, as Pillow's mode `I` becomes RGB.
 
-use super::{Budget, colour, damaged};
+use super::budget::{Budget, damaged};
+use super::colour;
 use crate::vision::{Error, Rgb};
 
 /// The longest number of a header.
@@ -55,14 +56,10 @@ pub(super) fn decode(bytes: &[u8], budget: Budget) -> Result<Rgb, Error> {
     };
     let deep = channels == 1 && largest > 255;
     let top = if deep { 65535 } else { 255 };
-    let level = |&v: &u32| {
-        if largest == top {
-            v.min(top)
-        } else {
-            scaled(v, largest, top)
-        }
-    };
-    let levels: Vec<u8> = values.iter().map(|v| level(v).min(255) as u8).collect();
+    let levels: Vec<u8> = values
+        .iter()
+        .map(|&v| scaled(v, largest, top).min(255) as u8)
+        .collect();
     let data = if channels == 3 {
         levels
     } else {
@@ -75,8 +72,12 @@ pub(super) fn decode(bytes: &[u8], budget: Budget) -> Result<Rgb, Error> {
     })
 }
 
-/// `value / largest * top`, in the order and with the rounding of Python, no more than `top`.
+/// Scales `value` from `largest` to `top`, with Python's order of operations and rounding, to no
+/// more than `top`.
 fn scaled(value: u32, largest: u32, top: u32) -> u32 {
+    if largest == top {
+        return value.min(top);
+    }
     let exact = f64::from(value) / f64::from(largest) * f64::from(top);
     (exact.round_ties_even() as u32).min(top)
 }
@@ -110,7 +111,7 @@ fn number(rest: &mut &[u8]) -> Result<u32, Error> {
         .map_err(|_| damaged(format!("{text:?} in the header is no number")))
 }
 
-/// The words of plain data, comments left out.
+/// Removes comments from plain data.
 fn words(data: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(data.len());
     let mut comment = false;
@@ -131,14 +132,9 @@ fn plain(data: &[u8], count: usize, largest: u32) -> Result<Vec<u32>, Error> {
         .split(|b| is_space(*b))
         .filter(|w| !w.is_empty())
         .take(count);
-    let number = |word: &[u8]| {
-        let word = String::from_utf8_lossy(word);
-        match word.parse::<u32>() {
-            Ok(value) if value <= largest && word.len() <= MOST_DIGITS => Ok(value),
-            _ => Err(damaged(format!("value {word:?}; 0 to {largest} are valid"))),
-        }
-    };
-    let values: Vec<u32> = values.map(number).collect::<Result<_, _>>()?;
+    let values: Vec<u32> = values
+        .map(|word| plain_number(word, largest))
+        .collect::<Result<_, _>>()?;
     if values.len() == count {
         Ok(values)
     } else {
@@ -146,7 +142,15 @@ fn plain(data: &[u8], count: usize, largest: u32) -> Result<Vec<u32>, Error> {
     }
 }
 
-/// Digits of a plain bitmap, of which 1 is black; spaces between them are optional.
+fn plain_number(word: &[u8], largest: u32) -> Result<u32, Error> {
+    let word = String::from_utf8_lossy(word);
+    match word.parse::<u32>() {
+        Ok(value) if value <= largest && word.len() <= MOST_DIGITS => Ok(value),
+        _ => Err(damaged(format!("value {word:?}; 0 to {largest} are valid"))),
+    }
+}
+
+/// Reads the digits of a plain bitmap, of which 1 is black; spaces between them are optional.
 fn bits(data: &[u8], count: usize) -> Result<Vec<u32>, Error> {
     let digits: Vec<u8> = words(data)
         .into_iter()
@@ -156,10 +160,13 @@ fn bits(data: &[u8], count: usize) -> Result<Vec<u32>, Error> {
     if digits.len() < count {
         return Err(damaged("image file is truncated"));
     }
-    let bit = |digit: &u8| match digit {
+    digits.iter().map(|&digit| bit(digit)).collect()
+}
+
+fn bit(digit: u8) -> Result<u32, Error> {
+    match digit {
         b'0' => Ok(1),
         b'1' => Ok(0),
-        other => Err(damaged(format!("{:?} in a bitmap", char::from(*other)))),
-    };
-    digits.iter().map(bit).collect()
+        other => Err(damaged(format!("{:?} in a bitmap", char::from(other)))),
+    }
 }

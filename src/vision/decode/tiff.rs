@@ -10,7 +10,8 @@ use tiff::ColorType;
 use tiff::decoder::{Decoder, DecodingResult, Limits};
 use tiff::tags::Tag;
 
-use super::{Budget, colour, damaged};
+use super::budget::{Budget, damaged};
+use super::colour;
 use crate::vision::{Error, Rgb};
 
 /// Numbers of the tags read here.
@@ -181,7 +182,7 @@ fn of_channels(
     })
 }
 
-/// The picture as `orientation` (1 to 8) says it was held.
+/// Turns a picture by the camera's `orientation` (1 to 8).
 fn turned(picture: Rgb, orientation: u16) -> Rgb {
     if !(2..=8).contains(&orientation) {
         return picture;
@@ -192,19 +193,18 @@ fn turned(picture: Rgb, orientation: u16) -> Rgb {
     } else {
         (width, height)
     };
-    let from = |x: usize, y: usize| match orientation {
-        2 => (width - 1 - x, y),
-        3 => (width - 1 - x, height - 1 - y),
-        4 => (x, height - 1 - y),
-        5 => (y, x),
-        6 => (y, height - 1 - x),
-        7 => (width - 1 - y, height - 1 - x),
-        _ => (width - 1 - y, x),
-    };
     let mut data = Vec::with_capacity(picture.data.len());
     for y in 0..across.1 {
         for x in 0..across.0 {
-            let (column, row) = from(x, y);
+            let (column, row) = match orientation {
+                2 => (width - 1 - x, y),
+                3 => (width - 1 - x, height - 1 - y),
+                4 => (x, height - 1 - y),
+                5 => (y, x),
+                6 => (y, height - 1 - x),
+                7 => (width - 1 - y, height - 1 - x),
+                _ => (width - 1 - y, x),
+            };
             let at = 3 * (row * width + column);
             data.extend_from_slice(&picture.data[at..at + 3]);
         }
@@ -216,26 +216,29 @@ fn turned(picture: Rgb, orientation: u16) -> Rgb {
     }
 }
 
-/// Entries of the first directory: number, and where its value stands in the file.
+/// Entries of the first directory: tag, the value's place in the file, and the value.
 struct Directory {
     little: bool,
     entries: Vec<(u16, usize, u16)>,
 }
 
+/// Reads a number of `length` bytes.
+fn number(bytes: &[u8], little: bool, at: usize, length: usize) -> Option<u64> {
+    let part = bytes.get(at..at.checked_add(length)?)?;
+    let shifted = |sum: u64, byte: &u8| (sum << 8) | u64::from(*byte);
+    Some(if little {
+        part.iter().rev().fold(0, shifted)
+    } else {
+        part.iter().fold(0, shifted)
+    })
+}
+
 impl Directory {
-    /// Of a classic TIFF or a BigTIFF; `None` where it is cut off.
+    /// Reads the directory of a classic TIFF or a BigTIFF; `None` if it is cut off.
     fn of(bytes: &[u8]) -> Option<Self> {
         let little = bytes.starts_with(b"II");
         let big = bytes.get(2..4)?.contains(&b'+');
-        let number = |at: usize, length: usize| -> Option<u64> {
-            let part = bytes.get(at..at.checked_add(length)?)?;
-            let fold = |sum: u64, byte: &u8| (sum << 8) | u64::from(*byte);
-            Some(if little {
-                part.iter().rev().fold(0, fold)
-            } else {
-                part.iter().fold(0, fold)
-            })
-        };
+        let number = |at: usize, length: usize| number(bytes, little, at, length);
         let (at, first, step, value) = if big {
             (number(8, 8)?, 8, 20, 12)
         } else {
@@ -243,19 +246,14 @@ impl Directory {
         };
         let at = usize::try_from(at).ok()?;
         let count = number(at, first)?.min(4096) as usize;
-        let entry = |i: usize| {
+        let mut entries = Vec::new();
+        for i in 0..count {
             let start = at.checked_add(first + i * step)?;
             // A value of one SHORT stands in the entry itself.
-            Some((
-                number(start, 2)? as u16,
-                start + value,
-                number(start + value, 2)? as u16,
-            ))
-        };
-        Some(Self {
-            little,
-            entries: (0..count).map(entry).collect::<Option<_>>()?,
-        })
+            let place = start + value;
+            entries.push((number(start, 2)? as u16, place, number(place, 2)? as u16));
+        }
+        Some(Self { little, entries })
     }
 
     fn value(&self, tag: u16) -> Option<u16> {

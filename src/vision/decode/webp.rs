@@ -4,7 +4,8 @@ use std::io::Cursor;
 
 use image::{ImageDecoder, codecs::webp::WebPDecoder};
 
-use super::{Budget, colour, damaged};
+use super::budget::{Budget, damaged};
+use super::colour;
 use crate::vision::{Error, Rgb};
 
 pub(super) fn decode(bytes: &[u8], budget: Budget) -> Result<Rgb, Error> {

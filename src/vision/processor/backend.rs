@@ -19,7 +19,7 @@ impl ProcessorBackend {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::Pillow, Self::Pillow12, Self::Torchvision];
 
-    /// Its name in flags, requests and records.
+    /// Returns the name in flags, requests and records.
     pub fn name(self) -> &'static str {
         match self {
             Self::Pillow => "pillow",

@@ -28,7 +28,7 @@ pub enum Aspect {
     },
 }
 
-/// What a family's image processor does beyond its configuration.
+/// The tiling of a family's image processor, which its configuration does not hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tiling {
     /// One view a picture.
@@ -48,7 +48,7 @@ pub struct Processor {
     pub shortest_edge: usize,
     /// Pillow's number of the kernel: 1 Lanczos, 2 bilinear, 3 bicubic.
     pub resample: u32,
-    /// What happens to pictures that are not square.
+    /// The treatment of pictures that are not square.
     pub aspect: Aspect,
     /// Pixels are multiplied by this.
     pub rescale_factor: f64,
@@ -56,8 +56,8 @@ pub struct Processor {
     pub mean: [f32; 3],
     /// Divided by, by channel.
     pub std: [f32; 3],
-    /// Whose arithmetic it is. Records leave Pillow's out, as those did that were written when
-    /// there was no other.
+    /// The library whose arithmetic it follows. Records leave Pillow out, as they did when it was the
+    /// only one.
     #[serde(
         rename = "image_processor",
         skip_serializing_if = "ProcessorBackend::is_default"
@@ -285,12 +285,12 @@ impl Processor {
         self.mean_levels().map(|level| level as u8)
     }
 
-    /// The 8-bit colour that is nearest to zero after normalisation.
+    /// Returns the 8-bit colour that is nearest to zero after normalisation.
     pub fn nearest_mean(&self) -> [u8; 3] {
         self.mean_levels().map(|level| level.round() as u8)
     }
 
-    /// What becomes zero after normalisation, in levels, by channel.
+    /// Returns the level that becomes zero after normalisation, by channel.
     pub fn mean_levels(&self) -> [f64; 3] {
         self.mean
             .map(|m| (f64::from(m) / self.rescale_factor).clamp(0.0, 255.0))
@@ -302,32 +302,26 @@ impl Processor {
     /// Pillow's processors compute `(v * rescale_factor - mean) / std`, torchvision's
     /// `(v - 255 mean) / (255 std)`, both in f32.
     pub fn normalise(&self, view: &View) -> Vec<f32> {
-        let plane = |channel: usize| {
+        let mut values = Vec::with_capacity(view.image.data.len());
+        for channel in 0..3 {
             let levels = self.levels(channel);
-            let values = view
-                .image
-                .data
-                .iter()
-                .skip(channel)
-                .step_by(3)
-                .map(move |&v| levels[usize::from(v)]);
-            let mean = view
-                .mean
-                .as_ref()
-                .map(|mean| mean.data.iter().skip(channel).step_by(3));
-            let mut mean = mean.into_iter().flatten();
-            values.map(move |value| {
-                if mean.next().is_some_and(|&is_mean| is_mean > 0) {
-                    0.0
-                } else {
-                    value
+            let pixels = view.image.data.iter().skip(channel).step_by(3);
+            let start = values.len();
+            values.extend(pixels.map(|&v| levels[usize::from(v)]));
+            let Some(mean) = &view.mean else {
+                continue;
+            };
+            let is_mean = mean.data.iter().skip(channel).step_by(3);
+            for (value, &is_mean) in values[start..].iter_mut().zip(is_mean) {
+                if is_mean > 0 {
+                    *value = 0.0;
                 }
-            })
-        };
-        (0..3).flat_map(plane).collect()
+            }
+        }
+        values
     }
 
-    /// What each of the 256 levels becomes.
+    /// Returns the value of each of the 256 levels after normalisation.
     fn levels(&self, channel: usize) -> [f32; 256] {
         let (mean, std) = (self.mean[channel], self.std[channel]);
         let inverse = (1.0 / self.rescale_factor) as f32;
@@ -338,7 +332,7 @@ impl Processor {
     }
 }
 
-/// The pinpoints of a configuration, each a whole number of tiles.
+/// Returns the pinpoints of a configuration, each of a whole number of tiles.
 fn canvases(pinpoints: Option<Vec<Size>>, side: usize) -> Result<Vec<Size>, Error> {
     let Some(canvases) = pinpoints.filter(|p| !p.is_empty()) else {
         return Err(Error::Setting("image_grid_pinpoints are missing".into()));
@@ -347,7 +341,8 @@ fn canvases(pinpoints: Option<Vec<Size>>, side: usize) -> Result<Vec<Size>, Erro
     for &(height, width) in &canvases {
         if !whole(height) || !whole(width) || (height / side) * (width / side) > MOST_TILES {
             let message = format!(
-                "image_grid_pinpoints: {height} x {width} is not 1 to {MOST_TILES} whole tiles of {side} pixels"
+                "image_grid_pinpoints: {height} x {width} is not 1 to {MOST_TILES} whole tiles of \
+                 {side} pixels"
             );
             return Err(Error::Setting(message));
         }

@@ -4,119 +4,15 @@
 //! Libraries that skip the rounding between the passes differ by up to 27 levels when enlarging;
 //! the two here differ in the order of the passes and in how many bits a weight has.
 
+mod kernel;
 mod pillow;
 mod torchvision;
 
-use serde::Deserialize;
+pub use kernel::Filter;
+
+use kernel::WeightTable;
 
 use super::{ProcessorBackend, Rgb};
-
-/// The interpolation kernel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-pub enum Filter {
-    /// Three lobes.
-    Lanczos,
-    /// Triangle.
-    Bilinear,
-    /// Keys' cubic with a = -0.5.
-    Bicubic,
-}
-
-impl Filter {
-    /// Pillow's number, as `resample` of a processor configuration holds it.
-    pub fn from_pillow(number: u32) -> Option<Self> {
-        match number {
-            1 => Some(Self::Lanczos),
-            2 => Some(Self::Bilinear),
-            3 => Some(Self::Bicubic),
-            _ => None,
-        }
-    }
-
-    fn support(self) -> f64 {
-        match self {
-            Self::Lanczos => 3.0,
-            Self::Bilinear => 1.0,
-            Self::Bicubic => 2.0,
-        }
-    }
-
-    fn at(self, x: f64) -> f64 {
-        let x = x.abs();
-        match self {
-            Self::Bilinear => (1.0 - x).max(0.0),
-            Self::Bicubic if x < 1.0 => (1.5 * x - 2.5) * x * x + 1.0,
-            Self::Bicubic if x < 2.0 => ((-0.5 * x + 2.5) * x - 4.0) * x + 2.0,
-            Self::Lanczos if x < 3.0 => sinc(x) * sinc(x / 3.0),
-            _ => 0.0,
-        }
-    }
-}
-
-fn sinc(x: f64) -> f64 {
-    if x == 0.0 {
-        1.0
-    } else {
-        (x * std::f64::consts::PI).sin() / (x * std::f64::consts::PI)
-    }
-}
-
-/// The input pixels that one output pixel reads.
-struct Window {
-    first: usize,
-    end: usize,
-    centre: f64,
-}
-
-impl Window {
-    /// Distances of the pixels' middles to that of the output pixel, in input pixels.
-    fn offsets(&self) -> impl Iterator<Item = f64> {
-        (self.first..self.end).map(|x| x as f64 - self.centre + 0.5)
-    }
-}
-
-/// The windows of all output pixels, which both libraries cut alike.
-fn windows(from: usize, to: usize, filter: Filter) -> impl Iterator<Item = Window> {
-    let scale = from as f64 / to as f64;
-    let support = filter.support() * scale.max(1.0);
-    (0..to).map(move |i| {
-        let centre = (i as f64 + 0.5) * scale;
-        let first = (centre - support + 0.5).max(0.0) as usize;
-        Window {
-            first,
-            end: ((centre + support + 0.5) as usize).min(from),
-            centre,
-        }
-    })
-}
-
-/// Weights of one pass, in fixed point.
-struct Table {
-    /// Fractional bits.
-    bits: u32,
-    /// For each output pixel the first input pixel, and the weights of that and the following ones.
-    weights: Vec<(usize, Vec<i64>)>,
-}
-
-impl Table {
-    fn of(backend: ProcessorBackend, from: usize, to: usize, filter: Filter) -> Self {
-        match backend {
-            ProcessorBackend::Pillow | ProcessorBackend::Pillow12 => {
-                pillow::table(from, to, filter)
-            }
-            ProcessorBackend::Torchvision => torchvision::table(from, to, filter),
-        }
-    }
-
-    /// One half, in fixed point.
-    fn half(&self) -> i64 {
-        (1 << self.bits) >> 1
-    }
-
-    fn clip(&self, sum: i64) -> u8 {
-        (sum >> self.bits).clamp(0, 255) as u8
-    }
-}
 
 /// Resizes `picture` to `width` x `height`, both at least 1, to the bit as `backend` does.
 pub fn resize(
@@ -125,13 +21,24 @@ pub fn resize(
     filter: Filter,
     backend: ProcessorBackend,
 ) -> Rgb {
-    let table = |from: usize, to: usize| (from != to).then(|| Table::of(backend, from, to, filter));
-    let (across, down) = (table(picture.width, width), table(picture.height, height));
+    let across = table(picture.width, width, filter, backend);
+    let down = table(picture.height, height, filter, backend);
     if height_first(picture, (width, height), backend) {
         across_to(&down_to(picture, down.as_ref()), across.as_ref())
     } else {
         down_to(&across_to(picture, across.as_ref()), down.as_ref())
     }
+}
+
+/// Returns the weights of one pass; `None` where the size stays.
+fn table(from: usize, to: usize, filter: Filter, backend: ProcessorBackend) -> Option<WeightTable> {
+    if from == to {
+        return None;
+    }
+    Some(match backend {
+        ProcessorBackend::Pillow | ProcessorBackend::Pillow12 => pillow::table(from, to, filter),
+        ProcessorBackend::Torchvision => torchvision::table(from, to, filter),
+    })
 }
 
 /// Returns which pass saves work by coming first; the rounding between the passes tells the two
@@ -147,7 +54,7 @@ fn height_first(picture: &Rgb, (width, height): (usize, usize), backend: Process
     }
 }
 
-fn across_to(picture: &Rgb, table: Option<&Table>) -> Rgb {
+fn across_to(picture: &Rgb, table: Option<&WeightTable>) -> Rgb {
     let Some(table) = table else {
         return picture.clone();
     };
@@ -173,7 +80,7 @@ fn across_to(picture: &Rgb, table: Option<&Table>) -> Rgb {
     }
 }
 
-fn down_to(picture: &Rgb, table: Option<&Table>) -> Rgb {
+fn down_to(picture: &Rgb, table: Option<&WeightTable>) -> Rgb {
     let Some(table) = table else {
         return picture.clone();
     };

@@ -1,14 +1,14 @@
 //! Weights of torch's antialiased interpolation of 8-bit pictures on the CPU: 16-bit integers, with
-//! as many fractional bits as the largest of a pass leaves room for.
+//! as many fractional bits as the largest weight of a pass allows.
 
-use super::{Filter, Table, windows};
+use super::kernel::{Filter, WeightTable, fixed, windows};
 
-/// More are never used, however small the weights.
+/// Most fractional bits, however small the weights.
 const MOST_BITS: u32 = 22;
 
 /// Returns the weights that bring `from` pixels to `to`, as `compute_index_ranges_int16_weights` of
 /// torch's UpSampleKernel.cpp computes them.
-pub(super) fn table(from: usize, to: usize, filter: Filter) -> Table {
+pub(super) fn table(from: usize, to: usize, filter: Filter) -> WeightTable {
     let scale = from as f64 / to as f64;
     // torch multiplies by the inverse where Pillow divides.
     let inverse = if scale >= 1.0 { 1.0 / scale } else { 1.0 };
@@ -30,13 +30,9 @@ pub(super) fn table(from: usize, to: usize, filter: Filter) -> Table {
     let bits = (0..MOST_BITS)
         .find(|&bits| !fits(bits))
         .unwrap_or(MOST_BITS);
-    let fixed = |w: &f64| {
-        let scaled = w * f64::from(1u32 << bits);
-        (scaled + 0.5_f64.copysign(scaled)) as i64
-    };
     let weights = weights
         .into_iter()
-        .map(|(first, weights)| (first, weights.iter().map(fixed).collect()))
+        .map(|(first, weights)| (first, weights.iter().map(|&w| fixed(w, bits)).collect()))
         .collect();
-    Table { bits, weights }
+    WeightTable { bits, weights }
 }
