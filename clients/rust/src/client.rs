@@ -80,11 +80,12 @@ impl Client {
         &mut self,
         request: impl IntoRequest<GenerateRequest>,
     ) -> Result<Answer, Error> {
-        let send = |r| {
-            let mut service = self.inference.clone();
-            async move { Answer::begin(service.generate(r).await?.into_inner()).await }
-        };
-        self.retry.run(request.into_request(), send).await
+        self.retry
+            .run(request.into_request(), |r| {
+                let mut service = self.inference.clone();
+                async move { Answer::begin(service.generate(r).await?.into_inner()).await }
+            })
+            .await
     }
 
     /// The likelihood of given continuations.
@@ -92,11 +93,12 @@ impl Client {
         &mut self,
         request: impl IntoRequest<ScoreRequest>,
     ) -> Result<ScoreResponse, Error> {
-        let send = |r| {
-            let mut service = self.inference.clone();
-            async move { Ok(service.score(r).await?.into_inner()) }
-        };
-        self.retry.run(request.into_request(), send).await
+        self.retry
+            .run(request.into_request(), |r| {
+                let mut service = self.inference.clone();
+                async move { Ok(service.score(r).await?.into_inner()) }
+            })
+            .await
     }
 
     /// One input under many variants: started, a result for each as it is done, finished. Dropping
@@ -105,11 +107,12 @@ impl Client {
         &mut self,
         request: impl IntoRequest<SweepRequest>,
     ) -> Result<Streaming<SweepResponse>, Error> {
-        let send = |r| {
-            let mut service = self.inference.clone();
-            async move { Ok(service.sweep(r).await?.into_inner()) }
-        };
-        self.retry.run(request.into_request(), send).await
+        self.retry
+            .run(request.into_request(), |r| {
+                let mut service = self.inference.clone();
+                async move { Ok(service.sweep(r).await?.into_inner()) }
+            })
+            .await
     }
 
     /// A benchmark: `questions` (samples, or rows of a file: [`crate::rows`]) are taken as fast as
@@ -155,22 +158,22 @@ impl Client {
 
     /// The rule sets that the server knows.
     pub async fn describe(&mut self) -> Result<Vec<RuleInfo>, Error> {
-        let send = |r| {
-            let mut service = self.benchmarks.clone();
-            async move { Ok(service.describe(r).await?.into_inner().rules) }
-        };
-        self.retry.run(Request::new(DescribeRequest {}), send).await
+        self.retry
+            .run(Request::new(DescribeRequest {}), |r| {
+                let mut service = self.benchmarks.clone();
+                async move { Ok(service.describe(r).await?.into_inner().rules) }
+            })
+            .await
     }
 
     /// Keeps a picture on the server; what comes back stands for it in later requests.
     pub async fn upload_image(&mut self, data: Vec<u8>) -> Result<Image, Error> {
-        let send = |r| {
-            let mut service = self.inference.clone();
-            async move { Ok(service.upload_image(r).await?.into_inner().handle) }
-        };
         let handle = self
             .retry
-            .run(Request::new(UploadImageRequest { data }), send)
+            .run(Request::new(UploadImageRequest { data }), |r| {
+                let mut service = self.inference.clone();
+                async move { Ok(service.upload_image(r).await?.into_inner().handle) }
+            })
             .await?;
         Ok(Image {
             source: Some(Source::Handle(handle)),
@@ -182,11 +185,12 @@ impl Client {
         &mut self,
         request: impl IntoRequest<PreviewRequest>,
     ) -> Result<PreviewResponse, Error> {
-        let send = |r| {
-            let mut service = self.inference.clone();
-            async move { Ok(service.preview(r).await?.into_inner()) }
-        };
-        self.retry.run(request.into_request(), send).await
+        self.retry
+            .run(request.into_request(), |r| {
+                let mut service = self.inference.clone();
+                async move { Ok(service.preview(r).await?.into_inner()) }
+            })
+            .await
     }
 
     /// Captures activations at hook points.
@@ -196,11 +200,12 @@ impl Client {
     ) -> Result<Capture, Error> {
         let request = request.into_request();
         let dtype = request.get_ref().dtype();
-        let send = |r| {
-            let mut service = self.inference.clone();
-            async move { Capture::begin(service.capture(r).await?.into_inner(), dtype).await }
-        };
-        self.retry.run(request, send).await
+        self.retry
+            .run(request, |r| {
+                let mut service = self.inference.clone();
+                async move { Capture::begin(service.capture(r).await?.into_inner(), dtype).await }
+            })
+            .await
     }
 
     /// Runs a recorded answer again and says whether the bits agree.
@@ -208,43 +213,42 @@ impl Client {
         &mut self,
         request: impl IntoRequest<VerifyRequest>,
     ) -> Result<VerifyResponse, Error> {
-        let send = |r| {
-            let mut service = self.inference.clone();
-            async move { Ok(service.verify(r).await?.into_inner()) }
-        };
-        self.retry.run(request.into_request(), send).await
+        self.retry
+            .run(request.into_request(), |r| {
+                let mut service = self.inference.clone();
+                async move { Ok(service.verify(r).await?.into_inner()) }
+            })
+            .await
     }
 
     /// The resident models.
     pub async fn list_models(&mut self) -> Result<Vec<ModelInfo>, Error> {
-        let send = |r| {
-            let mut service = self.models.clone();
-            async move { Ok(service.list_models(r).await?.into_inner().models) }
-        };
         self.retry
-            .run(Request::new(ListModelsRequest {}), send)
+            .run(Request::new(ListModelsRequest {}), |r| {
+                let mut service = self.models.clone();
+                async move { Ok(service.list_models(r).await?.into_inner().models) }
+            })
             .await
     }
 
     /// One resident model; the first one where `model` is empty.
     pub async fn get_model(&mut self, model: &str) -> Result<ModelInfo, Error> {
-        let send = |r| {
-            let mut service = self.models.clone();
-            async move {
-                Ok(service
-                    .get_model(r)
-                    .await?
-                    .into_inner()
-                    .model
-                    .unwrap_or_default())
-            }
-        };
         self.retry
             .run(
                 Request::new(GetModelRequest {
                     model: model.to_owned(),
                 }),
-                send,
+                |r| {
+                    let mut service = self.models.clone();
+                    async move {
+                        Ok(service
+                            .get_model(r)
+                            .await?
+                            .into_inner()
+                            .model
+                            .unwrap_or_default())
+                    }
+                },
             )
             .await
     }
@@ -255,26 +259,26 @@ impl Client {
         &mut self,
         request: LoadModelRequest,
     ) -> Result<Streaming<LoadModelResponse>, Error> {
-        let send = |r| {
-            let mut service = self.models.clone();
-            async move { Ok(service.load_model(r).await?.into_inner()) }
-        };
-        self.retry.run(Request::new(request), send).await
+        self.retry
+            .run(Request::new(request), |r| {
+                let mut service = self.models.clone();
+                async move { Ok(service.load_model(r).await?.into_inner()) }
+            })
+            .await
     }
 
     /// Takes a model away, waits for the requests that run on it, and returns the bytes that became
     /// free.
     pub async fn unload_model(&mut self, model: &str) -> Result<u64, Error> {
-        let send = |r| {
-            let mut service = self.models.clone();
-            async move { Ok(service.unload_model(r).await?.into_inner().freed_bytes) }
-        };
         self.retry
             .run(
                 Request::new(UnloadModelRequest {
                     model: model.to_owned(),
                 }),
-                send,
+                |r| {
+                    let mut service = self.models.clone();
+                    async move { Ok(service.unload_model(r).await?.into_inner().freed_bytes) }
+                },
             )
             .await
     }
@@ -287,21 +291,20 @@ impl Client {
         file: &str,
     ) -> Result<ModelInfo, Error> {
         let (model, name, file) = (model.to_owned(), name.to_owned(), file.to_owned());
-        let send = |r| {
-            let mut service = self.models.clone();
-            async move {
-                Ok(service
-                    .load_projector(r)
-                    .await?
-                    .into_inner()
-                    .model
-                    .unwrap_or_default())
-            }
-        };
         self.retry
             .run(
                 Request::new(LoadProjectorRequest { model, name, file }),
-                send,
+                |r| {
+                    let mut service = self.models.clone();
+                    async move {
+                        Ok(service
+                            .load_projector(r)
+                            .await?
+                            .into_inner()
+                            .model
+                            .unwrap_or_default())
+                    }
+                },
             )
             .await
     }
@@ -311,32 +314,30 @@ impl Client {
         &mut self,
         model: &str,
     ) -> Result<Streaming<CheckParityResponse>, Error> {
-        let send = |r| {
-            let mut service = self.models.clone();
-            async move { Ok(service.check_parity(r).await?.into_inner()) }
-        };
         self.retry
             .run(
                 Request::new(CheckParityRequest {
                     model: model.to_owned(),
                 }),
-                send,
+                |r| {
+                    let mut service = self.models.clone();
+                    async move { Ok(service.check_parity(r).await?.into_inner()) }
+                },
             )
             .await
     }
 
     /// The named places in a model's forward pass.
     pub async fn list_hook_points(&mut self, model: &str) -> Result<Vec<HookPoint>, Error> {
-        let send = |r| {
-            let mut service = self.models.clone();
-            async move { Ok(service.list_hook_points(r).await?.into_inner().hook_points) }
-        };
         self.retry
             .run(
                 Request::new(ListHookPointsRequest {
                     model: model.to_owned(),
                 }),
-                send,
+                |r| {
+                    let mut service = self.models.clone();
+                    async move { Ok(service.list_hook_points(r).await?.into_inner().hook_points) }
+                },
             )
             .await
     }

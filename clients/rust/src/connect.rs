@@ -1,4 +1,4 @@
-//! How a server is reached, and what is tried again.
+//! Connections, and retries.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use tonic::{Code, Request, Status};
 
 use crate::{Client, Error};
 
-/// How a server is reached; `Connect::to("https://...")`, settings, then [`Connect::connect`].
+/// Settings of a connection; `Connect::to("https://...")`, settings, then [`Connect::connect`].
 #[derive(Debug, Clone)]
 pub struct Connect {
     address: String,
@@ -132,7 +132,7 @@ impl Connect {
     }
 }
 
-/// What a client says of itself.
+/// The client's name and version, for the server.
 #[derive(Debug, Clone)]
 pub(crate) struct Key(pub(crate) Option<MetadataValue<Ascii>>);
 
@@ -148,7 +148,7 @@ impl Interceptor for Key {
     }
 }
 
-/// What is tried again, and how long all of it may take.
+/// The retries of a call, and the time that all of it may take.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Retry {
     pub(crate) attempts: u32,

@@ -1,4 +1,4 @@
-//! What can go wrong, with what the server said about it.
+//! Errors, with the server's details.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use tonic_types::StatusExt;
 pub struct FieldViolation {
     /// Path of the field, `interventions[0].drop_layers.layers[1]` for instance.
     pub field: String,
-    /// What is wrong and what would be valid.
+    /// The reason, and what would be valid.
     pub description: String,
 }
 
@@ -26,13 +26,13 @@ pub enum Error {
     Server {
         /// The gRPC code.
         code: Code,
-        /// For people.
+        /// The message for people.
         message: String,
         /// The server's reason, in capitals, for programs.
         reason: Option<String>,
         /// The fields that were refused.
         fields: Vec<FieldViolation>,
-        /// When to try again, where that helps.
+        /// The time to wait before a retry, where that helps.
         retry_after: Option<Duration>,
     },
     /// The stream ended without its last event.
@@ -41,14 +41,14 @@ pub enum Error {
     /// A file of questions or results cannot be used.
     #[error("{}{}: {message}", path.display(), line.map_or_else(String::new, |l| format!(", line {l}")))]
     File {
-        /// Which one.
+        /// The file.
         path: PathBuf,
-        /// From 1, the header counted.
+        /// The line, from 1 with the header counted.
         line: Option<u64>,
         /// Why.
         message: String,
     },
-    /// What gives the questions of a run has failed.
+    /// The source of a run's questions has failed.
     #[error(transparent)]
     Questions(Box<dyn std::error::Error + Send + Sync>),
 }
@@ -57,11 +57,13 @@ impl From<Status> for Error {
     fn from(status: Status) -> Self {
         let details = status.get_error_details();
         let fields = details.bad_request().map_or_else(Vec::new, |b| {
-            let violation = |v: &tonic_types::FieldViolation| FieldViolation {
-                field: v.field.clone(),
-                description: v.description.clone(),
-            };
-            b.field_violations.iter().map(violation).collect()
+            let violations = b.field_violations.iter();
+            violations
+                .map(|v| FieldViolation {
+                    field: v.field.clone(),
+                    description: v.description.clone(),
+                })
+                .collect()
         });
         Self::Server {
             code: code(&status),
@@ -76,7 +78,7 @@ impl From<Status> for Error {
     }
 }
 
-/// What went wrong with what caused it.
+/// Formats an error with its causes.
 fn caused(mut said: String, mut source: Option<&(dyn std::error::Error + 'static)>) -> String {
     while let Some(error) = source {
         let cause = error.to_string();
@@ -116,7 +118,7 @@ impl Error {
         }
     }
 
-    /// When the server says to try again.
+    /// Returns the time after which the server says to try again.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Server { retry_after, .. } => *retry_after,

@@ -14,12 +14,12 @@ pub fn system(text: &str) -> ChatMessage {
     message(Role::System, [text.into()])
 }
 
-/// What the user says: words and pictures in their order.
+/// Makes a message of the user: words and pictures in their order.
 pub fn user(parts: impl IntoIterator<Item = ChatPart>) -> ChatMessage {
     message(Role::User, parts)
 }
 
-/// What the assistant has answered, or, in the last message, the beginning of its answer.
+/// Makes a message of the assistant: its answer, or, in the last message, the beginning of one.
 pub fn assistant(text: &str) -> ChatMessage {
     message(Role::Assistant, [text.into()])
 }

@@ -17,41 +17,41 @@ use sha2::{Digest, Sha256};
 use crate::Error;
 use crate::v1::{EvaluateHeader, EvaluateStarted, Judge, SampleResult};
 
-/// What stands beside results. What earlier versions did not write is not compared.
+/// The file beside results. Fields that earlier versions did not write are not compared.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-struct Run {
-    /// As it was asked for.
+struct RunFile {
+    /// The header of the request.
     asked: EvaluateHeader,
-    /// The same with all seeds drawn.
+    /// The same header with all seeds drawn.
     ran: EvaluateHeader,
-    /// The model's digest.
+    /// The digest of the model.
     model: String,
     /// The server's version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     server: Option<String>,
-    /// Who judges.
+    /// The judge.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     judge: Option<Judge>,
-    /// SHA-256 (hex) of the file of questions, where they are a file's.
+    /// SHA-256 (hex) of the file of questions, if they come from one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     data_sha256: Option<String>,
 }
 
-/// Where results are written, and the file of questions that they are of.
+/// The file of results, and that of their questions.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Place<'a> {
     pub(crate) results: &'a Path,
     pub(crate) data: Option<&'a Path>,
 }
 
-/// A results file that is written to.
+/// An open results file.
 #[derive(Debug)]
 pub(crate) struct Results {
     path: PathBuf,
     asked: EvaluateHeader,
     data_sha256: Option<String>,
-    earlier: Option<Run>,
-    /// Locked.
+    earlier: Option<RunFile>,
+    /// The file, locked.
     file: File,
 }
 
@@ -85,7 +85,7 @@ impl Results {
             ..header.clone()
         };
         let data_sha256 = data.map(sha256).transpose()?;
-        let earlier: Option<Run> = match std::fs::read(&about) {
+        let earlier: Option<RunFile> = match std::fs::read(&about) {
             Ok(text) => {
                 let wrong = |e| Error::file(&about, None, format!("it is no header of a run: {e}"));
                 Some(serde_json::from_slice(&text).map_err(wrong)?)
@@ -147,7 +147,7 @@ impl Results {
         ))
     }
 
-    /// Takes note that the run has begun; refuses to go on under another model, server or judge.
+    /// Records that the run has begun; refuses to continue under another model, server or judge.
     pub(crate) fn begun(&mut self, started: &EvaluateStarted) -> Result<(), Error> {
         let version = Some(started.server_version.clone()).filter(|version| !version.is_empty());
         let run = if let Some(run) = &self.earlier {
@@ -176,7 +176,7 @@ impl Results {
                 run.server.clone().or(version),
                 run.data_sha256.clone().or(self.data_sha256.clone()),
             );
-            Run {
+            RunFile {
                 server,
                 judge,
                 data_sha256: data,
@@ -187,7 +187,7 @@ impl Results {
                 progress_every: 0,
                 ..started.header.clone().unwrap_or_default()
             };
-            Run {
+            RunFile {
                 asked: self.asked.clone(),
                 ran,
                 model: started.model_digest.clone(),
@@ -208,7 +208,7 @@ impl Results {
         Ok(())
     }
 
-    /// Writes a result down.
+    /// Appends a result.
     pub(crate) fn add(&mut self, result: &SampleResult) -> Result<(), Error> {
         let line =
             serde_json::to_string(result).map_err(|e| Error::file(&self.path, None, e))? + "\n";
@@ -275,7 +275,8 @@ fn same_run(path: &Path, differ: &[String]) -> Result<(), Error> {
     }
     let about = beside(path);
     let message = format!(
-        "it is of another run: {shown}. Run as then, or take another file, or remove {} and {} to begin anew",
+        "it is of another run: {shown}. Run as then, or take another file, or remove {} and {} to \
+         begin anew",
         path.display(),
         about.display()
     );
@@ -336,7 +337,7 @@ fn values_differ(path: &str, then: &Value, now: &Value, differ: &mut Vec<String>
     }
 }
 
-/// A value in few words: of a list of things with names these alone.
+/// Shortens a value; a list of things with names becomes the names.
 fn shown(value: &Value) -> String {
     const LONGEST: usize = 120;
     let text = match value {
@@ -356,13 +357,12 @@ fn shown(value: &Value) -> String {
     }
 }
 
-/// Returns all results in the file that a run has left, without errors; of two of the same sample
-/// and variant the later one.
+/// Reads all results of a file, without errors; the later of two for the same sample and variant.
 pub fn read_results(path: impl AsRef<Path>) -> Result<Vec<SampleResult>, Error> {
     read(path.as_ref(), false)
 }
 
-/// `mend`: nothing for no file, and a last line that was cut off by a kill is cut away.
+/// Reads results. With `mend` a missing file has none, and a last line that a kill cut off is removed.
 fn read(path: &Path, mend: bool) -> Result<Vec<SampleResult>, Error> {
     let failed = |e: std::io::Error| Error::file(path, None, e);
     let file = match File::open(path) {

@@ -26,7 +26,7 @@ enum Lines {
     Table {
         reader: csv::Reader<File>,
         header: csv::StringRecord,
-        /// Where rows begin, by their index: a row may name the picture of an earlier one by it.
+        /// The beginnings of rows, by their ids: a row may name the picture of an earlier one.
         starts: HashMap<String, csv::Position>,
     },
     Manifest {
@@ -195,14 +195,10 @@ impl Rows {
             return Ok(None);
         };
         let (object, mut files) = (Value::Object(cells), HashMap::new());
-        let at = |e| {
-            Error::file(
-                &self.path,
-                None,
-                format!("row {}: image: {e}", self.number + 1),
-            )
-        };
-        self.add_files(&object, &mut files).map_err(at)?;
+        if let Err(e) = self.add_files(&object, &mut files) {
+            let message = format!("row {}: image: {e}", self.number + 1);
+            return Err(Error::file(&self.path, None, message));
+        }
         Ok(Some(Row {
             json: object.to_string(),
             files,

@@ -1,4 +1,4 @@
-//! What comes as a stream: an answer, captured activations, the results of a benchmark.
+//! Streams: an answer, captured activations, the results of a benchmark.
 
 use std::sync::{Arc, Mutex};
 
@@ -143,7 +143,7 @@ impl Capture {
     }
 }
 
-/// What is asked in a run.
+/// The questions of a run.
 #[derive(Debug, Clone)]
 pub struct Question(Asked);
 
@@ -159,7 +159,7 @@ impl From<Row> for Question {
     }
 }
 
-/// What has gone wrong with the questions of a run.
+/// The first error of a run's questions.
 type Broken = Arc<Mutex<Option<Box<dyn std::error::Error + Send + Sync>>>>;
 
 /// Questions that wait for the server.
@@ -255,7 +255,7 @@ impl Evaluation {
         Ok(None)
     }
 
-    /// What the results so far come to; now and then anew.
+    /// Returns the metrics of the results so far, which the server sends now and then.
     pub fn metrics(&self) -> &[BenchmarkMetric] {
         &self.metrics
     }

@@ -181,13 +181,13 @@ pub(super) fn slice(value: &Value, parts: [Value; 3], budget: &mut Budget) -> Ma
         *number = match part {
             Value::None => None,
             other => {
-                let wrong = || {
-                    Failure::new(format!(
+                let Some(number) = other.as_int() else {
+                    return Err(Failure::new(format!(
                         "slice indices must be whole numbers, not {:?}",
                         other.kind()
-                    ))
+                    )));
                 };
-                Some(other.as_int().ok_or_else(wrong)?)
+                Some(number)
             }
         };
     }
@@ -196,27 +196,7 @@ pub(super) fn slice(value: &Value, parts: [Value; 3], budget: &mut Budget) -> Ma
     if step == 0 {
         return Err(Failure::new("slice step cannot be zero"));
     }
-    let bounds = |length: i64| {
-        let (low, high) = if step > 0 {
-            (0, length)
-        } else {
-            (-1, length - 1)
-        };
-        let bound = |i: i64| {
-            if i < 0 {
-                i.saturating_add(length).max(low)
-            } else {
-                i.min(high)
-            }
-        };
-        let first = start.map_or(if step > 0 { low } else { high }, bound);
-        (first, stop.map_or(if step > 0 { high } else { low }, bound))
-    };
-    let picked = |length: usize| {
-        let (first, end) = bounds(length as i64);
-        let count = range_length(first, end, step) as i64;
-        (0..count).map(move |i| (first + i * step) as usize)
-    };
+    let slice = (start, stop, step);
     match value {
         Value::Undefined(message) => Err(Failure::new(&**message)),
         Value::Str(text) => {
@@ -227,7 +207,7 @@ pub(super) fn slice(value: &Value, parts: [Value; 3], budget: &mut Budget) -> Ma
             budget.items(text.len() / 4)?;
             let chars: Vec<char> = text.chars().collect();
             Ok(Value::Str(
-                picked(chars.len())
+                picked(slice, chars.len())
                     .map(|i| chars[i])
                     .collect::<String>()
                     .into(),
@@ -235,7 +215,9 @@ pub(super) fn slice(value: &Value, parts: [Value; 3], budget: &mut Budget) -> Ma
         }
         Value::List(s) | Value::Tuple(s) => {
             budget.items(s.items.len())?;
-            let items = picked(s.items.len()).map(|i| s.items[i].clone()).collect();
+            let items = picked(slice, s.items.len())
+                .map(|i| s.items[i].clone())
+                .collect();
             if matches!(value, Value::List(_)) {
                 Value::list(items)
             } else {
@@ -243,7 +225,7 @@ pub(super) fn slice(value: &Value, parts: [Value; 3], budget: &mut Budget) -> Ma
             }
         }
         Value::Range(first, end, by) => {
-            let (from, to) = bounds(range_length(*first, *end, *by) as i64);
+            let (from, to) = bounds(slice, range_length(*first, *end, *by) as i64);
             let at = |i: i64| first.saturating_add(i.saturating_mul(*by));
             Ok(Value::Range(at(from), at(to), by.saturating_mul(step)))
         }
@@ -251,7 +233,38 @@ pub(super) fn slice(value: &Value, parts: [Value; 3], budget: &mut Budget) -> Ma
     }
 }
 
-/// `text[start:stop]`.
+/// Returns the first index of a slice of `length` items and the end, as Python's `slice.indices`
+/// does.
+fn bounds((start, stop, step): (Option<i64>, Option<i64>, i64), length: i64) -> (i64, i64) {
+    let (low, high) = if step > 0 {
+        (0, length)
+    } else {
+        (-1, length - 1)
+    };
+    let from_end = |i: i64| i.saturating_add(length).max(low);
+    let bound = |i: i64| if i < 0 { from_end(i) } else { i.min(high) };
+    let first = start.map_or(if step > 0 { low } else { high }, bound);
+    (first, stop.map_or(if step > 0 { high } else { low }, bound))
+}
+
+/// Returns the indices of a slice of `length` items.
+fn picked(slice: (Option<i64>, Option<i64>, i64), length: usize) -> impl Iterator<Item = usize> {
+    let (first, end) = bounds(slice, length as i64);
+    let step = slice.2;
+    let count = range_length(first, end, step) as i64;
+    (0..count).map(move |i| (first + i * step) as usize)
+}
+
+/// Counts a negative index from the end; one before the start is the start.
+fn from_start(i: i64, length: i64) -> i64 {
+    if i < 0 {
+        i.saturating_add(length).max(0)
+    } else {
+        i
+    }
+}
+
+/// Returns `text[start:stop]`.
 fn sliced(text: &str, start: Option<i64>, stop: Option<i64>, budget: &mut Budget) -> Made {
     let negative = [start, stop].into_iter().flatten().any(|i| i < 0);
     let length = if negative {
@@ -259,20 +272,9 @@ fn sliced(text: &str, start: Option<i64>, stop: Option<i64>, budget: &mut Budget
     } else {
         i64::MAX
     };
-    let place = |i: i64| {
-        if i < 0 {
-            i.saturating_add(length).max(0)
-        } else {
-            i
-        }
-    };
-    let byte = |i: i64| {
-        text.char_indices()
-            .nth(i as usize)
-            .map_or(text.len(), |(at, _)| at)
-    };
-    let first = start.map_or(0, |i| byte(place(i)));
-    let end = stop.map_or(text.len(), |i| byte(place(i)));
+    let byte = |i: i64| methods::byte_of(text, from_start(i, length));
+    let first = start.map_or(0, byte);
+    let end = stop.map_or(text.len(), byte);
     let part = text.get(first..end).unwrap_or_default();
     budget.text(part.len())?;
     Ok(Value::str(part))

@@ -1,4 +1,4 @@
-//! What a call, a filter or a test is given, matched to parameters as Python matches it.
+//! Arguments of calls, filters and tests, matched to parameters as Python does.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What a template says, parsed.
+//! The syntax tree of a template.
 
 use std::sync::Arc;
 
@@ -62,7 +62,7 @@ pub(super) enum Expr {
     Conditional(Box<Expr>, Box<Expr>, Option<Box<Expr>>),
 }
 
-/// What is passed to a call, a filter or a test.
+/// Arguments of a call, a filter or a test.
 #[derive(Debug, Default)]
 pub(super) struct Arguments {
     pub(super) positional: Vec<Expr>,
@@ -73,7 +73,7 @@ pub(super) struct Arguments {
     pub(super) named_rest: Option<Box<Expr>>,
 }
 
-/// What is assigned to.
+/// The target of an assignment.
 #[derive(Debug)]
 pub(super) enum Target {
     Name(Arc<str>),

@@ -18,7 +18,7 @@ const DEPTH: u32 = 600;
 pub(in crate::model) struct Failure {
     /// Line of the template, from 1; 0 where it is not known.
     pub(in crate::model) line: usize,
-    /// What is wrong there.
+    /// The reason.
     pub(in crate::model) message: String,
     /// The template itself refused the conversation, by `raise_exception`.
     pub(in crate::model) raised: bool,
@@ -56,7 +56,7 @@ impl std::fmt::Display for Failure {
     }
 }
 
-/// What is left of the limits.
+/// The rest of the limits.
 #[derive(Debug)]
 pub(super) struct Budget {
     work: u64,
@@ -73,12 +73,12 @@ impl Budget {
 
     /// Pays for `bytes` that are about to be read or written.
     pub(super) fn charge(&mut self, bytes: usize) -> Result<(), Failure> {
-        let over = || {
-            Failure::new(format!(
+        let Some(work) = self.work.checked_sub(bytes as u64) else {
+            return Err(Failure::new(format!(
                 "the template takes more work than {WORK} bytes read and written"
-            ))
+            )));
         };
-        self.work = self.work.checked_sub(bytes as u64).ok_or_else(over)?;
+        self.work = work;
         Ok(())
     }
 

@@ -4,7 +4,7 @@ use super::arguments::{Passed, needed};
 use super::ast::Comparison;
 use super::budget::{Budget, Failure};
 use super::value::{Object, Value};
-use super::{filters, operators};
+use super::{filter_names, operators};
 
 const KNOWN: &[&str] = &[
     "!=",
@@ -106,7 +106,7 @@ pub(super) fn call(
         "escaped" => false,
         "false" => matches!(value, Value::Bool(false)),
         "true" => matches!(value, Value::Bool(true)),
-        "filter" => matches!(value, Value::Str(name) if filters::check(name).is_ok()),
+        "filter" => matches!(value, Value::Str(name) if filter_names::check(name).is_ok()),
         "test" => matches!(value, Value::Str(name) if check(name).is_ok()),
         "float" => matches!(value, Value::Float(_)),
         "integer" => matches!(value, Value::Int(_)),

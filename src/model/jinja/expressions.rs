@@ -7,8 +7,8 @@ use std::sync::Arc;
 use super::arguments::{Passed, needed, whole};
 use super::ast::{Arguments, Expr};
 use super::budget::Failure;
-use super::interpreter::{Interpreter, Scope};
-use super::value::{Namespace, Object, Value, range_length};
+use super::interpreter::Interpreter;
+use super::value::{Namespace, Object, Scope, Value, range_length};
 use super::{access, checks, filters, format, methods, operators};
 
 type Made = Result<Value, Failure>;

@@ -6,86 +6,13 @@ use std::sync::Arc;
 
 use super::arguments::{Passed, needed, whole};
 use super::budget::{Budget, Failure};
+use super::filter_names::{self, MARKUP};
 use super::json::{self, Style};
+use super::sort::sort_by;
 use super::value::{Value, is_space};
 use super::{access, checks, format, methods, operators};
 
 type Made = Result<Value, Failure>;
-
-const KNOWN: &[&str] = &[
-    "abs",
-    "attr",
-    "batch",
-    "capitalize",
-    "center",
-    "count",
-    "d",
-    "default",
-    "dictsort",
-    "e",
-    "escape",
-    "first",
-    "float",
-    "forceescape",
-    "format",
-    "indent",
-    "int",
-    "items",
-    "join",
-    "last",
-    "length",
-    "list",
-    "lower",
-    "map",
-    "max",
-    "min",
-    "reject",
-    "rejectattr",
-    "replace",
-    "reverse",
-    "round",
-    "safe",
-    "select",
-    "selectattr",
-    "slice",
-    "sort",
-    "string",
-    "sum",
-    "title",
-    "tojson",
-    "trim",
-    "truncate",
-    "unique",
-    "upper",
-    "urlencode",
-    "wordcount",
-];
-const UNSUPPORTED: &[&str] = &[
-    "filesizeformat",
-    "groupby",
-    "pprint",
-    "random",
-    "striptags",
-    "urlize",
-    "wordwrap",
-    "xmlattr",
-];
-
-/// Filters that make HTML-safe text, which escapes what is added to it later.
-pub(super) const MARKUP: [&str; 4] = ["safe", "e", "escape", "forceescape"];
-
-/// Fails where jinja2 has no filter of that name, or it is none for prompts.
-pub(super) fn check(name: &str) -> Result<(), String> {
-    if KNOWN.contains(&name) {
-        return Ok(());
-    }
-    let unsupported = UNSUPPORTED.contains(&name);
-    Err(if unsupported {
-        format!("the filter {name} is not supported in a chat template")
-    } else {
-        format!("no filter named {name:?}")
-    })
-}
 
 #[expect(
     clippy::unnecessary_wraps,
@@ -115,13 +42,13 @@ pub(super) fn call(name: &str, value: Value, passed: Passed, budget: &mut Budget
             }
             let [attribute] = passed.bind(name, ["name"])?;
             let attribute = methods::text(needed(attribute, name, "name")?, name)?;
-            let missing = || {
-                Value::undefined(format!(
-                    "{:?} object has no attribute {attribute:?}",
-                    value.kind()
-                ))
-            };
-            Ok(access::own(&value, &attribute)?.unwrap_or_else(missing))
+            if let Some(own) = access::own(&value, &attribute)? {
+                return Ok(own);
+            }
+            Ok(Value::undefined(format!(
+                "{:?} object has no attribute {attribute:?}",
+                value.kind()
+            )))
         }
         "d" | "default" => {
             let [usual, boolean] = passed.bind(name, ["default_value", "boolean"])?;
@@ -356,7 +283,7 @@ fn lazily(name: &str, value: &Value, mut passed: Passed, budget: &mut Budget) ->
             return Err(Failure::new("map needs a filter's name or attribute="));
         }
         let filter = methods::text(passed.positional.remove(0), "map")?;
-        check(&filter).map_err(Failure::new)?;
+        filter_names::check(&filter).map_err(Failure::new)?;
         if MARKUP.contains(&&*filter) {
             return Err(Failure::new(format!(
                 "map({filter:?}) is not supported in a chat template"
@@ -399,20 +326,29 @@ fn lazily(name: &str, value: &Value, mut passed: Passed, budget: &mut Budget) ->
     Value::iterator(out)
 }
 
+/// Reads a step of an attribute's path: a number is an index.
+fn path_step(part: &str) -> Value {
+    let number = !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+    match part.parse() {
+        Ok(i) if number => Value::Int(i),
+        _ => Value::str(part),
+    }
+}
+
+/// Cuts off a number's fraction.
+fn truncated(number: f64) -> Made {
+    if number.is_finite() && number.abs() < 9e18 {
+        Ok(Value::Int(number.trunc() as i64))
+    } else {
+        Err(Failure::new("int: the number is beyond 64 bits"))
+    }
+}
+
 /// The steps of an attribute such as `function.name` or `0`.
 fn path(attribute: Option<&Value>) -> Result<Vec<Value>, Failure> {
     match attribute {
         None | Some(Value::None) => Ok(Vec::new()),
-        Some(Value::Str(text)) => {
-            let step = |part: &str| {
-                let number = !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
-                match part.parse() {
-                    Ok(i) if number => Value::Int(i),
-                    _ => Value::str(part),
-                }
-            };
-            Ok(text.split('.').map(step).collect())
-        }
+        Some(Value::Str(text)) => Ok(text.split('.').map(path_step).collect()),
         Some(Value::Int(i)) => Ok(vec![Value::Int(*i)]),
         Some(other) => Err(Failure::new(format!(
             "an attribute is a string or a number, not a {:?}",
@@ -453,10 +389,8 @@ fn to_json(value: &Value, passed: Passed, budget: &mut Budget) -> Made {
             ": ".to_owned(),
         ),
         Some(Value::List(s) | Value::Tuple(s)) if s.items.len() == 2 => {
-            let part = |i: usize| {
-                Ok::<_, Failure>(methods::text(s.items[i].clone(), "separators")?.to_string())
-            };
-            (part(0)?, part(1)?)
+            let [first, second] = [0, 1].map(|i| methods::text(s.items[i].clone(), "separators"));
+            (first?.to_string(), second?.to_string())
         }
         Some(_) => return Err(Failure::new("tojson: separators are a pair of strings")),
     };
@@ -532,14 +466,6 @@ fn of_number(name: &str, value: &Value, passed: Passed) -> Made {
                 .ok()
                 .filter(|b| (2..=36).contains(b));
             let base = base.ok_or_else(|| Failure::new("int: a base of 2 to 36 is needed"))?;
-            let truncated = |f: f64| {
-                let fits = f.is_finite() && f.abs() < 9e18;
-                if fits {
-                    Ok(Value::Int(f.trunc() as i64))
-                } else {
-                    Err(Failure::new("int: the number is beyond 64 bits"))
-                }
-            };
             match value {
                 Value::Float(f) if f.is_nan() => Ok(usual.unwrap_or(Value::Int(0))),
                 Value::Float(f) => truncated(*f),
@@ -605,34 +531,6 @@ fn ignore_case(value: Value, budget: &mut Budget) -> Made {
         }
         other => Ok(other),
     }
-}
-
-/// Sorts stably; an error where two items have no order.
-pub(super) fn sort_by<T: Clone>(
-    items: &mut Vec<T>,
-    mut order: impl FnMut(&T, &T) -> Result<Option<Ordering>, Failure>,
-) -> Result<(), Failure> {
-    let mut width = 1;
-    while width < items.len() {
-        let mut merged = Vec::with_capacity(items.len());
-        for pair in items.chunks(2 * width) {
-            let (mut left, mut right) = pair.split_at(width.min(pair.len()));
-            while let (Some(a), Some(b)) = (left.first(), right.first()) {
-                if order(b, a)? == Some(Ordering::Less) {
-                    merged.push(b.clone());
-                    right = &right[1..];
-                } else {
-                    merged.push(a.clone());
-                    left = &left[1..];
-                }
-            }
-            merged.extend_from_slice(left);
-            merged.extend_from_slice(right);
-        }
-        *items = merged;
-        width *= 2;
-    }
-    Ok(())
 }
 
 /// The one key of an item.

@@ -199,13 +199,16 @@ fn write_percent(
 
 /// Python's `ascii` of what `repr` wrote.
 fn ascii(text: &str) -> String {
-    let escape = |c: char| match c as u32 {
-        code if c.is_ascii() => char::from_u32(code).map(String::from).unwrap_or_default(),
+    text.chars().map(ascii_char).collect()
+}
+
+fn ascii_char(c: char) -> String {
+    match c as u32 {
+        _ if c.is_ascii() => c.into(),
         code @ 0..=0xff => format!("\\x{code:02x}"),
         code @ 0x100..=0xffff => format!("\\u{code:04x}"),
         code => format!("\\U{code:08x}"),
-    };
-    text.chars().map(escape).collect()
+    }
 }
 
 /// Sets `text` in its width; the sign of a number is in `head`.
@@ -365,6 +368,15 @@ fn exponential(size: f64, places: usize) -> String {
     )
 }
 
+/// Removes zeros at the end of a fraction, and the point if nothing is left behind it.
+fn without_zeros(digits: &str) -> &str {
+    if digits.contains('.') {
+        digits.trim_end_matches('0').trim_end_matches('.')
+    } else {
+        digits
+    }
+}
+
 /// C's `%g`.
 fn general(size: f64, places: usize) -> String {
     let text = format!("{size:.*e}", places - 1);
@@ -372,16 +384,7 @@ fn general(size: f64, places: usize) -> String {
         .split_once('e')
         .and_then(|(_, e)| e.parse().ok())
         .unwrap_or(0);
-    let trimmed = |digits: &str| {
-        if digits.contains('.') {
-            digits
-                .trim_end_matches('0')
-                .trim_end_matches('.')
-                .to_owned()
-        } else {
-            digits.to_owned()
-        }
-    };
+    let trimmed = |digits: &str| without_zeros(digits).to_owned();
     if exponent < -4 || exponent >= places as i32 {
         let text = exponential(size, places - 1);
         let (digits, exponent) = text.split_once('e').unwrap_or((&text, "+00"));

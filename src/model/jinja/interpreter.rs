@@ -7,47 +7,7 @@ use std::sync::Arc;
 use super::arguments::Passed;
 use super::ast::{For, Kind, Macro, Statement, Target};
 use super::budget::{Budget, Failure};
-use super::value::{Loop, Namespace, Object, Value};
-
-/// Variables, and the scope around them.
-#[derive(Debug, Default)]
-pub(in crate::model) struct Scope {
-    variables: RefCell<Vec<(Arc<str>, Value)>>,
-    parent: Option<Rc<Scope>>,
-}
-
-impl Scope {
-    fn inside(parent: &Rc<Self>) -> Rc<Self> {
-        Rc::new(Self {
-            variables: RefCell::default(),
-            parent: Some(parent.clone()),
-        })
-    }
-
-    pub(super) fn set(&self, name: &Arc<str>, value: Value) {
-        let mut variables = self.variables.borrow_mut();
-        match variables.iter_mut().find(|(known, _)| known == name) {
-            Some((_, old)) => *old = value,
-            None => variables.push((name.clone(), value)),
-        }
-    }
-
-    pub(super) fn get(&self, name: &str) -> Option<Value> {
-        let mut scope = Some(self);
-        while let Some(at) = scope {
-            if let Some((_, value)) = at
-                .variables
-                .borrow()
-                .iter()
-                .find(|(known, _)| **known == *name)
-            {
-                return Some(value.clone());
-            }
-            scope = at.parent.as_deref();
-        }
-        None
-    }
-}
+use super::value::{Loop, Namespace, Object, Scope, Value};
 
 /// Says how a statement ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,7 +20,7 @@ enum Flow {
 /// One rendering.
 pub(super) struct Interpreter<'a> {
     pub(super) budget: Budget,
-    /// What `strftime_now` makes of a format.
+    /// Formats the time for `strftime_now`.
     pub(super) now: &'a dyn Fn(&str) -> Result<String, String>,
     /// Scopes and namespaces that may hold themselves; emptied at the end.
     held: Vec<Rc<Scope>>,
@@ -353,14 +313,10 @@ impl<'a> Interpreter<'a> {
             Vec::new()
         };
         let mut taken = positional.into_iter();
-        let mut take = |name: &str| {
-            let at = named.iter().position(|(known, _)| **known == *name)?;
-            Some(named.remove(at).1)
-        };
         for (name, default) in &made.parameters {
             let value = match taken.next() {
                 Some(value) => value,
-                None => match (take(name), default) {
+                None => match (take_named(&mut named, name), default) {
                     (Some(value), _) => value,
                     (None, Some(default)) => self.eval(default, &scope)?,
                     (None, None) => {
@@ -377,7 +333,8 @@ impl<'a> Interpreter<'a> {
                 .iter()
                 .all(|(name, _)| &**name != "caller")
         {
-            let caller = take("caller").unwrap_or_else(|| Value::undefined("No caller defined"));
+            let caller = take_named(&mut named, "caller")
+                .unwrap_or_else(|| Value::undefined("No caller defined"));
             scope.set(&"caller".into(), caller);
         }
         if made.reads_kwargs {
@@ -407,4 +364,10 @@ impl<'a> Interpreter<'a> {
         self.line = line;
         Ok(Value::Str(out.into()))
     }
+}
+
+/// Takes a named argument, if it was passed.
+fn take_named(named: &mut Vec<(Arc<str>, Value)>, name: &str) -> Option<Value> {
+    let at = named.iter().position(|(known, _)| **known == *name)?;
+    Some(named.remove(at).1)
 }

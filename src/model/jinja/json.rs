@@ -3,12 +3,13 @@
 use std::fmt::Write as _;
 
 use super::budget::{Budget, Failure};
+use super::sort::sort_by;
 use super::value::{Value, float_repr};
 
 /// Says how JSON is written.
 pub(super) struct Style {
     pub(super) ascii: bool,
-    /// What one level is indented by; `None`: all on one line.
+    /// The indentation of one level; `None` writes all on one line.
     pub(super) indent: Option<String>,
     /// Between items, and between a key and its value.
     pub(super) separators: (String, String),
@@ -41,7 +42,7 @@ pub(super) fn write(
         Value::Dict(d) => {
             let mut entries: Vec<&(Value, Value)> = d.entries.iter().collect();
             if style.sorted {
-                super::filters::sort_by(&mut entries, |a, b| a.0.order(&b.0, budget))?;
+                sort_by(&mut entries, |a, b| a.0.order(&b.0, budget))?;
             }
             out.push('{');
             for (i, (key, item)) in entries.into_iter().enumerate() {

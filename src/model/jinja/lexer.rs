@@ -150,7 +150,7 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// Where a tag ends whose closing is `close`: bytes, what follows and is swallowed included.
+    /// Returns the end of a tag whose closing is `close`, in bytes, with what is swallowed behind it.
     fn closing(rest: &str, close: &str, trims: bool) -> Option<usize> {
         if rest.starts_with('+') && rest[1..].starts_with(close) && trims {
             return Some(1 + close.len());
@@ -195,7 +195,7 @@ impl<'a> Lexer<'a> {
         Err(Failure::at(self.line, "{% raw %} without {% endraw %}"))
     }
 
-    /// What stands between the braces of a tag.
+    /// Reads the tokens between the braces of a tag.
     fn code(&mut self, begin: Token) -> Result<(), Failure> {
         let (close, end, trims) = if begin == Token::PrintBegin {
             ("}}", Token::PrintEnd, false)

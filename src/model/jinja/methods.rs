@@ -65,7 +65,7 @@ const OF_LISTS_CHANGING: &[&str] = &[
 const OF_DICTS: &[&str] = &["copy", "fromkeys", "get", "items", "keys", "values"];
 const OF_DICTS_CHANGING: &[&str] = &["clear", "pop", "popitem", "setdefault", "update"];
 
-/// What kind of attribute `name` of a value is.
+/// Returns the kind of a value's attribute `name`.
 pub(super) enum Attribute {
     Method,
     /// The sandbox lets nobody call it.
@@ -470,23 +470,37 @@ fn part(
     start: Option<Value>,
     end: Option<Value>,
 ) -> Result<Option<(usize, &str)>, Failure> {
-    let index = |value: Option<Value>, usual: i64| match value {
-        None | Some(Value::None) => Ok(usual),
-        some => whole(some, "an index", 0),
-    };
     let length = own.chars().count() as i64;
-    let (start, end) = (index(start, 0)?, index(end, length)?);
+    let (start, end) = (index_or(start, 0)?, index_or(end, length)?);
     let place = |i: i64| if i < 0 { (i + length).max(0) } else { i };
     let (start, end) = (place(start), place(end).min(length));
     if start > length || end < start {
         return Ok(None);
     }
-    let byte = |i: i64| {
-        own.char_indices()
-            .nth(i as usize)
-            .map_or(own.len(), |(at, _)| at)
-    };
-    Ok(Some((start as usize, &own[byte(start)..byte(end)])))
+    let bytes = byte_of(own, start)..byte_of(own, end);
+    Ok(Some((start as usize, &own[bytes])))
+}
+
+fn index_or(value: Option<Value>, usual: i64) -> Result<i64, Failure> {
+    match value {
+        None | Some(Value::None) => Ok(usual),
+        some => whole(some, "an index", 0),
+    }
+}
+
+/// Returns the byte of a text's `i`th character, or its end.
+pub(super) fn byte_of(text: &str, i: i64) -> usize {
+    text.char_indices()
+        .nth(i as usize)
+        .map_or(text.len(), |(at, _)| at)
+}
+
+/// Tells whether Python's `splitlines` ends a line at this character.
+fn ends_line(c: char) -> bool {
+    matches!(
+        c,
+        '\n' | '\r' | '\x0b' | '\x0c' | '\x1c'..='\x1e' | '\u{85}' | '\u{2028}' | '\u{2029}'
+    )
 }
 
 fn affix(own: &str, name: &str, passed: Passed) -> Made {
@@ -498,14 +512,12 @@ fn affix(own: &str, name: &str, passed: Passed) -> Made {
     let within = part(own, start, end)?;
     for affix in affixes {
         let affix = text(affix, name)?;
-        let has = |(_, within): (usize, &str)| {
-            if name == "startswith" {
-                within.starts_with(&*affix)
-            } else {
-                within.ends_with(&*affix)
-            }
+        let has = match within {
+            Some((_, within)) if name == "startswith" => within.starts_with(&*affix),
+            Some((_, within)) => within.ends_with(&*affix),
+            None => false,
         };
-        if within.is_some_and(has) {
+        if has {
             return Ok(Value::Bool(true));
         }
     }
@@ -627,15 +639,9 @@ fn split(
 
 /// The lines of a text, as Python's `splitlines` cuts them.
 pub(super) fn lines(text: &str, keep: bool) -> Vec<&str> {
-    let ends = |c: char| {
-        matches!(
-            c,
-            '\n' | '\r' | '\x0b' | '\x0c' | '\x1c'..='\x1e' | '\u{85}' | '\u{2028}' | '\u{2029}'
-        )
-    };
     let mut lines = Vec::new();
     let mut rest = text;
-    while let Some(at) = rest.find(ends) {
+    while let Some(at) = rest.find(ends_line) {
         let width = if rest[at..].starts_with("\r\n") {
             2
         } else {

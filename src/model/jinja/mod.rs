@@ -17,6 +17,7 @@ mod ast;
 mod budget;
 mod checks;
 mod expressions;
+mod filter_names;
 mod filters;
 mod format;
 mod interpreter;
@@ -25,6 +26,7 @@ mod lexer;
 mod methods;
 mod operators;
 mod parser;
+mod sort;
 mod value;
 
 use std::sync::Arc;

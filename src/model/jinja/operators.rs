@@ -81,20 +81,24 @@ fn repeat(value: &Value, times: &Value, budget: &mut Budget) -> Made {
     }
 }
 
+fn unsupported(operator: Operator, left: &Value, right: &Value) -> Failure {
+    let (a, b) = (left.kind(), right.kind());
+    Failure::new(format!(
+        "unsupported operand types for {}: {a:?} and {b:?}",
+        sign(operator)
+    ))
+}
+
+fn beyond(operator: Operator) -> Failure {
+    Failure::new(format!(
+        "the result of {} is beyond whole numbers of 64 bits",
+        sign(operator)
+    ))
+}
+
 fn numbers(operator: Operator, left: &Value, right: &Value) -> Made {
-    let unsupported = || {
-        let (a, b) = (left.kind(), right.kind());
-        Failure::new(format!(
-            "unsupported operand types for {}: {a:?} and {b:?}",
-            sign(operator)
-        ))
-    };
-    let beyond = || {
-        Failure::new(format!(
-            "the result of {} is beyond whole numbers of 64 bits",
-            sign(operator)
-        ))
-    };
+    let unsupported = || unsupported(operator, left, right);
+    let beyond = || beyond(operator);
     let by_zero = || Failure::new("division by zero");
     if let (Some(a), Some(b)) = (left.as_int(), right.as_int()) {
         let whole = match operator {

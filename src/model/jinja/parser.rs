@@ -8,7 +8,7 @@ use super::ast::{
 };
 use super::budget::Failure;
 use super::lexer::{self, Token};
-use super::{checks, filters};
+use super::{checks, filter_names};
 
 /// Expressions and blocks inside one another.
 const DEPTH: u32 = 100;
@@ -43,7 +43,7 @@ struct Parser {
     depth: u32,
     /// Loops around this place that `break` can end.
     loops: u32,
-    /// Of each loop or macro around this place, the special names that are read in it.
+    /// The special names that are read in each loop or macro around this place.
     reads: Vec<HashSet<Arc<str>>>,
     /// Lines of filters that make HTML-safe text where it could be added to: it would escape what
     /// is added.
@@ -154,7 +154,7 @@ impl Parser {
                     let before = self.markup.len();
                     let value = self.tuple(true, &[])?;
                     self.expect_token(&Token::PrintEnd)?;
-                    if matches!(&value, Expr::Filter(_, name, _) if filters::MARKUP.contains(&&**name))
+                    if matches!(&value, Expr::Filter(_, name, _) if filter_names::MARKUP.contains(&&**name))
                     {
                         self.markup.truncate(before.max(self.markup.len() - 1));
                     }
@@ -399,7 +399,7 @@ impl Parser {
         }))
     }
 
-    /// What is assigned to: a name, an attribute of a namespace, or several.
+    /// Parses the target of an assignment: a name, an attribute of a namespace, or several.
     fn target(&mut self, namespaces: bool, ends: &[&str]) -> Parsed<Target> {
         let mut targets = Vec::new();
         let mut several = false;
@@ -860,8 +860,8 @@ impl Parser {
 
     fn filter(&mut self, value: Option<Expr>) -> Parsed<Expr> {
         let name = self.dotted()?;
-        filters::check(&name).map_err(|e| Failure::at(self.line(), e))?;
-        if filters::MARKUP.contains(&&*name) {
+        filter_names::check(&name).map_err(|e| Failure::at(self.line(), e))?;
+        if filter_names::MARKUP.contains(&&*name) {
             self.markup.push(self.line());
         }
         let arguments = if self.is("(") {

@@ -11,7 +11,6 @@ use regex::Regex;
 
 use super::ast::{For, Literal, Macro};
 use super::budget::{Budget, Failure};
-use super::interpreter::Scope;
 
 /// Values that may stand inside one another.
 const NESTING: u32 = 64;
@@ -19,7 +18,7 @@ const NESTING: u32 = 64;
 /// A value. Lists and dicts are never changed: the sandbox of transformers forbids it.
 #[derive(Debug, Clone)]
 pub(in crate::model) enum Value {
-    /// With the message of the error that using it is.
+    /// An undefined value, with the message of the error that using it is.
     Undefined(Arc<str>),
     None,
     Bool(bool),
@@ -52,7 +51,7 @@ pub(in crate::model) struct Dict {
     depth: u32,
 }
 
-/// What is left of a generator.
+/// The rest of a generator.
 #[derive(Debug)]
 pub(in crate::model) struct Queue {
     pub(super) items: RefCell<VecDeque<Value>>,
@@ -66,13 +65,13 @@ pub(in crate::model) enum View {
     Items,
 }
 
-/// What is neither data nor text.
+/// A value that is neither data nor text.
 #[derive(Debug)]
 pub(in crate::model) enum Object {
     Namespace(Namespace),
-    /// With the scope that it was written in.
+    /// A macro with the scope that it was written in.
     Macro(Arc<Macro>, Rc<Scope>),
-    /// By name.
+    /// A function by its name.
     Function(&'static str),
     /// A method of a value, by name.
     Method(Value, Arc<str>),
@@ -94,7 +93,7 @@ pub(in crate::model) struct Loop {
     pub(super) index: Cell<usize>,
     pub(super) items: Rc<Vec<Value>>,
     pub(super) depth: usize,
-    /// Of a recursive loop: itself and the scope around it.
+    /// A recursive loop's own statement, and the scope around it.
     pub(super) recursive: Option<(Arc<For>, Rc<Scope>)>,
     pub(super) changed: RefCell<Option<Value>>,
 }
@@ -132,6 +131,47 @@ impl From<&Literal> for Value {
             Literal::Float(f) => Self::Float(*f),
             Literal::Str(s) => Self::Str(s.clone()),
         }
+    }
+}
+
+/// Variables, and the scope around them.
+#[derive(Debug, Default)]
+pub(in crate::model) struct Scope {
+    pub(super) variables: RefCell<Vec<(Arc<str>, Value)>>,
+    pub(super) parent: Option<Rc<Scope>>,
+}
+
+impl Scope {
+    /// Creates a scope inside `parent`.
+    pub(super) fn inside(parent: &Rc<Self>) -> Rc<Self> {
+        Rc::new(Self {
+            variables: RefCell::default(),
+            parent: Some(parent.clone()),
+        })
+    }
+
+    pub(super) fn set(&self, name: &Arc<str>, value: Value) {
+        let mut variables = self.variables.borrow_mut();
+        match variables.iter_mut().find(|(known, _)| known == name) {
+            Some((_, old)) => *old = value,
+            None => variables.push((name.clone(), value)),
+        }
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<Value> {
+        let mut scope = Some(self);
+        while let Some(at) = scope {
+            if let Some((_, value)) = at
+                .variables
+                .borrow()
+                .iter()
+                .find(|(known, _)| **known == *name)
+            {
+                return Some(value.clone());
+            }
+            scope = at.parent.as_deref();
+        }
+        None
     }
 }
 

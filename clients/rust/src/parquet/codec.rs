@@ -1,4 +1,4 @@
-//! What pages are packed in, unpacked within the size that their headers say.
+//! Compression of pages, which are unpacked within the size of their headers.
 
 use std::io::Read;
 

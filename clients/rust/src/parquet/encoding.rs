@@ -1,4 +1,4 @@
-//! How the values of a page are written, and how many they say that they are.
+//! Encodings of a page's values, and the counts in them.
 
 use parquet::basic::Encoding;
 use parquet::errors::Result;
@@ -66,7 +66,7 @@ fn delta_header(bytes: &[u8]) -> Option<Delta> {
     })
 }
 
-/// Where a block of deltas ends.
+/// Returns the end of a block of deltas.
 pub(super) fn after_delta(bytes: &[u8]) -> Option<usize> {
     let Delta {
         block,

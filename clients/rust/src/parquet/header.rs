@@ -2,7 +2,7 @@
 
 use super::thrift::{Reader, kind};
 
-/// What the header of a page says.
+/// The header of a page.
 #[derive(Default)]
 pub(super) struct Header {
     pub(super) kind: i64,
@@ -16,7 +16,7 @@ pub(super) struct Header {
     pub(super) level_bytes: (usize, usize),
     pub(super) sorted: bool,
     pub(super) is_compressed: bool,
-    /// Of the header itself.
+    /// The size of the header itself.
     pub(super) bytes: u64,
 }
 

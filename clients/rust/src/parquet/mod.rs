@@ -241,6 +241,14 @@ fn children(reader: &mut Reader<'_>) -> Option<i64> {
     }
 }
 
+/// Returns a map's key as a text.
+fn key_name(key: &Field) -> String {
+    match key {
+        Field::Str(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
 /// A cell as JSON; `left` are the bytes that its row may still have.
 fn value(field: Field, left: &mut usize) -> Result<Value> {
     Ok(match field {
@@ -272,21 +280,12 @@ fn value(field: Field, left: &mut usize) -> Result<Value> {
                 .map(|field| value(field.clone(), left))
                 .collect::<Result<_>>()?,
         ),
-        Field::MapInternal(map) => {
-            let name = |key: &Field| {
-                if let Field::Str(text) = key {
-                    text.clone()
-                } else {
-                    key.to_string()
-                }
-            };
-            object(
-                map.entries()
-                    .iter()
-                    .map(|(key, field)| (name(key), field.clone())),
-                left,
-            )?
-        }
+        Field::MapInternal(map) => object(
+            map.entries()
+                .iter()
+                .map(|(key, field)| (key_name(key), field.clone())),
+            left,
+        )?,
         // Dates, times and decimals, which no rule reads.
         other => other.to_string().into(),
     })

@@ -95,7 +95,7 @@ struct Pages {
     end: u64,
     codec: Compression,
     physical: Type,
-    /// Whether pages have repetition and definition levels.
+    /// True for each kind of levels that pages have: repetition and definition.
     levels: (bool, bool),
     /// Values that are still to come.
     left: i64,
