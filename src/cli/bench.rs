@@ -18,7 +18,7 @@ use crate::engine::{
     ClientId, Cost, Engine, Events, Limits, Pixels, Request, Sampling, Task, Variant,
 };
 use crate::intervention::{Context, Passed, Plan, compile, words};
-use crate::model::{self, IMAGE_MARKER, Load, Model, Rendered};
+use crate::model::{self, IMAGE_MARKER, Load, Model, Rendered, ViewBatch};
 use crate::nn::{
     Backend, DecodeSlots, Layout, Linear, MemoryTracker, NoHooks, SequenceCache, Stack, likeliest,
 };
@@ -225,7 +225,7 @@ impl Measured<'_> {
     }
 
     fn picture(&self, seed: usize) -> Result<Picture, Failure> {
-        let side = self.model.tower.config().image_size;
+        let side = self.model.tower.info().image_size;
         let pixels = (0..3 * side * side)
             .map(|i| (i * 31 + seed * 97 + i / 977) as u8)
             .collect();
@@ -244,23 +244,29 @@ impl Measured<'_> {
 
     fn stages(&self, report: &mut BenchReport) -> Result<(), Failure> {
         let (model, repeat) = (self.model, if self.model.device.is_cpu() { 1 } else { 8 });
-        let views = model.tokens(&self.picture(0)?).views;
+        let tokens = model.tokens(&self.picture(0)?);
+        let (views, view) = (tokens.views, tokens.view);
         let pixels = model.pixels(&self.picture(0)?)?;
         for count in [1, repeat].into_iter().take(repeat.min(2)) {
             let all = Tensor::cat(&vec![pixels.clone(); count], 0)?;
-            let owners: Vec<_> = (0..count * views)
-                .map(|view| (0, (view / views, view % views)))
-                .collect();
-            let climb = || Ok(model.tower.forward(&all, &owners, &mut NoHooks)?);
-            let (features, layout) = climb()?;
-            let time = self.time(climb)?;
-            let rows = (count * views * model.tower.rows() * model.tower.feature_layers()) as u64;
+            let mut batch = ViewBatch::default();
+            for image in 0..count {
+                batch.push_picture(&*model.tower, (0, image), views, view);
+            }
+            let encode = || {
+                let x = model.tower.embed(&all, &batch, &mut NoHooks)?;
+                Ok(model.tower.forward(x, &batch, &mut NoHooks)?)
+            };
+            let (features, layout) = encode()?;
+            let time = self.time(encode)?;
+            let layers = model.tower.info().layers_run();
+            let rows = (count * views * view.rows * layers) as u64;
             let passed = Passed {
                 rows,
-                keys: rows * model.tower.rows() as u64,
+                keys: rows * view.rows as u64,
             };
-            let cost = Cost::of_patches(model, count * views)
-                + Cost::of_passed(model, Stack::VisionTower, passed);
+            let patches = Cost::of_patches(model, &tokens).times(count as u64);
+            let cost = patches + Cost::of_passed(model, Stack::VisionTower, passed);
             report.product(
                 format!("vision tower, {} views", count * views),
                 time,
@@ -272,7 +278,7 @@ impl Measured<'_> {
                     .own_projector()
                     .forward(&features, &layout, &mut NoHooks)?)
             })?;
-            let cost = Cost::of_projector(model, model.own_projector(), count * views);
+            let cost = Cost::of_projector(model.own_projector(), &tokens).times(count as u64);
             report.product(
                 format!("projector, {} views", count * views),
                 time,
@@ -284,11 +290,8 @@ impl Measured<'_> {
         for batch in [1, 8] {
             let time =
                 self.time(|| Ok(self.prefill(batch, prompt, &MemoryTracker::default())?.1))?;
-            let one = Cost::of_prompt(model, &Plan::default(), 0, prompt, &[0]);
-            let cost = Cost {
-                rows: one.rows * batch as u64,
-                flops: one.flops * batch as u64,
-            };
+            let one = Cost::of_prompt(model, &Plan::default(), &[], prompt, &[0]);
+            let cost = one.times(batch as u64);
             report.product(
                 format!("prefill, {batch} x {prompt} tokens"),
                 time,

@@ -11,7 +11,7 @@ use super::error::Error;
 use super::guard::guarded;
 use super::parity::{self, Comparison, GoldenSet, ParityCheck};
 use super::request::ClientId;
-use crate::model::{ImageTokens, Model};
+use crate::model::{ImageInput, ImageTokens, Model};
 use crate::nn::NoHooks;
 
 /// An auxiliary request that is admitted.
@@ -96,13 +96,13 @@ impl<S: Steps> AuxiliaryTask for Replying<S> {
     }
 }
 
-/// Returns the (row, layer) pairs of `views` views in the tower.
-pub(super) fn tower_cells(model: &Model, views: usize) -> u64 {
-    (views * model.tower.rows() * model.tower.feature_layers()) as u64
-}
-
-fn views(pixels: &Tensor) -> usize {
-    pixels.dims().first().copied().unwrap_or(0)
+/// Returns the (row, layer) pairs of a picture's views `(V, 3, H, W)` in the tower.
+fn tower_cells(model: &Model, pixels: &Tensor) -> u64 {
+    let &[views, _, height, width] = pixels.dims() else {
+        return 0;
+    };
+    let rows = views * model.tower.view((height, width)).rows;
+    (rows * model.tower.info().layers_run()) as u64
 }
 
 /// The attention of the tower's CLS token on pictures, a picture a step.
@@ -123,7 +123,7 @@ impl TowerAttention {
 
     /// Returns the (row, layer) pairs of all steps.
     pub(super) fn price(&self, model: &Model) -> u64 {
-        tower_cells(model, self.pixels.iter().map(views).sum())
+        self.pixels.iter().map(|p| tower_cells(model, p)).sum()
     }
 }
 
@@ -131,7 +131,8 @@ impl Steps for TowerAttention {
     type Output = Vec<Vec<Vec<f32>>>;
 
     fn next_cells(&self, model: &Model) -> u64 {
-        tower_cells(model, self.pixels.get(self.found.len()).map_or(0, views))
+        let next = self.pixels.get(self.found.len());
+        next.map_or(0, |pixels| tower_cells(model, pixels))
     }
 
     fn step(&mut self, model: &Model) -> Result<Option<Self::Output>, crate::model::Error> {
@@ -162,7 +163,7 @@ impl EncodeImage {
 
     /// Returns the (row, layer) pairs of the picture.
     pub(super) fn price(&self, model: &Model) -> u64 {
-        tower_cells(model, views(&self.pixels))
+        tower_cells(model, &self.pixels)
     }
 }
 
@@ -175,15 +176,14 @@ impl Steps for EncodeImage {
     }
 
     fn step(&mut self, model: &Model) -> Result<Option<Self::Output>, crate::model::Error> {
-        let owners: Vec<_> = (0..views(&self.pixels))
-            .map(|view| (0, (0, view)))
-            .collect();
-        let (features, layout) = model.tower.forward(&self.pixels, &owners, &mut NoHooks)?;
-        let projected = model
-            .own_projector()
-            .forward(&features, &layout, &mut NoHooks)?;
-        let picture = std::iter::once((0, 0, &self.tokens));
-        model.pack(&projected, picture, &mut NoHooks).map(Some)
+        let image = ImageInput {
+            sequence: 0,
+            image: 0,
+            pixels: &self.pixels,
+            tokens: &self.tokens,
+        };
+        let own = model.own_projector();
+        model.encode_images(&[image], own, &mut NoHooks).map(Some)
     }
 }
 

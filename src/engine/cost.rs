@@ -4,7 +4,7 @@
 use std::ops::{Add, AddAssign};
 
 use crate::intervention::{Passed, Plan};
-use crate::model::{Model, Projector};
+use crate::model::{ImageTokens, Model, Projector};
 use crate::nn::Stack;
 
 /// What was computed, or will be.
@@ -44,16 +44,24 @@ fn layer(rows: usize, keys: usize, weights: usize, width: usize) -> Cost {
 }
 
 impl Cost {
-    /// Of reading the pictures and a prompt of `prompt` tokens, once for each of `continuations`
+    /// Multiplies both numbers.
+    pub fn times(self, count: u64) -> Self {
+        Self {
+            rows: self.rows * count,
+            flops: self.flops * count,
+        }
+    }
+
+    /// Prices reading `images` and a prompt of `prompt` tokens, once for each of `continuations`
     /// more tokens (a plain prompt has one continuation of 0).
     pub fn of_prompt(
         model: &Model,
         plan: &Plan,
-        views: usize,
+        images: &[ImageTokens],
         prompt: usize,
         continuations: &[usize],
     ) -> Self {
-        let mut cost = Self::of_pictures(model, plan, views);
+        let mut cost = Self::of_pictures(model, plan, images);
         for &more in continuations {
             for (rows, weights) in Self::rows_by_layer(model, plan, prompt + more) {
                 cost += layer(rows, rows, weights, attention_width(model));
@@ -75,8 +83,11 @@ impl Cost {
     /// Of what has passed layers of a transformer.
     pub fn of_passed(model: &Model, stack: Stack, passed: Passed) -> Self {
         let (weights, width) = match stack {
-            Stack::VisionTower => (tower_weights(model), model.tower.config().hidden_size),
-            Stack::LanguageModel => (decoder_weights(model), attention_width(model)),
+            Stack::VisionTower => {
+                let info = model.tower.info();
+                (info.layer_weights, info.width)
+            }
+            Stack::LanguageModel => (model.decoder.layer_weights(), attention_width(model)),
             Stack::Projector => return Self::default(),
         };
         let flops = 2 * (passed.rows * weights as u64 + 2 * passed.keys * width as u64);
@@ -95,39 +106,34 @@ impl Cost {
         }
     }
 
-    /// Of cutting and embedding the patches of `views` views.
-    pub fn of_patches(model: &Model, views: usize) -> Self {
-        let config = model.tower.config();
-        let kernel = 3 * config.patch_size * config.patch_size;
+    /// Prices cutting and embedding the patches of a picture.
+    pub fn of_patches(model: &Model, image: &ImageTokens) -> Self {
+        let patches = image.views * image.view.patches();
         Self {
             rows: 0,
-            flops: 2 * (views * config.grid() * config.grid() * config.hidden_size * kernel) as u64,
+            flops: 2 * (patches * model.tower.info().patch_weights) as u64,
         }
     }
 
-    /// Of putting `views` views through a projector.
-    pub fn of_projector(model: &Model, projector: &Projector, views: usize) -> Self {
+    /// Prices putting a picture's views through a projector.
+    pub fn of_projector(projector: &Projector, image: &ImageTokens) -> Self {
         Self {
             rows: 0,
-            flops: 2 * (views * model.tower.tokens() * projector.weights()) as u64,
+            flops: 2 * (image.views * image.view.tokens * projector.weights()) as u64,
         }
     }
 
-    fn of_pictures(model: &Model, plan: &Plan, views: usize) -> Self {
-        let rows = model.tower.rows();
+    /// Prices pictures up to their visual tokens.
+    fn of_pictures(model: &Model, plan: &Plan, images: &[ImageTokens]) -> Self {
+        let info = model.tower.info();
         let projector = plan.projector.as_ref().unwrap_or(model.own_projector());
-        let mut cost = Self::of_patches(model, views) + Self::of_projector(model, projector, views);
-        for _ in plan.path(Stack::VisionTower, model.tower.feature_layers()) {
-            let one = layer(
-                rows,
-                rows,
-                tower_weights(model),
-                model.tower.config().hidden_size,
-            );
-            cost += Self {
-                rows: one.rows * views as u64,
-                flops: one.flops * views as u64,
-            };
+        let layers = plan.path(Stack::VisionTower, info.layers_run()).len() as u64;
+        let mut cost = Self::default();
+        for image in images {
+            cost += Self::of_patches(model, image) + Self::of_projector(projector, image);
+            let rows = image.view.rows;
+            let one = layer(rows, rows, info.layer_weights, info.width);
+            cost += one.times(layers * image.views as u64);
         }
         cost
     }
@@ -139,7 +145,7 @@ impl Cost {
         plan: &Plan,
         mut rows: usize,
     ) -> impl Iterator<Item = (usize, usize)> {
-        let weights = decoder_weights(model);
+        let weights = model.decoder.layer_weights();
         let mut left = plan.prunes.clone();
         let path = plan.path(
             Stack::LanguageModel,
@@ -156,18 +162,4 @@ impl Cost {
 fn attention_width(model: &Model) -> usize {
     let config = model.decoder.config();
     config.num_attention_heads * config.head_width()
-}
-
-/// Numbers in the matrices of a layer of the tower.
-fn tower_weights(model: &Model) -> usize {
-    let config = model.tower.config();
-    4 * config.hidden_size * config.hidden_size + 2 * config.hidden_size * config.intermediate_size
-}
-
-/// Numbers in the matrices of a layer of the language model.
-fn decoder_weights(model: &Model) -> usize {
-    let config = model.decoder.config();
-    let (width, head) = (config.hidden_size, config.head_width());
-    2 * width * head * (config.num_attention_heads + config.kv_heads())
-        + 3 * width * config.intermediate_size
 }

@@ -13,7 +13,7 @@ use super::request::Variant;
 use super::reuse::planner::{Start, schedule};
 use super::reuse::program::{Program, Row};
 use crate::intervention::{Applied, Captured, Cell, Observed, Plan};
-use crate::model::{Error, ImageTokens, Model, Projector, VisionTower};
+use crate::model::{Error, ImageTokens, Model, Projector, ViewBatch};
 use crate::nn::{Layout, MemoryTracker, SequenceCache, Stack, digest};
 use crate::telemetry::names;
 
@@ -80,7 +80,7 @@ impl EncoderInput {
                 hasher.update(act.digest().as_bytes());
             });
         }
-        let path = plan.path(Stack::VisionTower, model.tower.feature_layers());
+        let path = plan.path(Stack::VisionTower, model.tower.info().layers_run());
         tower.update(format!("{tenant:?} {} {path:?}", model.digest).as_bytes());
         if let Some(swapped) = &plan.projector {
             projector.update(swapped.digest()?.as_bytes());
@@ -89,9 +89,15 @@ impl EncoderInput {
         for (image, (pixels, tokens)) in variant.pixels.iter().zip(&variant.images).enumerate() {
             // What is drawn depends on the place of the picture.
             let number = |some: bool| if some { image as u64 + 1 } else { 0 };
+            // The same numbers may stand in rows of another length.
+            let shape = format!("{:?}", tokens.view.grid);
+            let picture = blake3::Hasher::new()
+                .update(pixels.digest.as_bytes())
+                .update(shape.as_bytes())
+                .finalize();
             let mut features = tower.clone();
             features
-                .update(pixels.digest.as_bytes())
+                .update(picture.as_bytes())
                 .update(&number(in_tower).to_le_bytes());
             let features = features.finalize();
             let mut key = projector.clone();
@@ -105,16 +111,13 @@ impl EncoderInput {
             key.update(features.as_bytes())
                 .update(shape.as_bytes())
                 .update(&number(in_projector).to_le_bytes());
-            let content = u128::from_le_bytes(
-                pixels.digest.as_bytes()[..16]
-                    .try_into()
-                    .unwrap_or_default(),
-            );
+            let content =
+                u128::from_le_bytes(picture.as_bytes()[..16].try_into().unwrap_or_default());
             let input = [Row {
                 content,
                 position: number(in_tower) as u32,
             }];
-            let layers = model.tower.feature_layers();
+            let layers = model.tower.info().layers_run();
             let program = Program::of(plan, Stack::VisionTower, layers, input.into(), 0)?;
             looks.push(Self {
                 plan: plan.clone(),
@@ -129,18 +132,16 @@ impl EncoderInput {
         Ok(looks)
     }
 
-    /// After how many layers of its path each feature is read; see [`VisionTower::reads`].
+    /// Returns after how many layers of its path each feature is read; see
+    /// [`TowerInfo::reads`](crate::model::TowerInfo::reads).
     fn reads(&self, model: &Model) -> Vec<usize> {
-        model.tower.reads(
-            &self
-                .plan
-                .path(Stack::VisionTower, model.tower.feature_layers()),
-        )
+        let info = model.tower.info();
+        info.reads(&self.plan.path(Stack::VisionTower, info.layers_run()))
     }
 
-    /// Rows in the tower.
-    pub(super) fn rows(&self, model: &Model) -> usize {
-        self.tokens.views * model.tower.rows()
+    /// Returns its rows in the tower.
+    pub(super) fn rows(&self) -> usize {
+        self.tokens.views * self.tokens.view.rows
     }
 }
 
@@ -298,7 +299,7 @@ impl Encoder {
             let mut batch: Vec<usize> = Vec::new();
             let mut rows = 0;
             for r in (0..runs.len()).filter(ready) {
-                let own = looks[runs[r]].rows(model);
+                let own = looks[runs[r]].rows();
                 if !batch.is_empty() && rows + own > most_rows {
                     break;
                 }
@@ -312,7 +313,7 @@ impl Encoder {
             for (&r, (rows, mut observed)) in batch.iter().zip(observed) {
                 let i = runs[r];
                 observed.settle()?;
-                costs[i] += Cost::of_patches(model, looks[i].tokens.views);
+                costs[i] += Cost::of_patches(model, &looks[i].tokens);
                 for (stack, passed) in observed.take_passed() {
                     costs[i] += Cost::of_passed(model, stack, passed);
                 }
@@ -359,7 +360,7 @@ fn climb_some(
     caches: &mut [Vec<SequenceCache>],
     made: &[Option<Arc<Features>>],
 ) -> Result<Vec<(Tensor, Observed)>, Error> {
-    let tower: &VisionTower = &model.tower;
+    let tower = &*model.tower;
     let mut accounts = Vec::with_capacity(batch.len());
     for &r in batch {
         let mut observed = Observed::of_sequence(0);
@@ -369,14 +370,14 @@ fn climb_some(
         accounts.push((looks[runs[r]].plan.clone(), observed));
     }
     let mut hooks = Applied::new(accounts);
-    let (mut layout, mut parts) = (Layout::default(), Vec::new());
+    let (mut packed, mut parts) = (ViewBatch::default(), Vec::new());
     for (sequence, &r) in batch.iter().enumerate() {
         let look = looks[runs[r]];
-        let owners: Vec<_> = (0..look.tokens.views)
-            .map(|view| (sequence, (look.image, view)))
-            .collect();
-        let own = VisionTower::layout(&owners, tower.rows());
         let slot = starts[r].own.depth;
+        let mut own = ViewBatch::default();
+        for view in 0..look.tokens.views {
+            own.push(tower, (sequence, look.image, view), look.tokens.view, slot);
+        }
         match starts[r].parent.filter(|_| slot > 0) {
             None => parts.push(tower.embed(&look.pixels, &own, &mut hooks)?),
             Some(parent) => {
@@ -385,10 +386,7 @@ fn climb_some(
                 }
             }
         }
-        for mut span in own.spans {
-            span.layers_done = slot;
-            layout.push(span);
-        }
+        packed.append(own);
     }
     let mut own: Vec<Vec<SequenceCache>> = batch
         .iter()
@@ -410,7 +408,7 @@ fn climb_some(
             .map(|kept| kept.rows.clone())
     };
     let x = Tensor::cat(&parts, 0)?;
-    let (features, _) = tower.climb(x, &layout, &mut all, &earlier, &mut hooks)?; // (V N, n D_vision)
+    let (features, _) = tower.forward_from(x, &packed, &mut all, &earlier, &mut hooks)?; // (V N, n D_vision)
     let mut all = all.into_iter();
     batch
         .iter()
@@ -419,7 +417,8 @@ fn climb_some(
     let mut first = 0;
     let mut done = Vec::with_capacity(batch.len());
     for (&r, observed) in batch.iter().zip(hooks.into_observed()) {
-        let rows = looks[runs[r]].tokens.views * tower.tokens();
+        let tokens = &looks[runs[r]].tokens;
+        let rows = tokens.views * tokens.view.tokens;
         done.push((
             features.narrow(0, first, rows)?.force_contiguous()?,
             observed,
@@ -452,12 +451,14 @@ fn project(
     let mut parts = Vec::new();
     let numbers: Vec<usize> = (0..looks.len()).collect();
     for run in numbers.chunk_by(|&a, &b| Arc::ptr_eq(projector(a), projector(b))) {
-        let mut owners = Vec::new();
+        let mut layout = Layout::default();
         for &i in run {
-            owners.extend((0..looks[i].tokens.views).map(|view| (i, (looks[i].image, view))));
+            let tokens = &looks[i].tokens;
+            for view in 0..tokens.views {
+                layout.push_sequence(i, (looks[i].image, view), tokens.view.tokens);
+            }
         }
         let rows: Vec<&Tensor> = run.iter().map(|&i| &features[i].rows).collect();
-        let layout = VisionTower::layout(&owners, model.tower.tokens());
         let one: &Projector = projector(run[0]);
         parts.push(one.forward(&Tensor::cat(&rows, 0)?, &layout, &mut hooks)?);
     }
@@ -472,7 +473,7 @@ fn project(
     for (i, mut observed) in hooks.into_observed().enumerate() {
         observed.settle()?;
         captured[i].append(&mut observed.captured);
-        costs[i] += Cost::of_projector(model, projector(i), looks[i].tokens.views);
+        costs[i] += Cost::of_projector(projector(i), &looks[i].tokens);
         let count = looks[i]
             .plan
             .images

@@ -359,7 +359,8 @@ impl Sequence {
         if self.own.depth == 0 {
             let (first, last) = (prefill.rows[range.start].0, prefill.rows[range.end - 1].0);
             let tokens = first as usize..last as usize + 1;
-            return embed(model, &self.ids, tokens, &self.encoded);
+            let visual: Vec<&Tensor> = self.encoded.iter().map(|image| &image.tokens).collect();
+            return model.embed(&self.ids, tokens, &visual);
         }
         // Rows are counted over all checkpoints, from the first token of its own rectangle on.
         let mut parts = Vec::new();
@@ -554,41 +555,4 @@ fn rows(
 pub(super) fn kv_row_bytes(model: &Model) -> usize {
     let config = model.decoder.config();
     2 * config.kv_heads() * config.head_width() * model.dtype.size_in_bytes()
-}
-
-/// Embeds `ids[range]`, with visual tokens at image tokens: `(n, D)`.
-fn embed(
-    model: &Model,
-    ids: &[u32],
-    range: Range<usize>,
-    images: &[Arc<EncodedImage>],
-) -> Result<Tensor, Error> {
-    let words = model.decoder.embed(&ids[range.clone()])?; // (n, D)
-    let is_image = |id: &u32| *id == model.image_token;
-    let before = ids[..range.start].iter().filter(|id| is_image(id)).count();
-    let mut total = 0;
-    let mut all = vec![words.clone()];
-    for image in images {
-        let count = image.tokens.dim(0)?;
-        total += count;
-        if count > 0 {
-            all.push(image.tokens.clone());
-        }
-    }
-    if total == 0 || !ids[range.clone()].iter().any(is_image) {
-        return Ok(words);
-    }
-    let mut next = before;
-    let mut index = Vec::with_capacity(range.len());
-    for (i, id) in ids[range.clone()].iter().enumerate() {
-        // An image token beyond the pictures was generated, and stands for none.
-        if is_image(id) && next < total {
-            index.push((range.len() + next) as u32);
-            next += 1;
-        } else {
-            index.push(i as u32);
-        }
-    }
-    let index = Tensor::from_vec(index, range.len(), words.device())?;
-    Ok(Tensor::cat(&all, 0)?.index_select(&index, 0)?)
 }

@@ -541,13 +541,13 @@ impl Worker {
             return Ok(None);
         }
         let own = missing.len();
-        let mut rows: usize = missing.iter().map(|i| i.rows(model)).sum();
+        let mut rows: usize = missing.iter().map(EncoderInput::rows).sum();
         // One tower pass for several pictures costs less than one for each.
         for image in self.upcoming_images(model, rows_left, id) {
             let is_known =
                 missing.iter().any(|i| i.key == image.key) || self.encoder.get(&image).is_some();
-            if !is_known && rows + image.rows(model) <= most {
-                rows += image.rows(model);
+            if !is_known && rows + image.rows() <= most {
+                rows += image.rows();
                 missing.push(image);
             }
         }

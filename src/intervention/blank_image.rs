@@ -30,7 +30,7 @@ impl BlankImage {
             compiler.plan.retouches.push(Retouch {
                 owner: place.index,
                 image,
-                grid: Grid { side: 1 },
+                grid: Grid::square(1),
                 change,
             });
             resolved.resolutions.push(Resolution::of(image, Vec::new()));

@@ -74,7 +74,7 @@ pub use swap_projector::SwapProjector;
 pub use target::{Shape, Target, shape_of};
 
 use crate::field_path::{FieldPath, InvalidField};
-use crate::model::{self, ImageTokens, Model};
+use crate::model::{self, ImageTokens, Model, ViewInfo};
 use crate::nn::{Point, Site, Stack};
 use crate::vision::Grid;
 use selector::Universe;
@@ -311,6 +311,22 @@ pub struct Context<'a> {
     pub activations: &'a BTreeMap<String, Tensor>,
 }
 
+impl Context<'_> {
+    /// Returns the largest of a size of the pictures' views; without pictures that of a square.
+    fn largest(&self, size: impl Fn(&ViewInfo) -> usize) -> usize {
+        let views = self.images.iter().map(|image| size(&image.view));
+        views.max().unwrap_or_else(|| {
+            let side = self.model.tower.info().image_size;
+            size(&self.model.tower.view((side, side)))
+        })
+    }
+
+    /// Returns the most blocks that a partition of a patch grid may have along a side.
+    fn largest_side(&self) -> usize {
+        self.largest(|view| view.grid.0.min(view.grid.1))
+    }
+}
+
 /// The looks at the unchanged pictures that compiling needs.
 pub fn looks<'a>(
     list: &'a [Intervention],
@@ -440,7 +456,7 @@ impl Place {
                 format!("{side} is more than the {limit} pixels of a side"),
             ));
         }
-        Ok(Grid { side })
+        Ok(Grid::square(side))
     }
 
     /// One row for a point of `shape`: as wide as it, or as one head, or (`whole`) as all heads end
@@ -513,7 +529,7 @@ impl Compiler<'_> {
     fn most_layers(&self, stack: Stack) -> usize {
         let model = self.context.model;
         8 * match stack {
-            Stack::VisionTower => model.tower.feature_layers(),
+            Stack::VisionTower => model.tower.info().layers_run(),
             Stack::LanguageModel => model.decoder.config().num_hidden_layers,
             Stack::Projector => 0,
         }

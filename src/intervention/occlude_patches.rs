@@ -56,13 +56,10 @@ impl OccludePatches {
         compiler: &mut Compiler<'_>,
     ) -> Result<Resolved, Error> {
         let context = compiler.context;
-        let side = if self.grid == 0 {
-            context.model.tower.config().grid()
-        } else {
-            self.grid
+        let given = match self.grid {
+            0 => None,
+            side => Some(place.grid(context, side)?),
         };
-        let grid = place.grid(context, side)?;
-        self.check(place, grid)?;
         let fill = match self.fill {
             Fill::Blur(sigma) if !(0.0..=MOST_BLUR).contains(&sigma) => {
                 return Err(place.invalid(
@@ -78,7 +75,10 @@ impl OccludePatches {
             changed_nothing: true,
             ..Resolved::default()
         };
-        for image in 0..context.images.len() {
+        for (image, tokens) in context.images.iter().enumerate() {
+            let (rows, columns) = tokens.view.grid;
+            let grid = given.unwrap_or(Grid { rows, columns });
+            self.check(place, grid)?;
             let cells = self.cells(place, compiler, grid, image)?;
             resolved.changed_nothing &= cells.is_empty();
             let digest = self

@@ -104,7 +104,7 @@ impl PermuteTokens {
     fn groups(&self, place: At, tokens: &ImageTokens) -> Result<Vec<Vec<usize>>, Error> {
         let blocks = match self.scope {
             Scope::WithinBlocks(blocks) => {
-                let side = tokens.base.0;
+                let side = tokens.base.0.min(tokens.base.1);
                 if !(1..=side).contains(&blocks) {
                     let message =
                         format!("{blocks} is not in 1 to {side}, the side of the patch grid");
@@ -115,8 +115,7 @@ impl PermuteTokens {
             Scope::All | Scope::WithinTiles | Scope::BaseView => 1,
         };
         let block = |row: usize, column: usize, (rows, columns): (usize, usize)| {
-            let grid = Grid { side: blocks };
-            grid.cell_of(row, rows) * blocks + grid.cell_of(column, columns)
+            Grid::square(blocks).cell_of((row, column), (rows, columns))
         };
         let mut groups: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
         for (i, shows) in tokens.places.iter().enumerate() {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::selector::Item;
 use super::{Context, Error, Place as At, check_share};
 use crate::model::Place;
-use crate::vision::Grid;
+use crate::vision::{Grid, Size};
 
 /// The most attended patches.
 #[derive(Debug, Clone, PartialEq)]
@@ -117,6 +117,15 @@ impl Salient {
             .ok_or_else(|| at.invalid(field, "no attention was measured"))
     }
 
+    /// Returns the rows and columns of patches that attention over one view counts: those of the
+    /// tower's view, or of a square.
+    fn patches(&self, context: &Context<'_>, image: usize, view: &[f32]) -> Size {
+        match (&self.source, context.images.get(image)) {
+            (SaliencySource::Tower, Some(tokens)) => tokens.view.grid,
+            _ => (side(view.len()), side(view.len())),
+        }
+    }
+
     /// The mass of each cell of `grid` over the base view.
     pub(super) fn of_grid(
         &self,
@@ -128,9 +137,12 @@ impl Salient {
     ) -> Result<Vec<f64>, Error> {
         let views = self.views(at, field, context, image)?;
         let base = views.first().map_or(&[][..], Vec::as_slice);
-        Ok((0..grid.cells())
-            .map(|c| poured(base, (c / grid.side, c % grid.side), (grid.side, grid.side)))
-            .collect())
+        let patches = self.patches(context, image, base);
+        let mass = |cell: usize| {
+            let at = (cell / grid.columns, cell % grid.columns);
+            poured(base, patches, at, (grid.rows, grid.columns))
+        };
+        Ok((0..grid.cells()).map(mass).collect())
     }
 
     /// The mass of a patch, or of a token made of patches.
@@ -166,7 +178,8 @@ impl Salient {
             // A picture's weights, laid over its base view or its canvas.
             (_, Some(Place::Base { row, column } | Place::Canvas { row, column, .. })) => {
                 let weights = views.first().map_or(&[][..], Vec::as_slice);
-                poured(weights, (*row, *column), *extent)
+                let patches = self.patches(context, image, weights);
+                poured(weights, patches, (*row, *column), *extent)
             }
             _ => 0.0,
         })
@@ -204,20 +217,23 @@ impl Amount {
     }
 }
 
-/// Pours the mass of a square grid of patches into the cell (row, column) of `extent` (rows,
-/// columns) over the same picture, by overlap of area.
-fn poured(attention: &[f32], (row, column): (usize, usize), extent: (usize, usize)) -> f64 {
-    let side = side(attention.len());
-    // Both edges in units of 1 / (side * cells).
-    let overlap = |cell: usize, cells: usize, patch: usize| {
-        let low = (cell * side).max(patch * cells);
-        let high = ((cell + 1) * side).min((patch + 1) * cells);
-        high.saturating_sub(low) as f64 / cells as f64
-    };
+/// Pours the mass of a grid of `patches` (rows, columns) into the cell (row, column) of `extent`
+/// (rows, columns) over the same picture, by overlap of area.
+fn poured(attention: &[f32], patches: Size, (row, column): Size, extent: Size) -> f64 {
     let mass = |(i, &a): (usize, &f32)| {
-        f64::from(a) * overlap(row, extent.0, i / side) * overlap(column, extent.1, i % side)
+        f64::from(a)
+            * overlap((row, extent.0), (i / patches.1, patches.0))
+            * overlap((column, extent.1), (i % patches.1, patches.1))
     };
     attention.iter().enumerate().map(mass).sum()
+}
+
+/// Returns the share of a patch, (number, count) along an axis, that lies in a cell of that axis.
+fn overlap((cell, cells): (usize, usize), (patch, patches): (usize, usize)) -> f64 {
+    // Both edges in units of 1 / (patches * cells).
+    let low = (cell * patches).max(patch * cells);
+    let high = ((cell + 1) * patches).min((patch + 1) * cells);
+    high.saturating_sub(low) as f64 / cells as f64
 }
 
 #[cfg(test)]
@@ -230,11 +246,11 @@ mod tests {
         for rows in 1..15 {
             let extent = (rows, 9);
             let total: f64 = (0..rows * 9)
-                .map(|c| poured(&attention, (c / 9, c % 9), extent))
+                .map(|c| poured(&attention, (6, 6), (c / 9, c % 9), extent))
                 .sum();
             assert!((total - 630.0).abs() < 1e-9, "{rows}: {total}");
         }
-        assert!((poured(&attention, (1, 1), (6, 6)) - 7.0).abs() < 1e-12);
+        assert!((poured(&attention, (6, 6), (1, 1), (6, 6)) - 7.0).abs() < 1e-12);
     }
 
     #[test]

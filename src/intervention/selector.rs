@@ -432,7 +432,7 @@ impl Tokens {
                 &|item| matches!(item.place(), Some(Place::Canvas { tile: t, .. }) if t == *tile as usize),
             ),
             Self::Blocks { grid, indices } => {
-                let side = context.model.tower.config().grid() as u32;
+                let side = context.largest_side() as u32;
                 if !(1..=side).contains(grid) {
                     let message =
                         format!("{grid} is not in 1 to {side}, the side of the patch grid");
@@ -513,8 +513,7 @@ fn block(item: &Item, grid: usize) -> Option<usize> {
     else {
         return None;
     };
-    let grid = Grid { side: grid };
-    Some(grid.cell_of(*row, extent.0) * grid.side + grid.cell_of(*column, extent.1))
+    Some(Grid::square(grid).cell_of((*row, *column), *extent))
 }
 
 /// Of the patches of each picture those that `choose` names by their number among them.

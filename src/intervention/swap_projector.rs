@@ -42,7 +42,7 @@ impl SwapProjector {
             )?),
             Self::Identity => {
                 let (from, to) = (
-                    model.tower.feature_width(),
+                    model.tower.info().feature_width,
                     model.decoder.config().hidden_size,
                 );
                 if from != to {

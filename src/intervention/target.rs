@@ -62,18 +62,15 @@ pub(super) struct Aim {
 
 /// The sizes of one row at `point` of a model; `keys` at attention scores and patterns.
 pub fn shape_of(model: &crate::model::Model, point: Point, keys: usize) -> Shape {
-    let (tower, decoder) = (model.tower.config(), model.decoder.config());
+    let (tower, decoder) = (model.tower.info(), model.decoder.config());
     let (width, inner, heads, kv_heads, head) = match point.stack {
-        Stack::VisionTower => {
-            let heads = tower.num_attention_heads;
-            (
-                tower.hidden_size,
-                tower.intermediate_size,
-                heads,
-                heads,
-                tower.hidden_size / heads,
-            )
-        }
+        Stack::VisionTower => (
+            tower.width,
+            tower.inner,
+            tower.heads,
+            tower.heads,
+            tower.head_width(),
+        ),
         Stack::Projector | Stack::LanguageModel => (
             decoder.hidden_size,
             decoder.intermediate_size,
@@ -84,7 +81,7 @@ pub fn shape_of(model: &crate::model::Model, point: Point, keys: usize) -> Shape
     };
     let plain = |width| Shape { heads: None, width };
     match point.site {
-        Site::In => plain(model.tower.feature_width()),
+        Site::In => plain(tower.feature_width),
         Site::Q | Site::RotQ | Site::Z => Shape {
             heads: Some(heads),
             width: head,
@@ -166,6 +163,11 @@ impl Target {
     /// Resolves it.
     pub(super) fn aim(&self, at: At, field: &str, compiler: &Compiler<'_>) -> Result<Aim, Error> {
         let (point, general) = self.site(at, field)?;
+        if !compiler.context.model.has_point(point.stack, point.site) {
+            let family = compiler.context.model.family.name();
+            let message = format!("{family} has no hook point {:?}", self.point);
+            return Err(at.invalid(&format!("{field}.point"), message));
+        }
         let points = self.points(at, field, compiler, point, general)?;
         if !general && !self.layers.is_empty() {
             let message = format!(
@@ -364,7 +366,7 @@ impl Compiler<'_> {
     pub(super) fn path(&self, stack: Stack) -> Vec<usize> {
         let model = self.context.model;
         let layers = match stack {
-            Stack::VisionTower => model.tower.feature_layers(),
+            Stack::VisionTower => model.tower.info().layers_run(),
             Stack::LanguageModel => model.decoder.config().num_hidden_layers,
             Stack::Projector => 0,
         };
@@ -384,7 +386,7 @@ impl Compiler<'_> {
             Stack::Projector => (0, ""),
             Stack::LanguageModel => (model.decoder.config().num_hidden_layers, ""),
             Stack::VisionTower => (
-                model.tower.feature_layers(),
+                model.tower.info().layers_run(),
                 ", those up to the one whose output the model reads",
             ),
         };
@@ -409,8 +411,8 @@ impl Compiler<'_> {
     /// Rows of one sequence, or of one view, in a stack: what attention scores are wide.
     fn rows_in(&self, stack: Stack) -> usize {
         match stack {
-            Stack::VisionTower => self.context.model.tower.rows(),
-            Stack::Projector => self.context.model.tower.tokens(),
+            Stack::VisionTower => self.context.largest(|view| view.rows),
+            Stack::Projector => self.context.largest(|view| view.tokens),
             Stack::LanguageModel => self.prompt.items.len(),
         }
     }
@@ -451,9 +453,8 @@ impl Compiler<'_> {
                 add((image, 0), &Universe::of_tokens(image, tokens))?;
                 continue;
             }
-            let tower = &self.context.model.tower;
-            let class = tower.has_class()
-                && (stack == Stack::VisionTower || tower.tokens() == tower.rows());
+            let tower = self.context.model.tower.info();
+            let class = tower.has_class && (stack == Stack::VisionTower || tower.keeps_class());
             let dropped = usize::from(stack == Stack::Projector && tower.drops_a_patch());
             // The tower sees pictures as they were before tokens were selected.
             let tokens = &self.context.images[image];

@@ -5,9 +5,11 @@ use candle_core::{D, DType, Device, IndexOp, Tensor};
 use serde::Deserialize;
 use tokenizers::Tokenizer;
 
-use super::chat_files::image_processor;
-use super::tower::encoder_block;
-use super::{Error, SelectStrategy, Source, TowerConfig, VisionTower};
+use super::error::Error;
+use super::load::source::Source;
+use super::text::chat_files::image_processor;
+use super::vision_tower::{SelectStrategy, ViewBatch, VisionTower, feature_entries};
+use super::vit::{Vit, VitConfig, encoder_block};
 use crate::nn::{Activation, Backend, Layout, Linear, NoHooks, Norm, Stack, Transformer};
 use crate::vision::{Processor, Rgb, Tiling};
 
@@ -51,7 +53,7 @@ impl Default for TextConfig {
 struct ClipConfig {
     model_type: String,
     #[serde(default)]
-    vision_config: TowerConfig,
+    vision_config: VitConfig,
     #[serde(default)]
     text_config: TextConfig,
     #[serde(default = "projection_dim")]
@@ -67,7 +69,7 @@ fn projection_dim() -> usize {
 pub struct Clip {
     /// BLAKE3 (hex) of its weights.
     pub digest: String,
-    tower: VisionTower,
+    tower: Vit,
     post_norm: Norm,
     visual_projection: Linear,
     text: TextConfig,
@@ -181,7 +183,12 @@ impl Clip {
                 None,
             )?,
             visual_projection: Linear::new(visual_projection, None)?,
-            tower: VisionTower::load(vision, &[-1], SelectStrategy::Full, &weights)?,
+            tower: Vit::load(
+                &vision,
+                feature_entries(&[-1], vision.num_hidden_layers)?,
+                SelectStrategy::Full,
+                &weights,
+            )?,
             post_norm,
             digest,
             text,
@@ -205,10 +212,15 @@ impl Clip {
                 pixels.extend(self.processor.normalise(&base));
             }
             let pixels = Tensor::from_vec(pixels, (batch.len(), 3, side, side), &self.device)?;
-            let owners: Vec<_> = (0..batch.len()).map(|i| (i, (0, 0))).collect();
-            let (x, _) = self.tower.forward(&pixels, &owners, &mut NoHooks)?; // (B N, D)
+            let tower: &dyn VisionTower = &self.tower;
+            let mut views = ViewBatch::default();
+            for i in 0..batch.len() {
+                views.push(tower, (i, 0, 0), tower.view((side, side)), 0);
+            }
+            let x = tower.embed(&pixels, &views, &mut NoHooks)?;
+            let (x, _) = tower.forward(x, &views, &mut NoHooks)?; // (B R, D)
             let class = x
-                .reshape((batch.len(), self.tower.rows(), ()))?
+                .reshape((batch.len(), (), self.tower.info().width))?
                 .i((.., 0))?
                 .contiguous()?; // (B, D)
             found.push(of_length_1(

@@ -6,9 +6,9 @@ use candle_core::{DType, Tensor};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::Error;
+use super::error::Error;
+use super::read::{linear, weights_of};
 use super::rotary::Rotary;
-use super::tower::linear;
 use crate::nn::{
     Activation, Attention, Block, Frequencies, Hooks, Layout, Linear, Mlp, Norm, Point, Rope,
     SequenceCache, Site, Span, Stack, Transformer,
@@ -321,9 +321,14 @@ impl Decoder {
         })
     }
 
-    /// The configuration.
+    /// Returns the configuration.
     pub fn config(&self) -> &DecoderConfig {
         &self.config
+    }
+
+    /// Returns how many numbers a row is multiplied with in one layer, biases aside.
+    pub fn layer_weights(&self) -> usize {
+        self.blocks.blocks.first().map_or(0, weights_of)
     }
 
     /// The rows of the embedding table: `(ids) -> (R, D)`. An id beyond it, which can only place a

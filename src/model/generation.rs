@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::Error;
+use super::error::Error;
 
 const FILE: &str = "generation_config.json";
 

@@ -2,8 +2,8 @@
 
 use candle_core::{DType, Device, Tensor};
 
-use super::Error;
-use super::tower::linear;
+use super::error::Error;
+use super::read::linear;
 use crate::nn::{Activation, Backend, Hooks, Layout, Linear, Norm, Point, Site, Stack};
 use crate::weights::Tensors;
 

@@ -9,7 +9,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::Error;
+use super::error::Error;
 use crate::nn::Frequencies;
 
 /// The kinds that are computed.

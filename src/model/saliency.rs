@@ -4,8 +4,11 @@
 use candle_core::{DType, Device, Tensor};
 use serde::Deserialize;
 
-use super::chat_files::image_processor;
-use super::{Error, SelectStrategy, Source, TowerConfig, VisionTower};
+use super::error::Error;
+use super::load::source::Source;
+use super::text::chat_files::image_processor;
+use super::vision_tower::{SelectStrategy, VisionTower, feature_entries};
+use super::vit::{Vit, VitConfig};
 use crate::vision::{Processor, Rgb, Tiling};
 
 /// A resident saliency model.
@@ -15,7 +18,7 @@ pub struct SaliencyModel {
     pub name: String,
     /// BLAKE3 (hex) of weights and configuration.
     pub digest: String,
-    tower: VisionTower,
+    tower: Vit,
     processor: Processor,
     device: Device,
 }
@@ -42,7 +45,7 @@ impl SaliencyModel {
             fields.entry("hidden_act").or_insert("gelu".into());
             fields.entry("layer_norm_eps").or_insert(1e-12.into());
         }
-        let config = TowerConfig::deserialize(fields).map_err(|e| Error::Config(e.to_string()))?;
+        let config = VitConfig::deserialize(fields).map_err(|e| Error::Config(e.to_string()))?;
         config.check()?;
         let checkpoint = source.checkpoint()?.into_tower();
         let processor = Processor::from_json(
@@ -64,7 +67,8 @@ impl SaliencyModel {
             hasher.finalize().to_hex().to_string()
         };
         let weights = checkpoint.tensors(DType::F32, device, &|_, _| {});
-        let tower = VisionTower::load(config, &[-1], SelectStrategy::Default, &weights)?;
+        let features = feature_entries(&[-1], config.num_hidden_layers)?;
+        let tower = Vit::load(&config, features, SelectStrategy::Default, &weights)?;
         weights.finish()?;
         Ok(Self {
             name: name.to_owned(),
@@ -75,28 +79,23 @@ impl SaliencyModel {
         })
     }
 
-    /// Patches along each side.
-    pub fn grid(&self) -> usize {
-        self.tower.config().grid()
-    }
-
-    /// Heads of the last block.
+    /// Returns the heads of the last block.
     pub fn heads(&self) -> usize {
-        self.tower.config().num_attention_heads
+        self.tower.info().heads
     }
 
     /// What it looks at in the square `view`: the share of CLS attention of each patch, row by row;
     /// of one head, or the mean over heads.
     pub fn attention(&self, view: &Rgb, head: Option<usize>) -> Result<Vec<f32>, Error> {
         let picture = self.processor.picture(view, 1)?;
-        let side = picture.side();
+        let (height, width) = picture.view_size();
         let pixels = Tensor::from_vec(
             self.processor.normalise(&picture.base),
-            (1, 3, side, side),
+            (1, 3, height, width),
             &self.device,
         )?;
-        Ok(self
-            .tower
+        let tower: &dyn VisionTower = &self.tower;
+        Ok(tower
             .attention(&pixels, head)?
             .to_device(&Device::Cpu)?
             .flatten_all()?

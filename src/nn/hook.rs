@@ -169,7 +169,8 @@ const fn row(
     }
 }
 
-/// Every hook point, in data-path order. The tower's MLP has no gate and its attention no rotation.
+/// Every hook point, in data-path order. Only Pixtral's tower rotates queries and keys and has a gate
+/// in its MLP.
 pub const HOOK_TABLE: &[HookRow] = &{
     use Site::{
         AttnOut, Embed, In, K, Ln1Normalized, Ln2Normalized, LnFinalNormalized, Logits, MlpOut,
@@ -222,6 +223,20 @@ pub const HOOK_TABLE: &[HookRow] = &{
         ),
         row(
             T,
+            RotQ,
+            "vision_tower.blocks.{l}.attn.hook_rot_q",
+            "q, rotated by row and column (Pixtral)",
+            "(R, H, Dh)",
+        ),
+        row(
+            T,
+            RotK,
+            "vision_tower.blocks.{l}.attn.hook_rot_k",
+            "k, rotated by row and column (Pixtral)",
+            "(R, H, Dh)",
+        ),
+        row(
+            T,
             Scores,
             "vision_tower.blocks.{l}.attn.hook_attn_scores",
             "s = q k^T / sqrt(Dh)",
@@ -267,6 +282,13 @@ pub const HOOK_TABLE: &[HookRow] = &{
             MlpPre,
             "vision_tower.blocks.{l}.mlp.hook_pre",
             "h = u W1 + b1",
+            "(R, F)",
+        ),
+        row(
+            T,
+            MlpPreLinear,
+            "vision_tower.blocks.{l}.mlp.hook_pre_linear",
+            "u W3 (Pixtral)",
             "(R, F)",
         ),
         row(

@@ -19,7 +19,7 @@ pub struct Span {
     /// The number of each row's token in its sequence, picture or view; ascending.
     pub tokens: Arc<[u32]>,
     /// The rotary position of each row; a row of the table of angles, see
-    /// [`Rope::row`](super::Rope::row).
+    /// [`Rope::row`](super::Rope::row), or a place, see [`Rope::place`](super::Rope::place).
     pub positions: Arc<[u32]>,
     /// Number of layers of its path that the rows have passed.
     pub layers_done: usize,

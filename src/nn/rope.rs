@@ -1,4 +1,5 @@
-//! Rotary position embedding (Su et al. 2021), the half-split form that Hugging Face's Llama uses.
+//! Rotary position embedding (Su et al. 2021), the half-split form that Hugging Face's Llama uses;
+//! and the axial form of Pixtral's tower, whose positions have a row and a column.
 
 use candle_core::{D, DType, Device, Result, Tensor};
 
@@ -15,13 +16,27 @@ pub struct Frequencies {
     pub attention_factor: f64,
 }
 
-/// The cosines and sines of every position.
+/// The cosines and sines of positions.
 #[derive(Debug, Clone)]
-pub struct Rope {
-    cos: Tensor,
-    sin: Tensor,
-    /// The first row of the second half of the table, that of long sequences.
-    original: Option<u32>,
+pub enum Rope {
+    /// Of numbers, tabulated once.
+    Table {
+        /// `(P, Dr/2)`.
+        cos: Tensor,
+        /// `(P, Dr/2)`.
+        sin: Tensor,
+        /// The first row of the second half of the table, that of long sequences.
+        original: Option<u32>,
+    },
+    /// Of places in a grid, computed for each pass: few, and of any grid.
+    Axial {
+        /// Frequencies that turn by the row, `Dh/4`.
+        rows: Vec<f32>,
+        /// Frequencies that turn by the column, `Dh/4`.
+        columns: Vec<f32>,
+        /// The dtype of cosines and sines.
+        dtype: DType,
+    },
 }
 
 impl Rope {
@@ -47,28 +62,70 @@ impl Rope {
             }
         };
         let scale = |t: Tensor| scaled(t, *attention_factor)?.to_dtype(dtype);
-        Ok(Self {
+        Ok(Self::Table {
             cos: scale(angle.cos()?)?.to_device(device)?,
             sin: scale(angle.sin()?)?.to_device(device)?,
             original: long.map(|(original, _)| *original as u32),
         })
     }
 
-    /// Returns the row of the table for `position` in a pass over a sequence whose positions end before
-    /// `end`. Where long sequences have frequencies of their own, the rows of
-    /// both kinds differ, so that reuse never takes one for the other.
-    pub fn row(&self, position: u32, end: u32) -> u32 {
-        self.original
-            .filter(|&original| end > original)
-            .map_or(position, |original| original + position)
+    /// Creates the axial form for heads of `width` (a multiple of 4): of the frequencies
+    /// `theta^(-2 i / width)` the even ones turn by the row, the odd ones by the column, as in
+    /// Hugging Face's `PixtralVisionRotaryEmbedding`.
+    pub fn axial(theta: f64, width: usize, dtype: DType) -> Self {
+        let inverse = |i: usize| 1.0 / (theta as f32).powf(2.0 * i as f32 / width as f32);
+        let every_other = |first: usize| (first..width / 2).step_by(2).map(inverse).collect();
+        Self::Axial {
+            rows: every_other(0),
+            columns: every_other(1),
+            dtype,
+        }
     }
 
-    /// Returns the rows `rows (R)` of the table: `(cos (R, Dr/2), sin (R, Dr/2))`.
-    pub fn at(&self, rows: &Tensor) -> Result<(Tensor, Tensor)> {
-        Ok((
-            self.cos.index_select(rows, 0)?,
-            self.sin.index_select(rows, 0)?,
-        ))
+    /// Returns the position of a place, for the axial form.
+    pub fn place(row: usize, column: usize) -> u32 {
+        ((row as u32) << 16) | column as u32
+    }
+
+    /// Returns the row of the table for `position` in a pass over a sequence whose positions end
+    /// before `end`. Where long sequences have frequencies of their own, the rows of both kinds
+    /// differ, so that reuse never takes one for the other.
+    pub fn row(&self, position: u32, end: u32) -> u32 {
+        match self {
+            Self::Table {
+                original: Some(original),
+                ..
+            } if end > *original => original + position,
+            Self::Table { .. } | Self::Axial { .. } => position,
+        }
+    }
+
+    /// Returns the cosines and sines of positions: `(cos (R, Dr/2), sin (R, Dr/2))`.
+    pub fn at(&self, positions: Vec<u32>, device: &Device) -> Result<(Tensor, Tensor)> {
+        let count = positions.len();
+        match self {
+            Self::Table { cos, sin, .. } => {
+                let rows = Tensor::from_vec(positions, count, device)?;
+                Ok((cos.index_select(&rows, 0)?, sin.index_select(&rows, 0)?))
+            }
+            Self::Axial {
+                rows,
+                columns,
+                dtype,
+            } => {
+                let mut angles = Vec::with_capacity(count * 2 * rows.len());
+                for position in positions {
+                    let (row, column) = ((position >> 16) as f32, (position & 0xffff) as f32);
+                    angles.extend(rows.iter().map(|inverse| row * inverse));
+                    angles.extend(columns.iter().map(|inverse| column * inverse));
+                }
+                let angles = Tensor::from_vec(angles, (count, 2 * rows.len()), &Device::Cpu)?; // (R, Dh/2)
+                Ok((
+                    angles.cos()?.to_dtype(*dtype)?.to_device(device)?,
+                    angles.sin()?.to_dtype(*dtype)?.to_device(device)?,
+                ))
+            }
+        }
     }
 
     /// Rotates the first `Dr` dimensions of each head of `x (R, H, Dh)` by the angles of its rows.

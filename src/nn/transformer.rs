@@ -16,7 +16,7 @@ pub struct Transformer {
     pub stack: Stack,
     /// The layers, in the order of a plain pass.
     pub blocks: Vec<Block>,
-    /// Rotates queries and keys; none in a tower.
+    /// Rotates queries and keys; `None` where positions are learned.
     pub rope: Option<Rope>,
 }
 
@@ -114,9 +114,7 @@ impl Transformer {
         let Some(rope) = &self.rope else {
             return Ok(PassState::default());
         };
-        let positions: Vec<u32> = layout.positions().collect();
-        let count = positions.len();
-        let angles = rope.at(&Tensor::from_vec(positions, count, x.device())?)?;
+        let angles = rope.at(layout.positions().collect(), x.device())?;
         Ok(PassState::new(Some(angles)))
     }
 }

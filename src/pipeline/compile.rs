@@ -154,8 +154,8 @@ impl CompiledRequest {
 
     /// Returns what a prompt of `prompt` tokens and the continuations take under `plan`.
     fn cost_of(&self, plan: &Plan, prompt: usize) -> Cost {
-        let views = self.input.images.iter().map(|i| i.views).sum();
-        Cost::of_prompt(&self.input.model, plan, views, prompt, &self.continuations)
+        let (model, images) = (&self.input.model, &self.input.images);
+        Cost::of_prompt(model, plan, images, prompt, &self.continuations)
     }
 
     /// Returns how many visual tokens the language model reads.

@@ -40,7 +40,7 @@ impl Runtime {
         let head = look.head.map(|h| h as usize);
         let model = &input.model;
         let Some(name) = &look.model else {
-            check_head(head, model.tower.config().num_attention_heads)?;
+            check_head(head, model.tower.info().heads)?;
             if input.pixels.is_empty() {
                 return Ok(Vec::new());
             }

@@ -26,14 +26,15 @@ impl Runtime {
         };
         let view = picture.shown();
         // As many whole tiles as the canvas has, each of the tower's patches.
-        let patches = |pixels: usize| pixels / picture.side() * model.tower.config().grid();
+        let (height, width) = picture.view_size();
+        let (rows, columns) = model.tower.view((height, width)).grid;
         let count = compiled.interventions.list().len();
         let effects = compiled.observed.effects(count);
         Ok(Preview {
             png: vision::encode_png(view).map_err(|e| Error::Fault(e.to_string()))?,
             width: view.width,
             height: view.height,
-            grid: (patches(view.height), patches(view.width)),
+            grid: (view.height / height * rows, view.width / width * columns),
             plan: provenance::plan(&compiled, &effects, &Prefilled::default()),
         })
     }

@@ -5,40 +5,55 @@ use std::ops::Range;
 
 use image::{ImageEncoder, codecs::png::PngEncoder};
 
-use super::{Area, Error, Rgb};
+use super::{Area, Error, Rgb, Size};
 
-/// A grid of `side` x `side` cells over a picture; where the pixels do not divide, cells differ by
-/// one pixel.
+/// A grid of cells over a picture, counted row by row; where the pixels do not divide, cells differ
+/// by one pixel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Grid {
-    /// Cells along each side.
-    pub side: usize,
+    /// Cells along the height.
+    pub rows: usize,
+    /// Cells along the width.
+    pub columns: usize,
+}
+
+/// Returns pixels `[i * pixels / cells, (i + 1) * pixels / cells)` of one axis.
+fn cut(cell: usize, cells: usize, pixels: usize) -> Range<usize> {
+    cell * pixels / cells..(cell + 1) * pixels / cells
+}
+
+/// Returns the cell of one axis that place `at` of `pixels` falls in.
+fn cell_of(at: usize, cells: usize, pixels: usize) -> usize {
+    (0..cells)
+        .find(|&cell| cut(cell, cells, pixels).contains(&at))
+        .unwrap_or(0)
 }
 
 impl Grid {
-    /// Pixels `[i * pixels / side, (i + 1) * pixels / side)` of one axis.
-    pub fn cut(self, cell: usize, pixels: usize) -> Range<usize> {
-        cell * pixels / self.side..(cell + 1) * pixels / self.side
-    }
-
-    /// Returns the cell of one axis that holds place `at` of `pixels`.
-    pub fn cell_of(self, at: usize, pixels: usize) -> usize {
-        (0..self.side)
-            .find(|&cell| self.cut(cell, pixels).contains(&at))
-            .unwrap_or(0)
-    }
-
-    /// Returns the rows and columns of a cell of the grid over `area`.
-    fn cell(self, cell: usize, area: Area) -> (Range<usize>, Range<usize>) {
-        (
-            self.cut(cell / self.side, area.height),
-            self.cut(cell % self.side, area.width),
-        )
+    /// Creates a grid of `side` x `side` cells.
+    pub fn square(side: usize) -> Self {
+        Self {
+            rows: side,
+            columns: side,
+        }
     }
 
     /// Returns the number of cells.
     pub fn cells(self) -> usize {
-        self.side * self.side
+        self.rows * self.columns
+    }
+
+    /// Returns the cell that place (`row`, `column`) of an area of `(height, width)` falls in.
+    pub fn cell_of(self, (row, column): Size, (height, width): Size) -> usize {
+        cell_of(row, self.rows, height) * self.columns + cell_of(column, self.columns, width)
+    }
+
+    /// Returns the rows and the columns of pixels that a cell covers in an area.
+    fn pixels(self, cell: usize, area: Area) -> (Range<usize>, Range<usize>) {
+        (
+            cut(cell / self.columns, self.rows, area.height),
+            cut(cell % self.columns, self.columns, area.width),
+        )
     }
 
     /// Calls `write` for every pixel of cell `cell` of the grid over `area`, row by row, with its place
@@ -50,9 +65,9 @@ impl Grid {
         cell: usize,
         mut write: impl FnMut(usize, &mut [u8]),
     ) {
-        let (row, column) = (cell / self.side, cell % self.side);
-        for y in self.cut(row, area.height) {
-            for x in self.cut(column, area.width) {
+        let (rows, columns) = self.pixels(cell, area);
+        for y in rows {
+            for x in columns.clone() {
                 let at = 3 * ((area.top + y) * picture.width + area.left + x);
                 write(at, &mut picture.data[at..at + 3]);
             }
@@ -62,7 +77,7 @@ impl Grid {
     /// Copies cell `from` of the grid over `area` of `old` to cell `to` of `picture`. If their sizes
     /// differ by a pixel, the last row or column is repeated, or cut off.
     pub fn copy(self, old: &Rgb, picture: &mut Rgb, area: Area, from: usize, to: usize) {
-        let (source, target) = (self.cell(from, area), self.cell(to, area));
+        let (source, target) = (self.pixels(from, area), self.pixels(to, area));
         for y in target.0.clone() {
             for x in target.1.clone() {
                 let place = |y: usize, x: usize| 3 * ((area.top + y) * old.width + area.left + x);
@@ -144,21 +159,16 @@ pub fn encode_png(picture: &Rgb) -> Result<Vec<u8>, Error> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Area, Grid, Rgb, blur};
+    use super::{Area, Grid, Rgb, blur, cell_of, cut};
 
     #[test]
     fn cells_cover_an_axis_once() {
         for side in 1..9 {
             for pixels in side..20 {
-                let all: Vec<usize> = (0..side)
-                    .flat_map(|cell| Grid { side }.cut(cell, pixels))
-                    .collect();
+                let all: Vec<usize> = (0..side).flat_map(|cell| cut(cell, side, pixels)).collect();
                 assert_eq!(all, (0..pixels).collect::<Vec<_>>());
-                assert!((0..pixels).all(|p| {
-                    Grid { side }
-                        .cut(Grid { side }.cell_of(p, pixels), pixels)
-                        .contains(&p)
-                }));
+                let holds = |p| cut(cell_of(p, side, pixels), side, pixels).contains(&p);
+                assert!((0..pixels).all(holds));
             }
         }
     }
@@ -200,8 +210,8 @@ mod tests {
             height: 1,
         };
         // Columns 0..2 and 2..5; the grid has two rows, of which the first is empty.
-        Grid { side: 2 }.copy(&old, &mut new, area, 2, 3);
-        Grid { side: 2 }.copy(&old, &mut new, area, 3, 2);
+        Grid::square(2).copy(&old, &mut new, area, 2, 3);
+        Grid::square(2).copy(&old, &mut new, area, 3, 2);
         let shown: Vec<u8> = new.data.iter().step_by(3).copied().collect();
         assert_eq!(shown, [2, 3, 0, 1, 1]);
     }

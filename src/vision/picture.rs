@@ -1,4 +1,4 @@
-//! Pictures as models see them: one square view, or a base view and the tiles of a larger canvas.
+//! Pictures as models see them: one view, or a base view and the tiles of a larger canvas.
 
 use super::Rgb;
 use super::anyres::Size;
@@ -31,20 +31,20 @@ impl View {
         Self { image, mean: None }
     }
 
-    /// Returns the `side` x `side` pixels from column `left` and row `top`.
-    fn cut(&self, left: usize, top: usize, side: usize) -> Self {
+    /// Cuts out the pixels of `size` from column `left` and row `top` on.
+    fn cut(&self, left: usize, top: usize, size: Size) -> Self {
         let mean = self.mean.as_ref();
         Self {
-            image: square(&self.image, left, top, side),
-            mean: mean.map(|mean| square(mean, left, top, side)),
+            image: part(&self.image, left, top, size),
+            mean: mean.map(|mean| part(mean, left, top, size)),
         }
     }
 }
 
-fn square(picture: &Rgb, left: usize, top: usize, side: usize) -> Rgb {
-    let mut square = Rgb::filled(side, side, [0; 3]);
-    square.paste(picture, -(left as isize), -(top as isize));
-    square
+fn part(picture: &Rgb, left: usize, top: usize, (height, width): Size) -> Rgb {
+    let mut part = Rgb::filled(width, height, [0; 3]);
+    part.paste(picture, -(left as isize), -(top as isize));
+    part
 }
 
 /// The picture that is cut into tiles.
@@ -61,29 +61,26 @@ pub struct Canvas {
 pub struct Picture {
     /// The size of the file's picture.
     pub size: Size,
-    /// The whole picture in one square.
+    /// The whole picture in one view.
     pub base: View,
     /// The picture at a higher resolution.
     pub canvas: Option<Canvas>,
 }
 
 impl Picture {
-    /// Returns the pixels along the side of the base view and of each tile.
-    pub fn side(&self) -> usize {
-        self.base.image.width
+    /// Returns the height and the width of the base view, and of each tile, in pixels.
+    pub fn view_size(&self) -> Size {
+        (self.base.image.height, self.base.image.width)
     }
 
     /// Returns the views for the tower: the base view, then the tiles row by row, all of one size.
     pub fn views(&self) -> Vec<View> {
-        let side = self.side();
+        let size = self.view_size();
         let mut views = vec![self.base.clone()];
         if let Some(Canvas { view, .. }) = &self.canvas {
-            for top in (0..view.image.height).step_by(side) {
-                views.extend(
-                    (0..view.image.width)
-                        .step_by(side)
-                        .map(|left| view.cut(left, top, side)),
-                );
+            for top in (0..view.image.height).step_by(size.0) {
+                let lefts = (0..view.image.width).step_by(size.1);
+                views.extend(lefts.map(|left| view.cut(left, top, size)));
             }
         }
         views

@@ -14,7 +14,7 @@ use candle_core::{DType, Device};
 use scotoma::api::interventions_from_json;
 use scotoma::engine::parity::{GoldenSet, Prepared};
 use scotoma::engine::{ClientId, Pixels, Request, Task, Variant};
-use scotoma::model::{Model, Source};
+use scotoma::model::{Model, Source, ViewInfo};
 use scotoma::server::{Config, Server};
 use scotoma_client::{GenerateRequest, Intervention, prompt, v1};
 
@@ -52,6 +52,12 @@ pub fn source(set: &str) -> Source {
     } else {
         Source::Folder(Path::new(FOLDER).join(set).join("model"))
     }
+}
+
+/// The sizes of a view that fills the tower.
+pub fn square(model: &Model) -> ViewInfo {
+    let side = model.tower.info().image_size;
+    model.tower.view((side, side))
 }
 
 /// The model of a golden set, in f32 on the CPU, with its second projector.

@@ -14,7 +14,7 @@ use scotoma::engine::{Engine, Event, Limits, Sampling, Task};
 use scotoma::model::{Message, MessagePart, Model, Role, Source};
 use scotoma::nn::{HOOK_TABLE, Point, Site, Stack};
 
-const SETS: [&str; 11] = [
+const SETS: [&str; 12] = [
     "tiny-gqa-tied",
     "tiny-full-old-names",
     "tiny-next-llama",
@@ -25,6 +25,7 @@ const SETS: [&str; 11] = [
     "tiny-gemma2",
     "tiny-qwen3",
     "tiny-vipllava",
+    "tiny-pixtral",
     "shapes",
 ];
 
@@ -139,11 +140,11 @@ fn every_row_of_the_hook_table_fires() {
         .unwrap();
     values.remove("pixel_values");
     let (tower, decoder) = (
-        model.tower.feature_layers(),
+        model.tower.info().layers_run(),
         model.decoder.config().num_hidden_layers,
     );
     let mut expected = 0;
-    for row in HOOK_TABLE {
+    for row in model.hook_points() {
         let layers = if row.stack == Stack::VisionTower {
             tower
         } else {

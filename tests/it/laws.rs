@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::common::{goldens, job, model};
+use crate::common::{goldens, job, model, square};
 use candle_core::{DType, Device, Tensor};
 use scotoma::api::interventions_from_json;
 use scotoma::engine::parity::{Prepared, Resident};
@@ -12,7 +12,7 @@ use scotoma::intervention::{
     OccludePatches, Order, Patch, PatchSource, PermuteTokens, Plan, SaliencySource, Salient, Scope,
     Steps, SwapProjector, Target, shape_of,
 };
-use scotoma::model::{DEFAULT_PROJECTOR, Model, Place};
+use scotoma::model::{DEFAULT_PROJECTOR, Model, Place, ViewBatch};
 use scotoma::nn::{
     Hooks, Layout, Linear, MemoryTracker, NoHooks, Point, Result as TensorResult, SequenceCache,
     Span, Stack,
@@ -733,15 +733,11 @@ fn permuting_before_the_projector_is_permuting_after_it() {
     let model = model("tiny-gqa-tied");
     let goldens = goldens("tiny-gqa-tied");
     let pixels = goldens.prepare(&model, &goldens.cases[0]).unwrap().pixels;
-    let (features, layout) = model
-        .tower
-        .forward(
-            &Tensor::cat(&pixels, 0).unwrap(),
-            &[(0, (0, 0))],
-            &mut NoHooks,
-        )
-        .unwrap();
-    let order = Draws::new(3, "", 0, 0).permutation(model.tower.tokens());
+    let mut batch = ViewBatch::default();
+    batch.push_picture(&*model.tower, (0, 0), 1, square(&model));
+    let x = model.tower.embed(&pixels[0], &batch, &mut NoHooks).unwrap();
+    let (features, layout) = model.tower.forward(x, &batch, &mut NoHooks).unwrap();
+    let order = Draws::new(3, "", 0, 0).permutation(square(&model).tokens);
     let index = Tensor::from_vec(order.clone(), order.len(), &Device::Cpu).unwrap();
     let project = |x: &Tensor| {
         model

@@ -1,7 +1,7 @@
 //! Canvas, visual tokens and pixel values of 200 random sizes a family, as Hugging Face's
 //! processors make them (tests/goldens/sizes.json, written by capture.py).
 
-use scotoma::model::ImageTokens;
+use scotoma::model::{ImageTokens, ViewInfo};
 use scotoma::vision::{Processor, Rgb, Size, Tiling, best_canvas};
 use serde::Deserialize;
 use serde_json::json;
@@ -72,6 +72,15 @@ fn rows(family: &str) -> Vec<Row> {
     serde_json::from_value(all[family].take()).unwrap()
 }
 
+/// A square view whose patches are all that reaches the projector.
+fn view(side: usize) -> ViewInfo {
+    ViewInfo {
+        grid: (side, side),
+        rows: side * side,
+        tokens: side * side,
+    }
+}
+
 fn canvases(pinpoints: &[Size], side: usize) -> Vec<Size> {
     pinpoints
         .iter()
@@ -88,7 +97,7 @@ fn canvases_and_visual_tokens_are_those_of_hugging_face() {
             let size = (row.height, row.width);
             if family.tiling == Tiling::None {
                 assert_eq!(
-                    ImageTokens::of_view(family.patches, false).len(),
+                    ImageTokens::of_view(view(family.patches), false).len(),
                     row.tokens
                 );
                 continue;
@@ -96,7 +105,8 @@ fn canvases_and_visual_tokens_are_those_of_hugging_face() {
             let canvas = best_canvas(size, &canvases(&family.pinpoints, family.side)).unwrap();
             assert_eq!(canvas, row.canvas, "{} {size:?}", family.name);
             let tiles = (canvas.0 / family.side, canvas.1 / family.side);
-            let tokens = ImageTokens::of_tiles(family.patches, tiles, size, family.most_tiles);
+            let tokens =
+                ImageTokens::of_tiles(view(family.patches), tiles, size, family.most_tiles);
             assert_eq!(tokens.len(), row.tokens, "{} {size:?}", family.name);
         }
     }

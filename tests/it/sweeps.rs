@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::common::{Running, goldens, model, picture, variant};
+use crate::common::{Running, goldens, model, picture, square, variant};
 use scotoma::api::interventions_from_json;
 use scotoma::engine::parity::{GoldenSet, Resident};
 use scotoma::engine::reuse::planner::{checkpoint_rows, schedule};
@@ -448,7 +448,7 @@ fn dropping_each_layer_computes_the_triangle() {
             .unwrap()
     };
     let rows = bench.variant(&json!([]), work()).unwrap().prompt.ids.len() as u64 + 1;
-    let tower = (bench.model.tower.rows() * bench.model.tower.feature_layers()) as u64;
+    let tower = (square(&bench.model).rows * bench.model.tower.info().layers_run()) as u64;
     let (_, computed) = bench.run(Limits::default(), (0..layers).map(drop).collect());
     // A variant without layer l shares l layers with the one without layer l + 1; the last one has
     // all it runs to itself.

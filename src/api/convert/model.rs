@@ -3,7 +3,7 @@
 use crate::api::{Error, State, v1};
 use crate::intervention;
 use crate::model::{Model, Origin, device_name};
-use crate::nn::{HOOK_TABLE, HookRow, Point, Stack};
+use crate::nn::{HookRow, Point, Stack};
 use crate::pipeline::{LoadOptions, LoadRequest, ParityCase, ParityReport, PointParity};
 use crate::vision::ProcessorBackend;
 use crate::weights::parse_dtype;
@@ -47,23 +47,23 @@ fn dtype_by_name(name: &str) -> Result<Option<DType>, Error> {
 
 /// Converts what is said of a resident model.
 pub(in crate::api) fn model_info(state: &State, model: &Model) -> v1::ModelInfo {
-    let (tower, decoder) = (&model.tower, model.decoder.config());
-    let vision = tower.config();
-    let feature_layer = |entry: usize| entry as i32 - vision.num_hidden_layers as i32 - 1;
+    let (tower, decoder) = (model.tower.info(), model.decoder.config());
+    let square = model.tower.view((tower.image_size, tower.image_size));
+    let feature_layer = |entry: usize| entry as i32 - tower.layers as i32 - 1;
     v1::ModelInfo {
         name: model.name.clone(),
-        family: model.family.model_type().into(),
+        family: model.family.name().into(),
         digest: model.digest.clone(),
         dtype: model.dtype.as_str().into(),
         device: device_name(&model.device),
         resident_bytes: model.resident_bytes,
         parameters: model.parameters,
         vision_tower: Some(v1::StackInfo {
-            layers: vision.num_hidden_layers as u32,
-            width: vision.hidden_size as u32,
-            heads: vision.num_attention_heads as u32,
-            kv_heads: vision.num_attention_heads as u32,
-            layers_run: tower.feature_layers() as u32,
+            layers: tower.layers as u32,
+            width: tower.width as u32,
+            heads: tower.heads as u32,
+            kv_heads: tower.heads as u32,
+            layers_run: tower.layers_run() as u32,
         }),
         language_model: Some(v1::StackInfo {
             layers: decoder.num_hidden_layers as u32,
@@ -72,19 +72,19 @@ pub(in crate::api) fn model_info(state: &State, model: &Model) -> v1::ModelInfo 
             kv_heads: decoder.kv_heads() as u32,
             layers_run: decoder.num_hidden_layers as u32,
         }),
-        vision_feature_layer: if tower.features().len() == 1 {
-            feature_layer(tower.feature_layers())
+        vision_feature_layer: if tower.features.len() == 1 {
+            feature_layer(tower.layers_run())
         } else {
             0
         },
         vision_feature_layers: tower
-            .features()
+            .features
             .iter()
             .map(|&entry| feature_layer(entry))
             .collect(),
-        vision_feature_select_strategy: tower.strategy().name().into(),
-        image_size: vision.image_size as u32,
-        patch_grid: vision.grid() as u32,
+        vision_feature_select_strategy: tower.strategy.name().into(),
+        image_size: tower.image_size as u32,
+        patch_grid: square.grid.0 as u32,
         vocabulary: decoder.vocab_size as u32,
         projectors: model.projector_names(),
         limits: Some(v1::Limits {
@@ -111,8 +111,8 @@ pub(in crate::api) fn model_info(state: &State, model: &Model) -> v1::ModelInfo 
 
 /// Converts the table of hook points, with the shapes that they have in `model`.
 pub(in crate::api) fn hook_points(model: &Model) -> Vec<v1::HookPoint> {
-    HOOK_TABLE
-        .iter()
+    model
+        .hook_points()
         .map(|row| hook_point(model, row))
         .collect()
 }
@@ -120,7 +120,7 @@ pub(in crate::api) fn hook_points(model: &Model) -> Vec<v1::HookPoint> {
 fn hook_point(model: &Model, row: &HookRow) -> v1::HookPoint {
     let layers = match row.stack {
         _ if !row.per_layer() => 0,
-        Stack::VisionTower => model.tower.feature_layers(),
+        Stack::VisionTower => model.tower.info().layers_run(),
         Stack::LanguageModel => model.decoder.config().num_hidden_layers,
         Stack::Projector => 0,
     };

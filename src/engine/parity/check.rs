@@ -110,8 +110,9 @@ impl<G: Deref<Target = GoldenSet>> ParityCheck<G> {
     }
 
     fn tower_cells(&self, model: &Model) -> u64 {
-        let rows = self.case.images.len() * model.tower.rows();
-        (rows * model.tower.feature_layers()) as u64
+        let info = model.tower.info();
+        let view = model.tower.view((info.image_size, info.image_size));
+        (self.case.images.len() * view.rows * info.layers_run()) as u64
     }
 
     /// Every pass goes through the tower and the whole prompt: nothing cached is trusted.

@@ -14,7 +14,7 @@ use crate::intervention::{
     self, Applied, Context, Error as InterventionError, Intervention, Looks, Observed, Plan,
     compile,
 };
-use crate::model::{Error as ModelError, ImageTokens, Model, Prompt, Rendered, Source};
+use crate::model::{Error as ModelError, ImageInput, ImageTokens, Model, Prompt, Rendered, Source};
 use crate::nn::{Hooks, Layout, NoHooks, Point, Result as TensorResult, Site, Span, Stack};
 use crate::vision::{self, Picture};
 
@@ -204,15 +204,14 @@ impl GoldenSet {
             )?;
             let tokens = model.tokens(&picture);
             let pixels = model.pixels(&picture)?;
-            let owners: Vec<_> = (0..tokens.views).map(|view| (0, (0, view))).collect();
-            let (features, layout) = model.tower.forward(&pixels, &owners, &mut NoHooks)?;
-            let projected = model
-                .own_projector()
-                .forward(&features, &layout, &mut NoHooks)?;
-            donors.insert(
-                place,
-                model.pack(&projected, std::iter::once((0, 0, &tokens)), &mut NoHooks)?,
-            );
+            let donor = ImageInput {
+                sequence: 0,
+                image: 0,
+                pixels: &pixels,
+                tokens: &tokens,
+            };
+            let own = model.own_projector();
+            donors.insert(place, model.encode_images(&[donor], own, &mut NoHooks)?);
         }
         let (ids, words) =
             intervention::words(model, &Rendered::asking(&case.text, &case.question))?;
@@ -315,65 +314,17 @@ impl Prepared {
         ids: &[u32],
         hooks: &mut dyn Hooks,
     ) -> Result<(Tensor, Layout), Error> {
-        let prompt = self.prompt.ids.len();
-        let mut x = model.decoder.embed(ids)?; // (R, D)
-        if !self.pixels.is_empty() {
-            let views = |(i, tokens): (usize, &ImageTokens)| {
-                (0..tokens.views).map(move |view| (0, (i, view)))
-            };
-            let owners: Vec<_> = self.images.iter().enumerate().flat_map(views).collect();
-            let (features, layout) =
-                model
-                    .tower
-                    .forward(&Tensor::cat(&self.pixels, 0)?, &owners, hooks)?;
-            let projector = self
-                .plan
-                .projector
-                .as_ref()
-                .unwrap_or(model.own_projector());
-            let projected = projector.forward(&features, &layout, hooks)?;
-            let visual = model.pack(
-                &projected,
-                self.images
-                    .iter()
-                    .enumerate()
-                    .map(|(i, image)| (0, i, image)),
-                hooks,
-            )?;
-            let mut next = ids.len() as u32..;
-            // An image token that the model wrote itself stands for no picture.
-            let visual_at = |i: usize, id: u32| i < prompt && id == model.image_token;
-            let row = |(i, &id): (usize, &u32)| {
-                if visual_at(i, id) {
-                    next.next()
-                } else {
-                    Some(i as u32)
-                }
-            };
-            let index: Vec<u32> = ids.iter().enumerate().filter_map(row).collect();
-            if visual.dim(0)? > 0 {
-                let index = Tensor::from_slice(&index, index.len(), x.device())?;
-                x = Tensor::cat(&[x, visual], 0)?.index_select(&index, 0)?;
-            }
-        }
-        let mut layout = Layout::default();
-        // As the engine reads them: the prompt in one pass, then token by token.
-        let end = self
-            .prompt
-            .positions
-            .iter()
-            .max()
-            .map_or(0, |last| last + 1);
-        let after = (0..(ids.len() - prompt) as u32).map(|i| self.prompt.next + i);
-        let after = after.map(|p| model.decoder.rotary(p, p + 1));
-        let before = self
-            .prompt
-            .positions
-            .iter()
-            .map(|&p| model.decoder.rotary(p, end));
-        let positions = before.chain(after).collect();
-        layout.push_rows(0, 0, (0..ids.len() as u32).collect(), positions);
-        Ok(model.decoder.forward(x, &layout, &mut [], hooks)?)
+        let image = |(image, (pixels, tokens))| ImageInput {
+            sequence: 0,
+            image,
+            pixels,
+            tokens,
+        };
+        let images = self.pixels.iter().zip(&self.images).enumerate();
+        let images: Vec<ImageInput<'_>> = images.map(image).collect();
+        let own = model.own_projector();
+        let projector = self.plan.projector.as_ref().unwrap_or(own);
+        Ok(model.forward(&self.prompt, ids, &images, projector, hooks)?)
     }
 }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Area, Canvas, Error, Filter, Picture, Rgb, Size, View, best_canvas, fitted, resize};
 
-/// Says how a picture that is not square becomes square.
+/// Says what becomes of a picture that is not square.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Aspect {
@@ -26,6 +26,12 @@ pub enum Aspect {
         /// (LLaVA-OneVision).
         alone: bool,
     },
+    /// Kept: scaled down where an edge is longer than the side, and stretched to whole patches
+    /// (Pixtral).
+    AnySize {
+        /// Pixels along a patch.
+        patch: usize,
+    },
 }
 
 /// The tiling of a family's image processor, which its configuration does not hold.
@@ -37,6 +43,11 @@ pub enum Tiling {
     Always,
     /// Tiles for a picture that comes alone.
     Alone,
+    /// One view a picture, of its own shape, in whole patches.
+    AnySize {
+        /// Pixels along a patch.
+        patch: usize,
+    },
 }
 
 /// The steps from a decoded picture to the tower's input.
@@ -70,6 +81,7 @@ pub struct Processor {
 enum Edges {
     Side(usize),
     Edge { shortest_edge: usize },
+    Longest { longest_edge: usize },
     Box { height: usize, width: usize },
 }
 
@@ -80,6 +92,9 @@ impl Edges {
             | Self::Edge {
                 shortest_edge: side,
             } => Ok(side),
+            Self::Longest { longest_edge } => Err(Error::Setting(format!(
+                "{field} has longest_edge {longest_edge} alone; shortest_edge, or height and width, are needed"
+            ))),
             Self::Box { height, width } if height == width => Ok(height),
             Self::Box { height, width } => Err(Error::Setting(format!(
                 "{field} is {width} x {height}, not square"
@@ -103,10 +118,13 @@ struct Config {
     do_rescale: Option<bool>,
     do_normalize: Option<bool>,
     image_grid_pinpoints: Option<Vec<Size>>,
+    patch_size: Option<Edges>,
 }
 
 /// More would be a fault of the configuration: 6 x 6 tiles is what the largest known model has.
 const MOST_TILES: usize = 256;
+/// Longest edge of a picture of any size.
+const MOST_PIXELS: usize = 1 << 14;
 
 impl Processor {
     /// Reads preprocessor_config.json, or processor_config.json with the settings under
@@ -134,10 +152,14 @@ impl Processor {
                 )));
             }
         }
+        if let Tiling::AnySize { patch } = tiling {
+            return Self::any_size(config, (side, patch), backend, json);
+        }
         let stretch = matches!(config.size, Some(Edges::Box { .. }));
-        let shortest_edge = config.size.map_or(Ok(side), |s| s.side("size"))?;
+        let shortest_edge = config.size.as_ref().map_or(Ok(side), |s| s.side("size"))?;
         let cut = config
             .crop_size
+            .as_ref()
             .map_or(Ok(shortest_edge), |s| s.side("crop_size"))?;
         let cut = if config.do_center_crop == Some(false) {
             shortest_edge
@@ -150,6 +172,60 @@ impl Processor {
             );
             return Err(Error::Setting(message));
         }
+        let aspect = match tiling {
+            Tiling::Always | Tiling::Alone => Aspect::AnyResolution {
+                canvases: canvases(config.image_grid_pinpoints.as_deref(), side)?,
+                alone: tiling == Tiling::Alone,
+            },
+            _ if config.do_pad == Some(true) => Aspect::Pad,
+            _ if stretch => Aspect::Stretch,
+            _ => Aspect::Crop,
+        };
+        Self::with(&config, (side, shortest_edge), aspect, backend, json)
+    }
+
+    /// Reads the configuration of a processor that keeps the shape of pictures.
+    fn any_size(
+        config: Config,
+        (side, patch): (usize, usize),
+        backend: Option<ProcessorBackend>,
+        json: &serde_json::Value,
+    ) -> Result<Self, Error> {
+        let own = match config.patch_size {
+            Some(ref size) => size.side("patch_size")?,
+            None => patch,
+        };
+        if own != patch {
+            let message = format!("patch_size {own}, the tower's is {patch}");
+            return Err(Error::Setting(message));
+        }
+        let longest = match config.size {
+            Some(Edges::Longest { longest_edge }) => longest_edge,
+            Some(ref size) => size.side("size")?,
+            None => side,
+        };
+        if !(1..=MOST_PIXELS).contains(&longest) {
+            return Err(Error::Setting(format!(
+                "size {longest}; 1 to {MOST_PIXELS} pixels are supported"
+            )));
+        }
+        if config.do_center_crop == Some(true) {
+            return Err(Error::Setting(
+                "do_center_crop is true; false is supported".into(),
+            ));
+        }
+        let aspect = Aspect::AnySize { patch };
+        Self::with(&config, (longest, longest), aspect, backend, json)
+    }
+
+    /// Reads what all processors have.
+    fn with(
+        config: &Config,
+        (side, shortest_edge): (usize, usize),
+        aspect: Aspect,
+        backend: Option<ProcessorBackend>,
+        json: &serde_json::Value,
+    ) -> Result<Self, Error> {
         let resample = config.resample.unwrap_or(3);
         if Filter::from_pillow(resample).is_none() {
             return Err(Error::Setting(format!(
@@ -166,15 +242,7 @@ impl Processor {
             side,
             shortest_edge,
             resample,
-            aspect: match tiling {
-                Tiling::None if config.do_pad == Some(true) => Aspect::Pad,
-                Tiling::None if stretch => Aspect::Stretch,
-                Tiling::None => Aspect::Crop,
-                Tiling::Always | Tiling::Alone => Aspect::AnyResolution {
-                    canvases: canvases(config.image_grid_pinpoints, side)?,
-                    alone: tiling == Tiling::Alone,
-                },
-            },
+            aspect,
             rescale_factor: config.rescale_factor.unwrap_or(1.0 / 255.0),
             mean: config
                 .image_mean
@@ -198,6 +266,10 @@ impl Processor {
             Aspect::Crop => (self.crop(picture)?, None),
             Aspect::Pad => (self.crop(&self.pad(picture))?, None),
             Aspect::Stretch => (square(picture), None),
+            Aspect::AnySize { patch } => {
+                let (height, width) = self.whole_patches(size, *patch)?;
+                (self.resize(picture, width, height), None)
+            }
             Aspect::AnyResolution { alone: true, .. } if pictures > 1 => {
                 (square(&self.pad(picture)), None)
             }
@@ -210,6 +282,21 @@ impl Processor {
             base: View::new(base),
             canvas,
         })
+    }
+
+    /// Returns the size in whole patches of a picture whose longest edge may be `side` pixels. Agrees
+    /// with `get_resize_output_image_size` of transformers' Pixtral.
+    fn whole_patches(&self, (height, width): Size, patch: usize) -> Result<Size, Error> {
+        let (mut high, mut wide) = (height, width);
+        let ratio = (height as f64 / self.side as f64).max(width as f64 / self.side as f64);
+        if ratio > 1.0 {
+            high = (height as f64 / ratio).floor() as usize;
+            wide = (width as f64 / ratio).floor() as usize;
+        }
+        if high == 0 || wide == 0 {
+            return Err(Error::Empty { width, height });
+        }
+        Ok((high.div_ceil(patch) * patch, wide.div_ceil(patch) * patch))
     }
 
     /// Returns whether a picture that comes alone is prepared otherwise than several: tiled, not
@@ -333,12 +420,12 @@ impl Processor {
 }
 
 /// Returns the pinpoints of a configuration, each of a whole number of tiles.
-fn canvases(pinpoints: Option<Vec<Size>>, side: usize) -> Result<Vec<Size>, Error> {
+fn canvases(pinpoints: Option<&[Size]>, side: usize) -> Result<Vec<Size>, Error> {
     let Some(canvases) = pinpoints.filter(|p| !p.is_empty()) else {
         return Err(Error::Setting("image_grid_pinpoints are missing".into()));
     };
     let whole = |edge: usize| edge > 0 && edge.is_multiple_of(side);
-    for &(height, width) in &canvases {
+    for &(height, width) in canvases {
         if !whole(height) || !whole(width) || (height / side) * (width / side) > MOST_TILES {
             let message = format!(
                 "image_grid_pinpoints: {height} x {width} is not 1 to {MOST_TILES} whole tiles of \
@@ -347,5 +434,5 @@ fn canvases(pinpoints: Option<Vec<Size>>, side: usize) -> Result<Vec<Size>, Erro
             return Err(Error::Setting(message));
         }
     }
-    Ok(canvases)
+    Ok(canvases.to_vec())
 }

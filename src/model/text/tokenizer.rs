@@ -1,21 +1,21 @@
 //! Tokenizer and incremental detokenization.
 
 use std::ops::Range;
-
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use tokenizers::{AddedToken, Encoding, Tokenizer};
 
+use super::message::{IMAGE_MARKER, Rendered};
 use super::sentencepiece::{self, Beside};
-use super::{Error, Rendered, Source};
-
-/// The marker that places a picture in a prompt.
-pub const IMAGE_MARKER: &str = "<image>";
+use crate::model::error::Error;
+use crate::model::load::source::Source;
 
 /// What turns words into token ids and back.
 #[derive(Debug)]
 pub struct Text {
     tokenizer: Tokenizer,
+    /// The token that the model has for a picture.
+    marker: &'static str,
     /// The id of a picture's marker where the vocabulary has none.
     image: Option<u32>,
     /// What the original LLaVA may put around a picture.
@@ -29,6 +29,7 @@ impl Text {
     pub fn load(source: &Source) -> Result<Self, Error> {
         Ok(Self {
             tokenizer: tokenizer(source)?,
+            marker: IMAGE_MARKER,
             image: None,
             around_image: None,
             rows: usize::MAX,
@@ -68,6 +69,9 @@ impl Text {
         text: &str,
         special: bool,
     ) -> Result<Vec<(u32, Range<usize>)>, Error> {
+        if self.marker != IMAGE_MARKER {
+            return self.encode_translated(text, special);
+        }
         let known = || {
             self.around_image
                 .and_then(|_| self.tokenizer.token_to_id(IMAGE_MARKER))
@@ -98,6 +102,30 @@ impl Text {
         Ok(ids)
     }
 
+    /// Tokenizes `text` with the model's own marker in place of [`IMAGE_MARKER`]; the places are
+    /// those of `text`.
+    fn encode_translated(
+        &self,
+        text: &str,
+        special: bool,
+    ) -> Result<Vec<(u32, Range<usize>)>, Error> {
+        let marked: Vec<usize> = text.match_indices(IMAGE_MARKER).map(|(at, _)| at).collect();
+        let ids = self.encode_part(&text.replace(IMAGE_MARKER, self.marker), 0, special)?;
+        let original = |at: usize| {
+            let (mut at, long) = (at, (IMAGE_MARKER.len(), self.marker.len()));
+            for &marker in &marked {
+                if at >= marker + long.1 {
+                    at = at - long.1 + long.0;
+                } else if at > marker {
+                    at = marker + long.0;
+                }
+            }
+            at
+        };
+        let place = |(id, at): (u32, Range<usize>)| (id, original(at.start)..original(at.end));
+        Ok(ids.into_iter().map(place).collect())
+    }
+
     /// `text` begins at byte `at` of the whole.
     fn encode_part(
         &self,
@@ -120,7 +148,7 @@ impl Text {
 
     /// Fails on a token that the model has no embedding of.
     fn checked<'a>(&self, ids: &'a [u32]) -> Result<&'a [u32], Error> {
-        let image = |id: u32| self.tokenizer.token_to_id(IMAGE_MARKER) == Some(id);
+        let image = |id: u32| self.tokenizer.token_to_id(self.marker) == Some(id);
         match ids
             .iter()
             .find(|id| **id as usize >= self.rows && !image(**id))
@@ -165,18 +193,28 @@ impl Text {
 
     /// Says how many rows the model's embedding table has: a token beyond them is an error of the
     /// prompt that holds it.
-    pub(super) fn set_rows(&mut self, rows: usize) {
+    pub(in crate::model) fn set_rows(&mut self, rows: usize) {
         self.rows = rows;
     }
 
+    /// Sets the token that the model has for a picture, which [`IMAGE_MARKER`] in a prompt becomes.
+    pub(in crate::model) fn set_image_marker(&mut self, marker: &'static str) {
+        self.marker = marker;
+    }
+
+    /// Returns the token that the model has for a picture.
+    pub(in crate::model) fn image_marker(&self) -> &'static str {
+        self.marker
+    }
+
     /// Tells whether a marker in a prompt places a picture.
-    pub(super) fn places_images(&self) -> bool {
-        self.image.is_some() || self.token_id(IMAGE_MARKER).is_some()
+    pub(in crate::model) fn places_images(&self) -> bool {
+        self.image.is_some() || self.token_id(self.marker).is_some()
     }
 
     /// Puts the original LLaVA's tokens around every picture; with `patch` its `<im_patch>` is
     /// added to the vocabulary before them. Returns the larger of their ids.
-    pub(super) fn surround_images(&mut self, patch: bool) -> Result<u32, Error> {
+    pub(in crate::model) fn surround_images(&mut self, patch: bool) -> Result<u32, Error> {
         let added = [IMAGE_PATCH, IMAGE_START, IMAGE_END]
             .into_iter()
             .skip(usize::from(!patch));

@@ -1,7 +1,7 @@
 //! What stands inside the binary: `shapes`, trained on procedurally drawn scenes
 //! (models/shapes/README.md), and configurations of real models.
 
-use super::Source;
+use super::source::Source;
 
 macro_rules! files {
     ($($name:literal),* $(,)?) => {

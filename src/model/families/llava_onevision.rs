@@ -4,13 +4,14 @@
 //!
 //! The reference is Hugging Face's `LlavaOnevisionForConditionalGeneration`.
 
-use super::family::tiles;
-use super::{Family, ImageTokens};
+use super::family::{Family, RowEnd, tiles};
+use crate::model::image_tokens::ImageTokens;
+use crate::model::vision_tower::{TowerConfig, ViewInfo};
 use crate::vision::{Picture, Tiling};
 
 /// The family.
 #[derive(Debug)]
-pub struct LlavaOnevision;
+pub(super) struct LlavaOnevision;
 
 impl Family for LlavaOnevision {
     fn model_type(&self) -> &'static str {
@@ -28,24 +29,24 @@ impl Family for LlavaOnevision {
         ]
     }
 
-    fn tiling(&self) -> Tiling {
+    fn tiling(&self, _: &dyn TowerConfig) -> Tiling {
         Tiling::Alone
     }
 
-    fn has_newline(&self) -> bool {
-        true
+    fn row_end(&self) -> RowEnd {
+        RowEnd::Newline
     }
 
     fn tokens(
         &self,
         picture: &Picture,
-        side: usize,
+        view: ViewInfo,
         _: bool,
         most_tiles: Option<usize>,
     ) -> ImageTokens {
         match tiles(picture) {
-            Some(tiles) => ImageTokens::of_tiles(side, tiles, picture.size, most_tiles),
-            None => ImageTokens::of_view_with_newline(side),
+            Some(tiles) => ImageTokens::of_tiles(view, tiles, picture.size, most_tiles),
+            None => ImageTokens::of_view_with_newline(view),
         }
     }
 }

@@ -11,8 +11,9 @@ use hf_hub::{Cache, Repo, RepoType};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::unsupported;
-use super::{Error, Purpose, Source};
+use super::source::Source;
+use super::unsupported::{self, Purpose};
+use crate::model::error::Error;
 
 /// `ORGANISATION/NAME`, or `ORGANISATION/NAME@REVISION` with a branch, a tag or a commit.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,13 +3,14 @@
 //!
 //! The reference is Hugging Face's `LlavaNextForConditionalGeneration`.
 
-use super::family::tiles;
-use super::{Family, ImageTokens};
+use super::family::{Family, RowEnd, tiles};
+use crate::model::image_tokens::ImageTokens;
+use crate::model::vision_tower::{TowerConfig, ViewInfo};
 use crate::vision::{Picture, Tiling};
 
 /// The family.
 #[derive(Debug)]
-pub struct LlavaNext;
+pub(super) struct LlavaNext;
 
 impl Family for LlavaNext {
     fn model_type(&self) -> &'static str {
@@ -20,18 +21,18 @@ impl Family for LlavaNext {
         &[]
     }
 
-    fn tiling(&self) -> Tiling {
+    fn tiling(&self, _: &dyn TowerConfig) -> Tiling {
         Tiling::Always
     }
 
-    fn has_newline(&self) -> bool {
-        true
+    fn row_end(&self) -> RowEnd {
+        RowEnd::Newline
     }
 
-    fn tokens(&self, picture: &Picture, side: usize, _: bool, _: Option<usize>) -> ImageTokens {
+    fn tokens(&self, picture: &Picture, view: ViewInfo, _: bool, _: Option<usize>) -> ImageTokens {
         match tiles(picture) {
-            Some(tiles) => ImageTokens::of_tiles(side, tiles, picture.size, None),
-            None => ImageTokens::of_view_with_newline(side),
+            Some(tiles) => ImageTokens::of_tiles(view, tiles, picture.size, None),
+            None => ImageTokens::of_view_with_newline(view),
         }
     }
 }

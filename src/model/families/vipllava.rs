@@ -3,12 +3,14 @@
 //!
 //! The reference is Hugging Face's `VipLlavaForConditionalGeneration`.
 
-use super::{Family, ImageTokens};
+use super::family::Family;
+use crate::model::image_tokens::ImageTokens;
+use crate::model::vision_tower::{TowerConfig, ViewInfo};
 use crate::vision::{Picture, Tiling};
 
 /// The family.
 #[derive(Debug)]
-pub struct VipLlava;
+pub(super) struct VipLlava;
 
 impl Family for VipLlava {
     fn model_type(&self) -> &'static str {
@@ -22,19 +24,15 @@ impl Family for VipLlava {
         ]
     }
 
-    fn tiling(&self) -> Tiling {
+    fn tiling(&self, _: &dyn TowerConfig) -> Tiling {
         Tiling::None
-    }
-
-    fn has_newline(&self) -> bool {
-        false
     }
 
     fn has_projector_norm(&self) -> bool {
         true
     }
 
-    fn tokens(&self, _: &Picture, side: usize, class: bool, _: Option<usize>) -> ImageTokens {
-        ImageTokens::of_view(side, class)
+    fn tokens(&self, _: &Picture, view: ViewInfo, class: bool, _: Option<usize>) -> ImageTokens {
+        ImageTokens::of_view(view, class)
     }
 }

@@ -8,7 +8,8 @@ use std::ops::Range;
 
 use candle_core::{DType, Device, Tensor};
 
-use super::Error;
+use super::error::Error;
+use super::vision_tower::ViewInfo;
 use crate::vision::Size;
 
 /// What one visual token shows.
@@ -39,7 +40,7 @@ pub enum Place {
 }
 
 /// A value mixed of rows of the projector's output; row `views * rows_per_view` is the newline
-/// vector.
+/// vector, or the first of several.
 type Mix = [(u32, f32); 4];
 
 /// The visual tokens of one picture.
@@ -47,6 +48,8 @@ type Mix = [(u32, f32); 4];
 pub struct ImageTokens {
     /// Views that the tower sees.
     pub views: usize,
+    /// The sizes of each view.
+    pub view: ViewInfo,
     /// What each token shows, in order.
     pub places: Vec<Place>,
     /// Rows and columns of the base view, in patches.
@@ -80,19 +83,20 @@ enum Source {
 }
 
 impl ImageTokens {
-    /// One view of `side` x `side` patches, with the class token in front where `class` says so.
-    pub fn of_view(side: usize, class: bool) -> Self {
+    /// One view, with the class token in front where `class` says so.
+    pub fn of_view(view: ViewInfo, class: bool) -> Self {
         let mut places = if class {
             vec![Place::Class]
         } else {
             Vec::new()
         };
-        places.extend(base_places(side));
+        places.extend(base_places(view.grid));
         let source = Source::Rows((0..places.len() as u32).collect());
         let tokens = Self {
             views: 1,
+            view,
             places,
-            base: (side, side),
+            base: view.grid,
             canvas: (0, 0),
             offsets: Vec::new(),
             extent: 0,
@@ -105,10 +109,9 @@ impl ImageTokens {
         tokens.placed()
     }
 
-    /// One view of `side` x `side` patches without the first: what "default" leaves of a tower that
-    /// has no class token.
-    pub fn of_view_without_first(side: usize) -> Self {
-        let mut tokens = Self::of_view(side, false);
+    /// One view without its first patch: what "default" leaves of a tower that has no class token.
+    pub fn of_view_without_first(view: ViewInfo) -> Self {
+        let mut tokens = Self::of_view(view, false);
         tokens.places.remove(0);
         tokens.source = Source::Rows((0..tokens.places.len() as u32).collect());
         tokens.lead = -1;
@@ -117,15 +120,16 @@ impl ImageTokens {
 
     /// The base view and all of `tiles` (rows, columns) with what pads the picture, without
     /// newlines: tile after tile, or the canvas row by row.
-    pub fn of_padded_tiles(side: usize, tiles: Size, by_tile: bool) -> Self {
-        let per_view = side * side;
-        let (rows, columns) = (tiles.0 * side, tiles.1 * side);
+    pub fn of_padded_tiles(view: ViewInfo, tiles: Size, by_tile: bool) -> Self {
+        let (height, width) = view.grid;
+        let per_view = height * width;
+        let (rows, columns) = (tiles.0 * height, tiles.1 * width);
         let mut tokens = Self {
             views: 1 + tiles.0 * tiles.1,
             canvas: (rows, columns),
             tiles,
             content: (0..rows, 0..columns),
-            ..Self::of_view(side, false)
+            ..Self::of_view(view, false)
         };
         let mut index: Vec<u32> = (0..per_view as u32).collect();
         for i in 0..rows * columns {
@@ -134,13 +138,13 @@ impl ImageTokens {
             } else {
                 let (row, column) = (i / columns, i % columns);
                 (
-                    row / side * tiles.1 + column / side,
-                    row % side * side + column % side,
+                    row / height * tiles.1 + column / width,
+                    row % height * width + column % width,
                 )
             };
             let (row, column) = (
-                tile / tiles.1 * side + within / side,
-                tile % tiles.1 * side + within % side,
+                tile / tiles.1 * height + within / width,
+                tile % tiles.1 * width + within % width,
             );
             tokens.places.push(Place::Canvas { tile, row, column });
             index.push((per_view * (1 + tile) + within) as u32);
@@ -158,10 +162,32 @@ impl ImageTokens {
     }
 
     /// One view and a newline: LLaVA-OneVision's pictures that do not come alone.
-    pub fn of_view_with_newline(side: usize) -> Self {
-        let mut tokens = Self::of_view(side, false);
+    pub fn of_view_with_newline(view: ViewInfo) -> Self {
+        let mut tokens = Self::of_view(view, false);
         tokens.places.push(Place::Newline);
         tokens.source = Source::Rows((0..tokens.places.len() as u32).collect());
+        tokens.placed()
+    }
+
+    /// One view, each row of patches ended by a token: the first of two, or the second behind the
+    /// last row (Pixtral).
+    pub fn of_ended_rows(view: ViewInfo) -> Self {
+        let (rows, columns) = view.grid;
+        let (mut places, mut index) = (Vec::new(), Vec::new());
+        let first_end = (rows * columns) as u32;
+        for row in 0..rows {
+            for column in 0..columns {
+                places.push(Place::Base { row, column });
+                index.push((row * columns + column) as u32);
+            }
+            places.push(Place::Newline);
+            index.push(first_end + u32::from(row + 1 == rows));
+        }
+        let tokens = Self {
+            places,
+            source: Source::Rows(index),
+            ..Self::of_view(view, false)
+        };
         tokens.placed()
     }
 
@@ -169,24 +195,26 @@ impl ImageTokens {
     /// `size` pixels, each with a newline. More than `most_tiles` times the base view's patches, by
     /// a tenth and more, are scaled down to about that.
     pub fn of_tiles(
-        side: usize,
+        view: ViewInfo,
         tiles: (usize, usize),
         size: Size,
         most_tiles: Option<usize>,
     ) -> Self {
-        let per_view = side * side;
-        let (rows, columns) = unpadded((tiles.0 * side, tiles.1 * side), size);
+        let (height, width) = view.grid;
+        let per_view = height * width;
+        let (rows, columns) = unpadded((tiles.0 * height, tiles.1 * width), size);
         let newline = ((1 + tiles.0 * tiles.1) * per_view) as u32;
-        let tile_at = |row: usize, column: usize| (row / side) * tiles.1 + column / side;
+        let tile_at = |row: usize, column: usize| (row / height) * tiles.1 + column / width;
         let row_at = |row: usize, column: usize| {
-            (per_view * (1 + tile_at(row, column)) + (row % side) * side + column % side) as u32
+            let within = (row % height) * width + column % width;
+            (per_view * (1 + tile_at(row, column)) + within) as u32
         };
         let mut tokens = Self {
             views: 1 + tiles.0 * tiles.1,
             canvas: (rows.len(), columns.len()),
             tiles,
             content: (rows.clone(), columns.clone()),
-            ..Self::of_view(side, false)
+            ..Self::of_view(view, false)
         };
         let shrunk = most_tiles.and_then(|most| shrink(tokens.canvas, most * per_view));
         tokens.canvas = shrunk.unwrap_or(tokens.canvas);
@@ -302,9 +330,9 @@ impl ImageTokens {
 
     /// The projector's output for all views of the picture, `(V N, D)`, as visual tokens
     /// `(len, D)`.
-    pub fn pack(&self, projected: &Tensor, newline: Option<&Tensor>) -> Result<Tensor, Error> {
-        let rows = match newline {
-            Some(newline) => Tensor::cat(&[projected, &newline.unsqueeze(0)?], 0)?, // (V N + 1, D)
+    pub fn pack(&self, projected: &Tensor, row_ends: Option<&Tensor>) -> Result<Tensor, Error> {
+        let rows = match row_ends {
+            Some(ends) => Tensor::cat(&[projected, ends], 0)?, // (V N + k, D)
             None => projected.clone(),
         };
         let device = rows.device();
@@ -338,10 +366,10 @@ fn mix(rows: &Tensor, mixes: &[Mix], device: &Device) -> Result<Tensor, Error> {
     Ok(sum.to_dtype(rows.dtype())?)
 }
 
-fn base_places(side: usize) -> impl Iterator<Item = Place> {
-    (0..side * side).map(move |i| Place::Base {
-        row: i / side,
-        column: i % side,
+fn base_places((rows, columns): Size) -> impl Iterator<Item = Place> {
+    (0..rows * columns).map(move |i| Place::Base {
+        row: i / columns,
+        column: i % columns,
     })
 }
 

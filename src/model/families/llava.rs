@@ -2,12 +2,14 @@
 //!
 //! The reference is Hugging Face's `LlavaForConditionalGeneration`.
 
-use super::{Family, ImageTokens};
+use super::family::Family;
+use crate::model::image_tokens::ImageTokens;
+use crate::model::vision_tower::{TowerConfig, ViewInfo};
 use crate::vision::{Picture, Tiling};
 
 /// The family.
 #[derive(Debug)]
-pub struct Llava;
+pub(super) struct Llava;
 
 impl Family for Llava {
     fn model_type(&self) -> &'static str {
@@ -18,15 +20,11 @@ impl Family for Llava {
         &[]
     }
 
-    fn tiling(&self) -> Tiling {
+    fn tiling(&self, _: &dyn TowerConfig) -> Tiling {
         Tiling::None
     }
 
-    fn has_newline(&self) -> bool {
-        false
-    }
-
-    fn tokens(&self, _: &Picture, side: usize, class: bool, _: Option<usize>) -> ImageTokens {
-        ImageTokens::of_view(side, class)
+    fn tokens(&self, _: &Picture, view: ViewInfo, class: bool, _: Option<usize>) -> ImageTokens {
+        ImageTokens::of_view(view, class)
     }
 }

@@ -1,12 +1,11 @@
 //! Where a model's files are: a folder, or the binary.
 
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
-use super::embedded::{SHAPES, shapes, sized, sizes};
-use super::{Error, Hub, HubId, Purpose, original};
+use crate::model::error::Error;
 use crate::weights::Checkpoint;
 
 /// The files of one model.
@@ -21,6 +20,9 @@ pub enum Source {
     /// The files of the first, with the second, an adapter, merged into its weights.
     Adapted(Box<Source>, Box<Source>),
 }
+
+/// Before the place of a model whose weights are to be drawn at random.
+pub const RANDOM: &str = "random:";
 
 impl Source {
     fn path(&self, name: &str) -> PathBuf {
@@ -46,7 +48,7 @@ impl Source {
     }
 
     /// Fails on what is no adapter.
-    fn check_adapter(adapter: &Self) -> Result<(), Error> {
+    pub(super) fn check_adapter(adapter: &Self) -> Result<(), Error> {
         let reason = || "no adapter: adapter_config.json is not there".into();
         match adapter.read("adapter_config.json")? {
             Some(_) => Ok(()),
@@ -63,7 +65,7 @@ impl Source {
             return Vec::new();
         };
         let mut names = base.adapters();
-        names.push(Origin::default_name(&adapter.place()));
+        names.push(default_name(&adapter.place()));
         names
     }
 
@@ -71,7 +73,7 @@ impl Source {
     /// language model, does not.
     fn own_config(adapter: &Self) -> Result<Option<Vec<u8>>, Error> {
         let json: Option<serde_json::Value> = adapter.json("config.json")?;
-        if json.is_some_and(|json| original::is_original(&json)) {
+        if json.is_some_and(|json| is_original(&json)) {
             adapter.read("config.json")
         } else {
             Ok(None)
@@ -246,108 +248,16 @@ fn read_regular(path: &Path) -> Result<Option<Vec<u8>>, Error> {
         .map_err(|e| fail(e.to_string()))
 }
 
-/// Before the place of a model whose weights are to be drawn at random.
-pub const RANDOM: &str = "random:";
-
-/// Where a model is said to be: the embedded one, a folder, or the hub.
-#[derive(Debug, Clone)]
-pub enum Origin {
-    /// Its files are at hand.
-    Here(Source),
-    /// They have to be fetched, or are cached.
-    Hub(HubId),
+/// The name of a model at `place` that is given none: its folder's, or that on the hub without
+/// the revision.
+pub(super) fn default_name(place: &str) -> String {
+    let place = place.strip_prefix(RANDOM).unwrap_or(place);
+    let path = Path::new(place.split('@').next().unwrap_or(place));
+    path.file_name()
+        .map_or_else(|| "model".into(), |n| n.to_string_lossy().into_owned())
 }
 
-impl FromStr for Origin {
-    type Err = String;
-
-    fn from_str(place: &str) -> Result<Self, String> {
-        if place == SHAPES {
-            return Ok(Self::Here(shapes()));
-        }
-        if let Some(files) = place.strip_prefix(RANDOM) {
-            let folder = || Some(Source::Folder(files.into())).filter(Source::is_folder);
-            let files = sized(files).or_else(folder).ok_or_else(|| {
-                format!(
-                    "{files:?} is no folder and none of {}",
-                    sizes().collect::<Vec<_>>().join(", ")
-                )
-            })?;
-            return Ok(Self::Here(Source::Random(Box::new(files))));
-        }
-        let folder = Source::Folder(place.into());
-        if folder.is_folder() {
-            return Ok(Self::Here(folder));
-        }
-        if Path::new(place).exists() {
-            let gguf = Path::new(place)
-                .extension()
-                .is_some_and(|e| e.eq_ignore_ascii_case("gguf"));
-            let is = if gguf {
-                "a GGUF file, which is not read"
-            } else {
-                "a file"
-            };
-            return Err(format!(
-                "{place:?} is {is}; a folder with config.json and safetensors weights is needed"
-            ));
-        }
-        place
-            .parse()
-            .map(Self::Hub)
-            .map_err(|e| format!("{place:?} is no folder, not `{SHAPES}`, and {e}"))
-    }
-}
-
-impl Origin {
-    /// The name of a model at `place` that is given none: its folder's, or that on the hub without
-    /// the revision.
-    pub fn default_name(place: &str) -> String {
-        let place = place.strip_prefix(RANDOM).unwrap_or(place);
-        let path = Path::new(place.split('@').next().unwrap_or(place));
-        path.file_name()
-            .map_or_else(|| "model".into(), |n| n.to_string_lossy().into_owned())
-    }
-
-    /// Its files; fetches them where they are not at hand, see [`Hub::fetch`].
-    pub fn fetch(
-        self,
-        purpose: Purpose,
-        progress: &mut dyn FnMut(&str, u64, u64),
-    ) -> Result<Source, Error> {
-        match self {
-            Self::Here(source) => Ok(source),
-            Self::Hub(id) => Hub::from_env()
-                .fetch(&id, purpose, progress)
-                .map(Source::Folder),
-        }
-    }
-
-    /// The files of a model, with an adapter merged into its weights where there is one.
-    pub fn fetch_with(
-        self,
-        adapter: Option<Self>,
-        progress: &mut dyn FnMut(&str, u64, u64),
-    ) -> Result<Source, Error> {
-        let Some(adapter) = adapter else {
-            return self.fetch(Purpose::Model, progress);
-        };
-        // The adapter first: it is small, and may be none.
-        let adapter = adapter.fetch(Purpose::Part, progress)?;
-        Source::check_adapter(&adapter)?;
-        Source::adapted(self.fetch(Purpose::Base, progress)?, adapter)
-    }
-
-    /// The same without its weights.
-    pub(super) fn fetch_text(
-        self,
-        progress: &mut dyn FnMut(&str, u64, u64),
-    ) -> Result<Source, Error> {
-        match self {
-            Self::Here(source) => Ok(source),
-            Self::Hub(id) => Hub::from_env()
-                .fetch_text(&id, progress)
-                .map(Source::Folder),
-        }
-    }
+/// Tells whether config.json was written by the original repository.
+pub(super) fn is_original(config: &Value) -> bool {
+    config.get("mm_vision_tower").is_some()
 }

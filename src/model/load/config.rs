@@ -3,8 +3,11 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::family::family;
-use super::{DecoderConfig, Error, Family, SelectStrategy, TowerConfig};
+use crate::model::decoder::DecoderConfig;
+use crate::model::error::Error;
+use crate::model::families::Family;
+use crate::model::families::registry::family;
+use crate::model::vision_tower::{SelectStrategy, TowerConfig};
 use crate::nn::Activation;
 
 /// config.json; absent fields have Hugging Face's defaults, which depend on the `model_type`s.
@@ -12,7 +15,7 @@ use crate::nn::Activation;
 #[expect(missing_docs, reason = "the fields are Hugging Face's")]
 pub struct Config {
     pub model_type: String,
-    pub vision_config: TowerConfig,
+    pub vision_config: Value,
     pub text_config: DecoderConfig,
     #[serde(alias = "image_token_id")]
     pub image_token_index: u32,
@@ -166,10 +169,21 @@ fn set_default(json: &mut Value, pointer: &str, value: &str) {
     }
 }
 
+/// config.json, parsed and checked.
+#[derive(Debug)]
+pub struct Parsed {
+    /// Its fields.
+    pub config: Config,
+    /// The family that it names.
+    pub family: &'static dyn Family,
+    /// Its `vision_config`.
+    pub tower: Box<dyn TowerConfig>,
+}
+
 impl Config {
     /// Parses and checks config.json.
-    pub fn parse(mut json: Value) -> Result<(Self, &'static dyn Family), Error> {
-        let family = family(json["model_type"].as_str().unwrap_or_default())?;
+    pub fn parse(mut json: Value) -> Result<Parsed, Error> {
+        let family = family(&json)?;
         if let Some(fields) = json.as_object_mut() {
             for part in ["vision_config", "text_config"] {
                 fields
@@ -191,9 +205,13 @@ impl Config {
             }
         }
         let config = Self::deserialize(json).map_err(|e| Error::Config(e.to_string()))?;
-        config.vision_config.check()?;
+        let tower = family.tower(&config.vision_config)?;
         config.text_config.check()?;
-        Ok((config, family))
+        Ok(Parsed {
+            config,
+            family,
+            tower,
+        })
     }
 
     /// The layers whose outputs the projector reads side by side. One family counts them in the
@@ -246,7 +264,7 @@ impl Config {
 }
 
 /// A token id, or a list of them.
-pub(super) fn token_ids(value: &Value) -> Vec<u32> {
+pub(in crate::model) fn token_ids(value: &Value) -> Vec<u32> {
     let one = |v: &Value| v.as_u64().and_then(|id| u32::try_from(id).ok());
     match value.as_array() {
         Some(list) => list.iter().filter_map(one).collect(),

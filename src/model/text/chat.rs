@@ -11,93 +11,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use jiff::civil::DateTime;
 
 use super::chat_files::{self, Found};
-use super::conversations;
-use super::jinja::{Failure, Template, Value};
-use super::{Error, IMAGE_MARKER, Source, Text, clock};
-
-/// Who speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
-    /// Rules for the whole conversation.
-    System,
-    /// Asks.
-    User,
-    /// Answers.
-    Assistant,
-}
-
-impl Role {
-    /// As templates spell it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::System => "system",
-            Self::User => "user",
-            Self::Assistant => "assistant",
-        }
-    }
-}
-
-/// A part of a message.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum MessagePart {
-    /// Words.
-    Text(String),
-    /// The next picture of the request.
-    Image,
-}
-
-/// What one speaker says.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Message {
-    /// Who speaks.
-    pub role: Role,
-    /// In order.
-    pub parts: Vec<MessagePart>,
-}
-
-/// A prompt's text, ready for the tokenizer.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Rendered {
-    /// The whole text, with [`IMAGE_MARKER`]s.
-    pub text: String,
-    /// Tells whether the template has written the first special token, so that the tokenizer adds
-    /// none.
-    pub begun: bool,
-    /// Where the words of each message stand, in bytes of `text`; the number is that of the
-    /// message.
-    pub words: Vec<(usize, Range<usize>)>,
-    /// The message that each picture belongs to.
-    pub images: Vec<usize>,
-    /// Who speaks in each message.
-    pub roles: Vec<Role>,
-    /// The time that the template has put into the text, where it has: the same text comes of the
-    /// same time.
-    pub time: Option<DateTime>,
-}
-
-impl Rendered {
-    /// A prompt that is whole already: all its words are the user's.
-    pub fn raw(text: &str) -> Self {
-        Self::asking(text, text)
-    }
-
-    /// A prompt that is whole already, in which the user's words are those of `question`.
-    pub fn asking(text: &str, question: &str) -> Self {
-        let message = Message {
-            role: Role::User,
-            parts: vec![MessagePart::Text(question.to_owned())],
-        };
-        let images = vec![0; text.matches(IMAGE_MARKER).count()];
-        let words = searched(std::slice::from_ref(&message), text);
-        Self {
-            text: text.to_owned(),
-            words,
-            images,
-            roles: vec![Role::User],
-            ..Self::default()
-        }
-    }
-}
+use super::message::{IMAGE_MARKER, Message, MessagePart, Rendered, Role, searched};
+use super::tokenizer::Text;
+use super::{clock, conversations};
+use crate::model::error::Error;
+use crate::model::jinja::{Failure, Template, Value};
+use crate::model::load::source::Source;
 
 /// The chat template to use in place of the model's own.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -148,6 +67,8 @@ pub struct Chat {
     field: Option<&'static str>,
     /// Tells whether `content` is one text rather than a list of parts.
     text_only: bool,
+    /// The token that the template writes for a picture.
+    marker: &'static str,
     /// Special tokens, and what the style of a conversation reads.
     variables: Vec<(Arc<str>, String)>,
 }
@@ -218,6 +139,7 @@ impl Chat {
             origin: file,
             field,
             text_only: false,
+            marker: text.image_marker(),
             variables,
         };
         chat.try_out(text, image_token)?;
@@ -363,7 +285,8 @@ impl Chat {
         let variables = || self.variables(messages, marked, continues);
         let rendered = self
             .template
-            .render(variables, &|format| clock.strftime(format))?;
+            .render(variables, &|format| clock.strftime(format))?
+            .replace(self.marker, IMAGE_MARKER);
         let Some(last) = last else {
             return Ok(rendered);
         };
@@ -500,7 +423,7 @@ fn from_file(path: &Path) -> Result<Found, Error> {
 }
 
 /// What to pass where a model has no template.
-pub(super) fn what_to_pass() -> String {
+pub(in crate::model) fn what_to_pass() -> String {
     format!(
         "pass --chat-template with a file or one of {}, or send a raw prompt",
         conversations::names()
@@ -571,28 +494,4 @@ fn positions(marked: &str, text: &str) -> Option<Vec<(usize, Range<usize>)>> {
         words.push((n, start..plain.len()));
     }
     (plain == text && number.is_none()).then_some(words)
-}
-
-/// The same, found by the words themselves, one after the other.
-fn searched(messages: &[Message], text: &str) -> Vec<(usize, Range<usize>)> {
-    let mut words = Vec::new();
-    let mut from = 0;
-    for (i, message) in messages.iter().enumerate() {
-        for part in &message.parts {
-            let MessagePart::Text(part) = part else {
-                continue;
-            };
-            for piece in part
-                .split(IMAGE_MARKER)
-                .map(str::trim)
-                .filter(|p| !p.is_empty())
-            {
-                if let Some(start) = text.get(from..).and_then(|rest| rest.find(piece)) {
-                    words.push((i, from + start..from + start + piece.len()));
-                    from += start + piece.len();
-                }
-            }
-        }
-    }
-    words
 }

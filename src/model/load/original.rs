@@ -6,14 +6,9 @@
 
 use serde_json::{Value, json};
 
-use super::unsupported::Purpose;
-use super::{Error, Origin, Source, Text};
+use crate::model::error::Error;
+use crate::model::text::tokenizer::Text;
 use crate::weights::Checkpoint;
-
-/// Tells whether config.json was written by the original repository.
-pub(super) fn is_original(config: &Value) -> bool {
-    config.get("mm_vision_tower").is_some()
-}
 
 /// Fails where config.json alone says that the model is not read.
 pub(super) fn check(config: &Value) -> Result<(), Error> {
@@ -137,24 +132,6 @@ fn family(config: &Value) -> &'static str {
         "anyres" => "llava_next",
         other if other.starts_with("anyres_max_") => "llava_onevision",
         _ => "llava",
-    }
-}
-
-/// Where the tower is: a folder, one within the model's, or an id of the hub. Its weights are
-/// fetched where `weights` says.
-pub(super) fn tower(config: &Value, source: &Source, weights: bool) -> Result<Source, Error> {
-    let place = config["mm_vision_tower"].as_str().unwrap_or_default();
-    let within = source.within(place);
-    if within.is_folder() {
-        return Ok(within);
-    }
-    let origin: Origin = place
-        .parse()
-        .map_err(|e| Error::Config(format!("mm_vision_tower: {e}")))?;
-    if weights {
-        origin.fetch(Purpose::Part, &mut |_, _, _| {})
-    } else {
-        origin.fetch_text(&mut |_, _, _| {})
     }
 }
 

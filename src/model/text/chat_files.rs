@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::{Error, Source};
+use crate::model::error::Error;
+use crate::model::load::source::Source;
 
 const FOLDER: &str = "additional_chat_templates";
 
@@ -160,7 +161,7 @@ pub(super) fn special_tokens(source: &Source) -> Result<Vec<(Arc<str>, String)>,
 
 /// The image processor's configuration: `image_processor` of processor_config.json, or
 /// preprocessor_config.json, or all of processor_config.json, as `AutoImageProcessor` looks for it.
-pub(super) fn image_processor(source: &Source) -> Result<Value, Error> {
+pub(in crate::model) fn image_processor(source: &Source) -> Result<Value, Error> {
     let processor: Option<Value> = source.json("processor_config.json")?;
     if let Some(nested) = processor
         .as_ref()

@@ -3,7 +3,11 @@
 
 use serde_json::Value;
 
-use super::{Config, Error, FAMILIES, Source, original};
+use super::config::Config;
+use super::original;
+use super::source::{Source, is_original};
+use crate::model::error::Error;
+use crate::model::families::FAMILIES;
 
 /// What a folder or repository is needed for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,7 +92,7 @@ pub(super) fn check_names(names: &[&str], adapter: &Value, place: &str) -> Resul
 pub(super) fn check_config(config: &Value, purpose: Purpose) -> Result<(), Error> {
     check_quantization(config)?;
     let kind = config["model_type"].as_str().unwrap_or_default();
-    if original::is_original(config) {
+    if is_original(config) {
         return original::check(config);
     }
     if purpose == Purpose::Model || FAMILIES.iter().any(|f| f.model_type() == kind) {
@@ -149,8 +153,7 @@ fn method(quantization: &Value) -> String {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::{check_config, check_names};
-    use crate::model::Purpose;
+    use super::{Purpose, check_config, check_names};
 
     #[test]
     fn quantised_weights_are_named() {

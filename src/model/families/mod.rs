@@ -1,0 +1,13 @@
+//! What each family of models adds to the parts that all share: a file and a line in
+//! [`FAMILIES`] each.
+
+pub(super) mod family;
+mod llava;
+mod llava_next;
+mod llava_onevision;
+mod pixtral;
+pub(super) mod registry;
+mod vipllava;
+
+pub use family::Family;
+pub use registry::FAMILIES;

@@ -1,0 +1,335 @@
+//! LLaVA (Liu et al. 2023) from pictures and token ids to logits, for every family: vision tower ->
+//! projector -> pack -> splice -> decoder.
+//!
+//! [`Model::encode_images`], [`Model::embed`] and [`Model::forward`] are the whole model; the engine
+//! takes the same steps with its caches in between. Shapes: V views of a picture, R rows of a view
+//! in the tower, N visual tokens, T tokens of a prompt, D widths.
+
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+use candle_core::{DType, Device, Tensor};
+use jiff::civil::DateTime;
+
+use super::decoder::Decoder;
+use super::error::Error;
+use super::families::Family;
+use super::generation::GenerationConfig;
+use super::image_tokens::ImageTokens;
+use super::lifetime::Lifetime;
+use super::load::source::Source;
+use super::packing::Packing;
+use super::projector::Projector;
+use super::projectors::Projectors;
+use super::text::chat::{self, Chat};
+use super::text::message::{Message, Rendered};
+use super::text::tokenizer::Text;
+use super::vision_tower::{ViewBatch, VisionTower};
+use crate::nn::{HOOK_TABLE, HookRow, Hooks, Layout, Point, Site, Stack};
+use crate::vision::{Picture, Processor};
+use crate::weights::Checkpoint;
+
+/// A resident model.
+#[derive(Debug)]
+pub struct Model {
+    /// Its name in requests.
+    pub name: String,
+    /// Where its files are.
+    pub source: Source,
+    /// What its family adds to the parts below.
+    pub family: &'static dyn Family,
+    /// Words to token ids and back.
+    pub text: Text,
+    /// Conversations to prompts; `None` where there is no chat template.
+    pub chat: Option<Chat>,
+    /// Pictures to pixels.
+    pub processor: Processor,
+    /// Pixels to features.
+    pub tower: Arc<dyn VisionTower>,
+    /// Features to the language model's width.
+    pub(super) projectors: Projectors,
+    /// Projected views to visual tokens.
+    pub(super) packing: Packing,
+    /// Input embeddings to logits.
+    pub decoder: Arc<Decoder>,
+    /// Digests of the parts that models may share.
+    pub(super) parts: PartDigests,
+    /// The id that stands for a visual token.
+    pub image_token: u32,
+    /// Ids that end an answer.
+    pub eos: Vec<u32>,
+    /// Says how it answers where a request does not say.
+    pub generation: GenerationConfig,
+    /// BLAKE3 (hex) of weights and configuration.
+    pub digest: String,
+    /// Number of parameters.
+    pub parameters: u64,
+    /// Bytes of its tensors on the device that it shares with no model loaded before it.
+    pub resident_bytes: u64,
+    /// What the tensors are kept as.
+    pub dtype: DType,
+    /// Where the tensors are.
+    pub device: Device,
+    /// Ends with the last holder of the model; the last field, so that the tensors go first.
+    pub lifetime: Lifetime,
+}
+
+/// BLAKE3 of the tensors and the configuration of each part that models may share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct PartDigests {
+    pub(super) tower: blake3::Hash,
+    pub(super) decoder: blake3::Hash,
+}
+
+/// One picture on its way to the language model.
+#[derive(Debug, Clone, Copy)]
+pub struct ImageInput<'a> {
+    /// Whose picture, for the hooks.
+    pub sequence: usize,
+    /// Which picture of the sequence.
+    pub image: usize,
+    /// `(V, 3, H, W)`, see [`Model::pixels`].
+    pub pixels: &'a Tensor,
+    /// See [`Model::tokens`].
+    pub tokens: &'a ImageTokens,
+}
+
+/// A prompt as the language model reads it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Prompt {
+    /// One image token for each visual token.
+    pub ids: Vec<u32>,
+    /// The rotary position of each.
+    pub positions: Vec<u32>,
+    /// The rotary position of what comes next.
+    pub next: u32,
+}
+
+impl Model {
+    /// Encodes pictures with `projector`: the visual tokens of all of them, end to end, `(N, D)`.
+    pub fn encode_images(
+        &self,
+        images: &[ImageInput<'_>],
+        projector: &Projector,
+        hooks: &mut dyn Hooks,
+    ) -> Result<Tensor, Error> {
+        let (mut batch, mut rows) = (ViewBatch::default(), Vec::with_capacity(images.len()));
+        for image in images {
+            let own = self.views_of(image);
+            rows.push(self.tower.embed(image.pixels, &own, hooks)?); // (V R, D_vision)
+            batch.append(own);
+        }
+        let x = Tensor::cat(&rows, 0)?; // (sum of V R, D_vision)
+        let (features, layout) = self.tower.forward(x, &batch, hooks)?; // (sum of V N, n D_vision)
+        let projected = projector.forward(&features, &layout, hooks)?; // (sum of V N, D)
+        let tokens = images.iter().map(|i| (i.sequence, i.image, i.tokens));
+        self.pack(&projected, tokens, hooks) // (N, D)
+    }
+
+    /// Lays out the views of a picture for the tower.
+    fn views_of(&self, image: &ImageInput<'_>) -> ViewBatch {
+        let (tower, tokens) = (&*self.tower, image.tokens);
+        let mut batch = ViewBatch::default();
+        batch.push_picture(
+            tower,
+            (image.sequence, image.image),
+            tokens.views,
+            tokens.view,
+        );
+        batch
+    }
+
+    /// Packs the projector's output for all views of `images` (with the sequence that each belongs
+    /// to, and its place there), `(sum of V N, D)`, as visual tokens end to end, `(N, D)`.
+    pub fn pack<'a>(
+        &self,
+        projected: &Tensor,
+        images: impl Iterator<Item = (usize, usize, &'a ImageTokens)>,
+        hooks: &mut dyn Hooks,
+    ) -> Result<Tensor, Error> {
+        let (mut layout, mut parts) = (Layout::default(), Vec::new());
+        let mut first = 0;
+        for (sequence, image, tokens) in images {
+            let rows = tokens.views * tokens.view.tokens;
+            let own = projected.narrow(0, first, rows)?; // (V N, D)
+            let packed = tokens.pack(&own, self.packing.row_ends.as_ref())?;
+            layout.push_sequence(sequence, (image, 0), packed.dim(0)?);
+            parts.push(packed);
+            first += rows;
+        }
+        Ok(hooks.on(
+            Point::of(Stack::Projector, Site::Tokens),
+            &layout.spans,
+            Tensor::cat(&parts, 0)?, // (N, D)
+        )?)
+    }
+
+    /// Embeds tokens `range` of `ids` and puts visual tokens where image tokens stand: `(T, D)`.
+    /// `visual` are those of each picture, `(N, D)`, in order; an image token beyond them, which the
+    /// model wrote itself, is embedded as a word.
+    pub fn embed(
+        &self,
+        ids: &[u32],
+        range: Range<usize>,
+        visual: &[&Tensor],
+    ) -> Result<Tensor, Error> {
+        let words = self.decoder.embed(&ids[range.clone()])?; // (T, D)
+        let is_image = |id: &u32| *id == self.image_token;
+        let (mut total, mut all) = (0, vec![words.clone()]);
+        for tokens in visual {
+            let count = tokens.dim(0)?;
+            total += count;
+            // An empty tensor cannot be joined to others.
+            if count > 0 {
+                all.push((*tokens).clone());
+            }
+        }
+        if total == 0 || !ids[range.clone()].iter().any(is_image) {
+            return Ok(words);
+        }
+        let mut next = ids[..range.start].iter().filter(|id| is_image(id)).count();
+        let mut index: Vec<u32> = Vec::with_capacity(range.len());
+        for (i, id) in ids[range.clone()].iter().enumerate() {
+            if is_image(id) && next < total {
+                index.push((range.len() + next) as u32);
+                next += 1;
+            } else {
+                index.push(i as u32);
+            }
+        }
+        let index = Tensor::from_vec(index, range.len(), words.device())?;
+        Ok(Tensor::cat(&all, 0)?.index_select(&index, 0)?) // (T, D)
+    }
+
+    /// Runs one whole sequence: normed rows of the last layer for all of `ids`, `(T, D)`, with their
+    /// layout, see [`Decoder::logits`]. `ids` are the prompt's and those that the model wrote after
+    /// it; `images` are its pictures, encoded with `projector`.
+    pub fn forward(
+        &self,
+        prompt: &Prompt,
+        ids: &[u32],
+        images: &[ImageInput<'_>],
+        projector: &Projector,
+        hooks: &mut dyn Hooks,
+    ) -> Result<(Tensor, Layout), Error> {
+        let x = if images.is_empty() {
+            self.embed(ids, 0..ids.len(), &[])? // (T, D)
+        } else {
+            let visual = self.encode_images(images, projector, hooks)?; // (N, D)
+            self.embed(ids, 0..ids.len(), &[&visual])? // (T, D)
+        };
+        let mut layout = Layout::default();
+        let tokens = (0..ids.len() as u32).collect();
+        layout.push_rows(0, 0, tokens, self.positions(prompt, ids.len()));
+        self.decoder.forward(x, &layout, &mut [], hooks) // (T, D)
+    }
+
+    /// Returns what [`Layout`] takes for the rotary positions of a prompt that is read in one pass,
+    /// and of tokens written after it one by one, `count` in all.
+    fn positions(&self, prompt: &Prompt, count: usize) -> Arc<[u32]> {
+        let end = prompt.positions.iter().max().map_or(0, |last| last + 1);
+        let read = prompt.positions.iter().map(|&p| (p, end));
+        let written = prompt.next..prompt.next + (count - prompt.ids.len()) as u32;
+        read.chain(written.map(|p| (p, p + 1)))
+            .map(|(position, end)| self.decoder.rotary(position, end))
+            .collect()
+    }
+}
+
+/// What it has.
+impl Model {
+    /// Lists the hook points of the model.
+    pub fn hook_points(&self) -> impl Iterator<Item = &'static HookRow> {
+        HOOK_TABLE
+            .iter()
+            .filter(|row| self.has_point(row.stack, row.site))
+    }
+
+    /// Tells whether the model has a hook point.
+    pub fn has_point(&self, stack: Stack, site: Site) -> bool {
+        stack != Stack::VisionTower || self.tower.info().has_site(site)
+    }
+}
+
+/// From a request to the input of the page above.
+impl Model {
+    /// Returns the views of a picture as the tower takes them: `(V, 3, H, W)`.
+    pub fn pixels(&self, picture: &Picture) -> Result<Tensor, Error> {
+        let views = picture.views();
+        let values: Vec<f32> = views
+            .iter()
+            .flat_map(|view| self.processor.normalise(view))
+            .collect();
+        let (height, width) = picture.view_size();
+        let shape = (views.len(), 3, height, width);
+        Ok(Tensor::from_vec(values, shape, &self.device)?.to_dtype(self.dtype)?)
+    }
+
+    /// Returns the visual tokens of a picture.
+    pub fn tokens(&self, picture: &Picture) -> ImageTokens {
+        self.packing.tokens(self.family, &*self.tower, picture)
+    }
+
+    /// Renders a conversation by the chat template. `time` is what a template says that names it;
+    /// unsaid: now.
+    pub fn render(&self, messages: &[Message], time: Option<DateTime>) -> Result<Rendered, Error> {
+        match &self.chat {
+            Some(chat) => chat.render(messages, time),
+            None => Err(Error::NoChatTemplate {
+                model: self.name.clone(),
+                mend: chat::what_to_pass(),
+            }),
+        }
+    }
+
+    /// Spreads token ids with one image token for each picture over the visual tokens of `images`,
+    /// with rotary positions.
+    pub fn expand(&self, ids: &[u32], images: &[ImageTokens]) -> Prompt {
+        let mut prompt = Prompt::default();
+        let mut images = images.iter();
+        for &id in ids {
+            let image = if id == self.image_token {
+                images.next()
+            } else {
+                None
+            };
+            let (offsets, extent) = image.map_or((&[0][..], 1), |i| (&i.offsets, i.extent));
+            prompt.ids.extend(std::iter::repeat_n(id, offsets.len()));
+            prompt
+                .positions
+                .extend(offsets.iter().map(|o| prompt.next + o));
+            prompt.next += extent as u32;
+        }
+        prompt
+    }
+}
+
+/// The projectors.
+impl Model {
+    /// Makes the projector in a file (safetensors, or PyTorch's) resident under `name`; it must
+    /// have the shapes of the model's own. One of that name is replaced.
+    pub fn add_projector(&self, name: &str, path: &Path) -> Result<(), Error> {
+        let checkpoint = Checkpoint::open(&[path.to_owned()])?;
+        let weights = checkpoint.tensors(self.dtype, &self.device, &|_, _| {});
+        let projector = self.own_projector().reload(&weights)?;
+        weights.finish()?;
+        self.projectors.insert(name, projector);
+        Ok(())
+    }
+
+    /// Returns the projector that the checkpoint brings.
+    pub fn own_projector(&self) -> &Arc<Projector> {
+        self.projectors.own()
+    }
+
+    /// Returns a resident projector.
+    pub fn projector(&self, name: &str) -> Option<Arc<Projector>> {
+        self.projectors.get(name)
+    }
+
+    /// Returns the names of the resident projectors.
+    pub fn projector_names(&self) -> Vec<String> {
+        self.projectors.names()
+    }
+}

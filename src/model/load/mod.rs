@@ -1,0 +1,10 @@
+//! Reading a model: where its files are, what they say, and what is refused.
+
+pub(super) mod config;
+pub(super) mod embedded;
+pub(super) mod hub;
+pub(super) mod loader;
+pub(super) mod origin;
+mod original;
+pub(super) mod source;
+pub(super) mod unsupported;

@@ -1,0 +1,111 @@
+//! Places that a model comes from: a folder, the binary, or the hub.
+
+use std::path::Path;
+use std::str::FromStr;
+
+use super::embedded::{SHAPES, shapes, sized, sizes};
+use super::hub::{Hub, HubId};
+use super::source::{Source, default_name};
+use super::unsupported::Purpose;
+use crate::model::error::Error;
+
+pub use super::source::RANDOM;
+
+/// Where a model is said to be: the embedded one, a folder, or the hub.
+#[derive(Debug, Clone)]
+pub enum Origin {
+    /// Its files are at hand.
+    Here(Source),
+    /// They have to be fetched, or are cached.
+    Hub(HubId),
+}
+
+impl FromStr for Origin {
+    type Err = String;
+
+    fn from_str(place: &str) -> Result<Self, String> {
+        if place == SHAPES {
+            return Ok(Self::Here(shapes()));
+        }
+        if let Some(files) = place.strip_prefix(RANDOM) {
+            let folder = || Some(Source::Folder(files.into())).filter(Source::is_folder);
+            let files = sized(files).or_else(folder).ok_or_else(|| {
+                format!(
+                    "{files:?} is no folder and none of {}",
+                    sizes().collect::<Vec<_>>().join(", ")
+                )
+            })?;
+            return Ok(Self::Here(Source::Random(Box::new(files))));
+        }
+        let folder = Source::Folder(place.into());
+        if folder.is_folder() {
+            return Ok(Self::Here(folder));
+        }
+        if Path::new(place).exists() {
+            let gguf = Path::new(place)
+                .extension()
+                .is_some_and(|e| e.eq_ignore_ascii_case("gguf"));
+            let is = if gguf {
+                "a GGUF file, which is not read"
+            } else {
+                "a file"
+            };
+            return Err(format!(
+                "{place:?} is {is}; a folder with config.json and safetensors weights is needed"
+            ));
+        }
+        place
+            .parse()
+            .map(Self::Hub)
+            .map_err(|e| format!("{place:?} is no folder, not `{SHAPES}`, and {e}"))
+    }
+}
+
+impl Origin {
+    /// Returns the name of a model that came from `place`, where nobody gives it one.
+    pub fn default_name(place: &str) -> String {
+        default_name(place)
+    }
+
+    /// Its files; fetches them where they are not at hand, see [`Hub::fetch`].
+    pub fn fetch(
+        self,
+        purpose: Purpose,
+        progress: &mut dyn FnMut(&str, u64, u64),
+    ) -> Result<Source, Error> {
+        match self {
+            Self::Here(source) => Ok(source),
+            Self::Hub(id) => Hub::from_env()
+                .fetch(&id, purpose, progress)
+                .map(Source::Folder),
+        }
+    }
+
+    /// The files of a model, with an adapter merged into its weights where there is one.
+    pub fn fetch_with(
+        self,
+        adapter: Option<Self>,
+        progress: &mut dyn FnMut(&str, u64, u64),
+    ) -> Result<Source, Error> {
+        let Some(adapter) = adapter else {
+            return self.fetch(Purpose::Model, progress);
+        };
+        // The adapter first: it is small, and may be none.
+        let adapter = adapter.fetch(Purpose::Part, progress)?;
+        Source::check_adapter(&adapter)?;
+        Source::adapted(self.fetch(Purpose::Base, progress)?, adapter)
+    }
+
+    /// The same without its weights.
+    pub(super) fn fetch_text(
+        self,
+        progress: &mut dyn FnMut(&str, u64, u64),
+    ) -> Result<Source, Error> {
+        match self {
+            Self::Here(source) => Ok(source),
+            Self::Hub(id) => Hub::from_env()
+                .fetch_text(&id, progress)
+                .map(Source::Folder),
+        }
+    }
+}

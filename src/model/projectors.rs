@@ -1,0 +1,50 @@
+//! The projectors of a resident model: its own, and others under names.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use super::projector::Projector;
+
+/// Name of the projector that a checkpoint brings.
+pub const DEFAULT_PROJECTOR: &str = "default";
+
+/// Projectors by name; requests may ask for them while others are added.
+#[derive(Debug)]
+pub(super) struct Projectors {
+    own: Arc<Projector>,
+    named: RwLock<BTreeMap<String, Arc<Projector>>>,
+}
+
+impl Projectors {
+    /// Starts with the model's own, under [`DEFAULT_PROJECTOR`].
+    pub(super) fn new(own: Arc<Projector>) -> Self {
+        let named = BTreeMap::from([(DEFAULT_PROJECTOR.to_owned(), own.clone())]);
+        Self {
+            own,
+            named: RwLock::new(named),
+        }
+    }
+
+    /// Returns the model's own.
+    pub(super) fn own(&self) -> &Arc<Projector> {
+        &self.own
+    }
+
+    /// Returns the one called `name`.
+    pub(super) fn get(&self, name: &str) -> Option<Arc<Projector>> {
+        let named = self.named.read().unwrap_or_else(PoisonError::into_inner);
+        named.get(name).cloned()
+    }
+
+    /// Returns all names, sorted.
+    pub(super) fn names(&self) -> Vec<String> {
+        let named = self.named.read().unwrap_or_else(PoisonError::into_inner);
+        named.keys().cloned().collect()
+    }
+
+    /// Adds a projector, in place of one of that name.
+    pub(super) fn insert(&self, name: &str, projector: Projector) {
+        let mut named = self.named.write().unwrap_or_else(PoisonError::into_inner);
+        named.insert(name.to_owned(), Arc::new(projector));
+    }
+}

@@ -1,0 +1,9 @@
+//! Words to token ids and back: conversations, chat templates, tokenizers.
+
+pub(super) mod chat;
+pub(super) mod chat_files;
+mod clock;
+mod conversations;
+pub(super) mod message;
+mod sentencepiece;
+pub(super) mod tokenizer;

@@ -1,0 +1,444 @@
+//! The seam between LLaVA and its vision towers: what a tower says of itself, and what it does.
+//!
+//! A tower is a file with an implementation of [`VisionTower`] (the arithmetic) and of
+//! [`TowerConfig`] (its `vision_config`); everything that is the same for all towers is written
+//! once, on `dyn VisionTower`. Views may have grids of different sizes, so the sizes of a view are
+//! asked for one view at a time ([`ViewInfo`]); what all views share is [`TowerInfo`].
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use candle_core::{IndexOp, Result as TensorResult, Tensor};
+use serde::Deserialize;
+
+use super::error::Error;
+use crate::nn::{
+    Hooks, Layout, MemoryTracker, Point, SequenceCache, Site, Span, Stack, Transformer,
+};
+use crate::vision::Size;
+use crate::weights::Tensors;
+
+/// `vision_feature_select_strategy` of config.json.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SelectStrategy {
+    /// The CLS token is dropped.
+    Default,
+    /// The CLS token is kept.
+    Full,
+}
+
+impl SelectStrategy {
+    /// Returns Hugging Face's word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Default => "default",
+            Self::Full => "full",
+        }
+    }
+}
+
+/// Sizes that all views of a tower share.
+#[derive(Debug, Clone)]
+pub struct TowerInfo {
+    /// Side of the square view, in pixels; the longest side where views have any size.
+    pub image_size: usize,
+    /// Side of a patch, in pixels.
+    pub patch_size: usize,
+    /// Width of the residual stream.
+    pub width: usize,
+    /// Width within the MLP.
+    pub inner: usize,
+    /// Attention heads.
+    pub heads: usize,
+    /// Layers in the checkpoint.
+    pub layers: usize,
+    /// Tells whether a class token stands before the patches.
+    pub has_class: bool,
+    /// Tells whether queries and keys are rotated (`attn.hook_rot_q`, `attn.hook_rot_k`).
+    pub has_rotary: bool,
+    /// Tells whether the MLP has a gate (`mlp.hook_pre_linear`).
+    pub has_gate: bool,
+    /// Entries of `hidden_states` that the projector reads side by side; the embeddings are entry
+    /// 0, and entry i needs i layers.
+    pub features: Vec<usize>,
+    /// Says what becomes of the class token.
+    pub strategy: SelectStrategy,
+    /// Width of one row that the projector reads.
+    pub feature_width: usize,
+    /// Numbers that a row is multiplied with in one layer, biases aside.
+    pub layer_weights: usize,
+    /// Numbers that a patch is multiplied with when it is embedded.
+    pub patch_weights: usize,
+}
+
+impl TowerInfo {
+    /// Returns how many layers run: up to the highest one whose output is read.
+    pub fn layers_run(&self) -> usize {
+        self.features.iter().copied().max().unwrap_or_default()
+    }
+
+    /// Returns the width of a head.
+    pub fn head_width(&self) -> usize {
+        self.width / self.heads
+    }
+
+    /// Tells whether "default" drops a patch, for want of a class token.
+    pub fn drops_a_patch(&self) -> bool {
+        self.strategy == SelectStrategy::Default && !self.has_class
+    }
+
+    /// Tells whether the tower has a hook point of this kind.
+    pub fn has_site(&self, site: Site) -> bool {
+        match site {
+            Site::RotQ | Site::RotK => self.has_rotary,
+            Site::MlpPreLinear => self.has_gate,
+            _ => true,
+        }
+    }
+
+    /// Tells whether the class token reaches the projector.
+    pub fn keeps_class(&self) -> bool {
+        self.strategy == SelectStrategy::Full && self.has_class
+    }
+
+    /// Returns after how many layers of `path` each feature is read: entry i holds what the last
+    /// pass through any layer below i has left.
+    pub fn reads(&self, path: &[usize]) -> Vec<usize> {
+        let read = |&entry: &usize| {
+            let last = path.iter().rposition(|&layer| layer < entry);
+            last.map_or(0, |last| last + 1)
+        };
+        self.features.iter().map(read).collect()
+    }
+}
+
+/// Sizes of one view of a picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ViewInfo {
+    /// Rows and columns of patches.
+    pub grid: Size,
+    /// Rows in the tower: patches, and the class token where there is one.
+    pub rows: usize,
+    /// Rows that reach the projector.
+    pub tokens: usize,
+}
+
+impl ViewInfo {
+    /// Returns the number of patches.
+    pub fn patches(&self) -> usize {
+        self.grid.0 * self.grid.1
+    }
+}
+
+/// Views that go up a tower together, packed end to end.
+#[derive(Debug, Clone, Default)]
+pub struct ViewBatch {
+    /// Their rows in the tower, a span for each view.
+    pub layout: Layout,
+    /// The sizes of each view.
+    pub views: Vec<ViewInfo>,
+}
+
+impl ViewBatch {
+    /// Appends view `view` of picture `image` of `sequence`, whose rows have passed `depth` layers.
+    pub fn push(
+        &mut self,
+        tower: &dyn VisionTower,
+        (sequence, image, view): (usize, usize, usize),
+        info: ViewInfo,
+        depth: usize,
+    ) {
+        self.layout.push(Span {
+            sequence,
+            image,
+            view,
+            tokens: (0..info.rows as u32).collect(),
+            positions: tower.positions(info.grid),
+            layers_done: depth,
+            ..Span::default()
+        });
+        self.views.push(info);
+    }
+
+    /// Appends all `count` views of picture `image` of `sequence`.
+    pub fn push_picture(
+        &mut self,
+        tower: &dyn VisionTower,
+        (sequence, image): (usize, usize),
+        count: usize,
+        info: ViewInfo,
+    ) {
+        for view in 0..count {
+            self.push(tower, (sequence, image, view), info, 0);
+        }
+    }
+
+    /// Appends the views of another batch.
+    pub fn append(&mut self, other: Self) {
+        for span in other.layout.spans {
+            self.layout.push(span);
+        }
+        self.views.extend(other.views);
+    }
+
+    /// Returns the layout of the rows that reach the projector.
+    pub fn tokens(&self) -> Layout {
+        let mut layout = Layout::default();
+        for (span, info) in self.layout.spans.iter().zip(&self.views) {
+            layout.push_sequence(span.sequence, (span.image, span.view), info.tokens);
+        }
+        layout
+    }
+}
+
+/// `vision_config` of config.json, checked, before any weight is read.
+pub trait TowerConfig: Debug + Send + Sync {
+    /// Returns the side of the square that the tower sees, in pixels; the longest side where it
+    /// sees pictures of any size.
+    fn image_size(&self) -> usize;
+
+    /// Returns the side of a patch, in pixels.
+    fn patch_size(&self) -> usize;
+
+    /// Returns the number of layers.
+    fn layers(&self) -> usize;
+
+    /// Reads the tower from `vision_tower.*`. `features` are entries of `hidden_states`, see
+    /// [`TowerInfo::features`].
+    fn load(
+        &self,
+        features: Vec<usize>,
+        strategy: SelectStrategy,
+        weights: &Tensors<'_>,
+    ) -> Result<Arc<dyn VisionTower>, Error>;
+}
+
+/// Resolves layer numbers by Hugging Face's rule: `hidden_states` counts the embeddings as entry 0,
+/// and negative numbers count from the end.
+///
+/// # Errors
+///
+/// Names a number that is not one of the `layers + 1` entries.
+pub(super) fn feature_entries(numbers: &[i64], layers: usize) -> Result<Vec<usize>, Error> {
+    let entries = layers as i64 + 1;
+    let entry = |&layer: &i64| {
+        let entry = if layer < 0 { layer + entries } else { layer };
+        if (0..entries).contains(&entry) {
+            return Ok(entry as usize);
+        }
+        Err(Error::Config(format!(
+            "vision_feature_layer {layer} is not in {}..{}",
+            -entries,
+            entries - 1
+        )))
+    };
+    numbers.iter().map(entry).collect()
+}
+
+/// A vision transformer, from pixels to the rows that a projector reads.
+pub trait VisionTower: Debug + Send + Sync {
+    /// Describes the tower.
+    fn info(&self) -> &TowerInfo;
+
+    /// Returns its blocks.
+    fn blocks(&self) -> &Transformer;
+
+    /// Embeds views of one size: `pixels (V, 3, H, W)` -> the input of the first layer, `(V R, D)`,
+    /// before any hook.
+    fn embed_patches(&self, pixels: &Tensor) -> Result<Tensor, Error>;
+
+    /// Returns the rotary positions of the rows of a view with this grid.
+    fn positions(&self, grid: Size) -> Arc<[u32]> {
+        let rows = grid.0 * grid.1 + usize::from(self.info().has_class);
+        (0..rows as u32).collect()
+    }
+
+    /// Returns the sizes of a view of `(height, width)` pixels.
+    fn view(&self, size: Size) -> ViewInfo {
+        let info = self.info();
+        let grid = (size.0 / info.patch_size, size.1 / info.patch_size);
+        let rows = grid.0 * grid.1 + usize::from(info.has_class);
+        let dropped = usize::from(info.strategy == SelectStrategy::Default);
+        ViewInfo {
+            grid,
+            rows,
+            tokens: rows - dropped.min(rows),
+        }
+    }
+
+    /// Chooses the rows that the projector reads: `x (V R, n D)` -> `(V N, n D)`. By default the
+    /// first row of each view is dropped where the strategy says so, as Hugging Face does whether
+    /// or not it is a class token.
+    fn select(&self, x: Tensor, views: &[ViewInfo]) -> Result<Tensor, Error> {
+        if self.info().strategy == SelectStrategy::Full {
+            return Ok(x);
+        }
+        let rows = views.first().map_or(0, |view| view.rows);
+        if views.iter().all(|view| view.rows == rows) {
+            let x = x.reshape((views.len(), rows, ()))?; // (V, R, n D)
+            return Ok(x.i((.., 1..))?.flatten_to(1)?); // (V N, n D)
+        }
+        let mut parts = Vec::with_capacity(views.len());
+        let mut first = 0;
+        for view in views {
+            parts.push(x.narrow(0, first + 1, view.rows - 1)?);
+            first += view.rows;
+        }
+        Ok(Tensor::cat(&parts, 0)?) // (V N, n D)
+    }
+}
+
+/// Rows that a view has brought with it, see [`VisionTower::forward`](#method.forward).
+pub(super) type Earlier<'a> = &'a dyn Fn(usize, usize) -> Option<Tensor>;
+
+impl dyn VisionTower {
+    /// Embeds views of one size: `pixels (V, 3, H, W)` -> `(V R, D)`, after the hooks.
+    pub fn embed(
+        &self,
+        pixels: &Tensor,
+        batch: &ViewBatch,
+        hooks: &mut dyn Hooks,
+    ) -> Result<Tensor, Error> {
+        let x = self.embed_patches(pixels)?;
+        Ok(hooks.on(
+            Point::of(Stack::VisionTower, Site::Embed),
+            &batch.layout.spans,
+            x,
+        )?)
+    }
+
+    /// Runs whole views, embedded `x (R, D)`, up to the features that the projector reads:
+    /// `(N, n D)` with their layout.
+    pub fn forward(
+        &self,
+        x: Tensor,
+        batch: &ViewBatch,
+        hooks: &mut dyn Hooks,
+    ) -> Result<(Tensor, Layout), Error> {
+        let meter = MemoryTracker::default();
+        let cache = |_: &ViewInfo| SequenceCache::new(0, 0, &meter, &meter);
+        let mut caches: Vec<SequenceCache> = batch.views.iter().map(cache).collect();
+        self.forward_from(x, batch, &mut caches, &|_, _| None, hooks)
+    }
+
+    /// Runs rows `x (R, D)` of whole views, which may have passed some layers (their span's
+    /// `layers_done`). `caches[i]` belongs to view i; `earlier(i, slot)` gives the rows of that view after
+    /// `slot` layers, fewer than it begins with, where a feature is read there.
+    pub fn forward_from(
+        &self,
+        x: Tensor,
+        batch: &ViewBatch,
+        caches: &mut [SequenceCache],
+        earlier: Earlier<'_>,
+        hooks: &mut dyn Hooks,
+    ) -> Result<(Tensor, Layout), Error> {
+        let (info, layout) = (self.info(), &batch.layout);
+        let all: Vec<usize> = (0..info.layers_run()).collect();
+        let reads = |span: &Span| {
+            let path = hooks.path(Stack::VisionTower, span.sequence);
+            info.reads(path.unwrap_or(&all))
+        };
+        let reads: Vec<Vec<usize>> = layout.spans.iter().map(reads).collect();
+        // One feature is the output of the last layer that runs: nothing has to be kept for it.
+        let several = info.features.len() > 1;
+        if several {
+            for (cache, (span, reads)) in caches.iter_mut().zip(layout.spans.iter().zip(&reads)) {
+                for &slot in reads.iter().filter(|&&slot| slot >= span.layers_done) {
+                    cache.request_checkpoint(slot, 0);
+                }
+            }
+        }
+        let mut own: Vec<Option<&mut SequenceCache>> = caches.iter_mut().map(Some).collect();
+        let (mut x, _) = self
+            .blocks()
+            .forward(x, info.layers_run(), layout, &mut own, hooks)?; // (R, D)
+        if several {
+            x = side_by_side(&layout.spans, &reads, caches, earlier)?; // (R, n D)
+        }
+        let x = self.select(x, &batch.views)?; // (N, n D)
+        let layout = batch.tokens();
+        let x = hooks.on(
+            Point::of(Stack::Projector, Site::In),
+            &layout.spans,
+            x.contiguous()?,
+        )?;
+        Ok((x, layout))
+    }
+
+    /// Returns the share of attention that the CLS token of the last block pays to each patch
+    /// (without a CLS token the mean over all patches that look), of one head or the mean over
+    /// heads: `(V, N)`, row by row of the grid. All layers run.
+    pub fn attention(&self, pixels: &Tensor, head: Option<usize>) -> Result<Tensor, Error> {
+        let (count, _, height, width) = pixels.dims4()?;
+        let (info, view) = (self.info(), self.view((height, width)));
+        let mut batch = ViewBatch::default();
+        for i in 0..count {
+            batch.push(self, (i, 0, 0), view, 0);
+        }
+        let mut recorder = AttentionRecorder {
+            layer: info.layers - 1,
+            has_class: info.has_class,
+            head,
+            found: Vec::new(),
+        };
+        let x = self.embed(pixels, &batch, &mut recorder)?;
+        self.blocks()
+            .forward(x, info.layers, &batch.layout, &mut [], &mut recorder)?;
+        Ok(Tensor::stack(&recorder.found, 0)?)
+    }
+}
+
+/// Joins the features of each view: `(R, D)` each -> `(R, n D)`.
+fn side_by_side(
+    spans: &[Span],
+    reads: &[Vec<usize>],
+    caches: &[SequenceCache],
+    earlier: Earlier<'_>,
+) -> Result<Tensor, Error> {
+    let mut views = Vec::with_capacity(spans.len());
+    for (i, (span, reads)) in spans.iter().zip(reads).enumerate() {
+        let mut parts = Vec::with_capacity(reads.len());
+        for &slot in reads {
+            let kept = caches.get(i).and_then(|t| t.checkpoints(slot).first());
+            let rows = if slot < span.layers_done {
+                earlier(i, slot)
+            } else {
+                kept.map(|checkpoint| checkpoint.rows.clone())
+            };
+            let missing = || Error::Config(format!("the tower has no rows after {slot} layers"));
+            parts.push(rows.ok_or_else(missing)?);
+        }
+        views.push(Tensor::cat(&parts, 1)?); // (R of the view, n D)
+    }
+    Ok(Tensor::cat(&views, 0)?)
+}
+
+/// Keeps what one layer's attention pays to the patches.
+struct AttentionRecorder {
+    layer: usize,
+    has_class: bool,
+    head: Option<usize>,
+    found: Vec<Tensor>,
+}
+
+impl Hooks for AttentionRecorder {
+    fn on(&mut self, point: Point, _: &[Span], value: Tensor) -> TensorResult<Tensor> {
+        if point == Point::at(Stack::VisionTower, self.layer, Site::Pattern) {
+            let paid = if self.has_class {
+                value.i((.., 0, 1..))?
+            } else {
+                value.mean(1)?
+            }; // (H, N)
+            self.found.push(match self.head {
+                Some(head) => paid.i(head)?,
+                None => paid.mean(0)?,
+            }); // (N)
+        }
+        Ok(value)
+    }
+
+    fn wants(&self, point: Point, _: usize) -> bool {
+        point == Point::at(Stack::VisionTower, self.layer, Site::Pattern)
+    }
+}

@@ -1,0 +1,335 @@
+//! The vision transformers of CLIP (Radford et al. 2021) and SigLIP (Zhai et al. 2023), and the
+//! plain ViT.
+
+use std::sync::Arc;
+
+use candle_core::Tensor;
+use serde::Deserialize;
+
+use super::error::Error;
+use super::read::{layer_norm, linear, weights_of};
+use super::vision_tower::{SelectStrategy, TowerConfig, TowerInfo, VisionTower};
+use crate::nn::{Activation, Attention, Block, Linear, Mlp, Norm, Stack, Transformer};
+use crate::weights::Tensors;
+
+/// `vision_config` of config.json; absent fields have the defaults of Hugging Face's
+/// `CLIPVisionConfig`, or what `Config::parse` filled in for SigLIP.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default)]
+pub(super) struct VitConfig {
+    pub(super) model_type: String,
+    pub(super) hidden_size: usize,
+    pub(super) intermediate_size: usize,
+    pub(super) num_hidden_layers: usize,
+    pub(super) num_attention_heads: usize,
+    pub(super) image_size: usize,
+    pub(super) patch_size: usize,
+    pub(super) hidden_act: Activation,
+    pub(super) layer_norm_eps: f64,
+}
+
+impl Default for VitConfig {
+    fn default() -> Self {
+        Self {
+            model_type: "clip_vision_model".into(),
+            hidden_size: 768,
+            intermediate_size: 3072,
+            num_hidden_layers: 12,
+            num_attention_heads: 12,
+            image_size: 224,
+            patch_size: 32,
+            hidden_act: Activation::QuickGelu,
+            layer_norm_eps: 1e-5,
+        }
+    }
+}
+
+impl VitConfig {
+    /// Tells whether it has a class token; SigLIP has none.
+    fn has_class(&self) -> bool {
+        self.model_type != "siglip_vision_model"
+    }
+
+    /// Tells whether it is CLIP, which alone has a norm before the first layer, and no bias in the
+    /// patch embedding.
+    fn is_clip(&self) -> bool {
+        self.model_type == "clip_vision_model"
+    }
+
+    /// Tells whether it is the ViT of Dosovitskiy et al. 2021 and of DINO (Caron et al. 2021), for
+    /// saliency.
+    fn is_vit(&self) -> bool {
+        self.model_type == "vit"
+    }
+
+    /// Returns the patches along each side.
+    fn side(&self) -> usize {
+        self.image_size / self.patch_size
+    }
+
+    /// Fails on shapes that no tower can have.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        if !["clip_vision_model", "siglip_vision_model", "vit"].contains(&self.model_type.as_str())
+        {
+            let message = "clip_vision_model and siglip_vision_model are supported";
+            return refuse(format!("model_type {:?}; {message}", self.model_type));
+        }
+        check_sizes(
+            &[
+                self.hidden_size,
+                self.intermediate_size,
+                self.num_hidden_layers,
+                self.num_attention_heads,
+                self.patch_size,
+            ],
+            self.hidden_size,
+            self.num_attention_heads,
+        )?;
+        if self.side() == 0 || self.image_size > MAX_IMAGE_SIZE {
+            return refuse(format!(
+                "image_size {} with patches of {}",
+                self.image_size, self.patch_size
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Longest side of a view, in pixels: beyond it a configuration is at fault.
+pub(super) const MAX_IMAGE_SIZE: usize = 1 << 14;
+
+/// Fails where one of `sizes` is 0, or heads do not divide the width.
+pub(super) fn check_sizes(sizes: &[usize], width: usize, heads: usize) -> Result<(), Error> {
+    if sizes.contains(&0) {
+        return refuse("sizes must be at least 1".into());
+    }
+    if !width.is_multiple_of(heads) {
+        return refuse(format!("hidden_size {width} over {heads} heads"));
+    }
+    Ok(())
+}
+
+/// Refuses a `vision_config`.
+pub(super) fn refuse(message: String) -> Result<(), Error> {
+    Err(Error::Config(format!("vision_config: {message}")))
+}
+
+impl TowerConfig for VitConfig {
+    fn image_size(&self) -> usize {
+        self.image_size
+    }
+
+    fn patch_size(&self) -> usize {
+        self.patch_size
+    }
+
+    fn layers(&self) -> usize {
+        self.num_hidden_layers
+    }
+
+    fn load(
+        &self,
+        features: Vec<usize>,
+        strategy: SelectStrategy,
+        weights: &Tensors<'_>,
+    ) -> Result<Arc<dyn VisionTower>, Error> {
+        Ok(Arc::new(Vit::load(self, features, strategy, weights)?))
+    }
+}
+
+/// A tower of CLIP's kind: square views, learned positions.
+#[derive(Debug)]
+pub(super) struct Vit {
+    info: TowerInfo,
+    patches: Linear,
+    class: Option<Tensor>,
+    position: Tensor,
+    pre_norm: Option<Norm>,
+    blocks: Transformer,
+}
+
+/// Reads a block of CLIP's, of which both of its towers are made: (width, inner width, heads), and
+/// (eps, activation).
+pub(super) fn encoder_block(
+    weights: &Tensors<'_>,
+    at: &str,
+    (width, inner, heads): (usize, usize, usize),
+    (eps, activation): (f64, Activation),
+    causal: bool,
+) -> Result<Block, Error> {
+    let norm = |name: &str| layer_norm(weights, &format!("{at}.{name}"), width, eps);
+    let project = |name: &str| {
+        linear(
+            weights,
+            &format!("{at}.self_attn.{name}"),
+            width,
+            width,
+            true,
+        )
+    };
+    Ok(Block {
+        ln1: norm("layer_norm1")?,
+        attention: Attention {
+            q: project("q_proj")?,
+            k: project("k_proj")?,
+            v: project("v_proj")?,
+            o: project("out_proj")?,
+            q_norm: None,
+            k_norm: None,
+            heads,
+            kv_heads: heads,
+            head_dim: width / heads,
+            scale: ((width / heads) as f64).sqrt().recip(),
+            softcap: None,
+            causal,
+            window: None,
+        },
+        ln1_post: None,
+        ln2: norm("layer_norm2")?,
+        mlp: Mlp {
+            pre: linear(weights, &format!("{at}.mlp.fc1"), inner, width, true)?,
+            linear: None,
+            out: linear(weights, &format!("{at}.mlp.fc2"), width, inner, true)?,
+            activation,
+        },
+        ln2_post: None,
+    })
+}
+
+impl Vit {
+    /// Reads the tower from `vision_tower.*`; see [`TowerConfig::load`].
+    pub(super) fn load(
+        config: &VitConfig,
+        features: Vec<usize>,
+        strategy: SelectStrategy,
+        weights: &Tensors<'_>,
+    ) -> Result<Self, Error> {
+        let (width, patch, side) = (config.hidden_size, config.patch_size, config.side());
+        let block = |layer: usize| {
+            let at = format!("vision_tower.encoder.layers.{layer}");
+            let sizes = (width, config.intermediate_size, config.num_attention_heads);
+            let kind = (config.layer_norm_eps, config.hidden_act);
+            encoder_block(weights, &at, sizes, kind, false)
+        };
+        let embeddings = "vision_tower.embeddings";
+        let kernel = weights.get(
+            &format!("{embeddings}.patch_embedding.weight"),
+            &[width, 3, patch, patch],
+        )?;
+        let bias = || weights.get(&format!("{embeddings}.patch_embedding.bias"), &[width]);
+        let bias = (!config.is_clip()).then(bias).transpose()?;
+        let class = config.has_class().then(|| {
+            embedding(
+                config,
+                weights,
+                &format!("{embeddings}.class_embedding"),
+                1,
+                &[width],
+            )
+        });
+        let rows = side * side + usize::from(config.has_class());
+        let position = embedding(
+            config,
+            weights,
+            &format!("{embeddings}.position_embedding.weight"),
+            rows,
+            &[rows, width],
+        )?;
+        let blocks: Vec<Block> = (0..config.num_hidden_layers)
+            .map(block)
+            .collect::<Result<_, _>>()?;
+        // Part of every checkpoint; it serves the pooled output, which LLaVA does not read.
+        weights.ignore_all("vision_tower.post_layernorm.");
+        weights.ignore_all("vision_tower.head.");
+        weights.ignore_all("vision_tower.pooler.");
+        // Spelled so in every CLIP checkpoint.
+        let pre_norm = "vision_tower.pre_layrnorm";
+        let pre_norm = config
+            .is_clip()
+            .then(|| layer_norm(weights, pre_norm, width, config.layer_norm_eps))
+            .transpose()?;
+        Ok(Self {
+            info: TowerInfo {
+                image_size: config.image_size,
+                patch_size: patch,
+                width,
+                inner: config.intermediate_size,
+                heads: config.num_attention_heads,
+                layers: config.num_hidden_layers,
+                has_class: config.has_class(),
+                has_rotary: false,
+                has_gate: false,
+                feature_width: features.len() * width,
+                features,
+                strategy,
+                layer_weights: blocks.first().map_or(0, weights_of),
+                patch_weights: width * 3 * patch * patch,
+            },
+            patches: Linear::new(kernel.flatten_from(1)?, bias)?, // (D, 3 P P)
+            class: class.transpose()?,
+            position,
+            pre_norm,
+            blocks: Transformer {
+                stack: Stack::VisionTower,
+                blocks,
+                rope: None,
+            },
+        })
+    }
+}
+
+/// Reads an embedding of `rows` rows; a ViT writes its own as `(1, N, D)`.
+fn embedding(
+    config: &VitConfig,
+    weights: &Tensors<'_>,
+    name: &str,
+    rows: usize,
+    shape: &[usize],
+) -> Result<Tensor, Error> {
+    let whole = [1, rows, config.hidden_size];
+    let shape = if config.is_vit() { &whole } else { shape };
+    let table = weights.get(name, shape)?;
+    Ok(table.reshape((rows, config.hidden_size))?)
+}
+
+impl VisionTower for Vit {
+    fn info(&self) -> &TowerInfo {
+        &self.info
+    }
+
+    fn blocks(&self) -> &Transformer {
+        &self.blocks
+    }
+
+    fn embed_patches(&self, pixels: &Tensor) -> Result<Tensor, Error> {
+        let (batch, width) = (pixels.dim(0)?, self.info.width);
+        let cut = cut_patches(pixels, self.info.patch_size)?; // (V N, 3 P P)
+        let patches = self.patches.forward(&cut)?; // (V N, D)
+        let patches = patches.reshape((batch, (), width))?; // (V, N, D)
+        let x = match &self.class {
+            Some(class) => {
+                let class = class.unsqueeze(0)?.broadcast_as((batch, 1, width))?;
+                Tensor::cat(&[&class, &patches], 1)? // (V, N + 1, D)
+            }
+            None => patches,
+        };
+        let x = x.broadcast_add(&self.position)?.flatten_to(1)?; // (V R, D)
+        match &self.pre_norm {
+            Some(norm) => Ok(norm.forward(&x, self.patches.backend())?),
+            None => Ok(x),
+        }
+    }
+}
+
+/// Cuts views into whole patches, row by row: `pixels (V, 3, H, W)` -> `(V N, 3 P P)`. A
+/// convolution whose stride is its kernel is a linear layer over these.
+pub(super) fn cut_patches(pixels: &Tensor, patch: usize) -> Result<Tensor, Error> {
+    let (batch, _, height, width) = pixels.dims4()?;
+    let (rows, columns) = (height / patch, width / patch);
+    Ok(pixels
+        .narrow(2, 0, rows * patch)?
+        .narrow(3, 0, columns * patch)?
+        .reshape(vec![batch, 3, rows, patch, columns, patch])?
+        .permute(vec![0, 2, 4, 1, 3, 5])?
+        .reshape((batch * rows * columns, 3 * patch * patch))?) // (V N, 3 P P)
+}
