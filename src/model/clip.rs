@@ -286,7 +286,7 @@ impl Clip {
         )?)
     }
 
-    /// Of each picture the cosine to each of [`Self::classes`], `(B, C)`.
+    /// Returns for each picture the cosine to each of [`Self::classes`], `(B, C)`.
     pub fn cosines(&self, pictures: &[Rgb], classes: &Tensor) -> Result<Vec<Vec<f32>>, Error> {
         Ok(self.images(pictures)?.matmul(&classes.t()?)?.to_vec2()?)
     }

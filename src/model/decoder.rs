@@ -152,7 +152,7 @@ impl DecoderConfig {
         }
     }
 
-    /// What scores are multiplied by.
+    /// Returns the factor of scores.
     fn attention_scale(&self) -> f64 {
         let scalar = self
             .query_pre_attn_scalar
@@ -353,7 +353,7 @@ impl Decoder {
         }
     }
 
-    /// What [`Layout`] takes for the rotary position `position` of a row, read in a pass over
+    /// Returns what [`Layout`] takes for the rotary position `position` of a row, read in a pass over
     /// positions before `end`; see [`Rope::row`].
     pub fn rotary(&self, position: u32, end: u32) -> u32 {
         self.blocks

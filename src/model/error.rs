@@ -2,20 +2,21 @@
 
 use std::path::PathBuf;
 
-/// What can keep a model from loading, or a prompt from being read.
+/// Reasons why a model does not load, or a prompt is not read.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file of the model that cannot be read.
     #[error("{path}: {reason}")]
     File {
-        /// Which file.
+        /// Path of the file.
         path: PathBuf,
         /// Why.
         reason: String,
     },
-    /// It does not fit.
+    /// The model does not fit in the memory budget.
     #[error(
-        "the model needs {needed} bytes, {left} are left of the memory budget; unload a model or raise the budget"
+        "the model needs {needed} bytes, {left} are left of the memory budget; \
+         unload a model or raise the budget"
     )]
     Budget {
         /// Bytes.
@@ -36,19 +37,20 @@ pub enum Error {
     Unsupported {
         /// Folder or id.
         place: String,
-        /// What it is, and what would be read.
+        /// The content that was found, and the content that would be read.
         reason: String,
     },
     /// A token that the model has no embedding of.
     #[error(
-        "token {id} ({token:?}) is beyond the model's embedding table, which has {rows} rows (vocab_size)"
+        "token {id} ({token:?}) is beyond the model's embedding table, \
+         which has {rows} rows (vocab_size)"
     )]
     Token {
-        /// Its number.
+        /// Number of the token.
         id: u32,
-        /// As the tokenizer spells it.
+        /// The token as the tokenizer spells it.
         token: String,
-        /// Of the table.
+        /// Rows of the table.
         rows: usize,
     },
     /// A configuration that no model can have, or that is not supported.
@@ -66,11 +68,11 @@ pub enum Error {
     /// A conversation that the chat template refuses or fails on.
     #[error("{file}, line {line}: {reason}")]
     Chat {
-        /// Of the template, or its name.
+        /// File of the template, or its name.
         file: PathBuf,
-        /// Of the template.
+        /// Line of the template.
         line: usize,
-        /// What it says.
+        /// The template's own words, or what is wrong with it.
         reason: String,
     },
     /// A conversation for a model that has no chat template.
@@ -78,7 +80,7 @@ pub enum Error {
     NoChatTemplate {
         /// The model.
         model: String,
-        /// What to do.
+        /// A way to pass a template.
         mend: String,
     },
     /// Shapes, dtypes, the device.

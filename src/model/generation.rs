@@ -160,7 +160,7 @@ const REFUSED: [(&str, Option<f64>, &str); 17] = [
     ),
 ];
 
-/// What changes the logits of a step before a token is chosen, greedily or by chance. Unset fields
+/// Changes the logits of a step before a token is chosen, greedily or by chance. Unset fields
 /// change nothing.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Processors {
@@ -236,7 +236,7 @@ pub struct Cutoffs {
     pub eta_cutoff: Option<f64>,
 }
 
-/// What a checkpoint says of how it answers.
+/// Defaults of a checkpoint for its answers.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct GenerationConfig {
     /// Applied to every answer, unless a request says otherwise.
@@ -245,7 +245,7 @@ pub struct GenerationConfig {
     /// Tells whether Hugging Face's `generate` would sample.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub do_sample: Option<bool>,
-    /// Of requests that sample as the model does.
+    /// Settings of requests that sample as the model does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub temperature: Option<f64>,
     /// The same.
@@ -399,14 +399,14 @@ impl GenerationConfig {
 }
 
 impl GenerationConfig {
-    /// In canonical JSON: the keys are sorted.
+    /// Returns canonical JSON: the keys are sorted.
     pub fn to_json(&self) -> String {
         serde_json::to_value(self)
             .map(|value| value.to_string())
             .unwrap_or_default()
     }
 
-    /// What acts on requests that say nothing of it, in canonical JSON, over a context of `context`
+    /// Returns what acts on requests that say nothing of it, in canonical JSON, over a context of `context`
     /// tokens; `None` where nothing does.
     pub fn acts(&self, context: usize) -> Option<String> {
         let max_length = self.max_length.filter(|&length| length < context);

@@ -12,25 +12,25 @@ use super::error::Error;
 use super::vision_tower::ViewInfo;
 use crate::vision::Size;
 
-/// What one visual token shows.
+/// Content of one visual token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
     /// The tower's class token.
     Class,
     /// A patch of the base view.
     Base {
-        /// From the top.
+        /// Rows above it.
         row: usize,
-        /// From the left.
+        /// Columns before it.
         column: usize,
     },
     /// A patch of the canvas that the tiles make up.
     Canvas {
         /// The tile under its middle, row by row.
         tile: usize,
-        /// From the top of what is left after unpadding.
+        /// Rows above it that are left after unpadding.
         row: usize,
-        /// From the left of what is left after unpadding.
+        /// Columns before it that are left after unpadding.
         column: usize,
     },
     /// The end of a row of the canvas, or of a picture without one.
@@ -50,7 +50,7 @@ pub struct ImageTokens {
     pub views: usize,
     /// The sizes of each view.
     pub view: ViewInfo,
-    /// What each token shows, in order.
+    /// Content of each token, in order.
     pub places: Vec<Place>,
     /// Rows and columns of the base view, in patches.
     pub base: Size,
@@ -275,7 +275,7 @@ impl ImageTokens {
         mix.iter().filter_map(patch).collect()
     }
 
-    /// What patch (`row`, `column`) of view `view` shows, at full resolution; `None` where it pads
+    /// Returns what patch (`row`, `column`) of view `view` shows, at full resolution; `None` where it pads
     /// the canvas.
     pub fn shows(&self, view: usize, row: usize, column: usize) -> Option<Place> {
         let Some(tile) = view.checked_sub(1) else {

@@ -33,11 +33,11 @@ use crate::weights::Checkpoint;
 /// A resident model.
 #[derive(Debug)]
 pub struct Model {
-    /// Its name in requests.
+    /// Name in requests.
     pub name: String,
-    /// Where its files are.
+    /// Place of its files.
     pub source: Source,
-    /// What its family adds to the parts below.
+    /// Adds to the parts below.
     pub family: &'static dyn Family,
     /// Words to token ids and back.
     pub text: Text,
@@ -67,9 +67,9 @@ pub struct Model {
     pub parameters: u64,
     /// Bytes of its tensors on the device that it shares with no model loaded before it.
     pub resident_bytes: u64,
-    /// What the tensors are kept as.
+    /// Type of the tensors.
     pub dtype: DType,
-    /// Where the tensors are.
+    /// Device of the tensors.
     pub device: Device,
     /// Ends with the last holder of the model; the last field, so that the tensors go first.
     pub lifetime: Lifetime,
@@ -85,9 +85,9 @@ pub(super) struct PartDigests {
 /// One picture on its way to the language model.
 #[derive(Debug, Clone, Copy)]
 pub struct ImageInput<'a> {
-    /// Whose picture, for the hooks.
+    /// Sequence that the picture belongs to, for the hooks.
     pub sequence: usize,
-    /// Which picture of the sequence.
+    /// Number of the picture in the sequence.
     pub image: usize,
     /// `(V, 3, H, W)`, see [`Model::pixels`].
     pub pixels: &'a Tensor,
@@ -237,7 +237,7 @@ impl Model {
     }
 }
 
-/// What it has.
+/// Hook points.
 impl Model {
     /// Lists the hook points of the model.
     pub fn hook_points(&self) -> impl Iterator<Item = &'static HookRow> {
@@ -252,7 +252,7 @@ impl Model {
     }
 }
 
-/// From a request to the input of the page above.
+/// Inputs of the page above, from pictures and conversations.
 impl Model {
     /// Returns the views of a picture as the tower takes them: `(V, 3, H, W)`.
     pub fn pixels(&self, picture: &Picture) -> Result<Tensor, Error> {

@@ -1,4 +1,4 @@
-//! How projected views become visual tokens: the settings of one model.
+//! Packing projected views into visual tokens: the settings of one model.
 
 use candle_core::Tensor;
 

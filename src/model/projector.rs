@@ -160,7 +160,7 @@ impl Projector {
         Ok(hasher.finalize().to_hex().to_string())
     }
 
-    /// Its numbers, biases aside: what a row of input is multiplied with.
+    /// Returns how many numbers a row of input is multiplied with, biases aside.
     pub fn weights(&self) -> usize {
         let Self::Mlp { layers, .. } = self else {
             return 0;

@@ -37,7 +37,7 @@ struct Parameters {
     high_freq_factor: Option<f64>,
 }
 
-/// What a decoder's configuration says of its rotary embedding.
+/// Fields of a decoder's configuration that shape its rotary embedding.
 #[derive(Debug)]
 pub(super) struct Rotary<'a> {
     pub(super) model_type: &'a str,

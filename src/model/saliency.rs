@@ -14,7 +14,7 @@ use crate::vision::{Processor, Rgb, Tiling};
 /// A resident saliency model.
 #[derive(Debug)]
 pub struct SaliencyModel {
-    /// Its name in requests.
+    /// Name in requests.
     pub name: String,
     /// BLAKE3 (hex) of weights and configuration.
     pub digest: String,
@@ -84,7 +84,7 @@ impl SaliencyModel {
         self.tower.info().heads
     }
 
-    /// What it looks at in the square `view`: the share of CLS attention of each patch, row by row;
+    /// Returns what it looks at in the square `view`: the share of CLS attention of each patch, row by row;
     /// of one head, or the mean over heads.
     pub fn attention(&self, view: &Rgb, head: Option<usize>) -> Result<Vec<f32>, Error> {
         let picture = self.processor.picture(view, 1)?;

@@ -494,9 +494,9 @@ def config_alone(config: dict, *files: str) -> Folder:
 
 
 @row
-def pixtral():
-    """mistral-community/pixtral-12b"""
-    return refused(config_alone({"model_type": "llava", "vision_config": {"model_type": "pixtral"}, "text_config": {"model_type": "mistral"}}, "model.safetensors"))
+def mistral3():
+    """mistralai/Mistral-Small-3.1-24B-Instruct-2503"""
+    return refused(config_alone({"model_type": "mistral3", "vision_config": {"model_type": "pixtral"}, "text_config": {"model_type": "mistral"}}, "model.safetensors"))
 
 
 @row

@@ -1,4 +1,4 @@
-//! What a family of models adds to the parts that all share.
+//! The trait of families: additions to the parts that all models share.
 
 use std::fmt::Debug;
 
@@ -12,7 +12,7 @@ use crate::model::vision_tower::{TowerConfig, ViewInfo};
 use crate::model::vit::VitConfig;
 use crate::vision::{Picture, Tiling};
 
-/// What ends a row of visual tokens.
+/// The end of a row of visual tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RowEnd {
     /// Nothing does.

@@ -1,5 +1,4 @@
-//! What each family of models adds to the parts that all share: a file and a line in
-//! [`FAMILIES`] each.
+//! The families of models: a file and a line in [`FAMILIES`] each.
 
 pub(super) mod family;
 mod llava;

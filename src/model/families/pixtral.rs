@@ -82,7 +82,7 @@ struct PixtralConfig {
     image_size: usize,
     patch_size: usize,
     hidden_act: Activation,
-    /// Where `rope_parameters` stand in older files.
+    /// The base of older files, which have no `rope_parameters`.
     rope_theta: f64,
     rope_parameters: Option<RopeParameters>,
 }

@@ -27,7 +27,7 @@ pub struct Config {
     pub projector_layernorm_eps: Option<f64>,
     pub tie_word_embeddings: Option<bool>,
     pub vision_aspect_ratio: Option<String>,
-    /// Of the original LLaVA's projectors, where it is not 2.
+    /// Layers of the original LLaVA's projectors, where they are not 2.
     pub projector_layers: Option<usize>,
     /// The original LLaVA's, where it is not spatial_unpad.
     pub mm_patch_merge_type: Merge,
@@ -172,11 +172,11 @@ fn set_default(json: &mut Value, pointer: &str, value: &str) {
 /// config.json, parsed and checked.
 #[derive(Debug)]
 pub struct Parsed {
-    /// Its fields.
+    /// Fields, defaults filled in.
     pub config: Config,
     /// The family that it names.
     pub family: &'static dyn Family,
-    /// Its `vision_config`.
+    /// Configuration of the tower, from `vision_config`.
     pub tower: Box<dyn TowerConfig>,
 }
 

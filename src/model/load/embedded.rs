@@ -1,4 +1,4 @@
-//! What stands inside the binary: `shapes`, trained on procedurally drawn scenes
+//! Files inside the binary: `shapes`, trained on procedurally drawn scenes
 //! (models/shapes/README.md), and configurations of real models.
 
 use super::source::Source;
@@ -76,7 +76,7 @@ type Files = &'static [(&'static str, &'static [u8])];
 /// The name of the embedded model.
 pub const SHAPES: &str = "shapes";
 
-/// Its files, and the golden set that it is certified by.
+/// Returns its files, and the golden set that it is certified by.
 pub fn shapes() -> Source {
     const FILES: &[(&str, &[u8])] = files![
         "config.json",

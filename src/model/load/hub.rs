@@ -49,21 +49,21 @@ impl FromStr for HubId {
     }
 }
 
-/// Where models come from and where they are kept.
+/// A hub, and the cache of what was fetched from it.
 #[derive(Debug, Clone)]
 pub struct Hub {
     /// Address of the hub.
     pub endpoint: String,
     /// The folder of the cache.
     pub cache: PathBuf,
-    /// For gated models.
+    /// Key for gated models.
     pub token: Option<String>,
     /// Ask nobody; what is cached has to do.
     pub offline: bool,
 }
 
 impl Hub {
-    /// As HF_ENDPOINT, HF_HOME, HF_TOKEN (or the token that `hf auth login` keeps) and
+    /// Reads HF_ENDPOINT, HF_HOME, HF_TOKEN (or the token that `hf auth login` keeps) and
     /// HF_HUB_OFFLINE say.
     pub fn from_env() -> Self {
         let cache = Cache::from_env();

@@ -30,15 +30,15 @@ use crate::weights::{Checkpoint, Tensors};
 /// Says how a model is loaded.
 #[expect(missing_debug_implementations, reason = "holds a closure")]
 pub struct Load<'a> {
-    /// What the tensors are kept as.
+    /// Type of the tensors.
     pub dtype: DType,
-    /// Where they go.
+    /// Device of the tensors.
     pub device: &'a Device,
     /// Bytes that they may take.
     pub budget: u64,
-    /// In place of the model's own chat template.
+    /// Replaces the model's own chat template.
     pub chat_template: Option<&'a ChatTemplate>,
-    /// Whose arithmetic makes pixels of pictures; `None`: that of the class which the checkpoint
+    /// Arithmetic that makes pixels of pictures; `None`: that of the class which the checkpoint
     /// names.
     pub image_processor: Option<ProcessorBackend>,
     /// Models whose parts may be shared.
@@ -95,7 +95,7 @@ struct Shared {
     decoder: Option<Arc<Decoder>>,
 }
 
-/// What is read of the weights.
+/// Parts read from the weights.
 struct Parts {
     tower: Arc<dyn VisionTower>,
     projector: Projector,
@@ -338,7 +338,8 @@ impl<'a> Loader<'a> {
                 .checkpoint
                 .is_replaced("language_model.embed_tokens.weight");
         if self.config.tied() && adapted {
-            let message = "tie_word_embeddings: an adapter of a tied lm_head, or an embed_tokens of its own, is not supported";
+            let message = "tie_word_embeddings: an adapter of a tied lm_head, \
+                           or an embed_tokens of its own, is not supported";
             return Err(Error::Config(message.into()));
         }
         Ok(())
@@ -390,7 +391,7 @@ fn check_image_token(config: &Config, text: &Text) -> Result<(), Error> {
     )))
 }
 
-/// Where the tower is: a folder, one within the model's, or an id of the hub. Its weights are
+/// Finds the tower: a folder, one within the model's, or an id of the hub. Its weights are
 /// fetched where `weights` says.
 fn original_tower(config: &Value, source: &Source, weights: bool) -> Result<Source, Error> {
     let place = config["mm_vision_tower"].as_str().unwrap_or_default();
@@ -408,9 +409,9 @@ fn original_tower(config: &Value, source: &Source, weights: bool) -> Result<Sour
     }
 }
 
-/// What a model's files say, whoever wrote them.
+/// Content of a model's files, whoever wrote them.
 struct Gathered {
-    /// As Hugging Face writes it.
+    /// config.json as Hugging Face writes it.
     config: Value,
     processor: Value,
     text: Text,
@@ -429,7 +430,8 @@ impl Gathered {
                 &config["image_grid_pinpoints"],
             );
             if cut.is_array() && packed.is_array() && cut != packed {
-                let message = "image_grid_pinpoints differ from those of preprocessor_config.json; they must be the same";
+                let message = "image_grid_pinpoints differ from those of \
+                               preprocessor_config.json; they must be the same";
                 return Err(Error::Config(message.into()));
             }
             return Ok(Self {

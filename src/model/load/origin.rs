@@ -11,10 +11,10 @@ use crate::model::error::Error;
 
 pub use super::source::RANDOM;
 
-/// Where a model is said to be: the embedded one, a folder, or the hub.
+/// A place named by a person: the embedded model, a folder, or an id of the hub.
 #[derive(Debug, Clone)]
 pub enum Origin {
-    /// Its files are at hand.
+    /// A place whose files are at hand.
     Here(Source),
     /// They have to be fetched, or are cached.
     Hub(HubId),
@@ -67,7 +67,7 @@ impl Origin {
         default_name(place)
     }
 
-    /// Its files; fetches them where they are not at hand, see [`Hub::fetch`].
+    /// Returns its files; fetches them where they are not at hand, see [`Hub::fetch`].
     pub fn fetch(
         self,
         purpose: Purpose,

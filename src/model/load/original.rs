@@ -210,7 +210,7 @@ pub(super) fn translate(
     Ok(out)
 }
 
-/// Where the checkpoint's tower lacks its last layer, which is not run, takes it from `vision` and
+/// Takes the last layer, which is not run and which the checkpoint's tower may lack, from `vision` and
 /// returns the layer that is read as counted without it.
 fn without_last_layer(vision: &mut Value, layer: &Value, checkpoint: &Checkpoint) -> Option<Value> {
     let layers = vision["num_hidden_layers"]

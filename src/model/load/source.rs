@@ -1,4 +1,4 @@
-//! Where a model's files are: a folder, or the binary.
+//! The files of a model: in a folder, or in the binary.
 
 use std::path::{Path, PathBuf};
 
@@ -80,7 +80,7 @@ impl Source {
         }
     }
 
-    /// Where it is, for messages.
+    /// Returns the place, for messages.
     pub fn place(&self) -> String {
         match self {
             Self::Folder(path) => path.display().to_string(),

@@ -9,12 +9,12 @@ use super::source::{Source, is_original};
 use crate::model::error::Error;
 use crate::model::families::FAMILIES;
 
-/// What a folder or repository is needed for.
+/// Use of a folder or repository.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
     /// A vision-language model.
     Model,
-    /// What an adapter is merged onto: a vision-language model, or a language model where the
+    /// The base of an adapter: a vision-language model, or a language model where the
     /// adapter brings the rest.
     Base,
     /// A tower, a saliency model, CLIP, an adapter.

@@ -62,7 +62,7 @@ impl Clock {
 #[derive(Debug)]
 pub struct Chat {
     template: Template,
-    /// Its file, or its name among LLaVA's conversations.
+    /// File, or name among LLaVA's conversations.
     origin: PathBuf,
     field: Option<&'static str>,
     /// Tells whether `content` is one text rather than a list of parts.
@@ -86,7 +86,7 @@ const NUMBER_END: char = '\u{fdd1}';
 const WORDS_END: char = '\u{fdd2}';
 const DIGIT: u32 = 0xfdd3;
 
-/// What a template says on trial.
+/// Words that a template is tried on.
 const TRIAL: &str = "Which shapes are there?";
 
 impl Chat {
@@ -193,7 +193,7 @@ impl Chat {
         Err(wrong(&self.origin, self.field, failure))
     }
 
-    /// Where the template comes from: a file, or a name of LLaVA's.
+    /// Returns where the template comes from: a file, or a name of LLaVA's.
     pub fn origin(&self) -> String {
         self.origin.display().to_string()
     }
@@ -422,7 +422,7 @@ fn from_file(path: &Path) -> Result<Found, Error> {
     })
 }
 
-/// What to pass where a model has no template.
+/// Says what to pass where a model has no template.
 pub(in crate::model) fn what_to_pass() -> String {
     format!(
         "pass --chat-template with a file or one of {}, or send a raw prompt",
@@ -463,7 +463,7 @@ fn mark_piece(text: &str, number: usize) -> String {
     out
 }
 
-/// Where the marked words stand in `text`, which is what is left of `marked` without its marks;
+/// Finds where the marked words stand in `text`, which is what is left of `marked` without its marks;
 /// `None` where it is not.
 fn positions(marked: &str, text: &str) -> Option<Vec<(usize, Range<usize>)>> {
     let mut plain = String::with_capacity(text.len());

@@ -1,4 +1,4 @@
-//! Where a model's chat template and special tokens are, in the order of transformers 5.17: the
+//! Finding a model's chat template and special tokens, in the order of transformers 5.17: the
 //! processor's files first, then the tokenizer's (`ProcessorMixin.get_processor_dict`,
 //! `PreTrainedTokenizerBase._from_pretrained`).
 

@@ -6,11 +6,11 @@
 /// A conversation template of the original repository.
 #[derive(Debug)]
 pub(super) struct Conversation {
-    /// As in `conv_templates`; others that mean the same follow.
+    /// Name in `conv_templates`; others that mean the same follow.
     pub(super) names: &'static [&'static str],
     /// Jinja.
     pub(super) source: &'static str,
-    /// What the template reads beside the messages.
+    /// Variables that the template reads beside the messages.
     pub(super) variables: &'static [(&'static str, &'static str)],
 }
 

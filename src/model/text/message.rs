@@ -7,7 +7,7 @@ use jiff::civil::DateTime;
 /// The marker that places a picture in a prompt.
 pub const IMAGE_MARKER: &str = "<image>";
 
-/// Who speaks.
+/// A speaker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     /// Rules for the whole conversation.
@@ -19,7 +19,7 @@ pub enum Role {
 }
 
 impl Role {
-    /// As templates spell it.
+    /// Returns the word of templates.
     pub fn name(self) -> &'static str {
         match self {
             Self::System => "system",
@@ -38,12 +38,12 @@ pub enum MessagePart {
     Image,
 }
 
-/// What one speaker says.
+/// One turn of a conversation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
-    /// Who speaks.
+    /// Its speaker.
     pub role: Role,
-    /// In order.
+    /// Words and pictures, in order.
     pub parts: Vec<MessagePart>,
 }
 
@@ -55,12 +55,12 @@ pub struct Rendered {
     /// Tells whether the template has written the first special token, so that the tokenizer adds
     /// none.
     pub begun: bool,
-    /// Where the words of each message stand, in bytes of `text`; the number is that of the
+    /// Places of the words of each message, in bytes of `text`; the number is that of the
     /// message.
     pub words: Vec<(usize, Range<usize>)>,
     /// The message that each picture belongs to.
     pub images: Vec<usize>,
-    /// Who speaks in each message.
+    /// Speaker of each message.
     pub roles: Vec<Role>,
     /// The time that the template has put into the text, where it has: the same text comes of the
     /// same time.

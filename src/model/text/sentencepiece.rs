@@ -79,7 +79,7 @@ enum Class {
     Backend,
 }
 
-/// What stands beside tokenizer.model; null where it is not there.
+/// Files beside tokenizer.model; null where it is not there.
 pub(super) struct Beside {
     /// tokenizer_config.json.
     pub(super) config: Value,

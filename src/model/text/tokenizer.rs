@@ -10,7 +10,7 @@ use super::sentencepiece::{self, Beside};
 use crate::model::error::Error;
 use crate::model::load::source::Source;
 
-/// What turns words into token ids and back.
+/// Turns words into token ids and back.
 #[derive(Debug)]
 pub struct Text {
     tokenizer: Tokenizer,
@@ -18,7 +18,7 @@ pub struct Text {
     marker: &'static str,
     /// The id of a picture's marker where the vocabulary has none.
     image: Option<u32>,
-    /// What the original LLaVA may put around a picture.
+    /// Tokens that the original LLaVA may put around a picture.
     around_image: Option<(u32, u32)>,
     /// Rows of the model's embedding table.
     rows: usize,
@@ -337,7 +337,7 @@ impl Detokenizer {
         Ok(now[before.len()..].to_owned())
     }
 
-    /// What is left at the end, incomplete characters as U+FFFD.
+    /// Returns what is left at the end, incomplete characters as U+FFFD.
     pub fn finish(&mut self, text: &Text) -> Result<String, Error> {
         let (before, now) = self.decode(text)?;
         self.read = self.ids.len();
