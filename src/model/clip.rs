@@ -7,11 +7,13 @@ use tokenizers::Tokenizer;
 
 use super::error::Error;
 use super::load::source::Source;
+use super::read::layer_norm;
 use super::text::chat_files::image_processor;
 use super::vision_tower::{SelectStrategy, ViewBatch, VisionTower, feature_entries};
 use super::vit::{Vit, VitConfig, encoder_block};
-use crate::nn::{Activation, Backend, Layout, Linear, NoHooks, Norm, Stack, Transformer};
+use crate::nn::{Activation, Backend, Block, Layout, Linear, NoHooks, Norm, Stack, Transformer};
 use crate::vision::{Processor, Rgb, Tiling};
+use crate::weights::Tensors;
 
 /// Pictures, or texts, that go up together.
 const BATCH: usize = 32;
@@ -45,6 +47,46 @@ impl Default for TextConfig {
             layer_norm_eps: 1e-5,
             eos_token_id: 49_407,
         }
+    }
+}
+
+impl TextConfig {
+    /// Fails on shapes that no text tower can have, over a projection to `dim`.
+    fn check(&self, dim: usize) -> Result<(), Error> {
+        let sizes = [
+            self.hidden_size,
+            self.intermediate_size,
+            self.num_hidden_layers,
+            self.num_attention_heads,
+            dim,
+        ];
+        if sizes.contains(&0)
+            || !self.hidden_size.is_multiple_of(self.num_attention_heads)
+            || self.max_position_embeddings < 2
+        {
+            return Err(Error::Config(
+                "text_config: sizes must be at least 1, heads divide hidden_size".into(),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Reads a table of `rows` embeddings.
+    fn embedding(&self, weights: &Tensors<'_>, name: &str, rows: usize) -> Result<Tensor, Error> {
+        let name = format!("text_model.embeddings.{name}_embedding.weight");
+        Ok(weights.get(&name, &[rows, self.hidden_size])?)
+    }
+
+    /// Reads all layers.
+    fn blocks(&self, weights: &Tensors<'_>) -> Result<Vec<Block>, Error> {
+        let block = |layer: usize| {
+            let at = format!("text_model.encoder.layers.{layer}");
+            let width = self.hidden_size;
+            let sizes = (width, self.intermediate_size, self.num_attention_heads);
+            let kind = (self.layer_norm_eps, self.hidden_act);
+            encoder_block(weights, &at, sizes, kind, true)
+        };
+        (0..self.num_hidden_layers).map(block).collect()
     }
 }
 
@@ -103,22 +145,7 @@ impl Clip {
             config.projection_dim,
         );
         vision.check()?;
-        let width = text.hidden_size;
-        let sizes = [
-            width,
-            text.intermediate_size,
-            text.num_hidden_layers,
-            text.num_attention_heads,
-            dim,
-        ];
-        if sizes.contains(&0)
-            || !width.is_multiple_of(text.num_attention_heads)
-            || text.max_position_embeddings < 2
-        {
-            return Err(Error::Config(
-                "text_config: sizes must be at least 1, heads divide hidden_size".into(),
-            ));
-        }
+        text.check(dim)?;
         let tokenizer = Tokenizer::from_bytes(source.require("tokenizer.json")?)
             .map_err(|e| Error::Text(format!("tokenizer.json: {e}")))?;
         let processor = Processor::from_json(
@@ -134,50 +161,24 @@ impl Clip {
         weights.ignore_all("vision_model.");
         // It scales all similarities of a picture alike.
         weights.ignore("logit_scale");
-        let norm = |name: &str, width: usize, eps: f64| -> Result<Norm, Error> {
-            let get = |part: &str| weights.get(&format!("{name}.{part}"), &[width]);
-            Ok(Norm::Layer {
-                weight: get("weight")?,
-                bias: get("bias")?,
-                eps,
-            })
-        };
-        let post_norm = norm(
+        let post_norm = layer_norm(
+            &weights,
             "vision_tower.post_layernorm",
             vision.hidden_size,
             vision.layer_norm_eps,
         )?;
         let visual_projection =
             weights.get("visual_projection.weight", &[dim, vision.hidden_size])?;
-        let block = |layer: usize| {
-            let at = format!("text_model.encoder.layers.{layer}");
-            let sizes = (width, text.intermediate_size, text.num_attention_heads);
-            encoder_block(
-                &weights,
-                &at,
-                sizes,
-                (text.layer_norm_eps, text.hidden_act),
-                true,
-            )
-        };
-        let blocks = (0..text.num_hidden_layers)
-            .map(block)
-            .collect::<Result<_, _>>()?;
-        let embedding = |name: &str, rows: usize| {
-            weights.get(
-                &format!("text_model.embeddings.{name}_embedding.weight"),
-                &[rows, width],
-            )
-        };
+        let (width, eps) = (text.hidden_size, text.layer_norm_eps);
         let clip = Self {
-            tokens: embedding("token", text.vocab_size)?,
-            positions: embedding("position", text.max_position_embeddings)?,
+            tokens: text.embedding(&weights, "token", text.vocab_size)?,
+            positions: text.embedding(&weights, "position", text.max_position_embeddings)?,
             blocks: Transformer {
                 stack: Stack::LanguageModel,
-                blocks,
+                blocks: text.blocks(&weights)?,
                 rope: None,
             },
-            final_norm: norm("text_model.final_layer_norm", width, text.layer_norm_eps)?,
+            final_norm: layer_norm(&weights, "text_model.final_layer_norm", width, eps)?,
             text_projection: Linear::new(
                 weights.get("text_projection.weight", &[dim, width])?,
                 None,

@@ -3,7 +3,7 @@
 use candle_core::{DType, Device, Tensor};
 
 use super::error::Error;
-use super::read::linear;
+use super::read::{layer_norm, linear};
 use crate::nn::{Activation, Backend, Hooks, Layout, Linear, Norm, Point, Site, Stack};
 use crate::weights::Tensors;
 
@@ -46,32 +46,17 @@ impl Projector {
                 Err(Error::Config(message))
             };
         }
+        let norm = norm_eps.map(|eps| {
+            let name = "multi_modal_projector.projector_layernorm";
+            layer_norm(weights, name, input, eps)
+        });
         let layer = |number: usize| {
+            let name = format!("multi_modal_projector.linear_{number}");
             let from = if number == 1 { input } else { output };
-            linear(
-                weights,
-                &format!("multi_modal_projector.linear_{number}"),
-                output,
-                from,
-                bias,
-            )
+            linear(weights, &name, output, from, bias)
         };
-        let norm = |eps| -> Result<Norm, Error> {
-            let get = |part: &str| {
-                weights.get(
-                    &format!("multi_modal_projector.projector_layernorm.{part}"),
-                    &[input],
-                )
-            };
-            Ok(Norm::Layer {
-                weight: get("weight")?,
-                bias: get("bias")?,
-                eps,
-            })
-        };
-        let norm = norm_eps.map(norm).transpose()?;
         Ok(Self::Mlp {
-            norm,
+            norm: norm.transpose()?,
             layers: (1..=layers).map(layer).collect::<Result<_, _>>()?,
             activation,
         })
