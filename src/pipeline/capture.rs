@@ -127,9 +127,9 @@ impl Capture {
 #[derive(Debug)]
 struct Recorder {
     dtype: DType,
-    /// Whether tokens were asked for.
+    /// Set where tokens were asked for.
     generates: bool,
-    /// Which targets are kept.
+    /// Marks the targets whose values the server keeps.
     keep: Vec<bool>,
     kept: Vec<KeptActivation>,
     ids: Vec<u32>,

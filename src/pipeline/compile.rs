@@ -1,14 +1,13 @@
 //! A request on its prepared input: interventions compiled, pictures altered, cost known.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use candle_core::Tensor;
 use metrics::counter;
 
 use super::error::Error;
 use super::input::{PreparedInput, pixels};
 use super::interventions::Interventions;
+use super::measure::Measurements;
 use super::output::{Started, Usage};
 use super::request_context::RequestContext;
 use super::runtime::Runtime;
@@ -24,15 +23,15 @@ const MAX_INTERVENTIONS: usize = 64;
 /// A request that is checked, compiled and priced.
 #[derive(Debug)]
 pub struct CompiledRequest {
-    /// What it was compiled against.
+    /// The input that it was compiled against.
     pub(super) input: Arc<PreparedInput>,
-    /// As asked, every seed filled in.
+    /// The interventions as asked, every seed filled in.
     pub(super) interventions: Interventions,
-    /// What they come to.
+    /// The plan that they compile to.
     pub(super) plan: Arc<Plan>,
     /// The pictures as the image interventions leave them.
     pub(super) pictures: Vec<Picture>,
-    /// What the image interventions did; the engine takes it over.
+    /// The effects of the image interventions; the engine takes them over.
     pub(super) observed: Observed,
     /// The views of the pictures; the engine takes them over.
     pixels: Vec<Pixels>,
@@ -40,9 +39,9 @@ pub struct CompiledRequest {
     pub(super) pixels_digest: String,
     /// The prompt as the language model reads it; empty in a preview.
     pub(super) prompt: Prompt,
-    /// How many numbers each capture comes to.
+    /// The count of numbers that each capture comes to.
     pub(super) volumes: Vec<Volume>,
-    /// What the prompt and its continuations take.
+    /// The cost of the prompt and its continuations.
     cost: Cost,
     /// Lengths of the continuations; an answer is one of 0.
     continuations: Vec<usize>,
@@ -62,57 +61,12 @@ impl Runtime {
             let message = format!("{count} interventions; at most {MAX_INTERVENTIONS} are taken");
             return Err(Error::invalid("interventions", message));
         }
-        let donors = self.donors(input, interventions.list()).await?;
-        let looks = self
-            .saliency(input, interventions.list(), &captures)
-            .await?;
-        let activations: BTreeMap<String, Tensor> = intervention::handles(interventions.list())
-            .filter_map(|handle| Some((handle.to_owned(), self.activations.get(handle)?)))
-            .collect();
-        let saliency = self.saliency.iter();
-        let saliency_digests = saliency
-            .map(|m| (m.name.clone(), m.digest.clone()))
-            .collect();
-        let (sample_key, input) = (sample_key.to_owned(), input.clone());
-        let model = input.model.clone();
-        let compile = move |model: &Model| {
-            let words = input.words.as_ref();
-            let context = Context {
-                model,
-                images: &input.images,
-                words: words.map(|(_, words)| words.as_slice()),
-                sample_key: &sample_key,
-                looks: &looks,
-                saliency_digests: &saliency_digests,
-                donors: &donors,
-                activations: &activations,
-            };
-            let (plan, volumes) =
-                intervention::compile_with(interventions.list(), &captures, &context)?;
-            let mut pictures = input.pictures.clone();
-            let observed = plan.retouch(&mut pictures, &model.processor);
-            let pixels = if plan.retouches.is_empty() {
-                input.pixels.clone()
-            } else {
-                pixels(model, &pictures)?
-            };
-            let digests = pixels.iter().map(|p| p.digest.to_hex().to_string());
-            let ids = words.map(|(ids, _)| ids.as_slice()).unwrap_or_default();
-            Ok(CompiledRequest {
-                pixels_digest: engine::digest_of_digests(digests),
-                prompt: model.expand(ids, &plan.images),
-                plan: Arc::new(plan),
-                interventions,
-                pictures,
-                observed,
-                pixels,
-                volumes,
-                cost: Cost::default(),
-                continuations: Vec::new(),
-                input,
-            })
-        };
-        self.blocking(&model, compile).await
+        let measured = self.measure(input, interventions.list(), &captures).await?;
+        let (model, sample_key) = (input.model.clone(), sample_key.to_owned());
+        let input = input.clone();
+        let work =
+            move |_: &Model| compile(input, interventions, &captures, &measured, &sample_key);
+        self.blocking(&model, work).await
     }
 
     /// Hands a request to the engine.
@@ -131,6 +85,51 @@ impl Runtime {
         compiled.count();
         Ok(RequestHandle { compiled, events })
     }
+}
+
+/// Compiles interventions to a plan, and alters the pictures as it says.
+fn compile(
+    input: Arc<PreparedInput>,
+    interventions: Interventions,
+    captures: &[CaptureTarget],
+    measured: &Measurements,
+    sample_key: &str,
+) -> Result<CompiledRequest, Error> {
+    let (model, words) = (&input.model, input.words.as_ref());
+    let context = Context {
+        model,
+        images: &input.images,
+        words: words.map(|(_, words)| words.as_slice()),
+        sample_key,
+        looks: &measured.saliency,
+        saliency_digests: &measured.saliency_digests,
+        donors: &measured.donors,
+        activations: &measured.activations,
+    };
+    let (plan, volumes) = intervention::compile_with(interventions.list(), captures, &context)?;
+    let mut pictures = input.pictures.clone();
+    let observed = plan.retouch(&mut pictures, &model.processor);
+    // Most plans leave the pictures alone, and a tensor is shared, not copied.
+    let pixels = if plan.retouches.is_empty() {
+        input.pixels.clone()
+    } else {
+        pixels(model, &pictures)?
+    };
+    let digests = pixels.iter().map(|p| p.digest.to_hex().to_string());
+    let ids = words.map(|(ids, _)| ids.as_slice()).unwrap_or_default();
+    Ok(CompiledRequest {
+        pixels_digest: engine::digest_of_digests(digests),
+        prompt: model.expand(ids, &plan.images),
+        plan: Arc::new(plan),
+        interventions,
+        pictures,
+        observed,
+        pixels,
+        volumes,
+        cost: Cost::default(),
+        continuations: Vec::new(),
+        input,
+    })
 }
 
 impl CompiledRequest {
@@ -175,7 +174,8 @@ impl CompiledRequest {
         }
         if positions >= context {
             let message = format!(
-                "{positions} positions; the context holds {context}, and the answer needs at least one of them"
+                "{positions} positions; the context holds {context}, and the answer needs at \
+                 least one of them"
             );
             return Err(Error::invalid("prompt", message));
         }

@@ -14,15 +14,15 @@ pub enum Error {
     UnknownModel {
         /// Path of the field in the request.
         field: FieldPath,
-        /// As asked.
+        /// The name or handle as asked.
         name: String,
-        /// What there is.
+        /// The names that would be valid.
         resident: Vec<String>,
     },
     /// A model of that name is resident already.
     #[error("name: {}", self.detail())]
     SameName {
-        /// As asked.
+        /// The name or handle as asked.
         name: String,
     },
     /// A model or a projector that does not load.
@@ -38,7 +38,7 @@ pub enum Error {
     UnknownImage {
         /// Path of the field in the request.
         field: FieldPath,
-        /// As asked.
+        /// The name or handle as asked.
         handle: String,
     },
     /// No such saliency model.
@@ -46,9 +46,9 @@ pub enum Error {
     UnknownSaliency {
         /// Path of the field in the request.
         field: FieldPath,
-        /// As asked.
+        /// The name or handle as asked.
         name: String,
-        /// What there is.
+        /// The names that would be valid.
         resident: Vec<String>,
     },
     /// More would be captured than may be.
@@ -69,7 +69,7 @@ pub enum Error {
     Goldens {
         /// The model.
         model: String,
-        /// What is wrong.
+        /// The reason.
         reason: String,
     },
     /// A picture.
@@ -77,7 +77,7 @@ pub enum Error {
     Image {
         /// Path of the field in the request.
         field: FieldPath,
-        /// What is wrong with it.
+        /// The reason.
         source: vision::Error,
     },
     /// An intervention.
@@ -157,7 +157,8 @@ impl Error {
                 format!("no saliency model {name:?}; resident: {resident}")
             }
             Self::CaptureBudget { needed, limit, .. } => format!(
-                "{needed} bytes would be captured; at most {limit} may be; choose fewer points, or reduce"
+                "{needed} bytes would be captured; at most {limit} may be; choose fewer points, or \
+                 reduce"
             ),
             Self::Record(problem) => problem.clone(),
             Self::Intervention(error) => error.detail(),

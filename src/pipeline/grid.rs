@@ -17,16 +17,16 @@ pub type ParseInterventions = fn(Value) -> serde_json::Result<Result<Interventio
 /// The values that an axis takes.
 #[derive(Debug, Clone, PartialEq)]
 pub enum AxisValues {
-    /// From `first` by `step` up to `last`; a step of 0 is one of 1.
+    /// Steps from `first` by `step` up to `last`; a step of 0 is one of 1.
     Range {
         /// The first value.
         first: f64,
         /// The last value, where steps meet it.
         last: f64,
-        /// From one value to the next.
+        /// The distance of one value to the next.
         step: f64,
     },
-    /// As listed.
+    /// Takes the values listed.
     Numbers(Vec<f64>),
 }
 
@@ -41,7 +41,7 @@ pub struct Grid {
 
 #[derive(Debug)]
 struct Axis {
-    /// As canonical JSON spells it.
+    /// The field, as canonical JSON spells it.
     path: Vec<Segment>,
     values: Vec<f64>,
 }

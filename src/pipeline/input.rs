@@ -22,6 +22,8 @@ use crate::vision::{self, Picture};
 /// A prompt as the model sees it, before any intervention.
 #[derive(Debug)]
 pub struct PreparedInput {
+    /// The caller, for whom the engine measures what compiling needs.
+    pub(super) context: RequestContext,
     /// The model.
     pub(super) model: Arc<Model>,
     /// The pictures as the model sees them.
@@ -32,7 +34,7 @@ pub struct PreparedInput {
     pub(super) images: Vec<ImageTokens>,
     /// BLAKE3 (hex) of their bytes.
     pub(super) image_digests: Vec<String>,
-    /// As how many pictures of one request each is prepared.
+    /// The number of pictures that each is prepared as one of.
     pub(super) together: usize,
     /// The prompt after the chat template; empty for a preview.
     pub(super) text: Rendered,
@@ -54,11 +56,11 @@ impl Runtime {
         let together = together(model, prompt.multi_image, files.len())?;
         let (text, time) = (prompt.text.clone(), context.time);
         let limit = self.limits.image_pixels;
-        let own = model.clone();
+        let (context, own) = (context.clone(), model.clone());
         let work = move |model: &Model| {
             // Templates before pictures: they are cheap, and fail more often.
             let text = prompt::render(model, &text, files.len(), time)?;
-            let mut input = decode(own, files, together, limit)?;
+            let mut input = decode(context, own, files, together, limit)?;
             input.words = Some(words(model, &text, input.images.len())?);
             input.text = text;
             Ok(Arc::new(input))
@@ -75,7 +77,8 @@ impl Runtime {
     ) -> Result<Arc<PreparedInput>, Error> {
         let files = self.files(context, &[image])?;
         let (own, limit) = (model.clone(), self.limits.image_pixels);
-        let work = move |_: &Model| decode(own, files, 1, limit).map(Arc::new);
+        let context = context.clone();
+        let work = move |_: &Model| decode(context, own, files, 1, limit).map(Arc::new);
         self.blocking(model, work).await
     }
 
@@ -87,21 +90,26 @@ impl Runtime {
             return Err(Error::invalid("prompt.images", message));
         }
         let tenant = &context.client.tenant;
-        let file = |image: &Image| {
-            let kept = || self.uploads.get(tenant, &image.digest);
-            match image.bytes.clone().or_else(kept) {
-                Some(bytes) => Ok(File {
-                    field: image.field.clone(),
-                    bytes,
-                    digest: image.digest.clone(),
-                }),
-                None => Err(Error::UnknownImage {
-                    field: image.field.clone().join("handle"),
-                    handle: image.digest.clone(),
-                }),
-            }
-        };
-        images.iter().map(file).collect()
+        images
+            .iter()
+            .map(|image| self.file(tenant, image))
+            .collect()
+    }
+
+    fn file(&self, tenant: &str, image: &Image) -> Result<File, Error> {
+        let (field, digest) = (image.field.clone(), image.digest.clone());
+        let kept = || self.uploads.get(tenant, &digest);
+        match image.bytes.clone().or_else(kept) {
+            Some(bytes) => Ok(File {
+                field,
+                bytes,
+                digest,
+            }),
+            None => Err(Error::UnknownImage {
+                field: field.join("handle"),
+                handle: digest,
+            }),
+        }
     }
 }
 
@@ -131,6 +139,7 @@ fn together(model: &Model, multi_image: MultiImage, count: usize) -> Result<usiz
 
 /// Decodes pictures to what the tower takes.
 fn decode(
+    context: RequestContext,
     model: Arc<Model>,
     files: Vec<File>,
     together: usize,
@@ -138,15 +147,17 @@ fn decode(
 ) -> Result<PreparedInput, Error> {
     let mut pictures = Vec::with_capacity(files.len());
     for file in &files {
-        let wrong = |source| Error::Image {
-            field: file.field.clone().join("data"),
-            source,
-        };
+        let wrong = image_error(file.field.clone().join("data"));
         let start = Instant::now();
-        let picture = vision::decode(&file.bytes, max_pixels).map_err(wrong)?;
+        let picture = vision::decode(&file.bytes, max_pixels).map_err(&wrong)?;
         histogram!(names::STAGE_DURATION, "stage" => "decode_image").record(start.elapsed());
         let start = Instant::now();
-        pictures.push(model.processor.picture(&picture, together).map_err(wrong)?);
+        pictures.push(
+            model
+                .processor
+                .picture(&picture, together)
+                .map_err(&wrong)?,
+        );
         histogram!(names::STAGE_DURATION, "stage" => "preprocess").record(start.elapsed());
     }
     Ok(PreparedInput {
@@ -158,8 +169,18 @@ fn decode(
         text: Rendered::default(),
         words: None,
         saliency: Mutex::default(),
+        context,
         model,
     })
+}
+
+/// Returns what makes errors of a picture that `field` names.
+pub(super) fn image_error(field: impl Into<FieldPath>) -> impl Fn(vision::Error) -> Error {
+    let field = field.into();
+    move |source| Error::Image {
+        field: field.clone(),
+        source,
+    }
 }
 
 /// Returns the views of pictures as the tower takes them.
@@ -175,7 +196,8 @@ fn words(model: &Model, text: &Rendered, pictures: usize) -> Result<(Vec<u32>, V
     let placed = words.iter().filter(|w| matches!(w, Word::Image(_))).count();
     if placed != pictures {
         let message = format!(
-            "the tokenizer and the chat template place {placed} pictures, the request has {pictures}"
+            "the tokenizer and the chat template place {placed} pictures, the request has \
+             {pictures}"
         );
         return Err(Error::invalid("prompt", message));
     }

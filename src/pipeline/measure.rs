@@ -6,16 +6,50 @@ use std::collections::BTreeMap;
 use candle_core::Tensor;
 
 use super::error::Error;
-use super::input::PreparedInput;
+use super::input::{PreparedInput, image_error};
 use super::runtime::Runtime;
+use crate::engine::Engine;
 use crate::intervention::{self, CaptureTarget, Intervention, Look, Looks};
 use crate::model::Model;
-use crate::vision;
+use crate::vision::{self, Rgb};
+
+/// What compiling is told beside the request.
+#[derive(Debug)]
+pub(super) struct Measurements {
+    /// The attention that saliency asks for.
+    pub(super) saliency: Looks,
+    /// Digests of the resident saliency models, by name.
+    pub(super) saliency_digests: BTreeMap<String, String>,
+    /// The visual tokens of donor pictures, by the place of their intervention.
+    pub(super) donors: BTreeMap<usize, Tensor>,
+    /// The kept activations that patches name.
+    pub(super) activations: BTreeMap<String, Tensor>,
+}
 
 impl Runtime {
+    /// Measures all that interventions and captures ask for.
+    pub(super) async fn measure(
+        &self,
+        input: &PreparedInput,
+        list: &[Intervention],
+        captures: &[CaptureTarget],
+    ) -> Result<Measurements, Error> {
+        let resident = self.saliency.iter();
+        let digests = resident.map(|m| (m.name.clone(), m.digest.clone()));
+        let kept = intervention::handles(list)
+            // A handle that is not kept is found missing where the patch is compiled.
+            .filter_map(|handle| Some((handle.to_owned(), self.activations.get(handle)?)));
+        Ok(Measurements {
+            saliency_digests: digests.collect(),
+            activations: kept.collect(),
+            donors: self.donors(input, list).await?,
+            saliency: self.saliency(input, list, captures).await?,
+        })
+    }
+
     /// Returns the attention that interventions and captures ask for; measured once for all
     /// variants of an input.
-    pub(super) async fn saliency(
+    async fn saliency(
         &self,
         input: &PreparedInput,
         list: &[Intervention],
@@ -45,10 +79,8 @@ impl Runtime {
                 return Ok(Vec::new());
             }
             let views = input.pixels.iter().map(|p| p.views.clone()).collect();
-            return Ok(self
-                .engine(model)
-                .attention(model.clone(), views, head)
-                .await?);
+            let engine = self.engine_for(input);
+            return Ok(engine.attention(model.clone(), views, head).await?);
         };
         let saliency = self.saliency.iter().find(|m| m.name == *name).cloned();
         let saliency = saliency.ok_or_else(|| Error::UnknownSaliency {
@@ -62,18 +94,22 @@ impl Runtime {
             .iter()
             .map(|p| p.base.image.clone())
             .collect();
-        let attend = move |_: &Model| {
-            bases
-                .iter()
-                .map(|base| Ok(vec![saliency.attention(base, head)?]))
-                .collect::<Result<_, Error>>()
-        };
+        // A saliency model sees the whole picture: one view of each.
+        let one = move |base: &Rgb| Ok(vec![saliency.attention(base, head)?]);
+        let attend = move |_: &Model| bases.iter().map(one).collect::<Result<_, Error>>();
         self.blocking(model, attend).await
+    }
+
+    /// Returns the input's engine, whose work is charged to its caller and ends at its deadline.
+    fn engine_for(&self, input: &PreparedInput) -> Engine {
+        let context = &input.context;
+        let engine = self.engine(&input.model);
+        engine.on_behalf_of(&context.client, context.deadline)
     }
 
     /// Returns the visual tokens of donor pictures, prepared as one of the input's, by the place
     /// of their intervention.
-    pub(super) async fn donors(
+    async fn donors(
         &self,
         input: &PreparedInput,
         list: &[Intervention],
@@ -82,17 +118,19 @@ impl Runtime {
         let mut found = BTreeMap::new();
         for (place, bytes) in intervention::donors(list) {
             let (bytes, limit) = (bytes.to_vec(), self.limits.image_pixels);
+            let field = format!("interventions[{place}].replace_tokens.donor.data");
             let decode = move |model: &Model| {
-                let wrong = |source| Error::Image {
-                    field: format!("interventions[{place}].replace_tokens.donor.data").into(),
-                    source,
-                };
-                let picture = vision::decode(&bytes, limit).map_err(wrong)?;
-                let picture = model.processor.picture(&picture, together).map_err(wrong)?;
+                let wrong = image_error(field);
+                let picture = vision::decode(&bytes, limit).map_err(&wrong)?;
+                let picture = model
+                    .processor
+                    .picture(&picture, together)
+                    .map_err(&wrong)?;
                 Ok((model.pixels(&picture)?, model.tokens(&picture)))
             };
             let (pixels, tokens) = self.blocking(model, decode).await?;
-            let encoded = self.engine(model).encode(model.clone(), pixels, tokens);
+            let engine = self.engine_for(input);
+            let encoded = engine.encode(model.clone(), pixels, tokens);
             found.insert(place, encoded.await?);
         }
         Ok(found)

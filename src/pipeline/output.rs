@@ -3,7 +3,7 @@
 use super::error::Error;
 use super::record::{Provenance, ResolvedIntervention};
 
-/// Said of a request that was admitted.
+/// Says of an admitted request what is known before its first event.
 #[derive(Debug, Clone, Copy)]
 pub struct Started {
     /// Tokens of the prompt, visual ones among them.
@@ -19,7 +19,7 @@ pub struct Started {
 pub struct TokenLogprob {
     /// Number in the vocabulary.
     pub id: u32,
-    /// Its text, by itself.
+    /// The text of this token alone.
     pub text: String,
     /// Natural logarithm of its probability.
     pub logprob: f64,
@@ -49,7 +49,7 @@ pub enum FinishReason {
     Stop,
 }
 
-/// What a request took.
+/// Says what a request took.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Usage {
     /// Tokens of the prompt, visual ones among them.
@@ -58,11 +58,11 @@ pub struct Usage {
     pub image_tokens: usize,
     /// Tokens that were generated.
     pub generation_tokens: usize,
-    /// From admission to the first step.
+    /// Seconds from admission to the first step.
     pub queue_seconds: f64,
-    /// From admission to the first token.
+    /// Seconds from admission to the first token.
     pub time_to_first_token_seconds: f64,
-    /// From admission to the end.
+    /// Seconds from admission to the end.
     pub total_seconds: f64,
     /// (row, layer) pairs that were computed.
     pub rows_computed: u64,
@@ -79,15 +79,15 @@ pub struct Usage {
 pub struct Finished {
     /// Why it ended.
     pub reason: FinishReason,
-    /// Its text.
+    /// The text.
     pub text: String,
-    /// What it took.
+    /// The cost.
     pub usage: Usage,
-    /// What it can be repeated from.
+    /// The record that it can be repeated from.
     pub provenance: Provenance,
 }
 
-/// What happens to an answer.
+/// Reports what happens to an answer.
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "one at a time")]
 pub enum GenerateEvent {
@@ -100,7 +100,7 @@ pub enum GenerateEvent {
 /// The likelihood of a continuation.
 #[derive(Debug, Clone)]
 pub struct ContinuationScore {
-    /// Its tokens.
+    /// The tokens.
     pub tokens: Vec<TokenLogprob>,
     /// The sum over tokens.
     pub logprob: f64,
@@ -113,13 +113,13 @@ pub struct ContinuationScore {
 /// The likelihoods of all continuations.
 #[derive(Debug, Clone)]
 pub struct Scored {
-    /// In the order of the request.
+    /// The likelihoods, in the order of the request.
     pub scores: Vec<ContinuationScore>,
     /// The one with the highest mean; the first of several.
     pub best: usize,
-    /// What it took.
+    /// The cost.
     pub usage: Usage,
-    /// What it can be repeated from.
+    /// The record that it can be repeated from.
     pub provenance: Provenance,
 }
 
@@ -134,7 +134,7 @@ pub struct Activation {
     pub step: u32,
     /// The picture, at points of the tower.
     pub image: usize,
-    /// Its view.
+    /// The view of that picture.
     pub view: usize,
     /// The rows' numbers in the sequence.
     pub tokens: Vec<u32>,
@@ -153,7 +153,7 @@ pub struct KeptActivation {
     pub target: usize,
     /// The hook point.
     pub point: String,
-    /// What later requests name them by.
+    /// The name that later requests use.
     pub handle: String,
     /// Their shape.
     pub shape: Vec<u32>,
@@ -164,15 +164,15 @@ pub struct KeptActivation {
 pub struct CaptureFinished {
     /// The text that was generated.
     pub text: String,
-    /// What it took.
+    /// The cost.
     pub usage: Usage,
-    /// What it can be repeated from.
+    /// The record that it can be repeated from.
     pub provenance: Provenance,
-    /// What the server keeps.
+    /// The activations that the server keeps.
     pub kept: Vec<KeptActivation>,
 }
 
-/// What happens to a capture.
+/// Reports what happens to a capture.
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "one at a time")]
 pub enum CaptureEvent {
@@ -187,17 +187,17 @@ pub enum CaptureEvent {
 pub struct Preview {
     /// The picture as a PNG file.
     pub png: Vec<u8>,
-    /// Its size in pixels.
+    /// Pixels of a side.
     pub width: usize,
-    /// Its size in pixels.
+    /// Pixels of a side.
     pub height: usize,
     /// Rows and columns of patches.
     pub grid: (usize, usize),
-    /// What each intervention did.
+    /// The interventions with what each did.
     pub plan: Vec<ResolvedIntervention>,
 }
 
-/// What a variant came to.
+/// Holds what a variant came to.
 #[derive(Debug, Clone)]
 #[expect(clippy::large_enum_variant, reason = "one at a time")]
 pub enum Outcome {
@@ -210,20 +210,20 @@ pub enum Outcome {
 /// The result of one variant.
 #[derive(Debug)]
 pub struct SweepResult {
-    /// Its number.
+    /// The number of the variant.
     pub variant: usize,
     /// The number of its value along each axis of a grid.
     pub places: Vec<u32>,
-    /// What it came to; an error ends this variant alone.
+    /// The outcome; an error ends this variant alone.
     pub outcome: Result<Outcome, Error>,
 }
 
-/// What a sweep took.
+/// Counts what a sweep took.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SweepTotals {
     /// Variants that have a result.
     pub variants: u32,
-    /// Those whose result is an error.
+    /// Variants whose result is an error.
     pub failed: u32,
     /// (row, layer) pairs that were computed.
     pub computed: u64,
@@ -236,16 +236,16 @@ pub struct SweepTotals {
 pub struct Difference {
     /// The stage.
     pub stage: String,
-    /// What the record says.
+    /// The digest or text of the record.
     pub recorded: String,
-    /// What came out.
+    /// The digest or text that came out.
     pub found: String,
 }
 
-/// What running a record again came to.
+/// Reports what running a record again came to.
 #[derive(Debug, Default)]
 pub struct Verified {
-    /// In data-path order.
+    /// The differences, in data-path order.
     pub differences: Vec<Difference>,
     /// The record of the repetition; `None`: the model is another.
     pub provenance: Option<Provenance>,

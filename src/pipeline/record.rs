@@ -44,16 +44,16 @@ pub struct Provenance {
     /// The interventions with every choice made.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub plan: Vec<ResolvedIntervention>,
-    /// How tokens were chosen.
+    /// The sampling parameters that held; `None` for scores.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sampling: Option<SamplingParams>,
-    /// As asked.
+    /// The sample key as asked.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub sample_key: String,
     /// The request in canonical JSON, every seed filled in, pictures by their handles.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub request: String,
-    /// What came out on the way.
+    /// The stages on the way.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub stages: Vec<Stage>,
     /// BLAKE3 (hex) of what came out.
@@ -64,7 +64,7 @@ pub struct Provenance {
     pub digest: String,
 }
 
-/// What came out of one part of a run.
+/// Holds what came out of one part of a run.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Stage {
@@ -85,13 +85,13 @@ pub struct ResolvedIntervention {
     /// The choices that were made.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub resolutions: Vec<Choice>,
-    /// Whether all stayed as it was.
+    /// Set where nothing changed.
     #[serde(skip_serializing_if = "is_default")]
     pub changed_nothing: bool,
-    /// How often it acted.
+    /// Counts how often it acted.
     #[serde(skip_serializing_if = "is_default", serialize_with = "as_text")]
     pub fired: u64,
-    /// How much it changed.
+    /// The relative change of the rows that it acted on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub relative_change: Option<f64>,
 }
@@ -102,7 +102,7 @@ pub struct Choice {
     /// The picture.
     #[serde(skip_serializing_if = "is_default")]
     pub image: u32,
-    /// What was chosen.
+    /// The numbers of what was chosen.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub indices: Vec<u32>,
     /// BLAKE3 (hex) of what is too long to be listed.
@@ -137,9 +137,9 @@ pub enum SpanKind {
 #[derive(Debug, Clone, Copy, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Span {
-    /// What it is of.
+    /// The kind of its tokens.
     pub kind: SpanKind,
-    /// Its first token.
+    /// The first token.
     #[serde(skip_serializing_if = "is_default")]
     pub start: u32,
     /// The token after its last one.
@@ -188,7 +188,7 @@ pub struct Recorded {
     pub stages: Vec<Stage>,
     pub output_digest: String,
     pub digest: String,
-    /// What the digest has to be.
+    /// The digest that the record ought to have.
     #[serde(skip)]
     pub own_digest: String,
 }

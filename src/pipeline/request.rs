@@ -47,10 +47,10 @@ impl Image {
     }
 }
 
-/// How several pictures of one request are prepared.
+/// Says how several pictures of one request are prepared.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum MultiImage {
-    /// As the model's processor does.
+    /// Leaves it to the model's processor.
     #[default]
     Unspecified,
     /// Each padded to a square.
@@ -62,7 +62,7 @@ pub enum MultiImage {
 /// The words of a prompt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PromptText {
-    /// What one user says, to be put through the chat template.
+    /// The words of one user, to be put through the chat template.
     Text(String),
     /// The prompt as the tokenizer takes it.
     Raw(String),
@@ -77,28 +77,28 @@ pub struct Prompt {
     pub text: PromptText,
     /// The pictures, in order.
     pub images: Vec<Image>,
-    /// How several pictures are prepared.
+    /// Says how several pictures are prepared.
     pub multi_image: MultiImage,
 }
 
 /// Asks for an answer.
 #[derive(Debug, Clone)]
 pub struct GenerateRequest {
-    /// Who asks, and until when.
+    /// The caller, its deadline and its metrics.
     pub context: RequestContext,
     /// The model.
     pub model: Arc<Model>,
-    /// What it is asked.
+    /// The words and pictures.
     pub prompt: Prompt,
-    /// What is changed on the way.
+    /// The changes to the forward pass.
     pub interventions: Interventions,
-    /// How tokens are chosen.
+    /// Says how tokens are chosen.
     pub sampling: SamplingParams,
     /// Tokens of the answer, at most; 0: as many as the model allows.
     pub max_tokens: u32,
     /// Texts that end the answer.
     pub stop: Vec<String>,
-    /// How many of the likeliest tokens are reported for each.
+    /// Counts the likeliest tokens to report for each.
     pub top_logprobs: u32,
     /// Tells samples that share a seed apart.
     pub sample_key: String,
@@ -107,15 +107,15 @@ pub struct GenerateRequest {
 /// Asks for the likelihood of continuations.
 #[derive(Debug, Clone)]
 pub struct ScoreRequest {
-    /// Who asks, and until when.
+    /// The caller, its deadline and its metrics.
     pub context: RequestContext,
     /// The model.
     pub model: Arc<Model>,
-    /// What comes before each continuation.
+    /// The words and pictures before each continuation.
     pub prompt: Prompt,
-    /// What is changed on the way.
+    /// The changes to the forward pass.
     pub interventions: Interventions,
-    /// What is scored.
+    /// The texts to score.
     pub continuations: Vec<String>,
     /// Tells samples that share a seed apart.
     pub sample_key: String,
@@ -124,9 +124,9 @@ pub struct ScoreRequest {
 /// Something to capture.
 #[derive(Debug, Clone)]
 pub struct Target {
-    /// Where, and what is left of it.
+    /// The hook points, and the reduction of what is found there.
     pub capture: intervention::CaptureTarget,
-    /// Whether the server keeps the values for later requests.
+    /// Keeps the values for later requests.
     pub keep: bool,
     /// The contract's spelling.
     pub canonical: Value,
@@ -135,17 +135,17 @@ pub struct Target {
 /// Asks for activations.
 #[derive(Debug, Clone)]
 pub struct CaptureRequest {
-    /// Who asks, and until when.
+    /// The caller, its deadline and its metrics.
     pub context: RequestContext,
     /// The model.
     pub model: Arc<Model>,
-    /// What it is asked.
+    /// The words and pictures.
     pub prompt: Prompt,
-    /// What is changed on the way.
+    /// The changes to the forward pass.
     pub interventions: Interventions,
-    /// What is captured.
+    /// The hook points to capture.
     pub targets: Vec<Target>,
-    /// What values are sent as; `None`: f32.
+    /// The dtype that values are sent as; `None`: f32.
     pub dtype: Option<DType>,
     /// Tokens to generate; 0: none.
     pub max_tokens: u32,
@@ -158,19 +158,19 @@ pub struct CaptureRequest {
 /// Asks for a picture as interventions leave it.
 #[derive(Debug, Clone)]
 pub struct PreviewRequest {
-    /// Who asks, and until when.
+    /// The caller, its deadline and its metrics.
     pub context: RequestContext,
     /// The model.
     pub model: Arc<Model>,
     /// The picture.
     pub image: Image,
-    /// What is changed.
+    /// The changes to the picture.
     pub interventions: Interventions,
     /// Tells samples that share a seed apart.
     pub sample_key: String,
 }
 
-/// What all variants of a sweep have in common.
+/// Holds what all variants of a sweep have in common.
 #[derive(Debug, Clone)]
 #[expect(clippy::large_enum_variant, reason = "one for each sweep")]
 pub enum SweepInput {
@@ -184,11 +184,11 @@ pub enum SweepInput {
 /// need not be held at once.
 pub type VariantSource = Box<dyn Fn(usize) -> Result<Interventions, Error> + Send + Sync>;
 
-/// What varies.
+/// Says what varies.
 pub enum Variants {
     /// One after the other.
     Listed {
-        /// How many there are.
+        /// Counts the variants.
         count: usize,
         /// The interventions of each, after those of the input.
         source: VariantSource,
@@ -206,11 +206,11 @@ impl std::fmt::Debug for Variants {
 /// Asks for one input under many variants.
 #[derive(Debug)]
 pub struct SweepRequest {
-    /// What they have in common.
+    /// The input that they have in common.
     pub input: SweepInput,
-    /// What varies.
+    /// Says what varies.
     pub variants: Variants,
-    /// Whether the first window waits where the queue is full, instead of failing. Those that
+    /// Waits with the first window where the queue is full, instead of failing. Those that
     /// follow always wait.
     pub patient: bool,
 }
@@ -253,11 +253,11 @@ impl SweepInput {
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "one at a time, never kept")]
 pub enum Replay {
-    /// Of an answer.
+    /// Repeats an answer.
     Generate(GenerateRequest),
-    /// Of likelihoods.
+    /// Repeats likelihoods.
     Score(ScoreRequest),
-    /// Of activations.
+    /// Repeats activations.
     Capture(CaptureRequest),
 }
 

@@ -296,7 +296,8 @@ pub(super) fn room(
         (Some(most), _) => Ok(most),
         (None, Some(length)) if length <= prompt => {
             let message = format!(
-                "open, and the prompt has {prompt} tokens, where generation_config.json ends at {length}"
+                "open, and the prompt has {prompt} tokens, where generation_config.json ends at \
+                 {length}"
             );
             Err(Error::invalid("max_tokens", message))
         }

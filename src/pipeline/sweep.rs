@@ -23,7 +23,7 @@ use crate::engine::{self, Event, Events, Variant};
 /// Variants that are planned together: the planner shares rows among those of one window, and its
 /// memory grows with them.
 const WINDOW: usize = 64;
-/// How long a full queue is left alone.
+/// Pause before a full queue is looked at again.
 const PATIENCE: Duration = Duration::from_millis(50);
 
 /// A sweep whose input is prepared.

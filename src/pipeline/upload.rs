@@ -9,11 +9,11 @@ use crate::vision;
 /// A picture that is kept.
 #[derive(Debug, Clone)]
 pub struct Uploaded {
-    /// What later requests name it by.
+    /// The name that later requests use.
     pub handle: String,
-    /// Its size in pixels.
+    /// Pixels of a side.
     pub width: usize,
-    /// Its size in pixels.
+    /// Pixels of a side.
     pub height: usize,
 }
 

@@ -158,15 +158,15 @@ pub(in crate::api) fn request_interventions(
 pub(in crate::api) fn targets(mut list: Vec<v1::CaptureTarget>) -> Result<Vec<Target>, Error> {
     let inner = list.iter_mut().filter_map(|t| t.target.as_mut());
     super::draw_open_seeds(&mut [], inner, fresh_seed);
-    let captures = super::captures(&list)?.into_iter().zip(&list);
-    let target = |(capture, message): (_, &v1::CaptureTarget)| {
-        Ok(Target {
+    let mut targets = Vec::with_capacity(list.len());
+    for (capture, message) in super::captures(&list)?.into_iter().zip(&list) {
+        targets.push(Target {
             capture,
             keep: message.keep,
             canonical: serde_json::to_value(message).map_err(Error::fault)?,
-        })
-    };
-    captures.map(target).collect()
+        });
+    }
+    Ok(targets)
 }
 
 /// Converts what values are sent as; `None` where it is not said, which records tell from f32.

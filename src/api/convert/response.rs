@@ -26,12 +26,15 @@ pub(in crate::api) fn token(token: Token) -> v1::Token {
 }
 
 fn token_logprobs(tokens: Vec<TokenLogprob>) -> Vec<v1::TokenLogprob> {
-    let message = |token: TokenLogprob| v1::TokenLogprob {
+    tokens.into_iter().map(token_logprob).collect()
+}
+
+fn token_logprob(token: TokenLogprob) -> v1::TokenLogprob {
+    v1::TokenLogprob {
         id: token.id,
         text: token.text,
         logprob: token.logprob,
-    };
-    tokens.into_iter().map(message).collect()
+    }
 }
 
 pub(in crate::api) fn usage(usage: Usage) -> v1::Usage {
@@ -64,18 +67,21 @@ pub(in crate::api) fn finished(finished: Finished) -> Result<v1::Finished, Error
 }
 
 pub(in crate::api) fn scored(scored: Scored) -> Result<v1::ScoreResponse, Error> {
-    let score = |score: ContinuationScore| v1::ContinuationScore {
-        tokens: token_logprobs(score.tokens),
-        logprob: score.logprob,
-        mean_logprob: score.mean_logprob,
-        logprob_per_byte: score.logprob_per_byte,
-    };
     Ok(v1::ScoreResponse {
         scores: scored.scores.into_iter().map(score).collect(),
         best: scored.best as u32,
         usage: Some(usage(scored.usage)),
         provenance: Some(provenance(scored.provenance)?),
     })
+}
+
+fn score(score: ContinuationScore) -> v1::ContinuationScore {
+    v1::ContinuationScore {
+        tokens: token_logprobs(score.tokens),
+        logprob: score.logprob,
+        mean_logprob: score.mean_logprob,
+        logprob_per_byte: score.logprob_per_byte,
+    }
 }
 
 /// Converts an activation whole, as one part.
@@ -159,18 +165,19 @@ pub(in crate::api) fn provenance(record: Provenance) -> Result<v1::Provenance, E
 pub(in crate::api) fn plan(
     list: Vec<ResolvedIntervention>,
 ) -> Result<Vec<v1::ResolvedIntervention>, Error> {
-    let message = |resolved: ResolvedIntervention| {
-        let intervention = serde_json::from_value(resolved.intervention);
-        let resolutions = resolved.resolutions.into_iter().map(resolution);
-        Ok(v1::ResolvedIntervention {
-            intervention: Some(intervention.map_err(Error::fault)?),
-            resolutions: resolutions.collect(),
-            changed_nothing: resolved.changed_nothing,
-            fired: resolved.fired,
-            relative_change: resolved.relative_change,
-        })
-    };
-    list.into_iter().map(message).collect()
+    list.into_iter().map(resolved).collect()
+}
+
+fn resolved(resolved: ResolvedIntervention) -> Result<v1::ResolvedIntervention, Error> {
+    let intervention = serde_json::from_value(resolved.intervention);
+    let resolutions = resolved.resolutions.into_iter().map(resolution);
+    Ok(v1::ResolvedIntervention {
+        intervention: Some(intervention.map_err(Error::fault)?),
+        resolutions: resolutions.collect(),
+        changed_nothing: resolved.changed_nothing,
+        fired: resolved.fired,
+        relative_change: resolved.relative_change,
+    })
 }
 
 fn resolution(choice: Choice) -> v1::Resolution {
