@@ -5,7 +5,8 @@
     PYTHONPATH=pillow12 python processors.py pillow-12
 
 For 210 pictures a family: side, width, height, views, half the SHA-256 of the pixel values (f32, little-endian) and the first of them.
-200 random sizes at a side of 28 pixels, ten at the real side. `llava_onevision_padded` is the first of two pictures in a nested list. Pictures are patterns that
+200 random sizes at a side of 28 pixels, ten at the real side. `llava_onevision_padded` is the first of two pictures in a nested list. `pixtral`'s side is its
+longest edge, in patches of 7 pixels, or of 16 at the real one. Of `internvl` the base view comes first, as everywhere here. Pictures are patterns that
 any language can draw. torchvision's values are those of a processor with AVX2 or AVX-512 (bicubic kernels have the same everywhere).
 """
 
@@ -23,12 +24,16 @@ import transformers
 from PIL import Image
 from transformers.models.clip.image_processing_clip import CLIPImageProcessor
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+from transformers.models.got_ocr2.image_processing_got_ocr2 import GotOcr2ImageProcessor
+from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import GotOcr2ImageProcessorPil
 from transformers.models.llava.image_processing_llava import LlavaImageProcessor
 from transformers.models.llava.image_processing_pil_llava import LlavaImageProcessorPil
 from transformers.models.llava_next.image_processing_llava_next import LlavaNextImageProcessor
 from transformers.models.llava_next.image_processing_pil_llava_next import LlavaNextImageProcessorPil
 from transformers.models.llava_onevision.image_processing_llava_onevision import LlavaOnevisionImageProcessor
 from transformers.models.llava_onevision.image_processing_pil_llava_onevision import LlavaOnevisionImageProcessorPil
+from transformers.models.pixtral.image_processing_pil_pixtral import PixtralImageProcessorPil
+from transformers.models.pixtral.image_processing_pixtral import PixtralImageProcessor
 
 OUT = Path(__file__).parent / "processors.json"
 NEXT = [(1, 2), (2, 1), (2, 2), (3, 1), (1, 3)]
@@ -52,6 +57,9 @@ def families(side: int, torchvision: bool) -> dict:
         if torchvision
         else (CLIPImageProcessorPil, LlavaImageProcessorPil, LlavaNextImageProcessorPil, LlavaOnevisionImageProcessorPil)
     )
+    pixtral = PixtralImageProcessor if torchvision else PixtralImageProcessorPil
+    internvl = GotOcr2ImageProcessor if torchvision else GotOcr2ImageProcessorPil
+    patch = 7 if side == 28 else 16
     # As llava-onevision checkpoints set them; the mean is not a level, so that padding shows how it is rounded.
     tiled = onevision(size=square, image_grid_pinpoints=tiles(ONEVISION), image_mean=[0.5] * 3, image_std=[0.5] * 3)
     return {
@@ -60,20 +68,28 @@ def families(side: int, torchvision: bool) -> dict:
         "llava_next": llava_next(**short, image_grid_pinpoints=tiles(NEXT)),
         "llava_onevision": tiled,
         "llava_onevision_padded": tiled,
+        "pixtral": pixtral(size={"longest_edge": side}, patch_size={"height": patch, "width": patch}),
+        "internvl": internvl(
+            size=square, crop_to_patches=True, image_mean=[0.485, 0.456, 0.406], image_std=[0.229, 0.224, 0.225]
+        ),
     }
 
 
 def rows(name: str, torchvision: bool) -> list[list]:
     rng = random.Random(name)
-    small, real = families(28, torchvision)[name], 384 if "onevision" in name else 336
+    small, real = families(28, torchvision)[name], {"pixtral": 1024, "internvl": 448}.get(name, 384 if "onevision" in name else 336)
     sizes = [(28, *(round(2 ** rng.uniform(0, 8)) for _ in range(2))) for _ in range(200)]
+    if name == "pixtral":
+        # Nothing is left of longer ones.
+        sizes = [(28, min(width, 28 * height), min(height, 28 * width)) for _, width, height in sizes]
     sizes += [(real, *(round(2 ** rng.uniform(6, 10)) for _ in range(2))) for _ in range(10)]
     large = families(real, torchvision)[name]
     found = []
     for side, width, height in sizes:
         picture = pattern(width, height)
         images = [[picture, pattern(5, 5)]] if name.endswith("_padded") and "onevision" in name else [picture]
-        pixels = (small if side == 28 else large)(images=images, return_tensors="pt")["pixel_values"][0]
+        pixels = (small if side == 28 else large)(images=images, return_tensors="pt")["pixel_values"]
+        pixels = pixels.roll(1, 0) if name == "internvl" else pixels[0]
         pixels = np.ascontiguousarray(pixels.numpy() if hasattr(pixels, "numpy") else pixels, dtype="<f4")
         pixels = pixels[None] if pixels.ndim == 3 else pixels
         if len(images[0] if isinstance(images[0], list) else images) == 2:
