@@ -21,7 +21,7 @@ use scotoma::engine::{Engine, Event, Events, Limits, Sampling, Task};
 use scotoma::model::Model;
 use serde_json::json;
 
-const SETS: [&str; 11] = [
+const SETS: [&str; 12] = [
     "tiny-gqa-tied",
     "tiny-full-old-names",
     "tiny-next-llama",
@@ -32,6 +32,7 @@ const SETS: [&str; 11] = [
     "tiny-gemma2",
     "tiny-qwen3",
     "tiny-vipllava",
+    "tiny-internvl",
     "shapes",
 ];
 

@@ -263,7 +263,7 @@ impl Universe {
         class: bool,
         dropped: usize,
     ) -> Self {
-        let (rows, columns) = tokens.base;
+        let (rows, columns) = tokens.view.grid;
         let mut items = Vec::new();
         if class {
             let (place, patches) = (Some(Place::Class), Vec::new());
@@ -271,12 +271,12 @@ impl Universe {
                 image,
                 turn: None,
                 place,
-                extent: tokens.base,
+                extent: tokens.view.grid,
                 patches,
             });
         }
         let extent = if view == 0 {
-            tokens.base
+            tokens.view.grid
         } else {
             tokens.content()
         };
@@ -292,6 +292,31 @@ impl Universe {
         }));
         Self {
             items,
+            goes_on: false,
+        }
+    }
+
+    /// The rows of one view in a projector that reads squares of patches.
+    pub(super) fn of_merged_view(image: usize, tokens: &ImageTokens, view: usize) -> Self {
+        let (info, (rows, columns)) = (tokens.view, tokens.view.token_grid());
+        let extent = if view == 0 {
+            tokens.base
+        } else {
+            tokens.canvas
+        };
+        let item = |i: usize| {
+            let (row, column) = (i / columns, i % columns);
+            let place = tokens.shows(view, row * info.merge, column * info.merge);
+            Item::Visual {
+                image,
+                turn: None,
+                place: place.map(|place| place.merged(info.merge)),
+                extent,
+                patches: tokens.merged(view, i, 1.0).collect(),
+            }
+        };
+        Self {
+            items: (0..rows * columns).map(item).collect(),
             goes_on: false,
         }
     }

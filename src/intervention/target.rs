@@ -459,10 +459,12 @@ impl Compiler<'_> {
             // The tower sees pictures as they were before tokens were selected.
             let tokens = &self.context.images[image];
             for view in 0..tokens.views {
-                add(
-                    (image, view),
-                    &Universe::of_view(image, tokens, view, class, dropped),
-                )?;
+                let universe = if stack == Stack::Projector && tokens.view.merge > 1 {
+                    Universe::of_merged_view(image, tokens, view)
+                } else {
+                    Universe::of_view(image, tokens, view, class, dropped)
+                };
+                add((image, view), &universe)?;
             }
         }
         Ok(rows)

@@ -39,6 +39,24 @@ pub enum Place {
     Pooled,
 }
 
+impl Place {
+    /// Counts in squares of `merge` x `merge` patches in place of patches.
+    pub fn merged(self, merge: usize) -> Self {
+        match self {
+            Self::Base { row, column } => Self::Base {
+                row: row / merge,
+                column: column / merge,
+            },
+            Self::Canvas { tile, row, column } => Self::Canvas {
+                tile,
+                row: row / merge,
+                column: column / merge,
+            },
+            other => other,
+        }
+    }
+}
+
 /// A value mixed of rows of the projector's output; row `views * rows_per_view` is the newline
 /// vector, or the first of several.
 type Mix = [(u32, f32); 4];
@@ -52,9 +70,9 @@ pub struct ImageTokens {
     pub view: ViewInfo,
     /// Content of each token, in order.
     pub places: Vec<Place>,
-    /// Rows and columns of the base view, in patches.
+    /// Rows and columns of the base view, in tokens.
     pub base: Size,
-    /// Rows and columns of the canvas after unpadding (and shrinking), in patches; 0 x 0 without
+    /// Rows and columns of the canvas after unpadding (and shrinking), in tokens; 0 x 0 without
     /// one.
     pub canvas: Size,
     /// Says how far each token's rotary position is from that of the picture's first place;
@@ -90,13 +108,13 @@ impl ImageTokens {
         } else {
             Vec::new()
         };
-        places.extend(base_places(view.grid));
+        places.extend(base_places(view.token_grid()));
         let source = Source::Rows((0..places.len() as u32).collect());
         let tokens = Self {
             views: 1,
             view,
             places,
-            base: view.grid,
+            base: view.token_grid(),
             canvas: (0, 0),
             offsets: Vec::new(),
             extent: 0,
@@ -150,6 +168,36 @@ impl ImageTokens {
             index.push((per_view * (1 + tile) + within) as u32);
         }
         tokens.source = Source::Rows(index);
+        tokens.placed()
+    }
+
+    /// Places all of `tiles` (rows, columns), tile after tile, and the base view behind them; the
+    /// picture fills its tiles.
+    pub fn of_tiles_before_base(view: ViewInfo, tiles: Size) -> Self {
+        let (rows, columns) = (tiles.0 * view.grid.0, tiles.1 * view.grid.1);
+        let (height, width) = view.token_grid();
+        let mut tokens = Self {
+            views: 1 + tiles.0 * tiles.1,
+            canvas: (tiles.0 * height, tiles.1 * width),
+            tiles,
+            content: (0..rows, 0..columns),
+            ..Self::of_view(view, false)
+        };
+        let per_view = height * width;
+        let place = |i: usize| {
+            let (tile, within) = (i / per_view, i % per_view);
+            Place::Canvas {
+                tile,
+                row: tile / tiles.1 * height + within / width,
+                column: tile % tiles.1 * width + within % width,
+            }
+        };
+        let on_tiles = tiles.0 * tiles.1 * per_view;
+        let base = std::mem::take(&mut tokens.places);
+        tokens.places = (0..on_tiles).map(place).chain(base).collect();
+        // In the projector's output the base view comes first.
+        let first = per_view as u32;
+        tokens.source = Source::Rows((first..first + on_tiles as u32).chain(0..first).collect());
         tokens.placed()
     }
 
@@ -272,7 +320,25 @@ impl ImageTokens {
                 weight,
             ))
         };
-        mix.iter().filter_map(patch).collect()
+        let merged = |(view, token, weight)| self.merged(view, token, weight);
+        mix.iter().filter_map(patch).flat_map(merged).collect()
+    }
+
+    /// The patches, as (view, number within it, weight), that row `row` of a view in the projector
+    /// is made of.
+    pub fn merged(
+        &self,
+        view: usize,
+        row: usize,
+        weight: f32,
+    ) -> impl Iterator<Item = (usize, usize, f32)> + use<> {
+        let (merge, columns) = (self.view.merge, self.view.grid.1);
+        let (row, column) = (row / self.base.1 * merge, row % self.base.1 * merge);
+        let weight = weight / (merge * merge) as f32;
+        (0..merge * merge).map(move |i| {
+            let patch = (row + i / merge) * columns + column + i % merge;
+            (view, patch, weight)
+        })
     }
 
     /// Returns what patch (`row`, `column`) of view `view` shows, at full resolution; `None` where it pads
@@ -282,8 +348,8 @@ impl ImageTokens {
             return Some(Place::Base { row, column });
         };
         let (row, column) = (
-            tile / self.tiles.1.max(1) * self.base.0 + row,
-            tile % self.tiles.1.max(1) * self.base.1 + column,
+            tile / self.tiles.1.max(1) * self.view.grid.0 + row,
+            tile % self.tiles.1.max(1) * self.view.grid.1 + column,
         );
         let inside = self.content.0.contains(&row) && self.content.1.contains(&column);
         inside.then(|| Place::Canvas {

@@ -14,8 +14,8 @@ pub enum Projector {
     /// `act(x W1 + b1) W2 + b2`; with more layers the activation stands between each two, with one
     /// nowhere.
     Mlp {
-        /// `projector_layernorm`, before all layers.
-        norm: Option<Norm>,
+        /// Before all layers, with its name in the checkpoint.
+        norm: Option<(&'static str, Norm)>,
         /// `linear_1`, `linear_2`, ...; at least one.
         layers: Vec<Linear>,
         /// Between the layers.
@@ -27,13 +27,13 @@ pub enum Projector {
 
 impl Projector {
     /// Reads `multi_modal_projector.linear_1` to `linear_{layers}`; none is the identity, whose
-    /// widths must be equal. Where `norm_eps` is given, `projector_layernorm` stands before them.
+    /// widths must be equal. Where `norm` (its name and its eps) is given, it stands before them.
     pub fn load(
         (input, output): (usize, usize),
         layers: usize,
         activation: Activation,
         bias: bool,
-        norm_eps: Option<f64>,
+        norm: Option<(&'static str, f64)>,
         weights: &Tensors<'_>,
     ) -> Result<Self, Error> {
         if layers == 0 {
@@ -46,9 +46,9 @@ impl Projector {
                 Err(Error::Config(message))
             };
         }
-        let norm = norm_eps.map(|eps| {
-            let name = "multi_modal_projector.projector_layernorm";
-            layer_norm(weights, name, input, eps)
+        let norm = norm.map(|(name, eps)| {
+            let at = format!("multi_modal_projector.{name}");
+            layer_norm(weights, &at, input, eps).map(|norm| (name, norm))
         });
         let layer = |number: usize| {
             let name = format!("multi_modal_projector.linear_{number}");
@@ -72,7 +72,7 @@ impl Projector {
         else {
             return Ok(Self::Identity);
         };
-        let norm_eps = norm.as_ref().map(Norm::eps);
+        let norm = norm.as_ref().map(|(name, norm)| (*name, norm.eps()));
         let Some(first) = layers.first() else {
             return Ok(Self::Identity);
         };
@@ -82,7 +82,7 @@ impl Projector {
             layers.len(),
             *activation,
             first.bias().is_some(),
-            norm_eps,
+            norm,
             weights,
         )
     }
@@ -99,7 +99,10 @@ impl Projector {
         else {
             return Ok(Self::Identity);
         };
-        let norm = norm.as_ref().map(Norm::untrained).transpose()?;
+        let norm = match norm {
+            Some((name, norm)) => Some((*name, norm.untrained()?)),
+            None => None,
+        };
         let mut redraw = |old: &Linear| -> Result<Linear, Error> {
             let (out, input) = old.sizes();
             let (dtype, device) = (old.dtype(), old.device());
@@ -126,7 +129,11 @@ impl Projector {
         let Self::Mlp { norm, layers, .. } = self else {
             return Ok("identity".into());
         };
-        let mut tensors: Vec<Tensor> = norm.iter().flat_map(Norm::tensors).cloned().collect();
+        let mut tensors: Vec<Tensor> = norm
+            .iter()
+            .flat_map(|(_, norm)| norm.tensors())
+            .cloned()
+            .collect();
         for layer in layers {
             tensors.push(layer.weight()?);
             tensors.extend(layer.bias().cloned());
@@ -173,7 +180,7 @@ impl Projector {
             activation,
         } = self
         {
-            if let Some(norm) = norm {
+            if let Some((_, norm)) = norm {
                 x = norm.forward(&x, Backend::of(x.device()))?;
             }
             for (number, layer) in layers.iter().enumerate() {

@@ -114,7 +114,7 @@ impl TowerInfo {
 }
 
 /// Sizes of one view of a picture.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ViewInfo {
     /// Rows and columns of patches.
     pub grid: Size,
@@ -122,9 +122,16 @@ pub struct ViewInfo {
     pub rows: usize,
     /// Rows that reach the projector.
     pub tokens: usize,
+    /// Patches along each side of the square that the projector reads as one row.
+    pub merge: usize,
 }
 
 impl ViewInfo {
+    /// Returns the rows and columns of what the projector makes of the patches.
+    pub fn token_grid(&self) -> Size {
+        (self.grid.0 / self.merge, self.grid.1 / self.merge)
+    }
+
     /// Returns the number of patches.
     pub fn patches(&self) -> usize {
         self.grid.0 * self.grid.1
@@ -236,6 +243,11 @@ pub(super) fn feature_entries(numbers: &[i64], layers: usize) -> Result<Vec<usiz
     numbers.iter().map(entry).collect()
 }
 
+/// Returns the rows and columns of whole patches in `size` pixels.
+pub(super) fn grid_of(size: Size, patch: usize) -> Size {
+    (size.0 / patch, size.1 / patch)
+}
+
 /// A vision transformer, from pixels to the rows that a projector reads.
 pub trait VisionTower: Debug + Send + Sync {
     /// Describes the tower.
@@ -257,13 +269,14 @@ pub trait VisionTower: Debug + Send + Sync {
     /// Returns the sizes of a view of `(height, width)` pixels.
     fn view(&self, size: Size) -> ViewInfo {
         let info = self.info();
-        let grid = (size.0 / info.patch_size, size.1 / info.patch_size);
+        let grid = grid_of(size, info.patch_size);
         let rows = grid.0 * grid.1 + usize::from(info.has_class);
         let dropped = usize::from(info.strategy == SelectStrategy::Default);
         ViewInfo {
             grid,
             rows,
             tokens: rows - dropped.min(rows),
+            merge: 1,
         }
     }
 

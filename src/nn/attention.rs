@@ -31,7 +31,8 @@ pub struct Attention {
     pub v: Linear,
     /// `(D, H Dh)`.
     pub o: Linear,
-    /// `(Dh)`, applied to every head of the queries before they are rotated (Qwen3).
+    /// Applied to the queries before they are rotated: `(Dh)`, to every head (Qwen3), or `(H Dh)`, to
+    /// all heads together (InternVL).
     pub q_norm: Option<Norm>,
     /// The same for the keys.
     pub k_norm: Option<Norm>,
@@ -143,10 +144,10 @@ impl Attention {
         let mut k = hooks.on(at(Site::K), spans, rows(&self.k, self.kv_heads)?)?;
         let v = hooks.on(at(Site::V), spans, rows(&self.v, self.kv_heads)?)?;
         if let Some(norm) = &self.q_norm {
-            q = norm.forward(&q, self.backend())?;
+            q = norm_heads(norm, &q, self.backend())?;
         }
         if let Some(norm) = &self.k_norm {
-            k = norm.forward(&k, self.backend())?;
+            k = norm_heads(norm, &k, self.backend())?;
         }
         if let Some(angles) = &pass.angles {
             q = hooks.on(at(Site::RotQ), spans, Rope::rotate(&q, angles)?)?;
@@ -330,6 +331,16 @@ impl Attention {
         }
         Ok(())
     }
+}
+
+/// Norms `x (R, H, Dh)` head by head, or all heads together where the norm is as wide as these.
+fn norm_heads(norm: &Norm, x: &Tensor, backend: Backend) -> Result<Tensor> {
+    let (rows, heads, width) = x.dims3()?;
+    if norm.width() == width {
+        return norm.forward(x, backend);
+    }
+    let normed = norm.forward(&x.flatten_from(1)?, backend)?; // (R, H Dh)
+    normed.reshape((rows, heads, width))
 }
 
 /// Takes the softmax over the last dimension, f32; masked scores at the end of a row change no bit

@@ -6,7 +6,8 @@ use super::backend::Backend;
 use super::cpu::norm::RowNorm;
 use super::storage::{as_floats, floats};
 
-/// Layer norm (Ba et al. 2016) or RMS norm (Zhang and Sennrich 2019).
+/// Layer norm (Ba et al. 2016), RMS norm (Zhang and Sennrich 2019) or a layer scale, which stands
+/// where other models norm what a part adds to the stream.
 #[derive(Debug, Clone)]
 pub enum Norm {
     /// `(x - mean) / sqrt(var + eps) * weight + bias`.
@@ -25,6 +26,11 @@ pub enum Norm {
         /// Added to the mean square.
         eps: f64,
     },
+    /// `x * weight` (Touvron et al. 2021).
+    Scale {
+        /// `(D)`.
+        weight: Tensor,
+    },
 }
 
 impl Norm {
@@ -32,14 +38,21 @@ impl Norm {
     pub fn eps(&self) -> f64 {
         match self {
             Self::Layer { eps, .. } | Self::Rms { eps, .. } => *eps,
+            Self::Scale { .. } => 0.0,
         }
+    }
+
+    /// Returns the width that it works on.
+    pub fn width(&self) -> usize {
+        let (Self::Layer { weight, .. } | Self::Rms { weight, .. } | Self::Scale { weight }) = self;
+        weight.elem_count()
     }
 
     /// Returns the weights `(D)`, and the biases `(D)` of a layer norm.
     pub fn tensors(&self) -> Vec<&Tensor> {
         match self {
             Self::Layer { weight, bias, .. } => vec![weight, bias],
-            Self::Rms { weight, .. } => vec![weight],
+            Self::Rms { weight, .. } | Self::Scale { weight } => vec![weight],
         }
     }
 
@@ -54,6 +67,9 @@ impl Norm {
             Self::Rms { weight, eps } => Self::Rms {
                 weight: weight.ones_like()?,
                 eps: *eps,
+            },
+            Self::Scale { weight } => Self::Scale {
+                weight: weight.ones_like()?,
             },
         })
     }
@@ -71,6 +87,7 @@ impl Norm {
         let (weight, bias) = match self {
             Self::Layer { weight, bias, .. } => (values(weight)?, Some(values(bias)?)),
             Self::Rms { weight, .. } => (values(weight)?, None),
+            Self::Scale { weight } => return x.broadcast_mul(weight),
         };
         let norm = Rows(RowNorm {
             weight,
@@ -93,6 +110,7 @@ impl Norm {
                 candle_nn::ops::rms_norm(&x.to_dtype(weight.dtype())?, weight, *eps as f32)?
                     .to_dtype(x.dtype())
             }
+            Self::Scale { weight } => x.broadcast_mul(weight),
         }
     }
 }

@@ -26,6 +26,34 @@ pub fn best_canvas((height, width): Size, canvases: &[Size]) -> Option<Size> {
     best
 }
 
+/// Chooses rows and columns of square tiles of `side` pixels, `most` at most and `fewest` at least,
+/// whose shape is nearest to that of a picture; of equal shapes the larger, up to twice the
+/// picture's area. One tile where there is no choice.
+///
+/// Agrees with `get_optimal_tiled_canvas` of Hugging Face's InternVL.
+pub fn best_tiles((height, width): Size, side: usize, fewest: usize, most: usize) -> Size {
+    let mut grids: Vec<Size> = (1..=most)
+        .flat_map(|columns| (1..=most).map(move |rows| (rows, columns)))
+        .filter(|(rows, columns)| (fewest..=most).contains(&(rows * columns)))
+        .collect();
+    // A stable sort: among as many tiles the fewer columns come first.
+    grids.sort_by_key(|(rows, columns)| rows * columns);
+    let (shape, area) = (width as f64 / height as f64, (width * height) as f64);
+    let mut best = (1, 1);
+    let mut nearest = f64::INFINITY;
+    for (rows, columns) in grids {
+        let distance = (shape - columns as f64 / rows as f64).abs();
+        let covered = (side * side * columns * rows) as f64;
+        // As transformers compares them: equal to the last bit, or else another shape.
+        #[expect(clippy::float_cmp, reason = "the reference compares so")]
+        let equal = distance == nearest;
+        if distance < nearest || (equal && area > 0.5 * covered) {
+            (best, nearest) = ((rows, columns), distance);
+        }
+    }
+    best
+}
+
 /// The size of a picture scaled to fit in `canvas`.
 pub fn fitted((height, width): Size, canvas: Size) -> Size {
     let (by_width, by_height) = (

@@ -14,7 +14,7 @@ mod processor;
 mod resize;
 mod rgb;
 
-pub use anyres::{Size, best_canvas, fitted};
+pub use anyres::{Size, best_canvas, best_tiles, fitted};
 pub use decode::decode;
 pub use error::Error;
 pub use paint::{Grid, blur, encode_png};

@@ -14,7 +14,7 @@ use scotoma::engine::{Engine, Event, Limits, Sampling, Task};
 use scotoma::model::{Message, MessagePart, Model, Role, Source};
 use scotoma::nn::{HOOK_TABLE, Point, Site, Stack};
 
-const SETS: [&str; 12] = [
+const SETS: [&str; 13] = [
     "tiny-gqa-tied",
     "tiny-full-old-names",
     "tiny-next-llama",
@@ -26,6 +26,7 @@ const SETS: [&str; 12] = [
     "tiny-qwen3",
     "tiny-vipllava",
     "tiny-pixtral",
+    "tiny-internvl",
     "shapes",
 ];
 

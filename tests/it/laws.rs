@@ -128,13 +128,14 @@ fn change(json: serde_json::Value) -> Intervention {
         .swap_remove(0)
 }
 
-/// Sets whose decoder, rotary embedding or features are others than LLaVA-1.5's.
-const DECODERS: [&str; 5] = [
+/// Sets whose decoder, rotary embedding, features or tower are others than LLaVA-1.5's.
+const DECODERS: [&str; 6] = [
     "tiny-phi3",
     "tiny-gemma",
     "tiny-gemma2",
     "tiny-qwen3",
     "tiny-vipllava",
+    "tiny-internvl",
 ];
 
 const RESID: &str = "language_model.blocks.{l}.hook_resid_pre";

@@ -338,7 +338,7 @@ fn configurations() {
         (
             "/model_type",
             json!("llava_later"),
-            "llava, llava_next, llava_onevision, vipllava are supported",
+            "internvl, llava, llava_next, llava_onevision, vipllava are supported",
         ),
         (
             "/text_config/rope_parameters",

@@ -55,7 +55,20 @@ fn config(family: &str, side: usize) -> (Value, Tiling) {
         "size": { "height": side, "width": side }, "image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5],
         "image_grid_pinpoints": onevision,
     });
+    let stretched = json!({
+        "size": { "height": side, "width": side }, "image_mean": [0.485, 0.456, 0.406],
+        "image_std": [0.229, 0.224, 0.225], "crop_to_patches": true,
+    });
     match family {
+        "internvl" => (stretched, Tiling::Stretched),
+        "pixtral" => {
+            let patch = if side == 28 { 7 } else { 16 };
+            let kept = json!({
+                "size": { "longest_edge": side }, "patch_size": { "height": patch, "width": patch },
+                "image_mean": CLIP.0, "image_std": CLIP.1,
+            });
+            (kept, Tiling::AnySize { patch })
+        }
         "llava" | "llava_padded" => (short, Tiling::None),
         "llava_next" => (short, Tiling::Always),
         _ => (square, Tiling::Alone),

@@ -78,6 +78,7 @@ fn view(side: usize) -> ViewInfo {
         grid: (side, side),
         rows: side * side,
         tokens: side * side,
+        merge: 1,
     }
 }
 

@@ -181,7 +181,7 @@ impl Dice {
     }
 }
 
-const FAMILIES: [&str; 8] = [
+const FAMILIES: [&str; 9] = [
     "tiny-gqa-tied",
     "tiny-full-old-names",
     "tiny-next-mistral",
@@ -189,6 +189,7 @@ const FAMILIES: [&str; 8] = [
     "tiny-phi3",
     "tiny-gemma2",
     "tiny-vipllava",
+    "tiny-internvl",
     "shapes",
 ];
 

@@ -27,7 +27,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file
 
 from zoo import (
-    HERE, ROWS, VOCAB, Folder, agrees, by_hand, by_transformers, clip, hf, llava, load, old, original, parameters, preprocessor,
+    HERE, ROWS, VOCAB, Folder, agrees, by_hand, by_transformers, clip, hf, internvl, internvl_words, llava, load, old, old_internvl, original, parameters, preprocessor,
     refused, row, siglip, text, values,
 )  # fmt: skip
 
@@ -122,6 +122,44 @@ def vip_llava_hf():
 def llava_phi_3():
     """xtuner/llava-phi-3-mini-hf"""
     return agrees(hf(llava(decoder=text("phi3", num_key_value_heads=4, sliding_window=8))))
+
+
+def of_internvl(config: dict, **layout):
+    """A folder of InternVL with the words of its tokenizer."""
+    folder = hf(config, **({"names": old_internvl} | layout))
+    folder.files |= internvl_words()
+    return agrees(folder)
+
+
+@row
+def internvl3_1b_hf():
+    """OpenGVLab/InternVL3-1B-hf and its relatives whose head is tied"""
+    return of_internvl(internvl(text("qwen2", tie_word_embeddings=True)), dtype="BF16")
+
+
+@row
+def internvl3_8b_hf():
+    """OpenGVLab/InternVL3-8B-hf, OpenGVLab/InternVL3-14B-hf"""
+    return of_internvl(internvl(text("qwen2", rope_theta=1e6)), dtype="BF16", shards=2)
+
+
+@row
+def internvl3_38b_hf():
+    """OpenGVLab/InternVL3-38B-hf, OpenGVLab/InternVL3-78B-hf: InternViT-6B's norms"""
+    return of_internvl(internvl(norm_type="rms_norm", use_qk_norm=True, attention_bias=False), dtype="BF16")
+
+
+@row
+def internvl3_5_8b_hf():
+    """OpenGVLab/InternVL3_5-8B-HF and its relatives over Qwen3"""
+    return of_internvl(internvl(text("qwen3", head_dim=8)), names=lambda name: name)
+
+
+@row
+def internvl_llama():
+    """A Llama decoder; a tower without positions and without bias, with a mask token, normed behind its last layer"""
+    fields = {"use_mean_pooling": False, "use_absolute_position_embeddings": False, "use_mask_token": True, "attention_bias": False}
+    return of_internvl(internvl(text(), **fields), names=lambda name: name)
 
 
 def around_zero(name: str) -> str:
@@ -503,6 +541,12 @@ def mistral3():
 def llava_onevision_1_5():
     """lmms-lab/LLaVA-OneVision-1.5-8B-Instruct"""
     return refused(config_alone({"model_type": "llavaonevision1_5", "architectures": ["LLaVAOneVision1_5_ForConditionalGeneration"]}, "model.safetensors"))
+
+
+@row
+def internvl_original():
+    """OpenGVLab/InternVL2-8B, OpenGVLab/InternVL3-8B: the layout of their own code"""
+    return refused(config_alone({"model_type": "internvl_chat", "architectures": ["InternVLChatModel"]}, "model.safetensors"))
 
 
 @row

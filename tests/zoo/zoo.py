@@ -16,10 +16,12 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 from transformers import (
-    AutoConfig, AutoModelForImageTextToText, AutoTokenizer, LlavaNextProcessor, LlavaOnevisionProcessor,
+    AutoConfig, AutoModelForImageTextToText, AutoTokenizer, InternVLProcessor, LlavaNextProcessor, LlavaOnevisionProcessor,
     LlavaOnevisionVideoProcessor, LlavaProcessor,
 )  # fmt: skip
 from transformers.image_processing_utils import select_best_resolution
+from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import GotOcr2ImageProcessorPil
+from transformers.models.internvl.video_processing_internvl import InternVLVideoProcessor
 from transformers.models.llava.image_processing_pil_llava import LlavaImageProcessorPil
 from transformers.models.llava_next.image_processing_pil_llava_next import LlavaNextImageProcessorPil
 from transformers.models.llava_onevision.image_processing_pil_llava_onevision import LlavaOnevisionImageProcessorPil
@@ -124,9 +126,38 @@ def llava(kind: str = "llava", vision: dict | None = None, decoder: dict | None 
     return config | changes
 
 
+def internvl(decoder: dict | None = None, **vision) -> dict:
+    tower = {"model_type": "internvl_vision", "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2,
+             "num_attention_heads": 4, "image_size": [28, 28], "patch_size": [7, 7], "attention_bias": True, **vision}  # fmt: skip
+    decoder = (decoder or text("qwen2")) | {"vocab_size": VOCAB + 3}
+    return {"model_type": "internvl", "vision_config": tower, "text_config": decoder, "image_token_id": IMAGE, "image_seq_length": 4,
+            "downsample_ratio": 0.5, "projector_hidden_act": "gelu", "vision_feature_layer": -1,
+            "vision_feature_select_strategy": "default", "tie_word_embeddings": decoder.get("tie_word_embeddings", False)}  # fmt: skip
+
+
+def internvl_words() -> dict[str, object]:
+    """The tokenizer of `shapes` with InternVL's words for pictures."""
+    words = json.loads((SHAPES / "tokenizer.json").read_text())
+    special = next(token for token in words["added_tokens"] if token["content"] == "<image>")
+    special["content"] = "<IMG_CONTEXT>"
+    words["model"]["vocab"]["<IMG_CONTEXT>"] = words["model"]["vocab"].pop("<image>")
+    words["added_tokens"] += [special | {"id": VOCAB + i, "content": word} for i, word in enumerate(("<img>", "</img>", "<video>"))]
+    config = json.loads((SHAPES / "tokenizer_config.json").read_text())
+    config["extra_special_tokens"] = {"context_image_token": "<IMG_CONTEXT>", "start_image_token": "<img>", "end_image_token": "</img>",
+                                      "video_token": "<video>"}  # fmt: skip
+    template = (SHAPES / "chat_template.jinja").read_text().replace("<image>", "<IMG_CONTEXT>")
+    return {"tokenizer.json": words, "tokenizer_config.json": config, "chat_template.jinja": template}
+
+
 def preprocessor(config: dict, **changes) -> dict:
     """preprocessor_config.json, as the repositories have it."""
     mean, std = [0.48145466, 0.4578275, 0.40821073], [0.26862954, 0.26130258, 0.27577711]
+    if config["model_type"] == "internvl":
+        # As the repositories have it: the processor cuts into tiles whatever `crop_to_patches` says.
+        return {"crop_to_patches": False, "do_center_crop": None, "crop_size": None, "do_resize": True, "do_rescale": True,
+                "do_normalize": True, "do_convert_rgb": True, "image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225],
+                "image_processor_type": "GotOcr2ImageProcessor", "min_patches": 1, "max_patches": 12, "resample": 3,
+                "rescale_factor": 1 / 255, "size": {"height": 28, "width": 28}}  # fmt: skip
     if config["vision_config"]["model_type"].startswith("siglip"):
         size = {"height": 28, "width": 28}
         settings = {"image_mean": [0.5] * 3, "image_std": [0.5] * 3, "size": size, "do_center_crop": False}
@@ -166,6 +197,11 @@ def old(name: str) -> str:
     raise KeyError(name)
 
 
+def old_internvl(name: str) -> str:
+    """As the hub has it."""
+    return name if name.startswith("lm_head.") else old(name).replace("vision_tower.vision_model.", "vision_tower.")
+
+
 def original(name: str) -> str:
     """As the original LLaVA has it, its tower within."""
     for new, former in [("model.language_model.", "model."), ("lm_head.", "lm_head."),
@@ -199,6 +235,11 @@ def hf(config: dict, *, names=old, seeds=lambda name: name, dtype="F16", shards=
 
 
 def processor_of(folder: Path, config):
+    if config.model_type == "internvl":
+        return InternVLProcessor(
+            GotOcr2ImageProcessorPil.from_pretrained(folder), AutoTokenizer.from_pretrained(folder), InternVLVideoProcessor(),
+            image_seq_length=config.image_seq_length,
+        )  # fmt: skip
     tokenizer = AutoTokenizer.from_pretrained(SHAPES)
     patch, strategy = config.vision_config.patch_size, getattr(config, "vision_feature_select_strategy", "default")
     class_token = 0 if config.vision_config.model_type.startswith("siglip") else 1
@@ -236,7 +277,8 @@ def by_transformers(folder: Path, model=None) -> list[dict]:
     processor = processor_of(folder, model.config)
     cases = []
     for name, picture in pictures().items():
-        inputs = processor(text=PROMPT, images=[picture], return_tensors="pt")
+        prompt = PROMPT.replace("<image>", getattr(processor, "image_token", "<image>"))
+        inputs = processor(text=prompt, images=[picture], return_tensors="pt")
         logits = model(**inputs).logits[0, -1]
         out = model.generate(**inputs, do_sample=False, max_new_tokens=6)
         cases.append(case(name, logits, out[0, inputs["input_ids"].shape[1] :].tolist()))

@@ -57,18 +57,25 @@ pub trait Family: Debug + Send + Sync {
         RowEnd::None
     }
 
-    /// Tells whether the projector has a norm before its first layer.
-    fn has_projector_norm(&self) -> bool {
-        false
+    /// Returns the name of the norm before the projector's first layer, where there is one.
+    fn projector_norm(&self) -> Option<&'static str> {
+        None
     }
 
-    /// Reads and checks `vision_config`; a tower of CLIP's kind unless a family has its own.
+    /// Returns what stands around every picture of a prompt: for each side the field of the
+    /// tokenizer's configuration that names the word, and the word where it does not.
+    fn around_images(&self) -> Option<[(&'static str, &'static str); 2]> {
+        None
+    }
+
+    /// Reads and checks `vision_config` of config.json, and what else of it shapes the tower; one
+    /// of CLIP's kind unless a family has its own.
     ///
     /// # Errors
     ///
     /// Names the field that no tower can have.
-    fn tower(&self, vision_config: &Value) -> Result<Box<dyn TowerConfig>, Error> {
-        let config = VitConfig::deserialize(vision_config);
+    fn tower(&self, config: &Value) -> Result<Box<dyn TowerConfig>, Error> {
+        let config = VitConfig::deserialize(&config["vision_config"]);
         let config = config.map_err(|e| Error::Config(format!("vision_config: {e}")))?;
         config.check()?;
         Ok(Box::new(config))

@@ -1,6 +1,7 @@
 //! The families of models: a file and a line in [`FAMILIES`] each.
 
 pub(super) mod family;
+mod internvl;
 mod llava;
 mod llava_next;
 mod llava_onevision;

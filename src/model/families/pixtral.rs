@@ -41,8 +41,8 @@ impl Family for Pixtral {
         &[]
     }
 
-    fn tower(&self, vision_config: &Value) -> Result<Box<dyn TowerConfig>, Error> {
-        let config = PixtralConfig::deserialize(vision_config);
+    fn tower(&self, config: &Value) -> Result<Box<dyn TowerConfig>, Error> {
+        let config = PixtralConfig::deserialize(&config["vision_config"]);
         let config = config.map_err(|e| Error::Config(format!("vision_config: {e}")))?;
         config.check()?;
         Ok(Box::new(config))

@@ -1,6 +1,7 @@
 //! The families, a line each.
 
 use super::family::Family;
+use super::internvl::InternVl;
 use super::llava::Llava;
 use super::llava_next::LlavaNext;
 use super::llava_onevision::LlavaOnevision;
@@ -11,13 +12,14 @@ use serde_json::Value;
 use crate::model::error::Error;
 
 /// All families.
-pub const FAMILIES: [&dyn Family; 5] = [
+pub const FAMILIES: [&dyn Family; 6] = [
     // Before LLaVA, whose `model_type` it has.
     &Pixtral,
     &Llava,
     &LlavaNext,
     &LlavaOnevision,
     &VipLlava,
+    &InternVl,
 ];
 
 /// Finds the family of a config.json.

@@ -28,8 +28,8 @@ impl Family for VipLlava {
         Tiling::None
     }
 
-    fn has_projector_norm(&self) -> bool {
-        true
+    fn projector_norm(&self) -> Option<&'static str> {
+        Some("projector_layernorm")
     }
 
     fn tokens(&self, _: &Picture, view: ViewInfo, class: bool, _: Option<usize>) -> ImageTokens {

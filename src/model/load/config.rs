@@ -15,7 +15,6 @@ use crate::nn::Activation;
 #[expect(missing_docs, reason = "the fields are Hugging Face's")]
 pub struct Config {
     pub model_type: String,
-    pub vision_config: Value,
     pub text_config: DecoderConfig,
     #[serde(alias = "image_token_id")]
     pub image_token_index: u32,
@@ -204,8 +203,8 @@ impl Config {
                 }
             }
         }
+        let tower = family.tower(&json)?;
         let config = Self::deserialize(json).map_err(|e| Error::Config(e.to_string()))?;
-        let tower = family.tower(&config.vision_config)?;
         config.text_config.check()?;
         Ok(Parsed {
             config,

@@ -117,6 +117,9 @@ impl<'a> Loader<'a> {
         let parsed = Config::parse(json.clone())?;
         let (config, family, tower) = (parsed.config, parsed.family, parsed.tower);
         text.set_image_marker(family.image_marker());
+        if let Some(words) = family.around_images() {
+            text.set_around_images(around_images(source, words, &text)?);
+        }
         check_image_token(&config, &text)?;
         text.set_rows(config.text_config.vocab_size);
         let image_token = config.image_token_index;
@@ -202,9 +205,11 @@ impl<'a> Loader<'a> {
         ] {
             hasher.update(self.json[field].to_string().as_bytes());
         }
-        // Older digests know nothing of it, so that it counts only where it is.
-        if let Some(layers) = self.json.get("vision_feature_layers") {
-            hasher.update(layers.to_string().as_bytes());
+        // Older digests know nothing of these, so that each counts only where it is.
+        for field in ["vision_feature_layers", "downsample_ratio"] {
+            if let Some(value) = self.json.get(field) {
+                hasher.update(value.to_string().as_bytes());
+            }
         }
         hasher.finalize()
     }
@@ -261,13 +266,13 @@ impl<'a> Loader<'a> {
             let strategy = config.vision_feature_select_strategy;
             self.tower.load(features, strategy, &weights)?
         };
-        let norm_eps = config.projector_layernorm_eps;
+        let norm = family.projector_norm().zip(config.projector_layernorm_eps);
         let projector = Projector::load(
             (tower.info().feature_width, config.text_config.hidden_size),
             config.projector_layers.unwrap_or(2),
             config.projector_hidden_act,
             config.multimodal_projector_bias,
-            norm_eps.filter(|_| family.has_projector_norm()),
+            norm,
             &weights,
         )?;
         let newline = self.newline(&*tower, &weights)?;
@@ -374,6 +379,26 @@ impl<'a> Loader<'a> {
 fn ignore(weights: &Tensors<'_>, prefixes: &[&str]) {
     for prefix in prefixes {
         weights.ignore_all(prefix);
+    }
+}
+
+/// Reads the words that stand around every picture: by the fields of the tokenizer's configuration,
+/// else as the family has them.
+fn around_images(
+    source: &Source,
+    words: [(&str, &str); 2],
+    text: &Text,
+) -> Result<[String; 2], Error> {
+    let tokenizer: Value = source.json("tokenizer_config.json")?.unwrap_or_default();
+    let named = |(field, default): (&str, &str)| {
+        let named = [&tokenizer["extra_special_tokens"][field], &tokenizer[field]];
+        let named = named.into_iter().find_map(Value::as_str);
+        named.unwrap_or(default).to_owned()
+    };
+    let around = words.map(named);
+    match around.iter().find(|word| text.token_id(word).is_none()) {
+        Some(word) => Err(Error::Text(format!("tokenizer: no {word}"))),
+        None => Ok(around),
     }
 }
 

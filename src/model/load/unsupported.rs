@@ -95,6 +95,10 @@ pub(super) fn check_config(config: &Value, purpose: Purpose) -> Result<(), Error
     if is_original(config) {
         return original::check(config);
     }
+    if kind == "internvl_chat" {
+        let message = "model_type \"internvl_chat\" is the layout of InternVL's own code, which is not read; load the same model in transformers' layout, whose repository ends in -hf";
+        return Err(Error::Config(message.into()));
+    }
     if purpose == Purpose::Model || FAMILIES.iter().any(|f| f.model_type() == kind) {
         Config::parse(config.clone())?;
     }

@@ -20,6 +20,8 @@ pub struct Text {
     image: Option<u32>,
     /// Tokens that the original LLaVA may put around a picture.
     around_image: Option<(u32, u32)>,
+    /// What stands before and behind that token in every prompt.
+    around_marker: [String; 2],
     /// Rows of the model's embedding table.
     rows: usize,
 }
@@ -32,6 +34,7 @@ impl Text {
             marker: IMAGE_MARKER,
             image: None,
             around_image: None,
+            around_marker: Default::default(),
             rows: usize::MAX,
         })
     }
@@ -109,15 +112,20 @@ impl Text {
         text: &str,
         special: bool,
     ) -> Result<Vec<(u32, Range<usize>)>, Error> {
+        let [before, behind] = &self.around_marker;
+        let spelled = format!("{before}{}{behind}", self.marker);
         let marked: Vec<usize> = text.match_indices(IMAGE_MARKER).map(|(at, _)| at).collect();
-        let ids = self.encode_part(&text.replace(IMAGE_MARKER, self.marker), 0, special)?;
+        let ids = self.encode_part(&text.replace(IMAGE_MARKER, &spelled), 0, special)?;
         let original = |at: usize| {
-            let (mut at, long) = (at, (IMAGE_MARKER.len(), self.marker.len()));
+            let (mut at, long) = (at, (IMAGE_MARKER.len(), spelled.len()));
             for &marker in &marked {
                 if at >= marker + long.1 {
                     at = at - long.1 + long.0;
-                } else if at > marker {
+                } else if at > marker + before.len() {
                     at = marker + long.0;
+                } else if at > marker {
+                    // What stands before the picture is no part of `text`.
+                    at = marker;
                 }
             }
             at
@@ -200,6 +208,11 @@ impl Text {
     /// Sets the token that the model has for a picture, which [`IMAGE_MARKER`] in a prompt becomes.
     pub(in crate::model) fn set_image_marker(&mut self, marker: &'static str) {
         self.marker = marker;
+    }
+
+    /// Sets the words that stand before and behind that token in every prompt.
+    pub(in crate::model) fn set_around_images(&mut self, words: [String; 2]) {
+        self.around_marker = words;
     }
 
     /// Returns the token that the model has for a picture.

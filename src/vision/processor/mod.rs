@@ -6,7 +6,9 @@ pub use backend::ProcessorBackend;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Area, Canvas, Error, Filter, Picture, Rgb, Size, View, best_canvas, fitted, resize};
+use super::{
+    Area, Canvas, Error, Filter, Picture, Rgb, Size, View, best_canvas, best_tiles, fitted, resize,
+};
 
 /// Says what becomes of a picture that is not square.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -32,6 +34,13 @@ pub enum Aspect {
         /// Pixels along a patch.
         patch: usize,
     },
+    /// Stretched for the base view, and to as many tiles as fit its shape best (InternVL).
+    StretchedTiles {
+        /// Tiles at least.
+        fewest: usize,
+        /// Tiles at most; with one there are none beside the base view.
+        most: usize,
+    },
 }
 
 /// The tiling of a family's image processor, which its configuration does not hold.
@@ -48,6 +57,8 @@ pub enum Tiling {
         /// Pixels along a patch.
         patch: usize,
     },
+    /// Tiles for every picture, which is stretched to them.
+    Stretched,
 }
 
 /// The steps from a decoded picture to the tower's input.
@@ -119,6 +130,8 @@ struct Config {
     do_normalize: Option<bool>,
     image_grid_pinpoints: Option<Vec<Size>>,
     patch_size: Option<Edges>,
+    min_patches: Option<usize>,
+    max_patches: Option<usize>,
 }
 
 /// More would be a fault of the configuration: 6 x 6 tiles is what the largest known model has.
@@ -177,6 +190,7 @@ impl Processor {
                 canvases: canvases(config.image_grid_pinpoints.as_deref(), side)?,
                 alone: tiling == Tiling::Alone,
             },
+            Tiling::Stretched => stretched_tiles(config.min_patches, config.max_patches)?,
             _ if config.do_pad == Some(true) => Aspect::Pad,
             _ if stretch => Aspect::Stretch,
             _ => Aspect::Crop,
@@ -276,6 +290,9 @@ impl Processor {
             Aspect::AnyResolution { canvases, .. } => {
                 (square(picture), self.canvas(picture, canvases))
             }
+            Aspect::StretchedTiles { fewest, most } => {
+                (square(picture), self.stretched(picture, *fewest, *most))
+            }
         };
         Ok(Picture {
             size,
@@ -358,6 +375,25 @@ impl Processor {
         })
     }
 
+    /// Stretches the picture to its tiles; `None` where it has one, which is the base view.
+    fn stretched(&self, picture: &Rgb, fewest: usize, most: usize) -> Option<Canvas> {
+        let size = (picture.height, picture.width);
+        let (rows, columns) = best_tiles(size, self.side, fewest, most);
+        if rows * columns == 1 {
+            return None;
+        }
+        let (width, height) = (columns * self.side, rows * self.side);
+        Some(Canvas {
+            view: View::new(self.resize(picture, width, height)),
+            content: Area {
+                left: 0,
+                top: 0,
+                width,
+                height,
+            },
+        })
+    }
+
     fn pad(&self, picture: &Rgb) -> Rgb {
         let side = picture.width.max(picture.height);
         let mut square = Rgb::filled(side, side, self.padding_colour());
@@ -417,6 +453,16 @@ impl Processor {
             _ => ((v as f64 * self.rescale_factor) as f32 - mean) / std,
         })
     }
+}
+
+/// Checks `min_patches` and `max_patches`; transformers' defaults are 1 and 12.
+fn stretched_tiles(fewest: Option<usize>, most: Option<usize>) -> Result<Aspect, Error> {
+    let (fewest, most) = (fewest.unwrap_or(1), most.unwrap_or(12));
+    if most > MOST_TILES {
+        let message = format!("max_patches {most}; at most {MOST_TILES} are supported");
+        return Err(Error::Setting(message));
+    }
+    Ok(Aspect::StretchedTiles { fewest, most })
 }
 
 /// Returns the pinpoints of a configuration, each of a whole number of tiles.

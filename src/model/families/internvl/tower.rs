@@ -1,0 +1,367 @@
+//! InternViT (Chen et al. 2024): a vision transformer whose blocks scale what they add to the
+//! stream (layer scale, Touvron et al. 2021), and may norm queries and keys over all heads.
+
+use std::sync::Arc;
+
+use candle_core::{IndexOp, Tensor};
+use serde::{Deserialize, Deserializer};
+
+use crate::model::error::Error;
+use crate::model::read::{layer_norm, linear, rms_norm, weights_of};
+use crate::model::vision_tower::{
+    SelectStrategy, TowerConfig, TowerInfo, ViewInfo, VisionTower, grid_of,
+};
+use crate::model::vit::{MAX_IMAGE_SIZE, check_sizes, cut_patches, refuse};
+use crate::nn::{Activation, Attention, Backend, Block, Linear, Mlp, Norm, Stack, Transformer};
+use crate::vision::Size;
+use crate::weights::Tensors;
+
+/// Patches along a side of the square that becomes one visual token; more would be a fault of the
+/// configuration.
+const MOST_MERGED: usize = 16;
+
+/// `vision_config` of config.json; absent fields have the defaults of Hugging Face's
+/// `InternVLVisionConfig`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default)]
+pub(super) struct InternVitConfig {
+    model_type: String,
+    hidden_size: usize,
+    intermediate_size: usize,
+    num_hidden_layers: usize,
+    num_attention_heads: usize,
+    attention_bias: bool,
+    use_qk_norm: bool,
+    hidden_act: Activation,
+    norm_type: NormType,
+    layer_norm_eps: f64,
+    #[serde(deserialize_with = "square")]
+    image_size: usize,
+    #[serde(deserialize_with = "square")]
+    patch_size: usize,
+    use_absolute_position_embeddings: bool,
+    use_mask_token: bool,
+    use_mean_pooling: bool,
+    /// Patches along a side of the square that becomes one visual token.
+    #[serde(skip)]
+    merge: usize,
+}
+
+/// The norms of a block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum NormType {
+    LayerNorm,
+    RmsNorm,
+}
+
+/// Reads a side, or the height and the width of a square.
+fn square<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Sides {
+        Side(usize),
+        Both([usize; 2]),
+    }
+    match Sides::deserialize(deserializer)? {
+        Sides::Side(side) => Ok(side),
+        Sides::Both([height, width]) if height == width => Ok(height),
+        Sides::Both([height, width]) => {
+            let message = format!("{height} x {width} is not square, which is not supported");
+            Err(serde::de::Error::custom(message))
+        }
+    }
+}
+
+impl Default for InternVitConfig {
+    fn default() -> Self {
+        Self {
+            model_type: "internvl_vision".into(),
+            hidden_size: 1024,
+            intermediate_size: 4096,
+            num_hidden_layers: 24,
+            num_attention_heads: 16,
+            attention_bias: false,
+            use_qk_norm: false,
+            hidden_act: Activation::Gelu,
+            norm_type: NormType::LayerNorm,
+            layer_norm_eps: 1e-6,
+            image_size: 448,
+            patch_size: 14,
+            use_absolute_position_embeddings: true,
+            use_mask_token: false,
+            use_mean_pooling: true,
+            merge: 1,
+        }
+    }
+}
+
+impl InternVitConfig {
+    /// Fails on shapes that no tower can have, and on a `downsample_ratio` that is not one over the
+    /// side of a square of patches.
+    pub(super) fn check(&self, ratio: f64) -> Result<(), Error> {
+        if self.model_type != "internvl_vision" {
+            return refuse(format!(
+                "model_type {:?}; internvl has an internvl_vision tower",
+                self.model_type
+            ));
+        }
+        let sizes = [
+            self.hidden_size,
+            self.intermediate_size,
+            self.num_hidden_layers,
+            self.num_attention_heads,
+            self.patch_size,
+        ];
+        check_sizes(&sizes, self.hidden_size, self.num_attention_heads)?;
+        let (image, patch) = (self.image_size, self.patch_size);
+        if image / patch == 0 || image > MAX_IMAGE_SIZE {
+            return refuse(format!("image_size {image} with patches of {patch}"));
+        }
+        let merge = side_of(ratio);
+        let whole = merge > 0 && (merge as f64 * ratio - 1.0).abs() < 1e-9;
+        if !whole || merge > MOST_MERGED || !(image / patch).is_multiple_of(merge) {
+            let side = image / patch;
+            let message = format!("downsample_ratio {ratio}; one over a side that divides {side}");
+            return Err(Error::Config(format!("{message} is supported")));
+        }
+        Ok(())
+    }
+
+    /// Sets how many patches become one visual token.
+    pub(super) fn merging(mut self, ratio: f64) -> Self {
+        self.merge = side_of(ratio);
+        self
+    }
+
+    fn block(&self, weights: &Tensors<'_>, layer: usize) -> Result<Block, Error> {
+        let at = format!("vision_tower.encoder.layer.{layer}");
+        let (width, inner, heads) = (
+            self.hidden_size,
+            self.intermediate_size,
+            self.num_attention_heads,
+        );
+        let project = |name: &str, bias| {
+            linear(
+                weights,
+                &format!("{at}.attention.{name}"),
+                width,
+                width,
+                bias,
+            )
+        };
+        let scale = |name: &str| -> Result<Option<Norm>, Error> {
+            let weight = weights.get(&format!("{at}.{name}"), &[width])?;
+            Ok(Some(Norm::Scale { weight }))
+        };
+        Ok(Block {
+            ln1: self.norm(weights, &format!("{at}.layernorm_before"))?,
+            attention: Attention {
+                q: project("q_proj", self.attention_bias)?,
+                k: project("k_proj", self.attention_bias)?,
+                v: project("v_proj", self.attention_bias)?,
+                o: project("projection_layer", true)?,
+                q_norm: self.qk_norm(weights, &format!("{at}.attention.q_norm"))?,
+                k_norm: self.qk_norm(weights, &format!("{at}.attention.k_norm"))?,
+                heads,
+                kv_heads: heads,
+                head_dim: width / heads,
+                scale: ((width / heads) as f64).sqrt().recip(),
+                softcap: None,
+                causal: false,
+                window: None,
+            },
+            ln1_post: scale("lambda_1")?,
+            ln2: self.norm(weights, &format!("{at}.layernorm_after"))?,
+            mlp: Mlp {
+                pre: linear(weights, &format!("{at}.mlp.fc1"), inner, width, true)?,
+                linear: None,
+                out: linear(weights, &format!("{at}.mlp.fc2"), width, inner, true)?,
+                activation: self.hidden_act,
+            },
+            ln2_post: scale("lambda_2")?,
+        })
+    }
+
+    fn norm(&self, weights: &Tensors<'_>, name: &str) -> Result<Norm, Error> {
+        match self.norm_type {
+            NormType::LayerNorm => layer_norm(weights, name, self.hidden_size, self.layer_norm_eps),
+            NormType::RmsNorm => rms_norm(weights, name, self.hidden_size, self.layer_norm_eps),
+        }
+    }
+
+    fn qk_norm(&self, weights: &Tensors<'_>, name: &str) -> Result<Option<Norm>, Error> {
+        // transformers gives them no eps of the configuration's.
+        let norm = || rms_norm(weights, name, self.hidden_size, 1e-6);
+        let norm = self.use_qk_norm.then(norm);
+        norm.transpose()
+    }
+}
+
+/// The side of the square of patches that `downsample_ratio` makes one token of; 0 where there is
+/// none.
+fn side_of(ratio: f64) -> usize {
+    // Truncated as transformers does it.
+    if ratio > 0.0 { (1.0 / ratio) as usize } else { 0 }
+}
+
+impl TowerConfig for InternVitConfig {
+    fn image_size(&self) -> usize {
+        self.image_size
+    }
+
+    fn patch_size(&self) -> usize {
+        self.patch_size
+    }
+
+    fn layers(&self) -> usize {
+        self.num_hidden_layers
+    }
+
+    fn load(
+        &self,
+        features: Vec<usize>,
+        strategy: SelectStrategy,
+        weights: &Tensors<'_>,
+    ) -> Result<Arc<dyn VisionTower>, Error> {
+        Ok(Arc::new(InternVit::load(self, features, strategy, weights)?))
+    }
+}
+
+/// The tower.
+#[derive(Debug)]
+struct InternVit {
+    info: TowerInfo,
+    patches: Linear,
+    class: Tensor,
+    position: Option<Tensor>,
+    blocks: Transformer,
+    /// Norms the output of the last layer, where no mean is pooled of it.
+    last_norm: Option<Norm>,
+    merge: usize,
+}
+
+impl InternVit {
+    fn load(
+        config: &InternVitConfig,
+        features: Vec<usize>,
+        strategy: SelectStrategy,
+        weights: &Tensors<'_>,
+    ) -> Result<Self, Error> {
+        let (width, patch) = (config.hidden_size, config.patch_size);
+        let embeddings = "vision_tower.embeddings";
+        let kernel = weights.get(
+            &format!("{embeddings}.patch_embeddings.projection.weight"),
+            &[width, 3, patch, patch],
+        )?;
+        let bias = weights.get(
+            &format!("{embeddings}.patch_embeddings.projection.bias"),
+            &[width],
+        )?;
+        let class = weights.get(&format!("{embeddings}.cls_token"), &[1, 1, width])?;
+        let rows = (config.image_size / patch).pow(2) + 1;
+        let position = || {
+            weights.get(
+                &format!("{embeddings}.position_embeddings"),
+                &[1, rows, width],
+            )
+        };
+        let position = config.use_absolute_position_embeddings.then(position);
+        if config.use_mask_token {
+            // Serves training alone.
+            weights.ignore(&format!("{embeddings}.mask_token"));
+        }
+        let blocks: Vec<Block> = (0..config.num_hidden_layers)
+            .map(|layer| config.block(weights, layer))
+            .collect::<Result<_, _>>()?;
+        let last_norm = (!config.use_mean_pooling)
+            .then(|| layer_norm(weights, "vision_tower.layernorm", width, config.layer_norm_eps))
+            .transpose()?;
+        Ok(Self {
+            info: TowerInfo {
+                image_size: config.image_size,
+                patch_size: patch,
+                width,
+                inner: config.intermediate_size,
+                heads: config.num_attention_heads,
+                layers: config.num_hidden_layers,
+                has_class: true,
+                has_rotary: false,
+                has_gate: false,
+                features,
+                strategy,
+                feature_width: width * config.merge.pow(2),
+                layer_weights: blocks.first().map_or(0, weights_of),
+                patch_weights: width * 3 * patch * patch,
+            },
+            patches: Linear::new(kernel.flatten_from(1)?, Some(bias))?, // (D, 3 P P)
+            class,
+            position: position.transpose()?,
+            blocks: Transformer {
+                stack: Stack::VisionTower,
+                blocks,
+                rope: None,
+            },
+            last_norm,
+            merge: config.merge,
+        })
+    }
+}
+
+impl VisionTower for InternVit {
+    fn info(&self) -> &TowerInfo {
+        &self.info
+    }
+
+    fn blocks(&self) -> &Transformer {
+        &self.blocks
+    }
+
+    fn embed_patches(&self, pixels: &Tensor) -> Result<Tensor, Error> {
+        let (batch, width) = (pixels.dim(0)?, self.info.width);
+        let cut = cut_patches(pixels, self.info.patch_size)?; // (V N, 3 P P)
+        let patches = self.patches.forward(&cut)?.reshape((batch, (), width))?; // (V, N, D)
+        let class = self.class.broadcast_as((batch, 1, width))?;
+        let x = Tensor::cat(&[&class, &patches], 1)?; // (V, N + 1, D)
+        let x = match &self.position {
+            Some(position) => x.broadcast_add(position)?,
+            None => x,
+        };
+        Ok(x.flatten_to(1)?) // (V R, D)
+    }
+
+    fn view(&self, size: Size) -> ViewInfo {
+        let grid = grid_of(size, self.info.patch_size);
+        ViewInfo {
+            grid,
+            rows: grid.0 * grid.1 + 1,
+            tokens: (grid.0 / self.merge) * (grid.1 / self.merge),
+            merge: self.merge,
+        }
+    }
+
+    /// Drops the class token and puts the patches of each square side by side, row by row within
+    /// it (there: `pixel_shuffle`): `(V R, D)` -> `(V N, M M D)`.
+    fn select(&self, x: Tensor, views: &[ViewInfo]) -> Result<Tensor, Error> {
+        let x = match &self.last_norm {
+            // transformers norms what the last layer leaves, but no entry of the hidden states.
+            Some(norm) if self.info.layers_run() == self.info.layers => {
+                norm.forward(&x, Backend::of(x.device()))?
+            }
+            _ => x,
+        };
+        let ((rows, columns), merge) = (views.first().map_or((0, 0), |v| v.grid), self.merge);
+        let width = self.info.width;
+        let x = x.reshape((views.len(), rows * columns + 1, width))?; // (V, R, D)
+        let split = vec![
+            views.len() * rows / merge,
+            merge,
+            columns / merge,
+            merge,
+            width,
+        ];
+        let x = x.i((.., 1..))?.contiguous()?.reshape(split)?; // (V H/M, M, W/M, M, D)
+        let x = x.transpose(1, 2)?.contiguous()?; // (V H/M, W/M, M, M, D)
+        Ok(x.reshape(((), merge * merge * width))?) // (V N, M M D)
+    }
+}
