@@ -13,7 +13,7 @@ use crate::model::{Message, MessagePart, Role};
 impl GenerateRequest {
     /// Returns `{"Generate": request}` in canonical JSON, as records hold it, with `interventions` in
     /// place of its own.
-    pub(super) fn canonical(&self, interventions: &Interventions) -> String {
+    pub fn canonical(&self, interventions: &Interventions) -> String {
         let mut fields = common(
             &self.model.name,
             &self.prompt,
@@ -32,7 +32,7 @@ impl GenerateRequest {
 impl ScoreRequest {
     /// Returns `{"Score": request}` in canonical JSON, as records hold it, with `interventions` in
     /// place of its own.
-    pub(super) fn canonical(&self, interventions: &Interventions) -> String {
+    pub fn canonical(&self, interventions: &Interventions) -> String {
         let mut fields = common(
             &self.model.name,
             &self.prompt,
@@ -47,7 +47,7 @@ impl ScoreRequest {
 impl CaptureRequest {
     /// Returns `{"Capture": request}` in canonical JSON, as records hold it, with `interventions` in
     /// place of its own.
-    pub(super) fn canonical(&self, interventions: &Interventions) -> String {
+    pub fn canonical(&self, interventions: &Interventions) -> String {
         let mut fields = common(
             &self.model.name,
             &self.prompt,

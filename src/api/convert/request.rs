@@ -174,3 +174,113 @@ pub(in crate::api) fn requested_dtype(number: i32) -> Result<Option<DType>, Erro
     let dtype = super::dtype("dtype", number)?;
     Ok(Some(dtype).filter(|_| number != i32::from(v1::DataType::Unspecified)))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use candle_core::{DType, Device};
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::model::{Model, SHAPES, shapes};
+    use crate::pipeline::{CaptureRequest, GenerateRequest, RequestContext, ScoreRequest};
+
+    /// Returns requests whose records hold what messages are in canonical JSON.
+    fn requests() -> [(&'static str, Value); 4] {
+        let prompt = json!({"text": "<image> what?", "images": [{"handle": "ab"}], "raw": true});
+        let chat = json!({"messages": [
+            {"role": "ROLE_SYSTEM", "parts": [{"text": "Be brief."}]},
+            {"role": "ROLE_USER", "parts": [{"text": ""}, {"image": {"handle": "ab"}}]},
+        ], "multiImage": "MULTI_IMAGE_TILED"});
+        let interventions = json!([
+            {"permuteTokens": {"seed": "18446744073709551615"}},
+            {"scale": {"target": {"point": "hook_resid_pre", "layers": [0, 1]}, "factor": 0.1}},
+            {"blankImage": {}},
+        ]);
+        let sampling = json!({
+            "temperature": 0.7, "topK": 5, "topP": 0.25, "seed": "9", "doSample": true, "minP": 0.0,
+            "repetitionPenalty": 1.0, "noRepeatNgramSize": 0, "suppressTokens": [3, 0],
+            "logitBias": {"10": -1.5, "9": 0.0}, "ignoreGenerationConfig": true,
+        });
+        [
+            (
+                "Generate",
+                json!({"model": SHAPES, "prompt": prompt, "interventions": interventions,
+                    "sampling": sampling, "maxTokens": 7, "stop": [".", ""], "topLogprobs": 2,
+                    "sampleKey": "a"}),
+            ),
+            (
+                "Generate",
+                json!({"model": SHAPES, "prompt": chat, "sampling": {}}),
+            ),
+            (
+                "Score",
+                json!({"model": SHAPES, "prompt": {"text": "x"}, "continuations": ["", " y"]}),
+            ),
+            (
+                "Capture",
+                json!({"model": SHAPES, "prompt": {"text": "x"}, "targets": [
+                    {"target": {"point": "hook_embed"}, "reduction": "REDUCTION_NONE", "keep": true},
+                ], "dtype": "DATA_TYPE_F32", "maxTokens": 1, "maxBytes": "4096"}),
+            ),
+        ]
+    }
+
+    #[test]
+    fn records_hold_requests_as_messages_spell_them() {
+        let model = Model::load(SHAPES, &shapes(), DType::F32, &Device::Cpu).unwrap();
+        let model = Arc::new(model);
+        let context = RequestContext::default();
+        for (method, json) in requests() {
+            let text = json!({ method: &json }).to_string();
+            let canonical = match method {
+                "Generate" => {
+                    let m: v1::GenerateRequest = serde_json::from_value(json).unwrap();
+                    // The message itself is in canonical JSON, or the test says nothing.
+                    assert_eq!(json!({ method: &m }).to_string(), text);
+                    let request = GenerateRequest {
+                        context: context.clone(),
+                        model: model.clone(),
+                        prompt: prompt(m.prompt).unwrap(),
+                        interventions: request_interventions(m.interventions).unwrap(),
+                        sampling: sampling(m.sampling.unwrap()),
+                        max_tokens: m.max_tokens,
+                        stop: m.stop,
+                        top_logprobs: m.top_logprobs,
+                        sample_key: m.sample_key,
+                    };
+                    request.canonical(&request.interventions)
+                }
+                "Score" => {
+                    let m: v1::ScoreRequest = serde_json::from_value(json).unwrap();
+                    let request = ScoreRequest {
+                        context: context.clone(),
+                        model: model.clone(),
+                        prompt: prompt(m.prompt).unwrap(),
+                        interventions: request_interventions(m.interventions).unwrap(),
+                        continuations: m.continuations,
+                        sample_key: m.sample_key,
+                    };
+                    request.canonical(&request.interventions)
+                }
+                _ => {
+                    let m: v1::CaptureRequest = serde_json::from_value(json).unwrap();
+                    let request = CaptureRequest {
+                        context: context.clone(),
+                        model: model.clone(),
+                        prompt: prompt(m.prompt).unwrap(),
+                        interventions: request_interventions(m.interventions).unwrap(),
+                        targets: targets(m.targets).unwrap(),
+                        dtype: requested_dtype(m.dtype).unwrap(),
+                        max_tokens: m.max_tokens,
+                        max_bytes: m.max_bytes,
+                        sample_key: m.sample_key,
+                    };
+                    request.canonical(&request.interventions)
+                }
+            };
+            assert_eq!(canonical, text);
+        }
+    }
+}

@@ -231,3 +231,74 @@ fn sampling(params: SamplingParams) -> v1::Sampling {
         ignore_generation_config: params.ignore_generation_config,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::pipeline::Stage;
+
+    #[test]
+    fn records_are_the_same_documents_on_both_sides() {
+        let resolved = ResolvedIntervention {
+            intervention: json!({"permuteTokens": {"seed": "3"}}),
+            resolutions: vec![Choice {
+                image: 1,
+                indices: vec![0, 2],
+                digest: "d".into(),
+                points: vec!["p".into()],
+                view: 2,
+            }],
+            changed_nothing: true,
+            fired: u64::MAX,
+            relative_change: Some(0.1),
+        };
+        let record = Provenance {
+            server_version: "v".into(),
+            model: "m".into(),
+            model_digest: "d".into(),
+            dtype: "f32".into(),
+            device: "cpu".into(),
+            image_digests: vec!["i".into()],
+            preprocessing: "{}".into(),
+            prompt_text: "x".into(),
+            template_time: "2026-11-27T09:30:00".into(),
+            layout: vec![
+                Span {
+                    kind: SpanKind::Tile,
+                    start: 1,
+                    end: 2,
+                    image: 3,
+                    grid_rows: 4,
+                    grid_columns: 5,
+                    tile: 6,
+                    row: 7,
+                    column: 8,
+                },
+                Span::default(),
+            ],
+            plan: vec![
+                resolved,
+                ResolvedIntervention {
+                    intervention: json!({"blankImage": {}}),
+                    ..ResolvedIntervention::default()
+                },
+            ],
+            sampling: Some(SamplingParams {
+                seed: Some(7),
+                top_p: Some(1.0),
+                ..SamplingParams::default()
+            }),
+            sample_key: "k".into(),
+            request: "{}".into(),
+            stages: vec![Stage::default()],
+            output_digest: "o".into(),
+            digest: "g".into(),
+        };
+        let own = json!(record);
+        assert_eq!(json!(provenance(record).unwrap()), own);
+        let empty = json!(provenance(Provenance::default()).unwrap());
+        assert_eq!(empty, json!(Provenance::default()));
+    }
+}
