@@ -9,7 +9,7 @@ use candle_core::{DType, Device};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use futures::future::join_all;
 use scotoma::engine::{self, Engine, Event, Limits, Pixels, Request, Sampling, Task, Variant};
-use scotoma::intervention::{Draws, Observed, Plan};
+use scotoma::intervention::{Draws, EffectLog, Plan};
 use scotoma::model::{self, Message, MessagePart, Model, Role};
 use scotoma::server::{Config, Server};
 use scotoma_client::v1::Sampling as WireSampling;
@@ -127,7 +127,7 @@ fn engine(criterion: &mut Criterion) {
             client: engine::ClientId::default(),
             variants: vec![Variant {
                 plan: plan.clone(),
-                observed: Observed::default(),
+                observed: EffectLog::default(),
                 pixels: vec![pixels.clone()],
                 images: vec![image.clone()],
                 prompt: prompt.clone(),

@@ -17,7 +17,7 @@ use crate::api::interventions_from_json;
 use crate::engine::{
     ClientId, Cost, Engine, Events, Limits, Pixels, Request, Sampling, Task, Variant,
 };
-use crate::intervention::{Context, Passed, Plan, compile, words};
+use crate::intervention::{Context, Plan, RowsProcessed, compile, prompt_tokens};
 use crate::model::{self, IMAGE_MARKER, Load, Model, Rendered, ViewBatch};
 use crate::nn::{
     Backend, DecodeSlots, Layout, Linear, MemoryTracker, NoHooks, SequenceCache, Stack, likeliest,
@@ -261,7 +261,7 @@ impl Measured<'_> {
             let time = self.time(encode)?;
             let layers = model.tower.info().layers_run();
             let rows = (count * views * view.rows * layers) as u64;
-            let passed = Passed {
+            let passed = RowsProcessed {
                 rows,
                 keys: rows * view.rows as u64,
             };
@@ -401,20 +401,20 @@ impl Measured<'_> {
         let picture = self.picture(seed)?;
         let images = [model.tokens(&picture)];
         let text = format!("{IMAGE_MARKER} Is there a red circle?");
-        let (ids, words) = words(model, &Rendered::raw(&text))?;
+        let (ids, words) = prompt_tokens(model, &Rendered::raw(&text))?;
         let context = Context {
             model,
             images: &images,
-            words: Some(&words),
+            prompt: Some(&words),
             sample_key: "",
-            looks: &BTreeMap::new(),
+            saliency: &BTreeMap::new(),
             saliency_digests: &BTreeMap::new(),
             donors: &BTreeMap::new(),
             activations: &BTreeMap::new(),
         };
         let plan = Arc::new(compile(&interventions_from_json(list)?, &context)?);
         let mut pictures = vec![picture];
-        let observed = plan.retouch(&mut pictures, &model.processor);
+        let observed = plan.edit_images(&mut pictures, &model.processor);
         let pixels = pictures
             .iter()
             .map(|p| Ok(Pixels::new(model.pixels(p)?)?))

@@ -3,7 +3,7 @@
 
 use std::ops::{Add, AddAssign};
 
-use crate::intervention::{Passed, Plan};
+use crate::intervention::{Plan, RowsProcessed};
 use crate::model::{ImageTokens, Model, Projector};
 use crate::nn::Stack;
 
@@ -81,7 +81,7 @@ impl Cost {
     }
 
     /// Of what has passed layers of a transformer.
-    pub fn of_passed(model: &Model, stack: Stack, passed: Passed) -> Self {
+    pub fn of_passed(model: &Model, stack: Stack, passed: RowsProcessed) -> Self {
         let (weights, width) = match stack {
             Stack::VisionTower => {
                 let info = model.tower.info();

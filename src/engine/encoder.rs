@@ -12,7 +12,7 @@ use super::cost::Cost;
 use super::request::Variant;
 use super::reuse::planner::{Start, schedule};
 use super::reuse::program::{Program, Row};
-use crate::intervention::{Applied, Captured, Cell, Observed, Plan};
+use crate::intervention::{Captured, EffectLog, EffectRecord, Plan, PlanHooks};
 use crate::model::{Error, ImageTokens, Model, Projector, ViewBatch};
 use crate::nn::{Layout, MemoryTracker, SequenceCache, Stack, digest};
 use crate::telemetry::names;
@@ -26,7 +26,7 @@ pub(super) struct EncodedImage {
     /// BLAKE3 (hex) of the tokens, little-endian f32; empty without any.
     pub(super) digest: String,
     /// What was done on the way.
-    pub(super) cells: Vec<Cell>,
+    pub(super) cells: Vec<EffectRecord>,
     /// What it took, until somebody pays for it.
     unpaid: Mutex<Cost>,
 }
@@ -42,7 +42,7 @@ impl EncodedImage {
 #[derive(Debug)]
 struct Features {
     rows: Tensor,
-    cells: Vec<Cell>,
+    cells: Vec<EffectRecord>,
 }
 
 /// One picture of one variant.
@@ -68,7 +68,7 @@ impl EncoderInput {
         }
         let (mut tower, mut projector) = (blake3::Hasher::new(), blake3::Hasher::new());
         let (mut in_tower, mut in_projector) = (false, false);
-        for (point, acts) in plan.acts()? {
+        for (point, acts) in plan.edit_keys()? {
             let (hasher, some) = match point.stack {
                 Stack::VisionTower => (&mut tower, &mut in_tower),
                 Stack::Projector => (&mut projector, &mut in_projector),
@@ -148,7 +148,7 @@ impl EncoderInput {
 #[derive(Debug, Clone)]
 struct Bytes;
 
-fn bytes(tensor: &Tensor, cells: &[Cell]) -> u64 {
+fn bytes(tensor: &Tensor, cells: &[EffectRecord]) -> u64 {
     (tensor.elem_count() * tensor.dtype().size_in_bytes() + cells.len() * 128 + 256) as u64
 }
 
@@ -312,15 +312,15 @@ impl Encoder {
             let observed = climb_some(model, looks, &runs, &starts, &batch, &mut caches, &made)?;
             for (&r, (rows, mut observed)) in batch.iter().zip(observed) {
                 let i = runs[r];
-                observed.settle()?;
+                observed.flush()?;
                 costs[i] += Cost::of_patches(model, &looks[i].tokens);
-                for (stack, passed) in observed.take_passed() {
+                for (stack, passed) in observed.take_rows_processed() {
                     costs[i] += Cost::of_passed(model, stack, passed);
                 }
                 captured[i].append(&mut observed.captured);
                 let features = Arc::new(Features {
                     rows,
-                    cells: observed.cells().to_vec(),
+                    cells: observed.records().to_vec(),
                 });
                 if !looks[i].program.no_reuse {
                     self.features.insert(looks[i].features, features.clone());
@@ -359,17 +359,17 @@ fn climb_some(
     batch: &[usize],
     caches: &mut [Vec<SequenceCache>],
     made: &[Option<Arc<Features>>],
-) -> Result<Vec<(Tensor, Observed)>, Error> {
+) -> Result<Vec<(Tensor, EffectLog)>, Error> {
     let tower = &*model.tower;
     let mut accounts = Vec::with_capacity(batch.len());
     for &r in batch {
-        let mut observed = Observed::of_sequence(0);
+        let mut observed = EffectLog::of_sequence(0);
         if let Some(parent) = starts[r].parent.and_then(|p| made[p].as_ref()) {
-            observed.inherit(&parent.cells, Stack::VisionTower, starts[r].own.depth, 0);
+            observed.inherit_prefix(&parent.cells, Stack::VisionTower, starts[r].own.depth, 0);
         }
         accounts.push((looks[runs[r]].plan.clone(), observed));
     }
-    let mut hooks = Applied::new(accounts);
+    let mut hooks = PlanHooks::new(accounts);
     let (mut packed, mut parts) = (ViewBatch::default(), Vec::new());
     for (sequence, &r) in batch.iter().enumerate() {
         let look = looks[runs[r]];
@@ -416,7 +416,7 @@ fn climb_some(
         .for_each(|(&r, count)| caches[r] = all.by_ref().take(count).collect());
     let mut first = 0;
     let mut done = Vec::with_capacity(batch.len());
-    for (&r, observed) in batch.iter().zip(hooks.into_observed()) {
+    for (&r, observed) in batch.iter().zip(hooks.into_logs()) {
         let tokens = &looks[runs[r]].tokens;
         let rows = tokens.views * tokens.view.tokens;
         done.push((
@@ -438,9 +438,9 @@ fn project(
 ) -> Result<Vec<EncodedImage>, Error> {
     let accounts = looks
         .iter()
-        .map(|l| (l.plan.clone(), Observed::of_sequence(0)))
+        .map(|l| (l.plan.clone(), EffectLog::of_sequence(0)))
         .collect();
-    let mut hooks = Applied::new(accounts);
+    let mut hooks = PlanHooks::new(accounts);
     let projector = |i: usize| {
         looks[i]
             .plan
@@ -470,8 +470,8 @@ fn project(
     let tokens = model.pack(&projected, pictures, &mut hooks)?; // (N, D)
     let mut visuals = Vec::with_capacity(looks.len());
     let mut first = 0;
-    for (i, mut observed) in hooks.into_observed().enumerate() {
-        observed.settle()?;
+    for (i, mut observed) in hooks.into_logs().enumerate() {
+        observed.flush()?;
         captured[i].append(&mut observed.captured);
         costs[i] += Cost::of_projector(projector(i), &looks[i].tokens);
         let count = looks[i]
@@ -487,7 +487,7 @@ fn project(
             String::new()
         };
         let mut cells = features[i].cells.clone();
-        cells.extend_from_slice(observed.cells());
+        cells.extend_from_slice(observed.records());
         let unpaid = Mutex::new(costs[i]);
         visuals.push(EncodedImage {
             key: looks[i].key,

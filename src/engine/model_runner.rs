@@ -11,7 +11,7 @@ use metrics::{counter, histogram};
 use super::cost::Cost;
 use super::sampler::{Reading, likeliest, log_softmax};
 use super::sequence::{Sequence, State};
-use crate::intervention::{Applied, Observed};
+use crate::intervention::{EffectLog, PlanHooks};
 use crate::model::{Error, Model};
 use crate::nn::{Backend, Layout, SequenceCache, Span, likeliest as likeliest_on_device};
 use crate::telemetry::names;
@@ -38,7 +38,7 @@ pub(super) fn execute(model: &Model, batch: &mut [BatchEntry<'_>]) -> Result<(),
             std::mem::take(&mut sequence.observed),
         )
     });
-    let mut hooks = Applied::new(plans.collect());
+    let mut hooks = PlanHooks::new(plans.collect());
     let mut caches: Vec<Option<&mut SequenceCache>> = batch
         .iter_mut()
         .map(|entry| entry.sequence.cache_mut())
@@ -46,13 +46,13 @@ pub(super) fn execute(model: &Model, batch: &mut [BatchEntry<'_>]) -> Result<(),
     let hidden = model.decoder.forward(x, &layout, &mut caches, &mut hooks);
     let result =
         hidden.and_then(|(hidden, after)| read_logits(model, batch, &hidden, &after, &mut hooks));
-    for (entry, mut observed) in batch.iter_mut().zip(hooks.into_observed()) {
+    for (entry, mut observed) in batch.iter_mut().zip(hooks.into_logs()) {
         // Even after a failed pass: sequences get their accounts back.
-        observed.settle()?;
+        observed.flush()?;
         apply_logit_lens(model, &mut observed)?;
         // By what the hooks have counted, not by plan: pruning shows only now.
         let mut cost = Cost::of_head(model, entry.readings.len());
-        for (stack, passed) in observed.take_passed() {
+        for (stack, passed) in observed.take_rows_processed() {
             cost += Cost::of_passed(model, stack, passed);
         }
         counter!(names::ROWS_COMPUTED).increment(cost.rows);
@@ -102,7 +102,7 @@ fn read_logits(
     batch: &mut [BatchEntry<'_>],
     hidden: &Tensor,
     layout: &Layout,
-    hooks: &mut Applied,
+    hooks: &mut PlanHooks,
 ) -> Result<(), Error> {
     let (rows, chosen) = rows_with_logits(batch, layout);
     if rows.is_empty() {
@@ -171,7 +171,7 @@ fn select(x: &Tensor, rows: &[u32]) -> Result<Tensor, Error> {
 }
 
 /// Reads the likeliest tokens off rows that were captured for the logit lens.
-fn apply_logit_lens(model: &Model, observed: &mut Observed) -> Result<(), Error> {
+fn apply_logit_lens(model: &Model, observed: &mut EffectLog) -> Result<(), Error> {
     for captured in &mut observed.captured {
         let Some((count, top)) = &mut captured.lens else {
             continue;

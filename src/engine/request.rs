@@ -6,7 +6,7 @@ use std::time::Instant;
 use candle_core::Tensor;
 
 use super::sampler::Sampling;
-use crate::intervention::{Observed, Plan};
+use crate::intervention::{EffectLog, Plan};
 use crate::model::{ImageTokens, Model, Prompt};
 use crate::nn::digest;
 
@@ -38,7 +38,7 @@ pub struct Variant {
     /// The interventions.
     pub plan: Arc<Plan>,
     /// The effects of compiling the plan.
-    pub observed: Observed,
+    pub observed: EffectLog,
     /// The pictures as the tower takes them.
     pub pixels: Vec<Pixels>,
     /// The visual tokens of each picture before any selection; the plan has those that the language

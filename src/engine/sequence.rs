@@ -13,7 +13,7 @@ use super::request::{Request, Task, Variant};
 use super::reuse::planner::schedule;
 use super::reuse::program::{Program, Rectangle, Row};
 use super::sampler::{Reading, Sampling};
-use crate::intervention::{Captured, Observed, Plan};
+use crate::intervention::{Captured, EffectLog, Plan};
 use crate::model::{Error, ImageTokens, Model};
 use crate::nn::{Backend, DecodeSlots, MemoryTracker, ResidualCheckpoint, SequenceCache, Stack};
 
@@ -92,7 +92,7 @@ pub(super) struct Sequence {
     pub(super) children: Vec<usize>,
     pub(super) state: State,
     pub(super) encoded: Vec<Arc<EncodedImage>>,
-    pub(super) observed: Observed,
+    pub(super) observed: EffectLog,
     /// Rows captured in the tower and the projector.
     pub(super) captured: Vec<Captured>,
     pub(super) cost: Cost,
@@ -198,7 +198,7 @@ impl Sequence {
             children: Vec::new(),
             state: State::Waiting(None),
             encoded: Vec::new(),
-            observed: Observed::of_sequence(prompt.ids.len()),
+            observed: EffectLog::of_sequence(prompt.ids.len()),
             captured: Vec::new(),
             cost: Cost::default(),
             queued: None,
@@ -290,8 +290,8 @@ impl Sequence {
         let Rectangle { depth, position } = self.own;
         let (prompt, max_new) = (self.ids.len(), self.max_new_tokens());
         let cache = read.cache.share_prefix(depth, position, prompt, max_new);
-        self.observed.inherit(
-            parent.observed.cells(),
+        self.observed.inherit_prefix(
+            parent.observed.records(),
             Stack::LanguageModel,
             depth,
             position,

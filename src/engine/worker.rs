@@ -23,7 +23,7 @@ use super::reuse::program::Rectangle;
 use super::sampler::Reading;
 use super::scheduler::{Scheduler, StepBudget};
 use super::sequence::{Memory, Sequence, State, WHOLE};
-use crate::intervention::{Captured, Cell};
+use crate::intervention::{Captured, EffectRecord};
 use crate::model::Model;
 use crate::nn::{DecodeSlots, SequenceCache, Stack};
 use crate::telemetry::names;
@@ -59,7 +59,7 @@ struct Scheduled {
 struct PrefixHit {
     cache: SequenceCache,
     position: u32,
-    cells: Vec<Cell>,
+    cells: Vec<EffectRecord>,
     images: Vec<Arc<EncodedImage>>,
 }
 
@@ -463,7 +463,7 @@ impl Worker {
                 let stack = Stack::LanguageModel;
                 sequence
                     .observed
-                    .inherit(&hit.cells, stack, 0, hit.position);
+                    .inherit_prefix(&hit.cells, stack, 0, hit.position);
             }
             let with = hit.as_ref().map(|hit| (&hit.cache, hit.position));
             sequence.begin(model, &self.memory, &slots, with);
@@ -618,7 +618,7 @@ impl Worker {
                 .extend(known.or_else(|| self.encoder.get(image)));
         }
         for image in &sequence.encoded {
-            sequence.observed.adopt(&image.cells);
+            sequence.observed.extend(&image.cells);
             let cost = image.take_cost();
             // Somebody else has paid for it.
             if cost == Cost::default() {

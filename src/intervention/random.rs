@@ -30,7 +30,7 @@ impl Draws {
         Self::at_point(seed, sample_key, index, image, "")
     }
 
-    /// What the stream is keyed by.
+    /// Returns the key of the stream.
     pub(super) fn key(&self) -> [u8; 32] {
         self.0.get_seed()
     }
@@ -86,7 +86,16 @@ impl Draws {
         draws
             .0
             .set_word_pos((row * count * if gaussian { 4 } else { 2 }) as u128);
-        (0..count).map(|_| if gaussian { draws.gaussian() } else { 2.0 * draws.unit() - 1.0 } as f32).collect()
+        (0..count)
+            .map(|_| {
+                let number = if gaussian {
+                    draws.gaussian()
+                } else {
+                    2.0 * draws.unit() - 1.0
+                };
+                number as f32
+            })
+            .collect()
     }
 
     /// Standard normal (Box-Muller, the cosine of each pair): `sqrt(-2 ln(1 - u)) cos(2 pi v)`.

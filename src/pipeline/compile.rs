@@ -12,7 +12,7 @@ use super::output::{Started, Usage};
 use super::request_context::RequestContext;
 use super::runtime::Runtime;
 use crate::engine::{self, Cost, Event, Events, Pixels, Task, Timing, Variant};
-use crate::intervention::{self, CaptureTarget, Context, Effect, Observed, Plan, Volume};
+use crate::intervention::{self, CaptureTarget, Context, Effect, EffectLog, Plan, Volume};
 use crate::model::{ImageTokens, Model, Prompt};
 use crate::telemetry::names;
 use crate::vision::Picture;
@@ -32,7 +32,7 @@ pub struct CompiledRequest {
     /// The pictures as the image interventions leave them.
     pub(super) pictures: Vec<Picture>,
     /// The effects of the image interventions; the engine takes them over.
-    pub(super) observed: Observed,
+    pub(super) observed: EffectLog,
     /// The views of the pictures; the engine takes them over.
     pixels: Vec<Pixels>,
     /// BLAKE3 (hex) of what the tower sees.
@@ -99,18 +99,18 @@ fn compile(
     let context = Context {
         model,
         images: &input.images,
-        words: words.map(|(_, words)| words.as_slice()),
+        prompt: words.map(|(_, words)| words.as_slice()),
         sample_key,
-        looks: &measured.saliency,
+        saliency: &measured.saliency,
         saliency_digests: &measured.saliency_digests,
         donors: &measured.donors,
         activations: &measured.activations,
     };
     let (plan, volumes) = intervention::compile_with(interventions.list(), captures, &context)?;
     let mut pictures = input.pictures.clone();
-    let observed = plan.retouch(&mut pictures, &model.processor);
+    let observed = plan.edit_images(&mut pictures, &model.processor);
     // Most plans leave the pictures alone, and a tensor is shared, not copied.
-    let pixels = if plan.retouches.is_empty() {
+    let pixels = if plan.image_edits.is_empty() {
         input.pixels.clone()
     } else {
         pixels(model, &pictures)?

@@ -14,7 +14,7 @@ use super::runtime::Runtime;
 use super::stores::Bytes;
 use crate::engine::Pixels;
 use crate::field_path::FieldPath;
-use crate::intervention::{self, Looks, Word};
+use crate::intervention::{self, PromptToken, SaliencyMaps};
 use crate::model::{ImageTokens, Model, Rendered};
 use crate::telemetry::names;
 use crate::vision::{self, Picture};
@@ -39,9 +39,9 @@ pub struct PreparedInput {
     /// The prompt after the chat template; empty for a preview.
     pub(super) text: Rendered,
     /// The prompt in tokens; `None` for a preview.
-    pub(super) words: Option<(Vec<u32>, Vec<Word>)>,
+    pub(super) words: Option<(Vec<u32>, Vec<PromptToken>)>,
     /// The attention that variants have asked for so far, measured once for all of them.
-    pub(super) saliency: Mutex<Looks>,
+    pub(super) saliency: Mutex<SaliencyMaps>,
 }
 
 impl Runtime {
@@ -191,9 +191,16 @@ pub(super) fn pixels(model: &Model, pictures: &[Picture]) -> Result<Vec<Pixels>,
 }
 
 /// Returns the text in tokens, which must place as many pictures as there are.
-fn words(model: &Model, text: &Rendered, pictures: usize) -> Result<(Vec<u32>, Vec<Word>), Error> {
-    let (ids, words) = intervention::words(model, text)?;
-    let placed = words.iter().filter(|w| matches!(w, Word::Image(_))).count();
+fn words(
+    model: &Model,
+    text: &Rendered,
+    pictures: usize,
+) -> Result<(Vec<u32>, Vec<PromptToken>), Error> {
+    let (ids, words) = intervention::prompt_tokens(model, text)?;
+    let placed = words
+        .iter()
+        .filter(|w| matches!(w, PromptToken::Image(_)))
+        .count();
     if placed != pictures {
         let message = format!(
             "the tokenizer and the chat template place {placed} pictures, the request has \

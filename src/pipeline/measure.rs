@@ -9,7 +9,7 @@ use super::error::Error;
 use super::input::{PreparedInput, image_error};
 use super::runtime::Runtime;
 use crate::engine::Engine;
-use crate::intervention::{self, CaptureTarget, Intervention, Look, Looks};
+use crate::intervention::{self, CaptureTarget, Intervention, SaliencyMaps, SaliencyQuery};
 use crate::model::Model;
 use crate::vision::{self, Rgb};
 
@@ -17,7 +17,7 @@ use crate::vision::{self, Rgb};
 #[derive(Debug)]
 pub(super) struct Measurements {
     /// The attention that saliency asks for.
-    pub(super) saliency: Looks,
+    pub(super) saliency: SaliencyMaps,
     /// Digests of the resident saliency models, by name.
     pub(super) saliency_digests: BTreeMap<String, String>,
     /// The visual tokens of donor pictures, by the place of their intervention.
@@ -54,10 +54,10 @@ impl Runtime {
         input: &PreparedInput,
         list: &[Intervention],
         captures: &[CaptureTarget],
-    ) -> Result<Looks, Error> {
-        let looks = intervention::looks(list, captures.iter().map(|c| &c.target));
+    ) -> Result<SaliencyMaps, Error> {
+        let looks = intervention::saliency_queries(list, captures.iter().map(|c| &c.target));
         if looks.is_empty() {
-            return Ok(Looks::new());
+            return Ok(SaliencyMaps::new());
         }
         let mut known = input.saliency.lock().await;
         for look in looks {
@@ -70,7 +70,11 @@ impl Runtime {
     }
 
     /// Measures the attention that one query asks for, picture by picture, view by view.
-    async fn look(&self, input: &PreparedInput, look: &Look) -> Result<Vec<Vec<Vec<f32>>>, Error> {
+    async fn look(
+        &self,
+        input: &PreparedInput,
+        look: &SaliencyQuery,
+    ) -> Result<Vec<Vec<Vec<f32>>>, Error> {
         let head = look.head.map(|h| h as usize);
         let model = &input.model;
         let Some(name) = &look.model else {

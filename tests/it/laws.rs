@@ -8,8 +8,8 @@ use scotoma::api::interventions_from_json;
 use scotoma::engine::parity::{Prepared, Resident};
 use scotoma::engine::{Engine, Event, Events, Limits, Sampling, Task};
 use scotoma::intervention::{
-    Amount, Applied, Choice, Draws, DropLayers, Effect, Fill, Intervention, Observed,
-    OccludePatches, Order, Patch, PatchSource, PermuteTokens, Plan, SaliencySource, Salient, Scope,
+    Amount, Choice, Draws, DropLayers, Effect, EffectLog, Fill, Intervention, OccludePatches,
+    Order, Patch, PatchSource, PermuteTokens, Plan, PlanHooks, SaliencySource, Salient, Scope,
     Steps, SwapProjector, Target, shape_of,
 };
 use scotoma::model::{DEFAULT_PROJECTOR, Model, Place, ViewBatch};
@@ -316,7 +316,7 @@ fn no_visual_token_at_all_is_a_prompt_of_words() {
             top_logprobs: 20,
         };
         prepared.plan = Arc::new(Plan::default());
-        prepared.observed = Observed::default();
+        prepared.observed = EffectLog::default();
         let words = collect(
             bench
                 .engine
@@ -337,10 +337,10 @@ fn pruned_tokens_are_hidden_tokens() {
         json!({"pruneTokens": {"layer": 0, "keepCount": 5, "randomSeed": "3"}}),
     )];
     let pruned = bench.under(&prune);
-    let mut applied = Applied::one(&pruned.plan);
+    let mut applied = PlanHooks::one(&pruned.plan);
     let values = pruned.values_with(&bench.model, &mut applied).unwrap();
     let left: Vec<u32> = applied
-        .into_observed()
+        .into_logs()
         .next()
         .unwrap()
         .pruned()
@@ -493,11 +493,11 @@ fn packed_rows_equal_rows_alone() {
         let x = model.decoder.embed(&rows).unwrap();
         let runs = plans
             .iter()
-            .map(|plan| (plan.clone(), Observed::default()))
+            .map(|plan| (plan.clone(), EffectLog::default()))
             .collect();
         let (hidden, layout) = model
             .decoder
-            .forward(x, &layout, caches, &mut Applied::new(runs))
+            .forward(x, &layout, caches, &mut PlanHooks::new(runs))
             .unwrap();
         let parts: Vec<Vec<f32>> = layout
             .spans

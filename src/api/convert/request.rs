@@ -1,6 +1,10 @@
 //! Parts of requests, from messages to the pipeline's types. Seeds that a message leaves open are
 //! drawn here.
 
+use super::capture::captures;
+use super::from_wire::Seeds;
+use super::interventions::interventions;
+use super::values::dtype;
 use crate::api::{Error, v1};
 use crate::field_path::FieldPath;
 use crate::intervention::fresh_seed;
@@ -141,13 +145,14 @@ pub(in crate::api) fn sampling(message: v1::Sampling) -> SamplingParams {
     }
 }
 
-/// Converts interventions, with their seeds filled in.
+/// Converts interventions, and fills in the seeds that they leave open.
 pub(in crate::api) fn request_interventions(
-    mut list: Vec<v1::Intervention>,
+    list: &mut [v1::Intervention],
 ) -> Result<Interventions, Error> {
-    super::draw_open_seeds(&mut list, std::iter::empty(), fresh_seed);
     let mut found = Interventions::default();
-    for (intervention, message) in super::interventions(&list)?.into_iter().zip(&list) {
+    let converted = interventions(list, Seeds::of(fresh_seed))?;
+    // The messages have their seeds now: they are the record.
+    for (intervention, message) in converted.into_iter().zip(list) {
         let canonical = serde_json::to_value(message).map_err(Error::fault)?;
         found.push(intervention, canonical);
     }
@@ -156,10 +161,9 @@ pub(in crate::api) fn request_interventions(
 
 /// Converts the targets of a capture, with their seeds filled in.
 pub(in crate::api) fn targets(mut list: Vec<v1::CaptureTarget>) -> Result<Vec<Target>, Error> {
-    let inner = list.iter_mut().filter_map(|t| t.target.as_mut());
-    super::draw_open_seeds(&mut [], inner, fresh_seed);
+    let captures = captures(&mut list, Seeds::of(fresh_seed))?;
     let mut targets = Vec::with_capacity(list.len());
-    for (capture, message) in super::captures(&list)?.into_iter().zip(&list) {
+    for (capture, message) in captures.into_iter().zip(&list) {
         targets.push(Target {
             capture,
             keep: message.keep,
@@ -171,7 +175,7 @@ pub(in crate::api) fn targets(mut list: Vec<v1::CaptureTarget>) -> Result<Vec<Ta
 
 /// Converts what values are sent as; `None` where it is not said, which records tell from f32.
 pub(in crate::api) fn requested_dtype(number: i32) -> Result<Option<DType>, Error> {
-    let dtype = super::dtype("dtype", number)?;
+    let dtype = dtype("dtype", number)?;
     Ok(Some(dtype).filter(|_| number != i32::from(v1::DataType::Unspecified)))
 }
 
@@ -236,14 +240,14 @@ mod tests {
             let text = json!({ method: &json }).to_string();
             let canonical = match method {
                 "Generate" => {
-                    let m: v1::GenerateRequest = serde_json::from_value(json).unwrap();
+                    let mut m: v1::GenerateRequest = serde_json::from_value(json).unwrap();
                     // The message itself is in canonical JSON, or the test says nothing.
                     assert_eq!(json!({ method: &m }).to_string(), text);
                     let request = GenerateRequest {
                         context: context.clone(),
                         model: model.clone(),
                         prompt: prompt(m.prompt).unwrap(),
-                        interventions: request_interventions(m.interventions).unwrap(),
+                        interventions: request_interventions(&mut m.interventions).unwrap(),
                         sampling: sampling(m.sampling.unwrap()),
                         max_tokens: m.max_tokens,
                         stop: m.stop,
@@ -253,24 +257,24 @@ mod tests {
                     request.canonical(&request.interventions)
                 }
                 "Score" => {
-                    let m: v1::ScoreRequest = serde_json::from_value(json).unwrap();
+                    let mut m: v1::ScoreRequest = serde_json::from_value(json).unwrap();
                     let request = ScoreRequest {
                         context: context.clone(),
                         model: model.clone(),
                         prompt: prompt(m.prompt).unwrap(),
-                        interventions: request_interventions(m.interventions).unwrap(),
+                        interventions: request_interventions(&mut m.interventions).unwrap(),
                         continuations: m.continuations,
                         sample_key: m.sample_key,
                     };
                     request.canonical(&request.interventions)
                 }
                 _ => {
-                    let m: v1::CaptureRequest = serde_json::from_value(json).unwrap();
+                    let mut m: v1::CaptureRequest = serde_json::from_value(json).unwrap();
                     let request = CaptureRequest {
                         context: context.clone(),
                         model: model.clone(),
                         prompt: prompt(m.prompt).unwrap(),
-                        interventions: request_interventions(m.interventions).unwrap(),
+                        interventions: request_interventions(&mut m.interventions).unwrap(),
                         targets: targets(m.targets).unwrap(),
                         dtype: requested_dtype(m.dtype).unwrap(),
                         max_tokens: m.max_tokens,

@@ -24,7 +24,7 @@ pub(super) async fn begin(
 pub(super) fn request(
     state: &State,
     context: &RequestContext,
-    message: v1::CaptureRequest,
+    mut message: v1::CaptureRequest,
 ) -> Result<CaptureRequest, Error> {
     Ok(CaptureRequest {
         model: state.resident(context, &message.model)?,
@@ -32,7 +32,7 @@ pub(super) fn request(
         dtype: convert::requested_dtype(message.dtype)?,
         targets: convert::targets(message.targets)?,
         prompt: convert::prompt(message.prompt)?,
-        interventions: convert::request_interventions(message.interventions)?,
+        interventions: convert::request_interventions(&mut message.interventions)?,
         max_tokens: message.max_tokens,
         max_bytes: message.max_bytes,
         sample_key: message.sample_key,

@@ -19,14 +19,14 @@ pub(super) async fn begin(
 pub(super) fn request(
     state: &State,
     context: &RequestContext,
-    message: v1::GenerateRequest,
+    mut message: v1::GenerateRequest,
 ) -> Result<GenerateRequest, Error> {
     Ok(GenerateRequest {
         model: state.resident(context, &message.model)?,
         context: context.clone(),
         sampling: convert::sampling(message.sampling.unwrap_or_default()),
         prompt: convert::prompt(message.prompt)?,
-        interventions: convert::request_interventions(message.interventions)?,
+        interventions: convert::request_interventions(&mut message.interventions)?,
         max_tokens: message.max_tokens,
         stop: message.stop,
         top_logprobs: message.top_logprobs,

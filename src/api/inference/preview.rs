@@ -7,7 +7,7 @@ use crate::pipeline::{PreviewRequest, RequestContext};
 pub(super) async fn preview(
     state: &State,
     context: &RequestContext,
-    message: v1::PreviewRequest,
+    mut message: v1::PreviewRequest,
 ) -> Result<v1::PreviewResponse, Error> {
     let image = message
         .image
@@ -16,7 +16,7 @@ pub(super) async fn preview(
         model: state.resident(context, &message.model)?,
         context: context.clone(),
         image: convert::image("image".into(), image)?,
-        interventions: convert::request_interventions(message.interventions)?,
+        interventions: convert::request_interventions(&mut message.interventions)?,
         sample_key: message.sample_key,
     };
     let preview = state.preview(request).await?;

@@ -17,13 +17,13 @@ pub(super) async fn score(
 pub(super) fn request(
     state: &State,
     context: &RequestContext,
-    message: v1::ScoreRequest,
+    mut message: v1::ScoreRequest,
 ) -> Result<ScoreRequest, Error> {
     Ok(ScoreRequest {
         model: state.resident(context, &message.model)?,
         context: context.clone(),
         prompt: convert::prompt(message.prompt)?,
-        interventions: convert::request_interventions(message.interventions)?,
+        interventions: convert::request_interventions(&mut message.interventions)?,
         continuations: message.continuations,
         sample_key: message.sample_key,
     })

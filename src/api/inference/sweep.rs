@@ -50,8 +50,8 @@ fn request(
         (listed, None) if !listed.is_empty() => Variants::Listed {
             count: listed.len(),
             source: Box::new(move |i| {
-                let own = listed[i].interventions.clone();
-                convert::request_interventions(own).map_err(Error::into_pipeline)
+                let mut own = listed[i].interventions.clone();
+                convert::request_interventions(&mut own).map_err(Error::into_pipeline)
             }),
         },
         (listed, Some(grid)) if listed.is_empty() => Variants::Grid(grid_of(grid)?),
@@ -88,8 +88,8 @@ fn grid_of(message: v1::SweepGrid) -> Result<Grid, Error> {
 
 /// Reads interventions from canonical JSON.
 fn parse(json: Value) -> serde_json::Result<Result<Interventions, pipeline::Error>> {
-    let list: Vec<v1::Intervention> = serde_json::from_value(json)?;
-    Ok(convert::request_interventions(list).map_err(Error::into_pipeline))
+    let mut list: Vec<v1::Intervention> = serde_json::from_value(json)?;
+    Ok(convert::request_interventions(&mut list).map_err(Error::into_pipeline))
 }
 
 /// Sends results as they come, until the last one.

@@ -7,7 +7,7 @@ use std::sync::{Arc, Weak};
 use crate::engine::encoder::EncodedImage;
 use crate::engine::reuse::program::Program;
 use crate::engine::sequence::{Sequence, State};
-use crate::intervention::Cell;
+use crate::intervention::EffectRecord;
 use crate::model::Model;
 use crate::nn::SequenceCache;
 
@@ -24,7 +24,7 @@ pub(in crate::engine) struct Prefix {
     program: Arc<Program>,
     digest: blake3::Hash,
     pub(in crate::engine) cache: SequenceCache,
-    pub(in crate::engine) cells: Vec<Cell>,
+    pub(in crate::engine) cells: Vec<EffectRecord>,
     pub(in crate::engine) images: Vec<Arc<EncodedImage>>,
 }
 
@@ -85,7 +85,7 @@ impl PrefixCache {
             digest,
             // The segments are shared, not copied.
             cache: prefill.cache.share_prefix(0, u32::MAX, 0, 0),
-            cells: sequence.observed.cells().to_vec(),
+            cells: sequence.observed.records().to_vec(),
             images: sequence.encoded.clone(),
         });
         if self.entries.len() > MAX_ENTRIES {

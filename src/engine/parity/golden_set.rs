@@ -11,8 +11,8 @@ use serde::Deserialize;
 
 use crate::engine::sampler::likeliest;
 use crate::intervention::{
-    self, Applied, Context, Error as InterventionError, Intervention, Looks, Observed, Plan,
-    compile,
+    self, Context, EffectLog, Error as InterventionError, Intervention, Plan, PlanHooks,
+    SaliencyMaps, compile,
 };
 use crate::model::{Error as ModelError, ImageInput, ImageTokens, Model, Prompt, Rendered, Source};
 use crate::nn::{Hooks, Layout, NoHooks, Point, Result as TensorResult, Site, Span, Stack};
@@ -87,7 +87,7 @@ struct Listed {
 #[derive(Debug, Default, Clone)]
 pub struct Resident {
     /// Attention of saliency models.
-    pub looks: Looks,
+    pub looks: SaliencyMaps,
     /// Their digests.
     pub digests: BTreeMap<String, String>,
     /// Kept activations.
@@ -100,7 +100,7 @@ pub struct Prepared {
     /// The compiled interventions.
     pub plan: Arc<Plan>,
     /// Their effects so far.
-    pub observed: Observed,
+    pub observed: EffectLog,
     /// The views of each picture, image interventions applied, `(V, 3, S, S)`.
     pub pixels: Vec<Tensor>,
     /// The visual tokens of each picture before any selection.
@@ -182,7 +182,7 @@ impl GoldenSet {
         let mut pictures = self.pictures(model, case)?;
         let images: Vec<ImageTokens> = pictures.iter().map(|p| model.tokens(p)).collect();
         let mut looks = resident.looks.clone();
-        for look in intervention::looks(list, std::iter::empty()) {
+        for look in intervention::saliency_queries(list, std::iter::empty()) {
             if look.model.is_none() {
                 let of = |p: &Picture| -> Result<Vec<Vec<f32>>, Error> {
                     let mass = model
@@ -214,19 +214,19 @@ impl GoldenSet {
             donors.insert(place, model.encode_images(&[donor], own, &mut NoHooks)?);
         }
         let (ids, words) =
-            intervention::words(model, &Rendered::asking(&case.text, &case.question))?;
+            intervention::prompt_tokens(model, &Rendered::asking(&case.text, &case.question))?;
         let context = Context {
             model,
             images: &images,
-            words: Some(&words),
+            prompt: Some(&words),
             sample_key: "",
-            looks: &looks,
+            saliency: &looks,
             saliency_digests: &resident.digests,
             donors: &donors,
             activations: &resident.activations,
         };
         let plan = compile(list, &context)?;
-        let observed = plan.retouch(&mut pictures, &model.processor);
+        let observed = plan.edit_images(&mut pictures, &model.processor);
         let pixels = pictures
             .iter()
             .map(|p| model.pixels(p))
@@ -252,14 +252,14 @@ impl Prepared {
     /// Returns the values of every hook point in one whole forward pass, with logits at all
     /// positions, and the pixel values.
     pub fn values(&self, model: &Model) -> Result<BTreeMap<String, Vec<f32>>, Error> {
-        self.values_with(model, &mut Applied::one(&self.plan))
+        self.values_with(model, &mut PlanHooks::one(&self.plan))
     }
 
     /// Returns the same, for a caller that keeps the account of effects.
     pub fn values_with(
         &self,
         model: &Model,
-        applied: &mut Applied,
+        applied: &mut PlanHooks,
     ) -> Result<BTreeMap<String, Vec<f32>>, Error> {
         let mut recorder = Recorder {
             applied,
@@ -293,7 +293,7 @@ impl Prepared {
 
     /// Returns the likeliest token after `ids`, by a whole forward pass.
     pub(super) fn next_token(&self, model: &Model, ids: &[u32]) -> Result<Option<u32>, Error> {
-        let mut applied = Applied::one(&self.plan);
+        let mut applied = PlanHooks::one(&self.plan);
         let (hidden, layout) = self.forward(model, ids, &mut applied)?;
         let mut last = Layout::default();
         last.push_rows(0, 0, [ids.len() as u32 - 1].into(), [0].into());
@@ -330,7 +330,7 @@ impl Prepared {
 
 /// Applies a plan and records the values of every hook point after it; masked attention scores as 0.
 struct Recorder<'a> {
-    applied: &'a mut Applied,
+    applied: &'a mut PlanHooks,
     values: BTreeMap<String, Vec<f32>>,
 }
 

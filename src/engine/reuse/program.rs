@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::intervention::{Act, Plan};
+use crate::intervention::{EditKey, Plan};
 use crate::nn::{Result, Site, Stack};
 
 /// One row of the input.
@@ -38,32 +38,32 @@ pub struct LayerProgram {
     /// The layer; `None` after all layers.
     pub layer: Option<usize>,
     /// The edits of the prompt there.
-    pub acts: Vec<Act>,
+    pub edits: Vec<EditKey>,
     digest: blake3::Hash,
 }
 
 impl LayerProgram {
     /// Creates the program of a layer with its edits.
-    pub fn new(layer: Option<usize>, acts: Vec<Act>) -> Self {
+    pub fn new(layer: Option<usize>, edits: Vec<EditKey>) -> Self {
         let mut hasher = blake3::Hasher::new();
         hasher.update(&layer.map_or(u64::MAX, |l| l as u64).to_le_bytes());
-        acts.iter().for_each(|act| {
-            hasher.update(act.digest().as_bytes());
+        edits.iter().for_each(|edit| {
+            hasher.update(edit.digest().as_bytes());
         });
         Self {
             layer,
-            acts,
+            edits,
             digest: hasher.finalize(),
         }
     }
 
     /// Returns the first token that the edits of this layer and of `other` may change differently.
     fn first_difference(&self, other: &Self) -> Option<u32> {
-        let both = self.acts.iter().zip(&other.acts);
+        let both = self.edits.iter().zip(&other.edits);
         let apart = both.filter_map(|(a, b)| a.difference(b));
-        let shared = self.acts.len().min(other.acts.len());
-        let more = self.acts[shared..].iter().chain(&other.acts[shared..]);
-        apart.chain(more.map(Act::first)).min()
+        let shared = self.edits.len().min(other.edits.len());
+        let more = self.edits[shared..].iter().chain(&other.edits[shared..]);
+        apart.chain(more.map(EditKey::first_token)).min()
     }
 }
 
@@ -93,28 +93,37 @@ impl Program {
         rows: Arc<[Row]>,
         first_logit: u32,
     ) -> Result<Self> {
-        let (mut input, mut layered, mut after) =
-            (Vec::new(), BTreeMap::<usize, Vec<Act>>::new(), Vec::new());
-        for (point, acts) in plan.acts()?.into_iter().filter(|(p, _)| p.stack == stack) {
+        let (mut input, mut layered, mut after) = (
+            Vec::new(),
+            BTreeMap::<usize, Vec<EditKey>>::new(),
+            Vec::new(),
+        );
+        for (point, edits) in plan
+            .edit_keys()?
+            .into_iter()
+            .filter(|(p, _)| p.stack == stack)
+        {
             match point.layer {
-                Some(layer) => layered.entry(layer).or_default().extend(acts),
-                None if point.site == Site::Embed => input.extend(acts),
-                None => after.extend(acts),
+                Some(layer) => layered.entry(layer).or_default().extend(edits),
+                None if point.site == Site::Embed => input.extend(edits),
+                None => after.extend(edits),
             }
         }
         let mut entries = Vec::new();
         for (i, layer) in plan.path(stack, layers).into_iter().enumerate() {
-            let mut acts = layered.get(&layer).cloned().unwrap_or_default();
+            let mut edits = layered.get(&layer).cloned().unwrap_or_default();
             // Edits of the embeddings are done before the first layer that runs.
             if i == 0 {
-                acts.splice(0..0, input.drain(..));
+                edits.splice(0..0, input.drain(..));
             }
-            entries.push(LayerProgram::new(Some(layer), acts));
+            entries.push(LayerProgram::new(Some(layer), edits));
         }
         input.append(&mut after);
         entries.push(LayerProgram::new(None, input));
-        let unchunkable =
-            entries.iter().any(|s| s.acts.iter().any(Act::looks_ahead)) || plan.captures_rows();
+        let unchunkable = entries
+            .iter()
+            .any(|s| s.edits.iter().any(EditKey::is_non_causal))
+            || plan.captures_rows();
         let causal = stack == Stack::LanguageModel;
         Ok(Self {
             rows,
@@ -191,9 +200,9 @@ impl Program {
         }
         own.depth = own.depth / stride.max(1) * stride.max(1);
         // An edit that looks ahead is done over again with all that it looks at.
-        let above = self.layers.iter().skip(own.depth).flat_map(|s| &s.acts);
-        for act in above.filter(|act| act.looks_ahead()) {
-            own.position = own.position.min(act.first());
+        let above = self.layers.iter().skip(own.depth).flat_map(|s| &s.edits);
+        for edit in above.filter(|edit| edit.is_non_causal()) {
+            own.position = own.position.min(edit.first_token());
         }
         own
     }

@@ -9,7 +9,6 @@ use crate::benchmark::data::ColumnMapping;
 use crate::benchmark::{self, RULES, Rule};
 use crate::evaluate::{Answering, EvaluationSpec, EvaluationVariant, MAX_VARIANTS, option_prefix};
 use crate::field_path::FieldPath;
-use crate::intervention::fresh_seed;
 use crate::pipeline::RequestContext;
 
 /// Reports metrics after this many results where a header does not say.
@@ -147,8 +146,7 @@ fn variants(header: &mut v1::EvaluateHeader) -> Result<Vec<EvaluationVariant>, E
             return Err(Error::invalid(at.join("name"), message));
         }
         // The header that goes back has the seeds.
-        convert::draw_open_seeds(&mut message.interventions, std::iter::empty(), fresh_seed);
-        let interventions = convert::request_interventions(message.interventions.clone());
+        let interventions = convert::request_interventions(&mut message.interventions);
         variants.push(EvaluationVariant {
             name,
             interventions: interventions.map_err(|e| e.within(&at.to_string()))?,

@@ -1,0 +1,64 @@
+//! Interventions, one file a kind, by the table of the contract: a kind that has no file here does
+//! not build.
+
+use super::super::{Error, v1};
+use super::from_wire::{FromWire, Seeds};
+use super::values::unset;
+use crate::intervention::{self, Intervention};
+
+/// Most interventions of one request.
+const MAX_INTERVENTIONS: usize = 64;
+
+/// Returns the interventions of a request, and fills in the seeds that it leaves open.
+pub(crate) fn interventions(
+    list: &mut [v1::Intervention],
+    seeds: Seeds,
+) -> Result<Vec<Intervention>, Error> {
+    if list.len() > MAX_INTERVENTIONS {
+        let message = format!(
+            "{} interventions; at most {MAX_INTERVENTIONS} are taken",
+            list.len()
+        );
+        return Err(Error::invalid("interventions", message));
+    }
+    list.iter_mut()
+        .enumerate()
+        .map(|(i, message)| Intervention::from_wire(message, &format!("interventions[{i}]"), seeds))
+        .collect()
+}
+
+/// Returns the interventions of a list in canonical JSON; seeds that it leaves open are 0.
+pub fn interventions_from_json(json: &serde_json::Value) -> Result<Vec<Intervention>, String> {
+    let mut list: Vec<v1::Intervention> =
+        serde_json::from_value(json.clone()).map_err(|e| e.to_string())?;
+    interventions(&mut list, Seeds::of(|| 0)).map_err(|e| e.to_string())
+}
+
+/// Makes the modules and the dispatch from the table.
+macro_rules! conversions {
+    ($($kind:ident $name:ident,)*) => {
+        $(mod $name;)*
+
+        impl FromWire<v1::Intervention> for Intervention {
+            fn from_wire(
+                message: &mut v1::Intervention,
+                path: &str,
+                seeds: Seeds,
+            ) -> Result<Self, Error> {
+                use v1::intervention::Kind;
+                match &mut message.kind {
+                    None => {
+                        let valid = intervention::NAMES.join(", ");
+                        Err(unset(&format!("{path}.kind"), &valid))
+                    }
+                    $(Some(Kind::$kind(message)) => {
+                        let path = format!(concat!("{}.", stringify!($name)), path);
+                        Ok(Self::$kind(FromWire::from_wire(message, &path, seeds)?))
+                    })*
+                }
+            }
+        }
+    };
+}
+
+scotoma_proto::for_each_intervention!(conversions);

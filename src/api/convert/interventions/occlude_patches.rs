@@ -1,0 +1,54 @@
+//! Converts `OccludePatches` messages.
+
+use crate::api::convert::from_wire::{FromWire, Seeds};
+use crate::api::convert::target::salient;
+use crate::api::convert::values::{unknown, unset};
+use crate::api::{Error, v1};
+use crate::intervention::{Choice, Fill, OccludePatches};
+
+impl FromWire<v1::OccludePatches> for OccludePatches {
+    fn from_wire(
+        message: &mut v1::OccludePatches,
+        path: &str,
+        seeds: Seeds,
+    ) -> Result<Self, Error> {
+        use v1::occlude_patches::{Choice as Arm, Fill as Number};
+        let fill = match Number::try_from(message.fill) {
+            Ok(Number::Unspecified | Number::Black) => Fill::BLACK,
+            Ok(Number::Mean) => Fill::Mean,
+            Ok(Number::Noise) => Fill::Noise,
+            Ok(Number::Blur) => Fill::Blur(message.blur_sigma),
+            Err(_) => {
+                let valid = ["FILL_BLACK", "FILL_MEAN", "FILL_NOISE", "FILL_BLUR"];
+                return Err(unknown(format!("{path}.fill"), message.fill, &valid));
+            }
+        };
+        let choice = match &mut message.choice {
+            Some(Arm::Random(random)) => Choice::Random {
+                ratio: random.ratio,
+                seed: seeds.fill(&mut random.seed),
+            },
+            Some(Arm::Salient(s)) => Choice::Salient(salient(&format!("{path}.salient"), s)?),
+            Some(Arm::NonSalient(s)) => {
+                Choice::NonSalient(salient(&format!("{path}.non_salient"), s)?)
+            }
+            Some(Arm::Indices(cells)) => Choice::Indices(cells.indices.clone()),
+            None => {
+                let valid = "random, salient, non_salient, indices";
+                return Err(unset(&format!("{path}.choice"), valid));
+            }
+        };
+        // A seed that nothing is drawn from stays out of the record.
+        let fill_seed = if fill == Fill::Noise {
+            seeds.fill(&mut message.fill_seed)
+        } else {
+            message.fill_seed.unwrap_or_default()
+        };
+        Ok(Self {
+            choice,
+            grid: message.grid as usize,
+            fill,
+            fill_seed,
+        })
+    }
+}

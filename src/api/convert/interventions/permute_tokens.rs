@@ -1,0 +1,35 @@
+//! Converts `PermuteTokens` messages.
+
+use crate::api::convert::from_wire::{FromWire, Seeds};
+use crate::api::convert::values::unknown;
+use crate::api::{Error, v1};
+use crate::intervention::{Order, PermuteTokens, Scope};
+
+impl FromWire<v1::PermuteTokens> for PermuteTokens {
+    fn from_wire(message: &mut v1::PermuteTokens, path: &str, seeds: Seeds) -> Result<Self, Error> {
+        use v1::permute_tokens::{Scope as Number, Source};
+        let scope = match Number::try_from(message.scope) {
+            Ok(Number::Unspecified | Number::All) => Scope::All,
+            Ok(Number::WithinTiles) => Scope::WithinTiles,
+            Ok(Number::BaseView) => Scope::BaseView,
+            Ok(Number::WithinBlocks) => Scope::WithinBlocks(message.blocks as usize),
+            Err(_) => {
+                let valid = [
+                    "SCOPE_ALL",
+                    "SCOPE_WITHIN_TILES",
+                    "SCOPE_BASE_VIEW",
+                    "SCOPE_WITHIN_BLOCKS",
+                ];
+                return Err(unknown(format!("{path}.scope"), message.scope, &valid));
+            }
+        };
+        let source = message
+            .source
+            .get_or_insert_with(|| Source::Seed(seeds.draw()));
+        let order = match source {
+            Source::Seed(seed) => Order::Seed(*seed),
+            Source::Order(order) => Order::Given(order.indices.clone()),
+        };
+        Ok(Self { order, scope })
+    }
+}

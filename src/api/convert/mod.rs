@@ -1,0 +1,23 @@
+//! Conversion of messages to the server's own types: every enum number and every absent oneof is
+//! checked, and every open seed drawn.
+
+mod capture;
+pub(super) mod evaluation;
+mod from_wire;
+mod interventions;
+mod model;
+mod request;
+mod response;
+mod target;
+mod values;
+
+pub use interventions::interventions_from_json;
+pub(super) use model::{
+    empty_parity_report, hook_points, load_request, model_info, parity_case, parity_report,
+};
+pub(super) use request::{
+    image, multi_image, prompt, request_interventions, requested_dtype, sampling, targets,
+};
+pub(super) use response::{
+    activation, capture_finished, finished, plan, scored, started, token, usage, verified,
+};

@@ -1,0 +1,105 @@
+//! One entry of a request's list: its checks, its errors and its random draws.
+
+use std::sync::Arc;
+
+use super::context::Context;
+use crate::field_path::{FieldPath, InvalidField};
+use crate::intervention::error::Error;
+use crate::intervention::random::Draws;
+use crate::nn::Stack;
+use crate::vision::Grid;
+
+/// Largest factor and scale that interventions take.
+pub(crate) const MAX_FACTOR: f64 = 1e6;
+
+/// An intervention or a capture by its number in the request's list, which keys its random draws,
+/// and by its name, which errors spell.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Entry {
+    pub(crate) list: &'static str,
+    pub(crate) index: usize,
+    /// Empty for captures, which have no kinds.
+    pub(crate) name: &'static str,
+}
+
+impl Entry {
+    /// Returns the path of its field `path`, or its own where `path` is empty.
+    pub(crate) fn field(self, path: &str) -> FieldPath {
+        let own = FieldPath::from(self.list).index(self.index).join(self.name);
+        // A target at the entry itself has an empty path, before which fields put a dot.
+        own.join(path.trim_start_matches('.'))
+    }
+
+    /// Returns an error about its field `path`.
+    pub(crate) fn invalid(self, path: &str, message: impl Into<String>) -> Error {
+        InvalidField::new(self.field(path), message).into()
+    }
+
+    /// Returns the error of an intervention that has nothing to act on.
+    pub(crate) fn never_fired(self, message: impl Into<String>) -> Error {
+        Error::NeverFired {
+            field: self.field(""),
+            message: message.into(),
+        }
+    }
+
+    /// Returns its stream of random draws for one picture.
+    pub(crate) fn draws(self, seed: u64, context: &Context<'_>, image: usize) -> Draws {
+        Draws::new(seed, context.sample_key, self.index, image)
+    }
+
+    /// Returns a stream of noise for each picture; the first one is the sequence's as well.
+    pub(crate) fn streams(self, seed: u64, context: &Context<'_>, point: &str) -> Arc<[Draws]> {
+        let stream = |image| Draws::at_point(seed, context.sample_key, self.index, image, point);
+        // A prompt without pictures draws from stream 0, too.
+        (0..context.images.len().max(1)).map(stream).collect()
+    }
+
+    /// Fails where there is no picture to act on.
+    pub(crate) fn needs_image(self, context: &Context<'_>) -> Result<(), Error> {
+        if context.images.is_empty() {
+            Err(self.never_fired("the request has no picture"))
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Fails for a stack without layers, or a tower that does not run.
+    pub(crate) fn needs_layers(self, stack: Stack, context: &Context<'_>) -> Result<(), Error> {
+        match stack {
+            Stack::Projector => Err(self.invalid("stack", "the projector has no layers")),
+            Stack::VisionTower => self.needs_image(context),
+            Stack::LanguageModel => Ok(()),
+        }
+    }
+
+    /// Fails unless `value` is between `lowest` (0 or `-MAX_FACTOR`) and [`MAX_FACTOR`].
+    pub(crate) fn check_factor(self, field: &str, value: f64, lowest: f64) -> Result<(), Error> {
+        if (lowest..=MAX_FACTOR).contains(&value) {
+            return Ok(());
+        }
+        Err(self.invalid(field, format!("{value} is not in {lowest} to {MAX_FACTOR}")))
+    }
+
+    /// Fails unless `value` is in 0 to 1.
+    pub(crate) fn check_share(self, field: &str, value: f64) -> Result<(), Error> {
+        if (0.0..=1.0).contains(&value) {
+            Ok(())
+        } else {
+            Err(self.invalid(field, format!("{value} is not in 0 to 1")))
+        }
+    }
+
+    /// Returns a grid of `side` x `side` cells over the picture; a cell holds at least one pixel.
+    pub(crate) fn grid(self, context: &Context<'_>, side: usize) -> Result<Grid, Error> {
+        // Smaller cells than pixels would be empty.
+        let limit = context.model.processor.side;
+        if side > limit {
+            return Err(self.invalid(
+                "grid",
+                format!("{side} is more than the {limit} pixels of a side"),
+            ));
+        }
+        Ok(Grid::square(side))
+    }
+}

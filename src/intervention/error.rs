@@ -1,0 +1,80 @@
+//! Reasons why interventions cannot be applied.
+
+use crate::field_path::{FieldPath, InvalidField};
+use crate::model;
+
+/// Why a list of interventions cannot be applied.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A value that is out of its range.
+    #[error(transparent)]
+    Invalid(#[from] InvalidField),
+    /// A projector that is not resident.
+    #[error("{field}: {}", self.detail())]
+    UnknownProjector {
+        /// Path of the field in the request.
+        field: FieldPath,
+        /// The name that was asked for.
+        name: String,
+        /// The names that exist.
+        resident: Vec<String>,
+    },
+    /// Activations that are not kept, or no longer.
+    #[error("{field}: {}", self.detail())]
+    UnknownActivation {
+        /// Path of the field in the request.
+        field: FieldPath,
+        /// The name that was asked for.
+        handle: String,
+    },
+    /// An intervention that had nothing to act on.
+    #[error("{field}: {}", self.detail())]
+    NeverFired {
+        /// Path of the field in the request.
+        field: FieldPath,
+        /// Why.
+        message: String,
+    },
+    /// The model.
+    #[error(transparent)]
+    Model(#[from] model::Error),
+}
+
+impl Error {
+    /// Returns the field of the request that is to blame, if one is.
+    pub fn field(&self) -> Option<&FieldPath> {
+        match self {
+            Self::Invalid(InvalidField { field, .. })
+            | Self::UnknownProjector { field, .. }
+            | Self::UnknownActivation { field, .. }
+            | Self::NeverFired { field, .. } => Some(field),
+            Self::Model(_) => None,
+        }
+    }
+
+    /// Returns the text without the field in front.
+    pub fn detail(&self) -> String {
+        match self {
+            Self::Invalid(invalid) => invalid.message.clone(),
+            Self::UnknownProjector { name, resident, .. } => {
+                format!("no projector {name:?}; resident: {}", resident.join(", "))
+            }
+            Self::UnknownActivation { handle, .. } => {
+                format!("no activations {handle:?} are kept; capture them again, or send them")
+            }
+            Self::NeverFired { message, .. } => format!("never fired: {message}"),
+            Self::Model(error) => error.to_string(),
+        }
+    }
+
+    /// Returns the same field, to be moved below another one.
+    pub fn field_mut(&mut self) -> Option<&mut FieldPath> {
+        match self {
+            Self::Invalid(InvalidField { field, .. })
+            | Self::UnknownProjector { field, .. }
+            | Self::UnknownActivation { field, .. }
+            | Self::NeverFired { field, .. } => Some(field),
+            Self::Model(_) => None,
+        }
+    }
+}

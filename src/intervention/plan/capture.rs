@@ -1,0 +1,149 @@
+//! Captures: rows that are written down at a hook point, and what is left of them.
+
+use std::sync::Arc;
+
+use candle_core::{D, DType, Tensor};
+
+use super::rows::Rows;
+use super::tensors::select;
+use crate::nn::{Point, Result, Span, Stack};
+
+/// Rows to write down at a hook point.
+#[derive(Debug, Clone)]
+pub struct Capture {
+    /// Position in the request.
+    pub target: usize,
+    /// The rows.
+    pub rows: Arc<Rows>,
+    /// The heads; all where it is `None`.
+    pub heads: Option<Arc<[u32]>>,
+    /// The reduction of the rows.
+    pub reduction: Reduction,
+}
+
+/// A reduction of captured rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reduction {
+    /// None: all of it is kept.
+    None,
+    /// The mean row.
+    Mean,
+    /// The Euclidean norm of each row (and head).
+    Norm,
+    /// The last row.
+    Last,
+    /// The rows, for the logit lens: so many likeliest tokens.
+    TopTokens(usize),
+    /// The attention that each key of these tokens receives, mean over heads and rows.
+    Received(Arc<Rows>),
+}
+
+/// Tokens with their log-probabilities, likeliest first.
+pub type Likeliest = Vec<(u32, f64)>;
+
+/// Rows taken at a hook point.
+#[derive(Debug)]
+pub struct Captured {
+    /// Position in the request.
+    pub target: usize,
+    /// The hook point.
+    pub point: Point,
+    /// Step of the answer.
+    pub step: u32,
+    /// The picture and the view.
+    pub view: (usize, usize),
+    /// Tokens behind the rows.
+    pub tokens: Vec<u32>,
+    /// The rows, on the CPU once the step is over.
+    pub value: Tensor,
+    /// The number of tokens that the logit lens shows and, once the step is over, the likeliest of
+    /// each row.
+    pub lens: Option<(usize, Vec<Likeliest>)>,
+}
+
+impl Capture {
+    /// Takes what it captures of the rows of a span.
+    pub(super) fn take(
+        &self,
+        point: Point,
+        span: &Span,
+        part: &Tensor,
+    ) -> Result<Option<Captured>> {
+        let rows = self.rows.of(span);
+        if rows.is_empty() {
+            return Ok(None);
+        }
+        // A copy: the rows themselves may be a view of a buffer that is written again.
+        let mut value = if rows.len() == span.rows.len() {
+            part.copy()?
+        } else {
+            select(part, &rows)?
+        };
+        if let Some(heads) = &self.heads {
+            let heads = Tensor::from_slice(heads, heads.len(), value.device())?;
+            value = value.contiguous()?.index_select(&heads, 1)?;
+        }
+        let tokens = rows.iter().map(|&row| span.tokens[row as usize]).collect();
+        let (value, tokens) = self.reduction.apply(value, tokens, span)?;
+        let lens = match self.reduction {
+            Reduction::TopTokens(top) => Some((top, Vec::new())),
+            _ => None,
+        };
+        Ok(Some(Captured {
+            target: self.target,
+            point,
+            step: self.step(point, span),
+            view: (span.image, span.view),
+            tokens,
+            value: value.contiguous()?,
+            lens,
+        }))
+    }
+
+    /// Returns the step of the answer that `span` computes; 0 for the prompt and in the tower.
+    fn step(&self, point: Point, span: &Span) -> u32 {
+        let first = span.tokens.first().copied().unwrap_or(0);
+        let prompt = self.rows.of_sequence().len() as u32;
+        if point.stack == Stack::LanguageModel && first >= prompt {
+            first - prompt + 1
+        } else {
+            0
+        }
+    }
+}
+
+impl Reduction {
+    /// Reduces rows `(n, ...)`; returns what is left, and the tokens behind it.
+    fn apply(
+        &self,
+        value: Tensor,
+        mut tokens: Vec<u32>,
+        span: &Span,
+    ) -> Result<(Tensor, Vec<u32>)> {
+        let dtype = value.dtype();
+        let reduced = match self {
+            Self::None | Self::TopTokens(_) => value,
+            Self::Mean => value
+                .to_dtype(DType::F32)?
+                .mean_keepdim(0)?
+                .to_dtype(dtype)?,
+            Self::Norm => {
+                let squares = value.to_dtype(DType::F32)?.sqr()?;
+                squares.sum(D::Minus1)?.sqrt()?.to_dtype(dtype)?
+            }
+            Self::Last => {
+                let last = tokens.len() - 1;
+                tokens.drain(..last);
+                value.narrow(0, last, 1)?
+            }
+            Self::Received(keys) => {
+                let places = keys.places(span, &span.keys);
+                tokens = places.iter().map(|&i| span.keys[i as usize]).collect();
+                // A mean over rows as well: one number for each key, however many rows look.
+                let received = value.to_dtype(DType::F32)?.mean((0, 1))?; // (S)
+                select(&received, &places)?.to_dtype(dtype)?
+            }
+        };
+        Ok((reduced, tokens))
+    }
+}

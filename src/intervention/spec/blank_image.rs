@@ -1,0 +1,38 @@
+//! Blank image: one colour in place of the picture, the blind control.
+
+use crate::intervention::compile::{Compiler, Entry, Spec};
+use crate::intervention::error::Error;
+use crate::intervention::plan::{Fill, ImageChange, ImageEdit, Resolution, Resolved};
+use crate::vision::Grid;
+
+/// Every picture becomes one colour.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct BlankImage {
+    /// The colour, or the mean colour of the processor.
+    pub fill: Fill,
+}
+
+impl Spec for BlankImage {
+    fn compile(&self, entry: Entry, compiler: &mut Compiler<'_>) -> Result<Resolved, Error> {
+        entry.needs_image(compiler.context)?;
+        let mut resolved = Resolved::default();
+        for image in 0..compiler.context.images.len() {
+            // Nothing is drawn: a blank picture is never noise.
+            let draws = entry.draws(0, compiler.context, image);
+            let change = ImageChange::Paint {
+                // The only cell of the grid is the picture.
+                cells: vec![0],
+                fill: self.fill,
+                draws,
+            };
+            compiler.plan.image_edits.push(ImageEdit {
+                owner: entry.index,
+                image,
+                grid: Grid::square(1),
+                change,
+            });
+            resolved.resolutions.push(Resolution::of(image, Vec::new()));
+        }
+        Ok(resolved)
+    }
+}

@@ -1,0 +1,168 @@
+//! Occlude patches: PatchDrop of Naseer et al. 2021, "Intriguing Properties of Vision
+//! Transformers", as Lee et al. 2024 (section 3.5) use it.
+//!
+//! Law: salient and non-salient patches of one amount partition the picture.
+
+use crate::intervention::compile::{
+    Compiler, Context, Entry, SaliencyQuery, Salient, Spec, rounded,
+};
+use crate::intervention::error::Error;
+use crate::intervention::plan::{Fill, ImageChange, ImageEdit, Resolution, Resolved};
+use crate::vision::Grid;
+
+/// Paints over cells of a grid on every picture.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OccludePatches {
+    /// The cells to paint over.
+    pub choice: Choice,
+    /// Cells along each side; 0 is the tower's patch grid.
+    pub grid: usize,
+    /// The paint. A blur of 0 pixels is a sixteenth of the side of the base view.
+    pub fill: Fill,
+    /// Seed of the noise.
+    pub fill_seed: u64,
+}
+
+/// A choice of cells.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Choice {
+    /// `floor(ratio * cells + 0.5)` of them, at random.
+    Random {
+        /// Share of the cells.
+        ratio: f64,
+        /// Seed of the draw.
+        seed: u64,
+    },
+    /// The most attended.
+    Salient(Salient),
+    /// All but the most attended.
+    NonSalient(Salient),
+    /// Cells by number.
+    Indices(Vec<u32>),
+}
+
+/// Largest standard deviation of the blur, in pixels.
+const MAX_BLUR: f64 = 256.0;
+
+impl Spec for OccludePatches {
+    fn saliency_queries(&self) -> Vec<SaliencyQuery> {
+        self.salient()
+            .and_then(Salient::query)
+            .into_iter()
+            .collect()
+    }
+
+    fn compile(&self, entry: Entry, compiler: &mut Compiler<'_>) -> Result<Resolved, Error> {
+        let context = compiler.context;
+        let given = match self.grid {
+            0 => None,
+            side => Some(entry.grid(context, side)?),
+        };
+        let fill = match self.fill {
+            Fill::Blur(sigma) if !(0.0..=MAX_BLUR).contains(&sigma) => {
+                return Err(entry.invalid(
+                    "blur_sigma",
+                    format!("{sigma} is not in 0 to {MAX_BLUR} pixels"),
+                ));
+            }
+            Fill::Blur(0.0) => Fill::Blur(context.model.processor.side as f64 / 16.0),
+            fill => fill,
+        };
+        // After the checks of values, which a preview without pictures reports, too.
+        entry.needs_image(context)?;
+        let mut resolved = Resolved {
+            changed_nothing: true,
+            ..Resolved::default()
+        };
+        for (image, tokens) in context.images.iter().enumerate() {
+            let (rows, columns) = tokens.view.grid;
+            let grid = given.unwrap_or(Grid { rows, columns });
+            self.check(entry, grid)?;
+            let cells = self.cells(entry, compiler, grid, image)?;
+            resolved.changed_nothing &= cells.is_empty();
+            let digest = self
+                .salient()
+                .and_then(|s| s.model_digest(context))
+                .unwrap_or_default();
+            resolved.resolutions.push(Resolution {
+                digest,
+                ..Resolution::of(image, cells.clone())
+            });
+            let draws = entry.draws(self.fill_seed, context, image);
+            let change = ImageChange::Paint { cells, fill, draws };
+            compiler.plan.image_edits.push(ImageEdit {
+                owner: entry.index,
+                image,
+                grid,
+                change,
+            });
+        }
+        Ok(resolved)
+    }
+}
+
+impl OccludePatches {
+    /// Returns the attention that its choice ranks by.
+    fn salient(&self) -> Option<&Salient> {
+        match &self.choice {
+            Choice::Salient(salient) | Choice::NonSalient(salient) => Some(salient),
+            Choice::Random { .. } | Choice::Indices(_) => None,
+        }
+    }
+
+    fn check(&self, entry: Entry, grid: Grid) -> Result<(), Error> {
+        match &self.choice {
+            Choice::Random { ratio, .. } => entry.check_share("random.ratio", *ratio),
+            Choice::Salient(salient) => salient.check(entry, "salient"),
+            Choice::NonSalient(salient) => salient.check(entry, "non_salient"),
+            Choice::Indices(cells) => match cells.iter().find(|&&c| c as usize >= grid.cells()) {
+                Some(cell) => {
+                    let message = format!(
+                        "{cell} is not below {}, the cells of the grid",
+                        grid.cells()
+                    );
+                    Err(entry.invalid("indices.indices", message))
+                }
+                None => Ok(()),
+            },
+        }
+    }
+
+    fn cells(
+        &self,
+        entry: Entry,
+        compiler: &Compiler<'_>,
+        grid: Grid,
+        image: usize,
+    ) -> Result<Vec<u32>, Error> {
+        let context = compiler.context;
+        let mut cells = match &self.choice {
+            Choice::Random { ratio, seed } => entry
+                .draws(*seed, context, image)
+                .subset(grid.cells(), rounded(*ratio, grid.cells())),
+            Choice::Indices(cells) => cells.clone(),
+            Choice::Salient(salient) => top(entry, "salient", salient, (context, image, grid))?,
+            Choice::NonSalient(salient) => {
+                let keep = top(entry, "non_salient", salient, (context, image, grid))?;
+                (0..grid.cells() as u32)
+                    .filter(|c| !keep.contains(c))
+                    .collect()
+            }
+        };
+        // Noise is drawn cell by cell: the order must not depend on how cells were chosen.
+        cells.sort_unstable();
+        cells.dedup();
+        Ok(cells)
+    }
+}
+
+/// Returns the most attended cells of a picture.
+fn top(
+    entry: Entry,
+    field: &str,
+    salient: &Salient,
+    (context, image, grid): (&Context<'_>, usize, Grid),
+) -> Result<Vec<u32>, Error> {
+    let mass = salient.of_grid(entry, field, context, image, grid)?;
+    Ok(salient.amount.top(&mass))
+}

@@ -1,0 +1,58 @@
+//! Shuffle patches: the picture's cells change places before the tower sees it (Naseer et al. 2021;
+//! Lee et al. 2024, section 3.3).
+//!
+//! Laws: one cell, or the identity order, changes nothing; an order and its inverse cancel where
+//! the cells are alike.
+
+use super::permute_tokens::{Order, check_permutation};
+use crate::intervention::compile::{Compiler, Entry, Spec};
+use crate::intervention::error::Error;
+use crate::intervention::plan::{ImageChange, ImageEdit, Resolution, Resolved};
+
+/// Permutes the cells of a grid on every picture.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ShufflePatches {
+    /// Cells along each side.
+    pub grid: usize,
+    /// The new order of the cells.
+    pub order: Order,
+}
+
+impl Spec for ShufflePatches {
+    fn compile(&self, entry: Entry, compiler: &mut Compiler<'_>) -> Result<Resolved, Error> {
+        let context = compiler.context;
+        // 0 means no grid here, while it means the patch grid to occlude_patches.
+        if self.grid == 0 {
+            return Err(entry.invalid("grid", "0; at least 1 is needed"));
+        }
+        let grid = entry.grid(context, self.grid)?;
+        entry.needs_image(context)?;
+        let mut resolved = Resolved::default();
+        for image in 0..context.images.len() {
+            let order = match &self.order {
+                Order::Seed(seed) => entry.draws(*seed, context, image).permutation(grid.cells()),
+                Order::Given(order) => {
+                    check_permutation(
+                        entry,
+                        "order.indices",
+                        order,
+                        grid.cells(),
+                        "cells in the grid",
+                    )?;
+                    order.clone()
+                }
+            };
+            resolved
+                .resolutions
+                .push(Resolution::of(image, order.clone()));
+            let change = ImageChange::Shuffle { order };
+            compiler.plan.image_edits.push(ImageEdit {
+                owner: entry.index,
+                image,
+                grid,
+                change,
+            });
+        }
+        Ok(resolved)
+    }
+}
