@@ -1,7 +1,7 @@
 """Interventions in canonical JSON applied to Hugging Face models, written from the contract and not from the server's code.
 
 `Changes` resolves a list against one input and hands out what the capture script applies: pictures, visual tokens, layers
-that run, and edits at hook points.
+that run, and edits at hook points. `intervention_cases` lists the cases that the tiny golden sets hold of every kind.
 """
 
 from __future__ import annotations
@@ -9,11 +9,16 @@ from __future__ import annotations
 import base64
 import io
 import math
+import random
+from pathlib import Path
 
 import blake3
 import numpy as np
 import torch
+from families import kind_of
 from PIL import Image
+
+HERE = Path(__file__).parent
 
 
 class Draws:
@@ -465,3 +470,98 @@ def enumerate_named(listed: list[tuple[str, dict]]) -> list[tuple[int, str, dict
 
 def donor_picture(data: bytes) -> Image.Image:
     return Image.open(io.BytesIO(data)).convert("RGB")
+
+
+def intervention_cases(model, tokens: int, prompt: int) -> dict[str, list[dict]]:
+    """One case for each intervention (several for those with several forms), and five random compositions of four. `tokens`
+    visual tokens stand in a prompt of `prompt`."""
+    rng = random.Random(3)
+    text, vision = model.config.text_config, model.config.vision_config
+    tiled = not kind_of(model.config) and model.config.model_type not in ("llava", "vipllava")
+    heads = text.num_attention_heads
+    head = getattr(text, "head_dim", None) or text.hidden_size // heads
+    vector = lambda n: [round(rng.uniform(-1, 1), 3) for _ in range(n)]  # noqa: E731
+    named = lambda *names: {"anyOf": [{"named": f"NAMED_{n}"} for n in names]}  # noqa: E731
+    indices = lambda *chosen: {"anyOf": [{"indices": {"indices": list(chosen)}}]}  # noqa: E731
+    some = indices(*sorted(rng.sample(range(tokens), tokens // 3)))
+    blocks = {"anyOf": [{"blocks": {"grid": 2, "indices": [0, 3]}}]} if not tiled else some
+    resid = "language_model.blocks.{l}.hook_resid_pre"
+    at = lambda point, **rest: {"point": point, **rest}  # noqa: E731
+    values = np.float32([vector(text.hidden_size) for _ in range(3)])
+    packed = {"shape": list(values.shape), "data": base64.b64encode(values.tobytes()).decode()}
+    donor = io.BytesIO()
+    Image.open(HERE / "pictures" / "wide.png").convert("RGB").transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(donor, "PNG")
+    noise = lambda target, geometry, scale, seed, **rest: {  # noqa: E731
+        "addNoise": {"target": target, "geometry": f"GEOMETRY_{geometry}", "scale": scale, "seed": str(seed), **rest}
+    }
+    keep = {"selectTokens": {"tokens": blocks}}
+    one = {
+        "blank": {"blankImage": {"colour": "COLOUR_WHITE"}},
+        "blank-rgb": {"blankImage": {"rgb": {"red": 200, "blue": 30}}},
+        "shuffle": {"shufflePatches": {"grid": 3, "seed": "7"}},
+        "occlude-random": {"occludePatches": {"random": {"ratio": 0.4, "seed": "5"}, "grid": 5, "fill": "FILL_MEAN"}},
+        "occlude-blur": {"occludePatches": {"indices": {"indices": [0, 3, 5]}, "grid": 3, "fill": "FILL_BLUR"}},
+        "occlude-noise": {"occludePatches": {"indices": {"indices": [1, 6]}, "fill": "FILL_NOISE", "fillSeed": "9"}},
+        "occlude-weights": {
+            "occludePatches": {"salient": {"share": 0.25, "weights": {"weights": [(7 * i) % 16 for i in range(16)]}}, "grid": 4}
+        },
+        "permute-seed": {"permuteTokens": {"order": {"indices": rng.sample(range(tokens), tokens)}}},
+        "select": keep,
+        "select-compact": {
+            "selectTokens": {"tokens": some, "mode": "MODE_REMOVE", "positions": "POSITIONS_COMPACT"}
+        },
+        "select-pool": {
+            "selectTokens": {"tokens": {"anyOf": some["anyOf"] + indices(0, 1, 2)["anyOf"]}, "mode": "MODE_POOL"}
+        },
+        "replace-zero": {"replaceTokens": {"tokens": blocks, "constant": "CONSTANT_ZERO"}},
+        "replace-mean": {"replaceTokens": {"tokens": some, "constant": "CONSTANT_MEAN"}},
+        "replace-noise": {"replaceTokens": {"tokens": some, "noise": {"seed": "4"}}},
+        "replace-donor": {
+            "replaceTokens": {"tokens": blocks, "donor": {"data": base64.b64encode(donor.getvalue()).decode()}}
+        },
+        "repeat": {"repeatLayers": {"first": 0, "last": 1, "times": 2}},
+        "repeat-tower": {"repeatLayers": {"stack": "STACK_VISION_TOWER", "first": 0, "last": 0, "times": 1}},
+        "exit": {"exitEarly": {"layer": 1}},
+        "exit-tower": {"exitEarly": {"stack": "STACK_VISION_TOWER", "layer": 0}},
+        "noise-literal": noise(at(resid, layers=[1], tokens=named("VISUAL")), "LITERAL", 0.5, 1, randomScale=True),
+        "noise-abs": noise(at(resid, tokens=named("TEXT")), "ABS_SCALED", 0.5, 2),
+        "noise-keskar": noise(at("language_model.blocks.0.hook_mlp_out", steps={"last": 0}), "KESKAR", 0.3, 3),
+        "noise-additive": noise(at("vision_tower.blocks.{l}.hook_resid_pre"), "ADDITIVE", 0.2, 2**63 + 4),
+        "noise-gaussian": noise(at("language_model.blocks.1.attn.hook_v", heads=[1]), "GAUSSIAN", 0.5, 5),
+        "noise-tokens": noise(at("projector.hook_tokens", tokens=some), "GAUSSIAN", 0.4, 6),
+        "noise-scores": noise(at("language_model.blocks.0.attn.hook_attn_scores"), "GAUSSIAN", 0.7, 8),
+        "steer": {"steer": {"target": at(resid, layers=[1]), "vector": vector(text.hidden_size), "scale": 2.0}},
+        "steer-head": {
+            "steer": {
+                "target": at("language_model.blocks.{l}.attn.hook_z", tokens=named("LAST")), "vector": vector(head), "scale": -1.5
+            }
+        },
+        "project": {
+            "projectOut": {"target": at(resid), "directions": [{"values": vector(text.hidden_size)} for _ in range(2)]}
+        },
+        "project-tower": {
+            "projectOut": {
+                "target": at("vision_tower.blocks.0.hook_attn_out"), "directions": [{"values": vector(vision.hidden_size)}]
+            }
+        },
+        "scale": {"scale": {"target": at("language_model.blocks.{l}.hook_attn_out", tokens=named("QUESTION")), "factor": 0.5}},
+        "scale-pattern": {"scale": {"target": at("language_model.blocks.1.attn.hook_pattern", heads=[0, 3]), "factor": 0.3}},
+        "ablate": {"ablate": {"target": at("language_model.blocks.1.attn.hook_z", heads=[0, 2], steps={"first": 1})}},
+        "ablate-mean": {"ablate": {"target": at("language_model.blocks.1.hook_mlp_out"), "value": "CONSTANT_MEAN"}},
+        "ablate-dimensions": {"ablate": {"target": at("projector.hook_out", dimensions=[0, 5, 9])}},
+        "patch": {"patch": {"target": at(resid, layers=[2], tokens=indices(1, 4, prompt - 1)), "values": packed}},
+        "knock-out": {
+            "knockOutAttention": {"layers": [0, 2], "from": named("QUESTION", "LAST", "GENERATED"), "to": named("VISUAL")}
+        },
+        "knock-out-all": {"knockOutAttention": {"layers": [1], "heads": [1], "from": named("TEXT")}},
+        "knock-out-tower": {"knockOutAttention": {"stack": "STACK_VISION_TOWER", "from": indices(0, 3), "to": indices(1, 2, 5)}},
+        "prune": {"pruneTokens": {"layer": 0, "keepShare": 0.5}},
+        "prune-all-look": {"pruneTokens": {"layer": 1, "keepCount": 3, "receivedFrom": named("TEXT")}},
+        "prune-random": {"pruneTokens": {"layer": 0, "keepCount": 5, "randomSeed": "11"}},
+    }  # fmt: skip
+    listed = {name: [change] for name, change in one.items()}
+    # What fits together: numbers that count visual tokens stand for those before any selection, so selections are left out.
+    pool = [n for n in one if not n.startswith(("select", "patch", "exit", "prune", "replace", "permute", "noise-scores"))]
+    for i in range(5):
+        listed[f"composed-{i}"] = [one[n] for n in rng.sample(pool, 4 - (i == 0))] + ([keep] if i == 0 else [])
+    return listed
