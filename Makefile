@@ -69,6 +69,7 @@ $(TS_CLIENT)/node_modules/ready: $(TS_CLIENT)/package-lock.json
 
 lint: test-tools $(VENV)/ready $(TS_CLIENT)/node_modules/ready ## Formatting, clippy, docs, types, and the contract's style
 	$(CARGO) fmt --check
+	rustfmt --edition 2024 --check $(KINDS)
 	$(CARGO) clippy --release --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --workspace --no-deps --locked
 	$(BUF) lint proto
@@ -78,6 +79,7 @@ lint: test-tools $(VENV)/ready $(TS_CLIENT)/node_modules/ready ## Formatting, cl
 
 fmt: $(VENV)/ready ## Format Rust, Python and Go
 	$(CARGO) fmt
+	rustfmt --edition 2024 $(KINDS)
 	cd $(PY_CLIENT) && .venv/bin/ruff format -q . && .venv/bin/ruff check -q --fix .
 	gofmt -w $(GO_CLIENT)
 
@@ -110,6 +112,8 @@ gpu-check: tools ## Check and measure on the card of this machine; DEVICE says o
 	target/bench-venv/bin/pip install -q -r tests/goldens/requirements.txt -e $(PY_CLIENT)
 	target/bench-venv/bin/python benches/vs_transformers/gpu.py --device $(DEVICE)
 
+# Modules that the table of interventions names, which cargo fmt does not see.
+KINDS := $(wildcard src/intervention/spec/*.rs src/api/convert/interventions/*.rs)
 GENERATED := $(PY_CLIENT)/src/scotoma/v1 $(PY_CLIENT)/src/scotoma/_sync $(TS_CLIENT)/src/v1 $(GO_CLIENT)/scotomav1
 
 proto: test-tools $(VENV)/ready $(TS_CLIENT)/node_modules/ready ## Generate what the clients have of proto/

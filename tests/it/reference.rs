@@ -14,7 +14,7 @@ type Comments = HashMap<Vec<i32>, String>;
 const HEAD: &str = "# Interventions\n\nMade from intervention.proto by tests/it/reference.rs; change the contract, not this page \
     (`UPDATE_REFERENCE=1 cargo test --release --test it reference::`). A request lists interventions; in canonical JSON one is \
     `{\"NAME\": {FIELDS}}`, names in camelCase. The formula, its source and its law stand at the head of each file in \
-    src/intervention/.\n\n";
+    src/intervention/spec/.\n\n";
 
 fn comments(file: &FileDescriptorProto) -> Comments {
     let info = file.source_code_info.as_ref().unwrap();
