@@ -384,6 +384,9 @@ class Changes:
         elif name == "projectOut":
             basis, _ = torch.linalg.qr(torch.tensor([d["values"] for d in body["directions"]], dtype=torch.float64).T)
             new = (old.double() - (old.double() @ basis) @ basis.T).float()
+        elif name == "clampNorm":
+            norm = old.double().norm(dim=-1, keepdim=True)
+            new = torch.where(norm > body["maxNorm"], old.double() * (body["maxNorm"] / norm), old.double()).float()
         elif name == "patch":
             values = np.frombuffer(base64.b64decode(body["values"]["data"]), dtype="<f4")
             new = torch.from_numpy(values.copy()).view(-1, *old.shape[1:]).expand_as(old)
@@ -555,13 +558,16 @@ def intervention_cases(model, tokens: int, prompt: int) -> dict[str, list[dict]]
         },
         "knock-out-all": {"knockOutAttention": {"layers": [1], "heads": [1], "from": named("TEXT")}},
         "knock-out-tower": {"knockOutAttention": {"stack": "STACK_VISION_TOWER", "from": indices(0, 3), "to": indices(1, 2, 5)}},
+        "clamp-norm": {"clampNorm": {"target": at(resid), "maxNorm": 20.0}},
+        "clamp-norm-tower": {"clampNorm": {"target": at("vision_tower.blocks.{l}.hook_mlp_out"), "maxNorm": 3.6}},
+        "clamp-norm-heads": {"clampNorm": {"target": at("language_model.blocks.{l}.attn.hook_z", heads=[1, 2]), "maxNorm": 2.5}},
         "prune": {"pruneTokens": {"layer": 0, "keepShare": 0.5}},
         "prune-all-look": {"pruneTokens": {"layer": 1, "keepCount": 3, "receivedFrom": named("TEXT")}},
         "prune-random": {"pruneTokens": {"layer": 0, "keepCount": 5, "randomSeed": "11"}},
     }  # fmt: skip
     listed = {name: [change] for name, change in one.items()}
     # What fits together: numbers that count visual tokens stand for those before any selection, so selections are left out.
-    pool = [n for n in one if not n.startswith(("select", "patch", "exit", "prune", "replace", "permute", "noise-scores"))]
+    pool = [n for n in one if not n.startswith(("select", "patch", "exit", "prune", "replace", "permute", "noise-scores", "clamp"))]
     for i in range(5):
         listed[f"composed-{i}"] = [one[n] for n in rng.sample(pool, 4 - (i == 0))] + ([keep] if i == 0 else [])
     return listed

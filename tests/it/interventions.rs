@@ -387,6 +387,144 @@ async fn what_never_fires_or_cannot_be_is_refused() {
     }
 }
 
+fn clamp(point: &str, max_norm: f64) -> Value {
+    // JSON has no infinity; the contract's canonical form spells it.
+    let max_norm = match max_norm {
+        f64::INFINITY => json!("Infinity"),
+        finite => json!(finite),
+    };
+    json!({"clampNorm": {"target": {"point": point}, "maxNorm": max_norm}})
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clamped_rows_are_as_long_as_the_limit_at_most() {
+    let server = Running::start(Config::shapes()).await;
+    let mut client = server.client().await;
+    let point = "language_model.blocks.1.hook_resid_pre";
+    let mut rows_under = async |interventions: Value| {
+        let mut request = capture(vec![
+            of(point, Named::All, Reduction::None),
+            of(point, Named::All, Reduction::Norm),
+            of("language_model.hook_logits", Named::All, Reduction::None),
+        ]);
+        request.interventions = list(&interventions);
+        let (found, _) = captured(&mut client, request).await;
+        let of_target = |target| found.iter().find(|a| a.target == target).map(numbers);
+        [0, 1, 2].map(|target| of_target(target).unwrap())
+    };
+    let [rows, norms, logits] = rows_under(json!([])).await;
+    let mut sorted = norms.clone();
+    sorted.sort_by(f32::total_cmp);
+    let limit = sorted[sorted.len() / 2];
+    let clamped = clamp(point, limit.into());
+    let [new, new_norms, _] = rows_under(json!([clamped])).await;
+    let width = rows.len() / norms.len();
+    let mut above = 0;
+    for (i, norm) in norms.iter().enumerate() {
+        let (old, new) = (&rows[i * width..][..width], &new[i * width..][..width]);
+        if *norm > limit * 1.0001 {
+            above += 1;
+            assert!(
+                (new_norms[i] / limit - 1.0).abs() < 1e-5,
+                "{}",
+                new_norms[i]
+            );
+            let factor = new[0] / old[0];
+            assert!(
+                old.iter()
+                    .zip(new)
+                    .all(|(o, n)| (o * factor - n).abs() < 1e-4)
+            );
+        } else if *norm < limit * 0.9999 {
+            assert_eq!(old, new, "a row within the limit keeps its bits");
+        }
+    }
+    assert!(above > 3 && above < norms.len(), "{above}");
+
+    // A limit that no row exceeds changes no bit; clamping twice is clamping once, to rounding.
+    for max_norm in [f64::INFINITY, 1e30] {
+        let [same, _, same_logits] = rows_under(json!([clamp(point, max_norm)])).await;
+        assert!(same == rows && same_logits == logits, "{max_norm}");
+    }
+    let [twice, ..] = rows_under(json!([clamped, clamped])).await;
+    let apart = new.iter().zip(&twice).map(|(a, b)| (a - b).abs() / limit);
+    assert!(apart.fold(0.0, f32::max) < 1e-6);
+
+    // A sweep over the limit: each variant is a request of its own.
+    let limits = v1::SweepRange {
+        first: 1.0,
+        last: 9.0,
+        step: 4.0,
+    };
+    let mut base = ask(&json!([]));
+    base.max_tokens = 2;
+    let request = scotoma_client::SweepRequest {
+        input: Some(v1::sweep_request::Input::Generate(base.clone())),
+        grid: Some(v1::SweepGrid {
+            interventions: list(&json!([clamped])),
+            axes: vec![v1::SweepAxis {
+                field: "interventions[0].clamp_norm.max_norm".into(),
+                values: Some(v1::sweep_axis::Values::Range(limits)),
+            }],
+        }),
+        ..Default::default()
+    };
+    let mut client = server.client().await;
+    let mut stream = client.sweep(request).await.unwrap();
+    let mut variants = 0;
+    while let Some(message) = stream.message().await.unwrap() {
+        if let Some(v1::sweep_response::Event::Result(result)) = message.event {
+            let Some(v1::sweep_result::Outcome::Generated(swept)) = result.outcome else {
+                panic!("no answer: {result:?}");
+            };
+            let max_norm = 1.0 + 4.0 * f64::from(result.variant);
+            base.interventions = list(&json!([clamp(point, max_norm)]));
+            let alone = client.generate(base.clone()).await.unwrap();
+            let alone = alone.finish().await.unwrap();
+            assert_eq!(swept.provenance, alone.provenance, "{max_norm}");
+            variants += 1;
+        }
+    }
+    assert_eq!(variants, 3);
+
+    // Rows of newlines, of which this model has none; no limit; rows that are no vectors.
+    let newline = json!({"point": point, "tokens": {"anyOf": [{"named": "NAMED_NEWLINE"}]}});
+    let pattern = "language_model.blocks.1.attn.hook_pattern";
+    for (wrong, expected, field) in [
+        (
+            json!({"target": newline, "maxNorm": 1.0}),
+            Code::FailedPrecondition,
+            "interventions[0].clamp_norm: never fired",
+        ),
+        (
+            json!({"target": {"point": point}}),
+            Code::InvalidArgument,
+            "clamp_norm.max_norm: 0 is not above 0",
+        ),
+        (
+            json!({"target": {"point": point}, "maxNorm": "NaN"}),
+            Code::InvalidArgument,
+            "clamp_norm.max_norm",
+        ),
+        (
+            json!({"target": {"point": pattern}, "maxNorm": 1.0}),
+            Code::InvalidArgument,
+            "clamp_norm.target.point",
+        ),
+        (
+            json!({"target": {"point": point, "dimensions": [0]}, "maxNorm": 1.0}),
+            Code::InvalidArgument,
+            "clamp_norm.target.dimensions",
+        ),
+    ] {
+        let request = ask(&json!([{"clampNorm": wrong}]));
+        let result = async { client.generate(request).await?.finish().await };
+        let error = result.await.map(|f| f.text).unwrap_err();
+        assert_eq!(code(&error), expected, "{error}");
+        assert!(error.to_string().contains(field), "{error}");
+    }
+}
+
 /// One field of one intervention, valid or not.
 fn any_intervention() -> impl Strategy<Value = Value> {
     let number = prop_oneof![Just(0u32), 1..9u32, Just(1000), Just(u32::MAX)];
@@ -417,7 +555,7 @@ fn any_intervention() -> impl Strategy<Value = Value> {
     ];
     let tokens = (prop::collection::vec(set, 0..3), any::<bool>())
         .prop_map(|(s, c)| json!({"anyOf": s, "complement": c}));
-    (0..18, number.clone(), number, real, point, tokens).prop_map(|(kind, a, b, r, point, tokens)| {
+    (0..19, number.clone(), number, real, point, tokens).prop_map(|(kind, a, b, r, point, tokens)| {
         let target = json!({"point": point, "tokens": tokens});
         match kind {
             0 => json!({"permuteTokens": {"seed": a.to_string(), "scope": "SCOPE_WITHIN_BLOCKS", "blocks": b}}),
@@ -437,6 +575,7 @@ fn any_intervention() -> impl Strategy<Value = Value> {
             14 => json!({"scale": {"target": target, "factor": r}}),
             15 => json!({"ablate": {"target": target, "value": "CONSTANT_MEAN"}}),
             16 => json!({"knockOutAttention": {"from": tokens, "layers": [a]}}),
+            17 => json!({"clampNorm": {"target": target, "maxNorm": r}}),
             _ => json!({"pruneTokens": {"layer": a, "keepShare": r, "receivedFrom": tokens}}),
         }
     })

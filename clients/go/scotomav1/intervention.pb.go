@@ -661,6 +661,7 @@ type Intervention struct {
 	//	*Intervention_Patch
 	//	*Intervention_KnockOutAttention
 	//	*Intervention_PruneTokens
+	//	*Intervention_ClampNorm
 	Kind          isIntervention_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -865,6 +866,15 @@ func (x *Intervention) GetPruneTokens() *PruneTokens {
 	return nil
 }
 
+func (x *Intervention) GetClampNorm() *ClampNorm {
+	if x != nil {
+		if x, ok := x.Kind.(*Intervention_ClampNorm); ok {
+			return x.ClampNorm
+		}
+	}
+	return nil
+}
+
 type isIntervention_Kind interface {
 	isIntervention_Kind()
 }
@@ -959,6 +969,11 @@ type Intervention_PruneTokens struct {
 	PruneTokens *PruneTokens `protobuf:"bytes,18,opt,name=prune_tokens,json=pruneTokens,proto3,oneof"`
 }
 
+type Intervention_ClampNorm struct {
+	// Limit the norm of rows at a hook point.
+	ClampNorm *ClampNorm `protobuf:"bytes,19,opt,name=clamp_norm,json=clampNorm,proto3,oneof"`
+}
+
 func (*Intervention_PermuteTokens) isIntervention_Kind() {}
 
 func (*Intervention_OccludePatches) isIntervention_Kind() {}
@@ -994,6 +1009,8 @@ func (*Intervention_Patch) isIntervention_Kind() {}
 func (*Intervention_KnockOutAttention) isIntervention_Kind() {}
 
 func (*Intervention_PruneTokens) isIntervention_Kind() {}
+
+func (*Intervention_ClampNorm) isIntervention_Kind() {}
 
 // Tokens by what they are. What numbers mean depends on the tensor at hand: in the language model, positions of its input after
 // SelectTokens; at `projector.hook_tokens` and in SelectTokens and ReplaceTokens, the visual tokens of one picture; in the
@@ -3306,6 +3323,63 @@ func (x *Scale) GetFactor() float64 {
 	return 0
 }
 
+// Rows x whose Euclidean norm |x| is above max_norm become x * max_norm / |x|; the others keep every bit. At points with heads
+// the rows are those of each head.
+type ClampNorm struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Where. Not attention scores or patterns, whose rows are no vectors; dimensions must be empty: a norm is that of a whole row.
+	Target *Target `protobuf:"bytes,1,opt,name=target,proto3" json:"target,omitempty"`
+	// The largest norm that is left, in the units of the activations. Above 0, infinity included, which changes nothing. Unset:
+	// INVALID_ARGUMENT.
+	MaxNorm       float64 `protobuf:"fixed64,2,opt,name=max_norm,json=maxNorm,proto3" json:"max_norm,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ClampNorm) Reset() {
+	*x = ClampNorm{}
+	mi := &file_scotoma_v1_intervention_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ClampNorm) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ClampNorm) ProtoMessage() {}
+
+func (x *ClampNorm) ProtoReflect() protoreflect.Message {
+	mi := &file_scotoma_v1_intervention_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ClampNorm.ProtoReflect.Descriptor instead.
+func (*ClampNorm) Descriptor() ([]byte, []int) {
+	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *ClampNorm) GetTarget() *Target {
+	if x != nil {
+		return x.Target
+	}
+	return nil
+}
+
+func (x *ClampNorm) GetMaxNorm() float64 {
+	if x != nil {
+		return x.MaxNorm
+	}
+	return 0
+}
+
 // x becomes zero, or the mean of the chosen tokens of the prompt.
 type Ablate struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -3319,7 +3393,7 @@ type Ablate struct {
 
 func (x *Ablate) Reset() {
 	*x = Ablate{}
-	mi := &file_scotoma_v1_intervention_proto_msgTypes[32]
+	mi := &file_scotoma_v1_intervention_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3331,7 +3405,7 @@ func (x *Ablate) String() string {
 func (*Ablate) ProtoMessage() {}
 
 func (x *Ablate) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_intervention_proto_msgTypes[32]
+	mi := &file_scotoma_v1_intervention_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3344,7 +3418,7 @@ func (x *Ablate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ablate.ProtoReflect.Descriptor instead.
 func (*Ablate) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{32}
+	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Ablate) GetTarget() *Target {
@@ -3379,7 +3453,7 @@ type Patch struct {
 
 func (x *Patch) Reset() {
 	*x = Patch{}
-	mi := &file_scotoma_v1_intervention_proto_msgTypes[33]
+	mi := &file_scotoma_v1_intervention_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3391,7 +3465,7 @@ func (x *Patch) String() string {
 func (*Patch) ProtoMessage() {}
 
 func (x *Patch) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_intervention_proto_msgTypes[33]
+	mi := &file_scotoma_v1_intervention_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3404,7 +3478,7 @@ func (x *Patch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Patch.ProtoReflect.Descriptor instead.
 func (*Patch) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{33}
+	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Patch) GetTarget() *Target {
@@ -3480,7 +3554,7 @@ type KnockOutAttention struct {
 
 func (x *KnockOutAttention) Reset() {
 	*x = KnockOutAttention{}
-	mi := &file_scotoma_v1_intervention_proto_msgTypes[34]
+	mi := &file_scotoma_v1_intervention_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3492,7 +3566,7 @@ func (x *KnockOutAttention) String() string {
 func (*KnockOutAttention) ProtoMessage() {}
 
 func (x *KnockOutAttention) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_intervention_proto_msgTypes[34]
+	mi := &file_scotoma_v1_intervention_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3505,7 +3579,7 @@ func (x *KnockOutAttention) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KnockOutAttention.ProtoReflect.Descriptor instead.
 func (*KnockOutAttention) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{34}
+	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *KnockOutAttention) GetStack() Stack {
@@ -3577,7 +3651,7 @@ type PruneTokens struct {
 
 func (x *PruneTokens) Reset() {
 	*x = PruneTokens{}
-	mi := &file_scotoma_v1_intervention_proto_msgTypes[35]
+	mi := &file_scotoma_v1_intervention_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3589,7 +3663,7 @@ func (x *PruneTokens) String() string {
 func (*PruneTokens) ProtoMessage() {}
 
 func (x *PruneTokens) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_intervention_proto_msgTypes[35]
+	mi := &file_scotoma_v1_intervention_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3602,7 +3676,7 @@ func (x *PruneTokens) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PruneTokens.ProtoReflect.Descriptor instead.
 func (*PruneTokens) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{35}
+	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *PruneTokens) GetLayer() uint32 {
@@ -3720,7 +3794,7 @@ var File_scotoma_v1_intervention_proto protoreflect.FileDescriptor
 const file_scotoma_v1_intervention_proto_rawDesc = "" +
 	"\n" +
 	"\x1dscotoma/v1/intervention.proto\x12\n" +
-	"scotoma.v1\"\xce\b\n" +
+	"scotoma.v1\"\x86\t\n" +
 	"\fIntervention\x12B\n" +
 	"\x0epermute_tokens\x18\x01 \x01(\v2\x19.scotoma.v1.PermuteTokensH\x00R\rpermuteTokens\x12E\n" +
 	"\x0focclude_patches\x18\x02 \x01(\v2\x1a.scotoma.v1.OccludePatchesH\x00R\x0eoccludePatches\x129\n" +
@@ -3744,7 +3818,9 @@ const file_scotoma_v1_intervention_proto_rawDesc = "" +
 	"\x06ablate\x18\x0f \x01(\v2\x12.scotoma.v1.AblateH\x00R\x06ablate\x12)\n" +
 	"\x05patch\x18\x10 \x01(\v2\x11.scotoma.v1.PatchH\x00R\x05patch\x12O\n" +
 	"\x13knock_out_attention\x18\x11 \x01(\v2\x1d.scotoma.v1.KnockOutAttentionH\x00R\x11knockOutAttention\x12<\n" +
-	"\fprune_tokens\x18\x12 \x01(\v2\x17.scotoma.v1.PruneTokensH\x00R\vpruneTokensB\x06\n" +
+	"\fprune_tokens\x18\x12 \x01(\v2\x17.scotoma.v1.PruneTokensH\x00R\vpruneTokens\x126\n" +
+	"\n" +
+	"clamp_norm\x18\x13 \x01(\v2\x15.scotoma.v1.ClampNormH\x00R\tclampNormB\x06\n" +
 	"\x04kind\"Z\n" +
 	"\rTokenSelector\x12)\n" +
 	"\x06any_of\x18\x01 \x03(\v2\x12.scotoma.v1.TokensR\x05anyOf\x12\x1e\n" +
@@ -3946,7 +4022,10 @@ const file_scotoma_v1_intervention_proto_rawDesc = "" +
 	"\x06values\x18\x01 \x03(\x02R\x06values\"K\n" +
 	"\x05Scale\x12*\n" +
 	"\x06target\x18\x01 \x01(\v2\x12.scotoma.v1.TargetR\x06target\x12\x16\n" +
-	"\x06factor\x18\x02 \x01(\x01R\x06factor\"`\n" +
+	"\x06factor\x18\x02 \x01(\x01R\x06factor\"R\n" +
+	"\tClampNorm\x12*\n" +
+	"\x06target\x18\x01 \x01(\v2\x12.scotoma.v1.TargetR\x06target\x12\x19\n" +
+	"\bmax_norm\x18\x02 \x01(\x01R\amaxNorm\"`\n" +
 	"\x06Ablate\x12*\n" +
 	"\x06target\x18\x01 \x01(\v2\x12.scotoma.v1.TargetR\x06target\x12*\n" +
 	"\x05value\x18\x02 \x01(\x0e2\x14.scotoma.v1.ConstantR\x05value\"\x85\x01\n" +
@@ -4004,7 +4083,7 @@ func file_scotoma_v1_intervention_proto_rawDescGZIP() []byte {
 }
 
 var file_scotoma_v1_intervention_proto_enumTypes = make([]protoimpl.EnumInfo, 10)
-var file_scotoma_v1_intervention_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
+var file_scotoma_v1_intervention_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
 var file_scotoma_v1_intervention_proto_goTypes = []any{
 	(DataType)(0),               // 0: scotoma.v1.DataType
 	(Stack)(0),                  // 1: scotoma.v1.Stack
@@ -4048,10 +4127,11 @@ var file_scotoma_v1_intervention_proto_goTypes = []any{
 	(*ProjectOut)(nil),          // 39: scotoma.v1.ProjectOut
 	(*Direction)(nil),           // 40: scotoma.v1.Direction
 	(*Scale)(nil),               // 41: scotoma.v1.Scale
-	(*Ablate)(nil),              // 42: scotoma.v1.Ablate
-	(*Patch)(nil),               // 43: scotoma.v1.Patch
-	(*KnockOutAttention)(nil),   // 44: scotoma.v1.KnockOutAttention
-	(*PruneTokens)(nil),         // 45: scotoma.v1.PruneTokens
+	(*ClampNorm)(nil),           // 42: scotoma.v1.ClampNorm
+	(*Ablate)(nil),              // 43: scotoma.v1.Ablate
+	(*Patch)(nil),               // 44: scotoma.v1.Patch
+	(*KnockOutAttention)(nil),   // 45: scotoma.v1.KnockOutAttention
+	(*PruneTokens)(nil),         // 46: scotoma.v1.PruneTokens
 }
 var file_scotoma_v1_intervention_proto_depIdxs = []int32{
 	18, // 0: scotoma.v1.Intervention.permute_tokens:type_name -> scotoma.v1.PermuteTokens
@@ -4068,61 +4148,63 @@ var file_scotoma_v1_intervention_proto_depIdxs = []int32{
 	38, // 11: scotoma.v1.Intervention.steer:type_name -> scotoma.v1.Steer
 	39, // 12: scotoma.v1.Intervention.project_out:type_name -> scotoma.v1.ProjectOut
 	41, // 13: scotoma.v1.Intervention.scale:type_name -> scotoma.v1.Scale
-	42, // 14: scotoma.v1.Intervention.ablate:type_name -> scotoma.v1.Ablate
-	43, // 15: scotoma.v1.Intervention.patch:type_name -> scotoma.v1.Patch
-	44, // 16: scotoma.v1.Intervention.knock_out_attention:type_name -> scotoma.v1.KnockOutAttention
-	45, // 17: scotoma.v1.Intervention.prune_tokens:type_name -> scotoma.v1.PruneTokens
-	12, // 18: scotoma.v1.TokenSelector.any_of:type_name -> scotoma.v1.Tokens
-	3,  // 19: scotoma.v1.Tokens.named:type_name -> scotoma.v1.Tokens.Named
-	13, // 20: scotoma.v1.Tokens.indices:type_name -> scotoma.v1.TokenIndices
-	14, // 21: scotoma.v1.Tokens.blocks:type_name -> scotoma.v1.TokenBlocks
-	21, // 22: scotoma.v1.Tokens.random:type_name -> scotoma.v1.RandomPatches
-	22, // 23: scotoma.v1.Tokens.salient:type_name -> scotoma.v1.SalientPatches
-	11, // 24: scotoma.v1.Target.tokens:type_name -> scotoma.v1.TokenSelector
-	15, // 25: scotoma.v1.Target.steps:type_name -> scotoma.v1.Steps
-	0,  // 26: scotoma.v1.Tensor.dtype:type_name -> scotoma.v1.DataType
-	19, // 27: scotoma.v1.PermuteTokens.order:type_name -> scotoma.v1.TokenOrder
-	4,  // 28: scotoma.v1.PermuteTokens.scope:type_name -> scotoma.v1.PermuteTokens.Scope
-	21, // 29: scotoma.v1.OccludePatches.random:type_name -> scotoma.v1.RandomPatches
-	22, // 30: scotoma.v1.OccludePatches.salient:type_name -> scotoma.v1.SalientPatches
-	22, // 31: scotoma.v1.OccludePatches.non_salient:type_name -> scotoma.v1.SalientPatches
-	24, // 32: scotoma.v1.OccludePatches.indices:type_name -> scotoma.v1.PatchIndices
-	5,  // 33: scotoma.v1.OccludePatches.fill:type_name -> scotoma.v1.OccludePatches.Fill
-	23, // 34: scotoma.v1.SalientPatches.weights:type_name -> scotoma.v1.Saliency
-	1,  // 35: scotoma.v1.DropLayers.stack:type_name -> scotoma.v1.Stack
-	27, // 36: scotoma.v1.SwapProjector.identity:type_name -> scotoma.v1.IdentityProjector
-	6,  // 37: scotoma.v1.BlankImage.colour:type_name -> scotoma.v1.BlankImage.Colour
-	29, // 38: scotoma.v1.BlankImage.rgb:type_name -> scotoma.v1.Rgb
-	19, // 39: scotoma.v1.ShufflePatches.order:type_name -> scotoma.v1.TokenOrder
-	11, // 40: scotoma.v1.SelectTokens.tokens:type_name -> scotoma.v1.TokenSelector
-	7,  // 41: scotoma.v1.SelectTokens.mode:type_name -> scotoma.v1.SelectTokens.Mode
-	8,  // 42: scotoma.v1.SelectTokens.positions:type_name -> scotoma.v1.SelectTokens.Positions
-	11, // 43: scotoma.v1.ReplaceTokens.tokens:type_name -> scotoma.v1.TokenSelector
-	2,  // 44: scotoma.v1.ReplaceTokens.constant:type_name -> scotoma.v1.Constant
-	33, // 45: scotoma.v1.ReplaceTokens.noise:type_name -> scotoma.v1.TokenNoise
-	34, // 46: scotoma.v1.ReplaceTokens.donor:type_name -> scotoma.v1.Donor
-	1,  // 47: scotoma.v1.RepeatLayers.stack:type_name -> scotoma.v1.Stack
-	1,  // 48: scotoma.v1.ExitEarly.stack:type_name -> scotoma.v1.Stack
-	16, // 49: scotoma.v1.AddNoise.target:type_name -> scotoma.v1.Target
-	9,  // 50: scotoma.v1.AddNoise.geometry:type_name -> scotoma.v1.AddNoise.Geometry
-	16, // 51: scotoma.v1.Steer.target:type_name -> scotoma.v1.Target
-	16, // 52: scotoma.v1.ProjectOut.target:type_name -> scotoma.v1.Target
-	40, // 53: scotoma.v1.ProjectOut.directions:type_name -> scotoma.v1.Direction
-	16, // 54: scotoma.v1.Scale.target:type_name -> scotoma.v1.Target
-	16, // 55: scotoma.v1.Ablate.target:type_name -> scotoma.v1.Target
-	2,  // 56: scotoma.v1.Ablate.value:type_name -> scotoma.v1.Constant
-	16, // 57: scotoma.v1.Patch.target:type_name -> scotoma.v1.Target
-	17, // 58: scotoma.v1.Patch.values:type_name -> scotoma.v1.Tensor
-	1,  // 59: scotoma.v1.KnockOutAttention.stack:type_name -> scotoma.v1.Stack
-	11, // 60: scotoma.v1.KnockOutAttention.from:type_name -> scotoma.v1.TokenSelector
-	11, // 61: scotoma.v1.KnockOutAttention.to:type_name -> scotoma.v1.TokenSelector
-	15, // 62: scotoma.v1.KnockOutAttention.steps:type_name -> scotoma.v1.Steps
-	11, // 63: scotoma.v1.PruneTokens.received_from:type_name -> scotoma.v1.TokenSelector
-	64, // [64:64] is the sub-list for method output_type
-	64, // [64:64] is the sub-list for method input_type
-	64, // [64:64] is the sub-list for extension type_name
-	64, // [64:64] is the sub-list for extension extendee
-	0,  // [0:64] is the sub-list for field type_name
+	43, // 14: scotoma.v1.Intervention.ablate:type_name -> scotoma.v1.Ablate
+	44, // 15: scotoma.v1.Intervention.patch:type_name -> scotoma.v1.Patch
+	45, // 16: scotoma.v1.Intervention.knock_out_attention:type_name -> scotoma.v1.KnockOutAttention
+	46, // 17: scotoma.v1.Intervention.prune_tokens:type_name -> scotoma.v1.PruneTokens
+	42, // 18: scotoma.v1.Intervention.clamp_norm:type_name -> scotoma.v1.ClampNorm
+	12, // 19: scotoma.v1.TokenSelector.any_of:type_name -> scotoma.v1.Tokens
+	3,  // 20: scotoma.v1.Tokens.named:type_name -> scotoma.v1.Tokens.Named
+	13, // 21: scotoma.v1.Tokens.indices:type_name -> scotoma.v1.TokenIndices
+	14, // 22: scotoma.v1.Tokens.blocks:type_name -> scotoma.v1.TokenBlocks
+	21, // 23: scotoma.v1.Tokens.random:type_name -> scotoma.v1.RandomPatches
+	22, // 24: scotoma.v1.Tokens.salient:type_name -> scotoma.v1.SalientPatches
+	11, // 25: scotoma.v1.Target.tokens:type_name -> scotoma.v1.TokenSelector
+	15, // 26: scotoma.v1.Target.steps:type_name -> scotoma.v1.Steps
+	0,  // 27: scotoma.v1.Tensor.dtype:type_name -> scotoma.v1.DataType
+	19, // 28: scotoma.v1.PermuteTokens.order:type_name -> scotoma.v1.TokenOrder
+	4,  // 29: scotoma.v1.PermuteTokens.scope:type_name -> scotoma.v1.PermuteTokens.Scope
+	21, // 30: scotoma.v1.OccludePatches.random:type_name -> scotoma.v1.RandomPatches
+	22, // 31: scotoma.v1.OccludePatches.salient:type_name -> scotoma.v1.SalientPatches
+	22, // 32: scotoma.v1.OccludePatches.non_salient:type_name -> scotoma.v1.SalientPatches
+	24, // 33: scotoma.v1.OccludePatches.indices:type_name -> scotoma.v1.PatchIndices
+	5,  // 34: scotoma.v1.OccludePatches.fill:type_name -> scotoma.v1.OccludePatches.Fill
+	23, // 35: scotoma.v1.SalientPatches.weights:type_name -> scotoma.v1.Saliency
+	1,  // 36: scotoma.v1.DropLayers.stack:type_name -> scotoma.v1.Stack
+	27, // 37: scotoma.v1.SwapProjector.identity:type_name -> scotoma.v1.IdentityProjector
+	6,  // 38: scotoma.v1.BlankImage.colour:type_name -> scotoma.v1.BlankImage.Colour
+	29, // 39: scotoma.v1.BlankImage.rgb:type_name -> scotoma.v1.Rgb
+	19, // 40: scotoma.v1.ShufflePatches.order:type_name -> scotoma.v1.TokenOrder
+	11, // 41: scotoma.v1.SelectTokens.tokens:type_name -> scotoma.v1.TokenSelector
+	7,  // 42: scotoma.v1.SelectTokens.mode:type_name -> scotoma.v1.SelectTokens.Mode
+	8,  // 43: scotoma.v1.SelectTokens.positions:type_name -> scotoma.v1.SelectTokens.Positions
+	11, // 44: scotoma.v1.ReplaceTokens.tokens:type_name -> scotoma.v1.TokenSelector
+	2,  // 45: scotoma.v1.ReplaceTokens.constant:type_name -> scotoma.v1.Constant
+	33, // 46: scotoma.v1.ReplaceTokens.noise:type_name -> scotoma.v1.TokenNoise
+	34, // 47: scotoma.v1.ReplaceTokens.donor:type_name -> scotoma.v1.Donor
+	1,  // 48: scotoma.v1.RepeatLayers.stack:type_name -> scotoma.v1.Stack
+	1,  // 49: scotoma.v1.ExitEarly.stack:type_name -> scotoma.v1.Stack
+	16, // 50: scotoma.v1.AddNoise.target:type_name -> scotoma.v1.Target
+	9,  // 51: scotoma.v1.AddNoise.geometry:type_name -> scotoma.v1.AddNoise.Geometry
+	16, // 52: scotoma.v1.Steer.target:type_name -> scotoma.v1.Target
+	16, // 53: scotoma.v1.ProjectOut.target:type_name -> scotoma.v1.Target
+	40, // 54: scotoma.v1.ProjectOut.directions:type_name -> scotoma.v1.Direction
+	16, // 55: scotoma.v1.Scale.target:type_name -> scotoma.v1.Target
+	16, // 56: scotoma.v1.ClampNorm.target:type_name -> scotoma.v1.Target
+	16, // 57: scotoma.v1.Ablate.target:type_name -> scotoma.v1.Target
+	2,  // 58: scotoma.v1.Ablate.value:type_name -> scotoma.v1.Constant
+	16, // 59: scotoma.v1.Patch.target:type_name -> scotoma.v1.Target
+	17, // 60: scotoma.v1.Patch.values:type_name -> scotoma.v1.Tensor
+	1,  // 61: scotoma.v1.KnockOutAttention.stack:type_name -> scotoma.v1.Stack
+	11, // 62: scotoma.v1.KnockOutAttention.from:type_name -> scotoma.v1.TokenSelector
+	11, // 63: scotoma.v1.KnockOutAttention.to:type_name -> scotoma.v1.TokenSelector
+	15, // 64: scotoma.v1.KnockOutAttention.steps:type_name -> scotoma.v1.Steps
+	11, // 65: scotoma.v1.PruneTokens.received_from:type_name -> scotoma.v1.TokenSelector
+	66, // [66:66] is the sub-list for method output_type
+	66, // [66:66] is the sub-list for method input_type
+	66, // [66:66] is the sub-list for extension type_name
+	66, // [66:66] is the sub-list for extension extendee
+	0,  // [0:66] is the sub-list for field type_name
 }
 
 func init() { file_scotoma_v1_intervention_proto_init() }
@@ -4149,6 +4231,7 @@ func file_scotoma_v1_intervention_proto_init() {
 		(*Intervention_Patch)(nil),
 		(*Intervention_KnockOutAttention)(nil),
 		(*Intervention_PruneTokens)(nil),
+		(*Intervention_ClampNorm)(nil),
 	}
 	file_scotoma_v1_intervention_proto_msgTypes[2].OneofWrappers = []any{
 		(*Tokens_Named_)(nil),
@@ -4198,11 +4281,11 @@ func file_scotoma_v1_intervention_proto_init() {
 	}
 	file_scotoma_v1_intervention_proto_msgTypes[23].OneofWrappers = []any{}
 	file_scotoma_v1_intervention_proto_msgTypes[27].OneofWrappers = []any{}
-	file_scotoma_v1_intervention_proto_msgTypes[33].OneofWrappers = []any{
+	file_scotoma_v1_intervention_proto_msgTypes[34].OneofWrappers = []any{
 		(*Patch_Values)(nil),
 		(*Patch_Handle)(nil),
 	}
-	file_scotoma_v1_intervention_proto_msgTypes[35].OneofWrappers = []any{
+	file_scotoma_v1_intervention_proto_msgTypes[36].OneofWrappers = []any{
 		(*PruneTokens_KeepShare)(nil),
 		(*PruneTokens_KeepCount)(nil),
 		(*PruneTokens_ReceivedFrom)(nil),
@@ -4215,7 +4298,7 @@ func file_scotoma_v1_intervention_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_scotoma_v1_intervention_proto_rawDesc), len(file_scotoma_v1_intervention_proto_rawDesc)),
 			NumEnums:      10,
-			NumMessages:   36,
+			NumMessages:   37,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

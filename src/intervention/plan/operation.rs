@@ -43,6 +43,8 @@ pub enum Operation {
     Project(Tensor),
     /// Attention scores become minus infinity at the keys of these tokens.
     Hide(Arc<Rows>),
+    /// `x * min(1, max / |x|)`, the norm over the last dimension.
+    ClampNorm(f64),
 }
 
 /// A value that is added to rows.
@@ -111,6 +113,7 @@ impl Operation {
             Self::Write(values) => write(values, &x, edited)?,
             Self::Like { over, value } => like(over, value.as_ref(), &x, edited)?,
             Self::Project(basis) => project(basis, &x)?,
+            Self::ClampNorm(max) => clamp_norm(*max, &x)?,
         };
         new.to_dtype(dtype)
     }
@@ -156,7 +159,8 @@ impl Operation {
             | Self::Scale(_)
             | Self::Add { .. }
             | Self::Write(_)
-            | Self::Project(_) => None,
+            | Self::Project(_)
+            | Self::ClampNorm(_) => None,
         }
     }
 
@@ -168,7 +172,8 @@ impl Operation {
             | Self::Add { .. }
             | Self::Write(_)
             | Self::Project(_)
-            | Self::Hide(_) => true,
+            | Self::Hide(_)
+            | Self::ClampNorm(_) => true,
         }
     }
 
@@ -210,6 +215,9 @@ impl Operation {
             Self::Project(basis) => hash_tensor(basis, hasher.update(b"project"))?,
             Self::Hide(_) => {
                 hasher.update(b"hide");
+            }
+            Self::ClampNorm(max) => {
+                hasher.update(b"clamp norm").update(&max.to_le_bytes());
             }
         }
         Ok(())
@@ -272,6 +280,15 @@ fn project(basis: &Tensor, x: &Tensor) -> Result<Tensor> {
         rest = (&rest - along.broadcast_mul(&direction)?)?;
     }
     rest.reshape(x.shape())
+}
+
+fn clamp_norm(max: f64, x: &Tensor) -> Result<Tensor> {
+    let norm = x.sqr()?.sum_keepdim(D::Minus1)?.sqrt()?; // (n, .., 1)
+    let factor = ((norm.ones_like()? * max)? / &norm)?;
+    let clamped = x.broadcast_mul(&factor)?;
+    // Rows within the limit are chosen, not multiplied by 1: they keep their bits.
+    let above = norm.gt(max)?.broadcast_as(x.shape())?;
+    above.where_cond(&clamped, x)
 }
 
 /// Returns scores `(n, H, S)` with minus infinity at the hidden keys, but for rows that would see

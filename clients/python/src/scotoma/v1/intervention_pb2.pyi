@@ -37,7 +37,7 @@ CONSTANT_ZERO: Constant
 CONSTANT_MEAN: Constant
 
 class Intervention(_message.Message):
-    __slots__ = ("permute_tokens", "occlude_patches", "drop_layers", "swap_projector", "blank_image", "shuffle_patches", "select_tokens", "replace_tokens", "repeat_layers", "exit_early", "add_noise", "steer", "project_out", "scale", "ablate", "patch", "knock_out_attention", "prune_tokens")
+    __slots__ = ("permute_tokens", "occlude_patches", "drop_layers", "swap_projector", "blank_image", "shuffle_patches", "select_tokens", "replace_tokens", "repeat_layers", "exit_early", "add_noise", "steer", "project_out", "scale", "ablate", "patch", "knock_out_attention", "prune_tokens", "clamp_norm")
     PERMUTE_TOKENS_FIELD_NUMBER: _ClassVar[int]
     OCCLUDE_PATCHES_FIELD_NUMBER: _ClassVar[int]
     DROP_LAYERS_FIELD_NUMBER: _ClassVar[int]
@@ -56,6 +56,7 @@ class Intervention(_message.Message):
     PATCH_FIELD_NUMBER: _ClassVar[int]
     KNOCK_OUT_ATTENTION_FIELD_NUMBER: _ClassVar[int]
     PRUNE_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    CLAMP_NORM_FIELD_NUMBER: _ClassVar[int]
     permute_tokens: PermuteTokens
     occlude_patches: OccludePatches
     drop_layers: DropLayers
@@ -74,7 +75,8 @@ class Intervention(_message.Message):
     patch: Patch
     knock_out_attention: KnockOutAttention
     prune_tokens: PruneTokens
-    def __init__(self, permute_tokens: _Optional[_Union[PermuteTokens, _Mapping]] = ..., occlude_patches: _Optional[_Union[OccludePatches, _Mapping]] = ..., drop_layers: _Optional[_Union[DropLayers, _Mapping]] = ..., swap_projector: _Optional[_Union[SwapProjector, _Mapping]] = ..., blank_image: _Optional[_Union[BlankImage, _Mapping]] = ..., shuffle_patches: _Optional[_Union[ShufflePatches, _Mapping]] = ..., select_tokens: _Optional[_Union[SelectTokens, _Mapping]] = ..., replace_tokens: _Optional[_Union[ReplaceTokens, _Mapping]] = ..., repeat_layers: _Optional[_Union[RepeatLayers, _Mapping]] = ..., exit_early: _Optional[_Union[ExitEarly, _Mapping]] = ..., add_noise: _Optional[_Union[AddNoise, _Mapping]] = ..., steer: _Optional[_Union[Steer, _Mapping]] = ..., project_out: _Optional[_Union[ProjectOut, _Mapping]] = ..., scale: _Optional[_Union[Scale, _Mapping]] = ..., ablate: _Optional[_Union[Ablate, _Mapping]] = ..., patch: _Optional[_Union[Patch, _Mapping]] = ..., knock_out_attention: _Optional[_Union[KnockOutAttention, _Mapping]] = ..., prune_tokens: _Optional[_Union[PruneTokens, _Mapping]] = ...) -> None: ...
+    clamp_norm: ClampNorm
+    def __init__(self, permute_tokens: _Optional[_Union[PermuteTokens, _Mapping]] = ..., occlude_patches: _Optional[_Union[OccludePatches, _Mapping]] = ..., drop_layers: _Optional[_Union[DropLayers, _Mapping]] = ..., swap_projector: _Optional[_Union[SwapProjector, _Mapping]] = ..., blank_image: _Optional[_Union[BlankImage, _Mapping]] = ..., shuffle_patches: _Optional[_Union[ShufflePatches, _Mapping]] = ..., select_tokens: _Optional[_Union[SelectTokens, _Mapping]] = ..., replace_tokens: _Optional[_Union[ReplaceTokens, _Mapping]] = ..., repeat_layers: _Optional[_Union[RepeatLayers, _Mapping]] = ..., exit_early: _Optional[_Union[ExitEarly, _Mapping]] = ..., add_noise: _Optional[_Union[AddNoise, _Mapping]] = ..., steer: _Optional[_Union[Steer, _Mapping]] = ..., project_out: _Optional[_Union[ProjectOut, _Mapping]] = ..., scale: _Optional[_Union[Scale, _Mapping]] = ..., ablate: _Optional[_Union[Ablate, _Mapping]] = ..., patch: _Optional[_Union[Patch, _Mapping]] = ..., knock_out_attention: _Optional[_Union[KnockOutAttention, _Mapping]] = ..., prune_tokens: _Optional[_Union[PruneTokens, _Mapping]] = ..., clamp_norm: _Optional[_Union[ClampNorm, _Mapping]] = ...) -> None: ...
 
 class TokenSelector(_message.Message):
     __slots__ = ("any_of", "complement")
@@ -467,6 +469,14 @@ class Scale(_message.Message):
     target: Target
     factor: float
     def __init__(self, target: _Optional[_Union[Target, _Mapping]] = ..., factor: _Optional[float] = ...) -> None: ...
+
+class ClampNorm(_message.Message):
+    __slots__ = ("target", "max_norm")
+    TARGET_FIELD_NUMBER: _ClassVar[int]
+    MAX_NORM_FIELD_NUMBER: _ClassVar[int]
+    target: Target
+    max_norm: float
+    def __init__(self, target: _Optional[_Union[Target, _Mapping]] = ..., max_norm: _Optional[float] = ...) -> None: ...
 
 class Ablate(_message.Message):
     __slots__ = ("target", "value")
