@@ -353,8 +353,8 @@ impl Decoder {
         }
     }
 
-    /// Returns what [`Layout`] takes for the rotary position `position` of a row, read in a pass over
-    /// positions before `end`; see [`Rope::row`].
+    /// Returns what [`Layout`] takes for the rotary position `position` of a row, read in a pass
+    /// over positions before `end`; see [`Rope::row`].
     pub fn rotary(&self, position: u32, end: u32) -> u32 {
         self.blocks
             .rope
@@ -363,9 +363,9 @@ impl Decoder {
     }
 
     /// Input embeddings `x (R, D)` -> `norm(x) (R', D)` after the last layer, with its layout,
-    /// which has fewer rows where hooks drop some; rows of a span whose `layers_done` is not 0 have passed
-    /// layers already. `tracks[i]` belongs to `layout.spans[i]`; a sequence without one attends to
-    /// its own rows alone.
+    /// which has fewer rows where hooks drop some; rows of a span whose `layers_done` is not 0 have
+    /// passed layers already. `tracks[i]` belongs to `layout.spans[i]`; a sequence without one
+    /// attends to its own rows alone.
     pub fn forward(
         &self,
         x: Tensor,

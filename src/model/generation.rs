@@ -406,8 +406,8 @@ impl GenerationConfig {
             .unwrap_or_default()
     }
 
-    /// Returns what acts on requests that say nothing of it, in canonical JSON, over a context of `context`
-    /// tokens; `None` where nothing does.
+    /// Returns what acts on requests that say nothing of it, in canonical JSON, over a context of
+    /// `context` tokens; `None` where nothing does.
     pub fn acts(&self, context: usize) -> Option<String> {
         let max_length = self.max_length.filter(|&length| length < context);
         let (processors, max_new_tokens) = (self.processors.clone(), self.max_new_tokens);
@@ -439,7 +439,8 @@ fn check_names(json: &Value) -> Result<(), Error> {
                 .is_some_and(|kind| kind.contains("quantized"))
             {
                 return refuse(format!(
-                    "{name} {value}; keys and values are kept as they are, a cache of another kind is supported"
+                    "{name} {value}; keys and values are kept as they are, \
+                     a cache of another kind is supported"
                 ));
             }
             continue;

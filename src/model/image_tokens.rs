@@ -341,8 +341,8 @@ impl ImageTokens {
         })
     }
 
-    /// Returns what patch (`row`, `column`) of view `view` shows, at full resolution; `None` where it pads
-    /// the canvas.
+    /// Returns what patch (`row`, `column`) of view `view` shows, at full resolution; `None` where
+    /// it pads the canvas.
     pub fn shows(&self, view: usize, row: usize, column: usize) -> Option<Place> {
         let Some(tile) = view.checked_sub(1) else {
             return Some(Place::Base { row, column });

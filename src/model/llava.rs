@@ -1,9 +1,9 @@
 //! LLaVA (Liu et al. 2023) from pictures and token ids to logits, for every family: vision tower ->
 //! projector -> pack -> splice -> decoder.
 //!
-//! [`Model::encode_images`], [`Model::embed`] and [`Model::forward`] are the whole model; the engine
-//! takes the same steps with its caches in between. Shapes: V views of a picture, R rows of a view
-//! in the tower, N visual tokens, T tokens of a prompt, D widths.
+//! [`Model::encode_images`], [`Model::embed`] and [`Model::forward`] are the whole model; the
+//! engine takes the same steps with its caches in between. Shapes: V views of a picture, R rows of
+//! a view in the tower, N visual tokens, T tokens of a prompt, D widths.
 
 use std::ops::Range;
 use std::path::Path;
@@ -166,8 +166,8 @@ impl Model {
     }
 
     /// Embeds tokens `range` of `ids` and puts visual tokens where image tokens stand: `(T, D)`.
-    /// `visual` are those of each picture, `(N, D)`, in order; an image token beyond them, which the
-    /// model wrote itself, is embedded as a word.
+    /// `visual` are those of each picture, `(N, D)`, in order; an image token beyond them, which
+    /// the model wrote itself, is embedded as a word.
     pub fn embed(
         &self,
         ids: &[u32],
@@ -202,9 +202,9 @@ impl Model {
         Ok(Tensor::cat(&all, 0)?.index_select(&index, 0)?) // (T, D)
     }
 
-    /// Runs one whole sequence: normed rows of the last layer for all of `ids`, `(T, D)`, with their
-    /// layout, see [`Decoder::logits`]. `ids` are the prompt's and those that the model wrote after
-    /// it; `images` are its pictures, encoded with `projector`.
+    /// Runs one whole sequence: normed rows of the last layer for all of `ids`, `(T, D)`, with
+    /// their layout, see [`Decoder::logits`]. `ids` are the prompt's and those that the model wrote
+    /// after it; `images` are its pictures, encoded with `projector`.
     pub fn forward(
         &self,
         prompt: &Prompt,

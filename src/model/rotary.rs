@@ -185,7 +185,8 @@ impl Rotary<'_> {
         let width = (self.head_dim as f64 * share) as usize;
         if !(0.0..=1.0).contains(&share) || width == 0 || !width.is_multiple_of(2) {
             return config(format!(
-                "partial_rotary_factor {share} of heads {} wide; an even number of dimensions is needed",
+                "partial_rotary_factor {share} of heads {} wide; \
+                 an even number of dimensions is needed",
                 self.head_dim
             ));
         }

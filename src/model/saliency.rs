@@ -84,8 +84,8 @@ impl SaliencyModel {
         self.tower.info().heads
     }
 
-    /// Returns what it looks at in the square `view`: the share of CLS attention of each patch, row by row;
-    /// of one head, or the mean over heads.
+    /// Returns what it looks at in the square `view`: the share of CLS attention of each patch, row
+    /// by row; of one head, or the mean over heads.
     pub fn attention(&self, view: &Rgb, head: Option<usize>) -> Result<Vec<f32>, Error> {
         let picture = self.processor.picture(view, 1)?;
         let (height, width) = picture.view_size();

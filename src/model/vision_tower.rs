@@ -336,8 +336,8 @@ impl dyn VisionTower {
     }
 
     /// Runs rows `x (R, D)` of whole views, which may have passed some layers (their span's
-    /// `layers_done`). `caches[i]` belongs to view i; `earlier(i, slot)` gives the rows of that view after
-    /// `slot` layers, fewer than it begins with, where a feature is read there.
+    /// `layers_done`). `caches[i]` belongs to view i; `earlier(i, slot)` gives the rows of that
+    /// view after `slot` layers, fewer than it begins with, where a feature is read there.
     pub fn forward_from(
         &self,
         x: Tensor,

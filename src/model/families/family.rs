@@ -40,8 +40,8 @@ pub trait Family: Debug + Send + Sync {
         config["model_type"] == self.model_type()
     }
 
-    /// Returns the defaults of config.json where they are not those of every family: JSON pointers with values
-    /// as JSON.
+    /// Returns the defaults of config.json where they are not those of every family: JSON pointers
+    /// with values as JSON.
     fn defaults(&self) -> &'static [(&'static str, &'static str)];
 
     /// Returns what the image processor makes of a picture: one view, tiles, or a view of any size.

@@ -187,7 +187,8 @@ impl TowerConfig for PixtralConfig {
         // transformers would drop the first patch of the first picture alone.
         if strategy == SelectStrategy::Default {
             return Err(Error::Config(
-                "vision_feature_select_strategy: Pixtral's tower has no class token; full is supported"
+                "vision_feature_select_strategy: Pixtral's tower has no class token; \
+                 full is supported"
                     .into(),
             ));
         }

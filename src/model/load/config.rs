@@ -230,11 +230,14 @@ impl Config {
             .as_array()
             .map_or(std::slice::from_ref(value), Vec::as_slice);
         let layers: Option<Vec<i64>> = listed.iter().map(Value::as_i64).collect();
-        layers.filter(|layers| (1..=MOST_FEATURES).contains(&layers.len())).ok_or_else(|| {
-            Error::Config(format!(
-                "{name} {value}; a layer number, or a list of 1 to {MOST_FEATURES} of them, is valid"
-            ))
-        })
+        layers
+            .filter(|layers| (1..=MOST_FEATURES).contains(&layers.len()))
+            .ok_or_else(|| {
+                Error::Config(format!(
+                    "{name} {value}; a layer number, \
+                 or a list of 1 to {MOST_FEATURES} of them, is valid"
+                ))
+            })
     }
 
     /// Tells whether the head is the embedding table where the checkpoint has none. Hugging Face's

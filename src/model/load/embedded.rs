@@ -5,7 +5,10 @@ use super::source::Source;
 
 macro_rules! files {
     ($($name:literal),* $(,)?) => {
-        &[$(($name, include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/models/shapes/", $name)))),*]
+        &[$((
+            $name,
+            include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/models/shapes/", $name)),
+        )),*]
     };
 }
 

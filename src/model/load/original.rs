@@ -210,8 +210,8 @@ pub(super) fn translate(
     Ok(out)
 }
 
-/// Takes the last layer, which is not run and which the checkpoint's tower may lack, from `vision` and
-/// returns the layer that is read as counted without it.
+/// Takes the last layer, which is not run and which the checkpoint's tower may lack, from `vision`
+/// and returns the layer that is read as counted without it.
 fn without_last_layer(vision: &mut Value, layer: &Value, checkpoint: &Checkpoint) -> Option<Value> {
     let layers = vision["num_hidden_layers"]
         .as_u64()

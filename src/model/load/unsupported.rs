@@ -68,7 +68,8 @@ pub(super) fn check_names(names: &[&str], adapter: &Value, place: &str) -> Resul
             kind
         };
         return refuse(format!(
-            "{kind} of {base}, not a model; --model {base} --adapter {place} merges it onto its base"
+            "{kind} of {base}, not a model; \
+             --model {base} --adapter {place} merges it onto its base"
         ));
     }
     if ends(".gguf") {
@@ -78,11 +79,13 @@ pub(super) fn check_names(names: &[&str], adapter: &Value, place: &str) -> Resul
         );
     }
     if has("mm_projector.bin") {
-        let reason = "a projector alone (mm_projector.bin), not a model; --projector NAME=FILE makes it resident beside a model's own";
+        let reason = "a projector alone (mm_projector.bin), not a model; \
+                      --projector NAME=FILE makes it resident beside a model's own";
         return refuse(reason.into());
     }
     if ends(".pth") || names.iter().any(|n| n.starts_with("consolidated")) {
-        let reason = "weights as their authors' own code keeps them (.pth or consolidated.*) are not read; load the transformers layout";
+        let reason = "weights as their authors' own code keeps them (.pth or consolidated.*) \
+                      are not read; load the transformers layout";
         return refuse(reason.into());
     }
     Ok(())
@@ -163,7 +166,11 @@ mod tests {
     fn quantised_weights_are_named() {
         let cases = [
             (
-                json!({"quant_method": "bitsandbytes", "load_in_4bit": true, "bnb_4bit_quant_type": "nf4"}),
+                json!({
+                    "quant_method": "bitsandbytes",
+                    "load_in_4bit": true,
+                    "bnb_4bit_quant_type": "nf4",
+                }),
                 "bitsandbytes 4-bit (nf4)",
             ),
             (json!({"load_in_8bit": true}), "bitsandbytes 8-bit"),
@@ -178,7 +185,10 @@ mod tests {
         for (quantization, says) in cases {
             for config in [
                 json!({"model_type": "llava", "quantization_config": quantization}),
-                json!({"model_type": "llava", "text_config": {"quantization_config": quantization}}),
+                json!({
+                    "model_type": "llava",
+                    "text_config": {"quantization_config": quantization},
+                }),
             ] {
                 let error = check_config(&config, Purpose::Part)
                     .unwrap_err()

@@ -295,7 +295,9 @@ impl Chat {
             .rfind(tag)
             .filter(|_| marked || rendered.contains(last.trim()));
         let Some(at) = at else {
-            let message = "the last message, which is to be continued, does not appear as it is in the prompt".into();
+            let message = "the last message, which is to be continued, \
+                           does not appear as it is in the prompt"
+                .into();
             return Err(Failure {
                 line: 1,
                 message,
@@ -463,7 +465,8 @@ fn mark_piece(text: &str, number: usize) -> String {
     out
 }
 
-/// Finds where the marked words stand in `text`, which is what is left of `marked` without its marks;
+/// Finds where the marked words stand in `text`, which is what is left of `marked` without its
+/// marks;
 /// `None` where it is not.
 fn positions(marked: &str, text: &str) -> Option<Vec<(usize, Range<usize>)>> {
     let mut plain = String::with_capacity(text.len());

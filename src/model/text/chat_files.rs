@@ -42,7 +42,8 @@ pub(super) fn template(source: &Source) -> Result<Option<Found>, Error> {
     if let Some(legacy) = source.json::<Value>("chat_template.json")? {
         if more {
             let reason = format!(
-                "stands beside {FOLDER}, which transformers refuses; rename it to chat_template.jinja"
+                "stands beside {FOLDER}, which transformers refuses; \
+                 rename it to chat_template.jinja"
             );
             return Err(source.wrong("chat_template.json", reason));
         }

@@ -22,17 +22,23 @@ const LLAMA_3: &str = include_str!("conversations/llama_3.jinja");
 const PLAIN: &str = include_str!("conversations/plain.jinja");
 const LLAVA_1_5: &str = include_str!("conversations/llava_1_5.jinja");
 
-const CURIOUS_HUMAN: &str = "A chat between a curious human and an artificial intelligence assistant. \
+const CURIOUS_HUMAN: &str = "A chat between a curious human and an \
+     artificial intelligence assistant. \
     The assistant gives helpful, detailed, and polite answers to the human's questions.";
-const CURIOUS_USER: &str = "A chat between a curious user and an artificial intelligence assistant. \
+const CURIOUS_USER: &str = "A chat between a curious user and an \
+     artificial intelligence assistant. \
     The assistant gives helpful, detailed, and polite answers to the user's questions.";
 const VISION: &str = "You are a helpful language and vision assistant. \
     You are able to understand the visual content that the user provides, \
     and assist the user with a variety of tasks using natural language.";
-const LLAMA_2_SYSTEM: &str = "You are a helpful, respectful and honest assistant. Always answer as helpfully as possible, \
-    while being safe.  Your answers should not include any harmful, unethical, racist, sexist, toxic, dangerous, or illegal content. \
-    Please ensure that your responses are socially unbiased and positive in nature.\n\nIf a question does not make any sense, or is \
-    not factually coherent, explain why instead of answering something not correct. If you don't know the answer to a question, \
+const LLAMA_2_SYSTEM: &str = "You are a helpful, respectful and honest assistant. \
+     Always answer as helpfully as possible, \
+    while being safe.  Your answers should not include any harmful, unethical, racist, sexist, \
+     toxic, dangerous, or illegal content. \
+    Please ensure that your responses are socially unbiased and positive in nature.\n\n\
+     If a question does not make any sense, or is \
+    not factually coherent, explain why instead of answering something not correct. \
+     If you don't know the answer to a question, \
     please don't share false information.";
 
 /// User, assistant, separator, and what ends the assistant's turn.
@@ -139,7 +145,8 @@ pub(super) const CONVERSATIONS: &[Conversation] = &[
         names: &["mpt"],
         source: MARKED,
         variables: mpt!(
-            "A conversation between a user and an LLM-based AI assistant. The assistant gives helpful and honest answers."
+            "A conversation between a user and an LLM-based AI assistant. \
+             The assistant gives helpful and honest answers."
         ),
     },
     Conversation {

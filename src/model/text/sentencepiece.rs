@@ -149,11 +149,21 @@ fn cut(proto: &ModelProto, class: Class, scheme: &str) -> (Value, Value) {
     let spaces = json!({ "type": "Replace", "pattern": { "String": " " }, "content": "\u{2581}" });
     match class {
         Class::Llama => {
-            let cut = json!({ "type": "Metaspace", "replacement": "\u{2581}", "prepend_scheme": scheme, "split": false });
+            let cut = json!({
+                "type": "Metaspace",
+                "replacement": "\u{2581}",
+                "prepend_scheme": scheme,
+                "split": false,
+            });
             (Value::Null, cut)
         }
         Class::Gemma => {
-            let cut = json!({ "type": "Split", "pattern": { "String": " " }, "behavior": "MergedWithPrevious", "invert": false });
+            let cut = json!({
+                "type": "Split",
+                "pattern": { "String": " " },
+                "behavior": "MergedWithPrevious",
+                "invert": false,
+            });
             (spaces, cut)
         }
         Class::Backend => {
@@ -188,7 +198,8 @@ fn class(config: &Value, model_type: i32) -> Result<Class, String> {
         "" if model_type == BPE => Ok(Class::Llama),
         "" | "PreTrainedTokenizer" | "TokenizersBackend" => Ok(Class::Backend),
         _ => Err(format!(
-            "tokenizer_config.json: tokenizer_class {name:?}; of tokenizer.model LlamaTokenizer and GemmaTokenizer are \
+            "tokenizer_config.json: tokenizer_class {name:?}; \
+             of tokenizer.model LlamaTokenizer and GemmaTokenizer are \
              read, for others tokenizer.json is needed"
         )),
     }
@@ -258,7 +269,12 @@ fn content(token: &Value) -> Option<&str> {
 
 fn piece(token: &str, special: bool, normalized: bool) -> Value {
     json!({
-        "content": token, "single_word": false, "lstrip": false, "rstrip": false, "normalized": normalized, "special": special,
+        "content": token,
+        "single_word": false,
+        "lstrip": false,
+        "rstrip": false,
+        "normalized": normalized,
+        "special": special,
     })
 }
 
@@ -405,7 +421,12 @@ fn unigram(proto: &ModelProto, trainer: &TrainerSpec) -> Value {
         .iter()
         .map(|p| json!([p.text(), p.score()]))
         .collect();
-    json!({ "type": "Unigram", "unk_id": trainer.unk_id(), "vocab": vocab, "byte_fallback": trainer.byte_fallback() })
+    json!({
+        "type": "Unigram",
+        "unk_id": trainer.unk_id(),
+        "vocab": vocab,
+        "byte_fallback": trainer.byte_fallback(),
+    })
 }
 
 /// Every way to put a piece together of two others is a merge, in the order of ids and then of the
@@ -436,7 +457,15 @@ fn bpe(proto: &ModelProto, class: Class, names: &Names, trainer: &TrainerSpec) -
         Class::Backend => (Some(trainer.unk_piece()), trainer.byte_fallback()),
     };
     json!({
-        "type": "BPE", "dropout": null, "unk_token": unk, "continuing_subword_prefix": null, "end_of_word_suffix": null,
-        "fuse_unk": true, "byte_fallback": byte_fallback, "ignore_merges": false, "vocab": vocab, "merges": merges,
+        "type": "BPE",
+        "dropout": null,
+        "unk_token": unk,
+        "continuing_subword_prefix": null,
+        "end_of_word_suffix": null,
+        "fuse_unk": true,
+        "byte_fallback": byte_fallback,
+        "ignore_merges": false,
+        "vocab": vocab,
+        "merges": merges,
     })
 }
