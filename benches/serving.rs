@@ -1,4 +1,4 @@
-//! What the server costs, with the embedded model on the CPU: time to first token, tokens per
+//! Measures the server with the embedded model on the CPU: time to first token, tokens per
 //! second, requests per second under 1, 8 and 32 clients, and the same answer from the engine
 //! alone, without gRPC, picture decoding and tokenizing.
 #![allow(missing_docs, clippy::unwrap_used, reason = "a benchmark")]

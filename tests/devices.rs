@@ -36,7 +36,7 @@ const SETS: [&str; 12] = [
     "shapes",
 ];
 
-/// What a card's f32 may be off by: its kernels sum in other orders, and its GEMM may.
+/// Bounds the error of a card in f32, whose kernels and GEMM sum in other orders.
 const CARD: f64 = 1e-4;
 fn candle_on_the_cpu() -> Device {
     scotoma::nn::use_candle();

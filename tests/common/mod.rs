@@ -1,4 +1,4 @@
-//! What several tests share: the golden sets, and a real server on port 0.
+//! Shared by tests: the golden sets, and a real server on port 0.
 #![allow(
     dead_code,
     unreachable_pub,
@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use candle_core::{DType, Device};
-use scotoma::api::interventions_from_json;
+pub use scotoma::api::interventions_from_json;
 use scotoma::engine::parity::{GoldenSet, Prepared};
 use scotoma::engine::{ClientId, Pixels, Request, Task, Variant};
 use scotoma::model::{Model, Source, ViewInfo};
@@ -20,7 +20,7 @@ use scotoma_client::{GenerateRequest, Intervention, prompt, v1};
 
 pub const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/goldens");
 
-/// What the engine runs for a prepared case.
+/// Makes the engine's request of a prepared case.
 pub fn job(case: Prepared, model: &Arc<Model>, task: Task) -> Request {
     Request {
         model: model.clone(),
@@ -30,7 +30,7 @@ pub fn job(case: Prepared, model: &Arc<Model>, task: Task) -> Request {
     }
 }
 
-/// A prepared case as a variant of a job.
+/// Turns a prepared case into a variant of a request.
 pub fn variant(case: Prepared, task: Task) -> Variant {
     Variant {
         plan: case.plan,
@@ -118,7 +118,7 @@ impl Running {
     }
 }
 
-/// A picture of the benchmark.
+/// Returns the first picture of the embedded benchmark.
 pub fn picture() -> Vec<u8> {
     scotoma::benchmark::shapes()
         .unwrap()
@@ -127,7 +127,7 @@ pub fn picture() -> Vec<u8> {
         .swap_remove(0)
 }
 
-/// A number of the metrics.
+/// Reads one metric off a page of them.
 pub fn metric(text: &str, name: &str) -> f64 {
     let line = text
         .lines()
@@ -136,12 +136,12 @@ pub fn metric(text: &str, name: &str) -> f64 {
     line.rsplit(' ').next().unwrap().parse().unwrap()
 }
 
-/// The metrics of a server.
+/// Fetches the page of metrics.
 pub async fn scrape(address: &str) -> String {
     http(address, "GET /metrics", "", b"").await
 }
 
-/// The head and the body of an HTTP/1.1 response, bytes that are no text replaced.
+/// Sends an HTTP/1.1 request and returns the head and body of the response as text.
 pub async fn http(address: &str, line: &str, headers: &str, body: &[u8]) -> String {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let host = address.trim_start_matches("http://");
@@ -159,7 +159,7 @@ pub async fn http(address: &str, line: &str, headers: &str, body: &[u8]) -> Stri
     String::from_utf8_lossy(&response).into_owned()
 }
 
-/// A short question about a picture of the benchmark.
+/// Asks a short question about a picture of the benchmark.
 pub fn ask(interventions: Vec<Intervention>) -> GenerateRequest {
     GenerateRequest {
         prompt: Some(prompt("Is there a red circle?", [picture()])),
@@ -169,8 +169,8 @@ pub fn ask(interventions: Vec<Intervention>) -> GenerateRequest {
     }
 }
 
-/// A long answer, of the 1,900 tokens: so hot that all tokens are equally likely, from a seed that
-/// does not draw the end token.
+/// Asks for a long answer: so hot that all tokens are equally likely, with a seed that does not draw
+/// the end token in 1,900.
 pub fn long() -> GenerateRequest {
     let sampling = v1::Sampling {
         temperature: 100.0,

@@ -10,10 +10,10 @@ use std::process::Command;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-/// What a flag does.
+/// The effect of a flag, and how a test sees it.
 enum Effect {
-    /// With these words instead of those before them (none: nothing is taken out) the run says or
-    /// writes something new.
+    /// The run says or writes something new once these words replace the earlier ones (or are
+    /// added, where there are none).
     Says {
         base: Vec<String>,
         with: Vec<String>,
@@ -40,7 +40,7 @@ struct Runs {
     known: BTreeMap<Vec<String>, Seen>,
 }
 
-/// What a run said and wrote.
+/// The output of a run, and the files that it wrote.
 #[derive(Clone, PartialEq)]
 struct Seen {
     code: Option<i32>,

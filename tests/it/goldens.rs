@@ -30,7 +30,8 @@ const SETS: [&str; 13] = [
     "shapes",
 ];
 
-/// By kind of point: the worst error, how many values were compared, where the worst was.
+/// Maps a kind of point to its worst error, the number of values compared, and where the worst
+/// was.
 type Table = BTreeMap<String, (f64, usize, String)>;
 
 fn greedy(engine: &Engine, model: &Arc<Model>, case: Prepared, max_tokens: usize) -> Vec<u32> {

@@ -631,8 +631,8 @@ impl Hooks for Onlooker {
     }
 }
 
-/// In chunks, row by row, from where another sequence stood, and looked at from all sides: the same
-/// bits.
+/// Prefills in chunks, row by row, from another sequence's prefix and with every hook read: all give
+/// the same bits.
 #[test]
 fn a_prefill_in_parts_is_a_prefill() {
     for set in [

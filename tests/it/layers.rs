@@ -1,4 +1,4 @@
-//! What every service has from the layers of the server: an id in its errors, a deadline that is
+//! Checks what the server's layers give every service: an id in its errors, a deadline that is
 //! kept, a status that is counted when the stream ends.
 
 use crate::common::{Running, eventually, scrape};

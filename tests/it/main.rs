@@ -17,6 +17,7 @@ mod common;
 
 mod clip;
 mod command_line;
+mod docs;
 mod evaluate;
 mod generation;
 mod goldens;

@@ -284,8 +284,8 @@ fn reused_is_recomputed() {
     }
 }
 
-/// By arithmetic alone: of every variant each cell has one run that computes it, which stands
-/// earlier and agrees on the input.
+/// Checks the schedule without running it: each cell of each variant is computed by exactly one
+/// run, which comes earlier and has the same input there.
 #[test]
 fn every_cell_is_computed_once() {
     let bench = Bench::new("tiny-gqa-tied");
@@ -363,8 +363,8 @@ fn every_cell_is_computed_once() {
     }
 }
 
-/// Where the prompt ends with its picture, its last token may leave; the row that is left before it
-/// then says what comes next.
+/// Prunes the last token of a prompt that ends with its picture; the last row that survives then
+/// predicts the next token.
 #[test]
 fn the_last_row_that_is_left_predicts() {
     for set in ["shapes", "tiny-gqa-tied"] {

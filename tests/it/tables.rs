@@ -15,7 +15,7 @@ use scotoma_client::Parquet;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-/// Of tests/tables/make.py, the only writer.
+/// Written by tests/tables/make.py alone.
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/tables");
 const EXPECTED: &str = include_str!("../tables/expected.json");
 

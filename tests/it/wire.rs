@@ -236,8 +236,7 @@ async fn the_models_and_their_hook_points_are_listed() {
     );
 }
 
-/// What the server must say of a request: the code, the field, and a word that tells what would be
-/// valid.
+/// A bad request and the expected error: its code, its field, and a word of what would be valid.
 struct Bad {
     name: &'static str,
     request: GenerateRequest,

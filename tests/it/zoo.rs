@@ -19,7 +19,7 @@ const PROMPT: &str = "USER: <image>\nWhat is it? ASSISTANT:";
 
 const EOS: u32 = 1;
 
-/// Of log-probs.
+/// Bounds the error of log-probabilities.
 const TOLERANCE: f64 = 1e-5;
 
 /// A tensor that is drawn: dtype, shape, seed.

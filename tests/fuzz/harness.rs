@@ -1,0 +1,110 @@
+//! Runs one target for its time and holds its properties.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use crate::mutate::{Random, mutated};
+
+/// Bytes that the process may hold at most above what it held when the target began.
+const MEMORY: u64 = 1 << 30;
+/// No input may take longer, on a machine that does other work as well.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Held by the target that runs: memory and the panic hook belong to the process.
+static ALONE: Mutex<()> = Mutex::new(());
+
+/// Runs `check` on mutations of `seeds`; it returns what is wrong with how an input was refused.
+pub fn fuzz(target: &str, seeds: &[Vec<u8>], check: impl Fn(&[u8]) -> Result<(), String>) {
+    let only = std::env::var("FUZZ_TARGET").unwrap_or_default();
+    if !only.is_empty() && only != target {
+        return;
+    }
+    let _alone = ALONE
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    // A panic is reported with its input; panics of libraries that a border catches are no news.
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
+    let failure = match std::env::var("FUZZ_INPUT") {
+        Ok(file) => run(&std::fs::read(file).unwrap(), memory("VmRSS:"), &check)
+            .err()
+            .map(|reason| (Vec::new(), reason)),
+        Err(_) => explore(target, seeds, &check),
+    };
+    std::panic::set_hook(hook);
+    if let Some((input, reason)) = failure {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/fuzz");
+        std::fs::create_dir_all(&folder).unwrap();
+        let file = folder.join(format!("{target}.bin"));
+        std::fs::write(&file, &input).unwrap();
+        panic!("{target}: {reason}; the input is {}", file.display());
+    }
+}
+
+/// Looks for an input that breaks a property until the time is over.
+fn explore(
+    target: &str,
+    seeds: &[Vec<u8>],
+    check: &impl Fn(&[u8]) -> Result<(), String>,
+) -> Option<(Vec<u8>, String)> {
+    let number = |name: &str, default: u64| {
+        std::env::var(name).map_or(default, |value| value.parse().unwrap())
+    };
+    let time = Duration::from_secs(number("FUZZ_SECONDS", 1));
+    let mut random = Random(number("FUZZ_SEED", 0));
+    // The peak is counted from here; where the kernel does not allow that, the limit is stricter.
+    let _ = std::fs::write("/proc/self/clear_refs", "5");
+    let before = memory("VmRSS:");
+    let (start, mut inputs) = (Instant::now(), 0_u64);
+    for seed in seeds {
+        if let Err(reason) = run(seed, before, check) {
+            return Some((seed.clone(), format!("a seed: {reason}")));
+        }
+    }
+    while start.elapsed() < time {
+        let seed = &seeds[random.below(seeds.len())];
+        let other = &seeds[random.below(seeds.len())];
+        let input = mutated(seed, other, &mut random);
+        inputs += 1;
+        if let Err(reason) = run(&input, before, check) {
+            return Some((input, reason));
+        }
+    }
+    let peak = memory("VmHWM:").saturating_sub(before) >> 20;
+    println!("{target:<14} {inputs:>9} inputs, {peak:>5} MiB at most");
+    None
+}
+
+fn run(
+    input: &[u8],
+    before: u64,
+    check: &impl Fn(&[u8]) -> Result<(), String>,
+) -> Result<(), String> {
+    let start = Instant::now();
+    match catch_unwind(AssertUnwindSafe(|| check(input))) {
+        Ok(done) => done?,
+        Err(panic) => {
+            let text = panic.downcast_ref::<String>().cloned();
+            let text = text.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string));
+            return Err(format!("panicked: {}", text.unwrap_or_default()));
+        }
+    }
+    if start.elapsed() > PATIENCE {
+        return Err(format!("took {:?}", start.elapsed()));
+    }
+    let held = memory("VmHWM:").saturating_sub(before);
+    if held > MEMORY {
+        return Err(format!("held {} MiB", held >> 20));
+    }
+    Ok(())
+}
+
+/// Reads a line of /proc/self/status, in bytes; 0 where there is none.
+fn memory(line: &str) -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|l| l.strip_prefix(line));
+    let kib = line.and_then(|l| l.split_whitespace().next()?.parse::<u64>().ok());
+    kib.unwrap_or_default() << 10
+}

@@ -1,0 +1,217 @@
+//! The targets, each with its valid seeds and how its errors are named.
+
+use std::path::{Path, PathBuf};
+
+use candle_core::{DType, Device};
+use safetensors::SafeTensors;
+use scotoma::engine::parity::Resident;
+use scotoma::model::{Chat, ChatTemplate, Model, Source, Text};
+use scotoma::server::Config;
+use scotoma::vision::decode;
+use scotoma_client::v1::{self, sweep_request::Input};
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::common::{self, Running, ask, goldens, interventions_from_json, model};
+use crate::harness::fuzz;
+
+const SAFETENSORS: &str = "tiny-gqa-tied";
+const PICKLED: &str = "tiny-next-llama";
+
+fn folder(set: &str) -> PathBuf {
+    Path::new(common::FOLDER).join(set).join("model")
+}
+
+/// Passes where the text of an error has one of `names`.
+fn names(error: &str, names: &[&str]) -> Result<(), String> {
+    let named = names.iter().any(|name| error.contains(name));
+    named
+        .then_some(())
+        .ok_or_else(|| format!("{error:?} names none of {names:?}"))
+}
+
+#[test]
+fn pictures() {
+    let files = std::fs::read(Path::new(common::FOLDER).join("pictures.safetensors")).unwrap();
+    let files = SafeTensors::deserialize(&files).unwrap();
+    // Large seeds are tried less often than they cost.
+    let seeds: Vec<Vec<u8>> = files
+        .tensors()
+        .iter()
+        .map(|(_, file)| file.data().to_vec())
+        .filter(|file| file.len() < 1 << 15)
+        .collect();
+    fuzz("pictures", &seeds, |input| match decode(input, 1 << 20) {
+        Ok(picture) if picture.width * picture.height > 1 << 20 => {
+            Err("larger than its limit".into())
+        }
+        Ok(_) => Ok(()),
+        Err(error) if error.to_string().is_empty() => Err("an error without a word".into()),
+        Err(_) => Ok(()),
+    });
+}
+
+/// A copy of a golden set's model in which one file changes.
+struct Copy {
+    folder: TempDir,
+    file: &'static str,
+}
+
+impl Copy {
+    fn of(set: &str, file: &'static str) -> Self {
+        let copy = tempfile::tempdir().unwrap();
+        for entry in std::fs::read_dir(folder(set)).unwrap() {
+            let entry = entry.unwrap();
+            std::fs::copy(entry.path(), copy.path().join(entry.file_name())).unwrap();
+        }
+        Self { folder: copy, file }
+    }
+
+    fn seed(&self) -> Vec<u8> {
+        std::fs::read(self.folder.path().join(self.file)).unwrap()
+    }
+
+    fn with(&self, input: &[u8]) -> Source {
+        std::fs::write(self.folder.path().join(self.file), input).unwrap();
+        Source::Folder(self.folder.path().to_owned())
+    }
+
+    /// Loads the model; an error names the file, or a tensor or field of it.
+    fn load(&self, input: &[u8], also: &[&str]) -> Result<(), String> {
+        let source = self.with(input);
+        let Err(error) = Model::load("copy", &source, DType::F32, &Device::Cpu) else {
+            return Ok(());
+        };
+        names(&error.to_string(), &[&[self.file], also].concat())
+    }
+}
+
+/// Names that errors have where a changed header moves the mistake into some tensor.
+const TENSORS: [&str; 4] = ["tensor", "weight", "language_model", "vision_tower"];
+
+#[test]
+fn safetensors() {
+    let copy = Copy::of(SAFETENSORS, "model.safetensors");
+    let seed = copy.seed();
+    fuzz("safetensors", &[seed], |input| copy.load(input, &TENSORS));
+}
+
+#[test]
+fn pickles() {
+    let copy = Copy::of(PICKLED, "pytorch_model-00001-of-00002.bin");
+    let seed = copy.seed();
+    fuzz("pickles", &[seed], |input| copy.load(input, &TENSORS));
+}
+
+#[test]
+fn tokenizer() {
+    let copy = Copy::of(SAFETENSORS, "tokenizer.json");
+    let seed = copy.seed();
+    fuzz("tokenizer", &[seed], |input| {
+        match Text::load(&copy.with(input)) {
+            Ok(text) => {
+                // What it makes of a text is its own matter, as long as it ends.
+                let _ = text.encode("Is there a red circle? \u{1f600}\u{0}");
+                Ok(())
+            }
+            Err(error) => names(&error.to_string(), &["tokenizer.json"]),
+        }
+    });
+}
+
+#[test]
+fn chat_template() {
+    let mut seeds = Vec::new();
+    for file in std::fs::read_dir(Path::new(common::FOLDER).join("templates")).unwrap() {
+        seeds.push(std::fs::read(file.unwrap().path()).unwrap());
+    }
+    let source = Source::Folder(folder(SAFETENSORS));
+    let text = Text::load(&source).unwrap();
+    let image = text.token_id("<image>").unwrap();
+    let copy = tempfile::tempdir().unwrap();
+    let file = copy.path().join("changed.jinja");
+    fuzz("chat_template", &seeds, |input| {
+        std::fs::write(&file, input).unwrap();
+        // Loading renders conversations of its own, so a template that loads has run.
+        match Chat::load(
+            &source,
+            Some(&ChatTemplate::File(file.clone())),
+            &text,
+            image,
+        ) {
+            Ok(_) => Ok(()),
+            Err(error) => names(&error.to_string(), &["changed.jinja"]),
+        }
+    });
+}
+
+/// Lists of interventions of many kinds, from the golden cases.
+fn interventions() -> Vec<Vec<u8>> {
+    let cases = std::fs::read(
+        Path::new(common::FOLDER)
+            .join(SAFETENSORS)
+            .join("cases.json"),
+    );
+    let cases: serde_json::Value = serde_json::from_slice(&cases.unwrap()).unwrap();
+    let cases = cases["cases"].as_array().unwrap();
+    let lists = cases.iter().filter_map(|case| case.get("interventions"));
+    let seeds: Vec<Vec<u8>> = lists.map(|list| list.to_string().into_bytes()).collect();
+    assert!(seeds.len() > 10, "the golden cases have interventions");
+    seeds
+}
+
+#[test]
+fn json_of_interventions() {
+    let (model, goldens) = (model(SAFETENSORS), goldens(SAFETENSORS));
+    let case = &goldens.cases[0];
+    fuzz("interventions", &interventions(), |input| {
+        let Ok(list) = serde_json::from_slice(input) else {
+            return Ok(());
+        };
+        let list = match interventions_from_json(&list) {
+            Ok(list) => list,
+            Err(error) if error.is_empty() => return Err("an error without a word".into()),
+            Err(_) => return Ok(()),
+        };
+        let compiled = goldens.prepare_under(&model, case, &list, &Resident::default());
+        let Err(error) = compiled else {
+            return Ok(());
+        };
+        names(&error.to_string(), &["interventions["])
+    });
+}
+
+#[test]
+fn sweep_axes() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let server = runtime.block_on(Running::start(Config::shapes()));
+    let client = runtime.block_on(server.client());
+    let seeds = [
+        json!({ "interventions": [{ "dropLayers": { "layers": [0] } }, { "permuteTokens": { "seed": "0" } }],
+            "axes": [{ "field": "interventions[0].drop_layers.layers[0]", "range": { "first": 0, "last": 3 } },
+                { "field": "interventions[1].permute_tokens.seed", "numbers": { "values": [1, 2] } }] }),
+        json!({ "interventions": [{ "addNoise": { "target": { "hook": "language_model.blocks.{l}.hook_resid_pre", "layers": [1] }, "strength": 0.5, "seed": "3" } }],
+            "axes": [{ "field": "interventions[0].addNoise.target.layers[0]", "range": { "first": 0, "last": 2 } }] }),
+        json!({ "interventions": [{ "occludePatches": { "random": { "share": 0.5, "seed": "7" } } }],
+            "axes": [{ "field": "interventions[0].occlude_patches.random.share", "range": { "first": 0, "last": 1, "step": 0.25 } }] }),
+    ];
+    let seeds: Vec<Vec<u8>> = seeds.map(|seed| seed.to_string().into_bytes()).to_vec();
+    fuzz("sweep_axes", &seeds, |input| {
+        let Ok(grid) = serde_json::from_slice::<v1::SweepGrid>(input) else {
+            return Ok(());
+        };
+        let mut request = ask(vec![]);
+        request.max_tokens = 1;
+        let request = v1::SweepRequest {
+            input: Some(Input::Generate(request)),
+            grid: Some(grid),
+            ..Default::default()
+        };
+        let first = runtime.block_on(async {
+            let mut stream = client.clone().sweep(request).await?;
+            stream.message().await
+        });
+        let Err(error) = first else { return Ok(()) };
+        names(&error.to_string(), &["grid", "interventions[", "axes["])
+    });
+}
