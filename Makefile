@@ -7,9 +7,15 @@ TS_CLIENT := clients/typescript
 GO_CLIENT := clients/go
 VENV := $(PY_CLIENT)/.venv
 BUF := $(TS_CLIENT)/node_modules/.bin/buf
-# What the contract must not break: the last release, or main.
-RELEASED := $(shell git describe --tags --abbrev=0 2>/dev/null || git rev-parse --verify -q main || echo HEAD)
+VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
+# What the contract must not break: the last release that is committed.
+RELEASED = $(shell ls proto/released/v*.binpb 2>/dev/null | sort -V | tail -1)
 BINARY := target/release/scotoma
+# What tests and lints build with: a release, compiled incrementally (Cargo.toml).
+PROFILE ?= quick
+TESTED = target/$(PROFILE)/scotoma
+export SCOTOMA_PROFILE = $(PROFILE)
+FUZZ_SECONDS ?= 60
 DEVICE ?= cuda:0
 
 .DEFAULT_GOAL := help
@@ -27,20 +33,20 @@ test-tools: tools
 	if [ -n "$$missing" ]; then echo "missing:$$missing. Needed for the clients: Node 20+ with npm, Go 1.26+"; exit 1; fi
 
 demo: tools ## Run the benchmark of the embedded model with and without interventions
-	$(CARGO) build --release --workspace --locked
+	$(CARGO) build --release --locked --package scotoma --bin scotoma
 	$(BINARY) demo
 
 test: test-tools test-rust test-python test-clients check-generated check-cuda ## Pass every test
 
 test-rust: tools
-	$(CARGO) test --release --workspace --locked -- --show-output
+	$(CARGO) test --profile $(PROFILE) --workspace --locked -- --show-output
 
 test-python: tools $(VENV)/ready
-	$(CARGO) build --release --workspace --locked
-	cd $(PY_CLIENT) && .venv/bin/pytest -q
+	$(CARGO) build --profile $(PROFILE) --locked --package scotoma --bin scotoma
+	cd $(PY_CLIENT) && SCOTOMA_BINARY=$(CURDIR)/$(TESTED) .venv/bin/pytest -q
 
 test-clients: test-tools $(VENV)/ready $(TS_CLIENT)/node_modules/ready ## The same cases through every client; packages in empty environments
-	$(CARGO) build --release --workspace --locked --examples --bins
+	$(CARGO) build --profile $(PROFILE) --workspace --locked --examples --bins
 	npm --prefix $(TS_CLIENT) run --silent build:test
 	go -C $(GO_CLIENT) vet ./...
 	go -C $(GO_CLIENT) build -o $(CURDIR)/target/conformance-go ./internal/conformance
@@ -49,11 +55,19 @@ test-clients: test-tools $(VENV)/ready $(TS_CLIENT)/node_modules/ready ## The sa
 
 check-generated: proto ## Fail where generated code is not what the contract generates, or the contract breaks what was released
 	git diff --exit-code --stat -- $(GENERATED)
-	$(BUF) breaking proto --against '.git#ref=$(RELEASED),subdir=proto'
+	@test -n "$(RELEASED)" || { echo "no proto/released/v*.binpb to compare the contract with (make released-contract)"; exit 1; }
+	$(BUF) breaking proto --against $(RELEASED)
+
+check-version: ## Fail where a package does not carry VERSION, or the changelog has no section of it
+	@grep -q '^version = "$(VERSION)"' Cargo.toml && grep -q '^scotoma-proto = .*"$(VERSION)"' Cargo.toml && \
+	grep -q '^version = "$(VERSION)"' $(PY_CLIENT)/pyproject.toml && grep -q '"version": "$(VERSION)"' $(TS_CLIENT)/package.json && \
+	grep -q '^VERSION = "$(VERSION)"' tests/conformance/packages.py && grep -q '^## $(VERSION)' docs/CHANGELOG.md && \
+	test -f proto/released/v$(VERSION).binpb && echo "every package carries $(VERSION)" || \
+	{ echo "not every one carries $(VERSION): Cargo.toml, $(PY_CLIENT), $(TS_CLIENT), packages.py, docs/CHANGELOG.md, proto/released"; exit 1; }
 
 check-cuda: tools
 	@if command -v nvcc > /dev/null; then \
-		$(CARGO) check --release --locked --all-targets --features cuda; \
+		$(CARGO) check --profile $(PROFILE) --locked --all-targets --features cuda; \
 	else \
 		echo "no nvcc: the feature cuda is not checked (deploy/cuda-toolkit.sh brings one)"; \
 	fi
@@ -70,12 +84,23 @@ $(TS_CLIENT)/node_modules/ready: $(TS_CLIENT)/package-lock.json
 lint: test-tools $(VENV)/ready $(TS_CLIENT)/node_modules/ready ## Formatting, clippy, docs, types, and the contract's style
 	$(CARGO) fmt --check
 	rustfmt --edition 2024 --check $(KINDS)
-	$(CARGO) clippy --release --workspace --all-targets --locked -- -D warnings
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --workspace --no-deps --locked
+	$(CARGO) clippy --profile $(PROFILE) --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --profile $(PROFILE) --workspace --no-deps --locked
 	$(BUF) lint proto
 	cd $(PY_CLIENT) && .venv/bin/ruff format --check . && .venv/bin/ruff check . && .venv/bin/mypy
 	npm --prefix $(TS_CLIENT) run --silent build:test
 	test -z "$$(gofmt -l $(GO_CLIENT))" && go -C $(GO_CLIENT) vet ./...
+
+fuzz: tools ## Mutate pictures, weights, templates and requests, FUZZ_SECONDS each; FUZZ_TARGET names one
+	FUZZ_SECONDS=$(FUZZ_SECONDS) $(CARGO) test --profile $(PROFILE) --locked --test fuzz -- --nocapture --test-threads 1
+
+audit: ## Check licences, duplicates, sources and advisories of the dependencies (needs cargo-deny)
+	@command -v cargo-deny > /dev/null || { echo "cargo-deny is missing: cargo install --locked cargo-deny"; exit 1; }
+	cargo deny check
+
+book: ## Render docs/ to target/book (needs mdbook)
+	@command -v mdbook > /dev/null || { echo "mdbook is missing: cargo install --locked mdbook"; exit 1; }
+	mdbook build docs
 
 fmt: $(VENV)/ready ## Format Rust, Python and Go
 	$(CARGO) fmt
@@ -100,6 +125,9 @@ deploy-check: ## Test the alerts and check the configurations under deploy/, wit
 		sed 's|/usr/local/bin/scotoma|/bin/true|' deploy/systemd/scotoma.service > target/scotoma.service && \
 		systemd-analyze verify target/scotoma.service; fi
 
+dist: tools ## Build the server as it is handed out: target/dist/scotoma
+	$(CARGO) build --profile dist --locked --package scotoma --bin scotoma
+
 cuda: tools ## Build the server for NVIDIA cards: target/dist/scotoma; CUDA_COMPUTE_CAP says for which
 	NVCC_APPEND_FLAGS=--compress-mode=size $(CARGO) build --profile dist --locked --features cuda
 
@@ -121,6 +149,10 @@ proto: test-tools $(VENV)/ready $(TS_CLIENT)/node_modules/ready ## Generate what
 	$(VENV)/bin/python -m grpc_tools.protoc -I proto --python_out=$(PY_CLIENT)/src --pyi_out=$(PY_CLIENT)/src \
 		--grpc_python_out=$(PY_CLIENT)/src proto/scotoma/v1/*.proto
 	$(VENV)/bin/python $(PY_CLIENT)/generate.py
+
+released-contract: test-tools $(TS_CLIENT)/node_modules/ready ## Write the descriptor of this version's contract, which later ones are compared with
+	mkdir -p proto/released
+	$(BUF) build proto --exclude-source-info --as-file-descriptor-set -o proto/released/v$(VERSION).binpb
 
 goldens: tools ## Capture the goldens anew from Hugging Face transformers, in a venv of its own
 	$(PYTHON) -m venv target/goldens-venv

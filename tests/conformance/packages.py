@@ -20,10 +20,10 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
-from run import CLIENTS, ROOT, Server
+from run import BUILT, CLIENTS, ROOT, Server
 
 MODULE = "github.com/scotoma/scotoma/clients/go"
-VERSION = "0.1.0"
+VERSION = "0.2.0"
 
 
 def call(*command: str | Path, cwd: Path | None = None, env: dict[str, str] | None = None) -> str:
@@ -113,10 +113,12 @@ def go(empty: Path, address: str) -> str:
 
 
 def rust(empty: Path, address: str) -> str:
-    """A crate as cargo packages it."""
-    call("cargo", "package", "-p", "scotoma-client", "--allow-dirty", "--no-verify", "--locked", cwd=ROOT)
-    with tarfile.open(ROOT / f"target/package/scotoma-client-{VERSION}.crate") as crate:
-        crate.extractall(empty, filter="data")
+    """The crates as cargo packages them: the client, and the contract that it stands on."""
+    crates = "scotoma-proto", "scotoma-client"
+    call("cargo", "package", *(f"-p{crate}" for crate in crates), "--allow-dirty", "--no-verify", "--locked", cwd=ROOT)
+    for name in crates:
+        with tarfile.open(ROOT / f"target/package/{name}-{VERSION}.crate") as crate:
+            crate.extractall(empty, filter="data")
     manifest = f"""[package]
 name = "empty"
 version = "0.0.0"
@@ -125,6 +127,10 @@ edition = "2024"
 [dependencies]
 scotoma-client = {{ path = "scotoma-client-{VERSION}" }}
 tokio = {{ version = "1", features = ["macros", "rt-multi-thread"] }}
+
+# Published together, so the registry does not have it yet.
+[patch.crates-io]
+scotoma-proto = {{ path = "scotoma-proto-{VERSION}" }}
 
 [workspace]
 """
@@ -136,8 +142,8 @@ tokio = {{ version = "1", features = ["macros", "rt-multi-thread"] }}
     env = {"CARGO_TARGET_DIR": str(ROOT / "target")}
     tree = call("cargo", "tree", "--prefix", "none", cwd=empty, env=env)
     assert "candle" not in tree, "there is no candle in a client's tree"
-    table(call(ROOT / "target/release/examples/benchmark", ROOT / "models/shapes/benchmark.tsv", "shapes", address))
-    return call("cargo", "run", "-q", "--release", cwd=empty, env=env)
+    table(call(BUILT / "examples/benchmark", ROOT / "models/shapes/benchmark.tsv", "shapes", address))
+    return call("cargo", "run", "-q", cwd=empty, env=env)
 
 
 PACKAGES: dict[str, Callable[[Path, str], str]] = {"python": python, "typescript": typescript, "go": go, "rust": rust}

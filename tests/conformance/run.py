@@ -33,9 +33,10 @@ import trustme
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 CLIENTS = ROOT / "clients"
-BINARY = os.environ.get("SCOTOMA_BINARY", str(ROOT / "target/release/scotoma"))
+BUILT = ROOT / "target" / os.environ.get("SCOTOMA_PROFILE", "quick")
+BINARY = os.environ.get("SCOTOMA_BINARY", str(BUILT / "scotoma"))
 RUNNERS: dict[str, list[str]] = {
-    "rust": [str(ROOT / "target/release/examples/conformance")],
+    "rust": [str(BUILT / "examples/conformance")],
     "python": [sys.executable, str(CLIENTS / "python/tests/conformance.py")],
     "asyncio": [sys.executable, str(CLIENTS / "python/tests/conformance.py"), "--asyncio"],
     "typescript": ["node", str(CLIENTS / "typescript/test/build/test/conformance.js")],

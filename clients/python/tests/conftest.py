@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[3]
 @contextmanager
 def serving(*flags: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """A server and its address; it has to end well on SIGTERM."""
-    binary = os.environ.get("SCOTOMA_BINARY", str(ROOT / "target/release/scotoma"))
+    binary = os.environ.get("SCOTOMA_BINARY", str(ROOT / "target/quick/scotoma"))
     process = subprocess.Popen([binary, "serve", "--listen", "127.0.0.1:0", *flags], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     with process:

@@ -276,7 +276,7 @@ def test_a_sweep_is_requests_of_their_own(client: Client, png: bytes) -> None:
 
 
 def test_one_run_writes_a_results_file(client: Client, png: bytes, server: str, tmp_path: Path) -> None:
-    binary = os.environ.get("SCOTOMA_BINARY", str(ROOT / "target/release/scotoma"))
+    binary = os.environ.get("SCOTOMA_BINARY", str(ROOT / "target/quick/scotoma"))
     questions = [scotoma.sample(str(i), QUESTION, png, answer="yes", category="existence") for i in range(3)]
     file = tmp_path / "results.jsonl"
     line = [binary, "eval", "shapes", "--server", f"http://{server}", "--out", str(file)]
