@@ -8,6 +8,9 @@ use super::runtime::Runtime;
 use crate::model::{Model, device_name};
 use crate::telemetry;
 
+/// Names the only difference that does not speak of bits.
+const SERVER_VERSION: &str = "server_version";
+
 impl Runtime {
     /// Runs a record again where the model is the same, and returns what differs.
     pub async fn verify(&self, request: VerifyRequest) -> Result<Verified, Error> {
@@ -44,7 +47,7 @@ fn compare_setting(verified: &mut Verified, record: &Recorded, model: &Model) {
     let device = device_name(&model.device);
     for (stage, recorded, found) in [
         ("record", &record.digest, &*record.own_digest),
-        ("server_version", &record.server_version, telemetry::VERSION),
+        (SERVER_VERSION, &record.server_version, telemetry::VERSION),
         ("model_digest", &record.model_digest, &model.digest),
         ("dtype", &record.dtype, model.dtype.as_str()),
         ("device", &record.device, &device),
@@ -70,9 +73,10 @@ fn compare_run(verified: &mut Verified, record: &Recorded, found: &Provenance) {
 }
 
 impl Verified {
-    /// Reports whether nothing differs.
+    /// Reports whether every digest is the same. A record of another version agrees if its bits do;
+    /// the version is still among the differences.
     pub fn agrees(&self) -> bool {
-        self.differences.is_empty()
+        self.differences.iter().all(|d| d.stage == SERVER_VERSION)
     }
 
     fn compare(&mut self, stage: &str, recorded: &str, found: &str) {
@@ -83,5 +87,19 @@ impl Verified {
                 found: found.into(),
             });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{SERVER_VERSION, Verified};
+
+    #[test]
+    fn another_version_alone_agrees() {
+        let mut verified = Verified::default();
+        verified.compare(SERVER_VERSION, "0.1.0", "0.2.0");
+        assert!(verified.agrees() && verified.differences.len() == 1);
+        verified.compare("output", "a", "b");
+        assert!(!verified.agrees());
     }
 }
