@@ -209,7 +209,7 @@ fn sweep_axes() {
         };
         let first = runtime.block_on(async {
             let mut stream = client.clone().sweep(request).await?;
-            stream.message().await
+            stream.message().await.map_err(scotoma_client::Error::from)
         });
         let Err(error) = first else { return Ok(()) };
         names(&error.to_string(), &["grid", "interventions[", "axes["])
