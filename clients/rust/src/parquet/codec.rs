@@ -31,7 +31,11 @@ pub(super) fn decompress(
         }
         Compression::GZIP(_) => read(flate2::read::MultiGzDecoder::new(bytes), size, out)?,
         Compression::ZSTD(_) => read(zstd::stream::read::Decoder::new(bytes)?, size, out)?,
-        Compression::BROTLI(_) => read(brotli_decompressor::Decompressor::new(bytes, 1 << 16), size, out)?,
+        Compression::BROTLI(_) => read(
+            brotli_decompressor::Decompressor::new(bytes, 1 << 16),
+            size,
+            out,
+        )?,
         Compression::LZ4_RAW => lz4(bytes, size, out)?,
         Compression::LZ4 => hadoop(bytes, size, out).or_else(|_| {
             out.truncate(before);

@@ -202,7 +202,11 @@ impl InternVitConfig {
 /// none.
 fn side_of(ratio: f64) -> usize {
     // Truncated as transformers does it.
-    if ratio > 0.0 { (1.0 / ratio) as usize } else { 0 }
+    if ratio > 0.0 {
+        (1.0 / ratio) as usize
+    } else {
+        0
+    }
 }
 
 impl TowerConfig for InternVitConfig {
@@ -224,7 +228,9 @@ impl TowerConfig for InternVitConfig {
         strategy: SelectStrategy,
         weights: &Tensors<'_>,
     ) -> Result<Arc<dyn VisionTower>, Error> {
-        Ok(Arc::new(InternVit::load(self, features, strategy, weights)?))
+        Ok(Arc::new(InternVit::load(
+            self, features, strategy, weights,
+        )?))
     }
 }
 
@@ -275,7 +281,14 @@ impl InternVit {
             .map(|layer| config.block(weights, layer))
             .collect::<Result<_, _>>()?;
         let last_norm = (!config.use_mean_pooling)
-            .then(|| layer_norm(weights, "vision_tower.layernorm", width, config.layer_norm_eps))
+            .then(|| {
+                layer_norm(
+                    weights,
+                    "vision_tower.layernorm",
+                    width,
+                    config.layer_norm_eps,
+                )
+            })
             .transpose()?;
         Ok(Self {
             info: TowerInfo {
