@@ -5,6 +5,8 @@
 //!
 //! | layer | what it does |
 //! |---|---|
+//! | [`cli`] | the commands |
+//! | [`server`] | services assembled behind their layers |
 //! | [`api`] | the contract: validates, converts, serves, maps errors to statuses |
 //! | [`evaluate`] | benchmarks run over the pipeline: items in, verdicts and metrics out |
 //! | [`pipeline`] | requests in the server's own terms: prepared, compiled, run, recorded |

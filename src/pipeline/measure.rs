@@ -13,7 +13,7 @@ use crate::intervention::{self, CaptureTarget, Intervention, SaliencyMaps, Salie
 use crate::model::Model;
 use crate::vision::{self, Rgb};
 
-/// What compiling is told beside the request.
+/// Holds what compiling is told beside the request.
 #[derive(Debug)]
 pub(super) struct Measurements {
     /// The attention that saliency asks for.
