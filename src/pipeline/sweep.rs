@@ -19,6 +19,7 @@ use super::request::{SweepInput, SweepRequest, Variants};
 use super::runtime::Runtime;
 use super::score::Scorer;
 use crate::engine::{self, Event, Events, Variant};
+use crate::field_path::FieldPath;
 
 /// Variants that are planned together: the planner shares rows among those of one window, and its
 /// memory grows with them.
@@ -49,9 +50,18 @@ type Prepared = Result<(CompiledVariant, Variant), Error>;
 
 impl Runtime {
     /// Checks a sweep and prepares its input.
-    pub async fn sweep(&self, mut request: SweepRequest) -> Result<Sweep, Error> {
+    pub async fn sweep(&self, request: SweepRequest) -> Result<Sweep, Error> {
+        let field = request.input.field().into();
+        self.begin_sweep(request, &field).await
+    }
+
+    /// Checks a sweep; `field` is the path of its input, which errors put in front.
+    async fn begin_sweep(
+        &self,
+        mut request: SweepRequest,
+        field: &FieldPath,
+    ) -> Result<Sweep, Error> {
         let begun = Instant::now();
-        let field = request.input.field();
         let count = request.variants.len();
         if !(1..=MAX_VARIANTS).contains(&count) {
             let message = format!("{count} variants; 1 to {MAX_VARIANTS} are taken");
@@ -136,7 +146,8 @@ pub async fn sweep_all(
     runtime: &Runtime,
     request: SweepRequest,
 ) -> Result<Vec<Result<Outcome, Error>>, Error> {
-    let sweep = runtime.sweep(request).await?;
+    // The caller made the input of a request of its own, whose fields it knows.
+    let sweep = runtime.begin_sweep(request, &FieldPath::default()).await?;
     let (sender, mut receiver) = mpsc::channel(16);
     let gather = async {
         let mut all = Vec::new();

@@ -225,7 +225,7 @@ mod tests {
             (
                 "Capture",
                 json!({"model": SHAPES, "prompt": {"text": "x"}, "targets": [
-                    {"target": {"point": "hook_embed"}, "reduction": "REDUCTION_NONE", "keep": true},
+                    {"target": {"point": "hook_embed", "steps": {"last": 0}}, "reduction": "REDUCTION_NONE", "keep": true},
                 ], "dtype": "DATA_TYPE_F32", "maxTokens": 1, "maxBytes": "4096"}),
             ),
         ]
