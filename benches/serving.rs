@@ -11,7 +11,7 @@ use futures::future::join_all;
 use scotoma::engine::{self, Engine, Event, Limits, Pixels, Request, Sampling, Task, Variant};
 use scotoma::intervention::{Draws, EffectLog, Plan};
 use scotoma::model::{self, Message, MessagePart, Model, Role};
-use scotoma::server::{Config, Server};
+use scotoma::server::{Server, ServerConfig};
 use scotoma_client::v1::Sampling as WireSampling;
 use scotoma_client::{Client, GenerateRequest, prompt};
 use tokio::runtime::Runtime;
@@ -44,7 +44,7 @@ fn request(max_tokens: usize) -> GenerateRequest {
 }
 
 async fn serve() -> Client {
-    let server = tokio::task::spawn_blocking(|| Server::load(&Config::shapes()))
+    let server = tokio::task::spawn_blocking(|| Server::load(&ServerConfig::shapes()))
         .await
         .unwrap()
         .unwrap();

@@ -14,7 +14,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use common::{Running, ask, eventually, long, metric, scrape};
-use scotoma::server::Config;
+use scotoma::server::ServerConfig;
 use scotoma_client::v1::{
     self, benchmark_service_client::BenchmarkServiceClient, evaluate_header::Rules,
     generate_response::Event, inference_service_client::InferenceServiceClient,
@@ -34,8 +34,8 @@ use tonic::Code;
 static ALONE: Mutex<()> = Mutex::const_new(());
 
 /// A smaller context and a smaller queue than the default, to run into.
-fn config() -> Config {
-    let mut config = Config::shapes();
+fn config() -> ServerConfig {
+    let mut config = ServerConfig::shapes();
     config.limits.images = 3;
     config
 }
@@ -166,7 +166,7 @@ async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut lost: watch:
 #[tokio::test(flavor = "multi_thread")]
 async fn who_falls_silent_is_given_up() {
     let _alone = ALONE.lock().await;
-    let server = Running::start(Config {
+    let server = Running::start(ServerConfig {
         keepalive: Duration::from_secs(1),
         ..config()
     })
@@ -312,7 +312,7 @@ fn axis(field: &str, first: f64, last: f64) -> v1::SweepAxis {
 #[tokio::test(flavor = "multi_thread")]
 async fn leavers_free_their_memory() {
     let _alone = ALONE.lock().await;
-    let server = Running::start(Config::shapes()).await;
+    let server = Running::start(ServerConfig::shapes()).await;
     let mut streams = Vec::new();
     for _ in 0..16 {
         let mut client = server.client().await;

@@ -6,7 +6,7 @@ use clap::Args;
 use tonic::transport::{Certificate, Identity, ServerTlsConfig};
 
 use super::files;
-use crate::server::{ApiKeys, Config};
+use crate::server::{ApiKeys, ServerConfig};
 
 /// Heading of these flags in help texts.
 const HEADING: &str = "Access";
@@ -53,7 +53,7 @@ pub(super) struct AccessArgs {
 
 impl AccessArgs {
     /// Sets TLS and keys in `config`. Returns all mistakes together.
-    pub(super) fn apply(&self, config: &mut Config) -> Result<(), Vec<String>> {
+    pub(super) fn apply(&self, config: &mut ServerConfig) -> Result<(), Vec<String>> {
         let mut mistakes = Vec::new();
         let certificate = read_flag("--tls-cert", self.tls_cert.as_deref(), &mut mistakes);
         let key = read_flag("--tls-key", self.tls_key.as_deref(), &mut mistakes);

@@ -22,7 +22,7 @@ use crate::model::{self, IMAGE_MARKER, Load, Model, Rendered, ViewBatch};
 use crate::nn::{
     Backend, DecodeSlots, Layout, Linear, MemoryTracker, NoHooks, SequenceCache, Stack, likeliest,
 };
-use crate::server::Config;
+use crate::server::ServerConfig;
 use crate::telemetry::memory_used;
 use crate::vision::{Picture, Rgb};
 use crate::weights::default_dtype;
@@ -100,9 +100,9 @@ impl Bench {
     }
 
     fn measure(&self) -> Result<(), Failure> {
-        let mut config = Config {
+        let mut config = ServerConfig {
             models: Vec::new(),
-            ..Config::shapes()
+            ..ServerConfig::shapes()
         };
         self.device.apply(&mut config)?;
         let device = config.devices[0].clone();

@@ -13,7 +13,7 @@ use super::local_server::with_local_server;
 use super::progress;
 use crate::benchmark::{self, Interval, Item, Rule, Verdict, wilson};
 use crate::model;
-use crate::server::Config;
+use crate::server::ServerConfig;
 
 /// Requests in flight.
 const CONCURRENCY: usize = 32;
@@ -103,7 +103,7 @@ impl Demo {
         if self.items > 0 {
             items.truncate(self.items);
         }
-        with_local_server(Config::shapes(), async |client| {
+        with_local_server(ServerConfig::shapes(), async |client| {
             self.measure(client, &items).await
         })
         .await

@@ -3,7 +3,7 @@
 use candle_core::{DType, Device};
 use clap::Args;
 
-use crate::server::Config;
+use crate::server::ServerConfig;
 use crate::vision::ProcessorBackend;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -60,7 +60,7 @@ impl DeviceArgs {
     }
 
     /// Sets devices, dtype and the models' image processors in `config`.
-    pub(super) fn apply(&self, config: &mut Config) -> Result<(), String> {
+    pub(super) fn apply(&self, config: &mut ServerConfig) -> Result<(), String> {
         config.devices = vec![device(&self.device)?];
         config.dtype = self.dtype.map(Dtype::tensor_dtype);
         apply_processors(&self.image_processor, config)
@@ -111,7 +111,7 @@ impl ServerDeviceArgs {
     }
 
     /// Sets devices, dtype and the models' image processors in `config`.
-    pub(super) fn apply(&self, config: &mut Config) -> Result<(), String> {
+    pub(super) fn apply(&self, config: &mut ServerConfig) -> Result<(), String> {
         let found: Vec<Result<Device, String>> = self.device.iter().map(|d| device(d)).collect();
         let mistakes: Vec<&str> = found
             .iter()
@@ -168,7 +168,7 @@ fn wrong_processors<'a>(
     wrong
 }
 
-fn apply_processors(texts: &[String], config: &mut Config) -> Result<(), String> {
+fn apply_processors(texts: &[String], config: &mut ServerConfig) -> Result<(), String> {
     let wrong = wrong_processors(texts, config.models.iter().map(|model| model.name.as_str()));
     if !config.models.is_empty() && !wrong.is_empty() {
         return Err(wrong.join("\nerror: "));

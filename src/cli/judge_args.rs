@@ -6,7 +6,7 @@ use clap::Args;
 
 use crate::benchmark::judge::JudgePrompt;
 use crate::evaluate::JudgeConfig;
-use crate::server::Config;
+use crate::server::ServerConfig;
 
 /// Heading of these flags in help texts.
 const HEADING: &str = "Judge";
@@ -57,7 +57,7 @@ impl JudgeArgs {
     }
 
     /// Sets the judge in `config`.
-    pub(super) fn apply(&self, config: &mut Config) -> Result<(), String> {
+    pub(super) fn apply(&self, config: &mut ServerConfig) -> Result<(), String> {
         let (Some(address), Some(model)) = (&self.judge, &self.judge_model) else {
             return Ok(());
         };

@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::error::Failure;
-use crate::server::{Config, Server};
+use crate::server::{Server, ServerConfig};
 
 /// A server that this process runs.
 struct LocalServer {
@@ -16,7 +16,7 @@ struct LocalServer {
 
 impl LocalServer {
     /// Loads the models of `config` and serves them on a free port of the loopback device.
-    async fn start(config: Config) -> Result<(Self, Client), Failure> {
+    async fn start(config: ServerConfig) -> Result<(Self, Client), Failure> {
         let server = tokio::task::spawn_blocking(move || Server::load(&config)).await??;
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = format!("http://{}", listener.local_addr()?);
@@ -38,7 +38,7 @@ impl LocalServer {
 /// Runs `work` with a client of a server of this process, then stops the server. An error of the
 /// work is returned before one of the server.
 pub(super) async fn with_local_server<T>(
-    config: Config,
+    config: ServerConfig,
     work: impl AsyncFnOnce(Client) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
     let (server, client) = LocalServer::start(config).await?;

@@ -11,7 +11,7 @@ use super::judge_args::JudgeArgs;
 use super::local_server::with_local_server;
 use super::origin::{AdapterArgs, named_origin};
 use crate::model::ChatTemplate;
-use crate::server::{Config, ModelSpec};
+use crate::server::{ModelSpec, ServerConfig};
 
 /// The model of commands whose requests name one.
 #[derive(Debug, Clone, Args)]
@@ -73,9 +73,9 @@ impl ModelArgs {
 
     /// Returns the device for models of this process.
     pub(super) fn device(&self) -> Result<Device, String> {
-        let mut config = Config {
+        let mut config = ServerConfig {
             models: Vec::new(),
-            ..Config::shapes()
+            ..ServerConfig::shapes()
         };
         self.device.apply(&mut config)?;
         Ok(config.devices.swap_remove(0))
@@ -161,12 +161,12 @@ async fn config(
     model: LocalModel<'_>,
     device: &DeviceArgs,
     judge: Option<&JudgeArgs>,
-) -> Result<Config, Failure> {
-    let mut config = Config::shapes();
+) -> Result<ServerConfig, Failure> {
+    let mut config = ServerConfig::shapes();
     // A first time without models, so that a wrong flag shows before anything is fetched.
-    device.apply(&mut Config {
+    device.apply(&mut ServerConfig {
         models: Vec::new(),
-        ..Config::shapes()
+        ..ServerConfig::shapes()
     })?;
     if let Some(judge) = judge {
         judge.apply(&mut config)?;

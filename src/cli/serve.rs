@@ -14,7 +14,7 @@ use super::judge_args::JudgeArgs;
 use super::origin::{fetch, fetch_with, named_origin};
 use crate::model::{self, ChatTemplate, Origin, Purpose};
 use crate::pipeline::LoadOptions;
-use crate::server::{Config, ModelSpec, Server};
+use crate::server::{ModelSpec, Server, ServerConfig};
 use crate::telemetry::{self, LogFormat};
 
 /// Flags of `serve`.
@@ -338,11 +338,11 @@ impl Serve {
 
     /// Returns the configuration without models, and the models' origins. All mistakes are reported
     /// together.
-    fn config(&self) -> Result<(Config, Vec<(String, Origin)>), Failure> {
+    fn config(&self) -> Result<(ServerConfig, Vec<(String, Origin)>), Failure> {
         let mut mistakes = Vec::new();
-        let mut config = Config {
+        let mut config = ServerConfig {
             models: Vec::new(),
-            ..Config::shapes()
+            ..ServerConfig::shapes()
         };
         let origins = self.origins(&mut mistakes);
         self.check_projectors(&mut mistakes);
@@ -423,7 +423,7 @@ impl Serve {
         }
     }
 
-    fn apply_limits(&self, config: &mut Config) {
+    fn apply_limits(&self, config: &mut ServerConfig) {
         config.engine = crate::engine::Limits {
             queue: self.queue as usize,
             running: self.max_running as usize,
@@ -433,7 +433,7 @@ impl Serve {
             picture_bytes: u64::from(self.image_cache_mib) << 20,
             checkpoint_bytes: u64::from(self.checkpoint_mib) << 20,
         };
-        config.limits = crate::pipeline::Limits {
+        config.limits = crate::pipeline::RequestLimits {
             images: self.max_images as usize,
             image_pixels: self.max_image_pixels,
             message_bytes: (self.max_message_mib as usize) << 20,

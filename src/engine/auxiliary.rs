@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 
 use super::error::Error;
 use super::guard::guarded;
-use super::parity::{self, Comparison, GoldenSet, ParityCheck};
+use super::parity::{self, CaseComparison, GoldenSet, ParityCheck};
 use super::request::ClientId;
 use crate::model::{ImageInput, ImageTokens, Model};
 use crate::nn::NoHooks;
@@ -188,7 +188,7 @@ impl Steps for EncodeImage {
 }
 
 impl Steps for ParityCheck<Arc<GoldenSet>> {
-    type Output = Result<Comparison, parity::Error>;
+    type Output = Result<CaseComparison, parity::Error>;
 
     fn next_cells(&self, model: &Model) -> u64 {
         self.next_cells(model)

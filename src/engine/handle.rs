@@ -13,7 +13,7 @@ use super::auxiliary::{AuxiliaryRequest, AuxiliaryTask, EncodeImage, Replying, T
 use super::error::Error;
 use super::event::Events;
 use super::limits::Limits;
-use super::parity::{self, Comparison, GoldenSet, ParityCheck};
+use super::parity::{self, CaseComparison, GoldenSet, ParityCheck};
 use super::request::{ClientId, Request};
 use super::sequence::Sequence;
 use super::worker::{Command, Worker};
@@ -140,7 +140,7 @@ impl Engine {
         model: Arc<Model>,
         goldens: Arc<GoldenSet>,
         case: usize,
-    ) -> Result<Result<Comparison, parity::Error>, Error> {
+    ) -> Result<Result<CaseComparison, parity::Error>, Error> {
         let check = match ParityCheck::new(goldens, case) {
             Ok(check) => check,
             Err(error) => return Ok(Err(error)),

@@ -8,8 +8,9 @@ use crate::benchmark::{Item, ItemLabel, Verdict, fill, filled_bytes};
 use crate::engine;
 use crate::model::Model;
 use crate::pipeline::{
-    self, Error, Finished, GenerateRequest, Image, Interventions, MAX_TEXT_BYTES, Outcome, Prompt,
-    PromptText, RequestContext, Runtime, ScoreRequest, Scored, SweepInput, SweepRequest, Variants,
+    self, Error, Finished, GenerateRequest, Image, Interventions, MAX_TEXT_BYTES, PromptInput,
+    PromptText, RequestContext, Runtime, ScoreRequest, Scored, SweepInput, SweepRequest,
+    VariantOutcome, Variants,
 };
 
 /// Holds an item, with its pictures as the client sent them.
@@ -170,10 +171,10 @@ impl ItemRequest {
         context: &RequestContext,
         variants: &[usize],
         images: Vec<Image>,
-    ) -> Result<Vec<Result<Outcome, Error>>, Error> {
+    ) -> Result<Vec<Result<VariantOutcome, Error>>, Error> {
         // Anew for each item: a run of hours must not keep a model from being unloaded.
         let model = runtime.models.get(&self.spec.model)?;
-        let prompt = Prompt {
+        let prompt = PromptInput {
             text: PromptText::Text(self.text.clone()),
             images,
             multi_image: self.spec.multi_image,
@@ -195,7 +196,12 @@ impl ItemRequest {
     }
 
     /// Returns what all variants have in common.
-    fn input(&self, context: &RequestContext, model: Arc<Model>, prompt: Prompt) -> SweepInput {
+    fn input(
+        &self,
+        context: &RequestContext,
+        model: Arc<Model>,
+        prompt: PromptInput,
+    ) -> SweepInput {
         let (context, sample_key) = (context.clone(), self.item.id.clone());
         let interventions = Interventions::default();
         if self.options.is_empty() {
@@ -223,10 +229,10 @@ impl ItemRequest {
         })
     }
 
-    fn mark(&self, outcome: Outcome) -> Answer {
+    fn mark(&self, outcome: VariantOutcome) -> Answer {
         match outcome {
-            Outcome::Generated(finished) => self.mark_text(finished),
-            Outcome::Scored(scored) => self.mark_options(scored),
+            VariantOutcome::Generated(finished) => self.mark_text(finished),
+            VariantOutcome::Scored(scored) => self.mark_options(scored),
         }
     }
 

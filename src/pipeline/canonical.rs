@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::interventions::Interventions;
 use super::request::{
-    CaptureRequest, GenerateRequest, Image, MultiImage, Prompt, PromptText, ScoreRequest,
+    CaptureRequest, GenerateRequest, Image, MultiImage, PromptInput, PromptText, ScoreRequest,
 };
 use crate::model::{Message, MessagePart, Role};
 
@@ -73,7 +73,7 @@ impl CaptureRequest {
 /// Returns the fields that all requests have.
 fn common(
     model: &str,
-    prompt: &Prompt,
+    prompt: &PromptInput,
     interventions: &Interventions,
     sample_key: &str,
 ) -> Map<String, Value> {
@@ -101,7 +101,7 @@ fn insert(fields: &mut Map<String, Value>, name: &str, value: Value) {
     }
 }
 
-fn prompt_json(prompt: &Prompt) -> Value {
+fn prompt_json(prompt: &PromptInput) -> Value {
     let mut fields = Map::new();
     match &prompt.text {
         PromptText::Text(text) => insert(&mut fields, "text", json!(text)),

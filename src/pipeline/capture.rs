@@ -5,7 +5,7 @@ use candle_core::DType;
 use super::compile::{CompiledRequest, RequestHandle};
 use super::error::Error;
 use super::generate::with_text;
-use super::output::{Activation, CaptureEvent, CaptureFinished, KeptActivation, Started};
+use super::output::{CaptureEvent, CaptureFinished, CapturedActivation, KeptActivation, Started};
 use super::record::Provenance;
 use super::request::CaptureRequest;
 use super::runtime::Runtime;
@@ -15,14 +15,14 @@ use crate::intervention::{Captured, Effect};
 
 /// A capture on its way. Dropping it tells the engine to let go.
 #[derive(Debug)]
-pub struct Capture {
+pub struct CaptureRun {
     handle: RequestHandle,
     recorder: Recorder,
 }
 
 impl Runtime {
     /// Admits a request.
-    pub async fn capture(&self, request: CaptureRequest) -> Result<Capture, Error> {
+    pub async fn capture(&self, request: CaptureRequest) -> Result<CaptureRun, Error> {
         let recorded = request.canonical(&request.interventions);
         let (context, key) = (&request.context, &request.sample_key);
         let input = self
@@ -58,7 +58,7 @@ impl Runtime {
             output: blake3::Hasher::new(),
             record,
         };
-        Ok(Capture { handle, recorder })
+        Ok(CaptureRun { handle, recorder })
     }
 
     /// Returns the bytes that a capture may come to.
@@ -96,7 +96,7 @@ fn check_budget(
     Ok(())
 }
 
-impl Capture {
+impl CaptureRun {
     /// Returns what is known before the first activation.
     pub fn started(&self) -> Started {
         self.handle.compiled.started()
@@ -179,15 +179,15 @@ impl Recorder {
         runtime: &Runtime,
         compiled: &CompiledRequest,
         captured: Captured,
-    ) -> Result<Activation, Error> {
-        let mut activation = Activation {
+    ) -> Result<CapturedActivation, Error> {
+        let mut activation = CapturedActivation {
             target: captured.target,
             point: captured.point.to_string(),
             step: captured.step,
             image: captured.view.0,
             view: captured.view.1,
             tokens: captured.tokens,
-            ..Activation::default()
+            ..CapturedActivation::default()
         };
         if let Some((_, rows)) = captured.lens {
             for row in rows {

@@ -8,7 +8,7 @@ use super::compile::{CompiledRequest, RequestHandle};
 use super::error::Error;
 use super::input::PreparedInput;
 use super::interventions::Interventions;
-use super::output::{FinishReason, Finished, GenerateEvent, Started, Token, TokenLogprob};
+use super::output::{FinishReason, Finished, GenerateEvent, GeneratedToken, Started, TokenLogprob};
 use super::record::Provenance;
 use super::request::GenerateRequest;
 use super::request_context::RequestMetrics;
@@ -208,7 +208,7 @@ impl OutputProcessor {
             self.text.len() - self.held_back()
         };
         let until = until.max(self.sent);
-        let message = Token {
+        let message = GeneratedToken {
             id: token.id,
             text: self.text[self.sent..until].to_owned(),
             logprob: token.logprob,

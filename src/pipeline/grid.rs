@@ -32,7 +32,7 @@ pub enum AxisValues {
 
 /// Interventions with axes along which fields of theirs vary.
 #[derive(Debug)]
-pub struct Grid {
+pub struct SweepGrid {
     /// `{"interventions": [..]}` in canonical JSON.
     template: Value,
     axes: Vec<Axis>,
@@ -46,7 +46,7 @@ struct Axis {
     values: Vec<f64>,
 }
 
-impl Grid {
+impl SweepGrid {
     /// Checks the axes, each of a field's path in the request and its values, over `interventions`
     /// in canonical JSON.
     pub fn new(

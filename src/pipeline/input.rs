@@ -8,7 +8,7 @@ use tokio::sync::Mutex;
 
 use super::error::Error;
 use super::prompt;
-use super::request::{Image, MultiImage, Prompt};
+use super::request::{Image, MultiImage, PromptInput};
 use super::request_context::RequestContext;
 use super::runtime::Runtime;
 use super::stores::Bytes;
@@ -50,7 +50,7 @@ impl Runtime {
         &self,
         context: &RequestContext,
         model: &Arc<Model>,
-        prompt: &Prompt,
+        prompt: &PromptInput,
     ) -> Result<Arc<PreparedInput>, Error> {
         let files = self.files(context, &prompt.images)?;
         let together = together(model, prompt.multi_image, files.len())?;

@@ -33,30 +33,33 @@ mod sweep;
 mod upload;
 mod verify;
 
-pub use capture::Capture;
+pub use capture::CaptureRun;
 pub use compile::{CompiledRequest, RequestHandle};
 pub use error::Error;
 pub use generate::Generation;
-pub use grid::{AxisValues, Grid, ParseInterventions};
+pub use grid::{AxisValues, ParseInterventions, SweepGrid};
 pub use in_flight::{InFlight, InFlightGuard};
 pub use input::PreparedInput;
 pub use interventions::Interventions;
 pub use load_model::{LoadProgress, LoadRequest, Unloading};
 pub use model_registry::{LoadOptions, ModelRegistry, Placement};
 pub use output::{
-    Activation, CaptureEvent, CaptureFinished, ContinuationScore, Difference, FinishReason,
-    Finished, GenerateEvent, KeptActivation, Outcome, Preview, Scored, Started, SweepResult,
-    SweepTotals, Token, TokenLogprob, Usage, Verified,
+    CaptureEvent, CaptureFinished, CapturedActivation, ContinuationScore, Difference, FinishReason,
+    Finished, GenerateEvent, GeneratedToken, KeptActivation, Preview, Scored, Started, SweepResult,
+    SweepTotals, TokenLogprob, Usage, VariantOutcome, Verified,
 };
 pub use parity::{ParityCase, ParityCheck, ParityReport, PointParity};
 pub use prompt::MAX_TEXT_BYTES;
-pub use record::{Choice, Provenance, Recorded, ResolvedIntervention, Span, SpanKind, Stage};
+pub use record::{
+    Provenance, Recorded, ResolvedChoice, ResolvedIntervention, SpanKind, Stage, TokenSpan,
+};
 pub use request::{
-    CaptureRequest, GenerateRequest, Image, MultiImage, PreviewRequest, Prompt, PromptText, Replay,
-    ScoreRequest, SweepInput, SweepRequest, Target, VariantSource, Variants, VerifyRequest,
+    CaptureRequest, CaptureSpec, GenerateRequest, Image, MultiImage, PreviewRequest, PromptInput,
+    PromptText, Replay, ScoreRequest, SweepInput, SweepRequest, VariantSource, Variants,
+    VerifyRequest,
 };
 pub use request_context::{RequestContext, RequestMetrics};
-pub use runtime::{Limits, Runtime};
+pub use runtime::{RequestLimits, Runtime};
 pub use sampling::SamplingParams;
 pub use stores::{Activations, Bytes, Uploads, digest};
 pub use sweep::{Sweep, sweep_all};

@@ -27,7 +27,7 @@ pub struct TokenLogprob {
 
 /// One generated token.
 #[derive(Debug, Clone)]
-pub struct Token {
+pub struct GeneratedToken {
     /// Number in the vocabulary.
     pub id: u32,
     /// The text that it adds; what might begin a stop string is held back.
@@ -92,7 +92,7 @@ pub struct Finished {
 #[expect(clippy::large_enum_variant, reason = "one at a time")]
 pub enum GenerateEvent {
     /// A token was generated.
-    Token(Token),
+    Token(GeneratedToken),
     /// The answer is whole; the last event.
     Finished(Finished),
 }
@@ -125,7 +125,7 @@ pub struct Scored {
 
 /// Captured rows.
 #[derive(Debug, Clone, Default)]
-pub struct Activation {
+pub struct CapturedActivation {
     /// The number of the target.
     pub target: usize,
     /// The hook point.
@@ -177,7 +177,7 @@ pub struct CaptureFinished {
 #[expect(clippy::large_enum_variant, reason = "one at a time")]
 pub enum CaptureEvent {
     /// Rows were captured.
-    Activation(Activation),
+    Activation(CapturedActivation),
     /// All are captured; the last event.
     Finished(CaptureFinished),
 }
@@ -200,7 +200,7 @@ pub struct Preview {
 /// Holds what a variant came to.
 #[derive(Debug, Clone)]
 #[expect(clippy::large_enum_variant, reason = "one at a time")]
-pub enum Outcome {
+pub enum VariantOutcome {
     /// An answer.
     Generated(Finished),
     /// Likelihoods.
@@ -215,7 +215,7 @@ pub struct SweepResult {
     /// The number of its value along each axis of a grid.
     pub places: Vec<u32>,
     /// The outcome; an error ends this variant alone.
-    pub outcome: Result<Outcome, Error>,
+    pub outcome: Result<VariantOutcome, Error>,
 }
 
 /// Counts what a sweep took.

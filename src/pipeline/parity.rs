@@ -8,7 +8,7 @@ use metrics::gauge;
 
 use super::error::Error;
 use super::runtime::Runtime;
-use crate::engine::parity::{Comparison, GoldenSet, HALF_TOLERANCE, Reader, TOLERANCE, kind};
+use crate::engine::parity::{CaseComparison, GoldenSet, HALF_TOLERANCE, Reader, TOLERANCE, kind};
 use crate::model::Model;
 use crate::telemetry::names;
 
@@ -102,7 +102,7 @@ impl ParityCheck {
         Ok(Some(self.add(name, &comparison)))
     }
 
-    fn add(&mut self, case: String, comparison: &Comparison) -> ParityCase {
+    fn add(&mut self, case: String, comparison: &CaseComparison) -> ParityCase {
         for (point, &(error, values)) in &comparison.points {
             let kind = kind(point);
             let entry = self.points.entry(kind.clone()).or_default();

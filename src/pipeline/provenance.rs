@@ -2,7 +2,7 @@
 
 use super::compile::CompiledRequest;
 use super::record::{
-    Choice, Provenance, ResolvedIntervention, Span, SpanKind, Stage, canonical, digest,
+    Provenance, ResolvedChoice, ResolvedIntervention, SpanKind, Stage, TokenSpan, canonical, digest,
 };
 use super::sampling::SamplingParams;
 use crate::engine::Prefilled;
@@ -67,7 +67,8 @@ pub(super) fn plan(
         .enumerate()
         .map(|(i, (intervention, resolved))| {
             let effect = effects.get(i).copied().unwrap_or_default();
-            let mut resolutions: Vec<Choice> = resolved.resolutions.iter().map(choice).collect();
+            let mut resolutions: Vec<ResolvedChoice> =
+                resolved.resolutions.iter().map(choice).collect();
             if let (Some(first), Some(pruned)) = (resolutions.first_mut(), prefilled.pruned.get(&i))
             {
                 first.indices.clone_from(pruned);
@@ -85,8 +86,8 @@ pub(super) fn plan(
         .collect()
 }
 
-fn choice(resolution: &Resolution) -> Choice {
-    Choice {
+fn choice(resolution: &Resolution) -> ResolvedChoice {
+    ResolvedChoice {
         image: resolution.image as u32,
         indices: resolution.indices.clone(),
         digest: resolution.digest.clone(),
@@ -114,7 +115,7 @@ fn stages(compiled: &CompiledRequest, prefilled: &Prefilled) -> Vec<Stage> {
 }
 
 /// Returns the runs of text and of visual tokens of one kind in the language model's input.
-fn layout(compiled: &CompiledRequest) -> Vec<Span> {
+fn layout(compiled: &CompiledRequest) -> Vec<TokenSpan> {
     let mut layout = Layout::default();
     let mut images = compiled
         .plan
@@ -126,7 +127,7 @@ fn layout(compiled: &CompiledRequest) -> Vec<Span> {
     let same_kind = |a: &u32, b: &u32| (*a == image_token) == (*b == image_token);
     for run in compiled.prompt.ids.chunk_by(same_kind) {
         if run[0] != image_token {
-            layout.push(Span::default(), run.len());
+            layout.push(TokenSpan::default(), run.len());
             continue;
         }
         let mut left = run.len();
@@ -145,13 +146,13 @@ fn layout(compiled: &CompiledRequest) -> Vec<Span> {
 
 /// Spans, each after the one before.
 #[derive(Default)]
-struct Layout(Vec<Span>);
+struct Layout(Vec<TokenSpan>);
 
 impl Layout {
-    fn push(&mut self, span: Span, length: usize) {
+    fn push(&mut self, span: TokenSpan, length: usize) {
         let start = self.0.last().map_or(0, |s| s.end);
         let end = start + length as u32;
-        self.0.push(Span { start, end, ..span });
+        self.0.push(TokenSpan { start, end, ..span });
     }
 }
 
@@ -173,14 +174,14 @@ fn same_span(a: &Place, b: &Place) -> bool {
     }
 }
 
-fn visual_span(image: usize, tokens: &ImageTokens, first: Place) -> Span {
+fn visual_span(image: usize, tokens: &ImageTokens, first: Place) -> TokenSpan {
     let (kind, grid, tile, row, column) = match first {
         Place::Class | Place::Base { .. } => (SpanKind::BaseView, tokens.base, 0, 0, 0),
         Place::Canvas { tile, row, column } => (SpanKind::Tile, tokens.canvas, tile, row, column),
         Place::Newline => (SpanKind::Newline, (0, 0), 0, 0, 0),
         Place::Pooled => (SpanKind::Pooled, (0, 0), 0, 0, 0),
     };
-    Span {
+    TokenSpan {
         kind,
         image: image as u32,
         grid_rows: grid.0 as u32,
@@ -188,6 +189,6 @@ fn visual_span(image: usize, tokens: &ImageTokens, first: Place) -> Span {
         tile: tile as u32,
         row: row as u32,
         column: column as u32,
-        ..Span::default()
+        ..TokenSpan::default()
     }
 }

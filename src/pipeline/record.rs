@@ -40,7 +40,7 @@ pub struct Provenance {
     pub template_time: String,
     /// The language model's input.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub layout: Vec<Span>,
+    pub layout: Vec<TokenSpan>,
     /// The interventions with every choice made.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub plan: Vec<ResolvedIntervention>,
@@ -84,7 +84,7 @@ pub struct ResolvedIntervention {
     pub intervention: Value,
     /// The choices that were made.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub resolutions: Vec<Choice>,
+    pub resolutions: Vec<ResolvedChoice>,
     /// Set where nothing changed.
     #[serde(skip_serializing_if = "is_default")]
     pub changed_nothing: bool,
@@ -98,7 +98,7 @@ pub struct ResolvedIntervention {
 
 /// A choice that an intervention made.
 #[derive(Debug, Clone, Default, Serialize)]
-pub struct Choice {
+pub struct ResolvedChoice {
     /// The picture.
     #[serde(skip_serializing_if = "is_default")]
     pub image: u32,
@@ -136,7 +136,7 @@ pub enum SpanKind {
 /// A run of text or of visual tokens of one kind.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Span {
+pub struct TokenSpan {
     /// The kind of its tokens.
     pub kind: SpanKind,
     /// The first token.

@@ -6,7 +6,7 @@ use candle_core::DType;
 use serde_json::Value;
 
 use super::error::Error;
-use super::grid::Grid;
+use super::grid::SweepGrid;
 use super::interventions::Interventions;
 use super::record::Recorded;
 use super::request_context::RequestContext;
@@ -72,7 +72,7 @@ pub enum PromptText {
 
 /// Words and pictures.
 #[derive(Debug, Clone)]
-pub struct Prompt {
+pub struct PromptInput {
     /// The words, with the places of the pictures.
     pub text: PromptText,
     /// The pictures, in order.
@@ -89,7 +89,7 @@ pub struct GenerateRequest {
     /// The model.
     pub model: Arc<Model>,
     /// The words and pictures.
-    pub prompt: Prompt,
+    pub prompt: PromptInput,
     /// The changes to the forward pass.
     pub interventions: Interventions,
     /// Says how tokens are chosen.
@@ -112,7 +112,7 @@ pub struct ScoreRequest {
     /// The model.
     pub model: Arc<Model>,
     /// The words and pictures before each continuation.
-    pub prompt: Prompt,
+    pub prompt: PromptInput,
     /// The changes to the forward pass.
     pub interventions: Interventions,
     /// The texts to score.
@@ -123,7 +123,7 @@ pub struct ScoreRequest {
 
 /// Something to capture.
 #[derive(Debug, Clone)]
-pub struct Target {
+pub struct CaptureSpec {
     /// The hook points, and the reduction of what is found there.
     pub capture: intervention::CaptureTarget,
     /// Keeps the values for later requests.
@@ -140,11 +140,11 @@ pub struct CaptureRequest {
     /// The model.
     pub model: Arc<Model>,
     /// The words and pictures.
-    pub prompt: Prompt,
+    pub prompt: PromptInput,
     /// The changes to the forward pass.
     pub interventions: Interventions,
     /// The hook points to capture.
-    pub targets: Vec<Target>,
+    pub targets: Vec<CaptureSpec>,
     /// The dtype that values are sent as; `None`: f32.
     pub dtype: Option<DType>,
     /// Tokens to generate; 0: none.
@@ -194,7 +194,7 @@ pub enum Variants {
         source: VariantSource,
     },
     /// All combinations of the values of some fields.
-    Grid(Grid),
+    Grid(SweepGrid),
 }
 
 impl std::fmt::Debug for Variants {
@@ -233,7 +233,7 @@ impl SweepInput {
     }
 
     /// Returns what is asked.
-    pub fn prompt(&self) -> &Prompt {
+    pub fn prompt(&self) -> &PromptInput {
         match self {
             Self::Generate(request) => &request.prompt,
             Self::Score(request) => &request.prompt,

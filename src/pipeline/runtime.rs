@@ -14,7 +14,7 @@ use crate::model::{Model, SaliencyModel};
 
 /// Bounds a request.
 #[derive(Debug, Clone, Copy)]
-pub struct Limits {
+pub struct RequestLimits {
     /// Pictures of one request.
     pub images: usize,
     /// Pixels of one picture.
@@ -37,7 +37,7 @@ pub struct Runtime {
     /// The engines, one for each device.
     pub engines: Vec<(Device, Engine)>,
     /// The bounds of a request.
-    pub limits: Limits,
+    pub limits: RequestLimits,
     /// Models whose attention says which patches are salient.
     pub saliency: Vec<Arc<SaliencyModel>>,
     /// Pictures that clients have uploaded.
@@ -52,7 +52,11 @@ pub struct Runtime {
 
 impl Runtime {
     /// Creates a runtime for `models`, which are on the devices of `engines`, at least one.
-    pub fn new(models: ModelRegistry, engines: Vec<(Device, Engine)>, limits: Limits) -> Self {
+    pub fn new(
+        models: ModelRegistry,
+        engines: Vec<(Device, Engine)>,
+        limits: RequestLimits,
+    ) -> Self {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         Self {
             models,

@@ -14,7 +14,7 @@ use super::generate::OutputProcessor;
 use super::grid::MAX_VARIANTS;
 use super::input::PreparedInput;
 use super::interventions::Interventions;
-use super::output::{GenerateEvent, Outcome, SweepResult, SweepTotals};
+use super::output::{GenerateEvent, SweepResult, SweepTotals, VariantOutcome};
 use super::request::{SweepInput, SweepRequest, Variants};
 use super::runtime::Runtime;
 use super::score::Scorer;
@@ -145,7 +145,7 @@ impl Sweep {
 pub async fn sweep_all(
     runtime: &Runtime,
     request: SweepRequest,
-) -> Result<Vec<Result<Outcome, Error>>, Error> {
+) -> Result<Vec<Result<VariantOutcome, Error>>, Error> {
     // The caller made the input of a request of its own, whose fields it knows.
     let sweep = runtime.begin_sweep(request, &FieldPath::default()).await?;
     let (sender, mut receiver) = mpsc::channel(16);
@@ -249,7 +249,11 @@ impl SweepRun<'_> {
         })?)
     }
 
-    async fn send(&mut self, variant: usize, outcome: Result<Outcome, Error>) -> Result<(), Error> {
+    async fn send(
+        &mut self,
+        variant: usize,
+        outcome: Result<VariantOutcome, Error>,
+    ) -> Result<(), Error> {
         self.totals.variants += 1;
         self.totals.failed += u32::from(outcome.is_err());
         let result = SweepResult {
@@ -264,7 +268,11 @@ impl SweepRun<'_> {
 
 impl CompiledVariant {
     /// Returns the outcome, once the event has come that makes it.
-    fn event(&mut self, event: Event, totals: &mut SweepTotals) -> Result<Option<Outcome>, Error> {
+    fn event(
+        &mut self,
+        event: Event,
+        totals: &mut SweepTotals,
+    ) -> Result<Option<VariantOutcome>, Error> {
         let (usage, outcome) = match &mut self.output {
             Output::Generate(output) => {
                 let mut events = output.event(&self.compiled, event)?.into_iter();
@@ -275,13 +283,13 @@ impl CompiledVariant {
                 let Some(finished) = finished else {
                     return Ok(None);
                 };
-                (finished.usage, Outcome::Generated(finished))
+                (finished.usage, VariantOutcome::Generated(finished))
             }
             Output::Score(scorer) => {
                 let Some(scored) = scorer.event(&self.compiled, event)? else {
                     return Ok(None);
                 };
-                (scored.usage, Outcome::Scored(scored))
+                (scored.usage, VariantOutcome::Scored(scored))
             }
         };
         totals.computed += usage.rows_computed;

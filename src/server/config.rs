@@ -37,7 +37,7 @@ impl ModelSpec {
 
 /// Configures a server.
 #[derive(Debug, Clone)]
-pub struct Config {
+pub struct ServerConfig {
     /// Lists models in the order of loading; at least one.
     pub models: Vec<ModelSpec>,
     /// Lists the devices that models can be on; at least one. Each has an engine of its own.
@@ -49,7 +49,7 @@ pub struct Config {
     /// Bounds what the engine takes on.
     pub engine: engine::Limits,
     /// Bounds what a request may hold.
-    pub limits: pipeline::Limits,
+    pub limits: pipeline::RequestLimits,
     /// Bounds the bytes that all models may hold together.
     pub memory_budget: u64,
     /// Lets clients load and unload models.
@@ -66,7 +66,7 @@ pub struct Config {
     pub keys: ApiKeys,
 }
 
-impl Config {
+impl ServerConfig {
     /// Returns the embedded model on the CPU, with the defaults of the command line.
     pub fn shapes() -> Self {
         Self {
@@ -75,7 +75,7 @@ impl Config {
             dtype: None,
             saliency: Vec::new(),
             engine: engine::Limits::default(),
-            limits: pipeline::Limits {
+            limits: pipeline::RequestLimits {
                 images: 16,
                 image_pixels: 64 << 20,
                 message_bytes: 64 << 20,

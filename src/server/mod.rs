@@ -24,7 +24,7 @@ use tower::Layer as _;
 use tower_http::cors::{AllowHeaders, Any, CorsLayer};
 
 pub use api_keys::ApiKeys;
-pub use config::{Config, ModelSpec};
+pub use config::{ModelSpec, ServerConfig};
 pub use error::Error;
 
 use crate::api::benchmark_service::Benchmarks;
@@ -53,7 +53,7 @@ pub struct Server {
 
 impl Server {
     /// Loads the models and starts an engine for each device.
-    pub fn load(config: &Config) -> Result<Self, Error> {
+    pub fn load(config: &ServerConfig) -> Result<Self, Error> {
         // Before the models: loading is recorded.
         let metrics = MetricsPage::install()?;
         let models = load_models(config)?;
@@ -180,7 +180,7 @@ impl Server {
     }
 }
 
-fn load_models(config: &Config) -> Result<ModelRegistry, Error> {
+fn load_models(config: &ServerConfig) -> Result<ModelRegistry, Error> {
     let models = ModelRegistry::new(Placement {
         devices: config.devices.clone(),
         dtype: config.dtype,
@@ -204,7 +204,7 @@ fn load_model(models: &ModelRegistry, spec: &ModelSpec) -> Result<(), pipeline::
     Ok(())
 }
 
-fn start_engines(config: &Config) -> Result<Vec<(Device, Engine)>, Error> {
+fn start_engines(config: &ServerConfig) -> Result<Vec<(Device, Engine)>, Error> {
     let mut engines: Vec<(Device, Engine)> = Vec::new();
     for device in &config.devices {
         if !engines.iter().any(|(known, _)| known.same_device(device)) {
@@ -214,7 +214,7 @@ fn start_engines(config: &Config) -> Result<Vec<(Device, Engine)>, Error> {
     Ok(engines)
 }
 
-fn load_saliency(config: &Config) -> Result<Vec<Arc<SaliencyModel>>, Error> {
+fn load_saliency(config: &ServerConfig) -> Result<Vec<Arc<SaliencyModel>>, Error> {
     let mut loaded = Vec::with_capacity(config.saliency.len());
     for (name, source) in &config.saliency {
         let model = SaliencyModel::load(name, source, &config.devices[0]);

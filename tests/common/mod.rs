@@ -15,7 +15,7 @@ pub use scotoma::api::interventions_from_json;
 use scotoma::engine::parity::{GoldenSet, Prepared};
 use scotoma::engine::{ClientId, Pixels, Request, Task, Variant};
 use scotoma::model::{Model, Source, ViewInfo};
-use scotoma::server::{Config, Server};
+use scotoma::server::{Server, ServerConfig};
 use scotoma_client::{GenerateRequest, Intervention, prompt, v1};
 
 pub const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/goldens");
@@ -93,7 +93,7 @@ pub struct Running {
 }
 
 impl Running {
-    pub async fn start(config: Config) -> Self {
+    pub async fn start(config: ServerConfig) -> Self {
         let server = tokio::task::spawn_blocking(move || Server::load(&config))
             .await
             .unwrap()

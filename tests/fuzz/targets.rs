@@ -6,7 +6,7 @@ use candle_core::{DType, Device};
 use safetensors::SafeTensors;
 use scotoma::engine::parity::Resident;
 use scotoma::model::{Chat, ChatTemplate, Model, Source, Text};
-use scotoma::server::Config;
+use scotoma::server::ServerConfig;
 use scotoma::vision::decode;
 use scotoma_client::v1::{self, sweep_request::Input};
 use serde_json::json;
@@ -184,7 +184,7 @@ fn json_of_interventions() {
 #[test]
 fn sweep_axes() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let server = runtime.block_on(Running::start(Config::shapes()));
+    let server = runtime.block_on(Running::start(ServerConfig::shapes()));
     let client = runtime.block_on(server.client());
     let seeds = [
         json!({ "interventions": [{ "dropLayers": { "layers": [0] } }, { "permuteTokens": { "seed": "0" } }],

@@ -13,7 +13,7 @@ use scotoma::benchmark::data::{ItemReader, MAX_ROW};
 use scotoma::benchmark::judge::JudgePrompt;
 use scotoma::benchmark::{Item, shapes};
 use scotoma::evaluate::JudgeConfig;
-use scotoma::server::Config;
+use scotoma::server::ServerConfig;
 use scotoma_client::v1::benchmark_service_client::BenchmarkServiceClient;
 use scotoma_client::v1::evaluate_header::Rules;
 use scotoma_client::v1::evaluate_request::Event as Asked;
@@ -112,7 +112,7 @@ fn asked(header: EvaluateHeader, samples: impl IntoIterator<Item = Sample>) -> V
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_benchmark_is_what_its_questions_are() {
-    let server = Running::start(Config::shapes()).await;
+    let server = Running::start(ServerConfig::shapes()).await;
     let mut client = service(&server).await;
     let items: Vec<Item> = shapes().unwrap().into_iter().take(48).collect();
     let variants = || {
@@ -216,7 +216,7 @@ async fn a_benchmark_is_what_its_questions_are() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn options_are_scored_without_a_judge() {
-    let server = Running::start(Config::shapes()).await;
+    let server = Running::start(ServerConfig::shapes()).await;
     let mut client = service(&server).await;
     let items: Vec<Item> = shapes()
         .unwrap()
@@ -273,7 +273,7 @@ async fn options_are_scored_without_a_judge() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_wrong_is_named_and_the_rest_goes_on() {
-    let server = Running::start(Config::shapes()).await;
+    let server = Running::start(ServerConfig::shapes()).await;
     let mut client = service(&server).await;
     let items: Vec<Item> = shapes().unwrap().into_iter().take(3).collect();
     let good = || sample(&items[0]);
@@ -436,7 +436,7 @@ async fn what_is_wrong_is_named_and_the_rest_goes_on() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn metrics_come_seldom_where_there_are_many_results() {
-    let server = Running::start(Config::shapes()).await;
+    let server = Running::start(ServerConfig::shapes()).await;
     let mut client = service(&server).await;
     let often = EvaluateHeader {
         progress_every: 1,
@@ -475,7 +475,7 @@ async fn metrics_come_seldom_where_there_are_many_results() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pairs_and_pictures_are_known_by_what_tables_have() {
-    let server = Running::start(Config::shapes()).await;
+    let server = Running::start(ServerConfig::shapes()).await;
     let mut client = service(&server).await;
     let item = &shapes().unwrap()[0];
     let with = |id: &str, fields: &[(&str, &str)]| Sample {
@@ -1024,9 +1024,9 @@ async fn a_judge_grades_what_no_rule_can() {
         key: "secret".into(),
         templates,
     };
-    let server = Running::start(Config {
+    let server = Running::start(ServerConfig {
         judge: Some(judging),
-        ..Config::shapes()
+        ..ServerConfig::shapes()
     })
     .await;
     let mut client = service(&server).await;
@@ -1139,7 +1139,7 @@ async fn a_judge_grades_what_no_rule_can() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_variant_may_show_other_pictures() {
-    let server = Running::start(Config::shapes()).await;
+    let server = Running::start(ServerConfig::shapes()).await;
     let mut client = service(&server).await;
     let items: Vec<Item> = shapes()
         .unwrap()
@@ -1192,7 +1192,7 @@ async fn a_variant_may_show_other_pictures() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn classes_are_options_without_letters() {
-    let server = Running::start(Config::shapes()).await;
+    let server = Running::start(ServerConfig::shapes()).await;
     let mut client = service(&server).await;
     let mut classes: Vec<String> = (0..40).map(|i| format!("thing {i}")).collect();
     classes.extend(["red", "blue"].map(String::from));

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::common::{Running, goldens, job, model};
 use scotoma::engine::{Engine, Event, Limits, Sampling, Task};
 use scotoma::model::{Cutoffs, GenerationConfig, Source};
-use scotoma::server::{Config, ModelSpec, Server};
+use scotoma::server::{ModelSpec, Server, ServerConfig};
 use scotoma_client::{GenerateRequest, Sampling as Asked, VerifyRequest, prompt};
 use serde_json::{Value, json};
 
@@ -198,9 +198,9 @@ async fn a_request_goes_before_the_file() {
     // Below 1 it draws words of the prompt in, which this answer would not have.
     let generation = json!({"repetition_penalty": 0.05, "eos_token_id": 1, "do_sample": true, "top_k": 1, "max_new_tokens": 7});
     let folder = folder(&generation);
-    let config = Config {
+    let config = ServerConfig {
         models: vec![ModelSpec::new("tiny", Source::Folder(folder.path().into()))],
-        ..Config::shapes()
+        ..ServerConfig::shapes()
     };
     let server = Running::start(config).await;
     let mut client = server.client().await;
@@ -326,9 +326,9 @@ async fn a_request_goes_before_the_file() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_is_refused_keeps_a_model_from_loading() {
     let folder = folder(&json!({"num_beams": 5}));
-    let config = Config {
+    let config = ServerConfig {
         models: vec![ModelSpec::new("tiny", Source::Folder(folder.path().into()))],
-        ..Config::shapes()
+        ..ServerConfig::shapes()
     };
     let error =
         tokio::task::spawn_blocking(move || Server::load(&config).err().map(|e| e.to_string()));

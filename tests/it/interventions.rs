@@ -10,7 +10,7 @@ use prost::Message;
 use scotoma::api::v1 as server;
 use scotoma::intervention::Draws;
 use scotoma::model::{SaliencyModel, Source};
-use scotoma::server::{Config, ModelSpec};
+use scotoma::server::{ModelSpec, ServerConfig};
 use scotoma::vision;
 use scotoma_client::v1::{self, DataType, Reduction, tokens::Named};
 use scotoma_client::{
@@ -90,7 +90,7 @@ fn code(error: &Error) -> Code {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn captures_are_what_the_model_computes() {
-    let server = Running::start(Config::shapes()).await;
+    let server = Running::start(ServerConfig::shapes()).await;
     let mut client = server.client().await;
     let resid = "language_model.blocks.{l}.hook_resid_post";
     let mut lens = of(resid, Named::Last, Reduction::TopTokens);
@@ -190,7 +190,7 @@ async fn captures_are_what_the_model_computes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn kept_activations_can_be_patched_in() {
-    let server = Running::start(Config::shapes()).await;
+    let server = Running::start(ServerConfig::shapes()).await;
     let mut client = server.client().await;
     let point = "language_model.blocks.3.hook_resid_pre";
     let mut kept = of(point, Named::All, Reduction::None);
@@ -244,7 +244,7 @@ fn recorded() -> Vec<Value> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn fifty_records_replay_in_another_server() {
-    let server = Running::start(Config::shapes()).await;
+    let server = Running::start(ServerConfig::shapes()).await;
     let mut client = server.client().await;
     let mut records = Vec::new();
     for (i, interventions) in recorded().iter().cycle().take(50).enumerate() {
@@ -268,7 +268,7 @@ async fn fifty_records_replay_in_another_server() {
     }
     drop(client);
     drop(server);
-    let second = Running::start(Config::shapes()).await;
+    let second = Running::start(ServerConfig::shapes()).await;
     let mut client = second.client().await;
     for record in &records {
         let request = VerifyRequest {
@@ -319,7 +319,7 @@ async fn fifty_records_replay_in_another_server() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_never_fires_or_cannot_be_is_refused() {
-    let server = Running::start(Config::shapes()).await;
+    let server = Running::start(ServerConfig::shapes()).await;
     let mut client = server.client().await;
     let resid = "language_model.blocks.{l}.hook_resid_pre";
     let cases = [
@@ -398,7 +398,7 @@ fn clamp(point: &str, max_norm: f64) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn clamped_rows_are_as_long_as_the_limit_at_most() {
-    let server = Running::start(Config::shapes()).await;
+    let server = Running::start(ServerConfig::shapes()).await;
     let mut client = server.client().await;
     let point = "language_model.blocks.1.hook_resid_pre";
     let mut rows_under = async |interventions: Value| {
@@ -585,7 +585,7 @@ fn any_intervention() -> impl Strategy<Value = Value> {
 fn random_lists_are_answered_or_refused_by_field() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let (server, client) = runtime.block_on(async {
-        let server = Running::start(Config::shapes()).await;
+        let server = Running::start(ServerConfig::shapes()).await;
         let client = server.client().await;
         (server, client)
     });
@@ -716,10 +716,10 @@ async fn a_resident_dino_says_what_is_hidden() {
     let folder = Path::new(crate::common::FOLDER).join("tiny-dino");
     let spec = ModelSpec::new("shapes", scotoma::model::shapes());
     let saliency = vec![("dino".to_owned(), Source::Folder(folder))];
-    let server = Running::start(Config {
+    let server = Running::start(ServerConfig {
         models: vec![spec],
         saliency,
-        ..Config::shapes()
+        ..ServerConfig::shapes()
     })
     .await;
     let mut client = server.client().await;

@@ -2,7 +2,7 @@
 //! kept, a status that is counted when the stream ends.
 
 use crate::common::{Running, eventually, scrape};
-use scotoma::server::Config;
+use scotoma::server::ServerConfig;
 use scotoma_client::v1::benchmark_service_client::BenchmarkServiceClient;
 use scotoma_client::v1::inference_service_client::InferenceServiceClient;
 use scotoma_client::v1::model_service_client::ModelServiceClient;
@@ -50,7 +50,7 @@ fn request_id(status: &Status) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn errors_of_every_service_name_the_request() {
-    let server = Running::start(Config::shapes()).await;
+    let server = Running::start(ServerConfig::shapes()).await;
     let address = server.address.clone();
     let mut models = ModelServiceClient::connect(address.clone()).await.unwrap();
     let mut inference = InferenceServiceClient::connect(address.clone())
@@ -96,7 +96,7 @@ async fn errors_of_every_service_name_the_request() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_service_keeps_the_deadline_and_counts_what_it_cut() {
-    let server = Running::start(Config::shapes()).await;
+    let server = Running::start(ServerConfig::shapes()).await;
     let address = server.address.clone();
     let mut models = ModelServiceClient::connect(address.clone()).await.unwrap();
     let mut benchmarks = BenchmarkServiceClient::connect(address).await.unwrap();

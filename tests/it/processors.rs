@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::common::{Running, picture, source};
-use scotoma::server::{Config, ModelSpec};
+use scotoma::server::{ModelSpec, ServerConfig};
 use scotoma::vision::{Processor, ProcessorBackend, Rgb, Size, Tiling};
 use scotoma_client::{Error, GenerateRequest, prompt, v1};
 use serde::Deserialize;
@@ -172,9 +172,9 @@ fn records_name_every_processor_but_the_first() {
 async fn serving(set: &str, image_processor: Option<ProcessorBackend>) -> Running {
     let mut spec = ModelSpec::new(set, source(set));
     spec.options.image_processor = image_processor;
-    Running::start(Config {
+    Running::start(ServerConfig {
         models: vec![spec],
-        ..Config::shapes()
+        ..ServerConfig::shapes()
     })
     .await
 }

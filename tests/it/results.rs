@@ -11,7 +11,7 @@ use crate::common::Running;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use scotoma::benchmark::shapes;
-use scotoma::server::Config;
+use scotoma::server::ServerConfig;
 use scotoma_client::v1::evaluate_header::Rules;
 use scotoma_client::v1::sweep_request::Input;
 use scotoma_client::v1::{
@@ -135,7 +135,7 @@ fn a_second_run_is_refused_until_the_first_has_gone() {
 async fn the_client_locks_as_long_as_it_runs() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("results.jsonl");
-    let server = Running::start(Config::shapes()).await;
+    let server = Running::start(ServerConfig::shapes()).await;
     let mut client = server.client().await;
     let header = || EvaluateHeader {
         rules: Some(Rules::Rule("shapes".into())),
@@ -346,7 +346,7 @@ fn a_server_that_goes_down_leaves_no_error_behind() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn runs_of_many_requests_end_with_an_error_when_the_server_goes_down() {
-    let server = Running::start(Config::shapes()).await;
+    let server = Running::start(ServerConfig::shapes()).await;
     let (mut client, mut other) = (server.client().await, server.client().await);
     let picture = crate::common::picture();
     let generate = GenerateRequest {

@@ -13,7 +13,7 @@ use scotoma::engine::{ClientId, Engine, Event, Limits, Request, Sampling, Task, 
 use scotoma::intervention::Draws;
 use scotoma::model::Model;
 use scotoma::nn::Stack;
-use scotoma::server::Config;
+use scotoma::server::ServerConfig;
 use scotoma_client::v1::{self, sweep_request::Input, sweep_response, sweep_result::Outcome};
 use scotoma_client::{
     GenerateRequest, ScoreRequest, SweepRequest, VerifyRequest, drop_layers, permute_tokens, prompt,
@@ -517,7 +517,7 @@ async fn sweep(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn variants_are_requests_of_their_own() {
-    let server = Running::start(Config::shapes()).await;
+    let server = Running::start(ServerConfig::shapes()).await;
     let mut client = server.client().await;
     let request = SweepRequest {
         input: Some(Input::Generate(question(vec![]))),
@@ -542,7 +542,7 @@ async fn variants_are_requests_of_their_own() {
                 drop_layers([result.variant / 10]),
                 permute_tokens(u64::from(result.variant % 10)),
             ];
-            let other = Running::start(Config::shapes()).await;
+            let other = Running::start(ServerConfig::shapes()).await;
             let alone = other
                 .client()
                 .await
@@ -604,7 +604,7 @@ async fn variants_are_requests_of_their_own() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bad_sweep_names_its_field() {
-    let server = Running::start(Config::shapes()).await;
+    let server = Running::start(ServerConfig::shapes()).await;
     let mut client = server.client().await;
     let generate = || Some(Input::Generate(question(vec![])));
     let with = |field: &str, first, last| {
@@ -673,7 +673,7 @@ async fn a_bad_sweep_names_its_field() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_picture_is_named_by_its_handle() {
-    let server = Running::start(Config::shapes()).await;
+    let server = Running::start(ServerConfig::shapes()).await;
     let mut client = server.client().await;
     let sent = client
         .generate(question(vec![]))

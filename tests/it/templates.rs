@@ -525,7 +525,7 @@ fn built_in_conversations_place_a_picture_and_continue() {
 
 mod requests {
     use scotoma::model::Source;
-    use scotoma::server::{Config, ModelSpec};
+    use scotoma::server::{ModelSpec, ServerConfig};
     use scotoma_client::v1::tokens::{Named, Set};
     use scotoma_client::v1::{
         ChatMessage, Intervention, LoadModelRequest, Prompt, Scale, Target, TokenSelector, Tokens,
@@ -596,7 +596,7 @@ mod requests {
 
     #[tokio::test(flavor = "multi_thread")]
     async fn conversations_are_asked_recorded_and_verified() {
-        let running = Running::start(Config::shapes()).await;
+        let running = Running::start(ServerConfig::shapes()).await;
         let mut client = running.client().await;
         let info = client.get_model("").await.unwrap().chat_template.unwrap();
         assert!(
@@ -651,7 +651,7 @@ mod requests {
 
     #[tokio::test(flavor = "multi_thread")]
     async fn selectors_know_turns_and_roles() {
-        let running = Running::start(Config::shapes()).await;
+        let running = Running::start(ServerConfig::shapes()).await;
         let mut client = running.client().await;
         let mut indices = Vec::new();
         let named = |named: Named| Set::Named(named.into());
@@ -705,7 +705,7 @@ mod requests {
 
     #[tokio::test(flavor = "multi_thread")]
     async fn what_is_wrong_with_a_conversation_is_said_with_its_place() {
-        let running = Running::start(Config::shapes()).await;
+        let running = Running::start(ServerConfig::shapes()).await;
         let mut client = running.client().await;
         let both = Prompt {
             text: "What?".into(),
@@ -750,10 +750,10 @@ mod requests {
             }
         }
         let spec = ModelSpec::new("bare", Source::Folder(folder.path().into()));
-        let config = Config {
+        let config = ServerConfig {
             models: vec![spec],
             allow_load: true,
-            ..Config::shapes()
+            ..ServerConfig::shapes()
         };
         let running = Running::start(config).await;
         let mut client = running.client().await;

@@ -2,7 +2,7 @@
 //! deadlines.
 
 use crate::common::{Running, ask, eventually, http, long, picture, scrape};
-use scotoma::server::Config;
+use scotoma::server::ServerConfig;
 use scotoma_client::v1;
 use scotoma_client::{
     Client, Connect, Error, GenerateRequest, Intervention, ScoreRequest, drop_layers,
@@ -17,8 +17,8 @@ async fn generate(client: &mut Client, request: GenerateRequest) -> Result<v1::F
 }
 
 /// A smaller context and a smaller queue than the default, to run into.
-fn config() -> Config {
-    let mut config = Config::shapes();
+fn config() -> ServerConfig {
+    let mut config = ServerConfig::shapes();
     config.limits.images = 3;
     config
 }
@@ -1017,7 +1017,7 @@ async fn a_key_says_who_asks() {
         ApiKeys::line("one", &one).unwrap(),
         ApiKeys::line("laboratory", &other).unwrap()
     );
-    let server = Running::start(Config {
+    let server = Running::start(ServerConfig {
         keys: ApiKeys::parse(&file).unwrap(),
         ..config()
     })

@@ -271,7 +271,7 @@ async fn compare(client: &mut Client, case: &Case) -> Result<(f64, bool), Error>
 
 #[tokio::test(flavor = "multi_thread")]
 async fn checkpoints_answer_as_transformers_or_are_refused() {
-    let mut config = scotoma::server::Config::shapes();
+    let mut config = scotoma::server::ServerConfig::shapes();
     config.allow_load = true;
     let server = Running::start(config).await;
     let mut client = server.client().await;

@@ -10,12 +10,12 @@ use crate::field_path::FieldPath;
 use crate::intervention::fresh_seed;
 use crate::model::{Message, MessagePart, Role};
 use crate::pipeline::{
-    Image, Interventions, MultiImage, Prompt, PromptText, SamplingParams, Target,
+    CaptureSpec, Image, Interventions, MultiImage, PromptInput, PromptText, SamplingParams,
 };
 use candle_core::DType;
 
 /// Converts a prompt, which is text with images, or messages.
-pub(in crate::api) fn prompt(message: Option<v1::Prompt>) -> Result<Prompt, Error> {
+pub(in crate::api) fn prompt(message: Option<v1::Prompt>) -> Result<PromptInput, Error> {
     let message = message.ok_or_else(|| Error::invalid("prompt", "unset"))?;
     check_kind(&message)?;
     let multi_image = multi_image("prompt.multi_image", message.multi_image)?;
@@ -32,7 +32,7 @@ pub(in crate::api) fn prompt(message: Option<v1::Prompt>) -> Result<Prompt, Erro
     } else {
         conversation(message.messages)?
     };
-    Ok(Prompt {
+    Ok(PromptInput {
         text,
         images,
         multi_image,
@@ -160,11 +160,11 @@ pub(in crate::api) fn request_interventions(
 }
 
 /// Converts the targets of a capture, with their seeds filled in.
-pub(in crate::api) fn targets(mut list: Vec<v1::CaptureTarget>) -> Result<Vec<Target>, Error> {
+pub(in crate::api) fn targets(mut list: Vec<v1::CaptureTarget>) -> Result<Vec<CaptureSpec>, Error> {
     let captures = captures(&mut list, Seeds::of(fresh_seed))?;
     let mut targets = Vec::with_capacity(list.len());
     for (capture, message) in captures.into_iter().zip(&list) {
-        targets.push(Target {
+        targets.push(CaptureSpec {
             capture,
             keep: message.keep,
             canonical: serde_json::to_value(message).map_err(Error::fault)?,

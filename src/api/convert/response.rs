@@ -2,9 +2,9 @@
 
 use crate::api::{Error, v1};
 use crate::pipeline::{
-    Activation, CaptureFinished, Choice, ContinuationScore, FinishReason, Finished, Provenance,
-    ResolvedIntervention, SamplingParams, Scored, Span, SpanKind, Started, Token, TokenLogprob,
-    Usage, Verified,
+    CaptureFinished, CapturedActivation, ContinuationScore, FinishReason, Finished, GeneratedToken,
+    Provenance, ResolvedChoice, ResolvedIntervention, SamplingParams, Scored, SpanKind, Started,
+    TokenLogprob, TokenSpan, Usage, Verified,
 };
 
 pub(in crate::api) fn started(request_id: String, started: Started) -> v1::Started {
@@ -16,7 +16,7 @@ pub(in crate::api) fn started(request_id: String, started: Started) -> v1::Start
     }
 }
 
-pub(in crate::api) fn token(token: Token) -> v1::Token {
+pub(in crate::api) fn token(token: GeneratedToken) -> v1::Token {
     v1::Token {
         id: token.id,
         text: token.text,
@@ -85,7 +85,7 @@ fn score(score: ContinuationScore) -> v1::ContinuationScore {
 }
 
 /// Converts an activation whole, as one part.
-pub(in crate::api) fn activation(activation: Activation) -> v1::Activation {
+pub(in crate::api) fn activation(activation: CapturedActivation) -> v1::Activation {
     let top = activation.top.into_iter().map(|tokens| v1::TopTokens {
         tokens: token_logprobs(tokens),
     });
@@ -180,7 +180,7 @@ fn resolved(resolved: ResolvedIntervention) -> Result<v1::ResolvedIntervention, 
     })
 }
 
-fn resolution(choice: Choice) -> v1::Resolution {
+fn resolution(choice: ResolvedChoice) -> v1::Resolution {
     v1::Resolution {
         image: choice.image,
         indices: choice.indices,
@@ -190,7 +190,7 @@ fn resolution(choice: Choice) -> v1::Resolution {
     }
 }
 
-fn span(span: Span) -> v1::Span {
+fn span(span: TokenSpan) -> v1::Span {
     let kind = match span.kind {
         SpanKind::Text => v1::SpanKind::Text,
         SpanKind::BaseView => v1::SpanKind::BaseView,
@@ -243,7 +243,7 @@ mod tests {
     fn records_are_the_same_documents_on_both_sides() {
         let resolved = ResolvedIntervention {
             intervention: json!({"permuteTokens": {"seed": "3"}}),
-            resolutions: vec![Choice {
+            resolutions: vec![ResolvedChoice {
                 image: 1,
                 indices: vec![0, 2],
                 digest: "d".into(),
@@ -265,7 +265,7 @@ mod tests {
             prompt_text: "x".into(),
             template_time: "2026-11-27T09:30:00".into(),
             layout: vec![
-                Span {
+                TokenSpan {
                     kind: SpanKind::Tile,
                     start: 1,
                     end: 2,
@@ -276,7 +276,7 @@ mod tests {
                     row: 7,
                     column: 8,
                 },
-                Span::default(),
+                TokenSpan::default(),
             ],
             plan: vec![
                 resolved,

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use crate::api::rpc::ResponseSender;
 use crate::api::v1::{self, capture_response::Event};
 use crate::api::{Error, State, convert};
-use crate::pipeline::{Activation, Capture, CaptureEvent, CaptureRequest, RequestContext};
+use crate::pipeline::{
+    CaptureEvent, CaptureRequest, CaptureRun, CapturedActivation, RequestContext,
+};
 
 /// Bytes of one part.
 const PART: usize = 1 << 20;
@@ -15,7 +17,7 @@ pub(super) async fn begin(
     state: &State,
     context: &RequestContext,
     message: v1::CaptureRequest,
-) -> Result<Capture, Error> {
+) -> Result<CaptureRun, Error> {
     let request = request(state, context, message)?;
     Ok(state.capture(request).await?)
 }
@@ -43,7 +45,7 @@ pub(super) fn request(
 pub(super) async fn stream(
     state: Arc<State>,
     request_id: String,
-    mut capture: Capture,
+    mut capture: CaptureRun,
     sender: ResponseSender<v1::CaptureResponse>,
 ) -> Result<(), Error> {
     let response = |event| v1::CaptureResponse { event: Some(event) };
@@ -65,7 +67,7 @@ pub(super) async fn stream(
 }
 
 /// Cuts an activation into parts of at most `PART` bytes; one without values is one part.
-fn parts(mut activation: Activation) -> impl Iterator<Item = v1::Activation> {
+fn parts(mut activation: CapturedActivation) -> impl Iterator<Item = v1::Activation> {
     let data = std::mem::take(&mut activation.data);
     let mut whole = convert::activation(activation);
     whole.size = data.len() as u64;

@@ -10,8 +10,8 @@ use crate::api::rpc::ResponseSender;
 use crate::api::v1::{self, sweep_axis, sweep_request, sweep_response::Event, sweep_result};
 use crate::api::{Error, State, convert};
 use crate::pipeline::{
-    self, AxisValues, Grid, Interventions, Outcome, RequestContext, Sweep, SweepInput,
-    SweepRequest, SweepResult, Variants,
+    self, AxisValues, Interventions, RequestContext, Sweep, SweepGrid, SweepInput, SweepRequest,
+    SweepResult, VariantOutcome, Variants,
 };
 
 /// Prepares a sweep.
@@ -69,7 +69,7 @@ fn request(
     })
 }
 
-fn grid_of(message: v1::SweepGrid) -> Result<Grid, Error> {
+fn grid_of(message: v1::SweepGrid) -> Result<SweepGrid, Error> {
     let template = serde_json::to_value(&message.interventions).map_err(Error::fault)?;
     let axes = message.axes.into_iter().map(|axis| {
         let values = match axis.values {
@@ -83,7 +83,7 @@ fn grid_of(message: v1::SweepGrid) -> Result<Grid, Error> {
         };
         (axis.field, values)
     });
-    Ok(Grid::new(template, axes.collect(), parse)?)
+    Ok(SweepGrid::new(template, axes.collect(), parse)?)
 }
 
 /// Reads interventions from canonical JSON.
@@ -131,10 +131,12 @@ fn sweep_result(
     result: SweepResult,
 ) -> Result<v1::SweepResult, Error> {
     let outcome = match result.outcome {
-        Ok(Outcome::Generated(finished)) => {
+        Ok(VariantOutcome::Generated(finished)) => {
             sweep_result::Outcome::Generated(convert::finished(finished)?)
         }
-        Ok(Outcome::Scored(scored)) => sweep_result::Outcome::Scored(convert::scored(scored)?),
+        Ok(VariantOutcome::Scored(scored)) => {
+            sweep_result::Outcome::Scored(convert::scored(scored)?)
+        }
         Err(error) => sweep_result::Outcome::Error(error.in_sweep(request_id, state.retry_after())),
     };
     Ok(v1::SweepResult {

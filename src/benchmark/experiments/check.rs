@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::spec::{AxisPoint, AxisValues, Experiment, PlannedVariant, PlotKind, VariantTemplate};
+use super::spec::{
+    AxisPoint, Experiment, PlannedVariant, PlotKind, TemplateValues, VariantTemplate,
+};
 use crate::benchmark::rule;
 use crate::benchmark::substitute::{FOLDER, OTHER};
 
@@ -242,11 +244,11 @@ fn intervention_text(template: &VariantTemplate, text: &str, filled: &mut Vec<St
     }
 }
 
-fn axis_values(experiment: &Experiment, axis: &str, values: &AxisValues) -> Checked {
+fn axis_values(experiment: &Experiment, axis: &str, values: &TemplateValues) -> Checked {
     let is_x = experiment.x.as_deref() == Some(axis);
     let cells = experiment.side.map(|side| side.saturating_mul(side));
     match values {
-        AxisValues::Listed(listed) => {
+        TemplateValues::Listed(listed) => {
             if listed.is_empty() {
                 return Err(format!("each.{axis}: no value"));
             }
@@ -258,19 +260,19 @@ fn axis_values(experiment: &Experiment, axis: &str, values: &AxisValues) -> Chec
             }
             Ok(())
         }
-        AxisValues::Counted { count: 0 } => Err(format!("each.{axis}: count: 0")),
-        AxisValues::Counted { count } => match cells.filter(|cells| is_x && count > cells) {
+        TemplateValues::Counted { count: 0 } => Err(format!("each.{axis}: count: 0")),
+        TemplateValues::Counted { count } => match cells.filter(|cells| is_x && count > cells) {
             Some(cells) => Err(format!(
                 "each.{axis}: count: {count}, but the grid has {cells} cells"
             )),
             None => Ok(()),
         },
-        AxisValues::Layers { layers }
+        TemplateValues::Layers { layers }
             if ["language_model", "vision_tower"].contains(&layers.as_str()) =>
         {
             Ok(())
         }
-        AxisValues::Layers { layers } => Err(format!(
+        TemplateValues::Layers { layers } => Err(format!(
             "each.{axis}: layers: {layers:?}; language_model or vision_tower is needed"
         )),
     }

@@ -9,4 +9,4 @@ mod spec;
 
 pub use builtin::experiments;
 pub use plan::experiment;
-pub use spec::{AxisValues, Experiment, PaperTable, PlannedVariant, PlotKind, VariantTemplate};
+pub use spec::{Experiment, PaperTable, PlannedVariant, PlotKind, TemplateValues, VariantTemplate};

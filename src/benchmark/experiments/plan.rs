@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashSet};
 use serde_json::Value;
 
 use super::check;
-use super::spec::{AxisPoint, AxisValues, Experiment, PlannedVariant, VariantTemplate};
+use super::spec::{AxisPoint, Experiment, PlannedVariant, TemplateValues, VariantTemplate};
 use crate::benchmark::substitute::FOLDER;
 
 /// Most variants of one experiment, the limit of one run.
@@ -32,7 +32,8 @@ impl Experiment {
             .iter_mut()
             .filter_map(|t| t.each.get_mut(axis))
         {
-            *own = AxisValues::Listed(values.iter().map(|value| full_name(own, value)).collect());
+            *own =
+                TemplateValues::Listed(values.iter().map(|value| full_name(own, value)).collect());
         }
         check::experiment(self)
     }
@@ -96,9 +97,9 @@ impl Experiment {
             let counted =
                 |count: usize| (0..count.min(MAX_VARIANTS + 1)).map(Value::from).collect();
             let values: Vec<Value> = match values {
-                AxisValues::Listed(values) => values.clone(),
-                AxisValues::Counted { count } => counted(*count),
-                AxisValues::Layers { layers: part } => match part.as_str() {
+                TemplateValues::Listed(values) => values.clone(),
+                TemplateValues::Counted { count } => counted(*count),
+                TemplateValues::Layers { layers: part } => match part.as_str() {
                     "language_model" => counted(layers.0),
                     "vision_tower" => counted(layers.1),
                     other => {
@@ -127,8 +128,8 @@ impl Experiment {
 
 /// Spells `value` as the values of `before` are: `literal` becomes GEOMETRY_LITERAL beside
 /// GEOMETRY_KESKAR.
-fn full_name(before: &AxisValues, value: &Value) -> Value {
-    let AxisValues::Listed(before) = before else {
+fn full_name(before: &TemplateValues, value: &Value) -> Value {
+    let TemplateValues::Listed(before) = before else {
         return value.clone();
     };
     let prefix = before

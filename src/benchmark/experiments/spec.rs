@@ -91,7 +91,7 @@ pub struct VariantTemplate {
     pub at: Option<f64>,
     /// The values of each axis; all combinations are made.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub each: BTreeMap<String, AxisValues>,
+    pub each: BTreeMap<String, TemplateValues>,
     /// Other pictures than the item's own, by the names of [`super::substitute`].
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub pictures: String,
@@ -107,7 +107,7 @@ pub struct VariantTemplate {
     deny_unknown_fields,
     expecting = "a list of values, {\"count\": N} or {\"layers\": STACK} is needed"
 )]
-pub enum AxisValues {
+pub enum TemplateValues {
     /// Numbers or texts, as they are.
     Listed(Vec<Value>),
     /// 0, 1, ...

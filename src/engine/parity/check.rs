@@ -13,7 +13,7 @@ const NO_POINTS: [&str; 2] = ["input_ids", "greedy"];
 
 /// The result of comparing one case.
 #[derive(Debug, Clone)]
-pub struct Comparison {
+pub struct CaseComparison {
     /// Relative error and number of values, by hook point.
     pub points: BTreeMap<String, (f64, usize)>,
     /// The greedy answer of the model.
@@ -22,7 +22,7 @@ pub struct Comparison {
     pub expected: Vec<u32>,
 }
 
-impl Comparison {
+impl CaseComparison {
     /// Returns the largest relative error and its hook point.
     pub fn worst(&self) -> (f64, &str) {
         let mut worst = (0.0, "");
@@ -37,7 +37,7 @@ impl Comparison {
 
 impl GoldenSet {
     /// Runs a case and compares it with the reference.
-    pub fn compare(&self, model: &Model, case: &Case) -> Result<Comparison, Error> {
+    pub fn compare(&self, model: &Model, case: &Case) -> Result<CaseComparison, Error> {
         let mut check = ParityCheck::of(self, case.clone())?;
         loop {
             if let Some(found) = check.step(model)? {
@@ -122,7 +122,10 @@ impl<G: Deref<Target = GoldenSet>> ParityCheck<G> {
     }
 
     /// Does the next step, and returns the comparison after the last one.
-    pub(in crate::engine) fn step(&mut self, model: &Model) -> Result<Option<Comparison>, Error> {
+    pub(in crate::engine) fn step(
+        &mut self,
+        model: &Model,
+    ) -> Result<Option<CaseComparison>, Error> {
         match std::mem::replace(&mut self.stage, Stage::Start) {
             Stage::Start => {
                 self.stage = Stage::Prepared(Box::new(self.prepare(model)?));
@@ -148,7 +151,7 @@ impl<G: Deref<Target = GoldenSet>> ParityCheck<G> {
                 };
                 ids.extend(next);
                 if next.is_none() || ids.len() - prompt == self.expected.len() {
-                    return Ok(Some(Comparison {
+                    return Ok(Some(CaseComparison {
                         points,
                         answer: ids.split_off(prompt),
                         expected: std::mem::take(&mut self.expected),

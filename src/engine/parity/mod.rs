@@ -3,7 +3,7 @@
 mod check;
 mod golden_set;
 
-pub use check::Comparison;
+pub use check::CaseComparison;
 pub(in crate::engine) use check::ParityCheck;
 pub use golden_set::{
     Case, Error, GoldenSet, HALF_TOLERANCE, Prepared, Reader, Resident, TOLERANCE, kind,
