@@ -6,6 +6,7 @@
 //! property is written to target/fuzz/TARGET.bin, and FUZZ_INPUT=FILE runs it alone.
 #![allow(
     missing_docs,
+    unreachable_pub,
     clippy::panic,
     clippy::print_stdout,
     clippy::unwrap_used,
