@@ -395,9 +395,9 @@ fn read(path: &Path, mend: bool) -> Result<Vec<SampleResult>, Error> {
                 .entry((result.id.clone(), result.variant.clone()))
                 .or_insert(known.len());
             if place == known.len() {
-                known.push(result)
+                known.push(result);
             } else {
-                known[place] = result
+                known[place] = result;
             }
         }
     }
