@@ -33,10 +33,10 @@ fn gemm(criterion: &mut Criterion) {
         group.throughput(Throughput::Elements((2 * rows * WIDTH * INNER) as u64));
         let name = format!("{rows}x{WIDTH}x{INNER} {dtype:?}");
         group.bench_function(format!("{name} ours"), |b| {
-            b.iter(|| linear.forward(&x).unwrap())
+            b.iter(|| linear.forward(&x).unwrap());
         });
         group.bench_function(format!("{name} candle"), |b| {
-            b.iter(|| x.matmul(&weight.t().unwrap()).unwrap())
+            b.iter(|| x.matmul(&weight.t().unwrap()).unwrap());
         });
     }
     group.finish();
@@ -109,18 +109,18 @@ fn pointwise(criterion: &mut Criterion) {
     let (x, y) = (random(ROWS, INNER), random(ROWS, INNER));
     let mut group = criterion.benchmark_group("pointwise");
     group.bench_function("gelu ours", |b| {
-        b.iter(|| Activation::Gelu.forward(&x, Backend::Cpu).unwrap())
+        b.iter(|| Activation::Gelu.forward(&x, Backend::Cpu).unwrap());
     });
     group.bench_function("gelu candle", |b| b.iter(|| x.gelu_erf().unwrap()));
     group.bench_function("silu x mul ours", |b| {
-        b.iter(|| Activation::Silu.gated(&x, &y, Backend::Cpu).unwrap())
+        b.iter(|| Activation::Silu.gated(&x, &y, Backend::Cpu).unwrap());
     });
     group.bench_function("silu x mul candle", |b| {
-        b.iter(|| (x.silu().unwrap() * &y).unwrap())
+        b.iter(|| (x.silu().unwrap() * &y).unwrap());
     });
     group.bench_function("softmax ours", |b| b.iter(|| softmax(&x).unwrap()));
     group.bench_function("softmax candle", |b| {
-        b.iter(|| candle_nn::ops::softmax(&x, D::Minus1).unwrap())
+        b.iter(|| candle_nn::ops::softmax(&x, D::Minus1).unwrap());
     });
     let weight = Tensor::ones(WIDTH, DType::F32, &Device::Cpu).unwrap();
     let (norm, rows) = (
@@ -131,10 +131,10 @@ fn pointwise(criterion: &mut Criterion) {
         random(ROWS, WIDTH),
     );
     group.bench_function("rms norm ours", |b| {
-        b.iter(|| norm.forward(&rows, Backend::Cpu).unwrap())
+        b.iter(|| norm.forward(&rows, Backend::Cpu).unwrap());
     });
     group.bench_function("rms norm candle", |b| {
-        b.iter(|| candle_nn::ops::rms_norm(&rows, &weight, 1e-6).unwrap())
+        b.iter(|| candle_nn::ops::rms_norm(&rows, &weight, 1e-6).unwrap());
     });
     group.finish();
 }

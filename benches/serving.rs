@@ -73,11 +73,11 @@ fn wire(criterion: &mut Criterion) {
     let client = runtime.block_on(serve());
     let mut group = criterion.benchmark_group("server");
     group.bench_function("first_token", |b| {
-        b.to_async(&runtime).iter(|| ask(client.clone(), 1))
+        b.to_async(&runtime).iter(|| ask(client.clone(), 1));
     });
     group.throughput(Throughput::Elements(TOKENS as u64));
     group.bench_function("64_tokens", |b| {
-        b.to_async(&runtime).iter(|| ask(client.clone(), TOKENS))
+        b.to_async(&runtime).iter(|| ask(client.clone(), TOKENS));
     });
     group.finish();
     let mut group = criterion.benchmark_group("requests_of_4_tokens");

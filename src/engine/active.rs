@@ -170,6 +170,7 @@ impl Output {
 
     fn send(&mut self, variant: usize, event: Result<Event, Error>) {
         let progress = &mut self.variants[variant];
+        // Other sequences of a variant that has failed may still run.
         if progress.done {
             return;
         }
@@ -350,6 +351,7 @@ impl Output {
         let Goal::Generate { max_tokens, .. } = &sequence.goal else {
             return Outcome::Ended(0);
         };
+        // An end token at the limit counts as the end.
         let finish = if model.eos.contains(&id) {
             Some(Finish::Eos)
         } else if sequence.answer().len() + 1 == *max_tokens {
@@ -374,6 +376,7 @@ impl Output {
             };
             self.send(variant, Ok(Event::Token(token)));
         }
+        // A variant may have failed by another of its sequences.
         if finish.is_some() || !self.is_wanted(sequence) {
             Outcome::Ended(1)
         } else {
@@ -398,6 +401,7 @@ impl Output {
             logits: digest_of_digests(logits),
             ..first.unwrap_or_default()
         };
+        // In the order of the continuations, whichever ended first.
         let scores = continuations.values().map(|s| s.scores.clone()).collect();
         self.send(variant, Ok(Event::Prefilled(prefilled)));
         let scored = Event::Scored {

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
+use tokio::sync::Notify;
+
 use super::error::Error;
 use super::limits::Limits;
 
@@ -12,6 +14,8 @@ pub(super) struct Admission {
     waiting: AtomicUsize,
     /// (row, layer) pairs of all that is not done.
     rows: AtomicU64,
+    /// Notified when there may be more room.
+    freed: Notify,
 }
 
 impl Admission {
@@ -27,6 +31,7 @@ impl Admission {
             });
         }
         self.waiting
+            // Checked and counted at once: callers come from many threads.
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, |n| {
                 (n < limit).then_some(n + 1)
             })
@@ -38,6 +43,7 @@ impl Admission {
     /// Counts a request as started.
     pub(super) fn start(&self) {
         self.waiting.fetch_sub(1, Ordering::AcqRel);
+        self.freed.notify_waiters();
     }
 
     /// Counts a request as gone.
@@ -46,11 +52,25 @@ impl Admission {
         if !started {
             self.waiting.fetch_sub(1, Ordering::AcqRel);
         }
+        self.freed.notify_waiters();
+    }
+
+    /// Waits until another request would be admitted.
+    pub(super) async fn room(&self, limits: &Limits) {
+        loop {
+            // Created before the look: what is freed after it is not missed.
+            let freed = self.freed.notified();
+            if self.has_room(limits) {
+                return;
+            }
+            freed.await;
+        }
     }
 
     /// Returns whether another request would be admitted now.
     pub(super) fn has_room(&self, limits: &Limits) -> bool {
         let admitted = self.rows.load(Ordering::Acquire);
+        // Half, so that a sweep leaves room for others.
         self.waiting() < limits.queue && admitted < limits.queue_rows / 2
     }
 

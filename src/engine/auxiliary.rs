@@ -136,6 +136,7 @@ impl Steps for TowerAttention {
     }
 
     fn step(&mut self, model: &Model) -> Result<Option<Self::Output>, crate::model::Error> {
+        // Picture by picture: a step stays as short as one of a prompt.
         if let Some(pixels) = self.pixels.get(self.found.len()) {
             let mass = model.tower.attention(pixels, self.head)?; // (V, N)
             let views = mass
@@ -176,6 +177,7 @@ impl Steps for EncodeImage {
     }
 
     fn step(&mut self, model: &Model) -> Result<Option<Self::Output>, crate::model::Error> {
+        // Without hooks: a donor is seen by the model as it is.
         let image = ImageInput {
             sequence: 0,
             image: 0,

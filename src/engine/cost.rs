@@ -1,5 +1,5 @@
-//! What a request takes, by arithmetic: rows through layers, and floating-point operations of
-//! matrix products.
+//! Prices requests by arithmetic: rows through layers, and floating-point operations of matrix
+//! products.
 
 use std::ops::{Add, AddAssign};
 
@@ -7,7 +7,7 @@ use crate::intervention::{Plan, RowsProcessed};
 use crate::model::{ImageTokens, Model, Projector};
 use crate::nn::Stack;
 
-/// What was computed, or will be.
+/// Work that was done, or will be.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Cost {
     /// (row, layer) pairs in both transformers.
@@ -71,7 +71,7 @@ impl Cost {
         cost
     }
 
-    /// Of reading generated token number `step`, from 1, after a prompt of `prompt` tokens.
+    /// Prices reading generated token number `step`, from 1, after a prompt of `prompt` tokens.
     pub fn of_step(model: &Model, plan: &Plan, prompt: usize, step: usize) -> Self {
         let mut cost = Self::of_head(model, 1);
         for (rows, weights) in Self::rows_by_layer(model, plan, prompt) {
@@ -80,7 +80,7 @@ impl Cost {
         cost
     }
 
-    /// Of what has passed layers of a transformer.
+    /// Prices rows that have passed layers of a transformer.
     pub fn of_passed(model: &Model, stack: Stack, passed: RowsProcessed) -> Self {
         let (weights, width) = match stack {
             Stack::VisionTower => {
@@ -97,7 +97,7 @@ impl Cost {
         }
     }
 
-    /// Of `rows` rows through the head.
+    /// Prices `rows` rows through the head.
     pub fn of_head(model: &Model, rows: usize) -> Self {
         let config = model.decoder.config();
         Self {

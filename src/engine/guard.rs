@@ -8,6 +8,7 @@ use super::error::Error;
 pub(super) fn guarded<T, E: std::fmt::Display>(
     work: impl FnOnce() -> Result<T, E>,
 ) -> Result<T, Error> {
+    // What a panic may have left half done is dropped: the requests of the step end with an error.
     match catch_unwind(AssertUnwindSafe(work)) {
         Ok(result) => result.map_err(|e| Error::Fault(e.to_string())),
         Err(panic) => {

@@ -53,6 +53,7 @@ impl Engine {
             admission,
             draining: Arc::default(),
             limits,
+            // Whoever asks without a name shares with all others who do.
             client: ClientId::default(),
             deadline: None,
         })
@@ -102,6 +103,12 @@ impl Engine {
         self.admission.has_room(&self.limits)
     }
 
+    /// Waits until another request would be admitted; it may then be refused all the same, where
+    /// several wait.
+    pub async fn room(&self) {
+        self.admission.room(&self.limits).await;
+    }
+
     /// Returns how much the engine takes on.
     pub fn limits(&self) -> &Limits {
         &self.limits
@@ -141,7 +148,9 @@ impl Engine {
         goldens: Arc<GoldenSet>,
         case: usize,
     ) -> Result<Result<CaseComparison, parity::Error>, Error> {
-        let check = match ParityCheck::new(goldens, case) {
+        // It reads the values of the reference from files.
+        let check = tokio::task::spawn_blocking(move || ParityCheck::new(goldens, case));
+        let check = match check.await.map_err(|e| Error::Fault(e.to_string()))? {
             Ok(check) => check,
             Err(error) => return Ok(Err(error)),
         };
@@ -171,6 +180,7 @@ impl Engine {
         self.commands
             .send(Command::Auxiliary(request))
             .map_err(|_| Error::Draining)?;
+        // Without a reply the thread has ended.
         reply.await.map_err(|_| Error::Draining)
     }
 

@@ -34,6 +34,7 @@ mod sequence;
 mod worker;
 
 pub use active::digest_of_digests;
+pub use cache::bytes::ByteCache;
 pub use cost::Cost;
 pub use error::Error;
 pub use event::{Event, Events, Finish, Prefilled, Timing, Token, VariantEvent};

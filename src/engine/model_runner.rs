@@ -32,7 +32,7 @@ pub(super) fn execute(model: &Model, batch: &mut [BatchEntry<'_>]) -> Result<(),
     let is_prefill = batch.iter().any(|entry| !entry.sequence.is_decoding());
     let (x, layout) = inputs(model, batch)?; // (R, D)
     let plans = batch.iter_mut().map(|entry| {
-        let sequence = &mut entry.sequence;
+        let sequence = &mut *entry.sequence;
         (
             sequence.plan.clone(),
             std::mem::take(&mut sequence.observed),

@@ -62,6 +62,7 @@ pub struct Pixels {
 impl Pixels {
     /// Takes the digest.
     pub fn new(views: Tensor) -> candle_core::Result<Self> {
+        // Of the pixels after all preparation: what the tower sees decides about reuse.
         let digest = digest::of_tensor(&views)?;
         Ok(Self { views, digest })
     }

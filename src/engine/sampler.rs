@@ -114,6 +114,7 @@ impl Sampling {
                 return candidate.0;
             }
         }
+        // Rounding may leave a rest beyond the last weight.
         candidates
             .get(weights.len().saturating_sub(1))
             .map_or(0, |c| c.0)
@@ -135,6 +136,7 @@ impl Sampling {
             .top_h
             .map_or(keep, |share| keep.min(entropic(&scaled, share)));
         let mut candidates = likeliest(&scaled, keep);
+        // Weights relative to the likeliest token: temperatures near 0 do not overflow.
         let highest = candidates.first().map_or(0.0, |c| c.1);
         let mut weights: Vec<f64> = candidates.iter().map(|c| (c.1 - highest).exp()).collect();
         // A share of 1 keeps all, even those too small to change the sum.
@@ -200,6 +202,7 @@ impl Cutoff {
             Self::Eta(epsilon) => epsilon.min(epsilon.sqrt() * (-entropy).exp()),
             Self::Typical(mass) => return typical(&shares, entropy, mass),
         };
+        // The likeliest is always kept, with its equals.
         shares.iter().map(|&p| p >= least || p >= first).collect()
     }
 }
@@ -221,6 +224,7 @@ fn typical(shares: &[f64], entropy: f64, mass: f64) -> Vec<bool> {
 
 /// Counts the likeliest tokens that hold `share` of the entropy of the 100 likeliest; at least one.
 fn entropic(scaled: &[f64], share: f64) -> usize {
+    // 100 is transformers' own bound.
     let top = likeliest(scaled, 100);
     let highest = top.first().map_or(0.0, |t| t.1);
     let weights: Vec<f64> = top.iter().map(|t| (t.1 - highest).exp()).collect();
@@ -245,6 +249,7 @@ pub(super) fn log_softmax(logits: &[f32]) -> Option<Vec<f64>> {
     if !highest.is_finite() || logits.iter().any(|l| l.is_nan()) {
         return None;
     }
+    // In f64: a sum over a whole vocabulary would lose digits that are reported.
     let shifted = || logits.iter().map(|l| f64::from(*l) - f64::from(highest));
     let total = shifted().map(f64::exp).sum::<f64>().ln();
     Some(shifted().map(|s| s - total).collect())
@@ -259,6 +264,7 @@ pub(super) fn likeliest(values: &[f64], count: usize) -> Vec<(u32, f64)> {
     if count == 0 {
         return Vec::new();
     }
+    // Sorting the whole vocabulary for a few tokens would cost more than a step of a small model.
     ids.select_nth_unstable_by(count - 1, order);
     ids.truncate(count);
     ids.sort_unstable_by(order);

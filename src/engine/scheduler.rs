@@ -15,6 +15,7 @@ impl Scheduler {
     /// Lets a client take part. A new one starts level with the client that has had least: it
     /// claims nothing for the time before it came.
     pub(super) fn join(&mut self, client: &ClientId) {
+        // Without this, whoever comes last would have the engine until it has caught up.
         let least = self.served.values().copied().min().unwrap_or(0);
         self.served.entry(client.clone()).or_insert(least);
     }
@@ -61,6 +62,7 @@ impl StepBudget {
         if unchunkable && left > self.rows && !is_first {
             return None;
         }
+        // One that does not fit any step runs when it comes first.
         let rows = if unchunkable {
             left
         } else {

@@ -166,6 +166,7 @@ impl Sequence {
         let ids: Vec<u32> = prompt.ids.iter().chain(more).copied().collect();
         let after = prompt.next..prompt.next + more.len() as u32;
         let positions: Vec<u32> = prompt.positions.iter().copied().chain(after).collect();
+        // Not the number of tokens: rotary positions of pictures may repeat or skip.
         let end = positions.iter().max().map_or(0, |last| last + 1);
         let positions: Vec<u32> = positions
             .into_iter()
@@ -296,6 +297,7 @@ impl Sequence {
             depth,
             position,
         );
+        // Variants mostly read the same pictures.
         self.encoded.clone_from(&parent.encoded);
         let checkpoints = read.cache.checkpoints(depth).to_vec();
         let rows = if depth == 0 {
@@ -305,6 +307,7 @@ impl Sequence {
                 let tokens = checkpoint.tokens.iter().copied();
                 tokens.zip(checkpoint.positions.iter().copied())
             });
+            // Another child may have asked for more rows.
             rows.filter(|(token, _)| *token >= position).collect()
         };
         self.state = State::Waiting(Some(self.prefill(model, cache, slots, checkpoints, rows)));
@@ -446,6 +449,7 @@ impl Sequence {
 
     /// Goes on with a token, to decoding where it was the first one.
     pub(super) fn push(&mut self, id: u32) {
+        // Taken out, since the cache moves from one state to the next.
         match std::mem::replace(&mut self.state, State::Waiting(None)) {
             State::Decode(mut decode) => {
                 decode.answer.push(id);
@@ -453,6 +457,7 @@ impl Sequence {
             }
             State::Prefill(prefill) => {
                 let mut cache = prefill.cache;
+                // Children have taken theirs.
                 cache.drop_checkpoints();
                 let answer = vec![id];
                 self.state = State::Decode(Decode { cache, answer });

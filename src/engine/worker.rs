@@ -148,13 +148,10 @@ impl Worker {
     /// Drops requests that are done, cancelled or late, and those that cannot be done in time.
     fn drop_finished(&mut self) {
         let (now, throughput) = (Instant::now(), self.peak_throughput);
-        let is_late = |deadline: Option<Instant>, price, started| {
-            let left = deadline.map(|at| at.saturating_duration_since(now).as_secs_f64());
-            left.is_some_and(|left| cannot_finish(left, price, started, throughput))
-        };
+        let late = |deadline, price, started| is_late(deadline, now, price, started, throughput);
         let before = self.requests.len() + self.auxiliary.len();
         self.requests.retain_mut(|request| {
-            if is_late(request.deadline, request.price, request.started) {
+            if late(request.deadline, request.price, request.started) {
                 let generated = request.sequences.iter().map(Sequence::generated);
                 let tokens = generated.max().unwrap_or(0);
                 request.output.fail(|| Error::Deadline { tokens });
@@ -166,7 +163,7 @@ impl Worker {
             !over
         });
         self.auxiliary.retain_mut(|request| {
-            if is_late(request.deadline, request.price, request.started) {
+            if late(request.deadline, request.price, request.started) {
                 request.task.fail(Error::Deadline { tokens: 0 });
             }
             let over = request.task.is_over();
@@ -663,9 +660,20 @@ impl Worker {
 }
 
 /// Returns whether a request is late, or would be if it started now.
-fn cannot_finish(seconds_left: f64, price: u64, started: bool, throughput: f64) -> bool {
-    let is_hopeless = !started && throughput > 0.0 && price as f64 / throughput > seconds_left;
-    seconds_left <= 0.0 || is_hopeless
+fn is_late(
+    deadline: Option<Instant>,
+    now: Instant,
+    price: u64,
+    started: bool,
+    throughput: f64,
+) -> bool {
+    let Some(deadline) = deadline else {
+        return false;
+    };
+    let left = deadline.saturating_duration_since(now).as_secs_f64();
+    // One that has started goes on: its work would be lost.
+    let is_hopeless = !started && throughput > 0.0 && price as f64 / throughput > left;
+    left <= 0.0 || is_hopeless
 }
 
 /// Counts the (row, layer) pairs that the sequences of a batch have had and not been charged for.

@@ -33,6 +33,7 @@ impl Activation {
         }
         match self {
             Self::Gelu => x.gelu_erf(),
+            // candle's `gelu` is the tanh approximation.
             Self::GeluPytorchTanh => x.gelu(),
             Self::QuickGelu => x * candle_nn::ops::sigmoid(&(x * 1.702)?)?,
             Self::Silu => x.silu(),

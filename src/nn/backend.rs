@@ -19,6 +19,7 @@ pub enum Backend {
 impl Backend {
     /// Returns the backend of tensors that are loaded onto `device` now.
     pub fn of(device: &Device) -> Self {
+        // Read when something is loaded; what is loaded keeps its backend.
         if device.is_cpu() && !PREFER_CANDLE.load(Ordering::Relaxed) {
             Self::Cpu
         } else {

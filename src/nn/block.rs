@@ -71,6 +71,7 @@ impl Block {
             spans,
             normed_by(self.ln1_post.as_ref(), attended, backend)?,
         )?;
+        // The residual stream stays unnormed.
         let middle = hooks.on(at(Site::ResidMid), spans, (x + attended)?)?;
         let normed = hooks.on(
             at(Site::Ln2Normalized),

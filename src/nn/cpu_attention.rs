@@ -34,6 +34,7 @@ fn with_sequences<T>(
     inputs: &[&AttentionInputs],
     work: impl FnOnce(&[Sequence<'_>]) -> T,
 ) -> Result<T> {
+    // Locks first, in a list of their own: the numbers borrow from them.
     let mut locks = Vec::with_capacity(inputs.len());
     for inputs in inputs {
         let mut own = Vec::with_capacity(inputs.segments.len());
@@ -119,6 +120,7 @@ impl CustomOp1 for Softmax {
     }
 
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        // candle hands out a shared slice.
         let mut scores = floats(storage, layout)?.to_vec();
         let width = layout.shape().dims().last().copied().unwrap_or(0).max(1);
         kernels::softmax(&mut scores, width);

@@ -148,6 +148,7 @@ pub fn replace_rows(value: Tensor, parts: Vec<(Range<usize>, Tensor)>) -> Result
             rest.push(piece);
         }
     }
+    // candle refuses to concatenate nothing.
     match rest.len() {
         0 => value.narrow(0, 0, 0),
         1 => Ok(rest.swap_remove(0)),

@@ -139,6 +139,7 @@ impl CustomOp1 for Pack {
             Numbers::Bf16(values) => CpuStorage::BF16(gemm::pack(values, input)),
             Numbers::F16(values) => CpuStorage::F16(gemm::pack(values, input)),
         };
+        // Packed in its own width: half-width numbers are widened block by block when read.
         Ok((packed, (out.div_ceil(PANEL), input, PANEL).into()))
     }
 }
@@ -164,6 +165,7 @@ impl CustomOp1 for Product<'_> {
         let candle_core::Storage::Cpu(panels) = &*panels else {
             bail!("the weight is not on the CPU")
         };
+        // A copy of one row; the weight itself is borrowed.
         let bias = self.bias.map(Tensor::to_vec1::<f32>).transpose()?;
         let weight = PackedWeight {
             panels: numbers(panels, panels_layout)?,

@@ -94,6 +94,7 @@ impl Norm {
             bias,
             eps: self.eps() as f32,
         });
+        // In f32 whatever the dtype, as Hugging Face norms.
         as_floats(x)?.apply_op1_no_bwd(&norm)?.to_dtype(x.dtype())
     }
 

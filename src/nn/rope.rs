@@ -19,7 +19,7 @@ pub struct Frequencies {
 /// The cosines and sines of positions.
 #[derive(Debug, Clone)]
 pub enum Rope {
-    /// Of numbers, tabulated once.
+    /// Positions that are numbers; tabulated once.
     Table {
         /// `(P, Dr/2)`.
         cos: Tensor,
@@ -28,7 +28,7 @@ pub enum Rope {
         /// The first row of the second half of the table, that of long sequences.
         original: Option<u32>,
     },
-    /// Of places in a grid, computed for each pass: few, and of any grid.
+    /// Positions in a grid; computed for each pass, since grids are of any size.
     Axial {
         /// Frequencies that turn by the row, `Dh/4`.
         rows: Vec<f32>,
@@ -115,11 +115,13 @@ impl Rope {
             } => {
                 let mut angles = Vec::with_capacity(count * 2 * rows.len());
                 for position in positions {
+                    // Row and column share a position, 16 bits each.
                     let (row, column) = ((position >> 16) as f32, (position & 0xffff) as f32);
                     angles.extend(rows.iter().map(|inverse| row * inverse));
                     angles.extend(columns.iter().map(|inverse| column * inverse));
                 }
-                let angles = Tensor::from_vec(angles, (count, 2 * rows.len()), &Device::Cpu)?; // (R, Dh/2)
+                let shape = (count, 2 * rows.len());
+                let angles = Tensor::from_vec(angles, shape, &Device::Cpu)?; // (R, Dh/2)
                 Ok((
                     angles.cos()?.to_dtype(*dtype)?.to_device(device)?,
                     angles.sin()?.to_dtype(*dtype)?.to_device(device)?,

@@ -4,32 +4,24 @@
 use std::sync::Arc;
 
 use candle_core::{DType, Tensor};
-use quick_cache::Weighter;
-use quick_cache::sync::Cache;
 
 use super::error::Error;
+use crate::engine::ByteCache;
+use crate::nn::digest as tensor_digest;
 
 /// The bytes of a file.
 pub type Bytes = Arc<[u8]>;
 
 /// Keeps pictures by tenant and BLAKE3 of their bytes, so that no client sees another's.
 #[derive(Debug)]
-pub struct Uploads(Cache<(String, String), Bytes, Weight>);
-
-/// Weighs entries by the bytes that they hold.
-#[derive(Debug, Clone)]
-struct Weight;
-
-impl Weighter<(String, String), Bytes> for Weight {
-    fn weight(&self, (tenant, handle): &(String, String), bytes: &Bytes) -> u64 {
-        (tenant.len() + handle.len() + bytes.len()) as u64
-    }
-}
+pub struct Uploads(ByteCache<(String, String), Bytes>);
 
 impl Uploads {
     /// Creates a store that holds `bytes` at most.
     pub fn new(bytes: u64) -> Self {
-        Self(Cache::with_weighter(1024, bytes, Weight))
+        Self(ByteCache::new(1024, bytes, |(tenant, handle), picture| {
+            (tenant.len() + handle.len() + picture.len()) as u64
+        }))
     }
 
     /// Returns the picture that `tenant` uploaded under `handle`, if it is still kept.
@@ -52,18 +44,14 @@ pub fn digest(bytes: &[u8]) -> String {
 
 /// Keeps activations by the digest of their shape and values.
 #[derive(Debug)]
-pub struct Activations(Cache<String, Tensor, Weight>);
-
-impl Weighter<String, Tensor> for Weight {
-    fn weight(&self, _: &String, value: &Tensor) -> u64 {
-        (value.elem_count() * value.dtype().size_in_bytes()) as u64
-    }
-}
+pub struct Activations(ByteCache<String, Tensor>);
 
 impl Activations {
     /// Creates a store that holds `bytes` at most.
     pub fn new(bytes: u64) -> Self {
-        Self(Cache::with_weighter(1024, bytes, Weight))
+        Self(ByteCache::new(1024, bytes, |_, value| {
+            (value.elem_count() * value.dtype().size_in_bytes()) as u64
+        }))
     }
 
     /// Returns the activations of that handle, if they are still kept.
@@ -77,7 +65,7 @@ impl Activations {
         for &size in values.dims() {
             hasher.update(&(size as u32).to_le_bytes());
         }
-        hasher.update(&tensor_bytes(&values, DType::F32)?);
+        tensor_digest::update(&mut hasher, &values).map_err(crate::model::Error::from)?;
         let handle = hasher.finalize().to_hex().to_string();
         self.0.insert(handle.clone(), values);
         Ok(handle)

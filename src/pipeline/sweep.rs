@@ -24,8 +24,6 @@ use crate::field_path::FieldPath;
 /// Variants that are planned together: the planner shares rows among those of one window, and its
 /// memory grows with them.
 const WINDOW: usize = 64;
-/// Pause before a full queue is looked at again.
-const PATIENCE: Duration = Duration::from_millis(50);
 
 /// A sweep whose input is prepared.
 #[derive(Debug)]
@@ -237,8 +235,8 @@ impl SweepRun<'_> {
     async fn submit(&self, variants: Vec<Variant>, begun: bool) -> Result<Events, Error> {
         let (request, model) = (&self.sweep.request, &self.sweep.input.model);
         let engine = self.runtime.engine(model);
-        while (begun || request.patient) && !engine.has_room() {
-            tokio::time::sleep(PATIENCE).await;
+        if begun || request.patient {
+            engine.room().await;
         }
         let context = request.input.context();
         Ok(engine.submit(engine::Request {

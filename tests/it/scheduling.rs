@@ -135,3 +135,17 @@ async fn auxiliary_requests_have_a_price_and_a_deadline() {
     assert!(matches!(refused, Error::Deadline { .. }), "{refused}");
     assert!(attend(engine).await.is_ok());
 }
+
+#[tokio::test]
+async fn room_is_waited_for() {
+    let limits = Limits {
+        queue_rows: 2,
+        ..Limits::default()
+    };
+    let mut stream = Stream::start(limits).await;
+    assert!(!stream.engine.has_room());
+    stream.engine.room().await;
+    assert!(stream.engine.has_room());
+    stream.tokens();
+    assert!(stream.events.recv().await.is_none());
+}

@@ -126,6 +126,7 @@ impl<G: Deref<Target = GoldenSet>> ParityCheck<G> {
         &mut self,
         model: &Model,
     ) -> Result<Option<CaseComparison>, Error> {
+        // Taken out, so that its parts move on to the next stage; an error ends the check.
         match std::mem::replace(&mut self.stage, Stage::Start) {
             Stage::Start => {
                 self.stage = Stage::Prepared(Box::new(self.prepare(model)?));
@@ -169,6 +170,7 @@ impl<G: Deref<Target = GoldenSet>> ParityCheck<G> {
 
     fn prepare(&self, model: &Model) -> Result<Prepared, Error> {
         let prepared = self.goldens.prepare(model, &self.case)?;
+        // Other ids would make every hook point differ, and hide the reason.
         if prepared.prompt.ids != self.ids {
             return Err(self.error(&format!(
                 "{} token ids, the reference has {}, or others",
@@ -187,6 +189,7 @@ impl<G: Deref<Target = GoldenSet>> ParityCheck<G> {
     ) -> Result<BTreeMap<String, (f64, usize)>, Error> {
         let values = prepared.values(model)?;
         let mut points = BTreeMap::new();
+        // The points of the reference: a set need not have all of them.
         for (name, expected) in &self.reference {
             if NO_POINTS.contains(&name.as_str()) {
                 continue;
@@ -231,6 +234,7 @@ fn relative_error(found: &[f32], expected: &[f32]) -> f64 {
         .zip(expected)
         .map(|(a, b)| f64::from(*a) - f64::from(*b));
     let size = norm(expected.iter().map(|b| f64::from(*b)));
+    // Where the reference is 0 any difference is infinite, and none is 0.
     let error = norm(difference) / size.max(f64::MIN_POSITIVE);
     if error.is_nan() { f64::INFINITY } else { error }
 }

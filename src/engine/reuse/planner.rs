@@ -76,6 +76,7 @@ fn schedule_by(
         };
         let mut best = nothing;
         if !program.no_reuse {
+            // The deepest agreement with anything before, the hint, and the first one.
             let similar = depths.iter().rev().find_map(|d| owners.get(d)).copied();
             for candidate in [similar, hint(i).filter(|&k| k < i), (i > 0).then_some(0)]
                 .into_iter()

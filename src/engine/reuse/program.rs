@@ -176,6 +176,7 @@ impl Program {
             position: self.first_logit,
         };
         let rows = self.rows.iter().zip(base.rows.iter());
+        // A row is its content and its rotary position: either changes keys.
         let shared_rows = rows.take_while(|(a, b)| a == b).count();
         if shared_rows < self.rows.len().max(base.rows.len()) {
             own.grow(0, shared_rows as u32);
@@ -187,6 +188,7 @@ impl Program {
                 own.grow(depth, 0);
                 break;
             };
+            // Most layers are alike: one comparison instead of one for each edit.
             if entry.digest == other.digest {
                 continue;
             }
@@ -195,9 +197,11 @@ impl Program {
                 own.grow(depth, first);
             }
         }
+        // Without causality one changed row changes all.
         if !self.causal && own.depth < self.last_depth() {
             own.position = 0;
         }
+        // Down, never up: the cells between are computed again.
         own.depth = own.depth / stride.max(1) * stride.max(1);
         // An edit that looks ahead is done over again with all that it looks at.
         let above = self.layers.iter().skip(own.depth).flat_map(|s| &s.edits);

@@ -25,6 +25,7 @@ impl MemoryTracker {
             .into_iter()
             .map(|t| t.elem_count() * t.dtype().size_in_bytes())
             .sum();
+        // Relaxed: the engine's thread alone decides by it.
         self.0.fetch_add(bytes, Ordering::Relaxed);
         MemoryReservation {
             tracker: self.clone(),

@@ -81,6 +81,7 @@ impl Drop for Slot {
                 *length = 0;
             }
         }
+        // The last one gives the memory back.
         if !table.in_use.contains(&true) {
             *table = Table::default();
         }
@@ -122,6 +123,7 @@ impl DecodeSlots {
         if known != in_use {
             candle_core::bail!("{known} of {in_use} sequences that decode take part in a step");
         }
+        // All keys end together, so that every step moves one column on.
         let next = if in_use > 0 { table.column + 1 } else { 0 };
         let fits = sequences.len() <= table.in_use.len() && next < table.columns && longest <= next;
         // Repack when fewer than half of the slots are in use: every step reads all of them.
@@ -450,6 +452,7 @@ mod tests {
 
     /// Sequences come and go for longer than any layout lasts; each sees what it alone would see.
     #[test]
+    #[expect(clippy::too_many_lines, reason = "one story of many steps")]
     fn each_sees_its_own() {
         let (memory, mut seed) = (MemoryTracker::default(), 7);
         let slots = DecodeSlots::new(&memory);
