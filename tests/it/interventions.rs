@@ -449,7 +449,13 @@ async fn clamped_rows_are_as_long_as_the_limit_at_most() {
     let [twice, ..] = rows_under(json!([clamped, clamped])).await;
     let apart = new.iter().zip(&twice).map(|(a, b)| (a - b).abs() / limit);
     assert!(apart.fold(0.0, f32::max) < 1e-6);
+}
 
+#[tokio::test(flavor = "multi_thread")]
+async fn limits_of_a_norm_are_swept() {
+    let server = Running::start(ServerConfig::shapes()).await;
+    let point = "language_model.blocks.1.hook_resid_pre";
+    let clamped = clamp(point, 5.0);
     // A sweep over the limit: each variant is a request of its own.
     let limits = v1::SweepRange {
         first: 1.0,
@@ -486,7 +492,13 @@ async fn clamped_rows_are_as_long_as_the_limit_at_most() {
         }
     }
     assert_eq!(variants, 3);
+}
 
+#[tokio::test(flavor = "multi_thread")]
+async fn clamps_that_cannot_be_are_refused() {
+    let server = Running::start(ServerConfig::shapes()).await;
+    let mut client = server.client().await;
+    let point = "language_model.blocks.1.hook_resid_pre";
     // Rows of newlines, of which this model has none; no limit; rows that are no vectors.
     let newline = json!({"point": point, "tokens": {"anyOf": [{"named": "NAMED_NEWLINE"}]}});
     let pattern = "language_model.blocks.1.attn.hook_pattern";
@@ -660,7 +672,7 @@ fn random_choices_are_those_of_the_vectors() {
             assert_eq!(found.len(), expected.len());
             // Logarithms and cosines differ in their last bit between libraries.
             found.iter().zip(expected).for_each(|(a, b)| {
-                assert!((a - b.as_f64().unwrap()).abs() < 1e-6, "{name}: {a} {b}")
+                assert!((a - b.as_f64().unwrap()).abs() < 1e-6, "{name}: {a} {b}");
             });
         };
         let mut normal = draws();

@@ -163,9 +163,12 @@ impl<'a> Compiler<'a> {
         let tokens = &self.context.images[image];
         let merged = stack == Stack::Projector && tokens.view.merge > 1;
         (0..tokens.views)
-            .map(|view| match merged {
-                true => TokenMap::of_merged_view(image, tokens, view),
-                false => TokenMap::of_view(image, tokens, view, class, dropped),
+            .map(|view| {
+                if merged {
+                    TokenMap::of_merged_view(image, tokens, view)
+                } else {
+                    TokenMap::of_view(image, tokens, view, class, dropped)
+                }
             })
             .collect()
     }
