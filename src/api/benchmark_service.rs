@@ -101,6 +101,7 @@ async fn run(
     };
     sender.send(response(Event::Started(started))).await?;
 
+    // No buffer of its own: the response has one.
     let (events, received) = mpsc::channel(1);
     let forward = async {
         // Moved in here, so that the run ends where this does.

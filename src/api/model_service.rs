@@ -23,10 +23,12 @@ impl model_service_server::ModelService for Models {
         request: Request<v1::LoadModelRequest>,
     ) -> Result<Response<Self::LoadModelStream>, Status> {
         let (state, context) = (&self.0, rpc::context(&request));
+        // Leave first: whoever may not load learns nothing of what is on the server's disks.
         let load = state
             .check_may_load()
             .and_then(|()| convert::load_request(request.into_inner()))
             .map_err(|e| state.status(&context, &e))?;
+        // Progress comes in bursts, which a small buffer would drop.
         Ok(state.respond_with_stream(context.clone(), 64, |sender| {
             load_model(state.clone(), context, load, sender)
         }))
@@ -159,6 +161,7 @@ async fn unload_model(
     request: v1::UnloadModelRequest,
 ) -> Result<v1::UnloadModelResponse, Error> {
     state.check_may_load()?;
+    // From here on no new request finds it, whether or not the client waits for the end.
     let unloading = state.unload_model(&request.model)?;
     let name = unloading.name().to_owned();
     state.announce(&name, ServingStatus::NotServing).await;

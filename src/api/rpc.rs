@@ -41,6 +41,7 @@ impl<A> ResponseSender<A> {
 
 /// Returns the context that the layers made for `request`.
 pub(super) fn context<Q>(request: &Request<Q>) -> RequestContext {
+    // Without layers, as in a test of a service by itself, it is a request of the server's own.
     request.extensions().get().cloned().unwrap_or_default()
 }
 
@@ -99,6 +100,7 @@ impl State {
         let (state, work) = (self.clone(), work(ResponseSender(sender.clone())));
         tokio::spawn(async move {
             let result = tokio::select! {
+                // Nobody reads what else the work has ready.
                 biased;
                 // Dropping the work tells the engine to let go.
                 () = sender.closed() => return,

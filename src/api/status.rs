@@ -53,6 +53,7 @@ fn status_of(
     if kind.retry {
         details.set_retry_info(Some(retry_after));
     }
+    // A fault is looked up in the log, which knows the request by this id.
     let message = if kind.code == Code::Internal {
         format!("{error} (request {request_id})")
     } else {

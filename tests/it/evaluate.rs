@@ -21,7 +21,8 @@ use scotoma_client::v1::evaluate_response::Event;
 use scotoma_client::v1::image::Source;
 use scotoma_client::v1::{
     Answering, CustomRule, EvaluateFinished, EvaluateHeader, EvaluateRequest, EvaluateResponse,
-    EvaluateVariant, GenerateRequest, Image, Pictures, Reader, Sample, SampleResult, Verdict,
+    EvaluateVariant, GenerateRequest, Image, Intervention, Pictures, Reader, Sample, SampleResult,
+    Verdict,
 };
 use scotoma_client::{Error, drop_layers, permute_tokens, prompt};
 
@@ -297,6 +298,18 @@ async fn what_is_wrong_is_named_and_the_rest_goes_on() {
         "rule or custom",
     )
     .await;
+    // The header's interventions are read once, before any sample.
+    let unread = EvaluateHeader {
+        rules: Some(Rules::Rule("shapes".into())),
+        variants: vec![EvaluateVariant {
+            name: "nothing".into(),
+            interventions: vec![Intervention::default()],
+            ..Default::default()
+        }],
+        ..Default::default()
+    };
+    let at = "header.variants[0].interventions[0]";
+    refused(&mut client, vec![Asked::Header(unread)], at).await;
     let custom = |prompt: &str, reader: Reader| {
         let rule = CustomRule {
             prompt: prompt.into(),

@@ -53,6 +53,7 @@ pub(in crate::api) fn row(
         number: row.number,
         pictured: !row.images.is_empty(),
     };
+    // Before the row is read: also a row that cannot be read is named by its id.
     let id = data::id_of(&cells, place);
     let mapped = data::map(cells, place, &mut SentFiles(row.files)).map_err(invalid);
     (
@@ -98,6 +99,7 @@ fn sent(all: Vec<Vec<u8>>) -> Vec<Image> {
         .collect()
 }
 
+/// Returns the path that errors name a picture by; a substitute stands in place of the item's own.
 fn field(index: usize) -> FieldPath {
     FieldPath::from("sample.images").index(index)
 }
