@@ -7,8 +7,9 @@ use crate::{engine, intervention, model, pipeline};
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Passes on an error of the pipeline.
+    // Boxed, since every conversion returns it and few fail.
     #[error(transparent)]
-    Pipeline(#[from] pipeline::Error),
+    Pipeline(Box<pipeline::Error>),
     /// Reports that no key came where one is needed.
     #[error("a key is needed: metadata authorization, Bearer KEY")]
     NoKey,
@@ -50,32 +51,38 @@ impl Error {
     /// Returns the error of a conversion as the pipeline's own.
     pub(super) fn into_pipeline(self) -> pipeline::Error {
         match self {
-            Self::Pipeline(error) => error,
+            Self::Pipeline(error) => *error,
             other => pipeline::Error::Fault(other.to_string()),
         }
     }
 }
 
+impl From<pipeline::Error> for Error {
+    fn from(error: pipeline::Error) -> Self {
+        Self::Pipeline(Box::new(error))
+    }
+}
+
 impl From<InvalidField> for Error {
     fn from(error: InvalidField) -> Self {
-        Self::Pipeline(error.into())
+        pipeline::Error::from(error).into()
     }
 }
 
 impl From<engine::Error> for Error {
     fn from(error: engine::Error) -> Self {
-        Self::Pipeline(error.into())
+        pipeline::Error::from(error).into()
     }
 }
 
 impl From<intervention::Error> for Error {
     fn from(error: intervention::Error) -> Self {
-        Self::Pipeline(error.into())
+        pipeline::Error::from(error).into()
     }
 }
 
 impl From<model::Error> for Error {
     fn from(error: model::Error) -> Self {
-        Self::Pipeline(error.into())
+        pipeline::Error::from(error).into()
     }
 }

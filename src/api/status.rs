@@ -96,7 +96,9 @@ impl pipeline::Error {
 
     fn kind(&self) -> Kind {
         match self {
-            Self::Invalid(_) => of(Code::InvalidArgument, "INVALID_FIELD"),
+            Self::Invalid(_) | Self::Model(model::Error::Token { .. }) => {
+                of(Code::InvalidArgument, "INVALID_FIELD")
+            }
             Self::Image { .. } => of(Code::InvalidArgument, "INVALID_IMAGE"),
             Self::UnknownModel { .. } => of(Code::NotFound, "UNKNOWN_MODEL"),
             Self::UnknownImage { .. } => of(Code::NotFound, "UNKNOWN_IMAGE"),
@@ -104,50 +106,10 @@ impl pipeline::Error {
             Self::CaptureBudget { .. } => of(Code::ResourceExhausted, "CAPTURE_BUDGET"),
             Self::Record(_) => of(Code::InvalidArgument, "BAD_RECORD"),
             Self::SameName { .. } => of(Code::AlreadyExists, "SAME_NAME"),
-            Self::Load { source, .. } => match source.as_ref() {
-                model::Error::Budget { .. } => of(Code::ResourceExhausted, "MEMORY_BUDGET"),
-                model::Error::Hub { .. } => of(Code::Unavailable, "HUB"),
-                model::Error::Tensor(_) => of(Code::Internal, "FAULT"),
-                model::Error::File { .. }
-                | model::Error::Unsupported { .. }
-                | model::Error::Token { .. }
-                | model::Error::Chat { .. }
-                | model::Error::NoChatTemplate { .. }
-                | model::Error::Config(_)
-                | model::Error::Weights(_)
-                | model::Error::Vision(_)
-                | model::Error::Text(_) => of(Code::InvalidArgument, "BAD_MODEL"),
-            },
+            Self::Load { source, .. } => load_kind(source),
             Self::Goldens { .. } => of(Code::FailedPrecondition, "NO_GOLDENS"),
-            Self::Intervention(e) => match e {
-                intervention::Error::Invalid(_) => {
-                    of(Code::InvalidArgument, "INVALID_INTERVENTION")
-                }
-                intervention::Error::UnknownProjector { .. } => {
-                    of(Code::NotFound, "UNKNOWN_PROJECTOR")
-                }
-                intervention::Error::UnknownActivation { .. } => {
-                    of(Code::NotFound, "UNKNOWN_ACTIVATION")
-                }
-                intervention::Error::NeverFired { .. } => {
-                    of(Code::FailedPrecondition, "INTERVENTION_NEVER_FIRED")
-                }
-                intervention::Error::Model(model::Error::Token { .. }) => {
-                    of(Code::InvalidArgument, "INVALID_FIELD")
-                }
-                intervention::Error::Model(_) => of(Code::Internal, "FAULT"),
-            },
-            Self::Engine(e) => match e {
-                engine::Error::QueueFull { .. } => again(Code::ResourceExhausted, "QUEUE_FULL"),
-                engine::Error::Backlog { .. } => again(Code::ResourceExhausted, "BACKLOG"),
-                engine::Error::KvBudget { .. } => of(Code::ResourceExhausted, "KV_BUDGET"),
-                engine::Error::Draining => again(Code::Unavailable, "DRAINING"),
-                engine::Error::Deadline { .. } => of(Code::DeadlineExceeded, "DEADLINE"),
-                engine::Error::NothingLeft => of(Code::FailedPrecondition, "NO_TOKEN_LEFT"),
-                engine::Error::NotFinite => of(Code::Internal, "NOT_FINITE"),
-                engine::Error::Fault(_) => of(Code::Internal, "FAULT"),
-            },
-            Self::Model(model::Error::Token { .. }) => of(Code::InvalidArgument, "INVALID_FIELD"),
+            Self::Intervention(error) => intervention_kind(error),
+            Self::Engine(error) => engine_kind(error),
             Self::Model(model::Error::NoChatTemplate { .. }) => {
                 of(Code::FailedPrecondition, "NO_CHAT_TEMPLATE")
             }
@@ -156,5 +118,54 @@ impl pipeline::Error {
                 of(Code::Internal, "FAULT")
             }
         }
+    }
+}
+
+/// Returns the kind of a model that does not load.
+fn load_kind(error: &model::Error) -> Kind {
+    match error {
+        model::Error::Budget { .. } => of(Code::ResourceExhausted, "MEMORY_BUDGET"),
+        model::Error::Hub { .. } => of(Code::Unavailable, "HUB"),
+        model::Error::Tensor(_) => of(Code::Internal, "FAULT"),
+        model::Error::File { .. }
+        | model::Error::Unsupported { .. }
+        | model::Error::Token { .. }
+        | model::Error::Chat { .. }
+        | model::Error::NoChatTemplate { .. }
+        | model::Error::Config(_)
+        | model::Error::Weights(_)
+        | model::Error::Vision(_)
+        | model::Error::Text(_) => of(Code::InvalidArgument, "BAD_MODEL"),
+    }
+}
+
+/// Returns the kind of an intervention that does not fit.
+fn intervention_kind(error: &intervention::Error) -> Kind {
+    match error {
+        intervention::Error::Invalid(_) => of(Code::InvalidArgument, "INVALID_INTERVENTION"),
+        intervention::Error::UnknownProjector { .. } => of(Code::NotFound, "UNKNOWN_PROJECTOR"),
+        intervention::Error::UnknownActivation { .. } => of(Code::NotFound, "UNKNOWN_ACTIVATION"),
+        intervention::Error::NeverFired { .. } => {
+            of(Code::FailedPrecondition, "INTERVENTION_NEVER_FIRED")
+        }
+        intervention::Error::Model(model::Error::Token { .. }) => {
+            of(Code::InvalidArgument, "INVALID_FIELD")
+        }
+        intervention::Error::Model(_) => of(Code::Internal, "FAULT"),
+    }
+}
+
+/// Returns the kind of a request that the engine refuses or ends. What is worth trying again is what
+/// passes by itself: a full queue, not a request that is too large.
+fn engine_kind(error: &engine::Error) -> Kind {
+    match error {
+        engine::Error::QueueFull { .. } => again(Code::ResourceExhausted, "QUEUE_FULL"),
+        engine::Error::Backlog { .. } => again(Code::ResourceExhausted, "BACKLOG"),
+        engine::Error::KvBudget { .. } => of(Code::ResourceExhausted, "KV_BUDGET"),
+        engine::Error::Draining => again(Code::Unavailable, "DRAINING"),
+        engine::Error::Deadline { .. } => of(Code::DeadlineExceeded, "DEADLINE"),
+        engine::Error::NothingLeft => of(Code::FailedPrecondition, "NO_TOKEN_LEFT"),
+        engine::Error::NotFinite => of(Code::Internal, "NOT_FINITE"),
+        engine::Error::Fault(_) => of(Code::Internal, "FAULT"),
     }
 }

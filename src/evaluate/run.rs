@@ -137,7 +137,7 @@ impl Evaluation {
                     };
                     match self.handle_input(input?)? {
                         Next::Ask(request) => running.push(request.run(runtime, context)),
-                        Next::Emit(result) => self.emit(result, &events).await?,
+                        Next::Emit(result) => self.emit(*result, &events).await?,
                         Next::Nothing => {}
                     }
                 }
@@ -164,14 +164,14 @@ impl Evaluation {
         Ok(match question.and_then(|question| self.request(question)) {
             Ok(request) if request.is_empty() => Next::Nothing,
             Ok(request) => Next::Ask(Box::new(request)),
-            Err(error) => Next::Emit(ItemResult {
+            Err(error) => Next::Emit(Box::new(ItemResult {
                 label: Arc::new(ItemLabel {
                     id,
                     ..ItemLabel::default()
                 }),
                 variant: None,
                 outcome: Err(Arc::new(error)),
-            }),
+            })),
         })
     }
 
@@ -320,7 +320,7 @@ impl Evaluation {
 /// Says what an input comes to.
 enum Next {
     Ask(Box<ItemRequest>),
-    Emit(ItemResult),
+    Emit(Box<ItemResult>),
     Nothing,
 }
 

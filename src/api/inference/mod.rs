@@ -101,7 +101,8 @@ impl InferenceService for Inference {
         request: Request<v1::VerifyRequest>,
     ) -> Result<Response<v1::VerifyResponse>, Status> {
         let (state, context) = (&self.0, rpc::context(&request));
-        let work = verify::verify(state, context.clone(), request.into_inner());
+        // Boxed: it holds the futures of all that a record can be of.
+        let work = Box::pin(verify::verify(state, context.clone(), request.into_inner()));
         state.respond(&context, work).await
     }
 }
