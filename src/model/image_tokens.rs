@@ -183,21 +183,22 @@ impl ImageTokens {
             content: (0..rows, 0..columns),
             ..Self::of_view(view, false)
         };
-        let per_view = height * width;
-        let place = |i: usize| {
-            let (tile, within) = (i / per_view, i % per_view);
-            Place::Canvas {
-                tile,
-                row: tile / tiles.1 * height + within / width,
-                column: tile % tiles.1 * width + within % width,
-            }
-        };
-        let on_tiles = tiles.0 * tiles.1 * per_view;
+        let per_view = (height * width) as u32;
         let base = std::mem::take(&mut tokens.places);
-        tokens.places = (0..on_tiles).map(place).chain(base).collect();
+        for tile in 0..tiles.0 * tiles.1 {
+            let (top, left) = (tile / tiles.1 * height, tile % tiles.1 * width);
+            tokens
+                .places
+                .extend((0..height * width).map(|i| Place::Canvas {
+                    tile,
+                    row: top + i / width,
+                    column: left + i % width,
+                }));
+        }
         // In the projector's output the base view comes first.
-        let first = per_view as u32;
-        tokens.source = Source::Rows((first..first + on_tiles as u32).chain(0..first).collect());
+        let last = per_view + tokens.places.len() as u32;
+        tokens.source = Source::Rows((per_view..last).chain(0..per_view).collect());
+        tokens.places.extend(base);
         tokens.placed()
     }
 

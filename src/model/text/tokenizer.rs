@@ -20,7 +20,7 @@ pub struct Text {
     image: Option<u32>,
     /// Tokens that the original LLaVA may put around a picture.
     around_image: Option<(u32, u32)>,
-    /// What stands before and behind that token in every prompt.
+    /// Stand before and behind that token in every prompt.
     around_marker: [String; 2],
     /// Rows of the model's embedding table.
     rows: usize,
@@ -116,20 +116,7 @@ impl Text {
         let spelled = format!("{before}{}{behind}", self.marker);
         let marked: Vec<usize> = text.match_indices(IMAGE_MARKER).map(|(at, _)| at).collect();
         let ids = self.encode_part(&text.replace(IMAGE_MARKER, &spelled), 0, special)?;
-        let original = |at: usize| {
-            let (mut at, long) = (at, (IMAGE_MARKER.len(), spelled.len()));
-            for &marker in &marked {
-                if at >= marker + long.1 {
-                    at = at - long.1 + long.0;
-                } else if at > marker + before.len() {
-                    at = marker + long.0;
-                } else if at > marker {
-                    // What stands before the picture is no part of `text`.
-                    at = marker;
-                }
-            }
-            at
-        };
+        let original = |at| unspelled(at, &marked, spelled.len(), before.len());
         let place = |(id, at): (u32, Range<usize>)| (id, original(at.start)..original(at.end));
         Ok(ids.into_iter().map(place).collect())
     }
@@ -248,6 +235,22 @@ impl Text {
     pub fn token_id(&self, token: &str) -> Option<u32> {
         self.tokenizer.token_to_id(token)
     }
+}
+
+/// Returns where byte `at` of a text stood before the markers at `marked` were spelled in `length`
+/// bytes, of which the first `before` stand before the picture.
+fn unspelled(mut at: usize, marked: &[usize], length: usize, before: usize) -> usize {
+    for &marker in marked {
+        if at >= marker + length {
+            at = at - length + IMAGE_MARKER.len();
+        } else if at > marker + before {
+            at = marker + IMAGE_MARKER.len();
+        } else if at > marker {
+            // What stands before the picture was no part of the text.
+            at = marker;
+        }
+    }
+    at
 }
 
 /// The original LLaVA's tokens around a picture, and the one that it once put in place of every

@@ -136,42 +136,11 @@ impl InternVitConfig {
 
     fn block(&self, weights: &Tensors<'_>, layer: usize) -> Result<Block, Error> {
         let at = format!("vision_tower.encoder.layer.{layer}");
-        let (width, inner, heads) = (
-            self.hidden_size,
-            self.intermediate_size,
-            self.num_attention_heads,
-        );
-        let project = |name: &str, bias| {
-            linear(
-                weights,
-                &format!("{at}.attention.{name}"),
-                width,
-                width,
-                bias,
-            )
-        };
-        let scale = |name: &str| -> Result<Option<Norm>, Error> {
-            let weight = weights.get(&format!("{at}.{name}"), &[width])?;
-            Ok(Some(Norm::Scale { weight }))
-        };
+        let (width, inner) = (self.hidden_size, self.intermediate_size);
         Ok(Block {
             ln1: self.norm(weights, &format!("{at}.layernorm_before"))?,
-            attention: Attention {
-                q: project("q_proj", self.attention_bias)?,
-                k: project("k_proj", self.attention_bias)?,
-                v: project("v_proj", self.attention_bias)?,
-                o: project("projection_layer", true)?,
-                q_norm: self.qk_norm(weights, &format!("{at}.attention.q_norm"))?,
-                k_norm: self.qk_norm(weights, &format!("{at}.attention.k_norm"))?,
-                heads,
-                kv_heads: heads,
-                head_dim: width / heads,
-                scale: ((width / heads) as f64).sqrt().recip(),
-                softcap: None,
-                causal: false,
-                window: None,
-            },
-            ln1_post: scale("lambda_1")?,
+            attention: self.attention(weights, &format!("{at}.attention"))?,
+            ln1_post: Some(layer_scale(weights, &format!("{at}.lambda_1"), width)?),
             ln2: self.norm(weights, &format!("{at}.layernorm_after"))?,
             mlp: Mlp {
                 pre: linear(weights, &format!("{at}.mlp.fc1"), inner, width, true)?,
@@ -179,7 +148,38 @@ impl InternVitConfig {
                 out: linear(weights, &format!("{at}.mlp.fc2"), width, inner, true)?,
                 activation: self.hidden_act,
             },
-            ln2_post: scale("lambda_2")?,
+            ln2_post: Some(layer_scale(weights, &format!("{at}.lambda_2"), width)?),
+        })
+    }
+
+    fn attention(&self, weights: &Tensors<'_>, at: &str) -> Result<Attention, Error> {
+        let (width, heads, bias) = (
+            self.hidden_size,
+            self.num_attention_heads,
+            self.attention_bias,
+        );
+        let head_dim = width / heads;
+        Ok(Attention {
+            q: linear(weights, &format!("{at}.q_proj"), width, width, bias)?,
+            k: linear(weights, &format!("{at}.k_proj"), width, width, bias)?,
+            v: linear(weights, &format!("{at}.v_proj"), width, width, bias)?,
+            // It has a bias whatever `attention_bias` says.
+            o: linear(
+                weights,
+                &format!("{at}.projection_layer"),
+                width,
+                width,
+                true,
+            )?,
+            q_norm: self.qk_norm(weights, &format!("{at}.q_norm"))?,
+            k_norm: self.qk_norm(weights, &format!("{at}.k_norm"))?,
+            heads,
+            kv_heads: heads,
+            head_dim,
+            scale: (head_dim as f64).sqrt().recip(),
+            softcap: None,
+            causal: false,
+            window: None,
         })
     }
 
@@ -198,8 +198,14 @@ impl InternVitConfig {
     }
 }
 
-/// The side of the square of patches that `downsample_ratio` makes one token of; 0 where there is
-/// none.
+/// Reads what a part of a block is multiplied with before it is added to the stream.
+fn layer_scale(weights: &Tensors<'_>, name: &str, width: usize) -> Result<Norm, Error> {
+    let weight = weights.get(name, &[width])?;
+    Ok(Norm::Scale { weight })
+}
+
+/// Returns the side of the square of patches that `downsample_ratio` makes one token of; 0 where
+/// there is none.
 fn side_of(ratio: f64) -> usize {
     // Truncated as transformers does it.
     if ratio > 0.0 {
@@ -255,41 +261,30 @@ impl InternVit {
         weights: &Tensors<'_>,
     ) -> Result<Self, Error> {
         let (width, patch) = (config.hidden_size, config.patch_size);
-        let embeddings = "vision_tower.embeddings";
-        let kernel = weights.get(
-            &format!("{embeddings}.patch_embeddings.projection.weight"),
-            &[width, 3, patch, patch],
-        )?;
-        let bias = weights.get(
-            &format!("{embeddings}.patch_embeddings.projection.bias"),
-            &[width],
-        )?;
-        let class = weights.get(&format!("{embeddings}.cls_token"), &[1, 1, width])?;
-        let rows = (config.image_size / patch).pow(2) + 1;
-        let position = || {
-            weights.get(
-                &format!("{embeddings}.position_embeddings"),
-                &[1, rows, width],
-            )
+        let at = "vision_tower.embeddings";
+        let kernel = format!("{at}.patch_embeddings.projection.weight");
+        let kernel = weights.get(&kernel, &[width, 3, patch, patch])?;
+        let bias = weights.get(&format!("{at}.patch_embeddings.projection.bias"), &[width])?;
+        let class = weights.get(&format!("{at}.cls_token"), &[1, 1, width])?;
+        let position = if config.use_absolute_position_embeddings {
+            let rows = (config.image_size / patch).pow(2) + 1;
+            Some(weights.get(&format!("{at}.position_embeddings"), &[1, rows, width])?)
+        } else {
+            None
         };
-        let position = config.use_absolute_position_embeddings.then(position);
         if config.use_mask_token {
             // Serves training alone.
-            weights.ignore(&format!("{embeddings}.mask_token"));
+            weights.ignore(&format!("{at}.mask_token"));
         }
         let blocks: Vec<Block> = (0..config.num_hidden_layers)
             .map(|layer| config.block(weights, layer))
             .collect::<Result<_, _>>()?;
-        let last_norm = (!config.use_mean_pooling)
-            .then(|| {
-                layer_norm(
-                    weights,
-                    "vision_tower.layernorm",
-                    width,
-                    config.layer_norm_eps,
-                )
-            })
-            .transpose()?;
+        let last_norm = if config.use_mean_pooling {
+            None
+        } else {
+            let name = "vision_tower.layernorm";
+            Some(layer_norm(weights, name, width, config.layer_norm_eps)?)
+        };
         Ok(Self {
             info: TowerInfo {
                 image_size: config.image_size,
@@ -309,7 +304,7 @@ impl InternVit {
             },
             patches: Linear::new(kernel.flatten_from(1)?, Some(bias))?, // (D, 3 P P)
             class,
-            position: position.transpose()?,
+            position,
             blocks: Transformer {
                 stack: Stack::VisionTower,
                 blocks,
