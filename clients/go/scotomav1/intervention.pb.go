@@ -3329,8 +3329,8 @@ type ClampNorm struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Where. Not attention scores or patterns, whose rows are no vectors; dimensions must be empty: a norm is that of a whole row.
 	Target *Target `protobuf:"bytes,1,opt,name=target,proto3" json:"target,omitempty"`
-	// The largest norm that is left, in the units of the activations. Above 0, infinity included, which changes nothing. Unset:
-	// INVALID_ARGUMENT.
+	// The largest norm that is left, in the units of the activations. Above 0 and finite; one that no row exceeds changes nothing.
+	// Unset: INVALID_ARGUMENT.
 	MaxNorm       float64 `protobuf:"fixed64,2,opt,name=max_norm,json=maxNorm,proto3" json:"max_norm,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

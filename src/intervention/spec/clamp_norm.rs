@@ -13,7 +13,7 @@ use crate::intervention::plan::{Operation, Resolved};
 pub struct ClampNorm {
     /// The rows that it acts on; at points with heads the rows of each head.
     pub target: Target,
-    /// The largest norm, above 0; infinity limits nothing.
+    /// The largest norm, above 0 and finite.
     pub max_norm: f64,
 }
 
@@ -23,8 +23,9 @@ impl Spec for ClampNorm {
     }
 
     fn compile(&self, entry: Entry, compiler: &mut Compiler<'_>) -> Result<Resolved, Error> {
-        if self.max_norm <= 0.0 || self.max_norm.is_nan() {
-            let message = format!("{} is not above 0", self.max_norm);
+        // Records are JSON, which has no infinity.
+        if self.max_norm <= 0.0 || !self.max_norm.is_finite() {
+            let message = format!("{} is not above 0 and finite", self.max_norm);
             return Err(entry.invalid("max_norm", message));
         }
         let target = self.target.resolve(entry, "target", compiler)?;

@@ -1724,8 +1724,8 @@ export type ClampNorm = Message<"scotoma.v1.ClampNorm"> & {
   target?: Target | undefined;
 
   /**
-   * The largest norm that is left, in the units of the activations. Above 0, infinity included, which changes nothing. Unset:
-   * INVALID_ARGUMENT.
+   * The largest norm that is left, in the units of the activations. Above 0 and finite; one that no row exceeds changes nothing.
+   * Unset: INVALID_ARGUMENT.
    *
    * @generated from field: double max_norm = 2;
    */
