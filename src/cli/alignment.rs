@@ -2,6 +2,7 @@
 //! features of texts about them.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device, Tensor};
@@ -66,7 +67,7 @@ pub(super) struct Alignment {
     #[arg(long, default_value_t = 1024)]
     limit: usize,
     #[command(flatten)]
-    alignment: AlignmentArgs,
+    args: AlignmentArgs,
     /// Folder to write report.html, report.md, the plot, alignment.csv and features.safetensors to
     #[arg(long, default_value = "alignment")]
     report: PathBuf,
@@ -80,7 +81,7 @@ impl Alignment {
         let name = self.model.name();
         self.model
             .with_client(async |client| {
-                let run = self.alignment.run(data, self.limit, client, &name, folder);
+                let run = self.args.run(data, self.limit, client, &name, folder);
                 run.await.map(|_| ())
             })
             .await
@@ -445,7 +446,7 @@ impl AlignmentPage<'_> {
         let mut csv = "pictures,texts,score\n".to_owned();
         for pair in self.found {
             let (first, second) = (&self.first[pair.first], &self.second[pair.second]);
-            csv += &format!("{},{},{}\n", first.name, second.name, pair.score);
+            let _ = writeln!(csv, "{},{},{}", first.name, second.name, pair.score);
         }
         csv
     }

@@ -89,7 +89,9 @@ impl Classify {
         benchmark.check()?;
         let (clip, folder) = (&self.clip, &self.report);
         benchmark
-            .with_client(async |client| classify(&benchmark, clip, client, folder, self.json).await)
+            .with_client(async |client| {
+                Box::pin(classify(&benchmark, clip, client, folder, self.json)).await
+            })
             .await?;
         Ok(())
     }

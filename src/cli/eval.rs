@@ -70,7 +70,9 @@ impl Eval {
         let several = header.variants.len() > 1;
         let out = self.out.as_deref();
         let evaluated = run
-            .with_client(async |client| run.evaluate(client, header, items, Some(count), out).await)
+            .with_client(async |client| {
+                Box::pin(run.evaluate(client, header, items, Some(count), out)).await
+            })
             .await?;
         let Evaluated {
             finished, skipped, ..

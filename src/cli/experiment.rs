@@ -94,7 +94,9 @@ impl RunExperiment {
         // Before a model is loaded.
         benchmark.check()?;
         let rows = benchmark
-            .with_client(async |client| self.run_all(client, &benchmark, &chosen, &folder).await)
+            .with_client(async |client| {
+                Box::pin(self.run_all(client, &benchmark, &chosen, &folder)).await
+            })
             .await?;
         if self.is_all() && !self.estimate {
             self.write_index(&folder, &benchmark.rule, &rows)?;

@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::path::Path;
 
 use scotoma_client::v1::{EvaluateStarted, ModelInfo};
@@ -144,8 +145,9 @@ fn metrics_csv(metrics: &[(String, Metric)]) -> String {
     let mut csv = "variant,metric,value,low,high,most,n,unparsed\n".to_owned();
     for (variant, m) in metrics {
         let (variant, name, (low, high)) = (quoted(variant), quoted(&m.name), m.interval);
-        csv += &format!(
-            "{variant},{name},{},{low},{high},{},{},{}\n",
+        let _ = writeln!(
+            csv,
+            "{variant},{name},{},{low},{high},{},{},{}",
             m.value, m.most, m.n, m.unparsed
         );
     }
@@ -170,11 +172,13 @@ fn summary_row(metrics: &[(String, Metric)], answers: usize) -> Vec<String> {
         .iter()
         .max_by(|a, b| a.1.value.total_cmp(&b.1.value));
     let mut row = vec![answers.to_string()];
-    row.extend([own.first(), lowest, highest].map(|m| m.map_or(String::new(), value_and_variant)));
+    row.extend(
+        [own.first(), lowest, highest].map(|m| m.map_or(String::new(), |m| value_and_variant(m))),
+    );
     row
 }
 
-fn value_and_variant((variant, m): &&(String, Metric)) -> String {
+fn value_and_variant((variant, m): &(String, Metric)) -> String {
     if m.most <= 1.0 {
         format!("{:.1} % ({variant})", 1e2 * m.value)
     } else {

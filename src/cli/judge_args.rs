@@ -13,7 +13,6 @@ const HEADING: &str = "Judge";
 
 /// A judge model for answers that no rule can grade.
 #[derive(Debug, Clone, Args)]
-#[expect(clippy::struct_field_names, reason = "the names of flags")]
 pub(super) struct JudgeArgs {
     /// Address of a service that speaks OpenAI's chat completions, such as
     /// http://127.0.0.1:8000/v1. It grades MM-Vet, LLaVA-W and classification/judged, and extracts

@@ -1,5 +1,6 @@
 //! `scotoma paper`: every experiment of Lee et al. 2024 on the data that is there.
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -150,7 +151,9 @@ impl Paper {
         self.check(&steps)?;
         let BenchmarkArgs { model, judge, .. } = &self.args;
         model
-            .with_judged_client(judge, async |client| self.run_all(&client, &steps).await)
+            .with_judged_client(judge, async |client| {
+                Box::pin(self.run_all(&client, &steps)).await
+            })
             .await
     }
 
@@ -264,8 +267,9 @@ impl Paper {
             let (on, folder) = step.names();
             eprintln!("{} of {}: {} on {on}", i + 1, steps.len(), step.title());
             let done = self.run_step(client, step, false).await?;
-            page += &format!(
-                "| [{}]({}/report.md) | {on} | {} |\n",
+            let _ = writeln!(
+                page,
+                "| [{}]({}/report.md) | {on} | {} |",
                 step.title(),
                 folder.display(),
                 done.summary.join(" | ")

@@ -312,6 +312,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table")]
     fn flags_that_would_change_nothing_are_refused() {
         for (line, says) in [
             (

@@ -2,6 +2,7 @@
 //! pictures come to.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use candle_core::Tensor;
 
@@ -61,9 +62,9 @@ impl Runtime {
         }
         let mut known = input.saliency.lock().await;
         for look in looks {
-            if !known.contains_key(&look) {
-                let views = self.look(input, &look).await?;
-                known.insert(look, views);
+            if let Entry::Vacant(entry) = known.entry(look) {
+                let views = self.look(input, entry.key()).await?;
+                entry.insert(views);
             }
         }
         Ok(known.clone())

@@ -199,7 +199,6 @@ pub struct Preview {
 
 /// Holds what a variant came to.
 #[derive(Debug, Clone)]
-#[expect(clippy::large_enum_variant, reason = "one at a time")]
 pub enum VariantOutcome {
     /// An answer.
     Generated(Finished),

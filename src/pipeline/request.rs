@@ -251,7 +251,6 @@ impl SweepInput {
 
 /// A request that a record holds.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "one at a time, never kept")]
 pub enum Replay {
     /// Repeats an answer.
     Generate(GenerateRequest),

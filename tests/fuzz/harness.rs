@@ -7,6 +7,9 @@ use std::time::{Duration, Instant};
 
 use crate::mutate::{Random, mutated};
 
+/// Inputs of a target where no time is given.
+const INPUTS: u64 = 200;
+
 /// Bytes that the process may hold at most above what it held when the target began.
 const MEMORY: u64 = 1 << 30;
 /// No input may take longer, on a machine that does other work as well.
@@ -52,7 +55,12 @@ fn explore(
     let number = |name: &str, default: u64| {
         std::env::var(name).map_or(default, |value| value.parse().unwrap())
     };
-    let time = Duration::from_secs(number("FUZZ_SECONDS", 1));
+    // Without a time, a fixed number of inputs: a test must not depend on the machine's speed.
+    let seconds = number("FUZZ_SECONDS", 0);
+    let more = |start: Instant, inputs| match seconds {
+        0 => inputs < INPUTS,
+        _ => start.elapsed() < Duration::from_secs(seconds),
+    };
     let mut random = Random(number("FUZZ_SEED", 0));
     // The peak is counted from here; where the kernel does not allow that, the limit is stricter.
     let _ = std::fs::write("/proc/self/clear_refs", "5");
@@ -63,7 +71,7 @@ fn explore(
             return Some((seed.clone(), format!("a seed: {reason}")));
         }
     }
-    while start.elapsed() < time {
+    while more(start, inputs) {
         let seed = &seeds[random.below(seeds.len())];
         let other = &seeds[random.below(seeds.len())];
         let input = mutated(seed, other, &mut random);

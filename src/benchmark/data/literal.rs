@@ -197,9 +197,9 @@ struct Out {
 impl Out {
     fn push_str(&mut self, text: &str) {
         if self.is_bytes {
-            self.bytes.extend_from_slice(text.as_bytes())
+            self.bytes.extend_from_slice(text.as_bytes());
         } else {
-            self.text.push_str(text)
+            self.text.push_str(text);
         }
     }
 

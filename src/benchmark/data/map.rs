@@ -251,7 +251,7 @@ impl Row<'_> {
                     return Err(format!("{name}: {before} is empty, which stands before"));
                 }
                 (None, false) => {
-                    images.extend(pictures::read(&value, source).map_err(wrong(&name))?)
+                    images.extend(pictures::read(&value, source).map_err(wrong(&name))?);
                 }
             }
         }

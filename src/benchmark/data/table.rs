@@ -73,7 +73,7 @@ impl<R: BufRead> Table<R> {
             match result {
                 InputEmpty => {}
                 OutputFull if cells.len() < MAX_ROW => {
-                    cells.resize((4 * cells.len()).min(MAX_ROW), 0)
+                    cells.resize((4 * cells.len()).min(MAX_ROW), 0);
                 }
                 // The rest of the row is read and dropped.
                 OutputFull | OutputEndsFull => (filled, columns, too_large) = (0, 0, true),

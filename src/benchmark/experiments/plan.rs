@@ -264,6 +264,7 @@ mod tests {
 
     /// Four points of which the drawing would make "4 draws" of one, and all that is like it.
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table")]
     fn what_would_be_drawn_wrongly_is_refused() {
         let variant = |more: Value| {
             let mut variant = json!({

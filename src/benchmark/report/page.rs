@@ -364,9 +364,11 @@ fn html(title: &str, svg: &str, parts: Vec<PagePart>) -> String {
 }
 
 fn html_cells(row: &[String], tag: &str) -> String {
-    row.iter()
-        .map(|cell| format!("<{tag}>{}</{tag}>", escaped(cell)))
-        .collect()
+    let mut cells = String::new();
+    for cell in row {
+        let _ = write!(cells, "<{tag}>{}</{tag}>", escaped(cell));
+    }
+    cells
 }
 
 /// Returns a point's place on the x axis; nothing without an axis.

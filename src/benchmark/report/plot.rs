@@ -147,7 +147,7 @@ pub fn heat_map(
         let (colour, ink) = shade(value / most);
         let _ = write!(
             svg,
-            r##"<rect x="{x:.1}" y="{y:.1}" width="{cell}" height="{cell}" {}/>"##,
+            r#"<rect x="{x:.1}" y="{y:.1}" width="{cell}" height="{cell}" {}/>"#,
             format_args!(r##"fill="{colour}" stroke="#fff""##)
         );
         svg += &cell_text((x, y), cell, ink, &format!("{value:.2}"));
@@ -391,8 +391,7 @@ fn grid(report: &Report<'_>, panel: &str) -> Panel {
             let (square, opacity) = (square((x, y), cell), 0.75 * share(value));
             let _ = write!(
                 body,
-                r##"{square} fill="#1b6ca8" fill-opacity="{opacity:.2}" {}/>"##,
-                r##"stroke="#fff" stroke-opacity="0.5""##
+                r##"{square} fill="#1b6ca8" fill-opacity="{opacity:.2}" stroke="#fff" stroke-opacity="0.5"/>"##
             );
         }
         width += size + 40.0;

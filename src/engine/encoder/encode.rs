@@ -18,6 +18,9 @@ use crate::model::{Error, ImageTokens, Model};
 use crate::nn::{Layout, MemoryTracker, digest};
 use crate::telemetry::names;
 
+/// A picture, with what was captured on the way.
+type Encoded = (Arc<EncodedImage>, Vec<Captured>);
+
 /// Encodes pictures, and remembers them.
 pub(in crate::engine) struct Encoder {
     cache: EncoderCache,
@@ -51,7 +54,7 @@ impl Encoder {
         model: &Model,
         inputs: &[EncoderInput],
         max_rows: usize,
-    ) -> Result<Vec<(Arc<EncodedImage>, Vec<Captured>)>, Error> {
+    ) -> Result<Vec<Encoded>, Error> {
         let (mut jobs, job_of) = distinct(inputs);
         let start = Instant::now();
         run_tower(model, &self.cache, &self.checkpoints, &mut jobs, max_rows)?;

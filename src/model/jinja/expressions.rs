@@ -36,6 +36,7 @@ impl Interpreter<'_> {
         Ok(value)
     }
 
+    #[expect(clippy::too_many_lines, reason = "one arm an expression")]
     fn evaluated(&mut self, expr: &Expr, scope: &Rc<Scope>) -> Made {
         match expr {
             Expr::Const(literal) => Ok(literal.into()),

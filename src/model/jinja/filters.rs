@@ -72,6 +72,7 @@ pub(super) fn call(name: &str, value: Value, passed: Passed, budget: &mut Budget
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "one arm a filter")]
 fn of_text(name: &str, value: &Value, passed: Passed, budget: &mut Budget) -> Made {
     let text = match (name, value) {
         ("indent" | "truncate", Value::Str(text)) => text.clone(),

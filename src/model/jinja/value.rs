@@ -466,7 +466,7 @@ impl Value {
             }
             Self::List(s) => write_items(out, budget, ("[", "]"), &s.items)?,
             Self::Tuple(s) if s.items.len() == 1 => {
-                write_items(out, budget, ("(", ",)"), &s.items)?
+                write_items(out, budget, ("(", ",)"), &s.items)?;
             }
             Self::Tuple(s) => write_items(out, budget, ("(", ")"), &s.items)?,
             Self::Dict(d) => d.write_repr(out, budget)?,

@@ -93,7 +93,7 @@ impl Text {
                     .filter(|_| !text[..at].ends_with(IMAGE_START))
                 {
                     Some((first, last)) => {
-                        ids.extend([(first, at..at), (image, at..end), (last, end..end)])
+                        ids.extend([(first, at..at), (image, at..end), (last, end..end)]);
                     }
                     None => ids.push((image, at..end)),
                 }
@@ -261,11 +261,11 @@ const IMAGE_PATCH: &str = "<im_patch>";
 
 /// Reads tokenizer.json, or else tokenizer.model and what stands beside it.
 fn tokenizer(source: &Source) -> Result<Tokenizer, Error> {
-    let json = match (
+    let (file, json) = match (
         source.read("tokenizer.json")?,
         source.read("tokenizer.model")?,
     ) {
-        (Some(json), _) => json,
+        (Some(json), _) => ("tokenizer.json", json),
         (None, Some(model)) => {
             let file = |name: &str| -> Result<serde_json::Value, Error> {
                 Ok(source.json(name)?.unwrap_or_default())
@@ -275,7 +275,7 @@ fn tokenizer(source: &Source) -> Result<Tokenizer, Error> {
                 file("special_tokens_map.json")?,
                 file("added_tokens.json")?,
             );
-            sentencepiece::tokenizer_json(
+            let json = sentencepiece::tokenizer_json(
                 &model,
                 &Beside {
                     config,
@@ -283,11 +283,12 @@ fn tokenizer(source: &Source) -> Result<Tokenizer, Error> {
                     added,
                 },
             )
-            .map_err(Error::Text)?
+            .map_err(Error::Text)?;
+            ("tokenizer.model", json)
         }
         (None, None) => return Err(source.missing("tokenizer.json")),
     };
-    ready(guard(|| Tokenizer::from_bytes(json))?)
+    ready(guard(file, || Tokenizer::from_bytes(json))?)
 }
 
 /// The tokenizer of a file as requests need it: nothing is cut off or filled up, whatever the file
@@ -311,19 +312,20 @@ fn ready(mut tokenizer: Tokenizer) -> Result<Tokenizer, Error> {
     Ok(tokenizer)
 }
 
-/// The library panics on some files that it reads without complaint.
-fn guard<T>(run: impl FnOnce() -> tokenizers::Result<T>) -> Result<T, Error> {
+/// Runs the library, which panics on some files that it reads without complaint; errors begin
+/// with `name`.
+fn guard<T>(name: &str, run: impl FnOnce() -> tokenizers::Result<T>) -> Result<T, Error> {
     let done = catch_unwind(AssertUnwindSafe(run))
-        .map_err(|_| Error::Text("tokenizer: it panicked; its file is wrong".into()))?;
-    done.map_err(|e| Error::Text(format!("tokenizer: {e}")))
+        .map_err(|_| Error::Text(format!("{name}: the library panicked; the file is wrong")))?;
+    done.map_err(|e| Error::Text(format!("{name}: {e}")))
 }
 
 fn encode(tokenizer: &Tokenizer, text: &str, special: bool) -> Result<Encoding, Error> {
-    guard(|| tokenizer.encode(text, special))
+    guard("tokenizer", || tokenizer.encode(text, special))
 }
 
 fn decode(tokenizer: &Tokenizer, ids: &[u32]) -> Result<String, Error> {
-    guard(|| tokenizer.decode(ids, true))
+    guard("tokenizer", || tokenizer.decode(ids, true))
 }
 
 /// Turns tokens into text as they come, never cutting a UTF-8 character.

@@ -24,6 +24,7 @@ const MOST_MERGED: usize = 16;
 /// `InternVLVisionConfig`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default)]
+#[expect(clippy::struct_excessive_bools, reason = "the flags of the file")]
 pub(super) struct InternVitConfig {
     model_type: String,
     hidden_size: usize,
