@@ -119,7 +119,7 @@ async fn leavers_deadlines_and_full_queues() {
             loop {
                 match stream.message().await {
                     Ok(Some(message)) => {
-                        assert!(!matches!(message.event, Some(Event::Finished(_))))
+                        assert!(!matches!(message.event, Some(Event::Finished(_))));
                     }
                     Ok(None) => panic!("ended well"),
                     Err(status) => break status,
@@ -204,8 +204,8 @@ async fn who_falls_silent_is_given_up() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_scrape_agrees_with_the_table() {
-    let _alone = ALONE.lock().await;
     use scotoma::telemetry::{METRICS, MetricKind};
+    let _alone = ALONE.lock().await;
     let server = Running::start(config()).await;
     let mut client = server.client().await;
     generate(&mut client, ask(vec![permute_tokens(1)]))
@@ -411,7 +411,7 @@ fn damaged_parquet_files_are_errors_and_cost_little() {
                 1 => (0..=draw(4)).for_each(|_| bytes[draw(whole.len())] = draw(256) as u8),
                 // The metadata, where every byte says something of sizes.
                 2 => (0..=draw(3)).for_each(|_| {
-                    bytes[footer + draw(whole.len() - 8 - footer)] = [0xff, 0x7f, 0, 0x80][draw(4)]
+                    bytes[footer + draw(whole.len() - 8 - footer)] = [0xff, 0x7f, 0, 0x80][draw(4)];
                 }),
                 _ => {
                     let (from, to, length) = (draw(whole.len()), draw(whole.len()), draw(64));

@@ -100,7 +100,7 @@ fn every_benchmark_has_its_prompt_and_reads_its_own_answers() {
         let mut item = lettered.clone();
         match (rule.benchmark, rule.tool) {
             ("mme", _) | ("custom", "yes-no") => {
-                (item.answer, item.options) = ("Yes".into(), Vec::new())
+                (item.answer, item.options) = ("Yes".into(), Vec::new());
             }
             ("classification", _) => item.answer = "blue".into(),
             ("chartqa", _) => (item.answer, item.options) = ("12".into(), Vec::new()),

@@ -374,9 +374,9 @@ fn interventions(table: &mut Table, base: &str, differ: bool) {
     ];
     for (flag, new) in all {
         if differ {
-            differs(table, base, flag)
+            differs(table, base, flag);
         } else {
-            says(table, base, flag, new)
+            says(table, base, flag, new);
         }
     }
 }

@@ -829,7 +829,7 @@ fn scopes_keep_tokens_where_they_belong() {
                 match scope {
                     Scope::WithinTiles => assert_eq!(from, to, "{set}"),
                     Scope::BaseView => {
-                        assert!(to == Some(0) || o as usize == i, "{set}: tiles stay")
+                        assert!(to == Some(0) || o as usize == i, "{set}: tiles stay");
                     }
                     Scope::All | Scope::WithinBlocks(_) => {}
                 }

@@ -130,7 +130,7 @@ fn shards_and_their_index() {
     copy.load().unwrap();
     let whole = copy.read(index);
     copy.edit(index, |json| {
-        json["weight_map"]["no.such.tensor"] = json!("model-00001-of-00002.safetensors")
+        json["weight_map"]["no.such.tensor"] = json!("model-00001-of-00002.safetensors");
     });
     copy.fails(&[
         index,
@@ -138,7 +138,7 @@ fn shards_and_their_index() {
     ]);
     copy.write(index, &whole);
     copy.edit(index, |json| {
-        json["weight_map"]["no.such.tensor"] = json!("../model.safetensors")
+        json["weight_map"]["no.such.tensor"] = json!("../model.safetensors");
     });
     copy.fails(&[index, "is not the name of a file"]);
     copy.write(index, b"[");
@@ -414,7 +414,7 @@ fn configurations() {
     ];
     for (pointer, value, says) in bad {
         copy.edit("config.json", |json| {
-            *json.pointer_mut(pointer).unwrap() = value
+            *json.pointer_mut(pointer).unwrap() = value;
         });
         let message = copy
             .load()
@@ -577,22 +577,22 @@ fn folders_of_the_original_repository() {
     assert_eq!(known.values(&model).unwrap(), beyond.values(&bare).unwrap());
 
     copy.edit("config.json", |json| {
-        json["mm_projector_type"] = json!("ldpnet")
+        json["mm_projector_type"] = json!("ldpnet");
     });
     copy.fails(&["mm_projector_type \"ldpnet\"", "linear, mlpNx_gelu"]);
     // Before the tower is looked for.
     copy.edit("config.json", |json| {
-        json["architectures"] = json!(["MobileLlamaForCausalLM"])
+        json["architectures"] = json!(["MobileLlamaForCausalLM"]);
     });
     copy.fails(&["MobileLlamaForCausalLM", "LlavaLlamaForCausalLM"]);
     copy.edit("config.json", |json| {
-        json["architectures"] = json!(["LlavaLlamaForCausalLM"])
+        json["architectures"] = json!(["LlavaLlamaForCausalLM"]);
     });
     copy.edit("config.json", |json| {
-        json["mm_projector_type"] = json!("mlp2x_gelu")
+        json["mm_projector_type"] = json!("mlp2x_gelu");
     });
     copy.edit("config.json", |json| {
-        json["mm_vision_tower"] = json!("no such tower")
+        json["mm_vision_tower"] = json!("no such tower");
     });
     copy.fails(&["mm_vision_tower", "is no folder"]);
     std::fs::rename(copy.path("tokenizer.json"), copy.path("tokenizer.model")).unwrap();
@@ -654,7 +654,7 @@ fn sentencepiece_models_that_are_not_read() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/zoo/tokenizers");
     std::fs::copy(folder.join("plain.model"), copy.path("tokenizer.model")).unwrap();
     copy.edit("tokenizer_config.json", |json| {
-        json["tokenizer_class"] = json!("T5Tokenizer")
+        json["tokenizer_class"] = json!("T5Tokenizer");
     });
     copy.fails(&[
         "tokenizer_class \"T5Tokenizer\"",

@@ -107,7 +107,7 @@ fn prompts_and_token_ids_are_those_of_transformers() {
                     compared += 1;
                 }
                 (found, expected) => {
-                    failures.push(format!("{name}, {i}: {found:?} for {expected:?}"))
+                    failures.push(format!("{name}, {i}: {found:?} for {expected:?}"));
                 }
             }
         }

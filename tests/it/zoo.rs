@@ -328,7 +328,7 @@ async fn checkpoints_answer_as_transformers_or_are_refused() {
                             }
                         }
                         Err(error) => {
-                            wrong.push(format!("{name}, {}: {}", case.picture, said(&error)))
+                            wrong.push(format!("{name}, {}: {}", case.picture, said(&error)));
                         }
                     }
                 }
