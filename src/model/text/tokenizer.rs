@@ -282,21 +282,19 @@ fn tokenizer(source: &Source) -> Result<Tokenizer, Error> {
                     special,
                     added,
                 },
-            )
-            .map_err(Error::Text)?;
-            ("tokenizer.model", json)
+            );
+            ("tokenizer.model", json.map_err(Error::Text)?)
         }
         (None, None) => return Err(source.missing("tokenizer.json")),
     };
-    ready(guard(file, || Tokenizer::from_bytes(json))?)
+    let tokenizer = guard(|| Tokenizer::from_bytes(json)).and_then(ready);
+    tokenizer.map_err(|reason| Error::Text(format!("{file}: {reason}")))
 }
 
-/// The tokenizer of a file as requests need it: nothing is cut off or filled up, whatever the file
+/// Makes a tokenizer as requests need it: nothing is cut off or filled up, whatever the file
 /// says, and a file that the library panics on is an error before anybody asks.
-fn ready(mut tokenizer: Tokenizer) -> Result<Tokenizer, Error> {
-    tokenizer
-        .with_truncation(None)
-        .map_err(|e| Error::Text(format!("tokenizer.json: {e}")))?;
+fn ready(mut tokenizer: Tokenizer) -> Result<Tokenizer, String> {
+    tokenizer.with_truncation(None).map_err(|e| e.to_string())?;
     tokenizer.with_padding(None);
     for text in [
         "",
@@ -305,27 +303,30 @@ fn ready(mut tokenizer: Tokenizer) -> Result<Tokenizer, Error> {
         " \u{e9}\u{4e2d}\u{1f600}\u{0} 12,5\t<s></s>",
     ] {
         for special in [true, false] {
-            let encoding = encode(&tokenizer, text, special)?;
-            decode(&tokenizer, encoding.get_ids())?;
+            let encoding = guard(|| tokenizer.encode(text, special))?;
+            guard(|| tokenizer.decode(encoding.get_ids(), true))?;
         }
     }
     Ok(tokenizer)
 }
 
-/// Runs the library, which panics on some files that it reads without complaint; errors begin
-/// with `name`.
-fn guard<T>(name: &str, run: impl FnOnce() -> tokenizers::Result<T>) -> Result<T, Error> {
+/// Runs the library, which panics on some files that it reads without complaint.
+fn guard<T>(run: impl FnOnce() -> tokenizers::Result<T>) -> Result<T, String> {
     let done = catch_unwind(AssertUnwindSafe(run))
-        .map_err(|_| Error::Text(format!("{name}: the library panicked; the file is wrong")))?;
-    done.map_err(|e| Error::Text(format!("{name}: {e}")))
+        .map_err(|_| "the tokenizer panicked; its file is wrong".to_owned())?;
+    done.map_err(|e| e.to_string())
+}
+
+fn failed(reason: String) -> Error {
+    Error::Text(format!("tokenizer: {reason}"))
 }
 
 fn encode(tokenizer: &Tokenizer, text: &str, special: bool) -> Result<Encoding, Error> {
-    guard("tokenizer", || tokenizer.encode(text, special))
+    guard(|| tokenizer.encode(text, special)).map_err(failed)
 }
 
 fn decode(tokenizer: &Tokenizer, ids: &[u32]) -> Result<String, Error> {
-    guard("tokenizer", || tokenizer.decode(ids, true))
+    guard(|| tokenizer.decode(ids, true)).map_err(failed)
 }
 
 /// Turns tokens into text as they come, never cutting a UTF-8 character.
