@@ -567,29 +567,32 @@ fn any_intervention() -> impl Strategy<Value = Value> {
     ];
     let tokens = (prop::collection::vec(set, 0..3), any::<bool>())
         .prop_map(|(s, c)| json!({"anyOf": s, "complement": c}));
-    (0..19, number.clone(), number, real, point, tokens).prop_map(|(kind, a, b, r, point, tokens)| {
+    let kind = any::<prop::sample::Index>();
+    (kind, number.clone(), number, real, point, tokens).prop_map(|(kind, a, b, r, point, tokens)| {
         let target = json!({"point": point, "tokens": tokens});
-        match kind {
-            0 => json!({"permuteTokens": {"seed": a.to_string(), "scope": "SCOPE_WITHIN_BLOCKS", "blocks": b}}),
-            1 => json!({"occludePatches": {"random": {"ratio": r}, "grid": a, "fill": "FILL_BLUR", "blurSigma": r}}),
-            2 => json!({"dropLayers": {"layers": [a, b]}}),
-            3 => json!({"swapProjector": {"randomSeed": a.to_string()}}),
-            4 => json!({"blankImage": {"rgb": {"red": a}}}),
-            5 => json!({"shufflePatches": {"grid": a}}),
-            6 => json!({"selectTokens": {"tokens": tokens, "mode": "MODE_POOL"}}),
-            7 => json!({"selectTokens": {"tokens": tokens, "positions": "POSITIONS_COMPACT"}}),
-            8 => json!({"replaceTokens": {"tokens": tokens, "noise": {}}}),
-            9 => json!({"repeatLayers": {"first": a, "last": b, "times": a}}),
-            10 => json!({"exitEarly": {"layer": a}}),
-            11 => json!({"addNoise": {"target": target, "scale": r, "geometry": "GEOMETRY_KESKAR"}}),
-            12 => json!({"steer": {"target": target, "vector": vec![0.5; 128], "scale": r}}),
-            13 => json!({"projectOut": {"target": target, "directions": [{"values": vec![r; 128]}]}}),
-            14 => json!({"scale": {"target": target, "factor": r}}),
-            15 => json!({"ablate": {"target": target, "value": "CONSTANT_MEAN"}}),
-            16 => json!({"knockOutAttention": {"from": tokens, "layers": [a]}}),
-            17 => json!({"clampNorm": {"target": target, "maxNorm": r}}),
-            _ => json!({"pruneTokens": {"layer": a, "keepShare": r, "receivedFrom": tokens}}),
-        }
+        // One of these is drawn, however many there are.
+        let kinds = [
+            json!({"permuteTokens": {"seed": a.to_string(), "scope": "SCOPE_WITHIN_BLOCKS", "blocks": b}}),
+            json!({"occludePatches": {"random": {"ratio": r}, "grid": a, "fill": "FILL_BLUR", "blurSigma": r}}),
+            json!({"dropLayers": {"layers": [a, b]}}),
+            json!({"swapProjector": {"randomSeed": a.to_string()}}),
+            json!({"blankImage": {"rgb": {"red": a}}}),
+            json!({"shufflePatches": {"grid": a}}),
+            json!({"selectTokens": {"tokens": tokens, "mode": "MODE_POOL"}}),
+            json!({"selectTokens": {"tokens": tokens, "positions": "POSITIONS_COMPACT"}}),
+            json!({"replaceTokens": {"tokens": tokens, "noise": {}}}),
+            json!({"repeatLayers": {"first": a, "last": b, "times": a}}),
+            json!({"exitEarly": {"layer": a}}),
+            json!({"addNoise": {"target": target, "scale": r, "geometry": "GEOMETRY_KESKAR"}}),
+            json!({"steer": {"target": target, "vector": vec![0.5; 128], "scale": r}}),
+            json!({"projectOut": {"target": target, "directions": [{"values": vec![r; 128]}]}}),
+            json!({"scale": {"target": target, "factor": r}}),
+            json!({"ablate": {"target": target, "value": "CONSTANT_MEAN"}}),
+            json!({"knockOutAttention": {"from": tokens, "layers": [a]}}),
+            json!({"clampNorm": {"target": target, "maxNorm": r}}),
+            json!({"pruneTokens": {"layer": a, "keepShare": r, "receivedFrom": tokens}}),
+        ];
+        kind.get(&kinds).clone()
     })
 }
 

@@ -85,7 +85,13 @@ impl Operation {
                     .collect::<Result<Vec<_>>>()?;
                 Ok(Some(Tensor::cat(&pooled, 0)?.to_dtype(part.dtype())?))
             }
-            _ => Ok(None),
+            Self::Scale(_)
+            | Self::Add { .. }
+            | Self::Write(_)
+            | Self::Like { .. }
+            | Self::Project(_)
+            | Self::ClampNorm(_)
+            | Self::Hide(_) => Ok(None),
         }
     }
 
