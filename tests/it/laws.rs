@@ -837,3 +837,23 @@ fn scopes_keep_tokens_where_they_belong() {
         }
     }
 }
+
+/// A record is written as JSON and read again before it is verified.
+#[test]
+fn records_keep_every_bit_as_json() {
+    let mut state = 1_u64;
+    for _ in 0..10_000 {
+        // A generator of Knuth's; any bits will do.
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        let change = (state >> 11) as f64 / (1_u64 << 53) as f64;
+        let record = scotoma_client::v1::ResolvedIntervention {
+            relative_change: change,
+            ..Default::default()
+        };
+        let text = serde_json::to_string(&record).unwrap();
+        let read: scotoma_client::v1::ResolvedIntervention = serde_json::from_str(&text).unwrap();
+        assert_eq!(read.relative_change.to_bits(), change.to_bits(), "{text}");
+    }
+}
