@@ -9,8 +9,8 @@
 //! as its prompt is read. A request whose [`Events`] are dropped frees its rows at the next step;
 //! deadlines are checked before every step.
 //!
-//! [`scheduler`] decides, [`worker`] acts, [`model_runner`] computes. Passes that generate nothing
-//! ([`auxiliary`]) are admitted and scheduled like requests, and run between the steps of others.
+//! `scheduler` decides, `worker` acts, `model_runner` computes. Passes that generate nothing
+//! (`auxiliary`) are admitted and scheduled like requests, and run between the steps of others.
 
 mod active;
 mod admission;

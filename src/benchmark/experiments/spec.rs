@@ -92,7 +92,7 @@ pub struct VariantTemplate {
     /// The values of each axis; all combinations are made.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub each: BTreeMap<String, TemplateValues>,
-    /// Other pictures than the item's own, by the names of [`super::substitute`].
+    /// Other pictures than the item's own, by the names of [`crate::benchmark::substitute`].
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub pictures: String,
     /// Interventions in canonical JSON; none for the item unchanged.
