@@ -31,9 +31,11 @@ pub fn fuzz(target: &str, seeds: &[Vec<u8>], check: impl Fn(&[u8]) -> Result<(),
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| {}));
     let failure = match std::env::var("FUZZ_INPUT") {
-        Ok(file) => run(&std::fs::read(file).unwrap(), memory("VmRSS:"), &check)
-            .err()
-            .map(|reason| (Vec::new(), reason)),
+        Ok(file) => {
+            let input = std::fs::read(file).unwrap();
+            let broken = run(&input, memory("VmRSS:"), &check).err();
+            broken.map(|reason| (input, reason))
+        }
         Err(_) => explore(target, seeds, &check),
     };
     std::panic::set_hook(hook);

@@ -177,7 +177,7 @@ fn json_of_interventions() {
             return Ok(());
         };
         // A picture to replace another is named as such where there is no request around it.
-        names(&error.to_string(), &["interventions[", "the picture"])
+        names(&error.to_string(), &["interventions[", "picture"])
     });
 }
 
@@ -212,6 +212,9 @@ fn sweep_axes() {
             stream.message().await.map_err(scotoma_client::Error::from)
         });
         let Err(error) = first else { return Ok(()) };
-        names(&error.to_string(), &["grid", "interventions[", "axes["])
+        names(
+            &error.to_string(),
+            &["grid", "interventions[", "axes[", "variants: "],
+        )
     });
 }
