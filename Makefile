@@ -19,7 +19,7 @@ FUZZ_SECONDS ?= 60
 DEVICE ?= cuda:0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-rust test-python test-clients check-generated check-cuda lint fmt bench cuda gpu-check deploy-check goldens proto tools test-tools
+.PHONY: help demo test test-rust test-python test-clients check-generated check-cuda lint fmt bench cuda gpu-check gpu-folder gpu-test deploy-check goldens proto tools test-tools
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "%-12s %s\n", $$1, $$2 }'
@@ -131,14 +131,29 @@ dist: tools ## Build the server as it is handed out: target/dist/scotoma
 cuda: tools ## Build the server for NVIDIA cards: target/dist/scotoma; CUDA_COMPUTE_CAP says for which
 	NVCC_APPEND_FLAGS=--compress-mode=size $(CARGO) build --profile dist --locked --features cuda
 
-gpu-check: tools ## Check and measure on the card of this machine; DEVICE says on which
+# What is checked on a card, and the Python of the machine that has it.
+GPU_BINARY ?= target/dist/scotoma
+GPU_FOLDER ?= target/gpu-folder
+GPU_PYTHON ?= 3.12
+GPU_WHEELS = blake3 'googleapis-common-protos>=1.72,<2' 'grpcio>=1.85,<2' 'protobuf>=7.34,<8' 'typing-extensions>=4.12'
+
+gpu-check: ## Check and measure GPU_BINARY on the card of this machine in 6 minutes; DEVICE says on which, ARGS='--only table' what
+	$(PYTHON) tests/gpu/check.py --device $(DEVICE) --binary $(GPU_BINARY) $(ARGS)
+
+gpu-folder: ## Put what gpu-check needs into GPU_FOLDER, to be carried to a machine that has a card and Python, but no Rust
+	rm -rf $(GPU_FOLDER)
+	mkdir -p $(GPU_FOLDER)/target/dist
+	tar -c --exclude=__pycache__ tests/gpu tests/goldens benches/vs_transformers models clients/python/src | tar -x -C $(GPU_FOLDER)
+	xz -T0 -6 -c $(GPU_BINARY) > $(GPU_FOLDER)/target/dist/scotoma.xz
+	$(PYTHON) -m pip download -q --no-deps --only-binary=:all: --python-version $(GPU_PYTHON) --implementation cp \
+		--platform manylinux_2_28_x86_64 --platform manylinux_2_17_x86_64 --platform manylinux2014_x86_64 \
+		-d $(GPU_FOLDER)/wheels $(GPU_WHEELS)
+	@size=$$(tar -c $(GPU_FOLDER) | xz -1 -T0 | wc -c); echo "$(GPU_FOLDER): $$((size / 1048576)) MiB packed"; \
+	if [ $$size -gt 62914560 ]; then echo "more than 60 MiB"; exit 1; fi
+	@echo "there: python3 tests/gpu/check.py [--only parity,laws,soak,table] [--out FOLDER]; needs torch and transformers 5.17"
+
+gpu-test: tools ## Pass the tests that need a card, on a machine with one and with Rust
 	$(CARGO) test --release --locked --features cuda --test devices -- --ignored --show-output --test-threads 1
-	$(CARGO) build --release --locked --features cuda
-	$(BINARY) parity --device $(DEVICE) --dtype bf16
-	$(BINARY) bench --device $(DEVICE) --random-weights llava-1.5-7b --soak 1000
-	$(PYTHON) -m venv target/bench-venv
-	target/bench-venv/bin/pip install -q -r tests/goldens/requirements.txt -e $(PY_CLIENT)
-	target/bench-venv/bin/python benches/vs_transformers/gpu.py --device $(DEVICE)
 
 # Modules that the table of interventions names, which cargo fmt does not see.
 KINDS := $(wildcard src/intervention/spec/*.rs src/api/convert/interventions/*.rs)

@@ -1,5 +1,5 @@
 //! The path of a GPU: with candle's kernels on the CPU of any machine, and on a card where there is
-//! one (`make gpu-check`).
+//! one (`make gpu-test`).
 #![allow(
     missing_docs,
     clippy::unwrap_used,

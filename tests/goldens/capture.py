@@ -622,9 +622,11 @@ class Recorder:
             else:
                 found = self.packed(**(given | inputs)).pooler_output[0]
             self.active = True
-            return found
+            return found.float().cpu()
 
-        tokens = [self.changes.tokens(t, i, donor_of) for i, t in enumerate(outputs.pooler_output)]
+        # Changes are computed in full precision wherever the model runs.
+        rows = enumerate(outputs.pooler_output)
+        tokens = [self.changes.tokens(t.float().cpu(), i, donor_of).to(t) for i, t in rows]
         if self.recording:
             self.values["projector.hook_tokens"] = torch.cat(tokens).float().contiguous().clone()
         if self.family:
@@ -650,14 +652,14 @@ class Recorder:
             stack = "STACK_LANGUAGE_MODEL" if language else "STACK_VISION_TOWER"
             hidden = self.changes.hidden(stack, layer, *scores.shape[1:]) if self.active else None
             if hidden is not None:
-                scores = scores.masked_fill(hidden, -torch.inf)
+                scores = scores.masked_fill(hidden.to(scores.device), -torch.inf)
         if language:
             scores[..., self.changes.left_before(layer)] = -torch.inf
         pattern = torch.softmax(scores, dim=-1, dtype=torch.float32).nan_to_num(0.0).to(query.dtype)
         if at:
             pattern = self.keep(f"{at}.attn.hook_pattern", pattern, heads="first")
         if language:
-            self.changes.prune(layer, pattern[0])
+            self.changes.prune(layer, pattern[0].float().cpu())
         return (pattern @ value).transpose(1, 2).contiguous(), pattern
 
     def __enter__(self):
@@ -834,8 +836,8 @@ def views_of(pixels: torch.Tensor, picture: int, model, size: tuple[int, int], s
     return 1 + (height // side) * (width // side)
 
 
-@torch.no_grad()
-def capture(name: str, folder: Path, case: dict, model, inputs_of, processor, answer: int) -> dict[str, torch.Tensor]:
+def changed_inputs(case: dict, model, inputs_of, processor):
+    """A case's token ids and their positions, its other inputs, its changes resolved against them, and the views of its pictures."""
     listed = case.get("interventions", [])
     pictures, inputs = inputs_of(case)
     changes = Changes(listed, model.config, [])
@@ -870,16 +872,24 @@ def capture(name: str, folder: Path, case: dict, model, inputs_of, processor, an
         positions += [start + changes.extent + i for i in range(len(after))]
     changes.visual = [int(i) == image for i in ids]
     changes.asked = asked(case, ids, image, inputs_of)
+    return ids, positions, {k: v for k, v in inputs.items() if k != "input_ids"}, changes, views
+
+
+def donor_inputs(processor, picture: Image.Image) -> dict:
+    """What the model's tower takes of a donor picture."""
+    found = processor(images=[picture], return_tensors="pt")
+    return {k: v for k, v in found.items() if k in ("pixel_values", "image_sizes", "num_patches")}
+
+
+@torch.no_grad()
+def capture(name: str, folder: Path, case: dict, model, inputs_of, processor, answer: int) -> dict[str, torch.Tensor]:
+    listed, family = case.get("interventions", []), inputs_of.family
+    ids, positions, rest, changes, views = changed_inputs(case, model, inputs_of, processor)
     own = projector_weights(model)
     if changes.named("swapProjector"):
         swap_projector(model, load_file(folder / "second_projector.safetensors"))
-    rest = {k: v for k, v in inputs.items() if k != "input_ids"}
     with Recorder(model, changes, family, views) as recorder:
-        recorder.donor = lambda picture: {
-            k: v
-            for k, v in processor(images=[picture], return_tensors="pt").items()
-            if k in ("pixel_values", "image_sizes", "num_patches")
-        }
+        recorder.donor = lambda picture: donor_inputs(processor, picture)
         model(**whole(ids, positions), **rest)
         recorder.recording = False
         if listed:
@@ -913,8 +923,8 @@ def check(model, inputs: dict, logits: torch.Tensor, greedy: torch.Tensor) -> No
 
 def whole(ids: torch.Tensor, positions: list[int]) -> dict:
     """The arguments of one forward pass. Without a mask transformers takes a gap in the positions for a new sequence."""
-    mask = torch.ones_like(ids)[None]
-    return {"input_ids": ids[None], "position_ids": torch.tensor([positions]), "attention_mask": mask, "use_cache": False}
+    mask, places = torch.ones_like(ids)[None], torch.tensor([positions], device=ids.device)
+    return {"input_ids": ids[None], "position_ids": places, "attention_mask": mask, "use_cache": False}
 
 
 def by_whole_passes(model, ids: torch.Tensor, positions: list[int], rest: dict, answer: int) -> torch.Tensor:

@@ -133,7 +133,7 @@ class Pixtral:
 
     def inputs(self, views: list[torch.Tensor]) -> dict:
         """What the model's forward pass takes of them."""
-        sizes = torch.tensor([view.shape[2:] for view in views])
+        sizes = torch.tensor([view.shape[2:] for view in views], device=views[0].device)
         height, width = sizes.amax(0).tolist()
         padded = [torch.nn.functional.pad(v, (0, width - v.shape[3], 0, height - v.shape[2])) for v in views]
         return {"pixel_values": torch.cat(padded), "image_sizes": sizes}

@@ -349,7 +349,9 @@ class Changes:
                 continue
             chosen = self.chosen(target.get("tokens", {}), target.get("steps", {}), len(rows), kind)
             if chosen:
-                rows = self.operate(index, name, body, rows, point, chosen, per_view or len(self.visual), view)
+                # In full precision wherever the model runs.
+                old = rows.float().cpu()
+                rows = self.operate(index, name, body, old, point, chosen, per_view or len(self.visual), view).to(rows)
         return rows
 
     def chosen(self, tokens: dict, steps: dict, count: int, kind: str) -> list[int]:
