@@ -1,6 +1,7 @@
 """Checks and measures on a card, in six minutes: `make gpu-check`, or from the folder of `make gpu-folder` on a machine without Rust.
 
     python tests/gpu/check.py [--only parity,laws,soak,table] [--limit table=200] [--device cuda:0] [--binary PATH] [--out FOLDER]
+    python tests/gpu/check.py --only table --dtype f16        a part alone takes flags of its own: see its script's --help
 
 Parts, each a process of its own under a time limit:
 
@@ -143,6 +144,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=ROOT / "target" / "gpu-check")
     parser.add_argument("--quick", action="store_true", help="small numbers, to try it on a machine without a card")
     arguments, more = parser.parse_known_args()
+    if more and len(arguments.only) != 1:
+        parser.error(f"{' '.join(more)}: flags of a part are taken where it runs alone (--only PART)")
     out = arguments.out.resolve()
     out.mkdir(parents=True, exist_ok=True)
     (out / "log.txt").write_text("")
