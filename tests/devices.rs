@@ -44,7 +44,7 @@ fn candle_on_the_cpu() -> Device {
 }
 
 fn card() -> Device {
-    Device::new_cuda(0).unwrap()
+    scotoma::nn::open_gpu(0).unwrap()
 }
 
 fn load(set: &str, device: &Device, dtype: DType) -> Arc<Model> {

@@ -465,14 +465,21 @@ impl Measured<'_> {
                     .map(|l| self.variant(0, l, 1))
                     .collect::<Result<Vec<_>, _>>()
             };
-            let engine = Engine::start(Limits::default())?;
+            let engine = Engine::start(Limits::for_devices(std::slice::from_ref(
+                &self.model.device,
+            )))?;
             finish(self.submit(&engine, vec![self.variant(1, &json!([]), 1)?])?)?;
             let start = Instant::now();
             finish(self.submit(&engine, variants()?)?)?;
             let together = start.elapsed();
             let start = Instant::now();
             for variant in variants()? {
-                finish(self.submit(&Engine::start(Limits::default())?, vec![variant])?)?;
+                finish(self.submit(
+                    &Engine::start(Limits::for_devices(std::slice::from_ref(
+                        &self.model.device,
+                    )))?,
+                    vec![variant],
+                )?)?;
             }
             let ratio = start.elapsed().as_secs_f64() / together.as_secs_f64();
             report.push(

@@ -1,8 +1,10 @@
 //! Devices, dtypes and image processors of models, as flags.
 
+use candle_core::utils::cuda_is_available;
 use candle_core::{DType, Device};
 use clap::Args;
 
+use crate::nn::open_gpu;
 use crate::server::ServerConfig;
 use crate::vision::ProcessorBackend;
 
@@ -182,7 +184,8 @@ fn apply_processors(texts: &[String], config: &mut ServerConfig) -> Result<(), S
 fn device(text: &str) -> Result<Device, String> {
     let number = match text {
         "cpu" => return Ok(Device::Cpu),
-        "auto" => return Device::cuda_if_available(0).map_err(|e| format!("--device auto: {e}")),
+        "auto" if !cuda_is_available() => return Ok(Device::Cpu),
+        "auto" => Some(0),
         other => other.strip_prefix("cuda:").and_then(|n| n.parse().ok()),
     };
     let Some(number) = number else {
@@ -193,5 +196,5 @@ fn device(text: &str) -> Result<Device, String> {
             "--device {text}: this binary was built without the cuda feature"
         ));
     }
-    Device::new_cuda(number).map_err(|e| format!("--device {text}: {e}"))
+    open_gpu(number).map_err(|e| format!("--device {text}: {e}"))
 }

@@ -89,34 +89,34 @@ pub(super) struct Serve {
         value_parser = clap::value_parser!(u32).range(1..=1_000_000)
     )]
     queue: u32,
-    /// Most requests that share a batch. Lower it if memory for keys and values is short
+    /// Most requests that share a batch. Lower it if memory for keys and values is short. Default: 64
+    /// on a CPU, 256 on a GPU
     #[arg(
         long,
         env = "SCOTOMA_MAX_RUNNING",
-        default_value_t = 64,
         value_parser = clap::value_parser!(u32).range(1..=4096)
     )]
-    max_running: u32,
-    /// Most prefill rows of one step. Lower it for steadier token latency, raise it for throughput
+    max_running: Option<u32>,
+    /// Most prefill rows of one step. Lower it for steadier token latency, raise it for throughput.
+    /// Default: 1024 on a CPU, 8192 on a GPU
     #[arg(
         long,
         env = "SCOTOMA_MAX_STEP_ROWS",
-        default_value_t = 1024,
         value_parser = clap::value_parser!(u32).range(1..=1_048_576)
     )]
-    max_step_rows: u32,
+    max_step_rows: Option<u32>,
     /// Most admitted work that is not done, in (row, layer) pairs; more is refused. Raise it for
     /// large sweeps
     #[arg(long, env = "SCOTOMA_MAX_QUEUE_ROWS", default_value_t = 1 << 28)]
     max_queue_rows: u64,
-    /// MiB of keys and values; prompts are kept for reuse as long as there is room
+    /// MiB of keys and values; prompts are kept for reuse as long as there is room. Default: 4096 on a
+    /// CPU, two fifths of the free memory on a GPU
     #[arg(
         long,
         env = "SCOTOMA_KV_CACHE_MIB",
-        default_value_t = 4096,
         value_parser = clap::value_parser!(u32).range(1..=1_048_576)
     )]
-    kv_cache_mib: u32,
+    kv_cache_mib: Option<u32>,
     /// MiB of encoded pictures that are kept for reuse
     #[arg(
         long,
@@ -424,12 +424,16 @@ impl Serve {
     }
 
     fn apply_limits(&self, config: &mut ServerConfig) {
+        let default = crate::engine::Limits::for_devices(&config.devices);
+        let or = |given: Option<u32>, default: usize| given.map_or(default, |n| n as usize);
         config.engine = crate::engine::Limits {
             queue: self.queue as usize,
-            running: self.max_running as usize,
-            step_rows: self.max_step_rows as usize,
+            running: or(self.max_running, default.running),
+            step_rows: or(self.max_step_rows, default.step_rows),
             queue_rows: self.max_queue_rows,
-            kv_bytes: (self.kv_cache_mib as usize) << 20,
+            kv_bytes: self
+                .kv_cache_mib
+                .map_or(default.kv_bytes, |mib| (mib as usize) << 20),
             picture_bytes: u64::from(self.image_cache_mib) << 20,
             checkpoint_bytes: u64::from(self.checkpoint_mib) << 20,
         };

@@ -1,5 +1,9 @@
 //! Bounds of the engine's work and memory.
 
+use candle_core::Device;
+
+use crate::telemetry::memory_free;
+
 /// Bounds of what the engine takes on.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
@@ -17,6 +21,26 @@ pub struct Limits {
     pub picture_bytes: u64,
     /// Bytes of the residual stream kept for variants to start from, for each request.
     pub checkpoint_bytes: u64,
+}
+
+impl Limits {
+    /// Returns the bounds of engines on `devices`, before models are loaded to them. A GPU has larger
+    /// steps, since it is fast, and keys and values of as many sequences as keep it busy.
+    pub fn for_devices(devices: &[Device]) -> Self {
+        let default = Self::default();
+        let on_gpu = devices.iter().filter(|device| !device.is_cpu());
+        // Each device has an engine of its own; the smallest one bounds all.
+        let Some(free) = on_gpu.map(memory_free).min() else {
+            return default;
+        };
+        Self {
+            running: 256,
+            step_rows: 8192,
+            // The rest is for weights, and for the rows of a step.
+            kv_bytes: free.map_or(default.kv_bytes, |free| free as usize / 5 * 2),
+            ..default
+        }
+    }
 }
 
 impl Default for Limits {

@@ -173,11 +173,7 @@ impl Clip {
         let clip = Self {
             tokens: text.embedding(&weights, "token", text.vocab_size)?,
             positions: text.embedding(&weights, "position", text.max_position_embeddings)?,
-            blocks: Transformer {
-                stack: Stack::LanguageModel,
-                blocks: text.blocks(&weights)?,
-                rope: None,
-            },
+            blocks: Transformer::new(Stack::LanguageModel, text.blocks(&weights)?, None)?,
             final_norm: layer_norm(&weights, "text_model.final_layer_norm", width, eps)?,
             text_projection: Linear::new(
                 weights.get("text_projection.weight", &[dim, width])?,

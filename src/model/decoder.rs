@@ -307,11 +307,7 @@ impl Decoder {
             .map(|layer| reader.block(layer))
             .collect::<Result<_, _>>()?;
         let norm = reader.norm("language_model.norm", config.hidden_size)?;
-        let blocks = Transformer {
-            stack: Stack::LanguageModel,
-            blocks,
-            rope: Some(rope),
-        };
+        let blocks = Transformer::new(Stack::LanguageModel, blocks, Some(rope))?;
         Ok(Self {
             embed_tokens: table,
             blocks,
@@ -492,6 +488,7 @@ impl Reader<'_, '_> {
             q,
             k,
             v,
+            qkv: None,
             o: linear(weights, &format!("{at}.o_proj"), width, queries, back)?,
             q_norm: norm("q_norm")?,
             k_norm: norm("k_norm")?,
@@ -526,6 +523,7 @@ impl Reader<'_, '_> {
             linear: Some(up),
             out,
             activation: config.activation(),
+            joined: None,
         })
     }
 

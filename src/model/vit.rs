@@ -173,6 +173,7 @@ pub(super) fn encoder_block(
             q: project("q_proj")?,
             k: project("k_proj")?,
             v: project("v_proj")?,
+            qkv: None,
             o: project("out_proj")?,
             q_norm: None,
             k_norm: None,
@@ -191,6 +192,7 @@ pub(super) fn encoder_block(
             linear: None,
             out: linear(weights, &format!("{at}.mlp.fc2"), width, inner, true)?,
             activation,
+            joined: None,
         },
         ln2_post: None,
     })
@@ -269,11 +271,7 @@ impl Vit {
             class: class.transpose()?,
             position,
             pre_norm,
-            blocks: Transformer {
-                stack: Stack::VisionTower,
-                blocks,
-                rope: None,
-            },
+            blocks: Transformer::new(Stack::VisionTower, blocks, None)?,
         })
     }
 }

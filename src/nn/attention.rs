@@ -7,13 +7,21 @@ use std::ops::Range;
 use candle_core::{Result, Tensor};
 
 use super::attention_inputs::AttentionInputs;
+#[cfg(feature = "cuda")]
+use super::attention_plan::KeySpan;
 use super::backend::Backend;
 use super::candle::attention::{self as candle, Masks};
 use super::cpu::attention::Scoring;
 use super::cpu_attention as cpu;
+#[cfg(feature = "cuda")]
+use super::cuda;
+#[cfg(feature = "cuda")]
+use super::hook::wanted;
 use super::hook::{Hooks, Point, Site, Stack};
 use super::kv_cache::sequence::{CachedKeys, SequenceCache};
 use super::kv_cache::slots::{DecodeSlots, SlotEntry};
+#[cfg(feature = "cuda")]
+use super::layout::replace_rows;
 use super::layout::{Layout, Span};
 use super::linear::Linear;
 use super::norm::Norm;
@@ -29,6 +37,8 @@ pub struct Attention {
     pub k: Linear,
     /// `(K Dh, D)`.
     pub v: Linear,
+    /// `((H + 2 K) Dh, D)`: the three of them, where one product serves all.
+    pub qkv: Option<Linear>,
     /// `(D, H Dh)`.
     pub o: Linear,
     /// Applied to the queries before they are rotated: `(Dh)`, to every head (Qwen3), or `(H Dh)`, to
@@ -59,6 +69,8 @@ pub struct PassState {
     /// in a tower.
     pub angles: Option<(Tensor, Tensor)>,
     masks: Masks,
+    #[cfg(feature = "cuda")]
+    pub(super) plans: cuda::attention::Plans,
 }
 
 impl PassState {
@@ -66,7 +78,7 @@ impl PassState {
     pub fn new(angles: Option<(Tensor, Tensor)>) -> Self {
         Self {
             angles,
-            masks: Masks::default(),
+            ..Self::default()
         }
     }
 }
@@ -107,6 +119,12 @@ impl Attention {
         let at = (stack, layer);
         let projected = self.project(x, &layout.spans, at, pass, hooks)?;
         let groups = self.partition(&projected, &layout.spans, at, caches, hooks)?;
+        #[cfg(feature = "cuda")]
+        if cuda::serves(&projected.q) && cuda::attention::takes(self.head_dim) {
+            let z = self.attend_on_gpu(&projected, &groups, &layout.spans, at, pass, hooks)?;
+            let z = hooks.on(Point::at(stack, layer, Site::Z), &layout.spans, z)?;
+            return self.o.forward(&z.flatten_from(1)?);
+        }
         let mut parts: Vec<Part> = Vec::new();
         for (repetition, (slots, entries)) in &groups.decode {
             let z = slots.attend(
@@ -139,6 +157,19 @@ impl Attention {
         hooks: &mut dyn Hooks,
     ) -> Result<Projected> {
         let at = |site| Point::at(stack, layer, site);
+        #[cfg(feature = "cuda")]
+        if let Some(qkv) = &self.qkv
+            && self.q_norm.is_none()
+            && self.k_norm.is_none()
+            && self.head_dim.is_multiple_of(2)
+            && ![Site::Q, Site::K, Site::V, Site::RotQ, Site::RotK]
+                .into_iter()
+                .any(|site| wanted(hooks, at(site), spans))
+        {
+            let sizes = (self.heads, self.kv_heads, self.head_dim);
+            let (q, k, v) = cuda::rows::rotate(&qkv.forward(x)?, sizes, pass.angles.as_ref())?;
+            return Ok(Projected { q, k, v });
+        }
         let rows = |linear: &Linear, heads| self.heads_of(linear, x, heads);
         let mut q = hooks.on(at(Site::Q), spans, rows(&self.q, self.heads)?)?;
         let mut k = hooks.on(at(Site::K), spans, rows(&self.k, self.kv_heads)?)?;
@@ -300,6 +331,79 @@ impl Attention {
         let scores = hooks.on(at(Site::Scores), &span, scores)?; // (H, T, S)
         let pattern = hooks.on(at(Site::Pattern), &span, candle::softmax(&scores)?)?;
         candle::weigh(&pattern, &values)?.squeeze(0)
+    }
+
+    /// Runs all sequences of a call on a GPU: `(R, H, Dh)`.
+    #[cfg(feature = "cuda")]
+    fn attend_on_gpu(
+        &self,
+        projected: &Projected,
+        groups: &Groups,
+        spans: &[Span],
+        (stack, layer): (Stack, usize),
+        pass: &PassState,
+        hooks: &mut dyn Hooks,
+    ) -> Result<Tensor> {
+        let Projected { q, k, v } = projected;
+        let q = &q.contiguous()?;
+        // Each of its rows belongs to one sequence, which writes it.
+        let mut z = cuda::attention::output_like(q)?;
+        for (repetition, (slots, entries)) in &groups.decode {
+            let at = (layer, *repetition);
+            slots.attend_on_gpu(at, entries, (q, k, v), self.scoring(), &pass.plans, &z)?;
+        }
+        let (own, joined): (Vec<_>, Vec<_>) = groups
+            .plain
+            .iter()
+            .partition(|inputs| inputs.keys() == inputs.rows.len());
+        let row = self.kv_heads * self.head_dim;
+        let own: Vec<KeySpan> = own
+            .into_iter()
+            .map(|inputs| inputs.key_span(inputs.rows.start * row))
+            .collect();
+        self.attend_store(q, (k, v), &own, pass, &z)?;
+        if !joined.is_empty() {
+            let segments = joined.iter().flat_map(|inputs| &inputs.segments);
+            let (keys, values): (Vec<&Tensor>, Vec<&Tensor>) =
+                segments.map(|(k, v)| (k, v)).unzip();
+            let (keys, values) = (Tensor::cat(&keys, 0)?, Tensor::cat(&values, 0)?);
+            let mut first = 0;
+            let mut all = Vec::with_capacity(joined.len());
+            for inputs in joined {
+                all.push(inputs.key_span(first * row));
+                first += inputs.keys();
+            }
+            self.attend_store(q, (&keys, &values), &all, pass, &z)?;
+        }
+        for inputs in &groups.hooked {
+            let span = &spans[inputs.span];
+            let own = self.attend_hooked(projected, inputs, span, (stack, layer), pass, hooks)?;
+            z = replace_rows(z, vec![(inputs.rows.clone(), own)])?;
+        }
+        Ok(z)
+    }
+
+    /// Attends rows of `q (R, H, Dh)` to keys and values `(n, K, Dh)`.
+    #[cfg(feature = "cuda")]
+    fn attend_store(
+        &self,
+        q: &Tensor,
+        (keys, values): (&Tensor, &Tensor),
+        spans: &[KeySpan],
+        pass: &PassState,
+        z: &Tensor,
+    ) -> Result<()> {
+        if spans.is_empty() {
+            return Ok(());
+        }
+        let store = cuda::attention::KeyStore {
+            keys,
+            values,
+            key_stride: self.kv_heads * self.head_dim,
+            head_stride: self.head_dim,
+        };
+        let plan = pass.plans.upload(spans, self.heads / self.kv_heads, q)?;
+        cuda::attention::attend(q, &store, &plan, self.kv_heads, self.scoring(), z)
     }
 
     /// Runs sequences together, keeping no scores.

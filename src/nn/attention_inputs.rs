@@ -5,6 +5,9 @@ use std::sync::Arc;
 
 use candle_core::Tensor;
 
+#[cfg(feature = "cuda")]
+use super::attention_plan::KeySpan;
+
 /// The rows of one sequence with the keys and values that they may see.
 pub(super) struct AttentionInputs {
     /// The number of its span.
@@ -23,6 +26,17 @@ impl AttentionInputs {
     /// Returns the number of keys.
     pub(super) fn keys(&self) -> usize {
         self.segments.iter().map(|(k, _)| k.dims()[0]).sum()
+    }
+
+    /// Returns them for the kernel on a GPU; `offset` is where their keys begin.
+    #[cfg(feature = "cuda")]
+    pub(super) fn key_span(&self, offset: usize) -> KeySpan {
+        KeySpan {
+            offset,
+            first_row: self.rows.start,
+            count: self.keys(),
+            visible: self.visible.clone(),
+        }
     }
 
     /// Returns the numbers of its rows.

@@ -6,9 +6,9 @@ use candle_core::{Result, Tensor};
 use super::activation::Activation;
 use super::attention::{Attention, PassState};
 use super::backend::Backend;
-use super::hook::{Hooks, Point, Site, Stack};
+use super::hook::{Hooks, Point, Site, Stack, wanted};
 use super::kv_cache::sequence::SequenceCache;
-use super::layout::Layout;
+use super::layout::{Layout, Span};
 use super::linear::Linear;
 use super::norm::Norm;
 
@@ -23,6 +23,8 @@ pub struct Mlp {
     pub out: Linear,
     /// The function of `pre`.
     pub activation: Activation,
+    /// `(2 F, D)`: the gate beside the up projection, where one product serves both.
+    pub joined: Option<Linear>,
 }
 
 /// `m = x + attn(ln1(x)); y = m + mlp(ln2(m))`; with norms after the parts
@@ -43,7 +45,43 @@ pub struct Block {
     pub ln2_post: Option<Norm>,
 }
 
+impl Mlp {
+    /// Maps `x (R, D)` to the input of [`out`](Self::out), `(R, F)`.
+    fn activate(
+        &self,
+        x: &Tensor,
+        spans: &[Span],
+        (stack, layer): (Stack, usize),
+        hooks: &mut dyn Hooks,
+    ) -> Result<Tensor> {
+        let at = |site| Point::at(stack, layer, site);
+        let backend = self.pre.backend();
+        if let Some(joined) = &self.joined
+            && !wanted(hooks, at(Site::MlpPre), spans)
+            && !wanted(hooks, at(Site::MlpPreLinear), spans)
+        {
+            return self.activation.gated_joined(&joined.forward(x)?, backend);
+        }
+        let pre = hooks.on(at(Site::MlpPre), spans, self.pre.forward(x)?)?;
+        let Some(linear) = &self.linear else {
+            return self.activation.forward(&pre, backend);
+        };
+        let up = hooks.on(at(Site::MlpPreLinear), spans, linear.forward(x)?)?;
+        self.activation.gated(&pre, &up, backend)
+    }
+}
+
 impl Block {
+    /// Lays out layers of the same inputs as one, where one product serves them all.
+    pub(super) fn join(&mut self) -> Result<()> {
+        let Attention { q, k, v, .. } = &mut self.attention;
+        self.attention.qkv = Linear::join(&mut [q, k, v])?;
+        if let Some(linear) = &mut self.mlp.linear {
+            self.mlp.joined = Linear::join(&mut [&mut self.mlp.pre, linear])?;
+        }
+        Ok(())
+    }
+
     /// Maps `x (R, D)` to `(R, D)`.
     pub fn forward(
         &self,
@@ -72,20 +110,15 @@ impl Block {
             normed_by(self.ln1_post.as_ref(), attended, backend)?,
         )?;
         // The residual stream stays unnormed.
-        let middle = hooks.on(at(Site::ResidMid), spans, (x + attended)?)?;
-        let normed = hooks.on(
-            at(Site::Ln2Normalized),
-            spans,
-            self.ln2.forward(&middle, backend)?,
-        )?;
-        let pre = hooks.on(at(Site::MlpPre), spans, self.mlp.pre.forward(&normed)?)?;
-        let post = match &self.mlp.linear {
-            None => self.mlp.activation.forward(&pre, backend)?,
-            Some(linear) => {
-                let up = hooks.on(at(Site::MlpPreLinear), spans, linear.forward(&normed)?)?;
-                self.mlp.activation.gated(&pre, &up, backend)?
-            }
+        let (middle, normed) = if wanted(hooks, at(Site::ResidMid), spans) {
+            let middle = hooks.on(at(Site::ResidMid), spans, (x + attended)?)?;
+            let normed = self.ln2.forward(&middle, backend)?;
+            (middle, normed)
+        } else {
+            self.ln2.forward_sum(&x, &attended, backend)?
         };
+        let normed = hooks.on(at(Site::Ln2Normalized), spans, normed)?;
+        let post = self.mlp.activate(&normed, spans, (stack, layer), hooks)?;
         let post = hooks.on(at(Site::MlpPost), spans, post)?; // (R, F)
         let out = normed_by(
             self.ln2_post.as_ref(),

@@ -515,6 +515,11 @@ pub trait Hooks {
     }
 }
 
+/// Returns whether `point` of any of `spans` is read or changed.
+pub(super) fn wanted(hooks: &dyn Hooks, point: Point, spans: &[Span]) -> bool {
+    spans.iter().any(|span| hooks.wants(point, span.sequence))
+}
+
 /// Changes nothing.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct NoHooks;

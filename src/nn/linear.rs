@@ -7,6 +7,8 @@ use candle_core::{CpuStorage, CustomOp1, DType, Device, Layout, Result, Shape, T
 use super::backend::Backend;
 use super::cpu::gemm::{self, PANEL, PackedWeight};
 use super::cpu::simd::Numbers;
+#[cfg(feature = "cuda")]
+use super::cuda;
 use super::storage::{as_floats, floats, numbers};
 
 /// `y = x W^T + b`.
@@ -43,6 +45,38 @@ impl Linear {
             bias,
             dtype,
         })
+    }
+
+    /// Lays layers of the same inputs out as one, of which they become parts, so that one product
+    /// serves all. `None` where that gains nothing: off a GPU, and where some have a bias and others
+    /// none.
+    pub(super) fn join(parts: &mut [&mut Self]) -> Result<Option<Self>> {
+        let mut weights = Vec::with_capacity(parts.len());
+        for part in parts.iter() {
+            match &part.weight {
+                Weight::Plain(weight) if is_on_gpu(weight) => weights.push(weight.clone()),
+                _ => return Ok(None),
+            }
+        }
+        let biases: Vec<Tensor> = parts.iter().filter_map(|p| p.bias.clone()).collect();
+        let input = weights[0].dim(1)?;
+        let has_same = weights.iter().all(|w| w.dims()[1] == input);
+        if !has_same || !(biases.is_empty() || biases.len() == weights.len()) {
+            return Ok(None);
+        }
+        let weight = Tensor::cat(&weights, 0)?;
+        let bias = (!biases.is_empty()).then(|| Tensor::cat(&biases, 0));
+        let joined = Self::new(weight.clone(), bias.transpose()?)?;
+        let mut first = 0;
+        for part in parts {
+            let out = part.sizes().0;
+            part.weight = Weight::Plain(weight.narrow(0, first, out)?);
+            if let Some(bias) = &joined.bias {
+                part.bias = Some(bias.narrow(0, first, out)?);
+            }
+            first += out;
+        }
+        Ok(Some(joined))
     }
 
     /// Returns `(out, in)`.
@@ -100,6 +134,10 @@ impl Linear {
                     .to_dtype(x.dtype())
             }
             Weight::Plain(weight) => {
+                #[cfg(feature = "cuda")]
+                if cuda::serves(x) && cuda::product::takes(weight) {
+                    return cuda::product::product(x, weight, self.bias.as_ref());
+                }
                 let y = x.matmul(&weight.t()?)?;
                 match &self.bias {
                     Some(bias) => y.broadcast_add(bias),
@@ -107,6 +145,17 @@ impl Linear {
                 }
             }
         }
+    }
+}
+
+/// Returns whether a weight is where kernels take joined products apart.
+fn is_on_gpu(weight: &Tensor) -> bool {
+    #[cfg(feature = "cuda")]
+    return cuda::serves(weight) && cuda::product::takes(weight);
+    #[cfg(not(feature = "cuda"))]
+    {
+        let _ = weight;
+        false
     }
 }
 

@@ -12,6 +12,8 @@
 mod activation;
 mod attention;
 mod attention_inputs;
+#[cfg(any(feature = "cuda", test))]
+mod attention_plan;
 mod backend;
 mod block;
 mod candle;
@@ -21,8 +23,12 @@ mod candle;
 )]
 mod cpu;
 mod cpu_attention;
+#[cfg(feature = "cuda")]
+mod cuda;
 pub mod digest;
 mod hook;
+#[cfg(test)]
+mod kernel_reference;
 mod kv_cache;
 mod layout;
 mod linear;
@@ -33,7 +39,7 @@ mod transformer;
 
 pub use activation::Activation;
 pub use attention::{Attention, PassState, softmax};
-pub use backend::{Backend, use_candle};
+pub use backend::{Backend, open_gpu, use_candle};
 pub use block::{Block, Mlp};
 pub use candle::attention::likeliest;
 pub use candle_core::Result;

@@ -4,6 +4,8 @@ use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 
 use super::backend::Backend;
 use super::cpu::norm::RowNorm;
+#[cfg(feature = "cuda")]
+use super::cuda;
 use super::storage::{as_floats, floats};
 
 /// Layer norm (Ba et al. 2016), RMS norm (Zhang and Sennrich 2019) or a layer scale, which stands
@@ -82,6 +84,38 @@ impl Norm {
         }
     }
 
+    /// Adds `delta (R, D)` to `x (R, D)`: returns the sum and [`forward`](Self::forward) of it.
+    pub fn forward_sum(
+        &self,
+        x: &Tensor,
+        delta: &Tensor,
+        backend: Backend,
+    ) -> Result<(Tensor, Tensor)> {
+        #[cfg(feature = "cuda")]
+        if let Some(weights) = self.on_gpu(x) {
+            return cuda::rows::norm(x, Some(delta), &weights);
+        }
+        let sum = (x + delta)?;
+        let normed = self.forward(&sum, backend)?;
+        Ok((sum, normed))
+    }
+
+    /// Returns the numbers of the norm where the kernel for GPUs takes `x`.
+    #[cfg(feature = "cuda")]
+    fn on_gpu(&self, x: &Tensor) -> Option<cuda::rows::NormWeights<'_>> {
+        let (weight, bias, eps) = match self {
+            Self::Layer { weight, bias, eps } => (weight, Some(bias), *eps),
+            Self::Rms { weight, eps } => (weight, None, *eps),
+            Self::Scale { .. } => return None,
+        };
+        let has_dtype = |t: &Tensor| [x.dtype(), candle_core::DType::F32].contains(&t.dtype());
+        let serves = cuda::serves(x)
+            && cuda::rows::norms(self.width())
+            && has_dtype(weight)
+            && bias.is_none_or(|b| b.dtype() == weight.dtype());
+        serves.then_some(cuda::rows::NormWeights { weight, bias, eps })
+    }
+
     fn forward_cpu(&self, x: &Tensor) -> Result<Tensor> {
         let values = |t: &Tensor| as_floats(t)?.to_vec1::<f32>();
         let (weight, bias) = match self {
@@ -99,6 +133,10 @@ impl Norm {
     }
 
     fn forward_candle(&self, x: &Tensor) -> Result<Tensor> {
+        #[cfg(feature = "cuda")]
+        if let Some(weights) = self.on_gpu(x) {
+            return Ok(cuda::rows::norm(x, None, &weights)?.1);
+        }
         match self {
             Self::Layer { weight, bias, eps } => {
                 candle_nn::ops::layer_norm(x, weight, bias, *eps as f32)

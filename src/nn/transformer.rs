@@ -21,6 +21,18 @@ pub struct Transformer {
 }
 
 impl Transformer {
+    /// Creates a stack; on a GPU, layers of a block with the same inputs are laid out as one.
+    pub fn new(stack: Stack, mut blocks: Vec<Block>, rope: Option<Rope>) -> Result<Self> {
+        for block in &mut blocks {
+            block.join()?;
+        }
+        Ok(Self {
+            stack,
+            blocks,
+            rope,
+        })
+    }
+
     /// Runs the first `layers` blocks, or those that the hooks say, on each sequence:
     /// `x (R, D) -> (R', D)` with its layout, which has fewer rows where hooks drop some. A span
     /// whose rows have passed some layers already (`layers_done`) joins where they stand. `caches[i]`

@@ -2,6 +2,18 @@
 
 use candle_core::Device;
 
+/// Returns the bytes of a GPU that are free; `None` elsewhere.
+pub fn memory_free(device: &Device) -> Option<u64> {
+    match device {
+        #[cfg(feature = "cuda")]
+        Device::Cuda(device) => {
+            let (free, _) = device.cuda_stream().context().mem_get_info().ok()?;
+            Some(free as u64)
+        }
+        _ => None,
+    }
+}
+
 /// Returns the bytes in use: on a GPU by all processes, on a CPU resident by this one; `None` if
 /// they are not known.
 pub fn memory_used(device: &Device) -> Option<u64> {

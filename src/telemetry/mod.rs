@@ -5,7 +5,7 @@ mod memory;
 mod metrics;
 
 pub use logs::{LogFormat, init_logs};
-pub use memory::memory_used;
+pub use memory::{memory_free, memory_used};
 pub use metrics::{METRICS, MetricFamily, MetricKind, describe, names};
 
 /// Version of the server.

@@ -218,6 +218,7 @@ impl PixtralTower {
         let blocks: Vec<Block> = (0..config.num_hidden_layers)
             .map(|layer| block(config, weights, layer))
             .collect::<Result<_, _>>()?;
+        let rope = Rope::axial(config.theta(), config.head_width(), weights.dtype());
         Ok(Self {
             info: TowerInfo {
                 image_size: config.image_size,
@@ -237,15 +238,7 @@ impl PixtralTower {
             },
             patches: Linear::new(kernel.flatten_from(1)?, None)?, // (D, 3 P P)
             pre_norm,
-            blocks: Transformer {
-                stack: Stack::VisionTower,
-                blocks,
-                rope: Some(Rope::axial(
-                    config.theta(),
-                    config.head_width(),
-                    weights.dtype(),
-                )),
-            },
+            blocks: Transformer::new(Stack::VisionTower, blocks, Some(rope))?,
         })
     }
 }
@@ -268,6 +261,7 @@ fn block(config: &PixtralConfig, weights: &Tensors<'_>, layer: usize) -> Result<
             q: project("q_proj")?,
             k: project("k_proj")?,
             v: project("v_proj")?,
+            qkv: None,
             o: project("o_proj")?,
             q_norm: None,
             k_norm: None,
@@ -286,6 +280,7 @@ fn block(config: &PixtralConfig, weights: &Tensors<'_>, layer: usize) -> Result<
             linear: Some(mlp("up_proj", inner, width)?),
             out: mlp("down_proj", width, inner)?,
             activation: config.hidden_act,
+            joined: None,
         },
         ln2_post: None,
     })

@@ -197,20 +197,6 @@ pub(in crate::nn) fn together(
     let (count, rows, visible) = (inputs.len(), inputs[0].rows.len(), &inputs[0].visible);
     let (heads, width) = (q.dim(1)?, q.dim(2)?);
     let (keys, values) = keys_of(k, v, inputs)?;
-    #[cfg(feature = "flash-attn")]
-    if let Some(causal) = plain(inputs[0])
-        .filter(|_| scoring.softcap.is_none() && matches!(q.dtype(), DType::F16 | DType::BF16))
-    {
-        let q = rows_of(q, inputs)?
-            .reshape((count, rows, heads, width))?
-            .contiguous()?;
-        let (keys, values) = (
-            keys.transpose(1, 2)?.contiguous()?,
-            values.transpose(1, 2)?.contiguous()?,
-        );
-        let z = candle_flash_attn::flash_attn(&q, &keys, &values, scoring.scale as f32, causal)?;
-        return z.reshape((count * rows, heads, width));
-    }
     // Scaled before the product: in half precision the scores might overflow.
     let q = (rows_of(q, inputs)? * scoring.scale)?.reshape((count, rows, heads, width))?;
     let block = (BLOCK_BYTES / (4 * count * heads * inputs[0].keys())).clamp(1, rows);
@@ -236,17 +222,6 @@ pub(in crate::nn) fn together(
         Tensor::cat(&parts, 1)?
     };
     z.reshape((count * rows, heads, width))
-}
-
-/// Returns true where each row sees all keys up to its own, false where it sees all of them.
-#[cfg(feature = "flash-attn")]
-fn plain(one: &AttentionInputs) -> Option<bool> {
-    let (rows, keys) = (one.rows.len(), one.keys());
-    if one.visible.iter().all(|v| *v == (0..keys)) {
-        return Some(false);
-    }
-    let own = |(row, visible): (usize, &Range<usize>)| *visible == (0..keys - rows + 1 + row);
-    one.visible.iter().enumerate().all(own).then_some(true)
 }
 
 /// Joins `parts`, each with the rows that it holds, in the order of the rows, which are 0, 1, ...
@@ -275,6 +250,10 @@ pub(in crate::nn) fn in_order(parts: &[(Vec<u32>, Tensor)]) -> Result<Tensor> {
 /// Returns the likeliest entry of each row of `logits (R, V)`, the lowest among equals, and its
 /// log-probability: `(R, 2)`, f32. The log-probability of a row that is not finite is not finite.
 pub fn likeliest(logits: &Tensor) -> Result<Tensor> {
+    #[cfg(feature = "cuda")]
+    if crate::nn::cuda::serves(logits) {
+        return crate::nn::cuda::rows::likeliest(logits);
+    }
     let logits = logits.to_dtype(DType::F32)?;
     let (rows, width) = logits.dims2()?;
     let highest = logits.max_keepdim(D::Minus1)?;

@@ -14,8 +14,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use candle_core::{DType, Device, Result, Tensor};
 
 use super::memory::{MemoryReservation, MemoryTracker};
+#[cfg(feature = "cuda")]
+use crate::nn::attention_plan::KeySpan;
 use crate::nn::candle::attention::{self as candle, Masks};
 use crate::nn::cpu::attention::Scoring;
+#[cfg(feature = "cuda")]
+use crate::nn::cuda;
 
 /// Columns that are laid out ahead.
 const SLACK: usize = 256;
@@ -160,10 +164,9 @@ impl DecodeSlots {
             .flat_map(|layer| layer.lengths.iter().copied());
         let column = lengths.chain([longest]).max().unwrap_or(0);
         let columns = (column + SLACK).next_multiple_of(64);
-        // An eighth more slots than sequences, so that not every new sequence moves all others.
-        let count = sequences
-            .len()
-            .next_multiple_of((sequences.len() / 8).max(1));
+        // Up to a quarter more slots than sequences: moving all of them costs as much as many steps.
+        let spare = (sequences.len() / 4).next_power_of_two();
+        let count = sequences.len().next_multiple_of(spare);
         let numbers: Vec<Option<usize>> = sequences
             .iter()
             .map(|s| s.as_ref().map(Slot::number))
@@ -216,14 +219,7 @@ impl DecodeSlots {
             layers,
         } = &mut *table;
         let (count, column, device) = (in_use.len(), *column, q.device());
-        let layer = match layers.entry(layer) {
-            Entry::Occupied(found) => found.into_mut(),
-            Entry::Vacant(place) => {
-                let (_, kv_heads, width) = k.dims3()?;
-                let shape = (count, kv_heads, *columns, width);
-                place.insert(self.empty_layer(shape, k.dtype(), device)?)
-            }
-        };
+        let layer = self.layer(layers, layer, (count, *columns), k)?;
         // An absent slot reads some row, and writes to a column where it has no keys.
         let mut rows = vec![entries[0].row; count];
         entries.iter().for_each(|e| rows[e.slot] = e.row);
@@ -257,6 +253,76 @@ impl DecodeSlots {
         .squeeze(1)?; // (B, H, Dh)
         let order: Vec<u32> = entries.iter().map(|e| e.slot as u32).collect();
         gather(&order, device)?.take(&z)
+    }
+
+    /// Runs one layer for sequences that read one row each, as [`attend`](Self::attend) does, by the
+    /// kernel for GPUs; writes to the rows of `entries` in `z (R, H, Dh)`.
+    #[cfg(feature = "cuda")]
+    pub(in crate::nn) fn attend_on_gpu(
+        &self,
+        layer: (usize, usize),
+        entries: &[SlotEntry],
+        (q, k, v): (&Tensor, &Tensor, &Tensor),
+        scoring: Scoring,
+        plans: &cuda::attention::Plans,
+        z: &Tensor,
+    ) -> Result<()> {
+        let mut table = self.lock();
+        let Table {
+            in_use,
+            column,
+            columns,
+            layers,
+        } = &mut *table;
+        let (column, columns) = (*column, *columns);
+        let layer = self.layer(layers, layer, (in_use.len(), columns), k)?;
+        let (_, heads, _) = q.dims3()?;
+        let (_, kv_heads, width) = k.dims3()?;
+        let mut spans = Vec::with_capacity(entries.len());
+        for entry in entries {
+            let prompt: usize = entry.prompt_kv.iter().map(|(k, _)| k.dims()[0]).sum();
+            let mut first = column - prompt;
+            for (keys, values) in &entry.prompt_kv {
+                let slots = (&layer.keys, &layer.values);
+                cuda::rows::place_keys((keys, values), slots, (entry.slot, first))?;
+                first += keys.dim(0)?;
+            }
+            layer.lengths[entry.slot] += prompt + 1;
+            let count = layer.lengths[entry.slot];
+            spans.push(KeySpan {
+                offset: (entry.slot * kv_heads * columns + column + 1 - count) * width,
+                first_row: entry.row as usize,
+                count,
+                visible: vec![count - entry.seen..count; 1],
+            });
+        }
+        let store = cuda::attention::KeyStore {
+            keys: &layer.keys,
+            values: &layer.values,
+            key_stride: width,
+            head_stride: columns * width,
+        };
+        let plan = plans.upload(&spans, heads / kv_heads, q)?;
+        cuda::attention::append_keys((k, v), &store, &plan)?;
+        cuda::attention::attend(q, &store, &plan, kv_heads, scoring, z)
+    }
+
+    /// Returns the storage of a layer, empty at first; `like (R, K, Dh)` has the sizes of its keys.
+    fn layer<'a>(
+        &self,
+        layers: &'a mut BTreeMap<(usize, usize), LayerSlots>,
+        layer: (usize, usize),
+        (count, columns): (usize, usize),
+        like: &Tensor,
+    ) -> Result<&'a mut LayerSlots> {
+        Ok(match layers.entry(layer) {
+            Entry::Occupied(found) => found.into_mut(),
+            Entry::Vacant(place) => {
+                let (_, kv_heads, width) = like.dims3()?;
+                let shape = (count, kv_heads, columns, width);
+                place.insert(self.empty_layer(shape, like.dtype(), like.device())?)
+            }
+        })
     }
 
     fn empty_layer(

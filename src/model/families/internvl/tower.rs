@@ -148,6 +148,7 @@ impl InternVitConfig {
                 linear: None,
                 out: linear(weights, &format!("{at}.mlp.fc2"), width, inner, true)?,
                 activation: self.hidden_act,
+                joined: None,
             },
             ln2_post: Some(layer_scale(weights, &format!("{at}.lambda_2"), width)?),
         })
@@ -164,6 +165,7 @@ impl InternVitConfig {
             q: linear(weights, &format!("{at}.q_proj"), width, width, bias)?,
             k: linear(weights, &format!("{at}.k_proj"), width, width, bias)?,
             v: linear(weights, &format!("{at}.v_proj"), width, width, bias)?,
+            qkv: None,
             // It has a bias whatever `attention_bias` says.
             o: linear(
                 weights,
@@ -306,11 +308,7 @@ impl InternVit {
             patches: Linear::new(kernel.flatten_from(1)?, Some(bias))?, // (D, 3 P P)
             class,
             position,
-            blocks: Transformer {
-                stack: Stack::VisionTower,
-                blocks,
-                rope: None,
-            },
+            blocks: Transformer::new(Stack::VisionTower, blocks, None)?,
             last_norm,
             merge: config.merge,
         })

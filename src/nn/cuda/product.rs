@@ -1,0 +1,189 @@
+//! Products with weights: a kernel of this crate for few rows, cuBLASLt for many, with the same bits.
+
+use std::collections::HashMap;
+use std::ffi::c_void;
+use std::sync::{LazyLock, Mutex, PoisonError};
+use std::time::Duration;
+
+use candle_core::cuda_backend::cudarc::driver::{DriverError, sys};
+use candle_core::{CudaDevice, DType, Device, Result, Tensor, bail};
+
+use super::launch::{
+    address, address_or_null, checked, device_of, is_bf16, stream_of, uninitialised,
+};
+
+/// The most rows that the kernel for few rows takes.
+const FEW: usize = 64;
+
+/// Number of products whose time decides between the kernels.
+const TRIALS: usize = 5;
+
+#[expect(unsafe_code, reason = "kernels are called through C")]
+unsafe extern "C" {
+    fn scotoma_few_rows(
+        x: *const c_void,
+        weight: *const c_void,
+        bias: *const c_void,
+        y: *mut c_void,
+        rows: i32,
+        outputs: i32,
+        input: i32,
+        is_bf16: i32,
+        stream: *mut c_void,
+    ) -> i32;
+    fn scotoma_product(
+        device: i32,
+        x: *const c_void,
+        weight: *const c_void,
+        bias: *const c_void,
+        y: *mut c_void,
+        rows: i32,
+        outputs: i32,
+        input: i32,
+        is_bf16: i32,
+        stream: *mut c_void,
+    ) -> i32;
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kernel {
+    FewRows,
+    Library,
+}
+
+/// What decides between the kernels: the device, outputs, inputs, rows rounded up, the dtype.
+type Key = (usize, usize, usize, usize, DType);
+
+/// The faster kernel for each kind of product, measured once.
+static FASTER: LazyLock<Mutex<HashMap<Key, Kernel>>> = LazyLock::new(Mutex::default);
+
+/// Returns whether [`product`] takes a weight `(out, in)`: rows are read 16 bytes at a time.
+pub(in crate::nn) fn takes(weight: &Tensor) -> bool {
+    weight.dims()[1].is_multiple_of(8) && weight.is_contiguous()
+}
+
+/// Computes `x W^T + b`: `x (R, in)`, `weight (out, in)`, `bias (out)` to `(R, out)`. The bits of a row
+/// do not depend on R.
+pub(in crate::nn) fn product(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+    let x = x.contiguous()?;
+    let ((rows, input), (outputs, inputs)) = (x.dims2()?, weight.dims2()?);
+    if input != inputs || x.dtype() != weight.dtype() || bias.is_some_and(|b| b.dims() != [outputs])
+    {
+        bail!("a product of {:?} and {:?}", x.shape(), weight.shape());
+    }
+    let device = device_of(&x)?;
+    let y = uninitialised((rows, outputs), &x)?;
+    if rows == 0 {
+        return Ok(y);
+    }
+    let call = Call {
+        x: &x,
+        weight,
+        bias,
+        y: &y,
+        device,
+    };
+    let kernel = if rows <= FEW {
+        call.faster()?
+    } else {
+        Kernel::Library
+    };
+    call.run(kernel)?;
+    Ok(y)
+}
+
+/// One product.
+struct Call<'a> {
+    x: &'a Tensor,
+    weight: &'a Tensor,
+    bias: Option<&'a Tensor>,
+    y: &'a Tensor,
+    device: &'a CudaDevice,
+}
+
+impl Call<'_> {
+    fn run(&self, kernel: Kernel) -> Result<()> {
+        let (x, weight) = (address(self.x)?, address(self.weight)?);
+        let (bias, y) = (address_or_null(self.bias)?, address(self.y)?);
+        let (rows, outputs, input) = (
+            self.x.dims()[0] as i32,
+            self.weight.dims()[0] as i32,
+            self.weight.dims()[1] as i32,
+        );
+        let (half, stream) = (is_bf16(self.x), stream_of(self.device));
+        let ordinal = self.device.cuda_stream().context().ordinal() as i32;
+        #[expect(unsafe_code, reason = "kernels are called through C")]
+        // SAFETY: the shapes were checked; all tensors are contiguous.
+        let status = unsafe {
+            match kernel {
+                Kernel::FewRows => {
+                    scotoma_few_rows(x, weight, bias, y, rows, outputs, input, half, stream)
+                }
+                Kernel::Library => scotoma_product(
+                    ordinal, x, weight, bias, y, rows, outputs, input, half, stream,
+                ),
+            }
+        };
+        checked("a product", status)
+    }
+
+    /// Returns the faster kernel for this many rows, which are at most [`FEW`]; measures both when it
+    /// is asked for the first time.
+    fn faster(&self) -> Result<Kernel> {
+        let rows = self.x.dims()[0].next_power_of_two().max(8);
+        let (outputs, input) = self.weight.dims2()?;
+        let ordinal = self.device.cuda_stream().context().ordinal();
+        let key = (ordinal, outputs, input, rows, self.x.dtype());
+        let known = || FASTER.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(&kernel) = known().get(&key) {
+            return Ok(kernel);
+        }
+        // A small card may not have the shared memory that the kernel for few rows wants.
+        let kernel = match self.time(Kernel::FewRows) {
+            Ok(few) if few <= self.time(Kernel::Library)? && self.is_lawful()? => Kernel::FewRows,
+            Ok(_) | Err(_) => Kernel::Library,
+        };
+        known().insert(key, kernel);
+        Ok(kernel)
+    }
+
+    /// Measures a kernel, warm.
+    fn time(&self, kernel: Kernel) -> Result<Duration> {
+        let stream = self.device.cuda_stream();
+        let event = || {
+            stream
+                .record_event(Some(sys::CUevent_flags::CU_EVENT_DEFAULT))
+                .map_err(driver)
+        };
+        self.run(kernel)?;
+        let start = event()?;
+        for _ in 0..TRIALS {
+            self.run(kernel)?;
+        }
+        let milliseconds = start.elapsed_ms(&event()?).map_err(driver)?;
+        Ok(Duration::from_secs_f32(milliseconds.max(0.0) / 1e3))
+    }
+
+    /// Returns whether both kernels give the same bits on this card; else one of them has to serve
+    /// rows alone and in company.
+    fn is_lawful(&self) -> Result<bool> {
+        let bits = |kernel| {
+            self.run(kernel)?;
+            let values = self.y.to_device(&Device::Cpu)?.to_dtype(DType::F32)?;
+            let values = values.flatten_all()?.to_vec1::<f32>()?;
+            Ok::<_, candle_core::Error>(values.into_iter().map(f32::to_bits).collect::<Vec<_>>())
+        };
+        let is_lawful = bits(Kernel::FewRows)? == bits(Kernel::Library)?;
+        if !is_lawful {
+            tracing::warn!(
+                weight = ?self.weight.shape(),
+                "products of few rows and of many differ on this card; cuBLASLt serves both"
+            );
+        }
+        Ok(is_lawful)
+    }
+}
+
+fn driver(error: DriverError) -> candle_core::Error {
+    candle_core::Error::Cuda(Box::new(error))
+}
