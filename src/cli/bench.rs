@@ -18,14 +18,13 @@ use crate::engine::{
     ClientId, Cost, Engine, Events, Limits, Pixels, Request, Sampling, Task, Variant,
 };
 use crate::intervention::{Context, Plan, RowsProcessed, compile, prompt_tokens};
-use crate::model::{self, IMAGE_MARKER, Load, Model, Rendered, ViewBatch};
+use crate::model::{self, IMAGE_MARKER, Load, LoadTo, Model, Rendered, ViewBatch};
 use crate::nn::{
     Backend, DecodeSlots, Layout, Linear, MemoryTracker, NoHooks, SequenceCache, Stack, likeliest,
 };
 use crate::server::ServerConfig;
 use crate::telemetry::memory_used;
 use crate::vision::{Picture, Rgb};
-use crate::weights::default_dtype;
 
 /// Words after a picture, about as many tokens as a benchmark's question has.
 const QUESTION_TOKENS: usize = 50;
@@ -105,8 +104,8 @@ impl Bench {
             ..ServerConfig::shapes()
         };
         self.device.apply(&mut config)?;
-        let device = config.devices[0].clone();
-        let dtype = config.dtype.unwrap_or_else(|| default_dtype(&device));
+        let device = config.devices[0];
+        let dtype = config.dtype.unwrap_or_else(|| device.default_dtype());
         let place = self
             .random_weights
             .as_ref()
@@ -120,41 +119,59 @@ impl Bench {
         }
         let source = tokio::runtime::Handle::current().block_on(self.adapter.fetch(origin))?;
         let mut report = BenchReport::default();
-        report.remember("before loading", &device);
+        let mut limits = Limits::for_devices(&[device]);
+        if self.soak > 0 {
+            // Caches are small, so that they are full after the first tenth.
+            (limits.kv_bytes, limits.picture_bytes) = (2 << 30, 32 << 20);
+        }
+        let engine = Engine::on(device, limits)?;
+        report.remember("before loading", &engine)?;
         let start = Instant::now();
         let options = Load {
             dtype,
-            device: &device,
+            device,
             budget: u64::MAX,
             image_processor: self.device.image_processor(&name)?,
             chat_template: None,
             resident: &[],
-            progress: &|_, _| {},
         };
-        let model = Arc::new(Model::load_with(&name, &source, &options)?);
-        device.synchronize()?;
+        let prepared = Model::prepare(&name, &source, &options)?;
+        let load = move |to: &LoadTo<'_>| {
+            let model = prepared.load(to)?;
+            to.device.synchronize()?;
+            Ok(model)
+        };
+        let model = Arc::new(engine.load(load, &|_, _| {})??);
         let loading = start.elapsed();
-        report.remember("with the model", &device);
+        report.remember("with the model", &engine)?;
         report.model = name;
-        report.device = model::device_name(&device);
+        report.device = device.to_string();
         report.dtype = format!("{dtype:?}").to_lowercase();
         report.parameters = model.parameters;
         let bench = Measured {
-            model: &model,
+            engine,
             repeat: self.repeat.into(),
+            model,
         };
-        (report.matrix_rate, report.bandwidth) = bench.roofline()?;
-        report.push("load", loading, |row| {
-            row.rate = Some(model.resident_bytes as f64 / loading.as_secs_f64());
-            row.note = format!("{}B", scaled(model.resident_bytes as f64));
-        });
-        bench.stages(&mut report)?;
-        for &batch in &self.batch {
-            bench.decode(&mut report, batch)?;
-        }
+        let batches = self.batch.clone();
+        let mut report = bench.at_home(move |bench| {
+            (report.matrix_rate, report.bandwidth) = bench.roofline()?;
+            report.push("load", loading, |row| {
+                row.rate = Some(bench.model.resident_bytes as f64 / loading.as_secs_f64());
+                row.note = format!("{}B", scaled(bench.model.resident_bytes as f64));
+            });
+            bench.stages(&mut report)?;
+            for batch in batches {
+                bench.decode(&mut report, batch)?;
+            }
+            Ok(report)
+        })?;
         bench.sweeps(&mut report)?;
-        bench.invariance(&mut report)?;
-        report.remember("at the end", &device);
+        let mut report = bench.at_home(move |bench| {
+            bench.invariance(&mut report)?;
+            Ok(report)
+        })?;
+        report.remember("at the end", &bench.engine)?;
         let grown = if self.soak > 0 {
             bench.soak(&mut report, self.soak)?
         } else {
@@ -174,15 +191,27 @@ impl Bench {
     }
 }
 
-struct Measured<'a> {
-    model: &'a Arc<Model>,
+#[derive(Clone)]
+struct Measured {
+    /// Owns the device, and has the model there.
+    engine: Engine,
+    model: Arc<Model>,
     repeat: usize,
 }
 
-impl Measured<'_> {
+impl Measured {
+    /// Does `work` on the thread that owns the device.
+    fn at_home<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Self) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let own = self.clone();
+        self.engine.load(move |_| Ok(work(&own)), &|_, _| {})??
+    }
+
     /// Returns the median time of `work`, after one run that is not counted.
     fn time<T>(&self, mut work: impl FnMut() -> Result<T, Failure>) -> Result<Duration, Failure> {
-        let device = &self.model.device;
+        let device = self.model.on_device()?;
         let mut once = || -> Result<Duration, Failure> {
             device.synchronize()?;
             let start = Instant::now();
@@ -200,7 +229,7 @@ impl Measured<'_> {
     }
 
     fn random(&self, rows: usize, width: usize) -> Result<Tensor, Failure> {
-        let values = Tensor::rand(-1f32, 1f32, (rows, width), &self.model.device)?;
+        let values = Tensor::rand(-1f32, 1f32, (rows, width), &*self.model.on_device()?)?;
         Ok(values.to_dtype(self.model.dtype)?)
     }
 
@@ -216,7 +245,7 @@ impl Measured<'_> {
         let x = self.random(side, side)?;
         let product = self.time(|| Ok(linear.forward(&x)?))?.as_secs_f64();
         let elements = bytes / self.model.dtype.size_in_bytes();
-        let from = Tensor::zeros(elements, self.model.dtype, &self.model.device)?;
+        let from = Tensor::zeros(elements, self.model.dtype, &*self.model.on_device()?)?;
         let copy = self.time(|| Ok(from.copy()?))?.as_secs_f64();
         Ok((
             2.0 * (side as f64).powi(3) / product,
@@ -243,15 +272,17 @@ impl Measured<'_> {
     }
 
     fn stages(&self, report: &mut BenchReport) -> Result<(), Failure> {
-        let (model, repeat) = (self.model, if self.model.device.is_cpu() { 1 } else { 8 });
+        let (model, repeat) = (&self.model, if self.model.device.is_cpu() { 1 } else { 8 });
         let tokens = model.tokens(&self.picture(0)?);
         let (views, view) = (tokens.views, tokens.view);
-        let pixels = model.pixels(&self.picture(0)?)?;
+        let pixels = model
+            .pixels(&self.picture(0)?)?
+            .upload(&*model.on_device()?)?;
         for count in [1, repeat].into_iter().take(repeat.min(2)) {
             let all = Tensor::cat(&vec![pixels.clone(); count], 0)?;
             let mut batch = ViewBatch::default();
             for image in 0..count {
-                batch.push_picture(&*model.tower, (0, image), views, view);
+                batch.push_picture(model.tower.info(), (0, image), views, view);
             }
             let encode = || {
                 let x = model.tower.embed(&all, &batch, &mut NoHooks)?;
@@ -309,7 +340,7 @@ impl Measured<'_> {
         prompt: usize,
         kv: &MemoryTracker,
     ) -> Result<(Vec<SequenceCache>, Tensor), Failure> {
-        let model = self.model;
+        let model = &self.model;
         let ids = vec![4u32; batch * prompt];
         let mut layout = Layout::default();
         (0..batch).for_each(|sequence| layout.push_sequence(sequence, (0, 0), prompt));
@@ -332,7 +363,7 @@ impl Measured<'_> {
     }
 
     fn decode(&self, report: &mut BenchReport, batch: usize) -> Result<(), Failure> {
-        let (model, prompt, kv) = (self.model, self.prompt()?, MemoryTracker::default());
+        let (model, prompt, kv) = (&self.model, self.prompt()?, MemoryTracker::default());
         let lanes = DecodeSlots::new(&kv);
         let mut caches = Vec::with_capacity(batch);
         while caches.len() < batch {
@@ -341,7 +372,7 @@ impl Measured<'_> {
                     .0,
             );
         }
-        if Backend::of(&model.device) == Backend::Candle {
+        if model.device.backend() == Backend::Candle {
             caches.iter_mut().for_each(|cache| cache.use_slots(&lanes));
         }
         let mut ids = vec![4u32; batch];
@@ -397,7 +428,7 @@ impl Measured<'_> {
         list: &serde_json::Value,
         max_tokens: usize,
     ) -> Result<Variant, Failure> {
-        let model = self.model;
+        let model = &self.model;
         let picture = self.picture(seed)?;
         let images = [model.tokens(&picture)];
         let text = format!("{IMAGE_MARKER} Is there a red circle?");
@@ -435,17 +466,17 @@ impl Measured<'_> {
         })
     }
 
-    fn submit(&self, engine: &Engine, variants: Vec<Variant>) -> Result<Events, Failure> {
+    fn submit(&self, variants: Vec<Variant>) -> Result<Events, Failure> {
         let job = Request {
             model: self.model.clone(),
             client: ClientId::default(),
             variants,
             deadline: None,
         };
-        Ok(engine.submit(job)?)
+        Ok(self.engine.submit(job)?)
     }
 
-    /// Compares sweeps with their variants one by one, each alone on an engine without a cache.
+    /// Compares sweeps with their variants one by one, each alone and without what is remembered of others.
     fn sweeps(&self, report: &mut BenchReport) -> Result<(), Failure> {
         let layers = self.model.decoder.config().num_hidden_layers;
         let drop_one = (0..layers)
@@ -465,21 +496,15 @@ impl Measured<'_> {
                     .map(|l| self.variant(0, l, 1))
                     .collect::<Result<Vec<_>, _>>()
             };
-            let engine = Engine::start(Limits::for_devices(std::slice::from_ref(
-                &self.model.device,
-            )))?;
-            finish(self.submit(&engine, vec![self.variant(1, &json!([]), 1)?])?)?;
+            self.engine.forget();
+            finish(self.submit(vec![self.variant(1, &json!([]), 1)?])?)?;
             let start = Instant::now();
-            finish(self.submit(&engine, variants()?)?)?;
+            finish(self.submit(variants()?)?)?;
             let together = start.elapsed();
             let start = Instant::now();
             for variant in variants()? {
-                finish(self.submit(
-                    &Engine::start(Limits::for_devices(std::slice::from_ref(
-                        &self.model.device,
-                    )))?,
-                    vec![variant],
-                )?)?;
+                self.engine.forget();
+                finish(self.submit(vec![variant])?)?;
             }
             let ratio = start.elapsed().as_secs_f64() / together.as_secs_f64();
             report.push(
@@ -554,14 +579,7 @@ impl Measured<'_> {
             json!([{"occludePatches": {"random": {"ratio": 0.5, "seed": "1"}}}]),
             json!([{"pruneTokens": {"layer": 1, "keepShare": 0.5}}]),
         ];
-        let device = &self.model.device;
-        // Caches are small, so that they are full after the first tenth.
-        let limits = Limits {
-            kv_bytes: 2 << 30,
-            picture_bytes: 32 << 20,
-            ..Limits::default()
-        };
-        let engine = Engine::start(limits)?;
+        self.engine.forget();
         let template = "{bar:40} {pos}/{len} requests, {per_sec}, {eta} left";
         let bar = progress::bar(Some(count), template);
         let start = Instant::now();
@@ -569,7 +587,7 @@ impl Measured<'_> {
         let mut settled = 0;
         for i in 0..count {
             let (kind, tokens) = (&kinds[i % kinds.len()], 1 + i % 9);
-            running.push_back(self.submit(&engine, vec![self.variant(i % 40, kind, tokens)?])?);
+            running.push_back(self.submit(vec![self.variant(i % 40, kind, tokens)?])?);
             if running.len() >= 16 || i + 1 == count {
                 while running.len() > if i + 1 == count { 0 } else { 15 } {
                     if let Some(events) = running.pop_front() {
@@ -579,7 +597,7 @@ impl Measured<'_> {
                 }
             }
             if i == count / 10 {
-                settled = memory_used(device).unwrap_or(0);
+                settled = memory_of(&self.engine)?.unwrap_or(0);
                 report
                     .memory
                     .push(("after a tenth of the requests".into(), settled));
@@ -590,9 +608,16 @@ impl Measured<'_> {
         report.push(&format!("{count} requests, 16 at once"), time, |row| {
             row.rate = Some(count as f64 / time.as_secs_f64());
         });
-        report.remember("after all requests", device);
-        Ok(memory_used(device).unwrap_or(0).saturating_sub(settled))
+        report.remember("after all requests", &self.engine)?;
+        Ok(memory_of(&self.engine)?
+            .unwrap_or(0)
+            .saturating_sub(settled))
     }
+}
+
+/// Returns the bytes in use on the device of an engine.
+fn memory_of(engine: &Engine) -> Result<Option<u64>, Failure> {
+    Ok(engine.load(|to| Ok(memory_used(to.device)), &|_, _| {})??)
 }
 
 /// Waits for the end of a job.
@@ -615,9 +640,11 @@ fn scaled(value: f64) -> String {
 }
 
 impl BenchReport {
-    fn remember(&mut self, when: &str, device: &Device) {
+    fn remember(&mut self, when: &str, engine: &Engine) -> Result<(), Failure> {
+        let bytes = memory_of(engine)?;
         self.memory
-            .extend(memory_used(device).map(|bytes| (when.to_owned(), bytes)));
+            .extend(bytes.map(|bytes| (when.to_owned(), bytes)));
+        Ok(())
     }
 
     fn push(&mut self, what: &str, time: Duration, fill: impl FnOnce(&mut Measurement)) {

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use candle_core::Device;
 use clap::Args;
 
 use super::error::{Failure, Usage};
@@ -10,6 +9,7 @@ use super::origin::{fetch, named_origin};
 use super::progress;
 use crate::benchmark::{Item, ItemLabel, Outcome, Rule, rule};
 use crate::model::{Clip, Purpose};
+use crate::nn::DeviceId;
 use crate::vision;
 
 /// The name of CLIP's variant.
@@ -69,7 +69,7 @@ impl ClipArgs {
     /// Classifies `items` with the CLIP that is named, if one is.
     pub(super) async fn classify(
         &self,
-        device: Device,
+        device: DeviceId,
         items: impl Iterator<Item = Item> + Send + 'static,
     ) -> Result<Option<ClipRun>, Failure> {
         let Some(place) = &self.clip else {
@@ -79,7 +79,8 @@ impl ClipArgs {
         let source = fetch(origin, Purpose::Part).await?;
         let templates = self.template.clone();
         let task = tokio::task::spawn_blocking(move || {
-            let clip = Clip::load(&source, &device)?;
+            // Opened here: all of its tensors stay on this thread.
+            let clip = Clip::load(&source, &device.open()?)?;
             let found = classify(&clip, &templates, items)?;
             let digest = clip.digest.clone();
             Ok::<_, Failure>(ClipRun { digest, found })

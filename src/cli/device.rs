@@ -1,10 +1,10 @@
 //! Devices, dtypes and image processors of models, as flags.
 
 use candle_core::utils::cuda_is_available;
-use candle_core::{DType, Device};
+use candle_core::DType;
 use clap::Args;
 
-use crate::nn::open_gpu;
+use crate::nn::DeviceId;
 use crate::server::ServerConfig;
 use crate::vision::ProcessorBackend;
 
@@ -114,7 +114,7 @@ impl ServerDeviceArgs {
 
     /// Sets devices, dtype and the models' image processors in `config`.
     pub(super) fn apply(&self, config: &mut ServerConfig) -> Result<(), String> {
-        let found: Vec<Result<Device, String>> = self.device.iter().map(|d| device(d)).collect();
+        let found: Vec<Result<DeviceId, String>> = self.device.iter().map(|d| device(d)).collect();
         let mistakes: Vec<&str> = found
             .iter()
             .filter_map(|d| d.as_ref().err().map(String::as_str))
@@ -181,10 +181,11 @@ fn apply_processors(texts: &[String], config: &mut ServerConfig) -> Result<(), S
     Ok(())
 }
 
-fn device(text: &str) -> Result<Device, String> {
+fn device(text: &str) -> Result<DeviceId, String> {
+    let wrong = |e: candle_core::Error| format!("--device {text}: {e}");
     let number = match text {
-        "cpu" => return Ok(Device::Cpu),
-        "auto" if !cuda_is_available() => return Ok(Device::Cpu),
+        "cpu" => return Ok(DeviceId::Cpu),
+        "auto" if !cuda_is_available() => return Ok(DeviceId::Cpu),
         "auto" => Some(0),
         other => other.strip_prefix("cuda:").and_then(|n| n.parse().ok()),
     };
@@ -196,5 +197,8 @@ fn device(text: &str) -> Result<Device, String> {
             "--device {text}: this binary was built without the cuda feature"
         ));
     }
-    open_gpu(number).map_err(|e| format!("--device {text}: {e}"))
+    let device = DeviceId::Cuda(number);
+    // Opened to see that it is there; an engine opens it for itself.
+    device.open().map_err(wrong)?;
+    Ok(device)
 }

@@ -1,6 +1,5 @@
 //! The model that a command asks: one of a server, or one that this process runs.
 
-use candle_core::Device;
 use clap::Args;
 use scotoma_client::Client;
 
@@ -11,6 +10,7 @@ use super::judge_args::JudgeArgs;
 use super::local_server::with_local_server;
 use super::origin::{AdapterArgs, named_origin};
 use crate::model::ChatTemplate;
+use crate::nn::DeviceId;
 use crate::server::{ModelSpec, ServerConfig};
 
 /// The model of commands whose requests name one.
@@ -72,7 +72,7 @@ impl ModelArgs {
     }
 
     /// Returns the device for models of this process.
-    pub(super) fn device(&self) -> Result<Device, String> {
+    pub(super) fn device(&self) -> Result<DeviceId, String> {
         let mut config = ServerConfig {
             models: Vec::new(),
             ..ServerConfig::shapes()

@@ -4,19 +4,18 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Device};
 use tokio::sync::oneshot;
 
 use super::error::Error;
 use super::guard::guarded;
 use super::parity::{self, CaseComparison, GoldenSet, ParityCheck};
 use super::request::ClientId;
-use crate::model::{ImageInput, ImageTokens, Model};
-use crate::nn::NoHooks;
+use crate::model::{ImageInput, ImageTokens, Model, SaliencyModel};
+use crate::nn::{HostTensor, NoHooks};
 
 /// An auxiliary request that is admitted.
 pub(super) struct AuxiliaryRequest {
-    pub(super) model: Arc<Model>,
     pub(super) client: ClientId,
     pub(super) deadline: Option<Instant>,
     /// (row, layer) pairs of all its steps, as planned.
@@ -28,10 +27,10 @@ pub(super) struct AuxiliaryRequest {
 /// The work of an auxiliary request, and the caller that waits for it.
 pub(super) trait AuxiliaryTask: Send {
     /// Returns the (row, layer) pairs of the next step.
-    fn next_cells(&self, model: &Model) -> u64;
+    fn next_cells(&self) -> u64;
 
     /// Does the next step; replies after the last one, or when it fails.
-    fn step(&mut self, model: &Model);
+    fn step(&mut self);
 
     /// Replies with an error.
     fn fail(&mut self, error: Error);
@@ -46,10 +45,11 @@ pub(super) trait Steps: Send {
     type Output: Send;
 
     /// Returns the (row, layer) pairs of the next step.
-    fn next_cells(&self, model: &Model) -> u64;
+    fn next_cells(&self) -> u64;
 
-    /// Does the next step, and returns the result after the last one.
-    fn step(&mut self, model: &Model) -> Result<Option<Self::Output>, crate::model::Error>;
+    /// Does the next step, and returns the result after the last one. A step that fails has done
+    /// nothing, and may be done again.
+    fn step(&mut self) -> Result<Option<Self::Output>, crate::model::Error>;
 }
 
 /// Steps with the sender of their result.
@@ -75,12 +75,12 @@ impl<S: Steps> Replying<S> {
 }
 
 impl<S: Steps> AuxiliaryTask for Replying<S> {
-    fn next_cells(&self, model: &Model) -> u64 {
-        self.steps.next_cells(model)
+    fn next_cells(&self) -> u64 {
+        self.steps.next_cells()
     }
 
-    fn step(&mut self, model: &Model) {
-        match guarded(|| self.steps.step(model)) {
+    fn step(&mut self) {
+        match guarded(|| self.steps.step()) {
             Ok(None) => {}
             Ok(Some(output)) => self.reply(Ok(output)),
             Err(error) => self.reply(Err(error)),
@@ -97,7 +97,7 @@ impl<S: Steps> AuxiliaryTask for Replying<S> {
 }
 
 /// Returns the (row, layer) pairs of a picture's views `(V, 3, H, W)` in the tower.
-fn tower_cells(model: &Model, pixels: &Tensor) -> u64 {
+fn tower_cells(model: &Model, pixels: &HostTensor) -> u64 {
     let &[views, _, height, width] = pixels.dims() else {
         return 0;
     };
@@ -107,14 +107,16 @@ fn tower_cells(model: &Model, pixels: &Tensor) -> u64 {
 
 /// The attention of the tower's CLS token on pictures, a picture a step.
 pub(super) struct TowerAttention {
-    pixels: Vec<Tensor>,
+    model: Arc<Model>,
+    pixels: Vec<HostTensor>,
     head: Option<usize>,
     found: Vec<Vec<Vec<f32>>>,
 }
 
 impl TowerAttention {
-    pub(super) fn new(pixels: Vec<Tensor>, head: Option<usize>) -> Self {
+    pub(super) fn new(model: Arc<Model>, pixels: Vec<HostTensor>, head: Option<usize>) -> Self {
         Self {
+            model,
             found: Vec::with_capacity(pixels.len()),
             pixels,
             head,
@@ -122,23 +124,26 @@ impl TowerAttention {
     }
 
     /// Returns the (row, layer) pairs of all steps.
-    pub(super) fn price(&self, model: &Model) -> u64 {
-        self.pixels.iter().map(|p| tower_cells(model, p)).sum()
+    pub(super) fn price(&self) -> u64 {
+        let cells = |pixels| tower_cells(&self.model, pixels);
+        self.pixels.iter().map(cells).sum()
     }
 }
 
 impl Steps for TowerAttention {
     type Output = Vec<Vec<Vec<f32>>>;
 
-    fn next_cells(&self, model: &Model) -> u64 {
+    fn next_cells(&self) -> u64 {
         let next = self.pixels.get(self.found.len());
-        next.map_or(0, |pixels| tower_cells(model, pixels))
+        next.map_or(0, |pixels| tower_cells(&self.model, pixels))
     }
 
-    fn step(&mut self, model: &Model) -> Result<Option<Self::Output>, crate::model::Error> {
+    fn step(&mut self) -> Result<Option<Self::Output>, crate::model::Error> {
+        let model = &self.model;
         // Picture by picture: a step stays as short as one of a prompt.
         if let Some(pixels) = self.pixels.get(self.found.len()) {
-            let mass = model.tower.attention(pixels, self.head)?; // (V, N)
+            let pixels = pixels.upload(&*model.on_device()?)?;
+            let mass = model.tower.attention(&pixels, self.head)?; // (V, N)
             let views = mass
                 .to_dtype(DType::F32)?
                 .to_device(&Device::Cpu)?
@@ -153,50 +158,124 @@ impl Steps for TowerAttention {
 
 /// The visual tokens of one picture by the unchanged model, in one step as pictures of prompts are.
 pub(super) struct EncodeImage {
-    pixels: Tensor,
+    model: Arc<Model>,
+    pixels: HostTensor,
     tokens: ImageTokens,
 }
 
 impl EncodeImage {
-    pub(super) fn new(pixels: Tensor, tokens: ImageTokens) -> Self {
-        Self { pixels, tokens }
+    pub(super) fn new(model: Arc<Model>, pixels: HostTensor, tokens: ImageTokens) -> Self {
+        Self {
+            model,
+            pixels,
+            tokens,
+        }
     }
 
     /// Returns the (row, layer) pairs of the picture.
-    pub(super) fn price(&self, model: &Model) -> u64 {
-        tower_cells(model, &self.pixels)
+    pub(super) fn price(&self) -> u64 {
+        tower_cells(&self.model, &self.pixels)
     }
 }
 
 impl Steps for EncodeImage {
     /// `(N, D)`.
-    type Output = Tensor;
+    type Output = HostTensor;
 
-    fn next_cells(&self, model: &Model) -> u64 {
-        self.price(model)
+    fn next_cells(&self) -> u64 {
+        self.price()
     }
 
-    fn step(&mut self, model: &Model) -> Result<Option<Self::Output>, crate::model::Error> {
+    fn step(&mut self) -> Result<Option<Self::Output>, crate::model::Error> {
+        let model = &self.model;
+        let pixels = self.pixels.upload(&*model.on_device()?)?;
         // Without hooks: a donor is seen by the model as it is.
         let image = ImageInput {
             sequence: 0,
             image: 0,
-            pixels: &self.pixels,
+            pixels: &pixels,
             tokens: &self.tokens,
         };
         let own = model.own_projector();
-        model.encode_images(&[image], own, &mut NoHooks).map(Some)
+        let tokens = model.encode_images(&[image], own, &mut NoHooks)?;
+        Ok(Some(HostTensor::download(&tokens)?))
     }
 }
 
-impl Steps for ParityCheck<Arc<GoldenSet>> {
-    type Output = Result<CaseComparison, parity::Error>;
+/// The attention of a saliency model on pictures, a picture a step.
+pub(super) struct SaliencyAttention {
+    model: Arc<SaliencyModel>,
+    pixels: Vec<HostTensor>,
+    head: Option<usize>,
+    found: Vec<Vec<f32>>,
+}
 
-    fn next_cells(&self, model: &Model) -> u64 {
-        self.next_cells(model)
+impl SaliencyAttention {
+    pub(super) fn new(
+        model: Arc<SaliencyModel>,
+        pixels: Vec<HostTensor>,
+        head: Option<usize>,
+    ) -> Self {
+        Self {
+            found: Vec::with_capacity(pixels.len()),
+            model,
+            pixels,
+            head,
+        }
     }
 
-    fn step(&mut self, model: &Model) -> Result<Option<Self::Output>, crate::model::Error> {
-        Ok(self.step(model).transpose())
+    /// Returns the (row, layer) pairs of all steps.
+    pub(super) fn price(&self) -> u64 {
+        self.pixels.len() as u64 * self.model.cells()
+    }
+}
+
+impl Steps for SaliencyAttention {
+    type Output = Vec<Vec<f32>>;
+
+    fn next_cells(&self) -> u64 {
+        self.model.cells()
+    }
+
+    fn step(&mut self) -> Result<Option<Self::Output>, crate::model::Error> {
+        if let Some(pixels) = self.pixels.get(self.found.len()) {
+            self.found.push(self.model.attention(pixels, self.head)?);
+        }
+        let is_done = self.found.len() == self.pixels.len();
+        Ok(is_done.then(|| std::mem::take(&mut self.found)))
+    }
+}
+
+/// One case of a golden set on its way, a whole pass a step.
+pub(super) struct Parity {
+    model: Arc<Model>,
+    check: ParityCheck<Arc<GoldenSet>>,
+}
+
+impl Parity {
+    pub(super) fn new(model: Arc<Model>, check: ParityCheck<Arc<GoldenSet>>) -> Self {
+        Self { model, check }
+    }
+
+    /// Returns the (row, layer) pairs of all steps.
+    pub(super) fn price(&self) -> u64 {
+        self.check.price(&self.model)
+    }
+}
+
+impl Steps for Parity {
+    type Output = Result<CaseComparison, parity::Error>;
+
+    fn next_cells(&self) -> u64 {
+        self.check.next_cells(&self.model)
+    }
+
+    fn step(&mut self) -> Result<Option<Self::Output>, crate::model::Error> {
+        match self.check.step(&self.model) {
+            // The device's, not the check's.
+            Err(parity::Error::Model(error)) => Err(error),
+            Err(parity::Error::Tensor(error)) => Err(error.into()),
+            other => Ok(other.transpose()),
+        }
     }
 }

@@ -4,7 +4,7 @@
 use std::ops::{Add, AddAssign};
 
 use crate::intervention::{Plan, RowsProcessed};
-use crate::model::{ImageTokens, Model, Projector};
+use crate::model::{ImageTokens, Model, ResidentProjector};
 use crate::nn::Stack;
 
 /// Work that was done, or will be.
@@ -116,7 +116,7 @@ impl Cost {
     }
 
     /// Prices putting a picture's views through a projector.
-    pub fn of_projector(projector: &Projector, image: &ImageTokens) -> Self {
+    pub fn of_projector(projector: &ResidentProjector, image: &ImageTokens) -> Self {
         Self {
             rows: 0,
             flops: 2 * (image.views * image.view.tokens * projector.weights()) as u64,

@@ -8,13 +8,15 @@ use super::error::Error;
 pub(super) fn guarded<T, E: std::fmt::Display>(
     work: impl FnOnce() -> Result<T, E>,
 ) -> Result<T, Error> {
+    caught(work)?.map_err(|e| Error::Fault(e.to_string()))
+}
+
+/// Returns what `work` does; a panic in it becomes an error.
+pub(super) fn caught<T>(work: impl FnOnce() -> T) -> Result<T, Error> {
     // What a panic may have left half done is dropped: the requests of the step end with an error.
-    match catch_unwind(AssertUnwindSafe(work)) {
-        Ok(result) => result.map_err(|e| Error::Fault(e.to_string())),
-        Err(panic) => {
-            let text = panic.downcast_ref::<String>().cloned();
-            let text = text.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string));
-            Err(Error::Fault(text.unwrap_or_else(|| "panic".into())))
-        }
-    }
+    catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
+        let text = panic.downcast_ref::<String>().cloned();
+        let text = text.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string));
+        Error::Fault(text.unwrap_or_else(|| "panic".into()))
+    })
 }

@@ -4,20 +4,25 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use candle_core::Tensor;
 use tokio::sync::{mpsc, oneshot};
 
 use super::active::ActiveRequest;
 use super::admission::Admission;
-use super::auxiliary::{AuxiliaryRequest, AuxiliaryTask, EncodeImage, Replying, TowerAttention};
+use super::auxiliary::{
+    AuxiliaryRequest, AuxiliaryTask, EncodeImage, Parity, Replying, SaliencyAttention,
+    TowerAttention,
+};
 use super::error::Error;
 use super::event::Events;
 use super::limits::Limits;
+use super::load::{Load, LoadReport};
+use super::owned::Owned;
 use super::parity::{self, CaseComparison, GoldenSet, ParityCheck};
 use super::request::{ClientId, Request};
 use super::sequence::Sequence;
 use super::worker::{Command, Worker};
-use crate::model::{ImageTokens, Model};
+use crate::model::{self, ImageTokens, LoadTo, Model, SaliencyModel};
+use crate::nn::{DeviceId, Home, HostTensor};
 
 /// A handle to the engine's thread, which ends when the last handle is dropped and the last request
 /// done.
@@ -40,14 +45,36 @@ impl std::fmt::Debug for Engine {
 }
 
 impl Engine {
-    /// Starts the thread.
+    /// Starts the thread, for models in the memory of the process.
     pub fn start(limits: Limits) -> std::io::Result<Self> {
+        Self::on(DeviceId::Cpu, limits)
+    }
+
+    /// Starts the thread, which opens `device` and owns all that is on it.
+    pub fn on(device: DeviceId, limits: Limits) -> std::io::Result<Self> {
         let (commands, inbox) = mpsc::unbounded_channel();
         let admission = Arc::new(Admission::default());
-        let worker = Worker::new(inbox, admission.clone(), limits);
+        let (opened, result) = std::sync::mpsc::channel();
+        // A weak one: what is left on the device does not keep the thread alive.
+        let waker = commands.downgrade();
+        let admitted = admission.clone();
+        let run = move || {
+            let home = Home::with_wake(move || wake(&waker));
+            match Owned::open(device, home) {
+                Ok(owned) => {
+                    let _ = opened.send(Ok(()));
+                    Worker::new(inbox, admitted, limits, owned).run();
+                }
+                Err(error) => {
+                    let _ = opened.send(Err(std::io::Error::other(format!("{device}: {error}"))));
+                }
+            }
+        };
         std::thread::Builder::new()
             .name("engine".into())
-            .spawn(move || worker.run())?;
+            .spawn(run)?;
+        let ended = || std::io::Error::other(format!("{device}: the engine's thread ended"));
+        result.recv().map_err(|_| ended())??;
         Ok(Self {
             commands,
             admission,
@@ -119,12 +146,23 @@ impl Engine {
     pub async fn attention(
         &self,
         model: Arc<Model>,
-        pixels: Vec<Tensor>,
+        pixels: Vec<HostTensor>,
         head: Option<usize>,
     ) -> Result<Vec<Vec<Vec<f32>>>, Error> {
-        let task = TowerAttention::new(pixels, head);
-        let price = task.price(&model);
-        self.run(model, price, |reply| Replying::new(task, reply))
+        let task = TowerAttention::new(model, pixels, head);
+        self.run(task.price(), |reply| Replying::new(task, reply))
+            .await?
+    }
+
+    /// Computes where a saliency model looks in each picture; see [`SaliencyModel::attention`].
+    pub async fn saliency(
+        &self,
+        model: Arc<SaliencyModel>,
+        pixels: Vec<HostTensor>,
+        head: Option<usize>,
+    ) -> Result<Vec<Vec<f32>>, Error> {
+        let task = SaliencyAttention::new(model, pixels, head);
+        self.run(task.price(), |reply| Replying::new(task, reply))
             .await?
     }
 
@@ -132,12 +170,11 @@ impl Engine {
     pub async fn encode(
         &self,
         model: Arc<Model>,
-        pixels: Tensor,
+        pixels: HostTensor,
         tokens: ImageTokens,
-    ) -> Result<Tensor, Error> {
-        let task = EncodeImage::new(pixels, tokens);
-        let price = task.price(&model);
-        self.run(model, price, |reply| Replying::new(task, reply))
+    ) -> Result<HostTensor, Error> {
+        let task = EncodeImage::new(model, pixels, tokens);
+        self.run(task.price(), |reply| Replying::new(task, reply))
             .await?
     }
 
@@ -154,15 +191,14 @@ impl Engine {
             Ok(check) => check,
             Err(error) => return Ok(Err(error)),
         };
-        let price = check.price(&model);
-        self.run(model, price, |reply| Replying::new(check, reply))
+        let task = Parity::new(model, check);
+        self.run(task.price(), |reply| Replying::new(task, reply))
             .await?
     }
 
     /// Admits an auxiliary task and waits for its reply.
     async fn run<T, R: AuxiliaryTask + 'static>(
         &self,
-        model: Arc<Model>,
         price: u64,
         task: impl FnOnce(oneshot::Sender<T>) -> R,
     ) -> Result<T, Error> {
@@ -170,7 +206,6 @@ impl Engine {
         self.admission.enter(price, &self.limits)?;
         let (sender, reply) = oneshot::channel();
         let request = AuxiliaryRequest {
-            model,
             client: self.client.clone(),
             deadline: self.deadline,
             price,
@@ -182,6 +217,45 @@ impl Engine {
             .map_err(|_| Error::Draining)?;
         // Without a reply the thread has ended.
         reply.await.map_err(|_| Error::Draining)
+    }
+
+    /// Does `work` on the thread that owns the device, such as loading a model there, and waits for
+    /// it; blocks. Steps of requests run whenever `work` reports progress, of which `progress`
+    /// hears.
+    pub fn load<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&LoadTo<'_>) -> Result<T, model::Error> + Send + 'static,
+        progress: &dyn Fn(u64, u64),
+    ) -> Result<Result<T, model::Error>, Error> {
+        self.check_draining()?;
+        let (sender, reports) = std::sync::mpsc::channel();
+        let load = Load::new(work, sender);
+        self.commands
+            .send(Command::Load(load))
+            .map_err(|_| Error::Draining)?;
+        for report in reports {
+            match report {
+                LoadReport::Progress(done, total) => progress(done, total),
+                LoadReport::Done(result) => return result,
+            }
+        }
+        // Without a result the thread has ended.
+        Err(Error::Draining)
+    }
+
+    /// Drops what is remembered of requests that have ended: prompts and pictures.
+    pub fn forget(&self) {
+        // Where the thread has ended, nothing is left.
+        let _ = self.commands.send(Command::Forget);
+    }
+
+    /// Waits until the engine's thread has freed all that nobody holds any more.
+    pub async fn settled(&self) {
+        let (sender, done) = oneshot::channel();
+        if self.commands.send(Command::Settle(sender)).is_ok() {
+            // Where the thread has ended, nothing is left.
+            let _ = done.await;
+        }
     }
 
     /// Admits nothing from now on; requests that run go on.
@@ -199,5 +273,12 @@ impl Engine {
     /// Returns how long a refused caller should wait: longer the more requests wait already.
     pub fn retry_after(&self) -> Duration {
         Duration::from_millis(100 + 10 * self.admission.waiting() as u64)
+    }
+}
+
+/// Tells the engine's thread that something on its device is held no more.
+fn wake(commands: &mpsc::WeakUnboundedSender<Command>) {
+    if let Some(commands) = commands.upgrade() {
+        let _ = commands.send(Command::Collect);
     }
 }

@@ -1,7 +1,6 @@
 //! Bounds of the engine's work and memory.
 
-use candle_core::Device;
-
+use crate::nn::DeviceId;
 use crate::telemetry::memory_free;
 
 /// Bounds of what the engine takes on.
@@ -26,11 +25,12 @@ pub struct Limits {
 impl Limits {
     /// Returns the bounds of engines on `devices`, before models are loaded to them. A GPU has larger
     /// steps, since it is fast, and keys and values of as many sequences as keep it busy.
-    pub fn for_devices(devices: &[Device]) -> Self {
+    pub fn for_devices(devices: &[DeviceId]) -> Self {
         let default = Self::default();
         let on_gpu = devices.iter().filter(|device| !device.is_cpu());
         // Each device has an engine of its own; the smallest one bounds all.
-        let Some(free) = on_gpu.map(memory_free).min() else {
+        let free = on_gpu.map(|device| memory_free(&device.open().ok()?));
+        let Some(free) = free.min() else {
             return default;
         };
         Self {

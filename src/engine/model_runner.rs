@@ -176,7 +176,7 @@ fn apply_logit_lens(model: &Model, observed: &mut EffectLog) -> Result<(), Error
         let Some((count, top)) = &mut captured.lens else {
             continue;
         };
-        let rows = captured.value.to_device(&model.device)?;
+        let rows = captured.value.upload(&*model.on_device()?)?;
         let logits = model
             .decoder
             .lens(&rows)?

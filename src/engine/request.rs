@@ -3,12 +3,10 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use candle_core::Tensor;
-
 use super::sampler::Sampling;
 use crate::intervention::{EffectLog, Plan};
 use crate::model::{ImageTokens, Model, Prompt};
-use crate::nn::digest;
+use crate::nn::{HostTensor, digest};
 
 /// One input under one or many plans, ready to run.
 #[derive(Debug)]
@@ -54,14 +52,14 @@ pub struct Variant {
 #[derive(Debug, Clone)]
 pub struct Pixels {
     /// `(V, 3, S, S)`.
-    pub views: Tensor,
+    pub views: HostTensor,
     /// BLAKE3 of their numbers, little-endian f32.
     pub digest: blake3::Hash,
 }
 
 impl Pixels {
     /// Takes the digest.
-    pub fn new(views: Tensor) -> candle_core::Result<Self> {
+    pub fn new(views: HostTensor) -> candle_core::Result<Self> {
         // Of the pixels after all preparation: what the tower sees decides about reuse.
         let digest = digest::of_tensor(&views)?;
         Ok(Self { views, digest })

@@ -257,7 +257,7 @@ impl Sequence {
     /// kernel reads all of them.
     fn decodes_in_slot(&self, model: &Model) -> bool {
         self.max_new_tokens() > 1
-            && Backend::of(&model.device) == Backend::Candle
+            && model.device.backend() == Backend::Candle
             && !self.plan.looks_into_attention()
     }
 

@@ -1,13 +1,15 @@
 //! The engine's thread: receives requests, runs the steps that the scheduler decides on, and lets
 //! the results out.
 
+use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use metrics::{counter, gauge, histogram};
-use tokio::sync::mpsc::{UnboundedReceiver, error::TryRecvError};
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::oneshot;
 
 use super::active::{ActiveRequest, Outcome};
 use super::admission::Admission;
@@ -18,7 +20,9 @@ use super::encoder::{EncodedImage, Encoder, EncoderInput};
 use super::error::Error;
 use super::guard::guarded;
 use super::limits::Limits;
+use super::load::Load;
 use super::model_runner::{self, BatchEntry};
+use super::owned::Owned;
 use super::reuse::program::Rectangle;
 use super::sampler::Reading;
 use super::scheduler::{Scheduler, StepBudget};
@@ -34,6 +38,14 @@ pub(super) enum Command {
     Run(Box<ActiveRequest>),
     /// Do an auxiliary request.
     Auxiliary(AuxiliaryRequest),
+    /// Load something to the device.
+    Load(Load),
+    /// Drop what is remembered of requests that have ended.
+    Forget,
+    /// Free what nobody holds any more.
+    Collect,
+    /// Reply once that is done.
+    Settle(oneshot::Sender<()>),
 }
 
 /// A sequence of a request. Valid until requests leave, which they do between steps alone.
@@ -71,6 +83,10 @@ pub(super) struct Worker {
     inbox: UnboundedReceiver<Command>,
     admission: Arc<Admission>,
     limits: Limits,
+    /// The device, whose tensors live and die on this thread.
+    owned: Owned,
+    /// One runs at a time, between steps of requests.
+    loads: VecDeque<Load>,
     requests: VecDeque<ActiveRequest>,
     auxiliary: VecDeque<AuxiliaryRequest>,
     scheduler: Scheduler,
@@ -88,6 +104,7 @@ impl Worker {
         inbox: UnboundedReceiver<Command>,
         admission: Arc<Admission>,
         limits: Limits,
+        owned: Owned,
     ) -> Self {
         let memory = Memory::default();
         Self {
@@ -95,6 +112,8 @@ impl Worker {
             inbox,
             admission,
             limits,
+            owned,
+            loads: VecDeque::new(),
             requests: VecDeque::new(),
             auxiliary: VecDeque::new(),
             scheduler: Scheduler::default(),
@@ -107,42 +126,94 @@ impl Worker {
 
     /// Runs until all handles are gone and all requests done.
     pub(super) fn run(mut self) {
-        // Late and cancelled requests leave before a step, so that none is run for them.
         while self.receive() {
-            self.drop_finished();
-            self.report();
-            self.step();
+            self.turn();
+            self.load_next();
         }
+        // First the caches of requests, then all that others still hold.
+        let home = self.owned.home().clone();
+        drop(self);
+        home.clear();
+    }
+
+    fn turn(&mut self) {
+        // Late and cancelled requests leave before a step, so that none is run for them.
+        self.drop_finished();
+        self.report();
+        self.step();
+    }
+
+    /// Does the load that waits longest, with a turn of requests between any two tensors.
+    fn load_next(&mut self) {
+        let Some(load) = self.loads.pop_front() else {
+            return;
+        };
+        let owned = self.owned.clone();
+        let worker = RefCell::new(self);
+        load.run(&owned, &|| {
+            let mut worker = worker.borrow_mut();
+            worker.take_commands();
+            worker.turn();
+        });
     }
 
     /// Takes the requests that have come; waits where there is nothing else to do. Returns false at
     /// the end of all work.
     fn receive(&mut self) -> bool {
-        loop {
-            let command = if self.requests.is_empty() && self.auxiliary.is_empty() {
-                // The gauges would show the last step for as long as nothing comes.
-                self.report();
-                match self.inbox.blocking_recv() {
-                    Some(command) => command,
-                    None => return false,
-                }
-            } else {
-                match self.inbox.try_recv() {
-                    Ok(command) => command,
-                    Err(TryRecvError::Empty | TryRecvError::Disconnected) => return true,
-                }
-            };
-            match command {
-                Command::Run(request) => {
-                    self.scheduler.join(&request.client);
-                    self.requests.push_back(*request);
-                }
-                Command::Auxiliary(request) => {
-                    self.scheduler.join(&request.client);
-                    self.auxiliary.push_back(request);
-                }
+        while self.is_idle() {
+            // The gauges would show the last step for as long as nothing comes.
+            self.report();
+            match self.inbox.blocking_recv() {
+                Some(command) => self.take(command),
+                None => return false,
             }
         }
+        self.take_commands();
+        true
+    }
+
+    fn is_idle(&self) -> bool {
+        self.requests.is_empty() && self.auxiliary.is_empty() && self.loads.is_empty()
+    }
+
+    /// Takes the requests that have come.
+    fn take_commands(&mut self) {
+        while let Ok(command) = self.inbox.try_recv() {
+            self.take(command);
+        }
+    }
+
+    fn take(&mut self, command: Command) {
+        match command {
+            Command::Run(request) => {
+                self.scheduler.join(&request.client);
+                self.requests.push_back(*request);
+            }
+            Command::Auxiliary(request) => {
+                self.scheduler.join(&request.client);
+                self.auxiliary.push_back(request);
+            }
+            Command::Load(load) => self.loads.push_back(load),
+            Command::Forget => self.forget(),
+            Command::Collect => self.collect(),
+            Command::Settle(reply) => {
+                self.collect();
+                // A caller that has gone needs no reply.
+                let _ = reply.send(());
+            }
+        }
+    }
+
+    fn forget(&mut self) {
+        self.prefixes = PrefixCache::default();
+        self.encoder = Encoder::new(self.limits.picture_bytes, &self.memory.residuals);
+    }
+
+    /// Frees what nobody holds any more, and what was kept for models that have gone.
+    fn collect(&mut self) {
+        self.prefixes.remove_stale();
+        self.slots.retain(|(of, _)| of.strong_count() > 0);
+        self.owned.home().collect();
     }
 
     /// Drops requests that are done, cancelled or late, and those that cannot be done in time.
@@ -653,9 +724,9 @@ impl Worker {
             self.admission.start();
         }
         // Charged before: a step that fails has cost as much.
-        let cells = request.task.next_cells(&request.model);
+        let cells = request.task.next_cells();
         self.scheduler.charge(&request.client, cells);
-        request.task.step(&request.model);
+        request.task.step();
     }
 }
 

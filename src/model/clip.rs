@@ -212,7 +212,8 @@ impl Clip {
             let tower: &dyn VisionTower = &self.tower;
             let mut views = ViewBatch::default();
             for i in 0..batch.len() {
-                views.push(tower, (i, 0, 0), tower.view((side, side)), 0);
+                let info = tower.info();
+                views.push(info, (i, 0, 0), info.view((side, side)), 0);
             }
             let x = tower.embed(&pixels, &views, &mut NoHooks)?;
             let (x, _) = tower.forward(x, &views, &mut NoHooks)?; // (B R, D)

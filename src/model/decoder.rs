@@ -11,7 +11,7 @@ use super::read::{linear, weights_of};
 use super::rotary::Rotary;
 use crate::nn::{
     Activation, Attention, Block, Frequencies, Hooks, Layout, Linear, Mlp, Norm, Point, Rope,
-    SequenceCache, Site, Span, Stack, Transformer,
+    RopeRows, SequenceCache, Site, Span, Stack, Transformer,
 };
 use crate::weights::Tensors;
 
@@ -349,13 +349,13 @@ impl Decoder {
         }
     }
 
-    /// Returns what [`Layout`] takes for the rotary position `position` of a row, read in a pass
-    /// over positions before `end`; see [`Rope::row`].
-    pub fn rotary(&self, position: u32, end: u32) -> u32 {
+    /// Returns the rule by which rows of the rotary table are counted; see [`Rope::row`].
+    pub(super) fn rope_rows(&self) -> RopeRows {
         self.blocks
             .rope
             .as_ref()
-            .map_or(position, |rope| rope.row(position, end))
+            .map(Rope::rows)
+            .unwrap_or_default()
     }
 
     /// Input embeddings `x (R, D)` -> `norm(x) (R', D)` after the last layer, with its layout,

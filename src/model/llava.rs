@@ -12,7 +12,6 @@ use std::sync::Arc;
 use candle_core::{DType, Device, Tensor};
 use jiff::civil::DateTime;
 
-use super::decoder::Decoder;
 use super::error::Error;
 use super::families::Family;
 use super::generation::GenerationConfig;
@@ -20,17 +19,20 @@ use super::image_tokens::ImageTokens;
 use super::lifetime::Lifetime;
 use super::load::source::Source;
 use super::packing::Packing;
-use super::projector::Projector;
 use super::projectors::Projectors;
+use super::resident::{ResidentDecoder, ResidentProjector, ResidentTower};
 use super::text::chat::{self, Chat};
 use super::text::message::{Message, Rendered};
 use super::text::tokenizer::Text;
-use super::vision_tower::{ViewBatch, VisionTower};
-use crate::nn::{HOOK_TABLE, HookRow, Hooks, Layout, Point, Site, Stack};
+use super::vision_tower::ViewBatch;
+use crate::nn::{
+    DeviceId, HOOK_TABLE, Held, HookRow, Hooks, HostTensor, Layout, OnDevice, Point, Site, Stack,
+};
 use crate::vision::{Picture, Processor};
 use crate::weights::Checkpoint;
 
-/// A resident model.
+/// A resident model. Every thread may hold it, read what describes it and drop it; it computes on
+/// the thread of its device alone.
 #[derive(Debug)]
 pub struct Model {
     /// Name in requests.
@@ -46,13 +48,13 @@ pub struct Model {
     /// Pictures to pixels.
     pub processor: Processor,
     /// Pixels to features.
-    pub tower: Arc<dyn VisionTower>,
+    pub tower: ResidentTower,
     /// Features to the language model's width.
     pub(super) projectors: Projectors,
     /// Projected views to visual tokens.
     pub(super) packing: Packing,
     /// Input embeddings to logits.
-    pub decoder: Arc<Decoder>,
+    pub decoder: ResidentDecoder,
     /// Digests of the parts that models may share.
     pub(super) parts: PartDigests,
     /// The id that stands for a visual token.
@@ -69,8 +71,10 @@ pub struct Model {
     pub resident_bytes: u64,
     /// Type of the tensors.
     pub dtype: DType,
-    /// Device of the tensors.
-    pub device: Device,
+    /// Name of the device of the tensors.
+    pub device: DeviceId,
+    /// The device itself.
+    pub(super) opened: OnDevice<Device>,
     /// Ends with the last holder of the model; the last field, so that the tensors go first.
     pub lifetime: Lifetime,
 }
@@ -111,7 +115,7 @@ impl Model {
     pub fn encode_images(
         &self,
         images: &[ImageInput<'_>],
-        projector: &Projector,
+        projector: &ResidentProjector,
         hooks: &mut dyn Hooks,
     ) -> Result<Tensor, Error> {
         let (mut batch, mut rows) = (ViewBatch::default(), Vec::with_capacity(images.len()));
@@ -129,10 +133,10 @@ impl Model {
 
     /// Lays out the views of a picture for the tower.
     fn views_of(&self, image: &ImageInput<'_>) -> ViewBatch {
-        let (tower, tokens) = (&*self.tower, image.tokens);
+        let (tower, tokens) = (&self.tower, image.tokens);
         let mut batch = ViewBatch::default();
         batch.push_picture(
-            tower,
+            tower.info(),
             (image.sequence, image.image),
             tokens.views,
             tokens.view,
@@ -149,11 +153,14 @@ impl Model {
         hooks: &mut dyn Hooks,
     ) -> Result<Tensor, Error> {
         let (mut layout, mut parts) = (Layout::default(), Vec::new());
+        let ends = self.packing.row_ends.as_ref();
+        let ends = ends.map(|ends| ends.upload_once(projected.device()));
+        let ends = ends.transpose()?; // (k, D)
         let mut first = 0;
         for (sequence, image, tokens) in images {
             let rows = tokens.views * tokens.view.tokens;
             let own = projected.narrow(0, first, rows)?; // (V N, D)
-            let packed = tokens.pack(&own, self.packing.row_ends.as_ref())?;
+            let packed = tokens.pack(&own, ends.as_ref())?;
             layout.push_sequence(sequence, (image, 0), packed.dim(0)?);
             parts.push(packed);
             first += rows;
@@ -210,7 +217,7 @@ impl Model {
         prompt: &Prompt,
         ids: &[u32],
         images: &[ImageInput<'_>],
-        projector: &Projector,
+        projector: &ResidentProjector,
         hooks: &mut dyn Hooks,
     ) -> Result<(Tensor, Layout), Error> {
         let x = if images.is_empty() {
@@ -237,6 +244,19 @@ impl Model {
     }
 }
 
+/// The device.
+impl Model {
+    /// Returns the device, on the thread that owns it.
+    pub fn on_device(&self) -> Result<Held<Device>, Error> {
+        Ok(self.opened.get()?)
+    }
+
+    /// Returns whether the device still has the model: not once it was restarted.
+    pub fn is_live(&self) -> bool {
+        self.opened.is_live() && self.tower.is_live() && self.decoder.is_live()
+    }
+}
+
 /// Hook points.
 impl Model {
     /// Lists the hook points of the model.
@@ -255,7 +275,7 @@ impl Model {
 /// Inputs of the page above, from pictures and conversations.
 impl Model {
     /// Returns the views of a picture as the tower takes them: `(V, 3, H, W)`.
-    pub fn pixels(&self, picture: &Picture) -> Result<Tensor, Error> {
+    pub fn pixels(&self, picture: &Picture) -> Result<HostTensor, Error> {
         let views = picture.views();
         let values: Vec<f32> = views
             .iter()
@@ -263,12 +283,12 @@ impl Model {
             .collect();
         let (height, width) = picture.view_size();
         let shape = (views.len(), 3, height, width);
-        Ok(Tensor::from_vec(values, shape, &self.device)?.to_dtype(self.dtype)?)
+        Ok(HostTensor::from_vec(values, shape)?.to_dtype(self.dtype)?)
     }
 
     /// Returns the visual tokens of a picture.
     pub fn tokens(&self, picture: &Picture) -> ImageTokens {
-        self.packing.tokens(self.family, &*self.tower, picture)
+        self.packing.tokens(self.family, self.tower.info(), picture)
     }
 
     /// Renders a conversation by the chat template. `time` is what a template says that names it;
@@ -311,20 +331,21 @@ impl Model {
     /// have the shapes of the model's own. One of that name is replaced.
     pub fn add_projector(&self, name: &str, path: &Path) -> Result<(), Error> {
         let checkpoint = Checkpoint::open(&[path.to_owned()])?;
-        let weights = checkpoint.tensors(self.dtype, &self.device, &|_, _| {});
-        let projector = self.own_projector().reload(&weights)?;
+        let weights = checkpoint.tensors(self.dtype, &Device::Cpu, &|_, _| {});
+        let projector = self.own_projector().host().reload(&weights)?;
         weights.finish()?;
+        let projector = ResidentProjector::new(projector);
         self.projectors.insert(name, projector);
         Ok(())
     }
 
     /// Returns the projector that the checkpoint brings.
-    pub fn own_projector(&self) -> &Arc<Projector> {
+    pub fn own_projector(&self) -> &Arc<ResidentProjector> {
         self.projectors.own()
     }
 
     /// Returns a resident projector.
-    pub fn projector(&self, name: &str) -> Option<Arc<Projector>> {
+    pub fn projector(&self, name: &str) -> Option<Arc<ResidentProjector>> {
         self.projectors.get(name)
     }
 

@@ -20,7 +20,6 @@
 
 mod clip;
 mod decoder;
-mod device;
 mod error;
 mod families;
 mod generation;
@@ -33,6 +32,7 @@ mod packing;
 mod projector;
 mod projectors;
 mod read;
+mod resident;
 mod rotary;
 mod saliency;
 mod text;
@@ -41,7 +41,6 @@ mod vit;
 
 pub use clip::Clip;
 pub use decoder::{DECODERS, Decoder, DecoderConfig};
-pub use device::device_name;
 pub use error::Error;
 pub use families::{FAMILIES, Family};
 pub use generation::{Cutoffs, GenerationConfig, Processors};
@@ -51,12 +50,13 @@ pub use llava::{ImageInput, Model, Prompt};
 pub use load::config::Config;
 pub use load::embedded::{SHAPES, shapes, sizes};
 pub use load::hub::{Hub, HubId};
-pub use load::loader::Load;
+pub use load::loader::{Load, LoadTo, PreparedModel};
 pub use load::origin::{Origin, RANDOM};
 pub use load::source::Source;
 pub use load::unsupported::Purpose;
 pub use projector::Projector;
 pub use projectors::DEFAULT_PROJECTOR;
+pub use resident::{ResidentDecoder, ResidentProjector, ResidentTower};
 pub use saliency::SaliencyModel;
 pub use text::chat::{Chat, ChatTemplate};
 pub use text::message::{IMAGE_MARKER, Message, MessagePart, Rendered, Role};

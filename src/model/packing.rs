@@ -1,19 +1,18 @@
 //! Packing projected views into visual tokens: the settings of one model.
 
-use candle_core::Tensor;
-
 use super::families::Family;
 use super::families::family::tiles;
 use super::image_tokens::ImageTokens;
 use super::load::config::Merge;
-use super::vision_tower::VisionTower;
+use super::vision_tower::TowerInfo;
+use crate::nn::HostTensor;
 use crate::vision::Picture;
 
 /// The settings that packing depends on.
 #[derive(Debug)]
 pub(super) struct Packing {
     /// End the rows of a canvas, or of a picture without one, `(k, D)`.
-    pub(super) row_ends: Option<Tensor>,
+    pub(super) row_ends: Option<HostTensor>,
     /// The limit in `vision_aspect_ratio`.
     pub(super) most_tiles: Option<usize>,
     /// Says how the views of a tiled picture are put together.
@@ -25,13 +24,13 @@ impl Packing {
     pub(super) fn tokens(
         &self,
         family: &dyn Family,
-        tower: &dyn VisionTower,
+        tower: &TowerInfo,
         picture: &Picture,
     ) -> ImageTokens {
         let view = tower.view(picture.view_size());
-        let class = tower.info().keeps_class();
+        let class = tower.keeps_class();
         match (self.merge, tiles(picture)) {
-            _ if tower.info().drops_a_patch() => ImageTokens::of_view_without_first(view),
+            _ if tower.drops_a_patch() => ImageTokens::of_view_without_first(view),
             (Merge::SpatialUnpad, _) => family.tokens(picture, view, class, self.most_tiles),
             (merge, Some(tiles)) => ImageTokens::of_padded_tiles(view, tiles, merge == Merge::Flat),
             (_, None) => ImageTokens::of_view(view, class),

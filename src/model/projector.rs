@@ -124,6 +124,37 @@ impl Projector {
         })
     }
 
+    /// Returns the same projector on `device`.
+    pub(super) fn to_device(&self, device: &Device) -> Result<Self, Error> {
+        let Self::Mlp {
+            norm,
+            layers,
+            activation,
+        } = self
+        else {
+            return Ok(Self::Identity);
+        };
+        let norm = match norm {
+            Some((name, norm)) => Some((*name, norm_to(norm, device)?)),
+            None => None,
+        };
+        let moved = |layer: &Linear| -> Result<Linear, Error> {
+            // The kernels of a CPU keep biases in f32.
+            let bias = layer
+                .bias()
+                .map(|b| b.to_dtype(layer.dtype())?.to_device(device));
+            Ok(Linear::new(
+                layer.weight()?.to_device(device)?,
+                bias.transpose()?,
+            )?)
+        };
+        Ok(Self::Mlp {
+            norm,
+            layers: layers.iter().map(moved).collect::<Result<_, _>>()?,
+            activation: *activation,
+        })
+    }
+
     /// BLAKE3 over its values as little-endian f32, or "identity".
     pub fn digest(&self) -> Result<String, Error> {
         let Self::Mlp { norm, layers, .. } = self else {
@@ -199,4 +230,21 @@ impl Projector {
         }
         Ok(at(Site::Out, x)?)
     }
+}
+
+fn norm_to(norm: &Norm, device: &Device) -> Result<Norm, Error> {
+    Ok(match norm {
+        Norm::Layer { weight, bias, eps } => Norm::Layer {
+            weight: weight.to_device(device)?,
+            bias: bias.to_device(device)?,
+            eps: *eps,
+        },
+        Norm::Rms { weight, eps } => Norm::Rms {
+            weight: weight.to_device(device)?,
+            eps: *eps,
+        },
+        Norm::Scale { weight } => Norm::Scale {
+            weight: weight.to_device(device)?,
+        },
+    })
 }

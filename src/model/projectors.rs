@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use super::projector::Projector;
+use super::resident::ResidentProjector;
 
 /// Name of the projector that a checkpoint brings.
 pub const DEFAULT_PROJECTOR: &str = "default";
@@ -11,13 +11,13 @@ pub const DEFAULT_PROJECTOR: &str = "default";
 /// Projectors by name; requests may ask for them while others are added.
 #[derive(Debug)]
 pub(super) struct Projectors {
-    own: Arc<Projector>,
-    named: RwLock<BTreeMap<String, Arc<Projector>>>,
+    own: Arc<ResidentProjector>,
+    named: RwLock<BTreeMap<String, Arc<ResidentProjector>>>,
 }
 
 impl Projectors {
     /// Starts with the model's own, under [`DEFAULT_PROJECTOR`].
-    pub(super) fn new(own: Arc<Projector>) -> Self {
+    pub(super) fn new(own: Arc<ResidentProjector>) -> Self {
         let named = BTreeMap::from([(DEFAULT_PROJECTOR.to_owned(), own.clone())]);
         Self {
             own,
@@ -26,12 +26,12 @@ impl Projectors {
     }
 
     /// Returns the model's own.
-    pub(super) fn own(&self) -> &Arc<Projector> {
+    pub(super) fn own(&self) -> &Arc<ResidentProjector> {
         &self.own
     }
 
     /// Returns the one called `name`.
-    pub(super) fn get(&self, name: &str) -> Option<Arc<Projector>> {
+    pub(super) fn get(&self, name: &str) -> Option<Arc<ResidentProjector>> {
         let named = self.named.read().unwrap_or_else(PoisonError::into_inner);
         named.get(name).cloned()
     }
@@ -43,7 +43,7 @@ impl Projectors {
     }
 
     /// Adds a projector, in place of one of that name.
-    pub(super) fn insert(&self, name: &str, projector: Projector) {
+    pub(super) fn insert(&self, name: &str, projector: ResidentProjector) {
         let mut named = self.named.write().unwrap_or_else(PoisonError::into_inner);
         named.insert(name.to_owned(), Arc::new(projector));
     }

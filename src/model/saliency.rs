@@ -1,32 +1,46 @@
 //! A vision transformer that says where to look: a ViT such as DINO's (Caron et al. 2021), CLIP's
 //! or SigLIP's tower.
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Device};
 use serde::Deserialize;
 
 use super::error::Error;
+use super::load::loader::LoadTo;
 use super::load::source::Source;
 use super::text::chat_files::image_processor;
-use super::vision_tower::{SelectStrategy, VisionTower, feature_entries};
+use super::vision_tower::{SelectStrategy, TowerInfo, VisionTower, feature_entries};
 use super::vit::{Vit, VitConfig};
+use crate::nn::{Home, HostTensor, OnDevice};
 use crate::vision::{Processor, Rgb, Tiling};
 
-/// A resident saliency model.
+/// A resident saliency model; it computes on the thread of its device.
 #[derive(Debug)]
 pub struct SaliencyModel {
     /// Name in requests.
     pub name: String,
     /// BLAKE3 (hex) of weights and configuration.
     pub digest: String,
-    tower: Vit,
+    /// Sizes of its tower.
+    info: TowerInfo,
+    tower: OnDevice<Vit>,
     processor: Processor,
-    device: Device,
+    opened: OnDevice<Device>,
 }
 
 impl SaliencyModel {
     /// Loads Hugging Face's `ViTModel` (config.json, model.safetensors, preprocessor_config.json)
-    /// in f32.
-    pub fn load(name: &str, source: &Source, device: &Device) -> Result<Self, Error> {
+    /// in f32, to a CPU that every thread may compute on.
+    pub fn load(name: &str, source: &Source) -> Result<Self, Error> {
+        let to = LoadTo {
+            device: &Device::Cpu,
+            home: &Home::host(),
+            progress: &|_, _| {},
+        };
+        Self::load_to(name, source, &to)
+    }
+
+    /// Loads it to a device, on the thread that owns it.
+    pub fn load_to(name: &str, source: &Source, to: &LoadTo<'_>) -> Result<Self, Error> {
         let json: serde_json::Value = source
             .json("config.json")?
             .ok_or_else(|| source.missing("config.json"))?;
@@ -66,37 +80,46 @@ impl SaliencyModel {
             );
             hasher.finalize().to_hex().to_string()
         };
-        let weights = checkpoint.tensors(DType::F32, device, &|_, _| {});
+        let weights = checkpoint.tensors(DType::F32, to.device, to.progress);
         let features = feature_entries(&[-1], config.num_hidden_layers)?;
         let tower = Vit::load(&config, features, SelectStrategy::Default, &weights)?;
         weights.finish()?;
         Ok(Self {
             name: name.to_owned(),
             digest,
-            tower,
+            info: tower.info().clone(),
+            tower: to.home.keep(tower)?,
             processor,
-            device: device.clone(),
+            opened: to.home.keep(to.device.clone())?,
         })
     }
 
     /// Returns the heads of the last block.
     pub fn heads(&self) -> usize {
-        self.tower.info().heads
+        self.info.heads
     }
 
-    /// Returns what it looks at in the square `view`: the share of CLS attention of each patch, row
-    /// by row; of one head, or the mean over heads.
-    pub fn attention(&self, view: &Rgb, head: Option<usize>) -> Result<Vec<f32>, Error> {
-        let picture = self.processor.picture(view, 1)?;
+    /// Returns the pixels of a picture as it sees them: `(1, 3, H, W)`.
+    pub fn pixels(&self, picture: &Rgb) -> Result<HostTensor, Error> {
+        let picture = self.processor.picture(picture, 1)?;
         let (height, width) = picture.view_size();
-        let pixels = Tensor::from_vec(
-            self.processor.normalise(&picture.base),
-            (1, 3, height, width),
-            &self.device,
-        )?;
-        let tower: &dyn VisionTower = &self.tower;
+        let values = self.processor.normalise(&picture.base);
+        Ok(HostTensor::from_vec(values, (1, 3, height, width))?)
+    }
+
+    /// Returns the (row, layer) pairs of looking at one picture.
+    pub fn cells(&self) -> u64 {
+        let side = self.info.image_size;
+        (self.info.view((side, side)).rows * self.info.layers) as u64
+    }
+
+    /// Returns what it looks at in `pixels`: the share of CLS attention of each patch, row by row;
+    /// of one head, or the mean over heads.
+    pub fn attention(&self, pixels: &HostTensor, head: Option<usize>) -> Result<Vec<f32>, Error> {
+        let (tower, device) = (self.tower.get()?, self.opened.get()?);
+        let tower: &dyn VisionTower = &*tower;
         Ok(tower
-            .attention(&pixels, head)?
+            .attention(&pixels.upload(&device)?, head)?
             .to_device(&Device::Cpu)?
             .flatten_all()?
             .to_vec1()?)

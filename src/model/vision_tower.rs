@@ -3,7 +3,8 @@
 //! A tower is a file with an implementation of [`VisionTower`] (the arithmetic) and of
 //! [`TowerConfig`] (its `vision_config`); everything that is the same for all towers is written
 //! once, on `dyn VisionTower`. Views may have grids of different sizes, so the sizes of a view are
-//! asked for one view at a time ([`ViewInfo`]); what all views share is [`TowerInfo`].
+//! asked for one view at a time ([`ViewInfo`]); what all views share is [`TowerInfo`]. Both are
+//! numbers that any thread may read; the tower itself is used by the thread of its device alone.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use serde::Deserialize;
 
 use super::error::Error;
 use crate::nn::{
-    Hooks, Layout, MemoryTracker, Point, SequenceCache, Site, Span, Stack, Transformer,
+    Hooks, Layout, MemoryTracker, Point, Rope, SequenceCache, Site, Span, Stack, Transformer,
 };
 use crate::vision::Size;
 use crate::weights::Tensors;
@@ -70,9 +71,39 @@ pub struct TowerInfo {
     pub layer_weights: usize,
     /// Numbers that a patch is multiplied with when it is embedded.
     pub patch_weights: usize,
+    /// Patches along each side of the square that the projector reads as one row; `None` where it
+    /// reads the rows as they are.
+    pub merge: Option<usize>,
 }
 
 impl TowerInfo {
+    /// Returns the sizes of a view of `(height, width)` pixels.
+    pub fn view(&self, size: Size) -> ViewInfo {
+        let grid = grid_of(size, self.patch_size);
+        let rows = grid.0 * grid.1 + usize::from(self.has_class);
+        let tokens = match self.merge {
+            Some(side) => (grid.0 / side) * (grid.1 / side),
+            None => rows - usize::from(self.strategy == SelectStrategy::Default).min(rows),
+        };
+        ViewInfo {
+            grid,
+            rows,
+            tokens,
+            merge: self.merge.unwrap_or(1),
+        }
+    }
+
+    /// Returns the rotary positions of the rows of a view with this grid: their places in it, where
+    /// queries and keys are rotated.
+    pub fn positions(&self, (rows, columns): Size) -> Arc<[u32]> {
+        if self.has_rotary {
+            let row = |row| (0..columns).map(move |column| Rope::place(row, column));
+            return (0..rows).flat_map(row).collect();
+        }
+        let count = rows * columns + usize::from(self.has_class);
+        (0..count as u32).collect()
+    }
+
     /// Returns how many layers run: up to the highest one whose output is read.
     pub fn layers_run(&self) -> usize {
         self.features.iter().copied().max().unwrap_or_default()
@@ -151,7 +182,7 @@ impl ViewBatch {
     /// Appends view `view` of picture `image` of `sequence`, whose rows have passed `depth` layers.
     pub fn push(
         &mut self,
-        tower: &dyn VisionTower,
+        tower: &TowerInfo,
         (sequence, image, view): (usize, usize, usize),
         info: ViewInfo,
         depth: usize,
@@ -171,7 +202,7 @@ impl ViewBatch {
     /// Appends all `count` views of picture `image` of `sequence`.
     pub fn push_picture(
         &mut self,
-        tower: &dyn VisionTower,
+        tower: &TowerInfo,
         (sequence, image): (usize, usize),
         count: usize,
         info: ViewInfo,
@@ -259,26 +290,6 @@ pub trait VisionTower: Debug + Send + Sync {
     /// Embeds views of one size: `pixels (V, 3, H, W)` -> the input of the first layer, `(V R, D)`,
     /// before any hook.
     fn embed_patches(&self, pixels: &Tensor) -> Result<Tensor, Error>;
-
-    /// Returns the rotary positions of the rows of a view with this grid.
-    fn positions(&self, grid: Size) -> Arc<[u32]> {
-        let rows = grid.0 * grid.1 + usize::from(self.info().has_class);
-        (0..rows as u32).collect()
-    }
-
-    /// Returns the sizes of a view of `(height, width)` pixels.
-    fn view(&self, size: Size) -> ViewInfo {
-        let info = self.info();
-        let grid = grid_of(size, info.patch_size);
-        let rows = grid.0 * grid.1 + usize::from(info.has_class);
-        let dropped = usize::from(info.strategy == SelectStrategy::Default);
-        ViewInfo {
-            grid,
-            rows,
-            tokens: rows - dropped.min(rows),
-            merge: 1,
-        }
-    }
 
     /// Chooses the rows that the projector reads: `x (V R, n D)` -> `(V N, n D)`. By default the
     /// first row of each view is dropped where the strategy says so, as Hugging Face does whether
@@ -384,10 +395,11 @@ impl dyn VisionTower {
     /// heads: `(V, N)`, row by row of the grid. All layers run.
     pub fn attention(&self, pixels: &Tensor, head: Option<usize>) -> Result<Tensor, Error> {
         let (count, _, height, width) = pixels.dims4()?;
-        let (info, view) = (self.info(), self.view((height, width)));
+        let info = self.info();
+        let view = info.view((height, width));
         let mut batch = ViewBatch::default();
         for i in 0..count {
-            batch.push(self, (i, 0, 0), view, 0);
+            batch.push(info, (i, 0, 0), view, 0);
         }
         let mut recorder = AttentionRecorder {
             layer: info.layers - 1,

@@ -266,6 +266,7 @@ impl Vit {
                 strategy,
                 layer_weights: blocks.first().map_or(0, weights_of),
                 patch_weights: width * 3 * patch * patch,
+                merge: None,
             },
             patches: Linear::new(kernel.flatten_from(1)?, bias)?, // (D, 3 P P)
             class: class.transpose()?,

@@ -25,6 +25,7 @@ mod cpu;
 mod cpu_attention;
 #[cfg(feature = "cuda")]
 mod cuda;
+mod device;
 pub mod digest;
 mod hook;
 #[cfg(test)]
@@ -43,6 +44,7 @@ pub use backend::{Backend, open_gpu, use_candle};
 pub use block::{Block, Mlp};
 pub use candle::attention::likeliest;
 pub use candle_core::Result;
+pub use device::{DeviceId, Held, Home, HostTensor, OnDevice, is_home, strays};
 pub use hook::{HOOK_TABLE, HookRow, Hooks, NoHooks, Point, Site, Stack};
 pub use kv_cache::memory::MemoryTracker;
 pub use kv_cache::sequence::{ResidualCheckpoint, SequenceCache};
@@ -50,5 +52,5 @@ pub use kv_cache::slots::DecodeSlots;
 pub use layout::{Layout, Span, replace_rows, scatter_rows};
 pub use linear::Linear;
 pub use norm::Norm;
-pub use rope::{Frequencies, Rope};
+pub use rope::{Frequencies, Rope, RopeRows};
 pub use transformer::Transformer;

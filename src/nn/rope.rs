@@ -91,13 +91,15 @@ impl Rope {
     /// before `end`. Where long sequences have frequencies of their own, the rows of both kinds
     /// differ, so that reuse never takes one for the other.
     pub fn row(&self, position: u32, end: u32) -> u32 {
-        match self {
-            Self::Table {
-                original: Some(original),
-                ..
-            } if end > *original => original + position,
-            Self::Table { .. } | Self::Axial { .. } => position,
-        }
+        self.rows().row(position, end)
+    }
+
+    /// Returns the rule by which [`row`](Self::row) counts.
+    pub fn rows(&self) -> RopeRows {
+        RopeRows(match self {
+            Self::Table { original, .. } => *original,
+            Self::Axial { .. } => None,
+        })
     }
 
     /// Returns the cosines and sines of positions: `(cos (R, Dr/2), sin (R, Dr/2))`.
@@ -139,6 +141,21 @@ impl Rope {
         let turned = rotate_all(&x.narrow(D::Minus1, 0, rotated)?, cos, sin)?;
         let rest = x.narrow(D::Minus1, rotated, width - rotated)?;
         Tensor::cat(&[&turned, &rest], D::Minus1)
+    }
+}
+
+/// Counts the rows of a rotary table; see [`Rope::row`]. Without any tensor, so that it can be asked
+/// on any thread.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RopeRows(Option<u32>);
+
+impl RopeRows {
+    /// Returns the row of `position` in a pass over positions before `end`.
+    pub fn row(self, position: u32, end: u32) -> u32 {
+        match self.0 {
+            Some(original) if end > original => original + position,
+            _ => position,
+        }
     }
 }
 

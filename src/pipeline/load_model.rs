@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::error::Error;
 use super::model_registry::LoadOptions;
 use super::runtime::Runtime;
+use crate::engine::Engine;
 use crate::model::{self, Model, Origin};
 
 /// Asks for a model to be made resident.
@@ -36,6 +37,8 @@ pub struct LoadProgress<'a> {
 #[derive(Debug)]
 pub struct Unloading {
     model: Arc<Model>,
+    /// Frees what it holds.
+    engine: Engine,
 }
 
 impl Runtime {
@@ -62,7 +65,8 @@ impl Runtime {
             return Err(Error::invalid("model", "empty; say which model"));
         }
         let model = self.models.remove(name)?;
-        Ok(Unloading { model })
+        let engine = self.engine(&model).clone();
+        Ok(Unloading { model, engine })
     }
 
     /// Makes one more projector of a model resident under `name`.
@@ -103,6 +107,8 @@ impl Unloading {
         // Or this would be the holder that it waits for.
         drop(self.model);
         ended.await;
+        // Its tensors have gone home; the bytes are free once they are freed there.
+        self.engine.settled().await;
         tracing::info!(model = name, "unloaded");
         bytes
     }

@@ -4,15 +4,14 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
-use candle_core::Tensor;
-
 use super::error::Error;
 use super::input::{PreparedInput, image_error};
 use super::runtime::Runtime;
 use crate::engine::Engine;
 use crate::intervention::{self, CaptureTarget, Intervention, SaliencyMaps, SaliencyQuery};
-use crate::model::Model;
-use crate::vision::{self, Rgb};
+use crate::model::{self, Model};
+use crate::nn::HostTensor;
+use crate::vision;
 
 /// Holds what compiling is told beside the request.
 #[derive(Debug)]
@@ -22,9 +21,9 @@ pub(super) struct Measurements {
     /// Digests of the resident saliency models, by name.
     pub(super) saliency_digests: BTreeMap<String, String>,
     /// The visual tokens of donor pictures, by the place of their intervention.
-    pub(super) donors: BTreeMap<usize, Tensor>,
+    pub(super) donors: BTreeMap<usize, HostTensor>,
     /// The kept activations that patches name.
-    pub(super) activations: BTreeMap<String, Tensor>,
+    pub(super) activations: BTreeMap<String, HostTensor>,
 }
 
 impl Runtime {
@@ -99,10 +98,18 @@ impl Runtime {
             .iter()
             .map(|p| p.base.image.clone())
             .collect();
+        let own = saliency.clone();
+        let prepare = move |_: &Model| {
+            let pixels = bases.iter().map(|base| own.pixels(base));
+            Ok(pixels.collect::<Result<Vec<HostTensor>, model::Error>>()?)
+        };
+        let pixels = self.blocking(model, prepare).await?;
         // A saliency model sees the whole picture: one view of each.
-        let one = move |base: &Rgb| Ok(vec![saliency.attention(base, head)?]);
-        let attend = move |_: &Model| bases.iter().map(one).collect::<Result<_, Error>>();
-        self.blocking(model, attend).await
+        let looks = self
+            .saliency_engine_for(input)
+            .saliency(saliency, pixels, head)
+            .await?;
+        Ok(looks.into_iter().map(|look| vec![look]).collect())
     }
 
     /// Returns the input's engine, whose work is charged to its caller and ends at its deadline.
@@ -112,13 +119,21 @@ impl Runtime {
         engine.on_behalf_of(&context.client, context.deadline)
     }
 
+    /// Returns the engine of the saliency models' device, for the same caller.
+    fn saliency_engine_for(&self, input: &PreparedInput) -> Engine {
+        let context = &input.context;
+        self.engines[0]
+            .1
+            .on_behalf_of(&context.client, context.deadline)
+    }
+
     /// Returns the visual tokens of donor pictures, prepared as one of the input's, by the place
     /// of their intervention.
     async fn donors(
         &self,
         input: &PreparedInput,
         list: &[Intervention],
-    ) -> Result<BTreeMap<usize, Tensor>, Error> {
+    ) -> Result<BTreeMap<usize, HostTensor>, Error> {
         let (model, together) = (&input.model, input.together.max(1));
         let mut found = BTreeMap::new();
         for (place, bytes) in intervention::donors(list) {

@@ -3,20 +3,21 @@
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Instant;
 
-use candle_core::{DType, Device};
+use candle_core::DType;
 use metrics::gauge;
 
 use super::error::Error;
-use crate::model::{self, ChatTemplate, Model, Source, device_name};
+use crate::engine::Engine;
+use crate::model::{self, ChatTemplate, Model, Source};
+use crate::nn::DeviceId;
 use crate::telemetry::names;
 use crate::vision::ProcessorBackend;
-use crate::weights::default_dtype;
 
 /// Says where models go, and how much of them.
 #[derive(Debug, Clone)]
 pub struct Placement {
-    /// Lists the devices that models can be on; at least one.
-    pub devices: Vec<Device>,
+    /// Lists the engines that models can be on, each with its device; at least one.
+    pub engines: Vec<(DeviceId, Engine)>,
     /// Sets the type of tensors where a request does not; `None`: f32 on a CPU and bf16 elsewhere.
     pub dtype: Option<DType>,
     /// Bounds the bytes that all models hold together.
@@ -102,18 +103,19 @@ impl ModelRegistry {
         }
         let start = Instant::now();
         let held: u64 = resident.iter().map(|m| m.resident_bytes).sum();
-        let device = self.device(&options.device, &resident)?;
+        let (device, engine) = self.engine(&options.device, &resident)?;
         let load = model::Load {
-            dtype: options.dtype.unwrap_or_else(|| self.dtype(device)),
-            device,
+            dtype: options.dtype.unwrap_or_else(|| self.dtype(*device)),
+            device: *device,
             budget: self.placement.budget.saturating_sub(held),
             image_processor: options.image_processor,
             chat_template: options.chat_template.as_ref(),
             resident: &resident,
-            progress,
         };
-        let model = Model::load_with(name, source, &load).map_err(Error::load("place"))?;
-        let model = Arc::new(model);
+        // Files are read and digested here; what goes to the device is loaded by its engine.
+        let prepared = Model::prepare(name, source, &load).map_err(Error::load("place"))?;
+        let loaded = engine.load(move |to| prepared.load(to), progress)?;
+        let model = Arc::new(loaded.map_err(Error::load("place"))?);
         record(&model, start.elapsed().as_secs_f64());
         self.models
             .write()
@@ -133,30 +135,31 @@ impl ModelRegistry {
         Ok(model)
     }
 
-    /// Returns the device of that name, or where it is empty the one on which models hold least.
-    fn device(&self, name: &str, resident: &[Arc<Model>]) -> Result<&Device, Error> {
-        let devices = &self.placement.devices;
+    /// Returns the device of that name with its engine, or where it is empty the one on which models
+    /// hold least.
+    fn engine(&self, name: &str, resident: &[Arc<Model>]) -> Result<&(DeviceId, Engine), Error> {
+        let engines = &self.placement.engines;
         if name.is_empty() {
-            let freest = devices.iter().min_by_key(|d| bytes_on(d, resident));
+            let freest = engines.iter().min_by_key(|(d, _)| bytes_on(*d, resident));
             return freest.ok_or_else(|| Error::Fault("the server has no device".into()));
         }
-        let found = devices.iter().find(|d| device_name(d) == name);
+        let found = engines.iter().find(|(d, _)| d.to_string() == name);
         found.ok_or_else(|| {
-            let names: Vec<String> = devices.iter().map(device_name).collect();
+            let names: Vec<String> = engines.iter().map(|(d, _)| d.to_string()).collect();
             let message = format!("{name:?}; the server has {}", names.join(", "));
             Error::invalid("device", message)
         })
     }
 
     /// Returns the type of tensors on `device` where nobody says another.
-    fn dtype(&self, device: &Device) -> DType {
+    fn dtype(&self, device: DeviceId) -> DType {
         let own = self.placement.dtype;
-        own.unwrap_or_else(|| default_dtype(device))
+        own.unwrap_or_else(|| device.default_dtype())
     }
 }
 
-fn bytes_on(device: &Device, resident: &[Arc<Model>]) -> u64 {
-    let there = resident.iter().filter(|m| m.device.same_device(device));
+fn bytes_on(device: DeviceId, resident: &[Arc<Model>]) -> u64 {
+    let there = resident.iter().filter(|m| m.device == device);
     there.map(|m| m.resident_bytes).sum()
 }
 

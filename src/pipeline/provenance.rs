@@ -7,7 +7,7 @@ use super::record::{
 use super::sampling::SamplingParams;
 use crate::engine::Prefilled;
 use crate::intervention::{Effect, Resolution};
-use crate::model::{ImageTokens, Place, device_name};
+use crate::model::{ImageTokens, Place};
 use crate::telemetry;
 
 impl Provenance {
@@ -25,7 +25,7 @@ impl Provenance {
             model: model.name.clone(),
             model_digest: model.digest.clone(),
             dtype: model.dtype.as_str().into(),
-            device: device_name(&model.device),
+            device: model.device.to_string(),
             image_digests: input.image_digests.clone(),
             preprocessing: canonical(&model.processor),
             prompt_text: input.text.text.clone(),

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use candle_core::Device;
 use tokio::sync::Semaphore;
 
 use super::error::Error;
@@ -11,6 +10,7 @@ use super::model_registry::ModelRegistry;
 use super::stores::{Activations, Uploads};
 use crate::engine::Engine;
 use crate::model::{Model, SaliencyModel};
+use crate::nn::DeviceId;
 
 /// Bounds a request.
 #[derive(Debug, Clone, Copy)]
@@ -35,7 +35,7 @@ pub struct Runtime {
     /// The resident models.
     pub models: ModelRegistry,
     /// The engines, one for each device.
-    pub engines: Vec<(Device, Engine)>,
+    pub engines: Vec<(DeviceId, Engine)>,
     /// The bounds of a request.
     pub limits: RequestLimits,
     /// Models whose attention says which patches are salient.
@@ -51,16 +51,12 @@ pub struct Runtime {
 }
 
 impl Runtime {
-    /// Creates a runtime for `models`, which are on the devices of `engines`, at least one.
-    pub fn new(
-        models: ModelRegistry,
-        engines: Vec<(Device, Engine)>,
-        limits: RequestLimits,
-    ) -> Self {
+    /// Creates a runtime for `models` and the engines that they are placed on.
+    pub fn new(models: ModelRegistry, limits: RequestLimits) -> Self {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         Self {
+            engines: models.placement().engines.clone(),
             models,
-            engines,
             limits,
             saliency: Vec::new(),
             uploads: Uploads::new(limits.upload_bytes),
@@ -75,7 +71,7 @@ impl Runtime {
         let own = self
             .engines
             .iter()
-            .find(|(device, _)| device.same_device(&model.device));
+            .find(|(device, _)| *device == model.device);
         &own.unwrap_or(&self.engines[0]).1
     }
 

@@ -3,11 +3,11 @@
 
 use std::sync::Arc;
 
-use candle_core::{DType, Tensor};
+use candle_core::DType;
 
 use super::error::Error;
 use crate::engine::ByteCache;
-use crate::nn::digest as tensor_digest;
+use crate::nn::{HostTensor, digest as tensor_digest};
 
 /// The bytes of a file.
 pub type Bytes = Arc<[u8]>;
@@ -44,7 +44,7 @@ pub fn digest(bytes: &[u8]) -> String {
 
 /// Keeps activations by the digest of their shape and values.
 #[derive(Debug)]
-pub struct Activations(ByteCache<String, Tensor>);
+pub struct Activations(ByteCache<String, HostTensor>);
 
 impl Activations {
     /// Creates a store that holds `bytes` at most.
@@ -55,12 +55,12 @@ impl Activations {
     }
 
     /// Returns the activations of that handle, if they are still kept.
-    pub fn get(&self, handle: &str) -> Option<Tensor> {
+    pub fn get(&self, handle: &str) -> Option<HostTensor> {
         self.0.get(handle)
     }
 
     /// Keeps `values` and returns their handle.
-    pub fn put(&self, values: Tensor) -> Result<String, Error> {
+    pub fn put(&self, values: HostTensor) -> Result<String, Error> {
         let mut hasher = blake3::Hasher::new();
         for &size in values.dims() {
             hasher.update(&(size as u32).to_le_bytes());
@@ -73,7 +73,7 @@ impl Activations {
 }
 
 /// Returns the numbers of a tensor as little-endian bytes of `dtype`.
-pub(super) fn tensor_bytes(values: &Tensor, dtype: DType) -> Result<Vec<u8>, Error> {
+pub(super) fn tensor_bytes(values: &HostTensor, dtype: DType) -> Result<Vec<u8>, Error> {
     let flat = values
         .to_dtype(dtype)
         .and_then(|v| v.flatten_all())

@@ -5,7 +5,7 @@ use super::output::{Difference, Verified};
 use super::record::{Provenance, Recorded, canonical};
 use super::request::{Replay, VerifyRequest};
 use super::runtime::Runtime;
-use crate::model::{Model, device_name};
+use crate::model::Model;
 use crate::telemetry;
 
 /// Names the only difference that does not speak of bits.
@@ -44,7 +44,7 @@ impl Runtime {
 
 /// Compares what a record was made on.
 fn compare_setting(verified: &mut Verified, record: &Recorded, model: &Model) {
-    let device = device_name(&model.device);
+    let device = model.device.to_string();
     for (stage, recorded, found) in [
         ("record", &record.digest, &*record.own_digest),
         (SERVER_VERSION, &record.server_version, telemetry::VERSION),

@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use candle_core::{DType, Device};
+use candle_core::DType;
 use tonic::transport::ServerTlsConfig;
 
 use super::ApiKeys;
 use crate::model::{self, Source};
+use crate::nn::DeviceId;
 use crate::{engine, evaluate, pipeline};
 
 /// Describes a model to load.
@@ -41,7 +42,7 @@ pub struct ServerConfig {
     /// Lists models in the order of loading; at least one.
     pub models: Vec<ModelSpec>,
     /// Lists the devices that models can be on; at least one. Each has an engine of its own.
-    pub devices: Vec<Device>,
+    pub devices: Vec<DeviceId>,
     /// Sets the type of the tensors; `None`: f32 on a CPU and bf16 elsewhere.
     pub dtype: Option<DType>,
     /// Lists the ViT models that say where to look: name and place of each.
@@ -71,7 +72,7 @@ impl ServerConfig {
     pub fn shapes() -> Self {
         Self {
             models: vec![ModelSpec::new(model::SHAPES, model::shapes())],
-            devices: vec![Device::Cpu],
+            devices: vec![DeviceId::Cpu],
             dtype: None,
             saliency: Vec::new(),
             engine: engine::Limits::default(),

@@ -11,7 +11,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use candle_core::Device;
 use tokio::net::TcpListener;
 use tonic::server::NamedService;
 use tonic::service::Routes;
@@ -36,6 +35,7 @@ use crate::api::v1::model_service_server::ModelServiceServer;
 use crate::api::{State, v1};
 use crate::engine::Engine;
 use crate::model::SaliencyModel;
+use crate::nn::DeviceId;
 use crate::pipeline::{self, InFlight, ModelRegistry, Placement, Runtime};
 use metrics_page::MetricsPage;
 
@@ -56,10 +56,9 @@ impl Server {
     pub fn load(config: &ServerConfig) -> Result<Self, Error> {
         // Before the models: loading is recorded.
         let metrics = MetricsPage::install()?;
-        let models = load_models(config)?;
-        let engines = start_engines(config)?;
-        let mut runtime = Runtime::new(models, engines, config.limits);
-        runtime.saliency = load_saliency(config)?;
+        let models = load_models(config, start_engines(config)?)?;
+        let mut runtime = Runtime::new(models, config.limits);
+        runtime.saliency = load_saliency(config, &runtime.engines[0].1)?;
         let mut state = State::new(runtime, HealthReporter::new());
         if let Some(judge) = &config.judge {
             state.set_judge(judge.clone());
@@ -180,9 +179,12 @@ impl Server {
     }
 }
 
-fn load_models(config: &ServerConfig) -> Result<ModelRegistry, Error> {
+fn load_models(
+    config: &ServerConfig,
+    engines: Vec<(DeviceId, Engine)>,
+) -> Result<ModelRegistry, Error> {
     let models = ModelRegistry::new(Placement {
-        devices: config.devices.clone(),
+        engines,
         dtype: config.dtype,
         budget: config.memory_budget,
         open: config.allow_load,
@@ -204,24 +206,30 @@ fn load_model(models: &ModelRegistry, spec: &ModelSpec) -> Result<(), pipeline::
     Ok(())
 }
 
-fn start_engines(config: &ServerConfig) -> Result<Vec<(Device, Engine)>, Error> {
-    let mut engines: Vec<(Device, Engine)> = Vec::new();
-    for device in &config.devices {
-        if !engines.iter().any(|(known, _)| known.same_device(device)) {
-            engines.push((device.clone(), Engine::start(config.engine)?));
+fn start_engines(config: &ServerConfig) -> Result<Vec<(DeviceId, Engine)>, Error> {
+    let mut engines: Vec<(DeviceId, Engine)> = Vec::new();
+    for &device in &config.devices {
+        if !engines.iter().any(|(known, _)| *known == device) {
+            engines.push((device, Engine::on(device, config.engine)?));
         }
     }
     Ok(engines)
 }
 
-fn load_saliency(config: &ServerConfig) -> Result<Vec<Arc<SaliencyModel>>, Error> {
+fn load_saliency(config: &ServerConfig, engine: &Engine) -> Result<Vec<Arc<SaliencyModel>>, Error> {
     let mut loaded = Vec::with_capacity(config.saliency.len());
     for (name, source) in &config.saliency {
-        let model = SaliencyModel::load(name, source, &config.devices[0]);
-        loaded.push(Arc::new(model.map_err(|error| Error::Model {
+        let failed = |error| Error::Model {
             name: name.clone(),
-            source: Box::new(pipeline::Error::Model(error)),
-        })?));
+            source: Box::new(error),
+        };
+        let (own, from) = (name.clone(), source.clone());
+        let model = engine.load(
+            move |to| SaliencyModel::load_to(&own, &from, to),
+            &|_, _| {},
+        );
+        let model = model.map_err(|e| failed(e.into()))?;
+        loaded.push(Arc::new(model.map_err(|e| failed(e.into()))?));
     }
     Ok(loaded)
 }

@@ -52,6 +52,8 @@ pub struct Checkpoint {
 pub struct Tensors<'a> {
     checkpoint: &'a Checkpoint,
     device: Device,
+    /// Devices of the tensors whose names begin so; all others go to `device`.
+    device_map: Vec<(String, Device)>,
     dtype: DType,
     used: RefCell<BTreeSet<String>>,
     /// Hears of bytes loaded and bytes in all.
@@ -279,6 +281,7 @@ impl Checkpoint {
         Tensors {
             checkpoint: self,
             device: device.clone(),
+            device_map: Vec::new(),
             dtype,
             used,
             progress,
@@ -299,6 +302,22 @@ impl std::fmt::Debug for Tensors<'_> {
 }
 
 impl Tensors<'_> {
+    /// Sends the tensors whose names begin with `prefix` to `device`.
+    pub fn place(&mut self, prefix: String, device: &Device) {
+        if self.checkpoint.random && !device.is_cpu() {
+            // As in `Checkpoint::tensors`.
+            let _ = device.set_seed(0);
+        }
+        self.device_map.push((prefix, device.clone()));
+    }
+
+    /// Returns the device that the tensor `name` goes to.
+    pub fn device_of(&self, name: &str) -> &Device {
+        let mut placed = self.device_map.iter();
+        let own = placed.find(|(prefix, _)| name.starts_with(prefix.as_str()));
+        own.map_or(&self.device, |(_, device)| device)
+    }
+
     /// The tensor `name`, which must have `shape`.
     pub fn get(&self, name: &str, shape: &[usize]) -> Result<Tensor, Error> {
         if self.checkpoint.random {
@@ -356,7 +375,8 @@ impl Tensors<'_> {
         let bytes = &self.checkpoint.files[entry.file][entry.bytes.clone()];
         self.loaded.set(self.loaded.get() + bytes.len() as u64);
         (self.progress)(self.loaded.get(), self.total);
-        Tensor::from_raw_buffer(bytes, dtype, &entry.shape, &self.device).map_err(|source| {
+        let device = self.device_of(name);
+        Tensor::from_raw_buffer(bytes, dtype, &entry.shape, device).map_err(|source| {
             Error::Device {
                 name: name.to_owned(),
                 source,
@@ -368,15 +388,16 @@ impl Tensors<'_> {
     /// deviation 0.02.
     fn draw(&self, name: &str, shape: &[usize]) -> candle_core::Result<Tensor> {
         const DEVIATION: f32 = 0.02;
+        let device = self.device_of(name);
         let count: usize = shape.iter().product();
         self.drawn.set(self.drawn.get() + count as u64);
         // How many there will be nobody knows.
         (self.progress)(self.drawn_bytes(), self.drawn_bytes());
         let values = if name.rsplit('.').next() == Some("bias") {
-            Tensor::zeros(shape, DType::F32, &self.device)?
+            Tensor::zeros(shape, DType::F32, device)?
         } else if name.contains("norm") {
-            Tensor::ones(shape, DType::F32, &self.device)?
-        } else if self.device.is_cpu() {
+            Tensor::ones(shape, DType::F32, device)?
+        } else if device.is_cpu() {
             let seed = u64::from_le_bytes(
                 blake3::hash(name.as_bytes()).as_bytes()[..8]
                     .try_into()
@@ -387,9 +408,9 @@ impl Tensors<'_> {
                 .into_par_iter()
                 .map(|i| DEVIATION * 3f32.sqrt() * (2.0 * unit(seed.wrapping_add(i as u64)) - 1.0))
                 .collect();
-            Tensor::from_vec(values, shape, &self.device)?
+            Tensor::from_vec(values, shape, device)?
         } else {
-            Tensor::randn(0f32, DEVIATION, shape, &self.device)?
+            Tensor::randn(0f32, DEVIATION, shape, device)?
         };
         values.to_dtype(self.dtype)
     }

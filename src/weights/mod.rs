@@ -14,7 +14,7 @@ mod pickle;
 mod pickled;
 
 pub use checkpoint::{Checkpoint, Tensors};
-pub use dtype::{default_dtype, parse_dtype};
+pub use dtype::parse_dtype;
 
 use std::path::PathBuf;
 

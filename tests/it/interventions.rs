@@ -695,7 +695,7 @@ fn random_choices_are_those_of_the_vectors() {
 #[test]
 fn a_saliency_model_looks_where_its_reference_looks() {
     let folder = Path::new(crate::common::FOLDER).join("tiny-dino");
-    let model = SaliencyModel::load("dino", &Source::Folder(folder.clone()), &Device::Cpu).unwrap();
+    let model = SaliencyModel::load("dino", &Source::Folder(folder.clone())).unwrap();
     let golden =
         candle_core::safetensors::load(folder.join("golden/attention.safetensors"), &Device::Cpu)
             .unwrap();
@@ -707,6 +707,7 @@ fn a_saliency_model_looks_where_its_reference_looks() {
     let bytes =
         std::fs::read(Path::new(crate::common::FOLDER).join("pictures/square.png")).unwrap();
     let view = vision::decode(&bytes, 1 << 20).unwrap();
+    let view = model.pixels(&view).unwrap();
     for (head, expected) in expected.iter().enumerate() {
         let found = model.attention(&view, Some(head)).unwrap();
         let error = found

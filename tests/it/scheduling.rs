@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::common::{goldens, job, model};
-use candle_core::Tensor;
 use scotoma::engine::parity::{GoldenSet, Prepared};
 use scotoma::engine::{ClientId, Engine, Error, Event, Events, Limits, Sampling, Task};
 use scotoma::model::{ImageTokens, Model};
+use scotoma::nn::HostTensor;
 
 const SET: &str = "tiny-next-llama";
 const TOKENS: usize = 400;
@@ -16,7 +16,7 @@ const TOKENS: usize = 400;
 struct Stream {
     model: Arc<Model>,
     goldens: Arc<GoldenSet>,
-    pixels: Tensor,
+    pixels: HostTensor,
     image: ImageTokens,
     engine: Engine,
     events: Events,

@@ -2,7 +2,7 @@
 
 use crate::api::{Error, State, v1};
 use crate::intervention;
-use crate::model::{Model, Origin, device_name};
+use crate::model::{Model, Origin};
 use crate::nn::{HookRow, Point, Stack};
 use crate::pipeline::{LoadOptions, LoadRequest, ParityCase, ParityReport, PointParity};
 use crate::vision::ProcessorBackend;
@@ -55,7 +55,7 @@ pub(in crate::api) fn model_info(state: &State, model: &Model) -> v1::ModelInfo 
         family: model.family.name().into(),
         digest: model.digest.clone(),
         dtype: model.dtype.as_str().into(),
-        device: device_name(&model.device),
+        device: model.device.to_string(),
         resident_bytes: model.resident_bytes,
         parameters: model.parameters,
         vision_tower: Some(v1::StackInfo {
@@ -147,7 +147,7 @@ pub(in crate::api) fn empty_parity_report(model: &Model) -> v1::ParityReport {
         model: model.name.clone(),
         model_digest: model.digest.clone(),
         dtype: model.dtype.as_str().into(),
-        device: device_name(&model.device),
+        device: model.device.to_string(),
         ..v1::ParityReport::default()
     }
 }

@@ -1,10 +1,10 @@
 //! Enum numbers, oneofs and tensors, which several messages share.
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::DType;
 
 use super::super::{Error, v1};
 use crate::model;
-use crate::nn::Stack;
+use crate::nn::{HostTensor, Stack};
 
 /// Returns the error of an enum number that the contract does not have.
 pub(super) fn unknown(field: String, number: i32, valid: &[&str]) -> Error {
@@ -60,7 +60,7 @@ pub(crate) fn dtype(field: &str, number: i32) -> Result<DType, Error> {
 }
 
 /// Returns the numbers of a message, on the CPU in f32; all of them are finite.
-pub(super) fn tensor(path: &str, message: &v1::Tensor) -> Result<Tensor, Error> {
+pub(super) fn tensor(path: &str, message: &v1::Tensor) -> Result<HostTensor, Error> {
     let dtype = dtype(&format!("{path}.dtype"), message.dtype)?;
     let count = message
         .shape
@@ -78,7 +78,7 @@ pub(super) fn tensor(path: &str, message: &v1::Tensor) -> Result<Tensor, Error> 
         return Err(Error::invalid(format!("{path}.data"), message));
     }
     let shape: Vec<usize> = message.shape.iter().map(|&d| d as usize).collect();
-    let tensor = Tensor::from_raw_buffer(&message.data, dtype, &shape, &Device::Cpu)
+    let tensor = HostTensor::from_bytes(&message.data, dtype, &shape)
         .and_then(|t| t.to_dtype(DType::F32))
         .map_err(model::Error::from)?;
     if is_finite(&tensor).map_err(model::Error::from)? {
@@ -91,7 +91,7 @@ pub(super) fn tensor(path: &str, message: &v1::Tensor) -> Result<Tensor, Error> 
     }
 }
 
-fn is_finite(tensor: &Tensor) -> candle_core::Result<bool> {
+fn is_finite(tensor: &HostTensor) -> candle_core::Result<bool> {
     let largest = tensor.abs()?.max_all()?.to_scalar::<f32>()?;
     // A maximum may pass over NaN; a sum carries a single one to its end.
     let sum = tensor.sum_all()?.to_scalar::<f32>()?;

@@ -2,13 +2,11 @@
 
 use std::sync::Arc;
 
-use candle_core::Tensor;
-
 use crate::engine::request::{Pixels, Variant};
 use crate::engine::reuse::program::{Program, Row};
 use crate::intervention::Plan;
 use crate::model::{Error, ImageTokens, Model};
-use crate::nn::Stack;
+use crate::nn::{HostTensor, Stack};
 
 /// One picture of one variant.
 #[derive(Debug, Clone)]
@@ -17,7 +15,7 @@ pub(in crate::engine) struct EncoderInput {
     /// The number of the picture in the prompt.
     pub(in crate::engine) image: usize,
     /// `(V, 3, H, W)`.
-    pub(in crate::engine) pixels: Tensor,
+    pub(in crate::engine) pixels: HostTensor,
     pub(in crate::engine) tokens: ImageTokens,
     /// Digest of the picture in this tower under this plan.
     pub(in crate::engine) features: blake3::Hash,

@@ -6,7 +6,7 @@ use super::input::EncoderInput;
 use super::output::TowerFeatures;
 use crate::engine::cost::Cost;
 use crate::intervention::Captured;
-use crate::model::{Error, Model, Projector};
+use crate::model::{Error, Model, ResidentProjector};
 
 /// A distinct picture that is being encoded.
 pub(super) struct EncodeJob<'a> {
@@ -29,7 +29,7 @@ impl<'a> EncodeJob<'a> {
     }
 
     /// Returns the projector of its plan, else the model's own.
-    pub(super) fn projector<'m>(&self, model: &'m Model) -> &'m Arc<Projector>
+    pub(super) fn projector<'m>(&self, model: &'m Model) -> &'m Arc<ResidentProjector>
     where
         'a: 'm,
     {

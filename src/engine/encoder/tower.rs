@@ -14,7 +14,7 @@ use crate::engine::cost::Cost;
 use crate::engine::reuse::planner::{Start, schedule};
 use crate::engine::reuse::program::Program;
 use crate::intervention::{EffectLog, Plan, PlanHooks};
-use crate::model::{Error, Model, ViewBatch, VisionTower};
+use crate::model::{Error, Model, ViewBatch};
 use crate::nn::{MemoryTracker, SequenceCache, Stack};
 use crate::telemetry::names;
 
@@ -167,10 +167,10 @@ fn run_batch(
     passes: &mut [Pass<'_>],
     batch: &[usize],
 ) -> Result<Vec<(Tensor, EffectLog)>, Error> {
-    let tower = &*model.tower;
+    let tower = &model.tower;
     let accounts = batch.iter().map(|&number| account(passes, number));
     let mut hooks = PlanHooks::new(accounts.collect());
-    let (x, packed) = inputs(tower, passes, batch, &mut hooks)?;
+    let (x, packed) = inputs(model, passes, batch, &mut hooks)?;
     // The views of the batch, and their caches, end to end.
     let (mut views, mut caches) = (Vec::new(), Vec::new());
     for &number in batch {
@@ -211,11 +211,12 @@ fn account(passes: &[Pass<'_>], number: usize) -> (Arc<Plan>, EffectLog) {
 
 /// Packs the rows that passes start with: patches, or the checkpoints of others.
 fn inputs(
-    tower: &(dyn VisionTower + 'static),
+    model: &Model,
     passes: &[Pass<'_>],
     batch: &[usize],
     hooks: &mut PlanHooks,
 ) -> Result<(Tensor, ViewBatch), Error> {
+    let (tower, device) = (&model.tower, model.on_device()?);
     let (mut packed, mut parts) = (ViewBatch::default(), Vec::new());
     for (sequence, &number) in batch.iter().enumerate() {
         let Pass { input, start, .. } = &passes[number];
@@ -223,10 +224,10 @@ fn inputs(
         let mut own = ViewBatch::default();
         for view in 0..input.tokens.views {
             let owner = (sequence, input.image, view);
-            own.push(tower, owner, input.tokens.view, depth);
+            own.push(tower.info(), owner, input.tokens.view, depth);
         }
         match start.parent.filter(|_| depth > 0) {
-            None => parts.push(tower.embed(&input.pixels, &own, hooks)?),
+            None => parts.push(tower.embed(&input.pixels.upload(&device)?, &own, hooks)?),
             Some(parent) => {
                 for cache in &passes[parent].caches {
                     parts.extend(cache.checkpoints(depth).iter().map(|c| c.rows.clone()));

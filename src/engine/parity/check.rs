@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Deref;
 
-use candle_core::{DType, Tensor};
+use candle_core::DType;
 
 use super::golden_set::{Case, Error, GoldenSet, Prepared};
 use crate::model::Model;
+use crate::nn::HostTensor;
 
 /// Tensors of a case's file that are no hook points.
 const NO_POINTS: [&str; 2] = ["input_ids", "greedy"];
@@ -52,7 +53,7 @@ pub(in crate::engine) struct ParityCheck<G> {
     goldens: G,
     case: Case,
     /// The values of the reference, by name.
-    reference: HashMap<String, Tensor>,
+    reference: HashMap<String, HostTensor>,
     ids: Vec<u32>,
     expected: Vec<u32>,
     stage: Stage,
@@ -111,7 +112,7 @@ impl<G: Deref<Target = GoldenSet>> ParityCheck<G> {
 
     fn tower_cells(&self, model: &Model) -> u64 {
         let info = model.tower.info();
-        let view = model.tower.view((info.image_size, info.image_size));
+        let view = info.view((info.image_size, info.image_size));
         (self.case.images.len() * view.rows * info.layers_run()) as u64
     }
 
@@ -217,7 +218,7 @@ impl<G: Deref<Target = GoldenSet>> ParityCheck<G> {
 }
 
 fn integers(
-    reference: &HashMap<String, Tensor>,
+    reference: &HashMap<String, HostTensor>,
     case: &Case,
     name: &str,
 ) -> Result<Vec<u32>, Error> {

@@ -15,7 +15,9 @@ use crate::intervention::{
     SaliencyMaps, compile,
 };
 use crate::model::{Error as ModelError, ImageInput, ImageTokens, Model, Prompt, Rendered, Source};
-use crate::nn::{Hooks, Layout, NoHooks, Point, Result as TensorResult, Site, Span, Stack};
+use crate::nn::{
+    Hooks, HostTensor, Layout, NoHooks, Point, Result as TensorResult, Site, Span, Stack,
+};
 use crate::vision::{self, Picture};
 
 /// The largest relative error `|a - b| / |b|` at a hook point that passes in f32.
@@ -91,7 +93,7 @@ pub struct Resident {
     /// Their digests.
     pub digests: BTreeMap<String, String>,
     /// Kept activations.
-    pub activations: BTreeMap<String, Tensor>,
+    pub activations: BTreeMap<String, HostTensor>,
 }
 
 /// A case compiled against a model.
@@ -102,7 +104,7 @@ pub struct Prepared {
     /// Their effects so far.
     pub observed: EffectLog,
     /// The views of each picture, image interventions applied, `(V, 3, S, S)`.
-    pub pixels: Vec<Tensor>,
+    pub pixels: Vec<HostTensor>,
     /// The visual tokens of each picture before any selection.
     pub images: Vec<ImageTokens>,
     /// The input of the language model.
@@ -185,9 +187,9 @@ impl GoldenSet {
         for look in intervention::saliency_queries(list, std::iter::empty()) {
             if look.model.is_none() {
                 let of = |p: &Picture| -> Result<Vec<Vec<f32>>, Error> {
-                    let mass = model
-                        .tower
-                        .attention(&model.pixels(p)?, look.head.map(|h| h as usize))?;
+                    let pixels = model.pixels(p)?.upload(&*model.on_device()?)?;
+                    let head = look.head.map(|h| h as usize);
+                    let mass = model.tower.attention(&pixels, head)?;
                     Ok(mass.to_dtype(DType::F32)?.to_vec2()?)
                 };
                 looks.insert(
@@ -203,7 +205,7 @@ impl GoldenSet {
                 case.images.len(),
             )?;
             let tokens = model.tokens(&picture);
-            let pixels = model.pixels(&picture)?;
+            let pixels = model.pixels(&picture)?.upload(&*model.on_device()?)?;
             let donor = ImageInput {
                 sequence: 0,
                 image: 0,
@@ -211,7 +213,8 @@ impl GoldenSet {
                 tokens: &tokens,
             };
             let own = model.own_projector();
-            donors.insert(place, model.encode_images(&[donor], own, &mut NoHooks)?);
+            let tokens = model.encode_images(&[donor], own, &mut NoHooks)?;
+            donors.insert(place, HostTensor::download(&tokens)?);
         }
         let (ids, words) =
             intervention::prompt_tokens(model, &Rendered::asking(&case.text, &case.question))?;
@@ -242,9 +245,13 @@ impl GoldenSet {
     }
 
     /// Reads the values of the reference, by name.
-    pub(super) fn values(&self, case: &Case) -> Result<HashMap<String, Tensor>, Error> {
+    pub(super) fn values(&self, case: &Case) -> Result<HashMap<String, HostTensor>, Error> {
         let bytes = self.source.require(&format!("{}.safetensors", case.name))?;
-        Ok(candle_core::safetensors::load_buffer(&bytes, &Device::Cpu)?)
+        let values = candle_core::safetensors::load_buffer(&bytes, &Device::Cpu)?;
+        let values = values.into_iter();
+        Ok(values
+            .map(|(name, value)| Ok((name, HostTensor::download(&value)?)))
+            .collect::<TensorResult<_>>()?)
     }
 }
 
@@ -314,13 +321,16 @@ impl Prepared {
         ids: &[u32],
         hooks: &mut dyn Hooks,
     ) -> Result<(Tensor, Layout), Error> {
+        let device = model.on_device()?;
+        let pixels = self.pixels.iter().map(|pixels| pixels.upload(&device));
+        let pixels = pixels.collect::<TensorResult<Vec<Tensor>>>()?;
         let image = |(image, (pixels, tokens))| ImageInput {
             sequence: 0,
             image,
             pixels,
             tokens,
         };
-        let images = self.pixels.iter().zip(&self.images).enumerate();
+        let images = pixels.iter().zip(&self.images).enumerate();
         let images: Vec<ImageInput<'_>> = images.map(image).collect();
         let own = model.own_projector();
         let projector = self.plan.projector.as_ref().unwrap_or(own);

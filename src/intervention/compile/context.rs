@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use candle_core::Tensor;
-
 use super::token_map::PromptToken;
 use crate::model::{ImageTokens, Model, ViewInfo};
+use crate::nn::HostTensor;
 
 /// Everything that compiling reads.
 #[derive(Debug)]
@@ -24,9 +23,9 @@ pub struct Context<'a> {
     /// Digests of the resident saliency models.
     pub saliency_digests: &'a BTreeMap<String, String>,
     /// The visual tokens of the donor pictures, `(N, D)`, by the index of their intervention.
-    pub donors: &'a BTreeMap<usize, Tensor>,
+    pub donors: &'a BTreeMap<usize, HostTensor>,
     /// Kept activations, by handle.
-    pub activations: &'a BTreeMap<String, Tensor>,
+    pub activations: &'a BTreeMap<String, HostTensor>,
 }
 
 impl Context<'_> {

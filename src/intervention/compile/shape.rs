@@ -1,11 +1,9 @@
 //! Sizes of the rows at hook points.
 
-use candle_core::{Device, Tensor};
-
 use super::entry::Entry;
 use crate::intervention::error::Error;
 use crate::model::{self, Model};
-use crate::nn::{Point, Site, Stack};
+use crate::nn::{HostTensor, Point, Site, Stack};
 
 /// The sizes of one row at a hook point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,8 +37,7 @@ impl Shape {
         field: &str,
         values: &[f32],
         whole: bool,
-        device: &Device,
-    ) -> Result<Tensor, Error> {
+    ) -> Result<HostTensor, Error> {
         let given = values.len();
         let sizes = match self.heads {
             None if given == self.width => vec![1, self.width],
@@ -59,7 +56,7 @@ impl Shape {
             let message = format!("number {i} is {}, which is not finite", values[i]);
             return Err(entry.invalid(field, message));
         }
-        Ok(Tensor::from_slice(values, sizes, device).map_err(model::Error::from)?)
+        Ok(HostTensor::from_vec(values.to_vec(), sizes).map_err(model::Error::from)?)
     }
 }
 

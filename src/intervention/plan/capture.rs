@@ -6,7 +6,7 @@ use candle_core::{D, DType, Tensor};
 
 use super::rows::Rows;
 use super::tensors::select;
-use crate::nn::{Point, Result, Span, Stack};
+use crate::nn::{HostTensor, Point, Result, Span, Stack};
 
 /// Rows to write down at a hook point.
 #[derive(Debug, Clone)]
@@ -41,9 +41,9 @@ pub enum Reduction {
 /// Tokens with their log-probabilities, likeliest first.
 pub type Likeliest = Vec<(u32, f64)>;
 
-/// Rows taken at a hook point.
+/// Rows taken at a hook point: in the memory of the process, but for the step that takes them.
 #[derive(Debug)]
-pub struct Captured {
+pub struct Captured<V = HostTensor> {
     /// Position in the request.
     pub target: usize,
     /// The hook point.
@@ -54,11 +54,26 @@ pub struct Captured {
     pub view: (usize, usize),
     /// Tokens behind the rows.
     pub tokens: Vec<u32>,
-    /// The rows, on the CPU once the step is over.
-    pub value: Tensor,
+    /// The rows.
+    pub value: V,
     /// The number of tokens that the logit lens shows and, once the step is over, the likeliest of
     /// each row.
     pub lens: Option<(usize, Vec<Likeliest>)>,
+}
+
+impl Captured<Tensor> {
+    /// Fetches the rows from the device.
+    pub(super) fn download(self) -> Result<Captured> {
+        Ok(Captured {
+            value: HostTensor::download(&self.value)?,
+            target: self.target,
+            point: self.point,
+            step: self.step,
+            view: self.view,
+            tokens: self.tokens,
+            lens: self.lens,
+        })
+    }
 }
 
 impl Capture {
@@ -68,7 +83,7 @@ impl Capture {
         point: Point,
         span: &Span,
         part: &Tensor,
-    ) -> Result<Option<Captured>> {
+    ) -> Result<Option<Captured<Tensor>>> {
         let rows = self.rows.of(span);
         if rows.is_empty() {
             return Ok(None);

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use candle_core::{D, DType, Device, Tensor};
+use candle_core::{D, DType, Tensor};
 
 use super::capture::Captured;
 use super::resolution::Resolved;
@@ -26,8 +26,10 @@ pub struct EffectLog {
     /// Tokens of the language model from this one on are generated; 0 before a prompt is known,
     /// when none are.
     prompt: u32,
-    /// Captures that were not yet fetched.
+    /// Captures that were not yet handed on.
     pub captured: Vec<Captured>,
+    /// Captures of the step at work, still on the device.
+    pub(super) taken: Vec<Captured<Tensor>>,
     /// The attention that the key of each token received, for a prune of the layer at work.
     pub(super) received: Option<BTreeMap<u32, f32>>,
     /// Work of the layers since it was last taken, by stack.
@@ -296,8 +298,8 @@ impl EffectLog {
                 self.add(record, own);
             }
         }
-        for captured in &mut self.captured {
-            captured.value = captured.value.to_device(&Device::Cpu)?;
+        for captured in self.taken.drain(..) {
+            self.captured.push(captured.download()?);
         }
         Ok(())
     }

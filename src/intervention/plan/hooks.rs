@@ -133,7 +133,7 @@ impl Plan {
         }
         // Captures and rankings see what the edits made.
         for capture in self.captures.get(&point).into_iter().flatten() {
-            log.captured.extend(capture.take(point, span, &rows)?);
+            log.taken.extend(capture.take(point, span, &rows)?);
         }
         if let Some(prune) = self.prune_of_pattern(point)
             && let Some(received) = prune.ranking.received(span, &rows)?

@@ -30,7 +30,7 @@ pub use reuse_key::EditKey;
 pub use rows::Rows;
 pub(crate) use rows::indices;
 
-use crate::model::{ImageTokens, Projector};
+use crate::model::{ImageTokens, ResidentProjector};
 use crate::nn::{Point, Site, Stack};
 
 /// The primitive operations of one request.
@@ -43,7 +43,7 @@ pub struct Plan {
     /// The layers that run, in order; all of a stack that is not here.
     pub paths: BTreeMap<Stack, Arc<[usize]>>,
     /// The projector to run instead of the model's own.
-    pub projector: Option<Arc<Projector>>,
+    pub projector: Option<Arc<ResidentProjector>>,
     /// Edits at hook points, in order.
     pub edits: BTreeMap<Point, Vec<Edit>>,
     /// Prunes of the language model, by layer.

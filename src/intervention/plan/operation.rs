@@ -8,7 +8,7 @@ use candle_core::{D, DType, Device, Tensor};
 use super::noise::Noise;
 use super::rows::Rows;
 use super::tensors::{fit, mask, select};
-use crate::nn::{Point, Result, Site, Span, softmax};
+use crate::nn::{HostTensor, Point, Result, Site, Span, softmax};
 
 /// A change of rows `x`.
 #[derive(Debug, Clone)]
@@ -31,7 +31,7 @@ pub enum Operation {
         shift: f64,
     },
     /// The values themselves: `(n, ...)` for n chosen rows in ascending order, or one for all.
-    Write(Tensor),
+    Write(HostTensor),
     /// `mean + deviation * value` over the chosen rows of `over`, dimension by dimension.
     Like {
         /// The rows that the mean and the deviation are of.
@@ -40,7 +40,7 @@ pub enum Operation {
         value: Option<Noise>,
     },
     /// `x - x B^T B` for an orthonormal basis `B (k, width)`.
-    Project(Tensor),
+    Project(HostTensor),
     /// Attention scores become minus infinity at the keys of these tokens.
     Hide(Arc<Rows>),
     /// `x * min(1, max / |x|)`, the norm over the last dimension.
@@ -51,7 +51,7 @@ pub enum Operation {
 #[derive(Debug, Clone)]
 pub enum Value {
     /// The same to every row: `(1, ...)`.
-    Fixed(Tensor),
+    Fixed(HostTensor),
     /// Drawn for every number.
     Noise(Noise),
 }
@@ -234,7 +234,10 @@ impl Value {
     /// Returns it in the shape of `x`.
     fn rows(&self, x: &Tensor, edited: &EditedRows<'_>) -> Result<Tensor> {
         match self {
-            Self::Fixed(value) => fit(value, x)?.broadcast_as(x.shape()),
+            Self::Fixed(value) => {
+                let value = value.upload_once(x.device())?;
+                fit(&value, x)?.broadcast_as(x.shape())
+            }
             Self::Noise(noise) => noise.rows(edited.span, edited.rows, x),
         }
     }
@@ -250,7 +253,8 @@ fn add(x: &Tensor, value: &Tensor, (constant, absolute, shift): (f64, f64, f64))
     (sum + (&magnitude * shift)?)? + ((magnitude * value)? * absolute)?
 }
 
-fn write(values: &Tensor, x: &Tensor, edited: &EditedRows<'_>) -> Result<Tensor> {
+fn write(values: &HostTensor, x: &Tensor, edited: &EditedRows<'_>) -> Result<Tensor> {
+    let values = values.upload_once(x.device())?;
     let values = fit(&values.to_dtype(DType::F32)?, x)?;
     // One row for every token, or the rows of the chosen tokens in ascending order, of which this
     // span may hold some.
@@ -275,9 +279,9 @@ fn like(over: &Rows, noise: Option<&Noise>, x: &Tensor, edited: &EditedRows<'_>)
     like + noise.broadcast_mul(&deviation)?
 }
 
-fn project(basis: &Tensor, x: &Tensor) -> Result<Tensor> {
+fn project(basis: &HostTensor, x: &Tensor) -> Result<Tensor> {
     let width = x.dim(D::Minus1)?;
-    let basis = fit(basis, x)?;
+    let basis = fit(&basis.upload_once(x.device())?, x)?;
     let mut rest = x.reshape(((), width))?; // (n, W)
     // Direction by direction: a matrix product would make a row's bits depend on its neighbours.
     for direction in 0..basis.dim(0)? {

@@ -3,11 +3,10 @@
 //!
 //! Law: a run's own activations change nothing.
 
-use candle_core::Tensor;
-
 use crate::intervention::compile::{Compiler, Entry, Spec, Target};
 use crate::intervention::error::Error;
 use crate::intervention::plan::{Operation, Resolved};
+use crate::nn::HostTensor;
 
 /// Writes given rows.
 #[derive(Debug, Clone)]
@@ -22,7 +21,7 @@ pub struct Patch {
 #[derive(Debug, Clone)]
 pub enum PatchSource {
     /// Rows of the request.
-    Inline(Tensor),
+    Inline(HostTensor),
     /// Rows that are kept under this name.
     Handle(String),
 }
@@ -92,9 +91,6 @@ impl Spec for Patch {
             );
             return Err(entry.invalid(field, message));
         }
-        let values = values
-            .to_device(&compiler.context.model.device)
-            .map_err(fault)?;
         Ok(target.edit(entry, compiler, |_| Operation::Write(values.clone())))
     }
 }

@@ -3,11 +3,10 @@
 //!
 //! Laws: doing it twice is doing it once, to rounding; a direction's length does not matter.
 
-use candle_core::Tensor;
-
 use crate::intervention::compile::{Compiler, Entry, Spec, Target};
 use crate::intervention::error::Error;
 use crate::intervention::plan::{Operation, Resolved};
+use crate::nn::HostTensor;
 
 /// Removes directions.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,7 +28,7 @@ impl Spec for ProjectOut {
     fn compile(&self, entry: Entry, compiler: &mut Compiler<'_>) -> Result<Resolved, Error> {
         let target = self.target.resolve(entry, "target", compiler)?;
         let target = target.of_fixed_width(entry, compiler)?;
-        let (width, device) = (target.shape.width, &compiler.context.model.device);
+        let width = target.shape.width;
         if self.directions.is_empty() || self.directions.len() > width {
             let message = format!("{} given; 1 to {width} are taken", self.directions.len());
             return Err(entry.invalid("directions", message));
@@ -37,7 +36,7 @@ impl Spec for ProjectOut {
         for (i, direction) in self.directions.iter().enumerate() {
             let field = format!("directions[{i}].values");
             // The rows are made for their checks alone.
-            target.shape.row(entry, &field, direction, false, device)?;
+            target.shape.row(entry, &field, direction, false)?;
         }
         let basis = orthonormal(&self.directions);
         if basis.is_empty() {
@@ -46,7 +45,7 @@ impl Spec for ProjectOut {
         // Directions that depend on others are gone: the basis may be smaller than the list.
         let count = basis.len();
         let values: Vec<f32> = basis.into_iter().flatten().map(|v| v as f32).collect();
-        let basis = Tensor::from_vec(values, (count, width), device);
+        let basis = HostTensor::from_vec(values, (count, width));
         let basis = basis.map_err(crate::model::Error::from)?;
         Ok(target.edit(entry, compiler, |_| Operation::Project(basis.clone())))
     }

@@ -5,12 +5,11 @@
 
 use std::sync::Arc;
 
-use candle_core::Tensor;
-
 use crate::intervention::compile::{Compiler, Context, Entry, Spec, TokenMap, TokenSelector};
 use crate::intervention::error::Error;
 use crate::intervention::plan::{Noise, Operation, Resolution, Resolved, Rows};
 use crate::model;
+use crate::nn::HostTensor;
 
 /// Writes other values over visual tokens of every picture.
 #[derive(Debug, Clone, PartialEq)]
@@ -98,7 +97,7 @@ fn donor_rows(
     image: usize,
     count: usize,
     indices: &[u32],
-) -> Result<Tensor, Error> {
+) -> Result<HostTensor, Error> {
     let Some(donor) = context.donors.get(&entry.index) else {
         return Err(entry.invalid("donor", "its tokens were not computed"));
     };
@@ -108,7 +107,5 @@ fn donor_rows(
             format!("it has {has} visual tokens, picture {image} of the request has {count}");
         return Err(entry.invalid("donor", message));
     }
-    let rows = Tensor::from_slice(indices, indices.len(), donor.device())
-        .and_then(|index| donor.index_select(&index, 0));
-    Ok(rows.map_err(model::Error::from)?)
+    Ok(donor.rows(indices).map_err(model::Error::from)?)
 }

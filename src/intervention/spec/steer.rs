@@ -27,13 +27,7 @@ impl Spec for Steer {
         entry.check_factor("scale", self.scale, -MAX_FACTOR)?;
         let target = self.target.resolve(entry, "target", compiler)?;
         let target = target.of_fixed_width(entry, compiler)?;
-        let value = target.shape.row(
-            entry,
-            "vector",
-            &self.vector,
-            true,
-            &compiler.context.model.device,
-        )?;
+        let value = target.shape.row(entry, "vector", &self.vector, true)?;
         Ok(target.edit(entry, compiler, |_| {
             let value = Value::Fixed(value.clone());
             Operation::Add {

@@ -6,7 +6,7 @@ use crate::intervention::compile::{Compiler, Entry, Spec};
 use crate::intervention::error::Error;
 use crate::intervention::plan::{Resolution, Resolved};
 use crate::intervention::random::Draws;
-use crate::model::{DEFAULT_PROJECTOR, Model, Projector};
+use crate::model::{DEFAULT_PROJECTOR, Model, Projector, ResidentProjector};
 
 /// The projector that runs instead of the model's own.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,7 +27,7 @@ impl Spec for SwapProjector {
             Self::Named(name) => resident(model, name, entry, "name")?,
             Self::Random(seed) => {
                 let like = resident(model, DEFAULT_PROJECTOR, entry, "random_seed")?;
-                Arc::new(random(&like, *seed)?)
+                Arc::new(ResidentProjector::new(random(like.host(), *seed)?))
             }
             Self::Identity => {
                 let (from, to) = (
@@ -41,7 +41,7 @@ impl Spec for SwapProjector {
                     );
                     return Err(entry.invalid("identity", message));
                 }
-                Arc::new(Projector::Identity)
+                Arc::new(ResidentProjector::new(Projector::Identity))
             }
         };
         entry.needs_image(context)?;
@@ -65,7 +65,12 @@ impl Spec for SwapProjector {
 }
 
 /// Returns the resident projector called `name`; `field` is the one that names it.
-fn resident(model: &Model, name: &str, entry: Entry, field: &str) -> Result<Arc<Projector>, Error> {
+fn resident(
+    model: &Model,
+    name: &str,
+    entry: Entry,
+    field: &str,
+) -> Result<Arc<ResidentProjector>, Error> {
     model
         .projector(name)
         .ok_or_else(|| Error::UnknownProjector {

@@ -17,7 +17,7 @@ use crate::model::read::{linear, rms_norm, weights_of};
 use crate::model::vision_tower::{SelectStrategy, TowerConfig, TowerInfo, ViewInfo, VisionTower};
 use crate::model::vit::{MAX_IMAGE_SIZE, check_sizes, cut_patches, refuse};
 use crate::nn::{Activation, Attention, Block, Linear, Mlp, Norm, Rope, Stack, Transformer};
-use crate::vision::{Picture, Size, Tiling};
+use crate::vision::{Picture, Tiling};
 use crate::weights::Tensors;
 
 /// The family.
@@ -235,6 +235,7 @@ impl PixtralTower {
                 strategy: SelectStrategy::Full,
                 layer_weights: blocks.first().map_or(0, weights_of),
                 patch_weights: width * 3 * patch * patch,
+                merge: None,
             },
             patches: Linear::new(kernel.flatten_from(1)?, None)?, // (D, 3 P P)
             pre_norm,
@@ -299,10 +300,5 @@ impl VisionTower for PixtralTower {
         let cut = cut_patches(pixels, self.info.patch_size)?; // (V N, 3 P P)
         let x = self.patches.forward(&cut)?; // (V N, D)
         Ok(self.pre_norm.forward(&x, self.patches.backend())?)
-    }
-
-    fn positions(&self, (rows, columns): Size) -> Arc<[u32]> {
-        let row = |row| (0..columns).map(move |column| Rope::place(row, column));
-        (0..rows).flat_map(row).collect()
     }
 }

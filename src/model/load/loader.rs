@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Device};
 use serde_json::Value;
 
 use super::config::{self, Config, Merge};
@@ -20,20 +20,22 @@ use crate::model::llava::{Model, PartDigests};
 use crate::model::packing::Packing;
 use crate::model::projector::Projector;
 use crate::model::projectors::Projectors;
+use crate::model::resident::{ResidentDecoder, ResidentProjector, ResidentTower};
 use crate::model::text::chat::{Chat, ChatTemplate};
 use crate::model::text::chat_files;
 use crate::model::text::tokenizer::Text;
-use crate::model::vision_tower::{TowerConfig, VisionTower, feature_entries};
+use crate::model::vision_tower::{TowerConfig, TowerInfo, feature_entries};
+use crate::nn::{DeviceId, Home, HostTensor};
 use crate::vision::{Processor, ProcessorBackend};
 use crate::weights::{Checkpoint, Tensors};
 
 /// Says how a model is loaded.
-#[expect(missing_debug_implementations, reason = "holds a closure")]
+#[derive(Debug)]
 pub struct Load<'a> {
     /// Type of the tensors.
     pub dtype: DType,
     /// Device of the tensors.
-    pub device: &'a Device,
+    pub device: DeviceId,
     /// Bytes that they may take.
     pub budget: u64,
     /// Replaces the model's own chat template.
@@ -43,7 +45,16 @@ pub struct Load<'a> {
     pub image_processor: Option<ProcessorBackend>,
     /// Models whose parts may be shared.
     pub resident: &'a [Arc<Model>],
-    /// Hears of bytes loaded and bytes in all.
+}
+
+/// The device that tensors are loaded to, on the thread that owns it.
+#[expect(missing_debug_implementations, reason = "holds a closure")]
+pub struct LoadTo<'a> {
+    /// The device.
+    pub device: &'a Device,
+    /// The home of its tensors, which the calling thread is.
+    pub home: &'a Home,
+    /// Hears of bytes loaded and bytes in all, tensor by tensor.
     pub progress: &'a dyn Fn(u64, u64),
 }
 
@@ -53,31 +64,49 @@ const BETWEEN: [&str; 2] = ["multi_modal_projector.", "image_newline"];
 
 impl Model {
     /// Loads the model in `source` to `device` as `dtype`. A missing, misshapen or unused tensor is
-    /// an error.
+    /// an error. On a CPU every thread may use it, else the calling one alone.
     pub fn load(name: &str, source: &Source, dtype: DType, device: &Device) -> Result<Self, Error> {
         let options = Load {
             dtype,
-            device,
+            device: DeviceId::of(device),
             budget: u64::MAX,
             image_processor: None,
             chat_template: None,
             resident: &[],
+        };
+        let home = if device.is_cpu() {
+            Home::host()
+        } else {
+            Home::here()
+        };
+        let to = LoadTo {
+            device,
+            home: &home,
             progress: &|_, _| {},
         };
-        Self::load_with(name, source, &options)
+        Self::prepare(name, source, &options)?.load(&to)
     }
 
-    /// Loads it, sharing the tower or the decoder with a resident model whose own is equal, within
-    /// a budget of bytes.
-    pub fn load_with(name: &str, source: &Source, options: &Load<'_>) -> Result<Self, Error> {
-        Loader::open(source, options)?.load(name)
+    /// Reads and checks all of a model but the tensors, whose bytes are digested: the part of
+    /// loading that any thread can do. The model will share the tower or the decoder with a
+    /// resident one whose own is equal, and keep within a budget of bytes.
+    pub fn prepare(
+        name: &str,
+        source: &Source,
+        options: &Load<'_>,
+    ) -> Result<PreparedModel, Error> {
+        PreparedModel::open(name, source, options)
     }
 }
 
-/// A model whose files have been read and checked, but for its weights.
-struct Loader<'a> {
-    source: &'a Source,
-    options: &'a Load<'a>,
+/// A model whose files have been read and checked, but for its tensors.
+#[derive(Debug)]
+pub struct PreparedModel {
+    name: String,
+    source: Source,
+    dtype: DType,
+    device: DeviceId,
+    budget: u64,
     /// config.json as Hugging Face writes it.
     json: Value,
     config: Config,
@@ -87,27 +116,32 @@ struct Loader<'a> {
     chat: Option<Chat>,
     processor: Processor,
     checkpoint: Checkpoint,
+    digests: PartDigests,
+    generation: GenerationConfig,
+    eos: Vec<u32>,
+    shared: Shared,
 }
 
 /// Parts of a resident model that serve this one, too.
+#[derive(Debug, Default)]
 struct Shared {
-    tower: Option<Arc<dyn VisionTower>>,
-    decoder: Option<Arc<Decoder>>,
+    tower: Option<ResidentTower>,
+    decoder: Option<ResidentDecoder>,
 }
 
 /// Parts read from the weights.
 struct Parts {
-    tower: Arc<dyn VisionTower>,
+    tower: ResidentTower,
     projector: Projector,
-    row_ends: Option<Tensor>,
-    decoder: Arc<Decoder>,
+    row_ends: Option<HostTensor>,
+    decoder: ResidentDecoder,
     /// Numbers that were drawn at random for want of files.
     drawn: u64,
 }
 
-impl<'a> Loader<'a> {
+impl PreparedModel {
     /// Reads and checks what is said of the model.
-    fn open(source: &'a Source, options: &'a Load<'a>) -> Result<Self, Error> {
+    fn open(name: &str, source: &Source, options: &Load<'_>) -> Result<Self, Error> {
         let Gathered {
             config: json,
             processor,
@@ -130,9 +164,20 @@ impl<'a> Loader<'a> {
             family.tiling(&*tower),
             options.image_processor,
         )?;
-        Ok(Self {
-            source,
-            options,
+        let digests = PartDigests {
+            tower: digest_part(&checkpoint, &json, "vision_config", &TOWER),
+            decoder: digest_part(&checkpoint, &json, "text_config", &DECODER),
+        };
+        let answers: Value = source.json("generation_config.json")?.unwrap_or_default();
+        let generation = GenerationConfig::parse(&answers, config.text_config.vocab_size)?;
+        let prepared = Self {
+            name: name.to_owned(),
+            source: source.clone(),
+            dtype: options.dtype,
+            device: options.device,
+            budget: options.budget,
+            eos: eos(&config, &text, &answers),
+            shared: Shared::of(options, digests),
             json,
             config,
             family,
@@ -141,110 +186,70 @@ impl<'a> Loader<'a> {
             chat,
             processor,
             checkpoint,
-        })
+            digests,
+            generation,
+        };
+        prepared.check_budget(prepared.bytes(prepared.own_parameters()))?;
+        Ok(prepared)
     }
 
-    /// Loads the weights and puts the model together.
-    fn load(self, name: &str) -> Result<Model, Error> {
-        let digests = PartDigests {
-            tower: self.digest_part("vision_config", &TOWER),
-            decoder: self.digest_part("text_config", &DECODER),
-        };
-        let shared = self.shared(digests);
+    /// Loads the tensors and puts the model together, on the thread that owns the device.
+    pub fn load(self, to: &LoadTo<'_>) -> Result<Model, Error> {
         let mut parameters = self.checkpoint.parameters(&[""]);
-        let mut resident_bytes = self.bytes(self.own_parameters(parameters, &shared));
-        self.check_budget(resident_bytes)?;
-        let parts = self.read(shared)?;
+        let mut resident_bytes = self.bytes(self.own_parameters());
+        let parts = self.read(to)?;
         if parts.drawn > 0 {
             // Without files there was nothing to count before.
             (parameters, resident_bytes) = (parts.drawn, self.bytes(parts.drawn));
             self.check_budget(resident_bytes)?;
         }
-        let answers: Value = self
-            .source
-            .json("generation_config.json")?
-            .unwrap_or_default();
-        let generation = GenerationConfig::parse(&answers, self.config.text_config.vocab_size)?;
         Ok(Model {
-            name: name.to_owned(),
-            source: self.source.clone(),
+            digest: self.digest(),
+            name: self.name,
+            source: self.source,
             family: self.family,
-            digest: self.digest(digests, &generation),
-            eos: self.eos(&answers),
+            eos: self.eos,
             text: self.text,
             chat: self.chat,
             processor: self.processor,
             tower: parts.tower,
-            projectors: Projectors::new(Arc::new(parts.projector)),
+            projectors: Projectors::new(Arc::new(ResidentProjector::new(parts.projector))),
             packing: Packing {
                 row_ends: parts.row_ends,
                 most_tiles: self.config.most_tiles()?,
                 merge: self.config.mm_patch_merge_type,
             },
             decoder: parts.decoder,
-            parts: digests,
+            parts: self.digests,
             image_token: self.config.image_token_index,
-            generation,
+            generation: self.generation,
             parameters,
             resident_bytes,
-            dtype: self.options.dtype,
-            device: self.options.device.clone(),
+            dtype: self.dtype,
+            device: self.device,
+            opened: to.home.keep(to.device.clone())?,
             lifetime: Lifetime::default(),
         })
     }
 
-    /// Digests the tensors under `prefixes` with all of config.json that shapes them.
-    fn digest_part(&self, field: &str, prefixes: &[&str]) -> blake3::Hash {
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(self.checkpoint.digest(prefixes).as_bytes());
-        for field in [
-            field,
-            "vision_feature_layer",
-            "vision_feature_select_strategy",
-            "tie_word_embeddings",
-        ] {
-            hasher.update(self.json[field].to_string().as_bytes());
-        }
-        // Older digests know nothing of these, so that each counts only where it is.
-        for field in ["vision_feature_layers", "downsample_ratio"] {
-            if let Some(value) = self.json.get(field) {
-                hasher.update(value.to_string().as_bytes());
-            }
-        }
-        hasher.finalize()
-    }
-
-    /// Finds resident parts with these digests, dtype and device.
-    fn shared(&self, digests: PartDigests) -> Shared {
-        let (dtype, device) = (self.options.dtype, self.options.device);
-        let alike = |m: &&Arc<Model>| m.dtype == dtype && m.device.same_device(device);
-        let alike: Vec<&Arc<Model>> = self.options.resident.iter().filter(alike).collect();
-        let tower = alike.iter().find(|m| m.parts.tower == digests.tower);
-        let decoder = alike.iter().find(|m| m.parts.decoder == digests.decoder);
-        Shared {
-            tower: tower.map(|m| m.tower.clone()),
-            decoder: decoder.map(|m| m.decoder.clone()),
-        }
-    }
-
-    /// Returns how many of `all` parameters are shared with nobody.
-    fn own_parameters(&self, all: u64, shared: &Shared) -> u64 {
-        let mut own = all;
-        if shared.tower.is_some() {
+    /// Returns how many parameters are shared with nobody.
+    fn own_parameters(&self) -> u64 {
+        let mut own = self.checkpoint.parameters(&[""]);
+        if self.shared.tower.is_some() {
             own -= self.checkpoint.parameters(&TOWER);
         }
-        if shared.decoder.is_some() {
+        if self.shared.decoder.is_some() {
             own -= self.checkpoint.parameters(&DECODER);
         }
         own
     }
 
     fn bytes(&self, parameters: u64) -> u64 {
-        parameters * self.options.dtype.size_in_bytes() as u64
+        parameters * self.dtype.size_in_bytes() as u64
     }
 
     fn check_budget(&self, needed: u64) -> Result<(), Error> {
-        let left = self.options.budget;
+        let left = self.budget;
         if needed > left {
             return Err(Error::Budget { needed, left });
         }
@@ -252,19 +257,22 @@ impl<'a> Loader<'a> {
     }
 
     /// Reads the weights of all parts that are not shared; a tensor that nobody reads is an error.
-    fn read(&self, shared: Shared) -> Result<Parts, Error> {
-        let Load { dtype, device, .. } = *self.options;
-        let weights = self
-            .checkpoint
-            .tensors(dtype, device, self.options.progress);
+    fn read(&self, to: &LoadTo<'_>) -> Result<Parts, Error> {
+        let mut weights = self.checkpoint.tensors(self.dtype, to.device, to.progress);
+        // What stands between tower and decoder is read on other threads, too, and copied to the
+        // device when it first runs there.
+        for prefix in BETWEEN {
+            weights.place(prefix.to_owned(), &Device::Cpu);
+        }
         let (config, family) = (&self.config, self.family);
-        let tower = if let Some(tower) = shared.tower {
+        let tower = if let Some(tower) = &self.shared.tower {
             ignore(&weights, &TOWER);
-            tower
+            tower.clone()
         } else {
             let features = feature_entries(&config.feature_layers()?, self.tower.layers())?;
             let strategy = config.vision_feature_select_strategy;
-            self.tower.load(features, strategy, &weights)?
+            let tower = self.tower.load(features, strategy, &weights)?;
+            ResidentTower::new(tower, to.home)?
         };
         let norm = family.projector_norm().zip(config.projector_layernorm_eps);
         let projector = Projector::load(
@@ -275,16 +283,20 @@ impl<'a> Loader<'a> {
             norm,
             &weights,
         )?;
-        let newline = self.newline(&*tower, &weights)?;
-        let decoder = if let Some(decoder) = shared.decoder {
+        let newline = self.newline(tower.info(), &weights)?;
+        let decoder = if let Some(decoder) = &self.shared.decoder {
             ignore(&weights, &DECODER);
-            decoder
+            decoder.clone()
         } else {
             let text = config.text_config.clone();
-            Arc::new(Decoder::load(text, config.tied(), &weights)?)
+            let decoder = Decoder::load(text, config.tied(), &weights)?;
+            ResidentDecoder::new(decoder, to.home)?
         };
         let row_ends = match self.family.row_end() {
-            RowEnd::Tokens(tokens) => Some(decoder.embed(&self.row_ends(tokens)?)?), // (2, D)
+            RowEnd::Tokens(tokens) => {
+                let rows = decoder.embed(&self.row_ends(tokens)?)?; // (2, D)
+                Some(HostTensor::download(&rows)?)
+            }
             RowEnd::Newline | RowEnd::None => newline,
         };
         self.check_adapted_head()?;
@@ -314,14 +326,13 @@ impl<'a> Loader<'a> {
     /// Reads the vector that ends a row of a canvas, `(1, D)`, where the checkpoint has one.
     fn newline(
         &self,
-        tower: &dyn VisionTower,
+        tower: &TowerInfo,
         weights: &Tensors<'_>,
-    ) -> Result<Option<Tensor>, Error> {
+    ) -> Result<Option<HostTensor>, Error> {
         if self.family.row_end() != RowEnd::Newline {
             return Ok(None);
         }
-        let info = tower.info();
-        if info.keeps_class() || info.drops_a_patch() {
+        if tower.keeps_class() || tower.drops_a_patch() {
             return Err(Error::Config(format!(
                 "vision_feature_select_strategy: {} takes the patches alone",
                 self.family.model_type()
@@ -332,7 +343,8 @@ impl<'a> Loader<'a> {
             return Ok(None);
         }
         let width = self.config.text_config.hidden_size;
-        Ok(Some(weights.get("image_newline", &[width])?.unsqueeze(0)?))
+        let newline = weights.get("image_newline", &[width])?;
+        Ok(Some(HostTensor::download(&newline.unsqueeze(0)?)?))
     }
 
     /// Fails on an adapter of a head that is tied: PEFT would add to the one tensor that head and
@@ -351,28 +363,71 @@ impl<'a> Loader<'a> {
     }
 
     /// Digests weights, configuration and what of generation_config.json changes answers.
-    fn digest(&self, parts: PartDigests, generation: &GenerationConfig) -> String {
+    fn digest(&self) -> String {
         let mut hasher = blake3::Hasher::new();
         hasher.update(self.json.to_string().as_bytes());
-        hasher.update(parts.tower.as_bytes());
-        hasher.update(parts.decoder.as_bytes());
+        hasher.update(self.digests.tower.as_bytes());
+        hasher.update(self.digests.decoder.as_bytes());
         hasher.update(self.checkpoint.digest(&BETWEEN).as_bytes());
-        if let Some(acts) = generation.acts(self.config.text_config.max_position_embeddings) {
+        if let Some(acts) = self
+            .generation
+            .acts(self.config.text_config.max_position_embeddings)
+        {
             hasher.update(acts.as_bytes());
         }
         hasher.finalize().to_hex().to_string()
     }
+}
 
-    /// Returns the ids that end an answer: generation_config.json's, else config.json's, else
-    /// `</s>`.
-    fn eos(&self, answers: &Value) -> Vec<u32> {
-        let mut eos = config::token_ids(&answers["eos_token_id"]);
-        if eos.is_empty() {
-            let own = self.config.text_config.eos_token_id.as_ref();
-            eos = own.map(config::token_ids).unwrap_or_default();
+/// Digests the tensors under `prefixes` with all of config.json that shapes them.
+fn digest_part(
+    checkpoint: &Checkpoint,
+    json: &Value,
+    field: &str,
+    prefixes: &[&str],
+) -> blake3::Hash {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(checkpoint.digest(prefixes).as_bytes());
+    for field in [
+        field,
+        "vision_feature_layer",
+        "vision_feature_select_strategy",
+        "tie_word_embeddings",
+    ] {
+        hasher.update(json[field].to_string().as_bytes());
+    }
+    // Older digests know nothing of these, so that each counts only where it is.
+    for field in ["vision_feature_layers", "downsample_ratio"] {
+        if let Some(value) = json.get(field) {
+            hasher.update(value.to_string().as_bytes());
         }
-        eos.extend(self.text.token_id("</s>").filter(|_| eos.is_empty()));
-        eos
+    }
+    hasher.finalize()
+}
+
+/// Returns the ids that end an answer: generation_config.json's, else config.json's, else `</s>`.
+fn eos(config: &Config, text: &Text, answers: &Value) -> Vec<u32> {
+    let mut eos = config::token_ids(&answers["eos_token_id"]);
+    if eos.is_empty() {
+        let own = config.text_config.eos_token_id.as_ref();
+        eos = own.map(config::token_ids).unwrap_or_default();
+    }
+    eos.extend(text.token_id("</s>").filter(|_| eos.is_empty()));
+    eos
+}
+
+impl Shared {
+    /// Finds resident parts with these digests, and the dtype and device of `options`.
+    fn of(options: &Load<'_>, digests: PartDigests) -> Self {
+        let alike =
+            |m: &&Arc<Model>| m.dtype == options.dtype && m.device == options.device && m.is_live();
+        let alike: Vec<&Arc<Model>> = options.resident.iter().filter(alike).collect();
+        let tower = alike.iter().find(|m| m.parts.tower == digests.tower);
+        let decoder = alike.iter().find(|m| m.parts.decoder == digests.decoder);
+        Self {
+            tower: tower.map(|m| m.tower.clone()),
+            decoder: decoder.map(|m| m.decoder.clone()),
+        }
     }
 }
 

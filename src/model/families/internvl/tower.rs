@@ -8,12 +8,9 @@ use serde::{Deserialize, Deserializer};
 
 use crate::model::error::Error;
 use crate::model::read::{layer_norm, linear, rms_norm, weights_of};
-use crate::model::vision_tower::{
-    SelectStrategy, TowerConfig, TowerInfo, ViewInfo, VisionTower, grid_of,
-};
+use crate::model::vision_tower::{SelectStrategy, TowerConfig, TowerInfo, ViewInfo, VisionTower};
 use crate::model::vit::{MAX_IMAGE_SIZE, check_sizes, cut_patches, refuse};
 use crate::nn::{Activation, Attention, Backend, Block, Linear, Mlp, Norm, Stack, Transformer};
-use crate::vision::Size;
 use crate::weights::Tensors;
 
 /// Patches along a side of the square that becomes one visual token; more would be a fault of the
@@ -304,6 +301,7 @@ impl InternVit {
                 feature_width: width * config.merge.pow(2),
                 layer_weights: blocks.first().map_or(0, weights_of),
                 patch_weights: width * 3 * patch * patch,
+                merge: Some(config.merge),
             },
             patches: Linear::new(kernel.flatten_from(1)?, Some(bias))?, // (D, 3 P P)
             class,
@@ -335,16 +333,6 @@ impl VisionTower for InternVit {
             None => x,
         };
         Ok(x.flatten_to(1)?) // (V R, D)
-    }
-
-    fn view(&self, size: Size) -> ViewInfo {
-        let grid = grid_of(size, self.info.patch_size);
-        ViewInfo {
-            grid,
-            rows: grid.0 * grid.1 + 1,
-            tokens: (grid.0 / self.merge) * (grid.1 / self.merge),
-            merge: self.merge,
-        }
     }
 
     /// Drops the class token and puts the patches of each square side by side, row by row within

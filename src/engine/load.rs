@@ -1,0 +1,50 @@
+//! Loads: work on the engine's thread that lasts longer than a step, done in pieces.
+
+use std::sync::mpsc::Sender;
+
+use super::error::Error;
+use super::guard::caught;
+use super::owned::Owned;
+use crate::model::{self, LoadTo};
+
+/// The work, given what the thread owns and what lets a step of requests run.
+type Work = Box<dyn FnOnce(&Owned, &dyn Fn()) + Send>;
+
+/// A load that waits for its turn.
+pub(super) struct Load(Work);
+
+/// A report of a load to the thread that waits for it.
+pub(super) enum LoadReport<T> {
+    /// Bytes loaded, and bytes in all.
+    Progress(u64, u64),
+    /// The end.
+    Done(Result<Result<T, model::Error>, Error>),
+}
+
+impl Load {
+    /// Prepares `work`, whose reports go to `reports`.
+    pub(super) fn new<T: Send + 'static>(
+        work: impl FnOnce(&LoadTo<'_>) -> Result<T, model::Error> + Send + 'static,
+        reports: Sender<LoadReport<T>>,
+    ) -> Self {
+        Self(Box::new(move |owned, pause| {
+            // Whoever waits may have gone; the load ends all the same.
+            let progress = |done, total| {
+                let _ = reports.send(LoadReport::Progress(done, total));
+                pause();
+            };
+            let to = LoadTo {
+                device: owned.device(),
+                home: owned.home(),
+                progress: &progress,
+            };
+            let result = caught(|| work(&to));
+            let _ = reports.send(LoadReport::Done(result));
+        }))
+    }
+
+    /// Does it; `pause` is called whenever a piece is done.
+    pub(super) fn run(self, owned: &Owned, pause: &dyn Fn()) {
+        (self.0)(owned, pause);
+    }
+}

@@ -1,0 +1,97 @@
+//! Numbers in the memory of the process: what requests carry to the thread that owns a device, and
+//! bring back.
+
+use std::ops::Deref;
+use std::sync::{Arc, OnceLock};
+
+use candle_core::{DType, Device, Result, Shape, Tensor, WithDType};
+
+use super::home::{Home, OnDevice};
+
+/// A tensor on the CPU, which every thread may read and drop; see [`upload`](Self::upload).
+#[derive(Debug, Clone)]
+pub struct HostTensor {
+    values: Tensor,
+    /// A copy on the device, once one was kept there.
+    kept: Arc<OnceLock<OnDevice<Tensor>>>,
+}
+
+impl HostTensor {
+    /// Takes numbers.
+    pub fn from_vec<T: WithDType>(values: Vec<T>, shape: impl Into<Shape>) -> Result<Self> {
+        let shape: Shape = shape.into();
+        Ok(Self::of(Tensor::from_vec(values, shape, &Device::Cpu)?))
+    }
+
+    /// Reads numbers of `dtype` from little-endian bytes.
+    pub fn from_bytes(bytes: &[u8], dtype: DType, shape: &[usize]) -> Result<Self> {
+        let values = Tensor::from_raw_buffer(bytes, dtype, shape, &Device::Cpu)?;
+        Ok(Self::of(values))
+    }
+
+    /// Copies a tensor from its device.
+    pub fn download(tensor: &Tensor) -> Result<Self> {
+        // On a CPU a copy, too: what leaves a step keeps none of its memory.
+        let values = if tensor.device().is_cpu() {
+            tensor.force_contiguous()?
+        } else {
+            tensor.to_device(&Device::Cpu)?
+        };
+        Ok(Self::of(values))
+    }
+
+    fn of(values: Tensor) -> Self {
+        Self {
+            values,
+            kept: Arc::default(),
+        }
+    }
+
+    /// Copies the numbers to `device`, whose thread must be the calling one.
+    pub fn upload(&self, device: &Device) -> Result<Tensor> {
+        // On a CPU it is the same memory.
+        self.values.to_device(device)
+    }
+
+    /// Returns a copy on `device`, made once, and freed at home when this and its clones have gone.
+    /// For what many steps read.
+    pub fn upload_once(&self, device: &Device) -> Result<Tensor> {
+        if device.is_cpu() {
+            return Ok(self.values.clone());
+        }
+        // A copy that was there before the device was restarted is of no use.
+        if let Some(Ok(copy)) = self.kept.get().map(OnDevice::get)
+            && copy.device().same_device(device)
+        {
+            return Ok(copy.clone());
+        }
+        let copy = self.upload(device)?;
+        // One that is kept already, for another device, stays.
+        let _ = self.kept.set(Home::here().keep(copy.clone())?);
+        Ok(copy)
+    }
+
+    /// Converts the numbers.
+    pub fn to_dtype(&self, dtype: DType) -> Result<Self> {
+        Ok(Self::of(self.values.to_dtype(dtype)?))
+    }
+
+    /// Returns the same numbers in another shape.
+    pub fn reshape(&self, shape: impl Into<Shape>) -> Result<Self> {
+        Ok(Self::of(self.values.reshape(shape.into())?))
+    }
+
+    /// Returns the rows `rows`.
+    pub fn rows(&self, rows: &[u32]) -> Result<Self> {
+        let index = Tensor::from_slice(rows, rows.len(), &Device::Cpu)?;
+        Ok(Self::of(self.values.index_select(&index, 0)?))
+    }
+}
+
+impl Deref for HostTensor {
+    type Target = Tensor;
+
+    fn deref(&self) -> &Tensor {
+        &self.values
+    }
+}

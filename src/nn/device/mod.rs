@@ -1,0 +1,13 @@
+//! Where tensors live: devices by name, the thread that owns one, and what other threads may hold.
+//!
+//! A tensor on a device is made, used and freed by one thread, which has bound the device's context.
+//! Other threads hold [`OnDevice`], a key to a value that stays at home, or [`HostTensor`], numbers
+//! in the memory of the process. Both may be dropped anywhere.
+
+mod home;
+mod host_tensor;
+mod id;
+
+pub use home::{Held, Home, OnDevice, is_home, strays};
+pub use host_tensor::HostTensor;
+pub use id::DeviceId;
