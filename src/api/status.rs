@@ -162,6 +162,7 @@ fn engine_kind(error: &engine::Error) -> Kind {
         engine::Error::QueueFull { .. } => again(Code::ResourceExhausted, "QUEUE_FULL"),
         engine::Error::Backlog { .. } => again(Code::ResourceExhausted, "BACKLOG"),
         engine::Error::KvBudget { .. } => of(Code::ResourceExhausted, "KV_BUDGET"),
+        engine::Error::Restarting => again(Code::Unavailable, "DEVICE_RESTART"),
         engine::Error::Draining => again(Code::Unavailable, "DRAINING"),
         engine::Error::Deadline { .. } => of(Code::DeadlineExceeded, "DEADLINE"),
         engine::Error::NothingLeft => of(Code::FailedPrecondition, "NO_TOKEN_LEFT"),

@@ -21,6 +21,8 @@ pub(super) struct AuxiliaryRequest {
     /// (row, layer) pairs of all its steps, as planned.
     pub(super) price: u64,
     pub(super) started: bool,
+    /// Says whether its step has failed once already.
+    pub(super) failed: bool,
     pub(super) task: Box<dyn AuxiliaryTask>,
 }
 
@@ -29,8 +31,8 @@ pub(super) trait AuxiliaryTask: Send {
     /// Returns the (row, layer) pairs of the next step.
     fn next_cells(&self) -> u64;
 
-    /// Does the next step; replies after the last one, or when it fails.
-    fn step(&mut self);
+    /// Does the next step; replies after the last one. A step that fails may be done again.
+    fn step(&mut self) -> Result<(), Error>;
 
     /// Replies with an error.
     fn fail(&mut self, error: Error);
@@ -79,12 +81,11 @@ impl<S: Steps> AuxiliaryTask for Replying<S> {
         self.steps.next_cells()
     }
 
-    fn step(&mut self) {
-        match guarded(|| self.steps.step()) {
-            Ok(None) => {}
-            Ok(Some(output)) => self.reply(Ok(output)),
-            Err(error) => self.reply(Err(error)),
+    fn step(&mut self) -> Result<(), Error> {
+        if let Some(output) = guarded(|| self.steps.step())? {
+            self.reply(Ok(output));
         }
+        Ok(())
     }
 
     fn fail(&mut self, error: Error) {

@@ -1,7 +1,7 @@
 //! Errors of the engine.
 
 /// Why the engine refused a request, or stopped running it.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
     /// The queue has no room.
     #[error("the queue is full: {limit} requests wait already")]
@@ -31,6 +31,9 @@ pub enum Error {
     /// The server is going down.
     #[error("the server is draining")]
     Draining,
+    /// The device has failed, and is restarted.
+    #[error("the device failed and is being restarted; its models are loaded again")]
+    Restarting,
     /// The deadline has passed.
     #[error("the deadline passed after {tokens} tokens")]
     Deadline {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::active::ActiveRequest;
 use super::admission::Admission;
@@ -14,6 +14,7 @@ use super::auxiliary::{
 };
 use super::error::Error;
 use super::event::Events;
+use super::fault::{DeviceState, StepCheck};
 use super::limits::Limits;
 use super::load::{Load, LoadReport};
 use super::owned::Owned;
@@ -32,6 +33,7 @@ pub struct Engine {
     admission: Arc<Admission>,
     draining: Arc<AtomicBool>,
     limits: Limits,
+    device: Arc<watch::Sender<DeviceState>>,
     client: ClientId,
     deadline: Option<Instant>,
 }
@@ -52,18 +54,25 @@ impl Engine {
 
     /// Starts the thread, which opens `device` and owns all that is on it.
     pub fn on(device: DeviceId, limits: Limits) -> std::io::Result<Self> {
+        Self::with_check(device, limits, StepCheck::default())
+    }
+
+    /// Starts it with a check that may fail steps.
+    pub fn with_check(device: DeviceId, limits: Limits, check: StepCheck) -> std::io::Result<Self> {
         let (commands, inbox) = mpsc::unbounded_channel();
         let admission = Arc::new(Admission::default());
         let (opened, result) = std::sync::mpsc::channel();
         // A weak one: what is left on the device does not keep the thread alive.
         let waker = commands.downgrade();
         let admitted = admission.clone();
+        let state = Arc::new(watch::Sender::new(DeviceState::Serving));
+        let reported = state.clone();
         let run = move || {
             let home = Home::with_wake(move || wake(&waker));
             match Owned::open(device, home) {
                 Ok(owned) => {
                     let _ = opened.send(Ok(()));
-                    Worker::new(inbox, admitted, limits, owned).run();
+                    Worker::new(inbox, admitted, limits, (owned, reported), check).run();
                 }
                 Err(error) => {
                     let _ = opened.send(Err(std::io::Error::other(format!("{device}: {error}"))));
@@ -80,6 +89,7 @@ impl Engine {
             admission,
             draining: Arc::default(),
             limits,
+            device: state,
             // Whoever asks without a name shares with all others who do.
             client: ClientId::default(),
             deadline: None,
@@ -99,7 +109,11 @@ impl Engine {
 
     /// Plans `request` and admits it, or refuses it at once.
     pub fn submit(&self, request: Request) -> Result<Events, Error> {
-        self.check_draining()?;
+        self.check_ready()?;
+        // Prepared before the device was lost, against a model that has gone with it.
+        if !request.model.is_live() {
+            return Err(Error::Restarting);
+        }
         // Planned here, on the caller's thread: the engine's thread has better things to do.
         let sequences = Sequence::of_request(&request, self.limits.checkpoint_bytes)
             .map_err(|e| Error::Fault(e.to_string()))?;
@@ -202,7 +216,7 @@ impl Engine {
         price: u64,
         task: impl FnOnce(oneshot::Sender<T>) -> R,
     ) -> Result<T, Error> {
-        self.check_draining()?;
+        self.check_ready()?;
         self.admission.enter(price, &self.limits)?;
         let (sender, reply) = oneshot::channel();
         let request = AuxiliaryRequest {
@@ -210,6 +224,7 @@ impl Engine {
             deadline: self.deadline,
             price,
             started: false,
+            failed: false,
             task: Box::new(task(sender)),
         };
         self.commands
@@ -263,15 +278,49 @@ impl Engine {
         self.draining.store(true, Ordering::Relaxed);
     }
 
+    /// Returns whether it admits nothing any more.
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    /// Watches the state of the device.
+    pub fn states(&self) -> watch::Receiver<DeviceState> {
+        self.device.subscribe()
+    }
+
+    /// Takes requests again, once the models of a device that was restarted are loaded.
+    pub fn resume(&self) {
+        self.device.send_if_modified(|state| {
+            let is_due = *state == DeviceState::Restarted;
+            if is_due {
+                *state = DeviceState::Serving;
+            }
+            is_due
+        });
+    }
+
+    /// Fails where no request can be taken now.
+    fn check_ready(&self) -> Result<(), Error> {
+        self.check_draining()?;
+        match *self.device.borrow() {
+            DeviceState::Serving => Ok(()),
+            DeviceState::Restarting | DeviceState::Restarted => Err(Error::Restarting),
+        }
+    }
+
     fn check_draining(&self) -> Result<(), Error> {
-        if self.draining.load(Ordering::Relaxed) {
+        if self.is_draining() {
             return Err(Error::Draining);
         }
         Ok(())
     }
 
-    /// Returns how long a refused caller should wait: longer the more requests wait already.
+    /// Returns how long a refused caller should wait: longer the more requests wait already, and as
+    /// long as small models take to load where the device is restarted.
     pub fn retry_after(&self) -> Duration {
+        if *self.device.borrow() != DeviceState::Serving {
+            return Duration::from_secs(2);
+        }
         Duration::from_millis(100 + 10 * self.admission.waiting() as u64)
     }
 }

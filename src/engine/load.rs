@@ -7,8 +7,8 @@ use super::guard::caught;
 use super::owned::Owned;
 use crate::model::{self, LoadTo};
 
-/// The work, given what the thread owns and what lets a step of requests run.
-type Work = Box<dyn FnOnce(&Owned, &dyn Fn()) + Send>;
+/// The work, given what the thread owns and what lets a step of requests run; returns its error.
+type Work = Box<dyn FnOnce(&Owned, &dyn Fn()) -> Option<Error> + Send>;
 
 /// A load that waits for its turn.
 pub(super) struct Load(Work);
@@ -39,12 +39,18 @@ impl Load {
                 progress: &progress,
             };
             let result = caught(|| work(&to));
+            let failed = match &result {
+                Ok(Ok(_)) => None,
+                Ok(Err(error)) => Some(Error::Fault(error.to_string())),
+                Err(error) => Some(error.clone()),
+            };
             let _ = reports.send(LoadReport::Done(result));
+            failed
         }))
     }
 
-    /// Does it; `pause` is called whenever a piece is done.
-    pub(super) fn run(self, owned: &Owned, pause: &dyn Fn()) {
-        (self.0)(owned, pause);
+    /// Does it; `pause` is called whenever a piece is done. Returns the error that it ended with.
+    pub(super) fn run(self, owned: &Owned, pause: &dyn Fn()) -> Option<Error> {
+        (self.0)(owned, pause)
     }
 }

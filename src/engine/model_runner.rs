@@ -9,10 +9,13 @@ use candle_core::{DType, Device, Tensor};
 use metrics::{counter, histogram};
 
 use super::cost::Cost;
+use super::error::Error;
+use super::fault::StepCheck;
+use super::guard::guarded;
 use super::sampler::{Reading, likeliest, log_softmax};
 use super::sequence::{Sequence, State};
-use crate::intervention::{EffectLog, PlanHooks};
-use crate::model::{Error, Model};
+use crate::intervention::{EffectLog, LogMark, PlanHooks};
+use crate::model::{self, Model};
 use crate::nn::{Backend, Layout, SequenceCache, Span, likeliest as likeliest_on_device};
 use crate::telemetry::names;
 
@@ -24,13 +27,20 @@ pub(super) struct BatchEntry<'a> {
     pub(super) rows: Range<usize>,
     /// Results of this step's rows whose logits were asked for.
     pub(super) readings: Vec<Reading>,
+    /// Says after a step that failed whether the sequence could run it again.
+    pub(super) is_intact: bool,
 }
 
-/// Runs `batch`.
-pub(super) fn execute(model: &Model, batch: &mut [BatchEntry<'_>]) -> Result<(), Error> {
+/// Runs `batch`; `check` may fail the step once the pass is done. After an error the sequences are
+/// as they were before, but for those that are not [intact](BatchEntry::is_intact).
+pub(super) fn execute(
+    model: &Model,
+    batch: &mut [BatchEntry<'_>],
+    check: &StepCheck,
+) -> Result<(), Error> {
     let start = Instant::now();
     let is_prefill = batch.iter().any(|entry| !entry.sequence.is_decoding());
-    let (x, layout) = inputs(model, batch)?; // (R, D)
+    let marks: Vec<LogMark> = batch.iter().map(|e| e.sequence.observed.mark()).collect();
     let plans = batch.iter_mut().map(|entry| {
         let sequence = &mut *entry.sequence;
         (
@@ -39,38 +49,90 @@ pub(super) fn execute(model: &Model, batch: &mut [BatchEntry<'_>]) -> Result<(),
         )
     });
     let mut hooks = PlanHooks::new(plans.collect());
-    let mut caches: Vec<Option<&mut SequenceCache>> = batch
-        .iter_mut()
-        .map(|entry| entry.sequence.cache_mut())
-        .collect();
-    let hidden = model.decoder.forward(x, &layout, &mut caches, &mut hooks);
-    let result =
-        hidden.and_then(|(hidden, after)| read_logits(model, batch, &hidden, &after, &mut hooks));
-    for (entry, mut observed) in batch.iter_mut().zip(hooks.into_logs()) {
-        // Even after a failed pass: sequences get their accounts back.
-        observed.flush()?;
-        apply_logit_lens(model, &mut observed)?;
-        // By what the hooks have counted, not by plan: pruning shows only now.
-        let mut cost = Cost::of_head(model, entry.readings.len());
-        for (stack, passed) in observed.take_rows_processed() {
-            cost += Cost::of_passed(model, stack, passed);
-        }
-        counter!(names::ROWS_COMPUTED).increment(cost.rows);
-        let sequence = &mut *entry.sequence;
-        sequence.cost += cost;
-        sequence.observed = observed;
-        if let State::Prefill(prefill) = &mut sequence.state {
-            prefill.done = entry.rows.end;
+    // Guarded here: a panic must not take the logs along.
+    let passed = guarded(|| pass(model, batch, &mut hooks));
+    let mut logs: Vec<EffectLog> = hooks.into_logs().collect();
+    let passed = passed.and_then(|rows| {
+        check.run(batch.iter().map(|entry| entry.sequence.ids.as_slice()))?;
+        guarded(|| fetch(model, &mut logs))?;
+        Ok(rows)
+    });
+    for ((entry, mut observed), mark) in batch.iter_mut().zip(logs).zip(marks) {
+        if passed.is_ok() {
+            account(model, entry, observed);
+        } else {
+            observed.rewind(mark);
+            entry.sequence.observed = observed;
+            entry.rewind(model);
         }
     }
     let stage = if is_prefill { "prefill" } else { "decode_step" };
     histogram!(names::STAGE_DURATION, "stage" => stage).record(start.elapsed());
-    histogram!(names::BATCH_ROWS).record(layout.rows() as f64);
-    result
+    histogram!(names::BATCH_ROWS).record(passed? as f64);
+    Ok(())
+}
+
+/// Runs the rows of a step up to the results that were asked for; returns how many rows it had.
+fn pass(
+    model: &Model,
+    batch: &mut [BatchEntry<'_>],
+    hooks: &mut PlanHooks,
+) -> Result<usize, model::Error> {
+    let (x, layout) = inputs(model, batch)?; // (R, D)
+    let rows = layout.rows();
+    let mut caches: Vec<Option<&mut SequenceCache>> = batch
+        .iter_mut()
+        .map(|entry| entry.sequence.cache_mut())
+        .collect();
+    let (hidden, after) = model.decoder.forward(x, &layout, &mut caches, hooks)?;
+    read_logits(model, batch, &hidden, &after, hooks)?;
+    Ok(rows)
+}
+
+/// Fetches from the device what hooks have taken there.
+fn fetch(model: &Model, logs: &mut [EffectLog]) -> Result<(), model::Error> {
+    for observed in logs {
+        observed.flush()?;
+        apply_logit_lens(model, observed)?;
+    }
+    Ok(())
+}
+
+/// Counts the work of a sequence's part in a step, and hands it its log back.
+fn account(model: &Model, entry: &mut BatchEntry<'_>, mut observed: EffectLog) {
+    // By what the hooks have counted, not by plan: pruning shows only now.
+    let mut cost = Cost::of_head(model, entry.readings.len());
+    for (stack, passed) in observed.take_rows_processed() {
+        cost += Cost::of_passed(model, stack, passed);
+    }
+    counter!(names::ROWS_COMPUTED).increment(cost.rows);
+    let sequence = &mut *entry.sequence;
+    sequence.cost += cost;
+    sequence.observed = observed;
+    if let State::Prefill(prefill) = &mut sequence.state {
+        prefill.done = entry.rows.end;
+    }
+}
+
+impl BatchEntry<'_> {
+    /// Takes back what a step that failed has left in the sequence.
+    fn rewind(&mut self, model: &Model) {
+        self.readings.clear();
+        let (depth, first) = match &self.sequence.state {
+            State::Prefill(prefill) => {
+                let first = prefill.rows.get(self.rows.start).map(|row| row.0);
+                (self.sequence.own.depth, first.unwrap_or_default())
+            }
+            _ => (0, self.sequence.last_generated(model).0),
+        };
+        let cache = self.sequence.cache_mut();
+        let rewound = cache.map(|cache| guarded(|| cache.rewind(depth, first)));
+        self.is_intact = matches!(rewound, Some(Ok(true)));
+    }
 }
 
 /// Packs the rows of a step: `(R, D)`.
-fn inputs(model: &Model, batch: &[BatchEntry<'_>]) -> Result<(Tensor, Layout), Error> {
+fn inputs(model: &Model, batch: &[BatchEntry<'_>]) -> Result<(Tensor, Layout), model::Error> {
     let (mut layout, mut inputs) = (Layout::default(), Vec::with_capacity(batch.len()));
     for (i, entry) in batch.iter().enumerate() {
         let sequence = &*entry.sequence;
@@ -88,7 +150,9 @@ fn inputs(model: &Model, batch: &[BatchEntry<'_>]) -> Result<(Tensor, Layout), E
                 inputs.push(model.decoder.embed(&decode.answer[last..])?);
             }
             State::Waiting(_) | State::Done { .. } => {
-                return Err(Error::Config("a sequence in a step does not run".into()));
+                return Err(model::Error::Config(
+                    "a sequence in a step does not run".into(),
+                ));
             }
         }
     }
@@ -103,7 +167,7 @@ fn read_logits(
     hidden: &Tensor,
     layout: &Layout,
     hooks: &mut PlanHooks,
-) -> Result<(), Error> {
+) -> Result<(), model::Error> {
     let (rows, chosen) = rows_with_logits(batch, layout);
     if rows.is_empty() {
         return Ok(());
@@ -163,7 +227,7 @@ fn rows_with_logits(batch: &[BatchEntry<'_>], layout: &Layout) -> (Vec<u32>, Lay
 }
 
 /// Returns the rows `rows` of `x`, which may be all of them.
-fn select(x: &Tensor, rows: &[u32]) -> Result<Tensor, Error> {
+fn select(x: &Tensor, rows: &[u32]) -> Result<Tensor, model::Error> {
     if rows.len() == x.dim(0)? {
         return Ok(x.clone());
     }
@@ -171,7 +235,7 @@ fn select(x: &Tensor, rows: &[u32]) -> Result<Tensor, Error> {
 }
 
 /// Reads the likeliest tokens off rows that were captured for the logit lens.
-fn apply_logit_lens(model: &Model, observed: &mut EffectLog) -> Result<(), Error> {
+fn apply_logit_lens(model: &Model, observed: &mut EffectLog) -> Result<(), model::Error> {
     for captured in &mut observed.captured {
         let Some((count, top)) = &mut captured.lens else {
             continue;

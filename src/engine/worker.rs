@@ -5,11 +5,11 @@ use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
 use std::sync::{Arc, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use metrics::{counter, gauge, histogram};
 use tokio::sync::mpsc::UnboundedReceiver;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use super::active::{ActiveRequest, Outcome};
 use super::admission::Admission;
@@ -18,6 +18,7 @@ use super::cache::prefix::PrefixCache;
 use super::cost::Cost;
 use super::encoder::{EncodedImage, Encoder, EncoderInput};
 use super::error::Error;
+use super::fault::{DeviceState, FaultKind, StepCheck};
 use super::guard::guarded;
 use super::limits::Limits;
 use super::load::Load;
@@ -85,6 +86,10 @@ pub(super) struct Worker {
     limits: Limits,
     /// The device, whose tensors live and die on this thread.
     owned: Owned,
+    device: Arc<watch::Sender<DeviceState>>,
+    /// Says by which error the device was lost, until it is restarted.
+    lost: Option<String>,
+    check: StepCheck,
     /// One runs at a time, between steps of requests.
     loads: VecDeque<Load>,
     requests: VecDeque<ActiveRequest>,
@@ -104,7 +109,8 @@ impl Worker {
         inbox: UnboundedReceiver<Command>,
         admission: Arc<Admission>,
         limits: Limits,
-        owned: Owned,
+        (owned, device): (Owned, Arc<watch::Sender<DeviceState>>),
+        check: StepCheck,
     ) -> Self {
         let memory = Memory::default();
         Self {
@@ -113,6 +119,9 @@ impl Worker {
             admission,
             limits,
             owned,
+            device,
+            lost: None,
+            check,
             loads: VecDeque::new(),
             requests: VecDeque::new(),
             auxiliary: VecDeque::new(),
@@ -129,6 +138,9 @@ impl Worker {
         while self.receive() {
             self.turn();
             self.load_next();
+            if let Some(reason) = self.lost.take() {
+                self.restart(&reason);
+            }
         }
         // First the caches of requests, then all that others still hold.
         let home = self.owned.home().clone();
@@ -137,6 +149,10 @@ impl Worker {
     }
 
     fn turn(&mut self) {
+        // While a load is at work, what it has made so far is on the device that was lost.
+        if self.lost.is_some() {
+            return;
+        }
         // Late and cancelled requests leave before a step, so that none is run for them.
         self.drop_finished();
         self.report();
@@ -149,12 +165,15 @@ impl Worker {
             return;
         };
         let owned = self.owned.clone();
-        let worker = RefCell::new(self);
-        load.run(&owned, &|| {
+        let worker = RefCell::new(&mut *self);
+        let failed = load.run(&owned, &|| {
             let mut worker = worker.borrow_mut();
             worker.take_commands();
             worker.turn();
         });
+        if let Some(error) = failed {
+            self.count_failure(&error);
+        }
     }
 
     /// Takes the requests that have come; waits where there is nothing else to do. Returns false at
@@ -273,40 +292,126 @@ impl Worker {
             }
         }
         for model in models {
+            if self.lost.is_some() {
+                return;
+            }
             let batch = self.schedule(&model);
             if !batch.is_empty() {
                 self.run_batch(&model, &batch);
             }
         }
-        self.step_auxiliary();
+        if self.lost.is_none() {
+            self.step_auxiliary();
+        }
     }
 
+    /// Runs a step; where it fails, each of its sequences once more, alone.
     fn run_batch(&mut self, model: &Arc<Model>, batch: &[Scheduled]) {
+        let Err((error, intact)) = self.attempt(model, batch) else {
+            return;
+        };
+        // One bad sequence cannot fail its company.
+        for (scheduled, is_intact) in batch.iter().zip(intact) {
+            let at = scheduled.id.request;
+            if self.lost.is_some() || self.requests[at].is_over() {
+                continue;
+            }
+            let mut failed = Err((error.clone(), Vec::new()));
+            if is_intact {
+                failed = self.attempt(model, std::slice::from_ref(scheduled));
+            }
+            match failed {
+                Ok(()) => counter!(names::STEPS_RETRIED).increment(1),
+                Err(_) if self.lost.is_some() => {}
+                Err((error, _)) => self.requests[at].output.fail(|| error.clone()),
+            }
+        }
+    }
+
+    /// Runs a step and reports its results. Where it fails nothing was reported; returns the error,
+    /// and which sequences could run the step again.
+    fn attempt(
+        &mut self,
+        model: &Arc<Model>,
+        batch: &[Scheduled],
+    ) -> Result<(), (Error, Vec<bool>)> {
+        self.drop_stale_error();
         let start = Instant::now();
         let mut entries = entries(&mut self.requests, batch);
         let before = rows(&entries);
-        let result = guarded(|| model_runner::execute(model, &mut entries));
+        let result = model_runner::execute(model, &mut entries, &self.check);
         let done = rows(&entries).saturating_sub(before) as f64;
+        let intact = entries.iter().map(|entry| entry.is_intact).collect();
         let readings: Vec<Vec<Reading>> = entries.into_iter().map(|e| e.readings).collect();
+        if let Err(error) = result {
+            tracing::error!(%error, sequences = batch.len(), "a step failed");
+            self.count_failure(&error);
+            return Err((error, intact));
+        }
         // The peak, not the mean: a request is given up only if even the best could not do it.
         let throughput = done / start.elapsed().as_secs_f64();
         self.peak_throughput = self.peak_throughput.max(throughput);
-        match result {
-            Ok(()) => {
-                for (scheduled, readings) in batch.iter().zip(readings) {
-                    self.advance(model, scheduled.id, readings);
-                }
-            }
-            // Whose fault it was is unknown: all that took part end.
-            Err(error) => {
-                tracing::error!(%error, sequences = batch.len(), "a step failed");
-                let reason = error.to_string();
-                for scheduled in batch {
-                    let request = &mut self.requests[scheduled.id.request];
-                    request.output.fail(|| Error::Fault(reason.clone()));
-                }
+        for (scheduled, readings) in batch.iter().zip(readings) {
+            self.advance(model, scheduled.id, readings);
+        }
+        Ok(())
+    }
+
+    /// Counts a failure, and remembers it where the device was lost by it.
+    fn count_failure(&mut self, error: &Error) {
+        let kind = FaultKind::of(error);
+        counter!(names::STEPS_FAILED, "kind" => kind.name()).increment(1);
+        if kind == FaultKind::Lost {
+            self.lost.get_or_insert_with(|| error.to_string());
+        }
+    }
+
+    /// Takes an error that an earlier call has left, so that no step is blamed for it.
+    fn drop_stale_error(&mut self) {
+        let Some(error) = self.owned.take_stale_error() else {
+            return;
+        };
+        let device = self.owned.id().to_string();
+        tracing::error!(device, error, "an earlier call has left an error");
+        counter!(names::DEVICE_STALE_ERRORS, "device" => device).increment(1);
+    }
+
+    /// Opens the device anew. What runs ends, and what was on the device is gone.
+    fn restart(&mut self, reason: &str) {
+        let device = self.owned.id().to_string();
+        tracing::error!(device, reason, "the device is lost");
+        counter!(names::DEVICE_RESTARTS, "device" => device.clone()).increment(1);
+        self.device.send_replace(DeviceState::Restarting);
+        self.abandon();
+        self.owned.close();
+        let mut wait = Duration::from_millis(100);
+        while let Err(error) = self.owned.reopen() {
+            tracing::error!(device, %error, "the device does not open");
+            std::thread::sleep(wait);
+            wait = (2 * wait).min(Duration::from_secs(30));
+            self.take_commands();
+            self.abandon();
+            if self.inbox.is_closed() {
+                return;
             }
         }
+        tracing::warn!(device, "the device is open again");
+        self.device.send_replace(DeviceState::Restarted);
+    }
+
+    /// Ends all requests, and drops all that is kept for them.
+    fn abandon(&mut self) {
+        for mut request in self.requests.drain(..) {
+            request.output.fail(|| Error::Restarting);
+            self.admission.leave(request.price, request.started);
+        }
+        for mut request in self.auxiliary.drain(..) {
+            request.task.fail(Error::Restarting);
+            self.admission.leave(request.price, request.started);
+        }
+        self.scheduler = Scheduler::default();
+        self.slots.clear();
+        self.forget();
     }
 
     /// Reports the results of a sequence's step, and lets others start from it.
@@ -391,9 +496,12 @@ impl Worker {
                     }
                     Err(error) => {
                         tracing::error!(%error, "pictures failed");
-                        let reason = error.to_string();
+                        if self.lost.is_some() {
+                            // All requests end when the device is restarted.
+                            return Vec::new();
+                        }
                         let output = &mut self.requests[id.request].output;
-                        output.fail(|| Error::Fault(reason.clone()));
+                        output.fail(|| error.clone());
                         passed_over.push(id.request);
                         continue;
                     }
@@ -620,7 +728,17 @@ impl Worker {
             }
         }
         *encoded_rows += rows;
-        let encoded = guarded(|| self.encoder.encode(model, &missing, most))?;
+        let mut encoded = guarded(|| self.encoder.encode(model, &missing, most));
+        if let Err(error) = &encoded {
+            self.count_failure(error);
+            // Once more, without the pictures of others.
+            if self.lost.is_none() {
+                encoded = guarded(|| self.encoder.encode(model, &missing[..own], most));
+                let kind = encoded.as_ref().map_err(|error| self.count_failure(error));
+                counter!(names::STEPS_RETRIED).increment(u64::from(kind.is_ok()));
+            }
+        }
+        let encoded = encoded?;
         let (mut fresh, mut captured) = (Vec::new(), Vec::new());
         for (image, of_image) in encoded.into_iter().take(own) {
             fresh.push(image);
@@ -726,7 +844,14 @@ impl Worker {
         // Charged before: a step that fails has cost as much.
         let cells = request.task.next_cells();
         self.scheduler.charge(&request.client, cells);
-        request.task.step();
+        if let Err(error) = request.task.step() {
+            let first = !std::mem::replace(&mut request.failed, true);
+            self.count_failure(&error);
+            // A step is done once more, unless all that runs is about to end.
+            if !first && self.lost.is_none() {
+                self.auxiliary[at].task.fail(error);
+            }
+        }
     }
 }
 
@@ -773,6 +898,7 @@ fn entries<'a>(
                 sequence,
                 rows: scheduled.rows.clone(),
                 readings: Vec::new(),
+                is_intact: true,
             });
         }
     }

@@ -29,8 +29,8 @@ pub use compile::{
 pub use error::Error;
 pub use plan::{
     Capture, Captured, Edit, EditKey, Effect, EffectLog, EffectRecord, Fill, ImageChange,
-    ImageEdit, Likeliest, Noise, Operation, Plan, PlanHooks, Prune, Ranking, Reduction, Resolution,
-    Resolved, Rows, RowsProcessed, Value,
+    ImageEdit, Likeliest, LogMark, Noise, Operation, Plan, PlanHooks, Prune, Ranking, Reduction,
+    Resolution, Resolved, Rows, RowsProcessed, Value,
 };
 pub use random::{Draws, fresh_seed};
 pub use spec::*;

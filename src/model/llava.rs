@@ -339,6 +339,11 @@ impl Model {
         Ok(())
     }
 
+    /// Takes over the named projectors of an earlier load of the same model.
+    pub fn adopt_projectors(&self, earlier: &Self) {
+        self.projectors.adopt(&earlier.projectors);
+    }
+
     /// Returns the projector that the checkpoint brings.
     pub fn own_projector(&self) -> &Arc<ResidentProjector> {
         self.projectors.own()

@@ -42,6 +42,17 @@ impl Projectors {
         named.keys().cloned().collect()
     }
 
+    /// Adds those of `earlier`, but its own.
+    pub(super) fn adopt(&self, earlier: &Self) {
+        let theirs = earlier.named.read().unwrap_or_else(PoisonError::into_inner);
+        let mut named = self.named.write().unwrap_or_else(PoisonError::into_inner);
+        for (name, projector) in theirs.iter() {
+            named
+                .entry(name.clone())
+                .or_insert_with(|| projector.clone());
+        }
+    }
+
     /// Adds a projector, in place of one of that name.
     pub(super) fn insert(&self, name: &str, projector: ResidentProjector) {
         let mut named = self.named.write().unwrap_or_else(PoisonError::into_inner);

@@ -20,6 +20,8 @@ pub struct SaliencyModel {
     pub name: String,
     /// BLAKE3 (hex) of weights and configuration.
     pub digest: String,
+    /// Place of its files.
+    pub source: Source,
     /// Sizes of its tower.
     info: TowerInfo,
     tower: OnDevice<Vit>,
@@ -86,12 +88,18 @@ impl SaliencyModel {
         weights.finish()?;
         Ok(Self {
             name: name.to_owned(),
+            source: source.clone(),
             digest,
             info: tower.info().clone(),
             tower: to.home.keep(tower)?,
             processor,
             opened: to.home.keep(to.device.clone())?,
         })
+    }
+
+    /// Returns whether its device still has it: not once it was restarted.
+    pub fn is_live(&self) -> bool {
+        self.tower.is_live()
     }
 
     /// Returns the heads of the last block.

@@ -34,7 +34,7 @@ impl Runtime {
         list: &[Intervention],
         captures: &[CaptureTarget],
     ) -> Result<Measurements, Error> {
-        let resident = self.saliency.iter();
+        let resident = self.saliency_models().into_iter();
         let digests = resident.map(|m| (m.name.clone(), m.digest.clone()));
         let kept = intervention::handles(list)
             // A handle that is not kept is found missing where the patch is compiled.
@@ -86,11 +86,12 @@ impl Runtime {
             let engine = self.engine_for(input);
             return Ok(engine.attention(model.clone(), views, head).await?);
         };
-        let saliency = self.saliency.iter().find(|m| m.name == *name).cloned();
+        let known = self.saliency_models();
+        let saliency = known.iter().find(|m| m.name == *name).cloned();
         let saliency = saliency.ok_or_else(|| Error::UnknownSaliency {
             field: "interventions".into(),
             name: name.clone(),
-            resident: self.saliency.iter().map(|m| m.name.clone()).collect(),
+            resident: known.iter().map(|m| m.name.clone()).collect(),
         })?;
         check_head(head, saliency.heads())?;
         let bases: Vec<_> = input

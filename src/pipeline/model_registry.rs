@@ -1,13 +1,13 @@
 //! Keeps the resident models.
 
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockWriteGuard};
 use std::time::Instant;
 
 use candle_core::DType;
 use metrics::gauge;
 
 use super::error::Error;
-use crate::engine::Engine;
+use crate::engine::{self, Engine};
 use crate::model::{self, ChatTemplate, Model, Source};
 use crate::nn::DeviceId;
 use crate::telemetry::names;
@@ -40,10 +40,17 @@ pub struct LoadOptions {
     pub chat_template: Option<ChatTemplate>,
 }
 
+/// Holds a model with what is needed to load it again.
+#[derive(Debug, Clone)]
+struct Entry {
+    model: Arc<Model>,
+    options: LoadOptions,
+}
+
 /// Keeps the resident models, in the order of loading.
 #[derive(Debug)]
 pub struct ModelRegistry {
-    models: RwLock<Vec<Arc<Model>>>,
+    models: RwLock<Vec<Entry>>,
     /// Is held by the load that runs: one at a time, so that the budget holds.
     turn: Mutex<()>,
     placement: Placement,
@@ -66,10 +73,17 @@ impl ModelRegistry {
 
     /// Returns all models.
     pub fn all(&self) -> Vec<Arc<Model>> {
-        self.models
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        let entries = self.entries().into_iter();
+        entries.map(|entry| entry.model).collect()
+    }
+
+    fn entries(&self) -> Vec<Entry> {
+        let entries = self.models.read();
+        entries.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn entries_mut(&self) -> RwLockWriteGuard<'_, Vec<Entry>> {
+        self.models.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns the model of that name; the first one where it is empty.
@@ -101,36 +115,87 @@ impl ModelRegistry {
                 name: name.to_owned(),
             });
         }
+        let model = self.load_beside(&resident, name, source, options, progress)?;
+        self.entries_mut().push(Entry {
+            model: model.clone(),
+            options: options.clone(),
+        });
+        Ok(model)
+    }
+
+    /// Loads a model that may share parts of those that are `resident`.
+    fn load_beside(
+        &self,
+        resident: &[Arc<Model>],
+        name: &str,
+        source: &Source,
+        options: &LoadOptions,
+        progress: &dyn Fn(u64, u64),
+    ) -> Result<Arc<Model>, Error> {
         let start = Instant::now();
         let held: u64 = resident.iter().map(|m| m.resident_bytes).sum();
-        let (device, engine) = self.engine(&options.device, &resident)?;
+        let (device, engine) = self.engine(&options.device, resident)?;
         let load = model::Load {
             dtype: options.dtype.unwrap_or_else(|| self.dtype(*device)),
             device: *device,
             budget: self.placement.budget.saturating_sub(held),
             image_processor: options.image_processor,
             chat_template: options.chat_template.as_ref(),
-            resident: &resident,
+            resident,
         };
         // Files are read and digested here; what goes to the device is loaded by its engine.
         let prepared = Model::prepare(name, source, &load).map_err(Error::load("place"))?;
         let loaded = engine.load(move |to| prepared.load(to), progress)?;
         let model = Arc::new(loaded.map_err(Error::load("place"))?);
+        // The device was restarted meanwhile, and has lost what was loaded.
+        if !model.is_live() {
+            return Err(engine::Error::Restarting.into());
+        }
         record(&model, start.elapsed().as_secs_f64());
-        self.models
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(model.clone());
         Ok(model)
+    }
+
+    /// Loads the models of `device` again, which was restarted and has lost them; blocks. One that
+    /// does not load is taken away.
+    pub fn reload(&self, device: DeviceId) {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        for lost in self.entries() {
+            let old = &lost.model;
+            if old.device != device || old.is_live() {
+                continue;
+            }
+            let others: Vec<Arc<Model>> = self.all();
+            let others: Vec<Arc<Model>> = others.into_iter().filter(|m| m.is_live()).collect();
+            let mut options = lost.options.clone();
+            options.device = device.to_string();
+            let loaded = self.load_beside(&others, &old.name, &old.source, &options, &|_, _| {});
+            let mut entries = self.entries_mut();
+            // A client may have unloaded it meanwhile.
+            let Some(at) = entries.iter().position(|e| Arc::ptr_eq(&e.model, old)) else {
+                continue;
+            };
+            match loaded {
+                Ok(model) => {
+                    if model.digest != old.digest {
+                        let model = &old.name;
+                        tracing::warn!(model, "its files have changed since it was loaded");
+                    }
+                    model.adopt_projectors(old);
+                    entries[at].model = model;
+                }
+                Err(error) => {
+                    tracing::error!(model = old.name, %error, "it does not load again");
+                    entries.remove(at);
+                }
+            }
+        }
     }
 
     /// Takes a model away from new requests; those that run hold it until they end.
     pub fn remove(&self, name: &str) -> Result<Arc<Model>, Error> {
         let model = self.get(name)?;
-        self.models
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .retain(|m| !Arc::ptr_eq(m, &model));
+        self.entries_mut()
+            .retain(|entry| !Arc::ptr_eq(&entry.model, &model));
         gauge!(names::MODEL_RESIDENT_BYTES, "model" => model.name.clone()).set(0.0);
         Ok(model)
     }

@@ -1,6 +1,6 @@
 //! Everything that a request runs on: models, engines, stores and limits.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
@@ -9,7 +9,7 @@ use super::error::Error;
 use super::model_registry::ModelRegistry;
 use super::stores::{Activations, Uploads};
 use crate::engine::Engine;
-use crate::model::{Model, SaliencyModel};
+use crate::model::{LoadTo, Model, SaliencyModel, Source};
 use crate::nn::DeviceId;
 
 /// Bounds a request.
@@ -39,7 +39,7 @@ pub struct Runtime {
     /// The bounds of a request.
     pub limits: RequestLimits,
     /// Models whose attention says which patches are salient.
-    pub saliency: Vec<Arc<SaliencyModel>>,
+    saliency: RwLock<Vec<Arc<SaliencyModel>>>,
     /// Pictures that clients have uploaded.
     pub uploads: Uploads,
     /// Activations that captures keep.
@@ -58,7 +58,7 @@ impl Runtime {
             engines: models.placement().engines.clone(),
             models,
             limits,
-            saliency: Vec::new(),
+            saliency: RwLock::default(),
             uploads: Uploads::new(limits.upload_bytes),
             activations: Activations::new(limits.kept_bytes),
             cores,
@@ -73,6 +73,39 @@ impl Runtime {
             .iter()
             .find(|(device, _)| *device == model.device);
         &own.unwrap_or(&self.engines[0]).1
+    }
+
+    /// Returns the models whose attention says which patches are salient. They are on the device of
+    /// the first engine.
+    pub fn saliency_models(&self) -> Vec<Arc<SaliencyModel>> {
+        let models = self.saliency.read();
+        models.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Loads a saliency model, in place of one of that name; blocks.
+    pub fn load_saliency(&self, name: &str, source: &Source) -> Result<(), Error> {
+        let (own, from) = (name.to_owned(), source.clone());
+        let load = move |to: &LoadTo<'_>| SaliencyModel::load_to(&own, &from, to);
+        let model = self.engines[0].1.load(load, &|_, _| {})??;
+        let mut models = self
+            .saliency
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        match models.iter_mut().find(|known| known.name == name) {
+            Some(known) => *known = Arc::new(model),
+            None => models.push(Arc::new(model)),
+        }
+        Ok(())
+    }
+
+    /// Loads all that a device has lost which was restarted; blocks.
+    pub fn reload(&self, device: DeviceId) {
+        self.models.reload(device);
+        for lost in self.saliency_models().iter().filter(|m| !m.is_live()) {
+            if let Err(error) = self.load_saliency(&lost.name, &lost.source) {
+                tracing::error!(model = lost.name, %error, "it does not load again");
+            }
+        }
     }
 
     /// Returns how long a refused caller should wait, by the busiest engine.

@@ -65,6 +65,8 @@ pub struct ServerConfig {
     pub tls: Option<ServerTlsConfig>,
     /// Says who may ask.
     pub keys: ApiKeys,
+    /// Fails steps as a device would, for tests; no flag sets it.
+    pub step_check: engine::StepCheck,
 }
 
 impl ServerConfig {
@@ -91,6 +93,7 @@ impl ServerConfig {
             keepalive: Duration::from_secs(30),
             tls: None,
             keys: ApiKeys::default(),
+            step_check: engine::StepCheck::default(),
         }
     }
 }

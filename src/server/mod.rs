@@ -33,11 +33,18 @@ use crate::api::v1::benchmark_service_server::BenchmarkServiceServer;
 use crate::api::v1::inference_service_server::InferenceServiceServer;
 use crate::api::v1::model_service_server::ModelServiceServer;
 use crate::api::{State, v1};
-use crate::engine::Engine;
-use crate::model::SaliencyModel;
+use crate::engine::{DeviceState, Engine};
 use crate::nn::DeviceId;
 use crate::pipeline::{self, InFlight, ModelRegistry, Placement, Runtime};
 use metrics_page::MetricsPage;
+
+/// What the health service knows beside the models.
+const SERVICES: [&str; 4] = [
+    "",
+    "scotoma.v1.BenchmarkService",
+    "scotoma.v1.InferenceService",
+    "scotoma.v1.ModelService",
+];
 
 /// Serves models that are loaded.
 #[derive(Debug)]
@@ -57,8 +64,14 @@ impl Server {
         // Before the models: loading is recorded.
         let metrics = MetricsPage::install()?;
         let models = load_models(config, start_engines(config)?)?;
-        let mut runtime = Runtime::new(models, config.limits);
-        runtime.saliency = load_saliency(config, &runtime.engines[0].1)?;
+        let runtime = Runtime::new(models, config.limits);
+        for (name, source) in &config.saliency {
+            let loaded = runtime.load_saliency(name, source);
+            loaded.map_err(|source| Error::Model {
+                name: name.clone(),
+                source: Box::new(source),
+            })?;
+        }
         let mut state = State::new(runtime, HealthReporter::new());
         if let Some(judge) = &config.judge {
             state.set_judge(judge.clone());
@@ -125,9 +138,61 @@ impl Server {
             let _ = stop.send(());
         };
         let served = async { tokio::join!(serving, going_down).0 };
+        let tending = futures::future::join_all(
+            self.state
+                .engines
+                .iter()
+                .map(|(device, engine)| self.tend(*device, engine)),
+        );
         tokio::select! {
             result = served => Ok(result?),
             () = self.metrics.upkeep() => Ok(()),
+            _ = tending => Ok(()),
+        }
+    }
+
+    /// Loads the models of a device again whenever it was restarted, and says meanwhile that they
+    /// do not serve.
+    async fn tend(&self, device: DeviceId, engine: &Engine) {
+        let mut states = engine.states();
+        // A closed channel is the end of the engine, which this handle keeps.
+        while states
+            .wait_for(|state| *state != DeviceState::Serving)
+            .await
+            .is_ok()
+        {
+            self.announce(device, ServingStatus::NotServing).await;
+            let opened = states.wait_for(|state| *state == DeviceState::Restarted);
+            if opened.await.is_err() {
+                break;
+            }
+            let state = self.state.clone();
+            let reload = tokio::task::spawn_blocking(move || state.reload(device));
+            if let Err(error) = reload.await {
+                tracing::error!(%error, "models were not all loaded again");
+            }
+            engine.resume();
+            if *states.borrow() == DeviceState::Serving && !engine.is_draining() {
+                self.announce(device, ServingStatus::Serving).await;
+            }
+        }
+        std::future::pending().await
+    }
+
+    /// Tells the health service how the models of a device fare, and with the only device all
+    /// services.
+    async fn announce(&self, device: DeviceId, status: ServingStatus) {
+        let models = self.state.models.all();
+        let mut names: Vec<String> = models
+            .iter()
+            .filter(|model| model.device == device)
+            .map(|model| format!("model/{}", model.name))
+            .collect();
+        if self.state.engines.len() == 1 {
+            names.extend(SERVICES.map(String::from));
+        }
+        for name in names {
+            self.state.health.set_service_status(name, status).await;
         }
     }
 
@@ -148,15 +213,9 @@ impl Server {
     }
 
     fn health_names(&self) -> Vec<String> {
-        let services = [
-            "",
-            "scotoma.v1.BenchmarkService",
-            "scotoma.v1.InferenceService",
-            "scotoma.v1.ModelService",
-        ];
         let models = self.state.models.all();
         let models = models.iter().map(|m| format!("model/{}", m.name));
-        services
+        SERVICES
             .into_iter()
             .map(String::from)
             .chain(models)
@@ -210,28 +269,11 @@ fn start_engines(config: &ServerConfig) -> Result<Vec<(DeviceId, Engine)>, Error
     let mut engines: Vec<(DeviceId, Engine)> = Vec::new();
     for &device in &config.devices {
         if !engines.iter().any(|(known, _)| *known == device) {
-            engines.push((device, Engine::on(device, config.engine)?));
+            let engine = Engine::with_check(device, config.engine, config.step_check.clone())?;
+            engines.push((device, engine));
         }
     }
     Ok(engines)
-}
-
-fn load_saliency(config: &ServerConfig, engine: &Engine) -> Result<Vec<Arc<SaliencyModel>>, Error> {
-    let mut loaded = Vec::with_capacity(config.saliency.len());
-    for (name, source) in &config.saliency {
-        let failed = |error| Error::Model {
-            name: name.clone(),
-            source: Box::new(error),
-        };
-        let (own, from) = (name.clone(), source.clone());
-        let model = engine.load(
-            move |to| SaliencyModel::load_to(&own, &from, to),
-            &|_, _| {},
-        );
-        let model = model.map_err(|e| failed(e.into()))?;
-        loaded.push(Arc::new(model.map_err(|e| failed(e.into()))?));
-    }
-    Ok(loaded)
 }
 
 /// Returns health and reflection, which need no key.

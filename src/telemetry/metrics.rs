@@ -70,6 +70,15 @@ table! {
         "Visual tokens.";
     GENERATION_TOKENS: Counter "scotoma_generation_tokens_total" []
         "Generated tokens.";
+    STEPS_FAILED: Counter "scotoma_steps_failed_total" ["kind"]
+        "Steps that failed, by what did: work (the step itself), device (it may succeed again), \
+         device_lost (the device is restarted).";
+    STEPS_RETRIED: Counter "scotoma_steps_retried_total" []
+        "Steps of one sequence that were run again after a failure, and succeeded.";
+    DEVICE_RESTARTS: Counter "scotoma_device_restarts_total" ["device"]
+        "Times that a device was lost and opened anew.";
+    DEVICE_STALE_ERRORS: Counter "scotoma_device_stale_errors_total" ["device"]
+        "Errors that a driver's library had recorded of an earlier call, found before a step.";
     ROWS_COMPUTED: Counter "scotoma_rows_computed_total" []
         "(row, layer) pairs computed in both transformers.";
     ROWS_REUSED: Counter "scotoma_rows_reused_total" []

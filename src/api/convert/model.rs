@@ -100,7 +100,11 @@ pub(in crate::api) fn model_info(state: &State, model: &Model) -> v1::ModelInfo 
             .collect(),
         adapters: model.source.adapters(),
         generation_config: model.generation.to_json(),
-        saliency_models: state.saliency.iter().map(|m| m.name.clone()).collect(),
+        saliency_models: state
+            .saliency_models()
+            .iter()
+            .map(|m| m.name.clone())
+            .collect(),
         chat_template: model.chat.as_ref().map(|chat| v1::ChatTemplateInfo {
             origin: chat.origin(),
             text_only: chat.is_text_only(),

@@ -97,6 +97,15 @@ impl Effect {
     }
 }
 
+/// A place in a log, to which it can go back.
+#[derive(Debug)]
+pub struct LogMark {
+    records: usize,
+    captured: usize,
+    generated: BTreeMap<usize, Effect>,
+    processed: BTreeMap<Stack, RowsProcessed>,
+}
+
 impl EffectLog {
     /// Begins a log with what compiling did.
     pub(super) fn of(resolved: &[Resolved]) -> Self {
@@ -263,6 +272,27 @@ impl EffectLog {
         self.pending
             .push((record, Tensor::stack(&[changed, was], 1)?));
         Ok(())
+    }
+
+    /// Marks the place between two steps.
+    pub fn mark(&self) -> LogMark {
+        LogMark {
+            records: self.records.len(),
+            captured: self.captured.len(),
+            generated: self.generated.clone(),
+            processed: self.processed.clone(),
+        }
+    }
+
+    /// Forgets all that was logged after `mark`, as after a step that failed.
+    pub fn rewind(&mut self, mark: LogMark) {
+        self.records.truncate(mark.records);
+        self.captured.truncate(mark.captured);
+        self.generated = mark.generated;
+        self.processed = mark.processed;
+        self.received = None;
+        self.taken.clear();
+        self.pending.clear();
     }
 
     /// Adds a record with its sums; those of generated tokens are added up at once.

@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 pub use capture::{Capture, Captured, Likeliest, Reduction};
 pub use edit::Edit;
-pub use effects::{Effect, EffectLog, EffectRecord, RowsProcessed};
+pub use effects::{Effect, EffectLog, EffectRecord, LogMark, RowsProcessed};
 pub use hooks::PlanHooks;
 pub use image_edit::{Fill, ImageChange, ImageEdit};
 pub use noise::Noise;

@@ -250,6 +250,26 @@ impl SequenceCache {
         Ok(())
     }
 
+    /// Forgets what a step that failed has appended at entries of the path from `depth` on: rows of
+    /// tokens from `first` on. Returns false where that cannot be done, as in a decode slot, whose
+    /// columns all sequences share.
+    pub fn rewind(&mut self, depth: usize, first: u32) -> Result<bool> {
+        if self.slots.is_some() && first >= self.prompt {
+            return Ok(false);
+        }
+        for layer in self.layers.iter_mut().skip(depth) {
+            layer.rewind(first)?;
+        }
+        for kept in self.checkpoints.values_mut() {
+            let is_new =
+                |c: &Arc<ResidualCheckpoint>| c.tokens.first().is_some_and(|&t| t >= first);
+            while kept.last().is_some_and(is_new) {
+                kept.pop();
+            }
+        }
+        Ok(true)
+    }
+
     /// Appends `k`, `v (T, K, Dh)` of `tokens` at layer `layer`, entry `depth` of the path, and
     /// returns all keys and values of that layer so far.
     pub(in crate::nn) fn append(
@@ -284,6 +304,23 @@ impl SequenceCache {
 }
 
 impl LayerCache {
+    /// Drops the rows of tokens from `first` on.
+    fn rewind(&mut self, first: u32) -> Result<()> {
+        let is_new = |(segment, _): &(Arc<Segment>, usize)| {
+            segment.tokens.first().is_some_and(|&token| token >= first)
+        };
+        while self.segments.last().is_some_and(is_new) {
+            self.segments.pop();
+        }
+        if let Some(generated) = &mut self.generated {
+            let left = generated.tokens.partition_point(|&token| token < first);
+            if left < generated.tokens.len() {
+                generated.truncate(left)?;
+            }
+        }
+        Ok(())
+    }
+
     fn keys(&self) -> Result<CachedKeys> {
         let mut keys = CachedKeys {
             segments: Vec::with_capacity(self.segments.len() + 1),
@@ -310,6 +347,21 @@ impl LayerCache {
 }
 
 impl DecodeBuffer {
+    /// Keeps the first `rows` rows.
+    fn truncate(&mut self, rows: usize) -> Result<()> {
+        for cache in [&mut self.keys, &mut self.values] {
+            let mut short = Cache::new(cache.dim(), cache.max_seq_len());
+            if let Some(data) = cache.current_data()?
+                && rows > 0
+            {
+                short.append(&data.narrow(0, 0, rows)?.contiguous()?)?;
+            }
+            *cache = short;
+        }
+        self.tokens.truncate(rows);
+        Ok(())
+    }
+
     fn append(
         &mut self,
         (k, v): (&Tensor, &Tensor),
