@@ -6,13 +6,17 @@
 //!
 //! - [`VisionTower`], with [`TowerInfo`] (sizes that all views share) and [`ViewInfo`] (sizes of one
 //!   view, whose grid need not be square nor the same for all). A tower implements `info`, `blocks`
-//!   and `embed_patches`; `positions`, `view` and `select` where it is unlike CLIP's. Its
-//!   `vision_config` is a `TowerConfig`, which loads it.
+//!   and `embed_patches`, and `select` where it is unlike CLIP's. Its `vision_config` is a
+//!   `TowerConfig`, which loads it.
 //! - [`Family`]: which config.json is of it, which tower it has (`tower`), what the image processor
 //!   makes of a picture (`tiling`), which visual tokens that is (`tokens`, an [`ImageTokens`]),
 //!   what ends a row of them (`row_end`), which token places a picture (`image_marker`). A family
 //!   is a file in `families/`, a line in [`FAMILIES`], and a golden set; see
 //!   docs/adding-a-family.md.
+//!
+//! What is on a device stands behind [`ResidentTower`], [`ResidentDecoder`] and
+//! [`ResidentProjector`], so that any thread may hold a model, and its device's thread alone
+//! computes with it.
 //!
 //! `load/` reads files and weights, `text/` makes token ids of conversations. A forward pass calls
 //! [`nn::Hooks`](crate::nn::Hooks) at every hook point and knows nothing of interventions, prompts

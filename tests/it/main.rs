@@ -20,6 +20,7 @@ mod clip;
 mod command_line;
 mod docs;
 mod evaluate;
+mod faults;
 mod generation;
 mod goldens;
 mod hub;

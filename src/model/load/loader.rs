@@ -25,7 +25,7 @@ use crate::model::text::chat::{Chat, ChatTemplate};
 use crate::model::text::chat_files;
 use crate::model::text::tokenizer::Text;
 use crate::model::vision_tower::{TowerConfig, TowerInfo, feature_entries};
-use crate::nn::{DeviceId, Home, HostTensor};
+use crate::nn::{DeviceId, Home, HostTensor, for_host};
 use crate::vision::{Processor, ProcessorBackend};
 use crate::weights::{Checkpoint, Tensors};
 
@@ -275,14 +275,17 @@ impl PreparedModel {
             ResidentTower::new(tower, to.home)?
         };
         let norm = family.projector_norm().zip(config.projector_layernorm_eps);
-        let projector = Projector::load(
-            (tower.info().feature_width, config.text_config.hidden_size),
-            config.projector_layers.unwrap_or(2),
-            config.projector_hidden_act,
-            config.multimodal_projector_bias,
-            norm,
-            &weights,
-        )?;
+        let load = || {
+            Projector::load(
+                (tower.info().feature_width, config.text_config.hidden_size),
+                config.projector_layers.unwrap_or(2),
+                config.projector_hidden_act,
+                config.multimodal_projector_bias,
+                norm,
+                &weights,
+            )
+        };
+        let projector = for_host(load)?;
         let newline = self.newline(tower.info(), &weights)?;
         let decoder = if let Some(decoder) = &self.shared.decoder {
             ignore(&weights, &DECODER);

@@ -139,9 +139,24 @@ impl Home {
     }
 }
 
-/// Returns whether the calling thread is the home of values.
+/// Returns whether what the calling thread allocates now belongs to its device: it is the home of
+/// values, and not at [`for_host`].
 pub fn is_home() -> bool {
     IS_HOME.get()
+}
+
+/// Does `work`, which makes what leaves the thread: its results are in the memory of the process,
+/// and may be dropped anywhere.
+pub fn for_host<T>(work: impl FnOnce() -> T) -> T {
+    /// Restores the mark, also where `work` panics.
+    struct Restore(bool);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            IS_HOME.set(self.0);
+        }
+    }
+    let _restore = Restore(IS_HOME.replace(false));
+    work()
 }
 
 /// Returns how often a value was asked for, or kept, away from its home: always an error in the

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use candle_core::{DType, Device, Result, Shape, Tensor, WithDType};
 
-use super::home::{Home, OnDevice};
+use super::home::{Home, OnDevice, for_host};
 
 /// A tensor on the CPU, which every thread may read and drop; see [`upload`](Self::upload).
 #[derive(Debug, Clone)]
@@ -32,12 +32,14 @@ impl HostTensor {
     /// Copies a tensor from its device.
     pub fn download(tensor: &Tensor) -> Result<Self> {
         // On a CPU a copy, too: what leaves a step keeps none of its memory.
-        let values = if tensor.device().is_cpu() {
-            tensor.force_contiguous()?
-        } else {
-            tensor.to_device(&Device::Cpu)?
-        };
-        Ok(Self::of(values))
+        let values = for_host(|| {
+            if tensor.device().is_cpu() {
+                tensor.force_contiguous()
+            } else {
+                tensor.to_device(&Device::Cpu)
+            }
+        });
+        Ok(Self::of(values?))
     }
 
     fn of(values: Tensor) -> Self {

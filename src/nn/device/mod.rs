@@ -8,6 +8,6 @@ mod home;
 mod host_tensor;
 mod id;
 
-pub use home::{Held, Home, OnDevice, is_home, strays};
+pub use home::{Held, Home, OnDevice, for_host, is_home, strays};
 pub use host_tensor::HostTensor;
 pub use id::DeviceId;
