@@ -70,11 +70,11 @@ impl FaultKind {
 /// The state of an engine's device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeviceState {
-    /// It takes requests.
+    /// Takes requests.
     Serving,
-    /// It was lost, and is opened anew.
+    /// Was lost, and is opened anew.
     Restarting,
-    /// It is open, and empty: models can be loaded, and then [`Engine::resume`](super::Engine::resume) is due.
+    /// Is open and empty: models can be loaded, and then [`Engine::resume`](super::Engine::resume) is due.
     Restarted,
 }
 

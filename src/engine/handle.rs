@@ -67,21 +67,10 @@ impl Engine {
         let admitted = admission.clone();
         let state = Arc::new(watch::Sender::new(DeviceState::Serving));
         let reported = state.clone();
-        let run = move || {
-            let home = Home::with_wake(move || wake(&waker));
-            match Owned::open(device, home) {
-                Ok(owned) => {
-                    let _ = opened.send(Ok(()));
-                    Worker::new(inbox, admitted, limits, (owned, reported), check).run();
-                }
-                Err(error) => {
-                    let _ = opened.send(Err(std::io::Error::other(format!("{device}: {error}"))));
-                }
-            }
-        };
+        let start = move |owned| Worker::new(inbox, admitted, limits, (owned, reported), check);
         std::thread::Builder::new()
             .name("engine".into())
-            .spawn(run)?;
+            .spawn(move || own_device(device, waker, &opened, start))?;
         let ended = || std::io::Error::other(format!("{device}: the engine's thread ended"));
         result.recv().map_err(|_| ended())??;
         Ok(Self {
@@ -322,6 +311,25 @@ impl Engine {
             return Duration::from_secs(2);
         }
         Duration::from_millis(100 + 10 * self.admission.waiting() as u64)
+    }
+}
+
+/// Opens `device` on this thread, says whether that went well, and runs the worker that `start`
+/// makes of it.
+fn own_device(
+    device: DeviceId,
+    waker: mpsc::WeakUnboundedSender<Command>,
+    opened: &std::sync::mpsc::Sender<std::io::Result<()>>,
+    start: impl FnOnce(Owned) -> Worker,
+) {
+    let home = Home::with_wake(move || wake(&waker));
+    let owned = Owned::open(device, home);
+    let failed = owned.as_ref().err();
+    let failed = failed.map(|error| std::io::Error::other(format!("{device}: {error}")));
+    // Whoever starts the thread waits for this.
+    let _ = opened.send(failed.map_or(Ok(()), Err));
+    if let Ok(owned) = owned {
+        start(owned).run();
     }
 }
 

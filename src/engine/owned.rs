@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Device, Result, Tensor};
 
-use crate::nn::{DeviceId, Home};
+use crate::nn::{DeviceId, Home, let_go};
 
 /// An open device and the home of what is on it.
 #[derive(Debug, Clone)]
@@ -27,8 +27,7 @@ impl Owned {
     /// Lets go of the device, with all that is on it.
     pub(super) fn close(&mut self) {
         self.home.clear();
-        // The last handle: on CUDA the context ends with it.
-        self.device = Device::Cpu;
+        let_go(std::mem::replace(&mut self.device, Device::Cpu));
     }
 
     /// Opens the device anew, and sees that it computes.

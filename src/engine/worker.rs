@@ -135,6 +135,7 @@ impl Worker {
 
     /// Runs until all handles are gone and all requests done.
     pub(super) fn run(mut self) {
+        self.count_nothing_yet();
         while self.receive() {
             self.turn();
             self.load_next();
@@ -357,6 +358,17 @@ impl Worker {
         Ok(())
     }
 
+    /// Begins the counts of failures at 0: a rate needs a number to grow from.
+    fn count_nothing_yet(&self) {
+        let device = self.owned.id().to_string();
+        for kind in [FaultKind::Work, FaultKind::Device, FaultKind::Lost] {
+            counter!(names::STEPS_FAILED, "kind" => kind.name()).increment(0);
+        }
+        counter!(names::STEPS_RETRIED).increment(0);
+        counter!(names::DEVICE_RESTARTS, "device" => device.clone()).increment(0);
+        counter!(names::DEVICE_STALE_ERRORS, "device" => device).increment(0);
+    }
+
     /// Counts a failure, and remembers it where the device was lost by it.
     fn count_failure(&mut self, error: &Error) {
         let kind = FaultKind::of(error);
@@ -374,6 +386,10 @@ impl Worker {
         let device = self.owned.id().to_string();
         tracing::error!(device, error, "an earlier call has left an error");
         counter!(names::DEVICE_STALE_ERRORS, "device" => device).increment(1);
+        let error = Error::Fault(error);
+        if FaultKind::of(&error) == FaultKind::Lost {
+            self.lost.get_or_insert_with(|| error.to_string());
+        }
     }
 
     /// Opens the device anew. What runs ends, and what was on the device is gone.

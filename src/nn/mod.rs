@@ -44,7 +44,7 @@ pub use backend::{Backend, open_gpu, use_candle};
 pub use block::{Block, Mlp};
 pub use candle::attention::likeliest;
 pub use candle_core::Result;
-pub use device::{DeviceId, Held, Home, HostTensor, OnDevice, for_host, is_home, strays};
+pub use device::{DeviceId, Held, Home, HostTensor, OnDevice, for_host, is_home, let_go, strays};
 pub use hook::{HOOK_TABLE, HookRow, Hooks, NoHooks, Point, Site, Stack};
 pub use kv_cache::memory::MemoryTracker;
 pub use kv_cache::sequence::{ResidualCheckpoint, SequenceCache};

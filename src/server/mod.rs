@@ -38,7 +38,7 @@ use crate::nn::DeviceId;
 use crate::pipeline::{self, InFlight, ModelRegistry, Placement, Runtime};
 use metrics_page::MetricsPage;
 
-/// What the health service knows beside the models.
+/// Names what the health service knows beside the models.
 const SERVICES: [&str; 4] = [
     "",
     "scotoma.v1.BenchmarkService",
@@ -176,7 +176,7 @@ impl Server {
                 self.announce(device, ServingStatus::Serving).await;
             }
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     /// Tells the health service how the models of a device fare, and with the only device all

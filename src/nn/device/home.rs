@@ -173,13 +173,19 @@ impl Owner {
     /// Calls `work` with the values, if the calling thread is their home. Nothing may be dropped in
     /// it: values may hold keys themselves.
     fn with_values<T>(&self, work: impl FnOnce(&mut HashMap<u64, Value>) -> T) -> Option<T> {
-        let at_home = |table: &RefCell<Option<Table>>| {
-            let mut table = table.try_borrow_mut().ok()?;
-            let table = table.as_mut()?;
-            std::ptr::eq(&raw const *table.of, self).then(|| work(&mut table.values))
-        };
         // A thread that ends has no table any more.
-        TABLE.try_with(at_home).ok().flatten()
+        let found = TABLE.try_with(|table| self.with_values_of(table, work));
+        found.ok().flatten()
+    }
+
+    fn with_values_of<T>(
+        &self,
+        table: &RefCell<Option<Table>>,
+        work: impl FnOnce(&mut HashMap<u64, Value>) -> T,
+    ) -> Option<T> {
+        let mut table = table.try_borrow_mut().ok()?;
+        let table = table.as_mut()?;
+        std::ptr::eq(&raw const *table.of, self).then(|| work(&mut table.values))
     }
 
     fn insert(&self, key: u64, value: Value) -> bool {
@@ -225,9 +231,9 @@ impl Drop for Slot {
 pub struct OnDevice<T>(Place<T>);
 
 enum Place<T> {
-    /// In the memory of the process.
+    /// Holds it in the memory of the process.
     Host(Arc<T>),
-    /// At home.
+    /// Holds the key of a value at home.
     Home(Arc<Slot>, PhantomData<fn() -> T>),
 }
 
