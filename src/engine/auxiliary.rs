@@ -34,6 +34,9 @@ pub(super) trait AuxiliaryTask: Send {
     /// Does the next step; replies after the last one. A step that fails may be done again.
     fn step(&mut self) -> Result<(), Error>;
 
+    /// Returns whether the device still has what it runs on.
+    fn is_live(&self) -> bool;
+
     /// Replies with an error.
     fn fail(&mut self, error: Error);
 
@@ -48,6 +51,9 @@ pub(super) trait Steps: Send {
 
     /// Returns the (row, layer) pairs of the next step.
     fn next_cells(&self) -> u64;
+
+    /// Returns whether the device still has what it runs on.
+    fn is_live(&self) -> bool;
 
     /// Does the next step, and returns the result after the last one. A step that fails has done
     /// nothing, and may be done again.
@@ -79,6 +85,10 @@ impl<S: Steps> Replying<S> {
 impl<S: Steps> AuxiliaryTask for Replying<S> {
     fn next_cells(&self) -> u64 {
         self.steps.next_cells()
+    }
+
+    fn is_live(&self) -> bool {
+        self.steps.is_live()
     }
 
     fn step(&mut self) -> Result<(), Error> {
@@ -139,6 +149,10 @@ impl Steps for TowerAttention {
         next.map_or(0, |pixels| tower_cells(&self.model, pixels))
     }
 
+    fn is_live(&self) -> bool {
+        self.model.is_live()
+    }
+
     fn step(&mut self) -> Result<Option<Self::Output>, crate::model::Error> {
         let model = &self.model;
         // Picture by picture: a step stays as short as one of a prompt.
@@ -185,6 +199,10 @@ impl Steps for EncodeImage {
 
     fn next_cells(&self) -> u64 {
         self.price()
+    }
+
+    fn is_live(&self) -> bool {
+        self.model.is_live()
     }
 
     fn step(&mut self) -> Result<Option<Self::Output>, crate::model::Error> {
@@ -238,6 +256,10 @@ impl Steps for SaliencyAttention {
         self.model.cells()
     }
 
+    fn is_live(&self) -> bool {
+        self.model.is_live()
+    }
+
     fn step(&mut self) -> Result<Option<Self::Output>, crate::model::Error> {
         if let Some(pixels) = self.pixels.get(self.found.len()) {
             self.found.push(self.model.attention(pixels, self.head)?);
@@ -269,6 +291,10 @@ impl Steps for Parity {
 
     fn next_cells(&self) -> u64 {
         self.check.next_cells(&self.model)
+    }
+
+    fn is_live(&self) -> bool {
+        self.model.is_live()
     }
 
     fn step(&mut self) -> Result<Option<Self::Output>, crate::model::Error> {

@@ -50,3 +50,11 @@ pub enum Error {
     #[error("the forward pass failed: {0}")]
     Fault(String),
 }
+
+impl Error {
+    /// Reports whether no request is taken, whatever it asks: the server goes down, or the device
+    /// is being restarted.
+    pub fn is_unavailable(&self) -> bool {
+        matches!(self, Self::Draining | Self::Restarting)
+    }
+}

@@ -205,6 +205,15 @@ impl Worker {
 
     fn take(&mut self, command: Command) {
         match command {
+            // One that was sent as the device was lost may come after.
+            Command::Run(mut request) if !request.model.is_live() => {
+                request.output.fail(|| Error::Restarting);
+                self.admission.leave(request.price, false);
+            }
+            Command::Auxiliary(mut request) if !request.task.is_live() => {
+                request.task.fail(Error::Restarting);
+                self.admission.leave(request.price, false);
+            }
             Command::Run(request) => {
                 self.scheduler.join(&request.client);
                 self.requests.push_back(*request);
@@ -286,6 +295,7 @@ impl Worker {
 
     /// Runs one packed step of each model that has work, and one step of an auxiliary request.
     fn step(&mut self) {
+        self.drop_stale_error();
         let mut models: Vec<Arc<Model>> = Vec::new();
         for request in &self.requests {
             if !models.iter().any(|m| Arc::ptr_eq(m, &request.model)) {

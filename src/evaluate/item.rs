@@ -52,8 +52,8 @@ struct Sweep {
 pub(super) struct ItemOutcome {
     /// Lists the results, by variant.
     pub(super) results: Vec<ItemResult>,
-    /// Reports that something was not asked, because the server goes down.
-    pub(super) was_cut_short: bool,
+    /// Says why something was not asked: the engine takes no requests any more, or not now.
+    pub(super) cut_short_by: Option<engine::Error>,
 }
 
 impl ItemRequest {
@@ -104,11 +104,11 @@ impl ItemRequest {
             .into_iter()
             .map(|(variant, answer)| (variant, Ok(answer)))
             .collect();
-        let mut was_cut_short = false;
+        let mut cut_short_by = None;
         for sweep in std::mem::take(&mut self.sweeps) {
             match self.sweep(runtime, context, sweep).await {
                 Ok(answers) => found.extend(answers),
-                Err(_) => was_cut_short = true,
+                Err(Unavailable(error)) => cut_short_by = Some(error),
             }
         }
         let results = found
@@ -116,7 +116,7 @@ impl ItemRequest {
             .map(|(variant, outcome)| self.result(variant, outcome));
         ItemOutcome {
             results: futures::future::join_all(results).await,
-            was_cut_short,
+            cut_short_by,
         }
     }
 
@@ -133,13 +133,13 @@ impl ItemRequest {
         }
     }
 
-    /// Runs one sweep; fails where the server goes down.
+    /// Runs one sweep; fails where the engine takes no requests any more, or not now.
     async fn sweep(
         &self,
         runtime: &Runtime,
         context: &RequestContext,
         sweep: Sweep,
-    ) -> Result<Vec<(usize, Result<Answer, Arc<Error>>)>, Draining> {
+    ) -> Result<Vec<(usize, Result<Answer, Arc<Error>>)>, Unavailable> {
         let Sweep { variants, images } = sweep;
         let swept = match images {
             Ok(images) => self.ask(runtime, context, &variants, images).await,
@@ -154,7 +154,7 @@ impl ItemRequest {
                     (variant, answer.map_err(|error| Arc::new(of_item(error))))
                 })
                 .collect()),
-            Err(Error::Engine(engine::Error::Draining)) => Err(Draining),
+            Err(Error::Engine(error)) if error.is_unavailable() => Err(Unavailable(error)),
             Err(error) => {
                 // All variants share the reason.
                 let error = Arc::new(of_item(error));
@@ -316,8 +316,8 @@ impl ItemRequest {
     }
 }
 
-/// Says that the server goes down: what has not been asked is not asked any more.
-struct Draining;
+/// Says that the engine takes no requests: what has not been asked is not asked any more.
+struct Unavailable(engine::Error);
 
 /// Checks an item against its rule, and fills in its group.
 fn check(spec: &EvaluationSpec, item: &mut Item) -> Result<(), Error> {

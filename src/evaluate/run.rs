@@ -8,7 +8,7 @@ use futures::stream::FuturesUnordered;
 use futures::{Stream, StreamExt};
 use tokio::sync::mpsc;
 
-use super::item::{ItemOutcome, ItemRequest};
+use super::item::ItemRequest;
 use super::{
     Answer, EvaluationEvent, EvaluationFinished, EvaluationSpec, ItemResult, Question,
     VariantComparison, VariantMetric,
@@ -116,20 +116,24 @@ impl Evaluation {
         events: mpsc::Sender<EvaluationEvent>,
     ) -> Result<(), E> {
         let mut running = FuturesUnordered::new();
-        let (mut is_open, mut was_cut_short) = (true, false);
+        let (mut is_open, mut cut_short_by) = (true, None);
         let (mut inputs, mut going_down) = (std::pin::pin!(inputs), std::pin::pin!(going_down));
         while is_open || !running.is_empty() {
             tokio::select! {
                 // Results before new items: what is done makes room for what comes.
                 biased;
                 Some(done) = running.next(), if !running.is_empty() => {
-                    let ItemOutcome { results, was_cut_short: cut } = done;
-                    was_cut_short |= cut;
-                    for result in results {
+                    if let Some(error) = done.cut_short_by {
+                        // The rest would fare no better.
+                        (is_open, cut_short_by) = (false, Some(error));
+                    }
+                    for result in done.results {
                         self.emit(result, &events).await?;
                     }
                 }
-                () = &mut going_down, if is_open => (is_open, was_cut_short) = (false, true),
+                () = &mut going_down, if is_open => {
+                    (is_open, cut_short_by) = (false, Some(engine::Error::Draining));
+                }
                 input = inputs.next(), if is_open && running.len() < IN_FLIGHT => {
                     let Some(input) = input else {
                         is_open = false;
@@ -143,8 +147,8 @@ impl Evaluation {
                 }
             }
         }
-        if was_cut_short {
-            return Err(Error::from(engine::Error::Draining).into());
+        if let Some(error) = cut_short_by {
+            return Err(Error::from(error).into());
         }
         let finished = EvaluationEvent::Finished(self.finish().await?);
         send(&events, finished).await?;

@@ -130,9 +130,9 @@ impl Error {
         self
     }
 
-    /// Reports whether the server refused because it goes down.
-    pub fn is_draining(&self) -> bool {
-        matches!(self, Self::Engine(engine::Error::Draining))
+    /// Reports whether the engine takes no request at all.
+    pub fn is_unavailable(&self) -> bool {
+        matches!(self, Self::Engine(error) if error.is_unavailable())
     }
 
     /// Says that the value of `field` is invalid because of `message`.

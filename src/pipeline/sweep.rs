@@ -197,7 +197,7 @@ impl SweepRun<'_> {
                     running.push((first + i, Some(own)));
                     variants.push(variant);
                 }
-                Err(error) if error.is_draining() => return Err(error),
+                Err(error) if error.is_unavailable() => return Err(error),
                 Err(error) => self.send(first + i, Err(error)).await?,
             }
         }
@@ -217,9 +217,8 @@ impl SweepRun<'_> {
             let outcome = match told.event {
                 Ok(event) => own.event(event, &mut self.totals).transpose(),
                 // What ends one variant so would end all that follow.
-                Err(error @ (engine::Error::Deadline { .. } | engine::Error::Draining)) => {
-                    return Err(error.into());
-                }
+                Err(error @ engine::Error::Deadline { .. }) => return Err(error.into()),
+                Err(error) if error.is_unavailable() => return Err(error.into()),
                 Err(error) => Some(Err(error.into())),
             };
             if let Some(outcome) = outcome {
