@@ -6,8 +6,9 @@
 #![allow(
     missing_docs,
     clippy::unwrap_used,
+    clippy::cast_ptr_alignment,
     unsafe_code,
-    reason = "a test; an allocator is unsafe by nature"
+    reason = "a test; an allocator is unsafe by nature, and its notes stand at multiples of 8"
 )]
 
 mod common;
@@ -232,7 +233,6 @@ fn base64(bytes: &[u8]) -> String {
 async fn sweep(client: &mut Client) {
     let variants = (0..4).map(|layer| v1::SweepVariant {
         interventions: list(&json!([{"dropLayers": {"layers": [layer]}}])),
-        ..Default::default()
     });
     let request = v1::SweepRequest {
         input: Some(v1::sweep_request::Input::Generate(ask(vec![]))),

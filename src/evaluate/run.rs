@@ -8,7 +8,7 @@ use futures::stream::FuturesUnordered;
 use futures::{Stream, StreamExt};
 use tokio::sync::mpsc;
 
-use super::item::ItemRequest;
+use super::item::{ItemOutcome, ItemRequest};
 use super::{
     Answer, EvaluationEvent, EvaluationFinished, EvaluationSpec, ItemResult, Question,
     VariantComparison, VariantMetric,
@@ -123,11 +123,12 @@ impl Evaluation {
                 // Results before new items: what is done makes room for what comes.
                 biased;
                 Some(done) = running.next(), if !running.is_empty() => {
-                    if let Some(error) = done.cut_short_by {
+                    let ItemOutcome { results, cut_short_by: cut } = done;
+                    if let Some(error) = cut {
                         // The rest would fare no better.
                         (is_open, cut_short_by) = (false, Some(error));
                     }
-                    for result in done.results {
+                    for result in results {
                         self.emit(result, &events).await?;
                     }
                 }

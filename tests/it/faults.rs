@@ -82,7 +82,7 @@ fn a_step_that_failed_once_leaves_no_trace() {
     let calls = AtomicUsize::new(0);
     // Every step fails, and succeeds when it is run again.
     let check = StepCheck::new(move |_| {
-        if calls.fetch_add(1, Ordering::Relaxed) % 2 == 0 {
+        if calls.fetch_add(1, Ordering::Relaxed).is_multiple_of(2) {
             Err(NO_MEMORY.into())
         } else {
             Ok(())
