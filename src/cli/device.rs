@@ -1,7 +1,7 @@
 //! Devices, dtypes and image processors of models, as flags.
 
-use candle_core::utils::cuda_is_available;
 use candle_core::DType;
+use candle_core::utils::cuda_is_available;
 use clap::Args;
 
 use crate::nn::DeviceId;

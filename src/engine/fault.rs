@@ -40,16 +40,29 @@ const LOST: [&str; 19] = [
     "CUDA_ERROR_UNKNOWN",
 ];
 
+/// The numbers of the same, as kernels of this crate report them.
+const LOST_STATUS: [u32; 18] = [
+    4, 46, 214, 220, 700, 702, 709, 710, 714, 715, 716, 717, 718, 719, 721, 802, 911, 999,
+];
+
+/// The words before such a number.
+const STATUS: &str = "CUDA status ";
+
 impl FaultKind {
-    /// Reads an error's meaning off the driver's name for it.
+    /// Reads an error's meaning off the driver's name or number for it.
     pub(super) fn of(error: &Error) -> Self {
         let Error::Fault(text) = error else {
             return Self::Work;
         };
-        if LOST.iter().any(|name| text.contains(name)) {
+        let status = text.split_once(STATUS).map(|(_, number)| {
+            let end = number.find(|c: char| !c.is_ascii_digit());
+            number[..end.unwrap_or(number.len())].parse()
+        });
+        let is_lost = matches!(status, Some(Ok(number)) if LOST_STATUS.contains(&number));
+        if is_lost || LOST.iter().any(|name| text.contains(name)) {
             return Self::Lost;
         }
-        let of_device = ["CUDA_ERROR_", "CUBLAS_STATUS_", "CURAND_STATUS_"];
+        let of_device = ["CUDA_ERROR_", "CUBLAS_STATUS_", "CURAND_STATUS_", STATUS];
         if of_device.iter().any(|name| text.contains(name)) {
             Self::Device
         } else {
@@ -126,6 +139,8 @@ mod tests {
                 "DriverError(CUDA_ERROR_ILLEGAL_ADDRESS, \"an illegal memory access\")",
                 FaultKind::Lost,
             ),
+            ("attention failed with CUDA status 2", FaultKind::Device),
+            ("attention failed with CUDA status 700", FaultKind::Lost),
         ] {
             assert_eq!(FaultKind::of(&Error::Fault(text.into())), kind, "{text}");
         }
