@@ -10,15 +10,14 @@
 mod common;
 
 use std::collections::BTreeMap;
-use std::path::Path;
-use std::sync::Arc;
 
-use candle_core::{DType, Device};
-use common::{goldens, job, source};
+use candle_core::DType;
+use common::{goldens, job, model_by, model_on};
 use scotoma::api::interventions_from_json;
 use scotoma::engine::parity::{HALF_TOLERANCE, Resident, TOLERANCE};
 use scotoma::engine::{Engine, Event, Events, Limits, Sampling, Task};
-use scotoma::model::Model;
+use scotoma::model::LoadTo;
+use scotoma::nn::{DeviceGroup, DeviceId};
 use serde_json::json;
 
 const SETS: [&str; 12] = [
@@ -38,31 +37,28 @@ const SETS: [&str; 12] = [
 
 /// Bounds the error of a card in f32, whose kernels and GEMM sum in other orders.
 const CARD: f64 = 1e-4;
-fn candle_on_the_cpu() -> Device {
+fn candle_on_the_cpu() -> DeviceId {
     scotoma::nn::use_candle();
-    Device::Cpu
+    DeviceId::Cpu
 }
 
-fn card() -> Device {
-    scotoma::nn::open_gpu(0).unwrap()
-}
+const CARD_0: DeviceId = DeviceId::Cuda(0);
 
-fn load(set: &str, device: &Device, dtype: DType) -> Arc<Model> {
-    let model = Model::load(set, &source(set), dtype, device).unwrap();
-    for file in ["second_projector.safetensors", "mm_projector.bin"] {
-        let second = Path::new(common::FOLDER).join(set).join(file);
-        if second.exists() {
-            model.add_projector("second", &second).unwrap();
-        }
+/// A card that has the first layers and a CPU that has the rest, or the other way round: every
+/// tensor that is on the wrong one is an error.
+fn card_and_cpu(card_is_first: bool) -> DeviceGroup {
+    if card_is_first {
+        DeviceGroup::new(CARD_0, [DeviceId::Cpu])
+    } else {
+        DeviceGroup::new(DeviceId::Cpu, [CARD_0])
     }
-    Arc::new(model)
 }
 
 /// All sets, by whole passes: the worst error of each, and what was not the same token.
-fn parity(device: &Device, dtype: DType, sets: &[&str]) -> (f64, Vec<String>) {
+fn parity(devices: &DeviceGroup, dtype: DType, sets: &[&str]) -> (f64, Vec<String>) {
     let (mut worst, mut others) = (0.0, Vec::new());
     for set in sets {
-        let (model, goldens) = (load(set, device, dtype), goldens(set));
+        let (model, goldens) = (model_on(set, dtype, devices), goldens(set));
         let mut of_set: BTreeMap<String, f64> = BTreeMap::new();
         for case in &goldens.cases {
             let found = goldens.compare(&model, case).unwrap();
@@ -85,7 +81,7 @@ fn parity(device: &Device, dtype: DType, sets: &[&str]) -> (f64, Vec<String>) {
 /// Every case of every set at once, under plans that change what sequences run and see; answers of
 /// many lengths, so that sequences join and leave. Tokens that are not those of whole passes, one
 /// sequence after the other.
-fn company(device: &Device, dtype: DType, sets: &[&str]) -> (usize, Vec<String>) {
+fn company(devices: &DeviceGroup, dtype: DType, sets: &[&str]) -> (usize, Vec<String>) {
     let out = |layer: usize| format!("language_model.blocks.{layer}.hook_mlp_out");
     let plans = [
         json!([]),
@@ -99,13 +95,13 @@ fn company(device: &Device, dtype: DType, sets: &[&str]) -> (usize, Vec<String>)
     let mut ran = vec![0; plans.len()];
     let (mut others, mut count) = (Vec::new(), 0);
     for set in sets {
-        let (model, goldens) = (load(set, device, dtype), goldens(set));
-        let engine = Engine::start(Limits {
+        let limits = Limits {
             running: 5,
             step_rows: 200,
             ..Limits::default()
-        })
-        .unwrap();
+        };
+        let engine = Engine::on(devices.clone(), limits).unwrap();
+        let (model, goldens) = (model_by(&engine, set, dtype, devices), goldens(set));
         let mut waiting: Vec<(String, Vec<u32>, Events)> = Vec::new();
         for (c, case) in goldens.cases.iter().enumerate() {
             for (p, plan) in plans.iter().enumerate() {
@@ -119,7 +115,14 @@ fn company(device: &Device, dtype: DType, sets: &[&str]) -> (usize, Vec<String>)
                 let Some(prepared) = prepare() else { continue };
                 ran[p] += 1;
                 let max_tokens = 1 + (3 * c + 5 * p) % 10;
-                let mut expected = prepared.greedy(&model, max_tokens).unwrap();
+                // On the thread that has the model.
+                let own = model.clone();
+                let whole = move |_: &LoadTo<'_>| {
+                    let answer = prepared.greedy(&own, max_tokens);
+                    Ok(answer.map_err(|e| e.to_string()))
+                };
+                let answered = engine.load(whole, &|_, _| {}).unwrap().unwrap();
+                let mut expected = answered.unwrap();
                 if let Some(end) = expected.iter().position(|id| model.eos.contains(id)) {
                     expected.truncate(end + 1);
                 }
@@ -157,7 +160,7 @@ fn company(device: &Device, dtype: DType, sets: &[&str]) -> (usize, Vec<String>)
 
 #[test]
 fn candle_on_the_cpu_agrees_with_hugging_face() {
-    let (worst, others) = parity(&candle_on_the_cpu(), DType::F32, &SETS);
+    let (worst, others) = parity(&candle_on_the_cpu().into(), DType::F32, &SETS);
     assert!(worst <= TOLERANCE, "{worst:.2e}");
     assert!(others.is_empty(), "{}", others.join("\n"));
 }
@@ -165,7 +168,7 @@ fn candle_on_the_cpu_agrees_with_hugging_face() {
 #[test]
 fn candle_on_the_cpu_serves_many_as_one() {
     let (count, others) = company(
-        &candle_on_the_cpu(),
+        &candle_on_the_cpu().into(),
         DType::F32,
         &[
             "tiny-gqa-tied",
@@ -179,9 +182,20 @@ fn candle_on_the_cpu_serves_many_as_one() {
 }
 
 #[test]
+fn candle_over_two_devices_serves_many_as_one() {
+    let (count, others) = company(
+        &DeviceGroup::new(candle_on_the_cpu(), [DeviceId::Cpu]),
+        DType::F32,
+        &["tiny-gqa-tied", "tiny-gemma2"],
+    );
+    assert!(count >= 50, "{count} requests");
+    assert!(others.is_empty(), "{}", others.join("\n"));
+}
+
+#[test]
 #[ignore = "needs a GPU and the feature cuda"]
 fn a_card_agrees_with_hugging_face_in_f32() {
-    let (worst, others) = parity(&card(), DType::F32, &SETS);
+    let (worst, others) = parity(&CARD_0.into(), DType::F32, &SETS);
     assert!(worst <= CARD, "{worst:.2e}");
     assert!(others.is_empty(), "{}", others.join("\n"));
 }
@@ -189,7 +203,7 @@ fn a_card_agrees_with_hugging_face_in_f32() {
 #[test]
 #[ignore = "needs a GPU and the feature cuda"]
 fn a_card_agrees_with_hugging_face_in_bf16() {
-    let (worst, others) = parity(&card(), DType::BF16, &["shapes"]);
+    let (worst, others) = parity(&CARD_0.into(), DType::BF16, &["shapes"]);
     assert!(worst <= HALF_TOLERANCE, "{worst:.2e}");
     assert!(others.is_empty(), "{}", others.join("\n"));
 }
@@ -197,7 +211,28 @@ fn a_card_agrees_with_hugging_face_in_bf16() {
 #[test]
 #[ignore = "needs a GPU and the feature cuda"]
 fn a_card_serves_many_as_one() {
-    let (count, others) = company(&card(), DType::F32, &SETS);
+    let (count, others) = company(&CARD_0.into(), DType::F32, &SETS);
     assert!(count >= 150, "{count} requests");
     assert!(others.is_empty(), "{}", others.join("\n"));
+}
+
+#[test]
+#[ignore = "needs a GPU and the feature cuda"]
+fn a_model_over_a_card_and_a_cpu_agrees_with_hugging_face() {
+    for card_is_first in [true, false] {
+        let devices = card_and_cpu(card_is_first);
+        let (worst, others) = parity(&devices, DType::F32, &SETS);
+        assert!(worst <= CARD, "{}: {worst:.2e}", devices);
+        assert!(others.is_empty(), "{}", others.join("\n"));
+    }
+}
+
+#[test]
+#[ignore = "needs a GPU and the feature cuda"]
+fn a_card_and_a_cpu_serve_many_as_one() {
+    for card_is_first in [true, false] {
+        let devices = card_and_cpu(card_is_first);
+        let (_, others) = company(&devices, DType::F32, &["tiny-gqa-tied", "tiny-gemma2"]);
+        assert!(others.is_empty(), "{}: {}", devices, others.join("\n"));
+    }
 }

@@ -124,7 +124,10 @@ impl pipeline::Error {
 /// Returns the kind of a model that does not load.
 fn load_kind(error: &model::Error) -> Kind {
     match error {
-        model::Error::Budget { .. } => of(Code::ResourceExhausted, "MEMORY_BUDGET"),
+        model::Error::Budget { .. } | model::Error::DeviceMemory { .. } => {
+            of(Code::ResourceExhausted, "MEMORY_BUDGET")
+        }
+        model::Error::Devices { .. } => of(Code::InvalidArgument, "INVALID_FIELD"),
         model::Error::Hub { .. } => of(Code::Unavailable, "HUB"),
         model::Error::Tensor(_) => of(Code::Internal, "FAULT"),
         model::Error::File { .. }

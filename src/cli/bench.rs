@@ -104,7 +104,7 @@ impl Bench {
             ..ServerConfig::shapes()
         };
         self.device.apply(&mut config)?;
-        let device = config.devices[0];
+        let device = config.devices.swap_remove(0);
         let dtype = config.dtype.unwrap_or_else(|| device.default_dtype());
         let place = self
             .random_weights
@@ -119,18 +119,19 @@ impl Bench {
         }
         let source = tokio::runtime::Handle::current().block_on(self.adapter.fetch(origin))?;
         let mut report = BenchReport::default();
-        let mut limits = Limits::for_devices(&[device]);
+        let mut limits = Limits::for_devices(std::slice::from_ref(&device));
         if self.soak > 0 {
             // Caches are small, so that they are full after the first tenth.
             (limits.kv_bytes, limits.picture_bytes) = (2 << 30, 32 << 20);
         }
-        let engine = Engine::on(device, limits)?;
+        let engine = Engine::on(device.clone(), limits)?;
         report.remember("before loading", &engine)?;
         let start = Instant::now();
         let options = Load {
             dtype,
-            device,
+            device: device.clone(),
             budget: u64::MAX,
+            keys_and_values: limits.kv_bytes as u64,
             image_processor: self.device.image_processor(&name)?,
             chat_template: None,
             resident: &[],
@@ -138,7 +139,7 @@ impl Bench {
         let prepared = Model::prepare(&name, &source, &options)?;
         let load = move |to: &LoadTo<'_>| {
             let model = prepared.load(to)?;
-            to.device.synchronize()?;
+            to.devices.iter().try_for_each(Device::synchronize)?;
             Ok(model)
         };
         let model = Arc::new(engine.load(load, &|_, _| {})??);
@@ -615,9 +616,16 @@ impl Measured {
     }
 }
 
-/// Returns the bytes in use on the device of an engine.
+/// Returns the bytes in use on the devices of an engine.
 fn memory_of(engine: &Engine) -> Result<Option<u64>, Failure> {
-    Ok(engine.load(|to| Ok(memory_used(to.device)), &|_, _| {})??)
+    Ok(engine.load(|to| Ok(used_on(to.devices)), &|_, _| {})??)
+}
+
+/// Returns the bytes in use on all devices; those of the process once.
+fn used_on(devices: &[Device]) -> Option<u64> {
+    let (cpus, cards): (Vec<_>, Vec<_>) = devices.iter().partition(|d| d.is_cpu());
+    let counted = cards.into_iter().chain(cpus.into_iter().take(1));
+    counted.map(memory_used).sum()
 }
 
 /// Waits for the end of a job.

@@ -4,7 +4,7 @@ use candle_core::DType;
 use candle_core::utils::cuda_is_available;
 use clap::Args;
 
-use crate::nn::DeviceId;
+use crate::nn::{DeviceGroup, DeviceId};
 use crate::server::ServerConfig;
 use crate::vision::ProcessorBackend;
 
@@ -28,7 +28,8 @@ impl Dtype {
 /// The device and dtype of the model that a command runs.
 #[derive(Debug, Clone, Args)]
 pub(super) struct DeviceArgs {
-    /// cpu, cuda:N, or auto: the first GPU if the binary was built with CUDA, else the CPU
+    /// cpu, cuda:N, or auto: the first GPU if the binary was built with CUDA, else the CPU. Several
+    /// joined by + hold a model that is too large for one, each some of its layers: cuda:0+cuda:1
     #[arg(long, env = "SCOTOMA_DEVICE", default_value = "auto")]
     device: String,
     /// Data type of the weights. Default: f32 on the CPU, bf16 on a GPU
@@ -63,7 +64,7 @@ impl DeviceArgs {
 
     /// Sets devices, dtype and the models' image processors in `config`.
     pub(super) fn apply(&self, config: &mut ServerConfig) -> Result<(), String> {
-        config.devices = vec![device(&self.device)?];
+        config.devices = device_groups(&[&self.device])?;
         config.dtype = self.dtype.map(Dtype::tensor_dtype);
         apply_processors(&self.image_processor, config)
     }
@@ -72,9 +73,10 @@ impl DeviceArgs {
 /// The devices of a server, and the dtype of its models.
 #[derive(Debug, Clone, Args)]
 pub(super) struct ServerDeviceArgs {
-    /// cpu, cuda:N, or auto: the first GPU if the binary was built with CUDA, else the CPU. Several,
-    /// separated by commas, have an engine each; a model goes to the device on which models take
-    /// the least memory
+    /// cpu, cuda:N, or auto: the first GPU if the binary was built with CUDA, else the CPU. Several
+    /// joined by + hold a model that is too large for one, each some of its layers: cuda:0+cuda:1.
+    /// Several separated by commas have an engine each; a model goes to the one on which models
+    /// take the least memory
     #[arg(
         long,
         env = "SCOTOMA_DEVICE",
@@ -114,15 +116,8 @@ impl ServerDeviceArgs {
 
     /// Sets devices, dtype and the models' image processors in `config`.
     pub(super) fn apply(&self, config: &mut ServerConfig) -> Result<(), String> {
-        let found: Vec<Result<DeviceId, String>> = self.device.iter().map(|d| device(d)).collect();
-        let mistakes: Vec<&str> = found
-            .iter()
-            .filter_map(|d| d.as_ref().err().map(String::as_str))
-            .collect();
-        if !mistakes.is_empty() {
-            return Err(mistakes.join("\nerror: "));
-        }
-        config.devices = found.into_iter().flatten().collect();
+        let texts: Vec<&str> = self.device.iter().map(String::as_str).collect();
+        config.devices = device_groups(&texts)?;
         config.dtype = self.dtype.map(Dtype::tensor_dtype);
         apply_processors(&self.image_processor, config)
     }
@@ -181,24 +176,151 @@ fn apply_processors(texts: &[String], config: &mut ServerConfig) -> Result<(), S
     Ok(())
 }
 
-fn device(text: &str) -> Result<DeviceId, String> {
-    let wrong = |e: candle_core::Error| format!("--device {text}: {e}");
-    let number = match text {
-        "cpu" => return Ok(DeviceId::Cpu),
-        "auto" if !cuda_is_available() => return Ok(DeviceId::Cpu),
-        "auto" => Some(0),
-        other => other.strip_prefix("cuda:").and_then(|n| n.parse().ok()),
-    };
-    let Some(number) = number else {
-        return Err(format!("--device {text}: cpu, cuda:N or auto is needed"));
-    };
-    if !cfg!(feature = "cuda") {
-        return Err(format!(
-            "--device {text}: this binary was built without the cuda feature"
-        ));
+/// Reads the values of `--device`, each one device or several joined by `+`, and sees that all are
+/// there. All mistakes are reported together.
+fn device_groups(texts: &[&str]) -> Result<Vec<DeviceGroup>, String> {
+    let mut mistakes = Vec::new();
+    let mut groups = Vec::new();
+    for text in texts {
+        match device_group(text) {
+            Ok(group) => groups.push(group),
+            Err(message) => mistakes.push(format!("--device {text}: {message}")),
+        }
     }
-    let device = DeviceId::Cuda(number);
-    // Opened to see that it is there; an engine opens it for itself.
-    device.open().map_err(wrong)?;
-    Ok(device)
+    if mistakes.is_empty() {
+        mistakes.extend(shared_card(texts, &groups));
+    }
+    if mistakes.is_empty() {
+        for (text, group) in texts.iter().zip(&groups) {
+            let missing = group.ids().iter().find_map(|id| find(*id).err());
+            mistakes.extend(missing.map(|message| format!("--device {text}: {message}")));
+        }
+    }
+    if mistakes.is_empty() {
+        Ok(groups)
+    } else {
+        Err(mistakes.join("\nerror: "))
+    }
+}
+
+/// Parses one value of `--device`.
+fn device_group(text: &str) -> Result<DeviceGroup, String> {
+    if text == "auto" {
+        let first = if cuda_is_available() {
+            DeviceId::Cuda(0)
+        } else {
+            DeviceId::Cpu
+        };
+        return Ok(first.into());
+    }
+    let mut ids = Vec::new();
+    for part in text.split('+') {
+        let id = match part {
+            "cpu" => Some(DeviceId::Cpu),
+            "auto" => {
+                return Err("auto stands alone; name the devices, such as cuda:0+cuda:1".into());
+            }
+            other => {
+                let number = other.strip_prefix("cuda:").and_then(|n| n.parse().ok());
+                number.map(DeviceId::Cuda)
+            }
+        };
+        match id {
+            Some(id) if !id.is_cpu() && ids.contains(&id) => {
+                return Err(format!("{part} is there twice; each card once"));
+            }
+            Some(id) => ids.push(id),
+            None if part == text => {
+                let message = "cpu, cuda:N or auto is needed, or several joined by +, such as \
+                               cuda:0+cuda:1";
+                return Err(message.into());
+            }
+            None => return Err(format!("{part:?} is no device; cpu or cuda:N, joined by +")),
+        }
+    }
+    let mut ids = ids.into_iter();
+    let first = ids.next().ok_or("a device is needed")?;
+    Ok(DeviceGroup::new(first, ids))
+}
+
+/// Finds a card that two different values of `--device` name: each has an engine, and a card belongs
+/// to one.
+fn shared_card(texts: &[&str], groups: &[DeviceGroup]) -> Option<String> {
+    for (i, own) in groups.iter().enumerate() {
+        for (text, before) in texts.iter().zip(&groups[..i]) {
+            let is_shared = |id: &&DeviceId| !id.is_cpu() && before.ids().contains(id);
+            if own != before
+                && let Some(card) = own.ids().iter().find(is_shared)
+            {
+                let own = texts[i];
+                return Some(format!(
+                    "--device {own}: {card} is in --device {text}, too; it can be in one"
+                ));
+            }
+        }
+    }
+    None
+}
+
+/// Opens a device to see that it is there; an engine opens it for itself.
+fn find(id: DeviceId) -> Result<(), String> {
+    if !id.is_cpu() && !cfg!(feature = "cuda") {
+        return Err("this binary was built without the cuda feature".into());
+    }
+    id.open().map(drop).map_err(|e| e.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(texts: &[&str]) -> String {
+        device_groups(texts).unwrap_err()
+    }
+
+    #[test]
+    fn groups_are_named_by_their_devices() {
+        let names = |texts: &[&str]| -> Vec<String> {
+            let groups = device_groups(texts).unwrap();
+            groups.iter().map(ToString::to_string).collect()
+        };
+        assert_eq!(names(&["cpu"]), ["cpu"]);
+        assert_eq!(names(&["cpu+cpu", "cpu"]), ["cpu+cpu", "cpu"]);
+    }
+
+    #[test]
+    fn mistakes_name_the_device() {
+        for (text, says) in [
+            ("gpu", "--device gpu: cpu, cuda:N or auto"),
+            ("cpu+gpu", "\"gpu\" is no device"),
+            ("cuda:0+", "\"\" is no device"),
+            ("cuda:-1", "--device cuda:-1: cpu, cuda:N or auto"),
+            ("auto+cpu", "auto stands alone"),
+            ("cuda:1+cuda:0+cuda:1", "cuda:1 is there twice"),
+        ] {
+            let found = error(&[text]);
+            assert!(found.starts_with(&format!("--device {text}: ")), "{found}");
+            assert!(found.contains(says), "{found}");
+        }
+        let found = error(&["cuda:0+cuda:1", "cuda:2+cuda:1"]);
+        assert!(
+            found.contains("--device cuda:2+cuda:1: cuda:1 is in --device cuda:0+cuda:1"),
+            "{found}"
+        );
+        let found = error(&["gpu", "cpu", "tpu"]);
+        assert!(
+            found.contains("gpu") && found.contains("\nerror: --device tpu"),
+            "{found}"
+        );
+    }
+
+    #[cfg(not(feature = "cuda"))]
+    #[test]
+    fn cards_need_the_feature() {
+        let found = error(&["cuda:0+cuda:1"]);
+        assert_eq!(
+            found,
+            "--device cuda:0+cuda:1: this binary was built without the cuda feature"
+        );
+    }
 }

@@ -71,14 +71,14 @@ impl ModelArgs {
         self.remote.server.is_some()
     }
 
-    /// Returns the device for models of this process.
+    /// Returns the first device for models of this process.
     pub(super) fn device(&self) -> Result<DeviceId, String> {
         let mut config = ServerConfig {
             models: Vec::new(),
             ..ServerConfig::shapes()
         };
         self.device.apply(&mut config)?;
-        Ok(config.devices.swap_remove(0))
+        Ok(config.devices[0].first())
     }
 }
 

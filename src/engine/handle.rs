@@ -23,7 +23,7 @@ use super::request::{ClientId, Request};
 use super::sequence::Sequence;
 use super::worker::{Command, Worker};
 use crate::model::{self, ImageTokens, LoadTo, Model, SaliencyModel};
-use crate::nn::{DeviceId, Home, HostTensor};
+use crate::nn::{DeviceGroup, DeviceId, Home, HostTensor};
 
 /// A handle to the engine's thread, which ends when the last handle is dropped and the last request
 /// done.
@@ -52,13 +52,19 @@ impl Engine {
         Self::on(DeviceId::Cpu, limits)
     }
 
-    /// Starts the thread, which opens `device` and owns all that is on it.
-    pub fn on(device: DeviceId, limits: Limits) -> std::io::Result<Self> {
+    /// Starts the thread, which opens `device`, or several, and owns all that is there.
+    pub fn on(device: impl Into<DeviceGroup>, limits: Limits) -> std::io::Result<Self> {
         Self::with_check(device, limits, StepCheck::default())
     }
 
     /// Starts it with a check that may fail steps.
-    pub fn with_check(device: DeviceId, limits: Limits, check: StepCheck) -> std::io::Result<Self> {
+    pub fn with_check(
+        device: impl Into<DeviceGroup>,
+        limits: Limits,
+        check: StepCheck,
+    ) -> std::io::Result<Self> {
+        let device: DeviceGroup = device.into();
+        let name = device.to_string();
         let (commands, inbox) = mpsc::unbounded_channel();
         let admission = Arc::new(Admission::default());
         let (opened, result) = std::sync::mpsc::channel();
@@ -70,8 +76,8 @@ impl Engine {
         let start = move |owned| Worker::new(inbox, admitted, limits, (owned, reported), check);
         std::thread::Builder::new()
             .name("engine".into())
-            .spawn(move || own_device(device, waker, &opened, start))?;
-        let ended = || std::io::Error::other(format!("{device}: the engine's thread ended"));
+            .spawn(move || own_device(&device, waker, &opened, start))?;
+        let ended = || std::io::Error::other(format!("{name}: the engine's thread ended"));
         result.recv().map_err(|_| ended())??;
         Ok(Self {
             commands,
@@ -317,7 +323,7 @@ impl Engine {
 /// Opens `device` on this thread, says whether that went well, and runs the worker that `start`
 /// makes of it.
 fn own_device(
-    device: DeviceId,
+    device: &DeviceGroup,
     waker: mpsc::WeakUnboundedSender<Command>,
     opened: &std::sync::mpsc::Sender<std::io::Result<()>>,
     start: impl FnOnce(Owned) -> Worker,

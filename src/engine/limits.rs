@@ -1,6 +1,6 @@
 //! Bounds of the engine's work and memory.
 
-use crate::nn::DeviceId;
+use crate::nn::{DeviceGroup, DeviceId};
 use crate::telemetry::memory_free;
 
 /// Bounds of what the engine takes on.
@@ -25,12 +25,11 @@ pub struct Limits {
 impl Limits {
     /// Returns the bounds of engines on `devices`, before models are loaded to them. A GPU has larger
     /// steps, since it is fast, and keys and values of as many sequences as keep it busy.
-    pub fn for_devices(devices: &[DeviceId]) -> Self {
+    pub fn for_devices(devices: &[DeviceGroup]) -> Self {
         let default = Self::default();
-        let on_gpu = devices.iter().filter(|device| !device.is_cpu());
-        // Each device has an engine of its own; the smallest one bounds all.
-        let free = on_gpu.map(|device| memory_free(&device.open().ok()?));
-        let Some(free) = free.min() else {
+        let on_gpu = devices.iter().filter(|group| !group.is_cpu());
+        // Each has an engine of its own; the smallest one bounds all.
+        let Some(free) = on_gpu.map(free_on).min() else {
             return default;
         };
         Self {
@@ -41,6 +40,14 @@ impl Limits {
             ..default
         }
     }
+}
+
+/// Returns the free bytes of the cards of a group, each as the fullest of them; `None` where nobody
+/// knows them.
+fn free_on(group: &DeviceGroup) -> Option<u64> {
+    let cards: Vec<&DeviceId> = group.ids().iter().filter(|id| !id.is_cpu()).collect();
+    let free = cards.iter().map(|id| memory_free(&id.open().ok()?)).min()?;
+    free.map(|free| free * cards.len() as u64)
 }
 
 impl Default for Limits {

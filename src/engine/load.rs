@@ -34,7 +34,7 @@ impl Load {
                 pause();
             };
             let to = LoadTo {
-                device: owned.device(),
+                devices: owned.devices(),
                 home: owned.home(),
                 progress: &progress,
             };

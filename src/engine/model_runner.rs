@@ -16,7 +16,9 @@ use super::sampler::{Reading, likeliest, log_softmax};
 use super::sequence::{Sequence, State};
 use crate::intervention::{EffectLog, LogMark, PlanHooks};
 use crate::model::{self, Model};
-use crate::nn::{Backend, Layout, SequenceCache, Span, likeliest as likeliest_on_device};
+use crate::nn::{
+    Backend, DeviceId, Layout, SequenceCache, Span, likeliest as likeliest_on_device, to_device,
+};
 use crate::telemetry::names;
 
 /// A sequence's part in a step.
@@ -156,7 +158,21 @@ fn inputs(model: &Model, batch: &[BatchEntry<'_>]) -> Result<(Tensor, Layout), m
             }
         }
     }
-    Ok((Tensor::cat(&inputs, 0)?, layout))
+    Ok((Tensor::cat(&together(model, inputs)?, 0)?, layout))
+}
+
+/// Returns rows that may have passed some devices already on the first device that has any of them.
+fn together(model: &Model, inputs: Vec<Tensor>) -> Result<Vec<Tensor>, model::Error> {
+    let mut found = None;
+    for id in model.device.ids() {
+        let is_there = |x: &&Tensor| DeviceId::of(x.device()) == *id;
+        found = found.or_else(|| inputs.iter().find(is_there));
+    }
+    let Some(device) = found.map(|x| x.device().clone()) else {
+        return Ok(inputs);
+    };
+    let moved = inputs.iter().map(|x| to_device(x, &device));
+    Ok(moved.collect::<candle_core::Result<_>>()?)
 }
 
 /// Reads the logits that were asked for. Where candle computes, sequences that want no more than
@@ -240,10 +256,9 @@ fn apply_logit_lens(model: &Model, observed: &mut EffectLog) -> Result<(), model
         let Some((count, top)) = &mut captured.lens else {
             continue;
         };
-        let rows = captured.value.upload(&*model.on_device()?)?;
         let logits = model
             .decoder
-            .lens(&rows)?
+            .lens(&captured.value)?
             .to_dtype(DType::F32)?
             .to_device(&Device::Cpu)?;
         for row in logits.to_vec2::<f32>()? {

@@ -1,67 +1,74 @@
-//! The device that the engine's thread owns, with all that is on it.
+//! The device that the engine's thread owns, or several that hold models together, with all that is
+//! on them.
 
 use candle_core::{DType, Device, Result, Tensor};
 
-use crate::nn::{DeviceId, Home, let_go};
+use crate::nn::{DeviceGroup, Home, let_go};
 
-/// An open device and the home of what is on it.
+/// Open devices and the home of what is on them.
 #[derive(Debug, Clone)]
 pub(super) struct Owned {
-    id: DeviceId,
-    device: Device,
+    id: DeviceGroup,
+    devices: Vec<Device>,
     home: Home,
 }
 
 impl Owned {
-    /// Opens a device on the calling thread, which is `home`.
-    pub(super) fn open(id: DeviceId, home: Home) -> Result<Self> {
-        let device = id.open()?;
-        Ok(Self { id, device, home })
+    /// Opens devices on the calling thread, which is `home`.
+    pub(super) fn open(id: &DeviceGroup, home: Home) -> Result<Self> {
+        let (id, devices) = (id.clone(), id.open()?);
+        Ok(Self { id, devices, home })
     }
 
-    /// Returns the name of the device.
-    pub(super) fn id(&self) -> DeviceId {
-        self.id
+    /// Returns the name of the devices.
+    pub(super) fn id(&self) -> &DeviceGroup {
+        &self.id
     }
 
-    /// Lets go of the device, with all that is on it.
+    /// Lets go of the devices, with all that is on them.
     pub(super) fn close(&mut self) {
         self.home.clear();
-        let_go(std::mem::replace(&mut self.device, Device::Cpu));
+        self.devices.drain(..).for_each(let_go);
     }
 
-    /// Opens the device anew, and sees that it computes.
+    /// Opens the devices anew, and sees that they compute.
     pub(super) fn reopen(&mut self) -> Result<()> {
-        let device = self.id.open()?;
-        let ones = Tensor::ones(16, DType::F32, &device)?;
-        let sum = ones.sum_all()?.to_scalar::<f32>()?;
-        if sum != 16.0 {
-            candle_core::bail!("the device adds up 16 ones to {sum}");
+        let devices = self.id.open()?;
+        for device in &devices {
+            let ones = Tensor::ones(16, DType::F32, device)?;
+            let sum = ones.sum_all()?.to_scalar::<f32>()?;
+            if sum != 16.0 {
+                candle_core::bail!("the device adds up 16 ones to {sum}");
+            }
         }
-        self.device = device;
+        self.devices = devices;
         Ok(())
     }
 
     /// Returns the error that the driver's library has recorded of an earlier call, which it would
     /// hand to the next one.
     pub(super) fn take_stale_error(&self) -> Option<String> {
-        match &self.device {
-            #[cfg(feature = "cuda")]
-            Device::Cuda(device) => {
-                let error = device.cuda_stream().context().check_err().err()?;
-                Some(error.to_string())
-            }
-            _ => None,
-        }
+        self.devices.iter().find_map(stale_error)
     }
 
-    /// Returns the device.
-    pub(super) fn device(&self) -> &Device {
-        &self.device
+    /// Returns the devices; none while they are closed.
+    pub(super) fn devices(&self) -> &[Device] {
+        &self.devices
     }
 
     /// Returns the home.
     pub(super) fn home(&self) -> &Home {
         &self.home
+    }
+}
+
+fn stale_error(device: &Device) -> Option<String> {
+    match device {
+        #[cfg(feature = "cuda")]
+        Device::Cuda(device) => {
+            let error = device.cuda_stream().context().check_err().err()?;
+            Some(error.to_string())
+        }
+        _ => None,
     }
 }

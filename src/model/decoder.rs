@@ -2,6 +2,8 @@
 //! 2024), Qwen3 (Yang et al. 2025), Phi-3 (Abdin et al. 2024), Gemma (Mesnard et al. 2024) and
 //! Gemma 2 (Riviere et al. 2024).
 
+use std::ops::Range;
+
 use candle_core::{DType, Tensor};
 use serde::Deserialize;
 use serde_json::Value;
@@ -11,7 +13,7 @@ use super::read::{linear, weights_of};
 use super::rotary::Rotary;
 use crate::nn::{
     Activation, Attention, Block, Frequencies, Hooks, Layout, Linear, Mlp, Norm, Point, Rope,
-    RopeRows, SequenceCache, Site, Span, Stack, Transformer,
+    RopeRows, SequenceCache, Site, Span, Stack, Transformer, to_device,
 };
 use crate::weights::Tensors;
 
@@ -101,6 +103,27 @@ impl DecoderConfig {
     pub fn head_width(&self) -> usize {
         self.head_dim
             .unwrap_or(self.hidden_size / self.num_attention_heads.max(1))
+    }
+
+    /// Returns the numbers of the embedding table.
+    pub fn table_parameters(&self) -> u64 {
+        self.vocab_size as u64 * self.hidden_size as u64
+    }
+
+    /// Returns the numbers of one layer.
+    pub fn layer_parameters(&self) -> u64 {
+        let [width, inner, head] =
+            [self.hidden_size, self.intermediate_size, self.head_width()].map(|n| n as u64);
+        let queries = self.num_attention_heads as u64 * head;
+        let keys = self.kv_heads() as u64 * head;
+        let (bias, back) = self.attention_biases();
+        let is = |model_type: &str| u64::from(self.model_type == model_type);
+        let matrices = 2 * width * (queries + keys) + 3 * width * inner;
+        let biases = u64::from(bias) * (queries + 2 * keys)
+            + u64::from(back) * width
+            + u64::from(self.mlp_bias) * (2 * inner + width);
+        let norms = (2 + 2 * is("gemma2")) * width + 2 * is("qwen3") * head;
+        matrices + biases + norms
     }
 
     /// The frequencies of the rotary embedding.
@@ -277,8 +300,14 @@ pub struct Decoder {
 
 impl Decoder {
     /// Reads `language_model.*` and `lm_head.weight`; with `tied` the head is the embedding table
-    /// where the checkpoint has none, or an equal one.
-    pub fn load(config: DecoderConfig, tied: bool, weights: &Tensors<'_>) -> Result<Self, Error> {
+    /// where the checkpoint has none, or an equal one. The layers `stages[i]` are on the i-th
+    /// device, to which `weights` sends them.
+    pub fn load(
+        config: DecoderConfig,
+        tied: bool,
+        stages: Vec<Range<usize>>,
+        weights: &Tensors<'_>,
+    ) -> Result<Self, Error> {
         let table = weights.get(
             "language_model.embed_tokens.weight",
             &[config.vocab_size, config.hidden_size],
@@ -287,7 +316,8 @@ impl Decoder {
             && !weights.are_equal("lm_head.weight", "language_model.embed_tokens.weight");
         let head = if tied && !own {
             weights.ignore("lm_head.weight");
-            Linear::new(table.clone(), None)?
+            let device = weights.device_of("lm_head.weight");
+            Linear::new(to_device(&table, device)?, None)?
         } else {
             linear(
                 weights,
@@ -297,17 +327,16 @@ impl Decoder {
                 false,
             )?
         };
-        let (frequencies, positions) = (config.frequencies()?, config.max_position_embeddings);
-        let rope = Rope::new(&frequencies, positions, weights.dtype(), weights.device())?;
         let reader = Reader {
             config: &config,
             weights,
         };
         let blocks = (0..config.num_hidden_layers)
             .map(|layer| reader.block(layer))
-            .collect::<Result<_, _>>()?;
+            .collect::<Result<Vec<_>, _>>()?;
+        let ropes = reader.ropes(&blocks)?;
         let norm = reader.norm("language_model.norm", config.hidden_size)?;
-        let blocks = Transformer::new(Stack::LanguageModel, blocks, Some(rope))?;
+        let blocks = Transformer::spread(Stack::LanguageModel, blocks, ropes, stages)?;
         Ok(Self {
             embed_tokens: table,
             blocks,
@@ -324,7 +353,7 @@ impl Decoder {
 
     /// Returns how many numbers a row is multiplied with in one layer, biases aside.
     pub fn layer_weights(&self) -> usize {
-        self.blocks.blocks.first().map_or(0, weights_of)
+        self.blocks.blocks().first().map_or(0, weights_of)
     }
 
     /// The rows of the embedding table: `(ids) -> (R, D)`. An id beyond it, which can only place a
@@ -351,11 +380,7 @@ impl Decoder {
 
     /// Returns the rule by which rows of the rotary table are counted; see [`Rope::row`].
     pub(super) fn rope_rows(&self) -> RopeRows {
-        self.blocks
-            .rope
-            .as_ref()
-            .map(Rope::rows)
-            .unwrap_or_default()
+        self.blocks.rope().map(Rope::rows).unwrap_or_default()
     }
 
     /// Input embeddings `x (R, D)` -> `norm(x) (R', D)` after the last layer, with its layout,
@@ -379,6 +404,8 @@ impl Decoder {
         let (x, layout) =
             self.blocks
                 .forward(x, self.config.num_hidden_layers, layout, tracks, hooks)?;
+        // The last layer of a path may be on another device than the last one of the model.
+        let x = to_device(&x, self.head.device())?;
         let x = self.norm.forward(&x, self.head.backend())?;
         let x = hooks.on(
             Point::of(Stack::LanguageModel, Site::LnFinalNormalized),
@@ -391,9 +418,10 @@ impl Decoder {
     /// The logit lens (nostalgebraist 2020): rows of the residual stream `(R, D)` through the final
     /// norm and the head, `(R, V)`.
     pub fn lens(&self, x: &Tensor) -> Result<Tensor, Error> {
+        let x = to_device(x, self.head.device())?;
         Ok(self
             .head
-            .forward(&self.norm.forward(x, self.head.backend())?)?)
+            .forward(&self.norm.forward(&x, self.head.backend())?)?)
     }
 
     /// Normed rows `(R, D)` -> logits `(R, V)`; `layout` holds just these rows.
@@ -419,6 +447,18 @@ struct Reader<'a, 'w> {
 }
 
 impl Reader<'_, '_> {
+    /// Makes the angles of rotations, on each device that has blocks.
+    fn ropes(&self, blocks: &[Block]) -> Result<Vec<Rope>, Error> {
+        let (frequencies, mut ropes) = (self.config.frequencies()?, Vec::new());
+        let (positions, dtype) = (self.config.max_position_embeddings, self.weights.dtype());
+        for device in blocks.iter().map(Block::device) {
+            if !ropes.iter().any(|known: &Rope| known.serves(device)) {
+                ropes.push(Rope::new(&frequencies, positions, dtype, device)?);
+            }
+        }
+        Ok(ropes)
+    }
+
     fn norm(&self, name: &str, width: usize) -> Result<Norm, Error> {
         let mut weight = self.weights.get(&format!("{name}.weight"), &[width])?;
         if self.config.is_gemma() {

@@ -24,6 +24,23 @@ pub enum Error {
         /// Bytes.
         left: u64,
     },
+    /// The weights do not fit the memory of the devices.
+    #[error(
+        "the weights do not fit the devices: {plan}; spread the model over more of them, as in \
+         cuda:0+cuda:1, or free memory"
+    )]
+    DeviceMemory {
+        /// The share of each device, and what it has.
+        plan: String,
+    },
+    /// More devices than there is work for.
+    #[error("{devices} devices for {layers} layers; at most one for each layer")]
+    Devices {
+        /// Devices that the model was to be spread over.
+        devices: usize,
+        /// Layers of the language model.
+        layers: usize,
+    },
     /// The hub, or what it sent.
     #[error("{id}: {reason}")]
     Hub {

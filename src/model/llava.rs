@@ -26,7 +26,7 @@ use super::text::message::{Message, Rendered};
 use super::text::tokenizer::Text;
 use super::vision_tower::ViewBatch;
 use crate::nn::{
-    DeviceId, HOOK_TABLE, Held, HookRow, Hooks, HostTensor, Layout, OnDevice, Point, Site, Stack,
+    DeviceGroup, HOOK_TABLE, Held, HookRow, Hooks, HostTensor, Layout, OnDevice, Point, Site, Stack,
 };
 use crate::vision::{Picture, Processor};
 use crate::weights::Checkpoint;
@@ -67,13 +67,13 @@ pub struct Model {
     pub digest: String,
     /// Number of parameters.
     pub parameters: u64,
-    /// Bytes of its tensors on the device that it shares with no model loaded before it.
+    /// Bytes of its tensors on its devices that it shares with no model loaded before it.
     pub resident_bytes: u64,
     /// Type of the tensors.
     pub dtype: DType,
-    /// Name of the device of the tensors.
-    pub device: DeviceId,
-    /// The device itself.
+    /// Name of the device of the tensors, or of several over which the decoder's layers are spread.
+    pub device: DeviceGroup,
+    /// The device itself: of pictures, tower, projectors and embeddings, where there are several.
     pub(super) opened: OnDevice<Device>,
     /// Ends with the last holder of the model; the last field, so that the tensors go first.
     pub lifetime: Lifetime,

@@ -34,7 +34,7 @@ impl SaliencyModel {
     /// in f32, to a CPU that every thread may compute on.
     pub fn load(name: &str, source: &Source) -> Result<Self, Error> {
         let to = LoadTo {
-            device: &Device::Cpu,
+            devices: &[Device::Cpu],
             home: &Home::host(),
             progress: &|_, _| {},
         };
@@ -82,7 +82,7 @@ impl SaliencyModel {
             );
             hasher.finalize().to_hex().to_string()
         };
-        let weights = checkpoint.tensors(DType::F32, to.device, to.progress);
+        let weights = checkpoint.tensors(DType::F32, to.device()?, to.progress);
         let features = feature_entries(&[-1], config.num_hidden_layers)?;
         let tower = Vit::load(&config, features, SelectStrategy::Default, &weights)?;
         weights.finish()?;
@@ -93,7 +93,7 @@ impl SaliencyModel {
             info: tower.info().clone(),
             tower: to.home.keep(tower)?,
             processor,
-            opened: to.home.keep(to.device.clone())?,
+            opened: to.home.keep(to.device()?.clone())?,
         })
     }
 

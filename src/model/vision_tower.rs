@@ -242,6 +242,9 @@ pub trait TowerConfig: Debug + Send + Sync {
     /// Returns the number of layers.
     fn layers(&self) -> usize;
 
+    /// Returns about how many numbers the tower has, for plans before it is read.
+    fn parameters(&self) -> u64;
+
     /// Reads the tower from `vision_tower.*`. `features` are entries of `hidden_states`, see
     /// [`TowerInfo::features`].
     fn load(
@@ -250,6 +253,13 @@ pub trait TowerConfig: Debug + Send + Sync {
         strategy: SelectStrategy,
         weights: &Tensors<'_>,
     ) -> Result<Arc<dyn VisionTower>, Error>;
+}
+
+/// Returns the numbers of the matrices of a tower; a gated MLP has `mlp` 3, a plain one 2.
+pub(super) fn matrices_of(config: &dyn TowerConfig, width: usize, inner: usize, mlp: usize) -> u64 {
+    let (width, patch) = (width as u64, config.patch_size() as u64);
+    let layer = 4 * width * width + mlp as u64 * width * inner as u64;
+    config.layers() as u64 * layer + 3 * patch * patch * width
 }
 
 /// Resolves layer numbers by Hugging Face's rule: `hidden_states` counts the embeddings as entry 0,

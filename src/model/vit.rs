@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::error::Error;
 use super::read::{layer_norm, linear, weights_of};
-use super::vision_tower::{SelectStrategy, TowerConfig, TowerInfo, VisionTower};
+use super::vision_tower::{SelectStrategy, TowerConfig, TowerInfo, VisionTower, matrices_of};
 use crate::nn::{Activation, Attention, Block, Linear, Mlp, Norm, Stack, Transformer};
 use crate::weights::Tensors;
 
@@ -125,6 +125,10 @@ impl TowerConfig for VitConfig {
 
     fn layers(&self) -> usize {
         self.num_hidden_layers
+    }
+
+    fn parameters(&self) -> u64 {
+        matrices_of(self, self.hidden_size, self.intermediate_size, 2)
     }
 
     fn load(

@@ -1,7 +1,7 @@
 //! The pre-norm transformer block, which both towers and decoders are made of; Gemma 2 norms what a
 //! part returns, too.
 
-use candle_core::{Result, Tensor};
+use candle_core::{Device, Result, Tensor};
 
 use super::activation::Activation;
 use super::attention::{Attention, PassState};
@@ -80,6 +80,11 @@ impl Block {
             self.mlp.joined = Linear::join(&mut [&mut self.mlp.pre, linear])?;
         }
         Ok(())
+    }
+
+    /// Returns the device of its weights.
+    pub fn device(&self) -> &Device {
+        self.mlp.pre.device()
     }
 
     /// Maps `x (R, D)` to `(R, D)`.

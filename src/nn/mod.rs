@@ -33,6 +33,7 @@ mod kernel_reference;
 mod kv_cache;
 mod layout;
 mod linear;
+mod micro_batch;
 mod norm;
 mod rope;
 mod storage;
@@ -44,13 +45,16 @@ pub use backend::{Backend, open_gpu, use_candle};
 pub use block::{Block, Mlp};
 pub use candle::attention::likeliest;
 pub use candle_core::Result;
-pub use device::{DeviceId, Held, Home, HostTensor, OnDevice, for_host, is_home, let_go, strays};
+pub use device::{
+    DeviceGroup, DeviceId, Held, Home, HostTensor, OnDevice, for_host, is_home, let_go, strays,
+};
 pub use hook::{HOOK_TABLE, HookRow, Hooks, NoHooks, Point, Site, Stack};
 pub use kv_cache::memory::MemoryTracker;
 pub use kv_cache::sequence::{ResidualCheckpoint, SequenceCache};
 pub use kv_cache::slots::DecodeSlots;
 pub use layout::{Layout, Span, replace_rows, scatter_rows};
 pub use linear::Linear;
+pub use micro_batch::to_device;
 pub use norm::Norm;
 pub use rope::{Frequencies, Rope, RopeRows};
 pub use transformer::Transformer;

@@ -102,6 +102,14 @@ impl Rope {
         })
     }
 
+    /// Returns whether it serves rows on `device`.
+    pub fn serves(&self, device: &Device) -> bool {
+        match self {
+            Self::Table { cos, .. } => cos.device().same_device(device),
+            Self::Axial { .. } => true,
+        }
+    }
+
     /// Returns the cosines and sines of positions: `(cos (R, Dr/2), sin (R, Dr/2))`.
     pub fn at(&self, positions: Vec<u32>, device: &Device) -> Result<(Tensor, Tensor)> {
         let count = positions.len();

@@ -1,36 +1,71 @@
-//! A stack of blocks over packed rows, in which each sequence runs its own choice of layers.
+//! A stack of blocks over packed rows, in which each sequence runs its own choice of layers, and
+//! whose blocks may be spread over several devices.
 
-use candle_core::{Result, Tensor};
+use std::ops::Range;
+
+use candle_core::{Device, Result, Tensor};
 
 use super::attention::PassState;
 use super::block::Block;
 use super::hook::{Hooks, Stack};
 use super::kv_cache::sequence::SequenceCache;
 use super::layout::{Layout, Span, scatter_rows};
+use super::micro_batch::{MicroBatch, to_device};
 use super::rope::Rope;
 
 /// The blocks of a tower or a decoder.
 #[derive(Debug, Clone)]
 pub struct Transformer {
     /// The part of the model that this is.
-    pub stack: Stack,
+    stack: Stack,
     /// The layers, in the order of a plain pass.
-    pub blocks: Vec<Block>,
-    /// Rotates queries and keys; `None` where positions are learned.
-    pub rope: Option<Rope>,
+    blocks: Vec<Block>,
+    /// Rotate queries and keys, one for each device that has blocks; none where positions are
+    /// learned.
+    ropes: Vec<Rope>,
+    /// The layers of each device.
+    stages: Vec<Range<usize>>,
 }
 
 impl Transformer {
-    /// Creates a stack; on a GPU, layers of a block with the same inputs are laid out as one.
-    pub fn new(stack: Stack, mut blocks: Vec<Block>, rope: Option<Rope>) -> Result<Self> {
+    /// Creates a stack on one device; `rope` is `None` where positions are learned.
+    pub fn new(stack: Stack, blocks: Vec<Block>, rope: Option<Rope>) -> Result<Self> {
+        let stages = std::iter::once(0..blocks.len()).collect();
+        Self::spread(stack, blocks, rope.into_iter().collect(), stages)
+    }
+
+    /// Creates a stack on several devices, the layers `stages[i]` on the i-th; `ropes` has one for
+    /// each. On a GPU, layers of a block with the same inputs are laid out as one.
+    pub fn spread(
+        stack: Stack,
+        mut blocks: Vec<Block>,
+        ropes: Vec<Rope>,
+        stages: Vec<Range<usize>>,
+    ) -> Result<Self> {
         for block in &mut blocks {
             block.join()?;
         }
         Ok(Self {
             stack,
             blocks,
-            rope,
+            ropes,
+            stages,
         })
+    }
+
+    /// Returns the layers, in the order of a plain pass.
+    pub fn blocks(&self) -> &[Block] {
+        &self.blocks
+    }
+
+    /// Returns what rotates queries and keys; `None` where positions are learned.
+    pub fn rope(&self) -> Option<&Rope> {
+        self.ropes.first()
+    }
+
+    /// Returns the layers of each device, in their order.
+    pub fn stages(&self) -> &[Range<usize>] {
+        &self.stages
     }
 
     /// Runs the first `layers` blocks, or those that the hooks say, on each sequence:
@@ -39,51 +74,94 @@ impl Transformer {
     /// belongs to `layout.spans[i]`; a sequence without one attends to its own rows alone.
     ///
     /// Sequences on different paths meet again: in every round the lowest layer that any sequence
-    /// has next is run by all that have it next.
+    /// has next is run by all that have it next. Over several devices that holds for each
+    /// micro-batch; a row's bits do not depend on it.
     pub fn forward(
         &self,
-        mut x: Tensor,
+        x: Tensor,
         layers: usize,
         layout: &Layout,
         caches: &mut [Option<&mut SequenceCache>],
         hooks: &mut dyn Hooks,
     ) -> Result<(Tensor, Layout)> {
-        let mut layout = layout.clone();
-        let mut pass = self.begin_pass(&layout, &x)?;
-        assign_slots(&layout, caches)?;
+        assign_slots(layout, caches)?;
         let path = |s: &Span| hooks.path(self.stack, s.sequence).map(<[usize]>::to_vec);
-        let paths: Vec<Option<Vec<usize>>> = layout.spans.iter().map(path).collect();
-        // Checkpoints before the first layer that each sequence runs.
-        record_checkpoints(&layout, |_| true, &x, caches)?;
-        while let Some(layer) = layout
-            .spans
-            .iter()
-            .zip(&paths)
-            .filter_map(|(s, p)| next_layer(s, p.as_deref(), layers))
-            .min()
-        {
-            let runs: Vec<bool> = layout
-                .spans
-                .iter()
-                .zip(&paths)
-                .map(|(s, p)| next_layer(s, p.as_deref(), layers) == Some(layer))
-                .collect();
-            x = self.run_layer(layer, x, (&layout, &pass), &runs, caches, hooks)?;
-            let mut kept = vec![None; paths.len()];
-            for i in (0..paths.len()).filter(|&i| runs[i]) {
-                kept[i] = hooks.survivors(self.stack, layer, &layout.spans[i])?;
-                layout.spans[i].layers_done += 1;
-            }
-            if kept.iter().any(Option::is_some) {
-                let rows;
-                (layout, rows) = layout.retain_rows(&kept);
-                x = x.index_select(&Tensor::from_slice(&rows, rows.len(), x.device())?, 0)?;
-                // Fewer rows: angles and masks are made anew.
-                pass = self.begin_pass(&layout, &x)?;
-            }
-            record_checkpoints(&layout, |i| runs[i], &x, caches)?;
+        let mut parts = MicroBatch::cut(x, layout, self.stages.len(), layers, path)?;
+        for part in &parts {
+            // Checkpoints before the first layer that each sequence runs.
+            record_checkpoints(&part.layout, |_| true, &part.x, part.own(caches))?;
         }
-        Ok((x, layout))
+        let mut entered = 0;
+        while parts.iter().any(|part| part.next_layer().is_some()) {
+            // In a turn every part goes one device on, that which is farthest first: so it is
+            // handed on before its old device gets the next part to work on, and this thread waits
+            // for no more than it must.
+            entered = parts.len().min(entered + 1);
+            for part in &mut parts[..entered] {
+                self.run_stage(part, caches, hooks)?;
+            }
+        }
+        let last = self.blocks.last().map_or(&Device::Cpu, Block::device);
+        MicroBatch::join(parts, last)
+    }
+
+    /// Runs the layers of a part up to the next one that is on another device.
+    fn run_stage(
+        &self,
+        part: &mut MicroBatch,
+        caches: &mut [Option<&mut SequenceCache>],
+        hooks: &mut dyn Hooks,
+    ) -> Result<()> {
+        let Some(first) = part.next_layer() else {
+            return Ok(());
+        };
+        if let Some(block) = self.blocks.get(first) {
+            part.x = to_device(&part.x, block.device())?;
+        }
+        part.pass = self.begin_pass(&part.layout, &part.x)?;
+        let stage = self.stage_of(first);
+        while let Some(layer) = part.next_layer()
+            && self.stage_of(layer) == stage
+        {
+            self.run_round(layer, part, caches, hooks)?;
+        }
+        Ok(())
+    }
+
+    /// Returns the number of the device of a layer.
+    fn stage_of(&self, layer: usize) -> Option<usize> {
+        self.stages.iter().position(|own| own.contains(&layer))
+    }
+
+    /// Runs one layer on the sequences of a part that have it next.
+    fn run_round(
+        &self,
+        layer: usize,
+        part: &mut MicroBatch,
+        caches: &mut [Option<&mut SequenceCache>],
+        hooks: &mut dyn Hooks,
+    ) -> Result<()> {
+        let caches = part.own(caches);
+        let count = part.layout.spans.len();
+        let runs: Vec<bool> = (0..count)
+            .map(|i| part.next_layer_of(i) == Some(layer))
+            .collect();
+        let pass = (&part.layout, &part.pass);
+        part.x = self.run_layer(layer, part.x.clone(), pass, &runs, caches, hooks)?;
+        let mut kept = vec![None; count];
+        for i in (0..count).filter(|&i| runs[i]) {
+            kept[i] = hooks.survivors(self.stack, layer, &part.layout.spans[i])?;
+            part.layout.spans[i].layers_done += 1;
+        }
+        if kept.iter().any(Option::is_some) {
+            let rows;
+            (part.layout, rows) = part.layout.retain_rows(&kept);
+            let index = Tensor::from_slice(&rows, rows.len(), part.x.device())?;
+            part.x = part.x.index_select(&index, 0)?;
+            // Fewer rows: angles and masks are made anew.
+            part.pass = self.begin_pass(&part.layout, &part.x)?;
+        }
+        record_checkpoints(&part.layout, |i| runs[i], &part.x, caches)
     }
 
     /// Runs one layer on the sequences that `runs` marks; the rows of the others stay as they are.
@@ -122,20 +200,16 @@ impl Transformer {
         scatter_rows(&x, &y, &rows, x.device())
     }
 
+    /// Returns the state of a pass of `x`, on the device of `x`.
     fn begin_pass(&self, layout: &Layout, x: &Tensor) -> Result<PassState> {
-        let Some(rope) = &self.rope else {
+        if self.ropes.is_empty() {
             return Ok(PassState::default());
+        }
+        let Some(rope) = self.ropes.iter().find(|rope| rope.serves(x.device())) else {
+            candle_core::bail!("no angles for rows on {:?}", x.device().location());
         };
         let angles = rope.at(layout.positions().collect(), x.device())?;
         Ok(PassState::new(Some(angles)))
-    }
-}
-
-/// Returns the layer that a span runs next, on its own path or, without one, on the first `layers`.
-fn next_layer(span: &Span, path: Option<&[usize]>, layers: usize) -> Option<usize> {
-    match path {
-        Some(path) => path.get(span.layers_done).copied(),
-        None => Some(span.layers_done).filter(|&layer| layer < layers),
     }
 }
 
@@ -169,4 +243,142 @@ fn assign_slots(layout: &Layout, caches: &mut [Option<&mut SequenceCache>]) -> R
         }
     }
     slots.map_or(Ok(()), |slots| slots.begin_step(&mut sequences, longest))
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::DType;
+
+    use super::*;
+    use crate::nn::hook::{Point, Site};
+    use crate::nn::{Activation, Attention, Linear, Mlp, Norm};
+
+    const WIDTH: usize = 8;
+
+    fn random(shape: (usize, usize), seed: &mut f32) -> Tensor {
+        let count = shape.0 * shape.1;
+        let values: Vec<f32> = (0..count)
+            .map(|i| ((i as f32 + *seed) * 12.9898).sin() * 0.3)
+            .collect();
+        *seed += count as f32;
+        Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
+    }
+
+    fn stack(stages: Vec<Range<usize>>) -> Transformer {
+        let mut seed = 0.0;
+        let mut linear = |out, input| Linear::new(random((out, input), &mut seed), None).unwrap();
+        let norm = || Norm::Rms {
+            weight: Tensor::ones(WIDTH, DType::F32, &Device::Cpu).unwrap(),
+            eps: 1e-6,
+        };
+        let mut block = || Block {
+            ln1: norm(),
+            attention: Attention {
+                q: linear(WIDTH, WIDTH),
+                k: linear(WIDTH, WIDTH),
+                v: linear(WIDTH, WIDTH),
+                qkv: None,
+                o: linear(WIDTH, WIDTH),
+                q_norm: None,
+                k_norm: None,
+                heads: 2,
+                kv_heads: 2,
+                head_dim: WIDTH / 2,
+                scale: 0.5,
+                softcap: None,
+                causal: true,
+                window: None,
+            },
+            ln1_post: None,
+            ln2: norm(),
+            mlp: Mlp {
+                pre: linear(2 * WIDTH, WIDTH),
+                linear: None,
+                out: linear(WIDTH, 2 * WIDTH),
+                activation: Activation::Gelu,
+                joined: None,
+            },
+            ln2_post: None,
+        };
+        let blocks = (0..4).map(|_| block()).collect();
+        Transformer::spread(Stack::LanguageModel, blocks, Vec::new(), stages).unwrap()
+    }
+
+    /// Writes down which layers ran on which sequences, in order.
+    #[derive(Default)]
+    struct Recorder {
+        ran: Vec<(usize, Vec<usize>)>,
+        /// The path of sequence 0.
+        path: Option<Vec<usize>>,
+    }
+
+    impl Hooks for Recorder {
+        fn on(&mut self, point: Point, spans: &[Span], value: Tensor) -> Result<Tensor> {
+            if let (Site::ResidPre, Some(layer)) = (point.site, point.layer) {
+                let sequences = spans.iter().map(|span| span.sequence).collect();
+                self.ran.push((layer, sequences));
+            }
+            Ok(value)
+        }
+
+        fn path(&self, _: Stack, sequence: usize) -> Option<&[usize]> {
+            self.path.as_deref().filter(|_| sequence == 0)
+        }
+    }
+
+    /// Runs four sequences of three rows each.
+    fn run(stack: &Transformer, path: Option<Vec<usize>>) -> (Recorder, Vec<f32>) {
+        let mut layout = Layout::default();
+        (0..4).for_each(|sequence| layout.push_sequence(sequence, (0, 0), 3));
+        let mut recorder = Recorder {
+            path,
+            ..Recorder::default()
+        };
+        let x = random((12, WIDTH), &mut 0.5);
+        let (x, after) = stack
+            .forward(x, 4, &layout, &mut [], &mut recorder)
+            .unwrap();
+        let sequences: Vec<usize> = after.spans.iter().map(|span| span.sequence).collect();
+        assert_eq!((sequences, after.rows()), (vec![0, 1, 2, 3], 12));
+        (recorder, x.flatten_all().unwrap().to_vec1().unwrap())
+    }
+
+    #[test]
+    fn micro_batches_follow_each_other_over_the_devices() {
+        let (recorder, found) = run(&stack(vec![0..1, 1..2, 2..3, 3..4]), None);
+        let mut expected = Vec::new();
+        // In a turn each part is one device behind the part before it.
+        for turn in 0..7 {
+            for part in 0..4 {
+                if (part..part + 4).contains(&turn) {
+                    expected.push((turn - part, vec![part]));
+                }
+            }
+        }
+        assert_eq!(recorder.ran, expected);
+        let (recorder, alone) = run(&stack(std::iter::once(0..4).collect()), None);
+        let together: Vec<(usize, Vec<usize>)> = (0..4).map(|l| (l, vec![0, 1, 2, 3])).collect();
+        assert_eq!(recorder.ran, together, "on one device nothing is cut");
+        assert_eq!(found, alone);
+        let (recorder, two) = run(&stack(vec![0..2, 2..4]), None);
+        assert_eq!(recorder.ran[..2], [(0, vec![0, 1]), (1, vec![0, 1])]);
+        assert_eq!(two, alone);
+    }
+
+    #[test]
+    fn paths_may_come_back_to_a_device() {
+        let path = Some(vec![2, 0, 3, 3, 1]);
+        let (recorder, found) = run(&stack(vec![0..1, 1..2, 2..4]), path.clone());
+        let own: Vec<usize> = recorder
+            .ran
+            .iter()
+            .filter(|(_, sequences)| sequences.contains(&0))
+            .map(|(layer, _)| *layer)
+            .collect();
+        let mut wanted = own.clone();
+        wanted.sort_unstable();
+        assert_eq!(wanted.iter().filter(|l| **l == 3).count(), 2, "{own:?}");
+        let (_, alone) = run(&stack(std::iter::once(0..4).collect()), path);
+        assert_eq!(found, alone);
+    }
 }

@@ -104,11 +104,18 @@ pub enum Error {
 }
 
 impl Error {
-    /// Returns the error of a failed load of what the request's `field` names.
+    /// Returns the error of a failed load of what the request's `field` names, or of the devices
+    /// that it names for it.
     pub fn load(field: &'static str) -> impl FnOnce(model::Error) -> Self {
-        move |source| Self::Load {
-            field: field.into(),
-            source: Box::new(source),
+        move |source| {
+            let of_device = matches!(
+                source,
+                model::Error::Devices { .. } | model::Error::DeviceMemory { .. }
+            );
+            Self::Load {
+                field: if of_device { "device" } else { field }.into(),
+                source: Box::new(source),
+            }
         }
     }
 

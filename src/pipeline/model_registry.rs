@@ -9,15 +9,16 @@ use metrics::gauge;
 use super::error::Error;
 use crate::engine::{self, Engine};
 use crate::model::{self, ChatTemplate, Model, Source};
-use crate::nn::DeviceId;
+use crate::nn::DeviceGroup;
 use crate::telemetry::names;
 use crate::vision::ProcessorBackend;
 
 /// Says where models go, and how much of them.
 #[derive(Debug, Clone)]
 pub struct Placement {
-    /// Lists the engines that models can be on, each with its device; at least one.
-    pub engines: Vec<(DeviceId, Engine)>,
+    /// Lists the engines that models can be on, each with its device, or several that hold models
+    /// together; at least one.
+    pub engines: Vec<(DeviceGroup, Engine)>,
     /// Sets the type of tensors where a request does not; `None`: f32 on a CPU and bf16 elsewhere.
     pub dtype: Option<DType>,
     /// Bounds the bytes that all models hold together.
@@ -136,9 +137,10 @@ impl ModelRegistry {
         let held: u64 = resident.iter().map(|m| m.resident_bytes).sum();
         let (device, engine) = self.engine(&options.device, resident)?;
         let load = model::Load {
-            dtype: options.dtype.unwrap_or_else(|| self.dtype(*device)),
-            device: *device,
+            dtype: options.dtype.unwrap_or_else(|| self.dtype(device)),
+            device: device.clone(),
             budget: self.placement.budget.saturating_sub(held),
+            keys_and_values: engine.limits().kv_bytes as u64,
             image_processor: options.image_processor,
             chat_template: options.chat_template.as_ref(),
             resident,
@@ -157,11 +159,11 @@ impl ModelRegistry {
 
     /// Loads the models of `device` again, which was restarted and has lost them; blocks. One that
     /// does not load is taken away.
-    pub fn reload(&self, device: DeviceId) {
+    pub fn reload(&self, device: &DeviceGroup) {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         for lost in self.entries() {
             let old = &lost.model;
-            if old.device != device || old.is_live() {
+            if old.device != *device || old.is_live() {
                 continue;
             }
             let others: Vec<Arc<Model>> = self.all();
@@ -202,10 +204,10 @@ impl ModelRegistry {
 
     /// Returns the device of that name with its engine, or where it is empty the one on which models
     /// hold least.
-    fn engine(&self, name: &str, resident: &[Arc<Model>]) -> Result<&(DeviceId, Engine), Error> {
+    fn engine(&self, name: &str, resident: &[Arc<Model>]) -> Result<&(DeviceGroup, Engine), Error> {
         let engines = &self.placement.engines;
         if name.is_empty() {
-            let freest = engines.iter().min_by_key(|(d, _)| bytes_on(*d, resident));
+            let freest = engines.iter().min_by_key(|(d, _)| bytes_on(d, resident));
             return freest.ok_or_else(|| Error::Fault("the server has no device".into()));
         }
         let found = engines.iter().find(|(d, _)| d.to_string() == name);
@@ -217,14 +219,14 @@ impl ModelRegistry {
     }
 
     /// Returns the type of tensors on `device` where nobody says another.
-    fn dtype(&self, device: DeviceId) -> DType {
+    fn dtype(&self, device: &DeviceGroup) -> DType {
         let own = self.placement.dtype;
         own.unwrap_or_else(|| device.default_dtype())
     }
 }
 
-fn bytes_on(device: DeviceId, resident: &[Arc<Model>]) -> u64 {
-    let there = resident.iter().filter(|m| m.device == device);
+fn bytes_on(device: &DeviceGroup, resident: &[Arc<Model>]) -> u64 {
+    let there = resident.iter().filter(|m| m.device == *device);
     there.map(|m| m.resident_bytes).sum()
 }
 
@@ -232,5 +234,6 @@ fn record(model: &Model, seconds: f64) {
     let (name, bytes) = (&model.name, model.resident_bytes);
     gauge!(names::MODEL_RESIDENT_BYTES, "model" => name.clone()).set(bytes as f64);
     gauge!(names::MODEL_LOAD_DURATION, "model" => name.clone()).set(seconds);
-    tracing::info!(model = name, digest = %model.digest, bytes, seconds, "resident");
+    let (device, digest) = (&model.device, &model.digest);
+    tracing::info!(model = name, %device, digest, bytes, seconds, "resident");
 }

@@ -10,7 +10,7 @@ use super::model_registry::ModelRegistry;
 use super::stores::{Activations, Uploads};
 use crate::engine::Engine;
 use crate::model::{LoadTo, Model, SaliencyModel, Source};
-use crate::nn::DeviceId;
+use crate::nn::DeviceGroup;
 
 /// Bounds a request.
 #[derive(Debug, Clone, Copy)]
@@ -34,8 +34,8 @@ pub struct RequestLimits {
 pub struct Runtime {
     /// The resident models.
     pub models: ModelRegistry,
-    /// The engines, one for each device.
-    pub engines: Vec<(DeviceId, Engine)>,
+    /// The engines, one for each device, or for several that hold models together.
+    pub engines: Vec<(DeviceGroup, Engine)>,
     /// The bounds of a request.
     pub limits: RequestLimits,
     /// Models whose attention says which patches are salient.
@@ -99,7 +99,7 @@ impl Runtime {
     }
 
     /// Loads all that a device has lost which was restarted; blocks.
-    pub fn reload(&self, device: DeviceId) {
+    pub fn reload(&self, device: &DeviceGroup) {
         self.models.reload(device);
         for lost in self.saliency_models().iter().filter(|m| !m.is_live()) {
             if let Err(error) = self.load_saliency(&lost.name, &lost.source) {

@@ -8,7 +8,7 @@ use tonic::transport::ServerTlsConfig;
 
 use super::ApiKeys;
 use crate::model::{self, Source};
-use crate::nn::DeviceId;
+use crate::nn::{DeviceGroup, DeviceId};
 use crate::{engine, evaluate, pipeline};
 
 /// Describes a model to load.
@@ -41,8 +41,9 @@ impl ModelSpec {
 pub struct ServerConfig {
     /// Lists models in the order of loading; at least one.
     pub models: Vec<ModelSpec>,
-    /// Lists the devices that models can be on; at least one. Each has an engine of its own.
-    pub devices: Vec<DeviceId>,
+    /// Lists where models can be, each a device or several that hold models together; at least one.
+    /// Each has an engine of its own.
+    pub devices: Vec<DeviceGroup>,
     /// Sets the type of the tensors; `None`: f32 on a CPU and bf16 elsewhere.
     pub dtype: Option<DType>,
     /// Lists the ViT models that say where to look: name and place of each.
@@ -74,7 +75,7 @@ impl ServerConfig {
     pub fn shapes() -> Self {
         Self {
             models: vec![ModelSpec::new(model::SHAPES, model::shapes())],
-            devices: vec![DeviceId::Cpu],
+            devices: vec![DeviceId::Cpu.into()],
             dtype: None,
             saliency: Vec::new(),
             engine: engine::Limits::default(),

@@ -34,7 +34,7 @@ use crate::api::v1::inference_service_server::InferenceServiceServer;
 use crate::api::v1::model_service_server::ModelServiceServer;
 use crate::api::{State, v1};
 use crate::engine::{DeviceState, Engine};
-use crate::nn::DeviceId;
+use crate::nn::DeviceGroup;
 use crate::pipeline::{self, InFlight, ModelRegistry, Placement, Runtime};
 use metrics_page::MetricsPage;
 
@@ -142,7 +142,7 @@ impl Server {
             self.state
                 .engines
                 .iter()
-                .map(|(device, engine)| self.tend(*device, engine)),
+                .map(|(device, engine)| self.tend(device, engine)),
         );
         tokio::select! {
             result = served => Ok(result?),
@@ -153,7 +153,7 @@ impl Server {
 
     /// Loads the models of a device again whenever it was restarted, and says meanwhile that they
     /// do not serve.
-    async fn tend(&self, device: DeviceId, engine: &Engine) {
+    async fn tend(&self, device: &DeviceGroup, engine: &Engine) {
         let mut states = engine.states();
         // A closed channel is the end of the engine, which this handle keeps.
         while states
@@ -167,7 +167,8 @@ impl Server {
                 break;
             }
             let state = self.state.clone();
-            let reload = tokio::task::spawn_blocking(move || state.reload(device));
+            let lost = device.clone();
+            let reload = tokio::task::spawn_blocking(move || state.reload(&lost));
             if let Err(error) = reload.await {
                 tracing::error!(%error, "models were not all loaded again");
             }
@@ -181,11 +182,11 @@ impl Server {
 
     /// Tells the health service how the models of a device fare, and with the only device all
     /// services.
-    async fn announce(&self, device: DeviceId, status: ServingStatus) {
+    async fn announce(&self, device: &DeviceGroup, status: ServingStatus) {
         let models = self.state.models.all();
         let mut names: Vec<String> = models
             .iter()
-            .filter(|model| model.device == device)
+            .filter(|model| model.device == *device)
             .map(|model| format!("model/{}", model.name))
             .collect();
         if self.state.engines.len() == 1 {
@@ -240,7 +241,7 @@ impl Server {
 
 fn load_models(
     config: &ServerConfig,
-    engines: Vec<(DeviceId, Engine)>,
+    engines: Vec<(DeviceGroup, Engine)>,
 ) -> Result<ModelRegistry, Error> {
     let models = ModelRegistry::new(Placement {
         engines,
@@ -265,12 +266,13 @@ fn load_model(models: &ModelRegistry, spec: &ModelSpec) -> Result<(), pipeline::
     Ok(())
 }
 
-fn start_engines(config: &ServerConfig) -> Result<Vec<(DeviceId, Engine)>, Error> {
-    let mut engines: Vec<(DeviceId, Engine)> = Vec::new();
-    for &device in &config.devices {
-        if !engines.iter().any(|(known, _)| *known == device) {
-            let engine = Engine::with_check(device, config.engine, config.step_check.clone())?;
-            engines.push((device, engine));
+fn start_engines(config: &ServerConfig) -> Result<Vec<(DeviceGroup, Engine)>, Error> {
+    let mut engines: Vec<(DeviceGroup, Engine)> = Vec::new();
+    for device in &config.devices {
+        if !engines.iter().any(|(known, _)| known == device) {
+            let check = config.step_check.clone();
+            let engine = Engine::with_check(device.clone(), config.engine, check)?;
+            engines.push((device.clone(), engine));
         }
     }
     Ok(engines)

@@ -2,7 +2,8 @@
 
 use candle_core::Device;
 
-/// Returns the bytes of a GPU that are free; `None` elsewhere.
+/// Returns the bytes of a GPU that no process has; `None` for a CPU, whose memory is shared with all
+/// else, and where they are not known.
 pub fn memory_free(device: &Device) -> Option<u64> {
     match device {
         #[cfg(feature = "cuda")]

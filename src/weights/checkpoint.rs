@@ -479,11 +479,6 @@ impl Tensors<'_> {
         }
     }
 
-    /// The device that tensors go to.
-    pub fn device(&self) -> &Device {
-        &self.device
-    }
-
     /// The dtype that tensors get.
     pub fn dtype(&self) -> DType {
         self.dtype

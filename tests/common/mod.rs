@@ -10,11 +10,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use candle_core::{DType, Device};
+use candle_core::DType;
 pub use scotoma::api::interventions_from_json;
 use scotoma::engine::parity::{GoldenSet, Prepared};
-use scotoma::engine::{ClientId, Pixels, Request, Task, Variant};
-use scotoma::model::{Model, Source, ViewInfo};
+use scotoma::engine::{ClientId, Engine, Pixels, Request, Task, Variant};
+use scotoma::model::{Load, LoadTo, Model, PreparedModel, Source, ViewInfo};
+use scotoma::nn::{DeviceGroup, DeviceId, Home};
 use scotoma::server::{Server, ServerConfig};
 use scotoma_client::{GenerateRequest, Intervention, prompt, v1};
 
@@ -62,7 +63,43 @@ pub fn square(model: &Model) -> ViewInfo {
 
 /// The model of a golden set, in f32 on the CPU, with its second projector.
 pub fn model(set: &str) -> Model {
-    let model = Model::load(set, &source(set), DType::F32, &Device::Cpu).unwrap();
+    model_on(set, DType::F32, &DeviceId::Cpu.into())
+}
+
+/// The model of a golden set on the devices of an engine, which alone computes with it.
+pub fn model_by(engine: &Engine, set: &str, dtype: DType, device: &DeviceGroup) -> Arc<Model> {
+    let prepared = prepared(set, dtype, device);
+    let loaded = engine.load(move |to| prepared.load(to), &|_, _| {});
+    Arc::new(loaded.unwrap().unwrap())
+}
+
+fn prepared(set: &str, dtype: DType, device: &DeviceGroup) -> PreparedModel {
+    let options = Load {
+        dtype,
+        device: device.clone(),
+        budget: u64::MAX,
+        keys_and_values: 0,
+        chat_template: None,
+        image_processor: None,
+        resident: &[],
+    };
+    Model::prepare(set, &source(set), &options).unwrap()
+}
+
+/// The model of a golden set on these devices, with its second projector. Not on a CPU, the calling
+/// thread alone may use it.
+pub fn model_on(set: &str, dtype: DType, device: &DeviceGroup) -> Model {
+    let home = if device.is_cpu() {
+        Home::host()
+    } else {
+        Home::here()
+    };
+    let to = LoadTo {
+        devices: &device.open().unwrap(),
+        home: &home,
+        progress: &|_, _| {},
+    };
+    let model = prepared(set, dtype, device).load(&to).unwrap();
     for file in ["second_projector.safetensors", "mm_projector.bin"] {
         let second = Path::new(FOLDER).join(set).join(file);
         if second.exists() {

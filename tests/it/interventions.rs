@@ -28,7 +28,7 @@ fn list(json: &Value) -> Vec<Intervention> {
         .collect()
 }
 
-fn ask(interventions: &Value) -> GenerateRequest {
+pub(crate) fn ask(interventions: &Value) -> GenerateRequest {
     GenerateRequest {
         prompt: Some(prompt("Is there a red circle?", [picture()])),
         interventions: list(interventions),
@@ -37,13 +37,13 @@ fn ask(interventions: &Value) -> GenerateRequest {
     }
 }
 
-fn image() -> v1::Image {
+pub(crate) fn image() -> v1::Image {
     v1::Image {
         source: Some(v1::image::Source::Data(picture())),
     }
 }
 
-fn capture(targets: Vec<CaptureTarget>) -> CaptureRequest {
+pub(crate) fn capture(targets: Vec<CaptureTarget>) -> CaptureRequest {
     let prompt = Some(prompt("Is there a red circle?", [picture()]));
     CaptureRequest {
         prompt,
@@ -52,7 +52,7 @@ fn capture(targets: Vec<CaptureTarget>) -> CaptureRequest {
     }
 }
 
-fn of(point: &str, tokens: Named, reduction: Reduction) -> CaptureTarget {
+pub(crate) fn of(point: &str, tokens: Named, reduction: Reduction) -> CaptureTarget {
     let target = v1::Target {
         tokens: Some([tokens].into()),
         ..target(point)
@@ -64,7 +64,7 @@ fn of(point: &str, tokens: Named, reduction: Reduction) -> CaptureTarget {
     }
 }
 
-async fn captured(
+pub(crate) async fn captured(
     client: &mut Client,
     request: CaptureRequest,
 ) -> (Vec<v1::Activation>, v1::CaptureFinished) {
@@ -228,7 +228,7 @@ async fn kept_activations_can_be_patched_in() {
     );
 }
 
-fn recorded() -> Vec<Value> {
+pub(crate) fn recorded() -> Vec<Value> {
     let resid = "language_model.blocks.{l}.hook_resid_pre";
     let visual = json!({"anyOf": [{"named": "NAMED_VISUAL"}]});
     vec![

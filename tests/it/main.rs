@@ -34,6 +34,7 @@ mod reference;
 mod results;
 mod scheduling;
 mod sizes;
+mod spread;
 mod surfaces;
 mod sweeps;
 mod tables;

@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::common::{Running, goldens, model, picture, square, variant};
+use crate::common::{Running, goldens, model, model_on, picture, square, variant};
+use candle_core::DType;
 use scotoma::api::interventions_from_json;
 use scotoma::engine::parity::{GoldenSet, Resident};
 use scotoma::engine::reuse::planner::{checkpoint_rows, schedule};
@@ -12,7 +13,7 @@ use scotoma::engine::reuse::program::{Program, Row};
 use scotoma::engine::{ClientId, Engine, Event, Limits, Request, Sampling, Task, Variant};
 use scotoma::intervention::Draws;
 use scotoma::model::Model;
-use scotoma::nn::Stack;
+use scotoma::nn::{DeviceGroup, DeviceId, Stack};
 use scotoma::server::ServerConfig;
 use scotoma_client::v1::{self, sweep_request::Input, sweep_response, sweep_result::Outcome};
 use scotoma_client::{
@@ -34,6 +35,14 @@ impl Bench {
     fn new(set: &str) -> Self {
         Self {
             model: Arc::new(model(set)),
+            goldens: goldens(set),
+        }
+    }
+
+    fn spread(set: &str, devices: usize) -> Self {
+        let devices = DeviceGroup::new(DeviceId::Cpu, vec![DeviceId::Cpu; devices - 1]);
+        Self {
+            model: Arc::new(model_on(set, DType::F32, &devices)),
             goldens: goldens(set),
         }
     }
@@ -181,6 +190,55 @@ impl Dice {
     }
 }
 
+/// 90 random sweeps: over two and three devices, in micro-batches, every row has the bits that it
+/// has on one.
+#[test]
+fn spread_over_devices_is_on_one() {
+    let mut cut = 0;
+    for (i, set) in FAMILIES.into_iter().enumerate() {
+        let (one, several) = (Bench::new(set), Bench::spread(set, 2 + i % 2));
+        assert_eq!(one.model.digest, several.model.digest);
+        let mut dice = Dice(Draws::new(6, set, 0, 0));
+        for _ in 0..10 {
+            let seed = dice.of(1 << 20);
+            let drawn = |bench: &Bench| {
+                let mut dice = Dice(Draws::new(seed as u64, set, 0, 0));
+                let limits = Limits {
+                    step_rows: 20 + dice.of(200),
+                    ..Limits::default()
+                };
+                let count = 2 + dice.of(7);
+                let lists: Vec<Value> = (0..count).map(|_| dice.list()).collect();
+                let work = dice.work();
+                let variants = lists.iter().filter_map(|l| bench.variant(l, again(&work)));
+                let variants: Vec<Variant> = variants.collect();
+                let count = variants.len();
+                (count, (count > 0).then(|| bench.run(limits, variants)))
+            };
+            let (found, expected) = (drawn(&several), drawn(&one));
+            assert_eq!(found, expected, "{set}, seed {seed}");
+            cut += usize::from(found.0 > 1);
+        }
+    }
+    assert!(cut > 50, "{cut} sweeps of several sequences");
+}
+
+/// The same work once more.
+fn again(work: &Task) -> Task {
+    match work {
+        Task::Score(all) => Task::Score(all.clone()),
+        Task::Generate {
+            sampling,
+            max_tokens,
+            top_logprobs,
+        } => Task::Generate {
+            sampling: sampling.clone(),
+            max_tokens: *max_tokens,
+            top_logprobs: *top_logprobs,
+        },
+    }
+}
+
 const FAMILIES: [&str; 9] = [
     "tiny-gqa-tied",
     "tiny-full-old-names",
@@ -205,18 +263,7 @@ fn reused_is_recomputed() {
         let (mut computed, mut naive) = (0, 0);
         for sweep in 0..40 {
             let work = dice.work();
-            let again = || match &work {
-                Task::Score(all) => Task::Score(all.clone()),
-                Task::Generate {
-                    sampling,
-                    max_tokens,
-                    top_logprobs,
-                } => Task::Generate {
-                    sampling: sampling.clone(),
-                    max_tokens: *max_tokens,
-                    top_logprobs: *top_logprobs,
-                },
-            };
+            let again = || again(&work);
             let count = 2 + dice.of(7);
             let lists: Vec<Value> = (0..count).map(|_| dice.list()).collect();
             let lists: Vec<&Value> = lists
@@ -481,7 +528,7 @@ fn axis(field: &str, first: f64, last: f64) -> v1::SweepAxis {
 }
 
 /// Layers by seeds.
-fn grid(layers: u32, seeds: u32) -> v1::SweepGrid {
+pub(crate) fn grid(layers: u32, seeds: u32) -> v1::SweepGrid {
     v1::SweepGrid {
         interventions: vec![drop_layers([0]), permute_tokens(0)],
         axes: vec![
@@ -499,7 +546,7 @@ fn grid(layers: u32, seeds: u32) -> v1::SweepGrid {
     }
 }
 
-async fn sweep(
+pub(crate) async fn sweep(
     client: &mut scotoma_client::Client,
     request: SweepRequest,
 ) -> Result<(Vec<v1::SweepResult>, v1::SweepFinished), scotoma_client::Error> {

@@ -318,15 +318,25 @@ impl EffectLog {
     /// Fetches the sums and the captured rows from the device; once a step.
     pub fn flush(&mut self) -> Result<()> {
         let pending = std::mem::take(&mut self.pending);
-        if !pending.is_empty() {
-            // One transfer for all records: each would wait for the device.
-            let (records, sums): (Vec<EffectRecord>, Vec<Tensor>) = pending.into_iter().unzip();
-            let sums = Tensor::cat(&sums, 0)?.to_vec2::<f64>()?;
-            let mut sums = sums.into_iter().map(|row| (row[0], row[1]));
-            for record in records {
-                let own = sums.by_ref().take(record.tokens.len()).collect();
-                self.add(record, own);
+        let mut sums: Vec<Vec<(f64, f64)>> = vec![Vec::new(); pending.len()];
+        let mut left: Vec<usize> = (0..pending.len()).collect();
+        // One transfer for all records of a device: each would wait for it.
+        while let Some(&next) = left.first() {
+            let device = pending[next].1.device();
+            let is_there = |&i: &usize| pending[i].1.device().same_device(device);
+            let (there, elsewhere): (Vec<usize>, Vec<usize>) = left.into_iter().partition(is_there);
+            let all: Vec<&Tensor> = there.iter().map(|&i| &pending[i].1).collect();
+            let rows = Tensor::cat(&all, 0)?.to_vec2::<f64>()?;
+            let mut rows = rows.into_iter().map(|row| (row[0], row[1]));
+            for i in there {
+                let count = pending[i].0.tokens.len();
+                sums[i] = rows.by_ref().take(count).collect();
             }
+            left = elsewhere;
+        }
+        // In the order of the work, whichever device did it: sums of floats depend on it.
+        for ((record, _), sums) in pending.into_iter().zip(sums) {
+            self.add(record, sums);
         }
         for captured in self.taken.drain(..) {
             self.captured.push(captured.download()?);

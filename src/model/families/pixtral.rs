@@ -14,7 +14,9 @@ use super::family::{Family, RowEnd};
 use crate::model::error::Error;
 use crate::model::image_tokens::ImageTokens;
 use crate::model::read::{linear, rms_norm, weights_of};
-use crate::model::vision_tower::{SelectStrategy, TowerConfig, TowerInfo, ViewInfo, VisionTower};
+use crate::model::vision_tower::{
+    SelectStrategy, TowerConfig, TowerInfo, ViewInfo, VisionTower, matrices_of,
+};
 use crate::model::vit::{MAX_IMAGE_SIZE, check_sizes, cut_patches, refuse};
 use crate::nn::{Activation, Attention, Block, Linear, Mlp, Norm, Rope, Stack, Transformer};
 use crate::vision::{Picture, Tiling};
@@ -176,6 +178,10 @@ impl TowerConfig for PixtralConfig {
 
     fn layers(&self) -> usize {
         self.num_hidden_layers
+    }
+
+    fn parameters(&self) -> u64 {
+        matrices_of(self, self.hidden_size, self.intermediate_size, 3)
     }
 
     fn load(

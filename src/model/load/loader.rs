@@ -6,6 +6,8 @@ use candle_core::{DType, Device};
 use serde_json::Value;
 
 use super::config::{self, Config, Merge};
+use super::device_map::{self, Unread};
+use super::memory_plan::{MOST_LAYERS, MemoryPlan};
 use super::origin::Origin;
 use super::original;
 use super::source::{Source, is_original};
@@ -25,7 +27,7 @@ use crate::model::text::chat::{Chat, ChatTemplate};
 use crate::model::text::chat_files;
 use crate::model::text::tokenizer::Text;
 use crate::model::vision_tower::{TowerConfig, TowerInfo, feature_entries};
-use crate::nn::{DeviceId, Home, HostTensor, for_host};
+use crate::nn::{DeviceGroup, DeviceId, Home, HostTensor, for_host};
 use crate::vision::{Processor, ProcessorBackend};
 use crate::weights::{Checkpoint, Tensors};
 
@@ -34,10 +36,12 @@ use crate::weights::{Checkpoint, Tensors};
 pub struct Load<'a> {
     /// Type of the tensors.
     pub dtype: DType,
-    /// Device of the tensors.
-    pub device: DeviceId,
+    /// Device of the tensors, or several over which the decoder's layers are spread.
+    pub device: DeviceGroup,
     /// Bytes that they may take.
     pub budget: u64,
+    /// Bytes that keys and values may take, for the plan of memory.
+    pub keys_and_values: u64,
     /// Replaces the model's own chat template.
     pub chat_template: Option<&'a ChatTemplate>,
     /// Arithmetic that makes pixels of pictures; `None`: that of the class which the checkpoint
@@ -47,15 +51,23 @@ pub struct Load<'a> {
     pub resident: &'a [Arc<Model>],
 }
 
-/// The device that tensors are loaded to, on the thread that owns it.
+/// The devices that tensors are loaded to, on the thread that owns them.
 #[expect(missing_debug_implementations, reason = "holds a closure")]
 pub struct LoadTo<'a> {
-    /// The device.
-    pub device: &'a Device,
+    /// The devices of a model, in the order of its layers.
+    pub devices: &'a [Device],
     /// The home of its tensors, which the calling thread is.
     pub home: &'a Home,
     /// Hears of bytes loaded and bytes in all, tensor by tensor.
     pub progress: &'a dyn Fn(u64, u64),
+}
+
+impl<'a> LoadTo<'a> {
+    /// Returns the first device, which is the only one of what is not spread.
+    pub fn device(&self) -> Result<&'a Device, Error> {
+        let first = self.devices.first();
+        first.ok_or_else(|| Error::Config("no device is open".into()))
+    }
 }
 
 const TOWER: [&str; 1] = ["vision_tower."];
@@ -68,8 +80,9 @@ impl Model {
     pub fn load(name: &str, source: &Source, dtype: DType, device: &Device) -> Result<Self, Error> {
         let options = Load {
             dtype,
-            device: DeviceId::of(device),
+            device: DeviceId::of(device).into(),
             budget: u64::MAX,
+            keys_and_values: 0,
             image_processor: None,
             chat_template: None,
             resident: &[],
@@ -80,7 +93,7 @@ impl Model {
             Home::here()
         };
         let to = LoadTo {
-            device,
+            devices: std::slice::from_ref(device),
             home: &home,
             progress: &|_, _| {},
         };
@@ -105,8 +118,9 @@ pub struct PreparedModel {
     name: String,
     source: Source,
     dtype: DType,
-    device: DeviceId,
+    device: DeviceGroup,
     budget: u64,
+    keys_and_values: u64,
     /// config.json as Hugging Face writes it.
     json: Value,
     config: Config,
@@ -174,8 +188,9 @@ impl PreparedModel {
             name: name.to_owned(),
             source: source.clone(),
             dtype: options.dtype,
-            device: options.device,
+            device: options.device.clone(),
             budget: options.budget,
+            keys_and_values: options.keys_and_values,
             eos: eos(&config, &text, &answers),
             shared: Shared::of(options, digests),
             json,
@@ -189,18 +204,20 @@ impl PreparedModel {
             digests,
             generation,
         };
-        prepared.check_budget(prepared.bytes(prepared.own_parameters()))?;
+        prepared.check_budget(prepared.own_bytes())?;
+        prepared.check_layers()?;
         Ok(prepared)
     }
 
     /// Loads the tensors and puts the model together, on the thread that owns the device.
     pub fn load(self, to: &LoadTo<'_>) -> Result<Model, Error> {
         let mut parameters = self.checkpoint.parameters(&[""]);
-        let mut resident_bytes = self.bytes(self.own_parameters());
+        let mut resident_bytes = self.own_bytes();
         let parts = self.read(to)?;
         if parts.drawn > 0 {
             // Without files there was nothing to count before.
-            (parameters, resident_bytes) = (parts.drawn, self.bytes(parts.drawn));
+            parameters = parts.drawn;
+            resident_bytes = self.bytes(parts.drawn) + self.copied_table();
             self.check_budget(resident_bytes)?;
         }
         Ok(Model {
@@ -227,7 +244,7 @@ impl PreparedModel {
             resident_bytes,
             dtype: self.dtype,
             device: self.device,
-            opened: to.home.keep(to.device.clone())?,
+            opened: to.home.keep(to.device()?.clone())?,
             lifetime: Lifetime::default(),
         })
     }
@@ -244,6 +261,19 @@ impl PreparedModel {
         own
     }
 
+    /// Returns the bytes that it shares with nobody, as far as files tell.
+    fn own_bytes(&self) -> u64 {
+        self.bytes(self.own_parameters()) + self.copied_table()
+    }
+
+    /// Returns the bytes of an embedding table that is on the last device, too, as the head.
+    fn copied_table(&self) -> u64 {
+        if self.shared.decoder.is_some() {
+            return 0;
+        }
+        self.unread().copied_table()
+    }
+
     fn bytes(&self, parameters: u64) -> u64 {
         parameters * self.dtype.size_in_bytes() as u64
     }
@@ -256,9 +286,65 @@ impl PreparedModel {
         Ok(())
     }
 
+    /// Fails where there are fewer layers than devices, or more than any model has.
+    fn check_layers(&self) -> Result<(), Error> {
+        let layers = self.config.text_config.num_hidden_layers;
+        let devices = self.device.ids().len();
+        if layers > MOST_LAYERS {
+            let message = format!("text_config: num_hidden_layers {layers}; at most {MOST_LAYERS}");
+            return Err(Error::Config(message));
+        }
+        if devices > layers {
+            return Err(Error::Devices { devices, layers });
+        }
+        Ok(())
+    }
+
+    fn unread(&self) -> Unread<'_> {
+        Unread {
+            checkpoint: &self.checkpoint,
+            config: &self.config,
+            tower: &*self.tower,
+            dtype: self.dtype,
+            devices: &self.device,
+            shares_tower: self.shared.tower.is_some(),
+            keys_and_values: self.keys_and_values,
+        }
+    }
+
+    /// Plans the memory of the devices, and says it; `None` where a resident decoder, whose layers
+    /// have their places, is shared.
+    fn plan(&self, devices: &[Device]) -> Result<Option<MemoryPlan>, Error> {
+        if self.shared.decoder.is_some() {
+            return Ok(None);
+        }
+        let plan = self.unread().plan(devices);
+        if !plan.fits() {
+            let plan = plan.to_string();
+            return Err(Error::DeviceMemory { plan });
+        }
+        let model = &self.name;
+        tracing::info!(model, %plan, "memory");
+        if let Some(bytes) = plan.scarce_keys_and_values() {
+            let mib = bytes >> 20;
+            tracing::warn!(
+                model,
+                mib,
+                "keys and values have less room than they may take"
+            );
+        }
+        Ok(Some(plan))
+    }
+
     /// Reads the weights of all parts that are not shared; a tensor that nobody reads is an error.
     fn read(&self, to: &LoadTo<'_>) -> Result<Parts, Error> {
-        let mut weights = self.checkpoint.tensors(self.dtype, to.device, to.progress);
+        let plan = self.plan(to.devices)?;
+        let mut weights = self
+            .checkpoint
+            .tensors(self.dtype, to.device()?, to.progress);
+        if let Some(plan) = &plan {
+            device_map::spread(&mut weights, plan, to.devices);
+        }
         // What stands between tower and decoder is read on other threads, too, and copied to the
         // device when it first runs there.
         for prefix in BETWEEN {
@@ -292,7 +378,9 @@ impl PreparedModel {
             decoder.clone()
         } else {
             let text = config.text_config.clone();
-            let decoder = Decoder::load(text, config.tied(), &weights)?;
+            let shares = plan.as_ref().map_or(&[][..], MemoryPlan::shares);
+            let stages = shares.iter().map(|share| share.layers.clone()).collect();
+            let decoder = Decoder::load(text, config.tied(), stages, &weights)?;
             ResidentDecoder::new(decoder, to.home)?
         };
         let row_ends = match self.family.row_end() {

@@ -6,11 +6,13 @@
 //! in the memory of the process. Both may be dropped anywhere. No other thread touches a device, so
 //! that none has to bind its context.
 
+mod group;
 mod home;
 mod host_tensor;
 mod id;
 mod lost;
 
+pub use group::DeviceGroup;
 pub use home::{Held, Home, OnDevice, for_host, is_home, strays};
 pub use host_tensor::HostTensor;
 pub use id::DeviceId;

@@ -8,7 +8,9 @@ use serde::{Deserialize, Deserializer};
 
 use crate::model::error::Error;
 use crate::model::read::{layer_norm, linear, rms_norm, weights_of};
-use crate::model::vision_tower::{SelectStrategy, TowerConfig, TowerInfo, ViewInfo, VisionTower};
+use crate::model::vision_tower::{
+    SelectStrategy, TowerConfig, TowerInfo, ViewInfo, VisionTower, matrices_of,
+};
 use crate::model::vit::{MAX_IMAGE_SIZE, check_sizes, cut_patches, refuse};
 use crate::nn::{Activation, Attention, Backend, Block, Linear, Mlp, Norm, Stack, Transformer};
 use crate::weights::Tensors;
@@ -226,6 +228,10 @@ impl TowerConfig for InternVitConfig {
 
     fn layers(&self) -> usize {
         self.num_hidden_layers
+    }
+
+    fn parameters(&self) -> u64 {
+        matrices_of(self, self.hidden_size, self.intermediate_size, 2)
     }
 
     fn load(

@@ -1,0 +1,145 @@
+//! Sizes the parts of a model before they are read, and says which tensor goes to which device.
+
+use candle_core::{DType, Device};
+
+use super::config::Config;
+use super::memory_plan::{DeviceMemory, MemoryPlan, ModelBytes};
+use crate::model::vision_tower::TowerConfig;
+use crate::nn::{DeviceGroup, DeviceId};
+use crate::telemetry;
+use crate::weights::{Checkpoint, Tensors};
+
+/// A model whose weights are not read yet.
+pub(super) struct Unread<'a> {
+    pub(super) checkpoint: &'a Checkpoint,
+    pub(super) config: &'a Config,
+    pub(super) tower: &'a dyn TowerConfig,
+    pub(super) dtype: DType,
+    pub(super) devices: &'a DeviceGroup,
+    /// Whether a resident model's tower serves it.
+    pub(super) shares_tower: bool,
+    /// Bytes of keys and values, at most.
+    pub(super) keys_and_values: u64,
+}
+
+impl Unread<'_> {
+    /// Plans where the parts go, on the thread that owns the devices.
+    pub(super) fn plan(&self, devices: &[Device]) -> MemoryPlan {
+        let memory: Vec<DeviceMemory> = devices.iter().map(memory_of).collect();
+        MemoryPlan::new(&self.bytes(), &memory)
+    }
+
+    /// Returns the bytes of a head that is the embedding table of another device.
+    pub(super) fn copied_table(&self) -> u64 {
+        let tied = self.config.tied() && self.parameters("lm_head.") == 0;
+        if tied && self.devices.ids().len() > 1 {
+            self.bytes_of(self.config.text_config.table_parameters())
+        } else {
+            0
+        }
+    }
+
+    /// Sizes the parts by the files, or where there are none by the configuration.
+    fn bytes(&self) -> ModelBytes {
+        let text = &self.config.text_config;
+        let layers = 0..text.num_hidden_layers;
+        let (tower, between, table, norm, head, each): (u64, u64, u64, u64, u64, Vec<u64>);
+        if self.checkpoint.is_random() {
+            let width = text.hidden_size as u64;
+            (table, norm) = (text.table_parameters(), width);
+            head = if self.config.tied() { 0 } else { table };
+            tower = self.tower.parameters();
+            // About: the first of its layers is as wide as the tower.
+            between = self.config.projector_layers.unwrap_or(2) as u64 * width * width;
+            each = layers.map(|_| text.layer_parameters()).collect();
+        } else {
+            table = self.parameters("language_model.embed_tokens.");
+            norm = self.parameters("language_model.norm.");
+            head = self.parameters("lm_head.");
+            tower = self.parameters("vision_tower.");
+            between = self.parameters("multi_modal_projector.") + self.parameters("image_newline");
+            each = layers.map(|i| self.parameters(&layer_prefix(i))).collect();
+        }
+        let tower = if self.shares_tower { 0 } else { tower };
+        ModelBytes {
+            first: self.bytes_of(tower + between + table),
+            layers: each.into_iter().map(|layer| self.bytes_of(layer)).collect(),
+            last: self.bytes_of(norm + head) + self.copied_table(),
+            keys_and_values: self.keys_and_values,
+        }
+    }
+
+    fn parameters(&self, prefix: &str) -> u64 {
+        self.checkpoint.parameters(&[prefix])
+    }
+
+    fn bytes_of(&self, parameters: u64) -> u64 {
+        parameters.saturating_mul(self.dtype.size_in_bytes() as u64)
+    }
+}
+
+fn memory_of(device: &Device) -> DeviceMemory {
+    DeviceMemory {
+        name: DeviceId::of(device).to_string(),
+        free: telemetry::memory_free(device),
+    }
+}
+
+/// Sends the tensors of the decoder to the devices that `plan` names; all others stay on the first.
+pub(super) fn spread(weights: &mut Tensors<'_>, plan: &MemoryPlan, devices: &[Device]) {
+    for (share, device) in plan.shares().iter().zip(devices).skip(1) {
+        for layer in share.layers.clone() {
+            weights.place(layer_prefix(layer), device);
+        }
+    }
+    if let Some(last) = devices.last() {
+        for prefix in ["language_model.norm.", "lm_head."] {
+            weights.place(prefix.into(), last);
+        }
+    }
+}
+
+/// Returns how the names of a layer's tensors begin.
+fn layer_prefix(layer: usize) -> String {
+    format!("language_model.layers.{layer}.")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::model::load::source::Source;
+
+    /// What is counted by configurations is what files have.
+    #[test]
+    fn layers_are_as_large_as_in_files() {
+        let goldens = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens");
+        let mut families = 0;
+        for set in std::fs::read_dir(goldens).unwrap() {
+            let folder = set.unwrap().path().join("model");
+            let source = Source::Folder(folder.clone());
+            let Ok(Some(json)) = source.json::<serde_json::Value>("config.json") else {
+                continue;
+            };
+            let Ok(parsed) = Config::parse(json) else {
+                continue;
+            };
+            let checkpoint = source.checkpoint().unwrap();
+            let (text, count) = (&parsed.config.text_config, |p: &str| {
+                checkpoint.parameters(&[p])
+            });
+            for layer in 0..text.num_hidden_layers {
+                let found = count(&layer_prefix(layer));
+                assert_eq!(found, text.layer_parameters(), "{}", folder.display());
+            }
+            let table = count("language_model.embed_tokens.");
+            assert_eq!(table, text.table_parameters(), "{}", folder.display());
+            let tower = count("vision_tower.");
+            let about = parsed.tower.parameters();
+            assert!(about <= tower && 2 * about > tower, "{about} of {tower}");
+            families += 1;
+        }
+        assert!(families >= 10, "{families}");
+    }
+}
