@@ -1,10 +1,17 @@
 //! `scotoma bench`: how fast a model is on a device, and how close to what the device can do.
 
+#[cfg(feature = "cuda")]
+mod card_copy;
+mod ceilings;
+mod rows;
+mod warm_median;
+
 use std::collections::{BTreeMap, VecDeque};
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{Device, Tensor};
 use clap::Args;
 use serde::Serialize;
 use serde_json::json;
@@ -15,12 +22,12 @@ use super::origin::{AdapterArgs, named_origin};
 use super::progress;
 use crate::api::interventions_from_json;
 use crate::engine::{
-    ClientId, Cost, Engine, Events, Limits, Pixels, Request, Sampling, Task, Variant,
+    ClientId, Cost, Engine, Event, Events, Limits, Pixels, Request, Sampling, Task, Variant,
 };
 use crate::intervention::{Context, Plan, RowsProcessed, compile, prompt_tokens};
 use crate::model::{self, IMAGE_MARKER, Load, LoadTo, Model, Rendered, ViewBatch};
 use crate::nn::{
-    Backend, DecodeSlots, Layout, Linear, MemoryTracker, NoHooks, SequenceCache, Stack, likeliest,
+    Backend, DecodeSlots, Layout, MemoryTracker, NoHooks, SequenceCache, Stack, likeliest,
 };
 use crate::server::ServerConfig;
 use crate::telemetry::memory_used;
@@ -52,12 +59,64 @@ pub(super) struct Bench {
     /// Repetitions of each measurement; the median is printed
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=1000))]
     repeat: u16,
+    /// Measure these parts alone, and the ceilings of the device unless it is rows alone
+    #[arg(long, value_delimiter = ',', value_enum, default_values_t = BenchPart::ALL)]
+    parts: Vec<BenchPart>,
+    /// Prompts that are read together and their tokens, such as 8x626. Default: 1 and 8 prompts of
+    /// a picture and a question. Repeat for several
+    #[arg(long, value_name = "PROMPTSxTOKENS", value_delimiter = ',')]
+    prefill: Vec<PrefillShape>,
+    /// Most rows of a product in which the bits of a row are compared with the row alone. Default:
+    /// 8192 on a GPU, 626 on a CPU
+    #[arg(long, value_name = "ROWS", value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    most_rows: Option<u32>,
     /// Serve this many requests afterwards, and fail if memory grows; 0 serves none
     #[arg(long, default_value_t = 0)]
     soak: usize,
     /// Print JSON
     #[arg(long)]
     json: bool,
+}
+
+/// Names the parts that `--parts` chooses from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum BenchPart {
+    /// Tower, projector and prefill
+    Stages,
+    /// Decoding of several sequences together
+    Decode,
+    /// Sweeps, beside their variants one by one
+    Sweeps,
+    /// The numbers of rows in a call that change the bits of a row
+    Rows,
+}
+
+impl BenchPart {
+    const ALL: [Self; 4] = [Self::Stages, Self::Decode, Self::Sweeps, Self::Rows];
+}
+
+/// Prompts that are read together, and the tokens of each.
+#[derive(Debug, Clone, Copy)]
+struct PrefillShape {
+    prompts: usize,
+    tokens: usize,
+}
+
+impl FromStr for PrefillShape {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        const MOST: usize = 1 << 20;
+        let number = |text: &str| text.parse().ok().filter(|n| (1..=MOST).contains(n));
+        let both = text.split_once('x');
+        both.and_then(|(prompts, tokens)| {
+            Some(Self {
+                prompts: number(prompts)?,
+                tokens: number(tokens)?,
+            })
+        })
+        .ok_or_else(|| format!("{text}: PROMPTSxTOKENS is needed, such as 8x626, each 1 to {MOST}"))
+    }
 }
 
 /// One measurement.
@@ -67,10 +126,13 @@ struct Measurement {
     seconds: f64,
     /// Tokens or views a second.
     rate: Option<f64>,
-    /// Share of the measured matrix rate, for work that it bounds.
-    matrix_share: Option<f64>,
-    /// Share of the measured bandwidth, for work that it bounds.
-    bandwidth_share: Option<f64>,
+    /// Operations that it takes.
+    flops: Option<f64>,
+    /// Bytes that it must read, at least.
+    bytes: Option<f64>,
+    /// The time that the ceilings of the device leave it: for its operations or for its bytes,
+    /// whichever is longer. Weights that fit a processor's caches are read faster.
+    floor_seconds: Option<f64>,
     note: String,
 }
 
@@ -81,14 +143,16 @@ struct BenchReport {
     device: String,
     dtype: String,
     parameters: u64,
-    /// Floating-point operations a second of a large product, and bytes a second of a copy, read
-    /// and written.
+    /// Floating-point operations a second of the fastest product, and bytes a second of a copy,
+    /// read and written; 0 where they were not measured.
     matrix_rate: f64,
     bandwidth: f64,
     rows: Vec<Measurement>,
+    /// The most rows that were tried in a product.
+    most_rows: usize,
     /// The numbers of rows in a call that change the bits of a row, for each product of the model's
-    /// layers; for a whole step, the batches that do.
-    row_variance: BTreeMap<String, Vec<usize>>,
+    /// layers and for whole steps.
+    row_variance: Vec<(String, Vec<usize>)>,
     /// Bytes in use before the model is loaded, after it, and at the end.
     memory: Vec<(String, u64)>,
 }
@@ -154,24 +218,20 @@ impl Bench {
             repeat: self.repeat.into(),
             model,
         };
-        let batches = self.batch.clone();
-        let mut report = bench.at_home(move |bench| {
-            (report.matrix_rate, report.bandwidth) = bench.roofline()?;
-            report.push("load", loading, |row| {
-                row.rate = Some(bench.model.resident_bytes as f64 / loading.as_secs_f64());
-                row.note = format!("{}B", scaled(bench.model.resident_bytes as f64));
-            });
-            bench.stages(&mut report)?;
-            for batch in batches {
-                bench.decode(&mut report, batch)?;
+        report.push("load", loading, |row| {
+            row.rate = Some(bench.model.resident_bytes as f64 / loading.as_secs_f64());
+            row.note = format!("{}B", scaled(bench.model.resident_bytes as f64));
+        });
+        for part in BenchPart::ALL {
+            if self.parts.contains(&part) {
+                report = self.part(part, &bench, report)?;
             }
-            Ok(report)
-        })?;
-        bench.sweeps(&mut report)?;
-        let mut report = bench.at_home(move |bench| {
-            bench.invariance(&mut report)?;
-            Ok(report)
-        })?;
+        }
+        // Last, since what they allocate a GPU's pool keeps, which would hide what stages take.
+        if self.parts != [BenchPart::Rows] {
+            report = bench.at_home(report, Measured::ceilings)?;
+        }
+        report.set_floors();
         report.remember("at the end", &bench.engine)?;
         let grown = if self.soak > 0 {
             bench.soak(&mut report, self.soak)?
@@ -192,6 +252,43 @@ impl Bench {
     }
 }
 
+impl Bench {
+    fn part(
+        &self,
+        part: BenchPart,
+        bench: &Measured,
+        mut report: BenchReport,
+    ) -> Result<BenchReport, Failure> {
+        match part {
+            BenchPart::Stages => {
+                let prefills = self.prefill.clone();
+                bench.at_home(report, move |bench, report| {
+                    bench.prefills(report, &prefills)?;
+                    bench.stages(report)
+                })
+            }
+            BenchPart::Decode => {
+                let batches = self.batch.clone();
+                bench.at_home(report, move |bench, report| {
+                    let mut batches = batches.iter();
+                    batches.try_for_each(|&batch| bench.decode(report, batch))
+                })
+            }
+            BenchPart::Sweeps => {
+                bench.sweeps(&mut report)?;
+                Ok(report)
+            }
+            BenchPart::Rows => {
+                let most = self.most_rows.map(|rows| rows as usize);
+                let batches = self.batch.clone();
+                bench.at_home(report, move |bench, report| {
+                    bench.row_laws(report, most, &batches)
+                })
+            }
+        }
+    }
+}
+
 #[derive(Clone)]
 struct Measured {
     /// Owns the device, and has the model there.
@@ -201,13 +298,15 @@ struct Measured {
 }
 
 impl Measured {
-    /// Does `work` on the thread that owns the device.
-    fn at_home<T: Send + 'static>(
+    /// Does `work` on the thread that owns the device; returns the report that it adds to.
+    fn at_home(
         &self,
-        work: impl FnOnce(&Self) -> Result<T, Failure> + Send + 'static,
-    ) -> Result<T, Failure> {
+        mut report: BenchReport,
+        work: impl FnOnce(&Self, &mut BenchReport) -> Result<(), Failure> + Send + 'static,
+    ) -> Result<BenchReport, Failure> {
         let own = self.clone();
-        self.engine.load(move |_| Ok(work(&own)), &|_, _| {})??
+        let work = move || work(&own, &mut report).map(|()| report);
+        self.engine.load(move |_| Ok(work()), &|_, _| {})??
     }
 
     /// Returns the median time of `work`, after one run that is not counted.
@@ -232,26 +331,6 @@ impl Measured {
     fn random(&self, rows: usize, width: usize) -> Result<Tensor, Failure> {
         let values = Tensor::rand(-1f32, 1f32, (rows, width), &*self.model.on_device()?)?;
         Ok(values.to_dtype(self.model.dtype)?)
-    }
-
-    /// Measures the floating-point operations a second of a large product, and the bytes a second of
-    /// a copy.
-    fn roofline(&self) -> Result<(f64, f64), Failure> {
-        let (side, bytes) = if self.model.device.is_cpu() {
-            (2048, 256 << 20)
-        } else {
-            (8192, 2 << 30)
-        };
-        let linear = Linear::new(self.random(side, side)?, None)?;
-        let x = self.random(side, side)?;
-        let product = self.time(|| Ok(linear.forward(&x)?))?.as_secs_f64();
-        let elements = bytes / self.model.dtype.size_in_bytes();
-        let from = Tensor::zeros(elements, self.model.dtype, &*self.model.on_device()?)?;
-        let copy = self.time(|| Ok(from.copy()?))?.as_secs_f64();
-        Ok((
-            2.0 * (side as f64).powi(3) / product,
-            2.0 * bytes as f64 / copy,
-        ))
     }
 
     fn picture(&self, seed: usize) -> Result<Picture, Failure> {
@@ -299,10 +378,11 @@ impl Measured {
             };
             let patches = Cost::of_patches(model, &tokens).times(count as u64);
             let cost = patches + Cost::of_passed(model, Stack::VisionTower, passed);
+            let weights = layers * model.tower.info().layer_weights;
             report.product(
                 format!("vision tower, {} views", count * views),
                 time,
-                cost,
+                (cost, self.bytes(weights)),
                 (count * views) as f64,
             );
             let time = self.time(|| {
@@ -314,24 +394,51 @@ impl Measured {
             report.product(
                 format!("projector, {} views", count * views),
                 time,
-                cost,
+                (cost, 0.0),
                 (count * views) as f64,
             );
         }
-        let prompt = self.prompt()?;
-        for batch in [1, 8] {
+        Ok(())
+    }
+
+    /// Reads prompts: those of `shapes`, or 1 and 8 of a picture and a question.
+    fn prefills(&self, report: &mut BenchReport, shapes: &[PrefillShape]) -> Result<(), Failure> {
+        let tokens = self.prompt()?;
+        let usual = [1, 8].map(|prompts| PrefillShape { prompts, tokens });
+        for &PrefillShape { prompts, tokens } in if shapes.is_empty() { &usual } else { shapes } {
+            let before = self.memory_used()?;
             let time =
-                self.time(|| Ok(self.prefill(batch, prompt, &MemoryTracker::default())?.1))?;
-            let one = Cost::of_prompt(model, &Plan::default(), &[], prompt, &[0]);
-            let cost = one.times(batch as u64);
+                self.time(|| Ok(self.prefill(prompts, tokens, &MemoryTracker::default())?.1))?;
+            // A GPU's pool keeps what it was given: the growth is the most that was in use, beyond
+            // what rows before have needed.
+            let grown = self.memory_used()?.saturating_sub(before);
+            let one = Cost::of_prompt(&self.model, &Plan::default(), &[], tokens, &[0]);
             report.product(
-                format!("prefill, {batch} x {prompt} tokens"),
+                format!("prefill, {prompts} x {tokens} tokens"),
                 time,
-                cost,
-                (batch * prompt) as f64,
+                (one.times(prompts as u64), self.bytes(self.weights())),
+                (prompts * tokens) as f64,
             );
+            if let Some(row) = report.rows.last_mut() {
+                row.note = format!("{}, memory grew by {}B", row.note, scaled(grown as f64));
+            }
         }
         Ok(())
+    }
+
+    /// Counts the numbers in the language model's matrices, its head among them.
+    fn weights(&self) -> usize {
+        Cost::of_step(&self.model, &Plan::default(), 0, 0).flops as usize / 2
+    }
+
+    /// Returns the bytes that so many numbers of the model take.
+    fn bytes(&self, numbers: usize) -> f64 {
+        (numbers * self.model.dtype.size_in_bytes()) as f64
+    }
+
+    /// Returns the bytes in use on the device.
+    fn memory_used(&self) -> Result<u64, Failure> {
+        Ok(memory_used(self.random(1, 1)?.device()).unwrap_or(0))
     }
 
     /// Reads `batch` prompts of `prompt` tokens. Returns the logits of their last rows.
@@ -378,18 +485,7 @@ impl Measured {
         }
         let mut ids = vec![4u32; batch];
         let mut step = |number: usize| -> Result<(), Failure> {
-            let mut layout = Layout::default();
-            let token = (prompt + number) as u32;
-            (0..batch)
-                .for_each(|sequence| layout.push_rows(sequence, 0, [token].into(), [token].into()));
-            let mut own: Vec<Option<&mut SequenceCache>> = caches.iter_mut().map(Some).collect();
-            let (hidden, layout) = model.decoder.forward(
-                model.decoder.embed(&ids)?,
-                &layout,
-                &mut own,
-                &mut NoHooks,
-            )?;
-            let logits = model.decoder.logits(&hidden, &layout, &mut NoHooks)?;
+            let logits = self.decode_step(&mut caches, &ids, prompt + number)?;
             // As the engine has it, the token is all that comes back.
             let found = likeliest(&logits)?
                 .to_device(&Device::Cpu)?
@@ -403,22 +499,42 @@ impl Measured {
         (2..STEPS + 2).try_for_each(&mut step)?;
         let time = start.elapsed() / STEPS as u32;
         // A step reads all matrices once, and all keys and values.
-        let numbers = Cost::of_step(model, &Plan::default(), 0, 0).flops / 2;
         let config = model.decoder.config();
         let row = 2 * config.num_hidden_layers * config.kv_heads() * config.head_width();
-        let read =
-            (numbers as usize + batch * (prompt + STEPS / 2) * row) * model.dtype.size_in_bytes();
-        let bandwidth = report.bandwidth;
+        let seen = prompt + STEPS / 2;
+        let read = self.bytes(self.weights() + batch * seen * row);
+        let cost = Cost::of_step(model, &Plan::default(), prompt, STEPS / 2).times(batch as u64);
         report.push(&format!("decode, {batch} at once"), time, |row| {
             row.rate = Some(batch as f64 / time.as_secs_f64());
-            row.bandwidth_share = Some(read as f64 / time.as_secs_f64() / bandwidth);
+            (row.flops, row.bytes) = (Some(cost.flops as f64), Some(read));
             row.note = format!(
                 "{}B read a step, keys and values take {}B",
-                scaled(read as f64),
+                scaled(read),
                 scaled(kv.bytes() as f64)
             );
         });
         Ok(())
+    }
+
+    /// Runs one step of sequences that read one token each, all as number `place`. Returns their
+    /// logits.
+    fn decode_step(
+        &self,
+        caches: &mut [SequenceCache],
+        ids: &[u32],
+        place: usize,
+    ) -> Result<Tensor, Failure> {
+        let model = &self.model;
+        let mut layout = Layout::default();
+        for sequence in 0..caches.len() {
+            layout.push_rows(sequence, 0, [place as u32].into(), [place as u32].into());
+        }
+        let mut own: Vec<Option<&mut SequenceCache>> = caches.iter_mut().map(Some).collect();
+        let rows = model.decoder.embed(ids)?;
+        let (hidden, layout) = model
+            .decoder
+            .forward(rows, &layout, &mut own, &mut NoHooks)?;
+        Ok(model.decoder.logits(&hidden, &layout, &mut NoHooks)?)
     }
 
     /// Makes a request for `max_tokens` tokens about a picture, under interventions in canonical
@@ -500,7 +616,7 @@ impl Measured {
             self.engine.forget();
             finish(self.submit(vec![self.variant(1, &json!([]), 1)?])?)?;
             let start = Instant::now();
-            finish(self.submit(variants()?)?)?;
+            let flops = finish(self.submit(variants()?)?)?;
             let together = start.elapsed();
             let start = Instant::now();
             for variant in variants()? {
@@ -512,61 +628,11 @@ impl Measured {
                 &format!("sweep: {name}, {} variants", lists.len()),
                 together,
                 |row| {
+                    row.flops = Some(flops as f64);
                     row.note = format!("{ratio:.1} times as fast as one by one");
                 },
             );
         }
-        Ok(())
-    }
-
-    /// Finds the numbers of rows in a call that change the bits of a row.
-    fn invariance(&self, report: &mut BenchReport) -> Result<(), Failure> {
-        let config = self.model.decoder.config();
-        let (width, inner) = (config.hidden_size, config.intermediate_size);
-        let (queries, keys) = (
-            config.num_attention_heads * config.head_width(),
-            config.kv_heads() * config.head_width(),
-        );
-        let shapes = [
-            (queries, width),
-            (keys, width),
-            (inner, width),
-            (width, inner),
-            (config.vocab_size, width),
-        ];
-        let bits = |t: Tensor| -> Result<Vec<u32>, Failure> {
-            let row = t
-                .narrow(0, 0, 1)?
-                .to_dtype(DType::F32)?
-                .flatten_all()?
-                .to_vec1::<f32>()?;
-            Ok(row.into_iter().map(f32::to_bits).collect())
-        };
-        for (out, input) in shapes {
-            let linear = Linear::new(self.random(out, input)?, None)?;
-            let x = self.random(1024, input)?;
-            let alone = bits(linear.forward(&x.narrow(0, 0, 1)?)?)?;
-            let mut others = Vec::new();
-            for rows in [2, 3, 4, 8, 16, 32, 64, 128, 256, 512, 1024] {
-                if bits(linear.forward(&x.narrow(0, 0, rows)?)?)? != alone {
-                    others.push(rows);
-                }
-            }
-            report
-                .row_variance
-                .insert(format!("product ({out}, {input})"), others);
-        }
-        let prompt = self.prompt()?;
-        let alone = bits(self.prefill(1, prompt, &MemoryTracker::default())?.1)?;
-        let mut others = Vec::new();
-        for batch in [2, 8] {
-            if bits(self.prefill(batch, prompt, &MemoryTracker::default())?.1)? != alone {
-                others.push(batch);
-            }
-        }
-        report
-            .row_variance
-            .insert(format!("prefill of {prompt} tokens"), others);
         Ok(())
     }
 
@@ -628,12 +694,17 @@ fn used_on(devices: &[Device]) -> Option<u64> {
     counted.map(memory_used).sum()
 }
 
-/// Waits for the end of a job.
-fn finish(mut events: Events) -> Result<(), Failure> {
+/// Waits for the end of a job. Returns the operations that it took, shared ones once.
+fn finish(mut events: Events) -> Result<u64, Failure> {
+    let mut flops = 0;
     while let Some(told) = events.blocking_recv() {
-        told.event?;
+        if let Event::Token(token) = told.event?
+            && token.finish.is_some()
+        {
+            flops += token.timing.cost.flops;
+        }
     }
-    Ok(())
+    Ok(flops)
 }
 
 /// Formats a number with three digits and an SI prefix.
@@ -660,22 +731,36 @@ impl BenchReport {
             what: what.to_owned(),
             seconds: time.as_secs_f64(),
             rate: None,
-            matrix_share: None,
-            bandwidth_share: None,
+            flops: None,
+            bytes: None,
+            floor_seconds: None,
             note: String::new(),
         };
         fill(&mut row);
         self.rows.push(row);
     }
 
-    /// Adds work that the matrix rate bounds, of `count` tokens or views.
-    fn product(&mut self, what: String, time: Duration, cost: Cost, count: f64) {
-        let (seconds, rate) = (time.as_secs_f64(), self.matrix_rate);
+    /// Adds work of many operations over weights that are read once, of `count` tokens or views.
+    fn product(&mut self, what: String, time: Duration, work: (Cost, f64), count: f64) {
+        let (flops, bytes) = (work.0.flops as f64, work.1);
         self.push(&what, time, |row| {
-            row.rate = Some(count / seconds);
-            row.matrix_share = Some(cost.flops as f64 / seconds / rate);
-            row.note = format!("{}FLOP", scaled(cost.flops as f64));
+            row.rate = Some(count / row.seconds);
+            (row.flops, row.bytes) = (Some(flops), Some(bytes));
+            row.note = format!("{}FLOP", scaled(flops));
         });
+    }
+
+    /// Computes the floor of every row, once the ceilings are known.
+    fn set_floors(&mut self) {
+        if self.matrix_rate == 0.0 {
+            return;
+        }
+        for row in &mut self.rows {
+            let computing = row.flops.map(|flops| flops / self.matrix_rate);
+            let reading = row.bytes.map(|bytes| bytes / self.bandwidth);
+            let longer = computing.into_iter().chain(reading).reduce(f64::max);
+            row.floor_seconds = longer.filter(|&seconds| seconds > 0.0);
+        }
     }
 
     fn print(&self) {
@@ -686,42 +771,54 @@ impl BenchReport {
             self.dtype,
             self.device
         );
-        println!(
-            "a large product {}FLOP/s, a copy {}B/s\n",
-            scaled(self.matrix_rate),
-            scaled(self.bandwidth)
-        );
-        println!(
-            "{:<44} {:>12} {:>12} {:>8} {:>10}",
-            "", "time", "a second", "matrix", "bandwidth"
-        );
-        let share =
-            |share: Option<f64>| share.map_or(String::new(), |s| format!("{:.0} %", 1e2 * s));
-        for row in &self.rows {
-            let rate = row.rate.map_or(String::new(), scaled);
-            let (matrix, bandwidth) = (share(row.matrix_share), share(row.bandwidth_share));
+        if self.matrix_rate > 0.0 {
             println!(
-                "{:<44} {:>9.2} ms {rate:>12} {matrix:>8} {bandwidth:>10}  {}",
-                row.what,
-                1e3 * row.seconds,
-                row.note
+                "the fastest product {}FLOP/s, a copy {}B/s\n",
+                scaled(self.matrix_rate),
+                scaled(self.bandwidth)
             );
         }
-        println!("\nrows in a call that change the bits of a row:");
+        println!(
+            "{:<44} {:>12} {:>12} {:>12} {:>6}",
+            "", "time", "a second", "floor", "share"
+        );
+        for row in &self.rows {
+            println!("{}", row.line());
+        }
+        if !self.row_variance.is_empty() {
+            println!(
+                "\nbits of a row in calls of up to {} rows, beside the row alone:",
+                self.most_rows
+            );
+        }
         for (what, counts) in &self.row_variance {
             let counts: Vec<String> = counts.iter().map(ToString::to_string).collect();
-            println!(
-                "  {what:<42} {}",
-                if counts.is_empty() {
-                    "none".into()
-                } else {
-                    counts.join(", ")
-                }
-            );
+            let found = if counts.is_empty() {
+                "holds".into()
+            } else {
+                format!("varies at {} rows", counts.join(", "))
+            };
+            println!("  {what:<42} {found}");
         }
         println!("\nmemory in use:");
         for (when, bytes) in &self.memory {
             println!("  {when:<42} {}B", scaled(*bytes as f64));
         }
+    }
+}
+
+impl Measurement {
+    /// Formats it as a line of the table.
+    fn line(&self) -> String {
+        let rate = self.rate.map_or(String::new(), scaled);
+        let floor = self
+            .floor_seconds
+            .map_or(String::new(), |floor| format!("{:.2} ms", 1e3 * floor));
+        let share = self.floor_seconds.map_or(String::new(), |floor| {
+            format!("{:.0} %", 1e2 * floor / self.seconds)
+        });
+        let (what, time, note) = (&self.what, 1e3 * self.seconds, &self.note);
+        let line = format!("{what:<44} {time:>9.2} ms {rate:>12} {floor:>12} {share:>6}  {note}");
+        line.trim_end().to_owned()
     }
 }

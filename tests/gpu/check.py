@@ -33,7 +33,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PARTS = {
-    "parity": ("tests/gpu/parity.py", 100), "laws": ("tests/gpu/laws.py", 90), "soak": ("tests/gpu/soak.py", 70),
+    "parity": ("tests/gpu/parity.py", 120), "laws": ("tests/gpu/laws.py", 90), "soak": ("tests/gpu/soak.py", 70),
     "table": ("benches/vs_transformers/gpu.py", 180),
 }  # fmt: skip
 """By name: the script, and the seconds that it may take."""

@@ -105,8 +105,8 @@ def answers(binary: Path, device: str, flags: list[str], side: int, say: Callabl
     return held
 
 
-def products(binary: Path, device: str, model: str, quick: bool) -> dict[str, list[int]]:
-    """By product, the numbers of rows among which a row has other bits than alone."""
+def products(binary: Path, device: str, model: str, quick: bool) -> list[tuple[str, list[int]]]:
+    """By product and step, the numbers of rows among which a row has other bits than alone."""
     most = ["--most-rows", "64"] if quick else []
     command = [str(binary), "bench", "--device", device, "--parts", "rows", "--json", *most]
     command += ["--random-weights", model.removeprefix("random:")] if model.startswith("random:") else [model]
@@ -136,7 +136,7 @@ def main() -> None:
 
     if "products" in wanted:
         try:
-            for name, counts in products(arguments.binary, arguments.device, model, arguments.quick).items():
+            for name, counts in products(arguments.binary, arguments.device, model, arguments.quick):
                 passed &= not counts
                 say(name, [f"{n} rows" for n in counts])
         except Exception as error:  # noqa: BLE001 (the other laws are wanted all the same)

@@ -132,6 +132,11 @@ impl Runs {
     }
 
     fn run(&self, arguments: &[String]) -> Seen {
+        self.run_with(&[], arguments)
+    }
+
+    /// Runs the program with variables of the environment.
+    fn run_with(&self, set: &[(&str, &str)], arguments: &[String]) -> Seen {
         let folder = tempfile::tempdir().unwrap();
         let mut inputs = BTreeMap::new();
         files(self.inputs.path(), self.inputs.path(), &mut inputs);
@@ -149,6 +154,7 @@ impl Runs {
         }
         let output = command
             .args(arguments)
+            .envs(set.iter().copied())
             .current_dir(folder.path())
             .output()
             .unwrap();
@@ -191,7 +197,9 @@ impl Runs {
             ))
         };
         match effect {
-            _ if after.code == Some(2) => wrong("refused", &after),
+            _ if after.code == Some(2) && after.stderr.contains("try '--help'") => {
+                wrong("refused", &after)
+            }
             Effect::Says { new, .. } if before.text().contains(new) => {
                 wrong(&format!("{new:?} is there without {flag}"), &before)
             }
@@ -909,9 +917,95 @@ fn dataset_demo_bench_and_key() {
         "of more measurements the median is another measurement",
     );
     says(&mut table, &base, "--soak 2", "2 requests, 16 at once");
+    table.insert(
+        "--parts".into(),
+        Effect::Says {
+            base: words(&format!("{base} --parts rows")),
+            with: words(&format!("{base} --parts rows,sweeps")),
+            new: "sweep: drop one layer",
+        },
+    );
+    says(
+        &mut table,
+        &base,
+        "--prefill 2x30",
+        "prefill, 2 x 30 tokens",
+    );
+    says(
+        &mut table,
+        &base,
+        "--most-rows 5",
+        "in calls of up to 5 rows",
+    );
     says(&mut table, &base, "--json", "\"matrix_rate\"");
     walk("bench", &table);
     walk("key", &Table::new());
+}
+
+#[test]
+fn exit_status_says_whose_fault_it_was() {
+    let runs = Runs::new();
+    for (line, code, says) in [
+        ("models", 0, ""),
+        ("generate picture.png", 2, "<QUESTION>"),
+        ("generate missing.png Which?", 1, "missing.png"),
+        ("eval mmvp", 2, "--data FILE is needed"),
+        ("eval mmvp --data missing.tsv", 1, "missing.tsv"),
+        ("eval shapes --column answer=gold", 2, "--column"),
+        ("models --server http://127.0.0.1:1", 1, "cannot reach"),
+        ("models --device nonsense", 2, "--device nonsense"),
+        (
+            "models --chat-template nothing",
+            2,
+            "--chat-template nothing",
+        ),
+        ("serve --log inof", 2, "--log \"inof\": no level"),
+        ("serve --place nobody=cpu", 2, "--place nobody=cpu"),
+        (
+            "serve --adapter nobody=missing",
+            2,
+            "--adapter nobody=missing",
+        ),
+        ("capture picture.png a b --out x.txt", 2, "--out x.txt"),
+        ("preview picture.png -o x.jpg", 2, "ends in .png"),
+        ("experiment nothing shapes", 2, "\"nothing\" is no file"),
+        ("dataset check bad.tsv", 1, "1 rows cannot be read"),
+    ] {
+        let seen = runs.run(&words(line));
+        let (found, text) = (seen.code, seen.text());
+        assert!(found == Some(code) && text.contains(says), "{line}: {text}");
+    }
+}
+
+#[test]
+fn empty_variables_count_as_unset() {
+    let runs = Runs::new();
+    let empty = [
+        "SERVER",
+        "DEVICE",
+        "DTYPE",
+        "THREADS",
+        "API_KEY",
+        "SERVER_CA",
+    ];
+    let empty = empty.map(|name| format!("SCOTOMA_{name}"));
+    let set: Vec<(&str, &str)> = empty.iter().map(|name| (&**name, "")).collect();
+    let seen = runs.run_with(&set, &words("models"));
+    assert_eq!(seen.code, Some(0), "{}", seen.text());
+    // Serving would go on; a level that there is none of ends it once the flags are read.
+    let serve = words("serve --log inof");
+    for (value, says) in [
+        ("1", "--log"),
+        ("yes", "--log"),
+        ("true", "--log"),
+        ("0", "--log"),
+        ("", "--log"),
+        ("maybe", "--allow-load"),
+    ] {
+        let seen = runs.run_with(&[("SCOTOMA_ALLOW_LOAD", value)], &serve);
+        assert_eq!(seen.code, Some(2), "{value}: {}", seen.text());
+        assert!(seen.stderr.contains(says), "{value}: {}", seen.text());
+    }
 }
 
 /// `serve` has a test of its own, which compares what would be served.

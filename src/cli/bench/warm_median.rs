@@ -1,0 +1,8 @@
+//! The median of warm runs.
+
+/// Returns the median of all times but the first.
+pub(super) fn warm_median(mut times: Vec<f64>) -> f64 {
+    times.remove(0);
+    times.sort_unstable_by(f64::total_cmp);
+    times[times.len() / 2]
+}
