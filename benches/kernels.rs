@@ -49,6 +49,7 @@ fn attention(criterion: &mut Criterion) {
         q: linear(),
         k: linear(),
         v: linear(),
+        qkv: None,
         o: linear(),
         q_norm: None,
         k_norm: None,

@@ -181,6 +181,22 @@ fn candle_on_the_cpu_serves_many_as_one() {
     assert!(others.is_empty(), "{}", others.join("\n"));
 }
 
+/// In half precision the path is that of the kernels, for which loops stand in on a CPU.
+#[test]
+fn stand_ins_of_the_kernels_agree_with_hugging_face() {
+    let sets = ["tiny-gqa-tied", "tiny-gemma2", "tiny-phi3", "tiny-pixtral"];
+    let (worst, _) = parity(&candle_on_the_cpu().into(), DType::BF16, &sets);
+    assert!(worst <= HALF_TOLERANCE, "{worst:.2e}");
+}
+
+#[test]
+fn stand_ins_of_the_kernels_serve_many_as_one() {
+    let sets = ["tiny-gqa-tied", "tiny-gemma2"];
+    let (count, others) = company(&candle_on_the_cpu().into(), DType::BF16, &sets);
+    assert!(count >= 100, "{count} requests");
+    assert!(others.is_empty(), "{}", others.join("\n"));
+}
+
 #[test]
 fn candle_over_two_devices_serves_many_as_one() {
     let (count, others) = company(
@@ -222,7 +238,7 @@ fn a_model_over_a_card_and_a_cpu_agrees_with_hugging_face() {
     for card_is_first in [true, false] {
         let devices = card_and_cpu(card_is_first);
         let (worst, others) = parity(&devices, DType::F32, &SETS);
-        assert!(worst <= CARD, "{}: {worst:.2e}", devices);
+        assert!(worst <= CARD, "{devices}: {worst:.2e}");
         assert!(others.is_empty(), "{}", others.join("\n"));
     }
 }

@@ -5,7 +5,6 @@ use serde::Deserialize;
 
 use super::backend::Backend;
 use super::cpu::activation::Function;
-#[cfg(feature = "cuda")]
 use super::cuda;
 use super::storage::{as_floats, floats};
 
@@ -33,9 +32,8 @@ impl Activation {
         if backend == Backend::Cpu {
             return as_floats(x)?.apply_op1_no_bwd(&self)?.to_dtype(x.dtype());
         }
-        #[cfg(feature = "cuda")]
         if cuda::serves(x) && x.dims2().is_ok_and(|(_, width)| width.is_multiple_of(8)) {
-            return cuda::rows::activate(x, self.function(), false);
+            return cuda::activate(x, self.function(), false);
         }
         match self {
             Self::Gelu => x.gelu_erf(),
@@ -60,9 +58,8 @@ impl Activation {
     /// Computes [`gated`](Self::gated) of joined rows `(R, 2 F)`, the gates beside the values.
     pub fn gated_joined(self, joined: &Tensor, backend: Backend) -> Result<Tensor> {
         let width = joined.dim(1)? / 2;
-        #[cfg(feature = "cuda")]
         if cuda::serves(joined) && width.is_multiple_of(8) {
-            return cuda::rows::activate(joined, self.function(), true);
+            return cuda::activate(joined, self.function(), true);
         }
         let (gate, x) = (joined.narrow(1, 0, width)?, joined.narrow(1, width, width)?);
         self.gated(&gate.contiguous()?, &x.contiguous()?, backend)

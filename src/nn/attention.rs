@@ -7,20 +7,16 @@ use std::ops::Range;
 use candle_core::{Result, Tensor};
 
 use super::attention_inputs::AttentionInputs;
-#[cfg(feature = "cuda")]
 use super::attention_plan::KeySpan;
 use super::backend::Backend;
 use super::candle::attention::{self as candle, Masks};
 use super::cpu::attention::Scoring;
 use super::cpu_attention as cpu;
-#[cfg(feature = "cuda")]
 use super::cuda;
-#[cfg(feature = "cuda")]
 use super::hook::wanted;
 use super::hook::{Hooks, Point, Site, Stack};
 use super::kv_cache::sequence::{CachedKeys, SequenceCache};
 use super::kv_cache::slots::{DecodeSlots, SlotEntry};
-#[cfg(feature = "cuda")]
 use super::layout::replace_rows;
 use super::layout::{Layout, Span};
 use super::linear::Linear;
@@ -69,8 +65,7 @@ pub struct PassState {
     /// in a tower.
     pub angles: Option<(Tensor, Tensor)>,
     masks: Masks,
-    #[cfg(feature = "cuda")]
-    pub(super) plans: cuda::attention::Plans,
+    pub(super) plans: cuda::Plans,
 }
 
 impl PassState {
@@ -119,8 +114,7 @@ impl Attention {
         let at = (stack, layer);
         let projected = self.project(x, &layout.spans, at, pass, hooks)?;
         let groups = self.partition(&projected, &layout.spans, at, caches, hooks)?;
-        #[cfg(feature = "cuda")]
-        if cuda::serves(&projected.q) && cuda::attention::takes(self.head_dim) {
+        if cuda::serves(&projected.q) && cuda::attends(self.head_dim) {
             let z = self.attend_on_gpu(&projected, &groups, &layout.spans, at, pass, hooks)?;
             let z = hooks.on(Point::at(stack, layer, Site::Z), &layout.spans, z)?;
             return self.o.forward(&z.flatten_from(1)?);
@@ -157,7 +151,6 @@ impl Attention {
         hooks: &mut dyn Hooks,
     ) -> Result<Projected> {
         let at = |site| Point::at(stack, layer, site);
-        #[cfg(feature = "cuda")]
         if let Some(qkv) = &self.qkv
             && self.q_norm.is_none()
             && self.k_norm.is_none()
@@ -167,7 +160,7 @@ impl Attention {
                 .any(|site| wanted(hooks, at(site), spans))
         {
             let sizes = (self.heads, self.kv_heads, self.head_dim);
-            let (q, k, v) = cuda::rows::rotate(&qkv.forward(x)?, sizes, pass.angles.as_ref())?;
+            let (q, k, v) = cuda::rotate(&qkv.forward(x)?, sizes, pass.angles.as_ref())?;
             return Ok(Projected { q, k, v });
         }
         let rows = |linear: &Linear, heads| self.heads_of(linear, x, heads);
@@ -334,7 +327,6 @@ impl Attention {
     }
 
     /// Runs all sequences of a call on a GPU: `(R, H, Dh)`.
-    #[cfg(feature = "cuda")]
     fn attend_on_gpu(
         &self,
         projected: &Projected,
@@ -347,7 +339,7 @@ impl Attention {
         let Projected { q, k, v } = projected;
         let q = &q.contiguous()?;
         // Each of its rows belongs to one sequence, which writes it.
-        let mut z = cuda::attention::output_like(q)?;
+        let mut z = cuda::output_like(q)?;
         for (repetition, (slots, entries)) in &groups.decode {
             let at = (layer, *repetition);
             slots.attend_on_gpu(at, entries, (q, k, v), self.scoring(), &pass.plans, &z)?;
@@ -384,7 +376,6 @@ impl Attention {
     }
 
     /// Attends rows of `q (R, H, Dh)` to keys and values `(n, K, Dh)`.
-    #[cfg(feature = "cuda")]
     fn attend_store(
         &self,
         q: &Tensor,
@@ -396,14 +387,14 @@ impl Attention {
         if spans.is_empty() {
             return Ok(());
         }
-        let store = cuda::attention::KeyStore {
+        let store = cuda::KeyStore {
             keys,
             values,
             key_stride: self.kv_heads * self.head_dim,
             head_stride: self.head_dim,
         };
         let plan = pass.plans.upload(spans, self.heads / self.kv_heads, q)?;
-        cuda::attention::attend(q, &store, &plan, self.kv_heads, self.scoring(), z)
+        cuda::attend(q, &store, &plan, self.kv_heads, self.scoring(), z)
     }
 
     /// Runs sequences together, keeping no scores.

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use candle_core::Tensor;
 
-#[cfg(feature = "cuda")]
 use super::attention_plan::KeySpan;
 
 /// The rows of one sequence with the keys and values that they may see.
@@ -29,7 +28,6 @@ impl AttentionInputs {
     }
 
     /// Returns them for the kernel on a GPU; `offset` is where their keys begin.
-    #[cfg(feature = "cuda")]
     pub(super) fn key_span(&self, offset: usize) -> KeySpan {
         KeySpan {
             offset,

@@ -74,6 +74,27 @@ impl AttentionPlan {
         }
     }
 
+    /// Reads `words`, those of this plan, back: the sequences, and what each of their rows sees.
+    pub(super) fn read<'a>(
+        &self,
+        words: &'a [u32],
+    ) -> impl Iterator<Item = (SequenceWords, Vec<Range<usize>>)> + use<'a> {
+        let ranges = &words[self.first_range()..];
+        let sequences = words[..self.first_tile()].chunks_exact(Self::SEQUENCE);
+        sequences.map(move |words| {
+            let [low, high, first_row, first, rows, count] =
+                [0, 1, 2, 3, 4, 5].map(|i| words[i] as usize);
+            let ranges = ranges[2 * first..2 * (first + rows)].chunks_exact(2);
+            let visible = ranges.map(|range| range[0] as usize..range[1] as usize);
+            let own = SequenceWords {
+                offset: high << 32 | low,
+                first_row,
+                count,
+            };
+            (own, visible.collect())
+        })
+    }
+
     /// Returns the word at which the tiles begin.
     pub(super) fn first_tile(&self) -> usize {
         self.sequences * Self::SEQUENCE
@@ -83,6 +104,16 @@ impl AttentionPlan {
     pub(super) fn first_range(&self) -> usize {
         self.first_tile() + self.tiles * Self::TILE
     }
+}
+
+/// One sequence of a plan, as the kernel reads it.
+pub(super) struct SequenceWords {
+    /// Elements from the start of the keys' tensor to key 0 of head 0.
+    pub(super) offset: usize,
+    /// The first row, in the queries.
+    pub(super) first_row: usize,
+    /// Number of keys.
+    pub(super) count: usize,
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use candle_core::{Device, Result};
+use candle_core::Device;
 
 static PREFER_CANDLE: AtomicBool = AtomicBool::new(false);
 
@@ -26,14 +26,6 @@ impl Backend {
             Self::Candle
         }
     }
-}
-
-/// Opens the GPU number `ordinal`; fails in a binary that was built without the feature `cuda`.
-pub fn open_gpu(ordinal: usize) -> Result<Device> {
-    #[cfg(feature = "cuda")]
-    return super::cuda::open(ordinal);
-    #[cfg(not(feature = "cuda"))]
-    Device::new_cuda(ordinal)
 }
 
 /// Makes candle's kernels serve the CPU as they serve a GPU, so that this path can be checked on

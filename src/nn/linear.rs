@@ -7,7 +7,6 @@ use candle_core::{CpuStorage, CustomOp1, DType, Device, Layout, Result, Shape, T
 use super::backend::Backend;
 use super::cpu::gemm::{self, PANEL, PackedWeight};
 use super::cpu::simd::Numbers;
-#[cfg(feature = "cuda")]
 use super::cuda;
 use super::storage::{as_floats, floats, numbers};
 
@@ -134,9 +133,8 @@ impl Linear {
                     .to_dtype(x.dtype())
             }
             Weight::Plain(weight) => {
-                #[cfg(feature = "cuda")]
-                if cuda::serves(x) && cuda::product::takes(weight) {
-                    return cuda::product::product(x, weight, self.bias.as_ref());
+                if is_on_gpu(weight) {
+                    return cuda::product(x, weight, self.bias.as_ref());
                 }
                 let y = x.matmul(&weight.t()?)?;
                 match &self.bias {
@@ -150,13 +148,7 @@ impl Linear {
 
 /// Returns whether a weight is where kernels take joined products apart.
 fn is_on_gpu(weight: &Tensor) -> bool {
-    #[cfg(feature = "cuda")]
-    return cuda::serves(weight) && cuda::product::takes(weight);
-    #[cfg(not(feature = "cuda"))]
-    {
-        let _ = weight;
-        false
-    }
+    cuda::serves(weight) && cuda::multiplies(weight)
 }
 
 /// Packs `weight (out, in)` of any float into panels `(P, in, PANEL)`.

@@ -12,7 +12,6 @@
 mod activation;
 mod attention;
 mod attention_inputs;
-#[cfg(any(feature = "cuda", test))]
 mod attention_plan;
 mod backend;
 mod block;
@@ -23,7 +22,6 @@ mod candle;
 )]
 mod cpu;
 mod cpu_attention;
-#[cfg(feature = "cuda")]
 mod cuda;
 mod device;
 pub mod digest;
@@ -41,10 +39,11 @@ mod transformer;
 
 pub use activation::Activation;
 pub use attention::{Attention, PassState, softmax};
-pub use backend::{Backend, open_gpu, use_candle};
+pub use backend::{Backend, use_candle};
 pub use block::{Block, Mlp};
 pub use candle::attention::likeliest;
 pub use candle_core::Result;
+pub use cuda::open as open_gpu;
 pub use device::{
     DeviceGroup, DeviceId, Held, Home, HostTensor, OnDevice, for_host, is_home, let_go, strays,
 };

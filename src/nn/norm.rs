@@ -4,7 +4,6 @@ use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 
 use super::backend::Backend;
 use super::cpu::norm::RowNorm;
-#[cfg(feature = "cuda")]
 use super::cuda;
 use super::storage::{as_floats, floats};
 
@@ -91,9 +90,8 @@ impl Norm {
         delta: &Tensor,
         backend: Backend,
     ) -> Result<(Tensor, Tensor)> {
-        #[cfg(feature = "cuda")]
         if let Some(weights) = self.on_gpu(x) {
-            return cuda::rows::norm(x, Some(delta), &weights);
+            return cuda::norm(x, Some(delta), &weights);
         }
         let sum = (x + delta)?;
         let normed = self.forward(&sum, backend)?;
@@ -101,8 +99,7 @@ impl Norm {
     }
 
     /// Returns the numbers of the norm where the kernel for GPUs takes `x`.
-    #[cfg(feature = "cuda")]
-    fn on_gpu(&self, x: &Tensor) -> Option<cuda::rows::NormWeights<'_>> {
+    fn on_gpu(&self, x: &Tensor) -> Option<cuda::NormWeights<'_>> {
         let (weight, bias, eps) = match self {
             Self::Layer { weight, bias, eps } => (weight, Some(bias), *eps),
             Self::Rms { weight, eps } => (weight, None, *eps),
@@ -110,10 +107,10 @@ impl Norm {
         };
         let has_dtype = |t: &Tensor| [x.dtype(), candle_core::DType::F32].contains(&t.dtype());
         let serves = cuda::serves(x)
-            && cuda::rows::norms(self.width())
+            && cuda::norms(self.width())
             && has_dtype(weight)
             && bias.is_none_or(|b| b.dtype() == weight.dtype());
-        serves.then_some(cuda::rows::NormWeights { weight, bias, eps })
+        serves.then_some(cuda::NormWeights { weight, bias, eps })
     }
 
     fn forward_cpu(&self, x: &Tensor) -> Result<Tensor> {
@@ -133,9 +130,8 @@ impl Norm {
     }
 
     fn forward_candle(&self, x: &Tensor) -> Result<Tensor> {
-        #[cfg(feature = "cuda")]
         if let Some(weights) = self.on_gpu(x) {
-            return Ok(cuda::rows::norm(x, None, &weights)?.1);
+            return Ok(cuda::norm(x, None, &weights)?.1);
         }
         match self {
             Self::Layer { weight, bias, eps } => {

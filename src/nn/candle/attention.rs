@@ -250,9 +250,8 @@ pub(in crate::nn) fn in_order(parts: &[(Vec<u32>, Tensor)]) -> Result<Tensor> {
 /// Returns the likeliest entry of each row of `logits (R, V)`, the lowest among equals, and its
 /// log-probability: `(R, 2)`, f32. The log-probability of a row that is not finite is not finite.
 pub fn likeliest(logits: &Tensor) -> Result<Tensor> {
-    #[cfg(feature = "cuda")]
     if crate::nn::cuda::serves(logits) {
-        return crate::nn::cuda::rows::likeliest(logits);
+        return crate::nn::cuda::likeliest(logits);
     }
     let logits = logits.to_dtype(DType::F32)?;
     let (rows, width) = logits.dims2()?;

@@ -101,3 +101,9 @@ extern "C" int scotoma_product(int device, const void* x, const void* weight, co
     if (auto error = product.choose(library.handle, &exact)) return error;
     return run(&exact);
 }
+
+// Lets go of what is kept of a device whose context is lost: none of it can be freed any more.
+extern "C" void scotoma_forget(int device) {
+    std::lock_guard lock(mutex);
+    libraries.erase(device);
+}

@@ -1,20 +1,183 @@
-//! Kernels for NVIDIA GPUs, in half precision; `*.cu` beside this file. Each computes what a few of
-//! candle's operations compute, in one launch, and keeps the law of rows: the bits of a row depend on
-//! that row alone. Elsewhere, and in f32, candle's operations serve.
+//! Kernels for NVIDIA GPUs, in half precision: `*.cu` beside this file, called by `kernels`. Each
+//! computes what a few of candle's operations compute, in one launch, and keeps the law of rows: the
+//! bits of a row depend on that row alone. In f32 candle's operations serve.
+//!
+//! On a CPU that computes as a GPU does ([`use_candle`](super::use_candle)), `reference` stands in for
+//! the kernels, so that all that leads to them is tested on any machine.
 
-pub(super) mod attention;
-mod device;
-mod launch;
-pub(super) mod product;
-pub(super) mod rows;
-#[cfg(test)]
+#[cfg(feature = "cuda")]
+mod kernels;
+mod norm_weights;
+mod plans;
+mod reference;
+#[cfg(all(test, feature = "cuda"))]
 mod tests;
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Device, Result, Tensor, bail};
 
-pub(super) use device::open;
+pub(super) use norm_weights::NormWeights;
+pub(super) use plans::{KeyStore, Plans, Uploaded};
+
+use super::backend::Backend;
+use super::cpu::activation::Function;
+use super::cpu::attention::Scoring;
+
+/// The widest head that [`attend`] takes.
+const WIDEST_HEAD: usize = 256;
+/// The widest row that [`norm`] takes: its numbers stand in shared memory.
+const WIDEST_NORM: usize = 32_768;
 
 /// Returns whether the kernels serve tensors of the device and dtype of `x`.
 pub(super) fn serves(x: &Tensor) -> bool {
-    matches!(x.device(), Device::Cuda(_)) && matches!(x.dtype(), DType::BF16 | DType::F16)
+    let is_there = match x.device() {
+        Device::Cuda(_) => cfg!(feature = "cuda"),
+        Device::Cpu => Backend::of(x.device()) == Backend::Candle,
+        Device::Metal(_) => false,
+    };
+    is_there && matches!(x.dtype(), DType::BF16 | DType::F16)
+}
+
+/// Returns whether [`attend`] takes heads of `width`.
+pub(super) fn attends(width: usize) -> bool {
+    width.is_multiple_of(8) && width <= WIDEST_HEAD
+}
+
+/// Returns whether [`norm`] takes rows of `width` numbers.
+pub(super) fn norms(width: usize) -> bool {
+    width.is_multiple_of(8) && width <= WIDEST_NORM
+}
+
+/// Returns whether [`product`] takes a weight `(out, in)`: rows are read 16 bytes at a time.
+pub(super) fn multiplies(weight: &Tensor) -> bool {
+    weight.dims()[1].is_multiple_of(8) && weight.is_contiguous()
+}
+
+/// Opens the GPU number `ordinal`; fails in a binary that was built without the feature `cuda`.
+pub fn open(ordinal: usize) -> Result<Device> {
+    #[cfg(feature = "cuda")]
+    return kernels::open(ordinal);
+    #[cfg(not(feature = "cuda"))]
+    Device::new_cuda(ordinal)
+}
+
+/// Lets go of what is kept of the GPU number `ordinal`, whose context is lost.
+#[cfg(feature = "cuda")]
+pub(super) fn forget(ordinal: usize) {
+    kernels::forget(ordinal);
+}
+
+/// Calls a kernel, or on a CPU its stand-in of the same name.
+macro_rules! dispatch {
+    ($x:expr, $name:ident($($argument:expr),*)) => {
+        match $x.device() {
+            Device::Cpu => reference::$name($($argument),*),
+            #[cfg(feature = "cuda")]
+            _ => kernels::$name($($argument),*),
+            #[cfg(not(feature = "cuda"))]
+            _ => bail!("this binary was built without the feature cuda"),
+        }
+    };
+}
+
+/// Norms `x (R, D)`, or `x + delta`: returns the sum, which is `x` where nothing is added, and its
+/// norm, `(R, D)` each.
+pub(super) fn norm(
+    x: &Tensor,
+    delta: Option<&Tensor>,
+    weights: &NormWeights<'_>,
+) -> Result<(Tensor, Tensor)> {
+    let width = weights.weight.elem_count();
+    if x.dims().last() != Some(&width) || delta.is_some_and(|d| d.dims() != x.dims()) {
+        bail!("a norm over {width} of {:?}", x.shape());
+    }
+    dispatch!(x, norm(x, delta, weights))
+}
+
+/// Takes queries `(R, H, Dh)`, keys and values `(R, K, Dh)` out of joined rows `(R, (H + 2 K) Dh)`, and
+/// rotates the first dimensions of queries and keys by `angles`, `(R, Dr/2)` each.
+pub(super) fn rotate(
+    joined: &Tensor,
+    (heads, kv_heads, width): (usize, usize, usize),
+    angles: Option<&(Tensor, Tensor)>,
+) -> Result<(Tensor, Tensor, Tensor)> {
+    let columns = joined.dims2()?.1;
+    let rotated = angles.map_or(0, |(cosines, _)| 2 * cosines.dims()[1]);
+    if columns != (heads + 2 * kv_heads) * width || rotated > width {
+        bail!("{columns} columns for {heads} and {kv_heads} heads of {width}");
+    }
+    dispatch!(joined, rotate(joined, (heads, kv_heads, width), angles))
+}
+
+/// Applies `function` to `x (R, F)`; of `x (R, 2 F)`, gates beside values, returns
+/// `act(gate) * value` where `is_gated`.
+pub(super) fn activate(x: &Tensor, function: Function, is_gated: bool) -> Result<Tensor> {
+    dispatch!(x, activate(x, function, is_gated))
+}
+
+/// Computes `x W^T + b`: `x (R, in)`, `weight (out, in)`, `bias (out)` to `(R, out)`. On a GPU the bits of
+/// a row do not depend on R.
+pub(super) fn product(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+    let ((_, input), (outputs, inputs)) = (x.dims2()?, weight.dims2()?);
+    if input != inputs || x.dtype() != weight.dtype() || bias.is_some_and(|b| b.dims() != [outputs])
+    {
+        bail!("a product of {:?} and {:?}", x.shape(), weight.shape());
+    }
+    dispatch!(x, product(x, weight, bias))
+}
+
+/// Returns the likeliest entry of each row of `logits (R, V)`, the lowest among equals, and its
+/// log-probability: `(R, 2)`, f32. The log-probability of a row that is not finite is not finite.
+pub(super) fn likeliest(logits: &Tensor) -> Result<Tensor> {
+    dispatch!(logits, likeliest(logits))
+}
+
+/// Returns a tensor of q's shape for [`attend`] to fill.
+pub(super) fn output_like(q: &Tensor) -> Result<Tensor> {
+    dispatch!(q, output_like(q))
+}
+
+/// Attends the rows of a plan, in `q (R, H, Dh)`, to their keys of `kv_heads` heads, and writes them to
+/// the same rows of `z (R, H, Dh)`; other rows of `z` stay as they are.
+pub(super) fn attend(
+    q: &Tensor,
+    store: &KeyStore<'_>,
+    plan: &Uploaded,
+    kv_heads: usize,
+    scoring: Scoring,
+    z: &Tensor,
+) -> Result<()> {
+    let width = q.dims3()?.2;
+    if z.dims() != q.dims() || !attends(width) || store.keys.dims() != store.values.dims() {
+        bail!("attention of {:?} to {:?}", q.shape(), store.keys.shape());
+    }
+    dispatch!(q, attend(q, store, plan, kv_heads, scoring, z))
+}
+
+/// Copies the key and the value, `(R, K, Dh)`, of the one row of each sequence of a plan to the last of
+/// its keys in the store.
+pub(super) fn append_keys(
+    (k, v): (&Tensor, &Tensor),
+    store: &KeyStore<'_>,
+    plan: &Uploaded,
+) -> Result<()> {
+    if v.dims() != k.dims() || !attends(k.dims3()?.2) {
+        bail!("keys {:?} and values {:?}", k.shape(), v.shape());
+    }
+    dispatch!(k, append_keys((k, v), store, plan))
+}
+
+/// Copies keys and values `(n, K, Dh)` into `slots`, two tensors `(B, K, S, Dh)`: to slot `slot`, from
+/// column `column` on.
+pub(super) fn place_keys(
+    (k, v): (&Tensor, &Tensor),
+    slots: (&Tensor, &Tensor),
+    (slot, column): (usize, usize),
+) -> Result<()> {
+    let (count, kv_heads, width) = k.dims3()?;
+    let (slot_count, slot_heads, columns, slot_width) = slots.0.dims4()?;
+    let fits = slot < slot_count && column + count <= columns && v.dims() == k.dims();
+    if !fits || (slot_heads, slot_width) != (kv_heads, width) || slots.1.dims() != slots.0.dims() {
+        bail!("keys {:?} for slots {:?}", k.shape(), slots.0.shape());
+    }
+    dispatch!(k, place_keys((k, v), slots, (slot, column)))
 }

@@ -5,9 +5,10 @@ use std::ops::Range;
 
 use candle_core::{DType, Device, Result, Tensor};
 
-use super::attention::{KeyStore, Plans, append_keys, attend, output_like};
-use super::rows::{NormWeights, activate, likeliest, norm, place_keys, rotate};
-use super::{open, product};
+use super::{
+    KeyStore, NormWeights, Plans, activate, append_keys, attend, likeliest, norm, open,
+    output_like, place_keys, product, rotate,
+};
 use crate::nn::attention_plan::KeySpan;
 use crate::nn::cpu::activation::Function;
 use crate::nn::cpu::attention::Scoring;
@@ -228,7 +229,7 @@ fn products_are_right_and_a_row_has_the_same_bits_among_any_number() -> Result<(
             let weight = (random(&[outputs, input], dtype, &device)? * scale)?;
             let bias = random(&[outputs], dtype, &device)?;
             for bias in [None, Some(&bias)] {
-                let all = product::product(&x, &weight, bias)?;
+                let all = product(&x, &weight, bias)?;
                 let few = x.narrow(0, 0, 3)?;
                 let mut expected = few
                     .to_dtype(DType::F32)?
@@ -240,7 +241,7 @@ fn products_are_right_and_a_row_has_the_same_bits_among_any_number() -> Result<(
                 is_near(&rows(&all.narrow(0, 0, 3)?)?, &rows(&expected)?, &what);
                 for count in [1, 2, 7, 8, 9, 16, 17, 32, 33, 64, 65, 128, 626] {
                     poison(&device)?;
-                    let own = product::product(&x.narrow(0, 0, count)?, &weight, bias)?;
+                    let own = product(&x.narrow(0, 0, count)?, &weight, bias)?;
                     let expected = all.narrow(0, 0, count)?;
                     assert_eq!(bits(&own)?, bits(&expected)?, "{what}: {count} rows");
                 }

@@ -5,7 +5,8 @@ use std::fmt;
 
 use candle_core::{DType, Device, DeviceLocation, Result};
 
-use crate::nn::backend::{Backend, open_gpu};
+use crate::nn::backend::Backend;
+use crate::nn::cuda::open as open_gpu;
 
 /// Names a device, as requests, records and flags do: `cpu`, `cuda:0`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -11,6 +11,7 @@ use candle_core::Device;
 pub fn let_go(device: Device) {
     #[cfg(feature = "cuda")]
     if let Device::Cuda(device) = device {
+        crate::nn::cuda::forget(device.cuda_stream().context().ordinal());
         reset(&device);
         // Its handles (cuBLAS's, cuRAND's) are left behind: their destructors panic where the
         // driver refuses them, and it refuses all that belongs to a lost context.

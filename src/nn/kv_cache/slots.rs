@@ -14,11 +14,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use candle_core::{DType, Device, Result, Tensor};
 
 use super::memory::{MemoryReservation, MemoryTracker};
-#[cfg(feature = "cuda")]
 use crate::nn::attention_plan::KeySpan;
 use crate::nn::candle::attention::{self as candle, Masks};
 use crate::nn::cpu::attention::Scoring;
-#[cfg(feature = "cuda")]
 use crate::nn::cuda;
 
 /// Columns that are laid out ahead.
@@ -257,14 +255,13 @@ impl DecodeSlots {
 
     /// Runs one layer for sequences that read one row each, as [`attend`](Self::attend) does, by the
     /// kernel for GPUs; writes to the rows of `entries` in `z (R, H, Dh)`.
-    #[cfg(feature = "cuda")]
     pub(in crate::nn) fn attend_on_gpu(
         &self,
         layer: (usize, usize),
         entries: &[SlotEntry],
         (q, k, v): (&Tensor, &Tensor, &Tensor),
         scoring: Scoring,
-        plans: &cuda::attention::Plans,
+        plans: &cuda::Plans,
         z: &Tensor,
     ) -> Result<()> {
         let mut table = self.lock();
@@ -284,7 +281,7 @@ impl DecodeSlots {
             let mut first = column - prompt;
             for (keys, values) in &entry.prompt_kv {
                 let slots = (&layer.keys, &layer.values);
-                cuda::rows::place_keys((keys, values), slots, (entry.slot, first))?;
+                cuda::place_keys((keys, values), slots, (entry.slot, first))?;
                 first += keys.dim(0)?;
             }
             layer.lengths[entry.slot] += prompt + 1;
@@ -296,15 +293,15 @@ impl DecodeSlots {
                 visible: vec![count - entry.seen..count; 1],
             });
         }
-        let store = cuda::attention::KeyStore {
+        let store = cuda::KeyStore {
             keys: &layer.keys,
             values: &layer.values,
             key_stride: width,
             head_stride: columns * width,
         };
         let plan = plans.upload(&spans, heads / kv_heads, q)?;
-        cuda::attention::append_keys((k, v), &store, &plan)?;
-        cuda::attention::attend(q, &store, &plan, kv_heads, scoring, z)
+        cuda::append_keys((k, v), &store, &plan)?;
+        cuda::attend(q, &store, &plan, kv_heads, scoring, z)
     }
 
     /// Returns the storage of a layer, empty at first; `like (R, K, Dh)` has the sizes of its keys.

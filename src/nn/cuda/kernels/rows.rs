@@ -10,9 +10,7 @@ use super::launch::{
     uninitialised_as,
 };
 use crate::nn::cpu::activation::Function;
-
-/// The widest row that a norm takes: its numbers stand in shared memory.
-const WIDEST_NORM: usize = 32_768;
+use crate::nn::cuda::norm_weights::NormWeights;
 
 #[expect(unsafe_code, reason = "kernels are called through C")]
 unsafe extern "C" {
@@ -78,21 +76,9 @@ unsafe extern "C" {
     ) -> i32;
 }
 
-/// A norm's numbers: `weight (D)` and, of a layer norm, `bias (D)`, of x's dtype or f32.
-pub(in crate::nn) struct NormWeights<'a> {
-    pub(in crate::nn) weight: &'a Tensor,
-    pub(in crate::nn) bias: Option<&'a Tensor>,
-    pub(in crate::nn) eps: f64,
-}
-
-/// Returns whether [`norm`] takes rows of `width` numbers.
-pub(in crate::nn) fn norms(width: usize) -> bool {
-    width.is_multiple_of(8) && width <= WIDEST_NORM
-}
-
 /// Norms `x (R, D)`, or `x + delta`: returns the sum, which is `x` where nothing is added, and its
 /// norm, `(R, D)` each.
-pub(in crate::nn) fn norm(
+pub(in crate::nn::cuda) fn norm(
     x: &Tensor,
     delta: Option<&Tensor>,
     norm: &NormWeights<'_>,
@@ -135,7 +121,7 @@ pub(in crate::nn) fn norm(
 
 /// Takes queries `(R, H, Dh)`, keys and values `(R, K, Dh)` out of joined rows `(R, (H + 2 K) Dh)`, and
 /// rotates the first dimensions of queries and keys by `angles`, `(R, Dr/2)` each.
-pub(in crate::nn) fn rotate(
+pub(in crate::nn::cuda) fn rotate(
     joined: &Tensor,
     (heads, kv_heads, width): (usize, usize, usize),
     angles: Option<&(Tensor, Tensor)>,
@@ -190,7 +176,11 @@ fn number(function: Function) -> i32 {
 
 /// Applies `function` to `x (R, F)`; of `x (R, 2 F)`, gates beside values, returns
 /// `act(gate) * value` where `is_gated`.
-pub(in crate::nn) fn activate(x: &Tensor, function: Function, is_gated: bool) -> Result<Tensor> {
+pub(in crate::nn::cuda) fn activate(
+    x: &Tensor,
+    function: Function,
+    is_gated: bool,
+) -> Result<Tensor> {
     let x = x.contiguous()?;
     let (rows, columns) = x.dims2()?;
     let width = if is_gated { columns / 2 } else { columns };
@@ -218,7 +208,7 @@ pub(in crate::nn) fn activate(x: &Tensor, function: Function, is_gated: bool) ->
 
 /// Returns the likeliest entry of each row of `logits (R, V)`, the lowest among equals, and its
 /// log-probability: `(R, 2)`, f32. The log-probability of a row that is not finite is not finite.
-pub(in crate::nn) fn likeliest(logits: &Tensor) -> Result<Tensor> {
+pub(in crate::nn::cuda) fn likeliest(logits: &Tensor) -> Result<Tensor> {
     let logits = logits.contiguous()?;
     let (rows, width) = logits.dims2()?;
     let device = device_of(&logits)?;
@@ -243,18 +233,14 @@ pub(in crate::nn) fn likeliest(logits: &Tensor) -> Result<Tensor> {
 
 /// Copies keys and values `(n, K, Dh)` into `slots`, two tensors `(B, K, S, Dh)`: to slot `slot`, from
 /// column `column` on.
-pub(in crate::nn) fn place_keys(
+pub(in crate::nn::cuda) fn place_keys(
     (k, v): (&Tensor, &Tensor),
     slots: (&Tensor, &Tensor),
     (slot, column): (usize, usize),
 ) -> Result<()> {
     let (k, v) = (k.contiguous()?, v.contiguous()?);
     let (count, kv_heads, width) = k.dims3()?;
-    let (slot_count, slot_heads, columns, slot_width) = slots.0.dims4()?;
-    let fits = slot < slot_count && column + count <= columns && v.dims() == k.dims();
-    if !fits || (slot_heads, slot_width) != (kv_heads, width) || slots.1.dims() != slots.0.dims() {
-        bail!("keys {:?} for slots {:?}", k.shape(), slots.0.shape());
-    }
+    let columns = slots.0.dims4()?.2;
     let device = device_of(&k)?;
     // 16 bits an element.
     let offset = 2 * (slot * kv_heads * columns + column) * width;

@@ -31,6 +31,7 @@ unsafe extern "C" {
         is_bf16: i32,
         stream: *mut c_void,
     ) -> i32;
+    fn scotoma_forget(device: i32);
     fn scotoma_product(
         device: i32,
         x: *const c_void,
@@ -45,6 +46,15 @@ unsafe extern "C" {
     ) -> i32;
 }
 
+/// Lets go of what cuBLASLt keeps of a device whose context is lost.
+pub(in crate::nn::cuda) fn forget(ordinal: usize) {
+    #[expect(unsafe_code, reason = "a function is called through C")]
+    // SAFETY: it takes a number, and touches no device.
+    unsafe {
+        scotoma_forget(ordinal as i32);
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kernel {
     FewRows,
@@ -57,14 +67,13 @@ type Key = (usize, usize, usize, usize, DType);
 /// The faster kernel for each kind of product, measured once.
 static FASTER: LazyLock<Mutex<HashMap<Key, Kernel>>> = LazyLock::new(Mutex::default);
 
-/// Returns whether [`product`] takes a weight `(out, in)`: rows are read 16 bytes at a time.
-pub(in crate::nn) fn takes(weight: &Tensor) -> bool {
-    weight.dims()[1].is_multiple_of(8) && weight.is_contiguous()
-}
-
 /// Computes `x W^T + b`: `x (R, in)`, `weight (out, in)`, `bias (out)` to `(R, out)`. The bits of a row
 /// do not depend on R.
-pub(in crate::nn) fn product(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+pub(in crate::nn::cuda) fn product(
+    x: &Tensor,
+    weight: &Tensor,
+    bias: Option<&Tensor>,
+) -> Result<Tensor> {
     let x = x.contiguous()?;
     let ((rows, input), (outputs, inputs)) = (x.dims2()?, weight.dims2()?);
     if input != inputs || x.dtype() != weight.dtype() || bias.is_some_and(|b| b.dims() != [outputs])

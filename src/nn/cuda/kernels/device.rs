@@ -7,7 +7,7 @@ use super::launch::checked;
 
 /// Opens the GPU number `ordinal`: one stream for all threads, and freed memory that is kept for the
 /// next tensor.
-pub(in crate::nn) fn open(ordinal: usize) -> Result<Device> {
+pub(in crate::nn::cuda) fn open(ordinal: usize) -> Result<Device> {
     // Of its own: candle's default is the stream of the thread that asks, and then weights that one
     // thread loads are not in order with what another one computes.
     let device = Device::new_cuda_with_stream(ordinal)?;

@@ -1,0 +1,61 @@
+//! Plans of attention on the device that reads them.
+
+use std::cell::RefCell;
+
+use candle_core::{Result, Tensor};
+
+use crate::nn::attention_plan::{AttentionPlan, KeySpan};
+
+/// The most words of one upload: the driver takes 64 KB without waiting for the card.
+const UPLOAD_WORDS: usize = 8192;
+
+/// Plans of a pass on its device: most layers of a pass have the same.
+#[derive(Debug, Default)]
+pub(in crate::nn) struct Plans(RefCell<Vec<(AttentionPlan, Tensor)>>);
+
+/// A plan on its device.
+pub(in crate::nn) struct Uploaded {
+    pub(super) plan: AttentionPlan,
+    /// Those of the plan.
+    pub(super) words: Tensor,
+}
+
+/// Keys and values that a plan's offsets are counted in.
+pub(in crate::nn) struct KeyStore<'a> {
+    /// Contiguous.
+    pub(in crate::nn) keys: &'a Tensor,
+    /// Contiguous, of the same shape.
+    pub(in crate::nn) values: &'a Tensor,
+    /// Elements from a key to the next one.
+    pub(in crate::nn) key_stride: usize,
+    /// Elements from a head to the next one.
+    pub(in crate::nn) head_stride: usize,
+}
+
+impl Plans {
+    /// Lays `spans` out and uploads them to the device of `like`, unless an earlier layer has.
+    pub(in crate::nn) fn upload(
+        &self,
+        spans: &[KeySpan],
+        group: usize,
+        like: &Tensor,
+    ) -> Result<Uploaded> {
+        let plan = AttentionPlan::new(spans, group);
+        let mut known = self.0.borrow_mut();
+        if let Some((_, words)) = known.iter().find(|(p, _)| *p == plan) {
+            let words = words.clone();
+            return Ok(Uploaded { plan, words });
+        }
+        let parts = plan
+            .words
+            .chunks(UPLOAD_WORDS)
+            .map(|part| Tensor::from_slice(part, part.len(), like.device()))
+            .collect::<Result<Vec<_>>>()?;
+        let words = match parts.as_slice() {
+            [one] => one.clone(),
+            _ => Tensor::cat(&parts, 0)?,
+        };
+        known.push((plan.clone(), words.clone()));
+        Ok(Uploaded { plan, words })
+    }
+}
