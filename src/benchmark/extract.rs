@@ -96,6 +96,7 @@ pub(super) fn mmmu_letter(item: &Item, text: &str) -> Option<String> {
         )
     })
     .or_else(|| {
+        // The tool, too, looks for `A.` and ranks what it finds by ` A `, which is seldom there.
         last_of(
             &all,
             |c| text.contains(&format!("{}.", c.0)),
@@ -245,6 +246,7 @@ pub(super) fn bare_letter(_: &Item, text: &str) -> Option<String> {
 /// Reads as LLaVA's own ScienceQA: the letter alone, `X. ` first, or one "The answer is X."
 /// anywhere.
 pub(super) fn llava_letter(item: &Item, text: &str) -> Option<String> {
+    // The dot is any character: so it is in LLaVA's own pattern.
     static SAID: LazyLock<Regex> = LazyLock::new(|| pattern(r"The answer is ([A-Z])."));
     let is_option = |letter: &char| item.option(*letter).is_some();
     let chars: Vec<char> = text.chars().take(3).collect();

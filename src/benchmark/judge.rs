@@ -79,6 +79,7 @@ impl JudgePrompt {
     /// [`JudgePrompt::Extract`], whose reply is an answer.
     pub fn verdict(self, reply: &str) -> Option<Verdict> {
         let reply = reply.trim();
+        // Judges explain below what they say in the first line.
         let first = reply.lines().next().unwrap_or_default().replace(',', " ");
         let numbers: Vec<f64> = first
             .split_whitespace()
@@ -93,6 +94,7 @@ impl JudgePrompt {
             (Self::Grade, &[grade]) if (0.0..=1.0).contains(&grade) => {
                 Some(Verdict::Graded { grade, of: 1.0 })
             }
+            // The reference comes first in the prompt.
             (Self::Rate, &[of, grade]) if [of, grade].iter().all(|r| (1.0..=10.0).contains(r)) => {
                 Some(Verdict::Graded { grade, of })
             }

@@ -60,11 +60,13 @@ pub struct Metric {
 }
 
 fn share(name: &str, outcomes: &[&Outcome]) -> Metric {
+    // Answers that nobody judged have no score, and are in no count.
     let judged: Vec<f64> = outcomes.iter().filter_map(|o| o.verdict.score()).collect();
     let unparsed = outcomes
         .iter()
         .filter(|o| o.verdict == Verdict::Unparsed)
         .count();
+    // A grade below the best is not right; `grades` averages them.
     let right = judged.iter().filter(|s| **s >= 1.0).count();
     let i = wilson(right, judged.len());
     Metric {
@@ -295,6 +297,7 @@ pub fn compare(first: &[Outcome], own: &[Outcome]) -> Comparison {
     let mut differences: Vec<Vec<f64>> = Vec::new();
     let (mut n, mut better, mut worse) = (0, 0, 0);
     for outcome in own {
+        // Of items that one of the two lacks nothing can be said.
         let Ok(place) = first.binary_search_by(|o| o.label.id.cmp(&outcome.label.id)) else {
             continue;
         };
@@ -341,6 +344,7 @@ fn bootstrap<T>(groups: &[&T], value: impl Fn(&[&T]) -> f64) -> (f64, f64) {
     if groups.is_empty() {
         return (0.0, 0.0);
     }
+    // Groups are drawn, not items: two questions about one picture are not independent.
     let mut draws = crate::intervention::Draws::new(0, "bootstrap", 0, 0);
     let mut values: Vec<f64> = (0..DRAWS)
         .map(|_| {
@@ -350,6 +354,7 @@ fn bootstrap<T>(groups: &[&T], value: impl Fn(&[&T]) -> f64) -> (f64, f64) {
         })
         .collect();
     values.sort_by(f64::total_cmp);
+    // 2.5 % of the draws lie outside at each end.
     (values[DRAWS / 40], values[DRAWS - 1 - DRAWS / 40])
 }
 
@@ -366,6 +371,7 @@ fn mcnemar(better: usize, worse: usize) -> f64 {
         }
         tail += (log_choose + log_half).exp();
     }
+    // An even split counts its middle twice.
     (2.0 * tail).min(1.0)
 }
 

@@ -26,6 +26,7 @@ pub fn wilson(right: usize, n: usize) -> Interval {
         };
     }
     let (p, count, z) = (right as f64 / n as f64, n as f64, 1.959_964);
+    // Unlike p +- z s it stays within 0 and 1, and has a width where all or none are right.
     let z2 = z * z;
     let centre = p + z2 / (2.0 * count);
     let spread = z * (p * (1.0 - p) / count + z2 / (4.0 * count * count)).sqrt();

@@ -131,6 +131,7 @@ const MMVP: Rule = Rule {
 const QBENCH: Rule = Rule {
     benchmark: "qbench",
     about: "MMMU's reader; where the tool draws a letter the answer is unparsed",
+    // The tool's prompt ends in a newline.
     prompt: |item| lettered(item) + "\n",
     read: extract::mmmu_letter,
     max_tokens: 32,
@@ -141,6 +142,7 @@ const MMSTAR: Rule = Rule {
     benchmark: "mmstar",
     about: "a ranking of places where a letter may stand; the tool's average is over its 18 \
             axes, this accuracy over all items",
+    // The tool's instruction has no full stop.
     prompt: |item| lettered(item).trim_end_matches('.').into(),
     read: extract::ranked_letter,
     ..LETTERED
@@ -379,6 +381,7 @@ fn with_hint(item: &Item) -> String {
 }
 
 fn asked(item: &Item) -> String {
+    // MME's questions bring an instruction of their own, which the tool takes off.
     let question = item
         .question
         .trim()
@@ -441,6 +444,7 @@ fn by_column(item: &Item) -> Option<String> {
 /// Returns the pair of an item. MMVP numbers its items from 1, two that follow each other are a
 /// pair.
 fn pair(item: &Item) -> Option<String> {
+    // Rows that were sorted or filtered can still say which pair they are of.
     if !item.group.is_empty() {
         return Some(item.group.clone());
     }

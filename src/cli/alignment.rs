@@ -12,7 +12,7 @@ use scotoma_client::v1::{Reduction, tokens::Named};
 use scotoma_client::{CaptureRequest, CaptureTarget, Client, prompt, target};
 
 use super::benchmark_run::Items;
-use super::error::Failure;
+use super::error::{Failure, Usage};
 use super::experiment_report::model_line;
 use super::files;
 use super::model_args::ModelArgs;
@@ -258,11 +258,11 @@ fn mean(point: &str, tokens: Named) -> CaptureTarget {
 }
 
 /// Parses `POINT@TOKENS`.
-fn targets(text: &str) -> Result<CaptureTarget, String> {
+fn targets(text: &str) -> Result<CaptureTarget, Usage> {
     match text.split_once('@').unwrap_or((text, "visual")) {
         (point, "visual") => Ok(mean(point, Named::Visual)),
         (point, "class") => Ok(mean(point, Named::Class)),
-        (_, other) => Err(format!("--point {text}: {other:?}; visual or class")),
+        (_, other) => Err(Usage(format!("--point {text}: {other:?}; visual or class"))),
     }
 }
 

@@ -1,6 +1,7 @@
 //! A benchmark through Evaluate, with its results in a file from which an interrupted run
 //! continues.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use scotoma_client::v1::evaluate_header::Rules;
@@ -13,10 +14,11 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::benchmark_args::{BenchmarkArgs, Scoring, reading};
-use super::error::Failure;
+use super::error::{Failure, Usage};
 use super::forecast::{Forecast, Forecaster};
 use super::progress;
 use super::sample::sample;
+use crate::benchmark::analysis::ROTATION;
 use crate::benchmark::data::{ColumnMapping, ItemReader, count};
 use crate::benchmark::{self, Item, substitute};
 use crate::model;
@@ -112,6 +114,10 @@ impl BenchmarkRun {
             Some(data) => client.evaluate_file(header, samples, data, out).await?,
             None => client.evaluate(header, samples, out).await?,
         };
+        // Once the file is known to be of this run: what another one has is another mistake.
+        if let Some(out) = out {
+            self.check_limit(out)?;
+        }
         let (first, most) = if self.estimate {
             // Behind the items that an earlier run has answered.
             (ESTIMATE_ITEMS, ESTIMATE_ITEMS + run.known / variants)
@@ -173,9 +179,10 @@ impl BenchmarkRun {
     /// Returns how the columns of the data are read.
     fn reading(&self) -> Result<ColumnMapping, Failure> {
         if self.data.is_none() && !self.args.column.is_empty() {
-            return Err("--column says how --data is read, and there is no --data".into());
+            let message = "--column says how --data is read, and there is no --data";
+            return Err(Usage(message.into()).into());
         }
-        Ok(reading(&self.rule, &self.args.column)?)
+        Ok(reading(&self.rule, &self.args.column).map_err(Usage)?)
     }
 
     /// Counts the items, pictures unread.
@@ -198,12 +205,32 @@ impl BenchmarkRun {
             None if self.rule.starts_with(model::SHAPES) => Ok(Box::new(
                 benchmark::shapes()?.into_iter().map(Ok).take(limit),
             )),
-            None => Err(format!(
+            None => Err(Usage(format!(
                 "--data FILE is needed: the items of {} are not inside the program",
                 self.rule
-            )
+            ))
             .into()),
         }
+    }
+
+    /// Refuses a file with results of more items than are to be asked: all results of a file count.
+    fn check_limit(&self, out: &Path) -> Result<(), Failure> {
+        if self.args.limit == 0 {
+            return Ok(());
+        }
+        let results = scotoma_client::read_results(out)?;
+        let there: HashSet<&str> = results.iter().map(row_of).collect();
+        let there = there.len();
+        if there <= self.args.limit {
+            return Ok(());
+        }
+        Err(Usage(format!(
+            "--limit {}: {} has results of {there} items, which all count; take a limit of {there} \
+             or more, or another file",
+            self.args.limit,
+            out.display()
+        ))
+        .into())
     }
 
     fn limit(&self) -> usize {
@@ -212,6 +239,12 @@ impl BenchmarkRun {
             limit => limit,
         }
     }
+}
+
+/// Returns the id of the row that a result is of: an item whose options were rotated is of the same.
+fn row_of(result: &SampleResult) -> &str {
+    let id = result.id.split_once(ROTATION);
+    id.map_or(&result.id, |(id, _)| id)
 }
 
 /// Tells whether a variant shows the pictures of this name.

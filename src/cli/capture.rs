@@ -9,7 +9,7 @@ use scotoma_client::v1::tokens::Named;
 use scotoma_client::v1::{Activation, Reduction};
 use scotoma_client::{CaptureRequest, CaptureTarget, Client, prompt, target};
 
-use super::error::Failure;
+use super::error::{Failure, Usage};
 use super::intervention_args::InterventionArgs;
 use super::model_args::ModelArgs;
 use super::{files, progress};
@@ -73,21 +73,21 @@ enum Format {
 
 impl Capture {
     pub(super) async fn run(self) -> Result<(), Failure> {
-        let image = files::read(&self.image)?;
         let format = self.format()?;
+        let image = files::read(&self.image)?;
         self.model
             .with_client(async |client| self.write(client, image, format).await)
             .await
     }
 
-    fn format(&self) -> Result<Format, String> {
+    fn format(&self) -> Result<Format, Usage> {
         match self.out.extension().and_then(|e| e.to_str()) {
             Some("npz") => Ok(Format::Npz),
             Some("safetensors") => Ok(Format::Safetensors),
-            _ => Err(format!(
+            _ => Err(Usage(format!(
                 "--out {}: a name that ends in .npz or .safetensors is needed",
                 self.out.display()
-            )),
+            ))),
         }
     }
 

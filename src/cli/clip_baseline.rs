@@ -75,7 +75,8 @@ impl ClipArgs {
         let Some(place) = &self.clip else {
             return Ok(None);
         };
-        let (_, origin) = named_origin(place)?;
+        let origin = named_origin(place).map_err(|e| Usage(format!("--clip {place}: {e}")));
+        let (_, origin) = origin?;
         let source = fetch(origin, Purpose::Part).await?;
         let templates = self.template.clone();
         let task = tokio::task::spawn_blocking(move || {

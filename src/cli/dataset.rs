@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::benchmark_args::{column, reading};
-use super::error::Failure;
+use super::error::{Failure, Usage};
 use super::progress;
 use crate::benchmark::data::{ColumnRole, ItemReader, MappedRow};
 use crate::benchmark::{RULES, Rule, rule};
@@ -143,7 +143,8 @@ fn role_line(role: ColumnRole, rows: usize, items: usize) -> String {
 impl CheckFile {
     fn run(&self) -> Result<(), Failure> {
         let mut counts = Counts::default();
-        let mut rows = ItemReader::open_as(&self.file, reading(&self.rule, &self.column)?)?;
+        let reading = reading(&self.rule, &self.column).map_err(Usage)?;
+        let mut rows = ItemReader::open_as(&self.file, reading)?;
         let bar = progress::bar(None, "{spinner} {pos} rows, {per_sec}");
         while let Some(mapped) = rows.next_mapped() {
             bar.inc(1);

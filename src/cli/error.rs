@@ -1,4 +1,4 @@
-//! Failures of commands.
+//! Failures of commands, and the exit status of each.
 
 use std::process::ExitCode;
 
@@ -8,7 +8,9 @@ const WRONG_USAGE: u8 = 2;
 /// Anything that ends a command.
 pub(super) type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// A call that cannot be carried out the way it was written.
+/// A call that cannot be carried out the way it was written, found out before anything was begun.
+/// Files that are not there, servers and answers are no part of the call: their errors are of the
+/// other kind.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(super) struct Usage(pub(super) String);

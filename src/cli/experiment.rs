@@ -187,11 +187,11 @@ impl RunExperiment {
         }
         let text = std::fs::read_to_string(&self.experiment).map_err(|e| {
             let names: Vec<&str> = known.iter().map(|e| e.name.as_str()).collect();
-            format!(
+            Usage(format!(
                 "{:?} is no file ({e}) and none of {}",
                 self.experiment,
                 names.join(", ")
-            )
+            ))
         })?;
         let read = experiment(&text).map_err(|e| format!("{}: {e}", self.experiment))?;
         Ok(vec![read])

@@ -13,7 +13,6 @@ use super::files;
 use crate::benchmark::experiments::{Experiment, PlannedVariant};
 use crate::benchmark::report::{AnswerCounts, Report};
 use crate::benchmark::{Comparison, Metric, png};
-use crate::telemetry;
 
 /// Characters of an answer that a report shows.
 const ANSWER_CHARS: usize = 40;
@@ -105,7 +104,8 @@ fn run_facts(
         ("model digest", started.model_digest.clone()),
         ("rule", started.rule.clone()),
         ("judge", judge),
-        ("server", format!("scotoma {}", telemetry::VERSION)),
+        // Not this program's, which may have asked another.
+        ("server", format!("scotoma {}", started.server_version)),
         ("variants", variants.to_string()),
     ];
     facts.map(|(name, value)| (name.to_owned(), value)).to_vec()

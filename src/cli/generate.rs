@@ -8,7 +8,7 @@ use scotoma_client::v1::chat_part::Part;
 use scotoma_client::v1::{Image, Prompt};
 use scotoma_client::{Client, GenerateRequest, messages, prompt, system, user};
 
-use super::error::Failure;
+use super::error::{Failure, Usage};
 use super::files;
 use super::intervention_args::InterventionArgs;
 use super::model_args::ModelArgs;
@@ -100,7 +100,8 @@ impl Generate {
             return Ok(messages(super::messages::read(file)?));
         }
         let (Some(path), Some(question)) = (&self.image, &self.question) else {
-            return Err("a picture and a question are needed, or --messages".into());
+            let message = "a picture and a question are needed, or --messages";
+            return Err(Usage(message.into()).into());
         };
         let image = files::read(path)?;
         let Some(text) = &self.system else {

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::error::Failure;
+use super::error::{Failure, Usage};
 use crate::server::ApiKeys;
 
 /// Flags of `key`.
@@ -19,7 +19,7 @@ impl DrawKey {
         getrandom::fill(&mut bytes)?;
         let key = blake3::Hash::from_bytes(bytes).to_hex();
         let line = ApiKeys::line(&self.name, &key)
-            .ok_or_else(|| format!("{:?}: the name must be one word", self.name))?;
+            .ok_or_else(|| Usage(format!("{:?}: the name must be one word", self.name)))?;
         println!(
             "key, for the client alone:\n{key}\n\nline of the server's --api-keys file:\n{line}"
         );

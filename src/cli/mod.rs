@@ -50,9 +50,15 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
+/// The end of the help text.
+const EXIT_STATUS: &str = "\
+Exit status: 0 if all went well; 1 if something failed, or a check says no (replay, parity, \
+health, dataset check); 2 if the command line cannot be carried out as it stands, and nothing was \
+begun. An empty variable of the environment counts as unset.";
+
 /// A gRPC server that runs LLaVA-family models under composable interventions.
 #[derive(Debug, Parser)]
-#[command(version, max_term_width = 100)]
+#[command(version, max_term_width = 100, after_help = EXIT_STATUS)]
 struct Cli {
     /// Threads of a forward pass on the CPU. Default: the number of physical cores. Lower it on a
     /// shared machine
@@ -118,9 +124,26 @@ pub fn command() -> clap::Command {
     Cli::command()
 }
 
+/// Takes the variables that are empty from the flags of `command` and of those within. Containers
+/// often can set a variable, but not unset it.
+fn without_empty_variables(command: clap::Command) -> clap::Command {
+    command
+        .mut_args(without_empty_variable)
+        .mut_subcommands(without_empty_variables)
+}
+
+fn without_empty_variable(arg: clap::Arg) -> clap::Arg {
+    let value = arg.get_env().and_then(std::env::var_os);
+    if value.is_some_and(|value| value.is_empty()) {
+        arg.env(clap::builder::Resettable::Reset)
+    } else {
+        arg
+    }
+}
+
 /// Parses the command line; a wrong one ends the program with its error.
 fn parse() -> Cli {
-    let mut command = Cli::command();
+    let mut command = without_empty_variables(Cli::command());
     let matches = command.get_matches_mut();
     let checked = usage::check(&mut command, &matches);
     checked

@@ -5,7 +5,7 @@ use scotoma_client::Client;
 
 use super::connection::RemoteArgs;
 use super::device::DeviceArgs;
-use super::error::Failure;
+use super::error::{Failure, Usage};
 use super::judge_args::JudgeArgs;
 use super::local_server::with_local_server;
 use super::origin::{AdapterArgs, named_origin};
@@ -164,26 +164,28 @@ async fn config(
 ) -> Result<ServerConfig, Failure> {
     let mut config = ServerConfig::shapes();
     // A first time without models, so that a wrong flag shows before anything is fetched.
-    device.apply(&mut ServerConfig {
+    let mut without_models = ServerConfig {
         models: Vec::new(),
         ..ServerConfig::shapes()
-    })?;
+    };
+    device.apply(&mut without_models).map_err(Usage)?;
     if let Some(judge) = judge {
-        judge.apply(&mut config)?;
+        judge.apply(&mut config).map_err(Usage)?;
     }
     if let Some(place) = model.place {
-        let (name, origin) = named_origin(place).map_err(|e| format!("--model {place}: {e}"))?;
+        let (name, origin) =
+            named_origin(place).map_err(|e| Usage(format!("--model {place}: {e}")))?;
         config.models = vec![ModelSpec::new(&name, model.adapter.fetch(origin).await?)];
     }
     let template = model.template.map(parse_template).transpose()?;
     for spec in &mut config.models {
         spec.options.chat_template.clone_from(&template);
     }
-    device.apply(&mut config)?;
+    device.apply(&mut config).map_err(Usage)?;
     Ok(config)
 }
 
-fn parse_template(text: &str) -> Result<ChatTemplate, String> {
+fn parse_template(text: &str) -> Result<ChatTemplate, Usage> {
     text.parse()
-        .map_err(|e| format!("--chat-template {text}: {e}"))
+        .map_err(|e| Usage(format!("--chat-template {text}: {e}")))
 }

@@ -3,7 +3,7 @@
 use clap::Args;
 use indicatif::ProgressBar;
 
-use super::error::Failure;
+use super::error::{Failure, Usage};
 use super::progress;
 use crate::model::{self, Origin, Purpose, Source};
 
@@ -20,7 +20,10 @@ impl AdapterArgs {
     /// Fetches a model's files with the adapter that the flag names.
     pub(super) async fn fetch(&self, origin: Origin) -> Result<Source, Failure> {
         let adapter = match &self.adapter {
-            Some(text) => Some(text.parse().map_err(|e| format!("--adapter {text}: {e}"))?),
+            Some(text) => {
+                let wrong = |e| Usage(format!("--adapter {text}: {e}"));
+                Some(text.parse().map_err(wrong)?)
+            }
             None => None,
         };
         fetch_with(origin, adapter).await

@@ -219,7 +219,7 @@ impl Paper {
             }
         }
         // A judge of the environment is for every command that needs one.
-        let from_environment = std::env::var_os("SCOTOMA_JUDGE").is_some();
+        let from_environment = std::env::var_os("SCOTOMA_JUDGE").is_some_and(|v| !v.is_empty());
         let judged = steps.iter().any(Step::can_be_judged);
         if self.args.judge.is_set() && !from_environment && !judged {
             return Err(Usage("--judge: nothing of the data asks a judge".into()).into());

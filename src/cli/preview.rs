@@ -18,12 +18,24 @@ pub(super) struct Preview {
     /// The picture: JPEG, PNG, WebP, GIF, BMP, TIFF or PNM
     image: PathBuf,
     /// File to write, a PNG
-    #[arg(short, long, default_value = "preview.png")]
+    #[arg(short, long, default_value = "preview.png", value_parser = png)]
     out: PathBuf,
     #[command(flatten)]
     model: ModelArgs,
     #[command(flatten)]
     interventions: ImageInterventionArgs,
+}
+
+/// Parses the name of a file to write; one that ends like another format would hold a PNG all the
+/// same.
+fn png(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    match path.extension() {
+        Some(other) if !other.eq_ignore_ascii_case("png") => {
+            Err("a PNG is written; a name that ends in .png is needed".into())
+        }
+        _ => Ok(path),
+    }
 }
 
 impl Preview {

@@ -9,7 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::access_args::AccessArgs;
 use super::device::ServerDeviceArgs;
-use super::error::Failure;
+use super::error::{Failure, Usage};
 use super::judge_args::JudgeArgs;
 use super::origin::{fetch, fetch_with, named_origin};
 use crate::model::{self, ChatTemplate, Origin, Purpose};
@@ -194,7 +194,12 @@ pub(super) struct Serve {
     memory_budget: Option<u32>,
     /// Let clients load and unload models. They may name any folder of this machine and any id of
     /// the hub, so set it for trusted clients only
-    #[arg(long, env = "SCOTOMA_ALLOW_LOAD")]
+    #[arg(
+        long,
+        env = "SCOTOMA_ALLOW_LOAD",
+        action = clap::ArgAction::SetTrue,
+        value_parser = clap::builder::BoolishValueParser::new()
+    )]
     allow_load: bool,
     #[command(flatten)]
     judge: JudgeArgs,
@@ -217,7 +222,7 @@ pub(super) struct Serve {
         value_parser = clap::value_parser!(u64).range(0..=86_400)
     )]
     drain_timeout: u64,
-    /// Log level: error, warn, info, debug, trace, or a filter of tracing-subscriber
+    /// Log level: error, warn, info, debug, trace, off, or TARGET=LEVEL with commas between several
     #[arg(long, env = "SCOTOMA_LOG", default_value = "info")]
     log: String,
     /// Log format; json for machines
@@ -227,7 +232,8 @@ pub(super) struct Serve {
 
 impl Serve {
     pub(super) async fn run(self) -> Result<(), Failure> {
-        telemetry::init_logs(&self.log, self.log_format).map_err(|e| format!("--log {e}"))?;
+        telemetry::init_logs(&self.log, self.log_format)
+            .map_err(|e| Usage(format!("--log {e}")))?;
         let (mut config, origins) = self.config()?;
         for text in &self.saliency {
             let (name, origin) = named_origin(text)?;
@@ -295,20 +301,20 @@ impl Serve {
             let first = origins.first().map_or("", |(name, _)| name);
             let (name, place) = text.split_once('=').unwrap_or((first, text));
             if !is_named(origins, name) {
-                return Err(format!(
+                return Err(Usage(format!(
                     "--adapter {text}: [NAME=]PLACE is needed, NAME that of a model"
-                )
+                ))
                 .into());
             }
             if is_named(&adapters, name) {
-                return Err(format!(
+                return Err(Usage(format!(
                     "--adapter {text}: model {name} has one already; one is merged"
-                )
+                ))
                 .into());
             }
             let origin = place
                 .parse()
-                .map_err(|e| format!("--adapter {text}: {e}"))?;
+                .map_err(|e| Usage(format!("--adapter {text}: {e}")))?;
             adapters.push((name.to_owned(), origin));
         }
         Ok(adapters)
@@ -357,7 +363,7 @@ impl Serve {
         if mistakes.is_empty() {
             Ok((config, origins))
         } else {
-            Err(mistakes.join("\nerror: ").into())
+            Err(Usage(mistakes.join("\nerror: ")).into())
         }
     }
 

@@ -47,6 +47,8 @@ pub(super) fn check(program: &mut Command, matches: &ArgMatches) -> Result<(), E
         call.threads(),
         call.judge(),
         call.listing(),
+        call.table(),
+        call.lengths(),
         call.rule(),
         call.answering(),
         call.sampling(),
@@ -220,6 +222,27 @@ impl Call<'_> {
         }
     }
 
+    /// Refuses flags of a table's rows where no table is read: the items inside the program can all
+    /// be read.
+    fn table(&self) -> Checked {
+        if self.given("skip_bad") && self.has("data") && !self.set("data") {
+            return unused("--skip-bad: rows of --data are skipped, and there is no --data".into());
+        }
+        Ok(())
+    }
+
+    /// Refuses an answer that must be longer than it may be; 0 is no limit.
+    fn lengths(&self) -> Checked {
+        let number = |id: &str| self.has(id).then(|| self.matches.get_one::<u32>(id))?;
+        match (number("min_tokens"), number("max_tokens")) {
+            (Some(least), Some(most)) if *most > 0 && least > most => Err((
+                ErrorKind::InvalidValue,
+                format!("--min-tokens {least}: more than --max-tokens {most}"),
+            )),
+            _ => Ok(()),
+        }
+    }
+
     /// Refuses a rule that is not known, and a judge for a rule that asks none.
     fn rule(&self) -> Checked {
         let Some(text) = self
@@ -387,6 +410,15 @@ mod tests {
             ),
             ("eval list --limit 2", "--limit: list takes nothing else"),
             (
+                "eval shapes --skip-bad",
+                "--skip-bad: rows of --data are skipped",
+            ),
+            (
+                "generate a b --min-tokens 9 --max-tokens 8",
+                "--min-tokens 9: more than --max-tokens 8",
+            ),
+            ("preview a -o b.jpg", "a name that ends in .png is needed"),
+            (
                 "eval mmlu --data a",
                 "RULE \"mmlu\": no such benchmark; there are mmvp/lmms-eval",
             ),
@@ -402,6 +434,11 @@ mod tests {
         }
         for line in [
             "--threads 2 eval shapes --limit 3 --drop-layers 0",
+            "eval mmvp --data a --skip-bad",
+            "generate a b --min-tokens 8 --max-tokens 8",
+            "generate a b --min-tokens 8",
+            "preview a -o b.PNG",
+            "preview a -o b",
             "eval mmvet --data a --judge http://b --judge-model c",
             "eval mmlu --data a --server http://a",
             "models --server https://a --server-ca b --api-key c",

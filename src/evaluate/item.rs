@@ -266,6 +266,16 @@ impl ItemRequest {
         // Where answers are words, the option's words count.
         if let Some(words) = item.options.get(best).filter(|_| verdict == Verdict::Wrong) {
             verdict = rule.verdict(item, words);
+            // Options of the same words are equally likely, and the first of them was taken.
+            let right = item
+                .answer_place()
+                .filter(|&right| item.options[right] == *words);
+            let right = right.and_then(|right| item.letters().nth(right));
+            if let Some(letter) = right.filter(|_| self.options == item.options)
+                && verdict == Verdict::Wrong
+            {
+                verdict = rule.verdict(item, &letter.to_string());
+            }
         }
         let scores = self.options.iter().zip(&scored.scores);
         let scores = scores.map(|(option, score)| OptionScore {

@@ -10,7 +10,7 @@ use super::load::source::Source;
 use super::read::layer_norm;
 use super::text::chat_files::image_processor;
 use super::vision_tower::{SelectStrategy, ViewBatch, VisionTower, feature_entries};
-use super::vit::{Vit, VitConfig, encoder_block};
+use super::vit::{MAX_SIZE, Vit, VitConfig, encoder_block};
 use crate::nn::{Activation, Backend, Block, Layout, Linear, NoHooks, Norm, Stack, Transformer};
 use crate::vision::{Processor, Rgb, Tiling};
 use crate::weights::Tensors;
@@ -60,13 +60,19 @@ impl TextConfig {
             self.num_attention_heads,
             dim,
         ];
+        let positions = self.max_position_embeddings;
         if sizes.contains(&0)
+            || sizes
+                .iter()
+                .chain([&positions])
+                .any(|size| *size > MAX_SIZE)
             || !self.hidden_size.is_multiple_of(self.num_attention_heads)
             || self.max_position_embeddings < 2
         {
-            return Err(Error::Config(
-                "text_config: sizes must be at least 1, heads divide hidden_size".into(),
-            ));
+            return Err(Error::Config(format!(
+                "text_config: sizes of 1 to {MAX_SIZE}, whose heads divide hidden_size, are \
+                     supported"
+            )));
         }
         Ok(())
     }
@@ -79,14 +85,23 @@ impl TextConfig {
 
     /// Reads all layers.
     fn blocks(&self, weights: &Tensors<'_>) -> Result<Vec<Block>, Error> {
-        let block = |layer: usize| {
-            let at = format!("text_model.encoder.layers.{layer}");
-            let width = self.hidden_size;
-            let sizes = (width, self.intermediate_size, self.num_attention_heads);
-            let kind = (self.layer_norm_eps, self.hidden_act);
-            encoder_block(weights, &at, sizes, kind, true)
-        };
-        (0..self.num_hidden_layers).map(block).collect()
+        let layers = 0..self.num_hidden_layers;
+        layers.map(|layer| self.block(weights, layer)).collect()
+    }
+
+    fn block(&self, weights: &Tensors<'_>, layer: usize) -> Result<Block, Error> {
+        let at = format!("text_model.encoder.layers.{layer}");
+        let (width, inner) = (self.hidden_size, self.intermediate_size);
+        let kind = (self.layer_norm_eps, self.hidden_act);
+        // Texts are read causally, which pictures are not: a text's embedding is that of its end.
+        let causal = true;
+        encoder_block(
+            weights,
+            &at,
+            (width, inner, self.num_attention_heads),
+            kind,
+            causal,
+        )
     }
 }
 

@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::error::Error;
 use super::read::{linear, weights_of};
 use super::rotary::Rotary;
+use super::vit::MAX_SIZE;
 use crate::nn::{
     Activation, Attention, Block, Frequencies, Hooks, Layout, Linear, Mlp, Norm, Point, Rope,
     RopeRows, SequenceCache, Site, Span, Stack, Transformer, to_device,
@@ -21,6 +22,12 @@ use crate::weights::Tensors;
 pub const DECODERS: [&str; 7] = [
     "llama", "mistral", "qwen2", "qwen3", "phi3", "gemma", "gemma2",
 ];
+
+/// Tokens of a vocabulary; the largest known has a quarter of a million.
+const MAX_VOCABULARY: usize = 1 << 24;
+const MAX_LAYERS: usize = 1 << 12;
+/// Positions times dimensions of a head: a million positions with heads of 256.
+const MAX_ROTARY_TABLE: usize = 1 << 28;
 
 /// `text_config` of config.json; absent fields have the defaults of Hugging Face's `LlamaConfig`,
 /// or what `Config::parse` filled in for the other types.
@@ -152,11 +159,15 @@ impl DecoderConfig {
             .as_ref()
             .map(|types| types.get(layer).is_some_and(|t| t == "sliding_attention"));
         match self.model_type.as_str() {
+            // Neither reads `layer_types`: a window is one of all layers.
             "mistral" | "phi3" => self.sliding_window.is_some(),
+            // Every second layer, beginning with the first.
             "gemma2" => listed.unwrap_or(layer.is_multiple_of(2)),
+            // The first layers see everything. Qwen's files give a window that is not in use.
             "qwen2" | "qwen3" => {
                 listed.unwrap_or(self.use_sliding_window && layer >= self.max_window_layers)
             }
+            // Llama's files may hold a window, which its code does not read.
             _ => false,
         }
     }
@@ -169,6 +180,7 @@ impl DecoderConfig {
     /// Tells whether the projections to queries, keys and values, and the one back, have a bias.
     fn attention_biases(&self) -> (bool, bool) {
         match self.model_type.as_str() {
+            // Both are in the code of these and not in their files.
             "qwen2" => (true, false),
             "phi3" => (false, false),
             _ => (self.attention_bias, self.attention_bias),
@@ -177,19 +189,22 @@ impl DecoderConfig {
 
     /// Returns the factor of scores.
     fn attention_scale(&self) -> f64 {
+        // Gemma 2's of 27B divides by the root of 144 where its heads are 128 wide.
         let scalar = self
             .query_pre_attn_scalar
             .filter(|_| self.model_type == "gemma2");
         scalar.unwrap_or(self.head_width() as f64).sqrt().recip()
     }
 
-    /// The bound of scores.
+    /// The bound of scores. transformers keeps it in its eager attention alone, which is the
+    /// reference here; the bound of logits belongs to `Gemma2ForCausalLM`, and a LLaVA has none.
     fn softcap(&self) -> Option<f64> {
         self.attn_logit_softcapping
             .filter(|_| self.model_type == "gemma2")
     }
 
     fn activation(&self) -> Activation {
+        // The first Gemma's files have this field, too, and transformers reads `hidden_act` there.
         self.hidden_activation
             .filter(|_| self.model_type == "gemma2")
             .unwrap_or(self.hidden_act)
@@ -265,6 +280,19 @@ impl DecoderConfig {
         {
             return config("sizes must be at least 1".into());
         }
+        for (name, size, most) in [
+            ("vocab_size", self.vocab_size, MAX_VOCABULARY),
+            ("hidden_size", self.hidden_size, MAX_SIZE),
+            ("intermediate_size", self.intermediate_size, MAX_SIZE),
+            ("num_hidden_layers", self.num_hidden_layers, MAX_LAYERS),
+            ("num_attention_heads", self.num_attention_heads, MAX_SIZE),
+            ("head_dim", self.head_width(), MAX_SIZE),
+        ] {
+            if size > most {
+                return config(format!("{name} {size}; at most {most} is supported"));
+            }
+        }
+        // Queries share keys by whole groups, and rotation turns pairs of dimensions.
         if !self.num_attention_heads.is_multiple_of(self.kv_heads()) || self.head_width() % 2 == 1 {
             return config(format!(
                 "{} heads over {} key-value heads of width {}",
@@ -279,7 +307,17 @@ impl DecoderConfig {
                 self.max_position_embeddings
             ));
         }
+        // Cosines and sines of all positions are made before the first layer is read.
+        if self.max_position_embeddings * self.head_width() > MAX_ROTARY_TABLE {
+            return config(format!(
+                "max_position_embeddings {} over heads of width {}; together at most \
+                 {MAX_ROTARY_TABLE} are supported",
+                self.max_position_embeddings,
+                self.head_width()
+            ));
+        }
         self.check_layers()?;
+        // Made for its errors: before gigabytes are fetched, not when the weights are read.
         self.frequencies().map(drop)
     }
 }
@@ -359,14 +397,11 @@ impl Decoder {
     /// The rows of the embedding table: `(ids) -> (R, D)`. An id beyond it, which can only place a
     /// picture (`Text` hands out no other), gets row 0.
     pub fn embed(&self, ids: &[u32]) -> Result<Tensor, Error> {
-        let within = |&id: &u32| {
-            if (id as usize) < self.config.vocab_size {
-                id
-            } else {
-                0
-            }
-        };
-        let ids: Vec<u32> = ids.iter().map(within).collect();
+        let rows = self.config.vocab_size as u32;
+        let ids: Vec<u32> = ids
+            .iter()
+            .map(|&id| if id < rows { id } else { 0 })
+            .collect();
         let index = Tensor::from_slice(&ids, ids.len(), self.embed_tokens.device())?;
         let rows = self.embed_tokens.index_select(&index, 0)?;
         // Gemma scales the embeddings of tokens, and leaves visual tokens as the projector made
@@ -394,6 +429,7 @@ impl Decoder {
         tracks: &mut [Option<&mut SequenceCache>],
         hooks: &mut dyn Hooks,
     ) -> Result<(Tensor, Layout), Error> {
+        // Rows from a checkpoint had their embeddings changed when they were computed.
         let fresh: Vec<Span> = layout
             .spans
             .iter()
@@ -478,6 +514,8 @@ impl Reader<'_, '_> {
             self.config.hidden_size,
         );
         let norm = |name: &str| self.norm(&format!("{at}.{name}"), width);
+        // Gemma 2 norms what attention and MLP add as well; `post_attention_layernorm`, elsewhere the
+        // norm before the MLP, is there the one behind attention.
         let (attention, mlp) = (
             self.attention(&format!("{at}.self_attn"), layer)?,
             self.mlp(&format!("{at}.mlp"))?,
@@ -520,18 +558,14 @@ impl Reader<'_, '_> {
                 linear(weights, &format!("{at}.v_proj"), keys, width, bias)?,
             ]
         };
-        let norm = |name: &str| {
-            let norm = || self.norm(&format!("{at}.{name}"), head_dim);
-            (config.model_type == "qwen3").then(norm).transpose()
-        };
         Ok(Attention {
             q,
             k,
             v,
             qkv: None,
             o: linear(weights, &format!("{at}.o_proj"), width, queries, back)?,
-            q_norm: norm("q_norm")?,
-            k_norm: norm("k_norm")?,
+            q_norm: self.head_norm(&format!("{at}.q_norm"))?,
+            k_norm: self.head_norm(&format!("{at}.k_norm"))?,
             heads: config.num_attention_heads,
             kv_heads: config.kv_heads(),
             head_dim,
@@ -540,6 +574,12 @@ impl Reader<'_, '_> {
             causal: true,
             window: config.window(layer),
         })
+    }
+
+    /// Reads the norm of each head's queries or keys, which Qwen3 has.
+    fn head_norm(&self, name: &str) -> Result<Option<Norm>, Error> {
+        let norm = || self.norm(name, self.config.head_width());
+        (self.config.model_type == "qwen3").then(norm).transpose()
     }
 
     fn mlp(&self, at: &str) -> Result<Mlp, Error> {
@@ -580,6 +620,7 @@ impl Reader<'_, '_> {
         let mut first = 0;
         let mut parts = Vec::with_capacity(N);
         for out in outs {
+            // A copy: a view would keep the fused matrix resident beside what kernels pack of it.
             parts.push(Linear::new(
                 fused.narrow(0, first, out)?.force_contiguous()?,
                 None,

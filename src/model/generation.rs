@@ -307,17 +307,46 @@ fn ids(json: &Value, name: &str) -> Result<Vec<u32>, Error> {
         }
         None => Vec::new(),
     };
-    let id = |value: &Value| match value.as_i64() {
+    let found = listed.iter().map(|value| token_id(name, value).transpose());
+    found.flatten().collect()
+}
+
+/// Reads a token id; `None` where it is negative.
+fn token_id(name: &str, value: &Value) -> Result<Option<u32>, Error> {
+    match value.as_i64() {
         Some(id) => Ok(u32::try_from(id).ok()),
         None => refuse(format!("{name} has {value}, which is no token id")),
-    };
-    Ok(listed
-        .iter()
-        .map(id)
-        .collect::<Result<Vec<_>, _>>()?
-        .into_iter()
-        .flatten()
-        .collect())
+    }
+}
+
+/// A penalty, which changes nothing where it is 1.
+fn penalty(json: &Value, name: &str) -> Result<Option<f64>, Error> {
+    match number(json, name, 1.0)? {
+        Some(value) if !(value.is_finite() && value > 0.0) => {
+            refuse(format!("{name} {value}; a number above 0 is needed"))
+        }
+        found => Ok(found),
+    }
+}
+
+/// Fails on sequences of tokens that are empty, or beyond the vocabulary.
+fn check_sequences<'a>(
+    name: &str,
+    sequences: impl IntoIterator<Item = &'a Vec<u32>>,
+    vocabulary: usize,
+) -> Result<(), Error> {
+    for ids in sequences {
+        if let Some(id) = ids.iter().find(|&&id| id as usize >= vocabulary) {
+            return refuse(format!(
+                "{name} has token {id}; the vocabulary ends at {}",
+                vocabulary - 1
+            ));
+        }
+        if ids.is_empty() {
+            return refuse(format!("{name} has an empty sequence"));
+        }
+    }
+    Ok(())
 }
 
 impl GenerationConfig {
@@ -325,49 +354,23 @@ impl GenerationConfig {
     /// fields that are unknown, not supported or out of range.
     pub fn parse(json: &Value, vocabulary: usize) -> Result<Self, Error> {
         check_names(json)?;
-        let positive = |name: &str| match number(json, name, 1.0)? {
-            Some(value) if !(value.is_finite() && value > 0.0) => {
-                refuse(format!("{name} {value}; a number above 0 is needed"))
-            }
-            found => Ok(found),
-        };
-        let known = |name: &str, sequences: &mut dyn Iterator<Item = &Vec<u32>>| {
-            for ids in sequences {
-                if let Some(id) = ids.iter().find(|&&id| id as usize >= vocabulary) {
-                    return refuse(format!(
-                        "{name} has token {id}; the vocabulary ends at {}",
-                        vocabulary - 1
-                    ));
-                }
-                if ids.is_empty() {
-                    return refuse(format!("{name} has an empty sequence"));
-                }
-            }
-            Ok(())
-        };
         let sequence_bias: Vec<(Vec<u32>, f64)> = field(json, "sequence_bias")?.unwrap_or_default();
-        known(
-            "sequence_bias",
-            &mut sequence_bias.iter().map(|(ids, _)| ids),
-        )?;
+        let biased = sequence_bias.iter().map(|(ids, _)| ids);
+        check_sequences("sequence_bias", biased, vocabulary)?;
         let bad_words_ids: Vec<Vec<u32>> = field(json, "bad_words_ids")?.unwrap_or_default();
-        known("bad_words_ids", &mut bad_words_ids.iter())?;
-        let (bos, forced_eos_token_id) = (
-            ids(json, "forced_bos_token_id")?,
-            ids(json, "forced_eos_token_id")?,
-        );
-        known(
-            "forced_eos_token_id",
-            &mut std::iter::once(&forced_eos_token_id).filter(|l| !l.is_empty()),
-        )?;
-        known(
-            "forced_bos_token_id",
-            &mut std::iter::once(&bos).filter(|l| !l.is_empty()),
-        )?;
+        check_sequences("bad_words_ids", &bad_words_ids, vocabulary)?;
+        let bos = ids(json, "forced_bos_token_id")?;
+        let forced_eos_token_id = ids(json, "forced_eos_token_id")?;
+        // Empty where nothing is forced.
+        let forced = |ids: &&Vec<u32>| !ids.is_empty();
+        let ends = Some(&forced_eos_token_id).filter(forced);
+        check_sequences("forced_eos_token_id", ends, vocabulary)?;
+        let begins = Some(&bos).filter(forced);
+        check_sequences("forced_bos_token_id", begins, vocabulary)?;
         let processors = Processors {
             sequence_bias,
-            encoder_repetition_penalty: positive("encoder_repetition_penalty")?,
-            repetition_penalty: positive("repetition_penalty")?,
+            encoder_repetition_penalty: penalty(json, "encoder_repetition_penalty")?,
+            repetition_penalty: penalty(json, "repetition_penalty")?,
             no_repeat_ngram_size: count(json, "no_repeat_ngram_size")?,
             encoder_no_repeat_ngram_size: count(json, "encoder_no_repeat_ngram_size")?,
             bad_words_ids,

@@ -265,6 +265,7 @@ impl ImageTokens {
             content: (rows.clone(), columns.clone()),
             ..Self::of_view(view, false)
         };
+        // `anyres_max_9` allows nine times the base view.
         let shrunk = most_tiles.and_then(|most| shrink(tokens.canvas, most * per_view));
         tokens.canvas = shrunk.unwrap_or(tokens.canvas);
         let axis = |from: Range<usize>, to: usize| {
@@ -273,10 +274,12 @@ impl ImageTokens {
                 .collect::<Vec<_>>()
         };
         let (by_row, by_column) = (axis(rows, tokens.canvas.0), axis(columns, tokens.canvas.1));
+        // Four rows each, also where one is all: one gather serves all tokens.
         let single = |row: u32| [(row, 1.0), (row, 0.0), (row, 0.0), (row, 0.0)];
         let mut mixes: Vec<Mix> = (0..per_view as u32).map(single).collect();
         for (row, &(top, bottom, down)) in by_row.iter().enumerate() {
             for (column, &(left, right, along)) in by_column.iter().enumerate() {
+                // A token that is mixed counts as what weighs most in it.
                 let nearest = (
                     if down < 0.5 { top } else { bottom },
                     if along < 0.5 { left } else { right },
@@ -475,6 +478,7 @@ fn shrink(canvas: Size, most: usize) -> Option<Size> {
 /// Bilinear interpolation with half-pixel centres: the two entries of `from` that entry `i` of `to`
 /// lies between, and how far it is from the first to the second.
 fn interpolate(from: &Range<usize>, to: usize, i: usize) -> (usize, usize, f32) {
+    // In f32, as torch's `interpolate(mode="bilinear")` computes places.
     let scale = from.len() as f32 / to as f32;
     let at = ((i as f32 + 0.5) * scale - 0.5).max(0.0);
     let low = (at as usize).min(from.len() - 1);

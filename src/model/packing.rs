@@ -30,8 +30,11 @@ impl Packing {
         let view = tower.view(picture.view_size());
         let class = tower.keeps_class();
         match (self.merge, tiles(picture)) {
+            // Before all else: SigLIP under "default" loses its first patch in Hugging Face's code,
+            // whatever becomes of the rest.
             _ if tower.drops_a_patch() => ImageTokens::of_view_without_first(view),
             (Merge::SpatialUnpad, _) => family.tokens(picture, view, class, self.most_tiles),
+            // Merges of the original LLaVA, which keep what pads the picture.
             (merge, Some(tiles)) => ImageTokens::of_padded_tiles(view, tiles, merge == Merge::Flat),
             (_, None) => ImageTokens::of_view(view, class),
         }

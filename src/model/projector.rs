@@ -103,23 +103,10 @@ impl Projector {
             Some((name, norm)) => Some((*name, norm.untrained()?)),
             None => None,
         };
-        let mut redraw = |old: &Linear| -> Result<Linear, Error> {
-            let (out, input) = old.sizes();
-            let (dtype, device) = (old.dtype(), old.device());
-            let make = |values: Vec<f32>, shape: &[usize]| -> Result<Tensor, Error> {
-                Ok(Tensor::from_vec(values, shape, device)?.to_dtype(dtype)?)
-            };
-            let weight = make(draw(out * input, input), &[out, input])?;
-            let bias = old
-                .bias()
-                .map(|_| make(draw(out, input), &[out]))
-                .transpose()?;
-            Ok(Linear::new(weight, bias)?)
-        };
-        let layers = layers.iter().map(&mut redraw).collect::<Result<_, _>>()?;
+        let layers = layers.iter().map(|old| drawn_like(old, &mut draw));
         Ok(Self::Mlp {
             norm,
-            layers,
+            layers: layers.collect::<Result<_, _>>()?,
             activation: *activation,
         })
     }
@@ -216,6 +203,7 @@ impl Projector {
             }
             for (number, layer) in layers.iter().enumerate() {
                 x = layer.forward(&x)?;
+                // The hooks are those of the last activation: LLaVA-1.5 has one.
                 let left = layers.len() - 1 - number;
                 if left == 1 {
                     x = at(Site::Pre, x)?;
@@ -247,4 +235,20 @@ fn norm_to(norm: &Norm, device: &Device) -> Result<Norm, Error> {
             weight: weight.to_device(device)?,
         },
     })
+}
+
+/// Returns a layer of the sizes of `old` whose values come from `draw(count, fan_in)`.
+fn drawn_like(
+    old: &Linear,
+    draw: &mut impl FnMut(usize, usize) -> Vec<f32>,
+) -> Result<Linear, Error> {
+    let (out, input) = old.sizes();
+    let (dtype, device) = (old.dtype(), old.device());
+    // Drawn in f32 whatever the model's type is: all types round the same numbers.
+    let weight = Tensor::from_vec(draw(out * input, input), (out, input), device)?;
+    let bias = match old.bias() {
+        Some(_) => Some(Tensor::from_vec(draw(out, input), out, device)?.to_dtype(dtype)?),
+        None => None,
+    };
+    Ok(Linear::new(weight.to_dtype(dtype)?, bias)?)
 }

@@ -79,16 +79,13 @@ impl Rotary<'_> {
             .map(|i| 1.0 / power(theta, i, width))
             .collect();
         let original = self.original(&parameters)?;
-        let fixed = |inverse| Frequencies {
-            inverse,
-            long: None,
-            attention_factor: 1.0,
-        };
         match kind {
+            // As if positions were divided, which is how it was published (Chen et al. 2023).
             "linear" => {
                 let factor = positive("rope_parameters: factor", parameters.factor)? as f32;
                 Ok(fixed(plain.into_iter().map(|f| f / factor).collect()))
             }
+            // Nothing changes before the end of the context, and nothing is read beyond it.
             "dynamic" => {
                 positive("rope_parameters: factor", parameters.factor)?;
                 Ok(fixed(plain))
@@ -114,18 +111,13 @@ impl Rotary<'_> {
 
     /// The parameters; those by type of layer, where all types have the same.
     fn parameters(&self) -> Result<Parameters, Error> {
-        let empty = |value: &&Value| {
-            !(value.is_null() || value.as_object().is_some_and(serde_json::Map::is_empty))
-        };
         // Where both are given Hugging Face takes the older key.
-        let Some(value) = self
-            .rope_scaling
-            .filter(empty)
-            .or(self.rope_parameters.filter(empty))
-        else {
+        let older = self.rope_scaling.filter(|v| says_something(v));
+        let newer = self.rope_parameters.filter(|v| says_something(v));
+        let Some(mut value) = older.or(newer) else {
             return Ok(Parameters::default());
         };
-        let mut value = value;
+        // transformers 5 writes a set for each type of layer where there are several types.
         if let Some(kinds) = value
             .as_object()
             .filter(|o| o.contains_key("full_attention"))
@@ -248,7 +240,21 @@ fn refuse_unused(parameters: &Parameters, kind: &str) -> Result<(), Error> {
     }
 }
 
-/// `theta^(2 i / width)`, in f32.
+/// Returns frequencies that no length of a sequence changes.
+fn fixed(inverse: Vec<f32>) -> Frequencies {
+    Frequencies {
+        inverse,
+        long: None,
+        attention_factor: 1.0,
+    }
+}
+
+fn says_something(value: &Value) -> bool {
+    !value.is_null() && value.as_object().is_none_or(|object| !object.is_empty())
+}
+
+/// `theta^(2 i / width)`, in f32: torch computes frequencies so, and at high positions one more bit
+/// of theirs is another angle.
 fn power(theta: f64, i: usize, width: usize) -> f32 {
     (theta as f32).powf(2.0 * i as f32 / width as f32)
 }
@@ -270,19 +276,24 @@ fn llama3(parameters: &Parameters, plain: Vec<f32>, original: usize) -> Result<V
             "rope_parameters: high_freq_factor {high} is not above low_freq_factor {low}"
         ));
     }
-    let original = original as f32;
-    let stretch = |f: f32| {
-        let wave = 2.0 * std::f32::consts::PI / f;
-        let smooth = (original / wave - low) / (high - low);
-        if wave < original / high {
-            f
-        } else if wave > original / low {
-            f / factor
-        } else {
-            (1.0 - smooth) * f / factor + smooth * f
-        }
-    };
-    Ok(plain.into_iter().map(stretch).collect())
+    let (original, waves) = (original as f32, (low, high));
+    let stretched = plain
+        .into_iter()
+        .map(|f| stretched(f, factor, waves, original));
+    Ok(stretched.collect())
+}
+
+/// Stretches a frequency by how often its wave fits into the positions of the first training.
+fn stretched(f: f32, factor: f32, (low, high): (f32, f32), original: f32) -> f32 {
+    let wave = 2.0 * std::f32::consts::PI / f;
+    let smooth = (original / wave - low) / (high - low);
+    if wave < original / high {
+        f
+    } else if wave > original / low {
+        f / factor
+    } else {
+        (1.0 - smooth) * f / factor + smooth * f
+    }
 }
 
 /// YaRN (Peng et al. 2023).
@@ -297,6 +308,7 @@ fn yarn(
         .factor
         .unwrap_or(positions as f64 / original as f64);
     let factor = positive("rope_parameters: factor", Some(factor))?;
+    // Equation 22 of the paper, for a given weight.
     let scale = |mscale: f64| {
         if factor <= 1.0 {
             1.0
@@ -316,17 +328,22 @@ fn yarn(
         (None, _, _) => scale(1.0),
     };
     let attention_factor = positive("rope_parameters: attention_factor", Some(attention_factor))?;
-    let turns = |name: &str, value: Option<f64>, default: f64| {
-        let turns = positive(name, Some(given(value).unwrap_or(default)))?;
+    // Dimensions that turn 32 times or more in the first training stay as they are; those that turn
+    // less than once are stretched in whole.
+    let fast = given(parameters.beta_fast).unwrap_or(32.0);
+    let fast = positive("rope_parameters: beta_fast", Some(fast))?;
+    let slow = given(parameters.beta_slow).unwrap_or(1.0);
+    let slow = positive("rope_parameters: beta_slow", Some(slow))?;
+    let turning = |turns: f64| {
         let wave = original as f64 / (turns * 2.0 * std::f64::consts::PI);
-        Ok::<f64, Error>(width as f64 * wave.ln() / (2.0 * theta.ln()))
+        width as f64 * wave.ln() / (2.0 * theta.ln())
     };
-    let mut low = turns("rope_parameters: beta_fast", parameters.beta_fast, 32.0)?;
-    let mut high = turns("rope_parameters: beta_slow", parameters.beta_slow, 1.0)?;
+    let (mut low, mut high) = (turning(fast), turning(slow));
     if parameters.truncate != Some(false) {
         (low, high) = (low.floor(), high.ceil());
     }
     let (low, mut high) = (low.max(0.0), high.min(width as f64 - 1.0));
+    // The division below; transformers adds as much.
     if low == high {
         high += 0.001;
     }
@@ -350,20 +367,6 @@ fn longrope(
     original: usize,
     positions: usize,
 ) -> Result<Frequencies, Error> {
-    let inverse = |name: &str, factors: &Option<Vec<f64>>| -> Result<Vec<f32>, Error> {
-        let factors = factors.as_deref().unwrap_or_default();
-        if factors.len() != width / 2 || !factors.iter().all(|f| f.is_finite() && *f > 0.0) {
-            let (found, needed) = (factors.len(), width / 2);
-            return config(format!(
-                "rope_parameters: {name} of {found} numbers; {needed} numbers above 0 are needed"
-            ));
-        }
-        Ok(factors
-            .iter()
-            .enumerate()
-            .map(|(i, f)| 1.0 / (*f as f32 * power(theta, i, width)))
-            .collect())
-    };
     let factor = parameters
         .factor
         .unwrap_or(positions as f64 / original as f64);
@@ -374,9 +377,34 @@ fn longrope(
         (1.0 + factor.ln() / (original as f64).ln()).sqrt()
     };
     let attention_factor = parameters.attention_factor.unwrap_or(grown);
+    let divided = |name, factors| divided(name, factors, theta, width);
     Ok(Frequencies {
-        inverse: inverse("short_factor", &parameters.short_factor)?,
-        long: Some((original, inverse("long_factor", &parameters.long_factor)?)),
+        inverse: divided("short_factor", parameters.short_factor.as_ref())?,
+        // Which of the two a sequence has depends on its length: see `Rope::row`.
+        long: Some((
+            original,
+            divided("long_factor", parameters.long_factor.as_ref())?,
+        )),
         attention_factor: positive("rope_parameters: attention_factor", Some(attention_factor))?,
     })
+}
+
+/// Returns the frequencies divided by one factor each.
+fn divided(
+    name: &str,
+    factors: Option<&Vec<f64>>,
+    theta: f64,
+    width: usize,
+) -> Result<Vec<f32>, Error> {
+    let factors = factors.map_or(&[][..], Vec::as_slice);
+    if factors.len() != width / 2 || !factors.iter().all(|f| f.is_finite() && *f > 0.0) {
+        let (found, needed) = (factors.len(), width / 2);
+        return config(format!(
+            "rope_parameters: {name} of {found} numbers; {needed} numbers above 0 are needed"
+        ));
+    }
+    let factors = factors.iter().enumerate();
+    Ok(factors
+        .map(|(i, f)| 1.0 / (*f as f32 * power(theta, i, width)))
+        .collect())
 }

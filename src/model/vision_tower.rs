@@ -270,18 +270,20 @@ pub(super) fn matrices_of(config: &dyn TowerConfig, width: usize, inner: usize, 
 /// Names a number that is not one of the `layers + 1` entries.
 pub(super) fn feature_entries(numbers: &[i64], layers: usize) -> Result<Vec<usize>, Error> {
     let entries = layers as i64 + 1;
-    let entry = |&layer: &i64| {
-        let entry = if layer < 0 { layer + entries } else { layer };
-        if (0..entries).contains(&entry) {
-            return Ok(entry as usize);
-        }
-        Err(Error::Config(format!(
-            "vision_feature_layer {layer} is not in {}..{}",
-            -entries,
-            entries - 1
-        )))
-    };
-    numbers.iter().map(entry).collect()
+    let all = numbers.iter();
+    all.map(|&number| feature_entry(number, entries)).collect()
+}
+
+fn feature_entry(number: i64, entries: i64) -> Result<usize, Error> {
+    let entry = if number < 0 { number + entries } else { number };
+    if (0..entries).contains(&entry) {
+        return Ok(entry as usize);
+    }
+    Err(Error::Config(format!(
+        "vision_feature_layer {number} is not in {}..{}",
+        -entries,
+        entries - 1
+    )))
 }
 
 /// Returns the rows and columns of whole patches in `size` pixels.
@@ -308,6 +310,7 @@ pub trait VisionTower: Debug + Send + Sync {
         if self.info().strategy == SelectStrategy::Full {
             return Ok(x);
         }
+        // Views of one size, which is every tower but Pixtral's, need no copy for each.
         let rows = views.first().map_or(0, |view| view.rows);
         if views.iter().all(|view| view.rows == rows) {
             let x = x.reshape((views.len(), rows, ()))?; // (V, R, n D)
@@ -350,6 +353,7 @@ impl dyn VisionTower {
         batch: &ViewBatch,
         hooks: &mut dyn Hooks,
     ) -> Result<(Tensor, Layout), Error> {
+        // Whole views keep nothing; what they hold meanwhile is nobody's memory to count.
         let meter = MemoryTracker::default();
         let cache = |_: &ViewInfo| SequenceCache::new(0, 0, &meter, &meter);
         let mut caches: Vec<SequenceCache> = batch.views.iter().map(cache).collect();
@@ -411,6 +415,7 @@ impl dyn VisionTower {
         for i in 0..count {
             batch.push(info, (i, 0, 0), view, 0);
         }
+        // The last block of all, also where LLaVA reads an earlier one: what DINO's papers show.
         let mut recorder = AttentionRecorder {
             layer: info.layers - 1,
             has_class: info.has_class,

@@ -98,10 +98,16 @@ impl VitConfig {
 /// Longest side of a view, in pixels: beyond it a configuration is at fault.
 pub(super) const MAX_IMAGE_SIZE: usize = 1 << 14;
 
-/// Fails where one of `sizes` is 0, or heads do not divide the width.
+/// The largest size of a configuration; products of a few are within 64 bits.
+pub(super) const MAX_SIZE: usize = 1 << 20;
+
+/// Fails where one of `sizes` is 0 or beyond all models, or heads do not divide the width.
 pub(super) fn check_sizes(sizes: &[usize], width: usize, heads: usize) -> Result<(), Error> {
     if sizes.contains(&0) {
         return refuse("sizes must be at least 1".into());
+    }
+    if let Some(size) = sizes.iter().find(|size| **size > MAX_SIZE) {
+        return refuse(format!("a size of {size}; at most {MAX_SIZE} is supported"));
     }
     if !width.is_multiple_of(heads) {
         return refuse(format!("hidden_size {width} over {heads} heads"));

@@ -61,6 +61,7 @@ impl Runtime {
             let message = format!("{count} interventions; at most {MAX_INTERVENTIONS} are taken");
             return Err(Error::invalid("interventions", message));
         }
+        // Compiling blocks a thread and must not wait for the engine, which measuring does.
         let measured = self.measure(input, interventions.list(), &captures).await?;
         let (model, sample_key) = (input.model.clone(), sample_key.to_owned());
         let input = input.clone();
@@ -165,6 +166,7 @@ impl CompiledRequest {
     /// Returns the positions that the context has left for an answer; fails where there is none.
     pub(super) fn room(&self) -> Result<usize, Error> {
         let context = self.input.model.decoder.config().max_position_embeddings;
+        // Not the number of tokens: those that were removed may leave their positions behind.
         let positions = self.prompt.next as usize;
         if self.prompt.ids.is_empty() {
             return Err(Error::invalid(
@@ -216,6 +218,7 @@ impl CompiledRequest {
 
     /// Returns what the request took, beside what it would take unchanged.
     pub(super) fn usage(&self, generated: usize, timing: Timing, first_token: f64) -> Usage {
+        // The same answer without interventions, whose visual tokens are all there.
         let untouched = Plan::default();
         let all = self.input.images.iter().map(ImageTokens::len);
         let removed = all.sum::<usize>() - self.image_tokens();
@@ -245,6 +248,7 @@ impl CompiledRequest {
     /// Fails where an intervention never acted.
     pub(super) fn check_fired(&self, effects: &[Effect]) -> Result<(), Error> {
         let mut resolved = self.plan.resolved.iter().zip(effects);
+        // What has acted before the engine ran (on pictures, on the projector) says so itself.
         let Some(i) = resolved.position(|(r, e)| r.fired.is_none() && e.fired == 0) else {
             return Ok(());
         };

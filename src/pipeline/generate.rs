@@ -69,6 +69,7 @@ impl Runtime {
         let (sampling, effective) = sampling::sampler(&request.sampling, model, key)?;
         let (compiled, variant) = compiled.schedule(Task::Generate {
             sampling,
+            // What transformers' max_length allows may be more than the context holds.
             max_tokens: room.min(left),
             top_logprobs: request.top_logprobs as usize,
         });
@@ -190,6 +191,7 @@ impl OutputProcessor {
         let text = &compiled.input.model.text;
         self.measure(token.timing);
         self.ids.push(token.id);
+        // A character of several tokens comes with the last of them; half of one comes at the end.
         self.text.push_str(&self.detokenizer.push(token.id, text)?);
         if token.finish.is_some() {
             self.text.push_str(&self.detokenizer.finish(text)?);
@@ -238,6 +240,7 @@ impl OutputProcessor {
 
     /// Returns where the first stop string begins.
     fn stop_at(&self) -> Option<usize> {
+        // In all of the text: one may have begun several tokens ago.
         self.stops
             .iter()
             .filter_map(|s| self.text.find(s.as_str()))
@@ -257,6 +260,7 @@ impl OutputProcessor {
         reason: FinishReason,
     ) -> Result<Finished, Error> {
         compiled.check_fired(effects)?;
+        // Of ids, not of text: different tokens can read alike.
         let output: Vec<u8> = self.ids.iter().flat_map(|id| id.to_le_bytes()).collect();
         let output = blake3::hash(&output);
         let record = std::mem::take(&mut self.record);

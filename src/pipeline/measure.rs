@@ -59,6 +59,7 @@ impl Runtime {
         if looks.is_empty() {
             return Ok(SaliencyMaps::new());
         }
+        // Held meanwhile: variants that ask for the same wait, in place of measuring it once more.
         let mut known = input.saliency.lock().await;
         for look in looks {
             if let Entry::Vacant(entry) = known.entry(look) {
@@ -143,6 +144,8 @@ impl Runtime {
             let decode = move |model: &Model| {
                 let wrong = image_error(field);
                 let picture = vision::decode(&bytes, limit).map_err(&wrong)?;
+                // As many pictures as the input has: one that came alone might be cut into tiles, and
+                // have other visual tokens than the ones that it replaces.
                 let picture = model
                     .processor
                     .picture(&picture, together)

@@ -22,17 +22,17 @@ pub(super) fn render(
 ) -> Result<Rendered, Error> {
     match text {
         PromptText::Messages(messages) => {
-            check_messages(messages)?;
+            check_messages(model, messages)?;
             model
                 .render(messages, time)
                 .map_err(|e| refused("prompt.messages", e))
         }
         PromptText::Raw(text) => {
-            check_text(text, images, true)?;
+            check_text(model, text, images, true)?;
             Ok(Rendered::raw(text))
         }
         PromptText::Text(text) => {
-            let markers = check_text(text, images, false)?;
+            let markers = check_text(model, text, images, false)?;
             let mut parts = Vec::new();
             if markers == 0 {
                 parts.resize(images, MessagePart::Image);
@@ -46,8 +46,14 @@ pub(super) fn render(
     }
 }
 
+/// Finds a token of a picture in words: the marker of prompts, or the model's own.
+pub(super) fn marker_in(model: &Model, text: &str) -> Option<&'static str> {
+    let markers = [IMAGE_MARKER, model.text.image_marker()];
+    markers.into_iter().find(|marker| text.contains(marker))
+}
+
 /// Checks a prompt of one text and returns how many pictures it places itself.
-fn check_text(text: &str, images: usize, raw: bool) -> Result<usize, Error> {
+fn check_text(model: &Model, text: &str, images: usize, raw: bool) -> Result<usize, Error> {
     if text.trim().is_empty() {
         return Err(Error::invalid(
             "prompt.text",
@@ -55,6 +61,13 @@ fn check_text(text: &str, images: usize, raw: bool) -> Result<usize, Error> {
         ));
     }
     check_length("prompt.text", text.len())?;
+    // The tokenizer would make a picture of it, and so would the template of one in a conversation.
+    let own = model.text.image_marker();
+    if own != IMAGE_MARKER && text.contains(own) {
+        let message =
+            format!("holds {own}, the model's own token; {IMAGE_MARKER} places a picture");
+        return Err(Error::invalid("prompt.text", message));
+    }
     let markers = text.matches(IMAGE_MARKER).count();
     if markers != images && (markers > 0 || raw) {
         let message = format!(
@@ -83,7 +96,7 @@ fn check_length(field: &str, bytes: usize) -> Result<(), Error> {
     Ok(())
 }
 
-fn check_messages(list: &[Message]) -> Result<(), Error> {
+fn check_messages(model: &Model, list: &[Message]) -> Result<(), Error> {
     if list.len() > MAX_MESSAGES {
         let message = format!("{} messages; at most {MAX_MESSAGES} are taken", list.len());
         return Err(Error::invalid("prompt.messages", message));
@@ -95,24 +108,26 @@ fn check_messages(list: &[Message]) -> Result<(), Error> {
     });
     check_length("prompt.messages", texts.sum())?;
     for (i, message) in list.iter().enumerate() {
-        check_parts(i, message)?;
+        check_parts(model, i, message)?;
     }
     Ok(())
 }
 
 /// Checks the parts of message `i`.
-fn check_parts(i: usize, message: &Message) -> Result<(), Error> {
+fn check_parts(model: &Model, i: usize, message: &Message) -> Result<(), Error> {
     let at = format!("prompt.messages[{i}].parts");
     let count = message.parts.len();
     if !(1..=MAX_MESSAGES).contains(&count) {
         let message = format!("{count} parts; 1 to {MAX_MESSAGES} are taken");
         return Err(Error::invalid(at, message));
     }
-    let has_marker =
-        |part: &MessagePart| matches!(part, MessagePart::Text(text) if text.contains(IMAGE_MARKER));
-    if let Some(j) = message.parts.iter().position(has_marker) {
-        let message = format!("holds {IMAGE_MARKER}; in messages a picture is a part of its own");
-        return Err(Error::invalid(format!("{at}[{j}].text"), message));
+    for (j, part) in message.parts.iter().enumerate() {
+        if let MessagePart::Text(text) = part
+            && let Some(marker) = marker_in(model, text)
+        {
+            let message = format!("holds {marker}; in messages a picture is a part of its own");
+            return Err(Error::invalid(format!("{at}[{j}].text"), message));
+        }
     }
     Ok(())
 }

@@ -69,6 +69,7 @@ pub(super) fn plan(
             let effect = effects.get(i).copied().unwrap_or_default();
             let mut resolutions: Vec<ResolvedChoice> =
                 resolved.resolutions.iter().map(choice).collect();
+            // Which tokens a layer's attention prunes is known only once it has run.
             if let (Some(first), Some(pruned)) = (resolutions.first_mut(), prefilled.pruned.get(&i))
             {
                 first.indices.clone_from(pruned);
@@ -130,6 +131,7 @@ fn layout(compiled: &CompiledRequest) -> Vec<TokenSpan> {
             layout.push(TokenSpan::default(), run.len());
             continue;
         }
+        // Pictures without a word between them are one run of image tokens.
         let mut left = run.len();
         while left > 0 {
             let Some((image, tokens)) = images.next() else {

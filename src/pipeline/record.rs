@@ -204,7 +204,8 @@ impl Recorded {
     }
 }
 
-/// Returns one text for one value: the keys of a JSON value are sorted.
+/// Returns one text for one value: the keys of a JSON value are sorted, as long as no crate of the
+/// build asks serde_json to keep their order.
 pub(super) fn canonical(value: &impl Serialize) -> String {
     serde_json::to_value(value)
         .map(|v| v.to_string())

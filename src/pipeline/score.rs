@@ -8,6 +8,7 @@ use super::generate::with_text;
 use super::input::PreparedInput;
 use super::interventions::Interventions;
 use super::output::{ContinuationScore, Scored};
+use super::prompt::marker_in;
 use super::record::Provenance;
 use super::request::ScoreRequest;
 use super::runtime::Runtime;
@@ -80,6 +81,11 @@ fn tokenize(compiled: &CompiledRequest, all: &[String]) -> Result<Vec<Vec<u32>>,
         // Text that no context could hold is refused before it is tokenized.
         if continuation.is_empty() || continuation.len() > context * 16 {
             let message = "empty or longer than any context; some words are needed";
+            return Err(Error::invalid(field, message));
+        }
+        // A picture there would have no visual tokens, only the embedding of its marker.
+        if let Some(marker) = marker_in(&input.model, continuation) {
+            let message = format!("holds {marker}; a continuation is words");
             return Err(Error::invalid(field, message));
         }
         let text = &input.model.text;

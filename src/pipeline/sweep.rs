@@ -156,6 +156,7 @@ pub async fn sweep_all(
     };
     let (done, mut all) = tokio::join!(sweep.run(runtime, sender), gather);
     done?;
+    // Results come as variants end.
     all.sort_by_key(|result: &SweepResult| result.variant);
     Ok(all.into_iter().map(|result| result.outcome).collect())
 }
@@ -174,6 +175,7 @@ impl SweepRun<'_> {
         let (sweep, runtime) = (self.sweep, self.runtime);
         let count = sweep.variants();
         let window = |first: usize| first..count.min(first + WINDOW);
+        // Compiling is the processors' work and running the device's: neither waits for the other.
         let mut next = sweep.prepare(runtime, window(0)).await;
         for first in (0..count).step_by(WINDOW) {
             let prepared = std::mem::take(&mut next);
@@ -198,6 +200,7 @@ impl SweepRun<'_> {
                     variants.push(variant);
                 }
                 Err(error) if error.is_unavailable() => return Err(error),
+                // A variant that cannot be compiled is a result among others.
                 Err(error) => self.send(first + i, Err(error)).await?,
             }
         }
@@ -234,6 +237,7 @@ impl SweepRun<'_> {
     async fn submit(&self, variants: Vec<Variant>, begun: bool) -> Result<Events, Error> {
         let (request, model) = (&self.sweep.request, &self.sweep.input.model);
         let engine = self.runtime.engine(model);
+        // The first window is refused where the queue is full, as any request is.
         if begun || request.patient {
             engine.room().await;
         }

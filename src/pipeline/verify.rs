@@ -21,6 +21,7 @@ impl Runtime {
         } = request;
         let mut verified = Verified::default();
         compare_setting(&mut verified, &record, &model);
+        // The bits of another model or type say nothing about the record, and cost as much.
         let same = record.model_digest == model.digest && record.dtype == model.dtype.as_str();
         if same {
             let found = match replay? {

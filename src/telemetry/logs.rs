@@ -13,9 +13,13 @@ pub enum LogFormat {
     Json,
 }
 
-/// Starts logging; a second call changes nothing. Fails if `filter` does not parse.
+/// Levels of a log.
+const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
+
+/// Starts logging; a second call changes nothing. Fails if `filter` does not parse, or names a level
+/// that there is none of.
 pub fn init_logs(filter: &str, format: LogFormat) -> Result<(), String> {
-    let filter = EnvFilter::try_new(filter).map_err(|e| format!("{filter:?}: {e}"))?;
+    let filter = parse(filter)?;
     let logs = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr);
@@ -26,4 +30,39 @@ pub fn init_logs(filter: &str, format: LogFormat) -> Result<(), String> {
         LogFormat::Json => logs.json().try_init(),
     };
     Ok(())
+}
+
+/// Parses levels and `TARGET=LEVEL`s. tracing-subscriber takes a word alone for the name of a target,
+/// so that a misspelled level would log nothing at all.
+fn parse(filter: &str) -> Result<EnvFilter, String> {
+    let is_level = |word: &str| LEVELS.iter().any(|level| level.eq_ignore_ascii_case(word));
+    let mut words = filter.split(',').map(str::trim);
+    if let Some(word) = words.find(|word| !word.contains(['=', '[']) && !is_level(word)) {
+        return Err(format!(
+            "{word:?}: no level; {} are, and TARGET=LEVEL for a part of the program",
+            LEVELS.join(", ")
+        ));
+    }
+    EnvFilter::try_new(filter).map_err(|e| format!("{filter:?}: {e}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_misspelled_level_is_refused() {
+        for filter in ["inof", "", "info,dbug", "scotoma=inof", "scotoma"] {
+            assert!(parse(filter).is_err(), "{filter}");
+        }
+        for filter in [
+            "info",
+            "INFO",
+            "off",
+            "warn,scotoma=debug",
+            "scotoma[request]=trace",
+        ] {
+            assert!(parse(filter).is_ok(), "{filter}: {:?}", parse(filter).err());
+        }
+    }
 }

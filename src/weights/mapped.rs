@@ -7,6 +7,15 @@ use std::path::Path;
 
 use super::Error;
 
+/// Says what stands in place of a file, and what brings it.
+pub const LFS_POINTER: &str = "a Git LFS pointer stands in place of the file, which was not \
+                               fetched; `git lfs pull` in its folder fetches it";
+
+/// Tells whether these are not a file's bytes, but what Git puts there where Git LFS is not installed.
+pub fn is_lfs_pointer(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"version https://git-lfs.github.com/spec/")
+}
+
 /// Bytes that stand in a file, or in the binary.
 #[derive(Debug)]
 pub(super) enum Bytes {
@@ -30,12 +39,18 @@ impl Bytes {
         if file.metadata().map_err(io)?.len() == 0 {
             return Ok(Self::Embedded(&[]));
         }
+        let mapped = Self::mapped(&file).map_err(io)?;
+        if is_lfs_pointer(&mapped) {
+            return Err(io(std::io::Error::other(LFS_POINTER)));
+        }
+        Ok(mapped)
+    }
+
+    fn mapped(file: &File) -> std::io::Result<Self> {
         // SAFETY: the map is read-only and private to this process. Whoever truncates a checkpoint
         // while it is being loaded gets a SIGBUS, as with every mapped reader; nothing is read from
         // it after loading.
-        unsafe { memmap2::Mmap::map(&file) }
-            .map(Self::Mapped)
-            .map_err(io)
+        unsafe { memmap2::Mmap::map(file) }.map(Self::Mapped)
     }
 }
 

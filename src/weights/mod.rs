@@ -15,6 +15,7 @@ mod pickled;
 
 pub use checkpoint::{Checkpoint, Tensors};
 pub use dtype::parse_dtype;
+pub use mapped::{LFS_POINTER, is_lfs_pointer};
 
 use std::path::PathBuf;
 

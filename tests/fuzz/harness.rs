@@ -10,13 +10,24 @@ use crate::mutate::{Random, mutated};
 /// Inputs of a target where no time is given.
 const INPUTS: u64 = 200;
 
-/// Bytes that the process may hold at most above what it held when the target began.
-const MEMORY: u64 = 1 << 30;
+/// MiB that the process may hold at most above what it held when the target began, unless
+/// FUZZ_MEMORY says otherwise.
+const MEMORY: u64 = 512;
 /// No input may take longer, on a machine that does other work as well.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Held by the target that runs: memory and the panic hook belong to the process.
 static ALONE: Mutex<()> = Mutex::new(());
+
+/// The last panic of our own code, which a border may have caught.
+static PANIC: Mutex<Option<String>> = Mutex::new(None);
+
+fn remember(panic: &std::panic::PanicHookInfo<'_>) {
+    let own = panic.location().filter(|at| at.file().starts_with("src/"));
+    if let (Some(_), Ok(mut last)) = (own, PANIC.lock()) {
+        *last = Some(panic.to_string());
+    }
+}
 
 /// Runs `check` on mutations of `seeds`; it returns what is wrong with how an input was refused.
 pub fn fuzz(target: &str, seeds: &[Vec<u8>], check: impl Fn(&[u8]) -> Result<(), String>) {
@@ -27,9 +38,9 @@ pub fn fuzz(target: &str, seeds: &[Vec<u8>], check: impl Fn(&[u8]) -> Result<(),
     let _alone = ALONE
         .lock()
         .unwrap_or_else(std::sync::PoisonError::into_inner);
-    // A panic is reported with its input; panics of libraries that a border catches are no news.
+    // A panic is reported with its input; those of libraries that a border catches are no news.
     let hook = std::panic::take_hook();
-    std::panic::set_hook(Box::new(|_| {}));
+    std::panic::set_hook(Box::new(remember));
     let failure = match std::env::var("FUZZ_INPUT") {
         Ok(file) => {
             let input = std::fs::read(file).unwrap();
@@ -54,9 +65,6 @@ fn explore(
     seeds: &[Vec<u8>],
     check: &impl Fn(&[u8]) -> Result<(), String>,
 ) -> Option<(Vec<u8>, String)> {
-    let number = |name: &str, default: u64| {
-        std::env::var(name).map_or(default, |value| value.parse().unwrap())
-    };
     // Without a time, a fixed number of inputs: a test must not depend on the machine's speed.
     let seconds = number("FUZZ_SECONDS", 0);
     let more = |start: Instant, inputs| match seconds {
@@ -101,14 +109,23 @@ fn run(
             return Err(format!("panicked: {}", text.unwrap_or_default()));
         }
     }
+    let caught = PANIC.lock().ok().and_then(|mut last| last.take());
+    if let Some(panic) = caught {
+        return Err(panic);
+    }
     if start.elapsed() > PATIENCE {
         return Err(format!("took {:?}", start.elapsed()));
     }
     let held = memory("VmHWM:").saturating_sub(before);
-    if held > MEMORY {
+    if held >> 20 > number("FUZZ_MEMORY", MEMORY) {
         return Err(format!("held {} MiB", held >> 20));
     }
     Ok(())
+}
+
+/// Reads a number of the environment.
+fn number(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |value| value.parse().unwrap())
 }
 
 /// Reads a line of /proc/self/status, in bytes; 0 where there is none.

@@ -2,8 +2,9 @@
 //! or fails without naming what is wrong.
 //!
 //! `make fuzz` runs every target for FUZZ_SECONDS; FUZZ_TARGET names one, FUZZ_SEED starts
-//! elsewhere. `cargo test --test fuzz` gives each target one second. An input that breaks a
-//! property is written to target/fuzz/TARGET.bin, and FUZZ_INPUT=FILE runs it alone.
+//! elsewhere, FUZZ_MEMORY is another limit in MiB. `cargo test --test fuzz` gives each target 200
+//! inputs. An input that breaks a property is written to target/fuzz/TARGET.bin, and
+//! FUZZ_INPUT=FILE runs it alone.
 #![allow(
     missing_docs,
     unreachable_pub,

@@ -1,5 +1,7 @@
 //! Changes to valid inputs.
 
+use serde_json::{Value, json};
+
 /// SplitMix64: small, and the same everywhere.
 pub struct Random(pub u64);
 
@@ -52,6 +54,16 @@ const WORDS: [&[u8]; 24] = [
 
 /// Applies one to eight changes to `seed`; `other` is a second valid input to splice from.
 pub fn mutated(seed: &[u8], other: &[u8], random: &mut Random) -> Vec<u8> {
+    // Changed byte by byte most JSON is none any more, and its reader alone is tried.
+    if random.below(2) == 0
+        && let Ok(mut json) = serde_json::from_slice::<Value>(seed)
+    {
+        let other = serde_json::from_slice(other).unwrap_or(Value::Null);
+        for _ in 0..=random.below(4) {
+            change_json(&mut json, &other, random);
+        }
+        return json.to_string().into_bytes();
+    }
     let mut bytes = seed.to_vec();
     for _ in 0..=random.below(8) {
         change(&mut bytes, other, random);
@@ -94,6 +106,77 @@ fn change(bytes: &mut Vec<u8>, other: &[u8], random: &mut Random) {
             bytes.splice(at..end, other[from..to].iter().copied());
         }
         _ => {}
+    }
+}
+
+/// Replaces a value somewhere in `json`: by another kind, or by one of `other`; or takes it away, or
+/// repeats it.
+fn change_json(json: &mut Value, other: &Value, random: &mut Random) {
+    match json {
+        Value::Array(list) if !list.is_empty() && random.below(6) > 0 => {
+            let at = random.below(list.len());
+            match random.below(8) {
+                0 => drop(list.remove(at)),
+                1 => list.insert(at, list[at].clone()),
+                _ => change_json(&mut list[at], other, random),
+            }
+        }
+        Value::Object(fields) if !fields.is_empty() && random.below(6) > 0 => {
+            let at = random.below(fields.len());
+            let name = fields.keys().nth(at).cloned().unwrap_or_default();
+            match random.below(8) {
+                0 => drop(fields.remove(&name)),
+                1 => {
+                    let value = part_of(other, random).clone();
+                    fields.insert(name, value);
+                }
+                _ => change_json(&mut fields[&name], other, random),
+            }
+        }
+        value => *value = odd_value(random),
+    }
+}
+
+/// Picks a value somewhere in `json`.
+fn part_of<'a>(json: &'a Value, random: &mut Random) -> &'a Value {
+    match json {
+        Value::Array(list) if !list.is_empty() && random.below(3) > 0 => {
+            part_of(&list[random.below(list.len())], random)
+        }
+        Value::Object(fields) if !fields.is_empty() && random.below(3) > 0 => {
+            let at = random.below(fields.len());
+            fields
+                .values()
+                .nth(at)
+                .map_or(json, |own| part_of(own, random))
+        }
+        _ => json,
+    }
+}
+
+fn odd_value(random: &mut Random) -> Value {
+    let small = random.below(9);
+    match random.below(20) {
+        0 => json!(0),
+        1 => json!(-1),
+        2 => json!(u64::MAX),
+        3 => json!(i64::MIN),
+        4 => json!(u32::MAX),
+        5 => json!(9_007_199_254_740_993_u64),
+        6 => json!(1e308),
+        7 => json!(-1e-320),
+        8 => json!(0.5),
+        9 => json!(1.0),
+        10 => Value::Null,
+        11 => json!(true),
+        12 => json!([]),
+        13 => json!({}),
+        14 => json!(""),
+        15 => json!("NaN"),
+        16 => json!(u64::MAX.to_string()),
+        17 => json!(vec![small; small]),
+        18 => json!(small.to_string()),
+        _ => json!(small),
     }
 }
 

@@ -7,7 +7,7 @@ use safetensors::SafeTensors;
 use scotoma::engine::parity::Resident;
 use scotoma::model::{Chat, ChatTemplate, Model, Source, Text};
 use scotoma::server::ServerConfig;
-use scotoma::vision::decode;
+use scotoma::vision::{Rgb, decode};
 use scotoma_client::v1::{self, sweep_request::Input};
 use serde_json::json;
 use tempfile::TempDir;
@@ -78,10 +78,28 @@ impl Copy {
     /// Loads the model; an error names the file, or a tensor or field of it.
     fn load(&self, input: &[u8], also: &[&str]) -> Result<(), String> {
         let source = self.with(input);
-        let Err(error) = Model::load("copy", &source, DType::F32, &Device::Cpu) else {
-            return Ok(());
+        match Model::load("copy", &source, DType::F32, &Device::Cpu) {
+            Ok(model) => {
+                show_pictures(&model);
+                Ok(())
+            }
+            Err(error) => names(&error.to_string(), &[&[self.file], also].concat()),
+        }
+    }
+}
+
+/// Prepares pictures of several shapes; one that cannot be is an error of its own.
+fn show_pictures(model: &Model) {
+    for (width, height) in [(1, 1), (40, 23), (7, 90)] {
+        let data = (0..3 * width * height).map(|i| i as u8).collect();
+        let picture = Rgb {
+            width,
+            height,
+            data,
         };
-        names(&error.to_string(), &[&[self.file], also].concat())
+        if let Ok(picture) = model.processor.picture(&picture, 1) {
+            let _ = (model.tokens(&picture), model.pixels(&picture));
+        }
     }
 }
 
@@ -100,6 +118,36 @@ fn pickles() {
     let copy = Copy::of(PICKLED, "pytorch_model-00001-of-00002.bin");
     let seed = copy.seed();
     fuzz("pickles", &[seed], |input| copy.load(input, &TENSORS));
+}
+
+/// Configurations say the sizes of all that is allocated.
+#[test]
+fn configurations() {
+    // A change of one file may be told as a mistake of another, which no longer fits.
+    let beside = [
+        "image processor",
+        "tokenizer",
+        "generation_config.json",
+        "vocab_size",
+    ];
+    let also = [&TENSORS[..], &beside].concat();
+    for (target, set, file, also) in [
+        ("config", SAFETENSORS, "config.json", &also[..]),
+        ("config_tiles", "tiny-onevision", "config.json", &also),
+        ("config_pixtral", "tiny-pixtral", "config.json", &also),
+        ("config_internvl", "tiny-internvl", "config.json", &also),
+        (
+            "processor",
+            "tiny-onevision",
+            "preprocessor_config.json",
+            &["image processor"],
+        ),
+        ("generation", SAFETENSORS, "generation_config.json", &[]),
+    ] {
+        let copy = Copy::of(set, file);
+        let seed = copy.seed();
+        fuzz(target, &[seed], |input| copy.load(input, also));
+    }
 }
 
 #[test]

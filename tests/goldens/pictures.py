@@ -172,6 +172,54 @@ def others():
                     yield "pnm", f"{size} {magic.decode()} {largest}", magic + b"\n# c\n%d %d\n%d\n" % (width, height, largest) + body
 
 
+def bmps():
+    """What Pillow makes of run lengths with steps, of masks, of every header, of ramps of grey."""
+    packed = lambda *words: struct.pack(f"<{len(words)}I", *words)  # noqa: E731
+    rng = np.random.default_rng(500)
+    drawn_bytes = lambda count: rng.integers(0, 256, count).astype("u1").tobytes()  # noqa: E731
+    colours, few = drawn_bytes(1024), drawn_bytes(64)
+    step, end_of_row, end = bytes([0, 2, 3, 1]), b"\0\0", b"\0\1"
+    runs = {
+        "steps": bytes([2, 9]) + step + bytes([2, 7]) + end_of_row + bytes([4, 5]) + bytes([0, 2, 0, 2]) + (bytes([8, 3]) + end_of_row) * 5 + end,
+        "steps beyond the end": bytes([0, 2, 200, 200]),
+        "short rows": (bytes([3, 8]) + end_of_row) * 6 + end,
+        "rows too long": (bytes([250, 6]) + end_of_row) * 6 + end,
+        "as they stand": (bytes([0, 5, 1, 2, 3, 4, 5, 0]) + bytes([3, 7]) + end_of_row) * 6 + end,
+        "not enough": bytes([8, 1]) + end_of_row + end,
+        "cut off": bytes([8, 1]) * 3 + bytes([0, 9, 1]),
+    }
+    for name, coded in runs.items():
+        yield "bmp", f"run lengths, {name}", bmp(8, 6, 8, 1, colours, coded, 256)
+        yield "bmp", f"run lengths of 4 bits, {name}", bmp(8, 6, 4, 2, few, coded, 16)
+        yield "bmp", f"run lengths, top down, {name}", bmp(8, -6, 8, 1, colours, coded, 256)
+    masks = {
+        32: ((0xFF0000, 0xFF00, 0xFF), (0xFF000000, 0xFF0000, 0xFF00), (0xFF000000, 0xFF00, 0xFF), (0xFF, 0xFF00, 0xFF0000)),
+        24: ((0xFF0000, 0xFF00, 0xFF), (0xFF, 0xFF00, 0xFF0000)),
+        16: ((0xF800, 0x7E0, 0x1F), (0x7C00, 0x3E0, 0x1F), (0xF00, 0xF0, 0xF)),
+    }
+    for bits, kinds in masks.items():
+        for rgb in kinds:
+            rows = drawn_bytes((5 * bits + 31) // 32 * 4 * 3)
+            yield "bmp", f"masks of {bits} bits {rgb}", bmp(5, 3, bits, 3, packed(*rgb), rows)
+    for alpha in ((0xFF000000, 0xFF0000, 0xFF00, 0xFF), (0xFF, 0xFF00, 0xFF0000, 0xFF000000), (0xFF0000, 0xFF00, 0xFF, 0xFF000000),
+                  (0xFF000000, 0xFF00, 0xFF, 0xFF0000), (0, 0, 0, 0)):  # fmt: skip
+        for size in (56, 108, 124):
+            header = (struct.pack("<IiiHHIIiiII", size, 5, 3, 1, 32, 3, 0, 0, 0, 0, 0) + packed(*alpha) + bytes(124))[:size]
+            file = b"BM" + struct.pack("<IHHI", 0, 0, 0, 14 + size) + header + drawn_bytes(60)
+            yield "bmp", f"header of {size} with masks {alpha}", file
+    core = struct.pack("<IHHHH", 12, 5, 3, 1, 8)
+    yield "bmp", "header of 12", b"BM" + struct.pack("<IHHI", 0, 0, 0, 26 + 768) + core + drawn_bytes(768 + 24)
+    for bits in (4, 8):
+        for count in (2, 16, 256):
+            grey = b"".join(bytes([255 * i if count == 2 else i] * 3 + [0]) for i in range(count))
+            rows = drawn_bytes((5 * bits + 31) // 32 * 4 * 3)
+            yield "bmp", f"ramp of {count} greys in {bits} bits", bmp(5, 3, bits, 0, grey, rows, count)
+    rows = drawn_bytes(24)
+    yield "bmp", "last row not filled up", bmp(5, 3, 8, 0, colours, rows[:-3], 256)
+    yield "bmp", "last row cut", bmp(5, 3, 8, 0, colours, rows[:-4], 256)
+    yield "damaged", "bmp of compression 4", bmp(5, 3, 24, 4, b"", drawn_bytes(48))
+
+
 def jpeg2000s():
     for seed, (width, height) in enumerate(FEW, 400):
         for mode in ("L", "LA", "RGB", "RGBA", "CMYK", "I;16"):
@@ -208,7 +256,7 @@ def main() -> None:
         sys.exit(f"Pillow 13.0.0 is needed, not {PIL.__version__}")
     warnings.simplefilter("ignore")
     files, rows = {}, []
-    for kind, name, data in (*jpegs(), *jpeg2000s(), *pngs(), *others(), *damaged()):
+    for kind, name, data in (*jpegs(), *jpeg2000s(), *pngs(), *others(), *damaged(), *bmps()):
         key = f"{kind}: {name}"
         assert key not in files, key
         files[key] = np.frombuffer(data, np.uint8)

@@ -224,6 +224,24 @@ fn what_is_no_file() {
 }
 
 #[test]
+fn pointers_of_git_lfs() {
+    let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 4096\n";
+    for (set, name) in [
+        (SAFETENSORS, "config.json"),
+        (SAFETENSORS, "tokenizer.json"),
+        (SAFETENSORS, "preprocessor_config.json"),
+        (SAFETENSORS, "model.safetensors"),
+        (SHARDED, "model.safetensors.index.json"),
+        (PICKLED, "pytorch_model-00001-of-00002.bin"),
+    ] {
+        let copy = Copy::of(set);
+        assert!(copy.path(name).is_file(), "{set} has {name}");
+        copy.write(name, pointer.as_bytes());
+        copy.fails(&[name, "Git LFS", "git lfs pull"]);
+    }
+}
+
+#[test]
 fn tokenizers_and_the_table() {
     let copy = Copy::of(SAFETENSORS);
     let whole = copy.read("tokenizer.json");
@@ -317,7 +335,37 @@ fn configurations() {
     let copy = Copy::of(SAFETENSORS);
     let whole = copy.read("config.json");
     let factors = |count: usize| json!({"rope_type": "longrope", "short_factor": vec![1.0; count], "long_factor": vec![2.0; 4]});
-    let bad: [(&str, Value, &str); 21] = [
+    let bad: [(&str, Value, &str); 27] = [
+        (
+            "/text_config/head_dim",
+            json!(1_u64 << 52),
+            "text_config: head_dim 4503599627370496; at most 1048576",
+        ),
+        (
+            "/text_config/num_hidden_layers",
+            json!(u64::MAX),
+            "num_hidden_layers 18446744073709551615; at most 4096",
+        ),
+        (
+            "/text_config/vocab_size",
+            json!(u64::MAX),
+            "vocab_size 18446744073709551615",
+        ),
+        (
+            "/text_config/hidden_size",
+            json!(u64::MAX),
+            "hidden_size 18446744073709551615",
+        ),
+        (
+            "/text_config/max_position_embeddings",
+            json!(1 << 30),
+            "max_position_embeddings 1073741824",
+        ),
+        (
+            "/vision_config/hidden_size",
+            json!(u64::MAX),
+            "vision_config: a size of 18446744073709551615; at most 1048576",
+        ),
         (
             "/text_config/num_attention_heads",
             json!(0),

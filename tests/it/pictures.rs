@@ -99,6 +99,18 @@ fn limits_hold_before_anything_is_decoded() {
 }
 
 #[test]
+fn tiles_are_counted_before_they_cost_memory() {
+    let mut file = b"\xff\x4f\xff\x51\0\x2f\0\0".to_vec();
+    // Width, height, no offset, and the size of tiles.
+    for number in [1024_u32, 1024, 0, 0, 2, 2, 0, 0] {
+        file.extend(number.to_be_bytes());
+    }
+    file.extend([0, 3]);
+    let error = decode(&file, LIMIT).unwrap_err().to_string();
+    assert!(error.contains("262144 tiles; at most 8192"), "{error}");
+}
+
+#[test]
 fn forms_that_are_not_read_are_refused_by_name() {
     let cases: [(&[u8], &str); 4] = [
         (

@@ -87,6 +87,31 @@ fn assert_whole(path: &Path, count: usize) {
     );
 }
 
+/// All results of a file count, so that fewer items than it has would not be what was asked.
+#[test]
+fn a_limit_below_the_results_that_are_there_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("results.jsonl");
+    let eval = |limit: &str| {
+        let mut command = scotoma();
+        let arguments = ["eval", "shapes", "--json", "--limit", limit, "--out"];
+        command.args(arguments).arg(&out).output().unwrap()
+    };
+    let first = eval("4");
+    assert!(first.status.success(), "{}", said(&first));
+    let fewer = eval("3");
+    assert_eq!(fewer.status.code(), Some(2), "{}", said(&fewer));
+    assert!(said(&fewer).contains("--limit 3: "), "{}", said(&fewer));
+    assert!(said(&fewer).contains("has results of 4 items"));
+    assert_eq!(lines(&out), 4);
+    for (limit, results) in [("4", 4), ("6", 6), ("0", shapes().unwrap().len())] {
+        let run = eval(limit);
+        assert!(run.status.success(), "{}", said(&run));
+        let summary: Value = serde_json::from_slice(&run.stdout).unwrap();
+        assert_eq!(summary["results"], results);
+    }
+}
+
 #[test]
 fn a_second_run_is_refused_until_the_first_has_gone() {
     let folder = tempfile::tempdir().unwrap();

@@ -12,7 +12,7 @@ use scotoma_client::v1::{self, Reduction, tokens::Named};
 use scotoma_client::{
     CaptureRequest, Client, ScoreRequest, SweepRequest, VerifyRequest, prompt, v1::sweep_request,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use tonic::Code;
 
 fn on(devices: usize) -> ServerConfig {
@@ -34,6 +34,26 @@ fn bits(record: Option<v1::Provenance>) -> v1::Provenance {
     }
 }
 
+/// Gives every random choice of interventions a seed.
+fn seeded(list: &mut Value) {
+    match list {
+        Value::Array(all) => all.iter_mut().for_each(seeded),
+        Value::Object(fields) => {
+            let draws = ["permuteTokens", "addNoise", "shufflePatches", "random"];
+            for (name, value) in fields.iter_mut() {
+                if draws.contains(&name.as_str()) {
+                    value["seed"] = json!("7");
+                }
+                if name == "occludePatches" {
+                    value["fillSeed"] = json!("7");
+                }
+                seeded(value);
+            }
+        }
+        _ => {}
+    }
+}
+
 /// Answers under many interventions, all asked at once.
 async fn answers(client: &Client) -> Vec<v1::Provenance> {
     let mut lists = recorded();
@@ -45,6 +65,8 @@ async fn answers(client: &Client) -> Vec<v1::Provenance> {
         json!([{"scale": {"target": {"point": "language_model.hook_logits"}, "factor": 1.5}}]),
         json!([{"pruneTokens": {"layer": 5, "keepCount": 3, "receivedFrom": {"anyOf": [{"named": "NAMED_LAST"}]}}}]),
     ]);
+    // Both servers must draw the same.
+    lists.iter_mut().for_each(seeded);
     let asked = lists.iter().enumerate().map(|(i, list)| {
         let mut client = client.clone();
         let mut request = ask(list);

@@ -152,6 +152,8 @@ impl Dice {
             json!({"scale": {"target": at("hook_mlp_out"), "factor": 0.5}}),
             json!({"addNoise": {"target": at("hook_resid_mid"), "scale": 0.2, "seed": seed}}),
             json!({"addNoise": {"target": at("attn.hook_attn_scores"), "scale": 0.2, "seed": seed}}),
+            json!({"clampNorm": {"target": at("hook_resid_post"), "maxNorm": 1.5}}),
+            json!({"clampNorm": {"target": at("attn.hook_q"), "maxNorm": 0.5}}),
             json!({"ablate": {"target": at("attn.hook_z"), "value": "CONSTANT_ZERO"}}),
             json!({"ablate": {"target": at("hook_attn_out"), "value": "CONSTANT_MEAN"}}),
             json!({"scale": {"target": {"point": "language_model.hook_embed", "tokens": tokens}, "factor": 1.1}}),
@@ -251,7 +253,7 @@ const FAMILIES: [&str; 9] = [
     "shapes",
 ];
 
-/// 320 random sweeps: what is reused, batched, cut in chunks or computed anew for want of memory
+/// 360 random sweeps: what is reused, batched, cut in chunks or computed anew for want of memory
 /// has the bits of a run alone.
 #[test]
 fn reused_is_recomputed() {

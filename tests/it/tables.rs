@@ -331,12 +331,41 @@ fn nothing_is_passed_over_in_silence() {
         ),
         (with(json!({"question": ""})), "question: empty"),
         (with(json!({"index": ""})), "index: empty"),
+        (
+            with(json!({"Question": "Who?"})),
+            "question: Question is the same name, and says something else; --column \
+             question=question takes it",
+        ),
+        (
+            with(json!({"image": "there.png", "picture": "also.png"})),
+            "picture: it looks like a picture, and image is one",
+        ),
+        (
+            with(json!({"options": ["x"]})),
+            "options: \"x\" alone, which leaves nothing to choose",
+        ),
+        (with(json!({"A": "x", "B": ""})), "options: \"x\" alone"),
+        (with(json!({"gold": "x"})), "gold: it looks like an answer"),
+        (
+            with(json!({"options": ["red", "red"], "answer": "red"})),
+            "answer: \"red\" says 2 of the options",
+        ),
     ];
     for (row, start) in wrong {
         let error = mapped("", &row).map(|(item, _)| item).unwrap_err();
         assert!(error.starts_with(start), "{row}: {error}, expected {start}");
     }
-    assert!(mapped("", &with(json!({"option_count": 0}))).is_ok());
+    for row in [
+        json!({"option_count": 0}),
+        json!({"Question": "Which?"}),
+        json!({"Question": ""}),
+        json!({"image_path": "folder/there.png"}),
+        json!({"answer": "x", "gold": "y"}),
+        json!({"options": ["x", "x"], "answer": "B"}),
+    ] {
+        let row = with(row);
+        assert!(mapped("", &row).is_ok(), "{row}: {:?}", mapped("", &row));
+    }
     let blind = with(json!({"image": "-"}));
     assert!(mapped("", &blind).is_ok(), "a question may have no picture");
     assert!(

@@ -410,6 +410,7 @@ fn a_crafted_template_costs_neither_gigabytes_nor_minutes() {
         "{{ (range(99999) | list) + (range(99999) | list) in [range(99999) | list] * 99999 }}",
         "{{ ('é' * 9999999).upper().lower().title().swapcase() | list | unique | list }}",
         "{{ strftime_now('%c' * 99999) }}",
+        "{% for i in range(99999) %}what stands here is no more than plain text{% endfor %}<image> Which shapes are there?",
     ];
     for template in crafted {
         let start = Instant::now();
@@ -532,7 +533,8 @@ mod requests {
     };
     use scotoma_client::v1::{intervention::Kind, load_model_response::Event};
     use scotoma_client::{
-        Finished, GenerateRequest, VerifyRequest, assistant, image, messages, prompt, system, user,
+        Finished, GenerateRequest, ScoreRequest, VerifyRequest, assistant, image, messages, prompt,
+        system, user,
     };
 
     use super::goldens;
@@ -738,6 +740,66 @@ mod requests {
             answer(&mut client, asked(nothing)).await.is_ok(),
             "nothing yet of an answer is its beginning"
         );
+    }
+
+    /// A picture's own token in a user's words would be a picture that nobody sent.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn words_with_a_models_own_marker_are_refused() {
+        let own = [
+            ("tiny-pixtral", "[IMG]"),
+            ("tiny-internvl", "<IMG_CONTEXT>"),
+            ("tiny-gqa-tied", "<image>"),
+        ];
+        let models = own.map(|(set, _)| ModelSpec::new(set, crate::common::source(set)));
+        let config = ServerConfig {
+            models: models.into(),
+            ..ServerConfig::shapes()
+        };
+        let running = Running::start(config).await;
+        let mut client = running.client().await;
+        for (model, marker) in own {
+            let words = format!("What does {marker} mean?");
+            let of = |prompt| GenerateRequest {
+                model: model.into(),
+                ..asked(prompt)
+            };
+            let raw = Prompt {
+                raw: true,
+                ..prompt(&words, [])
+            };
+            let parts = [
+                scotoma_client::image(picture()).into(),
+                words.as_str().into(),
+            ];
+            for (asked, field) in [
+                (prompt(&words, []), "prompt.text"),
+                (raw, "prompt.text"),
+                (messages([user(parts)]), "prompt.messages[0].parts[1].text"),
+            ] {
+                let error = answer(&mut client, of(asked))
+                    .await
+                    .unwrap_err()
+                    .to_string();
+                assert!(
+                    error.contains(&format!("{field}: ")) && error.contains(marker),
+                    "{model}: {error}"
+                );
+            }
+            let request = ScoreRequest {
+                model: model.into(),
+                prompt: Some(prompt("What is it?", [picture()])),
+                continuations: vec!["red".into(), marker.into()],
+                ..Default::default()
+            };
+            let error = client.score(request).await.unwrap_err().to_string();
+            assert!(
+                error.contains("continuations[1]: ") && error.contains(marker),
+                "{model}: {error}"
+            );
+            // The marker of prompts places a picture in all of them.
+            let placed = prompt("<image> What is it?", [picture()]);
+            assert!(answer(&mut client, of(placed)).await.is_ok(), "{model}");
+        }
     }
 
     #[tokio::test(flavor = "multi_thread")]

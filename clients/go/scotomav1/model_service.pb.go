@@ -224,9 +224,10 @@ type ModelInfo struct {
 	VisionFeatureLayer int32 `protobuf:"varint,10,opt,name=vision_feature_layer,json=visionFeatureLayer,proto3" json:"vision_feature_layer,omitempty"`
 	// "default" drops CLS, "full" keeps it.
 	VisionFeatureSelectStrategy string `protobuf:"bytes,11,opt,name=vision_feature_select_strategy,json=visionFeatureSelectStrategy,proto3" json:"vision_feature_select_strategy,omitempty"`
-	// Side of the square picture that the tower sees, in pixels.
+	// Side of a view, in pixels: of the square that the tower sees, or of each tile. Where views have any shape (Pixtral) it is the
+	// longer side of the largest.
 	ImageSize uint32 `protobuf:"varint,12,opt,name=image_size,json=imageSize,proto3" json:"image_size,omitempty"`
-	// Patches along that side.
+	// Patches along that side; a view that is not a square has fewer along the other. In InternVL several patches are one visual token.
 	PatchGrid uint32 `protobuf:"varint,13,opt,name=patch_grid,json=patchGrid,proto3" json:"patch_grid,omitempty"`
 	// Entries of the vocabulary.
 	Vocabulary uint32 `protobuf:"varint,14,opt,name=vocabulary,proto3" json:"vocabulary,omitempty"`

@@ -122,7 +122,7 @@ const LOOKS: [(ColumnRole, &[&str]); 3] = [
     (ColumnRole::Options, &["option", "choice", "candidate"]),
     (
         ColumnRole::Answer,
-        &["answer", "label", "correct", "truth", "target"],
+        &["answer", "label", "correct", "truth", "target", "gold"],
     ),
 ];
 

@@ -141,6 +141,18 @@ impl Row<'_> {
             .filter_map(|(name, _)| Some((role.rank(name)?, name)))
             .collect();
         found.sort_by_key(|(rank, _)| *rank);
+        // `Question` beside `question`: neither comes first.
+        for pair in found.windows(2) {
+            let [(rank, first), (other_rank, other)] = pair else {
+                continue;
+            };
+            if rank == other_rank && self.cells[*first] != self.cells[*other] {
+                return Err(format!(
+                    "{other}: {first} is the same name, and says something else; {}",
+                    way_out(other, role)
+                ));
+            }
+        }
         Ok(found.into_iter().map(|(_, name)| name.clone()).collect())
     }
 
@@ -223,9 +235,10 @@ impl Row<'_> {
         }
         let mut images = Vec::new();
         if let Some((name, others)) = found.split_first() {
-            let others = others.iter().filter(|o| {
-                !is_path(&self.cells, o) && pictures::holds_picture(&self.cells[o.as_str()])
-            });
+            let of = |name: &String| &self.cells[name.as_str()];
+            let others = others
+                .iter()
+                .filter(|o| pictures::is_another(of(name), of(o)));
             if let Some(other) = others
                 .chain(numbered.iter().map(|(_, n)| n))
                 .find(|o| !is_empty(&self.cells[o.as_str()]))
@@ -328,6 +341,12 @@ impl Row<'_> {
             }
         }
         let options = found.map_or_else(Vec::new, |(_, own)| own);
+        if let [only] = &options[..] {
+            return Err(format!(
+                "options: {only:?} alone, which leaves nothing to choose; two or more are needed, \
+                 or none"
+            ));
+        }
         if options.len() > MAX_OPTIONS {
             return Err(format!("options: {}, at most {MAX_OPTIONS}", options.len()));
         }

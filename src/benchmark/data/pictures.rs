@@ -181,6 +181,19 @@ pub(super) fn names_picture(value: &Value) -> bool {
     }
 }
 
+/// Tells whether `other` holds a picture besides that of `value`, or names another one: beside a
+/// picture its path may stand, and beside its path the same with folders in front.
+pub(super) fn is_another(value: &Value, other: &Value) -> bool {
+    if !names_picture(other) {
+        return holds_picture(other);
+    }
+    names_picture(value) && file_name(value) != file_name(other)
+}
+
+fn file_name(value: &Value) -> Option<&str> {
+    value.as_str()?.rsplit('/').next()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use super::ast::Macro;
 use super::budget::{Budget, Failure};
 use super::methods::{self, Attribute};
-use super::value::{Object, Value, range_length, str_repr};
+use super::value::{Loop, Object, Value, range_length, str_repr};
 
 type Made = Result<Value, Failure>;
 
@@ -43,9 +44,7 @@ pub(super) fn own(value: &Value, name: &Arc<str>) -> Result<Option<Value>, Failu
     }
     match methods::attribute(value, name) {
         Attribute::Method => {
-            return Ok(Some(Value::Object(
-                Object::Method(value.clone(), name.clone()).into(),
-            )));
+            return Ok(Some(method(value, name)));
         }
         Attribute::Unsafe => {
             let message = format!(
@@ -76,53 +75,66 @@ pub(super) fn own(value: &Value, name: &Arc<str>) -> Result<Option<Value>, Failu
         }
         return Ok(None);
     };
-    let method = || {
-        Ok(Some(Value::Object(
-            Object::Method(value.clone(), name.clone()).into(),
-        )))
-    };
     match &**object {
         Object::Namespace(namespace) => {
             let attributes = namespace.attributes.borrow();
-            Ok(attributes
-                .iter()
-                .find(|(known, _)| known == name)
-                .map(|(_, value)| value.clone()))
+            let mut found = attributes.iter().filter(|(known, _)| known == name);
+            Ok(found.next().map(|(_, value)| value.clone()))
         }
-        Object::Macro(made, _) if &**name == "name" => Ok(Some(Value::Str(made.name.clone()))),
+        Object::Macro(made, _) => of_macro(made, name),
         Object::Cycler(items, at) if &**name == "current" => Ok(items.get(at.get()).cloned()),
-        Object::Cycler(..) if matches!(&**name, "next" | "reset") => method(),
-        Object::Loop(l) => {
-            let (index, length) = (l.index.get(), l.items.len());
-            let count = |n: usize| Ok(Some(Value::Int(n as i64)));
-            match &**name {
-                "index" => count(index + 1),
-                "index0" => count(index),
-                "revindex" => count(length - index),
-                "revindex0" => count(length - index - 1),
-                "length" => count(length),
-                "depth" => count(l.depth + 1),
-                "depth0" => count(l.depth),
-                "first" => Ok(Some(Value::Bool(index == 0))),
-                "last" => Ok(Some(Value::Bool(index + 1 == length))),
-                "previtem" => {
-                    let before = index.checked_sub(1).and_then(|i| l.items.get(i)).cloned();
-                    Ok(Some(before.unwrap_or_else(|| {
-                        Value::undefined("there is no previous item")
-                    })))
-                }
-                "nextitem" => {
-                    let next = l.items.get(index + 1).cloned();
-                    Ok(Some(next.unwrap_or_else(|| {
-                        Value::undefined("there is no next item")
-                    })))
-                }
-                "cycle" | "changed" => method(),
-                _ => Ok(None),
-            }
-        }
+        Object::Cycler(..) if matches!(&**name, "next" | "reset") => Ok(Some(method(value, name))),
+        Object::Loop(_) if matches!(&**name, "cycle" | "changed") => Ok(Some(method(value, name))),
+        Object::Loop(state) => Ok(of_loop(state, name)),
         _ => Ok(None),
     }
+}
+
+fn method(value: &Value, name: &Arc<str>) -> Value {
+    Value::Object(Object::Method(value.clone(), name.clone()).into())
+}
+
+/// Returns an attribute of the variable `loop`; `None` where it has none of the name.
+fn of_loop(state: &Loop, name: &str) -> Option<Value> {
+    let (index, length) = (state.index.get(), state.items.len());
+    Some(match name {
+        "index" => Value::Int(index as i64 + 1),
+        "index0" => Value::Int(index as i64),
+        "revindex" => Value::Int((length - index) as i64),
+        "revindex0" => Value::Int((length - index - 1) as i64),
+        "length" => Value::Int(length as i64),
+        "depth" => Value::Int(state.depth as i64 + 1),
+        "depth0" => Value::Int(state.depth as i64),
+        "first" => Value::Bool(index == 0),
+        "last" => Value::Bool(index + 1 == length),
+        "previtem" => {
+            let before = index.checked_sub(1).and_then(|i| state.items.get(i));
+            let none = || Value::undefined("there is no previous item");
+            before.cloned().unwrap_or_else(none)
+        }
+        "nextitem" => {
+            let next = state.items.get(index + 1).cloned();
+            next.unwrap_or_else(|| Value::undefined("there is no next item"))
+        }
+        _ => return None,
+    })
+}
+
+/// Returns an attribute of jinja2's class `Macro`; `None` where it has none of the name.
+fn of_macro(made: &Macro, name: &str) -> Result<Option<Value>, Failure> {
+    Ok(Some(match name {
+        "name" if made.is_caller() => Value::None,
+        "name" => Value::Str(made.name.clone()),
+        "arguments" => {
+            let names = made.parameters.iter();
+            Value::tuple(names.map(|(own, _)| Value::Str(own.clone())).collect())?
+        }
+        "catch_kwargs" => Value::Bool(made.reads_kwargs),
+        "catch_varargs" => Value::Bool(made.reads_varargs),
+        "caller" => Value::Bool(made.reads_caller),
+        "explicit_caller" => Value::Bool(made.takes("caller")),
+        _ => return Ok(None),
+    }))
 }
 
 /// `value[key]`: an item, or else an attribute.

@@ -96,12 +96,25 @@ pub(in crate::model) struct For {
 
 #[derive(Debug)]
 pub(in crate::model) struct Macro {
+    /// Empty for the body of a `{% call %}`.
     pub(super) name: Arc<str>,
     pub(super) parameters: Vec<(Arc<str>, Option<Expr>)>,
     pub(super) reads_varargs: bool,
     pub(super) reads_kwargs: bool,
     pub(super) reads_caller: bool,
     pub(super) body: Vec<Statement>,
+}
+
+impl Macro {
+    /// Tells whether it is the body of a `{% call %}`, which has no name.
+    pub(super) fn is_caller(&self) -> bool {
+        self.name.is_empty()
+    }
+
+    /// Tells whether it has a parameter of this name.
+    pub(super) fn takes(&self, name: &str) -> bool {
+        self.parameters.iter().any(|(own, _)| &**own == name)
+    }
 }
 
 /// A statement and the line that it begins at.

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::arguments::{Passed, needed, whole};
-use super::ast::{Arguments, Expr};
+use super::ast::{Arguments, Comparison, Expr};
 use super::budget::Failure;
 use super::interpreter::Interpreter;
 use super::value::{Namespace, Object, Scope, Value, range_length};
@@ -36,7 +36,6 @@ impl Interpreter<'_> {
         Ok(value)
     }
 
-    #[expect(clippy::too_many_lines, reason = "one arm an expression")]
     fn evaluated(&mut self, expr: &Expr, scope: &Rc<Scope>) -> Made {
         match expr {
             Expr::Const(literal) => Ok(literal.into()),
@@ -53,42 +52,24 @@ impl Interpreter<'_> {
                 let key = self.eval(key, scope)?;
                 access::item(&value, &key, &mut self.budget)
             }
-            Expr::Slice(value, parts) => {
-                let value = self.eval(value, scope)?;
-                let mut made = [Value::None, Value::None, Value::None];
-                for (slot, part) in made.iter_mut().zip(parts.iter()) {
-                    if let Some(part) = part {
-                        *slot = self.eval(part, scope)?;
-                    }
-                }
-                access::slice(&value, made, &mut self.budget)
-            }
+            Expr::Slice(value, parts) => self.slice(value, parts, scope),
             Expr::Call(callee, arguments) => {
                 let callee = self.eval(callee, scope)?;
                 let passed = self.pass(arguments, scope)?;
                 self.call(&callee, passed)
             }
-            Expr::Filter(value, name, arguments) => {
-                let value = match value {
-                    Some(value) => self.eval(value, scope)?,
-                    None => {
-                        return Err(Failure::new(format!(
-                            "the filter {name} has nothing to filter"
-                        )));
-                    }
-                };
+            Expr::Filter(Some(value), name, arguments) => {
+                let value = self.eval(value, scope)?;
                 let passed = self.pass(arguments, scope)?;
                 filters::call(name, value, passed, &mut self.budget)
             }
+            Expr::Filter(None, name, _) => Err(Failure::new(format!(
+                "the filter {name} has nothing to filter"
+            ))),
             Expr::Test(value, name, arguments) => {
                 let value = self.eval(value, scope)?;
                 let passed = self.pass(arguments, scope)?;
-                Ok(Value::Bool(checks::call(
-                    name,
-                    &value,
-                    passed,
-                    &mut self.budget,
-                )?))
+                checks::call(name, &value, passed, &mut self.budget).map(Value::Bool)
             }
             Expr::Negative(value) => operators::negative(&self.eval(value, scope)?),
             Expr::Positive(value) => operators::positive(&self.eval(value, scope)?),
@@ -98,41 +79,17 @@ impl Interpreter<'_> {
                 let right = self.eval(right, scope)?;
                 operators::binary(*operator, &left, &right, &mut self.budget)
             }
-            Expr::Concat(parts) => {
-                let mut out = String::new();
-                for part in parts {
-                    self.eval(part, scope)?
-                        .write_text(&mut out, &mut self.budget)?;
-                }
-                Ok(Value::Str(out.into()))
-            }
-            Expr::Compare(first, rest) => {
-                let mut left = self.eval(first, scope)?;
-                for (comparison, right) in rest {
-                    let right = self.eval(right, scope)?;
-                    if !operators::compare(*comparison, &left, &right, &mut self.budget)? {
-                        return Ok(Value::Bool(false));
-                    }
-                    left = right;
-                }
-                Ok(Value::Bool(true))
-            }
-            Expr::And(left, right) => {
-                let left = self.eval(left, scope)?;
-                if left.is_true() {
-                    self.eval(right, scope)
-                } else {
-                    Ok(left)
-                }
-            }
-            Expr::Or(left, right) => {
-                let left = self.eval(left, scope)?;
-                if left.is_true() {
-                    Ok(left)
-                } else {
-                    self.eval(right, scope)
-                }
-            }
+            Expr::Concat(parts) => self.concatenated(parts, scope),
+            Expr::Compare(first, rest) => self.compared(first, rest, scope),
+            // As in Python, the operand itself is what comes of it, not its truth.
+            Expr::And(left, right) => match self.eval(left, scope)? {
+                left if left.is_true() => self.eval(right, scope),
+                left => Ok(left),
+            },
+            Expr::Or(left, right) => match self.eval(left, scope)? {
+                left if left.is_true() => Ok(left),
+                _ => self.eval(right, scope),
+            },
             Expr::Conditional(test, value, otherwise) => {
                 if self.eval(test, scope)?.is_true() {
                     return self.eval(value, scope);
@@ -145,6 +102,39 @@ impl Interpreter<'_> {
                 }
             }
         }
+    }
+
+    fn slice(&mut self, value: &Expr, parts: &[Option<Expr>; 3], scope: &Rc<Scope>) -> Made {
+        let value = self.eval(value, scope)?;
+        let mut made = [Value::None, Value::None, Value::None];
+        for (slot, part) in made.iter_mut().zip(parts) {
+            if let Some(part) = part {
+                *slot = self.eval(part, scope)?;
+            }
+        }
+        access::slice(&value, made, &mut self.budget)
+    }
+
+    fn concatenated(&mut self, parts: &[Expr], scope: &Rc<Scope>) -> Made {
+        let mut out = String::new();
+        for part in parts {
+            let part = self.eval(part, scope)?;
+            part.write_text(&mut out, &mut self.budget)?;
+        }
+        Ok(Value::Str(out.into()))
+    }
+
+    /// Compares as `a < b < c`: each operand is evaluated once, and none behind the first that fails.
+    fn compared(&mut self, first: &Expr, rest: &[(Comparison, Expr)], scope: &Rc<Scope>) -> Made {
+        let mut left = self.eval(first, scope)?;
+        for (comparison, right) in rest {
+            let right = self.eval(right, scope)?;
+            if !operators::compare(*comparison, &left, &right, &mut self.budget)? {
+                return Ok(Value::Bool(false));
+            }
+            left = right;
+        }
+        Ok(Value::Bool(true))
     }
 
     fn all(&mut self, items: &[Expr], scope: &Rc<Scope>) -> Result<Vec<Value>, Failure> {
@@ -350,55 +340,11 @@ impl Interpreter<'_> {
 
     fn function(&mut self, name: &str, passed: Passed) -> Made {
         match name {
-            "range" => {
-                let [first, second, step] = passed.positional("range")?;
-                let first = whole(Some(needed(first, name, "stop")?), name, 0)?;
-                let (first, end) = match second {
-                    Some(end) => (first, whole(Some(end), name, 0)?),
-                    None => (0, first),
-                };
-                let step = whole(step, name, 1)?;
-                if step == 0 {
-                    return Err(Failure::new("range() arg 3 must not be zero"));
-                }
-                if range_length(first, end, step) > MAX_RANGE {
-                    return Err(Failure::new(format!(
-                        "a range of more than {MAX_RANGE} numbers"
-                    )));
-                }
-                Ok(Value::Range(first, end, step))
-            }
-            "dict" | "namespace" => {
-                let mut entries = Vec::new();
-                let count = passed.positional.len();
-                match (count, passed.positional.first()) {
-                    (0, _) => {}
-                    (1, Some(Value::Dict(dict))) => entries.clone_from(&dict.entries),
-                    (1, Some(pairs)) => {
-                        for pair in pairs.items(&mut self.budget)? {
-                            let pair = pair.items(&mut self.budget)?;
-                            let [key, value] = &pair[..] else {
-                                return Err(Failure::new(format!(
-                                    "{name} needs pairs of keys and values"
-                                )));
-                            };
-                            self.insert(&mut entries, key.clone(), value.clone())?;
-                        }
-                    }
-                    _ => {
-                        return Err(Failure::new(format!(
-                            "{name} takes at most 1 argument by place"
-                        )));
-                    }
-                }
-                for (key, value) in passed.named {
-                    self.insert(&mut entries, Value::Str(key), value)?;
-                }
-                if name == "dict" {
-                    return Value::dict(entries);
-                }
+            "range" => range(passed),
+            "dict" => Value::dict(self.entries(name, passed)?),
+            "namespace" => {
                 let namespace = Namespace::default();
-                for (key, value) in entries {
+                for (key, value) in self.entries(name, passed)? {
                     namespace.set(&methods::text(key, "an attribute of a namespace")?, value)?;
                 }
                 Ok(self.namespace(namespace))
@@ -435,15 +381,65 @@ impl Interpreter<'_> {
                         "strftime_now: a format of at most 1000 bytes is taken",
                     ));
                 }
-                Ok(Value::Str(
-                    (self.now)(&format).map_err(Failure::new)?.into(),
-                ))
+                let now = (self.now)(&format).map_err(Failure::new)?;
+                Ok(Value::Str(now.into()))
             }
             _ => Err(Failure::new(format!(
                 "the function {name} is not supported in a chat template"
             ))),
         }
     }
+
+    /// Returns the keys and values that Python's `dict` makes of its arguments; those by name come
+    /// last, and replace others.
+    fn entries(&mut self, name: &str, passed: Passed) -> Result<Vec<(Value, Value)>, Failure> {
+        let mut entries = Vec::new();
+        match &passed.positional[..] {
+            [] => {}
+            [Value::Dict(dict)] => entries.clone_from(&dict.entries),
+            [pairs] => {
+                for pair in pairs.items(&mut self.budget)? {
+                    let pair = pair.items(&mut self.budget)?;
+                    let [key, value] = &pair[..] else {
+                        return Err(Failure::new(format!(
+                            "{name} needs pairs of keys and values"
+                        )));
+                    };
+                    self.insert(&mut entries, key.clone(), value.clone())?;
+                }
+            }
+            _ => {
+                return Err(Failure::new(format!(
+                    "{name} takes at most 1 argument by place"
+                )));
+            }
+        }
+        for (key, value) in passed.named {
+            self.insert(&mut entries, Value::Str(key), value)?;
+        }
+        Ok(entries)
+    }
+}
+
+/// Makes a range. The sandbox of jinja2 limits its length, since a range costs nothing until it is
+/// looped over.
+fn range(passed: Passed) -> Made {
+    let [first, second, step] = passed.positional("range")?;
+    let first = whole(Some(needed(first, "range", "stop")?), "range", 0)?;
+    let (first, end) = match second {
+        Some(end) => (first, whole(Some(end), "range", 0)?),
+        None => (0, first),
+    };
+    let step = whole(step, "range", 1)?;
+    if step == 0 {
+        return Err(Failure::new("range() arg 3 must not be zero"));
+    }
+    if range_length(first, end, step) > MAX_RANGE {
+        return Err(Failure::new(format!(
+            "a range of more than {MAX_RANGE} numbers"
+        )));
+    }
+    Ok(Value::Range(first, end, step))
 }
 
 /// Returns the value of a variable, or the function of that name.

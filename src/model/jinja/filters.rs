@@ -5,11 +5,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::arguments::{Passed, needed, whole};
+use super::ast::Operator;
 use super::budget::{Budget, Failure};
 use super::filter_names::{self, MARKUP};
 use super::json::{self, Style};
 use super::sort::sort_by;
-use super::value::{Value, is_space};
+use super::value::{Dict, Value, View, is_space};
 use super::{access, checks, format, methods, operators};
 
 type Made = Result<Value, Failure>;
@@ -72,7 +73,7 @@ pub(super) fn call(name: &str, value: Value, passed: Passed, budget: &mut Budget
     }
 }
 
-#[expect(clippy::too_many_lines, reason = "one arm a filter")]
+/// Filters of a value's text.
 fn of_text(name: &str, value: &Value, passed: Passed, budget: &mut Budget) -> Made {
     let text = match (name, value) {
         ("indent" | "truncate", Value::Str(text)) => text.clone(),
@@ -94,12 +95,7 @@ fn of_text(name: &str, value: &Value, passed: Passed, budget: &mut Budget) -> Ma
         }
         "e" | "escape" | "forceescape" => {
             let [] = passed.positional(name)?;
-            budget.text(text.len() * 5)?;
-            let escaped = text
-                .replace('&', "&amp;")
-                .replace('<', "&lt;")
-                .replace('>', "&gt;");
-            made(escaped.replace('\'', "&#39;").replace('"', "&#34;"))
+            escaped(&text, budget)
         }
         "trim" => {
             let [chars] = passed.bind(name, ["chars"])?;
@@ -112,19 +108,13 @@ fn of_text(name: &str, value: &Value, passed: Passed, budget: &mut Budget) -> Ma
         }
         "title" => {
             let [] = passed.positional(name)?;
+            // Small letters of one capital take three bytes at most where it takes one.
             budget.text(text.len() * 3)?;
             made(title(&text))
         }
         "wordcount" => {
             let [] = passed.positional(name)?;
-            let word = |c: char| c == '_' || c.is_alphanumeric();
-            let mut before = false;
-            let mut count = 0;
-            for c in text.chars() {
-                count += i64::from(word(c) && !before);
-                before = word(c);
-            }
-            Ok(Value::Int(count))
+            Ok(Value::Int(words(&text)))
         }
         "urlencode" => {
             let [] = passed.positional(name)?;
@@ -133,19 +123,7 @@ fn of_text(name: &str, value: &Value, passed: Passed, budget: &mut Budget) -> Ma
                     "urlencode of anything but a string is not supported",
                 ));
             }
-            budget.text(text.len() * 3)?;
-            let plain = |b: u8| b.is_ascii_alphanumeric() || b"_.-~/".contains(&b);
-            made(
-                text.bytes()
-                    .map(|b| {
-                        if plain(b) {
-                            char::from(b).to_string()
-                        } else {
-                            format!("%{b:02X}")
-                        }
-                    })
-                    .collect(),
-            )
+            urlencoded(&text, budget)
         }
         "replace" => {
             let [old, new, count] = passed.bind(name, ["old", "new", "count"])?;
@@ -158,24 +136,58 @@ fn of_text(name: &str, value: &Value, passed: Passed, budget: &mut Budget) -> Ma
         }
         "indent" => indent(&text, passed, budget),
         "truncate" => truncate(&text, passed, budget),
-        _ => {
-            // format
-            if passed.named.is_empty() {
-                return format::percent(&text, &Value::tuple(passed.positional)?, budget);
-            }
-            if !passed.positional.is_empty() {
-                return Err(Failure::new(
-                    "format takes arguments by place or by name, not both",
-                ));
-            }
-            let named = passed
-                .named
-                .into_iter()
-                .map(|(name, value)| (Value::Str(name), value))
-                .collect();
-            format::percent(&text, &Value::dict(named)?, budget)
-        }
+        _ => formatted(&text, passed, budget),
     }
+}
+
+/// Escapes as MarkupSafe does, which writes quotation marks by number.
+fn escaped(text: &str, budget: &mut Budget) -> Made {
+    budget.text(text.len() * 5)?;
+    let escaped = text
+        .replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;");
+    made(escaped.replace('\'', "&#39;").replace('"', "&#34;"))
+}
+
+/// Counts words, as runs of Python's `\w`.
+fn words(text: &str) -> i64 {
+    let (mut before, mut count) = (false, 0);
+    for c in text.chars() {
+        let inside = c == '_' || c.is_alphanumeric();
+        count += i64::from(inside && !before);
+        before = inside;
+    }
+    count
+}
+
+fn urlencoded(text: &str, budget: &mut Budget) -> Made {
+    budget.text(text.len() * 3)?;
+    made(text.bytes().map(url_byte).collect())
+}
+
+/// Spells a byte of a URL. jinja2 keeps slashes, unlike `urllib.parse.quote_plus`.
+fn url_byte(byte: u8) -> String {
+    if byte.is_ascii_alphanumeric() || b"_.-~/".contains(&byte) {
+        char::from(byte).to_string()
+    } else {
+        format!("%{byte:02X}")
+    }
+}
+
+/// The filter `format`: the operator `%` with its arguments by place or by name.
+fn formatted(text: &Arc<str>, passed: Passed, budget: &mut Budget) -> Made {
+    if passed.named.is_empty() {
+        return format::percent(text, &Value::tuple(passed.positional)?, budget);
+    }
+    if !passed.positional.is_empty() {
+        return Err(Failure::new(
+            "format takes arguments by place or by name, not both",
+        ));
+    }
+    let named = passed.named.into_iter();
+    let named = named.map(|(name, value)| (Value::Str(name), value));
+    format::percent(text, &Value::dict(named.collect())?, budget)
 }
 
 /// jinja2's title case: a word begins after a space, a hyphen or an opening bracket.
@@ -207,7 +219,6 @@ fn indent(text: &str, passed: Passed, budget: &mut Budget) -> Made {
             " ".repeat(width)
         }
     };
-    let truth = |value: Option<Value>| value.is_some_and(|v| v.is_true());
     let (first, blank) = (truth(first), truth(blank));
     // The newline at the end keeps an empty last line.
     let whole = format!("{text}\n");
@@ -262,41 +273,53 @@ fn truncate(text: &str, passed: Passed, budget: &mut Budget) -> Made {
 }
 
 /// `map`, `select` and their kin, which make generators.
-fn lazily(name: &str, value: &Value, mut passed: Passed, budget: &mut Budget) -> Made {
+fn lazily(name: &str, value: &Value, passed: Passed, budget: &mut Budget) -> Made {
+    // Before the arguments are looked at: so does jinja2, whatever they are.
     if !value.is_true() {
         return Value::iterator(Vec::new());
     }
     let items = value.items(budget)?;
-    let mut out = Vec::new();
-    if name == "map" {
-        let by_attribute =
-            passed.positional.is_empty() && passed.named.iter().any(|(n, _)| &**n == "attribute");
-        if by_attribute {
-            let [attribute, usual] = passed.bind("map", ["attribute", "default"])?;
-            let usual = usual.filter(|u| !matches!(u, Value::None));
-            let path = path(attribute.as_ref())?;
-            for item in items {
-                out.push(follow(item, &path, usual.as_ref(), budget)?);
-            }
-            return Value::iterator(out);
-        }
-        if passed.positional.is_empty() {
-            return Err(Failure::new("map needs a filter's name or attribute="));
-        }
-        let filter = methods::text(passed.positional.remove(0), "map")?;
-        filter_names::check(&filter).map_err(Failure::new)?;
-        if MARKUP.contains(&&*filter) {
-            return Err(Failure::new(format!(
-                "map({filter:?}) is not supported in a chat template"
-            )));
-        }
-        for item in items {
-            budget.enter()?;
-            out.push(call(&filter, item, passed.clone(), budget)?);
-            budget.leave();
-        }
-        return Value::iterator(out);
+    let of_attribute =
+        passed.positional.is_empty() && passed.named.iter().any(|(n, _)| &**n == "attribute");
+    match name {
+        "map" if of_attribute => map_attribute(items, passed, budget),
+        "map" => map_filter(items, passed, budget),
+        _ => select(name, items, passed, budget),
     }
+}
+
+fn map_attribute(items: Vec<Value>, passed: Passed, budget: &mut Budget) -> Made {
+    let [attribute, usual] = passed.bind("map", ["attribute", "default"])?;
+    let usual = usual.filter(|u| !matches!(u, Value::None));
+    let path = path(attribute.as_ref())?;
+    let items = items.into_iter();
+    let found = items.map(|item| follow(item, &path, usual.as_ref(), budget));
+    Value::iterator(found.collect::<Result<_, _>>()?)
+}
+
+fn map_filter(items: Vec<Value>, mut passed: Passed, budget: &mut Budget) -> Made {
+    if passed.positional.is_empty() {
+        return Err(Failure::new("map needs a filter's name or attribute="));
+    }
+    let filter = methods::text(passed.positional.remove(0), "map")?;
+    filter_names::check(&filter).map_err(Failure::new)?;
+    if MARKUP.contains(&&*filter) {
+        return Err(Failure::new(format!(
+            "map({filter:?}) is not supported in a chat template"
+        )));
+    }
+    let mut out = Vec::new();
+    for item in items {
+        // A filter may be `map` again.
+        budget.enter()?;
+        out.push(call(&filter, item, passed.clone(), budget)?);
+        budget.leave();
+    }
+    Value::iterator(out)
+}
+
+/// `select`, `reject`, and the two of them by an attribute.
+fn select(name: &str, items: Vec<Value>, mut passed: Passed, budget: &mut Budget) -> Made {
     let path = if name.ends_with("attr") {
         if passed.positional.is_empty() {
             return Err(Failure::new(format!("{name} needs an attribute")));
@@ -313,6 +336,7 @@ fn lazily(name: &str, value: &Value, mut passed: Passed, budget: &mut Budget) ->
     if let Some(test) = &test {
         checks::check(test).map_err(Failure::new)?;
     }
+    let mut out = Vec::new();
     for item in items {
         budget.charge(32)?;
         let looked_at = follow(item.clone(), &path, None, budget)?;
@@ -374,7 +398,6 @@ fn to_json(value: &Value, passed: Passed, budget: &mut Budget) -> Made {
         "tojson",
         ["ensure_ascii", "indent", "separators", "sort_keys"],
     )?;
-    let truth = |value: Option<Value>| value.is_some_and(|v| v.is_true());
     let indent = match indent {
         None | Some(Value::None) => None,
         Some(Value::Str(text)) => Some(text.to_string()),
@@ -573,9 +596,8 @@ fn keyed(
     Ok(out)
 }
 
-#[expect(clippy::too_many_lines, reason = "a filter an arm")]
+/// Filters of the items of a value.
 fn of_items(name: &str, value: &Value, passed: Passed, budget: &mut Budget) -> Made {
-    let truth = |value: Option<Value>| value.is_some_and(|v| v.is_true());
     match name {
         "first" => {
             let [] = passed.positional(name)?;
@@ -587,6 +609,7 @@ fn of_items(name: &str, value: &Value, passed: Passed, budget: &mut Budget) -> M
         }
         "last" => {
             let [] = passed.positional(name)?;
+            // jinja2 takes the first of `reversed(value)`, which a generator is not.
             if matches!(value, Value::Iterator(_)) {
                 return Err(Failure::new(
                     "a generator is not reversible; use |list|last",
@@ -603,149 +626,154 @@ fn of_items(name: &str, value: &Value, passed: Passed, budget: &mut Budget) -> M
             let [] = passed.positional(name)?;
             match value {
                 Value::Undefined(_) => Value::iterator(Vec::new()),
-                Value::Dict(d) => Value::iterator(
-                    Value::View(super::value::View::Items, d.clone()).items(budget)?,
-                ),
+                Value::Dict(dict) => Value::iterator(pairs(dict, budget)?),
                 _ => Err(Failure::new("Can only get item pairs from a mapping.")),
             }
         }
         "reverse" => {
             let [] = passed.positional(name)?;
-            if let Value::Str(text) = value {
-                budget.text(text.len())?;
-                return made(text.chars().rev().collect());
-            }
-            let mut items = value.items(budget)?;
-            items.reverse();
-            if matches!(value, Value::Iterator(_)) {
-                Value::list(items)
-            } else {
-                Value::iterator(items)
-            }
+            reversed(value, budget)
         }
         "join" => join(value, passed, budget),
-        "sum" => {
-            let [attribute, start] = passed.bind(name, ["attribute", "start"])?;
-            let mut sum = start.unwrap_or(Value::Int(0));
-            if matches!(sum, Value::Str(_)) {
-                return Err(Failure::new("sum() can't sum strings; use |join"));
-            }
-            let path = path(attribute.as_ref())?;
-            for item in value.items(budget)? {
-                let item = follow(item, &path, None, budget)?;
-                sum = operators::binary(super::ast::Operator::Add, &sum, &item, budget)?;
-            }
-            Ok(sum)
-        }
-        "min" | "max" => {
-            let [case, attribute] = passed.bind(name, ["case_sensitive", "attribute"])?;
-            let items = keyed(
-                value.items(budget)?,
-                attribute.as_ref(),
-                truth(case),
-                false,
-                budget,
-            )?;
-            let mut items = items.into_iter();
-            let Some(mut best) = items.next() else {
-                return Ok(Value::undefined("No aggregated item, sequence was empty."));
-            };
-            let wanted = if name == "min" {
-                Ordering::Less
-            } else {
-                Ordering::Greater
-            };
-            for item in items {
-                if only(&item.0).order(only(&best.0), budget)? == Some(wanted) {
-                    best = item;
-                }
-            }
-            Ok(best.1)
-        }
-        "sort" => {
-            let [reverse, case, attribute] =
-                passed.bind(name, ["reverse", "case_sensitive", "attribute"])?;
-            let mut items = keyed(
-                value.items(budget)?,
-                attribute.as_ref(),
-                truth(case),
-                true,
-                budget,
-            )?;
-            sorted(&mut items, truth(reverse), budget)?;
-            Value::list(items.into_iter().map(|(_, item)| item).collect())
-        }
-        "dictsort" => {
-            let [case, by, reverse] = passed.bind(name, ["case_sensitive", "by", "reverse"])?;
-            let Value::Dict(dict) = value else {
-                return Err(Failure::new(format!("dictsort of a {:?}", value.kind())));
-            };
-            let by = by.map_or_else(|| Ok("key".into()), |by| methods::text(by, name))?;
-            let at = match &*by {
-                "key" => 0,
-                "value" => 1,
-                _ => {
-                    return Err(Failure::new(
-                        "You can only sort by either \"key\" or \"value\"",
-                    ));
-                }
-            };
-            let pairs = Value::View(super::value::View::Items, Rc::clone(dict)).items(budget)?;
-            let items = keyed(pairs, Some(&Value::Int(at)), truth(case), false, budget)?;
-            let mut items = items
-                .into_iter()
-                .map(|(keys, item)| (only(&keys).clone(), item))
-                .collect();
-            sorted(&mut items, truth(reverse), budget)?;
-            Value::list(items.into_iter().map(|(_, item)| item).collect())
-        }
-        "unique" => {
-            let [case, attribute] = passed.bind(name, ["case_sensitive", "attribute"])?;
-            let items = keyed(
-                value.items(budget)?,
-                attribute.as_ref(),
-                truth(case),
-                false,
-                budget,
-            )?;
-            let mut kept: Vec<(Value, Value)> = Vec::new();
-            'items: for item in items {
-                let Value::List(keys) = &item.0 else { continue };
-                if !keys.items.iter().all(Value::is_hashable) {
-                    return Err(Failure::new("unique needs values that can be keys"));
-                }
-                for known in &kept {
-                    if known.0.equals(&item.0, budget)? {
-                        continue 'items;
-                    }
-                }
-                kept.push(item);
-            }
-            Value::iterator(kept.into_iter().map(|(_, item)| item).collect())
-        }
+        "sum" => sum(value, passed, budget),
+        "min" => extreme(value, passed, name, Ordering::Less, budget),
+        "max" => extreme(value, passed, name, Ordering::Greater, budget),
+        "sort" => sort(value, passed, budget),
+        "dictsort" => dictsort(value, passed, budget),
+        "unique" => unique(value, passed, budget),
         "batch" => batch(value, passed, budget),
         "slice" => slice(value, passed, budget),
         _ => Err(Failure::new(format!("no filter named {name:?}"))),
     }
 }
 
-fn sorted(
-    items: &mut Vec<(Value, Value)>,
-    reverse: bool,
+fn truth(value: Option<Value>) -> bool {
+    value.is_some_and(|v| v.is_true())
+}
+
+fn pairs(dict: &Rc<Dict>, budget: &mut Budget) -> Result<Vec<Value>, Failure> {
+    Value::View(View::Items, dict.clone()).items(budget)
+}
+
+fn reversed(value: &Value, budget: &mut Budget) -> Made {
+    if let Value::Str(text) = value {
+        budget.text(text.len())?;
+        return made(text.chars().rev().collect());
+    }
+    let mut items = value.items(budget)?;
+    items.reverse();
+    // What `reversed` cannot take, jinja2 makes a list of and turns that.
+    if matches!(value, Value::Iterator(_)) {
+        Value::list(items)
+    } else {
+        Value::iterator(items)
+    }
+}
+
+fn sum(value: &Value, passed: Passed, budget: &mut Budget) -> Made {
+    let [attribute, start] = passed.bind("sum", ["attribute", "start"])?;
+    let mut sum = start.unwrap_or(Value::Int(0));
+    if matches!(sum, Value::Str(_)) {
+        return Err(Failure::new("sum() can't sum strings; use |join"));
+    }
+    let path = path(attribute.as_ref())?;
+    for item in value.items(budget)? {
+        let item = follow(item, &path, None, budget)?;
+        sum = operators::binary(Operator::Add, &sum, &item, budget)?;
+    }
+    Ok(sum)
+}
+
+/// Returns the item that stands to all others as `wanted`: the first of several, as `min` and `max`
+/// of Python.
+fn extreme(
+    value: &Value,
+    passed: Passed,
+    name: &str,
+    wanted: Ordering,
     budget: &mut Budget,
-) -> Result<(), Failure> {
+) -> Made {
+    let [case, attribute] = passed.bind(name, ["case_sensitive", "attribute"])?;
+    let items = value.items(budget)?;
+    let items = keyed(items, attribute.as_ref(), truth(case), false, budget)?;
+    let mut items = items.into_iter();
+    let Some(mut best) = items.next() else {
+        return Ok(Value::undefined("No aggregated item, sequence was empty."));
+    };
+    for item in items {
+        if only(&item.0).order(only(&best.0), budget)? == Some(wanted) {
+            best = item;
+        }
+    }
+    Ok(best.1)
+}
+
+fn sort(value: &Value, passed: Passed, budget: &mut Budget) -> Made {
+    let [reverse, case, attribute] =
+        passed.bind("sort", ["reverse", "case_sensitive", "attribute"])?;
+    let items = value.items(budget)?;
+    let items = keyed(items, attribute.as_ref(), truth(case), true, budget)?;
+    sorted(items, truth(reverse), budget)
+}
+
+fn dictsort(value: &Value, passed: Passed, budget: &mut Budget) -> Made {
+    let [case, by, reverse] = passed.bind("dictsort", ["case_sensitive", "by", "reverse"])?;
+    let Value::Dict(dict) = value else {
+        return Err(Failure::new(format!("dictsort of a {:?}", value.kind())));
+    };
+    let by = by.map_or_else(|| Ok("key".into()), |by| methods::text(by, "dictsort"))?;
+    let place = match &*by {
+        "key" => 0,
+        "value" => 1,
+        _ => {
+            return Err(Failure::new(
+                "You can only sort by either \"key\" or \"value\"",
+            ));
+        }
+    };
+    let place = Some(&Value::Int(place));
+    let items = keyed(pairs(dict, budget)?, place, truth(case), false, budget)?;
+    let by_one = items
+        .into_iter()
+        .map(|(keys, item)| (only(&keys).clone(), item));
+    sorted(by_one.collect(), truth(reverse), budget)
+}
+
+fn unique(value: &Value, passed: Passed, budget: &mut Budget) -> Made {
+    let [case, attribute] = passed.bind("unique", ["case_sensitive", "attribute"])?;
+    let items = value.items(budget)?;
+    let items = keyed(items, attribute.as_ref(), truth(case), false, budget)?;
+    let mut kept: Vec<(Value, Value)> = Vec::new();
+    'items: for item in items {
+        let Value::List(keys) = &item.0 else { continue };
+        // Python keeps a set of them. Compared one by one they need no hash, and the budget pays.
+        if !keys.items.iter().all(Value::is_hashable) {
+            return Err(Failure::new("unique needs values that can be keys"));
+        }
+        for known in &kept {
+            if known.0.equals(&item.0, budget)? {
+                continue 'items;
+            }
+        }
+        kept.push(item);
+    }
+    Value::iterator(kept.into_iter().map(|(_, item)| item).collect())
+}
+
+/// Returns items in the order of their keys.
+fn sorted(mut items: Vec<(Value, Value)>, reverse: bool, budget: &mut Budget) -> Made {
     // Equal items keep their order either way.
     if reverse {
         items.reverse();
     }
-    sort_by(items, |a, b| {
+    sort_by(&mut items, |a, b| {
         budget.charge(64)?;
         a.0.order(&b.0, budget)
     })?;
     if reverse {
         items.reverse();
     }
-    Ok(())
+    Value::list(items.into_iter().map(|(_, item)| item).collect())
 }
 
 fn join(value: &Value, passed: Passed, budget: &mut Budget) -> Made {

@@ -125,12 +125,10 @@ impl<'a> Interpreter<'a> {
                 self.assign(target, value, scope)?;
             }
             Kind::SetBlock(target, filter, body) => {
-                let mut text = String::new();
-                let flow = self.run(body, &Scope::inside(scope), &mut text)?;
+                let (flow, text) = self.captured(body, scope)?;
                 if flow != Flow::Next {
                     return Ok(flow);
                 }
-                let text = Value::Str(text.into());
                 let value = match filter {
                     Some(filter) => self.filtered(filter, text, scope)?,
                     None => text,
@@ -139,6 +137,7 @@ impl<'a> Interpreter<'a> {
             }
             Kind::With(values, body) => {
                 let inside = Scope::inside(scope);
+                // All values before the first name: they see what is around the block.
                 let made = values
                     .iter()
                     .map(|(target, value)| Ok((target, self.eval(value, scope)?)));
@@ -148,15 +147,11 @@ impl<'a> Interpreter<'a> {
                 return self.run(body, &inside, out);
             }
             Kind::Macro(made) => {
-                self.held.push(scope.clone());
-                scope.set(
-                    &made.name,
-                    Value::Object(Object::Macro(made.clone(), scope.clone()).into()),
-                );
+                let value = self.made_here(made, scope);
+                scope.set(&made.name, value);
             }
             Kind::CallBlock(callee, arguments, body) => {
-                self.held.push(scope.clone());
-                let caller = Value::Object(Object::Macro(body.clone(), scope.clone()).into());
+                let caller = self.made_here(body, scope);
                 let callee = self.eval(callee, scope)?;
                 let mut passed = self.pass(arguments, scope)?;
                 passed.named.push(("caller".into(), caller));
@@ -164,12 +159,11 @@ impl<'a> Interpreter<'a> {
                 made.write_text(out, &mut self.budget)?;
             }
             Kind::FilterBlock(filter, body) => {
-                let mut text = String::new();
-                let flow = self.run(body, &Scope::inside(scope), &mut text)?;
+                let (flow, text) = self.captured(body, scope)?;
                 if flow != Flow::Next {
                     return Ok(flow);
                 }
-                let made = self.filtered(filter, Value::Str(text.into()), scope)?;
+                let made = self.filtered(filter, text, scope)?;
                 made.write_text(out, &mut self.budget)?;
             }
             Kind::Scoped(body) => return self.run(body, &Scope::inside(scope), out),
@@ -177,6 +171,23 @@ impl<'a> Interpreter<'a> {
             Kind::Continue => return Ok(Flow::Continue),
         }
         Ok(Flow::Next)
+    }
+
+    /// Runs a block whose text is a value.
+    fn captured(
+        &mut self,
+        body: &[Statement],
+        scope: &Rc<Scope>,
+    ) -> Result<(Flow, Value), Failure> {
+        let mut text = String::new();
+        let flow = self.run(body, &Scope::inside(scope), &mut text)?;
+        Ok((flow, Value::Str(text.into())))
+    }
+
+    /// Makes the value of a macro, which holds the scope that may hold it in turn.
+    fn made_here(&mut self, body: &Arc<Macro>, scope: &Rc<Scope>) -> Value {
+        self.held.push(scope.clone());
+        Value::Object(Object::Macro(body.clone(), scope.clone()).into())
     }
 
     fn assign(&mut self, target: &Target, value: Value, scope: &Rc<Scope>) -> Result<(), Failure> {
@@ -307,17 +318,15 @@ impl<'a> Interpreter<'a> {
             mut named,
         } = passed;
         let count = made.parameters.len();
-        let more = if positional.len() > count {
-            positional.split_off(count)
-        } else {
-            Vec::new()
-        };
+        let more = positional.split_off(count.min(positional.len()));
         let mut taken = positional.into_iter();
         for (name, default) in &made.parameters {
             let value = match taken.next() {
                 Some(value) => value,
                 None => match (take_named(&mut named, name), default) {
                     (Some(value), _) => value,
+                    // Evaluated anew by each call, and inside: a default may read the parameters
+                    // before it.
                     (None, Some(default)) => self.eval(default, &scope)?,
                     (None, None) => {
                         Value::undefined(format!("parameter '{name}' was not provided"))
@@ -326,24 +335,7 @@ impl<'a> Interpreter<'a> {
             };
             scope.set(name, value);
         }
-        if made.reads_caller
-            && scope
-                .variables
-                .borrow()
-                .iter()
-                .all(|(name, _)| &**name != "caller")
-        {
-            let caller = take_named(&mut named, "caller")
-                .unwrap_or_else(|| Value::undefined("No caller defined"));
-            scope.set(&"caller".into(), caller);
-        }
-        if made.reads_kwargs {
-            let entries = named
-                .drain(..)
-                .map(|(name, value)| (Value::Str(name), value))
-                .collect();
-            scope.set(&"kwargs".into(), Value::dict(entries)?);
-        }
+        set_special(made, &scope, &mut named)?;
         if let Some((name, _)) = named.first() {
             return Err(Failure::new(format!(
                 "macro '{}' takes no keyword argument '{name}'",
@@ -364,6 +356,26 @@ impl<'a> Interpreter<'a> {
         self.line = line;
         Ok(Value::Str(out.into()))
     }
+}
+
+/// Sets `caller` and `kwargs` where a macro reads them: an argument that it does not read is one
+/// that it does not take.
+fn set_special(
+    made: &Macro,
+    scope: &Scope,
+    named: &mut Vec<(Arc<str>, Value)>,
+) -> Result<(), Failure> {
+    if made.reads_caller && !made.takes("caller") {
+        let caller =
+            take_named(named, "caller").unwrap_or_else(|| Value::undefined("No caller defined"));
+        scope.set(&"caller".into(), caller);
+    }
+    if made.reads_kwargs {
+        let rest = named.drain(..);
+        let entries = rest.map(|(name, value)| (Value::Str(name), value));
+        scope.set(&"kwargs".into(), Value::dict(entries.collect())?);
+    }
+    Ok(())
 }
 
 /// Takes a named argument, if it was passed.

@@ -243,39 +243,8 @@ fn of_string(own: &Arc<str>, name: &str, passed: Passed, budget: &mut Budget) ->
             budget.charge(own.len())?;
             strings(lines.into_iter().map(str::to_owned))
         }
-        "partition" | "rpartition" => {
-            let [separator] = passed.positional(name)?;
-            let separator = text(needed(separator, name, "sep")?, name)?;
-            if separator.is_empty() {
-                return Err(Failure::new("empty separator"));
-            }
-            budget.charge(own.len())?;
-            let found = if name == "partition" {
-                own.split_once(&*separator)
-            } else {
-                own.rsplit_once(&*separator)
-            };
-            let parts = match found {
-                Some((before, after)) => [before, &*separator, after],
-                None if name == "partition" => [&**own, "", ""],
-                None => ["", "", &**own],
-            };
-            Value::tuple(parts.map(Value::str).to_vec())
-        }
-        "join" => {
-            let [items] = passed.positional("join")?;
-            let items = needed(items, name, "iterable")?.items(budget)?;
-            let mut out = String::new();
-            for (i, item) in items.into_iter().enumerate() {
-                let item = text(item, "join")?;
-                let between = if i > 0 { &**own } else { "" };
-                budget.fits(out.len() + between.len() + item.len())?;
-                budget.charge(between.len() + item.len())?;
-                out.push_str(between);
-                out.push_str(&item);
-            }
-            made(out)
-        }
+        "partition" | "rpartition" => partition(own, name, passed, budget),
+        "join" => join(own, passed, budget),
         "find" | "rfind" | "index" | "rindex" | "count" => find(own, name, passed, budget),
         "center" | "ljust" | "rjust" | "zfill" => pad(own, name, passed, budget),
         "expandtabs" => {
@@ -284,6 +253,43 @@ fn of_string(own: &Arc<str>, name: &str, passed: Passed, budget: &mut Budget) ->
         }
         _ => Err(unsupported(&Value::Str(own.clone()), name)),
     }
+}
+
+fn partition(own: &str, name: &str, passed: Passed, budget: &mut Budget) -> Made {
+    let [separator] = passed.positional(name)?;
+    let separator = text(needed(separator, name, "sep")?, name)?;
+    if separator.is_empty() {
+        return Err(Failure::new("empty separator"));
+    }
+    budget.charge(own.len())?;
+    let from_left = name == "partition";
+    let found = if from_left {
+        own.split_once(&*separator)
+    } else {
+        own.rsplit_once(&*separator)
+    };
+    // Where there is no separator, all of it stands at the end that is looked from.
+    let parts = match found {
+        Some((before, after)) => [before, &*separator, after],
+        None if from_left => [own, "", ""],
+        None => ["", "", own],
+    };
+    Value::tuple(parts.map(Value::str).to_vec())
+}
+
+fn join(own: &str, passed: Passed, budget: &mut Budget) -> Made {
+    let [items] = passed.positional("join")?;
+    let items = needed(items, "join", "iterable")?.items(budget)?;
+    let mut out = String::new();
+    for (i, item) in items.into_iter().enumerate() {
+        let item = text(item, "join")?;
+        let between = if i > 0 { own } else { "" };
+        budget.fits(out.len() + between.len() + item.len())?;
+        budget.charge(between.len() + item.len())?;
+        out.push_str(between);
+        out.push_str(&item);
+    }
+    made(out)
 }
 
 /// Methods without arguments.
@@ -578,43 +584,10 @@ fn split(
     budget: &mut Budget,
 ) -> Made {
     let most = usize::try_from(most).unwrap_or(usize::MAX - 1);
-    let mut parts: Vec<&str> = Vec::new();
-    match separator {
+    let mut parts = match separator {
         None | Some(Value::None) => {
             budget.charge(own.len() * 4)?;
-            let mut rest = own.trim_matches(is_space);
-            if from_right {
-                rest = if rest.is_empty() {
-                    rest
-                } else {
-                    own.trim_end_matches(is_space)
-                };
-            } else {
-                rest = own.trim_start_matches(is_space);
-            }
-            while !rest.is_empty() && parts.len() < most {
-                let at = if from_right {
-                    rest.rfind(is_space)
-                } else {
-                    rest.find(is_space)
-                };
-                let Some(at) = at else {
-                    parts.push(rest);
-                    rest = "";
-                    break;
-                };
-                let width = rest[at..].chars().next().map_or(1, char::len_utf8);
-                if from_right {
-                    parts.push(&rest[at + width..]);
-                    rest = rest[..at].trim_end_matches(is_space);
-                } else {
-                    parts.push(&rest[..at]);
-                    rest = rest[at..].trim_start_matches(is_space);
-                }
-            }
-            if !rest.is_empty() {
-                parts.push(rest);
-            }
+            split_at_spaces(own, most, from_right)
         }
         Some(separator) => {
             let separator = text(separator, "split")?;
@@ -624,17 +597,52 @@ fn split(
             budget.charge(own.len() * 2)?;
             budget.items(own.matches(&*separator).count().min(most) + 1)?;
             if from_right {
-                parts.extend(own.rsplitn(most + 1, &*separator));
+                own.rsplitn(most + 1, &*separator).collect()
             } else {
-                parts.extend(own.splitn(most + 1, &*separator));
+                own.splitn(most + 1, &*separator).collect()
             }
         }
-    }
+    };
     if from_right {
         parts.reverse();
     }
     budget.items(parts.len())?;
     strings(parts.into_iter().map(str::to_owned))
+}
+
+/// Splits at runs of spaces, at most `most` of them; the parts come in the order that they are found
+/// in. Spaces at both ends are no parts, but where a limit ends the splitting the rest keeps those
+/// at its far end.
+fn split_at_spaces(own: &str, most: usize, from_right: bool) -> Vec<&str> {
+    let mut parts = Vec::new();
+    let mut rest = if from_right {
+        own.trim_end_matches(is_space)
+    } else {
+        own.trim_start_matches(is_space)
+    };
+    while !rest.is_empty() && parts.len() < most {
+        let at = if from_right {
+            rest.rfind(is_space)
+        } else {
+            rest.find(is_space)
+        };
+        let Some(at) = at else {
+            parts.push(rest);
+            return parts;
+        };
+        let width = rest[at..].chars().next().map_or(1, char::len_utf8);
+        if from_right {
+            parts.push(&rest[at + width..]);
+            rest = rest[..at].trim_end_matches(is_space);
+        } else {
+            parts.push(&rest[..at]);
+            rest = rest[at..].trim_start_matches(is_space);
+        }
+    }
+    if !rest.is_empty() {
+        parts.push(rest);
+    }
+    parts
 }
 
 /// The lines of a text, as Python's `splitlines` cuts them.

@@ -37,6 +37,10 @@ pub(super) fn parse(source: &str) -> Result<Vec<Statement>, Failure> {
     }
 }
 
+fn makes_markup(filter: &str) -> bool {
+    filter_names::MARKUP.contains(&filter)
+}
+
 struct Parser {
     tokens: Vec<(Token, usize)>,
     at: usize,
@@ -154,8 +158,8 @@ impl Parser {
                     let before = self.markup.len();
                     let value = self.tuple(true, &[])?;
                     self.expect_token(&Token::PrintEnd)?;
-                    if matches!(&value, Expr::Filter(_, name, _) if filter_names::MARKUP.contains(&&**name))
-                    {
+                    // What makes markup may end a print, whose text is then all that is left of it.
+                    if matches!(&value, Expr::Filter(_, name, _) if makes_markup(name)) {
                         self.markup.truncate(before.max(self.markup.len() - 1));
                     }
                     Kind::Print(value)
@@ -233,7 +237,7 @@ impl Parser {
                 let Expr::Call(callee, arguments) = self.expression()? else {
                     return self.fail("{% call %} needs a call");
                 };
-                let body = self.macro_body("caller".into(), parameters, "endcall")?;
+                let body = self.macro_body("".into(), parameters, "endcall")?;
                 Ok(Kind::CallBlock(*callee, arguments, body))
             }
             "filter" => {
@@ -384,10 +388,12 @@ impl Parser {
         self.reads.push(HashSet::new());
         let body = self.outside_loops(|parser| parser.block(end));
         let reads = self.reads.pop().unwrap_or_default();
-        let own = ["varargs", "kwargs", "caller"];
-        let [reads_varargs, reads_kwargs, reads_caller] =
-            own.map(|special| reads.contains(special));
-        self.pass_on(reads.into_iter().filter(|name| !own.contains(&&**name)));
+        let takes = |name: &str| parameters.iter().any(|(own, _)| &**own == name);
+        let [reads_varargs, reads_kwargs] =
+            ["varargs", "kwargs"].map(|special| reads.contains(special) && !takes(special));
+        let reads_caller = reads.contains("caller");
+        // jinja2 looks into the macros within a macro, too.
+        self.pass_on(reads.into_iter());
         let body = body?;
         Ok(Arc::new(Macro {
             name,

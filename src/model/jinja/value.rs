@@ -480,6 +480,7 @@ impl Value {
             Self::Range(first, end, step) => drop(write!(out, "range({first}, {end}, {step})")),
             Self::Iterator(_) => return Err(address("generator; use |list or |join")),
             Self::Object(object) => match &**object {
+                Object::Macro(made, _) if made.is_caller() => out.push_str("<Macro anonymous>"),
                 Object::Macro(made, _) => drop(write!(out, "<Macro {}>", str_repr(&made.name))),
                 Object::Loop(l) => drop(write!(
                     out,

@@ -29,10 +29,6 @@ impl FromStr for HubId {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let (name, revision) = text.split_once('@').unwrap_or((text, "main"));
-        let plain = |part: &str| {
-            let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-            !part.is_empty() && part.chars().all(allowed) && !part.starts_with('.')
-        };
         match name.split_once('/') {
             Some((organisation, model))
                 if plain(organisation) && plain(model) && revision.split('/').all(plain) =>
@@ -47,6 +43,12 @@ impl FromStr for HubId {
             )),
         }
     }
+}
+
+/// Tells whether a part of an id is one: no path leads out of the cache by it.
+fn plain(part: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    !part.is_empty() && part.chars().all(allowed) && !part.starts_with('.')
 }
 
 /// A hub, and the cache of what was fetched from it.
@@ -181,34 +183,33 @@ fn is_text(name: &str) -> bool {
 /// The files that loading reads: configurations, tokenizer, template, and weights as safetensors,
 /// or else as pickles.
 fn wanted<'a>(names: &[&'a str]) -> Vec<&'a str> {
-    let safetensors = |name: &str| {
-        (name.starts_with("model") || name.starts_with("adapter_model"))
-            && ends(name, "safetensors")
-    };
-    let has_safetensors = names.iter().any(|n| safetensors(n));
-    let pickle = |name: &str| {
-        ["pytorch_model", "adapter_model"]
-            .iter()
-            .any(|p| name.starts_with(p))
-            && ends(name, "bin")
-    };
-    let weights = |name: &str| {
-        if has_safetensors {
-            safetensors(name)
-        } else {
-            pickle(name)
-        }
+    // Many repositories hold both, for readers of their time.
+    let is_weights = if names.iter().any(|name| is_safetensors(name)) {
+        is_safetensors
+    } else {
+        is_pickle
     };
     // What the original LLaVA trains beside an adapter.
     let beside = |name: &str| name == "non_lora_trainables.bin";
     let template =
         |name: &str| name.starts_with("additional_chat_templates/") && ends(name, "jinja");
-    let top = |name: &str| !name.contains('/') && (is_text(name) || weights(name) || beside(name));
+    let top =
+        |name: &str| !name.contains('/') && (is_text(name) || is_weights(name) || beside(name));
     names
         .iter()
         .copied()
         .filter(|n| top(n) || template(n))
         .collect()
+}
+
+fn is_safetensors(name: &str) -> bool {
+    let begins = name.starts_with("model") || name.starts_with("adapter_model");
+    begins && ends(name, "safetensors")
+}
+
+fn is_pickle(name: &str) -> bool {
+    let begins = name.starts_with("pytorch_model") || name.starts_with("adapter_model");
+    begins && ends(name, "bin")
 }
 
 struct Report<'a> {

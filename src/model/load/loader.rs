@@ -162,6 +162,7 @@ impl PreparedModel {
             mut text,
             checkpoint,
         } = Gathered::from(source)?;
+        // All that can be wrong beside the weights is looked for before one of them is read.
         let parsed = Config::parse(json.clone())?;
         let (config, family, tower) = (parsed.config, parsed.family, parsed.tower);
         text.set_image_marker(family.image_marker());
@@ -251,6 +252,7 @@ impl PreparedModel {
 
     /// Returns how many parameters are shared with nobody.
     fn own_parameters(&self) -> u64 {
+        // A projector is a model's own: two over one tower are seldom alike, and small.
         let mut own = self.checkpoint.parameters(&[""]);
         if self.shared.tower.is_some() {
             own -= self.checkpoint.parameters(&TOWER);
@@ -383,6 +385,7 @@ impl PreparedModel {
             let decoder = Decoder::load(text, config.tied(), stages, &weights)?;
             ResidentDecoder::new(decoder, to.home)?
         };
+        // Pixtral's are words of the decoder, which stand in the prompt between visual tokens.
         let row_ends = match self.family.row_end() {
             RowEnd::Tokens(tokens) => {
                 let rows = decoder.embed(&self.row_ends(tokens)?)?; // (2, D)

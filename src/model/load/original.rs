@@ -83,18 +83,16 @@ fn decoder(config: &Value) -> Result<&'static str, Error> {
 /// Linear layers of the projector: none (identity), one (linear, as models before 1.5 have it) or
 /// those of mlpNx_gelu.
 fn layers(config: &Value) -> Result<usize, Error> {
-    let number = |kind: &str| {
-        kind.strip_prefix("mlp")?
-            .strip_suffix("x_gelu")?
-            .parse()
-            .ok()
-    };
     match &config["mm_projector_type"] {
         Value::Null => Ok(1),
         Value::String(kind) if kind == "linear" => Ok(1),
         Value::String(kind) if kind == "identity" => Ok(0),
         Value::String(kind) => {
-            let layers = number(kind).filter(|n| (1..=16).contains(n));
+            let number = kind
+                .strip_prefix("mlp")
+                .and_then(|k| k.strip_suffix("x_gelu"));
+            let layers = number.and_then(|n| n.parse().ok());
+            let layers = layers.filter(|n| (1..=16).contains(n));
             layers.ok_or_else(|| {
                 unsupported(
                     config,
@@ -262,15 +260,17 @@ pub(super) fn processor(config: &Value, mut tower: Value, side: u64) -> Result<V
     Ok(tower)
 }
 
+/// Reads the tiles of a grid such as `2x3`.
+fn grid(part: &str) -> Option<(u64, u64)> {
+    let (width, height) = part.split_once('x')?;
+    let number = |n: &str| n.parse().ok().filter(|n| (1..=32).contains(n));
+    Some((number(width)?, number(height)?))
+}
+
 /// Tiles along and down of all grids between the first and the last of `(1x1),...,(6x6)`.
 fn grids(text: &str) -> Option<impl Iterator<Item = (u64, u64)>> {
-    let grid = |part: &str| {
-        let (width, height) = part.split_once('x')?;
-        let number = |n: &str| n.parse().ok().filter(|n| (1..=32).contains(n));
-        Some((number(width)?, number(height)?))
-    };
     let inner = text.trim().strip_prefix('(')?.strip_suffix(')')?;
-    let first: (u64, u64) = grid(inner.split(')').next()?)?;
+    let first = grid(inner.split(')').next()?)?;
     let last = grid(inner.rsplit('(').next()?)?;
     Some(
         (first.0..=last.0)

@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::model::error::Error;
-use crate::weights::Checkpoint;
+use crate::weights::{Checkpoint, LFS_POINTER, is_lfs_pointer};
 
 /// The files of one model.
 #[derive(Debug, Clone)]
@@ -243,9 +243,11 @@ fn read_regular(path: &Path) -> Result<Option<Vec<u8>>, Error> {
             metadata.len()
         )));
     }
-    std::fs::read(path)
-        .map(Some)
-        .map_err(|e| fail(e.to_string()))
+    let bytes = std::fs::read(path).map_err(|e| fail(e.to_string()))?;
+    if is_lfs_pointer(&bytes) {
+        return Err(fail(LFS_POINTER.into()));
+    }
+    Ok(Some(bytes))
 }
 
 /// The name of a model at `place` that is given none: its folder's, or that on the hub without

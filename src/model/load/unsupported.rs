@@ -43,11 +43,7 @@ pub(super) fn config(source: &Source) -> Result<Value, Error> {
 pub(super) fn check_names(names: &[&str], adapter: &Value, place: &str) -> Result<(), Error> {
     let has = |name: &str| names.contains(&name);
     let ends = |ending: &str| names.iter().any(|n| n.ends_with(ending));
-    let weights = |n: &&&str| {
-        (n.starts_with("model") && n.contains(".safetensors"))
-            || (n.starts_with("pytorch_model") && n.contains(".bin"))
-    };
-    if names.iter().any(|n| weights(&n)) {
+    if names.iter().any(|name| is_weights(name)) {
         return Ok(());
     }
     let refuse = |reason: String| {
@@ -91,6 +87,12 @@ pub(super) fn check_names(names: &[&str], adapter: &Value, place: &str) -> Resul
     Ok(())
 }
 
+/// Tells whether a file is of a model's weights, or an index of such.
+fn is_weights(name: &str) -> bool {
+    (name.starts_with("model") && name.contains(".safetensors"))
+        || (name.starts_with("pytorch_model") && name.contains(".bin"))
+}
+
 /// Fails where config.json alone says that the model is not read.
 pub(super) fn check_config(config: &Value, purpose: Purpose) -> Result<(), Error> {
     check_quantization(config)?;
@@ -99,7 +101,9 @@ pub(super) fn check_config(config: &Value, purpose: Purpose) -> Result<(), Error
         return original::check(config);
     }
     if kind == "internvl_chat" {
-        let message = "model_type \"internvl_chat\" is the layout of InternVL's own code, which is not read; load the same model in transformers' layout, whose repository ends in -hf";
+        let message = "model_type \"internvl_chat\" is the layout of InternVL's own code, which is \
+                       not read; load the same model in transformers' layout, whose repository \
+                       ends in -hf";
         return Err(Error::Config(message.into()));
     }
     if purpose == Purpose::Model || FAMILIES.iter().any(|f| f.model_type() == kind) {

@@ -86,6 +86,9 @@ const NUMBER_END: char = '\u{fdd1}';
 const WORDS_END: char = '\u{fdd2}';
 const DIGIT: u32 = 0xfdd3;
 
+/// Bytes that a template may make of the words that it is tried on, before they are tokenized.
+const TRIAL_BYTES: usize = 1 << 20;
+
 /// Words that a template is tried on.
 const TRIAL: &str = "Which shapes are there?";
 
@@ -167,22 +170,14 @@ impl Chat {
                     continue;
                 }
             };
-            let ids = text.encode_with_places(&rendered, !self.begins(&rendered))?;
-            let places = ids.iter().filter(|(id, _)| *id == image_token).count();
-            if places == 1 && rendered.contains(TRIAL) {
-                return Ok(());
+            match self.fault(&rendered, text, image_token)? {
+                None => return Ok(()),
+                Some(message) => failures.push(Failure {
+                    line: 1,
+                    message,
+                    raised: false,
+                }),
             }
-            let what = if places == 1 {
-                "leaves out the words"
-            } else {
-                "places no picture"
-            };
-            let shown: String = rendered.chars().take(200).collect();
-            failures.push(Failure {
-                line: 1,
-                message: format!("it {what} of a message with a picture and words: {shown:?}"),
-                raised: false,
-            });
         }
         // Of a template for plain text, the second attempt says what is wrong with it.
         let failure = match &failures[..] {
@@ -191,6 +186,36 @@ impl Chat {
             _ => return Err(Error::Text("chat template: not tried".into())),
         };
         Err(wrong(&self.origin, self.field, failure))
+    }
+
+    /// Says what is wrong with the prompt that it makes of the trial.
+    fn fault(
+        &self,
+        rendered: &str,
+        text: &Text,
+        image_token: u32,
+    ) -> Result<Option<String>, Error> {
+        if rendered.len() > TRIAL_BYTES {
+            return Ok(Some(format!(
+                "it makes {} bytes of a message with a picture and a few words; at most \
+                 {TRIAL_BYTES} are taken",
+                rendered.len()
+            )));
+        }
+        let ids = text.encode_with_places(rendered, !self.begins(rendered))?;
+        let places = ids.iter().filter(|(id, _)| *id == image_token).count();
+        if places == 1 && rendered.contains(TRIAL) {
+            return Ok(None);
+        }
+        let what = if places == 1 {
+            "leaves out the words"
+        } else {
+            "places no picture"
+        };
+        let shown: String = rendered.chars().take(200).collect();
+        Ok(Some(format!(
+            "it {what} of a message with a picture and words: {shown:?}"
+        )))
     }
 
     /// Returns where the template comes from: a file, or a name of LLaVA's.
@@ -218,6 +243,8 @@ impl Chat {
             reason: failure.message,
         };
         let text = self.render_text(messages, false, &clock).map_err(fail)?;
+        // Once more with marks around words. A template may compare, cut or count them, and then makes
+        // another text of the marked ones; in that case words are looked for.
         let words = match self
             .render_text(messages, true, &clock)
             .ok()
@@ -304,6 +331,8 @@ impl Chat {
                 raised: false,
             });
         };
+        // A template that strips its messages has cut the space off the tag: then the end of the text
+        // is cut off, too.
         let kept = &rendered[..at];
         let exact = rendered[at..].starts_with(CONTINUE);
         Ok(if exact { kept } else { kept.trim_end() }.to_owned())
@@ -328,6 +357,7 @@ impl Chat {
             .map(|(name, text)| (name.clone(), Value::str(text)))
             .collect();
         variables.push(("messages".into(), Value::list(list)?));
+        // transformers passes both always: a template may ask whether they are none.
         variables.push(("tools".into(), Value::None));
         variables.push(("documents".into(), Value::None));
         variables.push(("add_generation_prompt".into(), Value::Bool(!continues)));
@@ -341,6 +371,7 @@ impl Chat {
         number: Option<usize>,
         tagged: bool,
     ) -> Result<Value, Failure> {
+        // transformers, too, puts its tag behind the last words, pictures after them aside.
         let last = message
             .parts
             .iter()

@@ -289,70 +289,22 @@ fn token(said: &Value, usual: Value) -> Value {
     token
 }
 
+/// A token that is added: its id, where a file says one, and whether it stands in place of one that
+/// is known. A name that is a text alone leaves that one's attributes.
+type Added = (Option<usize>, Value, bool);
+
 /// `added_tokens` of tokenizer.json: control and user-defined pieces, what files beside add, and
 /// the special tokens; those that the vocabulary has not get the next ids.
 fn added_tokens(proto: &ModelProto, names: &Names, beside: &Beside) -> Result<Vec<Value>, String> {
-    let mut ids: HashMap<&str, usize> = proto
-        .pieces
-        .iter()
-        .enumerate()
-        .map(|(id, p)| (p.text(), id))
-        .collect();
+    let pieces = proto.pieces.iter().enumerate();
+    let mut ids: HashMap<&str, usize> = pieces.map(|(id, p)| (p.text(), id)).collect();
     let mut next = proto.pieces.len();
     let mut all: Vec<Value> = Vec::new();
-    let mut declared: Vec<(usize, Value)> = Vec::new();
-    if let Some(decoder) = beside.config["added_tokens_decoder"].as_object() {
-        for (id, said) in decoder {
-            let (Ok(id), Some(text)) = (id.parse(), content(said)) else {
-                return Err(format!(
-                    "tokenizer_config.json: added_tokens_decoder: {id:?} is no token"
-                ));
-            };
-            declared.push((id, token(said, piece(text, false, true))));
-        }
-    } else {
-        for (text, id) in beside.added.as_object().into_iter().flatten() {
-            let id = id
-                .as_u64()
-                .ok_or_else(|| format!("added_tokens.json: {text:?} has no id"))?
-                as usize;
-            let special = names
-                .0
-                .iter()
-                .any(|(_, value)| content(value) == Some(text));
-            declared.push((id, piece(text, special, !special)));
-        }
-    }
-    declared.sort_by_key(|(id, _)| *id);
-    let pieces = proto
-        .pieces
-        .iter()
-        .filter(|p| [CONTROL, USER_DEFINED].contains(&p.kind()));
-    let pieces = pieces.map(|p| (None, piece(p.text(), p.kind() == CONTROL, false), true));
-    let named = names.0.iter().filter_map(|(_, said)| {
-        let mut token = token(said, piece(content(said)?, true, false));
-        token["special"] = json!(true);
-        Some((None, token, said.is_object()))
-    });
-    let listed = ["additional_special_tokens", "extra_special_tokens"]
-        .into_iter()
-        .flat_map(|field| {
-            let items = beside.config[field].as_array().into_iter().flatten();
-            items.filter_map(|said| {
-                Some((
-                    None,
-                    token(said, piece(content(said)?, true, false)),
-                    said.is_object(),
-                ))
-            })
-        });
-    let declared = declared
-        .into_iter()
-        .map(|(id, token)| (Some(id), token, true));
-    // The last says whether it stands in place of one that is known: a name that is a text alone
-    // leaves the attributes.
-    let everything: Vec<(Option<usize>, Value, bool)> =
-        pieces.chain(declared).chain(named).chain(listed).collect();
+    // In transformers' order, which decides the ids of those that have none.
+    let mut everything = control_pieces(proto);
+    everything.extend(declared(names, beside)?);
+    everything.extend(named(names));
+    everything.extend(listed(beside));
     for (id, token, replaces) in &everything {
         let text = content(token).unwrap_or_default();
         if text.is_empty() {
@@ -377,6 +329,65 @@ fn added_tokens(proto: &ModelProto, names: &Names, beside: &Beside) -> Result<Ve
     }
     all.sort_by_key(|token| token["id"].as_u64());
     Ok(all)
+}
+
+/// Pieces of the vocabulary that are tokens wherever their text stands.
+fn control_pieces(proto: &ModelProto) -> Vec<Added> {
+    let pieces = proto.pieces.iter();
+    let pieces = pieces.filter(|p| [CONTROL, USER_DEFINED].contains(&p.kind()));
+    pieces
+        .map(|p| (None, piece(p.text(), p.kind() == CONTROL, false), true))
+        .collect()
+}
+
+/// Tokens with ids: those of tokenizer_config.json, or of added_tokens.json, its forerunner, which
+/// transformers does not read beside it.
+fn declared(names: &Names, beside: &Beside) -> Result<Vec<Added>, String> {
+    let mut declared: Vec<(usize, Value)> = Vec::new();
+    if let Some(decoder) = beside.config["added_tokens_decoder"].as_object() {
+        for (id, said) in decoder {
+            let (Ok(id), Some(text)) = (id.parse(), content(said)) else {
+                return Err(format!(
+                    "tokenizer_config.json: added_tokens_decoder: {id:?} is no token"
+                ));
+            };
+            declared.push((id, token(said, piece(text, false, true))));
+        }
+    } else {
+        for (text, id) in beside.added.as_object().into_iter().flatten() {
+            let none = || format!("added_tokens.json: {text:?} has no id");
+            let id = id.as_u64().ok_or_else(none)? as usize;
+            let mut names = names.0.iter();
+            let special = names.any(|(_, value)| content(value) == Some(text));
+            declared.push((id, piece(text, special, !special)));
+        }
+    }
+    declared.sort_by_key(|(id, _)| *id);
+    let declared = declared.into_iter();
+    Ok(declared
+        .map(|(id, token)| (Some(id), token, true))
+        .collect())
+}
+
+/// The special tokens that have names: BOS, EOS and their kin.
+fn named(names: &Names) -> Vec<Added> {
+    let named = names.0.iter().filter_map(|(_, said)| {
+        let mut token = token(said, piece(content(said)?, true, false));
+        token["special"] = json!(true);
+        Some((None, token, said.is_object()))
+    });
+    named.collect()
+}
+
+/// The special tokens that have none; transformers 5 renamed the field.
+fn listed(beside: &Beside) -> Vec<Added> {
+    let fields = ["additional_special_tokens", "extra_special_tokens"].into_iter();
+    let items = fields.flat_map(|field| beside.config[field].as_array().into_iter().flatten());
+    let listed = items.filter_map(|said| {
+        let token = token(said, piece(content(said)?, true, false));
+        Some((None, token, said.is_object()))
+    });
+    listed.collect()
 }
 
 /// BOS in front and EOS behind, where tokenizer_config.json asks for them.

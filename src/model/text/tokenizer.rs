@@ -143,6 +143,7 @@ impl Text {
 
     /// Fails on a token that the model has no embedding of.
     fn checked<'a>(&self, ids: &'a [u32]) -> Result<&'a [u32], Error> {
+        // A picture's marker may be beyond the table: nobody reads its embedding.
         let image = |id: u32| self.tokenizer.token_to_id(self.marker) == Some(id);
         match ids
             .iter()
@@ -177,6 +178,7 @@ impl Text {
         if both.len() > before.len() && both.starts_with(&before) {
             return Ok(both[before.len()..].to_vec());
         }
+        // Otherwise tokens of the prompt would be scored as if they were the continuation's.
         let alone = encode(&self.tokenizer, continuation, false)?;
         Ok(self.checked(alone.get_ids())?.to_vec())
     }
@@ -202,8 +204,8 @@ impl Text {
         self.around_marker = words;
     }
 
-    /// Returns the token that the model has for a picture.
-    pub(in crate::model) fn image_marker(&self) -> &'static str {
+    /// Returns the token that the model has for a picture, which the family says.
+    pub fn image_marker(&self) -> &'static str {
         self.marker
     }
 

@@ -177,14 +177,15 @@ export type ModelInfo = Message<"scotoma.v1.ModelInfo"> & {
   visionFeatureSelectStrategy: string;
 
   /**
-   * Side of the square picture that the tower sees, in pixels.
+   * Side of a view, in pixels: of the square that the tower sees, or of each tile. Where views have any shape (Pixtral) it is the
+   * longer side of the largest.
    *
    * @generated from field: uint32 image_size = 12;
    */
   imageSize: number;
 
   /**
-   * Patches along that side.
+   * Patches along that side; a view that is not a square has fewer along the other. In InternVL several patches are one visual token.
    *
    * @generated from field: uint32 patch_grid = 13;
    */
