@@ -210,7 +210,7 @@ impl Model {
     }
 
     /// Runs one whole sequence: normed rows of the last layer for all of `ids`, `(T, D)`, with
-    /// their layout, see [`Decoder::logits`]. `ids` are the prompt's and those that the model wrote
+    /// their layout, see [`Decoder::logits`](super::Decoder::logits). `ids` are the prompt's and those that the model wrote
     /// after it; `images` are its pictures, encoded with `projector`.
     pub fn forward(
         &self,

@@ -94,6 +94,8 @@ def test_columns_are_what_is_said_and_what_is_wrong_is_a_result(tmp_path: Path, 
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist([row]), tmp_path / "own.parquet")
     with Client(server) as client:
         (wrong,) = client.evaluate("custom", tmp_path / "own.parquet")
+        assert "row 1: gold: it looks like an answer" in wrong.error.message
+        (wrong,) = client.evaluate("custom", tmp_path / "own.parquet", columns={"answer": "gold"})
         assert "row 1: scene: it looks like a picture" in wrong.error.message
         columns = {"image": "scene", "answer": "gold"}
         (result,) = client.evaluate("custom", tmp_path / "own.parquet", columns=columns)
