@@ -181,6 +181,16 @@ fn candle_on_the_cpu_serves_many_as_one() {
     assert!(others.is_empty(), "{}", others.join("\n"));
 }
 
+#[test]
+fn the_first_pass_runs_for_every_family() {
+    for set in SETS.into_iter().chain(["tiny-pixtral"]) {
+        for dtype in [DType::F32, DType::BF16] {
+            let model = model_on(set, dtype, &candle_on_the_cpu().into());
+            model.warm_up().unwrap();
+        }
+    }
+}
+
 /// In half precision the path is that of the kernels, for which loops stand in on a CPU.
 #[test]
 fn stand_ins_of_the_kernels_agree_with_hugging_face() {

@@ -42,6 +42,7 @@ mod saliency;
 mod text;
 mod vision_tower;
 mod vit;
+mod warm_up;
 
 pub use clip::Clip;
 pub use decoder::{DECODERS, Decoder, DecoderConfig};

@@ -221,7 +221,7 @@ impl PreparedModel {
             resident_bytes = self.bytes(parts.drawn) + self.copied_table();
             self.check_budget(resident_bytes)?;
         }
-        Ok(Model {
+        let model = Model {
             digest: self.digest(),
             name: self.name,
             source: self.source,
@@ -247,7 +247,14 @@ impl PreparedModel {
             device: self.device,
             opened: to.home.keep(to.device()?.clone())?,
             lifetime: Lifetime::default(),
-        })
+        };
+        if !model.device.first().is_cpu()
+            && let Err(error) = model.warm_up()
+        {
+            // A request will say it again, to whoever asks.
+            tracing::warn!(%error, model = model.name, "the first pass failed");
+        }
+        Ok(model)
     }
 
     /// Returns how many parameters are shared with nobody.
