@@ -153,7 +153,7 @@ gpu-folder: ## Put what gpu-check needs into GPU_FOLDER, to be carried to a mach
 	@echo "there: python3 tests/gpu/check.py [--only parity,laws,soak,table] [--out FOLDER]; needs torch and transformers 5.17"
 
 gpu-test: tools ## Pass the tests that need a card, on a machine with one and with Rust
-	$(CARGO) test --release --locked --features cuda --test devices -- --ignored --show-output --test-threads 1
+	$(CARGO) test --release --locked --features cuda --lib --test devices -- --ignored --show-output --test-threads 1
 
 # Modules that the table of interventions names, which cargo fmt does not see.
 KINDS := $(wildcard src/intervention/spec/*.rs src/api/convert/interventions/*.rs)
