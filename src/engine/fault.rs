@@ -62,7 +62,13 @@ impl FaultKind {
         if is_lost || LOST.iter().any(|name| text.contains(name)) {
             return Self::Lost;
         }
-        let of_device = ["CUDA_ERROR_", "CUBLAS_STATUS_", "CURAND_STATUS_", STATUS];
+        let of_device = [
+            "CUDA_ERROR_",
+            "CUBLAS_STATUS_",
+            "cuBLAS status ",
+            "CURAND_STATUS_",
+            STATUS,
+        ];
         if of_device.iter().any(|name| text.contains(name)) {
             Self::Device
         } else {
@@ -140,6 +146,8 @@ mod tests {
                 FaultKind::Lost,
             ),
             ("attention failed with CUDA status 2", FaultKind::Device),
+            // Of the library, whose numbers are others.
+            ("a product failed with cuBLAS status 4", FaultKind::Device),
             ("attention failed with CUDA status 700", FaultKind::Lost),
         ] {
             assert_eq!(FaultKind::of(&Error::Fault(text.into())), kind, "{text}");

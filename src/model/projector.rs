@@ -87,32 +87,30 @@ impl Projector {
         )
     }
 
-    /// A projector of the same shapes whose values come from `draw(count, fan_in)`, tensor by
+    /// Creates a projector of the same shapes whose values come from `draw(count, fan_in)`, tensor by
     /// tensor: `linear_1.weight`, `linear_1.bias`, `linear_2.weight`, `linear_2.bias`, each row by
     /// row. A norm has weights of 1 and biases of 0, as PyTorch begins with.
     pub fn like(&self, mut draw: impl FnMut(usize, usize) -> Vec<f32>) -> Result<Self, Error> {
-        let Self::Mlp {
-            norm,
-            layers,
-            activation,
-        } = self
-        else {
-            return Ok(Self::Identity);
-        };
-        let norm = match norm {
-            Some((name, norm)) => Some((*name, norm.untrained()?)),
-            None => None,
-        };
-        let layers = layers.iter().map(|old| drawn_like(old, &mut draw));
-        Ok(Self::Mlp {
-            norm,
-            layers: layers.collect::<Result<_, _>>()?,
-            activation: *activation,
-        })
+        self.map(
+            |norm| Ok(norm.untrained()?),
+            |layer| drawn_like(layer, &mut draw),
+        )
     }
 
     /// Returns the same projector on `device`.
     pub(super) fn to_device(&self, device: &Device) -> Result<Self, Error> {
+        self.map(
+            |norm| norm_to(norm, device),
+            |layer| linear_to(layer, device),
+        )
+    }
+
+    /// Makes a projector of what `norm_of` and `layer_of` make of the parts of this one.
+    fn map(
+        &self,
+        norm_of: impl Fn(&Norm) -> Result<Norm, Error>,
+        layer_of: impl FnMut(&Linear) -> Result<Linear, Error>,
+    ) -> Result<Self, Error> {
         let Self::Mlp {
             norm,
             layers,
@@ -122,27 +120,17 @@ impl Projector {
             return Ok(Self::Identity);
         };
         let norm = match norm {
-            Some((name, norm)) => Some((*name, norm_to(norm, device)?)),
+            Some((name, norm)) => Some((*name, norm_of(norm)?)),
             None => None,
-        };
-        let moved = |layer: &Linear| -> Result<Linear, Error> {
-            // The kernels of a CPU keep biases in f32.
-            let bias = layer
-                .bias()
-                .map(|b| b.to_dtype(layer.dtype())?.to_device(device));
-            Ok(Linear::new(
-                layer.weight()?.to_device(device)?,
-                bias.transpose()?,
-            )?)
         };
         Ok(Self::Mlp {
             norm,
-            layers: layers.iter().map(moved).collect::<Result<_, _>>()?,
+            layers: layers.iter().map(layer_of).collect::<Result<_, _>>()?,
             activation: *activation,
         })
     }
 
-    /// BLAKE3 over its values as little-endian f32, or "identity".
+    /// Digests its values, as little-endian f32, by BLAKE3; "identity" without any.
     pub fn digest(&self) -> Result<String, Error> {
         let Self::Mlp { norm, layers, .. } = self else {
             return Ok("identity".into());
@@ -218,6 +206,17 @@ impl Projector {
         }
         Ok(at(Site::Out, x)?)
     }
+}
+
+fn linear_to(layer: &Linear, device: &Device) -> Result<Linear, Error> {
+    // The kernels of a CPU keep biases in f32.
+    let bias = layer
+        .bias()
+        .map(|b| b.to_dtype(layer.dtype())?.to_device(device));
+    Ok(Linear::new(
+        layer.weight()?.to_device(device)?,
+        bias.transpose()?,
+    )?)
 }
 
 fn norm_to(norm: &Norm, device: &Device) -> Result<Norm, Error> {

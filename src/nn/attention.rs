@@ -13,12 +13,10 @@ use super::candle::attention::{self as candle, Masks};
 use super::cpu::attention::Scoring;
 use super::cpu_attention as cpu;
 use super::cuda;
-use super::hook::wanted;
-use super::hook::{Hooks, Point, Site, Stack};
+use super::hook::{Hooks, Point, Site, Stack, wanted};
 use super::kv_cache::sequence::{CachedKeys, SequenceCache};
 use super::kv_cache::slots::{DecodeSlots, SlotEntry};
-use super::layout::replace_rows;
-use super::layout::{Layout, Span};
+use super::layout::{Layout, Span, replace_rows};
 use super::linear::Linear;
 use super::norm::Norm;
 use super::rope::Rope;
@@ -114,7 +112,7 @@ impl Attention {
         let at = (stack, layer);
         let projected = self.project(x, &layout.spans, at, pass, hooks)?;
         let groups = self.partition(&projected, &layout.spans, at, caches, hooks)?;
-        if cuda::serves(&projected.q) && cuda::attends(self.head_dim) {
+        if cuda::attends(&projected.q, self.head_dim) {
             let z = self.attend_on_gpu(&projected, &groups, &layout.spans, at, pass, hooks)?;
             let z = hooks.on(Point::at(stack, layer, Site::Z), &layout.spans, z)?;
             return self.o.forward(&z.flatten_from(1)?);
@@ -154,7 +152,7 @@ impl Attention {
         if let Some(qkv) = &self.qkv
             && self.q_norm.is_none()
             && self.k_norm.is_none()
-            && self.head_dim.is_multiple_of(2)
+            && cuda::rotates(self.head_dim, pass.angles.as_ref())
             && ![Site::Q, Site::K, Site::V, Site::RotQ, Site::RotK]
                 .into_iter()
                 .any(|site| wanted(hooks, at(site), spans))

@@ -47,8 +47,8 @@ impl Linear {
     }
 
     /// Lays layers of the same inputs out as one, of which they become parts, so that one product
-    /// serves all. `None` where that gains nothing: off a GPU, and where some have a bias and others
-    /// none.
+    /// serves all. `None` where that cannot be: off a GPU, where some have a bias and others none,
+    /// and where a part would not begin at 16 bytes, as kernels read.
     pub(super) fn join(parts: &mut [&mut Self]) -> Result<Option<Self>> {
         let mut weights = Vec::with_capacity(parts.len());
         for part in parts.iter() {
@@ -59,8 +59,8 @@ impl Linear {
         }
         let biases: Vec<Tensor> = parts.iter().filter_map(|p| p.bias.clone()).collect();
         let input = weights[0].dim(1)?;
-        let has_same = weights.iter().all(|w| w.dims()[1] == input);
-        if !has_same || !(biases.is_empty() || biases.len() == weights.len()) {
+        let fits = |w: &Tensor| w.dims()[1] == input && w.dims()[0].is_multiple_of(8);
+        if !weights.iter().all(fits) || !(biases.is_empty() || biases.len() == weights.len()) {
             return Ok(None);
         }
         let weight = Tensor::cat(&weights, 0)?;
@@ -146,7 +146,7 @@ impl Linear {
     }
 }
 
-/// Returns whether a weight is where kernels take joined products apart.
+/// Returns whether kernels for GPUs multiply by a weight.
 fn is_on_gpu(weight: &Tensor) -> bool {
     cuda::serves(weight) && cuda::multiplies(weight)
 }

@@ -369,12 +369,30 @@ __global__ void __launch_bounds__(128) few(const __grid_constant__ Call call) {
     attend_few<T, WIDTH>(Place<T>(call));
 }
 
+// Bytes of shared memory of a block of `many`, and of one of `few`.
+template <int WIDTH>
+constexpr int MANY_BYTES = (64 + 4 * BLOCK_KEYS) * (WIDTH + 8) * 2;
+template <int WIDTH>
+constexpr int FEW_BYTES = (16 + 2 * FEW_STAGES<WIDTH> * BLOCK_KEYS) * (WIDTH + 8) * 2 + 16 * SCORE_PITCH * sizeof(float);
+
 template <typename T, int WIDTH>
 static int launch(const Call& call, int tiles, bool is_few, cudaStream_t stream) {
-    constexpr int PITCH = WIDTH + 8;
-    constexpr int MANY = (64 + 4 * BLOCK_KEYS) * PITCH * sizeof(T);
-    constexpr int FEW = (16 + 2 * FEW_STAGES<WIDTH> * BLOCK_KEYS) * PITCH * sizeof(T) + 16 * SCORE_PITCH * sizeof(float);
-    return launch_early(is_few ? few<T, WIDTH> : many<T, WIDTH>, dim3(tiles, call.kv_heads), 128, is_few ? FEW : MANY, stream, call);
+    return launch_early(is_few ? few<T, WIDTH> : many<T, WIDTH>, dim3(tiles, call.kv_heads), 128, is_few ? FEW_BYTES<WIDTH> : MANY_BYTES<WIDTH>, stream,
+                        call);
+}
+
+template <int WIDTH>
+static int shared_bytes() { return FEW_BYTES<WIDTH> > MANY_BYTES<WIDTH> ? FEW_BYTES<WIDTH> : MANY_BYTES<WIDTH>; }
+
+// The shared memory that a block needs for heads of `width`: smaller cards have less.
+extern "C" int scotoma_attention_bytes(int width) {
+    if (width <= 16) return shared_bytes<16>();
+    if (width <= 32) return shared_bytes<32>();
+    if (width <= 64) return shared_bytes<64>();
+    if (width <= 80) return shared_bytes<80>();
+    if (width <= 96) return shared_bytes<96>();
+    if (width <= 128) return shared_bytes<128>();
+    return shared_bytes<256>();
 }
 
 template <typename T>

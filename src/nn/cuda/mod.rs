@@ -37,9 +37,27 @@ pub(super) fn serves(x: &Tensor) -> bool {
     is_there && matches!(x.dtype(), DType::BF16 | DType::F16)
 }
 
-/// Returns whether [`attend`] takes heads of `width`.
-pub(super) fn attends(width: usize) -> bool {
+/// Returns whether [`attend`] serves `q` with heads of `width`.
+pub(super) fn attends(q: &Tensor, width: usize) -> bool {
+    if !serves(q) || !is_head(width) {
+        return false;
+    }
+    match q.device() {
+        #[cfg(feature = "cuda")]
+        Device::Cuda(_) => kernels::fits(q, width),
+        _ => true,
+    }
+}
+
+fn is_head(width: usize) -> bool {
     width.is_multiple_of(8) && width <= WIDEST_HEAD
+}
+
+/// Returns whether [`rotate`] takes heads of `width`, of which `angles` rotate the first dimensions:
+/// columns are moved in pairs, which must not cross from one half to the other.
+pub(super) fn rotates(width: usize, angles: Option<&(Tensor, Tensor)>) -> bool {
+    let half = angles.map_or(0, |(cosines, _)| cosines.dims()[1]);
+    width.is_multiple_of(2) && half.is_multiple_of(2)
 }
 
 /// Returns whether [`norm`] takes rows of `width` numbers.
@@ -102,7 +120,8 @@ pub(super) fn rotate(
 ) -> Result<(Tensor, Tensor, Tensor)> {
     let columns = joined.dims2()?.1;
     let rotated = angles.map_or(0, |(cosines, _)| 2 * cosines.dims()[1]);
-    if columns != (heads + 2 * kv_heads) * width || rotated > width {
+    let is_wrong = columns != (heads + 2 * kv_heads) * width || rotated > width;
+    if is_wrong || !rotates(width, angles) {
         bail!("{columns} columns for {heads} and {kv_heads} heads of {width}");
     }
     dispatch!(joined, rotate(joined, (heads, kv_heads, width), angles))
@@ -147,7 +166,7 @@ pub(super) fn attend(
     z: &Tensor,
 ) -> Result<()> {
     let width = q.dims3()?.2;
-    if z.dims() != q.dims() || !attends(width) || store.keys.dims() != store.values.dims() {
+    if z.dims() != q.dims() || !is_head(width) || store.keys.dims() != store.values.dims() {
         bail!("attention of {:?} to {:?}", q.shape(), store.keys.shape());
     }
     dispatch!(q, attend(q, store, plan, kv_heads, scoring, z))
@@ -160,7 +179,7 @@ pub(super) fn append_keys(
     store: &KeyStore<'_>,
     plan: &Uploaded,
 ) -> Result<()> {
-    if v.dims() != k.dims() || !attends(k.dims3()?.2) {
+    if v.dims() != k.dims() || !is_head(k.dims3()?.2) {
         bail!("keys {:?} and values {:?}", k.shape(), v.shape());
     }
     dispatch!(k, append_keys((k, v), store, plan))

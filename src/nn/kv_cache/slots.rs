@@ -210,14 +210,8 @@ impl DecodeSlots {
         masks: &Masks,
     ) -> Result<Tensor> {
         let mut table = self.lock();
-        let Table {
-            in_use,
-            column,
-            columns,
-            layers,
-        } = &mut *table;
-        let (count, column, device) = (in_use.len(), *column, q.device());
-        let layer = self.layer(layers, layer, (count, *columns), k)?;
+        let (count, column, device) = (table.in_use.len(), table.column, q.device());
+        let layer = self.layer(&mut table, layer, k)?;
         // An absent slot reads some row, and writes to a column where it has no keys.
         let mut rows = vec![entries[0].row; count];
         entries.iter().for_each(|e| rows[e.slot] = e.row);
@@ -265,14 +259,8 @@ impl DecodeSlots {
         z: &Tensor,
     ) -> Result<()> {
         let mut table = self.lock();
-        let Table {
-            in_use,
-            column,
-            columns,
-            layers,
-        } = &mut *table;
-        let (column, columns) = (*column, *columns);
-        let layer = self.layer(layers, layer, (in_use.len(), columns), k)?;
+        let (column, columns) = (table.column, table.columns);
+        let layer = self.layer(&mut table, layer, k)?;
         let (_, heads, _) = q.dims3()?;
         let (_, kv_heads, width) = k.dims3()?;
         let mut spans = Vec::with_capacity(entries.len());
@@ -307,16 +295,15 @@ impl DecodeSlots {
     /// Returns the storage of a layer, empty at first; `like (R, K, Dh)` has the sizes of its keys.
     fn layer<'a>(
         &self,
-        layers: &'a mut BTreeMap<(usize, usize), LayerSlots>,
+        table: &'a mut Table,
         layer: (usize, usize),
-        (count, columns): (usize, usize),
         like: &Tensor,
     ) -> Result<&'a mut LayerSlots> {
-        Ok(match layers.entry(layer) {
+        Ok(match table.layers.entry(layer) {
             Entry::Occupied(found) => found.into_mut(),
             Entry::Vacant(place) => {
                 let (_, kv_heads, width) = like.dims3()?;
-                let shape = (count, kv_heads, columns, width);
+                let shape = (table.in_use.len(), kv_heads, table.columns, width);
                 place.insert(self.empty_layer(shape, like.dtype(), like.device())?)
             }
         })

@@ -2,6 +2,7 @@
 
 use std::ffi::c_void;
 
+use candle_core::cuda_backend::cudarc::driver::sys;
 use candle_core::{Result, Tensor};
 
 use super::launch::{address, checked, device_of, is_bf16, stream_of, uninitialised};
@@ -36,6 +37,7 @@ unsafe extern "C" {
         is_bf16: i32,
         stream: *mut c_void,
     ) -> i32;
+    fn scotoma_attention_bytes(width: i32) -> i32;
     fn scotoma_append_keys(
         k: *const c_void,
         v: *const c_void,
@@ -59,6 +61,20 @@ impl Uploaded {
             .cast_const()
             .cast())
     }
+}
+
+/// Returns whether the card of `q` has the shared memory that heads of `width` need.
+pub(in crate::nn::cuda) fn fits(q: &Tensor, width: usize) -> bool {
+    const MOST: sys::CUdevice_attribute =
+        sys::CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN;
+    let Ok(device) = device_of(q) else {
+        return false;
+    };
+    #[expect(unsafe_code, reason = "a function is called through C")]
+    // SAFETY: it takes a number, and touches no device.
+    let needed = unsafe { scotoma_attention_bytes(width as i32) };
+    let most = device.cuda_stream().context().attribute(MOST);
+    most.is_ok_and(|most| needed <= most)
 }
 
 /// Returns a tensor of q's shape for [`attend`] to fill.

@@ -84,10 +84,15 @@ pub(super) fn is_bf16(x: &Tensor) -> i32 {
 
 /// Turns what a launch returned into an error that says which one failed.
 pub(super) fn checked(what: &str, status: i32) -> Result<()> {
+    checked_by("CUDA", what, status)
+}
+
+/// Turns what a call of `library` returned into an error that says which one failed; the engine
+/// reads off the text what became of the device.
+pub(super) fn checked_by(library: &str, what: &str, status: i32) -> Result<()> {
     if status != 0 {
-        return Err(candle_core::Error::Cuda(
-            format!("{what} failed with CUDA status {status}").into(),
-        ));
+        let text = format!("{what} failed with {library} status {status}");
+        return Err(candle_core::Error::Cuda(text.into()));
     }
     Ok(())
 }

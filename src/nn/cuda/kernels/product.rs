@@ -9,7 +9,7 @@ use candle_core::cuda_backend::cudarc::driver::{DriverError, sys};
 use candle_core::{CudaDevice, DType, Device, Result, Tensor, bail};
 
 use super::launch::{
-    address, address_or_null, checked, device_of, is_bf16, stream_of, uninitialised,
+    address, address_or_null, checked, checked_by, device_of, is_bf16, stream_of, uninitialised,
 };
 
 /// The most rows that the kernel for few rows takes.
@@ -133,7 +133,10 @@ impl Call<'_> {
                 ),
             }
         };
-        checked("a product", status)
+        match kernel {
+            Kernel::FewRows => checked("a product", status),
+            Kernel::Library => checked_by("cuBLAS", "a product", status),
+        }
     }
 
     /// Returns the faster kernel for this many rows, which are at most [`FEW`]; measures both when it
