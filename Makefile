@@ -19,7 +19,7 @@ FUZZ_SECONDS ?= 60
 DEVICE ?= cuda:0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-rust test-python test-clients check-generated check-cuda lint fmt bench cuda gpu-check gpu-folder gpu-test deploy-check goldens proto tools test-tools
+.PHONY: help demo faults test test-rust test-python test-clients check-generated check-cuda lint fmt bench cuda gpu-check gpu-folder gpu-test deploy-check goldens proto tools test-tools
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "%-12s %s\n", $$1, $$2 }'
@@ -90,6 +90,10 @@ lint: test-tools $(VENV)/ready $(TS_CLIENT)/node_modules/ready ## Formatting, cl
 	cd $(PY_CLIENT) && .venv/bin/ruff format --check . && .venv/bin/ruff check . && .venv/bin/mypy
 	npm --prefix $(TS_CLIENT) run --silent build:test
 	test -z "$$(gofmt -l $(GO_CLIENT))" && go -C $(GO_CLIENT) vet ./...
+
+faults: tools $(VENV)/ready ## Overload, kill and misuse servers on this machine; ARGS='-k signals' says which
+	$(CARGO) build --profile $(PROFILE) --locked --package scotoma --bin scotoma
+	SCOTOMA_BINARY=$(CURDIR)/$(TESTED) $(VENV)/bin/pytest -q --rootdir tests/faults tests/faults $(ARGS)
 
 fuzz: tools ## Mutate pictures, weights, templates and requests, FUZZ_SECONDS each; FUZZ_TARGET names one
 	FUZZ_SECONDS=$(FUZZ_SECONDS) $(CARGO) test --profile $(PROFILE) --locked --test fuzz -- --nocapture --test-threads 1
