@@ -19,7 +19,7 @@ FUZZ_SECONDS ?= 60
 DEVICE ?= cuda:0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo faults test test-rust test-python test-clients check-generated check-cuda lint fmt bench cuda gpu-check gpu-folder gpu-test deploy-check goldens proto tools test-tools
+.PHONY: help demo faults test test-rust test-python test-clients check-generated check-cuda lint fmt bench cuda gpu-check gpu-folder gpu-test dashboard deploy-check deploy-tools stack goldens proto tools test-tools
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "%-12s %s\n", $$1, $$2 }'
@@ -120,14 +120,26 @@ bench: tools ## Measure what BENCHMARKS.md reports; RAYON_NUM_THREADS says on ho
 	target/bench-venv/bin/pip install -q -r tests/goldens/requirements.txt -e $(PY_CLIENT)
 	target/bench-venv/bin/python benches/vs_transformers/cpu.py
 
-deploy-check: ## Test the alerts and check the configurations under deploy/, with the tools that are here
-	@for tool in promtool amtool systemd-analyze; do command -v $$tool > /dev/null || echo "no $$tool: its part is not checked"; done
-	@if command -v promtool > /dev/null; then \
-		promtool check config deploy/prometheus/prometheus.yml && promtool test rules deploy/prometheus/rules_test.yml; fi
-	@if command -v amtool > /dev/null; then amtool check-config deploy/alertmanager/alertmanager.yml; fi
-	@if command -v systemd-analyze > /dev/null; then \
-		sed 's|/usr/local/bin/scotoma|/bin/true|' deploy/systemd/scotoma.service > target/scotoma.service && \
-		systemd-analyze verify target/scotoma.service; fi
+# Where the tools for deploy/ are, once they are installed.
+DEPLOY_VENV := target/deploy-venv
+DEPLOY_PYTHON = $(if $(wildcard $(DEPLOY_VENV)/bin/python),$(DEPLOY_VENV)/bin/python,$(PYTHON))
+
+deploy-check: ## Check all of deploy/ with the tools that are here, and say which are not; ARGS='--quick' starts no servers
+	SCOTOMA_BINARY=$${SCOTOMA_BINARY:-$(CURDIR)/$(TESTED)} $(DEPLOY_PYTHON) deploy/check.py $(ARGS)
+
+deploy-tools: tools ## Install what deploy-check needs of PyPI and Go into target/deploy-venv; Prometheus and the proxies are your system's
+	$(PYTHON) -m venv $(DEPLOY_VENV)
+	$(DEPLOY_VENV)/bin/pip install -q -r deploy/requirements.txt
+	@command -v go > /dev/null && GOBIN=$(CURDIR)/$(DEPLOY_VENV)/bin go install sigs.k8s.io/kustomize/kustomize/v5@v5.8.2 || \
+		echo "no go: kustomize is not installed"
+
+dashboard: ## Write deploy/grafana/scotoma.json anew, and fail where it was another one
+	$(DEPLOY_PYTHON) deploy/grafana/dashboard.py
+	git diff --exit-code --stat -- deploy/grafana/scotoma.json
+
+stack: tools ## Start two replicas, HAProxy before them and Prometheus, without containers, until Ctrl-C; ARGS='--replicas 4 -- --model ...'
+	$(CARGO) build --release --locked --package scotoma --bin scotoma
+	$(PYTHON) deploy/stack.py $(ARGS)
 
 dist: tools ## Build the server as it is handed out: target/dist/scotoma
 	$(CARGO) build --profile dist --locked --package scotoma --bin scotoma

@@ -12,6 +12,7 @@ mod bench;
 mod benchmark_args;
 mod benchmark_run;
 mod capture;
+mod certificate;
 mod classify;
 mod clip_baseline;
 mod connection;
@@ -113,6 +114,8 @@ enum Command {
     Demo(demo::Demo),
     /// Draw an API key for a client, and print its line for the server's --api-keys file.
     Key(key::DrawKey),
+    /// Make certificates for a server and its clients, and the authority that signs them.
+    Certificate(certificate::MakeCertificate),
     /// Check the health of a server, by default http://127.0.0.1:7878; exits with 0 if it serves.
     /// For container health checks.
     Health(health::Health),
@@ -191,6 +194,7 @@ async fn run(command: Command) -> Result<(), error::Failure> {
         Command::Dataset(dataset) => dataset.run(),
         Command::Demo(demo) => demo.run().await,
         Command::Key(key) => key.run(),
+        Command::Certificate(certificate) => certificate.run(),
         Command::Health(health) => health.run().await,
     }
 }

@@ -1,0 +1,111 @@
+"""Asks a Prometheus every query of the dashboard, and every recording, after it has scraped servers under load.
+
+    python deploy/check_dashboard.py
+
+Two replicas, Prometheus with our rules, and what `scotoma` can ask of them: answers, sweeps of a benchmark, a parity
+check, a call without a key. A query that is answered with nothing fails, but for those of EMPTY.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import programs
+from programs import DEPLOY, Program, Replica
+
+# Panels that a load on this machine cannot fill, by title; each with its reason.
+EMPTY: dict[str, str] = {}
+LOAD_SECONDS = 20
+VARIANT = 'shuffled=[{"permuteTokens":{}}]'
+
+
+def expressions() -> Iterator[tuple[str, str]]:
+    """Yields the queries of the dashboard by the titles of their panels, and the names of our recordings."""
+    board = json.loads((DEPLOY / "grafana/scotoma.json").read_text())
+    for panel in board["panels"]:
+        for target in panel.get("targets", []):
+            text = target["expr"].replace("$instance", ".*").replace("$__rate_interval", "15s")
+            yield panel["title"], text.replace("[1h]", "[1m]")
+    for name in re.findall(r"- record: (\S+)", (DEPLOY / "prometheus/rules.yml").read_text()):
+        yield "recordings", name
+
+
+def load(replicas: list[Replica], folder: Path, binary: str, key: str) -> None:
+    """Asks the replicas for a while, each in turn."""
+    environment = os.environ | {"SCOTOMA_API_KEY": key, "SCOTOMA_THREADS": "1"}
+
+    def run(*command: str) -> None:
+        subprocess.run([binary, *command], env=environment, check=True, capture_output=True)
+
+    picture = folder / "picture.ppm"
+    picture.write_bytes(b"P6 64 64 255\n" + bytes(range(256)) * 48)
+    end, turn = time.monotonic() + LOAD_SECONDS, 0
+    while time.monotonic() < end or turn < 4:
+        replica = replicas[turn % len(replicas)]
+        server = ("--server", f"http://{replica.address}")
+        run("generate", str(picture), "What is it?", *server)
+        run("eval", "shapes", "--limit", "24", "--variant", VARIANT, *server)
+        if turn < len(replicas):
+            run("parity", "shapes", *server)
+            refused = {name: value for name, value in environment.items() if name != "SCOTOMA_API_KEY"}
+            subprocess.run([binary, "models", *server], env=refused, check=False, capture_output=True)
+        turn += 1
+
+
+def check(folder: Path, binary: str, running: list[Program]) -> int:
+    """Starts everything, asks, and returns how many queries were answered with nothing."""
+    drawn = subprocess.run([binary, "key", "dashboard"], check=True, capture_output=True, text=True).stdout.split("\n")
+    (folder / "keys.txt").write_text(drawn[4] + "\n")
+    flags = ("--api-keys", str(folder / "keys.txt"), "--threads", "1")
+    replicas = [Replica(f"replica-{i}", folder, *flags, binary=binary) for i in range(2)]
+    running.extend(replicas)
+    for replica in replicas:
+        replica.serving()
+    port = programs.free_port()
+    prometheus = programs.prometheus([replica.address for replica in replicas], folder, port, interval="1s")
+    running.append(prometheus)
+    prometheus.ready(port)
+    # Counters are there before they grow; else their first growth is not seen.
+    time.sleep(2)
+    load(replicas, folder, binary, drawn[1])
+    time.sleep(2)
+    asked = empty = 0
+    for title, expression in expressions():
+        # Recordings look back five minutes, of which a fraction has passed; a number is an answer all the same.
+        found = [row for row in programs.query(port, expression) if row["value"][1] != "NaN"]
+        asked += 1
+        if not found and title not in EMPTY:
+            empty += 1
+            print(f"nothing: {title}: {expression}")
+    print(f"{asked} queries, {empty} answered with nothing, {len(EMPTY)} panels excepted")
+    return empty
+
+
+def main() -> int:
+    """Checks; 2 where a program is missing."""
+    parser = argparse.ArgumentParser(description="Asks a Prometheus every query of the dashboard.")
+    parser.add_argument("--binary", default=programs.BINARY)
+    binary = parser.parse_args().binary
+    if not programs.find("prometheus"):
+        print("missing: prometheus", file=sys.stderr)
+        return 2
+    running: list[Program] = []
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            return min(check(Path(folder), binary, running), 1)
+        finally:
+            for program in running:
+                program.stop()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
