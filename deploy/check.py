@@ -22,7 +22,7 @@ from programs import DEPLOY
 OVERLAYS = sorted(folder.name for folder in (DEPLOY / "kubernetes/overlays").iterdir())
 
 
-class Missing(Exception):
+class MissingError(Exception):
     """A tool that is not installed; its name."""
 
 
@@ -30,7 +30,7 @@ def tool(name: str) -> str:
     """Returns the path of a tool."""
     if found := programs.find(name):
         return found
-    raise Missing(name)
+    raise MissingError(name)
 
 
 def run(*command: str | Path, **environment: str) -> str:
@@ -74,7 +74,7 @@ def dashboard() -> str:
     try:
         run(sys.executable, "-c", "import grafana_foundation_sdk")
     except subprocess.CalledProcessError:
-        raise Missing("grafana-foundation-sdk") from None
+        raise MissingError("grafana-foundation-sdk") from None
     run(sys.executable, "grafana/dashboard.py", "--check")
     return "scotoma.json is what dashboard.py writes"
 
@@ -127,7 +127,7 @@ def systemd() -> str:
 def server() -> str:
     """Returns the server's binary."""
     if not Path(programs.BINARY).is_file():
-        raise Missing(f"{programs.BINARY} (cargo build, or SCOTOMA_BINARY)")
+        raise MissingError(f"{programs.BINARY} (cargo build, or SCOTOMA_BINARY)")
     return programs.BINARY
 
 
@@ -148,10 +148,25 @@ def stack() -> str:
     """Starts the stack, asks it, and ends it."""
     for name in ("prometheus", "haproxy"):
         tool(name)
-    return run(sys.executable, "stack.py", "--binary", server(), "--check", "--port", "0", "--prometheus-port", "0").strip()
+    return run(
+        sys.executable, "stack.py", "--binary", server(), "--check", "--port", "0", "--prometheus-port", "0"
+    ).strip()
 
 
-PARTS = (prometheus, alertmanager, compose, dashboard, haproxy, nginx, envoy, kubernetes, systemd, alert, queries, stack)
+PARTS = (
+    prometheus,
+    alertmanager,
+    compose,
+    dashboard,
+    haproxy,
+    nginx,
+    envoy,
+    kubernetes,
+    systemd,
+    alert,
+    queries,
+    stack,
+)
 SLOW = (alert, queries, stack)
 
 
@@ -161,7 +176,7 @@ def check(parts: Sequence[Callable[[], str]]) -> int:
     for part in parts:
         try:
             print(f"{part.__name__:<13} {part()}", flush=True)
-        except Missing as missing:
+        except MissingError as missing:
             print(f"{part.__name__:<13} NOT CHECKED: no {missing}", flush=True)
         except subprocess.CalledProcessError as error:
             failed = 1

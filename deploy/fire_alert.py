@@ -34,7 +34,7 @@ def receiver(port: int, received: queue.Queue[tuple[str, dict[str, Any]]]) -> HT
             self.send_response(200)
             self.end_headers()
 
-        def log_message(self, format: str, *args: object) -> None:
+        def log_message(self, *_: object) -> None:
             """Says nothing."""
 
     server = HTTPServer(("127.0.0.1", port), Pager)
@@ -47,7 +47,9 @@ def hurried(text: str) -> str:
     return re.sub(r"(for|group_wait|group_interval|repeat_interval): \d+[smh]", r"\1: 2s", text)
 
 
-def next_of(received: queue.Queue[tuple[str, dict[str, Any]]], status: str, seconds: float) -> tuple[str, dict[str, Any]]:
+def next_of(
+    received: queue.Queue[tuple[str, dict[str, Any]]], status: str, seconds: float
+) -> tuple[str, dict[str, Any]]:
     """Waits for a message about ScotomaDown."""
     end = time.monotonic() + seconds
     while True:

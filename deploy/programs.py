@@ -19,10 +19,12 @@ import urllib.parse
 import urllib.request
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 DEPLOY = Path(__file__).parent
 ROOT = DEPLOY.parent
+Found = TypeVar("Found")
+
 BINARY = os.environ.get("SCOTOMA_BINARY", str(ROOT / "target/release/scotoma"))
 
 # Debian calls it by another name than its makers.
@@ -45,7 +47,7 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def wait_for(what: str, done: Callable[[], Any], seconds: float = 20) -> Any:
+def wait_for(what: str, done: Callable[[], Found], seconds: float = 20) -> Found:
     """Calls `done` until it returns something true, which is returned; TimeoutError after `seconds`."""
     end = time.monotonic() + seconds
     while True:
@@ -121,7 +123,7 @@ class Replica(Program):
 
 
 def haproxy(addresses: Sequence[str], folder: Path, port: int, **environment: str) -> Program:
-    """Starts HAProxy before the replicas; SCOTOMA_PROXY_PEM and SCOTOMA_PROXY_TLS_LISTEN say that it speaks TLS, too."""
+    """Starts HAProxy before the replicas; with SCOTOMA_PROXY_PEM and SCOTOMA_PROXY_TLS_LISTEN it speaks TLS, too."""
     text = (DEPLOY / "haproxy/haproxy.cfg").read_text()
     servers = "\n".join(f"    server r{i} {address}" for i, address in enumerate(addresses))
     text = re.sub(r"(?:^    server .*\n?)+", lambda _: servers + "\n", text, count=1, flags=re.MULTILINE)
@@ -131,9 +133,7 @@ def haproxy(addresses: Sequence[str], folder: Path, port: int, **environment: st
     return Program("haproxy", command, folder, SCOTOMA_PROXY_LISTEN=f"127.0.0.1:{port}", **environment)
 
 
-def nginx(
-    addresses: Sequence[str], folder: Path, port: int, tls: tuple[int, Path, Path] | None = None
-) -> Program:
+def nginx(addresses: Sequence[str], folder: Path, port: int, tls: tuple[int, Path, Path] | None = None) -> Program:
     """Starts nginx before the replicas; `tls` is a port, a certificate and its key."""
     text = (DEPLOY / "nginx/nginx.conf").read_text()
     servers = "\n".join(f"        server {address} max_fails=1 fail_timeout=5s;" for address in addresses)
@@ -201,9 +201,3 @@ def query(port: int, expression: str) -> list[dict[str, Any]]:
     with urllib.request.urlopen(url, timeout=10) as response:
         answer: list[dict[str, Any]] = json.load(response)["data"]["result"]
     return answer
-
-
-def json_of(url: str) -> Any:
-    """Returns the JSON document at an address."""
-    with urllib.request.urlopen(url, timeout=10) as response:
-        return json.load(response)

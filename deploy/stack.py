@@ -72,13 +72,17 @@ def start(asked: argparse.Namespace, folder: Path, running: list[Program]) -> li
 
 def check(asked: argparse.Namespace, lines: list[str]) -> int:
     """Asks a question through the proxy, and Prometheus for all replicas."""
-    proxy, watch = (next(line for line in lines if line.startswith(name)).split()[-1] for name in ("clients", "prometheus"))
+    proxy, watch = (
+        next(line for line in lines if line.startswith(name)).split()[-1] for name in ("clients", "prometheus")
+    )
     for command in ("health", "models"):
         subprocess.run([asked.binary, command, "--server", proxy], check=True, stdout=subprocess.DEVNULL)
     port = int(watch.rpartition(":")[2])
     up = 'sum(up{job="scotoma"})'
     programs.wait_for(
-        "all replicas in Prometheus", lambda: [row["value"][1] for row in programs.query(port, up)] == [str(asked.replicas)], 60
+        "all replicas in Prometheus",
+        lambda: [row["value"][1] for row in programs.query(port, up)] == [str(asked.replicas)],
+        60,
     )
     print(f"{asked.replicas} replicas answer through HAProxy and are seen by Prometheus")
     return 0

@@ -940,6 +940,16 @@ fn dataset_demo_bench_and_key() {
     says(&mut table, &base, "--json", "\"matrix_rate\"");
     walk("bench", &table);
     walk("key", &Table::new());
+    let mut table = Table::new();
+    let base = "certificate 127.0.0.1";
+    says(&mut table, base, "--client alice", "certificates/alice.key");
+    says(&mut table, base, "--out there", "there/ca.pem");
+    unseen(
+        &mut table,
+        "--days",
+        "in the certificate's encoding; keys differ from run to run by themselves",
+    );
+    walk("certificate", &table);
 }
 
 #[test]
@@ -1021,6 +1031,7 @@ fn every_command_is_walked() {
         "alignment",
         "bench",
         "capture",
+        "certificate",
         "classify",
         "dataset",
         "demo",

@@ -16,6 +16,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod certificate;
 mod clip;
 mod command_line;
 mod docs;
