@@ -18,7 +18,7 @@ from pathlib import Path
 import grpc
 import pytest
 from conftest import BINARY, ROOT, picture
-from scotoma import Client, ScotomaError
+from scotoma import Client, ScotomaError, sample
 from scotoma.v1 import inference_service_pb2 as pb
 from scotoma.v1.inference_service_pb2_grpc import InferenceServiceStub
 
@@ -311,3 +311,67 @@ def test_metrics_are_not_for_those_outside(fleet: Fleet) -> None:
     curl = ["curl", "-s", "--http2-prior-knowledge", "-o", "/dev/null", "-w", "%{http_code}"]
     got = subprocess.run([*curl, f"http://127.0.0.1:{fleet.port}/metrics"], capture_output=True, text=True, timeout=20)
     assert got.stdout == "404"
+
+
+def test_replicas_that_speak_tls_behind_haproxy(tmp_path: Path) -> None:
+    """SCOTOMA_REPLICAS_CA: the proxy checks and asks replicas with --tls-cert; one that is killed is left out."""
+    if reason := lacking("haproxy"):
+        pytest.skip(reason)
+    made = [BINARY, "certificate", "localhost", "127.0.0.1", "--out", str(tmp_path / "certificates")]
+    subprocess.run(made, check=True, capture_output=True)
+    files = {name: str(tmp_path / "certificates" / name) for name in ("server.pem", "server.key", "ca.pem")}
+    flags = ("--threads", "1", "--tls-cert", files["server.pem"], "--tls-key", files["server.key"])
+    running: list[programs.Program] = []
+    try:
+        replicas = [programs.Replica(name, tmp_path, *flags, binary=BINARY) for name in ("a", "b")]
+        running.extend(replicas)
+        for replica in replicas:
+            replica.serving()
+        port = programs.free_port()
+        addresses = [replica.address for replica in replicas]
+        running.append(programs.haproxy(addresses, tmp_path, port, SCOTOMA_REPLICAS_CA=files["ca.pem"]))
+        running[-1].ready(port)
+        with Client(f"127.0.0.1:{port}") as client:
+            programs.wait_for("an answer through the proxy", lambda: answers(client))
+            # Long enough for a health check to fail, were it not understood.
+            time.sleep(4)
+            assert all(answers(client) for _ in range(4))
+            replicas[0].kill()
+            time.sleep(3)
+            assert all(answers(client) for _ in range(4))
+    finally:
+        for program in running:
+            program.kill()
+
+
+SILENT = 65
+"""Seconds: longer than the minute after which proxies mostly give up a stream that says nothing."""
+
+
+def silent_run(folder: Path, proxy: str) -> int:
+    """Runs a benchmark through a proxy whose second sample is a minute late; returns how many results came."""
+    folder.mkdir()
+    fleet = Fleet(proxy, folder)
+    try:
+        fleet.start()
+
+        def samples() -> Iterator[object]:
+            for i in range(2):
+                yield sample(str(i), "Is there a disc?", picture(i), answer="yes", category="existence")
+                time.sleep(SILENT * (1 - i))
+
+        with fleet.client() as client:
+            return len(list(client.evaluate("shapes", samples())))
+    finally:
+        for program in fleet.running.values():
+            program.kill()
+
+
+def test_a_silent_stream_is_not_cut(tmp_path: Path) -> None:
+    """An Evaluate whose second sample comes 65 seconds after the first, behind all three proxies at once."""
+    there = [proxy for proxy in PROXIES if not lacking(proxy)]
+    if not there:
+        pytest.skip("no proxy is installed")
+    with ThreadPoolExecutor(len(there)) as pool:
+        counts = list(pool.map(lambda proxy: silent_run(tmp_path / proxy, proxy), there))
+    assert dict(zip(there, counts, strict=True)) == dict.fromkeys(there, 2)
