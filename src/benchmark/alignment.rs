@@ -49,11 +49,14 @@ impl Features {
         if self.rows.iter().flatten().any(|v| !v.is_finite()) {
             return Err(format!("{}: a value is not finite", self.name));
         }
+        // A few dimensions of a transformer are far larger than all others, and would be all that
+        // cosines see.
         let limit = if clamp < 1.0 {
             self.quantile(clamp)
         } else {
             f32::INFINITY
         };
+        // In f64: sums of f32 in another order would change which of two near neighbours wins.
         let rows: Vec<Vec<f64>> = self.rows.iter().map(|row| unit(row, limit)).collect();
         let found = (0..n).into_par_iter().map(|i| nearest(&rows, i, k));
         Ok(Neighbours(found.collect()))
@@ -84,6 +87,8 @@ fn nearest(rows: &[Vec<f64>], i: usize, k: usize) -> Vec<usize> {
         .filter(|&j| j != i)
         .map(|j| (dot(&rows[i], &rows[j]), j))
         .collect();
+    // Selected, not sorted: for N items this runs N times. The index breaks ties, so that the same
+    // rows are taken whatever the algorithm does inside.
     all.select_nth_unstable_by(k - 1, |a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
     all.truncate(k);
     all.into_iter().map(|(_, j)| j).collect()
@@ -134,6 +139,7 @@ pub fn align(
             });
         }
     }
+    // Stable: pairs with the same score stay in the order of the layers.
     all.sort_by(|a, b| b.score.total_cmp(&a.score));
     Ok(all)
 }

@@ -74,6 +74,7 @@ pub fn discrimination(models: &[BTreeMap<String, bool>], id: &str) -> Option<f64
     let sum =
         |f: &dyn Fn(f64, f64) -> f64| pairs.iter().map(|&(a, b)| f(a - x, b - y)).sum::<f64>();
     let spread = (sum(&|a, _| a * a) * sum(&|_, b| b * b)).sqrt();
+    // Sums of rounded differences are not exactly 0 where all models agree.
     (spread > 1e-12).then(|| sum(&|a, b| a * b) / spread)
 }
 
@@ -147,11 +148,13 @@ fn analyse_item(
     let (hidden, shown): (Vec<&Response>, Vec<&Response>) = others
         .map(|(_, r)| *r)
         .partition(|r| unseen.contains(&r.variant.as_str()));
+    // An item that is wrong with its picture says nothing of what the picture is for.
     let image_needed = if plain.right {
         share(&hidden, |r| !r.right)
     } else {
         0.0
     };
+    // With one order the share of its letter would be 1.
     let letter_bias = if orders.len() > 1 {
         most_frequent(&orders) as f64 / orders.len() as f64
     } else {

@@ -121,6 +121,7 @@ fn last_of(
     place: impl Fn(&(char, String)) -> Option<usize>,
 ) -> Option<char> {
     let found: Vec<&(char, String)> = options.iter().filter(|c| holds(c)).collect();
+    // `max_by_key` takes the last of equals, `argmax` of the tool the first: hence `rev`.
     found.iter().rev().max_by_key(|c| place(c)).map(|c| c.0)
 }
 
@@ -174,6 +175,7 @@ pub(super) fn choice_letter(item: &Item, text: &str) -> Option<String> {
 
 fn ranked(letters: &[char], text: &str) -> Option<String> {
     let stripped = strip_each(strip(text), &[',', '.', '!', '?', ';', ':', '\'', '"']);
+    // Characters, not bytes: the tool compares places in Python's strings.
     let text: Vec<char> = format!(" {stripped} ").chars().collect();
     let last = |wanted: &[char]| text.windows(wanted.len()).rposition(|w| w == wanted);
     let mut found: Vec<(u32, usize, char)> = Vec::new();
@@ -291,6 +293,7 @@ pub(super) fn yes_no(_: &Item, text: &str) -> Option<String> {
     let said = match text.as_str() {
         "yes" | "y" => Some("yes"),
         "no" | "n" => Some("no"),
+        // The tool compares a single character with y and n alone.
         _ if text.chars().count() == 1 => None,
         _ if head.contains("yes") => Some("yes"),
         _ if head.contains("no") => Some("no"),
@@ -434,12 +437,15 @@ pub fn normal_math(item: &Item, extracted: &str) -> Option<String> {
         return item
             .options
             .iter()
+            // The first of equals, as `min` of Python: any text at all gets an option, which is the
+            // tool's rule.
             .min_by_key(|o| strsim::levenshtein(extracted, o))
             .cloned();
     }
     match item.field("answer_type") {
         "integer" => float(extracted)
             .filter(|v| v.is_finite())
+            // `int(float(x))` of Python; the sum makes 0 of -0, which `int` has not.
             .map(|v| format!("{:.0}", v.trunc() + 0.0)),
         "float" => {
             // No finite number has more places; the formatter takes no more than 65,535.
@@ -485,7 +491,7 @@ fn printed(value: f64) -> String {
         return text.replace("NaN", "nan");
     };
     let exponent: i32 = exponent.parse().unwrap_or(0);
-    // Rust turns to exponents at 1e16 and below 1e-5, Python at 1e16 and below 1e-4.
+    // Rust and Python turn to exponents at the same numbers, and write them differently.
     let digits = digits.strip_suffix(".0").unwrap_or(digits);
     format!(
         "{digits}e{}{:02}",
@@ -498,6 +504,7 @@ fn printed(value: f64) -> String {
 /// words the same but for case.
 pub(super) fn relaxed(said: &str, answer: &str) -> bool {
     match (number_or_percent(said), number_or_percent(answer)) {
+        // An answer of 0 has no 5 %; the tool compares the texts then.
         (Some(said), Some(answer)) if answer != 0.0 => (said - answer).abs() / answer.abs() <= 0.05,
         _ => said.to_lowercase() == answer.to_lowercase(),
     }

@@ -79,7 +79,7 @@ impl JudgePrompt {
     /// [`JudgePrompt::Extract`], whose reply is an answer.
     pub fn verdict(self, reply: &str) -> Option<Verdict> {
         let reply = reply.trim();
-        // Judges explain below what they say in the first line.
+        // As LLaVA's `parse_score` does: judges write "8, 7" as well as "8 7".
         let first = reply.lines().next().unwrap_or_default().replace(',', " ");
         let numbers: Vec<f64> = first
             .split_whitespace()
@@ -91,6 +91,7 @@ impl JudgePrompt {
                 "no" => Some(Verdict::Wrong),
                 _ => None,
             },
+            // Exactly one number: "0.5 out of 1" has two, and which one is meant is a guess.
             (Self::Grade, &[grade]) if (0.0..=1.0).contains(&grade) => {
                 Some(Verdict::Graded { grade, of: 1.0 })
             }

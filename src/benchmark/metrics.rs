@@ -200,6 +200,7 @@ fn mme_points(pictures: &[&Vec<&Outcome>]) -> f64 {
             .count();
         right += own;
         items += answers.len();
+        // The tool's accuracy+: it asks two questions about every picture.
         both += usize::from(own == answers.len());
     }
     100.0 * (right as f64 / items.max(1) as f64 + both as f64 / pictures.len().max(1) as f64)
@@ -208,6 +209,7 @@ fn mme_points(pictures: &[&Vec<&Outcome>]) -> f64 {
 /// Adds up subtasks. They are independent, so that half widths of intervals add as squares.
 fn mme_sum(name: &str, subtasks: &[&Metric]) -> Metric {
     let value: f64 = subtasks.iter().map(|m| m.value).sum();
+    // Below and above apart, since bootstrap intervals near 0 or 200 points are not symmetric.
     let below = half_width(subtasks, |m| m.interval.0);
     let above = half_width(subtasks, |m| m.interval.1);
     Metric {
@@ -322,6 +324,7 @@ pub fn compare(first: &[Outcome], own: &[Outcome]) -> Comparison {
         worse,
         difference: mean_over_groups(&all),
         interval: bootstrap(&all, mean_over_groups),
+        // For grades, too: it is then the sign test of which variant was graded higher.
         p: mcnemar(better, worse),
     }
 }

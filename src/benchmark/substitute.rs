@@ -34,6 +34,7 @@ pub struct Others<I> {
 impl<I> Others<I> {
     fn give(&mut self, pictures: &[Vec<u8>]) {
         let given = self.waiting.drain(..).map(|mut item| {
+            // Where all items show the same picture there is no other one.
             if item.images != pictures {
                 item.substitutes.insert(OTHER.into(), pictures.to_vec());
             }
@@ -52,6 +53,7 @@ impl<I: Iterator<Item = Result<Item, Error>>> Iterator for Others<I> {
                 return Some(Ok(item));
             }
             match self.rows.next() {
+                // It has no picture to be replaced, and must not wait for one.
                 Some(Ok(item)) if item.images.is_empty() => return Some(Ok(item)),
                 Some(Ok(item)) => {
                     self.first.get_or_insert_with(|| item.images.clone());

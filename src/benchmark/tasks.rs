@@ -62,6 +62,7 @@ impl Rule {
             (self.compare)(
                 &Item {
                     answer,
+                    // Comparisons read words alone, and pictures may be megabytes.
                     images: Vec::new(),
                     ..item.clone()
                 },

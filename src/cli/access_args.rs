@@ -102,9 +102,12 @@ fn server_tls(
     if let Some(authorities) = authorities {
         tls = tls.client_ca_root(Certificate::from_pem(authorities));
     }
+    // rustls looks into the files only here; without this a wrong key would show after minutes of
+    // loading.
     match tonic::transport::Server::builder().tls_config(tls.clone()) {
         Ok(_) => Ok(tls),
         Err(e) => {
+            // tonic's own words are "transport error"; the reason is in the source.
             let cause = std::error::Error::source(&e).map(|cause| format!(": {cause}"));
             Err(format!(
                 "--tls-cert, --tls-key: {e}{}",

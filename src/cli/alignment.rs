@@ -139,6 +139,7 @@ impl AlignmentArgs {
         save(&folder.join("features.safetensors"), &first, &second)?;
         let found = align(&first, &second, self.k, self.clamp)?;
         let best = found.first().ok_or("no features")?;
+        // `align` has failed where there are no two items.
         let chance = self.k as f64 / (n - 1) as f64;
         let texts_by = match &self.features {
             Some(path) => path.display().to_string(),
@@ -207,6 +208,8 @@ impl Capturer<'_> {
         let pictured = items.filter(has_picture).take(limit);
         let all: Vec<_> = stream::iter(pictured)
             .map(|item| self.item(item))
+            // In order, not as they come: rows of both sides, and of a file of features, belong to
+            // one item by their number.
             .buffered(IN_FLIGHT)
             .try_collect()
             .await?;
@@ -288,6 +291,7 @@ async fn captured(
         let values = activation
             .data
             .chunks_exact(4)
+            // f32, which a capture is sent as where its request names no other type.
             .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
         let (sum, count) = all.entry(activation.point.clone()).or_default();
         *count += 1.0;
@@ -307,11 +311,14 @@ async fn captured(
 fn by_point(items: Vec<ItemFeatures>) -> Result<Vec<Features>, Failure> {
     let first = items.first().ok_or("no item has a picture")?;
     let mut names: Vec<String> = first.keys().cloned().collect();
+    // By number: as texts layer 10 would come before layer 2.
     names.sort_by_key(|name| layer(name));
     let mut all = Vec::new();
     for name in names {
         let rows = items
             .iter()
+            // An empty row where a point is missing: `align` then names the feature whose rows
+            // differ in width.
             .map(|item| item.get(&name).cloned().unwrap_or_default())
             .collect();
         all.push(Features { name, rows });

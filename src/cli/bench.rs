@@ -168,6 +168,7 @@ impl Bench {
             ..ServerConfig::shapes()
         };
         self.device.apply(&mut config)?;
+        // `--device` of this command is one group.
         let device = config.devices.swap_remove(0);
         let dtype = config.dtype.unwrap_or_else(|| device.default_dtype());
         let place = self
@@ -336,6 +337,8 @@ impl Measured {
     fn picture(&self, seed: usize) -> Result<Picture, Failure> {
         let side = self.model.tower.info().image_size;
         let pixels = (0..3 * side * side)
+            // Any pixels do, as long as seeds differ: equal pictures would be encoded once and then
+            // found in a cache.
             .map(|i| (i * 31 + seed * 97 + i / 977) as u8)
             .collect();
         let picture = Rgb {
@@ -352,12 +355,14 @@ impl Measured {
     }
 
     fn stages(&self, report: &mut BenchReport) -> Result<(), Failure> {
+        // On a CPU eight views take about eight times as long as one, and show nothing more.
         let (model, repeat) = (&self.model, if self.model.device.is_cpu() { 1 } else { 8 });
         let tokens = model.tokens(&self.picture(0)?);
         let (views, view) = (tokens.views, tokens.view);
         let pixels = model
             .pixels(&self.picture(0)?)?
             .upload(&*model.on_device()?)?;
+        // Once, where both are 1.
         for count in [1, repeat].into_iter().take(repeat.min(2)) {
             let all = Tensor::cat(&vec![pixels.clone(); count], 0)?;
             let mut batch = ViewBatch::default();
@@ -428,6 +433,8 @@ impl Measured {
 
     /// Counts the numbers in the language model's matrices, its head among them.
     fn weights(&self) -> usize {
+        // A number of a matrix is two operations: a product and a sum. With no key there is no
+        // attention in it.
         Cost::of_step(&self.model, &Plan::default(), 0, 0).flops as usize / 2
     }
 
@@ -449,10 +456,12 @@ impl Measured {
         kv: &MemoryTracker,
     ) -> Result<(Vec<SequenceCache>, Tensor), Failure> {
         let model = &self.model;
+        // Time does not depend on which words are read.
         let ids = vec![4u32; batch * prompt];
         let mut layout = Layout::default();
         (0..batch).for_each(|sequence| layout.push_sequence(sequence, (0, 0), prompt));
         let mut caches: Vec<SequenceCache> = (0..batch)
+            // Room for the steps that are timed, and for those before them.
             .map(|_| SequenceCache::new(prompt, STEPS + 4, kv, kv))
             .collect();
         let mut own: Vec<Option<&mut SequenceCache>> = caches.iter_mut().map(Some).collect();
@@ -480,6 +489,8 @@ impl Measured {
                     .0,
             );
         }
+        // A CPU's own kernels decode from each sequence's cache; slots are for batched products on
+        // a GPU.
         if model.device.backend() == Backend::Candle {
             caches.iter_mut().for_each(|cache| cache.use_slots(&lanes));
         }
@@ -493,6 +504,8 @@ impl Measured {
             ids = found.iter().map(|f| f[0] as u32).collect();
             Ok(())
         };
+        // Two steps that are not counted: the first moves keys into slots, the second is the first
+        // to find them there.
         step(0)?;
         step(1)?;
         let start = Instant::now();
@@ -501,6 +514,7 @@ impl Measured {
         // A step reads all matrices once, and all keys and values.
         let config = model.decoder.config();
         let row = 2 * config.num_hidden_layers * config.kv_heads() * config.head_width();
+        // The mean over the steps that are timed: each reads one key more than the one before.
         let seen = prompt + STEPS / 2;
         let read = self.bytes(self.weights() + batch * seen * row);
         let cost = Cost::of_step(model, &Plan::default(), prompt, STEPS / 2).times(batch as u64);
@@ -614,6 +628,8 @@ impl Measured {
                     .collect::<Result<Vec<_>, _>>()
             };
             self.engine.forget();
+            // Another picture first: kernels are warm then, and nothing of the sweep's own is in a
+            // cache.
             finish(self.submit(vec![self.variant(1, &json!([]), 1)?])?)?;
             let start = Instant::now();
             let flops = finish(self.submit(variants()?)?)?;
@@ -653,6 +669,7 @@ impl Measured {
         let mut running: VecDeque<Events> = VecDeque::new();
         let mut settled = 0;
         for i in 0..count {
+            // Five kinds and nine lengths have no common factor: all their combinations come.
             let (kind, tokens) = (&kinds[i % kinds.len()], 1 + i % 9);
             running.push_back(self.submit(vec![self.variant(i % 40, kind, tokens)?])?);
             if running.len() >= 16 || i + 1 == count {
@@ -663,6 +680,7 @@ impl Measured {
                     }
                 }
             }
+            // From here on caches are full, and what still grows leaks.
             if i == count / 10 {
                 settled = memory_of(&self.engine)?.unwrap_or(0);
                 report

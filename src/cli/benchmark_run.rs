@@ -57,7 +57,7 @@ pub(super) struct BenchmarkRun {
 pub(super) struct Evaluated {
     pub(super) started: EvaluateStarted,
     pub(super) finished: EvaluateFinished,
-    /// ItemReader that could not be read.
+    /// Rows that could not be read.
     pub(super) skipped: usize,
     /// The cost of the run; `None` if nothing was left to ask.
     pub(super) forecast: Option<Forecast>,
@@ -95,7 +95,7 @@ impl BenchmarkRun {
     /// `out`.
     ///
     /// # Errors
-    /// ItemReader that cannot be read (unless they are to be skipped), a server that goes away, and a
+    /// Rows that cannot be read (unless they are to be skipped), a server that goes away, and a
     /// run whose every answer is an error.
     pub(super) async fn evaluate(
         &self,
@@ -108,6 +108,7 @@ impl BenchmarkRun {
         let items = self.with_substitutes(items, &header);
         let variants = header.variants.len();
         let answers = count.map(|count| count * variants);
+        // Bounded: a table of pictures must not be read into memory faster than it is answered.
         let (sender, samples) = mpsc::channel(AHEAD);
         let samples = ReceiverStream::new(samples);
         let mut run = match &self.data {
@@ -128,8 +129,10 @@ impl BenchmarkRun {
         let mut progress = RunProgress::new(answers, Forecaster::new(first * variants, open));
         let skip = self.args.skip_bad;
         let reading =
+            // Reading files and decoding base64 blocks; the stream of results must go on meanwhile.
             tokio::task::spawn_blocking(move || send_all(&sender, items.take(most), skip));
         if let Err(error) = progress.follow(&mut run).await {
+            // Errors are not kept: the next run asks them again.
             let answered = run.known + progress.forecaster.seen - progress.failures.count;
             return Err(cut_off(&error, answered, answers, out));
         }
@@ -255,6 +258,7 @@ fn shows(header: &EvaluateHeader, pictures: &str) -> bool {
 fn with_substitute(folder: &Path, mut item: Item) -> Result<Item, benchmark::Error> {
     match substitute::from_folder(folder, &mut item) {
         Ok(()) => Ok(item),
+        // A picture of the folder is missing or broken, not a row.
         Err(message) => Err(benchmark::Error { line: 0, message }),
     }
 }
@@ -313,6 +317,7 @@ impl RunProgress {
     fn check_failures(&self, known: usize) -> Result<(), Failure> {
         let Failures { count, first } = &self.failures;
         let seen = self.forecaster.seen;
+        // Only of a run from the start: a resumed one may have nothing left but what fails.
         if known == 0 && seen > 0 && *count == seen {
             return Err(format!("all {seen} answers are errors; the first: {first}").into());
         }
@@ -413,6 +418,7 @@ fn send_all(
 /// Reads all results of a file, in the order of ids and variants.
 pub(super) fn read_results(path: &Path) -> Result<Vec<SampleResult>, Failure> {
     let mut all = scotoma_client::read_results(path)?;
+    // A file has them as they came, which is another order in every run.
     all.sort_by(|a, b| (&a.id, &a.variant).cmp(&(&b.id, &b.variant)));
     Ok(all)
 }

@@ -170,6 +170,8 @@ fn name(activation: &Activation) -> String {
     ];
     let more = more
         .into_iter()
+        // Most captures have one picture, one view and no step: their arrays are called as the hook
+        // point is.
         .filter(|(_, n)| *n > 0)
         .map(|(what, n)| format!("@{what}{n}"));
     std::iter::once(activation.point.clone())

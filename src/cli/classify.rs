@@ -193,6 +193,7 @@ impl ClassifyRun<'_> {
         let (outcomes, answers): (Vec<_>, Vec<_>) = found.into_iter().unzip();
         let answers = answers.into_iter().map(|answer| (CLIP.to_owned(), answer));
         self.answers.extend(answers);
+        // First: the report compares all others with it.
         self.outcomes.insert(0, (CLIP.to_owned(), outcomes));
         Ok(digest)
     }
@@ -207,6 +208,7 @@ impl ClassifyRun<'_> {
         let (started, skipped) = self.last.take().ok_or("nothing was asked")?;
         let experiment = self.experiment()?;
         for (_, outcomes) in &mut self.outcomes {
+            // `compare` looks items up by a binary search over ids.
             outcomes.sort_by(|a, b| a.label.id.cmp(&b.label.id));
         }
         let rule = classification_rule()?;
@@ -223,6 +225,7 @@ impl ClassifyRun<'_> {
         let asked: usize = self.outcomes.iter().map(|(_, own)| own.len()).sum();
         let stem = self.benchmark.data.as_deref().and_then(Path::file_stem);
         let findings = Findings {
+            // Its variants are ways to ask, none of which counts layers.
             planned: experiment.plan((0, 0), false)?,
             metrics,
             comparisons,

@@ -103,6 +103,7 @@ fn classify(
     let mut encoded = BTreeMap::new();
     let mut found = Vec::new();
     for item in items {
+        // Nothing to classify; the model's answers to such items count alone.
         let Some(bytes) = item.images.first() else {
             continue;
         };

@@ -159,6 +159,7 @@ async fn measure(
             Ok::<_, client::Error>((c, rule.score(&item, &text).1, item))
         }
     }))
+    // Fewer than an engine on a CPU runs at once (64), so that none waits in its queue.
     .buffer_unordered(CONCURRENCY);
     while let Some((condition, verdict, item)) = answers.try_next().await? {
         for category in [item.category.as_str(), "all"] {

@@ -167,6 +167,7 @@ fn wrong_processors<'a>(
 
 fn apply_processors(texts: &[String], config: &mut ServerConfig) -> Result<(), String> {
     let wrong = wrong_processors(texts, config.models.iter().map(|model| model.name.as_str()));
+    // Without models this is the early check of `model_args`, in which names cannot be known yet.
     if !config.models.is_empty() && !wrong.is_empty() {
         return Err(wrong.join("\nerror: "));
     }
@@ -188,6 +189,7 @@ fn device_groups(texts: &[&str]) -> Result<Vec<DeviceGroup>, String> {
         }
     }
     if mistakes.is_empty() {
+        // Before any is opened: a context on a card takes time, and memory of the card.
         mistakes.extend(shared_card(texts, &groups));
     }
     if mistakes.is_empty() {
@@ -249,6 +251,7 @@ fn shared_card(texts: &[&str], groups: &[DeviceGroup]) -> Option<String> {
     for (i, own) in groups.iter().enumerate() {
         for (text, before) in texts.iter().zip(&groups[..i]) {
             let is_shared = |id: &&DeviceId| !id.is_cpu() && before.ids().contains(id);
+            // The same group twice is two names for one engine, which is harmless.
             if own != before
                 && let Some(card) = own.ids().iter().find(is_shared)
             {

@@ -105,6 +105,8 @@ impl Eval {
         let name = if interventions.is_empty() {
             ORIGINAL
         } else {
+            // A name of its own: results of a changed first variant must not pass for the
+            // original's.
             "changed"
         };
         let first = EvaluateVariant {

@@ -182,6 +182,7 @@ impl RunExperiment {
         if self.is_all() {
             return Ok(known.to_vec());
         }
+        // A name inside the program wins over a file of that name, which `./NAME` still reads.
         if let Some(found) = known.iter().find(|e| e.name == self.experiment) {
             return Ok(vec![found.clone()]);
         }
@@ -233,6 +234,7 @@ fn axis(text: &str) -> Result<(String, Vec<Value>), String> {
 
 /// Parses a number or another JSON value; everything else is a text.
 fn axis_value(text: &str) -> Value {
+    // `literal` is no JSON, and nobody should have to write quotation marks within a shell's.
     serde_json::from_str(text).unwrap_or_else(|_| Value::from(text))
 }
 
@@ -256,6 +258,7 @@ pub(super) async fn run_experiment(
     let planned = experiment.plan(layers(&model), benchmark.substitutes.is_some())?;
     let left_out = left_out(experiment, benchmark);
     if !left_out.is_empty() {
+        // To stderr, as all that is said on the way: stdout has the report's name, or JSON, alone.
         eprintln!("{}: left out: {left_out}", experiment.title);
     }
     header.variants = variants(&planned)?;
@@ -268,6 +271,7 @@ pub(super) async fn run_experiment(
     );
     let results = folder.join("results.jsonl");
     let picture = match experiment.plot {
+        // As Preview shows it: cells of a grid are of what the model sees, not of the file.
         PlotKind::Grid => first_picture(benchmark, &mut client, &header.model).await?,
         _ => None,
     };

@@ -164,6 +164,7 @@ pub(super) fn quoted(text: &str) -> String {
 fn summary_row(metrics: &[(String, Metric)], answers: usize) -> Vec<String> {
     let main = metrics.first().map_or("", |(_, m)| &m.name);
     let own: Vec<&(String, Metric)> = metrics.iter().filter(|(_, m)| m.name == main).collect();
+    // The first variant is what the others are lower or higher than.
     let changed = own.get(1..).unwrap_or_default();
     let lowest = changed
         .iter()
@@ -190,6 +191,7 @@ fn value_and_variant((variant, m): &(String, Metric)) -> String {
 fn frequencies(answers: &[(String, String)], planned: &[PlannedVariant]) -> Vec<AnswerCounts> {
     let mut counts: BTreeMap<&str, BTreeMap<String, usize>> = BTreeMap::new();
     for (variant, answer) in answers {
+        // Cut before counting: long answers that begin alike are one line of the table.
         let answer: String = answer.chars().take(ANSWER_CHARS).collect();
         *counts
             .entry(variant)
@@ -207,6 +209,7 @@ fn frequencies(answers: &[(String, String)], planned: &[PlannedVariant]) -> Vec<
 fn most_frequent(variant: String, counts: BTreeMap<String, usize>) -> AnswerCounts {
     let all = counts.values().sum();
     let mut most: Vec<(String, usize)> = counts.into_iter().collect();
+    // Stable over a sorted map: of equal counts the first in the alphabet comes first in every run.
     most.sort_by_key(|(_, n)| Reverse(*n));
     most.truncate(ANSWERS);
     AnswerCounts { variant, most, all }

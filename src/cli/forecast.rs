@@ -67,6 +67,7 @@ impl Forecaster {
     pub(super) fn add(&mut self, result: &SampleResult) -> Option<Forecast> {
         self.seen += 1;
         self.flops += result.usage.as_ref().map_or(0, |u| u.flops);
+        // Once: later answers come from full batches and warm caches, and the line would jump.
         if self.seen == self.first {
             self.make()
         } else {

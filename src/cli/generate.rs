@@ -69,6 +69,7 @@ impl Generate {
         let mut answer = client.generate(request).await?;
         while let Some(token) = answer.next().await? {
             print!("{}", token.text);
+            // Standard output keeps a line until its end, and an answer is one line.
             std::io::stdout().flush()?;
         }
         println!();

@@ -29,6 +29,7 @@ impl Health {
         let connected = self.tls.settings(address)?.channel().await;
         let channel = connected.map_err(|e| format!("--server {address}: {e}"))?;
         let mut client = HealthClient::new(channel);
+        // An empty name asks about the server as a whole.
         let response = client.check(HealthCheckRequest::default()).await?;
         match response.into_inner().status() {
             ServingStatus::Serving => Ok(()),

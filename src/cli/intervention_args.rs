@@ -61,6 +61,7 @@ impl ImageInterventionArgs {
 impl InterventionArgs {
     /// Lists the interventions of the flags.
     pub(super) fn interventions(&self) -> Vec<Intervention> {
+        // In the order of the data path, so that a record reads as the forward pass goes.
         let mut list = self.occlude.clone();
         if !self.drop_tower_layers.is_empty() {
             list.push(client::drop_tower_layers(

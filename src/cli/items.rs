@@ -54,6 +54,7 @@ impl KeepRule {
                 let wrong = permuted.iter().filter(|right| !**right).count();
                 item.right && 2 * wrong > permuted.len()
             }
+            // Difficulty is the share of orders that are wrong.
             Self::OrderProof => item.difficulty <= 0.0,
         }
     }
@@ -197,6 +198,7 @@ impl Items {
             .collect();
         let mut file = self.create("kept.tsv")?;
         let mut columns: Option<(Vec<String>, bool)> = None;
+        // Rows that cannot be read have no result to be kept for.
         for item in self.benchmark().items()?.flatten() {
             if !kept.contains(item.id.as_str()) {
                 continue;
@@ -226,6 +228,7 @@ async fn ask(
     header.variants = variants()?;
     let items: BenchmarkItems = Box::new(benchmark.items()?.flat_map(in_all_orders));
     benchmark
+        // The count is not known: it is the sum over items of their options.
         .evaluate(client, header, items, None, Some(results))
         .await
 }
@@ -239,6 +242,7 @@ fn in_all_orders(item: Result<Item, benchmark::Error>) -> Vec<Result<Item, bench
         .filter_map(|by| rotated(&item, by))
         .map(Ok)
         .collect();
+    // The item as it is comes first: its answer is needed before those of its orders say anything.
     orders.insert(0, Ok(item));
     orders
 }
@@ -248,6 +252,7 @@ fn variants() -> Result<Vec<EvaluateVariant>, Failure> {
     let no_tokens = json!([{
         "selectTokens": {"tokens": {"anyOf": [{"named": "NAMED_ALL"}]}, "mode": "MODE_REMOVE"},
     }]);
+    // Seeds are written down: other models of the same items must have met the same variants.
     let shuffled = json!([{"shufflePatches": {"grid": 4, "seed": 1}}]);
     let occluded = json!([{"occludePatches": {"random": {"ratio": 0.5, "seed": 1}}}]);
     let all = [

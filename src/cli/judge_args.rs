@@ -96,6 +96,7 @@ fn template(text: &str) -> Result<(JudgePrompt, String), String> {
     let task = JudgePrompt::ALL.into_iter().find(|t| t.name() == name);
     let task = task.ok_or("the tasks are grade, rate, extract and confirm")?;
     let template = std::fs::read_to_string(PathBuf::from(file)).map_err(|e| e.to_string())?;
+    // A judge that is not shown the answer grades nothing.
     if !template.contains("{answer}") {
         return Err("it has no {answer}".into());
     }

@@ -81,6 +81,8 @@ fn part(value: &Value, folder: &Path) -> Result<ChatPart, String> {
             check_fields(value, &["type", "path", "image", "url", "base64"])?;
             let given = ["path", "image", "url", "base64"]
                 .into_iter()
+                // transformers takes any of these names; two at once would leave one of them
+                // unread.
                 .filter_map(|f| Some((f, value[f].as_str()?)));
             match given.collect::<Vec<_>>()[..] {
                 [("base64", text)] => Ok(image(decoded(text)?).into()),
@@ -92,6 +94,7 @@ fn part(value: &Value, folder: &Path) -> Result<ChatPart, String> {
             check_fields(value, &["type", "image_url"])?;
             let url = value["image_url"]["url"]
                 .as_str()
+                // OpenAI's form is an object, that of transformers a text.
                 .or_else(|| value["image_url"].as_str());
             Ok(image(picture(
                 url.ok_or(".image_url.url: a text is needed")?,

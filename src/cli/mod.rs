@@ -138,6 +138,7 @@ fn without_empty_variables(command: clap::Command) -> clap::Command {
 fn without_empty_variable(arg: clap::Arg) -> clap::Arg {
     let value = arg.get_env().and_then(std::env::var_os);
     if value.is_some_and(|value| value.is_empty()) {
+        // clap would take the empty text for a value, and refuse it as a number or a device.
         arg.env(clap::builder::Resettable::Reset)
     } else {
         arg
@@ -157,6 +158,8 @@ fn parse() -> Cli {
 /// Runs the program.
 pub fn main() -> ExitCode {
     let cli = parse();
+    // Before the runtime: it sets variables of the environment, which no other thread may read
+    // meanwhile.
     threads::configure(cli.threads);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

@@ -32,6 +32,7 @@ impl AdapterArgs {
 
 /// Parses `PLACE` or `NAME=PLACE`.
 pub(super) fn named_origin(text: &str) -> Result<(String, Origin), String> {
+    // Neither ids of the hub nor usual folders have an equals sign.
     let (name, place) = match text.split_once('=') {
         Some((name, place)) => (name.to_owned(), place),
         None => (Origin::default_name(text), text),

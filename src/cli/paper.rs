@@ -27,6 +27,7 @@ const FILES: [(&str, &str); 19] = [
     ("mmstar", "mmstar"),
     ("mmvet", "mmvet"),
     ("mme", "mme"),
+    // VLMEvalKit's name of the file.
     ("llavabench", "llavaw"),
     ("llavaw", "llavaw"),
     ("mathvista", "mathvista"),
@@ -177,6 +178,8 @@ impl Paper {
         for experiment in &known {
             let own = files
                 .iter()
+                // An experiment that lists no benchmark wants all; these two have steps of their
+                // own.
                 .filter(|(what, _)| *what != CLASSIFICATION && *what != TEXTS)
                 .filter(|(what, _)| experiment.wants(what));
             steps.extend(own.map(|(rule, path)| Step::Experiment {
@@ -251,6 +254,8 @@ impl Paper {
             let (on, _) = step.names();
             let (number, all, title) = (i + 1, steps.len(), step.title());
             eprintln!("estimate {number} of {all}: {title} on {on}");
+            // All forecasts before the first run: a paper takes days, and its price should be known
+            // at once.
             let done = self.run_step(client, step, true).await?;
             sum += done.forecast.unwrap_or_default();
         }
@@ -274,6 +279,7 @@ impl Paper {
                 folder.display(),
                 done.summary.join(" | ")
             );
+            // After every step, so that a run that is killed leaves the table of what it finished.
             files::write(&path, page.as_bytes())?;
         }
         if !self.json {
@@ -353,9 +359,12 @@ fn recognised_files(folder: &Path) -> Result<Vec<(&'static str, PathBuf)>, Strin
         let ending = path.extension().and_then(|e| e.to_str());
         ending.is_some_and(|e| ENDINGS.contains(&e))
     });
+    // The order of a folder's files is the file system's; steps should be the same in every run.
     paths.sort();
     let mut found = Vec::new();
     for path in paths {
+        // Spellings differ: Q-Bench, QBench, MM_Vet. Splits and versions follow the name, so that
+        // its beginning is compared.
         let name = stem(&path).to_lowercase().replace(['-', '_'], "");
         let mut known = FILES.iter().chain([&(TEXTS, TEXTS)]);
         match known.find(|(start, _)| name.starts_with(start)) {

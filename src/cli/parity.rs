@@ -65,6 +65,7 @@ async fn check(mut client: Client, model: &str) -> Result<ParityReport, Failure>
                 bar.finish_and_clear();
                 return Ok(report);
             }
+            // A newer server may send events that this client does not know.
             None => {}
         }
     }

@@ -84,6 +84,7 @@ pub(super) fn write_record(
         provenance: Some(record.clone()),
         images,
     };
+    // With the pictures: a record holds their digests alone, from which nobody could run it again.
     let text = serde_json::to_string_pretty(&request)?;
     Ok(files::write(file, text.as_bytes())?)
 }

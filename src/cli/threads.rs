@@ -12,6 +12,7 @@ const SPIN_LIMIT: &str = "CANDLE_BARRIER_POOL_SPIN_LIMIT";
 /// of the time of those that have work (both measured).
 pub(super) fn configure(threads: Option<u16>) {
     let threads = match threads {
+        // The flag wins over the environment, as everywhere.
         Some(threads) => Some(threads.into()),
         None if is_set(THREADS) => None,
         None => Some(candle_core::utils::get_num_threads()),

@@ -30,6 +30,7 @@ struct Call<'a> {
 
 /// Refuses flags that would change nothing.
 pub(super) fn check(program: &mut Command, matches: &ArgMatches) -> Result<(), Error> {
+    // clap propagates global flags and groups to subcommands only when a command is built.
     program.build();
     let (mut command, mut own) = (&*program, matches);
     while let Some((name, inner)) = own.subcommand() {
@@ -206,6 +207,7 @@ impl Call<'_> {
         let first = ["experiment", "rule"].into_iter().find(|id| self.has(id));
         let listing = |id: &&str| self.text(id) == Some(LIST);
         let Some(first) = first
+            // `items` has a rule as well, but no list.
             .filter(|_| self.command.get_name() != "items")
             .filter(listing)
         else {

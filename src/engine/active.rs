@@ -142,6 +142,7 @@ struct Scored {
 
 impl Output {
     fn is_over(&self) -> bool {
+        // A client cancels by dropping its stream: nothing else tells of it.
         self.variants.iter().all(|v| v.done) || self.events.is_closed()
     }
 
@@ -210,6 +211,8 @@ impl Output {
         self.send_captured(sequence);
         let readings = match &mut sequence.state {
             State::Prefill(prefill) => {
+                // A continuation may be read in several chunks, each with rows whose logits are
+                // wanted.
                 prefill.readings.extend(readings);
                 if prefill.done < prefill.rows.len() {
                     return Outcome::Reading;
@@ -278,6 +281,8 @@ impl Output {
         };
         let scores: Vec<f64> = ids
             .iter()
+            // Row i predicts token i: the rows are the last one of the prompt and those of the
+            // continuation without its last.
             .zip(logprobs)
             .map(|(&id, row)| row[id as usize])
             .collect();
@@ -335,6 +340,8 @@ impl Output {
         };
         let top = likeliest(logprobs, *top_logprobs);
         let prefilled = is_first.then(|| prefilled(sequence, &[logits]));
+        // By the model's own distribution: temperature and processors decide what is chosen, not
+        // what is reported.
         let token = (id, logprobs[id as usize]);
         self.generate(model, sequence, token, &top, prefilled)
     }
@@ -399,6 +406,8 @@ impl Output {
         let first = continuations.values().next().map(|s| s.prefilled.clone());
         let prefilled = Prefilled {
             logits: digest_of_digests(logits),
+            // Pictures and pruned tokens depend on the prompt alone: those of the first
+            // continuation are those of all.
             ..first.unwrap_or_default()
         };
         // In the order of the continuations, whichever ended first.
@@ -430,6 +439,7 @@ fn prefilled(sequence: &Sequence, logits: &[impl AsRef<[f32]>]) -> Prefilled {
 
 /// Joins digests: several into the digest of their text, one into itself.
 pub fn digest_of_digests(digests: impl Iterator<Item = String>) -> String {
+    // A picture that a plan leaves no token of has no digest.
     let mut digests: Vec<String> = digests.filter(|d| !d.is_empty()).collect();
     match digests.len() {
         0 => String::new(),

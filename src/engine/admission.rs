@@ -36,6 +36,8 @@ impl Admission {
                 (n < limit).then_some(n + 1)
             })
             .map_err(|_| Error::QueueFull { limit })?;
+        // Apart from the check above: two that come at once may exceed the limit together, by one
+        // request.
         self.rows.fetch_add(price, Ordering::AcqRel);
         Ok(())
     }

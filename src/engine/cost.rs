@@ -39,6 +39,7 @@ impl AddAssign for Cost {
 fn layer(rows: usize, keys: usize, weights: usize, width: usize) -> Cost {
     Cost {
         rows: rows as u64,
+        // Two products of attention: of queries with keys, and of the pattern with values.
         flops: 2 * (rows * weights + 2 * rows * keys * width) as u64,
     }
 }
@@ -66,6 +67,8 @@ impl Cost {
             for (rows, weights) in Self::rows_by_layer(model, plan, prompt + more) {
                 cost += layer(rows, rows, weights, attention_width(model));
             }
+            // A plain prompt needs the logits of its last row; a continuation those of each of its
+            // tokens.
             cost += Self::of_head(model, more.max(1));
         }
         cost
@@ -88,6 +91,7 @@ impl Cost {
                 (info.layer_weights, info.width)
             }
             Stack::LanguageModel => (model.decoder.layer_weights(), attention_width(model)),
+            // Without layers, it is priced by picture; see `of_projector`.
             Stack::Projector => return Self::default(),
         };
         let flops = 2 * (passed.rows * weights as u64 + 2 * passed.keys * width as u64);
@@ -133,6 +137,7 @@ impl Cost {
             cost += Self::of_patches(model, image) + Self::of_projector(projector, image);
             let rows = image.view.rows;
             let one = layer(rows, rows, info.layer_weights, info.width);
+            // View by view: attention in the tower does not cross views.
             cost += one.times(layers * image.views as u64);
         }
         cost
@@ -152,6 +157,8 @@ impl Cost {
             model.decoder.config().num_hidden_layers,
         );
         path.into_iter().map(move |layer| {
+            // Rows leave after the layer, which still runs all of them. Taken out of the map, since
+            // a layer that runs again has nothing left to prune.
             let here = rows;
             rows -= left.remove(&layer).map_or(0, |p| p.leave.min(rows));
             (here, weights)

@@ -65,6 +65,7 @@ impl Engine {
     ) -> std::io::Result<Self> {
         let device: DeviceGroup = device.into();
         let name = device.to_string();
+        // Unbounded, since admission bounds what is sent.
         let (commands, inbox) = mpsc::unbounded_channel();
         let admission = Arc::new(Admission::default());
         let (opened, result) = std::sync::mpsc::channel();
@@ -126,6 +127,7 @@ impl Engine {
         }
         let price = sequences.iter().map(|s| s.program.cells(s.own)).sum();
         self.admission.enter(price, &self.limits)?;
+        // Unbounded: a receiver that is slow must not hold up the step of all others.
         let (sender, events) = mpsc::unbounded_channel();
         let active = ActiveRequest::new(request, sequences, price, sender);
         self.commands
@@ -237,6 +239,7 @@ impl Engine {
         work: impl FnOnce(&LoadTo<'_>) -> Result<T, model::Error> + Send + 'static,
         progress: &dyn Fn(u64, u64),
     ) -> Result<Result<T, model::Error>, Error> {
+        // Not `check_ready`: a device that is restarted waits for just this, its models.
         self.check_draining()?;
         let (sender, reports) = std::sync::mpsc::channel();
         let load = Load::new(work, sender);
@@ -270,6 +273,7 @@ impl Engine {
 
     /// Admits nothing from now on; requests that run go on.
     pub fn drain(&self) {
+        // Relaxed: a request that slips in at the same time is served like those before it.
         self.draining.store(true, Ordering::Relaxed);
     }
 
@@ -285,6 +289,7 @@ impl Engine {
 
     /// Takes requests again, once the models of a device that was restarted are loaded.
     pub fn resume(&self) {
+        // Only from there: the device may have been lost again while its models were loaded.
         self.device.send_if_modified(|state| {
             let is_due = *state == DeviceState::Restarted;
             if is_due {

@@ -54,9 +54,11 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             queue: 256,
+            // Some 13,000 prompts of 640 rows, through 32 layers.
             queue_rows: 1 << 28,
             running: 64,
             step_rows: 1024,
+            // 8,192 tokens of a Llama with 7B parameters in half precision.
             kv_bytes: 4 << 30,
             picture_bytes: 1 << 30,
             checkpoint_bytes: 1 << 30,

@@ -191,6 +191,7 @@ fn read_logits(
     let logits = model
         .decoder
         .logits(&select(hidden, &rows)?, &chosen, hooks)?; // (wanted, V)
+    // On the CPU the logits are in memory already: to choose there would save no copy.
     let on_device = Backend::of(hidden.device()) == Backend::Candle;
     let (short, long): (Vec<u32>, Vec<u32>) = (0..rows.len() as u32).partition(|&row| {
         let sequence = &batch[chosen.spans[row as usize].sequence].sequence;
@@ -202,10 +203,12 @@ fn read_logits(
             .to_device(&Device::Cpu)?
             .to_vec2::<f32>()?;
         for (&row, found) in short.iter().zip(found) {
+            // Exact: f32 holds whole numbers up to 2^24, more than any vocabulary has.
             readings.insert(row, Reading::Likeliest(found[0] as u32, found[1]));
         }
     }
     if !long.is_empty() {
+        // Fetched before they are widened: half precision is half the bytes.
         let all = select(&logits, &long)?
             .to_device(&Device::Cpu)?
             .to_dtype(DType::F32)?
@@ -263,6 +266,7 @@ fn apply_logit_lens(model: &Model, observed: &mut EffectLog) -> Result<(), model
             .to_device(&Device::Cpu)?;
         for row in logits.to_vec2::<f32>()? {
             let tokens = log_softmax(&row).map(|row| likeliest(&row, *count));
+            // A row that is not finite shows no tokens, and those beside it are still read.
             top.push(tokens.unwrap_or_default());
         }
     }

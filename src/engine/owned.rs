@@ -27,6 +27,7 @@ impl Owned {
 
     /// Lets go of the devices, with all that is on them.
     pub(super) fn close(&mut self) {
+        // Tensors first: each is freed on the device that it is on.
         self.home.clear();
         self.devices.drain(..).for_each(let_go);
     }
@@ -35,6 +36,7 @@ impl Owned {
     pub(super) fn reopen(&mut self) -> Result<()> {
         let devices = self.id.open()?;
         for device in &devices {
+            // A context may open and still fail at its first kernel.
             let ones = Tensor::ones(16, DType::F32, device)?;
             let sum = ones.sum_all()?.to_scalar::<f32>()?;
             if sum != 16.0 {

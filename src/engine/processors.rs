@@ -44,6 +44,7 @@ pub(super) fn process(processors: &Processors, sofar: Sofar<'_>, logits: &mut [f
         hide_repeats(size, sofar.prompt, &tokens, logits);
     }
     hide_bad_words(processors, sofar, &tokens, logits);
+    // As `_prepare_generated_length` of transformers: min_new_tokens takes the place of min_length.
     let short = match (processors.min_new_tokens, processors.min_length) {
         (Some(least), _) => sofar.answer.len() < least,
         (None, least) => least.is_some_and(|least| tokens.len() < least),
@@ -51,6 +52,8 @@ pub(super) fn process(processors: &Processors, sofar: Sofar<'_>, logits: &mut [f
     if short {
         hide(sofar.eos, logits);
     }
+    // As ForcedBOSTokenLogitsProcessor: only where the prompt is one token, the start token of a
+    // decoder that reads from an encoder.
     if let Some(id) = processors
         .forced_bos_token_id
         .filter(|_| sofar.length() == 1)
@@ -99,18 +102,21 @@ fn force(ids: &[u32], logits: &mut [f32]) {
     logits.fill(f32::NEG_INFINITY);
     for &id in ids {
         if let Some(logit) = logits.get_mut(id as usize) {
+            // Any finite number would do, beside nothing but minus infinity; this is transformers'.
             *logit = 0.0;
         }
     }
 }
 
-/// The logit of each of `ids`, once.
+/// Divides the logits of `ids` that are above 0 by `penalty`, and multiplies those below.
 fn penalise(penalty: f32, ids: &[u32], logits: &mut [f32]) {
     for i in ids
         .iter()
         .filter_map(|&id| index(logits, id))
         .collect::<BTreeSet<_>>()
     {
+        // Once each, however often a token stands there: transformers gathers and scatters one
+        // logit per id.
         logits[i] = if logits[i] < 0.0 {
             logits[i] * penalty
         } else {
@@ -145,6 +151,8 @@ fn completes(sequence: &[u32], tokens: &[u32]) -> Option<u32> {
 fn add_biases(processors: &Processors, tokens: &[u32], logits: &mut [f32]) {
     let mut single = BTreeMap::new();
     let mut sums: BTreeMap<u32, f32> = BTreeMap::new();
+    // As SequenceBiasLogitsProcessor: of several biases for one token the last counts, those that
+    // end a longer sequence are added.
     for (sequence, bias) in &processors.sequence_bias {
         if let [id] = sequence[..] {
             single.insert(id, *bias as f32);

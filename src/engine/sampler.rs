@@ -67,6 +67,7 @@ impl Sampling {
 
     /// Returns whether it chooses the likeliest token of each step, unprocessed.
     pub(super) fn is_plain(&self) -> bool {
+        // Truncation does not matter: whatever it drops, the likeliest token stays.
         self.temperature <= 0.0 && self.processors.is_empty()
     }
 
@@ -146,6 +147,7 @@ impl Sampling {
             f64::INFINITY
         };
         let mut held = 0.0;
+        // The token that reaches the share is kept, as by TopPLogitsWarper.
         weights.retain(|w| {
             held < wanted && {
                 held += w;
@@ -199,6 +201,7 @@ impl Cutoff {
         let least = match self {
             Self::Share(share) => share * first,
             Self::Epsilon(epsilon) => epsilon,
+            // The bound of Hewitt et al. 2022, as in EtaLogitsWarper.
             Self::Eta(epsilon) => epsilon.min(epsilon.sqrt() * (-entropy).exp()),
             Self::Typical(mass) => return typical(&shares, entropy, mass),
         };
@@ -217,6 +220,8 @@ fn typical(shares: &[f64], entropy: f64, mass: f64) -> Vec<bool> {
         held += shares[i];
         held < mass
     });
+    // As TypicalLogitsWarper: up to the token that reaches the mass, and with it all that are as
+    // near to the entropy.
     let last = below.count().min(order.len().saturating_sub(1));
     let most = order.get(last).map_or(f64::INFINITY, |&i| apart[i]);
     apart.iter().map(|&a| a <= most).collect()

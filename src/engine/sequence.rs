@@ -214,6 +214,8 @@ impl Sequence {
             hasher.update(image.key.as_bytes());
         }
         // The rows say what is scored, but not where the prompt ends.
+        // The stream of draws is not in it (a generator does not print its state): variants of a
+        // request share one.
         let goal = match &self.goal {
             Goal::Generate {
                 sampling,
@@ -256,6 +258,8 @@ impl Sequence {
     /// Returns whether its generated rows are kept beside those of other sequences, so that one
     /// kernel reads all of them.
     fn decodes_in_slot(&self, model: &Model) -> bool {
+        // The first token comes of the prefill: where it is the only one, nothing is decoded. The
+        // kernel over slots makes neither scores nor a pattern.
         self.max_new_tokens() > 1
             && model.device.backend() == Backend::Candle
             && !self.plan.looks_into_attention()

@@ -166,6 +166,7 @@ impl Worker {
             return;
         };
         let owned = self.owned.clone();
+        // A load calls back through `&dyn Fn()`, which cannot borrow the worker mutably by itself.
         let worker = RefCell::new(&mut *self);
         let failed = load.run(&owned, &|| {
             let mut worker = worker.borrow_mut();
@@ -414,9 +415,12 @@ impl Worker {
         while let Err(error) = self.owned.reopen() {
             tracing::error!(device, %error, "the device does not open");
             std::thread::sleep(wait);
+            // A driver that resets is back in seconds; one that is gone waits for somebody, who
+            // must not find a log full of this.
             wait = (2 * wait).min(Duration::from_secs(30));
             self.take_commands();
             self.abandon();
+            // Nobody is left who could ask: without this the thread would try for ever.
             if self.inbox.is_closed() {
                 return;
             }
@@ -550,6 +554,7 @@ impl Worker {
             }
             for (index, sequence) in request.sequences.iter().enumerate() {
                 if sequence.is_decoding() {
+                    // The last entry stands for what comes after all layers: the head.
                     let layers = sequence.program.layers.len() as u64;
                     self.scheduler.charge(&request.client, layers);
                     batch.push(Scheduled {
@@ -564,6 +569,7 @@ impl Worker {
 
     /// Returns how many sequences run, of all models.
     fn running(&self) -> usize {
+        // Of all models, since they share the bytes of keys and values.
         let sequences = self.requests.iter().flat_map(|r| &r.sequences);
         sequences.filter(|s| s.is_running()).count()
     }

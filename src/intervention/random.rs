@@ -41,6 +41,7 @@ impl Draws {
         hasher.update(&seed.to_le_bytes());
         hasher.update(&(index as u32).to_le_bytes());
         hasher.update(&(image as u32).to_le_bytes());
+        // Its length first, or a key could end in what reads as the beginning of a point.
         hasher.update(&(sample_key.len() as u32).to_le_bytes());
         hasher.update(sample_key.as_bytes());
         hasher.update(point.as_bytes());
@@ -49,9 +50,12 @@ impl Draws {
 
     /// Uniform in `0..n`; `n` at least 1.
     pub fn below(&mut self, n: u64) -> u64 {
+        // Draws from the last, incomplete run of n numbers are drawn again: a bare remainder would
+        // favour small ones.
         let rest = (u64::MAX % n + 1) % n; // 2^64 mod n
         loop {
             let draw = self.0.next_u64();
+            // The bound is 2^64 - rest, which no u64 holds where the rest is 0.
             if rest == 0 || draw < u64::MAX - rest + 1 {
                 return draw % n;
             }
@@ -85,6 +89,8 @@ impl Draws {
         let mut draws = self.clone();
         draws
             .0
+            // In words of 32 bits, of which a Gaussian number takes four and a uniform one two: a
+            // row's numbers do not depend on which rows were drawn before.
             .set_word_pos((row * count * if gaussian { 4 } else { 2 }) as u128);
         (0..count)
             .map(|_| {
@@ -101,6 +107,7 @@ impl Draws {
     /// Standard normal (Box-Muller, the cosine of each pair): `sqrt(-2 ln(1 - u)) cos(2 pi v)`.
     pub fn gaussian(&mut self) -> f64 {
         let (u, v) = (self.unit(), self.unit());
+        // 1 - u, since u may be 0 and is never 1: the logarithm stays finite.
         (-2.0 * (1.0 - u).ln()).sqrt() * (2.0 * std::f64::consts::PI * v).cos()
     }
 }

@@ -37,6 +37,8 @@ struct TextConfig {
 impl Default for TextConfig {
     fn default() -> Self {
         Self {
+            // openai/clip-vit-base-patch32's; `transformers` leaves out of config.json what equals
+            // a default.
             vocab_size: 49_408,
             hidden_size: 512,
             intermediate_size: 2048,
@@ -65,8 +67,11 @@ impl TextConfig {
             || sizes
                 .iter()
                 .chain([&positions])
+                // A config.json alone must not make the process allocate: tensors of these sizes
+                // are asked for before the weights contradict them.
                 .any(|size| *size > MAX_SIZE)
             || !self.hidden_size.is_multiple_of(self.num_attention_heads)
+            // A text has a start and an end token at least.
             || self.max_position_embeddings < 2
         {
             return Err(Error::Config(format!(
@@ -171,8 +176,11 @@ impl Clip {
         )?;
         let mut checkpoint = source.checkpoint()?;
         let digest = checkpoint.digest(&[""]).to_hex().to_string();
+        // `Vit` reads its tensors under LLaVA's prefix. The digest above is taken of the file's own
+        // names.
         checkpoint.graft(source.checkpoint()?, "vision_model.", "vision_tower.");
         let weights = checkpoint.tensors(DType::F32, device, &|_, _| {});
+        // These are the names before the graft; without this line they would count as unused.
         weights.ignore_all("vision_model.");
         // It scales all similarities of a picture alike.
         weights.ignore("logit_scale");
@@ -197,6 +205,7 @@ impl Clip {
             visual_projection: Linear::new(visual_projection, None)?,
             tower: Vit::load(
                 &vision,
+                // The last layer, with the class token: CLIP pools by taking its row.
                 feature_entries(&[-1], vision.num_hidden_layers)?,
                 SelectStrategy::Full,
                 &weights,
@@ -220,6 +229,7 @@ impl Clip {
             let mut side = 0;
             for picture in batch {
                 let base = self.processor.picture(picture, 1)?.base;
+                // Without tiling every picture becomes a square of the tower's size.
                 side = base.image.width;
                 pixels.extend(self.processor.normalise(&base));
             }
@@ -234,6 +244,8 @@ impl Clip {
             let (x, _) = tower.forward(x, &views, &mut NoHooks)?; // (B R, D)
             let class = x
                 .reshape((batch.len(), (), self.tower.info().width))?
+                // transformers norms the class token's row alone (`post_layernorm` of the pooled
+                // output).
                 .i((.., 0))?
                 .contiguous()?; // (B, D)
             found.push(of_length_1(
@@ -265,6 +277,8 @@ impl Clip {
                         .map(|(at, _)| at),
                     eos => own.iter().position(|id| *id == eos),
                 };
+                // A text that was cut off has no end token; its last row stands in, as nothing
+                // better is there.
                 ends.push((layout.rows() + end.unwrap_or(own.len() - 1)) as u32);
                 layout.push_sequence(i, (0, 0), own.len());
                 ids.extend(own);

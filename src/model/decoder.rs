@@ -25,6 +25,7 @@ pub const DECODERS: [&str; 7] = [
 
 /// Tokens of a vocabulary; the largest known has a quarter of a million.
 const MAX_VOCABULARY: usize = 1 << 24;
+// Each layer is a handful of allocations and names before its first tensor is missed.
 const MAX_LAYERS: usize = 1 << 12;
 /// Positions times dimensions of a head: a million positions with heads of 256.
 const MAX_ROTARY_TABLE: usize = 1 << 28;
@@ -69,6 +70,8 @@ impl Default for DecoderConfig {
     fn default() -> Self {
         Self {
             model_type: "llama".into(),
+            // transformers leaves fields out of config.json that equal its class's defaults, so
+            // these numbers are part of the file format.
             vocab_size: 32_000,
             hidden_size: 4096,
             intermediate_size: 11_008,
@@ -149,6 +152,7 @@ impl DecoderConfig {
     }
 
     fn is_gemma(&self) -> bool {
+        // The two share the scaled embeddings and the norms by `1 + weight`.
         ["gemma", "gemma2"].contains(&self.model_type.as_str())
     }
 
@@ -183,6 +187,7 @@ impl DecoderConfig {
             // Both are in the code of these and not in their files.
             "qwen2" => (true, false),
             "phi3" => (false, false),
+            // `attention_bias` of Llama's class goes for all four projections.
             _ => (self.attention_bias, self.attention_bias),
         }
     }
@@ -213,6 +218,7 @@ impl DecoderConfig {
     /// Fails on types of layers that are unknown, are too few or too many, or have no window to
     /// slide.
     fn check_layers(&self) -> Result<(), Error> {
+        // The others never read `layer_types`, so whatever stands there is harmless.
         if !["qwen2", "qwen3", "gemma2"].contains(&self.model_type.as_str()) {
             return Ok(());
         }
@@ -235,6 +241,8 @@ impl DecoderConfig {
         }
         let window = self
             .sliding_window
+            // Qwen's configuration class sets `sliding_window` to null where `use_sliding_window`
+            // is false.
             .filter(|_| self.model_type == "gemma2" || self.use_sliding_window);
         if window.is_none() && (0..self.num_hidden_layers).any(|layer| self.slides(layer)) {
             return config("layers of sliding_attention without a sliding_window in use".into());
@@ -251,6 +259,8 @@ impl DecoderConfig {
                 DECODERS.join(", ")
             ));
         }
+        // A row would depend on rows after it, so that no chunk or prefix of a prompt could be
+        // computed without the rest.
         if self.use_bidirectional_attention == Some(true) {
             return config(
                 "use_bidirectional_attention true; causal attention is supported (false)".into(),
@@ -350,10 +360,14 @@ impl Decoder {
             "language_model.embed_tokens.weight",
             &[config.vocab_size, config.hidden_size],
         )?;
+        // As transformers 5.17 does, which keeps a head that the checkpoint has and only warns. An
+        // equal one is tied all the same, so that one table is resident.
         let own = weights.has("lm_head.weight")
             && !weights.are_equal("lm_head.weight", "language_model.embed_tokens.weight");
         let head = if tied && !own {
             weights.ignore("lm_head.weight");
+            // Over several devices the head is on the last one and the table on the first, so it is
+            // a copy.
             let device = weights.device_of("lm_head.weight");
             Linear::new(to_device(&table, device)?, None)?
         } else {
@@ -488,6 +502,7 @@ impl Reader<'_, '_> {
         let (frequencies, mut ropes) = (self.config.frequencies()?, Vec::new());
         let (positions, dtype) = (self.config.max_position_embeddings, self.weights.dtype());
         for device in blocks.iter().map(Block::device) {
+            // One table for each device: a tensor cannot be used from another card.
             if !ropes.iter().any(|known: &Rope| known.serves(device)) {
                 ropes.push(Rope::new(&frequencies, positions, dtype, device)?);
             }

@@ -36,6 +36,8 @@ const APPLIED: [&str; 26] = [
     "max_length",
     "max_new_tokens",
     "eos_token_id",
+    // Adds one constant to all logits after the processors: no choice changes by it, and reported
+    // log-probabilities are the model's own. So nothing is left to do.
     "renormalize_logits",
 ];
 
@@ -54,9 +56,12 @@ const WITHOUT_EFFECT: [&str; 38] = [
     "pad_token_id",
     "bos_token_id",
     "decoder_start_token_id",
+    // Of beam search, which `num_beams` above 1 is refused for.
     "early_stopping",
     "length_penalty",
     "low_memory",
+    // These are of assisted decoding, which accepts a draft only where the model chooses the same:
+    // speed, not text.
     "use_mtp",
     "num_assistant_tokens",
     "num_assistant_tokens_schedule",
@@ -85,6 +90,7 @@ const WITHOUT_EFFECT: [&str; 38] = [
 /// Fields that would change tokens in a way that is not supported, the value that changes none, and
 /// what to do.
 const REFUSED: [(&str, Option<f64>, &str); 17] = [
+    // Many published files write neutral values out; refusing the name alone would refuse them all.
     ("num_beams", Some(1.0), "beam search is not supported; 1 is"),
     (
         "num_beam_groups",
@@ -314,6 +320,8 @@ fn ids(json: &Value, name: &str) -> Result<Vec<u32>, Error> {
 /// Reads a token id; `None` where it is negative.
 fn token_id(name: &str, value: &Value) -> Result<Option<u32>, Error> {
     match value.as_i64() {
+        // transformers compares these ids with those of the vocabulary, so that a negative one acts
+        // on none.
         Some(id) => Ok(u32::try_from(id).ok()),
         None => refuse(format!("{name} has {value}, which is no token id")),
     }
@@ -376,6 +384,7 @@ impl GenerationConfig {
             bad_words_ids,
             min_length: count(json, "min_length")?,
             min_new_tokens: count(json, "min_new_tokens")?,
+            // `ForcedBOSTokenLogitsProcessor` takes one id.
             forced_bos_token_id: bos.first().copied(),
             forced_eos_token_id,
             exponential_decay_length_penalty: field(json, "exponential_decay_length_penalty")?,
@@ -386,11 +395,14 @@ impl GenerationConfig {
             processors,
             do_sample: field(json, "do_sample")?,
             temperature: field(json, "temperature")?,
+            // 0 is kept, unlike in the counts above: it means "no top_k", where an absent field
+            // means transformers' 50.
             top_k: field(json, "top_k")?,
             top_p: field(json, "top_p")?,
             cutoffs: Cutoffs {
                 top_h: field(json, "top_h")?,
                 min_p: field(json, "min_p")?,
+                // transformers builds no warper for these three at their neutral values.
                 typical_p: number(json, "typical_p", 1.0)?,
                 epsilon_cutoff: number(json, "epsilon_cutoff", 0.0)?,
                 eta_cutoff: number(json, "eta_cutoff", 0.0)?,
@@ -412,12 +424,15 @@ impl GenerationConfig {
     /// Returns what acts on requests that say nothing of it, in canonical JSON, over a context of
     /// `context` tokens; `None` where nothing does.
     pub fn acts(&self, context: usize) -> Option<String> {
+        // Published files often repeat the context's length, which bounds nothing.
         let max_length = self.max_length.filter(|&length| length < context);
         let (processors, max_new_tokens) = (self.processors.clone(), self.max_new_tokens);
         let acting = Self {
             processors,
             max_length,
             max_new_tokens,
+            // Temperature and its kin act only on requests that ask to sample, and are in those
+            // requests' records: a model's digest must not depend on them.
             ..Self::default()
         };
         (acting != Self::default()).then(|| acting.to_json())
@@ -433,9 +448,11 @@ fn check_names(json: &Value) -> Result<(), Error> {
         .filter(|(_, value)| !value.is_null())
     {
         let is = |names: &[&str]| names.contains(&name.as_str());
+        // transformers keeps notes to itself under an underscore (`_from_model_config`).
         if is(&APPLIED) || is(&WITHOUT_EFFECT) || name.starts_with('_') {
             continue;
         }
+        // "static", "dynamic" and the like only choose a memory layout.
         if name == "cache_implementation" {
             if value
                 .as_str()
@@ -453,6 +470,7 @@ fn check_names(json: &Value) -> Result<(), Error> {
                 "unknown field {name:?}; whether it changes answers cannot be told, take it out"
             ));
         };
+        // `false` and `true` compare as 0 and 1, as in Python.
         let found = value
             .as_f64()
             .or_else(|| value.as_bool().map(|b| f64::from(u8::from(b))));

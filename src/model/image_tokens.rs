@@ -130,6 +130,8 @@ impl ImageTokens {
     /// One view without its first patch: what "default" leaves of a tower that has no class token.
     pub fn of_view_without_first(view: ViewInfo) -> Self {
         let mut tokens = Self::of_view(view, false);
+        // transformers cuts `[:, 1:]` whether or not row 0 is a class token; with SigLIP it is a
+        // patch, and the answer of the reference is that of the rest.
         tokens.places.remove(0);
         tokens.source = Source::Rows((0..tokens.places.len() as u32).collect());
         tokens.lead = -1;
@@ -184,6 +186,8 @@ impl ImageTokens {
             ..Self::of_view(view, false)
         };
         let per_view = (height * width) as u32;
+        // transformers' thumbnail is its last view; the tower here gets it first, as for every
+        // family.
         let base = std::mem::take(&mut tokens.places);
         for tile in 0..tiles.0 * tiles.1 {
             let (top, left) = (tile / tiles.1 * height, tile % tiles.1 * width);
@@ -230,6 +234,7 @@ impl ImageTokens {
                 index.push((row * columns + column) as u32);
             }
             places.push(Place::Newline);
+            // Behind the patches `pack` appends two rows: [IMG_BREAK], then [IMG_END].
             index.push(first_end + u32::from(row + 1 == rows));
         }
         let tokens = Self {
@@ -267,6 +272,8 @@ impl ImageTokens {
         };
         // `anyres_max_9` allows nine times the base view.
         let shrunk = most_tiles.and_then(|most| shrink(tokens.canvas, most * per_view));
+        // The tiles are still all encoded: what is scaled down is the projector's output, as in
+        // OneVision.
         tokens.canvas = shrunk.unwrap_or(tokens.canvas);
         let axis = |from: Range<usize>, to: usize| {
             (0..to)
@@ -302,6 +309,8 @@ impl ImageTokens {
         tokens.source = if shrunk.is_some() {
             Source::Mixed(mixes)
         } else {
+            // Exact rows, not a sum with three zeros: `0 * x` is NaN where an intervention made x
+            // infinite.
             Source::Rows(mixes.iter().map(|mix| mix[0].0).collect())
         };
         tokens.placed()
@@ -317,6 +326,7 @@ impl ImageTokens {
             Source::Mixed(mixes) => &mixes[origin],
         };
         let patch = |&(row, weight): &(u32, f32)| {
+            // A class token has no patch: with `lead` 1 its row 0 becomes -1 and drops out here.
             let row = (row as usize).checked_add_signed(-self.lead)?;
             (row < self.views * per_view && weight > 0.0).then_some((
                 row / per_view,
@@ -338,6 +348,8 @@ impl ImageTokens {
     ) -> impl Iterator<Item = (usize, usize, f32)> + use<> {
         let (merge, columns) = (self.view.merge, self.view.grid.1);
         let (row, column) = (row / self.base.1 * merge, row % self.base.1 * merge);
+        // The weights of a token's patches sum to 1, so that saliency of tokens is a mean over
+        // patches.
         let weight = weight / (merge * merge) as f32;
         (0..merge * merge).map(move |i| {
             let patch = (row + i / merge) * columns + column + i % merge;
@@ -352,6 +364,7 @@ impl ImageTokens {
             return Some(Place::Base { row, column });
         };
         let (row, column) = (
+            // `max(1)`: a picture without tiles has a base view alone, which returned above.
             tile / self.tiles.1.max(1) * self.view.grid.0 + row,
             tile % self.tiles.1.max(1) * self.view.grid.1 + column,
         );
@@ -382,6 +395,8 @@ impl ImageTokens {
         let offsets: Vec<u32> = kept.iter().map(|&i| self.offsets[i as usize]).collect();
         let origins = kept.iter().map(|&i| self.origins[i as usize]).collect();
         (self.places, self.offsets, self.origins) = (places, offsets, origins);
+        // Otherwise `extent` stays, so that the words behind the picture keep the positions they
+        // had.
         if compact {
             self.offsets = (0..self.places.len() as u32).collect();
             self.extent = self.places.len();
@@ -419,6 +434,7 @@ impl ImageTokens {
 
 /// The weighted sum of four rows for each token, in f32.
 fn mix(rows: &Tensor, mixes: &[Mix], device: &Device) -> Result<Tensor, Error> {
+    // In half precision four rounded products would differ from torch, which interpolates in f32.
     let full = rows.to_dtype(DType::F32)?;
     let mut sum: Option<Tensor> = None;
     for corner in 0..4 {
@@ -450,6 +466,8 @@ fn unpadded(canvas: Size, (height, width): Size) -> (Range<usize>, Range<usize>)
         ((length as f64 * scale * 1e7).round_ties_even() / 1e7) as usize
     };
     if width as f64 / height as f64 > canvas.1 as f64 / canvas.0 as f64 {
+        // The picture touches the canvas left and right, so rows are cut; half of an odd rest
+        // stays, as in the reference's integer division.
         let padding = canvas
             .0
             .saturating_sub(scaled(height, canvas.1 as f64 / width as f64))
@@ -481,6 +499,7 @@ fn interpolate(from: &Range<usize>, to: usize, i: usize) -> (usize, usize, f32) 
     // In f32, as torch's `interpolate(mode="bilinear")` computes places.
     let scale = from.len() as f32 / to as f32;
     let at = ((i as f32 + 0.5) * scale - 0.5).max(0.0);
+    // torch clamps to the last entry at the border.
     let low = (at as usize).min(from.len() - 1);
     let high = (low + 1).min(from.len() - 1);
     (from.start + low, from.start + high, at - low as f32)

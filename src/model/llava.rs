@@ -183,6 +183,8 @@ impl Model {
     ) -> Result<Tensor, Error> {
         let words = self.decoder.embed(&ids[range.clone()])?; // (T, D)
         let is_image = |id: &u32| *id == self.image_token;
+        // One gather over words and visual tokens joined: no branch for each token, no write into a
+        // tensor.
         let (mut total, mut all) = (0, vec![words.clone()]);
         for tokens in visual {
             let count = tokens.dim(0)?;
@@ -195,9 +197,11 @@ impl Model {
         if total == 0 || !ids[range.clone()].iter().any(is_image) {
             return Ok(words);
         }
+        // A chunk may begin amid a picture: visual tokens before it are counted, not kept track of.
         let mut next = ids[..range.start].iter().filter(|id| is_image(id)).count();
         let mut index: Vec<u32> = Vec::with_capacity(range.len());
         for (i, id) in ids[range.clone()].iter().enumerate() {
+            // `next < total` fails where the model wrote an image token itself: it has no picture.
             if is_image(id) && next < total {
                 index.push((range.len() + next) as u32);
                 next += 1;
@@ -235,6 +239,8 @@ impl Model {
     /// Returns what [`Layout`] takes for the rotary positions of a prompt that is read in one pass,
     /// and of tokens written after it one by one, `count` in all.
     fn positions(&self, prompt: &Prompt, count: usize) -> Arc<[u32]> {
+        // LongRoPE takes its long factors by the end of a pass (see `Rope::row`): a prompt is one
+        // pass, then every written token is one of its own.
         let end = prompt.positions.iter().max().map_or(0, |last| last + 1);
         let read = prompt.positions.iter().map(|&p| (p, end));
         let written = prompt.next..prompt.next + (count - prompt.ids.len()) as u32;
@@ -268,6 +274,7 @@ impl Model {
 
     /// Tells whether the model has a hook point.
     pub fn has_point(&self, stack: Stack, site: Site) -> bool {
+        // All decoders that are supported have rotations and a gated MLP; towers differ.
         stack != Stack::VisionTower || self.tower.info().has_site(site)
     }
 }
@@ -309,11 +316,15 @@ impl Model {
         let mut prompt = Prompt::default();
         let mut images = images.iter();
         for &id in ids {
+            // Markers beyond the pictures stay words; `pipeline` has refused prompts whose counts
+            // differ.
             let image = if id == self.image_token {
                 images.next()
             } else {
                 None
             };
+            // A word is one token at one position. A picture may take more positions than tokens,
+            // where a selection left gaps.
             let (offsets, extent) = image.map_or((&[0][..], 1), |i| (&i.offsets, i.extent));
             prompt.ids.extend(std::iter::repeat_n(id, offsets.len()));
             prompt
@@ -331,6 +342,8 @@ impl Model {
     /// have the shapes of the model's own. One of that name is replaced.
     pub fn add_projector(&self, name: &str, path: &Path) -> Result<(), Error> {
         let checkpoint = Checkpoint::open(&[path.to_owned()])?;
+        // On the CPU although the model may be on a card: any thread may add a projector, and its
+        // owner copies it when it first runs.
         let weights = checkpoint.tensors(self.dtype, &Device::Cpu, &|_, _| {});
         let projector = self.own_projector().host().reload(&weights)?;
         weights.finish()?;

@@ -52,6 +52,7 @@ impl Projector {
         });
         let layer = |number: usize| {
             let name = format!("multi_modal_projector.linear_{number}");
+            // Both layers of LLaVA's MLP end at the language model's width; there is no bottleneck.
             let from = if number == 1 { input } else { output };
             linear(weights, &name, output, from, bias)
         };
@@ -73,6 +74,7 @@ impl Projector {
             return Ok(Self::Identity);
         };
         let norm = norm.as_ref().map(|(name, norm)| (*name, norm.eps()));
+        // `load` makes no MLP without layers.
         let Some(first) = layers.first() else {
             return Ok(Self::Identity);
         };
@@ -147,6 +149,7 @@ impl Projector {
         let mut hasher = blake3::Hasher::new();
         for tensor in tensors {
             let values = tensor
+                // In f32 on the CPU: the digest of equal values must not depend on dtype or device.
                 .to_device(&Device::Cpu)?
                 .to_dtype(DType::F32)?
                 .flatten_all()?

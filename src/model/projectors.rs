@@ -32,6 +32,8 @@ impl Projectors {
 
     /// Returns the one called `name`.
     pub(super) fn get(&self, name: &str) -> Option<Arc<ResidentProjector>> {
+        // A map of handles is whole after every step, so that a panic elsewhere leaves nothing to
+        // distrust.
         let named = self.named.read().unwrap_or_else(PoisonError::into_inner);
         named.get(name).cloned()
     }
@@ -49,6 +51,8 @@ impl Projectors {
         for (name, projector) in theirs.iter() {
             named
                 .entry(name.clone())
+                // What this load brought wins over what the earlier one had under that name:
+                // `default` is the checkpoint's.
                 .or_insert_with(|| projector.clone());
         }
     }

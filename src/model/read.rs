@@ -52,6 +52,7 @@ pub(super) fn rms_norm(
 pub(super) fn weights_of(block: &Block) -> usize {
     let (attention, mlp) = (&block.attention, &block.mlp);
     let linears = [&attention.q, &attention.k, &attention.v, &attention.o];
+    // Norms and biases are left out: products are what takes time, and what FLOPs count.
     linears
         .into_iter()
         .chain([&mlp.pre, &mlp.out])

@@ -28,6 +28,8 @@ impl ResidentDecoder {
     pub(super) fn new(decoder: Decoder, home: &Home) -> Result<Self, Error> {
         Ok(Self {
             config: decoder.config().clone(),
+            // Copied out of the decoder: prices are made on request threads, which may not touch
+            // it.
             layer_weights: decoder.layer_weights(),
             rope_rows: decoder.rope_rows(),
             decoder: home.keep(decoder)?,
@@ -196,6 +198,7 @@ impl ResidentProjector {
             return Ok(known.clone());
         }
         let digest = self.host.digest()?;
+        // `get_or_try_init` is not stable; two threads that race here compute the same digest.
         Ok(self.digest.get_or_init(|| digest).clone())
     }
 
@@ -206,6 +209,8 @@ impl ResidentProjector {
         layout: &Layout,
         hooks: &mut dyn Hooks,
     ) -> Result<Tensor, Error> {
+        // On a CPU the host's weights are the resident ones; a second copy would double their
+        // memory.
         if x.device().is_cpu() {
             return self.host.forward(x, layout, hooks);
         }

@@ -17,6 +17,7 @@ const KINDS: [&str; 6] = ["default", "linear", "dynamic", "yarn", "longrope", "l
 
 /// The fields of the parameters, by Hugging Face's names.
 #[derive(Debug, Clone, Default, Deserialize)]
+// A parameter that is not known would change angles without a word.
 #[serde(default, deny_unknown_fields)]
 struct Parameters {
     rope_type: Option<String>,
@@ -141,6 +142,7 @@ impl Rotary<'_> {
             .as_deref()
             .or(parameters.r#type.as_deref())
             .unwrap_or("default");
+        // `Phi3Config` validates its rope type itself and knows no other.
         let valid: &[&str] = if self.model_type == "phi3" {
             &["default", "longrope"]
         } else {
@@ -168,12 +170,15 @@ impl Rotary<'_> {
             .partial_rotary_factor
             .or(self.partial_rotary_factor)
             .unwrap_or(1.0);
+        // Other classes of transformers rotate whole heads: they ignore the field, or fail on the
+        // shapes.
         if share != 1.0 && self.model_type != "phi3" {
             return config(format!(
                 "partial_rotary_factor {share}; {} rotates whole heads (1.0)",
                 self.model_type
             ));
         }
+        // Truncated as Python's `int(head_dim * partial_rotary_factor)`.
         let width = (self.head_dim as f64 * share) as usize;
         if !(0.0..=1.0).contains(&share) || width == 0 || !width.is_multiple_of(2) {
             return config(format!(
@@ -192,6 +197,8 @@ impl Rotary<'_> {
             .original_max_position_embeddings
             .or(parameters.original_max_position_embeddings);
         match original.unwrap_or(self.max_position_embeddings) {
+            // The logarithm and the divisions by it below need a number above 0; the bound is that
+            // of max_position_embeddings.
             found @ 1..=0x10_0000 => Ok(found),
             other => config(format!(
                 "original_max_position_embeddings {other}; 1 to 1048576 is valid"
@@ -287,6 +294,8 @@ fn llama3(parameters: &Parameters, plain: Vec<f32>, original: usize) -> Result<V
 fn stretched(f: f32, factor: f32, (low, high): (f32, f32), original: f32) -> f32 {
     let wave = 2.0 * std::f32::consts::PI / f;
     let smooth = (original / wave - low) / (high - low);
+    // In f32 and in this order, as transformers computes it: one bit more is another angle at
+    // position 100,000.
     if wave < original / high {
         f
     } else if wave > original / low {
@@ -339,9 +348,11 @@ fn yarn(
         width as f64 * wave.ln() / (2.0 * theta.ln())
     };
     let (mut low, mut high) = (turning(fast), turning(slow));
+    // Absent means true: only gpt-oss writes `truncate: false`.
     if parameters.truncate != Some(false) {
         (low, high) = (low.floor(), high.ceil());
     }
+    // The bound is `dim - 1` in transformers too, though there are only `dim / 2` frequencies.
     let (low, mut high) = (low.max(0.0), high.min(width as f64 - 1.0));
     // The division below; transformers adds as much.
     if low == high {

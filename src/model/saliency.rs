@@ -46,6 +46,8 @@ impl SaliencyModel {
         let json: serde_json::Value = source
             .json("config.json")?
             .ok_or_else(|| source.missing("config.json"))?;
+        // A saliency model is asked for attention of its class token in the last block; ResNets and
+        // ConvNets have none.
         if json["model_type"] != "vit" {
             let message = format!(
                 "model_type {}; a saliency model must be a vit (DINO's are)",
@@ -55,6 +57,7 @@ impl SaliencyModel {
         }
         let mut fields = json.clone();
         if let serde_json::Value::Object(fields) = &mut fields {
+            // `ViTConfig`'s defaults; what the struct fills in are `CLIPVisionConfig`'s.
             for (key, value) in [("image_size", 224.0), ("patch_size", 16.0)] {
                 fields.entry(key).or_insert((value as usize).into());
             }
@@ -63,6 +66,7 @@ impl SaliencyModel {
         }
         let config = VitConfig::deserialize(fields).map_err(|e| Error::Config(e.to_string()))?;
         config.check()?;
+        // ViT names its tensors otherwise than CLIP; `into_tower` renames them to `vision_tower.*`.
         let checkpoint = source.checkpoint()?.into_tower();
         let processor = Processor::from_json(
             &image_processor(source)?,
@@ -82,6 +86,8 @@ impl SaliencyModel {
             );
             hasher.finalize().to_hex().to_string()
         };
+        // f32 whatever the models' dtype: choices of patches go into records, and must not flip
+        // with --dtype.
         let weights = checkpoint.tensors(DType::F32, to.device()?, to.progress);
         let features = feature_entries(&[-1], config.num_hidden_layers)?;
         let tower = Vit::load(&config, features, SelectStrategy::Default, &weights)?;

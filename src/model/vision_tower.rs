@@ -83,6 +83,7 @@ impl TowerInfo {
         let rows = grid.0 * grid.1 + usize::from(self.has_class);
         let tokens = match self.merge {
             Some(side) => (grid.0 / side) * (grid.1 / side),
+            // The first row, class token or not, as Hugging Face drops it.
             None => rows - usize::from(self.strategy == SelectStrategy::Default).min(rows),
         };
         ViewInfo {
@@ -137,6 +138,9 @@ impl TowerInfo {
     /// pass through any layer below i has left.
     pub fn reads(&self, path: &[usize]) -> Vec<usize> {
         let read = |&entry: &usize| {
+            // Under DropLayers or RepeatLayers "entry i of hidden_states" is no longer "after i
+            // layers": the entry is what layer i-1 left last, or what stood below where it was
+            // dropped.
             let last = path.iter().rposition(|&layer| layer < entry);
             last.map_or(0, |last| last + 1)
         };
@@ -479,6 +483,7 @@ impl Hooks for AttentionRecorder {
     }
 
     fn wants(&self, point: Point, _: usize) -> bool {
+        // Of this layer alone, so that all others keep no pattern.
         point == Point::at(Stack::VisionTower, self.layer, Site::Pattern)
     }
 }

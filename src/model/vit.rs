@@ -183,6 +183,7 @@ pub(super) fn encoder_block(
             q: project("q_proj")?,
             k: project("k_proj")?,
             v: project("v_proj")?,
+            // Laid out beside one another later, on a GPU; see `Block::join`.
             qkv: None,
             o: project("out_proj")?,
             q_norm: None,
@@ -336,6 +337,7 @@ pub(super) fn cut_patches(pixels: &Tensor, patch: usize) -> Result<Tensor, Error
     let (batch, _, height, width) = pixels.dims4()?;
     let (rows, columns) = (height / patch, width / patch);
     Ok(pixels
+        // A convolution passes over what is no whole patch.
         .narrow(2, 0, rows * patch)?
         .narrow(3, 0, columns * patch)?
         .reshape(vec![batch, 3, rows, patch, columns, patch])?

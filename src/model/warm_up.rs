@@ -15,12 +15,16 @@ impl Model {
     pub fn warm_up(&self) -> Result<(), Error> {
         self.encode_grey()?;
         let kv = MemoryTracker::default();
+        // A meter of its own: these keys and values are gone before a request could be refused for
+        // them.
         let mut cache = SequenceCache::new(PROMPT, 1, &kv, &kv);
+        // Decoding through slots has kernels of its own, which must be compiled too.
         cache.use_slots(&DecodeSlots::new(&kv));
         for (first, rows) in [(0, PROMPT), (PROMPT, 1)] {
             let numbers: Vec<u32> = (first as u32..(first + rows) as u32).collect();
             let mut layout = Layout::default();
             layout.push_rows(0, 0, numbers.clone().into(), numbers.into());
+            // Any token does: what counts is that every kernel runs once.
             let x = self.decoder.embed(&vec![0; rows])?;
             let mut own = [Some(&mut cache)];
             let (hidden, _) = self.decoder.forward(x, &layout, &mut own, &mut NoHooks)?;
@@ -28,6 +32,7 @@ impl Model {
             let logits = self
                 .decoder
                 .logits(&last, &Layout::default(), &mut NoHooks)?;
+            // Waits for the device; launches alone return before anything is compiled.
             likeliest(&logits)?.to_vec2::<f32>()?;
         }
         Ok(())

@@ -32,6 +32,7 @@ impl Activation {
         if backend == Backend::Cpu {
             return as_floats(x)?.apply_op1_no_bwd(&self)?.to_dtype(x.dtype());
         }
+        // The kernel reads 16 bytes at a time: 8 values in half precision.
         if cuda::serves(x) && x.dims2().is_ok_and(|(_, width)| width.is_multiple_of(8)) {
             return cuda::activate(x, self.function(), false);
         }

@@ -149,6 +149,8 @@ impl Attention {
         hooks: &mut dyn Hooks,
     ) -> Result<Projected> {
         let at = |site| Point::at(stack, layer, site);
+        // The fused kernel goes from the joined product to rotated heads, and has no place for what
+        // hooks or norms do on the way.
         if let Some(qkv) = &self.qkv
             && self.q_norm.is_none()
             && self.k_norm.is_none()
@@ -266,6 +268,7 @@ impl Attention {
         }
         let first = self
             .window
+            // The row itself is one of the window, as transformers counts it.
             .map_or(0, |w| (query + 1).saturating_sub(w as u32));
         // Keys are ascending but may have gaps: pruned tokens have none.
         tokens.partition_point(|&k| k < first)..tokens.partition_point(|&k| k <= query)
@@ -342,6 +345,8 @@ impl Attention {
             let at = (layer, *repetition);
             slots.attend_on_gpu(at, entries, (q, k, v), self.scoring(), &pass.plans, &z)?;
         }
+        // A sequence without a past reads its keys where this call has them; those with one need
+        // their segments side by side.
         let (own, joined): (Vec<_>, Vec<_>) = groups
             .plain
             .iter()

@@ -42,6 +42,7 @@ impl AttentionPlan {
 
     /// Lays out `spans`, whose heads share keys in groups of `group`.
     pub(super) fn new(spans: &[KeySpan], group: usize) -> Self {
+        // For the whole call: one launch has tiles of one size.
         let is_few = spans.iter().all(|s| s.visible.len() * group <= FEW);
         let size = if is_few { FEW } else { MANY };
         let mut words = Vec::new();
@@ -49,6 +50,7 @@ impl AttentionPlan {
         let mut first_range = 0;
         for (number, span) in spans.iter().enumerate() {
             let (offset, rows) = (span.offset as u64, span.visible.len());
+            // 64 bits: slots of many sequences hold more than 2^32 elements.
             words.extend([offset as u32, (offset >> 32) as u32, span.first_row as u32]);
             words.extend([first_range as u32, rows as u32, span.count as u32]);
             for first in (0..rows * group).step_by(size) {

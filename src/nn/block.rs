@@ -56,6 +56,8 @@ impl Mlp {
     ) -> Result<Tensor> {
         let at = |site| Point::at(stack, layer, site);
         let backend = self.pre.backend();
+        // Gate and value never stand apart in the joined product, as these hooks would have to see
+        // them.
         if let Some(joined) = &self.joined
             && !wanted(hooks, at(Site::MlpPre), spans)
             && !wanted(hooks, at(Site::MlpPreLinear), spans)
@@ -120,6 +122,7 @@ impl Block {
             let normed = self.ln2.forward(&middle, backend)?;
             (middle, normed)
         } else {
+            // One kernel where no hook looks in between.
             self.ln2.forward_sum(&x, &attended, backend)?
         };
         let normed = hooks.on(at(Site::Ln2Normalized), spans, normed)?;

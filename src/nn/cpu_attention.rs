@@ -59,6 +59,7 @@ fn with_sequences<T>(
         let (kv_heads, width) = inputs
             .segments
             .first()
+            // Without any keys nothing is read, whatever the sizes.
             .map_or((1, 1), |(k, _)| (k.dims()[1], k.dims()[2]));
         sequences.push(Sequence {
             rows: inputs.rows.clone(),

@@ -115,11 +115,14 @@ impl std::str::FromStr for Point {
     fn from_str(name: &str) -> std::result::Result<Self, ()> {
         let layer = name.split('.').find_map(|part| part.parse().ok());
         let general = match layer {
+            // With its dots: a number that is written otherwise, such as 07, is then no name of the
+            // table.
             Some(layer) => name.replacen(&format!(".{layer}."), ".{l}.", 1),
             None => name.to_owned(),
         };
         let row = HOOK_TABLE
             .iter()
+            // `{l}` itself is no layer.
             .find(|row| row.name == general && row.per_layer() == layer.is_some())
             .ok_or(())?;
         Ok(Self {

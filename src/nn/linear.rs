@@ -59,6 +59,7 @@ impl Linear {
         }
         let biases: Vec<Tensor> = parts.iter().filter_map(|p| p.bias.clone()).collect();
         let input = weights[0].dim(1)?;
+        // 8 outputs of the same input are a multiple of 16 bytes in any half precision.
         let fits = |w: &Tensor| w.dims()[1] == input && w.dims()[0].is_multiple_of(8);
         if !weights.iter().all(fits) || !(biases.is_empty() || biases.len() == weights.len()) {
             return Ok(None);
@@ -69,6 +70,7 @@ impl Linear {
         let mut first = 0;
         for part in parts {
             let out = part.sizes().0;
+            // A view of the joined weight: both forms take the memory of one.
             part.weight = Weight::Plain(weight.narrow(0, first, out)?);
             if let Some(bias) = &joined.bias {
                 part.bias = Some(bias.narrow(0, first, out)?);

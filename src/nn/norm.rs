@@ -103,8 +103,10 @@ impl Norm {
         let (weight, bias, eps) = match self {
             Self::Layer { weight, bias, eps } => (weight, Some(bias), *eps),
             Self::Rms { weight, eps } => (weight, None, *eps),
+            // A product alone, which candle does in one kernel.
             Self::Scale { .. } => return None,
         };
+        // F32 beside half precision: Gemma's weights, which have 1 added to them.
         let has_dtype = |t: &Tensor| [x.dtype(), candle_core::DType::F32].contains(&t.dtype());
         let serves = cuda::serves(x)
             && cuda::norms(self.width())
@@ -118,6 +120,7 @@ impl Norm {
         let (weight, bias) = match self {
             Self::Layer { weight, bias, .. } => (values(weight)?, Some(values(bias)?)),
             Self::Rms { weight, .. } => (values(weight)?, None),
+            // In the dtype of the rows, as InternVL's lambda_1 and lambda_2 are.
             Self::Scale { weight } => return x.broadcast_mul(weight),
         };
         let norm = Rows(RowNorm {

@@ -161,6 +161,8 @@ impl RopeRows {
     /// Returns the row of `position` in a pass over positions before `end`.
     pub fn row(self, position: u32, end: u32) -> u32 {
         match self.0 {
+            // As transformers' LongRoPE: by the length of the whole pass, not of the token's own
+            // place.
             Some(original) if end > original => original + position,
             _ => position,
         }
@@ -183,5 +185,6 @@ fn scaled(t: Tensor, factor: f64) -> Result<Tensor> {
 
 /// Rotates all dimensions of each head of `x (R, H, Dr)`.
 fn rotate_all(x: &Tensor, cos: &Tensor, sin: &Tensor) -> Result<Tensor> {
+    // `thd`: rows first, as packed rows are; the other forms want heads first.
     candle_nn::rotary_emb::rope_thd(&x.unsqueeze(0)?.contiguous()?, cos, sin)?.squeeze(0)
 }

@@ -115,6 +115,7 @@ impl Transformer {
         let Some(first) = part.next_layer() else {
             return Ok(());
         };
+        // A layer that is not there fails in `run_layer`, by its number.
         if let Some(block) = self.blocks.get(first) {
             part.x = to_device(&part.x, block.device())?;
         }
@@ -237,6 +238,7 @@ fn assign_slots(layout: &Layout, caches: &mut [Option<&mut SequenceCache>]) -> R
         let Some(cache) = cache else { continue };
         let prompt = cache.prompt();
         if let Some((own, slot)) = cache.slot_of(span) {
+            // Those that have a slot have their prompt in it.
             longest = longest.max(if slot.is_none() { prompt } else { 0 });
             sequences.push(slot);
             slots = Some(own);

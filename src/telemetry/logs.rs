@@ -22,7 +22,9 @@ pub fn init_logs(filter: &str, format: LogFormat) -> Result<(), String> {
     let filter = parse(filter)?;
     let logs = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        // Standard output belongs to what commands print.
         .with_writer(std::io::stderr);
+    // Escapes in a file or in a collector's input are noise.
     let logs = logs.with_ansi(std::io::stderr().is_terminal());
     // An error means that a subscriber is installed already, which is fine.
     let _ = match format {

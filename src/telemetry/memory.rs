@@ -14,6 +14,8 @@ pub fn memory_free(device: &Device) -> Option<u64> {
         #[cfg(feature = "cuda")]
         Device::Cuda(device) => {
             let (free, _) = device.cuda_stream().context().mem_get_info().ok()?;
+            // What the pool keeps looks taken to the driver, and is the first thing that a new
+            // tensor gets.
             Some(free as u64 + pooled(device))
         }
         _ => None,
@@ -32,6 +34,7 @@ pub fn memory_used(device: &Device) -> Option<u64> {
         _ => {
             let status = std::fs::read_to_string("/proc/self/status").ok()?;
             let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:"))?;
+            // The kernel says kB and means KiB.
             Some(line.split_whitespace().next()?.parse::<u64>().ok()? << 10)
         }
     }

@@ -114,6 +114,7 @@ table! {
 /// Registers help and type of every metric with the recorder in place.
 pub fn describe() {
     for metric in METRICS {
+        // Prometheus has the unit in the name; written twice the two could differ.
         let unit = if metric.name.ends_with("_seconds") {
             Unit::Seconds
         } else if metric.name.ends_with("_bytes") {

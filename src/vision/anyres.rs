@@ -13,12 +13,15 @@ pub fn best_canvas((height, width): Size, canvases: &[Size]) -> Option<Size> {
     let (mut most_kept, mut least_wasted) = (0, usize::MAX);
     for &canvas in canvases {
         let scale = (canvas.1 as f64 / width as f64).min(canvas.0 as f64 / height as f64);
+        // Truncated, where `fitted` rounds up: transformers chooses the canvas by one rule and
+        // resizes by the other.
         let (fitted_width, fitted_height) = (
             (width as f64 * scale) as usize,
             (height as f64 * scale) as usize,
         );
         let kept = (fitted_width * fitted_height).min(width * height);
         let wasted = (canvas.0 * canvas.1).saturating_sub(kept);
+        // Strictly: of equal canvases the first in the configuration stays.
         if kept > most_kept || (kept == most_kept && wasted < least_wasted) {
             (most_kept, least_wasted, best) = (kept, wasted, Some(canvas));
         }

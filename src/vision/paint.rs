@@ -117,6 +117,8 @@ pub fn blur(picture: &Rgb, area: Area, sigma: f64) -> Rgb {
     for y in 0..area.height {
         let line = &values[y * length..(y + 1) * length];
         for (to, value) in blurred.data[row(y)..row(y) + length].iter_mut().zip(line) {
+            // Halves up, since a record must replay in any language: Rust's `round` and Python's
+            // differ.
             *to = (value + 0.5).floor().clamp(0.0, 255.0) as u8;
         }
     }

@@ -59,9 +59,11 @@ impl Checkpoint {
             entries: adapter.entries,
             files: self.files.len(),
         };
+        // After `files` was taken: entries of the adapter count their files from there.
         self.files.extend(adapter.files);
         for (name, own) in replacements {
             let name = canonical(&name);
+            // A tied base has no head of its own, and an adapter may bring one.
             if !self.entries.contains_key(&name) && name != "lm_head.weight" {
                 return fail(format!(
                     "the base has no tensor {name}, which the adapter trained whole"
@@ -115,6 +117,7 @@ fn delta(
     };
     let mut expected = flat(shape);
     if embedding {
+        // PEFT keeps an embedding's factors turned over: A is (r, V), B is (D, r).
         expected.reverse();
     }
     if flat(&a.shape) != [rank, expected[1]] || flat(&b.shape) != [expected[0], rank] {

@@ -58,12 +58,15 @@ impl<T> Delta<T> {
         b: &Tensor,
         magnitude: Option<Tensor>,
     ) -> candle_core::Result<Tensor> {
+        // In f32 whatever the files have, and rounded once behind: PEFT merges in the weight's
+        // dtype, which in half precision loses bits of small updates.
         let flat = |t: &Tensor| t.to_dtype(DType::F32)?.flatten_from(1);
         let update = (flat(b)?.matmul(&flat(a)?)? * self.scale)?; // (out, in)
         let update = if self.embedding { update.t()? } else { update };
         let merged = (flat(&base)? + update)?;
         let merged = match magnitude {
             Some(magnitude) => {
+                // Of the merged rows, as DoRA defines it, not of the base's.
                 let length = merged.sqr()?.sum_keepdim(1)?.sqrt()?; // (out, 1)
                 merged.broadcast_mul(
                     &magnitude
@@ -172,6 +175,8 @@ impl Config {
             )));
         }
         for (field, value) in fields {
+            // PEFT writes all fields of its class; unset ones name features that this adapter does
+            // not use.
             let unset = match value {
                 Value::Null | Value::Bool(false) => true,
                 Value::Array(items) => items.is_empty(),
@@ -228,6 +233,7 @@ impl Config {
             Value::Null => true,
             Value::String(all) if all == "all-linear" => true,
             Value::String(pattern) => {
+                // `re.fullmatch` in PEFT.
                 regex("target_modules", &format!("^(?:{pattern})$"))?.is_match(module)
             }
             Value::Array(names) => names.iter().filter_map(Value::as_str).any(ends),
@@ -271,6 +277,8 @@ fn matching<'a>(
     module: &str,
 ) -> Result<Option<&'a Value>, Error> {
     for (pattern, value) in patterns.into_iter().flatten() {
+        // PEFT's `get_pattern_key`: the pattern is an ending behind a point, and the first that
+        // fits counts.
         if regex(field, &format!("^(?:.*\\.)?(?:{pattern})$"))?.is_match(module) {
             return Ok(Some(value));
         }
@@ -288,6 +296,7 @@ pub(super) fn role(name: &str) -> (String, Role) {
     let name = name
         .strip_suffix(".default")
         .unwrap_or(name)
+        // PEFT's name of an adapter that was given none.
         .replace(".default.", ".");
     for (suffix, role) in [
         (".lora_A.weight", Role::A),

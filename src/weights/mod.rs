@@ -92,7 +92,7 @@ pub enum Error {
     Dtype {
         /// The tensor.
         name: String,
-        /// The shape in the file.
+        /// The dtype in the file.
         dtype: String,
     },
     /// Values that cannot be read.

@@ -33,6 +33,8 @@ pub(super) fn canonical(name: &str) -> String {
         ("mm_projector.bias", "multi_modal_projector.linear_1.bias"),
     ];
     let mut name = name.to_owned();
+    // In order, each rule once: `model.vision_tower.vision_tower.vision_model.` loses its parts one
+    // by one.
     for (from, to) in RULES {
         if let Some(rest) = name.strip_prefix(from) {
             name = format!("{to}{rest}");
@@ -44,6 +46,7 @@ pub(super) fn canonical(name: &str) -> String {
 /// Layer n of the original's `nn.Sequential` of layers and activations is `linear_{n / 2 + 1}`.
 fn original_projector(name: &str) -> Option<String> {
     let (number, rest) = name.strip_prefix("mm_projector.")?.split_once('.')?;
+    // Odd entries are activations, which have no weights.
     let number: usize = number.parse().ok().filter(|n| n % 2 == 0)?;
     Some(format!(
         "multi_modal_projector.linear_{}.{rest}",
@@ -67,6 +70,7 @@ pub(super) fn canonical_vit(name: &str) -> String {
         (".attention.attention.query.", ".self_attn.q_proj."),
         (".attention.attention.key.", ".self_attn.k_proj."),
         (".attention.attention.value.", ".self_attn.v_proj."),
+        // Before `.output.dense.` below, which it contains.
         (".attention.output.dense.", ".self_attn.out_proj."),
         (".layernorm_before.", ".layer_norm1."),
         (".layernorm_after.", ".layer_norm2."),
@@ -79,6 +83,7 @@ pub(super) fn canonical_vit(name: &str) -> String {
         .iter()
         .fold(name.to_owned(), |name, (from, to)| match name.find(from) {
             Some(0) => format!("{to}{}", &name[from.len()..]),
+            // Rules with a point in front are for within a name, the others for its beginning.
             Some(_) if from.starts_with('.') => name.replacen(from, to, 1),
             _ => name,
         });

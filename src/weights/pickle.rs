@@ -113,6 +113,7 @@ impl<'a> Machine<'a> {
                 let value = i32::from_le_bytes(*self.array()?);
                 self.push(Node::Int(value.into()));
             }
+            // BININT1 and BININT2 have no sign, unlike BININT above.
             b'K' => {
                 let value = self.length(1)?;
                 self.push(Node::Int(value as i64));
@@ -122,9 +123,12 @@ impl<'a> Machine<'a> {
                 self.push(Node::Int(value as i64));
             }
             0x8a => self.long()?,
+            // BINUNICODE, SHORT_BINUNICODE, BINUNICODE8: names of tensors and keys of storages.
             b'X' => self.text(4)?,
             0x8c => self.text(1)?,
             0x8d => self.text(8)?,
+            // Bytes, and Python 2's strings. No tensor is named by them: torch writes the archive
+            // by default since 1.6, and the last torch for Python 2 is 1.4.
             b'U' | b'C' => self.opaque_bytes(1)?,
             b'T' | b'B' => self.opaque_bytes(4)?,
             0x8e | 0x96 => self.opaque_bytes(8)?,
@@ -132,6 +136,7 @@ impl<'a> Machine<'a> {
                 let (module, name) = (self.line()?, self.line()?);
                 self.push(Node::Global(module, name));
             }
+            // STACK_GLOBAL, the GLOBAL of protocol 4: its names are texts on the stack.
             0x93 => {
                 let (name, module) = (self.pop()?, self.pop()?);
                 match (&self.nodes[module], &self.nodes[name]) {
@@ -141,6 +146,7 @@ impl<'a> Machine<'a> {
             }
             b')' | b']' | 0x8f => self.push(Node::Sequence(Vec::new())),
             b'}' => self.push(Node::Dict(Vec::new())),
+            // Tuples, lists and frozen sets are alike: only their items matter.
             b't' | b'l' | 0x91 => {
                 let items = self.above_mark()?;
                 self.push(Node::Sequence(items));
@@ -174,10 +180,13 @@ impl<'a> Machine<'a> {
                 let items = self.above_mark()?;
                 self.insert(pairs(&items)?)?;
             }
+            // BINPERSID: storages are files of the archive, and the pickle names each by such an
+            // id.
             b'Q' => self.persistent()?,
             b'R' | 0x81 => self.call()?,
             b'q' => self.remember(1)?,
             b'r' => self.remember(4)?,
+            // MEMOIZE counts by itself: the next number is how many there are.
             0x94 => {
                 let (at, top) = (self.memo.len() as u32, self.top()?);
                 self.memo.insert(at, top);
@@ -289,6 +298,7 @@ impl<'a> Machine<'a> {
         let top = self.top()?;
         match &mut self.nodes[top] {
             Node::Sequence(items) => items.extend(new),
+            // Items of an object that nobody looks at.
             Node::Opaque => {}
             _ => return Err("APPEND to what is no list".into()),
         }
@@ -344,6 +354,7 @@ impl<'a> Machine<'a> {
         let (arguments, function) = (self.pop()?, self.pop()?);
         let arguments = self.sequence(arguments).unwrap_or_default().to_vec();
         let node = match self.nodes[function] {
+            // A state dict is one; its items follow by SETITEMS.
             Node::Global("collections", "OrderedDict") => Node::Dict(Vec::new()),
             Node::Global("torch._utils", "_rebuild_tensor_v2") => self.tensor(&arguments, None)?,
             Node::Global("torch._utils", "_rebuild_tensor_v3") => {
@@ -428,6 +439,8 @@ impl<'a> Machine<'a> {
             };
             found.push(Described {
                 name: (*name).to_owned(),
+                // `_rebuild_tensor_v3` names a dtype since its storage is of untyped bytes; before
+                // it the storage's class says the type.
                 kind: dtype.unwrap_or(kind).to_owned(),
                 key: key.to_owned(),
                 offset: *offset,

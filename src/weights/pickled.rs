@@ -48,9 +48,12 @@ pub(super) fn locate(path: &Path, bytes: &[u8]) -> Result<Vec<Located>, Error> {
         .collect();
     let data = names
         .iter()
+        // The folder within is called as the file was when it was saved.
         .find(|n| n.ends_with("/data.pkl"))
         .ok_or_else(|| damaged("no data.pkl".into()))?;
     let prefix = data.strip_suffix("data.pkl").unwrap_or_default().to_owned();
+    // Only newer versions of torch write it; where it is absent, files are little-endian in
+    // practice.
     if let Some(order) = names
         .iter()
         .find(|n| n.strip_prefix(prefix.as_str()) == Some("byteorder"))
@@ -92,6 +95,7 @@ fn place(tensor: Described, prefix: &str, archive: &mut Archive<'_>) -> Located 
         None => Err(format!("dtype {}; f32, f16 and bf16 are read", tensor.kind)),
     };
     let Described { name, shape, .. } = tensor;
+    // Any dtype: the fault says more, if the tensor is asked for at all.
     let dtype = dtype.unwrap_or(Dtype::U8);
     match range {
         Ok(bytes) => Located {

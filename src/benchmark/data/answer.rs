@@ -49,6 +49,7 @@ pub(super) fn read(value: &Value, options: &[String], how: AnswerForm) -> Result
             _ => Ok(value.to_string()),
         },
         Value::Object(_) => Err("an object".into()),
+        // Unless it is an option's words: some questions offer lists to choose from.
         Value::String(text) if text.starts_with('[') && !options.iter().any(|o| o == text) => {
             match several(text) {
                 Some(all) => read(&all, options, how),
@@ -83,6 +84,8 @@ fn one(text: &str, typed: bool, options: &[String], how: AnswerForm) -> Result<S
     }
     let same: Vec<usize> = (0..options.len()).filter(|&i| options[i] == text).collect();
     match (same.as_slice(), number) {
+        // A text "2" is the words of an option that says 2. A number 2 may be either, and a guess
+        // would score rows wrong without a sign.
         ([own], Some(number)) if typed && number < options.len() && number != *own => Err(format!(
             "{text} is option {number}, counted from 0, and the words of option {own}; write a \
              letter, or a text"
@@ -123,6 +126,7 @@ fn by_number(text: &str, number: usize, options: &[String]) -> Result<String, St
             options.len() - 1
         ));
     };
+    // Options beyond Z have no letter by which readers could name them.
     Ok(if number < LETTERS {
         char::from(b'A' + number as u8).to_string()
     } else {
@@ -137,6 +141,7 @@ fn letter(text: &str, options: &[String]) -> Option<Result<String, String>> {
     let letter = if bare.len() == 1 {
         first_letter(bare)?
     } else {
+        // "B. blue": a letter, and below the words that must be its option's.
         first_letter(text.trim_start_matches(['(', '[']))?
     };
     let place = usize::from(letter - b'A');

@@ -20,7 +20,7 @@ pub enum ColumnRole {
     Category,
     /// A text before the question.
     Hint,
-    /// ItemReader that count together.
+    /// Rows that count together.
     Group,
     /// A column kept under its own name, for rules that read it.
     Field,
@@ -54,6 +54,7 @@ const KNOWN: [(ColumnRole, &[&str]); 8] = [
     (
         ColumnRole::Image,
         &[
+            // MathVista's `image` is a path, and this one the picture itself.
             "decoded_image",
             "image",
             "images",
@@ -87,6 +88,7 @@ const KNOWN: [(ColumnRole, &[&str]); 8] = [
             "gt_answer",
             "gt",
             "target",
+            // LLaVA-Bench's reference, which a judge rates beside the model's answer.
             "gpt_answer",
             "gpt4_ans",
             "reference",
@@ -242,6 +244,7 @@ pub(super) fn one_of(name: &str) -> Option<(ColumnRole, usize)> {
         return Some((ColumnRole::Options, place));
     }
     let number = after_word(&name, &["images", "image", "img", "picture"])?;
+    // A longer number is a date or an id, not the place of a picture.
     if number.len() > 3 {
         return None;
     }
@@ -262,6 +265,7 @@ pub(super) fn looks_like(name: &str) -> Option<ColumnRole> {
     }
     LOOKS
         .iter()
+        // Anywhere in the name: better to ask about `final_answer_v2` than to drop it.
         .find(|(_, words)| words.iter().any(|w| name.contains(w)))
         .map(|(role, _)| *role)
 }

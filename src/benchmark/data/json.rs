@@ -29,6 +29,8 @@ pub(super) fn next<R: BufRead>(
             })?;
             let end = input.iter().position(|&b| b == b'\n');
             let part = &input[..end.unwrap_or(input.len())];
+            // Read on without keeping, so that the next line is found and `--skip-bad` can go on
+            // there.
             too_large |= text.len() + part.len() > MAX_ROW;
             if !too_large {
                 text.extend_from_slice(part);
@@ -67,6 +69,7 @@ pub(super) fn object(text: &[u8]) -> Result<Cells, String> {
         Ok(object) => return Ok(object.0),
         Err(error) => error,
     };
+    // Only after a failure, since a manifest from anywhere else is JSON and needs no second pass.
     let Some(text) = without_nan(text) else {
         return Err(first.to_string());
     };
@@ -80,6 +83,7 @@ fn without_nan(text: &[u8]) -> Option<Vec<u8>> {
     let (mut out, mut quoted, mut found, mut at) = (Vec::new(), false, false, 0);
     while let Some(&byte) = text.get(at) {
         match byte {
+            // The byte behind a backslash may be a quotation mark.
             b'\\' if quoted => {
                 out.extend_from_slice(&text[at..text.len().min(at + 2)]);
                 at += 2;

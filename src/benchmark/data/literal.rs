@@ -18,12 +18,14 @@ pub(super) fn parse(text: &str) -> Option<Value> {
     if !text.starts_with(['[', '{', '(']) {
         return None;
     }
+    // JSON first: the two agree where both read a text, but for rare escapes.
     if let Ok(value) = serde_json::from_str(text) {
         return Some(value);
     }
     let mut reader = LiteralParser { text, at: 0 };
     let value = reader.value(0)?;
     reader.space();
+    // What goes on behind the bracket is a sentence that begins with one.
     (reader.at == text.len()).then_some(value)
 }
 
@@ -72,6 +74,7 @@ impl<'a> LiteralParser<'a> {
         let mut all = Vec::new();
         while !self.take(close) {
             all.push(self.value(depth + 1)?);
+            // Optional, as NumPy prints arrays without any.
             self.take(",");
         }
         Some(Value::Array(all))

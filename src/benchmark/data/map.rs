@@ -74,6 +74,7 @@ struct Row<'a> {
 
 impl Row<'_> {
     fn map(mut self, source: &mut dyn pictures::PictureSource) -> Result<MappedRow, String> {
+        // First, so that nothing below looks at them.
         for name in &self.place.reading.ignored {
             if self.cells.remove(name).is_some() {
                 self.taken.push((name.clone(), ColumnRole::Ignored));
@@ -96,6 +97,7 @@ impl Row<'_> {
             .filter(|hint| hint != "nan" && hint != "N/A")
             .unwrap_or_default();
         let category = self.category()?;
+        // After every part has taken its columns: what is left and looks like one was overlooked.
         self.check_rest(&images, &options, &answer)?;
         let Self {
             cells, mut taken, ..
@@ -123,6 +125,7 @@ impl Row<'_> {
 
     /// Lists the columns of `role` that hold something, the one to take first.
     fn columns(&self, role: ColumnRole) -> Result<Vec<String>, String> {
+        // What the user says is all there is: known names beside it would be another answer.
         if let Some(given) = self.place.reading.given.get(&role) {
             if self.cells.contains_key(given) {
                 return Ok(vec![given.clone()]);
@@ -206,6 +209,8 @@ impl Row<'_> {
             && (self.place.reading.benchmark == "mme"
                 || pictures::names_picture(&self.cells[name.as_str()]));
         match numbered {
+            // MME's `question_id` is the name of a picture with two questions; as an id it would
+            // stand twice.
             Some(number) if is_picture && !given => {
                 let group = into_text(self.take(name, ColumnRole::Group));
                 Ok((number, Some(group)))
@@ -231,6 +236,7 @@ impl Row<'_> {
             own.collect::<Vec<_>>()
                 .iter()
                 .for_each(|name| drop(self.take(name, ColumnRole::Image)));
+            // One empty picture says that there is one; the client has sent its bytes apart.
             return Ok(vec![Vec::new()]);
         }
         let mut images = Vec::new();
@@ -306,6 +312,7 @@ impl Row<'_> {
 
     fn options(&mut self) -> Result<Vec<String>, String> {
         // Q-Bench fills up to four options with a word.
+        // `question_concern` is a column of Q-Bench alone, also where nobody names the rule.
         let filler =
             self.cells.contains_key("question_concern") || self.place.reading.benchmark == "qbench";
         let mut found: Option<(String, Vec<String>)> = None;
@@ -396,6 +403,7 @@ impl Row<'_> {
             return Ok(own);
         }
         let category = match self.cells.get("metadata") {
+            // CSV and TSV have the object as text.
             Some(Value::String(text)) => {
                 literal::parse(text).and_then(|m| m.get("category").map(text_of))
             }
@@ -413,6 +421,8 @@ impl Row<'_> {
         answer: &str,
     ) -> Result<(), String> {
         for (name, value) in self.cells.iter().filter(|(_, value)| !is_empty(value)) {
+            // By content, whatever the column is called: base64 in a column "data" is a picture
+            // that nobody would see.
             if pictures::holds_picture(value)
                 || (images.is_empty() && pictures::names_picture(value))
             {

@@ -80,6 +80,7 @@ fn by_name(object: &Map<String, Value>) -> Result<Vec<String>, String> {
             .ok_or_else(|| format!("{name:?} names no option: A, B, ... or 0, 1, ... do"))?;
         places.push((place, name.clone(), value.clone()));
     }
+    // Objects of JSON have no order that one could rely on.
     places.sort_by_key(|p| p.0);
     in_places(places)
 }
@@ -131,9 +132,11 @@ pub(super) fn in_places(places: Vec<(usize, String, Value)>) -> Result<Vec<Strin
 /// the alphabet.
 fn listed(text: &str) -> Option<Vec<String>> {
     let text = text.trim();
+    // `(a)` before `a)`, which is a part of it.
     for (before, after) in MARKS {
         for first in [b'A', b'a'] {
             let found = marked(text, first, before, after);
+            // One mark alone is the beginning of a sentence: "A. Lincoln".
             if found.len() > 1 && found.iter().all(|o| !o.is_empty()) {
                 return Some(found);
             }

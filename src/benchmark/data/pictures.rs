@@ -22,6 +22,7 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     &ALPHABET,
     GeneralPurposeConfig::new()
         .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        // Python's `b64decode` lets them pass.
         .with_decode_allow_trailing_bits(true),
 );
 
@@ -76,6 +77,7 @@ fn collect(
         Value::Object(object) => {
             let part = |name: &str| object.get(name).filter(|v| !v.is_null());
             match (part("bytes"), part("path")) {
+                // Bytes before the path: datasets keep the path of the machine that made them.
                 (Some(Value::String(bytes)), _) => of_text(bytes, source)?,
                 (None, Some(Value::String(path))) => of_text(path, source)?,
                 (None, None) if object.contains_key("bytes") || object.contains_key("path") => {
@@ -136,6 +138,7 @@ fn is_name(text: &str) -> bool {
 pub(super) fn decode(text: &str) -> Result<Vec<u8>, String> {
     let plain: Vec<u8> = text
         .bytes()
+        // MIME's base64 has a line break after 76 letters.
         .filter(|b| !b.is_ascii_whitespace())
         .map(|b| match b {
             b'-' => b'+',
@@ -155,6 +158,7 @@ pub(super) fn holds_picture(value: &Value) -> bool {
             let start = text.trim_start_matches(['[', '\'', '"', ' ']);
             start.starts_with("data:image")
                 || start.starts_with(literal::BYTES)
+                // A length as well, since "/9j/" could begin a path.
                 || (text.len() > 64 && STARTS.iter().any(|s| start.starts_with(s)))
         }
         Value::Array(all) => all.iter().any(holds_picture),

@@ -29,7 +29,7 @@ pub struct ItemReader<R> {
     seen: HashMap<[u8; 16], u64>,
     /// The line of the last row's beginning.
     line: usize,
-    /// ItemReader so far.
+    /// Rows so far.
     number: u64,
     /// True once the file can be read no further.
     failed: bool,
@@ -86,6 +86,7 @@ impl ItemReader<BufReader<File>> {
 
 fn buffered(path: &Path) -> Result<BufReader<File>, Error> {
     let file = File::open(path).map_err(|e| of_file(path, &e))?;
+    // A row with a picture has hundreds of kilobytes.
     Ok(BufReader::with_capacity(1 << 20, file))
 }
 
@@ -100,6 +101,7 @@ fn of_file(path: &Path, reason: &dyn std::fmt::Display) -> Error {
 /// Counts the rows of a file, pictures unread.
 pub fn count(path: &Path, reading: &ColumnMapping) -> Result<usize, Error> {
     let mut rows = ItemReader::open_as(path, reading.clone())?;
+    // The footer says it.
     if let Lines::Parquet(file) = &rows.lines {
         return Ok(usize::try_from(file.rows()).unwrap_or(usize::MAX));
     }
@@ -158,6 +160,7 @@ impl<R: BufRead> ItemReader<R> {
             return Err(wrong("no header".into()));
         };
         for (i, name) in names.iter().enumerate() {
+            // pandas would rename the second; which one an author means nobody can tell.
             if names[..i].contains(name) {
                 return Err(wrong(format!("column {name:?} stands there twice")));
             }
@@ -197,6 +200,7 @@ impl<R: BufRead> ItemReader<R> {
     /// Returns an error at the last row.
     pub fn error(&self, message: String) -> Error {
         match self.lines {
+            // Rows of parquet stand on no line: 0 leaves it out of the message.
             Lines::Parquet(_) => Error {
                 line: 0,
                 message: format!("row {}: {message}", self.number),
@@ -220,6 +224,8 @@ impl<R: BufRead> ItemReader<R> {
             0
         };
         let id = id_of(&cells, place);
+        // 16 bytes an id rather than the id itself: tables may have millions of rows, and ids may
+        // be long.
         if !id.is_empty() && self.seen.insert(digest(&id), start).is_some() {
             return Err(format!("index: {id} stands there twice"));
         }
@@ -241,6 +247,7 @@ impl<R: BufRead> ItemReader<R> {
         let raw = match self.lines.next() {
             Ok(row) => row,
             Err(error) => {
+                // Where reading broke off, nobody knows where the next row begins.
                 self.failed = true;
                 return Some(Err(error));
             }
@@ -281,6 +288,7 @@ impl<R: BufRead> PictureSource for Beside<'_, R> {
     fn file(&mut self, name: &str) -> Result<Vec<u8>, String> {
         let path = self.rows.folder.join(name);
         let at = |e: std::io::Error| format!("{}: {e}", path.display());
+        // Before opening: a named pipe would wait for a writer.
         let about = path.metadata().map_err(at)?;
         if !about.is_file() {
             return Err(format!("{}: not a file", path.display()));
@@ -309,8 +317,11 @@ impl<R: BufRead> PictureSource for Beside<'_, R> {
             return Err(missing());
         };
         let column = picture_column(&table.header, &self.rows.reading);
+        // VLMEvalKit writes a picture once and then the index of that row; keeping them all could
+        // take gigabytes.
         let cell = read_again(&self.rows.path, start, self.rows.delimiter, column);
         let cell = cell.map_err(|e| e.message)?.ok_or_else(missing)?;
+        // The index of another row, or nothing.
         if cell.trim().chars().all(|c| c.is_ascii_digit()) {
             return Err(none());
         }

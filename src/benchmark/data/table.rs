@@ -73,6 +73,7 @@ impl<R: BufRead> Table<R> {
             match result {
                 InputEmpty => {}
                 OutputFull if cells.len() < MAX_ROW => {
+                    // Few steps from 64 KiB to what a row with several pictures takes.
                     cells.resize((4 * cells.len()).min(MAX_ROW), 0);
                 }
                 // The rest of the row is read and dropped.

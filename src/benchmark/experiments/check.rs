@@ -39,6 +39,7 @@ fn name(Experiment { name, .. }: &Experiment) -> Checked {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "-_. ".contains(c);
     if (1..=MAX_NAME).contains(&name.len())
         && name.chars().all(allowed)
+        // A hidden file, or one that no shell completes.
         && !name.starts_with(['.', ' '])
     {
         return Ok(());
@@ -313,9 +314,11 @@ pub(super) fn draws(
 ) -> Checked {
     type Key<'a> = (&'a str, &'a str, Option<u64>);
     let mut points: BTreeMap<Key<'_>, Vec<&(PlannedVariant, AxisPoint<'_>)>> = BTreeMap::new();
+    // The first is what all others are compared with, and no point.
     for variant in planned.iter().skip(1) {
         let own = &variant.0;
         points
+            // Bits, since an f64 is no key; places on an axis are written, not computed.
             .entry((&own.panel, &own.series, own.at.map(f64::to_bits)))
             .or_default()
             .push(variant);
@@ -326,6 +329,7 @@ pub(super) fn draws(
         else {
             continue;
         };
+        // Two draws that are the same would make the spread of a point smaller than it is.
         let mut seen = BTreeSet::from([key(&first.interventions)]);
         for (other, at_other) in others.iter().copied() {
             let differ = point

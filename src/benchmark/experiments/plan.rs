@@ -35,6 +35,7 @@ impl Experiment {
             *own =
                 TemplateValues::Listed(values.iter().map(|value| full_name(own, value)).collect());
         }
+        // Again: values given on the command line can be wrong in every way that a file's can.
         check::experiment(self)
     }
 
@@ -82,6 +83,7 @@ impl Experiment {
                 planned.push((own, point));
             }
         }
+        // Only now: which variants fall on one point depends on the model's layers.
         check::draws(self, &planned)?;
         Ok(planned.into_iter().map(|(own, _)| own).collect())
     }

@@ -100,7 +100,7 @@ pub struct VariantTemplate {
     pub interventions: Vec<Value>,
 }
 
-/// AxisValues of an axis.
+/// The values of an axis.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(
     untagged,

@@ -263,6 +263,7 @@ fn plain(text: &str) -> String {
     while let Some((at, prefix)) = PREFIXES
         .iter()
         .filter_map(|p| Some((rest.find(p)?, p)))
+        // The nearest one: several prefixes may stand in one line.
         .min()
     {
         let (before, found) = rest.split_at(at);

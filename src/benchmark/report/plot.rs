@@ -28,6 +28,7 @@ struct Panel {
 /// Draws all panels of `report`, one below the other.
 pub(super) fn svg(report: &Report<'_>) -> String {
     let mut panels: Vec<&str> = Vec::new();
+    // The first variant is a line or a bar in every panel, not a panel.
     for planned in report.planned.iter().skip(1) {
         if !panels.contains(&planned.panel.as_str()) {
             panels.push(&planned.panel);
@@ -122,6 +123,7 @@ pub fn heat_map(
     columns: &[String],
     cells: &[((usize, usize), f64)],
 ) -> String {
+    // About 7 units for a character at 12 px; nothing here measures fonts.
     let longest =
         |names: &[String]| 7.0 * names.iter().map(|n| n.chars().count()).max().unwrap_or(0) as f64;
     let (left, head, cell) = (30.0 + longest(rows), 40.0 + longest(columns), 40.0);
@@ -141,6 +143,7 @@ pub fn heat_map(
             escaped(name)
         );
     }
+    // Never 0, by which shares are divided.
     let most = cells.iter().fold(f64::MIN_POSITIVE, |m, (_, v)| m.max(*v));
     for &((row, column), value) in cells {
         let (x, y) = (left + cell * column as f64, head + cell * row as f64);
@@ -180,8 +183,11 @@ fn cell_text((x, y): (f64, f64), side: f64, ink: &str, words: &str) -> String {
 const FAINT: &str = r##"stroke="#ddd""##;
 
 fn bars(report: &Report<'_>) -> Panel {
+    // Room at the left for names of variants; at the right 90 for the number behind a bar.
     let (left, width, row) = (230.0, 700.0, 34.0);
     let height = 36.0 + row * report.planned.len() as f64;
+    // Up to what the metric can be, not to the longest bar: so all reports of a metric have one
+    // scale.
     let most = report.main_metric().map_or(100.0, |m| shown(m, m.most));
     let x = |value: f64| left + (width - left - 90.0) * value / most;
     let mut body = String::new();
@@ -196,6 +202,7 @@ fn bars(report: &Report<'_>) -> Panel {
         };
         let [value, low, high] =
             [metric.value, metric.interval.0, metric.interval.1].map(|v| shown(metric, v));
+        // Grey for the first: it is what the others are compared with.
         let colour = if i == 0 { COLOURS[5] } else { COLOURS[0] };
         body += &text((left - 8.0, y + 16.0), "end", &planned.name);
         let _ = write!(
@@ -237,6 +244,7 @@ impl CurveScale<'_> {
     fn x(&self, at: f64) -> f64 {
         let (first, last) = self.ends;
         let width = Self::WIDTH - Self::LEFT - Self::RIGHT;
+        // A curve may have one place, whose width of 0 must not divide.
         Self::LEFT + width * (at - first) / (last - first).max(f64::MIN_POSITIVE)
     }
 
@@ -326,6 +334,7 @@ fn curve_series(
     let x = |p: &SeriesPoint<'_>| scale.x(p.at.unwrap_or(0.0));
     let place = |p: &SeriesPoint<'_>, value| format!("{:.1},{:.1}", x(p), scale.y(value));
     let mut band: Vec<String> = points.iter().map(|p| place(p, p.ends().1)).collect();
+    // Back along the lower ends, so that the polygon closes without crossing itself.
     band.extend(points.iter().rev().map(|p| place(p, p.ends().0)));
     let means: Vec<String> = points.iter().map(|p| place(p, p.mean())).collect();
     let (band, means) = (band.join(" "), means.join(" "));
@@ -362,6 +371,8 @@ fn grid(report: &Report<'_>, panel: &str) -> Panel {
         .filter(|r| r.panel == panel)
         .filter_map(|r| Some((r.at? as usize, r.mean())))
         .collect();
+    // From the least cell to the largest: a grid is drawn to show where, and its cells differ by
+    // little of the metric's range.
     let values = cells.iter().map(|(_, v)| *v);
     let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), v| {
         (a.min(v), b.max(v))

@@ -66,6 +66,8 @@ impl Measured {
     /// ceiling.
     pub(super) fn ceilings(&self, report: &mut BenchReport) -> Result<(), Failure> {
         report.bandwidth = self.bandwidth()?;
+        // Large enough that a second more would not be faster; 5,008 rows are eight prompts of 626
+        // tokens.
         let (rows, side) = if self.model.device.is_cpu() {
             (256, 2048)
         } else {
@@ -111,8 +113,10 @@ impl Measured {
                 .zip(from.par_chunks(PIECE))
                 .for_each(|(to, from)| to.copy_from_slice(from));
             times.push(start.elapsed().as_secs_f64());
+            // Without a reader the compiler may leave the copy out.
             std::hint::black_box(&to);
         }
+        // Twice: a copy reads and writes every byte.
         Ok(2.0 * MEMORY_COPY as f64 / warm_median(times))
     }
 }
@@ -122,6 +126,7 @@ fn buffer() -> Result<Vec<u8>, Failure> {
     let mut buffer = Vec::new();
     let room = buffer.try_reserve_exact(MEMORY_COPY);
     room.map_err(|e| format!("{MEMORY_COPY} bytes to measure a copy: {e}"))?;
+    // Ones: a buffer of zeros may be pages that the system only promises.
     buffer.resize(MEMORY_COPY, 1u8);
     Ok(buffer)
 }

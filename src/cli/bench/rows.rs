@@ -60,6 +60,7 @@ impl Measured {
     /// Returns the numbers of rows in a product among which some row has other bits than alone.
     fn varying(&self, shape: ProductShape, most: usize) -> Result<Vec<usize>, Failure> {
         let linear = Linear::new(self.random(shape.out, shape.input)?, None)?;
+        // One tensor, of which calls take the first rows: a row is the same numbers in all of them.
         let x = self.random(most, shape.input)?;
         let counts: Vec<usize> = COUNTS.into_iter().filter(|&c| c <= most).collect();
         // The last row of each call, and those in the middle of larger ones.
@@ -114,6 +115,7 @@ impl Measured {
             let slots = DecodeSlots::new(&kv);
             let mut caches = Vec::with_capacity(batch);
             while caches.len() < batch {
+                // Alone, so that only the step of decoding can differ.
                 caches.extend(self.prefill(1, prompt, &kv)?.0);
             }
             if self.model.device.backend() == Backend::Candle {

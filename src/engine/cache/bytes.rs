@@ -13,6 +13,7 @@ pub struct ByteCache<K, V>(Cache<K, V, Weigh<K, V>>);
 #[derive(Debug)]
 struct Weigh<K, V>(fn(&K, &V) -> u64);
 
+// By hand: a derived one would ask that K and V can be cloned.
 impl<K, V> Clone for Weigh<K, V> {
     fn clone(&self) -> Self {
         Self(self.0)

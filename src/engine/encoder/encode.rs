@@ -115,6 +115,7 @@ fn project(model: &Model, jobs: &mut [EncodeJob<'_>]) -> Result<Vec<Arc<EncodedI
         observed.flush()?;
         job.captured.append(&mut observed.captured);
         job.cost += Cost::of_projector(job.projector(model), &job.input.tokens);
+        // Of the plan: it may leave fewer tokens than the input has.
         let selected = job.input.plan.images.get(job.input.image);
         let count = selected.map_or(0, ImageTokens::len);
         // A copy: a view would keep the tokens of all pictures alive.
@@ -145,6 +146,7 @@ fn run_projectors(
 ) -> Result<Tensor, Error> {
     let mut parts = Vec::new();
     let mut first = 0;
+    // Neighbours alone: the parts must come out in the order of the jobs.
     for group in jobs.chunk_by(|a, b| Arc::ptr_eq(a.projector(model), b.projector(model))) {
         let (mut layout, mut rows) = (Layout::default(), Vec::with_capacity(group.len()));
         for (i, job) in (first..).zip(group) {

@@ -18,6 +18,8 @@ pub(in crate::engine) struct EncodedImage {
     /// The effects in the tower and the projector.
     pub(in crate::engine) cells: Vec<EffectRecord>,
     /// Encoding cost not yet attributed to a request; taken by the first one that uses the image.
+    // A mutex and no cell: sequences are planned on the caller's thread, so that all they can hold
+    // must be `Send`, though pictures are made on the engine's thread alone.
     pub(in crate::engine) unattributed_cost: Mutex<Cost>,
 }
 

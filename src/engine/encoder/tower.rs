@@ -95,6 +95,7 @@ fn plan<'a>(
     let mut passes = Vec::with_capacity(planned.len());
     for (job, start) in planned.into_iter().zip(starts) {
         let input = jobs[job].input;
+        // Without room: attention in a tower has no past, so that only checkpoints are kept.
         let cache = || SequenceCache::new(0, 0, checkpoints, checkpoints);
         passes.push(Pass {
             input,
@@ -155,6 +156,8 @@ fn next_batch(passes: &[Pass<'_>], max_rows: usize) -> Result<Vec<usize>, Error>
         rows += own;
         batch.push(number);
     }
+    // Every pass stands after its parent, so that one can always run. A fault in that would
+    // otherwise hold the engine's thread for ever.
     if batch.is_empty() {
         return Err(Error::Config("the tower's schedule does not end".into()));
     }

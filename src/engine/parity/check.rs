@@ -28,6 +28,7 @@ impl CaseComparison {
     pub fn worst(&self) -> (f64, &str) {
         let mut worst = (0.0, "");
         for (name, &(error, _)) in &self.points {
+            // Not `>`: where all errors are 0 some point is named, too.
             if error >= worst.0 {
                 worst = (error, name);
             }

@@ -303,6 +303,7 @@ impl Prepared {
         let mut applied = PlanHooks::one(&self.plan);
         let (hidden, layout) = self.forward(model, ids, &mut applied)?;
         let mut last = Layout::default();
+        // The position is not read: there is no rotary embedding in the head.
         last.push_rows(0, 0, [ids.len() as u32 - 1].into(), [0].into());
         let logits = model.decoder.logits(
             &hidden.narrow(0, layout.rows() - 1, 1)?,
@@ -351,6 +352,7 @@ impl Hooks for Recorder<'_> {
             .to_dtype(DType::F32)?
             .flatten_all()?
             .to_vec1::<f32>()?;
+        // One infinity would make the norm of all scores infinite, and hide every other difference.
         if point.site == Site::Scores {
             flat.iter_mut()
                 .filter(|v| **v == f32::NEG_INFINITY)

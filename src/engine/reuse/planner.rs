@@ -37,6 +37,7 @@ pub fn schedule(
     let mut stride = 1;
     loop {
         let starts = schedule_by(programs, &hint, stride);
+        // With a stride beyond all layers every start is at the bottom, which needs no checkpoint.
         if stride > layers || checkpoint_rows(programs, &starts) <= most_rows {
             return starts;
         }
@@ -51,6 +52,7 @@ pub fn checkpoint_rows(programs: &[Arc<Program>], starts: &[Start]) -> u64 {
         let Some(parent) = start.parent else { continue };
         let rows = (programs[parent].rows.len() as u64).saturating_sub(start.own.position.into());
         let most = kept.entry((parent, start.own.depth)).or_default();
+        // One checkpoint serves all that start at its depth.
         *most = rows.max(*most);
     }
     kept.values().sum()

@@ -118,8 +118,11 @@ impl Program {
             }
             entries.push(LayerProgram::new(Some(layer), edits));
         }
+        // Edits of the embeddings are left only where no layer runs.
         input.append(&mut after);
         entries.push(LayerProgram::new(None, input));
+        // A mean or a last row that is captured is that of the whole prompt, which one step must
+        // then hold.
         let unchunkable = entries
             .iter()
             .any(|s| s.edits.iter().any(EditKey::is_non_causal))
@@ -129,6 +132,7 @@ impl Program {
             rows,
             layers: entries,
             first_logit,
+            // Rows that another sequence has computed pass no hook of this one.
             no_reuse: plan.captures_rows(),
             unchunkable,
             causal,
@@ -173,6 +177,8 @@ impl Program {
     pub fn difference(&self, base: &Self, stride: usize) -> Rectangle {
         let mut own = Rectangle {
             depth: self.last_depth(),
+            // At the most: the rows whose logits are wanted are always computed, since logits are
+            // not kept.
             position: self.first_logit,
         };
         let rows = self.rows.iter().zip(base.rows.iter());

@@ -132,6 +132,7 @@ fn received_by(entry: Entry, stack: Stack, compiler: &Compiler<'_>) -> Result<Ro
     };
     let keys = TokenSelector {
         any_of: vec![Tokens::Named(named)],
+        // In the tower all but the class token are patches.
         complement: in_tower,
     };
     let rows = compiler.pick(
@@ -180,6 +181,7 @@ fn numbers(
     let heads = target.heads().unwrap_or(1);
     match reduction {
         Reduction::None => rows * heads * width,
+        // One row for each view; a view of which no row is chosen has none.
         Reduction::Mean | Reduction::Last => views.min(rows) * heads * width,
         Reduction::Norm => rows * heads,
         Reduction::TopTokens(top) => rows * top * NUMBERS_OF_TOP_TOKEN,

@@ -71,6 +71,7 @@ impl<'a> Compiler<'a> {
 
     /// Returns how many layers of `stack` may run, repetitions counted.
     pub(crate) fn max_layers(&self, stack: Stack) -> usize {
+        // Repetitions nest: without a bound a short list could ask for billions of layers.
         MAX_LAYER_PASSES * self.layers(stack)
     }
 
@@ -132,6 +133,7 @@ impl<'a> Compiler<'a> {
             if !self.is_preview() {
                 let picked = selector.pick(entry, field, &self.prompt, self.context)?;
                 if picked.generated && steps.last > 0 {
+                    // Step 0 is the prompt, whose rows are picked one by one.
                     rows.generated = Some(steps.first.max(1)..=steps.last);
                 }
                 rows.views.insert((0, 0), in_prompt(picked, steps));

@@ -40,6 +40,7 @@ impl Context<'_> {
 
     /// Returns the most blocks that a partition of a patch grid may have along a side.
     pub(crate) fn largest_side(&self) -> usize {
+        // Blocks are as many along both sides: the shorter one bounds them.
         self.largest(|view| view.grid.0.min(view.grid.1))
     }
 }

@@ -75,6 +75,7 @@ impl Entry {
 
     /// Fails unless `value` is between `lowest` (0 or `-MAX_FACTOR`) and [`MAX_FACTOR`].
     pub(crate) fn check_factor(self, field: &str, value: f64, lowest: f64) -> Result<(), Error> {
+        // NaN is in no range, and is refused as well.
         if (lowest..=MAX_FACTOR).contains(&value) {
             return Ok(());
         }

@@ -105,6 +105,7 @@ pub fn compile_with(
     }
     let mut plan = compiler.plan;
     plan.images = compiler.images;
+    // None is missing: every kind is early or is not.
     plan.resolved = resolved.into_iter().flatten().collect();
     Ok((plan, volumes))
 }

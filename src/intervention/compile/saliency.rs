@@ -198,6 +198,7 @@ impl Amount {
                 let fewer = order.iter().take_while(|cell| {
                     let before = held;
                     held += mass[**cell as usize];
+                    // The cell that reaches the share belongs to it.
                     before < wanted
                 });
                 fewer.count()

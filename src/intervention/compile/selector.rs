@@ -275,6 +275,7 @@ impl Named {
             rows: rows
                 .map(|(i, token)| self.holds(token, Some(i) == last))
                 .collect(),
+            // Every generated token is the last one when it is read.
             generated: matches!(self, Self::All | Self::Last | Self::Generated),
         }
     }

@@ -72,6 +72,8 @@ pub fn shape_of(model: &Model, point: Point, keys: usize) -> Shape {
             tower.heads,
             tower.head_width(),
         ),
+        // What leaves the projector is as wide as the language model's rows; what enters it is
+        // `Site::In` below.
         Stack::Projector | Stack::LanguageModel => (
             decoder.hidden_size,
             decoder.intermediate_size,

@@ -88,6 +88,7 @@ impl<'a> Segments<'a> {
             .prompt
             .words
             .iter()
+            // A token that reaches over two messages belongs to the first.
             .find(|(_, bytes)| place.start < bytes.end && bytes.start < place.end);
         let segment = match own.map(|(message, _)| (self.role(*message), *message)) {
             Some((Role::User, message)) if Some(message) == self.last => TextSegment::Question,

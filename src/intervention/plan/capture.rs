@@ -143,6 +143,7 @@ impl Reduction {
                 .mean_keepdim(0)?
                 .to_dtype(dtype)?,
             Self::Norm => {
+                // In f32: squares of f16 overflow from 256 on.
                 let squares = value.to_dtype(DType::F32)?.sqr()?;
                 squares.sum(D::Minus1)?.sqrt()?.to_dtype(dtype)?
             }

@@ -264,6 +264,7 @@ impl EffectLog {
             return Ok(());
         }
         let (old, new) = (
+            // In f64, as the sums on the CPU are.
             old.to_dtype(DType::F64)?.flatten_from(1)?,
             new.to_dtype(DType::F64)?.flatten_from(1)?,
         );

@@ -147,6 +147,7 @@ impl Fill {
         match (self, blurred) {
             (Self::Colour(colour), _) => pixel.copy_from_slice(&colour),
             (Self::Blur(_), Some(blurred)) => pixel.copy_from_slice(&blurred.data[at..at + 3]),
+            // A blur always comes with its blurred copy, which the compiler cannot know.
             (Self::Mean | Self::Blur(_), _) => pixel.copy_from_slice(&nearest),
             (Self::Noise, _) => {
                 let moments = processor.mean.iter().zip(&processor.std);

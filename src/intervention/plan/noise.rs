@@ -25,6 +25,8 @@ impl Noise {
     /// Returns the numbers of the rows `rows` of a span, in the shape of `like`, f32.
     pub(super) fn rows(&self, span: &Span, rows: &[u32], like: &Tensor) -> Result<Tensor> {
         let width = self.width.min(like.dim(D::Minus1)?);
+        // As wide as the noise and not as the rows: the place of a number must not depend on how
+        // many keys there are so far.
         let count = like.elem_count() / like.dim(D::Minus1)? / rows.len() * self.width;
         let mut values = Vec::with_capacity(rows.len() * count);
         if let Some(draws) = self.draws.get(span.image) {

@@ -274,6 +274,7 @@ fn like(over: &Rows, noise: Option<&Noise>, x: &Tensor, edited: &EditedRows<'_>)
     let Some(noise) = noise else {
         return like.contiguous();
     };
+    // Divided by n: it is that of the rows themselves, and no estimate.
     let deviation = all.broadcast_sub(&mean)?.sqr()?.mean_keepdim(0)?.sqrt()?;
     let noise = noise.rows(edited.span, edited.rows, x)?;
     like + noise.broadcast_mul(&deviation)?
@@ -294,6 +295,7 @@ fn project(basis: &HostTensor, x: &Tensor) -> Result<Tensor> {
 
 fn clamp_norm(max: f64, x: &Tensor) -> Result<Tensor> {
     let norm = x.sqr()?.sum_keepdim(D::Minus1)?.sqrt()?; // (n, .., 1)
+    // Infinite for a row of zeros, which the choice below leaves as it is.
     let factor = ((norm.ones_like()? * max)? / &norm)?;
     let clamped = x.broadcast_mul(&factor)?;
     // Rows within the limit are chosen, not multiplied by 1: they keep their bits.

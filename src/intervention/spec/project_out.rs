@@ -71,6 +71,7 @@ fn orthonormal(directions: &[Vec<f32>]) -> Vec<Vec<f64>> {
             }
         }
         let left = dot(&rest, &rest).sqrt();
+        // Directions come as f32: of one that depends on the others, rounding leaves about 1e-7.
         if left > DEPENDENT * length {
             for r in &mut rest {
                 *r /= left;

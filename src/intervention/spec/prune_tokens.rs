@@ -116,6 +116,7 @@ impl PruneTokens {
                 entry.check_share("keep_share", share)?;
                 Ok(rounded(share, before))
             }
+            // A preview has no prompt, and so no visual token that could be counted.
             Keep::Count(count) if count as usize > before && !compiler.is_preview() => {
                 let message =
                     format!("{count} is more than the {before} visual tokens that there are");

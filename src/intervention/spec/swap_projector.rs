@@ -85,6 +85,7 @@ fn resident(
 fn random(like: &Projector, seed: u64) -> Result<Projector, Error> {
     let mut draws = Draws::new(seed, "projector", 0, 0);
     let drawn = like.like(|count, fan_in| {
+        // As torch.nn.Linear draws its weights and biases: a projector that was never trained.
         let bound = (fan_in as f64).sqrt().recip();
         (0..count)
             .map(|_| ((2.0 * draws.unit() - 1.0) * bound) as f32)

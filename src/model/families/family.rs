@@ -97,5 +97,6 @@ pub trait Family: Debug + Send + Sync {
 pub(in crate::model) fn tiles(picture: &Picture) -> Option<(usize, usize)> {
     let (height, width) = picture.view_size();
     let canvas = &picture.canvas.as_ref()?.view.image;
+    // A canvas is whole tiles. `max(1)` only keeps a view without pixels from dividing by zero.
     Some((canvas.height / height.max(1), canvas.width / width.max(1)))
 }

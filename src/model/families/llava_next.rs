@@ -32,6 +32,7 @@ impl Family for LlavaNext {
     fn tokens(&self, picture: &Picture, view: ViewInfo, _: bool, _: Option<usize>) -> ImageTokens {
         match tiles(picture) {
             Some(tiles) => ImageTokens::of_tiles(view, tiles, picture.size, None),
+            // transformers appends `image_newline` also to a picture that has the base view alone.
             None => ImageTokens::of_view_with_newline(view),
         }
     }

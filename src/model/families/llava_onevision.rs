@@ -20,6 +20,7 @@ impl Family for LlavaOnevision {
 
     fn defaults(&self) -> &'static [(&'static str, &'static str)] {
         &[
+            // Of `LlavaOnevisionConfig`, whose defaults are not LLaVA-1.5's.
             ("/vision_config/model_type", r#""siglip_vision_model""#),
             ("/text_config/model_type", r#""qwen2""#),
             ("/image_token_index", "151646"),

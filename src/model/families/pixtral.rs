@@ -129,6 +129,7 @@ impl PixtralConfig {
             self.hidden_size,
             self.num_attention_heads,
         )?;
+        // Half of a head is turned by the row and half by the column, and each half in pairs.
         if !self.head_width().is_multiple_of(4) {
             let width = self.head_width();
             return refuse(format!("heads are {width} wide; a multiple of 4 is needed"));
@@ -147,6 +148,7 @@ impl PixtralConfig {
         }
         let kind = self.rope_parameters.as_ref();
         let kind = kind.and_then(|rope| rope.rope_type.as_deref());
+        // Both spellings occur in files; transformers knows one embedding for this tower.
         if let Some(other) = kind.filter(|kind| !["axial", "default"].contains(kind)) {
             return refuse(format!("rope_type {other:?}; axial is supported"));
         }
@@ -239,6 +241,7 @@ impl PixtralTower {
                 feature_width: features.len() * width,
                 features,
                 strategy: SelectStrategy::Full,
+                // All layers are alike, so that the first one prices them.
                 layer_weights: blocks.first().map_or(0, weights_of),
                 patch_weights: width * 3 * patch * patch,
                 merge: None,

@@ -32,6 +32,7 @@ pub(in crate::model) fn family(config: &Value) -> Result<&'static dyn Family, Er
     found.ok_or_else(|| {
         let mut known: Vec<&str> = FAMILIES.iter().map(|f| f.model_type()).collect();
         known.sort_unstable();
+        // Pixtral and LLaVA share one.
         known.dedup();
         Error::Config(format!(
             "model_type {:?}; {} are supported",

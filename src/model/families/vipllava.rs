@@ -19,6 +19,8 @@ impl Family for VipLlava {
 
     fn defaults(&self) -> &'static [(&'static str, &'static str)] {
         &[
+            // Of `VipLlavaConfig`: an early layer for the shapes of drawn marks, and four late
+            // ones.
             ("/vision_feature_layers", "[-2, -5, -8, -11, 6]"),
             ("/projector_layernorm_eps", "1e-5"),
         ]

@@ -22,6 +22,7 @@ pub(super) fn attribute(value: &Value, name: &Arc<str>, budget: &mut Budget) -> 
     if let Value::Undefined(message) = value {
         return Err(Failure::new(&**message));
     }
+    // jinja2's `getattr` tries attributes first: `d.items` is the method, whatever the dict holds.
     if let Some(found) = own(value, name)? {
         return Ok(found);
     }
@@ -36,6 +37,7 @@ pub(super) fn attribute(value: &Value, name: &Arc<str>, budget: &mut Budget) -> 
 
 /// An attribute that is no item; `None` where there is none.
 pub(super) fn own(value: &Value, name: &Arc<str>) -> Result<Option<Value>, Failure> {
+    // The sandbox makes these undefined, not an error: a template may ask `is defined`.
     if name.starts_with("__") && name.ends_with("__") {
         return Ok(Some(Value::undefined(format!(
             "access to attribute {} is unsafe",
@@ -57,6 +59,7 @@ pub(super) fn own(value: &Value, name: &Arc<str>) -> Result<Option<Value>, Failu
         Attribute::None => {}
     }
     let Value::Object(object) = value else {
+        // Python's numbers have these. Saying that one is undefined would render another text.
         let numbers = [
             "real",
             "imag",
@@ -141,6 +144,8 @@ fn of_macro(made: &Macro, name: &str) -> Result<Option<Value>, Failure> {
 pub(super) fn item(value: &Value, key: &Value, budget: &mut Budget) -> Made {
     let found = match (value, key.as_int()) {
         (Value::Undefined(message), _) => return Err(Failure::new(&**message)),
+        // Python raises a TypeError for a list as a key, which jinja2 catches: the item is
+        // undefined then.
         (Value::Dict(dict), _) if key.is_hashable() => dict.get(key, budget)?.cloned(),
         (Value::List(s) | Value::Tuple(s), Some(i)) => {
             place(i, s.items.len()).map(|i| s.items[i].clone())
@@ -150,6 +155,8 @@ pub(super) fn item(value: &Value, key: &Value, budget: &mut Budget) -> Made {
             let length = if i < 0 {
                 text.chars().count()
             } else {
+                // Counting is left out where nothing counts from the end; the half still fits an
+                // i64 in `place`.
                 usize::MAX >> 1
             };
             let c = place(i, length).and_then(|i| text.chars().nth(i));
@@ -167,6 +174,7 @@ pub(super) fn item(value: &Value, key: &Value, budget: &mut Budget) -> Made {
         return Ok(own(value, name)?.unwrap_or_else(|| missing(value, name)));
     }
     let mut shown = String::new();
+    // The message alone needs the text; a key too large to print must not become another error.
     if key.write_repr(&mut shown, budget).is_err() {
         key.kind().clone_into(&mut shown);
     }
@@ -239,6 +247,7 @@ pub(super) fn slice(value: &Value, parts: [Value; 3], budget: &mut Budget) -> Ma
         Value::Range(first, end, by) => {
             let (from, to) = bounds(slice, range_length(*first, *end, *by) as i64);
             let at = |i: i64| first.saturating_add(i.saturating_mul(*by));
+            // As in Python, a slice of a range is a range: nothing is made.
             Ok(Value::Range(at(from), at(to), by.saturating_mul(step)))
         }
         other => Err(Failure::new(format!("a {:?} has no slices", other.kind()))),

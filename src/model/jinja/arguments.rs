@@ -57,6 +57,7 @@ impl Passed {
                 "{what} takes no argument by name, {name} is given"
             )));
         }
+        // No argument has an empty name, so that none can be given by name.
         self.bind(what, [""; N])
     }
 }

@@ -117,6 +117,7 @@ impl Budget {
     }
 
     pub(super) fn leave(&mut self) {
+        // Not reached where a step fails: a failure ends the whole rendering.
         self.depth -= 1;
     }
 }

@@ -103,16 +103,20 @@ pub(super) fn call(
                 operators::binary(super::ast::Operator::Modulo, value, &Value::Int(2), budget)?;
             rest.equals(&Value::Int(i64::from(name == "odd")), budget)?
         }
+        // Text that is marked as safe is refused by the parser, but for the end of a print.
         "escaped" => false,
         "false" => matches!(value, Value::Bool(false)),
         "true" => matches!(value, Value::Bool(true)),
         "filter" => matches!(value, Value::Str(name) if filter_names::check(name).is_ok()),
         "test" => matches!(value, Value::Str(name) if check(name).is_ok()),
         "float" => matches!(value, Value::Float(_)),
+        // jinja2 leaves out booleans here, though Python's `bool` is an `int`, and counts them as
+        // numbers below.
         "integer" => matches!(value, Value::Int(_)),
         "number" => matches!(value, Value::Bool(_) | Value::Int(_) | Value::Float(_)),
         "iterable" => match value {
             Value::None | Value::Bool(_) | Value::Int(_) | Value::Float(_) => false,
+            // jinja2's `LoopContext` has `__iter__`; macros and namespaces have not.
             Value::Object(object) => matches!(**object, Object::Loop(_)),
             _ => true,
         },
@@ -150,6 +154,7 @@ fn same(a: &Value, b: &Value) -> Result<bool, Failure> {
         (Value::List(a), Value::List(b)) => std::rc::Rc::ptr_eq(a, b),
         (Value::Dict(a), Value::Dict(b)) => std::rc::Rc::ptr_eq(a, b),
         (Value::Object(a), Value::Object(b)) => std::rc::Rc::ptr_eq(a, b),
+        // CPython makes one object of each of these numbers.
         (Value::Int(a), Value::Int(b)) if a == b && (-5..=256).contains(a) => true,
         (a, b) if a.kind() != b.kind() => false,
         (a, _) => {

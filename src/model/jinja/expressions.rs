@@ -24,6 +24,8 @@ const FUNCTIONS: [&str; 9] = [
     "joiner",
     "raise_exception",
     "strftime_now",
+    // Known by name, so that a template which calls it is told so, rather than that it is
+    // undefined.
     "lipsum",
     "self",
 ];
@@ -162,6 +164,8 @@ impl Interpreter<'_> {
         if !key.is_hashable() {
             return Err(Failure::new(format!("unhashable type: {:?}", key.kind())));
         }
+        // A list, not a map: order is that of insertion, and equality is Python's (1, 1.0 and True
+        // are one key).
         for (known, old) in entries.iter_mut() {
             if known.equals(&key, &mut self.budget)? {
                 *old = value;
@@ -299,6 +303,7 @@ impl Interpreter<'_> {
             let end = field.name.find(['.', '[']).unwrap_or(field.name.len());
             let (first, mut rest) = field.name.split_at(end);
             if (first.is_empty() || first.bytes().all(|b| b.is_ascii_digit()))
+                // Python refuses to mix `{}` and `{0}` in one pattern.
                 && *numbered.get_or_insert(first.is_empty()) != first.is_empty()
             {
                 return Err(Failure::new(
@@ -328,6 +333,8 @@ impl Interpreter<'_> {
                     let (key, after) = rest[1..]
                         .split_once(']')
                         .ok_or_else(|| Failure::new("missing ']' in format"))?;
+                    // `{0[1]}` is an index and `{0[a]}` a key, without quotation marks, as in
+                    // `str.format`.
                     let key = key.parse().map_or_else(|_| Value::str(key), Value::Int);
                     value = access::item(&value, &key, &mut self.budget)?;
                     rest = after;
@@ -369,6 +376,8 @@ impl Interpreter<'_> {
                 let message = needed(message, name, "message")?.text(&mut self.budget)?;
                 Err(Failure {
                     line: 0,
+                    // A template may raise with a whole conversation in its words; some gRPC
+                    // clients lose the code of a status that is longer than 4,000 characters.
                     message: message.chars().take(1000).collect(),
                     raised: true,
                 })
@@ -376,6 +385,7 @@ impl Interpreter<'_> {
             "strftime_now" => {
                 let [format] = passed.bind(name, ["format"])?;
                 let format = methods::text(needed(format, name, "format")?, name)?;
+                // What strftime makes may be 256 times as long, and no budget is asked for that.
                 if format.len() > 1000 {
                     return Err(Failure::new(
                         "strftime_now: a format of at most 1000 bytes is taken",
@@ -444,6 +454,7 @@ fn range(passed: Passed) -> Made {
 
 /// Returns the value of a variable, or the function of that name.
 fn named(name: &Arc<str>, scope: &Rc<Scope>) -> Value {
+    // Variables hide functions of their name, as globals of jinja2's environment are hidden.
     if let Some(value) = scope.get(name) {
         return value;
     }

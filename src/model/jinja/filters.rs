@@ -46,6 +46,7 @@ pub(super) fn call(name: &str, value: Value, passed: Passed, budget: &mut Budget
             if let Some(own) = access::own(&value, &attribute)? {
                 return Ok(own);
             }
+            // Unlike a dot, this filter never looks at items.
             Ok(Value::undefined(format!(
                 "{:?} object has no attribute {attribute:?}",
                 value.kind()
@@ -103,6 +104,7 @@ fn of_text(name: &str, value: &Value, passed: Passed, budget: &mut Budget) -> Ma
         }
         "center" => {
             let [width] = passed.bind(name, ["width"])?;
+            // jinja2's default; `str.center` has none.
             let width = width.unwrap_or(Value::Int(80));
             methods::call(&Value::Str(text), "center", Passed::of(vec![width]), budget)
         }
@@ -142,6 +144,7 @@ fn of_text(name: &str, value: &Value, passed: Passed, budget: &mut Budget) -> Ma
 
 /// Escapes as MarkupSafe does, which writes quotation marks by number.
 fn escaped(text: &str, budget: &mut Budget) -> Made {
+    // `&amp;`, `&#39;` and `&#34;` have five bytes for one.
     budget.text(text.len() * 5)?;
     let escaped = text
         .replace('&', "&amp;")
@@ -162,6 +165,7 @@ fn words(text: &str) -> i64 {
 }
 
 fn urlencoded(text: &str, budget: &mut Budget) -> Made {
+    // `%20`: three bytes for one.
     budget.text(text.len() * 3)?;
     made(text.bytes().map(url_byte).collect())
 }
@@ -201,6 +205,7 @@ fn title(text: &str) -> String {
         };
         let mut chars = word.chars();
         if let Some(first) = chars.next() {
+            // Upper case where `str.title` has title case: jinja2 calls `upper` on the letter.
             out.extend(first.to_uppercase());
             out.push_str(&chars.as_str().to_lowercase());
         }
@@ -249,6 +254,7 @@ fn truncate(text: &str, passed: Passed, budget: &mut Budget) -> Made {
         passed.bind("truncate", ["length", "killwords", "end", "leeway"])?;
     let length = whole(length, "truncate", 255)?;
     let end = end.map_or_else(|| Ok("...".into()), |end| methods::text(end, "truncate"))?;
+    // The environment's policy `truncate.leeway` is 5.
     let leeway = whole(leeway.filter(|l| !matches!(l, Value::None)), "truncate", 5)?;
     let ends = end.chars().count() as i64;
     if length < ends || leeway < 0 {
@@ -266,6 +272,7 @@ fn truncate(text: &str, passed: Passed, budget: &mut Budget) -> Made {
     let kept = if kill.is_some_and(|k| k.is_true()) {
         kept
     } else {
+        // At a space alone, as jinja2: other white space does not end a word here.
         kept.rsplit_once(' ').map_or(kept, |(kept, _)| kept)
     };
     budget.text(kept.len() + end.len())?;
@@ -290,6 +297,7 @@ fn lazily(name: &str, value: &Value, passed: Passed, budget: &mut Budget) -> Mad
 
 fn map_attribute(items: Vec<Value>, passed: Passed, budget: &mut Budget) -> Made {
     let [attribute, usual] = passed.bind("map", ["attribute", "default"])?;
+    // jinja2 cannot tell `default=none` from no default either.
     let usual = usual.filter(|u| !matches!(u, Value::None));
     let path = path(attribute.as_ref())?;
     let items = items.into_iter();
@@ -303,6 +311,7 @@ fn map_filter(items: Vec<Value>, mut passed: Passed, budget: &mut Budget) -> Mad
     }
     let filter = methods::text(passed.positional.remove(0), "map")?;
     filter_names::check(&filter).map_err(Failure::new)?;
+    // The parser sees names of filters after a bar, not in a string.
     if MARKUP.contains(&&*filter) {
         return Err(Failure::new(format!(
             "map({filter:?}) is not supported in a chat template"
@@ -362,6 +371,7 @@ fn path_step(part: &str) -> Value {
 
 /// Cuts off a number's fraction.
 fn truncated(number: f64) -> Made {
+    // Below 2^63, with room: Python goes on into whole numbers of any size.
     if number.is_finite() && number.abs() < 9e18 {
         Ok(Value::Int(number.trunc() as i64))
     } else {
@@ -409,6 +419,7 @@ fn to_json(value: &Value, passed: Passed, budget: &mut Budget) -> Made {
     };
     let separators = match separators {
         None | Some(Value::None) => (
+            // `json.dumps` leaves the space out at the end of lines.
             if indent.is_some() { "," } else { ", " }.to_owned(),
             ": ".to_owned(),
         ),
@@ -448,6 +459,7 @@ fn parse_int(text: &str, base: u32) -> Option<Result<i64, Failure>> {
         .filter(|_| !prefix.is_empty())
         .unwrap_or(&lower);
     let fine = !digits.is_empty()
+        // Python's grammar of underscores: single ones, between digits.
         && digits.chars().all(|c| c.is_digit(base) || c == '_')
         && !digits.starts_with('_')
         && !digits.ends_with('_')
@@ -525,6 +537,7 @@ fn of_number(name: &str, value: &Value, passed: Passed) -> Made {
 fn round(value: &Value, passed: Passed) -> Made {
     let [precision, method] = passed.bind("round", ["precision", "method"])?;
     let precision = whole(precision, "round", 0)?;
+    // The scale below is a power of ten, of which an f64 has 308.
     let places = usize::try_from(precision).ok().filter(|p| *p <= 300);
     let places = places.ok_or_else(|| Failure::new("round: a precision of 0 to 300 is needed"))?;
     let method = method.map_or_else(|| Ok("common".into()), |m| methods::text(m, "round"))?;
@@ -540,6 +553,7 @@ fn round(value: &Value, passed: Passed) -> Made {
                 format!("{number:.places$}").parse().unwrap_or(number),
             )),
         },
+        // As jinja2 computes them, with what rounding does to the scaled number.
         "ceil" => Ok(Value::Float((number * scale).ceil() / scale)),
         "floor" => Ok(Value::Float((number * scale).floor() / scale)),
         _ => Err(Failure::new("method must be common, ceil or floor")),
@@ -673,6 +687,7 @@ fn reversed(value: &Value, budget: &mut Budget) -> Made {
 fn sum(value: &Value, passed: Passed, budget: &mut Budget) -> Made {
     let [attribute, start] = passed.bind("sum", ["attribute", "start"])?;
     let mut sum = start.unwrap_or(Value::Int(0));
+    // Python's `sum` refuses it, too.
     if matches!(sum, Value::Str(_)) {
         return Err(Failure::new("sum() can't sum strings; use |join"));
     }
@@ -712,6 +727,7 @@ fn sort(value: &Value, passed: Passed, budget: &mut Budget) -> Made {
     let [reverse, case, attribute] =
         passed.bind("sort", ["reverse", "case_sensitive", "attribute"])?;
     let items = value.items(budget)?;
+    // `sort` alone takes several attributes with commas.
     let items = keyed(items, attribute.as_ref(), truth(case), true, budget)?;
     sorted(items, truth(reverse), budget)
 }
@@ -802,6 +818,7 @@ fn batch(value: &Value, passed: Passed, budget: &mut Budget) -> Made {
     for rows in value.items(budget)?.chunks(count) {
         let mut rows = rows.to_vec();
         if let Some(fill) = fill.as_ref().filter(|f| !matches!(f, Value::None)) {
+            // Paid for apart: the size of a batch is the template's to choose.
             budget.items(count - rows.len())?;
             rows.resize(count, fill.clone());
         }
@@ -827,6 +844,7 @@ fn slice(value: &Value, passed: Passed, budget: &mut Budget) -> Made {
             .collect();
         if let Some(fill) = fill
             .as_ref()
+            // jinja2 fills every slice that is not one longer, also where all are equal.
             .filter(|f| number >= extra && !matches!(f, Value::None))
         {
             part.push(fill.clone());

@@ -72,6 +72,8 @@ pub(super) fn percent(
     budget.fits(out.len() + rest.len())?;
     out.push_str(rest);
     let left = several.next().is_some();
+    // CPython complains of arguments that are left only where they are no mapping (anything with
+    // subscripts but strings and tuples counts as one).
     let excusable = named
         || (!used
             && matches!(
@@ -107,6 +109,7 @@ fn percent_spec(mut rest: &str) -> Result<(Spec, &str), Failure> {
         match flag {
             '-' => spec.align = Some('<'),
             '+' => spec.sign = Some('+'),
+            // C: a plus wins over a space.
             ' ' if spec.sign.is_none() => spec.sign = Some(' '),
             '#' => spec.alternate = true,
             '0' => zero = true,
@@ -125,6 +128,7 @@ fn percent_spec(mut rest: &str) -> Result<(Spec, &str), Failure> {
         spec.precision = Some(precision.unwrap_or(0));
         rest = after;
     }
+    // Python reads C's length modifiers and forgets them.
     rest = rest.strip_prefix(['h', 'l', 'L']).unwrap_or(rest);
     let kind = rest
         .chars()
@@ -169,6 +173,7 @@ fn write_percent(
         },
         'd' | 'i' | 'u' => {
             let whole = match value {
+                // `%d` cuts a float's fraction off, `%x` refuses it.
                 Value::Float(f) if f.is_finite() && f.abs() < 9e18 => Some(f.trunc() as i64),
                 other => other.as_int(),
             };
@@ -288,6 +293,7 @@ fn write_int(
         _ => ("", size.to_string()),
     };
     let least = spec.precision.unwrap_or(0);
+    // Zeros by precision are padding that `pad` does not see.
     budget.fits(least)?;
     let digits = format!(
         "{}{}",
@@ -310,6 +316,7 @@ fn write_float(
 ) -> Result<(), Failure> {
     let kind = spec.kind.unwrap_or('g');
     let places = spec.precision.unwrap_or(6);
+    // Bounds what is formatted before it is priced; no prompt asks for so many.
     if places > 400 {
         return Err(unsupported("a precision above 400"));
     }
@@ -326,6 +333,7 @@ fn write_float(
             'f' => format!("{size:.places$}"),
             'e' => exponential(size, places),
             '%' => format!("{:.places$}%", size * 100.0),
+            // `%.0g` counts as one digit in C.
             _ => general(size, places.max(1)),
         }
     };
@@ -348,6 +356,7 @@ fn write_float(
     pad(
         spec,
         (
+            // Python prints "nan" without a sign, and "-0.0" with one.
             signed(spec, value.is_sign_negative() && !value.is_nan()),
             &digits,
         ),
@@ -385,6 +394,8 @@ fn general(size: f64, places: usize) -> String {
         .and_then(|(_, e)| e.parse().ok())
         .unwrap_or(0);
     let trimmed = |digits: &str| without_zeros(digits).to_owned();
+    // The exponent after rounding to `places` digits decides, as C has it: 9.99e5 at two places is
+    // 1e+06.
     if exponent < -4 || exponent >= places as i32 {
         let text = exponential(size, places - 1);
         let (digits, exponent) = text.split_once('e').unwrap_or((&text, "+00"));
@@ -429,6 +440,7 @@ pub(super) fn pieces(pattern: &str) -> Result<Vec<Piece<'_>>, Failure> {
             .find('}')
             .ok_or_else(|| Failure::new("expected '}' before end of string"))?;
         let inside = &after[..end];
+        // `{:{width}}`; no known template has one.
         if inside.contains('{') {
             return Err(unsupported("a field within a field"));
         }
@@ -472,6 +484,7 @@ fn format_spec(text: &str) -> Result<Spec, Failure> {
         rest = after;
     }
     if let Some(after) = rest.strip_prefix('0') {
+        // A zero before the width is short for `0=`; what was said before it stays.
         spec.fill.get_or_insert('0');
         spec.align.get_or_insert('=');
         rest = after;
@@ -491,6 +504,7 @@ fn format_spec(text: &str) -> Result<Spec, Failure> {
     }
     let mut kinds = rest.chars();
     spec.kind = kinds.next();
+    // Python groups the padding zeros as well (`{:09,}` gives 0,001,234), which is not done here.
     if kinds.next().is_some() || spec.comma.is_some() && spec.fill == Some('0') {
         return Err(unsupported(text));
     }
@@ -551,6 +565,7 @@ impl Field<'_> {
                     budget,
                 )
             }
+            // Without a kind Python sets a float as `repr` writes it, and not by `g`.
             (Value::Float(f), None) if self.spec.precision.is_none() => {
                 let text = super::value::float_repr(f.abs());
                 let (whole, rest) = text.split_at(

@@ -49,12 +49,15 @@ impl<'a> Interpreter<'a> {
             variables: RefCell::new(variables),
             parent: None,
         });
+        // Assignments at the top go here; the context keeps what was passed in.
         let scope = Scope::inside(&context);
         self.held.push(scope.clone());
         let mut out = String::new();
         let done = self
             .run(body, &scope, &mut out)
             .map_err(|e| e.or_at(self.line));
+        // A macro holds its scope, which holds the macro: reference counts alone would leak every
+        // rendering.
         for scope in self.held.drain(..) {
             scope.variables.borrow_mut().clear();
         }
@@ -111,6 +114,7 @@ impl<'a> Interpreter<'a> {
             Kind::If(branches, otherwise) => {
                 for (test, body) in branches {
                     if self.eval(test, scope)?.is_true() {
+                        // No scope of its own: what an `if` sets is set around it.
                         return self.run(body, scope, out);
                     }
                 }
@@ -198,6 +202,7 @@ impl<'a> Interpreter<'a> {
                     let Object::Namespace(namespace) = &*object else {
                         return Ok(());
                     };
+                    // Attributes are looked for one by one.
                     self.budget.charge(namespace.attributes.borrow().len())?;
                     namespace.set(attribute, value)?;
                 }
@@ -283,6 +288,7 @@ impl<'a> Interpreter<'a> {
                 break;
             }
         }
+        // Also where no item passed the test.
         if !ran {
             self.run(&looped.otherwise, &Scope::inside(scope), out)?;
         }
@@ -353,6 +359,7 @@ impl<'a> Interpreter<'a> {
         let mut out = String::new();
         let line = self.line;
         self.run(&made.body, &scope, &mut out)?;
+        // The body may be far from the call, and what fails next is behind the call.
         self.line = line;
         Ok(Value::Str(out.into()))
     }

@@ -51,6 +51,7 @@ pub(super) fn write(
                     Value::Str(text) => string(text, style, out, budget)?,
                     Value::Int(i) => drop(write!(out, "\"{i}\"")),
                     Value::Float(f) => drop(write!(out, "\"{}\"", float(*f))),
+                    // `json.dumps` writes keys that are no strings as JSON spells them.
                     Value::Bool(b) => drop(write!(out, "\"{b}\"")),
                     Value::None => out.push_str("\"null\""),
                     other => {
@@ -117,6 +118,7 @@ fn line(level: usize, style: &Style, out: &mut String, budget: &mut Budget) -> R
 
 fn float(value: f64) -> String {
     match value {
+        // No JSON, but what `json.dumps` writes under `allow_nan`.
         v if v.is_nan() => "NaN".into(),
         v if v.is_infinite() => if v > 0.0 { "Infinity" } else { "-Infinity" }.into(),
         v => float_repr(v),
@@ -124,6 +126,7 @@ fn float(value: f64) -> String {
 }
 
 fn string(text: &str, style: &Style, out: &mut String, budget: &mut Budget) -> Result<(), Failure> {
+    // `\u001f`: six bytes for one.
     budget.fits(out.len() + text.len() * 6)?;
     budget.charge(text.len() * 2)?;
     out.push('"');
@@ -136,7 +139,9 @@ fn string(text: &str, style: &Style, out: &mut String, budget: &mut Budget) -> R
             '\t' => out.push_str("\\t"),
             '\x08' => out.push_str("\\b"),
             '\x0c' => out.push_str("\\f"),
+            // DEL stays without `ensure_ascii`, as in `json.dumps`.
             c if c < ' ' || (style.ascii && !(' '..='~').contains(&c)) => {
+                // Characters beyond the first plane are two escapes: JSON has UTF-16's surrogates.
                 for unit in c.encode_utf16(&mut [0; 2]) {
                     let _ = write!(out, "\\u{unit:04x}");
                 }

@@ -47,6 +47,7 @@ const OPERATORS: [&str; 25] = [
 
 /// The tokens of `source`, each with its line.
 pub(super) fn tokens(source: &str) -> Result<Vec<(Token, usize)>, Failure> {
+    // jinja2's `newline_sequence`, which goes for text between tags as well.
     let source = source.replace("\r\n", "\n").replace('\r', "\n");
     // One newline at the end is dropped: jinja2's `keep_trailing_newline` is off.
     let source = source.strip_suffix('\n').unwrap_or(&source);
@@ -139,6 +140,8 @@ impl<'a> Lexer<'a> {
             Some('-') => text.trim_end_matches(is_space),
             None if is_block => {
                 let line = text.rfind('\n').map_or(0, |i| i + 1);
+                // `lstrip_blocks` strips spaces from a line's start only; text behind a print on
+                // the same line keeps them.
                 let whole = line > 0 || self.line_starting;
                 if whole && text[line..].chars().all(is_space) {
                     &text[..line]
@@ -152,6 +155,7 @@ impl<'a> Lexer<'a> {
 
     /// Returns the end of a tag whose closing is `close`, in bytes, with what is swallowed behind it.
     fn closing(rest: &str, close: &str, trims: bool) -> Option<usize> {
+        // `+%}` keeps what `trim_blocks` would swallow.
         if rest.starts_with('+') && rest[1..].starts_with(close) && trims {
             return Some(1 + close.len());
         }
@@ -160,6 +164,7 @@ impl<'a> Lexer<'a> {
             return Some(1 + close.len() + after.len() - after.trim_start_matches(is_space).len());
         }
         let after = rest.strip_prefix(close)?;
+        // `trim_blocks`: a newline behind a block is swallowed, behind a print it stays.
         Some(close.len() + usize::from(trims && after.starts_with('\n')))
     }
 
@@ -207,6 +212,7 @@ impl<'a> Lexer<'a> {
         let mut open: Vec<&str> = Vec::new();
         loop {
             let rest = self.rest();
+            // A `}}` within brackets closes two dicts, not the tag.
             if open.is_empty()
                 && let Some(bytes) = Self::closing(rest, close, trims)
             {
@@ -224,6 +230,8 @@ impl<'a> Lexer<'a> {
                 self.advance(rest.len() - rest.trim_start_matches(is_space).len());
             } else if first.is_ascii_digit() {
                 self.number()?;
+            // Python's identifiers may have letters of any script; names that begin with a numeral
+            // are refused by the parser.
             } else if first == '_' || first.is_alphanumeric() {
                 let name: &str = rest
                     .split(|c: char| c != '_' && !c.is_alphanumeric())
@@ -283,6 +291,7 @@ impl<'a> Lexer<'a> {
 
     fn number(&mut self) -> Result<(), Failure> {
         let rest = self.rest();
+        // `x.0.1` is two subscripts, not one and a float.
         let after_dot = self.source[..self.at].ends_with('.');
         if !after_dot && let Some(length) = float(rest) {
             let number = rest[..length].replace('_', "").parse();

@@ -9,6 +9,8 @@ use super::value::{Value, View, is_space};
 
 type Made = Result<Value, Failure>;
 
+// All that Python has, supported or not: to call one that is missing must be an error, not an
+// undefined value that prints nothing.
 const OF_STRINGS: &[&str] = &[
     "capitalize",
     "casefold",
@@ -114,9 +116,11 @@ pub(super) fn call(value: &Value, name: &str, passed: Passed, budget: &mut Budge
             "items" | "keys" | "values" | "copy" => {
                 let [] = passed.positional(name)?;
                 Ok(match name {
+                    // A view, since its text is `dict_items([...])`, and templates print it.
                     "items" => Value::View(View::Items, dict.clone()),
                     "keys" => Value::View(View::Keys, dict.clone()),
                     "values" => Value::View(View::Values, dict.clone()),
+                    // A copy of what is never changed is the thing itself.
                     _ => value.clone(),
                 })
             }
@@ -302,6 +306,7 @@ fn of_string_alone(own: &str, name: &str) -> Made {
         "upper" => made(own.to_uppercase()),
         "title" => made(title(own)),
         "swapcase" => made(swap_case(own)),
+        // Beyond ASCII it needs Unicode's full case folding, which the standard library has not.
         "casefold" if own.is_ascii() => made(own.to_ascii_lowercase()),
         "casefold" => Err(Failure::new(
             "casefold of letters beyond ASCII is not supported",
@@ -317,6 +322,7 @@ fn of_string_alone(own: &str, name: &str) -> Made {
             own.chars().any(cased) && !own.chars().any(|c| c.is_lowercase() || is_title_case(c)),
         )),
         "isalnum" | "isdecimal" | "isdigit" | "isnumeric" if !own.is_ascii() => {
+            // Python tells decimals, digits and numerals apart by tables of their own.
             let other = own.chars().any(|c| !c.is_ascii() && c.is_numeric());
             if other {
                 return Err(Failure::new(format!(
@@ -380,6 +386,7 @@ fn is_title_case(c: char) -> bool {
 
 /// A letter, as Unicode's categories have it: `char::is_alphabetic` counts marks and numerals too.
 fn is_letter(c: char) -> bool {
+    // `regex` is linked already, with Unicode's categories.
     static LETTER: std::sync::LazyLock<Option<regex::Regex>> =
         std::sync::LazyLock::new(|| regex::Regex::new(r"^\p{L}").ok());
     if c.is_ascii() {
@@ -397,6 +404,7 @@ fn push_title(c: char, out: &mut String) {
         '\u{1c7}'..='\u{1c9}' => out.push('\u{1c8}'),
         '\u{1ca}'..='\u{1cc}' => out.push('\u{1cb}'),
         '\u{1f1}'..='\u{1f3}' => out.push('\u{1f2}'),
+        // Georgian has capitals, but no title case.
         '\u{10d0}'..='\u{10ff}' => out.push(c),
         _ => {
             let mut upper = c.to_uppercase();
@@ -480,6 +488,7 @@ fn part(
     let (start, end) = (index_or(start, 0)?, index_or(end, length)?);
     let place = |i: i64| if i < 0 { (i + length).max(0) } else { i };
     let (start, end) = (place(start), place(end).min(length));
+    // Python finds not even an empty text beyond the end.
     if start > length || end < start {
         return Ok(None);
     }
@@ -512,6 +521,7 @@ fn ends_line(c: char) -> bool {
 fn affix(own: &str, name: &str, passed: Passed) -> Made {
     let [affixes, start, end] = passed.positional(name)?;
     let affixes = match needed(affixes, name, "prefix")? {
+        // Several affixes come as a tuple; Python refuses a list.
         Value::Tuple(s) => s.items.clone(),
         one => vec![one],
     };
@@ -538,6 +548,7 @@ fn find(own: &str, name: &str, passed: Passed, budget: &mut Budget) -> Made {
     if name == "count" {
         let count = within.map_or(0, |(_, within)| {
             if wanted.is_empty() {
+                // Python finds nothing between any two characters, and at both ends.
                 within.chars().count() + 1
             } else {
                 within.matches(&*wanted).count()
@@ -583,6 +594,7 @@ fn split(
     from_right: bool,
     budget: &mut Budget,
 ) -> Made {
+    // Negative means without limit. One less than all, for the `+ 1` below.
     let most = usize::try_from(most).unwrap_or(usize::MAX - 1);
     let mut parts = match separator {
         None | Some(Value::None) => {
@@ -595,6 +607,7 @@ fn split(
                 return Err(Failure::new("empty separator"));
             }
             budget.charge(own.len() * 2)?;
+            // Before the parts are collected: a text of separators alone becomes as many strings.
             budget.items(own.matches(&*separator).count().min(most) + 1)?;
             if from_right {
                 own.rsplitn(most + 1, &*separator).collect()
@@ -650,6 +663,7 @@ pub(super) fn lines(text: &str, keep: bool) -> Vec<&str> {
     let mut lines = Vec::new();
     let mut rest = text;
     while let Some(at) = rest.find(ends_line) {
+        // One end of a line, not two.
         let width = if rest[at..].starts_with("\r\n") {
             2
         } else {
@@ -697,6 +711,7 @@ fn pad(own: &str, name: &str, passed: Passed, budget: &mut Budget) -> Made {
     };
     let filled = |count: usize| std::iter::repeat_n(fill, count).collect::<String>();
     if name == "zfill" {
+        // Zeros go behind a sign.
         let (sign, digits) = own.split_at(usize::from(own.starts_with(['+', '-'])));
         return made(format!("{sign}{}{digits}", filled(missing)));
     }

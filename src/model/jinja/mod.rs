@@ -73,6 +73,8 @@ impl Template {
 /// Runs `work` where deep nesting does not overflow the stack.
 fn on_large_stack<T: Send>(work: impl FnOnce() -> Result<T, Failure> + Send) -> Result<T, Failure> {
     std::thread::scope(|scope| {
+        // A thread's stack is reserved, not written: what a shallow template does not use costs no
+        // memory.
         let thread = std::thread::Builder::new()
             .stack_size(STACK)
             .spawn_scoped(scope, work);
@@ -80,6 +82,7 @@ fn on_large_stack<T: Send>(work: impl FnOnce() -> Result<T, Failure> + Send) -> 
         thread
             .map_err(|e| fault(e.to_string()))?
             .join()
+            // A panic ends that thread alone, and becomes an error of the request.
             .unwrap_or_else(|_| Err(fault("panicked".into())))
     })
 }

@@ -110,6 +110,7 @@ fn numbers(operator: Operator, left: &Value, right: &Value) -> Made {
             }
             Operator::FloorDivide => a
                 .checked_div(b)
+                // Python floors, Rust truncates: they differ where the signs do.
                 .map(|q| q - i64::from(a % b != 0 && (a < 0) != (b < 0))),
             Operator::Modulo => a.checked_rem(b).map(|r| {
                 if r != 0 && (r < 0) != (b < 0) {
@@ -120,6 +121,7 @@ fn numbers(operator: Operator, left: &Value, right: &Value) -> Made {
             }),
             Operator::Divide => return Ok(Value::Float(a as f64 / b as f64)),
             Operator::Power if b < 0 && a == 0 => return Err(by_zero()),
+            // Python's `int ** -int` is a float.
             Operator::Power if b < 0 => return Ok(Value::Float((a as f64).powf(b as f64))),
             Operator::Power => u32::try_from(b).ok().and_then(|b| a.checked_pow(b)),
         };
@@ -138,10 +140,12 @@ fn numbers(operator: Operator, left: &Value, right: &Value) -> Made {
         Operator::Divide => a / b,
         Operator::FloorDivide => floor_divide(a, b),
         Operator::Modulo => modulo(a, b),
+        // A complex number in Python.
         Operator::Power if a < 0.0 && b.fract() != 0.0 => return Err(unsupported()),
         Operator::Power if a == 0.0 && b < 0.0 => return Err(by_zero()),
         Operator::Power => {
             let power = a.powf(b);
+            // Python raises OverflowError, where other operators give `inf`.
             if power.is_infinite() && a.is_finite() && b.is_finite() {
                 return Err(Failure::new("the result of ** is beyond floats"));
             }
@@ -170,6 +174,8 @@ fn floor_divide(a: f64, b: f64) -> f64 {
         return 0f64.copysign(a / b);
     }
     let floor = quotient.floor();
+    // CPython's own correction: the quotient of a rounded remainder may be just below the whole
+    // number.
     if quotient - floor > 0.5 {
         floor + 1.0
     } else {
@@ -247,6 +253,7 @@ fn contains(container: &Value, item: &Value, budget: &mut Budget) -> Result<bool
             } else {
                 *end < number && number <= *first
             };
+            // In 128 bits: the ends of a range may be at both ends of an i64.
             Ok(inside && (i128::from(number) - i128::from(*first)) % i128::from(*step) == 0)
         }
         (Value::Iterator(queue), item) => {

@@ -134,6 +134,8 @@ impl Parser {
 
     fn enter(&mut self) -> Parsed<()> {
         self.depth += 1;
+        // Parsing, running and dropping a template recurse: an overflow of the stack would end the
+        // process.
         if self.depth > DEPTH {
             return self.fail(format!(
                 "more than {DEPTH} expressions and blocks inside one another"
@@ -197,6 +199,7 @@ impl Parser {
 
     /// The body of a statement: its tag ends here. The tag that ends the body is left.
     fn statements(&mut self, ends: &[&str]) -> Parsed<Vec<Statement>> {
+        // jinja2 takes a colon there, as Python has one.
         self.skip(":");
         self.expect_token(&Token::BlockEnd)?;
         self.body(ends)
@@ -221,6 +224,7 @@ impl Parser {
                 while self.skip(",") {
                     parts.push(self.expression()?);
                 }
+                // jinja2 prints them one after the other, as `~` joins them.
                 Ok(Kind::Print(Expr::Concat(parts)))
             }
             "macro" => {
@@ -237,6 +241,7 @@ impl Parser {
                 let Expr::Call(callee, arguments) = self.expression()? else {
                     return self.fail("{% call %} needs a call");
                 };
+                // Without a name, as in jinja2, which prints it as `<Macro anonymous>`.
                 let body = self.macro_body("".into(), parameters, "endcall")?;
                 Ok(Kind::CallBlock(*callee, arguments, body))
             }
@@ -248,6 +253,7 @@ impl Parser {
             "generation" => Ok(Kind::Scoped(
                 self.outside_loops(|parser| parser.block("endgeneration"))?,
             )),
+            // jinja2 leaves this to Python's compiler, which fails when the template is compiled.
             "break" | "continue" if self.loops == 0 => {
                 self.fail(format!("{word} stands outside of a loop"))
             }
@@ -261,6 +267,7 @@ impl Parser {
     }
 
     fn outside_loops<T>(&mut self, parse: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
+        // A macro is a function of its own: `break` inside cannot end a loop around it.
         let loops = std::mem::take(&mut self.loops);
         let parsed = parse(self);
         self.loops = loops;
@@ -270,6 +277,7 @@ impl Parser {
     fn for_loop(&mut self) -> Parsed<Kind> {
         let target = self.target(false, &["in"])?;
         self.expect_word("in")?;
+        // Without `a if b`: the `if` behind it is the loop's test.
         let iterable = self.tuple(false, &["recursive"])?;
         let test = if self.skip_word("if") {
             Some(self.expression()?)
@@ -282,8 +290,10 @@ impl Parser {
         let body = self.statements(&["endfor", "else"]);
         self.loops -= 1;
         let reads = self.reads.pop().unwrap_or_default();
+        // After `reads` is as it was, so that a failure leaves no level behind.
         let body = body?;
         let reads_loop = reads.contains("loop");
+        // `loop` within belongs to this loop; other special names belong to the macro around it.
         self.pass_on(reads.into_iter().filter(|name| &**name != "loop"));
         let otherwise = if self.skip_word("else") {
             self.statements(&["endfor"])?
@@ -312,6 +322,7 @@ impl Parser {
     fn condition(&mut self) -> Parsed<Kind> {
         let mut branches = Vec::new();
         loop {
+            // jinja2 takes no `a if b else c` here.
             let test = self.tuple(false, &[])?;
             branches.push((test, self.statements(&["elif", "else", "endif"])?));
             if self.skip_word("elif") {
@@ -410,6 +421,7 @@ impl Parser {
         let mut targets = Vec::new();
         let mut several = false;
         loop {
+            // A comma may stand behind the last name.
             if several && self.is_tuple_end(ends) {
                 break;
             }
@@ -552,6 +564,7 @@ impl Parser {
     }
 
     fn not(&mut self) -> Parsed<Expr> {
+        // Counted rather than nested: `not not not ..` would go as deep as it is long.
         let mut negations = 0;
         while self.skip_word("not") {
             self.link(&mut negations)?;
@@ -598,6 +611,7 @@ impl Parser {
     }
 
     fn sum(&mut self) -> Parsed<Expr> {
+        // `~` binds more tightly than + and -: `1 ~ 2 + 3` is an error in jinja2, too.
         let mut left = self.concat()?;
         let mut links = 0;
         loop {
@@ -642,6 +656,7 @@ impl Parser {
     }
 
     fn power(&mut self) -> Parsed<Expr> {
+        // Of signed operands: `-2 ** 2` is 4 in jinja2, other than in Python.
         let mut left = self.unary(true)?;
         let mut links = 0;
         // To the left, as jinja2 has it.
@@ -655,6 +670,7 @@ impl Parser {
     fn unary(&mut self, with_filters: bool) -> Parsed<Expr> {
         self.enter()?;
         let value = if self.skip("-") {
+            // `-x|abs` is `(-x)|abs` in jinja2: filters bind to the whole.
             Expr::Negative(Box::new(self.unary(false)?))
         } else if self.skip("+") {
             Expr::Positive(Box::new(self.unary(false)?))
@@ -690,6 +706,7 @@ impl Parser {
             Token::Str(first) => {
                 self.at += 1;
                 let mut text = first.to_string();
+                // Strings side by side are one, as in Python.
                 while let Token::Str(more) = self.peek() {
                     text.push_str(more);
                     self.at += 1;
@@ -755,6 +772,7 @@ impl Parser {
             if self.skip(".") {
                 value = match self.next() {
                     Token::Name(name) => Expr::Attribute(Box::new(value), name),
+                    // `x.0` is `x[0]` in Django's manner, which jinja2 keeps.
                     Token::Int(i) => {
                         Expr::Item(Box::new(value), Box::new(Expr::Const(Literal::Int(i))))
                     }
@@ -908,6 +926,7 @@ impl Parser {
         let name = self.dotted()?;
         checks::check(&name).map_err(|e| Failure::at(self.line(), e))?;
         let starts = match self.peek() {
+            // These go on with the expression around the test; any other name is its argument.
             Token::Name(next) => !matches!(&**next, "else" | "or" | "and"),
             Token::Str(_) | Token::Int(_) | Token::Float(_) | Token::Operator("[" | "{") => true,
             _ => false,

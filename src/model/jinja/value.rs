@@ -214,6 +214,8 @@ impl Value {
             Self::Dict(d) | Self::View(_, d) => d.depth,
             Self::Iterator(q) => q.depth,
             Self::Object(object) => match &**object {
+                // The deepest that it ever had: attributes may be replaced by shallower ones, which
+                // need not be counted again.
                 Object::Namespace(n) => n.depth.get(),
                 Object::Method(value, _) | Object::Joiner(value, _) => 1 + value.depth(),
                 Object::Cycler(items, _) => 1 + items.iter().map(Self::depth).max().unwrap_or(0),
@@ -263,6 +265,7 @@ impl Value {
             Self::List(s) | Self::Tuple(s) => !s.items.is_empty(),
             Self::Dict(d) | Self::View(_, d) => !d.entries.is_empty(),
             Self::Range(first, end, step) => range_length(*first, *end, *step) > 0,
+            // A generator is true in Python, whether or not anything is left in it.
             Self::Iterator(_) | Self::Object(_) => true,
         }
     }
@@ -286,6 +289,8 @@ impl Value {
     /// Says how many items it has; `None` where Python's `len` fails.
     pub(super) fn length(&self) -> Option<usize> {
         match self {
+            // transformers' environment has jinja2's lenient `Undefined`, which is empty and prints
+            // nothing.
             Self::Undefined(_) => Some(0),
             Self::Str(s) => Some(s.chars().count()),
             Self::List(s) | Self::Tuple(s) => Some(s.items.len()),
@@ -303,6 +308,7 @@ impl Value {
     pub(super) fn items(&self, budget: &mut Budget) -> Result<Vec<Self>, Failure> {
         let count = match self {
             Self::Iterator(q) => q.items.borrow().len(),
+            // Bytes, which are at least as many as its characters.
             Self::Str(s) => s.len(),
             other => other.length().unwrap_or(0),
         };
@@ -325,6 +331,7 @@ impl Value {
             Self::Range(first, end, step) => {
                 let count = range_length(*first, *end, *step);
                 (0..count as i64)
+                    // Never wraps: all are between the ends of the range.
                     .map(|i| Self::Int(first.wrapping_add(i.wrapping_mul(*step))))
                     .collect()
             }
@@ -341,6 +348,7 @@ impl Value {
     pub(super) fn equals(&self, other: &Self, budget: &mut Budget) -> Result<bool, Failure> {
         budget.charge(4)?;
         Ok(match (self, other) {
+            // Undefined values are equal to one another, as jinja2's are.
             (Self::Undefined(_), Self::Undefined(_)) | (Self::None, Self::None) => true,
             (Self::Str(a), Self::Str(b)) => {
                 budget.charge(a.len().min(b.len()))?;
@@ -369,6 +377,7 @@ impl Value {
                 }
                 true
             }
+            // Python compares what they hold: `range(0)` equals `range(2, 1)`.
             (Self::Range(..), Self::Range(..)) => {
                 let (a, b) = (self.items(budget)?, other.items(budget)?);
                 Self::list(a)?.equals(&Self::list(b)?, budget)?
@@ -460,6 +469,7 @@ impl Value {
             Self::Int(i) => drop(write!(out, "{i}")),
             Self::Float(f) => out.push_str(&float_repr(*f)),
             Self::Str(text) => {
+                // `\U0010ffff` has ten.
                 budget.fits(out.len() + text.len() * 10)?;
                 budget.charge(text.len() * 4)?;
                 write_str_repr(text, out);
@@ -527,6 +537,8 @@ fn address(kind: &str) -> Failure {
 
 impl Dict {
     pub(super) fn get(&self, key: &Value, budget: &mut Budget) -> Result<Option<&Value>, Failure> {
+        // One by one: keys are equal as Python has it (1, 1.0 and True are one), which no hash here
+        // knows, and a template's dicts are small.
         for (known, value) in &self.entries {
             if known.equals(key, budget)? {
                 return Ok(Some(value));
@@ -564,6 +576,7 @@ fn write_items(
 }
 
 pub(super) fn range_length(first: i64, end: i64, step: i64) -> usize {
+    // Two numbers of 64 bits may be further apart than 64 bits can say.
     let (first, end, step) = (i128::from(first), i128::from(end), i128::from(step));
     let length = match step {
         0 => 0,
@@ -575,6 +588,7 @@ pub(super) fn range_length(first: i64, end: i64, step: i64) -> usize {
 
 /// Python's `str.isspace` of one character.
 pub(super) fn is_space(c: char) -> bool {
+    // Unicode's White_Space lacks the four separators of ASCII, which Python counts.
     c.is_whitespace() || ('\x1c'..='\x1f').contains(&c)
 }
 
@@ -590,9 +604,11 @@ pub(super) fn float_repr(value: f64) -> String {
             "-inf".into()
         };
     }
+    // Rust, too, prints the shortest digits that read back; only where the point stands differs.
     let scientific = format!("{value:e}");
     let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
     let exponent: i32 = exponent.parse().unwrap_or(0);
+    // The bounds of CPython's `repr`: 1e16 has an exponent, 1e15 has none.
     if (-4..16).contains(&exponent) {
         let plain = format!("{value}");
         return if plain.contains('.') {
@@ -623,6 +639,7 @@ pub(super) fn str_repr(text: &str) -> String {
 }
 
 fn write_str_repr(text: &str, out: &mut String) {
+    // Python avoids escapes where it can.
     let quote = if text.contains('\'') && !text.contains('"') {
         '"'
     } else {

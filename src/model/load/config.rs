@@ -189,13 +189,17 @@ impl Config {
                     .entry(part)
                     .or_insert_with(|| Value::Object(serde_json::Map::new()));
             }
+            // The name depends on the version of transformers that wrote the file; serde takes both
+            // for one field that stands twice.
             if let Some(id) = fields.remove("image_token_id") {
                 fields.entry("image_token_index").or_insert(id);
             }
         }
+        // A default never replaces what is there, so that the family's come first.
         for (pointer, value) in family.defaults().iter().chain(&DEFAULTS) {
             set_default(&mut json, pointer, value);
         }
+        // After the `model_type`s of both parts have got their defaults.
         for (part, model_type, defaults) in BY_TYPE {
             if json[part]["model_type"] == model_type {
                 for (key, value) in defaults {
@@ -203,6 +207,7 @@ impl Config {
                 }
             }
         }
+        // Of the JSON, since a family's tower has fields that no other has.
         let tower = family.tower(&json)?;
         let config = Self::deserialize(json).map_err(|e| Error::Config(e.to_string()))?;
         config.text_config.check()?;
@@ -216,6 +221,7 @@ impl Config {
     /// The layers whose outputs the projector reads side by side. One family counts them in the
     /// plural, and drops CLS always.
     pub fn feature_layers(&self) -> Result<Vec<i64>, Error> {
+        // Others may have the plural from a copied file; transformers reads it for ViP-LLaVA alone.
         let plural = self.model_type == "vipllava";
         let (name, value) = match &self.vision_feature_layers {
             Some(value) if plural => ("vision_feature_layers", value),
@@ -228,6 +234,7 @@ impl Config {
         }
         let listed = value
             .as_array()
+            // A number alone is a list of one: both read the same rows.
             .map_or(std::slice::from_ref(value), Vec::as_slice);
         let layers: Option<Vec<i64>> = listed.iter().map(Value::as_i64).collect();
         layers

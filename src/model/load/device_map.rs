@@ -31,6 +31,7 @@ impl Unread<'_> {
 
     /// Returns the bytes of a head that is the embedding table of another device.
     pub(super) fn copied_table(&self) -> u64 {
+        // A head that the checkpoint has is used, tied or not, and is counted with the tensors.
         let tied = self.config.tied() && self.parameters("lm_head.") == 0;
         if tied && self.devices.ids().len() > 1 {
             self.bytes_of(self.config.text_config.table_parameters())
@@ -60,6 +61,7 @@ impl Unread<'_> {
             between = self.parameters("multi_modal_projector.") + self.parameters("image_newline");
             each = layers.map(|i| self.parameters(&layer_prefix(i))).collect();
         }
+        // It is on the device already, and so not in what is free there.
         let tower = if self.shares_tower { 0 } else { tower };
         ModelBytes {
             first: self.bytes_of(tower + between + table),
@@ -87,6 +89,7 @@ fn memory_of(device: &Device) -> DeviceMemory {
 
 /// Sends the tensors of the decoder to the devices that `plan` names; all others stay on the first.
 pub(super) fn spread(weights: &mut Tensors<'_>, plan: &MemoryPlan, devices: &[Device]) {
+    // Whatever has no place of its own is read to the first device, its layers as well.
     for (share, device) in plan.shares().iter().zip(devices).skip(1) {
         for layer in share.layers.clone() {
             weights.place(layer_prefix(layer), device);
@@ -94,6 +97,7 @@ pub(super) fn spread(weights: &mut Tensors<'_>, plan: &MemoryPlan, devices: &[De
     }
     if let Some(last) = devices.last() {
         for prefix in ["language_model.norm.", "lm_head."] {
+            // Beside the last layer: its output need not cross to another card again.
             weights.place(prefix.into(), last);
         }
     }

@@ -89,6 +89,8 @@ pub fn shapes() -> Source {
         "preprocessor_config.json",
         "generation_config.json",
         "tokenizer_config.json",
+        // The golden set is in the binary, so that `scotoma parity` certifies an installed program
+        // without the repository.
         "goldens/cases.json",
         "goldens/drop-tower.safetensors",
         "goldens/drop.safetensors",

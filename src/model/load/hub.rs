@@ -47,6 +47,7 @@ impl FromStr for HubId {
 
 /// Tells whether a part of an id is one: no path leads out of the cache by it.
 fn plain(part: &str) -> bool {
+    // The characters that the hub itself allows in a name.
     let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     !part.is_empty() && part.chars().all(allowed) && !part.starts_with('.')
 }
@@ -69,12 +70,14 @@ impl Hub {
     /// HF_HUB_OFFLINE say.
     pub fn from_env() -> Self {
         let cache = Cache::from_env();
+        // An empty variable is how a shell or a container file unsets one.
         let set = |name: &str| std::env::var(name).ok().filter(|v| !v.is_empty());
         Self {
             endpoint: set("HF_ENDPOINT").unwrap_or_else(|| "https://huggingface.co".into()),
             token: set("HF_TOKEN").or_else(|| cache.token()),
             cache: cache.path().clone(),
             offline: set("HF_HUB_OFFLINE")
+                // The words that huggingface_hub takes for true.
                 .is_some_and(|v| ["1", "true", "yes", "on"].contains(&v.to_lowercase().as_str())),
         }
     }
@@ -117,6 +120,7 @@ impl Hub {
         let repo = Repo::with_revision(id.name.clone(), RepoType::Model, id.revision.clone());
         let cached = Cache::new(self.cache.clone()).repo(repo.clone());
         if self.offline {
+            // The cache keeps a folder for each commit; loading names what is missing in it.
             let known = CONFIGS
                 .iter()
                 .find_map(|name| cached.get(name))
@@ -131,6 +135,8 @@ impl Hub {
             .build()
             .map_err(|e| fail(e.to_string()))?
             .repo(repo);
+        // The list of files decides between safetensors and pickles, and refuses repositories by
+        // name.
         let info = api
             .info()
             .map_err(|e| fail(format!("{}: {e}", self.endpoint)))?;
@@ -149,6 +155,7 @@ impl Hub {
         };
         let (config, adapter) = (read("config.json")?, read("adapter_config.json")?);
         if let Some(purpose) = purpose {
+            // A tower, CLIP or an adapter has other files than a model, which name themselves.
             if purpose != Purpose::Part {
                 unsupported::check_names(&names, &adapter.unwrap_or_default(), &id.name)?;
             }
@@ -160,6 +167,8 @@ impl Hub {
             .filter(|name| purpose.is_some() || is_text(name))
         {
             let file = get(name)?;
+            // Files within folders (chat templates) are in the cache below the one that is
+            // returned.
             if !name.contains('/') {
                 folder = file.parent().map(Path::to_owned);
             }
@@ -204,6 +213,8 @@ fn wanted<'a>(names: &[&'a str]) -> Vec<&'a str> {
 
 fn is_safetensors(name: &str) -> bool {
     let begins = name.starts_with("model") || name.starts_with("adapter_model");
+    // Only names that transformers gives weights: repositories keep others' layouts
+    // (consolidated.safetensors) beside them, as large again.
     begins && ends(name, "safetensors")
 }
 
@@ -252,12 +263,15 @@ fn download(
         .file_name()
         .and_then(|n| n.to_str())
         .unwrap_or_default();
+    // Small files are named by git's SHA-1 of a blob instead, of 40 digits; they are texts that
+    // fail to parse where they are cut.
     if named.len() == 64 && named.chars().all(|c| c.is_ascii_hexdigit()) {
         let found = sha256(&blob).map_err(|e| e.to_string())?;
         let expected = (0..64)
             .step_by(2)
             .map(|i| u8::from_str_radix(&named[i..i + 2], 16).unwrap_or_default());
         if !expected.eq(found) {
+            // The link first: it is what other tools look for, and must not point at nothing.
             let removed = std::fs::remove_file(&path).and_then(|()| std::fs::remove_file(&blob));
             let kept = removed
                 .err()

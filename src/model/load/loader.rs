@@ -87,6 +87,7 @@ impl Model {
             chat_template: None,
             resident: &[],
         };
+        // Memory of a CPU may be freed by any thread, memory of a card by its owner alone.
         let home = if device.is_cpu() {
             Home::host()
         } else {
@@ -165,6 +166,7 @@ impl PreparedModel {
         // All that can be wrong beside the weights is looked for before one of them is read.
         let parsed = Config::parse(json.clone())?;
         let (config, family, tower) = (parsed.config, parsed.family, parsed.tower);
+        // Before the chat template is tried, which writes this marker.
         text.set_image_marker(family.image_marker());
         if let Some(words) = family.around_images() {
             text.set_around_images(around_images(source, words, &text)?);
@@ -205,6 +207,7 @@ impl PreparedModel {
             digests,
             generation,
         };
+        // Last, since shared parts are known only now, and still before a device is touched.
         prepared.check_budget(prepared.own_bytes())?;
         prepared.check_layers()?;
         Ok(prepared)
@@ -369,6 +372,7 @@ impl PreparedModel {
             let tower = self.tower.load(features, strategy, &weights)?;
             ResidentTower::new(tower, to.home)?
         };
+        // The families with a norm have a default for its epsilon, so that the zip loses none.
         let norm = family.projector_norm().zip(config.projector_layernorm_eps);
         let load = || {
             Projector::load(
@@ -433,6 +437,7 @@ impl PreparedModel {
         if self.family.row_end() != RowEnd::Newline {
             return Ok(None);
         }
+        // The newline goes behind rows of a whole grid, which either would break.
         if tower.keeps_class() || tower.drops_a_patch() {
             return Err(Error::Config(format!(
                 "vision_feature_select_strategy: {} takes the patches alone",
@@ -440,6 +445,7 @@ impl PreparedModel {
             )));
         }
         if self.config.mm_patch_merge_type != Merge::SpatialUnpad {
+            // Checkpoints keep the vector although this way of packing never reads it.
             weights.ignore("image_newline");
             return Ok(None);
         }
@@ -466,6 +472,7 @@ impl PreparedModel {
     /// Digests weights, configuration and what of generation_config.json changes answers.
     fn digest(&self) -> String {
         let mut hasher = blake3::Hasher::new();
+        // As JSON with sorted keys: the order in the file, and its spaces, say nothing.
         hasher.update(self.json.to_string().as_bytes());
         hasher.update(self.digests.tower.as_bytes());
         hasher.update(self.digests.decoder.as_bytes());
@@ -489,6 +496,8 @@ fn digest_part(
 ) -> blake3::Hash {
     let mut hasher = blake3::Hasher::new();
     hasher.update(checkpoint.digest(prefixes).as_bytes());
+    // The tower's fields are in the decoder's digest, too. That costs a little sharing; leaving
+    // them out would change the digest of every model in every record.
     for field in [
         field,
         "vision_feature_layer",
@@ -513,6 +522,7 @@ fn eos(config: &Config, text: &Text, answers: &Value) -> Vec<u32> {
         let own = config.text_config.eos_token_id.as_ref();
         eos = own.map(config::token_ids).unwrap_or_default();
     }
+    // `LlamaConfig`'s default is 2, which is this token in the tokenizers of Llama and Vicuna.
     eos.extend(text.token_id("</s>").filter(|_| eos.is_empty()));
     eos
 }
@@ -520,6 +530,7 @@ fn eos(config: &Config, text: &Text, answers: &Value) -> Vec<u32> {
 impl Shared {
     /// Finds resident parts with these digests, and the dtype and device of `options`.
     fn of(options: &Load<'_>, digests: PartDigests) -> Self {
+        // A part is on one device in one dtype, and gone with that device.
         let alike =
             |m: &&Arc<Model>| m.dtype == options.dtype && m.device == options.device && m.is_live();
         let alike: Vec<&Arc<Model>> = options.resident.iter().filter(alike).collect();
@@ -547,6 +558,7 @@ fn around_images(
 ) -> Result<[String; 2], Error> {
     let tokenizer: Value = source.json("tokenizer_config.json")?.unwrap_or_default();
     let named = |(field, default): (&str, &str)| {
+        // Newer versions of transformers write such tokens into an object of their own.
         let named = [&tokenizer["extra_special_tokens"][field], &tokenizer[field]];
         let named = named.into_iter().find_map(Value::as_str);
         named.unwrap_or(default).to_owned()
@@ -561,6 +573,8 @@ fn around_images(
 /// Fails where config.json names another token for a picture than the tokenizer has.
 fn check_image_token(config: &Config, text: &Text) -> Result<(), Error> {
     let known = text.token_id(text.image_marker());
+    // A tokenizer without the token is well where the id is beyond the vocabulary, as in folders of
+    // the original LLaVA, and markers are translated to it.
     if text.places_images() && known.is_none_or(|id| id == config.image_token_index) {
         return Ok(());
     }
@@ -575,6 +589,7 @@ fn check_image_token(config: &Config, text: &Text) -> Result<(), Error> {
 /// Finds the tower: a folder, one within the model's, or an id of the hub. Its weights are
 /// fetched where `weights` says.
 fn original_tower(config: &Value, source: &Source, weights: bool) -> Result<Source, Error> {
+    // Empty was refused by `unsupported::config`.
     let place = config["mm_vision_tower"].as_str().unwrap_or_default();
     let within = source.within(place);
     if within.is_folder() {
@@ -583,6 +598,8 @@ fn original_tower(config: &Value, source: &Source, weights: bool) -> Result<Sour
     let origin: Origin = place
         .parse()
         .map_err(|e| Error::Config(format!("mm_vision_tower: {e}")))?;
+    // Where the model's own checkpoint has the tower (LLaVA-1.6), CLIP's 1.7 GB are not fetched for
+    // its two small files.
     if weights {
         origin.fetch(Purpose::Part, &mut |_, _, _| {})
     } else {
@@ -638,10 +655,13 @@ impl Gathered {
             checkpoint.graft(theirs, from, "vision_tower.");
         }
         original::add_tokens(&config, &mut text)?;
+        // The original has no such token (it splices at -200), so the first id beyond the table
+        // stands for it.
         let image_token = text.image_token(config["vocab_size"].as_u64().unwrap_or(32_000) as u32);
         let config = original::translate(&config, &tower_config, image_token, &checkpoint)?;
         let side = config["vision_config"]["image_size"]
             .as_u64()
+            // `CLIPVisionConfig`'s default.
             .unwrap_or(224);
         let processor = original::processor(
             &config["text_config"],

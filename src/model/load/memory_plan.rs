@@ -14,6 +14,7 @@ const RESERVE: u64 = 2 << 30;
 
 /// Returns what is for weights, keys and values of `free` bytes.
 fn usable(free: u64) -> u64 {
+    // A sixteenth, so that a small card is not all reserve.
     free - RESERVE.min(free / 16)
 }
 
@@ -63,6 +64,8 @@ pub(super) struct MemoryPlan(Vec<DeviceShare>);
 impl MemoryPlan {
     /// Spreads a model over `devices`, at most as many as it has layers.
     pub(super) fn new(model: &ModelBytes, devices: &[DeviceMemory]) -> Self {
+        // Every layer keeps keys and values of the same rows, so that they weigh on the cut as
+        // weights do.
         let each = model.keys_and_values / (model.layers.len() as u64).max(1);
         let layer_bytes: Vec<u64> = model
             .layers
@@ -98,6 +101,8 @@ impl MemoryPlan {
     /// Returns whether the weights fit on every device of which the free memory is known, beside
     /// what is kept free for the work.
     pub(super) fn fits(&self) -> bool {
+        // No room at all for keys and values is as bad as weights that do not fit: nothing could
+        // run.
         self.0.iter().all(|share| share.room() != Some(0))
     }
 
@@ -107,6 +112,7 @@ impl MemoryPlan {
         let layers: u64 = self.0.iter().map(|share| share.layers.len() as u64).sum();
         let scarce = |share: &DeviceShare| {
             let room = share.room().filter(|room| *room < share.keys_and_values)?;
+            // A sequence has keys and values in every layer; the tightest device bounds all.
             Some(room / (share.layers.len() as u64).max(1) * layers)
         };
         self.0.iter().filter_map(scarce).min()
@@ -160,8 +166,10 @@ impl fmt::Display for Gib {
 /// are enough; of equal cuts the one whose devices end first.
 fn plan_devices(layer_bytes: &[u64], fixed: &[u64], free: &[Option<u64>]) -> Vec<Range<usize>> {
     let layers = layer_bytes.len();
+    // Only ratios count: where nobody knows, any number spreads the layers evenly.
     let largest = free.iter().flatten().copied().max().unwrap_or(1);
     let room = |device: usize| usable(free[device].unwrap_or(largest)).max(1);
+    // Sums from the start: the bytes of any run are one subtraction.
     let mut sums = vec![0u64; layers + 1];
     for (i, bytes) in layer_bytes.iter().enumerate() {
         sums[i + 1] = sums[i].saturating_add(*bytes);
@@ -180,9 +188,13 @@ fn plan_devices(layer_bytes: &[u64], fixed: &[u64], free: &[Option<u64>]) -> Vec
         let mut begin = vec![0; layers + 1];
         // One layer or more, unless there are fewer layers than devices.
         let least = usize::from(layers >= fixed.len());
+        // Downwards, and `<=` below: of equal cuts the last one seen wins, which has the earliest
+        // start.
         for start in (0..=layers).rev() {
             let Some(so_far) = best[start] else { continue };
             for end in start + least..=layers {
+                // The fullest decides, not the sum: a device that is too full fails, however empty
+                // the others are.
                 let full = fullness(device, start..end).max(so_far);
                 if next[end].is_none_or(|known| full <= known) {
                     (next[end], begin[end]) = (Some(full), start);

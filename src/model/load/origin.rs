@@ -24,6 +24,7 @@ impl FromStr for Origin {
     type Err = String;
 
     fn from_str(place: &str) -> Result<Self, String> {
+        // Before folders: the default model must not depend on what the working directory holds.
         if place == SHAPES {
             return Ok(Self::Here(shapes()));
         }
@@ -37,11 +38,14 @@ impl FromStr for Origin {
             })?;
             return Ok(Self::Here(Source::Random(Box::new(files))));
         }
+        // A folder `org/name` below the working directory wins over the hub, as in
+        // `from_pretrained`.
         let folder = Source::Folder(place.into());
         if folder.is_folder() {
             return Ok(Self::Here(folder));
         }
         if Path::new(place).exists() {
+            // The most common file that people pass, and worth its own words.
             let gguf = Path::new(place)
                 .extension()
                 .is_some_and(|e| e.eq_ignore_ascii_case("gguf"));

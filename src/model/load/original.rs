@@ -25,6 +25,7 @@ pub(super) fn check(config: &Value) -> Result<(), Error> {
             "patch or cls_patch",
         ));
     }
+    // A tile is laid out as a grid of its patches; the original asserts that there is no other row.
     if family(config) != "llava" && config["mm_vision_select_feature"] == "cls_patch" {
         return Err(unsupported(
             config,
@@ -66,6 +67,7 @@ fn unsupported(config: &Value, field: &str, valid: &str) -> Error {
 fn decoder(config: &Value) -> Result<&'static str, Error> {
     let class = config["architectures"][0].as_str();
     let kind = config["model_type"].as_str().unwrap_or_default();
+    // The class goes first: lmms-lab's OneVision says `model_type` "llava" and is a Qwen2.
     match (class, kind) {
         (Some("LlavaLlamaForCausalLM"), _) | (None, "llava" | "llava_llama") => Ok("llama"),
         (Some("LlavaMistralForCausalLM"), _) | (None, "llava_mistral") => Ok("mistral"),
@@ -84,6 +86,7 @@ fn decoder(config: &Value) -> Result<&'static str, Error> {
 /// those of mlpNx_gelu.
 fn layers(config: &Value) -> Result<usize, Error> {
     match &config["mm_projector_type"] {
+        // The original's builder takes an absent field for "linear".
         Value::Null => Ok(1),
         Value::String(kind) if kind == "linear" => Ok(1),
         Value::String(kind) if kind == "identity" => Ok(0),
@@ -112,6 +115,7 @@ fn layers(config: &Value) -> Result<usize, Error> {
 /// Says how the views of a tiled picture are put together.
 fn merge(config: &Value) -> Result<&str, Error> {
     match &config["mm_patch_merge_type"] {
+        // `getattr(self.config, "mm_patch_merge_type", "flat")` in llava_arch.py.
         Value::Null => Ok("flat"),
         Value::String(kind) if ["flat", "spatial", "spatial_unpad"].contains(&kind.as_str()) => {
             Ok(kind)
@@ -138,6 +142,8 @@ pub(super) fn add_tokens(config: &Value, text: &mut Text) -> Result<(), Error> {
     if config["mm_use_im_start_end"] != true {
         return Ok(());
     }
+    // Absent means true in the original, which adds `<im_patch>` first, and so shifts the ids of
+    // the other two.
     let last = text.surround_images(config["mm_use_im_patch_token"] != false)?;
     let rows = config["vocab_size"].as_u64().unwrap_or(32_000);
     if u64::from(last) < rows {
@@ -168,6 +174,8 @@ pub(super) fn translate(
     check(config)?;
     let mut text = config.clone();
     text["model_type"] = json!(decoder(config)?);
+    // CLIP's repositories hold the configuration of both towers, others that of the vision tower
+    // alone.
     let mut vision = tower.get("vision_config").unwrap_or(tower).clone();
     let siglip = is_siglip(&vision) || (vision["model_type"].is_null() && is_siglip(tower));
     if siglip {
@@ -182,6 +190,7 @@ pub(super) fn translate(
         config
             .get("mm_vision_select_layer")
             .cloned()
+            // All scripts of LLaVA train with -2; a file without the field would fail there.
             .unwrap_or(json!(-2))
     };
     let full =
@@ -218,6 +227,8 @@ fn without_last_layer(vision: &mut Value, layer: &Value, checkpoint: &Checkpoint
     let entry = layer
         .as_i64()
         .map(|l| if l < 0 { l + layers + 1 } else { l })?;
+    // Only a checkpoint that lacks exactly the last layer, which moreover is not read. Any other
+    // gap stays an error that names the tensor.
     if has(layers - 1) || !has(layers - 2) || entry >= layers {
         return None;
     }
@@ -228,6 +239,7 @@ fn without_last_layer(vision: &mut Value, layer: &Value, checkpoint: &Checkpoint
 /// The image processor: the tower's, told what the model does with the ratio. `side` is that of a
 /// tile, in pixels.
 pub(super) fn processor(config: &Value, mut tower: Value, side: u64) -> Result<Value, Error> {
+    // `expand2square` of the original pads with the mean colour, as `do_pad` does in transformers.
     tower["do_pad"] = json!(config["image_aspect_ratio"] == "pad");
     if family(config) == "llava" {
         return Ok(tower);
@@ -237,6 +249,8 @@ pub(super) fn processor(config: &Value, mut tower: Value, side: u64) -> Result<V
     tower["image_grid_pinpoints"] = match &config["image_grid_pinpoints"] {
         Value::Array(pinpoints) => swap(pinpoints),
         Value::String(text) => match (serde_json::from_str(text), grids(text)) {
+            // Training writes its argument as it came, a string, which the original reads by
+            // `ast.literal_eval`.
             (Ok(Value::Array(pinpoints)), _) => swap(&pinpoints),
             (_, Some(grids)) => grids
                 .map(|(width, height)| json!([height * side, width * side]))
@@ -263,6 +277,7 @@ pub(super) fn processor(config: &Value, mut tower: Value, side: u64) -> Result<V
 /// Reads the tiles of a grid such as `2x3`.
 fn grid(part: &str) -> Option<(u64, u64)> {
     let (width, height) = part.split_once('x')?;
+    // `range` of the original has no bound; a list of 32 x 32 sizes is searched for each picture.
     let number = |n: &str| n.parse().ok().filter(|n| (1..=32).contains(n));
     Some((number(width)?, number(height)?))
 }

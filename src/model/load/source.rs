@@ -36,6 +36,8 @@ impl Source {
 
     /// `base` with `adapter` merged into its weights.
     pub fn adapted(base: Self, adapter: Self) -> Result<Self, Error> {
+        // An adapter of drawn weights means nothing, and the binary's are shared with whoever else
+        // loads them.
         if matches!(base, Self::Random(_) | Self::Embedded(..)) {
             let reason = "an adapter is merged onto a folder or a model of the hub".into();
             return Err(Error::Unsupported {
@@ -96,6 +98,7 @@ impl Source {
                 let mut names: Vec<String> = entries
                     .filter_map(|e| e.file_name().into_string().ok())
                     .collect();
+                // `read_dir` has no order, and an error must not depend on the file system.
                 names.sort();
                 names
             }
@@ -135,6 +138,7 @@ impl Source {
             Self::Random(files) => files.within(folder),
             Self::Adapted(base, adapter) => {
                 let own = adapter.within(folder);
+                // An adapter may bring its tower or its goldens; what it has not is the base's.
                 if own.is_folder() {
                     own
                 } else {
@@ -156,6 +160,8 @@ impl Source {
             }
             Self::Random(files) => files.read(name),
             Self::Adapted(base, adapter) => {
+                // Of the rest the base's count: trainers save copies of its tokenizer and template
+                // beside an adapter.
                 let own = if name == "config.json" {
                     Self::own_config(adapter)?
                 } else {

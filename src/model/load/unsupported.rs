@@ -43,6 +43,7 @@ pub(super) fn config(source: &Source) -> Result<Value, Error> {
 pub(super) fn check_names(names: &[&str], adapter: &Value, place: &str) -> Result<(), Error> {
     let has = |name: &str| names.contains(&name);
     let ends = |ending: &str| names.iter().any(|n| n.ends_with(ending));
+    // A repository may hold GGUF or an adapter beside weights that are read.
     if names.iter().any(|name| is_weights(name)) {
         return Ok(());
     }
@@ -106,6 +107,7 @@ pub(super) fn check_config(config: &Value, purpose: Purpose) -> Result<(), Error
                        ends in -hf";
         return Err(Error::Config(message.into()));
     }
+    // The base of an original adapter is a language model, whose config.json is no LLaVA's.
     if purpose == Purpose::Model || FAMILIES.iter().any(|f| f.model_type() == kind) {
         Config::parse(config.clone())?;
     }
@@ -118,6 +120,7 @@ fn check_quantization(config: &Value) -> Result<(), Error> {
     let quantization = if own.is_object() {
         own
     } else {
+        // transformers writes it into the part that was quantised.
         &config["text_config"]["quantization_config"]
     };
     if !quantization.is_object() {

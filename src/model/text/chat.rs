@@ -31,6 +31,8 @@ impl std::str::FromStr for ChatTemplate {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        // Names first: a file of the same name in the working directory must not change what a
+        // command means.
         if conversations::find(text).is_some() {
             return Ok(Self::Named(text.to_owned()));
         }
@@ -161,6 +163,8 @@ impl Chat {
             read: AtomicBool::new(false),
         };
         let mut failures = Vec::new();
+        // Parts first, which is what transformers' processors hand over: a template that takes both
+        // gets those.
         for text_only in [false, true] {
             self.text_only = text_only;
             let rendered = match self.render_text(&messages, false, &clock) {
@@ -181,6 +185,8 @@ impl Chat {
         }
         // Of a template for plain text, the second attempt says what is wrong with it.
         let failure = match &failures[..] {
+            // The attempt that got farther before it failed is the one that the template was
+            // written for.
             [first, second] if second.raised || first.line > second.line => first,
             [_, second] => second,
             _ => return Err(Error::Text("chat template: not tried".into())),
@@ -202,6 +208,7 @@ impl Chat {
                 rendered.len()
             )));
         }
+        // Counted in ids, not in the text: what places a picture is up to the tokenizer.
         let ids = text.encode_with_places(rendered, !self.begins(rendered))?;
         let places = ids.iter().filter(|(id, _)| *id == image_token).count();
         if places == 1 && rendered.contains(TRIAL) {
@@ -212,6 +219,7 @@ impl Chat {
         } else {
             "places no picture"
         };
+        // A template can make a mebibyte of this; the error is for a person.
         let shown: String = rendered.chars().take(200).collect();
         Ok(Some(format!(
             "it {what} of a message with a picture and words: {shown:?}"
@@ -279,6 +287,7 @@ impl Chat {
             .variables
             .iter()
             .find(|(name, _)| &**name == "bos_token");
+        // As `apply_chat_template(tokenize=True)` decides whether to pass `add_special_tokens`.
         bos.is_some_and(|(_, bos)| text.starts_with(bos.as_str()))
     }
 
@@ -313,13 +322,17 @@ impl Chat {
         let rendered = self
             .template
             .render(variables, &|format| clock.strftime(format))?
+            // What follows knows one marker; the tokenizer puts the model's own back.
             .replace(self.marker, IMAGE_MARKER);
         let Some(last) = last else {
             return Ok(rendered);
         };
         let tag = CONTINUE.trim_end();
         let at = rendered
+            // The last one, as transformers' `rindex`: words of a user may spell the tag.
             .rfind(tag)
+            // transformers' check that the template kept the message. Marks part the words, so that
+            // it can be made of the unmarked text alone.
             .filter(|_| marked || rendered.contains(last.trim()));
         let Some(at) = at else {
             let message = "the last message, which is to be continued, \
@@ -360,6 +373,7 @@ impl Chat {
         // transformers passes both always: a template may ask whether they are none.
         variables.push(("tools".into(), Value::None));
         variables.push(("documents".into(), Value::None));
+        // transformers refuses both at once.
         variables.push(("add_generation_prompt".into(), Value::Bool(!continues)));
         Ok(variables)
     }
@@ -429,6 +443,7 @@ fn from_file(path: &Path) -> Result<Found, Error> {
     let size = std::fs::metadata(path)
         .map_err(|e| fail(e.to_string()))?
         .len();
+    // The bound of the parser, asked before the file is read.
     if size > 1 << 20 {
         return Err(fail(format!(
             "{size} bytes; a chat template has at most {}",
@@ -465,6 +480,8 @@ pub(in crate::model) fn what_to_pass() -> String {
 
 /// `text` with marks around its words, which pictures may part.
 fn mark(text: &str, number: usize) -> String {
+    // Unicode reserves these for use within a program; text that has them nevertheless cannot be
+    // marked.
     if text.contains(|c| (WORDS_BEGIN..='\u{fdef}').contains(&c)) {
         return text.to_owned();
     }
@@ -482,6 +499,8 @@ fn mark_piece(text: &str, number: usize) -> String {
         return text.to_owned();
     }
     let start = text.len() - text.trim_start().len();
+    // In noncharacters, too: digits proper would be words that a template counts or a filter
+    // changes.
     let digits = number.to_string();
     let digits = digits
         .bytes()
@@ -505,6 +524,8 @@ fn positions(marked: &str, text: &str) -> Option<Vec<(usize, Range<usize>)>> {
     let mut number: Option<usize> = None;
     let mut open: Option<(usize, usize)> = None;
     for c in marked.chars() {
+        // Any mark out of turn means that the template cut or doubled words: then none of the
+        // places can be trusted.
         match (c, number, open) {
             (WORDS_BEGIN, None, None) => number = Some(0),
             (NUMBER_END, Some(n), None) => {

@@ -116,6 +116,7 @@ fn of_json(
             Some(_) => wrong(),
         },
         Value::Array(named) if lists => {
+            // transformers makes a dict of the list: of two with one name the last stays.
             let default = named.iter().rfind(|entry| entry["name"] == "default");
             match default.map(|entry| &entry["template"]) {
                 None => Ok(None),

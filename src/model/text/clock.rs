@@ -44,6 +44,7 @@ pub(super) fn strftime(format: &str, time: &DateTime) -> Result<String, String> 
     // Python asks with room for 1,024 characters, then for twice as many, and stops here; a text that
     // does not fit is empty.
     let mut room = 1024;
+    // CPython's `time_strftime`: it cannot tell "does not fit" from "is empty", and gives up here.
     while room < 256 * format.len() {
         room *= 2;
     }
@@ -55,6 +56,7 @@ pub(super) fn strftime(format: &str, time: &DateTime) -> Result<String, String> 
         if c == '%' {
             let directive = Directive::parse(&format, &mut at);
             // An offset that is not there has no width either.
+            // Checked before it is padded: a width of 10^9 would be allocated.
             if directive.width >= room && directive.letter != Some('z') {
                 return Ok(String::new());
             }
@@ -82,6 +84,7 @@ fn with_own_directives(format: &str, time: &DateTime) -> Vec<char> {
         }
         match rest.next() {
             Some('f') => out.extend(format!("{:06}", time.subsec_nanosecond() / 1000).chars()),
+            // `datetime.now()` is naive, and Python puts in an empty text itself.
             Some('z' | 'Z') => {}
             other => out.extend([Some(c), other].into_iter().flatten()),
         }
@@ -126,6 +129,7 @@ impl<'a> Directive<'a> {
         }
         let mut width = 0_usize;
         while let Some(digit) = c.and_then(|c| c.to_digit(10)) {
+            // glibc, too, stops at its largest int rather than wrap.
             width = width.saturating_mul(10).saturating_add(digit as usize);
             c = next();
         }
@@ -157,6 +161,7 @@ impl<'a> Directive<'a> {
         if let Some((value, digits, spaced)) = number(letter, time) {
             self.number(value, digits, spaced, out);
         } else if let Some(format) = composed(letter) {
+            // The recursion is one deep: no composed format holds a composed letter.
             let text = strftime(format, time)?;
             self.text(&text, self.upper, out);
         } else {

@@ -105,6 +105,7 @@ pub(super) const CONVERSATIONS: &[Conversation] = &[
         source: LLAMA_2,
         variables: &[
             ("system", LLAMA_2_SYSTEM),
+            // The original's `SeparatorStyle.LLAMA_2` puts it before every turn of the user.
             ("separator", "<s>"),
             ("end", "</s>"),
         ],
@@ -129,6 +130,7 @@ pub(super) const CONVERSATIONS: &[Conversation] = &[
     Conversation {
         names: &["mistral_instruct", "llava_mistral_instruct"],
         source: LLAMA_2,
+        // Mistral's [INST] without a system prompt, and without `<s>` between turns.
         variables: &[("system", ""), ("separator", ""), ("end", "</s>")],
     },
     Conversation {

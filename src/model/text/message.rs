@@ -107,6 +107,7 @@ pub(super) fn searched(messages: &[Message], text: &str) -> Vec<(usize, Range<us
             {
                 if let Some(start) = text.get(from..).and_then(|rest| rest.find(piece)) {
                     words.push((i, from + start..from + start + piece.len()));
+                    // Onwards from there: the same words may stand in an earlier turn.
                     from += start + piece.len();
                 }
             }

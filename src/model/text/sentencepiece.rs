@@ -13,6 +13,8 @@ use prost::Message;
 use serde_json::{Value, json};
 
 /// The part of `sentencepiece_model.proto` that conversion reads.
+// The format is proto2: a field that is left out has the default of its .proto, which need not be
+// 0.
 #[derive(Clone, PartialEq, Message)]
 struct ModelProto {
     #[prost(message, repeated, tag = "1")]
@@ -116,6 +118,7 @@ pub(super) fn tokenizer_json(model: &[u8], beside: &Beside) -> Result<Vec<u8>, S
     };
     let added = added_tokens(&proto, &names, beside)?;
     let prefix = class == Class::Llama && beside.config["add_prefix_space"] != false;
+    // `legacy` asks for what was before transformers mended the space after special tokens.
     let scheme = match (prefix, &beside.config["legacy"]) {
         (false, _) => "never",
         (true, Value::Bool(true)) => "always",
@@ -128,6 +131,7 @@ pub(super) fn tokenizer_json(model: &[u8], beside: &Beside) -> Result<Vec<u8>, S
         decoders.extend([json!({ "type": "ByteFallback" }), json!({ "type": "Fuse" })]);
     }
     if prefix {
+        // The space that Metaspace has put in front of the text is none of it.
         decoders.push(json!({ "type": "Strip", "content": " ", "start": 1, "stop": 0 }));
     }
     let tokenizer = json!({
@@ -153,6 +157,8 @@ fn cut(proto: &ModelProto, class: Class, scheme: &str) -> (Value, Value) {
                 "type": "Metaspace",
                 "replacement": "\u{2581}",
                 "prepend_scheme": scheme,
+                // SentencePiece BPE merges across words; the split is Metaspace's default for other
+                // models.
                 "split": false,
             });
             (Value::Null, cut)
@@ -210,6 +216,7 @@ struct Names(Vec<(&'static str, Value)>);
 
 impl Names {
     fn new(class: Class, beside: &Beside, trainer: &TrainerSpec) -> Self {
+        // SentencePiece writes -1 for a token that the model was trained without.
         let own = |id: i32, piece: &str| if id >= 0 { json!(piece) } else { Value::Null };
         let (bos, eos, unk) = match class {
             Class::Llama => (json!("<s>"), json!("</s>"), json!("<unk>")),
@@ -314,6 +321,8 @@ fn added_tokens(proto: &ModelProto, names: &Names, beside: &Beside) -> Result<Ve
             next += 1;
             next - 1
         });
+        // Embeddings were trained for the id that the file says; another one would be wrong without
+        // a word.
         if let Some(id) = id.filter(|id| *id != own) {
             return Err(format!(
                 "an added token {text:?} is said to be {id}, behind tokenizer.model it is {own}"
@@ -452,6 +461,7 @@ fn bpe(proto: &ModelProto, class: Class, names: &Names, trainer: &TrainerSpec) -
     let mut merges: Vec<[&str; 2]> = Vec::new();
     for (id, piece) in proto.pieces.iter().enumerate() {
         let text = piece.text();
+        // A piece that stands twice has its merges once, at the id that a Python dict keeps.
         if vocab.get(text) != Some(&id) {
             continue;
         }
@@ -463,6 +473,7 @@ fn bpe(proto: &ModelProto, class: Class, names: &Names, trainer: &TrainerSpec) -
         );
     }
     let (unk, byte_fallback) = match class {
+        // `LlamaTokenizer` names no unknown token: every byte has a piece.
         Class::Llama => (None, true),
         Class::Gemma => (names.get("unk_token"), true),
         Class::Backend => (Some(trainer.unk_piece()), trainer.byte_fallback()),

@@ -35,6 +35,7 @@ impl Text {
             image: None,
             around_image: None,
             around_marker: Default::default(),
+            // Until config.json has been read; see `set_rows`.
             rows: usize::MAX,
         })
     }
@@ -99,6 +100,7 @@ impl Text {
                 }
                 at = end;
             }
+            // The parts are one prompt: BOS stands before the first alone.
             ids.extend(self.encode_part(part, at, special && i == 0)?);
             at += part.len();
         }
@@ -219,6 +221,7 @@ impl Text {
     pub(in crate::model) fn surround_images(&mut self, patch: bool) -> Result<u32, Error> {
         let added = [IMAGE_PATCH, IMAGE_START, IMAGE_END]
             .into_iter()
+            // `<im_patch>` is first in the list, and the order of adding is the order of ids.
             .skip(usize::from(!patch));
         let added: Vec<AddedToken> = added.map(|token| AddedToken::from(token, true)).collect();
         self.tokenizer
@@ -314,6 +317,8 @@ fn ready(mut tokenizer: Tokenizer) -> Result<Tokenizer, String> {
 
 /// Runs the library, which panics on some files that it reads without complaint.
 fn guard<T>(run: impl FnOnce() -> tokenizers::Result<T>) -> Result<T, String> {
+    // Without this a wrong tokenizer.json ended requests without a status. Nothing is kept of a
+    // call that panicked.
     let done = catch_unwind(AssertUnwindSafe(run))
         .map_err(|_| "the tokenizer panicked; its file is wrong".to_owned())?;
     done.map_err(|e| e.to_string())
@@ -348,6 +353,8 @@ impl Detokenizer {
         self.ids.push(id);
         let (before, now) = self.decode(text)?;
         if now.len() <= before.len()
+            // A character whose bytes are spread over tokens decodes to this until the last one is
+            // there.
             || now.ends_with('\u{FFFD}')
             || !now.is_char_boundary(before.len())
         {

@@ -120,6 +120,7 @@ pub(in crate::nn) fn softmax(scores: &Tensor) -> Result<Tensor> {
 pub(in crate::nn) fn weigh(pattern: &Tensor, values: &Tensor) -> Result<Tensor> {
     let (count, kv_heads, seen, width) = values.dims4()?;
     let (heads, rows) = (pattern.dim(0)? / count, pattern.dim(1)?);
+    // As Hugging Face: the softmax in f32, its product with the values in the dtype of the model.
     let pattern = pattern.to_dtype(values.dtype())?.reshape((
         count,
         kv_heads,
@@ -199,6 +200,7 @@ pub(in crate::nn) fn together(
     let (keys, values) = keys_of(k, v, inputs)?;
     // Scaled before the product: in half precision the scores might overflow.
     let q = (rows_of(q, inputs)? * scoring.scale)?.reshape((count, rows, heads, width))?;
+    // At least one query, however many keys it sees.
     let block = (BLOCK_BYTES / (4 * count * heads * inputs[0].keys())).clamp(1, rows);
     let mut parts = Vec::with_capacity(rows.div_ceil(block));
     for first in (0..rows).step_by(block) {
@@ -256,6 +258,7 @@ pub fn likeliest(logits: &Tensor) -> Result<Tensor> {
     let logits = logits.to_dtype(DType::F32)?;
     let (rows, width) = logits.dims2()?;
     let highest = logits.max_keepdim(D::Minus1)?;
+    // As f32, exact below 2^24: id and log-probability come to the host in one copy.
     let ids = Tensor::arange(0f32, width as f32, logits.device())?
         .unsqueeze(0)?
         .broadcast_as((rows, width))?;
@@ -269,5 +272,7 @@ pub fn likeliest(logits: &Tensor) -> Result<Tensor> {
         .broadcast_sub(&highest)?
         .exp()?
         .sum_keepdim(D::Minus1)?;
+    // The likeliest token's own term of the sum is e^0: what is left of its log-probability is
+    // minus the logarithm of the sum.
     Tensor::cat(&[id, total.log()?.neg()?], 1)
 }

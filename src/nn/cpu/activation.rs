@@ -72,6 +72,7 @@ pointwise!(Gelu, x => gelu(x));
 pointwise!(GeluTanh, x => gelu_tanh(x));
 pointwise!(QuickGelu, x => x * sigmoid(1.702 * x));
 pointwise!(Silu, x => x * sigmoid(x));
+// A comparison, not `max`, which would make 0 of a NaN.
 pointwise!(Relu, x => if x < 0.0 { 0.0 } else { x });
 
 #[inline(always)]
@@ -82,6 +83,7 @@ fn sigmoid(x: f32) -> f32 {
 /// Computes GELU by `tanh(u) = 2 sigmoid(2 u) - 1`.
 #[inline(always)]
 fn gelu_tanh(x: f32) -> f32 {
+    // 0.797... is sqrt(2 / pi).
     x * sigmoid(2.0 * 0.797_884_6 * x * (0.044_715 * x).mul_add(x, 1.0))
 }
 
@@ -102,5 +104,6 @@ fn gelu(x: f32) -> f32 {
     let p = p.mul_add(t, 1.000_023_7);
     let p = p.mul_add(t, -1.265_512_2);
     let tail = 0.5 * t * exp((-z).mul_add(z, p)); // Phi(-|x|)
+    // The tail itself where x is below 0: 1 - (1 - tail) would cancel.
     x * if x < 0.0 { tail } else { 1.0 - tail }
 }

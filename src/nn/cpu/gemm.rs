@@ -285,6 +285,7 @@ impl WithSimd for Tiles<'_> {
             16 => self.all::<S, 1>(simd),
             8 => self.all::<S, 2>(simd),
             4 => self.all::<S, 4>(simd),
+            // Without vector instructions a lane is one number.
             _ => self.all::<S, PANEL>(simd),
         }
     }

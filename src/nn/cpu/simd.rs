@@ -42,6 +42,7 @@ impl Numbers<'_> {
 /// `|r| <= ln 2 / 2`.
 #[inline(always)]
 pub(in crate::nn) fn exp(x: f32) -> f32 {
+    // Beyond these 2^n below is no normal number: its exponent would run into the sign.
     const LEAST: f32 = -87.3;
     const MOST: f32 = 88.3;
     /// 1.5 * 2^23: adding it rounds to an integer, which then stands in the lowest bits.

@@ -31,7 +31,9 @@ const WIDEST_NORM: usize = 32_768;
 pub(super) fn serves(x: &Tensor) -> bool {
     let is_there = match x.device() {
         Device::Cuda(_) => cfg!(feature = "cuda"),
+        // The stand-ins, after `use_candle`.
         Device::Cpu => Backend::of(x.device()) == Backend::Candle,
+        // CUDA kernels alone; candle's operations serve there.
         Device::Metal(_) => false,
     };
     is_there && matches!(x.dtype(), DType::BF16 | DType::F16)

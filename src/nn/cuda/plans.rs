@@ -42,6 +42,8 @@ impl Plans {
     ) -> Result<Uploaded> {
         let plan = AttentionPlan::new(spans, group);
         let mut known = self.0.borrow_mut();
+        // Laying out costs less than an upload, and all layers but those with a window or a prune
+        // before them agree.
         if let Some((_, words)) = known.iter().find(|(p, _)| *p == plan) {
             let words = words.clone();
             return Ok(Uploaded { plan, words });

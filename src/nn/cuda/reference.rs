@@ -106,6 +106,7 @@ pub(super) fn attend(
     z: &Tensor,
 ) -> Result<()> {
     let (_, heads, width) = q.dims3()?;
+    // The whole store, however little of it is read: offsets count in it.
     let (queries, keys, values) = (numbers(q)?, numbers(store.keys)?, numbers(store.values)?);
     let words: Vec<u32> = words.to_vec1()?;
     let mut writes = Vec::new();

@@ -42,6 +42,7 @@ impl DeviceGroup {
     /// Returns the dtype of weights where none is asked for: that of a GPU, if there is one.
     pub fn default_dtype(&self) -> DType {
         let card = self.0.iter().find(|id| !id.is_cpu());
+        // A CPU beside a GPU computes in bf16, too: rows pass from one to the other.
         card.copied().unwrap_or(self.first()).default_dtype()
     }
 
@@ -49,6 +50,8 @@ impl DeviceGroup {
     pub fn backend(&self) -> Backend {
         let mut backends = self.0.iter().map(|id| id.backend());
         let cpu = backends.find(|backend| *backend == Backend::Cpu);
+        // Decode slots need every layer to compute as a GPU does, and one that is on the CPU does
+        // not.
         cpu.unwrap_or(Backend::Candle)
     }
 }

@@ -132,6 +132,7 @@ impl Home {
     pub fn clear(&self) {
         let Some(owner) = &self.0 else { return };
         if let Some(values) = owner.with_values(std::mem::take) {
+            // Before the drop: what asks meanwhile must find its value gone, not half freed.
             owner.cleared.fetch_add(1, Ordering::AcqRel);
             drop(values);
             owner.posted().clear();
@@ -183,6 +184,8 @@ impl Owner {
         table: &RefCell<Option<Table>>,
         work: impl FnOnce(&mut HashMap<u64, Value>) -> T,
     ) -> Option<T> {
+        // Borrowed already where a value that is dropped asks for another: it is told no, not a
+        // panic.
         let mut table = table.try_borrow_mut().ok()?;
         let table = table.as_mut()?;
         std::ptr::eq(&raw const *table.of, self).then(|| work(&mut table.values))
@@ -196,6 +199,7 @@ impl Owner {
     fn collect(&self) {
         // Again as long as there are any: a value may have held keys.
         loop {
+            // Taken out, so that keys can be posted while values are freed, which may hold some.
             let keys = std::mem::take(&mut *self.posted());
             let take = |values: &mut HashMap<u64, Value>| -> Vec<Value> {
                 keys.iter().filter_map(|key| values.remove(key)).collect()
@@ -204,6 +208,7 @@ impl Owner {
                 Some(freed) if !keys.is_empty() => drop(freed),
                 Some(_) => return,
                 None => {
+                    // On another thread: they stay posted until their home collects them.
                     self.posted().extend(keys);
                     return;
                 }
@@ -222,6 +227,7 @@ struct Slot {
 impl Drop for Slot {
     fn drop(&mut self) {
         self.owner.posted().push(self.key);
+        // Else an idle thread would keep the memory until its next request.
         (self.owner.wake)();
     }
 }
@@ -234,6 +240,7 @@ enum Place<T> {
     /// Holds it in the memory of the process.
     Host(Arc<T>),
     /// Holds the key of a value at home.
+    // `fn() -> T`: a key may be sent whatever T is.
     Home(Arc<Slot>, PhantomData<fn() -> T>),
 }
 
@@ -297,6 +304,7 @@ impl Slot {
 /// A value at home. It cannot leave the thread, which is checked by the compiler.
 pub struct Held<T> {
     value: Arc<T>,
+    // `Rc` is neither `Send` nor `Sync`, and so is what holds it.
     _here: PhantomData<Rc<()>>,
 }
 

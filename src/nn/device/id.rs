@@ -34,6 +34,7 @@ impl DeviceId {
     pub fn open(self) -> Result<Device> {
         match self {
             Self::Cpu => Ok(Device::Cpu),
+            // Not candle's own: see `nn::cuda` for its stream and its pool of memory.
             Self::Cuda(number) => open_gpu(number),
             Self::Metal(number) => Device::new_metal(number),
         }

@@ -104,6 +104,7 @@ impl SequenceCache {
     ) -> Self {
         Self {
             prompt: prompt as u32,
+            // candle's cache grows by its first size: with 0 it would loop for ever.
             max_new_tokens: max_new_tokens.max(1),
             kv: kv.clone(),
             residuals: residuals.clone(),
@@ -295,6 +296,7 @@ impl SequenceCache {
                 keys: Cache::new(0, self.max_new_tokens),
                 values: Cache::new(0, self.max_new_tokens),
                 tokens: Vec::new(),
+                // Nothing yet: candle allocates at the first append.
                 reservation: self.kv.reserve([]),
             });
             generated.append((k, v), tokens, &self.kv)?;
@@ -350,6 +352,7 @@ impl DecodeBuffer {
     /// Keeps the first `rows` rows.
     fn truncate(&mut self, rows: usize) -> Result<()> {
         for cache in [&mut self.keys, &mut self.values] {
+            // A new one: candle's cache can be emptied, but not cut.
             let mut short = Cache::new(cache.dim(), cache.max_seq_len());
             if let Some(data) = cache.current_data()?
                 && rows > 0

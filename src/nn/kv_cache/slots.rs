@@ -400,6 +400,7 @@ fn moved(
         if length > 0 {
             let rows = old
                 .narrow(0, number, 1)?
+                // All keys end before `end`, however many a slot has.
                 .narrow(2, end - length, length)?
                 .contiguous()?;
             new.narrow(0, slot, 1)?

@@ -12,6 +12,8 @@ const FILE_HEADER: usize = 14;
 /// The header of OS/2, the one with sizes of 16 bits and colours of three bytes.
 const OS2: usize = 12;
 /// Sizes of headers that are read.
+// OS/2, Windows 3, then those with masks (52), alpha (56) and colour spaces (108, 124); 64 is
+// OS/2's second. Pillow's `_dib_accept` has the same list.
 const HEADERS: [usize; 7] = [OS2, 40, 52, 56, 64, 108, 124];
 
 /// Values of the field of compression.
@@ -29,6 +31,7 @@ const MASKS_OF_32: [([u32; 4], [usize; 3]); 8] = [
     ([0xff, 0xff00, 0xff_0000, 0xff00_0000], [0, 1, 2]),
     ([0xff_0000, 0xff00, 0xff, 0xff00_0000], [2, 1, 0]),
     ([0xff00_0000, 0xff00, 0xff, 0xff_0000], [3, 1, 0]),
+    // Masks of no bits are read as plain pixels, as Pillow's `MASK_MODES` has it.
     ([0, 0, 0, 0], [2, 1, 0]),
 ];
 const BLUE_FIRST: [usize; 3] = [2, 1, 0];
@@ -84,6 +87,7 @@ pub(super) fn decode(bytes: &[u8], budget: Budget) -> Result<Rgb, Error> {
         data: if header.top_down {
             rows
         } else {
+            // BMP stores the last row first.
             rows.rchunks_exact(3 * width).flatten().copied().collect()
         },
     })
@@ -146,6 +150,7 @@ impl Header {
             }
         };
         if header.colours == 0 {
+            // A header that says no number of colours means all that the bits can name.
             header.colours = 1 << header.bits.min(16);
         }
         match header.compression {
@@ -161,6 +166,8 @@ impl Header {
 
     /// Reads the masks, which a header of 40 bytes has behind itself.
     fn read_masks(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        // Where the three masks stand behind a header of 40 bytes, what follows them is reserved
+        // and no mask of alpha.
         let count = if self.size >= 56 { 4 } else { 3 };
         if self.size < 52 {
             self.end += 12;
@@ -200,6 +207,7 @@ impl Header {
             24 if !masked || (red, green, blue) == (0xff_0000, 0xff00, 0xff) => {
                 Pixels::Bytes(3, BLUE_FIRST)
             }
+            // The fourth byte is padding: only masks make it alpha, which is left out anyhow.
             32 if !masked => Pixels::Bytes(4, BLUE_FIRST),
             32 => {
                 let known = MASKS_OF_32.iter().find(|(masks, _)| *masks == self.masks);
@@ -223,12 +231,14 @@ impl Header {
     /// Reads the palette; one of black and white, or of all greys in order, is none.
     fn palette(&self, bytes: &[u8]) -> Result<(Pixels, usize), Error> {
         let (step, count) = (self.colour_bytes(), self.colours);
+        // Pillow's limit of what a palette says; below, of what it has, 256.
         if count > 65_536 {
             return Err(damaged(format!("a palette of {count} colours")));
         }
         let rest = bytes.get(self.end..).unwrap_or_default();
         let palette = &rest[..rest.len().min(step * count)];
         let end = self.end + palette.len();
+        // Two greys are 0 and 255, more are counted up by one.
         let factor = if count == 2 { 255 } else { 1 };
         let is_grey =
             |i: usize| palette.get(i * step..i * step + 3) == Some(&[(i * factor) as u8; 3]);
@@ -344,6 +354,7 @@ fn unpacked(
     of_4: bool,
 ) -> Result<Vec<u8>, Error> {
     let all = width * height;
+    // A run may stand out by its length, at most, before it is cut.
     let mut out = Vec::with_capacity(all + 255);
     let (mut rest, mut x) = (runs, 0);
     while out.len() < all {

@@ -31,6 +31,7 @@ impl Budget {
     /// Returns the bytes that a library may allocate: its widest pixel, 16-bit RGBA, and as much
     /// again for its own buffers.
     pub(super) fn bytes(self) -> u64 {
+        // A floor, since small pictures still have tables and buffers.
         self.pixels.saturating_mul(16).max(1 << 20)
     }
 }

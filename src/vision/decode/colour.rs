@@ -28,6 +28,7 @@ pub(super) fn clipped(values: impl Iterator<Item = u16>) -> Vec<u8> {
 
 /// Converts CMYK, four values a pixel, each ink as much as its value.
 pub(super) fn cmyk(values: &[u8]) -> Vec<u8> {
+    // Pillow's `cmyk2rgb`: an ink takes its share of the light that black has left.
     let ink = |value: u8, light: u8| light - scaled(value, light);
     values
         .chunks_exact(4)
@@ -49,6 +50,7 @@ pub(super) fn inverted_cmyk(values: &[u8]) -> Vec<u8> {
 
 /// `a * b / 255`, rounded, in integers.
 fn scaled(a: u8, b: u8) -> u8 {
+    // Pillow's `MULDIV255`, which is exact for all bytes.
     let product = u32::from(a) * u32::from(b) + 128;
     (((product >> 8) + product) >> 8) as u8
 }

@@ -17,6 +17,7 @@ pub(super) fn decode(bytes: &[u8], budget: Budget) -> Result<Rgb, Error> {
     options.set_memory_limit(MemoryLimit::Bytes(
         std::num::NonZeroU64::new(budget.bytes()).ok_or(Error::Format)?,
     ));
+    // Encoders leave the end code out, and Pillow stops when the pixels are full.
     options.check_lzw_end_code(false);
     options.allow_unknown_blocks(true);
     let mut decoder = options.read_info(Cursor::new(bytes)).map_err(damaged)?;
@@ -31,6 +32,7 @@ pub(super) fn decode(bytes: &[u8], budget: Budget) -> Result<Rgb, Error> {
     let (across, down) = (usize::from(frame.width), usize::from(frame.height));
     let width = usize::from(screen.0).max(left + across);
     let height = usize::from(screen.1).max(top + down);
+    // After the frame's header: a frame may stand out of the screen, and enlarges it.
     budget.check(width as u32, height as u32)?;
     let mut indices = vec![frame.transparent.unwrap_or(0); width * height];
     if across > 0 && down > 0 {

@@ -18,6 +18,8 @@ const MOST_TILES: u64 = 8192;
 
 pub(super) fn decode(bytes: &[u8], budget: Budget) -> Result<Rgb, Error> {
     let (width, height) = size(bytes, budget)?;
+    // The box of the palette stands before the code stream; further on, these four bytes would be
+    // chance.
     if bytes.windows(4).take(4096).any(|name| name == b"pclr") {
         return Err(Error::Unsupported("JPEG 2000 with a palette"));
     }
@@ -36,6 +38,7 @@ pub(super) fn decode(bytes: &[u8], budget: Budget) -> Result<Rgb, Error> {
         ([_, _, _, ..], ColorSpace::SYCC | ColorSpace::EYCC) => {
             return Err(Error::Unsupported("JPEG 2000 in YCC"));
         }
+        // Mode `I;16` in Pillow, which clips rather than scales as it becomes RGB.
         ([grey], _) if grey.precision() > 8 => colour::clipped(levels(grey, 16).map(|v| v as u16)),
         ([grey] | [grey, _], _) => {
             colour::grey(&levels(grey, 8).map(|v| v as u8).collect::<Vec<u8>>())
@@ -94,6 +97,8 @@ fn big_endian(bytes: &[u8], at: usize, length: usize) -> Result<u32, Error> {
 
 /// Reads the size from the file's header, and checks it.
 fn size(bytes: &[u8], budget: Budget) -> Result<(u32, u32), Error> {
+    // The size of the code stream itself: boxes around it may say another one, and OpenJPEG
+    // allocates by this.
     let start = bytes
         .windows(START.len())
         .position(|four| four == START)

@@ -19,6 +19,7 @@ const END: &[u8] = b"\0\0\0\0IEND\xae\x42\x60\x82";
 pub(super) fn decode(bytes: &[u8], budget: Budget) -> Result<Rgb, Error> {
     let (file, palette) = essential(bytes)?;
     let mut options = DecodeOptions::default();
+    // Those that Pillow checks are checked in `essential`.
     options.set_ignore_crc(true);
     options.set_ignore_adler32(false);
     let mut decoder = Decoder::new_with_options(Cursor::new(file), options);
@@ -47,6 +48,7 @@ pub(super) fn decode(bytes: &[u8], budget: Budget) -> Result<Rgb, Error> {
                 .map(|pair| u16::from_be_bytes([pair[0], pair[1]])),
         ),
         ColorType::Grayscale => {
+            // 1, 2 and 4 bits spread over all of 0 to 255: steps of 255, 85 and 17.
             let step = 255 / (255 >> (8 - bits)) as u8;
             let values: Vec<u8> = colour::unpacked(&data, width, bits)
                 .iter()
@@ -91,6 +93,7 @@ fn essential(bytes: &[u8]) -> Result<(Vec<u8>, Vec<u8>), Error> {
         in_data |= name == b"IDAT";
         let chunk = bytes
             .get(at..body.end + 4)
+            // Pillow reads data that end with the file, as long as the rows are whole.
             .or_else(|| in_data.then(|| &bytes[at..]));
         let Some(chunk) = chunk else {
             return Err(damaged(format!(

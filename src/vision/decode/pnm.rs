@@ -38,6 +38,7 @@ pub(super) fn decode(bytes: &[u8], budget: Budget) -> Result<Rgb, Error> {
             let rows = rest.get(..needed).ok_or_else(truncated)?;
             colour::unpacked(rows, width, 1)
                 .into_iter()
+                // In a bitmap 1 is black.
                 .map(|v| 1 - u32::from(v))
                 .collect()
         }

@@ -28,6 +28,7 @@ const BLACK_IS_ZERO: u16 = 1;
 const PALETTE: u16 = 3;
 
 pub(super) fn decode(bytes: &[u8], budget: Budget) -> Result<Rgb, Error> {
+    // A copy, in which a tag is changed below.
     let mut file = bytes.to_vec();
     let tags = Directory::of(bytes).ok_or_else(|| damaged("no directory"))?;
     match tags.value(COMPRESSION).unwrap_or(1) {
@@ -57,6 +58,7 @@ pub(super) fn decode(bytes: &[u8], budget: Budget) -> Result<Rgb, Error> {
     let mut limits = Limits::default();
     limits.decoding_buffer_size = budget.bytes() as usize;
     limits.intermediate_buffer_size = budget.bytes() as usize;
+    // Of a tag's values, before the size of the picture is known.
     limits.ifd_value_size = 1 << 20;
     let mut decoder = Decoder::new(Cursor::new(&file))
         .map_err(damaged)?
@@ -84,6 +86,8 @@ pub(super) fn decode(bytes: &[u8], budget: Budget) -> Result<Rgb, Error> {
         (DecodingResult::I16(data), ColorType::Gray(16)) => {
             clipped(data.into_iter().map(f64::from))
         }
+        // Pillow's mode `I` is signed: the upper half of unsigned values becomes negative, and then
+        // black.
         (DecodingResult::U32(data), ColorType::Gray(32)) => {
             clipped(data.into_iter().map(|v| f64::from(v.cast_signed())))
         }
@@ -100,6 +104,7 @@ pub(super) fn decode(bytes: &[u8], budget: Budget) -> Result<Rgb, Error> {
             palette.as_deref(),
         )?,
         (DecodingResult::U16(data), kind) => {
+            // Pillow keeps the high byte of colours of 16 bits.
             let high = data.into_iter().map(|v| (v >> 8) as u8).collect();
             of_channels(interleaved(high, layout.planes, pixels), kind, pixels, None)?
         }
@@ -245,6 +250,7 @@ impl Directory {
             (number(4, 4)?, 2, 12, 8)
         };
         let at = usize::try_from(at).ok()?;
+        // Directories have tens of entries; a count beyond would be a loop over garbage.
         let count = number(at, first)?.min(4096) as usize;
         let mut entries = Vec::new();
         for i in 0..count {

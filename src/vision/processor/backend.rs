@@ -51,6 +51,7 @@ impl ProcessorBackend {
     /// plain names, which published checkpoints carry from the time when they were Pillow's, are
     /// Pillow's.
     pub fn of_class(json: &serde_json::Value) -> Self {
+        // The second is the field of older versions of transformers.
         let name = ["image_processor_type", "feature_extractor_type"]
             .iter()
             .find_map(|field| json.get(field)?.as_str());

@@ -174,11 +174,14 @@ impl Processor {
             .crop_size
             .as_ref()
             .map_or(Ok(shortest_edge), |s| s.side("crop_size"))?;
+        // A `crop_size` that is there says nothing then.
         let cut = if config.do_center_crop == Some(false) {
             shortest_edge
         } else {
             cut
         };
+        // transformers would hand the tower another size and fail inside, or pad a crop with black
+        // where the picture is smaller.
         if cut != side || shortest_edge < side {
             let message = format!(
                 "makes pictures of {cut} pixels (size {shortest_edge}), the tower takes {side}"
@@ -192,6 +195,7 @@ impl Processor {
             },
             Tiling::Stretched => stretched_tiles(config.min_patches, config.max_patches)?,
             _ if config.do_pad == Some(true) => Aspect::Pad,
+            // `size` of height and width resizes both edges, as SigLIP's processor does.
             _ if stretch => Aspect::Stretch,
             _ => Aspect::Crop,
         };
@@ -335,6 +339,8 @@ impl Processor {
         );
         // The long edge is truncated, as in Hugging Face's get_resize_output_image_size.
         let long = (self.shortest_edge as f64 * long as f64 / short as f64) as usize;
+        // A strip of one pixel by a hundred thousand would be enlarged to gigabytes before it is
+        // cut.
         if long > 1 << 16 {
             return Err(Error::Empty {
                 width: picture.width,
@@ -357,7 +363,10 @@ impl Processor {
     fn canvas(&self, picture: &Rgb, canvases: &[Size]) -> Option<Canvas> {
         let canvas = best_canvas((picture.height, picture.width), canvases)?;
         let (height, width) = fitted((picture.height, picture.width), canvas);
+        // The odd pixel is behind, as `divmod` leaves it in transformers' `_pad_for_patching`.
         let (top, left) = ((canvas.0 - height) / 2, (canvas.1 - width) / 2);
+        // Black before normalisation, not the mean: so transformers pads for tiles, unlike for
+        // squares.
         let mut image = Rgb::filled(canvas.1, canvas.0, [0; 3]);
         image.paste(
             &self.resize(picture, width, height),
@@ -427,6 +436,8 @@ impl Processor {
     pub fn normalise(&self, view: &View) -> Vec<f32> {
         let mut values = Vec::with_capacity(view.image.data.len());
         for channel in 0..3 {
+            // A table: 256 divisions in place of one for each of a million values, and the same
+            // bits.
             let levels = self.levels(channel);
             let pixels = view.image.data.iter().skip(channel).step_by(3);
             let start = values.len();
@@ -447,9 +458,11 @@ impl Processor {
     /// Returns the value of each of the 256 levels after normalisation.
     fn levels(&self, channel: usize) -> [f32; 256] {
         let (mean, std) = (self.mean[channel], self.std[channel]);
+        // torchvision's processors fold the rescaling into mean and std, once, and then skip it.
         let inverse = (1.0 / self.rescale_factor) as f32;
         std::array::from_fn(|v| match self.backend {
             ProcessorBackend::Torchvision => (v as f32 - mean * inverse) / (std * inverse),
+            // In this order of types: NumPy multiplies in f64 and casts the product to f32.
             _ => ((v as f64 * self.rescale_factor) as f32 - mean) / std,
         })
     }

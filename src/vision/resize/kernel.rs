@@ -69,9 +69,13 @@ impl Window {
 /// Returns the windows of all output pixels, which are the same in both libraries.
 pub(super) fn windows(from: usize, to: usize, filter: Filter) -> impl Iterator<Item = Window> {
     let scale = from as f64 / to as f64;
+    // When enlarging the kernel keeps its width; when shrinking it is as wide as what becomes one
+    // pixel (antialias).
     let support = filter.support() * scale.max(1.0);
     (0..to).map(move |i| {
         let centre = (i as f64 + 0.5) * scale;
+        // Truncated after the half was added, as C's cast does: rounding would take another first
+        // pixel at ties.
         let first = (centre - support + 0.5).max(0.0) as usize;
         Window {
             first,

@@ -32,6 +32,7 @@ pub fn resize(
 
 /// Returns the weights of one pass; `None` where the size stays.
 fn table(from: usize, to: usize, filter: Filter, backend: ProcessorBackend) -> Option<WeightTable> {
+    // No pass at all, which is not the same as one that changes nothing: it would be rounded.
     if from == to {
         return None;
     }
@@ -88,6 +89,7 @@ fn down_to(picture: &Rgb, table: Option<&WeightTable>) -> Rgb {
     let mut data = Vec::with_capacity(stride * height);
     let mut sums = vec![0i64; stride];
     for (first, weights) in &table.weights {
+        // One half first: cutting the fraction off rounds then.
         sums.fill(table.half());
         for (row, weight) in picture.data.chunks_exact(stride).skip(*first).zip(weights) {
             for (sum, &pixel) in sums.iter_mut().zip(row) {

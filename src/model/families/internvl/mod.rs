@@ -29,6 +29,7 @@ impl Family for InternVl {
 
     fn defaults(&self) -> &'static [(&'static str, &'static str)] {
         &[
+            // Of `InternVLConfig`.
             ("/vision_config/model_type", r#""internvl_vision""#),
             ("/text_config/model_type", r#""qwen2""#),
             ("/image_token_index", "151667"),
@@ -64,10 +65,13 @@ impl Family for InternVl {
             .map_err(|e| Error::Config(format!("vision_config: {e}")))?;
         let ratio = config["downsample_ratio"].as_f64().unwrap_or_default();
         vision.check(ratio)?;
+        // With the class token kept, transformers' `pixel_shuffle` gets rows that are no square and
+        // fails.
         if config["vision_feature_select_strategy"] != "default" {
             let message = "vision_feature_select_strategy: internvl takes the patches alone";
             return Err(Error::Config(message.into()));
         }
+        // transformers indexes `hidden_states` with the field as it is.
         if !config["vision_feature_layer"].is_i64() {
             let message = "vision_feature_layer: internvl reads one layer";
             return Err(Error::Config(message.into()));

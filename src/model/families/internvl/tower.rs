@@ -119,6 +119,7 @@ impl InternVitConfig {
             return refuse(format!("image_size {image} with patches of {patch}"));
         }
         let merge = side_of(ratio);
+        // A third has no exact f64; 1e-9 lets it pass and refuses 0.34.
         let whole = merge > 0 && (merge as f64 * ratio - 1.0).abs() < 1e-9;
         if !whole || merge > MOST_MERGED || !(image / patch).is_multiple_of(merge) {
             let side = image / patch;
@@ -273,6 +274,7 @@ impl InternVit {
         let bias = weights.get(&format!("{at}.patch_embeddings.projection.bias"), &[width])?;
         let class = weights.get(&format!("{at}.cls_token"), &[1, 1, width])?;
         let position = if config.use_absolute_position_embeddings {
+            // One more for the class token, which is in front.
             let rows = (config.image_size / patch).pow(2) + 1;
             Some(weights.get(&format!("{at}.position_embeddings"), &[1, rows, width])?)
         } else {
@@ -305,6 +307,7 @@ impl InternVit {
                 features,
                 strategy,
                 feature_width: width * config.merge.pow(2),
+                // All layers of a tower are alike, so that the first one prices them.
                 layer_weights: blocks.first().map_or(0, weights_of),
                 patch_weights: width * 3 * patch * patch,
                 merge: Some(config.merge),
@@ -351,6 +354,7 @@ impl VisionTower for InternVit {
             }
             _ => x,
         };
+        // All of its views are squares of `image_size`.
         let ((rows, columns), merge) = (views.first().map_or((0, 0), |v| v.grid), self.merge);
         let width = self.info.width;
         let x = x.reshape((views.len(), rows * columns + 1, width))?; // (V, R, D)

@@ -112,6 +112,7 @@ pub(in crate::nn::cuda) fn attend(
         kv_heads: kv_heads as i32,
         width: width as i32,
         scale: scoring.scale as f32,
+        // 0 is none to the kernel.
         softcap: scoring.softcap.unwrap_or(0.0) as f32,
     };
     #[expect(unsafe_code, reason = "a kernel is called through C")]

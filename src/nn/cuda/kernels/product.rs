@@ -142,6 +142,8 @@ impl Call<'_> {
     /// Returns the faster kernel for this many rows, which are at most [`FEW`]; measures both when it
     /// is asked for the first time.
     fn faster(&self) -> Result<Kernel> {
+        // Rounded up as the kernel rounds, whose tiles have 8, 16, 32 or 64 rows: a serving engine
+        // comes by every number, and would measure each.
         let rows = self.x.dims()[0].next_power_of_two().max(8);
         let (outputs, input) = self.weight.dims2()?;
         let ordinal = self.device.cuda_stream().context().ordinal();

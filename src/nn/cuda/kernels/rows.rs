@@ -116,6 +116,7 @@ pub(in crate::nn::cuda) fn norm(
         };
         checked("a norm", status)?;
     }
+    // Nothing was added: the sum is x itself, and is not copied.
     Ok((total.unwrap_or(x), y))
 }
 
@@ -166,6 +167,7 @@ pub(in crate::nn::cuda) fn rotate(
 /// The number of a function in `rows.cu`.
 fn number(function: Function) -> i32 {
     match function {
+        // The cases of `activation` in rows.cu.
         Function::Gelu => 0,
         Function::GeluTanh => 1,
         Function::QuickGelu => 2,
