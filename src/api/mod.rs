@@ -13,7 +13,7 @@ mod rpc;
 mod state;
 mod status;
 
-pub use convert::evaluation::verdict_of;
+pub use convert::evaluation::{open_seed, rule_of, verdict_of};
 pub use convert::interventions_from_json;
 pub use error::Error;
 pub use state::State;

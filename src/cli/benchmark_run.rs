@@ -18,9 +18,11 @@ use super::error::{Failure, Usage};
 use super::forecast::{Forecast, Forecaster};
 use super::progress;
 use super::sample::sample;
+use super::shard_file::{ShardFile, refuse_shard};
+use crate::api::open_seed;
 use crate::benchmark::analysis::ROTATION;
 use crate::benchmark::data::{ColumnMapping, ItemReader, count};
-use crate::benchmark::{self, Item, substitute};
+use crate::benchmark::{self, Item, Shard, substitute};
 use crate::model;
 
 /// Errors of one kind that are printed.
@@ -51,6 +53,8 @@ pub(super) struct BenchmarkRun {
     pub(super) substitutes: Option<PathBuf>,
     /// True if the first items alone are asked, for a forecast.
     pub(super) estimate: bool,
+    /// The part of the items that is asked; `None` for all.
+    pub(super) shard: Option<Shard>,
 }
 
 /// A run that came to its end.
@@ -106,6 +110,7 @@ impl BenchmarkRun {
         out: Option<&Path>,
     ) -> Result<Evaluated, Failure> {
         let items = self.with_substitutes(items, &header);
+        let (items, count) = self.of_shard(items, count, &header, out)?;
         let variants = header.variants.len();
         let answers = count.map(|count| count * variants);
         // Bounded: a table of pictures must not be read into memory faster than it is answered.
@@ -146,6 +151,39 @@ impl BenchmarkRun {
             skipped,
             forecast: progress.forecaster.forecast,
         })
+    }
+
+    /// Tells whether all items are asked, so that there is something to report.
+    pub(super) fn is_whole(&self) -> bool {
+        !self.estimate && self.shard.is_none()
+    }
+
+    /// Leaves the items of the shard, and notes beside the results which they are.
+    fn of_shard(
+        &self,
+        items: Items,
+        count: Option<usize>,
+        header: &EvaluateHeader,
+        out: Option<&Path>,
+    ) -> Result<(Items, Option<usize>), Failure> {
+        let (Some(shard), Some(out)) = (self.shard, out) else {
+            out.map_or(Ok(()), refuse_shard)?;
+            return Ok((items, count));
+        };
+        if let Some(variant) = open_seed(header)? {
+            let message = format!(
+                "--shard {shard}: variant {variant:?} leaves a seed open, and every shard would \
+                 draw another one; give it a seed"
+            );
+            return Err(Usage(message).into());
+        }
+        let file = ShardFile::plan(shard, self.items()?, self.args.skip_bad)?;
+        file.write(out)?;
+        let (own, all) = (file.items.len(), file.rows);
+        eprintln!("shard {shard}: {own} of {all} items; `scotoma merge` puts all together");
+        // Behind the pictures of other items, which do not depend on the shard so.
+        let items = items.filter(move |item| item.as_ref().map_or(true, |item| shard.holds(item)));
+        Ok((Box::new(items), Some(own)))
     }
 
     /// Gives `items` the pictures that the variants show in place of their own.
@@ -200,20 +238,8 @@ impl BenchmarkRun {
 
     /// Opens the items.
     pub(super) fn items(&self) -> Result<Items, Failure> {
-        let limit = self.limit();
-        match &self.data {
-            Some(path) => Ok(Box::new(
-                ItemReader::open_as(path, self.reading()?)?.take(limit),
-            )),
-            None if self.rule.starts_with(model::SHAPES) => Ok(Box::new(
-                benchmark::shapes()?.into_iter().map(Ok).take(limit),
-            )),
-            None => Err(Usage(format!(
-                "--data FILE is needed: the items of {} are not inside the program",
-                self.rule
-            ))
-            .into()),
-        }
+        let items = open_items(&self.rule, self.data.as_deref(), self.reading()?)?;
+        Ok(Box::new(items.take(self.limit())))
     }
 
     /// Refuses a file with results of more items than are to be asked: all results of a file count.
@@ -241,6 +267,24 @@ impl BenchmarkRun {
             0 => usize::MAX,
             limit => limit,
         }
+    }
+}
+
+/// Opens the items of a rule: those of the file `data`, or those inside the program.
+pub(super) fn open_items(
+    rule: &str,
+    data: Option<&Path>,
+    reading: ColumnMapping,
+) -> Result<Items, Failure> {
+    match data {
+        Some(path) => Ok(Box::new(ItemReader::open_as(path, reading)?)),
+        None if rule.starts_with(model::SHAPES) => {
+            Ok(Box::new(benchmark::shapes()?.into_iter().map(Ok)))
+        }
+        None => Err(Usage(format!(
+            "--data FILE is needed: the items of {rule} are not inside the program"
+        ))
+        .into()),
     }
 }
 

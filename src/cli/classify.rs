@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use scotoma_client::v1::{EvaluateStarted, ModelInfo, SampleResult};
+use scotoma_client::v1::{EvaluateHeader, EvaluateStarted, ModelInfo, SampleResult};
 use scotoma_client::{Client, v1};
 
 use super::benchmark_args::{BenchmarkArgs, Scoring};
@@ -51,6 +51,29 @@ const APPROACHES: [Approach; 3] = [
     },
 ];
 
+impl Approach {
+    /// Returns the run, its header and the name of its results.
+    fn plan(&self, benchmark: &BenchmarkRun) -> (BenchmarkRun, EvaluateHeader, String) {
+        let own = BenchmarkRun {
+            rule: self.rule.into(),
+            scoring: self.scoring,
+            ..benchmark.clone()
+        };
+        let mut header = own.header();
+        header.variants[0].name = self.name.into();
+        let file = format!("{}.jsonl", self.name.replace(' ', "-"));
+        (own, header, file)
+    }
+}
+
+/// Returns the headers of all ways to ask, with the names of their results; those that need a judge
+/// only `judged`.
+pub(super) fn plan(benchmark: &BenchmarkRun, judged: bool) -> Vec<(EvaluateHeader, String)> {
+    let asked = APPROACHES.iter().filter(|a| judged || !a.judged);
+    let planned = asked.map(|approach| approach.plan(benchmark));
+    planned.map(|(_, header, file)| (header, file)).collect()
+}
+
 /// Flags of `classify`.
 #[derive(Debug, Args)]
 pub(super) struct Classify {
@@ -84,6 +107,7 @@ impl Classify {
             scoring: Scoring::Generation,
             substitutes: None,
             estimate: self.estimate,
+            shard: None,
         };
         self.clip.check()?;
         benchmark.check()?;
@@ -120,7 +144,7 @@ pub(super) async fn classify(
         run.ask(approach, client.clone()).await?;
     }
     let forecast = Some(run.forecast);
-    if benchmark.estimate {
+    if !benchmark.is_whole() {
         return Ok(ExperimentDone {
             summary: Vec::new(),
             forecast,
@@ -153,14 +177,7 @@ impl ClassifyRun<'_> {
         if approach.judged && !args.model.is_remote() && !args.judge.is_set() {
             return Ok(());
         }
-        let benchmark = BenchmarkRun {
-            rule: approach.rule.into(),
-            scoring: approach.scoring,
-            ..self.benchmark.clone()
-        };
-        let mut header = benchmark.header();
-        header.variants[0].name = approach.name.into();
-        let file = format!("{}.jsonl", approach.name.replace(' ', "-"));
+        let (benchmark, header, file) = approach.plan(self.benchmark);
         let out = self.folder.join(file);
         eprintln!("{}, by {}", approach.name, self.model.name);
         let (items, count) = (benchmark.items()?, benchmark.count()?);
@@ -261,7 +278,8 @@ impl ClassifyRun<'_> {
     }
 }
 
-fn outcome(result: &SampleResult) -> Result<Outcome, Failure> {
+/// Returns what metrics need of a result.
+pub(super) fn outcome(result: &SampleResult) -> Result<Outcome, Failure> {
     let v1::SampleResult {
         id,
         category,

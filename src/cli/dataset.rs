@@ -1,15 +1,19 @@
 //! `scotoma dataset`: checks of a benchmark's file.
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use serde_json::json;
 
 use super::benchmark_args::{column, reading};
+use super::benchmark_run::open_items;
 use super::error::{Failure, Usage};
 use super::progress;
+use super::sample::sample;
 use crate::benchmark::data::{ColumnRole, ItemReader, MappedRow};
-use crate::benchmark::{RULES, Rule, rule};
+use crate::benchmark::{RULES, Rule, rule, substitute};
 use crate::vision;
 
 /// Commands of `dataset`.
@@ -18,6 +22,36 @@ pub(super) enum Dataset {
     /// Read a file row by row, pictures too, and print what each column is taken for; exits with 0
     /// if all rows can be read.
     Check(CheckFile),
+    /// Print the questions of a file as Evaluate takes them, one JSON object a line: `picture`, by
+    /// which they stay together, and `sample`. For programs that ask them themselves
+    Samples(Box<PrintSamples>),
+}
+
+/// Flags of `dataset samples`.
+#[derive(Debug, Args)]
+pub(super) struct PrintSamples {
+    /// A benchmark, such as mmvp; `scotoma eval list` prints all
+    #[arg(value_parser = known)]
+    rule: String,
+    /// File of questions, as `eval` takes it. `shapes` needs none
+    #[arg(long)]
+    data: Option<PathBuf>,
+    /// Column that holds a part of the questions, as for `eval`. Repeat for several
+    #[arg(long, value_name = "PART=COLUMN", value_parser = column)]
+    column: Vec<(String, String)>,
+    /// Print the first LIMIT rows only; 0 prints all
+    #[arg(long, default_value_t = 0)]
+    limit: usize,
+    /// Skip rows that cannot be read, and count them
+    #[arg(long)]
+    skip_bad: bool,
+    /// Give each question the pictures of another one, for variants that show them
+    #[arg(long)]
+    others: bool,
+    /// A folder of other pictures, INDEX.png, .jpg or .webp, for variants that show them in place
+    /// of an item's own
+    #[arg(long, value_name = "FOLDER")]
+    substitutes: Option<PathBuf>,
 }
 
 /// Flags of `dataset check`.
@@ -51,8 +85,50 @@ fn known(name: &str) -> Result<String, String> {
 
 impl Dataset {
     pub(super) fn run(&self) -> Result<(), Failure> {
-        let Self::Check(check) = self;
-        check.run()
+        match self {
+            Self::Check(check) => check.run(),
+            Self::Samples(samples) => samples.run(),
+        }
+    }
+}
+
+impl PrintSamples {
+    fn run(&self) -> Result<(), Failure> {
+        let reading = reading(&self.rule, &self.column).map_err(Usage)?;
+        let limit = if self.limit == 0 {
+            usize::MAX
+        } else {
+            self.limit
+        };
+        let mut items = open_items(&self.rule, self.data.as_deref(), reading)?;
+        items = Box::new(items.take(limit));
+        if self.others {
+            items = Box::new(substitute::with_other(items));
+        }
+        let (mut out, mut left_out) = (std::io::stdout().lock(), 0);
+        for item in items {
+            let mut item = match item {
+                Ok(item) => item,
+                Err(_) if self.skip_bad => {
+                    left_out += 1;
+                    continue;
+                }
+                Err(error) => return Err(format!("{error} (--skip-bad goes on without it)").into()),
+            };
+            if let Some(folder) = &self.substitutes {
+                substitute::from_folder(folder, &mut item)?;
+            }
+            let picture = item
+                .images
+                .first()
+                .map(|image| blake3::hash(image).to_string());
+            let line = json!({"picture": picture, "sample": sample(item)});
+            writeln!(out, "{line}")?;
+        }
+        if left_out > 0 {
+            eprintln!("{left_out} rows left out");
+        }
+        Ok(())
     }
 }
 

@@ -10,8 +10,9 @@ use serde_json::{Value, json};
 
 use super::benchmark_args::{BenchmarkArgs, LIST, ScoringArgs};
 use super::benchmark_run::{BenchmarkRun, Evaluated, ORIGINAL, value_with_interval};
-use super::error::Failure;
+use super::error::{Failure, Usage};
 use super::intervention_args::{self, InterventionArgs};
+use super::shard_file::ShardArgs;
 use crate::benchmark;
 
 /// Flags of `eval`.
@@ -34,6 +35,8 @@ pub(super) struct Eval {
     /// locked while a run writes it
     #[arg(long)]
     out: Option<PathBuf>,
+    #[command(flatten)]
+    shard: ShardArgs,
     #[command(flatten)]
     args: BenchmarkArgs,
     #[command(flatten)]
@@ -64,10 +67,13 @@ impl Eval {
             return Ok(());
         }
         let run = self.benchmark();
+        if run.shard.is_some() && self.out.is_none() {
+            let message = "--shard: --out FILE is needed, for `scotoma merge`";
+            return Err(Usage(message.into()).into());
+        }
         run.check()?;
         let (items, count) = (run.items()?, run.count()?);
         let header = self.header(&run);
-        let several = header.variants.len() > 1;
         let out = self.out.as_deref();
         let evaluated = run
             .with_client(async |client| {
@@ -80,13 +86,7 @@ impl Eval {
         if self.estimate {
             return Ok(());
         }
-        if self.json {
-            let summary = summary(&finished, skipped);
-            println!("{}", serde_json::to_string_pretty(&summary)?);
-        } else {
-            print(&finished, skipped, several);
-        }
-        Ok(())
+        report(&finished, skipped, self.json)
     }
 
     fn benchmark(&self) -> BenchmarkRun {
@@ -97,6 +97,7 @@ impl Eval {
             scoring: self.scoring.scoring,
             substitutes: None,
             estimate: self.estimate,
+            shard: self.shard.shard,
         }
     }
 
@@ -122,7 +123,22 @@ impl Eval {
     }
 }
 
-fn print(finished: &EvaluateFinished, skipped: usize, several: bool) {
+/// Prints the metrics of a run whose data had `skipped` rows that could not be read.
+pub(super) fn report(
+    finished: &EvaluateFinished,
+    skipped: usize,
+    json: bool,
+) -> Result<(), Failure> {
+    if json {
+        let summary = summary(finished, skipped);
+        println!("{}", serde_json::to_string_pretty(&summary)?);
+    } else {
+        print(finished, skipped);
+    }
+    Ok(())
+}
+
+fn print(finished: &EvaluateFinished, skipped: usize) {
     println!("Shares in %, points as they are; with 95 % intervals.\n");
     println!(
         "{:<16} {:<32} {:>7} {:>28}  unparsed",
@@ -138,7 +154,7 @@ fn print(finished: &EvaluateFinished, skipped: usize, several: bool) {
             metric.unparsed
         );
     }
-    if several {
+    if !finished.comparisons.is_empty() {
         println!(
             "\nAgainst the first variant, on the same items: better, worse, mean difference in \
              points of 100, McNemar's p.\n"

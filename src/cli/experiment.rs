@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use scotoma_client::v1::image::Source;
-use scotoma_client::v1::{self, BenchmarkMetric, EvaluateVariant, Image, ModelInfo};
+use scotoma_client::v1::{
+    self, BenchmarkMetric, EvaluateHeader, EvaluateVariant, Image, ModelInfo,
+};
 use scotoma_client::{Client, PreviewRequest};
 use serde_json::Value;
 
@@ -16,12 +18,15 @@ use super::experiment_report::{Findings, write_report};
 use super::files;
 use super::forecast::Forecast;
 use super::intervention_args::variant;
+use super::shard_file::ShardArgs;
 use crate::benchmark::experiments::{
     Experiment, PlannedVariant, PlotKind, experiment, experiments,
 };
 use crate::benchmark::substitute::FOLDER;
 use crate::benchmark::{Comparison, Metric};
 
+/// The name of results in the folder of a report.
+pub(super) const RESULTS: &str = "results.jsonl";
 /// Every experiment inside the program.
 const ALL: &str = "all";
 
@@ -46,6 +51,8 @@ pub(super) struct RunExperiment {
     /// run that finds its results there continues where it ended. Default: EXPERIMENT-RULE
     #[arg(long)]
     report: Option<PathBuf>,
+    #[command(flatten)]
+    shard: ShardArgs,
     #[command(flatten)]
     args: BenchmarkArgs,
     #[command(flatten)]
@@ -90,6 +97,7 @@ impl RunExperiment {
             scoring: self.scoring.scoring,
             substitutes: self.substitutes.clone(),
             estimate: self.estimate,
+            shard: self.shard.shard,
         };
         // Before a model is loaded.
         benchmark.check()?;
@@ -98,7 +106,7 @@ impl RunExperiment {
                 Box::pin(self.run_all(client, &benchmark, &chosen, &folder)).await
             })
             .await?;
-        if self.is_all() && !self.estimate {
+        if self.is_all() && benchmark.is_whole() {
             self.write_index(&folder, &benchmark.rule, &rows)?;
         }
         Ok(())
@@ -253,15 +261,13 @@ pub(super) async fn run_experiment(
     folder: &Path,
     json: bool,
 ) -> Result<ExperimentDone, Failure> {
-    let mut header = benchmark.header();
-    let model = client.get_model(&header.model).await?;
-    let planned = experiment.plan(layers(&model), benchmark.substitutes.is_some())?;
+    let model = client.get_model(&benchmark.header().model).await?;
+    let (header, planned) = plan(benchmark, experiment, layers(&model))?;
     let left_out = left_out(experiment, benchmark);
     if !left_out.is_empty() {
         // To stderr, as all that is said on the way: stdout has the report's name, or JSON, alone.
         eprintln!("{}: left out: {left_out}", experiment.title);
     }
-    header.variants = variants(&planned)?;
     files::create_folder(folder)?;
     eprintln!(
         "{}: every item {} times, by {}",
@@ -269,7 +275,7 @@ pub(super) async fn run_experiment(
         planned.len(),
         model.name
     );
-    let results = folder.join("results.jsonl");
+    let results = folder.join(RESULTS);
     let picture = match experiment.plot {
         // As Preview shows it: cells of a grid are of what the model sees, not of the file.
         PlotKind::Grid => first_picture(benchmark, &mut client, &header.model).await?,
@@ -284,7 +290,7 @@ pub(super) async fn run_experiment(
     } = benchmark
         .evaluate(client, header, items, Some(count), Some(&results))
         .await?;
-    if benchmark.estimate {
+    if !benchmark.is_whole() {
         return Ok(ExperimentDone {
             summary: Vec::new(),
             forecast,
@@ -309,6 +315,18 @@ pub(super) async fn run_experiment(
     };
     let summary = write_report(experiment, findings, &model, &started, folder, json)?;
     Ok(ExperimentDone { summary, forecast })
+}
+
+/// Plans an experiment for a model with these layers in (language model, vision tower).
+pub(super) fn plan(
+    benchmark: &BenchmarkRun,
+    experiment: &Experiment,
+    layers: (usize, usize),
+) -> Result<(EvaluateHeader, Vec<PlannedVariant>), Failure> {
+    let planned = experiment.plan(layers, benchmark.substitutes.is_some())?;
+    let mut header = benchmark.header();
+    header.variants = variants(&planned)?;
+    Ok((header, planned))
 }
 
 /// Returns the layers of (language model, vision tower).

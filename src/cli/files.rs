@@ -26,3 +26,11 @@ pub(super) fn create_folder(path: &Path) -> Result<(), String> {
 pub(super) fn named(path: &Path, error: &dyn std::fmt::Display) -> String {
     format!("{}: {error}", path.display())
 }
+
+/// Writes a file at once or not at all: whoever reads meanwhile sees what was there before.
+pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<(), String> {
+    let mut part = path.as_os_str().to_owned();
+    part.push(".part");
+    write(Path::new(&part), bytes)?;
+    std::fs::rename(&part, path).map_err(|e| named(path, &e))
+}

@@ -129,6 +129,7 @@ impl Items {
             scoring: self.scoring.scoring,
             substitutes: None,
             estimate: false,
+            shard: None,
         }
     }
 

@@ -32,6 +32,7 @@ mod items;
 mod judge_args;
 mod key;
 mod local_server;
+mod merge;
 mod messages;
 mod model_args;
 mod models;
@@ -44,6 +45,7 @@ mod replay;
 mod sample;
 mod sampling_args;
 mod serve;
+mod shard_file;
 mod threads;
 mod usage;
 
@@ -107,7 +109,10 @@ enum Command {
     /// Analyse the items of a benchmark: how hard each is, whether it needs its picture, how stable
     /// its answer is; keep those that pass.
     Items(Box<items::Items>),
-    /// Check a benchmark's file.
+    /// Put the results of shards (eval, experiment or paper with --shard) together: checks that
+    /// they are of one run, that no answer is missing and none is there twice.
+    Merge(merge::Merge),
+    /// Check a benchmark's file, or print its questions.
     #[command(subcommand)]
     Dataset(dataset::Dataset),
     /// Run the benchmark of the embedded model under six conditions and print the table.
@@ -194,6 +199,7 @@ async fn run(command: Command) -> Result<(), error::Failure> {
         Command::Alignment(alignment) => alignment.run().await,
         Command::Paper(paper) => Box::pin(paper.run()).await,
         Command::Items(items) => Box::pin(items.run()).await,
+        Command::Merge(merge) => merge.run(),
         Command::Dataset(dataset) => dataset.run(),
         Command::Demo(demo) => demo.run().await,
         Command::Key(key) => key.run(),

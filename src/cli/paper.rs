@@ -5,16 +5,18 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use scotoma_client::Client;
+use serde_json::json;
 
 use super::alignment::AlignmentArgs;
 use super::benchmark_args::{BenchmarkArgs, ScoringArgs};
 use super::benchmark_run::BenchmarkRun;
-use super::classify::classify;
+use super::classify::{self, classify};
 use super::clip_baseline::{CLASSIFICATION, ClipArgs};
 use super::error::{Failure, Usage};
-use super::experiment::{ExperimentDone, run_experiment};
+use super::experiment::{self, ExperimentDone, RESULTS, run_experiment};
 use super::files;
 use super::forecast::Forecast;
+use super::shard_file::ShardArgs;
 use crate::benchmark::experiments::{Experiment, experiments};
 use crate::benchmark::rule;
 use crate::benchmark::substitute::FOLDER;
@@ -66,6 +68,8 @@ pub(super) struct Paper {
     #[command(flatten)]
     clip: ClipArgs,
     #[command(flatten)]
+    shard: ShardArgs,
+    #[command(flatten)]
     args: BenchmarkArgs,
     #[command(flatten)]
     scoring: ScoringArgs,
@@ -80,6 +84,19 @@ pub(super) struct Paper {
     /// Print what ran as JSON, an object for each experiment, in place of the reports' names
     #[arg(long, conflicts_with = "estimate")]
     json: bool,
+    /// Ask nothing, and print what would be asked of a model with this many layers in its language
+    /// model and vision tower, a JSON object a line; for programs that ask it themselves. With
+    /// their results in the --report folder this command only writes the reports
+    #[arg(long, value_name = "LAYERS,LAYERS", value_parser = layers, conflicts_with = "shard")]
+    plan: Option<(usize, usize)>,
+}
+
+fn layers(text: &str) -> Result<(usize, usize), String> {
+    let parts = text.split_once(',').map(|(a, b)| (a.parse(), b.parse()));
+    match parts {
+        Some((Ok(decoder), Ok(tower))) => Ok((decoder, tower)),
+        _ => Err("two numbers are needed, such as 32,24".into()),
+    }
 }
 
 /// One step of the paper.
@@ -150,6 +167,11 @@ impl Paper {
         self.clip.check()?;
         let steps = self.steps()?;
         self.check(&steps)?;
+        if let Some(layers) = self.plan {
+            return steps
+                .iter()
+                .try_for_each(|step| self.print_plan(step, layers));
+        }
         let BenchmarkArgs { model, judge, .. } = &self.args;
         model
             .with_judged_client(judge, async |client| {
@@ -244,7 +266,41 @@ impl Paper {
             scoring: self.scoring.scoring,
             substitutes: self.substitutes.clone(),
             estimate,
+            shard: self.shard.shard,
         }
+    }
+
+    /// Prints what a step asks, a line for each file of results.
+    fn print_plan(&self, step: &Step, layers: (usize, usize)) -> Result<(), Failure> {
+        let (data, runs) = match step {
+            Step::Experiment {
+                experiment,
+                rule,
+                data,
+            } => {
+                let benchmark = self.benchmark(rule, data.clone(), false);
+                let (header, _) = experiment::plan(&benchmark, experiment, layers)?;
+                (data.as_ref(), vec![(header, RESULTS.to_owned())])
+            }
+            Step::Classification(data) => {
+                let benchmark = self.benchmark(CLASSIFICATION, Some(data.clone()), false);
+                (
+                    Some(data),
+                    classify::plan(&benchmark, self.args.judge.is_set()),
+                )
+            }
+            // Activations are compared, and no questions asked.
+            Step::Alignment(_) => return Ok(()),
+        };
+        let (on, folder) = step.names();
+        for (header, file) in runs {
+            let line = json!({
+                "title": step.title(), "on": on, "data": data, "header": header,
+                "results": self.report.join(&folder).join(file),
+            });
+            println!("{line}");
+        }
+        Ok(())
     }
 
     /// Forecasts all steps, then runs them.
@@ -272,6 +328,10 @@ impl Paper {
             let (on, folder) = step.names();
             eprintln!("{} of {}: {} on {on}", i + 1, steps.len(), step.title());
             let done = self.run_step(client, step, false).await?;
+            // The report is of all shards.
+            if self.shard.shard.is_some() {
+                continue;
+            }
             let _ = writeln!(
                 page,
                 "| [{}]({}/report.md) | {on} | {} |",
@@ -282,7 +342,7 @@ impl Paper {
             // After every step, so that a run that is killed leaves the table of what it finished.
             files::write(&path, page.as_bytes())?;
         }
-        if !self.json {
+        if !self.json && self.shard.shard.is_none() {
             println!("{}", path.display());
         }
         Ok(())
@@ -326,8 +386,9 @@ impl Paper {
                 let benchmark = self.benchmark(CLASSIFICATION, Some(data.clone()), estimate);
                 classify(&benchmark, &self.clip, client, &folder, self.json).await
             }
-            // One pass over at most 1,024 pictures and texts costs as much as as many questions.
-            Step::Alignment(_) if estimate => Ok(ExperimentDone {
+            // One pass over at most 1,024 pictures and texts costs as much as as many questions; it
+            // is not parted.
+            Step::Alignment(_) if estimate || self.shard.shard.is_some() => Ok(ExperimentDone {
                 summary: Vec::new(),
                 forecast: None,
             }),

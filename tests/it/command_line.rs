@@ -597,6 +597,7 @@ fn eval() {
     );
     says(&mut table, base, "--estimate", "floating-point operations");
     says(&mut table, base, "--json", "\"comparisons\"");
+    says(&mut table, base, "--shard 0/2", "of 4 items");
     walk("eval", &table);
 }
 
@@ -639,6 +640,7 @@ fn experiment() {
     );
     says(&mut table, base, "--estimate", "floating-point operations");
     says(&mut table, base, "--json", "exit Some(0)\n{");
+    says(&mut table, base, "--shard 1/2", "shard 1/2: ");
     walk("experiment", &table);
 }
 
@@ -735,6 +737,8 @@ fn paper() {
     );
     unseen(&mut table, "--estimate", "it does less: nothing is written");
     says(&mut table, base, "--json", "exit Some(0)\n{");
+    says(&mut table, base, "--shard 1/2", "shard 1/2: ");
+    says(&mut table, base, "--plan 8,4", "\"on\":\"MMVP\"");
     walk("paper", &table);
 }
 
@@ -859,6 +863,55 @@ fn dataset_demo_bench_and_key() {
         "\"category\" -> ignored",
     );
     walk("dataset check", &table);
+
+    let mut table = Table::new();
+    let base = "dataset samples mmstar --data items.tsv";
+    table.insert(
+        "--data".into(),
+        Effect::Says {
+            base: words("dataset samples mmstar"),
+            with: words(base),
+            new: "\"sample\":",
+        },
+    );
+    differs(&mut table, base, "--limit 1");
+    differs(&mut table, base, "--column ignore=category");
+    says(&mut table, base, "--others", "\"other\":");
+    says(&mut table, base, "--substitutes others", "\"substitute\":");
+    let bad = "dataset samples mmstar --data bad.tsv";
+    says(&mut table, bad, "--skip-bad", "1 rows left out");
+    walk("dataset samples", &table);
+
+    let mut runs = Runs::new();
+    let whole = runs.once(&words(
+        "eval shapes --limit 2 --variant b=[] --out whole.jsonl",
+    ));
+    for name in ["whole.jsonl", "whole.jsonl.run.json"] {
+        std::fs::write(runs.inputs.path().join(name), &whole.files[name]).unwrap();
+    }
+    let short = whole.files["whole.jsonl"].clone();
+    let end = short[..short.len() - 1].iter().rposition(|b| *b == b'\n');
+    let base = "merge all.jsonl short.jsonl";
+    std::fs::write(
+        runs.inputs.path().join("short.jsonl"),
+        &short[..=end.unwrap()],
+    )
+    .unwrap();
+    std::fs::write(
+        runs.inputs.path().join("short.jsonl.run.json"),
+        &whole.files["whole.jsonl.run.json"],
+    )
+    .unwrap();
+    let mut table = Table::new();
+    says(&mut table, base, "--allow-missing", "1 of them errors");
+    says(
+        &mut table,
+        "merge all.jsonl whole.jsonl",
+        "--json",
+        "\"comparisons\"",
+    );
+    each_works(&mut runs, &table);
+    assert_eq!(flags("merge"), table.into_keys().collect());
 
     let mut table = Table::new();
     differs(&mut table, "demo --items 12", "--seed 3");
@@ -1042,6 +1095,7 @@ fn every_command_is_walked() {
         "help",
         "items",
         "key",
+        "merge",
         "models",
         "paper",
         "parity",

@@ -34,6 +34,7 @@ mod processors;
 mod reference;
 mod results;
 mod scheduling;
+mod shards;
 mod sizes;
 mod spread;
 mod surfaces;

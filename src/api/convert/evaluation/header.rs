@@ -76,6 +76,29 @@ pub(in crate::api) fn prepare(
     })
 }
 
+/// Returns the rule of a run that has been: of what it counted, metrics can be computed anew.
+///
+/// # Errors
+/// A header without a rule, or with one that this version does not know.
+pub fn rule_of(header: &v1::EvaluateHeader) -> Result<&'static Rule, Error> {
+    rule(&mut header.clone())
+}
+
+/// Returns the name of a variant that leaves a seed open: every run draws another one.
+///
+/// # Errors
+/// An intervention that cannot be read.
+pub fn open_seed(header: &v1::EvaluateHeader) -> Result<Option<String>, Error> {
+    for variant in &header.variants {
+        let mut drawn = variant.interventions.clone();
+        convert::request_interventions(&mut drawn)?;
+        if drawn != variant.interventions {
+            return Ok(Some(variant.name.clone()));
+        }
+    }
+    Ok(None)
+}
+
 /// Returns the rule that a header names, and writes out its full name.
 fn rule(header: &mut v1::EvaluateHeader) -> Result<&'static Rule, Error> {
     match &mut header.rules {

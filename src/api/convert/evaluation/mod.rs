@@ -7,4 +7,5 @@ mod question;
 pub use event::verdict_of;
 pub(in crate::api) use event::{event, known};
 pub(in crate::api) use header::{PreparedEvaluation, prepare};
+pub use header::{open_seed, rule_of};
 pub(in crate::api) use question::{question, row};
