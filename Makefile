@@ -19,7 +19,7 @@ FUZZ_SECONDS ?= 60
 DEVICE ?= cuda:0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo faults test test-rust test-python test-clients check-generated check-cuda lint fmt bench cuda gpu-check gpu-folder gpu-test dashboard deploy-check deploy-tools stack goldens proto tools test-tools
+.PHONY: help demo faults test-ray test test-rust test-python test-clients check-generated check-cuda lint fmt bench cuda gpu-check gpu-folder gpu-test dashboard deploy-check deploy-tools stack goldens proto tools test-tools
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "%-12s %s\n", $$1, $$2 }'
@@ -44,6 +44,12 @@ test-rust: tools
 test-python: tools $(VENV)/ready
 	$(CARGO) build --profile $(PROFILE) --locked --package scotoma --bin scotoma
 	cd $(PY_CLIENT) && SCOTOMA_BINARY=$(CURDIR)/$(TESTED) .venv/bin/pytest -q
+
+test-ray: tools ## Run benchmarks over Ray, and kill its actors, servers, machines and drivers; in a venv of its own
+	$(CARGO) build --profile $(PROFILE) --locked --package scotoma --bin scotoma
+	$(PYTHON) -m venv target/ray-venv
+	target/ray-venv/bin/pip install -q -e "$(PY_CLIENT)[ray,image]" pytest pytest-asyncio
+	cd $(PY_CLIENT) && SCOTOMA_BINARY=$(CURDIR)/$(TESTED) $(CURDIR)/target/ray-venv/bin/pytest -q -rs tests/test_ray.py $(ARGS)
 
 test-clients: test-tools $(VENV)/ready $(TS_CLIENT)/node_modules/ready ## The same cases through every client; packages in empty environments
 	$(CARGO) build --profile $(PROFILE) --workspace --locked --examples --bins
