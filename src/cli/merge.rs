@@ -14,7 +14,7 @@ use super::classify::outcome;
 use super::error::{Failure, Usage};
 use super::eval;
 use super::files;
-use super::shard_file::{SHARD_FILE, ShardFile};
+use super::shard_file::{SHARD_FILE, ShardFile, refuse_shard};
 use crate::api::rule_of;
 use crate::benchmark::{Outcome, Shard, compare};
 
@@ -223,6 +223,8 @@ fn listed<'a>(keys: impl ExactSizeIterator<Item = (&'a str, &'a str)>) -> String
 /// The results of all shards.
 struct Merged {
     out: PathBuf,
+    /// True if the one file that is read is put in order.
+    is_in_place: bool,
     run: Value,
     header: EvaluateHeader,
     /// In the order of ids, then of variants.
@@ -274,21 +276,17 @@ impl Merged {
         if !mistakes.is_empty() {
             return Err(mistakes.join("\n").into());
         }
-        let places: HashMap<&str, usize> = names.iter().copied().zip(0..).collect();
         let left_out = parts
             .iter()
             .filter_map(|p| Some(p.shard.as_ref()?.1.left_out))
             .max();
-        let mut results: Vec<SampleResult> = parts.into_iter().flat_map(|p| p.results).collect();
-        results.sort_by(|a, b| {
-            let place = |r: &SampleResult| places.get(r.variant.as_str()).copied();
-            (&a.id, place(a)).cmp(&(&b.id, place(b)))
-        });
+        let results = parts.into_iter().flat_map(|part| part.results);
         Ok(Self {
             out: out.to_owned(),
+            is_in_place: shards == [out],
             run,
+            results: sorted(results.collect(), &names),
             header,
-            results,
             left_out: left_out.unwrap_or_default(),
             missing,
         })
@@ -301,6 +299,14 @@ impl Merged {
             serde_json::to_writer(&mut lines, result)?;
             lines.push(b'\n');
         }
+        if self.out.exists() && !self.is_in_place && files::read(&self.out)? != lines {
+            let out = self.out.display();
+            return Err(Usage(format!(
+                "{out} is there, with other results; take a new file"
+            ))
+            .into());
+        }
+        refuse_shard(&self.out)?;
         if let Some(folder) = self.out.parent() {
             files::create_folder(folder)?;
         }
@@ -362,6 +368,16 @@ impl Merged {
         }
         Ok(finished)
     }
+}
+
+/// Puts results in the order of ids, then of variants.
+fn sorted(mut results: Vec<SampleResult>, variants: &[&str]) -> Vec<SampleResult> {
+    let places: HashMap<&str, usize> = variants.iter().copied().zip(0..).collect();
+    results.sort_by(|a, b| {
+        let place = |r: &SampleResult| places.get(r.variant.as_str()).copied();
+        (&a.id, place(a)).cmp(&(&b.id, place(b)))
+    });
+    results
 }
 
 /// Lists how the runs of the parts differ.

@@ -112,6 +112,11 @@ fn merged_shards_are_what_one_process_writes() {
     assert!(merge(&again, &turned).status.success());
     let bytes = |path: &Path| std::fs::read(path).unwrap();
     assert_eq!(bytes(&again), bytes(&merged));
+    // The same again is no harm, another run's results are not written over.
+    assert!(merge(&again, &shards.files).status.success());
+    let other = merge(&whole, &shards.files);
+    assert_eq!(other.status.code(), Some(2), "{}", said(&other));
+    assert!(said(&other).contains("is there, with other results"));
     let ids = |path: &Path| {
         results(path)
             .iter()
