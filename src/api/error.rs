@@ -16,6 +16,18 @@ pub enum Error {
     /// Reports a key that the server does not know.
     #[error("unknown API key")]
     UnknownKey,
+    /// Reports a key whose day has come.
+    #[error("this API key expired on {on}")]
+    KeyExpired {
+        /// The day, in UTC.
+        on: String,
+    },
+    /// Reports a key that may ask models, and not change what is resident.
+    #[error("this API key has no leave to {what}; an admin's has")]
+    NotAdmin {
+        /// What was asked for.
+        what: String,
+    },
     /// Reports that the server was started without leave to load.
     #[error("this server was started without --allow-load")]
     Closed,

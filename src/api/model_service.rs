@@ -8,6 +8,7 @@ use tonic_health::ServingStatus;
 use super::rpc::{self, ResponseSender, ResponseStream};
 use super::v1::{self, check_parity_response, load_model_response, model_service_server};
 use super::{Error, State, convert};
+use crate::model::Origin;
 use crate::pipeline::{LoadProgress, LoadRequest, ParityCheck, RequestContext};
 
 /// Answers the rpcs of models.
@@ -23,11 +24,8 @@ impl model_service_server::ModelService for Models {
         request: Request<v1::LoadModelRequest>,
     ) -> Result<Response<Self::LoadModelStream>, Status> {
         let (state, context) = (&self.0, rpc::context(&request));
-        // Leave first: whoever may not load learns nothing of what is on the server's disks.
-        let load = state
-            .check_may_load()
-            .and_then(|()| convert::load_request(request.into_inner()))
-            .map_err(|e| state.status(&context, &e))?;
+        let load = load_request(state, &context, request.into_inner());
+        let load = load.map_err(|e| state.status(&context, &e))?;
         // Progress comes in bursts, which a small buffer would drop.
         Ok(state.respond_with_stream(context.clone(), 64, |sender| {
             load_model(state.clone(), context, load, sender)
@@ -39,7 +37,7 @@ impl model_service_server::ModelService for Models {
         request: Request<v1::UnloadModelRequest>,
     ) -> Result<Response<v1::UnloadModelResponse>, Status> {
         let (state, context) = (&self.0, rpc::context(&request));
-        let work = unload_model(state, request.into_inner());
+        let work = unload_model(state, &context, request.into_inner());
         state.respond(&context, work).await
     }
 
@@ -68,9 +66,9 @@ impl model_service_server::ModelService for Models {
 
     async fn list_models(
         &self,
-        _: Request<v1::ListModelsRequest>,
+        request: Request<v1::ListModelsRequest>,
     ) -> Result<Response<v1::ListModelsResponse>, Status> {
-        let models = self.0.models.all();
+        let models = self.0.models_for(&rpc::context(&request));
         let models = models.iter().map(|m| convert::model_info(&self.0, m));
         Ok(Response::new(v1::ListModelsResponse {
             models: models.collect(),
@@ -103,12 +101,17 @@ impl model_service_server::ModelService for Models {
 }
 
 impl State {
-    /// Fails where the server was started without leave to load.
-    fn check_may_load(&self) -> Result<(), Error> {
-        if self.models.placement().open {
-            Ok(())
-        } else {
-            Err(Error::Closed)
+    /// Fails where the server was started without leave to load, or the caller has none for a model
+    /// of that name.
+    fn check_may_load(&self, context: &RequestContext, model: &str) -> Result<(), Error> {
+        if !self.models.placement().open {
+            return Err(Error::Closed);
+        }
+        match &context.account {
+            Some(account) if !account.may_load(model) => Err(Error::NotAdmin {
+                what: format!("load or unload {:?}", clipped(model)),
+            }),
+            _ => Ok(()),
         }
     }
 
@@ -117,6 +120,25 @@ impl State {
         let name = format!("model/{model}");
         self.health.set_service_status(name, status).await;
     }
+}
+
+/// Returns the beginning of a name that a client made up.
+fn clipped(name: &str) -> String {
+    name.chars().take(128).collect()
+}
+
+/// Checks a request to load: leave first, since whoever may not load learns nothing of what is on
+/// the server's disks.
+fn load_request(
+    state: &State,
+    context: &RequestContext,
+    mut message: v1::LoadModelRequest,
+) -> Result<LoadRequest, Error> {
+    if message.name.is_empty() {
+        message.name = Origin::default_name(&message.place);
+    }
+    state.check_may_load(context, &message.name)?;
+    convert::load_request(message)
 }
 
 /// Loads a model and sends how far it has come, then the model.
@@ -158,9 +180,10 @@ fn report(sender: &ResponseSender<v1::LoadModelResponse>, progress: LoadProgress
 /// Takes a model away, and answers once the last request that runs on it has ended.
 async fn unload_model(
     state: &State,
+    context: &RequestContext,
     request: v1::UnloadModelRequest,
 ) -> Result<v1::UnloadModelResponse, Error> {
-    state.check_may_load()?;
+    state.check_may_load(context, &request.model)?;
     // From here on no new request finds it, whether or not the client waits for the end.
     let unloading = state.unload_model(&request.model)?;
     let name = unloading.name().to_owned();
@@ -176,7 +199,7 @@ async fn load_projector(
     context: &RequestContext,
     request: v1::LoadProjectorRequest,
 ) -> Result<v1::LoadProjectorResponse, Error> {
-    state.check_may_load()?;
+    state.check_may_load(context, &request.model)?;
     let model = state.resident(context, &request.model)?;
     let v1::LoadProjectorRequest { name, file, .. } = request;
     state.load_projector(&model, name, file).await?;
@@ -191,6 +214,15 @@ fn begin_parity(
     context: &RequestContext,
     name: &str,
 ) -> Result<(v1::ParityReport, ParityCheck), Error> {
+    // It takes the engine for as long as all its cases take.
+    if context
+        .account
+        .as_ref()
+        .is_some_and(|account| !account.grant.admin)
+    {
+        let what = "check parity".into();
+        return Err(Error::NotAdmin { what });
+    }
     let model = state.resident(context, name)?;
     let report = convert::empty_parity_report(&model);
     let check = ParityCheck::open(model, super::interventions_from_json)?;

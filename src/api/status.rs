@@ -69,6 +69,8 @@ impl Error {
         let kind = match self {
             Self::Pipeline(error) => return error.status(request_id, retry_after),
             Self::NoKey | Self::UnknownKey => of(Code::Unauthenticated, "UNAUTHENTICATED"),
+            Self::KeyExpired { .. } => of(Code::Unauthenticated, "KEY_EXPIRED"),
+            Self::NotAdmin { .. } => of(Code::PermissionDenied, "NOT_ADMIN"),
             Self::Closed => of(Code::PermissionDenied, "LOADING_NOT_ALLOWED"),
             Self::Inbound(status) => of(status.code(), "BROKEN_STREAM"),
         };
@@ -80,6 +82,11 @@ impl pipeline::Error {
     /// Returns the status of a request that failed so.
     pub(super) fn status(&self, request_id: &str, retry_after: Duration) -> Status {
         let violation = self.field().map(|field| (field, self.detail()));
+        // A quota knows by itself when it is free again.
+        let retry_after = match self {
+            Self::Quota { retry_after, .. } => *retry_after,
+            _ => retry_after,
+        };
         status_of(self, &self.kind(), violation, request_id, retry_after)
     }
 
@@ -104,6 +111,9 @@ impl pipeline::Error {
             Self::UnknownImage { .. } => of(Code::NotFound, "UNKNOWN_IMAGE"),
             Self::UnknownSaliency { .. } => of(Code::NotFound, "UNKNOWN_SALIENCY_MODEL"),
             Self::CaptureBudget { .. } => of(Code::ResourceExhausted, "CAPTURE_BUDGET"),
+            Self::ModelNotAllowed { .. } => of(Code::PermissionDenied, "MODEL_NOT_ALLOWED"),
+            Self::StoreTooSmall { .. } => of(Code::ResourceExhausted, "KEY_QUOTA"),
+            Self::Quota { .. } => again(Code::ResourceExhausted, "KEY_QUOTA"),
             Self::Record(_) => of(Code::InvalidArgument, "BAD_RECORD"),
             Self::SameName { .. } => of(Code::AlreadyExists, "SAME_NAME"),
             Self::Load { source, .. } => load_kind(source),

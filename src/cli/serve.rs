@@ -360,6 +360,8 @@ impl Serve {
         self.check_places(&origins, &mut mistakes);
         self.check_chat_templates(&origins, &mut mistakes);
         self.apply_limits(&mut config);
+        let shares = config.keys.shares(&config.limits);
+        mistakes.extend(shares.err().map(|e| format!("--api-keys: {e}")));
         if mistakes.is_empty() {
             Ok((config, origins))
         } else {

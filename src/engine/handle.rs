@@ -38,6 +38,28 @@ pub struct Engine {
     deadline: Option<Instant>,
 }
 
+/// A request that is planned and priced, and not yet admitted.
+pub struct PlannedRequest {
+    request: Request,
+    sequences: Vec<Sequence>,
+    price: u64,
+}
+
+impl PlannedRequest {
+    /// Returns the (row, layer) pairs that reading its prompts takes.
+    pub fn price(&self) -> u64 {
+        self.price
+    }
+}
+
+impl std::fmt::Debug for PlannedRequest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PlannedRequest")
+            .field("price", &self.price)
+            .finish_non_exhaustive()
+    }
+}
+
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Engine")
@@ -105,12 +127,17 @@ impl Engine {
 
     /// Plans `request` and admits it, or refuses it at once.
     pub fn submit(&self, request: Request) -> Result<Events, Error> {
+        self.admit(self.plan(request)?)
+    }
+
+    /// Plans and prices `request`, on the caller's thread: the engine's thread has better things to
+    /// do.
+    pub fn plan(&self, request: Request) -> Result<PlannedRequest, Error> {
         self.check_ready()?;
         // Prepared before the device was lost, against a model that has gone with it.
         if !request.model.is_live() {
             return Err(Error::Restarting);
         }
-        // Planned here, on the caller's thread: the engine's thread has better things to do.
         let sequences = Sequence::of_request(&request, self.limits.checkpoint_bytes)
             .map_err(|e| Error::Fault(e.to_string()))?;
         // Such a request would wait forever.
@@ -126,6 +153,22 @@ impl Engine {
             });
         }
         let price = sequences.iter().map(|s| s.program.cells(s.own)).sum();
+        Ok(PlannedRequest {
+            request,
+            sequences,
+            price,
+        })
+    }
+
+    /// Admits a planned request, or refuses it at once.
+    pub fn admit(&self, planned: PlannedRequest) -> Result<Events, Error> {
+        let PlannedRequest {
+            request,
+            sequences,
+            price,
+        } = planned;
+        // Again: it may have waited since it was planned.
+        self.check_ready()?;
         self.admission.enter(price, &self.limits)?;
         // Unbounded: a receiver that is slow must not hold up the step of all others.
         let (sender, events) = mpsc::unbounded_channel();

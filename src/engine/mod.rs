@@ -42,7 +42,7 @@ pub use cost::Cost;
 pub use error::Error;
 pub use event::{Event, Events, Finish, Prefilled, Timing, Token, VariantEvent};
 pub use fault::{DeviceState, StepCheck};
-pub use handle::Engine;
+pub use handle::{Engine, PlannedRequest};
 pub use limits::Limits;
 pub use request::{ClientId, Pixels, Request, Task, Variant};
 pub use sampler::Sampling;

@@ -207,10 +207,11 @@ impl Recorder {
         if self.keep.get(captured.target) == Some(&true) {
             let values = captured.value.to_dtype(DType::F32);
             let values = values.map_err(crate::model::Error::from)?;
+            let owner = &compiled.input.context.client.tenant;
             self.kept.push(KeptActivation {
                 target: activation.target,
                 point: activation.point.clone(),
-                handle: runtime.activations.put(values)?,
+                handle: runtime.activations.put(owner, values)?,
                 shape: activation.shape.clone(),
             });
         }

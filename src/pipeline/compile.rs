@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use metrics::counter;
 
+use super::charge::{self, Charge};
 use super::error::Error;
 use super::input::{PreparedInput, pixels};
 use super::interventions::Interventions;
@@ -77,14 +78,20 @@ impl Runtime {
         (compiled, variant): (CompiledRequest, Variant),
     ) -> Result<RequestHandle, Error> {
         let model = compiled.input.model.clone();
-        let events = self.engine(&model).submit(engine::Request {
+        let engine = self.engine(&model).clone();
+        let request = engine::Request {
             model,
             client: context.client.clone(),
             variants: vec![variant],
             deadline: context.deadline,
-        })?;
+        };
+        let (events, charge) = charge::submit(&engine, context, request)?;
         compiled.count();
-        Ok(RequestHandle { compiled, events })
+        Ok(RequestHandle {
+            compiled,
+            events,
+            charge,
+        })
     }
 }
 
@@ -272,12 +279,14 @@ fn add_steps(cost: &mut Cost, model: &Model, plan: &Plan, prompt: usize, generat
 pub struct RequestHandle {
     pub(super) compiled: CompiledRequest,
     events: Events,
+    charge: Charge,
 }
 
 impl RequestHandle {
     /// Waits for the next event.
     pub(super) async fn next(&mut self) -> Result<Event, Error> {
         let told = self.events.recv().await.ok_or(Error::EngineStopped)?;
+        self.charge.observe(told.variant, &told.event);
         Ok(told.event?)
     }
 }

@@ -1,5 +1,8 @@
 //! Why a request fails. Texts and fields are made here; codes are the edge's.
 
+use std::time::Duration;
+
+use super::owned_store::TooLarge;
 use crate::field_path::{FieldPath, InvalidField};
 use crate::{engine, intervention, model, vision, weights};
 
@@ -60,6 +63,39 @@ pub enum Error {
         needed: u64,
         /// Bytes.
         limit: u64,
+    },
+    /// A model that the caller's key is not for.
+    #[error("{field}: {}", self.detail())]
+    ModelNotAllowed {
+        /// Path of the field in the request.
+        field: FieldPath,
+        /// The name as asked.
+        name: String,
+        /// The names that the key is for.
+        allowed: String,
+    },
+    /// A value that exceeds what is kept for the caller.
+    #[error("{field}: {}", self.detail())]
+    StoreTooSmall {
+        /// Path of the field in the request.
+        field: FieldPath,
+        /// Bytes.
+        needed: u64,
+        /// Bytes.
+        limit: u64,
+    },
+    /// A minute's quota of the caller's key that is used up.
+    #[error(
+        "this key has {limit} {of} a minute, and they are used up; free again in {:.1} s",
+        .retry_after.as_secs_f64()
+    )]
+    Quota {
+        /// What is counted.
+        of: &'static str,
+        /// How much of it a minute has.
+        limit: u64,
+        /// When there is room for the request.
+        retry_after: Duration,
     },
     /// A record that cannot be replayed.
     #[error("provenance: {0}")]
@@ -137,6 +173,15 @@ impl Error {
         self
     }
 
+    /// Returns the error of a value, named by `field`, that a store has no room for.
+    pub(super) fn store_too_small(field: &'static str, too_large: TooLarge) -> Self {
+        Self::StoreTooSmall {
+            field: field.into(),
+            needed: too_large.bytes,
+            limit: too_large.share,
+        }
+    }
+
     /// Reports whether the engine takes no request at all.
     pub fn is_unavailable(&self) -> bool {
         matches!(self, Self::Engine(error) if error.is_unavailable())
@@ -167,6 +212,12 @@ impl Error {
                 "{needed} bytes would be captured; at most {limit} may be; choose fewer points, or \
                  reduce"
             ),
+            Self::ModelNotAllowed { name, allowed, .. } => {
+                format!("this key is not for {name:?}; it is for {allowed}")
+            }
+            Self::StoreTooSmall { needed, limit, .. } => {
+                format!("{needed} bytes would be kept; {limit} are, for this caller")
+            }
             Self::Record(problem) => problem.clone(),
             Self::Intervention(error) => error.detail(),
             _ => self.to_string(),
@@ -181,6 +232,8 @@ impl Error {
             | Self::UnknownImage { field, .. }
             | Self::UnknownSaliency { field, .. }
             | Self::CaptureBudget { field, .. }
+            | Self::ModelNotAllowed { field, .. }
+            | Self::StoreTooSmall { field, .. }
             | Self::Image { field, .. } => Some(field.clone()),
             Self::Load { field, source } => match source.as_ref() {
                 model::Error::Weights(weights::Error::Adapter { .. }) => Some("adapter".into()),
@@ -201,6 +254,7 @@ impl Error {
             Self::Goldens { .. } => Some("model".into()),
             Self::Engine(engine::Error::NothingLeft) => Some("sampling".into()),
             Self::Engine(_)
+            | Self::Quota { .. }
             | Self::ClientLeft
             | Self::EngineStopped
             | Self::UnexpectedEvent
@@ -217,11 +271,14 @@ impl Error {
             | Self::UnknownImage { field, .. }
             | Self::UnknownSaliency { field, .. }
             | Self::CaptureBudget { field, .. }
+            | Self::ModelNotAllowed { field, .. }
+            | Self::StoreTooSmall { field, .. }
             | Self::Image { field, .. } => Some(field),
             Self::Intervention(error) => error.field_mut(),
             Self::SameName { .. }
             | Self::Record(_)
             | Self::Goldens { .. }
+            | Self::Quota { .. }
             | Self::Engine(_)
             | Self::Model(_)
             | Self::ClientLeft

@@ -36,9 +36,10 @@ impl Runtime {
     ) -> Result<Measurements, Error> {
         let resident = self.saliency_models().into_iter();
         let digests = resident.map(|m| (m.name.clone(), m.digest.clone()));
+        let owner = &input.context.client.tenant;
         let kept = intervention::handles(list)
             // A handle that is not kept is found missing where the patch is compiled.
-            .filter_map(|handle| Some((handle.to_owned(), self.activations.get(handle)?)));
+            .filter_map(|handle| Some((handle.to_owned(), self.activations.get(owner, handle)?)));
         Ok(Measurements {
             saliency_digests: digests.collect(),
             activations: kept.collect(),

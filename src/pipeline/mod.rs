@@ -5,8 +5,10 @@
 //! compiled against that to a [`CompiledRequest`]; the engine runs it, and its events become
 //! outputs with a [`Provenance`]. This folder must not know protobuf, tonic or streams of messages.
 
+mod account;
 mod canonical;
 mod capture;
+mod charge;
 mod compile;
 mod error;
 mod generate;
@@ -18,7 +20,9 @@ mod load_model;
 mod measure;
 mod model_registry;
 mod output;
+mod owned_store;
 mod parity;
+mod patterns;
 mod preview;
 mod prompt;
 mod provenance;
@@ -33,6 +37,7 @@ mod sweep;
 mod upload;
 mod verify;
 
+pub use account::{Account, Grant};
 pub use capture::CaptureRun;
 pub use compile::{CompiledRequest, RequestHandle};
 pub use error::Error;
@@ -48,7 +53,9 @@ pub use output::{
     Finished, GenerateEvent, GeneratedToken, KeptActivation, Preview, Scored, Started, SweepResult,
     SweepTotals, TokenLogprob, Usage, VariantOutcome, Verified,
 };
+pub use owned_store::{OwnedStore, Shares, TooLarge};
 pub use parity::{ParityCase, ParityCheck, ParityReport, PointParity};
+pub use patterns::Patterns;
 pub use prompt::MAX_TEXT_BYTES;
 pub use record::{
     Provenance, Recorded, ResolvedChoice, ResolvedIntervention, SpanKind, Stage, TokenSpan,

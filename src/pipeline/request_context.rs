@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use jiff::civil::DateTime;
 
+use super::account::Account;
 use super::in_flight::InFlightGuard;
 use crate::engine::ClientId;
 use crate::intervention;
@@ -20,6 +21,9 @@ pub struct RequestContext {
     pub id: String,
     /// Says who asks. The engine shares its time fairly between clients.
     pub client: ClientId,
+    /// Holds what the caller's key may do; `None` where no key is needed, and everybody may do
+    /// everything.
+    pub account: Option<Arc<Account>>,
     /// Says when the client stops waiting.
     pub deadline: Option<Instant>,
     /// Takes what only the handler knows and the metrics layer records.
@@ -36,6 +40,7 @@ impl Default for RequestContext {
         Self {
             id: format!("{:016x}", intervention::fresh_seed()),
             client: ClientId::default(),
+            account: None,
             deadline: None,
             metrics: RequestMetrics::default(),
             in_flight: None,

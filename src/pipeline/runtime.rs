@@ -7,6 +7,7 @@ use tokio::sync::Semaphore;
 
 use super::error::Error;
 use super::model_registry::ModelRegistry;
+use super::owned_store::Shares;
 use super::stores::{Activations, Uploads};
 use crate::engine::Engine;
 use crate::model::{LoadTo, Model, SaliencyModel, Source};
@@ -64,6 +65,12 @@ impl Runtime {
             cores,
             workers: Semaphore::new(cores),
         }
+    }
+
+    /// Parts the stores of uploads and of kept activations between the keys.
+    pub fn set_shares(&self, uploads: Shares, kept: Shares) {
+        self.uploads.0.set_shares(uploads);
+        self.activations.0.set_shares(kept);
     }
 
     /// Returns the engine of the device that `model` is on.

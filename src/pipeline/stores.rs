@@ -1,39 +1,39 @@
-//! Bytes that the server keeps between requests: uploaded pictures and captured activations. Each
-//! store drops what was used least recently when it is full.
+//! Bytes that the server keeps between requests: uploaded pictures and captured activations. They
+//! belong to whoever sent or captured them; an owner whose share is full loses what it has used least
+//! recently.
 
 use std::sync::Arc;
 
 use candle_core::DType;
 
 use super::error::Error;
-use crate::engine::ByteCache;
+use super::owned_store::OwnedStore;
 use crate::nn::{HostTensor, digest as tensor_digest};
 
 /// The bytes of a file.
 pub type Bytes = Arc<[u8]>;
 
-/// Keeps pictures by tenant and BLAKE3 of their bytes, so that no client sees another's.
+/// Keeps pictures by owner and BLAKE3 of their bytes.
 #[derive(Debug)]
-pub struct Uploads(ByteCache<(String, String), Bytes>);
+pub struct Uploads(pub(super) OwnedStore<Bytes>);
 
 impl Uploads {
     /// Creates a store that holds `bytes` at most.
     pub fn new(bytes: u64) -> Self {
-        Self(ByteCache::new(1024, bytes, |(tenant, handle), picture| {
-            (tenant.len() + handle.len() + picture.len()) as u64
-        }))
+        Self(OwnedStore::new(bytes))
     }
 
-    /// Returns the picture that `tenant` uploaded under `handle`, if it is still kept.
-    pub fn get(&self, tenant: &str, handle: &str) -> Option<Bytes> {
-        self.0.get(&(tenant.to_owned(), handle.to_owned()))
+    /// Returns the picture that `owner` uploaded under `handle`, if it is still kept.
+    pub fn get(&self, owner: &str, handle: &str) -> Option<Bytes> {
+        self.0.get(owner, handle)
     }
 
     /// Keeps a picture and returns its handle.
-    pub fn put(&self, tenant: &str, bytes: Bytes) -> String {
-        let handle = digest(&bytes);
-        self.0.insert((tenant.to_owned(), handle.clone()), bytes);
-        handle
+    pub fn put(&self, owner: &str, bytes: Bytes) -> Result<String, Error> {
+        let (handle, size) = (digest(&bytes), bytes.len() as u64);
+        let put = self.0.put(owner, &handle, bytes, size);
+        put.map_err(|too_large| Error::store_too_small("data", too_large))?;
+        Ok(handle)
     }
 }
 
@@ -42,32 +42,32 @@ pub fn digest(bytes: &[u8]) -> String {
     blake3::hash(bytes).to_hex().to_string()
 }
 
-/// Keeps activations by the digest of their shape and values.
+/// Keeps activations by owner and the digest of their shape and values.
 #[derive(Debug)]
-pub struct Activations(ByteCache<String, HostTensor>);
+pub struct Activations(pub(super) OwnedStore<HostTensor>);
 
 impl Activations {
     /// Creates a store that holds `bytes` at most.
     pub fn new(bytes: u64) -> Self {
-        Self(ByteCache::new(1024, bytes, |_, value| {
-            (value.elem_count() * value.dtype().size_in_bytes()) as u64
-        }))
+        Self(OwnedStore::new(bytes))
     }
 
-    /// Returns the activations of that handle, if they are still kept.
-    pub fn get(&self, handle: &str) -> Option<HostTensor> {
-        self.0.get(handle)
+    /// Returns the activations that `owner` keeps under that handle, if they are still there.
+    pub fn get(&self, owner: &str, handle: &str) -> Option<HostTensor> {
+        self.0.get(owner, handle)
     }
 
     /// Keeps `values` and returns their handle.
-    pub fn put(&self, values: HostTensor) -> Result<String, Error> {
+    pub fn put(&self, owner: &str, values: HostTensor) -> Result<String, Error> {
         let mut hasher = blake3::Hasher::new();
         for &size in values.dims() {
             hasher.update(&(size as u32).to_le_bytes());
         }
         tensor_digest::update(&mut hasher, &values).map_err(crate::model::Error::from)?;
         let handle = hasher.finalize().to_hex().to_string();
-        self.0.insert(handle.clone(), values);
+        let bytes = (values.elem_count() * values.dtype().size_in_bytes()) as u64;
+        let put = self.0.put(owner, &handle, values, bytes);
+        put.map_err(|too_large| Error::store_too_small("targets", too_large))?;
         Ok(handle)
     }
 }

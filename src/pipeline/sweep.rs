@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use futures::{StreamExt, stream};
 use tokio::sync::mpsc;
 
+use super::charge::{self, Charge};
 use super::compile::CompiledRequest;
 use super::error::Error;
 use super::generate::OutputProcessor;
@@ -208,11 +209,12 @@ impl SweepRun<'_> {
         if left == 0 {
             return Ok(());
         }
-        let mut events = self.submit(variants, first > 0).await?;
+        let (mut events, mut charge) = self.submit(variants, first > 0).await?;
         while left > 0 {
             let Some(told) = events.recv().await else {
                 return Err(Error::EngineStopped);
             };
+            charge.observe(told.variant, &told.event);
             let Some((number, slot)) = running.get_mut(told.variant) else {
                 continue;
             };
@@ -233,21 +235,24 @@ impl SweepRun<'_> {
         Ok(())
     }
 
-    /// Hands a window to the engine; one that has begun waits where the queue is full.
-    async fn submit(&self, variants: Vec<Variant>, begun: bool) -> Result<Events, Error> {
+    /// Hands a window to the engine; one that has begun waits where the queue is full, or the
+    /// minute of its caller's key is used up.
+    async fn submit(&self, variants: Vec<Variant>, begun: bool) -> Result<(Events, Charge), Error> {
         let (request, model) = (&self.sweep.request, &self.sweep.input.model);
         let engine = self.runtime.engine(model);
-        // The first window is refused where the queue is full, as any request is.
-        if begun || request.patient {
-            engine.room().await;
-        }
         let context = request.input.context();
-        Ok(engine.submit(engine::Request {
+        let window = engine::Request {
             model: model.clone(),
             client: context.client.clone(),
             variants,
             deadline: context.deadline,
-        })?)
+        };
+        // The first window is refused where the queue is full, as any request is.
+        if begun || request.patient {
+            engine.room().await;
+            return charge::submit_patiently(engine, context, window).await;
+        }
+        charge::submit(engine, context, window)
     }
 
     async fn send(

@@ -18,7 +18,7 @@ pub struct Uploaded {
 }
 
 impl Runtime {
-    /// Keeps a picture for the caller's tenant, if it can be decoded.
+    /// Keeps a picture for the caller alone, if it can be decoded.
     pub async fn upload(&self, context: &RequestContext, data: Bytes) -> Result<Uploaded, Error> {
         let (bytes, limit) = (data.clone(), self.limits.image_pixels);
         let decoded = tokio::task::spawn_blocking(move || vision::decode(&bytes, limit)).await;
@@ -28,7 +28,7 @@ impl Runtime {
             source,
         })?;
         Ok(Uploaded {
-            handle: self.uploads.put(&context.client.tenant, data),
+            handle: self.uploads.put(&context.client.tenant, data)?,
             width: picture.width,
             height: picture.height,
         })

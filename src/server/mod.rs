@@ -4,6 +4,7 @@
 mod api_keys;
 mod config;
 mod error;
+mod keys_file;
 mod layers;
 mod metrics_page;
 
@@ -72,6 +73,8 @@ impl Server {
                 source: Box::new(source),
             })?;
         }
+        let (uploads, kept) = config.keys.shares(&config.limits).map_err(Error::Setup)?;
+        runtime.set_shares(uploads, kept);
         let mut state = State::new(runtime, HealthReporter::new());
         if let Some(judge) = &config.judge {
             state.set_judge(judge.clone());

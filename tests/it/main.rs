@@ -41,5 +41,6 @@ mod surfaces;
 mod sweeps;
 mod tables;
 mod templates;
+mod tenancy;
 mod wire;
 mod zoo;

@@ -2,29 +2,24 @@
 
 use crate::api::{Error, State, v1};
 use crate::intervention;
-use crate::model::{Model, Origin};
+use crate::model::Model;
 use crate::nn::{HookRow, Point, Stack};
 use crate::pipeline::{LoadOptions, LoadRequest, ParityCase, ParityReport, PointParity};
 use crate::vision::ProcessorBackend;
 use crate::weights::parse_dtype;
 use candle_core::DType;
 
-/// Converts a request to load.
+/// Converts a request to load, whose name is filled in.
 pub(in crate::api) fn load_request(message: v1::LoadModelRequest) -> Result<LoadRequest, Error> {
     let invalid = |field: &'static str| move |e: String| Error::invalid(field, e);
     let origin = message.place.parse().map_err(invalid("place"))?;
     let adapter = Some(message.adapter.as_str()).filter(|place| !place.is_empty());
     let adapter = adapter.map(|place| place.parse().map_err(invalid("adapter")));
-    let name = if message.name.is_empty() {
-        Origin::default_name(&message.place)
-    } else {
-        message.name
-    };
     let template = Some(message.chat_template.as_str()).filter(|name| !name.is_empty());
     let template = template.map(|name| name.parse().map_err(invalid("chat_template")));
     let processor = ProcessorBackend::parse(&message.image_processor);
     Ok(LoadRequest {
-        name,
+        name: message.name,
         origin,
         adapter: adapter.transpose()?,
         options: LoadOptions {

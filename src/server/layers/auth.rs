@@ -10,12 +10,14 @@ use axum::http::header::AUTHORIZATION;
 use axum::http::{Extensions, HeaderMap};
 use axum::middleware::Next;
 use axum::response::Response;
+use jiff::Timestamp;
 use metrics::counter;
 use tonic::transport::server::{TcpConnectInfo, TlsConnectInfo};
 
 use super::context;
 use crate::api::Error;
 use crate::engine::ClientId;
+use crate::pipeline::Account;
 use crate::server::ApiKeys;
 use crate::telemetry::names;
 
@@ -23,27 +25,35 @@ use crate::telemetry::names;
 const TENANT: &str = "scotoma-tenant";
 const MAX_TENANT_CHARS: usize = 128;
 
-/// Fills in the client, or refuses the request.
+/// Fills in the client and its account, or refuses the request.
 pub(super) async fn authenticate(
     State(keys): State<ApiKeys>,
     mut request: Request,
     next: Next,
 ) -> Response {
-    let name = match key_name(&keys, request.headers()) {
-        Ok(name) => name,
+    let account = match account_of(&keys, request.headers()) {
+        Ok(account) => account,
         Err(error) => {
-            counter!(names::REQUESTS_REJECTED, "reason" => "unauthenticated").increment(1);
+            let reason = match error {
+                Error::Pipeline(_) => "quota",
+                _ => "unauthenticated",
+            };
+            counter!(names::REQUESTS_REJECTED, "reason" => reason).increment(1);
             let id = &context::of(&mut request).id;
             return error.status(id, Duration::ZERO).into_http();
         }
     };
+    let name = account.as_ref().map(|account| account.name.clone());
     let client = client(name, request.headers(), request.extensions());
-    context::of(&mut request).client = client;
+    let context = context::of(&mut request);
+    context.client = client;
+    context.account = account;
     next.run(request).await
 }
 
-/// Returns the name of the key that the request came with; `None` where no key is needed.
-fn key_name(keys: &ApiKeys, headers: &HeaderMap) -> Result<Option<Arc<str>>, Error> {
+/// Returns the account of the key that the request came with, once the request is counted there;
+/// `None` where no key is needed.
+fn account_of(keys: &ApiKeys, headers: &HeaderMap) -> Result<Option<Arc<Account>>, Error> {
     if keys.is_empty() {
         return Ok(None);
     }
@@ -54,7 +64,16 @@ fn key_name(keys: &ApiKeys, headers: &HeaderMap) -> Result<Option<Arc<str>>, Err
             .or_else(|| value.strip_prefix("bearer "))
     });
     let key = key.ok_or(Error::NoKey)?;
-    keys.name_of(key).map(Some).ok_or(Error::UnknownKey)
+    let account = keys.account_of(key).ok_or(Error::UnknownKey)?;
+    match account.grant.expires {
+        Some(expires) if expires <= Timestamp::now() => Err(Error::KeyExpired {
+            on: expires.strftime("%Y-%m-%d").to_string(),
+        }),
+        _ => {
+            account.count_request()?;
+            Ok(Some(account))
+        }
+    }
 }
 
 /// Returns who asks. A key stands for its owner: all its connections share, and nobody else sees

@@ -1,4 +1,5 @@
-//! Ends a request at the deadline that its client sent.
+//! Ends a request at the deadline that its client sent, or after the longest run that its key
+//! allows.
 //!
 //! tonic's own timeout ends with the response's head, so streams escape it.
 
@@ -24,10 +25,13 @@ const HEAD_START: Duration = Duration::from_millis(2);
 
 /// Answers with DEADLINE_EXCEEDED where a response, or its stream, is not complete in time.
 pub(super) async fn enforce(mut request: Request, next: Next) -> Response {
-    let Some(deadline) = deadline_of(request.headers()) else {
+    let asked = deadline_of(request.headers());
+    let context = context::of(&mut request);
+    let account = context.account.as_ref();
+    let longest = account.and_then(|account| Instant::now().checked_add(account.grant.max_run?));
+    let Some(deadline) = asked.into_iter().chain(longest).min() else {
         return next.run(request).await;
     };
-    let context = context::of(&mut request);
     context.deadline = Some(deadline);
     let context = context.clone();
     let head = deadline.checked_sub(HEAD_START).unwrap_or(deadline);
