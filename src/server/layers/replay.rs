@@ -1,0 +1,498 @@
+//! Answers a call that is tried again from the run that exists: calls of one API key with the same
+//! `idempotency-key` are one run, however many of them there are.
+//!
+//! The run is a task of its own. What it answers is kept, as far as the memory for it goes, and each
+//! of its calls reads that from the beginning. So a client whose connection broke asks again and
+//! misses nothing, and nothing is computed twice. A run that nobody reads any more goes on for a
+//! while, for whoever asks again; what has ended well is kept for some minutes.
+
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use axum::BoxError;
+use axum::body::{Body, Bytes, HttpBody, to_bytes};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue};
+use axum::middleware::Next;
+use axum::response::Response;
+use http_body::{Frame, SizeHint};
+use tokio::sync::watch;
+
+use super::context;
+use crate::api::Error;
+use crate::server::ApiKeys;
+
+/// Names the run in the metadata of a call.
+const KEY: &str = "idempotency-key";
+/// Characters of a key at most.
+const MAX_KEY: usize = 128;
+/// Methods whose calls can be replayed: one message asks. An Evaluate goes on by what it knows, and
+/// the others may be asked again without harm.
+const METHODS: [&str; 5] = ["Generate", "Score", "Sweep", "Capture", "UploadImage"];
+/// Keeps what has ended well for so long.
+const KEPT_FOR: Duration = Duration::from_secs(600);
+/// Lets a run go on that nobody reads, for whoever asks again.
+const LINGER: Duration = Duration::from_secs(30);
+/// Bounds the runs that are remembered, however small.
+const MAX_RUNS: usize = 1 << 14;
+/// Bounds what waits for the readers of a run that is too large to be kept.
+const UNREAD: u64 = 1 << 20;
+/// Bytes before a message: a flag and its length.
+const FRAME_HEAD: usize = 5;
+
+/// Joins a call to the run of its key, or begins one.
+pub(super) async fn join(State(replays): State<Replays>, request: Request, next: Next) -> Response {
+    let method = request.uri().path().rsplit('/').next().unwrap_or_default();
+    let key = request.headers().get(KEY).cloned();
+    let Some(key) = key.filter(|_| METHODS.contains(&method) && replays.0.max_bytes > 0) else {
+        return next.run(request).await;
+    };
+    match begin(&replays, &key, request, next).await {
+        Ok(reader) => reader.response().await,
+        Err((error, id)) => error.status(&id, Duration::ZERO).into_http(),
+    }
+}
+
+/// Returns a reader of the run, and starts that where there is none.
+async fn begin(
+    replays: &Replays,
+    key: &HeaderValue,
+    mut request: Request,
+    next: Next,
+) -> Result<Reader, (Error, String)> {
+    let context = context::of(&mut request).clone();
+    let failed = |error| (error, context.id.clone());
+    let key = key_of(key).ok_or_else(|| failed(Error::IdempotencyKey))?;
+    let path = request.uri().path().to_owned();
+    let (parts, body) = request.into_parts();
+    let bytes = to_bytes(body, replays.0.message_bytes + FRAME_HEAD).await;
+    let bytes = bytes.map_err(|e| failed(Error::from_body(&e)))?;
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(path.as_bytes()).update(&[0]).update(&bytes);
+    let name = (context.client.tenant.clone(), key);
+    let (run, is_new) = replays.run(name, hasher.finalize()).map_err(failed)?;
+    let reader = Reader::new(run.clone());
+    if is_new {
+        let request = Request::from_parts(parts, Body::from(bytes));
+        tokio::spawn(execute(replays.clone(), run, request, next));
+    } else {
+        context.metrics.set_replayed();
+    }
+    Ok(reader)
+}
+
+/// Returns a key that may be one: a word of ASCII.
+fn key_of(value: &HeaderValue) -> Option<String> {
+    let key = value.to_str().ok()?;
+    let fits = (1..=MAX_KEY).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_graphic());
+    fits.then(|| key.to_owned())
+}
+
+/// Runs a call to its end, or until nobody has read it for a while.
+async fn execute(replays: Replays, run: Arc<Run>, request: Request, next: Next) {
+    let mut is_good = false;
+    let work = async {
+        let (parts, mut body) = next.run(request).await.into_parts();
+        is_good = parts.headers.get("grpc-status").is_none_or(|s| s == "0");
+        run.lock().head = Some(parts.headers);
+        if body.is_end_stream() {
+            return;
+        }
+        run.wake();
+        while let Some(Ok(frame)) = next_frame(&mut body).await {
+            if let Some(trailers) = frame.trailers_ref() {
+                is_good = trailers.get("grpc-status").is_some_and(|s| s == "0");
+            }
+            replays.push(&run, frame);
+            run.room().await;
+        }
+    };
+    let is_complete = tokio::select! {
+        () = work => true,
+        () = run.abandoned() => false,
+    };
+    replays.finish(&run, is_complete && is_good);
+}
+
+async fn next_frame(body: &mut Body) -> Option<Result<Frame<Bytes>, axum::Error>> {
+    std::future::poll_fn(|context| Pin::new(&mut *body).poll_frame(context)).await
+}
+
+/// Holds the runs of a server.
+#[derive(Debug, Clone)]
+pub(in crate::server) struct Replays(Arc<Table>);
+
+#[derive(Debug)]
+struct Table {
+    /// Bytes of all answers that are kept; each key has an equal part.
+    max_bytes: u64,
+    message_bytes: usize,
+    keys: ApiKeys,
+    runs: Mutex<Runs>,
+}
+
+/// Names a run: who asks, and the key.
+type Name = (Arc<str>, String);
+
+#[derive(Debug, Default)]
+struct Runs {
+    by_name: HashMap<Name, Arc<Run>>,
+    /// Those that have ended, the first in front.
+    ended: VecDeque<(Instant, Arc<Run>)>,
+    /// Bytes that are kept, by who asks.
+    bytes: HashMap<Arc<str>, u64>,
+}
+
+impl Replays {
+    /// Creates a table that keeps answers of `max_bytes`, none where that is 0.
+    pub(in crate::server) fn new(max_bytes: u64, message_bytes: usize, keys: ApiKeys) -> Self {
+        Self(Arc::new(Table {
+            max_bytes,
+            message_bytes,
+            keys,
+            runs: Mutex::default(),
+        }))
+    }
+
+    /// Returns the run of that name, and whether it is new. Fails where the name is that of another
+    /// request, or the run's answer is not there any more.
+    fn run(&self, name: Name, digest: blake3::Hash) -> Result<(Arc<Run>, bool), Error> {
+        let mut runs = self.lock();
+        runs.forget_old();
+        if let Some(run) = runs.by_name.get(&name) {
+            if run.digest != digest {
+                return Err(Error::IdempotencyMismatch);
+            }
+            if run.lock().is_cut {
+                return Err(Error::NotReplayable);
+            }
+            return Ok((run.clone(), false));
+        }
+        let run = Arc::new(Run::new(name.clone(), digest));
+        runs.by_name.insert(name, run.clone());
+        Ok((run, true))
+    }
+
+    /// Adds to the answer of a run. What is too much to be kept goes to those who read now.
+    fn push(&self, run: &Run, frame: Frame<Bytes>) {
+        let size = frame.data_ref().map_or(256, Bytes::len) as u64;
+        // One lock at a time: others take the table's first.
+        let is_cut = run.lock().is_cut;
+        if !is_cut && !self.lock().reserve(run, size, self.share()) {
+            self.lock().release(run);
+            let mut state = run.lock();
+            state.is_cut = true;
+            state.settle();
+        }
+        let mut state = run.lock();
+        state.frames.push_back((Kept::from(frame), size));
+        state.unread += size;
+        if !state.is_cut {
+            state.bytes += size;
+        }
+        drop(state);
+        run.wake();
+    }
+
+    /// Ends a run. One that has not ended well is forgotten: whoever asks again gets a new one.
+    fn finish(&self, run: &Arc<Run>, is_good: bool) {
+        run.lock().is_done = true;
+        let mut runs = self.lock();
+        if is_good {
+            runs.ended.push_back((Instant::now(), run.clone()));
+        } else {
+            runs.release(run);
+            runs.by_name.remove(&run.name);
+        }
+        drop(runs);
+        run.wake();
+    }
+
+    /// Returns the bytes that one key may keep.
+    fn share(&self) -> u64 {
+        self.0.max_bytes / self.0.keys.count().max(1) as u64
+    }
+
+    /// Returns the bytes that are kept.
+    pub(in crate::server) fn bytes(&self) -> u64 {
+        self.lock().bytes.values().sum()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Runs> {
+        self.0.runs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Runs {
+    /// Takes `size` bytes for a run; the oldest answers of the same caller make room.
+    fn reserve(&mut self, run: &Run, size: u64, share: u64) -> bool {
+        let owner = &run.name.0;
+        while self.bytes.get(owner).copied().unwrap_or(0) + size > share {
+            let oldest = |(_, ended): &(Instant, Arc<Run>)| {
+                ended.name.0 == *owner && ended.lock().bytes > 0
+            };
+            let Some(at) = self.ended.iter().position(oldest) else {
+                return false;
+            };
+            let ended = self.ended[at].1.clone();
+            self.release(&ended);
+            let mut state = ended.lock();
+            // Its name stays, so that whoever asks again is told and nothing runs twice.
+            state.is_cut = true;
+            if state.readers.is_empty() {
+                state.frames.clear();
+            }
+        }
+        *self.bytes.entry(owner.clone()).or_default() += size;
+        true
+    }
+
+    /// Gives the bytes of a run back.
+    fn release(&mut self, run: &Run) {
+        let bytes = std::mem::take(&mut run.lock().bytes);
+        if let Some(all) = self.bytes.get_mut(&run.name.0) {
+            *all = all.saturating_sub(bytes);
+            if *all == 0 {
+                self.bytes.remove(&run.name.0);
+            }
+        }
+    }
+
+    /// Forgets what has ended long ago.
+    fn forget_old(&mut self) {
+        while let Some((at, _)) = self.ended.front() {
+            if at.elapsed() < KEPT_FOR && self.ended.len() < MAX_RUNS {
+                return;
+            }
+            if let Some((_, run)) = self.ended.pop_front() {
+                self.release(&run);
+                self.by_name.remove(&run.name);
+            }
+        }
+    }
+}
+
+/// A run: one call that is carried out, and what it has answered so far.
+struct Run {
+    name: Name,
+    /// Digest of method and message.
+    digest: blake3::Hash,
+    state: Mutex<RunState>,
+    /// Counts those who read.
+    readers: watch::Sender<usize>,
+    /// Changes whenever a reader has read.
+    read: watch::Sender<()>,
+}
+
+#[derive(Default)]
+struct RunState {
+    /// The response's head, once it is there.
+    head: Option<HeaderMap>,
+    /// Frames with their sizes.
+    frames: VecDeque<(Kept, u64)>,
+    /// Frames that were dropped in front of these.
+    dropped: usize,
+    /// Bytes that count as kept.
+    bytes: u64,
+    /// Bytes of the frames that the slowest reader has not seen.
+    unread: u64,
+    /// Set once the beginning is not kept any more.
+    is_cut: bool,
+    is_done: bool,
+    /// Where each reader is, by its number.
+    readers: HashMap<usize, usize>,
+    next_reader: usize,
+    wakers: Vec<Waker>,
+}
+
+/// A frame that can be sent again.
+enum Kept {
+    Data(Bytes),
+    Trailers(HeaderMap),
+}
+
+impl From<Frame<Bytes>> for Kept {
+    fn from(frame: Frame<Bytes>) -> Self {
+        match frame.into_data() {
+            Ok(data) => Self::Data(data),
+            Err(frame) => Self::Trailers(frame.into_trailers().unwrap_or_default()),
+        }
+    }
+}
+
+impl Kept {
+    fn frame(&self) -> Frame<Bytes> {
+        match self {
+            Self::Data(data) => Frame::data(data.clone()),
+            Self::Trailers(trailers) => Frame::trailers(trailers.clone()),
+        }
+    }
+}
+
+impl fmt::Debug for Run {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Run").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl Run {
+    fn new(name: Name, digest: blake3::Hash) -> Self {
+        Self {
+            name,
+            digest,
+            state: Mutex::default(),
+            readers: watch::Sender::new(0),
+            read: watch::Sender::new(()),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, RunState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wake(&self) {
+        let wakers = std::mem::take(&mut self.lock().wakers);
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// Waits until the readers of a run that is not kept have read most of it.
+    async fn room(&self) {
+        let mut read = self.read.subscribe();
+        // The sender lives as long as the run.
+        let _ = read.wait_for(|_| !self.is_full()).await;
+    }
+
+    fn is_full(&self) -> bool {
+        let state = self.lock();
+        state.is_cut && state.unread > UNREAD
+    }
+
+    /// Waits until nobody has read for a while, or nobody could any more.
+    async fn abandoned(&self) {
+        let mut readers = self.readers.subscribe();
+        loop {
+            let _ = readers.wait_for(|&count| count == 0).await;
+            if self.lock().is_cut {
+                return;
+            }
+            let joined = readers.wait_for(|&count| count > 0);
+            if tokio::time::timeout(LINGER, joined).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+impl RunState {
+    /// Returns how many frames all readers have seen.
+    fn seen(&self) -> usize {
+        let end = self.dropped + self.frames.len();
+        self.readers.values().copied().min().unwrap_or(end)
+    }
+
+    /// Counts what the slowest reader has not seen; of a run that is not kept the rest goes.
+    fn settle(&mut self) {
+        let seen = self.seen();
+        if self.is_cut {
+            while self.dropped < seen && self.frames.pop_front().is_some() {
+                self.dropped += 1;
+            }
+        }
+        let unseen = self.frames.iter().skip(seen.saturating_sub(self.dropped));
+        self.unread = unseen.map(|(_, size)| size).sum();
+    }
+}
+
+/// Reads the answer of a run from its beginning.
+struct Reader {
+    run: Arc<Run>,
+    number: usize,
+}
+
+impl Reader {
+    fn new(run: Arc<Run>) -> Self {
+        let mut state = run.lock();
+        let number = state.next_reader;
+        state.next_reader += 1;
+        state.readers.insert(number, 0);
+        drop(state);
+        run.readers.send_modify(|count| *count += 1);
+        Self { run, number }
+    }
+
+    /// Waits for the head and returns the response.
+    async fn response(self) -> Response {
+        let head = std::future::poll_fn(|context| {
+            let mut state = self.run.lock();
+            match &state.head {
+                Some(head) => Poll::Ready(head.clone()),
+                // It ended without one: nobody has read it for long.
+                None if state.is_done => Poll::Ready(HeaderMap::new()),
+                None => {
+                    state.wakers.push(context.waker().clone());
+                    Poll::Pending
+                }
+            }
+        });
+        let head = head.await;
+        let mut response = Response::new(Body::new(self));
+        *response.headers_mut() = head;
+        response
+    }
+}
+
+impl HttpBody for Reader {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let mut state = self.run.lock();
+        let at = state.readers.get(&self.number).copied().unwrap_or(0);
+        let frame = at
+            .checked_sub(state.dropped)
+            .and_then(|at| state.frames.get(at))
+            .map(|(kept, _)| kept.frame());
+        let Some(frame) = frame else {
+            if state.is_done {
+                return Poll::Ready(None);
+            }
+            state.wakers.push(context.waker().clone());
+            return Poll::Pending;
+        };
+        state.readers.insert(self.number, at + 1);
+        if state.is_cut {
+            state.settle();
+        }
+        drop(state);
+        self.run.read.send_replace(());
+        Poll::Ready(Some(Ok(frame)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        let state = self.run.lock();
+        let at = state.readers.get(&self.number).copied().unwrap_or(0);
+        state.is_done && at >= state.dropped + state.frames.len()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::default()
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        let mut state = self.run.lock();
+        state.readers.remove(&self.number);
+        state.settle();
+        drop(state);
+        self.run.readers.send_modify(|count| *count -= 1);
+        self.run.read.send_replace(());
+    }
+}
