@@ -200,7 +200,11 @@ impl MakeCertificate {
 
     fn explain(&self, new: &[NewFile]) {
         for file in new {
-            let about = if file.mode == SECRET { "  (secret)" } else { "" };
+            let about = if file.mode == SECRET {
+                "  (secret)"
+            } else {
+                ""
+            };
             println!("{}{about}", file.path.display());
         }
         let at = self.out.display();

@@ -142,5 +142,9 @@ fn nothing_is_overwritten_and_wrong_words_write_nothing() {
     assert!(run(folder, "certificate lab --out c").status.success());
     std::fs::copy(folder.join("c/ca.key"), folder.join("a/ca.key")).unwrap();
     let wrong = run(folder, "certificate --client alice --out a");
-    assert!(text(&wrong).contains("not the certificate of"), "{}", text(&wrong));
+    assert!(
+        text(&wrong).contains("not the certificate of"),
+        "{}",
+        text(&wrong)
+    );
 }

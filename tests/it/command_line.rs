@@ -992,7 +992,26 @@ fn dataset_demo_bench_and_key() {
     );
     says(&mut table, &base, "--json", "\"matrix_rate\"");
     walk("bench", &table);
-    walk("key", &Table::new());
+    let mut table = Table::new();
+    for (flag, word) in [
+        ("--admin", " admin"),
+        ("--expires 2027-03-01", "expires=2027-03-01"),
+        ("--keep 64MiB", "keep=64MiB"),
+        ("--upload 1GiB", "upload=1GiB"),
+        ("--requests-per-minute 60", "requests-per-minute=60"),
+        ("--rows-per-minute 7", "rows-per-minute=7"),
+        ("--max-run 10m", "max-run=10m"),
+        ("--models shapes,llava-*", "models=shapes,llava-*"),
+    ] {
+        says(&mut table, "key lab", flag, word);
+    }
+    says(
+        &mut table,
+        "key lab --admin",
+        "--load mine-*",
+        "load=mine-*",
+    );
+    walk("key", &table);
     let mut table = Table::new();
     let base = "certificate 127.0.0.1";
     says(&mut table, base, "--client alice", "certificates/alice.key");
