@@ -53,6 +53,7 @@ impl JudgeClient {
     pub fn new(config: JudgeConfig) -> Self {
         let agent = ureq::Agent::config_builder()
             .timeout_global(Some(TIMEOUT))
+            // The body of a refusal says why; an error of the client would lose it.
             .http_status_as_error(false)
             .build();
         Self {
@@ -155,6 +156,7 @@ fn post(agent: &ureq::Agent, config: &JudgeConfig, question: &str) -> Result<Str
             .headers()
             .get("retry-after")
             .and_then(|v| v.to_str().ok()?.parse().ok());
+        // A minute at the most: a run has to end, even where a service names hours.
         let after = Duration::from_secs(named.unwrap_or(0_u64).min(60));
         return Err(Refusal {
             why,

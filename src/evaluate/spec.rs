@@ -74,6 +74,7 @@ impl EvaluationSpec {
 pub fn option_prefix(model: &Model) -> Result<&'static str, model::Error> {
     let question = Message {
         role: Role::User,
+        // Any question will do, since the end of a prompt is the template's.
         parts: vec![MessagePart::Text("?".into())],
     };
     let prompt = model.render(&[question], None)?.text;

@@ -108,6 +108,7 @@ impl ParityCheck {
             let entry = self.points.entry(kind.clone()).or_default();
             entry.name = kind;
             entry.values += values as u64;
+            // Not `>`: a point without any error should name a case, too.
             if error >= entry.max_relative_error {
                 (entry.max_relative_error, entry.worst_case) = (error, case.clone());
             }

@@ -183,6 +183,7 @@ pub struct Recorded {
     pub device: String,
     pub preprocessing: String,
     pub template_time: String,
+    // As JSON, since it is compared and not run: one of another version may have other fields.
     pub plan: Vec<Value>,
     pub request: String,
     pub stages: Vec<Stage>,
@@ -208,6 +209,7 @@ impl Recorded {
 /// build asks serde_json to keep their order.
 pub(super) fn canonical(value: &impl Serialize) -> String {
     serde_json::to_value(value)
+        // An error would be of a map whose keys are no texts, and records have none.
         .map(|v| v.to_string())
         .unwrap_or_default()
 }
@@ -215,6 +217,7 @@ pub(super) fn canonical(value: &impl Serialize) -> String {
 /// Returns the digest of a record in canonical JSON, whatever it says of itself.
 pub(super) fn digest(mut record: Value) -> String {
     if let Some(fields) = record.as_object_mut() {
+        // It cannot be a digest of itself.
         fields.remove("digest");
     }
     blake3::hash(record.to_string().as_bytes())

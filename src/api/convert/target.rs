@@ -31,6 +31,7 @@ pub(super) fn target(
 pub(super) fn steps(message: Option<&v1::Steps>) -> Steps {
     message.map_or_else(Steps::default, |steps| Steps {
         first: steps.first,
+        // Left open it is every step that comes; 0 is the prompt alone.
         last: steps.last.unwrap_or(u32::MAX),
     })
 }

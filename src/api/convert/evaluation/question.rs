@@ -19,6 +19,8 @@ pub(in crate::api) fn question(sample: v1::Sample) -> Result<Question, Error> {
         substitutes,
         item: Item {
             id: sample.id,
+            // Beside the item: a request may name pictures by handles, which an item has no bytes
+            // of.
             images: Vec::new(),
             question: sample.question,
             hint: sample.hint,
