@@ -346,6 +346,7 @@ pub fn rule(name: &str) -> Option<&'static Rule> {
 
 fn by_letter(item: &Item, before: &str) -> String {
     format!(
+        // The words on which LLaVA-1.5 was trained, and which the tools took over.
         "{before}{}\n{}\nAnswer with the option's letter from the given choices directly.",
         item.question,
         item.listed()
@@ -491,6 +492,7 @@ fn verdict(right: bool) -> Verdict {
 }
 
 fn same_letter(item: &Item, said: &str) -> Verdict {
+    // MMVP's own table has (a) and (b).
     let answer = item.answer.trim().trim_matches(['(', ')']);
     if said.eq_ignore_ascii_case(answer) {
         return Verdict::Correct;
@@ -503,6 +505,7 @@ fn same_letter(item: &Item, said: &str) -> Verdict {
 }
 
 fn same_word(item: &Item, said: &str) -> Verdict {
+    // As lmms-eval cleans MME's answers, "Yes" among them.
     verdict(said == item.answer.to_lowercase().trim().replace('.', ""))
 }
 
