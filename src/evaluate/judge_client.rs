@@ -31,6 +31,7 @@ pub struct JudgeConfig {
     pub templates: Vec<(JudgePrompt, String)>,
 }
 
+// By hand, and without the key: debug output may come to stand in a log.
 impl std::fmt::Debug for JudgeConfig {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("JudgeConfig")
@@ -133,6 +134,7 @@ fn post(agent: &ureq::Agent, config: &JudgeConfig, question: &str) -> Result<Str
     let body = json!({
         "model": config.model,
         "messages": [{"role": "user", "content": question}],
+        // So that a verdict is as repeatable as the service allows.
         "temperature": 0,
     });
     let mut response = request
