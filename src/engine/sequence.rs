@@ -470,7 +470,7 @@ impl Sequence {
         }
     }
 
-    /// Ends with `more` tokens beside those that are known; lets go of the cache.
+    /// Ends the sequence after `more` tokens of its last step, and frees its cache.
     pub(super) fn end(&mut self, more: usize) {
         self.state = State::Done {
             generated: self.generated() + more,

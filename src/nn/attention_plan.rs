@@ -21,7 +21,8 @@ pub(super) struct KeySpan {
     pub(super) visible: Vec<Range<usize>>,
 }
 
-/// What the kernel reads beside queries, keys and values; the structures of `attention.cu`, as words.
+/// Holds the structures of `attention.cu` as words, which the kernel reads beside queries, keys and
+/// values.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct AttentionPlan {
     /// Six words a sequence, four a tile, two a row.

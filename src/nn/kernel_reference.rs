@@ -1,5 +1,5 @@
-//! What the kernels for GPUs compute, number by number in f64: tests hold the kernels, and candle's
-//! operations, against it.
+//! A reference for the GPU kernels, number by number in f64: tests compare the kernels, and candle's
+//! operations, with it.
 
 use std::ops::Range;
 

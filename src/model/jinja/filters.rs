@@ -279,7 +279,7 @@ fn truncate(text: &str, passed: Passed, budget: &mut Budget) -> Made {
     made(format!("{kept}{end}"))
 }
 
-/// `map`, `select` and their kin, which make generators.
+/// Applies `map`, `select` and the other filters that make generators.
 fn lazily(name: &str, value: &Value, passed: Passed, budget: &mut Budget) -> Made {
     // Before the arguments are looked at: so does jinja2, whatever they are.
     if !value.is_true() {

@@ -16,7 +16,7 @@ pub(super) struct Unread<'a> {
     pub(super) tower: &'a dyn TowerConfig,
     pub(super) dtype: DType,
     pub(super) devices: &'a DeviceGroup,
-    /// Whether a resident model's tower serves it.
+    /// Set where a resident model's tower serves it.
     pub(super) shares_tower: bool,
     /// Bytes of keys and values, at most.
     pub(super) keys_and_values: u64,

@@ -14,7 +14,7 @@ pub use super::source::RANDOM;
 /// A place named by a person: the embedded model, a folder, or an id of the hub.
 #[derive(Debug, Clone)]
 pub enum Origin {
-    /// A place whose files are at hand.
+    /// A place whose files are present.
     Here(Source),
     /// They have to be fetched, or are cached.
     Hub(HubId),
@@ -71,7 +71,7 @@ impl Origin {
         default_name(place)
     }
 
-    /// Returns its files; fetches them where they are not at hand, see [`Hub::fetch`].
+    /// Returns its files; downloads those that are missing, see [`Hub::fetch`].
     pub fn fetch(
         self,
         purpose: Purpose,

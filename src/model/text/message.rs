@@ -41,7 +41,7 @@ pub enum MessagePart {
 /// One turn of a conversation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
-    /// Its speaker.
+    /// The speaker.
     pub role: Role,
     /// Words and pictures, in order.
     pub parts: Vec<MessagePart>,

@@ -378,7 +378,7 @@ fn declared(names: &Names, beside: &Beside) -> Result<Vec<Added>, String> {
         .collect())
 }
 
-/// The special tokens that have names: BOS, EOS and their kin.
+/// The special tokens that have names, such as BOS and EOS.
 fn named(names: &Names) -> Vec<Added> {
     let named = names.0.iter().filter_map(|(_, said)| {
         let mut token = token(said, piece(content(said)?, true, false));

@@ -16,7 +16,7 @@ pub(in crate::nn) struct Plans(RefCell<Vec<(AttentionPlan, Tensor)>>);
 /// A plan on its device.
 pub(in crate::nn) struct Uploaded {
     pub(super) plan: AttentionPlan,
-    /// Those of the plan.
+    /// The plan's words on the device.
     pub(super) words: Tensor,
 }
 

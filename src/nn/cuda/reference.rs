@@ -1,4 +1,4 @@
-//! What the kernels compute, by candle's operations and loops on a CPU: nothing here is fast.
+//! Stand-ins for the kernels on a CPU, by candle's operations and plain loops: nothing here is fast.
 
 use candle_core::{CpuStorage, DType, InplaceOp1, Layout, Result, Tensor, bail};
 

@@ -1,4 +1,4 @@
-//! What every launch needs: addresses of tensors, the stream, errors.
+//! Parts of every launch: addresses of tensors, the stream, errors.
 
 use std::ffi::c_void;
 

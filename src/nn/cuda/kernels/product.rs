@@ -61,7 +61,7 @@ enum Kernel {
     Library,
 }
 
-/// What decides between the kernels: the device, outputs, inputs, rows rounded up, the dtype.
+/// The choice between the kernels goes by these: device, outputs, inputs, rows rounded up, dtype.
 type Key = (usize, usize, usize, usize, DType);
 
 /// The faster kernel for each kind of product, measured once.

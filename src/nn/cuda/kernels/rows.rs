@@ -1,5 +1,5 @@
-//! What is done row by row: norms, rotary embeddings, activations, the likeliest token, keys that are
-//! put into slots.
+//! Kernels that work row by row: norms, rotary embeddings, activations, the likeliest token, and
+//! copies of keys into slots.
 
 use std::ffi::c_void;
 
