@@ -1,4 +1,4 @@
-"""Measures what replicas behind HAProxy bring, what keeping pictures on one of them is worth, and what losing one costs.
+"""Measures replicas behind HAProxy: what they bring, what keeping a picture on one is worth, what losing one costs.
 
     SCOTOMA_BINARY=target/release/scotoma clients/python/.venv/bin/python benches/replicas.py
 
@@ -19,7 +19,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import grpc
-
 from scotoma.v1 import inference_service_pb2 as pb
 from scotoma.v1.inference_service_pb2_grpc import InferenceServiceStub
 
@@ -129,17 +128,18 @@ def main() -> None:
             with fleet(count) as (port, replicas, _):
                 seconds, rows = load(port, affinity, [])
                 took = [row[1] for row in rows]
+                by_picture = "yes" if affinity else "no"
+                shares = f"{total / seconds:.0f} | {100 * hits(replicas):.0f} %"
                 print(
-                    f"| {count} | {'yes' if affinity else 'no'} | {total / seconds:.0f} | {100 * hits(replicas):.0f} % "
-                    f"| {quantile(took, 0.5):.0f}, {quantile(took, 0.99):.0f} |",
+                    f"| {count} | {by_picture} | {shares} | {quantile(took, 0.5):.0f}, {quantile(took, 0.99):.0f} |",
                     flush=True,
                 )
     with fleet(2) as (port, replicas, _):
-        seconds, rows = load(port, True, [replicas[1]])
+        _, rows = load(port, True, [replicas[1]])
         took = [row[1] for row in rows]
         print(
-            f"\none of two killed halfway: {total} of {len(rows)} answered, {sum(row[2] for row in rows)} tries cut off, "
-            f"p50 {quantile(took, 0.5):.0f} ms, slowest {quantile(took, 1):.0f} ms, {total / seconds:.0f} answers a second"
+            f"\none of two killed halfway: {len(rows)} of {total} answered, {sum(row[2] for row in rows)} tries cut, "
+            f"p50 {quantile(took, 0.5):.0f} ms, slowest {quantile(took, 1):.0f} ms"
         )
 
 

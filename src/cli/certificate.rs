@@ -6,6 +6,7 @@
 
 use std::fs::{DirBuilder, OpenOptions};
 use std::io::Write as _;
+use std::net::IpAddr;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
@@ -37,7 +38,7 @@ const PUBLIC: u32 = 0o644;
 pub(super) struct MakeCertificate {
     /// Names and addresses under which clients reach the server, such as lab.example.org or
     /// 10.0.0.7; the certificate is good for these alone
-    #[arg(required_unless_present = "client")]
+    #[arg(required_unless_present = "client", value_parser = host)]
     host: Vec<String>,
     /// Name of a client that gets a certificate of its own, for servers with --tls-client-ca.
     /// Repeat for several
@@ -54,6 +55,22 @@ pub(super) struct MakeCertificate {
         value_parser = clap::value_parser!(u32).range(1..=AUTHORITY_DAYS as i64)
     )]
     days: u32,
+}
+
+/// Takes a name or an address, as a certificate holds it.
+fn host(text: &str) -> Result<String, String> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    let name = text.strip_prefix("*.").unwrap_or(text);
+    let is_name = !name.is_empty() && name.len() <= 253 && name.chars().all(allowed);
+    if is_name || text.parse::<IpAddr>().is_ok() {
+        Ok(text.to_owned())
+    } else {
+        Err(
+            "a name such as lab.example.org or an address such as 10.0.0.7 is needed, without \
+             scheme and port"
+                .into(),
+        )
+    }
 }
 
 /// Takes a name that is a file's as well.

@@ -128,6 +128,7 @@ fn nothing_is_overwritten_and_wrong_words_write_nothing() {
         ("certificate lab --client server", 2, "taken"),
         ("certificate lab --days 0", 2, "1..=3650"),
         ("certificate höst", 2, "HOST"),
+        ("certificate https://lab:7878", 2, "without scheme and port"),
     ] {
         let seen = run(folder, &format!("{line} --out b"));
         assert_eq!(seen.status.code(), Some(code), "{line}: {}", text(&seen));
