@@ -277,6 +277,14 @@ impl DecoderConfig {
         if self.sliding_window == Some(0) {
             return config("sliding_window 0; at least 1, or null".into());
         }
+        self.check_sizes()?;
+        self.check_layers()?;
+        // Made for its errors: before gigabytes are fetched, not when the weights are read.
+        self.frequencies().map(drop)
+    }
+
+    /// Fails on sizes that do not fit each other, or no memory.
+    fn check_sizes(&self) -> Result<(), Error> {
         let sizes = [
             self.vocab_size,
             self.hidden_size,
@@ -326,9 +334,7 @@ impl DecoderConfig {
                 self.head_width()
             ));
         }
-        self.check_layers()?;
-        // Made for its errors: before gigabytes are fetched, not when the weights are read.
-        self.frequencies().map(drop)
+        Ok(())
     }
 }
 

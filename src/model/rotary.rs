@@ -305,6 +305,35 @@ fn stretched(f: f32, factor: f32, (low, high): (f32, f32), original: f32) -> f32
     }
 }
 
+/// Returns a field of a configuration, where Hugging Face takes a 0 for one that is not there.
+fn given(value: Option<f64>) -> Option<f64> {
+    value.filter(|v| *v != 0.0)
+}
+
+/// Returns what YaRN multiplies cosines and sines by.
+fn yarn_attention(parameters: &Parameters, factor: f64) -> f64 {
+    let weights = (given(parameters.mscale), given(parameters.mscale_all_dim));
+    match (parameters.attention_factor, weights) {
+        (Some(given), _) => given,
+        (None, (Some(one), Some(all))) => yarn_scale(factor, one) / yarn_scale(factor, all),
+        (None, _) => yarn_scale(factor, 1.0),
+    }
+}
+
+/// Returns equation 22 of YaRN's paper, for a given weight.
+fn yarn_scale(factor: f64, mscale: f64) -> f64 {
+    if factor <= 1.0 {
+        1.0
+    } else {
+        0.1 * mscale * factor.ln() + 1.0
+    }
+}
+
+/// Returns the length of a wave that turns `turns` times within `original` positions, over 2 pi.
+fn turned(original: usize, turns: f64) -> f64 {
+    original as f64 / (turns * 2.0 * std::f64::consts::PI)
+}
+
 /// YaRN (Peng et al. 2023).
 fn yarn(
     parameters: &Parameters,
@@ -317,25 +346,7 @@ fn yarn(
         .factor
         .unwrap_or(positions as f64 / original as f64);
     let factor = positive("rope_parameters: factor", Some(factor))?;
-    // Equation 22 of the paper, for a given weight.
-    let scale = |mscale: f64| {
-        if factor <= 1.0 {
-            1.0
-        } else {
-            0.1 * mscale * factor.ln() + 1.0
-        }
-    };
-    // Hugging Face takes a 0 for a field that is not there.
-    let given = |value: Option<f64>| value.filter(|v| *v != 0.0);
-    let attention_factor = match (
-        parameters.attention_factor,
-        given(parameters.mscale),
-        given(parameters.mscale_all_dim),
-    ) {
-        (Some(given), _, _) => given,
-        (None, Some(one), Some(all)) => scale(one) / scale(all),
-        (None, _, _) => scale(1.0),
-    };
+    let attention_factor = yarn_attention(parameters, factor);
     let attention_factor = positive("rope_parameters: attention_factor", Some(attention_factor))?;
     // Dimensions that turn 32 times or more in the first training stay as they are; those that turn
     // less than once are stretched in whole.
@@ -343,10 +354,7 @@ fn yarn(
     let fast = positive("rope_parameters: beta_fast", Some(fast))?;
     let slow = given(parameters.beta_slow).unwrap_or(1.0);
     let slow = positive("rope_parameters: beta_slow", Some(slow))?;
-    let turning = |turns: f64| {
-        let wave = original as f64 / (turns * 2.0 * std::f64::consts::PI);
-        width as f64 * wave.ln() / (2.0 * theta.ln())
-    };
+    let turning = |turns: f64| width as f64 * turned(original, turns).ln() / (2.0 * theta.ln());
     let (mut low, mut high) = (turning(fast), turning(slow));
     // Absent means true: only gpt-oss writes `truncate: false`.
     if parameters.truncate != Some(false) {

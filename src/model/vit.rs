@@ -218,12 +218,6 @@ impl Vit {
         weights: &Tensors<'_>,
     ) -> Result<Self, Error> {
         let (width, patch, side) = (config.hidden_size, config.patch_size, config.side());
-        let block = |layer: usize| {
-            let at = format!("vision_tower.encoder.layers.{layer}");
-            let sizes = (width, config.intermediate_size, config.num_attention_heads);
-            let kind = (config.layer_norm_eps, config.hidden_act);
-            encoder_block(weights, &at, sizes, kind, false)
-        };
         let embeddings = "vision_tower.embeddings";
         let kernel = weights.get(
             &format!("{embeddings}.patch_embedding.weight"),
@@ -248,9 +242,13 @@ impl Vit {
             rows,
             &[rows, width],
         )?;
-        let blocks: Vec<Block> = (0..config.num_hidden_layers)
-            .map(block)
-            .collect::<Result<_, _>>()?;
+        let mut blocks: Vec<Block> = Vec::with_capacity(config.num_hidden_layers);
+        for layer in 0..config.num_hidden_layers {
+            let at = format!("vision_tower.encoder.layers.{layer}");
+            let sizes = (width, config.intermediate_size, config.num_attention_heads);
+            let kind = (config.layer_norm_eps, config.hidden_act);
+            blocks.push(encoder_block(weights, &at, sizes, kind, false)?);
+        }
         // Part of every checkpoint; it serves the pooled output, which LLaVA does not read.
         weights.ignore_all("vision_tower.post_layernorm.");
         weights.ignore_all("vision_tower.head.");
@@ -262,29 +260,40 @@ impl Vit {
             .then(|| layer_norm(weights, pre_norm, width, config.layer_norm_eps))
             .transpose()?;
         Ok(Self {
-            info: TowerInfo {
-                image_size: config.image_size,
-                patch_size: patch,
-                width,
-                inner: config.intermediate_size,
-                heads: config.num_attention_heads,
-                layers: config.num_hidden_layers,
-                has_class: config.has_class(),
-                has_rotary: false,
-                has_gate: false,
-                feature_width: features.len() * width,
-                features,
-                strategy,
-                layer_weights: blocks.first().map_or(0, weights_of),
-                patch_weights: width * 3 * patch * patch,
-                merge: None,
-            },
+            info: info(config, features, strategy, &blocks),
             patches: Linear::new(kernel.flatten_from(1)?, bias)?, // (D, 3 P P)
             class: class.transpose()?,
             position,
             pre_norm,
             blocks: Transformer::new(Stack::VisionTower, blocks, None)?,
         })
+    }
+}
+
+/// Describes the tower of `config` that has `blocks`.
+fn info(
+    config: &VitConfig,
+    features: Vec<usize>,
+    strategy: SelectStrategy,
+    blocks: &[Block],
+) -> TowerInfo {
+    let (width, patch) = (config.hidden_size, config.patch_size);
+    TowerInfo {
+        image_size: config.image_size,
+        patch_size: patch,
+        width,
+        inner: config.intermediate_size,
+        heads: config.num_attention_heads,
+        layers: config.num_hidden_layers,
+        has_class: config.has_class(),
+        has_rotary: false,
+        has_gate: false,
+        feature_width: features.len() * width,
+        features,
+        strategy,
+        layer_weights: blocks.first().map_or(0, weights_of),
+        patch_weights: width * 3 * patch * patch,
+        merge: None,
     }
 }
 

@@ -63,17 +63,7 @@ pub(super) fn call(
     passed: Passed,
     budget: &mut Budget,
 ) -> Result<bool, Failure> {
-    let comparison = match name {
-        "==" | "eq" | "equalto" => Some(Comparison::Equal),
-        "!=" | "ne" => Some(Comparison::NotEqual),
-        "<" | "lt" | "lessthan" => Some(Comparison::Less),
-        "<=" | "le" => Some(Comparison::LessEqual),
-        ">" | "gt" | "greaterthan" => Some(Comparison::Greater),
-        ">=" | "ge" => Some(Comparison::GreaterEqual),
-        "in" => Some(Comparison::In),
-        _ => None,
-    };
-    if let Some(comparison) = comparison {
+    if let Some(comparison) = comparison(name) {
         let [other] = passed.positional(name)?;
         return operators::compare(comparison, value, &needed(other, name, "other")?, budget);
     }
@@ -88,6 +78,25 @@ pub(super) fn call(
         return same(value, &needed(other, name, "other")?);
     }
     let [] = passed.positional(name)?;
+    of_value(name, value, budget)
+}
+
+/// Returns the comparison that a test is another name of.
+fn comparison(name: &str) -> Option<Comparison> {
+    Some(match name {
+        "==" | "eq" | "equalto" => Comparison::Equal,
+        "!=" | "ne" => Comparison::NotEqual,
+        "<" | "lt" | "lessthan" => Comparison::Less,
+        "<=" | "le" => Comparison::LessEqual,
+        ">" | "gt" | "greaterthan" => Comparison::Greater,
+        ">=" | "ge" => Comparison::GreaterEqual,
+        "in" => Comparison::In,
+        _ => return None,
+    })
+}
+
+/// Does a test that takes nothing but the value.
+fn of_value(name: &str, value: &Value, budget: &mut Budget) -> Result<bool, Failure> {
     Ok(match name {
         "boolean" => matches!(value, Value::Bool(_)),
         "callable" => match value {

@@ -45,12 +45,7 @@ pub(super) fn percent(
             let end = inside
                 .find(')')
                 .ok_or_else(|| Failure::new("incomplete format key"))?;
-            let Value::Dict(dict) = values else {
-                return Err(Failure::new("format requires a mapping"));
-            };
-            let key = Value::str(&inside[..end]);
-            let missing = || Failure::new(format!("no key {:?} for the format", &inside[..end]));
-            value = Some(dict.get(&key, budget)?.cloned().ok_or_else(missing)?);
+            value = Some(by_key(values, &inside[..end], budget)?);
             named = true;
             rest = &inside[end + 1..];
         }
@@ -86,6 +81,15 @@ pub(super) fn percent(
         ));
     }
     Ok(Value::Str(out.into()))
+}
+
+/// Returns the value that a format names.
+fn by_key(values: &Value, key: &str, budget: &mut Budget) -> Result<Value, Failure> {
+    let Value::Dict(dict) = values else {
+        return Err(Failure::new("format requires a mapping"));
+    };
+    let found = dict.get(&Value::str(key), budget)?.cloned();
+    found.ok_or_else(|| Failure::new(format!("no key {key:?} for the format")))
 }
 
 fn digits(text: &str) -> Result<(Option<usize>, &str), Failure> {
@@ -522,20 +526,7 @@ impl Field<'_> {
         let plain =
             self.spec.kind.is_none() && self.spec.width == 0 && self.spec.precision.is_none();
         if let Some(conversion) = self.conversion {
-            let text = match (conversion, value) {
-                ('s', value) => value.text(budget)?.to_string(),
-                (_, Value::Str(text)) => str_repr(text),
-                (_, value) => {
-                    let mut text = String::new();
-                    value.write_repr(&mut text, budget)?;
-                    text
-                }
-            };
-            let text = if conversion == 'a' {
-                ascii(&text)
-            } else {
-                text
-            };
+            let text = converted(conversion, value, budget)?;
             return pad_text(&self.spec, &text, out, budget);
         }
         match (value, self.spec.kind) {
@@ -567,23 +558,40 @@ impl Field<'_> {
             }
             // Without a kind Python sets a float as `repr` writes it, and not by `g`.
             (Value::Float(f), None) if self.spec.precision.is_none() => {
-                let text = super::value::float_repr(f.abs());
-                let (whole, rest) = text.split_at(
-                    text.find(|c: char| !c.is_ascii_digit())
-                        .unwrap_or(text.len()),
-                );
-                let text = grouped(whole, self.spec.comma) + rest;
-                pad(
-                    &self.spec,
-                    (signed(&self.spec, f.is_sign_negative()), &text),
-                    '>',
-                    out,
-                    budget,
-                )
+                let text = plain_float(*f, self.spec.comma);
+                let sign = signed(&self.spec, f.is_sign_negative());
+                pad(&self.spec, (sign, &text), '>', out, budget)
             }
             (other, _) => Err(unsupported(&format!("this format of a {}", other.kind()))),
         }
     }
+}
+
+/// Returns the text that `!s`, `!r` or `!a` makes of a value.
+fn converted(conversion: char, value: &Value, budget: &mut Budget) -> Result<String, Failure> {
+    let text = match (conversion, value) {
+        ('s', value) => value.text(budget)?.to_string(),
+        (_, Value::Str(text)) => str_repr(text),
+        (_, value) => {
+            let mut text = String::new();
+            value.write_repr(&mut text, budget)?;
+            text
+        }
+    };
+    Ok(if conversion == 'a' {
+        ascii(&text)
+    } else {
+        text
+    })
+}
+
+/// Returns the digits of a float as `repr` has them, without its sign, those before the point in
+/// groups.
+fn plain_float(value: f64, comma: Option<char>) -> String {
+    let text = super::value::float_repr(value.abs());
+    let point = text.find(|c: char| !c.is_ascii_digit());
+    let (whole, rest) = text.split_at(point.unwrap_or(text.len()));
+    grouped(whole, comma) + rest
 }
 
 /// Tells whether every character is one that `repr` writes as it is.

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::arguments::Passed;
-use super::ast::{For, Kind, Macro, Statement, Target};
+use super::ast::{Arguments, Expr, For, Kind, Macro, Statement, Target};
 use super::budget::{Budget, Failure};
 use super::value::{Loop, Namespace, Object, Scope, Value};
 
@@ -129,25 +129,10 @@ impl<'a> Interpreter<'a> {
                 self.assign(target, value, scope)?;
             }
             Kind::SetBlock(target, filter, body) => {
-                let (flow, text) = self.captured(body, scope)?;
-                if flow != Flow::Next {
-                    return Ok(flow);
-                }
-                let value = match filter {
-                    Some(filter) => self.filtered(filter, text, scope)?,
-                    None => text,
-                };
-                self.assign(target, value, scope)?;
+                return self.set_block(target, filter.as_ref(), body, scope);
             }
             Kind::With(values, body) => {
-                let inside = Scope::inside(scope);
-                // All values before the first name: they see what is around the block.
-                let made = values
-                    .iter()
-                    .map(|(target, value)| Ok((target, self.eval(value, scope)?)));
-                for (target, value) in made.collect::<Result<Vec<_>, Failure>>()? {
-                    self.assign(target, value, &inside)?;
-                }
+                let inside = self.with(values, scope)?;
                 return self.run(body, &inside, out);
             }
             Kind::Macro(made) => {
@@ -155,11 +140,7 @@ impl<'a> Interpreter<'a> {
                 scope.set(&made.name, value);
             }
             Kind::CallBlock(callee, arguments, body) => {
-                let caller = self.made_here(body, scope);
-                let callee = self.eval(callee, scope)?;
-                let mut passed = self.pass(arguments, scope)?;
-                passed.named.push(("caller".into(), caller));
-                let made = self.call(&callee, passed)?;
+                let made = self.call_block(callee, arguments, body, scope)?;
                 made.write_text(out, &mut self.budget)?;
             }
             Kind::FilterBlock(filter, body) => {
@@ -175,6 +156,54 @@ impl<'a> Interpreter<'a> {
             Kind::Continue => return Ok(Flow::Continue),
         }
         Ok(Flow::Next)
+    }
+
+    /// Lets `target` be the text of a block, put through `filter`.
+    fn set_block(
+        &mut self,
+        target: &Target,
+        filter: Option<&Expr>,
+        body: &[Statement],
+        scope: &Rc<Scope>,
+    ) -> Result<Flow, Failure> {
+        let (flow, text) = self.captured(body, scope)?;
+        if flow != Flow::Next {
+            return Ok(flow);
+        }
+        let value = match filter {
+            Some(filter) => self.filtered(filter, text, scope)?,
+            None => text,
+        };
+        self.assign(target, value, scope)?;
+        Ok(Flow::Next)
+    }
+
+    /// Returns a scope inside of this one that has `values`.
+    fn with(&mut self, values: &[(Target, Expr)], scope: &Rc<Scope>) -> Result<Rc<Scope>, Failure> {
+        let inside = Scope::inside(scope);
+        // All values before the first name: they see what is around the block.
+        let made = values
+            .iter()
+            .map(|(target, value)| Ok((target, self.eval(value, scope)?)));
+        for (target, value) in made.collect::<Result<Vec<_>, Failure>>()? {
+            self.assign(target, value, &inside)?;
+        }
+        Ok(inside)
+    }
+
+    /// Calls a macro, to which `body` is known as `caller`.
+    fn call_block(
+        &mut self,
+        callee: &Expr,
+        arguments: &Arguments,
+        body: &Arc<Macro>,
+        scope: &Rc<Scope>,
+    ) -> Result<Value, Failure> {
+        let caller = self.made_here(body, scope);
+        let callee = self.eval(callee, scope)?;
+        let mut passed = self.pass(arguments, scope)?;
+        passed.named.push(("caller".into(), caller));
+        self.call(&callee, passed)
     }
 
     /// Runs a block whose text is a value.

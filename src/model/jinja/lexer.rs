@@ -373,6 +373,22 @@ fn float(text: &str) -> Option<usize> {
     (length > whole).then_some(length)
 }
 
+/// Returns the character of a number in base `radix`.
+fn character(digits: &str, radix: u32) -> Option<char> {
+    let code = u32::from_str_radix(digits, radix).ok();
+    code.and_then(char::from_u32)
+}
+
+/// Returns the escape of a character that is not ASCII.
+fn escape(c: char) -> String {
+    let code = c as u32;
+    match code {
+        0..=0xff => format!("\\x{code:02x}"),
+        0x100..=0xffff => format!("\\u{code:04x}"),
+        _ => format!("\\U{code:08x}"),
+    }
+}
+
 /// A string's text as Python's unicode-escape reads it.
 fn unescape(text: &str) -> Result<String, String> {
     let mut out = String::with_capacity(text.len());
@@ -400,10 +416,7 @@ fn unescape(text: &str) -> Result<String, String> {
                     'u' => 4,
                     _ => 8,
                 };
-                let code = rest
-                    .get(..count)
-                    .and_then(|h| u32::from_str_radix(h, 16).ok())
-                    .and_then(char::from_u32);
+                let code = rest.get(..count).and_then(|digits| character(digits, 16));
                 out.push(code.ok_or_else(|| {
                     format!("\\{c} without {count} hexadecimal digits of a character")
                 })?);
@@ -411,24 +424,14 @@ fn unescape(text: &str) -> Result<String, String> {
             }
             '0'..='7' => {
                 let more = rest.chars().take(2).take_while(|d| d.is_digit(8)).count();
-                let octal = format!("{c}{}", &rest[..more]);
-                let code = u32::from_str_radix(&octal, 8).ok().and_then(char::from_u32);
+                let code = character(&format!("{c}{}", &rest[..more]), 8);
                 out.push(code.ok_or("an octal escape that is no character")?);
                 rest = &rest[more..];
             }
             'N' => return Err("\\N{name} is not supported; write the character itself".into()),
             // jinja2 escapes what is not ASCII before it unescapes, so that the backslash swallows
             // that escape's own.
-            c if !c.is_ascii() => {
-                let code = c as u32;
-                out.push('\\');
-                let digits = match code {
-                    0..=0xff => format!("x{code:02x}"),
-                    0x100..=0xffff => format!("u{code:04x}"),
-                    _ => format!("U{code:08x}"),
-                };
-                out.push_str(&digits);
-            }
+            c if !c.is_ascii() => out.push_str(&escape(c)),
             c => {
                 out.push('\\');
                 out.push(c);

@@ -215,12 +215,7 @@ fn of_string(own: &Arc<str>, name: &str, passed: Passed, budget: &mut Budget) ->
         "removeprefix" | "removesuffix" => {
             let [part] = passed.positional(name)?;
             let part = text(needed(part, name, "affix")?, name)?;
-            let kept = if name == "removeprefix" {
-                own.strip_prefix(&*part)
-            } else {
-                own.strip_suffix(&*part)
-            };
-            Ok(kept.map_or_else(|| Value::Str(own.clone()), Value::str))
+            Ok(without_affix(own, name, &part))
         }
         "replace" => {
             let [old, new, count] = passed.positional("replace")?;
@@ -257,6 +252,16 @@ fn of_string(own: &Arc<str>, name: &str, passed: Passed, budget: &mut Budget) ->
         }
         _ => Err(unsupported(&Value::Str(own.clone()), name)),
     }
+}
+
+/// Returns a text without `part` at its start or its end, if it is there.
+fn without_affix(own: &Arc<str>, name: &str, part: &str) -> Value {
+    let kept = if name == "removeprefix" {
+        own.strip_prefix(part)
+    } else {
+        own.strip_suffix(part)
+    };
+    kept.map_or_else(|| Value::Str(own.clone()), Value::str)
 }
 
 fn partition(own: &str, name: &str, passed: Passed, budget: &mut Budget) -> Made {

@@ -108,13 +108,8 @@ impl Chat {
         let found = match chosen {
             None => chat_files::template(source)?,
             Some(ChatTemplate::Named(name)) => {
-                let known = || {
-                    Error::Text(format!(
-                        "chat_template: {name:?} is none of {}",
-                        conversations::names()
-                    ))
-                };
-                let conversation = conversations::find(name).ok_or_else(known)?;
+                let conversation =
+                    conversations::find(name).ok_or_else(|| unknown_conversation(name))?;
                 variables.extend(
                     conversation
                         .variables
@@ -245,12 +240,8 @@ impl Chat {
             time: time.unwrap_or_else(clock::now),
             read: AtomicBool::new(false),
         };
-        let fail = |failure: Failure| Error::Chat {
-            file: self.origin.clone(),
-            line: failure.line,
-            reason: failure.message,
-        };
-        let text = self.render_text(messages, false, &clock).map_err(fail)?;
+        let text = self.render_text(messages, false, &clock);
+        let text = text.map_err(|failure| self.refused(failure))?;
         // Once more with marks around words. A template may compare, cut or count them, and then makes
         // another text of the marked ones; in that case words are looked for.
         let words = match self
@@ -261,24 +252,27 @@ impl Chat {
             Some(words) => words,
             None => searched(messages, &text),
         };
-        let pictures = |(i, message): (usize, &Message)| {
-            let markers = message.parts.iter().map(|part| match part {
-                MessagePart::Image => 1,
-                MessagePart::Text(text) => text.matches(IMAGE_MARKER).count(),
-            });
-            std::iter::repeat_n(i, markers.sum())
-        };
-        let images = messages.iter().enumerate().flat_map(pictures).collect();
+        let pictures = messages.iter().map(pictures).enumerate();
+        let images = pictures.flat_map(|(i, count)| std::iter::repeat_n(i, count));
         let roles = messages.iter().map(|m| m.role).collect();
         let time = clock.read.load(Ordering::Relaxed).then_some(clock.time);
         Ok(Rendered {
             begun: self.begins(&text),
             text,
             words,
-            images,
+            images: images.collect(),
             roles,
             time,
         })
+    }
+
+    /// Returns the error of a conversation that the template refuses.
+    fn refused(&self, failure: Failure) -> Error {
+        Error::Chat {
+            file: self.origin.clone(),
+            line: failure.line,
+            reason: failure.message,
+        }
     }
 
     /// Tells whether the tokenizer must not begin a text by itself.
@@ -297,27 +291,9 @@ impl Chat {
         marked: bool,
         clock: &Clock,
     ) -> Result<String, Failure> {
-        let continues = messages.last().is_some_and(|m| m.role == Role::Assistant);
-        let mut last = None;
-        if continues {
-            let parts = messages
-                .last()
-                .map(|m| m.parts.as_slice())
-                .unwrap_or_default();
-            let words = parts.iter().rev().find_map(|p| {
-                if let MessagePart::Text(t) = p {
-                    Some(t.as_str())
-                } else {
-                    None
-                }
-            });
-            let none = || Failure {
-                line: 1,
-                message: "the last message has no words to continue".into(),
-                raised: false,
-            };
-            last = Some(words.ok_or_else(none)?);
-        }
+        let continued = messages.last().filter(|m| m.role == Role::Assistant);
+        let continues = continued.is_some();
+        let last = continued.map(last_words).transpose()?;
         let variables = || self.variables(messages, marked, continues);
         let rendered = self
             .template
@@ -335,14 +311,9 @@ impl Chat {
             // it can be made of the unmarked text alone.
             .filter(|_| marked || rendered.contains(last.trim()));
         let Some(at) = at else {
-            let message = "the last message, which is to be continued, \
-                           does not appear as it is in the prompt"
-                .into();
-            return Err(Failure {
-                line: 1,
-                message,
-                raised: false,
-            });
+            let message = "the last message, which is to be continued, does not appear as it is in \
+                           the prompt";
+            return Err(failure(message));
         };
         // A template that strips its messages has cut the space off the tag: then the end of the text
         // is cut off, too.
@@ -390,41 +361,71 @@ impl Chat {
             .parts
             .iter()
             .rposition(|p| matches!(p, MessagePart::Text(_)));
-        let words = |i: usize, text: &str| {
-            let marked = number.map_or_else(|| text.to_owned(), |number| mark(text, number));
-            if tagged && Some(i) == last {
-                marked + CONTINUE
-            } else {
-                marked
-            }
-        };
+        let mut parts: Vec<Option<String>> = Vec::with_capacity(message.parts.len());
+        for (i, part) in message.parts.iter().enumerate() {
+            parts.push(match part {
+                MessagePart::Text(text) => Some(words(text, number, tagged && Some(i) == last)),
+                MessagePart::Image => None,
+            });
+        }
+        let parts = parts.iter().map(Option::as_deref);
         if self.text_only {
-            let part = |(i, part): (usize, &MessagePart)| match part {
-                MessagePart::Text(text) => words(i, text),
-                MessagePart::Image => PICTURE_LINE.to_owned(),
-            };
-            let text: String = message.parts.iter().enumerate().map(part).collect();
+            let text: String = parts.map(|words| words.unwrap_or(PICTURE_LINE)).collect();
             return Ok(Value::str(&text));
         }
-        let part = |(i, part): (usize, &MessagePart)| {
-            let kind = |kind: &str| (Value::str("type"), Value::str(kind));
-            match part {
-                MessagePart::Text(text) => Value::dict(vec![
-                    kind("text"),
-                    (Value::str("text"), Value::str(&words(i, text))),
-                ]),
-                MessagePart::Image => Value::dict(vec![kind("image")]),
-            }
-        };
-        Value::list(
-            message
-                .parts
-                .iter()
-                .enumerate()
-                .map(part)
-                .collect::<Result<_, _>>()?,
-        )
+        Value::list(parts.map(part_value).collect::<Result<_, _>>()?)
     }
+}
+
+/// Returns a part as templates see it: words, or a picture.
+fn part_value(words: Option<&str>) -> Result<Value, Failure> {
+    let (kind, text) = (Value::str("type"), Value::str("text"));
+    match words {
+        Some(words) => Value::dict(vec![(kind, text.clone()), (text, Value::str(words))]),
+        None => Value::dict(vec![(kind, Value::str("image"))]),
+    }
+}
+
+/// Returns words as a template is given them: with marks around them where the message's `number`
+/// is known, and with the tag behind them.
+fn words(text: &str, number: Option<usize>, tagged: bool) -> String {
+    let mut words = number.map_or_else(|| text.to_owned(), |number| mark(text, number));
+    if tagged {
+        words.push_str(CONTINUE);
+    }
+    words
+}
+
+/// Counts the pictures of a message, those that its words place among them.
+fn pictures(message: &Message) -> usize {
+    let markers = message.parts.iter().map(|part| match part {
+        MessagePart::Image => 1,
+        MessagePart::Text(text) => text.matches(IMAGE_MARKER).count(),
+    });
+    markers.sum()
+}
+
+/// Returns the words of a message that is to be continued.
+fn last_words(message: &Message) -> Result<&str, Failure> {
+    let words = message.parts.iter().rev().find_map(|part| match part {
+        MessagePart::Text(text) => Some(text.as_str()),
+        MessagePart::Image => None,
+    });
+    words.ok_or_else(|| failure("the last message has no words to continue"))
+}
+
+/// Returns a failure of the conversation, for which no line of the template is to blame.
+fn failure(message: &str) -> Failure {
+    Failure {
+        line: 1,
+        message: message.into(),
+        raised: false,
+    }
+}
+
+fn unknown_conversation(name: &str) -> Error {
+    let names = conversations::names();
+    Error::Text(format!("chat_template: {name:?} is none of {names}"))
 }
 
 fn wrong(file: &Path, field: Option<&str>, failure: &Failure) -> Error {

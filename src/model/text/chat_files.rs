@@ -92,40 +92,35 @@ fn of_json(
     value: &Value,
     lists: bool,
 ) -> Result<Option<Found>, Error> {
-    let found = |text: &str| {
-        Ok(Some(Found {
-            text: text.to_owned(),
-            file: source.file(name),
-            field: Some("chat_template"),
-        }))
-    };
-    let wrong = || {
-        let valid = if lists {
-            "a text, or a list of {name, template}"
-        } else {
-            "a text, or a map of names to templates"
-        };
-        Err(source.wrong(name, format!("chat_template: {valid} is needed")))
-    };
-    match value {
-        Value::Null => Ok(None),
-        Value::String(text) => found(text),
-        Value::Object(named) => match &named.get("default") {
-            Some(Value::String(text)) => found(text),
-            None => Ok(None),
-            Some(_) => wrong(),
-        },
+    let found = match value {
+        Value::Null => None,
+        Value::String(_) => Some(value),
+        Value::Object(named) => named.get("default"),
         Value::Array(named) if lists => {
             // transformers makes a dict of the list: of two with one name the last stays.
             let default = named.iter().rfind(|entry| entry["name"] == "default");
-            match default.map(|entry| &entry["template"]) {
-                None => Ok(None),
-                Some(Value::String(text)) => found(text),
-                Some(_) => wrong(),
-            }
+            default.map(|entry| &entry["template"])
         }
-        _ => wrong(),
+        _ => return Err(no_template(source, name, lists)),
+    };
+    match found {
+        None => Ok(None),
+        Some(Value::String(text)) => Ok(Some(Found {
+            text: text.clone(),
+            file: source.file(name),
+            field: Some("chat_template"),
+        })),
+        Some(_) => Err(no_template(source, name, lists)),
     }
+}
+
+fn no_template(source: &Source, name: &str, lists: bool) -> Error {
+    let valid = if lists {
+        "a text, or a list of {name, template}"
+    } else {
+        "a text, or a map of names to templates"
+    };
+    source.wrong(name, format!("chat_template: {valid} is needed"))
 }
 
 /// A token that is a text, or an object with its `content`.

@@ -227,13 +227,8 @@ impl Names {
                 own(trainer.unk_id(), trainer.unk_piece()),
             ),
         };
-        let gemma = |token: &str| {
-            if class == Class::Gemma {
-                json!(token)
-            } else {
-                Value::Null
-            }
-        };
+        let is_gemma = class == Class::Gemma;
+        let gemma = |token: &str| Value::from(is_gemma.then_some(token));
         let usual = [
             ("bos_token", bos),
             ("eos_token", eos),
@@ -246,19 +241,13 @@ impl Names {
         // special_tokens_map.json counts in folders from before tokenizer_config.json named all
         // added tokens.
         let old = beside.config["added_tokens_decoder"].is_null();
-        let said = |name: &str, usual: Value| {
+        let mut names = Vec::with_capacity(usual.len());
+        for (name, usual) in usual {
             let mapped = old.then(|| &beside.special[name]).filter(|v| !v.is_null());
-            match mapped.or(beside.config.get(name)) {
-                Some(value) => value.clone(),
-                None => usual,
-            }
-        };
-        Self(
-            usual
-                .into_iter()
-                .map(|(name, usual)| (name, said(name, usual)))
-                .collect(),
-        )
+            let said = mapped.or(beside.config.get(name));
+            names.push((name, said.cloned().unwrap_or(usual)));
+        }
+        Self(names)
     }
 
     fn get(&self, name: &str) -> Option<&str> {
@@ -402,28 +391,25 @@ fn listed(beside: &Beside) -> Vec<Added> {
 /// BOS in front and EOS behind, where tokenizer_config.json asks for them.
 fn post_processor(names: &Names, added: &[Value], config: &Value) -> Result<Value, String> {
     let mut special = serde_json::Map::new();
-    let mut part = |flag: &str, name: &str| -> Result<Vec<Value>, String> {
+    let mut ends = [Vec::new(), Vec::new()];
+    let asked = [
+        ("add_bos_token", "bos_token"),
+        ("add_eos_token", "eos_token"),
+    ];
+    for (end, (flag, name)) in ends.iter_mut().zip(asked) {
         let Some(token) = names.get(name).filter(|_| config[flag] == true) else {
-            return Ok(Vec::new());
+            continue;
         };
-        let known = added
-            .iter()
-            .find(|t| t["content"] == token)
-            .map(|t| t["id"].clone());
-        let id =
+        let known = added.iter().find(|known| known["content"] == token);
+        let known =
             known.ok_or_else(|| format!("tokenizer_config.json: {flag}: no {name} {token:?}"))?;
         special.insert(
             token.to_owned(),
-            json!({ "id": token, "ids": [id], "tokens": [token] }),
+            json!({ "id": token, "ids": [known["id"]], "tokens": [token] }),
         );
-        Ok(vec![
-            json!({ "SpecialToken": { "id": token, "type_id": 0 } }),
-        ])
-    };
-    let (bos, eos) = (
-        part("add_bos_token", "bos_token")?,
-        part("add_eos_token", "eos_token")?,
-    );
+        end.push(json!({ "SpecialToken": { "id": token, "type_id": 0 } }));
+    }
+    let [bos, eos] = ends;
     let text = |id: &str| vec![json!({ "Sequence": { "id": id, "type_id": 0 } })];
     let single = [bos.clone(), text("A"), eos.clone()].concat();
     let pair = [bos, text("A"), text("B"), eos].concat();

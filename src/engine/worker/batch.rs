@@ -1,0 +1,153 @@
+//! Chooses the rows of a step: all sequences that decode, and as many rows of prompts as fit.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::{Scheduled, SequenceId, Worker};
+use crate::engine::scheduler::StepBudget;
+use crate::engine::sequence::State;
+use crate::model::Model;
+
+impl Worker {
+    /// Decides on the next step of `model`: all sequences that decode, and as many prefill rows as
+    /// a step holds.
+    pub(super) fn schedule(&mut self, model: &Arc<Model>) -> Vec<Scheduled> {
+        // All of them, whatever the clients have had: a stream that pauses is worse than one that
+        // starts late, and a decode row is cheap.
+        let mut batch = self.decoding(model);
+        let mut running = self.running();
+        let mut budget = StepBudget {
+            rows: self.limits.step_rows.saturating_sub(batch.len()),
+            sequences: self.limits.running.saturating_sub(running),
+        };
+        let mut passed_over: Vec<usize> = Vec::new();
+        let mut encoded_rows = 0;
+        while budget.rows > 0 {
+            let has_room = budget.sequences > 0;
+            let Some(id) = self.next_prefill(model, &batch, &passed_over, has_room) else {
+                break;
+            };
+            if self.sequence(id).is_waiting() {
+                if !self.can_allocate(model, id, running) {
+                    // Nobody else may take the memory that it waits for.
+                    budget.sequences = 0;
+                    continue;
+                }
+                match self.start(model, id, &mut encoded_rows, budget.rows) {
+                    Ok(true) => {
+                        budget.sequences -= 1;
+                        running += 1;
+                    }
+                    Ok(false) => {
+                        passed_over.push(id.request);
+                        continue;
+                    }
+                    Err(error) => {
+                        tracing::error!(%error, "pictures failed");
+                        if self.lost.is_some() {
+                            // All requests end when the device is restarted.
+                            return Vec::new();
+                        }
+                        let output = &mut self.requests[id.request].output;
+                        output.fail(|| error.clone());
+                        passed_over.push(id.request);
+                        continue;
+                    }
+                }
+            }
+            match self.prefill_rows(id, &mut budget, batch.is_empty()) {
+                Some(rows) => batch.push(Scheduled { id, rows }),
+                None => passed_over.push(id.request),
+            }
+        }
+        batch
+    }
+
+    /// Returns all sequences of `model` that decode, charged to their clients.
+    fn decoding(&mut self, model: &Arc<Model>) -> Vec<Scheduled> {
+        let mut batch = Vec::new();
+        for (at, request) in self.requests.iter().enumerate() {
+            if !Arc::ptr_eq(&request.model, model) {
+                continue;
+            }
+            for (index, sequence) in request.sequences.iter().enumerate() {
+                if sequence.is_decoding() {
+                    // The last entry stands for what comes after all layers: the head.
+                    let layers = sequence.program.layers.len() as u64;
+                    self.scheduler.charge(&request.client, layers);
+                    batch.push(Scheduled {
+                        id: SequenceId::new(at, index),
+                        rows: 0..1,
+                    });
+                }
+            }
+        }
+        batch
+    }
+
+    /// Returns how many sequences run, of all models.
+    pub(super) fn running(&self) -> usize {
+        // Of all models, since they share the bytes of keys and values.
+        let sequences = self.requests.iter().flat_map(|r| &r.sequences);
+        sequences.filter(|s| s.is_running()).count()
+    }
+
+    /// Returns the next sequence that reads: of the client that has had least, of its oldest
+    /// request.
+    fn next_prefill(
+        &self,
+        model: &Arc<Model>,
+        batch: &[Scheduled],
+        passed_over: &[usize],
+        has_room: bool,
+    ) -> Option<SequenceId> {
+        let candidates = self
+            .requests
+            .iter()
+            .enumerate()
+            .filter_map(|(at, request)| {
+                let is_candidate = Arc::ptr_eq(&request.model, model)
+                    && !passed_over.contains(&at)
+                    && !request.is_over();
+                if !is_candidate {
+                    return None;
+                }
+                let is_scheduled = |i| batch.iter().any(|s| s.id == SequenceId::new(at, i));
+                let sequence = request.ready(has_room, is_scheduled)?;
+                Some((&request.client, SequenceId::new(at, sequence)))
+            });
+        self.scheduler.next(candidates).map(|(_, id)| id)
+    }
+
+    /// Returns whether the keys and values of a sequence fit; evicts prompts until they do. A
+    /// sequence that would never fit runs alone.
+    fn can_allocate(&mut self, model: &Arc<Model>, id: SequenceId, running: usize) -> bool {
+        let needed = self.sequence(id).kv_bytes(model);
+        while self.memory.kv.bytes() + needed > self.limits.kv_bytes {
+            if !self.prefixes.evict_lru() {
+                return running == 0;
+            }
+        }
+        true
+    }
+
+    /// Takes rows of a prefill from the budget, and charges its client.
+    fn prefill_rows(
+        &mut self,
+        id: SequenceId,
+        budget: &mut StepBudget,
+        is_first: bool,
+    ) -> Option<Range<usize>> {
+        let request = &self.requests[id.request];
+        let sequence = &request.sequences[id.sequence];
+        let State::Prefill(prefill) = &sequence.state else {
+            return None;
+        };
+        let left = prefill.rows.len() - prefill.done;
+        let count = budget.take(left, sequence.program.unchunkable, is_first)?;
+        let layers = (sequence.program.layers.len() - sequence.own.depth) as u64;
+        self.scheduler
+            .charge(&request.client, count as u64 * layers);
+        Some(prefill.done..prefill.done + count)
+    }
+}
