@@ -8,9 +8,9 @@ use std::sync::Arc;
 use candle_core::{DType, Device};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use futures::future::join_all;
-use scotoma::engine::{self, Engine, Event, Limits, Pixels, Request, Sampling, Task, Variant};
+use scotoma::engine::{self, Engine, Event, Limits, Request, Sampling, Task, Variant};
 use scotoma::intervention::{Draws, EffectLog, Plan};
-use scotoma::model::{self, Message, MessagePart, Model, Role};
+use scotoma::model::{self, Message, MessagePart, Model, Pixels, Role};
 use scotoma::server::{Server, ServerConfig};
 use scotoma_client::v1::Sampling as WireSampling;
 use scotoma_client::{Client, GenerateRequest, prompt};
@@ -127,6 +127,7 @@ fn engine(criterion: &mut Criterion) {
             client: engine::ClientId::default(),
             variants: vec![Variant {
                 plan: plan.clone(),
+                edit_keys: plan.edit_keys().unwrap(),
                 observed: EffectLog::default(),
                 pixels: vec![pixels.clone()],
                 images: vec![image.clone()],

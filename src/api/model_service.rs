@@ -68,7 +68,7 @@ impl model_service_server::ModelService for Models {
         &self,
         request: Request<v1::ListModelsRequest>,
     ) -> Result<Response<v1::ListModelsResponse>, Status> {
-        let models = self.0.models_for(&rpc::context(&request));
+        let models = self.0.models.open_to(&rpc::context(&request));
         let models = models.iter().map(|m| convert::model_info(&self.0, m));
         Ok(Response::new(v1::ListModelsResponse {
             models: models.collect(),
@@ -80,8 +80,8 @@ impl model_service_server::ModelService for Models {
         request: Request<v1::GetModelRequest>,
     ) -> Result<Response<v1::GetModelResponse>, Status> {
         let (state, context) = (&self.0, rpc::context(&request));
-        let model = state.resident(&context, &request.get_ref().model);
-        let model = model.map_err(|e| state.status(&context, &e))?;
+        let model = state.models.resident(&context, &request.get_ref().model);
+        let model = model.map_err(|e| state.status(&context, &e.into()))?;
         Ok(Response::new(v1::GetModelResponse {
             model: Some(convert::model_info(state, &model)),
         }))
@@ -92,8 +92,8 @@ impl model_service_server::ModelService for Models {
         request: Request<v1::ListHookPointsRequest>,
     ) -> Result<Response<v1::ListHookPointsResponse>, Status> {
         let (state, context) = (&self.0, rpc::context(&request));
-        let model = state.resident(&context, &request.get_ref().model);
-        let model = model.map_err(|e| state.status(&context, &e))?;
+        let model = state.models.resident(&context, &request.get_ref().model);
+        let model = model.map_err(|e| state.status(&context, &e.into()))?;
         Ok(Response::new(v1::ListHookPointsResponse {
             hook_points: convert::hook_points(&model),
         }))
@@ -200,7 +200,7 @@ async fn load_projector(
     request: v1::LoadProjectorRequest,
 ) -> Result<v1::LoadProjectorResponse, Error> {
     state.check_may_load(context, &request.model)?;
-    let model = state.resident(context, &request.model)?;
+    let model = state.models.resident(context, &request.model)?;
     let v1::LoadProjectorRequest { name, file, .. } = request;
     state.load_projector(&model, name, file).await?;
     Ok(v1::LoadProjectorResponse {
@@ -223,7 +223,7 @@ fn begin_parity(
         let what = "check parity".into();
         return Err(Error::NotAdmin { what });
     }
-    let model = state.resident(context, name)?;
+    let model = state.models.resident(context, name)?;
     let report = convert::empty_parity_report(&model);
     let check = ParityCheck::open(model, super::interventions_from_json)?;
     Ok((report, check))

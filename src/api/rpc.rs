@@ -8,7 +8,6 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use super::{Error, State, v1};
-use crate::model::Model;
 use crate::pipeline::{self, RequestContext};
 
 /// Carries the messages of a response as they are made.
@@ -46,45 +45,6 @@ pub(super) fn context<Q>(request: &Request<Q>) -> RequestContext {
 }
 
 impl State {
-    /// Returns the model of that name, where it is empty the first one that the caller may ask, and
-    /// labels the request's metrics with it.
-    pub(super) fn resident(
-        &self,
-        context: &RequestContext,
-        name: &str,
-    ) -> Result<Arc<Model>, Error> {
-        let name = match &context.account {
-            // Before the look, so that nobody learns of models that are not for them.
-            Some(account) if !name.is_empty() => account.check_model(name).map(|()| name.into())?,
-            Some(_) => self.first_of(context)?,
-            None => name.to_owned(),
-        };
-        let model = self.models.get(&name)?;
-        context.metrics.set_model(&model.name);
-        Ok(model)
-    }
-
-    /// Returns the name of the first model that the caller may ask.
-    fn first_of(&self, context: &RequestContext) -> Result<String, Error> {
-        let all = self.models_for(context);
-        let first = all.first().map(|model| model.name.clone());
-        let missing = || pipeline::Error::UnknownModel {
-            field: "model".into(),
-            name: String::new(),
-            resident: Vec::new(),
-        };
-        Ok(first.ok_or_else(missing)?)
-    }
-
-    /// Returns the models that the caller may ask.
-    pub(super) fn models_for(&self, context: &RequestContext) -> Vec<Arc<Model>> {
-        let mut all = self.models.all();
-        if let Some(account) = &context.account {
-            all.retain(|model| account.may_ask(&model.name));
-        }
-        all
-    }
-
     /// Returns the status of a request that failed with `error`.
     pub(super) fn status(&self, context: &RequestContext, error: &Error) -> Status {
         error.status(&context.id, self.retry_after())

@@ -3,29 +3,26 @@
 #[cfg(feature = "cuda")]
 mod card_copy;
 mod ceilings;
+mod report;
 mod rows;
+mod serving;
 mod warm_median;
 
-use std::collections::{BTreeMap, VecDeque};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use candle_core::{Device, Tensor};
 use clap::Args;
-use serde::Serialize;
-use serde_json::json;
+
+use report::{BenchReport, scaled};
 
 use super::device::DeviceArgs;
 use super::error::Failure;
 use super::origin::{AdapterArgs, named_origin};
-use super::progress;
-use crate::api::interventions_from_json;
-use crate::engine::{
-    ClientId, Cost, Engine, Event, Events, Limits, Pixels, Request, Sampling, Task, Variant,
-};
-use crate::intervention::{Context, Plan, RowsProcessed, compile, prompt_tokens};
-use crate::model::{self, IMAGE_MARKER, Load, LoadTo, Model, Rendered, ViewBatch};
+use crate::engine::{Cost, Engine, Limits};
+use crate::intervention::{Plan, RowsProcessed};
+use crate::model::{self, Load, LoadTo, Model, ViewBatch};
 use crate::nn::{
     Backend, DecodeSlots, Layout, MemoryTracker, NoHooks, SequenceCache, Stack, likeliest,
 };
@@ -117,44 +114,6 @@ impl FromStr for PrefillShape {
         })
         .ok_or_else(|| format!("{text}: PROMPTSxTOKENS is needed, such as 8x626, each 1 to {MOST}"))
     }
-}
-
-/// One measurement.
-#[derive(Debug, Serialize)]
-struct Measurement {
-    what: String,
-    seconds: f64,
-    /// Tokens or views a second.
-    rate: Option<f64>,
-    /// Operations that it takes.
-    flops: Option<f64>,
-    /// Bytes that it must read, at least.
-    bytes: Option<f64>,
-    /// The time that the ceilings of the device leave it: for its operations or for its bytes,
-    /// whichever is longer. Weights that fit a processor's caches are read faster.
-    floor_seconds: Option<f64>,
-    note: String,
-}
-
-/// All measurements.
-#[derive(Debug, Default, Serialize)]
-struct BenchReport {
-    model: String,
-    device: String,
-    dtype: String,
-    parameters: u64,
-    /// Floating-point operations a second of the fastest product, and bytes a second of a copy,
-    /// read and written; 0 where they were not measured.
-    matrix_rate: f64,
-    bandwidth: f64,
-    rows: Vec<Measurement>,
-    /// The most rows that were tried in a product.
-    most_rows: usize,
-    /// The numbers of rows in a call that change the bits of a row, for each product of the model's
-    /// layers and for whole steps.
-    row_variance: Vec<(String, Vec<usize>)>,
-    /// Bytes in use before the model is loaded, after it, and at the end.
-    memory: Vec<(String, u64)>,
 }
 
 impl Bench {
@@ -549,294 +508,5 @@ impl Measured {
             .decoder
             .forward(rows, &layout, &mut own, &mut NoHooks)?;
         Ok(model.decoder.logits(&hidden, &layout, &mut NoHooks)?)
-    }
-
-    /// Makes a request for `max_tokens` tokens about a picture, under interventions in canonical
-    /// JSON.
-    fn variant(
-        &self,
-        seed: usize,
-        list: &serde_json::Value,
-        max_tokens: usize,
-    ) -> Result<Variant, Failure> {
-        let model = &self.model;
-        let picture = self.picture(seed)?;
-        let images = [model.tokens(&picture)];
-        let text = format!("{IMAGE_MARKER} Is there a red circle?");
-        let (ids, words) = prompt_tokens(model, &Rendered::raw(&text))?;
-        let context = Context {
-            model,
-            images: &images,
-            prompt: Some(&words),
-            sample_key: "",
-            saliency: &BTreeMap::new(),
-            saliency_digests: &BTreeMap::new(),
-            donors: &BTreeMap::new(),
-            activations: &BTreeMap::new(),
-        };
-        let plan = Arc::new(compile(&interventions_from_json(list)?, &context)?);
-        let mut pictures = vec![picture];
-        let observed = plan.edit_images(&mut pictures, &model.processor);
-        let pixels = pictures
-            .iter()
-            .map(|p| Ok(Pixels::new(model.pixels(p)?)?))
-            .collect::<Result<_, Failure>>()?;
-        let prompt = model.expand(&ids, &plan.images);
-        let work = Task::Generate {
-            sampling: Sampling::greedy(),
-            max_tokens,
-            top_logprobs: 0,
-        };
-        Ok(Variant {
-            plan,
-            observed,
-            pixels,
-            images: images.to_vec(),
-            prompt,
-            task: work,
-        })
-    }
-
-    fn submit(&self, variants: Vec<Variant>) -> Result<Events, Failure> {
-        let job = Request {
-            model: self.model.clone(),
-            client: ClientId::default(),
-            variants,
-            deadline: None,
-        };
-        Ok(self.engine.submit(job)?)
-    }
-
-    /// Compares sweeps with their variants one by one, each alone and without what is remembered of others.
-    fn sweeps(&self, report: &mut BenchReport) -> Result<(), Failure> {
-        let layers = self.model.decoder.config().num_hidden_layers;
-        let drop_one = (0..layers)
-            .map(|l| json!([{"dropLayers": {"layers": [l]}}]))
-            .collect();
-        let permute = (0..16)
-            .map(|seed| json!([{"permuteTokens": {"seed": seed.to_string()}}]))
-            .collect();
-        let all: [(&str, Vec<serde_json::Value>); 2] = [
-            ("drop one layer", drop_one),
-            ("permute visual tokens", permute),
-        ];
-        for (name, lists) in all {
-            let variants = || {
-                lists
-                    .iter()
-                    .map(|l| self.variant(0, l, 1))
-                    .collect::<Result<Vec<_>, _>>()
-            };
-            self.engine.forget();
-            // Another picture first: kernels are warm then, and nothing of the sweep's own is in a
-            // cache.
-            finish(self.submit(vec![self.variant(1, &json!([]), 1)?])?)?;
-            let start = Instant::now();
-            let flops = finish(self.submit(variants()?)?)?;
-            let together = start.elapsed();
-            let start = Instant::now();
-            for variant in variants()? {
-                self.engine.forget();
-                finish(self.submit(vec![variant])?)?;
-            }
-            let ratio = start.elapsed().as_secs_f64() / together.as_secs_f64();
-            report.push(
-                &format!("sweep: {name}, {} variants", lists.len()),
-                together,
-                |row| {
-                    row.flops = Some(flops as f64);
-                    row.note = format!("{ratio:.1} times as fast as one by one");
-                },
-            );
-        }
-        Ok(())
-    }
-
-    /// Serves `count` requests of many kinds, 16 at once. Returns by how many bytes memory grew
-    /// after the first tenth.
-    fn soak(&self, report: &mut BenchReport, count: usize) -> Result<u64, Failure> {
-        let kinds = [
-            json!([]),
-            json!([{"permuteTokens": {"seed": "1"}}]),
-            json!([{"dropLayers": {"layers": [1]}}]),
-            json!([{"occludePatches": {"random": {"ratio": 0.5, "seed": "1"}}}]),
-            json!([{"pruneTokens": {"layer": 1, "keepShare": 0.5}}]),
-        ];
-        self.engine.forget();
-        let template = "{bar:40} {pos}/{len} requests, {per_sec}, {eta} left";
-        let bar = progress::bar(Some(count), template);
-        let start = Instant::now();
-        let mut running: VecDeque<Events> = VecDeque::new();
-        let mut settled = 0;
-        for i in 0..count {
-            // Five kinds and nine lengths have no common factor: all their combinations come.
-            let (kind, tokens) = (&kinds[i % kinds.len()], 1 + i % 9);
-            running.push_back(self.submit(vec![self.variant(i % 40, kind, tokens)?])?);
-            if running.len() >= 16 || i + 1 == count {
-                while running.len() > if i + 1 == count { 0 } else { 15 } {
-                    if let Some(events) = running.pop_front() {
-                        finish(events)?;
-                        bar.inc(1);
-                    }
-                }
-            }
-            // From here on caches are full, and what still grows leaks.
-            if i == count / 10 {
-                settled = memory_of(&self.engine)?.unwrap_or(0);
-                report
-                    .memory
-                    .push(("after a tenth of the requests".into(), settled));
-            }
-        }
-        bar.finish_and_clear();
-        let time = start.elapsed();
-        report.push(&format!("{count} requests, 16 at once"), time, |row| {
-            row.rate = Some(count as f64 / time.as_secs_f64());
-        });
-        report.remember("after all requests", &self.engine)?;
-        Ok(memory_of(&self.engine)?
-            .unwrap_or(0)
-            .saturating_sub(settled))
-    }
-}
-
-/// Returns the bytes in use on the devices of an engine.
-fn memory_of(engine: &Engine) -> Result<Option<u64>, Failure> {
-    Ok(engine.load(|to| Ok(used_on(to.devices)), &|_, _| {})??)
-}
-
-/// Returns the bytes in use on all devices; those of the process once.
-fn used_on(devices: &[Device]) -> Option<u64> {
-    let (cpus, cards): (Vec<_>, Vec<_>) = devices.iter().partition(|d| d.is_cpu());
-    let counted = cards.into_iter().chain(cpus.into_iter().take(1));
-    counted.map(memory_used).sum()
-}
-
-/// Waits for the end of a job. Returns the operations that it took, shared ones once.
-fn finish(mut events: Events) -> Result<u64, Failure> {
-    let mut flops = 0;
-    while let Some(told) = events.blocking_recv() {
-        if let Event::Token(token) = told.event?
-            && token.finish.is_some()
-        {
-            flops += token.timing.cost.flops;
-        }
-    }
-    Ok(flops)
-}
-
-/// Formats a number with three digits and an SI prefix.
-fn scaled(value: f64) -> String {
-    let prefixes = ["", "k", "M", "G", "T", "P"];
-    let power = (value.max(1.0).log10() / 3.0).floor().min(5.0);
-    format!(
-        "{:.2} {}",
-        value / 1e3f64.powf(power),
-        prefixes[power as usize]
-    )
-}
-
-impl BenchReport {
-    fn remember(&mut self, when: &str, engine: &Engine) -> Result<(), Failure> {
-        let bytes = memory_of(engine)?;
-        self.memory
-            .extend(bytes.map(|bytes| (when.to_owned(), bytes)));
-        Ok(())
-    }
-
-    fn push(&mut self, what: &str, time: Duration, fill: impl FnOnce(&mut Measurement)) {
-        let mut row = Measurement {
-            what: what.to_owned(),
-            seconds: time.as_secs_f64(),
-            rate: None,
-            flops: None,
-            bytes: None,
-            floor_seconds: None,
-            note: String::new(),
-        };
-        fill(&mut row);
-        self.rows.push(row);
-    }
-
-    /// Adds work of many operations over weights that are read once, of `count` tokens or views.
-    fn product(&mut self, what: String, time: Duration, work: (Cost, f64), count: f64) {
-        let (flops, bytes) = (work.0.flops as f64, work.1);
-        self.push(&what, time, |row| {
-            row.rate = Some(count / row.seconds);
-            (row.flops, row.bytes) = (Some(flops), Some(bytes));
-            row.note = format!("{}FLOP", scaled(flops));
-        });
-    }
-
-    /// Computes the floor of every row, once the ceilings are known.
-    fn set_floors(&mut self) {
-        if self.matrix_rate == 0.0 {
-            return;
-        }
-        for row in &mut self.rows {
-            let computing = row.flops.map(|flops| flops / self.matrix_rate);
-            let reading = row.bytes.map(|bytes| bytes / self.bandwidth);
-            let longer = computing.into_iter().chain(reading).reduce(f64::max);
-            row.floor_seconds = longer.filter(|&seconds| seconds > 0.0);
-        }
-    }
-
-    fn print(&self) {
-        println!(
-            "{}: {}parameters, {} on {}",
-            self.model,
-            scaled(self.parameters as f64),
-            self.dtype,
-            self.device
-        );
-        if self.matrix_rate > 0.0 {
-            println!(
-                "the fastest product {}FLOP/s, a copy {}B/s\n",
-                scaled(self.matrix_rate),
-                scaled(self.bandwidth)
-            );
-        }
-        println!(
-            "{:<44} {:>12} {:>12} {:>12} {:>6}",
-            "", "time", "a second", "floor", "share"
-        );
-        for row in &self.rows {
-            println!("{}", row.line());
-        }
-        if !self.row_variance.is_empty() {
-            println!(
-                "\nbits of a row in calls of up to {} rows, beside the row alone:",
-                self.most_rows
-            );
-        }
-        for (what, counts) in &self.row_variance {
-            let counts: Vec<String> = counts.iter().map(ToString::to_string).collect();
-            let found = if counts.is_empty() {
-                "holds".into()
-            } else {
-                format!("varies at {} rows", counts.join(", "))
-            };
-            println!("  {what:<42} {found}");
-        }
-        println!("\nmemory in use:");
-        for (when, bytes) in &self.memory {
-            println!("  {when:<42} {}B", scaled(*bytes as f64));
-        }
-    }
-}
-
-impl Measurement {
-    /// Formats it as a line of the table.
-    fn line(&self) -> String {
-        let rate = self.rate.map_or(String::new(), scaled);
-        let floor = self
-            .floor_seconds
-            .map_or(String::new(), |floor| format!("{:.2} ms", 1e3 * floor));
-        let share = self.floor_seconds.map_or(String::new(), |floor| {
-            format!("{:.0} %", 1e2 * floor / self.seconds)
-        });
-        let (what, time, note) = (&self.what, 1e3 * self.seconds, &self.note);
-        let line = format!("{what:<44} {time:>9.2} ms {rate:>12} {floor:>12} {share:>6}  {note}");
-        line.trim_end().to_owned()
     }
 }

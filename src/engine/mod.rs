@@ -44,5 +44,5 @@ pub use event::{Event, Events, Finish, Prefilled, Timing, Token, VariantEvent};
 pub use fault::{DeviceState, StepCheck};
 pub use handle::{Engine, PlannedRequest};
 pub use limits::Limits;
-pub use request::{ClientId, Pixels, Request, Task, Variant};
+pub use request::{ClientId, Request, Task, Variant};
 pub use sampler::Sampling;

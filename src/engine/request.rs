@@ -4,9 +4,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::sampler::Sampling;
-use crate::intervention::{EffectLog, Plan};
-use crate::model::{ImageTokens, Model, Prompt};
-use crate::nn::{HostTensor, digest};
+use crate::intervention::{EditKeys, EffectLog, Plan};
+use crate::model::{ImageTokens, Model, Pixels, Prompt};
 
 /// One input under one or many plans, ready to run.
 #[derive(Debug)]
@@ -35,6 +34,9 @@ pub struct ClientId {
 pub struct Variant {
     /// The interventions.
     pub plan: Arc<Plan>,
+    /// The plan's [`Plan::edit_keys`], which take a while where operations hold tensors: whoever
+    /// submits from an async thread computes them on another.
+    pub edit_keys: EditKeys,
     /// The effects of compiling the plan.
     pub observed: EffectLog,
     /// The pictures as the tower takes them.
@@ -46,24 +48,6 @@ pub struct Variant {
     pub prompt: Prompt,
     /// The work to do on the prompt.
     pub task: Task,
-}
-
-/// The views of a picture.
-#[derive(Debug, Clone)]
-pub struct Pixels {
-    /// `(V, 3, S, S)`.
-    pub views: HostTensor,
-    /// BLAKE3 of their numbers, little-endian f32.
-    pub digest: blake3::Hash,
-}
-
-impl Pixels {
-    /// Takes the digest.
-    pub fn new(views: HostTensor) -> candle_core::Result<Self> {
-        // Of the pixels after all preparation: what the tower sees decides about reuse.
-        let digest = digest::of_tensor(&views)?;
-        Ok(Self { views, digest })
-    }
 }
 
 /// The work to do on a prompt.

@@ -127,7 +127,7 @@ impl Sequence {
                 EncoderInput::all(model, &request.client.tenant, variant)?.into();
             let mut first = None;
             for (part, (goal, more)) in goals(&variant.task).into_iter().enumerate() {
-                let sequence = Self::new(model, variant, (v, part), images.clone(), goal, more)?;
+                let sequence = Self::new(model, variant, (v, part), images.clone(), goal, more);
                 let identity = sequence.identity(variant);
                 let duplicate = duplicates.get(&identity).copied();
                 if let Some(duplicate) = duplicate.filter(|_| !sequence.program.no_reuse) {
@@ -161,7 +161,7 @@ impl Sequence {
         images: Arc<[EncoderInput]>,
         goal: Goal,
         more: &[u32],
-    ) -> Result<Self, Error> {
+    ) -> Self {
         let prompt = &variant.prompt;
         let ids: Vec<u32> = prompt.ids.iter().chain(more).copied().collect();
         let after = prompt.next..prompt.next + more.len() as u32;
@@ -183,8 +183,9 @@ impl Sequence {
         let first_logit = (stays.unwrap_or(prompt.ids.len()) as u32).saturating_sub(1);
         let layers = model.decoder.config().num_hidden_layers;
         let stack = Stack::LanguageModel;
-        let program = Program::of(&variant.plan, stack, layers, rows.into(), first_logit)?;
-        Ok(Self {
+        let (plan, keys) = (&variant.plan, &variant.edit_keys);
+        let program = Program::of(plan, keys, stack, layers, rows.into(), first_logit);
+        Self {
             variants: vec![of],
             plan: variant.plan.clone(),
             program: Arc::new(program),
@@ -203,7 +204,7 @@ impl Sequence {
             captured: Vec::new(),
             cost: Cost::default(),
             queued: None,
-        })
+        }
     }
 
     /// Hashes all that its results depend on.

@@ -22,13 +22,13 @@ mod random;
 mod spec;
 
 pub use compile::{
-    Amount, CaptureTarget, Context, Named, PromptToken, Reduce, SaliencyMaps, SaliencyQuery,
-    SaliencySource, Salient, Shape, Steps, Target, TextSegment, TokenSelector, Tokens, Volume,
-    compile, compile_with, donors, handles, prompt_tokens, saliency_queries, shape_of,
+    Amount, CaptureTarget, Context, Named, Needs, Reduce, SaliencyMaps, SaliencyQuery,
+    SaliencySource, Salient, Shape, Steps, Target, TokenSelector, Tokens, Volume, compile,
+    compile_with, needs, shape_of,
 };
 pub use error::Error;
 pub use plan::{
-    Capture, Captured, Edit, EditKey, Effect, EffectLog, EffectRecord, Fill, ImageChange,
+    Capture, Captured, Edit, EditKey, EditKeys, Effect, EffectLog, EffectRecord, Fill, ImageChange,
     ImageEdit, Likeliest, LogMark, Noise, Operation, Plan, PlanHooks, Prune, Ranking, Reduction,
     Resolution, Resolved, Rows, RowsProcessed, Value,
 };

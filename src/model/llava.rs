@@ -2,33 +2,39 @@
 //! projector -> pack -> splice -> decoder.
 //!
 //! [`Model::encode_images`], [`Model::embed`] and [`Model::forward`] are the whole model; the
-//! engine takes the same steps with its caches in between. Shapes: V views of a picture, R rows of
-//! a view in the tower, N visual tokens, T tokens of a prompt, D widths.
+//! engine takes the same steps with its caches in between. What they read is made in
+//! [`input.rs`](Model::read). Shapes, with the numbers of LLaVA-1.5-7B:
+//!
+//! | letter | counts | in LLaVA-1.5-7B |
+//! |---|---|---|
+//! | V | views of a picture | 1 |
+//! | R | rows of a view in the tower | 577: 24 x 24 patches of 14 pixels, and a class token |
+//! | N | visual tokens | 576: the class token is left out |
+//! | T | tokens of a prompt, visual ones among them | 576 and the words |
+//! | D | the width of a row | 1024 in the tower, 4096 from the projector on |
 
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
-use jiff::civil::DateTime;
 
 use super::error::Error;
 use super::families::Family;
 use super::generation::GenerationConfig;
 use super::image_tokens::ImageTokens;
 use super::lifetime::Lifetime;
+use super::load::config::Merge;
 use super::load::source::Source;
-use super::packing::Packing;
 use super::projectors::Projectors;
 use super::resident::{ResidentDecoder, ResidentProjector, ResidentTower};
-use super::text::chat::{self, Chat};
-use super::text::message::{Message, Rendered};
+use super::text::chat::Chat;
 use super::text::tokenizer::Text;
 use super::vision_tower::ViewBatch;
 use crate::nn::{
     DeviceGroup, HOOK_TABLE, Held, HookRow, Hooks, HostTensor, Layout, OnDevice, Point, Site, Stack,
 };
-use crate::vision::{Picture, Processor};
+use crate::vision::Processor;
 use crate::weights::Checkpoint;
 
 /// A resident model. Every thread may hold it, read what describes it and drop it; it computes on
@@ -77,6 +83,17 @@ pub struct Model {
     pub(super) opened: OnDevice<Device>,
     /// Ends with the last holder of the model; the last field, so that the tensors go first.
     pub lifetime: Lifetime,
+}
+
+/// Says how projected views become visual tokens.
+#[derive(Debug)]
+pub(super) struct Packing {
+    /// End the rows of a canvas, or of a picture without one, `(k, D)`.
+    pub(super) row_ends: Option<HostTensor>,
+    /// The limit in `vision_aspect_ratio`.
+    pub(super) most_tiles: Option<usize>,
+    /// Says how the views of a tiled picture are put together.
+    pub(super) merge: Merge,
 }
 
 /// BLAKE3 of the tensors and the configuration of each part that models may share.
@@ -276,63 +293,6 @@ impl Model {
     pub fn has_point(&self, stack: Stack, site: Site) -> bool {
         // All decoders that are supported have rotations and a gated MLP; towers differ.
         stack != Stack::VisionTower || self.tower.info().has_site(site)
-    }
-}
-
-/// Inputs of the page above, from pictures and conversations.
-impl Model {
-    /// Returns the views of a picture as the tower takes them: `(V, 3, H, W)`.
-    pub fn pixels(&self, picture: &Picture) -> Result<HostTensor, Error> {
-        let views = picture.views();
-        let values: Vec<f32> = views
-            .iter()
-            .flat_map(|view| self.processor.normalise(view))
-            .collect();
-        let (height, width) = picture.view_size();
-        let shape = (views.len(), 3, height, width);
-        Ok(HostTensor::from_vec(values, shape)?.to_dtype(self.dtype)?)
-    }
-
-    /// Returns the visual tokens of a picture.
-    pub fn tokens(&self, picture: &Picture) -> ImageTokens {
-        self.packing.tokens(self.family, self.tower.info(), picture)
-    }
-
-    /// Renders a conversation by the chat template. `time` is what a template says that names it;
-    /// unsaid: now.
-    pub fn render(&self, messages: &[Message], time: Option<DateTime>) -> Result<Rendered, Error> {
-        match &self.chat {
-            Some(chat) => chat.render(messages, time),
-            None => Err(Error::NoChatTemplate {
-                model: self.name.clone(),
-                mend: chat::what_to_pass(),
-            }),
-        }
-    }
-
-    /// Spreads token ids with one image token for each picture over the visual tokens of `images`,
-    /// with rotary positions.
-    pub fn expand(&self, ids: &[u32], images: &[ImageTokens]) -> Prompt {
-        let mut prompt = Prompt::default();
-        let mut images = images.iter();
-        for &id in ids {
-            // Markers beyond the pictures stay words; `pipeline` has refused prompts whose counts
-            // differ.
-            let image = if id == self.image_token {
-                images.next()
-            } else {
-                None
-            };
-            // A word is one token at one position. A picture may take more positions than tokens,
-            // where a selection left gaps.
-            let (offsets, extent) = image.map_or((&[0][..], 1), |i| (&i.offsets, i.extent));
-            prompt.ids.extend(std::iter::repeat_n(id, offsets.len()));
-            prompt
-                .positions
-                .extend(offsets.iter().map(|o| prompt.next + o));
-            prompt.next += extent as u32;
-        }
-        prompt
     }
 }
 

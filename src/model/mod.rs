@@ -18,7 +18,8 @@
 //! [`ResidentProjector`], so that any thread may hold a model, and its device's thread alone
 //! computes with it.
 //!
-//! `load/` reads files and weights, `text/` makes token ids of conversations. A forward pass calls
+//! `load/` reads files and weights. [`input.rs`](Model::read) makes what the page reads of what a
+//! request holds, by the image processor and by `text/`: chat templates and tokenizers. A forward pass calls
 //! [`nn::Hooks`](crate::nn::Hooks) at every hook point and knows nothing of interventions, prompts
 //! or requests.
 
@@ -28,11 +29,11 @@ mod error;
 mod families;
 mod generation;
 mod image_tokens;
+mod input;
 mod jinja;
 mod lifetime;
 mod llava;
 mod load;
-mod packing;
 mod projector;
 mod projectors;
 mod read;
@@ -50,6 +51,9 @@ pub use error::Error;
 pub use families::{FAMILIES, Family};
 pub use generation::{Cutoffs, GenerationConfig, Processors};
 pub use image_tokens::{ImageTokens, Place};
+pub use input::{
+    ImageFiles, Input, InputError, InputImage, Pixels, PromptToken, TextSegment, Words,
+};
 pub use lifetime::Lifetime;
 pub use llava::{ImageInput, Model, Prompt};
 pub use load::config::Config;

@@ -6,17 +6,17 @@ use serde_json::{Map, Value, json};
 
 use super::interventions::Interventions;
 use super::request::{
-    CaptureRequest, GenerateRequest, Image, MultiImage, PromptInput, PromptText, ScoreRequest,
+    CaptureRequest, GenerateRequest, MultiImage, PromptInput, PromptText, ScoreRequest,
 };
 use crate::model::{Message, MessagePart, Role};
 
 impl GenerateRequest {
     /// Returns `{"Generate": request}` in canonical JSON, as records hold it, with `interventions` in
-    /// place of its own.
-    pub fn canonical(&self, interventions: &Interventions) -> String {
+    /// place of its own and pictures by their `handles`.
+    pub fn canonical(&self, interventions: &Interventions, handles: &[String]) -> String {
         let mut fields = common(
             &self.model.name,
-            &self.prompt,
+            (&self.prompt, handles),
             interventions,
             &self.sample_key,
         );
@@ -31,11 +31,11 @@ impl GenerateRequest {
 
 impl ScoreRequest {
     /// Returns `{"Score": request}` in canonical JSON, as records hold it, with `interventions` in
-    /// place of its own.
-    pub fn canonical(&self, interventions: &Interventions) -> String {
+    /// place of its own and pictures by their `handles`.
+    pub fn canonical(&self, interventions: &Interventions, handles: &[String]) -> String {
         let mut fields = common(
             &self.model.name,
-            &self.prompt,
+            (&self.prompt, handles),
             interventions,
             &self.sample_key,
         );
@@ -46,16 +46,17 @@ impl ScoreRequest {
 
 impl CaptureRequest {
     /// Returns `{"Capture": request}` in canonical JSON, as records hold it, with `interventions` in
-    /// place of its own.
-    pub fn canonical(&self, interventions: &Interventions) -> String {
+    /// place of its own and pictures by their `handles`.
+    pub fn canonical(&self, interventions: &Interventions, handles: &[String]) -> String {
         let mut fields = common(
             &self.model.name,
-            &self.prompt,
+            (&self.prompt, handles),
             interventions,
             &self.sample_key,
         );
         let targets: Vec<&Value> = self.targets.iter().map(|t| &t.canonical).collect();
         insert(&mut fields, "targets", json!(targets));
+        // Unset and f32 send the same bytes, and are different requests all the same.
         let dtype = self.dtype.map_or("", |dtype| match dtype {
             DType::BF16 => "DATA_TYPE_BF16",
             DType::F16 => "DATA_TYPE_F16",
@@ -63,6 +64,7 @@ impl CaptureRequest {
         });
         insert(&mut fields, "dtype", json!(dtype));
         insert(&mut fields, "maxTokens", json!(self.max_tokens));
+        // Text, as canonical JSON has 64 bits; so its default is not seen by `insert`.
         if self.max_bytes > 0 {
             insert(&mut fields, "maxBytes", json!(self.max_bytes.to_string()));
         }
@@ -73,13 +75,13 @@ impl CaptureRequest {
 /// Returns the fields that all requests have.
 fn common(
     model: &str,
-    prompt: &PromptInput,
+    (prompt, handles): (&PromptInput, &[String]),
     interventions: &Interventions,
     sample_key: &str,
 ) -> Map<String, Value> {
     let mut fields = Map::new();
     insert(&mut fields, "model", json!(model));
-    fields.insert("prompt".into(), prompt_json(prompt));
+    fields.insert("prompt".into(), prompt_json(prompt, handles));
     let interventions = interventions.canonical();
     insert(&mut fields, "interventions", json!(interventions));
     insert(&mut fields, "sampleKey", json!(sample_key));
@@ -94,6 +96,7 @@ fn insert(fields: &mut Map<String, Value>, name: &str, value: Value) {
         Value::Number(number) => number.as_u64() == Some(0),
         Value::String(text) => text.is_empty(),
         Value::Array(list) => list.is_empty(),
+        // A message that was sent is spelled even where all in it is open.
         Value::Object(_) => false,
     };
     if !is_default {
@@ -101,7 +104,7 @@ fn insert(fields: &mut Map<String, Value>, name: &str, value: Value) {
     }
 }
 
-fn prompt_json(prompt: &PromptInput) -> Value {
+fn prompt_json(prompt: &PromptInput, handles: &[String]) -> Value {
     let mut fields = Map::new();
     match &prompt.text {
         PromptText::Text(text) => insert(&mut fields, "text", json!(text)),
@@ -110,14 +113,15 @@ fn prompt_json(prompt: &PromptInput) -> Value {
             insert(&mut fields, "raw", json!(true));
         }
         PromptText::Messages(messages) => {
-            let mut images = prompt.images.iter();
+            let mut images = handles.iter();
             let messages = messages.iter().map(|m| message_json(m, &mut images));
             let messages: Vec<Value> = messages.collect();
             insert(&mut fields, "messages", json!(messages));
         }
     }
     if !matches!(prompt.text, PromptText::Messages(_)) {
-        let images: Vec<Value> = prompt.images.iter().map(image_json).collect();
+        let images = handles.iter().map(|handle| image_json(handle));
+        let images: Vec<Value> = images.collect();
         insert(&mut fields, "images", json!(images));
     }
     let multi_image = match prompt.multi_image {
@@ -129,7 +133,7 @@ fn prompt_json(prompt: &PromptInput) -> Value {
     Value::Object(fields)
 }
 
-fn message_json<'a>(message: &Message, images: &mut impl Iterator<Item = &'a Image>) -> Value {
+fn message_json<'a>(message: &Message, images: &mut impl Iterator<Item = &'a String>) -> Value {
     let role = match message.role {
         Role::System => "ROLE_SYSTEM",
         Role::User => "ROLE_USER",
@@ -139,12 +143,14 @@ fn message_json<'a>(message: &Message, images: &mut impl Iterator<Item = &'a Ima
     for part in &message.parts {
         parts.push(match part {
             MessagePart::Text(text) => json!({ "text": text }),
-            MessagePart::Image => json!({ "image": images.next().map(image_json) }),
+            MessagePart::Image => {
+                json!({ "image": images.next().map(|handle| image_json(handle)) })
+            }
         });
     }
     json!({ "role": role, "parts": parts })
 }
 
-fn image_json(image: &Image) -> Value {
-    json!({ "handle": image.digest })
+fn image_json(handle: &str) -> Value {
+    json!({ "handle": handle })
 }

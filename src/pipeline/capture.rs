@@ -6,7 +6,7 @@ use super::compile::{CompiledRequest, RequestHandle};
 use super::error::Error;
 use super::generate::with_text;
 use super::output::{CaptureEvent, CaptureFinished, CapturedActivation, KeptActivation, Started};
-use super::record::Provenance;
+use super::provenance::RecordedRequest;
 use super::request::CaptureRequest;
 use super::runtime::Runtime;
 use super::stores::tensor_bytes;
@@ -23,7 +23,6 @@ pub struct CaptureRun {
 impl Runtime {
     /// Admits a request.
     pub async fn capture(&self, request: CaptureRequest) -> Result<CaptureRun, Error> {
-        let recorded = request.canonical(&request.interventions);
         let (context, key) = (&request.context, &request.sample_key);
         let input = self
             .prepare(context, &request.model, &request.prompt)
@@ -32,7 +31,7 @@ impl Runtime {
         let captures = targets.map(|t| t.capture.clone()).collect();
         let compile = self.compile(&input, request.interventions.clone(), captures, key);
         let compiled = compile.await?;
-        let max_tokens = (request.max_tokens as usize).clamp(1, compiled.room()?);
+        let max_tokens = (request.max_tokens as usize).clamp(1, compiled.room);
         let dtype = request.dtype.unwrap_or(DType::F32);
         check_budget(
             &compiled,
@@ -45,7 +44,11 @@ impl Runtime {
             max_tokens,
             top_logprobs: 0,
         });
-        let record = Provenance::begin(&compiled, recorded, None, key);
+        let recorded = RecordedRequest {
+            canonical: request.canonical(&compiled.interventions, &input.image_digests),
+            sample_key: key.clone(),
+            sampling: None,
+        };
         let handle = self.submit(context, (compiled, variant))?;
         let recorder = Recorder {
             dtype,
@@ -56,7 +59,7 @@ impl Runtime {
             timing: Timing::default(),
             prefilled: Prefilled::default(),
             output: blake3::Hasher::new(),
-            record,
+            recorded,
         };
         Ok(CaptureRun { handle, recorder })
     }
@@ -136,7 +139,7 @@ struct Recorder {
     timing: Timing,
     prefilled: Prefilled,
     output: blake3::Hasher,
-    record: Provenance,
+    recorded: RecordedRequest,
 }
 
 impl Recorder {
@@ -233,12 +236,12 @@ impl Recorder {
         for id in generated {
             self.output.update(&id.to_le_bytes());
         }
-        let (elapsed, record) = (self.timing.elapsed, std::mem::take(&mut self.record));
+        let (elapsed, recorded) = (self.timing.elapsed, std::mem::take(&mut self.recorded));
         let output = self.output.finalize();
         Ok(CaptureFinished {
             text: compiled.input.model.text.decode(generated)?,
             usage: compiled.usage(self.ids.len(), self.timing, elapsed.as_secs_f64()),
-            provenance: record.close(compiled, &self.prefilled, effects, output),
+            provenance: recorded.close(compiled, &self.prefilled, effects, output),
             kept: std::mem::take(&mut self.kept),
         })
     }

@@ -1,4 +1,4 @@
-//! A request on its prepared input: interventions compiled, pictures altered, cost known.
+//! A request on its prepared input: interventions compiled, pictures altered, handed to the engine.
 
 use std::sync::Arc;
 
@@ -6,22 +6,24 @@ use metrics::counter;
 
 use super::charge::{self, Charge};
 use super::error::Error;
-use super::input::{PreparedInput, pixels};
+use super::input::PreparedInput;
 use super::interventions::Interventions;
 use super::measure::Measurements;
 use super::output::{Started, Usage};
 use super::request_context::RequestContext;
 use super::runtime::Runtime;
-use crate::engine::{self, Cost, Event, Events, Pixels, Task, Timing, Variant};
-use crate::intervention::{self, CaptureTarget, Context, Effect, EffectLog, Plan, Volume};
-use crate::model::{ImageTokens, Model, Prompt};
+use crate::engine::{self, Cost, Event, Events, Task, Timing, Variant};
+use crate::intervention::{
+    self, CaptureTarget, Context, EditKeys, Effect, EffectLog, Plan, Volume,
+};
+use crate::model::{self, ImageTokens, Model, Pixels, Prompt};
 use crate::telemetry::names;
 use crate::vision::Picture;
 
 /// Interventions of one request.
 const MAX_INTERVENTIONS: usize = 64;
 
-/// A request that is checked, compiled and priced.
+/// A request that is checked and compiled.
 #[derive(Debug)]
 pub struct CompiledRequest {
     /// The input that it was compiled against.
@@ -36,14 +38,16 @@ pub struct CompiledRequest {
     pub(super) observed: EffectLog,
     /// The views of the pictures; the engine takes them over.
     pixels: Vec<Pixels>,
-    /// BLAKE3 (hex) of what the tower sees.
-    pub(super) pixels_digest: String,
+    /// BLAKE3 of these.
+    pub(super) pixels_digests: Vec<blake3::Hash>,
+    /// The keys that the engine compares plans by; it takes them over.
+    edit_keys: EditKeys,
     /// The prompt as the language model reads it; empty in a preview.
     pub(super) prompt: Prompt,
+    /// Positions that the context has left for an answer; 0 in a preview.
+    pub(super) room: usize,
     /// The count of numbers that each capture comes to.
     pub(super) volumes: Vec<Volume>,
-    /// The cost of the prompt and its continuations.
-    cost: Cost,
     /// Lengths of the continuations; an answer is one of 0.
     continuations: Vec<usize>,
 }
@@ -58,12 +62,18 @@ impl Runtime {
         sample_key: &str,
     ) -> Result<CompiledRequest, Error> {
         let count = interventions.list().len();
+        // Messages were checked; but a sweep adds those of a variant to those of its input.
         if count > MAX_INTERVENTIONS {
             let message = format!("{count} interventions; at most {MAX_INTERVENTIONS} are taken");
             return Err(Error::invalid("interventions", message));
         }
         // Compiling blocks a thread and must not wait for the engine, which measuring does.
-        let measured = self.measure(input, interventions.list(), &captures).await?;
+        let needs = intervention::needs(interventions.list(), &captures);
+        let measured = if needs.is_empty() {
+            Measurements::default()
+        } else {
+            self.measure(input, &needs).await?
+        };
         let (model, sample_key) = (input.model.clone(), sample_key.to_owned());
         let input = input.clone();
         let work =
@@ -123,33 +133,66 @@ fn compile(
     } else {
         pixels(model, &pictures)?
     };
-    let digests = pixels.iter().map(|p| p.digest.to_hex().to_string());
     let ids = words.map(|(ids, _)| ids.as_slice()).unwrap_or_default();
+    let prompt = model.expand(ids, &plan.images);
+    let room = match words {
+        Some(_) => room(model, &prompt)?,
+        None => 0,
+    };
     Ok(CompiledRequest {
-        pixels_digest: engine::digest_of_digests(digests),
-        prompt: model.expand(ids, &plan.images),
+        pixels_digests: pixels.iter().map(|p| p.digest).collect(),
+        // Hashed here, on the pool: operations may hold tensors.
+        edit_keys: plan.edit_keys().map_err(model::Error::from)?,
+        prompt,
+        room,
         plan: Arc::new(plan),
         interventions,
         pictures,
         observed,
         pixels,
         volumes,
-        cost: Cost::default(),
         continuations: Vec::new(),
         input,
     })
 }
 
+/// Returns the views of edited pictures as the tower takes them.
+fn pixels(model: &Model, pictures: &[Picture]) -> Result<Vec<Pixels>, model::Error> {
+    let views = |picture| Ok(Pixels::new(model.pixels(picture)?)?);
+    pictures.iter().map(views).collect()
+}
+
+/// Returns the positions that the context has left for an answer; fails where there is none.
+fn room(model: &Model, prompt: &Prompt) -> Result<usize, Error> {
+    let context = model.decoder.config().max_position_embeddings;
+    // Not the number of tokens: those that were removed may leave their positions behind.
+    let positions = prompt.next as usize;
+    if prompt.ids.is_empty() {
+        return Err(Error::invalid(
+            "prompt",
+            "no token is left of it; at least one is needed",
+        ));
+    }
+    if positions >= context {
+        let message = format!(
+            "{positions} positions; the context holds {context}, and the answer needs at least \
+             one of them"
+        );
+        return Err(Error::invalid("prompt", message));
+    }
+    Ok(context - positions)
+}
+
 impl CompiledRequest {
-    /// Prices the request under `task`, and splits off the part that the engine runs.
+    /// Splits off the part that the engine runs, which is to do `task`.
     pub(super) fn schedule(mut self, task: Task) -> (Self, Variant) {
         self.continuations = match &task {
             Task::Generate { .. } => vec![0],
             Task::Score(continuations) => continuations.iter().map(Vec::len).collect(),
         };
-        self.cost = self.cost_of(&self.plan, self.prompt.ids.len());
         let variant = Variant {
             plan: self.plan.clone(),
+            edit_keys: std::mem::take(&mut self.edit_keys),
             observed: std::mem::take(&mut self.observed),
             pixels: std::mem::take(&mut self.pixels),
             images: self.input.images.clone(),
@@ -157,6 +200,11 @@ impl CompiledRequest {
             task,
         };
         (self, variant)
+    }
+
+    /// Returns what its prompt and continuations take.
+    fn cost(&self) -> Cost {
+        self.cost_of(&self.plan, self.prompt.ids.len())
     }
 
     /// Returns what a prompt of `prompt` tokens and the continuations take under `plan`.
@@ -168,27 +216,6 @@ impl CompiledRequest {
     /// Returns how many visual tokens the language model reads.
     fn image_tokens(&self) -> usize {
         self.plan.images.iter().map(ImageTokens::len).sum()
-    }
-
-    /// Returns the positions that the context has left for an answer; fails where there is none.
-    pub(super) fn room(&self) -> Result<usize, Error> {
-        let context = self.input.model.decoder.config().max_position_embeddings;
-        // Not the number of tokens: those that were removed may leave their positions behind.
-        let positions = self.prompt.next as usize;
-        if self.prompt.ids.is_empty() {
-            return Err(Error::invalid(
-                "prompt",
-                "no token is left of it; at least one is needed",
-            ));
-        }
-        if positions >= context {
-            let message = format!(
-                "{positions} positions; the context holds {context}, and the answer needs at \
-                 least one of them"
-            );
-            return Err(Error::invalid("prompt", message));
-        }
-        Ok(context - positions)
     }
 
     /// Counts the interventions of a request that runs.
@@ -205,14 +232,14 @@ impl CompiledRequest {
         Started {
             prompt_tokens: self.prompt.ids.len(),
             image_tokens: self.image_tokens(),
-            cost: self.cost.rows,
+            cost: self.cost().rows,
         }
     }
 
     /// Returns the (row, layer) pairs that it would take to run it by itself, and to write
     /// `generated` tokens.
     pub(super) fn naive_rows(&self, generated: usize) -> u64 {
-        let mut cost = self.cost;
+        let mut cost = self.cost();
         add_steps(
             &mut cost,
             &self.input.model,

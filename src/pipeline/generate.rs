@@ -9,11 +9,10 @@ use super::error::Error;
 use super::input::PreparedInput;
 use super::interventions::Interventions;
 use super::output::{FinishReason, Finished, GenerateEvent, GeneratedToken, Started, TokenLogprob};
-use super::record::Provenance;
+use super::provenance::RecordedRequest;
 use super::request::GenerateRequest;
 use super::request_context::RequestMetrics;
 use super::runtime::Runtime;
-use super::sampling;
 use crate::engine::{self, Event, Finish, Prefilled, Task, Timing, Variant};
 use crate::intervention;
 use crate::model::{Detokenizer, Text};
@@ -56,25 +55,24 @@ impl Runtime {
         request: &GenerateRequest,
         interventions: Interventions,
     ) -> Result<(CompiledRequest, Variant, OutputProcessor), Error> {
-        let recorded = request.canonical(&interventions);
         let key = &request.sample_key;
         let compiled = self.compile(input, interventions, Vec::new(), key).await?;
-        let (model, left) = (&input.model, compiled.room()?);
-        let room = sampling::room(
-            request.max_tokens,
-            &model.generation,
-            compiled.prompt.ids.len(),
-            &request.sampling,
-        )?;
-        let (sampling, effective) = sampling::sampler(&request.sampling, model, key)?;
+        let (asked, model) = (&request.sampling, &input.model);
+        let prompt = compiled.prompt.ids.len();
+        let chosen = asked.resolve(request.max_tokens, model, prompt, key)?;
+        let recorded = RecordedRequest {
+            canonical: request.canonical(&compiled.interventions, &input.image_digests),
+            sample_key: key.clone(),
+            sampling: Some(chosen.params),
+        };
+        // What transformers' max_length allows may be more than the context holds.
+        let max_tokens = chosen.max_tokens.min(compiled.room);
         let (compiled, variant) = compiled.schedule(Task::Generate {
-            sampling,
-            // What transformers' max_length allows may be more than the context holds.
-            max_tokens: room.min(left),
+            sampling: chosen.sampling,
+            max_tokens,
             top_logprobs: request.top_logprobs as usize,
         });
-        let record = Provenance::begin(&compiled, recorded, Some(effective), key);
-        let output = OutputProcessor::new(request.stop.clone(), record);
+        let output = OutputProcessor::new(request.stop.clone(), recorded);
         Ok((compiled, variant, output))
     }
 }
@@ -118,6 +116,7 @@ impl Generation {
     /// Waits for what happens next: a token, and with the last one the end.
     pub async fn next(&mut self) -> Result<Vec<GenerateEvent>, Error> {
         let event = self.handle.next().await?;
+        // Where the deadline cuts the answer short, the error says how far it came.
         if matches!(event, Event::Token(_)) {
             self.metrics.count_token();
         }
@@ -149,11 +148,11 @@ pub(super) struct OutputProcessor {
     timing: Timing,
     first_token: f64,
     prefilled: Prefilled,
-    record: Provenance,
+    recorded: RecordedRequest,
 }
 
 impl OutputProcessor {
-    fn new(stops: Vec<String>, record: Provenance) -> Self {
+    fn new(stops: Vec<String>, recorded: RecordedRequest) -> Self {
         Self {
             detokenizer: Detokenizer::default(),
             stops,
@@ -163,7 +162,7 @@ impl OutputProcessor {
             timing: Timing::default(),
             first_token: 0.0,
             prefilled: Prefilled::default(),
-            record,
+            recorded,
         }
     }
 
@@ -263,12 +262,12 @@ impl OutputProcessor {
         // Of ids, not of text: different tokens can read alike.
         let output: Vec<u8> = self.ids.iter().flat_map(|id| id.to_le_bytes()).collect();
         let output = blake3::hash(&output);
-        let record = std::mem::take(&mut self.record);
+        let recorded = std::mem::take(&mut self.recorded);
         Ok(Finished {
             reason,
             text: self.text.clone(),
             usage: compiled.usage(self.ids.len(), self.timing, self.first_token),
-            provenance: record.close(compiled, &self.prefilled, effects, output),
+            provenance: recorded.close(compiled, &self.prefilled, effects, output),
         })
     }
 }

@@ -1,23 +1,21 @@
 //! The part of a request that its variants share: pictures decoded, words tokenized.
 
 use std::sync::Arc;
-use std::time::Instant;
 
-use metrics::histogram;
 use tokio::sync::Mutex;
 
 use super::error::Error;
 use super::prompt;
-use super::request::{Image, MultiImage, PromptInput};
+use super::request::{Image, ImageSource, MultiImage, PromptInput};
 use super::request_context::RequestContext;
 use super::runtime::Runtime;
-use super::stores::Bytes;
-use crate::engine::Pixels;
+use super::stores::{Bytes, digest};
 use crate::field_path::FieldPath;
-use crate::intervention::{self, PromptToken, SaliencyMaps};
-use crate::model::{ImageTokens, Model, Rendered};
-use crate::telemetry::names;
-use crate::vision::{self, Picture};
+use crate::intervention::SaliencyMaps;
+use crate::model::{
+    self, ImageFiles, ImageTokens, InputError, InputImage, Model, Pixels, PromptToken, Rendered,
+};
+use crate::vision::Picture;
 
 /// A prompt as the model sees it, before any intervention.
 #[derive(Debug)]
@@ -52,17 +50,20 @@ impl Runtime {
         model: &Arc<Model>,
         prompt: &PromptInput,
     ) -> Result<Arc<PreparedInput>, Error> {
+        // Before the wait for the pool: a store may drop meanwhile what the request names.
         let files = self.files(context, &prompt.images)?;
         let together = together(model, prompt.multi_image, files.len())?;
-        let (text, time) = (prompt.text.clone(), context.time);
-        let limit = self.limits.image_pixels;
+        let (text, limit) = (prompt.text.clone(), self.limits.image_pixels);
         let (context, own) = (context.clone(), model.clone());
         let work = move |model: &Model| {
-            // Templates before pictures: they are cheap, and fail more often.
-            let text = prompt::render(model, &text, files.len(), time)?;
-            let mut input = decode(context, own, files, together, limit)?;
-            input.words = Some(words(model, &text, input.images.len())?);
-            input.text = text;
+            let field = text.field();
+            let words = prompt::words(model, text, files.len())?;
+            let read = model.read(&words, context.time, &images(&files, together, limit));
+            let read = read.map_err(|error| blame(error, field, &files))?;
+            check_places(&read.tokens, files.len())?;
+            let mut input = PreparedInput::new(context, own, files, together, read.images);
+            input.text = read.text;
+            input.words = Some((read.ids, read.tokens));
             Ok(Arc::new(input))
         };
         self.blocking(model, work).await
@@ -78,7 +79,12 @@ impl Runtime {
         let files = self.files(context, &[image])?;
         let (own, limit) = (model.clone(), self.limits.image_pixels);
         let context = context.clone();
-        let work = move |_: &Model| decode(context, own, files, 1, limit).map(Arc::new);
+        let work = move |model: &Model| {
+            let read = model.read_images(&images(&files, 1, limit));
+            let read = read.map_err(|error| blame(error, "image", &files))?;
+            let input = PreparedInput::new(context, own, files, 1, read);
+            Ok(Arc::new(input))
+        };
         self.blocking(model, work).await
     }
 
@@ -97,17 +103,20 @@ impl Runtime {
     }
 
     fn file(&self, tenant: &str, image: &Image) -> Result<File, Error> {
-        let (field, digest) = (image.field.clone(), image.digest.clone());
-        let kept = || self.uploads.get(tenant, &digest);
-        match image.bytes.clone().or_else(kept) {
+        let (bytes, handle) = match &image.source {
+            ImageSource::Sent(bytes) => (Some(bytes.clone()), None),
+            ImageSource::Uploaded(handle) => (self.uploads.get(tenant, handle), Some(handle)),
+        };
+        let field = image.field.clone();
+        match bytes {
             Some(bytes) => Ok(File {
                 field,
                 bytes,
-                digest,
+                handle: handle.cloned(),
             }),
             None => Err(Error::UnknownImage {
                 field: field.join("handle"),
-                handle: digest,
+                handle: handle.cloned().unwrap_or_default(),
             }),
         }
     }
@@ -117,7 +126,53 @@ impl Runtime {
 struct File {
     field: FieldPath,
     bytes: Bytes,
-    digest: String,
+    /// Its handle, where the request names it by one.
+    handle: Option<String>,
+}
+
+impl File {
+    /// Returns the BLAKE3 (hex) of the bytes, which takes a while where they were sent.
+    fn into_digest(self) -> String {
+        self.handle.unwrap_or_else(|| digest(&self.bytes))
+    }
+}
+
+impl PreparedInput {
+    /// Takes pictures that were read of `files`; there is no prompt yet.
+    fn new(
+        context: RequestContext,
+        model: Arc<Model>,
+        files: Vec<File>,
+        together: usize,
+        read: Vec<InputImage>,
+    ) -> Self {
+        let mut input = Self {
+            context,
+            model,
+            pictures: Vec::with_capacity(read.len()),
+            pixels: Vec::with_capacity(read.len()),
+            images: Vec::with_capacity(read.len()),
+            image_digests: files.into_iter().map(File::into_digest).collect(),
+            together,
+            text: Rendered::default(),
+            words: None,
+            saliency: Mutex::default(),
+        };
+        for image in read {
+            input.pictures.push(image.picture);
+            input.pixels.push(image.pixels);
+            input.images.push(image.tokens);
+        }
+        input
+    }
+}
+
+fn images(files: &[File], together: usize, max_pixels: u64) -> ImageFiles<'_> {
+    ImageFiles {
+        files: files.iter().map(|file| &*file.bytes).collect(),
+        together,
+        max_pixels,
+    }
 }
 
 /// Returns as how many pictures of one request each of `count` is prepared: a picture that comes
@@ -130,6 +185,7 @@ fn together(model: &Model, multi_image: MultiImage, count: usize) -> Result<usiz
         );
         return Err(Error::invalid("prompt.multi_image", message));
     }
+    // Each as if it came alone.
     Ok(if multi_image == MultiImage::Tiled {
         1
     } else {
@@ -137,76 +193,32 @@ fn together(model: &Model, multi_image: MultiImage, count: usize) -> Result<usiz
     })
 }
 
-/// Decodes pictures to what the tower takes.
-fn decode(
-    context: RequestContext,
-    model: Arc<Model>,
-    files: Vec<File>,
-    together: usize,
-    max_pixels: u64,
-) -> Result<PreparedInput, Error> {
-    let mut pictures = Vec::with_capacity(files.len());
-    for file in &files {
-        let wrong = image_error(file.field.clone().join("data"));
-        let start = Instant::now();
-        let picture = vision::decode(&file.bytes, max_pixels).map_err(&wrong)?;
-        histogram!(names::STAGE_DURATION, "stage" => "decode_image").record(start.elapsed());
-        let start = Instant::now();
-        pictures.push(
-            model
-                .processor
-                .picture(&picture, together)
-                .map_err(&wrong)?,
-        );
-        histogram!(names::STAGE_DURATION, "stage" => "preprocess").record(start.elapsed());
-    }
-    Ok(PreparedInput {
-        pixels: pixels(&model, &pictures)?,
-        images: pictures.iter().map(|p| model.tokens(p)).collect(),
-        pictures,
-        image_digests: files.into_iter().map(|file| file.digest).collect(),
-        together,
-        text: Rendered::default(),
-        words: None,
-        saliency: Mutex::default(),
-        context,
-        model,
-    })
-}
-
-/// Returns what makes errors of a picture that `field` names.
-pub(super) fn image_error(field: impl Into<FieldPath>) -> impl Fn(vision::Error) -> Error {
-    let field = field.into();
-    move |source| Error::Image {
-        field: field.clone(),
-        source,
+/// Names the field that is to blame for an input that cannot be read; `words` is that of the words.
+fn blame(error: InputError, words: &str, files: &[File]) -> Error {
+    let InputError { image, source } = error;
+    match (image.and_then(|i| files.get(i)), *source) {
+        (Some(file), model::Error::Vision(source)) => Error::Image {
+            field: file.field.clone().join("data"),
+            source,
+        },
+        // A template may refuse a conversation; what else fails is not the client's to mend.
+        (None, source @ model::Error::Chat { .. }) => {
+            Error::invalid(words, format!("the chat template: {source}"))
+        }
+        (_, source) => source.into(),
     }
 }
 
-/// Returns the views of pictures as the tower takes them.
-pub(super) fn pixels(model: &Model, pictures: &[Picture]) -> Result<Vec<Pixels>, Error> {
-    let views = |picture| Pixels::new(model.pixels(picture)?).map_err(crate::model::Error::from);
-    let all: Result<_, crate::model::Error> = pictures.iter().map(views).collect();
-    Ok(all?)
-}
-
-/// Returns the text in tokens, which must place as many pictures as there are.
-fn words(
-    model: &Model,
-    text: &Rendered,
-    pictures: usize,
-) -> Result<(Vec<u32>, Vec<PromptToken>), Error> {
-    let (ids, words) = intervention::prompt_tokens(model, text)?;
-    let placed = words
-        .iter()
-        .filter(|w| matches!(w, PromptToken::Image(_)))
-        .count();
-    if placed != pictures {
-        let message = format!(
-            "the tokenizer and the chat template place {placed} pictures, the request has \
-             {pictures}"
-        );
-        return Err(Error::invalid("prompt", message));
+/// Fails unless `tokens` place as many pictures as there are.
+fn check_places(tokens: &[PromptToken], pictures: usize) -> Result<(), Error> {
+    // A template may leave a picture out, and the tokenizer may find a marker in words.
+    let is_image = |token: &&PromptToken| matches!(token, PromptToken::Image(_));
+    let placed = tokens.iter().filter(is_image).count();
+    if placed == pictures {
+        return Ok(());
     }
-    Ok((ids, words))
+    let message = format!(
+        "the tokenizer and the chat template place {placed} pictures, the request has {pictures}"
+    );
+    Err(Error::invalid("prompt", message))
 }

@@ -1,20 +1,19 @@
 //! Measurements that compiling needs of the unchanged pictures: where models look, and what donor
 //! pictures come to.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::error::Error;
-use super::input::{PreparedInput, image_error};
+use super::input::PreparedInput;
 use super::runtime::Runtime;
 use crate::engine::Engine;
-use crate::intervention::{self, CaptureTarget, Intervention, SaliencyMaps, SaliencyQuery};
+use crate::intervention::{Needs, SaliencyMaps, SaliencyQuery};
 use crate::model::{self, Model};
 use crate::nn::HostTensor;
-use crate::vision;
 
 /// Holds what compiling is told beside the request.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Measurements {
     /// The attention that saliency asks for.
     pub(super) saliency: SaliencyMaps,
@@ -27,43 +26,43 @@ pub(super) struct Measurements {
 }
 
 impl Runtime {
-    /// Measures all that interventions and captures ask for.
+    /// Measures all that compiling needs.
     pub(super) async fn measure(
         &self,
         input: &PreparedInput,
-        list: &[Intervention],
-        captures: &[CaptureTarget],
+        needs: &Needs<'_>,
     ) -> Result<Measurements, Error> {
         let resident = self.saliency_models().into_iter();
         let digests = resident.map(|m| (m.name.clone(), m.digest.clone()));
         let owner = &input.context.client.tenant;
-        let kept = intervention::handles(list)
+        let mut activations = BTreeMap::new();
+        for &handle in &needs.activations {
             // A handle that is not kept is found missing where the patch is compiled.
-            .filter_map(|handle| Some((handle.to_owned(), self.activations.get(owner, handle)?)));
+            if let Some(kept) = self.activations.get(owner, handle) {
+                activations.insert(handle.to_owned(), kept);
+            }
+        }
         Ok(Measurements {
             saliency_digests: digests.collect(),
-            activations: kept.collect(),
-            donors: self.donors(input, list).await?,
-            saliency: self.saliency(input, list, captures).await?,
+            activations,
+            donors: self.donors(input, &needs.donors).await?,
+            saliency: self.saliency(input, &needs.saliency).await?,
         })
     }
 
-    /// Returns the attention that interventions and captures ask for; measured once for all
-    /// variants of an input.
+    /// Returns the attention that is asked for; measured once for all variants of an input.
     async fn saliency(
         &self,
         input: &PreparedInput,
-        list: &[Intervention],
-        captures: &[CaptureTarget],
+        looks: &BTreeSet<SaliencyQuery>,
     ) -> Result<SaliencyMaps, Error> {
-        let looks = intervention::saliency_queries(list, captures.iter().map(|c| &c.target));
         if looks.is_empty() {
             return Ok(SaliencyMaps::new());
         }
         // Held meanwhile: variants that ask for the same wait, in place of measuring it once more.
         let mut known = input.saliency.lock().await;
         for look in looks {
-            if let Entry::Vacant(entry) = known.entry(look) {
+            if let Entry::Vacant(entry) = known.entry(look.clone()) {
                 let views = self.look(input, entry.key()).await?;
                 entry.insert(views);
             }
@@ -135,30 +134,35 @@ impl Runtime {
     async fn donors(
         &self,
         input: &PreparedInput,
-        list: &[Intervention],
+        files: &[(usize, &[u8])],
     ) -> Result<BTreeMap<usize, HostTensor>, Error> {
         let (model, together) = (&input.model, input.together.max(1));
         let mut found = BTreeMap::new();
-        for (place, bytes) in intervention::donors(list) {
+        for &(place, bytes) in files {
             let (bytes, limit) = (bytes.to_vec(), self.limits.image_pixels);
-            let field = format!("interventions[{place}].replace_tokens.donor.data");
-            let decode = move |model: &Model| {
-                let wrong = image_error(field);
-                let picture = vision::decode(&bytes, limit).map_err(&wrong)?;
-                // As many pictures as the input has: one that came alone might be cut into tiles, and
-                // have other visual tokens than the ones that it replaces.
-                let picture = model
-                    .processor
-                    .picture(&picture, together)
-                    .map_err(&wrong)?;
-                Ok((model.pixels(&picture)?, model.tokens(&picture)))
+            // As many pictures as the input has: one that came alone might be cut into tiles, and have
+            // other visual tokens than the ones that it replaces.
+            let read = move |model: &Model| {
+                let read = model.read_image(&bytes, together, limit);
+                read.map_err(|error| donor_error(place, error))
             };
-            let (pixels, tokens) = self.blocking(model, decode).await?;
+            let donor = self.blocking(model, read).await?;
             let engine = self.engine_for(input);
-            let encoded = engine.encode(model.clone(), pixels, tokens);
+            let encoded = engine.encode(model.clone(), donor.pixels.views, donor.tokens);
             found.insert(place, encoded.await?);
         }
         Ok(found)
+    }
+}
+
+/// Names the donor of the intervention at `place` where it is to blame.
+fn donor_error(place: usize, error: model::Error) -> Error {
+    match error {
+        model::Error::Vision(source) => Error::Image {
+            field: format!("interventions[{place}].replace_tokens.donor.data").into(),
+            source,
+        },
+        other => other.into(),
     }
 }
 

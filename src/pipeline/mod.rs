@@ -61,9 +61,9 @@ pub use record::{
     Provenance, Recorded, ResolvedChoice, ResolvedIntervention, SpanKind, Stage, TokenSpan,
 };
 pub use request::{
-    CaptureRequest, CaptureSpec, GenerateRequest, Image, MultiImage, PreviewRequest, PromptInput,
-    PromptText, Replay, ScoreRequest, SweepInput, SweepRequest, VariantSource, Variants,
-    VerifyRequest,
+    CaptureRequest, CaptureSpec, GenerateRequest, Image, ImageSource, MultiImage, PreviewRequest,
+    PromptInput, PromptText, Replay, ScoreRequest, SweepInput, SweepRequest, VariantSource,
+    Variants, VerifyRequest,
 };
 pub use request_context::{RequestContext, RequestMetrics};
 pub use runtime::{RequestLimits, Runtime};

@@ -7,6 +7,7 @@ use candle_core::DType;
 use metrics::gauge;
 
 use super::error::Error;
+use super::request_context::RequestContext;
 use crate::engine::{self, Engine};
 use crate::model::{self, ChatTemplate, Model, Source};
 use crate::nn::DeviceGroup;
@@ -96,6 +97,40 @@ impl ModelRegistry {
             name: name.to_owned(),
             resident: models.iter().map(|m| m.name.clone()).collect(),
         })
+    }
+
+    /// Returns the model that a request names, where it names none the first one that its caller may
+    /// ask, and labels the request's metrics with it.
+    pub fn resident(&self, context: &RequestContext, name: &str) -> Result<Arc<Model>, Error> {
+        let name = match &context.account {
+            // Before the look, so that nobody learns of models that are not for them.
+            Some(account) if !name.is_empty() => account.check_model(name).map(|()| name.into())?,
+            Some(_) => self.first_of(context)?,
+            None => name.to_owned(),
+        };
+        let model = self.get(&name)?;
+        context.metrics.set_model(&model.name);
+        Ok(model)
+    }
+
+    /// Returns the name of the first model that the caller may ask.
+    fn first_of(&self, context: &RequestContext) -> Result<String, Error> {
+        let all = self.open_to(context);
+        let first = all.first().map(|model| model.name.clone());
+        first.ok_or_else(|| Error::UnknownModel {
+            field: "model".into(),
+            name: String::new(),
+            resident: Vec::new(),
+        })
+    }
+
+    /// Returns the models that the caller may ask.
+    pub fn open_to(&self, context: &RequestContext) -> Vec<Arc<Model>> {
+        let mut all = self.all();
+        if let Some(account) = &context.account {
+            all.retain(|model| account.may_ask(&model.name));
+        }
+        all
     }
 
     /// Loads a model, which blocks as long as it takes. It shares the parts that a resident model

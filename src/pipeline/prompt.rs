@@ -1,11 +1,8 @@
-//! The prompt of a request: one text, a conversation, or raw; checked and put through the chat
-//! template.
-
-use jiff::civil::DateTime;
+//! The words of a prompt, checked: one text, a conversation, or raw.
 
 use super::error::Error;
 use super::request::PromptText;
-use crate::model::{self, IMAGE_MARKER, Message, MessagePart, Model, Rendered, Role};
+use crate::model::{IMAGE_MARKER, Message, MessagePart, Model, Role, Words};
 
 /// Bytes of a prompt's text, of all messages together.
 pub const MAX_TEXT_BYTES: usize = 1 << 20;
@@ -13,35 +10,37 @@ pub const MAX_TEXT_BYTES: usize = 1 << 20;
 /// Messages of a conversation, and parts of a message.
 const MAX_MESSAGES: usize = 1024;
 
-/// Returns the text after the chat template, with `images` pictures placed. Not yet in tokens.
-pub(super) fn render(
-    model: &Model,
-    text: &PromptText,
-    images: usize,
-    time: Option<DateTime>,
-) -> Result<Rendered, Error> {
+/// Returns the words as the model reads them, with `images` pictures placed.
+pub(super) fn words(model: &Model, text: PromptText, images: usize) -> Result<Words, Error> {
     match text {
         PromptText::Messages(messages) => {
-            check_messages(model, messages)?;
-            model
-                .render(messages, time)
-                .map_err(|e| refused("prompt.messages", e))
+            check_messages(model, &messages)?;
+            Ok(Words::Messages(messages))
         }
         PromptText::Raw(text) => {
-            check_text(model, text, images, true)?;
-            Ok(Rendered::raw(text))
+            check_text(model, &text, images, true)?;
+            Ok(Words::Raw(text))
         }
         PromptText::Text(text) => {
-            let markers = check_text(model, text, images, false)?;
+            let markers = check_text(model, &text, images, false)?;
             let mut parts = Vec::new();
+            // Pictures that the text does not place stand before it.
             if markers == 0 {
                 parts.resize(images, MessagePart::Image);
             }
-            parts.push(MessagePart::Text(text.clone()));
+            parts.push(MessagePart::Text(text));
             let role = Role::User;
-            model
-                .render(&[Message { role, parts }], time)
-                .map_err(|e| refused("prompt.text", e))
+            Ok(Words::Messages(vec![Message { role, parts }]))
+        }
+    }
+}
+
+impl PromptText {
+    /// Returns the path of the field that holds it.
+    pub(super) fn field(&self) -> &'static str {
+        match self {
+            Self::Messages(_) => "prompt.messages",
+            Self::Text(_) | Self::Raw(_) => "prompt.text",
         }
     }
 }
@@ -76,14 +75,6 @@ fn check_text(model: &Model, text: &str, images: usize, raw: bool) -> Result<usi
         return Err(Error::invalid("prompt.text", message));
     }
     Ok(markers)
-}
-
-/// Turns a template's complaint about a conversation into an error that the client can mend.
-fn refused(field: &str, error: model::Error) -> Error {
-    match error {
-        model::Error::Chat { .. } => Error::invalid(field, format!("the chat template: {error}")),
-        other => other.into(),
-    }
 }
 
 fn check_length(field: &str, bytes: usize) -> Result<(), Error> {

@@ -5,22 +5,35 @@ use super::record::{
     Provenance, ResolvedChoice, ResolvedIntervention, SpanKind, Stage, TokenSpan, canonical, digest,
 };
 use super::sampling::SamplingParams;
-use crate::engine::Prefilled;
+use crate::engine::{Prefilled, digest_of_digests};
 use crate::intervention::{Effect, Resolution};
 use crate::model::{ImageTokens, Place};
 use crate::telemetry;
 
-impl Provenance {
-    /// Records what runs, but for what comes out. `request` is its canonical JSON.
-    pub(super) fn begin(
+/// Holds what a record says of the request itself.
+#[derive(Debug, Default)]
+pub(super) struct RecordedRequest {
+    /// The request in canonical JSON.
+    pub(super) canonical: String,
+    /// Tells samples that share a seed apart.
+    pub(super) sample_key: String,
+    /// The sampling parameters that held; `None` where nothing was sampled.
+    pub(super) sampling: Option<SamplingParams>,
+}
+
+impl RecordedRequest {
+    /// Writes the record of a request that has run: what ran, what each intervention did, what came
+    /// out on the way and at the end.
+    pub(super) fn close(
+        self,
         compiled: &CompiledRequest,
-        request: String,
-        sampling: Option<SamplingParams>,
-        sample_key: &str,
-    ) -> Self {
+        prefilled: &Prefilled,
+        effects: &[Effect],
+        output: blake3::Hash,
+    ) -> Provenance {
         let (model, input) = (&compiled.input.model, &compiled.input);
         let time = input.text.time.map(|time| time.to_string());
-        Self {
+        let mut record = Provenance {
             server_version: telemetry::VERSION.into(),
             model: model.name.clone(),
             model_digest: model.digest.clone(),
@@ -31,27 +44,18 @@ impl Provenance {
             prompt_text: input.text.text.clone(),
             template_time: time.unwrap_or_default(),
             layout: layout(compiled),
-            sampling,
-            sample_key: sample_key.into(),
-            request,
-            ..Self::default()
-        }
-    }
-
-    /// Closes the record: what each intervention did, what came out on the way and at the end.
-    pub(super) fn close(
-        mut self,
-        compiled: &CompiledRequest,
-        prefilled: &Prefilled,
-        effects: &[Effect],
-        output: blake3::Hash,
-    ) -> Self {
-        self.plan = plan(compiled, effects, prefilled);
-        self.stages = stages(compiled, prefilled);
-        self.output_digest = output.to_hex().to_string();
+            plan: plan(compiled, effects, prefilled),
+            sampling: self.sampling,
+            sample_key: self.sample_key,
+            request: self.canonical,
+            stages: stages(compiled, prefilled),
+            output_digest: output.to_hex().to_string(),
+            // Of all the rest, so it comes last.
+            digest: String::new(),
+        };
         // A record is made of finite numbers and texts, which JSON has.
-        self.digest = digest(serde_json::to_value(&self).unwrap_or_default());
-        self
+        record.digest = digest(serde_json::to_value(&record).unwrap_or_default());
+        record
     }
 }
 
@@ -101,8 +105,10 @@ fn choice(resolution: &Resolution) -> ResolvedChoice {
 fn stages(compiled: &CompiledRequest, prefilled: &Prefilled) -> Vec<Stage> {
     let ids = compiled.prompt.ids.iter();
     let ids: Vec<u8> = ids.flat_map(|id| id.to_le_bytes()).collect();
+    let pixels = compiled.pixels_digests.iter();
+    let pixels = pixels.map(|digest| digest.to_hex().to_string());
     let all = [
-        ("pixels", compiled.pixels_digest.clone()),
+        ("pixels", digest_of_digests(pixels)),
         ("prompt", blake3::hash(&ids).to_hex().to_string()),
         ("visual_tokens", prefilled.visual_tokens.clone()),
         ("logits", prefilled.logits.clone()),

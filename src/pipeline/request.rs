@@ -11,20 +11,27 @@ use super::interventions::Interventions;
 use super::record::Recorded;
 use super::request_context::RequestContext;
 use super::sampling::SamplingParams;
-use super::stores::{Bytes, digest};
+use super::stores::Bytes;
 use crate::field_path::FieldPath;
 use crate::intervention;
 use crate::model::{Message, Model};
 
-/// A picture: its bytes, or the handle of an uploaded one.
+/// A picture.
 #[derive(Debug, Clone)]
 pub struct Image {
     /// Path of the picture in the request.
     pub field: FieldPath,
-    /// BLAKE3 (hex) of the bytes, which is the handle, too.
-    pub digest: String,
-    /// The bytes of the file; `None`: they were uploaded.
-    pub bytes: Option<Bytes>,
+    /// The picture itself, or where it is.
+    pub source: ImageSource,
+}
+
+/// Says where a picture is.
+#[derive(Debug, Clone)]
+pub enum ImageSource {
+    /// It came with the request: the bytes of its file.
+    Sent(Bytes),
+    /// The client uploaded it before: its handle, the BLAKE3 (hex) of the bytes.
+    Uploaded(String),
 }
 
 impl Image {
@@ -32,8 +39,7 @@ impl Image {
     pub fn sent(field: impl Into<FieldPath>, bytes: Bytes) -> Self {
         Self {
             field: field.into(),
-            digest: digest(&bytes),
-            bytes: Some(bytes),
+            source: ImageSource::Sent(bytes),
         }
     }
 
@@ -41,8 +47,7 @@ impl Image {
     pub fn uploaded(field: impl Into<FieldPath>, handle: String) -> Self {
         Self {
             field: field.into(),
-            digest: handle,
-            bytes: None,
+            source: ImageSource::Uploaded(handle),
         }
     }
 }

@@ -1,15 +1,15 @@
 //! Accompanies a request: who asks, until when, and what is recorded of it.
 
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use jiff::civil::DateTime;
 
 use super::account::Account;
 use super::in_flight::InFlightGuard;
 use crate::engine::ClientId;
-use crate::intervention;
 
 /// Accompanies a request from the server's first layer to its last event.
 ///
@@ -38,7 +38,7 @@ impl Default for RequestContext {
     /// Makes the context of a request that comes from the server itself, under a fresh id.
     fn default() -> Self {
         Self {
-            id: format!("{:016x}", intervention::fresh_seed()),
+            id: fresh_id(),
             client: ClientId::default(),
             account: None,
             deadline: None,
@@ -47,6 +47,12 @@ impl Default for RequestContext {
             time: None,
         }
     }
+}
+
+fn fresh_id() -> String {
+    // A new hasher's key is drawn from the operating system's entropy.
+    let drawn = RandomState::new().hash_one(SystemTime::now());
+    format!("{drawn:016x}")
 }
 
 /// Holds what a handler learns of a request; clones share it.

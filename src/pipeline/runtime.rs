@@ -135,6 +135,7 @@ impl Runtime {
         model: &Arc<Model>,
         work: impl FnOnce(&Model) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
+        // tokio's pool would start hundreds of threads, and take the cores from the engine's.
         let _permit = self
             .workers
             .acquire()

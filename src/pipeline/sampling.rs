@@ -116,6 +116,7 @@ impl SamplingParams {
             let message = format!("{bias} of token {id} is not a number");
             return Err(Error::invalid("sampling.logit_bias", message));
         }
+        // Greedy decoding draws nothing: its records name no seed.
         if self.temperature > 0.0 || self.do_sample {
             self.seed.get_or_insert_with(intervention::fresh_seed);
         }
@@ -203,9 +204,38 @@ fn saturated(count: usize) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
 }
 
-/// Returns the sampler of a checked request, and the parameters that it comes to, which records
-/// hold.
-pub(super) fn sampler(
+/// Says how the tokens of an answer are chosen, and how many there may be.
+#[derive(Debug)]
+pub(super) struct Chosen {
+    pub(super) sampling: Sampling,
+    /// The parameters of the request with what the model adds to them, as records hold them.
+    pub(super) params: SamplingParams,
+    /// Tokens of the answer, at most; the context may hold fewer.
+    pub(super) max_tokens: usize,
+}
+
+impl SamplingParams {
+    /// Resolves the parameters of a checked request against what its model says. The answer may have
+    /// `max_tokens` tokens (0: open), the prompt has `prompt`.
+    pub(super) fn resolve(
+        &self,
+        max_tokens: u32,
+        model: &Model,
+        prompt: usize,
+        sample_key: &str,
+    ) -> Result<Chosen, Error> {
+        let max_tokens = room(max_tokens, &model.generation, prompt, self)?;
+        let (sampling, params) = sampler(self, model, sample_key)?;
+        Ok(Chosen {
+            sampling,
+            params,
+            max_tokens,
+        })
+    }
+}
+
+/// Returns the sampler of a checked request, and the parameters that it comes to.
+fn sampler(
     asked: &SamplingParams,
     model: &Model,
     sample_key: &str,
@@ -231,6 +261,7 @@ pub(super) fn sampler(
     let cutoffs = Cutoffs {
         top_h: all.top_h,
         min_p: all.min_p,
+        // At the ends of their ranges these keep all tokens; transformers, too, leaves them out.
         typical_p: all.typical_p.filter(|&p| p < 1.0),
         epsilon_cutoff: all.epsilon_cutoff.filter(|&p| p > 0.0 && p < 1.0),
         eta_cutoff: all.eta_cutoff.filter(|&p| p > 0.0 && p < 1.0),
@@ -280,7 +311,7 @@ fn processors(
 
 /// Returns how many tokens an answer to `prompt` tokens may have, by the request or, where it leaves
 /// that open (0), by the model.
-pub(super) fn room(
+fn room(
     max_tokens: u32,
     model: &GenerationConfig,
     prompt: usize,

@@ -9,7 +9,7 @@ use super::input::PreparedInput;
 use super::interventions::Interventions;
 use super::output::{ContinuationScore, Scored};
 use super::prompt::marker_in;
-use super::record::Provenance;
+use super::provenance::RecordedRequest;
 use super::request::ScoreRequest;
 use super::runtime::Runtime;
 use crate::engine::{Event, Prefilled, Task, Timing, Variant};
@@ -44,16 +44,20 @@ impl Runtime {
         request: &ScoreRequest,
         interventions: Interventions,
     ) -> Result<(CompiledRequest, Variant, Scorer), Error> {
-        let recorded = request.canonical(&interventions);
         let key = &request.sample_key;
         let compiled = self.compile(input, interventions, Vec::new(), key).await?;
+        let recorded = RecordedRequest {
+            canonical: request.canonical(&compiled.interventions, &input.image_digests),
+            sample_key: key.clone(),
+            sampling: None,
+        };
         let tokens = tokenize(&compiled, &request.continuations)?;
         let (compiled, variant) = compiled.schedule(Task::Score(tokens.clone()));
         let scorer = Scorer {
             tokens,
             continuations: request.continuations.clone(),
             prefilled: Prefilled::default(),
-            record: Provenance::begin(&compiled, recorded, None, key),
+            recorded,
         };
         Ok((compiled, variant, scorer))
     }
@@ -73,7 +77,7 @@ impl ScoreRequest {
 
 /// Returns the tokens of each continuation, which has to fit the context after the prompt.
 fn tokenize(compiled: &CompiledRequest, all: &[String]) -> Result<Vec<Vec<u32>>, Error> {
-    let (room, prompt) = (compiled.room()?, compiled.prompt.next as usize);
+    let (room, prompt) = (compiled.room, compiled.prompt.next as usize);
     let (context, input) = (room + prompt, &compiled.input);
     let mut tokens = Vec::with_capacity(all.len());
     for (i, continuation) in all.iter().enumerate() {
@@ -108,7 +112,7 @@ pub(super) struct Scorer {
     tokens: Vec<Vec<u32>>,
     continuations: Vec<String>,
     prefilled: Prefilled,
-    record: Provenance,
+    recorded: RecordedRequest,
 }
 
 impl Scorer {
@@ -158,12 +162,12 @@ impl Scorer {
         let best = means().position(|m| m >= highest).unwrap_or(0);
         let bits = logprobs.iter().flatten().flat_map(|s| s.to_le_bytes());
         let output = blake3::hash(&bits.collect::<Vec<u8>>());
-        let record = std::mem::take(&mut self.record);
+        let recorded = std::mem::take(&mut self.recorded);
         Ok(Scored {
             scores,
             best,
             usage: compiled.usage(0, timing, timing.elapsed.as_secs_f64()),
-            provenance: record.close(compiled, &self.prefilled, effects, output),
+            provenance: recorded.close(compiled, &self.prefilled, effects, output),
         })
     }
 }

@@ -20,6 +20,8 @@ pub struct Uploaded {
 impl Runtime {
     /// Keeps a picture for the caller alone, if it can be decoded.
     pub async fn upload(&self, context: &RequestContext, data: Bytes) -> Result<Uploaded, Error> {
+        // It is kept as it came, and decoded all the same: a handle stands for a picture that requests
+        // can use.
         let (bytes, limit) = (data.clone(), self.limits.image_pixels);
         let decoded = tokio::task::spawn_blocking(move || vision::decode(&bytes, limit)).await;
         let picture = decoded.map_err(|e| Error::Fault(e.to_string()))?;

@@ -13,8 +13,8 @@ use std::sync::Arc;
 use candle_core::DType;
 pub use scotoma::api::interventions_from_json;
 use scotoma::engine::parity::{GoldenSet, Prepared};
-use scotoma::engine::{ClientId, Engine, Pixels, Request, Task, Variant};
-use scotoma::model::{Load, LoadTo, Model, PreparedModel, Source, ViewInfo};
+use scotoma::engine::{ClientId, Engine, Request, Task, Variant};
+use scotoma::model::{Load, LoadTo, Model, Pixels, PreparedModel, Source, ViewInfo};
 use scotoma::nn::{DeviceGroup, DeviceId, Home};
 use scotoma::server::{Server, ServerConfig};
 use scotoma_client::{GenerateRequest, Intervention, prompt, v1};
@@ -34,6 +34,7 @@ pub fn job(case: Prepared, model: &Arc<Model>, task: Task) -> Request {
 /// Turns a prepared case into a variant of a request.
 pub fn variant(case: Prepared, task: Task) -> Variant {
     Variant {
+        edit_keys: case.plan.edit_keys().unwrap(),
         plan: case.plan,
         observed: case.observed,
         pixels: case

@@ -360,12 +360,12 @@ fn every_cell_is_computed_once() {
             let wanted = rows.len() as u32 - 1;
             let program = Program::of(
                 &variant.plan,
+                &variant.plan.edit_keys().unwrap(),
                 Stack::LanguageModel,
                 layers,
                 rows.into(),
                 wanted,
-            )
-            .unwrap();
+            );
             programs.push(Arc::new(program));
         }
         let most = dice.of(200) as u64;

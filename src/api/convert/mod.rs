@@ -12,12 +12,11 @@ mod target;
 mod values;
 
 pub use interventions::interventions_from_json;
+pub(super) use interventions::request_interventions;
 pub(super) use model::{
     empty_parity_report, hook_points, load_request, model_info, parity_case, parity_report,
 };
-pub(super) use request::{
-    image, multi_image, prompt, request_interventions, requested_dtype, sampling, targets,
-};
+pub(super) use request::{image, multi_image, prompt, requested_dtype, sampling, targets};
 pub(super) use response::{
     activation, capture_finished, finished, plan, scored, started, token, usage, verified,
 };

@@ -3,15 +3,12 @@
 
 use super::capture::captures;
 use super::from_wire::Seeds;
-use super::interventions::interventions;
 use super::values::dtype;
 use crate::api::{Error, v1};
 use crate::field_path::FieldPath;
 use crate::intervention::fresh_seed;
 use crate::model::{Message, MessagePart, Role};
-use crate::pipeline::{
-    CaptureSpec, Image, Interventions, MultiImage, PromptInput, PromptText, SamplingParams,
-};
+use crate::pipeline::{CaptureSpec, Image, MultiImage, PromptInput, PromptText, SamplingParams};
 use candle_core::DType;
 
 /// Converts a prompt, which is text with images, or messages.
@@ -41,6 +38,7 @@ pub(in crate::api) fn prompt(message: Option<v1::Prompt>) -> Result<PromptInput,
 
 /// Fails where a prompt is of two kinds.
 fn check_kind(prompt: &v1::Prompt) -> Result<(), Error> {
+    // An empty text counts as none: a message cannot tell the two apart.
     let given = [
         ("text", !prompt.text.is_empty()),
         ("images", !prompt.images.is_empty()),
@@ -140,23 +138,10 @@ pub(in crate::api) fn sampling(message: v1::Sampling) -> SamplingParams {
         no_repeat_ngram_size: message.no_repeat_ngram_size,
         min_tokens: message.min_tokens,
         suppress_tokens: message.suppress_tokens,
+        // Sorted, since records have one text for one request.
         logit_bias: message.logit_bias.into_iter().collect(),
         ignore_generation_config: message.ignore_generation_config,
     }
-}
-
-/// Converts interventions, and fills in the seeds that they leave open.
-pub(in crate::api) fn request_interventions(
-    list: &mut [v1::Intervention],
-) -> Result<Interventions, Error> {
-    let mut found = Interventions::default();
-    let converted = interventions(list, Seeds::of(fresh_seed))?;
-    // The messages have their seeds now: they are the record.
-    for (intervention, message) in converted.into_iter().zip(list) {
-        let canonical = serde_json::to_value(message).map_err(Error::fault)?;
-        found.push(intervention, canonical);
-    }
-    Ok(found)
 }
 
 /// Converts the targets of a capture, with their seeds filled in.
@@ -187,6 +172,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::api::convert::request_interventions;
     use crate::model::{Model, SHAPES, shapes};
     use crate::pipeline::{CaptureRequest, GenerateRequest, RequestContext, ScoreRequest};
 
@@ -231,6 +217,10 @@ mod tests {
         ]
     }
 
+    fn handles(prompt: &PromptInput) -> Vec<String> {
+        vec!["ab".to_owned(); prompt.images.len()]
+    }
+
     #[test]
     fn records_hold_requests_as_messages_spell_them() {
         let model = Model::load(SHAPES, &shapes(), DType::F32, &Device::Cpu).unwrap();
@@ -254,7 +244,7 @@ mod tests {
                         top_logprobs: m.top_logprobs,
                         sample_key: m.sample_key,
                     };
-                    request.canonical(&request.interventions)
+                    request.canonical(&request.interventions, &handles(&request.prompt))
                 }
                 "Score" => {
                     let mut m: v1::ScoreRequest = serde_json::from_value(json).unwrap();
@@ -266,7 +256,7 @@ mod tests {
                         continuations: m.continuations,
                         sample_key: m.sample_key,
                     };
-                    request.canonical(&request.interventions)
+                    request.canonical(&request.interventions, &handles(&request.prompt))
                 }
                 _ => {
                     let mut m: v1::CaptureRequest = serde_json::from_value(json).unwrap();
@@ -281,7 +271,7 @@ mod tests {
                         max_bytes: m.max_bytes,
                         sample_key: m.sample_key,
                     };
-                    request.canonical(&request.interventions)
+                    request.canonical(&request.interventions, &handles(&request.prompt))
                 }
             };
             assert_eq!(canonical, text);

@@ -62,6 +62,7 @@ pub(crate) fn dtype(field: &str, number: i32) -> Result<DType, Error> {
 /// Returns the numbers of a message, on the CPU in f32; all of them are finite.
 pub(super) fn tensor(path: &str, message: &v1::Tensor) -> Result<HostTensor, Error> {
     let dtype = dtype(&format!("{path}.dtype"), message.dtype)?;
+    // The sizes are whatever a client sends: their product may overflow.
     let count = message
         .shape
         .iter()

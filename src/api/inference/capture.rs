@@ -29,7 +29,7 @@ pub(super) fn request(
     mut message: v1::CaptureRequest,
 ) -> Result<CaptureRequest, Error> {
     Ok(CaptureRequest {
-        model: state.resident(context, &message.model)?,
+        model: state.models.resident(context, &message.model)?,
         context: context.clone(),
         dtype: convert::requested_dtype(message.dtype)?,
         targets: convert::targets(message.targets)?,

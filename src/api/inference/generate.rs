@@ -21,8 +21,10 @@ pub(super) fn request(
     context: &RequestContext,
     mut message: v1::GenerateRequest,
 ) -> Result<GenerateRequest, Error> {
+    // In this order: of several mistakes the first one is reported, and without the model a client
+    // cannot mend the others.
     Ok(GenerateRequest {
-        model: state.resident(context, &message.model)?,
+        model: state.models.resident(context, &message.model)?,
         context: context.clone(),
         sampling: convert::sampling(message.sampling.unwrap_or_default()),
         prompt: convert::prompt(message.prompt)?,

@@ -13,7 +13,7 @@ pub(super) async fn preview(
         .image
         .ok_or_else(|| Error::invalid("image", "unset; a picture is needed"))?;
     let request = PreviewRequest {
-        model: state.resident(context, &message.model)?,
+        model: state.models.resident(context, &message.model)?,
         context: context.clone(),
         image: convert::image("image".into(), image)?,
         interventions: convert::request_interventions(&mut message.interventions)?,

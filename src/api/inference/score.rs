@@ -20,7 +20,7 @@ pub(super) fn request(
     mut message: v1::ScoreRequest,
 ) -> Result<ScoreRequest, Error> {
     Ok(ScoreRequest {
-        model: state.resident(context, &message.model)?,
+        model: state.models.resident(context, &message.model)?,
         context: context.clone(),
         prompt: convert::prompt(message.prompt)?,
         interventions: convert::request_interventions(&mut message.interventions)?,

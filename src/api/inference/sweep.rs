@@ -114,6 +114,7 @@ pub(super) async fn stream(
         Ok::<_, Error>(())
     };
     let run = async { Ok(sweep.run(&state.runtime, results).await?) };
+    // Whichever fails ends the other: a client that left, or an engine that stopped.
     let (totals, ()) = tokio::try_join!(run, forward)?;
     let finished = v1::SweepFinished {
         variants: totals.variants,

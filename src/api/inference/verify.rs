@@ -19,7 +19,7 @@ pub(super) async fn verify(
         .ok_or_else(|| Error::invalid("provenance", "unset; a record is needed"))?;
     let record = serde_json::to_value(&record).and_then(Recorded::from_json);
     let record = record.map_err(|e| pipeline::Error::Record(e.to_string()))?;
-    let model = state.resident(&context, &record.model)?;
+    let model = state.models.resident(&context, &record.model)?;
     if !record.template_time.is_empty() {
         let wrong = |e: jiff::Error| pipeline::Error::Record(format!("template_time: {e}"));
         context.time = Some(record.template_time.parse().map_err(wrong)?);

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::engine::request::{Pixels, Variant};
+use crate::engine::request::Variant;
 use crate::engine::reuse::program::{Program, Row};
 use crate::intervention::Plan;
-use crate::model::{Error, ImageTokens, Model};
+use crate::model::{Error, ImageTokens, Model, Pixels};
 use crate::nn::{HostTensor, Stack};
 
 /// One picture of one variant.
@@ -44,23 +44,22 @@ impl EncoderInput {
         if variant.images.is_empty() {
             return Ok(Vec::new());
         }
-        let edits = Edits::of(model, tenant, &variant.plan)?;
+        let edits = Edits::of(model, tenant, variant)?;
         let pictures = variant.pixels.iter().zip(&variant.images).enumerate();
-        pictures
-            .map(|(image, (pixels, tokens))| {
-                Self::new(model, &variant.plan, &edits, image, pixels, tokens)
-            })
-            .collect()
+        let inputs = pictures.map(|(image, (pixels, tokens))| {
+            Self::new(model, variant, &edits, image, pixels, tokens)
+        });
+        Ok(inputs.collect())
     }
 
     fn new(
         model: &Model,
-        plan: &Arc<Plan>,
+        variant: &Variant,
         edits: &Edits,
         image: usize,
         pixels: &Pixels,
         tokens: &ImageTokens,
-    ) -> Result<Self, Error> {
+    ) -> Self {
         // Noise depends on the number of the picture; without edits the number does not matter.
         let number = |edited: bool| if edited { image as u64 + 1 } else { 0 };
         // The same numbers may stand in rows of another length.
@@ -91,8 +90,9 @@ impl EncoderInput {
             position: number(edits.in_tower) as u32,
         };
         let layers = model.tower.info().layers_run();
-        let program = Program::of(plan, Stack::VisionTower, layers, [row].into(), 0)?;
-        Ok(Self {
+        let (plan, keys) = (&variant.plan, &variant.edit_keys);
+        let program = Program::of(plan, keys, Stack::VisionTower, layers, [row].into(), 0);
+        Self {
             plan: plan.clone(),
             image,
             pixels: pixels.views.clone(),
@@ -100,7 +100,7 @@ impl EncoderInput {
             features,
             key: key.finalize(),
             program: Arc::new(program),
-        })
+        }
     }
 
     /// Returns after how many layers of its path each feature is read; see
@@ -117,14 +117,15 @@ impl EncoderInput {
 }
 
 impl Edits {
-    fn of(model: &Model, tenant: &str, plan: &Plan) -> Result<Self, Error> {
+    fn of(model: &Model, tenant: &str, variant: &Variant) -> Result<Self, Error> {
+        let plan = &variant.plan;
         let mut edits = Self {
             tower: blake3::Hasher::new(),
             projector: blake3::Hasher::new(),
             in_tower: false,
             in_projector: false,
         };
-        for (point, keys) in plan.edit_keys()? {
+        for (point, keys) in &variant.edit_keys {
             let (hasher, edited) = match point.stack {
                 Stack::VisionTower => (&mut edits.tower, &mut edits.in_tower),
                 Stack::Projector => (&mut edits.projector, &mut edits.in_projector),

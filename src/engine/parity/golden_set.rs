@@ -184,40 +184,29 @@ impl GoldenSet {
         let mut pictures = self.pictures(model, case)?;
         let images: Vec<ImageTokens> = pictures.iter().map(|p| model.tokens(p)).collect();
         let mut looks = resident.looks.clone();
-        for look in intervention::saliency_queries(list, std::iter::empty()) {
+        let needs = intervention::needs(list, &[]);
+        for look in needs.saliency {
             if look.model.is_none() {
-                let of = |p: &Picture| -> Result<Vec<Vec<f32>>, Error> {
-                    let pixels = model.pixels(p)?.upload(&*model.on_device()?)?;
-                    let head = look.head.map(|h| h as usize);
-                    let mass = model.tower.attention(&pixels, head)?;
-                    Ok(mass.to_dtype(DType::F32)?.to_vec2()?)
-                };
-                looks.insert(
-                    look.clone(),
-                    pictures.iter().map(of).collect::<Result<_, _>>()?,
-                );
+                let head = look.head.map(|h| h as usize);
+                let maps = pictures.iter().map(|p| tower_attention(model, p, head));
+                looks.insert(look, maps.collect::<Result<_, _>>()?);
             }
         }
         let mut donors = BTreeMap::new();
-        for (place, bytes) in intervention::donors(list) {
-            let picture = model.processor.picture(
-                &vision::decode(bytes, MAX_PICTURE_PIXELS)?,
-                case.images.len(),
-            )?;
-            let tokens = model.tokens(&picture);
-            let pixels = model.pixels(&picture)?.upload(&*model.on_device()?)?;
+        for (place, bytes) in needs.donors {
+            let read = model.read_image(bytes, case.images.len(), MAX_PICTURE_PIXELS)?;
+            let pixels = read.pixels.views.upload(&*model.on_device()?)?;
             let donor = ImageInput {
                 sequence: 0,
                 image: 0,
                 pixels: &pixels,
-                tokens: &tokens,
+                tokens: &read.tokens,
             };
             let own = model.own_projector();
             let tokens = model.encode_images(&[donor], own, &mut NoHooks)?;
             donors.insert(place, HostTensor::download(&tokens)?);
         }
-        let (ids, words) =
-            intervention::prompt_tokens(model, &Rendered::asking(&case.text, &case.question))?;
+        let (ids, words) = model.tokenize(&Rendered::asking(&case.text, &case.question))?;
         let context = Context {
             model,
             images: &images,
@@ -253,6 +242,17 @@ impl GoldenSet {
             .map(|(name, value)| Ok((name, HostTensor::download(&value)?)))
             .collect::<TensorResult<_>>()?)
     }
+}
+
+/// Returns where the tower looks in each view of a picture.
+fn tower_attention(
+    model: &Model,
+    picture: &Picture,
+    head: Option<usize>,
+) -> Result<Vec<Vec<f32>>, Error> {
+    let pixels = model.pixels(picture)?.upload(&*model.on_device()?)?;
+    let mass = model.tower.attention(&pixels, head)?;
+    Ok(mass.to_dtype(DType::F32)?.to_vec2()?)
 }
 
 impl Prepared {

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::intervention::{EditKey, Plan};
-use crate::nn::{Result, Site, Stack};
+use crate::intervention::{EditKey, EditKeys, Plan};
+use crate::nn::{Site, Stack};
 
 /// One row of the input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -85,24 +85,23 @@ impl Rectangle {
 }
 
 impl Program {
-    /// Reads off `plan` what happens in `stack`, a plain pass of which runs `layers` layers.
+    /// Reads off `plan`, whose keys are `keys`, what happens in `stack`, a plain pass of which runs
+    /// `layers` layers.
     pub fn of(
         plan: &Plan,
+        keys: &EditKeys,
         stack: Stack,
         layers: usize,
         rows: Arc<[Row]>,
         first_logit: u32,
-    ) -> Result<Self> {
+    ) -> Self {
         let (mut input, mut layered, mut after) = (
             Vec::new(),
             BTreeMap::<usize, Vec<EditKey>>::new(),
             Vec::new(),
         );
-        for (point, edits) in plan
-            .edit_keys()?
-            .into_iter()
-            .filter(|(p, _)| p.stack == stack)
-        {
+        for (point, edits) in keys.iter().filter(|(p, _)| p.stack == stack) {
+            let edits = edits.iter().cloned();
             match point.layer {
                 Some(layer) => layered.entry(layer).or_default().extend(edits),
                 None if point.site == Site::Embed => input.extend(edits),
@@ -128,7 +127,7 @@ impl Program {
             .any(|s| s.edits.iter().any(EditKey::is_non_causal))
             || plan.captures_rows();
         let causal = stack == Stack::LanguageModel;
-        Ok(Self {
+        Self {
             rows,
             layers: entries,
             first_logit,
@@ -136,7 +135,7 @@ impl Program {
             no_reuse: plan.captures_rows(),
             unchunkable,
             causal,
-        })
+        }
     }
 
     /// Returns BLAKE3 of all that determines its cells.

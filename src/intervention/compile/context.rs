@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::token_map::PromptToken;
-use crate::model::{ImageTokens, Model, ViewInfo};
+use crate::model::{ImageTokens, Model, PromptToken, ViewInfo};
 use crate::nn::HostTensor;
 
 /// Everything that compiling reads.
@@ -18,7 +17,7 @@ pub struct Context<'a> {
     pub prompt: Option<&'a [PromptToken]>,
     /// Tells samples that share a seed apart.
     pub sample_key: &'a str,
-    /// The attention maps that [`saliency_queries`](super::saliency_queries) asks for.
+    /// The attention maps that [`needs`](super::needs) asks for.
     pub saliency: &'a SaliencyMaps,
     /// Digests of the resident saliency models.
     pub saliency_digests: &'a BTreeMap<String, String>,

@@ -24,41 +24,50 @@ pub use selector::{Named, Steps, TokenSelector, Tokens};
 pub use shape::{Shape, shape_of};
 pub(crate) use spec::Spec;
 pub use target::Target;
-pub use token_map::{PromptToken, TextSegment, prompt_tokens};
 pub(crate) use token_map::{TokenInfo, TokenMap};
 
 use super::error::Error;
 use super::plan::{Plan, Resolved};
 use super::spec::Intervention;
 
-/// Returns the attention maps of the unchanged pictures that compiling needs.
-pub fn saliency_queries<'a>(
-    list: &'a [Intervention],
-    targets: impl Iterator<Item = &'a Target>,
-) -> BTreeSet<SaliencyQuery> {
-    let of_selectors = list
-        .iter()
-        .flat_map(|intervention| intervention.spec().selectors())
-        .chain(targets.map(|target| &target.tokens))
-        .flat_map(TokenSelector::salient)
-        .filter_map(Salient::query);
-    let own = list
-        .iter()
-        .flat_map(|intervention| intervention.spec().saliency_queries());
-    of_selectors.chain(own).collect()
+/// Lists what compiling needs beside the request.
+#[derive(Debug, Default)]
+pub struct Needs<'a> {
+    /// Attention maps of the unchanged pictures.
+    pub saliency: BTreeSet<SaliencyQuery>,
+    /// Files of donor pictures, with the indices of their interventions.
+    pub donors: Vec<(usize, &'a [u8])>,
+    /// Handles of kept activations.
+    pub activations: Vec<&'a str>,
 }
 
-/// Returns the handles of kept activations that a list names.
-pub fn handles(list: &[Intervention]) -> impl Iterator<Item = &str> {
-    list.iter()
-        .filter_map(|intervention| intervention.spec().activation_handle())
+impl Needs<'_> {
+    /// Reports whether the request is enough, as it is for most.
+    pub fn is_empty(&self) -> bool {
+        self.saliency.is_empty() && self.donors.is_empty() && self.activations.is_empty()
+    }
 }
 
-/// Returns the files of the donor pictures of a list, with the indices of their interventions.
-pub fn donors(list: &[Intervention]) -> impl Iterator<Item = (usize, &[u8])> {
-    list.iter()
-        .enumerate()
-        .filter_map(|(index, intervention)| Some((index, intervention.spec().donor()?)))
+/// Returns what compiling `list` and `captures` needs.
+pub fn needs<'a>(list: &'a [Intervention], captures: &[CaptureTarget]) -> Needs<'a> {
+    let mut needs = Needs::default();
+    for (index, intervention) in list.iter().enumerate() {
+        let spec = intervention.spec();
+        needs.saliency.extend(spec.saliency_queries());
+        for selector in spec.selectors() {
+            needs.saliency.extend(queries(selector));
+        }
+        needs.donors.extend(spec.donor().map(|file| (index, file)));
+        needs.activations.extend(spec.activation_handle());
+    }
+    for capture in captures {
+        needs.saliency.extend(queries(&capture.target.tokens));
+    }
+    needs
+}
+
+fn queries(selector: &TokenSelector) -> impl Iterator<Item = SaliencyQuery> {
+    selector.salient().filter_map(Salient::query)
 }
 
 /// Checks `list` against the model, the pictures and the prompt, and makes every random choice.

@@ -165,6 +165,7 @@ impl Salient {
                     *extent,
                 )
             }
+            // Class tokens, newlines and means of several have no place on such a map.
             _ => 0.0,
         })
     }
@@ -196,6 +197,7 @@ impl Amount {
                 let wanted = wanted * mass.iter().sum::<f64>();
                 let mut held = 0.0;
                 let fewer = order.iter().take_while(|cell| {
+                    // The cell that reaches the share is one of them.
                     let before = held;
                     held += mass[**cell as usize];
                     // The cell that reaches the share belongs to it.

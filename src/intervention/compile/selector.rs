@@ -3,10 +3,10 @@
 use super::context::Context;
 use super::entry::Entry;
 use super::saliency::{Salient, rounded};
-use super::token_map::{TextSegment, TokenInfo, TokenMap};
+use super::token_map::{TokenInfo, TokenMap};
 use crate::intervention::error::Error;
 use crate::intervention::plan::indices;
-use crate::model::Place;
+use crate::model::{Place, TextSegment};
 use crate::vision::Grid;
 
 /// The union of some sets of tokens (all tokens where there are no sets), or its complement.
@@ -126,6 +126,7 @@ impl TokenSelector {
         map: &TokenMap,
         context: &Context<'_>,
     ) -> Result<Selection, Error> {
+        // Without sets it is every token, and the complement none.
         let all = self.any_of.is_empty();
         let mut picked = Selection {
             rows: vec![all; map.tokens.len()],
@@ -183,6 +184,7 @@ impl Tokens {
                 let chosen = |t| block(t).is_some_and(|b| indices.contains(&b));
                 Selection::of(map.tokens.iter().map(chosen))
             }
+            // Drawn by picture: one more of them changes nothing for the others.
             Self::Random { share, seed } => {
                 entry.check_share(&format!("{field}.random.ratio"), *share)?;
                 per_picture(map, context, |image, patches| {
@@ -251,6 +253,7 @@ fn check_blocks(
     field: &str,
     context: &Context<'_>,
 ) -> Result<(), Error> {
+    // Grids of pictures may differ; a block that one of them lacks picks nothing there.
     let side = context.largest_side() as u32;
     if !(1..=side).contains(&grid) {
         let message = format!("{grid} is not in 1 to {side}, the side of the patch grid");
@@ -327,6 +330,7 @@ fn per_picture(
             .enumerate()
             .filter(|(_, token)| own(token))
             .unzip();
+        // None is left where all were removed before.
         if patches.is_empty() {
             continue;
         }

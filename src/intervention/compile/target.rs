@@ -117,6 +117,7 @@ impl Target {
 
     /// Returns the hook point whose name is nearest to the one that was asked for.
     fn nearest_name(&self) -> String {
+        // Spelled with the layer that was asked for, so that it can be copied.
         let layer = self
             .point
             .split('.')

@@ -26,7 +26,7 @@ pub use noise::Noise;
 pub use operation::{Operation, Value};
 pub use prune::{Prune, Ranking};
 pub use resolution::{Resolution, Resolved};
-pub use reuse_key::EditKey;
+pub use reuse_key::{EditKey, EditKeys};
 pub use rows::Rows;
 pub(crate) use rows::indices;
 

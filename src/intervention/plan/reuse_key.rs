@@ -78,10 +78,13 @@ fn first_difference(a: &Rows, b: &Rows) -> Option<u32> {
         .map(|token| token as u32)
 }
 
+/// The keys of all that a plan does at hook points, in order.
+pub type EditKeys = BTreeMap<Point, Vec<EditKey>>;
+
 impl Plan {
-    /// Returns the keys of all that it does at hook points, in order.
-    pub fn edit_keys(&self) -> Result<BTreeMap<Point, Vec<EditKey>>> {
-        let mut keys = BTreeMap::<Point, Vec<EditKey>>::new();
+    /// Hashes all that it does at hook points.
+    pub fn edit_keys(&self) -> Result<EditKeys> {
+        let mut keys = EditKeys::new();
         for (&point, edits) in &self.edits {
             for edit in edits {
                 keys.entry(point).or_default().push(edit.key(point)?);

@@ -18,8 +18,7 @@ use crate::model::families::Family;
 use crate::model::families::family::RowEnd;
 use crate::model::generation::GenerationConfig;
 use crate::model::lifetime::Lifetime;
-use crate::model::llava::{Model, PartDigests};
-use crate::model::packing::Packing;
+use crate::model::llava::{Model, Packing, PartDigests};
 use crate::model::projector::Projector;
 use crate::model::projectors::Projectors;
 use crate::model::resident::{ResidentDecoder, ResidentProjector, ResidentTower};
@@ -362,7 +361,7 @@ impl PreparedModel {
         for prefix in BETWEEN {
             weights.place(prefix.to_owned(), &Device::Cpu);
         }
-        let (config, family) = (&self.config, self.family);
+        let config = &self.config;
         let tower = if let Some(tower) = &self.shared.tower {
             ignore(&weights, &TOWER);
             tower.clone()
@@ -372,19 +371,8 @@ impl PreparedModel {
             let tower = self.tower.load(features, strategy, &weights)?;
             ResidentTower::new(tower, to.home)?
         };
-        // The families with a norm have a default for its epsilon, so that the zip loses none.
-        let norm = family.projector_norm().zip(config.projector_layernorm_eps);
-        let load = || {
-            Projector::load(
-                (tower.info().feature_width, config.text_config.hidden_size),
-                config.projector_layers.unwrap_or(2),
-                config.projector_hidden_act,
-                config.multimodal_projector_bias,
-                norm,
-                &weights,
-            )
-        };
-        let projector = for_host(load)?;
+        let width = tower.info().feature_width;
+        let projector = for_host(|| self.projector(width, &weights))?;
         let newline = self.newline(tower.info(), &weights)?;
         let decoder = if let Some(decoder) = &self.shared.decoder {
             ignore(&weights, &DECODER);
@@ -414,6 +402,21 @@ impl PreparedModel {
             decoder,
             drawn,
         })
+    }
+
+    /// Reads the projector of features that are `width` wide.
+    fn projector(&self, width: usize, weights: &Tensors<'_>) -> Result<Projector, Error> {
+        let config = &self.config;
+        // The families with a norm have a default for its epsilon, so that the zip loses none.
+        let norm = self.family.projector_norm();
+        Projector::load(
+            (width, config.text_config.hidden_size),
+            config.projector_layers.unwrap_or(2),
+            config.projector_hidden_act,
+            config.multimodal_projector_bias,
+            norm.zip(config.projector_layernorm_eps),
+            weights,
+        )
     }
 
     /// Returns the ids of the tokens that end rows.

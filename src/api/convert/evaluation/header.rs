@@ -33,7 +33,7 @@ pub(in crate::api) fn prepare(
     context: &RequestContext,
     mut header: v1::EvaluateHeader,
 ) -> Result<PreparedEvaluation, Error> {
-    let model = state.resident(context, &header.model)?;
+    let model = state.models.resident(context, &header.model)?;
     // What is left open is written into the header, which goes back to the client: with it the same
     // run is asked again, also of a server with other defaults.
     header.model.clone_from(&model.name);

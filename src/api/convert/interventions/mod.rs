@@ -4,16 +4,35 @@
 use super::super::{Error, v1};
 use super::from_wire::{FromWire, Seeds};
 use super::values::unset;
-use crate::intervention::{self, Intervention};
+use crate::intervention::{self, Intervention, fresh_seed};
+use crate::pipeline::Interventions;
 
 /// Most interventions of one request.
 const MAX_INTERVENTIONS: usize = 64;
 
-/// Returns the interventions of a request, and fills in the seeds that it leaves open.
-pub(crate) fn interventions(
+/// Converts the interventions of a request. Seeds that it leaves open are drawn here, and written
+/// into the messages, whose canonical JSON is the record.
+pub(in crate::api) fn request_interventions(
     list: &mut [v1::Intervention],
-    seeds: Seeds,
-) -> Result<Vec<Intervention>, Error> {
+) -> Result<Interventions, Error> {
+    let mut found = Interventions::default();
+    let converted = interventions(list, Seeds::of(fresh_seed))?;
+    for (intervention, message) in converted.into_iter().zip(list) {
+        let canonical = serde_json::to_value(message).map_err(Error::fault)?;
+        found.push(intervention, canonical);
+    }
+    Ok(found)
+}
+
+/// Returns the interventions of a list in canonical JSON; seeds that it leaves open are 0.
+pub fn interventions_from_json(json: &serde_json::Value) -> Result<Vec<Intervention>, String> {
+    let mut list: Vec<v1::Intervention> =
+        serde_json::from_value(json.clone()).map_err(|e| e.to_string())?;
+    interventions(&mut list, Seeds::of(|| 0)).map_err(|e| e.to_string())
+}
+
+/// Converts a list, and fills in the seeds that it leaves open.
+fn interventions(list: &mut [v1::Intervention], seeds: Seeds) -> Result<Vec<Intervention>, Error> {
     if list.len() > MAX_INTERVENTIONS {
         let message = format!(
             "{} interventions; at most {MAX_INTERVENTIONS} are taken",
@@ -25,13 +44,6 @@ pub(crate) fn interventions(
         .enumerate()
         .map(|(i, message)| Intervention::from_wire(message, &format!("interventions[{i}]"), seeds))
         .collect()
-}
-
-/// Returns the interventions of a list in canonical JSON; seeds that it leaves open are 0.
-pub fn interventions_from_json(json: &serde_json::Value) -> Result<Vec<Intervention>, String> {
-    let mut list: Vec<v1::Intervention> =
-        serde_json::from_value(json.clone()).map_err(|e| e.to_string())?;
-    interventions(&mut list, Seeds::of(|| 0)).map_err(|e| e.to_string())
 }
 
 /// Makes the modules and the dispatch from the table.
