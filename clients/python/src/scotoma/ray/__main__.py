@@ -134,7 +134,7 @@ def _paper(asked: argparse.Namespace, model: list[str]) -> None:
     binary, flags = pool.server.binary, _paper_flags(asked, model)
     # Before anything is loaded: a wrong flag shows with any number of layers.
     _program(binary, [*flags, "--plan", "1,1"])
-    has = {"num_cpus": 1 if pool.server.gpus else pool.server.cpus, "num_gpus": pool.server.gpus or None}
+    has = {"num_cpus": pool.server.cpus, "num_gpus": pool.server.gpus or None}
     layers: str = ray.get(ray.remote(_layers).options(**has).remote(pool.server))
     planned = [json.loads(line) for line in _program(binary, [*flags, "--plan", layers]).splitlines()]
     headers = [json_format.ParseDict(step["header"], bench.EvaluateHeader()) for step in planned]

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import tempfile
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -105,7 +106,9 @@ class Replicas:
         cpus = max(int(there.get("CPU", 1)) // count, 1) if cpus is None and not gpus else (cpus or 1)
         for name, each, all_ in (("GPU", gpus, cards), ("CPU", cpus, int(there.get("CPU", 0)))):
             if each * count > all_:
-                raise ValueError(f"replicas: {count} with {each} {name} each; the cluster has {all_} {name}")
+                # No error: a cluster may grow. The others begin meanwhile.
+                message = f"replicas: {count} with {each} {name} each; the cluster has {all_} {name} now"
+                warnings.warn(message, stacklevel=3)
         return Replicas(count, ServerSpec(model, find_binary(binary), cpus, gpus, tuple(serve)))
 
 
@@ -276,7 +279,7 @@ def _ask(written: _Files, sources: list[Source], pool: Replicas, block_size: int
         fn_constructor_args=(board, server, [header.SerializeToString() for header in headers]),
         batch_size=None,
         batch_format="pyarrow",
-        num_cpus=server.cpus if not server.gpus else 1,
+        num_cpus=server.cpus,
         num_gpus=server.gpus or None,
         # A second block is asked while the last answers of the first are on their way. The least is one, so that
         # replicas with nothing left to do make room: where a machine is gone for good, its actors are started anew
