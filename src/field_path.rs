@@ -3,6 +3,28 @@
 use std::borrow::Cow;
 use std::fmt;
 
+/// Characters of input that an error repeats.
+const MOST_SHOWN: usize = 200;
+
+/// Quotes what a client has sent, as errors repeat it: escaped, and cut where it is long.
+pub fn shown(text: &str) -> impl fmt::Display + '_ {
+    Shown(text)
+}
+
+struct Shown<'a>(&'a str);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.char_indices().nth(MOST_SHOWN) {
+            None => write!(f, "{:?}", self.0),
+            Some((end, _)) => {
+                let count = self.0.chars().count();
+                write!(f, "{:?}... ({count} characters)", &self.0[..end])
+            }
+        }
+    }
+}
+
 /// One step of a [`FieldPath`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Segment {

@@ -31,6 +31,18 @@ pub enum Error {
     /// Reports that the server was started without leave to load.
     #[error("this server was started without --allow-load")]
     Closed,
+    /// Reports a client that has begun a message and does not go on.
+    #[error("no message came for {seconds} seconds")]
+    Silent {
+        /// Counts how long.
+        seconds: f64,
+    },
+    /// Reports a client that does not read.
+    #[error("nothing was read of what is ready for {seconds} seconds (--read-timeout)")]
+    SlowReader {
+        /// Counts how long.
+        seconds: f64,
+    },
     /// Reports that what the client streams has broken off.
     #[error("the stream of requests ended: {0}")]
     Inbound(Box<tonic::Status>),

@@ -1,8 +1,11 @@
 //! Frames every rpc: takes the context that the layers made, runs the work, and turns its errors
 //! into statuses. What else all rpcs have in common is done by the layers of the server.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
+use futures::FutureExt as _;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
@@ -15,26 +18,37 @@ pub(super) type ResponseStream<A> = ReceiverStream<Result<A, Status>>;
 
 /// Sends the messages of a response. Fails once the client has left.
 #[derive(Debug)]
-pub(super) struct ResponseSender<A>(mpsc::Sender<Result<A, Status>>);
+pub(super) struct ResponseSender<A> {
+    messages: mpsc::Sender<Result<A, Status>>,
+    /// Bounds the wait for room.
+    read_timeout: Duration,
+}
 
 impl<A> Clone for ResponseSender<A> {
     fn clone(&self) -> Self {
-        Self(self.0.clone())
+        Self {
+            messages: self.messages.clone(),
+            read_timeout: self.read_timeout,
+        }
     }
 }
 
 impl<A> ResponseSender<A> {
-    /// Sends `message` once there is room for it.
+    /// Sends `message` once there is room for it. Fails where the client reads nothing for so long
+    /// that whatever waits for it had better be let go.
     pub(super) async fn send(&self, message: A) -> Result<(), Error> {
-        self.0
-            .send(Ok(message))
-            .await
-            .map_err(|_| pipeline::Error::ClientLeft.into())
+        let sending = self.messages.send(Ok(message));
+        match tokio::time::timeout(self.read_timeout, sending).await {
+            Ok(sent) => sent.map_err(|_| pipeline::Error::ClientLeft.into()),
+            Err(_) => Err(Error::SlowReader {
+                seconds: self.read_timeout.as_secs_f64(),
+            }),
+        }
     }
 
     /// Sends `message` if there is room for it now: a slow client misses it.
     pub(super) fn send_if_room(&self, message: A) {
-        let _ = self.0.try_send(Ok(message));
+        let _ = self.messages.try_send(Ok(message));
     }
 }
 
@@ -84,14 +98,19 @@ impl State {
         F: Future<Output = Result<(), Error>> + Send + 'static,
     {
         let (sender, stream) = mpsc::channel(buffered);
-        let (state, work) = (self.clone(), work(ResponseSender(sender.clone())));
+        let work = work(ResponseSender {
+            messages: sender.clone(),
+            read_timeout: self.read_timeout,
+        });
+        let state = self.clone();
         tokio::spawn(async move {
             let result = tokio::select! {
                 // Nobody reads what else the work has ready.
                 biased;
                 // Dropping the work tells the engine to let go.
                 () = sender.closed() => return,
-                result = work => result,
+                // Without a status the stream of work that panics would look cancelled.
+                result = AssertUnwindSafe(work).catch_unwind() => result.unwrap_or_else(panicked),
             };
             if let Err(error) = result {
                 // A client that left in the meantime does not hear of it.
@@ -100,4 +119,11 @@ impl State {
         });
         Response::new(ReceiverStream::new(stream))
     }
+}
+
+/// Returns the error of work that has panicked.
+fn panicked(panic: Box<dyn std::any::Any + Send>) -> Result<(), Error> {
+    let text = panic.downcast_ref::<String>().cloned();
+    let text = text.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string));
+    Err(Error::fault(text.unwrap_or_else(|| "panic".into())))
 }

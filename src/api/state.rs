@@ -1,6 +1,7 @@
 //! Holds what all services share.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tonic_health::server::HealthReporter;
@@ -17,6 +18,8 @@ pub struct State {
     pub health: HealthReporter,
     /// Judges answers that no rule can.
     pub(super) judge: Option<JudgeClient>,
+    /// Bounds how long a client may read nothing.
+    pub(super) read_timeout: Duration,
     /// Tells that the server goes down.
     draining: watch::Sender<bool>,
 }
@@ -32,11 +35,12 @@ impl std::ops::Deref for State {
 
 impl State {
     /// Creates the state of a server whose models are loaded.
-    pub fn new(runtime: Runtime, health: HealthReporter) -> Self {
+    pub fn new(runtime: Runtime, health: HealthReporter, read_timeout: Duration) -> Self {
         Self {
             runtime: Arc::new(runtime),
             health,
             judge: None,
+            read_timeout,
             draining: watch::Sender::new(false),
         }
     }

@@ -48,18 +48,45 @@ fn status_of(
     let mut details = ErrorDetails::new();
     details.set_error_info(kind.reason, DOMAIN, metadata);
     if let Some((field, message)) = violation {
-        details.add_bad_request_violation(field.to_string(), message);
+        details.add_bad_request_violation(shortened(&field.to_string()), shortened(&message));
     }
     if kind.retry {
         details.set_retry_info(Some(retry_after));
     }
-    // A fault is looked up in the log, which knows the request by this id.
+    let error = error.to_string();
+    // A fault is looked up in the log, which knows the request by this id. Its first line is what
+    // the client may see: others are the stack of a library.
     let message = if kind.code == Code::Internal {
-        format!("{error} (request {request_id})")
+        let first = error.lines().next().unwrap_or_default();
+        if first.len() < error.len() {
+            tracing::error!(request_id, error, "a fault in full");
+        }
+        format!("{} (request {request_id})", shortened(first))
     } else {
-        error.to_string()
+        shortened(&error)
     };
     Status::with_error_details(kind.code, message, details)
+}
+
+/// Bytes of a text in a header. A client of gRPC's C core takes 8 KiB of headers, in which a text
+/// stands twice; past that it reports RESOURCE_EXHAUSTED in place of the error.
+const MOST_BYTES: usize = 1500;
+
+/// Cuts a text that a header could not hold.
+fn shortened(text: &str) -> String {
+    let mut bytes = 0;
+    for (at, letter) in text.char_indices() {
+        // Headers hold ASCII; all else is spelled as %XX, byte by byte.
+        bytes += if letter == ' ' || letter.is_ascii_graphic() {
+            1
+        } else {
+            3 * letter.len_utf8()
+        };
+        if bytes > MOST_BYTES {
+            return format!("{}...", &text[..at]);
+        }
+    }
+    text.to_owned()
 }
 
 impl Error {
@@ -71,6 +98,8 @@ impl Error {
             Self::NoKey | Self::UnknownKey => of(Code::Unauthenticated, "UNAUTHENTICATED"),
             Self::KeyExpired { .. } => of(Code::Unauthenticated, "KEY_EXPIRED"),
             Self::NotAdmin { .. } => of(Code::PermissionDenied, "NOT_ADMIN"),
+            Self::Silent { .. } => of(Code::DeadlineExceeded, "SILENT_CLIENT"),
+            Self::SlowReader { .. } => of(Code::ResourceExhausted, "SLOW_READER"),
             Self::Closed => of(Code::PermissionDenied, "LOADING_NOT_ALLOWED"),
             Self::Inbound(status) => of(status.code(), "BROKEN_STREAM"),
         };
@@ -110,6 +139,7 @@ impl pipeline::Error {
             Self::UnknownModel { .. } => of(Code::NotFound, "UNKNOWN_MODEL"),
             Self::UnknownImage { .. } => of(Code::NotFound, "UNKNOWN_IMAGE"),
             Self::UnknownSaliency { .. } => of(Code::NotFound, "UNKNOWN_SALIENCY_MODEL"),
+            Self::OverBudget(_) => again(Code::ResourceExhausted, "BUDGET"),
             Self::CaptureBudget { .. } => of(Code::ResourceExhausted, "CAPTURE_BUDGET"),
             Self::ModelNotAllowed { .. } => of(Code::PermissionDenied, "MODEL_NOT_ALLOWED"),
             Self::StoreTooSmall { .. } => of(Code::ResourceExhausted, "KEY_QUOTA"),
@@ -179,7 +209,26 @@ fn engine_kind(error: &engine::Error) -> Kind {
         engine::Error::Draining => again(Code::Unavailable, "DRAINING"),
         engine::Error::Deadline { .. } => of(Code::DeadlineExceeded, "DEADLINE"),
         engine::Error::NothingLeft => of(Code::FailedPrecondition, "NO_TOKEN_LEFT"),
-        engine::Error::NotFinite => of(Code::Internal, "NOT_FINITE"),
+        // Of a checkpoint, or of what the interventions make of it.
+        engine::Error::NotFinite => of(Code::FailedPrecondition, "NOT_FINITE"),
         engine::Error::Fault(_) => of(Code::Internal, "FAULT"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_fit_a_header_and_stacks_stay_here() {
+        for letter in ["a", "\u{e9}", "\n"] {
+            let status = Error::invalid("model", letter.repeat(5000)).status("7", Duration::ZERO);
+            let headers = status.into_http::<()>().into_parts().0.headers;
+            let bytes: usize = headers.values().map(|value| value.len()).sum();
+            assert!((1000..6000).contains(&bytes), "{bytes} of {letter:?}");
+        }
+        let fault = Error::fault("no such shape\n   0: a frame\n   1: another");
+        let status = fault.status("7", Duration::ZERO);
+        assert_eq!(status.message(), "no such shape (request 7)");
     }
 }

@@ -11,6 +11,7 @@ mod alignment;
 mod bench;
 mod benchmark_args;
 mod benchmark_run;
+mod bounds_args;
 mod capture;
 mod certificate;
 mod classify;

@@ -8,6 +8,7 @@ use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::access_args::AccessArgs;
+use super::bounds_args::BoundsArgs;
 use super::device::ServerDeviceArgs;
 use super::error::{Failure, Usage};
 use super::judge_args::JudgeArgs;
@@ -205,6 +206,8 @@ pub(super) struct Serve {
     judge: JudgeArgs,
     #[command(flatten)]
     access: AccessArgs,
+    #[command(flatten)]
+    bounds: BoundsArgs,
     /// Seconds of silence after which a connection is pinged; after as many again without an answer
     /// it is closed, and its requests are cancelled
     #[arg(
@@ -452,7 +455,9 @@ impl Serve {
             capture_bytes: u64::from(self.max_capture_mib) << 20,
             kept_bytes: u64::from(self.keep_mib) << 20,
             upload_bytes: u64::from(self.upload_mib) << 20,
+            ..config.limits
         };
+        self.bounds.apply(config);
         config.memory_budget = self
             .memory_budget
             .map_or(u64::MAX, |gib| u64::from(gib) << 30);
@@ -533,6 +538,14 @@ mod tests {
                     &["--upload-mib", "7"],
                     &["--memory-budget", "7"],
                     &["--allow-load"],
+                    &["--pending-mib", "7"],
+                    &["--pending-mib-per-key", "7"],
+                    &["--decoding-pixels", "7"],
+                    &["--decoding-pixels-per-key", "7"],
+                    &["--unread-mib", "7"],
+                    &["--unread-mib-per-key", "7"],
+                    &["--read-timeout", "7"],
+                    &["--max-connections", "7"],
                     &["--keepalive", "7"],
                     &["--drain-timeout", "7"],
                     &["--api-keys", "missing"],

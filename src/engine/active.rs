@@ -84,6 +84,11 @@ impl ActiveRequest {
         })
     }
 
+    /// Returns how many of its sequences run.
+    pub(super) fn running(&self) -> usize {
+        self.sequences.iter().filter(|s| s.is_running()).count()
+    }
+
     fn may_start(&self, sequence: &Sequence) -> bool {
         let is_read = |parent: usize| self.sequences[parent].is_prefilled();
         sequence.is_waiting() && sequence.parent.is_none_or(is_read)

@@ -1,83 +1,206 @@
 //! Admits requests or refuses them at once, by what is admitted already.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
 use super::error::Error;
 use super::limits::Limits;
+use super::request::ClientId;
 
 /// Counts the requests that are admitted and not done.
 #[derive(Debug, Default)]
 pub(super) struct Admission {
-    /// Requests of which nothing has run yet.
-    waiting: AtomicUsize,
-    /// (row, layer) pairs of all that is not done.
-    rows: AtomicU64,
+    admitted: Mutex<Admitted>,
     /// Notified when there may be more room.
     freed: Notify,
 }
 
+/// What is admitted, of all clients and of each.
+#[derive(Debug, Default)]
+struct Admitted {
+    all: Amount,
+    clients: HashMap<ClientId, Amount>,
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+struct Amount {
+    /// Requests that are not done.
+    requests: usize,
+    /// Requests of which nothing has run yet.
+    waiting: usize,
+    /// (row, layer) pairs of all that is not done.
+    rows: u64,
+}
+
+/// Says how many requests wait in an engine.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct QueueLength {
+    /// All of them.
+    pub all: usize,
+    /// Those of one client.
+    pub own: usize,
+    /// Clients that have requests there, the one included.
+    pub clients: usize,
+}
+
 impl Admission {
-    /// Admits a request of `price` (row, layer) pairs.
-    pub(super) fn enter(&self, price: u64, limits: &Limits) -> Result<(), Error> {
-        let limit = limits.queue;
-        let admitted = self.rows.load(Ordering::Acquire);
+    /// Admits a request of `price` (row, layer) pairs. Where there is no room, a client that has
+    /// less than its share is let in all the same: none can fill the engine up for the others.
+    pub(super) fn enter(
+        &self,
+        client: &ClientId,
+        price: u64,
+        limits: &Limits,
+    ) -> Result<(), Error> {
+        let mut admitted = self.lock();
+        let (all, own, clients) = admitted.of(client);
+        let is_within = |rows: u64, limit: u64| rows.saturating_add(price) <= limit;
         // A request that exceeds the limit alone runs when nothing else is admitted.
-        if admitted > 0 && admitted + price > limits.queue_rows {
+        if all.rows > 0
+            && !is_within(all.rows, limits.queue_rows)
+            && !is_within(own.rows, limits.queue_rows / clients as u64)
+        {
             return Err(Error::Backlog {
-                admitted,
+                admitted: all.rows,
                 limit: limits.queue_rows,
             });
         }
-        self.waiting
-            // Checked and counted at once: callers come from many threads.
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |n| {
-                (n < limit).then_some(n + 1)
-            })
-            .map_err(|_| Error::QueueFull { limit })?;
-        // Apart from the check above: two that come at once may exceed the limit together, by one
-        // request.
-        self.rows.fetch_add(price, Ordering::AcqRel);
+        let limit = limits.queue;
+        if all.waiting >= limit && own.waiting >= limit / clients {
+            return Err(Error::QueueFull { limit });
+        }
+        admitted.change(client, |amount| {
+            amount.requests += 1;
+            amount.waiting += 1;
+            amount.rows += price;
+        });
         Ok(())
     }
 
     /// Counts a request as started.
-    pub(super) fn start(&self) {
-        self.waiting.fetch_sub(1, Ordering::AcqRel);
+    pub(super) fn start(&self, client: &ClientId) {
+        self.lock().change(client, |amount| amount.waiting -= 1);
         self.freed.notify_waiters();
     }
 
     /// Counts a request as gone.
-    pub(super) fn leave(&self, price: u64, started: bool) {
-        self.rows.fetch_sub(price, Ordering::AcqRel);
-        if !started {
-            self.waiting.fetch_sub(1, Ordering::AcqRel);
-        }
+    pub(super) fn leave(&self, client: &ClientId, price: u64, started: bool) {
+        self.lock().change(client, |amount| {
+            amount.requests -= 1;
+            amount.rows -= price;
+            amount.waiting -= usize::from(!started);
+        });
         self.freed.notify_waiters();
     }
 
-    /// Waits until another request would be admitted.
-    pub(super) async fn room(&self, limits: &Limits) {
+    /// Waits until another request of `client` would be admitted.
+    pub(super) async fn room(&self, client: &ClientId, limits: &Limits) {
         loop {
             // Created before the look: what is freed after it is not missed.
             let freed = self.freed.notified();
-            if self.has_room(limits) {
+            if self.has_room(client, limits) {
                 return;
             }
             freed.await;
         }
     }
 
-    /// Returns whether another request would be admitted now.
-    pub(super) fn has_room(&self, limits: &Limits) -> bool {
-        let admitted = self.rows.load(Ordering::Acquire);
+    /// Returns whether another request of `client` would be admitted now.
+    pub(super) fn has_room(&self, client: &ClientId, limits: &Limits) -> bool {
+        let (all, own, clients) = self.lock().of(client);
         // Half, so that a sweep leaves room for others.
-        self.waiting() < limits.queue && admitted < limits.queue_rows / 2
+        let rows = limits.queue_rows / 2;
+        let is_free = all.waiting < limits.queue && all.rows < rows;
+        is_free || (own.waiting < limits.queue / clients && own.rows < rows / clients as u64)
+    }
+
+    /// Returns how many requests wait, and how many of `client`.
+    pub(super) fn queue(&self, client: &ClientId) -> QueueLength {
+        let (all, own, clients) = self.lock().of(client);
+        QueueLength {
+            all: all.waiting,
+            own: own.waiting,
+            clients,
+        }
     }
 
     /// Returns how many requests wait.
     pub(super) fn waiting(&self) -> usize {
-        self.waiting.load(Ordering::Acquire)
+        self.lock().all.waiting
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Admitted> {
+        self.admitted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Admitted {
+    /// Returns what is admitted of all and of `client`, and how many clients there are, it included.
+    fn of(&self, client: &ClientId) -> (Amount, Amount, usize) {
+        let own = self.clients.get(client).copied();
+        let clients = self.clients.len() + usize::from(own.is_none());
+        (self.all, own.unwrap_or_default(), clients)
+    }
+
+    fn change(&mut self, client: &ClientId, change: impl Fn(&mut Amount)) {
+        change(&mut self.all);
+        let own = self.clients.entry(client.clone()).or_default();
+        change(own);
+        if own.requests == 0 {
+            self.clients.remove(client);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client(connection: u64) -> ClientId {
+        ClientId {
+            tenant: "".into(),
+            connection,
+        }
+    }
+
+    #[test]
+    fn nobody_fills_the_engine_for_others() {
+        let limits = Limits {
+            queue: 4,
+            queue_rows: 100,
+            ..Limits::default()
+        };
+        let admission = Admission::default();
+        let (greedy, polite) = (client(1), client(2));
+        for _ in 0..4 {
+            admission.enter(&greedy, 25, &limits).unwrap();
+        }
+        assert!(admission.enter(&greedy, 0, &limits).is_err());
+        assert!(!admission.has_room(&greedy, &limits));
+        assert!(admission.has_room(&polite, &limits));
+        admission.enter(&polite, 25, &limits).unwrap();
+        let queue = admission.queue(&polite);
+        assert_eq!((queue.all, queue.own, queue.clients), (5, 1, 2));
+        admission.start(&polite);
+        admission.leave(&polite, 25, true);
+        for _ in 0..4 {
+            admission.leave(&greedy, 25, false);
+        }
+        assert!(admission.lock().clients.is_empty(), "nobody is remembered");
+        assert_eq!(admission.lock().all.rows, 0);
+    }
+
+    #[test]
+    fn what_is_too_much_by_itself_runs_alone() {
+        let limits = Limits {
+            queue_rows: 100,
+            ..Limits::default()
+        };
+        let admission = Admission::default();
+        admission.enter(&client(1), 1000, &limits).unwrap();
+        assert!(admission.enter(&client(1), 1, &limits).is_err());
+        assert!(admission.enter(&client(2), 1000, &limits).is_err());
     }
 }

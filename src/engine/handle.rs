@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::active::ActiveRequest;
-use super::admission::Admission;
+use super::admission::{Admission, QueueLength};
 use super::auxiliary::{
     AuxiliaryRequest, AuxiliaryTask, EncodeImage, Parity, Replying, SaliencyAttention,
     TowerAttention,
@@ -169,7 +169,7 @@ impl Engine {
         } = planned;
         // Again: it may have waited since it was planned.
         self.check_ready()?;
-        self.admission.enter(price, &self.limits)?;
+        self.admission.enter(&request.client, price, &self.limits)?;
         // Unbounded: a receiver that is slow must not hold up the step of all others.
         let (sender, events) = mpsc::unbounded_channel();
         let active = ActiveRequest::new(request, sequences, price, sender);
@@ -179,15 +179,20 @@ impl Engine {
         Ok(events)
     }
 
-    /// Returns whether another request would be admitted now.
-    pub fn has_room(&self) -> bool {
-        self.admission.has_room(&self.limits)
+    /// Returns whether another request of `client` would be admitted now.
+    pub fn has_room(&self, client: &ClientId) -> bool {
+        self.admission.has_room(client, &self.limits)
     }
 
-    /// Waits until another request would be admitted; it may then be refused all the same, where
-    /// several wait.
-    pub async fn room(&self) {
-        self.admission.room(&self.limits).await;
+    /// Waits until another request of `client` would be admitted; it may then be refused all the
+    /// same, where several wait.
+    pub async fn room(&self, client: &ClientId) {
+        self.admission.room(client, &self.limits).await;
+    }
+
+    /// Returns how many requests wait, and how many of `client`.
+    pub fn queue(&self, client: &ClientId) -> QueueLength {
+        self.admission.queue(client)
     }
 
     /// Returns how much the engine takes on.
@@ -257,7 +262,7 @@ impl Engine {
         task: impl FnOnce(oneshot::Sender<T>) -> R,
     ) -> Result<T, Error> {
         self.check_ready()?;
-        self.admission.enter(price, &self.limits)?;
+        self.admission.enter(&self.client, price, &self.limits)?;
         let (sender, reply) = oneshot::channel();
         let request = AuxiliaryRequest {
             client: self.client.clone(),

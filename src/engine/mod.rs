@@ -37,6 +37,7 @@ mod sequence;
 mod worker;
 
 pub use active::digest_of_digests;
+pub use admission::QueueLength;
 pub use cache::bytes::ByteCache;
 pub use cost::Cost;
 pub use error::Error;

@@ -47,12 +47,93 @@ impl Scheduler {
     }
 }
 
+/// A client is crowding where it has more than so many times the requests of another one.
+const CROWD: usize = 4;
+
+/// The part of a step's rows that a crowding client has in any case.
+const FLOOR: usize = 16;
+
+/// What clients may have of one step: steps that one client fills would make those of others slow,
+/// however soon their rows come.
+#[derive(Debug, Default)]
+pub(super) struct Shares {
+    /// Empty where there is one client alone, which may have all.
+    clients: HashMap<ClientId, Share>,
+    floor: usize,
+}
+
+#[derive(Debug, Default)]
+struct Share {
+    requests: usize,
+    running: usize,
+    rows: usize,
+}
+
+impl Shares {
+    /// Counts requests by their clients, each with the sequences of it that run.
+    pub(super) fn of<'a>(
+        requests: impl Iterator<Item = (&'a ClientId, usize)> + Clone,
+        step_rows: usize,
+    ) -> Self {
+        let mut all = requests.clone();
+        let first = all.next();
+        if all.all(|(client, _)| first.is_some_and(|(first, _)| first == client)) {
+            return Self::default();
+        }
+        let mut clients: HashMap<ClientId, Share> = HashMap::new();
+        for (client, running) in requests {
+            let share = clients.entry(client.clone()).or_default();
+            share.requests += 1;
+            share.running += running;
+        }
+        let floor = (step_rows / FLOOR).max(1);
+        Self { clients, floor }
+    }
+
+    /// Counts rows of a step, and a sequence that starts with them.
+    pub(super) fn take(&mut self, client: &ClientId, rows: usize, starts: bool) {
+        if let Some(share) = self.clients.get_mut(client) {
+            share.rows += rows;
+            share.running += usize::from(starts);
+        }
+    }
+
+    /// Reports whether a client asks for much more than another one.
+    pub(super) fn is_crowding(&self, client: &ClientId) -> bool {
+        let own = self.clients.get(client).map_or(0, |share| share.requests);
+        self.clients
+            .values()
+            .any(|share| CROWD * share.requests < own)
+    }
+
+    /// Returns how many more rows of this step a client may have: a crowding one as many as all
+    /// others together.
+    pub(super) fn rows_left(&self, client: &ClientId) -> usize {
+        if !self.is_crowding(client) {
+            return usize::MAX;
+        }
+        let rows = |share: &Share| share.rows;
+        let own = self.clients.get(client).map_or(0, rows);
+        let all: usize = self.clients.values().map(rows).sum();
+        self.floor.max(all - own).saturating_sub(own)
+    }
+
+    /// Returns whether a client runs fewer than its share of `limit` sequences. It may then start
+    /// one more, whoever else runs.
+    pub(super) fn may_start(&self, client: &ClientId, limit: usize) -> bool {
+        let share = self.clients.get(client);
+        share.is_some_and(|share| share.running < limit / self.clients.len())
+    }
+}
+
 /// The rows and sequences that a step has room for.
 #[derive(Debug)]
 pub(super) struct StepBudget {
     pub(super) rows: usize,
     /// Sequences that may start.
     pub(super) sequences: usize,
+    /// Set once one that may start has to wait for memory.
+    pub(super) is_short: bool,
 }
 
 impl StepBudget {
@@ -102,10 +183,31 @@ mod tests {
     }
 
     #[test]
+    fn whoever_asks_for_much_leaves_half_of_a_step_to_others() {
+        let (greedy, polite) = (client(1), client(2));
+        let alone = Shares::of([(&greedy, 1); 64].into_iter(), 1024);
+        assert_eq!(alone.rows_left(&greedy), usize::MAX);
+        let both = [(&greedy, 1); 64].into_iter().chain([(&polite, 0)]);
+        let mut shares = Shares::of(both, 1024);
+        assert!(shares.is_crowding(&greedy) && !shares.is_crowding(&polite));
+        assert!(shares.may_start(&polite, 64) && !shares.may_start(&greedy, 64));
+        assert_eq!(shares.rows_left(&polite), usize::MAX);
+        assert_eq!(shares.rows_left(&greedy), 64);
+        shares.take(&polite, 300, true);
+        assert_eq!(shares.rows_left(&greedy), 300);
+        shares.take(&greedy, 250, false);
+        assert_eq!(shares.rows_left(&greedy), 50);
+        let alike = [(&greedy, 1), (&greedy, 1), (&polite, 1)];
+        let shares = Shares::of(alike.into_iter(), 1024);
+        assert_eq!(shares.rows_left(&greedy), usize::MAX, "two are no crowd");
+    }
+
+    #[test]
     fn what_cannot_be_cut_waits_for_its_room() {
         let mut budget = StepBudget {
             rows: 10,
             sequences: 1,
+            is_short: false,
         };
         assert_eq!(budget.take(4, false, true), Some(4));
         assert_eq!(budget.take(8, true, false), None);

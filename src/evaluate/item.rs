@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::{Answer, Answering, EvaluationSpec, ItemResult, OptionScore};
 use crate::benchmark::{Item, ItemLabel, Verdict, fill, filled_bytes};
 use crate::engine;
+use crate::field_path::shown;
 use crate::model::Model;
 use crate::pipeline::{
     self, Error, Finished, GenerateRequest, Image, Interventions, MAX_TEXT_BYTES, PromptInput,
@@ -438,7 +439,7 @@ fn pictures(
     }
     let found = substitutes.get(name).cloned();
     found.ok_or_else(|| {
-        let message = format!("it has no pictures {name:?}");
+        let message = format!("it has no pictures {}", shown(name));
         Error::invalid("sample.substitutes", message)
     })
 }

@@ -15,6 +15,7 @@ use super::{
 };
 use crate::benchmark::{ItemLabel, Outcome, Verdict, compare, digest};
 use crate::engine;
+use crate::field_path::shown;
 use crate::pipeline::{Error, RequestContext, Runtime};
 
 /// Bounds the items that are on their way at once.
@@ -188,7 +189,10 @@ impl Evaluation {
             answer,
         } = result;
         let variant = *self.variants.get(&name).ok_or_else(|| {
-            Error::invalid("known.variant", format!("{name:?} is none of the header"))
+            Error::invalid(
+                "known.variant",
+                format!("{} is none of the header", shown(&name)),
+            )
         })?;
         // What failed is asked again.
         let Some(answer) = answer else {
@@ -231,7 +235,10 @@ impl Evaluation {
         }
         let digest = digest(id);
         if !self.seen.insert(digest) {
-            return Err(Error::invalid("sample.id", format!("{id:?} came before")));
+            return Err(Error::invalid(
+                "sample.id",
+                format!("{} came before", shown(id)),
+            ));
         }
         let known = self.known.remove(&digest).unwrap_or_default();
         let missing: Vec<usize> = (0..self.spec.variants.len())

@@ -1,6 +1,6 @@
 //! Reasons why interventions cannot be applied.
 
-use crate::field_path::{FieldPath, InvalidField};
+use crate::field_path::{FieldPath, InvalidField, shown};
 use crate::model;
 
 /// Why a list of interventions cannot be applied.
@@ -57,10 +57,17 @@ impl Error {
         match self {
             Self::Invalid(invalid) => invalid.message.clone(),
             Self::UnknownProjector { name, resident, .. } => {
-                format!("no projector {name:?}; resident: {}", resident.join(", "))
+                format!(
+                    "no projector {}; resident: {}",
+                    shown(name),
+                    resident.join(", ")
+                )
             }
             Self::UnknownActivation { handle, .. } => {
-                format!("no activations {handle:?} are kept; capture them again, or send them")
+                format!(
+                    "no activations {} are kept; capture them again, or send them",
+                    shown(handle)
+                )
             }
             Self::NeverFired { message, .. } => format!("never fired: {message}"),
             Self::Model(error) => error.to_string(),

@@ -2,6 +2,7 @@
 
 use candle_core::DType;
 
+use super::budget::Reservation;
 use super::compile::{CompiledRequest, RequestHandle};
 use super::error::Error;
 use super::generate::with_text;
@@ -13,11 +14,18 @@ use super::stores::tensor_bytes;
 use crate::engine::{self, Event, Prefilled, Sampling, Task, Timing};
 use crate::intervention::{Captured, Effect};
 
+/// Bytes of a number until it is read, whatever it is sent as.
+const HELD_BYTES: usize = size_of::<f32>();
+
 /// A capture on its way. Dropping it tells the engine to let go.
 #[derive(Debug)]
 pub struct CaptureRun {
     handle: RequestHandle,
     recorder: Recorder,
+    /// Counts the activations that nobody has read.
+    unread: Reservation,
+    /// Bytes of the last activation, which is read once the next one is asked for.
+    handed_out: u64,
 }
 
 impl Runtime {
@@ -33,12 +41,8 @@ impl Runtime {
         let compiled = compile.await?;
         let max_tokens = (request.max_tokens as usize).clamp(1, compiled.room);
         let dtype = request.dtype.unwrap_or(DType::F32);
-        check_budget(
-            &compiled,
-            max_tokens,
-            dtype,
-            self.capture_limit(request.max_bytes),
-        )?;
+        let limit = self.capture_limit(request.max_bytes);
+        let held = check_budget(&compiled, max_tokens, dtype, limit)?;
         let (compiled, variant) = compiled.schedule(Task::Generate {
             sampling: Sampling::greedy_as(&input.model),
             max_tokens,
@@ -49,6 +53,8 @@ impl Runtime {
             sample_key: key.clone(),
             sampling: None,
         };
+        // Before anything runs: the engine does not wait for readers.
+        let unread = self.unread.reserve(&context.client, held)?;
         let handle = self.submit(context, (compiled, variant))?;
         let recorder = Recorder {
             dtype,
@@ -61,7 +67,12 @@ impl Runtime {
             output: blake3::Hasher::new(),
             recorded,
         };
-        Ok(CaptureRun { handle, recorder })
+        Ok(CaptureRun {
+            handle,
+            recorder,
+            unread,
+            handed_out: 0,
+        })
     }
 
     /// Returns the bytes that a capture may come to.
@@ -75,13 +86,14 @@ impl Runtime {
     }
 }
 
-/// Fails where the activations may come to more bytes than `limit`.
+/// Fails where the activations may come to more bytes than `limit`; returns the bytes that they take
+/// until they are read.
 fn check_budget(
     compiled: &CompiledRequest,
     max_tokens: usize,
     dtype: DType,
     limit: u64,
-) -> Result<(), Error> {
+) -> Result<u64, Error> {
     let mut total = 0usize;
     for volume in &compiled.volumes {
         // The last token that is generated is not read back.
@@ -96,7 +108,7 @@ fn check_budget(
             limit,
         });
     }
-    Ok(())
+    Ok(total.saturating_mul(HELD_BYTES) as u64)
 }
 
 impl CaptureRun {
@@ -107,10 +119,15 @@ impl CaptureRun {
 
     /// Waits for what happens next.
     pub async fn next(&mut self, runtime: &Runtime) -> Result<CaptureEvent, Error> {
+        self.unread.shrink(std::mem::take(&mut self.handed_out));
         loop {
             let event = self.handle.next().await?;
             let recorder = &mut self.recorder;
             if let Some(event) = recorder.event(runtime, &self.handle.compiled, event)? {
+                if let CaptureEvent::Activation(activation) = &event {
+                    let numbers: u64 = activation.shape.iter().map(|&n| u64::from(n)).product();
+                    self.handed_out = numbers * HELD_BYTES as u64;
+                }
                 return Ok(event);
             }
         }

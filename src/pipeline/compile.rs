@@ -12,6 +12,7 @@ use super::measure::Measurements;
 use super::output::{Started, Usage};
 use super::request_context::RequestContext;
 use super::runtime::Runtime;
+use super::turns::Price;
 use crate::engine::{self, Cost, Event, Events, Task, Timing, Variant};
 use crate::intervention::{
     self, CaptureTarget, Context, EditKeys, Effect, EffectLog, Plan, Volume,
@@ -74,11 +75,10 @@ impl Runtime {
         } else {
             self.measure(input, &needs).await?
         };
-        let (model, sample_key) = (input.model.clone(), sample_key.to_owned());
-        let input = input.clone();
-        let work =
-            move |_: &Model| compile(input, interventions, &captures, &measured, &sample_key);
-        self.blocking(&model, work).await
+        let (own, sample_key) = (input.clone(), sample_key.to_owned());
+        let work = move || compile(own, interventions, &captures, &measured, &sample_key);
+        let client = &input.context.client;
+        self.blocking(client, Price::BASE, work).await
     }
 
     /// Hands a request to the engine.
@@ -96,6 +96,8 @@ impl Runtime {
             deadline: context.deadline,
         };
         let (events, charge) = charge::submit(&engine, context, request)?;
+        // From here on the engine counts it.
+        context.leave_queue();
         compiled.count();
         Ok(RequestHandle {
             compiled,

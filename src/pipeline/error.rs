@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use super::budget::OverBudget;
 use super::owned_store::TooLarge;
-use crate::field_path::{FieldPath, InvalidField};
+use crate::field_path::{FieldPath, InvalidField, shown};
 use crate::{engine, intervention, model, vision, weights};
 
 /// Lists every way in which the pipeline fails a request.
@@ -13,7 +14,7 @@ pub enum Error {
     #[error(transparent)]
     Invalid(#[from] InvalidField),
     /// No such model.
-    #[error("no model {name:?}; resident: {}", .resident.join(", "))]
+    #[error("no model {}; resident: {}", shown(.name), .resident.join(", "))]
     UnknownModel {
         /// Path of the field in the request.
         field: FieldPath,
@@ -97,6 +98,9 @@ pub enum Error {
         /// When there is room for the request.
         retry_after: Duration,
     },
+    /// A budget that all requests share has no room.
+    #[error(transparent)]
+    OverBudget(#[from] OverBudget),
     /// A record that cannot be replayed.
     #[error("provenance: {0}")]
     Record(String),
@@ -197,16 +201,19 @@ impl Error {
         match self {
             Self::Invalid(invalid) => invalid.message.clone(),
             Self::SameName { name } => {
-                format!("a model called {name:?} is resident; unload it or take another name")
+                format!(
+                    "a model called {} is resident; unload it or take another name",
+                    shown(name)
+                )
             }
             Self::Load { source, .. } => source.to_string(),
             Self::Image { source, .. } => source.to_string(),
             Self::UnknownImage { handle, .. } => {
-                format!("no picture {handle:?} is kept; send its bytes")
+                format!("no picture {} is kept; send its bytes", shown(handle))
             }
             Self::UnknownSaliency { name, resident, .. } => {
                 let resident = resident.join(", ");
-                format!("no saliency model {name:?}; resident: {resident}")
+                format!("no saliency model {}; resident: {resident}", shown(name))
             }
             Self::CaptureBudget { needed, limit, .. } => format!(
                 "{needed} bytes would be captured; at most {limit} may be; choose fewer points, or \
@@ -255,6 +262,7 @@ impl Error {
             Self::Engine(engine::Error::NothingLeft) => Some("sampling".into()),
             Self::Engine(_)
             | Self::Quota { .. }
+            | Self::OverBudget(_)
             | Self::ClientLeft
             | Self::EngineStopped
             | Self::UnexpectedEvent
@@ -280,6 +288,7 @@ impl Error {
             | Self::Goldens { .. }
             | Self::Quota { .. }
             | Self::Engine(_)
+            | Self::OverBudget(_)
             | Self::Model(_)
             | Self::ClientLeft
             | Self::EngineStopped

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::error::Error;
 use super::interventions::Interventions;
-use crate::field_path::{FieldPath, Segment};
+use crate::field_path::{FieldPath, Segment, shown};
 
 /// Variants of one sweep.
 pub(super) const MAX_VARIANTS: usize = 1_000_000;
@@ -131,7 +131,7 @@ impl Axis {
             let example = "interventions[0].drop_layers.layers[0]";
             Error::invalid(
                 "field",
-                format!("{field:?}; a path such as {example} is needed"),
+                format!("{}; a path such as {example} is needed", shown(field)),
             )
         })?;
         let values = match values {

@@ -10,6 +10,7 @@ use super::request::{Image, ImageSource, MultiImage, PromptInput};
 use super::request_context::RequestContext;
 use super::runtime::Runtime;
 use super::stores::{Bytes, digest};
+use super::turns::Price;
 use crate::field_path::FieldPath;
 use crate::intervention::SaliencyMaps;
 use crate::model::{
@@ -53,20 +54,21 @@ impl Runtime {
         // Before the wait for the pool: a store may drop meanwhile what the request names.
         let files = self.files(context, &prompt.images)?;
         let together = together(model, prompt.multi_image, files.len())?;
-        let (text, limit) = (prompt.text.clone(), self.limits.image_pixels);
-        let (context, own) = (context.clone(), model.clone());
-        let work = move |model: &Model| {
-            let field = text.field();
-            let words = prompt::words(model, text, files.len())?;
-            let read = model.read(&words, context.time, &images(&files, together, limit));
+        let (field, limit) = (prompt.text.field(), self.limits.image_pixels);
+        let price = Price::of_text(prompt.text.bytes()) + price_of(&files, limit);
+        // Checked before they wait for their turn, which they would for nothing.
+        let words = prompt::words(model, prompt.text.clone(), files.len())?;
+        let (own, model) = (context.clone(), model.clone());
+        let work = move || {
+            let read = model.read(&words, own.time, &images(&files, together, limit));
             let read = read.map_err(|error| blame(error, field, &files))?;
             check_places(&read.tokens, files.len())?;
-            let mut input = PreparedInput::new(context, own, files, together, read.images);
+            let mut input = PreparedInput::new(own, model.clone(), files, together, read.images);
             input.text = read.text;
             input.words = Some((read.ids, read.tokens));
             Ok(Arc::new(input))
         };
-        self.blocking(model, work).await
+        self.blocking(&context.client, price, work).await
     }
 
     /// Decodes a picture that has no prompt.
@@ -77,15 +79,15 @@ impl Runtime {
         image: Image,
     ) -> Result<Arc<PreparedInput>, Error> {
         let files = self.files(context, &[image])?;
-        let (own, limit) = (model.clone(), self.limits.image_pixels);
-        let context = context.clone();
-        let work = move |model: &Model| {
+        let (model, limit) = (model.clone(), self.limits.image_pixels);
+        let (own, price) = (context.clone(), price_of(&files, limit));
+        let work = move || {
             let read = model.read_images(&images(&files, 1, limit));
             let read = read.map_err(|error| blame(error, "image", &files))?;
-            let input = PreparedInput::new(context, own, files, 1, read);
+            let input = PreparedInput::new(own, model.clone(), files, 1, read);
             Ok(Arc::new(input))
         };
-        self.blocking(model, work).await
+        self.blocking(&context.client, price, work).await
     }
 
     /// Returns the bytes of pictures, those of uploaded ones out of the store.
@@ -173,6 +175,21 @@ fn images(files: &[File], together: usize, max_pixels: u64) -> ImageFiles<'_> {
         together,
         max_pixels,
     }
+}
+
+/// Prices decoding files one after the other.
+fn price_of(files: &[File], max_pixels: u64) -> Price {
+    let prices = files
+        .iter()
+        .map(|file| price_of_picture(&file.bytes, max_pixels));
+    prices.fold(Price::BASE, |all, one| all + one)
+}
+
+/// Prices decoding the file of a picture.
+pub(super) fn price_of_picture(bytes: &[u8], max_pixels: u64) -> Price {
+    // One that exceeds the limit is not decoded.
+    let pixels = Some(vision::count_pixels(bytes, max_pixels)).filter(|n| *n <= max_pixels);
+    Price::of_picture(pixels.unwrap_or(0), bytes.len())
 }
 
 /// Returns as how many pictures of one request each of `count` is prepared: a picture that comes

@@ -7,6 +7,7 @@ use super::error::Error;
 use super::model_registry::LoadOptions;
 use super::runtime::Runtime;
 use crate::engine::Engine;
+use crate::field_path::shown;
 use crate::model::{self, Model, Origin};
 
 /// Asks for a model to be made resident.
@@ -48,6 +49,7 @@ impl Runtime {
         request: LoadRequest,
         progress: &dyn Fn(LoadProgress<'_>),
     ) -> Result<Arc<Model>, Error> {
+        check_name(&request.name)?;
         let mut fetched = |file: &str, done, total| progress(LoadProgress { file, done, total });
         let source = request.origin.fetch_with(request.adapter, &mut fetched);
         let source = source.map_err(Error::load("place"))?;
@@ -76,12 +78,13 @@ impl Runtime {
         name: String,
         file: String,
     ) -> Result<(), Error> {
-        if name.is_empty() || name == model::DEFAULT_PROJECTOR {
-            let message = format!("{name:?}; a name other than default is needed");
+        check_name(&name)?;
+        if name == model::DEFAULT_PROJECTOR {
+            let message = format!("{}; a name other than default is needed", shown(&name));
             return Err(Error::invalid("name", message));
         }
         if !Path::new(&file).is_file() {
-            let message = format!("{file:?} is no file of the server");
+            let message = format!("{} is no file of the server", shown(&file));
             return Err(Error::invalid("file", message));
         }
         let model = model.clone();
@@ -91,6 +94,23 @@ impl Runtime {
             .map_err(|e| Error::Fault(e.to_string()))?
             .map_err(Error::load("file"))
     }
+}
+
+/// Characters of the name of a model or a projector.
+const MOST_NAME: usize = 128;
+
+/// Fails on a name that a line of the log, a label or a message could not hold as it is.
+fn check_name(name: &str) -> Result<(), Error> {
+    let is_long = name.chars().count() > MOST_NAME;
+    if name.is_empty() || is_long || name.chars().any(char::is_control) {
+        let message = format!(
+            "{}; 1 to {MOST_NAME} characters are needed, none of them a line break or another \
+             control character",
+            shown(name)
+        );
+        return Err(Error::invalid("name", message));
+    }
+    Ok(())
 }
 
 impl Unloading {

@@ -5,11 +5,12 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::error::Error;
-use super::input::PreparedInput;
+use super::input::{PreparedInput, price_of_picture};
 use super::runtime::Runtime;
+use super::turns::Price;
 use crate::engine::Engine;
 use crate::intervention::{Needs, SaliencyMaps, SaliencyQuery};
-use crate::model::{self, Model};
+use crate::model;
 use crate::nn::HostTensor;
 
 /// Holds what compiling is told beside the request.
@@ -101,11 +102,12 @@ impl Runtime {
             .map(|p| p.base.image.clone())
             .collect();
         let own = saliency.clone();
-        let prepare = move |_: &Model| {
+        let prepare = move || {
             let pixels = bases.iter().map(|base| own.pixels(base));
             Ok(pixels.collect::<Result<Vec<HostTensor>, model::Error>>()?)
         };
-        let pixels = self.blocking(model, prepare).await?;
+        let client = &input.context.client;
+        let pixels = self.blocking(client, Price::BASE, prepare).await?;
         // A saliency model sees the whole picture: one view of each.
         let looks = self
             .saliency_engine_for(input)
@@ -140,13 +142,15 @@ impl Runtime {
         let mut found = BTreeMap::new();
         for &(place, bytes) in files {
             let (bytes, limit) = (bytes.to_vec(), self.limits.image_pixels);
+            let (own, price) = (model.clone(), price_of_picture(&bytes, limit));
             // As many pictures as the input has: one that came alone might be cut into tiles, and have
             // other visual tokens than the ones that it replaces.
-            let read = move |model: &Model| {
-                let read = model.read_image(&bytes, together, limit);
+            let read = move || {
+                let read = own.read_image(&bytes, together, limit);
                 read.map_err(|error| donor_error(place, error))
             };
-            let donor = self.blocking(model, read).await?;
+            let client = &input.context.client;
+            let donor = self.blocking(client, price, read).await?;
             let engine = self.engine_for(input);
             let encoded = engine.encode(model.clone(), donor.pixels.views, donor.tokens);
             found.insert(place, encoded.await?);

@@ -6,6 +6,7 @@
 //! outputs with a [`Provenance`]. This folder must not know protobuf, tonic or streams of messages.
 
 mod account;
+mod budget;
 mod canonical;
 mod capture;
 mod charge;
@@ -34,10 +35,12 @@ mod sampling;
 mod score;
 mod stores;
 mod sweep;
+mod turns;
 mod upload;
 mod verify;
 
 pub use account::{Account, Grant};
+pub use budget::{Budget, OverBudget, Reservation, Share};
 pub use capture::CaptureRun;
 pub use compile::{CompiledRequest, RequestHandle};
 pub use error::Error;
@@ -70,4 +73,5 @@ pub use runtime::{RequestLimits, Runtime};
 pub use sampling::SamplingParams;
 pub use stores::{Activations, Bytes, Uploads, digest};
 pub use sweep::{Sweep, sweep_all};
+pub use turns::Place;
 pub use upload::Uploaded;

@@ -9,6 +9,7 @@ use metrics::gauge;
 use super::error::Error;
 use super::request_context::RequestContext;
 use crate::engine::{self, Engine};
+use crate::field_path::shown;
 use crate::model::{self, ChatTemplate, Model, Source};
 use crate::nn::DeviceGroup;
 use crate::telemetry::names;
@@ -248,7 +249,7 @@ impl ModelRegistry {
         let found = engines.iter().find(|(d, _)| d.to_string() == name);
         found.ok_or_else(|| {
             let names: Vec<String> = engines.iter().map(|(d, _)| d.to_string()).collect();
-            let message = format!("{name:?}; the server has {}", names.join(", "));
+            let message = format!("{}; the server has {}", shown(name), names.join(", "));
             Error::invalid("device", message)
         })
     }

@@ -1,10 +1,12 @@
 //! Preview: a picture as image interventions leave it.
 
+use super::compile::CompiledRequest;
 use super::error::Error;
 use super::output::Preview;
 use super::provenance;
 use super::request::PreviewRequest;
 use super::runtime::Runtime;
+use super::turns::Price;
 use crate::engine::Prefilled;
 use crate::vision;
 
@@ -21,21 +23,29 @@ impl Runtime {
         let input = self.prepare_image(&context, &model, image).await?;
         let compile = self.compile(&input, interventions, Vec::new(), &sample_key);
         let compiled = compile.await?;
-        let Some(picture) = compiled.pictures.first() else {
-            return Err(Error::Fault("the picture was lost".into()));
-        };
-        let view = picture.shown();
-        // As many whole tiles as the canvas has, each of the tower's patches.
-        let (height, width) = picture.view_size();
-        let (rows, columns) = model.tower.view((height, width)).grid;
-        let count = compiled.interventions.list().len();
-        let effects = compiled.observed.effects(count);
-        Ok(Preview {
-            png: vision::encode_png(view).map_err(|e| Error::Fault(e.to_string()))?,
-            width: view.width,
-            height: view.height,
-            grid: (view.height / height * rows, view.width / width * columns),
-            plan: provenance::plan(&compiled, &effects, &Prefilled::default()),
-        })
+        let client = context.client;
+        let draw = move || draw(&compiled);
+        self.blocking(&client, Price::BASE, draw).await
     }
+}
+
+/// Draws the picture of a compiled request.
+fn draw(compiled: &CompiledRequest) -> Result<Preview, Error> {
+    let model = &compiled.input.model;
+    let Some(picture) = compiled.pictures.first() else {
+        return Err(Error::Fault("the picture was lost".into()));
+    };
+    let view = picture.shown();
+    // As many whole tiles as the canvas has, each of the tower's patches.
+    let (height, width) = picture.view_size();
+    let (rows, columns) = model.tower.view((height, width)).grid;
+    let count = compiled.interventions.list().len();
+    let effects = compiled.observed.effects(count);
+    Ok(Preview {
+        png: vision::encode_png(view).map_err(|e| Error::Fault(e.to_string()))?,
+        width: view.width,
+        height: view.height,
+        grid: (view.height / height * rows, view.width / width * columns),
+        plan: provenance::plan(compiled, &effects, &Prefilled::default()),
+    })
 }

@@ -10,6 +10,29 @@ pub const MAX_TEXT_BYTES: usize = 1 << 20;
 /// Messages of a conversation, and parts of a message.
 const MAX_MESSAGES: usize = 1024;
 
+/// Bytes of text that the longest tokens of a vocabulary have: no context holds more.
+pub(super) const BYTES_PER_TOKEN: usize = 16;
+
+impl PromptText {
+    /// Returns the bytes of the words, of all messages together.
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Self::Messages(messages) => {
+                let parts = messages.iter().flat_map(|message| &message.parts);
+                parts.map(text_bytes).sum()
+            }
+            Self::Raw(text) | Self::Text(text) => text.len(),
+        }
+    }
+}
+
+fn text_bytes(part: &MessagePart) -> usize {
+    match part {
+        MessagePart::Text(text) => text.len(),
+        MessagePart::Image => 0,
+    }
+}
+
 /// Returns the words as the model reads them, with `images` pictures placed.
 pub(super) fn words(model: &Model, text: PromptText, images: usize) -> Result<Words, Error> {
     match text {
@@ -59,7 +82,7 @@ fn check_text(model: &Model, text: &str, images: usize, raw: bool) -> Result<usi
             "empty; some words are needed",
         ));
     }
-    check_length("prompt.text", text.len())?;
+    check_length(model, "prompt.text", text.len())?;
     // The tokenizer would make a picture of it, and so would the template of one in a conversation.
     let own = model.text.image_marker();
     if own != IMAGE_MARKER && text.contains(own) {
@@ -77,12 +100,16 @@ fn check_text(model: &Model, text: &str, images: usize, raw: bool) -> Result<usi
     Ok(markers)
 }
 
-fn check_length(field: &str, bytes: usize) -> Result<(), Error> {
-    if bytes > MAX_TEXT_BYTES {
-        return Err(Error::invalid(
-            field,
-            format!("{bytes} bytes; at most {MAX_TEXT_BYTES} are taken"),
-        ));
+/// Fails on text that no context could hold, which would be tokenized for nothing, for minutes.
+fn check_length(model: &Model, field: &str, bytes: usize) -> Result<(), Error> {
+    let context = model.decoder.config().max_position_embeddings;
+    let limit = MAX_TEXT_BYTES.min(context.saturating_mul(BYTES_PER_TOKEN));
+    if bytes > limit {
+        let message = format!(
+            "{bytes} bytes; at most {limit} are taken, more than the context of {context} tokens \
+             holds"
+        );
+        return Err(Error::invalid(field, message));
     }
     Ok(())
 }
@@ -93,11 +120,7 @@ fn check_messages(model: &Model, list: &[Message]) -> Result<(), Error> {
         return Err(Error::invalid("prompt.messages", message));
     }
     let parts = list.iter().flat_map(|m| &m.parts);
-    let texts = parts.filter_map(|part| match part {
-        MessagePart::Text(text) => Some(text.len()),
-        MessagePart::Image => None,
-    });
-    check_length("prompt.messages", texts.sum())?;
+    check_length(model, "prompt.messages", parts.map(text_bytes).sum())?;
     for (i, message) in list.iter().enumerate() {
         check_parts(model, i, message)?;
     }

@@ -9,6 +9,7 @@ use jiff::civil::DateTime;
 
 use super::account::Account;
 use super::in_flight::InFlightGuard;
+use super::turns::Place;
 use crate::engine::ClientId;
 
 /// Accompanies a request from the server's first layer to its last event.
@@ -30,6 +31,8 @@ pub struct RequestContext {
     pub metrics: RequestMetrics,
     /// Keeps the server up while anything that belongs to the request goes on.
     pub in_flight: Option<Arc<InFlightGuard>>,
+    /// Counts it as waiting, until the engine has it.
+    pub place: Option<Arc<Place>>,
     /// Sets the time that chat templates are told; `None`: now.
     pub time: Option<DateTime>,
 }
@@ -44,7 +47,17 @@ impl Default for RequestContext {
             deadline: None,
             metrics: RequestMetrics::default(),
             in_flight: None,
+            place: None,
             time: None,
+        }
+    }
+}
+
+impl RequestContext {
+    /// Counts the request as waiting no more.
+    pub fn leave_queue(&self) {
+        if let Some(place) = &self.place {
+            place.leave();
         }
     }
 }

@@ -3,13 +3,13 @@
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
-
+use super::budget::{Budget, Share};
 use super::error::Error;
 use super::model_registry::ModelRegistry;
 use super::owned_store::Shares;
 use super::stores::{Activations, Uploads};
-use crate::engine::Engine;
+use super::turns::{Place, Price, TurnLimits, Turns};
+use crate::engine::{ClientId, Engine, QueueLength};
 use crate::model::{LoadTo, Model, SaliencyModel, Source};
 use crate::nn::DeviceGroup;
 
@@ -28,6 +28,12 @@ pub struct RequestLimits {
     pub kept_bytes: u64,
     /// Bytes of all pictures that are kept for later requests.
     pub upload_bytes: u64,
+    /// Bytes of messages that are read or decoded.
+    pub pending_bytes: Share,
+    /// Pixels of pictures that are decoded.
+    pub decoding_pixels: Share,
+    /// Bytes of captured activations that clients have not read.
+    pub unread_bytes: Share,
 }
 
 /// Runs requests. Shared by all services.
@@ -47,23 +53,40 @@ pub struct Runtime {
     pub(super) activations: Activations,
     /// Cores of this machine.
     pub(super) cores: usize,
-    /// Bounds the work beside the engine: as many pieces at once as there are cores.
-    workers: Semaphore,
+    /// Lets clients take turns at the work beside the engine.
+    turns: Turns,
+    /// Counts the bytes of messages until they are decoded and prepared.
+    pub messages: Budget,
+    /// Counts the bytes of activations that clients have not read.
+    pub(super) unread: Budget,
 }
 
 impl Runtime {
     /// Creates a runtime for `models` and the engines that they are placed on.
     pub fn new(models: ModelRegistry, limits: RequestLimits) -> Self {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
+        let engines = models.placement().engines.clone();
+        let queue = engines.first().map(|(_, engine)| engine.limits().queue);
+        let turns = TurnLimits {
+            // More than one client has, so that somebody else's small work need not wait for one's
+            // large pictures.
+            pieces: 2 * cores,
+            pieces_of_one: cores,
+            pixels: limits.decoding_pixels.all,
+            pixels_of_one: limits.decoding_pixels.one,
+            queue: queue.unwrap_or_default(),
+        };
         Self {
-            engines: models.placement().engines.clone(),
+            engines,
             models,
             limits,
             saliency: RwLock::default(),
             uploads: Uploads::new(limits.upload_bytes),
             activations: Activations::new(limits.kept_bytes),
             cores,
-            workers: Semaphore::new(cores),
+            turns: Turns::new(turns),
+            messages: Budget::new("message_bytes", "--pending-mib", limits.pending_bytes),
+            unread: Budget::new("unread_bytes", "--unread-mib", limits.unread_bytes),
         }
     }
 
@@ -129,21 +152,33 @@ impl Runtime {
         self.engines.iter().for_each(|(_, engine)| engine.drain());
     }
 
-    /// Runs `work` on the pool beside the engine, as many at once as there are cores.
+    /// Lets a request of `client` wait, or refuses it where the queue is full.
+    pub fn enter(&self, client: &ClientId) -> Result<Arc<Place>, Error> {
+        let mut waiting = QueueLength::default();
+        for (_, engine) in &self.engines {
+            let queue = engine.queue(client);
+            waiting.all += queue.all;
+            waiting.own += queue.own;
+            waiting.clients = waiting.clients.max(queue.clients);
+        }
+        Ok(self.turns.enter(client, waiting)?)
+    }
+
+    /// Runs `work` on a thread of its own when it is the client's turn.
     pub(super) async fn blocking<T: Send + 'static>(
         &self,
-        model: &Arc<Model>,
-        work: impl FnOnce(&Model) -> Result<T, Error> + Send + 'static,
+        client: &ClientId,
+        price: Price,
+        work: impl FnOnce() -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
-        // tokio's pool would start hundreds of threads, and take the cores from the engine's.
-        let _permit = self
-            .workers
-            .acquire()
-            .await
-            .map_err(|e| Error::Fault(e.to_string()))?;
-        let model = model.clone();
-        tokio::task::spawn_blocking(move || work(&model))
-            .await
-            .map_err(|e| Error::Fault(e.to_string()))?
+        let turn = self.turns.turn(client, price).await?;
+        let turn_of_work = move || {
+            // Held by the work, which goes on where nobody waits for it any more.
+            let _turn = turn;
+            work()
+        };
+        let done = tokio::task::spawn_blocking(turn_of_work).await;
+        // A panic, of a library most likely.
+        done.map_err(|e| Error::Fault(e.to_string()))?
     }
 }

@@ -8,10 +8,11 @@ use super::generate::with_text;
 use super::input::PreparedInput;
 use super::interventions::Interventions;
 use super::output::{ContinuationScore, Scored};
-use super::prompt::marker_in;
+use super::prompt::{BYTES_PER_TOKEN, MAX_TEXT_BYTES, marker_in};
 use super::provenance::RecordedRequest;
 use super::request::ScoreRequest;
 use super::runtime::Runtime;
+use super::turns::Price;
 use crate::engine::{Event, Prefilled, Task, Timing, Variant};
 use crate::intervention::Effect;
 
@@ -51,7 +52,7 @@ impl Runtime {
             sample_key: key.clone(),
             sampling: None,
         };
-        let tokens = tokenize(&compiled, &request.continuations)?;
+        let (compiled, tokens) = self.tokenize(compiled, &request.continuations).await?;
         let (compiled, variant) = compiled.schedule(Task::Score(tokens.clone()));
         let scorer = Scorer {
             tokens,
@@ -61,17 +62,42 @@ impl Runtime {
         };
         Ok((compiled, variant, scorer))
     }
+
+    /// Tokenizes continuations when it is the client's turn.
+    async fn tokenize(
+        &self,
+        compiled: CompiledRequest,
+        continuations: &[String],
+    ) -> Result<(CompiledRequest, Vec<Vec<u32>>), Error> {
+        // Each is tokenized behind the prompt.
+        let prompt = compiled.input.text.text.len();
+        let bytes = continuations.iter().map(|text| prompt + text.len()).sum();
+        let (client, all) = (
+            compiled.input.context.client.clone(),
+            continuations.to_vec(),
+        );
+        let work = move || {
+            let tokens = tokenize(&compiled, &all)?;
+            Ok((compiled, tokens))
+        };
+        self.blocking(&client, Price::of_text(bytes), work).await
+    }
 }
 
 impl ScoreRequest {
     /// Checks what depends on neither the prompt nor the plan.
     pub(super) fn check(&self) -> Result<(), Error> {
         let count = self.continuations.len();
-        if (1..=MAX_CONTINUATIONS).contains(&count) {
-            return Ok(());
+        if !(1..=MAX_CONTINUATIONS).contains(&count) {
+            let message = format!("{count} given; 1 to {MAX_CONTINUATIONS} are taken");
+            return Err(Error::invalid("continuations", message));
         }
-        let message = format!("{count} given; 1 to {MAX_CONTINUATIONS} are taken");
-        Err(Error::invalid("continuations", message))
+        let bytes: usize = self.continuations.iter().map(String::len).sum();
+        if bytes > MAX_TEXT_BYTES {
+            let message = format!("{bytes} bytes in all; at most {MAX_TEXT_BYTES} are taken");
+            return Err(Error::invalid("continuations", message));
+        }
+        Ok(())
     }
 }
 
@@ -79,11 +105,12 @@ impl ScoreRequest {
 fn tokenize(compiled: &CompiledRequest, all: &[String]) -> Result<Vec<Vec<u32>>, Error> {
     let (room, prompt) = (compiled.room, compiled.prompt.next as usize);
     let (context, input) = (room + prompt, &compiled.input);
+    let before = input.model.text.encode_prompt(&input.text)?;
     let mut tokens = Vec::with_capacity(all.len());
     for (i, continuation) in all.iter().enumerate() {
         let field = format!("continuations[{i}]");
         // Text that no context could hold is refused before it is tokenized.
-        if continuation.is_empty() || continuation.len() > context * 16 {
+        if continuation.is_empty() || continuation.len() > context * BYTES_PER_TOKEN {
             let message = "empty or longer than any context; some words are needed";
             return Err(Error::invalid(field, message));
         }
@@ -93,7 +120,7 @@ fn tokenize(compiled: &CompiledRequest, all: &[String]) -> Result<Vec<Vec<u32>>,
             return Err(Error::invalid(field, message));
         }
         let text = &input.model.text;
-        let ids = text.encode_continuation(&input.text, continuation)?;
+        let ids = text.encode_after(&input.text, &before, continuation)?;
         if ids.is_empty() || ids.len() > room {
             let message = format!(
                 "{} tokens after {prompt} of the prompt; the context holds {context}",

@@ -249,7 +249,7 @@ impl SweepRun<'_> {
         };
         // The first window is refused where the queue is full, as any request is.
         if begun || request.patient {
-            engine.room().await;
+            engine.room(&context.client).await;
             return charge::submit_patiently(engine, context, window).await;
         }
         charge::submit(engine, context, window)

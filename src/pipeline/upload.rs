@@ -1,6 +1,7 @@
 //! UploadImage: a picture kept, to be named later.
 
 use super::error::Error;
+use super::input::{image_error, price_of_picture};
 use super::request_context::RequestContext;
 use super::runtime::Runtime;
 use super::stores::Bytes;
@@ -23,16 +24,16 @@ impl Runtime {
         // It is kept as it came, and decoded all the same: a handle stands for a picture that requests
         // can use.
         let (bytes, limit) = (data.clone(), self.limits.image_pixels);
-        let decoded = tokio::task::spawn_blocking(move || vision::decode(&bytes, limit)).await;
-        let picture = decoded.map_err(|e| Error::Fault(e.to_string()))?;
-        let picture = picture.map_err(|source| Error::Image {
-            field: "data".into(),
-            source,
-        })?;
+        let size = move || {
+            let picture = vision::decode(&bytes, limit).map_err(image_error("data"))?;
+            Ok((picture.width, picture.height))
+        };
+        let price = price_of_picture(&data, limit);
+        let (width, height) = self.blocking(&context.client, price, size).await?;
         Ok(Uploaded {
             handle: self.uploads.put(&context.client.tenant, data)?,
-            width: picture.width,
-            height: picture.height,
+            width,
+            height,
         })
     }
 }

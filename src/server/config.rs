@@ -9,6 +9,7 @@ use tonic::transport::ServerTlsConfig;
 use super::ApiKeys;
 use crate::model::{self, Source};
 use crate::nn::{DeviceGroup, DeviceId};
+use crate::pipeline::Share;
 use crate::{engine, evaluate, pipeline};
 
 /// Describes a model to load.
@@ -62,6 +63,10 @@ pub struct ServerConfig {
     pub drain_timeout: Duration,
     /// Pings a connection that has been silent this long, and gives it up after as long again.
     pub keepalive: Duration,
+    /// Ends a stream whose client has read nothing of what is ready for this long.
+    pub read_timeout: Duration,
+    /// Bounds the connections that are open at once.
+    pub connections: u64,
     /// Encrypts, and says who may connect; `None`: plain text.
     pub tls: Option<ServerTlsConfig>,
     /// Says who may ask.
@@ -86,12 +91,26 @@ impl ServerConfig {
                 capture_bytes: 1 << 30,
                 kept_bytes: 256 << 20,
                 upload_bytes: 256 << 20,
+                pending_bytes: Share {
+                    all: 512 << 20,
+                    one: 256 << 20,
+                },
+                decoding_pixels: Share {
+                    all: 96 << 20,
+                    one: 64 << 20,
+                },
+                unread_bytes: Share {
+                    all: 512 << 20,
+                    one: 256 << 20,
+                },
             },
             memory_budget: u64::MAX,
             allow_load: false,
             judge: None,
             drain_timeout: Duration::from_secs(60),
             keepalive: Duration::from_secs(30),
+            read_timeout: Duration::from_secs(300),
+            connections: 1024,
             tls: None,
             keys: ApiKeys::default(),
             step_check: engine::StepCheck::default(),

@@ -3,20 +3,22 @@
 
 mod api_keys;
 mod config;
+mod connections;
 mod error;
 mod keys_file;
 mod layers;
 mod metrics_page;
+mod workers;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::middleware::from_fn;
 use tokio::net::TcpListener;
 use tonic::server::NamedService;
 use tonic::service::Routes;
 use tonic::transport::ServerTlsConfig;
-use tonic::transport::server::TcpIncoming;
 use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
@@ -36,8 +38,9 @@ use crate::api::v1::model_service_server::ModelServiceServer;
 use crate::api::{State, v1};
 use crate::engine::{DeviceState, Engine};
 use crate::nn::DeviceGroup;
-use crate::pipeline::{self, InFlight, ModelRegistry, Placement, Runtime};
+use crate::pipeline::{self, Budget, InFlight, ModelRegistry, Placement, Runtime, Share};
 use metrics_page::MetricsPage;
+use workers::Workers;
 
 /// Names what the health service knows beside the models.
 const SERVICES: [&str; 4] = [
@@ -47,11 +50,18 @@ const SERVICES: [&str; 4] = [
     "scotoma.v1.ModelService",
 ];
 
+/// Bytes of a message to a service that needs no key.
+const SMALL_MESSAGE: usize = 64 << 10;
+
 /// Serves models that are loaded.
 #[derive(Debug)]
 pub struct Server {
     state: Arc<State>,
     in_flight: InFlight,
+    /// Runs the handlers, so that nothing that they do keeps connections waiting.
+    workers: Workers,
+    /// Counts connections.
+    connections: Budget,
     metrics: MetricsPage,
     drain_timeout: Duration,
     keepalive: Duration,
@@ -75,13 +85,22 @@ impl Server {
         }
         let (uploads, kept) = config.keys.shares(&config.limits).map_err(Error::Setup)?;
         runtime.set_shares(uploads, kept);
-        let mut state = State::new(runtime, HealthReporter::new());
+        let mut state = State::new(runtime, HealthReporter::new(), config.read_timeout);
         if let Some(judge) = &config.judge {
             state.set_judge(judge.clone());
         }
         Ok(Self {
             state: Arc::new(state),
             in_flight: InFlight::default(),
+            workers: Workers::start()?,
+            connections: Budget::new(
+                "connections",
+                "--max-connections",
+                Share {
+                    all: config.connections,
+                    one: config.connections,
+                },
+            ),
             metrics,
             drain_timeout: config.drain_timeout,
             keepalive: config.keepalive,
@@ -108,14 +127,17 @@ impl Server {
         // gRPC-Web turns away what is not gRPC, so `/metrics` stands beside it.
         let grpc = tonic_web::GrpcWebLayer::new().layer(Routes::from(grpc).prepare());
         let router = self.metrics.router().fallback_service(grpc);
+        let router = router.layer(from_fn(layers::count_requests));
 
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-        let incoming = TcpIncoming::from(listener)
-            // Else a small message waits for the acknowledgement of the one before: 40 ms to the
-            // first token (measured).
-            .with_nodelay(Some(true))
-            // As below, for clients that come over HTTP/1.
-            .with_keepalive(Some(self.keepalive));
+        let incoming = connections::accept(
+            listener,
+            connections::Settings {
+                budget: self.connections.clone(),
+                keepalive: self.keepalive,
+                encrypted: self.tls.is_some(),
+            },
+        );
         let mut builder = tonic::transport::Server::builder();
         if let Some(tls) = &self.tls {
             builder = builder.tls_config(tls.clone())?;
@@ -213,7 +235,10 @@ impl Server {
             .route_service(&path_of(&inference), inference)
             .route_service(&path_of(&benchmarks), benchmarks)
             .route_service(&path_of(&models), models);
-        layers::stack(services, self.in_flight.clone(), self.keys.clone())
+        // As connections: nobody is silent for longer in the middle of a message.
+        let intake = layers::Intake::new(self.state.clone(), 2 * self.keepalive);
+        let (in_flight, keys) = (self.in_flight.clone(), self.keys.clone());
+        layers::stack(services, in_flight, keys, intake, self.workers.handle())
     }
 
     fn health_names(&self) -> Vec<String> {
@@ -287,7 +312,7 @@ fn open_services(state: &State) -> Result<Routes, Error> {
     let setup = |e: tonic_reflection::server::Error| Error::Setup(e.to_string());
     let mut routes = Routes::builder();
     routes
-        .add_service(HealthServer::new(health))
+        .add_service(HealthServer::new(health).max_decoding_message_size(SMALL_MESSAGE))
         .add_service(reflection().build_v1().map_err(setup)?)
         .add_service(reflection().build_v1alpha().map_err(setup)?);
     Ok(routes.routes())

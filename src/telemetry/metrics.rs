@@ -59,6 +59,12 @@ table! {
         "Requests admitted and not yet begun.";
     REQUESTS_REJECTED: Counter "scotoma_requests_rejected_total" ["reason"]
         "Requests refused before they ran.";
+    BUDGET_USED: Gauge "scotoma_budget_used" ["budget"]
+        "What is held of a budget: message_bytes (messages that are read or decoded), \
+         picture_pixels (pictures that are decoded), unread_bytes (activations that no client has \
+         read), connections (open ones), queue (requests that wait).";
+    BUDGET_LIMIT: Gauge "scotoma_budget_limit" ["budget"]
+        "What may be held of a budget by all clients together.";
     STAGE_DURATION: Histogram "scotoma_stage_duration_seconds" ["stage"]
         "Time of one stage: decode_image, preprocess, vision_tower, projector, prefill, \
          decode_step.";

@@ -15,7 +15,7 @@ mod resize;
 mod rgb;
 
 pub use anyres::{Size, best_canvas, best_tiles, fitted};
-pub use decode::decode;
+pub use decode::{count_pixels, decode};
 pub use error::Error;
 pub use paint::{Grid, blur, encode_png};
 pub use picture::{Area, Canvas, Picture, View};

@@ -143,9 +143,9 @@ async fn room_is_waited_for() {
         ..Limits::default()
     };
     let mut stream = Stream::start(limits).await;
-    assert!(!stream.engine.has_room());
-    stream.engine.room().await;
-    assert!(stream.engine.has_room());
+    assert!(!stream.engine.has_room(&ClientId::default()));
+    stream.engine.room(&ClientId::default()).await;
+    assert!(stream.engine.has_room(&ClientId::default()));
     stream.tokens();
     assert!(stream.events.recv().await.is_none());
 }

@@ -1,6 +1,7 @@
 //! Resident models and their parity to messages, and requests to load.
 
 use crate::api::{Error, State, v1};
+use crate::field_path::shown;
 use crate::intervention;
 use crate::model::Model;
 use crate::nn::{HookRow, Point, Stack};
@@ -35,8 +36,9 @@ fn dtype_by_name(name: &str) -> Result<Option<DType>, Error> {
     if name.is_empty() {
         return Ok(None);
     }
-    let dtype = parse_dtype(name)
-        .ok_or_else(|| Error::invalid("dtype", format!("{name:?}; f32, bf16, f16 or empty")))?;
+    let dtype = parse_dtype(name).ok_or_else(|| {
+        Error::invalid("dtype", format!("{}; f32, bf16, f16 or empty", shown(name)))
+    })?;
     Ok(Some(dtype))
 }
 

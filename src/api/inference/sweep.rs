@@ -9,6 +9,7 @@ use super::{generate, score};
 use crate::api::rpc::ResponseSender;
 use crate::api::v1::{self, sweep_axis, sweep_request, sweep_response::Event, sweep_result};
 use crate::api::{Error, State, convert};
+use crate::field_path::shown;
 use crate::pipeline::{
     self, AxisValues, Interventions, RequestContext, Sweep, SweepGrid, SweepInput, SweepRequest,
     SweepResult, VariantOutcome, Variants,
@@ -70,7 +71,10 @@ fn request(
 }
 
 fn grid_of(message: v1::SweepGrid) -> Result<SweepGrid, Error> {
-    let template = serde_json::to_value(&message.interventions).map_err(Error::fault)?;
+    // An enum number that the contract does not have has no name in JSON.
+    let template = serde_json::to_value(&message.interventions);
+    let template = template
+        .map_err(|e| Error::invalid("grid.interventions", shown(&e.to_string()).to_string()))?;
     let axes = message.axes.into_iter().map(|axis| {
         let values = match axis.values {
             Some(sweep_axis::Values::Range(range)) => AxisValues::Range {

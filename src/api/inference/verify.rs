@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::{capture, generate, score};
 use crate::api::{Error, State, convert, v1};
+use crate::field_path::shown;
 use crate::pipeline::{self, Recorded, Replay, RequestContext, VerifyRequest};
 
 /// Runs a record again.
@@ -61,7 +62,8 @@ fn replay(
         }
         other => {
             return Err(pipeline::Error::Record(format!(
-                "request: method {other:?}; Generate, Score or Capture is needed"
+                "request: method {}; Generate, Score or Capture is needed",
+                shown(other)
             )));
         }
     };

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::{Scheduled, SequenceId, Worker};
-use crate::engine::scheduler::StepBudget;
+use crate::engine::scheduler::{Shares, StepBudget};
 use crate::engine::sequence::State;
 use crate::model::Model;
 
@@ -19,23 +19,31 @@ impl Worker {
         let mut budget = StepBudget {
             rows: self.limits.step_rows.saturating_sub(batch.len()),
             sequences: self.limits.running.saturating_sub(running),
+            is_short: false,
         };
+        self.share_step(&batch);
         let mut passed_over: Vec<usize> = Vec::new();
         let mut encoded_rows = 0;
         while budget.rows > 0 {
-            let has_room = budget.sequences > 0;
-            let Some(id) = self.next_prefill(model, &batch, &passed_over, has_room) else {
+            let Some(id) = self.next_prefill(model, &batch, &passed_over, &budget) else {
                 break;
             };
+            let client = self.requests[id.request].client.clone();
+            let rows_left = budget.rows.min(self.shares.rows_left(&client));
+            if rows_left == 0 {
+                passed_over.push(id.request);
+                continue;
+            }
             if self.sequence(id).is_waiting() {
                 if !self.can_allocate(model, id, running) {
                     // Nobody else may take the memory that it waits for.
-                    budget.sequences = 0;
+                    budget.is_short = true;
                     continue;
                 }
-                match self.start(model, id, &mut encoded_rows, budget.rows) {
+                match self.start(model, id, &mut encoded_rows, rows_left) {
                     Ok(true) => {
-                        budget.sequences -= 1;
+                        budget.sequences = budget.sequences.saturating_sub(1);
+                        self.shares.take(&client, 0, true);
                         running += 1;
                     }
                     Ok(false) => {
@@ -55,12 +63,27 @@ impl Worker {
                     }
                 }
             }
-            match self.prefill_rows(id, &mut budget, batch.is_empty()) {
-                Some(rows) => batch.push(Scheduled { id, rows }),
+            match self.prefill_rows(id, &mut budget, rows_left, batch.is_empty()) {
+                Some(rows) => {
+                    self.shares.take(&client, rows.len(), false);
+                    batch.push(Scheduled { id, rows });
+                }
                 None => passed_over.push(id.request),
             }
         }
         batch
+    }
+
+    /// Shares the step that begins with `batch` among the clients.
+    fn share_step(&mut self, batch: &[Scheduled]) {
+        let requests = self.requests.iter().filter(|request| !request.is_over());
+        let requests = requests.map(|request| (&request.client, request.running()));
+        let mut shares = Shares::of(requests, self.limits.step_rows);
+        for scheduled in batch {
+            let client = &self.requests[scheduled.id.request].client;
+            shares.take(client, scheduled.rows.len(), false);
+        }
+        self.shares = shares;
     }
 
     /// Returns all sequences of `model` that decode, charged to their clients.
@@ -99,7 +122,7 @@ impl Worker {
         model: &Arc<Model>,
         batch: &[Scheduled],
         passed_over: &[usize],
-        has_room: bool,
+        budget: &StepBudget,
     ) -> Option<SequenceId> {
         let candidates = self
             .requests
@@ -113,6 +136,9 @@ impl Worker {
                     return None;
                 }
                 let is_scheduled = |i| batch.iter().any(|s| s.id == SequenceId::new(at, i));
+                let has_room = !budget.is_short
+                    && (budget.sequences > 0
+                        || self.shares.may_start(&request.client, self.limits.running));
                 let sequence = request.ready(has_room, is_scheduled)?;
                 Some((&request.client, SequenceId::new(at, sequence)))
             });
@@ -136,6 +162,7 @@ impl Worker {
         &mut self,
         id: SequenceId,
         budget: &mut StepBudget,
+        rows_left: usize,
         is_first: bool,
     ) -> Option<Range<usize>> {
         let request = &self.requests[id.request];
@@ -143,7 +170,11 @@ impl Worker {
         let State::Prefill(prefill) = &sequence.state else {
             return None;
         };
-        let left = prefill.rows.len() - prefill.done;
+        let mut left = prefill.rows.len() - prefill.done;
+        // One that cannot be cut has had to wait for a step of its own anyway.
+        if !sequence.program.unchunkable {
+            left = left.min(rows_left);
+        }
         let count = budget.take(left, sequence.program.unchunkable, is_first)?;
         let layers = (sequence.program.layers.len() - sequence.own.depth) as u64;
         self.scheduler

@@ -30,7 +30,7 @@ use crate::engine::load::Load;
 use crate::engine::model_runner::{self, BatchEntry};
 use crate::engine::owned::Owned;
 use crate::engine::sampler::Reading;
-use crate::engine::scheduler::Scheduler;
+use crate::engine::scheduler::{Scheduler, Shares};
 use crate::engine::sequence::{Memory, Sequence, State};
 use crate::model::Model;
 use crate::nn::DecodeSlots;
@@ -87,6 +87,8 @@ pub(super) struct Worker {
     requests: VecDeque<ActiveRequest>,
     auxiliary: VecDeque<AuxiliaryRequest>,
     scheduler: Scheduler,
+    /// What each client may have of the step that is made up.
+    shares: Shares,
     memory: Memory,
     encoder: Encoder,
     prefixes: PrefixCache,
@@ -118,6 +120,7 @@ impl Worker {
             requests: VecDeque::new(),
             auxiliary: VecDeque::new(),
             scheduler: Scheduler::default(),
+            shares: Shares::default(),
             memory,
             prefixes: PrefixCache::default(),
             slots: Vec::new(),
@@ -201,11 +204,11 @@ impl Worker {
             // One that was sent as the device was lost may come after.
             Command::Run(mut request) if !request.model.is_live() => {
                 request.output.fail(|| Error::Restarting);
-                self.admission.leave(request.price, false);
+                self.admission.leave(&request.client, request.price, false);
             }
             Command::Auxiliary(mut request) if !request.task.is_live() => {
                 request.task.fail(Error::Restarting);
-                self.admission.leave(request.price, false);
+                self.admission.leave(&request.client, request.price, false);
             }
             Command::Run(request) => {
                 self.scheduler.join(&request.client);
@@ -251,7 +254,7 @@ impl Worker {
             }
             let over = request.is_over();
             if over {
-                self.admission.leave(request.price, request.started);
+                self.admission.leave(&request.client, request.price, request.started);
             }
             !over
         });
@@ -261,7 +264,7 @@ impl Worker {
             }
             let over = request.task.is_over();
             if over {
-                self.admission.leave(request.price, request.started);
+                self.admission.leave(&request.client, request.price, request.started);
             }
             !over
         });
@@ -436,7 +439,7 @@ impl Worker {
         let request = &mut self.auxiliary[at];
         if !request.started {
             request.started = true;
-            self.admission.start();
+            self.admission.start(&request.client);
         }
         // Charged before: a step that fails has cost as much.
         let cells = request.task.next_cells();

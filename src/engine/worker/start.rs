@@ -136,7 +136,8 @@ impl Worker {
             return Ok(Some((Vec::new(), Vec::new())));
         }
         let most = self.limits.step_rows;
-        if *encoded_rows > 0 && *encoded_rows >= most {
+        let is_crowding = self.shares.is_crowding(&self.requests[id.request].client);
+        if *encoded_rows > 0 && (is_crowding || *encoded_rows >= most) {
             return Ok(None);
         }
         let own = missing.len();
@@ -180,7 +181,8 @@ impl Worker {
     ) -> Vec<EncoderInput> {
         let mut images = Vec::new();
         for (at, request) in self.requests.iter().enumerate() {
-            if !Arc::ptr_eq(&request.model, model) {
+            // Nor does another client's picture wait for those of one that asks for many.
+            if !Arc::ptr_eq(&request.model, model) || self.shares.is_crowding(&request.client) {
                 continue;
             }
             for (index, sequence) in request.sequences.iter().enumerate() {
@@ -205,7 +207,7 @@ impl Worker {
         let admitted = request.output.admitted;
         if !request.started {
             request.started = true;
-            self.admission.start();
+            self.admission.start(&request.client);
             histogram!(names::QUEUE_DURATION).record(admitted.elapsed());
         }
         request.sequences[id.sequence].mark_started(admitted);

@@ -6,6 +6,7 @@ use super::compiler::Compiler;
 use super::entry::Entry;
 use super::selector::{Steps, TokenSelector};
 use super::shape::{Shape, shape_of};
+use crate::field_path::shown;
 use crate::intervention::error::Error;
 use crate::intervention::plan::{Capture, Edit, Operation, Reduction, Resolved, Rows};
 use crate::nn::{HOOK_TABLE, Point, Site};
@@ -61,14 +62,18 @@ impl Target {
         let (point, general) = self.site(entry, field)?;
         let model = compiler.context.model;
         if !model.has_point(point.stack, point.site) {
-            let message = format!("{} has no hook point {:?}", model.family.name(), self.point);
+            let message = format!(
+                "{} has no hook point {}",
+                model.family.name(),
+                shown(&self.point)
+            );
             return Err(entry.invalid(&format!("{field}.point"), message));
         }
         let points = self.points(entry, field, compiler, point, general)?;
         if !general && !self.layers.is_empty() {
             let message = format!(
-                "{:?} names its layer itself, or has none; leave `layers` empty",
-                self.point
+                "{} names its layer itself, or has none; leave `layers` empty",
+                shown(&self.point)
             );
             return Err(entry.invalid(&format!("{field}.layers"), message));
         }
@@ -108,8 +113,8 @@ impl Target {
             return Ok((point, false));
         }
         let message = format!(
-            "no hook point {:?}; did you mean {:?}?",
-            self.point,
+            "no hook point {}; did you mean {:?}?",
+            shown(&self.point),
             self.nearest_name()
         );
         Err(entry.invalid(&format!("{field}.point"), message))
@@ -117,16 +122,17 @@ impl Target {
 
     /// Returns the hook point whose name is nearest to the one that was asked for.
     fn nearest_name(&self) -> String {
-        // Spelled with the layer that was asked for, so that it can be copied.
-        let layer = self
-            .point
+        // Spelled with the layer that was asked for, so that it can be copied. Comparing takes memory
+        // by the product of the lengths.
+        let asked: String = self.point.chars().take(64).collect();
+        let layer = asked
             .split('.')
             .find(|part| part.parse::<usize>().is_ok())
             .unwrap_or("{l}");
         HOOK_TABLE
             .iter()
             .map(|row| row.name.replacen("{l}", layer, 1))
-            .min_by_key(|name| strsim::damerau_levenshtein(name, &self.point))
+            .min_by_key(|name| strsim::damerau_levenshtein(name, &asked))
             .unwrap_or_default()
     }
 

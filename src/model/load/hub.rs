@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 
 use super::source::Source;
 use super::unsupported::{self, Purpose};
+use crate::field_path::shown;
 use crate::model::error::Error;
 
 /// `ORGANISATION/NAME`, or `ORGANISATION/NAME@REVISION` with a branch, a tag or a commit.
@@ -39,7 +40,8 @@ impl FromStr for HubId {
                 })
             }
             _ => Err(format!(
-                "{text:?} is no hub id; ORGANISATION/NAME or ORGANISATION/NAME@REVISION is"
+                "{} is no hub id; ORGANISATION/NAME or ORGANISATION/NAME@REVISION is",
+                shown(text)
             )),
         }
     }

@@ -7,6 +7,7 @@ use super::embedded::{SHAPES, shapes, sized, sizes};
 use super::hub::{Hub, HubId};
 use super::source::{Source, default_name};
 use super::unsupported::Purpose;
+use crate::field_path::shown;
 use crate::model::error::Error;
 
 pub use super::source::RANDOM;
@@ -32,7 +33,8 @@ impl FromStr for Origin {
             let folder = || Some(Source::Folder(files.into())).filter(Source::is_folder);
             let files = sized(files).or_else(folder).ok_or_else(|| {
                 format!(
-                    "{files:?} is no folder and none of {}",
+                    "{} is no folder and none of {}",
+                    shown(files),
                     sizes().collect::<Vec<_>>().join(", ")
                 )
             })?;
@@ -55,13 +57,14 @@ impl FromStr for Origin {
                 "a file"
             };
             return Err(format!(
-                "{place:?} is {is}; a folder with config.json and safetensors weights is needed"
+                "{} is {is}; a folder with config.json and safetensors weights is needed",
+                shown(place)
             ));
         }
         place
             .parse()
             .map(Self::Hub)
-            .map_err(|e| format!("{place:?} is no folder, not `{SHAPES}`, and {e}"))
+            .map_err(|e| format!("{} is no folder, not `{SHAPES}`, and {e}", shown(place)))
     }
 }
 

@@ -14,6 +14,7 @@ use super::chat_files::{self, Found};
 use super::message::{IMAGE_MARKER, Message, MessagePart, Rendered, Role, searched};
 use super::tokenizer::Text;
 use super::{clock, conversations};
+use crate::field_path::shown;
 use crate::model::error::Error;
 use crate::model::jinja::{Failure, Template, Value};
 use crate::model::load::source::Source;
@@ -40,7 +41,8 @@ impl std::str::FromStr for ChatTemplate {
             return Ok(Self::File(text.into()));
         }
         Err(format!(
-            "{text:?} is no file, and none of {}",
+            "{} is no file, and none of {}",
+            shown(text),
             conversations::names()
         ))
     }
@@ -441,9 +443,12 @@ fn from_file(path: &Path) -> Result<Found, Error> {
         path: path.to_owned(),
         reason,
     };
-    let size = std::fs::metadata(path)
-        .map_err(|e| fail(e.to_string()))?
-        .len();
+    let metadata = std::fs::metadata(path).map_err(|e| fail(e.to_string()))?;
+    // Opening a named pipe would wait for a writer, for ever.
+    if !metadata.is_file() {
+        return Err(fail("not a regular file".into()));
+    }
+    let size = metadata.len();
     // The bound of the parser, asked before the file is read.
     if size > 1 << 20 {
         return Err(fail(format!(

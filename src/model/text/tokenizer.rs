@@ -170,14 +170,23 @@ impl Text {
         prompt: &Rendered,
         continuation: &str,
     ) -> Result<Vec<u32>, Error> {
-        let before = self.encode_prompt(prompt)?;
+        self.encode_after(prompt, &self.encode_prompt(prompt)?, continuation)
+    }
+
+    /// Does the same where `before` are the ids of the prompt, for many continuations of one.
+    pub fn encode_after(
+        &self,
+        prompt: &Rendered,
+        before: &[u32],
+        continuation: &str,
+    ) -> Result<Vec<u32>, Error> {
         let whole = Rendered {
             text: format!("{}{continuation}", prompt.text),
             begun: prompt.begun,
             ..Rendered::default()
         };
         let both = self.encode_prompt(&whole)?;
-        if both.len() > before.len() && both.starts_with(&before) {
+        if both.len() > before.len() && both.starts_with(before) {
             return Ok(both[before.len()..].to_vec());
         }
         // Otherwise tokens of the prompt would be scored as if they were the continuation's.

@@ -1,7 +1,6 @@
 //! Finds out who asks, and turns away whoever has no key where one is needed.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,13 +11,14 @@ use axum::middleware::Next;
 use axum::response::Response;
 use jiff::Timestamp;
 use metrics::counter;
-use tonic::transport::server::{TcpConnectInfo, TlsConnectInfo};
+use tonic::transport::server::TlsConnectInfo;
 
 use super::context;
 use crate::api::Error;
 use crate::engine::ClientId;
 use crate::pipeline::Account;
 use crate::server::ApiKeys;
+use crate::server::connections::Peer;
 use crate::telemetry::names;
 
 /// Names the tenant of a request that comes without a key.
@@ -87,7 +87,8 @@ fn client(key: Option<Arc<str>>, headers: &HeaderMap, extensions: &Extensions) -
             connection: hasher.finish(),
         };
     }
-    remote_address(extensions).hash(&mut hasher);
+    let address = peer(extensions).and_then(|peer| peer.address);
+    address.hash(&mut hasher);
     let tenant = headers
         .get(TENANT)
         .and_then(|v| v.to_str().ok())
@@ -99,12 +100,11 @@ fn client(key: Option<Arc<str>>, headers: &HeaderMap, extensions: &Extensions) -
     }
 }
 
-fn remote_address(extensions: &Extensions) -> Option<SocketAddr> {
-    let plain = extensions.get::<TcpConnectInfo>();
-    let encrypted = extensions
-        .get::<TlsConnectInfo<TcpConnectInfo>>()
-        .map(TlsConnectInfo::get_ref);
-    plain.or(encrypted)?.remote_addr()
+/// Returns the other end of the connection that a request came by.
+pub(super) fn peer(extensions: &Extensions) -> Option<&Peer> {
+    let encrypted = extensions.get::<TlsConnectInfo<Peer>>();
+    let plain = extensions.get::<Peer>();
+    plain.or_else(|| encrypted.map(TlsConnectInfo::get_ref))
 }
 
 #[cfg(test)]
@@ -115,10 +115,7 @@ mod tests {
     fn a_key_is_one_client_however_it_connects() {
         let asked = |port: u16, key: Option<&str>| {
             let mut extensions = Extensions::new();
-            extensions.insert(TcpConnectInfo {
-                local_addr: None,
-                remote_addr: Some(SocketAddr::from(([127, 0, 0, 1], port))),
-            });
+            extensions.insert(Peer::at(([127, 0, 0, 1], port).into()));
             // With a key the metadata has no say.
             let headers = HeaderMap::from_iter([(
                 TENANT.parse::<axum::http::HeaderName>().unwrap(),

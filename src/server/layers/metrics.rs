@@ -92,7 +92,7 @@ impl Observer for Recorder {
 fn rejection(status: &Status) -> Option<&'static str> {
     match status.get_details_error_info()?.reason.as_str() {
         "QUEUE_FULL" => Some("queue_full"),
-        "BACKLOG" | "KV_BUDGET" => Some("budget"),
+        "BACKLOG" | "KV_BUDGET" | "BUDGET" => Some("budget"),
         "DRAINING" => Some("draining"),
         _ => None,
     }

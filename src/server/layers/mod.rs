@@ -4,22 +4,36 @@
 //! [`RequestContext`], and those that watch a stream wrap the body, since a stream outlives its
 //! response's head.
 
+mod activity;
 mod auth;
 mod body;
 mod context;
 mod deadline;
 mod in_flight;
+mod intake;
 mod metrics;
+mod offload;
 mod request_id;
+mod weight;
 
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::Router;
+use tokio::runtime::Handle;
 
 use super::ApiKeys;
 use crate::pipeline::InFlight;
 
-/// Puts `services` behind the layers.
-pub(super) fn stack(services: Router, in_flight: InFlight, keys: ApiKeys) -> Router {
+pub(super) use activity::count_requests;
+pub(super) use intake::Intake;
+
+/// Puts `services` behind the layers; they run on `workers`.
+pub(super) fn stack(
+    services: Router,
+    in_flight: InFlight,
+    keys: ApiKeys,
+    intake: Intake,
+    workers: Handle,
+) -> Router {
     services.route_layer((
         // First, since whatever fails names the request.
         from_fn(request_id::assign),
@@ -27,7 +41,10 @@ pub(super) fn stack(services: Router, in_flight: InFlight, keys: ApiKeys) -> Rou
         // Before the metrics: their labels are for those who may ask.
         from_fn_with_state(keys, auth::authenticate),
         from_fn_with_state(metrics::Methods::of_contract(), metrics::record),
-        // Last, so that the metrics see what it decides.
+        // Behind the metrics, so that they see what it decides.
         from_fn(deadline::enforce),
+        // Before anything is read, and after all that says whose request it is.
+        from_fn_with_state(intake, intake::admit),
+        from_fn_with_state(workers, offload::dispatch),
     ))
 }

@@ -7,9 +7,33 @@ use crate::vision::Error;
 pub(super) struct Budget {
     /// Width times height.
     pub(super) pixels: u64,
+    /// Pixels that a library may have buffers for.
+    pub(super) buffered: u64,
 }
 
 impl Budget {
+    /// Returns the limits of a picture of so many pixels.
+    pub(super) fn of(pixels: u64) -> Self {
+        Self {
+            pixels,
+            buffered: pixels,
+        }
+    }
+
+    /// Returns limits that refuse every picture once its head has been read.
+    pub(super) fn of_head(pixels: u64) -> Self {
+        Self {
+            pixels: 0,
+            ..Self::of(pixels)
+        }
+    }
+
+    /// Returns the bytes that a library may allocate: its widest pixel, 16-bit RGBA, and as much
+    /// again for its own buffers.
+    pub(super) fn bytes(self) -> u64 {
+        self.buffered.saturating_mul(16).max(1 << 20)
+    }
+
     /// Refuses pictures that are empty or above the limit.
     pub(super) fn check(self, width: u32, height: u32) -> Result<(), Error> {
         if width == 0 || height == 0 {
@@ -26,13 +50,6 @@ impl Budget {
             });
         }
         Ok(())
-    }
-
-    /// Returns the bytes that a library may allocate: its widest pixel, 16-bit RGBA, and as much
-    /// again for its own buffers.
-    pub(super) fn bytes(self) -> u64 {
-        // A floor, since small pictures still have tables and buffers.
-        self.pixels.saturating_mul(16).max(1 << 20)
     }
 }
 

@@ -116,7 +116,7 @@ impl<'a> Decoder<'a> {
             (*info).common.progress = &raw mut state.progress;
             let memory = (*info).common.mem;
             (*memory).max_memory_to_use =
-                c_long::try_from(budget.pixels.saturating_mul(BYTES_PER_PIXEL) + (8 << 20))
+                c_long::try_from(budget.buffered.saturating_mul(BYTES_PER_PIXEL) + (8 << 20))
                     .unwrap_or(c_long::MAX);
             &mut *info
         }

@@ -66,11 +66,22 @@ impl FileFormat {
     }
 }
 
+/// Returns the pixels of a picture, by the head of its file; 0 where it will not be decoded.
+pub fn count_pixels(bytes: &[u8], max_pixels: u64) -> u64 {
+    match decode_within(bytes, Budget::of_head(max_pixels)) {
+        Err(Error::TooLarge { width, height, .. }) => u64::from(width) * u64::from(height),
+        _ => 0,
+    }
+}
+
 /// Decodes JPEG, PNG, WebP, GIF, BMP, TIFF, PPM, PGM, PBM or JPEG 2000 to RGB as Pillow's
 /// `convert("RGB")` does: alpha is dropped, grey is repeated, 16 bits of colour are cut to the high
 /// byte, 16 bits of grey are clipped at 255.
 pub fn decode(bytes: &[u8], max_pixels: u64) -> Result<Rgb, Error> {
-    let budget = Budget { pixels: max_pixels };
+    decode_within(bytes, Budget::of(max_pixels))
+}
+
+fn decode_within(bytes: &[u8], budget: Budget) -> Result<Rgb, Error> {
     let decode = match FileFormat::of(bytes).ok_or(Error::Format)? {
         FileFormat::Bmp => bmp::decode,
         FileFormat::Gif => gif::decode,

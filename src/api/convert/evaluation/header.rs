@@ -8,7 +8,7 @@ use crate::api::{Error, State, convert};
 use crate::benchmark::data::ColumnMapping;
 use crate::benchmark::{self, RULES, Rule};
 use crate::evaluate::{Answering, EvaluationSpec, EvaluationVariant, MAX_VARIANTS, option_prefix};
-use crate::field_path::FieldPath;
+use crate::field_path::{FieldPath, shown};
 use crate::pipeline::RequestContext;
 
 /// Reports metrics after this many results where a header does not say.
@@ -105,7 +105,7 @@ fn rule(header: &mut v1::EvaluateHeader) -> Result<&'static Rule, Error> {
         Some(Rules::Rule(name)) => {
             let rule = benchmark::rule(name).ok_or_else(|| {
                 let known: Vec<String> = RULES.iter().map(Rule::name).collect();
-                let message = format!("{name:?}; there are {}", known.join(", "));
+                let message = format!("{}; there are {}", shown(name), known.join(", "));
                 Error::invalid("header.rule", message)
             })?;
             *name = rule.name();
@@ -167,7 +167,7 @@ fn variants(header: &mut v1::EvaluateHeader) -> Result<Vec<EvaluationVariant>, E
         let at = FieldPath::from("header.variants").index(i);
         let name = message.name.clone();
         if name.is_empty() || !names.insert(name.clone()) {
-            let message = format!("{name:?}; every variant needs a name of its own");
+            let message = format!("{}; every variant needs a name of its own", shown(&name));
             return Err(Error::invalid(at.join("name"), message));
         }
         // The header that goes back has the seeds.

@@ -1,0 +1,476 @@
+//! Shares the work beside the engine among clients: pictures to decode, words to tokenize, plans to
+//! compile. Each client waits in a queue of its own, and the queues take turns by what their work
+//! costs (deficit round robin, Shreedhar and Varghese 1995).
+//!
+//! Knows prices, not what they are of.
+
+use std::collections::HashMap;
+use std::ops::Add;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use metrics::{Gauge, gauge};
+use tokio::sync::oneshot;
+
+use super::error::Error;
+use crate::engine::{self, ClientId, QueueLength};
+use crate::telemetry::names;
+
+/// Bounds how far a client may fall behind its share by work that took longer than its price.
+const MOST_DEBT: i64 = 1_000_000;
+
+/// Says what a piece of work takes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Price {
+    /// Microseconds of one core, about.
+    pub(super) micros: u64,
+    /// Pixels that are in memory at once.
+    pub(super) pixels: u64,
+}
+
+impl Price {
+    /// Prices what is done for every request.
+    pub(super) const BASE: Self = Self {
+        micros: 200,
+        pixels: 0,
+    };
+
+    /// Prices `bytes` of text that are tokenized.
+    pub(super) fn of_text(bytes: usize) -> Self {
+        Self {
+            micros: bytes as u64 / 2,
+            pixels: 0,
+        }
+    }
+
+    /// Prices a picture of so many pixels, in a file of so many bytes, that is decoded.
+    pub(super) fn of_picture(pixels: u64, bytes: usize) -> Self {
+        Self {
+            micros: pixels / 50 + bytes as u64 / 100,
+            pixels,
+        }
+    }
+}
+
+/// One after the other.
+impl Add for Price {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            micros: self.micros.saturating_add(other.micros),
+            pixels: self.pixels.max(other.pixels),
+        }
+    }
+}
+
+/// Bounds the work that goes on at once.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct TurnLimits {
+    /// Pieces of work of all clients.
+    pub(super) pieces: usize,
+    /// Pieces of work of one client.
+    pub(super) pieces_of_one: usize,
+    /// Pixels of all clients.
+    pub(super) pixels: u64,
+    /// Pixels of one client.
+    pub(super) pixels_of_one: u64,
+    /// Requests that may wait, here and in the engines.
+    pub(super) queue: usize,
+}
+
+/// Lets clients take turns. Clones share it.
+#[derive(Debug, Clone)]
+pub(super) struct Turns(Arc<Shared>);
+
+struct Shared {
+    limits: TurnLimits,
+    state: Mutex<State>,
+    waiting: Gauge,
+    pixels: Gauge,
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut shown = f.debug_struct("Turns");
+        shown.field("limits", &self.limits).finish_non_exhaustive()
+    }
+}
+
+#[derive(Debug, Default)]
+struct State {
+    clients: HashMap<ClientId, Client>,
+    /// Lists clients that wait, the one that waits longest since its last turn first.
+    ring: Vec<ClientId>,
+    pieces: usize,
+    pixels: u64,
+    places: usize,
+}
+
+#[derive(Debug, Default)]
+struct Client {
+    waiting: std::collections::VecDeque<Waiter>,
+    /// Microseconds that it may take before the others have theirs; negative: it took too many.
+    credit: i64,
+    pieces: usize,
+    pixels: u64,
+    places: usize,
+}
+
+#[derive(Debug)]
+struct Waiter {
+    price: Price,
+    start: oneshot::Sender<Turn>,
+}
+
+/// Counts a request as waiting until it is left, or dropped.
+#[derive(Debug)]
+pub struct Place {
+    turns: Turns,
+    client: ClientId,
+    is_left: AtomicBool,
+}
+
+/// Lets a piece of work go on until it is dropped.
+#[derive(Debug)]
+pub(super) struct Turn {
+    turns: Turns,
+    client: ClientId,
+    price: Price,
+    begun: Instant,
+}
+
+impl Turns {
+    pub(super) fn new(limits: TurnLimits) -> Self {
+        gauge!(names::BUDGET_LIMIT, "budget" => "queue").set(limits.queue as f64);
+        gauge!(names::BUDGET_LIMIT, "budget" => "picture_pixels").set(limits.pixels as f64);
+        Self(Arc::new(Shared {
+            limits,
+            state: Mutex::default(),
+            waiting: gauge!(names::BUDGET_USED, "budget" => "queue"),
+            pixels: gauge!(names::BUDGET_USED, "budget" => "picture_pixels"),
+        }))
+    }
+
+    /// Lets a request wait, or refuses it where the queue is full; `engines` says how many wait
+    /// there. A client that has less than its share of the queue is let in all the same, so that
+    /// none can fill it up for the others.
+    pub(super) fn enter(
+        &self,
+        client: &ClientId,
+        engines: QueueLength,
+    ) -> Result<Arc<Place>, engine::Error> {
+        let limit = self.0.limits.queue;
+        let mut state = self.lock();
+        let own = state.clients.get(client).map_or(0, |c| c.places);
+        let waiting = state.clients.values().filter(|c| c.places > 0).count();
+        let clients = (waiting + usize::from(own == 0)).max(engines.clients);
+        let is_over_its_share = own + engines.own >= limit / clients;
+        if state.places + engines.all >= limit && is_over_its_share {
+            return Err(engine::Error::QueueFull { limit });
+        }
+        state.places += 1;
+        state.clients.entry(client.clone()).or_default().places += 1;
+        self.0.waiting.set((state.places + engines.all) as f64);
+        Ok(Arc::new(Place {
+            turns: self.clone(),
+            client: client.clone(),
+            is_left: AtomicBool::new(false),
+        }))
+    }
+
+    /// Waits for the client's turn. Whoever stops waiting loses its place.
+    pub(super) async fn turn(&self, client: &ClientId, price: Price) -> Result<Turn, Error> {
+        let (start, started) = oneshot::channel();
+        {
+            let mut state = self.lock();
+            let own = state.clients.entry(client.clone()).or_default();
+            let is_first = own.waiting.is_empty();
+            own.waiting.push_back(Waiter { price, start });
+            if is_first && !state.ring.contains(client) {
+                state.ring.push(client.clone());
+            }
+        }
+        self.start_what_fits();
+        started.await.map_err(|e| Error::Fault(e.to_string()))
+    }
+
+    /// Starts the work whose turn it is.
+    fn start_what_fits(&self) {
+        loop {
+            let next = self.lock().next(&self.0.limits);
+            let Some((client, waiter)) = next else { break };
+            let turn = Turn {
+                turns: self.clone(),
+                client,
+                price: waiter.price,
+                begun: Instant::now(),
+            };
+            // Dropped with the turn by whoever has stopped waiting, which must not hold the lock.
+            let _ = waiter.start.send(turn);
+        }
+        self.0.pixels.set(self.lock().pixels as f64);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Takes the next piece of work that fits beside those that go on.
+    fn next(&mut self, limits: &TurnLimits) -> Option<(ClientId, Waiter)> {
+        self.forget_who_left();
+        if self.pieces >= limits.pieces {
+            return None;
+        }
+        let at = self.whose_turn(limits)?;
+        // All have as much more as the next one lacks: what many short rounds would come to.
+        let missing = self.missing(&self.ring[at]).max(0);
+        for client in &self.ring {
+            if let Some(own) = self.clients.get_mut(client) {
+                own.credit += missing;
+            }
+        }
+        let client = self.ring.remove(at);
+        let own = self.clients.get_mut(&client)?;
+        let waiter = own.waiting.pop_front()?;
+        own.credit -= waiter.price.micros as i64;
+        own.pieces += 1;
+        own.pixels += waiter.price.pixels;
+        self.pieces += 1;
+        self.pixels += waiter.price.pixels;
+        if own.waiting.is_empty() {
+            // Nothing is saved up for later.
+            own.credit = own.credit.min(0);
+        } else {
+            self.ring.push(client.clone());
+        }
+        Some((client, waiter))
+    }
+
+    /// Returns the place in the ring of the client that lacks least for what it waits for.
+    fn whose_turn(&self, limits: &TurnLimits) -> Option<usize> {
+        let mut order: Vec<usize> = (0..self.ring.len()).collect();
+        order.sort_by_key(|&at| self.missing(&self.ring[at]));
+        let mut pixels_wait = false;
+        for at in order {
+            let own = self.clients.get(&self.ring[at])?;
+            let pixels = own.waiting.front()?.price.pixels;
+            if own.pieces >= limits.pieces_of_one
+                || !fits(pixels, own.pixels, limits.pixels_of_one)
+                || (pixels > 0 && pixels_wait)
+            {
+                continue;
+            }
+            if fits(pixels, self.pixels, limits.pixels) {
+                return Some(at);
+            }
+            // Small pictures would else keep a large one waiting for ever.
+            pixels_wait = true;
+        }
+        None
+    }
+
+    /// Returns the microseconds that a client lacks for the first work that it waits for.
+    fn missing(&self, client: &ClientId) -> i64 {
+        let own = self.clients.get(client);
+        let price = own.and_then(|own| Some(own.waiting.front()?.price.micros as i64));
+        price.unwrap_or(0) - own.map_or(0, |own| own.credit)
+    }
+
+    /// Drops the work of those that have stopped waiting.
+    fn forget_who_left(&mut self) {
+        let Self { clients, ring, .. } = self;
+        ring.retain(|client| {
+            let Some(own) = clients.get_mut(client) else {
+                return false;
+            };
+            own.waiting.retain(|waiter| !waiter.start.is_closed());
+            !own.waiting.is_empty()
+        });
+    }
+
+    /// Forgets a client that neither waits nor works.
+    fn forget(&mut self, client: &ClientId) {
+        let is_gone = self
+            .clients
+            .get(client)
+            .is_some_and(|own| own.places == 0 && own.pieces == 0 && own.waiting.is_empty());
+        if is_gone {
+            self.clients.remove(client);
+        }
+    }
+}
+
+/// Returns whether `more` fits beside what is `held`; what is too much by itself fits beside
+/// nothing.
+fn fits(more: u64, held: u64, limit: u64) -> bool {
+    more == 0 || held == 0 || held.saturating_add(more) <= limit
+}
+
+impl Place {
+    /// Counts the request as waiting no more.
+    pub fn leave(&self) {
+        if self.is_left.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let mut state = self.turns.lock();
+        state.places -= 1;
+        if let Some(own) = state.clients.get_mut(&self.client) {
+            own.places -= 1;
+        }
+        state.forget(&self.client);
+        self.turns.0.waiting.set(state.places as f64);
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        {
+            let mut state = self.turns.lock();
+            state.pieces -= 1;
+            state.pixels -= self.price.pixels;
+            if let Some(own) = state.clients.get_mut(&self.client) {
+                own.pieces -= 1;
+                own.pixels -= self.price.pixels;
+                // What it took is known now.
+                let took = self.begun.elapsed().as_micros() as i64;
+                let settled = own.credit + self.price.micros as i64 - took;
+                own.credit = settled.min(own.credit).max(-MOST_DEBT);
+            }
+            state.forget(&self.client);
+        }
+        self.turns.start_what_fits();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::Pin;
+    use std::time::Duration;
+
+    use super::*;
+
+    const LIMITS: TurnLimits = TurnLimits {
+        pieces: 1,
+        pieces_of_one: 1,
+        pixels: 100,
+        pixels_of_one: 60,
+        queue: 4,
+    };
+
+    fn client(connection: u64) -> ClientId {
+        ClientId {
+            tenant: "".into(),
+            connection,
+        }
+    }
+
+    async fn turn(turns: &Turns, who: u64, price: Price) -> Result<Turn, Error> {
+        turns.turn(&client(who), price).await
+    }
+
+    /// Polls once.
+    async fn is_ready(future: &mut (impl Future + Unpin)) -> bool {
+        let mut poll = |context: &mut std::task::Context<'_>| {
+            std::task::Poll::Ready(Pin::new(&mut *future).poll(context).is_ready())
+        };
+        std::future::poll_fn(|context| poll(context)).await
+    }
+
+    /// Lets `count` pieces of work of `client` wait; each says its name when it begins.
+    fn wait(turns: &Turns, who: u64, count: usize, micros: u64, order: &Arc<Mutex<Vec<u64>>>) {
+        for _ in 0..count {
+            let (turns, order) = (turns.clone(), order.clone());
+            tokio::spawn(async move {
+                let price = Price { micros, pixels: 0 };
+                let _turn = turn(&turns, who, price).await.unwrap();
+                order.lock().unwrap().push(who);
+            });
+        }
+    }
+
+    #[tokio::test]
+    async fn clients_take_turns_by_what_their_work_costs() {
+        let turns = Turns::new(LIMITS);
+        let order = Arc::default();
+        let busy = turn(&turns, 9, Price::BASE).await.unwrap();
+        wait(&turns, 1, 40, 1_000_000, &order);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        wait(&turns, 2, 8, 250_000, &order);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        drop(busy);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        let order = order.lock().unwrap();
+        assert_eq!(order.len(), 48);
+        let last = order.iter().rposition(|&who| who == 2).unwrap();
+        let before = order[..last].iter().filter(|&&who| who == 1).count();
+        assert!(
+            before <= 2,
+            "eight quarters are worth two wholes: {order:?}"
+        );
+    }
+
+    #[tokio::test]
+    async fn nobody_fills_the_queue_for_others() {
+        let turns = Turns::new(LIMITS);
+        let engines = QueueLength::default();
+        let places: Vec<_> = (0..4)
+            .map(|_| turns.enter(&client(1), engines).unwrap())
+            .collect();
+        assert!(turns.enter(&client(1), engines).is_err());
+        let polite = turns.enter(&client(2), engines).unwrap();
+        places[0].leave();
+        assert!(
+            turns.enter(&client(1), engines).is_err(),
+            "still over its share"
+        );
+        drop((places, polite));
+        assert!(turns.lock().clients.is_empty(), "nobody is remembered");
+    }
+
+    #[tokio::test]
+    async fn pixels_are_bounded_and_large_pictures_come_to_their_turn() {
+        let limits = TurnLimits {
+            pieces: 8,
+            pieces_of_one: 8,
+            ..LIMITS
+        };
+        let turns = Turns::new(limits);
+        let of = |pixels| Price { micros: 1, pixels };
+        let small = turn(&turns, 1, of(50)).await.unwrap();
+        let mut large = Box::pin(turn(&turns, 2, of(90)));
+        let mut late = Box::pin(turn(&turns, 3, of(10)));
+        assert!(!is_ready(&mut large).await);
+        assert!(
+            !is_ready(&mut late).await,
+            "it would keep the large one waiting"
+        );
+        drop(small);
+        drop(late);
+        large.await.unwrap();
+        assert_eq!(turns.lock().pixels, 0);
+    }
+
+    #[tokio::test]
+    async fn whoever_stops_waiting_is_passed_over() {
+        let turns = Turns::new(LIMITS);
+        let busy = turn(&turns, 1, Price::BASE).await.unwrap();
+        let mut gone = Box::pin(turn(&turns, 2, Price::BASE));
+        assert!(!is_ready(&mut gone).await);
+        drop(gone);
+        let mut next = Box::pin(turn(&turns, 3, Price::BASE));
+        assert!(!is_ready(&mut next).await);
+        drop(busy);
+        next.await.unwrap();
+        assert_eq!(turns.lock().pieces, 0);
+    }
+}

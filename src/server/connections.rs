@@ -1,0 +1,368 @@
+//! Accepts connections: so many at once, and none that says nothing for long.
+//!
+//! Knows bytes and times; what requests may do is decided by the layers.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures::{Stream, StreamExt as _, stream};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{Instant, Sleep, sleep};
+use tonic::transport::server::{Connected, TcpIncoming};
+
+use crate::pipeline::{Budget, Reservation};
+
+/// First bytes of HTTP/2 (RFC 9113, 3.4).
+const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// Bytes of the shortest TLS record that holds the preface: header, type and tag beside it.
+const SEALED_PREFACE: usize = PREFACE.len() + 5 + 1 + 16;
+
+/// Waits so long after accepting has failed, and twice as long after each failure more.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// Repeats a warning after so long.
+const WARN_AGAIN: Duration = Duration::from_secs(10);
+
+/// Says how connections are accepted.
+#[derive(Debug, Clone)]
+pub(super) struct Settings {
+    /// Counts the connections that are open.
+    pub(super) budget: Budget,
+    /// Asks the system to look after peers that are silent this long. Twice as long may pass until
+    /// a connection is open, and without a request over HTTP/1.
+    pub(super) keepalive: Duration,
+    /// Set where TLS comes before HTTP.
+    pub(super) encrypted: bool,
+}
+
+/// Returns the connections that come to `listener`. Never ends, whatever accepting fails with.
+pub(super) fn accept(
+    listener: TcpListener,
+    settings: Settings,
+) -> impl Stream<Item = io::Result<Connection>> {
+    let incoming = TcpIncoming::from(listener)
+        // Else a small message waits for the acknowledgement of the one before: 40 ms to the
+        // first token (measured).
+        .with_nodelay(Some(true))
+        // For clients that come over HTTP/1, which has no pings.
+        .with_keepalive(Some(settings.keepalive));
+    let acceptor = Acceptor {
+        incoming,
+        settings,
+        pause: FIRST_PAUSE,
+        warned: None,
+    };
+    stream::unfold(acceptor, |mut acceptor| async move {
+        let connection = acceptor.next().await?;
+        Some((Ok(connection), acceptor))
+    })
+}
+
+struct Acceptor {
+    incoming: TcpIncoming,
+    settings: Settings,
+    pause: Duration,
+    /// Set to the time of the last warning.
+    warned: Option<Instant>,
+}
+
+impl Acceptor {
+    /// Waits for the next connection that there is room for.
+    async fn next(&mut self) -> Option<Connection> {
+        loop {
+            let stream = match self.incoming.next().await? {
+                Ok(stream) => stream,
+                Err(error) => {
+                    self.back_off(&error).await;
+                    continue;
+                }
+            };
+            self.pause = FIRST_PAUSE;
+            match self.settings.budget.reserve_for_all(1) {
+                Ok(place) => return Some(Connection::new(stream, place, &self.settings)),
+                Err(full) => {
+                    self.warn(&full.to_string());
+                    turn_away(&stream, &full.to_string(), self.settings.encrypted);
+                }
+            }
+        }
+    }
+
+    /// Waits after an error, unless it is one of the connection alone: a process that is out of
+    /// descriptors would spin until another one closes.
+    async fn back_off(&mut self, error: &io::Error) {
+        if matches!(
+            error.kind(),
+            io::ErrorKind::ConnectionAborted
+                | io::ErrorKind::ConnectionReset
+                | io::ErrorKind::Interrupted
+        ) {
+            return;
+        }
+        self.warn(&error.to_string());
+        sleep(self.pause).await;
+        self.pause = (2 * self.pause).min(LONGEST_PAUSE);
+    }
+
+    fn warn(&mut self, error: &str) {
+        let now = Instant::now();
+        if self.warned.is_none_or(|at| now - at >= WARN_AGAIN) {
+            self.warned = Some(now);
+            tracing::warn!(error, "a connection was not accepted");
+        }
+    }
+}
+
+/// Tells a peer why there is no room: gRPC clients report what a GOAWAY frame says. Over TLS it
+/// would not be understood.
+fn turn_away(stream: &TcpStream, reason: &str, encrypted: bool) {
+    const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+    const ENHANCE_YOUR_CALM: u32 = 0xb;
+    if encrypted {
+        return;
+    }
+    let length = (8 + reason.len()) as u32;
+    let mut bytes = SETTINGS.to_vec();
+    bytes.extend(&length.to_be_bytes()[1..]);
+    bytes.extend([7, 0, 0, 0, 0, 0]);
+    bytes.extend(0_u32.to_be_bytes());
+    bytes.extend(ENHANCE_YOUR_CALM.to_be_bytes());
+    bytes.extend(reason.as_bytes());
+    // Whoever does not listen learns by the end of the connection.
+    let _ = stream.try_write(&bytes);
+}
+
+/// Counts the requests of a connection.
+#[derive(Debug)]
+struct Activity {
+    running: usize,
+    idle_since: Instant,
+    /// Set once the encryption is agreed upon, or where there is none.
+    is_connected: bool,
+}
+
+/// Says whose connection a request came by; found in its extensions.
+#[derive(Debug, Clone)]
+pub(super) struct Peer {
+    /// The other end.
+    pub(super) address: Option<SocketAddr>,
+    activity: Arc<Mutex<Activity>>,
+}
+
+impl Peer {
+    /// Returns a peer at `address`, as tests need one.
+    #[cfg(test)]
+    pub(super) fn at(address: SocketAddr) -> Self {
+        Self {
+            address: Some(address),
+            activity: Activity::begun(),
+        }
+    }
+
+    /// Counts a request of the connection until the guard is dropped.
+    pub(super) fn request(&self) -> RunningRequest {
+        locked(&self.activity).running += 1;
+        RunningRequest(self.activity.clone())
+    }
+}
+
+/// Counts as one request until it is dropped.
+#[derive(Debug)]
+pub(super) struct RunningRequest(Arc<Mutex<Activity>>);
+
+impl Drop for RunningRequest {
+    fn drop(&mut self) {
+        let mut activity = locked(&self.0);
+        activity.running -= 1;
+        activity.idle_since = Instant::now();
+    }
+}
+
+impl Activity {
+    fn begun() -> Arc<Mutex<Self>> {
+        Arc::new(Mutex::new(Self {
+            running: 0,
+            idle_since: Instant::now(),
+            is_connected: false,
+        }))
+    }
+}
+
+fn locked(activity: &Mutex<Activity>) -> std::sync::MutexGuard<'_, Activity> {
+    activity.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Says how far a connection has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// So many bytes of the preface have come.
+    Opening(usize),
+    /// The protocol pings a silent peer.
+    Http2,
+    Http1,
+}
+
+/// A connection that ends where nothing comes of it.
+#[derive(Debug)]
+pub(super) struct Connection {
+    stream: TcpStream,
+    activity: Arc<Mutex<Activity>>,
+    stage: Stage,
+    accepted: Instant,
+    /// Bounds the time until it is open, and without a request.
+    patience: Duration,
+    timer: Pin<Box<Sleep>>,
+    encrypted: bool,
+    /// Held while it is open.
+    _place: Reservation,
+}
+
+impl Connection {
+    fn new(stream: TcpStream, place: Reservation, settings: &Settings) -> Self {
+        let patience = 2 * settings.keepalive;
+        Self {
+            stream,
+            activity: Activity::begun(),
+            stage: Stage::Opening(0),
+            accepted: Instant::now(),
+            patience,
+            timer: Box::pin(sleep(patience)),
+            encrypted: settings.encrypted,
+            _place: place,
+        }
+    }
+
+    /// Looks at bytes that have come, until they say which protocol is spoken.
+    fn see(&mut self, bytes: &[u8]) {
+        let Stage::Opening(seen) = self.stage else {
+            return;
+        };
+        if self.encrypted {
+            // What comes before the encryption is agreed upon does not count.
+            if locked(&self.activity).is_connected {
+                let seen = seen + bytes.len();
+                self.stage = if seen >= SEALED_PREFACE {
+                    Stage::Http2
+                } else {
+                    Stage::Opening(seen)
+                };
+            }
+            return;
+        }
+        let expected = &PREFACE[seen..];
+        let count = expected.len().min(bytes.len());
+        self.stage = if bytes[..count] != expected[..count] {
+            Stage::Http1
+        } else if count == expected.len() {
+            Stage::Http2
+        } else {
+            Stage::Opening(seen + count)
+        };
+    }
+
+    /// Returns when the connection ends unless something comes of it; `None` where other means
+    /// look after it.
+    fn deadline(&self) -> Option<Instant> {
+        match self.stage {
+            Stage::Opening(_) => Some(self.accepted + self.patience),
+            Stage::Http2 => None,
+            Stage::Http1 => {
+                let activity = locked(&self.activity);
+                // One that runs now is asked again after as long.
+                let idle_since = match activity.running {
+                    0 => activity.idle_since,
+                    _ => Instant::now(),
+                };
+                Some(idle_since + self.patience)
+            }
+        }
+    }
+
+    /// Is ready once the peer has had its time.
+    fn poll_deadline(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        loop {
+            let Some(deadline) = self.deadline() else {
+                return Poll::Pending;
+            };
+            if deadline <= Instant::now() {
+                return Poll::Ready(());
+            }
+            if self.timer.deadline() != deadline {
+                self.timer.as_mut().reset(deadline);
+            }
+            // A timer that fires finds the deadline moved, or passed.
+            if self.timer.as_mut().poll(context).is_pending() {
+                return Poll::Pending;
+            }
+        }
+    }
+}
+
+impl Connected for Connection {
+    type ConnectInfo = Peer;
+
+    fn connect_info(&self) -> Peer {
+        // Asked for once the encryption is agreed upon.
+        locked(&self.activity).is_connected = true;
+        Peer {
+            address: self.stream.peer_addr().ok(),
+            activity: self.activity.clone(),
+        }
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
+        if read.is_ready() {
+            self.see(&buffer.filled()[before..]);
+        }
+        // Looked at whatever came: a byte now and then is no progress.
+        if self.poll_deadline(context).is_ready() {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        read
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(context, parts)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
