@@ -217,6 +217,8 @@ fn engine_kind(error: &engine::Error) -> Kind {
 
 #[cfg(test)]
 mod tests {
+    use axum::http::HeaderValue;
+
     use super::*;
 
     #[test]
@@ -224,7 +226,7 @@ mod tests {
         for letter in ["a", "\u{e9}", "\n"] {
             let status = Error::invalid("model", letter.repeat(5000)).status("7", Duration::ZERO);
             let headers = status.into_http::<()>().into_parts().0.headers;
-            let bytes: usize = headers.values().map(|value| value.len()).sum();
+            let bytes: usize = headers.values().map(HeaderValue::len).sum();
             assert!((1000..6000).contains(&bytes), "{bytes} of {letter:?}");
         }
         let fault = Error::fault("no such shape\n   0: a frame\n   1: another");

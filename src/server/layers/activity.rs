@@ -6,11 +6,11 @@ use axum::response::Response;
 
 use super::auth::peer;
 use super::body::{Observer, watch};
-use crate::server::connections::RunningRequest;
+use crate::server::connections::{Peer, RunningRequest};
 
 /// Counts a request until its stream ends.
 pub(in crate::server) async fn count_requests(request: Request, next: Next) -> Response {
-    let Some(guard) = peer(request.extensions()).map(|peer| peer.request()) else {
+    let Some(guard) = peer(request.extensions()).map(Peer::request) else {
         return next.run(request).await;
     };
     watch(next.run(request).await, guard)

@@ -37,7 +37,8 @@ pub(super) async fn enforce(mut request: Request, next: Next) -> Response {
     };
     context.deadline = Some(deadline);
     let context = context.clone();
-    let head = deadline - HEAD_START.min(deadline.saturating_duration_since(begun) / 4);
+    let start = HEAD_START.min(deadline.saturating_duration_since(begun) / 4);
+    let head = deadline.checked_sub(start).unwrap_or(deadline);
     match timeout_at(head.into(), next.run(request)).await {
         Ok(response) => {
             let timer = Timer {

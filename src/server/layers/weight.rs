@@ -57,8 +57,12 @@ impl Contract {
                 .copied()
                 .map(Content::Message),
             Type::String | Type::Bytes => None,
-            Type::Float | Type::Fixed32 | Type::Sfixed32 => Some(Content::Numbers(1)),
-            Type::Double | Type::Fixed64 | Type::Sfixed64 => Some(Content::Numbers(1)),
+            Type::Float
+            | Type::Fixed32
+            | Type::Sfixed32
+            | Type::Double
+            | Type::Fixed64
+            | Type::Sfixed64 => Some(Content::Numbers(1)),
             _ => Some(Content::Numbers(NUMBER)),
         };
         let fields = |message: &&prost_types::DescriptorProto| {
