@@ -75,11 +75,13 @@ impl Worker {
     fn abandon(&mut self) {
         for mut request in self.requests.drain(..) {
             request.output.fail(|| Error::Restarting);
-            self.admission.leave(&request.client, request.price, request.started);
+            self.admission
+                .leave(&request.client, request.price, request.started);
         }
         for mut request in self.auxiliary.drain(..) {
             request.task.fail(Error::Restarting);
-            self.admission.leave(&request.client, request.price, request.started);
+            self.admission
+                .leave(&request.client, request.price, request.started);
         }
         self.scheduler = Scheduler::default();
         self.slots.clear();

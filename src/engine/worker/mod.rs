@@ -254,7 +254,8 @@ impl Worker {
             }
             let over = request.is_over();
             if over {
-                self.admission.leave(&request.client, request.price, request.started);
+                self.admission
+                    .leave(&request.client, request.price, request.started);
             }
             !over
         });
@@ -264,7 +265,8 @@ impl Worker {
             }
             let over = request.task.is_over();
             if over {
-                self.admission.leave(&request.client, request.price, request.started);
+                self.admission
+                    .leave(&request.client, request.price, request.started);
             }
             !over
         });
