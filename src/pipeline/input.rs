@@ -16,7 +16,7 @@ use crate::intervention::SaliencyMaps;
 use crate::model::{
     self, ImageFiles, ImageTokens, InputError, InputImage, Model, Pixels, PromptToken, Rendered,
 };
-use crate::vision::Picture;
+use crate::vision::{self, Picture};
 
 /// A prompt as the model sees it, before any intervention.
 #[derive(Debug)]

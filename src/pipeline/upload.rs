@@ -1,7 +1,7 @@
 //! UploadImage: a picture kept, to be named later.
 
 use super::error::Error;
-use super::input::{image_error, price_of_picture};
+use super::input::price_of_picture;
 use super::request_context::RequestContext;
 use super::runtime::Runtime;
 use super::stores::Bytes;
@@ -25,7 +25,10 @@ impl Runtime {
         // can use.
         let (bytes, limit) = (data.clone(), self.limits.image_pixels);
         let size = move || {
-            let picture = vision::decode(&bytes, limit).map_err(image_error("data"))?;
+            let picture = vision::decode(&bytes, limit).map_err(|source| Error::Image {
+                field: "data".into(),
+                source,
+            })?;
             Ok((picture.width, picture.height))
         };
         let price = price_of_picture(&data, limit);
