@@ -37,6 +37,7 @@ impl Shard {
             .first()
             .map_or(item.id.as_bytes(), Vec::as_slice);
         let digest = blake3::hash(named);
+        // Eight of 32 bytes are always there.
         let head = digest.as_bytes()[..8].try_into().unwrap_or_default();
         u64::from_be_bytes(head) % u64::from(self.count) == u64::from(self.index)
     }

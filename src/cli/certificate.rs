@@ -76,6 +76,7 @@ fn host(text: &str) -> Result<String, String> {
 /// Takes a name that is a file's as well.
 fn client_name(text: &str) -> Result<String, String> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    // 64 is the most that a common name may have (RFC 5280, ub-common-name).
     if text.is_empty() || text.len() > 64 || text.starts_with('.') || !text.chars().all(allowed) {
         return Err("1 to 64 letters, digits, '-', '_' and '.' are allowed, no '.' first".into());
     }
@@ -179,7 +180,9 @@ impl MakeCertificate {
         new: &mut Vec<NewFile>,
     ) -> Result<(), Failure> {
         (params.not_before, params.not_after) = validity(self.days);
+        // Keys are of ECDSA, which only signs, in TLS as elsewhere.
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        // All authorities that are made here have one name; by this a verifier finds the right one.
         params.use_authority_key_identifier_extension = true;
         let key = KeyPair::generate()?;
         new.push(NewFile {
@@ -199,6 +202,7 @@ impl MakeCertificate {
     fn write(&self, new: &[NewFile]) -> Result<(), Failure> {
         let there: Vec<String> = new
             .iter()
+            // Not `exists`, which passes over a link that leads nowhere.
             .filter(|file| file.path.symlink_metadata().is_ok())
             .map(|file| file.path.display().to_string())
             .collect();
@@ -261,6 +265,7 @@ fn authority_params() -> CertificateParams {
     params
         .distinguished_name
         .push(DnType::CommonName, AUTHORITY);
+    // It signs servers and clients, and no further authority.
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![
         KeyUsagePurpose::KeyCertSign,

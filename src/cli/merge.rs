@@ -62,9 +62,8 @@ impl Merge {
     fn run_folders(&self) -> Result<(), Failure> {
         let mut names = BTreeSet::new();
         for folder in &self.shards {
-            let before = names.len();
             find(folder, Path::new(""), &mut names)?;
-            if names.is_empty() && before == 0 {
+            if names.is_empty() {
                 let message = format!("{}: no results of a shard in it", folder.display());
                 return Err(message.into());
             }
@@ -276,6 +275,7 @@ impl Merged {
         if !mistakes.is_empty() {
             return Err(mistakes.join("\n").into());
         }
+        // Every shard reads all rows, and so has counted all that were left out.
         let left_out = parts
             .iter()
             .filter_map(|p| Some(p.shard.as_ref()?.1.left_out))
