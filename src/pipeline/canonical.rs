@@ -65,6 +65,7 @@ impl CaptureRequest {
         insert(&mut fields, "dtype", json!(dtype));
         insert(&mut fields, "maxTokens", json!(self.max_tokens));
         // Text, as canonical JSON has 64 bits; so its default is not seen by `insert`.
+        // 64 bits, which canonical JSON writes as text.
         if self.max_bytes > 0 {
             insert(&mut fields, "maxBytes", json!(self.max_bytes.to_string()));
         }
@@ -119,6 +120,7 @@ fn prompt_json(prompt: &PromptInput, handles: &[String]) -> Value {
             insert(&mut fields, "messages", json!(messages));
         }
     }
+    // In messages they are parts, where the contract has no list of them.
     if !matches!(prompt.text, PromptText::Messages(_)) {
         let images = handles.iter().map(|handle| image_json(handle));
         let images: Vec<Value> = images.collect();

@@ -109,6 +109,7 @@ fn stages(compiled: &CompiledRequest, prefilled: &Prefilled) -> Vec<Stage> {
     let pixels = pixels.map(|digest| digest.to_hex().to_string());
     let all = [
         ("pixels", digest_of_digests(pixels)),
+        // Of ids: the text is in the record as it is, and would not show another tokenizer.
         ("prompt", blake3::hash(&ids).to_hex().to_string()),
         ("visual_tokens", prefilled.visual_tokens.clone()),
         ("logits", prefilled.logits.clone()),
@@ -131,6 +132,7 @@ fn layout(compiled: &CompiledRequest) -> Vec<TokenSpan> {
         .enumerate()
         .filter(|(_, tokens)| !tokens.is_empty());
     let image_token = compiled.input.model.image_token;
+    // The prompt has the image's token once for each visual token.
     let same_kind = |a: &u32, b: &u32| (*a == image_token) == (*b == image_token);
     for run in compiled.prompt.ids.chunk_by(same_kind) {
         if run[0] != image_token {

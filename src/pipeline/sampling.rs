@@ -262,6 +262,7 @@ fn sampler(
         top_h: all.top_h,
         min_p: all.min_p,
         // At the ends of their ranges these keep all tokens; transformers, too, leaves them out.
+        // As transformers, which makes no warper of values outside of these ranges.
         typical_p: all.typical_p.filter(|&p| p < 1.0),
         epsilon_cutoff: all.epsilon_cutoff.filter(|&p| p > 0.0 && p < 1.0),
         eta_cutoff: all.eta_cutoff.filter(|&p| p > 0.0 && p < 1.0),
@@ -289,11 +290,14 @@ fn processors(
     } else {
         model.processors.clone()
     };
+    // 1 changes nothing, and without any processor tokens are chosen on the device.
     found.repetition_penalty = all.repetition_penalty.filter(|&penalty| penalty != 1.0);
     found.no_repeat_ngram_size = all
         .no_repeat_ngram_size
         .map(|size| size as usize)
         .filter(|&size| size > 0);
+    // The model's `min_length` goes with it: that counts the prompt, and could ask for more than
+    // the request does.
     if let Some(least) = asked.min_tokens {
         found.min_length = None;
         found.min_new_tokens = Some(least as usize).filter(|&least| least > 0);

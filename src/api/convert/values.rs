@@ -67,6 +67,7 @@ pub(super) fn tensor(path: &str, message: &v1::Tensor) -> Result<HostTensor, Err
         .shape
         .iter()
         .try_fold(1usize, |n, &d| n.checked_mul(d as usize))
+        // Sizes that overflow fail below, as sizes that no message has bytes for.
         .unwrap_or(usize::MAX);
     let needed = count.saturating_mul(dtype.size_in_bytes());
     if !(1..=3).contains(&message.shape.len()) || count == 0 || needed != message.data.len() {

@@ -71,6 +71,7 @@ fn parts(mut activation: CapturedActivation) -> impl Iterator<Item = v1::Activat
     let data = std::mem::take(&mut activation.data);
     let mut whole = convert::activation(activation);
     whole.size = data.len() as u64;
+    // One at least: without values there are still a shape and tokens to send.
     let count = data.len().div_ceil(PART).max(1);
     (0..count).map(move |i| {
         let range = i * PART..((i + 1) * PART).min(data.len());
