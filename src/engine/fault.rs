@@ -16,36 +16,31 @@ pub(super) enum FaultKind {
     Lost,
 }
 
-/// The driver's names of errors after which a context is of no use. The manual says of each that
-/// the process is left in an inconsistent state, and that further work returns the same error.
-const LOST: [&str; 19] = [
-    "CUDA_ERROR_ILLEGAL_ADDRESS",
-    "CUDA_ERROR_ILLEGAL_INSTRUCTION",
-    "CUDA_ERROR_MISALIGNED_ADDRESS",
-    "CUDA_ERROR_INVALID_ADDRESS_SPACE",
-    "CUDA_ERROR_INVALID_PC",
-    "CUDA_ERROR_HARDWARE_STACK_ERROR",
-    "CUDA_ERROR_LAUNCH_FAILED",
-    "CUDA_ERROR_LAUNCH_TIMEOUT",
-    "CUDA_ERROR_ASSERT",
-    "CUDA_ERROR_ECC_UNCORRECTABLE",
-    "CUDA_ERROR_NVLINK_UNCORRECTABLE",
-    "CUDA_ERROR_CONTAINED",
-    "CUDA_ERROR_EXTERNAL_DEVICE",
-    "CUDA_ERROR_TENSOR_MEMORY_LEAK",
-    "CUDA_ERROR_CONTEXT_IS_DESTROYED",
-    "CUDA_ERROR_DEINITIALIZED",
-    "CUDA_ERROR_DEVICE_UNAVAILABLE",
-    "CUDA_ERROR_SYSTEM_NOT_READY",
-    "CUDA_ERROR_UNKNOWN",
+/// The driver's names and numbers of errors after which a context is of no use. The manual says of
+/// each that the process is left in an inconsistent state, and that further work returns the same
+/// error.
+const LOST: [(&str, u32); 19] = [
+    ("CUDA_ERROR_ILLEGAL_ADDRESS", 700),
+    ("CUDA_ERROR_ILLEGAL_INSTRUCTION", 715),
+    ("CUDA_ERROR_MISALIGNED_ADDRESS", 716),
+    ("CUDA_ERROR_INVALID_ADDRESS_SPACE", 717),
+    ("CUDA_ERROR_INVALID_PC", 718),
+    ("CUDA_ERROR_HARDWARE_STACK_ERROR", 714),
+    ("CUDA_ERROR_LAUNCH_FAILED", 719),
+    ("CUDA_ERROR_LAUNCH_TIMEOUT", 702),
+    ("CUDA_ERROR_ASSERT", 710),
+    ("CUDA_ERROR_ECC_UNCORRECTABLE", 214),
+    ("CUDA_ERROR_NVLINK_UNCORRECTABLE", 220),
+    ("CUDA_ERROR_CONTAINED", 226),
+    ("CUDA_ERROR_EXTERNAL_DEVICE", 911),
+    ("CUDA_ERROR_TENSOR_MEMORY_LEAK", 721),
+    ("CUDA_ERROR_CONTEXT_IS_DESTROYED", 709),
+    ("CUDA_ERROR_DEINITIALIZED", 4),
+    ("CUDA_ERROR_DEVICE_UNAVAILABLE", 46),
+    ("CUDA_ERROR_SYSTEM_NOT_READY", 802),
+    ("CUDA_ERROR_UNKNOWN", 999),
 ];
-
-/// The numbers of the same, as kernels of this crate report them.
-const LOST_STATUS: [u32; 18] = [
-    4, 46, 214, 220, 700, 702, 709, 710, 714, 715, 716, 717, 718, 719, 721, 802, 911, 999,
-];
-
-/// The words before such a number.
+/// The words before such a number in the errors of this crate's kernels.
 const STATUS: &str = "CUDA status ";
 
 impl FaultKind {
@@ -54,12 +49,13 @@ impl FaultKind {
         let Error::Fault(text) = error else {
             return Self::Work;
         };
-        let status = text.split_once(STATUS).map(|(_, number)| {
+        // By its text: candle boxes what the driver returned, and a panic has nothing else.
+        let status: Option<u32> = text.split_once(STATUS).and_then(|(_, number)| {
             let end = number.find(|c: char| !c.is_ascii_digit());
-            number[..end.unwrap_or(number.len())].parse()
+            number[..end.unwrap_or(number.len())].parse().ok()
         });
-        let is_lost = matches!(status, Some(Ok(number)) if LOST_STATUS.contains(&number));
-        if is_lost || LOST.iter().any(|name| text.contains(name)) {
+        let is_lost = |(name, number): &(&str, u32)| text.contains(name) || status == Some(*number);
+        if LOST.iter().any(is_lost) {
             return Self::Lost;
         }
         let of_device = [
@@ -149,6 +145,7 @@ mod tests {
             // Of the library, whose numbers are others.
             ("a product failed with cuBLAS status 4", FaultKind::Device),
             ("attention failed with CUDA status 700", FaultKind::Lost),
+            ("attention failed with CUDA status 226", FaultKind::Lost),
         ] {
             assert_eq!(FaultKind::of(&Error::Fault(text.into())), kind, "{text}");
         }

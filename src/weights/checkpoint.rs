@@ -64,18 +64,20 @@ pub struct Tensors<'a> {
 }
 
 impl Checkpoint {
-    /// The weights of a folder as Hugging Face writes one: the shards that an index lists, or one
-    /// file; safetensors where there are some, else PyTorch's.
+    /// Opens the weights of a folder as Hugging Face writes one: one file, or the shards that an index
+    /// lists; safetensors where there are some, else PyTorch's.
     pub fn open_folder(folder: &Path) -> Result<Self, Error> {
         for (index, single) in [
             ("model.safetensors.index.json", "model.safetensors"),
             ("pytorch_model.bin.index.json", "pytorch_model.bin"),
         ] {
-            if folder.join(index).is_file() {
-                return Self::open_index(folder, &folder.join(index));
-            }
+            // The single file first, as transformers: an index beside it may be left from an older
+            // upload, and name shards that are gone.
             if folder.join(single).is_file() {
                 return Self::open(&[folder.join(single)]);
+            }
+            if folder.join(index).is_file() {
+                return Self::open_index(folder, &folder.join(index));
             }
         }
         Err(Error::Empty(folder.to_owned()))
@@ -173,6 +175,7 @@ impl Checkpoint {
                 shape,
                 fault,
             };
+            // Two spellings of one tensor would load one of them by chance.
             if !is_buffer(&name) && self.entries.insert(canonical(&name), entry).is_some() {
                 return Err(Error::Twice {
                     path: path.to_owned(),
@@ -192,6 +195,8 @@ impl Checkpoint {
             hasher.update(b"random");
         }
         for (name, entry) in self.part(prefixes) {
+            // Under our own names: the digest of a model is that of its numbers, in whichever
+            // layout of files they come.
             hasher.update(format!("{name} {} {:?}\n", entry.dtype, entry.shape).as_bytes());
             hasher.update(&self.files[entry.file][entry.bytes.clone()]);
             let Some(delta) = self.deltas.get(name) else {
@@ -204,6 +209,7 @@ impl Checkpoint {
             ] {
                 let Some(entry) = entry else { continue };
                 hasher.update(
+                    // The scale is no tensor, and changes all that is merged.
                     format!("{part} {} {:?} {}\n", entry.dtype, entry.shape, delta.scale)
                         .as_bytes(),
                 );
@@ -350,6 +356,7 @@ impl Tensors<'_> {
                 .map_err(device)?,
             None => values,
         };
+        // After the merge, which is in f32.
         values.to_dtype(self.dtype).map_err(device)
     }
 
@@ -398,6 +405,8 @@ impl Tensors<'_> {
         } else if name.contains("norm") {
             Tensor::ones(shape, DType::F32, device)?
         } else if device.is_cpu() {
+            // By the name, not by the order of reading: a tensor is the same whichever others are
+            // loaded, and on all threads.
             let seed = u64::from_le_bytes(
                 blake3::hash(name.as_bytes()).as_bytes()[..8]
                     .try_into()
@@ -441,6 +450,7 @@ impl Tensors<'_> {
             return false;
         };
         let bytes = |entry: &Entry| &self.checkpoint.files[entry.file][entry.bytes.clone()];
+        // Bytes of the map: a table of half a gigabyte is compared without a copy.
         (one.dtype, &one.shape) == (other.dtype, &other.shape) && bytes(one) == bytes(other)
     }
 
@@ -490,6 +500,7 @@ fn unit(seed: u64) -> f32 {
     let mut z = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    // 24 bits: all that an f32 between 0 and 1 holds exactly.
     ((z ^ (z >> 31)) >> 40) as f32 / (1u64 << 24) as f32
 }
 
@@ -506,6 +517,7 @@ fn safetensors(path: &Path, bytes: &[u8]) -> Result<Vec<Located>, Error> {
         path: path.to_owned(),
         reason: e.to_string(),
     })?;
+    // Behind the length of the header, which has 8 bytes.
     let data = header + 8;
     let tensors = metadata.tensors().into_iter();
     Ok(tensors

@@ -124,6 +124,17 @@ fn safetensors() {
 }
 
 #[test]
+fn a_single_file_comes_before_an_index() {
+    let copy = Copy::of(SAFETENSORS);
+    let index = json!({ "weight_map": { WEIGHT: "model-00001-of-00002.safetensors" } });
+    copy.write(
+        "model.safetensors.index.json",
+        &serde_json::to_vec(&index).unwrap(),
+    );
+    copy.load().unwrap();
+}
+
+#[test]
 fn shards_and_their_index() {
     let index = "model.safetensors.index.json";
     let copy = Copy::of(SHARDED);

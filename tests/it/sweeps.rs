@@ -10,9 +10,9 @@ use scotoma::api::interventions_from_json;
 use scotoma::engine::parity::{GoldenSet, Resident};
 use scotoma::engine::reuse::planner::{checkpoint_rows, schedule};
 use scotoma::engine::reuse::program::{Program, Row};
-use scotoma::engine::{ClientId, Engine, Event, Limits, Request, Sampling, Task, Variant};
+use scotoma::engine::{ClientId, Engine, Event, Events, Limits, Request, Sampling, Task, Variant};
 use scotoma::intervention::Draws;
-use scotoma::model::Model;
+use scotoma::model::{LoadTo, Model};
 use scotoma::nn::{DeviceGroup, DeviceId, Stack};
 use scotoma::server::ServerConfig;
 use scotoma_client::v1::{self, sweep_request::Input, sweep_response, sweep_result::Outcome};
@@ -66,15 +66,20 @@ impl Bench {
 }
 
 fn run(engine: &Engine, model: &Arc<Model>, variants: Vec<Variant>) -> (Vec<Told>, u64) {
-    let mut told = vec![Told::new(); variants.len()];
-    let mut rows = vec![0; variants.len()];
+    let count = variants.len();
     let job = Request {
         model: model.clone(),
         client: ClientId::default(),
         variants,
         deadline: None,
     };
-    let mut events = engine.submit(job).unwrap();
+    told_of(engine.submit(job).unwrap(), count)
+}
+
+/// What `count` variants are told, and the (row, layer) pairs of all of them.
+fn told_of(mut events: Events, count: usize) -> (Vec<Told>, u64) {
+    let mut told = vec![Told::new(); count];
+    let mut rows = vec![0; count];
     while let Some(one) = events.blocking_recv() {
         told[one.variant].push(match one.event {
             Ok(Event::Token(t)) => {
@@ -335,6 +340,63 @@ fn reused_is_recomputed() {
 
 /// Checks the schedule without running it: each cell of each variant is computed by exactly one
 /// run, which comes earlier and has the same input there.
+#[test]
+fn tenants_share_no_picture_of_one_step() {
+    let bench = Bench::new("tiny-next-llama");
+    let score = || {
+        bench
+            .variant(&json!([]), Task::Score(vec![vec![5]]))
+            .unwrap()
+    };
+    let alone = bench.run(Limits::default(), vec![score()]);
+    let engine = Engine::start(Limits::default()).unwrap();
+    let (begun, begins) = std::sync::mpsc::channel();
+    let (go, waits) = std::sync::mpsc::channel::<()>();
+    let events = std::thread::scope(|scope| {
+        // The engine's thread is held until both requests are there, so that one step has both.
+        scope.spawn(|| {
+            let hold = move |_: &LoadTo<'_>| {
+                begun.send(()).unwrap();
+                waits.recv().unwrap();
+                Ok(())
+            };
+            engine.load(hold, &|_, _| {}).unwrap().unwrap();
+        });
+        begins.recv().unwrap();
+        let events = ["one", "another"].map(|tenant| {
+            let job = Request {
+                model: bench.model.clone(),
+                client: ClientId {
+                    tenant: tenant.into(),
+                    connection: 0,
+                },
+                variants: vec![score()],
+                deadline: None,
+            };
+            engine.submit(job).unwrap()
+        });
+        go.send(()).unwrap();
+        events
+    });
+    for events in events {
+        assert_eq!(told_of(events, 1), alone);
+    }
+}
+
+#[test]
+fn each_model_remembers_its_own_prompts() {
+    let (one, other) = (Bench::new("tiny-next-llama"), Bench::new("tiny-next-llama"));
+    let engine = Engine::start(Limits::default()).unwrap();
+    let ask = |bench: &Bench| {
+        let score = bench.variant(&json!([]), Task::Score(vec![vec![5]]));
+        run(&engine, &bench.model, vec![score.unwrap()])
+    };
+    let (first, again) = (ask(&one), ask(&one));
+    assert!(again.1 < first.1);
+    ask(&other);
+    assert_eq!(ask(&other), again);
+}
+
 #[test]
 fn every_cell_is_computed_once() {
     let bench = Bench::new("tiny-gqa-tied");

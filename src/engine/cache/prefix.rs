@@ -20,12 +20,21 @@ const MIN_MATCH: u32 = 8;
 /// A prompt that was read.
 pub(in crate::engine) struct Prefix {
     tenant: Arc<str>,
+    // Weak: a prompt that is remembered must not keep the weights of a model that was unloaded.
     model: Weak<Model>,
     program: Arc<Program>,
     digest: blake3::Hash,
     pub(in crate::engine) cache: SequenceCache,
     pub(in crate::engine) cells: Vec<EffectRecord>,
     pub(in crate::engine) images: Vec<Arc<EncodedImage>>,
+}
+
+impl Prefix {
+    /// Returns whether a tenant's requests to a model may start from it.
+    fn is_of(&self, tenant: &str, model: &Arc<Model>) -> bool {
+        // The instance and not its digest, which is the same in every dtype.
+        &*self.tenant == tenant && std::ptr::eq(self.model.as_ptr(), Arc::as_ptr(model))
+    }
 }
 
 /// The prompts, the least recently used in front.
@@ -46,10 +55,11 @@ impl PrefixCache {
     ) -> Option<(&Prefix, u32)> {
         let mut best: Option<(usize, u32)> = None;
         for (i, prefix) in self.entries.iter().enumerate() {
-            let is_same_model = std::ptr::eq(prefix.model.as_ptr(), Arc::as_ptr(model));
-            if &*prefix.tenant != tenant || !is_same_model {
+            if !prefix.is_of(tenant, model) {
                 continue;
             }
+            // By programs and not by ids: an edit at some layer changes keys and values of the same
+            // tokens.
             let shared = program.prefix(&prefix.program).min(most);
             if shared >= MIN_MATCH && best.is_none_or(|(_, longest)| shared > longest) {
                 best = Some((i, shared));
@@ -74,7 +84,7 @@ impl PrefixCache {
         };
         let program = sequence.program.clone();
         let digest = program.digest();
-        let is_same = |p: &Prefix| p.digest == digest && p.tenant == *tenant;
+        let is_same = |p: &Prefix| p.is_of(tenant, model) && p.digest == digest;
         if program.no_reuse || self.entries.iter().any(is_same) {
             return;
         }

@@ -26,6 +26,8 @@ pub(in crate::engine) struct EncoderInput {
 
 /// Digests of what a plan does to every picture alike.
 struct Edits {
+    /// Begins the digest of every picture.
+    picture: blake3::Hasher,
     tower: blake3::Hasher,
     projector: blake3::Hasher,
     /// Something is edited in the tower.
@@ -64,10 +66,11 @@ impl EncoderInput {
         let number = |edited: bool| if edited { image as u64 + 1 } else { 0 };
         // The same numbers may stand in rows of another length.
         let grid = format!("{:?}", tokens.view.grid);
-        let picture = blake3::Hasher::new()
+        let mut picture = edits.picture.clone();
+        picture
             .update(pixels.digest.as_bytes())
-            .update(grid.as_bytes())
-            .finalize();
+            .update(grid.as_bytes());
+        let picture = picture.finalize();
         let mut features = edits.tower.clone();
         features
             .update(picture.as_bytes())
@@ -84,6 +87,7 @@ impl EncoderInput {
         key.update(features.as_bytes())
             .update(shape.as_bytes())
             .update(&number(edits.in_projector).to_le_bytes());
+        // Half of a hash, which always has 32 bytes.
         let content = picture.as_bytes()[..16].try_into();
         let row = Row {
             content: u128::from_le_bytes(content.unwrap_or_default()),
@@ -120,6 +124,7 @@ impl Edits {
     fn of(model: &Model, tenant: &str, variant: &Variant) -> Result<Self, Error> {
         let plan = &variant.plan;
         let mut edits = Self {
+            picture: blake3::Hasher::new(),
             tower: blake3::Hasher::new(),
             projector: blake3::Hasher::new(),
             in_tower: false,
@@ -138,9 +143,11 @@ impl Edits {
             }
         }
         let path = plan.path(Stack::VisionTower, model.tower.info().layers_run());
-        // With the tenant: nothing is shared between tenants, not even pictures.
-        let place = format!("{tenant:?} {} {path:?}", model.digest);
+        let place = format!("{} {path:?}", model.digest);
         edits.tower.update(place.as_bytes());
+        // Nothing is shared between tenants, not even pictures that are encoded in one step: their
+        // cost would tell that another one has sent the same.
+        edits.picture.update(format!("{tenant:?} ").as_bytes());
         if let Some(swapped) = &plan.projector {
             edits.projector.update(swapped.digest()?.as_bytes());
         }
