@@ -116,6 +116,8 @@ impl ItemRequest {
             .into_iter()
             .map(|(variant, outcome)| self.result(variant, outcome));
         ItemOutcome {
+            // All verdicts at once: the client itself bounds how many questions a judge has to
+            // answer.
             results: futures::future::join_all(results).await,
             cut_short_by,
         }
@@ -203,6 +205,7 @@ impl ItemRequest {
         model: Arc<Model>,
         prompt: PromptInput,
     ) -> SweepInput {
+        // By the item: its random choices are the same in any order and any part of a benchmark.
         let (context, sample_key) = (context.clone(), self.item.id.clone());
         let interventions = Interventions::default();
         if self.options.is_empty() {

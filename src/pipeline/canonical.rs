@@ -65,7 +65,6 @@ impl CaptureRequest {
         insert(&mut fields, "dtype", json!(dtype));
         insert(&mut fields, "maxTokens", json!(self.max_tokens));
         // Text, as canonical JSON has 64 bits; so its default is not seen by `insert`.
-        // 64 bits, which canonical JSON writes as text.
         if self.max_bytes > 0 {
             insert(&mut fields, "maxBytes", json!(self.max_bytes.to_string()));
         }

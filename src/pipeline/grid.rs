@@ -75,6 +75,7 @@ impl SweepGrid {
     pub fn len(&self) -> usize {
         self.axes
             .iter()
+            // Eight axes may come to more than 64 bits; a sweep refuses the largest number, too.
             .fold(1, |n, axis| n.saturating_mul(axis.values.len()))
     }
 
@@ -202,6 +203,7 @@ fn spread(first: f64, last: f64, step: f64) -> Result<Vec<f64>, Error> {
     let step = if step == 0.0 { 1.0 } else { step };
     // 0.3 is three steps of 0.1, whose quotient is below 3.
     let count = ((last - first) / step + 1e-9).floor();
+    // Written so that NaN fails: it is in no range.
     if !(step > 0.0 && (0.0..MAX_VARIANTS as f64).contains(&count)) {
         let message =
             format!("{first} to {last} by {step}; first <= last and a step above 0 are needed");

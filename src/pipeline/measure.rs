@@ -80,6 +80,7 @@ impl Runtime {
         let head = look.head.map(|h| h as usize);
         let model = &input.model;
         let Some(name) = &look.model else {
+            // Before the pictures: a wrong head is an error of a prompt without any, too.
             check_head(head, model.tower.info().heads)?;
             if input.pixels.is_empty() {
                 return Ok(Vec::new());
@@ -126,6 +127,7 @@ impl Runtime {
     /// Returns the engine of the saliency models' device, for the same caller.
     fn saliency_engine_for(&self, input: &PreparedInput) -> Engine {
         let context = &input.context;
+        // Where `load_saliency` puts them.
         self.engines[0]
             .1
             .on_behalf_of(&context.client, context.deadline)

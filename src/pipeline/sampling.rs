@@ -262,7 +262,6 @@ fn sampler(
         top_h: all.top_h,
         min_p: all.min_p,
         // At the ends of their ranges these keep all tokens; transformers, too, leaves them out.
-        // As transformers, which makes no warper of values outside of these ranges.
         typical_p: all.typical_p.filter(|&p| p < 1.0),
         epsilon_cutoff: all.epsilon_cutoff.filter(|&p| p > 0.0 && p < 1.0),
         eta_cutoff: all.eta_cutoff.filter(|&p| p > 0.0 && p < 1.0),

@@ -186,6 +186,7 @@ impl Scorer {
         }
         let means = || scores.iter().map(|s| s.mean_logprob);
         let highest = means().fold(f64::NEG_INFINITY, f64::max);
+        // A NaN is never the best, since `max` passes over it; where all are, it is the first.
         let best = means().position(|m| m >= highest).unwrap_or(0);
         let bits = logprobs.iter().flatten().flat_map(|s| s.to_le_bytes());
         let output = blake3::hash(&bits.collect::<Vec<u8>>());
@@ -193,6 +194,7 @@ impl Scorer {
         Ok(Scored {
             scores,
             best,
+            // No token is generated; the first that is known is known with the last.
             usage: compiled.usage(0, timing, timing.elapsed.as_secs_f64()),
             provenance: recorded.close(compiled, &self.prefilled, effects, output),
         })

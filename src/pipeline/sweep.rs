@@ -111,6 +111,7 @@ impl Sweep {
     /// Compiles some variants, as many at once as there are cores.
     async fn prepare(&self, runtime: &Runtime, window: Range<usize>) -> Vec<Prepared> {
         stream::iter(window.map(|i| self.variant(runtime, i)))
+            // In order, which numbers the variants of a window.
             .buffered(runtime.cores)
             .collect()
             .await
@@ -218,6 +219,7 @@ impl SweepRun<'_> {
             let Some((number, slot)) = running.get_mut(told.variant) else {
                 continue;
             };
+            // It has ended, by a stop string perhaps, of which the engine does not know.
             let Some(own) = slot else { continue };
             let outcome = match told.event {
                 Ok(event) => own.event(event, &mut self.totals).transpose(),

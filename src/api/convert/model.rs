@@ -46,6 +46,8 @@ fn dtype_by_name(name: &str) -> Result<Option<DType>, Error> {
 pub(in crate::api) fn model_info(state: &State, model: &Model) -> v1::ModelInfo {
     let (tower, decoder) = (model.tower.info(), model.decoder.config());
     let square = model.tower.view((tower.image_size, tower.image_size));
+    // As Hugging Face counts them: entry 0 holds the embeddings, -1 is the output of the last
+    // layer.
     let feature_layer = |entry: usize| entry as i32 - tower.layers as i32 - 1;
     v1::ModelInfo {
         name: model.name.clone(),
@@ -69,6 +71,7 @@ pub(in crate::api) fn model_info(state: &State, model: &Model) -> v1::ModelInfo 
             kv_heads: decoder.kv_heads() as u32,
             layers_run: decoder.num_hidden_layers as u32,
         }),
+        // One number cannot say several; `vision_feature_layers` has them.
         vision_feature_layer: if tower.features.len() == 1 {
             feature_layer(tower.layers_run())
         } else {
@@ -131,6 +134,7 @@ fn hook_point(model: &Model, row: &HookRow) -> v1::HookPoint {
         layer: None,
         site: row.site,
     };
+    // 0 keys: attention is as wide as a prompt, which is not known here.
     let shape = intervention::shape_of(model, point, 0);
     v1::HookPoint {
         name: row.name.into(),

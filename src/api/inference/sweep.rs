@@ -51,6 +51,7 @@ fn request(
         (listed, None) if !listed.is_empty() => Variants::Listed {
             count: listed.len(),
             source: Box::new(move |i| {
+                // A copy, since the seeds that are drawn are written into it.
                 let mut own = listed[i].interventions.clone();
                 convert::request_interventions(&mut own).map_err(Error::into_pipeline)
             }),
@@ -66,6 +67,7 @@ fn request(
     Ok(SweepRequest {
         input,
         variants,
+        // A client is told that the queue is full, as of any other request.
         patient: false,
     })
 }

@@ -18,9 +18,11 @@ pub(super) async fn verify(
     let record = message
         .provenance
         .ok_or_else(|| Error::invalid("provenance", "unset; a record is needed"))?;
+    // As canonical JSON, of which its digest is taken.
     let record = serde_json::to_value(&record).and_then(Recorded::from_json);
     let record = record.map_err(|e| pipeline::Error::Record(e.to_string()))?;
     let model = state.models.resident(&context, &record.model)?;
+    // Templates may write the date: they are told that of the first run.
     if !record.template_time.is_empty() {
         let wrong = |e: jiff::Error| pipeline::Error::Record(format!("template_time: {e}"));
         context.time = Some(record.template_time.parse().map_err(wrong)?);
@@ -105,6 +107,7 @@ fn put_back(prompt: &mut Option<v1::Prompt>, pictures: &BTreeMap<String, v1::Ima
     });
     for image in prompt.images.iter_mut().chain(inside) {
         if let Some(v1::image::Source::Handle(handle)) = &image.source
+            // A handle of which nothing was sent stays: the server may have its picture still.
             && let Some(sent) = pictures.get(handle)
         {
             *image = sent.clone();
