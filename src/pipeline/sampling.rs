@@ -302,13 +302,10 @@ fn processors(
         found.min_new_tokens = Some(least as usize).filter(|&least| least > 0);
     }
     found.suppress_tokens.clone_from(&all.suppress_tokens);
-    let mut biases: Vec<(Vec<u32>, f64)> = asked
-        .logit_bias
-        .iter()
-        .map(|(&id, &bias)| (vec![id], bias))
-        .collect();
-    biases.sort_by(|a, b| a.0.cmp(&b.0));
-    found.sequence_bias.extend(biases);
+    let biases = asked.logit_bias.iter();
+    found
+        .sequence_bias
+        .extend(biases.map(|(&id, &bias)| (vec![id], bias)));
     found
 }
 
