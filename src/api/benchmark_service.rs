@@ -123,6 +123,7 @@ async fn run(
     );
     // Both to the end: what was computed before an error is sent before it.
     let (ran, forwarded): (Result<(), Error>, Result<(), Error>) = tokio::join!(run, forward);
+    // A client that has left comes first: the run then fails for no other reason.
     forwarded.and(ran)
 }
 

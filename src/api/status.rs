@@ -204,6 +204,7 @@ fn engine_kind(error: &engine::Error) -> Kind {
     match error {
         engine::Error::QueueFull { .. } => again(Code::ResourceExhausted, "QUEUE_FULL"),
         engine::Error::Backlog { .. } => again(Code::ResourceExhausted, "BACKLOG"),
+        // Not `again`: it would not fit an empty device either.
         engine::Error::KvBudget { .. } => of(Code::ResourceExhausted, "KV_BUDGET"),
         engine::Error::Restarting => again(Code::Unavailable, "DEVICE_RESTART"),
         engine::Error::Draining => again(Code::Unavailable, "DRAINING"),

@@ -211,6 +211,7 @@ impl Recorder {
         };
         if let Some((_, rows)) = captured.lens {
             for row in rows {
+                // Ids and bits, not texts: different tokens can read alike.
                 for (id, logprob) in &row {
                     self.output.update(&id.to_le_bytes());
                     self.output.update(&logprob.to_le_bytes());
@@ -225,6 +226,8 @@ impl Recorder {
         activation.data = tensor_bytes(&captured.value, self.dtype)?;
         self.output.update(&activation.data);
         if self.keep.get(captured.target) == Some(&true) {
+            // f32 holds every type of models exactly, so that the handle is the same whatever type
+            // was asked for.
             let values = captured.value.to_dtype(DType::F32);
             let values = values.map_err(crate::model::Error::from)?;
             let owner = &compiled.input.context.client.tenant;

@@ -98,6 +98,7 @@ impl Runtime {
         let (events, charge) = charge::submit(&engine, context, request)?;
         // From here on the engine counts it.
         context.leave_queue();
+        // Behind admission: what is refused was not applied.
         compiled.count();
         Ok(RequestHandle {
             compiled,

@@ -243,7 +243,10 @@ impl Error {
             | Self::StoreTooSmall { field, .. }
             | Self::Image { field, .. } => Some(field.clone()),
             Self::Load { field, source } => match source.as_ref() {
+                // A model and its adapter are loaded at once: only the error tells which of them it
+                // is of.
                 model::Error::Weights(weights::Error::Adapter { .. }) => Some("adapter".into()),
+                // A fault of the server, which no field mends.
                 model::Error::Tensor(_) => None,
                 _ => Some(field.clone()),
             },

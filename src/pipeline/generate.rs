@@ -243,6 +243,7 @@ impl OutputProcessor {
         self.stops
             .iter()
             .filter_map(|s| self.text.find(s.as_str()))
+            // The first in the text, whichever was listed first.
             .min()
     }
 

@@ -82,6 +82,7 @@ impl ModelRegistry {
 
     fn entries(&self) -> Vec<Entry> {
         let entries = self.models.read();
+        // A copy of handles, so that no lock is held while somebody works with the models.
         entries.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -144,6 +145,7 @@ impl ModelRegistry {
         options: &LoadOptions,
         progress: &dyn Fn(u64, u64),
     ) -> Result<Arc<Model>, Error> {
+        // A load that panicked has added nothing: the next one may go on.
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let resident = self.all();
         // Again after the wait for the turn: the load before this one may have taken the name.
@@ -203,8 +205,11 @@ impl ModelRegistry {
                 continue;
             }
             let others: Vec<Arc<Model>> = self.all();
+            // Lost ones have nothing on the device that could be shared, and hold none of the
+            // budget.
             let others: Vec<Arc<Model>> = others.into_iter().filter(|m| m.is_live()).collect();
             let mut options = lost.options.clone();
+            // Where it was, though another device may hold less by now.
             options.device = device.to_string();
             let loaded = self.load_beside(&others, &old.name, &old.source, &options, &|_, _| {});
             let mut entries = self.entries_mut();
@@ -234,6 +239,7 @@ impl ModelRegistry {
         let model = self.get(name)?;
         self.entries_mut()
             .retain(|entry| !Arc::ptr_eq(&entry.model, &model));
+        // A gauge stays once it is there, so that 0 says that the model is gone.
         gauge!(names::MODEL_RESIDENT_BYTES, "model" => model.name.clone()).set(0.0);
         Ok(model)
     }

@@ -102,6 +102,7 @@ impl Runtime {
             .engines
             .iter()
             .find(|(device, _)| *device == model.device);
+        // Models are loaded by these engines alone, so that one of them is always found.
         &own.unwrap_or(&self.engines[0]).1
     }
 

@@ -60,6 +60,7 @@ impl Activations {
     /// Keeps `values` and returns their handle.
     pub fn put(&self, owner: &str, values: HostTensor) -> Result<String, Error> {
         let mut hasher = blake3::Hasher::new();
+        // The shape, too: values of 2 x 3 and of 3 x 2 are not the same.
         for &size in values.dims() {
             hasher.update(&(size as u32).to_le_bytes());
         }

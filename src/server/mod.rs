@@ -314,6 +314,7 @@ fn open_services(state: &State) -> Result<Routes, Error> {
     routes
         .add_service(HealthServer::new(health).max_decoding_message_size(SMALL_MESSAGE))
         .add_service(reflection().build_v1().map_err(setup)?)
+        // Older clients know v1alpha alone.
         .add_service(reflection().build_v1alpha().map_err(setup)?);
     Ok(routes.routes())
 }

@@ -79,6 +79,7 @@ fn account_of(keys: &ApiKeys, headers: &HeaderMap) -> Result<Option<Arc<Account>
 /// Returns who asks. A key stands for its owner: all its connections share, and nobody else sees
 /// its pictures. Without keys it is the tenant that the metadata names, and the connection.
 fn client(key: Option<Arc<str>>, headers: &HeaderMap, extensions: &Extensions) -> ClientId {
+    // It tells connections apart, so that they share fairly, and guards nothing.
     let mut hasher = DefaultHasher::new();
     if let Some(name) = key {
         name.hash(&mut hasher);
