@@ -25,7 +25,7 @@ pub enum Error {
     /// Reports a key that may ask models, and not change what is resident.
     #[error("this API key has no leave to {what}; an admin's has")]
     NotAdmin {
-        /// What was asked for.
+        /// The request, as the text spells it.
         what: String,
     },
     /// Reports that the server was started without leave to load.

@@ -118,6 +118,7 @@ impl Capture {
         match format {
             Format::Npz => Tensor::write_npz(&tensors.iter().collect::<Vec<_>>(), &self.out)?,
             Format::Safetensors => {
+                // NumPy's format has no place for it.
                 let metadata = [("provenance".to_owned(), record.digest.clone())].into();
                 let bytes = safetensors::serialize(tensors.iter(), Some(metadata))?;
                 files::write(&self.out, &bytes)?;

@@ -17,7 +17,7 @@ pub(super) struct Admission {
     freed: Notify,
 }
 
-/// What is admitted, of all clients and of each.
+/// Counts what is admitted, of all clients and of each.
 #[derive(Debug, Default)]
 struct Admitted {
     all: Amount,
@@ -39,7 +39,7 @@ struct Amount {
 pub struct QueueLength {
     /// All of them.
     pub all: usize,
-    /// Those of one client.
+    /// Requests of one client.
     pub own: usize,
     /// Clients that have requests there, the one included.
     pub clients: usize,

@@ -53,8 +53,8 @@ const CROWD: usize = 4;
 /// The part of a step's rows that a crowding client has in any case.
 const FLOOR: usize = 16;
 
-/// What clients may have of one step: steps that one client fills would make those of others slow,
-/// however soon their rows come.
+/// Bounds what each client may have of one step: steps that one client fills would make those of
+/// others slow, however soon their rows come.
 #[derive(Debug, Default)]
 pub(super) struct Shares {
     /// Empty where there is one client alone, which may have all.

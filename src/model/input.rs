@@ -61,9 +61,9 @@ pub struct Input {
 pub struct InputImage {
     /// The picture as the model sees it, still in 8 bits: interventions edit this.
     pub picture: Picture,
-    /// Its views.
+    /// The views of the picture.
     pub pixels: Pixels,
-    /// Its visual tokens.
+    /// The visual tokens that it becomes.
     pub tokens: ImageTokens,
 }
 

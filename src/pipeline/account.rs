@@ -131,10 +131,10 @@ fn take(
 /// Counts what is used of a minute: it fills up all the time, and holds one minute's quota.
 #[derive(Debug, Default)]
 struct Bucket {
-    /// What was used and has not come back yet; more than a minute's quota after one request that
-    /// exceeded it alone.
+    /// Counts what was used and has not come back yet; more than a minute's quota after one request
+    /// that exceeded it alone.
     used: f64,
-    /// When that was so; `None`: nothing was used yet.
+    /// The time at which that was so; `None`: nothing was used yet.
     at: Option<Instant>,
 }
 

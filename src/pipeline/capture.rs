@@ -17,7 +17,7 @@ use crate::intervention::{Captured, Effect};
 /// Bytes of a number until it is read, whatever it is sent as.
 const HELD_BYTES: usize = size_of::<f32>();
 
-/// A capture on its way. Dropping it tells the engine to let go.
+/// A capture on its way. Dropping it cancels the request.
 #[derive(Debug)]
 pub struct CaptureRun {
     handle: RequestHandle,

@@ -304,7 +304,7 @@ fn add_steps(cost: &mut Cost, model: &Model, plan: &Plan, prompt: usize, generat
     }
 }
 
-/// A request that the engine has admitted. Dropping it tells the engine to let go.
+/// A request that the engine has admitted. Dropping it cancels the request.
 #[derive(Debug)]
 pub struct RequestHandle {
     pub(super) compiled: CompiledRequest,

@@ -91,11 +91,11 @@ pub enum Error {
         .retry_after.as_secs_f64()
     )]
     Quota {
-        /// What is counted.
+        /// Names what is counted.
         of: &'static str,
-        /// How much of it a minute has.
+        /// The quota of a minute.
         limit: u64,
-        /// When there is room for the request.
+        /// The time after which there is room for the request.
         retry_after: Duration,
     },
     /// A budget that all requests share has no room.

@@ -21,7 +21,7 @@ use crate::telemetry::names;
 const MAX_STOPS: usize = 8;
 const MAX_TOP_LOGPROBS: u32 = 20;
 
-/// An answer on its way. Dropping it tells the engine to let go.
+/// An answer on its way. Dropping it cancels the request.
 #[derive(Debug)]
 pub struct Generation {
     handle: RequestHandle,

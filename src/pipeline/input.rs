@@ -128,7 +128,7 @@ impl Runtime {
 struct File {
     field: FieldPath,
     bytes: Bytes,
-    /// Its handle, where the request names it by one.
+    /// The handle, where the request names it by one.
     handle: Option<String>,
 }
 

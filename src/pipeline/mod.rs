@@ -1,6 +1,6 @@
 //! Requests in the server's own terms: prepared, compiled, run and recorded.
 //!
-//! A request lives so: the api makes a [`GenerateRequest`] or one of its kin of a message; its
+//! The way of a request: the api makes a [`GenerateRequest`] or another request of a message; its
 //! pictures and words become a [`PreparedInput`], which variants share; its interventions are
 //! compiled against that to a [`CompiledRequest`]; the engine runs it, and its events become
 //! outputs with a [`Provenance`]. This folder must not know protobuf, tonic or streams of messages.

@@ -28,9 +28,9 @@ pub struct Image {
 /// Says where a picture is.
 #[derive(Debug, Clone)]
 pub enum ImageSource {
-    /// It came with the request: the bytes of its file.
+    /// The bytes of its file, which came with the request.
     Sent(Bytes),
-    /// The client uploaded it before: its handle, the BLAKE3 (hex) of the bytes.
+    /// The handle of an uploaded picture: the BLAKE3 (hex) of its bytes.
     Uploaded(String),
 }
 

@@ -205,8 +205,7 @@ impl Server {
         std::future::pending::<()>().await;
     }
 
-    /// Tells the health service how the models of a device fare, and with the only device all
-    /// services.
+    /// Sets the health of the models of a device and, where it is the only one, of all services.
     async fn announce(&self, device: &DeviceGroup, status: ServingStatus) {
         let models = self.state.models.all();
         let mut names: Vec<String> = models

@@ -10,6 +10,7 @@ pub(super) type AxisPoint<'a> = BTreeMap<&'a str, Value>;
 
 /// One experiment.
 #[derive(Debug, Clone, Deserialize, Serialize)]
+// A name that is misspelt would else change nothing, without a word.
 #[serde(deny_unknown_fields)]
 pub struct Experiment {
     /// The name, one word.

@@ -97,6 +97,7 @@ pub(super) fn unit(metric: &Metric) -> &'static str {
 
 /// Escapes a text for HTML and SVG.
 pub(super) fn escaped(text: &str) -> String {
+    // First of all, or it would escape what the others make.
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")

@@ -87,7 +87,7 @@ pub(super) struct Worker {
     requests: VecDeque<ActiveRequest>,
     auxiliary: VecDeque<AuxiliaryRequest>,
     scheduler: Scheduler,
-    /// What each client may have of the step that is made up.
+    /// Shares of the clients in the step that is being composed.
     shares: Shares,
     memory: Memory,
     encoder: Encoder,

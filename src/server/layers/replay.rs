@@ -141,7 +141,7 @@ type Name = (Arc<str>, String);
 #[derive(Debug, Default)]
 struct Runs {
     by_name: HashMap<Name, Arc<Run>>,
-    /// Those that have ended, the first in front.
+    /// Runs that have ended, the first in front.
     ended: VecDeque<(Instant, Arc<Run>)>,
     /// Bytes that are kept, by who asks.
     bytes: HashMap<Arc<str>, u64>,
@@ -303,7 +303,7 @@ struct RunState {
     /// Set once the beginning is not kept any more.
     is_cut: bool,
     is_done: bool,
-    /// Where each reader is, by its number.
+    /// The place of each reader, by its number.
     readers: HashMap<usize, usize>,
     next_reader: usize,
     wakers: Vec<Waker>,

@@ -22,7 +22,7 @@ const NUMBER: u64 = 8;
 /// Messages inside one another; prost reads no more.
 const DEPTH: usize = 101;
 
-/// What a field with a length holds.
+/// The content of a field with a length.
 #[derive(Debug, Clone, Copy)]
 enum Content {
     /// A message of that number.
@@ -113,7 +113,7 @@ pub(super) struct Scale {
     weight: u64,
 }
 
-/// What the next byte belongs to.
+/// The part of a message that the next byte belongs to.
 #[derive(Debug, Clone, Copy)]
 enum Next {
     Tag(Varint),
