@@ -49,7 +49,7 @@ test-ray: tools ## Run benchmarks over Ray, and kill its actors, servers, machin
 	$(CARGO) build --profile $(PROFILE) --locked --package scotoma --bin scotoma
 	$(PYTHON) -m venv target/ray-venv
 	target/ray-venv/bin/pip install -q -e "$(PY_CLIENT)[ray,image]" pytest pytest-asyncio
-	cd $(PY_CLIENT) && SCOTOMA_BINARY=$(CURDIR)/$(TESTED) $(CURDIR)/target/ray-venv/bin/pytest -q -rs tests/test_ray.py $(ARGS)
+	cd $(PY_CLIENT) && SCOTOMA_BINARY=$(CURDIR)/$(TESTED) $(CURDIR)/target/ray-venv/bin/pytest -q -rs --show-capture=no -W ignore tests/test_ray.py $(ARGS)
 
 test-clients: test-tools $(VENV)/ready $(TS_CLIENT)/node_modules/ready ## The same cases through every client; packages in empty environments
 	$(CARGO) build --profile $(PROFILE) --workspace --locked --examples --bins

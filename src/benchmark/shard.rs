@@ -49,10 +49,6 @@ impl FromStr for Shard {
     fn from_str(text: &str) -> Result<Self, String> {
         let parts = text.split_once('/');
         let (index, count) = parts.ok_or("I/N is needed, such as 0/8 for the first of eight")?;
-        let number = |text: &str| {
-            text.parse::<u32>()
-                .map_err(|_| format!("{text:?} is no number"))
-        };
         let (index, count) = (number(index)?, number(count)?);
         if count == 0 || count > MAX_SHARDS {
             return Err(format!("{count} shards; 1 to {MAX_SHARDS} are possible"));
@@ -65,6 +61,10 @@ impl FromStr for Shard {
         }
         Ok(Self { index, count })
     }
+}
+
+fn number(text: &str) -> Result<u32, String> {
+    text.parse().map_err(|_| format!("{text:?} is no number"))
 }
 
 impl fmt::Display for Shard {

@@ -20,7 +20,7 @@ use crate::benchmark::{Outcome, Shard, compare};
 
 /// Ids that a line lists.
 const SHOWN: usize = 20;
-/// What makes a run, in the file beside its results. The header that was asked may leave things
+/// Names what makes a run, in the file beside its results. The header that was asked may leave things
 /// open, the one that ran has all.
 const SAME: [&str; 5] = ["ran", "model", "server", "judge", "data_sha256"];
 
