@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`cli`] | the commands |
 //! | [`server`] | services assembled behind their layers |
+//! | [`openai`] | OpenAI's HTTP API over the same pipeline |
 //! | [`api`] | the contract: validates, converts, serves, maps errors to statuses |
 //! | [`evaluate`] | benchmarks run over the pipeline: items in, verdicts and metrics out |
 //! | [`pipeline`] | requests in the server's own terms: prepared, compiled, run, recorded |
@@ -29,6 +30,7 @@ pub mod field_path;
 pub mod intervention;
 pub mod model;
 pub mod nn;
+pub mod openai;
 pub mod pipeline;
 pub mod server;
 pub mod telemetry;

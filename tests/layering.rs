@@ -13,9 +13,10 @@ use proc_macro2::{TokenStream, TokenTree};
 use syn::visit::{self, Visit};
 
 /// The layers, highest first, as `src/lib.rs` lists them.
-const LAYERS: [&str; 14] = [
+const LAYERS: [&str; 15] = [
     "cli",
     "server",
+    "openai",
     "api",
     "evaluate",
     "pipeline",

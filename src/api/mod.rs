@@ -14,7 +14,7 @@ mod state;
 mod status;
 
 pub use convert::evaluation::{open_seed, rule_of, verdict_of};
-pub use convert::interventions_from_json;
+pub use convert::{capture_targets, drawn_interventions, interventions_from_json};
 pub use error::Error;
 pub use state::State;
 

@@ -60,7 +60,7 @@ pub(super) fn context<Q>(request: &Request<Q>) -> RequestContext {
 
 impl State {
     /// Returns the status of a request that failed with `error`.
-    pub(super) fn status(&self, context: &RequestContext, error: &Error) -> Status {
+    pub fn status(&self, context: &RequestContext, error: &Error) -> Status {
         error.status(&context.id, self.retry_after())
     }
 

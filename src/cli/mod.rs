@@ -37,6 +37,7 @@ mod merge;
 mod messages;
 mod model_args;
 mod models;
+mod openai_args;
 mod origin;
 mod paper;
 mod parity;

@@ -12,6 +12,7 @@ use super::bounds_args::BoundsArgs;
 use super::device::ServerDeviceArgs;
 use super::error::{Failure, Usage};
 use super::judge_args::JudgeArgs;
+use super::openai_args::OpenAiArgs;
 use super::origin::{fetch, fetch_with, named_origin};
 use crate::model::{self, ChatTemplate, Origin, Purpose};
 use crate::pipeline::LoadOptions;
@@ -208,6 +209,8 @@ pub(super) struct Serve {
     access: AccessArgs,
     #[command(flatten)]
     bounds: BoundsArgs,
+    #[command(flatten)]
+    openai: OpenAiArgs,
     /// Seconds of silence after which a connection is pinged; after as many again without an answer
     /// it is closed, and its requests are cancelled
     #[arg(
@@ -360,6 +363,7 @@ impl Serve {
         mistakes.extend(self.device.wrong_processors(names));
         mistakes.extend(self.judge.apply(&mut config).err());
         mistakes.extend(self.access.apply(&mut config).err().unwrap_or_default());
+        mistakes.extend(self.openai.apply(&mut config).err().unwrap_or_default());
         self.check_places(&origins, &mut mistakes);
         self.check_chat_templates(&origins, &mut mistakes);
         self.apply_limits(&mut config);
@@ -560,6 +564,8 @@ mod tests {
                         "gone",
                     ],
                     &["--judge", "http://a", "--judge-model", "b"],
+                    &["--preset", "plain=[]"],
+                    &["--fetch-images", "example.org"],
                 ],
             ),
             (

@@ -72,7 +72,7 @@ impl Runtime {
             max_tokens,
             top_logprobs: request.top_logprobs as usize,
         });
-        let output = OutputProcessor::new(request.stop.clone(), recorded);
+        let output = OutputProcessor::new(request.stop.clone(), max_tokens, recorded);
         Ok((compiled, variant, output))
     }
 }
@@ -123,6 +123,11 @@ impl Generation {
         self.output.event(&self.handle.compiled, event)
     }
 
+    /// Returns the tokens that the answer may have: what was asked, cut to what the context holds.
+    pub fn max_tokens(&self) -> usize {
+        self.output.max_tokens
+    }
+
     /// Runs to the end.
     pub async fn finish(mut self) -> Result<Finished, Error> {
         loop {
@@ -140,6 +145,8 @@ impl Generation {
 pub(super) struct OutputProcessor {
     detokenizer: Detokenizer,
     stops: Vec<String>,
+    /// Tokens of the answer, at most.
+    max_tokens: usize,
     /// All text so far.
     text: String,
     /// Bytes of it that have been sent; the rest might begin a stop string.
@@ -152,10 +159,11 @@ pub(super) struct OutputProcessor {
 }
 
 impl OutputProcessor {
-    fn new(stops: Vec<String>, recorded: RecordedRequest) -> Self {
+    fn new(stops: Vec<String>, max_tokens: usize, recorded: RecordedRequest) -> Self {
         Self {
             detokenizer: Detokenizer::default(),
             stops,
+            max_tokens,
             text: String::new(),
             sent: 0,
             ids: Vec::new(),

@@ -76,7 +76,8 @@ pub(super) fn marker_in(model: &Model, text: &str) -> Option<&'static str> {
 
 /// Checks a prompt of one text and returns how many pictures it places itself.
 fn check_text(model: &Model, text: &str, images: usize, raw: bool) -> Result<usize, Error> {
-    if text.trim().is_empty() {
+    // A raw prompt may be the tokenizer's own first token alone; whether one is left is seen later.
+    if !raw && text.trim().is_empty() {
         return Err(Error::invalid(
             "prompt.text",
             "empty; some words are needed",

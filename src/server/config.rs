@@ -10,7 +10,7 @@ use super::ApiKeys;
 use crate::model::{self, Source};
 use crate::nn::{DeviceGroup, DeviceId};
 use crate::pipeline::Share;
-use crate::{engine, evaluate, pipeline};
+use crate::{engine, evaluate, openai, pipeline};
 
 /// Describes a model to load.
 #[derive(Debug, Clone)]
@@ -71,6 +71,8 @@ pub struct ServerConfig {
     pub tls: Option<ServerTlsConfig>,
     /// Says who may ask.
     pub keys: ApiKeys,
+    /// Says what OpenAI's API offers beside the models.
+    pub openai: openai::OpenAiConfig,
     /// Fails steps as a device would, for tests; no flag sets it.
     pub step_check: engine::StepCheck,
 }
@@ -113,6 +115,7 @@ impl ServerConfig {
             connections: 1024,
             tls: None,
             keys: ApiKeys::default(),
+            openai: openai::OpenAiConfig::default(),
             step_check: engine::StepCheck::default(),
         }
     }

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::middleware::from_fn;
+use axum::middleware::{from_fn, map_response};
 use tokio::net::TcpListener;
 use tonic::server::NamedService;
 use tonic::service::Routes;
@@ -38,6 +38,7 @@ use crate::api::v1::model_service_server::ModelServiceServer;
 use crate::api::{State, v1};
 use crate::engine::{DeviceState, Engine};
 use crate::nn::DeviceGroup;
+use crate::openai::{self, OpenAiConfig};
 use crate::pipeline::{self, Budget, InFlight, ModelRegistry, Placement, Runtime, Share};
 use metrics_page::MetricsPage;
 use workers::Workers;
@@ -67,6 +68,7 @@ pub struct Server {
     keepalive: Duration,
     tls: Option<ServerTlsConfig>,
     keys: ApiKeys,
+    openai: OpenAiConfig,
 }
 
 impl Server {
@@ -106,6 +108,7 @@ impl Server {
             keepalive: config.keepalive,
             tls: config.tls.clone(),
             keys: config.keys.clone(),
+            openai: config.openai.clone(),
         })
     }
 
@@ -126,7 +129,8 @@ impl Server {
             .merge(self.services());
         // gRPC-Web turns away what is not gRPC, so `/metrics` stands beside it.
         let grpc = tonic_web::GrpcWebLayer::new().layer(Routes::from(grpc).prepare());
-        let router = self.metrics.router().fallback_service(grpc);
+        let router = self.metrics.router().merge(self.openai());
+        let router = router.fallback_service(grpc);
         let router = router.layer(from_fn(layers::count_requests));
 
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
@@ -234,10 +238,21 @@ impl Server {
             .route_service(&path_of(&inference), inference)
             .route_service(&path_of(&benchmarks), benchmarks)
             .route_service(&path_of(&models), models);
+        self.behind_layers(services)
+    }
+
+    /// Returns OpenAI's API behind the same layers.
+    fn openai(&self) -> Router {
+        let router = openai::router(self.state.clone(), self.openai.clone());
+        self.behind_layers(router)
+            .route_layer(map_response(openai::in_openai_form))
+    }
+
+    fn behind_layers(&self, routes: Router) -> Router {
         // As connections: nobody is silent for longer in the middle of a message.
         let intake = layers::Intake::new(self.state.clone(), 2 * self.keepalive);
         let (in_flight, keys) = (self.in_flight.clone(), self.keys.clone());
-        layers::stack(services, in_flight, keys, intake, self.workers.handle())
+        layers::stack(routes, in_flight, keys, intake, self.workers.handle())
     }
 
     fn health_names(&self) -> Vec<String> {

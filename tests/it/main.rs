@@ -29,6 +29,7 @@ mod interventions;
 mod laws;
 mod layers;
 mod loading;
+mod openai;
 mod pictures;
 mod processors;
 mod reference;

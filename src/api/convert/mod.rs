@@ -11,11 +11,12 @@ mod response;
 mod target;
 mod values;
 
-pub use interventions::interventions_from_json;
 pub(super) use interventions::request_interventions;
+pub use interventions::{drawn_interventions, interventions_from_json};
 pub(super) use model::{
     empty_parity_report, hook_points, load_request, model_info, parity_case, parity_report,
 };
+pub use request::capture_targets;
 pub(super) use request::{image, multi_image, prompt, requested_dtype, sampling, targets};
 pub(super) use response::{
     activation, capture_finished, finished, plan, scored, started, token, usage, verified,

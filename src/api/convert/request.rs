@@ -144,6 +144,12 @@ pub(in crate::api) fn sampling(message: v1::Sampling) -> SamplingParams {
     }
 }
 
+/// Converts the targets of a capture in canonical JSON.
+pub fn capture_targets(list: serde_json::Value) -> Result<Vec<CaptureSpec>, Error> {
+    let messages = serde_json::from_value(list);
+    targets(messages.map_err(|e| Error::invalid("targets", e.to_string()))?)
+}
+
 /// Converts the targets of a capture, with their seeds filled in.
 pub(in crate::api) fn targets(mut list: Vec<v1::CaptureTarget>) -> Result<Vec<CaptureSpec>, Error> {
     let captures = captures(&mut list, Seeds::of(fresh_seed))?;

@@ -17,6 +17,7 @@ use tonic_types::StatusExt as _;
 use super::body::{Observer, watch};
 use super::context;
 use crate::api::v1;
+use crate::openai;
 use crate::pipeline::RequestContext;
 use crate::telemetry::names;
 
@@ -25,8 +26,8 @@ use crate::telemetry::names;
 pub(super) struct Methods(Arc<HashMap<String, SharedString>>);
 
 impl Methods {
-    /// Reads the rpcs from the contract's own descriptor.
-    pub(super) fn of_contract() -> Self {
+    /// Reads the rpcs from the contract's own descriptor, and adds what OpenAI's API has.
+    pub(super) fn all() -> Self {
         let mut paths = HashMap::new();
         // It is compiled in, so it decodes.
         let descriptors = FileDescriptorSet::decode(v1::DESCRIPTOR).unwrap_or_default();
@@ -37,6 +38,9 @@ impl Methods {
                     paths.insert(path, method.name().to_owned().into());
                 }
             }
+        }
+        for (path, label) in openai::METHODS {
+            paths.insert(path.to_owned(), label.into());
         }
         Self(Arc::new(paths))
     }

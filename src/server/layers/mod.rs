@@ -40,7 +40,7 @@ pub(super) fn stack(
         from_fn_with_state(in_flight, in_flight::count),
         // Before the metrics: their labels are for those who may ask.
         from_fn_with_state(keys, auth::authenticate),
-        from_fn_with_state(metrics::Methods::of_contract(), metrics::record),
+        from_fn_with_state(metrics::Methods::all(), metrics::record),
         // Behind the metrics, so that they see what it decides.
         from_fn(deadline::enforce),
         // Before anything is read, and after all that says whose request it is.

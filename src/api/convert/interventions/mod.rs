@@ -4,6 +4,7 @@
 use super::super::{Error, v1};
 use super::from_wire::{FromWire, Seeds};
 use super::values::unset;
+use crate::field_path::FieldPath;
 use crate::intervention::{self, Intervention, fresh_seed};
 use crate::pipeline::Interventions;
 
@@ -22,6 +23,18 @@ pub(in crate::api) fn request_interventions(
         found.push(intervention, canonical);
     }
     Ok(found)
+}
+
+/// Converts interventions in canonical JSON, one an element, as those of a request.
+pub fn drawn_interventions(list: Vec<serde_json::Value>) -> Result<Interventions, Error> {
+    let mut messages = Vec::with_capacity(list.len());
+    for (i, json) in list.into_iter().enumerate() {
+        let at = FieldPath::from("interventions").index(i);
+        let message: v1::Intervention =
+            serde_json::from_value(json).map_err(|e| Error::invalid(at, e.to_string()))?;
+        messages.push(message);
+    }
+    request_interventions(&mut messages)
 }
 
 /// Returns the interventions of a list in canonical JSON; seeds that it leaves open are 0.

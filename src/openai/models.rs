@@ -1,0 +1,185 @@
+//! `/v1/models` and `/v1/records`, and what all handlers ask of the door.
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use axum::Extension;
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{Path, State};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, HeaderValue};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+use tonic::{Code, Status};
+
+use super::Door;
+use super::body::invalid;
+use crate::api::{self, Error};
+use crate::model::Model;
+use crate::pipeline::{self, Interventions, Provenance, RequestContext};
+
+/// Lists the models, each alone and under every preset.
+pub(super) async fn list(State(door): State<Arc<Door>>) -> Response {
+    let models = door.state.models.all();
+    let data = models.iter().flat_map(|model| {
+        let presets = door.config.presets.names().map(Some);
+        std::iter::once(None)
+            .chain(presets)
+            .map(|preset| describe(&door, model, preset))
+    });
+    let data: Vec<Value> = data.collect();
+    Json(json!({"object": "list", "data": data})).into_response()
+}
+
+/// Describes one model.
+pub(super) async fn retrieve(
+    State(door): State<Arc<Door>>,
+    Extension(context): Extension<RequestContext>,
+    Path(id): Path<String>,
+) -> Response {
+    match door.find(&context, &id) {
+        Ok((model, preset)) => Json(describe(&door, &model, preset)).into_response(),
+        Err(error) => door.failed(&context, &error),
+    }
+}
+
+fn describe(door: &Door, model: &Model, preset: Option<&str>) -> Value {
+    let id = match preset {
+        Some(preset) => format!("{}:{preset}", model.name),
+        None => model.name.clone(),
+    };
+    let mut object = json!({
+        "id": id,
+        "object": "model",
+        // No date stands in a checkpoint, and clients only want a number.
+        "created": 0,
+        "owned_by": "scotoma",
+        "max_model_len": model.decoder.config().max_position_embeddings,
+    });
+    if let Some(preset) = preset {
+        object["parent"] = model.name.as_str().into();
+        object["interventions"] = json!(door.config.presets.get(preset));
+    }
+    object
+}
+
+/// Returns a record in the contract's canonical JSON, which `scotoma replay` and Verify take.
+pub(super) async fn record(
+    State(door): State<Arc<Door>>,
+    Extension(context): Extension<RequestContext>,
+    Path(digest): Path<String>,
+) -> Response {
+    let tenant = context.client.tenant.clone();
+    match door.records.get(&(tenant, digest)) {
+        Some(record) => {
+            let mut response = record.to_string().into_response();
+            let json = HeaderValue::from_static("application/json");
+            response.headers_mut().insert(CONTENT_TYPE, json);
+            response
+        }
+        None => {
+            Status::not_found("no record of this digest is kept; an answer carries it").into_http()
+        }
+    }
+}
+
+/// Returns the seconds since 1970.
+pub(super) fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.unwrap_or_default().as_secs()
+}
+
+impl Door {
+    /// Returns the bytes of a body that says it is JSON. Pages of other origins can send any other
+    /// type without asking.
+    pub(super) fn json(
+        headers: &HeaderMap,
+        body: Result<Bytes, BytesRejection>,
+    ) -> Result<Bytes, Error> {
+        let kind = headers.get(CONTENT_TYPE).and_then(|v| v.to_str().ok());
+        let kind = kind.unwrap_or_default();
+        let essence = kind.split(';').next().unwrap_or_default().trim();
+        if !essence.eq_ignore_ascii_case("application/json") {
+            let message = format!("{kind:?}; the body has to be application/json");
+            return Err(invalid("content-type", message));
+        }
+        body.map_err(|e| invalid("body", e.body_text()))
+    }
+
+    /// Reads a body on a thread that may block: bodies hold whole pictures.
+    pub(super) async fn parse<A: Send + 'static>(
+        self: Arc<Self>,
+        parse: impl FnOnce(&Self) -> Result<A, Error> + Send + 'static,
+    ) -> Result<A, Error> {
+        let parsed = tokio::task::spawn_blocking(move || parse(&self)).await;
+        parsed.map_err(|e| Error::from(pipeline::Error::Fault(e.to_string())))?
+    }
+
+    /// Finds a model by name, or by its name and that of a preset.
+    fn find<'a>(
+        &self,
+        context: &RequestContext,
+        id: &'a str,
+    ) -> Result<(Arc<Model>, Option<&'a str>), Error> {
+        let unknown = match self.state.models.resident(context, id) {
+            Ok(model) => return Ok((model, None)),
+            Err(error) => error,
+        };
+        // A model's own name may hold a colon.
+        let Some((name, preset)) = id.rsplit_once(':').filter(|(name, _)| !name.is_empty()) else {
+            return Err(unknown);
+        };
+        let model = self
+            .state
+            .models
+            .resident(context, name)
+            .map_err(|_| unknown)?;
+        if self.config.presets.get(preset).is_none() {
+            let known: Vec<&str> = self.config.presets.names().collect();
+            let message = format!("no preset {preset:?}; known: {}", known.join(", "));
+            return Err(invalid("model", message));
+        }
+        Ok((model, Some(preset)))
+    }
+
+    /// Finds the model that a body names, with the interventions of its preset before those of the
+    /// body.
+    pub(super) fn model_and_interventions(
+        &self,
+        context: &RequestContext,
+        id: &str,
+        own: Vec<Value>,
+    ) -> Result<(Arc<Model>, Interventions), Error> {
+        let (model, preset) = self.find(context, id)?;
+        let preset = preset.and_then(|name| self.config.presets.get(name));
+        let mut list = preset.map(<[Value]>::to_vec).unwrap_or_default();
+        list.extend(own);
+        Ok((model, api::drawn_interventions(list)?))
+    }
+
+    /// Keeps the record of an answer and returns its digest.
+    pub(super) fn keep_record(&self, context: &RequestContext, record: &Provenance) -> String {
+        let digest = record.digest.clone();
+        // A record is made of finite numbers and texts, which JSON has.
+        if let Ok(json) = serde_json::to_value(record) {
+            let key = (context.client.tenant.clone(), digest.clone());
+            self.records.insert(key, json.to_string().into());
+        }
+        digest
+    }
+
+    /// Returns the response of a request that failed.
+    pub(super) fn failed(&self, context: &RequestContext, error: &Error) -> Response {
+        self.state.status(context, error).into_http()
+    }
+
+    /// Returns the response of a request that went well.
+    pub(super) fn ok(object: &Value) -> Response {
+        let mut response = Json(object).into_response();
+        let ok = HeaderValue::from(Code::Ok as i32);
+        response.headers_mut().insert("grpc-status", ok);
+        response
+    }
+}
