@@ -125,7 +125,7 @@ impl Door {
     ) -> Result<(Arc<Model>, Option<&'a str>), Error> {
         let unknown = match self.state.models.resident(context, id) {
             Ok(model) => return Ok((model, None)),
-            Err(error) => error,
+            Err(error) => Error::from(error),
         };
         // A model's own name may hold a colon.
         let Some((name, preset)) = id.rsplit_once(':').filter(|(name, _)| !name.is_empty()) else {
