@@ -74,11 +74,10 @@ impl Fields {
         if neutral.iter().any(|valid| same(valid, &value)) {
             return Ok(());
         }
-        let valid: String = neutral.iter().map(|v| format!(" or send {v}")).collect();
-        Err(invalid(
-            self.path(name),
-            format!("not supported; leave it out{valid}"),
-        ))
+        let mut ways = vec!["leave it out".to_owned()];
+        ways.extend(neutral.iter().map(|value| format!("send {value}")));
+        let message = format!("not supported; {}", ways.join(" or "));
+        Err(invalid(self.path(name), message))
     }
 
     /// Fails where a field is left that has been taken by nobody.
