@@ -9,7 +9,7 @@ use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{Path, State};
 use axum::http::header::CONTENT_TYPE;
-use axum::http::{HeaderMap, HeaderValue};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use tonic::{Code, Status};
@@ -85,6 +85,22 @@ pub(super) async fn record(
     }
 }
 
+/// Returns the error of a body that did not come whole: what a layer has said of it, such as that
+/// there is no room, or that it is too long.
+fn unreadable(rejection: &BytesRejection) -> Error {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(rejection);
+    while let Some(error) = cause {
+        if let Some(status) = error.downcast_ref::<Status>() {
+            return Error::Inbound(Box::new(status.clone()));
+        }
+        cause = error.source();
+    }
+    if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        return Error::Inbound(Box::new(Status::out_of_range(rejection.body_text())));
+    }
+    invalid("body", rejection.body_text())
+}
+
 /// Returns the seconds since 1970.
 pub(super) fn now() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
@@ -105,7 +121,7 @@ impl Door {
             let message = format!("{kind:?}; the body has to be application/json");
             return Err(invalid("content-type", message));
         }
-        body.map_err(|e| invalid("body", e.body_text()))
+        body.map_err(|rejection| unreadable(&rejection))
     }
 
     /// Reads a body on a thread that may block: bodies hold whole pictures.

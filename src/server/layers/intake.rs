@@ -19,10 +19,15 @@ use super::body::{Observer, watch};
 use super::context;
 use super::weight::{Contract, Scale};
 use crate::api::{self, Error};
+use crate::openai;
 use crate::pipeline::{self, Reservation};
 
 /// Bytes before a message: whether it is compressed, and its length.
 const HEAD: usize = 5;
+
+/// Bytes in memory for each of a body in JSON: the text itself, its texts parsed, and a picture
+/// decoded from one.
+const JSON: u64 = 3;
 
 /// Makes room for so many bytes at once, not for each field of a message.
 const ROOM: u64 = 1 << 20;
@@ -63,11 +68,18 @@ impl Method {
     fn at(path: &str) -> Self {
         let is = |name: &str| path.ends_with(name);
         Self {
-            queues: !path.starts_with("/scotoma.v1.ModelService/") && !is("/Describe"),
+            queues: !path.starts_with("/scotoma.v1.ModelService/")
+                && !is("/Describe")
+                && (is_framed(path) || openai::METHODS.iter().any(|(own, _)| *own == path)),
             streams: is("/Evaluate"),
             holds: is("/Sweep"),
         }
     }
+}
+
+/// Reports whether bodies at `path` are messages behind gRPC's heads; others are JSON.
+fn is_framed(path: &str) -> bool {
+    !path.starts_with("/v1/")
 }
 
 /// Gives a request its place and counts its messages.
@@ -100,7 +112,11 @@ pub(super) async fn admit(
         limit: runtime.limits.message_bytes as u64,
         path: request.uri().path().to_owned(),
         id: context.id.clone(),
-        position: Position::Head(Vec::with_capacity(HEAD)),
+        position: if is_framed(request.uri().path()) {
+            Position::Head(Vec::with_capacity(HEAD))
+        } else {
+            Position::Json
+        },
         held: held.clone(),
         silence: Box::pin(sleep(intake.patience)),
         intake: intake.clone(),
@@ -133,6 +149,8 @@ impl Observer for Held {}
 
 /// Says what comes next in a body.
 enum Position {
+    /// JSON, whose length is known at its end.
+    Json,
     /// The bytes before a message, so many of which have come.
     Head(Vec<u8>),
     /// So many bytes of a message, with what it weighs and how much of that has room.
@@ -163,6 +181,10 @@ impl Messages {
             .reset(Instant::now() + self.intake.patience);
         while !bytes.is_empty() {
             match &mut self.position {
+                Position::Json => {
+                    self.make_room(JSON * bytes.len() as u64)?;
+                    bytes = &[];
+                }
                 Position::Message {
                     left,
                     scale,
@@ -231,7 +253,7 @@ impl Messages {
     /// Reports whether the client owes bytes: the first message of a request, or the rest of one.
     fn is_owed(&self) -> bool {
         match &self.position {
-            Position::Message { .. } => true,
+            Position::Json | Position::Message { .. } => true,
             Position::Head(head) => !head.is_empty() || !self.is_streamed,
         }
     }
