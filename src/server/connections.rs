@@ -20,8 +20,8 @@ use crate::pipeline::{Budget, Reservation};
 /// First bytes of HTTP/2 (RFC 9113, 3.4).
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// Bytes of the shortest TLS record that holds the preface: header, type and tag beside it.
-const SEALED_PREFACE: usize = PREFACE.len() + 5 + 1 + 16;
+/// Bytes before the settings that follow the preface: a frame's length, type, flags and stream.
+const FRAME_HEAD: usize = 9;
 
 /// Waits so long after accepting has failed, and twice as long after each failure more.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
@@ -144,8 +144,7 @@ fn turn_away(stream: &TcpStream, reason: &str, encrypted: bool) {
 struct Activity {
     running: usize,
     idle_since: Instant,
-    /// Set once the encryption is agreed upon, or where there is none.
-    is_connected: bool,
+    has_asked: bool,
 }
 
 /// Says whose connection a request came by; found in its extensions.
@@ -168,7 +167,10 @@ impl Peer {
 
     /// Counts a request of the connection until the guard is dropped.
     pub(super) fn request(&self) -> RunningRequest {
-        locked(&self.activity).running += 1;
+        let mut activity = locked(&self.activity);
+        activity.running += 1;
+        activity.has_asked = true;
+        drop(activity);
         RunningRequest(self.activity.clone())
     }
 }
@@ -190,7 +192,7 @@ impl Activity {
         Arc::new(Mutex::new(Self {
             running: 0,
             idle_since: Instant::now(),
-            is_connected: false,
+            has_asked: false,
         }))
     }
 }
@@ -202,9 +204,9 @@ fn locked(activity: &Mutex<Activity>) -> std::sync::MutexGuard<'_, Activity> {
 /// Says how far a connection has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
-    /// So many bytes of the preface have come.
-    Opening(usize),
-    /// The protocol pings a silent peer.
+    /// Neither has been said.
+    Opening,
+    /// Preface and settings have come. From here on the protocol pings a silent peer.
     Http2,
     Http1,
 }
@@ -215,6 +217,10 @@ pub(super) struct Connection {
     stream: TcpStream,
     activity: Arc<Mutex<Activity>>,
     stage: Stage,
+    /// The first bytes, up to the head of the first frame.
+    head: Vec<u8>,
+    /// Counts the bytes behind them.
+    behind: usize,
     accepted: Instant,
     /// Bounds the time until it is open, and without a request.
     patience: Duration,
@@ -230,7 +236,9 @@ impl Connection {
         Self {
             stream,
             activity: Activity::begun(),
-            stage: Stage::Opening(0),
+            stage: Stage::Opening,
+            head: Vec::with_capacity(PREFACE.len() + FRAME_HEAD),
+            behind: 0,
             accepted: Instant::now(),
             patience,
             timer: Box::pin(sleep(patience)),
@@ -241,37 +249,31 @@ impl Connection {
 
     /// Looks at bytes that have come, until they say which protocol is spoken.
     fn see(&mut self, bytes: &[u8]) {
-        let Stage::Opening(seen) = self.stage else {
-            return;
-        };
-        if self.encrypted {
-            // What comes before the encryption is agreed upon does not count.
-            if locked(&self.activity).is_connected {
-                let seen = seen + bytes.len();
-                self.stage = if seen >= SEALED_PREFACE {
-                    Stage::Http2
-                } else {
-                    Stage::Opening(seen)
-                };
-            }
+        if self.encrypted || self.stage != Stage::Opening {
             return;
         }
-        let expected = &PREFACE[seen..];
-        let count = expected.len().min(bytes.len());
-        self.stage = if bytes[..count] != expected[..count] {
-            Stage::Http1
-        } else if count == expected.len() {
-            Stage::Http2
-        } else {
-            Stage::Opening(seen + count)
-        };
+        let missing = PREFACE.len() + FRAME_HEAD - self.head.len();
+        let (head, behind) = bytes.split_at(missing.min(bytes.len()));
+        self.head.extend(head);
+        self.behind += behind.len();
+        let count = PREFACE.len().min(self.head.len());
+        if self.head[..count] != PREFACE[..count] {
+            self.stage = Stage::Http1;
+        } else if let Some(&[a, b, c, ..]) = self.head.get(PREFACE.len()..)
+            && self.head.len() == PREFACE.len() + FRAME_HEAD
+            && self.behind >= u32::from_be_bytes([0, a, b, c]) as usize
+        {
+            self.stage = Stage::Http2;
+        }
     }
 
     /// Returns when the connection ends unless something comes of it; `None` where other means
     /// look after it.
     fn deadline(&self) -> Option<Instant> {
         match self.stage {
-            Stage::Opening(_) => Some(self.accepted + self.patience),
+            // What is encrypted cannot be read here; its first request says that it is open.
+            Stage::Opening if self.encrypted && locked(&self.activity).has_asked => None,
+            Stage::Opening => Some(self.accepted + self.patience),
             Stage::Http2 => None,
             Stage::Http1 => {
                 let activity = locked(&self.activity);
@@ -309,8 +311,6 @@ impl Connected for Connection {
     type ConnectInfo = Peer;
 
     fn connect_info(&self) -> Peer {
-        // Asked for once the encryption is agreed upon.
-        locked(&self.activity).is_connected = true;
         Peer {
             address: self.stream.peer_addr().ok(),
             activity: self.activity.clone(),

@@ -12,6 +12,10 @@ use std::collections::HashMap;
 /// Bytes of a pickle; a state dict of a thousand tensors has a quarter of a million.
 pub(super) const MAX_BYTES: usize = 8 << 20;
 
+/// Values of a pickle, each a byte or more of it and eighty in memory: ten thousand tensors have a
+/// quarter of a million.
+const MAX_VALUES: usize = 1 << 19;
+
 /// A tensor as the pickle describes it.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Described {
@@ -84,6 +88,9 @@ impl<'a> Machine<'a> {
     /// Runs to STOP and returns the value on top.
     fn run(&mut self) -> Result<Id, String> {
         loop {
+            if self.nodes.len() > MAX_VALUES {
+                return Err(format!("its pickle has more than {MAX_VALUES} values"));
+            }
             let [op] = *self.array::<1>()?;
             if op == b'.' {
                 return self.pop();
@@ -461,7 +468,7 @@ fn pairs(items: &[Id]) -> Result<Vec<(Id, Id)>, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::tensors;
+    use super::{MAX_VALUES, tensors};
 
     #[test]
     fn lengths_are_checked_before_anything_is_allocated() {
@@ -477,9 +484,15 @@ mod tests {
     #[test]
     fn nesting_is_not_recursion() {
         let mut pickle = b"\x80\x02}X\x01\x00\x00\x00a)".to_vec();
-        pickle.resize(pickle.len() + (2 << 20), 0x85);
+        pickle.resize(pickle.len() + (1 << 18), 0x85);
         pickle.extend(b"s.");
         assert_eq!(tensors(&pickle), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn values_are_counted() {
+        let pickle = [b'}'; MAX_VALUES + 2];
+        assert!(tensors(&pickle).unwrap_err().contains("more than"));
     }
 
     #[test]

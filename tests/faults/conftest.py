@@ -85,6 +85,9 @@ def serving(*flags: str, **environment: str) -> Iterator[Server]:
     finally:
         if server.process.poll() is None:
             server.kill()
+        server.log.close()
+        if server.process.stdout is not None:
+            server.process.stdout.close()
 
 
 def picture(seed: int = 0, side: int = 84) -> bytes:

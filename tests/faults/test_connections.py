@@ -46,8 +46,18 @@ def seconds_to_the_end(there: socket.socket) -> float:
         b"GET /metrics HTTP/1.1\r\nhost: a\r\n",
         b"GET /metrics HTTP/1.1\r\nhost: a\r\n\r\n",
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\x06\x04\0\0\0\0\0",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0",
     ],
-    ids=["silence", "half a preface", "half a head", "one request and silence", "a preface and silence"],
+    ids=[
+        "silence",
+        "half a preface",
+        "half a head",
+        "one request and silence",
+        "a preface alone",
+        "half the settings",
+        "settings and no pongs",
+    ],
 )
 def test_what_comes_to_nothing_is_gone_after_twice_the_keepalive(begun: bytes) -> None:
     """Before: half a preface was kept for ever, half a head for 30 s whatever --keepalive said."""
