@@ -491,7 +491,7 @@ mod tests {
 
     #[test]
     fn values_are_counted() {
-        let pickle = [b'}'; MAX_VALUES + 2];
+        let pickle = vec![b'}'; MAX_VALUES + 2];
         assert!(tensors(&pickle).unwrap_err().contains("more than"));
     }
 
