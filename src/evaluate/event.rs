@@ -10,6 +10,8 @@ use crate::pipeline::{Error, Usage};
 pub enum EvaluationEvent {
     /// Reports one item under one variant.
     Result(ItemResult),
+    /// Says how many questions, from the first on, have all of their results, or were known.
+    Settled(u64),
     /// Reports metrics so far.
     Progress {
         /// Counts results so far, known ones included.

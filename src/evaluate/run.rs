@@ -1,6 +1,6 @@
 //! Runs a benchmark: many items at once, and as many are read as there is room for.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -27,6 +27,8 @@ const MAX_KEPT: usize = 4 << 30;
 /// Computes metrics anew once a 20th of all results is new, so that a run of any length spends
 /// little on them.
 const PROGRESS_SHARE: u64 = 20;
+/// Says what is settled after this many questions whose results were all known.
+const SETTLED_EVERY: u64 = 32;
 
 /// Tells the run what comes next.
 #[derive(Debug)]
@@ -73,6 +75,25 @@ pub struct Evaluation {
     /// Computes metrics after this many results.
     next_progress: u64,
     begun: Instant,
+    asked: Asked,
+}
+
+/// Counts the questions of a run, so that a client knows which it need not ask again elsewhere.
+#[derive(Debug, Default)]
+struct Asked {
+    /// Counts those that were read.
+    read: u64,
+    /// Numbers those that are on their way, from 1.
+    in_flight: BTreeSet<u64>,
+    /// Counts those that the client was told of.
+    told: u64,
+}
+
+impl Asked {
+    /// Counts those, from the first on, that have all of their results.
+    fn settled(&self) -> u64 {
+        self.in_flight.first().map_or(self.read, |first| first - 1)
+    }
 }
 
 /// Holds what an earlier run has of an item.
@@ -101,6 +122,7 @@ impl Evaluation {
             failed: 0,
             computed: 0,
             begun: Instant::now(),
+            asked: Asked::default(),
         }
     }
 
@@ -124,13 +146,18 @@ impl Evaluation {
                 // Results before new items: what is done makes room for what comes.
                 biased;
                 Some(done) = running.next(), if !running.is_empty() => {
-                    let ItemOutcome { results, cut_short_by: cut } = done;
+                    let (number, ItemOutcome { results, cut_short_by: cut }) = done;
+                    let is_whole = cut.is_none();
                     if let Some(error) = cut {
                         // The rest would fare no better.
                         (is_open, cut_short_by) = (false, Some(error));
                     }
                     for result in results {
                         self.emit(result, &events).await?;
+                    }
+                    if is_whole {
+                        self.asked.in_flight.remove(&number);
+                        self.tell_settled(1, &events).await?;
                     }
                 }
                 () = &mut going_down, if is_open => {
@@ -142,9 +169,16 @@ impl Evaluation {
                         continue;
                     };
                     match self.handle_input(input?)? {
-                        Next::Ask(request) => running.push(request.run(runtime, context)),
-                        Next::Emit(result) => self.emit(*result, &events).await?,
-                        Next::Nothing => {}
+                        Next::Ask(request) => {
+                            let number = self.asked.read;
+                            self.asked.in_flight.insert(number);
+                            running.push(numbered(number, request, runtime, context));
+                        }
+                        Next::Emit(result) => {
+                            self.emit(*result, &events).await?;
+                            self.tell_settled(1, &events).await?;
+                        }
+                        Next::Nothing => self.tell_settled(SETTLED_EVERY, &events).await?,
                     }
                 }
             }
@@ -167,6 +201,7 @@ impl Evaluation {
             }
             Input::Question { id, question } => (id, question),
         };
+        self.asked.read += 1;
         Ok(match question.and_then(|question| self.request(question)) {
             Ok(request) if request.is_empty() => Next::Nothing,
             Ok(request) => Next::Ask(Box::new(request)),
@@ -263,6 +298,20 @@ impl Evaluation {
         Ok(())
     }
 
+    /// Tells the client what is settled, if that is at least `least` questions more than before.
+    async fn tell_settled(
+        &mut self,
+        least: u64,
+        events: &mpsc::Sender<EvaluationEvent>,
+    ) -> Result<(), Error> {
+        let settled = self.asked.settled();
+        if settled < self.asked.told + least {
+            return Ok(());
+        }
+        self.asked.told = settled;
+        send(events, EvaluationEvent::Settled(settled)).await
+    }
+
     /// Counts a result and sends it, with metrics from time to time.
     async fn emit(
         &mut self,
@@ -335,6 +384,16 @@ enum Next {
     Ask(Box<ItemRequest>),
     Emit(Box<ItemResult>),
     Nothing,
+}
+
+/// Asks an item and returns its number with what came of it.
+async fn numbered(
+    number: u64,
+    request: Box<ItemRequest>,
+    runtime: &Runtime,
+    context: &RequestContext,
+) -> (u64, ItemOutcome) {
+    (number, request.run(runtime, context).await)
 }
 
 async fn send(events: &mpsc::Sender<EvaluationEvent>, event: EvaluationEvent) -> Result<(), Error> {

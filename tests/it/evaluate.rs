@@ -87,6 +87,7 @@ async fn stream(
 async fn run(service: &mut Service, asked: Vec<Asked>) -> Result<Found, Error> {
     let mut stream = stream(service, asked).await?;
     let (mut results, mut started, mut progress) = (BTreeMap::new(), 0, 0);
+    let mut settled = 0;
     while let Some(response) = stream.message().await? {
         match response.event.unwrap() {
             Event::Started(_) => started += 1,
@@ -95,8 +96,13 @@ async fn run(service: &mut Service, asked: Vec<Asked>) -> Result<Found, Error> {
                 assert!(twice.is_none(), "{twice:?} came twice");
             }
             Event::Progress(_) => progress += 1,
+            Event::Settled(now) => {
+                assert!(now.questions > settled, "it only grows");
+                settled = now.questions;
+            }
             Event::Finished(finished) => {
                 assert_eq!(started, 1);
+                assert_eq!(settled == 0, results.is_empty());
                 assert!(progress >= results.len() / 10, "{progress} times progress");
                 return Ok((results, finished));
             }

@@ -1138,6 +1138,7 @@ type EvaluateResponse struct {
 	//	*EvaluateResponse_Result
 	//	*EvaluateResponse_Progress
 	//	*EvaluateResponse_Finished
+	//	*EvaluateResponse_Settled
 	Event         isEvaluateResponse_Event `protobuf_oneof:"event"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1216,6 +1217,15 @@ func (x *EvaluateResponse) GetFinished() *EvaluateFinished {
 	return nil
 }
 
+func (x *EvaluateResponse) GetSettled() *EvaluateSettled {
+	if x != nil {
+		if x, ok := x.Event.(*EvaluateResponse_Settled); ok {
+			return x.Settled
+		}
+	}
+	return nil
+}
+
 type isEvaluateResponse_Event interface {
 	isEvaluateResponse_Event()
 }
@@ -1240,6 +1250,11 @@ type EvaluateResponse_Finished struct {
 	Finished *EvaluateFinished `protobuf:"bytes,4,opt,name=finished,proto3,oneof"`
 }
 
+type EvaluateResponse_Settled struct {
+	// Which questions need not be asked again.
+	Settled *EvaluateSettled `protobuf:"bytes,5,opt,name=settled,proto3,oneof"`
+}
+
 func (*EvaluateResponse_Started) isEvaluateResponse_Event() {}
 
 func (*EvaluateResponse_Result) isEvaluateResponse_Event() {}
@@ -1247,6 +1262,55 @@ func (*EvaluateResponse_Result) isEvaluateResponse_Event() {}
 func (*EvaluateResponse_Progress) isEvaluateResponse_Event() {}
 
 func (*EvaluateResponse_Finished) isEvaluateResponse_Event() {}
+
+func (*EvaluateResponse_Settled) isEvaluateResponse_Event() {}
+
+// Which questions need not be asked again by a client that loses the connection and goes on elsewhere: it sends those after them anew,
+// and the results that it has as `known`.
+type EvaluateSettled struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// So many of the call's samples and rows, from the first on, have all of their results, or were known.
+	Questions     uint64 `protobuf:"varint,1,opt,name=questions,proto3" json:"questions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EvaluateSettled) Reset() {
+	*x = EvaluateSettled{}
+	mi := &file_scotoma_v1_benchmark_service_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EvaluateSettled) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EvaluateSettled) ProtoMessage() {}
+
+func (x *EvaluateSettled) ProtoReflect() protoreflect.Message {
+	mi := &file_scotoma_v1_benchmark_service_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EvaluateSettled.ProtoReflect.Descriptor instead.
+func (*EvaluateSettled) Descriptor() ([]byte, []int) {
+	return file_scotoma_v1_benchmark_service_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *EvaluateSettled) GetQuestions() uint64 {
+	if x != nil {
+		return x.Questions
+	}
+	return 0
+}
 
 // The header is accepted.
 type EvaluateStarted struct {
@@ -1269,7 +1333,7 @@ type EvaluateStarted struct {
 
 func (x *EvaluateStarted) Reset() {
 	*x = EvaluateStarted{}
-	mi := &file_scotoma_v1_benchmark_service_proto_msgTypes[10]
+	mi := &file_scotoma_v1_benchmark_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1281,7 +1345,7 @@ func (x *EvaluateStarted) String() string {
 func (*EvaluateStarted) ProtoMessage() {}
 
 func (x *EvaluateStarted) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_benchmark_service_proto_msgTypes[10]
+	mi := &file_scotoma_v1_benchmark_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1294,7 +1358,7 @@ func (x *EvaluateStarted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EvaluateStarted.ProtoReflect.Descriptor instead.
 func (*EvaluateStarted) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_benchmark_service_proto_rawDescGZIP(), []int{10}
+	return file_scotoma_v1_benchmark_service_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *EvaluateStarted) GetRequestId() string {
@@ -1352,7 +1416,7 @@ type Judge struct {
 
 func (x *Judge) Reset() {
 	*x = Judge{}
-	mi := &file_scotoma_v1_benchmark_service_proto_msgTypes[11]
+	mi := &file_scotoma_v1_benchmark_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1364,7 +1428,7 @@ func (x *Judge) String() string {
 func (*Judge) ProtoMessage() {}
 
 func (x *Judge) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_benchmark_service_proto_msgTypes[11]
+	mi := &file_scotoma_v1_benchmark_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1377,7 +1441,7 @@ func (x *Judge) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Judge.ProtoReflect.Descriptor instead.
 func (*Judge) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_benchmark_service_proto_rawDescGZIP(), []int{11}
+	return file_scotoma_v1_benchmark_service_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Judge) GetModel() string {
@@ -1407,7 +1471,7 @@ type EvaluateProgress struct {
 
 func (x *EvaluateProgress) Reset() {
 	*x = EvaluateProgress{}
-	mi := &file_scotoma_v1_benchmark_service_proto_msgTypes[12]
+	mi := &file_scotoma_v1_benchmark_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1419,7 +1483,7 @@ func (x *EvaluateProgress) String() string {
 func (*EvaluateProgress) ProtoMessage() {}
 
 func (x *EvaluateProgress) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_benchmark_service_proto_msgTypes[12]
+	mi := &file_scotoma_v1_benchmark_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1432,7 +1496,7 @@ func (x *EvaluateProgress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EvaluateProgress.ProtoReflect.Descriptor instead.
 func (*EvaluateProgress) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_benchmark_service_proto_rawDescGZIP(), []int{12}
+	return file_scotoma_v1_benchmark_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *EvaluateProgress) GetResults() uint64 {
@@ -1470,7 +1534,7 @@ type EvaluateFinished struct {
 
 func (x *EvaluateFinished) Reset() {
 	*x = EvaluateFinished{}
-	mi := &file_scotoma_v1_benchmark_service_proto_msgTypes[13]
+	mi := &file_scotoma_v1_benchmark_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1482,7 +1546,7 @@ func (x *EvaluateFinished) String() string {
 func (*EvaluateFinished) ProtoMessage() {}
 
 func (x *EvaluateFinished) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_benchmark_service_proto_msgTypes[13]
+	mi := &file_scotoma_v1_benchmark_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1495,7 +1559,7 @@ func (x *EvaluateFinished) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EvaluateFinished.ProtoReflect.Descriptor instead.
 func (*EvaluateFinished) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_benchmark_service_proto_rawDescGZIP(), []int{13}
+	return file_scotoma_v1_benchmark_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *EvaluateFinished) GetResults() uint64 {
@@ -1565,7 +1629,7 @@ type BenchmarkMetric struct {
 
 func (x *BenchmarkMetric) Reset() {
 	*x = BenchmarkMetric{}
-	mi := &file_scotoma_v1_benchmark_service_proto_msgTypes[14]
+	mi := &file_scotoma_v1_benchmark_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1577,7 +1641,7 @@ func (x *BenchmarkMetric) String() string {
 func (*BenchmarkMetric) ProtoMessage() {}
 
 func (x *BenchmarkMetric) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_benchmark_service_proto_msgTypes[14]
+	mi := &file_scotoma_v1_benchmark_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1590,7 +1654,7 @@ func (x *BenchmarkMetric) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BenchmarkMetric.ProtoReflect.Descriptor instead.
 func (*BenchmarkMetric) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_benchmark_service_proto_rawDescGZIP(), []int{14}
+	return file_scotoma_v1_benchmark_service_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *BenchmarkMetric) GetVariant() string {
@@ -1674,7 +1738,7 @@ type Comparison struct {
 
 func (x *Comparison) Reset() {
 	*x = Comparison{}
-	mi := &file_scotoma_v1_benchmark_service_proto_msgTypes[15]
+	mi := &file_scotoma_v1_benchmark_service_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1686,7 +1750,7 @@ func (x *Comparison) String() string {
 func (*Comparison) ProtoMessage() {}
 
 func (x *Comparison) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_benchmark_service_proto_msgTypes[15]
+	mi := &file_scotoma_v1_benchmark_service_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1699,7 +1763,7 @@ func (x *Comparison) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Comparison.ProtoReflect.Descriptor instead.
 func (*Comparison) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_benchmark_service_proto_rawDescGZIP(), []int{15}
+	return file_scotoma_v1_benchmark_service_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Comparison) GetVariant() string {
@@ -1767,7 +1831,7 @@ type DescribeRequest struct {
 
 func (x *DescribeRequest) Reset() {
 	*x = DescribeRequest{}
-	mi := &file_scotoma_v1_benchmark_service_proto_msgTypes[16]
+	mi := &file_scotoma_v1_benchmark_service_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1779,7 +1843,7 @@ func (x *DescribeRequest) String() string {
 func (*DescribeRequest) ProtoMessage() {}
 
 func (x *DescribeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_benchmark_service_proto_msgTypes[16]
+	mi := &file_scotoma_v1_benchmark_service_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1792,7 +1856,7 @@ func (x *DescribeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DescribeRequest.ProtoReflect.Descriptor instead.
 func (*DescribeRequest) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_benchmark_service_proto_rawDescGZIP(), []int{16}
+	return file_scotoma_v1_benchmark_service_proto_rawDescGZIP(), []int{17}
 }
 
 // Response of Describe.
@@ -1806,7 +1870,7 @@ type DescribeResponse struct {
 
 func (x *DescribeResponse) Reset() {
 	*x = DescribeResponse{}
-	mi := &file_scotoma_v1_benchmark_service_proto_msgTypes[17]
+	mi := &file_scotoma_v1_benchmark_service_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1818,7 +1882,7 @@ func (x *DescribeResponse) String() string {
 func (*DescribeResponse) ProtoMessage() {}
 
 func (x *DescribeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_benchmark_service_proto_msgTypes[17]
+	mi := &file_scotoma_v1_benchmark_service_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1831,7 +1895,7 @@ func (x *DescribeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DescribeResponse.ProtoReflect.Descriptor instead.
 func (*DescribeResponse) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_benchmark_service_proto_rawDescGZIP(), []int{17}
+	return file_scotoma_v1_benchmark_service_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *DescribeResponse) GetRules() []*RuleInfo {
@@ -1860,7 +1924,7 @@ type RuleInfo struct {
 
 func (x *RuleInfo) Reset() {
 	*x = RuleInfo{}
-	mi := &file_scotoma_v1_benchmark_service_proto_msgTypes[18]
+	mi := &file_scotoma_v1_benchmark_service_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1872,7 +1936,7 @@ func (x *RuleInfo) String() string {
 func (*RuleInfo) ProtoMessage() {}
 
 func (x *RuleInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_benchmark_service_proto_msgTypes[18]
+	mi := &file_scotoma_v1_benchmark_service_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1885,7 +1949,7 @@ func (x *RuleInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RuleInfo.ProtoReflect.Descriptor instead.
 func (*RuleInfo) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_benchmark_service_proto_rawDescGZIP(), []int{18}
+	return file_scotoma_v1_benchmark_service_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *RuleInfo) GetName() string {
@@ -2019,13 +2083,16 @@ const file_scotoma_v1_benchmark_service_proto_rawDesc = "" +
 	"\vOptionScore\x12\x16\n" +
 	"\x06option\x18\x01 \x01(\tR\x06option\x12\x18\n" +
 	"\alogprob\x18\x02 \x01(\x01R\alogprob\x12!\n" +
-	"\fmean_logprob\x18\x03 \x01(\x01R\vmeanLogprob\"\x80\x02\n" +
+	"\fmean_logprob\x18\x03 \x01(\x01R\vmeanLogprob\"\xb9\x02\n" +
 	"\x10EvaluateResponse\x127\n" +
 	"\astarted\x18\x01 \x01(\v2\x1b.scotoma.v1.EvaluateStartedH\x00R\astarted\x122\n" +
 	"\x06result\x18\x02 \x01(\v2\x18.scotoma.v1.SampleResultH\x00R\x06result\x12:\n" +
 	"\bprogress\x18\x03 \x01(\v2\x1c.scotoma.v1.EvaluateProgressH\x00R\bprogress\x12:\n" +
-	"\bfinished\x18\x04 \x01(\v2\x1c.scotoma.v1.EvaluateFinishedH\x00R\bfinishedB\a\n" +
-	"\x05event\"\xeb\x01\n" +
+	"\bfinished\x18\x04 \x01(\v2\x1c.scotoma.v1.EvaluateFinishedH\x00R\bfinished\x127\n" +
+	"\asettled\x18\x05 \x01(\v2\x1b.scotoma.v1.EvaluateSettledH\x00R\asettledB\a\n" +
+	"\x05event\"/\n" +
+	"\x0fEvaluateSettled\x12\x1c\n" +
+	"\tquestions\x18\x01 \x01(\x04R\tquestions\"\xeb\x01\n" +
 	"\x0fEvaluateStarted\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x12\x12\n" +
@@ -2116,7 +2183,7 @@ func file_scotoma_v1_benchmark_service_proto_rawDescGZIP() []byte {
 }
 
 var file_scotoma_v1_benchmark_service_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_scotoma_v1_benchmark_service_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
+var file_scotoma_v1_benchmark_service_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
 var file_scotoma_v1_benchmark_service_proto_goTypes = []any{
 	(Reader)(0),              // 0: scotoma.v1.Reader
 	(Answering)(0),           // 1: scotoma.v1.Answering
@@ -2131,26 +2198,27 @@ var file_scotoma_v1_benchmark_service_proto_goTypes = []any{
 	(*SampleResult)(nil),     // 10: scotoma.v1.SampleResult
 	(*OptionScore)(nil),      // 11: scotoma.v1.OptionScore
 	(*EvaluateResponse)(nil), // 12: scotoma.v1.EvaluateResponse
-	(*EvaluateStarted)(nil),  // 13: scotoma.v1.EvaluateStarted
-	(*Judge)(nil),            // 14: scotoma.v1.Judge
-	(*EvaluateProgress)(nil), // 15: scotoma.v1.EvaluateProgress
-	(*EvaluateFinished)(nil), // 16: scotoma.v1.EvaluateFinished
-	(*BenchmarkMetric)(nil),  // 17: scotoma.v1.BenchmarkMetric
-	(*Comparison)(nil),       // 18: scotoma.v1.Comparison
-	(*DescribeRequest)(nil),  // 19: scotoma.v1.DescribeRequest
-	(*DescribeResponse)(nil), // 20: scotoma.v1.DescribeResponse
-	(*RuleInfo)(nil),         // 21: scotoma.v1.RuleInfo
-	nil,                      // 22: scotoma.v1.EvaluateHeader.ColumnsEntry
-	nil,                      // 23: scotoma.v1.Sample.FieldsEntry
-	nil,                      // 24: scotoma.v1.Sample.SubstitutesEntry
-	nil,                      // 25: scotoma.v1.Row.CellsEntry
-	nil,                      // 26: scotoma.v1.Row.FilesEntry
-	(*Sampling)(nil),         // 27: scotoma.v1.Sampling
-	(MultiImage)(0),          // 28: scotoma.v1.MultiImage
-	(*Intervention)(nil),     // 29: scotoma.v1.Intervention
-	(*Image)(nil),            // 30: scotoma.v1.Image
-	(*Usage)(nil),            // 31: scotoma.v1.Usage
-	(*SweepError)(nil),       // 32: scotoma.v1.SweepError
+	(*EvaluateSettled)(nil),  // 13: scotoma.v1.EvaluateSettled
+	(*EvaluateStarted)(nil),  // 14: scotoma.v1.EvaluateStarted
+	(*Judge)(nil),            // 15: scotoma.v1.Judge
+	(*EvaluateProgress)(nil), // 16: scotoma.v1.EvaluateProgress
+	(*EvaluateFinished)(nil), // 17: scotoma.v1.EvaluateFinished
+	(*BenchmarkMetric)(nil),  // 18: scotoma.v1.BenchmarkMetric
+	(*Comparison)(nil),       // 19: scotoma.v1.Comparison
+	(*DescribeRequest)(nil),  // 20: scotoma.v1.DescribeRequest
+	(*DescribeResponse)(nil), // 21: scotoma.v1.DescribeResponse
+	(*RuleInfo)(nil),         // 22: scotoma.v1.RuleInfo
+	nil,                      // 23: scotoma.v1.EvaluateHeader.ColumnsEntry
+	nil,                      // 24: scotoma.v1.Sample.FieldsEntry
+	nil,                      // 25: scotoma.v1.Sample.SubstitutesEntry
+	nil,                      // 26: scotoma.v1.Row.CellsEntry
+	nil,                      // 27: scotoma.v1.Row.FilesEntry
+	(*Sampling)(nil),         // 28: scotoma.v1.Sampling
+	(MultiImage)(0),          // 29: scotoma.v1.MultiImage
+	(*Intervention)(nil),     // 30: scotoma.v1.Intervention
+	(*Image)(nil),            // 31: scotoma.v1.Image
+	(*Usage)(nil),            // 32: scotoma.v1.Usage
+	(*SweepError)(nil),       // 33: scotoma.v1.SweepError
 }
 var file_scotoma_v1_benchmark_service_proto_depIdxs = []int32{
 	4,  // 0: scotoma.v1.EvaluateRequest.header:type_name -> scotoma.v1.EvaluateHeader
@@ -2160,42 +2228,43 @@ var file_scotoma_v1_benchmark_service_proto_depIdxs = []int32{
 	5,  // 4: scotoma.v1.EvaluateHeader.custom:type_name -> scotoma.v1.CustomRule
 	6,  // 5: scotoma.v1.EvaluateHeader.variants:type_name -> scotoma.v1.EvaluateVariant
 	1,  // 6: scotoma.v1.EvaluateHeader.answering:type_name -> scotoma.v1.Answering
-	27, // 7: scotoma.v1.EvaluateHeader.sampling:type_name -> scotoma.v1.Sampling
-	22, // 8: scotoma.v1.EvaluateHeader.columns:type_name -> scotoma.v1.EvaluateHeader.ColumnsEntry
-	28, // 9: scotoma.v1.EvaluateHeader.multi_image:type_name -> scotoma.v1.MultiImage
+	28, // 7: scotoma.v1.EvaluateHeader.sampling:type_name -> scotoma.v1.Sampling
+	23, // 8: scotoma.v1.EvaluateHeader.columns:type_name -> scotoma.v1.EvaluateHeader.ColumnsEntry
+	29, // 9: scotoma.v1.EvaluateHeader.multi_image:type_name -> scotoma.v1.MultiImage
 	0,  // 10: scotoma.v1.CustomRule.reader:type_name -> scotoma.v1.Reader
-	29, // 11: scotoma.v1.EvaluateVariant.interventions:type_name -> scotoma.v1.Intervention
-	30, // 12: scotoma.v1.Sample.images:type_name -> scotoma.v1.Image
-	23, // 13: scotoma.v1.Sample.fields:type_name -> scotoma.v1.Sample.FieldsEntry
-	24, // 14: scotoma.v1.Sample.substitutes:type_name -> scotoma.v1.Sample.SubstitutesEntry
-	25, // 15: scotoma.v1.Row.cells:type_name -> scotoma.v1.Row.CellsEntry
-	30, // 16: scotoma.v1.Row.images:type_name -> scotoma.v1.Image
-	26, // 17: scotoma.v1.Row.files:type_name -> scotoma.v1.Row.FilesEntry
-	30, // 18: scotoma.v1.Pictures.images:type_name -> scotoma.v1.Image
+	30, // 11: scotoma.v1.EvaluateVariant.interventions:type_name -> scotoma.v1.Intervention
+	31, // 12: scotoma.v1.Sample.images:type_name -> scotoma.v1.Image
+	24, // 13: scotoma.v1.Sample.fields:type_name -> scotoma.v1.Sample.FieldsEntry
+	25, // 14: scotoma.v1.Sample.substitutes:type_name -> scotoma.v1.Sample.SubstitutesEntry
+	26, // 15: scotoma.v1.Row.cells:type_name -> scotoma.v1.Row.CellsEntry
+	31, // 16: scotoma.v1.Row.images:type_name -> scotoma.v1.Image
+	27, // 17: scotoma.v1.Row.files:type_name -> scotoma.v1.Row.FilesEntry
+	31, // 18: scotoma.v1.Pictures.images:type_name -> scotoma.v1.Image
 	2,  // 19: scotoma.v1.SampleResult.verdict:type_name -> scotoma.v1.Verdict
 	11, // 20: scotoma.v1.SampleResult.options:type_name -> scotoma.v1.OptionScore
-	31, // 21: scotoma.v1.SampleResult.usage:type_name -> scotoma.v1.Usage
-	32, // 22: scotoma.v1.SampleResult.error:type_name -> scotoma.v1.SweepError
-	13, // 23: scotoma.v1.EvaluateResponse.started:type_name -> scotoma.v1.EvaluateStarted
+	32, // 21: scotoma.v1.SampleResult.usage:type_name -> scotoma.v1.Usage
+	33, // 22: scotoma.v1.SampleResult.error:type_name -> scotoma.v1.SweepError
+	14, // 23: scotoma.v1.EvaluateResponse.started:type_name -> scotoma.v1.EvaluateStarted
 	10, // 24: scotoma.v1.EvaluateResponse.result:type_name -> scotoma.v1.SampleResult
-	15, // 25: scotoma.v1.EvaluateResponse.progress:type_name -> scotoma.v1.EvaluateProgress
-	16, // 26: scotoma.v1.EvaluateResponse.finished:type_name -> scotoma.v1.EvaluateFinished
-	4,  // 27: scotoma.v1.EvaluateStarted.header:type_name -> scotoma.v1.EvaluateHeader
-	14, // 28: scotoma.v1.EvaluateStarted.judge:type_name -> scotoma.v1.Judge
-	17, // 29: scotoma.v1.EvaluateProgress.metrics:type_name -> scotoma.v1.BenchmarkMetric
-	17, // 30: scotoma.v1.EvaluateFinished.metrics:type_name -> scotoma.v1.BenchmarkMetric
-	18, // 31: scotoma.v1.EvaluateFinished.comparisons:type_name -> scotoma.v1.Comparison
-	21, // 32: scotoma.v1.DescribeResponse.rules:type_name -> scotoma.v1.RuleInfo
-	9,  // 33: scotoma.v1.Sample.SubstitutesEntry.value:type_name -> scotoma.v1.Pictures
-	3,  // 34: scotoma.v1.BenchmarkService.Evaluate:input_type -> scotoma.v1.EvaluateRequest
-	19, // 35: scotoma.v1.BenchmarkService.Describe:input_type -> scotoma.v1.DescribeRequest
-	12, // 36: scotoma.v1.BenchmarkService.Evaluate:output_type -> scotoma.v1.EvaluateResponse
-	20, // 37: scotoma.v1.BenchmarkService.Describe:output_type -> scotoma.v1.DescribeResponse
-	36, // [36:38] is the sub-list for method output_type
-	34, // [34:36] is the sub-list for method input_type
-	34, // [34:34] is the sub-list for extension type_name
-	34, // [34:34] is the sub-list for extension extendee
-	0,  // [0:34] is the sub-list for field type_name
+	16, // 25: scotoma.v1.EvaluateResponse.progress:type_name -> scotoma.v1.EvaluateProgress
+	17, // 26: scotoma.v1.EvaluateResponse.finished:type_name -> scotoma.v1.EvaluateFinished
+	13, // 27: scotoma.v1.EvaluateResponse.settled:type_name -> scotoma.v1.EvaluateSettled
+	4,  // 28: scotoma.v1.EvaluateStarted.header:type_name -> scotoma.v1.EvaluateHeader
+	15, // 29: scotoma.v1.EvaluateStarted.judge:type_name -> scotoma.v1.Judge
+	18, // 30: scotoma.v1.EvaluateProgress.metrics:type_name -> scotoma.v1.BenchmarkMetric
+	18, // 31: scotoma.v1.EvaluateFinished.metrics:type_name -> scotoma.v1.BenchmarkMetric
+	19, // 32: scotoma.v1.EvaluateFinished.comparisons:type_name -> scotoma.v1.Comparison
+	22, // 33: scotoma.v1.DescribeResponse.rules:type_name -> scotoma.v1.RuleInfo
+	9,  // 34: scotoma.v1.Sample.SubstitutesEntry.value:type_name -> scotoma.v1.Pictures
+	3,  // 35: scotoma.v1.BenchmarkService.Evaluate:input_type -> scotoma.v1.EvaluateRequest
+	20, // 36: scotoma.v1.BenchmarkService.Describe:input_type -> scotoma.v1.DescribeRequest
+	12, // 37: scotoma.v1.BenchmarkService.Evaluate:output_type -> scotoma.v1.EvaluateResponse
+	21, // 38: scotoma.v1.BenchmarkService.Describe:output_type -> scotoma.v1.DescribeResponse
+	37, // [37:39] is the sub-list for method output_type
+	35, // [35:37] is the sub-list for method input_type
+	35, // [35:35] is the sub-list for extension type_name
+	35, // [35:35] is the sub-list for extension extendee
+	0,  // [0:35] is the sub-list for field type_name
 }
 
 func init() { file_scotoma_v1_benchmark_service_proto_init() }
@@ -2220,6 +2289,7 @@ func file_scotoma_v1_benchmark_service_proto_init() {
 		(*EvaluateResponse_Result)(nil),
 		(*EvaluateResponse_Progress)(nil),
 		(*EvaluateResponse_Finished)(nil),
+		(*EvaluateResponse_Settled)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -2227,7 +2297,7 @@ func file_scotoma_v1_benchmark_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_scotoma_v1_benchmark_service_proto_rawDesc), len(file_scotoma_v1_benchmark_service_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   24,
+			NumMessages:   25,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -69,7 +69,7 @@ async def result(value: Any) -> Any:  # noqa: ANN401
 class Runner:
     def __init__(self, script: dict[str, Any], client_type: Any) -> None:  # noqa: ANN401
         self.script, self.client_type = script, client_type
-        self.client = client_type(script["address"], attempts=8)
+        self.client = client_type(script["address"])
         self.square = base64.b64decode(script["pictures"]["square"])
         self.records: dict[str, pb.Provenance] = {}
 
@@ -261,7 +261,7 @@ class Runner:
         return {**found, "without certificate": found["without certificate"]["code"]}
 
     async def asked(self, address: str, **settings: Any) -> Any:  # noqa: ANN401
-        client = self.client_type(address, attempts=1, **settings)
+        client = self.client_type(address, patience=0, **settings)
         try:
             return (await result(client.get_model())).name
         except scotoma.ScotomaError as error:

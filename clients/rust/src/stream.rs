@@ -239,6 +239,7 @@ impl Evaluation {
                     return Ok(Some(result));
                 }
                 Some(Told::Progress(progress)) => self.metrics = progress.metrics,
+                Some(Told::Settled(_)) => {}
                 Some(Told::Finished(finished)) => {
                     self.metrics.clone_from(&finished.metrics);
                     self.finished = Some(finished);

@@ -9,10 +9,7 @@ from pathlib import Path
 import grpc
 import grpc.aio
 
-from scotoma.errors import ScotomaError
-
 _MAX_MESSAGE_BYTES = 64 << 20
-_FIRST_WAIT = 0.1
 
 Pem = bytes | str | os.PathLike[str]
 
@@ -26,10 +23,10 @@ def _pem(pem: Pem | None) -> bytes | None:
 
 @dataclass(frozen=True)
 class Settings:
-    """How a server is reached, and what is tried again."""
+    """How servers are reached, and how long they are waited for."""
 
-    address: str
-    """`127.0.0.1:7878`, or with TLS `https://host:port`."""
+    addresses: tuple[str, ...]
+    """`127.0.0.1:7878`, or with TLS `https://host:port`; several answer the same."""
     api_key: str | None = None
     """The key that the server knows this client by."""
     ca: Pem | None = None
@@ -41,14 +38,19 @@ class Settings:
     keepalive: float = 30
     """A connection on which calls run is asked for a sign of life after this many silent seconds, and given up after as
     many again."""
-    attempts: int = 4
-    """How often a call is tried whose connection is lost before its first message, or that a server refuses because it
-    is going down. After its first message a call is never tried again."""
+    patience: float = 60
+    """For how many seconds a call waits for a server whose connection is lost before its first message, or that refuses
+    it because it is going down; 0: not at all. After its first message a call is never tried again."""
 
-    @property
-    def target(self) -> str:
-        """Without its scheme."""
-        return self.address.removeprefix("http://").removeprefix("https://")
+    def __post_init__(self) -> None:
+        """Checks what would be found out late, or never."""
+        if not self.addresses or any(not address for address in self.addresses):
+            raise ValueError("address: empty; one such as 127.0.0.1:7878 is needed, or a list of them")
+        targets = [target(address) for address in self.addresses]
+        if len(set(targets)) < len(targets):
+            raise ValueError(f"address: {', '.join(targets)}: one of them stands there twice")
+        if self.patience < 0:
+            raise ValueError(f"patience: {self.patience}; seconds of 0 or more are needed")
 
     @property
     def options(self) -> list[tuple[str, int]]:
@@ -62,6 +64,9 @@ class Settings:
             # While gRPC measures the connection by pings of its own it sends no other, and waits a minute for these.
             ("grpc.http2.ping_timeout_ms", keepalive),
             ("grpc.enable_retries", 0),
+            # A server that comes back is seen soon; by default gRPC looks after up to two minutes.
+            ("grpc.initial_reconnect_backoff_ms", 200),
+            ("grpc.max_reconnect_backoff_ms", 2000),
             # A client is a connection, which has its share of the server; else all of a process would be one.
             ("grpc.use_local_subchannel_pool", 1),
         ]
@@ -71,33 +76,30 @@ class Settings:
         """What goes with every call."""
         return () if self.api_key is None else (("authorization", f"Bearer {self.api_key}"),)
 
-    @property
-    def credentials(self) -> grpc.ChannelCredentials | None:
+    def credentials(self, address: str) -> grpc.ChannelCredentials | None:
         """Of TLS; None for plain text."""
-        if not self.address.startswith("https://"):
+        if not address.startswith("https://"):
             given = [name for name in ("ca", "cert", "key") if getattr(self, name) is not None]
             if given:
-                raise ValueError(f"{', '.join(given)}: {self.address} is not encrypted; https://host:port is")
+                raise ValueError(f"{', '.join(given)}: {address} is not encrypted; https://host:port is")
             return None
         return grpc.ssl_channel_credentials(_pem(self.ca), _pem(self.key), _pem(self.cert))
 
-    def wait(self, error: ScotomaError, attempt: int, left: float | None) -> float | None:
-        """Seconds until a call that failed so is tried again; None where it is not."""
-        if error.code is not grpc.StatusCode.UNAVAILABLE or attempt >= self.attempts:
-            return None
-        wait = error.retry_after if error.retry_after is not None else _FIRST_WAIT * 2 ** min(attempt, 6)
-        return None if left is not None and left <= wait else wait
+
+def target(address: str) -> str:
+    """Returns an address without its scheme."""
+    return address.removeprefix("http://").removeprefix("https://").rstrip("/")
 
 
-def channel(settings: Settings) -> grpc.Channel:
+def channel(settings: Settings, address: str) -> grpc.Channel:
     """For threads."""
-    if (credentials := settings.credentials) is None:
-        return grpc.insecure_channel(settings.target, options=settings.options)
-    return grpc.secure_channel(settings.target, credentials, options=settings.options)
+    if (credentials := settings.credentials(address)) is None:
+        return grpc.insecure_channel(target(address), options=settings.options)
+    return grpc.secure_channel(target(address), credentials, options=settings.options)
 
 
-def async_channel(settings: Settings) -> grpc.aio.Channel:
+def async_channel(settings: Settings, address: str) -> grpc.aio.Channel:
     """For asyncio."""
-    if (credentials := settings.credentials) is None:
-        return grpc.aio.insecure_channel(settings.target, options=settings.options)
-    return grpc.aio.secure_channel(settings.target, credentials, options=settings.options)
+    if (credentials := settings.credentials(address)) is None:
+        return grpc.aio.insecure_channel(target(address), options=settings.options)
+    return grpc.aio.secure_channel(target(address), credentials, options=settings.options)

@@ -22,7 +22,8 @@ def _intervention(text: str) -> Intervention:
 
 def _parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--server", default="127.0.0.1:7878", help="address, https:// for TLS")
+    common.add_argument("--server", default="127.0.0.1:7878", help="address, https:// for TLS; several with commas")
+    common.add_argument("--patience", type=float, default=60, help="seconds to wait for a server that is not there")
     common.add_argument("--api-key", help="the key that the server knows this client by")
     common.add_argument("--ca", help="certificates that the server's is signed by, PEM")
     common.add_argument("--model", default="", help="name of a resident model")
@@ -44,7 +45,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Runs a command; 1 where it fails."""
     asked = _parser().parse_args(arguments)
     try:
-        with Client(asked.server, api_key=asked.api_key, ca=asked.ca) as client:
+        servers = asked.server.split(",")
+        with Client(servers, api_key=asked.api_key, ca=asked.ca, patience=asked.patience) as client:
             if asked.command == "models":
                 for model in client.list_models():
                     print(f"{model.name}\t{model.family}\t{model.dtype}\t{model.device}")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, Union
 import numpy as np
 
 from scotoma import pictures
+from scotoma.calls import Call
 from scotoma.v1 import benchmark_service_pb2 as bench
 from scotoma.v1 import inference_service_pb2 as pb
 from scotoma.v1.intervention_pb2 import Intervention
@@ -167,16 +168,29 @@ def sample(
     )
 
 
-class CallOptions(TypedDict, total=False):
-    """What every call takes."""
+class CallSettings(TypedDict, total=False):
+    """What every call takes, whatever it asks."""
+
+    timeout: float | None
+    """Seconds until the call ends with DEADLINE_EXCEEDED, its tries and waits together; None: no limit."""
+    idempotency_key: str
+    """Of all tries of this call, 1 to 128 visible ASCII characters: a call that ran already is answered from its run.
+    Drawn by default."""
+    request_id: str
+    """Names the call in the server's log and in errors; drawn by default."""
+    traceparent: str
+    """The span that this call belongs to (W3C trace context); OpenTelemetry's current one by default, where
+    opentelemetry-api is installed."""
+
+
+class CallOptions(CallSettings, total=False):
+    """What every call of a model takes."""
 
     model: str
     """Name of a resident model; the first one by default."""
-    timeout: float | None
-    """Seconds until the call ends with DEADLINE_EXCEEDED; None: no limit."""
 
 
-class EvaluateOptions(TypedDict, total=False):
+class EvaluateOptions(CallSettings, total=False):
     """What evaluate takes."""
 
     model: str
@@ -239,14 +253,15 @@ class CaptureOptions(ScoreOptions, total=False):
     """Most bytes of all activations together; 0: what the server allows."""
 
 
-def request(message: Any, fields: dict[str, Any], options: Mapping[str, object]) -> tuple[Any, Any]:  # noqa: ANN401
-    """The request with its options, and the timeout."""
+def request(message: Any, fields: dict[str, Any], options: Mapping[str, object]) -> tuple[Any, Call]:  # noqa: ANN401
+    """The request with its options, and what goes with it."""
     rest = dict(options)
-    timeout, raw = rest.pop("timeout", None), rest.pop("raw", False)
-    multi_image: Any = rest.pop("multi_image", 0)
+    raw, multi_image = rest.pop("raw", False), rest.pop("multi_image", 0)
+    named = {name: rest.pop(name) for name in Call.NAMES if name in rest}
     if "text" in fields:
-        fields["prompt"] = prompt(fields.pop("text"), fields.pop("images"), bool(raw), multi_image)
-    return message(**fields, **rest), timeout
+        fields["prompt"] = prompt(fields.pop("text"), fields.pop("images"), bool(raw), multi_image)  # type: ignore[arg-type]
+    made = message(**fields, **rest)
+    return made, Call.of(named, made)
 
 
 class SweepOptions(GenerateOptions, total=False):
@@ -262,18 +277,16 @@ class SweepOptions(GenerateOptions, total=False):
     """Values by field, as in `interventions[0].drop_layers.layers[0]`; all combinations, the last axis fastest."""
 
 
-def sweep_request(
-    text: Asked, images: Image | Iterable[Image], options: SweepOptions
-) -> tuple[pb.SweepRequest, float | None]:
-    """The request with its options, and the timeout."""
+def sweep_request(text: Asked, images: Image | Iterable[Image], options: SweepOptions) -> tuple[pb.SweepRequest, Call]:
+    """The request with its options, and what goes with it."""
     rest: dict[str, Any] = dict(options)
     variants, grid, axes = rest.pop("variants", ()), rest.pop("grid", ()), rest.pop("axes", {})
     fields = {"text": text, "images": images}
     if "continuations" in rest:
-        score, timeout = request(pb.ScoreRequest, fields, rest)
+        score, call = request(pb.ScoreRequest, fields, rest)
         asked = pb.SweepRequest(score=score)
     else:
-        generate, timeout = request(pb.GenerateRequest, fields, rest)
+        generate, call = request(pb.GenerateRequest, fields, rest)
         asked = pb.SweepRequest(generate=generate)
     for variant in variants:
         asked.variants.add(interventions=variant)
@@ -284,7 +297,8 @@ def sweep_request(
         asked.grid.interventions.extend(grid)
         for field, values in axes.items():
             asked.grid.axes.add(field=field, numbers=pb.SweepNumbers(values=values))
-    return asked, timeout
+    call.handles = Call.of({}, asked).handles
+    return asked, call
 
 
 def header(rule: str | bench.CustomRule, variants: Variants, options: Mapping[str, Any]) -> bench.EvaluateHeader:

@@ -17,6 +17,7 @@ pub(in crate::api) fn event(
 ) -> Event {
     match event {
         EvaluationEvent::Result(result) => Event::Result(result_of(spec, result, error)),
+        EvaluationEvent::Settled(questions) => Event::Settled(v1::EvaluateSettled { questions }),
         EvaluationEvent::Progress { results, metrics } => Event::Progress(v1::EvaluateProgress {
             results,
             metrics: metrics.into_iter().map(|m| metric(spec, m)).collect(),

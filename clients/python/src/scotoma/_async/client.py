@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from os import PathLike
 from typing import Any
 
-import grpc
 from typing_extensions import Self, Unpack
 
-from scotoma._async.runtime import Event, channel, iterate, sleep
-from scotoma._async.stream import AsyncAnswer, AsyncCapture, AsyncEvaluation, AsyncSweep, Begun, begin
+from scotoma._async.run import AsyncRun
+from scotoma._async.runtime import iterate
+from scotoma._async.servers import AsyncServers
+from scotoma._async.stream import AsyncAnswer, AsyncCapture, AsyncEvaluation, AsyncSweep
+from scotoma.calls import Call
 from scotoma.channel import Pem, Settings
-from scotoma.errors import ScotomaError, from_rpc
 from scotoma.messages import (
     Asked,
     CallOptions,
+    CallSettings,
     CaptureOptions,
     EvaluateOptions,
     GenerateOptions,
@@ -28,7 +29,6 @@ from scotoma.messages import (
     Variants,
     header,
     image_message,
-    question,
     request,
     sweep_request,
 )
@@ -37,9 +37,6 @@ from scotoma.rows import rows
 from scotoma.v1 import benchmark_service_pb2 as bench
 from scotoma.v1 import inference_service_pb2 as pb
 from scotoma.v1 import model_service_pb2 as models
-from scotoma.v1.benchmark_service_pb2_grpc import BenchmarkServiceStub
-from scotoma.v1.inference_service_pb2_grpc import InferenceServiceStub
-from scotoma.v1.model_service_pb2_grpc import ModelServiceStub
 from scotoma.views import Preview
 
 
@@ -51,28 +48,27 @@ class AsyncClient:
 
     def __init__(
         self,
-        address: str = "127.0.0.1:7878",
+        address: str | Iterable[str] = "127.0.0.1:7878",
         *,
         api_key: str | None = None,
         ca: Pem | None = None,
         cert: Pem | None = None,
         key: Pem | None = None,
         keepalive: float = 30,
-        attempts: int = 4,
+        patience: float = 60,
     ) -> None:
-        """Opens a channel; the first call connects.
+        """Opens a channel to each server; the first call connects.
 
-        `api_key`: the key that the server knows this client by. `ca`: certificates (PEM, or a file) that the server's
-        may be signed by, in place of the system's; `cert` and `key`: this client's own, for a server that asks for one.
-        `keepalive`: silent seconds after which a connection is asked for a sign of life; after as many again it is
-        given up. `attempts`: how often a call is tried whose connection is lost before its first message; after it
-        never.
+        `address`: of a server, or a list of those that answer the same: calls about one picture go to one of them, and
+        to another where it is lost. `api_key`: the key that the server knows this client by. `ca`: certificates (PEM,
+        or a file) that the server's may be signed by, in place of the system's; `cert` and `key`: this client's own,
+        for a server that asks for one. `keepalive`: silent seconds after which a connection is asked for a sign of
+        life; after as many again it is given up. `patience`: for how many seconds a call waits for a server that is
+        lost before the call's first message, or that goes down; 0: not at all. After its first message a call is never
+        tried again, but a benchmark goes on with what is not answered.
         """
-        self._settings = Settings(address, api_key, ca, cert, key, keepalive, attempts)
-        self._channel = channel(self._settings)
-        self._inference = InferenceServiceStub(self._channel)  # type: ignore[no-untyped-call]
-        self._models = ModelServiceStub(self._channel)  # type: ignore[no-untyped-call]
-        self._benchmarks = BenchmarkServiceStub(self._channel)  # type: ignore[no-untyped-call]
+        addresses = (address,) if isinstance(address, str) else tuple(address)
+        self._servers = AsyncServers(Settings(addresses, api_key, ca, cert, key, keepalive, patience))
 
     async def generate(
         self, text: Asked, images: Image | Iterable[Image] = (), **options: Unpack[GenerateOptions]
@@ -83,7 +79,7 @@ class AsyncClient:
         them, pictures as parts {"type": "image", "image": ...}. A last message of the assistant is continued.
         """
         asked = request(pb.GenerateRequest, {"text": text, "images": images}, options)
-        return AsyncAnswer(await self._begin(self._inference.Generate, *asked))
+        return AsyncAnswer(await self._servers.begin("inference.Generate", *asked))
 
     async def score(
         self,
@@ -94,13 +90,15 @@ class AsyncClient:
     ) -> pb.ScoreResponse:
         """The likelihood of each continuation; `best` is the one with the highest mean log-probability."""
         fields = {"text": text, "images": images, "continuations": continuations}
-        response: pb.ScoreResponse = await self._call(self._inference.Score, *request(pb.ScoreRequest, fields, options))
+        response: pb.ScoreResponse = await self._servers.unary(
+            "inference.Score", *request(pb.ScoreRequest, fields, options)
+        )
         return response
 
     async def preview(self, image: Image, **options: Unpack[InterveneOptions]) -> Preview:
         """The picture as the model will see it, and its patch grid."""
         asked = request(pb.PreviewRequest, {"image": image_message(image)}, options)
-        return Preview(await self._call(self._inference.Preview, *asked))
+        return Preview(await self._servers.unary("inference.Preview", *asked))
 
     async def capture(
         self,
@@ -111,8 +109,9 @@ class AsyncClient:
     ) -> AsyncCapture:
         """Activations at hook points, as arrays, as they come."""
         fields = {"text": text, "images": images, "targets": targets}
-        asked, timeout = request(pb.CaptureRequest, fields, options)
-        return AsyncCapture(await self._begin(self._inference.Capture, asked, timeout), asked.dtype)
+        asked, call = request(pb.CaptureRequest, fields, options)
+        begun = await self._servers.begin("inference.Capture", asked, call)
+        return AsyncCapture(begun, asked.dtype, self._servers.uploaded)
 
     async def sweep(
         self, text: Asked, images: Image | Iterable[Image] = (), **options: Unpack[SweepOptions]
@@ -121,7 +120,7 @@ class AsyncClient:
         axes = {name: list(values) for name, values in options.get("axes", {}).items()}
         if axes:
             options["axes"] = axes
-        return AsyncSweep(await self._begin(self._inference.Sweep, *sweep_request(text, images, options)), axes)
+        return AsyncSweep(await self._servers.begin("inference.Sweep", *sweep_request(text, images, options)), axes)
 
     async def evaluate(
         self,
@@ -132,7 +131,6 @@ class AsyncClient:
         results: str | PathLike[str] | None = None,
         known: Iterable[bench.SampleResult] = (),
         progress: bool = False,
-        timeout: float | None = None,
         **options: Unpack[EvaluateOptions],
     ) -> AsyncEvaluation:
         """A benchmark: questions are taken as fast as the server answers.
@@ -141,91 +139,71 @@ class AsyncClient:
         `results`, a file, results are written down as they come, and a run that finds them there goes on where it
         ended, with the seeds that were drawn. `known` are results from elsewhere that are counted and not computed
         again. `progress` shows a bar.
+
+        A run whose server is lost or goes down waits for the next one (`patience` of the client, anew after every
+        answer) and goes on there with what is not answered. Of several servers each gets the questions about its
+        pictures.
         """
-        asked = header(rule, variants or {}, options)
+        own: dict[str, Any] = dict(options)
+        call = Call.of(own)
+        asked = header(rule, variants or {}, own)
         data = questions if isinstance(questions, (str, PathLike)) else None
         file = None if results is None else ResultsFile(results, asked, data)
         earlier = [*known, *([] if file is None else file.known)]
-        first = asked if file is None else file.header
         source = rows(questions) if isinstance(questions, (str, PathLike)) else questions
         if progress:
             from tqdm.auto import tqdm
 
             source = tqdm(iterate(source), desc=rule if isinstance(rule, str) else "custom", unit=" questions")
-        broken: list[Exception] = []
-        # Of each try the last is the one that counts.
-        tries: list[Event] = []
-
-        async def requests(begun: Event) -> AsyncIterator[bench.EvaluateRequest]:
-            # The header goes alone, so that it can go again; questions are asked for once the run has begun.
-            yield bench.EvaluateRequest(header=first)
-            await begun.wait()
-            if begun is not tries[-1]:
-                return
-            for result in earlier:
-                yield bench.EvaluateRequest(known=result)
-            try:
-                async for one in iterate(source):
-                    yield question(one)
-            except Exception as error:  # (raised again where results are read)
-                broken.append(error)
-
-        def another() -> Event:
-            tries.append(Event())
-            for other in tries[:-1]:
-                other.set()
-            return tries[-1]
-
-        async def send(left: float | None) -> Begun:
-            asking = requests(another())
-            return await begin(self._benchmarks.Evaluate(asking, timeout=left, metadata=self._settings.metadata))
-
+        run = AsyncRun(self._servers, call, asked if file is None else file.header, earlier, source)
         try:
-            evaluation = AsyncEvaluation(await self._retried(send, timeout), earlier, file, broken)
+            evaluation = AsyncEvaluation(await run.begin(), earlier, file, run.broken)
             if file is not None:
                 file.begun(evaluation.started)
         except Exception:
-            another()
+            run.cancel()
             if file is not None:
                 file.close()
             raise
-        tries[-1].set()
+        run.go()
         return evaluation
 
-    async def describe(self, *, timeout: float | None = None) -> list[bench.RuleInfo]:
+    async def describe(self, **options: Unpack[CallSettings]) -> list[bench.RuleInfo]:
         """The rule sets that the server knows."""
-        response = await self._call(self._benchmarks.Describe, bench.DescribeRequest(), timeout)
+        response = await self._servers.unary("benchmarks.Describe", bench.DescribeRequest(), Call.of({**options}))
         return list(response.rules)
 
-    async def upload_image(self, image: Image, *, timeout: float | None = None) -> pb.Image:
+    async def upload_image(self, image: Image, **options: Unpack[CallSettings]) -> pb.Image:
         """Keeps a picture on the server; what comes back stands for it in later calls."""
-        asked = pb.UploadImageRequest(data=image_message(image).data)
-        response = await self._call(self._inference.UploadImage, asked, timeout)
+        data = image_message(image).data
+        call = Call.of({**options}, pb.Image(data=data))
+        server, response = await self._servers.unary_at("inference.UploadImage", pb.UploadImageRequest(data=data), call)
+        self._servers.uploaded(server, response.handle, data)
         return pb.Image(handle=response.handle)
 
     async def verify(
-        self, provenance: pb.Provenance, images: Iterable[Image] = (), *, timeout: float | None = None
+        self, provenance: pb.Provenance, images: Iterable[Image] = (), **options: Unpack[CallSettings]
     ) -> pb.VerifyResponse:
         """Runs a recorded answer again: `agrees`, or which stage differs first."""
         asked = pb.VerifyRequest(provenance=provenance, images=[image_message(i) for i in images])
-        response: pb.VerifyResponse = await self._call(self._inference.Verify, asked, timeout)
+        response: pb.VerifyResponse = await self._servers.unary("inference.Verify", asked, Call.of({**options}, asked))
         return response
 
-    async def list_models(self, *, timeout: float | None = None) -> list[models.ModelInfo]:
+    async def list_models(self, **options: Unpack[CallSettings]) -> list[models.ModelInfo]:
         """The resident models in the order of loading."""
-        response = await self._call(self._models.ListModels, models.ListModelsRequest(), timeout)
+        response = await self._servers.unary("models.ListModels", models.ListModelsRequest(), Call.of({**options}))
         return list(response.models)
 
     async def get_model(self, **options: Unpack[CallOptions]) -> models.ModelInfo:
         """One resident model."""
         asked = request(models.GetModelRequest, {}, options)
-        response: models.GetModelResponse = await self._call(self._models.GetModel, *asked)
+        response: models.GetModelResponse = await self._servers.unary("models.GetModel", *asked)
         return response.model
 
     async def list_hook_points(self, **options: Unpack[CallOptions]) -> list[models.HookPoint]:
         """The named places in a model's forward pass, in data-path order."""
         asked = request(models.ListHookPointsRequest, {}, options)
-        response = await self._call(self._models.ListHookPoints, *asked)
+        response = await self._servers.unary("models.ListHookPoints", *asked)
         return list(response.hook_points)
 
     async def load_model(
@@ -236,32 +214,33 @@ class AsyncClient:
         dtype: str = "",
         device: str = "",
         adapter: str = "",
-        timeout: float | None = None,
+        **options: Unpack[CallSettings],
     ) -> AsyncIterator[models.LoadModelResponse]:
         """Makes a model resident: progress, then the model. `place`: a folder of the server, a hub id, or "shapes";
         `adapter`: a LoRA adapter, so named, that is merged into its weights."""
         asked = models.LoadModelRequest(name=name, place=place, dtype=dtype, device=device, adapter=adapter)
-        return (await self._begin(self._models.LoadModel, asked, timeout)).all()
+        return (await self._servers.begin("models.LoadModel", asked, Call.of({**options}))).all()
 
-    async def unload_model(self, model: str, *, timeout: float | None = None) -> int:
+    async def unload_model(self, model: str, **options: Unpack[CallSettings]) -> int:
         """Takes a model away, waits for the requests that run on it, and returns the bytes that became free."""
-        response = await self._call(self._models.UnloadModel, models.UnloadModelRequest(model=model), timeout)
+        asked = models.UnloadModelRequest(model=model)
+        response = await self._servers.unary("models.UnloadModel", asked, Call.of({**options}))
         freed: int = response.freed_bytes
         return freed
 
     async def load_projector(self, name: str, file: str, **options: Unpack[CallOptions]) -> models.ModelInfo:
         """Makes the projector in a file of the server resident under `name`."""
         asked = request(models.LoadProjectorRequest, {"name": name, "file": file}, options)
-        response: models.LoadProjectorResponse = await self._call(self._models.LoadProjector, *asked)
+        response: models.LoadProjectorResponse = await self._servers.unary("models.LoadProjector", *asked)
         return response.model
 
     async def check_parity(self, **options: Unpack[CallOptions]) -> AsyncIterator[models.CheckParityResponse]:
         """Runs the golden set of a model: cases as they are compared, then the report."""
-        return (await self._begin(self._models.CheckParity, *request(models.CheckParityRequest, {}, options))).all()
+        return (await self._servers.begin("models.CheckParity", *request(models.CheckParityRequest, {}, options))).all()
 
     async def close(self) -> None:
         """Ends the connection and every call on it."""
-        await self._channel.close()
+        await self._servers.close()
 
     async def __aenter__(self) -> Self:
         """Closes on leaving the block."""
@@ -270,34 +249,3 @@ class AsyncClient:
     async def __aexit__(self, *_: object) -> None:
         """Closes."""
         await self.close()
-
-    async def _retried(self, send: Callable[[float | None], Any], timeout: float | None) -> Any:  # noqa: ANN401
-        """Sends a call until it is answered, is refused for good, or the attempts or the time are used up."""
-        until = None if timeout is None else time.monotonic() + timeout
-        attempt = 1
-        while True:
-            left = None if until is None else max(until - time.monotonic(), 0)
-            try:
-                return await send(left)
-            except ScotomaError as error:
-                wait = self._settings.wait(error, attempt, left)
-                if wait is None:
-                    raise
-            await sleep(wait)
-            attempt += 1
-
-    async def _begin(self, method: Any, asked: Any, timeout: float | None) -> Begun:  # noqa: ANN401 (stubs are untyped)
-        async def send(left: float | None) -> Begun:
-            return await begin(method(asked, timeout=left, metadata=self._settings.metadata))
-
-        begun: Begun = await self._retried(send, timeout)
-        return begun
-
-    async def _call(self, method: Any, asked: Any, timeout: float | None) -> Any:  # noqa: ANN401
-        async def send(left: float | None) -> Any:  # noqa: ANN401
-            try:
-                return await method(asked, timeout=left, metadata=self._settings.metadata)
-            except grpc.RpcError as error:
-                raise from_rpc(error) from None
-
-        return await self._retried(send, timeout)

@@ -1,14 +1,15 @@
 """What asyncio does its own way."""
 
-from asyncio import Event, sleep
-from collections.abc import AsyncIterable, AsyncIterator, Iterable
-from typing import TypeVar
+import asyncio
+from asyncio import Event, Lock, Queue, sleep
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Coroutine, Iterable
+from typing import Any, TypeVar
 
 from scotoma.channel import async_channel as channel
 
 T = TypeVar("T")
 
-__all__ = ["Event", "channel", "iterate", "sleep"]
+__all__ = ["Event", "Lock", "Queue", "channel", "iterate", "shielded", "sleep", "spawn"]
 
 
 async def iterate(items: AsyncIterable[T] | Iterable[T]) -> AsyncIterator[T]:
@@ -19,3 +20,13 @@ async def iterate(items: AsyncIterable[T] | Iterable[T]) -> AsyncIterator[T]:
     else:
         for item in items:
             yield item
+
+
+async def shielded(work: Callable[..., Awaitable[T]], *args: Any) -> T:  # noqa: ANN401
+    """Does work that goes on to its end where the caller is cancelled."""
+    return await asyncio.shield(asyncio.ensure_future(work(*args)))
+
+
+def spawn(work: Callable[..., Coroutine[Any, Any, None]], *args: Any) -> object:  # noqa: ANN401
+    """Does work beside the caller, who keeps what is returned for as long."""
+    return asyncio.ensure_future(work(*args))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import grpc
@@ -33,6 +33,14 @@ class Begun:
     def __init__(self, call: Any, events: AsyncIterator[Any], first: Any) -> None:  # noqa: ANN401 (grpc's types are private)
         """Of the call's events the first one was taken."""
         self.call, self.events, self.first = call, events, first
+        self.server: Any = None
+        self.request_id = ""
+
+    def failed(self, error: grpc.RpcError) -> ScotomaError:
+        """Returns the error of a call that names its request."""
+        found = from_rpc(error)
+        found.request_id = found.request_id or self.request_id
+        return found
 
     async def all(self) -> AsyncIterator[Any]:
         """Every message; leaving the loop cancels."""
@@ -41,7 +49,7 @@ class Begun:
             async for event in self.events:
                 yield event
         except grpc.RpcError as error:
-            raise from_rpc(error) from None
+            raise self.failed(error) from None
         finally:
             self.call.cancel()
 
@@ -92,7 +100,7 @@ class AsyncStream(Generic[Item, Last]):
             if self._finished is None:
                 raise truncated()
         except grpc.RpcError as error:
-            raise from_rpc(error) from None
+            raise self._begun.failed(error) from None
         finally:
             if self._finished is None:
                 self.cancel()
@@ -153,10 +161,10 @@ class AsyncSweep(AsyncStream[pb.SweepResult, pb.SweepFinished]):
 class AsyncCapture(AsyncStream[Activation, pb.CaptureFinished]):
     """Activations as they come; `finished.kept` has the handles of those that the server keeps."""
 
-    def __init__(self, begun: Begun, dtype: int) -> None:
-        """Numbers come as this, a scotoma.v1 DataType."""
+    def __init__(self, begun: Begun, dtype: int, keep: Callable[[Any, str], None]) -> None:
+        """Numbers come as this, a scotoma.v1 DataType; `keep` remembers which server keeps what."""
         super().__init__(begun)
-        self._whole = Whole(dtype)
+        self._whole, self._keep = Whole(dtype), keep
 
     @property
     def started(self) -> pb.Started:
@@ -164,6 +172,8 @@ class AsyncCapture(AsyncStream[Activation, pb.CaptureFinished]):
         return self._begun.first.started  # type: ignore[no-any-return]
 
     def _take(self, kind: str, value: Any) -> Activation | None:  # noqa: ANN401
+        for kept in value.kept if kind == "finished" else ():
+            self._keep(self._begun.server, kept.handle)
         return self._whole.take(value) if kind == "activation" else None
 
 

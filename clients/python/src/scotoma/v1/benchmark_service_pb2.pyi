@@ -232,16 +232,24 @@ class OptionScore(_message.Message):
     def __init__(self, option: _Optional[str] = ..., logprob: _Optional[float] = ..., mean_logprob: _Optional[float] = ...) -> None: ...
 
 class EvaluateResponse(_message.Message):
-    __slots__ = ("started", "result", "progress", "finished")
+    __slots__ = ("started", "result", "progress", "finished", "settled")
     STARTED_FIELD_NUMBER: _ClassVar[int]
     RESULT_FIELD_NUMBER: _ClassVar[int]
     PROGRESS_FIELD_NUMBER: _ClassVar[int]
     FINISHED_FIELD_NUMBER: _ClassVar[int]
+    SETTLED_FIELD_NUMBER: _ClassVar[int]
     started: EvaluateStarted
     result: SampleResult
     progress: EvaluateProgress
     finished: EvaluateFinished
-    def __init__(self, started: _Optional[_Union[EvaluateStarted, _Mapping]] = ..., result: _Optional[_Union[SampleResult, _Mapping]] = ..., progress: _Optional[_Union[EvaluateProgress, _Mapping]] = ..., finished: _Optional[_Union[EvaluateFinished, _Mapping]] = ...) -> None: ...
+    settled: EvaluateSettled
+    def __init__(self, started: _Optional[_Union[EvaluateStarted, _Mapping]] = ..., result: _Optional[_Union[SampleResult, _Mapping]] = ..., progress: _Optional[_Union[EvaluateProgress, _Mapping]] = ..., finished: _Optional[_Union[EvaluateFinished, _Mapping]] = ..., settled: _Optional[_Union[EvaluateSettled, _Mapping]] = ...) -> None: ...
+
+class EvaluateSettled(_message.Message):
+    __slots__ = ("questions",)
+    QUESTIONS_FIELD_NUMBER: _ClassVar[int]
+    questions: int
+    def __init__(self, questions: _Optional[int] = ...) -> None: ...
 
 class EvaluateStarted(_message.Message):
     __slots__ = ("request_id", "rule", "model_digest", "header", "judge", "server_version")
