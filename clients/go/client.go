@@ -8,13 +8,15 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"iter"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/keepalive"
@@ -22,26 +24,26 @@ import (
 	v1 "github.com/scotoma/scotoma/clients/go/scotomav1"
 )
 
-const (
-	maxMessageBytes = 64 << 20
-	firstWait       = 100 * time.Millisecond
-)
+const maxMessageBytes = 64 << 20
 
-// A Client is a connection to a server; safe for use by several goroutines.
+// A Client is a connection to a server, or to several that answer the same; safe for use by several goroutines.
+//
+// Calls carry the outgoing metadata of their context: idempotency-key and x-request-id are drawn where a caller sets none, traceparent is
+// passed on, and x-scotoma-picture is the BLAKE3 of the first picture.
 type Client struct {
-	conn       *grpc.ClientConn
-	inference  v1.InferenceServiceClient
-	models     v1.ModelServiceClient
-	benchmarks v1.BenchmarkServiceClient
-	attempts   int
+	servers     *servers
+	patience    time.Duration
+	traceparent func(context.Context) string
 }
 
 type settings struct {
-	tls       *tls.Config
-	key       apiKey
-	keepalive time.Duration
-	attempts  int
-	dial      []grpc.DialOption
+	others      []string
+	tls         *tls.Config
+	key         apiKey
+	keepalive   time.Duration
+	patience    time.Duration
+	traceparent func(context.Context) string
+	dial        []grpc.DialOption
 }
 
 // An Option says how a server is reached.
@@ -60,53 +62,84 @@ func WithKeepalive(interval time.Duration) Option {
 	return func(s *settings) { s.keepalive = interval }
 }
 
-// WithAttempts is how often a call is tried whose connection is lost before its first message, or that a server refuses because it is going
-// down; 4 unless said otherwise. After its first message a call is never tried again.
-func WithAttempts(attempts int) Option { return func(s *settings) { s.attempts = max(1, attempts) } }
+// WithServers names further servers that answer the same: calls about one picture go to one of them, and to another where it is lost.
+func WithServers(addresses ...string) Option {
+	return func(s *settings) { s.others = append(s.others, addresses...) }
+}
+
+// WithPatience is how long a call waits for a server whose connection is lost before the call's first message, or that refuses it because
+// it is going down; a minute unless said otherwise, 0: not at all. After its first message a call is never tried again, but a benchmark
+// goes on with what is not answered.
+func WithPatience(patience time.Duration) Option {
+	return func(s *settings) { s.patience = patience }
+}
+
+// WithTraceparent says the span that a call belongs to (W3C trace context), from its context.
+func WithTraceparent(traceparent func(context.Context) string) Option {
+	return func(s *settings) { s.traceparent = traceparent }
+}
 
 // WithDialOptions hands further options to gRPC.
 func WithDialOptions(options ...grpc.DialOption) Option {
 	return func(s *settings) { s.dial = append(s.dial, options...) }
 }
 
-// NewClient makes a client of the server at an address such as 127.0.0.1:7878, or https://host:port. The first call connects.
+// NewClient makes a client of the server at an address such as 127.0.0.1:7878, or https://host:port; WithServers names others that answer
+// the same. The first call connects.
 func NewClient(address string, options ...Option) (*Client, error) {
-	s := settings{keepalive: 30 * time.Second, attempts: 4}
-	if strings.HasPrefix(address, "https://") {
-		s.tls = &tls.Config{MinVersion: tls.VersionTLS12}
-	}
+	s := settings{keepalive: 30 * time.Second, patience: time.Minute}
 	for _, option := range options {
 		option(&s)
 	}
-	transport := insecure.NewCredentials()
-	if s.tls != nil {
-		transport = credentials.NewTLS(s.tls)
+	c := &Client{
+		servers:  &servers{holders: map[string]map[*server]bool{}, bytes: map[string][]byte{}},
+		patience: s.patience, traceparent: s.traceparent,
 	}
+	for _, one := range append([]string{address}, s.others...) {
+		if slices.ContainsFunc(c.servers.all, func(other *server) bool { return other.address == bare(one) }) {
+			return nil, errors.Join(fmt.Errorf("address: %s stands there twice", bare(one)), c.Close())
+		}
+		conn, err := s.connect(one)
+		if err != nil {
+			return nil, errors.Join(err, c.Close())
+		}
+		c.servers.all = append(c.servers.all, newServer(one, conn))
+	}
+	return c, nil
+}
+
+func (s *settings) connect(address string) (*grpc.ClientConn, error) {
+	config := s.tls
+	if config == nil && strings.HasPrefix(address, "https://") {
+		config = &tls.Config{MinVersion: tls.VersionTLS12}
+	}
+	transport := insecure.NewCredentials()
+	if config != nil {
+		transport = credentials.NewTLS(config)
+	}
+	// A server that comes back is seen soon; by default gRPC looks after up to two minutes.
+	again := backoff.Config{BaseDelay: 200 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 2 * time.Second}
 	dial := []grpc.DialOption{
 		grpc.WithTransportCredentials(transport),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: s.keepalive, Timeout: s.keepalive}),
+		grpc.WithConnectParams(grpc.ConnectParams{Backoff: again, MinConnectTimeout: 20 * time.Second}),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessageBytes)),
 		grpc.WithDisableRetry(),
 	}
 	if s.key != "" {
 		dial = append(dial, grpc.WithPerRPCCredentials(s.key))
 	}
-	target := strings.TrimPrefix(strings.TrimPrefix(address, "https://"), "http://")
-	conn, err := grpc.NewClient(target, append(dial, s.dial...)...)
-	if err != nil {
-		return nil, err
-	}
-	return &Client{
-		conn:       conn,
-		inference:  v1.NewInferenceServiceClient(conn),
-		models:     v1.NewModelServiceClient(conn),
-		benchmarks: v1.NewBenchmarkServiceClient(conn),
-		attempts:   s.attempts,
-	}, nil
+	return grpc.NewClient(bare(address), append(dial, s.dial...)...)
 }
 
-// Close ends the connection and every call on it.
-func (c *Client) Close() error { return c.conn.Close() }
+// Close ends the connections and every call on them.
+func (c *Client) Close() error {
+	var all []error
+	for _, one := range c.servers.all {
+		all = append(all, one.conn.Close())
+	}
+	return errors.Join(all...)
+}
 
 // apiKey goes with every call.
 type apiKey string
@@ -118,40 +151,9 @@ func (k apiKey) GetRequestMetadata(context.Context, ...string) (map[string]strin
 // RequireTransportSecurity leaves it to the user: a key over plain text is fine on one's own machine.
 func (k apiKey) RequireTransportSecurity() bool { return false }
 
-// retried sends a call until it is answered, is refused for good, or the attempts or the time are used up.
-func retried[T any](ctx context.Context, c *Client, send func(context.Context) (T, error)) (T, error) {
-	for attempt := 1; ; attempt++ {
-		answer, err := send(ctx)
-		err = failed(err)
-		var e *Error
-		if !errors.As(err, &e) || e.Code != codes.Unavailable || attempt >= c.attempts {
-			return answer, err
-		}
-		wait := e.RetryAfter
-		if wait == 0 {
-			wait = firstWait << min(attempt, 6)
-		}
-		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= wait {
-			return answer, err
-		}
-		select {
-		case <-ctx.Done():
-			return answer, err
-		case <-time.After(wait):
-		}
-	}
-}
-
-// unary makes a call of one message and one answer.
-func unary[Q, A any](
-	ctx context.Context, c *Client, method func(context.Context, Q, ...grpc.CallOption) (A, error), request Q,
-) (A, error) {
-	return retried(ctx, c, func(ctx context.Context) (A, error) { return method(ctx, request) })
-}
-
 // Generate streams an answer.
 func (c *Client) Generate(ctx context.Context, request *v1.GenerateRequest) (*Answer, error) {
-	s, err := begin(ctx, c, c.inference.Generate, request)
+	s, err := begin(ctx, c, inference, v1.InferenceServiceClient.Generate, request)
 	if err != nil {
 		return nil, err
 	}
@@ -160,12 +162,12 @@ func (c *Client) Generate(ctx context.Context, request *v1.GenerateRequest) (*An
 
 // Score gives the likelihood of each continuation.
 func (c *Client) Score(ctx context.Context, request *v1.ScoreRequest) (*v1.ScoreResponse, error) {
-	return unary(ctx, c, c.inference.Score, request)
+	return unary(ctx, c, inference, v1.InferenceServiceClient.Score, request)
 }
 
 // Sweep asks one input under many variants; results come as they are done.
 func (c *Client) Sweep(ctx context.Context, request *v1.SweepRequest) (*Sweep, error) {
-	s, err := begin(ctx, c, c.inference.Sweep, request)
+	s, err := begin(ctx, c, inference, v1.InferenceServiceClient.Sweep, request)
 	if err != nil {
 		return nil, err
 	}
@@ -174,53 +176,58 @@ func (c *Client) Sweep(ctx context.Context, request *v1.SweepRequest) (*Sweep, e
 
 // Capture takes activations at hook points.
 func (c *Client) Capture(ctx context.Context, request *v1.CaptureRequest) (*Capture, error) {
-	s, err := begin(ctx, c, c.inference.Capture, request)
+	s, err := begin(ctx, c, inference, v1.InferenceServiceClient.Capture, request)
 	if err != nil {
 		return nil, err
 	}
-	return &Capture{Started: s.first.GetStarted(), stream: s, dtype: request.GetDtype()}, nil
+	keep := func(handle string) { c.servers.uploaded(s.server, handle, nil) }
+	return &Capture{Started: s.first.GetStarted(), stream: s, dtype: request.GetDtype(), keep: keep}, nil
 }
 
 // Preview shows the picture as the model will see it.
 func (c *Client) Preview(ctx context.Context, request *v1.PreviewRequest) (*v1.PreviewResponse, error) {
-	return unary(ctx, c, c.inference.Preview, request)
+	return unary(ctx, c, inference, v1.InferenceServiceClient.Preview, request)
 }
 
 // Verify runs a recorded answer again and says whether the bits agree.
 func (c *Client) Verify(ctx context.Context, request *v1.VerifyRequest) (*v1.VerifyResponse, error) {
-	return unary(ctx, c, c.inference.Verify, request)
+	return unary(ctx, c, inference, v1.InferenceServiceClient.Verify, request)
 }
 
 // UploadImage keeps a picture on the server; what comes back stands for it in later requests.
 func (c *Client) UploadImage(ctx context.Context, data []byte) (*v1.Image, error) {
-	response, err := unary(ctx, c, c.inference.UploadImage, &v1.UploadImageRequest{Data: data})
-	if err != nil {
-		return nil, err
-	}
-	return &v1.Image{Source: &v1.Image_Handle{Handle: response.GetHandle()}}, nil
+	request := &v1.UploadImageRequest{Data: data}
+	return sent(ctx, c, request, func(ctx context.Context, at *server) (*v1.Image, error) {
+		response, err := at.inference.UploadImage(ctx, request)
+		if err != nil {
+			return nil, err
+		}
+		c.servers.uploaded(at, response.GetHandle(), data)
+		return &v1.Image{Source: &v1.Image_Handle{Handle: response.GetHandle()}}, nil
+	})
 }
 
 // Describe lists the rule sets that the server knows.
 func (c *Client) Describe(ctx context.Context) ([]*v1.RuleInfo, error) {
-	response, err := unary(ctx, c, c.benchmarks.Describe, &v1.DescribeRequest{})
+	response, err := unary(ctx, c, benchmarks, v1.BenchmarkServiceClient.Describe, &v1.DescribeRequest{})
 	return response.GetRules(), err
 }
 
 // ListModels lists the resident models in the order of loading.
 func (c *Client) ListModels(ctx context.Context) ([]*v1.ModelInfo, error) {
-	response, err := unary(ctx, c, c.models.ListModels, &v1.ListModelsRequest{})
+	response, err := unary(ctx, c, models, v1.ModelServiceClient.ListModels, &v1.ListModelsRequest{})
 	return response.GetModels(), err
 }
 
 // GetModel describes a resident model; the first one where model is empty.
 func (c *Client) GetModel(ctx context.Context, model string) (*v1.ModelInfo, error) {
-	response, err := unary(ctx, c, c.models.GetModel, &v1.GetModelRequest{Model: model})
+	response, err := unary(ctx, c, models, v1.ModelServiceClient.GetModel, &v1.GetModelRequest{Model: model})
 	return response.GetModel(), err
 }
 
 // ListHookPoints lists the named places in a model's forward pass, in data-path order.
 func (c *Client) ListHookPoints(ctx context.Context, model string) ([]*v1.HookPoint, error) {
-	response, err := unary(ctx, c, c.models.ListHookPoints, &v1.ListHookPointsRequest{Model: model})
+	response, err := unary(ctx, c, models, v1.ModelServiceClient.ListHookPoints, &v1.ListHookPointsRequest{Model: model})
 	return response.GetHookPoints(), err
 }
 
@@ -228,7 +235,7 @@ func (c *Client) ListHookPoints(ctx context.Context, model string) ([]*v1.HookPo
 func (c *Client) LoadModel(
 	ctx context.Context, request *v1.LoadModelRequest,
 ) (iter.Seq2[*v1.LoadModelResponse, error], error) {
-	s, err := begin(ctx, c, c.models.LoadModel, request)
+	s, err := begin(ctx, c, models, v1.ModelServiceClient.LoadModel, request)
 	if err != nil {
 		return nil, err
 	}
@@ -237,20 +244,20 @@ func (c *Client) LoadModel(
 
 // UnloadModel takes a model away, waits for the requests that run on it, and returns the bytes that became free.
 func (c *Client) UnloadModel(ctx context.Context, model string) (uint64, error) {
-	response, err := unary(ctx, c, c.models.UnloadModel, &v1.UnloadModelRequest{Model: model})
+	response, err := unary(ctx, c, models, v1.ModelServiceClient.UnloadModel, &v1.UnloadModelRequest{Model: model})
 	return response.GetFreedBytes(), err
 }
 
 // LoadProjector makes the projector in a file of the server resident under a name.
 func (c *Client) LoadProjector(ctx context.Context, model, name, file string) (*v1.ModelInfo, error) {
 	request := &v1.LoadProjectorRequest{Model: model, Name: name, File: file}
-	response, err := unary(ctx, c, c.models.LoadProjector, request)
+	response, err := unary(ctx, c, models, v1.ModelServiceClient.LoadProjector, request)
 	return response.GetModel(), err
 }
 
 // CheckParity runs the golden set of a model: cases as they are compared, then the report.
 func (c *Client) CheckParity(ctx context.Context, model string) (iter.Seq2[*v1.CheckParityResponse, error], error) {
-	s, err := begin(ctx, c, c.models.CheckParity, &v1.CheckParityRequest{Model: model})
+	s, err := begin(ctx, c, models, v1.ModelServiceClient.CheckParity, &v1.CheckParityRequest{Model: model})
 	if err != nil {
 		return nil, err
 	}

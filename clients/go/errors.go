@@ -31,6 +31,26 @@ type Error struct {
 	Fields []FieldViolation
 	// RetryAfter is when to try again; 0 where that does not help.
 	RetryAfter time.Duration
+	// RequestID names the request in the server's log.
+	RequestID string
+
+	saysWhen bool
+}
+
+// of is the same error of a call that was named so, where the server named it not.
+func (e *Error) of(requestID string) *Error {
+	named := *e
+	if named.RequestID == "" {
+		named.RequestID = requestID
+	}
+	return &named
+}
+
+// saying is the same error in other words.
+func (e *Error) saying(message string) *Error {
+	other := *e
+	other.Message = message
+	return &other
 }
 
 func (e *Error) Error() string { return fmt.Sprintf("%s: %s", e.Code, e.Message) }
@@ -55,13 +75,13 @@ func failed(err error) error {
 	for _, detail := range said.Details() {
 		switch detail := detail.(type) {
 		case *errdetails.ErrorInfo:
-			e.Reason = detail.GetReason()
+			e.Reason, e.RequestID = detail.GetReason(), detail.GetMetadata()["request_id"]
 		case *errdetails.BadRequest:
 			for _, v := range detail.GetFieldViolations() {
 				e.Fields = append(e.Fields, FieldViolation{v.GetField(), v.GetDescription()})
 			}
 		case *errdetails.RetryInfo:
-			e.RetryAfter = detail.GetRetryDelay().AsDuration()
+			e.RetryAfter, e.saysWhen = detail.GetRetryDelay().AsDuration(), true
 		}
 	}
 	return e

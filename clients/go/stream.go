@@ -7,9 +7,9 @@ import (
 	"io"
 	"iter"
 	"math"
-	"sync"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/status"
 
 	v1 "github.com/scotoma/scotoma/clients/go/scotomav1"
 )
@@ -20,16 +20,17 @@ type stream[T any] struct {
 	recv   func() (*T, error)
 	cancel context.CancelFunc
 	ended  bool
+	server *server
 }
 
 // begin calls a method and waits for its first message; until that has come, what is lost is tried again.
-func begin[Q, T any](
-	ctx context.Context, c *Client,
-	method func(context.Context, Q, ...grpc.CallOption) (grpc.ServerStreamingClient[T], error), request Q,
+func begin[S, Q, T any](
+	ctx context.Context, c *Client, service func(*server) S,
+	method func(S, context.Context, Q, ...grpc.CallOption) (grpc.ServerStreamingClient[T], error), request Q,
 ) (*stream[T], error) {
-	return retried(ctx, c, func(ctx context.Context) (*stream[T], error) {
+	return sent(ctx, c, request, func(ctx context.Context, at *server) (*stream[T], error) {
 		ctx, cancel := context.WithCancel(ctx)
-		call, err := method(ctx, request)
+		call, err := method(service(at), ctx, request)
 		if err != nil {
 			cancel()
 			return nil, err
@@ -39,7 +40,7 @@ func begin[Q, T any](
 			cancel()
 			return nil, err
 		}
-		return &stream[T]{first: first, recv: call.Recv, cancel: cancel}, nil
+		return &stream[T]{first: first, recv: call.Recv, cancel: cancel, server: at}, nil
 	})
 }
 
@@ -190,6 +191,7 @@ type Capture struct {
 
 	stream   *stream[v1.CaptureResponse]
 	dtype    v1.DataType
+	keep     func(handle string)
 	finished *v1.CaptureFinished
 }
 
@@ -199,6 +201,9 @@ func (c *Capture) Activations() iter.Seq2[*Activation, error] {
 	return picked(c.stream, func(event *v1.CaptureResponse) *Activation {
 		if finished := event.GetFinished(); finished != nil {
 			c.finished = finished
+			for _, kept := range finished.GetKept() {
+				c.keep(kept.GetHandle())
+			}
 		}
 		part := event.GetActivation()
 		if part == nil {
@@ -283,16 +288,18 @@ type Evaluation struct {
 	// Known is the number of results of an earlier run, which are not computed again.
 	Known int
 
-	stream   *stream[v1.EvaluateResponse]
+	run      *running
 	results  *resultsFile
 	metrics  []*v1.BenchmarkMetric
 	finished *v1.EvaluateFinished
-	mutex    sync.Mutex
-	broken   error
+	ended    bool
 }
 
 // Evaluate runs a benchmark: questions are taken as fast as the server answers. Where results names a file, results are written down there
 // as they come, and a run that finds them there goes on where it ended, with the seeds that were drawn.
+//
+// A run whose server is lost or goes down waits for the next one (WithPatience, anew after every answer) and goes on there with what is not
+// answered. Of several servers each gets the questions about its pictures.
 func (c *Client) Evaluate(
 	ctx context.Context, header *v1.EvaluateHeader, questions Questions, results string,
 ) (*Evaluation, error) {
@@ -305,86 +312,59 @@ func (c *Client) Evaluate(
 		}
 		e.Known = len(known)
 	}
-	var call grpc.BidiStreamingClient[v1.EvaluateRequest, v1.EvaluateResponse]
-	// The header goes alone, so that it can go again; questions are asked for once the run has begun.
-	s, err := retried(ctx, c, func(ctx context.Context) (*stream[v1.EvaluateResponse], error) {
-		ctx, cancel := context.WithCancel(ctx)
-		var err error
-		if call, err = c.benchmarks.Evaluate(ctx); err == nil {
-			// What is wrong comes with what is received.
-			_ = call.Send(&v1.EvaluateRequest{Event: &v1.EvaluateRequest_Header{Header: header}})
-			var first *v1.EvaluateResponse
-			if first, err = call.Recv(); err == nil {
-				return &stream[v1.EvaluateResponse]{first: first, recv: call.Recv, cancel: cancel}, nil
-			}
+	r, err := beginRun(ctx, c, header, known, questions, func(started *v1.EvaluateStarted) error {
+		if e.results == nil {
+			return nil
 		}
-		cancel()
-		return nil, err
+		return e.results.begun(started)
 	})
-	if err == nil && e.results != nil {
-		err = e.results.begun(s.first.GetStarted())
-	}
 	if err != nil {
-		if s != nil {
-			s.cancel()
-		}
 		e.results.close()
 		return nil, err
 	}
-	e.Started, e.stream = s.first.GetStarted(), s
-	go e.ask(call, known, questions)
+	e.Started, e.run = r.started, r
 	return e, nil
-}
-
-// ask sends what is known and then the questions; a server that ends the stream says why in what it sends.
-func (e *Evaluation) ask(
-	call grpc.BidiStreamingClient[v1.EvaluateRequest, v1.EvaluateResponse], known []*v1.SampleResult, questions Questions,
-) {
-	defer func() { _ = call.CloseSend() }()
-	for _, result := range known {
-		if call.Send(&v1.EvaluateRequest{Event: &v1.EvaluateRequest_Known{Known: result}}) != nil {
-			return
-		}
-	}
-	for question, err := range questions {
-		if err != nil {
-			e.mutex.Lock()
-			e.broken = err
-			e.mutex.Unlock()
-			return
-		}
-		if call.Send(question) != nil {
-			return
-		}
-	}
 }
 
 // Results gives a result for each question and variant as it comes; leaving the loop tells the server to stop.
 func (e *Evaluation) Results() iter.Seq2[*v1.SampleResult, error] {
 	return func(yield func(*v1.SampleResult, error) bool) {
-		defer e.results.close()
-		events := picked(e.stream, func(event *v1.EvaluateResponse) *v1.SampleResult {
-			if progress := event.GetProgress(); progress != nil {
-				e.metrics = progress.GetMetrics()
+		defer e.Cancel()
+		for !e.ended {
+			event, err := e.next()
+			if err == nil && event.GetResult() == nil {
+				continue
 			}
-			if finished := event.GetFinished(); finished != nil {
-				e.finished, e.metrics = finished, finished.GetMetrics()
-			}
-			return event.GetResult()
-		}, func() bool { return e.finished != nil })
-		for result, err := range events {
+			result := event.GetResult()
 			if err == nil && e.results != nil {
 				err = e.results.add(result)
 			}
 			if !yield(result, err) || err != nil {
-				return
+				e.ended = true
 			}
 		}
-		e.mutex.Lock()
-		defer e.mutex.Unlock()
-		if e.broken != nil {
-			yield(nil, e.broken)
+	}
+}
+
+// next is the next event; an error ends the run.
+func (e *Evaluation) next() (*v1.EvaluateResponse, error) {
+	select {
+	case said := <-e.run.told:
+		if said.err != nil {
+			return nil, failed(said.err)
 		}
+		if progress := said.event.GetProgress(); progress != nil {
+			e.metrics = progress.GetMetrics()
+		}
+		if finished := said.event.GetFinished(); finished != nil {
+			e.finished, e.metrics, e.ended = finished, finished.GetMetrics(), true
+			e.run.mutex.Lock()
+			defer e.run.mutex.Unlock()
+			return said.event, e.run.broken
+		}
+		return said.event, nil
+	case <-e.run.ctx.Done():
+		return nil, failed(status.FromContextError(e.run.ctx.Err()).Err())
 	}
 }
 
@@ -404,6 +384,6 @@ func (e *Evaluation) Finish() (*v1.EvaluateFinished, error) {
 
 // Cancel tells the server to stop; what is written down stays.
 func (e *Evaluation) Cancel() {
-	e.stream.cancel()
+	e.run.cancel()
 	e.results.close()
 }

@@ -1,6 +1,7 @@
 //! Connections of commands to a server.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 use scotoma_client::{Client, Connect};
@@ -11,10 +12,24 @@ use super::files;
 /// A server that runs elsewhere.
 #[derive(Debug, Clone, Args)]
 pub(super) struct RemoteArgs {
-    /// Address of a server, such as http://127.0.0.1:7878 or https://HOST. Without it the model
-    /// runs in this process
-    #[arg(long, env = "SCOTOMA_SERVER", value_name = "ADDRESS")]
-    pub(super) server: Option<String>,
+    /// Address of a server, such as http://127.0.0.1:7878 or https://HOST; of several that answer
+    /// the same, with commas or given again, each gets its pictures. Without it the model runs in
+    /// this process
+    #[arg(
+        long,
+        env = "SCOTOMA_SERVER",
+        value_name = "ADDRESS",
+        value_delimiter = ','
+    )]
+    pub(super) server: Vec<String>,
+    /// Seconds to wait for a server that is not there, or goes down, before a command fails
+    #[arg(
+        long,
+        env = "SCOTOMA_PATIENCE",
+        value_name = "SECONDS",
+        default_value_t = 60
+    )]
+    patience: u32,
     /// API key of the server
     #[arg(
         long,
@@ -53,9 +68,12 @@ pub(super) struct TlsArgs {
 }
 
 impl TlsArgs {
-    /// Returns the settings of a connection to `address`.
-    pub(super) fn settings(&self, address: &str) -> Result<Connect, String> {
-        let mut connect = Connect::to(address);
+    /// Returns the settings of a connection to one of `addresses`.
+    pub(super) fn settings<'a>(
+        &self,
+        addresses: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Connect, String> {
+        let mut connect = Connect::to_all(addresses);
         if let Some(path) = &self.server_ca {
             connect = connect.authorities(read_flag("--server-ca", path)?);
         }
@@ -70,19 +88,27 @@ impl TlsArgs {
 }
 
 impl RemoteArgs {
-    /// Connects to the server that the flags name, if they name one.
+    /// Connects to the servers that the flags name, if they name any.
     pub(super) async fn connect(&self) -> Result<Option<Client>, Failure> {
-        let Some(address) = &self.server else {
+        if self.server.is_empty() {
             return Ok(None);
-        };
-        let mut settings = self.tls.settings(address)?;
+        }
+        let addresses = self.server.join(",");
+        let mut settings = self.tls.settings(self.server.iter().map(String::as_str))?;
         if let Some(key) = &self.api_key {
             settings = settings.api_key(key);
         }
-        let connected = settings.connect().await;
-        Ok(Some(
-            connected.map_err(|e| format!("--server {address}: {e}"))?,
-        ))
+        let seconds = self.patience;
+        let connected = settings
+            .patience(Duration::from_secs(seconds.into()))
+            // A wrong address looks the same, so the user must see what is waited for.
+            .on_wait(move |error| {
+                eprintln!("{error}; waiting for a server, up to {seconds} s (--patience)");
+            })
+            .connect()
+            .await;
+        let named = connected.map_err(|e| format!("--server {addresses}: {e}"));
+        Ok(Some(named?))
     }
 }
 

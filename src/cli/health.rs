@@ -26,7 +26,7 @@ pub(super) struct Health {
 impl Health {
     pub(super) async fn run(self) -> Result<(), Failure> {
         let address = &self.server;
-        let connected = self.tls.settings(address)?.channel().await;
+        let connected = self.tls.settings([address.as_str()])?.channel().await;
         let channel = connected.map_err(|e| format!("--server {address}: {e}"))?;
         let mut client = HealthClient::new(channel);
         // An empty name asks about the server as a whole.

@@ -1,6 +1,8 @@
 //! A server in this process on a free port, for commands that are given none.
 
-use scotoma_client::Client;
+use std::time::Duration;
+
+use scotoma_client::{Client, Connect};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -24,7 +26,9 @@ impl LocalServer {
         let task = tokio::spawn(server.run(listener, async {
             let _ = stopped.await;
         }));
-        Ok((Self { stop, task }, Client::connect(&address).await?))
+        // One that has ended does not come back.
+        let client = Connect::to(&address).patience(Duration::ZERO);
+        Ok((Self { stop, task }, client.connect().await?))
     }
 
     /// Stops it once its streams have ended.

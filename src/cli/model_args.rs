@@ -68,7 +68,7 @@ impl ModelArgs {
 
     /// Tells whether a server is named.
     pub(super) fn is_remote(&self) -> bool {
-        self.remote.server.is_some()
+        !self.remote.server.is_empty()
     }
 
     /// Returns the first device for models of this process.

@@ -35,10 +35,10 @@ impl Parity {
             template: None,
         };
         // A server in this process has one model only, which needs no name.
-        let name = if self.remote.server.is_some() {
-            self.model.as_str()
-        } else {
+        let name = if self.remote.server.is_empty() {
             ""
+        } else {
+            self.model.as_str()
         };
         let work = async |client| check(client, name).await;
         let report = with_client(&self.remote, local, &self.device, None, work).await?;

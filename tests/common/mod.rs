@@ -132,11 +132,16 @@ pub struct Running {
 
 impl Running {
     pub async fn start(config: ServerConfig) -> Self {
+        Self::start_at("127.0.0.1:0", config).await
+    }
+
+    /// Starts a server at an address, such as that of one that has ended.
+    pub async fn start_at(address: &str, config: ServerConfig) -> Self {
         let server = tokio::task::spawn_blocking(move || Server::load(&config))
             .await
             .unwrap()
             .unwrap();
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = tokio::net::TcpListener::bind(address).await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let (stop, stopped) = tokio::sync::oneshot::channel();
         let task = tokio::spawn(server.run(listener, async {
@@ -149,8 +154,17 @@ impl Running {
         }
     }
 
+    /// Stops the server and waits for its end.
+    pub async fn end(self) {
+        self.stop.send(()).unwrap();
+        self.task.await.unwrap().unwrap();
+    }
+
     pub async fn client(&self) -> scotoma_client::Client {
-        scotoma_client::Client::connect(&self.address)
+        // A server that a test stops does not come back.
+        scotoma_client::Connect::to(&self.address)
+            .patience(std::time::Duration::ZERO)
+            .connect()
             .await
             .unwrap()
     }

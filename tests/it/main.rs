@@ -17,6 +17,7 @@
 mod common;
 
 mod certificate;
+mod clients;
 mod clip;
 mod command_line;
 mod docs;

@@ -18,10 +18,12 @@ ROOT = Path(__file__).parents[3]
 
 
 @contextmanager
-def serving(*flags: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A server and its address; it has to end well on SIGTERM."""
+def serving(
+    *flags: str, listen: str = "127.0.0.1:0", ends: signal.Signals = signal.SIGTERM
+) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A server and its address; it has to end well on SIGTERM, unless a test kills it."""
     binary = os.environ.get("SCOTOMA_BINARY", str(ROOT / "target/quick/scotoma"))
-    process = subprocess.Popen([binary, "serve", "--listen", "127.0.0.1:0", *flags], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen([binary, "serve", "--listen", listen, *flags], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     with process:
         address = re.search(r"http://(\S+) ", process.stdout.readline())
@@ -31,7 +33,7 @@ def serving(*flags: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
         finally:
             process.send_signal(signal.SIGTERM)
             code = process.wait(60)
-        assert code == 0
+        assert code == (0 if ends is signal.SIGTERM else -ends)
 
 
 @pytest.fixture(scope="session")

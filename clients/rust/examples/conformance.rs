@@ -292,7 +292,7 @@ impl Runner {
                 self.broken_off(relayed.connect().await?, "lose").await?
             }
             "key" => {
-                let plain = || Connect::to(&self.script.keyed).attempts(1);
+                let plain = || Connect::to(&self.script.keyed).patience(Duration::ZERO);
                 let with = asked(plain().api_key(&self.script.api_key)).await;
                 json!({"name": with, "without key": asked(plain()).await})
             }
@@ -400,7 +400,11 @@ impl Runner {
             api_key,
             ..
         } = &self.script;
-        let base = || Connect::to(secure).authorities(read(ca)).attempts(1);
+        let base = || {
+            Connect::to(secure)
+                .authorities(read(ca))
+                .patience(Duration::ZERO)
+        };
         let own = |connect: Connect| connect.identity(read(cert), read(key));
         json!({
             "name": asked(own(base()).api_key(api_key)).await,
@@ -423,11 +427,7 @@ async fn main() {
     let arguments: Vec<String> = std::env::args().collect();
     let mut script: Script =
         serde_json::from_slice(&std::fs::read(&arguments[1]).unwrap()).unwrap();
-    let client = Connect::to(&script.address)
-        .attempts(8)
-        .connect()
-        .await
-        .unwrap();
+    let client = Connect::to(&script.address).connect().await.unwrap();
     let square = image(STANDARD.decode(&script.pictures["square"]).unwrap());
     let cases = std::mem::take(&mut script.cases);
     let text = std::fs::read(&arguments[1]).unwrap();

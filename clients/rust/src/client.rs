@@ -1,18 +1,18 @@
 //! The calls.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_stream::Stream;
 use tonic::transport::Channel;
 use tonic::{IntoRequest, Request, Streaming};
 
-use crate::connect::{Connect, Key, Keyed, Retry};
+use crate::call::Asks;
+use crate::connect::{Connect, Way};
 use crate::results::Place;
-use crate::v1::benchmark_service_client::BenchmarkServiceClient;
+use crate::servers::{OnWait, Server, Servers};
 use crate::v1::image::Source;
-use crate::v1::inference_service_client::InferenceServiceClient;
-use crate::v1::model_service_client::ModelServiceClient;
 use crate::v1::{
     CaptureRequest, CheckParityRequest, CheckParityResponse, DescribeRequest, EvaluateHeader,
     GenerateRequest, GetModelRequest, HookPoint, Image, ListHookPointsRequest, ListModelsRequest,
@@ -22,16 +22,15 @@ use crate::v1::{
 };
 use crate::{Answer, Capture, Error, Evaluation, Question};
 
-const MAX_MESSAGE_BYTES: usize = 64 << 20;
-
-/// A connection to a server; cheap to clone. Requests are messages, or `tonic::Request`s of them
-/// with metadata.
+/// A connection to a server, or to several that answer the same; cheap to clone.
+///
+/// Requests are messages, or `tonic::Request`s of them with metadata: `idempotency-key` and
+/// `x-request-id` are drawn where a caller sets none, `traceparent` is passed on, and
+/// `x-scotoma-picture` is the BLAKE3 of the first picture.
 #[derive(Debug, Clone)]
 pub struct Client {
-    inference: InferenceServiceClient<Keyed>,
-    models: ModelServiceClient<Keyed>,
-    benchmarks: BenchmarkServiceClient<Keyed>,
-    retry: Retry,
+    servers: Arc<Servers>,
+    timeout: Option<Duration>,
 }
 
 impl Client {
@@ -42,37 +41,31 @@ impl Client {
 
     /// Over a channel made elsewhere; nothing is tried again.
     pub fn new(channel: Channel) -> Self {
-        Self::over(
-            channel,
-            Key(None),
-            Retry {
-                attempts: 1,
-                timeout: None,
-            },
-        )
+        let server = Server::new("", &Way::new(channel));
+        let servers = Servers::new(vec![server], Duration::ZERO, OnWait::default());
+        Self::over(Arc::new(servers))
     }
 
-    pub(crate) fn over(channel: Channel, key: Key, retry: Retry) -> Self {
-        let channel = || Keyed::new(channel.clone(), key.clone());
-        Self {
-            inference: InferenceServiceClient::new(channel())
-                .max_decoding_message_size(MAX_MESSAGE_BYTES),
-            benchmarks: BenchmarkServiceClient::new(channel())
-                .max_decoding_message_size(MAX_MESSAGE_BYTES),
-            models: ModelServiceClient::new(channel()).max_decoding_message_size(MAX_MESSAGE_BYTES),
-            retry,
-        }
+    pub(crate) fn over(servers: Arc<Servers>) -> Self {
+        let timeout = None;
+        Self { servers, timeout }
     }
 
     /// The same connection, whose calls end with `DeadlineExceeded` after `timeout`.
     pub fn within(&self, timeout: Duration) -> Self {
         Self {
-            retry: Retry {
-                timeout: Some(timeout),
-                ..self.retry
-            },
-            ..self.clone()
+            servers: self.servers.clone(),
+            timeout: Some(timeout),
         }
+    }
+
+    /// Sends a call until it is answered, is refused for good, or the patience or the time is over.
+    async fn sent<M: Asks + Clone, T, F: Future<Output = Result<T, Error>>>(
+        &self,
+        request: Request<M>,
+        send: impl Fn(usize, Request<M>) -> F,
+    ) -> Result<T, Error> {
+        self.servers.sent(request, self.timeout, send).await
     }
 
     /// Streams an answer; dropping it cancels.
@@ -80,12 +73,11 @@ impl Client {
         &mut self,
         request: impl IntoRequest<GenerateRequest>,
     ) -> Result<Answer, Error> {
-        self.retry
-            .run(request.into_request(), |r| {
-                let mut service = self.inference.clone();
-                async move { Answer::begin(service.generate(r).await?.into_inner()).await }
-            })
-            .await
+        self.sent(request.into_request(), |at, r| {
+            let mut service = self.servers.all[at].inference.clone();
+            async move { Answer::begin(service.generate(r).await?.into_inner()).await }
+        })
+        .await
     }
 
     /// The likelihood of given continuations.
@@ -93,12 +85,11 @@ impl Client {
         &mut self,
         request: impl IntoRequest<ScoreRequest>,
     ) -> Result<ScoreResponse, Error> {
-        self.retry
-            .run(request.into_request(), |r| {
-                let mut service = self.inference.clone();
-                async move { Ok(service.score(r).await?.into_inner()) }
-            })
-            .await
+        self.sent(request.into_request(), |at, r| {
+            let mut service = self.servers.all[at].inference.clone();
+            async move { Ok(service.score(r).await?.into_inner()) }
+        })
+        .await
     }
 
     /// One input under many variants: started, a result for each as it is done, finished. Dropping
@@ -107,18 +98,21 @@ impl Client {
         &mut self,
         request: impl IntoRequest<SweepRequest>,
     ) -> Result<Streaming<SweepResponse>, Error> {
-        self.retry
-            .run(request.into_request(), |r| {
-                let mut service = self.inference.clone();
-                async move { Ok(service.sweep(r).await?.into_inner()) }
-            })
-            .await
+        self.sent(request.into_request(), |at, r| {
+            let mut service = self.servers.all[at].inference.clone();
+            async move { Ok(service.sweep(r).await?.into_inner()) }
+        })
+        .await
     }
 
     /// A benchmark: `questions` (samples, or rows of a file: [`crate::rows`]) are taken as fast as
     /// the server answers. With `results`, a file, results are written down as they come, and a run
     /// that finds them there goes on where it ended, with the seeds that were drawn. Dropping it
     /// cancels.
+    ///
+    /// A run whose server is lost or goes down waits for the next one ([`Connect::patience`], anew
+    /// after every answer) and goes on there with what is not answered. Of several servers each
+    /// gets the questions about its pictures.
     pub async fn evaluate<Q, E>(
         &mut self,
         header: EvaluateHeader,
@@ -133,7 +127,7 @@ impl Client {
             results,
             data: None,
         });
-        Evaluation::begin(&self.benchmarks, self.retry, header, questions, place).await
+        Evaluation::begin(&self.servers, self.timeout, header, questions, place).await
     }
 
     /// Does as [`Client::evaluate`] does, with the questions of the file `data`: a run does not go
@@ -153,28 +147,28 @@ impl Client {
             results,
             data: Some(data),
         });
-        Evaluation::begin(&self.benchmarks, self.retry, header, questions, place).await
+        Evaluation::begin(&self.servers, self.timeout, header, questions, place).await
     }
 
     /// The rule sets that the server knows.
     pub async fn describe(&mut self) -> Result<Vec<RuleInfo>, Error> {
-        self.retry
-            .run(Request::new(DescribeRequest {}), |r| {
-                let mut service = self.benchmarks.clone();
-                async move { Ok(service.describe(r).await?.into_inner().rules) }
-            })
-            .await
+        self.sent(Request::new(DescribeRequest {}), |at, r| {
+            let mut service = self.servers.all[at].benchmarks.clone();
+            async move { Ok(service.describe(r).await?.into_inner().rules) }
+        })
+        .await
     }
 
     /// Keeps a picture on the server; what comes back stands for it in later requests.
     pub async fn upload_image(&mut self, data: Vec<u8>) -> Result<Image, Error> {
-        let handle = self
-            .retry
-            .run(Request::new(UploadImageRequest { data }), |r| {
-                let mut service = self.inference.clone();
-                async move { Ok(service.upload_image(r).await?.into_inner().handle) }
+        let request = Request::new(UploadImageRequest { data: data.clone() });
+        let (at, handle) = self
+            .sent(request, |at, r| {
+                let mut service = self.servers.all[at].inference.clone();
+                async move { Ok((at, service.upload_image(r).await?.into_inner().handle)) }
             })
             .await?;
+        self.servers.uploaded(at, &handle, Some(data));
         Ok(Image {
             source: Some(Source::Handle(handle)),
         })
@@ -185,12 +179,11 @@ impl Client {
         &mut self,
         request: impl IntoRequest<PreviewRequest>,
     ) -> Result<PreviewResponse, Error> {
-        self.retry
-            .run(request.into_request(), |r| {
-                let mut service = self.inference.clone();
-                async move { Ok(service.preview(r).await?.into_inner()) }
-            })
-            .await
+        self.sent(request.into_request(), |at, r| {
+            let mut service = self.servers.all[at].inference.clone();
+            async move { Ok(service.preview(r).await?.into_inner()) }
+        })
+        .await
     }
 
     /// Captures activations at hook points.
@@ -200,12 +193,15 @@ impl Client {
     ) -> Result<Capture, Error> {
         let request = request.into_request();
         let dtype = request.get_ref().dtype();
-        self.retry
-            .run(request, |r| {
-                let mut service = self.inference.clone();
-                async move { Capture::begin(service.capture(r).await?.into_inner(), dtype).await }
-            })
-            .await
+        self.sent(request, |at, r| {
+            let mut service = self.servers.all[at].inference.clone();
+            let servers = self.servers.clone();
+            async move {
+                let stream = service.capture(r).await?.into_inner();
+                Capture::begin(stream, dtype, (servers, at)).await
+            }
+        })
+        .await
     }
 
     /// Runs a recorded answer again and says whether the bits agree.
@@ -213,44 +209,41 @@ impl Client {
         &mut self,
         request: impl IntoRequest<VerifyRequest>,
     ) -> Result<VerifyResponse, Error> {
-        self.retry
-            .run(request.into_request(), |r| {
-                let mut service = self.inference.clone();
-                async move { Ok(service.verify(r).await?.into_inner()) }
-            })
-            .await
+        self.sent(request.into_request(), |at, r| {
+            let mut service = self.servers.all[at].inference.clone();
+            async move { Ok(service.verify(r).await?.into_inner()) }
+        })
+        .await
     }
 
     /// The resident models.
     pub async fn list_models(&mut self) -> Result<Vec<ModelInfo>, Error> {
-        self.retry
-            .run(Request::new(ListModelsRequest {}), |r| {
-                let mut service = self.models.clone();
-                async move { Ok(service.list_models(r).await?.into_inner().models) }
-            })
-            .await
+        self.sent(Request::new(ListModelsRequest {}), |at, r| {
+            let mut service = self.servers.all[at].models.clone();
+            async move { Ok(service.list_models(r).await?.into_inner().models) }
+        })
+        .await
     }
 
     /// One resident model; the first one where `model` is empty.
     pub async fn get_model(&mut self, model: &str) -> Result<ModelInfo, Error> {
-        self.retry
-            .run(
-                Request::new(GetModelRequest {
-                    model: model.to_owned(),
-                }),
-                |r| {
-                    let mut service = self.models.clone();
-                    async move {
-                        Ok(service
-                            .get_model(r)
-                            .await?
-                            .into_inner()
-                            .model
-                            .unwrap_or_default())
-                    }
-                },
-            )
-            .await
+        self.sent(
+            Request::new(GetModelRequest {
+                model: model.to_owned(),
+            }),
+            |at, r| {
+                let mut service = self.servers.all[at].models.clone();
+                async move {
+                    Ok(service
+                        .get_model(r)
+                        .await?
+                        .into_inner()
+                        .model
+                        .unwrap_or_default())
+                }
+            },
+        )
+        .await
     }
 
     /// Makes a model resident: progress, then the model. `place` is a folder of the server, a hub
@@ -259,28 +252,26 @@ impl Client {
         &mut self,
         request: LoadModelRequest,
     ) -> Result<Streaming<LoadModelResponse>, Error> {
-        self.retry
-            .run(Request::new(request), |r| {
-                let mut service = self.models.clone();
-                async move { Ok(service.load_model(r).await?.into_inner()) }
-            })
-            .await
+        self.sent(Request::new(request), |at, r| {
+            let mut service = self.servers.all[at].models.clone();
+            async move { Ok(service.load_model(r).await?.into_inner()) }
+        })
+        .await
     }
 
     /// Takes a model away, waits for the requests that run on it, and returns the bytes that became
     /// free.
     pub async fn unload_model(&mut self, model: &str) -> Result<u64, Error> {
-        self.retry
-            .run(
-                Request::new(UnloadModelRequest {
-                    model: model.to_owned(),
-                }),
-                |r| {
-                    let mut service = self.models.clone();
-                    async move { Ok(service.unload_model(r).await?.into_inner().freed_bytes) }
-                },
-            )
-            .await
+        self.sent(
+            Request::new(UnloadModelRequest {
+                model: model.to_owned(),
+            }),
+            |at, r| {
+                let mut service = self.servers.all[at].models.clone();
+                async move { Ok(service.unload_model(r).await?.into_inner().freed_bytes) }
+            },
+        )
+        .await
     }
 
     /// Makes the projector in a file of the server resident under `name`.
@@ -291,22 +282,21 @@ impl Client {
         file: &str,
     ) -> Result<ModelInfo, Error> {
         let (model, name, file) = (model.to_owned(), name.to_owned(), file.to_owned());
-        self.retry
-            .run(
-                Request::new(LoadProjectorRequest { model, name, file }),
-                |r| {
-                    let mut service = self.models.clone();
-                    async move {
-                        Ok(service
-                            .load_projector(r)
-                            .await?
-                            .into_inner()
-                            .model
-                            .unwrap_or_default())
-                    }
-                },
-            )
-            .await
+        self.sent(
+            Request::new(LoadProjectorRequest { model, name, file }),
+            |at, r| {
+                let mut service = self.servers.all[at].models.clone();
+                async move {
+                    Ok(service
+                        .load_projector(r)
+                        .await?
+                        .into_inner()
+                        .model
+                        .unwrap_or_default())
+                }
+            },
+        )
+        .await
     }
 
     /// Runs the golden set of a model: cases as they are compared, then the report.
@@ -314,32 +304,30 @@ impl Client {
         &mut self,
         model: &str,
     ) -> Result<Streaming<CheckParityResponse>, Error> {
-        self.retry
-            .run(
-                Request::new(CheckParityRequest {
-                    model: model.to_owned(),
-                }),
-                |r| {
-                    let mut service = self.models.clone();
-                    async move { Ok(service.check_parity(r).await?.into_inner()) }
-                },
-            )
-            .await
+        self.sent(
+            Request::new(CheckParityRequest {
+                model: model.to_owned(),
+            }),
+            |at, r| {
+                let mut service = self.servers.all[at].models.clone();
+                async move { Ok(service.check_parity(r).await?.into_inner()) }
+            },
+        )
+        .await
     }
 
     /// The named places in a model's forward pass.
     pub async fn list_hook_points(&mut self, model: &str) -> Result<Vec<HookPoint>, Error> {
-        self.retry
-            .run(
-                Request::new(ListHookPointsRequest {
-                    model: model.to_owned(),
-                }),
-                |r| {
-                    let mut service = self.models.clone();
-                    async move { Ok(service.list_hook_points(r).await?.into_inner().hook_points) }
-                },
-            )
-            .await
+        self.sent(
+            Request::new(ListHookPointsRequest {
+                model: model.to_owned(),
+            }),
+            |at, r| {
+                let mut service = self.servers.all[at].models.clone();
+                async move { Ok(service.list_hook_points(r).await?.into_inner().hook_points) }
+            },
+        )
+        .await
     }
 }
 

@@ -1,41 +1,54 @@
-//! Connections, and retries.
+//! Connections.
 
-use std::time::{Duration, Instant};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
 
-use tonic::metadata::{Ascii, MetadataValue};
-use tonic::service::Interceptor;
+use tonic::body::Body;
+use tonic::codegen::{Service, http};
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 use tonic::{Code, Request, Status};
 
+use crate::servers::{OnWait, Server, Servers, bare};
 use crate::{Client, Error};
 
 /// Settings of a connection; `Connect::to("https://...")`, settings, then [`Connect::connect`].
 #[derive(Debug, Clone)]
 pub struct Connect {
-    address: String,
+    addresses: Vec<String>,
     authorities: Vec<u8>,
     identity: Option<(Vec<u8>, Vec<u8>)>,
     api_key: Option<String>,
     keepalive: Duration,
-    attempts: u32,
+    patience: Duration,
+    on_wait: OnWait,
 }
 
 impl Connect {
     /// `127.0.0.1:7878`, `http://...`, or with TLS `https://...`.
     pub fn to(address: &str) -> Self {
-        let address = if address.contains("://") {
-            address.to_owned()
-        } else {
-            format!("http://{address}")
-        };
-        let (authorities, identity, api_key) = (Vec::new(), None, None);
+        Self::to_all([address])
+    }
+
+    /// Connects to servers that answer the same: calls about one picture go to one of them, and to
+    /// another where it is lost.
+    pub fn to_all<'a>(addresses: impl IntoIterator<Item = &'a str>) -> Self {
+        let addresses = addresses.into_iter().map(|address| {
+            if address.contains("://") {
+                address.to_owned()
+            } else {
+                format!("http://{address}")
+            }
+        });
         Self {
-            address,
-            authorities,
-            identity,
-            api_key,
+            addresses: addresses.collect(),
+            authorities: Vec::new(),
+            identity: None,
+            api_key: None,
             keepalive: Duration::from_secs(30),
-            attempts: 4,
+            patience: Duration::from_secs(60),
+            on_wait: OnWait::default(),
         }
     }
 
@@ -72,29 +85,40 @@ impl Connect {
         }
     }
 
-    /// How often a call is tried whose connection is lost before its first message, or that a
-    /// server refuses because it is going down; 4 unless said otherwise. After its first message a
-    /// call is never tried again.
-    pub fn attempts(self, attempts: u32) -> Self {
+    /// How long a call waits for a server whose connection is lost before the call's first message,
+    /// or that refuses it because it is going down; 60 seconds unless said otherwise, none: not at
+    /// all. After its first message a call is never tried again, but a benchmark goes on with what
+    /// is not answered.
+    pub fn patience(self, patience: Duration) -> Self {
+        Self { patience, ..self }
+    }
+
+    /// Calls `heard` with the error for which a call begins to wait, so that people know.
+    pub fn on_wait(self, heard: impl Fn(&Error) + Send + Sync + 'static) -> Self {
         Self {
-            attempts: attempts.max(1),
+            on_wait: OnWait(Some(Arc::new(heard))),
             ..self
         }
     }
 
-    /// Connects once, for services that [`Client`] does not have.
+    /// Connects once to the first server, for services that [`Client`] does not have.
     pub async fn channel(&self) -> Result<Channel, Error> {
-        Ok(self.endpoint()?.connect().await?)
+        Ok(self.endpoint(self.first()?)?.connect().await?)
     }
 
-    fn endpoint(&self) -> Result<Endpoint, Error> {
-        let mut endpoint = Endpoint::from_shared(self.address.clone())?
+    fn first(&self) -> Result<&str, Error> {
+        let first = self.addresses.first().map(String::as_str);
+        first.ok_or_else(|| Status::invalid_argument("no address is given").into())
+    }
+
+    fn endpoint(&self, address: &str) -> Result<Endpoint, Error> {
+        let mut endpoint = Endpoint::from_shared(address.to_owned())?
             .http2_keep_alive_interval(self.keepalive)
             .keep_alive_timeout(self.keepalive)
             // Else a stream whose client is dropped counts as idle, and waits for ever.
             .keep_alive_while_idle(true)
             .tcp_nodelay(true);
-        if self.address.starts_with("https://") {
+        if address.starts_with("https://") {
             let mut tls = ClientTlsConfig::new();
             tls = if self.authorities.is_empty() {
                 tls.with_native_roots()
@@ -109,9 +133,10 @@ impl Connect {
         Ok(endpoint)
     }
 
-    /// Connects; where nothing answers it tries again, as calls do.
+    /// Connects; where nothing answers it waits, as calls do. Of several servers each is connected
+    /// to by the first call that goes to it.
     pub async fn connect(self) -> Result<Client, Error> {
-        let endpoint = self.endpoint()?;
+        self.check()?;
         let bearer = self
             .api_key
             .as_ref()
@@ -119,80 +144,101 @@ impl Connect {
         let bearer = bearer
             .transpose()
             .map_err(|_| Status::invalid_argument("the key is no text of ASCII letters"))?;
-        let retry = Retry {
-            attempts: self.attempts,
-            timeout: None,
-        };
-        let channel = retry
-            .run(Request::new(()), |_| async {
-                Ok(endpoint.connect().await?)
-            })
-            .await?;
-        Ok(Client::over(channel, Key(bearer), retry))
-    }
-}
-
-/// The client's name and version, for the server.
-#[derive(Debug, Clone)]
-pub(crate) struct Key(pub(crate) Option<MetadataValue<Ascii>>);
-
-/// A channel that says the key.
-pub(crate) type Keyed = tonic::service::interceptor::InterceptedService<Channel, Key>;
-
-impl Interceptor for Key {
-    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        if let Some(key) = &self.0 {
-            request.metadata_mut().insert("authorization", key.clone());
-        }
-        Ok(request)
-    }
-}
-
-/// The retries of a call, and the time that all of it may take.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Retry {
-    pub(crate) attempts: u32,
-    pub(crate) timeout: Option<Duration>,
-}
-
-const FIRST_WAIT: Duration = Duration::from_millis(100);
-
-impl Retry {
-    /// `send`s a request until it is answered, is refused for good, or the attempts or the time are
-    /// used up.
-    pub(crate) async fn run<M: Clone, T, F: Future<Output = Result<T, Error>>>(
-        self,
-        request: Request<M>,
-        send: impl Fn(Request<M>) -> F,
-    ) -> Result<T, Error> {
-        let (metadata, extensions, message) = request.into_parts();
-        let begun = Instant::now();
-        let mut attempt = 1;
-        loop {
-            let mut request =
-                Request::from_parts(metadata.clone(), extensions.clone(), message.clone());
-            if let Some(timeout) = self.timeout {
-                request.set_timeout(timeout.saturating_sub(begun.elapsed()));
-            }
-            let error = match send(request).await {
-                Err(error)
-                    if error.code() == Some(Code::Unavailable) && attempt < self.attempts =>
-                {
-                    error
-                }
-                result => return result,
+        let mut servers = Vec::new();
+        for address in &self.addresses {
+            let endpoint = self.endpoint(address)?;
+            let channel = if self.addresses.len() == 1 {
+                self.wait_for(&endpoint).await?
+            } else {
+                endpoint.connect_lazy()
             };
-            let wait = error
-                .retry_after()
-                .unwrap_or(FIRST_WAIT * (1 << attempt.min(6)));
-            if self
-                .timeout
-                .is_some_and(|timeout| begun.elapsed() + wait >= timeout)
+            let way = Way {
+                channel,
+                bearer: bearer.clone(),
+            };
+            servers.push(Server::new(address, &way));
+        }
+        let servers = Servers::new(servers, self.patience, self.on_wait);
+        Ok(Client::over(Arc::new(servers)))
+    }
+
+    async fn wait_for(&self, endpoint: &Endpoint) -> Result<Channel, Error> {
+        let server = Server::new("", &Way::new(endpoint.connect_lazy()));
+        let waiting = Servers::new(vec![server], self.patience, self.on_wait.clone());
+        let connect = |_, _: Request<()>| async { Ok(endpoint.connect().await?) };
+        waiting.sent(Request::new(()), None, connect).await
+    }
+
+    /// Checks what would be found out late, or never.
+    fn check(&self) -> Result<(), Error> {
+        self.first()?;
+        for (i, address) in self.addresses.iter().enumerate() {
+            if self.addresses[..i]
+                .iter()
+                .any(|other| bare(other) == bare(address))
             {
-                return Err(error);
+                let message = format!("address: {} stands there twice", bare(address));
+                return Err(Status::invalid_argument(message).into());
             }
-            tokio::time::sleep(wait).await;
-            attempt += 1;
+        }
+        Ok(())
+    }
+}
+
+/// A channel that says the key, and knows a proxy's page from a server's answer.
+#[derive(Debug, Clone)]
+pub(crate) struct Way {
+    channel: Channel,
+    bearer: Option<http::HeaderValue>,
+}
+
+impl Way {
+    pub(crate) fn new(channel: Channel) -> Self {
+        Self {
+            channel,
+            bearer: None,
         }
     }
+}
+
+type Answered = Result<http::Response<Body>, tonic::transport::Error>;
+
+impl Service<http::Request<Body>> for Way {
+    type Response = http::Response<Body>;
+    type Error = tonic::transport::Error;
+    type Future = Pin<Box<dyn Future<Output = Answered> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.channel.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: http::Request<Body>) -> Self::Future {
+        if let Some(bearer) = &self.bearer {
+            let headers = request.headers_mut();
+            headers.insert(http::header::AUTHORIZATION, bearer.clone());
+        }
+        let answered = self.channel.call(request);
+        Box::pin(async move { answered.await.map(of_server) })
+    }
+}
+
+/// Returns an answer that is not the server's as the status that gRPC has for it.
+fn of_server(response: http::Response<Body>) -> http::Response<Body> {
+    let status = response.status();
+    if status == http::StatusCode::OK || response.headers().contains_key("grpc-status") {
+        return response;
+    }
+    let code = match status.as_u16() {
+        400 => Code::Internal,
+        401 => Code::Unauthenticated,
+        403 => Code::PermissionDenied,
+        404 => Code::Unimplemented,
+        429 | 502..=504 => Code::Unavailable,
+        _ => Code::Unknown,
+    };
+    Status::new(
+        code,
+        format!("a proxy answers in place of the server: {status}"),
+    )
+    .into_http()
 }

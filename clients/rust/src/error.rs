@@ -34,6 +34,8 @@ pub enum Error {
         fields: Vec<FieldViolation>,
         /// The time to wait before a retry, where that helps.
         retry_after: Option<Duration>,
+        /// The request's name in the server's log.
+        request_id: Option<String>,
     },
     /// The stream ended without its last event.
     #[error("the stream ended early")]
@@ -72,6 +74,9 @@ impl From<Status> for Error {
                 std::error::Error::source(&status),
             ),
             reason: details.error_info().map(|i| i.reason.clone()),
+            request_id: details
+                .error_info()
+                .and_then(|i| i.metadata.get("request_id").cloned()),
             fields,
             retry_after: details.retry_info().and_then(|r| r.retry_delay),
         }
@@ -124,6 +129,53 @@ impl Error {
             Self::Server { retry_after, .. } => *retry_after,
             _ => None,
         }
+    }
+
+    /// Returns the server's reason, in capitals.
+    pub fn reason(&self) -> Option<&str> {
+        match self {
+            Self::Server { reason, .. } => reason.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// Returns the request's name in the server's log.
+    pub fn request_id(&self) -> Option<&str> {
+        match self {
+            Self::Server { request_id, .. } => request_id.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// Tells whether a call that ended so may be sent again: the connection is gone, or the server
+    /// says when.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.code() == Some(Code::Unavailable)
+            && (self.retry_after().is_some() || self.reason().is_none())
+    }
+
+    /// Adds the name that the call was sent with, where the server said none.
+    pub(crate) fn of_request(mut self, metadata: &tonic::metadata::MetadataMap) -> Self {
+        if let Self::Server { request_id, .. } = &mut self
+            && request_id.is_none()
+        {
+            let sent = metadata.get("x-request-id").and_then(|id| id.to_str().ok());
+            *request_id = sent.map(str::to_owned);
+        }
+        self
+    }
+
+    /// Returns the same error in other words.
+    pub(crate) fn saying(mut self, words: impl FnOnce(&str) -> String) -> Self {
+        if let Self::Server { message, .. } = &mut self {
+            *message = words(message);
+            return self;
+        }
+        let message = words(&self.to_string());
+        Self::from(Status::new(
+            self.code().unwrap_or(Code::Unavailable),
+            message,
+        ))
     }
 
     pub(crate) fn file(

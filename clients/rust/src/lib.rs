@@ -19,6 +19,7 @@
 //! # }
 //! ```
 
+mod call;
 mod client;
 mod connect;
 mod error;
@@ -27,7 +28,11 @@ mod messages;
 mod parquet;
 mod results;
 mod rows;
+mod run;
+mod servers;
 mod stream;
+#[cfg(feature = "opentelemetry")]
+mod trace;
 
 pub use scotoma_proto::v1;
 

@@ -1,24 +1,24 @@
 //! Streams: an answer, captured activations, the results of a benchmark.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::time::Duration;
 
 use half::{bf16, f16};
 use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
 use tokio_stream::{Stream, StreamExt as _};
-use tonic::{Request, Streaming};
+use tonic::Streaming;
 
 use crate::Error;
-use crate::connect::{Keyed, Retry};
 use crate::results::{Place, Results};
-use crate::v1::benchmark_service_client::BenchmarkServiceClient;
+use crate::run::{self, Run};
+use crate::servers::Servers;
 use crate::v1::evaluate_request::Event as Asked;
 use crate::v1::evaluate_response::Event as Told;
 use crate::v1::generate_response::Event;
 use crate::v1::{
     Activation, BenchmarkMetric, CaptureFinished, CaptureResponse, DataType, EvaluateFinished,
-    EvaluateHeader, EvaluateRequest, EvaluateResponse, EvaluateStarted, Finished, GenerateResponse,
-    Row, Sample, SampleResult, Started, Token, capture_response,
+    EvaluateHeader, EvaluateStarted, Finished, GenerateResponse, Row, Sample, SampleResult,
+    Started, Token, capture_response,
 };
 
 /// A streamed answer. Dropping it tells the server to stop.
@@ -75,12 +75,15 @@ pub struct Capture {
     pub started: Started,
     finished: Option<CaptureFinished>,
     dtype: DataType,
+    /// The server that keeps what is to be kept.
+    keeper: (Arc<Servers>, usize),
 }
 
 impl Capture {
     pub(crate) async fn begin(
         mut stream: Streaming<CaptureResponse>,
         dtype: DataType,
+        keeper: (Arc<Servers>, usize),
     ) -> Result<Self, Error> {
         match stream.message().await?.and_then(|m| m.event) {
             Some(capture_response::Event::Started(started)) => Ok(Self {
@@ -88,6 +91,7 @@ impl Capture {
                 started,
                 finished: None,
                 dtype,
+                keeper,
             }),
             _ => Err(Error::Truncated),
         }
@@ -111,6 +115,10 @@ impl Capture {
                     }
                 }
                 Some(capture_response::Event::Finished(finished)) if whole.is_none() => {
+                    let (servers, at) = &self.keeper;
+                    for kept in &finished.kept {
+                        servers.uploaded(*at, &kept.handle, None);
+                    }
                     self.finished = Some(finished);
                     self.stream.message().await?;
                 }
@@ -159,16 +167,11 @@ impl From<Row> for Question {
     }
 }
 
-/// The first error of a run's questions.
-type Broken = Arc<Mutex<Option<Box<dyn std::error::Error + Send + Sync>>>>;
-
-/// Questions that wait for the server.
-const AHEAD: usize = 8;
-
 /// The results of a benchmark as they come. Dropping it tells the server to stop.
 #[derive(Debug)]
 pub struct Evaluation {
-    stream: Streaming<EvaluateResponse>,
+    events: mpsc::Receiver<Result<Told, Error>>,
+    run: Arc<Run>,
     /// The first event: who answers, by which rule, with which seeds.
     pub started: EvaluateStarted,
     /// Results of an earlier run, which are not computed again.
@@ -176,13 +179,12 @@ pub struct Evaluation {
     metrics: Vec<BenchmarkMetric>,
     finished: Option<EvaluateFinished>,
     results: Option<Results>,
-    broken: Broken,
 }
 
 impl Evaluation {
     pub(crate) async fn begin<Q, E>(
-        service: &BenchmarkServiceClient<Keyed>,
-        retry: Retry,
+        servers: &Arc<Servers>,
+        timeout: Option<Duration>,
         header: EvaluateHeader,
         questions: impl Stream<Item = Result<Q, E>> + Send + 'static,
         results: Option<Place<'_>>,
@@ -196,42 +198,33 @@ impl Evaluation {
                 .map(|(results, header, known)| (Some(results), header, known))?,
             None => (None, header, Vec::new()),
         };
-        // The header goes alone, so that it can go again; questions are asked for once the run has
-        // begun.
-        let send = |header: Request<EvaluateHeader>| async {
-            let (metadata, extensions, header) = header.into_parts();
-            let (sender, receiver) = mpsc::channel(AHEAD);
-            let event = Some(Asked::Header(header));
-            // There is room for it.
-            let _ = sender.try_send(EvaluateRequest { event });
-            let request = Request::from_parts(metadata, extensions, ReceiverStream::new(receiver));
-            let mut stream = service.clone().evaluate(request).await?.into_inner();
-            match stream.message().await?.and_then(|m| m.event) {
-                Some(Told::Started(started)) => Ok((stream, started, sender)),
-                _ => Err(Error::Truncated),
-            }
+        let source = questions.map(|question| match question {
+            Ok(question) => Ok(question.into().0),
+            Err(error) => Err(error.into()),
+        });
+        let count = known.len();
+        let check = |started: &EvaluateStarted| match &mut results {
+            Some(results) => results.begun(started),
+            None => Ok(()),
         };
-        let (stream, started, sender) = retry.run(Request::new(header), send).await?;
-        if let Some(results) = &mut results {
-            results.begun(&started)?;
-        }
-        let (broken, count) = (Broken::default(), known.len());
-        tokio::spawn(ask(sender, known, questions, broken.clone()));
+        let source = Box::pin(source);
+        let (started, events, run) =
+            run::begin(servers, timeout, header, known, source, check).await?;
         Ok(Self {
-            stream,
+            events,
+            run,
             started,
             known: count,
             metrics: Vec::new(),
             finished: None,
             results,
-            broken,
         })
     }
 
     /// The next result; `None` when all have come.
     pub async fn next(&mut self) -> Result<Option<SampleResult>, Error> {
         while self.finished.is_none() {
-            match self.stream.message().await?.and_then(|m| m.event) {
+            match self.events.recv().await.transpose()? {
                 Some(Told::Result(result)) => {
                     if let Some(results) = &mut self.results {
                         results.add(&result)?;
@@ -239,18 +232,14 @@ impl Evaluation {
                     return Ok(Some(result));
                 }
                 Some(Told::Progress(progress)) => self.metrics = progress.metrics,
-                Some(Told::Settled(_)) => {}
                 Some(Told::Finished(finished)) => {
                     self.metrics.clone_from(&finished.metrics);
                     self.finished = Some(finished);
-                    self.stream.message().await?;
-                    if let Some(error) =
-                        self.broken.lock().ok().and_then(|mut broken| broken.take())
-                    {
+                    if let Some(error) = self.run.take_broken() {
                         return Err(Error::Questions(error));
                     }
                 }
-                Some(Told::Started(_)) | None => return Err(Error::Truncated),
+                Some(Told::Started(_) | Told::Settled(_)) | None => return Err(Error::Truncated),
             }
         }
         Ok(None)
@@ -265,50 +254,5 @@ impl Evaluation {
     pub async fn finish(mut self) -> Result<EvaluateFinished, Error> {
         while self.next().await?.is_some() {}
         self.finished.ok_or(Error::Truncated)
-    }
-}
-
-/// Sends what is known and then the questions, as fast as the server takes them.
-async fn ask<Q, E>(
-    sender: mpsc::Sender<EvaluateRequest>,
-    known: Vec<SampleResult>,
-    questions: impl Stream<Item = Result<Q, E>>,
-    broken: Broken,
-) where
-    Q: Into<Question>,
-    E: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    // A server that ends the stream says why there.
-    for result in known {
-        if sender
-            .send(EvaluateRequest {
-                event: Some(Asked::Known(result)),
-            })
-            .await
-            .is_err()
-        {
-            return;
-        }
-    }
-    let mut questions = std::pin::pin!(questions);
-    while let Some(question) = questions.next().await {
-        match question {
-            Ok(question) => {
-                let Question(event) = question.into();
-                if sender
-                    .send(EvaluateRequest { event: Some(event) })
-                    .await
-                    .is_err()
-                {
-                    return;
-                }
-            }
-            Err(error) => {
-                if let Ok(mut broken) = broken.lock() {
-                    *broken = Some(error.into());
-                }
-                return;
-            }
-        }
     }
 }

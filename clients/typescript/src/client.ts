@@ -1,12 +1,13 @@
 /** The calls. */
 
 import { create, type Message as ProtoMessage, type MessageInitShape } from "@bufbuild/protobuf";
-import { type Client as ServiceClient, Code, createClient, type Interceptor, type Transport } from "@connectrpc/connect";
+import type { CallOptions as ConnectOptions, Interceptor } from "@connectrpc/connect";
 
-import { ScotomaError } from "./errors.js";
-import { all, Answer, begin, type Begun, Capture, Evaluation, type ResultsSink, Sweep } from "./stream.js";
+import { type CallOptions, hash, prepare, type Settings } from "./call.js";
+import { Run } from "./run.js";
+import { type Server, Servers, type Way } from "./servers.js";
+import { all, Answer, type Begun, Capture, Evaluation, type ResultsSink, Sweep } from "./stream.js";
 import {
-  BenchmarkService,
   ChatMessageSchema,
   type ChatPart,
   ChatPartSchema,
@@ -20,11 +21,9 @@ import {
   type HookPoint,
   type Image,
   ImageSchema,
-  InferenceService,
   type LoadModelRequestSchema,
   type LoadModelResponse,
   type ModelInfo,
-  ModelService,
   type CheckParityResponse,
   type PreviewRequestSchema,
   type PreviewResponse,
@@ -44,25 +43,6 @@ import {
   type VerifyResponse,
 } from "./v1.js";
 
-/** What every call takes. */
-export interface CallOptions {
-  /** Cancels the call. */
-  signal?: AbortSignal;
-  /** Milliseconds until the call ends with `Code.DeadlineExceeded`. */
-  timeoutMs?: number;
-}
-
-/** How a server is reached, whatever the transport. */
-export interface Settings {
-  /** The key that the server knows this client by. */
-  apiKey?: string;
-  /**
-   * How often a call is tried whose connection is lost before its first message, or that a server refuses because it is going
-   * down; 4 by default. After its first message a call is never tried again.
-   */
-  attempts?: number;
-}
-
 /** A question of a benchmark: a sample, or a row of a file. */
 export type Question = Sample | Row | MessageInitShape<typeof SampleSchema> | MessageInitShape<typeof RowSchema>;
 
@@ -78,8 +58,6 @@ export interface EvaluateOptions extends CallOptions {
   results?: Results;
 }
 
-const FIRST_WAIT_MS = 100;
-
 /** Says the key with every call. */
 export function keyed(apiKey: string | undefined): Interceptor[] {
   if (apiKey === undefined) {
@@ -93,56 +71,44 @@ export function keyed(apiKey: string | undefined): Interceptor[] {
   ];
 }
 
+/** Questions as messages. */
+async function* requests(questions: AsyncIterable<Question> | Iterable<Question>): AsyncGenerator<EvaluateRequest> {
+  for await (const question of questions) {
+    const event =
+      "cells" in question || "json" in question
+        ? { case: "row" as const, value: question as Row }
+        : { case: "sample" as const, value: question as Sample };
+    yield create(EvaluateRequestSchema, { event });
+  }
+}
+
 /** `host:port` is plain text. */
 export function baseUrl(address: string): string {
   return address.includes("://") ? address : `http://${address}`;
 }
 
-/** Until `ms` have passed, or the caller has lost patience. */
-const sleep = (ms: number, signal: AbortSignal | undefined) =>
-  new Promise<void>((resolve) => {
-    const timer = setTimeout(resolve, ms);
-    signal?.addEventListener("abort", () => (clearTimeout(timer), resolve()), { once: true });
-  });
-
-/** A connection to a server. Requests are messages, or object literals of their fields. */
+/** A connection to a server, or to several that answer the same. Requests are messages, or object literals of their fields. */
 export class Client {
-  readonly #inference: ServiceClient<typeof InferenceService>;
-  readonly #models: ServiceClient<typeof ModelService>;
-  readonly #benchmarks: ServiceClient<typeof BenchmarkService>;
-  readonly #attempts: number;
+  readonly #servers: Servers;
 
-  constructor(transport: Transport, settings: Settings = {}) {
-    this.#inference = createClient(InferenceService, transport);
-    this.#models = createClient(ModelService, transport);
-    this.#benchmarks = createClient(BenchmarkService, transport);
-    this.#attempts = settings.attempts ?? 4;
+  constructor(ways: Way[], settings: Settings = {}) {
+    this.#servers = new Servers(ways, settings);
   }
 
-  /** Sends a call until it is answered, is refused for good, or the attempts or the time are used up. */
-  async #retried<T>(options: CallOptions, send: (options: CallOptions) => Promise<T>): Promise<T> {
-    const begun = Date.now();
-    for (let attempt = 1; ; attempt++) {
-      const left = options.timeoutMs === undefined ? undefined : options.timeoutMs - (Date.now() - begun);
-      try {
-        return await send({ ...options, ...(left !== undefined && { timeoutMs: Math.max(left, 0) }) });
-      } catch (thrown) {
-        const error = ScotomaError.from(thrown, options.signal?.aborted);
-        const wait = error.retryAfter ?? FIRST_WAIT_MS * 2 ** Math.min(attempt, 6);
-        const late = left !== undefined && left <= wait;
-        if (error.code !== Code.Unavailable || attempt >= this.#attempts || late || options.signal?.aborted) {
-          throw error;
-        }
-        await sleep(wait, options.signal);
-      }
-    }
+  async #unary<T>(
+    options: CallOptions,
+    request: unknown,
+    send: (server: Server, options: ConnectOptions) => Promise<T>,
+  ): Promise<T> {
+    return this.#servers.sent(await prepare(options, this.#servers.traceparent, request), send);
   }
 
   async #begin<M extends ProtoMessage>(
     options: CallOptions,
-    call: (options: CallOptions) => AsyncIterable<M>,
-  ): Promise<Begun<M>> {
-    return this.#retried(options, ({ signal, ...rest }) => begin((own) => call({ ...rest, signal: own }), signal));
+    request: unknown,
+    call: (server: Server, options: ConnectOptions) => AsyncIterable<M>,
+  ): Promise<Begun<M> & { server: Server }> {
+    return this.#servers.begin(await prepare(options, this.#servers.traceparent, request), call);
   }
 
   /** Streams an answer. */
@@ -150,7 +116,7 @@ export class Client {
     request: MessageInitShape<typeof GenerateRequestSchema>,
     options: CallOptions = {},
   ): Promise<Answer> {
-    return new Answer(await this.#begin(options, (o) => this.#inference.generate(request, o)));
+    return new Answer(await this.#begin(options, request, (s, o) => s.inference.generate(request, o)));
   }
 
   /** The likelihood of each continuation; `best` is the one with the highest mean log-probability. */
@@ -158,12 +124,12 @@ export class Client {
     request: MessageInitShape<typeof ScoreRequestSchema>,
     options: CallOptions = {},
   ): Promise<ScoreResponse> {
-    return this.#retried(options, (o) => this.#inference.score(request, o));
+    return this.#unary(options, request, (s, o) => s.inference.score(request, o));
   }
 
   /** One input under many variants, results as they are done. */
   async sweep(request: MessageInitShape<typeof SweepRequestSchema>, options: CallOptions = {}): Promise<Sweep> {
-    return new Sweep(await this.#begin(options, (o) => this.#inference.sweep(request, o)));
+    return new Sweep(await this.#begin(options, request, (s, o) => s.inference.sweep(request, o)));
   }
 
   /** Activations at hook points as they come. */
@@ -171,8 +137,9 @@ export class Client {
     request: MessageInitShape<typeof CaptureRequestSchema>,
     options: CallOptions = {},
   ): Promise<Capture> {
-    const begun = await this.#begin(options, (o) => this.#inference.capture(request, o));
-    return new Capture(begun, request.dtype ?? DataType.UNSPECIFIED);
+    const begun = await this.#begin(options, request, (s, o) => s.inference.capture(request, o));
+    const keep = (handle: string) => this.#servers.uploaded(begun.server, handle);
+    return new Capture(begun, request.dtype ?? DataType.UNSPECIFIED, keep);
   }
 
   /** The picture as the model will see it, as PNG, and its patch grid. */
@@ -180,7 +147,7 @@ export class Client {
     request: MessageInitShape<typeof PreviewRequestSchema>,
     options: CallOptions = {},
   ): Promise<PreviewResponse> {
-    return this.#retried(options, (o) => this.#inference.preview(request, o));
+    return this.#unary(options, request, (s, o) => s.inference.preview(request, o));
   }
 
   /** Runs a recorded answer again: `agrees`, or which stage differs first. */
@@ -188,18 +155,26 @@ export class Client {
     request: MessageInitShape<typeof VerifyRequestSchema>,
     options: CallOptions = {},
   ): Promise<VerifyResponse> {
-    return this.#retried(options, (o) => this.#inference.verify(request, o));
+    return this.#unary(options, request, (s, o) => s.inference.verify(request, o));
   }
 
   /** Keeps a picture on the server; what comes back stands for it in later requests. */
   async uploadImage(data: Uint8Array, options: CallOptions = {}): Promise<Image> {
-    const { handle } = await this.#retried(options, (o) => this.#inference.uploadImage({ data: data as never }, o));
+    const call = await prepare(options, this.#servers.traceparent, undefined, hash(data));
+    const handle = await this.#servers.sent(call, async (server, o) => {
+      const response = await server.inference.uploadImage({ data: data as never }, o);
+      this.#servers.uploaded(server, response.handle, data);
+      return response.handle;
+    });
     return create(ImageSchema, { source: { case: "handle", value: handle } });
   }
 
   /**
    * A benchmark: questions are taken as fast as the server answers. Browsers cannot send while they receive: there it throws
    * `Code.Unimplemented`.
+   *
+   * A run whose server is lost or goes down waits for the next one (`patienceMs`, anew after every answer) and goes on there with
+   * what is not answered. Of several servers each gets the questions about its pictures.
    */
   async evaluate(
     header: MessageInitShape<typeof EvaluateHeaderSchema>,
@@ -208,41 +183,20 @@ export class Client {
   ): Promise<Evaluation> {
     const asked = create(EvaluateHeaderSchema, header);
     const opened = await options.results?.open(asked);
-    let broken: unknown;
-    const benchmarks = this.#benchmarks;
-    // The header goes alone, so that it can go again; questions are asked for once the run has begun.
-    let go: (begun: boolean) => void = () => {};
-    async function* requests(begun: Promise<boolean>): AsyncGenerator<EvaluateRequest> {
-      yield create(EvaluateRequestSchema, { event: { case: "header", value: opened?.header ?? asked } });
-      if (!(await begun)) {
-        return;
-      }
-      for (const result of opened?.known ?? []) {
-        yield create(EvaluateRequestSchema, { event: { case: "known", value: result } });
-      }
-      try {
-        for await (const question of questions) {
-          const event =
-            "cells" in question || "json" in question
-              ? { case: "row" as const, value: question as Row }
-              : { case: "sample" as const, value: question as Sample };
-          yield create(EvaluateRequestSchema, { event });
-        }
-      } catch (error) {
-        broken = error;
-      }
-    }
     try {
-      const begun = await this.#begin(options, (o) => {
-        go(false);
-        return benchmarks.evaluate(requests(new Promise((resolve) => (go = resolve))), o);
-      });
-      const evaluation = new Evaluation(begun, opened?.known.length ?? 0, opened?.sink, () => broken);
-      opened?.sink.begun(evaluation.started);
-      go(true);
+      const call = await prepare(options, this.#servers.traceparent);
+      const known = opened?.known ?? [];
+      const run = new Run(this.#servers, call, opened?.header ?? asked, known, requests(questions));
+      const evaluation = new Evaluation(await run.begin(), known.length, opened?.sink, () => run.broken);
+      try {
+        opened?.sink.begun(evaluation.started);
+      } catch (error) {
+        run.cancel();
+        throw error;
+      }
+      run.go();
       return evaluation;
     } catch (error) {
-      go(false);
       opened?.sink.close();
       throw error;
     }
@@ -250,23 +204,23 @@ export class Client {
 
   /** The rule sets that the server knows. */
   async describe(options: CallOptions = {}): Promise<RuleInfo[]> {
-    return (await this.#retried(options, (o) => this.#benchmarks.describe({}, o))).rules;
+    return (await this.#unary(options, {}, (s, o) => s.benchmarks.describe({}, o))).rules;
   }
 
   /** The resident models in the order of loading. */
   async listModels(options: CallOptions = {}): Promise<ModelInfo[]> {
-    return (await this.#retried(options, (o) => this.#models.listModels({}, o))).models;
+    return (await this.#unary(options, {}, (s, o) => s.models.listModels({}, o))).models;
   }
 
   /** One resident model; the first one by default. */
   async getModel(model = "", options: CallOptions = {}): Promise<ModelInfo> {
-    const { model: info } = await this.#retried(options, (o) => this.#models.getModel({ model }, o));
+    const { model: info } = await this.#unary(options, { model }, (s, o) => s.models.getModel({ model }, o));
     return info as ModelInfo;
   }
 
   /** The named places in a model's forward pass, in data-path order. */
   async listHookPoints(model = "", options: CallOptions = {}): Promise<HookPoint[]> {
-    return (await this.#retried(options, (o) => this.#models.listHookPoints({ model }, o))).hookPoints;
+    return (await this.#unary(options, { model }, (s, o) => s.models.listHookPoints({ model }, o))).hookPoints;
   }
 
   /** Makes a model resident: progress, then the model. `place`: a folder of the server, a hub id, or "shapes". */
@@ -274,23 +228,23 @@ export class Client {
     request: MessageInitShape<typeof LoadModelRequestSchema>,
     options: CallOptions = {},
   ): Promise<AsyncGenerator<LoadModelResponse, void, void>> {
-    return all(await this.#begin(options, (o) => this.#models.loadModel(request, o)));
+    return all(await this.#begin(options, request, (s, o) => s.models.loadModel(request, o)));
   }
 
   /** Takes a model away, waits for the requests that run on it, and returns the bytes that became free. */
   async unloadModel(model: string, options: CallOptions = {}): Promise<bigint> {
-    return (await this.#retried(options, (o) => this.#models.unloadModel({ model }, o))).freedBytes;
+    return (await this.#unary(options, { model }, (s, o) => s.models.unloadModel({ model }, o))).freedBytes;
   }
 
   /** Makes the projector in a file of the server resident under `name`. */
   async loadProjector(model: string, name: string, file: string, options: CallOptions = {}): Promise<ModelInfo> {
-    const response = await this.#retried(options, (o) => this.#models.loadProjector({ model, name, file }, o));
+    const response = await this.#unary(options, { model, name, file }, (s, o) => s.models.loadProjector({ model, name, file }, o));
     return response.model as ModelInfo;
   }
 
   /** Runs the golden set of a model: cases as they are compared, then the report. */
   async checkParity(model = "", options: CallOptions = {}): Promise<AsyncGenerator<CheckParityResponse, void, void>> {
-    return all(await this.#begin(options, (o) => this.#models.checkParity({ model }, o)));
+    return all(await this.#begin(options, { model }, (s, o) => s.models.checkParity({ model }, o)));
   }
 }
 

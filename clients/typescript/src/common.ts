@@ -2,7 +2,6 @@
 export { Code } from "@connectrpc/connect";
 
 export {
-  type CallOptions,
   Client,
   type EvaluateOptions,
   image,
@@ -11,8 +10,8 @@ export {
   prompt,
   type Question,
   type Results,
-  type Settings,
 } from "./client.js";
+export { type CallOptions, type Settings } from "./call.js";
 export { type FieldViolation, ScotomaError } from "./errors.js";
 export * from "./interventions.js";
 export { type Activation, Answer, Capture, Evaluation, Sweep } from "./stream.js";

@@ -11,6 +11,14 @@ export interface FieldViolation {
   description: string;
 }
 
+interface Details {
+  reason?: string | undefined;
+  fields?: FieldViolation[];
+  retryAfter?: number | undefined;
+  requestId?: string | undefined;
+  cause?: unknown;
+}
+
 /** A failed call. */
 export class ScotomaError extends Error {
   override readonly name = "ScotomaError";
@@ -22,17 +30,32 @@ export class ScotomaError extends Error {
   readonly fields: FieldViolation[];
   /** Milliseconds after which another try may help. */
   readonly retryAfter: number | undefined;
+  /** Names the request in the server's log. */
+  readonly requestId: string | undefined;
 
   constructor(
     code: Code,
     message: string,
-    details: { reason?: string; fields?: FieldViolation[]; retryAfter?: number; cause?: unknown } = {},
+    details: Details = {},
   ) {
     super(message, { cause: details.cause });
     this.code = code;
     this.reason = details.reason;
     this.fields = details.fields ?? [];
     this.retryAfter = details.retryAfter;
+    this.requestId = details.requestId;
+  }
+
+  /** The same error of a call that was named so, where the server named it not. */
+  of(requestId: string): ScotomaError {
+    const { reason, fields, retryAfter, cause } = this;
+    return this.requestId ? this : new ScotomaError(this.code, this.message, { reason, fields, retryAfter, cause, requestId });
+  }
+
+  /** The same error in other words. */
+  saying(message: string): ScotomaError {
+    const { reason, fields, retryAfter, requestId } = this;
+    return new ScotomaError(this.code, message, { reason, fields, retryAfter, requestId, cause: this });
   }
 
   /** The error of a call, whatever was thrown; `aborted` where this side has cancelled it. */
@@ -41,7 +64,7 @@ export class ScotomaError extends Error {
       return error;
     }
     const said = ConnectError.from(error);
-    const own: { reason?: string; fields?: FieldViolation[]; retryAfter?: number; cause: unknown } = { cause: error };
+    const own: Details = { cause: error };
     for (const detail of said.details) {
       if (!("type" in detail)) {
         continue;
@@ -49,6 +72,12 @@ export class ScotomaError extends Error {
       switch (detail.type) {
         case "google.rpc.ErrorInfo":
           own.reason = text(fieldsOf(detail.value), 1);
+          for (const entry of fieldsOf(detail.value).get(3) ?? []) {
+            const parts = fieldsOf(entry as Uint8Array);
+            if (text(parts, 1) === "request_id") {
+              own.requestId = text(parts, 2);
+            }
+          }
           break;
         case "google.rpc.BadRequest":
           own.fields = (fieldsOf(detail.value).get(1) ?? []).map((violation) => {

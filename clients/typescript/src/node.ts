@@ -2,7 +2,9 @@
 
 import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
 
-import { baseUrl, Client, keyed, type Settings } from "./client.js";
+import { type Settings } from "./call.js";
+import { baseUrl, Client, keyed } from "./client.js";
+import { type Way } from "./servers.js";
 
 export * from "./common.js";
 export { readResults, resultsFile } from "./results.js";
@@ -37,18 +39,36 @@ class SessionManager extends Http2SessionManager {
   }
 }
 
-/** A client that holds a connection open until it is closed. */
-export class NodeClient extends Client {
-  readonly #session: Http2SessionManager;
+/** What is needed of OpenTelemetry's API. */
+interface Telemetry {
+  context: { active(): unknown };
+  propagation: { inject(context: unknown, carrier: Record<string, string>): void };
+}
 
-  constructor(session: Http2SessionManager, transport: ConstructorParameters<typeof Client>[0], settings: Settings) {
-    super(transport, settings);
-    this.#session = session;
+// Not by its name, so that bundlers do not look for what need not be installed.
+const api = "@opentelemetry/api";
+const telemetry = (import(api) as Promise<Telemetry>).catch(() => undefined);
+
+/** The current span, where OpenTelemetry is installed. */
+async function traceparent(): Promise<string | undefined> {
+  const carrier: Record<string, string> = {};
+  const installed = await telemetry;
+  installed?.propagation.inject(installed.context.active(), carrier);
+  return carrier["traceparent"];
+}
+
+/** A client that holds connections open until it is closed. */
+export class NodeClient extends Client {
+  readonly #sessions: Http2SessionManager[];
+
+  constructor(sessions: Http2SessionManager[], ways: Way[], settings: Settings) {
+    super(ways, settings);
+    this.#sessions = sessions;
   }
 
-  /** Ends the connection and every call on it. */
+  /** Ends the connections and every call on them. */
   close(): void {
-    this.#session.abort();
+    this.#sessions.forEach((session) => session.abort());
   }
 
   /** Closes at the end of a block, `using`. */
@@ -57,17 +77,25 @@ export class NodeClient extends Client {
   }
 }
 
-/** A client of the server at an address such as `127.0.0.1:7878`, or with TLS `https://host:port`. The first call connects. */
-export function connect(address: string, settings: NodeSettings = {}): NodeClient {
+/**
+ * A client of the server at an address such as `127.0.0.1:7878`, or with TLS `https://host:port`; of several that answer the same,
+ * calls about one picture go to one of them, and to another where it is lost. The first call connects.
+ */
+export function connect(address: string | string[], settings: NodeSettings = {}): NodeClient {
   const { ca, cert, key, keepaliveMs = 30_000 } = settings;
   const tls = Object.fromEntries(Object.entries({ ca, cert, key }).filter(([, pem]) => pem !== undefined));
-  const url = baseUrl(address);
-  const session = new SessionManager(url, { pingIntervalMs: keepaliveMs, pingTimeoutMs: keepaliveMs }, tls);
-  const transport = createGrpcTransport({
-    baseUrl: url,
-    interceptors: keyed(settings.apiKey),
-    readMaxBytes: 64 << 20,
-    sessionManager: session,
+  const sessions: Http2SessionManager[] = [];
+  const ways = [address].flat().map((one) => {
+    const url = baseUrl(one);
+    const session = new SessionManager(url, { pingIntervalMs: keepaliveMs, pingTimeoutMs: keepaliveMs }, tls);
+    sessions.push(session);
+    const transport = createGrpcTransport({
+      baseUrl: url,
+      interceptors: keyed(settings.apiKey),
+      readMaxBytes: 64 << 20,
+      sessionManager: session,
+    });
+    return { address: one, transport };
   });
-  return new NodeClient(session, transport, settings);
+  return new NodeClient(sessions, ways, { traceparent, ...settings });
 }

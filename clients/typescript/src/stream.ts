@@ -28,6 +28,7 @@ export interface Begun<M> {
   first: M;
   rest: AsyncIterator<M>;
   abort: AbortController;
+  requestId?: string;
 }
 
 /** Waits for the first message of a call. */
@@ -45,13 +46,13 @@ export async function begin<M extends Message>(
 }
 
 /** Messages after the first one; leaving the loop cancels. */
-export async function* events<M>({ rest, abort }: Begun<M>): AsyncGenerator<M, void, void> {
+export async function* events<M>({ rest, abort, requestId = "" }: Begun<M>): AsyncGenerator<M, void, void> {
   try {
     for (let next = await rest.next(); next.done !== true; next = await rest.next()) {
       yield next.value;
     }
   } catch (error) {
-    throw ScotomaError.from(error, abort.signal.aborted);
+    throw ScotomaError.from(error, abort.signal.aborted).of(requestId);
   } finally {
     abort.abort();
   }
@@ -216,8 +217,11 @@ export class Capture extends Stream<CaptureResponse, Activation, CaptureFinished
   readonly #dtype: DataType;
   #parts: Uint8Array[] = [];
 
-  constructor(begun: Begun<CaptureResponse>, dtype: DataType) {
+  readonly #keep: (handle: string) => void;
+
+  constructor(begun: Begun<CaptureResponse>, dtype: DataType, keep: (handle: string) => void) {
     super(begun);
+    this.#keep = keep;
     this.started = started(begun.first);
     this.#dtype = dtype;
   }
@@ -225,6 +229,7 @@ export class Capture extends Stream<CaptureResponse, Activation, CaptureFinished
   protected override take({ event }: CaptureResponse) {
     const piece = part(event, "activation");
     const finished = part(event, "finished");
+    finished?.kept.forEach(({ handle }) => this.#keep(handle));
     if (piece === undefined) {
       return found<Activation, CaptureFinished>(undefined, finished);
     }

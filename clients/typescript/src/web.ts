@@ -2,12 +2,19 @@
 
 import { createGrpcWebTransport } from "@connectrpc/connect-web";
 
-import { baseUrl, Client, keyed, type Settings } from "./client.js";
+import { type Settings } from "./call.js";
+import { baseUrl, Client, keyed } from "./client.js";
 
 export * from "./common.js";
 
-/** A client of the server at an address such as `http://127.0.0.1:7878`. The first call connects; the browser sees to TLS. */
-export function connect(address: string, settings: Settings = {}): Client {
-  const transport = createGrpcWebTransport({ baseUrl: baseUrl(address), interceptors: keyed(settings.apiKey) });
-  return new Client(transport, settings);
+/**
+ * A client of the server at an address such as `http://127.0.0.1:7878`, or of several that answer the same. The first call
+ * connects; the browser sees to TLS.
+ */
+export function connect(address: string | string[], settings: Settings = {}): Client {
+  const ways = [address].flat().map((one) => ({
+    address: one,
+    transport: createGrpcWebTransport({ baseUrl: baseUrl(one), interceptors: keyed(settings.apiKey) }),
+  }));
+  return new Client(ways, settings);
 }

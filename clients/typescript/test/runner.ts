@@ -97,7 +97,7 @@ export class Runner {
 
   constructor(script: Script, connect: Connect, platform?: Platform) {
     this.#script = script;
-    this.#client = connect(script.address, { attempts: 8 });
+    this.#client = connect(script.address, {});
     this.#connect = connect;
     this.#platform = platform;
     this.#square = bytes(script.pictures["square"] ?? "");
@@ -347,7 +347,7 @@ export class Runner {
   }
 
   async #asked(address: string, settings: object): Promise<unknown> {
-    const client = this.#connect(address, { ...settings, attempts: 1 });
+    const client = this.#connect(address, { ...settings, patienceMs: 0 });
     try {
       return (await client.getModel()).name;
     } catch (error) {

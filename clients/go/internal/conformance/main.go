@@ -440,7 +440,7 @@ func (r *runner) tls(ctx context.Context) (observed, error) {
 
 // asked says what the model is called, or why nobody says so.
 func asked(ctx context.Context, address string, options ...scotoma.Option) any {
-	client, err := scotoma.NewClient(address, append(options, scotoma.WithAttempts(1))...)
+	client, err := scotoma.NewClient(address, append(options, scotoma.WithPatience(0))...)
 	if err != nil {
 		panic(err)
 	}
@@ -481,7 +481,7 @@ func main() {
 	square, err := base64.StdEncoding.DecodeString(r.Pictures["square"])
 	must(err)
 	r.square = scotoma.Image(square)
-	r.client, err = scotoma.NewClient(r.Address, scotoma.WithAttempts(8))
+	r.client, err = scotoma.NewClient(r.Address)
 	must(err)
 	all := map[string]observed{}
 	for _, c := range r.Cases {

@@ -8,8 +8,10 @@ from typing import Any, TypeVar
 from scotoma.channel import async_channel as channel
 
 T = TypeVar("T")
+# Sends a call to a server, within so many seconds.
+Send = Callable[[Any, float | None], Awaitable[T]]
 
-__all__ = ["Event", "Lock", "Queue", "channel", "iterate", "shielded", "sleep", "spawn"]
+__all__ = ["Event", "Lock", "Queue", "Send", "channel", "iterate", "shielded", "sleep", "spawn"]
 
 
 async def iterate(items: AsyncIterable[T] | Iterable[T]) -> AsyncIterator[T]:

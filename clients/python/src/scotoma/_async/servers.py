@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from operator import attrgetter
 from typing import Any, TypeVar
 
 import grpc
 
-from scotoma._async.runtime import channel, sleep
+from scotoma._async.runtime import Send, channel, sleep
 from scotoma._async.stream import Begun, begin
 from scotoma.calls import Call, Patience, is_lost, weight
 from scotoma.channel import Settings, target
@@ -128,7 +128,7 @@ class AsyncServers:
                 raise from_rpc(error) from None
             self.uploaded(server, handle)
 
-    async def sent(self, call: Call, send: Callable[[AsyncServer, float | None], Awaitable[T]]) -> T:
+    async def sent(self, call: Call, send: Send[T]) -> T:
         """Sends a call until it is answered, is refused for good, or the patience or the time is over."""
         patience = Patience(self.settings.patience, call.timeout)
         tried: list[AsyncServer] = []
@@ -193,6 +193,6 @@ class AsyncServers:
 def _not_here(error: ScotomaError) -> ScotomaError:
     """Says why the client does not mend it by itself."""
     return error.saying(
-        f"{error.message}; this client does not have its bytes any more (it keeps the last {_UPLOADS >> 20} MiB of what "
-        "it uploads): upload it again"
+        f"{error.message}; this client does not have its bytes any more (it keeps the last {_UPLOADS >> 20} MiB "
+        "of what it uploads): upload it again"
     )

@@ -9,8 +9,10 @@ from typing import Any, TypeVar
 from scotoma.channel import channel
 
 T = TypeVar("T")
+# Sends a call to a server, within so many seconds.
+Send = Callable[[Any, float | None], T]
 
-__all__ = ["Event", "Lock", "Queue", "channel", "iterate", "shielded", "sleep", "spawn"]
+__all__ = ["Event", "Lock", "Queue", "Send", "channel", "iterate", "shielded", "sleep", "spawn"]
 
 
 def iterate(items: Iterable[T]) -> Iterator[T]:

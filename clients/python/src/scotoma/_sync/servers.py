@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from operator import attrgetter
 from typing import Any, TypeVar
 
 import grpc
 
-from scotoma._sync.runtime import channel, sleep
+from scotoma._sync.runtime import Send, channel, sleep
 from scotoma._sync.stream import Begun, begin
 from scotoma.calls import Call, Patience, is_lost, weight
 from scotoma.channel import Settings, target
@@ -129,7 +129,7 @@ class Servers:
                 raise from_rpc(error) from None
             self.uploaded(server, handle)
 
-    def sent(self, call: Call, send: Callable[[Server, float | None], Awaitable[T]]) -> T:
+    def sent(self, call: Call, send: Send[T]) -> T:
         """Sends a call until it is answered, is refused for good, or the patience or the time is over."""
         patience = Patience(self.settings.patience, call.timeout)
         tried: list[Server] = []
@@ -194,6 +194,6 @@ class Servers:
 def _not_here(error: ScotomaError) -> ScotomaError:
     """Says why the client does not mend it by itself."""
     return error.saying(
-        f"{error.message}; this client does not have its bytes any more (it keeps the last {_UPLOADS >> 20} MiB of what "
-        "it uploads): upload it again"
+        f"{error.message}; this client does not have its bytes any more (it keeps the last {_UPLOADS >> 20} MiB "
+        "of what it uploads): upload it again"
     )
