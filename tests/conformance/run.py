@@ -69,6 +69,10 @@ class Server:
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
 
+    def revive(self) -> None:
+        if self.process.poll() is not None:
+            self.start()
+
     def stop(self) -> None:
         self.process.terminate()
         self.process.wait()
@@ -111,9 +115,47 @@ class Relay:
         self.lost = threading.Event()
 
 
+class Page:
+    """A proxy that has no server: whatever is asked over HTTP/2, it answers 502 with a page for people."""
+
+    # :status 502, content-type text/html: literals whose names are in HPACK's static table.
+    HEADERS = b"\x08\x03502\x0f\x10\x09text/html"
+
+    def __init__(self) -> None:
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self) -> None:
+        while True:
+            client, _ = self.listener.accept()
+            threading.Thread(target=self.answer, args=(client,), daemon=True).start()
+
+    def answer(self, client: socket.socket) -> None:
+        def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
+            return len(payload).to_bytes(3, "big") + bytes([kind, flags]) + stream.to_bytes(4, "big") + payload
+
+        with suppress(OSError), client, client.makefile("rb") as source:
+            source.read(24)  # the preface
+            client.sendall(frame(4, 0, 0))
+            while head := source.read(9):
+                kind, flags, stream = head[3], head[4], int.from_bytes(head[5:], "big")
+                payload = source.read(int.from_bytes(head[:3], "big"))
+                if kind == 4 and not flags & 1:
+                    client.sendall(frame(4, 1, 0))
+                elif kind == 6 and not flags & 1:
+                    client.sendall(frame(6, 1, 0, payload))
+                elif kind == 1:
+                    page = b"<html><h1>502 Bad Gateway</h1></html>"
+                    client.sendall(frame(1, 4, stream, self.HEADERS) + frame(0, 1, stream, page))
+
+
 @contextmanager
-def control(server: Server, relay: Relay) -> Iterator[str]:
-    """What runners ask of the server's keeper: /restart, /down (it comes back after half a second), /cancelled, /lose."""
+def control(server: Server, relay: Relay, second: Server) -> Iterator[str]:
+    """What runners ask of the servers' keeper.
+
+    /restart, /down (it comes back after half a second), /cancelled, /lose; of the second server /kill and /revive.
+    """
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:  # noqa: N802
@@ -129,6 +171,10 @@ def control(server: Server, relay: Relay) -> Iterator[str]:
                     text = str(cancelled(server))
                 elif self.path == "/lose":
                     relay.lose()
+                elif self.path == "/kill":
+                    second.kill()
+                elif self.path == "/revive":
+                    second.revive()
             self.send_response(200)
             self.send_header("access-control-allow-origin", "*")
             self.send_header("content-length", str(len(text)))
@@ -223,7 +269,7 @@ def main() -> int:
             certificate.cert_chain_pems[0].write_to_path(str(folder / f"{name}.pem"))
         drawn = subprocess.run([BINARY, "key", "conformance"], capture_output=True, text=True, check=True).stdout.splitlines()
         (folder / "keys").write_text(drawn[-1])
-        server = Server("--allow-load")
+        server, second = Server("--allow-load"), Server()
         keyed = Server("--api-keys", str(folder / "keys"))
         secure = Server(
             "--tls-cert", str(folder / "server.pem"), "--tls-key", str(folder / "server.key"),
@@ -235,8 +281,8 @@ def main() -> int:
         subprocess.run([*command, "--out", str(begun)], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         observed: dict[str, dict[str, Any]] = {}
         try:
-            relay = Relay(server)
-            with control(server, relay) as keeper:
+            relay, page = Relay(server), Page()
+            with control(server, relay, second) as keeper:
                 for language in languages:
                     own = folder / language
                     own.mkdir()
@@ -245,7 +291,8 @@ def main() -> int:
                     script = {
                         "address": f"127.0.0.1:{server.port}", "secure": f"https://127.0.0.1:{secure.port}",
                         "keyed": f"127.0.0.1:{keyed.port}", "control": keeper,
-                        "relay": f"127.0.0.1:{relay.port}",
+                        "relay": f"127.0.0.1:{relay.port}", "second": f"127.0.0.1:{second.port}",
+                        "page": f"127.0.0.1:{page.port}",
                         "ca": str(folder / "ca.pem"), "cert": str(folder / "client.pem"), "key": str(folder / "client.key"),
                         "apiKey": drawn[1], "folder": str(own), "pictures": pictures, "question": QUESTION,
                         "place": str(ROOT / "tests/goldens/tiny-next-llama"), "benchmark": known["benchmark.tsv"], "cases": cases,
@@ -263,6 +310,7 @@ def main() -> int:
                     observed[language] = cleaned(json.loads(written.read_text())) if written.exists() else {}
         finally:
             server.stop()
+            second.stop()
             secure.stop()
             keyed.stop()
     return report(cases, languages, observed)

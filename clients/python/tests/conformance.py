@@ -152,13 +152,20 @@ class Runner:
         events = [shown(e) async for e in items(await result(self.client.check_parity()))]
         return {"events": len(events), "last": events[-1]}
 
-    async def evaluate(self, request: dict[str, Any], data: str, results: Path | None = None) -> Any:  # noqa: ANN401
+    async def evaluate(
+        self,
+        request: dict[str, Any],
+        data: str,
+        results: Path | None = None,
+        client: Any = None,  # noqa: ANN401
+    ) -> Any:  # noqa: ANN401
         header = json_format.ParseDict(request, bench.EvaluateHeader())
         variants = {variant.name: variant for variant in header.variants}
         options: dict[str, Any] = {"answering": header.answering, "max_tokens": header.max_tokens}
         if header.columns:
             options["columns"] = dict(header.columns)
-        return await result(self.client.evaluate(header.rule, data, variants=variants, results=results, **options))
+        client = client or self.client
+        return await result(client.evaluate(header.rule, data, variants=variants, results=results, **options))
 
     async def run_evaluate(self, case: dict[str, Any]) -> Observed:
         run = await self.evaluate(case["request"], case["data"])
@@ -167,21 +174,49 @@ class Runner:
         return {"rule": run.started.rule, "results": results, "finished": shown(run.finished)}
 
     async def run_restart(self, case: dict[str, Any]) -> Observed:
+        return await self.moved(case, self.client_type(self.script["address"], patience=0), "restart")
+
+    async def run_onward(self, case: dict[str, Any]) -> Observed:
+        return await self.moved(case, self.client_type(self.script["address"]), "restart")
+
+    async def run_failover(self, case: dict[str, Any]) -> Observed:
+        self.control("revive")
+        return await self.moved(case, self.client_type([self.script["address"], self.script["second"]]), "kill")
+
+    async def moved(self, case: dict[str, Any], client: Any, how: str) -> Observed:  # noqa: ANN401
         same = next(c for c in self.script["cases"] if c["name"] == case["same"])
-        file = Path(self.script["folder"]) / "restart.jsonl"
+        file = Path(self.script["folder"]) / f"{case['do']}.jsonl"
         lost: Observed = {}
-        run, count = await self.evaluate(same["request"], same["data"], file), 0
+        run, count = await self.evaluate(same["request"], same["data"], file, client), 0
         try:
             async for _ in items(run):
                 count += 1
                 if count == 50:
-                    self.control("restart")
+                    self.control(how)
         except scotoma.ScotomaError as error:
             lost = {"code": error.code.name}
-        run = await self.evaluate(same["request"], same["data"], file)
+            run = await self.evaluate(same["request"], same["data"], file)
         finished = await self.finished(run)
+        await result(client.close())
+        lines = len(file.read_text().splitlines())
         written = [[r.id, r.variant, r.text, r.output_digest] for r in scotoma.read_results(file)]
-        return {"lost": lost, "results": sorted(written), **finished}
+        return {"lost": lost, "lines": lines, "results": sorted(written), **finished}
+
+    async def run_other(self, _: dict[str, Any]) -> Observed:
+        self.control("revive")
+        client = self.client_type([self.script["address"], self.script["second"]], patience=0)
+        pictures = [base64.b64decode(data) for _, data in sorted(self.script["pictures"].items())]
+        handles = [await result(client.upload_image(data)) for data in pictures]
+        self.control("kill")
+        texts = []
+        for handle in handles:
+            answer = await result(client.generate(self.script["question"], handle, max_tokens=2))
+            texts.append((await result(answer.finish())).text)
+        await result(client.close())
+        return {"texts": texts}
+
+    async def run_page(self, _: dict[str, Any]) -> Observed:
+        return {"asked": await self.asked(self.script["page"])}
 
     async def run_resume(self, _: dict[str, Any]) -> Observed:
         permuted = {"name": "permuted", "interventions": [{"permuteTokens": {"seed": "1"}}]}

@@ -51,6 +51,8 @@ struct Script {
     keyed: String,
     control: String,
     relay: String,
+    second: String,
+    page: String,
     ca: PathBuf,
     cert: PathBuf,
     key: PathBuf,
@@ -237,7 +239,24 @@ impl Runner {
                 results.sort_by(|a, b| (&a.id, &a.variant).cmp(&(&b.id, &b.variant)));
                 json!({"rule": rule, "results": results, "finished": run.finish().await?})
             }
-            "restart" => self.restart(&case.same).await?,
+            "restart" => {
+                let one = Connect::to(&self.script.address).patience(Duration::ZERO);
+                self.moved(case, one, "restart").await?
+            }
+            "onward" => {
+                let one = Connect::to(&self.script.address);
+                self.moved(case, one, "restart").await?
+            }
+            "failover" => {
+                self.control("revive");
+                let both = Connect::to_all([&*self.script.address, &*self.script.second]);
+                self.moved(case, both, "kill").await?
+            }
+            "other" => self.other().await?,
+            "page" => {
+                let page = Connect::to(&self.script.page).patience(Duration::ZERO);
+                json!({"asked": asked(page).await})
+            }
             "resume" => {
                 let permuted = json!({"name": "permuted", "interventions": [{"permuteTokens": {"seed": "1"}}]});
                 let variants = json!([{"name": "original"}, permuted]);
@@ -321,34 +340,59 @@ impl Runner {
         })
     }
 
-    async fn restart(&mut self, same: &str) -> Result<Value, Error> {
-        let case = self.script.cases.iter().find(|c| c.name == same).unwrap();
-        let (request, data) = (case.request.clone(), case.data.clone());
-        let file = self.script.folder.join("restart.jsonl");
-        let mut run = self.evaluate(&request, &data, Some(&file)).await?;
+    async fn moved(&mut self, own: &Case, connect: Connect, how: &str) -> Result<Value, Error> {
+        let same = self.script.cases.iter().find(|c| c.name == own.same);
+        let (request, data) = same.map(|c| (c.request.clone(), c.data.clone())).unwrap();
+        let file = self.script.folder.join(format!("{}.jsonl", own.special));
+        let mut client = connect.connect().await?;
+        let (header, questions) = (read(&request), tokio_stream::iter(rows(&data)?));
+        let mut run = client.evaluate(header, questions, Some(&file)).await?;
         let mut count = 0;
         let lost = loop {
             match run.next().await {
                 Ok(Some(_)) => count += 1,
-                Ok(None) => break json!({}),
-                Err(error) => break json!({"code": name_of(&error)}),
+                Ok(None) => break None,
+                Err(error) => break Some(json!({"code": name_of(&error)})),
             }
             if count == 50 {
-                self.control("restart");
+                self.control(how);
             }
         };
-        drop(run);
-        let finished = self
-            .evaluate(&request, &data, Some(&file))
-            .await?
-            .finish()
-            .await?;
+        if lost.is_some() {
+            drop(run);
+            run = self.evaluate(&request, &data, Some(&file)).await?;
+        }
+        let finished = run.finish().await?;
+        let text = std::fs::read_to_string(&file).unwrap();
         let mut results: Vec<[String; 4]> = read_results(&file)?
             .into_iter()
             .map(|r| [r.id, r.variant, r.text, r.output_digest])
             .collect();
         results.sort();
-        Ok(json!({"lost": lost, "results": results, "finished": finished}))
+        let (lost, lines) = (lost.unwrap_or_default(), text.lines().count());
+        Ok(json!({"lost": lost, "lines": lines, "results": results, "finished": finished}))
+    }
+
+    async fn other(&self) -> Result<Value, Error> {
+        self.control("revive");
+        let both = Connect::to_all([&*self.script.address, &*self.script.second]);
+        let mut client = both.patience(Duration::ZERO).connect().await?;
+        let mut names: Vec<_> = self.script.pictures.iter().collect();
+        names.sort();
+        let mut handles = Vec::new();
+        for (_, data) in names {
+            handles.push(client.upload_image(STANDARD.decode(data).unwrap()).await?);
+        }
+        self.control("kill");
+        let mut texts = Vec::new();
+        for handle in handles {
+            let request = GenerateRequest {
+                max_tokens: 2,
+                ..self.ask(handle)
+            };
+            texts.push(client.generate(request).await?.finish().await?.text);
+        }
+        Ok(json!({"texts": texts}))
     }
 
     async fn broken_off(&self, client: Client, how: &str) -> Result<Value, Error> {

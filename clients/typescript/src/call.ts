@@ -1,8 +1,7 @@
 /** What goes with a call, whichever server answers it: its names, its picture, and how long it may wait. */
 
 import { Code } from "@connectrpc/connect";
-import { blake3 } from "@noble/hashes/blake3.js";
-import { bytesToHex, utf8ToBytes } from "@noble/hashes/utils.js";
+import { createBLAKE3, type IHasher } from "hash-wasm";
 
 import { type ScotomaError } from "./errors.js";
 
@@ -45,12 +44,23 @@ interface ImageLike {
 
 /** Draws a name that no other call has. */
 export function drawn(): string {
-  return bytesToHex(crypto.getRandomValues(new Uint8Array(16)));
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+let hasher: IHasher | undefined;
+
+/** Makes `hash` ready; every call begins with it. */
+export async function ready(): Promise<void> {
+  hasher ??= await createBLAKE3();
 }
 
 /** BLAKE3, in hex. */
 export function hash(data: Uint8Array | string): string {
-  return bytesToHex(blake3(typeof data === "string" ? utf8ToBytes(data) : data));
+  if (hasher === undefined) {
+    throw new Error("a call begins with `ready`");
+  }
+  return hasher.init().update(data).digest("hex");
 }
 
 /** The rendezvous weight of a server for a picture; the greatest one has it, in every client. */
@@ -98,15 +108,16 @@ function keptBy(request: unknown): string[] {
   return [...own, ...inner.flatMap(keptBy)];
 }
 
-/** Prepares a call of `request`; `picture` is that of an upload. */
+/** Prepares a call of `request`, or of an upload. */
 export async function prepare(
   options: CallOptions,
   traceparent: Settings["traceparent"],
   request?: unknown,
-  picture?: string,
+  upload?: Uint8Array,
 ): Promise<Call> {
+  await ready();
   const images = imagesOf(request);
-  const first = picture ?? (images[0] === undefined ? "" : digest(images[0]));
+  const first = upload !== undefined ? hash(upload) : images[0] === undefined ? "" : digest(images[0]);
   const requestId = options.requestId ?? drawn();
   const trace = options.traceparent ?? (await traceparent?.());
   return {

@@ -34,6 +34,8 @@ export interface Script {
   keyed: string;
   control: string;
   relay: string;
+  second: string;
+  page: string;
   ca: string;
   cert: string;
   key: string;
@@ -55,7 +57,7 @@ export interface Platform {
 }
 
 /** Of either platform. */
-export type Connect = (address: string, settings: object) => Client & { close?(): void };
+export type Connect = (address: string | string[], settings: object) => Client & { close?(): void };
 
 type Observed = Record<string, unknown>;
 
@@ -210,7 +212,16 @@ export class Runner {
         return { rule: run.started.rule, results: results.map((r) => shown(v1.SampleResultSchema, r)), finished };
       }
       case "restart":
-        return this.#restart(own.same ?? "");
+        return this.#moved(own, this.#connect(this.#script.address, { patienceMs: 0 }), "restart");
+      case "onward":
+        return this.#moved(own, this.#connect(this.#script.address, {}), "restart");
+      case "failover":
+        await this.#control("revive");
+        return this.#moved(own, this.#connect([this.#script.address, this.#script.second], {}), "kill");
+      case "other":
+        return this.#other();
+      case "page":
+        return { asked: await this.#asked(this.#script.page, {}) };
       case "resume": {
         const permuted = { name: "permuted", interventions: [{ permuteTokens: { seed: "1" } }] };
         const header = { rule: "shapes", answering: "ANSWERING_GENERATE", variants: [{ name: "original" }, permuted] };
@@ -268,27 +279,51 @@ export class Runner {
     }
   }
 
-  async #restart(name: string): Promise<Observed> {
-    const same = this.#script.cases.find((c) => c.name === name) as Case;
-    const file = `${this.#script.folder}/restart.jsonl`;
-    const begin = () => this.#evaluate(same.request ?? {}, same.data ?? "", file);
+  async #moved(own: Case, client: ReturnType<Connect>, how: string): Promise<Observed> {
+    const same = this.#script.cases.find((c) => c.name === own.same) as Case;
+    const platform = this.#platform as Platform;
+    const file = `${this.#script.folder}/${own.do}.jsonl`;
+    const header = fromJson(v1.EvaluateHeaderSchema, same.request ?? {});
+    const options = { results: platform.resultsFile(file) };
     let lost: Observed = {};
     let count = 0;
+    let run = await client.evaluate(header, platform.rows(same.data ?? ""), options);
     try {
-      for await (const _ of await begin()) {
+      for await (const _ of run) {
         count += 1;
         if (count === 50) {
-          await this.#control("restart");
+          await this.#control(how);
         }
       }
     } catch (error) {
       lost = { code: nameOf(ScotomaError.from(error).code) };
+      run = await this.#evaluate(same.request ?? {}, same.data ?? "", file);
+      await run.finish();
     }
-    const finished = await (await begin()).finish();
-    const written = await (this.#platform as Platform).readResults(file);
+    client.close?.();
+    const written = await platform.readResults(file);
     const results = written.map((r) => [r.id, r.variant, r.text, r.outputDigest]);
     results.sort((a, b) => (a.join("\0") < b.join("\0") ? -1 : 1));
-    return { lost, results, finished: shown(v1.EvaluateFinishedSchema, finished) };
+    const lines = platform.read(file).split("\n").length - 1;
+    return { lost, lines, results, finished: shown(v1.EvaluateFinishedSchema, run.finished) };
+  }
+
+  async #other(): Promise<Observed> {
+    await this.#control("revive");
+    const client = this.#connect([this.#script.address, this.#script.second], { patienceMs: 0 });
+    const names = Object.keys(this.#script.pictures).sort();
+    const handles: v1.Image[] = [];
+    for (const name of names) {
+      handles.push(await client.uploadImage(bytes(this.#script.pictures[name] ?? "")));
+    }
+    await this.#control("kill");
+    const texts: string[] = [];
+    for (const handle of handles) {
+      const answer = await client.generate({ ...this.#ask(handle), maxTokens: 2 });
+      texts.push((await answer.finish()).text);
+    }
+    client.close?.();
+    return { texts };
   }
 
   async #models(): Promise<Observed> {

@@ -11,11 +11,12 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { context, propagation, trace, TraceFlags } from "@opentelemetry/api";
 
-import { hash, Patience, weight } from "../src/call.js";
+import { hash, Patience, ready, weight } from "../src/call.js";
 import { connect, prompt, ScotomaError } from "../src/node.js";
 import { health } from "../src/servers.js";
 import { ImageSchema, InferenceService } from "../src/v1.js";
 
+await ready();
 const picture = (text: string) => new TextEncoder().encode(text);
 const ask = (...images: Uint8Array[]) => ({ prompt: prompt("?", ...images), continuations: ["a", "b"] });
 

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -33,7 +34,7 @@ type testCase struct {
 }
 
 type script struct {
-	Address, Secure, Keyed, Control, Relay, CA, Cert, Key, APIKey, Folder, Question, Place, Benchmark string
+	Address, Secure, Keyed, Control, Relay, Second, Page, CA, Cert, Key, APIKey, Folder, Question, Place, Benchmark string
 
 	Pictures map[string]string
 	Cases    []testCase
@@ -233,7 +234,16 @@ func (r *runner) run(ctx context.Context, c testCase) (observed, error) {
 			"rule": run.Started.GetRule(), "results": shownAll(results), "finished": shown(run.Finished()),
 		}, err
 	case "restart":
-		return r.restart(c)
+		return r.moved(c, "restart", scotoma.WithPatience(0))
+	case "onward":
+		return r.moved(c, "restart")
+	case "failover":
+		r.control("revive")
+		return r.moved(c, "kill", scotoma.WithServers(r.Second))
+	case "other":
+		return r.other(ctx)
+	case "page":
+		return observed{"asked": asked(ctx, r.Page)}, nil
 	case "resume":
 		header := `{"rule": "shapes", "answering": "ANSWERING_GENERATE", "variants": [{"name": "original"},
 			{"name": "permuted", "interventions": [{"permuteTokens": {"seed": "1"}}]}]}`
@@ -327,10 +337,16 @@ func (r *runner) capture(ctx context.Context, c testCase) (observed, error) {
 	return observed{"activations": activations, "finished": shown(capture.Finished())}, err
 }
 
-func (r *runner) restart(c testCase) (observed, error) {
+func (r *runner) moved(c testCase, how string, options ...scotoma.Option) (observed, error) {
 	same := r.Cases[slices.IndexFunc(r.Cases, func(other testCase) bool { return other.Name == c.Same })]
-	file := filepath.Join(r.Folder, "restart.jsonl")
-	run, err := r.evaluate(same.Request, same.Data, file)
+	file := filepath.Join(r.Folder, c.Do+".jsonl")
+	client, err := scotoma.NewClient(r.Address, options...)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { must(client.Close()) }()
+	header := read(same.Request, &v1.EvaluateHeader{})
+	run, err := client.Evaluate(context.Background(), header, scotoma.Rows(same.Data), file)
 	if err != nil {
 		return nil, err
 	}
@@ -341,13 +357,19 @@ func (r *runner) restart(c testCase) (observed, error) {
 			break
 		}
 		if count++; count == 50 {
-			r.control("restart")
+			r.control(how)
 		}
 	}
-	if run, err = r.evaluate(same.Request, same.Data, file); err != nil {
-		return nil, err
+	last := run.Finished()
+	if last == nil {
+		if run, err = r.evaluate(same.Request, same.Data, file); err != nil {
+			return nil, err
+		}
+		if last, err = run.Finish(); err != nil {
+			return nil, err
+		}
 	}
-	last, err := run.Finish()
+	text, err := os.ReadFile(file)
 	if err != nil {
 		return nil, err
 	}
@@ -357,7 +379,43 @@ func (r *runner) restart(c testCase) (observed, error) {
 		results = append(results, []string{result.GetId(), result.GetVariant(), result.GetText(), result.GetOutputDigest()})
 	}
 	slices.SortFunc(results, slices.Compare[[]string])
-	return observed{"lost": lost, "results": results, "finished": shown(last)}, err
+	lines := strings.Count(string(text), "\n")
+	return observed{"lost": lost, "lines": lines, "results": results, "finished": shown(last)}, err
+}
+
+func (r *runner) other(ctx context.Context) (observed, error) {
+	r.control("revive")
+	client, err := scotoma.NewClient(r.Address, scotoma.WithServers(r.Second), scotoma.WithPatience(0))
+	if err != nil {
+		return nil, err
+	}
+	defer func() { must(client.Close()) }()
+	var handles []*v1.Image
+	for _, name := range slices.Sorted(maps.Keys(r.Pictures)) {
+		data, err := base64.StdEncoding.DecodeString(r.Pictures[name])
+		must(err)
+		handle, err := client.UploadImage(ctx, data)
+		if err != nil {
+			return nil, err
+		}
+		handles = append(handles, handle)
+	}
+	r.control("kill")
+	texts := []string{}
+	for _, handle := range handles {
+		request := r.ask(handle)
+		request.MaxTokens = 2
+		answer, err := client.Generate(ctx, request)
+		if err != nil {
+			return nil, err
+		}
+		last, err := answer.Finish()
+		if err != nil {
+			return nil, err
+		}
+		texts = append(texts, last.GetText())
+	}
+	return observed{"texts": texts}, nil
 }
 
 func (r *runner) models(ctx context.Context) (observed, error) {
