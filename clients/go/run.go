@@ -45,7 +45,7 @@ type running struct {
 	patience    *patience
 	lanes       []*lane
 	orphans     []*v1.EvaluateRequest
-	known       []*v1.SampleResult
+	known       []known
 	failed      map[[2]string]int
 	connections int
 	answers     int
@@ -53,6 +53,12 @@ type running struct {
 	going       int
 	isRead      bool
 	broken      error
+}
+
+// known is a result, and the connection on which it came; 0: an earlier run.
+type known struct {
+	of     int
+	result *v1.SampleResult
 }
 
 // told is what a server says, or why nothing more comes.
@@ -80,7 +86,7 @@ type connection struct {
 
 // beginRun waits until a server has taken the header.
 func beginRun(
-	ctx context.Context, c *Client, header *v1.EvaluateHeader, known []*v1.SampleResult, questions Questions,
+	ctx context.Context, c *Client, header *v1.EvaluateHeader, earlier []*v1.SampleResult, questions Questions,
 	check func(*v1.EvaluateStarted) error,
 ) (*running, error) {
 	ctx, _ = newCall(ctx, c, nil)
@@ -100,12 +106,15 @@ func beginRun(
 	first.number = 1
 	r := &running{
 		client: c, ctx: ctx, cancel: cancel, header: header, started: first.first, told: make(chan told), begun: time.Now(),
-		patience: newPatience(ctx, c.patience), known: known, failed: map[[2]string]int{}, connections: 1,
+		patience: newPatience(ctx, c.patience), failed: map[[2]string]int{}, connections: 1,
 		going: len(c.servers.all),
 	}
 	if drawn := first.first.GetHeader(); drawn != nil {
 		// The same seeds on every server.
 		r.header = drawn
+	}
+	for _, result := range earlier {
+		r.known = append(r.known, known{0, result})
 	}
 	next, stop := iter.Pull2(questions)
 	r.next = next
@@ -255,16 +264,17 @@ func (r *running) reconnect(l *lane) (*connection, error) {
 // ask sends what is known and then questions; a server that ends the stream says why in what it sends.
 func (r *running) ask(l *lane, c *connection) {
 	defer func() { _ = c.stream.CloseSend() }()
-	r.mutex.Lock()
-	known := slices.Clone(r.known)
-	r.mutex.Unlock()
-	for _, result := range known {
-		if c.stream.Send(&v1.EvaluateRequest{Event: &v1.EvaluateRequest_Known{Known: result}}) != nil {
-			return
-		}
-	}
+	count, isBehind := 0, true
 	for {
-		asked := r.take(l, c.number)
+		asked := r.take(l, c.number, &isBehind)
+		if isBehind {
+			isBehind = false
+			for _, result := range r.news(&count, c.number) {
+				if c.stream.Send(&v1.EvaluateRequest{Event: &v1.EvaluateRequest_Known{Known: result}}) != nil {
+					return
+				}
+			}
+		}
 		if asked == nil {
 			return
 		}
@@ -276,13 +286,28 @@ func (r *running) ask(l *lane, c *connection) {
 	}
 }
 
+// news are results that a server needs before it is asked what another one was asked, so that nothing is answered twice; count is of those
+// that it knows.
+func (r *running) news(count *int, number int) []*v1.SampleResult {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	var all []*v1.SampleResult
+	for _, one := range r.known[*count:] {
+		if one.of != number {
+			all = append(all, one.result)
+		}
+	}
+	*count = len(r.known)
+	return all
+}
+
 // take is the next question for a connection; nil where there is none for now.
-func (r *running) take(l *lane, number int) *v1.EvaluateRequest {
+func (r *running) take(l *lane, number int, isBehind *bool) *v1.EvaluateRequest {
 	for {
-		if asked := r.waiting(l, number); asked != nil {
+		if asked := r.waiting(l, number, isBehind); asked != nil {
 			return asked
 		}
-		asked, again := r.read(l, number)
+		asked, again := r.read(l, number, isBehind)
 		if asked != nil || !again {
 			return asked
 		}
@@ -290,11 +315,11 @@ func (r *running) take(l *lane, number int) *v1.EvaluateRequest {
 }
 
 // read reads a question, and places it; true where the caller should look again.
-func (r *running) read(l *lane, number int) (*v1.EvaluateRequest, bool) {
+func (r *running) read(l *lane, number int, isBehind *bool) (*v1.EvaluateRequest, bool) {
 	r.reading.Lock()
 	defer r.reading.Unlock()
 	// What another connection has read in the meantime may be for this one.
-	if asked := r.waiting(l, number); asked != nil {
+	if asked := r.waiting(l, number, isBehind); asked != nil {
 		return asked, false
 	}
 	r.mutex.Lock()
@@ -333,7 +358,7 @@ func (r *running) read(l *lane, number int) (*v1.EvaluateRequest, bool) {
 	return asked, false
 }
 
-func (r *running) waiting(l *lane, number int) *v1.EvaluateRequest {
+func (r *running) waiting(l *lane, number int, isBehind *bool) *v1.EvaluateRequest {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
 	from := &r.orphans
@@ -343,6 +368,7 @@ func (r *running) waiting(l *lane, number int) *v1.EvaluateRequest {
 	if l.open != number || len(*from) == 0 {
 		return nil
 	}
+	*isBehind = *isBehind || from == &r.orphans
 	asked := (*from)[0]
 	*from = (*from)[1:]
 	l.pending = append(l.pending, asked)
@@ -370,7 +396,7 @@ func (r *running) count(result *v1.SampleResult, number int) {
 		return
 	}
 	delete(r.failed, name)
-	r.known = append(r.known, result)
+	r.known = append(r.known, known{number, result})
 }
 
 // complete ends a connection whose questions are all answered.
@@ -480,7 +506,7 @@ func (r *running) tally() (*v1.EvaluateResponse, error) {
 			return nil, err
 		}
 		defer c.cancel()
-		for _, result := range r.known {
+		for _, result := range r.news(new(int), -1) {
 			if c.stream.Send(&v1.EvaluateRequest{Event: &v1.EvaluateRequest_Known{Known: result}}) != nil {
 				break
 			}

@@ -18,7 +18,13 @@ const OF_THIS_PROCESS: [&str; 5] = [
     "JudgeArgs",
 ];
 /// Flags of a connection to a server.
-const OF_A_SERVER: [&str; 4] = ["api_key", "server_ca", "client_cert", "client_key"];
+const OF_A_SERVER: [&str; 5] = [
+    "api_key",
+    "server_ca",
+    "client_cert",
+    "client_key",
+    "patience",
+];
 /// The group of flags of an encrypted connection.
 const TRUST: &str = "TlsArgs";
 

@@ -6,10 +6,9 @@ use std::time::{Duration, Instant};
 use scotoma::benchmark::shapes;
 use scotoma::server::ServerConfig;
 use scotoma_client::v1::evaluate_header::Rules;
-use scotoma_client::v1::{EvaluateHeader, EvaluateVariant, Sample, SampleResult, image::Source};
-use scotoma_client::{
-    Client, Connect, Error, Evaluation, GenerateRequest, Image, permute_tokens, prompt,
-};
+use scotoma_client::v1::image::Source;
+use scotoma_client::v1::{EvaluateHeader, EvaluateVariant, Image, Sample, SampleResult};
+use scotoma_client::{Client, Connect, Error, Evaluation, GenerateRequest, permute_tokens, prompt};
 use tonic::Code;
 
 use crate::common::{Running, picture};

@@ -154,6 +154,8 @@ impl Runs {
         }
         let output = command
             .args(arguments)
+            // No server comes here that is not there.
+            .env("SCOTOMA_PATIENCE", "0")
             .envs(set.iter().copied())
             .current_dir(folder.path())
             .output()
@@ -301,6 +303,12 @@ fn remote(table: &mut Table, base: &str) {
         &format!("{base} {nobody}"),
         "--api-key a\u{7}b",
         "the key is no text of ASCII letters",
+    );
+    says(
+        table,
+        &format!("{base} --server http://127.0.0.1:1"),
+        "--patience 1",
+        "waiting for a server, up to 1 s (--patience)",
     );
     trust(table, &format!("{base} {nobody}"));
 }

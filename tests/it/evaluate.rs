@@ -837,7 +837,7 @@ fn a_run_that_is_killed_goes_on() {
         let apart = (kill % 2 == 1).then(serve);
         let mut command = eval("killed.jsonl");
         if let Some((_, address)) = &apart {
-            command.args(["--server", address]);
+            command.args(["--server", address, "--patience", "0"]);
         }
         let mut client = command.spawn().unwrap();
         std::thread::sleep(part + part.mul_f64(((kill * 7919) % 100) as f64 / 100.0));

@@ -336,7 +336,7 @@ fn a_server_that_goes_down_leaves_no_error_behind() {
             .arg("--out")
             .arg(&out);
         if let Some(address) = address {
-            command.args(["--server", address]);
+            command.args(["--server", address, "--patience", "0"]);
         }
         command
     };

@@ -716,7 +716,7 @@ async fn an_error_says_what_caused_it() {
         .local_addr()
         .unwrap();
     let error = Connect::to(&nobody.to_string())
-        .attempts(1)
+        .patience(std::time::Duration::ZERO)
         .connect()
         .await
         .unwrap_err();

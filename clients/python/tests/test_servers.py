@@ -172,10 +172,11 @@ def test_a_benchmark_goes_on_when_its_server_comes_back(how: signal.Signals, png
     with serving(ends=how) as (process, address):
         client = Client(address)
         run = client.evaluate("shapes", questions(png, 300), variants=VARIANTS, results=file)
-        results = [next(iter(run))]
+        stream = iter(run)
+        results = [next(stream)]
         restart(process, how)
     with serving(listen=address):
-        results += list(run)
+        results += list(stream)
         assert (len(results), run.finished.results, run.finished.failed) == (600, 600, 0)
         assert len(file.read_text().splitlines()) == 600, "nothing twice"
         header = run.started.header
@@ -188,10 +189,11 @@ def test_a_benchmark_goes_on_when_its_server_comes_back(how: signal.Signals, png
 def test_a_benchmark_says_what_is_missing_when_the_patience_is_over(png: bytes) -> None:
     with serving(ends=signal.SIGKILL) as (process, address), Client(address, patience=0.5) as client:
         run = client.evaluate("shapes", questions(png, 300), variants=VARIANTS)
-        next(iter(run))
+        stream = iter(run)
+        next(stream)
         restart(process, signal.SIGKILL)
         with pytest.raises(ScotomaError, match=r"\d+ answers came, up to \d+ to \d+ questions .* missing") as lost:
-            run.finish()
+            list(stream)
         assert lost.value.code is grpc.StatusCode.UNAVAILABLE
 
 
@@ -209,9 +211,10 @@ def test_a_benchmark_over_two_servers_is_that_of_one(png: bytes) -> None:
             assert run.finished.comparisons == alone.finished.comparisons
             assert run.finished.results == 600
             run = client.evaluate("shapes", questions(png, 300), variants=variants)
-            results = [next(iter(run))]
+            stream = iter(run)
+            results = [next(stream)]
             restart(process, signal.SIGKILL)
-            results += list(run)
+            results += list(stream)
             assert names(results) == expected
             assert run.finished.metrics == alone.finished.metrics
 

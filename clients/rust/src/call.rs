@@ -207,7 +207,8 @@ fn drawn() -> String {
 
 /// Draws a number of 0 to 1.
 fn share() -> f64 {
-    f64::from(RandomState::new().hash_one(0) as u32) / f64::from(u32::MAX)
+    let drawn = u32::try_from(RandomState::new().hash_one(0) >> 32).unwrap_or_default();
+    f64::from(drawn) / f64::from(u32::MAX)
 }
 
 /// How long what is lost is waited for, from the first loss on.

@@ -165,7 +165,8 @@ impl Connect {
     async fn wait_for(&self, endpoint: &Endpoint) -> Result<Channel, Error> {
         let server = Server::new("", &Way::new(endpoint.connect_lazy()));
         let waiting = Servers::new(vec![server], self.patience, self.on_wait.clone());
-        let connect = |_, _: Request<()>| async { Ok(endpoint.connect().await?) };
+        let connect =
+            |_: usize, _: Request<()>| async { Ok::<_, Error>(endpoint.connect().await?) };
         waiting.sent(Request::new(()), None, connect).await
     }
 

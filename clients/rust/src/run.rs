@@ -32,7 +32,8 @@ const AHEAD: usize = 8;
 const BACKLOG: usize = 32;
 const LOOK: Duration = Duration::from_millis(50);
 
-type Broken = Box<dyn std::error::Error + Send + Sync>;
+/// The first error of a run's questions.
+pub(crate) type Broken = Box<dyn std::error::Error + Send + Sync>;
 pub(crate) type Source = Pin<Box<dyn Stream<Item = Result<Asked, Broken>> + Send>>;
 
 /// What all servers of a run share.
@@ -52,7 +53,8 @@ struct State {
     lanes: Vec<Lane>,
     /// Questions of servers that were lost.
     orphans: VecDeque<Asked>,
-    known: Vec<SampleResult>,
+    /// Results, with the connection on which each came; 0: an earlier run.
+    known: Vec<(u64, SampleResult)>,
     /// Of results that are errors, by question and variant: the connection on which they came.
     failed: HashMap<(String, String), u64>,
     connections: u64,
@@ -120,7 +122,7 @@ pub(crate) async fn begin(
         state: Mutex::new(State {
             lanes,
             orphans: VecDeque::new(),
-            known,
+            known: known.into_iter().map(|result| (0, result)).collect(),
             failed: HashMap::new(),
             connections: 1,
             answers: 0,
@@ -341,18 +343,20 @@ impl Run {
 
     /// Sends what is known and then questions, as fast as the server takes them.
     async fn ask(self: Arc<Self>, lane: usize, number: u64, sender: mpsc::Sender<EvaluateRequest>) {
-        let known = lock(&self.state).known.clone();
-        for result in known {
-            if sender.send(message(Asked::Known(result))).await.is_err() {
-                return;
-            }
-        }
+        let (mut told, mut is_behind) = (0, true);
         loop {
             let taken = tokio::select! {
                 // A server that ends the stream says why there.
                 () = sender.closed() => return,
-                taken = self.take(lane, number) => taken,
+                taken = self.take(lane, number, &mut is_behind) => taken,
             };
+            if std::mem::take(&mut is_behind) {
+                for result in self.news(&mut told, number) {
+                    if sender.send(message(Asked::Known(result))).await.is_err() {
+                        return;
+                    }
+                }
+            }
             let Some(asked) = taken else { return };
             let handles = asked_handles(&asked);
             // The result of this question will say what is wrong, or the connection is lost.
@@ -363,16 +367,25 @@ impl Run {
         }
     }
 
+    /// Returns results that a server needs before it is asked what another one was asked, so that
+    /// nothing is answered twice; `told` counts those that it knows.
+    fn news(&self, told: &mut usize, number: u64) -> Vec<SampleResult> {
+        let state = lock(&self.state);
+        let news = state.known[*told..].iter().filter(|(of, _)| *of != number);
+        *told = state.known.len();
+        news.map(|(_, result)| result.clone()).collect()
+    }
+
     /// Returns the next question for a connection; `None` where there is none for now. What was
     /// read is in the state when this is dropped.
-    async fn take(&self, lane: usize, number: u64) -> Option<Asked> {
+    async fn take(&self, lane: usize, number: u64, is_behind: &mut bool) -> Option<Asked> {
         loop {
-            if let Some(asked) = self.waiting(lane, number) {
+            if let Some(asked) = self.waiting(lane, number, is_behind) {
                 return Some(asked);
             }
             let mut source = self.source.lock().await;
             // What another connection has read in the meantime may be for this one.
-            if let Some(asked) = self.waiting(lane, number) {
+            if let Some(asked) = self.waiting(lane, number, is_behind) {
                 return Some(asked);
             }
             {
@@ -401,12 +414,13 @@ impl Run {
         }
     }
 
-    fn waiting(&self, lane: usize, number: u64) -> Option<Asked> {
+    fn waiting(&self, lane: usize, number: u64, is_behind: &mut bool) -> Option<Asked> {
         let mut state = lock(&self.state);
         if state.lanes[lane].connection != Some(number) {
             return None;
         }
         let next = state.orphans.pop_front();
+        *is_behind |= next.is_some();
         let own = &mut state.lanes[lane];
         let asked = next.or_else(|| own.backlog.pop_front())?;
         own.pending.push_back(asked.clone());
@@ -455,7 +469,7 @@ impl Run {
             state.failed.insert(name, number);
         } else {
             state.failed.remove(&name);
-            state.known.push(result.clone());
+            state.known.push((number, result.clone()));
         }
     }
 
@@ -559,7 +573,7 @@ impl Run {
             unjudged: true,
             ..self.header.clone()
         };
-        let known = lock(&self.state).known.clone();
+        let known = self.news(&mut 0, u64::MAX);
         let timeout = lock(&self.patience).left();
         let known = &known;
         let header = &header;

@@ -10,7 +10,7 @@ use tonic::Streaming;
 
 use crate::Error;
 use crate::results::{Place, Results};
-use crate::run::{self, Run};
+use crate::run::{self, Broken, Run};
 use crate::servers::Servers;
 use crate::v1::evaluate_request::Event as Asked;
 use crate::v1::evaluate_response::Event as Told;
@@ -198,9 +198,9 @@ impl Evaluation {
                 .map(|(results, header, known)| (Some(results), header, known))?,
             None => (None, header, Vec::new()),
         };
-        let source = questions.map(|question| match question {
-            Ok(question) => Ok(question.into().0),
-            Err(error) => Err(error.into()),
+        let source = questions.map(|question| -> Result<Asked, Broken> {
+            let Question(asked) = question.map_err(Into::<Broken>::into)?.into();
+            Ok(asked)
         });
         let count = known.len();
         let check = |started: &EvaluateStarted| match &mut results {

@@ -33,6 +33,9 @@ class Connection {
   readonly number: number;
   pending: EvaluateRequest[] = [];
   settled = 0n;
+  /** So many known results were sent; a question that another server was asked needs those that came since. */
+  told = 0;
+  isBehind = true;
   isDead = false;
   begun: Begun<EvaluateResponse> | undefined;
   readonly going: Promise<void>;
@@ -56,7 +59,8 @@ export class Run {
   readonly #servers: Servers;
   readonly #call: Call;
   #header: EvaluateHeader;
-  readonly #known: SampleResult[];
+  /** Results, with the connection on which each came; 0: an earlier run. */
+  readonly #known: { of: number; result: SampleResult }[];
   readonly #source: AsyncIterator<EvaluateRequest>;
   readonly #patience: Patience;
   #reading: Promise<unknown> = Promise.resolve();
@@ -86,7 +90,7 @@ export class Run {
     this.#servers = servers;
     this.#call = call;
     this.#header = header;
-    this.#known = [...known];
+    this.#known = known.map((result) => ({ of: 0, result }));
     this.#source = source;
     this.#patience = new Patience(servers.patienceMs, call.timeoutMs);
     for (const server of servers.all) {
@@ -156,15 +160,27 @@ export class Run {
     yield create(EvaluateRequestSchema, { event: { case: "header", value: this.#header } });
     // The header goes alone, so that it can go again; questions are asked for once the run has begun.
     await connection.going;
-    for (const result of [...this.#known]) {
-      if (connection.isDead) {
+    while (!connection.isDead) {
+      const asked = await this.#take(connection);
+      for (const result of this.#news(connection)) {
+        yield create(EvaluateRequestSchema, { event: { case: "known", value: result } });
+      }
+      if (asked === undefined) {
         return;
       }
-      yield create(EvaluateRequestSchema, { event: { case: "known", value: result } });
-    }
-    for (let asked = await this.#take(connection); asked !== undefined; asked = await this.#take(connection)) {
       yield asked;
     }
+  }
+
+  /** Results that a server needs, so that nothing is answered twice. */
+  #news(connection: Connection): SampleResult[] {
+    if (!connection.isBehind) {
+      return [];
+    }
+    const news = this.#known.slice(connection.told).filter(({ of }) => of !== connection.number);
+    connection.told = this.#known.length;
+    connection.isBehind = false;
+    return news.map(({ result }) => result);
   }
 
   /** The next question for a connection; undefined where there is none for now. */
@@ -191,6 +207,7 @@ export class Run {
     if (connection.isDead) {
       return undefined;
     }
+    connection.isBehind ||= this.#orphans.length > 0;
     const asked = this.#orphans.shift() ?? this.#backlogs.get(connection.server)?.shift();
     if (asked !== undefined) {
       connection.pending.push(asked);
@@ -390,7 +407,7 @@ export class Run {
       this.#failed.set(name, number);
     } else {
       this.#failed.delete(name);
-      this.#known.push(result);
+      this.#known.push({ of: number, result });
     }
   }
 
@@ -441,7 +458,7 @@ export class Run {
     const known = this.#known;
     async function* everything(): AsyncGenerator<EvaluateRequest> {
       yield create(EvaluateRequestSchema, { event: { case: "header", value: header } });
-      for (const result of known) {
+      for (const { result } of known) {
         yield create(EvaluateRequestSchema, { event: { case: "known", value: result } });
       }
     }

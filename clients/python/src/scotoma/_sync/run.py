@@ -41,6 +41,9 @@ class Connection:
         self.go = Event()
         self.pending: deque[bench.EvaluateRequest] = deque()
         self.settled = 0
+        # So many known results were sent; a question that another server was asked needs those that came since.
+        self.told = 0
+        self.is_behind = True
         self.is_dead = False
         self.begun: Begun | None = None
 
@@ -68,7 +71,8 @@ class Run:
         self._source = iter(iterate(source))
         self._reading = Lock()
         self._state = threading.Lock()
-        self._known = list(known)
+        # With the connection on which each came; 0: an earlier run.
+        self._known = [(0, result) for result in known]
         # Of results that are errors, by question and variant: the connection on which they came.
         self._failed: dict[tuple[str, str], int] = {}
         self._orphans: deque[bench.EvaluateRequest] = deque()
@@ -134,12 +138,22 @@ class Run:
         yield bench.EvaluateRequest(header=self._header)
         # The header goes alone, so that it can go again; questions are asked for once the run has begun.
         connection.go.wait()
-        for result in list(self._known):
-            if connection.is_dead:
+        while not connection.is_dead:
+            asked = shielded(self._take, connection)
+            for result in self._news(connection):
+                yield bench.EvaluateRequest(known=result)
+            if asked is None:
                 return
-            yield bench.EvaluateRequest(known=result)
-        while (asked := shielded(self._take, connection)) is not None:
             yield asked
+
+    def _news(self, connection: Connection) -> list[bench.SampleResult]:
+        """Returns results that a server needs, so that nothing is answered twice."""
+        if not connection.is_behind:
+            return []
+        with self._state:
+            news = [result for number, result in self._known[connection.told :] if number != connection.number]
+            connection.told, connection.is_behind = len(self._known), False
+        return news
 
     def _take(self, connection: Connection) -> bench.EvaluateRequest | None:
         """Returns the next question for a connection, None where there is none for now."""
@@ -162,6 +176,7 @@ class Run:
             waiting = self._orphans or self._backlogs[connection.server]
             if connection.is_dead or not waiting:
                 return None
+            connection.is_behind |= waiting is self._orphans
             connection.pending.append(waiting.popleft())
             return connection.pending[-1]
 
@@ -325,7 +340,8 @@ class Run:
             self._failed[name] = connection.number
         else:
             self._failed.pop(name, None)
-            self._known.append(result)
+            with self._state:
+                self._known.append((connection.number, result))
 
     def _rest(self, server: Server, error: ScotomaError) -> None:
         """Waits until a server that was lost may be there again; raises where that takes too long."""
@@ -369,7 +385,7 @@ class Run:
 
         def everything() -> Iterator[bench.EvaluateRequest]:
             yield bench.EvaluateRequest(header=header)
-            for result in self._known:
+            for _, result in self._known:
                 yield bench.EvaluateRequest(known=result)
 
         def send(server: Server, left: float | None) -> bench.EvaluateResponse:
