@@ -45,10 +45,11 @@ func newCall(ctx context.Context, c *Client, request any) (context.Context, call
 	said, _ := metadata.FromOutgoingContext(ctx)
 	said = said.Copy()
 	unset := func(name string) bool { return len(said.Get(name)) == 0 }
-	for _, name := range []string{"idempotency-key", "x-request-id"} {
-		if unset(name) {
-			said.Set(name, drawn())
-		}
+	if unset("idempotency-key") && isUnary(request) {
+		said.Set("idempotency-key", drawn())
+	}
+	if unset("x-request-id") {
+		said.Set("x-request-id", drawn())
 	}
 	own.requestID = said.Get("x-request-id")[0]
 	if own.picture != "" && unset("x-scotoma-picture") {
@@ -60,6 +61,16 @@ func newCall(ctx context.Context, c *Client, request any) (context.Context, call
 		}
 	}
 	return metadata.NewOutgoingContext(ctx, said), own
+}
+
+// isUnary tells whether a request is answered by one message. Then a key is drawn for it; a stream that has one goes on for a while where
+// its reader leaves.
+func isUnary(request any) bool {
+	switch request.(type) {
+	case nil, *v1.GenerateRequest, *v1.SweepRequest, *v1.CaptureRequest, *v1.LoadModelRequest, *v1.CheckParityRequest:
+		return false
+	}
+	return true
 }
 
 // drawn is a name that no other call has.

@@ -28,8 +28,8 @@ const maxMessageBytes = 64 << 20
 
 // A Client is a connection to a server, or to several that answer the same; safe for use by several goroutines.
 //
-// Calls carry the outgoing metadata of their context: idempotency-key and x-request-id are drawn where a caller sets none, traceparent is
-// passed on, and x-scotoma-picture is the BLAKE3 of the first picture.
+// Calls carry the outgoing metadata of their context: x-request-id and, of calls that are no streams, idempotency-key are drawn where a
+// caller sets none, traceparent is passed on, and x-scotoma-picture is the BLAKE3 of the first picture.
 type Client struct {
 	servers     *servers
 	patience    time.Duration

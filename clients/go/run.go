@@ -235,12 +235,7 @@ func (r *running) reconnect(l *lane) (*connection, error) {
 	r.connections++
 	number := r.connections
 	r.mutex.Unlock()
-	said, _ := metadata.FromOutgoingContext(r.ctx)
-	said = said.Copy()
-	// What is asked is not the same.
-	key := strings.Join(said.Get("idempotency-key"), "")
-	said.Set("idempotency-key", fmt.Sprintf("%s.%d", key[:min(len(key), 100)], number))
-	c, err := open(metadata.NewOutgoingContext(r.ctx, said), l.server, r.header)
+	c, err := open(r.ctx, l.server, r.header)
 	if err != nil {
 		return nil, err
 	}

@@ -23,6 +23,10 @@ const LONGEST_PATIENCE: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// A request as far as choosing a server goes.
 pub(crate) trait Asks {
+    /// Whether it is answered by one message. Then a key is drawn for it; a stream that has one
+    /// goes on for a while where its reader leaves.
+    const IS_UNARY: bool = true;
+
     /// Returns its pictures in their order.
     fn images(&self) -> Vec<&Image> {
         Vec::new()
@@ -45,13 +49,19 @@ pub(crate) trait Asks {
     }
 }
 
-impl Asks for () {}
-impl Asks for CheckParityRequest {}
+impl Asks for () {
+    const IS_UNARY: bool = false;
+}
+impl Asks for CheckParityRequest {
+    const IS_UNARY: bool = false;
+}
 impl Asks for DescribeRequest {}
 impl Asks for GetModelRequest {}
 impl Asks for ListHookPointsRequest {}
 impl Asks for ListModelsRequest {}
-impl Asks for LoadModelRequest {}
+impl Asks for LoadModelRequest {
+    const IS_UNARY: bool = false;
+}
 impl Asks for LoadProjectorRequest {}
 impl Asks for UnloadModelRequest {}
 
@@ -62,6 +72,8 @@ impl Asks for UploadImageRequest {
 }
 
 impl Asks for GenerateRequest {
+    const IS_UNARY: bool = false;
+
     fn images(&self) -> Vec<&Image> {
         of_prompt(self.prompt.as_ref())
     }
@@ -82,6 +94,8 @@ impl Asks for ScoreRequest {
 }
 
 impl Asks for CaptureRequest {
+    const IS_UNARY: bool = false;
+
     fn images(&self) -> Vec<&Image> {
         of_prompt(self.prompt.as_ref())
     }
@@ -92,6 +106,8 @@ impl Asks for CaptureRequest {
 }
 
 impl Asks for SweepRequest {
+    const IS_UNARY: bool = false;
+
     fn images(&self) -> Vec<&Image> {
         match &self.input {
             Some(Input::Generate(request)) => request.images(),
@@ -176,9 +192,9 @@ pub(crate) fn weight(address: &str, picture: &str) -> [u8; 32] {
 }
 
 /// Adds to the metadata of a call what its caller has not set.
-pub(crate) fn complete(metadata: &mut MetadataMap, picture: Option<&str>) {
-    for name in ["idempotency-key", "x-request-id"] {
-        if !metadata.contains_key(name) {
+pub(crate) fn complete(metadata: &mut MetadataMap, picture: Option<&str>, is_unary: bool) {
+    for (name, is_drawn) in [("idempotency-key", is_unary), ("x-request-id", true)] {
+        if is_drawn && !metadata.contains_key(name) {
             set(metadata, name, &drawn());
         }
     }
@@ -298,14 +314,17 @@ mod tests {
     fn a_call_carries_its_names_and_its_picture() {
         let mut metadata = MetadataMap::new();
         set(&mut metadata, "x-request-id", "mine");
-        complete(&mut metadata, Some("00ff"));
+        complete(&mut metadata, Some("00ff"), true);
         assert_eq!(metadata.get("x-request-id").unwrap(), "mine");
         assert_eq!(metadata.get("x-scotoma-picture").unwrap(), "00ff");
         let key = metadata.get("idempotency-key").unwrap().clone();
         let mut other = MetadataMap::new();
-        complete(&mut other, None);
+        complete(&mut other, None, true);
         assert_ne!(other.get("idempotency-key").unwrap(), key);
         assert!(other.get("x-scotoma-picture").is_none());
+        let mut stream = MetadataMap::new();
+        complete(&mut stream, None, false);
+        assert!(stream.get("idempotency-key").is_none());
     }
 
     #[test]

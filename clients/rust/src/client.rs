@@ -24,9 +24,9 @@ use crate::{Answer, Capture, Error, Evaluation, Question};
 
 /// A connection to a server, or to several that answer the same; cheap to clone.
 ///
-/// Requests are messages, or `tonic::Request`s of them with metadata: `idempotency-key` and
-/// `x-request-id` are drawn where a caller sets none, `traceparent` is passed on, and
-/// `x-scotoma-picture` is the BLAKE3 of the first picture.
+/// Requests are messages, or `tonic::Request`s of them with metadata: `x-request-id` and, of calls
+/// that are no streams, `idempotency-key` are drawn where a caller sets none, `traceparent` is
+/// passed on, and `x-scotoma-picture` is the BLAKE3 of the first picture.
 #[derive(Debug, Clone)]
 pub struct Client {
     servers: Arc<Servers>,

@@ -17,7 +17,7 @@ use tonic::metadata::MetadataMap;
 use tonic::{Request, Status, Streaming};
 
 use crate::Error;
-use crate::call::{Asks as _, Patience, digest, set, weight};
+use crate::call::{Asks as _, Patience, digest, weight};
 use crate::servers::{Servers, lock};
 use crate::v1::evaluate_request::Event as Asked;
 use crate::v1::evaluate_response::Event as Told;
@@ -291,15 +291,6 @@ impl Run {
         };
         let mut request = Request::new(());
         *request.metadata_mut() = self.metadata.clone();
-        // What is asked is not the same.
-        if let Some(key) = self
-            .metadata
-            .get("idempotency-key")
-            .and_then(|key| key.to_str().ok())
-        {
-            let key = format!("{}.{number}", &key[..key.len().min(100)]);
-            set(request.metadata_mut(), "idempotency-key", &key);
-        }
         if let Some(left) = lock(&self.patience).left() {
             request.set_timeout(left);
         }

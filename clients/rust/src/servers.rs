@@ -252,7 +252,7 @@ impl Servers {
             };
             let Some(data) = data else { continue };
             let mut request = Request::new(UploadImageRequest { data });
-            complete(request.metadata_mut(), Some(handle));
+            complete(request.metadata_mut(), Some(handle), true);
             let mut service = self.all[server].inference.clone();
             service.upload_image(request).await?;
             self.uploaded(server, handle, None);
@@ -268,7 +268,7 @@ impl Servers {
     ) -> (Call, M) {
         let (mut metadata, extensions, message) = request.into_parts();
         let picture = message.picture();
-        complete(&mut metadata, picture.as_deref());
+        complete(&mut metadata, picture.as_deref(), M::IS_UNARY);
         let call = Call {
             metadata,
             extensions,

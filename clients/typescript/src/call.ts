@@ -16,7 +16,7 @@ export interface CallOptions {
   timeoutMs?: number;
   /**
    * Of all tries of this call, 1 to 128 visible ASCII characters: a call that ran already is answered from its run. Drawn by
-   * default.
+   * default for calls of one answer; a stream with a key goes on for a while where its reader leaves.
    */
   idempotencyKey?: string;
   /** Names the call in the server's log and in errors; drawn by default. */
@@ -108,6 +108,11 @@ function keptBy(request: unknown): string[] {
   return [...own, ...inner.flatMap(keptBy)];
 }
 
+/** What a call of one answer takes: a key is drawn for it. */
+export function keyed(options: CallOptions): CallOptions {
+  return { ...options, idempotencyKey: options.idempotencyKey ?? drawn() };
+}
+
 /** Prepares a call of `request`, or of an upload. */
 export async function prepare(
   options: CallOptions,
@@ -122,7 +127,7 @@ export async function prepare(
   const trace = options.traceparent ?? (await traceparent?.());
   return {
     headers: {
-      "idempotency-key": options.idempotencyKey ?? drawn(),
+      ...(options.idempotencyKey ? { "idempotency-key": options.idempotencyKey } : {}),
       "x-request-id": requestId,
       ...(trace ? { traceparent: trace } : {}),
       ...(first ? { "x-scotoma-picture": first } : {}),

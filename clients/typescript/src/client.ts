@@ -3,7 +3,7 @@
 import { create, type Message as ProtoMessage, type MessageInitShape } from "@bufbuild/protobuf";
 import type { CallOptions as ConnectOptions, Interceptor } from "@connectrpc/connect";
 
-import { type CallOptions, prepare, type Settings } from "./call.js";
+import { type CallOptions, keyed as withKey, prepare, type Settings } from "./call.js";
 import { Run } from "./run.js";
 import { type Server, Servers, type Way } from "./servers.js";
 import { all, Answer, type Begun, Capture, Evaluation, type ResultsSink, Sweep } from "./stream.js";
@@ -100,7 +100,7 @@ export class Client {
     request: unknown,
     send: (server: Server, options: ConnectOptions) => Promise<T>,
   ): Promise<T> {
-    return this.#servers.sent(await prepare(options, this.#servers.traceparent, request), send);
+    return this.#servers.sent(await prepare(withKey(options), this.#servers.traceparent, request), send);
   }
 
   async #begin<M extends ProtoMessage>(
@@ -160,7 +160,7 @@ export class Client {
 
   /** Keeps a picture on the server; what comes back stands for it in later requests. */
   async uploadImage(data: Uint8Array, options: CallOptions = {}): Promise<Image> {
-    const call = await prepare(options, this.#servers.traceparent, undefined, data);
+    const call = await prepare(withKey(options), this.#servers.traceparent, undefined, data);
     const handle = await this.#servers.sent(call, async (server, o) => {
       const response = await server.inference.uploadImage({ data: data as never }, o);
       this.#servers.uploaded(server, response.handle, data);

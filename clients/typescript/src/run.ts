@@ -128,18 +128,12 @@ export class Run {
   async #connect(server: Server): Promise<Connection> {
     this.#connections += 1;
     const connection = new Connection(server, this.#connections);
-    const key = this.#call.headers["idempotency-key"] ?? "";
-    const headers = {
-      ...this.#call.headers,
-      // What is asked is not the same.
-      "idempotency-key": this.#connections === 1 ? key : `${key.slice(0, 100)}.${this.#connections}`,
-    };
     const left = this.#patience.left;
     try {
       connection.begun = await begin(
         (signal) =>
           server.benchmarks.evaluate(this.#requests(connection), {
-            headers,
+            headers: this.#call.headers,
             signal,
             ...(left !== undefined && { timeoutMs: left }),
           }),

@@ -191,7 +191,7 @@ export class Servers {
         const headers: Record<string, string> = { ...(options.headers as Record<string, string>) };
         headers["x-scotoma-picture"] = handle;
         // It is a call of its own.
-        headers["idempotency-key"] = `${headers["idempotency-key"] ?? ""}.${handle}`.slice(-128);
+        delete headers["idempotency-key"];
         await server.inference.uploadImage({ data: data as never }, { ...options, headers });
         this.uploaded(server, handle);
       }

@@ -26,7 +26,8 @@ _LONGEST_WAIT = 5.0
 _ON_THE_WAY = frozenset(("generate", "score", "prompt", "images", "image", "messages", "parts", "sample", "row"))
 
 
-def _drawn() -> str:
+def drawn() -> str:
+    """Draws a name that no other call has."""
     return uuid.uuid4().hex
 
 
@@ -43,8 +44,8 @@ class Call:
     """One logical call: the same over all of its tries."""
 
     timeout: float | None = None
-    idempotency_key: str = field(default_factory=_drawn)
-    request_id: str = field(default_factory=_drawn)
+    idempotency_key: str = ""
+    request_id: str = field(default_factory=drawn)
     traceparent: str = ""
     picture: str = ""
     """BLAKE3 (hex) of the first picture, by which a server is chosen; empty: there is none."""
@@ -67,7 +68,9 @@ class Call:
 
     def metadata(self) -> tuple[tuple[str, str], ...]:
         """Returns what goes with each try."""
-        said = {"idempotency-key": self.idempotency_key, "x-request-id": self.request_id}
+        said = {"x-request-id": self.request_id}
+        if self.idempotency_key:
+            said["idempotency-key"] = self.idempotency_key
         said |= {"traceparent": self.traceparent} if self.traceparent else _traced()
         if self.picture:
             said["x-scotoma-picture"] = self.picture

@@ -175,7 +175,7 @@ class CallSettings(TypedDict, total=False):
     """Seconds until the call ends with DEADLINE_EXCEEDED, its tries and waits together; None: no limit."""
     idempotency_key: str
     """Of all tries of this call, 1 to 128 visible ASCII characters: a call that ran already is answered from its run.
-    Drawn by default."""
+    Drawn by default for calls of one answer; a stream with a key goes on for a while where its reader leaves."""
     request_id: str
     """Names the call in the server's log and in errors; drawn by default."""
     traceparent: str

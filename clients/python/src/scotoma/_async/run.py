@@ -115,11 +115,8 @@ class AsyncRun:
     async def _connect(self, server: AsyncServer, left: float | None) -> AsyncConnection:
         self._connections += 1
         connection = AsyncConnection(server, self._connections)
-        key = self._call.idempotency_key
-        call = Call(None, key if self._connections == 1 else f"{key[:120]}.{self._connections}", self._call.request_id)
-        call.traceparent = self._call.traceparent
         asking = server.benchmarks.Evaluate(
-            self._requests(connection), timeout=left, metadata=self._servers.metadata(call)
+            self._requests(connection), timeout=left, metadata=self._servers.metadata(self._call)
         )
         try:
             connection.begun = await begin(asking)

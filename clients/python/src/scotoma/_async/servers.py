@@ -12,7 +12,7 @@ import grpc
 
 from scotoma._async.runtime import Send, channel, sleep
 from scotoma._async.stream import Begun, begin
-from scotoma.calls import Call, Patience, is_lost, weight
+from scotoma.calls import Call, Patience, drawn, is_lost, weight
 from scotoma.channel import Settings, target
 from scotoma.errors import ScotomaError, from_rpc
 from scotoma.v1 import inference_service_pb2 as pb
@@ -166,6 +166,8 @@ class AsyncServers:
 
     async def unary_at(self, method: str, asked: Any, call: Call) -> tuple[AsyncServer, Any]:  # noqa: ANN401
         """Returns the server that has answered, too."""
+        # Not for streams: a run that has a key goes on for a while where its reader leaves.
+        call.idempotency_key = call.idempotency_key or drawn()
 
         async def send(server: AsyncServer, left: float | None) -> tuple[AsyncServer, Any]:
             try:
