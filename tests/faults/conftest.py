@@ -54,6 +54,14 @@ class Server:
         self.process.kill()
         self.process.wait(10)
 
+    def close(self) -> None:
+        """Ends the process if it still runs, and closes what it has written to."""
+        if self.process.poll() is None:
+            self.kill()
+        self.log.close()
+        if self.process.stdout is not None:
+            self.process.stdout.close()
+
     def memory(self) -> int:
         """Returns the resident bytes of the process."""
         pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
@@ -83,11 +91,7 @@ def serving(*flags: str, **environment: str) -> Iterator[Server]:
     try:
         yield server
     finally:
-        if server.process.poll() is None:
-            server.kill()
-        server.log.close()
-        if server.process.stdout is not None:
-            server.process.stdout.close()
+        server.close()
 
 
 def picture(seed: int = 0, side: int = 84) -> bytes:

@@ -114,7 +114,7 @@ def test_kills_of_client_and_server_change_nothing(
                         kills += 1
                         if kills % 2:
                             break
-                        server.kill()
+                        server.close()
                         server = Server(listen=server.address)
                     time.sleep(0.01)
                 if client.poll() == 0:
@@ -122,7 +122,7 @@ def test_kills_of_client_and_server_change_nothing(
                 assert client.poll() is None, "a client that is not killed ends well"
         assert kills == KILLS
     finally:
-        server.kill()
+        server.close()
     check(out, undisturbed)
 
 
@@ -139,12 +139,12 @@ def test_a_replica_that_is_killed_hands_its_part_over(
                 assert time.monotonic() < end, f"{written.lines} results after {kills} kills"
                 if kills < KILLS and written.count() >= (kills + 1) * ITEMS // (KILLS + 1):
                     kills += 1
-                    first.kill()
+                    first.close()
                     first, second = second, Server(listen=first.address)
                 time.sleep(0.01)
             assert client.returncode == 0
         assert kills == KILLS
     finally:
-        first.kill()
-        second.kill()
+        first.close()
+        second.close()
     check(out, undisturbed)
