@@ -275,7 +275,7 @@ impl Patience {
         self.tries += 1;
         let wait = match error.retry_after() {
             // A little more, so that all who were told the same do not come at once.
-            Some(told) => told.mul_f64(1.0 + 0.2 * share()),
+            Some(told) => told.min(LONGEST_PATIENCE).mul_f64(1.0 + 0.2 * share()),
             None => {
                 let grown = FIRST_WAIT * (1 << self.tries.min(10));
                 grown.min(LONGEST_WAIT).mul_f64(0.5 + 0.5 * share())
