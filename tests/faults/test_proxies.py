@@ -161,7 +161,7 @@ def test_a_killed_replica_loses_nothing_that_clients_see(fleet: Fleet) -> None:
 
     def work(first: int) -> list[tuple[int, str, int]]:
         found = []
-        with fleet.client(attempts=1) as client:
+        with fleet.client(patience=0) as client:
             for seed in range(first, 300, 4):
                 found.append((seed % 25, *ask(client, seed % 25)))
                 done.release()
@@ -279,7 +279,7 @@ def test_a_run_of_a_benchmark_goes_on_after_a_replica_was_killed(fleet: Fleet) -
 @each()
 def test_a_replica_that_goes_down_gets_no_new_requests(fleet: Fleet) -> None:
     """SIGTERM to one of two under steady questions: no client gives up, and each tries at most a few times more."""
-    with fleet.client(attempts=1) as client:
+    with fleet.client(patience=0) as client:
         tries = 0
         for seed in range(60):
             if seed == 20:
@@ -295,7 +295,7 @@ def test_no_replica_at_all_is_unavailable(fleet: Fleet) -> None:
     for name in ("a", "b"):
         fleet[name].kill()
     time.sleep(3)
-    with fleet.client(attempts=1) as client:
+    with fleet.client(patience=0) as client:
         with pytest.raises(ScotomaError) as caught:
             client.list_models()
         assert caught.value.code is grpc.StatusCode.UNAVAILABLE
