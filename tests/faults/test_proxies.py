@@ -299,7 +299,7 @@ def test_no_replica_at_all_is_unavailable(fleet: Fleet) -> None:
         with pytest.raises(ScotomaError) as caught:
             client.list_models()
         assert caught.value.code is grpc.StatusCode.UNAVAILABLE
-    command = [BINARY, "models", "--server", f"http://127.0.0.1:{fleet.port}"]
+    command = [BINARY, "models", "--patience", "0", "--server", f"http://127.0.0.1:{fleet.port}"]
     asked = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert asked.returncode == 1
     assert "html" not in asked.stderr.lower()
