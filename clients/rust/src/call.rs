@@ -1,5 +1,5 @@
-//! What goes with a call, whichever server answers it: its names, its picture, and how long it may
-//! wait.
+//! Prepares calls, whichever server answers them: their names, their pictures, and how long they
+//! may wait.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::time::{Duration, Instant};
@@ -21,9 +21,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// A year, so that any duration can be given.
 const LONGEST_PATIENCE: Duration = Duration::from_secs(365 * 24 * 3600);
 
-/// A request as far as choosing a server goes.
+/// Tells of a request what choosing a server needs.
 pub(crate) trait Asks {
-    /// Whether it is answered by one message. Then a key is drawn for it; a stream that has one
+    /// Tells whether it is answered by one message. Then a key is drawn for it; a stream that has one
     /// goes on for a while where its reader leaves.
     const IS_UNARY: bool = true;
 
@@ -227,7 +227,7 @@ fn share() -> f64 {
     f64::from(drawn) / f64::from(u32::MAX)
 }
 
-/// How long what is lost is waited for, from the first loss on.
+/// Measures how long what is lost is waited for, from the first loss on.
 #[derive(Debug, Clone)]
 pub(crate) struct Patience {
     whole: Duration,

@@ -85,7 +85,7 @@ impl Connect {
         }
     }
 
-    /// How long a call waits for a server whose connection is lost before the call's first message,
+    /// Sets how long a call waits for a server whose connection is lost before the call's first message,
     /// or that refuses it because it is going down; 60 seconds unless said otherwise, none: not at
     /// all. After its first message a call is never tried again, but a benchmark goes on with what
     /// is not answered.

@@ -1,4 +1,4 @@
-//! A benchmark on its way: one stream for each server, and what goes on where one of them is lost.
+//! Runs a benchmark: one stream for each server, which goes on elsewhere where one of them is lost.
 //!
 //! Every question is settled (the server said so), on its way to a server, or waits in a backlog. A
 //! server that is lost gives back what was on its way; the next one, or the same one when it is
@@ -36,7 +36,7 @@ const LOOK: Duration = Duration::from_millis(50);
 pub(crate) type Broken = Box<dyn std::error::Error + Send + Sync>;
 pub(crate) type Source = Pin<Box<dyn Stream<Item = Result<Asked, Broken>> + Send>>;
 
-/// What all servers of a run share.
+/// Holds what all servers of a run share.
 pub(crate) struct Run {
     servers: Arc<Servers>,
     metadata: MetadataMap,
@@ -48,14 +48,14 @@ pub(crate) struct Run {
     begun: Instant,
 }
 
-/// What is known and what is not.
+/// Holds what is known and what is not.
 struct State {
     lanes: Vec<Lane>,
     /// Questions of servers that were lost.
     orphans: VecDeque<Asked>,
     /// Results, with the connection on which each came; 0: an earlier run.
     known: Vec<(u64, SampleResult)>,
-    /// Of results that are errors, by question and variant: the connection on which they came.
+    /// Holds, by question and variant, the connection on which a result came that is an error.
     failed: HashMap<(String, String), u64>,
     connections: u64,
     answers: u64,

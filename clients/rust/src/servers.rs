@@ -1,4 +1,4 @@
-//! The servers that a client knows: which one a call goes to, and what each of them holds.
+//! Chooses the server that a call goes to, and remembers what each of them holds.
 
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -22,7 +22,7 @@ use crate::v1::inference_service_client::InferenceServiceClient;
 use crate::v1::model_service_client::ModelServiceClient;
 
 const MAX_MESSAGE_BYTES: usize = 64 << 20;
-/// Of several servers each is asked again after this time whether it serves.
+/// Asks each of several servers again after this time whether it serves.
 const HEALTH_EVERY: Duration = Duration::from_secs(2);
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(1);
 /// Bytes of uploads that are kept, so that they can go to another server.
@@ -48,7 +48,7 @@ pub(crate) struct Server {
     pub(crate) models: ModelServiceClient<Way>,
     pub(crate) benchmarks: BenchmarkServiceClient<Way>,
     health: HealthClient<Way>,
-    /// Whether it serves, as far as is known since when.
+    /// Says whether it serves, and since when that is known.
     serves: Mutex<(bool, Option<Instant>)>,
 }
 
@@ -107,7 +107,7 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
         .unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
-/// What servers hold, by handle.
+/// Remembers what servers hold, by handle.
 #[derive(Debug, Default)]
 struct Held {
     /// Positions of the servers that have it.
