@@ -30,9 +30,12 @@ pub(crate) const UPLOADS: usize = 64 << 20;
 /// Handles of which is remembered where they are.
 const HANDLES: usize = 1 << 14;
 
+/// Takes the error for which a call begins to wait.
+type Heard = dyn Fn(&Error) + Send + Sync;
+
 /// Hears of what is waited for.
 #[derive(Clone, Default)]
-pub(crate) struct OnWait(pub(crate) Option<Arc<dyn Fn(&Error) + Send + Sync>>);
+pub(crate) struct OnWait(pub(crate) Option<Arc<Heard>>);
 
 impl std::fmt::Debug for OnWait {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
