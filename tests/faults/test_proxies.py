@@ -195,7 +195,7 @@ def test_twenty_kills_under_a_run_of_five_thousand(fleet: Fleet, victims: tuple[
 
     def work(first: int) -> tuple[int, int, int]:
         right = wrong = cut = 0
-        with fleet.client(attempts=1) as client:
+        with fleet.client(patience=0) as client:
             for i in range(first, total, callers):
                 text, tries = ask(client, i % 25)
                 right, wrong, cut = right + (text == expected[i % 25]), wrong + (text != expected[i % 25]), cut + tries

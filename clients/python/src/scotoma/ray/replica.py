@@ -75,7 +75,8 @@ class Replica:
 
     def _start(self) -> None:
         self._server = Server(self._spec.command())
-        self._client = Client(self._server.address)
+        # A server that is lost does not come back: another one is started in its place.
+        self._client = Client(self._server.address, patience=0)
 
     def _begin(self, header: bench.EvaluateHeader) -> bench.EvaluateStarted:
         rule, fields = options(header)
