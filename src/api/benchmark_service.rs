@@ -13,6 +13,7 @@ use super::v1::{self, evaluate_request, evaluate_response::Event};
 use super::{Error, State};
 use crate::benchmark::data::ColumnMapping;
 use crate::benchmark::{RULES, Rule};
+use crate::engine;
 use crate::evaluate::{Evaluation, Input};
 use crate::pipeline::{self, RequestContext};
 use crate::telemetry;
@@ -31,7 +32,11 @@ impl BenchmarkService for Benchmarks {
     ) -> Result<Response<Self::EvaluateStream>, Status> {
         let (state, context) = (&self.0, rpc::context(&request));
         let mut inbound = request.into_inner();
-        let begun = begin(state, &context, &mut inbound).await;
+        let begun = tokio::select! {
+            begun = begin(state, &context, &mut inbound) => begun,
+            // A client that sends no header is not waited for.
+            () = state.drained() => Err(engine::Error::Draining.into()),
+        };
         let prepared = begun.map_err(|e| state.status(&context, &e))?;
         Ok(state.respond_with_stream(context.clone(), 16, |sender| {
             run(state.clone(), context, prepared, inbound, sender)

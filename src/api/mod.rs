@@ -8,7 +8,9 @@ pub mod benchmark_service;
 mod convert;
 mod error;
 pub mod inference;
+mod loaded;
 pub mod model_service;
+mod restore;
 mod rpc;
 mod state;
 mod status;
@@ -16,6 +18,6 @@ mod status;
 pub use convert::evaluation::{open_seed, rule_of, verdict_of};
 pub use convert::{capture_targets, drawn_interventions, interventions_from_json};
 pub use error::Error;
-pub use state::State;
+pub use state::{RESTART_DELAY, State};
 
 pub use scotoma_proto::v1;

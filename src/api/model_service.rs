@@ -24,11 +24,12 @@ impl model_service_server::ModelService for Models {
         request: Request<v1::LoadModelRequest>,
     ) -> Result<Response<Self::LoadModelStream>, Status> {
         let (state, context) = (&self.0, rpc::context(&request));
-        let load = load_request(state, &context, request.into_inner());
+        let message = request.into_inner();
+        let load = load_request(state, &context, message.clone());
         let load = load.map_err(|e| state.status(&context, &e))?;
         // Progress comes in bursts, which a small buffer would drop.
         Ok(state.respond_with_stream(context.clone(), 64, |sender| {
-            load_model(state.clone(), context, load, sender)
+            load_model(state.clone(), context, (message, load), sender)
         }))
     }
 
@@ -145,7 +146,7 @@ fn load_request(
 async fn load_model(
     state: Arc<State>,
     context: RequestContext,
-    request: LoadRequest,
+    (message, request): (v1::LoadModelRequest, LoadRequest),
     sender: ResponseSender<v1::LoadModelResponse>,
 ) -> Result<(), Error> {
     let (worker, progress) = (state.clone(), sender.clone());
@@ -157,6 +158,7 @@ async fn load_model(
         let model = tokio::task::spawn_blocking(load)
             .await
             .map_err(Error::fault)??;
+        worker.remember_model(message, &model).await;
         worker.announce(&model.name, ServingStatus::Serving).await;
         context.metrics.set_model(&model.name);
         Ok(model)
@@ -187,6 +189,7 @@ async fn unload_model(
     // From here on no new request finds it, whether or not the client waits for the end.
     let unloading = state.unload_model(&request.model)?;
     let name = unloading.name().to_owned();
+    state.forget_model(&name).await;
     state.announce(&name, ServingStatus::NotServing).await;
     Ok(v1::UnloadModelResponse {
         freed_bytes: unloading.finish().await,
@@ -201,8 +204,9 @@ async fn load_projector(
 ) -> Result<v1::LoadProjectorResponse, Error> {
     state.check_may_load(context, &request.model)?;
     let model = state.models.resident(context, &request.model)?;
-    let v1::LoadProjectorRequest { name, file, .. } = request;
+    let v1::LoadProjectorRequest { name, file, .. } = request.clone();
     state.load_projector(&model, name, file).await?;
+    state.remember_projector(&model.name, request).await;
     Ok(v1::LoadProjectorResponse {
         model: Some(convert::model_info(state, &model)),
     })
@@ -242,6 +246,7 @@ async fn check_parity(
         sender.send(v1::CheckParityResponse { event }).await?;
     }
     let report = convert::parity_report(report, check.finish());
+    state.remember_parity(report.clone()).await;
     let event = Some(check_parity_response::Event::Report(report));
     sender.send(v1::CheckParityResponse { event }).await
 }

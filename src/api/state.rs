@@ -3,11 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
 use tonic_health::server::HealthReporter;
 
+use super::loaded::Loaded;
 use crate::evaluate::{JudgeClient, JudgeConfig};
-use crate::pipeline::Runtime;
+use crate::pipeline::{InFlight, Phase, Runtime};
+
+/// Tells clients of a server that goes down to come back after this long: about what the next one
+/// takes to listen.
+pub const RESTART_DELAY: Duration = Duration::from_secs(1);
 
 /// Holds what all services share.
 #[derive(Debug)]
@@ -20,8 +24,10 @@ pub struct State {
     pub(super) judge: Option<JudgeClient>,
     /// Bounds how long a client may read nothing.
     pub(super) read_timeout: Duration,
-    /// Tells that the server goes down.
-    draining: watch::Sender<bool>,
+    /// Counts requests, and tells that the server goes down.
+    in_flight: InFlight,
+    /// Lists what clients have loaded.
+    pub(super) loaded: Loaded,
 }
 
 // What services ask of the state is mostly what requests run on.
@@ -34,14 +40,20 @@ impl std::ops::Deref for State {
 }
 
 impl State {
-    /// Creates the state of a server whose models are loaded.
-    pub fn new(runtime: Runtime, health: HealthReporter, read_timeout: Duration) -> Self {
+    /// Creates the state of a server whose models are loaded and whose requests `in_flight` counts.
+    pub fn new(
+        runtime: Runtime,
+        health: HealthReporter,
+        read_timeout: Duration,
+        in_flight: InFlight,
+    ) -> Self {
         Self {
             runtime: Arc::new(runtime),
             health,
             judge: None,
             read_timeout,
-            draining: watch::Sender::new(false),
+            in_flight,
+            loaded: Loaded::default(),
         }
     }
 
@@ -50,17 +62,17 @@ impl State {
         self.judge = Some(JudgeClient::new(config));
     }
 
-    /// Admits nothing from now on. What runs goes on; runs of many requests end once those on their
-    /// way are done.
-    pub fn drain(&self) {
-        self.runtime.drain();
-        self.draining.send_replace(true);
+    /// Returns how long a refused caller should wait.
+    pub fn retry_after(&self) -> Duration {
+        if self.in_flight.phase() == Phase::Serving {
+            self.runtime.retry_after()
+        } else {
+            RESTART_DELAY
+        }
     }
 
     /// Waits until the server goes down.
     pub(super) async fn drained(&self) {
-        // The sender lives as long as the state.
-        let mut draining = self.draining.subscribe();
-        let _ = draining.wait_for(|draining| *draining).await;
+        self.in_flight.reached(Phase::Draining).await;
     }
 }

@@ -3,10 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use tonic::transport::{Certificate, Identity, ServerTlsConfig};
 
 use super::files;
-use crate::server::{ApiKeys, ServerConfig};
+use crate::server::{ApiKeys, ServerConfig, Tls};
 
 /// Heading of these flags in help texts.
 const HEADING: &str = "Access";
@@ -64,9 +63,10 @@ impl AccessArgs {
         );
         let keys = read_flag("--api-keys", self.api_keys.as_deref(), &mut mistakes);
         if let (Some(certificate), Some(key)) = (certificate, key) {
-            match server_tls(&certificate, &key, authorities) {
+            let authorities = authorities.as_deref().map(str::as_bytes);
+            match Tls::from_pem(certificate.as_bytes(), key.as_bytes(), authorities) {
                 Ok(tls) => config.tls = Some(tls),
-                Err(mistake) => mistakes.push(mistake),
+                Err(e) => mistakes.push(format!("--tls-cert, --tls-key: {e}")),
             }
         }
         match keys.map(|text| ApiKeys::parse(&text)).transpose() {
@@ -88,31 +88,6 @@ fn read_flag(flag: &str, path: Option<&Path>, mistakes: &mut Vec<String>) -> Opt
         Err(e) => {
             mistakes.push(format!("{flag} {e}"));
             None
-        }
-    }
-}
-
-/// Returns the TLS configuration, tried once so that mistakes show before a model is loaded.
-fn server_tls(
-    certificate: &str,
-    key: &str,
-    authorities: Option<String>,
-) -> Result<ServerTlsConfig, String> {
-    let mut tls = ServerTlsConfig::new().identity(Identity::from_pem(certificate, key));
-    if let Some(authorities) = authorities {
-        tls = tls.client_ca_root(Certificate::from_pem(authorities));
-    }
-    // rustls looks into the files only here; without this a wrong key would show after minutes of
-    // loading.
-    match tonic::transport::Server::builder().tls_config(tls.clone()) {
-        Ok(_) => Ok(tls),
-        Err(e) => {
-            // tonic's own words are "transport error"; the reason is in the source.
-            let cause = std::error::Error::source(&e).map(|cause| format!(": {cause}"));
-            Err(format!(
-                "--tls-cert, --tls-key: {e}{}",
-                cause.unwrap_or_default()
-            ))
         }
     }
 }

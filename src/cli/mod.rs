@@ -16,6 +16,7 @@ mod capture;
 mod certificate;
 mod classify;
 mod clip_baseline;
+mod config_file;
 mod connection;
 mod dataset;
 mod demo;
@@ -32,6 +33,7 @@ mod intervention_args;
 mod items;
 mod judge_args;
 mod key;
+mod lifecycle_args;
 mod local_server;
 mod merge;
 mod messages;
@@ -47,13 +49,16 @@ mod replay;
 mod sample;
 mod sampling_args;
 mod serve;
+mod settings;
 mod shard_file;
+mod signals;
 mod threads;
 mod usage;
 
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use settings::Settings;
 
 /// The end of the help text.
 const EXIT_STATUS: &str = "\
@@ -152,19 +157,40 @@ fn without_empty_variable(arg: clap::Arg) -> clap::Arg {
     }
 }
 
-/// Parses the command line; a wrong one ends the program with its error.
-fn parse() -> Cli {
+/// Parses the command line with the configuration file that it names. Returns the settings of the
+/// command, too.
+fn parse() -> Result<(Cli, Settings), clap::Error> {
     let mut command = without_empty_variables(Cli::command());
-    let matches = command.get_matches_mut();
-    let checked = usage::check(&mut command, &matches);
-    checked
-        .and_then(|()| Cli::from_arg_matches(&matches))
-        .unwrap_or_else(|error| error.exit())
+    command.build();
+    let expanded = config_file::expand(&command, std::env::args_os().collect())
+        .map_err(|message| command.error(clap::error::ErrorKind::ValueValidation, message))?;
+    let matches = command.try_get_matches_from_mut(&expanded.arguments)?;
+    usage::check(&mut command, &matches)?;
+    let settings = match matches.subcommand() {
+        Some((name, own)) => {
+            let own_command = command.find_subcommand(name);
+            own_command.map(|command| Settings::new(command, own, &expanded.from_file))
+        }
+        None => None,
+    };
+    Ok((
+        Cli::from_arg_matches(&matches)?,
+        settings.unwrap_or_default(),
+    ))
+}
+
+/// Parses the command line of `serve` again, whose configuration file may have changed.
+fn parse_serve() -> Result<(serve::Serve, Settings), String> {
+    let (cli, settings) = parse().map_err(|error| error.to_string())?;
+    match cli.command {
+        Command::Serve(serve) => Ok((*serve, settings)),
+        _ => Err("the command is not serve".into()),
+    }
 }
 
 /// Runs the program.
 pub fn main() -> ExitCode {
-    let cli = parse();
+    let (cli, settings) = parse().unwrap_or_else(|error| error.exit());
     // Before the runtime: it sets variables of the environment, which no other thread may read
     // meanwhile.
     threads::configure(cli.threads);
@@ -172,7 +198,12 @@ pub fn main() -> ExitCode {
         .enable_all()
         .build();
     let result = match runtime {
-        Ok(runtime) => runtime.block_on(run(cli.command)),
+        Ok(runtime) => {
+            let result = runtime.block_on(run(cli.command, settings));
+            // What still blocks a thread, such as a file that is never there, keeps no program.
+            runtime.shutdown_background();
+            result
+        }
         Err(e) => Err(e.into()),
     };
     match result {
@@ -184,9 +215,9 @@ pub fn main() -> ExitCode {
     }
 }
 
-async fn run(command: Command) -> Result<(), error::Failure> {
+async fn run(command: Command, settings: Settings) -> Result<(), error::Failure> {
     match command {
-        Command::Serve(serve) => serve.run().await,
+        Command::Serve(serve) => Box::pin(serve.run(settings, parse_serve)).await,
         Command::Generate(generate) => generate.run().await,
         Command::Preview(preview) => preview.run().await,
         Command::Capture(capture) => capture.run().await,

@@ -5,18 +5,21 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
 
 use super::access_args::AccessArgs;
 use super::bounds_args::BoundsArgs;
 use super::device::ServerDeviceArgs;
 use super::error::{Failure, Usage};
 use super::judge_args::JudgeArgs;
+use super::lifecycle_args::LifecycleArgs;
 use super::openai_args::OpenAiArgs;
 use super::origin::{fetch, fetch_with, named_origin};
+use super::settings::Settings;
+use super::signals;
 use crate::model::{self, ChatTemplate, Origin, Purpose};
 use crate::pipeline::LoadOptions;
-use crate::server::{ModelSpec, Server, ServerConfig};
+use crate::server::{ModelSpec, Reload, Server, ServerConfig};
 use crate::telemetry::{self, LogFormat};
 
 /// Flags of `serve`.
@@ -220,14 +223,8 @@ pub(super) struct Serve {
         value_parser = clap::value_parser!(u64).range(1..=86_400)
     )]
     keepalive: u64,
-    /// Seconds that running streams may take to finish after SIGTERM
-    #[arg(
-        long,
-        env = "SCOTOMA_DRAIN_TIMEOUT",
-        default_value_t = 60,
-        value_parser = clap::value_parser!(u64).range(0..=86_400)
-    )]
-    drain_timeout: u64,
+    #[command(flatten)]
+    lifecycle: LifecycleArgs,
     /// Log level: error, warn, info, debug, trace, off, or TARGET=LEVEL with commas between several
     #[arg(long, env = "SCOTOMA_LOG", default_value = "info")]
     log: String,
@@ -236,8 +233,24 @@ pub(super) struct Serve {
     log_format: LogFormat,
 }
 
+/// Reads the command line and the configuration file again.
+pub(super) type ParseAgain = fn() -> Result<(Serve, Settings), String>;
+
+/// Flags that SIGHUP takes over; the others need a restart.
+const RELOADED: [&str; 6] = [
+    "api-keys",
+    "drain-timeout",
+    "log",
+    "tls-cert",
+    "tls-client-ca",
+    "tls-key",
+];
+
 impl Serve {
-    pub(super) async fn run(self) -> Result<(), Failure> {
+    pub(super) async fn run(self, settings: Settings, again: ParseAgain) -> Result<(), Failure> {
+        if self.lifecycle.check {
+            return self.check(&settings);
+        }
         telemetry::init_logs(&self.log, self.log_format)
             .map_err(|e| Usage(format!("--log {e}")))?;
         let (mut config, origins) = self.config()?;
@@ -248,7 +261,13 @@ impl Serve {
         }
         config.models = self.fetch_models(origins).await?;
         let encrypted = config.tls.is_some();
+        warn_of_expiry(&config);
+        // A SIGHUP while models are loaded would end the program.
+        let (reload, reloads) = oneshot::channel();
+        tokio::spawn(follow_hangups(reloads, settings, again)?);
         let server = tokio::task::spawn_blocking(move || Server::load(&config)).await??;
+        // The receiver waits for it.
+        let _ = reload.send(server.reload());
         let listener = tokio::net::TcpListener::bind(self.listen)
             .await
             .map_err(|e| format!("{}: {e}", self.listen))?;
@@ -259,7 +278,100 @@ impl Serve {
             "scotoma {} serves on {scheme}://{address} (metrics: {scheme}://{address}/metrics)",
             telemetry::VERSION
         );
-        Ok(server.run(listener, shutdown_signal()?).await?)
+        Ok(server.run(listener, signals::shutdown()?).await?)
+    }
+
+    /// Says what would be served, or what is wrong.
+    fn check(&self, settings: &Settings) -> Result<(), Failure> {
+        let mut mistakes = Vec::new();
+        let log = telemetry::check_log_filter(&self.log);
+        mistakes.extend(log.err().map(|e| format!("--log {e}")));
+        mistakes.extend(self.lifecycle.check_state().err());
+        for text in &self.saliency {
+            let wrong = named_origin(text).err();
+            mistakes.extend(wrong.map(|e| format!("--saliency {text}: {e}")));
+        }
+        let planned = self.config().and_then(|(config, origins)| {
+            let adapters = self.adapters(&origins)?;
+            Ok((config, origins, adapters))
+        });
+        let planned = planned.map_err(|e| mistakes.push(e.to_string())).ok();
+        if let Some((_, origins, adapters)) = &planned {
+            let places = origins.iter().map(|(name, origin)| (name, origin, false));
+            let parts = adapters.iter().map(|(name, origin)| (name, origin, true));
+            for (name, origin, is_adapter) in places.chain(parts) {
+                let wrong = check_files(origin, is_adapter).err();
+                mistakes.extend(wrong.map(|e| format!("model {name}: {e}")));
+            }
+        }
+        match planned.filter(|_| mistakes.is_empty()) {
+            Some((config, origins, adapters)) => {
+                self.print_plan(&config, &origins, &adapters, settings);
+                Ok(())
+            }
+            None => Err(Usage(mistakes.join("\nerror: ")).into()),
+        }
+    }
+
+    fn print_plan(
+        &self,
+        config: &ServerConfig,
+        origins: &[(String, Origin)],
+        adapters: &[(String, Origin)],
+        settings: &Settings,
+    ) {
+        let scheme = if config.tls.is_some() {
+            "https"
+        } else {
+            "http"
+        };
+        let listen = self.listen;
+        println!(
+            "scotoma {} would serve on {scheme}://{listen}",
+            telemetry::VERSION
+        );
+        for (name, origin) in origins {
+            println!("model {name}: {}", place(origin));
+        }
+        for (name, origin) in adapters {
+            println!("adapter of {name}: {}", place(origin));
+        }
+        let devices: Vec<String> = config.devices.iter().map(ToString::to_string).collect();
+        println!("devices: {}", devices.join(", "));
+        match &config.tls {
+            None => println!("encryption: none"),
+            Some(tls) if tls.asks_clients() => {
+                println!(
+                    "encryption: until {}, clients need a certificate",
+                    tls.expires()
+                );
+            }
+            Some(tls) => println!("encryption: until {}", tls.expires()),
+        }
+        match config.keys.len() {
+            0 => println!("keys: none, whoever reaches the port may ask"),
+            keys => println!("keys: {keys}"),
+        }
+        println!("settings:");
+        settings
+            .lines()
+            .iter()
+            .for_each(|line| println!("  {line}"));
+    }
+
+    /// Takes over what can change while the server runs.
+    fn reload_into(&self, reload: &Reload) -> Result<(), String> {
+        telemetry::check_log_filter(&self.log).map_err(|e| format!("--log {e}"))?;
+        let mut config = ServerConfig {
+            models: Vec::new(),
+            ..ServerConfig::shapes()
+        };
+        let access = self.access.apply(&mut config);
+        access.map_err(|mistakes| mistakes.join("; "))?;
+        self.lifecycle.apply(&mut config);
+        reload.apply(&config)?;
+        warn_of_expiry(&config);
+        telemetry::set_log_filter(&self.log)
     }
 
     /// Fetches all models, and pairs each with the flags that are for it.
@@ -466,25 +578,99 @@ impl Serve {
             .memory_budget
             .map_or(u64::MAX, |gib| u64::from(gib) << 30);
         config.allow_load = self.allow_load;
-        config.drain_timeout = Duration::from_secs(self.drain_timeout);
+        self.lifecycle.apply(config);
         config.keepalive = Duration::from_secs(self.keepalive);
+    }
+}
+
+/// Follows SIGHUP once the server is there, for as long as it is polled.
+fn follow_hangups(
+    server: oneshot::Receiver<Reload>,
+    settings: Settings,
+    again: ParseAgain,
+) -> Result<impl Future<Output = ()> + Send, Failure> {
+    let (hangups, mut hung_up) = tokio::sync::mpsc::channel(1);
+    // One that waits stands for all that come meanwhile.
+    let following = signals::on_hangup(move || {
+        let _ = hangups.try_send(());
+    })?;
+    let reloading = async move {
+        let Ok(reload) = server.await else { return };
+        let mut settings = settings;
+        while hung_up.recv().await.is_some() {
+            match again().and_then(|(serve, now)| serve.reload_into(&reload).map(|()| now)) {
+                Ok(now) => {
+                    say_what_waits(&settings, &now);
+                    settings = now;
+                }
+                Err(error) => {
+                    tracing::error!(error, "nothing was reloaded; what was there stays");
+                }
+            }
+        }
+    };
+    Ok(async move {
+        tokio::join!(following, reloading);
+    })
+}
+
+/// Checks that the first file of a model or an adapter is there and is JSON. What the hub has is
+/// seen when it is fetched.
+fn check_files(origin: &Origin, is_adapter: bool) -> Result<(), String> {
+    let Origin::Here(source) = origin else {
+        return Ok(());
+    };
+    let name = if is_adapter {
+        "adapter_config.json"
+    } else {
+        "config.json"
+    };
+    let read = source.json::<serde_json::Value>(name);
+    match read.map_err(|e| e.to_string())? {
+        Some(_) => Ok(()),
+        None => Err(source.missing(name).to_string()),
+    }
+}
+
+/// Returns a place in words.
+fn place(origin: &Origin) -> String {
+    match origin {
+        Origin::Here(source) => source.place(),
+        Origin::Hub(id) => format!(
+            "{}@{} of the hub, fetched at the start",
+            id.name, id.revision
+        ),
+    }
+}
+
+/// Names the settings that have changed and need a restart.
+fn say_what_waits(then: &Settings, now: &Settings) {
+    let mut waits = now.changed(then);
+    waits.retain(|name| !RELOADED.contains(name));
+    if waits.is_empty() {
+        tracing::info!("reloaded");
+    } else {
+        let settings: Vec<&str> = waits.into_iter().collect();
+        let settings = settings.join(", ");
+        tracing::warn!(settings, "reloaded; these have changed and need a restart");
+    }
+}
+
+/// Says a month ahead that the certificate expires.
+fn warn_of_expiry(config: &ServerConfig) {
+    let Some(tls) = &config.tls else { return };
+    let left = tls.expires().duration_since(jiff::Timestamp::now());
+    if left < jiff::SignedDuration::from_hours(30 * 24) {
+        let expires = tls.expires().to_string();
+        tracing::warn!(
+            expires,
+            "the certificate expires soon; SIGHUP loads a new one"
+        );
     }
 }
 
 fn is_named(origins: &[(String, Origin)], name: &str) -> bool {
     origins.iter().any(|(own, _)| own == name)
-}
-
-/// Returns a future that ends with SIGTERM or SIGINT.
-fn shutdown_signal() -> Result<impl Future<Output = ()> + Send, Failure> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    })
 }
 
 #[cfg(test)]
@@ -552,6 +738,7 @@ mod tests {
                     &["--max-connections", "7"],
                     &["--keepalive", "7"],
                     &["--drain-timeout", "7"],
+                    &["--state", "folder"],
                     &["--api-keys", "missing"],
                     &["--tls-cert", "missing", "--tls-key", "gone"],
                     &["--tls-key", "missing", "--tls-cert", "gone"],
@@ -589,7 +776,15 @@ mod tests {
         walked.insert("judge-model".into());
         // Used as they are once the configuration is made, and tried on running servers by other
         // tests; the judge's key does not print.
-        let others = ["listen", "saliency", "log", "log-format", "judge-key"];
+        let others = [
+            "listen",
+            "saliency",
+            "log",
+            "log-format",
+            "judge-key",
+            "config",
+            "check",
+        ];
         walked.extend(others.map(String::from));
         let command = Serve::augment_args(clap::Command::new("serve"));
         let there: BTreeSet<String> = command

@@ -1,7 +1,6 @@
 //! The handle to the engine's thread.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot, watch};
@@ -31,7 +30,6 @@ use crate::nn::{DeviceGroup, DeviceId, Home, HostTensor};
 pub struct Engine {
     commands: mpsc::UnboundedSender<Command>,
     admission: Arc<Admission>,
-    draining: Arc<AtomicBool>,
     limits: Limits,
     device: Arc<watch::Sender<DeviceState>>,
     client: ClientId,
@@ -105,7 +103,6 @@ impl Engine {
         Ok(Self {
             commands,
             admission,
-            draining: Arc::default(),
             limits,
             device: state,
             // Whoever asks without a name shares with all others who do.
@@ -288,7 +285,6 @@ impl Engine {
         progress: &dyn Fn(u64, u64),
     ) -> Result<Result<T, model::Error>, Error> {
         // Not `check_ready`: a device that is restarted waits for just this, its models.
-        self.check_draining()?;
         let (sender, reports) = std::sync::mpsc::channel();
         let load = Load::new(work, sender);
         self.commands
@@ -319,17 +315,6 @@ impl Engine {
         }
     }
 
-    /// Admits nothing from now on; requests that run go on.
-    pub fn drain(&self) {
-        // Relaxed: a request that slips in at the same time is served like those before it.
-        self.draining.store(true, Ordering::Relaxed);
-    }
-
-    /// Returns whether it admits nothing any more.
-    pub fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Relaxed)
-    }
-
     /// Watches the state of the device.
     pub fn states(&self) -> watch::Receiver<DeviceState> {
         self.device.subscribe()
@@ -349,18 +334,10 @@ impl Engine {
 
     /// Fails where no request can be taken now.
     fn check_ready(&self) -> Result<(), Error> {
-        self.check_draining()?;
         match *self.device.borrow() {
             DeviceState::Serving => Ok(()),
             DeviceState::Restarting | DeviceState::Restarted => Err(Error::Restarting),
         }
-    }
-
-    fn check_draining(&self) -> Result<(), Error> {
-        if self.is_draining() {
-            return Err(Error::Draining);
-        }
-        Ok(())
     }
 
     /// Returns how long a refused caller should wait: longer the more requests wait already, and as

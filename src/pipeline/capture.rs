@@ -10,7 +10,7 @@ use super::output::{CaptureEvent, CaptureFinished, CapturedActivation, KeptActiv
 use super::provenance::RecordedRequest;
 use super::request::CaptureRequest;
 use super::runtime::Runtime;
-use super::stores::tensor_bytes;
+use super::tensor_bytes::tensor_bytes;
 use crate::engine::{self, Event, Prefilled, Sampling, Task, Timing};
 use crate::intervention::{Captured, Effect};
 
@@ -127,6 +127,9 @@ impl CaptureRun {
                 if let CaptureEvent::Activation(activation) = &event {
                     let numbers: u64 = activation.shape.iter().map(|&n| u64::from(n)).product();
                     self.handed_out = numbers * HELD_BYTES as u64;
+                }
+                if matches!(&event, CaptureEvent::Finished(finished) if !finished.kept.is_empty()) {
+                    runtime.settle().await;
                 }
                 return Ok(event);
             }

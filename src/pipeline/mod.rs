@@ -33,8 +33,11 @@ mod request_context;
 mod runtime;
 mod sampling;
 mod score;
+mod state_folder;
+mod state_index;
 mod stores;
 mod sweep;
+mod tensor_bytes;
 mod turns;
 mod upload;
 mod verify;
@@ -46,7 +49,7 @@ pub use compile::{CompiledRequest, RequestHandle};
 pub use error::Error;
 pub use generate::Generation;
 pub use grid::{AxisValues, ParseInterventions, SweepGrid};
-pub use in_flight::{InFlight, InFlightGuard};
+pub use in_flight::{InFlight, InFlightGuard, Phase};
 pub use input::PreparedInput;
 pub use interventions::Interventions;
 pub use load_model::{LoadProgress, LoadRequest, Unloading};
@@ -71,6 +74,9 @@ pub use request::{
 pub use request_context::{RequestContext, RequestMetrics};
 pub use runtime::{RequestLimits, Runtime};
 pub use sampling::SamplingParams;
+pub use state_folder::{
+    StateEntry, StateFolder, StateFolderError, StateKind, StateLimits, StateValue,
+};
 pub use stores::{Activations, Bytes, Uploads, digest};
 pub use sweep::{Sweep, sweep_all};
 pub use turns::Place;

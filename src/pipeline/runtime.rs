@@ -7,6 +7,7 @@ use super::budget::{Budget, Share};
 use super::error::Error;
 use super::model_registry::ModelRegistry;
 use super::owned_store::Shares;
+use super::state_folder::StateFolder;
 use super::stores::{Activations, Uploads};
 use super::turns::{Place, Price, TurnLimits, Turns};
 use crate::engine::{ClientId, Engine, QueueLength};
@@ -51,6 +52,8 @@ pub struct Runtime {
     pub uploads: Uploads,
     /// Activations that captures keep.
     pub(super) activations: Activations,
+    /// What outlives the process; `None`: nothing does.
+    pub(super) state: Option<Arc<StateFolder>>,
     /// Cores of this machine.
     pub(super) cores: usize,
     /// Lets clients take turns at the work beside the engine.
@@ -83,6 +86,7 @@ impl Runtime {
             saliency: RwLock::default(),
             uploads: Uploads::new(limits.upload_bytes),
             activations: Activations::new(limits.kept_bytes),
+            state: None,
             cores,
             turns: Turns::new(turns),
             messages: Budget::new("message_bytes", "--pending-mib", limits.pending_bytes),
@@ -92,8 +96,29 @@ impl Runtime {
 
     /// Parts the stores of uploads and of kept activations between the keys.
     pub fn set_shares(&self, uploads: Shares, kept: Shares) {
-        self.uploads.0.set_shares(uploads);
-        self.activations.0.set_shares(kept);
+        self.uploads.store.set_shares(uploads);
+        self.activations.store.set_shares(kept);
+    }
+
+    /// Takes back what `folder` has kept, and keeps there what comes; blocks.
+    pub fn keep_in(&mut self, folder: StateFolder) {
+        let folder = Arc::new(folder);
+        self.uploads.keep_in(&folder);
+        self.activations.keep_in(&folder);
+        self.state = Some(folder);
+    }
+
+    /// Returns the folder of what outlives the process.
+    pub fn state_folder(&self) -> Option<&StateFolder> {
+        self.state.as_deref()
+    }
+
+    /// Waits until all that is kept is kept on the disk, too: what was answered outlives the
+    /// process.
+    pub(super) async fn settle(&self) {
+        if let Some(folder) = &self.state {
+            folder.flush().await;
+        }
     }
 
     /// Returns the engine of the device that `model` is on.
@@ -146,11 +171,6 @@ impl Runtime {
             .map(|(_, engine)| engine.retry_after())
             .max()
             .unwrap_or_default()
-    }
-
-    /// Admits nothing from now on; what runs goes on.
-    pub fn drain(&self) {
-        self.engines.iter().for_each(|(_, engine)| engine.drain());
     }
 
     /// Lets a request of `client` wait, or refuses it where the queue is full.

@@ -8,6 +8,7 @@ use candle_core::DType;
 
 use super::error::Error;
 use super::owned_store::OwnedStore;
+use super::state_folder::{StateEntry, StateFolder, StateKind, StateValue};
 use crate::nn::{HostTensor, digest as tensor_digest};
 
 /// The bytes of a file.
@@ -15,24 +16,54 @@ pub type Bytes = Arc<[u8]>;
 
 /// Keeps pictures by owner and BLAKE3 of their bytes.
 #[derive(Debug)]
-pub struct Uploads(pub(super) OwnedStore<Bytes>);
+pub struct Uploads {
+    pub(super) store: OwnedStore<Bytes>,
+    /// Keeps them for the next start, too.
+    folder: Option<Arc<StateFolder>>,
+}
 
 impl Uploads {
     /// Creates a store that holds `bytes` at most.
     pub fn new(bytes: u64) -> Self {
-        Self(OwnedStore::new(bytes))
+        Self {
+            store: OwnedStore::new(bytes),
+            folder: None,
+        }
+    }
+
+    /// Takes back the pictures of `folder`, and keeps there what comes.
+    pub(super) fn keep_in(&mut self, folder: &Arc<StateFolder>) {
+        for entry in folder.entries(StateKind::Uploads, self.store.max_bytes()) {
+            let (owner, handle) = (entry.owner, entry.handle);
+            let restored = self.put(&owner, entry.bytes.into());
+            // Its owner has no key any more, or less room.
+            if restored.is_ok_and(|own| own == handle) {
+                continue;
+            }
+            tracing::warn!(owner, handle, "a picture of --state is dropped");
+            folder.remove(StateKind::Uploads, &owner, &handle);
+        }
+        self.folder = Some(folder.clone());
     }
 
     /// Returns the picture that `owner` uploaded under `handle`, if it is still kept.
     pub fn get(&self, owner: &str, handle: &str) -> Option<Bytes> {
-        self.0.get(owner, handle)
+        let found = self.store.get(owner, handle)?;
+        if let Some(folder) = &self.folder {
+            folder.touch(StateKind::Uploads, owner, handle);
+        }
+        Some(found)
     }
 
     /// Keeps a picture and returns its handle.
     pub fn put(&self, owner: &str, bytes: Bytes) -> Result<String, Error> {
         let (handle, size) = (digest(&bytes), bytes.len() as u64);
-        let put = self.0.put(owner, &handle, bytes, size);
+        let put = self.store.put(owner, &handle, bytes.clone(), size);
         put.map_err(|too_large| Error::store_too_small("data", too_large))?;
+        if let Some(folder) = &self.folder {
+            let picture = StateValue::Picture(bytes);
+            folder.put(StateKind::Uploads, owner, &handle, picture);
+        }
         Ok(handle)
     }
 }
@@ -44,17 +75,42 @@ pub fn digest(bytes: &[u8]) -> String {
 
 /// Keeps activations by owner and the digest of their shape and values.
 #[derive(Debug)]
-pub struct Activations(pub(super) OwnedStore<HostTensor>);
+pub struct Activations {
+    pub(super) store: OwnedStore<HostTensor>,
+    /// Keeps them for the next start, too.
+    folder: Option<Arc<StateFolder>>,
+}
 
 impl Activations {
     /// Creates a store that holds `bytes` at most.
     pub fn new(bytes: u64) -> Self {
-        Self(OwnedStore::new(bytes))
+        Self {
+            store: OwnedStore::new(bytes),
+            folder: None,
+        }
+    }
+
+    /// Takes back the activations of `folder`, and keeps there what comes.
+    pub(super) fn keep_in(&mut self, folder: &Arc<StateFolder>) {
+        for entry in folder.entries(StateKind::Activations, self.store.max_bytes()) {
+            let restored = numbers(&entry).and_then(|values| self.put(&entry.owner, values).ok());
+            let (owner, handle) = (entry.owner, entry.handle);
+            if restored.is_some_and(|own| own == handle) {
+                continue;
+            }
+            tracing::warn!(owner, handle, "activations of --state are dropped");
+            folder.remove(StateKind::Activations, &owner, &handle);
+        }
+        self.folder = Some(folder.clone());
     }
 
     /// Returns the activations that `owner` keeps under that handle, if they are still there.
     pub fn get(&self, owner: &str, handle: &str) -> Option<HostTensor> {
-        self.0.get(owner, handle)
+        let found = self.store.get(owner, handle)?;
+        if let Some(folder) = &self.folder {
+            folder.touch(StateKind::Activations, owner, handle);
+        }
+        Some(found)
     }
 
     /// Keeps `values` and returns their handle.
@@ -67,28 +123,23 @@ impl Activations {
         tensor_digest::update(&mut hasher, &values).map_err(crate::model::Error::from)?;
         let handle = hasher.finalize().to_hex().to_string();
         let bytes = (values.elem_count() * values.dtype().size_in_bytes()) as u64;
-        let put = self.0.put(owner, &handle, values, bytes);
+        let put = self.store.put(owner, &handle, values.clone(), bytes);
         put.map_err(|too_large| Error::store_too_small("targets", too_large))?;
+        if let Some(folder) = &self.folder {
+            let values = StateValue::Activations(values);
+            folder.put(StateKind::Activations, owner, &handle, values);
+        }
         Ok(handle)
     }
 }
 
-/// Returns the numbers of a tensor as little-endian bytes of `dtype`.
-pub(super) fn tensor_bytes(values: &HostTensor, dtype: DType) -> Result<Vec<u8>, Error> {
-    let flat = values
-        .to_dtype(dtype)
-        .and_then(|v| v.flatten_all())
-        .map_err(crate::model::Error::from)?;
-    let bytes = match dtype {
-        DType::BF16 => flat
-            .to_vec1::<half::bf16>()
-            .map(|v| v.into_iter().flat_map(half::bf16::to_le_bytes).collect()),
-        DType::F16 => flat
-            .to_vec1::<half::f16>()
-            .map(|v| v.into_iter().flat_map(half::f16::to_le_bytes).collect()),
-        _ => flat
-            .to_vec1::<f32>()
-            .map(|v| v.into_iter().flat_map(f32::to_le_bytes).collect()),
-    };
-    Ok(bytes.map_err(crate::model::Error::from)?)
+/// Returns the numbers of an entry; `None` where they are not as many as its shape says.
+fn numbers(entry: &StateEntry) -> Option<HostTensor> {
+    let one = DType::F32.size_in_bytes();
+    let mut sizes = entry.shape.iter();
+    let bytes = sizes.try_fold(one, |product, size| product.checked_mul(*size))?;
+    if bytes != entry.bytes.len() {
+        return None;
+    }
+    HostTensor::from_bytes(&entry.bytes, DType::F32, &entry.shape).ok()
 }

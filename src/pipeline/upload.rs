@@ -33,8 +33,10 @@ impl Runtime {
         };
         let price = price_of_picture(&data, limit);
         let (width, height) = self.blocking(&context.client, price, size).await?;
+        let handle = self.uploads.put(&context.client.tenant, data)?;
+        self.settle().await;
         Ok(Uploaded {
-            handle: self.uploads.put(&context.client.tenant, data)?,
+            handle,
             width,
             height,
         })

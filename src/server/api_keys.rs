@@ -100,8 +100,13 @@ impl ApiKeys {
         Ok(Shares::Each(shares.collect()))
     }
 
+    /// Counts the keys.
+    pub fn len(&self) -> usize {
+        self.all().len()
+    }
+
     /// Returns whether everybody may ask.
-    pub(super) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.all().is_empty()
     }
 

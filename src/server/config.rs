@@ -4,9 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use candle_core::DType;
-use tonic::transport::ServerTlsConfig;
 
-use super::ApiKeys;
+use super::{ApiKeys, Tls};
 use crate::model::{self, Source};
 use crate::nn::{DeviceGroup, DeviceId};
 use crate::pipeline::Share;
@@ -55,11 +54,13 @@ pub struct ServerConfig {
     pub limits: pipeline::RequestLimits,
     /// Bounds the bytes that all models may hold together.
     pub memory_budget: u64,
+    /// Names the folder of what outlives the process; `None`: nothing does.
+    pub state: Option<PathBuf>,
     /// Lets clients load and unload models.
     pub allow_load: bool,
     /// Names the judge of answers that no rule can mark.
     pub judge: Option<evaluate::JudgeConfig>,
-    /// Bounds how long running streams may take to finish when the server goes down.
+    /// Bounds how long what runs may take to finish when the server goes down.
     pub drain_timeout: Duration,
     /// Pings a connection that has been silent this long, and gives it up after as long again.
     pub keepalive: Duration,
@@ -68,7 +69,7 @@ pub struct ServerConfig {
     /// Bounds the connections that are open at once.
     pub connections: u64,
     /// Encrypts, and says who may connect; `None`: plain text.
-    pub tls: Option<ServerTlsConfig>,
+    pub tls: Option<Tls>,
     /// Says who may ask.
     pub keys: ApiKeys,
     /// Says what OpenAI's API offers beside the models.
@@ -107,6 +108,7 @@ impl ServerConfig {
                 },
             },
             memory_budget: u64::MAX,
+            state: None,
             allow_load: false,
             judge: None,
             drain_timeout: Duration::from_secs(60),

@@ -7,7 +7,11 @@ mod connections;
 mod error;
 mod keys_file;
 mod layers;
+mod live;
 mod metrics_page;
+mod reload;
+mod tls;
+mod transport;
 mod workers;
 
 use std::sync::Arc;
@@ -18,7 +22,6 @@ use axum::middleware::{from_fn, map_response};
 use tokio::net::TcpListener;
 use tonic::server::NamedService;
 use tonic::service::Routes;
-use tonic::transport::ServerTlsConfig;
 use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
@@ -28,6 +31,9 @@ use tower_http::cors::{AllowHeaders, Any, CorsLayer};
 pub use api_keys::ApiKeys;
 pub use config::{ModelSpec, ServerConfig};
 pub use error::Error;
+pub use live::Live;
+pub use reload::Reload;
+pub use tls::{Tls, TlsError};
 
 use crate::api::benchmark_service::Benchmarks;
 use crate::api::inference::Inference;
@@ -39,8 +45,12 @@ use crate::api::{State, v1};
 use crate::engine::{DeviceState, Engine};
 use crate::nn::DeviceGroup;
 use crate::openai::{self, OpenAiConfig};
-use crate::pipeline::{self, Budget, InFlight, ModelRegistry, Placement, Runtime, Share};
+use crate::pipeline::{
+    self, Budget, InFlight, ModelRegistry, Phase, Placement, Runtime, Share, StateFolder,
+    StateLimits,
+};
 use metrics_page::MetricsPage;
+use transport::Transports;
 use workers::Workers;
 
 /// Names what the health service knows beside the models.
@@ -64,10 +74,9 @@ pub struct Server {
     /// Counts connections.
     connections: Budget,
     metrics: MetricsPage,
-    drain_timeout: Duration,
+    transports: Transports,
     keepalive: Duration,
-    tls: Option<ServerTlsConfig>,
-    keys: ApiKeys,
+    reload: Reload,
     openai: OpenAiConfig,
 }
 
@@ -77,7 +86,7 @@ impl Server {
         // Before the models: loading is recorded.
         let metrics = MetricsPage::install()?;
         let models = load_models(config, start_engines(config)?)?;
-        let runtime = Runtime::new(models, config.limits);
+        let mut runtime = Runtime::new(models, config.limits);
         for (name, source) in &config.saliency {
             let loaded = runtime.load_saliency(name, source);
             loaded.map_err(|source| Error::Model {
@@ -87,13 +96,31 @@ impl Server {
         }
         let (uploads, kept) = config.keys.shares(&config.limits).map_err(Error::Setup)?;
         runtime.set_shares(uploads, kept);
-        let mut state = State::new(runtime, HealthReporter::new(), config.read_timeout);
+        // After the shares, which what is kept has to fit.
+        if let Some(folder) = &config.state {
+            let limits = StateLimits {
+                uploads: config.limits.upload_bytes,
+                activations: config.limits.kept_bytes,
+            };
+            let folder = StateFolder::open(folder, limits);
+            runtime.keep_in(folder.map_err(|e| Error::Setup(format!("--state {e}")))?);
+        }
+        let in_flight = InFlight::default();
+        let mut state = State::new(
+            runtime,
+            HealthReporter::new(),
+            config.read_timeout,
+            in_flight.clone(),
+        );
         if let Some(judge) = &config.judge {
             state.set_judge(judge.clone());
         }
+        state.restore();
+        let state = Arc::new(state);
+        let reload = Reload::new(config, state.runtime.clone());
         Ok(Self {
-            state: Arc::new(state),
-            in_flight: InFlight::default(),
+            state,
+            in_flight,
             workers: Workers::start()?,
             connections: Budget::new(
                 "connections",
@@ -104,15 +131,21 @@ impl Server {
                 },
             ),
             metrics,
-            drain_timeout: config.drain_timeout,
+            transports: Transports::default(),
             keepalive: config.keepalive,
-            tls: config.tls.clone(),
-            keys: config.keys.clone(),
+            reload,
             openai: config.openai.clone(),
         })
     }
 
-    /// Serves on `listener` until `shutdown` resolves and the running streams have finished.
+    /// Returns a handle by which keys, certificates and the drain timeout are replaced while the
+    /// server runs.
+    pub fn reload(&self) -> Reload {
+        self.reload.clone()
+    }
+
+    /// Serves on `listener` until `shutdown` resolves and what runs then has finished, or the drain
+    /// timeout has passed.
     pub async fn run(
         self,
         listener: TcpListener,
@@ -124,9 +157,8 @@ impl Server {
                 .set_service_status(name, ServingStatus::Serving)
                 .await;
         }
-        let grpc = open_services(&self.state)?
-            .into_axum_router()
-            .merge(self.services());
+        let open = open_services(&self.state)?.into_axum_router();
+        let grpc = layers::end_with_server(open, self.in_flight.clone()).merge(self.services());
         // gRPC-Web turns away what is not gRPC, so `/metrics` stands beside it.
         let grpc = tonic_web::GrpcWebLayer::new().layer(Routes::from(grpc).prepare());
         let router = self.metrics.router().merge(self.openai());
@@ -134,19 +166,17 @@ impl Server {
         let router = router.layer(from_fn(layers::count_requests));
 
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let tls = self.reload.tls.clone();
         let incoming = connections::accept(
             listener,
             connections::Settings {
                 budget: self.connections.clone(),
                 keepalive: self.keepalive,
-                encrypted: self.tls.is_some(),
+                encrypted: tls.is_some(),
             },
         );
-        let mut builder = tonic::transport::Server::builder();
-        if let Some(tls) = &self.tls {
-            builder = builder.tls_config(tls.clone())?;
-        }
-        let serving = builder
+        let incoming = self.transports.take(incoming, tls);
+        let serving = tonic::transport::Server::builder()
             // gRPC-Web comes over HTTP/1 as well, and so does Prometheus.
             .accept_http1(true)
             // Drops connections whose peer is gone, so that their requests release what they hold.
@@ -163,21 +193,25 @@ impl Server {
             });
         let going_down = async {
             shutdown.await;
-            self.drain().await;
-            let _ = stop.send(());
+            self.go_down(stop).await;
         };
-        let served = async { tokio::join!(serving, going_down).0 };
         let tending = futures::future::join_all(
             self.state
                 .engines
                 .iter()
                 .map(|(device, engine)| self.tend(device, engine)),
         );
-        tokio::select! {
-            result = served => Ok(result?),
+        let served = tokio::select! {
+            result = serving => result,
+            // What has not ended by now is dropped with its connection.
+            () = going_down => Ok(()),
             () = self.metrics.upkeep() => Ok(()),
             _ = tending => Ok(()),
+        };
+        if let Some(folder) = self.state.state_folder() {
+            folder.close().await;
         }
+        Ok(served?)
     }
 
     /// Loads the models of a device again whenever it was restarted, and says meanwhile that they
@@ -202,7 +236,8 @@ impl Server {
                 tracing::error!(%error, "models were not all loaded again");
             }
             engine.resume();
-            if *states.borrow() == DeviceState::Serving && !engine.is_draining() {
+            if *states.borrow() == DeviceState::Serving && self.in_flight.phase() == Phase::Serving
+            {
                 self.announce(device, ServingStatus::Serving).await;
             }
         }
@@ -251,7 +286,7 @@ impl Server {
     fn behind_layers(&self, routes: Router) -> Router {
         // As connections: nobody is silent for longer in the middle of a message.
         let intake = layers::Intake::new(self.state.clone(), 2 * self.keepalive);
-        let (in_flight, keys) = (self.in_flight.clone(), self.keys.clone());
+        let (in_flight, keys) = (self.in_flight.clone(), self.reload.keys.clone());
         layers::stack(routes, in_flight, keys, intake, self.workers.handle())
     }
 
@@ -265,19 +300,24 @@ impl Server {
             .collect()
     }
 
-    /// Refuses new requests, then waits for those that run.
-    async fn drain(&self) {
+    /// Refuses new requests and waits for those that run, then closes the connections: `stop` lets
+    /// them end in order. Takes hardly longer than the drain timeout, whatever clients do.
+    async fn go_down(&self, stop: tokio::sync::oneshot::Sender<()>) {
         tracing::info!("draining");
-        self.state.drain();
+        let deadline = tokio::time::Instant::now() + *self.reload.drain_timeout.get();
+        self.in_flight.enter(Phase::Draining);
         for name in self.health_names() {
             self.state
                 .health
                 .set_service_status(name, ServingStatus::NotServing)
                 .await;
         }
-        // Past the timeout, what is left is cut off with its connection.
-        let _ = tokio::time::timeout(self.drain_timeout, self.in_flight.idle()).await;
+        // Past the timeout, what is left is told so.
+        let _ = tokio::time::timeout_at(deadline, self.in_flight.idle()).await;
         tracing::info!(requests_left = self.in_flight.count(), "drained");
+        self.in_flight.enter(Phase::Ending);
+        let _ = stop.send(());
+        self.transports.close(deadline).await;
     }
 }
 

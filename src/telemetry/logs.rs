@@ -1,8 +1,14 @@
 //! Structured logs to standard error.
 
 use std::io::IsTerminal as _;
+use std::sync::OnceLock;
 
 use tracing_subscriber::EnvFilter;
+
+type SetFilter = Box<dyn Fn(EnvFilter) -> Result<(), String> + Send + Sync>;
+
+/// Replaces the filter of the log that is installed.
+static SET_FILTER: OnceLock<SetFilter> = OnceLock::new();
 
 /// The format of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -23,15 +29,44 @@ pub fn init_logs(filter: &str, format: LogFormat) -> Result<(), String> {
     let logs = tracing_subscriber::fmt()
         .with_env_filter(filter)
         // Standard output belongs to what commands print.
-        .with_writer(std::io::stderr);
-    // Escapes in a file or in a collector's input are noise.
-    let logs = logs.with_ansi(std::io::stderr().is_terminal());
+        .with_writer(std::io::stderr)
+        // Escapes in a file or in a collector's input are noise.
+        .with_ansi(std::io::stderr().is_terminal());
     // An error means that a subscriber is installed already, which is fine.
-    let _ = match format {
-        LogFormat::Text => logs.try_init(),
-        LogFormat::Json => logs.json().try_init(),
-    };
+    match format {
+        LogFormat::Text => {
+            let logs = logs.with_filter_reloading();
+            let handle = logs.reload_handle();
+            if logs.try_init().is_ok() {
+                let set = move |filter| handle.reload(filter).map_err(|e| e.to_string());
+                let _ = SET_FILTER.set(Box::new(set));
+            }
+        }
+        LogFormat::Json => {
+            let logs = logs.json().with_filter_reloading();
+            let handle = logs.reload_handle();
+            if logs.try_init().is_ok() {
+                let set = move |filter| handle.reload(filter).map_err(|e| e.to_string());
+                let _ = SET_FILTER.set(Box::new(set));
+            }
+        }
+    }
     Ok(())
+}
+
+/// Fails if `filter` does not parse.
+pub fn check_log_filter(filter: &str) -> Result<(), String> {
+    parse(filter).map(drop)
+}
+
+/// Replaces the filter of the running log. Fails if `filter` does not parse.
+pub fn set_log_filter(filter: &str) -> Result<(), String> {
+    let filter = parse(filter)?;
+    match SET_FILTER.get() {
+        Some(set) => set(filter),
+        // Without a log of ours there is nothing to filter.
+        None => Ok(()),
+    }
 }
 
 /// Parses levels and `TARGET=LEVEL`s. tracing-subscriber takes a word alone for the name of a target,

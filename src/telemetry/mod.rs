@@ -4,7 +4,7 @@ mod logs;
 mod memory;
 mod metrics;
 
-pub use logs::{LogFormat, init_logs};
+pub use logs::{LogFormat, check_log_filter, init_logs, set_log_filter};
 pub use memory::{memory_free, memory_used};
 pub use metrics::{METRICS, MetricFamily, MetricKind, describe, names};
 

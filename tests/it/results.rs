@@ -13,6 +13,7 @@ use base64::engine::general_purpose::STANDARD;
 use scotoma::benchmark::shapes;
 use scotoma::server::ServerConfig;
 use scotoma_client::v1::evaluate_header::Rules;
+use scotoma_client::v1::inference_service_client::InferenceServiceClient;
 use scotoma_client::v1::sweep_request::Input;
 use scotoma_client::v1::{
     EvaluateHeader, EvaluateVariant, Sample, SampleResult, SweepRequest, SweepVariant,
@@ -370,7 +371,8 @@ fn a_server_that_goes_down_leaves_no_error_behind() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn runs_of_many_requests_end_with_an_error_when_the_server_goes_down() {
+async fn a_sweep_that_runs_ends_well_when_the_server_goes_down_and_an_evaluate_says_so() {
+    const VARIANTS: usize = 300;
     let server = Running::start(ServerConfig::shapes()).await;
     let (mut client, mut other) = (server.client().await, server.client().await);
     let picture = crate::common::picture();
@@ -379,7 +381,7 @@ async fn runs_of_many_requests_end_with_an_error_when_the_server_goes_down() {
         max_tokens: 4,
         ..Default::default()
     };
-    let variants = (0..4000)
+    let variants = (0..VARIANTS as u64)
         .map(|seed| SweepVariant {
             interventions: vec![permute_tokens(seed)],
         })
@@ -389,7 +391,7 @@ async fn runs_of_many_requests_end_with_an_error_when_the_server_goes_down() {
         variants,
         grid: None,
     };
-    let mut sweep = client.sweep(request).await.unwrap();
+    let mut sweep = client.sweep(request.clone()).await.unwrap();
     // Waits for questions that do not come.
     let variant = EvaluateVariant {
         name: "original".into(),
@@ -409,27 +411,30 @@ async fn runs_of_many_requests_end_with_an_error_when_the_server_goes_down() {
     }
     server.stop.send(()).unwrap();
     let waited = run.next().await.unwrap_err();
-    let status = loop {
-        match sweep.message().await {
-            Ok(Some(response)) => match response.event {
-                Some(sweep_response::Event::Result(result)) => {
-                    let error = matches!(
-                        result.outcome,
-                        Some(scotoma_client::v1::sweep_result::Outcome::Error(_))
-                    );
-                    assert!(!error, "{result:?}");
-                    results += 1;
-                }
-                other => panic!("{other:?} where the sweep was cut"),
-            },
-            Ok(None) => panic!("it ended well"),
-            Err(status) => break Error::from(status),
+    assert_eq!(waited.code(), Some(tonic::Code::Unavailable), "{waited}");
+    assert!(waited.retry_after().is_some(), "{waited}");
+    // What comes now is refused, and says when to come back.
+    let refused = Error::from(
+        InferenceServiceClient::connect(server.address.clone())
+            .await
+            .unwrap()
+            .sweep(request)
+            .await
+            .unwrap_err(),
+    );
+    assert_eq!(refused.code(), Some(tonic::Code::Unavailable), "{refused}");
+    assert!(refused.retry_after().is_some(), "{refused}");
+    let finished = loop {
+        match sweep.message().await.unwrap().unwrap().event {
+            Some(sweep_response::Event::Result(_)) => results += 1,
+            Some(sweep_response::Event::Finished(finished)) => break finished,
+            other => panic!("{other:?}"),
         }
     };
-    assert!(results < 4000);
-    for error in [waited, status] {
-        assert_eq!(error.code(), Some(tonic::Code::Unavailable), "{error}");
-        assert!(error.retry_after().is_some(), "{error}");
-    }
+    assert_eq!(
+        (results, finished.variants, finished.failed),
+        (VARIANTS, VARIANTS as u32, 0)
+    );
+    assert!(sweep.message().await.unwrap().is_none());
     server.task.await.unwrap().unwrap();
 }

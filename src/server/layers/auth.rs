@@ -11,7 +11,6 @@ use axum::middleware::Next;
 use axum::response::Response;
 use jiff::Timestamp;
 use metrics::counter;
-use tonic::transport::server::TlsConnectInfo;
 
 use super::context;
 use crate::api::Error;
@@ -103,9 +102,7 @@ fn client(key: Option<Arc<str>>, headers: &HeaderMap, extensions: &Extensions) -
 
 /// Returns the other end of the connection that a request came by.
 pub(super) fn peer(extensions: &Extensions) -> Option<&Peer> {
-    let encrypted = extensions.get::<TlsConnectInfo<Peer>>();
-    let plain = extensions.get::<Peer>();
-    plain.or_else(|| encrypted.map(TlsConnectInfo::get_ref))
+    extensions.get::<Peer>()
 }
 
 #[cfg(test)]

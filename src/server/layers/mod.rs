@@ -9,6 +9,7 @@ mod auth;
 mod body;
 mod context;
 mod deadline;
+mod draining;
 mod in_flight;
 mod intake;
 mod metrics;
@@ -37,14 +38,20 @@ pub(super) fn stack(
     services.route_layer((
         // First, since whatever fails names the request.
         from_fn(request_id::assign),
-        from_fn_with_state(in_flight, in_flight::count),
+        from_fn_with_state(in_flight.clone(), in_flight::count),
         // Before the metrics: their labels are for those who may ask.
         from_fn_with_state(keys, auth::authenticate),
         from_fn_with_state(metrics::Methods::all(), metrics::record),
-        // Behind the metrics, so that they see what it decides.
+        // Behind the metrics, which see what these two decide.
+        from_fn_with_state(in_flight, draining::refuse),
         from_fn(deadline::enforce),
         // Before anything is read, and after all that says whose request it is.
         from_fn_with_state(intake, intake::admit),
         from_fn_with_state(workers, offload::dispatch),
     ))
+}
+
+/// Lets the streams of `services`, which nobody waits for, end with the server.
+pub(super) fn end_with_server(services: Router, in_flight: InFlight) -> Router {
+    services.layer(from_fn_with_state(in_flight, draining::cut))
 }

@@ -1,0 +1,165 @@
+//! What clients have loaded and checked, from one life of a server to the next.
+
+use std::sync::{Mutex, PoisonError};
+
+use metrics::gauge;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::loaded::LoadedModel;
+use super::{Error, State, convert, v1};
+use crate::model::Model;
+use crate::telemetry::names;
+
+/// The document that lists models.
+const MODELS: &str = "models";
+/// The document that holds the last parity report of each model.
+const PARITY: &str = "parity";
+
+impl State {
+    /// Loads the models that clients had loaded when the server went down, and recalls how far they
+    /// were from the reference; blocks. What does not load is left out with a warning.
+    pub fn restore(&self) {
+        let Some(folder) = self.state_folder() else {
+            return;
+        };
+        for loaded in entries::<LoadedModel>(folder.document(MODELS)) {
+            self.restore_model(loaded);
+        }
+        let resident = self.models.all();
+        let mut reports = entries::<v1::ParityReport>(folder.document(PARITY));
+        reports.retain(|report| resident.iter().any(|model| is_of(report, model)));
+        for report in &reports {
+            gauge!(names::PARITY_MAX_RELATIVE_ERROR, "model" => report.model.clone())
+                .set(report.max_relative_error);
+        }
+        *lock(&self.loaded.parity) = reports;
+    }
+
+    fn restore_model(&self, loaded: LoadedModel) {
+        let name = loaded.request.name.clone();
+        if self.models.all().iter().any(|model| model.name == name) {
+            tracing::warn!(model = name, "the command line has a model of this name");
+            return;
+        }
+        if let Err(error) = self.try_restore(&loaded) {
+            tracing::warn!(model = name, %error, "it does not load again");
+        }
+        // One that did not load is tried again at the next start.
+        lock(&self.loaded.models).push(loaded);
+    }
+
+    fn try_restore(&self, loaded: &LoadedModel) -> Result<(), Error> {
+        if !self.models.placement().open {
+            return Err(Error::Closed);
+        }
+        let request = convert::load_request(loaded.request.clone())?;
+        let model = self.runtime.load_model(request, &|_| {})?;
+        if model.digest != loaded.digest {
+            // Answers would go on under the name of another model.
+            self.models.remove(&model.name)?;
+            return Err(Error::fault("its files have changed since it was loaded"));
+        }
+        for projector in &loaded.projectors {
+            let v1::LoadProjectorRequest { name, file, .. } = projector;
+            if let Err(error) = model.add_projector(name, file.as_ref()) {
+                tracing::warn!(model = model.name, projector = name, %error, "it does not load again");
+            }
+        }
+        Ok(())
+    }
+
+    /// Remembers that a client has loaded a model, once it is resident.
+    pub(super) async fn remember_model(&self, request: v1::LoadModelRequest, model: &Model) {
+        let loaded = LoadedModel {
+            // Where the client gave none, the place has given one.
+            request: v1::LoadModelRequest {
+                name: model.name.clone(),
+                ..request
+            },
+            digest: model.digest.clone(),
+            projectors: Vec::new(),
+        };
+        self.change_models(|models| {
+            models.retain(|known| known.request.name != loaded.request.name);
+            models.push(loaded);
+        })
+        .await;
+    }
+
+    /// Remembers a projector of a model that a client has loaded. Those of other models are the
+    /// command line's.
+    pub(super) async fn remember_projector(&self, model: &str, request: v1::LoadProjectorRequest) {
+        self.change_models(|models| {
+            let mut own = models.iter_mut();
+            if let Some(own) = own.find(|known| known.request.name == model) {
+                own.projectors.retain(|known| known.name != request.name);
+                own.projectors.push(request);
+            }
+        })
+        .await;
+    }
+
+    /// Forgets a model that was unloaded.
+    pub(super) async fn forget_model(&self, name: &str) {
+        self.change_models(|models| models.retain(|known| known.request.name != name))
+            .await;
+    }
+
+    /// Remembers the last report of a model.
+    pub(super) async fn remember_parity(&self, report: v1::ParityReport) {
+        let reports = {
+            let mut reports = lock(&self.loaded.parity);
+            reports.retain(|known| known.model != report.model);
+            reports.push(report);
+            serde_json::to_value(&*reports)
+        };
+        self.write(PARITY, reports).await;
+    }
+
+    async fn change_models(&self, change: impl FnOnce(&mut Vec<LoadedModel>)) {
+        let models = {
+            let mut models = lock(&self.loaded.models);
+            change(&mut models);
+            serde_json::to_value(&*models)
+        };
+        self.write(MODELS, models).await;
+    }
+
+    /// Writes a document and waits until it is on the disk: what was answered survives.
+    async fn write(&self, name: &'static str, document: serde_json::Result<Value>) {
+        let Some(folder) = self.state_folder() else {
+            return;
+        };
+        match document {
+            Ok(document) => folder.write_document(name, document),
+            Err(error) => tracing::error!(%error, name, "it is not kept for a restart"),
+        }
+        folder.flush().await;
+    }
+}
+
+fn is_of(report: &v1::ParityReport, model: &Model) -> bool {
+    report.model == model.name
+        && report.model_digest == model.digest
+        && report.dtype == model.dtype.as_str()
+}
+
+/// Reads a list; an entry that another version has written otherwise is left out.
+fn entries<T: for<'a> Deserialize<'a>>(document: Option<Value>) -> Vec<T> {
+    let Some(Value::Array(entries)) = document else {
+        return Vec::new();
+    };
+    let mut read = Vec::new();
+    for entry in entries {
+        match serde_json::from_value(entry) {
+            Ok(entry) => read.push(entry),
+            Err(error) => tracing::warn!(%error, "an entry of --state is dropped"),
+        }
+    }
+    read
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
