@@ -2,7 +2,7 @@
 
 Before: an Evaluate whose server went down ended with UNAVAILABLE, and whoever ran it had to run it again; now the
 client waits for the next server and goes on by itself. On two cores that others use as well, 5,000 questions take 5 to
-28 s undisturbed, 42 to 119 s with twenty kills of client and server, 18 to 50 s with twenty kills of one of two servers.
+28 s undisturbed, 42 to 119 s with twenty kills of client and server, 18 to 50 s with kills of one of two servers.
 """
 
 from __future__ import annotations
