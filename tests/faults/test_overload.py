@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import statistics
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import grpc
 import pytest
@@ -49,7 +51,7 @@ def test_unfinished_messages_are_bounded_and_given_back() -> None:
         assert held < 1.2 * 192 * MIB + 18 * MIB, held / MIB
         for one in there:
             one.close()
-        eventually("the memory is given back", lambda: server.memory() - before < 64 * MIB)
+        eventually("the memory is given back", lambda: server.memory() - before < 64 * MIB, 30)
 
 
 def test_a_refused_message_says_which_budget_has_no_room() -> None:
@@ -110,15 +112,15 @@ def test_uploads_take_turns() -> None:
         assert len(answers.seconds) == 24
         # --decoding-pixels, each of up to eight bytes in a PNG of eight bits.
         assert held < 8 * 96 * MIB
-        eventually("the memory is given back", lambda: server.memory() - before < 128 * MIB)
+        eventually("the memory is given back", lambda: server.memory() - before < 128 * MIB, 30)
 
 
 def test_activations_that_nobody_reads() -> None:
     """Before: 24 captures of 43 MiB that nobody read took 1 GiB."""
     everywhere = intervention_pb2.Target(point="language_model.blocks.{l}.hook_resid_pre")
     request = pb.CaptureRequest(
-        prompt=pb.Prompt(text="what is it? " * 300, raw=True),
-        targets=[pb.CaptureTarget(target=everywhere)] * 16,
+        prompt=pb.Prompt(text="what is it? " * 250, raw=True),
+        targets=[pb.CaptureTarget(target=everywhere)] * 4,
         max_tokens=1,
     )
     with serving("--unread-mib", "48", "--unread-mib-per-key", "32", "--read-timeout", "4") as server:
@@ -135,7 +137,7 @@ def test_activations_that_nobody_reads() -> None:
             eventually("room again", lambda: not _is_refused(stub.Capture(request, timeout=60)), 20)
             for call in calls:
                 call.cancel()
-        eventually("the memory is given back", lambda: server.memory() - before < 64 * MIB)
+        eventually("the memory is given back", lambda: server.memory() - before < 64 * MIB, 30)
 
 
 def _is_refused(call: grpc.Call) -> bool:
@@ -150,10 +152,15 @@ def _is_refused(call: grpc.Call) -> bool:
 
 
 def test_ten_times_the_load_for_a_minute() -> None:
-    """Before: a refusal took 12.5 s at the median. All are answered or refused, and memory keeps within the budgets."""
+    """Before: a refusal took 12.5 s at the median. All are answered or refused, and memory keeps within the budgets.
+
+    Requests are sent ten times as fast as they are answered, as far as a client in Python can, from eight connections.
+    """
     seconds, budgets = 60, 512 + 256  # MiB: messages, and pictures that are decoded
     pictures = [picture(seed, 336) for seed in range(64)]
-    with serving("--queue", "64") as server, connection(server) as channel, connection(server) as other:
+    with ExitStack() as stack, serving("--queue", "64") as server, connection(server) as other:
+        channels = [stack.enter_context(connection(server)) for _ in range(8)]
+        channel = channels[0]
         for one in pictures[:8]:
             generate(channel, generate_request(one))
         before = server.memory()
@@ -171,11 +178,13 @@ def test_ten_times_the_load_for_a_minute() -> None:
         watcher.start()
         begun, sent = time.monotonic(), 0
         while (now := time.monotonic() - begun) < seconds:
-            if sent >= 10 * rate * now or sum(thread.is_alive() for thread in threads[-2000:]) > 600:
+            if sent >= 10 * rate * now or sum(thread.is_alive() for thread in threads[-2000:]) > 800:
                 time.sleep(0.002)
                 continue
             request = generate_request(pictures[sent % 64] + b" " * sent)
-            send = threading.Thread(target=answers.ask, args=(lambda request=request: generate(channel, request),))
+            by = channels[sent % len(channels)]
+            asked = functools.partial(generate, by, request)
+            send = threading.Thread(target=answers.ask, args=(asked,))
             send.start()
             threads.append(send)
             sent += 1
