@@ -148,7 +148,7 @@ def test_activations_that_nobody_reads() -> None:
             eventually("room again", lambda: not _is_refused(stub.Capture(request, timeout=60)), 20)
             for call in calls:
                 call.cancel()
-        given_back(server, before + 64 * MIB)
+        given_back(server, before + 128 * MIB)
 
 
 def _is_refused(call: grpc.Call) -> bool:
