@@ -102,6 +102,12 @@ faults: tools $(VENV)/ready ## Overload, kill and misuse servers on this machine
 	$(CARGO) build --profile $(PROFILE) --locked --package scotoma --bin scotoma
 	SCOTOMA_BINARY=$(CURDIR)/$(TESTED) $(VENV)/bin/pytest -q --rootdir tests/faults tests/faults $(ARGS)
 
+test-doors: tools ## Let openai-python, LiteLLM and Inspect ask the server, and compare their scores with its own; ARGS=openai says which
+	$(CARGO) build --profile $(PROFILE) --locked --package scotoma --bin scotoma
+	$(PYTHON) -m venv target/doors-venv
+	target/doors-venv/bin/pip install -q -r tests/doors/requirements.txt
+	SCOTOMA_BINARY=$(CURDIR)/$(TESTED) target/doors-venv/bin/python tests/doors/run.py $(ARGS)
+
 fuzz: tools ## Mutate pictures, weights, templates and requests, FUZZ_SECONDS each; FUZZ_TARGET names one
 	FUZZ_SECONDS=$(FUZZ_SECONDS) $(CARGO) test --profile $(PROFILE) --locked --test fuzz -- --nocapture --test-threads 1
 

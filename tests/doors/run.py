@@ -1,0 +1,177 @@
+"""Lets other people's programs ask the server, unmodified, and compares their scores with its own.
+
+    python tests/doors/run.py [openai inspect litellm]
+
+Each program asks the same questions of the embedded benchmark under no intervention and under a preset, through its own command line
+or its own library; the shares of right answers have to be those of `scotoma eval`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+HERE = Path(__file__).parent
+BINARY = os.environ.get("SCOTOMA_BINARY", str(HERE.parents[1] / "target/quick/scotoma"))
+ITEMS = 48
+PRESETS = {"": [], "permuted": [{"permuteTokens": {"seed": "7"}}]}
+Shares = dict[str, float]
+
+
+def questions(folder: Path) -> Path:
+    """Writes the questions to a file, one JSON object a line."""
+    command = [BINARY, "dataset", "samples", "shapes", "--limit", str(ITEMS)]
+    path = folder / "questions.jsonl"
+    path.write_text(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    return path
+
+
+def own_shares(address: str, folder: Path) -> Shares:
+    """Returns the shares of `scotoma eval`, by preset."""
+    out = folder / "own.jsonl"
+    command = [BINARY, "eval", "shapes", "--limit", str(ITEMS), "--server", f"http://{address}", "--out", str(out)]
+    command += ["--variant", f"permuted={json.dumps(PRESETS['permuted'])}"]
+    subprocess.run(command, check=True, capture_output=True)
+    right: dict[str, list[bool]] = {}
+    for line in out.read_text().splitlines():
+        row = json.loads(line)
+        right.setdefault(row["variant"], []).append(bool(row["correct"]))
+    names = {name: name or next(n for n in right if n not in PRESETS) for name in PRESETS}
+    return {name: sum(right[own]) / len(right[own]) for name, own in names.items()}
+
+
+def messages(item: dict) -> list[dict]:
+    """Returns a question as every one of these programs sends it."""
+    url = f"data:image/png;base64,{item['images'][0]['data']}"
+    parts = [{"type": "image_url", "image_url": {"url": url}}, {"type": "text", "text": item["question"]}]
+    return [{"role": "user", "content": parts}]
+
+
+def shares_of(path: Path, ask: Callable[[str, list[dict]], str]) -> Shares:
+    """Returns the shares of right answers that `ask`, given a model and messages, comes to."""
+    items = [json.loads(line)["sample"] for line in path.read_text().splitlines()]
+    shares = {}
+    for preset in PRESETS:
+        model = f"shapes:{preset}" if preset else "shapes"
+        right = [ask(model, messages(item)).strip() == item["answer"] for item in items]
+        shares[preset] = sum(right) / len(right)
+    return shares
+
+
+def with_openai(base: str, path: Path) -> Shares:
+    """openai-python: whole answers, a stream, log-probabilities, extra_body, models."""
+    from openai import BadRequestError, OpenAI
+
+    client = OpenAI(base_url=base, api_key="none")
+    assert [model.id for model in client.models.list()] == ["shapes", "shapes:permuted"]
+    first = messages(json.loads(path.read_text().splitlines()[0])["sample"])
+
+    def ask(model: str, asked: list[dict]) -> str:
+        return client.chat.completions.create(model=model, messages=asked, max_tokens=8).choices[0].message.content
+
+    stream = client.chat.completions.create(
+        model="shapes", messages=first, max_tokens=8, stream=True, stream_options={"include_usage": True}
+    )
+    chunks = list(stream)
+    text = "".join(choice.delta.content or "" for chunk in chunks for choice in chunk.choices)
+    assert text == ask("shapes", first), text
+    assert chunks[-1].usage.total_tokens > 0
+    likely = client.chat.completions.create(
+        model="shapes", messages=first, max_tokens=8, logprobs=True, top_logprobs=3
+    )
+    tokens = likely.choices[0].logprobs.content
+    assert all(len(token.top_logprobs) == 3 and token.logprob <= 0 for token in tokens)
+    extra = {"interventions": PRESETS["permuted"], "sample_key": "a"}
+    changed = client.chat.completions.create(model="shapes", messages=first, max_tokens=8, extra_body=extra)
+    assert changed.choices[0].message.content == ask("shapes:permuted", first)
+    echoed = client.completions.create(model="shapes", prompt="yes or no", echo=True, logprobs=1, max_tokens=1)
+    assert len(echoed.choices[0].logprobs.tokens) > 1
+    try:
+        client.chat.completions.create(model="shapes", messages=first, n=2)
+    except BadRequestError as error:
+        assert error.param == "n", error
+    else:
+        raise AssertionError("n=2 is refused")
+    return shares_of(path, ask)
+
+
+def with_litellm(base: str, path: Path) -> Shares:
+    """LiteLLM: its completion function, told that this is an OpenAI-compatible server."""
+    os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
+    import litellm
+
+    def ask(model: str, asked: list[dict]) -> str:
+        answer = litellm.completion(
+            model=f"openai/{model}", api_base=base, api_key="none", messages=asked, max_tokens=8
+        )
+        return answer.choices[0].message.content
+
+    return shares_of(path, ask)
+
+
+def with_inspect(base: str, path: Path) -> Shares:
+    """Inspect: `inspect eval` over the models with and without the preset, exact match."""
+    models = ",".join(f"openai-api/scotoma/shapes{f':{preset}' if preset else ''}" for preset in PRESETS)
+    environment = os.environ | {
+        "SCOTOMA_BASE_URL": base,
+        "SCOTOMA_API_KEY": "none",
+        "SCOTOMA_QUESTIONS": str(path),
+        "INSPECT_DISPLAY": "none",
+    }
+    with tempfile.TemporaryDirectory() as logs:
+        inspect = str(Path(sys.executable).parent / "inspect")
+        command = [inspect, "eval", str(HERE / "inspect_task.py"), "--model", models, "--log-dir", logs]
+        subprocess.run([*command, "--log-format", "json"], check=True, env=environment, stdout=subprocess.DEVNULL)
+        shares = {}
+        for file in Path(logs).glob("*.json"):
+            log = json.loads(file.read_text())
+            assert log["status"] == "success", log.get("error")
+            metrics = log["results"]["scores"][0]["metrics"]
+            preset = log["eval"]["model"].partition("shapes")[2].removeprefix(":")
+            shares[preset] = next(metric["value"] for name, metric in metrics.items() if name in ("mean", "accuracy"))
+        return shares
+
+
+PROGRAMS = {"openai": with_openai, "litellm": with_litellm, "inspect": with_inspect}
+
+
+def main() -> int:
+    """Runs the programs and prints a line for each."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("programs", nargs="*", metavar="PROGRAM", help=", ".join(PROGRAMS))
+    chosen = parser.parse_args().programs or list(PROGRAMS)
+    if unknown := [name for name in chosen if name not in PROGRAMS]:
+        parser.error(f"no program {', '.join(unknown)}; known: {', '.join(PROGRAMS)}")
+    flags = [f"--preset={name}={json.dumps(list_)}" for name, list_ in PRESETS.items() if name]
+    serve = [BINARY, "serve", "--listen", "127.0.0.1:0", "--log", "error", *flags]
+    failed = 0
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        subprocess.Popen(serve, stdout=subprocess.PIPE, text=True) as server,
+    ):
+        try:
+            assert server.stdout is not None
+            address = re.search(r"http://(\S+) ", server.stdout.readline())
+            assert address, "the server says where it serves"
+            path = questions(Path(folder))
+            own = own_shares(address[1], Path(folder))
+            for name in chosen:
+                shares = PROGRAMS[name](f"http://{address[1]}/v1", path)
+                same = shares == own
+                failed += not same
+                print(f"{name}: {shares}, scotoma eval: {own}: {'the same' if same else 'DIFFERENT'}", flush=True)
+        finally:
+            server.terminate()
+    print(f"doors: {len(chosen) - failed} passed, {failed} failed")
+    return min(failed, 1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
