@@ -42,9 +42,8 @@ def own_shares(address: str, folder: Path) -> Shares:
     right: dict[str, list[bool]] = {}
     for line in out.read_text().splitlines():
         row = json.loads(line)
-        right.setdefault(row["variant"], []).append(bool(row["correct"]))
-    names = {name: name or next(n for n in right if n not in PRESETS) for name in PRESETS}
-    return {name: sum(right[own]) / len(right[own]) for name, own in names.items()}
+        right.setdefault(row["variant"], []).append(row["verdict"] == "VERDICT_RIGHT")
+    return {name: sum(right[name or "original"]) / ITEMS for name in PRESETS}
 
 
 def messages(item: dict) -> list[dict]:
