@@ -10,8 +10,8 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use serde_json::{Value, json};
 
-use super::Door;
 use super::body::{Fields, invalid};
+use super::door::Door;
 use super::images::ImageUrl;
 use super::logprobs::ChatLogprob;
 use super::sampling::Output;

@@ -12,9 +12,9 @@ use axum::response::Response;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::Door;
 use super::body::{Fields, invalid};
 use super::chat::{Answer, finish_reason, usage};
+use super::door::Door;
 use super::logprobs::CompletionLogprobs;
 use super::sampling::Output;
 use super::stream::{self, Chunks};

@@ -9,6 +9,7 @@
 mod body;
 mod chat;
 mod completions;
+mod door;
 mod error;
 mod images;
 mod logprobs;
@@ -23,15 +24,13 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
 
+pub use door::OpenAiConfig;
 pub use error::in_openai_form;
 pub use images::ImageHosts;
 pub use presets::Presets;
 
 use crate::api;
-use crate::engine::ByteCache;
-
-/// Bytes of records that are kept for `/v1/records`; the least recently used make room.
-const RECORD_BYTES: u64 = 64 << 20;
+use door::Door;
 
 /// Lists the paths that answer with a model's work, each with its label in metrics and logs.
 pub const METHODS: [(&str, &str); 2] = [
@@ -39,37 +38,10 @@ pub const METHODS: [(&str, &str); 2] = [
     ("/v1/completions", "completions"),
 ];
 
-/// Configures the door.
-#[derive(Debug, Clone, Default)]
-pub struct OpenAiConfig {
-    /// Names lists of interventions.
-    pub presets: Presets,
-    /// Lists the hosts that pictures are fetched from; none: pictures come as data URLs.
-    pub image_hosts: ImageHosts,
-}
-
-/// Keeps records by tenant and digest, so that no client reads another's.
-type Records = ByteCache<(Arc<str>, String), Arc<str>>;
-
-/// Holds what the handlers share.
-#[derive(Debug)]
-struct Door {
-    state: Arc<api::State>,
-    config: OpenAiConfig,
-    records: Records,
-}
-
 /// Returns the routes. Errors stand in the head of their responses as gRPC statuses, which the
 /// layers of all services read; [`in_openai_form`] has to be the outermost layer.
 pub fn router(state: Arc<api::State>, config: OpenAiConfig) -> Router {
     let limit = state.limits.message_bytes;
-    let door = Door {
-        state,
-        config,
-        records: ByteCache::new(1024, RECORD_BYTES, |(tenant, digest), record| {
-            (tenant.len() + digest.len() + record.len()) as u64
-        }),
-    };
     let [(chat, _), (completions, _)] = METHODS;
     Router::new()
         .route(chat, post(chat::create))
@@ -78,5 +50,5 @@ pub fn router(state: Arc<api::State>, config: OpenAiConfig) -> Router {
         .route("/v1/models/{*id}", get(models::retrieve))
         .route("/v1/records/{digest}", get(models::record))
         .layer(DefaultBodyLimit::max(limit))
-        .with_state(Arc::new(door))
+        .with_state(Arc::new(Door::new(state, config)))
 }

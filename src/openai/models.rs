@@ -1,24 +1,20 @@
-//! `/v1/models` and `/v1/records`, and what all handlers ask of the door.
+//! `/v1/models` and `/v1/records`.
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::Extension;
 use axum::Json;
-use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
 use axum::extract::{Path, State};
+use axum::http::HeaderValue;
 use axum::http::header::CONTENT_TYPE;
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
-use tonic::{Code, Status};
+use tonic::Status;
 
-use super::Door;
-use super::body::invalid;
-use crate::api::{self, Error};
+use super::door::Door;
 use crate::model::Model;
-use crate::pipeline::{self, Interventions, Provenance, RequestContext};
+use crate::pipeline::RequestContext;
 
 /// Lists the models, each alone and under every preset.
 pub(super) async fn list(State(door): State<Arc<Door>>) -> Response {
@@ -85,117 +81,8 @@ pub(super) async fn record(
     }
 }
 
-/// Returns the error of a body that did not come whole: what a layer has said of it, such as that
-/// there is no room, or that it is too long.
-fn unreadable(rejection: &BytesRejection) -> Error {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(rejection);
-    while let Some(error) = cause {
-        if let Some(status) = error.downcast_ref::<Status>() {
-            return Error::Inbound(Box::new(status.clone()));
-        }
-        cause = error.source();
-    }
-    if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        return Error::Inbound(Box::new(Status::out_of_range(rejection.body_text())));
-    }
-    invalid("body", rejection.body_text())
-}
-
 /// Returns the seconds since 1970.
 pub(super) fn now() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.unwrap_or_default().as_secs()
-}
-
-impl Door {
-    /// Returns the bytes of a body that says it is JSON. Pages of other origins can send any other
-    /// type without asking.
-    pub(super) fn json(
-        headers: &HeaderMap,
-        body: Result<Bytes, BytesRejection>,
-    ) -> Result<Bytes, Error> {
-        let kind = headers.get(CONTENT_TYPE).and_then(|v| v.to_str().ok());
-        let kind = kind.unwrap_or_default();
-        let essence = kind.split(';').next().unwrap_or_default().trim();
-        if !essence.eq_ignore_ascii_case("application/json") {
-            let message = format!("{kind:?}; the body has to be application/json");
-            return Err(invalid("content-type", message));
-        }
-        body.map_err(|rejection| unreadable(&rejection))
-    }
-
-    /// Reads a body on a thread that may block: bodies hold whole pictures.
-    pub(super) async fn parse<A: Send + 'static>(
-        self: Arc<Self>,
-        parse: impl FnOnce(&Self) -> Result<A, Error> + Send + 'static,
-    ) -> Result<A, Error> {
-        let parsed = tokio::task::spawn_blocking(move || parse(&self)).await;
-        parsed.map_err(|e| Error::from(pipeline::Error::Fault(e.to_string())))?
-    }
-
-    /// Finds a model by name, or by its name and that of a preset.
-    fn find<'a>(
-        &self,
-        context: &RequestContext,
-        id: &'a str,
-    ) -> Result<(Arc<Model>, Option<&'a str>), Error> {
-        let unknown = match self.state.models.resident(context, id) {
-            Ok(model) => return Ok((model, None)),
-            Err(error) => Error::from(error),
-        };
-        // A model's own name may hold a colon.
-        let Some((name, preset)) = id.rsplit_once(':').filter(|(name, _)| !name.is_empty()) else {
-            return Err(unknown);
-        };
-        let model = self
-            .state
-            .models
-            .resident(context, name)
-            .map_err(|_| unknown)?;
-        if self.config.presets.get(preset).is_none() {
-            let known: Vec<&str> = self.config.presets.names().collect();
-            let message = format!("no preset {preset:?}; known: {}", known.join(", "));
-            return Err(invalid("model", message));
-        }
-        Ok((model, Some(preset)))
-    }
-
-    /// Finds the model that a body names, with the interventions of its preset before those of the
-    /// body.
-    pub(super) fn model_and_interventions(
-        &self,
-        context: &RequestContext,
-        id: &str,
-        own: Vec<Value>,
-    ) -> Result<(Arc<Model>, Interventions), Error> {
-        let (model, preset) = self.find(context, id)?;
-        let preset = preset.and_then(|name| self.config.presets.get(name));
-        let mut list = preset.map(<[Value]>::to_vec).unwrap_or_default();
-        list.extend(own);
-        Ok((model, api::drawn_interventions(list)?))
-    }
-
-    /// Keeps the record of an answer and returns its digest.
-    pub(super) fn keep_record(&self, context: &RequestContext, record: &Provenance) -> String {
-        let digest = record.digest.clone();
-        // A record is made of finite numbers and texts, which JSON has.
-        if let Ok(json) = serde_json::to_value(record) {
-            let key = (context.client.tenant.clone(), digest.clone());
-            self.records.insert(key, json.to_string().into());
-        }
-        digest
-    }
-
-    /// Returns the response of a request that failed.
-    pub(super) fn failed(&self, context: &RequestContext, error: &Error) -> Response {
-        self.state.status(context, error).into_http()
-    }
-
-    /// Returns the response of a request that went well.
-    pub(super) fn ok(object: &Value) -> Response {
-        let mut response = Json(object).into_response();
-        let ok = HeaderValue::from(Code::Ok as i32);
-        response.headers_mut().insert("grpc-status", ok);
-        response
-    }
 }

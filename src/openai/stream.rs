@@ -14,7 +14,8 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
-use super::{Door, error};
+use super::door::Door;
+use super::error;
 use crate::api::Error;
 use crate::pipeline::{Finished, GenerateEvent, GeneratedToken, Generation, RequestContext};
 

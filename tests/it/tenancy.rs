@@ -36,7 +36,11 @@ async fn start_with(lines: &[&str], change: impl FnOnce(&mut ServerConfig)) -> R
 /// Connects with the key of line `i`; what is refused is not tried again.
 async fn with(server: &Running, i: usize) -> Client {
     let connect = Connect::to(&server.address).api_key(i.to_string().repeat(40));
-    connect.patience(std::time::Duration::ZERO).connect().await.unwrap()
+    connect
+        .patience(std::time::Duration::ZERO)
+        .connect()
+        .await
+        .unwrap()
 }
 
 async fn generate(client: &mut Client, request: GenerateRequest) -> Result<v1::Finished, Error> {

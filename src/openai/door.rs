@@ -1,0 +1,162 @@
+//! Holds what the handlers share, and does for them what all of them ask.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde_json::Value;
+use tonic::{Code, Status};
+
+use super::body::invalid;
+use super::images::ImageHosts;
+use super::presets::Presets;
+use crate::api::{self, Error};
+use crate::engine::ByteCache;
+use crate::model::Model;
+use crate::pipeline::{self, Interventions, Provenance, RequestContext};
+
+/// Bytes of records that are kept for `/v1/records`; the least recently used make room.
+const RECORD_BYTES: u64 = 64 << 20;
+
+/// Configures the door.
+#[derive(Debug, Clone, Default)]
+pub struct OpenAiConfig {
+    /// Names lists of interventions.
+    pub presets: Presets,
+    /// Lists the hosts that pictures are fetched from; none: pictures come as data URLs.
+    pub image_hosts: ImageHosts,
+}
+
+/// Keeps records by tenant and digest, so that no client reads another's.
+type Records = ByteCache<(Arc<str>, String), Arc<str>>;
+
+/// Holds what the handlers share.
+#[derive(Debug)]
+pub(super) struct Door {
+    pub(super) state: Arc<api::State>,
+    pub(super) config: OpenAiConfig,
+    pub(super) records: Records,
+}
+
+impl Door {
+    pub(super) fn new(state: Arc<api::State>, config: OpenAiConfig) -> Self {
+        Self {
+            state,
+            config,
+            records: ByteCache::new(1024, RECORD_BYTES, |(tenant, digest), record| {
+                (tenant.len() + digest.len() + record.len()) as u64
+            }),
+        }
+    }
+
+    /// Returns the bytes of a body that says it is JSON. Pages of other origins can send any other
+    /// type without asking.
+    pub(super) fn json(
+        headers: &HeaderMap,
+        body: Result<Bytes, BytesRejection>,
+    ) -> Result<Bytes, Error> {
+        let kind = headers.get(CONTENT_TYPE).and_then(|v| v.to_str().ok());
+        let kind = kind.unwrap_or_default();
+        let essence = kind.split(';').next().unwrap_or_default().trim();
+        if !essence.eq_ignore_ascii_case("application/json") {
+            let message = format!("{kind:?}; the body has to be application/json");
+            return Err(invalid("content-type", message));
+        }
+        body.map_err(|rejection| unreadable(&rejection))
+    }
+
+    /// Reads a body on a thread that may block: bodies hold whole pictures.
+    pub(super) async fn parse<A: Send + 'static>(
+        self: Arc<Self>,
+        parse: impl FnOnce(&Self) -> Result<A, Error> + Send + 'static,
+    ) -> Result<A, Error> {
+        let parsed = tokio::task::spawn_blocking(move || parse(&self)).await;
+        parsed.map_err(|e| Error::from(pipeline::Error::Fault(e.to_string())))?
+    }
+
+    /// Finds a model by name, or by its name and that of a preset.
+    pub(super) fn find<'a>(
+        &self,
+        context: &RequestContext,
+        id: &'a str,
+    ) -> Result<(Arc<Model>, Option<&'a str>), Error> {
+        let unknown = match self.state.models.resident(context, id) {
+            Ok(model) => return Ok((model, None)),
+            Err(error) => Error::from(error),
+        };
+        // A model's own name may hold a colon.
+        let Some((name, preset)) = id.rsplit_once(':').filter(|(name, _)| !name.is_empty()) else {
+            return Err(unknown);
+        };
+        let model = self
+            .state
+            .models
+            .resident(context, name)
+            .map_err(|_| unknown)?;
+        if self.config.presets.get(preset).is_none() {
+            let known: Vec<&str> = self.config.presets.names().collect();
+            let message = format!("no preset {preset:?}; known: {}", known.join(", "));
+            return Err(invalid("model", message));
+        }
+        Ok((model, Some(preset)))
+    }
+
+    /// Finds the model that a body names, with the interventions of its preset before those of the
+    /// body.
+    pub(super) fn model_and_interventions(
+        &self,
+        context: &RequestContext,
+        id: &str,
+        own: Vec<Value>,
+    ) -> Result<(Arc<Model>, Interventions), Error> {
+        let (model, preset) = self.find(context, id)?;
+        let preset = preset.and_then(|name| self.config.presets.get(name));
+        let mut list = preset.map(<[Value]>::to_vec).unwrap_or_default();
+        list.extend(own);
+        Ok((model, api::drawn_interventions(list)?))
+    }
+
+    /// Keeps the record of an answer and returns its digest.
+    pub(super) fn keep_record(&self, context: &RequestContext, record: &Provenance) -> String {
+        let digest = record.digest.clone();
+        // A record is made of finite numbers and texts, which JSON has.
+        if let Ok(json) = serde_json::to_value(record) {
+            let key = (context.client.tenant.clone(), digest.clone());
+            self.records.insert(key, json.to_string().into());
+        }
+        digest
+    }
+
+    /// Returns the response of a request that failed.
+    pub(super) fn failed(&self, context: &RequestContext, error: &Error) -> Response {
+        self.state.status(context, error).into_http()
+    }
+
+    /// Returns the response of a request that went well.
+    pub(super) fn ok(object: &Value) -> Response {
+        let mut response = Json(object).into_response();
+        let ok = HeaderValue::from(Code::Ok as i32);
+        response.headers_mut().insert("grpc-status", ok);
+        response
+    }
+}
+
+/// Returns the error of a body that did not come whole: what a layer has said of it, such as that
+/// there is no room, or that it is too long.
+fn unreadable(rejection: &BytesRejection) -> Error {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(rejection);
+    while let Some(error) = cause {
+        if let Some(status) = error.downcast_ref::<Status>() {
+            return Error::Inbound(Box::new(status.clone()));
+        }
+        cause = error.source();
+    }
+    if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        return Error::Inbound(Box::new(Status::out_of_range(rejection.body_text())));
+    }
+    invalid("body", rejection.body_text())
+}
