@@ -23,7 +23,10 @@ import programs
 from programs import DEPLOY, Program, Replica
 
 # Panels that a load on this machine cannot fill, by title; each with its reason.
-EMPTY: dict[str, str] = {}
+EMPTY: dict[str, str] = {
+    "Memory of cards": "there is no GPU where this runs",
+    "Work of cards": "there is no GPU where this runs",
+}
 LOAD_SECONDS = 20
 VARIANT = 'shuffled=[{"permuteTokens":{}}]'
 
@@ -65,7 +68,7 @@ def check(folder: Path, binary: str, running: list[Program]) -> int:
     """Starts everything, asks, and returns how many queries were answered with nothing."""
     drawn = subprocess.run([binary, "key", "dashboard"], check=True, capture_output=True, text=True).stdout.split("\n")
     (folder / "keys.txt").write_text(drawn[4] + "\n")
-    flags = ("--api-keys", str(folder / "keys.txt"), "--threads", "1")
+    flags = ("--api-keys", str(folder / "keys.txt"), "--metrics-by-key", "--threads", "1")
     replicas = [Replica(f"replica-{i}", folder, *flags, binary=binary) for i in range(2)]
     running.extend(replicas)
     for replica in replicas:

@@ -36,6 +36,8 @@ OUT = Path(__file__).parent / "scotoma.json"
 SOURCE = DataSourceRef(type_val="prometheus", uid="${datasource}")
 # Which replicas; a query writes % for it.
 CHOSEN = 'instance=~"$instance"'
+# Metrics of processes are every program's.
+OWN = 'job="scotoma", %'
 # Requests that failed by the server's fault.
 FAULTS = '%, code=~"Internal|Unknown|DataLoss"'
 
@@ -263,6 +265,27 @@ ROWS: dict[str, list[Panel]] = {
         ),
         Panel("Models", "Bytes of tensors.", "bytes", [("scotoma_model_resident_bytes{%}", "{{model}} {{instance}}")]),
     ],
+    "Budgets and tenants": [
+        Panel(
+            "Budgets, share in use",
+            "Of what may be held by all clients together. Stores (uploads, kept_activations, replays) are full in the "
+            "end, and the least recently used make room; the others refuse when they are full.",
+            "percentunit",
+            [("scotoma_budget_used{%} / (scotoma_budget_limit{%} > 0)", "{{budget}} {{instance}}")],
+        ),
+        Panel(
+            "Requests by key",
+            "A second, with --metrics-by-key; the names of more than 64 keys are other.",
+            "reqps",
+            [(rate("scotoma_key_requests_total", "key"), "{{key}}")],
+        ),
+        Panel(
+            "Rows by key",
+            "(row, layer) pairs a second, computed and reused: who takes what of the device.",
+            "none",
+            [(rate("scotoma_key_rows_total", "key, kind"), "{{key}} {{kind}}")],
+        ),
+    ],
     "Device": [
         Panel(
             "Failed steps",
@@ -278,6 +301,21 @@ ROWS: dict[str, list[Panel]] = {
             [("sum by (instance, device) (increase(scotoma_device_restarts_total{%}[1h]))", "{{instance}} {{device}}")],
         ),
         Panel(
+            "Memory of cards",
+            "In use by all processes, and all of it.",
+            "bytes",
+            [
+                ("scotoma_device_memory_used_bytes{%}", "{{instance}} {{device}}"),
+                ("scotoma_device_memory_bytes{%}", "{{instance}} {{device}} all"),
+            ],
+        ),
+        Panel(
+            "Work of cards",
+            "Share of time in which a kernel ran. A card that waits for prompts of many short requests is not busy.",
+            "percentunit",
+            [("scotoma_device_utilization_ratio{%}", "{{instance}} {{device}}")],
+        ),
+        Panel(
             "Parity",
             "Largest relative error of the last check against the reference; over 5e-2 is an alert.",
             "none",
@@ -291,6 +329,23 @@ ROWS: dict[str, list[Panel]] = {
         ),
     ],
     "Process": [
+        Panel(
+            "Processor", "Cores in use.", "none", [(rate("process_cpu_seconds_total", "instance", OWN), BY_INSTANCE)]
+        ),
+        Panel("Memory", "Resident.", "bytes", [(f"process_resident_memory_bytes{{{OWN}}}", BY_INSTANCE)]),
+        Panel(
+            "Files and sockets",
+            "Open ones; --help says how many connections are allowed.",
+            "none",
+            [(f"process_open_fds{{{OWN}}}", BY_INSTANCE)],
+        ),
+        Panel("Threads", "Of the process.", "none", [(f"process_threads{{{OWN}}}", BY_INSTANCE)]),
+        Panel(
+            "Up since",
+            "When the process began.",
+            "dateTimeFromNow",
+            [(f"process_start_time_seconds{{{OWN}}} * 1000", BY_INSTANCE)],
+        ),
         Panel(
             "Scrape",
             "How long a replica takes to say how it is. It grows where the runtime is blocked.",
