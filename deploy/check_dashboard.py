@@ -66,7 +66,7 @@ def load(replicas: list[Replica], folder: Path, binary: str, key: str) -> None:
 
 def check(folder: Path, binary: str, running: list[Program]) -> int:
     """Starts everything, asks, and returns how many queries were answered with nothing."""
-    drawn = subprocess.run([binary, "key", "dashboard"], check=True, capture_output=True, text=True).stdout.split("\n")
+    drawn = subprocess.run([binary, "key", "dashboard", "--admin"], check=True, capture_output=True, text=True).stdout.split("\n")
     (folder / "keys.txt").write_text(drawn[4] + "\n")
     flags = ("--api-keys", str(folder / "keys.txt"), "--metrics-by-key", "--threads", "1")
     replicas = [Replica(f"replica-{i}", folder, *flags, binary=binary) for i in range(2)]
