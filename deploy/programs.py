@@ -175,6 +175,24 @@ def envoy(addresses: Sequence[str], folder: Path, port: int, tls: tuple[Path, Pa
     return Program("envoy", [*command, "-c", str(folder / "envoy.yaml")], folder)
 
 
+class Prometheus(Program):
+    """A Prometheus; it listens a while before it answers."""
+
+    def ready(self, port: int, seconds: float = 60) -> None:
+        """Waits until it answers queries."""
+        super().ready(port, seconds)
+        wait_for("an answer of Prometheus", lambda: answers(f"http://127.0.0.1:{port}/-/ready"), seconds)
+
+
+def answers(url: str) -> bool:
+    """Returns whether an address is answered with 200."""
+    try:
+        with urllib.request.urlopen(url, timeout=10):
+            return True
+    except OSError:
+        return False
+
+
 def prometheus(
     addresses: Sequence[str],
     folder: Path,
@@ -182,7 +200,7 @@ def prometheus(
     alertmanager: int = 9093,
     interval: str = "15s",
     rules: Path = DEPLOY / "prometheus/rules.yml",
-) -> Program:
+) -> Prometheus:
     """Starts Prometheus with the rules of deploy/, scraping the replicas."""
     text = (DEPLOY / "prometheus/prometheus.yml").read_text()
     text = text.replace('"127.0.0.1:7878"', ", ".join(json.dumps(address) for address in addresses))
@@ -192,7 +210,7 @@ def prometheus(
     config.write_text(text)
     command = [find("prometheus") or "prometheus", "--config.file", str(config), "--storage.tsdb.path"]
     command += [str(folder / "prometheus"), "--web.listen-address", f"127.0.0.1:{port}", "--log.level", "warn"]
-    return Program("prometheus", command, folder)
+    return Prometheus("prometheus", command, folder)
 
 
 def query(port: int, expression: str) -> list[dict[str, Any]]:
