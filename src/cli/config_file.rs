@@ -69,14 +69,36 @@ pub(super) fn expand(program: &Command, arguments: Vec<OsString>) -> Result<Expa
 }
 
 /// Finds the file that the arguments or the environment name, and where its flags are to stand.
+///
+/// Read without clap, which would refuse a line whose missing half is in the file.
 fn named_file(program: &Command, arguments: &[OsString]) -> Option<(PathBuf, usize)> {
-    // Errors are reported later, of the whole.
-    let lenient = program.clone().ignore_errors(true);
-    let matches = lenient.try_get_matches_from(arguments).ok()?;
-    let serve = matches.subcommand_matches(SERVE)?;
-    let path = serve.get_one::<PathBuf>(CONFIG)?.clone();
-    let at = arguments.iter().position(|argument| argument == SERVE)?;
-    Some((path, at + 1))
+    let at = 1 + arguments.iter().position(|argument| argument == SERVE)?;
+    // Before the command only flags of all commands stand; else the word is somebody's value.
+    let is_command = arguments.get(1..at - 1)?.iter().all(is_global);
+    let flag = format!("--{CONFIG}");
+    let own = arguments.get(at..)?;
+    let spoken = own.iter().enumerate().find_map(|(i, argument)| {
+        if *argument == *flag {
+            return own.get(i + 1).map(PathBuf::from);
+        }
+        let text = argument.to_str()?.strip_prefix(&flag)?;
+        text.strip_prefix('=').map(PathBuf::from)
+    });
+    let in_environment = || {
+        let serve = program.find_subcommand(SERVE)?;
+        let mut flags = serve.get_arguments();
+        let variable = flags.find(|flag| name(flag) == CONFIG)?.get_env()?;
+        let value = std::env::var_os(variable).filter(|value| !value.is_empty());
+        value.map(PathBuf::from)
+    };
+    let path = spoken.or_else(in_environment).filter(|_| is_command)?;
+    Some((path, at))
+}
+
+/// Tells whether an argument is `--threads` or its value.
+fn is_global(argument: &OsString) -> bool {
+    let text = argument.to_string_lossy();
+    text.starts_with("--threads") || text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// Tells whether the command line or the environment sets a flag.
@@ -394,6 +416,10 @@ mod tests {
         for (line, (begins, holds)) in lines.iter().zip(expected) {
             assert!(line.starts_with(begins) && line.contains(holds), "{line}");
         }
+        // What the command line needs may stand in the file.
+        let text = "tls-key = \"key.pem\"\n";
+        let expanded = with_file(text, &["--tls-cert", "cert.pem"]).unwrap();
+        assert!(settings(&program(), &expanded.arguments).is_ok());
         let error = with_file("queue = \n", &[]).unwrap_err();
         assert!(error.starts_with("line 1: "), "{error}");
         let error = with_file("queue = 1\nqueue = 2\n", &[]).unwrap_err();
