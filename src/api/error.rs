@@ -28,6 +28,24 @@ pub enum Error {
         /// The request, as the text spells it.
         what: String,
     },
+    /// Reports a key of a call that is none.
+    #[error("metadata idempotency-key: 1 to 128 visible ASCII characters are a key")]
+    IdempotencyKey,
+    /// Reports a key that came with another request before.
+    #[error(
+        "metadata idempotency-key: it came with another request before; a key is for one request \
+         and its retries"
+    )]
+    IdempotencyMismatch,
+    /// Reports a run whose answer is not kept any more.
+    #[error(
+        "this call was carried out before, and its answer was too large to be kept; ask again under \
+         another idempotency-key"
+    )]
+    NotReplayable,
+    /// Reports a message that is larger than the server takes.
+    #[error("the message is larger than --max-message-mib allows")]
+    MessageTooLarge,
     /// Reports that the server was started without leave to load.
     #[error("this server was started without --allow-load")]
     Closed,
@@ -49,6 +67,18 @@ pub enum Error {
 }
 
 impl Error {
+    /// Returns the error of a body that did not come, or was too large.
+    pub fn from_body(error: &(dyn std::error::Error + 'static)) -> Self {
+        let mut cause = Some(error);
+        while let Some(error) = cause {
+            if error.is::<http_body_util::LengthLimitError>() {
+                return Self::MessageTooLarge;
+            }
+            cause = error.source();
+        }
+        Self::from_client(tonic::Status::cancelled(error.to_string()))
+    }
+
     /// Returns the error of a client's stream that broke.
     pub(super) fn from_client(status: tonic::Status) -> Self {
         Self::Inbound(Box::new(status))
@@ -60,7 +90,7 @@ impl Error {
     }
 
     /// Returns a fault of the server.
-    pub(super) fn fault(message: impl ToString) -> Self {
+    pub(crate) fn fault(message: impl ToString) -> Self {
         pipeline::Error::Fault(message.to_string()).into()
     }
 

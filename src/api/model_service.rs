@@ -8,7 +8,7 @@ use tonic_health::ServingStatus;
 use super::rpc::{self, ResponseSender, ResponseStream};
 use super::v1::{self, check_parity_response, load_model_response, model_service_server};
 use super::{Error, State, convert};
-use crate::model::Origin;
+use crate::model::{ChatTemplate, Origin};
 use crate::pipeline::{LoadProgress, LoadRequest, ParityCheck, RequestContext};
 
 /// Answers the rpcs of models.
@@ -25,6 +25,15 @@ impl model_service_server::ModelService for Models {
     ) -> Result<Response<Self::LoadModelStream>, Status> {
         let (state, context) = (&self.0, rpc::context(&request));
         let message = request.into_inner();
+        asks(
+            &context,
+            &[
+                ("name", &message.name),
+                ("place", &message.place),
+                ("adapter", &message.adapter),
+                ("device", &message.device),
+            ],
+        );
         let load = load_request(state, &context, message.clone());
         let load = load.map_err(|e| state.status(&context, &e))?;
         // Progress comes in bursts, which a small buffer would drop.
@@ -38,6 +47,7 @@ impl model_service_server::ModelService for Models {
         request: Request<v1::UnloadModelRequest>,
     ) -> Result<Response<v1::UnloadModelResponse>, Status> {
         let (state, context) = (&self.0, rpc::context(&request));
+        asks(&context, &[("model", &request.get_ref().model)]);
         let work = unload_model(state, &context, request.into_inner());
         state.respond(&context, work).await
     }
@@ -47,6 +57,15 @@ impl model_service_server::ModelService for Models {
         request: Request<v1::LoadProjectorRequest>,
     ) -> Result<Response<v1::LoadProjectorResponse>, Status> {
         let (state, context) = (&self.0, rpc::context(&request));
+        let message = request.get_ref();
+        asks(
+            &context,
+            &[
+                ("model", &message.model),
+                ("name", &message.name),
+                ("file", &message.file),
+            ],
+        );
         let work = load_projector(state, &context, request.into_inner());
         state.respond(&context, work).await
     }
@@ -58,6 +77,7 @@ impl model_service_server::ModelService for Models {
         request: Request<v1::CheckParityRequest>,
     ) -> Result<Response<Self::CheckParityStream>, Status> {
         let (state, context) = (&self.0, rpc::context(&request));
+        asks(&context, &[("model", &request.get_ref().model)]);
         let begun = begin_parity(state, &context, &request.get_ref().model);
         let (report, check) = begun.map_err(|e| state.status(&context, &e))?;
         Ok(state.respond_with_stream(context, 16, |sender| {
@@ -123,9 +143,18 @@ impl State {
     }
 }
 
-/// Returns the beginning of a name that a client made up.
-fn clipped(name: &str) -> String {
-    name.chars().take(128).collect()
+/// Says in the audit log what an admin asks for, as one line whatever the client has sent.
+fn asks(context: &RequestContext, fields: &[(&str, &str)]) {
+    let said = fields.iter().filter(|(_, value)| !value.is_empty());
+    let said = said.map(|(name, value)| format!("{name}={:?}", clipped(value)));
+    context
+        .metrics
+        .set_asked(said.collect::<Vec<_>>().join(" "));
+}
+
+/// Returns the beginning of a text that a client made up.
+fn clipped(text: &str) -> String {
+    text.chars().take(200).collect()
 }
 
 /// Checks a request to load: leave first, since whoever may not load learns nothing of what is on
@@ -139,6 +168,16 @@ fn load_request(
         message.name = Origin::default_name(&message.place);
     }
     state.check_may_load(context, &message.name)?;
+    let places = &state.models.placement().places;
+    message.place = places.place("place", &message.place)?;
+    if !message.adapter.is_empty() {
+        message.adapter = places.place("adapter", &message.adapter)?;
+    }
+    // By name, or a file.
+    let template = &message.chat_template;
+    if !template.is_empty() && !ChatTemplate::is_named(template) {
+        message.chat_template = places.file("chat_template", template)?;
+    }
     convert::load_request(message)
 }
 

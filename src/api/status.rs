@@ -100,6 +100,10 @@ impl Error {
             Self::NotAdmin { .. } => of(Code::PermissionDenied, "NOT_ADMIN"),
             Self::Silent { .. } => of(Code::DeadlineExceeded, "SILENT_CLIENT"),
             Self::SlowReader { .. } => of(Code::ResourceExhausted, "SLOW_READER"),
+            Self::IdempotencyKey => of(Code::InvalidArgument, "INVALID_FIELD"),
+            Self::IdempotencyMismatch => of(Code::InvalidArgument, "IDEMPOTENCY_MISMATCH"),
+            Self::NotReplayable => of(Code::FailedPrecondition, "NOT_REPLAYABLE"),
+            Self::MessageTooLarge => of(Code::OutOfRange, "MESSAGE_TOO_LARGE"),
             Self::Closed => of(Code::PermissionDenied, "LOADING_NOT_ALLOWED"),
             Self::Inbound(status) => of(status.code(), "BROKEN_STREAM"),
         };
@@ -142,6 +146,7 @@ impl pipeline::Error {
             Self::OverBudget(_) => again(Code::ResourceExhausted, "BUDGET"),
             Self::CaptureBudget { .. } => of(Code::ResourceExhausted, "CAPTURE_BUDGET"),
             Self::ModelNotAllowed { .. } => of(Code::PermissionDenied, "MODEL_NOT_ALLOWED"),
+            Self::PlaceNotAllowed { .. } => of(Code::PermissionDenied, "PLACE_NOT_ALLOWED"),
             Self::StoreTooSmall { .. } => of(Code::ResourceExhausted, "KEY_QUOTA"),
             Self::Quota { .. } => again(Code::ResourceExhausted, "KEY_QUOTA"),
             Self::Record(_) => of(Code::InvalidArgument, "BAD_RECORD"),

@@ -52,6 +52,7 @@ mod serve;
 mod settings;
 mod shard_file;
 mod signals;
+mod tenancy_args;
 mod threads;
 mod usage;
 

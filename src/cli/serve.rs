@@ -17,6 +17,7 @@ use super::openai_args::OpenAiArgs;
 use super::origin::{fetch, fetch_with, named_origin};
 use super::settings::Settings;
 use super::signals;
+use super::tenancy_args::TenancyArgs;
 use crate::model::{self, ChatTemplate, Origin, Purpose};
 use crate::pipeline::LoadOptions;
 use crate::server::{ModelSpec, Reload, Server, ServerConfig};
@@ -197,8 +198,9 @@ pub(super) struct Serve {
         value_parser = clap::value_parser!(u32).range(1..=65_536)
     )]
     memory_budget: Option<u32>,
-    /// Let clients load and unload models. They may name any folder of this machine and any id of
-    /// the hub, so set it for trusted clients only
+    /// Let clients load and unload models; with --api-keys those with an admin's key. They may name
+    /// any folder of this machine and any id of the hub, unless --model-root and --model-hub say
+    /// which
     #[arg(
         long,
         env = "SCOTOMA_ALLOW_LOAD",
@@ -214,6 +216,8 @@ pub(super) struct Serve {
     bounds: BoundsArgs,
     #[command(flatten)]
     openai: OpenAiArgs,
+    #[command(flatten)]
+    tenancy: TenancyArgs,
     /// Seconds of silence after which a connection is pinged; after as many again without an answer
     /// it is closed, and its requests are cancelled
     #[arg(
@@ -251,8 +255,10 @@ impl Serve {
         if self.lifecycle.check {
             return self.check(&settings);
         }
-        telemetry::init_logs(&self.log, self.log_format)
+        let audit = self.tenancy.open_audit()?;
+        telemetry::init_logs(&self.log, self.log_format, audit)
             .map_err(|e| Usage(format!("--log {e}")))?;
+        self.tenancy.export_traces()?;
         let (mut config, origins) = self.config()?;
         for text in &self.saliency {
             let (name, origin) = named_origin(text)?;
@@ -278,7 +284,10 @@ impl Serve {
             "scotoma {} serves on {scheme}://{address} (metrics: {scheme}://{address}/metrics)",
             telemetry::VERSION
         );
-        Ok(server.run(listener, signals::shutdown()?).await?)
+        let served = server.run(listener, signals::shutdown()?).await;
+        // It waits for the receiver.
+        tokio::task::spawn_blocking(telemetry::end_traces).await?;
+        Ok(served?)
     }
 
     /// Says what would be served, or what is wrong.
@@ -476,6 +485,7 @@ impl Serve {
         mistakes.extend(self.judge.apply(&mut config).err());
         mistakes.extend(self.access.apply(&mut config).err().unwrap_or_default());
         mistakes.extend(self.openai.apply(&mut config).err().unwrap_or_default());
+        mistakes.extend(self.tenancy.apply(&mut config));
         self.check_places(&origins, &mut mistakes);
         self.check_chat_templates(&origins, &mut mistakes);
         self.apply_limits(&mut config);
@@ -740,6 +750,11 @@ mod tests {
                     &["--drain-timeout", "7"],
                     &["--state", "folder"],
                     &["--api-keys", "missing"],
+                    &["--model-root", "missing"],
+                    &["--model-hub", "llava-hf/*"],
+                    &["--cors-origin", "https://lab.example"],
+                    &["--replay-mib", "7"],
+                    &["--metrics-by-key"],
                     &["--tls-cert", "missing", "--tls-key", "gone"],
                     &["--tls-key", "missing", "--tls-cert", "gone"],
                     &[
@@ -778,6 +793,8 @@ mod tests {
         // tests; the judge's key does not print.
         let others = [
             "listen",
+            "audit-log",
+            "otlp",
             "saliency",
             "log",
             "log-format",

@@ -117,6 +117,7 @@ struct Progress {
     expected: usize,
     cost: Cost,
     queued: Duration,
+    encoding: Duration,
     done: bool,
 }
 
@@ -133,6 +134,7 @@ impl Progress {
             },
             cost: Cost::default(),
             queued: Duration::ZERO,
+            encoding: Duration::ZERO,
             done: false,
         }
     }
@@ -190,9 +192,15 @@ impl Output {
     }
 
     fn timing(&self, variant: usize) -> Timing {
-        let Progress { cost, queued, .. } = self.variants[variant];
+        let Progress {
+            cost,
+            queued,
+            encoding,
+            ..
+        } = self.variants[variant];
         Timing {
             queued,
+            encoding,
             elapsed: self.admitted.elapsed(),
             cost,
         }
@@ -260,6 +268,7 @@ impl Output {
         }
         for &(variant, _) in &sequence.variants {
             self.variants[variant].queued = sequence.queued.unwrap_or_default();
+            self.variants[variant].encoding = sequence.encoding;
         }
     }
 

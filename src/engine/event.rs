@@ -84,6 +84,9 @@ pub enum Finish {
 pub struct Timing {
     /// Time from admission to the first step.
     pub queued: Duration,
+    /// Time of that which the tower took for pictures that were not at hand; those of company in the
+    /// same batch count, too.
+    pub encoding: Duration,
     /// Time from admission to now.
     pub elapsed: Duration,
     /// The work done for this variant; shared work counts for one of those that share it.

@@ -97,6 +97,8 @@ pub(super) struct Sequence {
     pub(super) captured: Vec<Captured>,
     pub(super) cost: Cost,
     pub(super) queued: Option<Duration>,
+    /// Time that its pictures took, with those of the same batch.
+    pub(super) encoding: Duration,
 }
 
 /// Counts the memory of sequences.
@@ -204,6 +206,7 @@ impl Sequence {
             captured: Vec::new(),
             cost: Cost::default(),
             queued: None,
+            encoding: Duration::ZERO,
         }
     }
 

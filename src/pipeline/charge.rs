@@ -2,12 +2,12 @@
 //! have ended.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::account::Account;
 use super::error::Error;
-use super::request_context::RequestContext;
-use crate::engine::{self, Engine, Event, Events, PlannedRequest};
+use super::request_context::{RequestContext, RequestMetrics};
+use crate::engine::{self, Engine, Event, Events, PlannedRequest, Timing};
 
 /// Remembers what a request was charged. Dropped, it corrects that by what the request took.
 #[derive(Debug)]
@@ -18,6 +18,10 @@ pub(super) struct Charge {
     taken: Vec<u64>,
     /// Variants that have not ended.
     left: usize,
+    metrics: RequestMetrics,
+    admitted: Instant,
+    /// When each variant's first token came, or its likelihoods.
+    answered: Vec<Option<Instant>>,
 }
 
 /// Hands `request` to the engine on its caller's account.
@@ -88,6 +92,9 @@ impl Charge {
             priced: price,
             taken: vec![0; variants],
             left: variants,
+            metrics: context.metrics.clone(),
+            admitted: Instant::now(),
+            answered: vec![None; variants],
         })
     }
 
@@ -102,7 +109,36 @@ impl Charge {
         if let (Some(rows), Some(taken)) = (rows, self.taken.get_mut(variant)) {
             *taken = rows;
         }
+        match event {
+            Ok(Event::Token(token)) => self.note(variant, token.timing, has_ended),
+            Ok(Event::Scored { timing, .. }) => self.note(variant, *timing, has_ended),
+            _ => {}
+        }
         self.left = self.left.saturating_sub(usize::from(has_ended));
+    }
+}
+
+impl Charge {
+    /// Notes the stages of a variant, which are known once it answers and once it has ended.
+    fn note(&mut self, variant: usize, timing: Timing, has_ended: bool) {
+        let Some(answered) = self.answered.get_mut(variant) else {
+            return;
+        };
+        let now = self.admitted + timing.elapsed;
+        if let Some(first) = *answered {
+            if has_ended {
+                self.metrics.add_stage("decode", first, now);
+            }
+            return;
+        }
+        *answered = Some(now);
+        let waited = timing.queued.saturating_sub(timing.encoding);
+        let (encoding, started) = (self.admitted + waited, self.admitted + timing.queued);
+        self.metrics.add_stage("queue", self.admitted, encoding);
+        if !timing.encoding.is_zero() {
+            self.metrics.add_stage("encode", encoding, started);
+        }
+        self.metrics.add_stage("prefill", started, now);
     }
 }
 

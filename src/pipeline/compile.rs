@@ -62,6 +62,7 @@ impl Runtime {
         captures: Vec<CaptureTarget>,
         sample_key: &str,
     ) -> Result<CompiledRequest, Error> {
+        let _stage = input.context.metrics.stage("compile");
         let count = interventions.list().len();
         // Messages were checked; but a sweep adds those of a variant to those of its input.
         if count > MAX_INTERVENTIONS {
@@ -268,7 +269,7 @@ impl CompiledRequest {
             prompt,
             generated,
         );
-        Usage {
+        let usage = Usage {
             prompt_tokens: self.prompt.ids.len(),
             image_tokens: self.image_tokens(),
             generation_tokens: generated,
@@ -279,7 +280,10 @@ impl CompiledRequest {
             rows_reused: self.naive_rows(generated).saturating_sub(timing.cost.rows),
             flops: timing.cost.flops,
             baseline_flops: baseline.flops,
-        }
+        };
+        let metrics = &self.input.context.metrics;
+        metrics.count_rows(usage.rows_computed, usage.rows_reused);
+        usage
     }
 
     /// Fails where an intervention never acted.

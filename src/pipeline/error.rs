@@ -75,6 +75,14 @@ pub enum Error {
         /// The names that the key is for.
         allowed: String,
     },
+    /// A place that clients may not load from, or that is not there.
+    #[error("{field}: {}", self.detail())]
+    PlaceNotAllowed {
+        /// Path of the field in the request.
+        field: FieldPath,
+        /// The places that are allowed.
+        allowed: String,
+    },
     /// A value that exceeds what is kept for the caller.
     #[error("{field}: {}", self.detail())]
     StoreTooSmall {
@@ -222,6 +230,9 @@ impl Error {
             Self::ModelNotAllowed { name, allowed, .. } => {
                 format!("this key is not for {name:?}; it is for {allowed}")
             }
+            Self::PlaceNotAllowed { allowed, .. } => {
+                format!("not there, or not among what clients may load: {allowed}")
+            }
             Self::StoreTooSmall { needed, limit, .. } => {
                 format!("{needed} bytes would be kept; {limit} are, for this caller")
             }
@@ -240,6 +251,7 @@ impl Error {
             | Self::UnknownSaliency { field, .. }
             | Self::CaptureBudget { field, .. }
             | Self::ModelNotAllowed { field, .. }
+            | Self::PlaceNotAllowed { field, .. }
             | Self::StoreTooSmall { field, .. }
             | Self::Image { field, .. } => Some(field.clone()),
             Self::Load { field, source } => match source.as_ref() {
@@ -283,6 +295,7 @@ impl Error {
             | Self::UnknownSaliency { field, .. }
             | Self::CaptureBudget { field, .. }
             | Self::ModelNotAllowed { field, .. }
+            | Self::PlaceNotAllowed { field, .. }
             | Self::StoreTooSmall { field, .. }
             | Self::Image { field, .. } => Some(field),
             Self::Intervention(error) => error.field_mut(),

@@ -51,6 +51,7 @@ impl Runtime {
         model: &Arc<Model>,
         prompt: &PromptInput,
     ) -> Result<Arc<PreparedInput>, Error> {
+        let _stage = context.metrics.stage("input");
         // Before the wait for the pool: a store may drop meanwhile what the request names.
         let files = self.files(context, &prompt.images)?;
         let together = together(model, prompt.multi_image, files.len())?;

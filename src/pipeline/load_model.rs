@@ -78,11 +78,12 @@ impl Runtime {
         name: String,
         file: String,
     ) -> Result<(), Error> {
-        check_name(&name)?;
         if name == model::DEFAULT_PROJECTOR {
             let message = format!("{}; a name other than default is needed", shown(&name));
             return Err(Error::invalid("name", message));
         }
+        check_name(&name)?;
+        let file = self.models.placement().places.file("file", &file)?;
         if !Path::new(&file).is_file() {
             let message = format!("{} is no file of the server", shown(&file));
             return Err(Error::invalid("file", message));

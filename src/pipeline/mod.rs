@@ -24,6 +24,7 @@ mod output;
 mod owned_store;
 mod parity;
 mod patterns;
+mod places;
 mod preview;
 mod prompt;
 mod provenance;
@@ -62,6 +63,7 @@ pub use output::{
 pub use owned_store::{OwnedStore, Shares, TooLarge};
 pub use parity::{ParityCase, ParityCheck, ParityReport, PointParity};
 pub use patterns::Patterns;
+pub use places::Places;
 pub use prompt::MAX_TEXT_BYTES;
 pub use record::{
     Provenance, Recorded, ResolvedChoice, ResolvedIntervention, SpanKind, Stage, TokenSpan,

@@ -7,6 +7,7 @@ use candle_core::DType;
 use metrics::gauge;
 
 use super::error::Error;
+use super::places::Places;
 use super::request_context::RequestContext;
 use crate::engine::{self, Engine};
 use crate::field_path::shown;
@@ -27,6 +28,8 @@ pub struct Placement {
     pub budget: u64,
     /// Lets clients load and unload.
     pub open: bool,
+    /// Says from where they may.
+    pub places: Places,
 }
 
 /// Says how one model is loaded.

@@ -3,6 +3,8 @@
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use metrics::gauge;
+
 use super::budget::{Budget, Share};
 use super::error::Error;
 use super::model_registry::ModelRegistry;
@@ -13,6 +15,7 @@ use super::turns::{Place, Price, TurnLimits, Turns};
 use crate::engine::{ClientId, Engine, QueueLength};
 use crate::model::{LoadTo, Model, SaliencyModel, Source};
 use crate::nn::DeviceGroup;
+use crate::telemetry::names;
 
 /// Bounds a request.
 #[derive(Debug, Clone, Copy)]
@@ -118,6 +121,23 @@ impl Runtime {
     pub(super) async fn settle(&self) {
         if let Some(folder) = &self.state {
             folder.flush().await;
+        }
+    }
+
+    /// Sets the metrics of what is kept between requests.
+    pub fn report_budgets(&self) {
+        let (uploads, kept) = (&self.uploads.0, &self.activations.0);
+        let models: u64 = self.models.all().iter().map(|m| m.resident_bytes).sum();
+        let budgets = [
+            ("uploads", uploads.bytes(), uploads.max_bytes()),
+            ("kept_activations", kept.bytes(), kept.max_bytes()),
+            ("models", models, self.models.placement().budget),
+        ];
+        for (budget, used, limit) in budgets {
+            gauge!(names::BUDGET_USED, "budget" => budget).set(used as f64);
+            if limit < u64::MAX {
+                gauge!(names::BUDGET_LIMIT, "budget" => budget).set(limit as f64);
+            }
         }
     }
 

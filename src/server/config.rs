@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use axum::http::HeaderValue;
 use candle_core::DType;
 
 use super::{ApiKeys, Tls};
@@ -58,6 +59,8 @@ pub struct ServerConfig {
     pub state: Option<PathBuf>,
     /// Lets clients load and unload models.
     pub allow_load: bool,
+    /// Says from where clients may load models.
+    pub places: pipeline::Places,
     /// Names the judge of answers that no rule can mark.
     pub judge: Option<evaluate::JudgeConfig>,
     /// Bounds how long what runs may take to finish when the server goes down.
@@ -70,6 +73,12 @@ pub struct ServerConfig {
     pub connections: u64,
     /// Encrypts, and says who may connect; `None`: plain text.
     pub tls: Option<Tls>,
+    /// Bounds the bytes of answers that are kept for calls that are tried again; 0: none is.
+    pub replay_bytes: u64,
+    /// Lists the origins whose pages may call the server; `*` is all.
+    pub cors_origins: Vec<HeaderValue>,
+    /// Counts requests by the names of keys, too.
+    pub metrics_by_key: bool,
     /// Says who may ask.
     pub keys: ApiKeys,
     /// Says what OpenAI's API offers beside the models.
@@ -110,6 +119,10 @@ impl ServerConfig {
             memory_budget: u64::MAX,
             state: None,
             allow_load: false,
+            places: pipeline::Places::default(),
+            replay_bytes: 64 << 20,
+            cors_origins: Vec::new(),
+            metrics_by_key: false,
             judge: None,
             drain_timeout: Duration::from_secs(60),
             keepalive: Duration::from_secs(30),

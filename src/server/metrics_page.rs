@@ -9,7 +9,7 @@ use metrics::gauge;
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
 use super::Error;
-use crate::telemetry::{self, names};
+use crate::telemetry::{self, ProcessMetrics, names};
 
 /// Upper ends of the buckets of durations, in seconds.
 const SECONDS: [f64; 14] = [
@@ -37,10 +37,15 @@ impl MetricsPage {
             .map_err(Error::Setup)
     }
 
-    /// Returns a router that answers `/metrics`.
-    pub(super) fn router(&self) -> Router {
-        let page = self.0.clone();
-        Router::new().route("/metrics", get(move || async move { page.render() }))
+    /// Returns a router that answers `/metrics`, once `collect` has set what is read at that time.
+    pub(super) fn router(&self, collect: impl Fn() + Clone + Send + Sync + 'static) -> Router {
+        let (page, process) = (self.0.clone(), ProcessMetrics::default());
+        let answer = move || async move {
+            process.collect();
+            collect();
+            page.render()
+        };
+        Router::new().route("/metrics", get(answer))
     }
 
     /// Keeps the recorder small, for as long as it is polled.

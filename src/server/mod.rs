@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::http::HeaderValue;
 use axum::middleware::{from_fn, map_response};
 use tokio::net::TcpListener;
 use tonic::server::NamedService;
@@ -26,7 +27,7 @@ use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
 use tower::Layer as _;
-use tower_http::cors::{AllowHeaders, Any, CorsLayer};
+use tower_http::cors::{AllowHeaders, AllowOrigin, Any, CorsLayer};
 
 pub use api_keys::ApiKeys;
 pub use config::{ModelSpec, ServerConfig};
@@ -49,6 +50,7 @@ use crate::pipeline::{
     self, Budget, InFlight, ModelRegistry, Phase, Placement, Runtime, Share, StateFolder,
     StateLimits,
 };
+use layers::{ByKey, Replays};
 use metrics_page::MetricsPage;
 use transport::Transports;
 use workers::Workers;
@@ -78,6 +80,9 @@ pub struct Server {
     keepalive: Duration,
     reload: Reload,
     openai: OpenAiConfig,
+    replays: Replays,
+    cors_origins: Vec<HeaderValue>,
+    by_key: ByKey,
 }
 
 impl Server {
@@ -135,6 +140,13 @@ impl Server {
             keepalive: config.keepalive,
             reload,
             openai: config.openai.clone(),
+            replays: Replays::new(
+                config.replay_bytes,
+                config.limits.message_bytes,
+                config.keys.clone(),
+            ),
+            cors_origins: config.cors_origins.clone(),
+            by_key: ByKey::new(config.metrics_by_key),
         })
     }
 
@@ -161,7 +173,12 @@ impl Server {
         let grpc = layers::end_with_server(open, self.in_flight.clone()).merge(self.services());
         // gRPC-Web turns away what is not gRPC, so `/metrics` stands beside it.
         let grpc = tonic_web::GrpcWebLayer::new().layer(Routes::from(grpc).prepare());
-        let router = self.metrics.router().merge(self.openai());
+        let (runtime, replays) = (self.state.runtime.clone(), self.replays.clone());
+        let collect = move || {
+            runtime.report_budgets();
+            replays.report();
+        };
+        let router = self.metrics.router(collect).merge(self.openai());
         let router = router.fallback_service(grpc);
         let router = router.layer(from_fn(layers::count_requests));
 
@@ -185,7 +202,7 @@ impl Server {
             // Clients cancel by leaving: many that leave at once are no attack.
             .http2_max_pending_accept_reset_streams(Some(1 << 10))
             .http2_max_local_error_reset_streams(Some(1 << 16))
-            .layer(browser_access())
+            .layer(browser_access(&self.cors_origins))
             .add_routes(Routes::from(router))
             .serve_with_incoming_shutdown(incoming, async {
                 // A dropped sender means the same as a message.
@@ -284,10 +301,16 @@ impl Server {
     }
 
     fn behind_layers(&self, routes: Router) -> Router {
-        // As connections: nobody is silent for longer in the middle of a message.
-        let intake = layers::Intake::new(self.state.clone(), 2 * self.keepalive);
-        let (in_flight, keys) = (self.in_flight.clone(), self.reload.keys.clone());
-        layers::stack(routes, in_flight, keys, intake, self.workers.handle())
+        let shared = layers::Shared {
+            in_flight: self.in_flight.clone(),
+            keys: self.reload.keys.clone(),
+            by_key: self.by_key.clone(),
+            // As connections: nobody is silent for longer in the middle of a message.
+            intake: layers::Intake::new(self.state.clone(), 2 * self.keepalive),
+            replays: self.replays.clone(),
+            workers: self.workers.handle(),
+        };
+        layers::stack(routes, shared)
     }
 
     fn health_names(&self) -> Vec<String> {
@@ -330,6 +353,7 @@ fn load_models(
         dtype: config.dtype,
         budget: config.memory_budget,
         open: config.allow_load,
+        places: config.places.clone(),
     });
     for spec in &config.models {
         load_model(&models, spec).map_err(|source| Error::Model {
@@ -384,11 +408,22 @@ fn path_of<S: NamedService>(_: &S) -> String {
     format!("/{}/{{*rpc}}", S::NAME)
 }
 
-/// Lets pages of any origin call the server; it has no cookies that they could misuse.
-fn browser_access() -> CorsLayer {
-    let headers = ["grpc-status", "grpc-message", "grpc-status-details-bin"];
+/// Lets pages of `origins` call the server; without any, browsers keep those of other servers away.
+fn browser_access(origins: &[HeaderValue]) -> CorsLayer {
+    let headers = [
+        "grpc-status",
+        "grpc-message",
+        "grpc-status-details-bin",
+        "x-request-id",
+    ];
+    let is_open = origins.iter().any(|origin| origin == "*");
+    let origins = if is_open {
+        AllowOrigin::any()
+    } else {
+        AllowOrigin::list(origins.iter().cloned())
+    };
     CorsLayer::new()
-        .allow_origin(Any)
+        .allow_origin(origins)
         // A star does not stand for `authorization` (the Fetch standard, 4.9), which carries the
         // key.
         .allow_headers(AllowHeaders::mirror_request())

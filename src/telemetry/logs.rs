@@ -1,9 +1,14 @@
 //! Structured logs to standard error.
 
+use std::fs::File;
 use std::io::IsTerminal as _;
-use std::sync::OnceLock;
+use std::path::Path;
+use std::sync::{Mutex, OnceLock};
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _, fmt, reload};
 
 type SetFilter = Box<dyn Fn(EnvFilter) -> Result<(), String> + Send + Sync>;
 
@@ -22,34 +27,32 @@ pub enum LogFormat {
 /// Levels of a log.
 const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
 
-/// Starts logging; a second call changes nothing. Fails if `filter` does not parse, or names a level
-/// that there is none of.
-pub fn init_logs(filter: &str, format: LogFormat) -> Result<(), String> {
+/// Target of the lines on calls that change what the server holds.
+pub const AUDIT: &str = "audit";
+
+/// Starts logging; a second call changes nothing. Calls of admins also go to the file `audit`,
+/// whatever `filter` says, as one JSON object a line. Fails if `filter` does not parse, or names a
+/// level that there is none of.
+pub fn init_logs(filter: &str, format: LogFormat, audit: Option<File>) -> Result<(), String> {
     let filter = parse(filter)?;
-    let logs = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        // Standard output belongs to what commands print.
-        .with_writer(std::io::stderr)
-        // Escapes in a file or in a collector's input are noise.
-        .with_ansi(std::io::stderr().is_terminal());
+    let audit = audit.map(|file| {
+        let lines = fmt::layer().json().with_writer(Mutex::new(file));
+        lines.with_filter(filter_fn(|line| line.target() == AUDIT))
+    });
+    // Standard output belongs to what commands print.
+    let logs = fmt::layer().with_writer(std::io::stderr);
+    // Escapes in a file or in a collector's input are noise.
+    let logs = logs.with_ansi(std::io::stderr().is_terminal());
+    let (filter, handle) = reload::Layer::new(filter);
+    let logs = match format {
+        LogFormat::Text => logs.with_filter(filter).boxed(),
+        LogFormat::Json => logs.json().with_filter(filter).boxed(),
+    };
     // An error means that a subscriber is installed already, which is fine.
-    match format {
-        LogFormat::Text => {
-            let logs = logs.with_filter_reloading();
-            let handle = logs.reload_handle();
-            if logs.try_init().is_ok() {
-                let set = move |filter| handle.reload(filter).map_err(|e| e.to_string());
-                let _ = SET_FILTER.set(Box::new(set));
-            }
-        }
-        LogFormat::Json => {
-            let logs = logs.json().with_filter_reloading();
-            let handle = logs.reload_handle();
-            if logs.try_init().is_ok() {
-                let set = move |filter| handle.reload(filter).map_err(|e| e.to_string());
-                let _ = SET_FILTER.set(Box::new(set));
-            }
-        }
+    let registry = tracing_subscriber::registry().with(audit).with(logs);
+    if registry.try_init().is_ok() {
+        let set = move |filter| handle.reload(filter).map_err(|e| e.to_string());
+        let _ = SET_FILTER.set(Box::new(set));
     }
     Ok(())
 }
@@ -67,6 +70,13 @@ pub fn set_log_filter(filter: &str) -> Result<(), String> {
         // Without a log of ours there is nothing to filter.
         None => Ok(()),
     }
+}
+
+/// Opens the file of admins' calls, to which only its owner has access; lines are added at its end.
+pub fn open_audit(path: &Path) -> std::io::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let mut options = File::options();
+    options.create(true).append(true).mode(0o600).open(path)
 }
 
 /// Parses levels and `TARGET=LEVEL`s. tracing-subscriber takes a word alone for the name of a target,

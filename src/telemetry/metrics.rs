@@ -62,7 +62,8 @@ table! {
     BUDGET_USED: Gauge "scotoma_budget_used" ["budget"]
         "What is held of a budget: message_bytes (messages that are read or decoded), \
          picture_pixels (pictures that are decoded), unread_bytes (activations that no client has \
-         read), connections (open ones), queue (requests that wait).";
+         read), connections (open ones), queue (requests that wait); uploads, kept_activations, \
+         replays (answers that are kept for calls tried again) and models, in bytes.";
     BUDGET_LIMIT: Gauge "scotoma_budget_limit" ["budget"]
         "What may be held of a budget by all clients together.";
     STAGE_DURATION: Histogram "scotoma_stage_duration_seconds" ["stage"]
@@ -113,6 +114,33 @@ table! {
         "Time that loading took.";
     PARITY_MAX_RELATIVE_ERROR: Gauge "scotoma_parity_max_relative_error" ["model"]
         "Largest relative error of the last parity check.";
+    KEY_REQUESTS: Counter "scotoma_key_requests_total" ["key", "code"]
+        "Requests by the name of their key, with --metrics-by-key; the names of more than 64 keys are \
+         other.";
+    KEY_ROWS: Counter "scotoma_key_rows_total" ["key", "kind"]
+        "(row, layer) pairs by the name of the key, computed and reused, with --metrics-by-key.";
+    DEVICE_MEMORY_USED: Gauge "scotoma_device_memory_used_bytes" ["device"]
+        "Bytes of a GPU that are in use, by all processes, as NVML says.";
+    DEVICE_MEMORY: Gauge "scotoma_device_memory_bytes" ["device"]
+        "Bytes of a GPU.";
+    DEVICE_UTILIZATION: Gauge "scotoma_device_utilization_ratio" ["device"]
+        "Share of the last moments in which a kernel ran on a GPU, as NVML says.";
+    PROCESS_CPU: Counter "process_cpu_seconds_total" []
+        "Processor time of the process.";
+    PROCESS_MEMORY: Gauge "process_resident_memory_bytes" []
+        "Bytes of the process that are in memory.";
+    PROCESS_VIRTUAL: Gauge "process_virtual_memory_bytes" []
+        "Bytes of the process's address space.";
+    PROCESS_VIRTUAL_MAX: Gauge "process_virtual_memory_max_bytes" []
+        "Most bytes of the address space, where they are bounded.";
+    PROCESS_DESCRIPTORS: Gauge "process_open_fds" []
+        "Files and sockets that are open.";
+    PROCESS_DESCRIPTORS_MAX: Gauge "process_max_fds" []
+        "Most files and sockets that may be open.";
+    PROCESS_START: Gauge "process_start_time_seconds" []
+        "When the process began, in seconds since 1970.";
+    PROCESS_THREADS: Gauge "process_threads" []
+        "Threads of the process.";
     BUILD_INFO: Gauge "scotoma_build_info" ["version", "features"]
         "1, labelled with what was built.";
 }

@@ -59,7 +59,7 @@ class Server:
         self.start()
 
     def start(self) -> None:
-        command = [BINARY, "serve", "--listen", f"127.0.0.1:{self.port}", "--log", "error", *self.flags]
+        command = [BINARY, "serve", "--listen", f"127.0.0.1:{self.port}", "--log", "error", "--cors-origin", "*", *self.flags]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
         line = self.process.stdout.readline()

@@ -1,8 +1,11 @@
 //! Keys: what their holders may do, what belongs to them, and how much of it.
 
-use crate::common::{Running, ask, picture};
+use crate::common::{FOLDER, Running, ask, http, long, picture};
 use scotoma::server::{ApiKeys, ServerConfig};
-use scotoma_client::v1::{self, intervention::Kind, load_model_response::Event, patch::Source};
+use scotoma_client::v1::{
+    self, generate_response, inference_service_client::InferenceServiceClient, intervention::Kind,
+    load_model_response::Event, patch::Source,
+};
 use scotoma_client::{
     CaptureRequest, Client, Connect, Error, GenerateRequest, Intervention, prompt, target,
 };
@@ -315,4 +318,180 @@ async fn uploads_of_one_key_make_no_room_for_anothers() {
         "KEY_QUOTA",
         "would be kept; 100 are",
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn models_come_from_the_roots_alone() {
+    let root = std::path::Path::new(FOLDER).join("tiny-next-llama");
+    let server = start_with(&["root admin"], |config| {
+        config.allow_load = true;
+        let hub = Some("llava-hf/*".parse().unwrap());
+        config.places = scotoma::pipeline::Places::new(std::slice::from_ref(&root), hub).unwrap();
+    })
+    .await;
+    let mut admin = with(&server, 0).await;
+    let inside = root.join("model").display().to_string();
+    load(&mut admin, "inside", &inside).await.unwrap();
+    // What is there and what is not read alike.
+    let outside = format!("{FOLDER}/tiny-llava/model");
+    let (there, gone) = (outside.as_str(), "/no/such/folder");
+    let mut said = Vec::new();
+    for place in [there, gone, "../tests", "other/model"] {
+        let error = load(&mut admin, "outside", place).await.unwrap_err();
+        refused(
+            &error,
+            Code::PermissionDenied,
+            "PLACE_NOT_ALLOWED",
+            "not there, or not among",
+        );
+        said.push(error.to_string());
+    }
+    said.dedup();
+    assert_eq!(said.len(), 1, "{said:?}");
+    let error = admin
+        .load_projector("inside", "p", "/etc/passwd")
+        .await
+        .unwrap_err();
+    refused(
+        &error,
+        Code::PermissionDenied,
+        "PLACE_NOT_ALLOWED",
+        "file: not there",
+    );
+    // No name forges a line of a log.
+    let error = load(&mut admin, "a\nb", &inside).await.unwrap_err();
+    refused(
+        &error,
+        Code::InvalidArgument,
+        "INVALID_FIELD",
+        "none of them a line break",
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_id_of_the_client_comes_back() {
+    let server = start(&["one"]).await;
+    let ask = async |id: &str| {
+        let headers = format!("Content-Type: application/grpc-web+proto\r\nX-Grpc-Web: 1\r\n{id}");
+        let line = "POST /scotoma.v1.ModelService/ListModels";
+        // Without a key: what is refused has an id, too.
+        http(&server.address, line, &headers, &[0; 5]).await
+    };
+    let response = ask("X-Request-Id: run-7/3\r\n").await;
+    assert!(response.contains("x-request-id: run-7/3"), "{response}");
+    let response = ask("X-Request-Id: a b\r\n").await;
+    assert!(
+        response.contains("x-request-id: ") && !response.contains("a b"),
+        "{response}"
+    );
+}
+
+/// Asks once, with a key of its own for the call, and returns the response's messages.
+async fn call(
+    server: &Running,
+    key: usize,
+    call: &str,
+    request: GenerateRequest,
+) -> Result<tonic::Streaming<v1::GenerateResponse>, tonic::Status> {
+    let endpoint = tonic::transport::Endpoint::from_shared(server.address.clone()).unwrap();
+    let mut service = InferenceServiceClient::new(endpoint.connect().await.unwrap());
+    let mut request = tonic::Request::new(request);
+    let metadata = request.metadata_mut();
+    let bearer = format!("Bearer {}", key.to_string().repeat(40));
+    metadata.insert("authorization", bearer.parse().unwrap());
+    metadata.insert("idempotency-key", call.parse().unwrap());
+    Ok(service.generate(request).await?.into_inner())
+}
+
+/// Reads an answer to its end: the id of the run, and the text.
+async fn read(
+    mut stream: tonic::Streaming<v1::GenerateResponse>,
+) -> Result<(String, String), tonic::Status> {
+    let (mut id, mut text) = (String::new(), String::new());
+    while let Some(message) = stream.message().await? {
+        match message.event.unwrap() {
+            generate_response::Event::Started(started) => id = started.request_id,
+            generate_response::Event::Token(token) => text.push_str(&token.text),
+            generate_response::Event::Finished(finished) => assert_eq!(text, finished.text),
+        }
+    }
+    Ok((id, text))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_is_tried_again_is_one_run() {
+    let server = start(&["one", "other"]).await;
+    let first = read(call(&server, 0, "a", ask(vec![])).await.unwrap())
+        .await
+        .unwrap();
+    let again = read(call(&server, 0, "a", ask(vec![])).await.unwrap())
+        .await
+        .unwrap();
+    assert_eq!(first, again, "the same run, from its beginning");
+    let another = read(call(&server, 0, "b", ask(vec![])).await.unwrap())
+        .await
+        .unwrap();
+    let others = read(call(&server, 1, "a", ask(vec![])).await.unwrap())
+        .await
+        .unwrap();
+    assert!(first.0 != another.0 && first.0 != others.0 && first.1 == another.1);
+
+    let error = call(&server, 0, "a", long()).await.unwrap_err();
+    assert_eq!(error.code(), Code::InvalidArgument);
+    assert!(
+        error.message().contains("came with another request"),
+        "{error}"
+    );
+    let error = call(&server, 0, &"a".repeat(129), long())
+        .await
+        .unwrap_err();
+    assert!(error.message().contains("visible ASCII"), "{error}");
+
+    // Two at once, and one that has left in the middle: each reads the whole.
+    let mut left = call(&server, 0, "c", long()).await.unwrap();
+    for _ in 0..3 {
+        left.message().await.unwrap().unwrap();
+    }
+    drop(left);
+    let one = call(&server, 0, "c", long()).await.unwrap();
+    let two = call(&server, 0, "c", long()).await.unwrap();
+    let (one, two) = tokio::join!(read(one), read(two));
+    let (one, two) = (one.unwrap(), two.unwrap());
+    assert!(one == two && one.1.len() > 1000, "{}", one.1.len());
+
+    // What has failed is tried anew.
+    let mut bad = ask(vec![]);
+    bad.max_tokens = 1;
+    bad.model = "none".into();
+    for _ in 0..2 {
+        let error = call(&server, 0, "d", bad.clone()).await.unwrap_err();
+        assert_eq!(error.code(), Code::NotFound);
+    }
+    read(call(&server, 0, "d", ask(vec![])).await.unwrap())
+        .await
+        .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_too_large_to_be_replayed_says_so() {
+    let server = start_with(&["one"], |config| config.replay_bytes = 10_000).await;
+    let (_, text) = read(call(&server, 0, "large", long()).await.unwrap())
+        .await
+        .unwrap();
+    assert!(text.len() > 1000);
+    let error = call(&server, 0, "large", long()).await.unwrap_err();
+    assert_eq!(error.code(), Code::FailedPrecondition);
+    assert!(error.message().contains("too large to be kept"), "{error}");
+    // Small answers make room for each other.
+    for i in 0..20 {
+        let key = i.to_string();
+        read(call(&server, 0, &key, ask(vec![])).await.unwrap())
+            .await
+            .unwrap();
+    }
+    let error = call(&server, 0, "0", ask(vec![])).await.unwrap_err();
+    assert_eq!(error.code(), Code::FailedPrecondition);
+    read(call(&server, 0, "19", ask(vec![])).await.unwrap())
+        .await
+        .unwrap();
 }

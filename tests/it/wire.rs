@@ -673,7 +673,9 @@ async fn identity_needs_equal_widths() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_browser_reaches_the_server_by_grpc_web() {
-    let server = Running::start(config()).await;
+    let mut config = config();
+    config.cors_origins = vec!["http://a.example".parse().unwrap()];
+    let server = Running::start(config).await;
     let headers =
         "Content-Type: application/grpc-web+proto\r\nX-Grpc-Web: 1\r\nOrigin: http://a.example\r\n";
     // An empty message: no compression, length 0.
@@ -690,7 +692,19 @@ async fn a_browser_reaches_the_server_by_grpc_web() {
         "{response}"
     );
     assert!(
-        response.contains("access-control-allow-origin: *"),
+        response.contains("access-control-allow-origin: http://a.example"),
+        "{response}"
+    );
+    // Pages of other origins hear nothing that would let them read the answer.
+    let response = http(
+        &server.address,
+        "POST /scotoma.v1.ModelService/ListModels",
+        &headers.replace("a.example", "b.example"),
+        &[0; 5],
+    )
+    .await;
+    assert!(
+        !response.contains("access-control-allow-origin"),
         "{response}"
     );
     // Before it sends a key, a browser asks whether it may.

@@ -1,6 +1,7 @@
 //! Starts sequences: gets their pictures, and what they take from others.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use metrics::{counter, histogram};
 
@@ -42,12 +43,17 @@ impl Worker {
         let hit = self.find_prefix(model, id, &above);
         let mut known = self.sequence(id).encoded.clone();
         known.extend(hit.iter().flat_map(|hit| hit.images.iter().cloned()));
+        let begun = Instant::now();
         let fresh = self.encode_missing(model, id, &known, encoded_rows, rows_left)?;
         let Some((images, captured)) = fresh else {
             return Ok(false);
         };
+        let has_encoded = !images.is_empty();
         known.splice(0..0, images);
         self.mark_started(id);
+        if has_encoded {
+            self.requests[id.request].sequences[id.sequence].encoding = begun.elapsed();
+        }
         self.attach_images(id, &known, captured);
         let slots = self.slots_of(model);
         let sequence = &mut self.requests[id.request].sequences[id.sequence];

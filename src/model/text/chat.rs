@@ -48,6 +48,13 @@ impl std::str::FromStr for ChatTemplate {
     }
 }
 
+impl ChatTemplate {
+    /// Reports whether `text` names one of LLaVA's conversations.
+    pub fn is_named(text: &str) -> bool {
+        conversations::find(text).is_some()
+    }
+}
+
 /// The time of one rendering.
 struct Clock {
     time: DateTime,

@@ -45,6 +45,7 @@ pub(super) async fn authenticate(
     let name = account.as_ref().map(|account| account.name.clone());
     let client = client(name, request.headers(), request.extensions());
     let context = context::of(&mut request);
+    context.metrics.set_caller(client.tenant.clone());
     context.client = client;
     context.account = account;
     next.run(request).await

@@ -12,6 +12,9 @@ use http_body::{Frame, SizeHint};
 /// Watches the frames of a response. It is dropped with the body, which is how it learns that the
 /// client has left.
 pub(super) trait Observer: Send + Unpin + 'static {
+    /// Sees a part of the body.
+    fn data(&mut self, _data: &Bytes) {}
+
     /// Sees the trailers, which say how a stream ended.
     fn trailers(&mut self, _trailers: &HeaderMap) {}
 
@@ -47,6 +50,9 @@ impl<O: Observer> HttpBody for Watched<O> {
         }
         match Pin::new(&mut self.inner).poll_frame(context) {
             Poll::Ready(Some(Ok(frame))) => {
+                if let Some(data) = frame.data_ref() {
+                    self.observer.data(data);
+                }
                 if let Some(trailers) = frame.trailers_ref() {
                     self.observer.trailers(trailers);
                 }

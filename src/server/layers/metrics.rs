@@ -1,7 +1,7 @@
-//! Records a request once its stream has ended: a stream that fails late has failed.
+//! Counts a request once its stream has ended: a stream that fails late has failed.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use axum::extract::{Request, State};
@@ -44,20 +44,26 @@ impl Methods {
         }
         Self(Arc::new(paths))
     }
+
+    /// Returns the label of a request; `None` where it is no rpc.
+    pub(super) fn of(&self, request: &Request) -> Option<SharedString> {
+        self.0.get(request.uri().path()).cloned()
+    }
 }
 
-/// Records the code and duration of a request, and logs what failed through the server's fault.
+/// Records the code and duration of a request.
 pub(super) async fn record(
-    State(methods): State<Methods>,
+    State((methods, by_key)): State<(Methods, ByKey)>,
     mut request: Request,
     next: Next,
 ) -> Response {
     // What is no rpc is answered with UNIMPLEMENTED, and not counted.
-    let Some(method) = methods.0.get(request.uri().path()).cloned() else {
+    let Some(method) = methods.of(&request) else {
         return next.run(request).await;
     };
     let mut recorder = Recorder {
         method,
+        by_key,
         context: context::of(&mut request).clone(),
         start: Instant::now(),
         code: Code::Cancelled,
@@ -71,6 +77,7 @@ pub(super) async fn record(
 /// Records a request when it is dropped: with the status that it saw, or as cancelled.
 struct Recorder {
     method: SharedString,
+    by_key: ByKey,
     context: RequestContext,
     start: Instant,
     code: Code,
@@ -85,10 +92,40 @@ impl Observer for Recorder {
         if let Some(reason) = rejection(&status) {
             counter!(names::REQUESTS_REJECTED, "reason" => reason).increment(1);
         }
-        if status.code() == Code::Internal {
-            let error = status.message();
-            tracing::error!(request_id = %self.context.id, error, "request failed");
+    }
+}
+
+/// Names of keys that are labels; more would let the page of metrics grow without end.
+const MAX_KEYS: usize = 64;
+
+/// Counts requests by the names of their keys, where that is wanted.
+#[derive(Debug, Clone)]
+pub(in crate::server) struct ByKey(Option<Arc<Mutex<HashSet<String>>>>);
+
+impl ByKey {
+    /// Counts by the names of keys, if it `is_wanted`.
+    pub(in crate::server) fn new(is_wanted: bool) -> Self {
+        Self(is_wanted.then(Arc::default))
+    }
+
+    fn count(&self, context: &RequestContext, code: String) {
+        let (Some(known), Some(account)) = (&self.0, &context.account) else {
+            return;
+        };
+        let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+        let name = account.name.to_string();
+        let is_label = known.contains(&name) || known.len() < MAX_KEYS;
+        let key = if is_label {
+            known.insert(name.clone());
+            name
+        } else {
+            "other".to_owned()
+        };
+        let (computed, reused) = context.metrics.rows();
+        for (kind, rows) in [("computed", computed), ("reused", reused)] {
+            counter!(names::KEY_ROWS, "key" => key.clone(), "kind" => kind).increment(rows);
         }
+        counter!(names::KEY_REQUESTS, "key" => key, "code" => code).increment(1);
     }
 }
 
@@ -108,13 +145,13 @@ impl Drop for Recorder {
             method, context, ..
         } = self;
         let (elapsed, code) = (self.start.elapsed(), format!("{:?}", self.code));
-        let (model, seconds) = (context.metrics.model(), elapsed.as_secs_f64());
+        let model = context.metrics.model();
         histogram!(names::REQUEST_DURATION, "method" => method.clone()).record(elapsed);
-        tracing::info!(%method, model, %code, seconds, "request");
         counter!(
             names::REQUESTS,
-            "method" => method.clone(), "model" => model.to_owned(), "code" => code
+            "method" => method.clone(), "model" => model.to_owned(), "code" => code.clone()
         )
         .increment(1);
+        self.by_key.count(context, code);
     }
 }

@@ -12,8 +12,10 @@ mod deadline;
 mod draining;
 mod in_flight;
 mod intake;
+mod log;
 mod metrics;
 mod offload;
+mod replay;
 mod request_id;
 mod weight;
 
@@ -21,33 +23,53 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::Router;
 use tokio::runtime::Handle;
 
+pub(super) use metrics::ByKey;
+pub(super) use replay::Replays;
+
 use super::ApiKeys;
 use crate::pipeline::InFlight;
 
 pub(super) use activity::count_requests;
 pub(super) use intake::Intake;
 
-/// Puts `services` behind the layers; they run on `workers`.
-pub(super) fn stack(
-    services: Router,
-    in_flight: InFlight,
-    keys: ApiKeys,
-    intake: Intake,
-    workers: Handle,
-) -> Router {
+/// Says what the layers share with the server.
+#[derive(Debug)]
+pub(super) struct Shared {
+    /// Counts what is on its way.
+    pub(super) in_flight: InFlight,
+    /// Says who may ask.
+    pub(super) keys: ApiKeys,
+    /// Counts requests by the names of keys, where that is wanted.
+    pub(super) by_key: ByKey,
+    /// Bounds what is read.
+    pub(super) intake: Intake,
+    /// Remembers calls that may be tried again.
+    pub(super) replays: Replays,
+    /// Runs the handlers.
+    pub(super) workers: Handle,
+}
+
+/// Puts `services` behind the layers.
+pub(super) fn stack(services: Router, shared: Shared) -> Router {
+    let methods = metrics::Methods::all();
     services.route_layer((
         // First, since whatever fails names the request.
         from_fn(request_id::assign),
-        from_fn_with_state(in_flight.clone(), in_flight::count),
+        from_fn_with_state(shared.in_flight.clone(), in_flight::count),
+        // Before the keys: who is refused is logged, too.
+        from_fn_with_state(methods.clone(), log::record),
         // Before the metrics: their labels are for those who may ask.
-        from_fn_with_state(keys, auth::authenticate),
-        from_fn_with_state(metrics::Methods::all(), metrics::record),
+        from_fn_with_state(shared.keys, auth::authenticate),
+        from_fn_with_state((methods, shared.by_key), metrics::record),
         // Behind the metrics, which see what these two decide.
-        from_fn_with_state(in_flight, draining::refuse),
+        from_fn_with_state(shared.in_flight, draining::refuse),
         from_fn(deadline::enforce),
         // Before anything is read, and after all that says whose request it is.
-        from_fn_with_state(intake, intake::admit),
-        from_fn_with_state(workers, offload::dispatch),
+        from_fn_with_state(shared.intake, intake::admit),
+        // After the deadline, which a call that is tried again has for itself; the run that it joins
+        // is one.
+        from_fn_with_state(shared.replays, replay::join),
+        from_fn_with_state(shared.workers, offload::dispatch),
     ))
 }
 

@@ -20,11 +20,15 @@ use axum::http::{HeaderMap, HeaderValue};
 use axum::middleware::Next;
 use axum::response::Response;
 use http_body::{Frame, SizeHint};
+use http_body_util::BodyExt as _;
+use metrics::gauge;
 use tokio::sync::watch;
+use tonic::Status;
 
 use super::context;
 use crate::api::Error;
 use crate::server::ApiKeys;
+use crate::telemetry::names;
 
 /// Names the run in the metadata of a call.
 const KEY: &str = "idempotency-key";
@@ -53,7 +57,7 @@ pub(super) async fn join(State(replays): State<Replays>, request: Request, next:
     };
     match begin(&replays, &key, request, next).await {
         Ok(reader) => reader.response().await,
-        Err((error, id)) => error.status(&id, Duration::ZERO).into_http(),
+        Err(status) => status.into_http(),
     }
 }
 
@@ -63,18 +67,21 @@ async fn begin(
     key: &HeaderValue,
     mut request: Request,
     next: Next,
-) -> Result<Reader, (Error, String)> {
+) -> Result<Reader, Status> {
     let context = context::of(&mut request).clone();
-    let failed = |error| (error, context.id.clone());
+    let failed = |error: Error| error.status(&context.id, Duration::ZERO);
     let key = key_of(key).ok_or_else(|| failed(Error::IdempotencyKey))?;
     let path = request.uri().path().to_owned();
     let (parts, body) = request.into_parts();
     let bytes = to_bytes(body, replays.0.message_bytes + FRAME_HEAD).await;
-    let bytes = bytes.map_err(|e| failed(Error::from_body(&e)))?;
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(path.as_bytes()).update(&[0]).update(&bytes);
+    // The layers before say by a status why they read no further.
+    let bytes = bytes.map_err(|e| status_in(&e).unwrap_or_else(|| failed(Error::from_body(&e))))?;
+    let message = bytes.clone();
+    // A message of many MiB would keep other connections waiting.
+    let digest = tokio::task::spawn_blocking(move || digest(&path, &message)).await;
+    let digest = digest.map_err(|e| failed(Error::fault(e)))?;
     let name = (context.client.tenant.clone(), key);
-    let (run, is_new) = replays.run(name, hasher.finalize()).map_err(failed)?;
+    let (run, is_new) = replays.run(name, digest).map_err(failed)?;
     let reader = Reader::new(run.clone());
     if is_new {
         let request = Request::from_parts(parts, Body::from(bytes));
@@ -83,6 +90,19 @@ async fn begin(
         context.metrics.set_replayed();
     }
     Ok(reader)
+}
+
+/// Returns the digest of method and message.
+fn digest(path: &str, message: &[u8]) -> blake3::Hash {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(path.as_bytes()).update(&[0]).update(message);
+    hasher.finalize()
+}
+
+/// Returns the status that an error was made of, if one was.
+fn status_in(error: &(dyn std::error::Error + 'static)) -> Option<Status> {
+    let mut causes = std::iter::successors(Some(error), |error| error.source());
+    causes.find_map(|error| error.downcast_ref::<Status>().cloned())
 }
 
 /// Returns a key that may be one: a word of ASCII.
@@ -103,7 +123,7 @@ async fn execute(replays: Replays, run: Arc<Run>, request: Request, next: Next) 
             return;
         }
         run.wake();
-        while let Some(Ok(frame)) = next_frame(&mut body).await {
+        while let Some(Ok(frame)) = body.frame().await {
             if let Some(trailers) = frame.trailers_ref() {
                 is_good = trailers.get("grpc-status").is_some_and(|s| s == "0");
             }
@@ -116,10 +136,6 @@ async fn execute(replays: Replays, run: Arc<Run>, request: Request, next: Next) 
         () = run.abandoned() => false,
     };
     replays.finish(&run, is_complete && is_good);
-}
-
-async fn next_frame(body: &mut Body) -> Option<Result<Frame<Bytes>, axum::Error>> {
-    std::future::poll_fn(|context| Pin::new(&mut *body).poll_frame(context)).await
 }
 
 /// Holds the runs of a server.
@@ -217,9 +233,11 @@ impl Replays {
         self.0.max_bytes / self.0.keys.count().max(1) as u64
     }
 
-    /// Returns the bytes that are kept.
-    pub(in crate::server) fn bytes(&self) -> u64 {
-        self.lock().bytes.values().sum()
+    /// Sets the metrics of the bytes that are kept.
+    pub(in crate::server) fn report(&self) {
+        let used: u64 = self.lock().bytes.values().sum();
+        gauge!(names::BUDGET_USED, "budget" => "replays").set(used as f64);
+        gauge!(names::BUDGET_LIMIT, "budget" => "replays").set(self.0.max_bytes as f64);
     }
 
     fn lock(&self) -> MutexGuard<'_, Runs> {
@@ -232,9 +250,8 @@ impl Runs {
     fn reserve(&mut self, run: &Run, size: u64, share: u64) -> bool {
         let owner = &run.name.0;
         while self.bytes.get(owner).copied().unwrap_or(0) + size > share {
-            let oldest = |(_, ended): &(Instant, Arc<Run>)| {
-                ended.name.0 == *owner && ended.lock().bytes > 0
-            };
+            let oldest =
+                |(_, ended): &(Instant, Arc<Run>)| ended.name.0 == *owner && ended.lock().bytes > 0;
             let Some(at) = self.ended.iter().position(oldest) else {
                 return false;
             };
@@ -335,7 +352,9 @@ impl Kept {
 
 impl fmt::Debug for Run {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Run").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("Run")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
     }
 }
 
@@ -363,7 +382,7 @@ impl Run {
     async fn room(&self) {
         let mut read = self.read.subscribe();
         // The sender lives as long as the run.
-        let _ = read.wait_for(|_| !self.is_full()).await;
+        let _ = read.wait_for(|()| !self.is_full()).await;
     }
 
     fn is_full(&self) -> bool {
