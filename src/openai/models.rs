@@ -17,8 +17,11 @@ use crate::model::Model;
 use crate::pipeline::RequestContext;
 
 /// Lists the models, each alone and under every preset.
-pub(super) async fn list(State(door): State<Arc<Door>>) -> Response {
-    let models = door.state.models.all();
+pub(super) async fn list(
+    State(door): State<Arc<Door>>,
+    Extension(context): Extension<RequestContext>,
+) -> Response {
+    let models = door.state.models.open_to(&context);
     let data = models.iter().flat_map(|model| {
         let presets = door.config.presets.names().map(Some);
         std::iter::once(None)

@@ -113,7 +113,19 @@ impl ModelRegistry {
             Some(_) => self.first_of(context)?,
             None => name.to_owned(),
         };
-        let model = self.get(&name)?;
+        let model = self.get(&name).map_err(|error| match error {
+            // It lists what is resident: for this caller.
+            Error::UnknownModel { field, name, .. } => Error::UnknownModel {
+                field,
+                name,
+                resident: self
+                    .open_to(context)
+                    .iter()
+                    .map(|m| m.name.clone())
+                    .collect(),
+            },
+            other => other,
+        })?;
         context.metrics.set_model(&model.name);
         Ok(model)
     }
