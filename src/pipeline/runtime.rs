@@ -126,7 +126,7 @@ impl Runtime {
 
     /// Sets the metrics of what is kept between requests.
     pub fn report_budgets(&self) {
-        let (uploads, kept) = (&self.uploads.0, &self.activations.0);
+        let (uploads, kept) = (&self.uploads.store, &self.activations.store);
         let models: u64 = self.models.all().iter().map(|m| m.resident_bytes).sum();
         let budgets = [
             ("uploads", uploads.bytes(), uploads.max_bytes()),

@@ -159,7 +159,7 @@ def test_a_key_had_no_quota_and_no_end(keys: Keys) -> None:
             listing(old)
         assert refused.value.code() == grpc.StatusCode.UNAUTHENTICATED
         assert "expired on 2024-02-29" in refused.value.details()
-        with Client(server.address, api_key=few, attempts=1) as client, pytest.raises(ScotomaError) as limited:
+        with Client(server.address, api_key=few, patience=0) as client, pytest.raises(ScotomaError) as limited:
             for _ in range(100):
                 client.list_models()
         wait = limited.value.retry_after
