@@ -20,30 +20,34 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 BINARY = os.environ.get("SCOTOMA_BINARY", str(HERE.parents[1] / "target/quick/scotoma"))
-ITEMS = 48
-PRESETS = {"": [], "permuted": [{"permuteTokens": {"seed": "7"}}]}
+ITEMS = 96
+# What draws anything is drawn by `sample_key`, which `scotoma eval` sets to the item and most programs cannot set.
+PRESETS = {"": [], "shallow": [{"dropLayers": {"layers": [7]}}]}
 Shares = dict[str, float]
 
 
 def questions(folder: Path) -> Path:
-    """Writes the questions to a file, one JSON object a line."""
+    """Writes the questions without options to a file, one JSON object a line: how options are listed is each program's own."""
     command = [BINARY, "dataset", "samples", "shapes", "--limit", str(ITEMS)]
     path = folder / "questions.jsonl"
-    path.write_text(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    lines = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
+    path.write_text("\n".join(line for line in lines if "options" not in json.loads(line)["sample"]))
     return path
 
 
-def own_shares(address: str, folder: Path) -> Shares:
-    """Returns the shares of `scotoma eval`, by preset."""
+def own_shares(address: str, folder: Path, path: Path) -> Shares:
+    """Returns the shares of `scotoma eval` over the questions of `path`, by preset."""
+    asked = {json.loads(line)["sample"]["id"] for line in path.read_text().splitlines()}
     out = folder / "own.jsonl"
     command = [BINARY, "eval", "shapes", "--limit", str(ITEMS), "--server", f"http://{address}", "--out", str(out)]
-    command += ["--variant", f"permuted={json.dumps(PRESETS['permuted'])}"]
+    command += ["--variant", f"shallow={json.dumps(PRESETS['shallow'])}"]
     subprocess.run(command, check=True, capture_output=True)
     right: dict[str, list[bool]] = {}
     for line in out.read_text().splitlines():
         row = json.loads(line)
-        right.setdefault(row["variant"], []).append(row["verdict"] == "VERDICT_RIGHT")
-    return {name: sum(right[name or "original"]) / ITEMS for name in PRESETS}
+        if row["id"] in asked:
+            right.setdefault(row["variant"], []).append(row["verdict"] == "VERDICT_RIGHT")
+    return {name: sum(right[name or "original"]) / len(asked) for name in PRESETS}
 
 
 def messages(item: dict) -> list[dict]:
@@ -69,7 +73,7 @@ def with_openai(base: str, path: Path) -> Shares:
     from openai import BadRequestError, OpenAI
 
     client = OpenAI(base_url=base, api_key="none")
-    assert [model.id for model in client.models.list()] == ["shapes", "shapes:permuted"]
+    assert [model.id for model in client.models.list()] == ["shapes", "shapes:shallow"]
     first = messages(json.loads(path.read_text().splitlines()[0])["sample"])
 
     def ask(model: str, asked: list[dict]) -> str:
@@ -87,9 +91,9 @@ def with_openai(base: str, path: Path) -> Shares:
     )
     tokens = likely.choices[0].logprobs.content
     assert all(len(token.top_logprobs) == 3 and token.logprob <= 0 for token in tokens)
-    extra = {"interventions": PRESETS["permuted"], "sample_key": "a"}
+    extra = {"interventions": PRESETS["shallow"], "sample_key": "a"}
     changed = client.chat.completions.create(model="shapes", messages=first, max_tokens=8, extra_body=extra)
-    assert changed.choices[0].message.content == ask("shapes:permuted", first)
+    assert changed.choices[0].message.content == ask("shapes:shallow", first)
     echoed = client.completions.create(model="shapes", prompt="yes or no", echo=True, logprobs=1, max_tokens=1)
     assert len(echoed.choices[0].logprobs.tokens) > 1
     try:
@@ -126,8 +130,9 @@ def with_inspect(base: str, path: Path) -> Shares:
     }
     with tempfile.TemporaryDirectory() as logs:
         inspect = str(Path(sys.executable).parent / "inspect")
-        command = [inspect, "eval", str(HERE / "inspect_task.py"), "--model", models, "--log-dir", logs]
-        subprocess.run([*command, "--log-format", "json"], check=True, env=environment, stdout=subprocess.DEVNULL)
+        # Inspect takes a task's file by a path below the folder that it runs in alone.
+        command = [inspect, "eval", "inspect_task.py", "--model", models, "--log-dir", logs, "--log-format", "json"]
+        subprocess.run(command, check=True, env=environment, cwd=HERE, stdout=subprocess.DEVNULL)
         shares = {}
         for file in Path(logs).glob("*.json"):
             log = json.loads(file.read_text())
@@ -160,7 +165,7 @@ def main() -> int:
             address = re.search(r"http://(\S+) ", server.stdout.readline())
             assert address, "the server says where it serves"
             path = questions(Path(folder))
-            own = own_shares(address[1], Path(folder))
+            own = own_shares(address[1], Path(folder), path)
             for name in chosen:
                 shares = PROGRAMS[name](f"http://{address[1]}/v1", path)
                 same = shares == own
