@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use super::keys_file;
+use super::keys_file::{self, ApiKey};
 use crate::pipeline::{Account, Grant, RequestLimits, Runtime, Shares};
 
 /// Characters of a key; those that `scotoma key` draws have 64. Guessing a shorter one would be too
@@ -13,13 +13,6 @@ const MIN_LENGTH: usize = 32;
 /// can be replaced while the server runs.
 #[derive(Debug, Clone, Default)]
 pub struct ApiKeys(Arc<RwLock<Arc<[ApiKey]>>>);
-
-/// Holds a key's hash, and what its holder may do.
-#[derive(Debug, Clone)]
-pub(super) struct ApiKey {
-    pub(super) hash: blake3::Hash,
-    pub(super) account: Arc<Account>,
-}
 
 impl ApiKeys {
     /// Parses a file of keys, one a line: a name, the BLAKE3 hash (hex) of the key, and what its

@@ -7,7 +7,6 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
-use super::api_keys::ApiKey;
 use crate::pipeline::{Account, Grant};
 
 /// Characters of a name at most: it is a label of logs and metrics.
@@ -15,6 +14,13 @@ const MAX_NAME: usize = 128;
 /// Words after name and hash, as errors list them.
 const WORDS: &str = "admin, expires=DATE, keep=SIZE, upload=SIZE, requests-per-minute=N, \
                      rows-per-minute=N, max-run=DURATION, models=NAME,..., load=NAME,...";
+
+/// Holds a key's hash, and what its holder may do.
+#[derive(Debug, Clone)]
+pub(super) struct ApiKey {
+    pub(super) hash: blake3::Hash,
+    pub(super) account: Arc<Account>,
+}
 
 /// Parses all keys. Errors begin with the line.
 pub(super) fn parse(text: &str) -> Result<Vec<ApiKey>, String> {
