@@ -40,7 +40,7 @@ const METHODS: [&str; 5] = ["Generate", "Score", "Sweep", "Capture", "UploadImag
 /// Keeps what has ended well for so long.
 const KEPT_FOR: Duration = Duration::from_secs(600);
 /// Lets a run go on that nobody reads, for whoever asks again.
-const LINGER: Duration = Duration::from_secs(30);
+const LINGER: Duration = Duration::from_secs(2);
 /// Bounds the runs that are remembered, however small.
 const MAX_RUNS: usize = 1 << 14;
 /// Bounds what waits for the readers of a run that is too large to be kept.
