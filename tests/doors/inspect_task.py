@@ -22,6 +22,4 @@ def shapes() -> Task:
         picture = ContentImage(image=f"data:image/png;base64,{item['images'][0]['data']}")
         message = ChatMessageUser(content=[picture, ContentText(text=item["question"])])
         samples.append(Sample(input=[message], target=item["answer"], id=item["id"]))
-    return Task(
-        dataset=MemoryDataset(samples), solver=generate(), scorer=exact(), config=GenerateConfig(max_tokens=8)
-    )
+    return Task(dataset=MemoryDataset(samples), solver=generate(), scorer=exact(), config=GenerateConfig(max_tokens=8))

@@ -86,9 +86,7 @@ def with_openai(base: str, path: Path) -> Shares:
     text = "".join(choice.delta.content or "" for chunk in chunks for choice in chunk.choices)
     assert text == ask("shapes", first), text
     assert chunks[-1].usage.total_tokens > 0
-    likely = client.chat.completions.create(
-        model="shapes", messages=first, max_tokens=8, logprobs=True, top_logprobs=3
-    )
+    likely = client.chat.completions.create(model="shapes", messages=first, max_tokens=8, logprobs=True, top_logprobs=3)
     tokens = likely.choices[0].logprobs.content
     assert all(len(token.top_logprobs) == 3 and token.logprob <= 0 for token in tokens)
     extra = {"interventions": PRESETS["shallow"], "sample_key": "a"}
