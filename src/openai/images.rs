@@ -101,11 +101,15 @@ fn data(field: &FieldPath, url: &str) -> Result<Vec<u8>, Error> {
 
 fn fetch(field: &FieldPath, url: &str, hosts: &ImageHosts, limit: usize) -> Result<Vec<u8>, Error> {
     let wrong = |message: String| invalid(field.clone(), message);
-    let uri: Uri = url.parse().map_err(|e| wrong(format!("no address: {e}")))?;
-    if !matches!(uri.scheme_str(), Some("https" | "http")) {
+    let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
+    if !["https", "http"]
+        .iter()
+        .any(|known| scheme.eq_ignore_ascii_case(known))
+    {
         let message = "not a data: URL; http and https are known beside it";
         return Err(wrong(message.into()));
     }
+    let uri: Uri = url.parse().map_err(|e| wrong(format!("no address: {e}")))?;
     let host = uri.host().unwrap_or_default();
     if !hosts.contains(host) {
         let message = format!(
@@ -209,7 +213,8 @@ mod tests {
         for (url, says) in [
             ("https://elsewhere.org/a.png", "--fetch-images"),
             ("file:///etc/hostname", "http and https"),
-            ("no address", "no address"),
+            ("picture.png", "http and https"),
+            ("https://", "no address"),
         ] {
             let error = fetch(&field, url, &hosts, 10).unwrap_err().to_string();
             assert!(error.contains(says), "{error}");

@@ -589,11 +589,13 @@ mod tests {
             picture(&too_large),
         );
         folder.flush().await;
-        let kept: Vec<String> = folder
+        let mut kept: Vec<String> = folder
             .entries(StateKind::Uploads, 1000)
             .map(|entry| entry.handle)
             .collect();
-        assert_eq!(kept, ["small", "7", "8"]);
+        // Files that are written within one tick of the clock have no order.
+        kept.sort();
+        assert_eq!(kept, ["7", "8", "small"]);
     }
 
     #[tokio::test]

@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 use crate::common::{Running, http, picture, scrape};
 
 const QUESTION: &str = "Is there a red circle?";
-const PERMUTED: &str = r#"[{"permuteTokens":{"seed":"7"}}]"#;
+/// As the Rust client's `permute_tokens(7)` spells it.
+const PERMUTED: &str = r#"[{"permuteTokens":{"scope":"SCOPE_ALL","seed":"7"}}]"#;
 
 /// Starts a server with one preset.
 async fn start() -> Running {
