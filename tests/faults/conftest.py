@@ -78,6 +78,12 @@ class Server:
         """Returns how many files and sockets the process holds."""
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
 
+    def __del__(self) -> None:
+        """Closes the files of a server that a test has ended itself."""
+        for file in (self.log, self.process.stdout):
+            if file is not None:
+                file.close()
+
     def lines(self) -> list[str]:
         """Returns what the server has logged so far."""
         self.log.seek(0)

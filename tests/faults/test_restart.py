@@ -216,7 +216,7 @@ def code_of(server: Server, key: str) -> str:
     from scotoma import ScotomaError
 
     try:
-        with Client(server.address, api_key=key, attempts=1) as client:
+        with Client(server.address, api_key=key, patience=0) as client:
             client.list_models()
     except ScotomaError as error:
         return error.code.name
@@ -228,7 +228,7 @@ def test_keys_are_reloaded_at_once(tmp_path: Path) -> None:
     keys = keys_file(path, "alice", "bob")
     with serving("--api-keys", str(path)) as server:
         # A connection that is there hears of it, too.
-        with Client(server.address, api_key=keys["bob"], attempts=1) as client:
+        with Client(server.address, api_key=keys["bob"], patience=0) as client:
             client.list_models()
             lines = path.read_text().splitlines()
             carol = tmp_path / "carol.txt"
@@ -271,7 +271,7 @@ def test_certificates_are_reloaded_for_new_connections(tmp_path: Path) -> None:
     flags = ["--tls-cert", str(tmp_path / "cert.pem"), "--tls-key", str(tmp_path / "key.pem")]
     with serving(*flags) as server:
         before = serial(server)
-        with Client(f"https://{server.address}", ca=authority.cert_pem.bytes(), attempts=1) as client:
+        with Client(f"https://{server.address}", ca=authority.cert_pem.bytes(), patience=0) as client:
             client.list_models()
             issue(authority, tmp_path, 10)
             reload(server, "reloaded")

@@ -38,7 +38,7 @@ def keep(server: Server, image: pb.Image) -> str:
 
 def patched(server: Server, image: pb.Image, handle: str) -> str:
     """Answers with the kept activations in place of the model's own; returns the digest of the answer."""
-    patch = intervention({"patch": {"target": {"point": POINT, "steps": {"last": 0}}, "handle": handle}})
+    patch = intervention("patch", target={"point": POINT, "steps": {"last": 0}}, handle=handle)
     with grpc.insecure_channel(server.address) as channel:
         request = pb.GenerateRequest(prompt=prompt(image), interventions=[patch], max_tokens=4)
         events = list(InferenceServiceStub(channel).Generate(request))

@@ -190,7 +190,7 @@ def test_a_retry_is_answered_from_the_run_that_exists(keys: Keys) -> None:
         assert [again[0].started.request_id, again[-1].finished.text] == answers
         text = metrics(server)
         # One run, whose tokens were generated once.
-        generated = float(text.split("scotoma_generation_tokens_total ")[1].split("\n")[0])
+        generated = float(text.split("\nscotoma_generation_tokens_total ")[1].split("\n")[0])
         assert generated == whole[-1].finished.usage.generation_tokens, generated
         with pytest.raises(grpc.RpcError) as other:
             list(service.Generate(question(seed=1), metadata=bearer(key, idempotency_key=call)))
