@@ -169,7 +169,7 @@ def test_ten_times_the_load_for_a_minute() -> None:
     """
     seconds, budgets = 60, 512 + 256  # MiB: messages, and pictures that are decoded
     pictures = [picture(seed, 336) for seed in range(64)]
-    with ExitStack() as stack, serving("--queue", "64") as server, connection(server) as other:
+    with ExitStack() as stack, serving("--queue", "8", "--max-running", "4") as server, connection(server) as other:
         channels = [stack.enter_context(connection(server)) for _ in range(8)]
         channel = channels[0]
         for one in pictures[:8]:
