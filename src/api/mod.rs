@@ -1,5 +1,5 @@
-//! The contract: validates, converts, serves, and maps errors to statuses. The only folder but
-//! `server` that knows prost and tonic.
+//! The contract: validates, converts, serves, and maps errors to statuses. The only folder
+//! that knows prost and tonic, but for `server` and the statuses of `openai`.
 //!
 //! A request lives so: [`inference`] takes it, `convert` makes a request of the pipeline of it, and
 //! what the pipeline says is turned into messages until the stream ends.

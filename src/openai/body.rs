@@ -8,7 +8,7 @@ use crate::field_path::{FieldPath, InvalidField};
 
 /// Fields that change nothing here, whatever they say: they identify the caller to a hosted service
 /// or ask it for storage and speed.
-const WITHOUT_EFFECT: [&str; 9] = [
+const WITHOUT_EFFECT: [&str; 7] = [
     "user",
     "metadata",
     "safety_identifier",
@@ -16,8 +16,6 @@ const WITHOUT_EFFECT: [&str; 9] = [
     "prompt_cache_retention",
     "service_tier",
     "parallel_tool_calls",
-    "verbosity",
-    "request_id",
 ];
 
 /// Holds the fields of an object that nobody has taken yet.
@@ -65,7 +63,7 @@ impl Fields {
     }
 
     /// Takes a field that may say nothing but `neutral`, which is what leaving it out means.
-    pub(super) fn expect(&mut self, name: &str, neutral: &[Value]) -> Result<(), Error> {
+    pub(super) fn allow(&mut self, name: &str, neutral: &[Value]) -> Result<(), Error> {
         let Some(value) = self.take::<Value>(name)? else {
             return Ok(());
         };
@@ -133,9 +131,9 @@ mod tests {
     #[test]
     fn neutral_values_pass() {
         let mut some = fields(&json!({"n": 1.0, "presence_penalty": 0.5}));
-        some.expect("n", &[json!(1)]).unwrap();
-        some.expect("absent", &[json!(1)]).unwrap();
-        let error = some.expect("presence_penalty", &[json!(0)]).unwrap_err();
+        some.allow("n", &[json!(1)]).unwrap();
+        some.allow("absent", &[json!(1)]).unwrap();
+        let error = some.allow("presence_penalty", &[json!(0)]).unwrap_err();
         assert!(
             error.to_string().contains("leave it out or send 0"),
             "{error}"

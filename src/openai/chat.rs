@@ -10,6 +10,7 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use serde_json::{Value, json};
 
+use super::answer::{Answer, finish_reason, usage};
 use super::body::{Fields, invalid};
 use super::door::Door;
 use super::images::ImageUrl;
@@ -20,8 +21,8 @@ use crate::api::Error;
 use crate::field_path::FieldPath;
 use crate::model::{Message, MessagePart, Model, Role};
 use crate::pipeline::{
-    FinishReason, Finished, GenerateEvent, GenerateRequest, GeneratedToken, Generation, Image,
-    MultiImage, PromptInput, PromptText, RequestContext,
+    Finished, GenerateEvent, GenerateRequest, GeneratedToken, Generation, Image, MultiImage,
+    PromptInput, PromptText, RequestContext,
 };
 
 /// Answers a conversation.
@@ -170,9 +171,9 @@ fn conversation(door: &Door, list: Vec<Value>) -> Result<(Vec<Message>, Vec<Imag
         let role: String = fields.require("role")?;
         let role = self::role(&at, &role)?;
         let content: Value = fields.require("content")?;
-        fields.expect("name", &[])?;
-        fields.expect("refusal", &[])?;
-        fields.expect("tool_calls", &[json!([])])?;
+        fields.allow("name", &[])?;
+        fields.allow("refusal", &[])?;
+        fields.allow("tool_calls", &[json!([])])?;
         fields.finish()?;
         let parts = parts(door, at.join("content"), content, &mut images)?;
         messages.push(Message { role, parts });
@@ -227,71 +228,6 @@ fn parts(
         fields.finish()?;
     }
     Ok(parts)
-}
-
-/// Holds what all objects of one answer repeat.
-pub(super) struct Answer {
-    id: String,
-    created: u64,
-    model: String,
-    max_tokens: usize,
-}
-
-impl Answer {
-    pub(super) fn new(context: &RequestContext, model: String, generation: &Generation) -> Self {
-        Self::of(context, model, generation.max_tokens())
-    }
-
-    pub(super) fn of(context: &RequestContext, model: String, max_tokens: usize) -> Self {
-        Self {
-            id: context.id.clone(),
-            created: super::models::now(),
-            model,
-            max_tokens,
-        }
-    }
-
-    /// Returns an object of the answer with `choices`.
-    pub(super) fn object(&self, prefix: &str, object: &str, choices: Value) -> Value {
-        json!({
-            "id": format!("{prefix}-{}", self.id),
-            "object": object,
-            "created": self.created,
-            "model": self.model,
-            "choices": choices,
-        })
-    }
-
-    /// Adds to the last object what the answer took and where its record is.
-    pub(super) fn close(&self, object: &mut Value, finished: &Finished, record: &str) {
-        let model = &finished.provenance.model_digest;
-        object["system_fingerprint"] = model.get(..16).unwrap_or(model).into();
-        object["scotoma"] = json!({
-            // What was asked for may be more than the context holds.
-            "max_tokens": self.max_tokens,
-            "image_tokens": finished.usage.image_tokens,
-            "rows_computed": finished.usage.rows_computed,
-            "rows_reused": finished.usage.rows_reused,
-            "record": record,
-        });
-    }
-}
-
-/// Returns the `usage` of an answer.
-pub(super) fn usage(prompt_tokens: usize, completion_tokens: usize) -> Value {
-    json!({
-        "prompt_tokens": prompt_tokens,
-        "completion_tokens": completion_tokens,
-        "total_tokens": prompt_tokens + completion_tokens,
-    })
-}
-
-/// Returns OpenAI's word for the end of an answer.
-pub(super) fn finish_reason(reason: FinishReason) -> &'static str {
-    match reason {
-        FinishReason::Eos | FinishReason::Stop => "stop",
-        FinishReason::Length => "length",
-    }
 }
 
 /// Writes the objects of one answer.
@@ -356,17 +292,7 @@ impl Chunks for Writer {
 
     fn last(&self, finished: &Finished, record: &str) -> Vec<Value> {
         let reason = finish_reason(finished.reason);
-        let mut last = self.chunk(&json!({}), None, Some(reason));
-        self.answer.close(&mut last, finished, record);
-        let mut chunks = vec![last];
-        if self.include_usage {
-            let mut chunk = self
-                .answer
-                .object("chatcmpl", "chat.completion.chunk", json!([]));
-            let taken = &finished.usage;
-            chunk["usage"] = usage(taken.prompt_tokens, taken.generation_tokens);
-            chunks.push(chunk);
-        }
-        chunks
+        let last = self.chunk(&json!({}), None, Some(reason));
+        self.answer.end(last, finished, record, self.include_usage)
     }
 }

@@ -1,6 +1,7 @@
 //! `/v1/completions`: prompts as the tokenizer takes them, continued, or echoed with the
 //! log-probability of each of their own tokens, which is what likelihood tools ask for.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use axum::Extension;
@@ -12,8 +13,8 @@ use axum::response::Response;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::answer::{Answer, finish_reason, usage};
 use super::body::{Fields, invalid};
-use super::chat::{Answer, finish_reason, usage};
 use super::door::Door;
 use super::logprobs::CompletionLogprobs;
 use super::sampling::Output;
@@ -242,17 +243,22 @@ impl Completion<'_> {
         let begin = words.get(unscored).map_or(prompt.len(), |(_, at)| at.start);
         choice.prompt_tokens = places.len();
         for (_, at) in &words[..unscored] {
-            choice.logprobs.push(&prompt[at.clone()], None, None);
+            choice.logprobs.push(part(prompt, at), None, None);
         }
         if begin == prompt.len() {
             return Ok(());
         }
+        let cannot = || {
+            let message = "its tokens cannot be told apart at the beginning; score it by Score";
+            invalid("prompt", message)
+        };
+        let (before, rest) = prompt.split_at_checked(begin).ok_or_else(cannot)?;
         let scored = door.state.score(ScoreRequest {
             context: self.context.clone(),
             model: self.model.clone(),
-            prompt: raw(&prompt[..begin]),
+            prompt: raw(before),
             interventions: self.interventions.clone(),
-            continuations: vec![prompt[begin..].to_owned()],
+            continuations: vec![rest.to_owned()],
             sample_key: self.asked.sample_key.clone(),
         });
         let scored = scored.await?;
@@ -261,14 +267,13 @@ impl Completion<'_> {
         let words = &words[unscored..];
         let tokens: Vec<&TokenLogprob> = tokens.collect();
         if tokens.len() != words.len() {
-            let message = "its tokens cannot be told apart at the beginning; score it by Score";
-            return Err(invalid("prompt", message));
+            return Err(cannot());
         }
         for (i, ((_, at), token)) in words.iter().zip(tokens).enumerate() {
             let top = top.get(i).map(Vec::as_slice);
             choice
                 .logprobs
-                .push(&prompt[at.clone()], Some(token.logprob), top);
+                .push(part(prompt, at), Some(token.logprob), top);
         }
         let record = door.keep_record(self.context, &scored.provenance);
         choice.records.push(record);
@@ -287,7 +292,12 @@ impl Completion<'_> {
         let Some(top) = self.asked.logprobs.filter(|&top| top > 0) else {
             return Ok(Vec::new());
         };
-        let last = self.model.decoder.config().num_hidden_layers - 1;
+        let last = self
+            .model
+            .decoder
+            .config()
+            .num_hidden_layers
+            .saturating_sub(1);
         let target = json!([{
             "target": {"point": "language_model.blocks.{l}.hook_resid_post", "layers": [last]},
             "reduction": "REDUCTION_TOP_TOKENS",
@@ -330,6 +340,11 @@ impl Completion<'_> {
             sample_key: self.asked.sample_key.clone(),
         }
     }
+}
+
+/// Returns the text of a token; empty where it stands for a part of a character.
+fn part<'a>(prompt: &'a str, at: &Range<usize>) -> &'a str {
+    prompt.get(at.clone()).unwrap_or_default()
 }
 
 fn raw(text: &str) -> PromptInput {
@@ -382,15 +397,7 @@ impl Chunks for Writer {
     }
 
     fn last(&self, finished: &Finished, record: &str) -> Vec<Value> {
-        let mut last = self.chunk("", None, Some(finish_reason(finished.reason)));
-        self.answer.close(&mut last, finished, record);
-        let mut chunks = vec![last];
-        if self.include_usage {
-            let mut chunk = self.answer.object("cmpl", "text_completion", json!([]));
-            let taken = &finished.usage;
-            chunk["usage"] = usage(taken.prompt_tokens, taken.generation_tokens);
-            chunks.push(chunk);
-        }
-        chunks
+        let last = self.chunk("", None, Some(finish_reason(finished.reason)));
+        self.answer.end(last, finished, record, self.include_usage)
     }
 }

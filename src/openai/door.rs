@@ -15,12 +15,8 @@ use super::body::invalid;
 use super::images::ImageHosts;
 use super::presets::Presets;
 use crate::api::{self, Error};
-use crate::engine::ByteCache;
 use crate::model::Model;
 use crate::pipeline::{self, Interventions, Provenance, RequestContext};
-
-/// Bytes of records that are kept for `/v1/records`; the least recently used make room.
-const RECORD_BYTES: u64 = 64 << 20;
 
 /// Configures the door.
 #[derive(Debug, Clone, Default)]
@@ -31,28 +27,14 @@ pub struct OpenAiConfig {
     pub image_hosts: ImageHosts,
 }
 
-/// Keeps records by tenant and digest, so that no client reads another's.
-type Records = ByteCache<(Arc<str>, String), Arc<str>>;
-
 /// Holds what the handlers share.
 #[derive(Debug)]
 pub(super) struct Door {
     pub(super) state: Arc<api::State>,
     pub(super) config: OpenAiConfig,
-    pub(super) records: Records,
 }
 
 impl Door {
-    pub(super) fn new(state: Arc<api::State>, config: OpenAiConfig) -> Self {
-        Self {
-            state,
-            config,
-            records: ByteCache::new(1024, RECORD_BYTES, |(tenant, digest), record| {
-                (tenant.len() + digest.len() + record.len()) as u64
-            }),
-        }
-    }
-
     /// Returns the bytes of a body that says it is JSON. Pages of other origins can send any other
     /// type without asking.
     pub(super) fn json(
@@ -125,8 +107,10 @@ impl Door {
         let digest = record.digest.clone();
         // A record is made of finite numbers and texts, which JSON has.
         if let Ok(json) = serde_json::to_value(record) {
-            let key = (context.client.tenant.clone(), digest.clone());
-            self.records.insert(key, json.to_string().into());
+            let (tenant, text) = (&context.client.tenant, json.to_string());
+            let bytes = text.len() as u64;
+            // One that is larger than its owner's share is answered, and not kept.
+            let _ = self.state.records.put(tenant, &digest, text.into(), bytes);
         }
         digest
     }

@@ -6,6 +6,7 @@
 //! What a body asks is the pipeline's own request, so an answer has the same bits whichever door it
 //! came through. A field that would be dropped is an error.
 
+mod answer;
 mod body;
 mod chat;
 mod completions;
@@ -50,5 +51,5 @@ pub fn router(state: Arc<api::State>, config: OpenAiConfig) -> Router {
         .route("/v1/models/{*id}", get(models::retrieve))
         .route("/v1/records/{digest}", get(models::record))
         .layer(DefaultBodyLimit::max(limit))
-        .with_state(Arc::new(Door::new(state, config)))
+        .with_state(Arc::new(Door { state, config }))
 }

@@ -70,8 +70,7 @@ pub(super) async fn record(
     Extension(context): Extension<RequestContext>,
     Path(digest): Path<String>,
 ) -> Response {
-    let tenant = context.client.tenant.clone();
-    match door.records.get(&(tenant, digest)) {
+    match door.state.records.get(&context.client.tenant, &digest) {
         Some(record) => {
             let mut response = record.to_string().into_response();
             let json = HeaderValue::from_static("application/json");

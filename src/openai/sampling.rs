@@ -78,7 +78,7 @@ fn refuse_other_values(fields: &mut Fields) -> Result<(), Error> {
         ("suffix", &[json!("")]),
     ];
     for (name, values) in neutral {
-        fields.expect(name, values)?;
+        fields.allow(name, values)?;
     }
     Ok(())
 }

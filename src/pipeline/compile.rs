@@ -21,8 +21,8 @@ use crate::model::{self, ImageTokens, Model, Pixels, Prompt};
 use crate::telemetry::names;
 use crate::vision::Picture;
 
-/// Interventions of one request.
-const MAX_INTERVENTIONS: usize = 64;
+/// Bounds the interventions of one request.
+pub const MAX_INTERVENTIONS: usize = 64;
 
 /// A request that is checked and compiled.
 #[derive(Debug)]

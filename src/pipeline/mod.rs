@@ -46,7 +46,7 @@ mod verify;
 pub use account::{Account, Grant};
 pub use budget::{Budget, OverBudget, Reservation, Share};
 pub use capture::CaptureRun;
-pub use compile::{CompiledRequest, RequestHandle};
+pub use compile::{CompiledRequest, MAX_INTERVENTIONS, RequestHandle};
 pub use error::Error;
 pub use generate::Generation;
 pub use grid::{AxisValues, ParseInterventions, SweepGrid};

@@ -21,6 +21,20 @@ pub enum Shares {
     Each(HashMap<Arc<str>, u64>),
 }
 
+impl Shares {
+    /// Returns equal parts of `whole` for the same owners.
+    #[must_use]
+    pub fn equal(&self, whole: u64) -> Self {
+        match self {
+            Self::Common => Self::Common,
+            Self::Each(shares) => {
+                let part = whole / shares.len().max(1) as u64;
+                Self::Each(shares.keys().map(|owner| (owner.clone(), part)).collect())
+            }
+        }
+    }
+}
+
 /// Says that a value exceeds its owner's share alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TooLarge {
@@ -190,6 +204,14 @@ impl<V> Inner<V> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn equal_parts_are_of_the_same_owners() {
+        let shares = Shares::Each([("a".into(), 1), ("b".into(), 9)].into());
+        let equal = Shares::Each([("a".into(), 50), ("b".into(), 50)].into());
+        assert_eq!(shares.equal(100), equal);
+        assert_eq!(Shares::Common.equal(100), Shares::Common);
+    }
 
     fn shared(shares: &[(&str, u64)]) -> OwnedStore<Arc<[u8]>> {
         let store = OwnedStore::new(10_000);

@@ -8,7 +8,7 @@ use metrics::gauge;
 use super::budget::{Budget, Share};
 use super::error::Error;
 use super::model_registry::ModelRegistry;
-use super::owned_store::Shares;
+use super::owned_store::{OwnedStore, Shares};
 use super::state_folder::StateFolder;
 use super::stores::{Activations, Uploads};
 use super::turns::{Place, Price, TurnLimits, Turns};
@@ -40,6 +40,9 @@ pub struct RequestLimits {
     pub unread_bytes: Share,
 }
 
+/// Bytes of records that are kept.
+const RECORD_BYTES: u64 = 64 << 20;
+
 /// Runs requests. Shared by all services.
 #[derive(Debug)]
 pub struct Runtime {
@@ -55,6 +58,8 @@ pub struct Runtime {
     pub uploads: Uploads,
     /// Activations that captures keep.
     pub(super) activations: Activations,
+    /// Records of answers, as JSON, for those who are told their digests alone.
+    pub records: OwnedStore<Arc<str>>,
     /// What outlives the process; `None`: nothing does.
     pub(super) state: Option<Arc<StateFolder>>,
     /// Cores of this machine.
@@ -89,6 +94,7 @@ impl Runtime {
             saliency: RwLock::default(),
             uploads: Uploads::new(limits.upload_bytes),
             activations: Activations::new(limits.kept_bytes),
+            records: OwnedStore::new(RECORD_BYTES),
             state: None,
             cores,
             turns: Turns::new(turns),
@@ -97,8 +103,10 @@ impl Runtime {
         }
     }
 
-    /// Parts the stores of uploads and of kept activations between the keys.
+    /// Parts the stores of uploads and of kept activations between the keys, and that of records
+    /// equally.
     pub fn set_shares(&self, uploads: Shares, kept: Shares) {
+        self.records.set_shares(kept.equal(RECORD_BYTES));
         self.uploads.store.set_shares(uploads);
         self.activations.store.set_shares(kept);
     }

@@ -6,10 +6,7 @@ use super::from_wire::{FromWire, Seeds};
 use super::values::unset;
 use crate::field_path::FieldPath;
 use crate::intervention::{self, Intervention, fresh_seed};
-use crate::pipeline::Interventions;
-
-/// Most interventions of one request.
-const MAX_INTERVENTIONS: usize = 64;
+use crate::pipeline::{Interventions, MAX_INTERVENTIONS};
 
 /// Converts the interventions of a request. Seeds that it leaves open are drawn here, and written
 /// into the messages, whose canonical JSON is the record.
