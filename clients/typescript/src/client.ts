@@ -72,7 +72,7 @@ export function keyed(apiKey: string | undefined): Interceptor[] {
 }
 
 /** Questions as messages. */
-async function* requests(questions: AsyncIterable<Question> | Iterable<Question>): AsyncGenerator<EvaluateRequest> {
+export async function* requests(questions: AsyncIterable<Question> | Iterable<Question>): AsyncGenerator<EvaluateRequest> {
   for await (const question of questions) {
     const event =
       "cells" in question || "json" in question
@@ -171,7 +171,7 @@ export class Client {
 
   /**
    * A benchmark: questions are taken as fast as the server answers. Browsers cannot send while they receive: there it throws
-   * `Code.Unimplemented`.
+   * `Code.Unimplemented`, and `evaluateBatch` takes its place.
    *
    * A run whose server is lost or goes down waits for the next one (`patienceMs`, anew after every answer) and goes on there with
    * what is not answered. Of several servers each gets the questions about its pictures.

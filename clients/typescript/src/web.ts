@@ -5,6 +5,7 @@ import { createGrpcWebTransport } from "@connectrpc/connect-web";
 import { type Settings } from "./call.js";
 import { baseUrl, Client, keyed } from "./client.js";
 
+export { evaluateBatch } from "./batch.js";
 export * from "./common.js";
 
 /**
