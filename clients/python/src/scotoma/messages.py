@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Any, TypedDict, Union
 import numpy as np
 
 from scotoma import pictures
+from scotoma.arrays import data_type
+from scotoma.build import build
 from scotoma.calls import Call
+from scotoma.names import nearest
 from scotoma.v1 import benchmark_service_pb2 as bench
 from scotoma.v1 import inference_service_pb2 as pb
 from scotoma.v1.intervention_pb2 import Intervention
@@ -190,7 +193,46 @@ class CallOptions(CallSettings, total=False):
     """Name of a resident model; the first one by default."""
 
 
-class EvaluateOptions(CallSettings, total=False):
+class SamplingOptions(TypedDict, total=False):
+    """How tokens are chosen, by the names of transformers; the contract's `Sampling` says more of each."""
+
+    temperature: float
+    """0: greedy, the default. At most 100."""
+    top_k: int
+    """Keep the k likeliest tokens; 0: all."""
+    top_p: float
+    """Keep the likeliest tokens that together reach this probability, above 0 and at most 1."""
+    seed: int
+    """Of the draws; drawn by the server and returned by default."""
+    do_sample: bool
+    """Sample as the model's generation_config.json says."""
+    min_p: float
+    """Keep tokens at least so likely as this share of the likeliest."""
+    typical_p: float
+    """Keep tokens that surprise about as much as expected."""
+    epsilon_cutoff: float
+    """Keep tokens at least so likely."""
+    eta_cutoff: float
+    """The same, less where much is likely."""
+    top_h: float
+    """Keep the likeliest tokens until they hold this share of the entropy."""
+    repetition_penalty: float
+    """Divides the logits of all tokens so far; 1: none."""
+    no_repeat_ngram_size: int
+    """No sequence of so many tokens comes twice."""
+    min_tokens: int
+    """The answer has at least so many tokens."""
+    suppress_tokens: Iterable[int]
+    """Tokens that never come."""
+    logit_bias: Mapping[int, float]
+    """Added to the logits of these tokens."""
+    ignore_generation_config: bool
+    """Take nothing from generation_config.json but the tokens that end an answer."""
+    sampling: pb.Sampling
+    """All of the above as one message, in place of them."""
+
+
+class EvaluateOptions(CallSettings, SamplingOptions, total=False):
     """What evaluate takes."""
 
     model: str
@@ -205,8 +247,6 @@ class EvaluateOptions(CallSettings, total=False):
     """The server's judge is not asked."""
     multi_image: pb.MultiImage
     """How LLaVA-OneVision prepares several pictures: MULTI_IMAGE_PADDED (the default) or MULTI_IMAGE_TILED."""
-    sampling: pb.Sampling
-    """How tokens are chosen; greedy by default."""
     columns: Mapping[str, str]
     """Of rows, the column that holds an id, question, image, options, answer, category, hint, group; or `ignore`."""
 
@@ -229,15 +269,13 @@ class ScoreOptions(InterveneOptions, total=False):
     """How LLaVA-OneVision prepares several pictures: MULTI_IMAGE_PADDED (the default) or MULTI_IMAGE_TILED."""
 
 
-class GenerateOptions(ScoreOptions, total=False):
+class GenerateOptions(ScoreOptions, SamplingOptions, total=False):
     """What `generate` takes."""
 
     max_tokens: int
     """At most this many tokens; 0: what the model's generation_config.json says, or 256, or what the context leaves."""
-    sampling: pb.Sampling
-    """How tokens are chosen; greedy by default."""
-    stop: Iterable[str]
-    """The answer ends before the first of these."""
+    stop: str | Iterable[str]
+    """The answer ends before this, or the first of these."""
     top_logprobs: int
     """Log-probabilities of this many likeliest tokens with each token."""
 
@@ -245,21 +283,62 @@ class GenerateOptions(ScoreOptions, total=False):
 class CaptureOptions(ScoreOptions, total=False):
     """What `capture` takes."""
 
-    dtype: int
-    """Numbers are sent as this, a scotoma.v1 DataType; f32 by default."""
+    dtype: Any
+    """Numbers are sent as this: "f32" (the default), "f16", "bf16", a dtype of NumPy or torch, or a DataType."""
     max_tokens: int
     """Tokens to generate, so that there are steps beyond the prompt."""
     max_bytes: int
     """Most bytes of all activations together; 0: what the server allows."""
 
 
+# Names of transformers, vLLM and OpenAI for what has another one here.
+_ELSEWHERE = {
+    "max_new_tokens": "max_tokens",
+    "max_completion_tokens": "max_tokens",
+    "max_length": "max_tokens",
+    "min_new_tokens": "min_tokens",
+    "stop_strings": "stop",
+    "logprobs": "top_logprobs",
+    "model_name": "model",
+    "image": "images",
+    "bad_words_ids": "suppress_tokens",
+}
+_SAMPLING = tuple(field.name for field in pb.Sampling.DESCRIPTOR.fields)
+
+
+def checked(message: Any, options: Mapping[str, Any], *more: str) -> dict[str, Any]:  # noqa: ANN401
+    """Returns options as fields of a message: sampling gathered, a single `stop` in a list, `dtype` as its number.
+
+    Raises TypeError on a name that there is not, with the nearest that there are.
+    """
+    own = message.DESCRIPTOR.fields_by_name
+    sampled = [name for name in _SAMPLING if name in options] if "sampling" in own else []
+    known = {*own, *more, *Call.NAMES, *(_SAMPLING if "sampling" in own else ())} - {"prompt", "input", "known"}
+    for name in options:
+        if name not in known:
+            there = _ELSEWHERE.get(name)
+            said = f"{name!r} is called {there!r} here" if there in known else nearest(name, known)
+            raise TypeError(f"{message.DESCRIPTOR.name}: {said}")
+    rest = {name: value for name, value in options.items() if name not in sampled}
+    if sampled:
+        if "sampling" in rest:
+            raise TypeError(f"{sampled[0]}: say it in sampling, or all of it beside")
+        given = {name: options[name] for name in sampled}
+        rest["sampling"] = build(pb.Sampling, given, "sampling")
+    if isinstance(rest.get("stop"), str):
+        rest["stop"] = [rest["stop"]]
+    if "dtype" in rest and "dtype" in own and own["dtype"].enum_type is not None:
+        rest["dtype"] = data_type(rest["dtype"])
+    return rest
+
+
 def request(message: Any, fields: dict[str, Any], options: Mapping[str, object]) -> tuple[Any, Call]:  # noqa: ANN401
     """The request with its options, and what goes with it."""
-    rest = dict(options)
+    rest = checked(message, options, *(("raw", "multi_image") if "text" in fields else ()))
     raw, multi_image = rest.pop("raw", False), rest.pop("multi_image", 0)
     named = {name: rest.pop(name) for name in Call.NAMES if name in rest}
     if "text" in fields:
-        fields["prompt"] = prompt(fields.pop("text"), fields.pop("images"), bool(raw), multi_image)  # type: ignore[arg-type]
+        fields["prompt"] = prompt(fields.pop("text"), fields.pop("images"), bool(raw), multi_image)
     made = message(**fields, **rest)
     return made, Call.of(named, made)
 
@@ -310,7 +389,7 @@ def header(rule: str | bench.CustomRule, variants: Variants, options: Mapping[st
         if variant.name not in ("", name):
             raise ValueError(f"variants: {name!r} holds a variant that is named {variant.name!r}; one name will do")
         listed.append(bench.EvaluateVariant(name=name, interventions=variant.interventions, pictures=variant.pictures))
-    return bench.EvaluateHeader(variants=listed, **rules, **options)
+    return bench.EvaluateHeader(variants=listed, **rules, **checked(bench.EvaluateHeader, options))
 
 
 def question(asked: Question) -> bench.EvaluateRequest:
