@@ -5,6 +5,7 @@ PYTHON ?= python3
 PY_CLIENT := clients/python
 TS_CLIENT := clients/typescript
 GO_CLIENT := clients/go
+PAGE := clients/page
 VENV := $(PY_CLIENT)/.venv
 BUF := $(TS_CLIENT)/node_modules/.bin/buf
 VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
@@ -19,7 +20,7 @@ FUZZ_SECONDS ?= 60
 DEVICE ?= cuda:0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo faults test-ray test test-rust test-python test-clients check-generated check-cuda lint fmt bench cuda gpu-check gpu-folder gpu-test dashboard deploy-check deploy-tools stack goldens proto tools test-tools
+.PHONY: help demo faults test-ray test test-rust test-python test-clients check-generated check-page check-cuda page test-page lint fmt bench cuda gpu-check gpu-folder gpu-test dashboard deploy-check deploy-tools stack goldens proto tools test-tools
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "%-12s %s\n", $$1, $$2 }'
@@ -36,7 +37,7 @@ demo: tools ## Run the benchmark of the embedded model with and without interven
 	$(CARGO) build --release --locked --package scotoma --bin scotoma
 	$(BINARY) demo
 
-test: test-tools test-rust test-python test-clients check-generated check-cuda ## Pass every test
+test: test-tools test-rust test-python test-clients check-generated check-page check-cuda ## Pass every test
 
 test-rust: tools
 	$(CARGO) test --profile $(PROFILE) --workspace --locked -- --show-output
@@ -65,6 +66,13 @@ check-generated: proto ## Fail where generated code is not what the contract gen
 	@test -n "$(RELEASED)" || { echo "no proto/released/v*.binpb to compare the contract with (make released-contract)"; exit 1; }
 	$(BUF) breaking proto --against $(RELEASED)
 
+page: test-tools $(PAGE)/node_modules/ready $(TS_CLIENT)/node_modules/ready ## Build the page that the server embeds: clients/page/dist
+	npm --prefix $(PAGE) run --silent build
+
+check-page: page ## Pass the page's unit tests; fail where the page that is committed is not what its sources build
+	npm --prefix $(PAGE) run --silent test
+	git diff --exit-code --stat -- $(PAGE)/dist && test -z "$$(git ls-files --others --exclude-standard -- $(PAGE)/dist)"
+
 check-version: ## Fail where a package does not carry VERSION, or the changelog has no section of it
 	@grep -q '^version = "$(VERSION)"' Cargo.toml && grep -q '^scotoma-proto = .*"$(VERSION)"' Cargo.toml && \
 	grep -q '^version = "$(VERSION)"' $(PY_CLIENT)/pyproject.toml && grep -q '"version": "$(VERSION)"' $(TS_CLIENT)/package.json && \
@@ -88,7 +96,11 @@ $(TS_CLIENT)/node_modules/ready: $(TS_CLIENT)/package-lock.json
 	npm --prefix $(TS_CLIENT) ci --no-audit --no-fund
 	touch $@
 
-lint: test-tools $(VENV)/ready $(TS_CLIENT)/node_modules/ready ## Formatting, clippy, docs, types, and the contract's style
+$(PAGE)/node_modules/ready: $(PAGE)/package-lock.json
+	npm --prefix $(PAGE) ci --no-audit --no-fund
+	touch $@
+
+lint: test-tools $(VENV)/ready $(TS_CLIENT)/node_modules/ready $(PAGE)/node_modules/ready ## Formatting, clippy, docs, types, and the contract's style
 	$(CARGO) fmt --check
 	rustfmt --edition 2024 --check $(KINDS)
 	$(CARGO) clippy --profile $(PROFILE) --workspace --all-targets --locked -- -D warnings
@@ -96,6 +108,7 @@ lint: test-tools $(VENV)/ready $(TS_CLIENT)/node_modules/ready ## Formatting, cl
 	$(BUF) lint proto
 	cd $(PY_CLIENT) && .venv/bin/ruff format --check . && .venv/bin/ruff check . && .venv/bin/mypy
 	npm --prefix $(TS_CLIENT) run --silent build:test
+	npm --prefix $(PAGE) run --silent check
 	test -z "$$(gofmt -l $(GO_CLIENT))" && go -C $(GO_CLIENT) vet ./...
 
 faults: tools $(VENV)/ready ## Overload, kill and misuse servers on this machine; ARGS='-k signals' says which

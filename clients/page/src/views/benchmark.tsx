@@ -1,0 +1,5 @@
+/** The view Benchmark. */
+
+export function BenchmarkView() {
+  return <p>Nothing is here yet.</p>;
+}

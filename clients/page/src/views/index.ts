@@ -1,0 +1,23 @@
+/** Lists the views in the order of their tabs. */
+
+import type { ComponentType } from "preact";
+
+import { AskView } from "./ask";
+import { BenchmarkView } from "./benchmark";
+import { LookView } from "./look";
+import { ServerView } from "./server";
+
+/** A view with its name in the address and on its tab. */
+export interface View {
+  path: string;
+  name: string;
+  title: string;
+  view: ComponentType;
+}
+
+export const views: View[] = [
+  { path: "ask", name: "Ask & change", title: "Ask a question, and change what the model sees", view: AskView },
+  { path: "look", name: "Look", title: "Look inside", view: LookView },
+  { path: "benchmark", name: "Benchmark", title: "Build a benchmark", view: BenchmarkView },
+  { path: "server", name: "Server", title: "The server", view: ServerView },
+];

@@ -1,0 +1,5 @@
+/** The view Server. */
+
+export function ServerView() {
+  return <p>Nothing is here yet.</p>;
+}
