@@ -326,6 +326,169 @@ func (Reduction) EnumDescriptor() ([]byte, []int) {
 	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{4}
 }
 
+// Which of the two runs is patched.
+type TraceDirection int32
+
+const (
+	// Not said; read as denoise.
+	TraceDirection_TRACE_DIRECTION_UNSPECIFIED TraceDirection = 0
+	// Clean activations into the corrupted run: which of them suffice to restore the answer (causal tracing).
+	TraceDirection_TRACE_DIRECTION_DENOISE TraceDirection = 1
+	// Corrupted activations into the clean run: which of them are needed for the answer.
+	TraceDirection_TRACE_DIRECTION_NOISE TraceDirection = 2
+)
+
+// Enum value maps for TraceDirection.
+var (
+	TraceDirection_name = map[int32]string{
+		0: "TRACE_DIRECTION_UNSPECIFIED",
+		1: "TRACE_DIRECTION_DENOISE",
+		2: "TRACE_DIRECTION_NOISE",
+	}
+	TraceDirection_value = map[string]int32{
+		"TRACE_DIRECTION_UNSPECIFIED": 0,
+		"TRACE_DIRECTION_DENOISE":     1,
+		"TRACE_DIRECTION_NOISE":       2,
+	}
+)
+
+func (x TraceDirection) Enum() *TraceDirection {
+	p := new(TraceDirection)
+	*p = x
+	return p
+}
+
+func (x TraceDirection) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (TraceDirection) Descriptor() protoreflect.EnumDescriptor {
+	return file_scotoma_v1_inference_service_proto_enumTypes[5].Descriptor()
+}
+
+func (TraceDirection) Type() protoreflect.EnumType {
+	return &file_scotoma_v1_inference_service_proto_enumTypes[5]
+}
+
+func (x TraceDirection) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use TraceDirection.Descriptor instead.
+func (TraceDirection) EnumDescriptor() ([]byte, []int) {
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{5}
+}
+
+// What carries the effect of a sender.
+type TraceVia int32
+
+const (
+	// Not said; read as residual.
+	TraceVia_TRACE_VIA_UNSPECIFIED TraceVia = 0
+	// The residual stream alone: attention and MLPs in between add what they added in the unpatched run.
+	TraceVia_TRACE_VIA_RESIDUAL TraceVia = 1
+	// The residual stream and MLPs: attention alone is held.
+	TraceVia_TRACE_VIA_MLPS TraceVia = 2
+)
+
+// Enum value maps for TraceVia.
+var (
+	TraceVia_name = map[int32]string{
+		0: "TRACE_VIA_UNSPECIFIED",
+		1: "TRACE_VIA_RESIDUAL",
+		2: "TRACE_VIA_MLPS",
+	}
+	TraceVia_value = map[string]int32{
+		"TRACE_VIA_UNSPECIFIED": 0,
+		"TRACE_VIA_RESIDUAL":    1,
+		"TRACE_VIA_MLPS":        2,
+	}
+)
+
+func (x TraceVia) Enum() *TraceVia {
+	p := new(TraceVia)
+	*p = x
+	return p
+}
+
+func (x TraceVia) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (TraceVia) Descriptor() protoreflect.EnumDescriptor {
+	return file_scotoma_v1_inference_service_proto_enumTypes[6].Descriptor()
+}
+
+func (TraceVia) Type() protoreflect.EnumType {
+	return &file_scotoma_v1_inference_service_proto_enumTypes[6]
+}
+
+func (x TraceVia) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use TraceVia.Descriptor instead.
+func (TraceVia) EnumDescriptor() ([]byte, []int) {
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{6}
+}
+
+// What a group is.
+type TracePatches_By int32
+
+const (
+	// Not said; read as blocks.
+	TracePatches_BY_UNSPECIFIED TracePatches_By = 0
+	// The blocks of a `grid` x `grid` partition of the base view, and of the canvas that the tiles make up (see TokenBlocks).
+	TracePatches_BY_BLOCK TracePatches_By = 1
+	// The rows of each base view and canvas.
+	TracePatches_BY_ROW TracePatches_By = 2
+	// The columns of each base view and canvas.
+	TracePatches_BY_COLUMN TracePatches_By = 3
+)
+
+// Enum value maps for TracePatches_By.
+var (
+	TracePatches_By_name = map[int32]string{
+		0: "BY_UNSPECIFIED",
+		1: "BY_BLOCK",
+		2: "BY_ROW",
+		3: "BY_COLUMN",
+	}
+	TracePatches_By_value = map[string]int32{
+		"BY_UNSPECIFIED": 0,
+		"BY_BLOCK":       1,
+		"BY_ROW":         2,
+		"BY_COLUMN":      3,
+	}
+)
+
+func (x TracePatches_By) Enum() *TracePatches_By {
+	p := new(TracePatches_By)
+	*p = x
+	return p
+}
+
+func (x TracePatches_By) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (TracePatches_By) Descriptor() protoreflect.EnumDescriptor {
+	return file_scotoma_v1_inference_service_proto_enumTypes[7].Descriptor()
+}
+
+func (TracePatches_By) Type() protoreflect.EnumType {
+	return &file_scotoma_v1_inference_service_proto_enumTypes[7]
+}
+
+func (x TracePatches_By) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use TracePatches_By.Descriptor instead.
+func (TracePatches_By) EnumDescriptor() ([]byte, []int) {
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{49, 0}
+}
+
 // One picture.
 type Image struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -3283,7 +3446,8 @@ type Stage struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Of several pictures or continuations: the digest of the digests of each, in hex, end to end.
 	// `pixels` (what the tower sees, little-endian f32), `prompt` (token ids, little-endian u32), `visual_tokens` (as the language
-	// model reads them, f32), `logits` (of the first step, f32), `output` (see output_digest).
+	// model reads them, f32), `logits` (of the first step, f32), `output` (see output_digest). Of Trace those of the run that is
+	// patched, and `source_pixels` to `source_logits` of the other one.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// BLAKE3 digest (hex).
 	Digest        string `protobuf:"bytes,2,opt,name=digest,proto3" json:"digest,omitempty"`
@@ -3951,10 +4115,1456 @@ func (x *KeptActivation) GetShape() []uint32 {
 	return nil
 }
 
+// Request of Trace.
+type TraceRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name of a resident model. Empty: the only or first one.
+	Model string `protobuf:"bytes,1,opt,name=model,proto3" json:"model,omitempty"`
+	// The input under which the model says what it should. Unset: INVALID_ARGUMENT.
+	Clean *TraceInput `protobuf:"bytes,2,opt,name=clean,proto3" json:"clean,omitempty"`
+	// The input under which it does not. Unset, and changed by nothing: INVALID_ARGUMENT.
+	Corrupted *TraceInput `protobuf:"bytes,3,opt,name=corrupted,proto3" json:"corrupted,omitempty"`
+	// What is measured of each run. Unset: INVALID_ARGUMENT.
+	Metric *TraceMetric `protobuf:"bytes,4,opt,name=metric,proto3" json:"metric,omitempty"`
+	// The cells. Unset: the residual stream before each layer of the language model, at each token.
+	Grid *TraceGrid `protobuf:"bytes,5,opt,name=grid,proto3" json:"grid,omitempty"`
+	// Whose activations are written into whose run. Default TRACE_DIRECTION_DENOISE.
+	Direction TraceDirection `protobuf:"varint,6,opt,name=direction,proto3,enum=scotoma.v1.TraceDirection" json:"direction,omitempty"`
+	// Path patching. Unset: all that comes after the patched activations follows from them.
+	Path *TracePath `protobuf:"bytes,7,opt,name=path,proto3" json:"path,omitempty"`
+	// As in GenerateRequest; of both inputs.
+	SampleKey     string `protobuf:"bytes,8,opt,name=sample_key,json=sampleKey,proto3" json:"sample_key,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TraceRequest) Reset() {
+	*x = TraceRequest{}
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[42]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TraceRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TraceRequest) ProtoMessage() {}
+
+func (x *TraceRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[42]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TraceRequest.ProtoReflect.Descriptor instead.
+func (*TraceRequest) Descriptor() ([]byte, []int) {
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{42}
+}
+
+func (x *TraceRequest) GetModel() string {
+	if x != nil {
+		return x.Model
+	}
+	return ""
+}
+
+func (x *TraceRequest) GetClean() *TraceInput {
+	if x != nil {
+		return x.Clean
+	}
+	return nil
+}
+
+func (x *TraceRequest) GetCorrupted() *TraceInput {
+	if x != nil {
+		return x.Corrupted
+	}
+	return nil
+}
+
+func (x *TraceRequest) GetMetric() *TraceMetric {
+	if x != nil {
+		return x.Metric
+	}
+	return nil
+}
+
+func (x *TraceRequest) GetGrid() *TraceGrid {
+	if x != nil {
+		return x.Grid
+	}
+	return nil
+}
+
+func (x *TraceRequest) GetDirection() TraceDirection {
+	if x != nil {
+		return x.Direction
+	}
+	return TraceDirection_TRACE_DIRECTION_UNSPECIFIED
+}
+
+func (x *TraceRequest) GetPath() *TracePath {
+	if x != nil {
+		return x.Path
+	}
+	return nil
+}
+
+func (x *TraceRequest) GetSampleKey() string {
+	if x != nil {
+		return x.SampleKey
+	}
+	return ""
+}
+
+// One of the two inputs of a trace.
+type TraceInput struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What the model reads. Unset in `corrupted`: the prompt of `clean`, which the interventions below corrupt.
+	Prompt *Prompt `protobuf:"bytes,1,opt,name=prompt,proto3" json:"prompt,omitempty"`
+	// The changes, at most 64: occluded patches, noise, another picture's tokens.
+	Interventions []*Intervention `protobuf:"bytes,2,rep,name=interventions,proto3" json:"interventions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TraceInput) Reset() {
+	*x = TraceInput{}
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[43]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TraceInput) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TraceInput) ProtoMessage() {}
+
+func (x *TraceInput) ProtoReflect() protoreflect.Message {
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[43]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TraceInput.ProtoReflect.Descriptor instead.
+func (*TraceInput) Descriptor() ([]byte, []int) {
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{43}
+}
+
+func (x *TraceInput) GetPrompt() *Prompt {
+	if x != nil {
+		return x.Prompt
+	}
+	return nil
+}
+
+func (x *TraceInput) GetInterventions() []*Intervention {
+	if x != nil {
+		return x.Interventions
+	}
+	return nil
+}
+
+// What is measured of a run, at the positions that predict the answer. Of an answer of several tokens log-probabilities are added up.
+// A space is not added: say " red" where the model would.
+type TraceMetric struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Which measure. Unset: INVALID_ARGUMENT.
+	//
+	// Types that are valid to be assigned to Kind:
+	//
+	//	*TraceMetric_Logprob
+	//	*TraceMetric_LogprobDifference
+	//	*TraceMetric_Probability
+	//	*TraceMetric_Divergence
+	Kind          isTraceMetric_Kind `protobuf_oneof:"kind"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TraceMetric) Reset() {
+	*x = TraceMetric{}
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[44]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TraceMetric) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TraceMetric) ProtoMessage() {}
+
+func (x *TraceMetric) ProtoReflect() protoreflect.Message {
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[44]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TraceMetric.ProtoReflect.Descriptor instead.
+func (*TraceMetric) Descriptor() ([]byte, []int) {
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{44}
+}
+
+func (x *TraceMetric) GetKind() isTraceMetric_Kind {
+	if x != nil {
+		return x.Kind
+	}
+	return nil
+}
+
+func (x *TraceMetric) GetLogprob() string {
+	if x != nil {
+		if x, ok := x.Kind.(*TraceMetric_Logprob); ok {
+			return x.Logprob
+		}
+	}
+	return ""
+}
+
+func (x *TraceMetric) GetLogprobDifference() *TraceContrast {
+	if x != nil {
+		if x, ok := x.Kind.(*TraceMetric_LogprobDifference); ok {
+			return x.LogprobDifference
+		}
+	}
+	return nil
+}
+
+func (x *TraceMetric) GetProbability() string {
+	if x != nil {
+		if x, ok := x.Kind.(*TraceMetric_Probability); ok {
+			return x.Probability
+		}
+	}
+	return ""
+}
+
+func (x *TraceMetric) GetDivergence() *TraceDivergence {
+	if x != nil {
+		if x, ok := x.Kind.(*TraceMetric_Divergence); ok {
+			return x.Divergence
+		}
+	}
+	return nil
+}
+
+type isTraceMetric_Kind interface {
+	isTraceMetric_Kind()
+}
+
+type TraceMetric_Logprob struct {
+	// Natural logarithm of the probability of this answer.
+	Logprob string `protobuf:"bytes,1,opt,name=logprob,proto3,oneof"`
+}
+
+type TraceMetric_LogprobDifference struct {
+	// Logarithm of the probability of one answer less that of another one.
+	LogprobDifference *TraceContrast `protobuf:"bytes,2,opt,name=logprob_difference,json=logprobDifference,proto3,oneof"`
+}
+
+type TraceMetric_Probability struct {
+	// Probability of this answer, 0 to 1.
+	Probability string `protobuf:"bytes,3,opt,name=probability,proto3,oneof"`
+}
+
+type TraceMetric_Divergence struct {
+	// Kullback-Leibler divergence of the run from the clean one, in nats.
+	Divergence *TraceDivergence `protobuf:"bytes,4,opt,name=divergence,proto3,oneof"`
+}
+
+func (*TraceMetric_Logprob) isTraceMetric_Kind() {}
+
+func (*TraceMetric_LogprobDifference) isTraceMetric_Kind() {}
+
+func (*TraceMetric_Probability) isTraceMetric_Kind() {}
+
+func (*TraceMetric_Divergence) isTraceMetric_Kind() {}
+
+// Two answers.
+type TraceContrast struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The one whose probability counts for. Empty: INVALID_ARGUMENT.
+	Answer string `protobuf:"bytes,1,opt,name=answer,proto3" json:"answer,omitempty"`
+	// The one whose probability counts against. Empty: INVALID_ARGUMENT.
+	Other         string `protobuf:"bytes,2,opt,name=other,proto3" json:"other,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TraceContrast) Reset() {
+	*x = TraceContrast{}
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[45]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TraceContrast) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TraceContrast) ProtoMessage() {}
+
+func (x *TraceContrast) ProtoReflect() protoreflect.Message {
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[45]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TraceContrast.ProtoReflect.Descriptor instead.
+func (*TraceContrast) Descriptor() ([]byte, []int) {
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{45}
+}
+
+func (x *TraceContrast) GetAnswer() string {
+	if x != nil {
+		return x.Answer
+	}
+	return ""
+}
+
+func (x *TraceContrast) GetOther() string {
+	if x != nil {
+		return x.Other
+	}
+	return ""
+}
+
+// Divergence of distributions over the vocabulary: sum over tokens of p_clean (log p_clean - log p).
+type TraceDivergence struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Summed over the positions that predict this answer. Empty: the position after the prompt alone.
+	Answer        string `protobuf:"bytes,1,opt,name=answer,proto3" json:"answer,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TraceDivergence) Reset() {
+	*x = TraceDivergence{}
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[46]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TraceDivergence) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TraceDivergence) ProtoMessage() {}
+
+func (x *TraceDivergence) ProtoReflect() protoreflect.Message {
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[46]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TraceDivergence.ProtoReflect.Descriptor instead.
+func (*TraceDivergence) Descriptor() ([]byte, []int) {
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{46}
+}
+
+func (x *TraceDivergence) GetAnswer() string {
+	if x != nil {
+		return x.Answer
+	}
+	return ""
+}
+
+// The cells of a trace: points x layers x positions x heads, at most 65,536. All points are of one stack.
+type TraceGrid struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Names of hook points, as ListHookPoints gives them, `{l}` in place of the layer; at most 16, with the layer in all of them or in
+	// none. Not attention scores, patterns or logits. Empty: `language_model.blocks.{l}.hook_resid_pre`.
+	Points []string `protobuf:"bytes,1,rep,name=points,proto3" json:"points,omitempty"`
+	// Layers that `{l}` stands for. Empty: all that run.
+	Layers []uint32 `protobuf:"varint,2,rep,packed,name=layers,proto3" json:"layers,omitempty"`
+	// Positions along their axis, in this order; at most 1,024 entries. Empty: each token.
+	Positions []*TracePositions `protobuf:"bytes,3,rep,name=positions,proto3" json:"positions,omitempty"`
+	// Heads, at points that have them. Empty: all.
+	Heads []uint32 `protobuf:"varint,4,rep,packed,name=heads,proto3" json:"heads,omitempty"`
+	// Each head is a cell of its own. Default: those of `heads` are patched together.
+	EachHead      bool `protobuf:"varint,5,opt,name=each_head,json=eachHead,proto3" json:"each_head,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TraceGrid) Reset() {
+	*x = TraceGrid{}
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[47]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TraceGrid) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TraceGrid) ProtoMessage() {}
+
+func (x *TraceGrid) ProtoReflect() protoreflect.Message {
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[47]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TraceGrid.ProtoReflect.Descriptor instead.
+func (*TraceGrid) Descriptor() ([]byte, []int) {
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{47}
+}
+
+func (x *TraceGrid) GetPoints() []string {
+	if x != nil {
+		return x.Points
+	}
+	return nil
+}
+
+func (x *TraceGrid) GetLayers() []uint32 {
+	if x != nil {
+		return x.Layers
+	}
+	return nil
+}
+
+func (x *TraceGrid) GetPositions() []*TracePositions {
+	if x != nil {
+		return x.Positions
+	}
+	return nil
+}
+
+func (x *TraceGrid) GetHeads() []uint32 {
+	if x != nil {
+		return x.Heads
+	}
+	return nil
+}
+
+func (x *TraceGrid) GetEachHead() bool {
+	if x != nil {
+		return x.EachHead
+	}
+	return false
+}
+
+// Positions of a trace. They are chosen in both inputs and must come to the same number of tokens in both: token k of the one, in
+// ascending order, is written over token k of the other.
+type TracePositions struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Which. Unset: INVALID_ARGUMENT.
+	//
+	// Types that are valid to be assigned to Set:
+	//
+	//	*TracePositions_Each
+	//	*TracePositions_Words
+	//	*TracePositions_Patches
+	//	*TracePositions_Group
+	Set           isTracePositions_Set `protobuf_oneof:"set"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TracePositions) Reset() {
+	*x = TracePositions{}
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[48]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TracePositions) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TracePositions) ProtoMessage() {}
+
+func (x *TracePositions) ProtoReflect() protoreflect.Message {
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[48]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TracePositions.ProtoReflect.Descriptor instead.
+func (*TracePositions) Descriptor() ([]byte, []int) {
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{48}
+}
+
+func (x *TracePositions) GetSet() isTracePositions_Set {
+	if x != nil {
+		return x.Set
+	}
+	return nil
+}
+
+func (x *TracePositions) GetEach() *TokenSelector {
+	if x != nil {
+		if x, ok := x.Set.(*TracePositions_Each); ok {
+			return x.Each
+		}
+	}
+	return nil
+}
+
+func (x *TracePositions) GetWords() *TokenSelector {
+	if x != nil {
+		if x, ok := x.Set.(*TracePositions_Words); ok {
+			return x.Words
+		}
+	}
+	return nil
+}
+
+func (x *TracePositions) GetPatches() *TracePatches {
+	if x != nil {
+		if x, ok := x.Set.(*TracePositions_Patches); ok {
+			return x.Patches
+		}
+	}
+	return nil
+}
+
+func (x *TracePositions) GetGroup() *TraceGroup {
+	if x != nil {
+		if x, ok := x.Set.(*TracePositions_Group); ok {
+			return x.Group
+		}
+	}
+	return nil
+}
+
+type isTracePositions_Set interface {
+	isTracePositions_Set()
+}
+
+type TracePositions_Each struct {
+	// Each of these tokens is a position.
+	Each *TokenSelector `protobuf:"bytes,1,opt,name=each,proto3,oneof"`
+}
+
+type TracePositions_Words struct {
+	// Each word among these tokens is a position: tokens of text up to the next space. Other tokens are left out. Points of the
+	// language model alone.
+	Words *TokenSelector `protobuf:"bytes,2,opt,name=words,proto3,oneof"`
+}
+
+type TracePositions_Patches struct {
+	// Each row, column or block of patches is a position.
+	Patches *TracePatches `protobuf:"bytes,3,opt,name=patches,proto3,oneof"`
+}
+
+type TracePositions_Group struct {
+	// These tokens together are one position.
+	Group *TraceGroup `protobuf:"bytes,4,opt,name=group,proto3,oneof"`
+}
+
+func (*TracePositions_Each) isTracePositions_Set() {}
+
+func (*TracePositions_Words) isTracePositions_Set() {}
+
+func (*TracePositions_Patches) isTracePositions_Set() {}
+
+func (*TracePositions_Group) isTracePositions_Set() {}
+
+// Patches of pictures, in groups.
+type TracePatches struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Default BY_BLOCK.
+	By TracePatches_By `protobuf:"varint,1,opt,name=by,proto3,enum=scotoma.v1.TracePatches_By" json:"by,omitempty"`
+	// Blocks along each side for BY_BLOCK; 1 to the side of the patch grid.
+	Grid          uint32 `protobuf:"varint,2,opt,name=grid,proto3" json:"grid,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TracePatches) Reset() {
+	*x = TracePatches{}
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[49]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TracePatches) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TracePatches) ProtoMessage() {}
+
+func (x *TracePatches) ProtoReflect() protoreflect.Message {
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[49]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TracePatches.ProtoReflect.Descriptor instead.
+func (*TracePatches) Descriptor() ([]byte, []int) {
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{49}
+}
+
+func (x *TracePatches) GetBy() TracePatches_By {
+	if x != nil {
+		return x.By
+	}
+	return TracePatches_BY_UNSPECIFIED
+}
+
+func (x *TracePatches) GetGrid() uint32 {
+	if x != nil {
+		return x.Grid
+	}
+	return 0
+}
+
+// Tokens that are patched together: the visual ones, the question, an object by the numbers of its patches (blocks of a grid as fine
+// as the patches).
+type TraceGroup struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Which tokens. Unset: all.
+	Tokens *TokenSelector `protobuf:"bytes,1,opt,name=tokens,proto3" json:"tokens,omitempty"`
+	// What the position is called. Empty: the text of its tokens.
+	Label         string `protobuf:"bytes,2,opt,name=label,proto3" json:"label,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TraceGroup) Reset() {
+	*x = TraceGroup{}
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[50]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TraceGroup) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TraceGroup) ProtoMessage() {}
+
+func (x *TraceGroup) ProtoReflect() protoreflect.Message {
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[50]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TraceGroup.ProtoReflect.Descriptor instead.
+func (*TraceGroup) Descriptor() ([]byte, []int) {
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{50}
+}
+
+func (x *TraceGroup) GetTokens() *TokenSelector {
+	if x != nil {
+		return x.Tokens
+	}
+	return nil
+}
+
+func (x *TraceGroup) GetLabel() string {
+	if x != nil {
+		return x.Label
+	}
+	return ""
+}
+
+// Path patching (Wang et al. 2022): the cells' activations are the sender. A first run writes them and holds what other layers add to
+// the residual stream as it was; what then comes to the receiver is written in a second run, which is measured. A cell with no
+// receiver behind it changes nothing.
+type TracePath struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Where the effect arrives: a point of the language model, as the grid's are. Unset: INVALID_ARGUMENT.
+	Receiver *Target `protobuf:"bytes,1,opt,name=receiver,proto3" json:"receiver,omitempty"`
+	// What else may carry the effect to it. Default TRACE_VIA_RESIDUAL.
+	Via           TraceVia `protobuf:"varint,2,opt,name=via,proto3,enum=scotoma.v1.TraceVia" json:"via,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TracePath) Reset() {
+	*x = TracePath{}
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[51]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TracePath) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TracePath) ProtoMessage() {}
+
+func (x *TracePath) ProtoReflect() protoreflect.Message {
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[51]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TracePath.ProtoReflect.Descriptor instead.
+func (*TracePath) Descriptor() ([]byte, []int) {
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{51}
+}
+
+func (x *TracePath) GetReceiver() *Target {
+	if x != nil {
+		return x.Receiver
+	}
+	return nil
+}
+
+func (x *TracePath) GetVia() TraceVia {
+	if x != nil {
+		return x.Via
+	}
+	return TraceVia_TRACE_VIA_UNSPECIFIED
+}
+
+// One event of a trace: first `started`, then `baseline`, then a cell for each of the grid, then `finished`.
+type TraceResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The event.
+	//
+	// Types that are valid to be assigned to Event:
+	//
+	//	*TraceResponse_Started
+	//	*TraceResponse_Baseline
+	//	*TraceResponse_Cell
+	//	*TraceResponse_Finished
+	Event         isTraceResponse_Event `protobuf_oneof:"event"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TraceResponse) Reset() {
+	*x = TraceResponse{}
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[52]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TraceResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TraceResponse) ProtoMessage() {}
+
+func (x *TraceResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[52]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TraceResponse.ProtoReflect.Descriptor instead.
+func (*TraceResponse) Descriptor() ([]byte, []int) {
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{52}
+}
+
+func (x *TraceResponse) GetEvent() isTraceResponse_Event {
+	if x != nil {
+		return x.Event
+	}
+	return nil
+}
+
+func (x *TraceResponse) GetStarted() *TraceStarted {
+	if x != nil {
+		if x, ok := x.Event.(*TraceResponse_Started); ok {
+			return x.Started
+		}
+	}
+	return nil
+}
+
+func (x *TraceResponse) GetBaseline() *TraceBaseline {
+	if x != nil {
+		if x, ok := x.Event.(*TraceResponse_Baseline); ok {
+			return x.Baseline
+		}
+	}
+	return nil
+}
+
+func (x *TraceResponse) GetCell() *TraceCell {
+	if x != nil {
+		if x, ok := x.Event.(*TraceResponse_Cell); ok {
+			return x.Cell
+		}
+	}
+	return nil
+}
+
+func (x *TraceResponse) GetFinished() *TraceFinished {
+	if x != nil {
+		if x, ok := x.Event.(*TraceResponse_Finished); ok {
+			return x.Finished
+		}
+	}
+	return nil
+}
+
+type isTraceResponse_Event interface {
+	isTraceResponse_Event()
+}
+
+type TraceResponse_Started struct {
+	// Checked and planned; nothing has been computed yet.
+	Started *TraceStarted `protobuf:"bytes,1,opt,name=started,proto3,oneof"`
+}
+
+type TraceResponse_Baseline struct {
+	// The two runs without patches.
+	Baseline *TraceBaseline `protobuf:"bytes,2,opt,name=baseline,proto3,oneof"`
+}
+
+type TraceResponse_Cell struct {
+	// A cell is done.
+	Cell *TraceCell `protobuf:"bytes,3,opt,name=cell,proto3,oneof"`
+}
+
+type TraceResponse_Finished struct {
+	// The end; always last.
+	Finished *TraceFinished `protobuf:"bytes,4,opt,name=finished,proto3,oneof"`
+}
+
+func (*TraceResponse_Started) isTraceResponse_Event() {}
+
+func (*TraceResponse_Baseline) isTraceResponse_Event() {}
+
+func (*TraceResponse_Cell) isTraceResponse_Event() {}
+
+func (*TraceResponse_Finished) isTraceResponse_Event() {}
+
+// The trace begins: its axes and what it will take.
+type TraceStarted struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Names the request in the server's log.
+	RequestId string `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// How many cells will come.
+	Cells uint32 `protobuf:"varint,2,opt,name=cells,proto3" json:"cells,omitempty"`
+	// Names of the hook points.
+	Points []string `protobuf:"bytes,3,rep,name=points,proto3" json:"points,omitempty"`
+	// Layers; empty where the points have none.
+	Layers []uint32 `protobuf:"varint,4,rep,packed,name=layers,proto3" json:"layers,omitempty"`
+	// Positions.
+	Positions []*TracePosition `protobuf:"bytes,5,rep,name=positions,proto3" json:"positions,omitempty"`
+	// Heads; empty where heads are no cells of their own.
+	Heads []uint32 `protobuf:"varint,6,rep,packed,name=heads,proto3" json:"heads,omitempty"`
+	// (row, layer) pairs that the trace will take in both transformers, where nothing is remembered of earlier requests.
+	Rows uint64 `protobuf:"varint,7,opt,name=rows,proto3" json:"rows,omitempty"`
+	// The same if every cell were a request of its own.
+	RowsNaive uint64 `protobuf:"varint,8,opt,name=rows_naive,json=rowsNaive,proto3" json:"rows_naive,omitempty"`
+	// Floating-point operations that the trace will take (see Usage).
+	Flops uint64 `protobuf:"varint,9,opt,name=flops,proto3" json:"flops,omitempty"`
+	// Cells whose activations are the same in both inputs, so that nothing is computed for them.
+	CellsUnchanged uint32 `protobuf:"varint,10,opt,name=cells_unchanged,json=cellsUnchanged,proto3" json:"cells_unchanged,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *TraceStarted) Reset() {
+	*x = TraceStarted{}
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[53]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TraceStarted) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TraceStarted) ProtoMessage() {}
+
+func (x *TraceStarted) ProtoReflect() protoreflect.Message {
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[53]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TraceStarted.ProtoReflect.Descriptor instead.
+func (*TraceStarted) Descriptor() ([]byte, []int) {
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{53}
+}
+
+func (x *TraceStarted) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *TraceStarted) GetCells() uint32 {
+	if x != nil {
+		return x.Cells
+	}
+	return 0
+}
+
+func (x *TraceStarted) GetPoints() []string {
+	if x != nil {
+		return x.Points
+	}
+	return nil
+}
+
+func (x *TraceStarted) GetLayers() []uint32 {
+	if x != nil {
+		return x.Layers
+	}
+	return nil
+}
+
+func (x *TraceStarted) GetPositions() []*TracePosition {
+	if x != nil {
+		return x.Positions
+	}
+	return nil
+}
+
+func (x *TraceStarted) GetHeads() []uint32 {
+	if x != nil {
+		return x.Heads
+	}
+	return nil
+}
+
+func (x *TraceStarted) GetRows() uint64 {
+	if x != nil {
+		return x.Rows
+	}
+	return 0
+}
+
+func (x *TraceStarted) GetRowsNaive() uint64 {
+	if x != nil {
+		return x.RowsNaive
+	}
+	return 0
+}
+
+func (x *TraceStarted) GetFlops() uint64 {
+	if x != nil {
+		return x.Flops
+	}
+	return 0
+}
+
+func (x *TraceStarted) GetCellsUnchanged() uint32 {
+	if x != nil {
+		return x.CellsUnchanged
+	}
+	return 0
+}
+
+// One position of a trace.
+type TracePosition struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// For people: the text of its tokens, or the place of its patch.
+	Label string `protobuf:"bytes,1,opt,name=label,proto3" json:"label,omitempty"`
+	// Its tokens in the input that is patched, as TokenSelector counts them at the grid's points.
+	Tokens []uint32 `protobuf:"varint,2,rep,packed,name=tokens,proto3" json:"tokens,omitempty"`
+	// Its tokens in the input that the activations are of, in the same order.
+	SourceTokens []uint32 `protobuf:"varint,3,rep,packed,name=source_tokens,json=sourceTokens,proto3" json:"source_tokens,omitempty"`
+	// Patches among its tokens.
+	Patches       []*TracePatch `protobuf:"bytes,4,rep,name=patches,proto3" json:"patches,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TracePosition) Reset() {
+	*x = TracePosition{}
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[54]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TracePosition) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TracePosition) ProtoMessage() {}
+
+func (x *TracePosition) ProtoReflect() protoreflect.Message {
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[54]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TracePosition.ProtoReflect.Descriptor instead.
+func (*TracePosition) Descriptor() ([]byte, []int) {
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{54}
+}
+
+func (x *TracePosition) GetLabel() string {
+	if x != nil {
+		return x.Label
+	}
+	return ""
+}
+
+func (x *TracePosition) GetTokens() []uint32 {
+	if x != nil {
+		return x.Tokens
+	}
+	return nil
+}
+
+func (x *TracePosition) GetSourceTokens() []uint32 {
+	if x != nil {
+		return x.SourceTokens
+	}
+	return nil
+}
+
+func (x *TracePosition) GetPatches() []*TracePatch {
+	if x != nil {
+		return x.Patches
+	}
+	return nil
+}
+
+// The place of a patch in its picture.
+type TracePatch struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Number of the token in the input that is patched.
+	Token uint32 `protobuf:"varint,1,opt,name=token,proto3" json:"token,omitempty"`
+	// Position of the picture in the request.
+	Image uint32 `protobuf:"varint,2,opt,name=image,proto3" json:"image,omitempty"`
+	// View of the picture, in the tower and the projector.
+	View uint32 `protobuf:"varint,3,opt,name=view,proto3" json:"view,omitempty"`
+	// Row in the grid, from the top.
+	Row uint32 `protobuf:"varint,4,opt,name=row,proto3" json:"row,omitempty"`
+	// Column in the grid, from the left.
+	Column uint32 `protobuf:"varint,5,opt,name=column,proto3" json:"column,omitempty"`
+	// Patches along the height: of the base view, or of the canvas that the tiles make up.
+	GridRows uint32 `protobuf:"varint,6,opt,name=grid_rows,json=gridRows,proto3" json:"grid_rows,omitempty"`
+	// Patches along the width, likewise.
+	GridColumns   uint32 `protobuf:"varint,7,opt,name=grid_columns,json=gridColumns,proto3" json:"grid_columns,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TracePatch) Reset() {
+	*x = TracePatch{}
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[55]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TracePatch) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TracePatch) ProtoMessage() {}
+
+func (x *TracePatch) ProtoReflect() protoreflect.Message {
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[55]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TracePatch.ProtoReflect.Descriptor instead.
+func (*TracePatch) Descriptor() ([]byte, []int) {
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{55}
+}
+
+func (x *TracePatch) GetToken() uint32 {
+	if x != nil {
+		return x.Token
+	}
+	return 0
+}
+
+func (x *TracePatch) GetImage() uint32 {
+	if x != nil {
+		return x.Image
+	}
+	return 0
+}
+
+func (x *TracePatch) GetView() uint32 {
+	if x != nil {
+		return x.View
+	}
+	return 0
+}
+
+func (x *TracePatch) GetRow() uint32 {
+	if x != nil {
+		return x.Row
+	}
+	return 0
+}
+
+func (x *TracePatch) GetColumn() uint32 {
+	if x != nil {
+		return x.Column
+	}
+	return 0
+}
+
+func (x *TracePatch) GetGridRows() uint32 {
+	if x != nil {
+		return x.GridRows
+	}
+	return 0
+}
+
+func (x *TracePatch) GetGridColumns() uint32 {
+	if x != nil {
+		return x.GridColumns
+	}
+	return 0
+}
+
+// The metric of the runs without patches.
+type TraceBaseline struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Of the clean run; 0 for a divergence.
+	Clean float64 `protobuf:"fixed64,1,opt,name=clean,proto3" json:"clean,omitempty"`
+	// Of the corrupted run.
+	Corrupted     float64 `protobuf:"fixed64,2,opt,name=corrupted,proto3" json:"corrupted,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TraceBaseline) Reset() {
+	*x = TraceBaseline{}
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[56]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TraceBaseline) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TraceBaseline) ProtoMessage() {}
+
+func (x *TraceBaseline) ProtoReflect() protoreflect.Message {
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[56]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TraceBaseline.ProtoReflect.Descriptor instead.
+func (*TraceBaseline) Descriptor() ([]byte, []int) {
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{56}
+}
+
+func (x *TraceBaseline) GetClean() float64 {
+	if x != nil {
+		return x.Clean
+	}
+	return 0
+}
+
+func (x *TraceBaseline) GetCorrupted() float64 {
+	if x != nil {
+		return x.Corrupted
+	}
+	return 0
+}
+
+// What became of one cell.
+type TraceCell struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Place along the points.
+	Point uint32 `protobuf:"varint,1,opt,name=point,proto3" json:"point,omitempty"`
+	// Place along the layers; 0 where there are none.
+	Layer uint32 `protobuf:"varint,2,opt,name=layer,proto3" json:"layer,omitempty"`
+	// Place along the positions.
+	Position uint32 `protobuf:"varint,3,opt,name=position,proto3" json:"position,omitempty"`
+	// Place along the heads; 0 where there are none.
+	Head uint32 `protobuf:"varint,4,opt,name=head,proto3" json:"head,omitempty"`
+	// The metric.
+	Value float64 `protobuf:"fixed64,5,opt,name=value,proto3" json:"value,omitempty"`
+	// (value - corrupted) / (clean - corrupted): 1 is the clean run, 0 the corrupted one. Unset where those two are equal.
+	Effect *float64 `protobuf:"fixed64,6,opt,name=effect,proto3,oneof" json:"effect,omitempty"`
+	// (row, layer) pairs computed for this cell.
+	RowsComputed uint64 `protobuf:"varint,7,opt,name=rows_computed,json=rowsComputed,proto3" json:"rows_computed,omitempty"`
+	// Why there is no value; the other cells go on.
+	Error         *SweepError `protobuf:"bytes,8,opt,name=error,proto3" json:"error,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TraceCell) Reset() {
+	*x = TraceCell{}
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[57]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TraceCell) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TraceCell) ProtoMessage() {}
+
+func (x *TraceCell) ProtoReflect() protoreflect.Message {
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[57]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TraceCell.ProtoReflect.Descriptor instead.
+func (*TraceCell) Descriptor() ([]byte, []int) {
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{57}
+}
+
+func (x *TraceCell) GetPoint() uint32 {
+	if x != nil {
+		return x.Point
+	}
+	return 0
+}
+
+func (x *TraceCell) GetLayer() uint32 {
+	if x != nil {
+		return x.Layer
+	}
+	return 0
+}
+
+func (x *TraceCell) GetPosition() uint32 {
+	if x != nil {
+		return x.Position
+	}
+	return 0
+}
+
+func (x *TraceCell) GetHead() uint32 {
+	if x != nil {
+		return x.Head
+	}
+	return 0
+}
+
+func (x *TraceCell) GetValue() float64 {
+	if x != nil {
+		return x.Value
+	}
+	return 0
+}
+
+func (x *TraceCell) GetEffect() float64 {
+	if x != nil && x.Effect != nil {
+		return *x.Effect
+	}
+	return 0
+}
+
+func (x *TraceCell) GetRowsComputed() uint64 {
+	if x != nil {
+		return x.RowsComputed
+	}
+	return 0
+}
+
+func (x *TraceCell) GetError() *SweepError {
+	if x != nil {
+		return x.Error
+	}
+	return nil
+}
+
+// The end of a trace.
+type TraceFinished struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Cells sent.
+	Cells uint32 `protobuf:"varint,1,opt,name=cells,proto3" json:"cells,omitempty"`
+	// Errors among them.
+	Failed uint32 `protobuf:"varint,2,opt,name=failed,proto3" json:"failed,omitempty"`
+	// (row, layer) pairs computed in both transformers, the runs without patches included.
+	RowsComputed uint64 `protobuf:"varint,3,opt,name=rows_computed,json=rowsComputed,proto3" json:"rows_computed,omitempty"`
+	// Those that every cell as a request of its own would have taken beside them.
+	RowsReused uint64 `protobuf:"varint,4,opt,name=rows_reused,json=rowsReused,proto3" json:"rows_reused,omitempty"`
+	// Floating-point operations (see Usage).
+	Flops uint64 `protobuf:"varint,5,opt,name=flops,proto3" json:"flops,omitempty"`
+	// Seconds from the start.
+	TotalSeconds float64 `protobuf:"fixed64,6,opt,name=total_seconds,json=totalSeconds,proto3" json:"total_seconds,omitempty"`
+	// The record of what ran; output_digest is that of the values of all cells.
+	Provenance    *Provenance `protobuf:"bytes,7,opt,name=provenance,proto3" json:"provenance,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TraceFinished) Reset() {
+	*x = TraceFinished{}
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[58]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TraceFinished) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TraceFinished) ProtoMessage() {}
+
+func (x *TraceFinished) ProtoReflect() protoreflect.Message {
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[58]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TraceFinished.ProtoReflect.Descriptor instead.
+func (*TraceFinished) Descriptor() ([]byte, []int) {
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{58}
+}
+
+func (x *TraceFinished) GetCells() uint32 {
+	if x != nil {
+		return x.Cells
+	}
+	return 0
+}
+
+func (x *TraceFinished) GetFailed() uint32 {
+	if x != nil {
+		return x.Failed
+	}
+	return 0
+}
+
+func (x *TraceFinished) GetRowsComputed() uint64 {
+	if x != nil {
+		return x.RowsComputed
+	}
+	return 0
+}
+
+func (x *TraceFinished) GetRowsReused() uint64 {
+	if x != nil {
+		return x.RowsReused
+	}
+	return 0
+}
+
+func (x *TraceFinished) GetFlops() uint64 {
+	if x != nil {
+		return x.Flops
+	}
+	return 0
+}
+
+func (x *TraceFinished) GetTotalSeconds() float64 {
+	if x != nil {
+		return x.TotalSeconds
+	}
+	return 0
+}
+
+func (x *TraceFinished) GetProvenance() *Provenance {
+	if x != nil {
+		return x.Provenance
+	}
+	return nil
+}
+
 // Request of Verify.
 type VerifyRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The record of Generate, Score or Capture.
+	// The record of Generate, Score, Capture or Trace.
 	Provenance *Provenance `protobuf:"bytes,1,opt,name=provenance,proto3" json:"provenance,omitempty"`
 	// The pictures that it was made with, in any order.
 	Images        []*Image `protobuf:"bytes,2,rep,name=images,proto3" json:"images,omitempty"`
@@ -3964,7 +5574,7 @@ type VerifyRequest struct {
 
 func (x *VerifyRequest) Reset() {
 	*x = VerifyRequest{}
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[42]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3976,7 +5586,7 @@ func (x *VerifyRequest) String() string {
 func (*VerifyRequest) ProtoMessage() {}
 
 func (x *VerifyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[42]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3989,7 +5599,7 @@ func (x *VerifyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyRequest.ProtoReflect.Descriptor instead.
 func (*VerifyRequest) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{42}
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *VerifyRequest) GetProvenance() *Provenance {
@@ -4022,7 +5632,7 @@ type VerifyResponse struct {
 
 func (x *VerifyResponse) Reset() {
 	*x = VerifyResponse{}
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[43]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4034,7 +5644,7 @@ func (x *VerifyResponse) String() string {
 func (*VerifyResponse) ProtoMessage() {}
 
 func (x *VerifyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[43]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4047,7 +5657,7 @@ func (x *VerifyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyResponse.ProtoReflect.Descriptor instead.
 func (*VerifyResponse) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{43}
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *VerifyResponse) GetAgrees() bool {
@@ -4086,7 +5696,7 @@ type Difference struct {
 
 func (x *Difference) Reset() {
 	*x = Difference{}
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[44]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4098,7 +5708,7 @@ func (x *Difference) String() string {
 func (*Difference) ProtoMessage() {}
 
 func (x *Difference) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[44]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4111,7 +5721,7 @@ func (x *Difference) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Difference.ProtoReflect.Descriptor instead.
 func (*Difference) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{44}
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *Difference) GetStage() string {
@@ -4434,7 +6044,120 @@ const file_scotoma_v1_inference_service_proto_rawDesc = "" +
 	"\x06target\x18\x01 \x01(\rR\x06target\x12\x14\n" +
 	"\x05point\x18\x02 \x01(\tR\x05point\x12\x16\n" +
 	"\x06handle\x18\x03 \x01(\tR\x06handle\x12\x14\n" +
-	"\x05shape\x18\x04 \x03(\rR\x05shape\"r\n" +
+	"\x05shape\x18\x04 \x03(\rR\x05shape\"\xe8\x02\n" +
+	"\fTraceRequest\x12\x14\n" +
+	"\x05model\x18\x01 \x01(\tR\x05model\x12,\n" +
+	"\x05clean\x18\x02 \x01(\v2\x16.scotoma.v1.TraceInputR\x05clean\x124\n" +
+	"\tcorrupted\x18\x03 \x01(\v2\x16.scotoma.v1.TraceInputR\tcorrupted\x12/\n" +
+	"\x06metric\x18\x04 \x01(\v2\x17.scotoma.v1.TraceMetricR\x06metric\x12)\n" +
+	"\x04grid\x18\x05 \x01(\v2\x15.scotoma.v1.TraceGridR\x04grid\x128\n" +
+	"\tdirection\x18\x06 \x01(\x0e2\x1a.scotoma.v1.TraceDirectionR\tdirection\x12)\n" +
+	"\x04path\x18\a \x01(\v2\x15.scotoma.v1.TracePathR\x04path\x12\x1d\n" +
+	"\n" +
+	"sample_key\x18\b \x01(\tR\tsampleKey\"x\n" +
+	"\n" +
+	"TraceInput\x12*\n" +
+	"\x06prompt\x18\x01 \x01(\v2\x12.scotoma.v1.PromptR\x06prompt\x12>\n" +
+	"\rinterventions\x18\x02 \x03(\v2\x18.scotoma.v1.InterventionR\rinterventions\"\xe0\x01\n" +
+	"\vTraceMetric\x12\x1a\n" +
+	"\alogprob\x18\x01 \x01(\tH\x00R\alogprob\x12J\n" +
+	"\x12logprob_difference\x18\x02 \x01(\v2\x19.scotoma.v1.TraceContrastH\x00R\x11logprobDifference\x12\"\n" +
+	"\vprobability\x18\x03 \x01(\tH\x00R\vprobability\x12=\n" +
+	"\n" +
+	"divergence\x18\x04 \x01(\v2\x1b.scotoma.v1.TraceDivergenceH\x00R\n" +
+	"divergenceB\x06\n" +
+	"\x04kind\"=\n" +
+	"\rTraceContrast\x12\x16\n" +
+	"\x06answer\x18\x01 \x01(\tR\x06answer\x12\x14\n" +
+	"\x05other\x18\x02 \x01(\tR\x05other\")\n" +
+	"\x0fTraceDivergence\x12\x16\n" +
+	"\x06answer\x18\x01 \x01(\tR\x06answer\"\xa8\x01\n" +
+	"\tTraceGrid\x12\x16\n" +
+	"\x06points\x18\x01 \x03(\tR\x06points\x12\x16\n" +
+	"\x06layers\x18\x02 \x03(\rR\x06layers\x128\n" +
+	"\tpositions\x18\x03 \x03(\v2\x1a.scotoma.v1.TracePositionsR\tpositions\x12\x14\n" +
+	"\x05heads\x18\x04 \x03(\rR\x05heads\x12\x1b\n" +
+	"\teach_head\x18\x05 \x01(\bR\beachHead\"\xe1\x01\n" +
+	"\x0eTracePositions\x12/\n" +
+	"\x04each\x18\x01 \x01(\v2\x19.scotoma.v1.TokenSelectorH\x00R\x04each\x121\n" +
+	"\x05words\x18\x02 \x01(\v2\x19.scotoma.v1.TokenSelectorH\x00R\x05words\x124\n" +
+	"\apatches\x18\x03 \x01(\v2\x18.scotoma.v1.TracePatchesH\x00R\apatches\x12.\n" +
+	"\x05group\x18\x04 \x01(\v2\x16.scotoma.v1.TraceGroupH\x00R\x05groupB\x05\n" +
+	"\x03set\"\x92\x01\n" +
+	"\fTracePatches\x12+\n" +
+	"\x02by\x18\x01 \x01(\x0e2\x1b.scotoma.v1.TracePatches.ByR\x02by\x12\x12\n" +
+	"\x04grid\x18\x02 \x01(\rR\x04grid\"A\n" +
+	"\x02By\x12\x12\n" +
+	"\x0eBY_UNSPECIFIED\x10\x00\x12\f\n" +
+	"\bBY_BLOCK\x10\x01\x12\n" +
+	"\n" +
+	"\x06BY_ROW\x10\x02\x12\r\n" +
+	"\tBY_COLUMN\x10\x03\"U\n" +
+	"\n" +
+	"TraceGroup\x121\n" +
+	"\x06tokens\x18\x01 \x01(\v2\x19.scotoma.v1.TokenSelectorR\x06tokens\x12\x14\n" +
+	"\x05label\x18\x02 \x01(\tR\x05label\"c\n" +
+	"\tTracePath\x12.\n" +
+	"\breceiver\x18\x01 \x01(\v2\x12.scotoma.v1.TargetR\breceiver\x12&\n" +
+	"\x03via\x18\x02 \x01(\x0e2\x14.scotoma.v1.TraceViaR\x03via\"\xed\x01\n" +
+	"\rTraceResponse\x124\n" +
+	"\astarted\x18\x01 \x01(\v2\x18.scotoma.v1.TraceStartedH\x00R\astarted\x127\n" +
+	"\bbaseline\x18\x02 \x01(\v2\x19.scotoma.v1.TraceBaselineH\x00R\bbaseline\x12+\n" +
+	"\x04cell\x18\x03 \x01(\v2\x15.scotoma.v1.TraceCellH\x00R\x04cell\x127\n" +
+	"\bfinished\x18\x04 \x01(\v2\x19.scotoma.v1.TraceFinishedH\x00R\bfinishedB\a\n" +
+	"\x05event\"\xb4\x02\n" +
+	"\fTraceStarted\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x01 \x01(\tR\trequestId\x12\x14\n" +
+	"\x05cells\x18\x02 \x01(\rR\x05cells\x12\x16\n" +
+	"\x06points\x18\x03 \x03(\tR\x06points\x12\x16\n" +
+	"\x06layers\x18\x04 \x03(\rR\x06layers\x127\n" +
+	"\tpositions\x18\x05 \x03(\v2\x19.scotoma.v1.TracePositionR\tpositions\x12\x14\n" +
+	"\x05heads\x18\x06 \x03(\rR\x05heads\x12\x12\n" +
+	"\x04rows\x18\a \x01(\x04R\x04rows\x12\x1d\n" +
+	"\n" +
+	"rows_naive\x18\b \x01(\x04R\trowsNaive\x12\x14\n" +
+	"\x05flops\x18\t \x01(\x04R\x05flops\x12'\n" +
+	"\x0fcells_unchanged\x18\n" +
+	" \x01(\rR\x0ecellsUnchanged\"\x94\x01\n" +
+	"\rTracePosition\x12\x14\n" +
+	"\x05label\x18\x01 \x01(\tR\x05label\x12\x16\n" +
+	"\x06tokens\x18\x02 \x03(\rR\x06tokens\x12#\n" +
+	"\rsource_tokens\x18\x03 \x03(\rR\fsourceTokens\x120\n" +
+	"\apatches\x18\x04 \x03(\v2\x16.scotoma.v1.TracePatchR\apatches\"\xb6\x01\n" +
+	"\n" +
+	"TracePatch\x12\x14\n" +
+	"\x05token\x18\x01 \x01(\rR\x05token\x12\x14\n" +
+	"\x05image\x18\x02 \x01(\rR\x05image\x12\x12\n" +
+	"\x04view\x18\x03 \x01(\rR\x04view\x12\x10\n" +
+	"\x03row\x18\x04 \x01(\rR\x03row\x12\x16\n" +
+	"\x06column\x18\x05 \x01(\rR\x06column\x12\x1b\n" +
+	"\tgrid_rows\x18\x06 \x01(\rR\bgridRows\x12!\n" +
+	"\fgrid_columns\x18\a \x01(\rR\vgridColumns\"C\n" +
+	"\rTraceBaseline\x12\x14\n" +
+	"\x05clean\x18\x01 \x01(\x01R\x05clean\x12\x1c\n" +
+	"\tcorrupted\x18\x02 \x01(\x01R\tcorrupted\"\xf8\x01\n" +
+	"\tTraceCell\x12\x14\n" +
+	"\x05point\x18\x01 \x01(\rR\x05point\x12\x14\n" +
+	"\x05layer\x18\x02 \x01(\rR\x05layer\x12\x1a\n" +
+	"\bposition\x18\x03 \x01(\rR\bposition\x12\x12\n" +
+	"\x04head\x18\x04 \x01(\rR\x04head\x12\x14\n" +
+	"\x05value\x18\x05 \x01(\x01R\x05value\x12\x1b\n" +
+	"\x06effect\x18\x06 \x01(\x01H\x00R\x06effect\x88\x01\x01\x12#\n" +
+	"\rrows_computed\x18\a \x01(\x04R\frowsComputed\x12,\n" +
+	"\x05error\x18\b \x01(\v2\x16.scotoma.v1.SweepErrorR\x05errorB\t\n" +
+	"\a_effect\"\xf6\x01\n" +
+	"\rTraceFinished\x12\x14\n" +
+	"\x05cells\x18\x01 \x01(\rR\x05cells\x12\x16\n" +
+	"\x06failed\x18\x02 \x01(\rR\x06failed\x12#\n" +
+	"\rrows_computed\x18\x03 \x01(\x04R\frowsComputed\x12\x1f\n" +
+	"\vrows_reused\x18\x04 \x01(\x04R\n" +
+	"rowsReused\x12\x14\n" +
+	"\x05flops\x18\x05 \x01(\x04R\x05flops\x12#\n" +
+	"\rtotal_seconds\x18\x06 \x01(\x01R\ftotalSeconds\x126\n" +
+	"\n" +
+	"provenance\x18\a \x01(\v2\x16.scotoma.v1.ProvenanceR\n" +
+	"provenance\"r\n" +
 	"\rVerifyRequest\x126\n" +
 	"\n" +
 	"provenance\x18\x01 \x01(\v2\x16.scotoma.v1.ProvenanceR\n" +
@@ -4480,11 +6203,20 @@ const file_scotoma_v1_inference_service_proto_rawDesc = "" +
 	"\x0eREDUCTION_NORM\x10\x03\x12\x12\n" +
 	"\x0eREDUCTION_LAST\x10\x04\x12\x18\n" +
 	"\x14REDUCTION_TOP_TOKENS\x10\x05\x12\x16\n" +
-	"\x12REDUCTION_RECEIVED\x10\x062\xf4\x03\n" +
+	"\x12REDUCTION_RECEIVED\x10\x06*i\n" +
+	"\x0eTraceDirection\x12\x1f\n" +
+	"\x1bTRACE_DIRECTION_UNSPECIFIED\x10\x00\x12\x1b\n" +
+	"\x17TRACE_DIRECTION_DENOISE\x10\x01\x12\x19\n" +
+	"\x15TRACE_DIRECTION_NOISE\x10\x02*Q\n" +
+	"\bTraceVia\x12\x19\n" +
+	"\x15TRACE_VIA_UNSPECIFIED\x10\x00\x12\x16\n" +
+	"\x12TRACE_VIA_RESIDUAL\x10\x01\x12\x12\n" +
+	"\x0eTRACE_VIA_MLPS\x10\x022\xb4\x04\n" +
 	"\x10InferenceService\x12G\n" +
 	"\bGenerate\x12\x1b.scotoma.v1.GenerateRequest\x1a\x1c.scotoma.v1.GenerateResponse0\x01\x12<\n" +
 	"\x05Score\x12\x18.scotoma.v1.ScoreRequest\x1a\x19.scotoma.v1.ScoreResponse\x12>\n" +
-	"\x05Sweep\x12\x18.scotoma.v1.SweepRequest\x1a\x19.scotoma.v1.SweepResponse0\x01\x12N\n" +
+	"\x05Sweep\x12\x18.scotoma.v1.SweepRequest\x1a\x19.scotoma.v1.SweepResponse0\x01\x12>\n" +
+	"\x05Trace\x12\x18.scotoma.v1.TraceRequest\x1a\x19.scotoma.v1.TraceResponse0\x01\x12N\n" +
 	"\vUploadImage\x12\x1e.scotoma.v1.UploadImageRequest\x1a\x1f.scotoma.v1.UploadImageResponse\x12D\n" +
 	"\aCapture\x12\x1a.scotoma.v1.CaptureRequest\x1a\x1b.scotoma.v1.CaptureResponse0\x01\x12B\n" +
 	"\aPreview\x12\x1a.scotoma.v1.PreviewRequest\x1a\x1b.scotoma.v1.PreviewResponse\x12?\n" +
@@ -4505,150 +6237,200 @@ func file_scotoma_v1_inference_service_proto_rawDescGZIP() []byte {
 	return file_scotoma_v1_inference_service_proto_rawDescData
 }
 
-var file_scotoma_v1_inference_service_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_scotoma_v1_inference_service_proto_msgTypes = make([]protoimpl.MessageInfo, 46)
+var file_scotoma_v1_inference_service_proto_enumTypes = make([]protoimpl.EnumInfo, 8)
+var file_scotoma_v1_inference_service_proto_msgTypes = make([]protoimpl.MessageInfo, 63)
 var file_scotoma_v1_inference_service_proto_goTypes = []any{
 	(Role)(0),                    // 0: scotoma.v1.Role
 	(MultiImage)(0),              // 1: scotoma.v1.MultiImage
 	(FinishReason)(0),            // 2: scotoma.v1.FinishReason
 	(SpanKind)(0),                // 3: scotoma.v1.SpanKind
 	(Reduction)(0),               // 4: scotoma.v1.Reduction
-	(*Image)(nil),                // 5: scotoma.v1.Image
-	(*ChatPart)(nil),             // 6: scotoma.v1.ChatPart
-	(*ChatMessage)(nil),          // 7: scotoma.v1.ChatMessage
-	(*Prompt)(nil),               // 8: scotoma.v1.Prompt
-	(*Sampling)(nil),             // 9: scotoma.v1.Sampling
-	(*GenerateRequest)(nil),      // 10: scotoma.v1.GenerateRequest
-	(*GenerateResponse)(nil),     // 11: scotoma.v1.GenerateResponse
-	(*Started)(nil),              // 12: scotoma.v1.Started
-	(*Token)(nil),                // 13: scotoma.v1.Token
-	(*TokenLogprob)(nil),         // 14: scotoma.v1.TokenLogprob
-	(*Finished)(nil),             // 15: scotoma.v1.Finished
-	(*Usage)(nil),                // 16: scotoma.v1.Usage
-	(*ScoreRequest)(nil),         // 17: scotoma.v1.ScoreRequest
-	(*ScoreResponse)(nil),        // 18: scotoma.v1.ScoreResponse
-	(*ContinuationScore)(nil),    // 19: scotoma.v1.ContinuationScore
-	(*SweepRequest)(nil),         // 20: scotoma.v1.SweepRequest
-	(*SweepVariant)(nil),         // 21: scotoma.v1.SweepVariant
-	(*SweepGrid)(nil),            // 22: scotoma.v1.SweepGrid
-	(*SweepAxis)(nil),            // 23: scotoma.v1.SweepAxis
-	(*SweepRange)(nil),           // 24: scotoma.v1.SweepRange
-	(*SweepNumbers)(nil),         // 25: scotoma.v1.SweepNumbers
-	(*SweepResponse)(nil),        // 26: scotoma.v1.SweepResponse
-	(*SweepStarted)(nil),         // 27: scotoma.v1.SweepStarted
-	(*SweepResult)(nil),          // 28: scotoma.v1.SweepResult
-	(*SweepError)(nil),           // 29: scotoma.v1.SweepError
-	(*SweepFinished)(nil),        // 30: scotoma.v1.SweepFinished
-	(*UploadImageRequest)(nil),   // 31: scotoma.v1.UploadImageRequest
-	(*UploadImageResponse)(nil),  // 32: scotoma.v1.UploadImageResponse
-	(*PreviewRequest)(nil),       // 33: scotoma.v1.PreviewRequest
-	(*PreviewResponse)(nil),      // 34: scotoma.v1.PreviewResponse
-	(*ResolvedIntervention)(nil), // 35: scotoma.v1.ResolvedIntervention
-	(*Resolution)(nil),           // 36: scotoma.v1.Resolution
-	(*Span)(nil),                 // 37: scotoma.v1.Span
-	(*Provenance)(nil),           // 38: scotoma.v1.Provenance
-	(*Stage)(nil),                // 39: scotoma.v1.Stage
-	(*CaptureTarget)(nil),        // 40: scotoma.v1.CaptureTarget
-	(*CaptureRequest)(nil),       // 41: scotoma.v1.CaptureRequest
-	(*CaptureResponse)(nil),      // 42: scotoma.v1.CaptureResponse
-	(*Activation)(nil),           // 43: scotoma.v1.Activation
-	(*TopTokens)(nil),            // 44: scotoma.v1.TopTokens
-	(*CaptureFinished)(nil),      // 45: scotoma.v1.CaptureFinished
-	(*KeptActivation)(nil),       // 46: scotoma.v1.KeptActivation
-	(*VerifyRequest)(nil),        // 47: scotoma.v1.VerifyRequest
-	(*VerifyResponse)(nil),       // 48: scotoma.v1.VerifyResponse
-	(*Difference)(nil),           // 49: scotoma.v1.Difference
-	nil,                          // 50: scotoma.v1.Sampling.LogitBiasEntry
-	(*Intervention)(nil),         // 51: scotoma.v1.Intervention
-	(*Target)(nil),               // 52: scotoma.v1.Target
-	(DataType)(0),                // 53: scotoma.v1.DataType
+	(TraceDirection)(0),          // 5: scotoma.v1.TraceDirection
+	(TraceVia)(0),                // 6: scotoma.v1.TraceVia
+	(TracePatches_By)(0),         // 7: scotoma.v1.TracePatches.By
+	(*Image)(nil),                // 8: scotoma.v1.Image
+	(*ChatPart)(nil),             // 9: scotoma.v1.ChatPart
+	(*ChatMessage)(nil),          // 10: scotoma.v1.ChatMessage
+	(*Prompt)(nil),               // 11: scotoma.v1.Prompt
+	(*Sampling)(nil),             // 12: scotoma.v1.Sampling
+	(*GenerateRequest)(nil),      // 13: scotoma.v1.GenerateRequest
+	(*GenerateResponse)(nil),     // 14: scotoma.v1.GenerateResponse
+	(*Started)(nil),              // 15: scotoma.v1.Started
+	(*Token)(nil),                // 16: scotoma.v1.Token
+	(*TokenLogprob)(nil),         // 17: scotoma.v1.TokenLogprob
+	(*Finished)(nil),             // 18: scotoma.v1.Finished
+	(*Usage)(nil),                // 19: scotoma.v1.Usage
+	(*ScoreRequest)(nil),         // 20: scotoma.v1.ScoreRequest
+	(*ScoreResponse)(nil),        // 21: scotoma.v1.ScoreResponse
+	(*ContinuationScore)(nil),    // 22: scotoma.v1.ContinuationScore
+	(*SweepRequest)(nil),         // 23: scotoma.v1.SweepRequest
+	(*SweepVariant)(nil),         // 24: scotoma.v1.SweepVariant
+	(*SweepGrid)(nil),            // 25: scotoma.v1.SweepGrid
+	(*SweepAxis)(nil),            // 26: scotoma.v1.SweepAxis
+	(*SweepRange)(nil),           // 27: scotoma.v1.SweepRange
+	(*SweepNumbers)(nil),         // 28: scotoma.v1.SweepNumbers
+	(*SweepResponse)(nil),        // 29: scotoma.v1.SweepResponse
+	(*SweepStarted)(nil),         // 30: scotoma.v1.SweepStarted
+	(*SweepResult)(nil),          // 31: scotoma.v1.SweepResult
+	(*SweepError)(nil),           // 32: scotoma.v1.SweepError
+	(*SweepFinished)(nil),        // 33: scotoma.v1.SweepFinished
+	(*UploadImageRequest)(nil),   // 34: scotoma.v1.UploadImageRequest
+	(*UploadImageResponse)(nil),  // 35: scotoma.v1.UploadImageResponse
+	(*PreviewRequest)(nil),       // 36: scotoma.v1.PreviewRequest
+	(*PreviewResponse)(nil),      // 37: scotoma.v1.PreviewResponse
+	(*ResolvedIntervention)(nil), // 38: scotoma.v1.ResolvedIntervention
+	(*Resolution)(nil),           // 39: scotoma.v1.Resolution
+	(*Span)(nil),                 // 40: scotoma.v1.Span
+	(*Provenance)(nil),           // 41: scotoma.v1.Provenance
+	(*Stage)(nil),                // 42: scotoma.v1.Stage
+	(*CaptureTarget)(nil),        // 43: scotoma.v1.CaptureTarget
+	(*CaptureRequest)(nil),       // 44: scotoma.v1.CaptureRequest
+	(*CaptureResponse)(nil),      // 45: scotoma.v1.CaptureResponse
+	(*Activation)(nil),           // 46: scotoma.v1.Activation
+	(*TopTokens)(nil),            // 47: scotoma.v1.TopTokens
+	(*CaptureFinished)(nil),      // 48: scotoma.v1.CaptureFinished
+	(*KeptActivation)(nil),       // 49: scotoma.v1.KeptActivation
+	(*TraceRequest)(nil),         // 50: scotoma.v1.TraceRequest
+	(*TraceInput)(nil),           // 51: scotoma.v1.TraceInput
+	(*TraceMetric)(nil),          // 52: scotoma.v1.TraceMetric
+	(*TraceContrast)(nil),        // 53: scotoma.v1.TraceContrast
+	(*TraceDivergence)(nil),      // 54: scotoma.v1.TraceDivergence
+	(*TraceGrid)(nil),            // 55: scotoma.v1.TraceGrid
+	(*TracePositions)(nil),       // 56: scotoma.v1.TracePositions
+	(*TracePatches)(nil),         // 57: scotoma.v1.TracePatches
+	(*TraceGroup)(nil),           // 58: scotoma.v1.TraceGroup
+	(*TracePath)(nil),            // 59: scotoma.v1.TracePath
+	(*TraceResponse)(nil),        // 60: scotoma.v1.TraceResponse
+	(*TraceStarted)(nil),         // 61: scotoma.v1.TraceStarted
+	(*TracePosition)(nil),        // 62: scotoma.v1.TracePosition
+	(*TracePatch)(nil),           // 63: scotoma.v1.TracePatch
+	(*TraceBaseline)(nil),        // 64: scotoma.v1.TraceBaseline
+	(*TraceCell)(nil),            // 65: scotoma.v1.TraceCell
+	(*TraceFinished)(nil),        // 66: scotoma.v1.TraceFinished
+	(*VerifyRequest)(nil),        // 67: scotoma.v1.VerifyRequest
+	(*VerifyResponse)(nil),       // 68: scotoma.v1.VerifyResponse
+	(*Difference)(nil),           // 69: scotoma.v1.Difference
+	nil,                          // 70: scotoma.v1.Sampling.LogitBiasEntry
+	(*Intervention)(nil),         // 71: scotoma.v1.Intervention
+	(*Target)(nil),               // 72: scotoma.v1.Target
+	(DataType)(0),                // 73: scotoma.v1.DataType
+	(*TokenSelector)(nil),        // 74: scotoma.v1.TokenSelector
 }
 var file_scotoma_v1_inference_service_proto_depIdxs = []int32{
-	5,  // 0: scotoma.v1.ChatPart.image:type_name -> scotoma.v1.Image
-	0,  // 1: scotoma.v1.ChatMessage.role:type_name -> scotoma.v1.Role
-	6,  // 2: scotoma.v1.ChatMessage.parts:type_name -> scotoma.v1.ChatPart
-	5,  // 3: scotoma.v1.Prompt.images:type_name -> scotoma.v1.Image
-	7,  // 4: scotoma.v1.Prompt.messages:type_name -> scotoma.v1.ChatMessage
-	1,  // 5: scotoma.v1.Prompt.multi_image:type_name -> scotoma.v1.MultiImage
-	50, // 6: scotoma.v1.Sampling.logit_bias:type_name -> scotoma.v1.Sampling.LogitBiasEntry
-	8,  // 7: scotoma.v1.GenerateRequest.prompt:type_name -> scotoma.v1.Prompt
-	51, // 8: scotoma.v1.GenerateRequest.interventions:type_name -> scotoma.v1.Intervention
-	9,  // 9: scotoma.v1.GenerateRequest.sampling:type_name -> scotoma.v1.Sampling
-	12, // 10: scotoma.v1.GenerateResponse.started:type_name -> scotoma.v1.Started
-	13, // 11: scotoma.v1.GenerateResponse.token:type_name -> scotoma.v1.Token
-	15, // 12: scotoma.v1.GenerateResponse.finished:type_name -> scotoma.v1.Finished
-	14, // 13: scotoma.v1.Token.top:type_name -> scotoma.v1.TokenLogprob
-	2,  // 14: scotoma.v1.Finished.reason:type_name -> scotoma.v1.FinishReason
-	16, // 15: scotoma.v1.Finished.usage:type_name -> scotoma.v1.Usage
-	38, // 16: scotoma.v1.Finished.provenance:type_name -> scotoma.v1.Provenance
-	8,  // 17: scotoma.v1.ScoreRequest.prompt:type_name -> scotoma.v1.Prompt
-	51, // 18: scotoma.v1.ScoreRequest.interventions:type_name -> scotoma.v1.Intervention
-	19, // 19: scotoma.v1.ScoreResponse.scores:type_name -> scotoma.v1.ContinuationScore
-	16, // 20: scotoma.v1.ScoreResponse.usage:type_name -> scotoma.v1.Usage
-	38, // 21: scotoma.v1.ScoreResponse.provenance:type_name -> scotoma.v1.Provenance
-	14, // 22: scotoma.v1.ContinuationScore.tokens:type_name -> scotoma.v1.TokenLogprob
-	10, // 23: scotoma.v1.SweepRequest.generate:type_name -> scotoma.v1.GenerateRequest
-	17, // 24: scotoma.v1.SweepRequest.score:type_name -> scotoma.v1.ScoreRequest
-	21, // 25: scotoma.v1.SweepRequest.variants:type_name -> scotoma.v1.SweepVariant
-	22, // 26: scotoma.v1.SweepRequest.grid:type_name -> scotoma.v1.SweepGrid
-	51, // 27: scotoma.v1.SweepVariant.interventions:type_name -> scotoma.v1.Intervention
-	51, // 28: scotoma.v1.SweepGrid.interventions:type_name -> scotoma.v1.Intervention
-	23, // 29: scotoma.v1.SweepGrid.axes:type_name -> scotoma.v1.SweepAxis
-	24, // 30: scotoma.v1.SweepAxis.range:type_name -> scotoma.v1.SweepRange
-	25, // 31: scotoma.v1.SweepAxis.numbers:type_name -> scotoma.v1.SweepNumbers
-	27, // 32: scotoma.v1.SweepResponse.started:type_name -> scotoma.v1.SweepStarted
-	28, // 33: scotoma.v1.SweepResponse.result:type_name -> scotoma.v1.SweepResult
-	30, // 34: scotoma.v1.SweepResponse.finished:type_name -> scotoma.v1.SweepFinished
-	15, // 35: scotoma.v1.SweepResult.generated:type_name -> scotoma.v1.Finished
-	18, // 36: scotoma.v1.SweepResult.scored:type_name -> scotoma.v1.ScoreResponse
-	29, // 37: scotoma.v1.SweepResult.error:type_name -> scotoma.v1.SweepError
-	5,  // 38: scotoma.v1.PreviewRequest.image:type_name -> scotoma.v1.Image
-	51, // 39: scotoma.v1.PreviewRequest.interventions:type_name -> scotoma.v1.Intervention
-	35, // 40: scotoma.v1.PreviewResponse.plan:type_name -> scotoma.v1.ResolvedIntervention
-	51, // 41: scotoma.v1.ResolvedIntervention.intervention:type_name -> scotoma.v1.Intervention
-	36, // 42: scotoma.v1.ResolvedIntervention.resolutions:type_name -> scotoma.v1.Resolution
-	3,  // 43: scotoma.v1.Span.kind:type_name -> scotoma.v1.SpanKind
-	37, // 44: scotoma.v1.Provenance.layout:type_name -> scotoma.v1.Span
-	35, // 45: scotoma.v1.Provenance.plan:type_name -> scotoma.v1.ResolvedIntervention
-	9,  // 46: scotoma.v1.Provenance.sampling:type_name -> scotoma.v1.Sampling
-	39, // 47: scotoma.v1.Provenance.stages:type_name -> scotoma.v1.Stage
-	52, // 48: scotoma.v1.CaptureTarget.target:type_name -> scotoma.v1.Target
-	4,  // 49: scotoma.v1.CaptureTarget.reduction:type_name -> scotoma.v1.Reduction
-	8,  // 50: scotoma.v1.CaptureRequest.prompt:type_name -> scotoma.v1.Prompt
-	51, // 51: scotoma.v1.CaptureRequest.interventions:type_name -> scotoma.v1.Intervention
-	40, // 52: scotoma.v1.CaptureRequest.targets:type_name -> scotoma.v1.CaptureTarget
-	53, // 53: scotoma.v1.CaptureRequest.dtype:type_name -> scotoma.v1.DataType
-	12, // 54: scotoma.v1.CaptureResponse.started:type_name -> scotoma.v1.Started
-	43, // 55: scotoma.v1.CaptureResponse.activation:type_name -> scotoma.v1.Activation
-	45, // 56: scotoma.v1.CaptureResponse.finished:type_name -> scotoma.v1.CaptureFinished
-	44, // 57: scotoma.v1.Activation.top:type_name -> scotoma.v1.TopTokens
-	14, // 58: scotoma.v1.TopTokens.tokens:type_name -> scotoma.v1.TokenLogprob
-	16, // 59: scotoma.v1.CaptureFinished.usage:type_name -> scotoma.v1.Usage
-	38, // 60: scotoma.v1.CaptureFinished.provenance:type_name -> scotoma.v1.Provenance
-	46, // 61: scotoma.v1.CaptureFinished.kept:type_name -> scotoma.v1.KeptActivation
-	38, // 62: scotoma.v1.VerifyRequest.provenance:type_name -> scotoma.v1.Provenance
-	5,  // 63: scotoma.v1.VerifyRequest.images:type_name -> scotoma.v1.Image
-	49, // 64: scotoma.v1.VerifyResponse.differences:type_name -> scotoma.v1.Difference
-	38, // 65: scotoma.v1.VerifyResponse.provenance:type_name -> scotoma.v1.Provenance
-	10, // 66: scotoma.v1.InferenceService.Generate:input_type -> scotoma.v1.GenerateRequest
-	17, // 67: scotoma.v1.InferenceService.Score:input_type -> scotoma.v1.ScoreRequest
-	20, // 68: scotoma.v1.InferenceService.Sweep:input_type -> scotoma.v1.SweepRequest
-	31, // 69: scotoma.v1.InferenceService.UploadImage:input_type -> scotoma.v1.UploadImageRequest
-	41, // 70: scotoma.v1.InferenceService.Capture:input_type -> scotoma.v1.CaptureRequest
-	33, // 71: scotoma.v1.InferenceService.Preview:input_type -> scotoma.v1.PreviewRequest
-	47, // 72: scotoma.v1.InferenceService.Verify:input_type -> scotoma.v1.VerifyRequest
-	11, // 73: scotoma.v1.InferenceService.Generate:output_type -> scotoma.v1.GenerateResponse
-	18, // 74: scotoma.v1.InferenceService.Score:output_type -> scotoma.v1.ScoreResponse
-	26, // 75: scotoma.v1.InferenceService.Sweep:output_type -> scotoma.v1.SweepResponse
-	32, // 76: scotoma.v1.InferenceService.UploadImage:output_type -> scotoma.v1.UploadImageResponse
-	42, // 77: scotoma.v1.InferenceService.Capture:output_type -> scotoma.v1.CaptureResponse
-	34, // 78: scotoma.v1.InferenceService.Preview:output_type -> scotoma.v1.PreviewResponse
-	48, // 79: scotoma.v1.InferenceService.Verify:output_type -> scotoma.v1.VerifyResponse
-	73, // [73:80] is the sub-list for method output_type
-	66, // [66:73] is the sub-list for method input_type
-	66, // [66:66] is the sub-list for extension type_name
-	66, // [66:66] is the sub-list for extension extendee
-	0,  // [0:66] is the sub-list for field type_name
+	8,   // 0: scotoma.v1.ChatPart.image:type_name -> scotoma.v1.Image
+	0,   // 1: scotoma.v1.ChatMessage.role:type_name -> scotoma.v1.Role
+	9,   // 2: scotoma.v1.ChatMessage.parts:type_name -> scotoma.v1.ChatPart
+	8,   // 3: scotoma.v1.Prompt.images:type_name -> scotoma.v1.Image
+	10,  // 4: scotoma.v1.Prompt.messages:type_name -> scotoma.v1.ChatMessage
+	1,   // 5: scotoma.v1.Prompt.multi_image:type_name -> scotoma.v1.MultiImage
+	70,  // 6: scotoma.v1.Sampling.logit_bias:type_name -> scotoma.v1.Sampling.LogitBiasEntry
+	11,  // 7: scotoma.v1.GenerateRequest.prompt:type_name -> scotoma.v1.Prompt
+	71,  // 8: scotoma.v1.GenerateRequest.interventions:type_name -> scotoma.v1.Intervention
+	12,  // 9: scotoma.v1.GenerateRequest.sampling:type_name -> scotoma.v1.Sampling
+	15,  // 10: scotoma.v1.GenerateResponse.started:type_name -> scotoma.v1.Started
+	16,  // 11: scotoma.v1.GenerateResponse.token:type_name -> scotoma.v1.Token
+	18,  // 12: scotoma.v1.GenerateResponse.finished:type_name -> scotoma.v1.Finished
+	17,  // 13: scotoma.v1.Token.top:type_name -> scotoma.v1.TokenLogprob
+	2,   // 14: scotoma.v1.Finished.reason:type_name -> scotoma.v1.FinishReason
+	19,  // 15: scotoma.v1.Finished.usage:type_name -> scotoma.v1.Usage
+	41,  // 16: scotoma.v1.Finished.provenance:type_name -> scotoma.v1.Provenance
+	11,  // 17: scotoma.v1.ScoreRequest.prompt:type_name -> scotoma.v1.Prompt
+	71,  // 18: scotoma.v1.ScoreRequest.interventions:type_name -> scotoma.v1.Intervention
+	22,  // 19: scotoma.v1.ScoreResponse.scores:type_name -> scotoma.v1.ContinuationScore
+	19,  // 20: scotoma.v1.ScoreResponse.usage:type_name -> scotoma.v1.Usage
+	41,  // 21: scotoma.v1.ScoreResponse.provenance:type_name -> scotoma.v1.Provenance
+	17,  // 22: scotoma.v1.ContinuationScore.tokens:type_name -> scotoma.v1.TokenLogprob
+	13,  // 23: scotoma.v1.SweepRequest.generate:type_name -> scotoma.v1.GenerateRequest
+	20,  // 24: scotoma.v1.SweepRequest.score:type_name -> scotoma.v1.ScoreRequest
+	24,  // 25: scotoma.v1.SweepRequest.variants:type_name -> scotoma.v1.SweepVariant
+	25,  // 26: scotoma.v1.SweepRequest.grid:type_name -> scotoma.v1.SweepGrid
+	71,  // 27: scotoma.v1.SweepVariant.interventions:type_name -> scotoma.v1.Intervention
+	71,  // 28: scotoma.v1.SweepGrid.interventions:type_name -> scotoma.v1.Intervention
+	26,  // 29: scotoma.v1.SweepGrid.axes:type_name -> scotoma.v1.SweepAxis
+	27,  // 30: scotoma.v1.SweepAxis.range:type_name -> scotoma.v1.SweepRange
+	28,  // 31: scotoma.v1.SweepAxis.numbers:type_name -> scotoma.v1.SweepNumbers
+	30,  // 32: scotoma.v1.SweepResponse.started:type_name -> scotoma.v1.SweepStarted
+	31,  // 33: scotoma.v1.SweepResponse.result:type_name -> scotoma.v1.SweepResult
+	33,  // 34: scotoma.v1.SweepResponse.finished:type_name -> scotoma.v1.SweepFinished
+	18,  // 35: scotoma.v1.SweepResult.generated:type_name -> scotoma.v1.Finished
+	21,  // 36: scotoma.v1.SweepResult.scored:type_name -> scotoma.v1.ScoreResponse
+	32,  // 37: scotoma.v1.SweepResult.error:type_name -> scotoma.v1.SweepError
+	8,   // 38: scotoma.v1.PreviewRequest.image:type_name -> scotoma.v1.Image
+	71,  // 39: scotoma.v1.PreviewRequest.interventions:type_name -> scotoma.v1.Intervention
+	38,  // 40: scotoma.v1.PreviewResponse.plan:type_name -> scotoma.v1.ResolvedIntervention
+	71,  // 41: scotoma.v1.ResolvedIntervention.intervention:type_name -> scotoma.v1.Intervention
+	39,  // 42: scotoma.v1.ResolvedIntervention.resolutions:type_name -> scotoma.v1.Resolution
+	3,   // 43: scotoma.v1.Span.kind:type_name -> scotoma.v1.SpanKind
+	40,  // 44: scotoma.v1.Provenance.layout:type_name -> scotoma.v1.Span
+	38,  // 45: scotoma.v1.Provenance.plan:type_name -> scotoma.v1.ResolvedIntervention
+	12,  // 46: scotoma.v1.Provenance.sampling:type_name -> scotoma.v1.Sampling
+	42,  // 47: scotoma.v1.Provenance.stages:type_name -> scotoma.v1.Stage
+	72,  // 48: scotoma.v1.CaptureTarget.target:type_name -> scotoma.v1.Target
+	4,   // 49: scotoma.v1.CaptureTarget.reduction:type_name -> scotoma.v1.Reduction
+	11,  // 50: scotoma.v1.CaptureRequest.prompt:type_name -> scotoma.v1.Prompt
+	71,  // 51: scotoma.v1.CaptureRequest.interventions:type_name -> scotoma.v1.Intervention
+	43,  // 52: scotoma.v1.CaptureRequest.targets:type_name -> scotoma.v1.CaptureTarget
+	73,  // 53: scotoma.v1.CaptureRequest.dtype:type_name -> scotoma.v1.DataType
+	15,  // 54: scotoma.v1.CaptureResponse.started:type_name -> scotoma.v1.Started
+	46,  // 55: scotoma.v1.CaptureResponse.activation:type_name -> scotoma.v1.Activation
+	48,  // 56: scotoma.v1.CaptureResponse.finished:type_name -> scotoma.v1.CaptureFinished
+	47,  // 57: scotoma.v1.Activation.top:type_name -> scotoma.v1.TopTokens
+	17,  // 58: scotoma.v1.TopTokens.tokens:type_name -> scotoma.v1.TokenLogprob
+	19,  // 59: scotoma.v1.CaptureFinished.usage:type_name -> scotoma.v1.Usage
+	41,  // 60: scotoma.v1.CaptureFinished.provenance:type_name -> scotoma.v1.Provenance
+	49,  // 61: scotoma.v1.CaptureFinished.kept:type_name -> scotoma.v1.KeptActivation
+	51,  // 62: scotoma.v1.TraceRequest.clean:type_name -> scotoma.v1.TraceInput
+	51,  // 63: scotoma.v1.TraceRequest.corrupted:type_name -> scotoma.v1.TraceInput
+	52,  // 64: scotoma.v1.TraceRequest.metric:type_name -> scotoma.v1.TraceMetric
+	55,  // 65: scotoma.v1.TraceRequest.grid:type_name -> scotoma.v1.TraceGrid
+	5,   // 66: scotoma.v1.TraceRequest.direction:type_name -> scotoma.v1.TraceDirection
+	59,  // 67: scotoma.v1.TraceRequest.path:type_name -> scotoma.v1.TracePath
+	11,  // 68: scotoma.v1.TraceInput.prompt:type_name -> scotoma.v1.Prompt
+	71,  // 69: scotoma.v1.TraceInput.interventions:type_name -> scotoma.v1.Intervention
+	53,  // 70: scotoma.v1.TraceMetric.logprob_difference:type_name -> scotoma.v1.TraceContrast
+	54,  // 71: scotoma.v1.TraceMetric.divergence:type_name -> scotoma.v1.TraceDivergence
+	56,  // 72: scotoma.v1.TraceGrid.positions:type_name -> scotoma.v1.TracePositions
+	74,  // 73: scotoma.v1.TracePositions.each:type_name -> scotoma.v1.TokenSelector
+	74,  // 74: scotoma.v1.TracePositions.words:type_name -> scotoma.v1.TokenSelector
+	57,  // 75: scotoma.v1.TracePositions.patches:type_name -> scotoma.v1.TracePatches
+	58,  // 76: scotoma.v1.TracePositions.group:type_name -> scotoma.v1.TraceGroup
+	7,   // 77: scotoma.v1.TracePatches.by:type_name -> scotoma.v1.TracePatches.By
+	74,  // 78: scotoma.v1.TraceGroup.tokens:type_name -> scotoma.v1.TokenSelector
+	72,  // 79: scotoma.v1.TracePath.receiver:type_name -> scotoma.v1.Target
+	6,   // 80: scotoma.v1.TracePath.via:type_name -> scotoma.v1.TraceVia
+	61,  // 81: scotoma.v1.TraceResponse.started:type_name -> scotoma.v1.TraceStarted
+	64,  // 82: scotoma.v1.TraceResponse.baseline:type_name -> scotoma.v1.TraceBaseline
+	65,  // 83: scotoma.v1.TraceResponse.cell:type_name -> scotoma.v1.TraceCell
+	66,  // 84: scotoma.v1.TraceResponse.finished:type_name -> scotoma.v1.TraceFinished
+	62,  // 85: scotoma.v1.TraceStarted.positions:type_name -> scotoma.v1.TracePosition
+	63,  // 86: scotoma.v1.TracePosition.patches:type_name -> scotoma.v1.TracePatch
+	32,  // 87: scotoma.v1.TraceCell.error:type_name -> scotoma.v1.SweepError
+	41,  // 88: scotoma.v1.TraceFinished.provenance:type_name -> scotoma.v1.Provenance
+	41,  // 89: scotoma.v1.VerifyRequest.provenance:type_name -> scotoma.v1.Provenance
+	8,   // 90: scotoma.v1.VerifyRequest.images:type_name -> scotoma.v1.Image
+	69,  // 91: scotoma.v1.VerifyResponse.differences:type_name -> scotoma.v1.Difference
+	41,  // 92: scotoma.v1.VerifyResponse.provenance:type_name -> scotoma.v1.Provenance
+	13,  // 93: scotoma.v1.InferenceService.Generate:input_type -> scotoma.v1.GenerateRequest
+	20,  // 94: scotoma.v1.InferenceService.Score:input_type -> scotoma.v1.ScoreRequest
+	23,  // 95: scotoma.v1.InferenceService.Sweep:input_type -> scotoma.v1.SweepRequest
+	50,  // 96: scotoma.v1.InferenceService.Trace:input_type -> scotoma.v1.TraceRequest
+	34,  // 97: scotoma.v1.InferenceService.UploadImage:input_type -> scotoma.v1.UploadImageRequest
+	44,  // 98: scotoma.v1.InferenceService.Capture:input_type -> scotoma.v1.CaptureRequest
+	36,  // 99: scotoma.v1.InferenceService.Preview:input_type -> scotoma.v1.PreviewRequest
+	67,  // 100: scotoma.v1.InferenceService.Verify:input_type -> scotoma.v1.VerifyRequest
+	14,  // 101: scotoma.v1.InferenceService.Generate:output_type -> scotoma.v1.GenerateResponse
+	21,  // 102: scotoma.v1.InferenceService.Score:output_type -> scotoma.v1.ScoreResponse
+	29,  // 103: scotoma.v1.InferenceService.Sweep:output_type -> scotoma.v1.SweepResponse
+	60,  // 104: scotoma.v1.InferenceService.Trace:output_type -> scotoma.v1.TraceResponse
+	35,  // 105: scotoma.v1.InferenceService.UploadImage:output_type -> scotoma.v1.UploadImageResponse
+	45,  // 106: scotoma.v1.InferenceService.Capture:output_type -> scotoma.v1.CaptureResponse
+	37,  // 107: scotoma.v1.InferenceService.Preview:output_type -> scotoma.v1.PreviewResponse
+	68,  // 108: scotoma.v1.InferenceService.Verify:output_type -> scotoma.v1.VerifyResponse
+	101, // [101:109] is the sub-list for method output_type
+	93,  // [93:101] is the sub-list for method input_type
+	93,  // [93:93] is the sub-list for extension type_name
+	93,  // [93:93] is the sub-list for extension extendee
+	0,   // [0:93] is the sub-list for field type_name
 }
 
 func init() { file_scotoma_v1_inference_service_proto_init() }
@@ -4695,13 +6477,32 @@ func file_scotoma_v1_inference_service_proto_init() {
 		(*CaptureResponse_Activation)(nil),
 		(*CaptureResponse_Finished)(nil),
 	}
+	file_scotoma_v1_inference_service_proto_msgTypes[44].OneofWrappers = []any{
+		(*TraceMetric_Logprob)(nil),
+		(*TraceMetric_LogprobDifference)(nil),
+		(*TraceMetric_Probability)(nil),
+		(*TraceMetric_Divergence)(nil),
+	}
+	file_scotoma_v1_inference_service_proto_msgTypes[48].OneofWrappers = []any{
+		(*TracePositions_Each)(nil),
+		(*TracePositions_Words)(nil),
+		(*TracePositions_Patches)(nil),
+		(*TracePositions_Group)(nil),
+	}
+	file_scotoma_v1_inference_service_proto_msgTypes[52].OneofWrappers = []any{
+		(*TraceResponse_Started)(nil),
+		(*TraceResponse_Baseline)(nil),
+		(*TraceResponse_Cell)(nil),
+		(*TraceResponse_Finished)(nil),
+	}
+	file_scotoma_v1_inference_service_proto_msgTypes[57].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_scotoma_v1_inference_service_proto_rawDesc), len(file_scotoma_v1_inference_service_proto_rawDesc)),
-			NumEnums:      5,
-			NumMessages:   46,
+			NumEnums:      8,
+			NumMessages:   63,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

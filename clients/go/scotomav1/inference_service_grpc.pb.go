@@ -24,6 +24,7 @@ const (
 	InferenceService_Generate_FullMethodName    = "/scotoma.v1.InferenceService/Generate"
 	InferenceService_Score_FullMethodName       = "/scotoma.v1.InferenceService/Score"
 	InferenceService_Sweep_FullMethodName       = "/scotoma.v1.InferenceService/Sweep"
+	InferenceService_Trace_FullMethodName       = "/scotoma.v1.InferenceService/Trace"
 	InferenceService_UploadImage_FullMethodName = "/scotoma.v1.InferenceService/UploadImage"
 	InferenceService_Capture_FullMethodName     = "/scotoma.v1.InferenceService/Capture"
 	InferenceService_Preview_FullMethodName     = "/scotoma.v1.InferenceService/Preview"
@@ -44,6 +45,10 @@ type InferenceServiceClient interface {
 	// One input under many variants; results in the order of completion. What variants have in common is computed once: each gets
 	// the bits of a request of its own, and can be verified as one.
 	Sweep(ctx context.Context, in *SweepRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[SweepResponse], error)
+	// Activation patching as one request: a grid of hook points, layers, positions and heads. In each cell one input runs with
+	// activations of another one written over its own. What cells have in common is computed once: each gets the bits of the Score
+	// request with the same Patch.
+	Trace(ctx context.Context, in *TraceRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[TraceResponse], error)
 	// Keeps a picture, so that requests can name it instead of sending it again.
 	UploadImage(ctx context.Context, in *UploadImageRequest, opts ...grpc.CallOption) (*UploadImageResponse, error)
 	// Activations at hook points, reduced on the server, in chunks; they are taken after the interventions at the same point.
@@ -110,6 +115,25 @@ func (c *inferenceServiceClient) Sweep(ctx context.Context, in *SweepRequest, op
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type InferenceService_SweepClient = grpc.ServerStreamingClient[SweepResponse]
 
+func (c *inferenceServiceClient) Trace(ctx context.Context, in *TraceRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[TraceResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &InferenceService_ServiceDesc.Streams[2], InferenceService_Trace_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[TraceRequest, TraceResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type InferenceService_TraceClient = grpc.ServerStreamingClient[TraceResponse]
+
 func (c *inferenceServiceClient) UploadImage(ctx context.Context, in *UploadImageRequest, opts ...grpc.CallOption) (*UploadImageResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(UploadImageResponse)
@@ -122,7 +146,7 @@ func (c *inferenceServiceClient) UploadImage(ctx context.Context, in *UploadImag
 
 func (c *inferenceServiceClient) Capture(ctx context.Context, in *CaptureRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[CaptureResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &InferenceService_ServiceDesc.Streams[2], InferenceService_Capture_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &InferenceService_ServiceDesc.Streams[3], InferenceService_Capture_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -173,6 +197,10 @@ type InferenceServiceServer interface {
 	// One input under many variants; results in the order of completion. What variants have in common is computed once: each gets
 	// the bits of a request of its own, and can be verified as one.
 	Sweep(*SweepRequest, grpc.ServerStreamingServer[SweepResponse]) error
+	// Activation patching as one request: a grid of hook points, layers, positions and heads. In each cell one input runs with
+	// activations of another one written over its own. What cells have in common is computed once: each gets the bits of the Score
+	// request with the same Patch.
+	Trace(*TraceRequest, grpc.ServerStreamingServer[TraceResponse]) error
 	// Keeps a picture, so that requests can name it instead of sending it again.
 	UploadImage(context.Context, *UploadImageRequest) (*UploadImageResponse, error)
 	// Activations at hook points, reduced on the server, in chunks; they are taken after the interventions at the same point.
@@ -199,6 +227,9 @@ func (UnimplementedInferenceServiceServer) Score(context.Context, *ScoreRequest)
 }
 func (UnimplementedInferenceServiceServer) Sweep(*SweepRequest, grpc.ServerStreamingServer[SweepResponse]) error {
 	return status.Error(codes.Unimplemented, "method Sweep not implemented")
+}
+func (UnimplementedInferenceServiceServer) Trace(*TraceRequest, grpc.ServerStreamingServer[TraceResponse]) error {
+	return status.Error(codes.Unimplemented, "method Trace not implemented")
 }
 func (UnimplementedInferenceServiceServer) UploadImage(context.Context, *UploadImageRequest) (*UploadImageResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method UploadImage not implemented")
@@ -272,6 +303,17 @@ func _InferenceService_Sweep_Handler(srv interface{}, stream grpc.ServerStream) 
 
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type InferenceService_SweepServer = grpc.ServerStreamingServer[SweepResponse]
+
+func _InferenceService_Trace_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(TraceRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(InferenceServiceServer).Trace(m, &grpc.GenericServerStream[TraceRequest, TraceResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type InferenceService_TraceServer = grpc.ServerStreamingServer[TraceResponse]
 
 func _InferenceService_UploadImage_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(UploadImageRequest)
@@ -371,6 +413,11 @@ var InferenceService_ServiceDesc = grpc.ServiceDesc{
 		{
 			StreamName:    "Sweep",
 			Handler:       _InferenceService_Sweep_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "Trace",
+			Handler:       _InferenceService_Trace_Handler,
 			ServerStreams: true,
 		},
 		{

@@ -53,6 +53,15 @@ impl InferenceService for Inference {
         }))
     }
 
+    type TraceStream = ResponseStream<v1::TraceResponse>;
+
+    async fn trace(
+        &self,
+        _: Request<v1::TraceRequest>,
+    ) -> Result<Response<Self::TraceStream>, Status> {
+        Err(Status::unimplemented("Trace"))
+    }
+
     async fn upload_image(
         &self,
         request: Request<v1::UploadImageRequest>,

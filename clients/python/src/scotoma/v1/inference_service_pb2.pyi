@@ -46,6 +46,18 @@ class Reduction(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     REDUCTION_LAST: _ClassVar[Reduction]
     REDUCTION_TOP_TOKENS: _ClassVar[Reduction]
     REDUCTION_RECEIVED: _ClassVar[Reduction]
+
+class TraceDirection(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    TRACE_DIRECTION_UNSPECIFIED: _ClassVar[TraceDirection]
+    TRACE_DIRECTION_DENOISE: _ClassVar[TraceDirection]
+    TRACE_DIRECTION_NOISE: _ClassVar[TraceDirection]
+
+class TraceVia(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    TRACE_VIA_UNSPECIFIED: _ClassVar[TraceVia]
+    TRACE_VIA_RESIDUAL: _ClassVar[TraceVia]
+    TRACE_VIA_MLPS: _ClassVar[TraceVia]
 ROLE_UNSPECIFIED: Role
 ROLE_SYSTEM: Role
 ROLE_USER: Role
@@ -70,6 +82,12 @@ REDUCTION_NORM: Reduction
 REDUCTION_LAST: Reduction
 REDUCTION_TOP_TOKENS: Reduction
 REDUCTION_RECEIVED: Reduction
+TRACE_DIRECTION_UNSPECIFIED: TraceDirection
+TRACE_DIRECTION_DENOISE: TraceDirection
+TRACE_DIRECTION_NOISE: TraceDirection
+TRACE_VIA_UNSPECIFIED: TraceVia
+TRACE_VIA_RESIDUAL: TraceVia
+TRACE_VIA_MLPS: TraceVia
 
 class Image(_message.Message):
     __slots__ = ("data", "handle")
@@ -637,6 +655,232 @@ class KeptActivation(_message.Message):
     handle: str
     shape: _containers.RepeatedScalarFieldContainer[int]
     def __init__(self, target: _Optional[int] = ..., point: _Optional[str] = ..., handle: _Optional[str] = ..., shape: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class TraceRequest(_message.Message):
+    __slots__ = ("model", "clean", "corrupted", "metric", "grid", "direction", "path", "sample_key")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    CLEAN_FIELD_NUMBER: _ClassVar[int]
+    CORRUPTED_FIELD_NUMBER: _ClassVar[int]
+    METRIC_FIELD_NUMBER: _ClassVar[int]
+    GRID_FIELD_NUMBER: _ClassVar[int]
+    DIRECTION_FIELD_NUMBER: _ClassVar[int]
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    SAMPLE_KEY_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    clean: TraceInput
+    corrupted: TraceInput
+    metric: TraceMetric
+    grid: TraceGrid
+    direction: TraceDirection
+    path: TracePath
+    sample_key: str
+    def __init__(self, model: _Optional[str] = ..., clean: _Optional[_Union[TraceInput, _Mapping]] = ..., corrupted: _Optional[_Union[TraceInput, _Mapping]] = ..., metric: _Optional[_Union[TraceMetric, _Mapping]] = ..., grid: _Optional[_Union[TraceGrid, _Mapping]] = ..., direction: _Optional[_Union[TraceDirection, str]] = ..., path: _Optional[_Union[TracePath, _Mapping]] = ..., sample_key: _Optional[str] = ...) -> None: ...
+
+class TraceInput(_message.Message):
+    __slots__ = ("prompt", "interventions")
+    PROMPT_FIELD_NUMBER: _ClassVar[int]
+    INTERVENTIONS_FIELD_NUMBER: _ClassVar[int]
+    prompt: Prompt
+    interventions: _containers.RepeatedCompositeFieldContainer[_intervention_pb2.Intervention]
+    def __init__(self, prompt: _Optional[_Union[Prompt, _Mapping]] = ..., interventions: _Optional[_Iterable[_Union[_intervention_pb2.Intervention, _Mapping]]] = ...) -> None: ...
+
+class TraceMetric(_message.Message):
+    __slots__ = ("logprob", "logprob_difference", "probability", "divergence")
+    LOGPROB_FIELD_NUMBER: _ClassVar[int]
+    LOGPROB_DIFFERENCE_FIELD_NUMBER: _ClassVar[int]
+    PROBABILITY_FIELD_NUMBER: _ClassVar[int]
+    DIVERGENCE_FIELD_NUMBER: _ClassVar[int]
+    logprob: str
+    logprob_difference: TraceContrast
+    probability: str
+    divergence: TraceDivergence
+    def __init__(self, logprob: _Optional[str] = ..., logprob_difference: _Optional[_Union[TraceContrast, _Mapping]] = ..., probability: _Optional[str] = ..., divergence: _Optional[_Union[TraceDivergence, _Mapping]] = ...) -> None: ...
+
+class TraceContrast(_message.Message):
+    __slots__ = ("answer", "other")
+    ANSWER_FIELD_NUMBER: _ClassVar[int]
+    OTHER_FIELD_NUMBER: _ClassVar[int]
+    answer: str
+    other: str
+    def __init__(self, answer: _Optional[str] = ..., other: _Optional[str] = ...) -> None: ...
+
+class TraceDivergence(_message.Message):
+    __slots__ = ("answer",)
+    ANSWER_FIELD_NUMBER: _ClassVar[int]
+    answer: str
+    def __init__(self, answer: _Optional[str] = ...) -> None: ...
+
+class TraceGrid(_message.Message):
+    __slots__ = ("points", "layers", "positions", "heads", "each_head")
+    POINTS_FIELD_NUMBER: _ClassVar[int]
+    LAYERS_FIELD_NUMBER: _ClassVar[int]
+    POSITIONS_FIELD_NUMBER: _ClassVar[int]
+    HEADS_FIELD_NUMBER: _ClassVar[int]
+    EACH_HEAD_FIELD_NUMBER: _ClassVar[int]
+    points: _containers.RepeatedScalarFieldContainer[str]
+    layers: _containers.RepeatedScalarFieldContainer[int]
+    positions: _containers.RepeatedCompositeFieldContainer[TracePositions]
+    heads: _containers.RepeatedScalarFieldContainer[int]
+    each_head: bool
+    def __init__(self, points: _Optional[_Iterable[str]] = ..., layers: _Optional[_Iterable[int]] = ..., positions: _Optional[_Iterable[_Union[TracePositions, _Mapping]]] = ..., heads: _Optional[_Iterable[int]] = ..., each_head: _Optional[bool] = ...) -> None: ...
+
+class TracePositions(_message.Message):
+    __slots__ = ("each", "words", "patches", "group")
+    EACH_FIELD_NUMBER: _ClassVar[int]
+    WORDS_FIELD_NUMBER: _ClassVar[int]
+    PATCHES_FIELD_NUMBER: _ClassVar[int]
+    GROUP_FIELD_NUMBER: _ClassVar[int]
+    each: _intervention_pb2.TokenSelector
+    words: _intervention_pb2.TokenSelector
+    patches: TracePatches
+    group: TraceGroup
+    def __init__(self, each: _Optional[_Union[_intervention_pb2.TokenSelector, _Mapping]] = ..., words: _Optional[_Union[_intervention_pb2.TokenSelector, _Mapping]] = ..., patches: _Optional[_Union[TracePatches, _Mapping]] = ..., group: _Optional[_Union[TraceGroup, _Mapping]] = ...) -> None: ...
+
+class TracePatches(_message.Message):
+    __slots__ = ("by", "grid")
+    class By(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        BY_UNSPECIFIED: _ClassVar[TracePatches.By]
+        BY_BLOCK: _ClassVar[TracePatches.By]
+        BY_ROW: _ClassVar[TracePatches.By]
+        BY_COLUMN: _ClassVar[TracePatches.By]
+    BY_UNSPECIFIED: TracePatches.By
+    BY_BLOCK: TracePatches.By
+    BY_ROW: TracePatches.By
+    BY_COLUMN: TracePatches.By
+    BY_FIELD_NUMBER: _ClassVar[int]
+    GRID_FIELD_NUMBER: _ClassVar[int]
+    by: TracePatches.By
+    grid: int
+    def __init__(self, by: _Optional[_Union[TracePatches.By, str]] = ..., grid: _Optional[int] = ...) -> None: ...
+
+class TraceGroup(_message.Message):
+    __slots__ = ("tokens", "label")
+    TOKENS_FIELD_NUMBER: _ClassVar[int]
+    LABEL_FIELD_NUMBER: _ClassVar[int]
+    tokens: _intervention_pb2.TokenSelector
+    label: str
+    def __init__(self, tokens: _Optional[_Union[_intervention_pb2.TokenSelector, _Mapping]] = ..., label: _Optional[str] = ...) -> None: ...
+
+class TracePath(_message.Message):
+    __slots__ = ("receiver", "via")
+    RECEIVER_FIELD_NUMBER: _ClassVar[int]
+    VIA_FIELD_NUMBER: _ClassVar[int]
+    receiver: _intervention_pb2.Target
+    via: TraceVia
+    def __init__(self, receiver: _Optional[_Union[_intervention_pb2.Target, _Mapping]] = ..., via: _Optional[_Union[TraceVia, str]] = ...) -> None: ...
+
+class TraceResponse(_message.Message):
+    __slots__ = ("started", "baseline", "cell", "finished")
+    STARTED_FIELD_NUMBER: _ClassVar[int]
+    BASELINE_FIELD_NUMBER: _ClassVar[int]
+    CELL_FIELD_NUMBER: _ClassVar[int]
+    FINISHED_FIELD_NUMBER: _ClassVar[int]
+    started: TraceStarted
+    baseline: TraceBaseline
+    cell: TraceCell
+    finished: TraceFinished
+    def __init__(self, started: _Optional[_Union[TraceStarted, _Mapping]] = ..., baseline: _Optional[_Union[TraceBaseline, _Mapping]] = ..., cell: _Optional[_Union[TraceCell, _Mapping]] = ..., finished: _Optional[_Union[TraceFinished, _Mapping]] = ...) -> None: ...
+
+class TraceStarted(_message.Message):
+    __slots__ = ("request_id", "cells", "points", "layers", "positions", "heads", "rows", "rows_naive", "flops", "cells_unchanged")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    CELLS_FIELD_NUMBER: _ClassVar[int]
+    POINTS_FIELD_NUMBER: _ClassVar[int]
+    LAYERS_FIELD_NUMBER: _ClassVar[int]
+    POSITIONS_FIELD_NUMBER: _ClassVar[int]
+    HEADS_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    ROWS_NAIVE_FIELD_NUMBER: _ClassVar[int]
+    FLOPS_FIELD_NUMBER: _ClassVar[int]
+    CELLS_UNCHANGED_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    cells: int
+    points: _containers.RepeatedScalarFieldContainer[str]
+    layers: _containers.RepeatedScalarFieldContainer[int]
+    positions: _containers.RepeatedCompositeFieldContainer[TracePosition]
+    heads: _containers.RepeatedScalarFieldContainer[int]
+    rows: int
+    rows_naive: int
+    flops: int
+    cells_unchanged: int
+    def __init__(self, request_id: _Optional[str] = ..., cells: _Optional[int] = ..., points: _Optional[_Iterable[str]] = ..., layers: _Optional[_Iterable[int]] = ..., positions: _Optional[_Iterable[_Union[TracePosition, _Mapping]]] = ..., heads: _Optional[_Iterable[int]] = ..., rows: _Optional[int] = ..., rows_naive: _Optional[int] = ..., flops: _Optional[int] = ..., cells_unchanged: _Optional[int] = ...) -> None: ...
+
+class TracePosition(_message.Message):
+    __slots__ = ("label", "tokens", "source_tokens", "patches")
+    LABEL_FIELD_NUMBER: _ClassVar[int]
+    TOKENS_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    PATCHES_FIELD_NUMBER: _ClassVar[int]
+    label: str
+    tokens: _containers.RepeatedScalarFieldContainer[int]
+    source_tokens: _containers.RepeatedScalarFieldContainer[int]
+    patches: _containers.RepeatedCompositeFieldContainer[TracePatch]
+    def __init__(self, label: _Optional[str] = ..., tokens: _Optional[_Iterable[int]] = ..., source_tokens: _Optional[_Iterable[int]] = ..., patches: _Optional[_Iterable[_Union[TracePatch, _Mapping]]] = ...) -> None: ...
+
+class TracePatch(_message.Message):
+    __slots__ = ("token", "image", "view", "row", "column", "grid_rows", "grid_columns")
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    IMAGE_FIELD_NUMBER: _ClassVar[int]
+    VIEW_FIELD_NUMBER: _ClassVar[int]
+    ROW_FIELD_NUMBER: _ClassVar[int]
+    COLUMN_FIELD_NUMBER: _ClassVar[int]
+    GRID_ROWS_FIELD_NUMBER: _ClassVar[int]
+    GRID_COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    token: int
+    image: int
+    view: int
+    row: int
+    column: int
+    grid_rows: int
+    grid_columns: int
+    def __init__(self, token: _Optional[int] = ..., image: _Optional[int] = ..., view: _Optional[int] = ..., row: _Optional[int] = ..., column: _Optional[int] = ..., grid_rows: _Optional[int] = ..., grid_columns: _Optional[int] = ...) -> None: ...
+
+class TraceBaseline(_message.Message):
+    __slots__ = ("clean", "corrupted")
+    CLEAN_FIELD_NUMBER: _ClassVar[int]
+    CORRUPTED_FIELD_NUMBER: _ClassVar[int]
+    clean: float
+    corrupted: float
+    def __init__(self, clean: _Optional[float] = ..., corrupted: _Optional[float] = ...) -> None: ...
+
+class TraceCell(_message.Message):
+    __slots__ = ("point", "layer", "position", "head", "value", "effect", "rows_computed", "error")
+    POINT_FIELD_NUMBER: _ClassVar[int]
+    LAYER_FIELD_NUMBER: _ClassVar[int]
+    POSITION_FIELD_NUMBER: _ClassVar[int]
+    HEAD_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    EFFECT_FIELD_NUMBER: _ClassVar[int]
+    ROWS_COMPUTED_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    point: int
+    layer: int
+    position: int
+    head: int
+    value: float
+    effect: float
+    rows_computed: int
+    error: SweepError
+    def __init__(self, point: _Optional[int] = ..., layer: _Optional[int] = ..., position: _Optional[int] = ..., head: _Optional[int] = ..., value: _Optional[float] = ..., effect: _Optional[float] = ..., rows_computed: _Optional[int] = ..., error: _Optional[_Union[SweepError, _Mapping]] = ...) -> None: ...
+
+class TraceFinished(_message.Message):
+    __slots__ = ("cells", "failed", "rows_computed", "rows_reused", "flops", "total_seconds", "provenance")
+    CELLS_FIELD_NUMBER: _ClassVar[int]
+    FAILED_FIELD_NUMBER: _ClassVar[int]
+    ROWS_COMPUTED_FIELD_NUMBER: _ClassVar[int]
+    ROWS_REUSED_FIELD_NUMBER: _ClassVar[int]
+    FLOPS_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    PROVENANCE_FIELD_NUMBER: _ClassVar[int]
+    cells: int
+    failed: int
+    rows_computed: int
+    rows_reused: int
+    flops: int
+    total_seconds: float
+    provenance: Provenance
+    def __init__(self, cells: _Optional[int] = ..., failed: _Optional[int] = ..., rows_computed: _Optional[int] = ..., rows_reused: _Optional[int] = ..., flops: _Optional[int] = ..., total_seconds: _Optional[float] = ..., provenance: _Optional[_Union[Provenance, _Mapping]] = ...) -> None: ...
 
 class VerifyRequest(_message.Message):
     __slots__ = ("provenance", "images")

@@ -50,6 +50,11 @@ class InferenceServiceStub:
                 request_serializer=scotoma_dot_v1_dot_inference__service__pb2.SweepRequest.SerializeToString,
                 response_deserializer=scotoma_dot_v1_dot_inference__service__pb2.SweepResponse.FromString,
                 _registered_method=True)
+        self.Trace = channel.unary_stream(
+                '/scotoma.v1.InferenceService/Trace',
+                request_serializer=scotoma_dot_v1_dot_inference__service__pb2.TraceRequest.SerializeToString,
+                response_deserializer=scotoma_dot_v1_dot_inference__service__pb2.TraceResponse.FromString,
+                _registered_method=True)
         self.UploadImage = channel.unary_unary(
                 '/scotoma.v1.InferenceService/UploadImage',
                 request_serializer=scotoma_dot_v1_dot_inference__service__pb2.UploadImageRequest.SerializeToString,
@@ -94,6 +99,15 @@ class InferenceServiceServicer:
     def Sweep(self, request, context):
         """One input under many variants; results in the order of completion. What variants have in common is computed once: each gets
         the bits of a request of its own, and can be verified as one.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Trace(self, request, context):
+        """Activation patching as one request: a grid of hook points, layers, positions and heads. In each cell one input runs with
+        activations of another one written over its own. What cells have in common is computed once: each gets the bits of the Score
+        request with the same Patch.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -144,6 +158,11 @@ def add_InferenceServiceServicer_to_server(servicer, server):
                     servicer.Sweep,
                     request_deserializer=scotoma_dot_v1_dot_inference__service__pb2.SweepRequest.FromString,
                     response_serializer=scotoma_dot_v1_dot_inference__service__pb2.SweepResponse.SerializeToString,
+            ),
+            'Trace': grpc.unary_stream_rpc_method_handler(
+                    servicer.Trace,
+                    request_deserializer=scotoma_dot_v1_dot_inference__service__pb2.TraceRequest.FromString,
+                    response_serializer=scotoma_dot_v1_dot_inference__service__pb2.TraceResponse.SerializeToString,
             ),
             'UploadImage': grpc.unary_unary_rpc_method_handler(
                     servicer.UploadImage,
@@ -248,6 +267,33 @@ class InferenceService:
             '/scotoma.v1.InferenceService/Sweep',
             scotoma_dot_v1_dot_inference__service__pb2.SweepRequest.SerializeToString,
             scotoma_dot_v1_dot_inference__service__pb2.SweepResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Trace(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/scotoma.v1.InferenceService/Trace',
+            scotoma_dot_v1_dot_inference__service__pb2.TraceRequest.SerializeToString,
+            scotoma_dot_v1_dot_inference__service__pb2.TraceResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -6,7 +6,7 @@
 
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
-import type { DataType, Intervention, Target } from "./intervention_pb.js";
+import type { DataType, Intervention, Target, TokenSelector } from "./intervention_pb.js";
 import { file_scotoma_v1_intervention } from "./intervention_pb.js";
 import type { Message } from "@bufbuild/protobuf";
 
@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file scotoma/v1/inference_service.proto.
  */
 export const file_scotoma_v1_inference_service: GenFile = /*@__PURE__*/
-  fileDesc("CiJzY290b21hL3YxL2luZmVyZW5jZV9zZXJ2aWNlLnByb3RvEgpzY290b21hLnYxIjMKBUltYWdlEg4KBGRhdGEYASABKAxIABIQCgZoYW5kbGUYAiABKAlIAEIICgZzb3VyY2UiRgoIQ2hhdFBhcnQSDgoEdGV4dBgBIAEoCUgAEiIKBWltYWdlGAIgASgLMhEuc2NvdG9tYS52MS5JbWFnZUgAQgYKBHBhcnQiUgoLQ2hhdE1lc3NhZ2USHgoEcm9sZRgBIAEoDjIQLnNjb3RvbWEudjEuUm9sZRIjCgVwYXJ0cxgCIAMoCzIULnNjb3RvbWEudjEuQ2hhdFBhcnQingEKBlByb21wdBIMCgR0ZXh0GAEgASgJEiEKBmltYWdlcxgCIAMoCzIRLnNjb3RvbWEudjEuSW1hZ2USCwoDcmF3GAMgASgIEikKCG1lc3NhZ2VzGAQgAygLMhcuc2NvdG9tYS52MS5DaGF0TWVzc2FnZRIrCgttdWx0aV9pbWFnZRgFIAEoDjIWLnNjb3RvbWEudjEuTXVsdGlJbWFnZSL3BAoIU2FtcGxpbmcSEwoLdGVtcGVyYXR1cmUYASABKAESDQoFdG9wX2sYAiABKA0SEgoFdG9wX3AYAyABKAFIAIgBARIRCgRzZWVkGAQgASgESAGIAQESEQoJZG9fc2FtcGxlGAUgASgIEhIKBW1pbl9wGAYgASgBSAKIAQESFgoJdHlwaWNhbF9wGAcgASgBSAOIAQESGwoOZXBzaWxvbl9jdXRvZmYYCCABKAFIBIgBARIXCgpldGFfY3V0b2ZmGAkgASgBSAWIAQESEgoFdG9wX2gYCiABKAFIBogBARIfChJyZXBldGl0aW9uX3BlbmFsdHkYCyABKAFIB4gBARIhChRub19yZXBlYXRfbmdyYW1fc2l6ZRgMIAEoDUgIiAEBEhcKCm1pbl90b2tlbnMYDSABKA1ICYgBARIXCg9zdXBwcmVzc190b2tlbnMYDiADKA0SNwoKbG9naXRfYmlhcxgPIAMoCzIjLnNjb3RvbWEudjEuU2FtcGxpbmcuTG9naXRCaWFzRW50cnkSIAoYaWdub3JlX2dlbmVyYXRpb25fY29uZmlnGBAgASgIGjAKDkxvZ2l0Qmlhc0VudHJ5EgsKA2tleRgBIAEoDRINCgV2YWx1ZRgCIAEoAToCOAFCCAoGX3RvcF9wQgcKBV9zZWVkQggKBl9taW5fcEIMCgpfdHlwaWNhbF9wQhEKD19lcHNpbG9uX2N1dG9mZkINCgtfZXRhX2N1dG9mZkIICgZfdG9wX2hCFQoTX3JlcGV0aXRpb25fcGVuYWx0eUIXChVfbm9fcmVwZWF0X25ncmFtX3NpemVCDQoLX21pbl90b2tlbnMi6QEKD0dlbmVyYXRlUmVxdWVzdBINCgVtb2RlbBgBIAEoCRIiCgZwcm9tcHQYAiABKAsyEi5zY290b21hLnYxLlByb21wdBIvCg1pbnRlcnZlbnRpb25zGAMgAygLMhguc2NvdG9tYS52MS5JbnRlcnZlbnRpb24SJgoIc2FtcGxpbmcYBCABKAsyFC5zY290b21hLnYxLlNhbXBsaW5nEhIKCm1heF90b2tlbnMYBSABKA0SDAoEc3RvcBgGIAMoCRIUCgx0b3BfbG9ncHJvYnMYByABKA0SEgoKc2FtcGxlX2tleRgIIAEoCSKRAQoQR2VuZXJhdGVSZXNwb25zZRImCgdzdGFydGVkGAEgASgLMhMuc2NvdG9tYS52MS5TdGFydGVkSAASIgoFdG9rZW4YAiABKAsyES5zY290b21hLnYxLlRva2VuSAASKAoIZmluaXNoZWQYAyABKAsyFC5zY290b21hLnYxLkZpbmlzaGVkSABCBwoFZXZlbnQiWAoHU3RhcnRlZBISCgpyZXF1ZXN0X2lkGAEgASgJEhUKDXByb21wdF90b2tlbnMYAiABKA0SFAoMaW1hZ2VfdG9rZW5zGAMgASgNEgwKBGNvc3QYBCABKAQiWQoFVG9rZW4SCgoCaWQYASABKA0SDAoEdGV4dBgCIAEoCRIPCgdsb2dwcm9iGAMgASgBEiUKA3RvcBgEIAMoCzIYLnNjb3RvbWEudjEuVG9rZW5Mb2dwcm9iIjkKDFRva2VuTG9ncHJvYhIKCgJpZBgBIAEoDRIMCgR0ZXh0GAIgASgJEg8KB2xvZ3Byb2IYAyABKAEikAEKCEZpbmlzaGVkEigKBnJlYXNvbhgBIAEoDjIYLnNjb3RvbWEudjEuRmluaXNoUmVhc29uEgwKBHRleHQYAiABKAkSIAoFdXNhZ2UYAyABKAsyES5zY290b21hLnYxLlVzYWdlEioKCnByb3ZlbmFuY2UYBCABKAsyFi5zY290b21hLnYxLlByb3ZlbmFuY2Ui9QEKBVVzYWdlEhUKDXByb21wdF90b2tlbnMYASABKA0SFAoMaW1hZ2VfdG9rZW5zGAIgASgNEhkKEWdlbmVyYXRpb25fdG9rZW5zGAMgASgNEhUKDXF1ZXVlX3NlY29uZHMYBCABKAESIwobdGltZV90b19maXJzdF90b2tlbl9zZWNvbmRzGAUgASgBEhUKDXRvdGFsX3NlY29uZHMYBiABKAESFQoNcm93c19jb21wdXRlZBgHIAEoBBINCgVmbG9wcxgIIAEoBBIWCg5iYXNlbGluZV9mbG9wcxgJIAEoBBITCgtyb3dzX3JldXNlZBgKIAEoBCKdAQoMU2NvcmVSZXF1ZXN0Eg0KBW1vZGVsGAEgASgJEiIKBnByb21wdBgCIAEoCzISLnNjb3RvbWEudjEuUHJvbXB0Ei8KDWludGVydmVudGlvbnMYAyADKAsyGC5zY290b21hLnYxLkludGVydmVudGlvbhIVCg1jb250aW51YXRpb25zGAQgAygJEhIKCnNhbXBsZV9rZXkYBSABKAkimgEKDVNjb3JlUmVzcG9uc2USLQoGc2NvcmVzGAEgAygLMh0uc2NvdG9tYS52MS5Db250aW51YXRpb25TY29yZRIMCgRiZXN0GAIgASgNEiAKBXVzYWdlGAMgASgLMhEuc2NvdG9tYS52MS5Vc2FnZRIqCgpwcm92ZW5hbmNlGAQgASgLMhYuc2NvdG9tYS52MS5Qcm92ZW5hbmNlIn4KEUNvbnRpbnVhdGlvblNjb3JlEigKBnRva2VucxgBIAMoCzIYLnNjb3RvbWEudjEuVG9rZW5Mb2dwcm9iEg8KB2xvZ3Byb2IYAiABKAESFAoMbWVhbl9sb2dwcm9iGAMgASgBEhgKEGxvZ3Byb2JfcGVyX2J5dGUYBCABKAEixAEKDFN3ZWVwUmVxdWVzdBIvCghnZW5lcmF0ZRgBIAEoCzIbLnNjb3RvbWEudjEuR2VuZXJhdGVSZXF1ZXN0SAASKQoFc2NvcmUYAiABKAsyGC5zY290b21hLnYxLlNjb3JlUmVxdWVzdEgAEioKCHZhcmlhbnRzGAMgAygLMhguc2NvdG9tYS52MS5Td2VlcFZhcmlhbnQSIwoEZ3JpZBgEIAEoCzIVLnNjb3RvbWEudjEuU3dlZXBHcmlkQgcKBWlucHV0Ij8KDFN3ZWVwVmFyaWFudBIvCg1pbnRlcnZlbnRpb25zGAEgAygLMhguc2NvdG9tYS52MS5JbnRlcnZlbnRpb24iYQoJU3dlZXBHcmlkEi8KDWludGVydmVudGlvbnMYASADKAsyGC5zY290b21hLnYxLkludGVydmVudGlvbhIjCgRheGVzGAIgAygLMhUuc2NvdG9tYS52MS5Td2VlcEF4aXMiegoJU3dlZXBBeGlzEg0KBWZpZWxkGAEgASgJEicKBXJhbmdlGAIgASgLMhYuc2NvdG9tYS52MS5Td2VlcFJhbmdlSAASKwoHbnVtYmVycxgDIAEoCzIYLnNjb3RvbWEudjEuU3dlZXBOdW1iZXJzSABCCAoGdmFsdWVzIjcKClN3ZWVwUmFuZ2USDQoFZmlyc3QYASABKAESDAoEbGFzdBgCIAEoARIMCgRzdGVwGAMgASgBIh4KDFN3ZWVwTnVtYmVycxIOCgZ2YWx1ZXMYASADKAEinwEKDVN3ZWVwUmVzcG9uc2USKwoHc3RhcnRlZBgBIAEoCzIYLnNjb3RvbWEudjEuU3dlZXBTdGFydGVkSAASKQoGcmVzdWx0GAIgASgLMhcuc2NvdG9tYS52MS5Td2VlcFJlc3VsdEgAEi0KCGZpbmlzaGVkGAMgASgLMhkuc2NvdG9tYS52MS5Td2VlcEZpbmlzaGVkSABCBwoFZXZlbnQiNAoMU3dlZXBTdGFydGVkEhIKCnJlcXVlc3RfaWQYASABKAkSEAoIdmFyaWFudHMYAiABKA0iugEKC1N3ZWVwUmVzdWx0Eg8KB3ZhcmlhbnQYASABKA0SDgoGcGxhY2VzGAIgAygNEikKCWdlbmVyYXRlZBgDIAEoCzIULnNjb3RvbWEudjEuRmluaXNoZWRIABIrCgZzY29yZWQYBCABKAsyGS5zY290b21hLnYxLlNjb3JlUmVzcG9uc2VIABInCgVlcnJvchgFIAEoCzIWLnNjb3RvbWEudjEuU3dlZXBFcnJvckgAQgkKB291dGNvbWUiSgoKU3dlZXBFcnJvchIMCgRjb2RlGAEgASgFEg4KBnJlYXNvbhgCIAEoCRINCgVmaWVsZBgDIAEoCRIPCgdtZXNzYWdlGAQgASgJInMKDVN3ZWVwRmluaXNoZWQSEAoIdmFyaWFudHMYASABKA0SDgoGZmFpbGVkGAIgASgNEhUKDXJvd3NfY29tcHV0ZWQYAyABKAQSEgoKcm93c19uYWl2ZRgEIAEoBBIVCg10b3RhbF9zZWNvbmRzGAUgASgBIiIKElVwbG9hZEltYWdlUmVxdWVzdBIMCgRkYXRhGAEgASgMIkQKE1VwbG9hZEltYWdlUmVzcG9uc2USDgoGaGFuZGxlGAEgASgJEg0KBXdpZHRoGAIgASgNEg4KBmhlaWdodBgDIAEoDSKGAQoOUHJldmlld1JlcXVlc3QSDQoFbW9kZWwYASABKAkSIAoFaW1hZ2UYAiABKAsyES5zY290b21hLnYxLkltYWdlEi8KDWludGVydmVudGlvbnMYAyADKAsyGC5zY290b21hLnYxLkludGVydmVudGlvbhISCgpzYW1wbGVfa2V5GAQgASgJIpYBCg9QcmV2aWV3UmVzcG9uc2USCwoDcG5nGAEgASgMEg0KBXdpZHRoGAIgASgNEg4KBmhlaWdodBgDIAEoDRIRCglncmlkX3Jvd3MYBCABKA0SFAoMZ3JpZF9jb2x1bW5zGAUgASgNEi4KBHBsYW4YBiADKAsyIC5zY290b21hLnYxLlJlc29sdmVkSW50ZXJ2ZW50aW9uIs0BChRSZXNvbHZlZEludGVydmVudGlvbhIuCgxpbnRlcnZlbnRpb24YASABKAsyGC5zY290b21hLnYxLkludGVydmVudGlvbhIrCgtyZXNvbHV0aW9ucxgCIAMoCzIWLnNjb3RvbWEudjEuUmVzb2x1dGlvbhIXCg9jaGFuZ2VkX25vdGhpbmcYAyABKAgSDQoFZmlyZWQYBCABKAQSHAoPcmVsYXRpdmVfY2hhbmdlGAUgASgBSACIAQFCEgoQX3JlbGF0aXZlX2NoYW5nZSJaCgpSZXNvbHV0aW9uEg0KBWltYWdlGAEgASgNEg8KB2luZGljZXMYAiADKA0SDgoGZGlnZXN0GAMgASgJEg4KBnBvaW50cxgEIAMoCRIMCgR2aWV3GAUgASgNIqkBCgRTcGFuEiIKBGtpbmQYASABKA4yFC5zY290b21hLnYxLlNwYW5LaW5kEg0KBXN0YXJ0GAIgASgNEgsKA2VuZBgDIAEoDRINCgVpbWFnZRgEIAEoDRIRCglncmlkX3Jvd3MYBSABKA0SFAoMZ3JpZF9jb2x1bW5zGAYgASgNEgwKBHRpbGUYByABKA0SCwoDcm93GAggASgNEg4KBmNvbHVtbhgJIAEoDSKrAwoKUHJvdmVuYW5jZRIWCg5zZXJ2ZXJfdmVyc2lvbhgBIAEoCRINCgVtb2RlbBgCIAEoCRIUCgxtb2RlbF9kaWdlc3QYAyABKAkSDQoFZHR5cGUYBCABKAkSDgoGZGV2aWNlGAUgASgJEhUKDWltYWdlX2RpZ2VzdHMYBiADKAkSFQoNcHJlcHJvY2Vzc2luZxgHIAEoCRITCgtwcm9tcHRfdGV4dBgIIAEoCRIgCgZsYXlvdXQYCSADKAsyEC5zY290b21hLnYxLlNwYW4SLgoEcGxhbhgKIAMoCzIgLnNjb3RvbWEudjEuUmVzb2x2ZWRJbnRlcnZlbnRpb24SJgoIc2FtcGxpbmcYCyABKAsyFC5zY290b21hLnYxLlNhbXBsaW5nEhIKCnNhbXBsZV9rZXkYDCABKAkSFQoNb3V0cHV0X2RpZ2VzdBgNIAEoCRIOCgZkaWdlc3QYDiABKAkSDwoHcmVxdWVzdBgPIAEoCRIhCgZzdGFnZXMYECADKAsyES5zY290b21hLnYxLlN0YWdlEhUKDXRlbXBsYXRlX3RpbWUYFCABKAkiJQoFU3RhZ2USDAoEbmFtZRgBIAEoCRIOCgZkaWdlc3QYAiABKAkieAoNQ2FwdHVyZVRhcmdldBIiCgZ0YXJnZXQYASABKAsyEi5zY290b21hLnYxLlRhcmdldBIoCglyZWR1Y3Rpb24YAiABKA4yFS5zY290b21hLnYxLlJlZHVjdGlvbhILCgN0b3AYAyABKA0SDAoEa2VlcBgEIAEoCCKAAgoOQ2FwdHVyZVJlcXVlc3QSDQoFbW9kZWwYASABKAkSIgoGcHJvbXB0GAIgASgLMhIuc2NvdG9tYS52MS5Qcm9tcHQSLwoNaW50ZXJ2ZW50aW9ucxgDIAMoCzIYLnNjb3RvbWEudjEuSW50ZXJ2ZW50aW9uEioKB3RhcmdldHMYBCADKAsyGS5zY290b21hLnYxLkNhcHR1cmVUYXJnZXQSIwoFZHR5cGUYBSABKA4yFC5zY290b21hLnYxLkRhdGFUeXBlEhIKCm1heF90b2tlbnMYBiABKA0SEQoJbWF4X2J5dGVzGAcgASgEEhIKCnNhbXBsZV9rZXkYCCABKAkioQEKD0NhcHR1cmVSZXNwb25zZRImCgdzdGFydGVkGAEgASgLMhMuc2NvdG9tYS52MS5TdGFydGVkSAASLAoKYWN0aXZhdGlvbhgCIAEoCzIWLnNjb3RvbWEudjEuQWN0aXZhdGlvbkgAEi8KCGZpbmlzaGVkGAMgASgLMhsuc2NvdG9tYS52MS5DYXB0dXJlRmluaXNoZWRIAEIHCgVldmVudCLFAQoKQWN0aXZhdGlvbhIOCgZ0YXJnZXQYASABKA0SDQoFcG9pbnQYAiABKAkSDAoEc3RlcBgDIAEoDRINCgVpbWFnZRgEIAEoDRIMCgR2aWV3GAUgASgNEg4KBnRva2VucxgGIAMoDRINCgVzaGFwZRgHIAMoDRIMCgRkYXRhGAggASgMEg4KBm9mZnNldBgJIAEoBBIMCgRzaXplGAogASgEEiIKA3RvcBgLIAMoCzIVLnNjb3RvbWEudjEuVG9wVG9rZW5zIjUKCVRvcFRva2VucxIoCgZ0b2tlbnMYASADKAsyGC5zY290b21hLnYxLlRva2VuTG9ncHJvYiKXAQoPQ2FwdHVyZUZpbmlzaGVkEgwKBHRleHQYASABKAkSIAoFdXNhZ2UYAiABKAsyES5zY290b21hLnYxLlVzYWdlEioKCnByb3ZlbmFuY2UYAyABKAsyFi5zY290b21hLnYxLlByb3ZlbmFuY2USKAoEa2VwdBgEIAMoCzIaLnNjb3RvbWEudjEuS2VwdEFjdGl2YXRpb24iTgoOS2VwdEFjdGl2YXRpb24SDgoGdGFyZ2V0GAEgASgNEg0KBXBvaW50GAIgASgJEg4KBmhhbmRsZRgDIAEoCRINCgVzaGFwZRgEIAMoDSJeCg1WZXJpZnlSZXF1ZXN0EioKCnByb3ZlbmFuY2UYASABKAsyFi5zY290b21hLnYxLlByb3ZlbmFuY2USIQoGaW1hZ2VzGAIgAygLMhEuc2NvdG9tYS52MS5JbWFnZSJ5Cg5WZXJpZnlSZXNwb25zZRIOCgZhZ3JlZXMYASABKAgSKwoLZGlmZmVyZW5jZXMYAiADKAsyFi5zY290b21hLnYxLkRpZmZlcmVuY2USKgoKcHJvdmVuYW5jZRgDIAEoCzIWLnNjb3RvbWEudjEuUHJvdmVuYW5jZSI8CgpEaWZmZXJlbmNlEg0KBXN0YWdlGAEgASgJEhAKCHJlY29yZGVkGAIgASgJEg0KBWZvdW5kGAMgASgJKlAKBFJvbGUSFAoQUk9MRV9VTlNQRUNJRklFRBAAEg8KC1JPTEVfU1lTVEVNEAESDQoJUk9MRV9VU0VSEAISEgoOUk9MRV9BU1NJU1RBTlQQAypYCgpNdWx0aUltYWdlEhsKF01VTFRJX0lNQUdFX1VOU1BFQ0lGSUVEEAASFgoSTVVMVElfSU1BR0VfUEFEREVEEAESFQoRTVVMVElfSU1BR0VfVElMRUQQAip2CgxGaW5pc2hSZWFzb24SHQoZRklOSVNIX1JFQVNPTl9VTlNQRUNJRklFRBAAEhUKEUZJTklTSF9SRUFTT05fRU9TEAESGAoURklOSVNIX1JFQVNPTl9MRU5HVEgQAhIWChJGSU5JU0hfUkVBU09OX1NUT1AQAyqTAQoIU3BhbktpbmQSGQoVU1BBTl9LSU5EX1VOU1BFQ0lGSUVEEAASEgoOU1BBTl9LSU5EX1RFWFQQARIXChNTUEFOX0tJTkRfQkFTRV9WSUVXEAISEgoOU1BBTl9LSU5EX1RJTEUQAxIVChFTUEFOX0tJTkRfTkVXTElORRAEEhQKEFNQQU5fS0lORF9QT09MRUQQBSqoAQoJUmVkdWN0aW9uEhkKFVJFRFVDVElPTl9VTlNQRUNJRklFRBAAEhIKDlJFRFVDVElPTl9OT05FEAESEgoOUkVEVUNUSU9OX01FQU4QAhISCg5SRURVQ1RJT05fTk9STRADEhIKDlJFRFVDVElPTl9MQVNUEAQSGAoUUkVEVUNUSU9OX1RPUF9UT0tFTlMQBRIWChJSRURVQ1RJT05fUkVDRUlWRUQQBjL0AwoQSW5mZXJlbmNlU2VydmljZRJHCghHZW5lcmF0ZRIbLnNjb3RvbWEudjEuR2VuZXJhdGVSZXF1ZXN0Ghwuc2NvdG9tYS52MS5HZW5lcmF0ZVJlc3BvbnNlMAESPAoFU2NvcmUSGC5zY290b21hLnYxLlNjb3JlUmVxdWVzdBoZLnNjb3RvbWEudjEuU2NvcmVSZXNwb25zZRI+CgVTd2VlcBIYLnNjb3RvbWEudjEuU3dlZXBSZXF1ZXN0Ghkuc2NvdG9tYS52MS5Td2VlcFJlc3BvbnNlMAESTgoLVXBsb2FkSW1hZ2USHi5zY290b21hLnYxLlVwbG9hZEltYWdlUmVxdWVzdBofLnNjb3RvbWEudjEuVXBsb2FkSW1hZ2VSZXNwb25zZRJECgdDYXB0dXJlEhouc2NvdG9tYS52MS5DYXB0dXJlUmVxdWVzdBobLnNjb3RvbWEudjEuQ2FwdHVyZVJlc3BvbnNlMAESQgoHUHJldmlldxIaLnNjb3RvbWEudjEuUHJldmlld1JlcXVlc3QaGy5zY290b21hLnYxLlByZXZpZXdSZXNwb25zZRI/CgZWZXJpZnkSGS5zY290b21hLnYxLlZlcmlmeVJlcXVlc3QaGi5zY290b21hLnYxLlZlcmlmeVJlc3BvbnNlQqEBCg5jb20uc2NvdG9tYS52MUIVSW5mZXJlbmNlU2VydmljZVByb3RvUAFaL2dpdGh1Yi5jb20vc2NvdG9tYS9zY290b21hL2NsaWVudHMvZ28vc2NvdG9tYXYxogIDU1hYqgIKU2NvdG9tYS5WMcoCClNjb3RvbWFcVjHiAhZTY290b21hXFYxXEdQQk1ldGFkYXRh6gILU2NvdG9tYTo6VjFiBnByb3RvMw", [file_scotoma_v1_intervention]);
+  fileDesc("CiJzY290b21hL3YxL2luZmVyZW5jZV9zZXJ2aWNlLnByb3RvEgpzY290b21hLnYxIjMKBUltYWdlEg4KBGRhdGEYASABKAxIABIQCgZoYW5kbGUYAiABKAlIAEIICgZzb3VyY2UiRgoIQ2hhdFBhcnQSDgoEdGV4dBgBIAEoCUgAEiIKBWltYWdlGAIgASgLMhEuc2NvdG9tYS52MS5JbWFnZUgAQgYKBHBhcnQiUgoLQ2hhdE1lc3NhZ2USHgoEcm9sZRgBIAEoDjIQLnNjb3RvbWEudjEuUm9sZRIjCgVwYXJ0cxgCIAMoCzIULnNjb3RvbWEudjEuQ2hhdFBhcnQingEKBlByb21wdBIMCgR0ZXh0GAEgASgJEiEKBmltYWdlcxgCIAMoCzIRLnNjb3RvbWEudjEuSW1hZ2USCwoDcmF3GAMgASgIEikKCG1lc3NhZ2VzGAQgAygLMhcuc2NvdG9tYS52MS5DaGF0TWVzc2FnZRIrCgttdWx0aV9pbWFnZRgFIAEoDjIWLnNjb3RvbWEudjEuTXVsdGlJbWFnZSL3BAoIU2FtcGxpbmcSEwoLdGVtcGVyYXR1cmUYASABKAESDQoFdG9wX2sYAiABKA0SEgoFdG9wX3AYAyABKAFIAIgBARIRCgRzZWVkGAQgASgESAGIAQESEQoJZG9fc2FtcGxlGAUgASgIEhIKBW1pbl9wGAYgASgBSAKIAQESFgoJdHlwaWNhbF9wGAcgASgBSAOIAQESGwoOZXBzaWxvbl9jdXRvZmYYCCABKAFIBIgBARIXCgpldGFfY3V0b2ZmGAkgASgBSAWIAQESEgoFdG9wX2gYCiABKAFIBogBARIfChJyZXBldGl0aW9uX3BlbmFsdHkYCyABKAFIB4gBARIhChRub19yZXBlYXRfbmdyYW1fc2l6ZRgMIAEoDUgIiAEBEhcKCm1pbl90b2tlbnMYDSABKA1ICYgBARIXCg9zdXBwcmVzc190b2tlbnMYDiADKA0SNwoKbG9naXRfYmlhcxgPIAMoCzIjLnNjb3RvbWEudjEuU2FtcGxpbmcuTG9naXRCaWFzRW50cnkSIAoYaWdub3JlX2dlbmVyYXRpb25fY29uZmlnGBAgASgIGjAKDkxvZ2l0Qmlhc0VudHJ5EgsKA2tleRgBIAEoDRINCgV2YWx1ZRgCIAEoAToCOAFCCAoGX3RvcF9wQgcKBV9zZWVkQggKBl9taW5fcEIMCgpfdHlwaWNhbF9wQhEKD19lcHNpbG9uX2N1dG9mZkINCgtfZXRhX2N1dG9mZkIICgZfdG9wX2hCFQoTX3JlcGV0aXRpb25fcGVuYWx0eUIXChVfbm9fcmVwZWF0X25ncmFtX3NpemVCDQoLX21pbl90b2tlbnMi6QEKD0dlbmVyYXRlUmVxdWVzdBINCgVtb2RlbBgBIAEoCRIiCgZwcm9tcHQYAiABKAsyEi5zY290b21hLnYxLlByb21wdBIvCg1pbnRlcnZlbnRpb25zGAMgAygLMhguc2NvdG9tYS52MS5JbnRlcnZlbnRpb24SJgoIc2FtcGxpbmcYBCABKAsyFC5zY290b21hLnYxLlNhbXBsaW5nEhIKCm1heF90b2tlbnMYBSABKA0SDAoEc3RvcBgGIAMoCRIUCgx0b3BfbG9ncHJvYnMYByABKA0SEgoKc2FtcGxlX2tleRgIIAEoCSKRAQoQR2VuZXJhdGVSZXNwb25zZRImCgdzdGFydGVkGAEgASgLMhMuc2NvdG9tYS52MS5TdGFydGVkSAASIgoFdG9rZW4YAiABKAsyES5zY290b21hLnYxLlRva2VuSAASKAoIZmluaXNoZWQYAyABKAsyFC5zY290b21hLnYxLkZpbmlzaGVkSABCBwoFZXZlbnQiWAoHU3RhcnRlZBISCgpyZXF1ZXN0X2lkGAEgASgJEhUKDXByb21wdF90b2tlbnMYAiABKA0SFAoMaW1hZ2VfdG9rZW5zGAMgASgNEgwKBGNvc3QYBCABKAQiWQoFVG9rZW4SCgoCaWQYASABKA0SDAoEdGV4dBgCIAEoCRIPCgdsb2dwcm9iGAMgASgBEiUKA3RvcBgEIAMoCzIYLnNjb3RvbWEudjEuVG9rZW5Mb2dwcm9iIjkKDFRva2VuTG9ncHJvYhIKCgJpZBgBIAEoDRIMCgR0ZXh0GAIgASgJEg8KB2xvZ3Byb2IYAyABKAEikAEKCEZpbmlzaGVkEigKBnJlYXNvbhgBIAEoDjIYLnNjb3RvbWEudjEuRmluaXNoUmVhc29uEgwKBHRleHQYAiABKAkSIAoFdXNhZ2UYAyABKAsyES5zY290b21hLnYxLlVzYWdlEioKCnByb3ZlbmFuY2UYBCABKAsyFi5zY290b21hLnYxLlByb3ZlbmFuY2Ui9QEKBVVzYWdlEhUKDXByb21wdF90b2tlbnMYASABKA0SFAoMaW1hZ2VfdG9rZW5zGAIgASgNEhkKEWdlbmVyYXRpb25fdG9rZW5zGAMgASgNEhUKDXF1ZXVlX3NlY29uZHMYBCABKAESIwobdGltZV90b19maXJzdF90b2tlbl9zZWNvbmRzGAUgASgBEhUKDXRvdGFsX3NlY29uZHMYBiABKAESFQoNcm93c19jb21wdXRlZBgHIAEoBBINCgVmbG9wcxgIIAEoBBIWCg5iYXNlbGluZV9mbG9wcxgJIAEoBBITCgtyb3dzX3JldXNlZBgKIAEoBCKdAQoMU2NvcmVSZXF1ZXN0Eg0KBW1vZGVsGAEgASgJEiIKBnByb21wdBgCIAEoCzISLnNjb3RvbWEudjEuUHJvbXB0Ei8KDWludGVydmVudGlvbnMYAyADKAsyGC5zY290b21hLnYxLkludGVydmVudGlvbhIVCg1jb250aW51YXRpb25zGAQgAygJEhIKCnNhbXBsZV9rZXkYBSABKAkimgEKDVNjb3JlUmVzcG9uc2USLQoGc2NvcmVzGAEgAygLMh0uc2NvdG9tYS52MS5Db250aW51YXRpb25TY29yZRIMCgRiZXN0GAIgASgNEiAKBXVzYWdlGAMgASgLMhEuc2NvdG9tYS52MS5Vc2FnZRIqCgpwcm92ZW5hbmNlGAQgASgLMhYuc2NvdG9tYS52MS5Qcm92ZW5hbmNlIn4KEUNvbnRpbnVhdGlvblNjb3JlEigKBnRva2VucxgBIAMoCzIYLnNjb3RvbWEudjEuVG9rZW5Mb2dwcm9iEg8KB2xvZ3Byb2IYAiABKAESFAoMbWVhbl9sb2dwcm9iGAMgASgBEhgKEGxvZ3Byb2JfcGVyX2J5dGUYBCABKAEixAEKDFN3ZWVwUmVxdWVzdBIvCghnZW5lcmF0ZRgBIAEoCzIbLnNjb3RvbWEudjEuR2VuZXJhdGVSZXF1ZXN0SAASKQoFc2NvcmUYAiABKAsyGC5zY290b21hLnYxLlNjb3JlUmVxdWVzdEgAEioKCHZhcmlhbnRzGAMgAygLMhguc2NvdG9tYS52MS5Td2VlcFZhcmlhbnQSIwoEZ3JpZBgEIAEoCzIVLnNjb3RvbWEudjEuU3dlZXBHcmlkQgcKBWlucHV0Ij8KDFN3ZWVwVmFyaWFudBIvCg1pbnRlcnZlbnRpb25zGAEgAygLMhguc2NvdG9tYS52MS5JbnRlcnZlbnRpb24iYQoJU3dlZXBHcmlkEi8KDWludGVydmVudGlvbnMYASADKAsyGC5zY290b21hLnYxLkludGVydmVudGlvbhIjCgRheGVzGAIgAygLMhUuc2NvdG9tYS52MS5Td2VlcEF4aXMiegoJU3dlZXBBeGlzEg0KBWZpZWxkGAEgASgJEicKBXJhbmdlGAIgASgLMhYuc2NvdG9tYS52MS5Td2VlcFJhbmdlSAASKwoHbnVtYmVycxgDIAEoCzIYLnNjb3RvbWEudjEuU3dlZXBOdW1iZXJzSABCCAoGdmFsdWVzIjcKClN3ZWVwUmFuZ2USDQoFZmlyc3QYASABKAESDAoEbGFzdBgCIAEoARIMCgRzdGVwGAMgASgBIh4KDFN3ZWVwTnVtYmVycxIOCgZ2YWx1ZXMYASADKAEinwEKDVN3ZWVwUmVzcG9uc2USKwoHc3RhcnRlZBgBIAEoCzIYLnNjb3RvbWEudjEuU3dlZXBTdGFydGVkSAASKQoGcmVzdWx0GAIgASgLMhcuc2NvdG9tYS52MS5Td2VlcFJlc3VsdEgAEi0KCGZpbmlzaGVkGAMgASgLMhkuc2NvdG9tYS52MS5Td2VlcEZpbmlzaGVkSABCBwoFZXZlbnQiNAoMU3dlZXBTdGFydGVkEhIKCnJlcXVlc3RfaWQYASABKAkSEAoIdmFyaWFudHMYAiABKA0iugEKC1N3ZWVwUmVzdWx0Eg8KB3ZhcmlhbnQYASABKA0SDgoGcGxhY2VzGAIgAygNEikKCWdlbmVyYXRlZBgDIAEoCzIULnNjb3RvbWEudjEuRmluaXNoZWRIABIrCgZzY29yZWQYBCABKAsyGS5zY290b21hLnYxLlNjb3JlUmVzcG9uc2VIABInCgVlcnJvchgFIAEoCzIWLnNjb3RvbWEudjEuU3dlZXBFcnJvckgAQgkKB291dGNvbWUiSgoKU3dlZXBFcnJvchIMCgRjb2RlGAEgASgFEg4KBnJlYXNvbhgCIAEoCRINCgVmaWVsZBgDIAEoCRIPCgdtZXNzYWdlGAQgASgJInMKDVN3ZWVwRmluaXNoZWQSEAoIdmFyaWFudHMYASABKA0SDgoGZmFpbGVkGAIgASgNEhUKDXJvd3NfY29tcHV0ZWQYAyABKAQSEgoKcm93c19uYWl2ZRgEIAEoBBIVCg10b3RhbF9zZWNvbmRzGAUgASgBIiIKElVwbG9hZEltYWdlUmVxdWVzdBIMCgRkYXRhGAEgASgMIkQKE1VwbG9hZEltYWdlUmVzcG9uc2USDgoGaGFuZGxlGAEgASgJEg0KBXdpZHRoGAIgASgNEg4KBmhlaWdodBgDIAEoDSKGAQoOUHJldmlld1JlcXVlc3QSDQoFbW9kZWwYASABKAkSIAoFaW1hZ2UYAiABKAsyES5zY290b21hLnYxLkltYWdlEi8KDWludGVydmVudGlvbnMYAyADKAsyGC5zY290b21hLnYxLkludGVydmVudGlvbhISCgpzYW1wbGVfa2V5GAQgASgJIpYBCg9QcmV2aWV3UmVzcG9uc2USCwoDcG5nGAEgASgMEg0KBXdpZHRoGAIgASgNEg4KBmhlaWdodBgDIAEoDRIRCglncmlkX3Jvd3MYBCABKA0SFAoMZ3JpZF9jb2x1bW5zGAUgASgNEi4KBHBsYW4YBiADKAsyIC5zY290b21hLnYxLlJlc29sdmVkSW50ZXJ2ZW50aW9uIs0BChRSZXNvbHZlZEludGVydmVudGlvbhIuCgxpbnRlcnZlbnRpb24YASABKAsyGC5zY290b21hLnYxLkludGVydmVudGlvbhIrCgtyZXNvbHV0aW9ucxgCIAMoCzIWLnNjb3RvbWEudjEuUmVzb2x1dGlvbhIXCg9jaGFuZ2VkX25vdGhpbmcYAyABKAgSDQoFZmlyZWQYBCABKAQSHAoPcmVsYXRpdmVfY2hhbmdlGAUgASgBSACIAQFCEgoQX3JlbGF0aXZlX2NoYW5nZSJaCgpSZXNvbHV0aW9uEg0KBWltYWdlGAEgASgNEg8KB2luZGljZXMYAiADKA0SDgoGZGlnZXN0GAMgASgJEg4KBnBvaW50cxgEIAMoCRIMCgR2aWV3GAUgASgNIqkBCgRTcGFuEiIKBGtpbmQYASABKA4yFC5zY290b21hLnYxLlNwYW5LaW5kEg0KBXN0YXJ0GAIgASgNEgsKA2VuZBgDIAEoDRINCgVpbWFnZRgEIAEoDRIRCglncmlkX3Jvd3MYBSABKA0SFAoMZ3JpZF9jb2x1bW5zGAYgASgNEgwKBHRpbGUYByABKA0SCwoDcm93GAggASgNEg4KBmNvbHVtbhgJIAEoDSKrAwoKUHJvdmVuYW5jZRIWCg5zZXJ2ZXJfdmVyc2lvbhgBIAEoCRINCgVtb2RlbBgCIAEoCRIUCgxtb2RlbF9kaWdlc3QYAyABKAkSDQoFZHR5cGUYBCABKAkSDgoGZGV2aWNlGAUgASgJEhUKDWltYWdlX2RpZ2VzdHMYBiADKAkSFQoNcHJlcHJvY2Vzc2luZxgHIAEoCRITCgtwcm9tcHRfdGV4dBgIIAEoCRIgCgZsYXlvdXQYCSADKAsyEC5zY290b21hLnYxLlNwYW4SLgoEcGxhbhgKIAMoCzIgLnNjb3RvbWEudjEuUmVzb2x2ZWRJbnRlcnZlbnRpb24SJgoIc2FtcGxpbmcYCyABKAsyFC5zY290b21hLnYxLlNhbXBsaW5nEhIKCnNhbXBsZV9rZXkYDCABKAkSFQoNb3V0cHV0X2RpZ2VzdBgNIAEoCRIOCgZkaWdlc3QYDiABKAkSDwoHcmVxdWVzdBgPIAEoCRIhCgZzdGFnZXMYECADKAsyES5zY290b21hLnYxLlN0YWdlEhUKDXRlbXBsYXRlX3RpbWUYFCABKAkiJQoFU3RhZ2USDAoEbmFtZRgBIAEoCRIOCgZkaWdlc3QYAiABKAkieAoNQ2FwdHVyZVRhcmdldBIiCgZ0YXJnZXQYASABKAsyEi5zY290b21hLnYxLlRhcmdldBIoCglyZWR1Y3Rpb24YAiABKA4yFS5zY290b21hLnYxLlJlZHVjdGlvbhILCgN0b3AYAyABKA0SDAoEa2VlcBgEIAEoCCKAAgoOQ2FwdHVyZVJlcXVlc3QSDQoFbW9kZWwYASABKAkSIgoGcHJvbXB0GAIgASgLMhIuc2NvdG9tYS52MS5Qcm9tcHQSLwoNaW50ZXJ2ZW50aW9ucxgDIAMoCzIYLnNjb3RvbWEudjEuSW50ZXJ2ZW50aW9uEioKB3RhcmdldHMYBCADKAsyGS5zY290b21hLnYxLkNhcHR1cmVUYXJnZXQSIwoFZHR5cGUYBSABKA4yFC5zY290b21hLnYxLkRhdGFUeXBlEhIKCm1heF90b2tlbnMYBiABKA0SEQoJbWF4X2J5dGVzGAcgASgEEhIKCnNhbXBsZV9rZXkYCCABKAkioQEKD0NhcHR1cmVSZXNwb25zZRImCgdzdGFydGVkGAEgASgLMhMuc2NvdG9tYS52MS5TdGFydGVkSAASLAoKYWN0aXZhdGlvbhgCIAEoCzIWLnNjb3RvbWEudjEuQWN0aXZhdGlvbkgAEi8KCGZpbmlzaGVkGAMgASgLMhsuc2NvdG9tYS52MS5DYXB0dXJlRmluaXNoZWRIAEIHCgVldmVudCLFAQoKQWN0aXZhdGlvbhIOCgZ0YXJnZXQYASABKA0SDQoFcG9pbnQYAiABKAkSDAoEc3RlcBgDIAEoDRINCgVpbWFnZRgEIAEoDRIMCgR2aWV3GAUgASgNEg4KBnRva2VucxgGIAMoDRINCgVzaGFwZRgHIAMoDRIMCgRkYXRhGAggASgMEg4KBm9mZnNldBgJIAEoBBIMCgRzaXplGAogASgEEiIKA3RvcBgLIAMoCzIVLnNjb3RvbWEudjEuVG9wVG9rZW5zIjUKCVRvcFRva2VucxIoCgZ0b2tlbnMYASADKAsyGC5zY290b21hLnYxLlRva2VuTG9ncHJvYiKXAQoPQ2FwdHVyZUZpbmlzaGVkEgwKBHRleHQYASABKAkSIAoFdXNhZ2UYAiABKAsyES5zY290b21hLnYxLlVzYWdlEioKCnByb3ZlbmFuY2UYAyABKAsyFi5zY290b21hLnYxLlByb3ZlbmFuY2USKAoEa2VwdBgEIAMoCzIaLnNjb3RvbWEudjEuS2VwdEFjdGl2YXRpb24iTgoOS2VwdEFjdGl2YXRpb24SDgoGdGFyZ2V0GAEgASgNEg0KBXBvaW50GAIgASgJEg4KBmhhbmRsZRgDIAEoCRINCgVzaGFwZRgEIAMoDSKlAgoMVHJhY2VSZXF1ZXN0Eg0KBW1vZGVsGAEgASgJEiUKBWNsZWFuGAIgASgLMhYuc2NvdG9tYS52MS5UcmFjZUlucHV0EikKCWNvcnJ1cHRlZBgDIAEoCzIWLnNjb3RvbWEudjEuVHJhY2VJbnB1dBInCgZtZXRyaWMYBCABKAsyFy5zY290b21hLnYxLlRyYWNlTWV0cmljEiMKBGdyaWQYBSABKAsyFS5zY290b21hLnYxLlRyYWNlR3JpZBItCglkaXJlY3Rpb24YBiABKA4yGi5zY290b21hLnYxLlRyYWNlRGlyZWN0aW9uEiMKBHBhdGgYByABKAsyFS5zY290b21hLnYxLlRyYWNlUGF0aBISCgpzYW1wbGVfa2V5GAggASgJImEKClRyYWNlSW5wdXQSIgoGcHJvbXB0GAEgASgLMhIuc2NvdG9tYS52MS5Qcm9tcHQSLwoNaW50ZXJ2ZW50aW9ucxgCIAMoCzIYLnNjb3RvbWEudjEuSW50ZXJ2ZW50aW9uIqsBCgtUcmFjZU1ldHJpYxIRCgdsb2dwcm9iGAEgASgJSAASNwoSbG9ncHJvYl9kaWZmZXJlbmNlGAIgASgLMhkuc2NvdG9tYS52MS5UcmFjZUNvbnRyYXN0SAASFQoLcHJvYmFiaWxpdHkYAyABKAlIABIxCgpkaXZlcmdlbmNlGAQgASgLMhsuc2NvdG9tYS52MS5UcmFjZURpdmVyZ2VuY2VIAEIGCgRraW5kIi4KDVRyYWNlQ29udHJhc3QSDgoGYW5zd2VyGAEgASgJEg0KBW90aGVyGAIgASgJIiEKD1RyYWNlRGl2ZXJnZW5jZRIOCgZhbnN3ZXIYASABKAkifAoJVHJhY2VHcmlkEg4KBnBvaW50cxgBIAMoCRIOCgZsYXllcnMYAiADKA0SLQoJcG9zaXRpb25zGAMgAygLMhouc2NvdG9tYS52MS5UcmFjZVBvc2l0aW9ucxINCgVoZWFkcxgEIAMoDRIRCgllYWNoX2hlYWQYBSABKAgixAEKDlRyYWNlUG9zaXRpb25zEikKBGVhY2gYASABKAsyGS5zY290b21hLnYxLlRva2VuU2VsZWN0b3JIABIqCgV3b3JkcxgCIAEoCzIZLnNjb3RvbWEudjEuVG9rZW5TZWxlY3RvckgAEisKB3BhdGNoZXMYAyABKAsyGC5zY290b21hLnYxLlRyYWNlUGF0Y2hlc0gAEicKBWdyb3VwGAQgASgLMhYuc2NvdG9tYS52MS5UcmFjZUdyb3VwSABCBQoDc2V0IogBCgxUcmFjZVBhdGNoZXMSJwoCYnkYASABKA4yGy5zY290b21hLnYxLlRyYWNlUGF0Y2hlcy5CeRIMCgRncmlkGAIgASgNIkEKAkJ5EhIKDkJZX1VOU1BFQ0lGSUVEEAASDAoIQllfQkxPQ0sQARIKCgZCWV9ST1cQAhINCglCWV9DT0xVTU4QAyJGCgpUcmFjZUdyb3VwEikKBnRva2VucxgBIAEoCzIZLnNjb3RvbWEudjEuVG9rZW5TZWxlY3RvchINCgVsYWJlbBgCIAEoCSJUCglUcmFjZVBhdGgSJAoIcmVjZWl2ZXIYASABKAsyEi5zY290b21hLnYxLlRhcmdldBIhCgN2aWEYAiABKA4yFC5zY290b21hLnYxLlRyYWNlVmlhIsoBCg1UcmFjZVJlc3BvbnNlEisKB3N0YXJ0ZWQYASABKAsyGC5zY290b21hLnYxLlRyYWNlU3RhcnRlZEgAEi0KCGJhc2VsaW5lGAIgASgLMhkuc2NvdG9tYS52MS5UcmFjZUJhc2VsaW5lSAASJQoEY2VsbBgDIAEoCzIVLnNjb3RvbWEudjEuVHJhY2VDZWxsSAASLQoIZmluaXNoZWQYBCABKAsyGS5zY290b21hLnYxLlRyYWNlRmluaXNoZWRIAEIHCgVldmVudCLYAQoMVHJhY2VTdGFydGVkEhIKCnJlcXVlc3RfaWQYASABKAkSDQoFY2VsbHMYAiABKA0SDgoGcG9pbnRzGAMgAygJEg4KBmxheWVycxgEIAMoDRIsCglwb3NpdGlvbnMYBSADKAsyGS5zY290b21hLnYxLlRyYWNlUG9zaXRpb24SDQoFaGVhZHMYBiADKA0SDAoEcm93cxgHIAEoBBISCgpyb3dzX25haXZlGAggASgEEg0KBWZsb3BzGAkgASgEEhcKD2NlbGxzX3VuY2hhbmdlZBgKIAEoDSJuCg1UcmFjZVBvc2l0aW9uEg0KBWxhYmVsGAEgASgJEg4KBnRva2VucxgCIAMoDRIVCg1zb3VyY2VfdG9rZW5zGAMgAygNEicKB3BhdGNoZXMYBCADKAsyFi5zY290b21hLnYxLlRyYWNlUGF0Y2gifgoKVHJhY2VQYXRjaBINCgV0b2tlbhgBIAEoDRINCgVpbWFnZRgCIAEoDRIMCgR2aWV3GAMgASgNEgsKA3JvdxgEIAEoDRIOCgZjb2x1bW4YBSABKA0SEQoJZ3JpZF9yb3dzGAYgASgNEhQKDGdyaWRfY29sdW1ucxgHIAEoDSIxCg1UcmFjZUJhc2VsaW5lEg0KBWNsZWFuGAEgASgBEhEKCWNvcnJ1cHRlZBgCIAEoASK2AQoJVHJhY2VDZWxsEg0KBXBvaW50GAEgASgNEg0KBWxheWVyGAIgASgNEhAKCHBvc2l0aW9uGAMgASgNEgwKBGhlYWQYBCABKA0SDQoFdmFsdWUYBSABKAESEwoGZWZmZWN0GAYgASgBSACIAQESFQoNcm93c19jb21wdXRlZBgHIAEoBBIlCgVlcnJvchgIIAEoCzIWLnNjb3RvbWEudjEuU3dlZXBFcnJvckIJCgdfZWZmZWN0IqwBCg1UcmFjZUZpbmlzaGVkEg0KBWNlbGxzGAEgASgNEg4KBmZhaWxlZBgCIAEoDRIVCg1yb3dzX2NvbXB1dGVkGAMgASgEEhMKC3Jvd3NfcmV1c2VkGAQgASgEEg0KBWZsb3BzGAUgASgEEhUKDXRvdGFsX3NlY29uZHMYBiABKAESKgoKcHJvdmVuYW5jZRgHIAEoCzIWLnNjb3RvbWEudjEuUHJvdmVuYW5jZSJeCg1WZXJpZnlSZXF1ZXN0EioKCnByb3ZlbmFuY2UYASABKAsyFi5zY290b21hLnYxLlByb3ZlbmFuY2USIQoGaW1hZ2VzGAIgAygLMhEuc2NvdG9tYS52MS5JbWFnZSJ5Cg5WZXJpZnlSZXNwb25zZRIOCgZhZ3JlZXMYASABKAgSKwoLZGlmZmVyZW5jZXMYAiADKAsyFi5zY290b21hLnYxLkRpZmZlcmVuY2USKgoKcHJvdmVuYW5jZRgDIAEoCzIWLnNjb3RvbWEudjEuUHJvdmVuYW5jZSI8CgpEaWZmZXJlbmNlEg0KBXN0YWdlGAEgASgJEhAKCHJlY29yZGVkGAIgASgJEg0KBWZvdW5kGAMgASgJKlAKBFJvbGUSFAoQUk9MRV9VTlNQRUNJRklFRBAAEg8KC1JPTEVfU1lTVEVNEAESDQoJUk9MRV9VU0VSEAISEgoOUk9MRV9BU1NJU1RBTlQQAypYCgpNdWx0aUltYWdlEhsKF01VTFRJX0lNQUdFX1VOU1BFQ0lGSUVEEAASFgoSTVVMVElfSU1BR0VfUEFEREVEEAESFQoRTVVMVElfSU1BR0VfVElMRUQQAip2CgxGaW5pc2hSZWFzb24SHQoZRklOSVNIX1JFQVNPTl9VTlNQRUNJRklFRBAAEhUKEUZJTklTSF9SRUFTT05fRU9TEAESGAoURklOSVNIX1JFQVNPTl9MRU5HVEgQAhIWChJGSU5JU0hfUkVBU09OX1NUT1AQAyqTAQoIU3BhbktpbmQSGQoVU1BBTl9LSU5EX1VOU1BFQ0lGSUVEEAASEgoOU1BBTl9LSU5EX1RFWFQQARIXChNTUEFOX0tJTkRfQkFTRV9WSUVXEAISEgoOU1BBTl9LSU5EX1RJTEUQAxIVChFTUEFOX0tJTkRfTkVXTElORRAEEhQKEFNQQU5fS0lORF9QT09MRUQQBSqoAQoJUmVkdWN0aW9uEhkKFVJFRFVDVElPTl9VTlNQRUNJRklFRBAAEhIKDlJFRFVDVElPTl9OT05FEAESEgoOUkVEVUNUSU9OX01FQU4QAhISCg5SRURVQ1RJT05fTk9STRADEhIKDlJFRFVDVElPTl9MQVNUEAQSGAoUUkVEVUNUSU9OX1RPUF9UT0tFTlMQBRIWChJSRURVQ1RJT05fUkVDRUlWRUQQBippCg5UcmFjZURpcmVjdGlvbhIfChtUUkFDRV9ESVJFQ1RJT05fVU5TUEVDSUZJRUQQABIbChdUUkFDRV9ESVJFQ1RJT05fREVOT0lTRRABEhkKFVRSQUNFX0RJUkVDVElPTl9OT0lTRRACKlEKCFRyYWNlVmlhEhkKFVRSQUNFX1ZJQV9VTlNQRUNJRklFRBAAEhYKElRSQUNFX1ZJQV9SRVNJRFVBTBABEhIKDlRSQUNFX1ZJQV9NTFBTEAIytAQKEEluZmVyZW5jZVNlcnZpY2USRwoIR2VuZXJhdGUSGy5zY290b21hLnYxLkdlbmVyYXRlUmVxdWVzdBocLnNjb3RvbWEudjEuR2VuZXJhdGVSZXNwb25zZTABEjwKBVNjb3JlEhguc2NvdG9tYS52MS5TY29yZVJlcXVlc3QaGS5zY290b21hLnYxLlNjb3JlUmVzcG9uc2USPgoFU3dlZXASGC5zY290b21hLnYxLlN3ZWVwUmVxdWVzdBoZLnNjb3RvbWEudjEuU3dlZXBSZXNwb25zZTABEj4KBVRyYWNlEhguc2NvdG9tYS52MS5UcmFjZVJlcXVlc3QaGS5zY290b21hLnYxLlRyYWNlUmVzcG9uc2UwARJOCgtVcGxvYWRJbWFnZRIeLnNjb3RvbWEudjEuVXBsb2FkSW1hZ2VSZXF1ZXN0Gh8uc2NvdG9tYS52MS5VcGxvYWRJbWFnZVJlc3BvbnNlEkQKB0NhcHR1cmUSGi5zY290b21hLnYxLkNhcHR1cmVSZXF1ZXN0Ghsuc2NvdG9tYS52MS5DYXB0dXJlUmVzcG9uc2UwARJCCgdQcmV2aWV3Ehouc2NvdG9tYS52MS5QcmV2aWV3UmVxdWVzdBobLnNjb3RvbWEudjEuUHJldmlld1Jlc3BvbnNlEj8KBlZlcmlmeRIZLnNjb3RvbWEudjEuVmVyaWZ5UmVxdWVzdBoaLnNjb3RvbWEudjEuVmVyaWZ5UmVzcG9uc2VCoQEKDmNvbS5zY290b21hLnYxQhVJbmZlcmVuY2VTZXJ2aWNlUHJvdG9QAVovZ2l0aHViLmNvbS9zY290b21hL3Njb3RvbWEvY2xpZW50cy9nby9zY290b21hdjGiAgNTWFiqAgpTY290b21hLlYxygIKU2NvdG9tYVxWMeICFlNjb3RvbWFcVjFcR1BCTWV0YWRhdGHqAgtTY290b21hOjpWMWIGcHJvdG8z", [file_scotoma_v1_intervention]);
 
 /**
  * One picture.
@@ -1695,7 +1695,8 @@ export type Stage = Message<"scotoma.v1.Stage"> & {
   /**
    * Of several pictures or continuations: the digest of the digests of each, in hex, end to end.
    * `pixels` (what the tower sees, little-endian f32), `prompt` (token ids, little-endian u32), `visual_tokens` (as the language
-   * model reads them, f32), `logits` (of the first step, f32), `output` (see output_digest).
+   * model reads them, f32), `logits` (of the first step, f32), `output` (see output_digest). Of Trace those of the run that is
+   * patched, and `source_pixels` to `source_logits` of the other one.
    *
    * @generated from field: string name = 1;
    */
@@ -2072,13 +2073,850 @@ export const KeptActivationSchema: GenMessage<KeptActivation> = /*@__PURE__*/
   messageDesc(file_scotoma_v1_inference_service, 41);
 
 /**
+ * Request of Trace.
+ *
+ * @generated from message scotoma.v1.TraceRequest
+ */
+export type TraceRequest = Message<"scotoma.v1.TraceRequest"> & {
+  /**
+   * Name of a resident model. Empty: the only or first one.
+   *
+   * @generated from field: string model = 1;
+   */
+  model: string;
+
+  /**
+   * The input under which the model says what it should. Unset: INVALID_ARGUMENT.
+   *
+   * @generated from field: scotoma.v1.TraceInput clean = 2;
+   */
+  clean?: TraceInput | undefined;
+
+  /**
+   * The input under which it does not. Unset, and changed by nothing: INVALID_ARGUMENT.
+   *
+   * @generated from field: scotoma.v1.TraceInput corrupted = 3;
+   */
+  corrupted?: TraceInput | undefined;
+
+  /**
+   * What is measured of each run. Unset: INVALID_ARGUMENT.
+   *
+   * @generated from field: scotoma.v1.TraceMetric metric = 4;
+   */
+  metric?: TraceMetric | undefined;
+
+  /**
+   * The cells. Unset: the residual stream before each layer of the language model, at each token.
+   *
+   * @generated from field: scotoma.v1.TraceGrid grid = 5;
+   */
+  grid?: TraceGrid | undefined;
+
+  /**
+   * Whose activations are written into whose run. Default TRACE_DIRECTION_DENOISE.
+   *
+   * @generated from field: scotoma.v1.TraceDirection direction = 6;
+   */
+  direction: TraceDirection;
+
+  /**
+   * Path patching. Unset: all that comes after the patched activations follows from them.
+   *
+   * @generated from field: scotoma.v1.TracePath path = 7;
+   */
+  path?: TracePath | undefined;
+
+  /**
+   * As in GenerateRequest; of both inputs.
+   *
+   * @generated from field: string sample_key = 8;
+   */
+  sampleKey: string;
+};
+
+/**
+ * Describes the message scotoma.v1.TraceRequest.
+ * Use `create(TraceRequestSchema)` to create a new message.
+ */
+export const TraceRequestSchema: GenMessage<TraceRequest> = /*@__PURE__*/
+  messageDesc(file_scotoma_v1_inference_service, 42);
+
+/**
+ * One of the two inputs of a trace.
+ *
+ * @generated from message scotoma.v1.TraceInput
+ */
+export type TraceInput = Message<"scotoma.v1.TraceInput"> & {
+  /**
+   * What the model reads. Unset in `corrupted`: the prompt of `clean`, which the interventions below corrupt.
+   *
+   * @generated from field: scotoma.v1.Prompt prompt = 1;
+   */
+  prompt?: Prompt | undefined;
+
+  /**
+   * The changes, at most 64: occluded patches, noise, another picture's tokens.
+   *
+   * @generated from field: repeated scotoma.v1.Intervention interventions = 2;
+   */
+  interventions: Intervention[];
+};
+
+/**
+ * Describes the message scotoma.v1.TraceInput.
+ * Use `create(TraceInputSchema)` to create a new message.
+ */
+export const TraceInputSchema: GenMessage<TraceInput> = /*@__PURE__*/
+  messageDesc(file_scotoma_v1_inference_service, 43);
+
+/**
+ * What is measured of a run, at the positions that predict the answer. Of an answer of several tokens log-probabilities are added up.
+ * A space is not added: say " red" where the model would.
+ *
+ * @generated from message scotoma.v1.TraceMetric
+ */
+export type TraceMetric = Message<"scotoma.v1.TraceMetric"> & {
+  /**
+   * Which measure. Unset: INVALID_ARGUMENT.
+   *
+   * @generated from oneof scotoma.v1.TraceMetric.kind
+   */
+  kind: {
+    /**
+     * Natural logarithm of the probability of this answer.
+     *
+     * @generated from field: string logprob = 1;
+     */
+    value: string;
+    case: "logprob";
+  } | {
+    /**
+     * Logarithm of the probability of one answer less that of another one.
+     *
+     * @generated from field: scotoma.v1.TraceContrast logprob_difference = 2;
+     */
+    value: TraceContrast;
+    case: "logprobDifference";
+  } | {
+    /**
+     * Probability of this answer, 0 to 1.
+     *
+     * @generated from field: string probability = 3;
+     */
+    value: string;
+    case: "probability";
+  } | {
+    /**
+     * Kullback-Leibler divergence of the run from the clean one, in nats.
+     *
+     * @generated from field: scotoma.v1.TraceDivergence divergence = 4;
+     */
+    value: TraceDivergence;
+    case: "divergence";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message scotoma.v1.TraceMetric.
+ * Use `create(TraceMetricSchema)` to create a new message.
+ */
+export const TraceMetricSchema: GenMessage<TraceMetric> = /*@__PURE__*/
+  messageDesc(file_scotoma_v1_inference_service, 44);
+
+/**
+ * Two answers.
+ *
+ * @generated from message scotoma.v1.TraceContrast
+ */
+export type TraceContrast = Message<"scotoma.v1.TraceContrast"> & {
+  /**
+   * The one whose probability counts for. Empty: INVALID_ARGUMENT.
+   *
+   * @generated from field: string answer = 1;
+   */
+  answer: string;
+
+  /**
+   * The one whose probability counts against. Empty: INVALID_ARGUMENT.
+   *
+   * @generated from field: string other = 2;
+   */
+  other: string;
+};
+
+/**
+ * Describes the message scotoma.v1.TraceContrast.
+ * Use `create(TraceContrastSchema)` to create a new message.
+ */
+export const TraceContrastSchema: GenMessage<TraceContrast> = /*@__PURE__*/
+  messageDesc(file_scotoma_v1_inference_service, 45);
+
+/**
+ * Divergence of distributions over the vocabulary: sum over tokens of p_clean (log p_clean - log p).
+ *
+ * @generated from message scotoma.v1.TraceDivergence
+ */
+export type TraceDivergence = Message<"scotoma.v1.TraceDivergence"> & {
+  /**
+   * Summed over the positions that predict this answer. Empty: the position after the prompt alone.
+   *
+   * @generated from field: string answer = 1;
+   */
+  answer: string;
+};
+
+/**
+ * Describes the message scotoma.v1.TraceDivergence.
+ * Use `create(TraceDivergenceSchema)` to create a new message.
+ */
+export const TraceDivergenceSchema: GenMessage<TraceDivergence> = /*@__PURE__*/
+  messageDesc(file_scotoma_v1_inference_service, 46);
+
+/**
+ * The cells of a trace: points x layers x positions x heads, at most 65,536. All points are of one stack.
+ *
+ * @generated from message scotoma.v1.TraceGrid
+ */
+export type TraceGrid = Message<"scotoma.v1.TraceGrid"> & {
+  /**
+   * Names of hook points, as ListHookPoints gives them, `{l}` in place of the layer; at most 16, with the layer in all of them or in
+   * none. Not attention scores, patterns or logits. Empty: `language_model.blocks.{l}.hook_resid_pre`.
+   *
+   * @generated from field: repeated string points = 1;
+   */
+  points: string[];
+
+  /**
+   * Layers that `{l}` stands for. Empty: all that run.
+   *
+   * @generated from field: repeated uint32 layers = 2;
+   */
+  layers: number[];
+
+  /**
+   * Positions along their axis, in this order; at most 1,024 entries. Empty: each token.
+   *
+   * @generated from field: repeated scotoma.v1.TracePositions positions = 3;
+   */
+  positions: TracePositions[];
+
+  /**
+   * Heads, at points that have them. Empty: all.
+   *
+   * @generated from field: repeated uint32 heads = 4;
+   */
+  heads: number[];
+
+  /**
+   * Each head is a cell of its own. Default: those of `heads` are patched together.
+   *
+   * @generated from field: bool each_head = 5;
+   */
+  eachHead: boolean;
+};
+
+/**
+ * Describes the message scotoma.v1.TraceGrid.
+ * Use `create(TraceGridSchema)` to create a new message.
+ */
+export const TraceGridSchema: GenMessage<TraceGrid> = /*@__PURE__*/
+  messageDesc(file_scotoma_v1_inference_service, 47);
+
+/**
+ * Positions of a trace. They are chosen in both inputs and must come to the same number of tokens in both: token k of the one, in
+ * ascending order, is written over token k of the other.
+ *
+ * @generated from message scotoma.v1.TracePositions
+ */
+export type TracePositions = Message<"scotoma.v1.TracePositions"> & {
+  /**
+   * Which. Unset: INVALID_ARGUMENT.
+   *
+   * @generated from oneof scotoma.v1.TracePositions.set
+   */
+  set: {
+    /**
+     * Each of these tokens is a position.
+     *
+     * @generated from field: scotoma.v1.TokenSelector each = 1;
+     */
+    value: TokenSelector;
+    case: "each";
+  } | {
+    /**
+     * Each word among these tokens is a position: tokens of text up to the next space. Other tokens are left out. Points of the
+     * language model alone.
+     *
+     * @generated from field: scotoma.v1.TokenSelector words = 2;
+     */
+    value: TokenSelector;
+    case: "words";
+  } | {
+    /**
+     * Each row, column or block of patches is a position.
+     *
+     * @generated from field: scotoma.v1.TracePatches patches = 3;
+     */
+    value: TracePatches;
+    case: "patches";
+  } | {
+    /**
+     * These tokens together are one position.
+     *
+     * @generated from field: scotoma.v1.TraceGroup group = 4;
+     */
+    value: TraceGroup;
+    case: "group";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message scotoma.v1.TracePositions.
+ * Use `create(TracePositionsSchema)` to create a new message.
+ */
+export const TracePositionsSchema: GenMessage<TracePositions> = /*@__PURE__*/
+  messageDesc(file_scotoma_v1_inference_service, 48);
+
+/**
+ * Patches of pictures, in groups.
+ *
+ * @generated from message scotoma.v1.TracePatches
+ */
+export type TracePatches = Message<"scotoma.v1.TracePatches"> & {
+  /**
+   * Default BY_BLOCK.
+   *
+   * @generated from field: scotoma.v1.TracePatches.By by = 1;
+   */
+  by: TracePatches_By;
+
+  /**
+   * Blocks along each side for BY_BLOCK; 1 to the side of the patch grid.
+   *
+   * @generated from field: uint32 grid = 2;
+   */
+  grid: number;
+};
+
+/**
+ * Describes the message scotoma.v1.TracePatches.
+ * Use `create(TracePatchesSchema)` to create a new message.
+ */
+export const TracePatchesSchema: GenMessage<TracePatches> = /*@__PURE__*/
+  messageDesc(file_scotoma_v1_inference_service, 49);
+
+/**
+ * What a group is.
+ *
+ * @generated from enum scotoma.v1.TracePatches.By
+ */
+export enum TracePatches_By {
+  /**
+   * Not said; read as blocks.
+   *
+   * @generated from enum value: BY_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * The blocks of a `grid` x `grid` partition of the base view, and of the canvas that the tiles make up (see TokenBlocks).
+   *
+   * @generated from enum value: BY_BLOCK = 1;
+   */
+  BLOCK = 1,
+
+  /**
+   * The rows of each base view and canvas.
+   *
+   * @generated from enum value: BY_ROW = 2;
+   */
+  ROW = 2,
+
+  /**
+   * The columns of each base view and canvas.
+   *
+   * @generated from enum value: BY_COLUMN = 3;
+   */
+  COLUMN = 3,
+}
+
+/**
+ * Describes the enum scotoma.v1.TracePatches.By.
+ */
+export const TracePatches_BySchema: GenEnum<TracePatches_By> = /*@__PURE__*/
+  enumDesc(file_scotoma_v1_inference_service, 49, 0);
+
+/**
+ * Tokens that are patched together: the visual ones, the question, an object by the numbers of its patches (blocks of a grid as fine
+ * as the patches).
+ *
+ * @generated from message scotoma.v1.TraceGroup
+ */
+export type TraceGroup = Message<"scotoma.v1.TraceGroup"> & {
+  /**
+   * Which tokens. Unset: all.
+   *
+   * @generated from field: scotoma.v1.TokenSelector tokens = 1;
+   */
+  tokens?: TokenSelector | undefined;
+
+  /**
+   * What the position is called. Empty: the text of its tokens.
+   *
+   * @generated from field: string label = 2;
+   */
+  label: string;
+};
+
+/**
+ * Describes the message scotoma.v1.TraceGroup.
+ * Use `create(TraceGroupSchema)` to create a new message.
+ */
+export const TraceGroupSchema: GenMessage<TraceGroup> = /*@__PURE__*/
+  messageDesc(file_scotoma_v1_inference_service, 50);
+
+/**
+ * Path patching (Wang et al. 2022): the cells' activations are the sender. A first run writes them and holds what other layers add to
+ * the residual stream as it was; what then comes to the receiver is written in a second run, which is measured. A cell with no
+ * receiver behind it changes nothing.
+ *
+ * @generated from message scotoma.v1.TracePath
+ */
+export type TracePath = Message<"scotoma.v1.TracePath"> & {
+  /**
+   * Where the effect arrives: a point of the language model, as the grid's are. Unset: INVALID_ARGUMENT.
+   *
+   * @generated from field: scotoma.v1.Target receiver = 1;
+   */
+  receiver?: Target | undefined;
+
+  /**
+   * What else may carry the effect to it. Default TRACE_VIA_RESIDUAL.
+   *
+   * @generated from field: scotoma.v1.TraceVia via = 2;
+   */
+  via: TraceVia;
+};
+
+/**
+ * Describes the message scotoma.v1.TracePath.
+ * Use `create(TracePathSchema)` to create a new message.
+ */
+export const TracePathSchema: GenMessage<TracePath> = /*@__PURE__*/
+  messageDesc(file_scotoma_v1_inference_service, 51);
+
+/**
+ * One event of a trace: first `started`, then `baseline`, then a cell for each of the grid, then `finished`.
+ *
+ * @generated from message scotoma.v1.TraceResponse
+ */
+export type TraceResponse = Message<"scotoma.v1.TraceResponse"> & {
+  /**
+   * The event.
+   *
+   * @generated from oneof scotoma.v1.TraceResponse.event
+   */
+  event: {
+    /**
+     * Checked and planned; nothing has been computed yet.
+     *
+     * @generated from field: scotoma.v1.TraceStarted started = 1;
+     */
+    value: TraceStarted;
+    case: "started";
+  } | {
+    /**
+     * The two runs without patches.
+     *
+     * @generated from field: scotoma.v1.TraceBaseline baseline = 2;
+     */
+    value: TraceBaseline;
+    case: "baseline";
+  } | {
+    /**
+     * A cell is done.
+     *
+     * @generated from field: scotoma.v1.TraceCell cell = 3;
+     */
+    value: TraceCell;
+    case: "cell";
+  } | {
+    /**
+     * The end; always last.
+     *
+     * @generated from field: scotoma.v1.TraceFinished finished = 4;
+     */
+    value: TraceFinished;
+    case: "finished";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message scotoma.v1.TraceResponse.
+ * Use `create(TraceResponseSchema)` to create a new message.
+ */
+export const TraceResponseSchema: GenMessage<TraceResponse> = /*@__PURE__*/
+  messageDesc(file_scotoma_v1_inference_service, 52);
+
+/**
+ * The trace begins: its axes and what it will take.
+ *
+ * @generated from message scotoma.v1.TraceStarted
+ */
+export type TraceStarted = Message<"scotoma.v1.TraceStarted"> & {
+  /**
+   * Names the request in the server's log.
+   *
+   * @generated from field: string request_id = 1;
+   */
+  requestId: string;
+
+  /**
+   * How many cells will come.
+   *
+   * @generated from field: uint32 cells = 2;
+   */
+  cells: number;
+
+  /**
+   * Names of the hook points.
+   *
+   * @generated from field: repeated string points = 3;
+   */
+  points: string[];
+
+  /**
+   * Layers; empty where the points have none.
+   *
+   * @generated from field: repeated uint32 layers = 4;
+   */
+  layers: number[];
+
+  /**
+   * Positions.
+   *
+   * @generated from field: repeated scotoma.v1.TracePosition positions = 5;
+   */
+  positions: TracePosition[];
+
+  /**
+   * Heads; empty where heads are no cells of their own.
+   *
+   * @generated from field: repeated uint32 heads = 6;
+   */
+  heads: number[];
+
+  /**
+   * (row, layer) pairs that the trace will take in both transformers, where nothing is remembered of earlier requests.
+   *
+   * @generated from field: uint64 rows = 7;
+   */
+  rows: bigint;
+
+  /**
+   * The same if every cell were a request of its own.
+   *
+   * @generated from field: uint64 rows_naive = 8;
+   */
+  rowsNaive: bigint;
+
+  /**
+   * Floating-point operations that the trace will take (see Usage).
+   *
+   * @generated from field: uint64 flops = 9;
+   */
+  flops: bigint;
+
+  /**
+   * Cells whose activations are the same in both inputs, so that nothing is computed for them.
+   *
+   * @generated from field: uint32 cells_unchanged = 10;
+   */
+  cellsUnchanged: number;
+};
+
+/**
+ * Describes the message scotoma.v1.TraceStarted.
+ * Use `create(TraceStartedSchema)` to create a new message.
+ */
+export const TraceStartedSchema: GenMessage<TraceStarted> = /*@__PURE__*/
+  messageDesc(file_scotoma_v1_inference_service, 53);
+
+/**
+ * One position of a trace.
+ *
+ * @generated from message scotoma.v1.TracePosition
+ */
+export type TracePosition = Message<"scotoma.v1.TracePosition"> & {
+  /**
+   * For people: the text of its tokens, or the place of its patch.
+   *
+   * @generated from field: string label = 1;
+   */
+  label: string;
+
+  /**
+   * Its tokens in the input that is patched, as TokenSelector counts them at the grid's points.
+   *
+   * @generated from field: repeated uint32 tokens = 2;
+   */
+  tokens: number[];
+
+  /**
+   * Its tokens in the input that the activations are of, in the same order.
+   *
+   * @generated from field: repeated uint32 source_tokens = 3;
+   */
+  sourceTokens: number[];
+
+  /**
+   * Patches among its tokens.
+   *
+   * @generated from field: repeated scotoma.v1.TracePatch patches = 4;
+   */
+  patches: TracePatch[];
+};
+
+/**
+ * Describes the message scotoma.v1.TracePosition.
+ * Use `create(TracePositionSchema)` to create a new message.
+ */
+export const TracePositionSchema: GenMessage<TracePosition> = /*@__PURE__*/
+  messageDesc(file_scotoma_v1_inference_service, 54);
+
+/**
+ * The place of a patch in its picture.
+ *
+ * @generated from message scotoma.v1.TracePatch
+ */
+export type TracePatch = Message<"scotoma.v1.TracePatch"> & {
+  /**
+   * Number of the token in the input that is patched.
+   *
+   * @generated from field: uint32 token = 1;
+   */
+  token: number;
+
+  /**
+   * Position of the picture in the request.
+   *
+   * @generated from field: uint32 image = 2;
+   */
+  image: number;
+
+  /**
+   * View of the picture, in the tower and the projector.
+   *
+   * @generated from field: uint32 view = 3;
+   */
+  view: number;
+
+  /**
+   * Row in the grid, from the top.
+   *
+   * @generated from field: uint32 row = 4;
+   */
+  row: number;
+
+  /**
+   * Column in the grid, from the left.
+   *
+   * @generated from field: uint32 column = 5;
+   */
+  column: number;
+
+  /**
+   * Patches along the height: of the base view, or of the canvas that the tiles make up.
+   *
+   * @generated from field: uint32 grid_rows = 6;
+   */
+  gridRows: number;
+
+  /**
+   * Patches along the width, likewise.
+   *
+   * @generated from field: uint32 grid_columns = 7;
+   */
+  gridColumns: number;
+};
+
+/**
+ * Describes the message scotoma.v1.TracePatch.
+ * Use `create(TracePatchSchema)` to create a new message.
+ */
+export const TracePatchSchema: GenMessage<TracePatch> = /*@__PURE__*/
+  messageDesc(file_scotoma_v1_inference_service, 55);
+
+/**
+ * The metric of the runs without patches.
+ *
+ * @generated from message scotoma.v1.TraceBaseline
+ */
+export type TraceBaseline = Message<"scotoma.v1.TraceBaseline"> & {
+  /**
+   * Of the clean run; 0 for a divergence.
+   *
+   * @generated from field: double clean = 1;
+   */
+  clean: number;
+
+  /**
+   * Of the corrupted run.
+   *
+   * @generated from field: double corrupted = 2;
+   */
+  corrupted: number;
+};
+
+/**
+ * Describes the message scotoma.v1.TraceBaseline.
+ * Use `create(TraceBaselineSchema)` to create a new message.
+ */
+export const TraceBaselineSchema: GenMessage<TraceBaseline> = /*@__PURE__*/
+  messageDesc(file_scotoma_v1_inference_service, 56);
+
+/**
+ * What became of one cell.
+ *
+ * @generated from message scotoma.v1.TraceCell
+ */
+export type TraceCell = Message<"scotoma.v1.TraceCell"> & {
+  /**
+   * Place along the points.
+   *
+   * @generated from field: uint32 point = 1;
+   */
+  point: number;
+
+  /**
+   * Place along the layers; 0 where there are none.
+   *
+   * @generated from field: uint32 layer = 2;
+   */
+  layer: number;
+
+  /**
+   * Place along the positions.
+   *
+   * @generated from field: uint32 position = 3;
+   */
+  position: number;
+
+  /**
+   * Place along the heads; 0 where there are none.
+   *
+   * @generated from field: uint32 head = 4;
+   */
+  head: number;
+
+  /**
+   * The metric.
+   *
+   * @generated from field: double value = 5;
+   */
+  value: number;
+
+  /**
+   * (value - corrupted) / (clean - corrupted): 1 is the clean run, 0 the corrupted one. Unset where those two are equal.
+   *
+   * @generated from field: optional double effect = 6;
+   */
+  effect?: number | undefined;
+
+  /**
+   * (row, layer) pairs computed for this cell.
+   *
+   * @generated from field: uint64 rows_computed = 7;
+   */
+  rowsComputed: bigint;
+
+  /**
+   * Why there is no value; the other cells go on.
+   *
+   * @generated from field: scotoma.v1.SweepError error = 8;
+   */
+  error?: SweepError | undefined;
+};
+
+/**
+ * Describes the message scotoma.v1.TraceCell.
+ * Use `create(TraceCellSchema)` to create a new message.
+ */
+export const TraceCellSchema: GenMessage<TraceCell> = /*@__PURE__*/
+  messageDesc(file_scotoma_v1_inference_service, 57);
+
+/**
+ * The end of a trace.
+ *
+ * @generated from message scotoma.v1.TraceFinished
+ */
+export type TraceFinished = Message<"scotoma.v1.TraceFinished"> & {
+  /**
+   * Cells sent.
+   *
+   * @generated from field: uint32 cells = 1;
+   */
+  cells: number;
+
+  /**
+   * Errors among them.
+   *
+   * @generated from field: uint32 failed = 2;
+   */
+  failed: number;
+
+  /**
+   * (row, layer) pairs computed in both transformers, the runs without patches included.
+   *
+   * @generated from field: uint64 rows_computed = 3;
+   */
+  rowsComputed: bigint;
+
+  /**
+   * Those that every cell as a request of its own would have taken beside them.
+   *
+   * @generated from field: uint64 rows_reused = 4;
+   */
+  rowsReused: bigint;
+
+  /**
+   * Floating-point operations (see Usage).
+   *
+   * @generated from field: uint64 flops = 5;
+   */
+  flops: bigint;
+
+  /**
+   * Seconds from the start.
+   *
+   * @generated from field: double total_seconds = 6;
+   */
+  totalSeconds: number;
+
+  /**
+   * The record of what ran; output_digest is that of the values of all cells.
+   *
+   * @generated from field: scotoma.v1.Provenance provenance = 7;
+   */
+  provenance?: Provenance | undefined;
+};
+
+/**
+ * Describes the message scotoma.v1.TraceFinished.
+ * Use `create(TraceFinishedSchema)` to create a new message.
+ */
+export const TraceFinishedSchema: GenMessage<TraceFinished> = /*@__PURE__*/
+  messageDesc(file_scotoma_v1_inference_service, 58);
+
+/**
  * Request of Verify.
  *
  * @generated from message scotoma.v1.VerifyRequest
  */
 export type VerifyRequest = Message<"scotoma.v1.VerifyRequest"> & {
   /**
-   * The record of Generate, Score or Capture.
+   * The record of Generate, Score, Capture or Trace.
    *
    * @generated from field: scotoma.v1.Provenance provenance = 1;
    */
@@ -2097,7 +2935,7 @@ export type VerifyRequest = Message<"scotoma.v1.VerifyRequest"> & {
  * Use `create(VerifyRequestSchema)` to create a new message.
  */
 export const VerifyRequestSchema: GenMessage<VerifyRequest> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_inference_service, 42);
+  messageDesc(file_scotoma_v1_inference_service, 59);
 
 /**
  * Response of Verify.
@@ -2133,7 +2971,7 @@ export type VerifyResponse = Message<"scotoma.v1.VerifyResponse"> & {
  * Use `create(VerifyResponseSchema)` to create a new message.
  */
 export const VerifyResponseSchema: GenMessage<VerifyResponse> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_inference_service, 43);
+  messageDesc(file_scotoma_v1_inference_service, 60);
 
 /**
  * One difference between a record and its replay.
@@ -2168,7 +3006,7 @@ export type Difference = Message<"scotoma.v1.Difference"> & {
  * Use `create(DifferenceSchema)` to create a new message.
  */
 export const DifferenceSchema: GenMessage<Difference> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_inference_service, 44);
+  messageDesc(file_scotoma_v1_inference_service, 61);
 
 /**
  * Who speaks in a conversation.
@@ -2406,6 +3244,74 @@ export const ReductionSchema: GenEnum<Reduction> = /*@__PURE__*/
   enumDesc(file_scotoma_v1_inference_service, 4);
 
 /**
+ * Which of the two runs is patched.
+ *
+ * @generated from enum scotoma.v1.TraceDirection
+ */
+export enum TraceDirection {
+  /**
+   * Not said; read as denoise.
+   *
+   * @generated from enum value: TRACE_DIRECTION_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * Clean activations into the corrupted run: which of them suffice to restore the answer (causal tracing).
+   *
+   * @generated from enum value: TRACE_DIRECTION_DENOISE = 1;
+   */
+  DENOISE = 1,
+
+  /**
+   * Corrupted activations into the clean run: which of them are needed for the answer.
+   *
+   * @generated from enum value: TRACE_DIRECTION_NOISE = 2;
+   */
+  NOISE = 2,
+}
+
+/**
+ * Describes the enum scotoma.v1.TraceDirection.
+ */
+export const TraceDirectionSchema: GenEnum<TraceDirection> = /*@__PURE__*/
+  enumDesc(file_scotoma_v1_inference_service, 5);
+
+/**
+ * What carries the effect of a sender.
+ *
+ * @generated from enum scotoma.v1.TraceVia
+ */
+export enum TraceVia {
+  /**
+   * Not said; read as residual.
+   *
+   * @generated from enum value: TRACE_VIA_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * The residual stream alone: attention and MLPs in between add what they added in the unpatched run.
+   *
+   * @generated from enum value: TRACE_VIA_RESIDUAL = 1;
+   */
+  RESIDUAL = 1,
+
+  /**
+   * The residual stream and MLPs: attention alone is held.
+   *
+   * @generated from enum value: TRACE_VIA_MLPS = 2;
+   */
+  MLPS = 2,
+}
+
+/**
+ * Describes the enum scotoma.v1.TraceVia.
+ */
+export const TraceViaSchema: GenEnum<TraceVia> = /*@__PURE__*/
+  enumDesc(file_scotoma_v1_inference_service, 6);
+
+/**
  * Runs a resident model on pictures and text under a list of interventions.
  *
  * @generated from service scotoma.v1.InferenceService
@@ -2442,6 +3348,18 @@ export const InferenceService: GenService<{
     methodKind: "server_streaming";
     input: typeof SweepRequestSchema;
     output: typeof SweepResponseSchema;
+  },
+  /**
+   * Activation patching as one request: a grid of hook points, layers, positions and heads. In each cell one input runs with
+   * activations of another one written over its own. What cells have in common is computed once: each gets the bits of the Score
+   * request with the same Patch.
+   *
+   * @generated from rpc scotoma.v1.InferenceService.Trace
+   */
+  trace: {
+    methodKind: "server_streaming";
+    input: typeof TraceRequestSchema;
+    output: typeof TraceResponseSchema;
   },
   /**
    * Keeps a picture, so that requests can name it instead of sending it again.
