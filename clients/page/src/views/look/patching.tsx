@@ -1,0 +1,186 @@
+/** What each layer and each group of tokens of the clean run gives back to a corrupted one. */
+
+import { signal } from "@preact/signals";
+import { intervention } from "scotoma";
+import type { Intervention } from "scotoma/v1";
+import samples from "virtual:samples";
+
+import { Grid } from "../../draw/grid";
+import { percent, written } from "../../draw/scale";
+import { shown } from "../../look/layout";
+import { looked } from "../../look/run";
+import { measure } from "../../look/maps";
+import { groupsFor, keptBytes, patch, patched, patchingResults, patchingTask } from "../../look/sweeps";
+import { TaskState } from "../../ui/task";
+
+/** Ways to corrupt a run. */
+const corruptions: [string, () => Intervention | undefined][] = [
+  ["another picture", () => undefined],
+  ["one colour in place of the picture", () => intervention({ blankImage: { colour: "COLOUR_MEAN" } })],
+  ["visual tokens permuted", () => intervention({ permuteTokens: { seed: "7" } })],
+  ["half of the patches hidden", () => intervention({ occludePatches: { random: { ratio: 0.5, seed: "7" } } })],
+];
+
+const points: [string, string][] = [
+  ["language_model.blocks.{l}.hook_resid_pre", "residual stream before the layer"],
+  ["language_model.blocks.{l}.hook_attn_out", "attention's output"],
+  ["language_model.blocks.{l}.hook_mlp_out", "MLP's output"],
+];
+
+const way = signal(0);
+const other = signal(1);
+const own = signal<{ name: string; bytes: Uint8Array<ArrayBuffer> } | undefined>(undefined);
+const point = signal(points[0]![0]);
+const every = signal(1);
+const bands = signal(6);
+
+const bytesOf = (base64: string) => Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
+
+async function take(files: FileList | null): Promise<void> {
+  const file = files?.[0];
+  if (file !== undefined) own.value = { name: file.name, bytes: new Uint8Array(await file.arrayBuffer()) };
+}
+
+export function PatchingPanel() {
+  const found = looked.value!;
+  const layers = found.model.languageModel?.layers ?? 0;
+  const groups = groupsFor(found, bands.value);
+  const rows = Math.ceil(layers / every.value);
+  const most = Number(found.model.limits?.maxCaptureBytes ?? 0n);
+  const tooMuch = most > 0 && keptBytes(found, rows, groups) / 2 > most;
+  const begin = (event: Event) => {
+    event.preventDefault();
+    const picture = way.value === 0 ? (own.value?.bytes ?? bytesOf(samples[other.value]?.png ?? "")) : undefined;
+    const corruption = corruptions[way.value]?.[1]();
+    void patch(found, { picture, corruption, point: point.value, every: every.value, bands: bands.value });
+  };
+  return (
+    <>
+      <p class="faint">
+        The question is asked once as it is (clean) and once corrupted. Then what the clean run held at one layer and one group of tokens is written
+        into the corrupted run: 100 % brings the clean answer back, 0 % does nothing.
+      </p>
+      <form class="look-form" onSubmit={begin}>
+        <label>
+          Corrupted by
+          <select value={way.value} onChange={(event) => (way.value = event.currentTarget.selectedIndex)}>
+            {corruptions.map(([name], i) => (
+              <option key={name} value={i}>
+                {name}
+              </option>
+            ))}
+          </select>
+        </label>
+        {way.value === 0 && <OtherPicture />}
+        <label>
+          Patched
+          <select value={point.value} onChange={(event) => (point.value = event.currentTarget.value)}>
+            {points.map(([value, name]) => (
+              <option key={value} value={value}>
+                {name}
+              </option>
+            ))}
+          </select>
+        </label>
+        <label>
+          Layers
+          <select value={every.value} onChange={(event) => (every.value = Number(event.currentTarget.value))}>
+            {[1, 2, 4].map((one) => (
+              <option key={one} value={one}>
+                {one === 1 ? "each" : `every ${one}th`}
+              </option>
+            ))}
+          </select>
+        </label>
+        <label>
+          Picture in
+          <select value={bands.value} onChange={(event) => (bands.value = Number(event.currentTarget.value))}>
+            {[1, 3, 6, 12].map((one) => (
+              <option key={one} value={one}>
+                {one === 1 ? "one piece" : `${one} bands`}
+              </option>
+            ))}
+          </select>
+        </label>
+        <button type="submit" class="primary" disabled={patchingTask.progress.value !== undefined || tooMuch}>
+          Patch {rows * groups.length} places
+        </button>
+      </form>
+      {tooMuch && <p class="bad">The server does not keep that many activations for one request. Take every second or fourth layer.</p>}
+      <TaskState task={patchingTask} name="Patching" />
+      <Map />
+    </>
+  );
+}
+
+function OtherPicture() {
+  const sample = samples[other.value];
+  return (
+    <div class="other-picture">
+      <label>
+        The other picture
+        <select
+          value={own.value === undefined ? other.value : -1}
+          onChange={(event) => {
+            own.value = undefined;
+            other.value = Number(event.currentTarget.value);
+          }}
+        >
+          {own.value !== undefined && <option value={-1}>{own.value.name}</option>}
+          {samples.map(({ id, category, answer }, i) => (
+            <option key={id} value={i}>
+              sample {id}: {category}, {answer}
+            </option>
+          ))}
+        </select>
+      </label>
+      {own.value === undefined && sample !== undefined && <img src={`data:image/png;base64,${sample.png}`} alt={`Sample ${sample.id}`} />}
+      <label class="button small">
+        File
+        <input type="file" class="unseen" accept="image/*" aria-label="The other picture's file" onChange={(event) => void take(event.currentTarget.files)} />
+      </label>
+    </div>
+  );
+}
+
+function Map() {
+  const found = patched.value;
+  patchingResults.value;
+  if (found === undefined) return null;
+  const { map, layers, groups, clean, corrupted, watched } = found;
+  const back = map.restored(clean.logprobs);
+  const order = layers.map((_, i) => layers.length - 1 - i);
+  const base = map.base;
+  return (
+    <>
+      <p>
+        Clean: <b class="mono">{shown(clean.answer)}</b>. Corrupted: <b class="mono">{shown(corrupted.answer)}</b>. Watched:{" "}
+        {watched.length > 1 ? "how much likelier the clean answer is than the corrupted one" : "the log-probability of the clean answer"}
+        {base !== undefined && `, ${written(measure(clean.logprobs))} clean and ${written(measure(base))} corrupted`}.
+      </p>
+      {base !== undefined && Math.abs(measure(clean.logprobs) - measure(base)) < 0.1 && (
+        <p class="bad">The corruption hardly changes what is watched, so that the shares below say little. Take another picture.</p>
+      )}
+      <Grid
+        label="Patching grid: how much of the clean answer comes back, by layer and tokens"
+        corner="layer"
+        ramp="change"
+        rowNames={order.map((i) => String(layers[i]))}
+        columnNames={groups.map(({ name }) => shown(name))}
+        cell={(row, column) => {
+          const cell = order[row]! * groups.length + column;
+          const value = back[cell] ?? NaN;
+          const text = Number.isNaN(value) ? "" : `${Math.round(100 * value)}`;
+          const where = `layer ${layers[order[row]!]}, ${shown(groups[column]!.name)}`;
+          return {
+            text,
+            share: Math.max(-1, Math.min(1, value)),
+            said: `${where}: ${map.errors.get(cell) ?? (Number.isNaN(value) ? "not there yet" : `${percent(value)} comes back`)}`,
+            value,
+          };
+        }}
+      />
+      <p class="faint">In %. Blue: the patch brings the clean answer back. Red: it makes it less likely still.</p>
+    </>
+  );
+}
