@@ -34,6 +34,7 @@ export default defineConfig({
   resolve: {
     alias: [
       { find: /^scotoma$/, replacement: `${CLIENT}/src/web.ts` },
+      { find: /^scotoma\/parquet$/, replacement: `${CLIENT}/src/parquet-rows.ts` },
       { find: /^scotoma\/v1$/, replacement: `${CLIENT}/src/v1.ts` },
       { find: /^@bufbuild\/protobuf$/, replacement: `${CLIENT}/node_modules/@bufbuild/protobuf/dist/esm/index.js` },
     ],
