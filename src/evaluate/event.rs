@@ -7,6 +7,7 @@ use crate::pipeline::{Error, Usage};
 
 /// Reports what happens in a run.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "one at a time")]
 pub enum EvaluationEvent {
     /// Reports one item under one variant.
     Result(ItemResult),
@@ -43,6 +44,8 @@ pub struct Answer {
     pub answer: String,
     /// Marks it.
     pub verdict: Verdict,
+    /// Sums the log-probabilities of the tokens, of a generated answer.
+    pub logprob: Option<f64>,
     /// Lists the likelihoods of the options where they were scored, in their order.
     pub options: Vec<OptionScore>,
     /// Holds what the judge wrote, or why it did not.

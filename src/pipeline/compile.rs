@@ -240,9 +240,8 @@ impl CompiledRequest {
         }
     }
 
-    /// Returns the (row, layer) pairs that it would take to run it by itself, and to write
-    /// `generated` tokens.
-    pub(super) fn naive_rows(&self, generated: usize) -> u64 {
+    /// Prices running it by itself, and writing `generated` tokens.
+    pub(super) fn standalone_cost(&self, generated: usize) -> Cost {
         let mut cost = self.cost();
         add_steps(
             &mut cost,
@@ -251,7 +250,7 @@ impl CompiledRequest {
             self.prompt.ids.len(),
             generated,
         );
-        cost.rows
+        cost
     }
 
     /// Returns what the request took, beside what it would take unchanged.
@@ -269,6 +268,7 @@ impl CompiledRequest {
             prompt,
             generated,
         );
+        let standalone = self.standalone_cost(generated);
         let usage = Usage {
             prompt_tokens: self.prompt.ids.len(),
             image_tokens: self.image_tokens(),
@@ -277,9 +277,10 @@ impl CompiledRequest {
             time_to_first_token_seconds: first_token,
             total_seconds: timing.elapsed.as_secs_f64(),
             rows_computed: timing.cost.rows,
-            rows_reused: self.naive_rows(generated).saturating_sub(timing.cost.rows),
+            rows_reused: standalone.rows.saturating_sub(timing.cost.rows),
             flops: timing.cost.flops,
             baseline_flops: baseline.flops,
+            standalone_flops: standalone.flops,
         };
         let metrics = &self.input.context.metrics;
         metrics.count_rows(usage.rows_computed, usage.rows_reused);

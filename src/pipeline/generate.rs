@@ -152,6 +152,8 @@ pub(super) struct OutputProcessor {
     /// Bytes of it that have been sent; the rest might begin a stop string.
     sent: usize,
     ids: Vec<u32>,
+    /// Sum over `ids`.
+    logprob: f64,
     timing: Timing,
     first_token: f64,
     prefilled: Prefilled,
@@ -167,6 +169,7 @@ impl OutputProcessor {
             text: String::new(),
             sent: 0,
             ids: Vec::new(),
+            logprob: 0.0,
             timing: Timing::default(),
             first_token: 0.0,
             prefilled: Prefilled::default(),
@@ -198,6 +201,7 @@ impl OutputProcessor {
         let text = &compiled.input.model.text;
         self.measure(token.timing);
         self.ids.push(token.id);
+        self.logprob += token.logprob;
         // A character of several tokens comes with the last of them; half of one comes at the end.
         self.text.push_str(&self.detokenizer.push(token.id, text)?);
         if token.finish.is_some() {
@@ -275,6 +279,7 @@ impl OutputProcessor {
         Ok(Finished {
             reason,
             text: self.text.clone(),
+            logprob: self.logprob,
             usage: compiled.usage(self.ids.len(), self.timing, self.first_token),
             provenance: recorded.close(compiled, &self.prefilled, effects, output),
         })

@@ -160,12 +160,18 @@ fn is_below_interventions(path: &FieldPath) -> bool {
     first == Some(&Segment::Name("interventions".into())) && path.segments().len() > 2
 }
 
-/// Returns a whole number as an integer: JSON of integer fields knows no fraction.
+/// Returns a whole number as an integer: JSON of integer fields knows no fraction. One beyond all
+/// integers of the contract stays as it is, and is refused by those fields.
 fn number_of(value: f64) -> Value {
-    if value.fract() == 0.0 {
+    // Powers of two, so that the bounds are exact: a cast would saturate at them.
+    const I64_MIN: f64 = -9_223_372_036_854_775_808.0;
+    const U64_END: f64 = 18_446_744_073_709_551_616.0;
+    if value.fract() != 0.0 || !(I64_MIN..U64_END).contains(&value) {
+        Value::from(value)
+    } else if value < 0.0 {
         Value::from(value as i64)
     } else {
-        Value::from(value)
+        Value::from(value as u64)
     }
 }
 
@@ -250,6 +256,23 @@ mod tests {
             serde_json::json!({"interventions": [{"dropLayers": {"layers": [3]}}]})
         );
         assert!(field_mut(&mut json, &steps("interventions[2].scale.factor")).is_none());
+    }
+
+    #[test]
+    fn whole_numbers_do_not_saturate() {
+        for (value, json) in [
+            (-0.0, "0"),
+            (2.5, "2.5"),
+            (-9_223_372_036_854_775_808.0, "-9223372036854775808"),
+            (9_223_372_036_854_775_808.0, "9223372036854775808"),
+            (18_446_744_073_709_549_568.0, "18446744073709549568"),
+            (18_446_744_073_709_551_616.0, "1.8446744073709552e19"),
+            (-1e19, "-1e19"),
+        ] {
+            let found = number_of(value);
+            assert_eq!(found, serde_json::from_str::<Value>(json).unwrap());
+            assert_eq!(found.is_f64(), json.contains(['.', 'e']), "{value}");
+        }
     }
 
     #[test]

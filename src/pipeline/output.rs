@@ -72,6 +72,8 @@ pub struct Usage {
     pub flops: u64,
     /// The same without interventions and sharing.
     pub baseline_flops: u64,
+    /// The same with interventions, but without sharing.
+    pub standalone_flops: u64,
 }
 
 /// A whole answer.
@@ -81,6 +83,8 @@ pub struct Finished {
     pub reason: FinishReason,
     /// The text.
     pub text: String,
+    /// Sums the log-probabilities of all tokens, that of the end among them.
+    pub logprob: f64,
     /// The cost.
     pub usage: Usage,
     /// The record that it can be repeated from.

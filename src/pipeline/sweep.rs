@@ -301,7 +301,7 @@ impl CompiledVariant {
             }
         };
         totals.computed += usage.rows_computed;
-        totals.naive += self.compiled.naive_rows(usage.generation_tokens);
+        totals.naive += self.compiled.standalone_cost(usage.generation_tokens).rows;
         Ok(Some(outcome))
     }
 }

@@ -923,7 +923,9 @@ type SampleResult struct {
 	// Of VERDICT_GRADED, what the judge gave the reference; 1 where it grades the answer alone.
 	GradeOf float64 `protobuf:"fixed64,14,opt,name=grade_of,json=gradeOf,proto3" json:"grade_of,omitempty"`
 	// What the judge wrote, or why it did not.
-	Review        string `protobuf:"bytes,15,opt,name=review,proto3" json:"review,omitempty"`
+	Review string `protobuf:"bytes,15,opt,name=review,proto3" json:"review,omitempty"`
+	// Of generated answers, the sum of the log-probabilities of the tokens that were written, the end token included.
+	Logprob       *float64 `protobuf:"fixed64,16,opt,name=logprob,proto3,oneof" json:"logprob,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1061,6 +1063,13 @@ func (x *SampleResult) GetReview() string {
 		return x.Review
 	}
 	return ""
+}
+
+func (x *SampleResult) GetLogprob() float64 {
+	if x != nil && x.Logprob != nil {
+		return *x.Logprob
+	}
+	return 0
 }
 
 // The likelihood of one option.
@@ -2062,7 +2071,7 @@ const file_scotoma_v1_benchmark_service_proto_rawDesc = "" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\fR\x05value:\x028\x01\"5\n" +
 	"\bPictures\x12)\n" +
-	"\x06images\x18\x01 \x03(\v2\x11.scotoma.v1.ImageR\x06images\"\xe2\x03\n" +
+	"\x06images\x18\x01 \x03(\v2\x11.scotoma.v1.ImageR\x06images\"\x8d\x04\n" +
 	"\fSampleResult\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
 	"\avariant\x18\x02 \x01(\tR\avariant\x12\x1a\n" +
@@ -2079,7 +2088,10 @@ const file_scotoma_v1_benchmark_service_proto_rawDesc = "" +
 	"\x05usage\x18\f \x01(\v2\x11.scotoma.v1.UsageR\x05usage\x12,\n" +
 	"\x05error\x18\r \x01(\v2\x16.scotoma.v1.SweepErrorR\x05error\x12\x19\n" +
 	"\bgrade_of\x18\x0e \x01(\x01R\agradeOf\x12\x16\n" +
-	"\x06review\x18\x0f \x01(\tR\x06review\"b\n" +
+	"\x06review\x18\x0f \x01(\tR\x06review\x12\x1d\n" +
+	"\alogprob\x18\x10 \x01(\x01H\x00R\alogprob\x88\x01\x01B\n" +
+	"\n" +
+	"\b_logprob\"b\n" +
 	"\vOptionScore\x12\x16\n" +
 	"\x06option\x18\x01 \x01(\tR\x06option\x12\x18\n" +
 	"\alogprob\x18\x02 \x01(\x01R\alogprob\x12!\n" +
@@ -2284,6 +2296,7 @@ func file_scotoma_v1_benchmark_service_proto_init() {
 		(*EvaluateHeader_Rule)(nil),
 		(*EvaluateHeader_Custom)(nil),
 	}
+	file_scotoma_v1_benchmark_service_proto_msgTypes[7].OneofWrappers = []any{}
 	file_scotoma_v1_benchmark_service_proto_msgTypes[9].OneofWrappers = []any{
 		(*EvaluateResponse_Started)(nil),
 		(*EvaluateResponse_Result)(nil),

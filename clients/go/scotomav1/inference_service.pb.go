@@ -1506,9 +1506,11 @@ type Usage struct {
 	// The same for this prompt and as many tokens without interventions, computed from nothing.
 	BaselineFlops uint64 `protobuf:"varint,9,opt,name=baseline_flops,json=baselineFlops,proto3" json:"baseline_flops,omitempty"`
 	// (row, layer) pairs that were taken from other requests, earlier pictures and prompts, or other variants of a sweep.
-	RowsReused    uint64 `protobuf:"varint,10,opt,name=rows_reused,json=rowsReused,proto3" json:"rows_reused,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	RowsReused uint64 `protobuf:"varint,10,opt,name=rows_reused,json=rowsReused,proto3" json:"rows_reused,omitempty"`
+	// The same as `flops` for this request with its interventions, computed from nothing and alone: what it would take by itself.
+	StandaloneFlops uint64 `protobuf:"varint,11,opt,name=standalone_flops,json=standaloneFlops,proto3" json:"standalone_flops,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *Usage) Reset() {
@@ -1607,6 +1609,13 @@ func (x *Usage) GetBaselineFlops() uint64 {
 func (x *Usage) GetRowsReused() uint64 {
 	if x != nil {
 		return x.RowsReused
+	}
+	return 0
+}
+
+func (x *Usage) GetStandaloneFlops() uint64 {
+	if x != nil {
+		return x.StandaloneFlops
 	}
 	return 0
 }
@@ -5841,7 +5850,7 @@ const file_scotoma_v1_inference_service_proto_rawDesc = "" +
 	"\x05usage\x18\x03 \x01(\v2\x11.scotoma.v1.UsageR\x05usage\x126\n" +
 	"\n" +
 	"provenance\x18\x04 \x01(\v2\x16.scotoma.v1.ProvenanceR\n" +
-	"provenance\"\x87\x03\n" +
+	"provenance\"\xb2\x03\n" +
 	"\x05Usage\x12#\n" +
 	"\rprompt_tokens\x18\x01 \x01(\rR\fpromptTokens\x12!\n" +
 	"\fimage_tokens\x18\x02 \x01(\rR\vimageTokens\x12+\n" +
@@ -5854,7 +5863,8 @@ const file_scotoma_v1_inference_service_proto_rawDesc = "" +
 	"\x0ebaseline_flops\x18\t \x01(\x04R\rbaselineFlops\x12\x1f\n" +
 	"\vrows_reused\x18\n" +
 	" \x01(\x04R\n" +
-	"rowsReused\"\xd5\x01\n" +
+	"rowsReused\x12)\n" +
+	"\x10standalone_flops\x18\v \x01(\x04R\x0fstandaloneFlops\"\xd5\x01\n" +
 	"\fScoreRequest\x12\x14\n" +
 	"\x05model\x18\x01 \x01(\tR\x05model\x12*\n" +
 	"\x06prompt\x18\x02 \x01(\v2\x12.scotoma.v1.PromptR\x06prompt\x12>\n" +

@@ -49,6 +49,7 @@ pub(in crate::api) fn usage(usage: Usage) -> v1::Usage {
         rows_reused: usage.rows_reused,
         flops: usage.flops,
         baseline_flops: usage.baseline_flops,
+        standalone_flops: usage.standalone_flops,
     }
 }
 

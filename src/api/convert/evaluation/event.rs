@@ -55,6 +55,7 @@ fn set_answer(message: &mut v1::SampleResult, answer: Answer) {
     set_verdict(message, answer.verdict);
     message.text = answer.text;
     message.answer = answer.answer;
+    message.logprob = answer.logprob;
     message.review = answer.review;
     message.record_digest = answer.record_digest;
     message.output_digest = answer.output_digest;
@@ -96,6 +97,7 @@ pub(in crate::api) fn known(message: v1::SampleResult) -> KnownResult {
         output_digest,
         usage,
         review,
+        logprob,
         ..
     } = message;
     let options = options.into_iter().map(|option| OptionScore {
@@ -114,6 +116,7 @@ pub(in crate::api) fn known(message: v1::SampleResult) -> KnownResult {
             text,
             answer,
             verdict,
+            logprob,
             options: options.collect(),
             review,
             record_digest,
@@ -196,5 +199,6 @@ fn usage_of(message: v1::Usage) -> Usage {
         rows_reused: message.rows_reused,
         flops: message.flops,
         baseline_flops: message.baseline_flops,
+        standalone_flops: message.standalone_flops,
     }
 }

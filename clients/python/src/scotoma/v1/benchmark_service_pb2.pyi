@@ -188,7 +188,7 @@ class Pictures(_message.Message):
     def __init__(self, images: _Optional[_Iterable[_Union[_inference_service_pb2.Image, _Mapping]]] = ...) -> None: ...
 
 class SampleResult(_message.Message):
-    __slots__ = ("id", "variant", "category", "group", "text", "answer", "verdict", "grade", "options", "record_digest", "output_digest", "usage", "error", "grade_of", "review")
+    __slots__ = ("id", "variant", "category", "group", "text", "answer", "verdict", "grade", "options", "record_digest", "output_digest", "usage", "error", "grade_of", "review", "logprob")
     ID_FIELD_NUMBER: _ClassVar[int]
     VARIANT_FIELD_NUMBER: _ClassVar[int]
     CATEGORY_FIELD_NUMBER: _ClassVar[int]
@@ -204,6 +204,7 @@ class SampleResult(_message.Message):
     ERROR_FIELD_NUMBER: _ClassVar[int]
     GRADE_OF_FIELD_NUMBER: _ClassVar[int]
     REVIEW_FIELD_NUMBER: _ClassVar[int]
+    LOGPROB_FIELD_NUMBER: _ClassVar[int]
     id: str
     variant: str
     category: str
@@ -219,7 +220,8 @@ class SampleResult(_message.Message):
     error: _inference_service_pb2.SweepError
     grade_of: float
     review: str
-    def __init__(self, id: _Optional[str] = ..., variant: _Optional[str] = ..., category: _Optional[str] = ..., group: _Optional[str] = ..., text: _Optional[str] = ..., answer: _Optional[str] = ..., verdict: _Optional[_Union[Verdict, str]] = ..., grade: _Optional[float] = ..., options: _Optional[_Iterable[_Union[OptionScore, _Mapping]]] = ..., record_digest: _Optional[str] = ..., output_digest: _Optional[str] = ..., usage: _Optional[_Union[_inference_service_pb2.Usage, _Mapping]] = ..., error: _Optional[_Union[_inference_service_pb2.SweepError, _Mapping]] = ..., grade_of: _Optional[float] = ..., review: _Optional[str] = ...) -> None: ...
+    logprob: float
+    def __init__(self, id: _Optional[str] = ..., variant: _Optional[str] = ..., category: _Optional[str] = ..., group: _Optional[str] = ..., text: _Optional[str] = ..., answer: _Optional[str] = ..., verdict: _Optional[_Union[Verdict, str]] = ..., grade: _Optional[float] = ..., options: _Optional[_Iterable[_Union[OptionScore, _Mapping]]] = ..., record_digest: _Optional[str] = ..., output_digest: _Optional[str] = ..., usage: _Optional[_Union[_inference_service_pb2.Usage, _Mapping]] = ..., error: _Optional[_Union[_inference_service_pb2.SweepError, _Mapping]] = ..., grade_of: _Optional[float] = ..., review: _Optional[str] = ..., logprob: _Optional[float] = ...) -> None: ...
 
 class OptionScore(_message.Message):
     __slots__ = ("option", "logprob", "mean_logprob")

@@ -247,7 +247,7 @@ class Finished(_message.Message):
     def __init__(self, reason: _Optional[_Union[FinishReason, str]] = ..., text: _Optional[str] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ..., provenance: _Optional[_Union[Provenance, _Mapping]] = ...) -> None: ...
 
 class Usage(_message.Message):
-    __slots__ = ("prompt_tokens", "image_tokens", "generation_tokens", "queue_seconds", "time_to_first_token_seconds", "total_seconds", "rows_computed", "flops", "baseline_flops", "rows_reused")
+    __slots__ = ("prompt_tokens", "image_tokens", "generation_tokens", "queue_seconds", "time_to_first_token_seconds", "total_seconds", "rows_computed", "flops", "baseline_flops", "rows_reused", "standalone_flops")
     PROMPT_TOKENS_FIELD_NUMBER: _ClassVar[int]
     IMAGE_TOKENS_FIELD_NUMBER: _ClassVar[int]
     GENERATION_TOKENS_FIELD_NUMBER: _ClassVar[int]
@@ -258,6 +258,7 @@ class Usage(_message.Message):
     FLOPS_FIELD_NUMBER: _ClassVar[int]
     BASELINE_FLOPS_FIELD_NUMBER: _ClassVar[int]
     ROWS_REUSED_FIELD_NUMBER: _ClassVar[int]
+    STANDALONE_FLOPS_FIELD_NUMBER: _ClassVar[int]
     prompt_tokens: int
     image_tokens: int
     generation_tokens: int
@@ -268,7 +269,8 @@ class Usage(_message.Message):
     flops: int
     baseline_flops: int
     rows_reused: int
-    def __init__(self, prompt_tokens: _Optional[int] = ..., image_tokens: _Optional[int] = ..., generation_tokens: _Optional[int] = ..., queue_seconds: _Optional[float] = ..., time_to_first_token_seconds: _Optional[float] = ..., total_seconds: _Optional[float] = ..., rows_computed: _Optional[int] = ..., flops: _Optional[int] = ..., baseline_flops: _Optional[int] = ..., rows_reused: _Optional[int] = ...) -> None: ...
+    standalone_flops: int
+    def __init__(self, prompt_tokens: _Optional[int] = ..., image_tokens: _Optional[int] = ..., generation_tokens: _Optional[int] = ..., queue_seconds: _Optional[float] = ..., time_to_first_token_seconds: _Optional[float] = ..., total_seconds: _Optional[float] = ..., rows_computed: _Optional[int] = ..., flops: _Optional[int] = ..., baseline_flops: _Optional[int] = ..., rows_reused: _Optional[int] = ..., standalone_flops: _Optional[int] = ...) -> None: ...
 
 class ScoreRequest(_message.Message):
     __slots__ = ("model", "prompt", "interventions", "continuations", "sample_key")
