@@ -4134,7 +4134,7 @@ type TraceRequest struct {
 	// The input under which it does not. Unset, and changed by nothing: INVALID_ARGUMENT.
 	Corrupted *TraceInput `protobuf:"bytes,3,opt,name=corrupted,proto3" json:"corrupted,omitempty"`
 	// What is measured of each run. Unset: INVALID_ARGUMENT.
-	Metric *TraceMetric `protobuf:"bytes,4,opt,name=metric,proto3" json:"metric,omitempty"`
+	Metric *Metric `protobuf:"bytes,4,opt,name=metric,proto3" json:"metric,omitempty"`
 	// The cells. Unset: the residual stream before each layer of the language model, at each token.
 	Grid *TraceGrid `protobuf:"bytes,5,opt,name=grid,proto3" json:"grid,omitempty"`
 	// Whose activations are written into whose run. Default TRACE_DIRECTION_DENOISE.
@@ -4198,7 +4198,7 @@ func (x *TraceRequest) GetCorrupted() *TraceInput {
 	return nil
 }
 
-func (x *TraceRequest) GetMetric() *TraceMetric {
+func (x *TraceRequest) GetMetric() *Metric {
 	if x != nil {
 		return x.Metric
 	}
@@ -4290,35 +4290,35 @@ func (x *TraceInput) GetInterventions() []*Intervention {
 
 // What is measured of a run, at the positions that predict the answer. Of an answer of several tokens log-probabilities are added up.
 // A space is not added: say " red" where the model would.
-type TraceMetric struct {
+type Metric struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Which measure. Unset: INVALID_ARGUMENT.
 	//
 	// Types that are valid to be assigned to Kind:
 	//
-	//	*TraceMetric_Logprob
-	//	*TraceMetric_LogprobDifference
-	//	*TraceMetric_Probability
-	//	*TraceMetric_Divergence
-	Kind          isTraceMetric_Kind `protobuf_oneof:"kind"`
+	//	*Metric_Logprob
+	//	*Metric_LogprobDifference
+	//	*Metric_Probability
+	//	*Metric_Divergence
+	Kind          isMetric_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *TraceMetric) Reset() {
-	*x = TraceMetric{}
+func (x *Metric) Reset() {
+	*x = Metric{}
 	mi := &file_scotoma_v1_inference_service_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *TraceMetric) String() string {
+func (x *Metric) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*TraceMetric) ProtoMessage() {}
+func (*Metric) ProtoMessage() {}
 
-func (x *TraceMetric) ProtoReflect() protoreflect.Message {
+func (x *Metric) ProtoReflect() protoreflect.Message {
 	mi := &file_scotoma_v1_inference_service_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -4330,88 +4330,88 @@ func (x *TraceMetric) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use TraceMetric.ProtoReflect.Descriptor instead.
-func (*TraceMetric) Descriptor() ([]byte, []int) {
+// Deprecated: Use Metric.ProtoReflect.Descriptor instead.
+func (*Metric) Descriptor() ([]byte, []int) {
 	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{44}
 }
 
-func (x *TraceMetric) GetKind() isTraceMetric_Kind {
+func (x *Metric) GetKind() isMetric_Kind {
 	if x != nil {
 		return x.Kind
 	}
 	return nil
 }
 
-func (x *TraceMetric) GetLogprob() string {
+func (x *Metric) GetLogprob() string {
 	if x != nil {
-		if x, ok := x.Kind.(*TraceMetric_Logprob); ok {
+		if x, ok := x.Kind.(*Metric_Logprob); ok {
 			return x.Logprob
 		}
 	}
 	return ""
 }
 
-func (x *TraceMetric) GetLogprobDifference() *TraceContrast {
+func (x *Metric) GetLogprobDifference() *Contrast {
 	if x != nil {
-		if x, ok := x.Kind.(*TraceMetric_LogprobDifference); ok {
+		if x, ok := x.Kind.(*Metric_LogprobDifference); ok {
 			return x.LogprobDifference
 		}
 	}
 	return nil
 }
 
-func (x *TraceMetric) GetProbability() string {
+func (x *Metric) GetProbability() string {
 	if x != nil {
-		if x, ok := x.Kind.(*TraceMetric_Probability); ok {
+		if x, ok := x.Kind.(*Metric_Probability); ok {
 			return x.Probability
 		}
 	}
 	return ""
 }
 
-func (x *TraceMetric) GetDivergence() *TraceDivergence {
+func (x *Metric) GetDivergence() *Divergence {
 	if x != nil {
-		if x, ok := x.Kind.(*TraceMetric_Divergence); ok {
+		if x, ok := x.Kind.(*Metric_Divergence); ok {
 			return x.Divergence
 		}
 	}
 	return nil
 }
 
-type isTraceMetric_Kind interface {
-	isTraceMetric_Kind()
+type isMetric_Kind interface {
+	isMetric_Kind()
 }
 
-type TraceMetric_Logprob struct {
+type Metric_Logprob struct {
 	// Natural logarithm of the probability of this answer.
 	Logprob string `protobuf:"bytes,1,opt,name=logprob,proto3,oneof"`
 }
 
-type TraceMetric_LogprobDifference struct {
+type Metric_LogprobDifference struct {
 	// Logarithm of the probability of one answer less that of another one.
-	LogprobDifference *TraceContrast `protobuf:"bytes,2,opt,name=logprob_difference,json=logprobDifference,proto3,oneof"`
+	LogprobDifference *Contrast `protobuf:"bytes,2,opt,name=logprob_difference,json=logprobDifference,proto3,oneof"`
 }
 
-type TraceMetric_Probability struct {
+type Metric_Probability struct {
 	// Probability of this answer, 0 to 1.
 	Probability string `protobuf:"bytes,3,opt,name=probability,proto3,oneof"`
 }
 
-type TraceMetric_Divergence struct {
+type Metric_Divergence struct {
 	// Kullback-Leibler divergence of the run from the clean one, in nats.
-	Divergence *TraceDivergence `protobuf:"bytes,4,opt,name=divergence,proto3,oneof"`
+	Divergence *Divergence `protobuf:"bytes,4,opt,name=divergence,proto3,oneof"`
 }
 
-func (*TraceMetric_Logprob) isTraceMetric_Kind() {}
+func (*Metric_Logprob) isMetric_Kind() {}
 
-func (*TraceMetric_LogprobDifference) isTraceMetric_Kind() {}
+func (*Metric_LogprobDifference) isMetric_Kind() {}
 
-func (*TraceMetric_Probability) isTraceMetric_Kind() {}
+func (*Metric_Probability) isMetric_Kind() {}
 
-func (*TraceMetric_Divergence) isTraceMetric_Kind() {}
+func (*Metric_Divergence) isMetric_Kind() {}
 
 // Two answers.
-type TraceContrast struct {
+type Contrast struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The one whose probability counts for. Empty: INVALID_ARGUMENT.
 	Answer string `protobuf:"bytes,1,opt,name=answer,proto3" json:"answer,omitempty"`
@@ -4421,20 +4421,20 @@ type TraceContrast struct {
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *TraceContrast) Reset() {
-	*x = TraceContrast{}
+func (x *Contrast) Reset() {
+	*x = Contrast{}
 	mi := &file_scotoma_v1_inference_service_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *TraceContrast) String() string {
+func (x *Contrast) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*TraceContrast) ProtoMessage() {}
+func (*Contrast) ProtoMessage() {}
 
-func (x *TraceContrast) ProtoReflect() protoreflect.Message {
+func (x *Contrast) ProtoReflect() protoreflect.Message {
 	mi := &file_scotoma_v1_inference_service_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -4446,19 +4446,19 @@ func (x *TraceContrast) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use TraceContrast.ProtoReflect.Descriptor instead.
-func (*TraceContrast) Descriptor() ([]byte, []int) {
+// Deprecated: Use Contrast.ProtoReflect.Descriptor instead.
+func (*Contrast) Descriptor() ([]byte, []int) {
 	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{45}
 }
 
-func (x *TraceContrast) GetAnswer() string {
+func (x *Contrast) GetAnswer() string {
 	if x != nil {
 		return x.Answer
 	}
 	return ""
 }
 
-func (x *TraceContrast) GetOther() string {
+func (x *Contrast) GetOther() string {
 	if x != nil {
 		return x.Other
 	}
@@ -4466,7 +4466,7 @@ func (x *TraceContrast) GetOther() string {
 }
 
 // Divergence of distributions over the vocabulary: sum over tokens of p_clean (log p_clean - log p).
-type TraceDivergence struct {
+type Divergence struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Summed over the positions that predict this answer. Empty: the position after the prompt alone.
 	Answer        string `protobuf:"bytes,1,opt,name=answer,proto3" json:"answer,omitempty"`
@@ -4474,20 +4474,20 @@ type TraceDivergence struct {
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *TraceDivergence) Reset() {
-	*x = TraceDivergence{}
+func (x *Divergence) Reset() {
+	*x = Divergence{}
 	mi := &file_scotoma_v1_inference_service_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *TraceDivergence) String() string {
+func (x *Divergence) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*TraceDivergence) ProtoMessage() {}
+func (*Divergence) ProtoMessage() {}
 
-func (x *TraceDivergence) ProtoReflect() protoreflect.Message {
+func (x *Divergence) ProtoReflect() protoreflect.Message {
 	mi := &file_scotoma_v1_inference_service_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -4499,12 +4499,12 @@ func (x *TraceDivergence) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use TraceDivergence.ProtoReflect.Descriptor instead.
-func (*TraceDivergence) Descriptor() ([]byte, []int) {
+// Deprecated: Use Divergence.ProtoReflect.Descriptor instead.
+func (*Divergence) Descriptor() ([]byte, []int) {
 	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{46}
 }
 
-func (x *TraceDivergence) GetAnswer() string {
+func (x *Divergence) GetAnswer() string {
 	if x != nil {
 		return x.Answer
 	}
@@ -6054,12 +6054,12 @@ const file_scotoma_v1_inference_service_proto_rawDesc = "" +
 	"\x06target\x18\x01 \x01(\rR\x06target\x12\x14\n" +
 	"\x05point\x18\x02 \x01(\tR\x05point\x12\x16\n" +
 	"\x06handle\x18\x03 \x01(\tR\x06handle\x12\x14\n" +
-	"\x05shape\x18\x04 \x03(\rR\x05shape\"\xe8\x02\n" +
+	"\x05shape\x18\x04 \x03(\rR\x05shape\"\xe3\x02\n" +
 	"\fTraceRequest\x12\x14\n" +
 	"\x05model\x18\x01 \x01(\tR\x05model\x12,\n" +
 	"\x05clean\x18\x02 \x01(\v2\x16.scotoma.v1.TraceInputR\x05clean\x124\n" +
-	"\tcorrupted\x18\x03 \x01(\v2\x16.scotoma.v1.TraceInputR\tcorrupted\x12/\n" +
-	"\x06metric\x18\x04 \x01(\v2\x17.scotoma.v1.TraceMetricR\x06metric\x12)\n" +
+	"\tcorrupted\x18\x03 \x01(\v2\x16.scotoma.v1.TraceInputR\tcorrupted\x12*\n" +
+	"\x06metric\x18\x04 \x01(\v2\x12.scotoma.v1.MetricR\x06metric\x12)\n" +
 	"\x04grid\x18\x05 \x01(\v2\x15.scotoma.v1.TraceGridR\x04grid\x128\n" +
 	"\tdirection\x18\x06 \x01(\x0e2\x1a.scotoma.v1.TraceDirectionR\tdirection\x12)\n" +
 	"\x04path\x18\a \x01(\v2\x15.scotoma.v1.TracePathR\x04path\x12\x1d\n" +
@@ -6068,19 +6068,20 @@ const file_scotoma_v1_inference_service_proto_rawDesc = "" +
 	"\n" +
 	"TraceInput\x12*\n" +
 	"\x06prompt\x18\x01 \x01(\v2\x12.scotoma.v1.PromptR\x06prompt\x12>\n" +
-	"\rinterventions\x18\x02 \x03(\v2\x18.scotoma.v1.InterventionR\rinterventions\"\xe0\x01\n" +
-	"\vTraceMetric\x12\x1a\n" +
-	"\alogprob\x18\x01 \x01(\tH\x00R\alogprob\x12J\n" +
-	"\x12logprob_difference\x18\x02 \x01(\v2\x19.scotoma.v1.TraceContrastH\x00R\x11logprobDifference\x12\"\n" +
-	"\vprobability\x18\x03 \x01(\tH\x00R\vprobability\x12=\n" +
+	"\rinterventions\x18\x02 \x03(\v2\x18.scotoma.v1.InterventionR\rinterventions\"\xd1\x01\n" +
+	"\x06Metric\x12\x1a\n" +
+	"\alogprob\x18\x01 \x01(\tH\x00R\alogprob\x12E\n" +
+	"\x12logprob_difference\x18\x02 \x01(\v2\x14.scotoma.v1.ContrastH\x00R\x11logprobDifference\x12\"\n" +
+	"\vprobability\x18\x03 \x01(\tH\x00R\vprobability\x128\n" +
 	"\n" +
-	"divergence\x18\x04 \x01(\v2\x1b.scotoma.v1.TraceDivergenceH\x00R\n" +
+	"divergence\x18\x04 \x01(\v2\x16.scotoma.v1.DivergenceH\x00R\n" +
 	"divergenceB\x06\n" +
-	"\x04kind\"=\n" +
-	"\rTraceContrast\x12\x16\n" +
+	"\x04kind\"8\n" +
+	"\bContrast\x12\x16\n" +
 	"\x06answer\x18\x01 \x01(\tR\x06answer\x12\x14\n" +
-	"\x05other\x18\x02 \x01(\tR\x05other\")\n" +
-	"\x0fTraceDivergence\x12\x16\n" +
+	"\x05other\x18\x02 \x01(\tR\x05other\"$\n" +
+	"\n" +
+	"Divergence\x12\x16\n" +
 	"\x06answer\x18\x01 \x01(\tR\x06answer\"\xa8\x01\n" +
 	"\tTraceGrid\x12\x16\n" +
 	"\x06points\x18\x01 \x03(\tR\x06points\x12\x16\n" +
@@ -6302,9 +6303,9 @@ var file_scotoma_v1_inference_service_proto_goTypes = []any{
 	(*KeptActivation)(nil),       // 49: scotoma.v1.KeptActivation
 	(*TraceRequest)(nil),         // 50: scotoma.v1.TraceRequest
 	(*TraceInput)(nil),           // 51: scotoma.v1.TraceInput
-	(*TraceMetric)(nil),          // 52: scotoma.v1.TraceMetric
-	(*TraceContrast)(nil),        // 53: scotoma.v1.TraceContrast
-	(*TraceDivergence)(nil),      // 54: scotoma.v1.TraceDivergence
+	(*Metric)(nil),               // 52: scotoma.v1.Metric
+	(*Contrast)(nil),             // 53: scotoma.v1.Contrast
+	(*Divergence)(nil),           // 54: scotoma.v1.Divergence
 	(*TraceGrid)(nil),            // 55: scotoma.v1.TraceGrid
 	(*TracePositions)(nil),       // 56: scotoma.v1.TracePositions
 	(*TracePatches)(nil),         // 57: scotoma.v1.TracePatches
@@ -6391,14 +6392,14 @@ var file_scotoma_v1_inference_service_proto_depIdxs = []int32{
 	49,  // 61: scotoma.v1.CaptureFinished.kept:type_name -> scotoma.v1.KeptActivation
 	51,  // 62: scotoma.v1.TraceRequest.clean:type_name -> scotoma.v1.TraceInput
 	51,  // 63: scotoma.v1.TraceRequest.corrupted:type_name -> scotoma.v1.TraceInput
-	52,  // 64: scotoma.v1.TraceRequest.metric:type_name -> scotoma.v1.TraceMetric
+	52,  // 64: scotoma.v1.TraceRequest.metric:type_name -> scotoma.v1.Metric
 	55,  // 65: scotoma.v1.TraceRequest.grid:type_name -> scotoma.v1.TraceGrid
 	5,   // 66: scotoma.v1.TraceRequest.direction:type_name -> scotoma.v1.TraceDirection
 	59,  // 67: scotoma.v1.TraceRequest.path:type_name -> scotoma.v1.TracePath
 	11,  // 68: scotoma.v1.TraceInput.prompt:type_name -> scotoma.v1.Prompt
 	71,  // 69: scotoma.v1.TraceInput.interventions:type_name -> scotoma.v1.Intervention
-	53,  // 70: scotoma.v1.TraceMetric.logprob_difference:type_name -> scotoma.v1.TraceContrast
-	54,  // 71: scotoma.v1.TraceMetric.divergence:type_name -> scotoma.v1.TraceDivergence
+	53,  // 70: scotoma.v1.Metric.logprob_difference:type_name -> scotoma.v1.Contrast
+	54,  // 71: scotoma.v1.Metric.divergence:type_name -> scotoma.v1.Divergence
 	56,  // 72: scotoma.v1.TraceGrid.positions:type_name -> scotoma.v1.TracePositions
 	74,  // 73: scotoma.v1.TracePositions.each:type_name -> scotoma.v1.TokenSelector
 	74,  // 74: scotoma.v1.TracePositions.words:type_name -> scotoma.v1.TokenSelector
@@ -6488,10 +6489,10 @@ func file_scotoma_v1_inference_service_proto_init() {
 		(*CaptureResponse_Finished)(nil),
 	}
 	file_scotoma_v1_inference_service_proto_msgTypes[44].OneofWrappers = []any{
-		(*TraceMetric_Logprob)(nil),
-		(*TraceMetric_LogprobDifference)(nil),
-		(*TraceMetric_Probability)(nil),
-		(*TraceMetric_Divergence)(nil),
+		(*Metric_Logprob)(nil),
+		(*Metric_LogprobDifference)(nil),
+		(*Metric_Probability)(nil),
+		(*Metric_Divergence)(nil),
 	}
 	file_scotoma_v1_inference_service_proto_msgTypes[48].OneofWrappers = []any{
 		(*TracePositions_Each)(nil),

@@ -671,12 +671,12 @@ class TraceRequest(_message.Message):
     model: str
     clean: TraceInput
     corrupted: TraceInput
-    metric: TraceMetric
+    metric: Metric
     grid: TraceGrid
     direction: TraceDirection
     path: TracePath
     sample_key: str
-    def __init__(self, model: _Optional[str] = ..., clean: _Optional[_Union[TraceInput, _Mapping]] = ..., corrupted: _Optional[_Union[TraceInput, _Mapping]] = ..., metric: _Optional[_Union[TraceMetric, _Mapping]] = ..., grid: _Optional[_Union[TraceGrid, _Mapping]] = ..., direction: _Optional[_Union[TraceDirection, str]] = ..., path: _Optional[_Union[TracePath, _Mapping]] = ..., sample_key: _Optional[str] = ...) -> None: ...
+    def __init__(self, model: _Optional[str] = ..., clean: _Optional[_Union[TraceInput, _Mapping]] = ..., corrupted: _Optional[_Union[TraceInput, _Mapping]] = ..., metric: _Optional[_Union[Metric, _Mapping]] = ..., grid: _Optional[_Union[TraceGrid, _Mapping]] = ..., direction: _Optional[_Union[TraceDirection, str]] = ..., path: _Optional[_Union[TracePath, _Mapping]] = ..., sample_key: _Optional[str] = ...) -> None: ...
 
 class TraceInput(_message.Message):
     __slots__ = ("prompt", "interventions")
@@ -686,19 +686,19 @@ class TraceInput(_message.Message):
     interventions: _containers.RepeatedCompositeFieldContainer[_intervention_pb2.Intervention]
     def __init__(self, prompt: _Optional[_Union[Prompt, _Mapping]] = ..., interventions: _Optional[_Iterable[_Union[_intervention_pb2.Intervention, _Mapping]]] = ...) -> None: ...
 
-class TraceMetric(_message.Message):
+class Metric(_message.Message):
     __slots__ = ("logprob", "logprob_difference", "probability", "divergence")
     LOGPROB_FIELD_NUMBER: _ClassVar[int]
     LOGPROB_DIFFERENCE_FIELD_NUMBER: _ClassVar[int]
     PROBABILITY_FIELD_NUMBER: _ClassVar[int]
     DIVERGENCE_FIELD_NUMBER: _ClassVar[int]
     logprob: str
-    logprob_difference: TraceContrast
+    logprob_difference: Contrast
     probability: str
-    divergence: TraceDivergence
-    def __init__(self, logprob: _Optional[str] = ..., logprob_difference: _Optional[_Union[TraceContrast, _Mapping]] = ..., probability: _Optional[str] = ..., divergence: _Optional[_Union[TraceDivergence, _Mapping]] = ...) -> None: ...
+    divergence: Divergence
+    def __init__(self, logprob: _Optional[str] = ..., logprob_difference: _Optional[_Union[Contrast, _Mapping]] = ..., probability: _Optional[str] = ..., divergence: _Optional[_Union[Divergence, _Mapping]] = ...) -> None: ...
 
-class TraceContrast(_message.Message):
+class Contrast(_message.Message):
     __slots__ = ("answer", "other")
     ANSWER_FIELD_NUMBER: _ClassVar[int]
     OTHER_FIELD_NUMBER: _ClassVar[int]
@@ -706,7 +706,7 @@ class TraceContrast(_message.Message):
     other: str
     def __init__(self, answer: _Optional[str] = ..., other: _Optional[str] = ...) -> None: ...
 
-class TraceDivergence(_message.Message):
+class Divergence(_message.Message):
     __slots__ = ("answer",)
     ANSWER_FIELD_NUMBER: _ClassVar[int]
     answer: str
