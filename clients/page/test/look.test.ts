@@ -46,7 +46,7 @@ test("rows of tiles make up a canvas", () => {
 test("a prompt is parted after its last picture", () => {
   expect(parted("USER: <image>\nIs it?")).toEqual({ before: "USER: <image>", after: "\nIs it?" });
   expect(parted("Is it?")).toEqual({ before: "", after: "Is it?" });
-  expect(["", "\n", " ", " no"].map(shown)).toEqual(["⏹", "⏎", "␣", " no"]);
+  expect(["", "\n", " ", " no"].map(shown)).toEqual(["(end)", "↵", "␣", "no"]);
 });
 
 test("patterns by layer and head, and their means", () => {

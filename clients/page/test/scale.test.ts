@@ -24,8 +24,8 @@ test("nothing is transparent, more is more opaque", () => {
 });
 
 test("numbers are written with few digits", () => {
-  expect([0, 0.00012, 0.0123, 1.234, 12.34, 1234, NaN].map(written)).toEqual(["0", "1.2e-4", "0.012", "1.23", "12.3", "1234", "–"]);
-  expect([0, 0.0001, 0.5, 1].map(percent)).toEqual(["0 %", "< 0.1 %", "50.0 %", "100 %"]);
+  expect([0, 0.00012, 0.0123, -1.234, 12.34, 1234, NaN].map(written)).toEqual(["0", "1.2e-4", "0.012", "−1.23", "12.3", "1234", "–"]);
+  expect([0, 0.0001, 0.5, 1, -2].map(percent)).toEqual(["0 %", "< 0.1 %", "50.0 %", "100 %", "−200 %"]);
   expect([signed(1.5), signed(-1.5), signed(0)]).toEqual(["+1.50", "−1.50", "0"]);
 });
 

@@ -32,6 +32,8 @@ export interface HeatMapProps {
   chosen?: number | undefined;
   /** Takes the cell that is clicked, or entered on. */
   choose?: ((cell: number) => void) | undefined;
+  /** Whether rows and columns have their names beside them. */
+  ticks?: boolean;
   /** More to say of a cell. */
   more?: ((cell: number) => ComponentChildren) | undefined;
 }
@@ -70,11 +72,10 @@ export function HeatMap(props: HeatMapProps) {
     } else if (event.key === "Escape") setAt(undefined);
   };
   const keys = choose === undefined ? "Arrow keys read cells." : "Arrow keys read cells, Enter chooses one.";
-  return (
-    <figure class="heatmap">
+  const frame = (
       <div
         class={`heat-frame ${picture === undefined ? "bare" : ""} ${choose === undefined ? "" : "choosable"}`}
-        style={{ aspectRatio: `${columns} / ${rows}` }}
+        style={{ aspectRatio: props.ticks === true ? `${columns * 5} / ${rows * 3}` : `${columns} / ${rows}` }}
         role="application"
         aria-roledescription="heat map"
         aria-label={`${label}. ${rows} by ${columns} cells. ${keys}`}
@@ -95,6 +96,10 @@ export function HeatMap(props: HeatMapProps) {
         {at !== undefined && <i class="heat-cell" style={cellBox(at, rows, columns)} />}
         {at !== undefined && <span class={`tip ${tipSide(at, rows, columns)}`} style={tipPlace(at, rows, columns)}>{said(at)}{props.more?.(at)}</span>}
       </div>
+  );
+  return (
+    <figure class="heatmap">
+      {props.ticks === true ? <Ticks rows={rows} columns={columns} nameOf={nameOf} axes={axes}>{frame}</Ticks> : frame}
       <output class="unseen" aria-live="polite">
         {at === undefined ? "" : said(at)}
       </output>
@@ -115,6 +120,34 @@ export function HeatMap(props: HeatMapProps) {
     </figure>
   );
 }
+
+/** Writes the names of rows and columns beside a map, as many as have room. */
+function Ticks({ rows, columns, nameOf, axes, children }: { rows: number; columns: number; nameOf: (axis: 0 | 1, at: number) => string; axes: [string, string]; children: ComponentChildren }) {
+  const names = (axis: 0 | 1, count: number) => {
+    const every = Math.ceil(count / 16);
+    return Array.from({ length: count }, (_, at) => <span key={at}>{at % every === 0 ? nameOf(axis, at) : ""}</span>);
+  };
+  return (
+    <div class="ticked" style={{ maxWidth: `${Math.max(160, columns * TICKED_CELL + 48)}px` }}>
+      <span class="tick-title down" aria-hidden="true">
+        {axes[0]}
+      </span>
+      <div class="ticks down" aria-hidden="true">
+        {names(0, rows)}
+      </div>
+      {children}
+      <div class="ticks across" aria-hidden="true">
+        {names(1, columns)}
+      </div>
+      <span class="tick-title across" aria-hidden="true">
+        {axes[1]}
+      </span>
+    </div>
+  );
+}
+
+/** Widest cell of a map without a picture. */
+const TICKED_CELL = 40;
 
 function PlainTable({ props, nameOf, axes, write }: { props: HeatMapProps; nameOf: (axis: 0 | 1, at: number) => string; axes: [string, string]; write: (value: number) => string }) {
   const { rows, columns, values, label } = props;

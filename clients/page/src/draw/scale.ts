@@ -41,18 +41,18 @@ const STOPS: Record<"heat" | "more" | "less", Colour[]> = {
   heat: [
     [255, 214, 90, 0],
     [255, 190, 50, 0.5],
-    [238, 96, 30, 0.78],
-    [150, 12, 84, 0.92],
+    [238, 96, 30, 0.74],
+    [150, 12, 84, 0.84],
   ],
   more: [
     [90, 170, 255, 0],
     [40, 120, 240, 0.6],
-    [12, 50, 150, 0.92],
+    [12, 50, 150, 0.84],
   ],
   less: [
     [255, 140, 110, 0],
     [230, 70, 40, 0.6],
-    [140, 16, 16, 0.92],
+    [140, 16, 16, 0.84],
   ],
 };
 
@@ -76,8 +76,9 @@ export function written(value: number): string {
   if (!Number.isFinite(value)) return "–";
   const size = Math.abs(value);
   if (size === 0) return "0";
-  if (size >= 1e6 || size < 1e-3) return value.toExponential(1);
-  return value.toFixed(size >= 100 ? 0 : size >= 10 ? 1 : size >= 1 ? 2 : 3);
+  const far = size >= 1e6 || size < 1e-3;
+  const digits = far ? size.toExponential(1) : size.toFixed(size >= 100 ? 0 : size >= 10 ? 1 : size >= 1 ? 2 : 3);
+  return value < 0 ? `−${digits}` : digits;
 }
 
 /** Writes a share as a percentage. */
@@ -85,11 +86,12 @@ export function percent(share: number): string {
   if (!Number.isFinite(share)) return "–";
   const value = 100 * share;
   if (value === 0) return "0 %";
-  if (Math.abs(value) < 0.1) return value < 0 ? "> -0.1 %" : "< 0.1 %";
-  return `${value.toFixed(Math.abs(value) >= 99.95 ? 0 : 1)} %`;
+  const size = Math.abs(value);
+  if (size < 0.1) return value < 0 ? "> −0.1 %" : "< 0.1 %";
+  return `${value < 0 ? "−" : ""}${size.toFixed(size >= 99.95 ? 0 : 1)} %`;
 }
 
 /** Writes a change with its sign. */
 export function signed(value: number): string {
-  return value > 0 ? `+${written(value)}` : written(value).replace("-", "−");
+  return value > 0 ? `+${written(value)}` : written(value);
 }

@@ -101,8 +101,8 @@ export function words(layout: readonly Span[], scored: readonly Scored[], answer
   return [...prompt, ...own];
 }
 
-/** Returns how a token is shown: an empty one ends the answer, spaces and line breaks are seen. */
+/** Returns how a token is shown: an empty one ends the answer, line breaks are seen, and spaces where there is nothing else. */
 export function shown(text: string): string {
-  if (text === "") return "⏹";
-  return text.replaceAll("\n", "⏎").replace(/^ +$/, "␣");
+  if (text === "") return "(end)";
+  return text.trim() === "" ? text.replaceAll("\n", "↵").replaceAll(" ", "␣") : text.trim();
 }

@@ -107,6 +107,18 @@ export async function look(): Promise<void> {
   });
 }
 
+/**
+ * Returns the token that was second to an answer of one token; empty where the answer has more. An answer that is all but certain hardly
+ * changes its own probability: how much likelier it is than this one says more.
+ */
+export function runnerUp({ words: all, lens, answer: text }: Looked): string {
+  const own = all.filter(({ of }) => of === "answer");
+  const [first, second] = own;
+  if (first === undefined || (second !== undefined && second.text !== "")) return "";
+  const guesses = lens.at(lens.layers - 1, first.position - 1);
+  return guesses.find((guess) => guess.text !== "" && guess.text !== first.text && guess.text !== text)?.text ?? "";
+}
+
 const lastOf = ({ words: all }: Looked) => all.filter(({ of }) => of === "answer").slice(0, 1);
 
 async function answer(request: GenerateRequest, signal: AbortSignal) {

@@ -15,8 +15,8 @@ import {
 } from "scotoma/v1";
 
 import { client } from "../state/server";
-import { type Group, groupsOf, type Logprobs, SweepMap } from "./maps";
-import type { Looked } from "./run";
+import { type Group, groupsOf, type Logprobs, measure, SweepMap } from "./maps";
+import { type Looked, runnerUp } from "./run";
 import { Task, type Told } from "./task";
 
 type Score = MessageInitShape<typeof ScoreRequestSchema>;
@@ -82,8 +82,8 @@ export async function occlude(of: Looked, how: Occlusion): Promise<void> {
 
 /** How a patching grid is made. */
 export interface Patching {
-  /** The other picture; undefined: the same one. */
-  picture: Uint8Array<ArrayBuffer> | undefined;
+  /** Pictures of which that is taken which makes the clean answer the least likely; none: the same one. */
+  pictures: Uint8Array<ArrayBuffer>[];
   /** What corrupts the run, after the changes that the clean one has. */
   corruption: Intervention | undefined;
   /** The hook point that is patched, with `{l}`. */
@@ -97,10 +97,12 @@ export interface Patching {
 /** A patching grid. */
 export interface PatchingMap {
   of: Looked;
+  /** The other picture; undefined where it is the same one. */
+  url: string | undefined;
   layers: number[];
   groups: Group[];
   map: SweepMap;
-  /** The answers, and what is watched: the clean answer, and the corrupted one where it differs. */
+  /** The answers, and what is watched: the clean answer, and the corrupted one or that which came second. */
   clean: { answer: string; logprobs: Logprobs };
   corrupted: { answer: string };
   watched: string[];
@@ -122,11 +124,13 @@ const prompted = (prompt: Prompt, picture: Uint8Array<ArrayBuffer> | undefined):
 export async function patch(of: Looked, how: Patching): Promise<void> {
   await patchingTask.run(async (signal, told) => {
     const { model, prompt: clean, interventions } = of.request;
-    const prompt = prompted(clean!, how.picture);
+    const picture = how.pictures[await mostUnlike(of, how.pictures, signal, told)];
+    const prompt = prompted(clean!, picture);
     const corrupted = { model, prompt, interventions: how.corruption === undefined ? interventions : [...interventions, how.corruption] };
     told("Asking the corrupted question");
     const answer = (await (await client.value.generate({ ...corrupted, maxTokens: 16 }, { signal })).finish()).text;
-    const continuations = answer === of.answer || answer === "" ? [of.answer] : [of.answer, answer];
+    const other = answer === of.answer ? runnerUp(of) : answer;
+    const continuations = other === "" ? [of.answer] : [of.answer, other];
     const scored = await client.value.score({ model, prompt: clean!, interventions, continuations }, { signal });
     const whole = scored.scores.map(({ logprob }) => logprob);
 
@@ -134,10 +138,26 @@ export async function patch(of: Looked, how: Patching): Promise<void> {
     const groups = groupsFor(of, how.bands);
     const handles = await keep(of, how.point, layers, groups, signal, told);
     const map = new SweepMap(layers.length * groups.length);
-    patched.value = { of, layers, groups, map, clean: { answer: of.answer, logprobs: whole }, corrupted: { answer }, watched: continuations };
+    if (patched.value?.url !== undefined) URL.revokeObjectURL(patched.value.url);
+    const url = picture === undefined ? undefined : URL.createObjectURL(new Blob([picture]));
+    patched.value = { of, url, layers, groups, map, clean: { answer: of.answer, logprobs: whole }, corrupted: { answer }, watched: continuations };
     const variants = [{}, ...layers.flatMap((layer) => groups.map((group, g) => patchOf(how.point, layer, group, handles.get(`${layer} ${g}`))))];
     await sweep({ ...corrupted, continuations }, variants, map, "Patching", signal, told, () => (patchingResults.value += 1));
   });
+}
+
+/** Returns the place of the picture under which the clean answer is the least likely, beside what came second. */
+async function mostUnlike(of: Looked, pictures: Uint8Array<ArrayBuffer>[], signal: AbortSignal, told: Told): Promise<number> {
+  if (pictures.length < 2) return 0;
+  const { model, prompt, interventions } = of.request;
+  const continuations = watched(of.answer, runnerUp(of));
+  const values: number[] = [];
+  for (const picture of pictures) {
+    told("Trying pictures", values.length, pictures.length);
+    const { scores } = await client.value.score({ model, prompt: prompted(prompt!, picture), interventions, continuations }, { signal });
+    values.push(measure(scores.map(({ logprob }) => logprob)));
+  }
+  return values.indexOf(Math.min(...values));
 }
 
 /** Groups that one capture can keep, the last words where there are many. */

@@ -33,7 +33,7 @@ export function AttentionPanel() {
   const onPicture = values === undefined ? NaN : all.reduce((sum, position) => sum + (position < 0 ? 0 : (values[position] ?? 0)), 0);
   const layers = found.model.languageModel?.layers ?? 0;
   const heads = pattern?.heads ?? found.model.languageModel?.heads ?? 0;
-  const name = chosen === undefined ? "" : shown(chosen.text).trim();
+  const name = chosen === undefined ? "" : shown(chosen.text);
   return (
     <>
       <p class="faint">
@@ -77,7 +77,8 @@ export function AttentionPanel() {
                 range={{ low: 0, high: 1 }}
                 axes={["layer", "head"]}
                 write={percent}
-                unit="to the picture; down: layers, across: heads"
+                unit="to the picture"
+                ticks
                 chosen={layer.value === undefined || head.value === undefined ? undefined : layer.value * pattern.heads + head.value}
                 choose={(cell) => {
                   layer.value = Math.floor(cell / pattern.heads);

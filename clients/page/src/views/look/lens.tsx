@@ -57,7 +57,7 @@ export function LensPanel() {
         />
         <aside class="stack lens-guesses" aria-live="polite">
           <h2>
-            After layer {read.layer}, at “{word === undefined ? "" : shown(word.text).trim()}”
+            After layer {read.layer}, at “{word === undefined ? "" : shown(word.text)}”
           </h2>
           <table>
             <thead>
@@ -95,7 +95,7 @@ function Patches() {
   const [plane] = planes;
   if (plane === undefined) return null;
   const there = [...plane.positions].some((position) => lens.has(position));
-  const layer = patchLayer.value ?? lens.layers - 1;
+  const layer = patchLayer.value ?? lens.layers >> 1;
   const guess = (cell: number) => lens.at(layer, plane.positions[cell] ?? -1)[0];
   return (
     <section class="stack">
@@ -129,7 +129,6 @@ function Patches() {
               rows={plane.rows}
               columns={plane.columns}
               values={Float32Array.from(plane.positions, (_, cell) => sure(guess(cell)?.logprob))}
-              range={{ low: 0, high: 1 }}
               picture={plane.of === "canvas" ? picture.value?.url : found.seen?.url}
               write={percent}
               unit="probability of the likeliest token"
@@ -138,7 +137,7 @@ function Patches() {
           </div>
           <div class="stack">
             <h3>The likeliest tokens</h3>
-            <table>
+            <table class="narrow">
               <thead>
                 <tr>
                   <th scope="col">token</th>

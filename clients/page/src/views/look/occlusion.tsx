@@ -5,7 +5,8 @@ import { OccludePatches_Fill as Fill } from "scotoma/v1";
 
 import { HeatMap } from "../../draw/heatmap";
 import { signed, written } from "../../draw/scale";
-import { looked } from "../../look/run";
+import { looked, runnerUp } from "../../look/run";
+import { shown } from "../../look/layout";
 import { measure } from "../../look/maps";
 import { occlude, occluded, occlusionResults, occlusionTask } from "../../look/sweeps";
 import { TaskState } from "../../ui/task";
@@ -19,7 +20,7 @@ const fills: [Fill, string][] = [
 const fill = signal(Fill.MEAN);
 const cells = signal(0);
 const watch = signal<string | undefined>(undefined);
-const against = signal("");
+const against = signal<string | undefined>(undefined);
 
 /** Cells along a side that are offered: those of the patch grid, and coarser ones. */
 function grids(patches: number): number[] {
@@ -35,16 +36,17 @@ export function OcclusionPanel() {
   // As fine as the patches, unless that would be hundreds of variants.
   const grid = offered.includes(cells.value) ? cells.value : (offered.find((one) => one <= 12) ?? offered[0] ?? 1);
   const text = watch.value ?? found.answer;
+  const other = against.value ?? (watch.value === undefined ? runnerUp(found) : "");
   const running = occlusionTask.progress.value !== undefined;
   const begin = (event: Event) => {
     event.preventDefault();
-    void occlude(found, { grid, fill: fill.value, watch: text, against: against.value });
+    void occlude(found, { grid, fill: fill.value, watch: text, against: other });
   };
   return (
     <>
       <p class="faint">
-        Each patch is hidden by itself, and the probability of a text is watched. Blue: without the patch the text is less likely, so that the
-        patch speaks for it. Red: it speaks against it.
+        Each patch is hidden by itself, and it is watched how likely a text is, or how much likelier than another one. Blue: without the patch it
+        is less likely, so that the patch speaks for it. Red: the patch speaks against it.
       </p>
       <form class="look-form" onSubmit={begin}>
         <label>
@@ -52,8 +54,8 @@ export function OcclusionPanel() {
           <input required value={text} onInput={(event) => (watch.value = event.currentTarget.value)} />
         </label>
         <label>
-          against (may be empty)
-          <input value={against.value} placeholder="another answer" onInput={(event) => (against.value = event.currentTarget.value)} />
+          against (or nothing)
+          <input value={other} onInput={(event) => (against.value = event.currentTarget.value)} />
         </label>
         <label>
           Cells
@@ -86,13 +88,13 @@ export function OcclusionPanel() {
 }
 
 function Map() {
-  const shown = occluded.value;
+  const made = occluded.value;
   occlusionResults.value;
-  if (shown === undefined || shown.map.done === 0) return null;
-  const { map, grid, watch: text, against: other, of } = shown;
+  if (made === undefined || made.map.done === 0) return null;
+  const { map, grid, watch: text, against: other, of } = made;
   const drops = map.drops();
   const base = map.base;
-  const what = other === "" ? `“${text}”` : `“${text}” against “${other}”`;
+  const what = other === "" ? `“${shown(text)}”` : `“${shown(text)}” against “${shown(other)}”`;
   return (
     <div class="look-pair">
       <HeatMap
@@ -108,11 +110,11 @@ function Map() {
       <div class="stack">
         {base !== undefined && (
           <p>
-            The whole picture gives {what} a log-probability{other === "" ? "" : " difference"} of <b>{written(measure(base))}</b>.
+            With the whole picture the log-probability of {what} is <b>{written(measure(base))}</b>.
           </p>
         )}
         <h3>Patches that matter most</h3>
-        <table>
+        <table class="narrow">
           <thead>
             <tr>
               <th scope="col">row, column</th>

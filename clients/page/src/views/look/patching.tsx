@@ -28,7 +28,8 @@ const points: [string, string][] = [
 ];
 
 const way = signal(0);
-const other = signal(1);
+/** A sample; -1: the one that changes the answer most. */
+const other = signal(-1);
 const own = signal<{ name: string; bytes: Uint8Array<ArrayBuffer> } | undefined>(undefined);
 const point = signal(points[0]![0]);
 const every = signal(1);
@@ -41,6 +42,12 @@ async function take(files: FileList | null): Promise<void> {
   if (file !== undefined) own.value = { name: file.name, bytes: new Uint8Array(await file.arrayBuffer()) };
 }
 
+/** The pictures of which one is taken. */
+function offered(): Uint8Array<ArrayBuffer>[] {
+  if (own.value !== undefined) return [own.value.bytes];
+  return samples.filter((_, i) => other.value < 0 || i === other.value).map(({ png }) => bytesOf(png));
+}
+
 export function PatchingPanel() {
   const found = looked.value!;
   const layers = found.model.languageModel?.layers ?? 0;
@@ -50,9 +57,8 @@ export function PatchingPanel() {
   const tooMuch = most > 0 && keptBytes(found, rows, groups) / 2 > most;
   const begin = (event: Event) => {
     event.preventDefault();
-    const picture = way.value === 0 ? (own.value?.bytes ?? bytesOf(samples[other.value]?.png ?? "")) : undefined;
     const corruption = corruptions[way.value]?.[1]();
-    void patch(found, { picture, corruption, point: point.value, every: every.value, bands: bands.value });
+    void patch(found, { pictures: way.value === 0 ? offered() : [], corruption, point: point.value, every: every.value, bands: bands.value });
   };
   return (
     <>
@@ -114,19 +120,20 @@ export function PatchingPanel() {
 }
 
 function OtherPicture() {
-  const sample = samples[other.value];
+  const sample = samples[other.value < 0 ? -1 : other.value];
   return (
     <div class="other-picture">
       <label>
         The other picture
         <select
-          value={own.value === undefined ? other.value : -1}
+          value={own.value === undefined ? other.value : -2}
           onChange={(event) => {
             own.value = undefined;
             other.value = Number(event.currentTarget.value);
           }}
         >
-          {own.value !== undefined && <option value={-1}>{own.value.name}</option>}
+          {own.value !== undefined && <option value={-2}>{own.value.name}</option>}
+          <option value={-1}>the sample that changes the answer most</option>
           {samples.map(({ id, category, answer }, i) => (
             <option key={id} value={i}>
               sample {id}: {category}, {answer}
@@ -147,15 +154,16 @@ function Map() {
   const found = patched.value;
   patchingResults.value;
   if (found === undefined) return null;
-  const { map, layers, groups, clean, corrupted, watched } = found;
+  const { map, layers, groups, clean, corrupted, watched, of } = found;
   const back = map.restored(clean.logprobs);
   const order = layers.map((_, i) => layers.length - 1 - i);
   const base = map.base;
   return (
     <>
-      <p>
+      <p class="patching-said">
+        {found.url !== undefined && <img src={found.url} alt="The other picture" />}
         Clean: <b class="mono">{shown(clean.answer)}</b>. Corrupted: <b class="mono">{shown(corrupted.answer)}</b>. Watched:{" "}
-        {watched.length > 1 ? "how much likelier the clean answer is than the corrupted one" : "the log-probability of the clean answer"}
+        {watched.length > 1 ? <>how much likelier <b class="mono">{shown(of.answer)}</b> is than <b class="mono">{shown(watched[1] ?? "")}</b></> : "the log-probability of the clean answer"}
         {base !== undefined && `, ${written(measure(clean.logprobs))} clean and ${written(measure(base))} corrupted`}.
       </p>
       {base !== undefined && Math.abs(measure(clean.logprobs) - measure(base)) < 0.1 && (
