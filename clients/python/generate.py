@@ -16,6 +16,7 @@ WORDS = {
     "AsyncServers": "Servers",
     "AsyncStream": "Stream",
     "AsyncSweep": "Sweep",
+    "AsyncSweeps": "Sweeps",
     "StopAsyncIteration": "StopIteration",
     "_async": "_sync",
     "aiter": "iter",

@@ -42,7 +42,8 @@ from scotoma.messages import Image, Question, sample
 from scotoma.results import read_results
 from scotoma.rows import rows
 from scotoma.selectors import Hook, Selector, hooks, layers, steps, target, tokens
-from scotoma.views import Activation, Preview
+from scotoma.show import register as _register
+from scotoma.views import Activation, Patching, Preview, plot_matrix
 
 __all__ = [
     "Activation",
@@ -58,6 +59,7 @@ __all__ = [
     "FieldViolation",
     "Hook",
     "Image",
+    "Patching",
     "Preview",
     "Question",
     "ScotomaError",
@@ -79,6 +81,7 @@ __all__ = [
     "occlude_salient",
     "patch",
     "permute_tokens",
+    "plot_matrix",
     "project_out",
     "prune_tokens",
     "read_results",
@@ -96,3 +99,5 @@ __all__ = [
     "to_json",
     "tokens",
 ]
+
+_register()

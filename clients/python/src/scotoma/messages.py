@@ -6,18 +6,20 @@ import base64
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict, Union
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Union
 
 import numpy as np
 
 from scotoma import pictures
 from scotoma.arrays import data_type
+from scotoma.axes import Part, Plan, field_of, plan
 from scotoma.build import build
 from scotoma.calls import Call
 from scotoma.names import nearest
+from scotoma.selectors import Hook, TargetLike, target
 from scotoma.v1 import benchmark_service_pb2 as bench
 from scotoma.v1 import inference_service_pb2 as pb
-from scotoma.v1.intervention_pb2 import Intervention
+from scotoma.v1.intervention_pb2 import Intervention, Target
 
 if TYPE_CHECKING:
     import PIL.Image
@@ -283,6 +285,13 @@ class GenerateOptions(ScoreOptions, SamplingOptions, total=False):
 class CaptureOptions(ScoreOptions, total=False):
     """What `capture` takes."""
 
+    reduction: Literal["none", "mean", "norm", "last", "top_tokens", "received"]
+    """What is sent of the rows, for targets that are no CaptureTarget; all by default."""
+    top: int
+    """Likeliest tokens of "top_tokens", 1 to 100."""
+    keep: bool
+    """Keep the values on the server for `patch`."""
+
     dtype: Any
     """Numbers are sent as this: "f32" (the default), "f16", "bf16", a dtype of NumPy or torch, or a DataType."""
     max_tokens: int
@@ -348,36 +357,95 @@ class SweepOptions(GenerateOptions, total=False):
 
     continuations: Iterable[str]
     """Score these; without them each variant generates."""
-    variants: Iterable[Iterable[Intervention]]
-    """The interventions of each variant, after those of `interventions`."""
-    grid: Iterable[Intervention]
-    """Instead of `variants`: interventions whose fields `axes` change."""
-    axes: Mapping[str, Iterable[float]]
-    """Values by field, as in `interventions[0].drop_layers.layers[0]`; all combinations, the last axis fastest."""
+    variants: Iterable[Iterable[Intervention]] | Mapping[str, Iterable[Intervention]]
+    """The interventions of each variant, after those of `interventions`; a dict names them."""
+    grid: Intervention | Iterable[Intervention]
+    """Interventions whose fields `axes` change."""
+    axes: Mapping[str, Any]
+    """Values, or a dict of labels and values, by what they change: a field of `grid` (its name where one intervention
+    has it, or its path, `interventions[0].drop_layers.layers[0]`), "interventions" (one or several for each value),
+    "question", "image", "model", or another option of this call. All combinations; the last axis moves fastest."""
+    concurrency: int
+    """Requests at once where one cannot say all axes; 4 by default."""
 
 
-def sweep_request(text: Asked, images: Image | Iterable[Image], options: SweepOptions) -> tuple[pb.SweepRequest, Call]:
-    """The request with its options, and what goes with it."""
-    rest: dict[str, Any] = dict(options)
-    variants, grid, axes = rest.pop("variants", ()), rest.pop("grid", ()), rest.pop("axes", {})
-    fields = {"text": text, "images": images}
-    if "continuations" in rest:
-        score, call = request(pb.ScoreRequest, fields, rest)
-        asked = pb.SweepRequest(score=score)
-    else:
-        generate, call = request(pb.GenerateRequest, fields, rest)
-        asked = pb.SweepRequest(generate=generate)
-    for variant in variants:
-        asked.variants.add(interventions=variant)
-    grid = list(grid)
-    if grid and not axes:
-        raise ValueError("grid: axes are needed, which say what differs in it")
-    if axes:
-        asked.grid.interventions.extend(grid)
-        for field, values in axes.items():
-            asked.grid.axes.add(field=field, numbers=pb.SweepNumbers(values=values))
-    call.handles = Call.of({}, asked).handles
-    return asked, call
+# What `capture` takes as a target.
+CaptureTargetLike = TargetLike | pb.CaptureTarget
+
+
+def capture_targets(
+    targets: CaptureTargetLike | Iterable[CaptureTargetLike], reduction: object, top: int | None, keep: bool | None
+) -> list[pb.CaptureTarget]:
+    """What to capture: hooks, names of points and targets with what `reduction`, `top` and `keep` say, or messages."""
+    if isinstance(targets, (str, Hook, Target, pb.CaptureTarget)):
+        targets = [targets]
+    fields = {"reduction": reduction, "top": top or None, "keep": keep or None}
+    listed = []
+    for place, own in enumerate(targets):
+        if isinstance(own, pb.CaptureTarget):
+            if any(value is not None for value in fields.values()):
+                raise ValueError(f"targets[{place}]: a CaptureTarget says reduction, top and keep itself")
+            listed.append(own)
+        else:
+            listed.append(build(pb.CaptureTarget, {"target": target(own), **fields}, f"targets[{place}]"))
+    return listed
+
+
+class Swept:
+    """A sweep as its requests, and what its table says."""
+
+    def __init__(self, text: Asked, images: Image | Iterable[Image], options: SweepOptions) -> None:
+        """Reads the options of a sweep; what cannot be said raises ValueError."""
+        rest: dict[str, Any] = dict(options)
+        given, variants, self._axes = rest.pop("grid", ()), rest.pop("variants", ()), dict(rest.pop("axes", {}))
+        self.concurrency: int = rest.pop("concurrency", 4)
+        self._grid = [given] if isinstance(given, Intervention) else list(given)
+        self._fields = {"text": text, "images": images}
+        self._options = rest
+        if self._grid and not self._axes:
+            raise ValueError("grid: axes are needed, which say what differs in it")
+        if variants and self._axes:
+            raise ValueError("variants: axes say them already; the axis 'interventions' takes a list for each")
+        if isinstance(variants, Mapping):
+            self._axes, variants = {"variant": variants}, ()
+        self._variants = list(variants)
+        self.plan: Plan | None = None
+        if self._axes:
+            request_fields = (pb.GenerateRequest, pb.ScoreRequest, pb.Sampling)
+            names = {field.name for message in request_fields for field in message.DESCRIPTOR.fields}
+            self.plan = plan(self._axes, self._grid, names - {"prompt", "interventions", "sampling"})
+        if "continuations" in rest:
+            rest["continuations"] = list(rest["continuations"])
+        self.continuations: list[str] = rest.get("continuations", [])
+
+    @property
+    def parts(self) -> list[Part]:
+        """What each request is about."""
+        return [Part({}, {})] if self.plan is None else self.plan.parts
+
+    @property
+    def labels(self) -> dict[str, list[Any]]:
+        """What stands in the columns of the table."""
+        return {} if self.plan is None else self.plan.labels
+
+    def request(self, part: Part) -> tuple[pb.SweepRequest, Call]:
+        """The request of a part, and what goes with it."""
+        own = {**self._options, **part.options}
+        fields = {name: own.pop(name, value) for name, value in self._fields.items()}
+        if "continuations" in own:
+            score, call = request(pb.ScoreRequest, fields, own)
+            asked = pb.SweepRequest(score=score)
+        else:
+            generate, call = request(pb.GenerateRequest, fields, own)
+            asked = pb.SweepRequest(generate=generate)
+        for variant in self._variants if self.plan is None else self.plan.variants:
+            asked.variants.add(interventions=variant)
+        if self.plan is not None and not self.plan.variants:
+            asked.grid.interventions.extend(self._grid)
+            for axis in self.plan.inner:
+                asked.grid.axes.add(field=field_of(axis), numbers=pb.SweepNumbers(values=axis.values))
+        call.handles = (*call.handles, *Call.of({}, asked).handles)
+        return asked, call
 
 
 def header(rule: str | bench.CustomRule, variants: Variants, options: Mapping[str, Any]) -> bench.EvaluateHeader:

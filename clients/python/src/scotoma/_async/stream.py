@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import grpc
 from typing_extensions import Self
 
+from scotoma import show
 from scotoma.errors import ScotomaError, from_rpc
+from scotoma.paint import table
 from scotoma.results import ResultsFile
 from scotoma.v1 import benchmark_service_pb2 as bench
 from scotoma.v1 import inference_service_pb2 as pb
-from scotoma.views import Activation, Whole, metrics_frame, plot_metrics, results_frame, sweep_frame
+from scotoma.views import (
+    Activation,
+    Whole,
+    metrics_frame,
+    places,
+    plot_metrics,
+    plot_sweep,
+    results_frame,
+    sweep_frame,
+    sweep_html,
+    sweep_row,
+)
 
 if TYPE_CHECKING:
     import matplotlib.axes
@@ -116,6 +129,10 @@ class AsyncStream(Generic[Item, Last]):
         """Tells the server to stop; what is complete stays as it is."""
         self._begun.call.cancel()
 
+    def _state(self) -> str:
+        """What a reader does who wants more."""
+        return "" if self._finished is not None else "; iterate or call finish() for the rest"
+
     async def __aenter__(self) -> Self:
         """Cancels on leaving the block."""
         return self
@@ -133,17 +150,36 @@ class AsyncAnswer(AsyncStream[pb.Token, pb.Finished]):
         """The first event: the request is admitted."""
         return self._begun.first.started  # type: ignore[no-any-return]
 
+    def __init__(self, begun: Begun) -> None:
+        """Nothing has come but the first event."""
+        super().__init__(begun)
+        self.tokens: list[pb.Token] = []
+        """What has come so far."""
+
     def _take(self, kind: str, value: Any) -> pb.Token | None:  # noqa: ANN401
-        return value if kind == "token" else None
+        if kind != "token":
+            return None
+        self.tokens.append(value)
+        return value  # type: ignore[no-any-return]
+
+    def __repr__(self) -> str:
+        """The text so far."""
+        text = "".join(token.text for token in self.tokens)
+        return f"<{type(self).__name__} {text!r}, {len(self.tokens)} tokens{self._state()}>"
+
+    def _repr_html_(self) -> str:
+        shown = show.tokens_html(self.tokens)
+        return shown + (f"<small>{self._state()[2:]}</small>" if self._finished is None else "")
 
 
 class AsyncSweep(AsyncStream[pb.SweepResult, pb.SweepFinished]):
     """One input under many variants: a result for each as it is done."""
 
-    def __init__(self, begun: Begun, axes: Mapping[str, Any]) -> None:
-        """With the axes of a grid, by which `to_pandas` names its columns."""
+    def __init__(self, begun: Begun, axes: Mapping[str, Sequence[Any]], continuations: Sequence[str] = ()) -> None:
+        """With the labels of the axes, which are the table's columns."""
         super().__init__(begun)
-        self._axes = axes
+        self._axes, self._continuations = axes, continuations
+        self._rows: dict[int, dict[str, Any]] = {}
 
     @property
     def started(self) -> pb.SweepStarted:
@@ -151,11 +187,36 @@ class AsyncSweep(AsyncStream[pb.SweepResult, pb.SweepFinished]):
         return self._begun.first.started  # type: ignore[no-any-return]
 
     def _take(self, kind: str, value: Any) -> pb.SweepResult | None:  # noqa: ANN401
-        return value if kind == "result" else None
+        if kind != "result":
+            return None
+        if not value.places:
+            # Variants that were written out have places of their own, too.
+            value.places.extend(places(value.variant, [len(labels) for labels in self._axes.values()]))
+        self._rows[value.variant] = sweep_row(value, self._axes, self._continuations)
+        return value  # type: ignore[no-any-return]
 
     async def to_pandas(self) -> pd.DataFrame:
-        """The results that are still to come as a table (`scotoma[data]`), a row for each variant."""
-        return sweep_frame([result async for result in self], self._axes)
+        """All results as a table (`scotoma[data]`), a row for each variant; reads to the end."""
+        await self.finish()
+        return sweep_frame(self._rows)
+
+    async def plot(
+        self, y: str | None = None, x: str | None = None, ax: matplotlib.axes.Axes | None = None
+    ) -> matplotlib.axes.Axes:
+        """A line over one axis, or a heat map over two (`scotoma[plot]`); reads to the end.
+
+        `y` is a column of `to_pandas` (by default the difference of the first two continuations' log-probabilities, or
+        the log-probability of the only one), `x` another one, such as "flops".
+        """
+        await self.finish()
+        return plot_sweep(self._rows, self._axes, y, x, ax)
+
+    def __repr__(self) -> str:
+        """How far it is."""
+        return f"<{type(self).__name__} {len(self._rows)} of {self.started.variants} variants{self._state()}>"
+
+    def _repr_html_(self) -> str:
+        return sweep_html(self._rows, self._axes, repr(self)[1:-1])
 
 
 class AsyncCapture(AsyncStream[Activation, pb.CaptureFinished]):
@@ -215,6 +276,17 @@ class AsyncEvaluation(AsyncStream[bench.SampleResult, bench.EvaluateFinished]):
         super().cancel()
         if self._results is not None:
             self._results.close()
+
+    def __repr__(self) -> str:
+        """What the results so far come to."""
+        shown = "; ".join(f"{m.variant}: {m.name} {m.value:.4g} [{m.low:.4g}, {m.high:.4g}]" for m in self.metrics)
+        return f"<{type(self).__name__} {self.started.rule}: {shown or 'no metrics yet'}{self._state()}>"
+
+    def _repr_html_(self) -> str:
+        names = ("variant", "name", "value", "low", "high", "n")
+        return table(
+            [{name: getattr(m, name) for name in names} for m in self.metrics], f"{self.started.rule}{self._state()}"
+        )
 
     async def to_pandas(self) -> pd.DataFrame:
         """All results, those of an earlier run first, as a table (`scotoma[data]`)."""

@@ -3,16 +3,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Iterable
+from collections.abc import Iterable, Iterator, Iterable, Mapping, Sequence
 from os import PathLike
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from typing_extensions import Self, Unpack
 
 from scotoma._sync.run import Run
-from scotoma._sync.runtime import iterate
+from scotoma._sync.runtime import iterate, ordered
 from scotoma._sync.servers import Servers
 from scotoma._sync.stream import Answer, Capture, Evaluation, Sweep
+from scotoma._sync.sweeps import Sweeps
 from scotoma.calls import Call
 from scotoma.channel import Pem, Settings
 from scotoma.messages import (
@@ -20,6 +23,7 @@ from scotoma.messages import (
     CallOptions,
     CallSettings,
     CaptureOptions,
+    CaptureTargetLike,
     EvaluateOptions,
     GenerateOptions,
     Image,
@@ -27,18 +31,22 @@ from scotoma.messages import (
     Question,
     ScoreOptions,
     SweepOptions,
+    Swept,
     Variants,
+    capture_targets,
     header,
     image_message,
     request,
-    sweep_request,
 )
 from scotoma.results import ResultsFile
 from scotoma.rows import rows
+from scotoma.selectors import TargetLike, TokensLike, hooks
+from scotoma.studies import Grid, Item, Mean, asked_of, corruption, measure
 from scotoma.v1 import benchmark_service_pb2 as bench
 from scotoma.v1 import inference_service_pb2 as pb
 from scotoma.v1 import model_service_pb2 as models
-from scotoma.views import Preview
+from scotoma.v1.intervention_pb2 import Intervention
+from scotoma.views import Activation, Patching, Preview
 
 
 class Client:
@@ -104,24 +112,114 @@ class Client:
     def capture(
         self,
         text: Asked,
-        targets: Iterable[pb.CaptureTarget],
+        targets: CaptureTargetLike | Iterable[CaptureTargetLike],
         images: Image | Iterable[Image] = (),
         **options: Unpack[CaptureOptions],
     ) -> Capture:
-        """Activations at hook points, as arrays, as they come."""
-        fields = {"text": text, "images": images, "targets": targets}
-        asked, call = request(pb.CaptureRequest, fields, options)
+        """Activations at hook points, as arrays, as they come.
+
+        A target is a hook (`hooks.blocks[:].attn.pattern.at(tokens.last)`), the name of a point, a Target, or a
+        CaptureTarget; `reduction`, `top` and `keep` are for all but the last.
+        """
+        own: dict[str, Any] = dict(options)
+        said = [own.pop(name, None) for name in ("reduction", "top", "keep")]
+        fields = {"text": text, "images": images, "targets": capture_targets(targets, *said)}
+        asked, call = request(pb.CaptureRequest, fields, own)
         begun = self._servers.begin("inference.Capture", asked, call)
         return Capture(begun, asked.dtype, self._servers.uploaded)
 
     def sweep(
         self, text: Asked, images: Image | Iterable[Image] = (), **options: Unpack[SweepOptions]
     ) -> Sweep:
-        """One input under many variants, results as they are done."""
-        axes = {name: list(values) for name, values in options.get("axes", {}).items()}
-        if axes:
-            options["axes"] = axes
-        return Sweep(self._servers.begin("inference.Sweep", *sweep_request(text, images, options)), axes)
+        """One input under many variants, results as they are done.
+
+        `variants` lists them; `axes` vary anything: fields of the interventions of `grid`, the interventions, the
+        question, the picture, the model, an option. What variants have in common is computed once within a request;
+        what no request can vary is asked in several, a few at once.
+        """
+        swept = Swept(text, images, options)
+        if len(swept.parts) == 1:
+            begun = self._servers.begin("inference.Sweep", *swept.request(swept.parts[0]))
+        else:
+            begun = Sweeps(self._servers, swept).begin()
+        return Sweep(begun, swept.labels, swept.continuations)
+
+    def mean_activation(
+        self,
+        items: Iterable[Item] | Iterable[Item],
+        hook: TargetLike,
+        text: Asked | None = None,
+        *,
+        progress: bool = False,
+        concurrency: int = 4,
+        **options: Unpack[ScoreOptions],
+    ) -> npt.NDArray[np.float32]:
+        """The mean of a hook point over many inputs, and over the tokens that `hook` names: (width,), or with heads
+        (heads, width); of several layers one after the other.
+
+        `items` are pictures, all asked `text`, pairs of a question and its pictures, or samples; they may be any
+        number. Means over tokens are taken by the server, `concurrency` at once; the sum is in the items' order.
+        """
+
+        def captured(item: Item) -> list[Activation]:
+            asked, images = asked_of(item, text)
+            return [own for own in self.capture(asked, hook, images, reduction="mean", **options)]
+
+        mean = Mean()
+        source: Any = items
+        if progress:
+            from tqdm.auto import tqdm
+
+            source = tqdm(iterate(items), desc="mean activation", unit=" items")
+        for own in ordered(captured, source, concurrency):
+            mean.add(own)
+        return mean.array()
+
+    def patching_grid(
+        self,
+        clean: Item,
+        corrupted: Item | Intervention | Sequence[Intervention],
+        answer: str,
+        other: str | None = None,
+        *,
+        text: Asked | None = None,
+        hook: TargetLike = hooks.blocks[:].hook_resid_pre,
+        positions: Mapping[str, TokensLike] | TokensLike | None = None,
+        **options: Unpack[ScoreOptions],
+    ) -> Patching:
+        """Patches activations of the clean run into the corrupted one, for every layer and position in turn, and
+        measures how far each restores the answer: the difference of the log-probabilities of `answer` and `other`, or
+        the log-probability of `answer` alone.
+
+        `clean` and `corrupted` are pictures, both asked `text`, or pairs of a question and its pictures; `corrupted`
+        may be interventions on the clean input. `positions` are each of these tokens (by default all), or groups by
+        name: {"picture": tokens.visual, "last": tokens.last}.
+        """
+        grid = Grid(hook, positions)
+        changes = corruption(corrupted)
+        both = [asked_of(clean, text), asked_of(clean if changes else corrupted, text)]  # type: ignore[arg-type]
+        own: dict[str, Any] = dict(options)
+        before = [*own.pop("interventions", ())]
+        if grid.groups is None:
+            found = []
+            for asked, images in both:
+                capture = self.capture(asked, grid.whole(), images, reduction="norm", **own)
+                numbers = [each.tokens for each in capture]
+                found.append(numbers[0])
+            grid.place(*found)
+        kept: dict[str, list[pb.KeptActivation]] = {}
+        for targets in grid.captures():
+            capture = self.capture(both[0][0], targets, both[0][1], interventions=before, **own)
+            for each in sorted((capture.finish()).kept, key=lambda each: each.target):
+                kept.setdefault(each.point, []).append(each)
+        said = [answer] if other is None else [answer, other]
+        scored = self.score(both[0][0], said, both[0][1], interventions=before, **own)
+        sweep = self.sweep(
+            *both[1], continuations=said, interventions=[*before, *changes], variants=grid.variants(kept), **own
+        )
+        measured = {cell.variant: measure(cell.scored) for cell in sweep if cell.HasField("scored")}
+        metric = f"log P({answer!r})" + ("" if other is None else f" - log P({other!r})")
+        return grid.result(measured, measure(scored), kept, metric)
 
     def evaluate(
         self,
