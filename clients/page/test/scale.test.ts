@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 
+import { niceTop } from "../src/draw/chart";
 import { csv } from "../src/draw/csv";
 import { overPicture, percent, rangeOf, shareOf, signed, written } from "../src/draw/scale";
 
@@ -32,4 +33,8 @@ test("numbers are written with few digits", () => {
 test("cells are quoted where they must be", () => {
   expect(csv([["a", 1], ['say "no"', "b,c"]])).toBe('a,1\n"say ""no""","b,c"\n');
   expect(csv([["a,b", "c\td"]], "\t")).toBe('a,b\t"c\td"\n');
+});
+
+test("the top of a chart is a round number", () => {
+  expect([0, 0.0031, 1.2, 7, 10].map(niceTop)).toEqual([1, 0.005, 2, 10, 10]);
 });
