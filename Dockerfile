@@ -22,6 +22,7 @@ ENV NVCC_APPEND_FLAGS=--compress-mode=size
 WORKDIR /scotoma
 COPY Cargo.toml Cargo.lock ./
 COPY benches benches
+COPY clients/page/dist clients/page/dist
 COPY clients/rust clients/rust
 COPY models models
 COPY proto proto

@@ -1,4 +1,4 @@
-//! `serve`'s flags of encryption and API keys.
+//! `serve`'s flags of encryption, API keys and the page.
 
 use std::path::{Path, PathBuf};
 
@@ -44,16 +44,26 @@ pub(super) struct AccessArgs {
     tls_client_ca: Option<PathBuf>,
     /// File of API keys that clients must send, one a line: a name and a hash, as `scotoma key`
     /// prints them. All clients of one key share one client's part of the server, and uploads and
-    /// kept activations are visible to the same key only. Health, reflection and /metrics need no
-    /// key
+    /// kept activations are visible to the same key only. Health, reflection, /metrics and the
+    /// page at / need no key
     #[arg(help_heading = HEADING, long, env = "SCOTOMA_API_KEYS", value_name = "FILE")]
     api_keys: Option<PathBuf>,
+    /// Show no page at /. The page asks as any client does, with a key where one is needed
+    #[arg(
+        help_heading = HEADING,
+        long,
+        env = "SCOTOMA_NO_PAGE",
+        action = clap::ArgAction::SetTrue,
+        value_parser = clap::builder::BoolishValueParser::new()
+    )]
+    no_page: bool,
 }
 
 impl AccessArgs {
     /// Sets TLS and keys in `config`. Returns all mistakes together.
     pub(super) fn apply(&self, config: &mut ServerConfig) -> Result<(), Vec<String>> {
         let mut mistakes = Vec::new();
+        config.page = !self.no_page;
         let certificate = read_flag("--tls-cert", self.tls_cert.as_deref(), &mut mistakes);
         let key = read_flag("--tls-key", self.tls_key.as_deref(), &mut mistakes);
         let authorities = read_flag(

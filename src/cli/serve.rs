@@ -755,6 +755,7 @@ mod tests {
                     &["--cors-origin", "https://lab.example"],
                     &["--replay-mib", "7"],
                     &["--metrics-by-key"],
+                    &["--no-page"],
                     &["--tls-cert", "missing", "--tls-key", "gone"],
                     &["--tls-key", "missing", "--tls-cert", "gone"],
                     &[

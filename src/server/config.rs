@@ -81,6 +81,8 @@ pub struct ServerConfig {
     pub metrics_by_key: bool,
     /// Says who may ask.
     pub keys: ApiKeys,
+    /// Shows a page at `/`.
+    pub page: bool,
     /// Says what OpenAI's API offers beside the models.
     pub openai: openai::OpenAiConfig,
     /// Fails steps as a device would, for tests; no flag sets it.
@@ -130,6 +132,7 @@ impl ServerConfig {
             connections: 1024,
             tls: None,
             keys: ApiKeys::default(),
+            page: true,
             openai: openai::OpenAiConfig::default(),
             step_check: engine::StepCheck::default(),
         }

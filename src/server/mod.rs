@@ -9,6 +9,7 @@ mod keys_file;
 mod layers;
 mod live;
 mod metrics_page;
+mod page;
 mod reload;
 mod tls;
 mod transport;
@@ -83,6 +84,7 @@ pub struct Server {
     replays: Replays,
     cors_origins: Vec<HeaderValue>,
     by_key: ByKey,
+    page: bool,
 }
 
 impl Server {
@@ -147,6 +149,7 @@ impl Server {
             ),
             cors_origins: config.cors_origins.clone(),
             by_key: ByKey::new(config.metrics_by_key),
+            page: config.page,
         })
     }
 
@@ -178,7 +181,10 @@ impl Server {
             runtime.report_budgets();
             replays.report();
         };
-        let router = self.metrics.router(collect).merge(self.openai());
+        let mut router = self.metrics.router(collect).merge(self.openai());
+        if self.page {
+            router = router.merge(page::router());
+        }
         let router = router.fallback_service(grpc);
         let router = router.layer(from_fn(layers::count_requests));
 
