@@ -18,8 +18,8 @@ export interface Item {
   stability: number;
   /** The share of the plain and the sampled answers that are wrong. */
   difficulty: number;
-  /** The verdicts by the name of the way: true is right. */
-  byWay: Map<string, boolean>;
+  /** What was answered, by the name of the way. */
+  byWay: Map<string, { right: boolean; answer: string }>;
   /** What the server said where it gave no answer. */
   error: string;
 }
@@ -52,7 +52,7 @@ export function analyse(id: string, answers: readonly Answer[]): Item {
     need: unseen.length > 0 && !right ? 0 : share(unseen, ({ result }) => !isRight(result)),
     stability: plain === undefined ? NaN : share([...of("changed"), ...of("sampled")], same),
     difficulty: share([...of("plain"), ...of("sampled")], ({ result }) => !isRight(result)),
-    byWay: new Map(good.map(({ way, result }) => [way, isRight(result)])),
+    byWay: new Map(good.map(({ way, result }) => [way, { right: isRight(result), answer: result.text.trim() || result.answer }])),
     error: answers.find(({ result }) => result.error !== undefined)?.result.error?.message ?? "",
   };
 }
