@@ -11,7 +11,7 @@ use super::error::Error;
 use super::guard::guarded;
 use super::parity::{self, CaseComparison, GoldenSet, ParityCheck};
 use super::request::ClientId;
-use crate::model::{ImageInput, ImageTokens, Model, SaliencyModel};
+use crate::model::{GradientPass, Gradients, ImageInput, ImageTokens, Model, SaliencyModel};
 use crate::nn::{HostTensor, NoHooks};
 
 /// An auxiliary request that is admitted.
@@ -304,5 +304,21 @@ impl Steps for Parity {
             Err(parity::Error::Tensor(error)) => Err(error.into()),
             other => Ok(other.transpose()),
         }
+    }
+}
+
+impl Steps for GradientPass {
+    type Output = Gradients;
+
+    fn next_cells(&self) -> u64 {
+        self.next_cells()
+    }
+
+    fn is_live(&self) -> bool {
+        self.model().is_live()
+    }
+
+    fn step(&mut self) -> Result<Option<Self::Output>, crate::model::Error> {
+        self.step()
     }
 }

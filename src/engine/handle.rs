@@ -21,7 +21,7 @@ use super::parity::{self, CaseComparison, GoldenSet, ParityCheck};
 use super::request::{ClientId, Request};
 use super::sequence::Sequence;
 use super::worker::{Command, Worker};
-use crate::model::{self, ImageTokens, LoadTo, Model, SaliencyModel};
+use crate::model::{self, GradientPass, Gradients, ImageTokens, LoadTo, Model, SaliencyModel};
 use crate::nn::{DeviceGroup, DeviceId, Home, HostTensor};
 
 /// A handle to the engine's thread, which ends when the last handle is dropped and the last request
@@ -231,6 +231,12 @@ impl Engine {
     ) -> Result<HostTensor, Error> {
         let task = EncodeImage::new(model, pixels, tokens);
         self.run(task.price(), |reply| Replying::new(task, reply))
+            .await?
+    }
+
+    /// Computes gradients, a layer a step; see [`GradientPass`].
+    pub async fn gradients(&self, pass: GradientPass) -> Result<Gradients, Error> {
+        self.run(pass.price(), |reply| Replying::new(pass, reply))
             .await?
     }
 

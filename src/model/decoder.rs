@@ -460,15 +460,30 @@ impl Decoder {
         let (x, layout) =
             self.blocks
                 .forward(x, self.config.num_hidden_layers, layout, tracks, hooks)?;
+        let x = self.finish(&x, &layout, hooks)?;
+        Ok((x, layout))
+    }
+
+    /// Norms the output of the last layer: `x (R, D) -> norm(x) (R, D)`.
+    pub(super) fn finish(
+        &self,
+        x: &Tensor,
+        layout: &Layout,
+        hooks: &mut dyn Hooks,
+    ) -> Result<Tensor, Error> {
         // The last layer of a path may be on another device than the last one of the model.
-        let x = to_device(&x, self.head.device())?;
+        let x = to_device(x, self.head.device())?;
         let x = self.norm.forward(&x, self.head.backend())?;
-        let x = hooks.on(
+        Ok(hooks.on(
             Point::of(Stack::LanguageModel, Site::LnFinalNormalized),
             &layout.spans,
             x,
-        )?;
-        Ok((x, layout))
+        )?)
+    }
+
+    /// Returns its layers.
+    pub(super) fn blocks(&self) -> &Transformer {
+        &self.blocks
     }
 
     /// The logit lens (nostalgebraist 2020): rows of the residual stream `(R, D)` through the final

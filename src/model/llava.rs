@@ -172,6 +172,9 @@ impl Model {
         let (mut layout, mut parts) = (Layout::default(), Vec::new());
         let ends = self.packing.row_ends.as_ref();
         let ends = ends.map(|ends| ends.upload_once(projected.device()));
+        let ends = ends
+            .transpose()?
+            .map(|ends| ends.to_dtype(projected.dtype()));
         let ends = ends.transpose()?; // (k, D)
         let mut first = 0;
         for (sequence, image, tokens) in images {
@@ -198,7 +201,11 @@ impl Model {
         range: Range<usize>,
         visual: &[&Tensor],
     ) -> Result<Tensor, Error> {
-        let words = self.decoder.embed(&ids[range.clone()])?; // (T, D)
+        let mut words = self.decoder.embed(&ids[range.clone()])?; // (T, D)
+        if let Some(tokens) = visual.first() {
+            // Those that gradients flow through are f32 whatever the dtype of the model.
+            words = words.to_dtype(tokens.dtype())?;
+        }
         let is_image = |id: &u32| *id == self.image_token;
         // One gather over words and visual tokens joined: no branch for each token, no write into a
         // tensor.
@@ -255,7 +262,7 @@ impl Model {
 
     /// Returns what [`Layout`] takes for the rotary positions of a prompt that is read in one pass,
     /// and of tokens written after it one by one, `count` in all.
-    fn positions(&self, prompt: &Prompt, count: usize) -> Arc<[u32]> {
+    pub(super) fn positions(&self, prompt: &Prompt, count: usize) -> Arc<[u32]> {
         // LongRoPE takes its long factors by the end of a pass (see `Rope::row`): a prompt is one
         // pass, then every written token is one of its own.
         let end = prompt.positions.iter().max().map_or(0, |last| last + 1);

@@ -28,6 +28,7 @@ mod decoder;
 mod error;
 mod families;
 mod generation;
+mod gradient;
 mod image_tokens;
 mod input;
 mod jinja;
@@ -50,6 +51,9 @@ pub use decoder::{DECODERS, Decoder, DecoderConfig};
 pub use error::Error;
 pub use families::{FAMILIES, Family};
 pub use generation::{Cutoffs, GenerationConfig, Processors};
+pub use gradient::{
+    Blend, GradientInput, GradientPass, GradientReduction, Gradients, Objective, Tap, TapGradient,
+};
 pub use image_tokens::{ImageTokens, Place};
 pub use input::{
     ImageFiles, Input, InputError, InputImage, Pixels, PromptToken, TextSegment, Words,

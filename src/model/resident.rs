@@ -11,7 +11,7 @@ use super::decoder::{Decoder, DecoderConfig};
 use super::error::Error;
 use super::projector::Projector;
 use super::vision_tower::{Earlier, TowerInfo, ViewBatch, ViewInfo, VisionTower};
-use crate::nn::{Home, Hooks, Layout, OnDevice, RopeRows, SequenceCache};
+use crate::nn::{Held, Home, Hooks, Layout, OnDevice, RopeRows, SequenceCache};
 use crate::vision::Size;
 
 /// The decoder of a model.
@@ -55,6 +55,11 @@ impl ResidentDecoder {
     /// Returns whether its device still has it.
     pub(super) fn is_live(&self) -> bool {
         self.decoder.is_live()
+    }
+
+    /// Returns the decoder, on the thread that owns its device.
+    pub(super) fn on_device(&self) -> Result<Held<Decoder>, Error> {
+        Ok(self.decoder.get()?)
     }
 
     /// See [`Decoder::embed`].
@@ -118,6 +123,11 @@ impl ResidentTower {
     /// Returns whether its device still has it.
     pub(super) fn is_live(&self) -> bool {
         self.tower.is_live()
+    }
+
+    /// Returns the tower, on the thread that owns its device.
+    pub(super) fn on_device(&self) -> Result<Held<Arc<dyn VisionTower>>, Error> {
+        Ok(self.tower.get()?)
     }
 
     /// Embeds views of one size: `pixels (V, 3, H, W)` -> `(V R, D)`, after the hooks.

@@ -327,12 +327,15 @@ impl VisionTower for Vit {
         let patches = patches.reshape((batch, (), width))?; // (V, N, D)
         let x = match &self.class {
             Some(class) => {
-                let class = class.unsqueeze(0)?.broadcast_as((batch, 1, width))?;
+                // Both tables in the dtype of the patches, which gradients flow through in f32.
+                let class = class.to_dtype(patches.dtype())?.unsqueeze(0)?;
+                let class = class.broadcast_as((batch, 1, width))?;
                 Tensor::cat(&[&class, &patches], 1)? // (V, N + 1, D)
             }
             None => patches,
         };
-        let x = x.broadcast_add(&self.position)?.flatten_to(1)?; // (V R, D)
+        let position = self.position.to_dtype(x.dtype())?;
+        let x = x.broadcast_add(&position)?.flatten_to(1)?; // (V R, D)
         match &self.pre_norm {
             Some(norm) => Ok(norm.forward(&x, self.patches.backend())?),
             None => Ok(x),

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use super::backend::Backend;
 use super::cpu::activation::Function;
 use super::cuda;
+use super::differentiable;
 use super::storage::{as_floats, floats};
 
 /// The value of `hidden_act` and its like in config.json.
@@ -29,6 +30,9 @@ pub enum Activation {
 impl Activation {
     /// Applies the function to each value.
     pub fn forward(self, x: &Tensor, backend: Backend) -> Result<Tensor> {
+        if x.track_op() {
+            return differentiable::activate(x, self);
+        }
         if backend == Backend::Cpu {
             return as_floats(x)?.apply_op1_no_bwd(&self)?.to_dtype(x.dtype());
         }
@@ -48,7 +52,7 @@ impl Activation {
 
     /// Computes `act(gate) * x`, on a CPU in one pass.
     pub fn gated(self, gate: &Tensor, x: &Tensor, backend: Backend) -> Result<Tensor> {
-        if backend == Backend::Cpu {
+        if backend == Backend::Cpu && !gate.track_op() && !x.track_op() {
             return as_floats(gate)?
                 .apply_op2_no_bwd(&as_floats(x)?, &self)?
                 .to_dtype(x.dtype());

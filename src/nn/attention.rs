@@ -152,6 +152,7 @@ impl Attention {
         // The fused kernel goes from the joined product to rotated heads, and has no place for what
         // hooks or norms do on the way.
         if let Some(qkv) = &self.qkv
+            && !x.track_op()
             && self.q_norm.is_none()
             && self.k_norm.is_none()
             && cuda::rotates(self.head_dim, pass.angles.as_ref())
@@ -254,6 +255,15 @@ impl Attention {
         self.q.backend()
     }
 
+    /// Returns the backend for queries: the kernels of the CPU have no backward.
+    fn backend_of(&self, q: &Tensor) -> Backend {
+        if q.track_op() {
+            Backend::Candle
+        } else {
+            self.backend()
+        }
+    }
+
     fn scoring(&self) -> Scoring {
         Scoring {
             scale: self.scale,
@@ -308,7 +318,7 @@ impl Attention {
         let q = q
             .narrow(0, inputs.rows.start, inputs.rows.len())?
             .contiguous()?; // (T, H, Dh)
-        if self.backend() == Backend::Cpu {
+        if self.backend_of(&q) == Backend::Cpu {
             let scores = cpu::scores(&as_floats(&q)?, inputs, self.scoring())?;
             let scores = hooks.on(at(Site::Scores), &span, scores)?; // (H, T, S)
             // A hook may have returned another dtype or layout.
@@ -409,7 +419,7 @@ impl Attention {
         parts: &mut Vec<Part>,
     ) -> Result<()> {
         let plain: Vec<&AttentionInputs> = plain.iter().collect();
-        if plain.is_empty() || self.backend() == Backend::Candle {
+        if plain.is_empty() || self.backend_of(q) == Backend::Candle {
             for group in candle::alike(&plain) {
                 let z = candle::together((q, k, v), &group, self.scoring(), &pass.masks)?;
                 let rows = group.into_iter().flat_map(AttentionInputs::row_numbers);

@@ -8,6 +8,7 @@ use super::backend::Backend;
 use super::cpu::gemm::{self, PANEL, PackedWeight};
 use super::cpu::simd::Numbers;
 use super::cuda;
+use super::differentiable;
 use super::storage::{as_floats, floats, numbers};
 
 /// `y = x W^T + b`.
@@ -123,17 +124,13 @@ impl Linear {
 
     /// Maps `x (R, in)` to `(R, out)`.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        if x.track_op() {
+            return differentiable::linear(x, self);
+        }
         match &self.weight {
-            Weight::Packed(panels, out) => {
-                let product = Product {
-                    panels,
-                    bias: self.bias.as_ref(),
-                    out: *out,
-                };
-                as_floats(x)?
-                    .apply_op1_no_bwd(&product)?
-                    .to_dtype(x.dtype())
-            }
+            Weight::Packed(..) => as_floats(x)?
+                .apply_op1_no_bwd(&Product(self))?
+                .to_dtype(x.dtype()),
             Weight::Plain(weight) => {
                 if is_on_gpu(weight) {
                     return cuda::product(x, weight, self.bias.as_ref());
@@ -145,6 +142,33 @@ impl Linear {
                 }
             }
         }
+    }
+
+    /// Maps the f32 numbers of a contiguous `(R, in)` to `(R, out)`, on a CPU.
+    pub(super) fn product(
+        &self,
+        storage: &CpuStorage,
+        layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let Weight::Packed(panels, out) = &self.weight else {
+            bail!("the weight is not packed")
+        };
+        let (rows, input) = layout.shape().dims2()?;
+        let (panels, panels_layout) = panels.storage_and_layout();
+        let candle_core::Storage::Cpu(panels) = &*panels else {
+            bail!("the weight is not on the CPU")
+        };
+        // A copy of one row; the weight itself is borrowed.
+        let bias = self.bias.as_ref().map(Tensor::to_vec1::<f32>);
+        let bias = bias.transpose()?;
+        let weight = PackedWeight {
+            panels: numbers(panels, panels_layout)?,
+            input,
+            out: *out,
+            bias: bias.as_deref(),
+        };
+        let y = weight.product(floats(storage, layout)?);
+        Ok((CpuStorage::F32(y), (rows, *out).into()))
     }
 }
 
@@ -188,14 +212,7 @@ impl CustomOp1 for Pack {
 }
 
 /// `x (R, in) -> x W^T + b (R, out)`, f32.
-struct Product<'a> {
-    /// `(P, in, PANEL)` of any float.
-    panels: &'a Tensor,
-    /// `(out)`, f32.
-    bias: Option<&'a Tensor>,
-    /// Columns that are not padding.
-    out: usize,
-}
+struct Product<'a>(&'a Linear);
 
 impl CustomOp1 for Product<'_> {
     fn name(&self) -> &'static str {
@@ -203,20 +220,6 @@ impl CustomOp1 for Product<'_> {
     }
 
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let (rows, input) = layout.shape().dims2()?;
-        let (panels, panels_layout) = self.panels.storage_and_layout();
-        let candle_core::Storage::Cpu(panels) = &*panels else {
-            bail!("the weight is not on the CPU")
-        };
-        // A copy of one row; the weight itself is borrowed.
-        let bias = self.bias.map(Tensor::to_vec1::<f32>).transpose()?;
-        let weight = PackedWeight {
-            panels: numbers(panels, panels_layout)?,
-            input,
-            out: self.out,
-            bias: bias.as_deref(),
-        };
-        let y = weight.product(floats(storage, layout)?);
-        Ok((CpuStorage::F32(y), (rows, self.out).into()))
+        self.0.product(storage, layout)
     }
 }

@@ -24,6 +24,7 @@ mod cpu;
 mod cpu_attention;
 mod cuda;
 mod device;
+mod differentiable;
 pub mod digest;
 mod hook;
 #[cfg(test)]

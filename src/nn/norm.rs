@@ -5,6 +5,7 @@ use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 use super::backend::Backend;
 use super::cpu::norm::RowNorm;
 use super::cuda;
+use super::differentiable;
 use super::storage::{as_floats, floats};
 
 /// Layer norm (Ba et al. 2016), RMS norm (Zhang and Sennrich 2019) or a layer scale, which stands
@@ -77,6 +78,9 @@ impl Norm {
 
     /// Maps `x (R, D)` to `(R, D)`.
     pub fn forward(&self, x: &Tensor, backend: Backend) -> Result<Tensor> {
+        if x.track_op() {
+            return differentiable::norm(x, self);
+        }
         match backend {
             Backend::Cpu => self.forward_cpu(x),
             Backend::Candle => self.forward_candle(&x.contiguous()?),

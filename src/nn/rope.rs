@@ -3,6 +3,8 @@
 
 use candle_core::{D, DType, Device, Result, Tensor};
 
+use super::differentiable;
+
 /// The parameters of the angles of a [`Rope`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Frequencies {
@@ -185,6 +187,9 @@ fn scaled(t: Tensor, factor: f64) -> Result<Tensor> {
 
 /// Rotates all dimensions of each head of `x (R, H, Dr)`.
 fn rotate_all(x: &Tensor, cos: &Tensor, sin: &Tensor) -> Result<Tensor> {
+    if x.track_op() {
+        return differentiable::rotate(x, cos, sin);
+    }
     // `thd`: rows first, as packed rows are; the other forms want heads first.
     candle_nn::rotary_emb::rope_thd(&x.unsqueeze(0)?.contiguous()?, cos, sin)?.squeeze(0)
 }

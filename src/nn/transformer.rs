@@ -105,6 +105,25 @@ impl Transformer {
         MicroBatch::join(parts, last)
     }
 
+    /// Runs one layer on whole sequences, which keep no keys: `x (R, D) -> (R, D)`, on the device of
+    /// the layer.
+    pub fn forward_layer(
+        &self,
+        layer: usize,
+        x: &Tensor,
+        layout: &Layout,
+        hooks: &mut dyn Hooks,
+    ) -> Result<Tensor> {
+        let x = match self.blocks.get(layer) {
+            Some(block) => to_device(x, block.device())?,
+            // Fails below, by its number.
+            None => x.clone(),
+        };
+        let pass = self.begin_pass(layout, &x)?;
+        let runs = vec![true; layout.spans.len()];
+        self.run_layer(layer, x, (layout, &pass), &runs, &mut [], hooks)
+    }
+
     /// Runs the layers of a part up to the next one that is on another device.
     fn run_stage(
         &self,

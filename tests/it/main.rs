@@ -27,6 +27,7 @@ mod evaluate;
 mod faults;
 mod generation;
 mod goldens;
+mod gradients;
 mod hub;
 mod interventions;
 mod laws;

@@ -9,6 +9,7 @@ use candle_core::{D, DType, Device, Result, Tensor};
 
 use crate::nn::attention_inputs::AttentionInputs;
 use crate::nn::cpu::attention::Scoring;
+use crate::nn::differentiable;
 
 /// Bytes of the f32 scores of one block of queries.
 const BLOCK_BYTES: usize = 512 << 20;
@@ -112,6 +113,9 @@ pub(in crate::nn) fn scores(
 
 /// Takes the softmax over the last dimension, f32.
 pub(in crate::nn) fn softmax(scores: &Tensor) -> Result<Tensor> {
+    if scores.track_op() {
+        return differentiable::softmax(scores);
+    }
     // In f32 as Hugging Face does, whatever the dtype.
     candle_nn::ops::softmax_last_dim(&scores.to_dtype(DType::F32)?.contiguous()?)
 }

@@ -36,7 +36,8 @@ pub(super) fn serves(x: &Tensor) -> bool {
         // CUDA kernels alone; candle's operations serve there.
         Device::Metal(_) => false,
     };
-    is_there && matches!(x.dtype(), DType::BF16 | DType::F16)
+    // The kernels have no backward.
+    is_there && !x.track_op() && matches!(x.dtype(), DType::BF16 | DType::F16)
 }
 
 /// Returns whether [`attend`] serves `q` with heads of `width`.

@@ -335,10 +335,12 @@ impl VisionTower for InternVit {
         let (batch, width) = (pixels.dim(0)?, self.info.width);
         let cut = cut_patches(pixels, self.info.patch_size)?; // (V N, 3 P P)
         let patches = self.patches.forward(&cut)?.reshape((batch, (), width))?; // (V, N, D)
-        let class = self.class.broadcast_as((batch, 1, width))?;
+        // Both tables in the dtype of the patches, which gradients flow through in f32.
+        let class = self.class.to_dtype(patches.dtype())?;
+        let class = class.broadcast_as((batch, 1, width))?;
         let x = Tensor::cat(&[&class, &patches], 1)?; // (V, N + 1, D)
         let x = match &self.position {
-            Some(position) => x.broadcast_add(position)?,
+            Some(position) => x.broadcast_add(&position.to_dtype(x.dtype())?)?,
             None => x,
         };
         Ok(x.flatten_to(1)?) // (V R, D)

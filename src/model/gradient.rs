@@ -1,0 +1,697 @@
+//! Gradients of what a model says, at hook points and at the pixels: reverse mode over the blocks.
+//!
+//! The pass forward keeps the residual stream before each layer and nothing else; on the way back
+//! each layer runs once more from there, tracked by candle's autograd (checkpointing by layer: Chen
+//! et al. 2016). So the memory is that of the graph of one layer beside (layers + 1) states
+//! `(R, D)`, and the work that of about four passes forward: one plain, one tracked, and a product
+//! for each product on the way back.
+//!
+//! A pass goes in steps, one for each layer, so that other requests run in between; what it keeps
+//! between them is in the memory of the process.
+
+use std::sync::Arc;
+
+use candle_core::{D, DType, Device, Result as TensorResult, Tensor, Var};
+
+use super::error::Error;
+use super::image_tokens::ImageTokens;
+use super::llava::{Model, Prompt};
+use super::resident::ResidentProjector;
+use super::vision_tower::ViewBatch;
+use crate::nn::{Hooks, HostTensor, Layout, Point, Site, Span, Stack};
+
+/// The number whose gradient is taken: of the tokens of an answer behind the prompt, together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Objective {
+    /// The sum of their log-probabilities.
+    LogProb,
+    /// The product of their probabilities.
+    Probability,
+    /// The sum of their logits.
+    Logit,
+}
+
+/// Says what is kept of the values `x` and the gradients `g` at a point, for each row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GradientReduction {
+    /// Both, as they are.
+    Whole,
+    /// `sqrt(sum g^2)` over the last dimension: how much a row matters (Simonyan et al. 2013).
+    Norm,
+    /// `sum g x` over the last dimension; with another value `o` of the point,
+    /// `sum g (o - x)`: what putting it there would change, to first order (Nanda 2023).
+    Product,
+    /// `mean over heads of max(g x, 0)`, of attention patterns `(H, T, S)`: `(T, S)` (Chefer et al.
+    /// 2021).
+    Relevance,
+}
+
+/// Moves a point part of the way from another value.
+#[derive(Debug, Clone)]
+pub struct Blend {
+    /// The point.
+    pub point: Point,
+    /// Where the way begins, of the shape that the point has; `None`: zeros.
+    pub from: Option<HostTensor>,
+    /// `from + share (x - from)`.
+    pub share: f64,
+}
+
+/// A point at which gradients are kept.
+#[derive(Debug, Clone)]
+pub struct Tap {
+    /// The point.
+    pub point: Point,
+    /// Takes the place of `x` in the product, see [`GradientReduction::Product`].
+    pub other: Option<HostTensor>,
+}
+
+/// What the gradients of a pass are taken of.
+#[derive(Debug)]
+pub struct GradientInput {
+    /// The prompt as the language model reads it.
+    pub prompt: Prompt,
+    /// The views of the pictures, `(V, 3, H, W)` each.
+    pub pixels: Vec<HostTensor>,
+    /// The visual tokens of each.
+    pub images: Vec<ImageTokens>,
+    /// The projector.
+    pub projector: Arc<ResidentProjector>,
+    /// The tokens behind the prompt; at least one.
+    pub answer: Vec<u32>,
+    /// The number whose gradient is taken.
+    pub objective: Objective,
+    /// Where.
+    pub taps: Vec<Tap>,
+    /// What is kept.
+    pub reduction: GradientReduction,
+    /// Whether the gradient of the pixels is wanted as well.
+    pub pixels_wanted: bool,
+    /// Changes one point on the way.
+    pub blend: Option<Blend>,
+}
+
+/// What was kept at one point, of one picture's view in the tower and the projector.
+#[derive(Debug, Clone)]
+pub struct TapGradient {
+    /// The point.
+    pub point: Point,
+    /// The rows; at patterns with their keys.
+    pub span: Span,
+    /// The value there, where it is kept whole.
+    pub value: Option<HostTensor>,
+    /// The gradient, or what it was reduced to.
+    pub gradient: HostTensor,
+}
+
+/// The end of a pass.
+#[derive(Debug, Default)]
+pub struct Gradients {
+    /// The number itself.
+    pub value: f64,
+    /// Log-probability of each token of the answer.
+    pub logprobs: Vec<f64>,
+    /// From the head down to the pixels, and within a layer from its input up.
+    pub taps: Vec<TapGradient>,
+    /// Of each picture, as its views are.
+    pub pixels: Vec<HostTensor>,
+}
+
+/// Where a pass stands on its way back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Forward,
+    Head,
+    Decoder(usize),
+    /// From the features of the tower to the input of the language model.
+    Splice,
+    Tower(usize),
+    Pixels,
+}
+
+/// A pass on its way.
+#[derive(Debug)]
+pub struct GradientPass {
+    model: Arc<Model>,
+    input: GradientInput,
+    stage: Stage,
+    /// The stream before each layer that runs, and behind the last one.
+    tower_states: Vec<HostTensor>,
+    decoder_states: Vec<HostTensor>,
+    /// Of the output of the next part.
+    gradient: Option<HostTensor>,
+    /// Of the features, `(R, n D)`.
+    features: Option<HostTensor>,
+    found: Gradients,
+}
+
+impl GradientPass {
+    /// Begins a pass.
+    pub fn new(model: Arc<Model>, input: GradientInput) -> Self {
+        Self {
+            model,
+            input,
+            stage: Stage::Forward,
+            tower_states: Vec::new(),
+            decoder_states: Vec::new(),
+            gradient: None,
+            features: None,
+            found: Gradients::default(),
+        }
+    }
+
+    /// Returns the model.
+    pub fn model(&self) -> &Arc<Model> {
+        &self.model
+    }
+
+    /// Returns the (row, layer) pairs of the next step; one on the way back is worth three of a
+    /// plain pass.
+    pub fn next_cells(&self) -> u64 {
+        let (tower, decoder) = (self.batch().layout.rows() as u64, self.rows() as u64);
+        match self.stage {
+            Stage::Forward => self.forward_cells(),
+            Stage::Decoder(_) => 3 * decoder,
+            Stage::Tower(_) => 3 * tower,
+            Stage::Head | Stage::Splice | Stage::Pixels => tower.max(decoder),
+        }
+    }
+
+    /// Returns the (row, layer) pairs of all steps, were they to go down to the pixels.
+    pub fn price(&self) -> u64 {
+        4 * self.forward_cells()
+    }
+
+    fn forward_cells(&self) -> u64 {
+        let tower = self.batch().layout.rows() * self.tower_layers();
+        (tower + self.rows() * self.decoder_layers()) as u64
+    }
+
+    fn tower_layers(&self) -> usize {
+        self.model.tower.info().layers_run()
+    }
+
+    fn decoder_layers(&self) -> usize {
+        self.model.decoder.config().num_hidden_layers
+    }
+
+    /// Returns the rows of the language model: the last token of the answer is never read.
+    fn rows(&self) -> usize {
+        self.input.prompt.ids.len() + self.input.answer.len().saturating_sub(1)
+    }
+
+    /// Does the next step, and returns the gradients after the last one. A step that fails has done
+    /// nothing, and may be done again.
+    pub fn step(&mut self) -> Result<Option<Gradients>, Error> {
+        let next = match self.stage {
+            Stage::Forward => self.run_forward()?,
+            Stage::Head => self.back_through_head()?,
+            Stage::Decoder(layer) => self.back_through_decoder(layer)?,
+            Stage::Splice => self.back_through_splice()?,
+            Stage::Tower(layer) => self.back_through_tower(layer)?,
+            Stage::Pixels => self.back_through_patches()?,
+        };
+        match next.filter(|&stage| self.is_wanted_below(stage)) {
+            Some(stage) => {
+                self.stage = stage;
+                Ok(None)
+            }
+            None => Ok(Some(std::mem::take(&mut self.found))),
+        }
+    }
+
+    /// Returns whether anything is kept at `stage` or below it.
+    fn is_wanted_below(&self, stage: Stage) -> bool {
+        let lowest = self.input.taps.iter().map(|tap| depth(tap.point));
+        let lowest = if self.input.pixels_wanted {
+            Some(0)
+        } else {
+            lowest.min()
+        };
+        let here = match stage {
+            Stage::Forward | Stage::Head => return true,
+            Stage::Decoder(layer) => 3 + MAX_DEPTH + layer,
+            Stage::Splice => 2 + MAX_DEPTH,
+            Stage::Tower(layer) => 1 + layer,
+            Stage::Pixels => 0,
+        };
+        lowest.is_some_and(|lowest| lowest <= here)
+    }
+}
+
+/// Above the number of any layer.
+const MAX_DEPTH: usize = 1 << 20;
+
+/// Orders points from the pixels up, as [`GradientPass::is_wanted_below`] counts parts.
+fn depth(point: Point) -> usize {
+    match (point.stack, point.layer, point.site) {
+        (Stack::VisionTower, None, _) => 0,
+        (Stack::VisionTower, Some(layer), _) => 1 + layer,
+        (Stack::Projector, ..) | (Stack::LanguageModel, None, Site::Embed) => 2 + MAX_DEPTH,
+        (Stack::LanguageModel, Some(layer), _) => 3 + MAX_DEPTH + layer,
+        (Stack::LanguageModel, None, _) => usize::MAX,
+    }
+}
+
+/// The parts, each as it runs forward, and tracked on the way back.
+impl GradientPass {
+    /// Lays out all views for the tower.
+    fn batch(&self) -> ViewBatch {
+        let mut batch = ViewBatch::default();
+        for (image, tokens) in self.input.images.iter().enumerate() {
+            let info = self.model.tower.info();
+            batch.push_picture(info, (0, image), tokens.views, tokens.view);
+        }
+        batch
+    }
+
+    /// Lays out the prompt and the answer for the language model.
+    fn layout(&self) -> Layout {
+        let mut layout = Layout::default();
+        let (prompt, count) = (&self.input.prompt, self.rows());
+        let tokens = (0..count as u32).collect();
+        layout.push_rows(0, 0, tokens, self.model.positions(prompt, count));
+        layout
+    }
+
+    /// Returns the ids of the rows.
+    fn ids(&self) -> Vec<u32> {
+        let answer = &self.input.answer;
+        let read = &answer[..answer.len().saturating_sub(1)];
+        [&self.input.prompt.ids, read].concat()
+    }
+
+    /// Embeds the pictures' patches: `(sum of V R, D_vision)`.
+    fn embed_patches(&self, pixels: &[Tensor], hooks: &mut dyn Hooks) -> Result<Tensor, Error> {
+        let tower = self.model.tower.on_device()?;
+        let mut rows = Vec::with_capacity(pixels.len());
+        for views in pixels {
+            rows.push(tower.embed_patches(views)?);
+        }
+        // All pictures in one call: what is kept at a point is one tensor.
+        Ok(hooks.on(
+            Point::of(Stack::VisionTower, Site::Embed),
+            &self.batch().layout.spans,
+            Tensor::cat(&rows, 0)?,
+        )?)
+    }
+
+    /// Maps the states that the projector reads, side by side, to the language model's input:
+    /// `(sum of V R, n D_vision) -> (T, D)`.
+    fn splice(&self, features: Option<&Tensor>, hooks: &mut dyn Hooks) -> Result<Tensor, Error> {
+        let (model, input, ids) = (&self.model, &self.input, self.ids());
+        let embedded = match features {
+            None => model.embed(&ids, 0..ids.len(), &[])?,
+            Some(features) => {
+                let batch = self.batch();
+                let x = model
+                    .tower
+                    .on_device()?
+                    .select(features.clone(), &batch.views)?;
+                let layout = batch.tokens();
+                let at = Point::of(Stack::Projector, Site::In);
+                let x = hooks.on(at, &layout.spans, x.contiguous()?)?; // (sum of V N, n D_vision)
+                let projected = input.projector.forward(&x, &layout, hooks)?;
+                let tokens = input.images.iter().enumerate();
+                let tokens = tokens.map(|(image, tokens)| (0, image, tokens));
+                let visual = model.pack(&projected, tokens, hooks)?; // (N, D)
+                model.embed(&ids, 0..ids.len(), &[&visual])?
+            }
+        };
+        let at = Point::of(Stack::LanguageModel, Site::Embed);
+        Ok(hooks.on(at, &self.layout().spans, embedded)?)
+    }
+
+    /// Maps the output of the last layer to the log-probabilities of the answer and their logits,
+    /// `(A)` each.
+    fn head(&self, x: &Tensor, hooks: &mut dyn Hooks) -> Result<(Tensor, Tensor), Error> {
+        let decoder = self.model.decoder.on_device()?;
+        let normed = decoder.finish(x, &self.layout(), hooks)?;
+        let answer = &self.input.answer;
+        let first = self.input.prompt.ids.len() - 1;
+        let rows: Vec<u32> = (first..first + answer.len())
+            .map(|row| row as u32)
+            .collect();
+        let mut layout = Layout::default();
+        layout.push_rows(0, 0, rows.clone().into(), rows.clone().into());
+        let rows = Tensor::from_vec(rows, answer.len(), normed.device())?;
+        let logits = decoder.logits(&normed.index_select(&rows, 0)?, &layout, hooks)?; // (A, V)
+        let logits = logits.to_dtype(DType::F32)?;
+        let ids = Tensor::from_slice(answer, (answer.len(), 1), logits.device())?;
+        let chosen = |t: &Tensor| t.contiguous()?.gather(&ids, D::Minus1)?.squeeze(1);
+        let logprobs = candle_nn::ops::log_softmax(&logits, D::Minus1)?;
+        Ok((chosen(&logprobs)?, chosen(&logits)?))
+    }
+
+    /// Returns the number whose gradient is taken.
+    fn objective(&self, logprobs: &Tensor, logits: &Tensor) -> TensorResult<Tensor> {
+        match self.input.objective {
+            Objective::LogProb => logprobs.sum_all(),
+            Objective::Probability => logprobs.sum_all()?.exp(),
+            Objective::Logit => logits.sum_all(),
+        }
+    }
+}
+
+/// The way forward and the way back.
+impl GradientPass {
+    fn run_forward(&mut self) -> Result<Option<Stage>, Error> {
+        let device = self.model.on_device()?;
+        let mut taps = Taps::new(&self.input, false);
+        let batch = self.batch();
+        let mut tower_states = Vec::new();
+        let mut features = None;
+        if !self.input.pixels.is_empty() {
+            let tower = self.model.tower.on_device()?;
+            let pixels = self.input.pixels.iter();
+            let pixels: Vec<Tensor> = pixels
+                .map(|p| p.upload(&device))
+                .collect::<Result<_, _>>()?;
+            let mut states = vec![self.embed_patches(&pixels, &mut taps)?];
+            for layer in 0..self.tower_layers() {
+                let x = &states[layer];
+                let x = tower
+                    .blocks()
+                    .forward_layer(layer, x, &batch.layout, &mut taps)?;
+                states.push(x);
+            }
+            features = Some(self.side_by_side(&states)?);
+            tower_states = download(&states)?;
+        }
+        let decoder = self.model.decoder.on_device()?;
+        let layout = self.layout();
+        let mut states = vec![self.splice(features.as_ref(), &mut taps)?];
+        for layer in 0..self.decoder_layers() {
+            let x = &states[layer];
+            let x = decoder
+                .blocks()
+                .forward_layer(layer, x, &layout, &mut taps)?;
+            states.push(x);
+        }
+        (self.tower_states, self.decoder_states) = (tower_states, download(&states)?);
+        Ok(Some(Stage::Head))
+    }
+
+    /// Joins the states that the projector reads: `(R, n D)`.
+    fn side_by_side(&self, states: &[Tensor]) -> TensorResult<Tensor> {
+        let read = self.model.tower.info().features.iter();
+        let read: Vec<&Tensor> = read.map(|&entry| &states[entry]).collect();
+        Tensor::cat(&read, 1)
+    }
+
+    fn back_through_head(&mut self) -> Result<Option<Stage>, Error> {
+        let layers = self.decoder_layers();
+        let mut logprobs = Vec::new();
+        let x = self.state(&self.decoder_states, layers)?;
+        let back = self.pull_back(&x, None, |x, taps| {
+            let (found, logits) = self.head(x, taps)?;
+            logprobs = found.detach().to_device(&Device::Cpu)?.to_vec1::<f32>()?;
+            Ok(self.objective(&found, &logits)?)
+        })?;
+        self.found.value = back.value;
+        self.found.logprobs = logprobs.into_iter().map(f64::from).collect();
+        self.keep(back)?;
+        Ok(Some(
+            layers.checked_sub(1).map_or(Stage::Splice, Stage::Decoder),
+        ))
+    }
+
+    fn back_through_decoder(&mut self, layer: usize) -> Result<Option<Stage>, Error> {
+        let x = self.state(&self.decoder_states, layer)?;
+        let back = self.pull_back(&x, self.gradient.as_ref(), |x, taps| {
+            let decoder = self.model.decoder.on_device()?;
+            Ok(decoder
+                .blocks()
+                .forward_layer(layer, x, &self.layout(), taps)?)
+        })?;
+        self.keep(back)?;
+        Ok(Some(
+            layer.checked_sub(1).map_or(Stage::Splice, Stage::Decoder),
+        ))
+    }
+
+    fn back_through_splice(&mut self) -> Result<Option<Stage>, Error> {
+        if self.tower_states.is_empty() {
+            // Words alone: there is nothing below but what is kept of their embeddings.
+            let device = self.model.on_device()?;
+            let nothing = Tensor::zeros(1, DType::F32, &device)?;
+            let back = self.pull_back(&nothing, self.gradient.as_ref(), |_, taps| {
+                self.splice(None, taps)
+            })?;
+            self.keep(back)?;
+            return Ok(None);
+        }
+        let device = self.model.on_device()?;
+        let states = self.tower_states.iter();
+        let states: Vec<Tensor> = states
+            .map(|s| s.upload(&device))
+            .collect::<Result<_, _>>()?;
+        let features = self.side_by_side(&states)?;
+        let back = self.pull_back(&features, self.gradient.as_ref(), |features, taps| {
+            self.splice(Some(features), taps)
+        })?;
+        self.features = Some(HostTensor::download(&back.gradient)?);
+        self.keep(back)?;
+        let layers = self.tower_layers();
+        self.gradient = self.of_feature(layers)?;
+        Ok(Some(
+            layers.checked_sub(1).map_or(Stage::Pixels, Stage::Tower),
+        ))
+    }
+
+    fn back_through_tower(&mut self, layer: usize) -> Result<Option<Stage>, Error> {
+        let x = self.state(&self.tower_states, layer)?;
+        let back = self.pull_back(&x, self.gradient.as_ref(), |x, taps| {
+            let (tower, batch) = (self.model.tower.on_device()?, self.batch());
+            Ok(tower
+                .blocks()
+                .forward_layer(layer, x, &batch.layout, taps)?)
+        })?;
+        self.keep(back)?;
+        // A state that the projector reads has a gradient from there, too.
+        if let (Some(own), Some(read)) = (&self.gradient, self.of_feature(layer)?) {
+            self.gradient = Some(HostTensor::download(&(&**own + &*read)?)?);
+        }
+        Ok(Some(
+            layer.checked_sub(1).map_or(Stage::Pixels, Stage::Tower),
+        ))
+    }
+
+    fn back_through_patches(&mut self) -> Result<Option<Stage>, Error> {
+        let device = self.model.on_device()?;
+        let mut flat = Vec::with_capacity(self.input.pixels.len());
+        for views in &self.input.pixels {
+            flat.push(views.upload(&device)?.flatten_all()?);
+        }
+        // One variable for all pictures, whose sizes may differ.
+        let flat = Tensor::cat(&flat, 0)?;
+        let back = self.pull_back(&flat, self.gradient.as_ref(), |flat, taps| {
+            let (mut pixels, mut first) = (Vec::new(), 0);
+            for views in &self.input.pixels {
+                let own = flat.narrow(0, first, views.elem_count())?;
+                pixels.push(own.reshape(views.dims())?);
+                first += views.elem_count();
+            }
+            self.embed_patches(&pixels, taps)
+        })?;
+        let (mut first, mut pixels) = (0, Vec::new());
+        for views in &self.input.pixels {
+            let own = back.gradient.narrow(0, first, views.elem_count())?;
+            pixels.push(HostTensor::download(&own.reshape(views.dims())?)?);
+            first += views.elem_count();
+        }
+        self.keep(back)?;
+        self.found.pixels = pixels;
+        Ok(None)
+    }
+
+    /// Returns the gradient that the projector's reading of state `entry` brings, `(R, D)`; zeros
+    /// where it is the last one and is not read, `None` where another one is not read.
+    fn of_feature(&self, entry: usize) -> Result<Option<HostTensor>, Error> {
+        let Some(features) = &self.features else {
+            return Ok(None);
+        };
+        let (info, mut sum) = (self.model.tower.info(), None::<Tensor>);
+        for (place, &read) in info.features.iter().enumerate() {
+            if read == entry {
+                let own = features.narrow(1, place * info.width, info.width)?;
+                sum = Some(match sum {
+                    Some(sum) => (sum + own)?,
+                    None => own,
+                });
+            }
+        }
+        Ok(sum.map(|sum| HostTensor::download(&sum)).transpose()?)
+    }
+
+    /// Returns one of `states`, on the device.
+    fn state(&self, states: &[HostTensor], number: usize) -> Result<Tensor, Error> {
+        let missing = || Error::Config(format!("no state before layer {number}"));
+        let state = states.get(number).ok_or_else(missing)?;
+        Ok(state.upload(&*self.model.on_device()?)?)
+    }
+
+    /// Runs a part tracked from `x`, and goes back from `gradient`, that of its output; without one
+    /// the output is the number itself.
+    fn pull_back(
+        &self,
+        x: &Tensor,
+        gradient: Option<&HostTensor>,
+        run: impl FnOnce(&Tensor, &mut Taps<'_>) -> Result<Tensor, Error>,
+    ) -> Result<PulledBack, Error> {
+        let x = Var::from_tensor(&x.to_dtype(DType::F32)?.contiguous()?)?;
+        let mut taps = Taps::new(&self.input, true);
+        let output = run(x.as_tensor(), &mut taps)?.to_dtype(DType::F32)?;
+        let number = match gradient {
+            Some(gradient) => (&output * gradient.upload(output.device())?)?.sum_all()?,
+            None => output,
+        };
+        let gradients = number.backward()?;
+        let own = match gradients.get(x.as_tensor()) {
+            Some(own) => own.clone(),
+            // Nothing of the output depends on it.
+            None => x.as_tensor().zeros_like()?,
+        };
+        Ok(PulledBack {
+            value: f64::from(number.to_device(&Device::Cpu)?.to_scalar::<f32>()?),
+            gradient: own,
+            taps: taps.close(&gradients)?,
+        })
+    }
+
+    /// Keeps what a part has given.
+    fn keep(&mut self, back: PulledBack) -> Result<(), Error> {
+        self.gradient = Some(HostTensor::download(&back.gradient)?);
+        self.found.taps.extend(back.taps);
+        Ok(())
+    }
+}
+
+fn download(states: &[Tensor]) -> TensorResult<Vec<HostTensor>> {
+    states.iter().map(HostTensor::download).collect()
+}
+
+/// What the way back through one part gives.
+struct PulledBack {
+    value: f64,
+    /// Of the input of the part.
+    gradient: Tensor,
+    taps: Vec<TapGradient>,
+}
+
+/// Keeps values at hook points, and adds a variable of zeros to each: its gradient is that of the
+/// value.
+struct Taps<'a> {
+    input: &'a GradientInput,
+    is_tracked: bool,
+    kept: Vec<Kept>,
+}
+
+struct Kept {
+    point: Point,
+    spans: Vec<Span>,
+    value: Tensor,
+    change: Var,
+}
+
+impl<'a> Taps<'a> {
+    fn new(input: &'a GradientInput, is_tracked: bool) -> Self {
+        Self {
+            input,
+            is_tracked,
+            kept: Vec::new(),
+        }
+    }
+
+    fn tap(&self, point: Point) -> Option<&'a Tap> {
+        self.input.taps.iter().find(|tap| tap.point == point)
+    }
+
+    /// Reduces what was kept, and cuts it into spans.
+    fn close(self, gradients: &candle_core::backprop::GradStore) -> TensorResult<Vec<TapGradient>> {
+        let mut all = Vec::new();
+        for kept in &self.kept {
+            let gradient = match gradients.get(kept.change.as_tensor()) {
+                Some(gradient) => gradient.clone(),
+                None => kept.value.zeros_like()?,
+            };
+            // A pattern is of one sequence, whose rows are its second dimension.
+            if matches!(kept.point.site, Site::Scores | Site::Pattern) {
+                let rows = 0..kept.value.dim(1)?;
+                all.extend(self.reduce(kept, &kept.spans[0], &gradient, (1, rows))?);
+                continue;
+            }
+            for span in &kept.spans {
+                all.extend(self.reduce(kept, span, &gradient, (0, span.rows.clone()))?);
+            }
+        }
+        Ok(all)
+    }
+
+    fn reduce(
+        &self,
+        kept: &Kept,
+        span: &Span,
+        gradient: &Tensor,
+        (dim, rows): (usize, std::ops::Range<usize>),
+    ) -> TensorResult<Option<TapGradient>> {
+        let own = |t: &Tensor| t.narrow(dim, rows.start, rows.len());
+        let (x, g) = (own(&kept.value)?, own(gradient)?);
+        let mut value = None;
+        let reduced = match self.input.reduction {
+            GradientReduction::Whole => {
+                value = Some(HostTensor::download(&x)?);
+                g
+            }
+            GradientReduction::Norm => g.sqr()?.sum(D::Minus1)?.sqrt()?,
+            GradientReduction::Product => {
+                let other = self.tap(kept.point).and_then(|tap| tap.other.as_ref());
+                let toward = match other {
+                    Some(other) => (own(&other.upload(x.device())?.to_dtype(DType::F32)?)? - x)?,
+                    None => x,
+                };
+                (g * toward)?.sum(D::Minus1)?
+            }
+            GradientReduction::Relevance => (g * x)?.relu()?.mean(0)?,
+        };
+        Ok(Some(TapGradient {
+            point: kept.point,
+            span: span.clone(),
+            value,
+            gradient: HostTensor::download(&reduced)?,
+        }))
+    }
+}
+
+impl Hooks for Taps<'_> {
+    fn on(&mut self, point: Point, spans: &[Span], value: Tensor) -> TensorResult<Tensor> {
+        let mut value = value;
+        if let Some(blend) = self.input.blend.as_ref().filter(|b| b.point == point) {
+            value = match &blend.from {
+                Some(from) => {
+                    let from = from.upload(value.device())?.to_dtype(value.dtype())?;
+                    ((&value - &from)? * blend.share)?.add(&from)?
+                }
+                None => (value * blend.share)?,
+            };
+        }
+        if !self.is_tracked || self.tap(point).is_none() {
+            return Ok(value);
+        }
+        let value = value.to_dtype(DType::F32)?;
+        let change = Var::zeros(value.shape(), DType::F32, value.device())?;
+        let changed = (&value + change.as_tensor())?;
+        self.kept.push(Kept {
+            point,
+            spans: spans.to_vec(),
+            value: value.detach(),
+            change,
+        });
+        Ok(changed)
+    }
+
+    fn wants(&self, point: Point, _: usize) -> bool {
+        let blended = self.input.blend.as_ref();
+        self.tap(point).is_some() || blended.is_some_and(|blend| blend.point == point)
+    }
+}
