@@ -18,6 +18,7 @@ mod status;
 pub use convert::evaluation::{open_seed, rule_of, verdict_of};
 pub use convert::{capture_targets, drawn_interventions, interventions_from_json};
 pub use error::Error;
+pub(crate) use rpc::ResponseSender;
 pub use state::{RESTART_DELAY, State};
 
 pub use scotoma_proto::v1;

@@ -14,11 +14,11 @@ use super::{Error, State, v1};
 use crate::pipeline::{self, RequestContext};
 
 /// Carries the messages of a response as they are made.
-pub(super) type ResponseStream<A> = ReceiverStream<Result<A, Status>>;
+pub(crate) type ResponseStream<A> = ReceiverStream<Result<A, Status>>;
 
 /// Sends the messages of a response. Fails once the client has left.
 #[derive(Debug)]
-pub(super) struct ResponseSender<A> {
+pub(crate) struct ResponseSender<A> {
     messages: mpsc::Sender<Result<A, Status>>,
     /// Bounds the wait for room.
     read_timeout: Duration,
@@ -36,7 +36,7 @@ impl<A> Clone for ResponseSender<A> {
 impl<A> ResponseSender<A> {
     /// Sends `message` once there is room for it. Fails where the client reads nothing for so long
     /// that whatever waits for it had better be let go.
-    pub(super) async fn send(&self, message: A) -> Result<(), Error> {
+    pub(crate) async fn send(&self, message: A) -> Result<(), Error> {
         let sending = self.messages.send(Ok(message));
         match tokio::time::timeout(self.read_timeout, sending).await {
             Ok(sent) => sent.map_err(|_| pipeline::Error::ClientLeft.into()),
@@ -87,7 +87,7 @@ impl State {
     /// Answers with the messages that `work` sends, of which `buffered` may wait for the client.
     ///
     /// `work` runs in a task of its own, which drops it when the client leaves.
-    pub(super) fn respond_with_stream<A, F>(
+    pub(crate) fn respond_with_stream<A, F>(
         self: &Arc<Self>,
         context: RequestContext,
         buffered: usize,

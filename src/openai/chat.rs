@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::answer::{Answer, finish_reason, usage};
 use super::body::{Fields, invalid};
 use super::door::Door;
-use super::images::ImageUrl;
+use super::images::{self, ImageHosts, ImageUrl, Picture};
 use super::logprobs::ChatLogprob;
 use super::sampling::Output;
 use super::stream::{self, Chunks};
@@ -21,8 +21,8 @@ use crate::api::Error;
 use crate::field_path::FieldPath;
 use crate::model::{Message, MessagePart, Model, Role};
 use crate::pipeline::{
-    Finished, GenerateEvent, GenerateRequest, GeneratedToken, Generation, Image, MultiImage,
-    PromptInput, PromptText, RequestContext,
+    Finished, GenerateEvent, GenerateRequest, GeneratedToken, Generation, MultiImage, PromptInput,
+    PromptText, RequestContext,
 };
 
 /// Answers a conversation.
@@ -43,18 +43,19 @@ async fn answer(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Error> {
     let body = Door::json(headers, body)?;
-    let asked = door
-        .clone()
-        .parse(move |door| Asked::parse(door, &body))
-        .await?;
+    let hosts = door.config.image_hosts.clone();
+    let read = move |body: &[u8]| Asked::parse(body, &hosts);
+    let asked = door.parse(context, body, read).await?;
     let (model, interventions) =
         door.model_and_interventions(context, &asked.model, asked.interventions)?;
+    // Held until the pictures are prepared.
+    let (images, _room) = images::collect(door, context, asked.pictures).await?;
     let request = GenerateRequest {
         context: context.clone(),
         model: model.clone(),
         prompt: PromptInput {
             text: PromptText::Messages(asked.messages),
-            images: asked.images,
+            images,
             multi_image: MultiImage::Unspecified,
         },
         interventions,
@@ -72,12 +73,7 @@ async fn answer(
         include_usage: asked.output.include_usage,
     };
     if asked.output.stream {
-        return Ok(stream::respond(
-            door.clone(),
-            context.clone(),
-            generation,
-            writer,
-        ));
+        return Ok(stream::respond(door, context, generation, writer));
     }
     whole(door, context, generation, &writer).await
 }
@@ -111,7 +107,7 @@ async fn whole(
 struct Asked {
     model: String,
     messages: Vec<Message>,
-    images: Vec<Image>,
+    pictures: Vec<Picture>,
     output: Output,
     logprobs: bool,
     top_logprobs: u32,
@@ -120,8 +116,7 @@ struct Asked {
 }
 
 impl Asked {
-    /// Reads a body; blocks while pictures are fetched.
-    fn parse(door: &Door, body: &[u8]) -> Result<Self, Error> {
+    fn parse(body: &[u8], hosts: &ImageHosts) -> Result<Self, Error> {
         let mut fields = Fields::parse(body)?;
         let list: Vec<Value> = fields.require("messages")?;
         let (logprobs, top_logprobs) = logprobs(&mut fields)?;
@@ -132,13 +127,12 @@ impl Asked {
         let model = fields.take("model")?.unwrap_or_default();
         let interventions = fields.take("interventions")?.unwrap_or_default();
         let sample_key = fields.take("sample_key")?.unwrap_or_default();
-        // What is wrong with the rest is said before a picture is fetched.
         fields.finish()?;
-        let (messages, images) = conversation(door, list)?;
+        let (messages, pictures) = conversation(hosts, list)?;
         Ok(Self {
             model,
             messages,
-            images,
+            pictures,
             output,
             logprobs,
             top_logprobs,
@@ -160,11 +154,14 @@ fn logprobs(fields: &mut Fields) -> Result<(bool, u32), Error> {
 }
 
 /// Reads messages, whose pictures are taken out in order.
-fn conversation(door: &Door, list: Vec<Value>) -> Result<(Vec<Message>, Vec<Image>), Error> {
+fn conversation(
+    hosts: &ImageHosts,
+    list: Vec<Value>,
+) -> Result<(Vec<Message>, Vec<Picture>), Error> {
     if list.is_empty() {
         return Err(invalid("messages", "empty; at least one message is needed"));
     }
-    let (mut messages, mut images) = (Vec::with_capacity(list.len()), Vec::new());
+    let (mut messages, mut pictures) = (Vec::with_capacity(list.len()), Vec::new());
     for (i, value) in list.into_iter().enumerate() {
         let at = FieldPath::from("messages").index(i);
         let mut fields = Fields::of(at.clone(), value)?;
@@ -175,10 +172,10 @@ fn conversation(door: &Door, list: Vec<Value>) -> Result<(Vec<Message>, Vec<Imag
         fields.allow("refusal", &[])?;
         fields.allow("tool_calls", &[json!([])])?;
         fields.finish()?;
-        let parts = parts(door, at.join("content"), content, &mut images)?;
+        let parts = parts(hosts, at.join("content"), content, &mut pictures)?;
         messages.push(Message { role, parts });
     }
-    Ok((messages, images))
+    Ok((messages, pictures))
 }
 
 fn role(at: &FieldPath, role: &str) -> Result<Role, Error> {
@@ -196,10 +193,10 @@ fn role(at: &FieldPath, role: &str) -> Result<Role, Error> {
 
 /// Reads the content of a message: a text, or a list of texts and pictures.
 fn parts(
-    door: &Door,
+    hosts: &ImageHosts,
     at: FieldPath,
     content: Value,
-    images: &mut Vec<Image>,
+    pictures: &mut Vec<Picture>,
 ) -> Result<Vec<MessagePart>, Error> {
     let list = match content {
         Value::String(text) => return Ok(vec![MessagePart::Text(text)]),
@@ -215,9 +212,7 @@ fn parts(
             "text" => MessagePart::Text(fields.require("text")?),
             "image_url" => {
                 let url: ImageUrl = fields.require("image_url")?;
-                let limit = door.state.limits.message_bytes;
-                let field = at.join("image_url");
-                images.push(url.read(field, &door.config.image_hosts, limit)?);
+                pictures.push(url.read(at.join("image_url"), hosts)?);
                 MessagePart::Image
             }
             other => {

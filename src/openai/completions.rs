@@ -113,7 +113,7 @@ async fn answer(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Error> {
     let body = Door::json(headers, body)?;
-    let mut asked = door.clone().parse(move |_| Asked::parse(&body)).await?;
+    let mut asked = door.parse(context, body, Asked::parse).await?;
     let own = std::mem::take(&mut asked.interventions);
     let (model, interventions) = door.model_and_interventions(context, &asked.model, own)?;
     let completion = Completion {
@@ -131,12 +131,7 @@ async fn answer(
             logprobs: asked.logprobs.map(|top| top as usize),
             include_usage: asked.output.include_usage,
         };
-        return Ok(stream::respond(
-            door.clone(),
-            context.clone(),
-            generation,
-            writer,
-        ));
+        return Ok(stream::respond(door, context, generation, writer));
     }
     completion.whole(door).await
 }
@@ -235,7 +230,8 @@ impl Completion<'_> {
 
     /// Adds the log-probabilities of a prompt's own tokens.
     async fn echo(&self, door: &Door, prompt: &str, choice: &mut Choice) -> Result<(), Error> {
-        let places = self.model.text.encode_with_places(prompt, true)?;
+        let places = door.state.places(self.context, &self.model, prompt);
+        let places = places.await?;
         let special = places.iter().take_while(|(_, at)| at.is_empty()).count();
         let words = &places[special..];
         // Nothing stands before the first token of a model that begins with none of its own.

@@ -9,6 +9,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::Value;
+use tokio::sync::Semaphore;
 use tonic::{Code, Status};
 
 use super::body::invalid;
@@ -16,7 +17,7 @@ use super::images::ImageHosts;
 use super::presets::Presets;
 use crate::api::{self, Error};
 use crate::model::Model;
-use crate::pipeline::{self, Interventions, Provenance, RequestContext};
+use crate::pipeline::{Interventions, Price, Provenance, RequestContext};
 
 /// Configures the door.
 #[derive(Debug, Clone, Default)]
@@ -32,9 +33,22 @@ pub struct OpenAiConfig {
 pub(super) struct Door {
     pub(super) state: Arc<api::State>,
     pub(super) config: OpenAiConfig,
+    /// Bounds the threads that wait for other people's servers.
+    pub(super) fetches: Arc<Semaphore>,
 }
 
 impl Door {
+    /// Fetches of pictures that go on at once.
+    const FETCHES: usize = 32;
+
+    pub(super) fn new(state: Arc<api::State>, config: OpenAiConfig) -> Self {
+        Self {
+            state,
+            config,
+            fetches: Arc::new(Semaphore::new(Self::FETCHES)),
+        }
+    }
+
     /// Returns the bytes of a body that says it is JSON. Pages of other origins can send any other
     /// type without asking.
     pub(super) fn json(
@@ -51,13 +65,16 @@ impl Door {
         body.map_err(|rejection| unreadable(&rejection))
     }
 
-    /// Reads a body on a thread that may block: bodies hold whole pictures.
+    /// Reads a body when it is the client's turn: bodies hold whole pictures.
     pub(super) async fn parse<A: Send + 'static>(
-        self: Arc<Self>,
-        parse: impl FnOnce(&Self) -> Result<A, Error> + Send + 'static,
+        &self,
+        context: &RequestContext,
+        body: Bytes,
+        parse: impl FnOnce(&[u8]) -> Result<A, Error> + Send + 'static,
     ) -> Result<A, Error> {
-        let parsed = tokio::task::spawn_blocking(move || parse(&self)).await;
-        parsed.map_err(|e| Error::from(pipeline::Error::Fault(e.to_string())))?
+        let price = Price::of_json(body.len());
+        let read = move || Ok(parse(&body));
+        self.state.blocking(&context.client, price, read).await?
     }
 
     /// Finds a model by name, or by its name and that of a preset.
@@ -140,7 +157,7 @@ fn unreadable(rejection: &BytesRejection) -> Error {
         cause = error.source();
     }
     if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        return Error::Inbound(Box::new(Status::out_of_range(rejection.body_text())));
+        return Error::MessageTooLarge;
     }
     invalid("body", rejection.body_text())
 }

@@ -1,12 +1,16 @@
 //! Puts errors into OpenAI's form.
 
+use std::collections::HashMap;
+
 use axum::Json;
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use tonic::{Code, Status};
-use tonic_types::StatusExt as _;
+use tonic_types::{ErrorDetails, StatusExt as _};
+
+use crate::field_path::shown;
 
 /// Rewrites a response whose head holds a gRPC status, as the layers and handlers write it: an
 /// error becomes OpenAI's JSON with an HTTP status, and success loses the header.
@@ -18,7 +22,12 @@ pub async fn in_openai_form(mut response: Response) -> Response {
             response
         }
         Some(status) => {
-            let mut answer = (http_status(&status), Json(body(&status))).into_response();
+            // gRPC says by 200 that the status is in the headers.
+            let code = match response.status() {
+                StatusCode::OK => http_status(&status),
+                code => code,
+            };
+            let mut answer = (code, Json(body(&status))).into_response();
             let kept = response.headers().clone();
             answer.headers_mut().extend(kept);
             remove_status(answer.headers_mut());
@@ -30,6 +39,36 @@ pub async fn in_openai_form(mut response: Response) -> Response {
             answer
         }
     }
+}
+
+/// Answers what has no path here.
+pub(super) async fn unknown_path(method: Method, uri: Uri) -> Response {
+    let message = format!(
+        "there is no {method} {}; there are POST /v1/chat/completions and /v1/completions, GET \
+         /v1/models, /v1/models/MODEL and /v1/records/DIGEST",
+        shown(uri.path())
+    );
+    refused(
+        StatusCode::NOT_FOUND,
+        Code::NotFound,
+        "UNKNOWN_PATH",
+        message,
+    )
+}
+
+/// Answers a path whose methods are others; the header `allow` names them.
+pub(super) async fn unknown_method(method: Method, uri: Uri) -> Response {
+    let message = format!("{} takes no {method}", shown(uri.path()));
+    let code = StatusCode::METHOD_NOT_ALLOWED;
+    refused(code, Code::Unimplemented, "WRONG_METHOD", message)
+}
+
+/// Returns what the layers read as a status, with the HTTP status that it shall have.
+fn refused(http: StatusCode, code: Code, reason: &str, message: String) -> Response {
+    let details = ErrorDetails::with_error_info(reason, "scotoma", HashMap::new());
+    let mut response = Status::with_error_details(code, message, details).into_http();
+    *response.status_mut() = http;
+    response
 }
 
 fn remove_status(headers: &mut HeaderMap) {

@@ -1,22 +1,29 @@
 //! Pictures of bodies: data URLs, and remote ones from hosts that the server was told to trust.
 
+use std::fmt::Display;
+use std::io::Read as _;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use data_url::DataUrl;
 use serde::Deserialize;
+use ureq::Agent;
 use ureq::http::Uri;
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 
 use super::body::invalid;
+use super::door::Door;
 use crate::api::Error;
-use crate::field_path::FieldPath;
-use crate::pipeline::Image;
+use crate::field_path::{FieldPath, shown};
+use crate::pipeline::{self, Image, RequestContext, Reservation};
 
-/// Bounds a fetch, from the name's resolution to the last byte.
+/// Bounds the fetches of a request, from the first name's resolution to the last byte.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Bytes of a picture that are fetched at once.
+const PIECE: usize = 1 << 20;
 
 /// The `image_url` of a content part: an object, or the address alone, as some tools send it.
 #[derive(Debug, Deserialize)]
@@ -65,28 +72,31 @@ impl ImageHosts {
     }
 }
 
-impl ImageUrl {
-    /// Returns the picture, with `field` as its path. Blocks while a remote one is fetched, of at
-    /// most `limit` bytes.
-    pub(super) fn read(
-        self,
+/// A picture of a body.
+#[derive(Debug)]
+pub(super) enum Picture {
+    Sent(Image),
+    /// Is still to be fetched.
+    Remote {
         field: FieldPath,
-        hosts: &ImageHosts,
-        limit: usize,
-    ) -> Result<Image, Error> {
+        uri: Uri,
+    },
+}
+
+impl ImageUrl {
+    /// Returns the picture, with `field` as its path; one that is elsewhere has to be on `hosts`.
+    pub(super) fn read(self, field: FieldPath, hosts: &ImageHosts) -> Result<Picture, Error> {
         let url = match self {
             Self::Object(object) => object.url,
             Self::Text(url) => url,
         };
-        let bytes = if url
-            .get(..5)
-            .is_some_and(|scheme| scheme.eq_ignore_ascii_case("data:"))
-        {
-            data(&field, &url)?
-        } else {
-            fetch(&field, &url, hosts, limit)?
-        };
-        Ok(Image::sent(field, bytes.into()))
+        let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme);
+        if scheme.eq_ignore_ascii_case("data") {
+            let bytes = data(&field, &url)?;
+            return Ok(Picture::Sent(Image::sent(field, bytes.into())));
+        }
+        let uri = remote(&field, &url, hosts)?;
+        Ok(Picture::Remote { field, uri })
     }
 }
 
@@ -99,7 +109,8 @@ fn data(field: &FieldPath, url: &str) -> Result<Vec<u8>, Error> {
     Ok(bytes)
 }
 
-fn fetch(field: &FieldPath, url: &str, hosts: &ImageHosts, limit: usize) -> Result<Vec<u8>, Error> {
+/// Returns an address of one of the hosts.
+fn remote(field: &FieldPath, url: &str, hosts: &ImageHosts) -> Result<Uri, Error> {
     let wrong = |message: String| invalid(field.clone(), message);
     let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
     if !["https", "http"]
@@ -113,23 +124,117 @@ fn fetch(field: &FieldPath, url: &str, hosts: &ImageHosts, limit: usize) -> Resu
     let host = uri.host().unwrap_or_default();
     if !hosts.contains(host) {
         let message = format!(
-            "pictures of {host:?} are not fetched (--fetch-images names the hosts); send a data: URL"
+            "pictures of {} are not fetched (--fetch-images names the hosts); send a data: URL",
+            shown(host)
         );
         return Err(wrong(message));
     }
-    let config = ureq::Agent::config_builder()
-        .timeout_global(Some(FETCH_TIMEOUT))
+    Ok(uri)
+}
+
+/// Fetches what is still elsewhere, one after the other, and returns all pictures with the room
+/// that the fetched ones take in the budget of messages. Together they may have as many bytes as a
+/// message and take [`FETCH_TIMEOUT`].
+pub(super) async fn collect(
+    door: &Door,
+    context: &RequestContext,
+    pictures: Vec<Picture>,
+) -> Result<(Vec<Image>, Reservation), Error> {
+    let runtime = &door.state.runtime;
+    let held = runtime.messages.reserve(&context.client, 0);
+    let held = held.map_err(pipeline::Error::from)?;
+    let is_remote = |picture: &&Picture| matches!(picture, Picture::Remote { .. });
+    let remote = pictures.iter().filter(is_remote).count();
+    if remote > runtime.limits.images {
+        let (limit, field) = (runtime.limits.images, "messages");
+        let message = format!("{remote} pictures to fetch; at most {limit} are taken");
+        return Err(invalid(field, message));
+    }
+    let mut fetching = Fetching {
+        held,
+        left: runtime.limits.message_bytes,
+        agent: agent(PublicHosts, FETCH_TIMEOUT),
+        until: Instant::now() + FETCH_TIMEOUT,
+    };
+    let work = move || {
+        let all: Result<Vec<_>, _> = pictures.into_iter().map(|p| fetching.image(p)).collect();
+        Ok((all?, fetching.held))
+    };
+    if remote == 0 {
+        return work();
+    }
+    let permit = door.fetches.clone().acquire_owned().await;
+    let permit = permit.map_err(Error::fault)?;
+    // No turn is taken: it waits for others, and would keep those that compute waiting.
+    let fetched = tokio::task::spawn_blocking(move || {
+        let _permit = permit;
+        work()
+    });
+    fetched.await.map_err(Error::fault)?
+}
+
+/// Returns a client that asks the addresses that `resolver` gives, and no other.
+fn agent(resolver: impl Resolver, timeout: Duration) -> Agent {
+    let config = Agent::config_builder()
+        .timeout_global(Some(timeout))
         // Another host is another question to the list.
         .max_redirects(0)
+        // A proxy would resolve names by itself.
+        .proxy(None)
         .build();
-    let agent = ureq::Agent::with_parts(config, DefaultConnector::default(), PublicHosts);
-    let failed = |e: ureq::Error| wrong(format!("not fetched: {e}"));
-    let mut response = agent.get(uri).call().map_err(failed)?;
-    if !response.status().is_success() {
-        return Err(wrong(format!("not fetched: HTTP {}", response.status())));
+    Agent::with_parts(config, DefaultConnector::default(), resolver)
+}
+
+/// Fetches the pictures of one request.
+struct Fetching {
+    held: Reservation,
+    /// Bytes that may still come.
+    left: usize,
+    agent: Agent,
+    until: Instant,
+}
+
+impl Fetching {
+    fn image(&mut self, picture: Picture) -> Result<Image, Error> {
+        match picture {
+            Picture::Sent(image) => Ok(image),
+            Picture::Remote { field, uri } => {
+                let bytes = self.fetch(&field, uri)?;
+                Ok(Image::sent(field, bytes.into()))
+            }
+        }
     }
-    let body = response.body_mut().with_config().limit(limit as u64);
-    body.read_to_vec().map_err(failed)
+
+    fn fetch(&mut self, field: &FieldPath, uri: Uri) -> Result<Vec<u8>, Error> {
+        let failed = |why: &dyn Display| invalid(field.clone(), format!("not fetched: {why}"));
+        let rest = self.until.saturating_duration_since(Instant::now());
+        if rest.is_zero() {
+            return Err(failed(&"the pictures before it took all the time"));
+        }
+        let asked = self.agent.get(uri).config().timeout_global(Some(rest));
+        let mut response = asked.build().call().map_err(|e| failed(&e))?;
+        if !response.status().is_success() {
+            return Err(failed(&format!("HTTP {}", response.status())));
+        }
+        let mut body = response.body_mut().as_reader();
+        let mut bytes = Vec::new();
+        loop {
+            // Room is made before the bytes come.
+            let piece = PIECE.min(self.left + 1);
+            let room = self.held.grow(piece as u64);
+            room.map_err(pipeline::Error::from)?;
+            let read = body.by_ref().take(piece as u64).read_to_end(&mut bytes);
+            let read = read.map_err(|e| failed(&e))?;
+            if read > self.left {
+                let limit = "the pictures are larger together than --max-message-mib allows";
+                return Err(failed(&limit));
+            }
+            self.left -= read;
+            if read < piece {
+                return Ok(bytes);
+            }
+        }
+    }
 }
 
 /// Resolves names to public addresses alone: a trusted name may be made to lead anywhere.
@@ -175,18 +280,25 @@ fn is_public(address: IpAddr) -> bool {
         }
         IpAddr::V6(v6) => {
             let embedded = v6.to_ipv4_mapped().map(IpAddr::V4);
-            // Global unicast is 2000::/3; NAT64 and 6to4 lead to IPv4 addresses of any kind.
-            embedded.map_or(
-                (0x2000..0x4000).contains(&v6.segments()[0]) && v6.segments()[0] != 0x2002,
-                is_public,
-            )
+            let [a, b, ..] = v6.segments();
+            // Global unicast is 2000::/3; NAT64, 6to4 and Teredo (2001::/32) lead to IPv4 addresses
+            // of any kind, and 2001:db8::/32 is for documents.
+            let is_global = (0x2000..0x4000).contains(&a)
+                && a != 0x2002
+                && !(a == 0x2001 && matches!(b, 0 | 0xdb8));
+            embedded.map_or(is_global, is_public)
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+    use std::net::TcpListener;
+
     use super::*;
+    use crate::engine::ClientId;
+    use crate::pipeline::{Budget, Share};
 
     #[test]
     fn data_urls_are_decoded_or_refused() {
@@ -212,11 +324,12 @@ mod tests {
         let field = FieldPath::from("image_url");
         for (url, says) in [
             ("https://elsewhere.org/a.png", "--fetch-images"),
+            ("https://example.org@elsewhere.org/a.png", "elsewhere.org"),
             ("file:///etc/hostname", "http and https"),
             ("picture.png", "http and https"),
             ("https://", "no address"),
         ] {
-            let error = fetch(&field, url, &hosts, 10).unwrap_err().to_string();
+            let error = remote(&field, url, &hosts).unwrap_err().to_string();
             assert!(error.contains(says), "{error}");
         }
         assert!(ImageHosts::new(&["https://example.org".into()]).is_err());
@@ -234,9 +347,94 @@ mod tests {
             ("::1", false),
             ("::ffff:10.0.0.1", false),
             ("fd00::1", false),
+            ("2002:7f00:1::", false),
+            ("2001::7f00:1", false),
+            ("2001:db8::1", false),
             ("2001:4860:4860::8888", true),
         ] {
             assert_eq!(is_public(address.parse().unwrap()), public, "{address}");
         }
+    }
+
+    /// Leads every name to one address.
+    #[derive(Debug)]
+    struct Leading(SocketAddr);
+
+    impl Resolver for Leading {
+        fn resolve(
+            &self,
+            _: &Uri,
+            _: &ureq::config::Config,
+            _: NextTimeout,
+        ) -> Result<ResolvedSocketAddrs, ureq::Error> {
+            let mut found = self.empty();
+            found.push(self.0);
+            Ok(found)
+        }
+    }
+
+    /// Fetches from a server that answers once, with `answer`, and then says nothing more.
+    fn fetched(answer: &'static str, limit: usize) -> Result<Vec<u8>, String> {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = std::thread::spawn(move || {
+            let (mut client, _) = listener.accept().unwrap();
+            let _ = client.read(&mut [0; 4096]);
+            let _ = client.write_all(answer.as_bytes());
+            // Until the other side has enough of it.
+            let _ = client.read(&mut [0; 1]);
+        });
+        let share = Share {
+            all: 1 << 30,
+            one: 1 << 30,
+        };
+        let budget = Budget::new("test_bytes", "--test", share);
+        let client = ClientId {
+            tenant: "".into(),
+            connection: 1,
+        };
+        let timeout = Duration::from_millis(500);
+        let mut fetching = Fetching {
+            held: budget.reserve(&client, 0).unwrap(),
+            left: limit,
+            agent: agent(Leading(address), timeout),
+            until: Instant::now() + timeout,
+        };
+        let uri = Uri::from_static("http://example.org/a.png");
+        let bytes = fetching.fetch(&"image_url".into(), uri);
+        drop(fetching);
+        server.join().unwrap();
+        assert_eq!(budget.held(), 0);
+        bytes.map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn fetches_are_bounded() {
+        let whole = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nbytes";
+        assert_eq!(fetched(whole, 5).unwrap(), b"bytes");
+        for (answer, limit, says) in [
+            (whole, 4, "--max-message-mib"),
+            (
+                "HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1/\r\ncontent-length: 0\r\n\r\n",
+                9,
+                "HTTP 302",
+            ),
+            (
+                "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n",
+                9,
+                "404",
+            ),
+            (
+                "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nslow",
+                9,
+                "timeout",
+            ),
+        ] {
+            let error = fetched(answer, limit).unwrap_err();
+            assert!(error.contains(says), "{error}");
+        }
+        let agent = agent(PublicHosts, Duration::from_secs(1));
+        let error = agent.get("http://127.0.0.1:9/").call().unwrap_err();
+        assert!(matches!(error, ureq::Error::HostNotFound), "{error}");
     }
 }

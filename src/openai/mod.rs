@@ -23,7 +23,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 
 pub use door::OpenAiConfig;
 pub use error::in_openai_form;
@@ -50,6 +50,8 @@ pub fn router(state: Arc<api::State>, config: OpenAiConfig) -> Router {
         .route("/v1/models", get(models::list))
         .route("/v1/models/{*id}", get(models::retrieve))
         .route("/v1/records/{digest}", get(models::record))
+        .route("/v1/{*path}", any(error::unknown_path))
+        .method_not_allowed_fallback(error::unknown_method)
         .layer(DefaultBodyLimit::max(limit))
-        .with_state(Arc::new(Door { state, config }))
+        .with_state(Arc::new(Door::new(state, config)))
 }

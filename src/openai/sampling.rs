@@ -50,15 +50,18 @@ impl Output {
             Some(OneOrMany::Many(texts)) => texts,
         };
         let stream = fields.take("stream")?.unwrap_or(false);
-        let options: Option<StreamOptions> = fields.take("stream_options")?;
+        let options: StreamOptions = fields.take("stream_options")?.unwrap_or_default();
+        let include_usage = options.include_usage.unwrap_or(false);
+        if include_usage && !stream {
+            let message = "true without stream: true; a whole answer counts tokens anyway";
+            return Err(invalid("stream_options.include_usage", message));
+        }
         Ok(Self {
             sampling: sampling(fields)?,
             max_tokens: max_tokens(fields)?,
             stop,
             stream,
-            include_usage: options
-                .and_then(|options| options.include_usage)
-                .unwrap_or(false),
+            include_usage,
         })
     }
 }
@@ -66,7 +69,8 @@ impl Output {
 /// Fails where a field asks for what this server does not do.
 fn refuse_other_values(fields: &mut Fields) -> Result<(), Error> {
     let text = json!({"type": "text"});
-    let neutral: [(&str, &[Value]); 9] = [
+    let (auto, none) = (json!("auto"), json!("none"));
+    let neutral: [(&str, &[Value]); 14] = [
         ("n", &[json!(1)]),
         ("best_of", &[json!(1)]),
         ("presence_penalty", &[json!(0)]),
@@ -75,6 +79,12 @@ fn refuse_other_values(fields: &mut Fields) -> Result<(), Error> {
         ("modalities", &[json!(["text"])]),
         ("store", &[json!(false)]),
         ("tools", &[json!([])]),
+        // Without tools there is nothing to choose from.
+        ("tool_choice", &[auto.clone(), none.clone()]),
+        ("functions", &[json!([])]),
+        ("function_call", &[auto, none.clone()]),
+        ("reasoning_effort", &[none]),
+        ("verbosity", &[json!("medium")]),
         ("suffix", &[json!("")]),
     ];
     for (name, values) in neutral {
@@ -173,7 +183,7 @@ mod tests {
         let sent = json!({"n": 1, "presence_penalty": 0.0, "stop": "###", "max_tokens": 16,
             "max_completion_tokens": 16, "temperature": 0.5, "top_p": 0.9, "seed": 7, "top_k": -1,
             "logit_bias": {"3": -100}, "stream": true, "stream_options": {"include_usage": true},
-            "user": "someone", "tools": null});
+            "user": "someone", "tools": null, "tool_choice": "auto"});
         let output = output(&sent).unwrap();
         assert_eq!(output.stop, ["###"]);
         assert_eq!((output.max_tokens, output.include_usage), (Some(16), true));
@@ -201,6 +211,12 @@ mod tests {
             (json!({"logit_bias": {"a": 1}}), "logit_bias"),
             (json!({"top_k": -2}), "top_k"),
             (json!({"stream_options": {"other": 1}}), "stream_options"),
+            (
+                json!({"stream_options": {"include_usage": true}}),
+                "stream_options.include_usage",
+            ),
+            (json!({"tool_choice": "required"}), "tool_choice"),
+            (json!({"reasoning_effort": "high"}), "reasoning_effort"),
             (json!({"beam_width": 3}), "beam_width"),
         ] {
             let error = output(&sent).unwrap_err();

@@ -7,16 +7,15 @@ use axum::body::{Body, Bytes};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
+use futures::{StreamExt as _, stream};
 use http_body::Frame;
 use http_body_util::StreamBody;
 use serde_json::Value;
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
 use super::door::Door;
 use super::error;
-use crate::api::Error;
+use crate::api::{Error, ResponseSender};
 use crate::pipeline::{Finished, GenerateEvent, GeneratedToken, Generation, RequestContext};
 
 /// Chunks that may wait for a slow client.
@@ -34,36 +33,29 @@ pub(super) trait Chunks: Send + 'static {
     fn last(&self, finished: &Finished, record: &str) -> Vec<Value>;
 }
 
-type Sender = mpsc::Sender<Result<Frame<Bytes>, Infallible>>;
-
 /// Returns the response that streams an answer. A client that leaves ends the generation.
 pub(super) fn respond(
-    door: Arc<Door>,
-    context: RequestContext,
+    door: &Arc<Door>,
+    context: &RequestContext,
     generation: Generation,
     chunks: impl Chunks,
 ) -> Response {
-    let (sender, receiver) = mpsc::channel(BUFFERED);
-    tokio::spawn(async move {
-        let sent = tokio::select! {
-            // Nobody reads what else there is.
-            biased;
-            () = sender.closed() => return,
-            sent = send(&door, &context, generation, chunks, &sender) => sent,
-        };
-        let status = match &sent {
-            Ok(()) => Status::ok(""),
-            Err(error) => door.state.status(&context, error),
-        };
-        if sent.is_err() {
-            send_data(&sender, &error::body(&status).to_string()).await;
-        }
-        // For the layers, which see how a stream ends by its trailers.
-        let mut trailers = HeaderMap::new();
-        let _ = status.add_header(&mut trailers);
-        let _ = sender.send(Ok(Frame::trailers(trailers))).await;
+    let (own, caller) = (door.clone(), context.clone());
+    let work = move |sender| async move { send(&own, &caller, generation, chunks, &sender).await };
+    let sent = door
+        .state
+        .respond_with_stream(context.clone(), BUFFERED, work)
+        .into_inner();
+    let frames = sent.flat_map(|sent| {
+        stream::iter(match sent {
+            Ok(frame) => vec![Ok::<_, Infallible>(frame)],
+            Err(status) => {
+                let told = event(&error::body(&status).to_string());
+                vec![Ok(told), Ok(trailers(&status))]
+            }
+        })
     });
-    let mut response = Response::new(Body::new(StreamBody::new(ReceiverStream::new(receiver))));
+    let mut response = Response::new(Body::new(StreamBody::new(frames)));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
@@ -75,32 +67,39 @@ async fn send(
     context: &RequestContext,
     mut generation: Generation,
     mut chunks: impl Chunks,
-    sender: &Sender,
+    sender: &ResponseSender<Frame<Bytes>>,
 ) -> Result<(), Error> {
     if let Some(first) = chunks.first() {
-        send_data(sender, &first.to_string()).await;
+        sender.send(event(&first.to_string())).await?;
     }
     loop {
-        for event in generation.next().await? {
-            match event {
+        for next in generation.next().await? {
+            match next {
                 GenerateEvent::Token(token) => {
-                    send_data(sender, &chunks.token(&token)?.to_string()).await;
+                    let chunk = chunks.token(&token)?.to_string();
+                    sender.send(event(&chunk)).await?;
                 }
                 GenerateEvent::Finished(finished) => {
                     let record = door.keep_record(context, &finished.provenance);
                     for chunk in chunks.last(&finished, &record) {
-                        send_data(sender, &chunk.to_string()).await;
+                        sender.send(event(&chunk.to_string())).await?;
                     }
-                    send_data(sender, "[DONE]").await;
-                    return Ok(());
+                    sender.send(event("[DONE]")).await?;
+                    return sender.send(trailers(&Status::ok(""))).await;
                 }
             }
         }
     }
 }
 
-/// Sends one event. A client that has left is noticed by `respond`.
-async fn send_data(sender: &Sender, data: &str) {
-    let event = Bytes::from(format!("data: {data}\n\n"));
-    let _ = sender.send(Ok(Frame::data(event))).await;
+fn event(data: &str) -> Frame<Bytes> {
+    Frame::data(Bytes::from(format!("data: {data}\n\n")))
+}
+
+/// Returns what the layers see the end of a stream by.
+fn trailers(status: &Status) -> Frame<Bytes> {
+    let mut trailers = HeaderMap::new();
+    // Texts of errors are short enough for headers.
+    let _ = status.add_header(&mut trailers);
+    Frame::trailers(trailers)
 }

@@ -1,5 +1,6 @@
 //! The part of a request that its variants share: pictures decoded, words tokenized.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use tokio::sync::Mutex;
@@ -69,6 +70,19 @@ impl Runtime {
             input.words = Some((read.ids, read.tokens));
             Ok(Arc::new(input))
         };
+        self.blocking(&context.client, price, work).await
+    }
+
+    /// Returns the tokens of a text, which stands raw, each with the bytes of it that it stands for.
+    pub async fn places(
+        &self,
+        context: &RequestContext,
+        model: &Arc<Model>,
+        text: &str,
+    ) -> Result<Vec<(u32, Range<usize>)>, Error> {
+        prompt::check_length(model, "prompt", text.len())?;
+        let (price, model, text) = (Price::of_text(text.len()), model.clone(), text.to_owned());
+        let work = move || Ok(model.text.encode_with_places(&text, true)?);
         self.blocking(&context.client, price, work).await
     }
 

@@ -81,5 +81,5 @@ pub use state_folder::{
 };
 pub use stores::{Activations, Bytes, Uploads, digest};
 pub use sweep::{Sweep, sweep_all};
-pub use turns::Place;
+pub use turns::{Place, Price};
 pub use upload::Uploaded;

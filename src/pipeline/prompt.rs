@@ -102,7 +102,7 @@ fn check_text(model: &Model, text: &str, images: usize, raw: bool) -> Result<usi
 }
 
 /// Fails on text that no context could hold, which would be tokenized for nothing, for minutes.
-fn check_length(model: &Model, field: &str, bytes: usize) -> Result<(), Error> {
+pub(super) fn check_length(model: &Model, field: &str, bytes: usize) -> Result<(), Error> {
     let context = model.decoder.config().max_position_embeddings;
     let limit = MAX_TEXT_BYTES.min(context.saturating_mul(BYTES_PER_TOKEN));
     if bytes > limit {

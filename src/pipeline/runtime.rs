@@ -214,7 +214,7 @@ impl Runtime {
     }
 
     /// Runs `work` on a thread of its own when it is the client's turn.
-    pub(super) async fn blocking<T: Send + 'static>(
+    pub async fn blocking<T: Send + 'static>(
         &self,
         client: &ClientId,
         price: Price,

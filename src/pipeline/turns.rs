@@ -22,11 +22,11 @@ const MOST_DEBT: i64 = 1_000_000;
 
 /// Says what a piece of work takes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Price {
+pub struct Price {
     /// Microseconds of one core, about.
-    pub(super) micros: u64,
+    micros: u64,
     /// Pixels that are in memory at once.
-    pub(super) pixels: u64,
+    pixels: u64,
 }
 
 impl Price {
@@ -37,9 +37,17 @@ impl Price {
     };
 
     /// Prices `bytes` of text that are tokenized.
-    pub(super) fn of_text(bytes: usize) -> Self {
+    pub fn of_text(bytes: usize) -> Self {
         Self {
             micros: bytes as u64 / 2,
+            pixels: 0,
+        }
+    }
+
+    /// Prices `bytes` of JSON that are parsed, most of them pictures in base64.
+    pub fn of_json(bytes: usize) -> Self {
+        Self {
+            micros: Self::BASE.micros + bytes as u64 / 100,
             pixels: 0,
         }
     }
