@@ -2,18 +2,19 @@
 
 import { batch, computed, signal } from "@preact/signals";
 import { image, toCanonicalJson } from "scotoma";
-import type { Intervention, Prompt } from "scotoma/v1";
-import { PromptSchema } from "scotoma/v1";
+import { type Image, ImageSchema, type Intervention, type Prompt, PromptSchema } from "scotoma/v1";
 import { create, type JsonObject } from "@bufbuild/protobuf";
 
 /** A picture that is asked about. */
 export interface Picture {
   /** What people call it. */
   name: string;
-  /** A file's bytes. */
+  /** A file's bytes; none where the page knows its handle alone. */
   bytes: Uint8Array<ArrayBuffer>;
-  /** An address that an <img> can show. */
+  /** An address that an <img> can show; empty where there are no bytes. */
   url: string;
+  /** What the server knows it by, where a link named it so. */
+  handle?: string;
 }
 
 /** A change in the list of changes. */
@@ -27,6 +28,11 @@ export interface Change {
 
 /** The picture; undefined before there is one. */
 export const picture = signal<Picture | undefined>(undefined);
+
+/** Returns a picture as requests have it. */
+export function imageOf({ bytes, handle }: Picture): Image {
+  return handle === undefined ? image(bytes) : create(ImageSchema, { source: { case: "handle", value: handle } });
+}
 
 /** The question. */
 export const question = signal("");
@@ -45,7 +51,7 @@ export const prompt = computed<Prompt | undefined>(() => {
   if (question.value.trim() === "") return undefined;
   return create(PromptSchema, {
     text: question.value,
-    images: picture.value === undefined ? [] : [image(picture.value.bytes)],
+    images: picture.value === undefined ? [] : [imageOf(picture.value)],
   });
 });
 
@@ -62,6 +68,16 @@ export function show(bytes: Uint8Array<ArrayBuffer>, name: string, type = ""): v
   const before = picture.value;
   picture.value = { name, bytes, url: URL.createObjectURL(new Blob([bytes], type === "" ? {} : { type })) };
   if (before !== undefined) URL.revokeObjectURL(before.url);
+}
+
+/** Shows a picture that the server has; its bytes are not here. */
+export function showHandle(handle: string, name: string): void {
+  picture.value = { name, bytes: new Uint8Array(), url: "", handle };
+}
+
+/** Shows no picture. */
+export function clearPicture(): void {
+  picture.value = undefined;
 }
 
 /** Shows a picture with its question. */

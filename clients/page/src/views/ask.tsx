@@ -1,5 +1,38 @@
-/** The view Ask & change. */
+/** The view Ask & change: a picture and a question, the changes, both answers, and what to take along. */
+
+import { useEffect } from "preact/hooks";
+
+import { AnswersCard } from "../ask/answers";
+import { ChangesCard } from "../ask/changes";
+import { PictureCard } from "../ask/picture";
+import { QuestionCard } from "../ask/question";
+import { CarryCard } from "../carry/card";
+import { open } from "../carry/reopen";
+import { askAsThingsChange } from "../state/answers";
+import { previewAsThingsChange } from "../state/preview";
+import { standing } from "../state/server";
 
 export function AskView() {
-  return <p>Nothing is here yet.</p>;
+  useEffect(() => {
+    void open();
+    const stops = [previewAsThingsChange(), askAsThingsChange()];
+    return () => stops.forEach((stop) => stop());
+  }, []);
+  return (
+    <div class="ask" aria-busy={standing.value.is === "connecting"}>
+      <p class="lead">
+        Ask a model about a picture. Then <strong>take something away from it</strong>: hide patches of the picture, shuffle what it sees, skip its layers. Both
+        answers stand side by side, so you see what it still sees.
+      </p>
+      <div class="ask-left stack">
+        <PictureCard />
+        <QuestionCard />
+      </div>
+      <div class="ask-right stack">
+        <AnswersCard />
+        <ChangesCard />
+        <CarryCard />
+      </div>
+    </div>
+  );
 }
