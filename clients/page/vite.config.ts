@@ -50,13 +50,12 @@ export default defineConfig({
   },
   build: {
     target: "es2022",
-    // The binary embeds these files by their names.
+    // The binary embeds these files by their names: src/server/page.rs has a line for each.
     rollupOptions: {
       output: {
         entryFileNames: "assets/page.js",
         chunkFileNames: "assets/[name].js",
         assetFileNames: "assets/[name][extname]",
-        codeSplitting: false,
       },
     },
     cssCodeSplit: false,

@@ -44,9 +44,10 @@ macro_rules! embedded {
 }
 
 /// Lists every file of the build.
-static FILES: [File; 4] = embedded![
+static FILES: [File; 5] = embedded![
     "/" is "text/html; charset=utf-8" in "index.html",
     "/assets/page.js" is "text/javascript; charset=utf-8" in "assets/page.js",
+    "/assets/benchmark.js" is "text/javascript; charset=utf-8" in "assets/benchmark.js",
     "/assets/style.css" is "text/css; charset=utf-8" in "assets/style.css",
     "/assets/icon.svg" is "image/svg+xml" in "assets/icon.svg",
 ];

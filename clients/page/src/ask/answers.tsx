@@ -8,12 +8,12 @@ import { interventions, question } from "../state/question";
 import { sampleShown } from "../state/samples";
 import { ErrorNotice } from "../ui/notice";
 
-/** Writes a probability; tiny ones by their power of ten. */
+/** Writes a probability as a share of hundred. */
 export function percent(logprob: number): string {
   const value = Math.exp(logprob) * 100;
   if (value >= 99.95) return "100 %";
   if (value >= 0.1) return `${value.toFixed(value >= 10 ? 0 : 1)} %`;
-  return value >= 1e-4 ? `${value.toPrecision(1)} %` : `10^${Math.round(logprob / Math.LN10) + 2} %`.replace("10^", "1e");
+  return value >= 1e-3 ? `${value.toPrecision(1)} %` : "under 0.001 %";
 }
 
 /** Writes a token so that spaces and ends can be seen. */

@@ -2,8 +2,8 @@
 
 import type { ComponentType } from "preact";
 
+import { lazy } from "../ui/lazy";
 import { AskView } from "./ask";
-import { BenchmarkView } from "./benchmark";
 import { LookView } from "./look";
 import { ServerView } from "./server";
 
@@ -14,6 +14,9 @@ export interface View {
   title: string;
   view: ComponentType;
 }
+
+/** By itself, since it reads files of tables, among them Parquet with all its compressions. */
+const BenchmarkView = lazy(async () => (await import("./benchmark")).BenchmarkView);
 
 export const views: View[] = [
   { path: "ask", name: "Ask & change", title: "Ask a question, and change what the model sees", view: AskView },
