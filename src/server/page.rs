@@ -89,7 +89,11 @@ pub(super) fn router() -> Router {
 
 fn answer(at: usize, request: &HeaderMap) -> Response {
     let (file, made) = (&FILES[at], &MADE[at]);
-    let mut response = if names(request, IF_NONE_MATCH, made.etag.to_str().unwrap_or_default()) {
+    let mut response = if names(
+        request,
+        IF_NONE_MATCH,
+        made.etag.to_str().unwrap_or_default(),
+    ) {
         StatusCode::NOT_MODIFIED.into_response()
     } else if names(request, ACCEPT_ENCODING, "gzip") && !made.gzip.is_empty() {
         let mut response = made.gzip.as_slice().into_response();
